@@ -1,0 +1,61 @@
+package sdk
+
+import "time"
+
+// Description is a provider's answer to the question who it is.
+type Description struct {
+	// Name of the broker, [a-z0-9][a-z0-9_-]*.
+	Name string
+	// Version of the plugin, for people.
+	Version string
+	Policy  Policy
+	// Settings that an account of this provider may carry. A setting that is
+	// not listed here is refused before anything starts.
+	Settings []Setting
+
+	// Authorizer, Checker and Revoker say which optional interfaces the
+	// provider implements. [Serve] fills them in.
+	Authorizer, Checker, Revoker bool
+}
+
+// Policy is how a broker treats its tokens.
+type Policy struct {
+	// AccessLifetime is used where an answer says nothing usable.
+	AccessLifetime time.Duration
+	// RefreshLifetime is used where an answer says nothing; 0: unknown.
+	RefreshLifetime time.Duration
+	// Sliding: each refresh starts RefreshLifetime anew. If false, it counts
+	// from the login.
+	Sliding bool
+	// Rotates: a refresh replaces the refresh token, and the one before is
+	// dead.
+	Rotates bool
+	// ReuseGrace is how long the server still accepts a refresh token that it
+	// has replaced; 0: not at all.
+	ReuseGrace time.Duration
+	// PKCE says whether the code grant uses a code verifier (RFC 7636).
+	PKCE PKCE
+	// BeforeExpiry is how long before the access token's expiry it should be
+	// refreshed, unless the configuration says otherwise.
+	BeforeExpiry time.Duration
+}
+
+// PKCE is a broker's stand on RFC 7636.
+type PKCE string
+
+const (
+	PKCENone     PKCE = "none"
+	PKCEOptional PKCE = "optional"
+	PKCERequired PKCE = "required"
+)
+
+// Setting is one key that an account of this provider may set.
+type Setting struct {
+	Name        string
+	Description string
+	// Default is what the provider assumes when the key is missing.
+	Default  string
+	Required bool
+	// OneOf lists the values allowed; empty: any.
+	OneOf []string
+}

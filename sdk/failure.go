@@ -1,0 +1,76 @@
+package sdk
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+)
+
+// toStatus turns a provider's error into a gRPC status with a Failure as its
+// detail.
+func toStatus(err error) error {
+	if errors.Is(err, ErrUnimplemented) {
+		return status.Error(codes.Unimplemented, err.Error())
+	}
+	f := &pb.Failure{Kind: string(KindOf(err)), Message: err.Error()}
+	var e *Error
+	if errors.As(err, &e) {
+		f.HttpStatus = int32(e.HTTPStatus)
+		f.OauthError = e.OAuthError
+		if e.RetryAfter > 0 {
+			f.RetryAfter = durationpb.New(e.RetryAfter)
+		}
+	}
+	st, detailErr := status.New(codeOf(Kind(f.Kind)), f.Message).WithDetails(f)
+	if detailErr != nil {
+		return status.Error(codes.Internal, f.Message)
+	}
+	return st.Err()
+}
+
+func codeOf(k Kind) codes.Code {
+	switch k {
+	case KindInvalidGrant:
+		return codes.Unauthenticated
+	case KindInvalidClient:
+		return codes.PermissionDenied
+	case KindRateLimited:
+		return codes.ResourceExhausted
+	case KindAmbiguous:
+		return codes.DataLoss
+	default:
+		return codes.Unavailable
+	}
+}
+
+// fromStatus is toStatus backwards. A status without a Failure is the
+// transport's: the call's outcome is not known, and [ErrConnection] says so.
+func fromStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	st, ok := status.FromError(err)
+	if !ok {
+		return fmt.Errorf("%w: %w", ErrConnection, err)
+	}
+	for _, d := range st.Details() {
+		if f, ok := d.(*pb.Failure); ok {
+			return &Error{
+				Kind:       Kind(f.GetKind()),
+				Message:    f.GetMessage(),
+				RetryAfter: f.GetRetryAfter().AsDuration(),
+				HTTPStatus: int(f.GetHttpStatus()),
+				OAuthError: f.GetOauthError(),
+			}
+		}
+	}
+	if st.Code() == codes.Unimplemented {
+		return ErrUnimplemented
+	}
+	return fmt.Errorf("%w: %s", ErrConnection, st.Message())
+}

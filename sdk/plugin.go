@@ -1,0 +1,54 @@
+package sdk
+
+import (
+	"context"
+
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+)
+
+// Names in a provider process's environment, all of them set by the
+// supervisor.
+const (
+	// EnvSpoolDir is the directory of this provider's spool.
+	EnvSpoolDir = "TOKENKEEPER_SPOOL_DIR"
+	// EnvSpoolSlots is how many attempts may be in flight.
+	EnvSpoolSlots = "TOKENKEEPER_SPOOL_SLOTS"
+	// EnvLifeline is the number of a file descriptor that reads EOF when the
+	// supervisor is gone.
+	EnvLifeline = "TOKENKEEPER_LIFELINE_FD"
+)
+
+// PluginName is the one plugin that a provider process dispenses.
+const PluginName = "provider"
+
+// ProtocolVersion of the wire contract.
+const ProtocolVersion = 1
+
+// Handshake is go-plugin's: it keeps a person from running a plugin by
+// mistake and tells versions apart. It is no security measure.
+func Handshake() plugin.HandshakeConfig {
+	return plugin.HandshakeConfig{
+		ProtocolVersion:  ProtocolVersion,
+		MagicCookieKey:   "TOKENKEEPER_PLUGIN",
+		MagicCookieValue: "f3e4ab4a-provider",
+	}
+}
+
+// Plugin connects the wire contract to go-plugin. The plugin's side sets
+// Service; the supervisor's side leaves it nil and gets a [*Remote].
+type Plugin struct {
+	plugin.NetRPCUnsupportedPlugin
+	Service *Server
+}
+
+// GRPCServer implements [plugin.GRPCPlugin].
+func (p *Plugin) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
+	p.Service.Register(g)
+	return nil
+}
+
+// GRPCClient implements [plugin.GRPCPlugin].
+func (p *Plugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
+	return NewRemote(conn), nil
+}

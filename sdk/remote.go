@@ -1,0 +1,133 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// Remote is a [Provider] at the other end of a connection, as the supervisor
+// sees it. It implements every optional interface; a call that the provider
+// does not answer returns [ErrUnimplemented]. Errors of the connection itself
+// are [ErrConnection].
+type Remote struct{ rpc pb.ProviderClient }
+
+var (
+	_ Provider   = (*Remote)(nil)
+	_ Authorizer = (*Remote)(nil)
+	_ Checker    = (*Remote)(nil)
+	_ Revoker    = (*Remote)(nil)
+)
+
+// NewRemote speaks the wire contract over conn.
+func NewRemote(conn grpc.ClientConnInterface) *Remote {
+	return &Remote{rpc: pb.NewProviderClient(conn)}
+}
+
+// Answer is a token together with how the provider came by it.
+type Answer struct {
+	Token Token
+	// Recovered: it came out of the spool, and nothing was sent.
+	Recovered bool
+	// SpoolFault says why the answer could not be made durable; "": it is.
+	SpoolFault string
+}
+
+// Describe implements [Provider].
+func (r *Remote) Describe(ctx context.Context) (Description, error) {
+	m, err := r.rpc.Describe(ctx, &pb.DescribeRequest{})
+	if err != nil {
+		return Description{}, fromStatus(err)
+	}
+	return toDescription(m), nil
+}
+
+// Ping asks for a sign of life.
+func (r *Remote) Ping(ctx context.Context) error {
+	_, err := r.rpc.Ping(ctx, &pb.PingRequest{})
+	return fromStatus(err)
+}
+
+// Refresh implements [Provider].
+func (r *Remote) Refresh(ctx context.Context, req RefreshRequest) (Token, error) {
+	a, err := r.RefreshAnswer(ctx, req)
+	return a.Token, err
+}
+
+// RefreshAnswer is Refresh that also tells how the answer was come by.
+func (r *Remote) RefreshAnswer(ctx context.Context, req RefreshRequest) (Answer, error) {
+	m, err := r.rpc.Refresh(ctx, &pb.RefreshRequest{
+		Attempt: fromAttempt(req.Attempt), Account: fromAccount(req.Account), Token: fromToken(req.Token),
+	})
+	return toAnswer(m, err)
+}
+
+// AuthCodeURL implements [Authorizer].
+func (r *Remote) AuthCodeURL(ctx context.Context, req AuthRequest) (string, error) {
+	m, err := r.rpc.AuthCodeURL(ctx, &pb.AuthCodeURLRequest{
+		Account: fromAccount(req.Account), State: req.State, CodeVerifier: req.CodeVerifier,
+	})
+	return m.GetUrl(), fromStatus(err)
+}
+
+// Exchange implements [Authorizer].
+func (r *Remote) Exchange(ctx context.Context, req ExchangeRequest) (Token, error) {
+	a, err := r.ExchangeAnswer(ctx, req)
+	return a.Token, err
+}
+
+// ExchangeAnswer is Exchange that also tells how the answer was come by.
+func (r *Remote) ExchangeAnswer(ctx context.Context, req ExchangeRequest) (Answer, error) {
+	m, err := r.rpc.Exchange(ctx, &pb.ExchangeRequest{
+		Attempt: fromAttempt(req.Attempt), Account: fromAccount(req.Account),
+		Code: req.Code.Reveal(), CodeVerifier: req.CodeVerifier.Reveal(),
+	})
+	return toAnswer(m, err)
+}
+
+// Check implements [Checker].
+func (r *Remote) Check(ctx context.Context, req CheckRequest) error {
+	_, err := r.rpc.Check(ctx, &pb.CheckRequest{Account: fromAccount(req.Account), Token: fromToken(req.Token)})
+	return fromStatus(err)
+}
+
+// Revoke implements [Revoker].
+func (r *Remote) Revoke(ctx context.Context, req RevokeRequest) error {
+	_, err := r.rpc.Revoke(ctx, &pb.RevokeRequest{Account: fromAccount(req.Account), Token: fromToken(req.Token)})
+	return fromStatus(err)
+}
+
+// Unsettled lists the attempts in the provider's spool, oldest first. It
+// waits while an earlier process of this provider still holds the spool.
+func (r *Remote) Unsettled(ctx context.Context) ([]spool.Entry, error) {
+	m, err := r.rpc.Unsettled(ctx, &pb.UnsettledRequest{})
+	if err != nil {
+		return nil, fromStatus(err)
+	}
+	entries := make([]spool.Entry, 0, len(m.GetEntries()))
+	for _, e := range m.GetEntries() {
+		entries = append(entries, toEntry(e))
+	}
+	return entries, nil
+}
+
+// Settle frees the spool slot of an attempt whose outcome is durable.
+func (r *Remote) Settle(ctx context.Context, attempt string) error {
+	_, err := r.rpc.Settle(ctx, &pb.SettleRequest{Attempt: attempt})
+	return fromStatus(err)
+}
+
+func toAnswer(m *pb.TokenResponse, err error) (Answer, error) {
+	if err != nil {
+		return Answer{}, fromStatus(err)
+	}
+	a := Answer{Token: toToken(m.GetToken()), Recovered: m.GetRecovered(), SpoolFault: m.GetSpoolFault()}
+	if a.Token.AccessToken.IsZero() {
+		return Answer{}, fmt.Errorf("%w: the provider returned a token without an access token", ErrAmbiguous)
+	}
+	return a, nil
+}

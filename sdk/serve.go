@@ -1,0 +1,108 @@
+package sdk
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// Serve runs a provider process: it is all that a plugin's main does. It
+// returns when the supervisor ends the process, after the attempt in flight
+// has been heard out and spooled. [slog.Default] then leads to the
+// supervisor's log.
+//
+// When the supervisor dies, the process finishes its attempt, spools the
+// answer and exits.
+func Serve(p Provider) {
+	handshake := Handshake()
+	if os.Getenv(handshake.MagicCookieKey) != handshake.MagicCookieValue {
+		fmt.Fprintln(os.Stderr, "This is a Tokenkeeper provider: a plugin, not a program to run by hand.\n"+
+			"Put it in the plugin directory as tokenkeeper-provider-NAME, give an account\n"+
+			"\"provider: NAME\", and start \"tokenkeeper run\".")
+		os.Exit(1)
+	}
+	// A supervisor that was killed has closed our stderr's reader; writing a
+	// log line must then fail quietly and not end an attempt in flight.
+	signal.Ignore(syscall.SIGPIPE)
+	log := newLogger(os.Stderr)
+	slog.SetDefault(log)
+
+	server := NewServer(p, openSpool, log)
+	go func() {
+		awaitOrphaned()
+		server.Drain()
+		os.Exit(0)
+	}()
+	plugin.Serve(&plugin.ServeConfig{
+		HandshakeConfig: handshake,
+		Plugins:         plugin.PluginSet{PluginName: &Plugin{Service: server}},
+		GRPCServer:      plugin.DefaultGRPCServer,
+		Logger: hclog.New(&hclog.LoggerOptions{
+			Level: hclog.Warn, Output: os.Stderr, JSONFormat: true,
+		}),
+	})
+	server.Drain()
+}
+
+// awaitOrphaned returns at SIGTERM, which also comes when the supervisor's
+// process dies, and at the end of the lifeline.
+func awaitOrphaned() {
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	lost := make(chan struct{})
+	if fd, err := strconv.Atoi(os.Getenv(EnvLifeline)); err == nil {
+		go func() {
+			defer close(lost)
+			_, _ = io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
+		}()
+	}
+	select {
+	case <-term:
+	case <-lost:
+	}
+}
+
+func openSpool() (*spool.Spool, error) {
+	dir := os.Getenv(EnvSpoolDir)
+	if dir == "" {
+		return nil, fmt.Errorf("%s is not set: no refresh token is spent without a spool", EnvSpoolDir)
+	}
+	slots, err := strconv.Atoi(os.Getenv(EnvSpoolSlots))
+	if err != nil || slots < 1 {
+		slots = 1
+	}
+	return spool.Open(context.Background(), dir, slots)
+}
+
+// newLogger writes the lines that go-plugin's host side understands.
+func newLogger(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) > 0 {
+				return a
+			}
+			switch a.Key {
+			case slog.TimeKey:
+				return slog.String("@timestamp", a.Value.Time().Format(time.RFC3339Nano))
+			case slog.LevelKey:
+				return slog.String("@level", strings.ToLower(a.Value.String()))
+			case slog.MessageKey:
+				a.Key = "@message"
+			}
+			return a
+		},
+	}))
+}

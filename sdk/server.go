@@ -1,0 +1,320 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// defaultDeadline bounds an attempt for which the supervisor named no
+// deadline.
+const defaultDeadline = 60 * time.Second
+
+// Server puts a [Provider] behind the wire contract. [Serve] makes one for a
+// real process; tests make one over an in-memory connection.
+type Server struct {
+	pb.UnimplementedProviderServer
+
+	provider Provider
+	spool    func() (*spool.Spool, error)
+	log      *slog.Logger
+
+	mu       sync.Mutex
+	draining bool
+	attempts map[string]*attempt
+	inFlight sync.WaitGroup
+}
+
+// attempt is one run of Refresh or Exchange. Its result stays until it is
+// settled, so that the same call again gets the same answer even where the
+// disk refused to keep it.
+type attempt struct {
+	done   chan struct{}
+	answer *pb.TokenResponse
+	err    error
+}
+
+// NewServer serves p with the spool that open returns. open runs in the
+// background at once, because the directory may still be held by a process
+// that is finishing its last attempt; the calls that need the spool wait for
+// it.
+func NewServer(p Provider, open func() (*spool.Spool, error), log *slog.Logger) *Server {
+	opened := sync.OnceValues(open)
+	go func() { _, _ = opened() }()
+	return &Server{provider: p, spool: opened, log: log, attempts: map[string]*attempt{}}
+}
+
+// Register adds the service to g.
+func (s *Server) Register(g *grpc.Server) { pb.RegisterProviderServer(g, s) }
+
+// Drain refuses new attempts and waits for those in flight, which their own
+// deadlines bound.
+func (s *Server) Drain() {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	s.inFlight.Wait()
+}
+
+// Describe implements the wire contract.
+func (s *Server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.DescribeResponse, error) {
+	d, err := s.provider.Describe(ctx)
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	_, d.Authorizer = s.provider.(Authorizer)
+	_, d.Checker = s.provider.(Checker)
+	_, d.Revoker = s.provider.(Revoker)
+	return fromDescription(d), nil
+}
+
+// Ping implements the wire contract.
+func (s *Server) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, error) {
+	return &pb.PingResponse{}, nil
+}
+
+// Refresh implements the wire contract.
+func (s *Server) Refresh(ctx context.Context, m *pb.RefreshRequest) (*pb.TokenResponse, error) {
+	req := RefreshRequest{
+		Attempt: toAttempt(m.GetAttempt()),
+		Account: toAccount(m.GetAccount()),
+		Token:   toToken(m.GetToken()),
+	}
+	return s.attempt(ctx, spool.KindRefresh, req.Attempt, req.Account.Name, func(ctx context.Context) (Token, error) {
+		return s.provider.Refresh(ctx, req)
+	})
+}
+
+// Exchange implements the wire contract.
+func (s *Server) Exchange(ctx context.Context, m *pb.ExchangeRequest) (*pb.TokenResponse, error) {
+	p, ok := s.provider.(Authorizer)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	req := ExchangeRequest{
+		Attempt:      toAttempt(m.GetAttempt()),
+		Account:      toAccount(m.GetAccount()),
+		Code:         NewSecret(m.GetCode()),
+		CodeVerifier: NewSecret(m.GetCodeVerifier()),
+	}
+	return s.attempt(ctx, spool.KindExchange, req.Attempt, req.Account.Name, func(ctx context.Context) (Token, error) {
+		return p.Exchange(ctx, req)
+	})
+}
+
+// AuthCodeURL implements the wire contract.
+func (s *Server) AuthCodeURL(ctx context.Context, m *pb.AuthCodeURLRequest) (*pb.AuthCodeURLResponse, error) {
+	p, ok := s.provider.(Authorizer)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	url, err := p.AuthCodeURL(ctx, AuthRequest{
+		Account: toAccount(m.GetAccount()), State: m.GetState(), CodeVerifier: m.GetCodeVerifier(),
+	})
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &pb.AuthCodeURLResponse{Url: url}, nil
+}
+
+// Check implements the wire contract.
+func (s *Server) Check(ctx context.Context, m *pb.CheckRequest) (*pb.CheckResponse, error) {
+	p, ok := s.provider.(Checker)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	if err := p.Check(ctx, CheckRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}); err != nil {
+		return nil, toStatus(err)
+	}
+	return &pb.CheckResponse{}, nil
+}
+
+// Revoke implements the wire contract.
+func (s *Server) Revoke(ctx context.Context, m *pb.RevokeRequest) (*pb.RevokeResponse, error) {
+	p, ok := s.provider.(Revoker)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	if err := p.Revoke(ctx, RevokeRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}); err != nil {
+		return nil, toStatus(err)
+	}
+	return &pb.RevokeResponse{}, nil
+}
+
+// Unsettled implements the wire contract.
+func (s *Server) Unsettled(context.Context, *pb.UnsettledRequest) (*pb.UnsettledResponse, error) {
+	sp, err := s.spool()
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	m := &pb.UnsettledResponse{}
+	for _, e := range sp.Unsettled() {
+		m.Entries = append(m.Entries, fromEntry(e))
+	}
+	return m, nil
+}
+
+// Settle implements the wire contract.
+func (s *Server) Settle(_ context.Context, m *pb.SettleRequest) (*pb.SettleResponse, error) {
+	sp, err := s.spool()
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	s.mu.Lock()
+	a := s.attempts[m.GetAttempt()]
+	s.mu.Unlock()
+	// An answer that nobody could read may still hold the only copy of a
+	// refresh token: it is put aside, not overwritten.
+	keep := false
+	if a != nil {
+		<-a.done
+		keep = errors.Is(fromStatus(a.err), ErrAmbiguous)
+	}
+	if err := sp.Settle(m.GetAttempt(), keep); err != nil {
+		return nil, toStatus(err)
+	}
+	s.mu.Lock()
+	delete(s.attempts, m.GetAttempt())
+	s.mu.Unlock()
+	return &pb.SettleResponse{}, nil
+}
+
+// attempt runs call once per attempt id, detached from the RPC's context: the
+// death of the supervisor must not cut off an answer on its way.
+func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account string,
+	call func(context.Context) (Token, error),
+) (*pb.TokenResponse, error) {
+	if id.ID == "" || account == "" {
+		return nil, toStatus(&Error{Kind: KindNotSent, Message: "the request names no attempt or no account"})
+	}
+	s.mu.Lock()
+	a, known := s.attempts[id.ID]
+	if !known {
+		if s.draining {
+			s.mu.Unlock()
+			return nil, toStatus(&Error{Kind: KindNotSent, Message: "the provider process is shutting down"})
+		}
+		a = &attempt{done: make(chan struct{})}
+		s.attempts[id.ID] = a
+		s.inFlight.Add(1)
+		go func() {
+			defer s.inFlight.Done()
+			defer close(a.done)
+			h := spool.Header{
+				Attempt: id.ID, Account: account, Kind: kind, Version: id.Version, Fingerprint: id.Fingerprint,
+			}
+			var err error
+			if a.answer, err = s.run(h, id.Deadline, call); err != nil {
+				a.err = toStatus(err)
+			}
+		}()
+	}
+	s.mu.Unlock()
+	select {
+	case <-a.done:
+		return a.answer, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// run takes the attempt's slot, answers from it if it can, and otherwise lets
+// the provider make its one request.
+func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Context) (Token, error)) (*pb.TokenResponse, error) {
+	sp, err := s.spool()
+	if err != nil {
+		return nil, &Error{Kind: KindNotSent, Message: err.Error()}
+	}
+	slot, known, err := sp.Begin(h)
+	if err != nil {
+		return nil, &Error{Kind: KindNotSent, Message: err.Error()}
+	}
+	_, recovered := slot.Answer()
+	if known && !recovered && slot.Progress() != spool.Ready {
+		return nil, &Error{Kind: KindAmbiguous, Message: fmt.Sprintf(
+			"an earlier process died during this attempt, begun %s, before an answer came", slot.BegunAt().Format(time.RFC3339))}
+	}
+	if m, ok := spooledToken(slot); ok {
+		return &pb.TokenResponse{Token: m, Recovered: true}, nil
+	}
+	if deadline.IsZero() {
+		deadline = time.Now().Add(defaultDeadline)
+	}
+	ctx, cancel := context.WithDeadline(spool.NewContext(context.Background(), slot), deadline)
+	defer cancel()
+	t, err := s.guard(ctx, slot, call)
+	if err != nil {
+		return nil, err
+	}
+	m := &pb.TokenResponse{Token: fromToken(t), Recovered: recovered}
+	if fault := spoolToken(slot, m.Token); fault != nil {
+		s.log.Error("the broker's answer is held in memory alone", "account", h.Account, "attempt", h.Attempt, "error", fault)
+		m.SpoolFault = fault.Error()
+	}
+	return m, nil
+}
+
+// guard turns a provider's panic into an error. Only the type of the panic's
+// value is told: the value itself may hold a token.
+func (s *Server) guard(ctx context.Context, slot *spool.Slot, call func(context.Context) (Token, error)) (t Token, err error) {
+	defer func() {
+		v := recover()
+		if v == nil {
+			return
+		}
+		what := fmt.Sprintf("%T", v)
+		if re, ok := v.(runtime.Error); ok {
+			what = re.Error()
+		}
+		s.log.Error("the provider panicked", "panic", what, "stack", string(debug.Stack()))
+		kind := KindAmbiguous
+		if slot.Progress() == spool.Ready {
+			kind = KindNotSent
+		}
+		err = &Error{Kind: kind, Message: "the provider panicked: " + what}
+	}()
+	return call(ctx)
+}
+
+// tokenAnswer marks a spooled answer that is a whole Token and not the bytes
+// of a token endpoint, which package oauth marks otherwise.
+const tokenAnswer = 'T'
+
+// spoolToken makes the result of a provider durable if nothing that it used
+// has done so.
+func spoolToken(slot *spool.Slot, m *pb.Token) error {
+	if fault := slot.Fault(); fault != nil {
+		return fault
+	}
+	if _, ok := slot.Answer(); ok {
+		return nil
+	}
+	b, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return slot.Record(append([]byte{tokenAnswer}, b...))
+}
+
+func spooledToken(slot *spool.Slot) (*pb.Token, bool) {
+	b, ok := slot.Answer()
+	if !ok || len(b) == 0 || b[0] != tokenAnswer {
+		return nil, false
+	}
+	m := &pb.Token{}
+	if proto.Unmarshal(b[1:], m) != nil {
+		return nil, false
+	}
+	return m, true
+}

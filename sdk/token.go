@@ -1,0 +1,46 @@
+package sdk
+
+import "time"
+
+// Token is what an authorization server answered (RFC 6749, section 5.1),
+// with the times made explicit.
+type Token struct {
+	AccessToken Secret
+	// RefreshToken is zero when the answer carried none: the one that was
+	// sent then stays in use (RFC 6749, section 6).
+	RefreshToken Secret
+	TokenType    string
+	Scope        string
+	IDToken      Secret
+
+	// IssuedAt is when the answer arrived, by this machine's wall clock.
+	IssuedAt time.Time
+	// Lifetime of the access token, counted from IssuedAt.
+	Lifetime time.Duration
+	// RefreshLifetime of the refresh token, counted from IssuedAt; 0 when the
+	// server does not say.
+	RefreshLifetime time.Duration
+	// Skew is the server's Date minus IssuedAt; 0 when the server sent none.
+	// Positive: the server's clock is ahead of ours.
+	Skew time.Duration
+
+	// Extra is delivered together with the access token, e.g. base_uri.
+	Extra map[string]string
+	// Private comes back to the provider at the next refresh and goes nowhere
+	// else, e.g. code_verifier.
+	Private map[string]Secret
+}
+
+// Expiry is the moment at which the access token dies, by this machine's
+// clock.
+func (t Token) Expiry() time.Time {
+	if t.IssuedAt.IsZero() {
+		return time.Time{}
+	}
+	return t.IssuedAt.Add(t.Lifetime)
+}
+
+// Valid says whether the access token lives at now.
+func (t Token) Valid(now time.Time) bool {
+	return !t.AccessToken.IsZero() && now.Before(t.Expiry())
+}

@@ -1,0 +1,141 @@
+// Package config turns YAML, environment and flags into a typed Config and
+// says, with file and line, what is wrong with it. It is a leaf: it knows
+// nothing of the rooms that it configures.
+package config
+
+import (
+	"io/fs"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// Config is one loaded configuration. It is not changed after Load.
+type Config struct {
+	// File is where it came from; "" for none.
+	File string
+
+	StateDir  string
+	Control   Control
+	Log       Log
+	Plugins   Plugins
+	Providers map[string]Provider
+	Accounts  map[string]Account
+	Sinks     map[string]Sink
+}
+
+// Control is the control API.
+type Control struct {
+	// Socket is a path; default: control.sock in the state directory.
+	Socket string
+}
+
+// Log is where and how the supervisor logs.
+type Log struct {
+	Level  string // debug, info, warn, error
+	Format string // text, json
+	// File additionally receives the log; "": none.
+	File string
+}
+
+// Plugins is where provider binaries are found.
+type Plugins struct {
+	Dir string
+}
+
+// Provider is one broker's plugin process. One that is not listed has every
+// default.
+type Provider struct {
+	Name string
+	// Command and arguments; empty: tokenkeeper-provider-NAME in the plugin
+	// directory, or the built-in one.
+	Command []string
+	// SHA256 of the binary in hexadecimal; "": not checked.
+	SHA256 string
+	// Settings are the defaults of all its accounts' settings.
+	Settings map[string]string
+	// MaxInFlight bounds the refreshes in flight.
+	MaxInFlight int
+}
+
+// Account is one grant at one provider.
+type Account struct {
+	Name         string
+	Provider     string
+	ClientID     string
+	ClientSecret sdk.Secret
+	RedirectURL  string
+	Scopes       []string
+	// Settings already holds those of the provider.
+	Settings map[string]string
+	Refresh  Refresh
+}
+
+// Refresh is when an account is refreshed.
+type Refresh struct {
+	// BeforeExpiry of the access token; 0: what the provider's policy says.
+	BeforeExpiry time.Duration
+	// Every, if set, is counted from the last refresh; the earlier of both
+	// counts. 0: not used.
+	Every time.Duration
+	// Jitter is the largest random time by which a refresh is earlier.
+	Jitter time.Duration
+	// MaxFailures in a row raise an alert.
+	MaxFailures int
+	// Timeout of one attempt.
+	Timeout time.Duration
+}
+
+// Sink types.
+const (
+	SinkFile       = "file"
+	SinkUnixSocket = "unixsocket"
+	SinkWebhook    = "webhook"
+)
+
+// Sink is one destination. Exactly the part that Type names is set.
+type Sink struct {
+	Name string
+	Type string
+	// Accounts that go there; empty: all.
+	Accounts            []string
+	IncludeRefreshToken bool
+
+	File       *FileSink
+	UnixSocket *UnixSocketSink
+	Webhook    *WebhookSink
+}
+
+// FileSink writes a file.
+type FileSink struct {
+	// Path may hold {account} and {provider}; with more than one account it
+	// must hold {account}.
+	Path   string
+	Format string
+	Mode   fs.FileMode
+	// Owner is user, user:group or :group, by name or number; "": unchanged.
+	Owner string
+	// Timezone of formats with naive local times; "": the machine's.
+	Timezone string
+}
+
+// UnixSocketSink connects to a consumer's socket.
+type UnixSocketSink struct {
+	Path string
+	// Ack is what the consumer answers: "ok" or "none".
+	Ack string
+	// Timeout of one try, from connecting to the answer.
+	Timeout time.Duration
+	// Attempts, Interval apart, before tries become rarer.
+	Attempts int
+	Interval time.Duration
+}
+
+// WebhookSink posts JSON.
+type WebhookSink struct {
+	URL string
+	// Secret signs, as the Standard Webhooks specification says; whsec_….
+	Secret  sdk.Secret
+	Headers map[string]sdk.Secret
+	Timeout time.Duration
+}

@@ -1,0 +1,167 @@
+// Package control is the control API: HTTP and JSON on a Unix socket, and its
+// client.
+//
+//	GET  /v1/version
+//	GET  /v1/status
+//	GET  /v1/events                          one JSON event per line, until closed
+//	POST /v1/providers/{provider}/restart    waits for the new process
+//	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
+//	GET  /v1/accounts/{account}/token        the access token
+//	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true
+//
+// A failed call answers with an [Error].
+package control
+
+import "time"
+
+// Status is the answer of GET /v1/status.
+type Status struct {
+	Version   string     `json:"version"`
+	PID       int        `json:"pid"`
+	StartedAt time.Time  `json:"started_at"`
+	Now       time.Time  `json:"now"`
+	StateDir  string     `json:"state_dir"`
+	Config    string     `json:"config,omitempty"`
+	Providers []Provider `json:"providers"`
+	Accounts  []Account  `json:"accounts"`
+}
+
+// Provider states.
+const (
+	ProviderStarting = "starting"
+	ProviderRunning  = "running"
+	ProviderBackoff  = "backoff"
+	ProviderCrashing = "crashing"
+	ProviderParked   = "parked"
+	ProviderStopping = "stopping"
+	ProviderStopped  = "stopped"
+)
+
+// Provider is one provider process in a Status.
+type Provider struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+	PID   int    `json:"pid,omitempty"`
+	// Generation counts the runs of this provider's process, from 1.
+	Generation int       `json:"generation"`
+	StartedAt  time.Time `json:"started_at,omitzero"`
+	// Restarts that a person asked for, and Crashes that nobody did.
+	Restarts  int    `json:"restarts"`
+	Crashes   int    `json:"crashes"`
+	LastError string `json:"last_error,omitempty"`
+	// NextStart is when a provider in backoff is started again.
+	NextStart time.Time `json:"next_start,omitzero"`
+	Version   string    `json:"version,omitempty"`
+	Command   string    `json:"command,omitempty"`
+	InFlight  int       `json:"in_flight"`
+}
+
+// Account states.
+const (
+	AccountNew        = "new"
+	AccountValid      = "valid"
+	AccountRetrying   = "retrying"
+	AccountExpired    = "expired"
+	AccountNeedsLogin = "needs_login"
+)
+
+// Account is one account in a Status.
+type Account struct {
+	Name     string `json:"name"`
+	Provider string `json:"provider"`
+	State    string `json:"state"`
+	Version  uint64 `json:"version"`
+	Origin   string `json:"origin,omitempty"`
+
+	Expiry        time.Time `json:"expiry,omitzero"`
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
+	// RefreshExpiryUncertain: derived from a file that may have been
+	// rewritten at each refresh.
+	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
+	LastRefresh            time.Time `json:"last_refresh,omitzero"`
+	Due                    time.Time `json:"due,omitzero"`
+
+	Failures    int       `json:"failures"`
+	MaxFailures int       `json:"max_failures"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastKind    string    `json:"last_kind,omitempty"`
+	LastFailure time.Time `json:"last_failure,omitzero"`
+	// AmbiguousSince: an attempt's outcome is not known.
+	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
+	InFlight       bool      `json:"in_flight,omitempty"`
+
+	Sinks []Delivery `json:"sinks"`
+}
+
+// Delivery is one sink's state for one account.
+type Delivery struct {
+	Sink string `json:"sink"`
+	Type string `json:"type"`
+	// Version that the sink is known to have; 0: none.
+	Version     uint64    `json:"version"`
+	DeliveredAt time.Time `json:"delivered_at,omitzero"`
+	// Lag is how many versions the sink is behind.
+	Lag       uint64        `json:"lag"`
+	Latency   time.Duration `json:"latency_ns,omitempty"`
+	Failures  int           `json:"failures,omitempty"`
+	LastError string        `json:"last_error,omitempty"`
+	// Absent: the consumer is not running.
+	Absent   bool `json:"absent,omitempty"`
+	Disabled bool `json:"disabled,omitempty"`
+}
+
+// TokenAnswer is the answer of GET /v1/accounts/{account}/token.
+type TokenAnswer struct {
+	Account     string    `json:"account"`
+	Version     uint64    `json:"version"`
+	AccessToken string    `json:"access_token"`
+	TokenType   string    `json:"token_type"`
+	Expiry      time.Time `json:"expiry"`
+}
+
+// RestartAnswer is the answer of POST /v1/providers/{provider}/restart.
+type RestartAnswer struct {
+	Provider   string `json:"provider"`
+	OldPID     int    `json:"old_pid"`
+	PID        int    `json:"pid"`
+	Generation int    `json:"generation"`
+}
+
+// RefreshAnswer is the answer of POST /v1/accounts/{account}/refresh.
+type RefreshAnswer struct {
+	Account string `json:"account"`
+	// Refreshed is false if the account was not due and force was not given.
+	Refreshed bool      `json:"refreshed"`
+	Version   uint64    `json:"version"`
+	Expiry    time.Time `json:"expiry"`
+	Due       time.Time `json:"due"`
+}
+
+// ImportAnswer is the answer of POST /v1/accounts/{account}/import.
+type ImportAnswer struct {
+	Account                string    `json:"account"`
+	Version                uint64    `json:"version"`
+	Format                 string    `json:"format"`
+	Expiry                 time.Time `json:"expiry"`
+	RefreshExpiry          time.Time `json:"refresh_expiry,omitzero"`
+	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
+}
+
+// VersionAnswer is the answer of GET /v1/version.
+type VersionAnswer struct {
+	Version  string `json:"version"`
+	Go       string `json:"go"`
+	Protocol int    `json:"protocol"`
+}
+
+// Error is the body of a failed call.
+type Error struct {
+	Status int `json:"-"`
+	// Code is for programs: not_found, conflict, bad_request, needs_login,
+	// unavailable, internal.
+	Code string `json:"code"`
+	// Message says what happened and what to do next.
+	Message string `json:"error"`
+}
+
+func (e *Error) Error() string { return e.Message }

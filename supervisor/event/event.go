@@ -1,0 +1,144 @@
+// Package event is how the rooms of the supervisor tell what happened: to the
+// log, to GET /v1/events, and to whoever else subscribes.
+package event
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Type names what happened.
+type Type string
+
+const (
+	Refreshed        Type = "refreshed"         // a new version is durable
+	RefreshFailed    Type = "refresh_failed"    // one attempt failed
+	RefreshFailing   Type = "refresh_failing"   // alert: max_failures in a row
+	NeedsLogin       Type = "needs_login"       // alert: a person has to log in
+	Ambiguous        Type = "ambiguous"         // alert: an attempt's outcome is unknown
+	Recovered        Type = "recovered"         // an alert is over
+	Imported         Type = "imported"          // a first token was taken from a file
+	Delivered        Type = "delivered"         // a sink has a new version
+	DeliveryFailed   Type = "delivery_failed"   // one delivery failed
+	SinkDisabled     Type = "sink_disabled"     // alert: a receiver said that it is gone
+	ProviderStarted  Type = "provider_started"  // a generation serves
+	ProviderStopped  Type = "provider_stopped"  // a generation ended
+	ProviderCrashing Type = "provider_crashing" // alert: crash loop
+	ProviderParked   Type = "provider_parked"   // alert: can't run until someone changes something
+	DiskTrouble      Type = "disk_trouble"      // alert: something could not be made durable
+	ClockJumped      Type = "clock_jumped"      // the wall clock moved, or the machine slept
+)
+
+// Event is one thing that happened. It never holds a secret.
+type Event struct {
+	// Seq grows by one with each event of this supervisor's run.
+	Seq      uint64    `json:"seq"`
+	Time     time.Time `json:"time"`
+	Type     Type      `json:"type"`
+	Alert    bool      `json:"alert,omitempty"`
+	Provider string    `json:"provider,omitempty"`
+	Account  string    `json:"account,omitempty"`
+	Sink     string    `json:"sink,omitempty"`
+	Version  uint64    `json:"version,omitempty"`
+	Attempt  string    `json:"attempt,omitempty"`
+	// Kind of a failure, as package sdk names it.
+	Kind string `json:"kind,omitempty"`
+	// Failures in a row, of Max.
+	Failures int `json:"failures,omitempty"`
+	Max      int `json:"max,omitempty"`
+	// Message is one sentence for a person.
+	Message string `json:"message"`
+	// Expiry of the access token and Next refresh, where they apply.
+	Expiry time.Time `json:"expiry,omitzero"`
+	Next   time.Time `json:"next,omitzero"`
+}
+
+// Bus hands events to the log and to subscribers. Publishing never blocks. It
+// is safe for concurrent use.
+type Bus struct {
+	log *slog.Logger
+	now func() time.Time
+
+	mu   sync.Mutex
+	seq  uint64
+	subs map[*Subscription]struct{}
+}
+
+// NewBus logs every event to log.
+func NewBus(log *slog.Logger, now func() time.Time) *Bus {
+	return &Bus{log: log, now: now, subs: map[*Subscription]struct{}{}}
+}
+
+// Subscription receives events on C. A subscriber that reads too slowly loses
+// the events that do not fit, which shows as a gap in Seq.
+type Subscription struct {
+	C   <-chan Event
+	c   chan Event
+	bus *Bus
+}
+
+// Subscribe returns a subscription that holds up to buffer events. The caller
+// closes it.
+func (b *Bus) Subscribe(buffer int) *Subscription {
+	c := make(chan Event, buffer)
+	s := &Subscription{C: c, c: c, bus: b}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subs[s] = struct{}{}
+	return s
+}
+
+// Close ends the subscription. C is not closed.
+func (s *Subscription) Close() {
+	s.bus.mu.Lock()
+	defer s.bus.mu.Unlock()
+	delete(s.bus.subs, s)
+}
+
+// Publish numbers the event, logs it at level, and hands it to every
+// subscriber.
+func (b *Bus) Publish(level slog.Level, e Event) {
+	b.mu.Lock()
+	b.seq++
+	e.Seq = b.seq
+	if e.Time.IsZero() {
+		e.Time = b.now()
+	}
+	for s := range b.subs {
+		select {
+		case s.c <- e:
+		default:
+		}
+	}
+	b.mu.Unlock()
+	b.log.LogAttrs(context.Background(), level, e.Message, e.attrs()...)
+}
+
+func (e Event) attrs() []slog.Attr {
+	attrs := []slog.Attr{slog.String("event", string(e.Type))}
+	add := func(key, value string) {
+		if value != "" {
+			attrs = append(attrs, slog.String(key, value))
+		}
+	}
+	add("provider", e.Provider)
+	add("account", e.Account)
+	add("sink", e.Sink)
+	if e.Version > 0 {
+		attrs = append(attrs, slog.Uint64("version", e.Version))
+	}
+	add("attempt", e.Attempt)
+	add("kind", e.Kind)
+	if e.Failures > 0 {
+		attrs = append(attrs, slog.Int("failures", e.Failures), slog.Int("max_failures", e.Max))
+	}
+	if !e.Expiry.IsZero() {
+		attrs = append(attrs, slog.Time("expiry", e.Expiry))
+	}
+	if !e.Next.IsZero() {
+		attrs = append(attrs, slog.Time("next", e.Next))
+	}
+	return attrs
+}

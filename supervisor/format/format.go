@@ -1,0 +1,53 @@
+// Package format turns a token into the bytes that programs read, and back:
+// our own layout and those of existing services.
+package format
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// Document is a token as its consumers see it.
+type Document struct {
+	Account  string
+	Provider string
+	Version  uint64
+
+	AccessToken sdk.Secret
+	// RefreshToken is zero unless the sink has include_refresh_token.
+	RefreshToken sdk.Secret
+	// IDToken goes where the refresh token goes.
+	IDToken   sdk.Secret
+	TokenType string
+	Scope     string
+	Extra     map[string]string
+
+	IssuedAt time.Time
+	Expiry   time.Time
+	// LoginAt is when a person logged in; LoginUncertain: the file that it
+	// was read from may have been rewritten at each refresh.
+	LoginAt        time.Time
+	LoginUncertain bool
+	RefreshExpiry  time.Time
+
+	// ClientID and ClientSecret are for formats that carry them, and zero
+	// unless the sink has include_refresh_token.
+	ClientID     string
+	ClientSecret sdk.Secret
+}
+
+// Format names.
+const (
+	JSON      = "json"       // our own
+	Schwab    = "schwab"     // {"creation_timestamp", "token": {…}}
+	SaxoCache = "saxo-cache" // access_token, refresh_token, token_expiry, app_key, app_secret
+)
+
+// ErrUnknown: there is no format of that name.
+var ErrUnknown = errors.New("unknown format")
+
+// ErrUnreadable: the bytes are not a whole document of that format. It is what
+// a half-written file gives, and means "nothing there".
+var ErrUnreadable = errors.New("not a readable token file")

@@ -1,0 +1,120 @@
+package store
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// Origin is where a version came from.
+type Origin string
+
+const (
+	OriginImport   Origin = "import"
+	OriginLogin    Origin = "login"
+	OriginRefresh  Origin = "refresh"
+	OriginExternal Origin = "external" // another program refreshed the shared grant
+)
+
+// keptFingerprints is how many past refresh tokens a record can tell apart.
+const keptFingerprints = 32
+
+// Record is a token with its version and history, as stored.
+type Record struct {
+	Account  string
+	Provider string
+	// Version grows by one with every new token of the account.
+	Version uint64
+	// Token is the newest one. Its RefreshToken is never zero once one is
+	// known: an answer without a refresh token leaves the old one in place.
+	Token  sdk.Token
+	Origin Origin
+	// Attempt that produced this version; "" for an import.
+	Attempt  string
+	StoredAt time.Time
+
+	// LoginAt is when a person logged in; LoginUncertain: it was guessed from
+	// a file that may have been rewritten at each refresh.
+	LoginAt        time.Time
+	LoginUncertain bool
+	// RefreshExpiry is when the refresh token dies; zero: not known.
+	RefreshExpiry time.Time
+
+	// Fingerprints of past refresh tokens, newest first.
+	Fingerprints []string
+	Health       Health
+
+	// Unknown holds the fields that a newer program wrote; they survive.
+	Unknown map[string][]byte
+}
+
+// Health is how the account's refreshes go. It is stored, so that a restart
+// forgets no failure.
+type Health struct {
+	// Failures in a row.
+	Failures    int
+	LastError   string
+	LastKind    sdk.Kind
+	LastFailure time.Time
+	// NeedsLogin holds the fingerprint of the refresh token that the server
+	// refused; the account needs a login as long as that is still its newest.
+	NeedsLogin string
+	// Ambiguous is since when an attempt's outcome is unknown; zero: none is.
+	Ambiguous time.Time
+}
+
+// NeedsLogin says whether the server has refused this very refresh token, or
+// there is none.
+func (r Record) NeedsLogin() bool {
+	fp := r.Token.RefreshToken.Fingerprint()
+	return fp == "" || r.Health.NeedsLogin == fp
+}
+
+// Next returns the record's next version with t as its token. What t does not
+// say stays: the refresh token, the scope, the provider's private values. Its
+// Health is good.
+func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) Record {
+	n := r
+	n.Version++
+	n.Origin, n.Attempt, n.StoredAt = origin, attempt, now
+	n.Health = Health{}
+	if t.RefreshToken.IsZero() {
+		t.RefreshToken = r.Token.RefreshToken
+	}
+	if t.Scope == "" {
+		t.Scope = r.Token.Scope
+	}
+	if t.Private == nil {
+		t.Private = r.Token.Private
+	}
+	if t.Extra == nil {
+		t.Extra = r.Token.Extra
+	}
+	n.Token = t
+	if fp := r.Token.RefreshToken.Fingerprint(); fp != "" && !t.RefreshToken.Equal(r.Token.RefreshToken) {
+		n.Fingerprints = append([]string{fp}, r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints-1)]...)
+	}
+	return n
+}
+
+// Intent announces an attempt. It outlives its writer: an intent without an
+// answer in the spool is an attempt whose outcome is unknown.
+type Intent struct {
+	Account  string `json:"account"`
+	Provider string `json:"provider"`
+	Attempt  string `json:"attempt"`
+	// Kind is spool.KindRefresh or spool.KindExchange.
+	Kind string `json:"kind"`
+	// Version of the record that the attempt starts from.
+	Version uint64 `json:"version"`
+	// Fingerprint of the refresh token that it spends; "" for an exchange.
+	Fingerprint string    `json:"fingerprint,omitempty"`
+	At          time.Time `json:"at"`
+	// Boot is the machine's boot id: what only the page cache held is gone
+	// when it has changed.
+	Boot string `json:"boot,omitempty"`
+	// Replays is the ambiguous attempt that this one tries again, and
+	// AmbiguousSince when that one began; "" and zero: none.
+	Replays        string    `json:"replays,omitempty"`
+	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
+}

@@ -1,0 +1,81 @@
+// Package store keeps records: what the supervisor knows of each account's
+// token, durable before anybody else sees it.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that every [Store] returns, wrapped with what happened to whom.
+var (
+	// ErrNotFound: there is no record of that account.
+	ErrNotFound = errors.New("no record of this account")
+	// ErrConflict: the record is not at the version that the caller has read,
+	// or the intent is not the caller's. Nothing was written.
+	ErrConflict = errors.New("the record has changed meanwhile")
+	// ErrPoisoned: a commit failed, and nothing that this handle reads is
+	// believed any more until the store has been opened anew.
+	ErrPoisoned = errors.New("the store failed to write and can't be trusted until it is reopened")
+	// ErrInUse: another supervisor has this state directory.
+	ErrInUse = errors.New("another supervisor uses this state directory")
+	// ErrNewerFormat: a newer program wrote this store. Nothing was written.
+	ErrNewerFormat = errors.New("the store was written by a newer Tokenkeeper")
+)
+
+// Store holds the record, the intent and the delivery ledger of every account.
+//
+// All methods are safe for concurrent use. When a method that writes returns
+// nil the change is durable: it survives the death of the process and of the
+// machine. When it returns an error nothing has changed, except that after
+// [ErrPoisoned] the caller can't know and must open the store anew. The
+// exception is MarkDelivered, which may become durable up to a second later:
+// losing it means delivering once more.
+type Store interface {
+	// Load returns the account's record, or ErrNotFound.
+	Load(ctx context.Context, account string) (Record, error)
+	// List returns every record, ordered by account.
+	List(ctx context.Context) ([]Record, error)
+
+	// Intend announces an attempt: from its return until Commit or Abandon,
+	// the account's refresh token may be spent. It proves that the disk can be
+	// written. ErrConflict if the record is not at in.Version or another
+	// intent stands.
+	Intend(ctx context.Context, in Intent) error
+	// Intent returns the account's standing intent; ok is false if none
+	// stands.
+	Intent(ctx context.Context, account string) (in Intent, ok bool, err error)
+	// Replace puts in in the place of the standing intent, whose attempt must
+	// be attempt; ErrConflict otherwise. It marks an attempt ambiguous and
+	// announces its replay.
+	Replace(ctx context.Context, attempt string, in Intent) error
+
+	// Commit stores rec, whose Version must be one more than the stored
+	// record's (1 for a new account), and ends the account's intent in the
+	// same transaction. If an intent stands, it must be the one of
+	// rec.Attempt; ErrConflict otherwise.
+	Commit(ctx context.Context, rec Record) error
+	// Abandon ends the intent of attempt without a new version and stores the
+	// record's Health in the same transaction. ErrConflict if the intent is
+	// another's; no intent at all is fine.
+	Abandon(ctx context.Context, account, attempt string, h Health) error
+
+	// MarkDelivered notes what a sink has of an account.
+	MarkDelivered(ctx context.Context, d Delivery) error
+	// Deliveries returns the ledger of one sink by account.
+	Deliveries(ctx context.Context, sink string) (map[string]Delivery, error)
+
+	// Close releases the store.
+	Close() error
+}
+
+// Delivery is one line of the ledger: the newest version of an account that a
+// sink is known to have.
+type Delivery struct {
+	Sink    string        `json:"sink"`
+	Account string        `json:"account"`
+	Version uint64        `json:"version"`
+	At      time.Time     `json:"at"`
+	Latency time.Duration `json:"latency"`
+}
