@@ -1,0 +1,197 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// answerMargin is how much longer than the attempt's own deadline the call to
+// the provider may take, so that the provider's verdict still arrives.
+const answerMargin = 5 * time.Second
+
+// settleTimeout bounds the call that frees a spool slot.
+const settleTimeout = 5 * time.Second
+
+// cycle is one attempt for one account, which is busy. Once the intent is
+// committed nothing cancels it: ctx gives values only.
+func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) error {
+	ctx = context.WithoutCancel(ctx)
+	defer k.landed()
+	if a.resume != nil {
+		in := *a.resume
+		err := k.attempt(ctx, remote, a, in)
+		k.release(a, err)
+		return err
+	}
+	in, err := k.intend(ctx, a)
+	if err != nil {
+		k.release(a, err)
+		return err
+	}
+	err = k.attempt(ctx, remote, a, in)
+	k.release(a, err)
+	return err
+}
+
+// intend commits the announcement of the attempt, which also proves that the
+// disk can be written. If it fails the token is not spent.
+func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
+	rec, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+	if err != nil {
+		return store.Intent{}, k.diskTrouble(a, fmt.Errorf("read the record before a refresh: %w", err))
+	}
+	in := store.Intent{
+		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindRefresh,
+		Version: rec.Version, Fingerprint: rec.Token.RefreshToken.Fingerprint(),
+		At: k.clock.Now().Wall, Boot: k.cfg.Boot,
+	}
+	k.mu.Lock()
+	a.rec = rec
+	standing := a.ambiguous
+	k.mu.Unlock()
+	if standing == nil {
+		err = k.cfg.Store.Intend(ctx, in)
+	} else {
+		in.Replays, in.AmbiguousSince = standing.Attempt, standing.AmbiguousSince
+		if standing.Replays != "" {
+			in.Replays = standing.Replays
+		}
+		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
+	}
+	if err != nil {
+		return store.Intent{}, k.diskTrouble(a, fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
+	}
+	if standing != nil {
+		k.mu.Lock()
+		a.ambiguous = &in
+		k.mu.Unlock()
+	}
+	return in, nil
+}
+
+// attempt makes the call and stores its outcome. Called again with the same
+// intent it gets the same answer: that is what recovery is.
+func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
+	answer, err := k.call(ctx, remote, a, in)
+	switch {
+	case err == nil:
+		return k.keep(ctx, remote, a, in, answer)
+	case errors.Is(err, sdk.ErrConnection):
+		k.mu.Lock()
+		a.unknown = true
+		k.mu.Unlock()
+		return fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, in.Attempt, err)
+	default:
+		return k.failed(ctx, remote, a, in, err)
+	}
+}
+
+func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) (sdk.Answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout+answerMargin)
+	defer cancel()
+	id := sdk.Attempt{
+		ID: in.Attempt, Version: in.Version, Fingerprint: in.Fingerprint,
+		Deadline: time.Now().Add(a.cfg.Timeout),
+	}
+	if in.Kind == spool.KindExchange {
+		return remote.ExchangeAnswer(ctx, sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account})
+	}
+	return remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec.Token})
+}
+
+// keep makes the new token durable and, only then, known.
+func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, answer sdk.Answer) error {
+	now := k.clock.Now()
+	k.mu.Lock()
+	wasAlerting := a.alerting || a.ambiguous != nil
+	rec := a.rec.Next(answer.Token, store.OriginRefresh, in.Attempt, now.Wall)
+	if in.Kind == spool.KindExchange {
+		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, answer.Token.IssuedAt, false
+	}
+	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+	k.mu.Unlock()
+	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
+		k.mu.Lock()
+		a.resume = &in
+		k.mu.Unlock()
+		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
+	}
+	k.mu.Lock()
+	a.rec, a.stored = rec, true
+	a.ambiguous, a.resume, a.unknown, a.alerting = nil, nil, false, false
+	k.plan(a)
+	due, _ := k.heap.Due(a.cfg.Name)
+	k.mu.Unlock()
+
+	k.cfg.Wake(a.cfg.Name)
+	e := event.Event{
+		Type: event.Refreshed, Version: rec.Version, Attempt: in.Attempt,
+		Expiry: rec.Token.Expiry(), Next: due, Message: "token refreshed",
+	}
+	if answer.Recovered {
+		e.Message = "token refreshed, from an answer that was waiting in the spool"
+	}
+	k.publish(slog.LevelInfo, a, e)
+	if wasAlerting {
+		k.publish(slog.LevelInfo, a, event.Event{
+			Type: event.Recovered, Version: rec.Version, Message: "the account has a new token again",
+		})
+	}
+	if answer.SpoolFault != "" {
+		k.publish(slog.LevelError, a, event.Event{
+			Type: event.DiskTrouble, Alert: true, Attempt: in.Attempt,
+			Message: "the provider could not spool the broker's answer: " + answer.SpoolFault +
+				". The token is stored; check the disk of the state directory",
+		})
+	}
+	k.free(ctx, remote, in)
+	return nil
+}
+
+// free gives the spool slot back. A failure is harmless: the next generation
+// sees that the attempt is over.
+func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, in store.Intent) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	if err := remote.Settle(ctx, in.Attempt); err != nil {
+		k.cfg.Log.Debug("the spool slot stays for the next generation",
+			"provider", k.cfg.Provider, "account", in.Account, "attempt", in.Attempt, "error", err)
+	}
+}
+
+// diskTrouble alerts and plans another try.
+func (k *Keeper) diskTrouble(a *account, err error) error {
+	k.mu.Lock()
+	k.retry(a, schedule.Failure{InRow: 3})
+	k.mu.Unlock()
+	k.publish(slog.LevelError, a, event.Event{
+		Type: event.DiskTrouble, Alert: true,
+		Message: err.Error() + ". Check the disk of the state directory; it is tried again",
+	})
+	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
+}
+
+// refreshExpiry is when rec's refresh token dies, as far as anybody says.
+func refreshExpiry(rec store.Record, p sdk.Policy) time.Time {
+	switch t := rec.Token; {
+	case t.RefreshLifetime > 0:
+		return t.IssuedAt.Add(t.RefreshLifetime)
+	case p.RefreshLifetime <= 0:
+		return time.Time{}
+	case p.Sliding:
+		return t.IssuedAt.Add(p.RefreshLifetime)
+	case rec.LoginAt.IsZero():
+		return time.Time{}
+	default:
+		return rec.LoginAt.Add(p.RefreshLifetime)
+	}
+}

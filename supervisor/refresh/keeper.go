@@ -1,0 +1,189 @@
+// Package refresh runs the cycle of a token: due, intend, call the provider,
+// store, wake the sinks. One Keeper serves all accounts of one provider.
+package refresh
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Errors of a request about one account.
+var (
+	ErrUnknownAccount = errors.New("no such account")
+	ErrNoToken        = errors.New("the account has no token yet")
+	ErrNeedsLogin     = errors.New("the account needs a login")
+	ErrHasToken       = errors.New("the account already has a working token")
+)
+
+// Account is what the configuration says of one account.
+type Account struct {
+	sdk.Account
+	// BeforeExpiry of 0 takes the provider's policy.
+	BeforeExpiry time.Duration
+	Every        time.Duration
+	Jitter       time.Duration
+	// Timeout of one attempt.
+	Timeout time.Duration
+	// MaxFailures in a row raise an alert.
+	MaxFailures int
+}
+
+// Config is what a Keeper is made of.
+type Config struct {
+	Provider string
+	Accounts []Account
+	Store    store.Store
+	// Wake tells every sink, without blocking, that an account has a new
+	// version.
+	Wake   func(account string)
+	Events *event.Bus
+	Log    *slog.Logger
+	// Wall is the wall clock.
+	Wall func() time.Time
+	// MaxInFlight bounds the attempts in flight.
+	MaxInFlight int
+	// Boot identifies this run of the machine's kernel: what only the page
+	// cache held is gone when it has changed.
+	Boot string
+}
+
+// Keeper keeps the accounts of one provider fresh. What it knows outlives the
+// provider's generations; each generation is one call of [Keeper.Run]. It is
+// safe for concurrent use.
+type Keeper struct {
+	cfg   Config
+	clock *schedule.Clock
+	// wake interrupts the loop's sleep.
+	wake chan struct{}
+
+	mu       sync.Mutex
+	accounts map[string]*account
+	heap     *schedule.Heap
+	policy   sdk.Policy
+	inFlight int
+	deadline time.Time // the latest of the attempts in flight
+	running  bool
+	turned   schedule.Instant // when the loop last looked at the heap
+	looked   schedule.Instant // when the clocks were last compared
+}
+
+// account is the state of one account in memory.
+type account struct {
+	cfg    Account
+	rec    store.Record
+	stored bool
+	// busy: an attempt, a settling or an import is under way.
+	busy bool
+	// unknown: the connection broke during the attempt; the next generation
+	// asks the spool.
+	unknown bool
+	// ambiguous is the standing intent of an attempt whose outcome nobody
+	// knows.
+	ambiguous *store.Intent
+	// resume is an attempt that was answered but could not be stored.
+	resume *store.Intent
+	// alerting: an alert was raised and is not over.
+	alerting bool
+	waiters  []chan error
+	idle     []chan struct{}
+}
+
+// NewKeeper reads what the store knows of the accounts and plans them.
+func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
+	k := &Keeper{
+		cfg:      cfg,
+		clock:    schedule.NewClock(cfg.Wall),
+		wake:     make(chan struct{}, 1),
+		accounts: map[string]*account{},
+		heap:     schedule.NewHeap(),
+	}
+	k.looked = k.clock.Now()
+	for _, c := range cfg.Accounts {
+		a := &account{cfg: c}
+		rec, err := cfg.Store.Load(ctx, c.Name)
+		switch {
+		case err == nil:
+			a.rec, a.stored = rec, true
+			a.alerting = rec.Health.Failures >= c.MaxFailures || rec.NeedsLogin()
+		case !errors.Is(err, store.ErrNotFound):
+			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
+		}
+		k.accounts[c.Name] = a
+		k.plan(a)
+	}
+	return k, nil
+}
+
+// plan puts the account at its due time, or out of the heap if only a person
+// can help it.
+func (k *Keeper) plan(a *account) {
+	if !a.stored || a.rec.NeedsLogin() || a.unknown {
+		k.heap.Remove(a.cfg.Name)
+		return
+	}
+	k.heap.Set(a.cfg.Name, k.dueOf(a), k.clock.Now())
+}
+
+func (k *Keeper) dueOf(a *account) time.Time {
+	t := a.rec.Token
+	return schedule.Due(k.policyOf(a), t.IssuedAt, t.Lifetime, mathrand.Float64())
+}
+
+func (k *Keeper) policyOf(a *account) schedule.Policy {
+	before := a.cfg.BeforeExpiry
+	if before == 0 {
+		before = k.policy.BeforeExpiry
+	}
+	return schedule.Policy{BeforeExpiry: before, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
+}
+
+// retry puts the account at the time of its next try after a failure.
+func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
+	now := k.clock.Now()
+	at := schedule.Retry(f, now.Wall, a.rec.Token.Expiry(), mathrand.Float64())
+	k.heap.Set(a.cfg.Name, at, now)
+	return at
+}
+
+// signal interrupts the loop's sleep without blocking.
+func (k *Keeper) signal() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// release ends the work on an account and tells those who wait for it.
+func (k *Keeper) release(a *account, outcome error) {
+	k.mu.Lock()
+	a.busy = false
+	waiters, idle := a.waiters, a.idle
+	a.waiters, a.idle = nil, nil
+	k.mu.Unlock()
+	for _, w := range waiters {
+		w <- outcome
+	}
+	for _, c := range idle {
+		close(c)
+	}
+	k.signal()
+}
+
+func (k *Keeper) publish(level slog.Level, a *account, e event.Event) {
+	e.Provider, e.Account = k.cfg.Provider, a.cfg.Name
+	k.cfg.Events.Publish(level, e)
+}
+
+// newAttempt names an attempt: 26 characters that no other attempt has.
+func newAttempt() string { return rand.Text() }

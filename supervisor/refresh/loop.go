@@ -1,0 +1,195 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+)
+
+const (
+	// describeTimeout bounds the first question to a new process.
+	describeTimeout = 10 * time.Second
+	// stuckAfter is how long an account may be overdue, with room for it in
+	// flight, before the loop counts as stuck.
+	stuckAfter = time.Minute
+	// driftTolerated is how far the clocks may drift apart between two looks:
+	// more than a time daemon slews, less than matters to a token.
+	driftTolerated = 2 * time.Second
+)
+
+// Run is the refresh loop of one generation. It settles what stands in the
+// spool, then refreshes what is due until ctx ends; it returns when the
+// attempts in flight have finished. It returns an error when the connection
+// to the provider is lost.
+func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
+	if err := k.meet(ctx, remote); err != nil {
+		return err
+	}
+	k.setRunning(true)
+	defer k.setRunning(false)
+	if err := k.settle(ctx, remote); err != nil {
+		return err
+	}
+
+	var flights sync.WaitGroup
+	defer flights.Wait()
+	lost := make(chan error, 1)
+	for {
+		wait := k.startDue(func(a *account) {
+			flights.Go(func() {
+				if err := k.cycle(ctx, remote, a); errors.Is(err, sdk.ErrConnection) {
+					select {
+					case lost <- err:
+					default:
+					}
+				}
+			})
+		})
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case err := <-lost:
+			timer.Stop()
+			return err
+		case <-k.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// meet learns how the broker treats its tokens and plans accordingly.
+func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
+	defer cancel()
+	d, err := remote.Describe(ctx)
+	if err != nil {
+		return fmt.Errorf("ask provider %s who it is: %w", k.cfg.Provider, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	first := k.policy == sdk.Policy{}
+	k.policy = d.Policy
+	if first {
+		for _, a := range k.accounts {
+			if !a.busy {
+				k.plan(a)
+			}
+		}
+	}
+	return nil
+}
+
+// startDue starts every account that is due, as far as there is room in
+// flight, and returns how long the loop may sleep.
+func (k *Keeper) startDue(start func(*account)) time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.turned = k.clock.Now()
+	for k.inFlight < k.cfg.MaxInFlight {
+		name, wait, ok := k.heap.Next(k.clock.Now())
+		if !ok {
+			return idleSleep
+		}
+		if wait > 0 {
+			return wait
+		}
+		k.heap.Remove(name)
+		a := k.accounts[name]
+		if a.busy {
+			continue // whoever is at work plans it again
+		}
+		a.busy = true
+		k.inFlight++
+		k.extendDeadline(a)
+		start(a)
+	}
+	return idleSleep // a flight that ends wakes the loop
+}
+
+// idleSleep is for a loop that has nothing to wait for but a wake.
+const idleSleep = 24 * time.Hour
+
+func (k *Keeper) extendDeadline(a *account) {
+	if d := k.clock.Now().Wall.Add(a.cfg.Timeout); d.After(k.deadline) {
+		k.deadline = d
+	}
+}
+
+func (k *Keeper) landed() {
+	k.mu.Lock()
+	k.inFlight--
+	if k.inFlight == 0 {
+		k.deadline = time.Time{}
+	}
+	k.mu.Unlock()
+}
+
+func (k *Keeper) setRunning(on bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.running = on
+	k.turned = k.clock.Now()
+}
+
+// InFlight is how many attempts are under way.
+func (k *Keeper) InFlight() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.inFlight
+}
+
+// Deadline is when the last of the attempts in flight must have ended, by the
+// wall clock; zero if none is.
+func (k *Keeper) Deadline() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.deadline
+}
+
+// Look compares the clocks: timers stop while a machine sleeps, and the wall
+// clock jumps. It is called at least every 30 s.
+func (k *Keeper) Look() {
+	k.mu.Lock()
+	now := k.clock.Now()
+	drift := schedule.Drift(k.looked, now)
+	k.looked = now
+	moved := 0
+	if drift > driftTolerated {
+		moved = k.heap.Replan(now)
+	}
+	_, wait, ok := k.heap.Next(now)
+	k.mu.Unlock()
+	if drift > driftTolerated || drift < -driftTolerated {
+		k.cfg.Events.Publish(slog.LevelWarn, event.Event{
+			Type: event.ClockJumped, Provider: k.cfg.Provider,
+			Message: fmt.Sprintf("the wall clock moved by %s against the monotonic one; %d accounts are due earlier now",
+				drift.Round(time.Second), moved),
+		})
+	}
+	if ok && wait <= 0 {
+		k.signal()
+	}
+}
+
+// Stuck says whether the loop runs but has not looked at its heap although an
+// account is overdue and there is room in flight.
+func (k *Keeper) Stuck() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.running || k.inFlight >= k.cfg.MaxInFlight {
+		return false
+	}
+	now := k.clock.Now()
+	_, wait, ok := k.heap.Next(now)
+	return ok && wait < -stuckAfter && now.Mono-k.turned.Mono > stuckAfter
+}

@@ -1,0 +1,161 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// failed handles an attempt that the provider reports as failed: what is
+// durable first, then the plan, then the word to people.
+func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+	switch kind := sdk.KindOf(cause); kind {
+	case sdk.KindInvalidGrant:
+		return k.refused(ctx, remote, a, in, cause)
+	case sdk.KindAmbiguous:
+		if err := k.markAmbiguous(ctx, a, in, cause.Error()); err != nil {
+			return err
+		}
+		k.countFailure(a, kind, cause)
+	default:
+		h := k.countFailure(a, kind, cause)
+		if in.Replays != "" {
+			// What became of the attempt that this one replays is still
+			// unknown: the intent stands.
+			break
+		}
+		if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
+			return k.diskTrouble(a, fmt.Errorf("note the failed attempt: %w", err))
+		}
+	}
+	k.free(ctx, remote, in)
+	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
+}
+
+// countFailure notes a failure, plans the next try, and tells.
+func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Health {
+	var detail *sdk.Error
+	var retryAfter time.Duration
+	if errors.As(cause, &detail) {
+		retryAfter = detail.RetryAfter
+	}
+	k.mu.Lock()
+	h := &a.rec.Health
+	h.Failures++
+	h.LastError, h.LastKind, h.LastFailure = cause.Error(), kind, k.clock.Now().Wall
+	next := k.retry(a, schedule.Failure{
+		InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter,
+	})
+	misconfigured := kind == sdk.KindInvalidClient && !a.alerting
+	alert := h.Failures == a.cfg.MaxFailures || misconfigured
+	a.alerting = a.alerting || alert
+	health, expiry := *h, a.rec.Token.Expiry()
+	k.mu.Unlock()
+
+	e := event.Event{
+		Type: event.RefreshFailed, Kind: string(kind), Failures: health.Failures, Max: a.cfg.MaxFailures,
+		Expiry: expiry, Next: next,
+		Message: fmt.Sprintf("refresh failed (%d/%d): %v", health.Failures, a.cfg.MaxFailures, cause),
+	}
+	k.publish(slog.LevelWarn, a, e)
+	if alert {
+		e.Type, e.Alert = event.RefreshFailing, true
+		e.Message = fmt.Sprintf("%d refreshes in a row have failed; the access token dies %s. Last error: %v",
+			health.Failures, expiry.Format(time.RFC3339), cause)
+		if misconfigured {
+			e.Message = fmt.Sprintf("the client credentials or settings are refused; correct the account in the configuration: %v", cause)
+		}
+		k.publish(slog.LevelError, a, e)
+	}
+	return health
+}
+
+// refused handles invalid_grant. Only if the refresh token that failed is the
+// newest one does the account need a login, and even then nothing is deleted.
+func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+	now := k.clock.Now().Wall
+	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+	if err != nil {
+		return k.diskTrouble(a, fmt.Errorf("read the record after the server refused the grant: %w", err))
+	}
+	newest := stored.Token.RefreshToken.Fingerprint() == in.Fingerprint
+	h := stored.Health
+	h.Failures++
+	h.LastError, h.LastKind, h.LastFailure = cause.Error(), sdk.KindInvalidGrant, now
+	h.Ambiguous = time.Time{}
+	if newest {
+		h.NeedsLogin = in.Fingerprint
+	}
+	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
+		return k.diskTrouble(a, fmt.Errorf("note that the server refused the grant: %w", err))
+	}
+	k.mu.Lock()
+	a.rec, a.ambiguous = stored, nil
+	a.rec.Health = h
+	a.alerting = a.alerting || newest
+	k.plan(a)
+	k.mu.Unlock()
+
+	if newest {
+		k.publish(slog.LevelError, a, event.Event{
+			Type: event.NeedsLogin, Alert: true, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
+			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, cause),
+		})
+	} else {
+		k.publish(slog.LevelWarn, a, event.Event{
+			Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
+			Failures: h.Failures, Max: a.cfg.MaxFailures,
+			Message: "the server refused a refresh token that is not the newest any more; the newest is tried",
+		})
+	}
+	k.free(ctx, remote, in)
+	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
+}
+
+// loginMessage says exactly what happened, as far as anybody can know.
+func loginMessage(in store.Intent, rec store.Record, cause error) string {
+	const next = ". Log in again and import the new token with: tokenkeeper import %s FILE"
+	if in.Replays != "" {
+		return fmt.Sprintf("the server refused the refresh token (%v). An attempt begun %s was sent and its answer "+
+			"was lost; the server had most likely replaced the token then"+next,
+			cause, in.AmbiguousSince.Format(time.RFC3339), in.Account)
+	}
+	if !rec.RefreshExpiry.IsZero() && in.At.Before(rec.RefreshExpiry) && !rec.LoginUncertain {
+		return fmt.Sprintf("the server refused the refresh token (%v) %s before it should have died. Another program "+
+			"may have refreshed this grant, or a new login has ended it"+next,
+			cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second), in.Account)
+	}
+	return fmt.Sprintf("the server refused the refresh token (%v)"+next, cause, in.Account)
+}
+
+// markAmbiguous makes the standing intent say that the attempt's outcome is
+// unknown.
+func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent, why string) error {
+	first := in.AmbiguousSince.IsZero()
+	if first {
+		in.AmbiguousSince = in.At
+	}
+	if err := k.cfg.Store.Replace(ctx, in.Attempt, in); err != nil {
+		return k.diskTrouble(a, fmt.Errorf("note that an attempt is ambiguous: %w", err))
+	}
+	k.mu.Lock()
+	a.ambiguous = &in
+	a.unknown = false
+	a.rec.Health.Ambiguous = in.AmbiguousSince
+	k.mu.Unlock()
+	if first {
+		k.publish(slog.LevelError, a, event.Event{
+			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
+			Message: "nobody knows whether the server has used up the refresh token: " + why +
+				". The same refresh token is tried once more",
+		})
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Refresh makes the account due now if it needs it (or with force in any
+// case), and waits for the outcome. It returns whether a refresh was made;
+// without force an account that is not due yet and has no failure is left
+// alone. While the provider's process is down it waits, as long as ctx does.
+func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, error) {
+	outcome := make(chan error, 1)
+	k.mu.Lock()
+	a, ok := k.accounts[name]
+	var err error
+	switch {
+	case !ok:
+		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	case !a.stored:
+		err = fmt.Errorf("account %s: %w: take a first one with: tokenkeeper import %s FILE", name, ErrNoToken, name)
+	case a.rec.NeedsLogin() && !force:
+		err = fmt.Errorf("account %s: %w: %s", name, ErrNeedsLogin, a.rec.Health.LastError)
+	case !a.busy && !force && a.rec.Health.Failures == 0 && !k.isDue(a):
+		k.mu.Unlock()
+		return false, nil
+	}
+	if err != nil {
+		k.mu.Unlock()
+		return false, err
+	}
+	a.waiters = append(a.waiters, outcome)
+	if !a.busy && !a.unknown {
+		now := k.clock.Now()
+		k.heap.Set(name, now.Wall, now)
+	}
+	k.mu.Unlock()
+	k.signal()
+	select {
+	case err := <-outcome:
+		return err == nil, err
+	case <-ctx.Done():
+		return false, fmt.Errorf("account %s: the refresh has not ended yet; it goes on: %w", name, ctx.Err())
+	}
+}
+
+func (k *Keeper) isDue(a *account) bool {
+	due, ok := k.heap.Due(a.cfg.Name)
+	return ok && !due.After(k.clock.Now().Wall)
+}
+
+// Import stores a token that came from outside as the account's newest. What
+// rec leaves open (its version, history and refresh expiry) is filled in. With
+// an existing token that still works it fails with [ErrHasToken] unless force
+// is given; a failed import changes nothing.
+func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
+	k.mu.Lock()
+	a, ok := k.accounts[rec.Account]
+	k.mu.Unlock()
+	if !ok {
+		return store.Record{}, fmt.Errorf("%w: %s", ErrUnknownAccount, rec.Account)
+	}
+	release, err := k.claim(ctx, a)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer release(nil)
+	if a.stored && !force && !a.rec.NeedsLogin() {
+		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec.Version)
+	}
+	next := a.rec.Next(rec.Token, store.OriginImport, "", k.clock.Now().Wall)
+	next.Account, next.Provider = rec.Account, k.cfg.Provider
+	next.LoginAt, next.LoginUncertain = rec.LoginAt, rec.LoginUncertain
+	k.mu.Lock()
+	next.RefreshExpiry = refreshExpiry(next, k.policy)
+	k.mu.Unlock()
+	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
+		return store.Record{}, err
+	}
+	k.mu.Lock()
+	a.rec, a.stored = next, true
+	a.ambiguous, a.resume, a.alerting = nil, nil, false
+	k.plan(a)
+	k.mu.Unlock()
+	k.cfg.Wake(rec.Account)
+	k.publish(slog.LevelInfo, a, event.Event{
+		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
+	})
+	return next, nil
+}
+
+// ReplaceGrant commits rec over whatever attempt of its account stands open: a
+// new grant makes the old one's fate unimportant.
+func ReplaceGrant(ctx context.Context, s store.Store, rec store.Record) error {
+	in, open, err := s.Intent(ctx, rec.Account)
+	if err != nil {
+		return fmt.Errorf("account %s: read the open attempt: %w", rec.Account, err)
+	}
+	if open {
+		rec.Attempt = in.Attempt
+	}
+	if err := s.Commit(ctx, rec); err != nil {
+		return fmt.Errorf("account %s: store the token: %w", rec.Account, err)
+	}
+	return nil
+}
+
+// claim waits until nobody is at work on the account and makes it busy.
+func (k *Keeper) claim(ctx context.Context, a *account) (release func(outcome error), err error) {
+	for {
+		k.mu.Lock()
+		if !a.busy {
+			a.busy = true
+			k.mu.Unlock()
+			return func(outcome error) { k.release(a, outcome) }, nil
+		}
+		idle := make(chan struct{})
+		a.idle = append(a.idle, idle)
+		k.mu.Unlock()
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("account %s is being refreshed: %w", a.cfg.Name, ctx.Err())
+		}
+	}
+}

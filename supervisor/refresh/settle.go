@@ -1,0 +1,190 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// spoolPatience is how long a new generation waits for the process before it,
+// which may be finishing an attempt, to give the spool back: an attempt's
+// longest deadline and some more.
+const spoolPatience = 90 * time.Second
+
+// settle brings every attempt to an end that an earlier generation, or an
+// earlier supervisor, left open, before anything new is sent.
+func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
+	// Like an attempt, settling is not cancelled half-way.
+	patient, cancel := context.WithTimeout(ctx, spoolPatience)
+	defer cancel()
+	entries, err := remote.Unsettled(patient)
+	if err != nil {
+		return fmt.Errorf("ask provider %s for what stands in its spool: %w", k.cfg.Provider, err)
+	}
+	spooled := map[string]spool.Entry{}
+	for _, e := range entries {
+		if _, ours := k.accounts[e.Account]; !ours {
+			k.cfg.Log.Warn("the spool holds an attempt of an account that is not configured; it is left there",
+				"provider", k.cfg.Provider, "account", e.Account, "attempt", e.Attempt)
+			continue
+		}
+		spooled[e.Account] = e
+	}
+	ctx = context.WithoutCancel(ctx)
+	for name, a := range k.accounts {
+		release, err := k.claim(ctx, a)
+		if err != nil {
+			return err
+		}
+		e, ok := spooled[name]
+		err = k.settleAccount(ctx, remote, a, e, ok)
+		release(err)
+		if errors.Is(err, sdk.ErrConnection) {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleAccount compares the standing intent with what the spool says.
+func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry, spooled bool) error {
+	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	if err != nil {
+		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
+	}
+	switch {
+	case !spooled && !intended:
+		return k.resolved(a)
+	case !spooled:
+		return k.settleIntent(ctx, a, in)
+	case intended && in.Attempt == e.Attempt:
+		return k.settleSpooled(ctx, remote, a, in, e)
+	case e.Progress == spool.Answered && k.newerThanStore(a, e):
+		return k.adoptSpooled(ctx, remote, a, in, intended, e)
+	default:
+		// The attempt was over before its slot could be freed.
+		if err := remote.Settle(ctx, e.Attempt); err != nil {
+			return err
+		}
+		if intended {
+			return k.settleIntent(ctx, a, in)
+		}
+		return k.resolved(a)
+	}
+}
+
+// settleIntent ends an intent of which the spool knows nothing.
+func (k *Keeper) settleIntent(ctx context.Context, a *account, in store.Intent) error {
+	switch {
+	case !in.AmbiguousSince.IsZero():
+		k.mu.Lock()
+		a.ambiguous = &in
+		a.rec.Health.Ambiguous = in.AmbiguousSince
+		k.mu.Unlock()
+		k.publish(slog.LevelWarn, a, event.Event{
+			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
+			Message: "the outcome of an attempt begun " + in.AmbiguousSince.Format(time.RFC3339) +
+				" is still unknown; its refresh token is tried once more",
+		})
+		return k.again(a)
+	case in.Boot != "" && in.Boot == k.cfg.Boot:
+		// The slot is written before the provider is asked, and the page
+		// cache has lived on since: the request never reached the provider.
+		return k.notSent(ctx, a, in)
+	default:
+		if err := k.markAmbiguous(ctx, a, in, "the machine went down during the attempt begun "+in.At.Format(time.RFC3339)); err != nil {
+			return err
+		}
+		return k.again(a)
+	}
+}
+
+// settleSpooled ends the intended attempt by what its slot holds.
+func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, e spool.Entry) error {
+	switch e.Progress {
+	case spool.Answered:
+		return k.attempt(ctx, remote, a, in)
+	case spool.Ready:
+		if err := k.notSent(ctx, a, in); err != nil {
+			return err
+		}
+	default:
+		why := "the provider's process died after the request was sent, " + e.BegunAt.Format(time.RFC3339)
+		if err := k.markAmbiguous(ctx, a, in, why); err != nil {
+			return err
+		}
+		if err := k.again(a); err != nil {
+			return err
+		}
+	}
+	return remote.Settle(ctx, e.Attempt)
+}
+
+// newerThanStore says whether a spooled answer is one that the store has never
+// seen, as when the store was restored from a backup.
+func (k *Keeper) newerThanStore(a *account, e spool.Entry) bool {
+	return a.rec.Attempt != e.Attempt && e.Version >= a.rec.Version
+}
+
+// adoptSpooled announces the attempt of a spooled answer again and takes the
+// answer.
+func (k *Keeper) adoptSpooled(ctx context.Context, remote *sdk.Remote, a *account, standing store.Intent, intended bool, e spool.Entry) error {
+	in := store.Intent{
+		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
+		Version: a.rec.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot,
+	}
+	var err error
+	if intended {
+		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
+	} else {
+		err = k.cfg.Store.Intend(ctx, in)
+	}
+	if err != nil {
+		return k.diskTrouble(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
+	}
+	return k.attempt(ctx, remote, a, in)
+}
+
+// notSent ends an intent whose request never left: the refresh token is as
+// good as before.
+func (k *Keeper) notSent(ctx context.Context, a *account, in store.Intent) error {
+	if in.Replays != "" {
+		// The attempt that it replays is as unknown as before.
+		k.mu.Lock()
+		a.ambiguous = &in
+		k.mu.Unlock()
+		return k.again(a)
+	}
+	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec.Health); err != nil {
+		return k.diskTrouble(a, fmt.Errorf("end an attempt that was not sent: %w", err))
+	}
+	return k.again(a)
+}
+
+// again makes the account due at once.
+func (k *Keeper) again(a *account) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a.unknown = false
+	now := k.clock.Now()
+	k.heap.Set(a.cfg.Name, now.Wall, now)
+	return nil
+}
+
+// resolved forgets that an attempt was open.
+func (k *Keeper) resolved(a *account) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if a.unknown {
+		a.unknown = false
+		k.plan(a)
+	}
+	return nil
+}

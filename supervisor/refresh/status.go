@@ -1,0 +1,62 @@
+package refresh
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// State of an account.
+type State string
+
+const (
+	New        State = "new"
+	Valid      State = "valid"
+	Retrying   State = "retrying"
+	Expired    State = "expired"
+	NeedsLogin State = "needs_login"
+)
+
+// Status is what the Keeper knows of one account.
+type Status struct {
+	State State
+	// Record is the newest one; its Version is 0 if there is none.
+	Record      store.Record
+	Due         time.Time
+	InFlight    bool
+	MaxFailures int
+	// AmbiguousSince is zero unless an attempt's outcome is unknown.
+	AmbiguousSince time.Time
+}
+
+// Status returns what is known of an account; ok is false if it is not this
+// Keeper's.
+func (k *Keeper) Status(name string) (s Status, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a, ok := k.accounts[name]
+	if !ok {
+		return Status{}, false
+	}
+	s = Status{State: a.state(k.clock.Now().Wall), Record: a.rec, InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
+	s.Due, _ = k.heap.Due(name)
+	if a.ambiguous != nil {
+		s.AmbiguousSince = a.ambiguous.AmbiguousSince
+	}
+	return s, true
+}
+
+func (a *account) state(now time.Time) State {
+	switch {
+	case !a.stored:
+		return New
+	case a.rec.NeedsLogin():
+		return NeedsLogin
+	case !a.rec.Token.Valid(now):
+		return Expired
+	case a.rec.Health.Failures > 0 || a.ambiguous != nil || a.unknown:
+		return Retrying
+	default:
+		return Valid
+	}
+}

@@ -1,0 +1,28 @@
+package schedule
+
+import "time"
+
+// Clock reads the wall clock and the monotonic clock together. The wall clock
+// is a function, because a jump or a suspend can't be made otherwise in a
+// test.
+type Clock struct {
+	wall  func() time.Time
+	start time.Time
+}
+
+// NewClock starts the monotonic clock at zero.
+func NewClock(wall func() time.Time) *Clock {
+	return &Clock{wall: wall, start: time.Now()}
+}
+
+// Now reads both clocks. Wall carries no monotonic reading, so that
+// subtracting two of them is wall-clock arithmetic.
+func (c *Clock) Now() Instant {
+	return Instant{Wall: c.wall().Round(0), Mono: time.Since(c.start)}
+}
+
+// Drift is by how much the wall clock moved against the monotonic one between
+// two instants: positive when it jumped ahead or the machine slept.
+func Drift(from, to Instant) time.Duration {
+	return to.Wall.Sub(from.Wall) - (to.Mono - from.Mono)
+}
