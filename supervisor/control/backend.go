@@ -1,0 +1,76 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// Backend is what the control API controls. Its methods are called
+// concurrently; ctx ends when the caller goes away or the server shuts down,
+// which must not cancel a refresh that was sent. A method that fails returns
+// an error that is, or wraps, an [*Error]; any other error is internal.
+type Backend interface {
+	Status(ctx context.Context) (Status, error)
+	// Restart replaces the provider's process and waits for the new one.
+	Restart(ctx context.Context, provider string) (RestartAnswer, error)
+	// Refresh refreshes the account if it is due, or in any case with force,
+	// and waits for the outcome.
+	Refresh(ctx context.Context, account string, force bool) (RefreshAnswer, error)
+	// Token returns the newest access token, also if it has expired: its
+	// Expiry tells.
+	Token(ctx context.Context, account string) (TokenAnswer, error)
+	// Import stores body, a token file of that format ("": detect it), as the
+	// account's next version. With force it replaces a token that is newer or
+	// still good.
+	Import(ctx context.Context, account, format string, force bool, body []byte) (ImportAnswer, error)
+}
+
+// Codes of an [Error].
+const (
+	CodeNotFound    = "not_found"
+	CodeConflict    = "conflict"
+	CodeBadRequest  = "bad_request"
+	CodeNeedsLogin  = "needs_login"
+	CodeForbidden   = "forbidden"
+	CodeUnavailable = "unavailable"
+	CodeInternal    = "internal"
+)
+
+// Errorf makes an [Error] of a code. The message says what happened and what
+// to do next.
+func Errorf(code, format string, args ...any) *Error {
+	return &Error{Status: httpStatus(code), Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// httpStatus of an error's code.
+func httpStatus(code string) int {
+	switch code {
+	case CodeNotFound:
+		return http.StatusNotFound
+	case CodeConflict, CodeNeedsLogin:
+		return http.StatusConflict
+	case CodeBadRequest:
+		return http.StatusBadRequest
+	case CodeForbidden:
+		return http.StatusForbidden
+	case CodeUnavailable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
+
+// asError finds the answer to a failed call. The text is that of err as a
+// whole, so that what wraps the [Error] is not lost.
+func asError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error()}
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return Errorf(CodeUnavailable, "the call was given up before it was done (%v); what it started goes on: see \"tokenkeeper status\"", err)
+	}
+	return &Error{Status: http.StatusInternalServerError, Code: CodeInternal, Message: err.Error()}
+}

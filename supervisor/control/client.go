@@ -1,0 +1,178 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+const (
+	// lookTimeout is for calls that only look.
+	lookTimeout = 10 * time.Second
+	// workTimeout is for calls that wait for a broker or a process.
+	workTimeout = callTimeout + 5*time.Second
+	maxAnswer   = 64 << 20
+)
+
+// ErrNotRunning: nobody listens on the control socket.
+var ErrNotRunning = errors.New("no supervisor is running")
+
+// Client calls the control API. A call that the supervisor refuses returns an
+// [*Error]; if there is no supervisor, the error is [ErrNotRunning].
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+// NewClient returns a client of the supervisor that listens on socket. It does
+// not connect yet.
+func NewClient(socket string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}
+	return &Client{socket: socket, http: &http.Client{
+		Transport:     &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConns: 1, IdleConnTimeout: idleTimeout / 2},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Socket is the path that the client connects to.
+func (c *Client) Socket() string { return c.socket }
+
+// Close drops the connection that is kept between calls.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Version asks who answers.
+func (c *Client) Version(ctx context.Context) (VersionAnswer, error) {
+	return call[VersionAnswer](ctx, c, lookTimeout, http.MethodGet, "/v1/version", nil, nil)
+}
+
+// Status asks how everything is.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, lookTimeout, http.MethodGet, "/v1/status", nil, nil)
+}
+
+// Restart replaces the provider's process and waits for the new one.
+func (c *Client) Restart(ctx context.Context, provider string) (RestartAnswer, error) {
+	return call[RestartAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/providers/"+url.PathEscape(provider)+"/restart", nil, nil)
+}
+
+// Refresh refreshes the account if it is due, or in any case with force.
+func (c *Client) Refresh(ctx context.Context, account string, force bool) (RefreshAnswer, error) {
+	query := url.Values{"force": {strconv.FormatBool(force)}}
+	return call[RefreshAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/refresh", query, nil)
+}
+
+// Token returns the account's newest access token, even if it has expired.
+func (c *Client) Token(ctx context.Context, account string) (TokenAnswer, error) {
+	return call[TokenAnswer](ctx, c, lookTimeout, http.MethodGet, "/v1/accounts/"+url.PathEscape(account)+"/token", nil, nil)
+}
+
+// Import hands over a token file. An empty format is detected.
+func (c *Client) Import(ctx context.Context, account, format string, force bool, body []byte) (ImportAnswer, error) {
+	query := url.Values{"force": {strconv.FormatBool(force)}}
+	if format != "" {
+		query.Set("format", format)
+	}
+	return call[ImportAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/import", query, body)
+}
+
+// Events calls each for every event from now on, in order, until ctx ends or
+// each returns an error, which Events then returns. started, if not nil, is
+// called once no later event can be missed. A gap in Seq means that this
+// reader was too slow. If the supervisor ends, so does Events, with
+// [io.ErrUnexpectedEOF] or [ErrNotRunning].
+func (c *Client) Events(ctx context.Context, started func(), each func(event.Event) error) error {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/events", nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if started != nil {
+		started()
+	}
+	dec := json.NewDecoder(resp.Body)
+	for {
+		var e event.Event
+		if err := dec.Decode(&e); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("the supervisor on %s ended the stream of events: %w", c.socket, io.ErrUnexpectedEOF)
+		}
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+}
+
+// call makes one call and decodes its answer.
+func call[T any](ctx context.Context, c *Client, timeout time.Duration, method, path string, query url.Values, body []byte) (T, error) {
+	var got T
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout,
+		fmt.Errorf("the supervisor on %s did not answer within %s: look at its log", c.socket, timeout))
+	defer cancel()
+	resp, err := c.do(ctx, method, path, query, body)
+	if err != nil {
+		return got, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&got); err != nil {
+		return got, fmt.Errorf("the answer of the supervisor on %s can't be read: %w", c.socket, c.explain(ctx, err))
+	}
+	return got, nil
+}
+
+// do sends one request and returns an answer of status 200. The caller closes
+// its body.
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://tokenkeeper"+path+"?"+query.Encode(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	failed := &Error{Status: resp.StatusCode}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBody)).Decode(failed); err != nil || failed.Message == "" {
+		return nil, fmt.Errorf("%s answered %s: it seems to be no Tokenkeeper supervisor", c.socket, resp.Status)
+	}
+	return nil, failed
+}
+
+// explain says what a failed connection means.
+func (c *Client) explain(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w on %s: start it with \"tokenkeeper run\", or name another socket with --socket", ErrNotRunning, c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("user %d may not use %s: only the user who runs the supervisor, and root, may", os.Geteuid(), c.socket)
+	case errors.Is(err, syscall.EINVAL) && len(c.socket) > maxSocketPath:
+		return fmt.Errorf("the control socket's path %s is longer than the %d bytes that a Unix socket's can have", c.socket, maxSocketPath)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // without the made-up address
+	}
+	return fmt.Errorf("calling the supervisor on %s: %w", c.socket, err)
+}

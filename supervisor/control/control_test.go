@@ -1,0 +1,252 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+func TestEveryCallReachesTheBackend(t *testing.T) {
+	b := &backend{}
+	socket, _, _ := serve(t, b)
+	c := control.NewClient(socket)
+	ctx := t.Context()
+
+	if v, err := c.Version(ctx); err != nil || v.Version != "1.2.3" || v.Protocol == 0 || v.Go == "" {
+		t.Errorf("Version = %+v, %v", v, err)
+	}
+	if s, err := c.Status(ctx); err != nil || s.PID != 7 || len(s.Accounts) != 1 {
+		t.Errorf("Status = %+v, %v", s, err)
+	}
+	if r, err := c.Restart(ctx, "schwab"); err != nil || r.OldPID != 1 || r.PID != 2 {
+		t.Errorf("Restart = %+v, %v", r, err)
+	}
+	for _, force := range []bool{true, false} {
+		if r, err := c.Refresh(ctx, "main", force); err != nil || r.Refreshed != force || r.Account != "main" {
+			t.Errorf("Refresh(%v) = %+v, %v", force, r, err)
+		}
+	}
+	if tok, err := c.Token(ctx, "main"); err != nil || tok.AccessToken != "at-<&>" {
+		t.Errorf("Token = %+v, %v", tok, err)
+	}
+	if got, err := c.Import(ctx, "main", "schwab", true, []byte("file")); err != nil || got.Version != 1 {
+		t.Errorf("Import = %+v, %v", got, err)
+	}
+	if string(b.imported) != "file" || b.format != "schwab" || !b.forced {
+		t.Errorf("the backend got %q, format %q, force %v", b.imported, b.format, b.forced)
+	}
+}
+
+func TestErrorsKeepCodeStatusAndText(t *testing.T) {
+	socket, _, _ := serve(t, &backend{})
+	c := control.NewClient(socket)
+	for account, want := range map[string]control.Error{
+		"nobody": {Status: 404, Code: control.CodeNotFound, Message: `there is no account "nobody"`},
+		"dead":   {Status: 409, Code: control.CodeNeedsLogin, Message: "account dead needs a login"},
+		"odd":    {Status: 500, Code: control.CodeInternal, Message: "the store is on fire"},
+		"a/../b": {Status: 404, Code: control.CodeNotFound, Message: `there is no account "a/../b"`},
+	} {
+		_, err := c.Token(t.Context(), account)
+		var got *control.Error
+		if !errors.As(err, &got) || *got != want {
+			t.Errorf("%s: got %#v, want %#v", account, err, want)
+		}
+	}
+}
+
+// overSocket is what curl --unix-socket does.
+func overSocket(t *testing.T, socket, method, path string, body io.Reader) *http.Response {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
+
+func TestOnTheWire(t *testing.T) {
+	socket, _, _ := serve(t, &backend{})
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"GET", "/v1/accounts/main/token", "", 200, `"access_token":"at-<&>"`},
+		{"GET", "/v1/accounts/nobody/token", "", 404, `{"code":"not_found","error":"there is no account \"nobody\""}`},
+		{"GET", "/v1/nonsense", "", 404, `"there is no call GET /v1/nonsense in this version of the control API"`},
+		{"GET", "/v1/providers/schwab/restart", "", 404, `there is no call GET`},
+		{"POST", "/v1/accounts/main/refresh?force=perhaps", "", 400, `force must be true or false, not \"perhaps\"`},
+		{"POST", "/v1/accounts/main/import", strings.Repeat("x", 1<<20), 200, `"version":1`},
+		{"POST", "/v1/accounts/main/import", strings.Repeat("x", 1<<20+1), 400, `larger than 1048576 bytes`},
+	} {
+		resp := overSocket(t, socket, tt.method, tt.path, strings.NewReader(tt.body))
+		got, _ := io.ReadAll(resp.Body)
+		if resp.StatusCode != tt.status || !strings.Contains(string(got), tt.want) {
+			t.Errorf("%s %s: %d %s, want %d with %s", tt.method, tt.path, resp.StatusCode, got, tt.status, tt.want)
+		}
+		if cc := resp.Header.Get("Cache-Control"); cc != "no-store" {
+			t.Errorf("%s %s: Cache-Control %q, want no-store", tt.method, tt.path, cc)
+		}
+	}
+}
+
+func TestEventsAreStreamedUntilTheServerStops(t *testing.T) {
+	socket, bus, stop := serve(t, &backend{})
+	c := control.NewClient(socket)
+	got := make(chan event.Event, 10)
+	ended := make(chan error, 1)
+	started := make(chan struct{})
+	go func() {
+		ended <- c.Events(t.Context(), func() { close(started) }, func(e event.Event) error { got <- e; return nil })
+	}()
+	wait(t, started)
+	bus.Publish(0, event.Event{Type: event.Refreshed, Account: "main", Version: 4, Message: "new token"})
+	if e := wait(t, got); e.Seq != 1 || e.Type != event.Refreshed || e.Version != 4 || e.Time.IsZero() {
+		t.Errorf("got %+v", e)
+	}
+	bus.Publish(0, event.Event{Type: event.Delivered, Message: "there"})
+	if e := wait(t, got); e.Seq != 2 {
+		t.Errorf("got %+v", e)
+	}
+	stop()
+	if err := wait(t, ended); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("Events ended with %v, want io.ErrUnexpectedEOF", err)
+	}
+}
+
+func TestASlowReaderSeesAGapAndHoldsNobodyUp(t *testing.T) {
+	socket, bus, _ := serve(t, &backend{})
+	first, proceed := make(chan struct{}), make(chan struct{})
+	var seqs []uint64
+	ended := make(chan error, 1)
+	done := errors.New("enough")
+	started := make(chan struct{})
+	go func() {
+		ended <- control.NewClient(socket).Events(t.Context(), func() { close(started) }, func(e event.Event) error {
+			if len(seqs) == 0 {
+				close(first)
+				<-proceed
+			}
+			seqs = append(seqs, e.Seq)
+			if e.Message == "last" {
+				return done
+			}
+			return nil
+		})
+	}()
+	wait(t, started)
+	bus.Publish(0, event.Event{Message: "first"})
+	wait(t, first)
+	// More than the socket's buffers and the stream's hold together.
+	big := strings.Repeat("x", 64<<10)
+	for range 1000 {
+		bus.Publish(0, event.Event{Message: big})
+	}
+	close(proceed)
+	// The stream goes on: what is published now arrives, once there is room.
+	for {
+		bus.Publish(0, event.Event{Message: "last"})
+		select {
+		case err := <-ended:
+			if !errors.Is(err, done) {
+				t.Fatal(err)
+			}
+		case <-time.After(20 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	gap := false
+	for i := 1; i < len(seqs); i++ {
+		if seqs[i] <= seqs[i-1] {
+			t.Fatalf("seq %d after %d", seqs[i], seqs[i-1])
+		}
+		gap = gap || seqs[i] > seqs[i-1]+1
+	}
+	if !gap {
+		t.Errorf("%d events of 64 KiB were kept for a reader that did not read", len(seqs))
+	}
+}
+
+func TestACallersDepartureAndTheShutdownEndACall(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func(leave, stop func())
+	}{
+		{"the caller leaves", func(leave, _ func()) { leave() }},
+		{"the server stops", func(_, stop func()) { stop() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := &backend{hold: make(chan struct{}), entered: make(chan struct{}), left: make(chan struct{})}
+			socket, _, stop := serve(t, b)
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := control.NewClient(socket).Refresh(ctx, "main", true)
+				ended <- err
+			}()
+			wait(t, b.entered)
+			tt.end(leave, stop)
+			wait(t, b.left)
+			if err := wait(t, ended); err == nil {
+				t.Error("the call succeeded")
+			}
+		})
+	}
+}
+
+func TestTheClientSaysWhatToDo(t *testing.T) {
+	dir := t.TempDir()
+	_, err := control.NewClient(dir + "/none.sock").Status(t.Context())
+	if !errors.Is(err, control.ErrNotRunning) || !strings.Contains(err.Error(), `on `+dir+`/none.sock: start it with "tokenkeeper run"`) {
+		t.Errorf("no socket: %v", err)
+	}
+	stale := dir + "/stale.sock"
+	leaveStale(t, stale)
+	if _, err := control.NewClient(stale).Status(t.Context()); !errors.Is(err, control.ErrNotRunning) {
+		t.Errorf("stale socket: %v", err)
+	}
+	other := dir + "/other.sock"
+	ln, err := net.Listen("unix", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: time.Second}
+	go func() { _ = srv.Serve(ln) }()
+	t.Cleanup(func() { _ = srv.Close() })
+	if _, err := control.NewClient(other).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "no Tokenkeeper supervisor") {
+		t.Errorf("another server: %v", err)
+	}
+}
+
+// wait receives from c, or fails the test after 10 s.
+func wait[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing came within 10 s")
+		panic("unreachable")
+	}
+}

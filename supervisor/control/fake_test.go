@@ -1,0 +1,102 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// backend is a supervisor with one provider and one account.
+type backend struct {
+	imported []byte
+	format   string
+	forced   bool
+	// hold, if set, keeps Refresh until it is closed or the caller goes away,
+	// which held tells.
+	hold, entered, left chan struct{}
+}
+
+func (b *backend) Status(context.Context) (control.Status, error) {
+	return control.Status{Version: "1.2.3", PID: 7, Accounts: []control.Account{{Name: "main", State: control.AccountValid}}}, nil
+}
+
+func (b *backend) Restart(_ context.Context, provider string) (control.RestartAnswer, error) {
+	if provider != "schwab" {
+		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound, "there is no provider %q", provider)
+	}
+	return control.RestartAnswer{Provider: provider, OldPID: 1, PID: 2, Generation: 2}, nil
+}
+
+func (b *backend) Refresh(ctx context.Context, account string, force bool) (control.RefreshAnswer, error) {
+	if b.hold != nil {
+		close(b.entered)
+		select {
+		case <-b.hold:
+		case <-ctx.Done():
+		}
+		close(b.left)
+	}
+	return control.RefreshAnswer{Account: account, Refreshed: force, Version: 5}, ctx.Err()
+}
+
+func (b *backend) Token(_ context.Context, account string) (control.TokenAnswer, error) {
+	switch account {
+	case "main":
+		return control.TokenAnswer{Account: account, Version: 3, AccessToken: "at-<&>", TokenType: "Bearer"}, nil
+	case "dead":
+		return control.TokenAnswer{}, control.Errorf(control.CodeNeedsLogin, "account dead needs a login")
+	case "odd":
+		return control.TokenAnswer{}, errors.New("the store is on fire")
+	}
+	return control.TokenAnswer{}, control.Errorf(control.CodeNotFound, "there is no account %q", account)
+}
+
+func (b *backend) Import(_ context.Context, account, format string, force bool, body []byte) (control.ImportAnswer, error) {
+	b.imported, b.format, b.forced = body, format, force
+	return control.ImportAnswer{Account: account, Version: 1, Format: "schwab"}, nil
+}
+
+// serve starts a server on a socket of its own and returns its path.
+func serve(t *testing.T, b control.Backend) (socket string, bus *event.Bus, stop func()) {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	socket = filepath.Join(t.TempDir(), "control.sock")
+	ln, err := control.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bus = event.NewBus(log, time.Now)
+	return socket, bus, serveOn(t, ln, control.NewServer(b, bus, log))
+}
+
+func serveOn(t *testing.T, ln net.Listener, s *control.Server) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, ln) }()
+	stopped := false
+	stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("Serve did not return after its context ended")
+		}
+	}
+	t.Cleanup(stop)
+	return stop
+}

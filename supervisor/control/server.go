@@ -1,0 +1,172 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+const (
+	// maxBody of a request: token files have a few KiB.
+	maxBody = 1 << 20
+	// callTimeout is longer than a refresh's deadline and a provider's start
+	// together.
+	callTimeout   = 90 * time.Second
+	writeTimeout  = 2 * time.Minute
+	headerTimeout = 5 * time.Second
+	bodyTimeout   = 10 * time.Second
+	idleTimeout   = 30 * time.Second
+	// stopTimeout is how long calls may take to end after the shutdown began.
+	stopTimeout = 2 * time.Second
+)
+
+// Server answers the control API.
+type Server struct {
+	backend Backend
+	events  *event.Bus
+	log     *slog.Logger
+}
+
+// NewServer returns a server that has backend do the work and streams events.
+func NewServer(backend Backend, events *event.Bus, log *slog.Logger) *Server {
+	return &Server{backend: backend, events: events, log: log}
+}
+
+// Serve answers on ln until ctx ends, and closes ln. Streams and calls then
+// end, and Serve returns nil within [stopTimeout].
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	srv := &http.Server{
+		Handler:           s.onlyOwner(s.routes()),
+		ReadHeaderTimeout: headerTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       withPeer,
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		_ = srv.Close()
+	}
+	<-served
+	return nil
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/version", answer(s.version))
+	mux.HandleFunc("GET /v1/status", answer(s.status))
+	mux.HandleFunc("GET /v1/events", s.stream)
+	mux.HandleFunc("POST /v1/providers/{provider}/restart", answer(s.restart))
+	mux.HandleFunc("POST /v1/accounts/{account}/refresh", answer(s.refresh))
+	mux.HandleFunc("GET /v1/accounts/{account}/token", answer(s.token))
+	mux.HandleFunc("POST /v1/accounts/{account}/import", answer(s.importToken))
+	mux.HandleFunc("/", answer(unknown))
+	return mux
+}
+
+// answer turns a call into a handler: its answer or its error as JSON.
+func answer(call func(http.ResponseWriter, *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+		defer cancel()
+		got, err := call(w, r.WithContext(ctx))
+		if err != nil {
+			writeError(w, asError(err))
+			return
+		}
+		writeJSON(w, http.StatusOK, got)
+	}
+}
+
+func (s *Server) version(_ http.ResponseWriter, r *http.Request) (any, error) {
+	status, err := s.backend.Status(r.Context())
+	return VersionAnswer{Version: status.Version, Go: runtime.Version(), Protocol: sdk.ProtocolVersion}, err
+}
+
+func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Status(r.Context())
+}
+
+func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Restart(r.Context(), r.PathValue("provider"))
+}
+
+func (s *Server) refresh(_ http.ResponseWriter, r *http.Request) (any, error) {
+	force, err := flag(r, "force")
+	if err != nil {
+		return nil, err
+	}
+	return s.backend.Refresh(r.Context(), r.PathValue("account"), force)
+}
+
+func (s *Server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Token(r.Context(), r.PathValue("account"))
+}
+
+func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error) {
+	force, err := flag(r, "force")
+	if err != nil {
+		return nil, err
+	}
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = conn.SetReadDeadline(time.Time{})
+	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
+		return nil, Errorf(CodeBadRequest, "the token file is larger than %d bytes: is it the right file?", maxBody)
+	}
+	if err != nil {
+		return nil, Errorf(CodeBadRequest, "the token file did not arrive whole: %v", err)
+	}
+	return s.backend.Import(r.Context(), r.PathValue("account"), r.URL.Query().Get("format"), force, body)
+}
+
+func unknown(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return nil, Errorf(CodeNotFound, "there is no call %s %s in this version of the control API", r.Method, r.URL.Path)
+}
+
+// flag reads a boolean of the query; missing is false.
+func flag(r *http.Request, name string) (bool, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return false, nil
+	}
+	value, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, Errorf(CodeBadRequest, "%s must be true or false, not %q", name, text)
+	}
+	return value, nil
+}
+
+func writeError(w http.ResponseWriter, e *Error) { writeJSON(w, e.Status, e) }
+
+// writeJSON answers. Nothing of this API may be kept on the way: some answers
+// hold tokens and all of them age.
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the caller may be gone
+}
