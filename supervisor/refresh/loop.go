@@ -132,6 +132,7 @@ func (k *Keeper) landed() {
 		k.deadline = time.Time{}
 	}
 	k.mu.Unlock()
+	k.signal()
 }
 
 func (k *Keeper) setRunning(on bool) {

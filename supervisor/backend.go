@@ -1,0 +1,162 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// backend lets the control API control a Supervisor.
+type backend struct{ s *Supervisor }
+
+func (b backend) Status(context.Context) (control.Status, error) {
+	s := b.s
+	st := control.Status{
+		Version: s.opts.Version, PID: os.Getpid(), StartedAt: s.started, Now: s.opts.Seams.Wall(),
+		StateDir: s.opts.Config.StateDir, Config: s.opts.Config.File,
+		Providers: []control.Provider{}, Accounts: []control.Account{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.providers)) {
+		st.Providers = append(st.Providers, providerStatus(name, s.providers[name].Status(), s.keepers[name].InFlight()))
+		for _, a := range s.opts.Config.AccountsOf(name) {
+			k, _ := s.keepers[name].Status(a.Name)
+			acc := accountStatus(a.Name, name, k)
+			acc.Sinks = s.deliveries(a.Name, k.Record)
+			st.Accounts = append(st.Accounts, acc)
+		}
+	}
+	slices.SortFunc(st.Accounts, func(x, y control.Account) int { return cmp.Compare(x.Name, y.Name) })
+	return st, nil
+}
+
+func providerStatus(name string, m process.Status, inFlight int) control.Provider {
+	return control.Provider{
+		Name: name, State: string(m.State), PID: m.PID, Generation: m.Generation, StartedAt: m.StartedAt,
+		Restarts: m.Restarts, Crashes: m.Crashes, LastError: m.LastError, NextStart: m.NextStart,
+		Version: m.Version, Command: m.Command, InFlight: inFlight,
+	}
+}
+
+func accountStatus(name, provider string, k refresh.Status) control.Account {
+	r := k.Record
+	a := control.Account{
+		Name: name, Provider: provider, State: string(k.State), Version: r.Version, Origin: string(r.Origin),
+		RefreshExpiry: r.RefreshExpiry, RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(),
+		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
+		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),
+		LastFailure: r.Health.LastFailure,
+	}
+	if r.Version > 0 {
+		a.Expiry = r.Token.Expiry()
+	}
+	if r.Origin == store.OriginRefresh {
+		a.LastRefresh = r.StoredAt
+	}
+	return a
+}
+
+func (s *Supervisor) deliveries(account string, rec store.Record) []control.Delivery {
+	out := []control.Delivery{}
+	for _, name := range slices.Sorted(maps.Keys(s.workers)) {
+		c := s.opts.Config.Sinks[name]
+		if !slices.Contains(s.opts.Config.SinkAccounts(c), account) {
+			continue
+		}
+		w := s.workers[name].Status(account)
+		d := control.Delivery{
+			Sink: name, Type: c.Type, Version: w.Version, DeliveredAt: w.DeliveredAt, Latency: w.Latency,
+			Failures: w.Failures, LastError: w.LastError, Absent: w.Absent, Disabled: w.Disabled,
+		}
+		if rec.Version > w.Version {
+			d.Lag = rec.Version - w.Version
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+func (b backend) Restart(ctx context.Context, provider string) (control.RestartAnswer, error) {
+	m, ok := b.s.providers[provider]
+	if !ok {
+		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
+			"no account uses a provider named %q; tokenkeeper status lists them", provider)
+	}
+	a, err := m.Restart(ctx)
+	if err != nil {
+		return control.RestartAnswer{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	return control.RestartAnswer{Provider: provider, OldPID: a.OldPID, PID: a.PID, Generation: a.Generation}, nil
+}
+
+func (b backend) Refresh(ctx context.Context, account string, force bool) (control.RefreshAnswer, error) {
+	k, err := b.s.keeperOf(account)
+	if err != nil {
+		return control.RefreshAnswer{}, err
+	}
+	refreshed, err := k.Refresh(ctx, account, force)
+	if err != nil {
+		return control.RefreshAnswer{}, apiError(err)
+	}
+	st, _ := k.Status(account)
+	return control.RefreshAnswer{
+		Account: account, Refreshed: refreshed, Version: st.Record.Version,
+		Expiry: st.Record.Token.Expiry(), Due: st.Due,
+	}, nil
+}
+
+func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, error) {
+	k, err := b.s.keeperOf(account)
+	if err != nil {
+		return control.TokenAnswer{}, err
+	}
+	st, _ := k.Status(account)
+	r := st.Record
+	if r.Version == 0 {
+		return control.TokenAnswer{}, control.Errorf(control.CodeNotFound,
+			"account %s has no token yet; take a first one with: tokenkeeper import %s FILE", account, account)
+	}
+	return control.TokenAnswer{
+		Account: account, Version: r.Version, AccessToken: r.Token.AccessToken.Reveal(),
+		TokenType: r.Token.TokenType, Expiry: r.Token.Expiry(),
+	}, nil
+}
+
+func (b backend) Import(ctx context.Context, account, format string, force bool, body []byte) (control.ImportAnswer, error) {
+	k, err := b.s.keeperOf(account)
+	if err != nil {
+		return control.ImportAnswer{}, err
+	}
+	return importInto(ctx, k, account, format, force, body, b.s.opts.Seams.Wall())
+}
+
+// keeperOf returns the Keeper of an account.
+func (s *Supervisor) keeperOf(account string) (*refresh.Keeper, error) {
+	c, ok := s.opts.Config.Accounts[account]
+	if !ok {
+		return nil, control.Errorf(control.CodeNotFound,
+			"no account is named %q in %s; tokenkeeper status lists them", account, s.opts.Config.File)
+	}
+	return s.keepers[c.Provider], nil
+}
+
+// apiError gives an error of the refresh cycle its code.
+func apiError(err error) error {
+	code := control.CodeUnavailable
+	switch {
+	case errors.Is(err, refresh.ErrUnknownAccount), errors.Is(err, refresh.ErrNoToken):
+		code = control.CodeNotFound
+	case errors.Is(err, refresh.ErrNeedsLogin):
+		code = control.CodeNeedsLogin
+	case errors.Is(err, refresh.ErrHasToken):
+		code = control.CodeConflict
+	}
+	return control.Errorf(code, "%v", err)
+}

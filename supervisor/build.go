@@ -1,0 +1,122 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/webhook"
+)
+
+// This file turns each part of the configuration into its room.
+
+func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*refresh.Keeper, error) {
+	var accounts []refresh.Account
+	for _, c := range s.opts.Config.AccountsOf(provider) {
+		accounts = append(accounts, refreshAccount(c))
+	}
+	return refresh.NewKeeper(ctx, refresh.Config{
+		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.wake,
+		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
+		MaxInFlight: s.opts.Config.Provider(provider).MaxInFlight,
+	})
+}
+
+func refreshAccount(c config.Account) refresh.Account {
+	return refresh.Account{
+		Account:      sdkAccount(c),
+		BeforeExpiry: c.Refresh.BeforeExpiry,
+		Every:        c.Refresh.Every,
+		Jitter:       c.Refresh.Jitter,
+		Timeout:      c.Refresh.Timeout,
+		MaxFailures:  c.Refresh.MaxFailures,
+	}
+}
+
+func sdkAccount(c config.Account) sdk.Account {
+	return sdk.Account{
+		Name: c.Name, ClientID: c.ClientID, ClientSecret: c.ClientSecret,
+		RedirectURL: c.RedirectURL, Scopes: c.Scopes, Settings: c.Settings,
+	}
+}
+
+// wake tells every sink that an account has a new version.
+func (s *Supervisor) wake(account string) {
+	for _, w := range s.workers {
+		w.Wake(account)
+	}
+}
+
+func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
+	destination, policy, err := newSink(c)
+	if err != nil {
+		return nil, err
+	}
+	return sink.NewWorker(sink.WorkerConfig{
+		Name: c.Name, Type: c.Type, Sink: destination, Policy: policy,
+		Accounts: s.opts.Config.SinkAccounts(c), IncludeRefreshToken: c.IncludeRefreshToken,
+		Store: s.store, Credentials: s.credentials, Events: s.events, Wall: s.opts.Seams.Wall,
+	}), nil
+}
+
+func (s *Supervisor) credentials(account string) (clientID string, clientSecret sdk.Secret) {
+	c := s.opts.Config.Accounts[account]
+	return c.ClientID, c.ClientSecret
+}
+
+func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
+	switch c.Type {
+	case config.SinkFile:
+		location := time.Local
+		if c.File.Timezone != "" {
+			var err error
+			if location, err = time.LoadLocation(c.File.Timezone); err != nil {
+				return nil, sink.RetryPolicy{}, fmt.Errorf("timezone: %w", err)
+			}
+		}
+		f, err := file.New(file.Config{
+			Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner,
+			Encode: func(d format.Document) ([]byte, error) {
+				return format.Encode(c.File.Format, d, format.Options{Location: location})
+			},
+		})
+		return f, sink.RetryPolicy{}, err
+	case config.SinkUnixSocket:
+		u, err := unixsocket.New(unixsocket.Config{
+			Path: c.UnixSocket.Path, Ack: c.UnixSocket.Ack, Timeout: c.UnixSocket.Timeout, Encode: format.Message,
+		})
+		return u, sink.RetryPolicy{Attempts: c.UnixSocket.Attempts, Interval: c.UnixSocket.Interval}, err
+	case config.SinkWebhook:
+		w, err := webhook.New(webhook.Config{
+			URL: c.Webhook.URL, Secret: c.Webhook.Secret, Headers: c.Webhook.Headers, Timeout: c.Webhook.Timeout,
+		})
+		return w, sink.RetryPolicy{}, err
+	default:
+		return nil, sink.RetryPolicy{}, fmt.Errorf("unknown type %q", c.Type)
+	}
+}
+
+func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
+	launcher := process.Launcher(nil)
+	if s.opts.Seams.Launcher != nil {
+		launcher = s.opts.Seams.Launcher(provider)
+	} else {
+		c, err := Command(s.opts.Config, provider, s.opts.Builtin)
+		if err != nil {
+			return nil, err
+		}
+		c.Log = s.log
+		launcher = c
+	}
+	return process.New(process.Config{
+		Name: provider, Launcher: launcher, Work: k, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
+	}), nil
+}

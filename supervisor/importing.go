@@ -1,0 +1,87 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Import takes an account's token from a token file straight into the store.
+// It is for when no supervisor runs: the store's lock makes sure of that.
+func Import(ctx context.Context, cfg *config.Config, account, formatName string, force bool, body []byte) (_ control.ImportAnswer, err error) {
+	c, ok := cfg.Accounts[account]
+	if !ok {
+		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q in %s", account, cfg.File)
+	}
+	st, err := store.Open(cfg.StateDir, store.Options{Now: time.Now})
+	if err != nil {
+		return control.ImportAnswer{}, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	silent := slog.New(slog.DiscardHandler)
+	k, err := refresh.NewKeeper(ctx, refresh.Config{
+		Provider: c.Provider, Accounts: []refresh.Account{refreshAccount(c)}, Store: st,
+		Wake: func(string) {}, Events: event.NewBus(silent, time.Now), Log: silent, Wall: time.Now,
+	})
+	if err != nil {
+		return control.ImportAnswer{}, err
+	}
+	return importInto(ctx, k, account, formatName, force, body, time.Now())
+}
+
+func importInto(ctx context.Context, k *refresh.Keeper, account, formatName string, force bool, body []byte, now time.Time) (control.ImportAnswer, error) {
+	if formatName == "" {
+		name, ok := format.Detect(body)
+		if !ok {
+			return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
+				"account %s: the file is not a token file of a known format; name one with --format (%v)", account, format.Names())
+		}
+		formatName = name
+	}
+	doc, err := format.Decode(formatName, body, format.Options{Location: time.Local})
+	if err != nil {
+		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: read the token file: %v", account, err)
+	}
+	if doc.RefreshToken.IsZero() {
+		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
+			"account %s: the file holds no refresh token, so nothing could be kept alive with it", account)
+	}
+	rec, err := k.Import(ctx, store.Record{
+		Account: account, Token: importedToken(doc, now), LoginAt: doc.LoginAt, LoginUncertain: doc.LoginUncertain,
+	}, force)
+	if err != nil {
+		return control.ImportAnswer{}, apiError(err)
+	}
+	return control.ImportAnswer{
+		Account: account, Version: rec.Version, Format: formatName, Expiry: rec.Token.Expiry(),
+		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain,
+	}, nil
+}
+
+// assumedLifetime is for a file that says neither when its token was issued
+// nor a time that lies ahead.
+const assumedLifetime = 20 * time.Minute
+
+func importedToken(d format.Document, now time.Time) sdk.Token {
+	issued := d.IssuedAt
+	if issued.IsZero() {
+		issued = now
+	}
+	if !issued.Before(d.Expiry) {
+		issued = d.Expiry.Add(-assumedLifetime)
+	}
+	return sdk.Token{
+		AccessToken: d.AccessToken, RefreshToken: d.RefreshToken, IDToken: d.IDToken,
+		TokenType: d.TokenType, Scope: d.Scope, Extra: d.Extra,
+		IssuedAt: issued, Lifetime: d.Expiry.Sub(issued),
+	}
+}

@@ -1,0 +1,45 @@
+package supervisor
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+)
+
+// binaryPrefix and a provider's name are the name of its binary in the plugin
+// directory.
+const binaryPrefix = "tokenkeeper-provider-"
+
+// Command returns how a provider's process is started: by the command that the
+// configuration names, or else by its binary in the plugin directory, or else
+// as a part of this program. The error says where it was looked for.
+func Command(cfg *config.Config, provider string, builtin func(string) ([]string, bool)) (*process.Command, error) {
+	p := cfg.Provider(provider)
+	c := &process.Command{
+		Name: provider, SHA256: p.SHA256, Slots: p.MaxInFlight,
+		SpoolDir: spoolDir(cfg.StateDir, provider),
+	}
+	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)
+	switch {
+	case len(p.Command) > 0:
+		c.Path, c.Args = p.Command[0], p.Command[1:]
+	case cfg.Plugins.Dir != "" && exists(inDir):
+		c.Path = inDir
+	default:
+		argv, ok := builtin(provider)
+		if !ok {
+			return nil, fmt.Errorf("provider %s: there is no %s, no providers.%s.command, and it is not built in; "+
+				"put the plugin there or correct the account's provider", provider, inDir, provider)
+		}
+		c.Path, c.Args = argv[0], argv[1:]
+	}
+	return c, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,209 @@
+// Package supervisor wires the rooms together and runs them: a root run.Group
+// with the control API, the set of providers, the set of sinks and the service
+// manager's watchdog.
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/oklog/run"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Options is what a Supervisor is made of. `run`, the demo and every test use
+// the same constructor; only the fields of Seams may differ between them.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Log     *slog.Logger
+	// Builtin returns the command of a provider that is part of the program.
+	Builtin func(provider string) (command []string, ok bool)
+	Seams   Seams
+}
+
+// Seams are the places where a test or a simulation may differ from the real
+// thing. Zero values are the real thing.
+type Seams struct {
+	// Launcher starts a provider's process.
+	Launcher func(provider string) process.Launcher
+	// Wall is the wall clock.
+	Wall func() time.Time
+	// Listen opens the control API's listener.
+	Listen func(socket string) (net.Listener, error)
+}
+
+// Supervisor keeps the tokens of one configuration.
+type Supervisor struct {
+	opts    Options
+	log     *slog.Logger
+	started time.Time
+
+	events    *event.Bus
+	store     store.Store
+	listener  net.Listener
+	keepers   map[string]*refresh.Keeper
+	providers map[string]*process.Member
+	workers   map[string]*sink.Worker
+}
+
+// New opens the store and the control socket and builds every room. Nothing
+// runs and nothing is sent before [Supervisor.Run]. The caller closes a
+// Supervisor that it does not run.
+func New(ctx context.Context, opts Options) (*Supervisor, error) {
+	if opts.Seams.Wall == nil {
+		opts.Seams.Wall = time.Now
+	}
+	if opts.Seams.Listen == nil {
+		opts.Seams.Listen = control.Listen
+	}
+	s := &Supervisor{
+		opts: opts, log: opts.Log, started: opts.Seams.Wall(),
+		events:    event.NewBus(opts.Log, opts.Seams.Wall),
+		keepers:   map[string]*refresh.Keeper{},
+		providers: map[string]*process.Member{},
+		workers:   map[string]*sink.Worker{},
+	}
+	if err := s.build(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Supervisor) build(ctx context.Context) error {
+	cfg := s.opts.Config
+	st, err := store.Open(cfg.StateDir, store.Options{Now: s.opts.Seams.Wall})
+	if err != nil {
+		return err
+	}
+	s.store = st
+	for name, c := range cfg.Sinks {
+		w, err := s.newWorker(c)
+		if err != nil {
+			return fmt.Errorf("sink %s: %w", name, err)
+		}
+		s.workers[name] = w
+	}
+	boot := bootID()
+	for _, name := range cfg.ProviderNames() {
+		k, err := s.newKeeper(ctx, name, boot)
+		if err != nil {
+			return err
+		}
+		s.keepers[name] = k
+		m, err := s.newMember(name, k)
+		if err != nil {
+			return err
+		}
+		s.providers[name] = m
+	}
+	if s.listener, err = s.opts.Seams.Listen(cfg.Control.Socket); err != nil {
+		return fmt.Errorf("open the control socket: %w", err)
+	}
+	return nil
+}
+
+// Events is the bus that everything is told on.
+func (s *Supervisor) Events() *event.Bus { return s.events }
+
+// Close releases what New has opened.
+func (s *Supervisor) Close() error {
+	var errs []error
+	if s.listener != nil {
+		errs = append(errs, ignoreClosed(s.listener.Close()))
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// Run keeps the tokens until ctx ends, and then closes the Supervisor. A
+// refresh that was sent is waited for; what it brought is still delivered, as
+// far as the sinks take it at once.
+func (s *Supervisor) Run(ctx context.Context) error {
+	s.log.Info("tokenkeeper starts", "version", s.opts.Version, "pid", os.Getpid(),
+		"accounts", len(s.opts.Config.Accounts), "sinks", len(s.opts.Config.Sinks), "state_dir", s.opts.Config.StateDir)
+	var group run.Group
+
+	// The caller's context: signals end it.
+	{
+		wait, cancel := context.WithCancel(ctx)
+		group.Add(func() error {
+			<-wait.Done()
+			return nil
+		}, func(error) { cancel() })
+	}
+	// The control API.
+	{
+		api, cancel := context.WithCancel(context.Background())
+		group.Add(func() error {
+			return control.NewServer(backend{s}, s.events, s.log).Serve(api, s.listener)
+		}, func(error) { cancel() })
+	}
+	// The set of providers.
+	refreshing, stopRefreshing := context.WithCancel(context.Background())
+	refreshed := make(chan struct{})
+	group.Add(func() error {
+		defer close(refreshed)
+		return runMembers(refreshing, s.providers, s.log)
+	}, func(error) { stopRefreshing() })
+	// The set of sinks, which outlives the providers: the last refresh's
+	// token should still go out.
+	{
+		delivering, cancel := context.WithCancel(context.Background())
+		group.Add(func() error {
+			return runMembers(delivering, s.workers, s.log)
+		}, func(error) {
+			go func() {
+				<-refreshed
+				cancel()
+			}()
+		})
+	}
+	// The service manager's watchdog, and the look at the clocks.
+	{
+		watching, cancel := context.WithCancel(context.Background())
+		group.Add(func() error { return s.watch(watching) }, func(error) { cancel() })
+	}
+
+	err := group.Run()
+	s.log.Info("tokenkeeper ends", "error", err)
+	return errors.Join(err, s.Close())
+}
+
+// bootID identifies this run of the kernel; "" where it can't be had, which
+// makes every open attempt count as ambiguous.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+// spoolDir is the directory of one provider's spool.
+func spoolDir(stateDir, provider string) string {
+	return filepath.Join(stateDir, "spool", provider)
+}

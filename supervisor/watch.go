@@ -1,0 +1,72 @@
+package supervisor
+
+import (
+	"context"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// lookEvery is how often the clocks are compared. One timer serves all
+// providers, so that an idle supervisor wakes twice a minute.
+const lookEvery = 30 * time.Second
+
+// watch reports readiness and life to the service manager, and looks at the
+// clocks. The watchdog is only fed while every refresh loop makes progress.
+func (s *Supervisor) watch(ctx context.Context) error {
+	ready := s.ready()
+	every := lookEvery
+	if limit, err := daemon.SdWatchdogEnabled(false); err == nil && limit > 0 {
+		every = min(every, limit/2)
+	}
+	look := time.NewTicker(every)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.notify(daemon.SdNotifyStopping)
+			return nil
+		case <-ready:
+			ready = nil
+			s.log.Info("tokenkeeper is ready")
+			s.notify(daemon.SdNotifyReady)
+		case <-look.C:
+			if s.lookAround() {
+				s.notify(daemon.SdNotifyWatchdog)
+			}
+		}
+	}
+}
+
+// ready returns a channel that closes when every provider has answered or is
+// parked; the store is open since New.
+func (s *Supervisor) ready() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, m := range s.providers {
+			<-m.Ready()
+		}
+	}()
+	return done
+}
+
+// lookAround lets every refresh loop look at the clocks, and says whether all
+// of them make progress.
+func (s *Supervisor) lookAround() bool {
+	progress := true
+	for name, k := range s.keepers {
+		k.Look()
+		if k.Stuck() {
+			progress = false
+			s.log.Error("a refresh loop is stuck; the watchdog is not fed", "provider", name)
+		}
+	}
+	return progress
+}
+
+func (s *Supervisor) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		s.log.Warn("the service manager could not be told", "state", state, "error", err)
+	}
+}
