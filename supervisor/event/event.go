@@ -22,6 +22,7 @@ const (
 	Imported         Type = "imported"          // a first token was taken from a file
 	Delivered        Type = "delivered"         // a sink has a new version
 	DeliveryFailed   Type = "delivery_failed"   // one delivery failed
+	SinkAbsent       Type = "sink_absent"       // a consumer is not running; its tokens wait for it
 	SinkDisabled     Type = "sink_disabled"     // alert: a receiver said that it is gone
 	ProviderStarted  Type = "provider_started"  // a generation serves
 	ProviderStopped  Type = "provider_stopped"  // a generation ended

@@ -24,6 +24,14 @@ type Sink interface {
 	Deliver(ctx context.Context, d Delivery) error
 }
 
+// Waiter is for sinks that can tell cheaply when an absent consumer may have
+// come, so that nobody has to keep asking. Await blocks until that moment and
+// then returns nil; it returns an error when it can't watch, and soon after ctx
+// ends. A wrong guess does no harm: the worker tries, and waits again.
+type Waiter interface {
+	Await(ctx context.Context) error
+}
+
 // Delivery is one account's newest token on its way to one sink.
 type Delivery struct {
 	// ID is the same for every try of this version at this sink.
@@ -36,7 +44,8 @@ type Delivery struct {
 
 var (
 	// ErrAbsent: the consumer is not running. It is no failure: it is logged
-	// once, and the token is delivered when the consumer comes.
+	// once, and the token is delivered when the consumer comes. It says so of
+	// the destination as a whole, not of one account.
 	ErrAbsent = errors.New("the consumer is not running")
 	// ErrGone: the destination wants nothing more; the sink is disabled until
 	// the configuration is loaded again.

@@ -1,0 +1,90 @@
+package sink_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+func TestHungSinkHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecords()
+		hung, healthy := &receiver{}, &receiver{}
+		hung.set(func(ctx context.Context, _ sink.Delivery) error { <-ctx.Done(); return ctx.Err() })
+		h := start(t, sink.WorkerConfig{Name: "hung", Sink: hung, MaxConcurrent: 2}, r)
+		g := start(t, sink.WorkerConfig{Name: "healthy", Sink: healthy}, r)
+		for i := range 1000 {
+			a := fmt.Sprint("a", i)
+			began := time.Now()
+			r.next(a)
+			h.Wake(a)
+			g.Wake(a)
+			synctest.Wait()
+			if st := g.Status(a); st.Version != 1 || st.Latency != 0 || !time.Now().Equal(began) {
+				t.Fatalf("%s was held up: %+v", a, st)
+			}
+		}
+		if n := hung.tried(); n != 2 {
+			t.Errorf("%d deliveries in flight at the hung sink", n)
+		}
+		h.stop() // in time, although it hangs
+	})
+}
+
+func TestDeaf(t *testing.T) {
+	// A sink that ignores its context keeps its account from being served,
+	// but not the worker from ending.
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		out := &receiver{}
+		out.set(func(context.Context, sink.Delivery) error { <-let; return nil })
+		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
+		b.refresh("a")
+		time.Sleep(time.Hour)
+		b.refresh("a")
+		time.Sleep(time.Second)
+		if out.tried() != 1 {
+			t.Errorf("%d deliveries at once", out.tried())
+		}
+		b.stop()
+		close(let)
+	})
+}
+
+func TestDeliveryInFlightMayFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, out := newRecords(), &receiver{}
+		out.set(func(ctx context.Context, _ sink.Delivery) error {
+			select {
+			case <-time.After(500 * time.Millisecond):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+		b := start(t, sink.WorkerConfig{Sink: out}, r)
+		b.refresh("a")
+		synctest.Wait()
+		b.stop()
+		if r.ledger["bot"]["a"].Version != 1 {
+			t.Error("the delivery in flight did not reach the ledger")
+		}
+	})
+}
+
+func TestIdleWorkerSleeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, out := newRecords(), &receiver{}
+		b := start(t, sink.WorkerConfig{Sink: out}, r)
+		synctest.Wait()
+		b.refresh("a")
+		time.Sleep(24 * time.Hour)
+		if r.loads != 1 {
+			t.Errorf("the store was read %d times for one wake", r.loads)
+		}
+	})
+}

@@ -1,0 +1,91 @@
+package sink
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// edition tells two versions of a record apart, even where a restored backup
+// made the supervisor use a version's number again.
+type edition struct {
+	version uint64
+	stored  int64
+}
+
+func editionOf(rec store.Record) edition {
+	return edition{version: rec.Version, stored: rec.StoredAt.UnixNano()}
+}
+
+// lane is one account's way to the sink. One delivery at a time is on it.
+type lane struct {
+	account string
+	// delivered is the ledger's line of this account.
+	delivered store.Delivery
+
+	// edition that was tried last, and how that went.
+	edition   edition
+	failures  int
+	lastError string
+	// refused: trying edition again is useless.
+	refused bool
+	// due is the next try of edition; zero: none is planned.
+	due time.Time
+	// notBefore is what the receiver asked for; it holds for newer versions
+	// too.
+	notBefore time.Time
+
+	inFlight bool
+	// again: the account was woken while its delivery was in flight.
+	again bool
+
+	// at is when the queue hands out the lane, which is before due when a
+	// newer version may be there.
+	at    time.Time
+	index int // in the queue; -1: not queued
+}
+
+// queue holds the lanes that wait for a moment, the earliest first.
+type queue []*lane
+
+func (q queue) Len() int           { return len(q) }
+func (q queue) Less(i, j int) bool { return q[i].at.Before(q[j].at) }
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].index, q[j].index = i, j
+}
+
+// Push and Pop are for container/heap.
+func (q *queue) Push(x any) {
+	l := x.(*lane)
+	l.index = len(*q)
+	*q = append(*q, l)
+}
+
+func (q *queue) Pop() any {
+	old := *q
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	l.index = -1
+	return l
+}
+
+// put queues the lane for at, or moves it there.
+func (q *queue) put(l *lane, at time.Time) {
+	l.at = at
+	if l.index < 0 {
+		heap.Push(q, l)
+		return
+	}
+	heap.Fix(q, l.index)
+}
+
+// next takes out the first lane whose moment has come.
+func (q *queue) next(now time.Time) *lane {
+	if len(*q) == 0 || (*q)[0].at.After(now) {
+		return nil
+	}
+	return heap.Pop(q).(*lane)
+}
