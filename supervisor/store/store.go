@@ -22,6 +22,10 @@ var (
 	ErrInUse = errors.New("another supervisor uses this state directory")
 	// ErrNewerFormat: a newer program wrote this store. Nothing was written.
 	ErrNewerFormat = errors.New("the store was written by a newer Tokenkeeper")
+	// ErrDamaged: what is stored can't be read. Nothing was written.
+	ErrDamaged = errors.New("the store is damaged")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("the store is closed")
 )
 
 // Store holds the record, the intent and the delivery ledger of every account.

@@ -1,0 +1,227 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// The format of what is stored. Within a major version a newer program adds
+// fields, and adds them at the top level of a record only: there an older
+// program keeps what it does not know. Everything else is a new major version,
+// which an older program refuses.
+const (
+	formatMajor   = 1
+	formatVersion = "1.0"
+)
+
+// checkFormat says whether this program may read and write what has format v.
+func checkFormat(v string) error {
+	major, minor, _ := strings.Cut(v, ".")
+	n, err := strconv.ParseUint(major, 10, 31)
+	if _, minorErr := strconv.ParseUint(minor, 10, 31); err != nil || minorErr != nil || n == 0 {
+		return fmt.Errorf("%w: its format version is unreadable", ErrDamaged)
+	}
+	if n > formatMajor {
+		return fmt.Errorf("%w: format %s, and this program knows %s; run the newer program again, or restore a backup of the older one",
+			ErrNewerFormat, v, formatVersion)
+	}
+	return nil
+}
+
+// recordLayout is a record as stored. Times are RFC 3339 in UTC.
+type recordLayout struct {
+	Format         string       `json:"format"`
+	Account        string       `json:"account"`
+	Provider       string       `json:"provider"`
+	Version        uint64       `json:"version"`
+	Origin         Origin       `json:"origin"`
+	Attempt        string       `json:"attempt,omitempty"`
+	StoredAt       time.Time    `json:"stored_at,omitzero"`
+	LoginAt        time.Time    `json:"login_at,omitzero"`
+	LoginUncertain bool         `json:"login_uncertain,omitempty"`
+	RefreshExpiry  time.Time    `json:"refresh_expiry,omitzero"`
+	Fingerprints   []string     `json:"fingerprints,omitempty"`
+	Token          tokenLayout  `json:"token"`
+	Health         healthLayout `json:"health,omitzero"`
+}
+
+type tokenLayout struct {
+	AccessToken     string            `json:"access_token,omitempty"`
+	RefreshToken    string            `json:"refresh_token,omitempty"`
+	TokenType       string            `json:"token_type,omitempty"`
+	Scope           string            `json:"scope,omitempty"`
+	IDToken         string            `json:"id_token,omitempty"`
+	IssuedAt        time.Time         `json:"issued_at,omitzero"`
+	Lifetime        span              `json:"lifetime,omitzero"`
+	RefreshLifetime span              `json:"refresh_lifetime,omitzero"`
+	Skew            span              `json:"skew,omitzero"`
+	Extra           map[string]string `json:"extra,omitempty"`
+	Private         map[string]string `json:"private,omitempty"`
+}
+
+type healthLayout struct {
+	Failures    int       `json:"failures,omitempty"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastKind    sdk.Kind  `json:"last_kind,omitempty"`
+	LastFailure time.Time `json:"last_failure,omitzero"`
+	NeedsLogin  string    `json:"needs_login,omitempty"`
+	Ambiguous   time.Time `json:"ambiguous,omitzero"`
+}
+
+// span is a duration that is stored as people write it: "30m0s".
+type span time.Duration
+
+func (s span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+func (s *span) UnmarshalText(b []byte) error {
+	d, err := time.ParseDuration(string(b))
+	if err != nil {
+		return errors.New("not a duration")
+	}
+	*s = span(d)
+	return nil
+}
+
+// seal turns a record into the bytes that are stored, and open turns them
+// back. Secrets pass here and nowhere else on their way to and from the disk.
+func seal(r Record) ([]byte, error) {
+	t := r.Token
+	l := recordLayout{
+		Format: formatVersion, Account: r.Account, Provider: r.Provider, Version: r.Version,
+		Origin: r.Origin, Attempt: r.Attempt, StoredAt: r.StoredAt.UTC(),
+		LoginAt: r.LoginAt.UTC(), LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry.UTC(),
+		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
+		Token: tokenLayout{
+			AccessToken: t.AccessToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
+			TokenType: t.TokenType, Scope: t.Scope, IDToken: t.IDToken.Reveal(),
+			IssuedAt: t.IssuedAt.UTC(), Lifetime: span(t.Lifetime),
+			RefreshLifetime: span(t.RefreshLifetime), Skew: span(t.Skew), Extra: t.Extra,
+		},
+		Health: healthLayout{
+			Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
+			LastFailure: r.Health.LastFailure.UTC(), NeedsLogin: r.Health.NeedsLogin,
+			Ambiguous: r.Health.Ambiguous.UTC(),
+		},
+	}
+	if t.Private != nil {
+		l.Token.Private = make(map[string]string, len(t.Private))
+		for name, s := range t.Private {
+			l.Token.Private[name] = s.Reveal()
+		}
+	}
+	b, err := json.Marshal(l)
+	if err != nil {
+		return nil, fmt.Errorf("the record of account %s can't be stored: %w", r.Account, err)
+	}
+	return addFields(b, r)
+}
+
+// addFields puts the fields back that this program does not know.
+func addFields(b []byte, r Record) ([]byte, error) {
+	unknown := make(map[string]json.RawMessage, len(r.Unknown))
+	for name, raw := range r.Unknown {
+		if !known[name] {
+			unknown[name] = raw
+		}
+	}
+	if len(unknown) == 0 {
+		return b, nil
+	}
+	more, err := json.Marshal(unknown)
+	if err != nil {
+		return nil, fmt.Errorf("the record of account %s can't be stored: a field that a newer program wrote is no longer JSON", r.Account)
+	}
+	b[len(b)-1] = ','
+	return append(b, more[1:]...), nil
+}
+
+// open reads what seal wrote, of any format up to ours. Its errors tell
+// nothing of the content.
+func open(account string, b []byte) (Record, error) {
+	damaged := func(what string) (Record, error) {
+		return Record{}, fmt.Errorf("%w: the record of account %s %s; keep the file, and restore a backup or import the account's token",
+			ErrDamaged, account, what)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil || fields == nil {
+		return damaged("is not whole")
+	}
+	var version string
+	if json.Unmarshal(fields["format"], &version) != nil {
+		return damaged("has no format version")
+	}
+	if err := checkFormat(version); err != nil {
+		return Record{}, fmt.Errorf("the record of account %s: %w", account, err)
+	}
+	// encoding/json would take "VERSION" for "version": unknown fields must
+	// not reach it.
+	unknown := make(map[string][]byte)
+	maps.DeleteFunc(fields, func(name string, raw json.RawMessage) bool {
+		if !known[name] {
+			unknown[name] = bytes.Clone(raw)
+		}
+		return !known[name]
+	})
+	if len(unknown) > 0 {
+		var err error
+		if b, err = json.Marshal(fields); err != nil {
+			return damaged("is not whole")
+		}
+	}
+	var l recordLayout
+	if err := json.Unmarshal(b, &l); err != nil {
+		return damaged("has a field of the wrong kind")
+	}
+	if l.Account != account || l.Version == 0 {
+		return damaged("is not that account's")
+	}
+	return l.record(unknown), nil
+}
+
+func (l recordLayout) record(unknown map[string][]byte) Record {
+	t := l.Token
+	r := Record{
+		Account: l.Account, Provider: l.Provider, Version: l.Version,
+		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
+		LoginAt: l.LoginAt, LoginUncertain: l.LoginUncertain, RefreshExpiry: l.RefreshExpiry,
+		Fingerprints: l.Fingerprints,
+		Token: sdk.Token{
+			AccessToken: sdk.NewSecret(t.AccessToken), RefreshToken: sdk.NewSecret(t.RefreshToken),
+			TokenType: t.TokenType, Scope: t.Scope, IDToken: sdk.NewSecret(t.IDToken),
+			IssuedAt: t.IssuedAt, Lifetime: time.Duration(t.Lifetime),
+			RefreshLifetime: time.Duration(t.RefreshLifetime), Skew: time.Duration(t.Skew), Extra: t.Extra,
+		},
+		Health: Health(l.Health),
+	}
+	if t.Private != nil {
+		r.Token.Private = make(map[string]sdk.Secret, len(t.Private))
+		for name, s := range t.Private {
+			r.Token.Private[name] = sdk.NewSecret(s)
+		}
+	}
+	if len(unknown) > 0 {
+		r.Unknown = unknown
+	}
+	return r
+}
+
+// known holds the names of a record's fields.
+var known = fieldNames(reflect.TypeFor[recordLayout]())
+
+func fieldNames(t reflect.Type) map[string]bool {
+	names := make(map[string]bool, t.NumField())
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		names[name] = true
+	}
+	return names
+}

@@ -1,0 +1,241 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// reader is one unchanging view of what is stored. What it returns is valid
+// until the view ends and must not be changed.
+type reader interface {
+	// get returns nil if there is nothing under key.
+	get(key string) []byte
+	scan(prefix string, fn func(key string, value []byte))
+}
+
+// backend is where the bytes are.
+type backend interface {
+	// view calls fn with the newest state, at once and at most once.
+	view(fn func(reader)) error
+	// update makes c durable as a whole. After an error nobody knows what is
+	// stored.
+	update(c change) error
+	close() error
+}
+
+// engine is the store over any backend: the rules, the batching of writes, and
+// that nobody reads what is not durable yet.
+type engine struct {
+	backend backend
+	log     *slog.Logger
+
+	// mu guards the queue of writes (writer.go) and the ledger (ledger.go).
+	mu      sync.Mutex
+	queue   []*write
+	writing bool
+	closed  bool
+	pending map[string]Delivery
+	flush   *time.Timer
+
+	// view guards what a reader must know before it looks.
+	view sync.RWMutex
+	// before holds the old values of what is being written: a backend may show
+	// new ones before they are durable.
+	before change
+	// refusal is why nobody reads or writes any more: poisoned, or closed.
+	refusal error
+}
+
+func newEngine(b backend, log *slog.Logger) *engine {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &engine{backend: b, log: log, pending: make(map[string]Delivery)}
+}
+
+// read calls fn with the newest durable state. It does not wait for a write.
+func (e *engine) read(fn func(reader)) error {
+	err := guard(func() error { return e.look(fn) })
+	if errors.Is(err, errPanic) {
+		e.view.Lock()
+		defer e.view.Unlock()
+		return e.poison(err)
+	}
+	return err
+}
+
+func (e *engine) look(fn func(reader)) error {
+	e.view.RLock()
+	locked := true
+	defer func() {
+		if locked {
+			e.view.RUnlock()
+		}
+	}()
+	if e.refusal != nil {
+		return e.refusal
+	}
+	before := e.before
+	return e.backend.view(func(r reader) {
+		// The view has begun: a write from now on does not show in it.
+		e.view.RUnlock()
+		locked = false
+		fn(durable{r, before})
+	})
+}
+
+// durable shows the state before the write that is under way.
+type durable struct {
+	reader
+	before change
+}
+
+func (d durable) get(key string) []byte {
+	if v, ok := d.before[key]; ok {
+		return v
+	}
+	return d.reader.get(key)
+}
+
+func (d durable) scan(prefix string, fn func(string, []byte)) {
+	d.reader.scan(prefix, func(key string, value []byte) {
+		if _, ok := d.before[key]; !ok {
+			fn(key, value)
+		}
+	})
+	for key, value := range d.before {
+		if value != nil && strings.HasPrefix(key, prefix) {
+			fn(key, value)
+		}
+	}
+}
+
+// Load implements [Store].
+func (e *engine) Load(ctx context.Context, account string) (Record, error) {
+	b, err := e.one(ctx, recordKey(account))
+	if err != nil {
+		return Record{}, fmt.Errorf("reading the record of account %s: %w", account, err)
+	}
+	if b == nil {
+		return Record{}, fmt.Errorf("account %s: %w", account, ErrNotFound)
+	}
+	return open(account, b)
+}
+
+// List implements [Store]. Records that can't be read are left out, and the
+// error names them: the others are returned beside it.
+func (e *engine) List(ctx context.Context) ([]Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("listing the records: %w", err)
+	}
+	sealed := make(map[string][]byte)
+	err := e.read(func(r reader) {
+		r.scan(prefixAccounts, func(key string, value []byte) {
+			if account, ok := recordAccount(key); ok {
+				sealed[account] = bytes.Clone(value)
+			}
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the records: %w", err)
+	}
+	return openAll(sealed)
+}
+
+// Intent implements [Store].
+func (e *engine) Intent(ctx context.Context, account string) (in Intent, ok bool, err error) {
+	b, err := e.one(ctx, intentKey(account))
+	if err != nil {
+		return Intent{}, false, fmt.Errorf("reading the intent of account %s: %w", account, err)
+	}
+	return readIntent(account, b)
+}
+
+func (e *engine) one(ctx context.Context, key string) (value []byte, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	err = e.read(func(r reader) { value = bytes.Clone(r.get(key)) })
+	return value, err
+}
+
+// Intend implements [Store].
+func (e *engine) Intend(ctx context.Context, in Intent) error {
+	if err := checkIntent(in); err != nil {
+		return err
+	}
+	return e.write(ctx, in.Account, func(d draft) error { return d.intend(in) })
+}
+
+// Replace implements [Store].
+func (e *engine) Replace(ctx context.Context, attempt string, in Intent) error {
+	if err := checkIntent(in); err != nil {
+		return err
+	}
+	return e.write(ctx, in.Account, func(d draft) error { return d.replace(attempt, in) })
+}
+
+// Commit implements [Store].
+func (e *engine) Commit(ctx context.Context, rec Record) error {
+	if err := checkName("an account", rec.Account); err != nil {
+		return err
+	}
+	return e.write(ctx, rec.Account, func(d draft) error { return d.commit(rec) })
+}
+
+// Abandon implements [Store].
+func (e *engine) Abandon(ctx context.Context, account, attempt string, h Health) error {
+	if err := checkName("an account", account); err != nil {
+		return err
+	}
+	return e.write(ctx, account, func(d draft) error { return d.abandon(account, attempt, h) })
+}
+
+// Close implements [Store]. It waits for the writes under way and flushes the
+// ledger. Closing twice is fine.
+func (e *engine) Close() error {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return nil
+	}
+	e.closed = true
+	if e.flush != nil {
+		e.flush.Stop()
+	}
+	e.mu.Unlock()
+
+	// Writes are first come, first served: after this one there is none.
+	err := e.submit(&write{})
+	e.view.Lock()
+	if e.refusal == nil {
+		e.refusal = ErrClosed
+	}
+	e.view.Unlock()
+	if cerr := e.backend.close(); cerr != nil && err == nil {
+		err = fmt.Errorf("closing the store: %w", cerr)
+	}
+	return err
+}
+
+func openAll(sealed map[string][]byte) ([]Record, error) {
+	records := make([]Record, 0, len(sealed))
+	var errs []error
+	for account, b := range sealed {
+		r, err := open(account, b)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		records = append(records, r)
+	}
+	slices.SortFunc(records, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
+	return records, joinSorted(errs)
+}

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The layout of the store, in words that an etcd takes as they are:
+//
+//	meta/format              "1.0"
+//	accounts/<id>/record     codec.go
+//	accounts/<id>/intent     JSON of Intent
+//	ledger/<sink>/<account>  JSON of Delivery
+const (
+	keyFormat      = "meta/format"
+	prefixAccounts = "accounts/"
+	prefixLedger   = "ledger/"
+	suffixRecord   = "/record"
+	suffixIntent   = "/intent"
+)
+
+// longestName is far above what a configuration has and far below the longest
+// key of any backend.
+const longestName = 255
+
+func recordKey(account string) string       { return prefixAccounts + account + suffixRecord }
+func intentKey(account string) string       { return prefixAccounts + account + suffixIntent }
+func ledgerPrefix(sink string) string       { return prefixLedger + sink + "/" }
+func ledgerKey(sink, account string) string { return ledgerPrefix(sink) + account }
+
+// recordAccount returns the account whose record is under key.
+func recordAccount(key string) (account string, ok bool) {
+	rest, ok := strings.CutPrefix(key, prefixAccounts)
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(rest, suffixRecord)
+}
+
+// checkName refuses what can't be a part of a key. The configuration is
+// stricter; this holds for callers that have read the name elsewhere.
+func checkName(what, name string) error {
+	if name == "" || len(name) > longestName || strings.ContainsAny(name, "/\x00") {
+		return fmt.Errorf("%q is no name for %s: it must have 1 to %d characters and no slash", name, what, longestName)
+	}
+	return nil
+}

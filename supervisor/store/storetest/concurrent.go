@@ -1,0 +1,129 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// testEveryVersionOnce lets writers race for every version of a few accounts:
+// each version must be won by exactly one of them, and what is stored must be
+// the winner's.
+func testEveryVersionOnce(t *testing.T, o Opener) {
+	const accounts, writers, versions = 3, 6, 20
+	ctx := t.Context()
+	s := open(t, o)
+	type win struct {
+		account string
+		version uint64
+	}
+	var (
+		mu   sync.Mutex
+		wins = make(map[win][]string)
+		wg   sync.WaitGroup
+	)
+	for a := range accounts {
+		for w := range writers {
+			account, attempt := fmt.Sprint("acc-", a), fmt.Sprint("writer-", w)
+			wg.Go(func() {
+				for {
+					r, err := s.Load(ctx, account)
+					if errors.Is(err, store.ErrNotFound) {
+						r, err = store.Record{Account: account}, nil
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if r.Version >= versions {
+						return
+					}
+					next := r.Next(Token(account, r.Version+1), store.OriginRefresh, attempt, start)
+					err = s.Commit(ctx, next)
+					if errors.Is(err, store.ErrConflict) {
+						continue
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					key := win{account, next.Version}
+					wins[key] = append(wins[key], attempt)
+					mu.Unlock()
+				}
+			})
+		}
+	}
+	wg.Wait()
+	s = reopen(t, s, o)
+	if len(wins) != accounts*versions {
+		t.Errorf("%d versions were committed, want %d", len(wins), accounts*versions)
+	}
+	for key, by := range wins {
+		if len(by) != 1 {
+			t.Errorf("version %d of %s was committed by %v", key.version, key.account, by)
+		}
+	}
+	for a := range accounts {
+		account := fmt.Sprint("acc-", a)
+		r, err := s.Load(ctx, account)
+		must(t, err)
+		if by := wins[win{account, versions}]; r.Version != versions || len(by) != 1 || r.Attempt != by[0] {
+			t.Errorf("%s holds version %d of %s, want %d of %v", account, r.Version, r.Attempt, versions, by)
+		}
+	}
+}
+
+// testReadersWhileWriting has readers look while one writer writes: versions
+// never go back, and none shows a record together with the intent that its
+// commit ended.
+func testReadersWhileWriting(t *testing.T, o Opener) {
+	ctx := t.Context()
+	s := open(t, o)
+	must(t, s.Commit(ctx, First("main")))
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			var seen uint64
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				list, err := s.List(ctx)
+				if err != nil || len(list) != 1 {
+					t.Errorf("listed %d records, want 1: %v", len(list), err)
+					return
+				}
+				r, err := s.Load(ctx, "main")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if list[0].Version < seen || r.Version < list[0].Version {
+					t.Errorf("version went from %d over %d to %d", seen, list[0].Version, r.Version)
+				}
+				in, ok, err := s.Intent(ctx, "main")
+				if err != nil || ok && in.Version < r.Version {
+					t.Errorf("an intent of version %d stands beside version %d (%v)", in.Version, r.Version, err)
+				}
+				seen = r.Version
+			}
+		})
+	}
+	r := First("main")
+	for n := uint64(2); n < 60; n++ {
+		attempt := fmt.Sprint("a", n)
+		must(t, s.Intend(ctx, store.Intent{Account: "main", Attempt: attempt, Version: r.Version}))
+		r = r.Next(Token("main", n), store.OriginRefresh, attempt, start)
+		must(t, s.Commit(ctx, r))
+	}
+	close(done)
+	wg.Wait()
+}

@@ -1,0 +1,76 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Diff says in which field two records differ; "" if in none. It tells no
+// secret.
+func Diff(got, want store.Record) string {
+	g, w := plain(got), plain(want)
+	for name := range w {
+		if g[name] != w[name] {
+			return fmt.Sprintf("%s: %q, want %q", name, g[name], w[name])
+		}
+	}
+	return ""
+}
+
+// plain is a record as comparable strings; secrets as fingerprints.
+func plain(r store.Record) map[string]string {
+	t := r.Token
+	m := map[string]string{
+		"account": r.Account, "provider": r.Provider, "version": fmt.Sprint(r.Version),
+		"origin": string(r.Origin), "attempt": r.Attempt, "stored": stamp(r.StoredAt),
+		"login": stamp(r.LoginAt), "uncertain": fmt.Sprint(r.LoginUncertain), "refresh expiry": stamp(r.RefreshExpiry),
+		"fingerprints": fmt.Sprint(r.Fingerprints),
+		"access":       t.AccessToken.Fingerprint(), "refresh": t.RefreshToken.Fingerprint(), "id": t.IDToken.Fingerprint(),
+		"type": t.TokenType, "scope": t.Scope, "issued": stamp(t.IssuedAt),
+		"lifetimes": fmt.Sprint(t.Lifetime, t.RefreshLifetime, t.Skew),
+		"extra":     fmt.Sprint(t.Extra), "private": privates(t.Private),
+		"health": fmt.Sprint(r.Health.Failures, r.Health.LastError, r.Health.LastKind, r.Health.NeedsLogin,
+			stamp(r.Health.LastFailure), stamp(r.Health.Ambiguous)),
+		"unknown names": fmt.Sprint(slices.Sorted(maps.Keys(r.Unknown))),
+	}
+	for name, raw := range r.Unknown {
+		var v any
+		if err := json.Unmarshal(raw, &v); err != nil {
+			v = "not JSON"
+		}
+		m["unknown "+name] = fmt.Sprint(v)
+	}
+	return m
+}
+
+func privates(p map[string]sdk.Secret) string {
+	m := make(map[string]string, len(p))
+	for name, s := range p {
+		m[name] = s.Fingerprint()
+	}
+	return fmt.Sprint(m)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+func sameIntent(a, b store.Intent) bool {
+	if !a.At.Equal(b.At) || !a.AmbiguousSince.Equal(b.AmbiguousSince) {
+		return false
+	}
+	a.At, b.At, a.AmbiguousSince, b.AmbiguousSince = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return a == b
+}
+
+func sameDelivery(a, b store.Delivery) bool {
+	if !a.At.Equal(b.At) {
+		return false
+	}
+	a.At, b.At = time.Time{}, time.Time{}
+	return a == b
+}

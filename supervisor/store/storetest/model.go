@@ -1,0 +1,184 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// testModel compares the store with three maps, whatever is called in
+// whichever order.
+func testModel(t *testing.T, place Place) {
+	rapid.Check(t, func(rt *rapid.T) {
+		o := place(t)
+		s, err := o()
+		must(t, err)
+		m := &model{store: s, open: o, records: map[string]store.Record{}, intents: map[string]store.Intent{}, ledger: map[string]store.Delivery{}}
+		defer func() { _ = m.store.Close() }()
+		rt.Repeat(map[string]func(*rapid.T){
+			"intend":  m.intend,
+			"replace": m.replace,
+			"commit":  m.commit,
+			"abandon": m.abandon,
+			"deliver": m.deliver,
+			"reopen":  m.reopen,
+			"":        m.check,
+		})
+	})
+}
+
+var (
+	accounts = []string{"a", "a-b", "b"}
+	sinks    = []string{"s", "s-1"}
+	attempts = []string{"x", "y", "z"}
+)
+
+// model is what the store should hold.
+type model struct {
+	store   store.Store
+	open    Opener
+	records map[string]store.Record
+	intents map[string]store.Intent
+	ledger  map[string]store.Delivery
+	tokens  uint64
+}
+
+func account(t *rapid.T) string { return rapid.SampledFrom(accounts).Draw(t, "account") }
+func attempt(t *rapid.T) string { return rapid.SampledFrom(attempts).Draw(t, "attempt") }
+
+// version is mostly the one that fits.
+func version(t *rapid.T, fits uint64) uint64 {
+	off := rapid.SampledFrom([]uint64{0, 0, 0, 1, ^uint64(0)}).Draw(t, "off by")
+	return fits + off
+}
+
+// expect checks err against whether the model allows the call.
+func expect(t *rapid.T, err error, allowed bool) {
+	if allowed && err != nil || !allowed && !errors.Is(err, store.ErrConflict) {
+		t.Fatalf("allowed is %v, and the error is %v", allowed, err)
+	}
+}
+
+func (m *model) intend(t *rapid.T) {
+	acc := account(t)
+	in := store.Intent{Account: acc, Attempt: attempt(t), Version: version(t, m.records[acc].Version), At: start}
+	standing, stands := m.intents[acc]
+	ok := in.Version == m.records[acc].Version && (!stands || standing.Attempt == in.Attempt)
+	expect(t, m.store.Intend(t.Context(), in), ok)
+	if ok {
+		m.intents[acc] = in
+	}
+}
+
+func (m *model) replace(t *rapid.T) {
+	old := attempt(t)
+	in := store.Intent{Account: account(t), Attempt: attempt(t), Replays: old, AmbiguousSince: start}
+	standing, stands := m.intents[in.Account]
+	ok := stands && standing.Attempt == old
+	expect(t, m.store.Replace(t.Context(), old, in), ok)
+	if ok {
+		m.intents[in.Account] = in
+	}
+}
+
+func (m *model) commit(t *rapid.T) {
+	acc := account(t)
+	cur, exists := m.records[acc]
+	if !exists {
+		cur = store.Record{Account: acc, Provider: "saxo"}
+	}
+	m.tokens++
+	next := cur.Next(Token(acc, m.tokens), store.OriginRefresh, attempt(t), start)
+	next.Version = version(t, next.Version)
+	if rapid.Bool().Draw(t, "newer program") {
+		next.Unknown = map[string][]byte{rapid.StringMatching(`x[a-zA-Z_"<]{0,6}`).Draw(t, "field"): []byte(`{"k":[1,"<&>"]}`)}
+	}
+	standing, stands := m.intents[acc]
+	ok := next.Version == cur.Version+1 && (!stands || standing.Attempt == next.Attempt)
+	expect(t, m.store.Commit(t.Context(), next), ok)
+	if ok {
+		m.records[acc] = next
+		delete(m.intents, acc)
+	}
+}
+
+func (m *model) abandon(t *rapid.T) {
+	acc, att := account(t), attempt(t)
+	h := store.Health{Failures: rapid.IntRange(0, 9).Draw(t, "failures"), LastError: rapid.String().Draw(t, "error"), LastKind: sdk.KindTransient}
+	standing, stands := m.intents[acc]
+	ok := !stands || standing.Attempt == att
+	expect(t, m.store.Abandon(t.Context(), acc, att, h), ok)
+	if !ok {
+		return
+	}
+	delete(m.intents, acc)
+	if r, exists := m.records[acc]; exists {
+		r.Health = h
+		m.records[acc] = r
+	}
+}
+
+func (m *model) deliver(t *rapid.T) {
+	d := store.Delivery{
+		Sink: rapid.SampledFrom(sinks).Draw(t, "sink"), Account: account(t),
+		Version: rapid.Uint64Range(1, 5).Draw(t, "version"), At: start,
+	}
+	if err := m.store.MarkDelivered(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	key := d.Sink + "/" + d.Account
+	if m.ledger[key].Version <= d.Version {
+		m.ledger[key] = d
+	}
+}
+
+func (m *model) reopen(t *rapid.T) {
+	if err := m.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if m.store, err = m.open(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (m *model) check(t *rapid.T) {
+	ctx := t.Context()
+	list, err := m.store.List(ctx)
+	if err != nil || len(list) != len(m.records) {
+		t.Fatalf("%d records listed, want %d (%v)", len(list), len(m.records), err)
+	}
+	if !slices.IsSortedFunc(list, func(a, b store.Record) int { return strings.Compare(a.Account, b.Account) }) {
+		t.Fatal("the list is not ordered")
+	}
+	for _, r := range list {
+		if d := Diff(r, m.records[r.Account]); d != "" {
+			t.Fatalf("%s: %s", r.Account, d)
+		}
+	}
+	for _, acc := range accounts {
+		in, ok, err := m.store.Intent(ctx, acc)
+		want, stands := m.intents[acc]
+		if err != nil || ok != stands || !sameIntent(in, want) {
+			t.Fatalf("intent of %s: %+v (%v, %v), want %+v (%v)", acc, in, ok, err, want, stands)
+		}
+	}
+	for _, sink := range sinks {
+		got, err := m.store.Deliveries(ctx, sink)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, acc := range accounts {
+			if want := m.ledger[fmt.Sprint(sink, "/", acc)]; !sameDelivery(got[acc], want) {
+				t.Fatalf("ledger of %s: %+v, want %+v", sink, got[acc], want)
+			}
+		}
+	}
+}
