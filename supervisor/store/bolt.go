@@ -22,6 +22,9 @@ type Options struct {
 	// Timeout is how long to wait for another supervisor to leave the state
 	// directory, as it does when it is being restarted; 0: one second.
 	Timeout time.Duration
+	// Now dates what comes without a date: a record's StoredAt, an intent's
+	// and a delivery's At; nil: [time.Now].
+	Now func() time.Time
 	// Log; nil: silence.
 	Log *slog.Logger
 }
@@ -59,7 +62,7 @@ func Open(dir string, o Options) (*Bolt, error) {
 	if err := guard(func() error { return b.prepare(dir) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("state file %s: %w", path, err), b.close())
 	}
-	return &Bolt{newEngine(b, o.Log)}, nil
+	return &Bolt{newEngine(b, o.Now, o.Log)}, nil
 }
 
 // prepareDir makes dir, or checks that nobody else reads in it.

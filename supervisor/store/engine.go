@@ -34,6 +34,7 @@ type backend interface {
 // that nobody reads what is not durable yet.
 type engine struct {
 	backend backend
+	now     func() time.Time
 	log     *slog.Logger
 
 	// mu guards the queue of writes (writer.go) and the ledger (ledger.go).
@@ -53,11 +54,14 @@ type engine struct {
 	refusal error
 }
 
-func newEngine(b backend, log *slog.Logger) *engine {
+func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
+	if now == nil {
+		now = time.Now
+	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &engine{backend: b, log: log, pending: make(map[string]Delivery)}
+	return &engine{backend: b, now: now, log: log, pending: make(map[string]Delivery)}
 }
 
 // read calls fn with the newest durable state. It does not wait for a write.
@@ -171,6 +175,7 @@ func (e *engine) Intend(ctx context.Context, in Intent) error {
 	if err := checkIntent(in); err != nil {
 		return err
 	}
+	e.date(&in.At)
 	return e.write(ctx, in.Account, func(d draft) error { return d.intend(in) })
 }
 
@@ -179,6 +184,7 @@ func (e *engine) Replace(ctx context.Context, attempt string, in Intent) error {
 	if err := checkIntent(in); err != nil {
 		return err
 	}
+	e.date(&in.At)
 	return e.write(ctx, in.Account, func(d draft) error { return d.replace(attempt, in) })
 }
 
@@ -187,6 +193,7 @@ func (e *engine) Commit(ctx context.Context, rec Record) error {
 	if err := checkName("an account", rec.Account); err != nil {
 		return err
 	}
+	e.date(&rec.StoredAt)
 	return e.write(ctx, rec.Account, func(d draft) error { return d.commit(rec) })
 }
 
@@ -196,6 +203,13 @@ func (e *engine) Abandon(ctx context.Context, account, attempt string, h Health)
 		return err
 	}
 	return e.write(ctx, account, func(d draft) error { return d.abandon(account, attempt, h) })
+}
+
+// date fills in a moment that the caller left out.
+func (e *engine) date(at *time.Time) {
+	if at.IsZero() {
+		*at = e.now()
+	}
 }
 
 // Close implements [Store]. It waits for the writes under way and flushes the

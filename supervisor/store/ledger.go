@@ -29,6 +29,7 @@ func (e *engine) MarkDelivered(ctx context.Context, d Delivery) error {
 	if e.closed {
 		return fmt.Errorf("noting the delivery of account %s to sink %s: %w", d.Account, d.Sink, ErrClosed)
 	}
+	e.date(&d.At)
 	d.At = d.At.UTC().Round(0) // as it will be read back
 	key := ledgerKey(d.Sink, d.Account)
 	if old, ok := e.pending[key]; ok && old.Version > d.Version {

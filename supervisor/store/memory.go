@@ -20,12 +20,12 @@ var _ Store = (*Memory)(nil)
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	kept := &memoryBackend{values: make(map[string][]byte)}
-	return &Memory{newEngine(kept, nil), kept}
+	return &Memory{newEngine(kept, nil, nil), kept}
 }
 
 // Reopen returns a new handle on what m holds, as a new process would have it.
 // Close m first.
-func (m *Memory) Reopen() *Memory { return &Memory{newEngine(m.kept, nil), m.kept} }
+func (m *Memory) Reopen() *Memory { return &Memory{newEngine(m.kept, nil, nil), m.kept} }
 
 type memoryBackend struct {
 	mu     sync.RWMutex

@@ -79,7 +79,7 @@ func (m *model) intend(t *rapid.T) {
 
 func (m *model) replace(t *rapid.T) {
 	old := attempt(t)
-	in := store.Intent{Account: account(t), Attempt: attempt(t), Replays: old, AmbiguousSince: start}
+	in := store.Intent{Account: account(t), Attempt: attempt(t), Replays: old, AmbiguousSince: start, At: start}
 	standing, stands := m.intents[in.Account]
 	ok := stands && standing.Attempt == old
 	expect(t, m.store.Replace(t.Context(), old, in), ok)
