@@ -1,0 +1,155 @@
+// Package file is the sink that keeps each account's newest token in a file
+// for programs that read one.
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+// Config is one file sink.
+type Config struct {
+	// Name of the sink, for errors.
+	Name string
+	// Path of the file; {account} and {provider} stand for the delivery's. The
+	// directory must exist.
+	Path string
+	// Encode makes the file's content.
+	Encode func(format.Document) ([]byte, error)
+	// Mode of the file; 0: that of the file which is there, 0600 for a new
+	// one.
+	Mode fs.FileMode
+	// Owner is user, user:group or :group, by name or number; "": that of the
+	// file which is there.
+	Owner string
+}
+
+// Sink writes files. A reader sees the old content or the new, never a part:
+// the content is written to a new file beside the old one, made durable and
+// renamed over it. It implements [sink.Sink].
+type Sink struct {
+	cfg   Config
+	owner owner
+}
+
+var _ sink.Sink = (*Sink)(nil)
+
+var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
+
+// New checks cfg. It returns an error for an unknown owner or placeholder and
+// touches no file.
+func New(cfg Config) (*Sink, error) {
+	fail := func(format string, args ...any) (*Sink, error) {
+		return nil, fmt.Errorf("sink %q: "+format, append([]any{cfg.Name}, args...)...)
+	}
+	if cfg.Path == "" {
+		return fail("it has no path: set one")
+	}
+	if cfg.Encode == nil {
+		return fail("it has no format: set one")
+	}
+	for _, p := range placeholder.FindAllString(cfg.Path, -1) {
+		if p != "{account}" && p != "{provider}" {
+			return fail("its path holds %s: only {account} and {provider} are known", p)
+		}
+	}
+	if cfg.Mode&^fs.ModePerm != 0 {
+		return fail("mode %o is more than permissions: use e.g. 0640", uint32(cfg.Mode))
+	}
+	o, err := parseOwner(cfg.Owner)
+	if err != nil {
+		return fail("%w", err)
+	}
+	return &Sink{cfg: cfg, owner: o}, nil
+}
+
+// Deliver writes the file of the delivery's account.
+func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("sink %q: %w", s.cfg.Name, err)
+	}
+	path, err := s.path(d.Document)
+	if err != nil {
+		return fmt.Errorf("sink %q: %w: %w", s.cfg.Name, sink.ErrRefused, err)
+	}
+	content, err := s.cfg.Encode(d.Document)
+	if err != nil {
+		return fmt.Errorf("sink %q: %w in its format: %w", s.cfg.Name, sink.ErrRefused, err)
+	}
+	if err := s.replace(ctx, path, content); err != nil {
+		return fmt.Errorf("sink %q: %s was not written: %w", s.cfg.Name, path, err)
+	}
+	return nil
+}
+
+// path is where the document goes. Names from it must not lead elsewhere.
+func (s *Sink) path(d format.Document) (string, error) {
+	for _, name := range []string{d.Account, d.Provider} {
+		if strings.ContainsAny(name, "/\\\x00") || name == ".." {
+			return "", fmt.Errorf("the name %q can't be part of a path", name)
+		}
+	}
+	return strings.NewReplacer("{account}", d.Account, "{provider}", d.Provider).Replace(s.cfg.Path), nil
+}
+
+// attributes are what the new file gets.
+type attributes struct {
+	mode  fs.FileMode
+	owner owner
+}
+
+// attributes takes what is configured, else what the file has that is there:
+// programs rely on it.
+func (s *Sink) attributes(path string) (attributes, error) {
+	a := attributes{mode: s.cfg.Mode, owner: s.owner}
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if a.mode == 0 {
+			a.mode = 0o600
+		}
+		return a, nil
+	case err != nil:
+		return a, err
+	case info.Mode()&fs.ModeSymlink != 0:
+		return a, errors.New("it is a symbolic link: set the path of the file that it names")
+	case !info.Mode().IsRegular():
+		return a, errors.New("it exists and is not a file: move it away or set another path")
+	}
+	if a.mode == 0 {
+		a.mode = info.Mode().Perm()
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		if a.owner.uid == unchanged {
+			a.owner.uid = int(st.Uid)
+		}
+		if a.owner.gid == unchanged {
+			a.owner.gid = int(st.Gid)
+		}
+	}
+	return a, nil
+}
+
+// explain says what to do about the errors that a person can heal.
+func explain(path string, err error) error {
+	dir := filepath.Dir(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no directory %s: create it for the user that runs Tokenkeeper", dir)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the user that runs Tokenkeeper may not write to the directory %s: %w", dir, err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("free some space: %w", err)
+	}
+	return err
+}
