@@ -1,0 +1,185 @@
+// Package unixsocket is the sink that connects to a consumer's Unix socket and
+// hands it each new token as one JSON object.
+package unixsocket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+// What the consumer answers.
+const (
+	// AckOK: "OK", and until it came the token counts as not delivered. White
+	// space may follow it.
+	AckOK = "ok"
+	// AckNone: nothing. The token counts as delivered once it is written.
+	AckNone = "none"
+)
+
+// MessageLimit: a message is shorter than this many bytes, because its reader
+// takes one recv of 4096 and could not tell whether more follows.
+const MessageLimit = 4096
+
+// DefaultTimeout of one try.
+const DefaultTimeout = 5 * time.Second
+
+// pathLimit of a Unix socket's address on Linux (sun_path, with its final
+// zero).
+const pathLimit = 108
+
+// Config is one Unix-socket sink.
+type Config struct {
+	// Name of the sink, for errors.
+	Name string
+	// Path of the consumer's socket.
+	Path string
+	// Encode makes the message: one JSON object. A line end after it is not
+	// sent.
+	Encode func(format.Document) ([]byte, error)
+	// Ack is AckOK or AckNone; "": AckOK.
+	Ack string
+	// Timeout of one try, from connecting to the answer; 0: DefaultTimeout.
+	Timeout time.Duration
+}
+
+// Sink connects anew for each delivery, sends one message in one write and
+// reads the answer. It implements [sink.Sink] and, where the system can tell
+// that a socket appears, [sink.Waiter].
+type Sink struct {
+	cfg Config
+
+	// stale is what stood at the path when nobody listened there; nil:
+	// nothing did.
+	mu    sync.Mutex
+	stale fs.FileInfo
+}
+
+var _ sink.Sink = (*Sink)(nil)
+
+// New checks cfg and connects to nothing.
+func New(cfg Config) (*Sink, error) {
+	if cfg.Ack == "" {
+		cfg.Ack = AckOK
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	switch {
+	case cfg.Path == "":
+		return nil, fmt.Errorf("sink %q: it has no path: set that of the consumer's socket", cfg.Name)
+	case len(cfg.Path) >= pathLimit:
+		return nil, fmt.Errorf("sink %q: its path has %d bytes, and a Unix socket's may have %d: choose a shorter one", cfg.Name, len(cfg.Path), pathLimit-1)
+	case cfg.Encode == nil:
+		return nil, fmt.Errorf("sink %q: it has no format: set one", cfg.Name)
+	case cfg.Ack != AckOK && cfg.Ack != AckNone:
+		return nil, fmt.Errorf("sink %q: ack %q is unknown: use %q or %q", cfg.Name, cfg.Ack, AckOK, AckNone)
+	}
+	return &Sink{cfg: cfg}, nil
+}
+
+// Deliver makes one try.
+func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
+	if err := s.deliver(ctx, d.Document); err != nil {
+		return fmt.Errorf("sink %q: %w", s.cfg.Name, err)
+	}
+	return nil
+}
+
+func (s *Sink) deliver(ctx context.Context, d format.Document) error {
+	msg, err := s.cfg.Encode(d)
+	if err != nil {
+		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
+	}
+	msg = bytes.TrimRight(msg, "\r\n")
+	if len(msg) >= MessageLimit {
+		return fmt.Errorf("%w: the message has %d bytes, and its reader takes fewer than %d at once: leave the refresh token out or use a file sink", sink.ErrRefused, len(msg), MessageLimit)
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	before, _ := os.Lstat(s.cfg.Path)
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", s.cfg.Path)
+	if err != nil {
+		s.mu.Lock()
+		s.stale = before
+		s.mu.Unlock()
+		return s.explain(ctx, err)
+	}
+	defer conn.Close()
+	// The deadline of ctx, or its earlier end, ends every read and write.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+
+	if _, err := conn.Write(msg); err != nil {
+		return s.explain(ctx, err)
+	}
+	if s.cfg.Ack == AckNone {
+		return nil
+	}
+	if err := readOK(conn); err != nil {
+		return s.explain(ctx, err)
+	}
+	return nil
+}
+
+// errAnswer is a wrong answer. It says only how long it was: a consumer may
+// send back what it got.
+type errAnswer struct{ bytes int }
+
+func (e errAnswer) Error() string {
+	if e.bytes == 0 {
+		return `the consumer closed the connection without answering "OK": see its log, or set ack: none if it never answers`
+	}
+	return fmt.Sprintf(`the consumer's answer (%d bytes or more) is not "OK": see its log`, e.bytes)
+}
+
+// readOK reads until the answer is "OK" or can't become it. It does not wait
+// for the consumer to close.
+func readOK(conn io.Reader) error {
+	buf := make([]byte, 64)
+	n := 0
+	for {
+		m, err := conn.Read(buf[n:])
+		n += m
+		got := strings.TrimRight(string(buf[:n]), " \t\r\n\x00")
+		switch {
+		case got == "OK":
+			return nil
+		case !strings.HasPrefix("OK", got) || n == len(buf), errors.Is(err, io.EOF):
+			return errAnswer{n}
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// explain turns a failed call into an error that says what to do.
+func (s *Sink) explain(ctx context.Context, err error) error {
+	var wrong errAnswer
+	switch {
+	case errors.As(err, &wrong):
+		return err
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nobody listens on %s", sink.ErrAbsent, s.cfg.Path)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("the user that runs Tokenkeeper may not connect to %s: it needs write permission on the socket and search permission on the directories above: %w", s.cfg.Path, err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil:
+		return fmt.Errorf("the consumer on %s did not answer in time (at most %s): %w", s.cfg.Path, s.cfg.Timeout, context.DeadlineExceeded)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return fmt.Errorf("the connection to %s failed: %w", s.cfg.Path, err)
+}
