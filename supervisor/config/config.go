@@ -15,10 +15,11 @@ type Config struct {
 	// File is where it came from; "" for none.
 	File string
 
-	StateDir  string
-	Control   Control
-	Log       Log
-	Plugins   Plugins
+	StateDir string
+	Control  Control
+	Log      Log
+	Plugins  Plugins
+	// Providers holds those that are listed and those that have accounts.
 	Providers map[string]Provider
 	Accounts  map[string]Account
 	Sinks     map[string]Sink

@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/v2"
+)
+
+// Source is what a configuration is loaded from. A later layer wins over an
+// earlier one, key by key: defaults, YAML, environment, flags.
+type Source struct {
+	// Path of the YAML file; "": none, or Bytes.
+	Path string
+	// Bytes, if not nil, are used in place of a file, and Name stands for it
+	// in messages.
+	Bytes []byte
+	Name  string
+	// Dir is what relative paths in the YAML are relative to; "": the folder
+	// of Path. Those in the environment and in flags are relative to the
+	// current folder, as everywhere else.
+	Dir string
+	// Environ lists the environment as NAME=value; nil: [os.Environ].
+	Environ func() []string
+	// Flags are values by dotted key, as in log.level.
+	Flags map[string]string
+	// KnownProviders returns the names of the built-in providers and of those
+	// found in the plugin directory; nil: providers are not checked. One that
+	// has a command in the configuration is always known.
+	KnownProviders func(pluginsDir string) []string
+}
+
+// maxFileSize of the YAML and of a referenced file.
+const (
+	maxFileSize   = 16 << 20
+	maxSecretSize = 1 << 20
+)
+
+// loader is the state of one Load.
+type loader struct {
+	source  Source
+	file    string            // what messages call the YAML file
+	dir     string            // absolute; base of relative paths in the YAML
+	cwd     string            // base of those in the environment and in flags
+	environ map[string]string // the environment
+	// exposed is the mode of the YAML file if others than its owner can read
+	// it, else 0.
+	exposed fs.FileMode
+
+	places   map[string]place // of everything that was given, by dotted path
+	broken   map[string]bool  // what was given but can't be used
+	badNames map[string]bool  // names that can't be names
+	told     map[string]bool  // referenced files that were warned about
+
+	merged   objectReader // all layers together
+	problems Problems
+	warnings []Warning
+}
+
+// layer is one of the layers that a value comes from.
+type layer int
+
+const (
+	inFile layer = iota
+	inEnvironment
+	inFlags
+)
+
+// place is where something was written.
+type place struct {
+	file         string
+	line, column int
+	key          string
+	layer        layer
+}
+
+func dotted(path []string) string { return strings.Join(path, ".") }
+
+func (l *loader) report(at place, message, hint string) {
+	l.problems = append(l.problems, Problem{at.file, at.line, at.column, at.key, message, hint})
+}
+
+func (l *loader) warn(at place, message, hint string) {
+	l.warnings = append(l.warnings, Warning{at.file, at.line, at.column, at.key, message, hint})
+}
+
+// Load reads, merges, resolves and checks a configuration. It reads files but
+// changes nothing and starts nothing. The error is of type [Problems] and
+// tells all that is wrong; warnings are returned with and without an error.
+func Load(src Source) (*Config, []Warning, error) {
+	l, data := open(src)
+	var fromFile map[string]any
+	if len(l.problems) == 0 {
+		fromFile = l.document(data)
+	}
+	// Without a readable file everything else would be reported as missing.
+	if fromFile == nil && len(l.problems) > 0 {
+		return nil, nil, l.problems
+	}
+	l.merged = objectReader{l, l.merge(fromFile), nil}
+	cfg := l.decode()
+	l.validate(cfg)
+	l.sortFindings()
+	if len(l.problems) > 0 {
+		return nil, l.warnings, l.problems
+	}
+	return cfg, l.warnings, nil
+}
+
+// merge lays the layers over each other, in koanfs of its own.
+func (l *loader) merge(fromFile map[string]any) map[string]any {
+	given := koanf.New(".")
+	l.lay(given, confmap.Provider(fromFile, ""))
+	l.lay(given, l.environment(fromFile))
+	l.lay(given, confmap.Provider(l.flags(fromFile), "."))
+
+	whole := koanf.New(".")
+	l.lay(whole, confmap.Provider(defaults(given.Raw()), ""))
+	l.lay(whole, confmap.Provider(given.Raw(), ""))
+	return whole.Raw()
+}
+
+func (l *loader) lay(k *koanf.Koanf, p koanf.Provider) {
+	if err := k.Load(p, nil); err != nil { // values in memory: it can't fail
+		l.report(place{file: l.file}, "can't be merged: "+err.Error(), "")
+	}
+}
+
+// open prepares a loader and reads the YAML.
+func open(src Source) (*loader, []byte) {
+	l := &loader{
+		source: src, file: src.Path, environ: map[string]string{},
+		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{},
+	}
+	if l.source.Environ == nil {
+		l.source.Environ = os.Environ
+	}
+	for _, entry := range l.source.Environ() {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			l.environ[name] = value
+		}
+	}
+	if src.Bytes != nil || src.Path == "" {
+		l.file = src.Name
+		if l.file == "" {
+			l.file = "configuration"
+		}
+	}
+	if err := l.findFolders(); err != nil {
+		l.report(place{file: l.file}, "the current folder can't be found: "+reason(err), "start in a folder that exists")
+		return l, nil
+	}
+	if src.Bytes != nil || src.Path == "" {
+		return l, src.Bytes
+	}
+	data, mode, err := readText(src.Path, maxFileSize)
+	if err != nil {
+		hint := "let the user who runs tokenkeeper read it"
+		if errors.Is(err, fs.ErrNotExist) {
+			hint = "name the right file, or let \"tokenkeeper init\" write one"
+		}
+		l.report(place{file: l.file}, "can't be read: "+reason(err), hint)
+		return l, nil
+	}
+	if mode&0o044 != 0 {
+		l.exposed = mode
+	}
+	return l, data
+}
+
+func (l *loader) findFolders() (err error) {
+	if l.cwd, err = os.Getwd(); err != nil {
+		return err
+	}
+	l.dir = l.source.Dir
+	if l.dir == "" && l.source.Path != "" {
+		l.dir = filepath.Dir(l.source.Path)
+	}
+	if !filepath.IsAbs(l.dir) {
+		l.dir = filepath.Join(l.cwd, l.dir)
+	}
+	return nil
+}
+
+// readText reads a whole regular file. Its errors name no path.
+func readText(path string, limit int64) ([]byte, fs.FileMode, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case info.IsDir():
+		return nil, 0, errors.New("it is a folder")
+	case !info.Mode().IsRegular():
+		return nil, 0, errors.New("it is not a regular file")
+	case info.Size() > limit:
+		return nil, 0, fmt.Errorf("it is larger than %d MiB", limit>>20)
+	}
+	data, err := os.ReadFile(path)
+	return data, info.Mode().Perm(), err
+}
+
+// reason is err without the path that the os package puts before it.
+func reason(err error) string {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,205 @@
+package config
+
+import (
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/knadh/koanf/providers/env/v2"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// envPrefix begins the variables that override the configuration.
+const envPrefix = "TOKENKEEPER_"
+
+// pluginVariables are the plugins' own and no part of the configuration.
+func pluginVariables() []string {
+	return []string{sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.Handshake().MagicCookieKey}
+}
+
+// environment is the layer of TOKENKEEPER_… variables: levels are separated by
+// two underscores, and a name in the YAML is meant whether it has dashes or
+// underscores. What the variable says of a name that the YAML does not have
+// makes a new entry.
+func (l *loader) environment(fromFile map[string]any) *env.Env {
+	return env.Provider(".", env.Opt{
+		Prefix:      envPrefix,
+		EnvironFunc: l.source.Environ,
+		TransformFunc: func(name, raw string) (string, any) {
+			if slices.Contains(pluginVariables(), name) {
+				return "", nil
+			}
+			segments := strings.Split(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__")
+			at := place{file: "environment", key: name, layer: inEnvironment}
+			path, f, known := locate(segments, fromFile)
+			if !known {
+				l.unknownVariable(at, name, fromFile)
+				return "", nil
+			}
+			v, ok := l.override(at, f, path, raw)
+			if !ok {
+				return "", nil
+			}
+			return dotted(path), v
+		},
+	})
+}
+
+// unknownVariable is an error if the name has the separator that only our own
+// have. Others may be somebody else's: Kubernetes sets NAME_SERVICE_HOST and
+// more for each service called NAME.
+func (l *loader) unknownVariable(at place, name string, fromFile map[string]any) {
+	var known []string
+	for _, path := range leaves(schema(), fromFile, nil) {
+		known = append(known, variable(path))
+	}
+	hint := ""
+	if n := nearest(strings.TrimPrefix(name, envPrefix), known); n != "" {
+		hint = "did you mean " + envPrefix + n + "?"
+	}
+	if strings.Contains(name, "__") {
+		l.report(at, "no such key", hint)
+		return
+	}
+	if hint == "" {
+		hint = "unset it, or write two underscores between the levels of a key"
+	}
+	l.warn(at, "has no effect: no such key", hint)
+}
+
+// variable names the environment variable for a key, without the prefix.
+func variable(path []string) string {
+	return strings.ToUpper(strings.ReplaceAll(strings.Join(path, "__"), "-", "_"))
+}
+
+// flags is the layer of flags. It is keyed by dotted paths.
+func (l *loader) flags(fromFile map[string]any) map[string]any {
+	values := map[string]any{}
+	for _, key := range keysOf(l.source.Flags) {
+		at := place{file: "flags", key: key, layer: inFlags}
+		path, f, known := locate(strings.Split(key, "."), fromFile)
+		if !known {
+			var all []string
+			for _, path := range leaves(schema(), fromFile, nil) {
+				all = append(all, dotted(path))
+			}
+			l.report(at, "no such key", didYouMean(key, all))
+			continue
+		}
+		if v, ok := l.override(at, f, path, l.source.Flags[key]); ok {
+			values[dotted(path)] = v
+		}
+	}
+	return values
+}
+
+// override reads one value for path from plain text.
+func (l *loader) override(at place, f field, path []string, raw string) (any, bool) {
+	if len(path) > 2 && (path[0] == "accounts" || path[0] == "sinks" || path[0] == "providers") && !validName(path[1]) {
+		message, hint := badName(path[1])
+		l.report(at, message, hint)
+		return nil, false
+	}
+	var v any
+	if f.kind == words {
+		items := splitWords(raw)
+		for i := range items {
+			l.places[dotted(path)+"."+strconv.Itoa(i)] = at
+		}
+		v = items
+	} else {
+		parsed, fault := parse(f.kind, raw)
+		if fault != nil {
+			l.reject(at, path, fault)
+			return nil, false
+		}
+		v = parsed
+	}
+	l.places[dotted(path)] = at
+	if entry := dotted(path[:min(2, len(path))]); l.places[entry].file == "" {
+		l.places[entry] = at // a name that the YAML does not have
+	}
+	return v, true
+}
+
+// splitWords reads a list from plain text: words separated by commas.
+func splitWords(raw string) []string {
+	items := []string{}
+	for item := range strings.SplitSeq(raw, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+// locate finds the single value that segments name.
+func locate(segments []string, fromFile map[string]any) (path []string, f field, known bool) {
+	f = schema()
+	for _, s := range segments {
+		switch f.kind {
+		case object:
+			sub, ok := f.fields[s]
+			if !ok {
+				return nil, field{}, false
+			}
+			f = sub
+		case named, table:
+			if s == "" || strings.Contains(s, ".") {
+				return nil, field{}, false
+			}
+			s = sameName(s, keysOf(fromFile))
+			if f.kind == table && dotted(path) != "" && path[len(path)-1] == "headers" {
+				s = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(s, "_", "-"))
+			}
+			f = *f.each
+		default:
+			return nil, field{}, false
+		}
+		path = append(path, s)
+		fromFile = child(fromFile, s)
+	}
+	if f.kind == object || f.kind == named || f.kind == table {
+		return nil, field{}, false
+	}
+	return path, f, true
+}
+
+// sameName returns the existing name that differs from name at most in case
+// and in dashes for underscores, or name itself.
+func sameName(name string, existing []string) string {
+	if slices.Contains(existing, name) {
+		return name
+	}
+	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
+	for _, e := range existing {
+		if plain(e) == plain(name) {
+			return e
+		}
+	}
+	return name
+}
+
+// leaves lists the paths of all single values, with the names that the YAML
+// has. Keys of tables are the user's own and are left out.
+func leaves(f field, fromFile map[string]any, path []string) (all [][]string) {
+	down := func(key string, sub field) {
+		all = append(all, leaves(sub, child(fromFile, key), append(path[:len(path):len(path)], key))...)
+	}
+	switch f.kind {
+	case object:
+		for _, key := range keysOf(f.fields) {
+			down(key, f.fields[key])
+		}
+	case named:
+		for _, name := range keysOf(fromFile) {
+			down(name, *f.each)
+		}
+	case table:
+	default:
+		return [][]string{path}
+	}
+	return all
+}

@@ -1,0 +1,57 @@
+package config
+
+import (
+	"path/filepath"
+	"strings"
+
+	"os"
+)
+
+// maxSocketPath is the longest path of a Unix socket on Linux, in bytes:
+// sun_path holds 108 with the zero byte at its end (unix(7)).
+const maxSocketPath = 107
+
+// base is the folder that a relative path is relative to, if it stands at at.
+func (l *loader) base(at place) string {
+	if at.layer == inFile {
+		return l.dir
+	}
+	return l.cwd
+}
+
+// notExpanded says that a leading ~ is an ordinary letter here: the
+// supervisor often runs as another user than the one who wrote it.
+func notExpanded(path string) *fault {
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		return &fault{"~ is not expanded", "write the whole path, or ${env:HOME}/…"}
+	}
+	return nil
+}
+
+// stateDir is the default of state_dir: what systemd made for the service
+// (StateDirectory=, systemd.exec(5)), else the usual place of a service, or of
+// a user (XDG Base Directory Specification). It is "" if there is none.
+func stateDir(env map[string]string, root bool) string {
+	if dir, _, _ := strings.Cut(env["STATE_DIRECTORY"], ":"); filepath.IsAbs(dir) {
+		return dir
+	}
+	switch {
+	case root:
+		return "/var/lib/tokenkeeper"
+	case filepath.IsAbs(env["XDG_STATE_HOME"]):
+		return filepath.Join(env["XDG_STATE_HOME"], "tokenkeeper")
+	case filepath.IsAbs(env["HOME"]):
+		return filepath.Join(env["HOME"], ".local/state/tokenkeeper")
+	}
+	return ""
+}
+
+// pluginsDir is the default of plugins.dir: the folder "plugins" beside the
+// configuration if there is one, else the one of the machine.
+func (l *loader) pluginsDir() string {
+	beside := filepath.Join(l.dir, "plugins")
+	if info, err := os.Stat(beside); err == nil && info.IsDir() {
+		return beside
+	}
+	return "/usr/local/lib/tokenkeeper/plugins"
+}

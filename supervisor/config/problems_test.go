@@ -1,0 +1,259 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+)
+
+// builtIn are the providers that the tests know.
+func builtIn(string) []string { return []string{"schwab", "saxo"} }
+
+// environ makes an environment.
+func environ(entries ...string) func() []string { return func() []string { return entries } }
+
+// account is the least that must be there, for tests of everything else.
+const account = "accounts:\n  a: {provider: schwab, client_id: id, client_secret: s}\n"
+
+// source is YAML in memory, with an empty environment but for entries.
+func source(t *testing.T, yaml string, entries ...string) config.Source {
+	t.Helper()
+	return config.Source{
+		Bytes: []byte(yaml), Name: "tokenkeeper.yaml", Dir: t.TempDir(), KnownProviders: builtIn,
+		Environ: environ(append([]string{"STATE_DIRECTORY=/var/lib/tokenkeeper"}, entries...)...),
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for name, tt := range map[string]struct {
+		yaml string
+		env  []string
+		want string // lines
+	}{
+		"unknown key, near": {
+			yaml: "accounts:\n  schwab-main:\n    provider: schwab\n    client_id: id\n    refesh: {every: 25m}\n",
+			want: `tokenkeeper.yaml:5:5: accounts.schwab-main.refesh: unknown key; did you mean "refresh"?`,
+		},
+		"unknown key, far": {
+			yaml: account + "log: {volume: 11}\n",
+			want: `tokenkeeper.yaml:3:7: log.volume: unknown key; known here: file, format, level`,
+		},
+		"misspelt sections are not missing as well": {
+			yaml: "acounts:\n  a: {provider: schwab}\n",
+			want: `tokenkeeper.yaml:1:1: acounts: unknown key; did you mean "accounts"?`,
+		},
+		"a misspelt needed key is not missing as well": {
+			yaml: "accounts:\n  a: {provder: schwab, client_id: id}\n",
+			want: `tokenkeeper.yaml:2:7: accounts.a.provder: unknown key; did you mean "provider"?`,
+		},
+		"duplicate name": {
+			yaml: account + "  a: {provider: saxo}\n",
+			want: `tokenkeeper.yaml:3:3: accounts.a: is there twice, first in line 2; remove or rename one of the two`,
+		},
+		"duplicate key": {
+			yaml: account + "log:\n  level: info\n  level: warn\n",
+			want: `tokenkeeper.yaml:5:3: log.level: is there twice, first in line 4; remove or rename one of the two`,
+		},
+		"wrong types": {
+			yaml: "accounts:\n  a:\n    provider: {schwab: yes}\n    scopes: read\n    settings: [1]\n" +
+				"    refresh: {max_failures: many, timeout: [30s]}\n" +
+				"sinks:\n  s: {type: file, path: /a, include_refresh_token: maybe}\nlog: loud\n",
+			want: `tokenkeeper.yaml:3:15: accounts.a.provider: wrong type: this must be text, not a mapping
+tokenkeeper.yaml:4:13: accounts.a.scopes: wrong type: this must be a list, not text; put it in brackets: [ … ]
+tokenkeeper.yaml:5:15: accounts.a.settings: wrong type: this must be a mapping (key: value), not a list
+tokenkeeper.yaml:6:29: accounts.a.refresh.max_failures: wrong type: this must be a whole number, not text
+tokenkeeper.yaml:6:44: accounts.a.refresh.timeout: wrong type: this must be a duration like 5m, not a list
+tokenkeeper.yaml:8:52: sinks.s.include_refresh_token: wrong type: this must be true or false, not text
+tokenkeeper.yaml:9:6: log: wrong type: this must be a mapping (key: value), not text`,
+		},
+		"an account that is no mapping": {
+			yaml: "accounts:\n  a: schwab\nsinks:\n  s: {type: file, path: /a, accounts: [a]}\n",
+			want: `tokenkeeper.yaml:2:6: accounts.a: wrong type: this must be a mapping (key: value), not text`,
+		},
+		"a bare number where a duration belongs": {
+			yaml: account + "    \nsinks:\n  s: {type: unixsocket, path: /s, timeout: 300}\n",
+			want: `tokenkeeper.yaml:5:44: sinks.s.timeout: 300 is a bare number where a duration belongs; write 300s for seconds or 300m for minutes`,
+		},
+		"no duration": {
+			yaml: account + "sinks:\n  s: {type: unixsocket, path: /s, interval: 1 day}\n",
+			want: `tokenkeeper.yaml:4:45: sinks.s.interval: "1 day" is not a duration; write it like 90s, 5m or 1h30m`,
+		},
+		"no value": {
+			yaml: "accounts:\n  a:\n    provider: schwab\n    client_id:\n",
+			want: `tokenkeeper.yaml:4:15: accounts.a.client_id: has no value; write one, or remove the line`,
+		},
+		"names": {
+			yaml: "accounts:\n  Schwab Main: {provider: schwab}\n  -x: {provider: schwab}\n",
+			want: `tokenkeeper.yaml:2:3: accounts.Schwab Main: "Schwab Main" can't be a name; write "schwab-main"
+tokenkeeper.yaml:3:3: accounts.-x: "-x" can't be a name; use a-z, 0-9, _ and -, and begin with a letter or a digit`,
+		},
+		"unknown provider, near": {
+			yaml: "accounts:\n  a: {provider: shwab, client_id: id}\n",
+			want: `tokenkeeper.yaml:2:17: accounts.a.provider: unknown provider "shwab"; did you mean "schwab"?`,
+		},
+		"unknown provider, far": {
+			yaml: "plugins: {dir: /p}\nproviders:\n  ibkr: {settings: {a: b}}\naccounts:\n  a: {provider: tastytrade, client_id: id}\n",
+			want: `tokenkeeper.yaml:3:3: providers.ibkr: unknown provider "ibkr"; put tokenkeeper-provider-ibkr into /p, or write providers.ibkr.command
+tokenkeeper.yaml:5:17: accounts.a.provider: unknown provider "tastytrade"; put tokenkeeper-provider-tastytrade into /p, or write providers.tastytrade.command`,
+		},
+		"no provider": {
+			yaml: "accounts:\n  a: {client_id: id}\n  b:\n",
+			want: `tokenkeeper.yaml:2:3: accounts.a.provider: the account has no provider; write provider: schwab, or whichever it belongs to
+tokenkeeper.yaml:3:3: accounts.b.provider: the account has no provider; write provider: schwab, or whichever it belongs to`,
+		},
+		"no account": {
+			yaml: "accounts:\n",
+			want: `tokenkeeper.yaml:1:1: accounts: there is no account; write one, or let "tokenkeeper init" write a configuration to begin with`,
+		},
+		"nothing at all": {
+			yaml: "# only a comment\n",
+			want: `tokenkeeper.yaml: accounts: there is no account; write one, or let "tokenkeeper init" write a configuration to begin with`,
+		},
+		"provider": {
+			yaml: "providers:\n  schwab: {sha256: abc, command: [], max_in_flight: 0}\n" + account,
+			want: `tokenkeeper.yaml:2:20: providers.schwab.sha256: is not a SHA-256 sum; write the 64 hexadecimal digits that sha256sum prints
+tokenkeeper.yaml:2:34: providers.schwab.command: is empty; write [program, argument, …], or remove the line
+tokenkeeper.yaml:2:53: providers.schwab.max_in_flight: 0 is out of bounds; write 1 to 1024`,
+		},
+		"refresh": {
+			yaml: "accounts:\n  a:\n    provider: schwab\n    client_id: id\n    redirect_url: 127.0.0.1\n    refresh:\n" +
+				"      before_expiry: -1s\n      every: -5m\n      jitter: -1s\n      max_failures: 0\n      timeout: 10m\n",
+			want: `tokenkeeper.yaml:5:19: accounts.a.redirect_url: is not an address; write it like https://127.0.0.1:8182
+tokenkeeper.yaml:7:22: accounts.a.refresh.before_expiry: -1s is too small; write at least 0s
+tokenkeeper.yaml:8:14: accounts.a.refresh.every: -5m0s is too small; write at least 0s
+tokenkeeper.yaml:9:15: accounts.a.refresh.jitter: -1s is too small; write at least 0s
+tokenkeeper.yaml:10:21: accounts.a.refresh.max_failures: 0 is too small; write at least 1
+tokenkeeper.yaml:11:16: accounts.a.refresh.timeout: 10m0s is out of bounds; write 1s to 5m0s`,
+		},
+		"log": {
+			yaml: account + "log: {level: debgu, format: xml, file: ~/log}\n",
+			want: `tokenkeeper.yaml:3:14: log.level: unknown level "debgu"; did you mean "debug"?
+tokenkeeper.yaml:3:29: log.format: unknown format "xml"; known here: json, text
+tokenkeeper.yaml:3:40: log.file: ~ is not expanded; write the whole path, or ${env:HOME}/…`,
+		},
+		"control socket": {
+			yaml: account + "control: {socket: /run/" + strings.Repeat("x", 103) + "}\n",
+			want: `tokenkeeper.yaml:3:19: control.socket: the path of a Unix socket is at most 107 bytes long, this one is 108; choose a shorter one`,
+		},
+		"default of the control socket": {
+			yaml: account + "state_dir: /" + strings.Repeat("x", 100) + "\n",
+			want: `tokenkeeper.yaml:3:12: control.socket: its default, control.sock in state_dir: the path of a Unix socket is at most 107 bytes long, this one is 114; write control.socket with a shorter path`,
+		},
+		"sink of an unknown account": {
+			yaml: account + "  schwab-main: {provider: schwab, client_id: id}\nsinks:\n  s: {type: unixsocket, path: /s, accounts: [a, schwab-mian, a]}\n",
+			want: `tokenkeeper.yaml:5:49: sinks.s.accounts: unknown account "schwab-mian"; did you mean "schwab-main"?
+tokenkeeper.yaml:5:62: sinks.s.accounts: account "a" is there twice; remove one of the two`,
+		},
+		"sink types": {
+			yaml: account + "sinks:\n  s: {path: /s}\n  t: {type: fiel, path: /t}\n  u: {type: webhook, url: \"https://x\", secret: whsec_MTIz, mode: \"0600\"}\n",
+			want: `tokenkeeper.yaml:4:3: sinks.s.type: the sink has no type; write type: file, unixsocket or webhook
+tokenkeeper.yaml:5:13: sinks.t.type: unknown type "fiel"; did you mean "file"?
+tokenkeeper.yaml:6:66: sinks.u.mode: unknown key in a sink of type webhook; known here: headers, secret, timeout, url`,
+		},
+		"what a sink needs": {
+			yaml: account + "sinks:\n  f: {type: file}\n  u: {type: unixsocket}\n  w: {type: webhook, secret: whsec_MTIz}\n  x: {type: file, path: /x, accounts: []}\n",
+			want: `tokenkeeper.yaml:4:3: sinks.f.path: the sink has no path; write path: /var/lib/bots/{account}.json
+tokenkeeper.yaml:5:3: sinks.u.path: the sink has no path; write path: /run/bot/token.sock
+tokenkeeper.yaml:6:3: sinks.w.url: the sink has no url; write url: https://…
+tokenkeeper.yaml:7:39: sinks.x.accounts: is an empty list; name accounts, or remove the line to send all of them`,
+		},
+		"several accounts in one file": {
+			yaml: account + "  b: {provider: saxo, client_id: id}\nsinks:\n  s: {type: file, path: /tokens.json}\n",
+			want: `tokenkeeper.yaml:5:25: sinks.s.path: 2 accounts would write the same file; put {account} into the path, or name one account`,
+		},
+		"two sinks on one file": {
+			yaml: account + "sinks:\n  s: {type: file, path: /tokens/a.json}\n  t: {type: file, path: \"/tokens/./{account}.json\"}\n",
+			want: `tokenkeeper.yaml:5:25: sinks.t.path: the file for account "a" is that of sink "s" (line 4) too; choose another path`,
+		},
+		"a sink on our own file": {
+			yaml: account + "log: {file: /log}\nsinks:\n  s: {type: file, path: /log}\n",
+			want: `tokenkeeper.yaml:5:25: sinks.s.path: the file for account "a" is that of log.file too; choose another path`,
+		},
+		"file sink": {
+			yaml: account + "sinks:\n  s: {type: file, path: \"/{acount}\", format: saxo-cash, mode: 0900, owner: \"a:b:c\", timezone: Mars/Olympus}\n",
+			want: `tokenkeeper.yaml:4:25: sinks.s.path: holds a placeholder that is unknown; {account} and {provider} are known
+tokenkeeper.yaml:4:46: sinks.s.format: unknown format "saxo-cash"; did you mean "saxo-cache"?
+tokenkeeper.yaml:4:63: sinks.s.mode: "0900" is not a file mode; write it in octal, like "0600" or "0640"
+tokenkeeper.yaml:4:76: sinks.s.owner: "a:b:c" is not an owner; write user, user:group or :group
+tokenkeeper.yaml:4:95: sinks.s.timezone: unknown time zone "Mars/Olympus"; write one like Europe/Copenhagen, and install the package tzdata if it is missing`,
+		},
+		"unixsocket sink": {
+			yaml: account + "sinks:\n  s: {type: unixsocket, path: /" + strings.Repeat("x", 107) + ", ack: maybe, attempts: 0, timeout: 0s}\n",
+			want: `tokenkeeper.yaml:4:31: sinks.s.path: the path of a Unix socket is at most 107 bytes long, this one is 108; choose a shorter one
+tokenkeeper.yaml:4:146: sinks.s.ack: unknown ack "maybe"; known here: none, ok
+tokenkeeper.yaml:4:163: sinks.s.attempts: 0 is too small; write at least 1
+tokenkeeper.yaml:4:175: sinks.s.timeout: 0s is too small; write at least 1ms`,
+		},
+		"webhook sink": {
+			yaml: account + "sinks:\n  s: {type: webhook, url: /token, secret: hunter2, headers: {\"a b\": c}}\n",
+			want: `tokenkeeper.yaml:4:27: sinks.s.url: is not an address; write it like https://127.0.0.1:8182
+tokenkeeper.yaml:4:43: sinks.s.secret: is not a Standard Webhooks secret: whsec_ and base64; make one with: echo whsec_$(openssl rand -base64 32)
+tokenkeeper.yaml:4:69: sinks.s.headers.a b: is not a header that can be sent; write Name: value, in one line`,
+		},
+		"invalid YAML": {
+			yaml: account + "log:\n\tlevel: info\n",
+			want: `tokenkeeper.yaml:4: not valid YAML: found character that cannot start any token; look at the indentation, and put text with special characters in quotes`,
+		},
+		"no mapping": {
+			yaml: "- accounts\n",
+			want: `tokenkeeper.yaml:1:1: wrong type: this must be a mapping (key: value), not a list`,
+		},
+		"two documents": {
+			yaml: account + "---\nlog: {level: info}\n",
+			want: `tokenkeeper.yaml:3:1: a second YAML document begins here; keep one document in a file`,
+		},
+		"merge keys": {
+			yaml: "accounts:\n  a: &a {provider: schwab, client_id: id}\n  b:\n    <<: *a\n    provider: saxo\n",
+			want: `tokenkeeper.yaml:4:5: accounts.b.<<: merge keys are not supported; write the keys out, or use an alias for a whole value`,
+		},
+		"environment": {
+			yaml: account,
+			env: []string{"TOKENKEEPER_LOG__LEVL=info", "TOKENKEEPER_LOG__FORMAT=xml", "TOKENKEEPER_ACCOUNTS__A__REFRESH__TIMEOUT=30",
+				"TOKENKEEPER_ACCOUNTS__B-__CLIENT_ID=x", "TOKENKEEPER_LOG__=x", "TOKENKEEPER_ACCOUNTS___X__PROVIDER=y"},
+			want: `environment: TOKENKEEPER_ACCOUNTS__A__REFRESH__TIMEOUT: 30 is a bare number where a duration belongs; write 30s for seconds or 30m for minutes
+environment: TOKENKEEPER_ACCOUNTS__B-__CLIENT_ID: the account has no provider; write provider: schwab, or whichever it belongs to
+environment: TOKENKEEPER_ACCOUNTS___X__PROVIDER: "_x" can't be a name; use a-z, 0-9, _ and -, and begin with a letter or a digit
+environment: TOKENKEEPER_LOG__: no such key
+environment: TOKENKEEPER_LOG__FORMAT: unknown format "xml"; known here: json, text
+environment: TOKENKEEPER_LOG__LEVL: no such key; did you mean TOKENKEEPER_LOG__LEVEL?`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, _, err := config.Load(source(t, tt.yaml, tt.env...))
+			if err == nil {
+				t.Fatalf("loaded: %+v", cfg)
+			}
+			if cfg != nil {
+				t.Error("a configuration came with the error")
+			}
+			if got := err.Error(); got != tt.want {
+				t.Errorf("got:\n%s\nwant:\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestFlagProblems(t *testing.T) {
+	src := source(t, account)
+	src.Flags = map[string]string{"log.levl": "info", "accounts.a.refresh.max_failures": "x", "log": "info"}
+	_, _, err := config.Load(src)
+	want := `flags: accounts.a.refresh.max_failures: "x" is not a whole number
+flags: log: no such key
+flags: log.levl: no such key; did you mean "log.level"?`
+	if err == nil || err.Error() != want {
+		t.Errorf("got:\n%v\nwant:\n%s", err, want)
+	}
+}
+
+func TestMissingFile(t *testing.T) {
+	_, _, err := config.Load(config.Source{Path: "/nonexistent/tokenkeeper.yaml"})
+	want := `/nonexistent/tokenkeeper.yaml: can't be read: no such file or directory; name the right file, or let "tokenkeeper init" write one`
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	_, _, err = config.Load(config.Source{Path: "/"})
+	if want := `/: can't be read: it is a folder; let the user who runs tokenkeeper read it`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}

@@ -1,0 +1,178 @@
+package config
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// kind is what a key holds.
+type kind int
+
+const (
+	// object has the keys of fields.
+	object kind = iota
+	// named maps a name that the user chooses to objects.
+	named
+	// table maps keys that the user chooses to one kind of value.
+	table
+	// word is a choice or a name; references are not resolved in it, so that
+	// messages may quote it.
+	word
+	// text may hold references, and messages never quote it.
+	text
+	// secret is text that should not stand in clear in a file.
+	secret
+	// path is a file name; it may hold references, and messages quote it as
+	// it was written.
+	path
+	duration
+	number
+	boolean
+	// words is a list of word.
+	words
+	// mode is a file's permission bits in octal.
+	mode
+)
+
+// field describes one key.
+type field struct {
+	kind   kind
+	fields map[string]field // of an object
+	each   *field           // of named and table
+	// preset is the default, in the type that parse returns; nil: none, or
+	// one that depends on other keys.
+	preset any
+}
+
+// schema is everything that may stand in a configuration.
+func schema() field {
+	return field{kind: object, fields: map[string]field{
+		"state_dir": {kind: path},
+		"control":   {kind: object, fields: map[string]field{"socket": {kind: path}}},
+		"log": {kind: object, fields: map[string]field{
+			"level":  {kind: word, preset: "info"},
+			"format": {kind: word, preset: "text"},
+			"file":   {kind: path},
+		}},
+		"plugins": {kind: object, fields: map[string]field{"dir": {kind: path}}},
+		"providers": {kind: named, each: &field{kind: object, fields: map[string]field{
+			"command":       {kind: words},
+			"sha256":        {kind: word},
+			"settings":      {kind: table, each: &field{kind: text}},
+			"max_in_flight": {kind: number, preset: defaultMaxInFlight},
+		}}},
+		"accounts": {kind: named, each: &field{kind: object, fields: map[string]field{
+			"provider":      {kind: word},
+			"client_id":     {kind: text},
+			"client_secret": {kind: secret},
+			"redirect_url":  {kind: text},
+			"scopes":        {kind: words},
+			"settings":      {kind: table, each: &field{kind: text}},
+			"refresh": {kind: object, fields: map[string]field{
+				"before_expiry": {kind: duration, preset: time.Duration(0)},
+				"every":         {kind: duration, preset: time.Duration(0)},
+				"jitter":        {kind: duration},
+				"max_failures":  {kind: number, preset: 5},
+				"timeout":       {kind: duration, preset: 30 * time.Second},
+			}},
+		}}},
+		"sinks": {kind: named, each: &field{kind: object, fields: anySinkFields()}},
+	}}
+}
+
+// defaultMaxInFlight is the number of refreshes that one provider process
+// works on at once.
+const defaultMaxInFlight = 4
+
+func commonSinkFields() map[string]field {
+	return map[string]field{
+		"type":                  {kind: word},
+		"accounts":              {kind: words},
+		"include_refresh_token": {kind: boolean, preset: false},
+	}
+}
+
+// sinkFields are the keys of each type of sink, beside the common ones.
+func sinkFields() map[string]map[string]field {
+	return map[string]map[string]field{
+		SinkFile: {
+			"path":     {kind: path},
+			"format":   {kind: word, preset: "json"},
+			"mode":     {kind: mode, preset: 0o600},
+			"owner":    {kind: word},
+			"timezone": {kind: word},
+		},
+		SinkUnixSocket: {
+			"path":     {kind: path},
+			"ack":      {kind: word, preset: "ok"},
+			"timeout":  {kind: duration, preset: 5 * time.Second},
+			"attempts": {kind: number, preset: 3},
+			"interval": {kind: duration, preset: 5 * time.Second},
+		},
+		SinkWebhook: {
+			"url":     {kind: text},
+			"secret":  {kind: secret},
+			"headers": {kind: table, each: &field{kind: secret}},
+			"timeout": {kind: duration, preset: 10 * time.Second},
+		},
+	}
+}
+
+// anySinkFields are the keys of all types together, because the type may come
+// from another layer than the key. A key has the same kind in every type.
+func anySinkFields() map[string]field {
+	all := commonSinkFields()
+	for _, fields := range sinkFields() {
+		for key, f := range fields {
+			f.preset = nil
+			all[key] = f
+		}
+	}
+	return all
+}
+
+func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// presets returns the defaults of an object's keys, those of objects in it
+// included.
+func presets(fields map[string]field) map[string]any {
+	values := map[string]any{}
+	for key, f := range fields {
+		switch {
+		case f.kind == object:
+			values[key] = presets(f.fields)
+		case f.preset != nil:
+			values[key] = f.preset
+		}
+	}
+	return values
+}
+
+// defaults is the lowest layer: the defaults of everything that the given
+// layers name.
+func defaults(given map[string]any) map[string]any {
+	root := schema()
+	values := presets(root.fields)
+	for _, section := range []string{"providers", "accounts"} {
+		each := map[string]any{}
+		for name := range child(given, section) {
+			each[name] = presets(root.fields[section].each.fields)
+		}
+		values[section] = each
+	}
+	sinks, byType := map[string]any{}, sinkFields()
+	for name := range child(given, "sinks") {
+		typ, _ := child(child(given, "sinks"), name)["type"].(string)
+		sinks[name] = presets(commonSinkFields())
+		maps.Copy(sinks[name].(map[string]any), presets(byType[typ]))
+	}
+	values["sinks"] = sinks
+	return values
+}
+
+// child is the object under key, or nil.
+func child(tree map[string]any, key string) map[string]any {
+	m, _ := tree[key].(map[string]any)
+	return m
+}

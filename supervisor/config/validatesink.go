@@ -1,0 +1,174 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// formats are those of supervisor/format.
+func formats() []string { return []string{"json", "schwab", "saxo-cache"} }
+
+func (l *loader) validateSinks(cfg *Config) {
+	sinks := l.merged.down("sinks")
+	if len(cfg.Sinks) == 0 && l.nothingUnder("sinks") {
+		l.warn(l.merged.at("sinks"), "there is no sink: tokens are kept fresh, but delivered nowhere",
+			"write one, or read them with \"tokenkeeper token ACCOUNT\"")
+	}
+	taken := l.takenPaths(cfg)
+	for _, name := range keysOf(cfg.Sinks) {
+		o, s := sinks.down(name), cfg.Sinks[name]
+		if !l.broken["accounts"] {
+			o.validateSinkAccounts(cfg)
+		}
+		if !o.given("type") {
+			l.report(o.at("type"), "the sink has no type", "write type: file, unixsocket or webhook")
+			continue
+		}
+		if !o.choice("type", keysOf(sinkFields())...) {
+			continue
+		}
+		o.foreignKeys(s.Type)
+		switch s.Type {
+		case SinkFile:
+			o.validateFile(cfg, s, taken)
+		case SinkUnixSocket:
+			o.validateUnixSocket(s.UnixSocket)
+		case SinkWebhook:
+			o.validateWebhook(s.Webhook)
+		}
+	}
+}
+
+func (o objectReader) validateSinkAccounts(cfg *Config) {
+	if o.given("accounts") && len(o.words("accounts")) == 0 && !o.broken[o.dotted("accounts")] {
+		o.report(o.at("accounts"), "is an empty list", "name accounts, or remove the line to send all of them")
+	}
+	for i, name := range o.words("accounts") {
+		switch _, known := cfg.Accounts[name]; {
+		case o.badNames[name] || o.broken["accounts."+name]: // reported where it stands
+		case !known:
+			o.report(o.item("accounts", i), fmt.Sprintf("unknown account %q", name), suggest(name, keysOf(cfg.Accounts)))
+		case slices.Index(o.words("accounts"), name) < i:
+			o.report(o.item("accounts", i), fmt.Sprintf("account %q is there twice", name), "remove one of the two")
+		}
+	}
+}
+
+// foreignKeys reports keys that belong to another type of sink.
+func (o objectReader) foreignKeys(typ string) {
+	own, common := sinkFields()[typ], commonSinkFields()
+	for _, key := range keysOf(anySinkFields()) {
+		_, isOwn := own[key]
+		_, isCommon := common[key]
+		if isOwn || isCommon || !(o.given(key) || o.values[key] != nil) {
+			continue
+		}
+		o.report(o.at(key), fmt.Sprintf("unknown key in a sink of type %s", typ), suggest(key, keysOf(own)))
+	}
+}
+
+// takenPaths are the files that a file sink must not write, each with what it
+// is.
+func (l *loader) takenPaths(cfg *Config) map[string]string {
+	taken := map[string]string{cfg.Control.Socket: "the control socket"}
+	if cfg.Log.File != "" {
+		taken[cfg.Log.File] = "log.file"
+	}
+	if l.source.Bytes == nil && l.source.Path != "" {
+		taken[filepath.Join(l.dir, filepath.Base(l.source.Path))] = "this configuration"
+	}
+	return taken
+}
+
+func (o objectReader) required(key, what string) bool {
+	if o.given(key) {
+		return !o.broken[o.dotted(key)]
+	}
+	o.report(o.at(key), "the sink has no "+key, "write "+key+": "+what)
+	return false
+}
+
+func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string) {
+	o.choice("format", formats()...)
+	if s.File.Mode&0o004 != 0 && s.IncludeRefreshToken {
+		o.warn(o.at("mode"), fmt.Sprintf("everyone on this machine will be able to read the refresh token (mode %#o)", s.File.Mode),
+			`write mode: "0600", or "0640" with an owner of :group`)
+	}
+	if s.File.Mode&0o400 == 0 && !o.broken[o.dotted("mode")] {
+		o.report(o.at("mode"), "the file's owner could not read it", `write "0600" or "0640"`)
+	}
+	if o.given("owner") && !regexp.MustCompile(`^([^\s:/]+(:[^\s:/]+)?|:[^\s:/]+)$`).MatchString(s.File.Owner) {
+		o.report(o.at("owner"), fmt.Sprintf("%q is not an owner", s.File.Owner), "write user, user:group or :group")
+	}
+	if _, err := time.LoadLocation(s.File.Timezone); err != nil {
+		o.report(o.at("timezone"), fmt.Sprintf("unknown time zone %q", s.File.Timezone),
+			"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
+	}
+	if o.required("path", "/var/lib/bots/{account}.json") {
+		o.validateFilePath(cfg, s, taken)
+	}
+}
+
+func (o objectReader) validateFilePath(cfg *Config, s Sink, taken map[string]string) {
+	at := o.at("path")
+	for _, m := range regexp.MustCompile(`\{[^{}]*\}`).FindAllString(s.File.Path, -1) {
+		if m != "{account}" && m != "{provider}" {
+			o.report(at, "holds a placeholder that is unknown", "{account} and {provider} are known")
+			return
+		}
+	}
+	accounts := cfg.SinkAccounts(s)
+	if len(accounts) > 1 && !strings.Contains(s.File.Path, "{account}") {
+		o.report(at, fmt.Sprintf("%d accounts would write the same file", len(accounts)),
+			"put {account} into the path, or name one account")
+		return
+	}
+	for _, a := range accounts {
+		path := strings.NewReplacer("{account}", a.Name, "{provider}", a.Provider).Replace(s.File.Path)
+		if by, ok := taken[path]; ok {
+			o.report(at, fmt.Sprintf("the file for account %q is that of %s too", a.Name, by), "choose another path")
+			return
+		}
+		taken[path] = fmt.Sprintf("sink %q%s", s.Name, inLine(at))
+	}
+}
+
+func inLine(at place) string {
+	if at.line == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (line %d)", at.line)
+}
+
+func (o objectReader) validateUnixSocket(s *UnixSocketSink) {
+	o.choice("ack", "ok", "none")
+	atLeast(o, "timeout", s.Timeout, time.Millisecond)
+	atLeast(o, "attempts", s.Attempts, 1)
+	atLeast(o, "interval", s.Interval, 0)
+	if o.required("path", "/run/bot/token.sock") && len(s.Path) > maxSocketPath {
+		o.report(o.at("path"), tooLong(len(s.Path)), "choose a shorter one")
+	}
+}
+
+func (o objectReader) validateWebhook(s *WebhookSink) {
+	atLeast(o, "timeout", s.Timeout, time.Millisecond)
+	if o.required("url", "https://…") {
+		if u := o.validateURL("url", s.URL); u != nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+			o.warn(o.at("url"), "tokens will travel in clear text", "use https")
+		}
+	}
+	if s.Secret.IsZero() && !o.broken[o.dotted("secret")] {
+		o.warn(o.at("secret"), "the sink has no secret: the receiver can't tell our posts from forged ones",
+			"write secret: ${env:NAME}")
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
