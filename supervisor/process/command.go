@@ -1,0 +1,218 @@
+package process
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+const (
+	// startTimeout bounds the time from the start of a process to its
+	// handshake.
+	startTimeout = 10 * time.Second
+	// killTimeout bounds the wait for a process after SIGKILL.
+	killTimeout = 2 * time.Second
+	// receiveLimit bounds one message from a plugin. An answer with a token
+	// is a few KiB.
+	receiveLimit = 4 << 20
+)
+
+// Command launches a provider's program over go-plugin. It is the real
+// [Launcher].
+type Command struct {
+	// Name of the provider.
+	Name string
+	// Path of the program; one without a slash is looked up in PATH.
+	// /proc/self/exe is this very program, also after an upgrade on disk.
+	Path string
+	Args []string
+	// SHA256 that the program must have, in hexadecimal; "": not checked.
+	SHA256 string
+	// SpoolDir belongs to this provider alone. "" leaves the provider without
+	// a spool, so that it refuses to spend a token.
+	SpoolDir string
+	// Slots is how many attempts may be in flight.
+	Slots int
+	// SocketDir is where the directories for the providers' sockets are made;
+	// "" or one with too long a path: the system's place for such things.
+	SocketDir string
+	// Env is added to the little that a provider process inherits.
+	Env []string
+	// Log receives what the process writes; nil: nothing does.
+	Log *slog.Logger
+}
+
+// Launch implements [Launcher].
+func (c Command) Launch(ctx context.Context) (Instance, error) {
+	in, err := c.launch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+func (c Command) launch(ctx context.Context) (*instance, error) {
+	path, err := c.locate()
+	if err != nil {
+		return nil, err
+	}
+	if c.SHA256 != "" {
+		if _, err := c.verify(path); err != nil {
+			return nil, err
+		}
+	}
+	sockets, err := socketDir(c.SocketDir, c.Name)
+	if err != nil {
+		return nil, fmt.Errorf("make a private directory for the socket of provider %s: %w", c.Name, err)
+	}
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	out := &outputLog{log: log.With("provider", c.Name)}
+	cmd := exec.Command(path, c.Args...)
+	cmd.Env = c.environment()
+	p := newChild(cmd, out)
+	synced := &outputLog{log: out.log} // os.Stdout and os.Stderr after Serve began, over gRPC
+	client := plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  sdk.Handshake(),
+		Plugins:          plugin.PluginSet{sdk.PluginName: &sdk.Plugin{}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		SkipHostEnv:      true,
+		StartTimeout:     startTimeout,
+		UnixSocketConfig: &plugin.UnixSocketConfig{TempDir: sockets},
+		// Both of our own making, see child.
+		Logger: hclog.NewNullLogger(),
+		RunnerFunc: func(_ hclog.Logger, given *exec.Cmd, _ string) (runner.Runner, error) {
+			cmd.Env = append(cmd.Env, given.Env...)
+			return p, nil
+		},
+		SyncStdout: &lineWriter{emit: synced.stdout},
+		SyncStderr: &lineWriter{emit: synced.stderr},
+		GRPCDialOptions: []grpc.DialOption{
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(receiveLimit)),
+			grpc.WithIdleTimeout(0), // the connection stands or the process is lost
+		},
+	})
+	in := &instance{child: p, client: client, sockets: sockets, lost: make(chan struct{})}
+	if err := in.connect(ctx); err != nil {
+		p.signalGroup(unix.SIGKILL)
+		if p.pid() != 0 {
+			await(p.exited, killTimeout)
+		}
+		err = c.startFault(path, p, err)
+		in.free()
+		return nil, err
+	}
+	p.words.stop()
+	go in.watchConnection()
+	return in, nil
+}
+
+// locate finds the program.
+func (c Command) locate() (path string, err error) {
+	path = c.Path
+	if !strings.Contains(path, "/") {
+		if path, err = exec.LookPath(c.Path); err != nil {
+			return "", startErrno(c.Path, unix.ENOENT)
+		}
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", startErrno(path, err)
+	}
+	if info.IsDir() {
+		return "", startErrno(path, unix.EISDIR)
+	}
+	if err := unix.Access(path, unix.X_OK); err != nil {
+		return "", startErrno(path, err)
+	}
+	return path, nil
+}
+
+// verify returns the program's checksum, and a Fault if it is not the one that
+// is demanded. (go-plugin's SecureConfig can't be used with a runner: it looks
+// for a command that it does not know.)
+func (c Command) verify(path string) (sum string, err error) {
+	sum, err = Checksum(path)
+	if err != nil {
+		return "", fmt.Errorf("read %s for its checksum: %w", path, err)
+	}
+	if c.SHA256 != "" && !strings.EqualFold(sum, c.SHA256) {
+		return sum, &Fault{
+			Kind:    WrongChecksum,
+			Message: fmt.Sprintf("the checksum of %s is %s, and the configuration demands %s", path, sum, strings.ToLower(c.SHA256)),
+			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into providers.%s.sha256; "+
+				"if not, find out who replaced it", c.Name),
+		}
+	}
+	return sum, nil
+}
+
+// startFault finds out why a process did not come up. What it wrote and how it
+// ended tells more than go-plugin's error.
+func (c Command) startFault(path string, p *child, err error) error {
+	var errno unix.Errno
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("start %s: %w", path, err)
+	case p.pid() == 0 && errors.As(err, &errno):
+		return startErrno(path, errno)
+	case p.pid() == 0:
+		return fmt.Errorf("start %s: %w", path, err)
+	case p.greeted() != "":
+		if fault := handshakeFault(path, p.greeted()); fault != nil {
+			return fault
+		}
+		return fmt.Errorf("%s started, but no connection to it could be made: %w%s", path, err, p.lastWords())
+	case !await(p.exited, 0):
+		return fmt.Errorf("%s did not come up and can't be killed: %w", path, err)
+	case p.result() == nil:
+		return &Fault{
+			Kind: NotAPlugin, Message: path + " is no provider: it ended at once without a plugin's handshake" + p.lastWords(),
+			Remedy: "install a Tokenkeeper provider there, or correct its command in the configuration",
+		}
+	case p.wasKilled():
+		return fmt.Errorf("%s wrote no plugin's handshake (within %s) and was killed; is it a Tokenkeeper provider?%s",
+			path, startTimeout, p.lastWords())
+	}
+	return fmt.Errorf("%s ended before its plugin's handshake: %w%s", path, p.result(), p.lastWords())
+}
+
+func (c *child) lastWords() string {
+	if last := c.words.last(); last != "" {
+		return fmt.Sprintf(" (its last words: %q)", last)
+	}
+	return ""
+}
+
+// Checksum returns the SHA-256 of the file at path in hexadecimal.
+func Checksum(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}

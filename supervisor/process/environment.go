@@ -1,0 +1,66 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"strconv"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// inherited are the variables of the supervisor that a provider process gets.
+// Its secrets may stand in the others: they come with each request instead.
+var inherited = [...]string{
+	"PATH", "TZ", "TMPDIR",
+	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
+	"SSL_CERT_FILE", "SSL_CERT_DIR",
+	"GODEBUG", "GOTRACEBACK",
+}
+
+// environment of the process, without what go-plugin and child add.
+func (c Command) environment() []string {
+	var env []string
+	for _, name := range inherited {
+		if v, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+v)
+		}
+	}
+	if c.SpoolDir != "" {
+		env = append(env, sdk.EnvSpoolDir+"="+c.SpoolDir, sdk.EnvSpoolSlots+"="+strconv.Itoa(max(c.Slots, 1)))
+	}
+	return append(env, c.Env...)
+}
+
+// longestSocketDir leaves room, in the 107 bytes of a socket's path
+// (unix(7)), for what go-plugin puts behind it:
+// /plugin-dir4294967295/plugin4294967295.
+const longestSocketDir = 107 - 38
+
+// socketDir makes an empty directory 0700 for the sockets of one process. The
+// one of a process before it goes.
+func socketDir(parent, name string) (string, error) {
+	dir := filepath.Join(parent, name)
+	if parent != "" && len(dir) <= longestSocketDir {
+		if err := os.RemoveAll(dir); err != nil {
+			return "", err
+		}
+		return dir, os.MkdirAll(dir, 0o700)
+	}
+	for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
+		if parent == "" {
+			continue
+		}
+		dir, err := os.MkdirTemp(parent, "tokenkeeper-")
+		if err != nil {
+			continue
+		}
+		if len(dir) <= longestSocketDir {
+			return dir, nil
+		}
+		_ = os.Remove(dir)
+	}
+	return "", fmt.Errorf("%s: the path is too long or not writable, and so is the directory for temporary files; "+
+		"choose a shorter state_dir or set TMPDIR", parent)
+}

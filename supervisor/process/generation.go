@@ -1,0 +1,178 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/oklog/run"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// generation is one run of the process, from its start to its exit. It
+// returns why it ended, never nil.
+func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
+	number := m.starting()
+	in, d, err := m.start(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	m.serving(in.PID(), d)
+	m.publish(slog.LevelInfo, event.Event{
+		Type: event.ProviderStarted,
+		Message: fmt.Sprintf("provider %s %s serves: generation %d, PID %d",
+			m.cfg.Name, d.Version, number, in.PID()),
+	})
+	if m.wasParked() {
+		m.settled()
+	}
+	for _, w := range waiters {
+		w.result = Restarted{OldPID: w.oldPID, PID: in.PID(), Generation: number}
+	}
+	answer(waiters, nil)
+	m.opened()
+
+	why, finished := m.serve(ctx, in)
+	grace := m.cfg.Health.EndGrace
+	if !finished {
+		// The process may still hear out an attempt whose caller is gone.
+		grace = m.cfg.Health.DrainGrace
+	}
+	m.stopping()
+	in.End(grace)
+	m.gone()
+	if errors.Is(why, errRestart) || ctx.Err() != nil {
+		m.publish(slog.LevelInfo, event.Event{
+			Type: event.ProviderStopped,
+			Message: fmt.Sprintf("provider %s has ended: generation %d, after %s",
+				m.cfg.Name, number, time.Since(began).Round(time.Second)),
+		})
+	}
+	return why
+}
+
+// start launches the process and asks it who it is.
+func (m *Member) start(ctx context.Context) (Instance, sdk.Description, error) {
+	in, err := m.cfg.Launcher.Launch(ctx)
+	if err != nil {
+		return nil, sdk.Description{}, err
+	}
+	d, err := describe(ctx, in, m.cfg.Name, m.cfg.Health.DescribeTimeout)
+	if err != nil {
+		in.Kill() // nothing has been asked of it that could be lost
+		in.End(0)
+		return nil, sdk.Description{}, err
+	}
+	return in, d, nil
+}
+
+func (m *Member) wasParked() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.alert == event.ProviderParked
+}
+
+// serve runs the actors of a generation. When it returns, the refresh loop has
+// returned; finished says that nothing that it began is open. The process may
+// still run.
+func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bool) {
+	var g run.Group
+	add := func(name string, execute func() error, interrupt func()) {
+		g.Add(func() (err error) {
+			defer m.recovered(name, &err)
+			return execute()
+		}, func(error) { interrupt() })
+	}
+	worked := make(chan struct{}) // closed when the refresh loop has returned
+
+	{ // The process exited, or its connection was lost.
+		ctx, cancel := context.WithCancel(context.Background())
+		add("exit watch", func() error {
+			select {
+			case <-in.Exited():
+				return fmt.Errorf("%w: %w", errExited, in.Err())
+			case <-ctx.Done():
+				return nil
+			}
+		}, cancel)
+	}
+	{ // A person asked for a restart.
+		ctx, cancel := context.WithCancel(context.Background())
+		add("restart watch", func() error {
+			select {
+			case <-m.asked:
+				signal(m.asked) // takeWaiters takes it, with whom it is for
+				return errRestart
+			case <-ctx.Done():
+				return nil
+			}
+		}, cancel)
+	}
+	{ // The process hangs. This actor stays until the refresh loop has
+		// returned, because a process may hang while it finishes, too.
+		h := newHealth(m, in)
+		add("health watch", func() error { return h.run(worked) }, h.interrupt)
+	}
+	{ // The refresh loop over the heap of due accounts.
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		add("refresh loop", func() error {
+			defer close(worked)
+			if err := m.cfg.Work.Run(ctx, in.Remote()); err != nil {
+				return fmt.Errorf("the refresh loop ended: %w", err)
+			}
+			finished = true
+			return errors.New("the refresh loop ended by itself")
+		}, cancel)
+	}
+	{ // The supervisor is stopping.
+		ctx, cancel := context.WithCancel(ctx)
+		add("context", func() error {
+			<-ctx.Done()
+			return ctx.Err()
+		}, cancel)
+	}
+	why = g.Run()
+	select {
+	case <-in.Exited(): // often the refresh loop notices it first
+		if !errors.Is(why, errExited) && !errors.Is(why, errHung) && !errors.Is(why, errRestart) {
+			why = fmt.Errorf("%w: %w", errExited, in.Err())
+		}
+	default:
+	}
+	return why, finished
+}
+
+// errExited ends a generation whose process is gone.
+var errExited = errors.New("the process ended by itself")
+
+// describe asks a new process who it is.
+func describe(ctx context.Context, in Instance, name string, timeout time.Duration) (sdk.Description, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	d, err := in.Remote().Describe(ctx)
+	switch {
+	case errors.Is(err, sdk.ErrUnimplemented):
+		return d, &Fault{
+			Kind: WrongProtocol, Message: "the program is a plugin, but not one of Tokenkeeper: it does not answer Describe",
+			Remedy: "install a Tokenkeeper provider in its place",
+		}
+	case err != nil:
+		select {
+		case <-in.Exited():
+			return d, fmt.Errorf("%w before it said who it is: %w", errExited, in.Err())
+		default:
+			return d, fmt.Errorf("the process started but did not say who it is: %w", err)
+		}
+	case d.Name != name:
+		return d, &Fault{
+			Kind: WrongProvider, Message: fmt.Sprintf("the program says that it is provider %q, not %q", d.Name, name),
+			Remedy: fmt.Sprintf("call the provider %q in the configuration, or name the right command for %q", d.Name, name),
+		}
+	}
+	return d, nil
+}

@@ -1,0 +1,204 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// errHung ends a generation whose process no longer does anything.
+var errHung = errors.New("the process hung and was killed")
+
+const (
+	// nudgeInterval is how often a hanging process with something in flight
+	// is told to continue.
+	nudgeInterval = time.Second
+	// lateAnswer is added to an attempt's deadline, so that the provider's own
+	// answer about it still arrives.
+	lateAnswer = time.Second
+	// longestAttempt bounds what a wrong clock can make of a deadline.
+	longestAttempt = 5 * time.Minute
+)
+
+// health is the actor that finds out that a process hangs, from the kernel's
+// word that it was stopped and from rare probes. It kills the process when it
+// returns an error.
+//
+// A process with nothing in flight loses little: it is killed soon. One with
+// something in flight may hold an answer that exists nowhere else: it is told
+// to continue, and killed only when the attempts' deadline is over.
+type health struct {
+	member *Member
+	in     Instance
+	policy HealthPolicy
+
+	ending context.Context
+	// interrupt tells that the generation ends: from now on only what is in
+	// flight counts.
+	interrupt context.CancelFunc
+
+	// suspect is why the process seems to hang; "": it does not.
+	suspect string
+	// heard: the verdict already waits for the attempts' deadline.
+	heard   bool
+	verdict *time.Timer
+	nudge   *time.Ticker
+	probed  chan error // the probe under way; nil: none is
+}
+
+func newHealth(m *Member, in Instance) *health {
+	h := &health{member: m, in: in, policy: m.cfg.Health}
+	h.ending, h.interrupt = context.WithCancel(context.Background())
+	return h
+}
+
+const (
+	isStopped    = "it was stopped (SIGSTOP) and not continued"
+	isSilent     = "it did not answer a probe"
+	isUnfinished = "what was in flight did not finish by its deadline"
+)
+
+// run returns errHung, or nil when the generation ends otherwise and the
+// refresh loop has returned.
+func (h *health) run(worked <-chan struct{}) error {
+	h.verdict, h.nudge = time.NewTimer(time.Hour), time.NewTicker(time.Hour)
+	h.clear()
+	interval := time.NewTicker(h.policy.Interval)
+	settle := time.NewTimer(h.policy.Settle)
+	defer func() {
+		h.verdict.Stop()
+		h.nudge.Stop()
+		settle.Stop()
+		interval.Stop()
+	}()
+	probes, ending := context.WithCancel(context.Background())
+	defer ending()
+
+	var done <-chan struct{} // nil, and so never ready, before the interrupt
+	interrupted := h.ending.Done()
+	for {
+		select {
+		case <-interrupted:
+			interrupted, done = nil, worked
+			if h.suspect == "" {
+				h.suspect, h.heard = isUnfinished, true
+				h.verdict.Reset(h.left())
+			}
+		case <-done:
+			return nil
+		case stopped := <-h.in.Stops():
+			h.heardOfStop(stopped)
+		case <-interval.C:
+			h.startProbe(probes)
+		case <-h.member.probe:
+			h.startProbe(probes)
+		case err := <-h.probed:
+			h.endProbe(err)
+		case <-h.nudge.C:
+			h.hearOut()
+			if h.suspect == isSilent {
+				h.startProbe(probes)
+			}
+		case <-h.verdict.C:
+			if !h.heard && h.hearOut() {
+				continue
+			}
+			h.in.Kill()
+			return fmt.Errorf("%w: %s", errHung, h.suspect)
+		case <-settle.C:
+			h.member.settled()
+		}
+	}
+}
+
+// heardOfStop takes in the kernel's word.
+func (h *health) heardOfStop(stopped bool) {
+	if stopped {
+		h.suspected(isStopped, h.policy.StopPatience)
+	} else if h.suspect == isStopped {
+		h.log(slog.LevelInfo, "the provider process runs again")
+		h.clear()
+	}
+}
+
+// suspected starts the time that the process has left to show that it lives.
+func (h *health) suspected(why string, patience time.Duration) {
+	if h.suspect == isStopped || (h.suspect == isSilent && why == isSilent) {
+		return
+	}
+	h.log(slog.LevelWarn, "the provider process seems to hang: "+why)
+	drains := h.suspect == isUnfinished // its verdict stands already
+	h.suspect = why
+	h.nudge.Reset(nudgeInterval)
+	if drains {
+		h.in.Continue()
+		return
+	}
+	h.verdict.Reset(patience)
+	h.hearOut()
+}
+
+// hearOut gives a process with attempts in flight the time of their deadline,
+// once, and tells it to continue. It returns whether anything is in flight.
+func (h *health) hearOut() bool {
+	if h.member.cfg.Work.InFlight() == 0 {
+		return false
+	}
+	if !h.heard {
+		h.heard = true
+		h.verdict.Reset(h.left())
+	}
+	h.in.Continue()
+	return true
+}
+
+// clear is for a process that has shown that it lives.
+func (h *health) clear() {
+	h.suspect, h.heard = "", false
+	h.verdict.Stop()
+	h.nudge.Stop()
+	if h.ending.Err() != nil {
+		h.suspect, h.heard = isUnfinished, true
+		h.verdict.Reset(h.left())
+	}
+}
+
+// left is how long what is in flight may still take.
+func (h *health) left() time.Duration {
+	d := h.policy.AttemptTimeout
+	if t := h.member.cfg.Work.Deadline(); !t.IsZero() {
+		d = t.Sub(h.member.cfg.Now())
+	}
+	return min(max(d, 0), longestAttempt) + lateAnswer
+}
+
+func (h *health) startProbe(ctx context.Context) {
+	if h.probed != nil {
+		return
+	}
+	probed := make(chan error, 1)
+	h.probed = probed
+	ctx, cancel := context.WithTimeout(ctx, h.policy.Timeout)
+	go func() {
+		defer cancel()
+		probed <- h.in.Remote().Ping(ctx)
+	}()
+}
+
+func (h *health) endProbe(err error) {
+	h.probed = nil
+	switch {
+	case err != nil:
+		h.suspected(isSilent, 0)
+	case h.suspect == isSilent:
+		h.log(slog.LevelInfo, "the provider process answers again")
+		h.clear()
+	}
+}
+
+func (h *health) log(level slog.Level, text string) {
+	h.member.cfg.Log.Log(context.Background(), level, text,
+		"provider", h.member.cfg.Name, "pid", h.in.PID(), "in_flight", h.member.cfg.Work.InFlight())
+}

@@ -1,0 +1,79 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// Info is what a provider's program says of itself.
+type Info struct {
+	Path        string
+	SHA256      string
+	Protocol    int
+	Description sdk.Description
+}
+
+// Inspect starts the program, asks it who it is, and ends it. It spends
+// nothing and touches no spool. On an error the fields that are known are set;
+// a [*Fault] says what a person has to change.
+func Inspect(ctx context.Context, c Command) (Info, error) {
+	info := Info{Path: c.Path}
+	path, err := c.locate()
+	if err != nil {
+		return info, err
+	}
+	info.Path = path
+	if info.SHA256, err = c.verify(path); err != nil {
+		return info, err
+	}
+	c.SpoolDir, c.SHA256 = "", ""
+	in, err := c.Launch(ctx)
+	if err != nil {
+		return info, err
+	}
+	info.Protocol = sdk.ProtocolVersion
+	info.Description, err = describe(ctx, in, c.Name, startTimeout)
+	in.End(time.Second)
+	return info, err
+}
+
+// programPrefix starts the file name of every provider in the plugin
+// directory.
+const programPrefix = "tokenkeeper-provider-"
+
+var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+// Found is a file in the plugin directory.
+type Found struct {
+	Name string
+	Path string
+}
+
+// Discover lists the files in dir that are called tokenkeeper-provider-NAME,
+// in the order of their names. A directory that does not exist holds none.
+// Whether they can run is not looked at.
+func Discover(dir string) ([]Found, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found []Found
+	for _, e := range entries {
+		name, ok := strings.CutPrefix(e.Name(), programPrefix)
+		if !ok || !providerName.MatchString(name) || e.IsDir() {
+			continue
+		}
+		found = append(found, Found{Name: name, Path: filepath.Join(dir, e.Name())})
+	}
+	return found, nil
+}

@@ -1,0 +1,304 @@
+// Package process runs one provider's process around the clock: generation
+// after generation, with backoff between those that died, a watch over those
+// that live, and a person's wish to restart in between.
+//
+// A [Member] owns the loop over generations. Each generation is a group of
+// actors (oklog/run): the process exited, a restart was asked for, the process
+// hangs, the refresh loop, the context. The first to return ends the
+// generation; the refreshes in flight finish; only then is the process ended.
+// [Command] starts real processes over go-plugin; tests start others.
+package process
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// Launcher starts one generation of a provider process.
+type Launcher interface {
+	// Launch returns when the process is up and its connection stands. It
+	// returns a [*Fault] where only a person can help, and any other error
+	// where trying again may. When ctx ends it ends the process and returns.
+	Launch(ctx context.Context) (Instance, error)
+}
+
+// Instance is one running provider process. Its methods are safe for
+// concurrent use, and none but End ever blocks.
+type Instance interface {
+	Remote() *sdk.Remote
+	PID() int
+	// Exited is closed when the process is gone, or its connection.
+	Exited() <-chan struct{}
+	// Err says how it went, once Exited is closed.
+	Err() error
+	// Stops receives true when the process is stopped (SIGSTOP) and false when
+	// it runs again. Only the newest news is kept.
+	Stops() <-chan bool
+	// Continue lets a stopped process run again.
+	Continue()
+	// Kill ends the process and its children at once.
+	Kill()
+	// End asks the process to end and kills it when grace is over. It returns
+	// when the process is gone, at the latest a few seconds after grace. It
+	// frees what the instance holds and must be called in the end, also of a
+	// process that is gone.
+	End(grace time.Duration)
+}
+
+// Work is the refresh loop of one provider. Its heap of due accounts outlives
+// the generations.
+type Work interface {
+	// Run refreshes what is due through r. It returns when ctx has ended and
+	// what is in flight has finished, or with an error when the connection is
+	// lost.
+	Run(ctx context.Context, r *sdk.Remote) error
+	// InFlight is how many attempts are in flight now.
+	InFlight() int
+	// Deadline is the latest one of the attempts in flight, by the wall clock;
+	// zero for none.
+	Deadline() time.Time
+}
+
+// Config of a [Member]. Name, Launcher, Work and Events must be set.
+type Config struct {
+	// Name of the provider; its Describe must return the same one.
+	Name     string
+	Launcher Launcher
+	Work     Work
+	Events   *event.Bus
+	// Log receives what is no event; nil: nothing is logged.
+	Log *slog.Logger
+	// Now is the wall clock; nil: time.Now.
+	Now func() time.Time
+	// Command is shown in the status.
+	Command string
+	Health  HealthPolicy
+	Backoff BackoffPolicy
+}
+
+// Member keeps one provider's process running. It is safe for concurrent use.
+type Member struct {
+	cfg   Config
+	asked chan struct{} // a restart was asked for
+	probe chan struct{} // a probe was asked for
+	ready chan struct{}
+
+	mu      sync.Mutex
+	status  Status
+	backoff backoff
+	waiters []*waiter
+	// alert is the event that is not over yet; "": none.
+	alert event.Type
+	over  bool
+}
+
+// New returns a member that [Member.Run] starts.
+func New(cfg Config) *Member {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.Health = cfg.Health.withDefaults()
+	cfg.Backoff = cfg.Backoff.withDefaults()
+	return &Member{
+		cfg:     cfg,
+		asked:   make(chan struct{}, 1),
+		probe:   make(chan struct{}, 1),
+		ready:   make(chan struct{}),
+		status:  Status{Name: cfg.Name, State: Starting, Command: cfg.Command},
+		backoff: backoff{policy: cfg.Backoff},
+	}
+}
+
+// Run loops over generations. It returns when ctx has ended, the refreshes in
+// flight have finished and the process is gone, and never earlier. It is
+// called once.
+func (m *Member) Run(ctx context.Context) error {
+	defer m.ended()
+	for ctx.Err() == nil {
+		waiters := m.takeWaiters()
+		why := m.guarded(ctx, waiters)
+		answer(waiters, fmt.Errorf("provider %s was not restarted: %w", m.cfg.Name, why))
+
+		var fault *Fault
+		var timer = new(time.Timer) // one that never fires
+		switch {
+		case ctx.Err() != nil, errors.Is(why, errRestart):
+			continue
+		case errors.As(why, &fault):
+			m.parked(fault)
+		default:
+			timer = time.NewTimer(m.crashed(why))
+		}
+		m.opened()
+		select {
+		case <-ctx.Done():
+		case <-m.asked:
+		case <-timer.C:
+		}
+		if timer.C != nil {
+			timer.Stop()
+		}
+	}
+	return ctx.Err()
+}
+
+// guarded is one generation whose panics are errors.
+func (m *Member) guarded(ctx context.Context, waiters []*waiter) (why error) {
+	defer m.recovered("generation", &why)
+	return m.generation(ctx, waiters)
+}
+
+// recovered turns a panic of what was deferred into *err. The value of the
+// panic is told only by its type, because it may hold a token.
+func (m *Member) recovered(what string, err *error) {
+	if v := recover(); v != nil {
+		text := fmt.Sprintf("%T", v)
+		if e, ok := v.(interface{ RuntimeError() }); ok {
+			text = fmt.Sprint(e)
+		}
+		m.cfg.Log.Error("recovered a panic", "provider", m.cfg.Name, "actor", what, "panic", text, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("the supervisor's %s panicked (%s): this is a defect of Tokenkeeper, please report the log", what, text)
+	}
+}
+
+// opened closes ready, once.
+func (m *Member) opened() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	select {
+	case <-m.ready:
+	default:
+		close(m.ready)
+	}
+}
+
+// Ready is closed when the first generation serves, or could not be started.
+func (m *Member) Ready() <-chan struct{} { return m.ready }
+
+// ended answers whoever still waits for a restart.
+func (m *Member) ended() {
+	m.mu.Lock()
+	m.over = true
+	m.status.State = Stopped
+	m.status.NextStart = time.Time{}
+	waiters := m.waiters
+	m.waiters = nil
+	m.mu.Unlock()
+	answer(waiters, m.errStopped())
+	m.opened()
+}
+
+// crashed notes the end of a generation that nobody asked for and returns how
+// long to wait for the next one.
+func (m *Member) crashed(why error) time.Duration {
+	m.mu.Lock()
+	delay, loops := m.backoff.crashed(time.Now())
+	raise := loops && m.alert == ""
+	if raise {
+		m.alert = event.ProviderCrashing
+	}
+	m.status.State = Backoff
+	if m.alert == event.ProviderCrashing {
+		m.status.State = Crashing
+	}
+	m.status.Crashes++
+	m.status.LastError = why.Error()
+	m.status.NextStart = m.cfg.Now().Add(delay)
+	next, crashes := m.status.NextStart, m.backoff.recent()
+	m.mu.Unlock()
+
+	m.publish(slog.LevelWarn, event.Event{
+		Type: event.ProviderStopped, Next: next,
+		Message: fmt.Sprintf("provider %s is started again in %s: %v", m.cfg.Name, delay.Round(time.Millisecond), why),
+	})
+	if raise {
+		m.publish(slog.LevelError, event.Event{
+			Type: event.ProviderCrashing, Alert: true, Failures: crashes, Max: m.cfg.Backoff.Crashes, Next: next,
+			Message: fmt.Sprintf("provider %s crashes again and again (%d times within %s) and is started ever more rarely; "+
+				"the log lines with provider=%s say why; after mending it run: tokenkeeper restart %s; the last time: %v",
+				m.cfg.Name, crashes, m.cfg.Backoff.Window, m.cfg.Name, m.cfg.Name, why),
+		})
+	}
+	return delay
+}
+
+// parked notes that the provider waits for a person.
+func (m *Member) parked(fault *Fault) {
+	text := fmt.Sprintf("provider %s is parked: %s; then run: tokenkeeper restart %s", m.cfg.Name, fault, m.cfg.Name)
+	m.mu.Lock()
+	m.status.State = Parked
+	m.status.LastError = fault.Error()
+	m.alert = event.ProviderParked
+	m.mu.Unlock()
+	m.publish(slog.LevelError, event.Event{Type: event.ProviderParked, Alert: true, Message: text})
+}
+
+// settled notes that a generation has lived long enough to count as healthy.
+func (m *Member) settled() {
+	m.mu.Lock()
+	m.backoff.reset()
+	over := m.alert != ""
+	m.alert = ""
+	m.mu.Unlock()
+	if over {
+		m.publish(slog.LevelInfo, event.Event{
+			Type: event.Recovered, Message: fmt.Sprintf("provider %s runs again", m.cfg.Name),
+		})
+	}
+}
+
+func (m *Member) publish(level slog.Level, e event.Event) {
+	e.Provider = m.cfg.Name
+	m.cfg.Events.Publish(level, e)
+}
+
+// HealthPolicy is how a process is watched. Zero fields take the defaults.
+type HealthPolicy struct {
+	// Interval between two probes. Exits and stops are learned from the
+	// kernel without any, so it may be long; default: 5 min.
+	Interval time.Duration
+	// Timeout of a probe; default: 5 s.
+	Timeout time.Duration
+	// StopPatience is how long a process with nothing in flight may stay
+	// stopped; default: 2 s.
+	StopPatience time.Duration
+	// DescribeTimeout bounds the first call; default: 10 s.
+	DescribeTimeout time.Duration
+	// AttemptTimeout stands in for the deadline of an attempt that names
+	// none; default: 30 s.
+	AttemptTimeout time.Duration
+	// EndGrace is how long a process with nothing in flight may take to end;
+	// default: 5 s.
+	EndGrace time.Duration
+	// DrainGrace is the same for one whose connection was lost: it may still
+	// hear an attempt out. Default: 35 s.
+	DrainGrace time.Duration
+	// Settle is the uptime from which a generation counts as healthy;
+	// default: 1 min.
+	Settle time.Duration
+}
+
+func (p HealthPolicy) withDefaults() HealthPolicy {
+	return HealthPolicy{
+		Interval:        cmp.Or(p.Interval, 5*time.Minute),
+		Timeout:         cmp.Or(p.Timeout, 5*time.Second),
+		StopPatience:    cmp.Or(p.StopPatience, 2*time.Second),
+		DescribeTimeout: cmp.Or(p.DescribeTimeout, 10*time.Second),
+		AttemptTimeout:  cmp.Or(p.AttemptTimeout, 30*time.Second),
+		EndGrace:        cmp.Or(p.EndGrace, 5*time.Second),
+		DrainGrace:      cmp.Or(p.DrainGrace, 35*time.Second),
+		Settle:          cmp.Or(p.Settle, time.Minute),
+	}
+}

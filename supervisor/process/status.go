@@ -1,0 +1,85 @@
+package process
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// State of a provider, in the words of the control API.
+type State string
+
+const (
+	Starting State = "starting" // the process is not serving yet
+	Running  State = "running"
+	Backoff  State = "backoff"  // it died and is started again soon
+	Crashing State = "crashing" // it dies again and again
+	Parked   State = "parked"   // it can't run until someone changes something
+	Stopping State = "stopping" // what is in flight finishes
+	Stopped  State = "stopped"
+)
+
+// Status is what a member does now.
+type Status struct {
+	Name  string
+	State State
+	// PID of the process; 0: none runs.
+	PID int
+	// Generation counts the runs of this provider's process, from 1.
+	Generation int
+	// StartedAt is when this generation began to serve.
+	StartedAt time.Time
+	// Restarts that a person asked for, and Crashes that nobody did.
+	Restarts, Crashes int
+	// LastError is why the last generation ended that ended by itself.
+	LastError string
+	// NextStart is set in backoff.
+	NextStart time.Time
+	InFlight  int
+	Command   string
+	// Description is the newest one; its Name is empty before the first.
+	Description sdk.Description
+}
+
+// Status returns what the member does now.
+func (m *Member) Status() Status {
+	inFlight := m.cfg.Work.InFlight()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.status
+	s.InFlight = inFlight
+	return s
+}
+
+// starting, serving, stopping and gone are the steps of a generation.
+
+func (m *Member) starting() (generation int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.status.State = Starting
+	m.status.NextStart = time.Time{}
+	m.status.Generation++
+	return m.status.Generation
+}
+
+func (m *Member) serving(pid int, d sdk.Description) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.status.State = Running
+	m.status.PID = pid
+	m.status.StartedAt = m.cfg.Now()
+	m.status.Description = d
+}
+
+func (m *Member) stopping() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.status.State = Stopping
+}
+
+func (m *Member) gone() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.status.PID = 0
+	m.status.StartedAt = time.Time{}
+}
