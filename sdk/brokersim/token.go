@@ -173,8 +173,9 @@ func (s *Server) grantCode(ex *exchange) (issued, *refusal) {
 	if s.cfg.PKCE {
 		c.grant.verifier = ex.form.Get("code_verifier")
 	}
-	// Where the clock starts is the broker's choice; what dies with the login
-	// counts from it in any case, because at Schwab codes are short-lived.
+	// Saxo counts the lifetimes from the login. At Schwab login and exchange
+	// are at most a code's 30 seconds apart, and the answer's expires_in
+	// counts from the exchange.
 	since := now
 	if s.rules.codeAgesToken {
 		since = c.login
