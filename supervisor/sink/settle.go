@@ -123,7 +123,7 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 		level = slog.LevelWarn
 	}
 	n := w.note(level, event.DeliveryFailed, l, o)
-	n.event.Next = w.cfg.Now().Add(pause)
+	n.event.Next = w.cfg.Wall().Add(pause)
 	n.event.Message = fmt.Sprintf("sink %q did not take account %q: %v; trying again in %s", w.cfg.Name, l.account, o.err, pause.Round(time.Second/10))
 	return n
 }

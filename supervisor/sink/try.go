@@ -71,7 +71,7 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 	// The ledger must learn of it even while the supervisor shuts down. A
 	// clock that was set back must not make the delivery older than what was
 	// delivered.
-	d := store.Delivery{Sink: w.cfg.Name, Account: view.account, Version: rec.Version, At: w.cfg.Now()}
+	d := store.Delivery{Sink: w.cfg.Name, Account: view.account, Version: rec.Version, At: w.cfg.Wall()}
 	if d.At.Before(rec.StoredAt) {
 		d.At = rec.StoredAt
 	}

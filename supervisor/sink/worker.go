@@ -35,8 +35,8 @@ type WorkerConfig struct {
 	Credentials func(account string) (clientID string, clientSecret sdk.Secret)
 	Policy      RetryPolicy
 	Events      *event.Bus
-	// Now is the wall clock; nil: time.Now.
-	Now func() time.Time
+	// Wall is the wall clock; nil: time.Now.
+	Wall func() time.Time
 	// MaxConcurrent bounds the deliveries in flight; 0: 4.
 	MaxConcurrent int
 }
@@ -85,8 +85,8 @@ type Worker struct {
 
 // NewWorker returns a worker that does nothing until [Worker.Run].
 func NewWorker(cfg WorkerConfig) *Worker {
-	if cfg.Now == nil {
-		cfg.Now = time.Now
+	if cfg.Wall == nil {
+		cfg.Wall = time.Now
 	}
 	if cfg.MaxConcurrent <= 0 {
 		cfg.MaxConcurrent = 4

@@ -19,8 +19,6 @@ import (
 
 // Config is one file sink.
 type Config struct {
-	// Name of the sink, for errors.
-	Name string
 	// Path of the file; {account} and {provider} stand for the delivery's. The
 	// directory must exist.
 	Path string
@@ -49,26 +47,23 @@ var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 // New checks cfg. It returns an error for an unknown owner or placeholder and
 // touches no file.
 func New(cfg Config) (*Sink, error) {
-	fail := func(format string, args ...any) (*Sink, error) {
-		return nil, fmt.Errorf("sink %q: "+format, append([]any{cfg.Name}, args...)...)
-	}
 	if cfg.Path == "" {
-		return fail("it has no path: set one")
+		return nil, errors.New("a file sink needs a path")
 	}
 	if cfg.Encode == nil {
-		return fail("it has no format: set one")
+		return nil, errors.New("a file sink needs a format")
 	}
 	for _, p := range placeholder.FindAllString(cfg.Path, -1) {
 		if p != "{account}" && p != "{provider}" {
-			return fail("its path holds %s: only {account} and {provider} are known", p)
+			return nil, fmt.Errorf("path: it holds %s: only {account} and {provider} are known", p)
 		}
 	}
 	if cfg.Mode&^fs.ModePerm != 0 {
-		return fail("mode %o is more than permissions: use e.g. 0640", uint32(cfg.Mode))
+		return nil, fmt.Errorf("mode %o is more than permissions: use e.g. 0640", uint32(cfg.Mode))
 	}
 	o, err := parseOwner(cfg.Owner)
 	if err != nil {
-		return fail("%w", err)
+		return nil, err
 	}
 	return &Sink{cfg: cfg, owner: o}, nil
 }
@@ -76,18 +71,18 @@ func New(cfg Config) (*Sink, error) {
 // Deliver writes the file of the delivery's account.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("sink %q: %w", s.cfg.Name, err)
+		return err
 	}
 	path, err := s.path(d.Document)
 	if err != nil {
-		return fmt.Errorf("sink %q: %w: %w", s.cfg.Name, sink.ErrRefused, err)
+		return fmt.Errorf("%w: %w", sink.ErrRefused, err)
 	}
 	content, err := s.cfg.Encode(d.Document)
 	if err != nil {
-		return fmt.Errorf("sink %q: %w in its format: %w", s.cfg.Name, sink.ErrRefused, err)
+		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
 	if err := s.replace(ctx, path, content); err != nil {
-		return fmt.Errorf("sink %q: %s was not written: %w", s.cfg.Name, path, err)
+		return fmt.Errorf("%s was not written: %w", path, err)
 	}
 	return nil
 }

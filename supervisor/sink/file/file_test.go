@@ -26,7 +26,6 @@ func encode(d format.Document) ([]byte, error) {
 
 func newSink(t *testing.T, cfg file.Config) *file.Sink {
 	t.Helper()
-	cfg.Name = "cache"
 	if cfg.Encode == nil {
 		cfg.Encode = encode
 	}

@@ -24,7 +24,7 @@ var _ sink.Waiter = (*Sink)(nil)
 // to every file in the directory.
 func (s *Sink) Await(ctx context.Context) error {
 	if s.cfg.Path[0] == '@' {
-		return fmt.Errorf("sink %q: an abstract socket can't be watched", s.cfg.Name)
+		return errors.New("an abstract socket can't be watched")
 	}
 	path, err := filepath.Abs(s.cfg.Path)
 	if err != nil {
@@ -38,7 +38,7 @@ func (s *Sink) Await(ctx context.Context) error {
 			return d != dir || n != name || s.appeared(path)
 		}
 		if err := awaitName(ctx, dir, name, changed); err != nil {
-			return fmt.Errorf("sink %q: can't watch %s: %w", s.cfg.Name, dir, err)
+			return fmt.Errorf("can't watch %s: %w", dir, err)
 		}
 	}
 	return nil

@@ -42,8 +42,6 @@ const pathLimit = 108
 
 // Config is one Unix-socket sink.
 type Config struct {
-	// Name of the sink, for errors.
-	Name string
 	// Path of the consumer's socket.
 	Path string
 	// Encode makes the message: one JSON object. A line end after it is not
@@ -79,27 +77,20 @@ func New(cfg Config) (*Sink, error) {
 	}
 	switch {
 	case cfg.Path == "":
-		return nil, fmt.Errorf("sink %q: it has no path: set that of the consumer's socket", cfg.Name)
+		return nil, errors.New("a Unix-socket sink needs the path of the consumer's socket")
 	case len(cfg.Path) >= pathLimit:
-		return nil, fmt.Errorf("sink %q: its path has %d bytes, and a Unix socket's may have %d: choose a shorter one", cfg.Name, len(cfg.Path), pathLimit-1)
+		return nil, fmt.Errorf("path: it has %d bytes, and a Unix socket's may have %d: choose a shorter one", len(cfg.Path), pathLimit-1)
 	case cfg.Encode == nil:
-		return nil, fmt.Errorf("sink %q: it has no format: set one", cfg.Name)
+		return nil, errors.New("a Unix-socket sink needs a format")
 	case cfg.Ack != AckOK && cfg.Ack != AckNone:
-		return nil, fmt.Errorf("sink %q: ack %q is unknown: use %q or %q", cfg.Name, cfg.Ack, AckOK, AckNone)
+		return nil, fmt.Errorf("ack: %q is unknown: use %q or %q", cfg.Ack, AckOK, AckNone)
 	}
 	return &Sink{cfg: cfg}, nil
 }
 
 // Deliver makes one try.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
-	if err := s.deliver(ctx, d.Document); err != nil {
-		return fmt.Errorf("sink %q: %w", s.cfg.Name, err)
-	}
-	return nil
-}
-
-func (s *Sink) deliver(ctx context.Context, d format.Document) error {
-	msg, err := s.cfg.Encode(d)
+	msg, err := s.cfg.Encode(d.Document)
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}

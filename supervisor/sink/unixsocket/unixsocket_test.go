@@ -111,7 +111,6 @@ func newConsumer(t *testing.T) *consumer {
 
 func newSink(t *testing.T, cfg unixsocket.Config) *unixsocket.Sink {
 	t.Helper()
-	cfg.Name = "bot"
 	if cfg.Encode == nil {
 		cfg.Encode = encode
 	}
