@@ -137,18 +137,18 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 		}, cancel)
 	}
 	why = g.Run()
-	select {
-	case <-in.Exited(): // often the refresh loop notices it first
-		if !errors.Is(why, errExited) && !errors.Is(why, errHung) && !errors.Is(why, errRestart) {
-			why = fmt.Errorf("%w: %w", errExited, in.Err())
-		}
-	default:
+	if errors.Is(why, sdk.ErrConnection) && !errors.Is(why, errExited) && await(in.Exited(), exitNews) {
+		why = fmt.Errorf("%w: %w", errExited, in.Err())
 	}
 	return why, finished
 }
 
-// errExited ends a generation whose process is gone.
-var errExited = errors.New("the process ended by itself")
+// exitNews is how long the kernel's news of an exit may come after the end of
+// the connection, which a call notices first.
+const exitNews = 500 * time.Millisecond
+
+// errExited ends a generation whose process, or its connection, is gone.
+var errExited = errors.New("the process is gone")
 
 // describe asks a new process who it is.
 func describe(ctx context.Context, in Instance, name string, timeout time.Duration) (sdk.Description, error) {
@@ -162,12 +162,10 @@ func describe(ctx context.Context, in Instance, name string, timeout time.Durati
 			Remedy: "install a Tokenkeeper provider in its place",
 		}
 	case err != nil:
-		select {
-		case <-in.Exited():
+		if errors.Is(err, sdk.ErrConnection) && await(in.Exited(), exitNews) {
 			return d, fmt.Errorf("%w before it said who it is: %w", errExited, in.Err())
-		default:
-			return d, fmt.Errorf("the process started but did not say who it is: %w", err)
 		}
+		return d, fmt.Errorf("the process started but did not say who it is: %w", err)
 	case d.Name != name:
 		return d, &Fault{
 			Kind: WrongProvider, Message: fmt.Sprintf("the program says that it is provider %q, not %q", d.Name, name),

@@ -118,7 +118,7 @@ func (in *instance) Err() error {
 		}
 		return errors.New("exit status 0")
 	default:
-		return sdk.ErrConnection
+		return errors.New("its connection broke although it still ran")
 	}
 }
 

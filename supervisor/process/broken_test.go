@@ -1,0 +1,117 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestBrokenPrograms(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, content string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		command Command
+		want    FaultKind // "": no Fault, may be tried again
+		text    string
+	}{
+		{"missing", Command{Path: filepath.Join(dir, "nothing")}, NoProgram, "does not exist"},
+		{"missing in PATH", Command{Path: "tokenkeeper-provider-of-nobody"}, NoProgram, "does not exist"},
+		{"directory", Command{Path: dir}, NoProgram, "is a directory"},
+		{"not executable", Command{Path: file("plain", "#!/bin/sh\n", 0o600)}, NoProgram, "chmod +x"},
+		{"text", Command{Path: file("text", "hello\n", 0o700)}, NotAPlugin, "no program"},
+		{"no interpreter", Command{Path: file("lost", "#!/no/such/shell\n", 0o700)}, NoProgram, "interpreter"},
+		{"ends at once", Command{Path: "/bin/true"}, NotAPlugin, "ended at once"},
+		{"a script", Command{Path: file("script", "#!/bin/sh\necho hello\nexec sleep 100\n", 0o700)}, NotAPlugin, `"hello"`},
+		{"fails", Command{Path: file("fails", "#!/bin/sh\necho alas >&2\nexit 3\n", 0o700)}, "", `exit status 3 (its last words: "alas")`},
+		{"other version", Command{Path: self, Args: []string{"oldplugin"}}, WrongProtocol, "version 99 of the provider protocol"},
+		{"other go-plugin", Command{Path: file("core", "#!/bin/sh\necho '2|1|unix|/x|grpc|'\n", 0o700)}, WrongProtocol, "version 2 of go-plugin"},
+		{"net/rpc", Command{Path: file("rpc", "#!/bin/sh\necho '1|1|unix|/x|netrpc|'\n", 0o700)}, WrongProtocol, "net/rpc"},
+		{"endless line", Command{Path: file("endless", "#!/bin/sh\nexec cat /dev/zero\n", 0o700)}, NotAPlugin, "instead of a plugin's handshake"},
+		{"wrong checksum", Command{Path: self, Args: []string{"provider"}, SHA256: strings.Repeat("ab", 32)}, WrongChecksum, "providers.real.sha256"},
+		{"other provider", Command{Name: "unreal", Path: self, Args: []string{"provider"}}, WrongProvider, `"real", not "unreal"`},
+		{"dies when asked", Command{Path: self, Args: []string{"provider", "die"}}, "", "exit status 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if c.command.Name == "" {
+				c.command.Name = "real"
+			}
+			if c.name == "not executable" && os.Getuid() == 0 {
+				t.Log("also root may execute only what somebody may")
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			began := time.Now()
+			_, err := Inspect(ctx, c.command)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			var fault *Fault
+			if errors.As(err, &fault) != (c.want != "") || (fault != nil && fault.Kind != c.want) {
+				t.Errorf("fault %+v, want %q: %v", fault, c.want, err)
+			}
+			if !strings.Contains(err.Error(), c.text) {
+				t.Errorf("error %q does not say %q", err, c.text)
+			}
+			if d := time.Since(began); d > 5*time.Second {
+				t.Errorf("took %s", d)
+			}
+		})
+	}
+}
+
+func TestInspect(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := Checksum(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := Inspect(context.Background(), Command{
+		Name: "real", Path: self, Args: []string{"provider"}, SHA256: strings.ToUpper(sum),
+		SocketDir: "/tmp/" + strings.Repeat("long", 30),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.SHA256 != sum || info.Path != self || info.Protocol != 1 || info.Description.Version != "v1" {
+		t.Errorf("info %+v", info)
+	}
+}
+
+func TestDiscover(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{
+		"tokenkeeper-provider-b", "tokenkeeper-provider-a1", "tokenkeeper-provider-", "tokenkeeper-provider-A", "other",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "tokenkeeper-provider-dir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	found, err := Discover(dir)
+	if err != nil || len(found) != 2 || found[0].Name != "a1" || found[1].Name != "b" {
+		t.Errorf("found %+v, %v", found, err)
+	}
+	if found, err := Discover(filepath.Join(dir, "nothing")); err != nil || found != nil {
+		t.Errorf("nothing: %+v, %v", found, err)
+	}
+}

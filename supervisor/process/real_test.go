@@ -1,0 +1,393 @@
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// patience bounds every wait of these tests for what must happen.
+const patience = 20 * time.Second
+
+// realCommand is this binary as a provider, with its directories under dir.
+func realCommand(dir string, log *slog.Logger, args ...string) Command {
+	return Command{
+		Name: "real", Path: "/proc/self/exe", Args: append([]string{"provider"}, args...),
+		SpoolDir: filepath.Join(dir, "spool"), Slots: 1, SocketDir: filepath.Join(dir, "sockets"), Log: log,
+	}
+}
+
+func request(attempt, token, broker string) sdk.RefreshRequest {
+	return sdk.RefreshRequest{
+		Attempt: sdk.Attempt{ID: attempt, Version: 1, Deadline: time.Now().Add(30 * time.Second)},
+		Account: sdk.Account{Name: "a1", Settings: map[string]string{"broker": broker}},
+		Token:   sdk.Token{RefreshToken: sdk.NewSecret(token)},
+	}
+}
+
+// callWork makes the refreshes that a test asks for.
+type callWork struct {
+	calls   chan sdk.RefreshRequest
+	results chan error
+
+	mu       sync.Mutex
+	inFlight int
+	deadline time.Time
+}
+
+func newCallWork() *callWork {
+	return &callWork{calls: make(chan sdk.RefreshRequest, 1), results: make(chan error, 10)}
+}
+
+func (w *callWork) Run(ctx context.Context, r *sdk.Remote) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case req := <-w.calls:
+			w.set(1, req.Attempt.Deadline)
+			_, err := r.RefreshAnswer(context.WithoutCancel(ctx), req)
+			w.set(0, time.Time{})
+			w.results <- err
+			if errors.Is(err, sdk.ErrConnection) {
+				return err
+			}
+		}
+	}
+}
+
+func (w *callWork) set(n int, deadline time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.inFlight, w.deadline = n, deadline
+}
+
+func (w *callWork) InFlight() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.inFlight
+}
+
+func (w *callWork) Deadline() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.deadline
+}
+
+// broker is the far end of a refresh: a connection is an attempt in flight.
+type broker struct {
+	net.Listener
+	path string
+}
+
+func newBroker(t *testing.T) broker {
+	t.Helper()
+	path := filepath.Join(shortDir(t), "broker")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return broker{l, path}
+}
+
+// sent waits until a refresh has been sent, and returns it.
+func (b broker) sent(t *testing.T) net.Conn {
+	t.Helper()
+	_ = b.Listener.(*net.UnixListener).SetDeadline(time.Now().Add(patience))
+	conn, err := b.Accept()
+	if err != nil {
+		t.Fatal("no refresh came: ", err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// shortDir has a path that fits a socket's.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// realRig is a member over real processes.
+type realRig struct {
+	t      *testing.T
+	dir    string
+	member *Member
+	work   *callWork
+	events *event.Subscription
+	log    *logBuffer
+	stop   func()
+}
+
+func runReal(t *testing.T, args ...string) *realRig {
+	t.Helper()
+	r := &realRig{t: t, dir: shortDir(t), work: newCallWork(), log: &logBuffer{written: make(chan struct{}, 1)}}
+	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	bus := event.NewBus(log, time.Now)
+	r.events = bus.Subscribe(100)
+	r.member = New(Config{Name: "real", Launcher: realCommand(r.dir, log, args...), Work: r.work, Events: bus, Log: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.member.Run(ctx)
+	}()
+	r.stop = func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(patience):
+			t.Error("the member does not end")
+		}
+	}
+	t.Cleanup(func() {
+		r.stop()
+		if t.Failed() {
+			t.Log(r.log.String())
+		}
+	})
+	return r
+}
+
+// await returns when an event of this type comes.
+func (r *realRig) await(want event.Type) event.Event {
+	r.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case e := <-r.events.C:
+			if e.Type == want {
+				return e
+			}
+		case <-timeout:
+			r.t.Fatalf("no event %s; status %+v", want, r.member.Status())
+		}
+	}
+}
+
+func (r *realRig) result() error {
+	r.t.Helper()
+	select {
+	case err := <-r.work.results:
+		return err
+	case <-time.After(patience):
+		r.t.Fatal("the refresh has no result")
+		return nil
+	}
+}
+
+// gone waits until the process pid has ended, and returns how long that took.
+func gone(t *testing.T, pid int, within time.Duration) time.Duration {
+	t.Helper()
+	began := time.Now()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return 0
+	}
+	if err != nil {
+		t.Fatal("pidfd_open: ", err)
+	}
+	defer unix.Close(fd)
+	for {
+		left := time.Until(began.Add(within))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds()))
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if n != 1 {
+			_ = unix.Kill(pid, unix.SIGKILL)
+			t.Fatalf("process %d still runs after %s", pid, within)
+		}
+		return time.Since(began)
+	}
+}
+
+// logBuffer is a log that can be read while it is written.
+type logBuffer struct {
+	written chan struct{} // signalled with each record
+	mu      sync.Mutex
+	buf     bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer signal(b.written)
+	return b.buf.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func TestKilledProviderIsReplaced(t *testing.T) {
+	r := runReal(t)
+	r.await(event.ProviderStarted)
+	pid := r.member.Status().PID
+	began := time.Now()
+	_ = unix.Kill(pid, unix.SIGKILL)
+	e := r.await(event.ProviderStopped)
+	if !strings.Contains(e.Message, "killed by SIGKILL") {
+		t.Errorf("message %q", e.Message)
+	}
+	r.await(event.ProviderStarted)
+	if s := r.member.Status(); s.PID == pid || s.PID == 0 || s.Generation != 2 || s.Crashes != 1 || s.State != Running {
+		t.Errorf("status %+v", s)
+	}
+	t.Logf("replaced after %s", time.Since(began))
+}
+
+func TestStoppedIdleProviderIsReplacedWithin5s(t *testing.T) {
+	r := runReal(t)
+	r.await(event.ProviderStarted)
+	pid := r.member.Status().PID
+	began := time.Now()
+	_ = unix.Kill(pid, unix.SIGSTOP)
+	r.await(event.ProviderStarted)
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("replaced after %s", d)
+	} else {
+		t.Logf("replaced after %s", d)
+	}
+	gone(t, pid, 0)
+}
+
+func TestStoppedProviderInFlightContinues(t *testing.T) {
+	r, b := runReal(t), newBroker(t)
+	r.await(event.ProviderStarted)
+	pid := r.member.Status().PID
+	r.work.calls <- request("one", "token-1", b.path)
+	conn := b.sent(t)
+	for range 3 { // each of which is news
+		_ = unix.Kill(pid, unix.SIGSTOP)
+		awaitLog(t, r.log, "runs again")
+		r.log.reset()
+	}
+	_, _ = io.WriteString(conn, "token-2\n")
+	if err := r.result(); err != nil {
+		t.Errorf("the refresh failed: %v", err)
+	}
+	if s := r.member.Status(); s.PID != pid || s.Crashes != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func (b *logBuffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Reset()
+}
+
+func TestProviderKilledInFlight(t *testing.T) {
+	r, b := runReal(t), newBroker(t)
+	r.await(event.ProviderStarted)
+	r.work.calls <- request("one", "token-1", b.path)
+	b.sent(t)
+	_ = unix.Kill(r.member.Status().PID, unix.SIGKILL)
+	if err := r.result(); !errors.Is(err, sdk.ErrConnection) {
+		t.Errorf("the refresh: %v", err)
+	}
+	r.await(event.ProviderStarted)
+}
+
+func TestRestartHearsTheAnswerOut(t *testing.T) {
+	r, b := runReal(t), newBroker(t)
+	r.await(event.ProviderStarted)
+	pid := r.member.Status().PID
+	r.work.calls <- request("one", "token-1", b.path)
+	conn := b.sent(t)
+	restarted := make(chan Restarted, 1)
+	go func() {
+		got, err := r.member.Restart(context.Background())
+		if err != nil {
+			t.Error(err)
+		}
+		restarted <- got
+	}()
+	select {
+	case got := <-restarted:
+		t.Fatalf("%+v although the broker has not answered", got)
+	case <-time.After(200 * time.Millisecond):
+	}
+	_, _ = io.WriteString(conn, "token-2\n")
+	if err := r.result(); err != nil {
+		t.Errorf("the refresh: %v", err)
+	}
+	if got := <-restarted; got.OldPID != pid || got.PID == pid || got.Generation != 2 {
+		t.Errorf("%+v", got)
+	}
+	gone(t, pid, 0)
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	live := func() {
+		r := runReal(t)
+		r.await(event.ProviderStarted)
+		_ = unix.Kill(r.member.Status().PID, unix.SIGKILL)
+		r.await(event.ProviderStarted)
+		for range 2 {
+			if _, err := r.member.Restart(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pid := r.member.Status().PID
+		r.stop()
+		gone(t, pid, 0)
+		if left, _ := filepath.Glob(filepath.Join(r.dir, "sockets", "*")); len(left) != 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	}
+	live() // the runtime opens descriptors of its own
+	before := descriptors(t)
+	live()
+	if after := descriptors(t); after > before {
+		t.Errorf("%d descriptors are open after four generations, %d before", after, before)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+func awaitLog(t *testing.T, log *logBuffer, part string) {
+	t.Helper()
+	timeout := time.After(patience)
+	for !strings.Contains(log.String(), part) {
+		select {
+		case <-log.written:
+		case <-timeout:
+			t.Fatalf("the log does not hold %q:\n%s", part, log)
+		}
+	}
+}
