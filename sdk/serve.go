@@ -57,10 +57,11 @@ func Serve(p Provider) {
 }
 
 // awaitOrphaned returns at SIGTERM, which also comes when the supervisor's
-// process dies, and at the end of the lifeline.
+// process dies, at SIGHUP, which the kernel sends besides to a process
+// that was stopped then (setpgid(2)), and at the end of the lifeline.
 func awaitOrphaned() {
 	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGHUP)
 	lost := make(chan struct{})
 	if fd, err := strconv.Atoi(os.Getenv(EnvLifeline)); err == nil {
 		go func() {
