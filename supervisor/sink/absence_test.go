@@ -23,7 +23,7 @@ func TestAbsentIsToldOnceAndDeliveredWhenItComes(t *testing.T) {
 		for i := range accounts {
 			b.refresh(fmt.Sprint("a", i))
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		// One account alone looks for the consumer, twice a minute.
 		if n := out.tried() - accounts; n < 100 || n > 130 {
 			t.Errorf("%d looks in an hour", n)
@@ -33,7 +33,7 @@ func TestAbsentIsToldOnceAndDeliveredWhenItComes(t *testing.T) {
 			t.Errorf("status %+v", st)
 		}
 		out.set(nil)
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		for i := range accounts {
 			if st := b.Status(fmt.Sprint("a", i)); st.Version != 1 || st.Absent {
 				t.Fatalf("account %d: %+v", i, st)
@@ -45,7 +45,7 @@ func TestAbsentIsToldOnceAndDeliveredWhenItComes(t *testing.T) {
 		// It is told again when it goes away again.
 		out.set(absent)
 		b.refresh("a1")
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := b.count(); n[event.SinkAbsent] != 1 || len(n) != 1 {
 			t.Errorf("events %v", n)
 		}
@@ -60,7 +60,7 @@ func TestShortAbsenceIsSeenInASecond(t *testing.T) {
 		b.refresh("a")
 		synctest.Wait()
 		out.set(nil)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		synctest.Wait()
 		if out.versions("a") == nil {
 			t.Error("not delivered within a second")
@@ -75,15 +75,15 @@ func TestWaiterHurriesTheDelivery(t *testing.T) {
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
 		b.refresh("b")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		n := out.tried()
 		out.come <- struct{}{} // its socket is there, but nobody listens yet
-		time.Sleep(30 * time.Millisecond)
+		pass(30 * time.Millisecond)
 		if out.tried() == n {
 			t.Fatal("the sign was not followed")
 		}
 		out.set(nil)
-		time.Sleep(100 * time.Millisecond)
+		pass(100 * time.Millisecond)
 		if b.Status("a").Version != 1 || b.Status("b").Version != 1 {
 			t.Error("not delivered within 100 ms of listening")
 		}
@@ -98,7 +98,7 @@ func TestSignsWithoutEndDoNotSpin(t *testing.T) {
 		out.set(absent)
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := out.tried(); n > 600 {
 			t.Errorf("%d tries in a minute", n)
 		}
@@ -112,9 +112,9 @@ func TestOtherFailureEndsTheAbsence(t *testing.T) {
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
 		b.refresh("b")
-		time.Sleep(time.Second / 2)
+		pass(time.Second / 2)
 		out.set(func(context.Context, sink.Delivery) error { return errors.New("wrong answer") })
-		time.Sleep(time.Second)
+		pass(time.Second)
 		for _, a := range []string{"a", "b"} {
 			if st := b.Status(a); st.Absent || st.Failures != 1 {
 				t.Errorf("%s: %+v", a, st)

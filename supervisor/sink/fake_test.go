@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -234,6 +235,12 @@ func start(t *testing.T, cfg sink.WorkerConfig, r *records) *bench {
 func (b *bench) refresh(account string) {
 	b.records.next(account)
 	b.Wake(account)
+}
+
+// pass lets simulated time go by, and then everything that is due happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }
 
 // count empties the subscription and counts the events by type.

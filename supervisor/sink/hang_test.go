@@ -44,9 +44,9 @@ func TestDeaf(t *testing.T) {
 		out.set(func(context.Context, sink.Delivery) error { <-let; return nil })
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		b.refresh("a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if out.tried() != 1 {
 			t.Errorf("%d deliveries at once", out.tried())
 		}
@@ -82,7 +82,7 @@ func TestIdleWorkerSleeps(t *testing.T) {
 		b := start(t, sink.WorkerConfig{Sink: out}, r)
 		synctest.Wait()
 		b.refresh("a")
-		time.Sleep(24 * time.Hour)
+		pass(24 * time.Hour)
 		if r.loads != 1 {
 			t.Errorf("the store was read %d times for one wake", r.loads)
 		}

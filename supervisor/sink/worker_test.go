@@ -23,7 +23,7 @@ func TestDeliversEveryNewVersion(t *testing.T) {
 		for range 3 {
 			b.refresh("a")
 			b.refresh("other")
-			time.Sleep(time.Second)
+			pass(time.Second)
 		}
 		if got := out.versions("a"); !slices.Equal(got, []uint64{1, 2, 3}) {
 			t.Errorf("versions %v arrived", got)
@@ -44,13 +44,13 @@ func TestDeliversEveryNewVersion(t *testing.T) {
 func TestOrderIsNeverReversed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const accounts = 20
-		rnd := rand.New(rand.NewPCG(1, 2))
+		rnd, dice := rand.New(rand.NewPCG(1, 2)), rand.New(rand.NewPCG(3, 4))
 		out := &receiver{}
 		out.set(func(ctx context.Context, d sink.Delivery) error {
 			out.mu.Lock()
-			dice, pause := rnd.IntN(6), time.Duration(rnd.IntN(20))*time.Second
+			fate, pause := rnd.IntN(6), time.Duration(rnd.IntN(20))*time.Second
 			out.mu.Unlock()
-			switch dice {
+			switch fate {
 			case 0:
 				return errors.New("reset")
 			case 1:
@@ -71,12 +71,12 @@ func TestOrderIsNeverReversed(t *testing.T) {
 		name := func(i int) string { return fmt.Sprintf("a%d", i) }
 		last := map[string]uint64{}
 		for range 2000 {
-			a := name(rnd.IntN(accounts))
+			a := name(dice.IntN(accounts))
 			b.refresh(a)
 			last[a]++
-			time.Sleep(time.Duration(rnd.IntN(3000)) * time.Millisecond)
+			pass(time.Duration(dice.IntN(3000)) * time.Millisecond)
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		for i := range accounts {
 			got := out.versions(name(i))
 			if !slices.IsSorted(got) {
@@ -99,7 +99,7 @@ func TestRetrySchedule(t *testing.T) {
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		began := time.Now()
 		b.refresh("a")
-		time.Sleep(10 * time.Minute)
+		pass(10 * time.Minute)
 		var pauses []time.Duration
 		for i := range out.at[1:] {
 			pauses = append(pauses, out.at[i+1].Sub(out.at[i]))
@@ -128,7 +128,7 @@ func TestRetrySchedule(t *testing.T) {
 			}
 		}
 		out.set(nil)
-		time.Sleep(2 * time.Minute)
+		pass(2 * time.Minute)
 		if got := out.versions("a"); !slices.Equal(got, []uint64{1}) {
 			t.Errorf("versions %v", got)
 		}
@@ -141,7 +141,7 @@ func TestNewerVersionIsTriedAtOnce(t *testing.T) {
 		out.set(func(_ context.Context, d sink.Delivery) error { return errors.New("no") })
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
-		time.Sleep(5 * time.Minute) // the pauses are a minute long by now
+		pass(5 * time.Minute) // the pauses are a minute long by now
 		n := out.tried()
 		b.Wake("a") // nothing new: its retry is not due
 		synctest.Wait()
@@ -150,7 +150,7 @@ func TestNewerVersionIsTriedAtOnce(t *testing.T) {
 		}
 		b.refresh("a")
 		began := time.Now()
-		time.Sleep(11 * time.Second)
+		pass(11 * time.Second)
 		out.mu.Lock()
 		defer out.mu.Unlock()
 		var offsets []time.Duration
@@ -175,14 +175,14 @@ func TestRestartDeliversOnlyWhatIsMissing(t *testing.T) {
 			r.next(a)
 		}
 		b := start(t, sink.WorkerConfig{Sink: out}, r)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if len(out.got) != 3 {
 			t.Fatalf("%d deliveries at the first start", len(out.got))
 		}
 		b.stop()
 		r.next("b")
 		start(t, sink.WorkerConfig{Sink: out}, r)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if got := out.versions("b"); len(out.got) != 4 || !slices.Equal(got, []uint64{1, 2}) {
 			t.Errorf("%d deliveries in all, of b %v", len(out.got), got)
 		}
@@ -195,10 +195,10 @@ func TestRestartBeforeTheLedgerKnows(t *testing.T) {
 		r.loseAll = true
 		r.next("a")
 		b := start(t, sink.WorkerConfig{Sink: out}, r)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		b.stop()
 		start(t, sink.WorkerConfig{Sink: out}, r)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if len(out.got) != 2 || out.got[0].ID != out.got[1].ID {
 			t.Errorf("delivered %d times, want twice with the same id", len(out.got))
 		}
@@ -211,16 +211,16 @@ func TestRestoredBackupUsesVersionsAgain(t *testing.T) {
 		backup := r.next("a")
 		b := start(t, sink.WorkerConfig{Sink: out}, r)
 		for range 3 {
-			time.Sleep(time.Minute)
+			pass(time.Minute)
 			b.refresh("a")
 		}
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		b.stop()
 		r.set(func(r *records) { r.recs["a"] = backup })
 		b = start(t, sink.WorkerConfig{Sink: out}, r)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		b.refresh("a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if got := out.versions("a"); !slices.Equal(got, []uint64{1, 2, 3, 4, 2}) {
 			t.Errorf("versions %v arrived, want the new version 2 and not the old 1", got)
 		}
@@ -233,24 +233,27 @@ func TestRestoredBackupUsesVersionsAgain(t *testing.T) {
 func TestRetryAfterIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &receiver{}
-		after := 10 * time.Minute
-		out.set(func(context.Context, sink.Delivery) error {
-			return fmt.Errorf("sink: %w", &sink.RetryAfterError{After: after, Err: errors.New("busy")})
-		})
+		ask := func(after time.Duration) {
+			out.set(func(context.Context, sink.Delivery) error {
+				return fmt.Errorf("sink: %w", &sink.RetryAfterError{After: after, Err: errors.New("busy")})
+			})
+		}
+		const after = 10 * time.Minute
+		ask(after)
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
-		time.Sleep(after - time.Second)
+		pass(after - time.Second)
 		b.refresh("a") // a newer version waits as well
 		synctest.Wait()
 		if out.tried() != 1 {
 			t.Fatalf("%d tries before the time that was asked for", out.tried())
 		}
-		after = 1000 * time.Hour
-		time.Sleep(2 * time.Second)
+		ask(1000 * time.Hour)
+		pass(2 * time.Second)
 		if out.tried() != 2 {
 			t.Fatalf("%d tries after the time that was asked for", out.tried())
 		}
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if out.tried() != 3 {
 			t.Errorf("%d tries: a pause is an hour at most", out.tried())
 		}
@@ -264,9 +267,9 @@ func TestGoneDisables(t *testing.T) {
 		b := start(t, sink.WorkerConfig{Sink: out, MaxConcurrent: 1}, newRecords())
 		b.refresh("a")
 		b.refresh("b")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		b.refresh("a")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if out.tried() != 1 {
 			t.Errorf("%d tries, want 1", out.tried())
 		}
@@ -290,14 +293,14 @@ func TestRefusedWaitsForTheNextVersion(t *testing.T) {
 		})
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		b.Wake("a")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		if out.tried() != 1 || b.Status("a").LastError == "" {
 			t.Errorf("%d tries, status %+v", out.tried(), b.Status("a"))
 		}
 		b.refresh("a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if got := out.versions("a"); !slices.Equal(got, []uint64{2}) {
 			t.Errorf("versions %v", got)
 		}
@@ -314,7 +317,7 @@ func TestFieldPolicy(t *testing.T) {
 					Credentials: func(string) (string, sdk.Secret) { return "app", sdk.NewSecret("client-secret") },
 				}, newRecords())
 				b.refresh("a")
-				time.Sleep(time.Second)
+				pass(time.Second)
 				d := out.got[0].Document
 				if d.AccessToken.Reveal() != "access-a-1" || d.Extra["base_uri"] == "" || d.Expiry.IsZero() || d.Provider != "broker" {
 					t.Errorf("document %+v", d)
@@ -338,7 +341,7 @@ func TestPanicIsAFailure(t *testing.T) {
 		out.set(func(_ context.Context, d sink.Delivery) error { panic(d.Document.AccessToken.Reveal()) })
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		st := b.Status("a")
 		if st.Failures != 1 || !strings.Contains(st.LastError, "panicked") || !strings.Contains(st.LastError, "TestPanicIsAFailure") {
 			t.Errorf("status %+v", st)
@@ -347,7 +350,7 @@ func TestPanicIsAFailure(t *testing.T) {
 			t.Errorf("the error tells the token: %s", st.LastError)
 		}
 		out.set(nil)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if out.versions("a") == nil {
 			t.Error("not delivered after the panic")
 		}
@@ -360,18 +363,18 @@ func TestBrokenStoreIsRetried(t *testing.T) {
 		r.next("a")
 		r.broken = errors.New("disk")
 		b := start(t, sink.WorkerConfig{Sink: out}, r)
-		time.Sleep(7 * time.Second)
+		pass(7 * time.Second)
 		r.set(func(r *records) { r.broken = nil })
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if out.versions("a") == nil {
 			t.Fatal("not delivered after the ledger could be read")
 		}
 		r.set(func(r *records) { r.broken = errors.New("disk") })
 		b.Wake("a")
-		time.Sleep(7 * time.Second)
+		pass(7 * time.Second)
 		r.set(func(r *records) { r.broken = nil })
 		b.refresh("a")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		if got := out.versions("a"); !slices.Equal(got, []uint64{1, 2}) {
 			t.Errorf("versions %v", got)
 		}
