@@ -25,20 +25,17 @@ const settleTimeout = 5 * time.Second
 // committed nothing cancels it: ctx gives values only.
 func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) error {
 	ctx = context.WithoutCancel(ctx)
-	defer k.landed()
+	var in store.Intent
+	var err error
 	if a.resume != nil {
-		in := *a.resume
-		err := k.attempt(ctx, remote, a, in)
-		k.release(a, err)
-		return err
+		in = *a.resume
+	} else {
+		in, err = k.intend(ctx, a)
 	}
-	in, err := k.intend(ctx, a)
-	if err != nil {
-		k.release(a, err)
-		return err
+	if err == nil {
+		err = k.attempt(ctx, remote, a, in)
 	}
-	err = k.attempt(ctx, remote, a, in)
-	k.release(a, err)
+	k.landed(a, err)
 	return err
 }
 
@@ -128,8 +125,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
 	a.ambiguous, a.resume, a.unknown, a.alerting = nil, nil, false, false
-	k.plan(a)
-	due, _ := k.heap.Due(a.cfg.Name)
+	due := k.planAfresh(a)
 	k.mu.Unlock()
 
 	k.cfg.Wake(a.cfg.Name)

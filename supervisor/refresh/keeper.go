@@ -135,6 +135,18 @@ func (k *Keeper) plan(a *account) {
 	k.heap.Set(a.cfg.Name, k.dueOf(a), k.clock.Now())
 }
 
+// planAfresh plans an account that has just been given a new token. However
+// odd the token's times are, the server is not asked again at once.
+func (k *Keeper) planAfresh(a *account) time.Time {
+	now := k.clock.Now()
+	due := k.dueOf(a)
+	if least := now.Wall.Add(schedule.Least(a.rec.Token.Lifetime)); due.Before(least) {
+		due = least
+	}
+	k.heap.Set(a.cfg.Name, due, now)
+	return due
+}
+
 func (k *Keeper) dueOf(a *account) time.Time {
 	t := a.rec.Token
 	return schedule.Due(k.policyOf(a), t.IssuedAt, t.Lifetime, mathrand.Float64())
@@ -164,16 +176,34 @@ func (k *Keeper) signal() {
 	}
 }
 
-// release ends the work on an account and tells those who wait for it.
-func (k *Keeper) release(a *account, outcome error) {
+// landed ends an attempt and tells its outcome to those who asked for it.
+func (k *Keeper) landed(a *account, outcome error) {
 	k.mu.Lock()
-	a.busy = false
-	waiters, idle := a.waiters, a.idle
-	a.waiters, a.idle = nil, nil
+	waiters := a.waiters
+	a.waiters = nil
+	k.inFlight--
+	if k.inFlight == 0 {
+		k.deadline = time.Time{}
+	}
 	k.mu.Unlock()
 	for _, w := range waiters {
 		w <- outcome
 	}
+	k.release(a)
+}
+
+// release ends the work on an account. Whoever has asked for a refresh
+// meanwhile gets one.
+func (k *Keeper) release(a *account) {
+	k.mu.Lock()
+	a.busy = false
+	idle := a.idle
+	a.idle = nil
+	if len(a.waiters) > 0 && !a.unknown {
+		now := k.clock.Now()
+		k.heap.Set(a.cfg.Name, now.Wall, now)
+	}
+	k.mu.Unlock()
 	for _, c := range idle {
 		close(c)
 	}

@@ -125,16 +125,6 @@ func (k *Keeper) extendDeadline(a *account) {
 	}
 }
 
-func (k *Keeper) landed() {
-	k.mu.Lock()
-	k.inFlight--
-	if k.inFlight == 0 {
-		k.deadline = time.Time{}
-	}
-	k.mu.Unlock()
-	k.signal()
-}
-
 func (k *Keeper) setRunning(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

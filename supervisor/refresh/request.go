@@ -68,7 +68,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer release(nil)
+	defer release()
 	if a.stored && !force && !a.rec.NeedsLogin() {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec.Version)
 	}
@@ -110,13 +110,13 @@ func ReplaceGrant(ctx context.Context, s store.Store, rec store.Record) error {
 }
 
 // claim waits until nobody is at work on the account and makes it busy.
-func (k *Keeper) claim(ctx context.Context, a *account) (release func(outcome error), err error) {
+func (k *Keeper) claim(ctx context.Context, a *account) (release func(), err error) {
 	for {
 		k.mu.Lock()
 		if !a.busy {
 			a.busy = true
 			k.mu.Unlock()
-			return func(outcome error) { k.release(a, outcome) }, nil
+			return func() { k.release(a) }, nil
 		}
 		idle := make(chan struct{})
 		a.idle = append(a.idle, idle)

@@ -45,7 +45,7 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		}
 		e, ok := spooled[name]
 		err = k.settleAccount(ctx, remote, a, e, ok)
-		release(err)
+		release()
 		if errors.Is(err, sdk.ErrConnection) {
 			return err
 		}

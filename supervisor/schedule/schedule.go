@@ -36,6 +36,12 @@ func Due(p Policy, issued time.Time, lifetime time.Duration, chance float64) tim
 	return issued.Add(max(after, lifetime/4))
 }
 
+// Least is the shortest pause after a refresh that succeeded, whatever times
+// its token carries.
+func Least(lifetime time.Duration) time.Duration {
+	return min(bornDead, max(lifetime/4, retryLeast))
+}
+
 // Failure is what the time of the next try depends on.
 type Failure struct {
 	// InRow counts this failure and those directly before it, from 1.

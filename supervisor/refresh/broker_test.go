@@ -1,0 +1,210 @@
+package refresh_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// broker is a strict authorization server and its provider in one: refresh
+// tokens are single-use, and using one twice is counted. Its provider keeps
+// the spool as package sdk/oauth does.
+type broker struct {
+	lifetime time.Duration
+	wall     func() time.Time
+
+	mu      sync.Mutex
+	current map[string]string // account -> the one refresh token that works
+	issued  int
+	posts   map[string]int // by refresh token
+	faults  map[string][]fault
+}
+
+// fault is what happens to one POST.
+type fault struct {
+	// beforeSend fails without sending.
+	beforeSend error
+	// refuse answers with an error and does not rotate.
+	refuse error
+	// rotate and then lose the answer.
+	loseAnswer bool
+	// notice, if set, is closed when the POST has come, and the answer waits
+	// for proceed.
+	notice, proceed chan struct{}
+	// die kills the process at a window.
+	die window
+	// kill ends the process: it is called at the window.
+	kill func()
+}
+
+type window int
+
+const (
+	nowhere window = iota
+	beforeSend
+	sent
+	answered
+	spooled
+)
+
+var errKilled = errors.New("killed")
+
+func newBroker(lifetime time.Duration) *broker {
+	return &broker{
+		lifetime: lifetime, current: map[string]string{}, posts: map[string]int{}, faults: map[string][]fault{},
+	}
+}
+
+func (b *broker) grant(account string) sdk.Token {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.rotate(account)
+}
+
+func (b *broker) rotate(account string) sdk.Token {
+	b.issued++
+	b.current[account] = fmt.Sprintf("refresh-%s-%d", account, b.issued)
+	return sdk.Token{
+		AccessToken:  sdk.NewSecret(fmt.Sprintf("access-%s-%d", account, b.issued)),
+		RefreshToken: sdk.NewSecret(b.current[account]),
+		IssuedAt:     b.wall(), Lifetime: b.lifetime,
+	}
+}
+
+func (b *broker) next(account string, fs ...fault) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults[account] = append(b.faults[account], fs...)
+}
+
+// holds says whether rt is the refresh token that works.
+func (b *broker) holds(account string, rt sdk.Secret) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.current[account] == rt.Reveal()
+}
+
+// sentTwice lists the refresh tokens that came more than once.
+func (b *broker) sentTwice() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var twice []string
+	for rt, n := range b.posts {
+		if n > 1 {
+			twice = append(twice, rt)
+		}
+	}
+	return twice
+}
+
+func (b *broker) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := 0
+	for _, m := range b.posts {
+		n += m
+	}
+	return n
+}
+
+func (b *broker) Describe(context.Context) (sdk.Description, error) {
+	return sdk.Description{Name: "fake", Version: "1", Policy: sdk.Policy{
+		AccessLifetime: b.lifetime, Rotates: true, BeforeExpiry: b.lifetime / 4,
+	}}, nil
+}
+
+func (b *broker) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	slot, _ := spool.FromContext(ctx)
+	if a, ok := slot.Answer(); ok {
+		return decodeAnswer(a)
+	}
+	if err := slot.Advance(spool.Ready); err != nil {
+		return sdk.Token{}, err
+	}
+	b.mu.Lock()
+	var f fault
+	if fs := b.faults[req.Account.Name]; len(fs) > 0 {
+		f, b.faults[req.Account.Name] = fs[0], fs[1:]
+	}
+	b.mu.Unlock()
+	die := func(w window) bool {
+		if f.die != w || f.kill == nil {
+			return false
+		}
+		f.kill()
+		return true
+	}
+	if f.beforeSend != nil {
+		return sdk.Token{}, f.beforeSend
+	}
+	if die(beforeSend) {
+		return sdk.Token{}, errKilled
+	}
+	if err := slot.Advance(spool.Sent); err != nil {
+		return sdk.Token{}, err
+	}
+	answer, err := b.post(req, f, die)
+	if err != nil {
+		return sdk.Token{}, err
+	}
+	if die(answered) {
+		return sdk.Token{}, errKilled
+	}
+	if err := slot.Record(answer); err != nil {
+		return sdk.Token{}, err
+	}
+	if die(spooled) {
+		return sdk.Token{}, errKilled
+	}
+	return decodeAnswer(answer)
+}
+
+func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([]byte, error) {
+	account, rt := req.Account.Name, req.Token.RefreshToken.Reveal()
+	b.mu.Lock()
+	b.posts[rt]++
+	if f.refuse != nil {
+		b.mu.Unlock()
+		return nil, f.refuse
+	}
+	if b.current[account] != rt {
+		b.mu.Unlock()
+		return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant", HTTPStatus: 400}
+	}
+	t := b.rotate(account)
+	b.mu.Unlock()
+	if die(sent) {
+		return nil, errKilled
+	}
+	if f.notice != nil {
+		close(f.notice)
+		<-f.proceed
+	}
+	if f.loseAnswer {
+		return nil, &sdk.Error{Kind: sdk.KindAmbiguous, Message: "the answer was lost"}
+	}
+	return encodeAnswer(t), nil
+}
+
+func encodeAnswer(t sdk.Token) []byte {
+	return fmt.Appendf([]byte{'F'}, "%s %s %d %d", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
+		t.IssuedAt.UnixNano(), t.Lifetime)
+}
+
+func decodeAnswer(b []byte) (sdk.Token, error) {
+	var access, refresh string
+	var issued int64
+	var lifetime time.Duration
+	if _, err := fmt.Sscanf(string(b[1:]), "%s %s %d %d", &access, &refresh, &issued, &lifetime); err != nil {
+		return sdk.Token{}, err
+	}
+	return sdk.Token{
+		AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret(refresh),
+		IssuedAt: time.Unix(0, issued), Lifetime: lifetime,
+	}, nil
+}

@@ -1,0 +1,195 @@
+package refresh_test
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// rig is a Keeper with everything around it in memory, but for the spool,
+// which is real files. It lives inside a synctest bubble.
+type rig struct {
+	t        *testing.T
+	broker   *broker
+	store    store.Store
+	accounts []refresh.Account
+	dir      string
+	boot     string
+	bus      *event.Bus
+	keeper   *refresh.Keeper
+
+	mu     sync.Mutex
+	jump   time.Duration // of the wall clock
+	events []event.Event
+	wakes  []string
+}
+
+func newRig(t *testing.T, lifetime time.Duration, names ...string) *rig {
+	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: t.TempDir(), boot: "boot-1"}
+	r.broker.wall = r.wall
+	for _, name := range names {
+		r.accounts = append(r.accounts, refresh.Account{
+			Account: sdk.Account{Name: name}, Timeout: 30 * time.Second, MaxFailures: 5,
+		})
+	}
+	r.bus = event.NewBus(slog.New(slog.DiscardHandler), r.wall)
+	r.restart()
+	for _, name := range names {
+		if _, err := r.keeper.Import(t.Context(), store.Record{Account: name, Token: r.broker.grant(name)}, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r
+}
+
+// restart makes a new Keeper over the same store, as a new supervisor does.
+func (r *rig) restart() {
+	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
+		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
+		Log: slog.New(slog.DiscardHandler), Wall: r.wall, MaxInFlight: 4, Boot: r.boot,
+		Wake: func(a string) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.wakes = append(r.wakes, a)
+		},
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.keeper = k
+}
+
+func (r *rig) wall() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Add(r.jump)
+}
+
+func (r *rig) jumpBy(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.jump += d
+}
+
+// generation is one run of the provider's process and of the refresh loop.
+type generation struct {
+	r    *rig
+	stop context.CancelFunc
+	done chan error
+	// kill is SIGKILL: the connection breaks and the spool is let go.
+	kill func()
+}
+
+func (r *rig) start() *generation {
+	r.t.Helper()
+	sp, err := spool.Open(r.t.Context(), filepath.Join(r.dir, "spool"), 4)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	server := sdk.NewServer(r.broker, func() (*spool.Spool, error) { return sp, nil }, slog.New(slog.DiscardHandler))
+	g := grpc.NewServer()
+	server.Register(g)
+	listener := bufconn.Listen(1 << 20)
+	go func() { _ = g.Serve(listener) }()
+	conn, err := grpc.NewClient("passthrough:///provider", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	gen := &generation{r: r, stop: cancel, done: make(chan error, 1)}
+	var once sync.Once
+	gen.kill = func() {
+		once.Do(func() {
+			_ = conn.Close()
+			_ = listener.Close()
+			_ = sp.Close()
+			go g.Stop()
+		})
+	}
+	keeper := r.keeper
+	go func() {
+		err := keeper.Run(ctx, sdk.NewRemote(conn))
+		gen.done <- err
+	}()
+	return gen
+}
+
+// end lets the generation finish, as a restart does, and returns what its
+// loop returned.
+func (g *generation) end() error {
+	g.stop()
+	err := <-g.done
+	g.kill()
+	return err
+}
+
+// died waits for the loop to notice that the process was killed.
+func (g *generation) died() error {
+	err := <-g.done
+	g.stop()
+	return err
+}
+
+func (r *rig) watch() (stop func()) {
+	sub := r.bus.Subscribe(4096)
+	done, quit := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case e := <-sub.C:
+				r.mu.Lock()
+				r.events = append(r.events, e)
+				r.mu.Unlock()
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() { close(quit); <-done; sub.Close() }
+}
+
+func (r *rig) count(t event.Type) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, e := range r.events {
+		if e.Type == t {
+			n++
+		}
+	}
+	return n
+}
+
+func (r *rig) record(account string) store.Record {
+	r.t.Helper()
+	rec, err := r.store.Load(r.t.Context(), account)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return rec
+}
+
+func (r *rig) status(account string) refresh.Status {
+	r.t.Helper()
+	s, ok := r.keeper.Status(account)
+	if !ok {
+		r.t.Fatalf("no account %s", account)
+	}
+	return s
+}
