@@ -1,0 +1,90 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+)
+
+func TestStateDir(t *testing.T) {
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		root bool
+		want string
+	}{
+		"systemd":          {map[string]string{"STATE_DIRECTORY": "/var/lib/tk", "HOME": "/h"}, true, "/var/lib/tk"},
+		"systemd, several": {map[string]string{"STATE_DIRECTORY": "/var/lib/tk:/var/lib/x"}, false, "/var/lib/tk"},
+		"root":             {map[string]string{"HOME": "/root"}, true, "/var/lib/tokenkeeper"},
+		"a user":           {map[string]string{"HOME": "/home/u"}, false, "/home/u/.local/state/tokenkeeper"},
+		"XDG":              {map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "/s"}, false, "/s/tokenkeeper"},
+		"XDG, relative":    {map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "s"}, false, "/home/u/.local/state/tokenkeeper"},
+		"nothing":          {nil, false, ""},
+	} {
+		if got := stateDir(tt.env, tt.root); got != tt.want {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+func TestPluginsDir(t *testing.T) {
+	dir := t.TempDir()
+	load := func() string {
+		t.Helper()
+		cfg, _, err := Load(Source{Bytes: []byte("accounts:\n  a: {provider: p}\n"), Dir: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg.Plugins.Dir
+	}
+	if got := load(); got != "/usr/local/lib/tokenkeeper/plugins" {
+		t.Errorf("without a folder beside the configuration: %q", got)
+	}
+	beside := filepath.Join(dir, "plugins")
+	if err := os.Mkdir(beside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := load(); got != beside {
+		t.Errorf("with one: %q", got)
+	}
+}
+
+func TestDefaultJitter(t *testing.T) {
+	for r, want := range map[Refresh]time.Duration{
+		{}:                               10 * time.Second,
+		{BeforeExpiry: 5 * time.Minute}:  10 * time.Second,
+		{BeforeExpiry: 20 * time.Second}: 2 * time.Second,
+		{BeforeExpiry: 20 * time.Second, Every: 1 * time.Second}: 100 * time.Millisecond,
+	} {
+		if got := defaultJitter(r); got != want {
+			t.Errorf("%+v: %v, want %v", r, got, want)
+		}
+	}
+}
+
+// TestFormats: this package may not import format, but must know its names.
+func TestFormats(t *testing.T) {
+	want := []string{format.JSON, format.Schwab, format.SaxoCache}
+	got := formats()
+	if len(got) != len(want) {
+		t.Fatalf("formats are %q, want %q", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("formats are %q, want %q", got, want)
+		}
+	}
+}
+
+// TestKeysOfSinksHaveOneKind: anySinkFields relies on it.
+func TestKeysOfSinksHaveOneKind(t *testing.T) {
+	for typ, fields := range sinkFields() {
+		for key, f := range fields {
+			if any := anySinkFields()[key]; any.kind != f.kind {
+				t.Errorf("%s of a %s sink has another kind than elsewhere", key, typ)
+			}
+		}
+	}
+}

@@ -1,0 +1,193 @@
+package config
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const examplesDir = "../../configs"
+
+// exampleSource is an example with everything that it refers to.
+func exampleSource(t *testing.T, name string, data []byte) Source {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for file, content := range map[string]string{
+		"schwab.yaml": "app_key: key\napp_secret: secret\n",
+		"saxo.json":   `{"app_key": "key", "app_secret": "secret"}`,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "secrets", file), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Source{
+		Bytes: data, Name: name, Dir: dir,
+		Environ: func() []string {
+			return []string{"STATE_DIRECTORY=/var/lib/tokenkeeper", "SCHWAB_APP_KEY=key", "SCHWAB_APP_SECRET=secret",
+				"SAXO_APP_KEY=key", "SAXO_APP_SECRET=secret", "HOOK_SECRET=whsec_MTIz", "HOOK_TOKEN=token"}
+		},
+		KnownProviders: func(string) []string { return []string{"schwab", "saxo"} },
+	}
+}
+
+func loadExample(t *testing.T, name string) *Config {
+	t.Helper()
+	data := starter
+	if name != "starter.yaml" {
+		var err error
+		if data, err = os.ReadFile(filepath.Join(examplesDir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, warnings, err := Load(exampleSource(t, name, data))
+	if err != nil {
+		t.Fatalf("Load:\n%v", err)
+	}
+	for _, w := range warnings {
+		if len(cfg.Sinks) > 0 { // without a sink, one warning says so
+			t.Errorf("a warning: %v", w)
+		}
+	}
+	return cfg
+}
+
+// TestEveryExampleLoads includes those that somebody adds.
+func TestEveryExampleLoads(t *testing.T) {
+	files, err := filepath.Glob(examplesDir + "/*.yaml")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("found %v, %v", files, err)
+	}
+	loadExample(t, "starter.yaml")
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) { loadExample(t, filepath.Base(file)) })
+	}
+}
+
+// TestStarterWithEverythingOn loads the starting configuration with all that
+// is commented out in it.
+func TestStarterWithEverythingOn(t *testing.T) {
+	var on []string
+	for line := range strings.Lines(string(Reference())) {
+		trimmed := strings.TrimLeft(line, " ")
+		text, isComment := strings.CutPrefix(trimmed, "# ")
+		key, _, hasColon := strings.Cut(strings.TrimLeft(text, " "), ":")
+		if isComment && hasColon && !strings.ContainsAny(key, " {") {
+			line = line[:len(line)-len(trimmed)] + text
+		}
+		on = append(on, line)
+	}
+	cfg, warnings, err := Load(exampleSource(t, "starter.yaml", []byte(strings.Join(on, ""))))
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("Load: %v\n%v\n%s", warnings, err, strings.Join(on, ""))
+	}
+	if len(cfg.Accounts) != 2 || len(cfg.Sinks) != 3 {
+		t.Errorf("%d accounts and %d sinks; want 2 and 3", len(cfg.Accounts), len(cfg.Sinks))
+	}
+}
+
+// TestReferenceHasEveryKey: the reference leaves nothing out, and the defaults
+// that it tells are those that are true.
+func TestReferenceHasEveryKey(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(examplesDir, "reference.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, _ := open(exampleSource(t, "reference.yaml", data))
+	tree := l.document(data)
+	has := func(section string, key string) bool {
+		for p := range l.places {
+			if strings.HasPrefix(p, section) && strings.HasSuffix(p, "."+key) {
+				return true
+			}
+		}
+		return false
+	}
+	for _, path := range leaves(schema(), tree, nil) {
+		if len(path) < 3 { // not below a name that the user chooses
+			if _, ok := l.places[dotted(path)]; !ok {
+				t.Errorf("%s is missing", dotted(path))
+			}
+		} else if !has(path[0]+".", path[len(path)-1]) {
+			t.Errorf("%s.*.%s is missing", path[0], dotted(path[2:]))
+		}
+	}
+	for _, key := range []string{"providers.saxo.settings.environment", "accounts.schwab-main.settings.token_url", "sinks.hook.headers.Authorization"} {
+		if _, ok := l.places[key]; !ok {
+			t.Errorf("%s is missing", key)
+		}
+	}
+	for _, want := range []string{"Default: info", "Default: text", "Default: 4;", "Default: 10s, but", "Default: 5;",
+		"Default: 30s;", "Default: json", `Default: "0600"`, "Default: ok", "Default: 5s", "Default: 3 and 5s", "Default: false"} {
+		if !strings.Contains(string(data), want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+}
+
+// TestMigration: the examples say what the old services did.
+func TestMigration(t *testing.T) {
+	schwab := loadExample(t, "schwab-sender.yaml")
+	if r := schwab.Accounts["schwab-main"].Refresh; r.Every != 25*time.Minute || r.MaxFailures != 5 {
+		t.Errorf("schwab refreshes as %+v", r)
+	}
+	bot := schwab.Sinks["bot"]
+	if want := (UnixSocketSink{"/run/bot/token.sock", "ok", 5 * time.Second, 3, 5 * time.Second}); *bot.UnixSocket != want {
+		t.Errorf("bot = %+v, want %+v", *bot.UnixSocket, want)
+	}
+	file := schwab.Sinks["token-file"]
+	if file.File.Format != "schwab" || !file.IncludeRefreshToken || !bot.IncludeRefreshToken {
+		t.Errorf("the bot or its file would lack something: %+v, %+v", file, bot)
+	}
+	saxo := loadExample(t, "saxo-keeper.yaml")
+	if r := saxo.Accounts["saxo-live"].Refresh; r.BeforeExpiry != 300*time.Second || r.MaxFailures != 5 {
+		t.Errorf("saxo refreshes as %+v", r)
+	}
+	if s := saxo.Sinks["cache"]; s.File.Format != "saxo-cache" || !s.IncludeRefreshToken {
+		t.Errorf("the bots' file would lack something: %+v", s)
+	}
+}
+
+// TestUnit asks systemd about the unit, and holds it to what the supervisor
+// needs of it.
+func TestUnit(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(examplesDir, "systemd/tokenkeeper.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"Type=notify", "KillMode=mixed", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700"} {
+		if !strings.Contains(string(data), "\n"+line+"\n") {
+			t.Errorf("the unit lacks %s", line)
+		}
+	}
+	_, rest, _ := strings.Cut(string(data), "\nTimeoutStopSec=")
+	number, _, _ := strings.Cut(rest, "\n")
+	stop, err := time.ParseDuration(number + "s")
+	attempt := schema().fields["accounts"].each.fields["refresh"].fields["timeout"].preset.(time.Duration)
+	if err != nil || stop < attempt+10*time.Second {
+		t.Errorf("TimeoutStopSec is %v (%v), but a stop waits for a refresh of up to %v", stop, err, attempt)
+	}
+
+	analyze, err := exec.LookPath("systemd-analyze")
+	if err != nil {
+		t.Skip("systemd-analyze is not installed: the unit is not verified")
+	}
+	self, err := os.Executable() // stands in for the binary, which must exist
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := filepath.Join(t.TempDir(), "tokenkeeper.service")
+	data = []byte(strings.ReplaceAll(string(data), "/usr/local/bin/tokenkeeper", self))
+	if err := os.WriteFile(unit, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "verify", unit).CombinedOutput()
+	if err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}

@@ -1,0 +1,190 @@
+package config_test
+
+import (
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+)
+
+// load fails the test on any problem.
+func load(t *testing.T, src config.Source) (*config.Config, []config.Warning) {
+	t.Helper()
+	cfg, warnings, err := config.Load(src)
+	if err != nil {
+		t.Fatalf("Load:\n%v", err)
+	}
+	return cfg, warnings
+}
+
+func TestLoad(t *testing.T) {
+	src := source(t, `
+state_dir: state
+providers:
+  saxo: {settings: {environment: sim, retries: 3, strict: true}, max_in_flight: 2}
+  other: {command: [./bin/other, -v], sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
+accounts:
+  schwab-main:
+    provider: schwab
+    client_id: 12345
+    client_secret: "p$$w ${env:TAIL} $${x}"
+    redirect_url: https://127.0.0.1:8182
+    scopes: [readonly, trade]
+  saxo-live:
+    provider: saxo
+    settings: {environment: live}
+    client_id: ${env:KEY}
+    refresh: {before_expiry: 50s, every: 20m, max_failures: 7, timeout: 20s}
+  third: {provider: other, client_id: x, refresh: {jitter: 0s}}
+sinks:
+  bot:   {type: unixsocket, path: /run/bot/token.sock, accounts: [schwab-main], include_refresh_token: true}
+  cache: {type: file, path: "out/{provider}-{account}.json", format: saxo-cache, mode: 0640, owner: ":bots", timezone: UTC}
+  hook:  {type: webhook, url: "https://bots.example/token", secret: "whsec_${env:HOOK}", headers: {X-A: b}}
+`, "TAIL=end", "KEY=saxo-key", "HOOK=MTIz")
+	src.KnownProviders = builtIn
+	cfg, warnings := load(t, src)
+	dir := src.Dir
+	want := &config.Config{
+		StateDir: filepath.Join(dir, "state"),
+		Control:  config.Control{Socket: filepath.Join(dir, "state/control.sock")},
+		Log:      config.Log{Level: "info", Format: "text"},
+		Plugins:  config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
+		Providers: map[string]config.Provider{
+			"schwab": {Name: "schwab", MaxInFlight: 4},
+			"saxo": {Name: "saxo", MaxInFlight: 2,
+				Settings: map[string]string{"environment": "sim", "retries": "3", "strict": "true"}},
+			"other": {Name: "other", MaxInFlight: 4, Command: []string{filepath.Join(dir, "bin/other"), "-v"},
+				SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", Settings: map[string]string{}},
+		},
+		Accounts: map[string]config.Account{
+			"schwab-main": {Name: "schwab-main", Provider: "schwab", ClientID: "12345",
+				ClientSecret: sdk.NewSecret("p$$w end ${x}"), RedirectURL: "https://127.0.0.1:8182",
+				Scopes: []string{"readonly", "trade"}, Settings: map[string]string{},
+				Refresh: config.Refresh{Jitter: 10 * time.Second, MaxFailures: 5, Timeout: 30 * time.Second}},
+			"saxo-live": {Name: "saxo-live", Provider: "saxo", ClientID: "saxo-key",
+				Settings: map[string]string{"environment": "live", "retries": "3", "strict": "true"},
+				Refresh: config.Refresh{BeforeExpiry: 50 * time.Second, Every: 20 * time.Minute, Jitter: 5 * time.Second,
+					MaxFailures: 7, Timeout: 20 * time.Second}},
+			"third": {Name: "third", Provider: "other", ClientID: "x", Settings: map[string]string{},
+				Refresh: config.Refresh{MaxFailures: 5, Timeout: 30 * time.Second}},
+		},
+		Sinks: map[string]config.Sink{
+			"bot": {Name: "bot", Type: config.SinkUnixSocket, Accounts: []string{"schwab-main"}, IncludeRefreshToken: true,
+				UnixSocket: &config.UnixSocketSink{Path: "/run/bot/token.sock", Ack: "ok", Timeout: 5 * time.Second,
+					Attempts: 3, Interval: 5 * time.Second}},
+			"cache": {Name: "cache", Type: config.SinkFile,
+				File: &config.FileSink{Path: filepath.Join(dir, "out/{provider}-{account}.json"), Format: "saxo-cache",
+					Mode: 0o640, Owner: ":bots", Timezone: "UTC"}},
+			"hook": {Name: "hook", Type: config.SinkWebhook,
+				Webhook: &config.WebhookSink{URL: "https://bots.example/token", Secret: sdk.NewSecret("whsec_MTIz"),
+					Headers: map[string]sdk.Secret{"X-A": sdk.NewSecret("b")}, Timeout: 10 * time.Second}},
+		},
+	}
+	if !reflect.DeepEqual(cfg, want) {
+		t.Errorf("got  %+v\nwant %+v", cfg, want)
+	}
+	if len(warnings) > 0 {
+		t.Errorf("warnings: %v", warnings)
+	}
+	if got := names(cfg.SinkAccounts(cfg.Sinks["bot"])); !reflect.DeepEqual(got, []string{"schwab-main"}) {
+		t.Errorf("accounts of the sink bot: %v", got)
+	}
+	if got := names(cfg.SinkAccounts(cfg.Sinks["hook"])); !reflect.DeepEqual(got, []string{"saxo-live", "schwab-main", "third"}) {
+		t.Errorf("accounts of a sink that names none: %v", got)
+	}
+	if got := cfg.ProviderNames(); !reflect.DeepEqual(got, []string{"other", "saxo", "schwab"}) {
+		t.Errorf("providers: %v", got)
+	}
+	if got := names(cfg.AccountsOf("saxo")); !reflect.DeepEqual(got, []string{"saxo-live"}) {
+		t.Errorf("accounts of saxo: %v", got)
+	}
+}
+
+func names(accounts []config.Account) (all []string) {
+	for _, a := range accounts {
+		all = append(all, a.Name)
+	}
+	return all
+}
+
+func TestLaterLayerWins(t *testing.T) {
+	src := source(t, `
+log: {level: warn, format: json}
+accounts:
+  schwab-main: {provider: schwab, client_id: "${env:NOT_SET}", scopes: [a], settings: {token_url: u}, refresh: {timeout: 10s}}
+`,
+		"TOKENKEEPER_LOG__LEVEL=debug",
+		"TOKENKEEPER_ACCOUNTS__SCHWAB_MAIN__CLIENT_ID=from-env", // what it hides is not resolved
+		"TOKENKEEPER_ACCOUNTS__SCHWAB_MAIN__CLIENT_SECRET=${env:S}", "S=secret",
+		"TOKENKEEPER_ACCOUNTS__SCHWAB_MAIN__SCOPES=b, c",
+		"TOKENKEEPER_ACCOUNTS__SCHWAB_MAIN__SETTINGS__TOKEN_URL=v",
+		"TOKENKEEPER_ACCOUNTS__SCHWAB_MAIN__REFRESH__TIMEOUT=20s",
+		"TOKENKEEPER_ACCOUNTS__NEW__PROVIDER=saxo", "TOKENKEEPER_ACCOUNTS__NEW__CLIENT_ID=n",
+		"TOKENKEEPER_SPOOL_DIR=/s", "TOKENKEEPER_SPOOL_SLOTS=x", "TOKENKEEPER_LIFELINE_FD=3", "TOKENKEEPER_PLUGIN=c",
+		"TOKENKEEPER_SINKS__HOOK__TYPE=webhook", "TOKENKEEPER_SINKS__HOOK__URL=https://h", "TOKENKEEPER_SINKS__HOOK__SECRET=MTIz",
+		"TOKENKEEPER_SINKS__HOOK__HEADERS__X_API_KEY=k",
+	)
+	src.Flags = map[string]string{"accounts.schwab-main.refresh.timeout": "40s", "state_dir": "here"}
+	cfg, warnings := load(t, src)
+	if len(warnings) > 0 {
+		t.Errorf("warnings: %v", warnings)
+	}
+	cwd, err := filepath.Abs("here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := cfg.Accounts["schwab-main"]
+	for _, tt := range []struct{ what, got, want string }{
+		{"environment over YAML", cfg.Log.Level, "debug"},
+		{"YAML over default", cfg.Log.Format, "json"},
+		{"flag over environment", a.Refresh.Timeout.String(), "40s"},
+		{"client_id", a.ClientID, "from-env"},
+		{"client_secret", a.ClientSecret.Reveal(), "secret"},
+		{"one setting", a.Settings["token_url"], "v"},
+		{"a new account", cfg.Accounts["new"].Provider, "saxo"},
+		{"default of a new account", cfg.Accounts["new"].Refresh.Timeout.String(), "30s"},
+		{"default of a new sink", cfg.Sinks["hook"].Webhook.Timeout.String(), "10s"},
+		{"a header", cfg.Sinks["hook"].Webhook.Headers["X-Api-Key"].Reveal(), "k"},
+		{"a path in a flag", cfg.StateDir, cwd},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.what, tt.got, tt.want)
+		}
+	}
+	if !reflect.DeepEqual(a.Scopes, []string{"b", "c"}) {
+		t.Errorf("scopes: %v", a.Scopes)
+	}
+}
+
+func TestLoadIsFresh(t *testing.T) {
+	first, _ := load(t, source(t, account+"log: {level: debug}\n"))
+	second, _ := load(t, source(t, account))
+	if first.Log.Level != "debug" || second.Log.Level != "info" {
+		t.Errorf("levels %q and %q: a load must not remember another", first.Log.Level, second.Log.Level)
+	}
+}
+
+func TestAliases(t *testing.T) {
+	cfg, _ := load(t, source(t, `
+accounts:
+  a: {provider: schwab, client_id: id, refresh: &often {every: 1m}}
+  b: {provider: schwab, client_id: id, refresh: *often}
+`))
+	if got := cfg.Accounts["b"].Refresh.Every; got != time.Minute {
+		t.Errorf("every = %v, want 1m", got)
+	}
+}
+
+func TestKnownProvidersAreSoughtInThePluginDirectory(t *testing.T) {
+	src := source(t, "plugins: {dir: brokers}\naccounts:\n  a: {provider: mine, client_id: id}\n")
+	src.KnownProviders = func(dir string) []string {
+		if dir == filepath.Join(src.Dir, "brokers") {
+			return []string{"mine"}
+		}
+		return nil
+	}
+	load(t, src)
+}
