@@ -129,8 +129,9 @@ type boltBackend struct {
 var bucketName = []byte("tokenkeeper")
 
 // initialMmap spares a small store every remap, for which bbolt has to wait
-// until nobody reads. It takes address space, not memory.
-const initialMmap = 4 << 20
+// until nobody reads. It is also the size to which the (sparse) file grows
+// first.
+const initialMmap = 256 << 10
 
 func (b *boltBackend) open(path string, timeout time.Duration) (err error) {
 	b.db, err = bolt.Open(path, 0o600, &bolt.Options{

@@ -1,0 +1,119 @@
+package store_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
+)
+
+// BenchmarkFdatasync is what the disk gives: one page written and synced. The
+// other benchmarks are quoted as ratios to it:
+//
+//	go test -run '^$' -bench . ./supervisor/store
+func BenchmarkFdatasync(b *testing.B) {
+	f, err := os.Create(filepath.Join(b.TempDir(), "bare"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	page := make([]byte, 4096)
+	if _, err := f.Write(make([]byte, 64*len(page))); err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Sync(); err != nil {
+		b.Fatal(err)
+	}
+	for n := 0; b.Loop(); n++ {
+		page[0]++
+		if _, err := f.WriteAt(page, int64(n%64*len(page))); err != nil {
+			b.Fatal(err)
+		}
+		if err := unix.Fdatasync(int(f.Fd())); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCommit is one record, committed by a lone caller.
+func BenchmarkCommit(b *testing.B) {
+	s := openBolt(b, stateDir(b))
+	r := storetest.First("main")
+	for b.Loop() {
+		if err := s.Commit(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+		r.Version++
+	}
+}
+
+// BenchmarkAttempt is what a refresh costs here: intent and commit, in a store
+// of a hundred accounts.
+func BenchmarkAttempt(b *testing.B) {
+	s := openBolt(b, stateDir(b))
+	for n := range 100 {
+		if err := s.Commit(b.Context(), storetest.First(fmt.Sprint("account-", n))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r := storetest.First("account-50")
+	for b.Loop() {
+		if err := s.Intend(b.Context(), store.Intent{Account: r.Account, Attempt: "a", Version: r.Version}); err != nil {
+			b.Fatal(err)
+		}
+		r.Version, r.Attempt = r.Version+1, "a"
+		if err := s.Commit(b.Context(), r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkCommitParallel is one record of one account, while a hundred
+// accounts commit at once.
+func BenchmarkCommitParallel(b *testing.B) {
+	const callers = 100
+	s := openBolt(b, stateDir(b))
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for n := range callers {
+		r := storetest.First(fmt.Sprint("account-", n))
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := s.Commit(b.Context(), r); err != nil {
+					b.Error(err)
+					return
+				}
+				r.Version++
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// BenchmarkLoad reads one record of a thousand.
+func BenchmarkLoad(b *testing.B) {
+	s := openBolt(b, stateDir(b))
+	var wg sync.WaitGroup
+	for n := range 1000 {
+		wg.Go(func() {
+			if err := s.Commit(b.Context(), storetest.First(fmt.Sprint("account-", n))); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for b.Loop() {
+		if _, err := s.Load(b.Context(), "account-500"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

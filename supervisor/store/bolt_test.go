@@ -1,0 +1,224 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
+)
+
+// stateDir names a directory that does not exist yet.
+func stateDir(t testing.TB) string { return filepath.Join(t.TempDir(), "state") }
+
+func openBolt(t testing.TB, dir string) *store.Bolt {
+	t.Helper()
+	s, err := store.Open(dir, store.Options{Timeout: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func TestOpenMakesItPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "var", "state")
+	openBolt(t, dir)
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, store.FileName): 0o600} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %04o, want %04o", path, got, want)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	write := func(t *testing.T, path string, b []byte, mode os.FileMode) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, b, mode), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name    string
+		prepare func(t *testing.T, dir, file string)
+		want    error  // nil: any
+		says    string // what the error must tell
+	}{
+		{"a directory open to others", func(t *testing.T, dir, _ string) {
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, 0o750)); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "chmod 700"},
+		{"a file open to others", func(t *testing.T, _, file string) { write(t, file, nil, 0o640) }, nil, "chmod 600"},
+		{"a file in the place of the directory", func(t *testing.T, dir, _ string) { write(t, dir, nil, 0o600) }, nil, "not a directory"},
+		{"a directory in the place of the file", func(t *testing.T, _, file string) {
+			if err := os.MkdirAll(file, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}, nil, "not a regular file"},
+		{"a file of something else", func(t *testing.T, _, file string) {
+			write(t, file, bytes.Repeat([]byte("no database "), 2000), 0o600)
+		}, store.ErrDamaged, "restore"},
+		{"a bbolt file of some other program", func(t *testing.T, dir, file string) {
+			other := openRaw(t, dir, file)
+			err := other.Update(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })
+			if err := errors.Join(err, other.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}, store.ErrDamaged, "other program"},
+		{"a newer major version", func(t *testing.T, dir, file string) { setFormat(t, dir, file, "2.0") }, store.ErrNewerFormat, "format 2.0"},
+		{"an unreadable version", func(t *testing.T, dir, file string) { setFormat(t, dir, file, "one") }, store.ErrDamaged, "version"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := stateDir(t)
+			file := filepath.Join(dir, store.FileName)
+			tt.prepare(t, dir, file)
+			before, _ := os.ReadFile(file)
+			s, err := store.Open(dir, store.Options{})
+			if err == nil {
+				_ = s.Close()
+				t.Fatal("it was opened")
+			}
+			if tt.want != nil && !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("error %q: want %v, and that it says %q and where", err, tt.want, tt.says)
+			}
+			if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
+				t.Error("the file was written to")
+			}
+		})
+	}
+}
+
+// A newer minor version is read, and keeps its number.
+func TestNewerMinorVersion(t *testing.T) {
+	dir := stateDir(t)
+	setFormat(t, dir, filepath.Join(dir, store.FileName), "1.9")
+	s := openBolt(t, dir)
+	if err := s.Commit(t.Context(), storetest.First("main")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func openRaw(t testing.TB, dir, file string) *bolt.DB {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
+}
+
+func setFormat(t testing.TB, dir, file, version string) {
+	t.Helper()
+	db := openRaw(t, dir, file)
+	err := db.Update(func(tx *bolt.Tx) error {
+		b, err := tx.CreateBucketIfNotExists([]byte("tokenkeeper"))
+		if err != nil {
+			return err
+		}
+		return b.Put([]byte("meta/format"), []byte(version))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The second supervisor is told which process is the first.
+func TestInUse(t *testing.T) {
+	dir := stateDir(t)
+	openBolt(t, dir)
+	_, err := store.Open(dir, store.Options{Timeout: time.Millisecond})
+	if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), dir) {
+		t.Fatalf("error %v, want ErrInUse and the directory", err)
+	}
+	if _, statErr := os.Stat("/proc/locks"); statErr == nil && !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
+		t.Errorf("error %v does not name process %d", err, os.Getpid())
+	}
+}
+
+// Damage inside a file that opens is an error of what is read, and no crash.
+func TestDamagedPages(t *testing.T) {
+	dir := stateDir(t)
+	s := openBolt(t, dir)
+	for n := range 20 {
+		if err := s.Commit(t.Context(), storetest.First(fmt.Sprint("account-", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, store.FileName)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Everything but the two meta pages is overwritten, or gone.
+	for name, damaged := range map[string][]byte{
+		"garbage": append(bytes.Clone(whole[:8192]), bytes.Repeat([]byte{0xa5}, len(whole)-8192)...),
+		"zeros":   append(bytes.Clone(whole[:8192]), make([]byte, len(whole)-8192)...),
+		"cut off": whole[:8192],
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(file, damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, err := store.Open(dir, store.Options{})
+			if err == nil {
+				_, err = s.List(t.Context())
+				_ = s.Close()
+			}
+			if err == nil {
+				t.Error("it reads as a good store")
+			}
+		})
+	}
+}
+
+// One record that can't be read does not hide the others.
+func TestDamagedRecord(t *testing.T) {
+	dir := stateDir(t)
+	s := openBolt(t, dir)
+	for _, account := range []string{"bad", "good"} {
+		if err := s.Commit(t.Context(), storetest.First(account)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	db := openRaw(t, dir, filepath.Join(dir, store.FileName))
+	err := db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket([]byte("tokenkeeper"))
+		key := []byte("accounts/bad/record")
+		return b.Put(key, bytes.Replace(b.Get(key), []byte(`"version":`), []byte(`"version":-`), 1))
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = openBolt(t, dir)
+	list, err := s.List(t.Context())
+	if len(list) != 1 || list[0].Account != "good" || !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "bad") {
+		t.Errorf("listed %d records with error %v, want the good one and an error about the bad one", len(list), err)
+	}
+	// A new token must not paper over it.
+	if err := s.Commit(t.Context(), storetest.First("bad")); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("committing over a damaged record: %v", err)
+	}
+}

@@ -1,0 +1,316 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// gate is a backend whose writes wait to be let through, or fail.
+type gate struct {
+	memoryBackend
+	// arrived gets the size of each transaction; pass lets it through with
+	// that outcome.
+	arrived chan change
+	pass    chan error
+	// early shows what is being written before it is let through, as a memory
+	// map does.
+	early bool
+}
+
+func newGate() *gate {
+	return &gate{memoryBackend: memoryBackend{values: map[string][]byte{}}, arrived: make(chan change, 1), pass: make(chan error)}
+}
+
+func (g *gate) update(c change) error {
+	if g.early {
+		_ = g.memoryBackend.update(c)
+	}
+	g.arrived <- c
+	err := <-g.pass
+	if errors.Is(err, errPanic) {
+		panic("the tree is broken")
+	}
+	if err != nil {
+		return err
+	}
+	return g.memoryBackend.update(c)
+}
+
+func record(account string, version uint64) Record {
+	r := golden()
+	r.Account, r.Version, r.Attempt = account, version, ""
+	return r
+}
+
+// Callers that come during a write share the next one; the refusal of one is
+// not another's.
+func TestWritesShareATransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		e := newEngine(g, nil, nil)
+		var wg sync.WaitGroup
+		outcome := make([]error, 10)
+		start := func(n int, version uint64) {
+			wg.Go(func() { outcome[n] = e.Commit(t.Context(), record(fmt.Sprint("account-", n), version)) })
+			synctest.Wait()
+		}
+		start(0, 1)
+		if got := len(<-g.arrived); got != 1 {
+			t.Fatalf("a lone caller's transaction changes %d keys, want 1", got)
+		}
+		for n := 1; n < 10; n++ {
+			version := uint64(1)
+			if n == 5 {
+				version = 7
+			}
+			start(n, version)
+		}
+		if err := e.MarkDelivered(t.Context(), Delivery{Sink: "bot", Account: "main", Version: 1}); err != nil {
+			t.Fatal(err)
+		}
+		g.pass <- nil
+		if got := len(<-g.arrived); got != 9 {
+			t.Errorf("the second transaction changes %d keys, want 8 records and the delivery", got)
+		}
+		if _, err := e.Load(t.Context(), "account-1"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("a record is seen before it is durable (%v)", err)
+		}
+		g.pass <- nil
+		wg.Wait()
+		for n, err := range outcome {
+			if n == 5 && !errors.Is(err, ErrConflict) || n != 5 && err != nil {
+				t.Errorf("caller %d: %v", n, err)
+			}
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Nothing is read that is not durable yet, though the backend shows it, and
+// nobody waits to read.
+func TestReadsDuringAWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		e := newEngine(g, nil, nil)
+		go func() { <-g.arrived; g.pass <- nil }()
+		if err := e.Commit(t.Context(), record("main", 1)); err != nil {
+			t.Fatal(err)
+		}
+		go func() { <-g.arrived; g.pass <- nil }()
+		if err := e.Intend(t.Context(), Intent{Account: "main", Attempt: "a", Version: 1}); err != nil {
+			t.Fatal(err)
+		}
+		g.early = true
+		done := make(chan error)
+		next := record("main", 2)
+		next.Attempt = "a"
+		go func() { done <- errors.Join(e.Commit(t.Context(), next), e.Commit(t.Context(), record("new", 1))) }()
+		see := func(version uint64, accounts int, intent bool) {
+			t.Helper()
+			<-g.arrived
+			r, err := e.Load(t.Context(), "main")
+			if err != nil || r.Version != version {
+				t.Errorf("version %d (%v) is read, want %d", r.Version, err, version)
+			}
+			list, err := e.List(t.Context())
+			if err != nil || len(list) != accounts || list[0].Version != version {
+				t.Errorf("listed %d records (%v), want %d", len(list), err, accounts)
+			}
+			if _, ok, err := e.Intent(t.Context(), "main"); err != nil || ok != intent {
+				t.Errorf("an intent stands is %v (%v), want %v", ok, err, intent)
+			}
+			g.pass <- nil
+		}
+		see(1, 1, true)
+		see(2, 1, false)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// After a failed write nothing is believed, whatever the backend shows.
+func TestFailedWritePoisons(t *testing.T) {
+	for name, cause := range map[string]error{"error": errors.New("no space left on device"), "panic": errPanic} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGate()
+				g.early = true
+				e := newEngine(g, nil, nil)
+				ctx := t.Context()
+				var wg sync.WaitGroup
+				outcome := make([]error, 3)
+				for n := range outcome {
+					wg.Go(func() { outcome[n] = e.Commit(ctx, record(fmt.Sprint("account-", n), 1)) })
+				}
+				synctest.Wait()
+				<-g.arrived
+				g.pass <- cause
+				wg.Wait()
+				check := func(what string, err error) {
+					t.Helper()
+					if !errors.Is(err, ErrPoisoned) {
+						t.Errorf("%s: %v, want ErrPoisoned", what, err)
+					}
+				}
+				for n, err := range outcome {
+					check(fmt.Sprint("caller ", n), err)
+					if name == "error" && !errors.Is(err, cause) {
+						t.Errorf("the error %v does not tell the cause", err)
+					}
+				}
+				_, err := e.Load(ctx, "account-0")
+				check("Load", err)
+				_, err = e.List(ctx)
+				check("List", err)
+				_, _, err = e.Intent(ctx, "account-0")
+				check("Intent", err)
+				_, err = e.Deliveries(ctx, "bot")
+				check("Deliveries", err)
+				check("Intend", e.Intend(ctx, Intent{Account: "account-0", Attempt: "a"}))
+				check("MarkDelivered", e.MarkDelivered(ctx, Delivery{Sink: "bot", Account: "account-0", Version: 1}))
+				check("Close", e.Close())
+			})
+		})
+	}
+}
+
+// The ledger waits a second for company, and arms no timer without a reason.
+func TestLedgerFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := NewMemory()
+		stored := func() bool {
+			_, ok := m.kept.values["ledger/bot/main"]
+			return ok
+		}
+		deliver := func(version uint64) {
+			t.Helper()
+			if err := m.MarkDelivered(t.Context(), Delivery{Sink: "bot", Account: "main", Version: version}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deliver(1)
+		time.Sleep(flushAfter - time.Nanosecond)
+		synctest.Wait()
+		if stored() {
+			t.Error("stored before the second is over")
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if !stored() || m.flush != nil || len(m.pending) != 0 {
+			t.Errorf("stored %v, timer %v, %d pending", stored(), m.flush, len(m.pending))
+		}
+		deliver(2)
+		if err := m.Commit(t.Context(), record("main", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if m.flush != nil || len(m.pending) != 0 {
+			t.Errorf("after it rode along: timer %v, %d pending", m.flush, len(m.pending))
+		}
+		deliver(3)
+		if err := m.Close(); err != nil {
+			t.Fatal(err)
+		}
+		ledger, err := m.Reopen().Deliveries(t.Context(), "bot")
+		if err != nil || ledger["main"].Version != 3 {
+			t.Errorf("ledger after Close: %+v, %v", ledger, err)
+		}
+	})
+}
+
+// The bbolt store itself works inside a bubble of simulated time.
+func TestBoltInABubble(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for n := range 50 {
+			wg.Go(func() {
+				if err := s.Commit(t.Context(), record(fmt.Sprint("account-", n), 1)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if err := s.MarkDelivered(t.Context(), Delivery{Sink: "bot", Account: "main", Version: 1}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A disk that fails below bbolt: the handle is out of use, the directory is
+// free for a new one, and that one holds what was durable.
+func TestDiskFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), record("main", 1)); err != nil {
+		t.Fatal(err)
+	}
+	b := s.backend.(*boltBackend)
+	if err := b.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), record("main", 2)); !errors.Is(err, ErrPoisoned) || !strings.Contains(err.Error(), "main") {
+		t.Errorf("committing to a lost disk: %v, want ErrPoisoned and the account", err)
+	}
+	if _, err := s.Load(t.Context(), "main"); !errors.Is(err, ErrPoisoned) {
+		t.Errorf("reading after that: %v, want ErrPoisoned", err)
+	}
+	b.broken = true // as after a panic; bbolt's own Close would wait for ever
+	if err := s.Close(); !errors.Is(err, ErrPoisoned) {
+		t.Errorf("Close: %v, want ErrPoisoned, because the ledger was not stored", err)
+	}
+}
+
+// A panic inside bbolt leaves its locks taken; the directory must still come
+// free for a new handle in this process.
+func TestReopenAfterPanic(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), record("main", 1)); err != nil {
+		t.Fatal(err)
+	}
+	b := s.backend.(*boltBackend)
+	// A write transaction that never ends is what such a panic leaves.
+	if _, err := b.db.Begin(true); err != nil {
+		t.Fatal(err)
+	}
+	b.broken = true
+	s.view.Lock()
+	_ = s.poison(errPanic)
+	s.view.Unlock()
+	if err := s.Close(); !errors.Is(err, ErrPoisoned) {
+		t.Errorf("Close: %v, want ErrPoisoned", err)
+	}
+	again, err := Open(dir, Options{Timeout: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := again.Load(t.Context(), "main"); err != nil || r.Version != 1 {
+		t.Errorf("version %d, %v", r.Version, err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
+}
