@@ -64,8 +64,10 @@ func signingKey(secret string) *fault {
 	return nil
 }
 
+var secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|private_?key|api[-_]?key|authorization|cookie|[-_]token$|^token$`)
+
 // soundsSecret says whether the value under a name of the user's choice is
 // probably a secret.
 func soundsSecret(key string) bool {
-	return regexp.MustCompile(`(?i)secret|passw|passphrase|private_?key|api[-_]?key|authorization|cookie|[-_]token$|^token$`).MatchString(key)
+	return secretName.MatchString(key)
 }

@@ -35,7 +35,7 @@ type Source struct {
 	KnownProviders func(pluginsDir string) []string
 }
 
-// maxFileSize of the YAML and of a referenced file.
+// The largest files that are read: the YAML, and one that it refers to.
 const (
 	maxFileSize   = 16 << 20
 	maxSecretSize = 1 << 20

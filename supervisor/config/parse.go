@@ -13,9 +13,9 @@ import (
 // fault is what is wrong with a value, before it is known where it stands.
 type fault struct{ message, hint string }
 
-func validName(s string) bool {
-	return regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString(s)
-}
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+func validName(s string) bool { return namePattern.MatchString(s) }
 
 // parse reads a single value from its text, as it stands in YAML, in the
 // environment and in a flag.

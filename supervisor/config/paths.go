@@ -1,10 +1,9 @@
 package config
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
-
-	"os"
 )
 
 // maxSocketPath is the longest path of a Unix socket on Linux, in bytes:

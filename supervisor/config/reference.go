@@ -78,8 +78,10 @@ func (l *loader) resolve(at place, ref string, filesToo bool) (string, *fault) {
 		"write ${env:NAME}, ${file:PATH} or ${file:PATH#key}, or $${ for a plain ${"}
 }
 
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 func (l *loader) resolveEnv(name string) (string, *fault) {
-	if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(name) {
+	if !variableName.MatchString(name) {
 		return "", &fault{"the reference ${env:…} does not hold the name of a variable", "write ${env:NAME}"}
 	}
 	value, set := l.environ[name]
