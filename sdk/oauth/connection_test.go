@@ -1,0 +1,195 @@
+package oauth
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// A request that was sent and got no whole answer is ambiguous, and is never
+// sent again.
+func TestNoWholeAnswer(t *testing.T) {
+	tests := map[string]func(net.Conn){
+		"closed":             func(net.Conn) {},
+		"reset":              func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) },
+		"silent":             untilHangup,
+		"half a status line": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 20") },
+		"no HTTP":            func(c net.Conn) { _, _ = io.WriteString(c, canaryBody+"\r\n\r\n") },
+		"no body":            func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n") },
+		"half a body": func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"+goodAnswer[:50])
+		},
+		"half a chunk": func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n"+goodAnswer[:50])
+		},
+		"half a refusal": func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nContent-Length: 90\r\n\r\n{\"error\":")
+		},
+		"silent in mid-answer": func(c net.Conn) {
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{")
+			untilHangup(c)
+		},
+		"endless header":         func(c net.Conn) { endless(c, "HTTP/1.1 200 OK\r\nX: ") },
+		"the request was misled": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n"+canaryRefresh+"\r\n\r\n") },
+	}
+	for name, talk := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := serveRaw(t, talk)
+			e := endpointAt(s.url)
+			e.Timeout = 300 * time.Millisecond
+			_, err := refresh(t, e)
+			wantKind(t, err, sdk.KindAmbiguous)
+			if s.count() != 1 {
+				t.Errorf("the server saw %d requests, want 1", s.count())
+			}
+		})
+	}
+}
+
+func untilHangup(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+
+func endless(c net.Conn, start string) {
+	_, err := io.WriteString(c, start)
+	for err == nil {
+		_, err = c.Write(make([]byte, 64<<10))
+	}
+}
+
+// A whole JSON object in a body that was cut is whole.
+func TestCutBehindTheToken(t *testing.T) {
+	s := serveRaw(t, func(c net.Conn) {
+		_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"+goodAnswer)
+	})
+	token, err := refresh(t, endpointAt(s.url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token.RefreshToken.Reveal() != "next" {
+		t.Error("the new refresh token is lost")
+	}
+}
+
+// What provably never left is not_sent.
+func TestNotSent(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusing := closed.Addr().String()
+	_ = closed.Close()
+	untrusted := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("a request came through an untrusted connection")
+	}))
+	untrusted.Config.ErrorLog = nil
+	defer untrusted.Close()
+	// It answers the TLS greeting with the end of the connection.
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	go func() {
+		for {
+			conn, err := mute.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	unresolved := func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "broker.invalid", IsNotFound: true}}
+	}
+	hanging := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	tests := map[string]struct {
+		client Client
+		url    string
+	}{
+		"connection refused": {url: "http://" + refusing},
+		"untrusted TLS":      {url: untrusted.URL},
+		"TLS cut short":      {url: "https://" + mute.Addr().String()},
+		"no such host":       {client: Client{Dial: unresolved}, url: "https://broker.invalid"},
+		"dial hangs":         {client: Client{Dial: hanging}, url: "https://broker.invalid"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			e := endpointAt(tt.url)
+			e.Timeout = time.Second
+			_, err := tt.client.Refresh(t.Context(), e, refreshRequest())
+			wantKind(t, err, sdk.KindNotSent)
+			t.Log(err)
+		})
+	}
+}
+
+func TestTLS(t *testing.T) {
+	s := httptest.NewTLSServer(answerWith(200, "application/json", goodAnswer))
+	defer s.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(s.Certificate())
+	ctx, slot, _ := withSlot(t, t.TempDir())
+	c := Client{RootCAs: pool}
+	if _, err := c.Refresh(ctx, endpointAt(s.URL), refreshRequest()); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := slot.Answer(); !ok {
+		t.Error("the answer is not in the spool")
+	}
+}
+
+// Each attempt has a connection of its own, which it closes.
+func TestNoConnectionIsKept(t *testing.T) {
+	s := serve(t, answerWith(200, "application/json", goodAnswer))
+	dials := 0
+	c := Client{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials++
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	for range 3 {
+		if _, err := c.Refresh(t.Context(), endpointAt(s.URL), refreshRequest()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if dials != 3 {
+		t.Errorf("%d connections for 3 attempts", dials)
+	}
+	for _, r := range s.posts {
+		if !r.Close {
+			t.Error("the request offers to keep the connection")
+		}
+	}
+}
+
+func TestRedirectLeadsNowhere(t *testing.T) {
+	thief := serve(t, answerWith(200, "application/json", goodAnswer))
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		s := serve(t, answerWith(status, "", "", "Location", thief.URL))
+		_, err := refresh(t, endpointAt(s.URL))
+		wantKind(t, err, sdk.KindTransient)
+		if s.count() != 1 || thief.count() != 0 {
+			t.Fatalf("HTTP %d: %d requests, %d at the target", status, s.count(), thief.count())
+		}
+	}
+}
+
+func TestSecondPostIsRefused(t *testing.T) {
+	s := serve(t, answerWith(500, "", ""))
+	post := &onePost{attempt: attempt{client: &Client{}, endpoint: endpointAt(s.URL), account: account()}}
+	req, _ := http.NewRequest(http.MethodPost, s.URL, http.NoBody)
+	_, first := post.RoundTrip(req)
+	_, second := post.RoundTrip(req)
+	if first == nil || !errors.Is(second, errSecondPost) || s.count() != 1 {
+		t.Errorf("first %v, second %v, %d requests", first, second, s.count())
+	}
+}

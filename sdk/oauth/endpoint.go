@@ -1,0 +1,152 @@
+package oauth
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// DefaultTimeout bounds an attempt from the dial to the answer's last byte.
+const DefaultTimeout = 30 * time.Second
+
+// Endpoint is how one authorization server wants to be spoken to. A provider
+// builds it anew for every call from the account's settings.
+type Endpoint struct {
+	AuthorizeURL string
+	TokenURL     string
+	// AuthStyle says how the client authenticates (RFC 6749, section 2.3.1).
+	// It must be set: x/oauth2 would find it out by posting the same refresh
+	// token twice.
+	AuthStyle oauth2.AuthStyle
+	// PKCE sends a code challenge (S256) with the login and the code verifier
+	// with the exchange (RFC 7636).
+	PKCE bool
+	// DefaultLifetime of an access token whose answer says nothing usable; 0:
+	// 15 minutes.
+	DefaultLifetime time.Duration
+	// Timeout of a whole attempt; 0: [DefaultTimeout]. The context's deadline
+	// also holds.
+	Timeout time.Duration
+
+	// EditForm has the last word over the fields of the POST. May be nil.
+	EditForm func(form url.Values)
+	// Classify gives a broker's own OAuth errors their kind; "" leaves the
+	// decision to RFC 6749. It sees parsed OAuth errors only. May be nil.
+	Classify func(OAuthError) sdk.Kind
+	// Extra names the answer's fields that go to Token.Extra.
+	Extra []string
+	// Private goes to Token.Private. It is spooled with the answer, so that a
+	// recovered attempt has it even if the call that recovers has not.
+	Private map[string]sdk.Secret
+
+	// Fault is why nothing can be sent, e.g. a wrong setting. An answer that
+	// is already in the spool is read all the same.
+	Fault error
+}
+
+// OAuthError is the error answer of RFC 6749, section 5.2. Its description is
+// for [Endpoint.Classify] alone and goes into no log.
+type OAuthError struct {
+	HTTPStatus  int
+	Code        string
+	Description string
+}
+
+// AuthCodeURL builds the address at which a person logs in (RFC 6749, section
+// 4.1.1). Its errors are of the kind invalid_client and name what is missing.
+func (e Endpoint) AuthCodeURL(req sdk.AuthRequest) (string, error) {
+	if err := e.checkAccount(req.Account); err != nil {
+		return "", err
+	}
+	if err := checkURL(req.Account.Name, "authorize_url", e.AuthorizeURL); err != nil {
+		return "", err
+	}
+	if req.Account.RedirectURL == "" {
+		return "", Misconfigured(req.Account.Name, "redirect_url is missing")
+	}
+	var opts []oauth2.AuthCodeOption
+	if e.PKCE {
+		if req.CodeVerifier == "" {
+			return "", Misconfigured(req.Account.Name, "the login needs a code verifier (PKCE) and the request has none")
+		}
+		opts = append(opts, oauth2.S256ChallengeOption(req.CodeVerifier))
+	}
+	return e.config(req.Account).AuthCodeURL(req.State, opts...), nil
+}
+
+func (e Endpoint) config(a sdk.Account) *oauth2.Config {
+	return &oauth2.Config{
+		ClientID:     a.ClientID,
+		ClientSecret: a.ClientSecret.Reveal(),
+		RedirectURL:  a.RedirectURL,
+		Scopes:       a.Scopes,
+		Endpoint:     oauth2.Endpoint{AuthURL: e.AuthorizeURL, TokenURL: e.TokenURL, AuthStyle: e.AuthStyle},
+	}
+}
+
+func (e Endpoint) checkAccount(a sdk.Account) error {
+	if e.Fault != nil {
+		return e.Fault
+	}
+	if a.ClientID == "" {
+		return Misconfigured(a.Name, "client_id is missing")
+	}
+	return nil
+}
+
+// checkToken says whether a POST to the token endpoint may be made at all.
+func (e Endpoint) checkToken(a sdk.Account) error {
+	if err := e.checkAccount(a); err != nil {
+		return err
+	}
+	if e.AuthStyle != oauth2.AuthStyleInHeader && e.AuthStyle != oauth2.AuthStyleInParams {
+		return Misconfigured(a.Name, "the provider does not say how the client authenticates (Endpoint.AuthStyle)")
+	}
+	return checkURL(a.Name, "token_url", e.TokenURL)
+}
+
+// checkURL wants TLS (RFC 6749, section 3.2), except on this machine.
+func checkURL(account, setting, raw string) error {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return Misconfigured(account, setting+" is not an absolute URL")
+	}
+	if u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname()) {
+		return nil
+	}
+	return Misconfigured(account, setting+" must begin with https:// (http:// is allowed to this machine alone)")
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Misconfigured is the error of an account whose configuration can't work.
+// what names the setting and says what is wrong with it.
+func Misconfigured(account, what string) error {
+	return &sdk.Error{
+		Kind:    sdk.KindInvalidClient,
+		Message: fmt.Sprintf("account %s: %s; correct the configuration", account, what),
+	}
+}
+
+func (e Endpoint) timeout() time.Duration {
+	if e.Timeout > 0 {
+		return e.Timeout
+	}
+	return DefaultTimeout
+}
+
+// host names the server in errors; the URL itself may hold a password.
+func (e Endpoint) host() string {
+	if u, err := url.Parse(e.TokenURL); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return "the token endpoint"
+}

@@ -1,0 +1,100 @@
+package oauth
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// No answer discards a refresh token without a parsed OAuth error, none makes
+// the reader panic, none shows in an error's text, and each reads the same
+// when it comes out of the spool.
+func FuzzAnswer(f *testing.F) {
+	f.Add(200, "application/json", "", []byte(goodAnswer))
+	f.Add(201, "application/json", "", []byte(`{"access_token":"a","expires_in":"-1.5e400","refresh_token":7}`))
+	f.Add(400, "application/json", "5", []byte(`{"error":"invalid_grant"}`))
+	f.Add(401, "", "", []byte(`{"error":"invalid_client"`))
+	f.Add(400, "text/html; charset", "", []byte(`<html>{"error":"invalid_grant"}`))
+	f.Add(200, "application/x-www-form-urlencoded", "", []byte("access_token=%ff&error=invalid_grant"))
+	f.Add(503, "", "Mon, 01 Jan 2024 00:02:00 GMT", []byte("\xef\xbb\xbfnull"))
+	f.Fuzz(func(t *testing.T, status int, contentType, retry string, body []byte) {
+		e := endpointAt("https://broker.example")
+		e.Extra = []string{"base_uri"}
+		a := answer{meta: meta{
+			Status: status, ContentType: contentType, RetryAfter: retry,
+			Received: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC),
+		}, body: body}
+		token, err := e.read("main", a)
+		if err == nil {
+			if token.AccessToken.IsZero() || status < 200 || status > 299 {
+				t.Fatalf("a token out of HTTP %d", status)
+			}
+			if token.Lifetime < 0 || token.Lifetime > maxLifetime || token.RefreshLifetime < 0 || token.RefreshLifetime > maxLifetime {
+				t.Fatalf("lifetimes %s, %s", token.Lifetime, token.RefreshLifetime)
+			}
+			for _, s := range []string{token.AccessToken.Reveal(), token.RefreshToken.Reveal(), token.Scope, token.Extra["base_uri"]} {
+				if !utf8.ValidString(s) {
+					t.Fatalf("%q can't go over the wire", s)
+				}
+			}
+		} else {
+			checkRefusal(t, err, a)
+		}
+		if status == 0 || !utf8.ValidString(contentType) || !utf8.ValidString(retry) {
+			return // net/http hands out no such answer
+		}
+		spooled, decodeErr := decodeAnswer(a.encode())
+		if decodeErr != nil {
+			t.Fatal(decodeErr)
+		}
+		again, againErr := e.read("main", spooled)
+		if !reflect.DeepEqual(again, token) || !reflect.DeepEqual(againErr, err) {
+			t.Fatalf("recovered %+v %v, want %+v %v", again, againErr, token, err)
+		}
+	})
+}
+
+func checkRefusal(t *testing.T, err error, a answer) {
+	var e *sdk.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%T", err)
+	}
+	if e.Kind == sdk.KindInvalidGrant {
+		var parsed struct {
+			Error string `json:"error"`
+		}
+		if json.Unmarshal(trimBOM(a.body), &parsed) != nil || parsed.Error != "invalid_grant" {
+			t.Fatalf("invalid_grant out of %q", a.body)
+		}
+	}
+	if e.Kind == sdk.KindTransient && a.Status >= 200 && a.Status <= 299 && e.OAuthError == "" {
+		t.Fatal("a success that nobody understood is taken for harmless")
+	}
+	if e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter {
+		t.Fatalf("retry after %s", e.RetryAfter)
+	}
+	if len(a.body) > 48 && strings.Contains(e.Error(), string(a.body)) {
+		t.Fatal("the error quotes the answer")
+	}
+}
+
+// Nothing in a spool slot makes its reader panic, and only a whole answer is
+// one.
+func FuzzSpooledAnswer(f *testing.F) {
+	f.Add(answer{meta: meta{Status: 200, Received: time.Unix(1, 0).UTC()}, body: []byte(goodAnswer)}.encode())
+	f.Add([]byte("H\xff\xff\xff\xff{}"))
+	f.Add([]byte("T"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := decodeAnswer(b)
+		if err == nil && a.Status == 0 {
+			t.Fatal("an answer without a status")
+		}
+		_, _ = endpointAt("https://broker.example").read("main", a)
+	})
+}
