@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,13 +35,17 @@ func createFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Zeros are really written: a file system may still refuse blocks that
-	// were only reserved.
-	_, err = f.WriteAt(make([]byte, slotSize), 0)
-	if err = errors.Join(err, f.Sync()); err != nil {
+	if err := preallocate(f); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
 	return f, nil
+}
+
+// preallocate fills a slot's file with zeros. They are really written: a file
+// system may still refuse blocks that were only reserved.
+func preallocate(f *os.File) error {
+	_, err := f.WriteAt(make([]byte, slotSize), 0)
+	return errors.Join(err, f.Sync())
 }
 
 func createSlot(path string, fresh freshFile) (*Slot, error) {
@@ -50,6 +55,9 @@ func createSlot(path string, fresh freshFile) (*Slot, error) {
 	}
 	return &Slot{path: path, file: f, fresh: fresh}, nil
 }
+
+// errUnreadable: the file is not blank, and whose it is can't be told.
+var errUnreadable = errors.New("the spool slot is damaged")
 
 func openSlot(path string, fresh freshFile) (slot *Slot, inUse bool, err error) {
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_CLOEXEC, 0o600)
@@ -67,8 +75,17 @@ func openSlot(path string, fresh freshFile) (slot *Slot, inUse bool, err error) 
 	}
 	if inUse {
 		slot.length = int64(len(b))
+		return slot, true, nil
 	}
-	return slot, inUse, nil
+	if slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) {
+		return nil, false, errors.Join(errUnreadable, f.Close())
+	}
+	if len(b) < slotSize { // a crash cut its making short
+		if err := preallocate(f); err != nil {
+			return nil, false, errors.Join(err, f.Close())
+		}
+	}
+	return slot, false, nil
 }
 
 func (s *Slot) begin(h Header) error {
@@ -194,6 +211,17 @@ func (s *Slot) clear() error {
 		return err
 	}
 	s.header, s.answer, s.length, s.fault = header{}, nil, 0, nil
+	return nil
+}
+
+// remove takes the slot's file off the disk.
+func (s *Slot) remove() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.file.Close()
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -101,19 +102,37 @@ func (s *Spool) load(slots int) error {
 		return err
 	}
 	for _, name := range names {
-		slot, inUse, err := openSlot(name, s.fresh)
-		if err != nil {
-			return err
-		}
 		var n int
 		if _, err := fmt.Sscanf(filepath.Base(name), "slot-%d", &n); err == nil && n >= s.next {
 			s.next = n + 1
 		}
-		if inUse {
-			s.used[slot.header.Attempt] = slot
-		} else {
-			s.free = append(s.free, slot)
+		slot, inUse, err := openSlot(name, s.fresh)
+		if errors.Is(err, errUnreadable) {
+			// It may hold an answer all the same: it is kept for a person.
+			aside := fmt.Sprintf("unread-%s-%d", filepath.Base(name), time.Now().Unix())
+			if err := os.Rename(name, filepath.Join(s.dir, aside)); err != nil {
+				return err
+			}
+			continue
 		}
+		if err != nil {
+			return err
+		}
+		if !inUse {
+			s.free = append(s.free, slot)
+			continue
+		}
+		if twin, ok := s.used[slot.header.Attempt]; ok {
+			// A crash between the two steps of recordAfresh. The later file
+			// is the fresh one, but only an answer makes it the better one.
+			if slot.answer == nil {
+				slot, twin = twin, slot
+			}
+			if err := twin.remove(); err != nil {
+				return err
+			}
+		}
+		s.used[slot.header.Attempt] = slot
 	}
 	for len(s.free) < slots {
 		if err := s.grow(); err != nil {
@@ -174,7 +193,10 @@ func (s *Spool) fresh() (string, *os.File, error) {
 		return "", nil, err
 	}
 	s.next++
-	return path, f, syncDir(s.dir)
+	if err := syncDir(s.dir); err != nil {
+		return "", nil, errors.Join(err, f.Close(), os.Remove(path))
+	}
+	return path, f, nil
 }
 
 // Unsettled lists the slots in use, oldest first.
@@ -201,14 +223,20 @@ func (s *Spool) Settle(attempt string, keep bool) error {
 		return nil
 	}
 	if _, answered := slot.Answer(); keep && answered {
-		if err := slot.putAside(filepath.Join(s.dir, "unread-"+attempt)); err != nil {
+		if err := slot.putAside(filepath.Join(s.dir, "unread-"+url.PathEscape(attempt))); err != nil {
 			return fmt.Errorf("put the unread answer of attempt %s aside: %w", attempt, err)
 		}
 		delete(s.used, attempt)
 		return s.grow()
 	}
 	if err := slot.clear(); err != nil {
-		return fmt.Errorf("free the spool slot of attempt %s: %w", attempt, err)
+		// A file that can't be written goes, so that it blocks neither this
+		// account now nor the next start.
+		if removeErr := slot.remove(); removeErr != nil {
+			return fmt.Errorf("free the spool slot of attempt %s: %w", attempt, errors.Join(err, removeErr))
+		}
+		delete(s.used, attempt)
+		return nil
 	}
 	delete(s.used, attempt)
 	s.free = append(s.free, slot)
