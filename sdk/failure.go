@@ -3,6 +3,7 @@ package sdk
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,11 +18,12 @@ func toStatus(err error) error {
 	if errors.Is(err, ErrUnimplemented) {
 		return status.Error(codes.Unimplemented, err.Error())
 	}
-	f := &pb.Failure{Kind: string(KindOf(err)), Message: err.Error()}
+	// The wire takes UTF-8 alone.
+	f := &pb.Failure{Kind: string(KindOf(err)), Message: strings.ToValidUTF8(err.Error(), "?")}
 	var e *Error
 	if errors.As(err, &e) {
 		f.HttpStatus = int32(e.HTTPStatus)
-		f.OauthError = e.OAuthError
+		f.OauthError = strings.ToValidUTF8(e.OAuthError, "?")
 		if e.RetryAfter > 0 {
 			f.RetryAfter = durationpb.New(e.RetryAfter)
 		}

@@ -174,12 +174,15 @@ func (s *Server) Settle(_ context.Context, m *pb.SettleRequest) (*pb.SettleRespo
 	s.mu.Lock()
 	a := s.attempts[m.GetAttempt()]
 	s.mu.Unlock()
-	// An answer that nobody could read may still hold the only copy of a
-	// refresh token: it is put aside, not overwritten.
 	keep := false
 	if a != nil {
-		<-a.done
-		keep = errors.Is(fromStatus(a.err), ErrAmbiguous)
+		select {
+		case <-a.done:
+			keep = unread(a.err)
+		default:
+			// Waiting here would throw the answer away as soon as it came.
+			return nil, toStatus(&Error{Kind: KindTransient, Message: "attempt " + m.GetAttempt() + " is still under way and can't be settled"})
+		}
 	}
 	if err := sp.Settle(m.GetAttempt(), keep); err != nil {
 		return nil, toStatus(err)
@@ -188,6 +191,18 @@ func (s *Server) Settle(_ context.Context, m *pb.SettleRequest) (*pb.SettleRespo
 	delete(s.attempts, m.GetAttempt())
 	s.mu.Unlock()
 	return &pb.SettleResponse{}, nil
+}
+
+// unread says whether a failed attempt may have left an answer in its slot
+// that nobody could read, and so perhaps the only copy of a refresh token: it
+// is put aside, not overwritten. A failure that comes from reading an answer
+// has that answer's status.
+func unread(err error) bool {
+	var e *Error
+	if !errors.As(fromStatus(err), &e) {
+		return err != nil
+	}
+	return e.Kind == KindAmbiguous || e.HTTPStatus == 0
 }
 
 // attempt runs call once per attempt id, detached from the RPC's context: the
