@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+)
+
+// report is what check found out.
+type report struct {
+	OK        bool            `json:"ok"`
+	Config    string          `json:"config"`
+	Problems  []finding       `json:"problems"`
+	Warnings  []finding       `json:"warnings"`
+	Accounts  []accountReport `json:"accounts"`
+	Providers []plugin        `json:"providers"`
+	Sinks     []sinkReport    `json:"sinks"`
+	StateDir  *stateDir       `json:"state_dir,omitempty"`
+}
+
+// finding is a config.Problem for programs.
+type finding struct {
+	File    string `json:"file"`
+	Line    int    `json:"line,omitempty"`
+	Column  int    `json:"column,omitempty"`
+	Key     string `json:"key,omitempty"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+func (f finding) String() string { return config.Problem(f).String() }
+
+type accountReport struct {
+	Name     string   `json:"name"`
+	Provider string   `json:"provider"`
+	Refresh  string   `json:"refresh"`
+	Sinks    []string `json:"sinks"`
+}
+
+type sinkReport struct {
+	Name     string   `json:"name"`
+	Type     string   `json:"type"`
+	Accounts []string `json:"accounts"`
+	To       string   `json:"to"`
+	// RefreshToken: it carries the refresh token.
+	RefreshToken bool `json:"include_refresh_token"`
+}
+
+func newCheckCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Validate the configuration and everything it names",
+		Long: `Validate the configuration and everything it names, without starting the
+service: every key, every secret it refers to, the providers' programs and their
+checksums (each is started for a moment and asked which settings it knows), and
+the state directory. It says which sinks carry the refresh token.`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			path, err := e.configPath()
+			if err != nil {
+				return err
+			}
+			r, err := e.check(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			if e.json {
+				err = e.printJSON(r)
+			} else {
+				err = e.write(renderReport(r, e.painter()))
+			}
+			if err == nil && !r.OK {
+				err = &exitError{exitUsage, errSaid}
+			}
+			return err
+		},
+	}
+}
+
+func (e *env) check(ctx context.Context, path string) (report, error) {
+	r := report{
+		Config: path, Problems: []finding{}, Warnings: []finding{},
+		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{},
+	}
+	cfg, warnings, err := config.Load(e.source(path))
+	for _, w := range warnings {
+		r.Warnings = append(r.Warnings, finding(w))
+	}
+	if problems := (config.Problems)(nil); errors.As(err, &problems) {
+		r.add(problems...)
+		return r, nil
+	} else if err != nil {
+		return r, err
+	}
+	r.Providers = inspectAll(ctx, cfg, cfg.ProviderNames())
+	r.addProviders(cfg)
+	r.addAccounts(cfg)
+	r.addSinks(cfg)
+	state := checkStateDir(ctx, cfg)
+	r.StateDir = &state
+	if !state.OK {
+		r.add(config.Problem{File: path, Line: lineOf(path, "state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
+	}
+	r.OK = len(r.Problems) == 0
+	return r, nil
+}
+
+func (r *report) add(problems ...config.Problem) {
+	for _, p := range problems {
+		r.Problems = append(r.Problems, finding(p))
+	}
+}
+
+func (r *report) addProviders(cfg *config.Config) {
+	for _, p := range r.Providers {
+		if p.Error != "" {
+			r.add(config.Problem{
+				File: r.Config, Line: lineOf(r.Config, "providers", p.Name), Key: "providers." + p.Name, Message: p.Error,
+			})
+			continue
+		}
+		for _, a := range cfg.AccountsOf(p.Name) {
+			r.add(settingProblems(r.Config, a, p.description)...)
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// stateDir is what check found out about the state directory.
+type stateDir struct {
+	Path string `json:"path"`
+	// State in words: what is there, or what is wrong.
+	State string `json:"state"`
+	// InUseBy is the PID of the supervisor that runs with it; 0: none answers.
+	InUseBy int  `json:"in_use_by,omitempty"`
+	OK      bool `json:"ok"`
+}
+
+// checkStateDir looks without changing anything.
+func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
+	d := stateDir{Path: cfg.StateDir}
+	info, err := os.Stat(d.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		above := existing(filepath.Dir(d.Path))
+		if err := unix.Access(above, unix.W_OK|unix.X_OK); err != nil {
+			d.State = fmt.Sprintf("does not exist, and user %d can't make it in %s: make it with mode 0700 or set state_dir", os.Geteuid(), above)
+			return d
+		}
+		d.State, d.OK = "does not exist yet; run makes it", true
+		return d
+	case err != nil:
+		d.State = fmt.Sprintf("can't be looked at: %v", errors.Unwrap(err))
+		return d
+	case !info.IsDir():
+		d.State = "is no directory: set state_dir to one"
+		return d
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	if own := uint32(os.Geteuid()); own != owner {
+		d.State = fmt.Sprintf("belongs to user %d, and this is user %d: run this as the user who runs the supervisor, or change its owner", owner, own)
+		return d
+	}
+	if err := unix.Access(d.Path, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
+		d.State = fmt.Sprintf("can't be read and written: %v", err)
+		return d
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		d.State = fmt.Sprintf("is open to other users (mode %04o): chmod 700 %s", mode, d.Path)
+		return d
+	}
+	d.State, d.OK = "ready", true
+	c := control.NewClient(cfg.Control.Socket)
+	defer c.Close()
+	if s, err := c.Status(ctx); err == nil && s.StateDir == cfg.StateDir {
+		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)
+	}
+	return d
+}
+
+// existing is the nearest directory at or above path that exists.
+func existing(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+)
+
+// configPath is the configuration file that the user named, or the first of
+// the usual ones that exists.
+func (e *env) configPath() (string, error) {
+	for _, named := range []string{e.configFile, e.getenv("TOKENKEEPER_CONFIG")} {
+		if named != "" {
+			return named, nil
+		}
+	}
+	usual := []string{"tokenkeeper.yaml"}
+	if home := e.getenv("XDG_CONFIG_HOME"); home != "" {
+		usual = append(usual, filepath.Join(home, "tokenkeeper", "tokenkeeper.yaml"))
+	} else if home := e.getenv("HOME"); home != "" {
+		usual = append(usual, filepath.Join(home, ".config", "tokenkeeper", "tokenkeeper.yaml"))
+	}
+	usual = append(usual, "/etc/tokenkeeper/tokenkeeper.yaml")
+	for _, path := range usual {
+		// Any other error than "not there" is better reported by Load.
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		}
+	}
+	return "", usageErrorf("there is no configuration at %s: name one with -c, or let \"tokenkeeper init\" write one", strings.Join(usual, ", "))
+}
+
+// load reads the whole configuration. Warnings go to stderr.
+func (e *env) load() (*config.Config, error) {
+	path, err := e.configPath()
+	if err != nil {
+		return nil, err
+	}
+	cfg, warnings, err := config.Load(e.source(path))
+	for _, w := range warnings {
+		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", w)
+	}
+	if err != nil {
+		return nil, &exitError{exitUsage, fmt.Errorf("the configuration has problems:\n%w", err)}
+	}
+	return cfg, nil
+}
+
+// source is the configuration at path under the command line's flags.
+func (e *env) source(path string) config.Source {
+	src := config.Source{Path: path, KnownProviders: knownProviders}
+	if e.socket != "" {
+		// Like every path on a command line, it is relative to the current
+		// folder, which is what config makes of a flag.
+		src.Flags = map[string]string{"control.socket": e.socket}
+	}
+	return src
+}
+
+// knownProviders are the names that an account's provider may have.
+func knownProviders(pluginsDir string) []string {
+	names := builtins()
+	found, _ := process.Discover(pluginsDir) // what can't be read holds none
+	for _, f := range found {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// client returns a client of the supervisor that --socket or the configuration
+// names.
+func (e *env) client() (*control.Client, error) {
+	if e.socket != "" {
+		return control.NewClient(e.socket), nil
+	}
+	path, err := e.configPath()
+	if err != nil {
+		return nil, err
+	}
+	socket, err := socketOf(path)
+	if err != nil {
+		return nil, &exitError{exitUsage, fmt.Errorf("the configuration does not tell the control socket; name it with --socket:\n%w", err)}
+	}
+	return control.NewClient(socket), nil
+}
+
+// socketOf reads no more of a configuration than what names the control
+// socket: whoever asks a running supervisor need not have the secrets in his
+// environment that the supervisor has, and a file that is being edited must
+// not keep anybody from looking.
+func socketOf(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	var all map[string]yaml.Node
+	if err := yaml.Unmarshal(data, &all); err != nil {
+		return "", fmt.Errorf("%s is not valid YAML: run \"tokenkeeper check\"", path) // err may quote a secret
+	}
+	for key := range all {
+		if key != "state_dir" && key != "control" {
+			delete(all, key)
+		}
+	}
+	part, err := yaml.Marshal(all)
+	if err != nil {
+		return "", err
+	}
+	cfg, _, err := config.Load(config.Source{
+		Bytes: append(part, oneAccount...), Name: path, Dir: filepath.Dir(path), Environ: socketEnviron,
+	})
+	if err != nil {
+		return "", err
+	}
+	return cfg.Control.Socket, nil
+}
+
+// oneAccount stands in for the accounts where they don't matter: a
+// configuration without any is a mistake.
+const oneAccount = "\naccounts: {any: {provider: any, client_id: any}}\n"
+
+// socketEnviron is the environment without the overrides of anything else.
+func socketEnviron() []string {
+	var kept []string
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "TOKENKEEPER_") || name == "TOKENKEEPER_STATE_DIR" || name == "TOKENKEEPER_CONTROL__SOCKET" {
+			kept = append(kept, entry)
+		}
+	}
+	return kept
+}
+
+// lineOf finds where a key stands in a YAML file; 0: not found.
+func lineOf(path string, keys ...string) int {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0
+	}
+	var doc yaml.Node
+	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&doc); err != nil || len(doc.Content) == 0 {
+		return 0
+	}
+	node, line := doc.Content[0], 0
+next:
+	for _, key := range keys {
+		for i := 0; i+1 < len(node.Content) && node.Kind == yaml.MappingNode; i += 2 {
+			if node.Content[i].Value == key {
+				node, line = node.Content[i+1], node.Content[i].Line
+				if node.Kind == yaml.AliasNode {
+					node = node.Alias
+				}
+				continue next
+			}
+		}
+		return line // the nearest one that is there
+	}
+	return line
+}

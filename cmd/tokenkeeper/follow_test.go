@@ -1,0 +1,184 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// awaited is an output that can be waited on.
+type awaited struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func newAwaited() *awaited { return &awaited{more: make(chan struct{}, 1)} }
+
+func (a *awaited) Write(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	select {
+	case a.more <- struct{}{}:
+	default:
+	}
+	return a.text.Write(p)
+}
+
+func (a *awaited) String() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.text.String()
+}
+
+// until waits for text to hold, or fails the test after 10 s.
+func (a *awaited) until(t *testing.T, holds func(string) bool) {
+	t.Helper()
+	limit := time.After(10 * time.Second)
+	for !holds(a.String()) {
+		select {
+		case <-a.more:
+		case <-limit:
+			t.Fatalf("it did not come; this did:\n%s", a.String())
+		}
+	}
+}
+
+// follow runs a command that goes on until it is stopped.
+func follow(t *testing.T, args ...string) (out *awaited, stop func() int) {
+	t.Helper()
+	out = newAwaited()
+	var stderr bytes.Buffer
+	e := testEnv("", nil, &stderr)
+	e.stdout, e.watchEvery = out, 5*time.Millisecond
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() { ended <- e.execute(ctx, args) }()
+	t.Cleanup(cancel)
+	return out, func() int {
+		cancel()
+		select {
+		case code := <-ended:
+			if stderr.Len() > 0 {
+				t.Errorf("stderr: %s", stderr.String())
+			}
+			return code
+		case <-time.After(10 * time.Second):
+			t.Fatal("it goes on after it was interrupted")
+			return 0
+		}
+	}
+}
+
+// publishUntil publishes until out shows it: the command subscribes some time
+// after its start.
+func publishUntil(t *testing.T, bus *event.Bus, out *awaited, e event.Event) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(10 * time.Second)
+	for !strings.Contains(out.String(), e.Message) {
+		bus.Publish(0, e)
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("no event arrived")
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	socket, bus, _ := serve(t, &fake{})
+	out, stop := follow(t, "events", "--socket", socket)
+	publishUntil(t, bus, out, event.Event{Type: event.ProviderStarted, Provider: "schwab", Message: "provider schwab serves"})
+	bus.Publish(0, event.Event{Type: event.Delivered, Account: "main", Provider: "schwab", Sink: "bot", Version: 4, Message: "delivered in 3ms"})
+	bus.Publish(0, event.Event{Type: event.RefreshFailing, Alert: true, Account: "main", Failures: 5, Max: 5, Message: "five in a row"})
+	out.until(t, func(s string) bool { return strings.Contains(s, "five in a row\n") })
+	if code := stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	want := []string{
+		"14:20:00  provider started   schwab  provider schwab serves",
+		"14:20:00  delivered          main → bot v4  delivered in 3ms",
+		"14:20:00  refresh failing    main 5/5  five in a row",
+	}
+	if got := append(lines[:1:1], lines[len(lines)-2:]...); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestEventsAsJSON(t *testing.T) {
+	socket, bus, _ := serve(t, &fake{})
+	out, stop := follow(t, "events", "--json", "--socket", socket)
+	publishUntil(t, bus, out, event.Event{Type: event.Refreshed, Account: "main", Message: "first"})
+	out.until(t, func(s string) bool { return strings.HasSuffix(s, "\n") })
+	if code := stop(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	line, _, _ := strings.Cut(out.String(), "\n")
+	if e := decode[event.Event](t, line); e.Type != event.Refreshed || e.Account != "main" || e.Seq == 0 {
+		t.Errorf("got %+v", e)
+	}
+}
+
+// changing is a status that the test changes.
+type changing struct {
+	mu sync.Mutex
+	s  control.Status
+}
+
+func (c *changing) status() control.Status {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Now = c.s.Now.Add(time.Second) // time passes: that alone is no news
+	return c.s
+}
+
+func (c *changing) restart(pid int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.s.Providers = []control.Provider{{Name: "schwab", State: control.ProviderRunning, PID: pid, Generation: 1}}
+}
+
+func TestWatchPrintsEachChange(t *testing.T) {
+	c := &changing{}
+	c.restart(11111)
+	socket, _, stopServer := serve(t, &fake{status: c.status})
+	text, stopText := follow(t, "status", "--watch", "--socket", socket)
+	lines, stopLines := follow(t, "status", "--watch", "--json", "--socket", socket)
+	text.until(t, func(s string) bool { return strings.Contains(s, "11111") })
+	lines.until(t, func(s string) bool { return strings.Count(s, "\n") == 1 })
+	c.restart(22222)
+	text.until(t, func(s string) bool { return strings.Contains(s, "22222") })
+	lines.until(t, func(s string) bool { return strings.Count(s, "\n") == 2 })
+	stopServer()
+	text.until(t, func(s string) bool { return strings.Contains(s, "no supervisor is running on "+socket) })
+	lines.until(t, func(s string) bool { return strings.Count(s, "\n") == 3 })
+	if stopText() != exitOK || stopLines() != exitOK {
+		t.Error("an interrupted watch is no failure")
+	}
+	if n := strings.Count(text.String(), "tokenkeeper "); n != 2+strings.Count(text.String(), `"tokenkeeper run"`) {
+		t.Errorf("the table was printed %d times for 2 states:\n%s", n, text.String())
+	}
+	if !strings.Contains(lines.String(), `{"error":"no supervisor is running`) {
+		t.Errorf("got %s", lines.String())
+	}
+}
+
+func TestRedrawLeavesNothingBehind(t *testing.T) {
+	var out bytes.Buffer
+	if err := testEnv("", &out, nil).redraw(sampleStatus(), nil); err != nil {
+		t.Fatal(err)
+	}
+	got := out.String()
+	if !strings.HasPrefix(got, home) || !strings.HasSuffix(got, eraseBelow) || strings.Count(got, "\n") != strings.Count(got, eraseLine) {
+		t.Errorf("got %q", got)
+	}
+}

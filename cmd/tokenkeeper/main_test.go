@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestMain lets the test's program be the built-in providers too, which are
+// this very program run again.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == providerVerb {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(m.Run())
+}
+
+// now is when every test happens.
+var now = time.Date(2026, 9, 14, 14, 20, 0, 0, time.UTC)
+
+// result is what a command line did.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// command runs one command line at now, in an environment without a user.
+func command(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := testEnv(stdin, &stdout, &stderr).execute(t.Context(), args)
+	return result{code, stdout.String(), stderr.String()}
+}
+
+func testEnv(stdin string, stdout, stderr *bytes.Buffer) *env {
+	e := newEnv(strings.NewReader(stdin), stdout, stderr)
+	e.now = func() time.Time { return now }
+	e.getenv = func(string) string { return "" }
+	return e
+}
+
+// golden compares got with a file in testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s: got\n%s\nwant\n%s", name, got, want)
+	}
+}
+
+// says fails the test unless the command ended with code and printed exactly
+// stdout, and every one of onStderr, or nothing, to stderr.
+func (r result) says(t *testing.T, code int, stdout string, onStderr ...string) {
+	t.Helper()
+	if r.code != code || r.stdout != stdout {
+		t.Errorf("exit code %d, stdout:\n%s\nwant %d:\n%s\nstderr: %s", r.code, r.stdout, code, stdout, r.stderr)
+	}
+	if len(onStderr) == 0 && r.stderr != "" {
+		t.Errorf("stderr: %s, want nothing", r.stderr)
+	}
+	for _, want := range onStderr {
+		if !strings.Contains(r.stderr, want) {
+			t.Errorf("stderr: %s, want %q in it", r.stderr, want)
+		}
+	}
+}
+
+// fake is a supervisor behind a real control server.
+type fake struct {
+	status   func() control.Status
+	imported []byte
+	forced   bool
+}
+
+func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }
+
+func (f *fake) Restart(_ context.Context, provider string) (control.RestartAnswer, error) {
+	if provider != "schwab" {
+		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound, "there is no provider %q", provider)
+	}
+	return control.RestartAnswer{Provider: provider, OldPID: 4243, PID: 4250, Generation: 2}, nil
+}
+
+func (f *fake) Refresh(_ context.Context, account string, force bool) (control.RefreshAnswer, error) {
+	return control.RefreshAnswer{
+		Account: account, Refreshed: force, Version: 12, Expiry: now.Add(30 * time.Minute), Due: now.Add(25 * time.Minute),
+	}, nil
+}
+
+func (f *fake) Token(_ context.Context, account string) (control.TokenAnswer, error) {
+	a := control.TokenAnswer{Account: account, Version: 3, AccessToken: "secret-access-token", TokenType: "Bearer", Expiry: now.Add(time.Minute)}
+	switch account {
+	case "old":
+		a.Expiry = now
+	case "none":
+		return control.TokenAnswer{}, control.Errorf(control.CodeNeedsLogin, "account none needs a login")
+	}
+	return a, nil
+}
+
+func (f *fake) Import(_ context.Context, account, format string, force bool, body []byte) (control.ImportAnswer, error) {
+	f.imported, f.forced = body, force
+	a := control.ImportAnswer{Account: account, Version: 1, Format: "schwab", Expiry: now.Add(12 * time.Minute), RefreshExpiry: now.Add(6*24*time.Hour + time.Hour)}
+	if format == "" {
+		a.RefreshExpiryUncertain = true
+	}
+	return a, nil
+}
+
+// serve starts a control server and returns its socket.
+func serve(t *testing.T, f *fake) (socket string, bus *event.Bus, stop func()) {
+	t.Helper()
+	if f.status == nil {
+		f.status = sampleStatus
+	}
+	socket = filepath.Join(t.TempDir(), "c.sock")
+	ln, err := control.Listen(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	bus = event.NewBus(log, func() time.Time { return now })
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := control.NewServer(f, bus, log).Serve(ctx, ln); err != nil {
+			t.Error(err)
+		}
+	}()
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return socket, bus, stop
+}
+
+// decode reads one JSON document and nothing after it.
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	dec := json.NewDecoder(strings.NewReader(text))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&v); err != nil {
+		t.Fatalf("%v in:\n%s", err, text)
+	}
+	if dec.More() {
+		t.Fatalf("more than one document in:\n%s", text)
+	}
+	return v
+}

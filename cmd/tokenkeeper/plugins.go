@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+)
+
+// inspectTimeout bounds the start of a provider and its answer to who it is.
+const inspectTimeout = 15 * time.Second
+
+// builtIn is the source of a provider that is a part of this program.
+const builtIn = "built in"
+
+// plugin is one provider that was found.
+type plugin struct {
+	Name string `json:"name"`
+	// Source is "built in", "plugin directory" or "configuration".
+	Source  string   `json:"source"`
+	Command []string `json:"command"`
+	Version string   `json:"version,omitempty"`
+	// Protocol that it speaks; 0: it did not answer.
+	Protocol int    `json:"protocol,omitempty"`
+	SHA256   string `json:"sha256,omitempty"`
+	// Login, Check and Revoke are what it can beside refreshing.
+	Login  bool `json:"login"`
+	Check  bool `json:"check"`
+	Revoke bool `json:"revoke"`
+	// Error is why it can't be used.
+	Error string `json:"error,omitempty"`
+
+	description sdk.Description
+}
+
+func newPluginsCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "plugins",
+		Short: "Show the providers that are found, built in or not",
+		Long: `Show the providers that are found: those built in, those in the plugin
+directory (tokenkeeper-provider-NAME), and those that the configuration names a
+command for. Each is started for a moment and asked who it is.`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := e.loadOrDefault()
+			if err != nil {
+				return err
+			}
+			names := append(knownProviders(cfg.Plugins.Dir), cfg.ProviderNames()...)
+			names = slices.AppendSeq(names, maps.Keys(cfg.Providers))
+			found := inspectAll(cmd.Context(), cfg, names)
+			if e.json {
+				return e.printJSON(found)
+			}
+			var b strings.Builder
+			pluginTable(found).render(&b, e.painter(), 5)
+			return e.write(b.String())
+		},
+	}
+}
+
+// loadOrDefault loads the configuration, or an empty one if the user named
+// none and there is none.
+func (e *env) loadOrDefault() (*config.Config, error) {
+	if _, err := e.configPath(); err != nil {
+		cfg, _, err := config.Load(config.Source{Bytes: []byte(oneAccount), Name: "defaults"})
+		if err != nil {
+			return nil, err
+		}
+		empty := *cfg
+		empty.Accounts, empty.Providers = nil, nil
+		return &empty, nil
+	}
+	return e.load()
+}
+
+// inspectAll asks every provider who it is, all at once, and returns them
+// ordered by name.
+func inspectAll(ctx context.Context, cfg *config.Config, names []string) []plugin {
+	slices.Sort(names)
+	names = slices.Compact(names)
+	found := make([]plugin, len(names))
+	var all sync.WaitGroup
+	for i, name := range names {
+		all.Go(func() { found[i] = inspect(ctx, cfg, name) })
+	}
+	all.Wait()
+	return found
+}
+
+func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
+	p := plugin{Name: name, Source: "plugin directory"}
+	command, err := supervisor.Command(cfg, name, builtinCommand)
+	if err != nil {
+		p.Source, p.Error = "not found", err.Error()
+		return p
+	}
+	p.Command = append([]string{command.Path}, command.Args...)
+	if len(cfg.Providers[name].Command) > 0 {
+		p.Source = "configuration"
+	} else if own, ok := builtinCommand(name); ok && slices.Equal(own, p.Command) {
+		p.Source = builtIn
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	info, err := process.Inspect(ctx, *command)
+	p.SHA256 = info.SHA256
+	if err != nil {
+		p.Error = err.Error()
+		return p
+	}
+	p.description, p.Version, p.Protocol = info.Description, info.Description.Version, info.Protocol
+	p.Login, p.Check, p.Revoke = p.description.Authorizer, p.description.Checker, p.description.Revoker
+	return p
+}
+
+func pluginTable(found []plugin) table {
+	t := table{head: []string{"PROVIDER", "VERSION", "PROTOCOL", "CHECKSUM", "FROM", "COMMAND"}}
+	for _, p := range found {
+		protocol, sum := never, never
+		if p.Protocol > 0 {
+			protocol = fmt.Sprint(p.Protocol)
+		}
+		if p.SHA256 != "" {
+			sum = "sha256:" + p.SHA256[:12] + "…"
+		}
+		command := orNever(strings.Join(p.Command, " "))
+		if p.Source == builtIn {
+			command = "tokenkeeper " + strings.Join(p.Command[1:], " ")
+		}
+		r := row{cells: cells(p.Name, orNever(p.Version), protocol, sum, p.Source, command)}
+		if p.Error != "" {
+			r.notes = []cell{{p.Error, red}}
+		}
+		t.rows = append(t.rows, r)
+	}
+	return t
+}

@@ -1,0 +1,40 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newRefreshCommand(e *env) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "refresh ACCOUNT [--force]",
+		Short: "Refresh one account's token now, if it is due",
+		Long: `Refresh one account's token now and wait for the outcome.
+
+An account that is not due is left alone unless --force is given.`,
+		Example: "  tokenkeeper refresh schwab-main --force",
+		Args:    exactArgs("ACCOUNT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := e.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			got, err := c.Refresh(cmd.Context(), args[0], force)
+			if err != nil {
+				return err
+			}
+			now := e.now()
+			switch {
+			case e.json:
+				return e.printJSON(got)
+			case !got.Refreshed:
+				return e.print("%s: left alone: v%d expires %s and is due %s; --force refreshes it all the same",
+					got.Account, got.Version, moment(got.Expiry, now, false), moment(got.Due, now, false))
+			default:
+				return e.print("%s: refreshed: v%d expires %s; the next refresh is %s",
+					got.Account, got.Version, moment(got.Expiry, now, false), relative(got.Due, now))
+			}
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "refresh also if the account is not due")
+	return cmd
+}

@@ -1,0 +1,33 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newRestartCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "restart PROVIDER",
+		Short: "Replace one provider's process",
+		Long: `Replace one provider's process and wait for the new one.
+
+A refresh in flight finishes first. The other providers don't notice.`,
+		Example: "  tokenkeeper restart schwab",
+		Args:    exactArgs("PROVIDER"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := e.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			got, err := c.Restart(cmd.Context(), args[0])
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return e.printJSON(got)
+			}
+			if got.OldPID == 0 {
+				return e.print("%s: started as PID %d (generation %d)", got.Provider, got.PID, got.Generation)
+			}
+			return e.print("%s: PID %d was replaced by PID %d (generation %d)", got.Provider, got.OldPID, got.PID, got.Generation)
+		},
+	}
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2 // wrong usage or a bad configuration
+)
+
+// env is what every verb works with: the process's streams and the global
+// flags.
+type env struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	getenv         func(string) string
+	now            func() time.Time
+	// watchEvery is how often "status --watch" looks.
+	watchEvery time.Duration
+
+	configFile string
+	socket     string
+	json       bool
+}
+
+func newEnv(stdin io.Reader, stdout, stderr io.Writer) *env {
+	return &env{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now, watchEvery: time.Second}
+}
+
+// commands is where each verb's file registers.
+func (e *env) commands() []*cobra.Command {
+	return []*cobra.Command{
+		newInitCommand(e),
+		newCheckCommand(e),
+		newStatusCommand(e),
+		newEventsCommand(e),
+		newRefreshCommand(e),
+		newRestartCommand(e),
+		newTokenCommand(e),
+		newImportCommand(e),
+		newPluginsCommand(e),
+		newVersionCommand(e),
+	}
+}
+
+func newRootCommand(e *env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tokenkeeper",
+		Short: "Keeps the OAuth tokens of trading systems alive",
+		Long: `Tokenkeeper keeps the OAuth tokens of trading systems alive around the clock.
+
+The supervisor refreshes each account's token in time, makes every new token
+durable before anybody sees it, and delivers it to files, sockets and webhooks.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &exitError{exitUsage, fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())}
+	})
+	flags := root.PersistentFlags()
+	flags.StringVarP(&e.configFile, "config", "c", "", "configuration `file` (default: the first of $TOKENKEEPER_CONFIG,\n./tokenkeeper.yaml, ~/.config/tokenkeeper/tokenkeeper.yaml,\n/etc/tokenkeeper/tokenkeeper.yaml)")
+	flags.StringVar(&e.socket, "socket", "", "control socket's `path` (default: the configuration's)")
+	flags.BoolVar(&e.json, "json", false, "print JSON, for programs")
+	root.SuggestionsMinimumDistance = 2
+	root.AddCommand(e.commands()...)
+	for _, c := range root.Commands() {
+		c.DisableFlagsInUseLine = true
+	}
+	return root
+}
+
+// execute runs one command line.
+func (e *env) execute(ctx context.Context, args []string) int {
+	root := newRootCommand(e)
+	root.SetArgs(args)
+	root.SetIn(e.stdin)
+	root.SetOut(e.stdout)
+	root.SetErr(e.stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	code := exitFailure
+	if exit := (*exitError)(nil); errors.As(err, &exit) {
+		code = exit.code
+	}
+	if !errors.Is(err, errSaid) {
+		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: %v\n", err)
+	}
+	return code
+}
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// errSaid is a failure of which everything has been printed.
+var errSaid = errors.New("failed")
+
+func usageErrorf(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// exactArgs wants one argument for each of names.
+func exactArgs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		for i, name := range names {
+			if i >= len(args) || args[i] == "" {
+				return usageErrorf("%s is missing: %s", name, cmd.UseLine())
+			}
+		}
+		if len(args) > len(names) {
+			return usageErrorf("%q is one argument too many: %s", args[len(names)], cmd.UseLine())
+		}
+		return nil
+	}
+}
+
+func unknownCommand(root *cobra.Command, name string) error {
+	if near := root.SuggestionsFor(name); len(near) > 0 {
+		return usageErrorf("there is no command %q; did you mean %s?", name, strings.Join(near, " or "))
+	}
+	return usageErrorf("there is no command %q; see \"tokenkeeper --help\"", name)
+}
+
+// print writes one line to stdout.
+func (e *env) print(format string, args ...any) error {
+	_, err := fmt.Fprintf(e.stdout, format+"\n", args...)
+	return err
+}
+
+// printJSON writes v, indented, to stdout.
+func (e *env) printJSON(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

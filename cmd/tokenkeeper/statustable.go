@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// renderStatus is a status as a person reads it, in now's time zone: one table
+// of accounts, one of deliveries, one of providers, no wider than
+// [textWidth] as long as the names are not absurdly long.
+func renderStatus(s control.Status, now time.Time, p painter) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %s\n\n", p.paint(bold, "tokenkeeper "+s.Version),
+		p.paint(dim, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, span(now.Sub(s.StartedAt)), s.StateDir)))
+	accountTable(s.Accounts, now).render(&b, p, 0)
+	if deliveries := deliveryTable(s.Accounts, now); len(deliveries.rows) > 0 {
+		b.WriteByte('\n')
+		deliveries.render(&b, p, 0, 1)
+	}
+	b.WriteByte('\n')
+	providerTable(s.Providers, now).render(&b, p, 0)
+	return b.String()
+}
+
+func accountTable(accounts []control.Account, now time.Time) table {
+	t := table{head: []string{"ACCOUNT", "STATE", "VER", "ACCESS EXPIRES", "REFRESH EXPIRES", "REFRESHED", "NEXT", "FAIL"}}
+	for _, a := range accounts {
+		next := relative(a.Due, now)
+		switch {
+		case a.InFlight:
+			next = "now"
+		case !a.Due.IsZero() && !a.Due.After(now):
+			next = "due"
+		}
+		t.rows = append(t.rows, row{
+			cells: []cell{
+				{a.Name, plain},
+				{strings.ReplaceAll(a.State, "_", " "), accountStyle(a.State)},
+				{version(a.Version), plain},
+				{moment(a.Expiry, now, false), expiryStyle(a.Expiry, now)},
+				{moment(a.RefreshExpiry, now, a.RefreshExpiryUncertain), expiryStyle(a.RefreshExpiry, now)},
+				{relative(a.LastRefresh, now), plain},
+				{next, plain},
+				{fmt.Sprintf("%d/%d", a.Failures, a.MaxFailures), failureStyle(a.Failures, a.MaxFailures)},
+			},
+			notes: accountNotes(a, now),
+		})
+	}
+	return t
+}
+
+func accountNotes(a control.Account, now time.Time) []cell {
+	var notes []cell
+	if a.LastError != "" {
+		text := a.LastError
+		if a.LastKind != "" {
+			text = strings.ReplaceAll(a.LastKind, "_", " ") + ": " + text
+		}
+		if !a.LastFailure.IsZero() {
+			text = relative(a.LastFailure, now) + ", " + text
+		}
+		notes = append(notes, cell{text, failureStyle(a.Failures, a.MaxFailures)})
+	}
+	if !a.AmbiguousSince.IsZero() {
+		notes = append(notes, cell{"ambiguous since " + moment(a.AmbiguousSince, now, false) +
+			": a refresh was sent and nobody knows whether it was answered", yellow})
+	}
+	return notes
+}
+
+func deliveryTable(accounts []control.Account, now time.Time) table {
+	t := table{head: []string{"SINK", "ACCOUNT", "TYPE", "HAS", "LAG", "DELIVERED", "NOTE"}}
+	for _, a := range accounts {
+		for _, d := range a.Sinks {
+			delivered := relative(d.DeliveredAt, now)
+			if d.Latency > 0 && !d.DeliveredAt.IsZero() {
+				delivered += " (" + latency(d.Latency) + ")"
+			}
+			lag := cell{strconv.FormatUint(d.Lag, 10), plain}
+			if d.Lag > 0 {
+				lag.style = yellow
+			}
+			r := row{cells: []cell{{d.Sink, plain}, {a.Name, plain}, {d.Type, plain}, {version(d.Version), plain}, lag, {delivered, plain}, {}}}
+			switch {
+			case d.Disabled:
+				r.cells[6] = cell{"disabled", red}
+			case d.Absent:
+				r.cells[6] = cell{"consumer not running", yellow}
+			case d.Failures > 0:
+				r.cells[6] = cell{fmt.Sprintf("%d failed", d.Failures), red}
+			}
+			if d.LastError != "" && !d.Absent && (d.Failures > 0 || d.Disabled) {
+				r.notes = []cell{{d.LastError, r.cells[6].style}}
+			}
+			t.rows = append(t.rows, r)
+		}
+	}
+	return t
+}
+
+func providerTable(providers []control.Provider, now time.Time) table {
+	t := table{head: []string{"PROVIDER", "STATE", "PID", "GEN", "UPTIME", "RESTARTS", "CRASHES", "IN FLIGHT", "VERSION"}}
+	for _, p := range providers {
+		pid, uptime := never, never
+		if p.PID != 0 {
+			pid = strconv.Itoa(p.PID)
+			if !p.StartedAt.IsZero() {
+				uptime = span(now.Sub(p.StartedAt))
+			}
+		}
+		r := row{cells: []cell{
+			{p.Name, plain}, {p.State, providerStyle(p.State)}, {pid, plain}, {strconv.Itoa(p.Generation), plain}, {uptime, plain},
+			{strconv.Itoa(p.Restarts), plain}, {strconv.Itoa(p.Crashes), plain}, {strconv.Itoa(p.InFlight), plain}, {orNever(p.Version), plain},
+		}}
+		if p.State != control.ProviderRunning {
+			var note []string
+			if !p.NextStart.IsZero() {
+				note = append(note, "starts again "+relative(p.NextStart, now))
+			}
+			if p.LastError != "" {
+				note = append(note, p.LastError)
+			}
+			if len(note) > 0 {
+				r.notes = []cell{{strings.Join(note, ": "), providerStyle(p.State)}}
+			}
+		}
+		t.rows = append(t.rows, r)
+	}
+	return t
+}
+
+func accountStyle(state string) style {
+	switch state {
+	case control.AccountValid:
+		return green
+	case control.AccountNew, control.AccountRetrying:
+		return yellow
+	default:
+		return red
+	}
+}
+
+func providerStyle(state string) style {
+	switch state {
+	case control.ProviderRunning:
+		return green
+	case control.ProviderCrashing, control.ProviderParked:
+		return red
+	default:
+		return yellow
+	}
+}
+
+func expiryStyle(t, now time.Time) style {
+	if !t.IsZero() && !t.After(now) {
+		return red
+	}
+	return plain
+}
+
+func failureStyle(failures, most int) style {
+	switch {
+	case failures == 0:
+		return plain
+	case failures >= most:
+		return red
+	default:
+		return yellow
+	}
+}
+
+func version(v uint64) string {
+	if v == 0 {
+		return never
+	}
+	return "v" + strconv.FormatUint(v, 10)
+}
+
+func orNever(text string) string {
+	if text == "" {
+		return never
+	}
+	return text
+}
+
+// latency from durable to delivered.
+func latency(d time.Duration) string {
+	switch {
+	case d < time.Millisecond:
+		return fmt.Sprintf("%dµs", d.Microseconds())
+	case d < time.Second:
+		return fmt.Sprintf("%dms", d.Milliseconds())
+	default:
+		return span(d)
+	}
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// sampleStatus has an account in every state, a sink in every state, and a
+// provider in trouble.
+func sampleStatus() control.Status {
+	at := func(d time.Duration) time.Time { return now.Add(d) }
+	return control.Status{
+		Version: "1.0.0", PID: 4242, StartedAt: at(-76 * time.Hour), Now: now, StateDir: "/var/lib/tokenkeeper", Config: "/etc/tokenkeeper/tokenkeeper.yaml",
+		Accounts: []control.Account{
+			{
+				Name: "saxo-live", Provider: "saxo", State: control.AccountRetrying, Version: 1041, Origin: "refresh",
+				Expiry: at(4*time.Minute + 10*time.Second), RefreshExpiry: at(44 * time.Minute), LastRefresh: at(-16 * time.Minute), Due: at(20 * time.Second),
+				Failures: 3, MaxFailures: 5, LastKind: "rate_limited", LastFailure: at(-10 * time.Second),
+				LastError: "the token endpoint https://live.logonvalidation.net/token answered 429 Too Many Requests and asked to be left alone for 30s",
+				Sinks: []control.Delivery{
+					{Sink: "cache", Type: "file", Version: 1041, DeliveredAt: at(-16 * time.Minute), Latency: 3 * time.Millisecond},
+					{Sink: "hook", Type: "webhook", Version: 1040, DeliveredAt: at(-33 * time.Minute), Latency: 80 * time.Millisecond, Lag: 1, Failures: 4, LastError: "https://bots.example/token answered 503"},
+				},
+			},
+			{
+				Name: "schwab-main", Provider: "schwab", State: control.AccountValid, Version: 12, Origin: "refresh",
+				Expiry: at(12 * time.Minute), RefreshExpiry: at(6*24*time.Hour + 23*time.Hour), RefreshExpiryUncertain: true,
+				LastRefresh: at(-18 * time.Minute), Due: at(7 * time.Minute), MaxFailures: 5,
+				Sinks: []control.Delivery{
+					{Sink: "bot", Type: "unixsocket", Version: 11, DeliveredAt: at(-43 * time.Minute), Lag: 1, Absent: true, LastError: "the consumer is not running"},
+					{Sink: "cache", Type: "file", Version: 12, DeliveredAt: at(-18 * time.Minute), Latency: 900 * time.Microsecond},
+				},
+			},
+			{
+				Name: "schwab-two", Provider: "schwab", State: control.AccountNeedsLogin, Version: 3, Origin: "import",
+				Expiry: at(-26 * time.Hour), RefreshExpiry: at(-2 * time.Hour), MaxFailures: 5, Failures: 1,
+				LastKind: "invalid_grant", LastError: "the authorization server refused the grant", LastFailure: at(-2 * time.Hour),
+				AmbiguousSince: at(-3 * time.Hour),
+				Sinks:          []control.Delivery{{Sink: "hook", Type: "webhook", Version: 3, Disabled: true, LastError: "the receiver says that it is gone for good"}},
+			},
+			{Name: "third", Provider: "other", State: control.AccountNew, MaxFailures: 5, InFlight: true},
+		},
+		Providers: []control.Provider{
+			{Name: "other", State: control.ProviderParked, Generation: 1, LastError: "the checksum of /usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-other is not the configured one"},
+			{Name: "saxo", State: control.ProviderBackoff, Generation: 7, Crashes: 6, NextStart: at(8 * time.Second), LastError: "the process was killed by signal 9"},
+			{Name: "schwab", State: control.ProviderRunning, PID: 4243, Generation: 2, StartedAt: at(-75 * time.Minute), Restarts: 1, Version: "1.0.0", InFlight: 1},
+		},
+	}
+}
+
+func TestStatusTable(t *testing.T) {
+	golden(t, "status.golden", renderStatus(sampleStatus(), now, painter{}))
+}
+
+func TestStatusTableIsNotWiderThanATerminal(t *testing.T) {
+	s := sampleStatus()
+	s.Accounts[0].Name = "a-name-that-somebody-made-much-longer-than-anybody-should-have-made-it"
+	s.Accounts[0].Expiry = now.Add(26 * time.Hour)
+	s.Providers[0].Name = strings.Repeat("p", 60)
+	for i := range s.Accounts {
+		for j := range s.Accounts[i].Sinks {
+			s.Accounts[i].Sinks[j].Sink = strings.Repeat("s", 50)
+		}
+	}
+	for line := range strings.Lines(renderStatus(s, now, painter{})) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > textWidth {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func TestColoursChangeNothingElse(t *testing.T) {
+	plain := renderStatus(sampleStatus(), now, painter{})
+	coloured := renderStatus(sampleStatus(), now, painter{on: true})
+	if coloured == plain {
+		t.Error("nothing is coloured")
+	}
+	var bare strings.Builder
+	for rest := coloured; rest != ""; {
+		before, after, _ := strings.Cut(rest, "\x1b[")
+		bare.WriteString(before)
+		_, rest, _ = strings.Cut(after, "m")
+	}
+	if bare.String() != plain {
+		t.Errorf("without its colours:\n%s\nwant:\n%s", bare.String(), plain)
+	}
+}
+
+func TestWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "in 0s", 59 * time.Second: "in 59s", 119 * time.Second: "in 119s", 2 * time.Minute: "in 2m", 119 * time.Minute: "in 119m",
+		2 * time.Hour: "in 2h", 47 * time.Hour: "in 47h", 48 * time.Hour: "in 2d", -time.Second: "1s ago", -time.Millisecond: "0s ago",
+	} {
+		if got := relative(now.Add(d), now); got != want {
+			t.Errorf("relative(%v) = %q, want %q", d, got, want)
+		}
+	}
+	if got := relative(time.Time{}, now); got != "-" {
+		t.Errorf("no time: %q", got)
+	}
+	for at, want := range map[time.Time]string{
+		now:                      "~14:20:00 in 0s",
+		now.Add(10 * time.Hour):  "~Sep 15 00:20 in 10h",
+		now.AddDate(1, 0, 0):     "~2027-09-14 in 365d",
+		now.Add(-24 * time.Hour): "~Sep 13 14:20 24h ago",
+		now.In(time.FixedZone("", 3600)).Add(time.Hour): "~15:20:00 in 60m",
+	} {
+		if got := moment(at, now, true); got != want {
+			t.Errorf("moment(%v) = %q, want %q", at, got, want)
+		}
+	}
+	if got := shorten("schwab-main", 8); got != "schw…ain" {
+		t.Errorf("shorten: %q", got)
+	}
+}

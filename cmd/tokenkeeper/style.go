@@ -1,0 +1,43 @@
+package main
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/term"
+)
+
+// style is how a piece of text looks on a terminal: an SGR sequence's
+// parameters (ECMA-48, section 8.3.117). The zero style is plain.
+type style string
+
+const (
+	plain  style = ""
+	bold   style = "1"
+	dim    style = "2"
+	red    style = "31"
+	green  style = "32"
+	yellow style = "33"
+)
+
+// painter colours text, or leaves it alone.
+type painter struct{ on bool }
+
+func (p painter) paint(s style, text string) string {
+	if !p.on || s == plain || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// isTerminal says whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// painter colours on a terminal, unless the user asked for none
+// (https://no-color.org).
+func (e *env) painter() painter {
+	return painter{on: isTerminal(e.stdout) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"}
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{
+		{}, {"check"}, {"events"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"status"}, {"token"}, {"version"},
+	} {
+		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
+		t.Run(name, func(t *testing.T) {
+			got := command(t, "", append(args, "--help")...)
+			if got.code != exitOK || got.stderr != "" {
+				t.Errorf("exit code %d, stderr %s", got.code, got.stderr)
+			}
+			if name != "help.golden" {
+				golden(t, name, got.stdout)
+			} else if !strings.Contains(got.stdout, "Exit codes: 0 done") {
+				t.Errorf("got %s", got.stdout)
+			}
+			for line := range strings.Lines(got.stdout) {
+				if len(line) > textWidth {
+					t.Errorf("%d columns: %s", len(line), line)
+				}
+			}
+		})
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, tt := range []struct {
+		args string
+		want string
+	}{
+		{"stauts", `there is no command "stauts"; did you mean status?`},
+		{"xyzzy", `there is no command "xyzzy"; see "tokenkeeper --help"`},
+		{"refresh", "ACCOUNT is missing: tokenkeeper refresh ACCOUNT [--force]"},
+		{"import main", "FILE is missing: tokenkeeper import ACCOUNT FILE"},
+		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--allow-expired]`},
+		{"init a b", `"b" is one argument too many`},
+		{"status --nope", `unknown flag: --nope; see "tokenkeeper status --help"`},
+		{"status -c /nonexistent/tk.yaml", "the configuration does not tell the control socket; name it with --socket"},
+	} {
+		command(t, "", strings.Fields(tt.args)...).says(t, exitUsage, "", "tokenkeeper: "+tt.want)
+	}
+}
+
+func TestNoConfigurationAtAll(t *testing.T) {
+	if _, err := os.Stat("/etc/tokenkeeper/tokenkeeper.yaml"); err == nil {
+		t.Skip("this machine has a configuration")
+	}
+	t.Chdir(t.TempDir())
+	command(t, "", "status").says(t, exitUsage, "", "there is no configuration at tokenkeeper.yaml, /etc/tokenkeeper/tokenkeeper.yaml: name one with -c")
+}
+
+func TestNoSupervisor(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "c.sock")
+	for _, args := range []string{"status", "restart schwab", "refresh main", "token main", "events"} {
+		command(t, "", append(strings.Fields(args), "--socket", socket)...).says(t, exitFailure, "",
+			"tokenkeeper: no supervisor is running on "+socket+`: start it with "tokenkeeper run"`)
+	}
+}
+
+func TestVerbs(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	for _, tt := range []struct {
+		args   string
+		code   int
+		stdout string
+		stderr []string
+	}{
+		{"restart schwab", 0, "schwab: PID 4243 was replaced by PID 4250 (generation 2)\n", nil},
+		{"restart nope", 1, "", []string{`tokenkeeper: there is no provider "nope"`}},
+		{"refresh main", 0, "main: left alone: v12 expires 14:50:00 in 30m and is due 14:45:00 in 25m; --force refreshes it all the same\n", nil},
+		{"refresh main --force", 0, "main: refreshed: v12 expires 14:50:00 in 30m; the next refresh is in 25m\n", nil},
+		{"token main", 0, "secret-access-token\n", nil},
+		{"token old", 1, "", []string{"the access token of old expired 14:20:00", "--allow-expired prints it"}},
+		{"token old --allow-expired", 0, "secret-access-token\n", nil},
+		{"token none", 1, "", []string{"tokenkeeper: account none needs a login"}},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			command(t, "", append(strings.Fields(tt.args), "--socket", socket)...).says(t, tt.code, tt.stdout, tt.stderr...)
+		})
+	}
+}
+
+func TestVerbsAsJSON(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	out := func(args ...string) string {
+		t.Helper()
+		got := command(t, "", append(args, "--json", "--socket", socket)...)
+		if got.code != exitOK || got.stderr != "" {
+			t.Errorf("%v: exit code %d, stderr %s", args, got.code, got.stderr)
+		}
+		return got.stdout
+	}
+	if got := decode[control.RestartAnswer](t, out("restart", "schwab")); got.PID != 4250 {
+		t.Errorf("restart: %+v", got)
+	}
+	if got := decode[control.RefreshAnswer](t, out("refresh", "main", "--force")); !got.Refreshed {
+		t.Errorf("refresh: %+v", got)
+	}
+	if got := decode[control.TokenAnswer](t, out("token", "main")); got.AccessToken != "secret-access-token" {
+		t.Errorf("token: %+v", got)
+	}
+	if got := decode[control.Status](t, out("status")); len(got.Accounts) != 4 || !got.Now.Equal(now) {
+		t.Errorf("status: %+v", got)
+	}
+	if got := decode[control.VersionAnswer](t, out("version")); got.Go == "" || got.Protocol != 1 {
+		t.Errorf("version: %+v", got)
+	}
+}
+
+func TestTheSocketIsFoundWithoutTheSecrets(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	file := filepath.Join(t.TempDir(), "tk.yaml")
+	write(t, file, "control: {socket: "+socket+"}\naccounts:\n  main: {provider: schwab, client_id: \"${env:NOT_SET_ANYWHERE}\"}\nnonsense: 1\n")
+	command(t, "", "token", "main", "-c", file).says(t, exitOK, "secret-access-token\n")
+
+	relative := filepath.Join(filepath.Dir(socket), "tk.yaml")
+	write(t, relative, "state_dir: .\ncontrol: {socket: c.sock}\n")
+	command(t, "", "token", "main", "-c", relative).says(t, exitOK, "secret-access-token\n")
+}
+
+func TestImport(t *testing.T) {
+	f := &fake{}
+	socket, _, _ := serve(t, f)
+	file := filepath.Join(t.TempDir(), "tokens.json")
+	write(t, file, `{"token": "the-secret"}`)
+	const taken = "main: imported as v1 (format schwab)\n  access token   expires 14:32:00 in 12m\n"
+
+	command(t, "", "import", "main", file, "--socket", socket).says(t, exitOK,
+		taken+"  refresh token  expires ~Sep 20 15:20 in 6d\n", "warning: the refresh token's deadline is uncertain")
+	if string(f.imported) != `{"token": "the-secret"}` || f.forced {
+		t.Errorf("the supervisor got %q, force %v", f.imported, f.forced)
+	}
+	command(t, "from stdin", "import", "main", "-", "--format", "schwab", "--force", "--socket", socket).says(t, exitOK,
+		taken+"  refresh token  expires Sep 20 15:20 in 6d\n")
+	if string(f.imported) != "from stdin" || !f.forced {
+		t.Errorf("the supervisor got %q, force %v", f.imported, f.forced)
+	}
+	command(t, "", "import", "main", "-", "--socket", socket).says(t, exitFailure, "", "- is empty")
+	command(t, strings.Repeat("x", maxTokenFile+1), "import", "main", "-", "--socket", socket).says(t, exitFailure, "", "is no token file")
+	command(t, "", "import", "main", file+"x", "--socket", socket).says(t, exitFailure, "", "no such file")
+	if got := decode[control.ImportAnswer](t, command(t, "x", "import", "main", "-", "--json", "--socket", socket).stdout); got.Version != 1 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestInit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tk.yaml")
+	if got := command(t, "", "init", file); got.code != exitOK || !strings.HasPrefix(got.stdout, file+" is written.") {
+		t.Fatalf("%+v", got)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	want := command(t, "", "init", "-").stdout
+	if got, _ := os.ReadFile(file); string(got) != want || !strings.Contains(want, "accounts:") {
+		t.Errorf("%s holds\n%s", file, got)
+	}
+	write(t, file, "mine")
+	command(t, "", "init", file).says(t, exitFailure, "", "exists already", "--force overwrites it")
+	if got, _ := os.ReadFile(file); string(got) != "mine" {
+		t.Errorf("it was overwritten with\n%s", got)
+	}
+	if got := command(t, "", "init", "--force", "-c", file); got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	if got, _ := os.ReadFile(file); string(got) != want {
+		t.Errorf("it was not overwritten")
+	}
+}
+
+func TestProviderVerbSaysWhatItIs(t *testing.T) {
+	var stderr strings.Builder
+	if code := run(t.Context(), []string{"provider", "nope"}, nil, nil, &stderr); code != exitUsage || !strings.Contains(stderr.String(), "one of: saxo, schwab") {
+		t.Errorf("exit code %d, %s", code, stderr.String())
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
