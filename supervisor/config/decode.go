@@ -156,9 +156,8 @@ func (l *loader) decode() *Config {
 	}
 	for _, name := range keysOf(accounts.values) {
 		account := accounts.down(name).account(name)
-		// A provider that is not listed has every default.
-		if _, listed := cfg.Providers[account.Provider]; !listed && account.Provider != "" {
-			cfg.Providers[account.Provider] = Provider{Name: account.Provider, MaxInFlight: defaultMaxInFlight}
+		if account.Provider != "" {
+			cfg.Providers[account.Provider] = cfg.Provider(account.Provider)
 		}
 		account.Settings = over(cfg.Providers[account.Provider].Settings, account.Settings)
 		cfg.Accounts[name] = account

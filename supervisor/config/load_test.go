@@ -98,6 +98,12 @@ sinks:
 	if got := cfg.ProviderNames(); !reflect.DeepEqual(got, []string{"other", "saxo", "schwab"}) {
 		t.Errorf("providers: %v", got)
 	}
+	if got := cfg.Provider("saxo"); !reflect.DeepEqual(got, cfg.Providers["saxo"]) {
+		t.Errorf("a provider that is listed: %+v", got)
+	}
+	if got := cfg.Provider("none"); !reflect.DeepEqual(got, config.Provider{Name: "none", MaxInFlight: 4}) {
+		t.Errorf("a provider that is not listed: %+v", got)
+	}
 	if got := names(cfg.AccountsOf("saxo")); !reflect.DeepEqual(got, []string{"saxo-live"}) {
 		t.Errorf("accounts of saxo: %v", got)
 	}
@@ -123,7 +129,7 @@ accounts:
 		"TOKENKEEPER_ACCOUNTS__SCHWAB_MAIN__SETTINGS__TOKEN_URL=v",
 		"TOKENKEEPER_ACCOUNTS__SCHWAB_MAIN__REFRESH__TIMEOUT=20s",
 		"TOKENKEEPER_ACCOUNTS__NEW__PROVIDER=saxo", "TOKENKEEPER_ACCOUNTS__NEW__CLIENT_ID=n",
-		"TOKENKEEPER_SPOOL_DIR=/s", "TOKENKEEPER_SPOOL_SLOTS=x", "TOKENKEEPER_LIFELINE_FD=3", "TOKENKEEPER_PLUGIN=c",
+		"TOKENKEEPER_SPOOL_DIR=/s", "TOKENKEEPER_SPOOL_SLOTS=x", "TOKENKEEPER_LIFELINE_FD=3", "TOKENKEEPER_PLUGIN=c", "TOKENKEEPER_CONFIG=/f",
 		"TOKENKEEPER_SINKS__HOOK__TYPE=webhook", "TOKENKEEPER_SINKS__HOOK__URL=https://h", "TOKENKEEPER_SINKS__HOOK__SECRET=MTIz",
 		"TOKENKEEPER_SINKS__HOOK__HEADERS__X_API_KEY=k",
 	)

@@ -14,9 +14,14 @@ import (
 // envPrefix begins the variables that override the configuration.
 const envPrefix = "TOKENKEEPER_"
 
-// pluginVariables are the plugins' own and no part of the configuration.
-func pluginVariables() []string {
-	return []string{sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.Handshake().MagicCookieKey}
+// EnvFile names the variable that tells the command which file to load. It is
+// no part of the configuration.
+const EnvFile = "TOKENKEEPER_CONFIG"
+
+// otherVariables are no part of the configuration: EnvFile, and those that are
+// the plugins' own.
+func otherVariables() []string {
+	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.Handshake().MagicCookieKey}
 }
 
 // environment is the layer of TOKENKEEPER_… variables: levels are separated by
@@ -28,7 +33,7 @@ func (l *loader) environment(fromFile map[string]any) *env.Env {
 		Prefix:      envPrefix,
 		EnvironFunc: l.source.Environ,
 		TransformFunc: func(name, raw string) (string, any) {
-			if slices.Contains(pluginVariables(), name) {
+			if slices.Contains(otherVariables(), name) {
 				return "", nil
 			}
 			segments := strings.Split(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__")

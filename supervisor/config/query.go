@@ -13,6 +13,15 @@ func (c *Config) SinkAccounts(s Sink) []Account {
 	return all
 }
 
+// Provider returns what is configured for a provider; one that is not listed
+// has every default.
+func (c *Config) Provider(name string) Provider {
+	if p, ok := c.Providers[name]; ok {
+		return p
+	}
+	return Provider{Name: name, MaxInFlight: defaultMaxInFlight}
+}
+
 // ProviderNames returns the providers that have at least one account, by name.
 // Others need no process.
 func (c *Config) ProviderNames() []string {
