@@ -188,8 +188,15 @@ func TestLedgerFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory()
 		stored := func() bool {
+			m.kept.mu.RLock()
+			defer m.kept.mu.RUnlock()
 			_, ok := m.kept.values["ledger/bot/main"]
 			return ok
+		}
+		idle := func() bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return m.flush == nil && len(m.pending) == 0
 		}
 		deliver := func(version uint64) {
 			t.Helper()
@@ -205,15 +212,15 @@ func TestLedgerFlush(t *testing.T) {
 		}
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		if !stored() || m.flush != nil || len(m.pending) != 0 {
-			t.Errorf("stored %v, timer %v, %d pending", stored(), m.flush, len(m.pending))
+		if !stored() || !idle() {
+			t.Errorf("after a second: stored is %v, idle is %v", stored(), idle())
 		}
 		deliver(2)
 		if err := m.Commit(t.Context(), record("main", 1)); err != nil {
 			t.Fatal(err)
 		}
-		if m.flush != nil || len(m.pending) != 0 {
-			t.Errorf("after it rode along: timer %v, %d pending", m.flush, len(m.pending))
+		if !idle() {
+			t.Error("a timer runs although the delivery rode along")
 		}
 		deliver(3)
 		if err := m.Close(); err != nil {
