@@ -182,3 +182,12 @@ func TestRedrawLeavesNothingBehind(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestFit(t *testing.T) {
+	const text = "1\n2\n3\n4\n"
+	for height, want := range map[int]string{0: text, 5: text, 4: "1\n2\n… 2 more lines\n", 3: "1\n… 3 more lines\n", 1: text} {
+		if got := fit(text, height); got != want {
+			t.Errorf("fit(%d) = %q, want %q", height, got, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -99,7 +100,17 @@ func (e *env) redraw(s control.Status, failed error) error {
 	} else {
 		text = renderStatus(s, e.now(), e.painter())
 	}
-	return e.write(home + strings.ReplaceAll(text, "\n", eraseLine) + eraseBelow)
+	return e.write(home + strings.ReplaceAll(fit(text, e.height()), "\n", eraseLine) + eraseBelow)
+}
+
+// fit cuts text down to a screen of that many lines, 0 for any: more would
+// scroll it.
+func fit(text string, height int) string {
+	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
+	if room := height - 2; height > 2 && len(lines) > height-1 {
+		return strings.Join(lines[:room], "") + fmt.Sprintf("… %d more lines\n", len(lines)-room)
+	}
+	return text
 }
 
 // showChanges returns a func that prints a status if it says something new.

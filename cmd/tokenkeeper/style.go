@@ -41,3 +41,13 @@ func isTerminal(w io.Writer) bool {
 func (e *env) painter() painter {
 	return painter{on: isTerminal(e.stdout) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"}
 }
+
+// height of the terminal in lines; 0: not known.
+func (e *env) height() int {
+	if f, ok := e.stdout.(*os.File); ok {
+		if _, height, err := term.GetSize(int(f.Fd())); err == nil {
+			return height
+		}
+	}
+	return 0
+}
