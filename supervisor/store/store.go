@@ -36,16 +36,20 @@ var (
 // [ErrPoisoned] the caller can't know and must open the store anew. The
 // exception is MarkDelivered, which may become durable up to a second later:
 // losing it means delivering once more.
+//
+// A context that has ended refuses a write; one that ends later does not cut
+// it off, because the caller would not know whether it happened.
 type Store interface {
 	// Load returns the account's record, or ErrNotFound.
 	Load(ctx context.Context, account string) (Record, error)
-	// List returns every record, ordered by account.
+	// List returns every record, ordered by account. Those that can't be read
+	// are named by the error, beside which the others are returned.
 	List(ctx context.Context) ([]Record, error)
 
 	// Intend announces an attempt: from its return until Commit or Abandon,
 	// the account's refresh token may be spent. It proves that the disk can be
-	// written. ErrConflict if the record is not at in.Version or another
-	// intent stands.
+	// written. ErrConflict if the record is not at in.Version or the intent of
+	// another attempt stands. A new account is at version 0.
 	Intend(ctx context.Context, in Intent) error
 	// Intent returns the account's standing intent; ok is false if none
 	// stands.
