@@ -32,6 +32,11 @@ func TestHungSinkHoldsUpNobody(t *testing.T) {
 			t.Errorf("%d deliveries in flight at the hung sink", n)
 		}
 		h.stop() // in time, although it hangs
+		for a, busy := range hung.busy {
+			if busy {
+				t.Errorf("the delivery of %s was neither finished nor cancelled", a)
+			}
+		}
 	})
 }
 

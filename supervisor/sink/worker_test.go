@@ -181,8 +181,12 @@ func TestRestartDeliversOnlyWhatIsMissing(t *testing.T) {
 		}
 		b.stop()
 		r.next("b")
+		before := r.loads
 		start(t, sink.WorkerConfig{Sink: out}, r)
 		pass(time.Second)
+		if n := r.loads - before; n != 1 {
+			t.Errorf("%d records were read for one that is missing", n)
+		}
 		if got := out.versions("b"); len(out.got) != 4 || !slices.Equal(got, []uint64{1, 2}) {
 			t.Errorf("%d deliveries in all, of b %v", len(out.got), got)
 		}
