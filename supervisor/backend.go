@@ -41,7 +41,7 @@ func providerStatus(name string, m process.Status, inFlight int) control.Provide
 	return control.Provider{
 		Name: name, State: string(m.State), PID: m.PID, Generation: m.Generation, StartedAt: m.StartedAt,
 		Restarts: m.Restarts, Crashes: m.Crashes, LastError: m.LastError, NextStart: m.NextStart,
-		Version: m.Version, Command: m.Command, InFlight: inFlight,
+		Version: m.Description.Version, Command: m.Command, InFlight: inFlight,
 	}
 }
 
@@ -67,7 +67,7 @@ func (s *Supervisor) deliveries(account string, rec store.Record) []control.Deli
 	out := []control.Delivery{}
 	for _, name := range slices.Sorted(maps.Keys(s.workers)) {
 		c := s.opts.Config.Sinks[name]
-		if !slices.Contains(s.opts.Config.SinkAccounts(c), account) {
+		if !slices.Contains(accountNames(s.opts.Config.SinkAccounts(c)), account) {
 			continue
 		}
 		w := s.workers[name].Status(account)

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -26,7 +27,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 	return refresh.NewKeeper(ctx, refresh.Config{
 		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.wake,
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
-		MaxInFlight: s.opts.Config.Provider(provider).MaxInFlight,
+		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
 	})
 }
 
@@ -62,9 +63,17 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 	}
 	return sink.NewWorker(sink.WorkerConfig{
 		Name: c.Name, Type: c.Type, Sink: destination, Policy: policy,
-		Accounts: s.opts.Config.SinkAccounts(c), IncludeRefreshToken: c.IncludeRefreshToken,
+		Accounts: accountNames(s.opts.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
 		Store: s.store, Credentials: s.credentials, Events: s.events, Wall: s.opts.Seams.Wall,
 	}), nil
+}
+
+func accountNames(accounts []config.Account) []string {
+	names := make([]string, len(accounts))
+	for i, a := range accounts {
+		names[i] = a.Name
+	}
+	return names
 }
 
 func (s *Supervisor) credentials(account string) (clientID string, clientSecret sdk.Secret) {
@@ -105,18 +114,19 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 }
 
 func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
-	launcher := process.Launcher(nil)
-	if s.opts.Seams.Launcher != nil {
-		launcher = s.opts.Seams.Launcher(provider)
-	} else {
-		c, err := Command(s.opts.Config, provider, s.opts.Builtin)
-		if err != nil {
-			return nil, err
-		}
-		c.Log = s.log
-		launcher = c
+	c := process.Config{
+		Name: provider, Work: k, Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
 	}
-	return process.New(process.Config{
-		Name: provider, Launcher: launcher, Work: k, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
-	}), nil
+	if s.opts.Seams.Launcher != nil {
+		c.Launcher = s.opts.Seams.Launcher(provider)
+		return process.New(c), nil
+	}
+	command, err := Command(s.opts.Config, provider, s.opts.Builtin)
+	if err != nil {
+		return nil, err
+	}
+	command.Log = s.log
+	c.Launcher = command
+	c.Command = strings.Join(append([]string{command.Path}, command.Args...), " ")
+	return process.New(c), nil
 }

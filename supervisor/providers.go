@@ -17,9 +17,9 @@ const binaryPrefix = "tokenkeeper-provider-"
 // configuration names, or else by its binary in the plugin directory, or else
 // as a part of this program. The error says where it was looked for.
 func Command(cfg *config.Config, provider string, builtin func(string) ([]string, bool)) (*process.Command, error) {
-	p := cfg.Provider(provider)
+	p := cfg.Providers[provider]
 	c := &process.Command{
-		Name: provider, SHA256: p.SHA256, Slots: p.MaxInFlight,
+		Name: provider, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
 		SpoolDir: spoolDir(cfg.StateDir, provider),
 	}
 	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)

@@ -46,7 +46,11 @@ func (e *env) load() (*config.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, warnings, err := config.Load(e.source(path))
+	return e.loadFrom(e.source(path))
+}
+
+func (e *env) loadFrom(src config.Source) (*config.Config, error) {
+	cfg, warnings, err := config.Load(src)
 	for _, w := range warnings {
 		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", w)
 	}

@@ -42,8 +42,10 @@ func newEnv(stdin io.Reader, stdout, stderr io.Writer) *env {
 // commands is where each verb's file registers.
 func (e *env) commands() []*cobra.Command {
 	return []*cobra.Command{
+		newDemoCommand(e),
 		newInitCommand(e),
 		newCheckCommand(e),
+		newRunCommand(e),
 		newStatusCommand(e),
 		newEventsCommand(e),
 		newRefreshCommand(e),

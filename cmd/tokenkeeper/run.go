@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+)
+
+func newRunCommand(e *env) *cobra.Command {
+	flags := map[string]*string{}
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Keep the tokens alive until told to end",
+		Long: `Keep the tokens of all configured accounts alive: refresh each one in time and
+deliver every new token to its sinks, until SIGTERM or Ctrl-C. A refresh that
+was sent is waited for before the program ends.
+
+Everything is checked before anything starts. With --json the log is JSON.`,
+		Example: "  tokenkeeper run -c tokenkeeper.yaml",
+		Args:    exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			set := map[string]string{}
+			for key, value := range flags {
+				if *value != "" {
+					set[key] = *value
+				}
+			}
+			if e.json {
+				set["log.format"] = "json"
+			}
+			return e.runSupervisor(cmd.Context(), set)
+		},
+	}
+	for _, f := range []struct{ name, key, usage string }{
+		{"log-level", "log.level", "debug, info, warn or error"},
+		{"log-format", "log.format", "text or json"},
+		{"log-file", "log.file", "log to this `file` as well"},
+		{"state-dir", "state_dir", "the state `directory`"},
+	} {
+		flags[f.key] = cmd.Flags().String(f.name, "", f.usage+" (default: the configuration's)")
+	}
+	return cmd
+}
+
+func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	cfg, err := e.preflight(ctx, flags)
+	if err != nil {
+		return err
+	}
+	log, closer, err := newLogger(cfg.Log, e.stderr)
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	defer func() { _ = closer.Close() }()
+	s, err := newSupervisor(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	return s.Run(ctx)
+}
+
+// newSupervisor is how every verb makes the supervisor.
+func newSupervisor(ctx context.Context, cfg *config.Config, log *slog.Logger) (*supervisor.Supervisor, error) {
+	return supervisor.New(ctx, supervisor.Options{
+		Config: cfg, Version: programVersion(), Log: log, Builtin: builtinCommand,
+	})
+}
+
+// preflight finds everything that a person has to correct before anything
+// starts: what check finds, but for the time it takes to start the built-in
+// providers, which need not be asked over a connection who they are.
+func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.Config, error) {
+	path, err := e.configPath()
+	if err != nil {
+		return nil, err
+	}
+	src := e.source(path)
+	if src.Flags == nil {
+		src.Flags = map[string]string{}
+	}
+	for key, value := range flags {
+		src.Flags[key] = value
+	}
+	cfg, err := e.loadFrom(src)
+	if err != nil {
+		return nil, err
+	}
+	r := report{Config: path, Providers: inspectForeign(ctx, cfg)}
+	r.addProviders(cfg)
+	if len(r.Problems) > 0 {
+		var all config.Problems
+		for _, f := range r.Problems {
+			all = append(all, config.Problem(f))
+		}
+		return nil, &exitError{exitUsage, fmt.Errorf("nothing was started:\n%w", all)}
+	}
+	return cfg, nil
+}
+
+// inspectForeign is inspectAll without starting the built-in providers.
+func inspectForeign(ctx context.Context, cfg *config.Config) []plugin {
+	var found []plugin
+	var foreign []string
+	for _, name := range cfg.ProviderNames() {
+		p, ok := describeBuiltin(ctx, cfg, name)
+		if ok {
+			found = append(found, p)
+		} else {
+			foreign = append(foreign, name)
+		}
+	}
+	return append(found, inspectAll(ctx, cfg, foreign)...)
+}
+
+// describeBuiltin asks a built-in provider in this process; ok is false if the
+// name leads to another program, or to an answer that only a real start can
+// explain.
+func describeBuiltin(ctx context.Context, cfg *config.Config, name string) (plugin, bool) {
+	command, err := supervisor.Command(cfg, name, builtinCommand)
+	own, isBuiltin := builtinCommand(name)
+	if err != nil || !isBuiltin || command.Path != own[0] || command.SHA256 != "" {
+		return plugin{}, false
+	}
+	provider, _ := builtin(name)
+	d, err := provider.Describe(ctx)
+	if err != nil {
+		return plugin{}, false
+	}
+	return plugin{Name: name, Source: builtIn, description: d}, true
+}
