@@ -1,0 +1,150 @@
+package providertest
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+func testSameAttempt(t *testing.T, s Suite) {
+	b := newBroker(t, s.grant(newAccess, newRefresh))
+	p := s.start(t, t.TempDir())
+	first, err := p.Refresh(call(t), s.refresh("one", b))
+	if err != nil {
+		t.Fatalf("Refresh: %v", err)
+	}
+	again, err := p.Refresh(call(t), s.refresh("one", b))
+	if err != nil {
+		t.Fatalf("the same attempt again: %v", err)
+	}
+	if !reflect.DeepEqual(again, first) {
+		t.Error("the same attempt again gave another token")
+	}
+	b.wantPosts(t, 1)
+}
+
+// testRecovery: the answer came, the process died before the supervisor heard.
+func testRecovery(t *testing.T, s Suite) {
+	b := newBroker(t, s.grant(newAccess, newRefresh))
+	dir := t.TempDir()
+	p := s.start(t, dir)
+	first, err := p.Refresh(call(t), s.refresh("one", b))
+	if err != nil {
+		t.Fatalf("Refresh: %v", err)
+	}
+	p.die()
+
+	p = s.start(t, dir)
+	entries, err := p.Unsettled(call(t))
+	if err != nil || len(entries) != 1 || entries[0].Attempt != "one" || entries[0].Progress != spool.Answered {
+		t.Fatalf("the spool lists %+v (%v), want the answered attempt", entries, err)
+	}
+	a, err := p.RefreshAnswer(call(t), s.refresh("one", b))
+	if err != nil {
+		t.Fatalf("recovery: %v", err)
+	}
+	if !a.Recovered {
+		t.Error("the answer is not marked as recovered")
+	}
+	if !reflect.DeepEqual(a.Token, first) {
+		t.Errorf("the recovered token differs; issued at %s, first %s", a.Token.IssuedAt, first.IssuedAt)
+	}
+	b.wantPosts(t, 1)
+
+	if err := p.Settle(call(t), "one"); err != nil {
+		t.Fatalf("Settle: %v", err)
+	}
+	if err := p.Settle(call(t), "one"); err != nil {
+		t.Errorf("Settle a second time: %v", err)
+	}
+	if entries, err := p.Unsettled(call(t)); err != nil || len(entries) != 0 {
+		t.Errorf("the spool lists %+v (%v) after Settle", entries, err)
+	}
+	if _, err := p.Refresh(call(t), s.refresh("two", b)); err != nil {
+		t.Errorf("the next attempt: %v", err)
+	}
+	b.wantPosts(t, 2)
+}
+
+// testDeathInOpenWindow: the process died between the request and the answer.
+func testDeathInOpenWindow(t *testing.T, s Suite) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	b := newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+		s.grant(newAccess, newRefresh)(w, r)
+	})
+	dir := t.TempDir()
+	p := s.start(t, dir)
+	done := make(chan error, 1)
+	ctx := call(t)
+	go func() {
+		_, err := p.Refresh(ctx, s.refresh("one", b))
+		done <- err
+	}()
+	select {
+	case <-arrived:
+	case err := <-done:
+		t.Fatalf("no request came: %v", err)
+	}
+	left := image(t, dir)
+	close(release)
+	if err := <-done; err != nil {
+		t.Errorf("the process that lived on: %v", err)
+	}
+
+	_, err := s.start(t, left).Refresh(call(t), s.refresh("one", b))
+	if sdk.KindOf(err) != sdk.KindAmbiguous {
+		t.Errorf("recovery of an attempt that was sent and not answered: %v, want an error of the kind ambiguous", err)
+	}
+	b.wantPosts(t, 1)
+}
+
+func testUnsettledBlocks(t *testing.T, s Suite) {
+	b := newBroker(t, s.grant(newAccess, newRefresh))
+	p := s.start(t, t.TempDir())
+	if _, err := p.Refresh(call(t), s.refresh("one", b)); err != nil {
+		t.Fatalf("Refresh: %v", err)
+	}
+	if _, err := p.Refresh(call(t), s.refresh("two", b)); sdk.KindOf(err) != sdk.KindNotSent {
+		t.Errorf("an attempt beside an unsettled one: %v, want an error of the kind not_sent", err)
+	}
+	b.wantPosts(t, 1)
+}
+
+// testConcurrent holds the answers back until the requests of all accounts are
+// there, so that a provider that makes them wait for each other fails.
+func testConcurrent(t *testing.T, s Suite) {
+	const accounts = 6
+	var all sync.WaitGroup
+	all.Add(accounts)
+	b := newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+		all.Done()
+		all.Wait()
+		mine := r.PostForm.Get("refresh_token")
+		s.grant("access for "+mine, "next for "+mine)(w, r)
+	})
+	p := s.start(t, t.TempDir())
+	ctx := call(t)
+	var calls sync.WaitGroup
+	for i := range accounts {
+		calls.Go(func() {
+			name := fmt.Sprintf("account-%d", i)
+			req := s.refresh("attempt of "+name, b)
+			req.Account = s.account(name, b)
+			req.Token.RefreshToken = sdk.NewSecret(name)
+			token, err := p.Refresh(ctx, req)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				return
+			}
+			wantToken(t, token, "access for "+name, "next for "+name)
+		})
+	}
+	calls.Wait()
+}

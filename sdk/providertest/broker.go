@@ -1,0 +1,86 @@
+package providertest
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// broker is the suite's authorization server. It counts every POST and answers
+// as the rule under test wants it to.
+type broker struct {
+	server *httptest.Server
+
+	mu    sync.Mutex
+	forms []url.Values
+}
+
+func newBroker(t *testing.T, answer http.HandlerFunc) *broker {
+	t.Helper()
+	b := &broker{}
+	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			http.Error(w, "POST only", http.StatusMethodNotAllowed)
+			return
+		}
+		_ = r.ParseForm()
+		b.mu.Lock()
+		b.forms = append(b.forms, r.PostForm)
+		b.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(b.server.Close)
+	return b
+}
+
+func (b *broker) url() string { return b.server.URL + "/token" }
+
+// posts returns the forms of the requests so far.
+func (b *broker) posts() []url.Values {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]url.Values(nil), b.forms...)
+}
+
+func (b *broker) wantPosts(t *testing.T, n int) {
+	t.Helper()
+	if got := len(b.posts()); got != n {
+		t.Errorf("the broker saw %d token requests, want %d", got, n)
+	}
+}
+
+func respond(status int, contentType, body string, headers ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		for i := 0; i+1 < len(headers); i += 2 {
+			w.Header().Set(headers[i], headers[i+1])
+		}
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// grant answers with a token of its own.
+func (s Suite) grant(access, refresh string) http.HandlerFunc {
+	status, body := s.Broker.Success(access, refresh)
+	return respond(status, "application/json", body)
+}
+
+// hangUp processes the request and ends the connection without an answer.
+func hangUp(w http.ResponseWriter, _ *http.Request) {
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_ = conn.Close()
+	}
+}
+
+// cutAnswer sends a part of an answer and ends the connection.
+func (s Suite) cutAnswer(w http.ResponseWriter, _ *http.Request) {
+	_, body := s.Broker.Success(newAccess, newRefresh)
+	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"+body[:len(body)/2])
+		_ = conn.Close()
+	}
+}

@@ -1,0 +1,188 @@
+package providertest
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// call bounds every call of the suite.
+func call(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func testDescribe(t *testing.T, s Suite) {
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.New().Describe(cancelled); err != nil {
+		t.Errorf("Describe must touch nothing that a cancelled context stops, such as the network: %v", err)
+	}
+	d, err := s.start(t, t.TempDir()).Describe(call(t))
+	if err != nil {
+		t.Fatalf("Describe: %v", err)
+	}
+	if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString(d.Name) {
+		t.Errorf("Name %q is not of the form [a-z0-9][a-z0-9_-]*", d.Name)
+	}
+	if d.Version == "" {
+		t.Error("Version is empty")
+	}
+	p := d.Policy
+	if p.AccessLifetime <= 0 {
+		t.Error("Policy.AccessLifetime is not set: nothing stands in for a missing expires_in")
+	}
+	if p.BeforeExpiry <= 0 || p.BeforeExpiry >= p.AccessLifetime {
+		t.Errorf("Policy.BeforeExpiry %s is not between 0 and AccessLifetime %s", p.BeforeExpiry, p.AccessLifetime)
+	}
+	if p.RefreshLifetime < 0 || p.ReuseGrace < 0 {
+		t.Error("the policy has a negative duration")
+	}
+	if !slices.Contains([]sdk.PKCE{sdk.PKCENone, sdk.PKCEOptional, sdk.PKCERequired}, p.PKCE) {
+		t.Errorf("Policy.PKCE is %q", p.PKCE)
+	}
+	seen := map[string]bool{}
+	for _, setting := range d.Settings {
+		if setting.Name == "" || setting.Description == "" || seen[setting.Name] {
+			t.Errorf("setting %q has no name, no description or a namesake", setting.Name)
+		}
+		seen[setting.Name] = true
+		if setting.Default != "" && len(setting.OneOf) > 0 && !slices.Contains(setting.OneOf, setting.Default) {
+			t.Errorf("setting %s: its default %q is not among %v", setting.Name, setting.Default, setting.OneOf)
+		}
+		if setting.Default != "" && setting.Required {
+			t.Errorf("setting %s is required and has a default", setting.Name)
+		}
+	}
+}
+
+func testRefresh(t *testing.T, s Suite) {
+	b := newBroker(t, s.grant(newAccess, newRefresh))
+	before := time.Now()
+	a, err := s.start(t, t.TempDir()).RefreshAnswer(call(t), s.refresh("one", b))
+	if err != nil {
+		t.Fatalf("Refresh: %v", err)
+	}
+	if a.Recovered || a.SpoolFault != "" {
+		t.Errorf("a first answer: recovered %t, spool fault %q", a.Recovered, a.SpoolFault)
+	}
+	wantToken(t, a.Token, newAccess, newRefresh)
+	if a.Token.IssuedAt.Before(before.Add(-time.Second)) || a.Token.IssuedAt.After(time.Now().Add(time.Second)) {
+		t.Errorf("IssuedAt is %s, not when the answer came", a.Token.IssuedAt)
+	}
+	if posts := b.posts(); len(posts) != 1 || posts[0].Get("grant_type") != "refresh_token" || posts[0].Get("refresh_token") != oldRefresh {
+		t.Errorf("%d token requests; want one with the refresh token", len(posts))
+	}
+}
+
+func wantToken(t *testing.T, got sdk.Token, access, refresh string) {
+	t.Helper()
+	if got.AccessToken.Reveal() != access || got.RefreshToken.Reveal() != refresh {
+		t.Error("the token is not the one that the broker sent")
+	}
+	if got.Lifetime != Lifetime {
+		t.Errorf("Lifetime %s, want %s", got.Lifetime, Lifetime)
+	}
+	if got.IssuedAt.IsZero() {
+		t.Error("IssuedAt is not set")
+	}
+}
+
+func testNoRefreshToken(t *testing.T, s Suite) {
+	b := newBroker(t, s.grant(newAccess, ""))
+	token, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
+	if err != nil {
+		t.Fatalf("an answer without a refresh token is a good one (RFC 6749, section 6): %v", err)
+	}
+	if !token.RefreshToken.IsZero() {
+		t.Error("RefreshToken is set although the answer carried none")
+	}
+}
+
+// testFailures: whatever the server does, it sees one request, the error is of
+// a kind that loses no login, and its text tells no secret.
+func testFailures(t *testing.T, s Suite) {
+	status, body := s.Broker.InvalidGrant()
+	html := "<html><body>invalid_grant " + bodyText + "</body></html>"
+	unhurt := []sdk.Kind{sdk.KindTransient}
+	limited := []sdk.Kind{sdk.KindTransient, sdk.KindRateLimited}
+	unknown := []sdk.Kind{sdk.KindAmbiguous}
+	elsewhere := newBroker(t, s.grant(newAccess, newRefresh))
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		kinds  []sdk.Kind
+	}{
+		{"InvalidGrant", respond(status, "application/json", body), []sdk.Kind{sdk.KindInvalidGrant}},
+		{"InvalidClient", respond(401, "application/json", `{"error":"invalid_client"}`), []sdk.Kind{sdk.KindInvalidClient}},
+		{"HTML400", respond(400, "text/html", html), unhurt},
+		{"HTML401", respond(401, "text/html", html), unhurt},
+		{"HTML403", respond(403, "text/html", html), unhurt},
+		{"HTML500", respond(500, "text/html", html), unhurt},
+		{"Empty401", respond(401, "application/json", ""), unhurt},
+		{"JSON500", respond(500, "application/json", `{"error":"server_error","refresh_token":"`+oldRefresh+`"}`), unhurt},
+		{"Unavailable", respond(503, "text/html", html, "Retry-After", "30"), limited},
+		{"TooManyRequests", respond(429, "application/json", `{}`, "Retry-After", "30"), limited},
+		{"Redirect302", respond(302, "text/html", html, "Location", elsewhere.url()), unhurt},
+		{"Redirect307", respond(307, "text/html", html, "Location", elsewhere.url()), unhurt},
+		{"Redirect308", respond(308, "text/html", html, "Location", elsewhere.url()), unhurt},
+		{"EchoedSecrets", respond(400, "application/json", `{"error":"`+oldRefresh+`","error_description":"`+clientSecret+`"}`), unhurt},
+		{"LostAnswer", hangUp, unknown},
+		{"CutAnswer", s.cutAnswer, unknown},
+		{"GarbageWith200", respond(200, "text/html", html), unknown},
+		{"EmptyWith200", respond(200, "application/json", ""), unknown},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBroker(t, tt.answer)
+			_, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if kind := sdk.KindOf(err); !slices.Contains(tt.kinds, kind) {
+				t.Errorf("the error is of the kind %s, want %v: %v", kind, tt.kinds, err)
+			}
+			if kind := sdk.KindOf(err); kind == sdk.KindInvalidGrant && !errors.Is(err, sdk.ErrInvalidGrant) {
+				t.Error("the error does not match sdk.ErrInvalidGrant")
+			}
+			wantNoSecret(t, err)
+			b.wantPosts(t, 1)
+		})
+	}
+	elsewhere.wantPosts(t, 0)
+}
+
+func wantNoSecret(t *testing.T, err error) {
+	t.Helper()
+	if strings.Contains(err.Error(), "canary") {
+		t.Errorf("the error's text tells a token, a secret or the answer's body: %v", err)
+	}
+}
+
+func testNothingListens(t *testing.T, s Suite) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	req := s.refresh("one", newBroker(t, hangUp))
+	s.PointTo(&req.Account, "http://"+addr+"/token")
+	_, err = s.start(t, t.TempDir()).Refresh(call(t), req)
+	if err == nil {
+		t.Fatal("no error although nothing listens")
+	}
+	if kind := sdk.KindOf(err); kind != sdk.KindNotSent && kind != sdk.KindTransient {
+		t.Errorf("the error is of the kind %s, want not_sent or transient: %v", kind, err)
+	}
+	wantNoSecret(t, err)
+}

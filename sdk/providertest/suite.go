@@ -1,0 +1,138 @@
+// Package providertest is the conformance suite for broker plugins. A
+// provider's own test calls it:
+//
+//	func TestConformance(t *testing.T) {
+//		providertest.Run(t, providertest.Suite{
+//			New:     func() sdk.Provider { return mybroker.New() },
+//			Account: sdk.Account{ClientID: "app", ClientSecret: sdk.NewSecret("secret"), RedirectURL: "https://127.0.0.1"},
+//		})
+//	}
+//
+// The suite runs the provider as the supervisor does: over the wire contract,
+// with a real spool, through the death of its process. The authorization
+// server that it speaks to is the suite's own and misbehaves on purpose.
+package providertest
+
+import (
+	"fmt"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// Suite says which provider to test and how its broker talks. Only New is
+// required.
+type Suite struct {
+	// New returns a provider as it is in a fresh process.
+	New func() sdk.Provider
+	// Account to act for. Its Name and, without PointTo, its setting token_url
+	// are the suite's to choose.
+	Account sdk.Account
+	// PointTo makes the account use the suite's token endpoint; nil: by the
+	// setting token_url.
+	PointTo func(account *sdk.Account, tokenURL string)
+	// Private is the Token.Private that a refresh of this provider starts
+	// from.
+	Private map[string]sdk.Secret
+	// Broker is how the provider's broker answers; its zero value is RFC 6749.
+	Broker Broker
+}
+
+// Broker words the answers of the suite's authorization server.
+type Broker struct {
+	// Success is the answer to a request that is granted; its access token
+	// lives [Lifetime]. Nil: 200 with the JSON of RFC 6749, section 5.1.
+	Success func(accessToken, refreshToken string) (status int, body string)
+	// InvalidGrant is the answer to a dead refresh token. Nil: 400
+	// {"error":"invalid_grant"}.
+	InvalidGrant func() (status int, body string)
+}
+
+// Lifetime of every access token that the suite's server hands out.
+const Lifetime = 1234 * time.Second
+
+// These must never show in an error's text.
+const (
+	oldRefresh   = "canary-old-refresh-token"
+	newRefresh   = "canary-new-refresh-token"
+	newAccess    = "canary-new-access-token"
+	clientSecret = "canary-client-secret"
+	bodyText     = "canary-body-text"
+)
+
+// Run runs the whole suite, each rule as a subtest of its own.
+func Run(t *testing.T, s Suite) {
+	t.Helper()
+	s = s.complete()
+	rules := []struct {
+		name  string
+		check func(*testing.T, Suite)
+	}{
+		{"Describe", testDescribe},
+		{"Refresh", testRefresh},
+		{"NoRefreshTokenInAnswer", testNoRefreshToken},
+		{"OnePostPerAttempt", testFailures},
+		{"SameAttemptAgain", testSameAttempt},
+		{"Recovery", testRecovery},
+		{"DeathWithOpenRequest", testDeathInOpenWindow},
+		{"UnsettledBlocks", testUnsettledBlocks},
+		{"NothingListens", testNothingListens},
+		{"Concurrent", testConcurrent},
+		{"Login", testLogin},
+	}
+	for _, rule := range rules {
+		t.Run(rule.name, func(t *testing.T) { rule.check(t, s) })
+	}
+}
+
+func (s Suite) complete() Suite {
+	if s.Account.ClientID == "" {
+		s.Account.ClientID = "app"
+	}
+	if !s.Account.ClientSecret.IsZero() {
+		s.Account.ClientSecret = sdk.NewSecret(clientSecret)
+	}
+	if s.PointTo == nil {
+		s.PointTo = func(a *sdk.Account, tokenURL string) { a.Settings["token_url"] = tokenURL }
+	}
+	if s.Broker.Success == nil {
+		s.Broker.Success = func(access, refresh string) (int, string) {
+			return 200, fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":%d}`,
+				access, refresh, Lifetime/time.Second)
+		}
+	}
+	if s.Broker.InvalidGrant == nil {
+		s.Broker.InvalidGrant = func() (int, string) {
+			return 400, `{"error":"invalid_grant","error_description":"` + bodyText + `"}`
+		}
+	}
+	return s
+}
+
+func (s Suite) account(name string, b *broker) sdk.Account {
+	a := s.Account
+	a.Name = name
+	a.Settings = maps.Clone(a.Settings)
+	if a.Settings == nil {
+		a.Settings = map[string]string{}
+	}
+	s.PointTo(&a, b.url())
+	return a
+}
+
+// refresh is the request of one attempt of account "main".
+func (s Suite) refresh(attempt string, b *broker) sdk.RefreshRequest {
+	old := sdk.NewSecret(oldRefresh)
+	return sdk.RefreshRequest{
+		Attempt: sdk.Attempt{
+			ID: attempt, Version: 3, Fingerprint: old.Fingerprint(), Deadline: time.Now().Add(10 * time.Second),
+		},
+		Account: s.account("main", b),
+		Token: sdk.Token{
+			AccessToken: sdk.NewSecret("canary-old-access-token"), RefreshToken: old,
+			IssuedAt: time.Now().Add(-Lifetime), Lifetime: Lifetime, Private: maps.Clone(s.Private),
+		},
+	}
+}
