@@ -132,11 +132,16 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 			if got.code != exitUsage || got.stderr != "" || !strings.Contains(got.stdout, "problem: "+w.dir) || !strings.Contains(got.stdout, tt.want) || !strings.HasSuffix(got.stdout, " problem\n") && !strings.HasSuffix(got.stdout, " problems\n") {
 				t.Errorf("exit code %d, want %d and %q:\n%s%s", got.code, exitUsage, tt.want, got.stdout, got.stderr)
 			}
-			r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout)
-			if r.OK || len(r.Problems) == 0 || r.Problems[0].File != w.config {
-				t.Errorf("as JSON: %+v", r)
-			}
 		})
+	}
+}
+
+func TestCheckAsJSONFindsWhatIsWrong(t *testing.T) {
+	w := newWorld(t, "sinsk: {}\n")
+	got := command(t, "", "check", "--json", "-c", w.config)
+	r := decode[report](t, got.stdout)
+	if got.code != exitUsage || r.OK || len(r.Problems) != 2 || r.Problems[1].File != w.config || r.Problems[1].Line != 3 {
+		t.Errorf("exit code %d: %+v", got.code, r)
 	}
 }
 
