@@ -30,6 +30,8 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		case "supervise":
 			os.Exit(supervise(os.Args[2], os.Args[3]))
+		case "parent":
+			os.Exit(parent())
 		case "oldplugin":
 			serveVersion(99)
 			os.Exit(0)
@@ -108,6 +110,17 @@ func supervise(dir, broker string) int {
 			work.calls <- request("killed", "token-1", broker)
 		}
 	}
+	return 0
+}
+
+// parent has a child that knows nothing of a lifeline.
+func parent() int {
+	c := newChild(exec.Command("/bin/sleep", "1000"), &outputLog{log: slog.New(slog.DiscardHandler)})
+	if err := c.Start(context.Background()); err != nil {
+		return 1
+	}
+	fmt.Println(event.ProviderStarted, c.pid())
+	<-c.exited
 	return 0
 }
 

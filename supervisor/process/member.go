@@ -267,7 +267,8 @@ func (m *Member) publish(level slog.Level, e event.Event) {
 // HealthPolicy is how a process is watched. Zero fields take the defaults.
 type HealthPolicy struct {
 	// Interval between two probes. Exits and stops are learned from the
-	// kernel without any, so it may be long; default: 5 min.
+	// kernel without any, so it may be long: one probe wakes threads about 20
+	// times, both processes together. Default: 15 min.
 	Interval time.Duration
 	// Timeout of a probe; default: 5 s.
 	Timeout time.Duration
@@ -292,7 +293,7 @@ type HealthPolicy struct {
 
 func (p HealthPolicy) withDefaults() HealthPolicy {
 	return HealthPolicy{
-		Interval:        cmp.Or(p.Interval, 5*time.Minute),
+		Interval:        cmp.Or(p.Interval, 15*time.Minute),
 		Timeout:         cmp.Or(p.Timeout, 5*time.Second),
 		StopPatience:    cmp.Or(p.StopPatience, 2*time.Second),
 		DescribeTimeout: cmp.Or(p.DescribeTimeout, 10*time.Second),

@@ -183,6 +183,22 @@ func TestRestartSkipsBackoff(t *testing.T) {
 	})
 }
 
+func TestRestartOfADyingProcessSkipsBackoff(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		for range 100 { // the order of the two is chance
+			synctest.Wait()
+			began := time.Now()
+			go r.launcher.newest().exit(errors.New("exit status 2"))
+			if _, err := r.member.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(began); d != 0 {
+				t.Fatalf("the restart waited %s", d)
+			}
+		}
+	})
+}
+
 func TestRestartsAtOnceAreOne(t *testing.T) {
 	simulate(t, func(t *testing.T, r *rig) {
 		synctest.Wait()

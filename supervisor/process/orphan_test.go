@@ -18,9 +18,9 @@ import (
 
 // supervisorProcess starts this binary as a supervisor and returns the PID of
 // its provider.
-func supervisorProcess(t *testing.T, dir, broker string) (cmd *exec.Cmd, provider int) {
+func supervisorProcess(t *testing.T, args ...string) (cmd *exec.Cmd, provider int) {
 	t.Helper()
-	cmd = exec.Command("/proc/self/exe", "supervise", dir, broker)
+	cmd = exec.Command("/proc/self/exe", args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -44,14 +44,21 @@ func supervisorProcess(t *testing.T, dir, broker string) (cmd *exec.Cmd, provide
 }
 
 func TestKilledSupervisorLeavesNoIdleProvider(t *testing.T) {
-	cmd, pid := supervisorProcess(t, shortDir(t), "")
+	cmd, pid := supervisorProcess(t, "supervise", shortDir(t), "")
+	_ = cmd.Process.Kill()
+	t.Logf("gone after %s", gone(t, pid, 2*time.Second))
+}
+
+// A plugin that was not built with package sdk may not look at its lifeline.
+func TestKilledSupervisorLeavesNoProcessWithoutLifeline(t *testing.T) {
+	cmd, pid := supervisorProcess(t, "parent")
 	_ = cmd.Process.Kill()
 	t.Logf("gone after %s", gone(t, pid, 2*time.Second))
 }
 
 func TestKilledSupervisorLeavesTheAnswerInTheSpool(t *testing.T) {
 	dir, b := shortDir(t), newBroker(t)
-	cmd, pid := supervisorProcess(t, dir, b.path)
+	cmd, pid := supervisorProcess(t, "supervise", dir, b.path)
 	conn := b.sent(t)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
@@ -62,7 +69,7 @@ func TestKilledSupervisorLeavesTheAnswerInTheSpool(t *testing.T) {
 // dies (it is in an orphaned process group then, setpgid(2)).
 func TestKilledSupervisorOfAStoppedProvider(t *testing.T) {
 	dir, b := shortDir(t), newBroker(t)
-	cmd, pid := supervisorProcess(t, dir, b.path)
+	cmd, pid := supervisorProcess(t, "supervise", dir, b.path)
 	conn := b.sent(t)
 	_ = cmd.Process.Signal(unix.SIGSTOP) // or it would continue the provider
 	_ = unix.Kill(pid, unix.SIGSTOP)
