@@ -106,7 +106,6 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 		add("restart watch", func() error {
 			select {
 			case <-m.asked:
-				signal(m.asked) // takeWaiters takes it, with whom it is for
 				return errRestart
 			case <-ctx.Done():
 				return nil

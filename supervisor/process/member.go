@@ -142,10 +142,12 @@ func (m *Member) Run(ctx context.Context) error {
 			timer = time.NewTimer(m.crashed(why))
 		}
 		m.opened()
-		select {
-		case <-ctx.Done():
-		case <-m.asked:
-		case <-timer.C:
+		if !m.restartPending() { // it may have been asked for while the generation ended
+			select {
+			case <-ctx.Done():
+			case <-m.asked:
+			case <-timer.C:
+			}
 		}
 		if timer.C != nil {
 			timer.Stop()

@@ -188,7 +188,7 @@ func TestRestartOfADyingProcessSkipsBackoff(t *testing.T) {
 		for range 100 { // the order of the two is chance
 			synctest.Wait()
 			began := time.Now()
-			go r.launcher.newest().exit(errors.New("exit status 2"))
+			r.launcher.newest().exit(errors.New("exit status 2"))
 			if _, err := r.member.Restart(t.Context()); err != nil {
 				t.Fatal(err)
 			}

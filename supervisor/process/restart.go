@@ -70,6 +70,14 @@ func (m *Member) takeWaiters() []*waiter {
 	return w
 }
 
+// restartPending says whether somebody waits for the next process. A wake of
+// m.asked alone does not tell: a generation that ends may have used it up.
+func (m *Member) restartPending() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.waiters) > 0
+}
+
 // answer ends the waiting of those who have not been answered: with err, or,
 // if err is nil, with the process that serves.
 func answer(waiters []*waiter, err error) {

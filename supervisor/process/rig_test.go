@@ -216,8 +216,10 @@ func (in *memInstance) exit(err error) {
 		in.err = err
 		in.mu.Unlock()
 		close(in.exited)
-		_ = in.conn.Close()
-		in.server.Stop()
+		go func() {
+			_ = in.conn.Close()
+			in.server.Stop()
+		}()
 	})
 }
 
