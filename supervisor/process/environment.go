@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
 	"strconv"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
