@@ -1,11 +1,14 @@
 package providertest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
@@ -74,8 +77,9 @@ func testRecovery(t *testing.T, s Suite) {
 // testDeathInOpenWindow: the process died between the request and the answer.
 func testDeathInOpenWindow(t *testing.T, s Suite) {
 	arrived, release := make(chan struct{}), make(chan struct{})
+	arrive := sync.OnceFunc(func() { close(arrived) })
 	b := newBroker(t, func(w http.ResponseWriter, r *http.Request) {
-		close(arrived)
+		arrive()
 		<-release
 		s.grant(newAccess, newRefresh)(w, r)
 	})
@@ -121,11 +125,20 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 // there, so that a provider that makes them wait for each other fails.
 func testConcurrent(t *testing.T, s Suite) {
 	const accounts = 6
-	var all sync.WaitGroup
-	all.Add(accounts)
+	var arrived atomic.Int32
+	all := make(chan struct{})
+	patience, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
 	b := newBroker(t, func(w http.ResponseWriter, r *http.Request) {
-		all.Done()
-		all.Wait()
+		if arrived.Add(1) == accounts {
+			close(all)
+		}
+		select {
+		case <-all:
+		case <-patience.Done():
+			http.Error(w, "the others never came", http.StatusServiceUnavailable)
+			return
+		}
 		mine := r.PostForm.Get("refresh_token")
 		s.grant("access for "+mine, "next for "+mine)(w, r)
 	})

@@ -1,0 +1,64 @@
+package providertest_test
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/providertest"
+)
+
+// A provider that knows nothing of package oauth or of the spool passes: the
+// SDK spools for it.
+func TestPlainProvider(t *testing.T) {
+	providertest.Run(t, suite(plain{}))
+}
+
+func suite(p sdk.Provider) providertest.Suite {
+	return providertest.Suite{
+		New:     func() sdk.Provider { return p },
+		Account: sdk.Account{ClientID: "app", ClientSecret: sdk.NewSecret("secret")},
+	}
+}
+
+// broken are providers with one mistake each, and the subtest that finds it.
+var broken = map[string]struct {
+	provider sdk.Provider
+	foundBy  string
+}{
+	"retries":              {retries{}, "OnePostPerAttempt/HTML500"},
+	"follows redirects":    {plain{followRedirects: true}, "OnePostPerAttempt/Redirect307"},
+	"prints bodies":        {plain{printBody: true}, "OnePostPerAttempt/JSON500"},
+	"believes HTML":        {plain{searchBody: true}, "OnePostPerAttempt/HTML400"},
+	"ambiguity is lost":    {plain{allTransient: true}, "OnePostPerAttempt/LostAnswer"},
+	"keeps the old":        {plain{keepOld: true}, "NoRefreshTokenInAnswer"},
+	"one at a time":        {&serial{}, "Concurrent"},
+	"network in Describe":  {wired{}, "Describe"},
+	"no name":              {nameless{}, "Describe"},
+	"forgets the lifetime": {timeless{}, "Refresh"},
+}
+
+// A suite that passes everything would be worth nothing: each broken provider
+// runs in a process of its own, which must fail in the right place.
+func TestBrokenProvidersAreFound(t *testing.T) {
+	if name := os.Getenv("BROKEN_PROVIDER"); name != "" {
+		providertest.Run(t, suite(broken[name].provider))
+		return
+	}
+	for name, tt := range broken {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenProvidersAreFound$")
+			cmd.Env = append(os.Environ(), "BROKEN_PROVIDER="+name)
+			out, err := cmd.CombinedOutput()
+			if err == nil {
+				t.Fatal("the suite let it pass")
+			}
+			if !strings.Contains(string(out), "--- FAIL: TestBrokenProvidersAreFound/"+tt.foundBy+" ") {
+				t.Errorf("not found by %s:\n%s", tt.foundBy, out)
+			}
+		})
+	}
+}
