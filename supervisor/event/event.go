@@ -13,23 +13,27 @@ import (
 type Type string
 
 const (
-	Refreshed        Type = "refreshed"         // a new version is durable
-	RefreshFailed    Type = "refresh_failed"    // one attempt failed
-	RefreshFailing   Type = "refresh_failing"   // alert: max_failures in a row
-	NeedsLogin       Type = "needs_login"       // alert: a person has to log in
-	Ambiguous        Type = "ambiguous"         // alert: an attempt's outcome is unknown
-	Recovered        Type = "recovered"         // an alert is over
-	Imported         Type = "imported"          // a first token was taken from a file
-	Delivered        Type = "delivered"         // a sink has a new version
-	DeliveryFailed   Type = "delivery_failed"   // one delivery failed
-	SinkAbsent       Type = "sink_absent"       // a consumer is not running; its tokens wait for it
-	SinkDisabled     Type = "sink_disabled"     // alert: a receiver said that it is gone
-	ProviderStarted  Type = "provider_started"  // a generation serves
-	ProviderStopped  Type = "provider_stopped"  // a generation ended
-	ProviderCrashing Type = "provider_crashing" // alert: crash loop
-	ProviderParked   Type = "provider_parked"   // alert: can't run until someone changes something
-	DiskTrouble      Type = "disk_trouble"      // alert: something could not be made durable
-	ClockJumped      Type = "clock_jumped"      // the wall clock moved, or the machine slept
+	Refreshed        Type = "refreshed"          // a new version is durable
+	RefreshFailed    Type = "refresh_failed"     // one attempt failed
+	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
+	NeedsLogin       Type = "needs_login"        // alert: a person has to log in
+	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
+	Recovered        Type = "recovered"          // an alert is over
+	Adopted          Type = "adopted"            // another program's newer token was taken from the shared file
+	RivalRefresher   Type = "rival_refresher"    // alert: another program seems to refresh this grant
+	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock and does not let go
+	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours
+	Imported         Type = "imported"           // a first token was taken from a file
+	Delivered        Type = "delivered"          // a sink has a new version
+	DeliveryFailed   Type = "delivery_failed"    // one delivery failed
+	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it
+	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
+	ProviderStarted  Type = "provider_started"   // a generation serves
+	ProviderStopped  Type = "provider_stopped"   // a generation ended
+	ProviderCrashing Type = "provider_crashing"  // alert: crash loop
+	ProviderParked   Type = "provider_parked"    // alert: can't run until someone changes something
+	DiskTrouble      Type = "disk_trouble"       // alert: something could not be made durable
+	ClockJumped      Type = "clock_jumped"       // the wall clock moved, or the machine slept
 )
 
 // Event is one thing that happened. It never holds a secret.

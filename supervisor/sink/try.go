@@ -6,10 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -97,25 +97,13 @@ func (w *Worker) deliver(ctx context.Context, rec store.Record) (err error) {
 
 // document is what the sink may see of the record.
 func (w *Worker) document(rec store.Record) format.Document {
-	d := format.Document{
-		Account:        rec.Account,
-		Provider:       rec.Provider,
-		Version:        rec.Version,
-		AccessToken:    rec.Token.AccessToken,
-		TokenType:      rec.Token.TokenType,
-		Scope:          rec.Token.Scope,
-		Extra:          maps.Clone(rec.Token.Extra),
-		IssuedAt:       rec.Token.IssuedAt,
-		Expiry:         rec.Token.Expiry(),
-		LoginAt:        rec.LoginAt,
-		LoginUncertain: rec.LoginUncertain,
-		RefreshExpiry:  rec.RefreshExpiry,
+	d := rec.Document()
+	if !w.cfg.IncludeRefreshToken {
+		d.RefreshToken, d.IDToken = sdk.Secret{}, sdk.Secret{}
+		return d
 	}
-	if w.cfg.IncludeRefreshToken {
-		d.RefreshToken, d.IDToken = rec.Token.RefreshToken, rec.Token.IDToken
-		if w.cfg.Credentials != nil {
-			d.ClientID, d.ClientSecret = w.cfg.Credentials(rec.Account)
-		}
+	if w.cfg.Credentials != nil {
+		d.ClientID, d.ClientSecret = w.cfg.Credentials(rec.Account)
 	}
 	return d
 }

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"maps"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
 // Origin is where a version came from.
@@ -95,6 +97,18 @@ func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) 
 		n.Fingerprints = append([]string{fp}, r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints-1)]...)
 	}
 	return n
+}
+
+// Document is the record as its consumers know tokens, the refresh token
+// included: who hands it on takes out what a consumer may not see.
+func (r Record) Document() format.Document {
+	return format.Document{
+		Account: r.Account, Provider: r.Provider, Version: r.Version,
+		AccessToken: r.Token.AccessToken, RefreshToken: r.Token.RefreshToken, IDToken: r.Token.IDToken,
+		TokenType: r.Token.TokenType, Scope: r.Token.Scope, Extra: maps.Clone(r.Token.Extra),
+		IssuedAt: r.Token.IssuedAt, Expiry: r.Token.Expiry(),
+		LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry,
+	}
 }
 
 // Intent announces an attempt. It outlives its writer: an intent without an
