@@ -116,9 +116,11 @@ func socketOf(path string) (string, error) {
 			delete(all, key)
 		}
 	}
-	part, err := yaml.Marshal(all)
-	if err != nil {
-		return "", err
+	var part []byte // what is left of the file; an empty map would be "{}"
+	if len(all) > 0 {
+		if part, err = yaml.Marshal(all); err != nil {
+			return "", err
+		}
 	}
 	cfg, _, err := config.Load(config.Source{
 		Bytes: append(part, oneAccount...), Name: path, Dir: filepath.Dir(path), Environ: socketEnviron,

@@ -126,6 +126,14 @@ func TestTheSocketIsFoundWithoutTheSecrets(t *testing.T) {
 	relative := filepath.Join(filepath.Dir(socket), "tk.yaml")
 	write(t, relative, "state_dir: .\ncontrol: {socket: c.sock}\n")
 	command(t, "", "token", "main", "-c", relative).says(t, exitOK, "secret-access-token\n")
+
+	t.Setenv("TOKENKEEPER_STATE_DIR", filepath.Dir(socket))
+	if err := os.Symlink(socket, filepath.Join(filepath.Dir(socket), "control.sock")); err != nil {
+		t.Fatal(err)
+	}
+	usual := filepath.Join(t.TempDir(), "tk.yaml")
+	write(t, usual, "accounts:\n  main: {provider: schwab, client_id: key}\n")
+	command(t, "", "token", "main", "-c", usual).says(t, exitOK, "secret-access-token\n")
 }
 
 func TestImport(t *testing.T) {
