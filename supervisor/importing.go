@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -56,7 +55,7 @@ func importInto(ctx context.Context, k *refresh.Keeper, account, formatName stri
 			"account %s: the file holds no refresh token, so nothing could be kept alive with it", account)
 	}
 	rec, err := k.Import(ctx, store.Record{
-		Account: account, Token: importedToken(doc, now), LoginAt: doc.LoginAt, LoginUncertain: doc.LoginUncertain,
+		Account: account, Token: refresh.TokenOf(doc, now), LoginAt: doc.LoginAt, LoginUncertain: doc.LoginUncertain,
 	}, force)
 	if err != nil {
 		return control.ImportAnswer{}, apiError(err)
@@ -65,23 +64,4 @@ func importInto(ctx context.Context, k *refresh.Keeper, account, formatName stri
 		Account: account, Version: rec.Version, Format: formatName, Expiry: rec.Token.Expiry(),
 		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain,
 	}, nil
-}
-
-// assumedLifetime is for a file that says neither when its token was issued
-// nor a time that lies ahead.
-const assumedLifetime = 20 * time.Minute
-
-func importedToken(d format.Document, now time.Time) sdk.Token {
-	issued := d.IssuedAt
-	if issued.IsZero() {
-		issued = now
-	}
-	if !issued.Before(d.Expiry) {
-		issued = d.Expiry.Add(-assumedLifetime)
-	}
-	return sdk.Token{
-		AccessToken: d.AccessToken, RefreshToken: d.RefreshToken, IDToken: d.IDToken,
-		TokenType: d.TokenType, Scope: d.Scope, Extra: d.Extra,
-		IssuedAt: issued, Lifetime: d.Expiry.Sub(issued),
-	}
 }

@@ -25,18 +25,34 @@ const settleTimeout = 5 * time.Second
 // committed nothing cancels it: ctx gives values only.
 func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) error {
 	ctx = context.WithoutCancel(ctx)
-	var in store.Intent
-	var err error
-	if a.resume != nil {
-		in = *a.resume
-	} else {
-		in, err = k.intend(ctx, a)
-	}
-	if err == nil {
-		err = k.attempt(ctx, remote, a, in)
-	}
+	err := k.withShared(ctx, a, func() error { return k.turn(ctx, remote, a) })
 	k.landed(a, err)
 	return err
+}
+
+// turn is what happens under the lock: adopt what is newer, and only if
+// nothing is, refresh.
+func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error {
+	if a.resume != nil {
+		return k.attempt(ctx, remote, a, *a.resume)
+	}
+	if adopted, err := k.adopt(ctx, a); adopted || err != nil {
+		k.mu.Lock()
+		a.look = false
+		k.mu.Unlock()
+		return err
+	}
+	if k.lookOnly(a) {
+		return nil
+	}
+	if !a.stored {
+		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
+	}
+	in, err := k.intend(ctx, a)
+	if err != nil {
+		return err
+	}
+	return k.attempt(ctx, remote, a, in)
 }
 
 // intend commits the announcement of the attempt, which also proves that the
@@ -128,6 +144,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	due := k.planAfresh(a)
 	k.mu.Unlock()
 
+	k.writeShared(a, rec)
 	k.cfg.Wake(a.cfg.Name)
 	e := event.Event{
 		Type: event.Refreshed, Version: rec.Version, Attempt: in.Attempt,

@@ -37,6 +37,8 @@ type Account struct {
 	Timeout time.Duration
 	// MaxFailures in a row raise an alert.
 	MaxFailures int
+	// Shared is the token file that other programs write too; nil: none.
+	Shared SharedFile
 }
 
 // Config is what a Keeper is made of.
@@ -95,8 +97,14 @@ type account struct {
 	resume *store.Intent
 	// alerting: an alert was raised and is not over.
 	alerting bool
-	waiters  []chan error
-	idle     []chan struct{}
+	// look: the shared file may have changed; planned is when the account was
+	// due before that.
+	look    bool
+	planned time.Time
+	// locked: the shared file's lock is held by whoever is at work.
+	locked  bool
+	waiters []chan error
+	idle    []chan struct{}
 }
 
 // NewKeeper reads what the store knows of the accounts and plans them.
@@ -128,6 +136,11 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 // plan puts the account at its due time, or out of the heap if only a person
 // can help it.
 func (k *Keeper) plan(a *account) {
+	if a.cfg.Shared != nil && !a.stored {
+		now := k.clock.Now()
+		k.heap.Set(a.cfg.Name, now.Wall, now) // its first token may be there
+		return
+	}
 	if !a.stored || a.rec.NeedsLogin() || a.unknown {
 		k.heap.Remove(a.cfg.Name)
 		return

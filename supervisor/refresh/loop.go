@@ -150,6 +150,7 @@ func (k *Keeper) Deadline() time.Time {
 // Look compares the clocks: timers stop while a machine sleeps, and the wall
 // clock jumps. It is called at least every 30 s.
 func (k *Keeper) Look() {
+	k.peek()
 	k.mu.Lock()
 	now := k.clock.Now()
 	drift := schedule.Drift(k.looked, now)

@@ -80,6 +80,19 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 // refused handles invalid_grant. Only if the refresh token that failed is the
 // newest one does the account need a login, and even then nothing is deleted.
 func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+	// A program that writes the shared file without its lock may have been
+	// faster.
+	if adopted, err := k.adopt(ctx, a); err != nil {
+		return err
+	} else if adopted {
+		k.publish(slog.LevelWarn, a, event.Event{
+			Type: event.RivalRefresher, Alert: true, Attempt: in.Attempt,
+			Message: "the server refused our refresh token, and the shared file held a newer one: another program refreshes " +
+				"this grant without taking the lock. Its token is used; let that program take the lock, or stop it",
+		})
+		k.free(ctx, remote, in)
+		return nil
+	}
 	now := k.clock.Now().Wall
 	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {

@@ -21,7 +21,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	switch {
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	case !a.stored:
+	case !a.stored && a.cfg.Shared == nil:
 		err = fmt.Errorf("account %s: %w: take a first one with: tokenkeeper import %s FILE", name, ErrNoToken, name)
 	case a.rec.NeedsLogin() && !force:
 		err = fmt.Errorf("account %s: %w: %s", name, ErrNeedsLogin, a.rec.Health.LastError)

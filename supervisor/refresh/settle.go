@@ -65,9 +65,9 @@ func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *accou
 	case !spooled:
 		return k.settleIntent(ctx, a, in)
 	case intended && in.Attempt == e.Attempt:
-		return k.settleSpooled(ctx, remote, a, in, e)
+		return k.settleShared(ctx, a, func() error { return k.settleSpooled(ctx, remote, a, in, e) })
 	case e.Progress == spool.Answered && k.newerThanStore(a, e):
-		return k.adoptSpooled(ctx, remote, a, in, intended, e)
+		return k.settleShared(ctx, a, func() error { return k.adoptSpooled(ctx, remote, a, in, intended, e) })
 	default:
 		// The attempt was over before its slot could be freed.
 		if err := remote.Settle(ctx, e.Attempt); err != nil {

@@ -1,0 +1,284 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// SharedFile is a token file that other programs read and write too. Package
+// sharedfile has the real one.
+type SharedFile interface {
+	// Lock takes the lock that the other programs use. It gives up with an
+	// error that says who holds it; it never steals.
+	Lock(ctx context.Context) (release func() error, err error)
+	// Read returns what is in the file; any error means that nothing usable
+	// is there.
+	Read() (format.Document, error)
+	// Write replaces what is in the file, and keeps what we do not know.
+	Write(d format.Document) error
+}
+
+// sameExpiry is how far two notes of one expiry may lie apart: formats round
+// to seconds.
+const sameExpiry = 2 * time.Second
+
+// withShared runs fn while the account's shared file is locked; without a
+// shared file it just runs fn.
+func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) error {
+	if a.cfg.Shared == nil {
+		return fn()
+	}
+	release, err := a.cfg.Shared.Lock(ctx)
+	if err != nil {
+		return k.sharedHeld(a, err)
+	}
+	a.locked = true
+	defer func() {
+		a.locked = false
+		if err := release(); err != nil {
+			k.cfg.Log.Warn("the shared file's lock was not given back cleanly",
+				"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		}
+	}()
+	return fn()
+}
+
+// settleShared is withShared for an attempt that was answered already: its
+// token is made durable also while another program holds the lock. The shared
+// file is then put right at a later look.
+func (k *Keeper) settleShared(ctx context.Context, a *account, fn func() error) error {
+	ran := false
+	err := k.withShared(ctx, a, func() error {
+		ran = true
+		return fn()
+	})
+	if ran {
+		return err
+	}
+	return fn()
+}
+
+// sharedHeld keeps the token that is still valid and plans another try.
+func (k *Keeper) sharedHeld(a *account, err error) error {
+	k.mu.Lock()
+	next := k.retry(a, schedule.Failure{InRow: 2})
+	k.mu.Unlock()
+	k.publish(slog.LevelWarn, a, event.Event{
+		Type: event.SharedFileHeld, Expiry: a.rec.Token.Expiry(), Next: next,
+		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
+	})
+	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
+}
+
+// Touch is called when an account's shared file may have changed: the account
+// is looked at soon, but not refreshed before it is due.
+func (k *Keeper) Touch(name string) {
+	k.mu.Lock()
+	a, ok := k.accounts[name]
+	if ok && a.cfg.Shared != nil && !a.unknown && !a.look {
+		a.look = true
+		a.planned, _ = k.heap.Due(name)
+		now := k.clock.Now()
+		k.heap.Set(name, now.Wall, now)
+	}
+	k.mu.Unlock()
+	k.signal()
+}
+
+// peek touches every account whose shared file does not hold its newest
+// token. It is the regular look, for where no notice of a change comes.
+func (k *Keeper) peek() {
+	for name, a := range k.accounts {
+		if a.cfg.Shared == nil {
+			continue
+		}
+		d, err := a.cfg.Shared.Read()
+		if err != nil {
+			continue
+		}
+		k.mu.Lock()
+		found := compare(a.rec, a.stored, d)
+		k.mu.Unlock()
+		if found == fileNewer || found == fileOlder {
+			k.Touch(name)
+		}
+	}
+}
+
+// inFile is how a shared file stands to the record.
+type inFile int
+
+const (
+	fileSame    inFile = iota // what we have, or nothing to go by
+	fileNewer                 // another program has refreshed or logged in
+	fileOlder                 // a token that we have replaced
+	fileUnknown               // a token that is neither known nor newer
+)
+
+// compare decides by the refresh token first, because clocks and time zones
+// of other programs may be off.
+func compare(rec store.Record, stored bool, d format.Document) inFile {
+	theirs := d.RefreshToken.Fingerprint()
+	ours := rec.Token.RefreshToken.Fingerprint()
+	later := d.Expiry.Sub(rec.Token.Expiry())
+	switch {
+	case theirs == "":
+		return fileSame
+	case !stored:
+		return fileNewer
+	case theirs == ours && later > sameExpiry && !d.AccessToken.Equal(rec.Token.AccessToken):
+		return fileNewer // a broker that keeps its refresh tokens
+	case theirs == ours && d.AccessToken.Equal(rec.Token.AccessToken):
+		return fileSame
+	case theirs == ours, slices.Contains(rec.Fingerprints, theirs):
+		return fileOlder
+	case later > 0, rec.NeedsLogin():
+		return fileNewer
+	default:
+		return fileUnknown
+	}
+}
+
+// adopt reads the shared file again, under its lock, and takes what is newer.
+// What is known to be older is put right. It returns whether the account has
+// a new version.
+func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
+	if a.cfg.Shared == nil {
+		return false, nil
+	}
+	d, err := a.cfg.Shared.Read()
+	if err != nil {
+		k.cfg.Log.Debug("nothing usable is in the shared file", "provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		return false, nil
+	}
+	switch compare(a.rec, a.stored, d) {
+	case fileNewer:
+		return true, k.takeExternal(ctx, a, d)
+	case fileOlder:
+		if k.writeShared(a, a.rec) {
+			k.publish(slog.LevelWarn, a, event.Event{
+				Type: event.SharedFileMended, Version: a.rec.Version,
+				Message: "the shared file held an older token than ours, which would not work any more; the newest was put there",
+			})
+		}
+	case fileUnknown:
+		k.cfg.Log.Warn("the shared file holds a token that is neither known nor newer than ours; ours is kept",
+			"provider", k.cfg.Provider, "account", a.cfg.Name, "version", a.rec.Version)
+	}
+	return false, nil
+}
+
+// takeExternal stores what another program wrote as the account's newest
+// version.
+func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document) error {
+	now := k.clock.Now().Wall
+	rec := a.rec.Next(TokenOf(d, now), store.OriginExternal, "", now)
+	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	if !d.LoginAt.IsZero() {
+		rec.LoginAt, rec.LoginUncertain = d.LoginAt, d.LoginUncertain
+	}
+	k.mu.Lock()
+	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+	first, trouble := !a.stored, a.alerting || a.ambiguous != nil
+	k.mu.Unlock()
+	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
+		return k.diskTrouble(a, fmt.Errorf("store the token found in the shared file: %w", err))
+	}
+	k.mu.Lock()
+	a.rec, a.stored = rec, true
+	a.ambiguous, a.resume, a.unknown, a.alerting = nil, nil, false, false
+	due := k.planAfresh(a)
+	k.mu.Unlock()
+	k.cfg.Wake(a.cfg.Name)
+	message := "a newer token was taken from the shared file: another program has refreshed this grant, or logged in"
+	if first {
+		message = "the first token was taken from the shared file"
+	}
+	k.publish(slog.LevelInfo, a, event.Event{
+		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: message,
+	})
+	if trouble {
+		k.publish(slog.LevelInfo, a, event.Event{
+			Type: event.Recovered, Version: rec.Version, Message: "the account has a new token again",
+		})
+	}
+	return nil
+}
+
+// writeShared brings the newest token to the shared file, whose lock is held.
+// A failure is told and left to the next look: the record is safe.
+func (k *Keeper) writeShared(a *account, rec store.Record) bool {
+	if a.cfg.Shared == nil || !a.locked {
+		return a.cfg.Shared == nil
+	}
+	d := rec.Document()
+	d.ClientID, d.ClientSecret = a.cfg.ClientID, a.cfg.ClientSecret
+	if err := a.cfg.Shared.Write(d); err != nil {
+		k.publish(slog.LevelError, a, event.Event{
+			Type: event.DiskTrouble, Alert: true, Version: rec.Version,
+			Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
+				err.Error() + ". It is tried again",
+		})
+		return false
+	}
+	return true
+}
+
+// assumedLifetime is for a file that says neither when its token was issued
+// nor a time that lies ahead.
+const assumedLifetime = 20 * time.Minute
+
+// TokenOf is the token of a document that another program wrote.
+func TokenOf(d format.Document, now time.Time) sdk.Token {
+	issued := d.IssuedAt
+	if issued.IsZero() {
+		issued = now
+	}
+	if !issued.Before(d.Expiry) {
+		issued = d.Expiry.Add(-assumedLifetime)
+	}
+	return sdk.Token{
+		AccessToken: d.AccessToken, RefreshToken: d.RefreshToken, IDToken: d.IDToken,
+		TokenType: d.TokenType, Scope: d.Scope, Extra: d.Extra,
+		IssuedAt: issued, Lifetime: d.Expiry.Sub(issued),
+	}
+}
+
+// lookOnly ends a turn that only looked at the shared file, and gives the
+// account its old due time back.
+func (k *Keeper) lookOnly(a *account) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	looked := a.look
+	a.look = false
+	now := k.clock.Now()
+	switch {
+	case len(a.waiters) > 0:
+		return false // a person asked meanwhile
+	case !a.stored:
+		k.heap.Remove(a.cfg.Name)
+		return true
+	case !looked:
+		return false
+	case a.rec.NeedsLogin():
+		k.plan(a)
+		return true
+	case a.planned.IsZero() || !a.planned.After(now.Wall):
+		return false // it is due all the same
+	default:
+		k.heap.Set(a.cfg.Name, a.planned, now)
+		return true
+	}
+}
+
+var errNothingShared = errors.New("the account has no token, and its shared file holds none yet")
