@@ -212,8 +212,8 @@ func (s *Spool) Unsettled() []Entry {
 }
 
 // Settle frees the slot of an attempt and overwrites what it held. An attempt
-// that is not there is settled already. With keep, an answer in the slot is
-// put aside instead, in a file beside the slots named unread-ATTEMPT, for a
+// that is not there is settled already. With keep, an answer in the slot, even
+// a damaged one, is put aside instead, in a file beside the slots named unread-ATTEMPT, for a
 // person or a better plugin to read.
 func (s *Spool) Settle(attempt string, keep bool) error {
 	s.mu.Lock()
@@ -222,7 +222,7 @@ func (s *Spool) Settle(attempt string, keep bool) error {
 	if !ok {
 		return nil
 	}
-	if _, answered := slot.Answer(); keep && answered {
+	if keep && slot.Progress() == Answered {
 		if err := slot.putAside(filepath.Join(s.dir, "unread-"+url.PathEscape(attempt))); err != nil {
 			return fmt.Errorf("put the unread answer of attempt %s aside: %w", attempt, err)
 		}
