@@ -1,0 +1,338 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+)
+
+// This file is what end-to-end tests share: the program, built once; a folder
+// to install it in; "tokenkeeper run" as a real process; and waiting for what
+// it comes to.
+
+// patience is how long a test waits for what should take moments.
+const patience = 30 * time.Second
+
+// program is the program under test, built at most once in a run of the tests.
+var program struct {
+	once sync.Once
+	dir  string
+	err  error
+}
+
+// buildProgram returns the path of the program, built as a user builds it.
+func buildProgram(t *testing.T) string {
+	t.Helper()
+	program.once.Do(func() {
+		if program.dir, program.err = os.MkdirTemp("", "tokenkeeper-test-"); program.err == nil {
+			program.err = goBuild(".", filepath.Join(program.dir, "tokenkeeper"))
+		}
+	})
+	if program.err != nil {
+		t.Fatal(program.err)
+	}
+	return filepath.Join(program.dir, "tokenkeeper")
+}
+
+// removeProgram is for TestMain.
+func removeProgram() {
+	if program.dir != "" {
+		_ = os.RemoveAll(program.dir)
+	}
+}
+
+// goBuild builds the program of the module that dir is in.
+func goBuild(dir, binary string) error {
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build in %s: %w\n%s", dir, err, out)
+	}
+	return nil
+}
+
+// site is one installation: a folder with a configuration, the state
+// directory and whatever the sinks write. Paths in the configuration are
+// relative to it.
+type site struct {
+	program, dir, config string
+	// env is added to the environment of every process.
+	env []string
+}
+
+// newSite writes the configuration, less state_dir, into a folder with a path
+// short enough for sockets.
+func newSite(t *testing.T, yaml string) *site {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tk-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	s := &site{program: buildProgram(t), dir: dir, config: filepath.Join(dir, "tokenkeeper.yaml")}
+	s.configure(t, yaml)
+	return s
+}
+
+// configure replaces the configuration.
+func (s *site) configure(t *testing.T, yaml string) {
+	t.Helper()
+	if err := os.WriteFile(s.config, []byte("state_dir: state\n"+yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// path of a file in the folder.
+func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *site) command(ctx context.Context, stdin string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, s.program, append(args, "-c", s.config)...)
+	cmd.Dir = s.dir
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir}, s.env...)
+	cmd.Stdin = strings.NewReader(stdin)
+	return cmd
+}
+
+// tool runs one verb as a process and waits for its end.
+func (s *site) tool(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := s.command(ctx, stdin, args...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && (!errors.As(err, &exit) || ctx.Err() != nil) {
+		t.Fatalf("tokenkeeper %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
+	}
+	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// logIn gives the account a first token the way a user does who comes from
+// another program: a login at the broker, and "tokenkeeper import".
+func (s *site) logIn(t *testing.T, sim *brokersim.Server, account, layout string) {
+	t.Helper()
+	g := sim.Grant(account)
+	body, err := format.Encode(layout, format.Document{
+		Account: account, AccessToken: sdk.NewSecret(g.AccessToken), RefreshToken: sdk.NewSecret(g.RefreshToken),
+		TokenType: g.TokenType, IssuedAt: g.IssuedAt, Expiry: g.IssuedAt.Add(g.ExpiresIn), LoginAt: g.IssuedAt,
+	}, format.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.tool(t, string(body), "import", account, "-"); got.code != exitOK {
+		t.Fatalf("import %s: %+v", account, got)
+	}
+}
+
+// processes lists the PIDs that belong to the installation, whoever their
+// parent is: the supervisor by its configuration, a provider by its spool, a
+// third-party provider also by its program.
+func (s *site) processes(t *testing.T) []string {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []string
+	for _, proc := range all {
+		// A process that has ended meanwhile, or is a zombie, has none of these.
+		command, _ := os.ReadFile(proc + "/cmdline")
+		environ, _ := os.ReadFile(proc + "/environ")
+		exe, _ := os.Readlink(proc + "/exe")
+		if strings.Contains(string(command)+string(environ)+exe, s.dir+"/") {
+			ours = append(ours, filepath.Base(proc))
+		}
+	}
+	return ours
+}
+
+// awaitGone waits until no process of the installation is left, or fails the
+// test after limit.
+func (s *site) awaitGone(t *testing.T, limit time.Duration) {
+	t.Helper()
+	late := time.After(limit)
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for {
+		left := s.processes(t)
+		if len(left) == 0 {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("after %s there are processes left: %v", limit, left)
+		}
+	}
+}
+
+// running is one "tokenkeeper run".
+type running struct {
+	Client *control.Client
+	PID    int
+
+	t      *testing.T
+	cmd    *exec.Cmd
+	stderr *awaited
+	ended  chan struct{} // closed when err is set
+	err    error
+}
+
+// startRun starts "tokenkeeper run" and returns when its control API is open.
+// What it logs is shown if the test fails, and it is killed if the test leaves
+// it running.
+func startRun(t *testing.T, s *site, args ...string) *running {
+	t.Helper()
+	r := &running{
+		t: t, Client: control.NewClient(s.path("state/control.sock")),
+		cmd: s.command(context.Background(), "", append([]string{"run"}, args...)...), stderr: newAwaited(), ended: make(chan struct{}),
+	}
+	r.cmd.Stderr = r.stderr
+	// A provider that outlives the supervisor holds stderr open; the end of
+	// the supervisor is seen all the same.
+	r.cmd.WaitDelay = time.Second
+	if err := r.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r.PID = r.cmd.Process.Pid
+	go func() {
+		defer close(r.ended)
+		r.err = r.cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		r.Client.Close()
+		r.Kill()
+		if t.Failed() {
+			t.Logf("standard error of process %d:\n%s", r.PID, r.Stderr())
+		}
+	})
+	// The socket is open before this is logged.
+	for !strings.Contains(r.Stderr(), "tokenkeeper starts") {
+		select {
+		case <-r.stderr.more:
+		case <-r.ended:
+			t.Fatalf("tokenkeeper run ended at once: %v", r.err)
+		case <-time.After(patience):
+			t.Fatal("tokenkeeper run did not start")
+		}
+	}
+	return r
+}
+
+// Stderr is what the process has written to standard error.
+func (r *running) Stderr() string { return r.stderr.String() }
+
+// Stop ends the process as a service manager does, and returns how long that
+// took. It fails the test unless the process ends well.
+func (r *running) Stop() time.Duration {
+	r.t.Helper()
+	before := time.Now()
+	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		r.t.Fatalf("SIGTERM: %v", err)
+	}
+	if err := r.Wait(); err != nil {
+		r.t.Fatalf("after SIGTERM: %v", err)
+	}
+	return time.Since(before)
+}
+
+// Kill ends the process with SIGKILL. Its providers see to their own end.
+func (r *running) Kill() {
+	r.t.Helper()
+	_ = r.cmd.Process.Kill() // it may have ended
+	_ = r.Wait()
+}
+
+// Wait waits for the end of the process and returns what exec.Cmd.Wait does.
+func (r *running) Wait() error {
+	r.t.Helper()
+	select {
+	case <-r.ended:
+		return r.err
+	case <-time.After(patience):
+		r.t.Fatalf("process %d did not end", r.PID)
+		return nil
+	}
+}
+
+// until waits until holds is true of the status, and returns that status. It
+// looks at each event; and now and then without one, because not all that a
+// status shows is told as an event.
+func (r *running) until(holds func(control.Status) bool) control.Status {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	events := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case events <- struct{}{}:
+		default:
+		}
+	}
+	var follow sync.WaitGroup
+	defer follow.Wait()
+	defer cancel()
+	follow.Go(func() {
+		_ = r.Client.Events(ctx, wake, func(event.Event) error { wake(); return nil })
+	})
+	look := time.NewTicker(250 * time.Millisecond)
+	defer look.Stop()
+	var last control.Status
+	for {
+		select {
+		case <-events:
+		case <-look.C:
+		case <-r.ended:
+			r.t.Fatalf("tokenkeeper run ended: %v", r.err)
+		case <-ctx.Done():
+			r.t.Fatalf("it never came to that; the last status: %+v", last)
+		}
+		st, err := r.Client.Status(ctx)
+		if err != nil {
+			continue // ended or out of time: the next turn says which
+		}
+		if last = st; holds(st) {
+			return st
+		}
+	}
+}
+
+// account returns one account of a status.
+func account(st control.Status, name string) control.Account {
+	for _, a := range st.Accounts {
+		if a.Name == name {
+			return a
+		}
+	}
+	return control.Account{}
+}
+
+// provider returns one provider of a status.
+func provider(st control.Status, name string) control.Provider {
+	for _, p := range st.Providers {
+		if p.Name == name {
+			return p
+		}
+	}
+	return control.Provider{}
+}
