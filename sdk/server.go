@@ -260,7 +260,9 @@ func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Conte
 		return nil, &Error{Kind: KindAmbiguous, Message: fmt.Sprintf(
 			"an earlier process died during this attempt, begun %s, before an answer came", slot.BegunAt().Format(time.RFC3339))}
 	}
-	if m, ok := spooledToken(slot); ok {
+	if m, ours, err := spooledToken(slot); err != nil {
+		return nil, err
+	} else if ours {
 		return &pb.TokenResponse{Token: m, Recovered: true}, nil
 	}
 	if deadline.IsZero() {
@@ -322,14 +324,16 @@ func spoolToken(slot *spool.Slot, m *pb.Token) error {
 	return slot.Record(append([]byte{tokenAnswer}, b...))
 }
 
-func spooledToken(slot *spool.Slot) (*pb.Token, bool) {
+// spooledToken reads what spoolToken wrote. Any other answer is not ours: the
+// provider wrote it, and reads it.
+func spooledToken(slot *spool.Slot) (m *pb.Token, ours bool, err error) {
 	b, ok := slot.Answer()
 	if !ok || len(b) == 0 || b[0] != tokenAnswer {
-		return nil, false
+		return nil, false, nil
 	}
-	m := &pb.Token{}
-	if proto.Unmarshal(b[1:], m) != nil {
-		return nil, false
+	m = &pb.Token{}
+	if err := proto.Unmarshal(b[1:], m); err != nil {
+		return nil, true, &Error{Kind: KindAmbiguous, Message: "the spooled token can't be read; it stays in the spool"}
 	}
-	return m, true
+	return m, true, nil
 }

@@ -1,0 +1,412 @@
+package sdk_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// fake is a provider whose Refresh is the test's.
+type fake struct {
+	refresh func(context.Context, sdk.RefreshRequest) (sdk.Token, error)
+	calls   atomic.Int32
+}
+
+func (f *fake) Describe(context.Context) (sdk.Description, error) {
+	return sdk.Description{Name: "fake", Authorizer: true}, nil
+}
+
+func (f *fake) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	f.calls.Add(1)
+	return f.refresh(ctx, req)
+}
+
+// world is a provider process without the process.
+type world struct {
+	*sdk.Remote
+	server *sdk.Server
+	spool  *spool.Spool
+	fake   *fake
+	dir    string
+	log    *bytes.Buffer
+}
+
+func newWorld(t *testing.T, dir string, refresh func(context.Context, sdk.RefreshRequest) (sdk.Token, error)) *world {
+	t.Helper()
+	sp, err := spool.Open(t.Context(), dir, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sp.Close() })
+	w := &world{spool: sp, dir: dir, fake: &fake{refresh: refresh}, log: &bytes.Buffer{}}
+	w.serve(t, func() (*spool.Spool, error) { return sp, nil })
+	return w
+}
+
+func (w *world) serve(t *testing.T, open func() (*spool.Spool, error)) {
+	w.server = sdk.NewServer(w.fake, open, slog.New(slog.NewTextHandler(w.log, nil)))
+	g := grpc.NewServer()
+	w.server.Register(g)
+	listener := bufconn.Listen(1 << 16)
+	go func() { _ = g.Serve(listener) }()
+	t.Cleanup(g.Stop)
+	conn, err := grpc.NewClient("passthrough:///fake",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	w.Remote = sdk.NewRemote(conn)
+}
+
+func request(attempt, account string) sdk.RefreshRequest {
+	return sdk.RefreshRequest{
+		Attempt: sdk.Attempt{ID: attempt, Version: 2, Fingerprint: "f00d"},
+		Account: sdk.Account{Name: account},
+		Token:   sdk.Token{RefreshToken: sdk.NewSecret(canary)},
+	}
+}
+
+func token() sdk.Token {
+	return sdk.Token{
+		AccessToken: sdk.NewSecret("A"), RefreshToken: sdk.NewSecret("R"),
+		IssuedAt: time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC), Lifetime: time.Hour,
+	}
+}
+
+func grant(context.Context, sdk.RefreshRequest) (sdk.Token, error) { return token(), nil }
+
+func wantKind(t *testing.T, err error, want sdk.Kind) {
+	t.Helper()
+	if err == nil || sdk.KindOf(err) != want || errors.Is(err, sdk.ErrConnection) {
+		t.Errorf("error %v of the kind %s, want %s", err, sdk.KindOf(err), want)
+	}
+}
+
+// held is a Refresh that waits to be let go.
+type held struct{ arrived, release chan struct{} }
+
+func newHeld() held { return held{make(chan struct{}), make(chan struct{})} }
+
+func (h held) refresh(context.Context, sdk.RefreshRequest) (sdk.Token, error) {
+	close(h.arrived)
+	<-h.release
+	return token(), nil
+}
+
+// A call that comes while its attempt is under way joins it, and one whose
+// caller goes away goes on.
+func TestAttemptIsJoinedAndDetached(t *testing.T) {
+	h := newHeld()
+	w := newWorld(t, t.TempDir(), h.refresh)
+	leaving, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() {
+		_, err := w.Refresh(leaving, request("a", "main"))
+		left <- err
+	}()
+	<-h.arrived
+	leave()
+	if err := <-left; !errors.Is(err, sdk.ErrConnection) {
+		t.Errorf("the caller who left got %v", err)
+	}
+	answers := make(chan sdk.Token, 2)
+	for range 2 {
+		go func() {
+			got, err := w.Refresh(t.Context(), request("a", "main"))
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- got
+		}()
+	}
+	// An attempt under way can't be settled: its answer would be lost.
+	if err := w.Settle(t.Context(), "a"); err == nil {
+		t.Error("an attempt under way was settled")
+	}
+	close(h.release)
+	for range 2 {
+		if got := <-answers; !reflect.DeepEqual(got, token()) {
+			t.Errorf("got %+v", got)
+		}
+	}
+	if n := w.fake.calls.Load(); n != 1 {
+		t.Errorf("the provider was called %d times", n)
+	}
+	if got := w.spool.Unsettled(); len(got) != 1 || got[0].Progress != spool.Answered {
+		t.Errorf("the spool holds %+v", got)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	h := newHeld()
+	w := newWorld(t, t.TempDir(), h.refresh)
+	first := make(chan error, 1)
+	go func() {
+		_, err := w.Refresh(t.Context(), request("a", "main"))
+		first <- err
+	}()
+	<-h.arrived
+	drained := make(chan struct{})
+	go func() {
+		w.server.Drain()
+		close(drained)
+	}()
+	// Until Drain has closed the door an attempt of the same account is
+	// refused for being beside an unsettled one; both are not_sent.
+	for {
+		_, err := w.Refresh(t.Context(), request("b", "main"))
+		wantKind(t, err, sdk.KindNotSent)
+		if err == nil || strings.Contains(err.Error(), "shutting down") {
+			break
+		}
+		if err := w.Settle(t.Context(), "b"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-drained:
+		t.Error("Drain did not wait for the attempt in flight")
+	default:
+	}
+	close(h.release)
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	<-drained
+	if n := w.fake.calls.Load(); n != 1 {
+		t.Errorf("the provider was called %d times", n)
+	}
+}
+
+func TestPanics(t *testing.T) {
+	ready := func(ctx context.Context) {
+		slot, _ := spool.FromContext(ctx)
+		_ = slot.Advance(spool.Ready)
+	}
+	tests := map[string]struct {
+		panics func(context.Context)
+		kind   sdk.Kind
+	}{
+		"with a secret":        {func(context.Context) { panic("the token is " + canary) }, sdk.KindAmbiguous},
+		"with an error":        {func(context.Context) { panic(errors.New(canary)) }, sdk.KindAmbiguous},
+		"with a runtime error": {func(context.Context) { _ = []int{}[len(canary)] }, sdk.KindAmbiguous},
+		"before the send":      {func(ctx context.Context) { ready(ctx); panic(canary) }, sdk.KindNotSent},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, t.TempDir(), func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
+				tt.panics(ctx)
+				return token(), nil
+			})
+			_, err := w.Refresh(t.Context(), request("a", "main"))
+			wantKind(t, err, tt.kind)
+			if strings.Contains(err.Error()+w.log.String(), canary) {
+				t.Errorf("the panic's value is told: %v %s", err, w.log)
+			}
+			if err := w.Ping(t.Context()); err != nil {
+				t.Errorf("the process is dead: %v", err)
+			}
+		})
+	}
+}
+
+// What settling does to an answer depends on whether somebody has read it.
+func TestSettleKeepsWhatNobodyRead(t *testing.T) {
+	answered := func(err error) func(context.Context, sdk.RefreshRequest) (sdk.Token, error) {
+		return func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
+			slot, _ := spool.FromContext(ctx)
+			if recordErr := slot.Record([]byte("Xanswer")); recordErr != nil {
+				return sdk.Token{}, recordErr
+			}
+			return token(), err
+		}
+	}
+	tests := map[string]struct {
+		err  error
+		kept int
+	}{
+		"a token":                 {nil, 0},
+		"a refusal":               {&sdk.Error{Kind: sdk.KindInvalidGrant, Message: "no", HTTPStatus: 400}, 0},
+		"an error page":           {&sdk.Error{Kind: sdk.KindTransient, Message: "no", HTTPStatus: 502}, 0},
+		"an unreadable success":   {&sdk.Error{Kind: sdk.KindAmbiguous, Message: "what", HTTPStatus: 200}, 1},
+		"a provider's fault":      {errors.New("oops"), 1},
+		"a setting, wrong by now": {&sdk.Error{Kind: sdk.KindInvalidClient, Message: "setting"}, 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, t.TempDir(), answered(tt.err))
+			if _, err := w.Refresh(t.Context(), request("a", "main")); (err == nil) != (tt.err == nil) {
+				t.Fatal(err)
+			}
+			if err := w.Settle(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+			if kept, _ := filepath.Glob(filepath.Join(w.dir, "unread-*")); len(kept) != tt.kept {
+				t.Errorf("put aside: %v", kept)
+			}
+			if got, err := w.Unsettled(t.Context()); err != nil || len(got) != 0 {
+				t.Errorf("unsettled %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// What the next process makes of an attempt, by how far the last one came.
+func TestNextProcess(t *testing.T) {
+	tests := map[string]struct {
+		last  func(*spool.Slot) error
+		calls int32
+		kind  sdk.Kind // "": a token
+	}{
+		"begun":           {func(*spool.Slot) error { return nil }, 0, sdk.KindAmbiguous},
+		"ready":           {func(s *spool.Slot) error { return s.Advance(spool.Ready) }, 1, ""},
+		"sent":            {func(s *spool.Slot) error { return s.Advance(spool.Sent) }, 0, sdk.KindAmbiguous},
+		"its own answer":  {func(s *spool.Slot) error { return s.Record([]byte("Xfor the provider")) }, 1, ""},
+		"a broken token":  {func(s *spool.Slot) error { return s.Record([]byte("T\xff\xff\xff")) }, 0, sdk.KindAmbiguous},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, t.TempDir(), grant)
+			slot, _, err := w.spool.Begin(spool.Header{Attempt: "a", Account: "main", Kind: spool.KindRefresh})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.last(slot); err != nil {
+				t.Fatal(err)
+			}
+			_, err = w.Refresh(t.Context(), request("a", "main"))
+			if tt.kind != "" {
+				wantKind(t, err, tt.kind)
+			} else if err != nil {
+				t.Error(err)
+			}
+			if n := w.fake.calls.Load(); n != tt.calls {
+				t.Errorf("the provider was called %d times, want %d", n, tt.calls)
+			}
+			// The supervisor of the last process may settle without asking.
+			if err := w.Settle(t.Context(), "a"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A disk that fails after the answer: the token comes with the fault, and the
+// same call again has it still.
+func TestSpoolFaultIsReported(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	var w *world
+	w = newWorld(t, dir, func(context.Context, sdk.RefreshRequest) (sdk.Token, error) {
+		_ = w.spool.Close()
+		if err := os.Rename(dir, dir+".gone"); err != nil {
+			t.Error(err)
+		}
+		return token(), nil
+	})
+	for range 2 {
+		a, err := w.RefreshAnswer(t.Context(), request("a", "main"))
+		if err != nil || !reflect.DeepEqual(a.Token, token()) {
+			t.Fatalf("the token is lost: %v", err)
+		}
+		if a.SpoolFault == "" {
+			t.Error("nobody hears of the fault")
+		}
+	}
+	if !strings.Contains(w.log.String(), "level=ERROR") {
+		t.Error("the fault is not in the log")
+	}
+}
+
+func TestNoSpoolNoAttempt(t *testing.T) {
+	w := &world{fake: &fake{refresh: grant}, log: &bytes.Buffer{}}
+	w.serve(t, func() (*spool.Spool, error) { return nil, errors.New("the disk is gone") })
+	_, err := w.Refresh(t.Context(), request("a", "main"))
+	wantKind(t, err, sdk.KindNotSent)
+	if _, err := w.Unsettled(t.Context()); err == nil {
+		t.Error("a spool that can't be opened is taken for an empty one")
+	}
+	if n := w.fake.calls.Load(); n != 0 {
+		t.Error("the refresh token was spent without a spool")
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	var left time.Duration
+	w := newWorld(t, t.TempDir(), func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
+		at, ok := ctx.Deadline()
+		if !ok {
+			t.Error("an attempt without an end")
+		}
+		left = time.Until(at)
+		return token(), nil
+	})
+	req := request("a", "main")
+	req.Attempt.Deadline = time.Now().Add(10 * time.Minute)
+	if _, err := w.Refresh(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if left < 9*time.Minute || left > 10*time.Minute {
+		t.Errorf("%s were left of 10m", left)
+	}
+	if _, err := w.Refresh(t.Context(), request("b", "other")); err != nil {
+		t.Fatal(err)
+	}
+	if left <= 0 || left > time.Minute {
+		t.Errorf("%s were left of the default", left)
+	}
+}
+
+func TestIncompleteRequests(t *testing.T) {
+	w := newWorld(t, t.TempDir(), grant)
+	for _, req := range []sdk.RefreshRequest{request("", "main"), request("a", "")} {
+		_, err := w.Refresh(t.Context(), req)
+		wantKind(t, err, sdk.KindNotSent)
+	}
+	if w.fake.calls.Load() != 0 {
+		t.Error("the provider was called")
+	}
+}
+
+func TestOptionalCalls(t *testing.T) {
+	w := newWorld(t, t.TempDir(), grant)
+	d, err := w.Describe(t.Context())
+	if err != nil || d.Authorizer || d.Checker || d.Revoker {
+		t.Errorf("described as %+v, %v", d, err)
+	}
+	_, urlErr := w.AuthCodeURL(t.Context(), sdk.AuthRequest{})
+	_, exchangeErr := w.Exchange(t.Context(), sdk.ExchangeRequest{})
+	for call, err := range map[string]error{
+		"AuthCodeURL": urlErr, "Exchange": exchangeErr,
+		"Check": w.Check(t.Context(), sdk.CheckRequest{}), "Revoke": w.Revoke(t.Context(), sdk.RevokeRequest{}),
+	} {
+		if !errors.Is(err, sdk.ErrUnimplemented) {
+			t.Errorf("%s: %v", call, err)
+		}
+	}
+}
+
+func TestTokenWithoutAccessTokenIsAmbiguous(t *testing.T) {
+	w := newWorld(t, t.TempDir(), func(context.Context, sdk.RefreshRequest) (sdk.Token, error) { return sdk.Token{}, nil })
+	_, err := w.Refresh(t.Context(), request("a", "main"))
+	if !errors.Is(err, sdk.ErrAmbiguous) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,114 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// fill sets every field that reflection can reach, so that a field which the
+// wire forgets shows as soon as it is added.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Interface().(type) {
+	case Secret:
+		v.Set(reflect.ValueOf(NewSecret("secret")))
+		return
+	case time.Time:
+		v.Set(reflect.ValueOf(time.Date(2024, 2, 29, 1, 2, 3, 4, time.UTC)))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(12345678901)
+	case reflect.Uint64:
+		v.SetUint(7)
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(t, v.Index(0))
+		fill(t, v.Index(1))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(t, value)
+		v.SetMapIndex(reflect.ValueOf("key"), value)
+	default:
+		t.Fatalf("no value for a %s", v.Type())
+	}
+}
+
+func roundTrip[T, M any](t *testing.T, there func(T) M, back func(M) T) {
+	t.Helper()
+	var zero, full T
+	fill(t, reflect.ValueOf(&full).Elem())
+	for _, v := range []T{zero, full} {
+		if got := back(there(v)); !reflect.DeepEqual(got, v) {
+			t.Errorf("%T: sent %#v, got %#v", v, v, got)
+		}
+	}
+}
+
+func TestTheWireForgetsNothing(t *testing.T) {
+	roundTrip(t, fromToken, toToken)
+	roundTrip(t, fromAccount, toAccount)
+	roundTrip(t, fromAttempt, toAttempt)
+	roundTrip(t, fromDescription, toDescription)
+	roundTrip(t, fromEntry, toEntry)
+	var _ spool.Entry
+}
+
+func TestErrorsCrossTheWire(t *testing.T) {
+	for _, kind := range []Kind{KindTransient, KindInvalidGrant, KindInvalidClient, KindRateLimited, KindAmbiguous, KindNotSent} {
+		sent := &Error{Kind: kind, Message: "what happened", RetryAfter: 90 * time.Second, HTTPStatus: 418, OAuthError: "code"}
+		got := fromStatus(toStatus(sent))
+		if !reflect.DeepEqual(got, error(sent)) {
+			t.Errorf("sent %#v, got %#v", sent, got)
+		}
+		if !errors.Is(got, &Error{Kind: kind}) || KindOf(got) != kind {
+			t.Errorf("%s is not of its kind any more", kind)
+		}
+	}
+	wrapped := fromStatus(toStatus(errors.Join(errors.New("outer"), ErrInvalidGrant)))
+	if !errors.Is(wrapped, ErrInvalidGrant) || !strings.Contains(wrapped.Error(), "outer") {
+		t.Errorf("a wrapped error arrives as %v", wrapped)
+	}
+	if got := fromStatus(toStatus(errors.New("plain"))); KindOf(got) != KindTransient || got.Error() != "plain" {
+		t.Errorf("a plain error arrives as %#v", got)
+	}
+	if got := fromStatus(toStatus(ErrUnimplemented)); !errors.Is(got, ErrUnimplemented) {
+		t.Errorf("unimplemented arrives as %v", got)
+	}
+	if got := fromStatus(toStatus(&Error{Kind: KindInvalidGrant, Message: "bad \xff bytes"})); KindOf(got) != KindInvalidGrant {
+		t.Errorf("bytes that are no UTF-8 turn the error into %v", got)
+	}
+}
+
+// Errors without our detail are the connection's: nothing is known then.
+func TestConnectionErrors(t *testing.T) {
+	for _, err := range []error{
+		status.Error(codes.Unavailable, "the process died"), status.FromContextError(context.DeadlineExceeded).Err(), errors.New("no status"),
+	} {
+		if got := fromStatus(err); !errors.Is(got, ErrConnection) {
+			t.Errorf("%v arrives as %v", err, got)
+		}
+	}
+	if fromStatus(nil) != nil {
+		t.Error("success arrives as an error")
+	}
+}
