@@ -7,12 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
@@ -81,7 +79,8 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
-	if err := s.replace(ctx, path, content); err != nil {
+	want := atomicfile.Attributes{Mode: s.cfg.Mode, UID: s.owner.uid, GID: s.owner.gid}
+	if err := atomicfile.Replace(ctx, path, content, want); err != nil {
 		return fmt.Errorf("%s was not written: %w", path, err)
 	}
 	return nil
@@ -95,56 +94,4 @@ func (s *Sink) path(d format.Document) (string, error) {
 		}
 	}
 	return strings.NewReplacer("{account}", d.Account, "{provider}", d.Provider).Replace(s.cfg.Path), nil
-}
-
-// attributes are what the new file gets.
-type attributes struct {
-	mode  fs.FileMode
-	owner owner
-}
-
-// attributes takes what is configured, else what the file has that is there:
-// programs rely on it.
-func (s *Sink) attributes(path string) (attributes, error) {
-	a := attributes{mode: s.cfg.Mode, owner: s.owner}
-	info, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if a.mode == 0 {
-			a.mode = 0o600
-		}
-		return a, nil
-	case err != nil:
-		return a, err
-	case info.Mode()&fs.ModeSymlink != 0:
-		return a, errors.New("it is a symbolic link: set the path of the file that it names")
-	case !info.Mode().IsRegular():
-		return a, errors.New("it exists and is not a file: move it away or set another path")
-	}
-	if a.mode == 0 {
-		a.mode = info.Mode().Perm()
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		if a.owner.uid == unchanged {
-			a.owner.uid = int(st.Uid)
-		}
-		if a.owner.gid == unchanged {
-			a.owner.gid = int(st.Gid)
-		}
-	}
-	return a, nil
-}
-
-// explain says what to do about the errors that a person can heal.
-func explain(path string, err error) error {
-	dir := filepath.Dir(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no directory %s: create it for the user that runs Tokenkeeper", dir)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("the user that runs Tokenkeeper may not write to the directory %s: %w", dir, err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("free some space: %w", err)
-	}
-	return err
 }

@@ -5,17 +5,16 @@ import (
 	"os/user"
 	"strconv"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 )
 
-// unchanged is chown's word for "leave it".
-const unchanged = -1
-
-// owner of a file; each may be unchanged.
+// owner of a file; each may be [atomicfile.Unchanged].
 type owner struct{ uid, gid int }
 
 // parseOwner reads user, user:group or :group, by name or number.
 func parseOwner(s string) (owner, error) {
-	o := owner{unchanged, unchanged}
+	o := owner{atomicfile.Unchanged, atomicfile.Unchanged}
 	name, group, _ := strings.Cut(s, ":")
 	if name != "" {
 		id, err := number(name, func() (string, error) {
