@@ -6,8 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -225,126 +223,6 @@ func TestPanics(t *testing.T) {
 				t.Errorf("the process is dead: %v", err)
 			}
 		})
-	}
-}
-
-// What settling does to an answer depends on whether somebody has read it.
-func TestSettleKeepsWhatNobodyRead(t *testing.T) {
-	answered := func(err error) func(context.Context, sdk.RefreshRequest) (sdk.Token, error) {
-		return func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
-			slot, _ := spool.FromContext(ctx)
-			if recordErr := slot.Record([]byte("Xanswer")); recordErr != nil {
-				return sdk.Token{}, recordErr
-			}
-			return token(), err
-		}
-	}
-	tests := map[string]struct {
-		err  error
-		kept int
-	}{
-		"a token":                 {nil, 0},
-		"a refusal":               {&sdk.Error{Kind: sdk.KindInvalidGrant, Message: "no", HTTPStatus: 400}, 0},
-		"an error page":           {&sdk.Error{Kind: sdk.KindTransient, Message: "no", HTTPStatus: 502}, 0},
-		"an unreadable success":   {&sdk.Error{Kind: sdk.KindAmbiguous, Message: "what", HTTPStatus: 200}, 1},
-		"a provider's fault":      {errors.New("oops"), 1},
-		"a setting, wrong by now": {&sdk.Error{Kind: sdk.KindInvalidClient, Message: "setting"}, 1},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, t.TempDir(), answered(tt.err))
-			if _, err := w.Refresh(t.Context(), request("a", "main")); (err == nil) != (tt.err == nil) {
-				t.Fatal(err)
-			}
-			if err := w.Settle(t.Context(), "a"); err != nil {
-				t.Fatal(err)
-			}
-			if kept, _ := filepath.Glob(filepath.Join(w.dir, "unread-*")); len(kept) != tt.kept {
-				t.Errorf("put aside: %v", kept)
-			}
-			if got, err := w.Unsettled(t.Context()); err != nil || len(got) != 0 {
-				t.Errorf("unsettled %+v, %v", got, err)
-			}
-		})
-	}
-}
-
-// What the next process makes of an attempt, by how far the last one came.
-func TestNextProcess(t *testing.T) {
-	tests := map[string]struct {
-		last  func(*spool.Slot) error
-		calls int32
-		kind  sdk.Kind // "": a token
-	}{
-		"begun":           {func(*spool.Slot) error { return nil }, 0, sdk.KindAmbiguous},
-		"ready":           {func(s *spool.Slot) error { return s.Advance(spool.Ready) }, 1, ""},
-		"sent":            {func(s *spool.Slot) error { return s.Advance(spool.Sent) }, 0, sdk.KindAmbiguous},
-		"its own answer":  {func(s *spool.Slot) error { return s.Record([]byte("Xfor the provider")) }, 1, ""},
-		"a broken token":  {func(s *spool.Slot) error { return s.Record([]byte("T\xff\xff\xff")) }, 0, sdk.KindAmbiguous},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, t.TempDir(), grant)
-			slot, _, err := w.spool.Begin(spool.Header{Attempt: "a", Account: "main", Kind: spool.KindRefresh})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := tt.last(slot); err != nil {
-				t.Fatal(err)
-			}
-			_, err = w.Refresh(t.Context(), request("a", "main"))
-			if tt.kind != "" {
-				wantKind(t, err, tt.kind)
-			} else if err != nil {
-				t.Error(err)
-			}
-			if n := w.fake.calls.Load(); n != tt.calls {
-				t.Errorf("the provider was called %d times, want %d", n, tt.calls)
-			}
-			// The supervisor of the last process may settle without asking.
-			if err := w.Settle(t.Context(), "a"); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// A disk that fails after the answer: the token comes with the fault, and the
-// same call again has it still.
-func TestSpoolFaultIsReported(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "spool")
-	var w *world
-	w = newWorld(t, dir, func(context.Context, sdk.RefreshRequest) (sdk.Token, error) {
-		_ = w.spool.Close()
-		if err := os.Rename(dir, dir+".gone"); err != nil {
-			t.Error(err)
-		}
-		return token(), nil
-	})
-	for range 2 {
-		a, err := w.RefreshAnswer(t.Context(), request("a", "main"))
-		if err != nil || !reflect.DeepEqual(a.Token, token()) {
-			t.Fatalf("the token is lost: %v", err)
-		}
-		if a.SpoolFault == "" {
-			t.Error("nobody hears of the fault")
-		}
-	}
-	if !strings.Contains(w.log.String(), "level=ERROR") {
-		t.Error("the fault is not in the log")
-	}
-}
-
-func TestNoSpoolNoAttempt(t *testing.T) {
-	w := &world{fake: &fake{refresh: grant}, log: &bytes.Buffer{}}
-	w.serve(t, func() (*spool.Spool, error) { return nil, errors.New("the disk is gone") })
-	_, err := w.Refresh(t.Context(), request("a", "main"))
-	wantKind(t, err, sdk.KindNotSent)
-	if _, err := w.Unsettled(t.Context()); err == nil {
-		t.Error("a spool that can't be opened is taken for an empty one")
-	}
-	if n := w.fake.calls.Load(); n != 0 {
-		t.Error("the refresh token was spent without a spool")
 	}
 }
 

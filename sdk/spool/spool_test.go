@@ -150,8 +150,11 @@ func TestNothingIsAllocatedForAnAnswer(t *testing.T) {
 		return total
 	}
 	before := usage()
-	if before[0] != 2*slotSize || before[1]*512 < 2*slotSize {
-		t.Fatalf("preallocated %d bytes in %d blocks", before[0], before[1])
+	if before[0] != 2*slotSize {
+		t.Fatalf("preallocated %d bytes", before[0])
+	}
+	if before[1]*512 < 2*slotSize {
+		t.Skip("this file system compresses zeros, so that nothing can be preallocated on it")
 	}
 	for i := range 20 {
 		id := fmt.Sprint(i)
