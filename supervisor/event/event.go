@@ -14,6 +14,8 @@ type Type string
 
 const (
 	Refreshed        Type = "refreshed"          // a new version is durable
+	LoggedIn         Type = "logged_in"          // a person logged in: a new grant is durable
+	LoginFailed      Type = "login_failed"       // a person's login brought no token
 	RefreshFailed    Type = "refresh_failed"     // one attempt failed
 	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
 	NeedsLogin       Type = "needs_login"        // alert: a person has to log in

@@ -119,6 +119,13 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 }
 
 func (b *broker) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	return b.answer(ctx, req.Account.Name, func(f fault, die func(window) bool) ([]byte, error) {
+		return b.post(req, f, die)
+	})
+}
+
+// answer is what package sdk/oauth does around a request.
+func (b *broker) answer(ctx context.Context, account string, post func(fault, func(window) bool) ([]byte, error)) (sdk.Token, error) {
 	slot, _ := spool.FromContext(ctx)
 	if a, ok := slot.Answer(); ok {
 		return decodeAnswer(a)
@@ -128,8 +135,8 @@ func (b *broker) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token
 	}
 	b.mu.Lock()
 	var f fault
-	if fs := b.faults[req.Account.Name]; len(fs) > 0 {
-		f, b.faults[req.Account.Name] = fs[0], fs[1:]
+	if fs := b.faults[account]; len(fs) > 0 {
+		f, b.faults[account] = fs[0], fs[1:]
 	}
 	b.mu.Unlock()
 	die := func(w window) bool {
@@ -148,7 +155,7 @@ func (b *broker) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token
 	if err := slot.Advance(spool.Sent); err != nil {
 		return sdk.Token{}, err
 	}
-	answer, err := b.post(req, f, die)
+	answer, err := post(f, die)
 	if err != nil {
 		return sdk.Token{}, err
 	}
@@ -207,4 +214,25 @@ func decodeAnswer(b []byte) (sdk.Token, error) {
 		AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret(refresh),
 		IssuedAt: time.Unix(0, issued), Lifetime: lifetime,
 	}, nil
+}
+
+// AuthCodeURL makes broker an authorizer: the code for an account is
+// "code-" and its name.
+func (b *broker) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, error) {
+	return "https://broker.invalid/authorize?state=" + req.State, nil
+}
+
+func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Token, error) {
+	return b.answer(ctx, req.Account.Name, func(f fault, die func(window) bool) ([]byte, error) {
+		if req.Code.Reveal() != "code-"+req.Account.Name {
+			return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant"}
+		}
+		b.mu.Lock()
+		t := b.rotate(req.Account.Name)
+		b.mu.Unlock()
+		if die(sent) {
+			return nil, errKilled
+		}
+		return encodeAnswer(t), nil
+	})
 }

@@ -116,7 +116,11 @@ func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in st
 		Deadline: time.Now().Add(a.cfg.Timeout),
 	}
 	if in.Kind == spool.KindExchange {
-		return remote.ExchangeAnswer(ctx, sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account})
+		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
+		if a.exchange != nil { // otherwise the answer is in the spool
+			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.verifier
+		}
+		return remote.ExchangeAnswer(ctx, req)
 	}
 	return remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec.Token})
 }
@@ -127,6 +131,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	k.mu.Lock()
 	wasAlerting := a.alerting || a.ambiguous != nil
 	rec := a.rec.Next(answer.Token, store.OriginRefresh, in.Attempt, now.Wall)
+	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
 	if in.Kind == spool.KindExchange {
 		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, answer.Token.IssuedAt, false
 	}
@@ -150,8 +155,11 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		Type: event.Refreshed, Version: rec.Version, Attempt: in.Attempt,
 		Expiry: rec.Token.Expiry(), Next: due, Message: "token refreshed",
 	}
+	if in.Kind == spool.KindExchange {
+		e.Type, e.Message = event.LoggedIn, "logged in"
+	}
 	if answer.Recovered {
-		e.Message = "token refreshed, from an answer that was waiting in the spool"
+		e.Message += ", from an answer that was waiting in the spool"
 	}
 	k.publish(slog.LevelInfo, a, e)
 	if wasAlerting {

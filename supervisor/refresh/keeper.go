@@ -76,6 +76,8 @@ type Keeper struct {
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool
+	remote   *sdk.Remote      // nil while no process serves
+	landing  *sync.Cond       // an attempt in flight has ended
 	turned   schedule.Instant // when the loop last looked at the heap
 	looked   schedule.Instant // when the clocks were last compared
 }
@@ -102,7 +104,11 @@ type account struct {
 	look    bool
 	planned time.Time
 	// locked: the shared file's lock is held by whoever is at work.
-	locked  bool
+	locked bool
+	// login was begun and waits for the person; exchange is the one whose
+	// code is being spent.
+	login, exchange *login
+
 	waiters []chan error
 	idle    []chan struct{}
 }
@@ -116,7 +122,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		accounts: map[string]*account{},
 		heap:     schedule.NewHeap(),
 	}
-	k.looked = k.clock.Now()
+	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {
 		a := &account{cfg: c}
 		rec, err := cfg.Store.Load(ctx, c.Name)
@@ -194,15 +200,24 @@ func (k *Keeper) landed(a *account, outcome error) {
 	k.mu.Lock()
 	waiters := a.waiters
 	a.waiters = nil
-	k.inFlight--
-	if k.inFlight == 0 {
-		k.deadline = time.Time{}
-	}
 	k.mu.Unlock()
 	for _, w := range waiters {
 		w <- outcome
 	}
 	k.release(a)
+	k.touchDown()
+}
+
+// touchDown counts an attempt in flight out.
+func (k *Keeper) touchDown() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.inFlight--
+	if k.inFlight == 0 {
+		k.deadline = time.Time{}
+	}
+	k.landing.Broadcast()
+	k.signal()
 }
 
 // release ends the work on an account. Whoever has asked for a refresh

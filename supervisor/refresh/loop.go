@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -34,23 +33,23 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	}
 	k.setRunning(true)
 	defer k.setRunning(false)
+	defer k.awaitFlights()
 	if err := k.settle(ctx, remote); err != nil {
 		return err
 	}
 
-	var flights sync.WaitGroup
-	defer flights.Wait()
+	k.setRemote(remote)
 	lost := make(chan error, 1)
 	for {
 		wait := k.startDue(func(a *account) {
-			flights.Go(func() {
+			go func() {
 				if err := k.cycle(ctx, remote, a); errors.Is(err, sdk.ErrConnection) {
 					select {
 					case lost <- err:
 					default:
 					}
 				}
-			})
+			}()
 		})
 		timer := time.NewTimer(wait)
 		select {
@@ -109,8 +108,7 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 			continue // whoever is at work plans it again
 		}
 		a.busy = true
-		k.inFlight++
-		k.extendDeadline(a)
+		k.takeOff(a)
 		start(a)
 	}
 	return idleSleep // a flight that ends wakes the loop
@@ -119,9 +117,22 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 // idleSleep is for a loop that has nothing to wait for but a wake.
 const idleSleep = 24 * time.Hour
 
-func (k *Keeper) extendDeadline(a *account) {
+// takeOff counts an attempt in flight; landed counts it out. The caller holds
+// k.mu.
+func (k *Keeper) takeOff(a *account) {
+	k.inFlight++
 	if d := k.clock.Now().Wall.Add(a.cfg.Timeout); d.After(k.deadline) {
 		k.deadline = d
+	}
+}
+
+// awaitFlights lets no new login begin and waits for every attempt in flight.
+func (k *Keeper) awaitFlights() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.remote = nil
+	for k.inFlight > 0 {
+		k.landing.Wait()
 	}
 }
 
@@ -130,6 +141,12 @@ func (k *Keeper) setRunning(on bool) {
 	defer k.mu.Unlock()
 	k.running = on
 	k.turned = k.clock.Now()
+}
+
+func (k *Keeper) setRemote(r *sdk.Remote) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.remote = r
 }
 
 // InFlight is how many attempts are under way.

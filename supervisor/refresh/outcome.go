@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -16,6 +17,9 @@ import (
 // failed handles an attempt that the provider reports as failed: what is
 // durable first, then the plan, then the word to people.
 func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+	if in.Kind == spool.KindExchange {
+		return k.exchangeFailed(ctx, remote, a, in, cause)
+	}
 	switch kind := sdk.KindOf(cause); kind {
 	case sdk.KindInvalidGrant:
 		return k.refused(ctx, remote, a, in, cause)

@@ -63,7 +63,7 @@ func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *accou
 	case !spooled && !intended:
 		return k.resolved(a)
 	case !spooled:
-		return k.settleIntent(ctx, a, in)
+		return k.settleIntent(ctx, remote, a, in)
 	case intended && in.Attempt == e.Attempt:
 		return k.settleShared(ctx, a, func() error { return k.settleSpooled(ctx, remote, a, in, e) })
 	case e.Progress == spool.Answered && k.newerThanStore(a, e):
@@ -74,15 +74,21 @@ func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *accou
 			return err
 		}
 		if intended {
-			return k.settleIntent(ctx, a, in)
+			return k.settleIntent(ctx, remote, a, in)
 		}
 		return k.resolved(a)
 	}
 }
 
 // settleIntent ends an intent of which the spool knows nothing.
-func (k *Keeper) settleIntent(ctx context.Context, a *account, in store.Intent) error {
+func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
 	switch {
+	case in.Kind == spool.KindExchange:
+		progress := spool.Sent
+		if in.Boot != "" && in.Boot == k.cfg.Boot {
+			progress = spool.Ready
+		}
+		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(progress))
 	case !in.AmbiguousSince.IsZero():
 		k.mu.Lock()
 		a.ambiguous = &in
@@ -108,10 +114,12 @@ func (k *Keeper) settleIntent(ctx context.Context, a *account, in store.Intent) 
 
 // settleSpooled ends the intended attempt by what its slot holds.
 func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, e spool.Entry) error {
-	switch e.Progress {
-	case spool.Answered:
+	switch {
+	case e.Progress == spool.Answered:
 		return k.attempt(ctx, remote, a, in)
-	case spool.Ready:
+	case in.Kind == spool.KindExchange:
+		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(e.Progress))
+	case e.Progress == spool.Ready:
 		if err := k.notSent(ctx, a, in); err != nil {
 			return err
 		}
@@ -125,6 +133,14 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 		}
 	}
 	return remote.Settle(ctx, e.Attempt)
+}
+
+// exchangeCut is the failure of a login that a process's death cut off.
+func exchangeCut(p spool.Progress) error {
+	if p == spool.Ready {
+		return fmt.Errorf("%w: the process ended before", sdk.ErrNotSent)
+	}
+	return fmt.Errorf("%w: the process ended meanwhile", sdk.ErrAmbiguous)
 }
 
 // newerThanStore says whether a spooled answer is one that the store has never

@@ -1,0 +1,170 @@
+package refresh
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Errors of a login.
+var (
+	// ErrNoProcess: the provider's process does not run just now.
+	ErrNoProcess = errors.New("the provider's process does not run now")
+	// ErrNoLogin: no login is under way, or the state is another login's.
+	ErrNoLogin = errors.New("this is not the answer to the login that was begun last")
+)
+
+// loginPatience is how long a person may take between the address and the
+// answer.
+const loginPatience = 15 * time.Minute
+
+// login is a login that a person has begun.
+type login struct {
+	state    string
+	verifier sdk.Secret
+	until    time.Time
+	// code is set while it is spent.
+	code sdk.Secret
+}
+
+// BeginLogin returns the address at which a person logs in. A login that was
+// begun earlier is forgotten.
+func (k *Keeper) BeginLogin(ctx context.Context, name string) (url string, err error) {
+	a, remote, err := k.forLogin(name)
+	if err != nil {
+		return "", err
+	}
+	defer k.touchDown()
+	l := &login{
+		state: rand.Text(), verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
+		until: k.clock.Now().Wall.Add(loginPatience),
+	}
+	url, err = remote.AuthCodeURL(ctx, sdk.AuthRequest{
+		Account: a.cfg.Account, State: l.state, CodeVerifier: l.verifier.Reveal(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("account %s: ask provider %s for the address of the login: %w", name, k.cfg.Provider, err)
+	}
+	k.mu.Lock()
+	a.login = l
+	k.mu.Unlock()
+	return url, nil
+}
+
+// forLogin returns the account and its provider, whose generation does not end
+// before touchDown.
+func (k *Keeper) forLogin(name string) (*account, *sdk.Remote, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a, ok := k.accounts[name]
+	switch {
+	case !ok:
+		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	case k.remote == nil:
+		return nil, nil, fmt.Errorf("account %s: %w; see: tokenkeeper status", name, ErrNoProcess)
+	}
+	k.takeOff(a)
+	return a, k.remote, nil
+}
+
+// CompleteLogin spends the code that the broker gave the person. It is an
+// attempt like a refresh: announced, spooled, and never cancelled once it was
+// sent.
+func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (store.Record, error) {
+	a, remote, err := k.forLogin(name)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer k.touchDown()
+	release, err := k.claim(ctx, a)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer release()
+	k.mu.Lock()
+	l := a.login
+	if l == nil || l.state != state || k.clock.Now().Wall.After(l.until) {
+		k.mu.Unlock()
+		return store.Record{}, fmt.Errorf("account %s: %w; begin again with: tokenkeeper login %s", name, ErrNoLogin, name)
+	}
+	a.login = nil // a code is spent once
+	l.code = sdk.NewSecret(code)
+	a.exchange = l
+	k.mu.Unlock()
+	defer func() { a.exchange = nil }()
+
+	ctx = context.WithoutCancel(ctx)
+	if err := k.settleBeforeLogin(ctx, remote, a); err != nil {
+		return store.Record{}, err
+	}
+	err = k.withShared(ctx, a, func() error { return k.exchange(ctx, remote, a) })
+	if err != nil {
+		return store.Record{}, err
+	}
+	return a.rec, nil
+}
+
+// settleBeforeLogin takes a token that still waits in the spool first: the
+// account's slot is needed.
+func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *account) error {
+	if a.resume == nil {
+		return nil
+	}
+	return k.attempt(ctx, remote, a, *a.resume)
+}
+
+func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) error {
+	in := store.Intent{
+		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
+		Version: a.rec.Version, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
+	}
+	standing, open, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	switch {
+	case err != nil:
+	case open:
+		// A new login makes the fate of the attempt before it unimportant.
+		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
+	default:
+		err = k.cfg.Store.Intend(ctx, in)
+	}
+	if err != nil {
+		return fmt.Errorf("account %s: announce the login, so the code was not used: %w", a.cfg.Name, err)
+	}
+	k.mu.Lock()
+	a.ambiguous = nil
+	k.mu.Unlock()
+	return k.attempt(ctx, remote, a, in)
+}
+
+// exchangeFailed ends a login without a token. The record, if there is one, is
+// as it was.
+func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec.Health); err != nil {
+		return fmt.Errorf("account %s: note the failed login: %w", a.cfg.Name, err)
+	}
+	k.mu.Lock()
+	a.unknown = false
+	k.plan(a)
+	k.mu.Unlock()
+	message := "the login failed; begin again with: tokenkeeper login " + a.cfg.Name
+	if sdk.KindOf(cause) == sdk.KindAmbiguous {
+		message = "the login was sent and its answer was lost; the broker may have ended the old login with it. " +
+			"Begin again with: tokenkeeper login " + a.cfg.Name
+	}
+	k.publish(slog.LevelError, a, event.Event{
+		Type: event.LoginFailed, Attempt: in.Attempt, Kind: string(sdk.KindOf(cause)),
+		Message: fmt.Sprintf("%s (%v)", message, cause),
+	})
+	k.free(ctx, remote, in)
+	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
+}
