@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net/url"
 	"os"
 	"slices"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -137,6 +139,54 @@ func (b backend) Import(ctx context.Context, account, format string, force bool,
 	return importInto(ctx, k, account, format, force, body, b.s.opts.Seams.Wall())
 }
 
+func (b backend) Login(ctx context.Context, account string) (control.LoginAnswer, error) {
+	k, err := b.s.keeperOf(account)
+	if err != nil {
+		return control.LoginAnswer{}, err
+	}
+	address, err := k.BeginLogin(ctx, account)
+	if err != nil {
+		return control.LoginAnswer{}, apiError(err)
+	}
+	return control.LoginAnswer{Account: account, URL: address}, nil
+}
+
+func (b backend) CompleteLogin(ctx context.Context, account, redirected string) (control.LoggedInAnswer, error) {
+	k, err := b.s.keeperOf(account)
+	if err != nil {
+		return control.LoggedInAnswer{}, err
+	}
+	code, state, err := codeIn(redirected)
+	if err != nil {
+		return control.LoggedInAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: %v", account, err)
+	}
+	rec, err := k.CompleteLogin(ctx, account, state, code)
+	if err != nil {
+		return control.LoggedInAnswer{}, apiError(err)
+	}
+	return control.LoggedInAnswer{
+		Account: account, Version: rec.Version, Expiry: rec.Token.Expiry(), RefreshExpiry: rec.RefreshExpiry,
+	}, nil
+}
+
+// codeIn takes the authorization response out of the address that the broker
+// sent the browser to (RFC 6749, section 4.1.2). Its errors do not repeat the
+// address, which may hold a code.
+func codeIn(redirected string) (code, state string, err error) {
+	u, err := url.Parse(redirected)
+	if err != nil || u.Scheme == "" {
+		return "", "", errors.New("this is not the whole address that the browser shows after the login; copy all of it")
+	}
+	q := u.Query()
+	switch {
+	case q.Get("error") != "":
+		return "", "", errors.New("the broker ended the login without a code (it says so in the address); log in again")
+	case q.Get("code") == "" || q.Get("state") == "":
+		return "", "", errors.New("the address has no code or no state; copy all of it, as the browser shows it after the login")
+	}
+	return q.Get("code"), q.Get("state"), nil
+}
+
 // keeperOf returns the Keeper of an account.
 func (s *Supervisor) keeperOf(account string) (*refresh.Keeper, error) {
 	c, ok := s.opts.Config.Accounts[account]
@@ -155,6 +205,8 @@ func apiError(err error) error {
 		code = control.CodeNotFound
 	case errors.Is(err, refresh.ErrNeedsLogin):
 		code = control.CodeNeedsLogin
+	case errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
+		code = control.CodeBadRequest
 	case errors.Is(err, refresh.ErrHasToken):
 		code = control.CodeConflict
 	}

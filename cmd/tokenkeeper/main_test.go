@@ -93,6 +93,8 @@ type fake struct {
 	status   func() control.Status
 	imported []byte
 	forced   bool
+	// redirected is what CompleteLogin got.
+	redirected string
 }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }

@@ -51,6 +51,7 @@ func (e *env) commands() []*cobra.Command {
 		newRefreshCommand(e),
 		newRestartCommand(e),
 		newTokenCommand(e),
+		newLoginCommand(e),
 		newImportCommand(e),
 		newPluginsCommand(e),
 		newVersionCommand(e),

@@ -8,6 +8,8 @@
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token
 //	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true
+//	POST /v1/accounts/{account}/login        the address at which a person logs in
+//	POST /v1/accounts/{account}/login/complete   body: the address that the broker sent the browser to
 //
 // A failed call answers with an [Error].
 package control
@@ -145,6 +147,22 @@ type ImportAnswer struct {
 	Expiry                 time.Time `json:"expiry"`
 	RefreshExpiry          time.Time `json:"refresh_expiry,omitzero"`
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
+}
+
+// LoginAnswer is the answer of POST /v1/accounts/{account}/login.
+type LoginAnswer struct {
+	Account string `json:"account"`
+	// URL at which a person logs in. The broker then sends the browser to the
+	// account's redirect_url, with a code for login/complete.
+	URL string `json:"url"`
+}
+
+// LoggedInAnswer is the answer of POST /v1/accounts/{account}/login/complete.
+type LoggedInAnswer struct {
+	Account       string    `json:"account"`
+	Version       uint64    `json:"version"`
+	Expiry        time.Time `json:"expiry"`
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
 }
 
 // VersionAnswer is the answer of GET /v1/version.

@@ -25,6 +25,11 @@ type Backend interface {
 	// account's next version. With force it replaces a token that is newer or
 	// still good.
 	Import(ctx context.Context, account, format string, force bool, body []byte) (ImportAnswer, error)
+	// Login begins a person's login.
+	Login(ctx context.Context, account string) (LoginAnswer, error)
+	// CompleteLogin spends the code in redirected, the address that the broker
+	// sent the browser to.
+	CompleteLogin(ctx context.Context, account, redirected string) (LoggedInAnswer, error)
 }
 
 // Codes of an [Error].

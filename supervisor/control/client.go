@@ -90,6 +90,16 @@ func (c *Client) Import(ctx context.Context, account, format string, force bool,
 	return call[ImportAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/import", query, body)
 }
 
+// Login begins a login and returns the address for the person.
+func (c *Client) Login(ctx context.Context, account string) (LoginAnswer, error) {
+	return call[LoginAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login", nil, nil)
+}
+
+// CompleteLogin hands over the address that the broker sent the browser to.
+func (c *Client) CompleteLogin(ctx context.Context, account, redirected string) (LoggedInAnswer, error) {
+	return call[LoggedInAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/complete", nil, []byte(redirected))
+}
+
 // Events calls each for every event from now on, in order, until ctx ends or
 // each returns an error, which Events then returns. started, if not nil, is
 // called once no later event can be missed. A gap in Seq means that this

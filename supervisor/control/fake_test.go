@@ -16,8 +16,10 @@ import (
 // backend is a supervisor with one provider and one account.
 type backend struct {
 	imported []byte
-	format   string
-	forced   bool
+	// redirected is what CompleteLogin got.
+	redirected string
+	format     string
+	forced     bool
 	// hold, if set, keeps Refresh until it is closed or the caller goes away,
 	// which held tells.
 	hold, entered, left chan struct{}
@@ -44,6 +46,15 @@ func (b *backend) Refresh(ctx context.Context, account string, force bool) (cont
 		close(b.left)
 	}
 	return control.RefreshAnswer{Account: account, Refreshed: force, Version: 5}, ctx.Err()
+}
+
+func (b *backend) Login(_ context.Context, account string) (control.LoginAnswer, error) {
+	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s"}, nil
+}
+
+func (b *backend) CompleteLogin(_ context.Context, account, redirected string) (control.LoggedInAnswer, error) {
+	b.redirected = redirected
+	return control.LoggedInAnswer{Account: account, Version: 9}, nil
 }
 
 func (b *backend) Token(_ context.Context, account string) (control.TokenAnswer, error) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -80,6 +81,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/accounts/{account}/refresh", answer(s.refresh))
 	mux.HandleFunc("GET /v1/accounts/{account}/token", answer(s.token))
 	mux.HandleFunc("POST /v1/accounts/{account}/import", answer(s.importToken))
+	mux.HandleFunc("POST /v1/accounts/{account}/login", answer(s.login))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/complete", answer(s.completeLogin))
 	mux.HandleFunc("/", answer(unknown))
 	return mux
 }
@@ -128,17 +131,38 @@ func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.backend.Import(r.Context(), r.PathValue("account"), r.URL.Query().Get("format"), force, body)
+}
+
+func (s *Server) login(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Login(r.Context(), r.PathValue("account"))
+}
+
+func (s *Server) completeLogin(w http.ResponseWriter, r *http.Request) (any, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	return s.backend.CompleteLogin(r.Context(), r.PathValue("account"), strings.TrimSpace(string(body)))
+}
+
+// readBody reads what comes with a call, within bounds.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	conn := http.NewResponseController(w)
 	_ = conn.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	_ = conn.SetReadDeadline(time.Time{})
 	if tooBig := (*http.MaxBytesError)(nil); errors.As(err, &tooBig) {
-		return nil, Errorf(CodeBadRequest, "the token file is larger than %d bytes: is it the right file?", maxBody)
+		return nil, Errorf(CodeBadRequest, "the body is larger than %d bytes: is it the right file?", maxBody)
 	}
 	if err != nil {
-		return nil, Errorf(CodeBadRequest, "the token file did not arrive whole: %v", err)
+		return nil, Errorf(CodeBadRequest, "the body did not arrive whole: %v", err)
 	}
-	return s.backend.Import(r.Context(), r.PathValue("account"), r.URL.Query().Get("format"), force, body)
+	return body, nil
 }
 
 func unknown(_ http.ResponseWriter, r *http.Request) (any, error) {
