@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
@@ -251,10 +252,12 @@ func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Conte
 	if err != nil {
 		return nil, &Error{Kind: KindNotSent, Message: err.Error()}
 	}
+	crashpoint.Here("server: the call has come")
 	slot, known, err := sp.Begin(h)
 	if err != nil {
 		return nil, &Error{Kind: KindNotSent, Message: err.Error()}
 	}
+	crashpoint.Here("server: the slot is taken")
 	_, recovered := slot.Answer()
 	if known && !recovered && slot.Progress() != spool.Ready {
 		return nil, &Error{Kind: KindAmbiguous, Message: fmt.Sprintf(
@@ -279,6 +282,7 @@ func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Conte
 		s.log.Error("the broker's answer is held in memory alone", "account", h.Account, "attempt", h.Attempt, "error", fault)
 		m.SpoolFault = fault.Error()
 	}
+	crashpoint.Here("server: about to return the token")
 	return m, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
@@ -61,12 +62,17 @@ func (p *onePost) RoundTrip(req *http.Request) (*http.Response, error) {
 func (p *onePost) send(req *http.Request) (answer, error) {
 	gate := &gate{}
 	if p.slot != nil {
-		gate.before = func() error { return p.slot.Advance(spool.Sent) }
+		gate.before = func() error {
+			err := p.slot.Advance(spool.Sent)
+			crashpoint.Here("oauth: marked as sent, nothing written")
+			return err
+		}
 	}
 	out, err := p.rewrite(req, gate)
 	if err != nil {
 		return answer{}, p.notSent(err.Error())
 	}
+	crashpoint.Here("oauth: about to connect")
 	resp, err := p.client.transport(gate).RoundTrip(out)
 	switch {
 	case gate.fault() != nil:
@@ -78,6 +84,7 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	crashpoint.Here("oauth: the answer is read")
 	ans := answer{
 		meta: meta{
 			Status:      resp.StatusCode,
@@ -118,7 +125,9 @@ func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) 
 		raw = []byte(form.Encode())
 	}
 	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { gate.arm() },
+		GotConn:              func(httptrace.GotConnInfo) { gate.arm() },
+		WroteRequest:         func(httptrace.WroteRequestInfo) { crashpoint.Here("oauth: the request is written") },
+		GotFirstResponseByte: func() { crashpoint.Here("oauth: the answer begins") },
 	}))
 	out.Body = io.NopCloser(bytes.NewReader(raw))
 	out.ContentLength = int64(len(raw))

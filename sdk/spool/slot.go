@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
 
 // Slot is the place of one attempt. It is safe for concurrent use.
@@ -197,19 +199,27 @@ func (s *Slot) write(f *os.File, answer []byte) error {
 		return err
 	}
 	b := append(head, encodeFrame(answerMagic, s.header.Attempt, answer)...)
+	crashpoint.Here("spool: the answer is in memory")
 	if _, err := f.WriteAt(b, 0); err != nil {
 		return err
 	}
 	s.length = max(s.length, int64(len(b)))
-	return unix.Fdatasync(int(f.Fd()))
+	crashpoint.Here("spool: the answer is written, not synced")
+	if err := unix.Fdatasync(int(f.Fd())); err != nil {
+		return err
+	}
+	crashpoint.Here("spool: the answer is durable")
+	return nil
 }
 
 func (s *Slot) clear() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	crashpoint.Here("spool: about to clear the slot")
 	if _, err := s.file.WriteAt(make([]byte, s.length), 0); err != nil {
 		return err
 	}
+	crashpoint.Here("spool: the slot is cleared")
 	s.header, s.answer, s.length, s.fault = header{}, nil, 0, nil
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
 
 // inherited are the variables of the supervisor that a provider process gets.
@@ -29,6 +30,7 @@ func (c Command) environment() []string {
 	if c.SpoolDir != "" {
 		env = append(env, sdk.EnvSpoolDir+"="+c.SpoolDir, sdk.EnvSpoolSlots+"="+strconv.Itoa(max(c.Slots, 1)))
 	}
+	env = append(env, crashpoint.Environment()...)
 	return append(env, c.Env...)
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -83,6 +84,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 	if err != nil {
 		return store.Intent{}, k.diskTrouble(a, fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
 	}
+	crashpoint.Here("refresh: the intent stands")
 	if standing != nil {
 		k.mu.Lock()
 		a.ambiguous = &in
@@ -95,6 +97,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 // intent it gets the same answer: that is what recovery is.
 func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
 	answer, err := k.call(ctx, remote, a, in)
+	crashpoint.Here("refresh: the call has returned")
 	switch {
 	case err == nil:
 		return k.keep(ctx, remote, a, in, answer)
@@ -143,6 +146,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		k.mu.Unlock()
 		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
 	}
+	crashpoint.Here("refresh: the token is committed")
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
 	a.ambiguous, a.resume, a.unknown, a.alerting = nil, nil, false, false
@@ -174,7 +178,9 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 				". The token is stored; check the disk of the state directory",
 		})
 	}
+	crashpoint.Here("refresh: about to settle")
 	k.free(ctx, remote, in)
+	crashpoint.Here("refresh: settled")
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -140,6 +141,7 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) e
 	if err != nil {
 		return fmt.Errorf("account %s: announce the login, so the code was not used: %w", a.cfg.Name, err)
 	}
+	crashpoint.Here("refresh: the login's intent stands")
 	k.mu.Lock()
 	a.ambiguous = nil
 	k.mu.Unlock()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -138,7 +139,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 
 // loginMessage says exactly what happened, as far as anybody can know.
 func loginMessage(in store.Intent, rec store.Record, cause error) string {
-	const next = ". Log in again and import the new token with: tokenkeeper import %s FILE"
+	const next = ". Log in again with: tokenkeeper login %s"
 	if in.Replays != "" {
 		return fmt.Sprintf("the server refused the refresh token (%v). An attempt begun %s was sent and its answer "+
 			"was lost; the server had most likely replaced the token then"+next,
@@ -162,6 +163,7 @@ func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent,
 	if err := k.cfg.Store.Replace(ctx, in.Attempt, in); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("note that an attempt is ambiguous: %w", err))
 	}
+	crashpoint.Here("refresh: marked as ambiguous")
 	k.mu.Lock()
 	a.ambiguous = &in
 	a.unknown = false

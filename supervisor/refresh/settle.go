@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -165,6 +166,7 @@ func (k *Keeper) adoptSpooled(ctx context.Context, remote *sdk.Remote, a *accoun
 	if err != nil {
 		return k.diskTrouble(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
 	}
+	crashpoint.Here("refresh: a spooled attempt is announced again")
 	return k.attempt(ctx, remote, a, in)
 }
 
@@ -181,6 +183,7 @@ func (k *Keeper) notSent(ctx context.Context, a *account, in store.Intent) error
 	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec.Health); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("end an attempt that was not sent: %w", err))
 	}
+	crashpoint.Here("refresh: the attempt is abandoned")
 	return k.again(a)
 }
 

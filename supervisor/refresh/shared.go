@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -42,6 +43,7 @@ func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) er
 	if err != nil {
 		return k.sharedHeld(a, err)
 	}
+	crashpoint.Here("shared: locked")
 	a.locked = true
 	defer func() {
 		a.locked = false
@@ -194,6 +196,7 @@ func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("store the token found in the shared file: %w", err))
 	}
+	crashpoint.Here("shared: adopted")
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
 	a.ambiguous, a.resume, a.unknown, a.alerting = nil, nil, false, false
@@ -223,7 +226,9 @@ func (k *Keeper) writeShared(a *account, rec store.Record) bool {
 	}
 	d := rec.Document()
 	d.ClientID, d.ClientSecret = a.cfg.ClientID, a.cfg.ClientSecret
-	if err := a.cfg.Shared.Write(d); err != nil {
+	err := a.cfg.Shared.Write(d)
+	crashpoint.Here("shared: written")
+	if err != nil {
 		k.publish(slog.LevelError, a, event.Event{
 			Type: event.DiskTrouble, Alert: true, Version: rec.Version,
 			Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -64,9 +65,11 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 		o.early = true
 		return o
 	}
+	crashpoint.Here("sink: about to deliver")
 	if o.err = w.deliver(ctx, rec); o.err != nil {
 		return o
 	}
+	crashpoint.Here("sink: delivered, not noted")
 
 	// The ledger must learn of it even while the supervisor shuts down. A
 	// clock that was set back must not make the delivery older than what was
@@ -78,6 +81,7 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 	d.Latency = d.At.Sub(rec.StoredAt)
 	o.delivered = &d
 	o.unmarked = w.cfg.Store.MarkDelivered(context.WithoutCancel(ctx), d)
+	crashpoint.Here("sink: noted in the ledger")
 	return o
 }
 

@@ -8,6 +8,8 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
 
 // maxBatch bounds what one transaction holds in memory.
@@ -101,7 +103,9 @@ func (e *engine) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 		e.before = before
 		e.view.Unlock()
 
+		crashpoint.Here("store: about to write")
 		err = guard(func() error { return e.backend.update(changed) })
+		crashpoint.Here("store: written")
 
 		e.view.Lock()
 		e.before = nil
