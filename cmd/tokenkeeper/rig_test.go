@@ -56,10 +56,12 @@ func removeProgram() {
 	}
 }
 
-// goBuild builds the program of the module that dir is in.
+// goBuild builds the program in dir, without the network: whoever could build
+// the tests has all that it takes.
 func goBuild(dir, binary string) error {
 	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".")
 	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build in %s: %w\n%s", dir, err, out)
 	}
@@ -107,7 +109,10 @@ func (s *site) path(name string) string { return filepath.Join(s.dir, name) }
 func (s *site) command(ctx context.Context, stdin string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, s.program, append(args, "-c", s.config)...)
 	cmd.Dir = s.dir
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir}, s.env...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + s.dir}, s.env...)
+	if zone, ok := os.LookupEnv("TZ"); ok {
+		cmd.Env = append(cmd.Env, "TZ="+zone) // token files hold local times
+	}
 	cmd.Stdin = strings.NewReader(stdin)
 	return cmd
 }
@@ -131,10 +136,18 @@ func (s *site) tool(t *testing.T, stdin string, args ...string) result {
 // another program: a login at the broker, and "tokenkeeper import".
 func (s *site) logIn(t *testing.T, sim *brokersim.Server, account, layout string) {
 	t.Helper()
+	s.logInEarlier(t, sim, account, layout, 0)
+}
+
+// logInEarlier is logIn with a token file that is older, so that the account
+// can be due at once at a broker whose tokens live long.
+func (s *site) logInEarlier(t *testing.T, sim *brokersim.Server, account, layout string, by time.Duration) {
+	t.Helper()
 	g := sim.Grant(account)
+	issued := g.IssuedAt.Add(-by)
 	body, err := format.Encode(layout, format.Document{
 		Account: account, AccessToken: sdk.NewSecret(g.AccessToken), RefreshToken: sdk.NewSecret(g.RefreshToken),
-		TokenType: g.TokenType, IssuedAt: g.IssuedAt, Expiry: g.IssuedAt.Add(g.ExpiresIn), LoginAt: g.IssuedAt,
+		TokenType: g.TokenType, IssuedAt: issued, Expiry: issued.Add(g.ExpiresIn), LoginAt: issued,
 	}, format.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -145,8 +158,8 @@ func (s *site) logIn(t *testing.T, sim *brokersim.Server, account, layout string
 }
 
 // processes lists the PIDs that belong to the installation, whoever their
-// parent is: the supervisor by its configuration, a provider by its spool, a
-// third-party provider also by its program.
+// parent is: the supervisor by its configuration, a provider by its folder for
+// temporary files.
 func (s *site) processes(t *testing.T) []string {
 	t.Helper()
 	all, err := filepath.Glob("/proc/[0-9]*")
@@ -158,8 +171,7 @@ func (s *site) processes(t *testing.T) []string {
 		// A process that has ended meanwhile, or is a zombie, has none of these.
 		command, _ := os.ReadFile(proc + "/cmdline")
 		environ, _ := os.ReadFile(proc + "/environ")
-		exe, _ := os.Readlink(proc + "/exe")
-		if strings.Contains(string(command)+string(environ)+exe, s.dir+"/") {
+		if strings.Contains(string(command)+string(environ), s.dir) {
 			ours = append(ours, filepath.Base(proc))
 		}
 	}
