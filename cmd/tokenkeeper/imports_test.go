@@ -1,0 +1,196 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	modulePath = "github.com/tokenkeeper/tokenkeeper"
+	repository = "../.."
+)
+
+// imported is what a package of this module imports of this module, by paths
+// relative to it.
+type imported struct {
+	own   []string
+	tests []string
+}
+
+// TestImportDirections holds the house's order: cmd imports everything,
+// supervisor and plugins import sdk, sdk imports neither. Direct imports are
+// enough to look at, because every package of the module is looked at.
+func TestImportDirections(t *testing.T) {
+	packages := listPackages(t)
+	for _, expected := range []string{"cmd/tokenkeeper", "supervisor", "supervisor/store", "plugins/saxo", "sdk", "sdk/brokersim"} {
+		if _, ok := packages[expected]; !ok {
+			t.Fatalf("go list does not know %s: this test would prove nothing", expected)
+		}
+	}
+	for name, p := range packages {
+		for _, imports := range [][]string{p.own, p.tests} {
+			for _, to := range imports {
+				if to != name && !mayImport(name, to) {
+					t.Errorf("%s imports %s", name, to)
+				}
+			}
+		}
+		if isLeaf(name) {
+			for _, to := range p.own {
+				if strings.HasPrefix(to, "supervisor/") {
+					t.Errorf("%s is a leaf and imports %s", name, to)
+				}
+			}
+		}
+	}
+}
+
+// mayImport says whether the code or the tests in from may import to.
+func mayImport(from, to string) bool {
+	part, _, _ := strings.Cut(from, "/")
+	target, _, _ := strings.Cut(to, "/")
+	switch part {
+	case "cmd":
+		return target != "cmd"
+	case "supervisor":
+		// Only the root package wires the rooms: none of them imports it.
+		return target == "sdk" || target == "supervisor" && to != "supervisor"
+	case "plugins":
+		return target == "sdk" || sameRoom(from, to)
+	case "sdk":
+		return target == "sdk"
+	default:
+		return false // a new folder at the top needs a rule of its own
+	}
+}
+
+// sameRoom says whether both belong to one plugin.
+func sameRoom(from, to string) bool {
+	a, b := strings.Split(from, "/"), strings.Split(to, "/")
+	return len(a) > 1 && len(b) > 1 && a[0] == b[0] && a[1] == b[1]
+}
+
+func isLeaf(name string) bool {
+	return slices.Contains([]string{"supervisor/config", "supervisor/schedule", "supervisor/format", "supervisor/event"}, name)
+}
+
+// TestRulesCanBeBroken: each rule refuses what it is there to refuse.
+func TestRulesCanBeBroken(t *testing.T) {
+	for _, bad := range [][2]string{
+		{"supervisor", "plugins/saxo"}, {"supervisor/refresh", "plugins/schwab"}, {"supervisor/refresh", "supervisor"},
+		{"supervisor/config", "cmd/tokenkeeper"}, {"plugins/saxo", "supervisor/store"}, {"plugins/saxo", "plugins/schwab"},
+		{"sdk", "supervisor/event"}, {"sdk/oauth", "plugins/saxo"}, {"util", "sdk"},
+	} {
+		if mayImport(bad[0], bad[1]) {
+			t.Errorf("%s may import %s", bad[0], bad[1])
+		}
+	}
+}
+
+// TestSimulatorSharesNothing: the simulated brokers know neither the client
+// that is tested against them nor the plugins, not even through others, so
+// that they can't share their misunderstandings.
+func TestSimulatorSharesNothing(t *testing.T) {
+	deps := goList(t, "-deps", "-test", "./sdk/brokersim")
+	if !slices.Contains(deps, modulePath+"/sdk/brokersim") {
+		t.Fatalf("go list did not list the simulator: %q", deps)
+	}
+	for _, dep := range deps {
+		dep, _, _ = strings.Cut(dep, " ")
+		if dep == modulePath+"/sdk/oauth" || strings.HasPrefix(dep, modulePath+"/plugins/") || strings.HasPrefix(dep, modulePath+"/supervisor") {
+			t.Errorf("sdk/brokersim depends on %s", dep)
+		}
+	}
+}
+
+// TestMainBinaryCarriesNoTestRoom: what exists for tests stays out of the
+// program.
+func TestMainBinaryCarriesNoTestRoom(t *testing.T) {
+	deps := goList(t, "-deps", "./cmd/tokenkeeper")
+	if !slices.Contains(deps, modulePath+"/supervisor") {
+		t.Fatalf("go list did not list the supervisor: %q", deps)
+	}
+	for _, dep := range deps {
+		if base := filepath.Base(dep); strings.HasPrefix(dep, modulePath) && strings.HasSuffix(base, "test") || dep == "pgregory.net/rapid" {
+			t.Errorf("the program contains %s", dep)
+		}
+	}
+}
+
+// TestExamplesImportSDKOnly reads the examples' files: they are modules of
+// their own, and go list would want their dependencies.
+func TestExamplesImportSDKOnly(t *testing.T) {
+	seen := 0
+	err := filepath.WalkDir(filepath.Join(repository, "examples"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
+			return err
+		}
+		seen++
+		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range f.Imports {
+			to, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if rest, ours := strings.CutPrefix(to, modulePath+"/"); ours && rest != "sdk" && !strings.HasPrefix(rest, "sdk/") {
+				t.Errorf("%s imports %s", path, to)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if seen == 0 {
+		t.Fatal("there is no example: this test would prove nothing")
+	}
+}
+
+// listPackages asks the go command for every package of the module.
+func listPackages(t *testing.T) map[string]imported {
+	t.Helper()
+	const format = `{{.ImportPath}}|{{join .Imports " "}}|{{join .TestImports " "}} {{join .XTestImports " "}}`
+	packages := map[string]imported{}
+	for _, line := range goList(t, "-f", format, "./...") {
+		parts := strings.Split(line, "|")
+		if len(parts) != 3 {
+			t.Fatalf("go list said %q", line)
+		}
+		name := strings.TrimPrefix(parts[0], modulePath+"/")
+		packages[name] = imported{own: ownImports(parts[1]), tests: ownImports(parts[2])}
+	}
+	return packages
+}
+
+func ownImports(list string) []string {
+	var own []string
+	for _, path := range strings.Fields(list) {
+		if rest, ok := strings.CutPrefix(path, modulePath+"/"); ok {
+			own = append(own, rest)
+		}
+	}
+	return own
+}
+
+func goList(t *testing.T, args ...string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list"}, args...)...)
+	cmd.Dir = repository
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list %q: %v\n%s", args, err, stderr.String())
+	}
+	return strings.Split(strings.TrimSpace(string(out)), "\n")
+}

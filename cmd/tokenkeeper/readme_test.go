@@ -1,0 +1,190 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// These tests hold the documentation to the program that it describes.
+
+// TestReadmeConfigurationLoads takes the configuration out of the README and
+// checks it as a user does.
+func TestReadmeConfigurationLoads(t *testing.T) {
+	blocks := fenced(t, filepath.Join(repository, "README.md"), "yaml")
+	if len(blocks) != 1 {
+		t.Fatalf("README.md has %d whole configurations, want 1", len(blocks))
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tokenkeeper.yaml")
+	write(t, file, blocks[0])
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "secrets", "schwab.yaml"), "app_key: key\napp_secret: secret\n")
+	for name, value := range map[string]string{
+		"SAXO_APP_KEY": "key", "SAXO_APP_SECRET": "secret", "HOOK_SECRET": "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTA=",
+		"TOKENKEEPER_STATE_DIR": filepath.Join(dir, "state"),
+	} {
+		t.Setenv(name, value)
+	}
+	got := command(t, "", "check", "--json", "-c", file)
+	r := decode[report](t, got.stdout)
+	if got.code != exitOK || !r.OK || len(r.Warnings) > 0 {
+		t.Fatalf("check: exit code %d\n%s%s", got.code, got.stdout, got.stderr)
+	}
+	if len(r.Accounts) != 2 || len(r.Sinks) != 4 {
+		t.Errorf("%d accounts and %d sinks, want 2 and 4", len(r.Accounts), len(r.Sinks))
+	}
+	for _, s := range r.Sinks {
+		if want := s.Type != "webhook"; s.RefreshToken != want {
+			t.Errorf("sink %s: include_refresh_token is %v, want %v", s.Name, s.RefreshToken, want)
+		}
+	}
+}
+
+// TestReadmeHasEveryVerb, and none that does not exist.
+func TestReadmeHasEveryVerb(t *testing.T) {
+	readme := readText(t, filepath.Join(repository, "README.md"))
+	root := newRootCommand(newEnv(strings.NewReader(""), &strings.Builder{}, &strings.Builder{}))
+	root.InitDefaultCompletionCmd()
+	verbs := []string{}
+	for _, c := range root.Commands() {
+		verbs = append(verbs, c.Name())
+		if !strings.Contains(readme, "| `tokenkeeper "+c.Name()) {
+			t.Errorf("README.md's table lacks %q", c.Name())
+		}
+	}
+	said := regexp.MustCompile("(?m)(?:^|`|\\()tokenkeeper ([a-z]+)").FindAllStringSubmatch(readme, -1)
+	if len(said) < len(verbs) {
+		t.Fatalf("found only %d command lines in README.md", len(said))
+	}
+	for _, match := range said {
+		if !slices.Contains(verbs, match[1]) {
+			t.Errorf("README.md speaks of \"tokenkeeper %s\", which does not exist", match[1])
+		}
+	}
+}
+
+// TestDocumentedPathsExist looks at every relative link of every README.
+func TestDocumentedPathsExist(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	links := 0
+	for _, file := range readmes(t) {
+		for _, match := range link.FindAllStringSubmatch(readText(t, file), -1) {
+			links++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), match[1])); err != nil {
+				t.Errorf("%s links to %s: %v", file, match[1], err)
+			}
+		}
+	}
+	if links == 0 {
+		t.Fatal("no README has a link: this test would prove nothing")
+	}
+}
+
+// TestDocumentedTestsExist: a table that says which test shows something must
+// not outlive the test.
+func TestDocumentedTestsExist(t *testing.T) {
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	walk(t, func(path string) {
+		if strings.HasSuffix(path, "_test.go") {
+			for _, match := range declaration.FindAllStringSubmatch(readText(t, path), -1) {
+				declared[match[1]] = true
+			}
+		}
+	})
+	mentioned := 0
+	for _, file := range readmes(t) {
+		for _, match := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)\\w+)`").FindAllStringSubmatch(readText(t, file), -1) {
+			mentioned++
+			if !declared[match[1]] {
+				t.Errorf("%s names %s, which does not exist", file, match[1])
+			}
+		}
+	}
+	if mentioned == 0 {
+		t.Fatal("no README names a test: this test would prove nothing")
+	}
+}
+
+// TestDocumentedProgramsCompile takes the whole programs out of the READMEs.
+func TestDocumentedProgramsCompile(t *testing.T) {
+	programs := 0
+	for _, file := range readmes(t) {
+		for _, code := range fenced(t, file, "go") {
+			if !strings.HasPrefix(code, "package main\n") {
+				continue
+			}
+			programs++
+			source := filepath.Join(t.TempDir(), "main.go")
+			write(t, source, code)
+			cmd := exec.CommandContext(t.Context(), "go", "vet", source)
+			cmd.Dir = repository
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("a program in %s: %v\n%s", file, err, out)
+			}
+		}
+	}
+	if programs == 0 {
+		t.Fatal("no README holds a program: this test would prove nothing")
+	}
+}
+
+// fenced returns the code blocks of a Markdown file whose info string is
+// exactly language.
+func fenced(t *testing.T, file, language string) []string {
+	t.Helper()
+	var blocks []string
+	for _, match := range regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$").FindAllStringSubmatch(readText(t, file), -1) {
+		if match[1] == language {
+			blocks = append(blocks, match[2])
+		}
+	}
+	return blocks
+}
+
+func readmes(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	walk(t, func(path string) {
+		if filepath.Ext(path) == ".md" {
+			files = append(files, path)
+		}
+	})
+	return files
+}
+
+// walk visits the repository's files, but for hidden folders.
+func walk(t *testing.T, visit func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(repository, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != repository && strings.HasPrefix(d.Name(), "."):
+			return filepath.SkipDir
+		case !d.IsDir():
+			visit(path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readText(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
