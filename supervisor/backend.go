@@ -123,7 +123,7 @@ func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, 
 	r := st.Record
 	if r.Version == 0 {
 		return control.TokenAnswer{}, control.Errorf(control.CodeNotFound,
-			"account %s has no token yet; take a first one with: tokenkeeper import %s FILE", account, account)
+			"account %s has no token yet; log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", account, account, account)
 	}
 	return control.TokenAnswer{
 		Account: account, Version: r.Version, AccessToken: r.Token.AccessToken.Reveal(),

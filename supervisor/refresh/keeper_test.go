@@ -141,7 +141,7 @@ func TestLostAnswerIsTriedOnceMoreAndToldPlainly(t *testing.T) {
 			}
 		}
 		r.mu.Unlock()
-		for _, want := range []string{"answer was lost", "tokenkeeper import one"} {
+		for _, want := range []string{"answer was lost", "tokenkeeper login one"} {
 			if !strings.Contains(said, want) {
 				t.Errorf("the message %q does not say %q", said, want)
 			}

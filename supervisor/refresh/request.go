@@ -22,7 +22,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	case !a.stored && a.cfg.Shared == nil:
-		err = fmt.Errorf("account %s: %w: take a first one with: tokenkeeper import %s FILE", name, ErrNoToken, name)
+		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
 	case a.rec.NeedsLogin() && !force:
 		err = fmt.Errorf("account %s: %w: %s", name, ErrNeedsLogin, a.rec.Health.LastError)
 	case !a.busy && !force && a.rec.Health.Failures == 0 && !k.isDue(a):
