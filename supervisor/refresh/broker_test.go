@@ -16,7 +16,14 @@ import (
 // the spool as package sdk/oauth does.
 type broker struct {
 	lifetime time.Duration
-	wall     func() time.Time
+	wall     func() time.Time // the supervisor's machine's clock
+	// clock is the broker's own; refreshLife, if set, is how long a refresh
+	// token that is not used lives by it. down: nobody can connect.
+	clock       func() time.Time
+	refreshLife time.Duration
+	down        bool
+	dies        map[string]time.Time // account -> death of its refresh token
+	expires     map[string]time.Time // access token -> its death
 
 	mu      sync.Mutex
 	current map[string]string // account -> the one refresh token that works
@@ -56,7 +63,7 @@ var errKilled = errors.New("killed")
 
 func newBroker(lifetime time.Duration) *broker {
 	return &broker{
-		lifetime: lifetime, current: map[string]string{}, posts: map[string]int{}, faults: map[string][]fault{},
+		lifetime: lifetime, clock: time.Now, dies: map[string]time.Time{}, expires: map[string]time.Time{}, current: map[string]string{}, posts: map[string]int{}, faults: map[string][]fault{},
 	}
 }
 
@@ -69,6 +76,8 @@ func (b *broker) grant(account string) sdk.Token {
 func (b *broker) rotate(account string) sdk.Token {
 	b.issued++
 	b.current[account] = fmt.Sprintf("refresh-%s-%d", account, b.issued)
+	b.dies[account] = b.clock().Add(b.refreshLife)
+	b.expires[fmt.Sprintf("access-%s-%d", account, b.issued)] = b.clock().Add(b.lifetime)
 	return sdk.Token{
 		AccessToken:  sdk.NewSecret(fmt.Sprintf("access-%s-%d", account, b.issued)),
 		RefreshToken: sdk.NewSecret(b.current[account]),
@@ -149,6 +158,9 @@ func (b *broker) answer(ctx context.Context, account string, post func(fault, fu
 	if f.beforeSend != nil {
 		return sdk.Token{}, f.beforeSend
 	}
+	if b.isDown() {
+		return sdk.Token{}, &sdk.Error{Kind: sdk.KindNotSent, Message: "connection refused"}
+	}
 	if die(beforeSend) {
 		return sdk.Token{}, errKilled
 	}
@@ -179,7 +191,7 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 		b.mu.Unlock()
 		return nil, f.refuse
 	}
-	if b.current[account] != rt {
+	if b.current[account] != rt || b.refreshLife > 0 && !b.clock().Before(b.dies[account]) {
 		b.mu.Unlock()
 		return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant", HTTPStatus: 400}
 	}
@@ -235,4 +247,30 @@ func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Tok
 		}
 		return encodeAnswer(t), nil
 	})
+}
+
+func (b *broker) isDown() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.down
+}
+
+func (b *broker) setDown(down bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.down = down
+}
+
+// accepts says whether an access token works, by the broker's clock.
+func (b *broker) accepts(access sdk.Secret) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.clock().Before(b.expires[access.Reveal()])
+}
+
+// grantDies is when the account's refresh token dies if nobody uses it.
+func (b *broker) grantDies(account string) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dies[account]
 }

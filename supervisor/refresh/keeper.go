@@ -167,7 +167,12 @@ func (k *Keeper) planAfresh(a *account) time.Time {
 }
 
 func (k *Keeper) dueOf(a *account) time.Time {
-	t := a.rec.Token
+	t, now := a.rec.Token, k.clock.Now().Wall
+	if t.IssuedAt.After(now.Add(driftTolerated)) {
+		// The clock has been set back since the token came, so nobody knows
+		// how old it is.
+		return now
+	}
 	return schedule.Due(k.policyOf(a), t.IssuedAt, t.Lifetime, mathrand.Float64())
 }
 

@@ -34,13 +34,19 @@ type rig struct {
 
 	mu     sync.Mutex
 	jump   time.Duration // of the wall clock
+	slept  time.Duration // what the machine slept: real time that no timer saw
 	events []event.Event
 	wakes  []string
 }
 
 func newRig(t *testing.T, lifetime time.Duration, names ...string) *rig {
+	return newRigWith(t, lifetime, 0, names...)
+}
+
+// newRigWith is newRig at a broker whose unused refresh tokens die.
+func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...string) *rig {
 	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: t.TempDir(), boot: "boot-1"}
-	r.broker.wall = r.wall
+	r.broker.wall, r.broker.clock, r.broker.refreshLife = r.wall, r.real, refreshLife
 	for _, name := range names {
 		r.accounts = append(r.accounts, refresh.Account{
 			Account: sdk.Account{Name: name}, Timeout: 30 * time.Second, MaxFailures: 5,
@@ -76,7 +82,21 @@ func (r *rig) restart() {
 func (r *rig) wall() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return time.Now().Add(r.jump)
+	return time.Now().Add(r.slept + r.jump)
+}
+
+// real is the time in the world, where the broker lives.
+func (r *rig) real() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Add(r.slept)
+}
+
+// suspend is a machine that sleeps: the world goes on, timers stand still.
+func (r *rig) suspend(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slept += d
 }
 
 func (r *rig) jumpBy(d time.Duration) {
