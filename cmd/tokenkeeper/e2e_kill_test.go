@@ -1,10 +1,8 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -176,17 +174,7 @@ func (k *killing) mustHoldValidToken(row *killRow) {
 		sinks := account(st, saxoAccount).Sinks
 		return len(sinks) == 1 && sinks[0].Lag == 0
 	})
-	body, err := os.ReadFile(k.site.path(saxoAccount + ".json"))
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	var token struct {
-		Access  string `json:"access_token"`
-		Refresh string `json:"refresh_token"`
-	}
-	if err := json.Unmarshal(body, &token); err != nil {
-		k.t.Fatal(err)
-	}
+	token := decodeFile[tokenFile](k.t, k.site.path(saxoAccount+".json"))
 	if !k.saxo.AccessValid(token.Access) || !k.saxo.RefreshValid(token.Refresh) {
 		k.t.Errorf("%s: afterwards the access token works: %t, the refresh token: %t",
 			row.window, k.saxo.AccessValid(token.Access), k.saxo.RefreshValid(token.Refresh))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -258,6 +259,27 @@ func (r *running) refreshed(account string) {
 	if err := <-r.forceRefresh(account); err != nil {
 		r.t.Fatalf("refresh %s: %v", account, err)
 	}
+}
+
+// tokenFile is what tests read of a file in our own format.
+type tokenFile struct {
+	Version uint64 `json:"version"`
+	Access  string `json:"access_token"`
+	Refresh string `json:"refresh_token"`
+}
+
+// decodeFile reads a JSON file that may have fields that T has not.
+func decodeFile[T any](t *testing.T, path string) T {
+	t.Helper()
+	body, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v T
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return v
 }
 
 // awaitSpooled waits until the provider's spool holds an answer for account. It

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+)
+
+func TestRestartWaitsForOpenRequestAndLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	r, s, schwab, saxo := startBoth(t)
+	old := r.providerProcess("schwab")
+	before := r.until(func(st control.Status) bool { return !account(st, schwabAccount).InFlight })
+	gate := schwab.HoldNextAnswer(schwabAccount)
+	refreshed := r.forceRefresh(schwabAccount)
+	came(t, gate.Entered, "the request is open")
+
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	restart := s.command(ctx, "", "restart", "--json", "schwab")
+	restart.Stdout, restart.Stderr = &stdout, &stderr
+	if err := restart.Start(); err != nil {
+		t.Fatal(err)
+	}
+	command := watchProcess(t, restart.Process.Pid)
+	r.until(func(st control.Status) bool { return provider(st, "schwab").Restarts == 1 })
+	if command.ends(0) || old.ends(0) || happened(gate.Gone) {
+		t.Error("the restart did not wait for the request that was open")
+	}
+	gate.Release()
+	if err := <-refreshed; err != nil {
+		t.Errorf("the refresh during the restart: %v", err)
+	}
+	if err := restart.Wait(); err != nil {
+		t.Fatalf("tokenkeeper restart: %v\n%s", err, stderr.String())
+	}
+	got := decode[control.RestartAnswer](t, stdout.String())
+	if got.OldPID != old.pid || got.PID == old.pid || got.Generation != 2 {
+		t.Errorf("restart says %+v; the old process was %d", got, old.pid)
+	}
+	old.mustEnd(0)
+	r.delivered(schwabAccount, 2)
+	s.mustHold(t, schwab, schwabAccount)
+	if c := schwab.Account(schwabAccount); c.Posts != 1 || c.Answered != 1 || c.CutProcessed != 0 {
+		t.Errorf("schwab's broker saw %+v", c)
+	}
+
+	after := r.until(func(st control.Status) bool { return provider(st, "schwab").PID == got.PID })
+	was, is := provider(before, "saxo"), provider(after, "saxo")
+	if is.PID != was.PID || is.Generation != 1 || is.Restarts != 0 || is.Crashes != 0 {
+		t.Errorf("saxo's process before %+v, after %+v", was, is)
+	}
+	if was, is := account(before, saxoAccount), account(after, saxoAccount); !is.Due.Equal(was.Due) || is.Version != was.Version {
+		t.Errorf("saxo's account was due %s and is now due %s", was.Due, is.Due)
+	}
+	if c := saxo.Account(saxoAccount); c.Posts != 0 {
+		t.Errorf("saxo's broker saw %+v", c)
+	}
+	r.Stop()
+	s.awaitGone(t, 0)
+}
+
+// Each restart is one new generation, however many refreshes are under way.
+func TestRestartTwentyTimes(t *testing.T) {
+	t.Parallel()
+	schwab, saxo := startBrokers(t, 4*time.Second)
+	s := newSite(t, bothYAML(schwab, saxo, "every: 1s, jitter: 100ms"))
+	s.logIn(t, schwab, schwabAccount, format.Schwab)
+	s.logIn(t, saxo, saxoAccount, format.SaxoCache)
+	r := startRun(t, s)
+	h := r.follow()
+	other := r.providerProcess("saxo")
+	last := provider(r.until(func(st control.Status) bool { return provider(st, "schwab").State == control.ProviderRunning }), "schwab")
+
+	// Refreshes without a pause, so that every restart meets some.
+	ctx, cancel := context.WithCancel(t.Context())
+	busy := make(chan struct{})
+	go func() {
+		defer close(busy)
+		for ctx.Err() == nil {
+			_, _ = r.Client.Refresh(ctx, schwabAccount, true)
+		}
+	}()
+	for i := range 20 {
+		out := s.tool(t, "", "restart", "--json", "schwab")
+		if out.code != exitOK {
+			t.Fatalf("restart %d: %+v", i+1, out)
+		}
+		got := decode[control.RestartAnswer](t, out.stdout)
+		if got.Generation != last.Generation+1 || got.OldPID != last.PID || got.PID == last.PID {
+			t.Errorf("restart %d: %+v, after PID %d, generation %d", i+1, got, last.PID, last.Generation)
+		}
+		last.PID, last.Generation = got.PID, got.Generation
+	}
+	cancel()
+	<-busy
+
+	// The last generation stays: it goes on refreshing.
+	mark := h.mark()
+	for range 2 {
+		h.await(mark, about(event.Refreshed, schwabAccount))
+		mark = h.mark()
+	}
+	st := r.until(func(st control.Status) bool { return !account(st, schwabAccount).InFlight })
+	if p := provider(st, "schwab"); p.PID != last.PID || p.Generation != 21 || p.Restarts != 20 || p.Crashes != 0 {
+		t.Errorf("schwab after 20 restarts: %+v, want PID %d, generation 21", p, last.PID)
+	}
+	if p := provider(st, "saxo"); p.PID != other.pid || p.Generation != 1 {
+		t.Errorf("saxo: %+v, its process was %d", p, other.pid)
+	}
+	c := schwab.Account(schwabAccount)
+	if failed := h.since(0, about(event.RefreshFailed, schwabAccount)); len(failed) > 0 || c.Refreshes != c.Posts || c.Refreshes < 20 || c.CutReceived+c.CutProcessed > 0 {
+		t.Errorf("schwab's broker saw %+v; failures: %+v", c, failed)
+	}
+	if len(saxo.Reused()) > 0 || saxo.Account(saxoAccount).Repeats > 0 {
+		t.Errorf("saxo's broker saw %+v", saxo.Account(saxoAccount))
+	}
+	r.Stop()
+	s.awaitGone(t, 0)
+}
