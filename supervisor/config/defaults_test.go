@@ -66,7 +66,7 @@ func TestDefaultJitter(t *testing.T) {
 
 // TestFormats: this package may not import format, but must know its names.
 func TestFormats(t *testing.T) {
-	want := []string{format.JSON, format.Schwab, format.SaxoCache}
+	want := []string{format.JSON, format.Schwab, format.SchwabPy, format.SaxoCache}
 	got := formats()
 	if len(got) != len(want) {
 		t.Fatalf("formats are %q, want %q", got, want)

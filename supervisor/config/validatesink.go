@@ -11,7 +11,7 @@ import (
 )
 
 // formats are those of supervisor/format.
-func formats() []string { return []string{"json", "schwab", "saxo-cache"} }
+func formats() []string { return []string{"json", "schwab", "schwab-py", "saxo-cache"} }
 
 func (l *loader) validateSinks(cfg *Config) {
 	sinks := l.merged.down("sinks")

@@ -30,19 +30,45 @@ func (o Options) location() *time.Location {
 type layout struct {
 	name   string
 	indent int
+	// spaces: where everything is in one line, there is a space after each
+	// comma and colon.
+	spaces bool
 	// layoutOf returns what marshals to the format.
 	layoutOf func(Document, Options) any
 	read     func(object, Options) Document
 	// detect says whether an object looks like this format.
 	detect func(object) bool
+
+	// For Merge: times are the moments that the format writes, by the path of
+	// their key; ofToken are the keys that tell of one token alone; lift
+	// brings an older layout of the file into this one.
+	times   func(Document) map[string]time.Time
+	ofToken []string
+	lift    func(members) members
 }
 
 // layouts in the order in which [Detect] asks them.
 func layouts() []layout {
+	wrapped := layout{
+		name: Schwab, indent: 4, layoutOf: schwabLayout, read: readSchwab,
+		detect: func(o object) bool { return o.object("token") != nil },
+		times:  schwabTimes, ofToken: schwabOfToken(), lift: liftSchwab,
+	}
+	python := wrapped
+	python.name, python.indent, python.spaces, python.read = SchwabPy, 0, true, readSchwabPy
 	return []layout{
-		{Schwab, 4, schwabLayout, readSchwab, func(o object) bool { return o.object("token") != nil }},
-		{SaxoCache, 2, saxoLayout, readSaxo, func(o object) bool { return o.has("token_expiry") || o.has("app_key") }},
-		{JSON, 2, jsonLayout, readJSON, func(o object) bool { return o.has("access_token") || o.has("refresh_token") }},
+		wrapped,
+		python,
+		{
+			name: SaxoCache, indent: 2, layoutOf: saxoLayout, read: readSaxo,
+			detect: func(o object) bool { return o.has("token_expiry") || o.has("app_key") },
+			times:  saxoTimes, ofToken: []string{"access_token", "refresh_token", "token_expiry"},
+		},
+		{
+			name: JSON, indent: 2, layoutOf: jsonLayout, read: readJSON,
+			detect: func(o object) bool { return o.has("access_token") || o.has("refresh_token") },
+			times:  jsonTimes, ofToken: jsonOfToken(),
+		},
 	}
 }
 
@@ -56,7 +82,7 @@ func find(name string) (layout, error) {
 }
 
 // Names returns the names of all formats that [Encode] and [Decode] know.
-func Names() []string { return []string{JSON, Schwab, SaxoCache} }
+func Names() []string { return []string{JSON, Schwab, SchwabPy, SaxoCache} }
 
 // Encode returns d in the named format. What d does not hold is left out. It
 // ends with a newline only where the format's own programs write one.
@@ -75,6 +101,9 @@ func Encode(name string, d Document, o Options) ([]byte, error) {
 	b, err := marshal(l.layoutOf(d, o), indent)
 	if err != nil {
 		return nil, fmt.Errorf("format %s, account %s: %w", name, d.Account, err)
+	}
+	if l.spaces && o.Indent == 0 {
+		b = spaced(b)
 	}
 	if name == JSON && indent > 0 {
 		b = append(b, '\n')
@@ -133,7 +162,8 @@ func Decode(name string, b []byte, o Options) (Document, error) {
 	return d, nil
 }
 
-// Detect names the format of b; ok is false if it looks like none.
+// Detect names the format of b; ok is false if it looks like none. A file of
+// schwab-py is called [Schwab], which reads the same.
 func Detect(b []byte) (name string, ok bool) {
 	fields, err := parse(b)
 	if err != nil {

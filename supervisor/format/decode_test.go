@@ -75,6 +75,7 @@ func TestLenientTimes(t *testing.T) {
 		for name, doc := range map[string]string{
 			JSON:      `{"refresh_token": "r", "expires_at": %s}`,
 			Schwab:    `{"token": {"refresh_token": "r", "expires_at": %s}}`,
+			SchwabPy:  `{"refresh_token": "r", "expires_at": %s}`, // bare
 			SaxoCache: `{"refresh_token": "r", "token_expiry": %s}`,
 		} {
 			d, err := Decode(name, fmt.Appendf(nil, doc, tt.raw), Options{Location: loc})
@@ -192,7 +193,7 @@ func TestRoundTrip(t *testing.T) {
 			same(t, b, got.IDToken.Equal(d.IDToken) && got.TokenType == d.TokenType && got.Scope == d.Scope)
 			same(t, b, fmt.Sprint(got.Extra) == fmt.Sprint(d.Extra) && got.LoginUncertain == d.LoginUncertain)
 			same(t, b, got.IssuedAt.Equal(d.IssuedAt) && got.LoginAt.Equal(d.LoginAt) && got.RefreshExpiry.Equal(d.RefreshExpiry))
-		case Schwab:
+		case Schwab, SchwabPy:
 			same(t, b, got.IDToken.Equal(d.IDToken) && got.TokenType == d.TokenType && got.Scope == d.Scope)
 			same(t, b, got.LoginAt.Equal(d.LoginAt) && got.IssuedAt.Equal(d.IssuedAt))
 		case SaxoCache:

@@ -42,6 +42,7 @@ type Document struct {
 const (
 	JSON      = "json"       // our own
 	Schwab    = "schwab"     // {"creation_timestamp", "token": {…}}
+	SchwabPy  = "schwab-py"  // the same in one line, as the library schwab-py writes it
 	SaxoCache = "saxo-cache" // access_token, refresh_token, token_expiry, app_key, app_secret
 )
 

@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/json"
+	"maps"
 	"time"
 )
 
@@ -35,6 +36,24 @@ func jsonLayout(d Document, _ Options) any {
 		RefreshToken: d.RefreshToken.Reveal(), RefreshExpiresAt: epoch(d.RefreshExpiry),
 		IDToken: d.IDToken.Reveal(), LoginAt: stamp(d.LoginAt), LoginUncertain: d.LoginUncertain,
 	}
+}
+
+func jsonTimes(d Document) map[string]time.Time {
+	return present(map[string]time.Time{
+		"expires_at": d.Expiry, "expires": d.Expiry, "issued_at": d.IssuedAt,
+		"refresh_expires_at": d.RefreshExpiry, "login_at": d.LoginAt,
+	})
+}
+
+func jsonOfToken() []string {
+	return []string{"version", "access_token", "expires_at", "expires", "issued_at",
+		"refresh_token", "refresh_expires_at", "login_uncertain"}
+}
+
+// present leaves out the zero times.
+func present(times map[string]time.Time) map[string]time.Time {
+	maps.DeleteFunc(times, func(_ string, t time.Time) bool { return t.IsZero() })
+	return times
 }
 
 func readJSON(o object, opt Options) Document {

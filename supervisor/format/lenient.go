@@ -96,12 +96,15 @@ func (o object) time(name string, loc *time.Location) time.Time {
 	return time.Time{}
 }
 
+// epochMilliseconds: an epoch above it is in milliseconds. As seconds it is in
+// the year 5138.
+const epochMilliseconds = 1e11
+
 func fromEpoch(f float64) time.Time {
-	const milliseconds = 1e11 // as seconds: the year 5138
-	if f > milliseconds {
+	if f > epochMilliseconds {
 		f /= 1000
 	}
-	if f <= 0 || f > milliseconds {
+	if f <= 0 || f > epochMilliseconds {
 		return time.Time{}
 	}
 	whole, fraction := math.Modf(f)

@@ -16,12 +16,14 @@ import (
 const reader = `
 import datetime, json, sys
 saxo, schwab = (json.load(open(p)) for p in sys.argv[1:3])
+library = json.load(open(sys.argv[3]))
 early = datetime.datetime.fromisoformat(saxo["token_expiry"])
 assert early.tzinfo is None
 print(repr(early.timestamp()))
 assert isinstance(schwab["creation_timestamp"], int) and isinstance(schwab["token"]["expires_at"], int)
 print(schwab["token"]["expires_at"])
 assert json.dumps(schwab, indent=4) == open(sys.argv[2]).read()
+assert json.dumps(library) == open(sys.argv[3]).read() and library == schwab
 assert json.dumps(saxo, indent=2) == open(sys.argv[1]).read()
 `
 
@@ -38,7 +40,7 @@ func TestPythonReadsIt(t *testing.T) {
 		d := full()
 		d.Expiry = time.Date(2026, 7, 1, 12, 30, 0, nanoseconds, time.UTC)
 		args := []string{"-c", reader}
-		for _, name := range []string{SaxoCache, Schwab} {
+		for _, name := range []string{SaxoCache, Schwab, SchwabPy} {
 			b, err := Encode(name, d, Options{Location: zone(t, "Europe/Copenhagen")})
 			if err != nil {
 				t.Fatal(err)

@@ -26,6 +26,13 @@ func saxoLayout(d Document, o Options) any {
 	return f
 }
 
+func saxoTimes(d Document) map[string]time.Time {
+	if d.Expiry.IsZero() {
+		return nil
+	}
+	return map[string]time.Time{"token_expiry": d.Expiry.Add(-saxoEarly)}
+}
+
 func readSaxo(o object, opt Options) Document {
 	d := Document{
 		AccessToken: o.secret("access_token"), RefreshToken: o.secret("refresh_token"),

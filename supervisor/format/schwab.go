@@ -1,8 +1,19 @@
 package format
 
-// schwabFile is the token file that schwab-py writes (its client and auth
-// modules, "token file"; the token as authlib's OAuth2Token holds it): the
-// order of the fields is theirs.
+import (
+	"encoding/json"
+	"time"
+)
+
+// schwabFile is the token file that schwab-py writes (schwab/auth.py,
+// TokenMetadata; the token as authlib's OAuth2Token holds it): the order of
+// the fields is theirs. schwab-py writes it in one line with Python's
+// json.dump, into the file itself and without a lock; the senders whose format
+// is called schwab indent it by four.
+//
+// schwab-py refuses a file without creation_timestamp. The library that it
+// descends from, tda-api, once wrote the bare token without an object around
+// it; [SchwabPy] reads that too and [Merge] puts the object around it.
 type schwabFile struct {
 	// CreationTimestamp is the login. Schwab's refresh token dies seven days
 	// after it, however often it is used.
@@ -21,14 +32,8 @@ type schwabToken struct {
 }
 
 func schwabLayout(d Document, _ Options) any {
-	login := d.LoginAt
-	if login.IsZero() {
-		// The field must be there. The latest moment that it can have been
-		// makes no reader ask for a login too early.
-		login = d.IssuedAt
-	}
 	f := schwabFile{
-		CreationTimestamp: epoch(login),
+		CreationTimestamp: epoch(schwabLogin(d)),
 		Token: schwabToken{
 			TokenType: d.TokenType, Scope: d.Scope,
 			RefreshToken: d.RefreshToken.Reveal(), AccessToken: d.AccessToken.Reveal(), IDToken: d.IDToken.Reveal(),
@@ -40,6 +45,63 @@ func schwabLayout(d Document, _ Options) any {
 		f.Token.ExpiresIn = &lifetime
 	}
 	return f
+}
+
+// schwabLogin is what creation_timestamp says.
+func schwabLogin(d Document) time.Time {
+	if d.LoginAt.IsZero() {
+		// The field must be there. The latest moment that it can have been
+		// makes no reader ask for a login too early.
+		return d.IssuedAt
+	}
+	return d.LoginAt
+}
+
+func schwabTimes(d Document) map[string]time.Time {
+	return present(map[string]time.Time{"creation_timestamp": schwabLogin(d), "token.expires_at": d.Expiry})
+}
+
+func schwabOfToken() []string {
+	return []string{"token.expires_in", "token.refresh_token", "token.access_token", "token.expires_at"}
+}
+
+// liftSchwab puts the object around a bare token.
+func liftSchwab(old members) members {
+	if raw, _ := old.get("token"); len(raw) > 0 && raw[0] == '{' {
+		return old
+	}
+	if !bareToken(old) {
+		return old
+	}
+	var above, token members
+	for _, m := range old {
+		switch m.key {
+		case "creation_timestamp":
+			above = append(above, m)
+		case "token": // not an object, so nothing of ours
+		default:
+			token = append(token, m)
+		}
+	}
+	return append(above, member{"token", token.compact()})
+}
+
+func bareToken(m members) bool {
+	_, access := m.get("access_token")
+	_, refresh := m.get("refresh_token")
+	return access || refresh
+}
+
+// readSchwabPy reads the bare token too.
+func readSchwabPy(o object, opt Options) Document {
+	if o.object("token") == nil {
+		bare, err := json.Marshal(o)
+		if err != nil { // values that were read can be written
+			return Document{}
+		}
+		o = object{"token": bare, "creation_timestamp": o["creation_timestamp"]}
+	}
+	return readSchwab(o, opt)
 }
 
 func readSchwab(o object, opt Options) Document {
