@@ -27,6 +27,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 	return refresh.NewKeeper(ctx, refresh.Config{
 		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.wake,
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
+		Probe:       func() { s.providers[provider].Probe() },
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
 	})
 }

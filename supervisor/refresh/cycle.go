@@ -98,6 +98,9 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
 	answer, err := k.call(ctx, remote, a, in)
 	crashpoint.Here("refresh: the call has returned")
+	if !errors.Is(err, sdk.ErrConnection) {
+		k.sawAnswer()
+	}
 	switch {
 	case err == nil:
 		return k.keep(ctx, remote, a, in, answer)

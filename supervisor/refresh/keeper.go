@@ -55,6 +55,9 @@ type Config struct {
 	Wall func() time.Time
 	// MaxInFlight bounds the attempts in flight.
 	MaxInFlight int
+	// Probe asks for a closer look at a process that does not answer; nil:
+	// nobody is asked.
+	Probe func()
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string
@@ -78,6 +81,7 @@ type Keeper struct {
 	running  bool
 	remote   *sdk.Remote      // nil while no process serves
 	landing  *sync.Cond       // an attempt in flight has ended
+	answered time.Duration    // when the process last answered, on the monotonic clock
 	turned   schedule.Instant // when the loop last looked at the heap
 	looked   schedule.Instant // when the clocks were last compared
 }

@@ -371,3 +371,32 @@ func TestClockJumpsReplanAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// A process that hangs while it is idle is found out before a refresh token is
+// entrusted to it.
+func TestNothingIsSentThroughAProcessThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		g := r.start()
+		time.Sleep(10 * time.Minute)
+		r.hang(true)
+		time.Sleep(5*time.Minute + 10*time.Second)
+		synctest.Wait()
+		if _, open, err := r.store.Intent(t.Context(), "one"); open || err != nil {
+			t.Errorf("an attempt was announced for a process that hangs (%t, %v)", open, err)
+		}
+		r.mu.Lock()
+		probes := r.probes
+		r.mu.Unlock()
+		if probes == 0 {
+			t.Error("nobody was asked to look at the process")
+		}
+		r.hang(false)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if v := r.record("one").Version; v != 2 {
+			t.Errorf("version %d after the process answered again, want 2", v)
+		}
+		_ = g.end()
+	})
+}

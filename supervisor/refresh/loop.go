@@ -40,7 +40,12 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 
 	k.setRemote(remote)
 	lost := make(chan error, 1)
-	for {
+	for ctx.Err() == nil {
+		if answers, err := k.alive(ctx, remote); err != nil {
+			return err
+		} else if !answers {
+			continue
+		}
 		wait := k.startDue(func(a *account) {
 			go func() {
 				if err := k.cycle(ctx, remote, a); errors.Is(err, sdk.ErrConnection) {
@@ -54,8 +59,6 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			timer.Stop()
-			return nil
 		case err := <-lost:
 			timer.Stop()
 			return err
@@ -64,6 +67,56 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 		}
 		timer.Stop()
 	}
+	return nil
+}
+
+const (
+	// aliveFor is how long an answer proves the life of a process.
+	aliveFor = 30 * time.Second
+	// probeTimeout is how long a process may take to answer a probe.
+	probeTimeout = 5 * time.Second
+)
+
+// alive makes sure, before a refresh token is entrusted to a process that was
+// idle, that it answers: one that hangs is better replaced first. It does not
+// ask if nothing is due. An error means that the connection is lost.
+func (k *Keeper) alive(ctx context.Context, remote *sdk.Remote) (answers bool, err error) {
+	k.mu.Lock()
+	now := k.clock.Now()
+	_, wait, ok := k.heap.Next(now)
+	fresh := now.Mono-k.answered < aliveFor
+	k.mu.Unlock()
+	if !ok || wait > 0 || fresh || ctx.Err() != nil {
+		return true, nil
+	}
+	probe, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err = remote.Ping(probe)
+	switch {
+	case err == nil:
+		k.sawAnswer()
+		return true, nil
+	case ctx.Err() != nil:
+		return true, nil // the loop ends anyway
+	case probe.Err() == nil:
+		return false, err
+	}
+	k.cfg.Log.Warn("the provider's process does not answer; nothing is sent through it until it does",
+		"provider", k.cfg.Provider, "error", err)
+	if k.cfg.Probe != nil {
+		k.cfg.Probe()
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(time.Second):
+	}
+	return false, nil
+}
+
+func (k *Keeper) sawAnswer() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.answered = k.clock.Now().Mono
 }
 
 // meet learns how the broker treats its tokens and plans accordingly.
@@ -74,6 +127,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	if err != nil {
 		return fmt.Errorf("ask provider %s who it is: %w", k.cfg.Provider, err)
 	}
+	k.sawAnswer()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := k.policy == sdk.Policy{}

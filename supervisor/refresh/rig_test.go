@@ -37,6 +37,8 @@ type rig struct {
 	slept  time.Duration // what the machine slept: real time that no timer saw
 	events []event.Event
 	wakes  []string
+	hangs  bool // the process answers no call
+	probes int
 }
 
 func newRig(t *testing.T, lifetime time.Duration, names ...string) *rig {
@@ -67,6 +69,11 @@ func (r *rig) restart() {
 	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
 		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
 		Log: slog.New(slog.DiscardHandler), Wall: r.wall, MaxInFlight: 4, Boot: r.boot,
+		Probe: func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.probes++
+		},
 		Wake: func(a string) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -105,6 +112,24 @@ func (r *rig) jumpBy(d time.Duration) {
 	r.jump += d
 }
 
+// hanging keeps every call until its caller gives up, while the process hangs.
+func (r *rig) hanging(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+	r.mu.Lock()
+	hangs := r.hangs
+	r.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return next(ctx, req)
+}
+
+func (r *rig) hang(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hangs = on
+}
+
 // generation is one run of the provider's process and of the refresh loop.
 type generation struct {
 	r    *rig
@@ -121,7 +146,7 @@ func (r *rig) start() *generation {
 		r.t.Fatal(err)
 	}
 	server := sdk.NewServer(r.broker, func() (*spool.Spool, error) { return sp, nil }, slog.New(slog.DiscardHandler))
-	g := grpc.NewServer()
+	g := grpc.NewServer(grpc.UnaryInterceptor(r.hanging))
 	server.Register(g)
 	listener := bufconn.Listen(1 << 20)
 	go func() { _ = g.Serve(listener) }()
