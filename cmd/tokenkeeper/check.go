@@ -99,11 +99,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addProviders(cfg)
 	r.addAccounts(cfg)
 	r.addSinks(cfg)
-	state := checkStateDir(ctx, cfg)
-	r.StateDir = &state
-	if !state.OK {
-		r.add(config.Problem{File: path, Line: lineOf(path, "state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
-	}
+	r.addStateDir(ctx, cfg)
 	r.OK = len(r.Problems) == 0
 	return r, nil
 }
@@ -111,6 +107,14 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 func (r *report) add(problems ...config.Problem) {
 	for _, p := range problems {
 		r.Problems = append(r.Problems, finding(p))
+	}
+}
+
+func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
+	state := checkStateDir(ctx, cfg)
+	r.StateDir = &state
+	if !state.OK {
+		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
 	}
 }
 

@@ -91,6 +91,9 @@ func (e *env) importToken(ctx context.Context, account, format string, force boo
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
+	if state := checkStateDir(ctx, cfg); !state.OK {
+		return control.ImportAnswer{}, usageErrorf("the state directory %s %s", state.Path, state.State)
+	}
 	return supervisor.Import(ctx, cfg, account, format, force, body)
 }
 

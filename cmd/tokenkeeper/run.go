@@ -96,6 +96,7 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	}
 	r := report{Config: path, Providers: inspectForeign(ctx, cfg)}
 	r.addProviders(cfg)
+	r.addStateDir(ctx, cfg)
 	if len(r.Problems) > 0 {
 		var all config.Problems
 		for _, f := range r.Problems {
