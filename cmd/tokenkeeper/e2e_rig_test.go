@@ -13,10 +13,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
 // This file is what the tests share that kill, stop and disturb: both brokers
@@ -259,6 +261,20 @@ func (r *running) refreshed(account string) {
 	if err := <-r.forceRefresh(account); err != nil {
 		r.t.Fatalf("refresh %s: %v", account, err)
 	}
+}
+
+// tokenFileOf is a file with the tokens of a login at issued.
+func tokenFileOf(t *testing.T, g brokersim.Grant, layout string, issued time.Time) []byte {
+	t.Helper()
+	body, err := format.Encode(layout, format.Document{
+		Account: g.Account, AccessToken: sdk.NewSecret(g.AccessToken), RefreshToken: sdk.NewSecret(g.RefreshToken),
+		IDToken: sdk.NewSecret(g.IDToken), TokenType: g.TokenType,
+		IssuedAt: issued, Expiry: issued.Add(g.ExpiresIn), LoginAt: issued,
+	}, format.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return body
 }
 
 // tokenFile is what tests read of a file in our own format.
