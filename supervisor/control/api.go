@@ -4,6 +4,7 @@
 //	GET  /v1/version
 //	GET  /v1/status
 //	GET  /v1/events                          one JSON event per line, until closed
+//	GET  /v1/metrics                         the status in numbers, for Prometheus
 //	POST /v1/providers/{provider}/restart    waits for the new process
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token

@@ -77,6 +77,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/version", answer(s.version))
 	mux.HandleFunc("GET /v1/status", answer(s.status))
 	mux.HandleFunc("GET /v1/events", s.stream)
+	mux.HandleFunc("GET /v1/metrics", s.metrics)
 	mux.HandleFunc("POST /v1/providers/{provider}/restart", answer(s.restart))
 	mux.HandleFunc("POST /v1/accounts/{account}/refresh", answer(s.refresh))
 	mux.HandleFunc("GET /v1/accounts/{account}/token", answer(s.token))
