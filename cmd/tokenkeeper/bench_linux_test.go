@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// The benchmarks build the program without cgo, as it is released, and run it
+// as real processes against simulated brokers behind TLS:
+//
+//	go test -run '^$' -bench Idle    ./cmd/tokenkeeper -benchtime 1x
+//	go test -run '^$' -bench Start   ./cmd/tokenkeeper -benchtime 20x
+//	go test -run '^$' -bench Durable ./cmd/tokenkeeper -benchtime 500x
+//
+// Times depend on the machine: what may be compared are the ratios.
+var idleFor = flag.Duration("idle", 5*time.Second, "how long BenchmarkIdle watches the idle processes; two minutes and more tell something")
+
+// benchPatience is longer than anything that is waited for.
+const benchPatience = 30 * time.Second
+
+// BenchmarkIdle measures the three processes after each provider has made a
+// refresh, and so has all that a refresh needs in memory.
+func BenchmarkIdle(b *testing.B) {
+	w := newBenchWorld(b)
+	var pss, woken float64
+	for b.Loop() {
+		r := w.start(b)
+		r.awaitReady(b)
+		for _, broker := range w.brokers {
+			r.refresh(b, broker.account)
+		}
+		pids, err := family(r.cmd.Process.Pid)
+		if err != nil || len(pids) != 1+len(w.brokers) {
+			b.Fatalf("the program's processes are %v: %v", pids, err)
+		}
+		sleep(b, settleTime)
+		before := total(b, pids, switches)
+		sleep(b, *idleFor)
+		woken += (total(b, pids, switches) - before) / idleFor.Minutes()
+		pss += total(b, pids, proportional) / 1024
+		r.end(b)
+	}
+	b.ReportMetric(pss/float64(b.N), "PSS-MiB")
+	b.ReportMetric(woken/float64(b.N), "switches/min")
+	b.ReportMetric(0, "ns/op")
+}
+
+// settleTime is how long after its work a program counts as idle: a new
+// generation is still watched for a minute.
+var settleTime = 70 * time.Second
+
+// sleep lets real time pass for processes that can't be given another one.
+func sleep(b *testing.B, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-b.Context().Done():
+		b.Fatal(b.Context().Err())
+	}
+}
+
+// BenchmarkStart measures from the start of "tokenkeeper run", with an account
+// in its store whose token is due, to the new token at the bot.
+func BenchmarkStart(b *testing.B) {
+	w := newBenchWorld(b)
+	var took samples
+	for b.Loop() {
+		broker := w.brokers[len(took)%len(w.brokers)]
+		g := broker.sim.Grant(broker.account)
+		w.store(b, broker, g, time.Now().Add(-g.ExpiresIn))
+		ctx, cancel := context.WithTimeout(b.Context(), benchPatience)
+		began := time.Now()
+		r := w.start(b)
+		got, err := w.bot.next(ctx)
+		if err != nil {
+			b.Fatalf("%v\n%s", err, r.log)
+		}
+		took = append(took, got.at.Sub(began))
+		r.awaitReady(b)
+		r.end(b)
+		cancel()
+	}
+	took.report(b, "delivered")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkDurable measures from the last byte of the broker's answer until
+// the new token is stored, and until it is with the bot. Between the refreshes
+// a bare fdatasync is measured in the same directory.
+func BenchmarkDurable(b *testing.B) {
+	w := newBenchWorld(b)
+	r := w.start(b)
+	r.awaitReady(b)
+	refreshed, stop := r.follow(b)
+	defer stop()
+	disk := newBareDisk(b, w.state())
+	var durable, delivered, bare samples
+	for b.Loop() {
+		broker := w.brokers[len(durable)%len(w.brokers)]
+		r.refresh(b, broker.account)
+		ctx, cancel := context.WithTimeout(b.Context(), benchPatience)
+		var answered time.Time
+		var stored event.Event
+		select {
+		case answered = <-broker.answered:
+		case <-ctx.Done():
+			b.Fatal(ctx.Err())
+		}
+		select {
+		case stored = <-refreshed:
+		case <-ctx.Done():
+			b.Fatal(ctx.Err())
+		}
+		got, err := w.bot.next(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		durable = append(durable, stored.Time.Sub(answered))
+		delivered = append(delivered, got.at.Sub(answered))
+		for range 3 {
+			bare = append(bare, disk.sync(b))
+		}
+		cancel()
+	}
+	r.end(b)
+	durable.report(b, "durable")
+	delivered.report(b, "delivered")
+	bare.report(b, "fdatasync")
+	b.ReportMetric(float64(durable.quantile(0.5))/float64(bare.quantile(0.5)), "durable/fdatasync")
+	b.ReportMetric(0, "ns/op")
+}
+
+// awaitReady returns when every provider serves.
+func (r *benchRun) awaitReady(b *testing.B) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.Context(), benchPatience)
+	defer cancel()
+	for {
+		s, err := r.client.Status(ctx)
+		ready := err == nil
+		for _, p := range s.Providers {
+			ready = ready && p.State == control.ProviderRunning
+		}
+		if ready {
+			return
+		}
+		if err != nil && !errors.Is(err, control.ErrNotRunning) || ctx.Err() != nil {
+			b.Fatalf("the program does not get ready: %v\n%s", err, r.log)
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// refresh makes a refresh of an account that is not due.
+func (r *benchRun) refresh(b *testing.B, account string) {
+	b.Helper()
+	if _, err := r.client.Refresh(b.Context(), account, true); err != nil {
+		b.Fatalf("%v\n%s", err, r.log)
+	}
+}
+
+// follow returns the events of every refresh from now on, whose time is taken
+// as soon as the token is durable.
+func (r *benchRun) follow(b *testing.B) (refreshed <-chan event.Event, stop func()) {
+	b.Helper()
+	ctx, cancel := context.WithCancel(b.Context())
+	c := make(chan event.Event, 16)
+	started, done := make(chan struct{}), make(chan error, 1)
+	client := control.NewClient(r.client.Socket())
+	go func() {
+		defer client.Close()
+		done <- client.Events(ctx, func() { close(started) }, func(e event.Event) error {
+			if e.Type == event.Refreshed {
+				c <- e
+			}
+			return nil
+		})
+	}()
+	select {
+	case <-started:
+	case err := <-done:
+		b.Fatal(err)
+	}
+	return c, func() { cancel(); <-done }
+}
+
+// bareDisk is a file that is written as the spool and the store write theirs:
+// in place.
+type bareDisk struct {
+	file  *os.File
+	block []byte
+}
+
+func newBareDisk(b *testing.B, dir string) *bareDisk {
+	b.Helper()
+	f, err := os.Create(filepath.Join(dir, "bare"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = f.Close() })
+	d := &bareDisk{f, make([]byte, 4096)}
+	if _, err := f.Write(d.block); err != nil {
+		b.Fatal(err)
+	}
+	d.sync(b)
+	return d
+}
+
+// sync writes one block and makes it durable.
+func (d *bareDisk) sync(b *testing.B) time.Duration {
+	b.Helper()
+	d.block[0]++
+	began := time.Now()
+	if _, err := d.file.WriteAt(d.block, 0); err != nil {
+		b.Fatal(err)
+	}
+	if err := unix.Fdatasync(int(d.file.Fd())); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(began)
+}

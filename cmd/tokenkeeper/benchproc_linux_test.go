@@ -1,0 +1,109 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// family lists a process and its children.
+func family(pid int) ([]int, error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil, err
+	}
+	all := []int{pid}
+	for _, path := range lists {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // the thread is gone
+		}
+		for field := range strings.FieldsSeq(string(text)) {
+			child, err := strconv.Atoi(field)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, child)
+		}
+	}
+	return all, nil
+}
+
+// proportional is the PSS of a process in KiB: its private pages and its share
+// of those that it has in common with others (proc_pid_smaps(5)).
+func proportional(pid int) (float64, error) {
+	return number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:")
+}
+
+// switches is how often a process's threads have gone to sleep so far
+// (proc_pid_status(5)); each of them is a wakeup, too.
+func switches(pid int) (float64, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for _, path := range tasks {
+		n, err := number(path, "voluntary_ctxt_switches:")
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
+// number reads the number behind a name at the start of a line.
+func number(path, name string) (float64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), name); ok {
+			return strconv.ParseFloat(strings.Fields(rest)[0], 64)
+		}
+	}
+	return 0, fmt.Errorf("%s has no %s", path, name)
+}
+
+// total adds up what of says of every process.
+func total(b *testing.B, pids []int, of func(pid int) (float64, error)) float64 {
+	b.Helper()
+	sum := 0.0
+	for _, pid := range pids {
+		n, err := of(pid)
+		if err != nil {
+			b.Fatal(err)
+		}
+		sum += n
+	}
+	return sum
+}
+
+// samples are measured times.
+type samples []time.Duration
+
+// quantile is the q-th quantile, 0.5 for the median, by the nearest rank.
+func (s samples) quantile(q float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(s))
+	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
+}
+
+// report adds the median as NAME-ms, and with enough samples the 99th
+// percentile.
+func (s samples) report(b *testing.B, name string) {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	b.ReportMetric(ms(s.quantile(0.5)), name+"-p50-ms")
+	if len(s) >= 100 {
+		b.ReportMetric(ms(s.quantile(0.99)), name+"-p99-ms")
+	}
+}
