@@ -18,23 +18,27 @@ import (
 // fields, and adds them at the top level of a record only: there an older
 // program keeps what it does not know. Everything else is a new major version,
 // which an older program refuses.
+//
+// Format 2 is format 1 with checksums (sum.go). Opening a store of format 1
+// turns it into one of format 2 and keeps the old file among the backups.
 const (
-	formatMajor   = 1
-	formatVersion = "1.0"
+	formatMajor   = 2
+	formatVersion = "2.0"
 )
 
-// checkFormat says whether this program may read and write what has format v.
-func checkFormat(v string) error {
-	major, minor, _ := strings.Cut(v, ".")
-	n, err := strconv.ParseUint(major, 10, 31)
-	if _, minorErr := strconv.ParseUint(minor, 10, 31); err != nil || minorErr != nil || n == 0 {
-		return fmt.Errorf("%w: its format version is unreadable", ErrDamaged)
+// checkFormat says whether this program may read and write what has format v,
+// and which major version that is.
+func checkFormat(v string) (major uint64, err error) {
+	before, after, _ := strings.Cut(v, ".")
+	major, err = strconv.ParseUint(before, 10, 31)
+	if _, minorErr := strconv.ParseUint(after, 10, 31); err != nil || minorErr != nil || major == 0 {
+		return 0, fmt.Errorf("%w: its format version is unreadable", ErrDamaged)
 	}
-	if n > formatMajor {
-		return fmt.Errorf("%w: format %s, and this program knows %s; run the newer program again, or restore a backup of the older one",
+	if major > formatMajor {
+		return major, fmt.Errorf("%w: format %s, and this program knows %s; run the newer program again, or restore a backup of the older one",
 			ErrNewerFormat, v, formatVersion)
 	}
-	return nil
+	return major, nil
 }
 
 // recordLayout is a record as stored. Times are RFC 3339 in UTC.
@@ -52,6 +56,8 @@ type recordLayout struct {
 	Fingerprints   []string     `json:"fingerprints,omitempty"`
 	Token          tokenLayout  `json:"token"`
 	Health         healthLayout `json:"health,omitzero"`
+	// Sum is written by sign and checked by checkSum, and nobody else looks.
+	Sum string `json:"sum,omitempty"`
 }
 
 type tokenLayout struct {
@@ -122,7 +128,10 @@ func seal(r Record) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the record of account %s can't be stored: %w", r.Account, err)
 	}
-	return addFields(b, r)
+	if b, err = addFields(b, r); err != nil {
+		return nil, err
+	}
+	return sign(b), nil
 }
 
 // addFields puts the fields back that this program does not know.
@@ -159,8 +168,12 @@ func open(account string, b []byte) (Record, error) {
 	if json.Unmarshal(fields["format"], &version) != nil {
 		return damaged("has no format version")
 	}
-	if err := checkFormat(version); err != nil {
+	major, err := checkFormat(version)
+	if err != nil {
 		return Record{}, fmt.Errorf("the record of account %s: %w", account, err)
+	}
+	if major > 1 && !checkSum(b) {
+		return damaged("does not have its checksum")
 	}
 	// encoding/json would take "VERSION" for "version": unknown fields must
 	// not reach it.
@@ -172,7 +185,6 @@ func open(account string, b []byte) (Record, error) {
 		return !known[name]
 	})
 	if len(unknown) > 0 {
-		var err error
 		if b, err = json.Marshal(fields); err != nil {
 			return damaged("is not whole")
 		}

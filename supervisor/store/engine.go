@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -24,8 +25,8 @@ type reader interface {
 type backend interface {
 	// view calls fn with the newest state, at once and at most once.
 	view(fn func(reader)) error
-	// update makes c durable as a whole. After an error nobody knows what is
-	// stored.
+	// update makes c durable as a whole. After ErrDisk nothing has changed;
+	// after any other error nobody knows what is stored.
 	update(c change) error
 	close() error
 }
@@ -37,13 +38,15 @@ type engine struct {
 	now     func() time.Time
 	log     *slog.Logger
 
-	// mu guards the queue of writes (writer.go) and the ledger (ledger.go).
+	// mu guards the queue of writes (writer.go), the ledger (ledger.go) and
+	// what is held (held.go).
 	mu      sync.Mutex
 	queue   []*write
 	writing bool
 	closed  bool
 	pending map[string]Delivery
 	flush   *time.Timer
+	held    map[string]Record
 
 	// view guards what a reader must know before it looks.
 	view sync.RWMutex
@@ -61,7 +64,7 @@ func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &engine{backend: b, now: now, log: log, pending: make(map[string]Delivery)}
+	return &engine{backend: b, now: now, log: log, pending: make(map[string]Delivery), held: make(map[string]Record)}
 }
 
 // read calls fn with the newest durable state. It does not wait for a write.
@@ -123,6 +126,17 @@ func (d durable) scan(prefix string, fn func(string, []byte)) {
 
 // Load implements [Store].
 func (e *engine) Load(ctx context.Context, account string) (Record, error) {
+	// What is held is looked at first: it leaves there only after its commit
+	// shows in the backend.
+	held, isHeld := e.heldRecord(account)
+	r, err := e.stored(ctx, account)
+	if isHeld && (err == nil && r.Version < held.Version || errors.Is(err, ErrNotFound)) {
+		return held, nil
+	}
+	return r, err
+}
+
+func (e *engine) stored(ctx context.Context, account string) (Record, error) {
 	b, err := e.one(ctx, recordKey(account))
 	if err != nil {
 		return Record{}, fmt.Errorf("reading the record of account %s: %w", account, err)
@@ -139,6 +153,7 @@ func (e *engine) List(ctx context.Context) ([]Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("listing the records: %w", err)
 	}
+	held := e.allHeld()
 	sealed := make(map[string][]byte)
 	err := e.read(func(r reader) {
 		r.scan(prefixAccounts, func(key string, value []byte) {
@@ -150,7 +165,7 @@ func (e *engine) List(ctx context.Context) ([]Record, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing the records: %w", err)
 	}
-	return openAll(sealed)
+	return openAll(sealed, held)
 }
 
 // Intent implements [Store].
@@ -194,7 +209,12 @@ func (e *engine) Commit(ctx context.Context, rec Record) error {
 		return err
 	}
 	e.date(&rec.StoredAt)
-	return e.write(ctx, rec.Account, func(d draft) error { return d.commit(rec) })
+	rec.Held = false
+	if err := e.write(ctx, rec.Account, func(d draft) error { return d.commit(rec) }); err != nil {
+		return err
+	}
+	e.unhold(rec)
+	return nil
 }
 
 // Abandon implements [Store].
@@ -239,17 +259,24 @@ func (e *engine) Close() error {
 	return err
 }
 
-func openAll(sealed map[string][]byte) ([]Record, error) {
-	records := make([]Record, 0, len(sealed))
+// openAll opens the stored records; one that is held and newer takes the place
+// of the account's.
+func openAll(sealed map[string][]byte, held map[string]Record) ([]Record, error) {
+	records := make([]Record, 0, len(sealed)+len(held))
 	var errs []error
 	for account, b := range sealed {
 		r, err := open(account, b)
 		if err != nil {
 			errs = append(errs, err)
+			delete(held, account) // nobody knows which is newer
 			continue
 		}
-		records = append(records, r)
+		if held[account].Version <= r.Version {
+			delete(held, account)
+			records = append(records, r)
+		}
 	}
+	records = slices.AppendSeq(records, maps.Values(held))
 	slices.SortFunc(records, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
 	return records, joinSorted(errs)
 }

@@ -7,12 +7,14 @@ import (
 
 // The layout of the store, in words that an etcd takes as they are:
 //
-//	meta/format              "1.0"
+//	meta/format              "2.0"
+//	meta/sum                 sum.go; of the native store only
 //	accounts/<id>/record     codec.go
 //	accounts/<id>/intent     JSON of Intent
 //	ledger/<sink>/<account>  JSON of Delivery
 const (
 	keyFormat      = "meta/format"
+	keySum         = "meta/sum"
 	prefixAccounts = "accounts/"
 	prefixLedger   = "ledger/"
 	suffixRecord   = "/record"
@@ -29,12 +31,17 @@ func ledgerPrefix(sink string) string       { return prefixLedger + sink + "/" }
 func ledgerKey(sink, account string) string { return ledgerPrefix(sink) + account }
 
 // recordAccount returns the account whose record is under key.
-func recordAccount(key string) (account string, ok bool) {
+func recordAccount(key string) (account string, ok bool) { return accountUnder(key, suffixRecord) }
+
+// intentAccount returns the account whose intent is under key.
+func intentAccount(key string) (account string, ok bool) { return accountUnder(key, suffixIntent) }
+
+func accountUnder(key, suffix string) (account string, ok bool) {
 	rest, ok := strings.CutPrefix(key, prefixAccounts)
 	if !ok {
 		return "", false
 	}
-	return strings.CutSuffix(rest, suffixRecord)
+	return strings.CutSuffix(rest, suffix)
 }
 
 // checkName refuses what can't be a part of a key. The configuration is

@@ -1,8 +1,6 @@
 package store
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 )
@@ -59,9 +57,9 @@ type memoryReader map[string][]byte
 func (r memoryReader) get(key string) []byte { return r[key] }
 
 func (r memoryReader) scan(prefix string, fn func(string, []byte)) {
-	for _, key := range slices.Sorted(maps.Keys(r)) {
+	for key, value := range r {
 		if strings.HasPrefix(key, prefix) {
-			fn(key, r[key])
+			fn(key, value)
 		}
 	}
 }

@@ -46,6 +46,9 @@ type Record struct {
 	Fingerprints []string
 	Health       Health
 
+	// Held: it is in memory only (see Store.Hold). Not stored.
+	Held bool
+
 	// Unknown holds the fields that a newer program wrote; they survive.
 	Unknown map[string][]byte
 }
@@ -78,6 +81,7 @@ func (r Record) NeedsLogin() bool {
 func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) Record {
 	n := r
 	n.Version++
+	n.Held = false
 	n.Origin, n.Attempt, n.StoredAt = origin, attempt, now
 	n.Health = Health{}
 	if t.RefreshToken.IsZero() {

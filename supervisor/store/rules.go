@@ -59,7 +59,7 @@ func (d draft) putIntent(in Intent) error {
 	if err != nil {
 		return fmt.Errorf("the intent of account %s can't be stored: %w", in.Account, err)
 	}
-	d.put(intentKey(in.Account), b)
+	d.put(intentKey(in.Account), sign(b))
 	return nil
 }
 
@@ -116,8 +116,7 @@ func (d draft) commit(rec Record) error {
 			rec.Version, rec.Account, standing.Attempt, ErrConflict)
 	}
 	if rec.Token.RefreshToken.IsZero() && !r.Token.RefreshToken.IsZero() {
-		return fmt.Errorf("version %d of account %s has no refresh token, and version %d has one: refused, because the login would be lost",
-			rec.Version, rec.Account, r.Version)
+		return errNoRefreshToken(rec, r)
 	}
 	b, err := seal(rec)
 	if err != nil {
@@ -126,6 +125,11 @@ func (d draft) commit(rec Record) error {
 	d.put(recordKey(rec.Account), b)
 	d.delete(intentKey(rec.Account))
 	return nil
+}
+
+func errNoRefreshToken(rec, stored Record) error {
+	return fmt.Errorf("version %d of account %s has no refresh token, and version %d has one: refused, because the login would be lost",
+		rec.Version, rec.Account, stored.Version)
 }
 
 // abandon is the rule of [Store.Abandon].

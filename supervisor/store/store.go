@@ -15,8 +15,12 @@ var (
 	// ErrConflict: the record is not at the version that the caller has read,
 	// or the intent is not the caller's. Nothing was written.
 	ErrConflict = errors.New("the record has changed meanwhile")
-	// ErrPoisoned: a commit failed, and nothing that this handle reads is
-	// believed any more until the store has been opened anew.
+	// ErrDisk: it could not be made durable. Nothing has changed; reads go on,
+	// and each later write tries anew.
+	ErrDisk = errors.New("the disk does not take it")
+	// ErrPoisoned: a commit failed in a way that nobody understands, and
+	// nothing that this handle reads is believed any more until the store has
+	// been opened anew.
 	ErrPoisoned = errors.New("the store failed to write and can't be trusted until it is reopened")
 	// ErrInUse: another supervisor has this state directory.
 	ErrInUse = errors.New("another supervisor uses this state directory")
@@ -34,8 +38,9 @@ var (
 // nil the change is durable: it survives the death of the process and of the
 // machine. When it returns an error nothing has changed, except that after
 // [ErrPoisoned] the caller can't know and must open the store anew. The
-// exception is MarkDelivered, which may become durable up to a second later:
-// losing it means delivering once more.
+// exception is MarkDelivered, which may become durable up to a second later
+// (for a version that is held, after its Commit): losing it means delivering
+// once more.
 //
 // A context that has ended refuses a write; one that ends later does not cut
 // it off, because the caller would not know whether it happened.
@@ -64,6 +69,12 @@ type Store interface {
 	// same transaction. If an intent stands, it must be the one of
 	// rec.Attempt; ErrConflict otherwise.
 	Commit(ctx context.Context, rec Record) error
+	// Hold shows rec to Load and List though it could not be committed
+	// (ErrDisk), marked as Held, so that those who need its token have it: the
+	// broker's answer stands in the spool meanwhile. Its Version must be one
+	// more than the stored record's; ErrConflict otherwise. A Commit of that
+	// version takes its place, and the death of the process ends it.
+	Hold(ctx context.Context, rec Record) error
 	// Abandon ends the intent of attempt without a new version and stores the
 	// record's Health in the same transaction. ErrConflict if the intent is
 	// another's; no intent at all is fine.

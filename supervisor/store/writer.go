@@ -72,7 +72,7 @@ func (e *engine) lead() {
 	n := min(len(e.queue), maxBatch)
 	batch := e.queue[:n:n]
 	e.queue = e.queue[n:]
-	delivered := maps.Clone(e.pending)
+	delivered := e.deliverable()
 	e.mu.Unlock()
 
 	stored := e.writeBatch(batch, delivered)
@@ -109,7 +109,7 @@ func (e *engine) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 
 		e.view.Lock()
 		e.before = nil
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrDisk) {
 			err = e.poison(err)
 		}
 		e.view.Unlock()

@@ -27,7 +27,7 @@ func Diff(got, want store.Record) string {
 func plain(r store.Record) map[string]string {
 	t := r.Token
 	m := map[string]string{
-		"account": r.Account, "provider": r.Provider, "version": fmt.Sprint(r.Version),
+		"account": r.Account, "provider": r.Provider, "version": fmt.Sprint(r.Version), "held": fmt.Sprint(r.Held),
 		"origin": string(r.Origin), "attempt": r.Attempt, "stored": stamp(r.StoredAt),
 		"login": stamp(r.LoginAt), "uncertain": fmt.Sprint(r.LoginUncertain), "refresh expiry": stamp(r.RefreshExpiry),
 		"fingerprints": fmt.Sprint(r.Fingerprints),

@@ -1,0 +1,196 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	backupPrefix = "tokenkeeper-"
+	backupSuffix = ".db"
+	// keptBackups is how many backups are kept, the newest of each of the last
+	// days that have one, so that many starts in a row do not push out the
+	// older ones.
+	keptBackups = 7
+	// backupEvery is when the next backup is due.
+	backupEvery = 24 * time.Hour
+)
+
+// backupName is the path of a backup, without its suffix.
+func (p *place) backupName(at time.Time) string {
+	return filepath.Join(p.backups(), backupPrefix+at.UTC().Format(stampLayout))
+}
+
+// BackupDue says whether there is something to back up and the newest backup
+// is a day old.
+func (b *Bolt) BackupDue(now time.Time) bool {
+	m := b.mirror
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	age := now.Sub(m.backedUp)
+	// A clock that was put back must not hold up backups.
+	return len(m.values.values) > 0 && (age >= backupEvery || age < 0)
+}
+
+// Backup copies the state file into the directory "backup" beside it, where
+// the newest of each of the last seven days are kept. The copy is verified
+// first: a state file that has been damaged is replaced by a fresh one.
+func (b *Bolt) Backup(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("backing up the store: %w", err)
+	}
+	m := b.mirror
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file == nil {
+		if m.fault != nil {
+			return fmt.Errorf("backing up the store: %w", m.fault)
+		}
+		return fmt.Errorf("backing up the store: %w", ErrClosed)
+	}
+	s, err := readSource(m.at.file())
+	if err == nil && (!s.good() || s.total != m.total) {
+		err = errors.Join(ErrDamaged, s.err)
+	}
+	if err != nil {
+		m.lose("the state file has been damaged; it is replaced", err)
+		if err := m.recover(nil); err != nil {
+			return fmt.Errorf("backing up the store: %w", err)
+		}
+		if s, err = readSource(m.at.file()); err != nil {
+			return fmt.Errorf("backing up the store: %w", err)
+		}
+	}
+	return m.backup(&s)
+}
+
+// backupAtOpen backs up a good state file before it is written to. A failure
+// is told, and no reason not to go on.
+func (m *mirror) backupAtOpen(s *source) {
+	newest, at := m.places[0].newestBackup()
+	if newest != nil && newest.total == s.total || len(s.values) == 0 {
+		m.backedUp = at
+		return
+	}
+	_ = m.backup(s)
+}
+
+// backup writes the good file s into the backup directory.
+func (m *mirror) backup(s *source) error {
+	now := m.options.Now()
+	path := m.at.backupName(now) + backupSuffix
+	if err := writeBackup(path, s); err != nil {
+		err = fmt.Errorf("backing up the store: %w", err)
+		m.tell(Trouble{What: "no backup could be made", Path: m.at.backups(), Err: err})
+		return err
+	}
+	m.backedUp = now
+	m.at.rotate()
+	return nil
+}
+
+// writeBackup makes the copy of s durable at path, or leaves nothing there.
+func writeBackup(path string, s *source) (err error) {
+	dir := filepath.Dir(path)
+	if err := prepareDir(dir); err != nil {
+		return err
+	}
+	part := path + ".part"
+	defer func() {
+		if err != nil {
+			_ = os.Remove(part)
+		}
+	}()
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(s.file[:s.length])
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	copied, err := readSource(part)
+	if err != nil {
+		return err
+	}
+	if !copied.good() || copied.total != s.total {
+		return errors.Join(errors.New("the copy reads back other than it was written"), copied.err)
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// rotate removes backups: of each day all but the newest, and those of days
+// before the last seven. One that is damaged counts for nothing, and those of
+// another format, which are there for a way back, stay.
+func (p *place) rotate() {
+	type backup struct {
+		path     string
+		sequence uint64
+	}
+	var good, damaged []backup
+	for _, path := range p.backupPaths() {
+		s, err := readSource(path)
+		switch {
+		case err != nil, errors.Is(s.err, ErrNewerFormat), s.old:
+		case s.good():
+			good = append(good, backup{path, s.total.Sequence})
+		default:
+			damaged = append(damaged, backup{path: path})
+		}
+	}
+	// The names tell the time, but clocks are put back; the sequence is not.
+	slices.SortStableFunc(good, func(a, b backup) int { return cmp.Compare(b.sequence, a.sequence) })
+	days := map[string]bool{}
+	for _, b := range good {
+		day := backupDay(b.path)
+		if days[day] || len(days) == keptBackups {
+			_ = os.Remove(b.path)
+		}
+		days[day] = days[day] || len(days) < keptBackups
+	}
+	if len(days) == keptBackups {
+		for _, b := range damaged {
+			_ = os.Remove(b.path)
+		}
+	}
+	parts, _ := filepath.Glob(filepath.Join(p.backups(), "*.part"))
+	for _, path := range parts {
+		_ = os.Remove(path)
+	}
+}
+
+// backupDay is the day that a backup was made on.
+func backupDay(path string) string {
+	day, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), backupPrefix), "T")
+	return day
+}
+
+// backupPaths are the paths of all backups, newest first.
+func (p *place) backupPaths() []string {
+	paths, _ := filepath.Glob(filepath.Join(p.backups(), backupPrefix+"*"+backupSuffix))
+	slices.Sort(paths)
+	slices.Reverse(paths)
+	return paths
+}
+
+// newestBackup is the newest backup that is good.
+func (p *place) newestBackup() (*source, time.Time) {
+	for _, path := range p.backupPaths() {
+		if s, err := readSource(path); err == nil && s.good() {
+			name := strings.TrimPrefix(filepath.Base(path), backupPrefix)
+			at, _ := time.Parse(stampLayout, name[:min(len(name), len(stampLayout))])
+			return &s, at
+		}
+	}
+	return nil, time.Time{}
+}

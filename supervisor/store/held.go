@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+)
+
+// Hold implements [Store].
+func (e *engine) Hold(ctx context.Context, rec Record) error {
+	if err := checkName("an account", rec.Account); err != nil {
+		return err
+	}
+	r, err := e.stored(ctx, rec.Account)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	if rec.Version != r.Version+1 {
+		return fmt.Errorf("version %d of account %s can't be held above version %d: %w", rec.Version, rec.Account, r.Version, ErrConflict)
+	}
+	if rec.Token.RefreshToken.IsZero() && !r.Token.RefreshToken.IsZero() {
+		return errNoRefreshToken(rec, r)
+	}
+	e.date(&rec.StoredAt)
+	rec.Held = true
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return fmt.Errorf("holding version %d of account %s: %w", rec.Version, rec.Account, ErrClosed)
+	}
+	e.held[rec.Account] = rec
+	return nil
+}
+
+func (e *engine) heldRecord(account string) (Record, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, ok := e.held[account]
+	return r, ok
+}
+
+func (e *engine) allHeld() map[string]Record {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return maps.Clone(e.held)
+}
+
+// unhold ends the hold that the committed record rec, or a later one, takes
+// the place of.
+func (e *engine) unhold(rec Record) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if h, ok := e.held[rec.Account]; ok && h.Version <= rec.Version {
+		delete(e.held, rec.Account)
+	}
+}
+
+// deliverable is what is pending of the ledger, less the deliveries of what is
+// held: should the process die, another token may get that version's number,
+// and the ledger must not say that it was delivered. The caller holds e.mu.
+func (e *engine) deliverable() map[string]Delivery {
+	ready := maps.Clone(e.pending)
+	maps.DeleteFunc(ready, func(_ string, d Delivery) bool {
+		h, ok := e.held[d.Account]
+		return ok && h.Version <= d.Version
+	})
+	return ready
+}

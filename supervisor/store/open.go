@@ -1,0 +1,143 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	berrors "go.etcd.io/bbolt/errors"
+)
+
+// open finds the newest state, makes a backup of it, and opens its file; or
+// restores the store if that can't be done. Nothing is written before it is
+// clear that no newer program has been here.
+func (m *mirror) open() error {
+	if err := m.places[0].claim(m.options.Timeout); err != nil {
+		return err
+	}
+	live, err := m.readLive()
+	if err != nil {
+		return err
+	}
+	var best *source
+	for n, s := range live {
+		switch {
+		case s.foreign:
+			return fmt.Errorf("state file %s: %w; give the supervisor a state directory of its own", s.path, s.err)
+		case s.err != nil:
+			return m.restore(live, fmt.Errorf("state file %s: %w", s.path, s.err))
+		case s.good() && (best == nil || s.total.Sequence > best.total.Sequence):
+			best = &live[n]
+		}
+	}
+	if best == nil {
+		return m.restore(live, errGone)
+	}
+	m.adopt(*best)
+	switch {
+	case best.old:
+		// The old file itself becomes the backup; from now on nobody writes
+		// into it.
+		err = m.renewAs(nil, func(p *place) string { return freeName(p.backupName(m.options.Now()), backupSuffix) })
+	case best.path != m.places[0].file():
+		err = m.renew(nil, "older")
+	default:
+		m.backupAtOpen(best)
+		err = m.openInPlace()
+	}
+	if err != nil && !errors.Is(err, ErrDisk) {
+		return err
+	}
+	m.retire(live)
+	return nil
+}
+
+// readLive reads the state file of every place.
+func (m *mirror) readLive() ([]source, error) {
+	live := make([]source, 0, len(m.places))
+	for n, p := range m.places {
+		var s source
+		err := checkFile(p.file())
+		if err == nil {
+			s, err = readSource(p.file())
+		}
+		if err != nil {
+			if n > 0 {
+				m.tell(Trouble{What: "the fallback directory can't be used", Path: p.dir, Err: err})
+				continue
+			}
+			return nil, err
+		}
+		if errors.Is(s.err, ErrNewerFormat) {
+			return nil, fmt.Errorf("state file %s: %w", s.path, s.err)
+		}
+		live = append(live, s)
+	}
+	return live, nil
+}
+
+// adopt takes what a good file holds.
+func (m *mirror) adopt(s source) {
+	m.values.values = s.values
+	m.total, m.tried = s.total, s.total.Sequence
+	if !s.old {
+		m.format = s.format // a newer minor version keeps its number
+	}
+}
+
+// openInPlace goes on in the state file that is there.
+func (m *mirror) openInPlace() error {
+	m.at = m.places[0]
+	b := &boltBackend{}
+	err := guard(func() error { return b.open(m.at.file(), m.options.Timeout) })
+	if err == nil {
+		b.reserve()
+		m.file = b
+		m.at.tidy()
+		return nil
+	}
+	_ = guard(b.close)
+	if errors.Is(err, berrors.ErrTimeout) {
+		return inUse(m.at.file())
+	}
+	m.tell(Trouble{What: "the state file can't be written", Path: m.at.file(), Err: err})
+	return m.recover(nil)
+}
+
+// retire takes a state file away from the fallback directory that is older than
+// the one in use.
+func (m *mirror) retire(live []source) {
+	for n, p := range m.places {
+		if n >= len(live) || live[n].empty || m.file == nil || p == m.at || p == m.places[0] {
+			continue
+		}
+		what := "older"
+		if live[n].err != nil {
+			what = "damaged"
+		}
+		err := p.claim(m.options.Timeout)
+		if err == nil {
+			err = os.Rename(p.file(), p.asideName(what, m.options.Now()))
+		}
+		p.release()
+		if err != nil {
+			m.options.Log.Warn("an older state file stays in the fallback directory", "path", p.file(), "error", err)
+		}
+	}
+}
+
+// tidy removes what an interrupted replacement left, and all but the newest of
+// the files in which a write failed. All that was ever durable in those is in
+// the state file as well.
+func (p *place) tidy() {
+	const keep = 5
+	_ = os.Remove(p.file() + nextSuffix)
+	failed, _ := filepath.Glob(p.file() + ".failed-*")
+	older, _ := filepath.Glob(p.file() + ".older-*")
+	for _, paths := range [][]string{failed, older} {
+		for _, path := range paths[:max(0, len(paths)-keep)] {
+			_ = os.Remove(path)
+		}
+	}
+}
