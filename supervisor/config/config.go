@@ -16,9 +16,12 @@ type Config struct {
 	File string
 
 	StateDir string
-	Control  Control
-	Log      Log
-	Plugins  Plugins
+	// FallbackDir is where the store goes on when the state directory can't be
+	// written; "": nowhere.
+	FallbackDir string
+	Control     Control
+	Log         Log
+	Plugins     Plugins
 	// Providers holds those that are listed and those that have accounts.
 	Providers map[string]Provider
 	Accounts  map[string]Account

@@ -133,11 +133,12 @@ func (l *loader) decode() *Config {
 	root := l.merged
 	logs := root.down("log")
 	cfg := &Config{
-		File:     l.source.Path,
-		StateDir: root.pathOf("state_dir"),
-		Control:  Control{Socket: root.down("control").pathOf("socket")},
-		Log:      Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},
-		Plugins:  Plugins{Dir: root.down("plugins").pathOf("dir")},
+		File:        l.source.Path,
+		StateDir:    root.pathOf("state_dir"),
+		FallbackDir: root.pathOf("fallback_dir"),
+		Control:     Control{Socket: root.down("control").pathOf("socket")},
+		Log:         Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},
+		Plugins:     Plugins{Dir: root.down("plugins").pathOf("dir")},
 
 		Providers: map[string]Provider{}, Accounts: map[string]Account{}, Sinks: map[string]Sink{},
 	}

@@ -23,6 +23,7 @@ func load(t *testing.T, src config.Source) (*config.Config, []config.Warning) {
 func TestLoad(t *testing.T) {
 	src := source(t, `
 state_dir: state
+fallback_dir: other
 providers:
   saxo: {settings: {environment: sim, retries: 3, strict: true}, max_in_flight: 2}
   other: {command: [./bin/other, -v], sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08}
@@ -48,10 +49,10 @@ sinks:
 	cfg, warnings := load(t, src)
 	dir := src.Dir
 	want := &config.Config{
-		StateDir: filepath.Join(dir, "state"),
-		Control:  config.Control{Socket: filepath.Join(dir, "state/control.sock")},
-		Log:      config.Log{Level: "info", Format: "text"},
-		Plugins:  config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
+		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"),
+		Control: config.Control{Socket: filepath.Join(dir, "state/control.sock")},
+		Log:     config.Log{Level: "info", Format: "text"},
+		Plugins: config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
 		Providers: map[string]config.Provider{
 			"schwab": {Name: "schwab", MaxInFlight: 4},
 			"saxo": {Name: "saxo", MaxInFlight: 2,

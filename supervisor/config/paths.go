@@ -54,3 +54,9 @@ func (l *loader) pluginsDir() string {
 	}
 	return "/usr/local/lib/tokenkeeper/plugins"
 }
+
+// liesIn says whether path is dir or lies in it. Both are absolute and clean.
+func liesIn(path, dir string) bool {
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}

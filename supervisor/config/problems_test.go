@@ -140,6 +140,10 @@ tokenkeeper.yaml:3:40: log.file: ~ is not expanded; write the whole path, or ${e
 			yaml: account + "state_dir: /" + strings.Repeat("x", 100) + "\n",
 			want: `tokenkeeper.yaml:3:12: control.socket: its default, control.sock in state_dir: the path of a Unix socket is at most 107 bytes long, this one is 114; write control.socket with a shorter path`,
 		},
+		"fallback in the state directory": {
+			yaml: account + "state_dir: /s\nfallback_dir: /s/../s/f\n",
+			want: `tokenkeeper.yaml:4:15: fallback_dir: it is the state directory, or lies in it, and what fails there fails here too; write a directory on another disk, or remove the line`,
+		},
 		"sink of an unknown account": {
 			yaml: account + "  schwab-main: {provider: schwab, client_id: id}\nsinks:\n  s: {type: unixsocket, path: /s, accounts: [a, schwab-mian, a]}\n",
 			want: `tokenkeeper.yaml:5:49: sinks.s.accounts: unknown account "schwab-mian"; did you mean "schwab-main"?

@@ -23,6 +23,10 @@ func (l *loader) validate(cfg *Config) {
 		l.report(root.at("state_dir"), "there is no default without $STATE_DIRECTORY, $XDG_STATE_HOME or $HOME",
 			"write state_dir: /var/lib/tokenkeeper")
 	}
+	if cfg.FallbackDir != "" && cfg.StateDir != "" && liesIn(cfg.FallbackDir, cfg.StateDir) {
+		l.report(root.at("fallback_dir"), "it is the state directory, or lies in it, and what fails there fails here too",
+			"write a directory on another disk, or remove the line")
+	}
 	logs := root.down("log")
 	logs.choice("level", "debug", "info", "warn", "error")
 	logs.choice("format", "text", "json")
