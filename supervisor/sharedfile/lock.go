@@ -1,0 +1,194 @@
+package sharedfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
+)
+
+// HeldError is the error of [File.Lock] when another program holds the lock
+// for too long.
+type HeldError struct {
+	// Path of the lock file.
+	Path string
+	// PID and Program of the holder; 0 and "" if it can't be seen from here.
+	PID     int
+	Program string
+	// Since is when this process was first found holding the lock; it was
+	// found so each time since. Age is how long ago that was.
+	Since time.Time
+	Age   time.Duration
+}
+
+// Error says who holds the lock and what to do.
+func (e *HeldError) Error() string {
+	age := e.Age.Round(100 * time.Millisecond)
+	if e.PID == 0 {
+		return fmt.Sprintf("%s has been locked for %s by a process that can't be seen from here, in another container or on another machine: "+
+			"if it hangs, end it, and the lock is free; it is never taken by force", e.Path, age)
+	}
+	who := fmt.Sprintf("process %d", e.PID)
+	if e.Program != "" {
+		who = fmt.Sprintf("%s (process %d)", e.Program, e.PID)
+	}
+	return fmt.Sprintf("%s has been locked for %s by %s: if that hangs, end it (kill %d), and the lock is free; it is never taken by force",
+		e.Path, age, who, e.PID)
+}
+
+// Lock takes the lock that all programs share, and waits for it as long as
+// Config.Patience says. Release gives it back; more than one call is harmless.
+// A process that dies gives back what it holds.
+//
+// A lock file that is missing is created, with the owner and mode of the token
+// file, so that whoever may open the one may lock the other; without a token
+// file, with mode 0600. It is never removed, and nobody's lock is taken away:
+// the error is then a [*HeldError].
+func (f *File) Lock(ctx context.Context) (release func() error, err error) {
+	deadline := time.Now().Add(f.cfg.Patience)
+	var file *os.File
+	defer func() {
+		if err != nil && file != nil {
+			_ = file.Close()
+		}
+	}()
+	for {
+		if file == nil {
+			if file, err = f.openLock(); err != nil {
+				return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+			}
+		}
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
+			return nil, fmt.Errorf("shared file %s: lock %s: %w", f.cfg.Path, f.cfg.Lock, err)
+		}
+		// A program that removes the file or replaces it has left us with one
+		// that keeps nobody out.
+		if !f.isLock(file) {
+			_ = file.Close()
+			file = nil
+		} else if err == nil {
+			f.forget()
+			return unlocker(file), nil
+		}
+		held := f.look()
+		if !time.Now().Before(deadline) {
+			return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, held)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("shared file %s: waiting for its lock: %w", f.cfg.Path, context.Cause(ctx))
+		case <-time.After(min(poll, time.Until(deadline))):
+		}
+	}
+}
+
+// unlocker gives the lock back at once, also where a child that is being
+// started has a copy of the descriptor for a moment.
+func unlocker(file *os.File) func() error {
+	return sync.OnceValue(func() error {
+		return errors.Join(unix.Flock(int(file.Fd()), unix.LOCK_UN), file.Close())
+	})
+}
+
+// look finds out who holds the lock.
+func (f *File) look() *HeldError {
+	by, _ := lockholder.Find(f.cfg.Lock)
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.seen.since.IsZero() || f.seen.by.PID != by.PID || f.seen.by.Start != by.Start {
+		f.seen = sighting{by: by, since: now}
+	}
+	return &HeldError{
+		Path: f.cfg.Lock, PID: by.PID, Program: by.Program,
+		Since: f.seen.since, Age: now.Sub(f.seen.since),
+	}
+}
+
+func (f *File) forget() {
+	f.mu.Lock()
+	f.seen = sighting{}
+	f.mu.Unlock()
+}
+
+// isLock says whether file is still what the lock's path names.
+func (f *File) isLock(file *os.File) bool {
+	ours, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(f.cfg.Lock)
+	return err == nil && os.SameFile(ours, named)
+}
+
+// openLock opens the lock file, and creates it if it is missing. Reading is
+// enough to lock a local file, so that a program with less rights than its
+// owner can take part; NFS wants writing.
+func (f *File) openLock() (*os.File, error) {
+	const flags = unix.O_NONBLOCK | unix.O_NOCTTY // os adds O_CLOEXEC
+	for {
+		// Without O_CREATE, which some kernels refuse on another user's file
+		// in a folder like /tmp (fs.protected_regular).
+		file, err := os.OpenFile(f.cfg.Lock, os.O_RDWR|flags, 0)
+		if errors.Is(err, fs.ErrPermission) {
+			file, err = os.OpenFile(f.cfg.Lock, os.O_RDONLY|flags, 0)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return regular(file, err)
+		}
+		file, err = os.OpenFile(f.cfg.Lock, os.O_RDWR|os.O_CREATE|os.O_EXCL|flags, 0o600)
+		switch {
+		case errors.Is(err, fs.ErrExist): // another program was faster
+			if _, err := os.Stat(f.cfg.Lock); err != nil {
+				return nil, fmt.Errorf("its lock %s is a link to nothing: remove it: %w", f.cfg.Lock, err)
+			}
+			continue
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("there is no directory %s: create it for the user that runs Tokenkeeper", filepath.Dir(f.cfg.Lock))
+		case err != nil:
+			return nil, fmt.Errorf("its lock can't be created: %w", err)
+		}
+		f.likeToken(file)
+		return file, nil
+	}
+}
+
+func regular(file *os.File, err error) (*os.File, error) {
+	if err != nil {
+		return nil, fmt.Errorf("its lock can't be opened: %w", err)
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("its lock %s is not a file: move it away or set another one", file.Name())
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// likeToken gives a new lock file the token file's owner and mode, as far as
+// we may: it holds nothing, and a program that can't open it says so.
+func (f *File) likeToken(lock *os.File) {
+	info, err := os.Stat(f.cfg.Path)
+	if err != nil {
+		return
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		if lock.Chown(int(st.Uid), int(st.Gid)) != nil {
+			_ = lock.Chown(-1, int(st.Gid))
+		}
+	}
+	_ = lock.Chmod(info.Mode().Perm())
+}

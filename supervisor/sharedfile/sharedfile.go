@@ -1,0 +1,165 @@
+// Package sharedfile is a token file that other programs read and write too:
+// every program that refreshes the grant takes the same lock, reads the file
+// again, refreshes, writes the file and gives the lock back.
+package sharedfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
+)
+
+// Config is one shared file.
+type Config struct {
+	// Path of the token file. It need not exist; its directory need not exist
+	// either until something is written.
+	Path string
+	// Lock is the file that all programs lock; "": Path with ".lock" at its
+	// end. It is another file than Path, which is replaced at each write.
+	Lock string
+	// Format names one of package format.
+	Format string
+	// Location of the format's naive local times; nil: [time.Local].
+	Location *time.Location
+	// AllowUnsafe takes a file system on which flock may not keep programs
+	// apart.
+	AllowUnsafe bool
+	// Patience is how long Lock waits; 0: 30 s.
+	Patience time.Duration
+}
+
+// poll is how often Lock tries.
+const poll = 100 * time.Millisecond
+
+// File is one shared file. It is safe for concurrent use, also with other
+// Files on the same path.
+type File struct {
+	cfg Config
+
+	mu   sync.Mutex // guards what follows
+	seen sighting
+}
+
+// sighting is since when one process has been found holding the lock.
+type sighting struct {
+	by    lockholder.Process
+	since time.Time
+}
+
+// New checks cfg and the file systems; it changes nothing. The error says what
+// to do.
+func New(cfg Config) (*File, error) {
+	if cfg.Path == "" {
+		return nil, errors.New("a shared file needs a path")
+	}
+	if cfg.Lock == "" {
+		cfg.Lock = cfg.Path + ".lock"
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 30 * time.Second
+	}
+	if filepath.Clean(cfg.Lock) == filepath.Clean(cfg.Path) {
+		return nil, fmt.Errorf("shared file %s: it can't be its own lock, because it is replaced at each write: set lock to another file, the one that the other programs lock", cfg.Path)
+	}
+	if info, err := os.Lstat(cfg.Path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		return nil, fmt.Errorf("shared file %s: it is a symbolic link, which a write would replace: set path to the file that it names, and lock to the file that the other programs lock", cfg.Path)
+	}
+	if _, err := format.Decode(cfg.Format, nil, format.Options{}); errors.Is(err, format.ErrUnknown) {
+		return nil, fmt.Errorf("shared file %s: %w", cfg.Path, err)
+	}
+	if !cfg.AllowUnsafe {
+		// Programs on two machines that share only one of the two files would
+		// not keep apart either.
+		for _, path := range []string{cfg.Lock, cfg.Path} {
+			if err := Exclusive(path); err != nil {
+				return nil, fmt.Errorf("shared file %s: %w", cfg.Path, err)
+			}
+		}
+	}
+	return &File{cfg: cfg}, nil
+}
+
+func (f *File) options() format.Options { return format.Options{Location: f.cfg.Location} }
+
+// maxSize is far above that of any token file.
+const maxSize = 1 << 20
+
+// Read returns what is in the file. It takes no lock: see Lock. An error for
+// which [Nothing] is true means that no token is there, now.
+func (f *File) Read() (format.Document, error) {
+	b, err := f.content()
+	if err != nil {
+		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	d, err := format.Decode(f.cfg.Format, b, f.options())
+	if err != nil {
+		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	return d, nil
+}
+
+// content reads the file, and never blocks on something that is none.
+func (f *File) content() ([]byte, error) {
+	file, err := os.OpenFile(f.cfg.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a file: move it away or set another path")
+	}
+	b, err := io.ReadAll(io.LimitReader(file, maxSize+1))
+	if len(b) > maxSize {
+		return nil, fmt.Errorf("%w: it is larger than %d bytes", format.ErrUnreadable, maxSize)
+	}
+	return b, err
+}
+
+// Nothing says whether err of [File.Read] means that no token is there: no
+// file, or one that is being written, damaged or without a token. That is
+// never a reason to give up a token from elsewhere. Other errors mean that the
+// file could not be looked at.
+func Nothing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, format.ErrUnreadable)
+}
+
+// Write puts d into the file, durably, while its caller holds the lock.
+// Readers see the old content or the new. What the file holds beside the
+// token, its owner, its mode and its access control list are kept; a new file
+// has mode 0600.
+//
+// The new content gets a random name first, because other programs use fixed
+// ones.
+func (f *File) Write(d format.Document) error {
+	if d.RefreshToken.IsZero() {
+		return fmt.Errorf("shared file %s: account %s has no refresh token to write: the other programs would lose theirs", f.cfg.Path, d.Account)
+	}
+	existing, err := f.content()
+	if err != nil && !Nothing(err) {
+		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	b, err := format.Merge(f.cfg.Format, existing, d, f.options())
+	if err != nil {
+		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	if err := atomicfile.Replace(context.Background(), f.cfg.Path, b, atomicfile.AsTheyAre()); err != nil {
+		return fmt.Errorf("shared file %s was not written: %w", f.cfg.Path, err)
+	}
+	return nil
+}
