@@ -54,7 +54,7 @@ type Supervisor struct {
 	started time.Time
 
 	events    *event.Bus
-	store     store.Store
+	store     *store.Bolt
 	listener  net.Listener
 	keepers   map[string]*refresh.Keeper
 	providers map[string]*process.Member
@@ -86,11 +86,10 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 
 func (s *Supervisor) build(ctx context.Context) error {
 	cfg := s.opts.Config
-	st, err := store.Open(cfg.StateDir, store.Options{Now: s.opts.Seams.Wall})
-	if err != nil {
+	var err error
+	if s.store, err = s.openStore(); err != nil {
 		return err
 	}
-	s.store = st
 	for name, c := range cfg.Sinks {
 		w, err := s.newWorker(c)
 		if err != nil {

@@ -34,6 +34,7 @@ func (s *Supervisor) watch(ctx context.Context) error {
 			if s.lookAround() {
 				s.notify(daemon.SdNotifyWatchdog)
 			}
+			s.backUp(ctx)
 		}
 	}
 }

@@ -35,6 +35,7 @@ const (
 	ProviderCrashing Type = "provider_crashing"  // alert: crash loop
 	ProviderParked   Type = "provider_parked"    // alert: can't run until someone changes something
 	DiskTrouble      Type = "disk_trouble"       // alert: something could not be made durable
+	StoreRestored    Type = "store_restored"     // alert: the store was damaged and has been restored
 	ClockJumped      Type = "clock_jumped"       // the wall clock moved, or the machine slept
 )
 

@@ -142,17 +142,18 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, answer.Token.IssuedAt, false
 	}
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+	if a.held != nil && a.held.Attempt == in.Attempt {
+		rec = *a.held
+	}
 	k.mu.Unlock()
 	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
-		k.mu.Lock()
-		a.resume = &in
-		k.mu.Unlock()
+		k.hold(ctx, a, in, rec)
 		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
 	}
 	crashpoint.Here("refresh: the token is committed")
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
-	a.ambiguous, a.resume, a.unknown, a.alerting = nil, nil, false, false
+	a.ambiguous, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, false, false
 	due := k.planAfresh(a)
 	k.mu.Unlock()
 
@@ -185,6 +186,27 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	k.free(ctx, remote, in)
 	crashpoint.Here("refresh: settled")
 	return nil
+}
+
+// hold serves a token from memory that could not be stored. It is durable all
+// the same, in the provider's spool, from where the attempt is resumed.
+func (k *Keeper) hold(ctx context.Context, a *account, in store.Intent, rec store.Record) {
+	k.mu.Lock()
+	first := a.resume == nil
+	a.resume = &in
+	k.mu.Unlock()
+	if !first {
+		return
+	}
+	if err := k.cfg.Store.Hold(ctx, rec); err != nil {
+		k.cfg.Log.Warn("the token that could not be stored can't be served from memory either",
+			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		return
+	}
+	k.mu.Lock()
+	a.held = &rec
+	k.mu.Unlock()
+	k.cfg.Wake(a.cfg.Name)
 }
 
 // free gives the spool slot back. A failure is harmless: the next generation

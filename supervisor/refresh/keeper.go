@@ -101,6 +101,9 @@ type account struct {
 	ambiguous *store.Intent
 	// resume is an attempt that was answered but could not be stored.
 	resume *store.Intent
+	// held is the version that resume will commit: it is served from memory
+	// meanwhile.
+	held *store.Record
 	// alerting: an alert was raised and is not over.
 	alerting bool
 	// look: the shared file may have changed; planned is when the account was

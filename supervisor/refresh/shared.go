@@ -199,7 +199,7 @@ func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document
 	crashpoint.Here("shared: adopted")
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
-	a.ambiguous, a.resume, a.unknown, a.alerting = nil, nil, false, false
+	a.ambiguous, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, false, false
 	due := k.planAfresh(a)
 	k.mu.Unlock()
 	k.cfg.Wake(a.cfg.Name)

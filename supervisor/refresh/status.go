@@ -38,12 +38,21 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	if !ok {
 		return Status{}, false
 	}
-	s = Status{State: a.state(k.clock.Now().Wall), Record: a.rec, InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
+	s = Status{State: a.state(k.clock.Now().Wall), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(name)
 	if a.ambiguous != nil {
 		s.AmbiguousSince = a.ambiguous.AmbiguousSince
 	}
 	return s, true
+}
+
+// newest is what consumers are served: the record, or the version that could
+// not be stored yet.
+func (a *account) newest() store.Record {
+	if a.held != nil {
+		return *a.held
+	}
+	return a.rec
 }
 
 func (a *account) state(now time.Time) State {
@@ -52,9 +61,9 @@ func (a *account) state(now time.Time) State {
 		return New
 	case a.rec.NeedsLogin():
 		return NeedsLogin
-	case !a.rec.Token.Valid(now):
+	case !a.newest().Token.Valid(now):
 		return Expired
-	case a.rec.Health.Failures > 0 || a.ambiguous != nil || a.unknown:
+	case a.rec.Health.Failures > 0 || a.ambiguous != nil || a.unknown || a.resume != nil:
 		return Retrying
 	default:
 		return Valid

@@ -1,0 +1,78 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// openStore opens the store and tells what it had to restore.
+func (s *Supervisor) openStore() (*store.Bolt, error) {
+	st, err := store.Open(s.opts.Config.StateDir, store.Options{
+		Now: s.opts.Seams.Wall, Fallback: s.opts.Config.FallbackDir, Trouble: s.diskTrouble, Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if r := st.Restored(); r != nil {
+		s.tellRestored(r)
+	}
+	return st, nil
+}
+
+// diskTrouble publishes what the store meets. The store calls it in the middle
+// of its work, so it only tells.
+func (s *Supervisor) diskTrouble(t store.Trouble) {
+	if t.Recovered {
+		s.events.Publish(slog.LevelInfo, event.Event{
+			Type: event.Recovered, Message: fmt.Sprintf("the store is durable again, in %s: %s", t.Path, t.What),
+		})
+		return
+	}
+	s.events.Publish(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Alert: true, Message: fmt.Sprintf("%s (%s): %v", t.What, t.Path, t.Err),
+	})
+}
+
+// tellRestored says for every account what it goes on with.
+func (s *Supervisor) tellRestored(r *store.Restored) {
+	text := fmt.Sprintf("the store could not be read (%v) and was restored", r.Cause)
+	if r.Kept != "" {
+		text += "; the damaged file is kept as " + r.Kept
+	}
+	if len(r.Missing) > 0 {
+		text += "; nothing was found of the accounts " + strings.Join(r.Missing, ", ") + ": log in again, or import a token"
+	}
+	s.events.Publish(slog.LevelError, event.Event{Type: event.StoreRestored, Alert: true, Message: text})
+	for _, a := range r.Accounts {
+		level, text := slog.LevelInfo, "its newest version was restored"
+		if !a.Newest {
+			level = slog.LevelWarn
+			text = "a newer version may be lost, so its refresh token may be spent: the spool and the shared file are asked first"
+		}
+		s.events.Publish(level, event.Event{
+			Type: event.StoreRestored, Alert: !a.Newest, Account: a.Account, Version: a.Version,
+			Message: fmt.Sprintf("version %d of %s, from %s: %s", a.Version, a.StoredAt.Format(time.RFC3339), a.Source, text),
+		})
+	}
+}
+
+// backUp makes the daily backup when it is due.
+func (s *Supervisor) backUp(ctx context.Context) {
+	if !s.store.BackupDue(s.opts.Seams.Wall()) {
+		return
+	}
+	if err := s.store.Backup(ctx); err != nil {
+		s.events.Publish(slog.LevelError, event.Event{
+			Type: event.DiskTrouble, Alert: true,
+			Message: fmt.Sprintf("the daily backup of the store failed: %v. Check the disk of the state directory", err),
+		})
+		return
+	}
+	s.log.Info("the store was backed up")
+}
