@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"context"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -12,6 +14,49 @@ func TestBoltContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Opener {
 		dir := filepath.Join(t.TempDir(), "state")
 		return func() (store.Store, error) { return store.Open(dir, store.Options{}) }
+	})
+}
+
+// brittle is a store whose file fails at every seventh write: now with an
+// error, now with a panic.
+type brittle struct {
+	*store.Bolt
+	writes atomic.Int64
+}
+
+func (b *brittle) wear() {
+	switch b.writes.Add(1) % 14 {
+	case 6:
+		b.BreakFile()
+	case 13:
+		b.BreakTree()
+	}
+}
+
+func (b *brittle) Intend(ctx context.Context, in store.Intent) error {
+	b.wear()
+	return b.Bolt.Intend(ctx, in)
+}
+
+func (b *brittle) Commit(ctx context.Context, rec store.Record) error {
+	b.wear()
+	return b.Bolt.Commit(ctx, rec)
+}
+
+// The contract holds while the disk fails again and again.
+func TestBrittleContract(t *testing.T) {
+	storetest.Run(t, func(t testing.TB) storetest.Opener {
+		dir := filepath.Join(t.TempDir(), "state")
+		return func() (store.Store, error) {
+			s, err := store.Open(dir, store.Options{})
+			if err != nil {
+				return nil, err
+			}
+			if s.Restored() != nil {
+				t.Errorf("restored: %+v", s.Restored())
+			}
+			return &brittle{Bolt: s}, nil
+		}
 	})
 }
 

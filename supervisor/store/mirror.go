@@ -182,13 +182,15 @@ func (m *mirror) tell(t Trouble) {
 func (m *mirror) close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var err error
 	if m.file != nil {
-		err = guard(m.file.close)
+		// Nothing is lost by an error: what was written has been synced.
+		if err := guard(m.file.close); err != nil {
+			m.options.Log.Warn("closing the state file", "path", m.at.file(), "error", err)
+		}
 		m.file = nil
 	}
 	for _, p := range m.places {
 		p.release()
 	}
-	return err
+	return nil
 }
