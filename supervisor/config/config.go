@@ -73,6 +73,20 @@ type Account struct {
 	// Settings already holds those of the provider.
 	Settings map[string]string
 	Refresh  Refresh
+	// SharedFile is nil unless other programs refresh this grant too.
+	SharedFile *SharedFile
+}
+
+// SharedFile is a token file that other programs read and write too.
+type SharedFile struct {
+	Path string
+	// Lock is the file that all of them lock; default: Path and ".lock".
+	Lock   string
+	Format string
+	// Timezone of formats with naive local times; "": the machine's.
+	Timezone string
+	// UnsafeFilesystem takes a file system on which locks may not exclude.
+	UnsafeFilesystem bool
 }
 
 // Refresh is when an account is refreshed.

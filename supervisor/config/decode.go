@@ -205,6 +205,7 @@ func (o objectReader) account(name string) Account {
 			MaxFailures:  refresh.number("max_failures"),
 			Timeout:      refresh.duration("timeout"),
 		},
+		SharedFile: o.down("shared_file").sharedFile(),
 	}
 	a.ClientID, _ = o.text("client_id")
 	a.RedirectURL, _ = o.text("redirect_url")

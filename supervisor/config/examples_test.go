@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,10 @@ import (
 
 const examplesDir = "../../configs"
 
+// saxoCache is what the bots' file may hold.
+const saxoCache = `{"access_token": "A", "refresh_token": "R", "token_expiry": "2026-07-01T14:29:00.654321",
+  "app_key": "the key", "app_secret": "the secret"}`
+
 // exampleSource is an example with everything that it refers to.
 func exampleSource(t *testing.T, name string, data []byte) Source {
 	t.Helper()
@@ -20,12 +25,22 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 	}
 	for file, content := range map[string]string{
 		"schwab.yaml": "app_key: key\napp_secret: secret\n",
-		"saxo.json":   `{"app_key": "key", "app_secret": "secret"}`,
 	} {
 		if err := os.WriteFile(filepath.Join(dir, "secrets", file), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	// The bots' own folder, with the files that they have.
+	bots := filepath.Join(dir, "bots")
+	if err := os.Mkdir(bots, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"saxo_tokens.json", "schwab_py.json"} {
+		if err := os.WriteFile(filepath.Join(bots, file), []byte(saxoCache), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data = bytes.ReplaceAll(data, []byte("/var/lib/bots"), []byte(bots))
 	return Source{
 		Bytes: data, Name: name, Dir: dir,
 		Environ: func() []string {
@@ -148,8 +163,40 @@ func TestMigration(t *testing.T) {
 	if r := saxo.Accounts["saxo-live"].Refresh; r.BeforeExpiry != 300*time.Second || r.MaxFailures != 5 {
 		t.Errorf("saxo refreshes as %+v", r)
 	}
-	if s := saxo.Sinks["cache"]; s.File.Format != "saxo-cache" || !s.IncludeRefreshToken {
-		t.Errorf("the bots' file would lack something: %+v", s)
+	account := saxo.Accounts["saxo-live"]
+	if s := account.SharedFile; s == nil || s.Format != "saxo-cache" || filepath.Base(s.Path) != "saxo_tokens.json" || s.Lock != s.Path+".lock" {
+		t.Errorf("the bots share %+v", s)
+	}
+	if account.ClientID != "the key" || account.ClientSecret.Reveal() != "the secret" {
+		t.Errorf("the client is %q, not the one in the shared file", account.ClientID)
+	}
+	for name, s := range saxo.Sinks {
+		if s.IncludeRefreshToken {
+			t.Errorf("the refresh token goes to sink %s, whose bots only read", name)
+		}
+	}
+}
+
+// TestSchwabSenderShared switches the shared file on that is commented out
+// there.
+func TestSchwabSenderShared(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(examplesDir, "schwab-sender.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(data), "    # shared_file:\n")
+	block, _, _ = strings.Cut(block, "\n\n")
+	if !found || strings.Count(block, "\n    #   ") != 1 {
+		t.Fatalf("no shared file stands in a comment: %q", block)
+	}
+	text := strings.Replace(string(data), "    # shared_file:\n"+block,
+		"    shared_file:\n"+strings.ReplaceAll(block, "    #   ", "      "), 1)
+	cfg, warnings, err := Load(exampleSource(t, "schwab-sender.yaml", []byte(text)))
+	if err != nil || len(warnings) > 0 {
+		t.Fatalf("Load: %v\n%v", warnings, err)
+	}
+	if s := cfg.Accounts["schwab-main"].SharedFile; s == nil || s.Format != "schwab-py" || s.Lock != s.Path+".lock" {
+		t.Errorf("shared is %+v", s)
 	}
 }
 

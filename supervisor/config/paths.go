@@ -55,6 +55,18 @@ func (l *loader) pluginsDir() string {
 	return "/usr/local/lib/tokenkeeper/plugins"
 }
 
+// canonical is the name that a file has without symbolic links, as far as it
+// exists.
+func canonical(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(dir, filepath.Base(path))
+	}
+	return path
+}
+
 // liesIn says whether path is dir or lies in it. Both are absolute and clean.
 func liesIn(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)

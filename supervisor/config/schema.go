@@ -70,6 +70,13 @@ func schema() field {
 			"redirect_url":  {kind: text},
 			"scopes":        {kind: words},
 			"settings":      {kind: table, each: &field{kind: text}},
+			"shared_file": {kind: object, fields: map[string]field{
+				"path":              {kind: path},
+				"lock":              {kind: path},
+				"format":            {kind: word},
+				"timezone":          {kind: word},
+				"unsafe_filesystem": {kind: boolean, preset: false},
+			}},
 			"refresh": {kind: object, fields: map[string]field{
 				"before_expiry": {kind: duration, preset: time.Duration(0)},
 				"every":         {kind: duration, preset: time.Duration(0)},

@@ -42,7 +42,9 @@ func (l *loader) validate(cfg *Config) {
 		}
 	}
 	l.validateAccounts(cfg, known, check)
-	l.validateSinks(cfg)
+	taken := l.takenPaths(cfg)
+	l.validateSharedPaths(cfg, taken)
+	l.validateSinks(cfg, taken)
 }
 
 func (l *loader) validateSocket(cfg *Config) {
@@ -149,6 +151,9 @@ func (l *loader) validateAccounts(cfg *Config, known []string, check bool) {
 				"write client_id: ${env:NAME}")
 		}
 		o.validateURL("redirect_url", a.RedirectURL)
+		if a.SharedFile != nil {
+			o.down("shared_file").validateSharedFile(a.SharedFile)
+		}
 		o.down("refresh").validateRefresh(a.Refresh)
 	}
 }

@@ -13,13 +13,12 @@ import (
 // formats are those of supervisor/format.
 func formats() []string { return []string{"json", "schwab", "schwab-py", "saxo-cache"} }
 
-func (l *loader) validateSinks(cfg *Config) {
+func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 	sinks := l.merged.down("sinks")
 	if len(cfg.Sinks) == 0 && l.nothingUnder("sinks") {
 		l.warn(l.merged.at("sinks"), "there is no sink: tokens are kept fresh, but delivered nowhere",
 			"write one, or read them with \"tokenkeeper token ACCOUNT\"")
 	}
-	taken := l.takenPaths(cfg)
 	for _, name := range keysOf(cfg.Sinks) {
 		o, s := sinks.down(name), cfg.Sinks[name]
 		if !l.broken["accounts"] {
@@ -72,15 +71,15 @@ func (o objectReader) foreignKeys(typ string) {
 	}
 }
 
-// takenPaths are the files that a file sink must not write, each with what it
-// is.
+// takenPaths are the files that tokens must not be written to, by their
+// canonical path, each with what it is.
 func (l *loader) takenPaths(cfg *Config) map[string]string {
-	taken := map[string]string{cfg.Control.Socket: "the control socket"}
+	taken := map[string]string{canonical(cfg.Control.Socket): "the control socket"}
 	if cfg.Log.File != "" {
-		taken[cfg.Log.File] = "log.file"
+		taken[canonical(cfg.Log.File)] = "log.file"
 	}
 	if l.source.Bytes == nil && l.source.Path != "" {
-		taken[filepath.Join(l.dir, filepath.Base(l.source.Path))] = "this configuration"
+		taken[canonical(filepath.Join(l.dir, filepath.Base(l.source.Path)))] = "this configuration"
 	}
 	return taken
 }
@@ -105,12 +104,16 @@ func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string)
 	if o.given("owner") && !regexp.MustCompile(`^([^\s:/]+(:[^\s:/]+)?|:[^\s:/]+)$`).MatchString(s.File.Owner) {
 		o.report(o.at("owner"), fmt.Sprintf("%q is not an owner", s.File.Owner), "write user, user:group or :group")
 	}
-	if _, err := time.LoadLocation(s.File.Timezone); err != nil {
-		o.report(o.at("timezone"), fmt.Sprintf("unknown time zone %q", s.File.Timezone),
-			"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
-	}
+	o.validateTimezone(s.File.Timezone)
 	if o.required("path", "/var/lib/bots/{account}.json") {
 		o.validateFilePath(cfg, s, taken)
+	}
+}
+
+func (o objectReader) validateTimezone(name string) {
+	if _, err := time.LoadLocation(name); err != nil {
+		o.report(o.at("timezone"), fmt.Sprintf("unknown time zone %q", name),
+			"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
 	}
 }
 
@@ -129,9 +132,14 @@ func (o objectReader) validateFilePath(cfg *Config, s Sink, taken map[string]str
 		return
 	}
 	for _, a := range accounts {
-		path := strings.NewReplacer("{account}", a.Name, "{provider}", a.Provider).Replace(s.File.Path)
+		path := canonical(strings.NewReplacer("{account}", a.Name, "{provider}", a.Provider).Replace(s.File.Path))
 		if by, ok := taken[path]; ok {
-			o.report(at, fmt.Sprintf("the file for account %q is that of %s too", a.Name, by), "choose another path")
+			if strings.HasPrefix(by, sharedFileOf) {
+				o.report(at, fmt.Sprintf("the file for account %q is %s", a.Name, by),
+					"choose another path, or remove the sink: a shared file gets every new token")
+			} else {
+				o.report(at, fmt.Sprintf("the file for account %q is that of %s too", a.Name, by), "choose another path")
+			}
 			return
 		}
 		taken[path] = fmt.Sprintf("sink %q%s", s.Name, inLine(at))

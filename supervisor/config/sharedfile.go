@@ -1,0 +1,108 @@
+package config
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// sharedFileOf begins what messages call a shared file.
+const sharedFileOf = "the shared file of account"
+
+// sharedFile is nil if nothing was written about one.
+func (o objectReader) sharedFile() *SharedFile {
+	written := false
+	for key := range schema().fields["accounts"].each.fields["shared_file"].fields {
+		written = written || o.given(key)
+	}
+	if !written {
+		return nil
+	}
+	s := &SharedFile{
+		Path: o.pathOf("path"), Lock: o.pathOf("lock"), Format: o.word("format"),
+		Timezone: o.word("timezone"), UnsafeFilesystem: o.boolean("unsafe_filesystem"),
+	}
+	if s.Lock == "" && s.Path != "" {
+		s.Lock = s.Path + ".lock"
+	}
+	return s
+}
+
+func (o objectReader) validateSharedFile(s *SharedFile) {
+	if !o.given("path") {
+		o.report(o.at("path"), "the shared file has no path", "write path: /var/lib/bots/token.json")
+	}
+	if !o.given("format") {
+		o.report(o.at("format"), "the shared file has no format", "write format: saxo-cache, or whichever its programs use")
+	} else {
+		o.choice("format", formats()...)
+	}
+	o.validateTimezone(s.Timezone)
+	if s.Path == "" {
+		return
+	}
+	if canonical(s.Lock) == canonical(s.Path) {
+		o.report(o.at("lock"), "the file can't be its own lock, because it is replaced at each write",
+			"name the file that the other programs lock, or remove the line")
+	}
+	switch info, err := os.Lstat(s.Path); {
+	case err != nil: // it may come later
+	case info.Mode()&fs.ModeSymlink != 0:
+		o.report(o.at("path"), "is a symbolic link, which a write would replace",
+			"write the path of the file that it names, and lock: the file that the other programs lock")
+	case !info.Mode().IsRegular():
+		o.report(o.at("path"), "is not a file", "move it away, or choose another path")
+	case info.Mode().Perm()&0o004 != 0 && !o.told[s.Path]:
+		o.warn(o.at("path"), fmt.Sprintf("everyone on this machine can read the refresh token (mode %#o), and this mode is kept", info.Mode().Perm()),
+			"chmod 600 it, or 660 with a group of the programs that use it")
+	}
+	for _, key := range []string{"path", "lock"} {
+		dir := filepath.Dir(map[string]string{"path": s.Path, "lock": s.Lock}[key])
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			// Not an error: a service may make it before it starts, or the
+			// configuration may be checked on another machine.
+			o.warn(o.at(key), "there is no directory "+dir+" here", "create it before the supervisor starts")
+			return
+		}
+	}
+}
+
+// validateSharedPaths reports files that two things would write, and adds the
+// shared files and their locks to taken. Several shared files may have one
+// lock.
+func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
+	accounts := l.merged.down("accounts")
+	each := func(check func(o objectReader, name string, s *SharedFile)) {
+		for _, name := range keysOf(cfg.Accounts) {
+			if s := cfg.Accounts[name].SharedFile; s != nil && s.Path != "" {
+				check(accounts.down(name).down("shared_file"), name, s)
+			}
+		}
+	}
+	each(func(o objectReader, name string, s *SharedFile) {
+		path := canonical(s.Path)
+		if by, ok := taken[path]; ok {
+			o.report(o.at("path"), "the file is "+by+" too", "choose another path; a grant has one account")
+			return
+		}
+		taken[path] = fmt.Sprintf("%s %q%s", sharedFileOf, name, inLine(o.at("path")))
+	})
+	locks := map[string]string{}
+	each(func(o objectReader, name string, s *SharedFile) {
+		lock := canonical(s.Lock)
+		if by, ok := taken[lock]; ok && lock != canonical(s.Path) {
+			o.report(o.at("lock"), "the lock is "+by+" too", "choose another file, the one that the other programs lock")
+			return
+		}
+		if locks[lock] != "" {
+			return
+		}
+		locks[lock] = fmt.Sprintf("the lock of the shared file of account %q%s", name, inLine(o.at("lock")))
+	})
+	for lock, what := range locks {
+		if taken[lock] == "" {
+			taken[lock] = what
+		}
+	}
+}
