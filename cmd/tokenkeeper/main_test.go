@@ -26,6 +26,7 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	removeProgram()
+	removeCrashProgram()
 	os.Exit(code)
 }
 

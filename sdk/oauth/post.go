@@ -126,7 +126,6 @@ func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) 
 	}
 	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn:              func(httptrace.GotConnInfo) { gate.arm() },
-		WroteRequest:         func(httptrace.WroteRequestInfo) { crashpoint.Here("oauth: the request is written") },
 		GotFirstResponseByte: func() { crashpoint.Here("oauth: the answer begins") },
 	}))
 	out.Body = io.NopCloser(bytes.NewReader(raw))

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
 
 // transport is made anew for each attempt: it holds one connection, which is
@@ -93,7 +95,11 @@ func (c *gatedConn) Write(b []byte) (int, error) {
 	if err := c.gate.pass(); err != nil {
 		return 0, err
 	}
-	return c.Conn.Write(b)
+	n, err := c.Conn.Write(b)
+	if c.gate.passed() {
+		crashpoint.Here("oauth: the request is written")
+	}
+	return n, err
 }
 
 // reason says in words of our own why a request failed. The texts of net/http
