@@ -22,7 +22,16 @@ import (
 func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*refresh.Keeper, error) {
 	var accounts []refresh.Account
 	for _, c := range s.opts.Config.AccountsOf(provider) {
-		accounts = append(accounts, refreshAccount(c))
+		a := refreshAccount(c)
+		if c.SharedFile != nil {
+			f, err := newSharedFile(*c.SharedFile)
+			if err != nil {
+				return nil, fmt.Errorf("account %s: %w", c.Name, err)
+			}
+			a.Shared = f
+			s.shared[c.Name] = sharedWatch{file: f, account: c.Name, supervisor: s}
+		}
+		accounts = append(accounts, a)
 	}
 	return refresh.NewKeeper(ctx, refresh.Config{
 		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.wake,

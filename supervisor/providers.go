@@ -20,7 +20,7 @@ func Command(cfg *config.Config, provider string, builtin func(string) ([]string
 	p := cfg.Providers[provider]
 	c := &process.Command{
 		Name: provider, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
-		SpoolDir: spoolDir(cfg.StateDir, provider),
+		SpoolDir: spoolDir(cfg.StateDir, provider), SocketDir: filepath.Join(cfg.StateDir, "sockets"),
 	}
 	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)
 	switch {

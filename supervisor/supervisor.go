@@ -59,6 +59,7 @@ type Supervisor struct {
 	keepers   map[string]*refresh.Keeper
 	providers map[string]*process.Member
 	workers   map[string]*sink.Worker
+	shared    map[string]sharedWatch // by account
 }
 
 // New opens the store and the control socket and builds every room. Nothing
@@ -77,6 +78,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		keepers:   map[string]*refresh.Keeper{},
 		providers: map[string]*process.Member{},
 		workers:   map[string]*sink.Worker{},
+		shared:    map[string]sharedWatch{},
 	}
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -180,6 +182,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 				cancel()
 			}()
 		})
+	}
+	// The set of shared files that are watched for what other programs write.
+	{
+		watching, cancel := context.WithCancel(context.Background())
+		group.Add(func() error { return runMembers(watching, s.shared, s.log) }, func(error) { cancel() })
 	}
 	// The service manager's watchdog, and the look at the clocks.
 	{

@@ -33,7 +33,8 @@ func Inspect(ctx context.Context, c Command) (Info, error) {
 	if info.SHA256, err = c.verify(path); err != nil {
 		return info, err
 	}
-	c.SpoolDir, c.SHA256 = "", ""
+	// A running supervisor's sockets are not touched.
+	c.SpoolDir, c.SocketDir, c.SHA256 = "", "", ""
 	in, err := c.Launch(ctx)
 	if err != nil {
 		return info, err

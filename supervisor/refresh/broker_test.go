@@ -36,6 +36,8 @@ type broker struct {
 type fault struct {
 	// beforeSend fails without sending.
 	beforeSend error
+	// before is called when the request is on its way.
+	before func()
 	// refuse answers with an error and does not rotate.
 	refuse error
 	// rotate and then lose the answer.
@@ -166,6 +168,9 @@ func (b *broker) answer(ctx context.Context, account string, post func(fault, fu
 	}
 	if err := slot.Advance(spool.Sent); err != nil {
 		return sdk.Token{}, err
+	}
+	if f.before != nil {
+		f.before()
 	}
 	answer, err := post(f, die)
 	if err != nil {

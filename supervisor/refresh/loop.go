@@ -134,6 +134,9 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.policy = d.Policy
 	if first {
 		for _, a := range k.accounts {
+			if a.stored && a.rec.RefreshExpiry.IsZero() { // imported before the broker's policy was known
+				a.rec.RefreshExpiry = refreshExpiry(a.rec, k.policy)
+			}
 			if !a.busy {
 				k.plan(a)
 			}

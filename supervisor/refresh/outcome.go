@@ -86,7 +86,12 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 // newest one does the account need a login, and even then nothing is deleted.
 func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
 	// A program that writes the shared file without its lock may have been
-	// faster.
+	// faster. Ours is dead, so whatever is there that we do not know is better.
+	k.mu.Lock()
+	if a.rec.Token.RefreshToken.Fingerprint() == in.Fingerprint {
+		a.rec.Health.NeedsLogin = in.Fingerprint
+	}
+	k.mu.Unlock()
 	if adopted, err := k.adopt(ctx, a); err != nil {
 		return err
 	} else if adopted {

@@ -83,7 +83,7 @@ func (w *world) outage(d time.Duration) {
 
 func TestYear(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC).Sub(time.Now()))
+		time.Sleep(time.Until(time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)))
 		r := newRigWith(t, 20*time.Minute, time.Hour, "saxo-like", "other")
 		chance := rand.New(rand.NewPCG(2028, 1))
 		w := newWorld(r)

@@ -1,0 +1,43 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
+)
+
+func newSharedFile(c config.SharedFile) (*sharedfile.File, error) {
+	location := time.Local
+	if c.Timezone != "" {
+		var err error
+		if location, err = time.LoadLocation(c.Timezone); err != nil {
+			return nil, fmt.Errorf("shared_file.timezone: %w", err)
+		}
+	}
+	return sharedfile.New(sharedfile.Config{
+		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem,
+	})
+}
+
+// sharedWatch is the member of the set of shared files that looks after one
+// account's.
+type sharedWatch struct {
+	file       *sharedfile.File
+	account    string
+	supervisor *Supervisor
+}
+
+// Run tells the account's Keeper of every change. Where changes can't be
+// watched, the regular look has to do.
+func (w sharedWatch) Run(ctx context.Context) error {
+	s := w.supervisor
+	k := s.keepers[s.opts.Config.Accounts[w.account].Provider]
+	if err := w.file.Watch(ctx, func() { k.Touch(w.account) }); err != nil && ctx.Err() == nil {
+		s.log.Warn("the shared file is looked at every 30 s only", "account", w.account, "error", err)
+		<-ctx.Done()
+	}
+	return nil
+}
