@@ -80,7 +80,10 @@ func TestNoSecretIsTold(t *testing.T) {
 	bot := newConsumer(t, s.path("bot.sock"), said, "ERROR "+said, "", "OK")
 	receiver := newHook(t,
 		func(w http.ResponseWriter) { http.Error(w, said, http.StatusInternalServerError) },
-		func(w http.ResponseWriter) { w.Header().Set("Location", "https://"+canaryWord+".invalid/"); w.WriteHeader(307) },
+		func(w http.ResponseWriter) {
+			w.Header().Set("Location", "https://"+canaryWord+".invalid/")
+			w.WriteHeader(307)
+		},
 		func(w http.ResponseWriter) { w.Header().Set("Retry-After", canaryWord); w.WriteHeader(429) },
 	)
 	write(t, s.path("secrets.yaml"), fmt.Sprintf("schwab: %q\nsaxo: %q\nhook: %q\nheader: \"Bearer %s\"\n", schwabSecret, saxoSecret, hookSecret, canaryWord+"-of-the-header"))

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// newExample installs one of the examples as it stands; all that differs are
+// paths and the broker's address, which come from the environment.
+func newExample(t *testing.T, name, secrets string, env ...string) *site {
+	t.Helper()
+	s := newSite(t, "")
+	if err := os.Rename(s.config, s.config+".none"); err != nil {
+		t.Fatal(err)
+	}
+	s.config = s.path(name)
+	write(t, s.config, string(readFile(t, filepath.Join("../../configs", name))))
+	if err := os.MkdirAll(s.path("secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file, content, _ := strings.Cut(secrets, "\n")
+	write(t, s.path(filepath.Join("secrets", file)), content)
+	s.env = append(env, "TOKENKEEPER_STATE_DIR="+s.path("state"))
+	return s
+}
+
+// cutOver does what the example's head tells.
+func cutOver(t *testing.T, s *site, name, file string) *running {
+	t.Helper()
+	if out := s.tool(t, "", "check"); out.code != exitOK || strings.Contains(out.stdout, "warning") || !strings.Contains(out.stdout, "SENT") {
+		t.Fatalf("check: %+v", out)
+	}
+	if out := s.tool(t, "", "import", name, file); out.code != exitOK {
+		t.Fatalf("import: %+v", out)
+	}
+	r := startRun(t, s)
+	r.delivered(name, 2)
+	return r
+}
+
+// The service that refreshes a Schwab token, rewrites its file and pushes it
+// to a bot over a Unix socket.
+func TestMigrateSchwabSender(t *testing.T) {
+	t.Parallel()
+	schwab := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab, ClientID: "the-key", ClientSecret: "the-secret"})
+	s := newExample(t, "schwab-sender.yaml", "schwab.yaml\napp_key: the-key\napp_secret: the-secret\n")
+	file := s.path("schwab_tokens.json")
+	s.env = append(s.env, "TOKENKEEPER_SINKS__TOKEN_FILE__PATH="+file, "TOKENKEEPER_SINKS__BOT__PATH="+s.path("bot.sock"),
+		"TOKENKEEPER_PROVIDERS__SCHWAB__SETTINGS__TOKEN_URL="+schwab.TokenURL())
+	bot := newConsumer(t, s.path("bot.sock"), "OK")
+
+	// As the old service left it: the last refresh was an hour ago.
+	g := schwab.Grant("schwab-main")
+	login := time.Now().Add(-48 * time.Hour).Unix()
+	const layout = `{
+    "creation_timestamp": %d,
+    "token": {
+        "expires_in": 1800,
+        "token_type": "Bearer",
+        "scope": "api",
+        "refresh_token": %q,
+        "access_token": %q,
+        "id_token": %q,
+        "expires_at": %d
+    }
+}`
+	write(t, file, fmt.Sprintf(layout, login, g.RefreshToken, g.AccessToken, g.IDToken, time.Now().Add(-time.Hour).Unix()))
+	before := time.Now().Unix()
+	r := cutOver(t, s, "schwab-main", file)
+	after := time.Now().Unix()
+
+	now, _ := schwab.Current("schwab-main")
+	body := string(readFile(t, file))
+	written := decodeFile[struct {
+		Token struct {
+			IDToken   string `json:"id_token"`
+			ExpiresAt int64  `json:"expires_at"`
+		} `json:"token"`
+	}](t, file).Token
+	if want := fmt.Sprintf(layout, login, now.RefreshToken, now.AccessToken, written.IDToken, written.ExpiresAt); body != want {
+		t.Errorf("the file is\n%s\nwant\n%s", body, want)
+	}
+	if written.ExpiresAt < before+1800 || written.ExpiresAt > after+1800 || written.IDToken == "" || written.IDToken == g.IDToken {
+		t.Errorf("expires_at is %d after the refresh began; the id_token is the old one: %t", written.ExpiresAt-before, written.IDToken == g.IDToken)
+	}
+	if mode := fileOf(t, file).Mode().Perm(); mode != 0o600 {
+		t.Errorf("the file's mode is %o", mode)
+	}
+	message := string(bot.until(now.AccessToken))
+	if want := fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"expires_at":%d}`, now.AccessToken, now.RefreshToken, written.ExpiresAt); message != want {
+		t.Errorf("the bot was sent\n%s\nwant\n%s", message, want)
+	}
+	a := account(r.until(func(control.Status) bool { return true }), "schwab-main")
+	if due := time.Until(a.Due); due < 23*time.Minute || due > 25*time.Minute || !a.RefreshExpiryUncertain || a.RefreshExpiry.Unix() != login+7*24*3600 {
+		t.Errorf("the account: %+v", a)
+	}
+	r.Stop()
+	mustHavePosted(t, schwab, "schwab-main", 1)
+}
+
+// The service that keeps a Saxo token in a file that bots read.
+func TestMigrateSaxoKeeper(t *testing.T) {
+	t.Parallel()
+	zone, err := time.LoadLocation("Europe/Copenhagen")
+	if err != nil {
+		t.Skip("this machine has no time zones: ", err)
+	}
+	saxo := startBroker(t, brokersim.Config{
+		Dialect: brokersim.Saxo, ClientID: "the-key", ClientSecret: "the-secret", RedirectURL: "http://localhost:8765/callback",
+		RefreshLifetime: brokersim.SaxoLiveRefreshLifetime,
+	})
+	s := newExample(t, "saxo-keeper.yaml", `saxo.json`+"\n"+`{"app_key": "the-key", "app_secret": "the-secret"}`, "TZ=Europe/Copenhagen")
+	file := s.path("saxo_tokens.json")
+	s.env = append(s.env, "TOKENKEEPER_SINKS__CACHE__PATH="+file, "TOKENKEEPER_ACCOUNTS__SAXO_LIVE__SETTINGS__TOKEN_URL="+saxo.TokenURL())
+
+	g := saxo.Grant("saxo-live")
+	const layout = `{
+  "access_token": %q,
+  "refresh_token": %q,
+  "token_expiry": %q,
+  "app_key": "the-key",
+  "app_secret": "the-secret"
+}`
+	const isoformat = "2006-01-02T15:04:05.000000"
+	write(t, file, fmt.Sprintf(layout, g.AccessToken, g.RefreshToken, time.Now().Add(-10*time.Minute).In(zone).Format(isoformat)))
+	before := time.Now()
+	r := cutOver(t, s, "saxo-live", file)
+	after := time.Now()
+
+	now, _ := saxo.Current("saxo-live")
+	var written struct {
+		TokenExpiry string `json:"token_expiry"`
+	}
+	body := readFile(t, file)
+	if err := json.Unmarshal(body, &written); err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf(layout, now.AccessToken, now.RefreshToken, written.TokenExpiry); string(body) != want {
+		t.Errorf("the file is\n%s\nwant\n%s", body, want)
+	}
+	expiry, err := time.ParseInLocation(isoformat, written.TokenExpiry, zone)
+	if err != nil {
+		t.Fatalf("token_expiry: %v", err)
+	}
+	const early = 60 * time.Second
+	if from, to := before.Add(1200*time.Second-early), after.Add(1200*time.Second-early); expiry.Before(from) || expiry.After(to) {
+		t.Errorf("token_expiry is %s, want from %s to %s", expiry, from, to)
+	}
+	// Whoever goes back finds a grant that lives.
+	if now.RefreshToken == g.RefreshToken || !saxo.RefreshValid(now.RefreshToken) || !saxo.AccessValid(now.AccessToken) {
+		t.Error("the file's tokens do not work")
+	}
+	a := account(r.until(func(control.Status) bool { return true }), "saxo-live")
+	if due := time.Until(a.Due); due < 13*time.Minute || due > 15*time.Minute || a.RefreshExpiryUncertain {
+		t.Errorf("the account: %+v", a)
+	}
+	r.Stop()
+	mustHavePosted(t, saxo, "saxo-live", 1)
+	if v := saxo.Violations(); len(v) > 0 {
+		t.Errorf("the broker objects to %+v", v)
+	}
+}
