@@ -90,7 +90,7 @@ func readImage(file []byte) *image {
 		img.stale = len(errs) == 0
 		errs = append(errs, errors.New("the store does not add up to its sum"))
 	}
-	img.stale = img.stale || p.metas < 2
+	img.stale = img.stale || p.metas < 2 || p.contested
 	if len(errs) > 0 {
 		img.err = fmt.Errorf("%w: %w", ErrDamaged, joinSorted(errs))
 	}

@@ -35,6 +35,9 @@ type pages struct {
 	// values of the one that is ours.
 	values map[string][]byte
 	errs   []error
+	// contested: pages are referred to that should not be; what was found in
+	// them may be of an earlier time.
+	contested bool
 }
 
 type meta struct{ root, freelist, pages, txid uint64 }
@@ -122,6 +125,7 @@ func (p *pages) page(id uint64) ([]byte, bool) {
 	}
 	for n := id; n < id+length/p.size; n++ {
 		if p.taken[n] {
+			p.contested = true
 			p.fail("page %d is used twice", n)
 			return nil, false
 		}
@@ -163,6 +167,7 @@ func (p *pages) elements(b, low, high []byte) []element {
 		e.key, e.value = b[begin:begin+keySize], b[begin+keySize:begin+keySize+valueSize]
 		if low != nil && string(e.key) < string(low) || high != nil && string(e.key) >= string(high) ||
 			len(found) > 0 && string(e.key) <= string(found[len(found)-1].key) {
+			p.contested = true
 			p.fail("the entries are not in order")
 		}
 		found = append(found, e)
@@ -243,6 +248,7 @@ func (p *pages) checkFree() {
 	for ; count > 0; count, at = count-1, at+8 {
 		id := order.Uint64(b[at:])
 		if id < 2 || id >= p.meta.pages || p.taken[id] {
+			p.contested = true
 			p.fail("page %d is free and in use", id)
 			return
 		}

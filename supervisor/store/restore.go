@@ -69,7 +69,8 @@ func (m *mirror) restore(live []source, cause error) error {
 		m.format = r.base.format
 	}
 	m.restored = r.report(cause)
-	aside := func(p *place) string { return p.asideName("damaged", m.options.Now()) }
+	now := m.options.Now()
+	aside := func(p *place) string { return p.asideName("damaged", now) }
 	kept := aside(m.places[0])
 	err := m.renewAs(nil, aside)
 	if err == nil && m.at == m.places[0] && !live[0].empty {
