@@ -13,16 +13,15 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
-// newExample installs one of the examples as it stands; all that differs are
-// paths and the broker's address, which come from the environment.
+// newExample installs one of the examples as it stands, but for the place of
+// the bots' files; the broker's address comes from the environment. The first
+// line of secrets names a file for the rest.
 func newExample(t *testing.T, name, secrets string, env ...string) *site {
 	t.Helper()
 	s := newSite(t, "")
-	if err := os.Rename(s.config, s.config+".none"); err != nil {
-		t.Fatal(err)
-	}
 	s.config = s.path(name)
-	write(t, s.config, string(readFile(t, filepath.Join("../../configs", name))))
+	yaml := string(readFile(t, filepath.Join("../../configs", name)))
+	write(t, s.config, strings.NewReplacer("/var/lib/bots/", s.dir+"/", "/run/bot/", s.dir+"/").Replace(yaml))
 	if err := os.MkdirAll(s.path("secrets"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -32,18 +31,14 @@ func newExample(t *testing.T, name, secrets string, env ...string) *site {
 	return s
 }
 
-// cutOver does what the example's head tells.
-func cutOver(t *testing.T, s *site, name, file string) *running {
+// mustCheck validates the example and sees that it says who gets the refresh
+// token.
+func (s *site) mustCheck(t *testing.T, want string) {
 	t.Helper()
-	if out := s.tool(t, "", "check"); out.code != exitOK || strings.Contains(out.stdout, "warning") || !strings.Contains(out.stdout, "SENT") {
-		t.Fatalf("check: %+v", out)
+	out := s.tool(t, "", "check")
+	if out.code != exitOK || strings.Contains(out.stdout, "warning") || !strings.Contains(out.stdout, want) {
+		t.Fatalf("check, want %q: %+v", want, out)
 	}
-	if out := s.tool(t, "", "import", name, file); out.code != exitOK {
-		t.Fatalf("import: %+v", out)
-	}
-	r := startRun(t, s)
-	r.delivered(name, 2)
-	return r
 }
 
 // The service that refreshes a Schwab token, rewrites its file and pushes it
@@ -53,9 +48,8 @@ func TestMigrateSchwabSender(t *testing.T) {
 	schwab := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab, ClientID: "the-key", ClientSecret: "the-secret"})
 	s := newExample(t, "schwab-sender.yaml", "schwab.yaml\napp_key: the-key\napp_secret: the-secret\n")
 	file := s.path("schwab_tokens.json")
-	s.env = append(s.env, "TOKENKEEPER_SINKS__TOKEN_FILE__PATH="+file, "TOKENKEEPER_SINKS__BOT__PATH="+s.path("bot.sock"),
-		"TOKENKEEPER_PROVIDERS__SCHWAB__SETTINGS__TOKEN_URL="+schwab.TokenURL())
-	bot := newConsumer(t, s.path("bot.sock"), "OK")
+	s.env = append(s.env, "TOKENKEEPER_PROVIDERS__SCHWAB__SETTINGS__TOKEN_URL="+schwab.TokenURL())
+	bot := newConsumer(t, s.path("token.sock"), "OK")
 
 	// As the old service left it: the last refresh was an hour ago.
 	g := schwab.Grant("schwab-main")
@@ -73,8 +67,13 @@ func TestMigrateSchwabSender(t *testing.T) {
     }
 }`
 	write(t, file, fmt.Sprintf(layout, login, g.RefreshToken, g.AccessToken, g.IDToken, time.Now().Add(-time.Hour).Unix()))
+	s.mustCheck(t, "token-file  file        SENT")
+	if out := s.tool(t, "", "import", "schwab-main", file); out.code != exitOK || !strings.Contains(out.stderr, "uncertain") {
+		t.Fatalf("import: %+v", out)
+	}
 	before := time.Now().Unix()
-	r := cutOver(t, s, "schwab-main", file)
+	r := startRun(t, s)
+	r.delivered("schwab-main", 2)
 	after := time.Now().Unix()
 
 	now, _ := schwab.Current("schwab-main")
@@ -106,7 +105,7 @@ func TestMigrateSchwabSender(t *testing.T) {
 	mustHavePosted(t, schwab, "schwab-main", 1)
 }
 
-// The service that keeps a Saxo token in a file that bots read.
+// The service that keeps a Saxo token in a file that bots use.
 func TestMigrateSaxoKeeper(t *testing.T) {
 	t.Parallel()
 	zone, err := time.LoadLocation("Europe/Copenhagen")
@@ -117,9 +116,8 @@ func TestMigrateSaxoKeeper(t *testing.T) {
 		Dialect: brokersim.Saxo, ClientID: "the-key", ClientSecret: "the-secret", RedirectURL: "http://localhost:8765/callback",
 		RefreshLifetime: brokersim.SaxoLiveRefreshLifetime,
 	})
-	s := newExample(t, "saxo-keeper.yaml", `saxo.json`+"\n"+`{"app_key": "the-key", "app_secret": "the-secret"}`, "TZ=Europe/Copenhagen")
+	s := newExample(t, "saxo-keeper.yaml", "none\n", "TZ=Europe/Copenhagen", "TOKENKEEPER_ACCOUNTS__SAXO_LIVE__SETTINGS__TOKEN_URL="+saxo.TokenURL())
 	file := s.path("saxo_tokens.json")
-	s.env = append(s.env, "TOKENKEEPER_SINKS__CACHE__PATH="+file, "TOKENKEEPER_ACCOUNTS__SAXO_LIVE__SETTINGS__TOKEN_URL="+saxo.TokenURL())
 
 	g := saxo.Grant("saxo-live")
 	const layout = `{
@@ -131,8 +129,10 @@ func TestMigrateSaxoKeeper(t *testing.T) {
 }`
 	const isoformat = "2006-01-02T15:04:05.000000"
 	write(t, file, fmt.Sprintf(layout, g.AccessToken, g.RefreshToken, time.Now().Add(-10*time.Minute).In(zone).Format(isoformat)))
+	s.mustCheck(t, "readers")
 	before := time.Now()
-	r := cutOver(t, s, "saxo-live", file)
+	r := startRun(t, s)
+	r.delivered("saxo-live", 2)
 	after := time.Now()
 
 	now, _ := saxo.Current("saxo-live")
@@ -153,6 +153,10 @@ func TestMigrateSaxoKeeper(t *testing.T) {
 	const early = 60 * time.Second
 	if from, to := before.Add(1200*time.Second-early), after.Add(1200*time.Second-early); expiry.Before(from) || expiry.After(to) {
 		t.Errorf("token_expiry is %s, want from %s to %s", expiry, from, to)
+	}
+	readers := string(readFile(t, s.path("saxo_access.json")))
+	if want := fmt.Sprintf("{\n  \"access_token\": %q,\n  \"token_expiry\": %q\n}", now.AccessToken, written.TokenExpiry); readers != want {
+		t.Errorf("the readers' file is\n%s\nwant\n%s", readers, want)
 	}
 	// Whoever goes back finds a grant that lives.
 	if now.RefreshToken == g.RefreshToken || !saxo.RefreshValid(now.RefreshToken) || !saxo.AccessValid(now.AccessToken) {
