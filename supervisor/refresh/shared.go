@@ -200,7 +200,8 @@ func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
 	a.ambiguous, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, false, false
-	due := k.planAfresh(a)
+	k.plan(a) // at once if it is due: nobody has asked the server yet
+	due, _ := k.heap.Due(a.cfg.Name)
 	k.mu.Unlock()
 	k.cfg.Wake(a.cfg.Name)
 	message := "a newer token was taken from the shared file: another program has refreshed this grant, or logged in"
