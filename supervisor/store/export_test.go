@@ -1,5 +1,7 @@
 package store
 
+import "golang.org/x/sys/unix"
+
 // RetryAfter is for the tests of other packages.
 const RetryAfter = retryAfter
 
@@ -8,7 +10,9 @@ func (b *Bolt) BreakFile() {
 	b.mirror.mu.Lock()
 	defer b.mirror.mu.Unlock()
 	if b.mirror.file != nil {
-		_ = b.mirror.file.file.Close()
+		f := b.mirror.file.file
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // the memory map would keep it
+		_ = f.Close()
 	}
 }
 
