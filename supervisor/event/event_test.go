@@ -1,0 +1,46 @@
+package event_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+func TestEventsAreNumberedLoggedAndNeverWaitedFor(t *testing.T) {
+	var log bytes.Buffer
+	now := time.Date(2028, 2, 29, 12, 0, 0, 0, time.UTC)
+	bus := event.NewBus(slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
+	quick, slow := bus.Subscribe(10), bus.Subscribe(1)
+	defer quick.Close()
+	for range 3 {
+		bus.Publish(slog.LevelWarn, event.Event{
+			Type: event.RefreshFailed, Account: "main", Failures: 3, Max: 5, Message: "it failed", Next: now,
+		})
+	}
+	for want := uint64(1); want <= 3; want++ {
+		if e := <-quick.C; e.Seq != want || !e.Time.Equal(now) {
+			t.Errorf("event %d at %s, want %d at %s", e.Seq, e.Time, want, now)
+		}
+	}
+	if e := <-slow.C; e.Seq != 1 {
+		t.Errorf("the slow reader got event %d first, want 1", e.Seq)
+	}
+	slow.Close()
+	bus.Publish(slog.LevelInfo, event.Event{Type: event.Recovered, Message: "over"})
+	select {
+	case e := <-slow.C:
+		t.Errorf("a closed subscription got event %d", e.Seq)
+	default:
+	}
+	if line, _, _ := strings.Cut(log.String(), "\n"); !strings.Contains(line,
+		`level=WARN msg="it failed" event=refresh_failed account=main failures=3 max_failures=5 next=2028-02-29T12:00:00.000Z`) {
+		t.Errorf("logged: %s", line)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 4 {
+		t.Errorf("%d lines were logged, want 4", n)
+	}
+}
