@@ -112,7 +112,7 @@ func writeBackup(path string, s *source) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(s.file[:s.length])
+	_, err = f.WriteAt(s.file[:s.length], 0)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

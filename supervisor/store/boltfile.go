@@ -18,6 +18,8 @@ type boltBackend struct {
 	file *os.File
 	// broken: a panic left the locks inside db as they were.
 	broken bool
+	// reserved is how much room of the file system is set aside.
+	reserved int64
 }
 
 var bucketName = []byte("tokenkeeper")
@@ -71,8 +73,13 @@ func (b *boltBackend) fill(f fresh) error {
 // reserve has the file system set room aside for what the file is mapped to,
 // so that a full disk refuses no small change. Not every file system can.
 func (b *boltBackend) reserve() {
-	if info, err := b.file.Stat(); err == nil {
-		_ = unix.Fallocate(int(b.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, max(info.Size(), initialMmap))
+	info, err := b.file.Stat()
+	if err != nil {
+		return
+	}
+	if size := max(info.Size(), initialMmap); size > b.reserved {
+		b.reserved = size
+		_ = unix.Fallocate(int(b.file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size)
 	}
 }
 
@@ -83,6 +90,9 @@ func (b *boltBackend) update(c change) error {
 		return applyAll(tx.Bucket(bucketName), c)
 	})
 	b.broken = false
+	if err == nil {
+		b.reserve()
+	}
 	return err
 }
 

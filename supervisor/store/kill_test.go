@@ -12,14 +12,21 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
-// childDir tells a process of this test binary that it is the child of
-// TestKill and where its store is.
-const childDir = "TOKENKEEPER_TEST_STORE"
+// childDir tells a process of this test binary that it is the child of a test
+// and where its store is; childScenario what it is to do.
+const (
+	childDir      = "TOKENKEEPER_TEST_STORE"
+	childScenario = "TOKENKEEPER_TEST_SCENARIO"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
-		fmt.Fprintln(os.Stderr, commitForEver(dir))
-		os.Exit(1)
+		scenario := os.Getenv(childScenario)
+		if err := map[string]func(string) error{"": commitForEver, "faults": commitSome, "trace": writeAll}[scenario](dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
