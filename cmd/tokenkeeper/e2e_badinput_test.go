@@ -164,15 +164,6 @@ func readDir(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// logInDue imports a token that is to be refreshed at once.
-func (s *site) logInDue(t *testing.T, sim *brokersim.Server, name, layout string) {
-	t.Helper()
-	body := tokenFileOf(t, sim.Grant(name), layout, time.Now().Add(-time.Hour))
-	if got := s.tool(t, string(body), "import", name, "-"); got.code != exitOK {
-		t.Fatalf("import %s: %+v", name, got)
-	}
-}
-
 // Everything that a person has to put right is said before anything starts,
 // and costs nothing that is stored.
 func TestBadInput(t *testing.T) {
@@ -180,7 +171,7 @@ func TestBadInput(t *testing.T) {
 	schwab := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab})
 	good := "accounts:\n" + accountYAML(schwabAccount, schwab, schwab.TokenURL(), "every: 1s") + filesYAML
 	s := newSite(t, good)
-	s.logInDue(t, schwab, schwabAccount, format.Schwab)
+	s.logInEarlier(t, schwab, schwabAccount, format.Schwab, time.Hour)
 	stored := readFile(t, s.path(storeFile))
 
 	for _, w := range wrongs() {

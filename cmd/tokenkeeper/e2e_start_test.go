@@ -18,7 +18,7 @@ func TestStart(t *testing.T) {
 	schwab, saxo := startBrokers(t, time.Hour)
 	accounts := bothYAML(schwab, saxo, "before_expiry: 5m")
 	s := newSite(t, accounts)
-	s.logInDue(t, schwab, schwabAccount, format.Schwab)
+	s.logInEarlier(t, schwab, schwabAccount, format.Schwab, 2*time.Hour)
 	s.logIn(t, saxo, saxoAccount, format.SaxoCache)
 
 	r := startRun(t, s)

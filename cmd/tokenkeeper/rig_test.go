@@ -14,11 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
 // This file is what end-to-end tests share: the program, built once; a folder
@@ -144,14 +142,7 @@ func (s *site) logIn(t *testing.T, sim *brokersim.Server, account, layout string
 func (s *site) logInEarlier(t *testing.T, sim *brokersim.Server, account, layout string, by time.Duration) {
 	t.Helper()
 	g := sim.Grant(account)
-	issued := g.IssuedAt.Add(-by)
-	body, err := format.Encode(layout, format.Document{
-		Account: account, AccessToken: sdk.NewSecret(g.AccessToken), RefreshToken: sdk.NewSecret(g.RefreshToken),
-		TokenType: g.TokenType, IssuedAt: issued, Expiry: issued.Add(g.ExpiresIn), LoginAt: issued,
-	}, format.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := tokenFileOf(t, g, layout, g.IssuedAt.Add(-by))
 	if got := s.tool(t, string(body), "import", account, "-"); got.code != exitOK {
 		t.Fatalf("import %s: %+v", account, got)
 	}
