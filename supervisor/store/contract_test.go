@@ -46,7 +46,7 @@ func (b *brittle) Commit(ctx context.Context, rec store.Record) error {
 // The contract holds while the disk fails again and again.
 func TestBrittleContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Opener {
-		dir := filepath.Join(t.TempDir(), "state")
+		dir := filepath.Join(fastDir(t), "state")
 		return func() (store.Store, error) {
 			s, err := store.Open(dir, store.Options{})
 			if err != nil {
