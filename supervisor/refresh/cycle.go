@@ -115,6 +115,9 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 }
 
 func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) (sdk.Answer, error) {
+	if a.unfreed != "" && a.unfreed != in.Attempt {
+		k.free(ctx, remote, a, a.unfreed) // its slot would block this attempt
+	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout+answerMargin)
 	defer cancel()
 	id := sdk.Attempt{
@@ -183,7 +186,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		})
 	}
 	crashpoint.Here("refresh: about to settle")
-	k.free(ctx, remote, in)
+	k.free(ctx, remote, a, in.Attempt)
 	crashpoint.Here("refresh: settled")
 	return nil
 }
@@ -209,14 +212,17 @@ func (k *Keeper) hold(ctx context.Context, a *account, in store.Intent, rec stor
 	k.cfg.Wake(a.cfg.Name)
 }
 
-// free gives the spool slot back. A failure is harmless: the next generation
-// sees that the attempt is over.
-func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, in store.Intent) {
+// free gives the spool slot of an attempt back. A failure does no harm at once:
+// before its next attempt the account tries again, and the next generation
+// sees that this one is over.
+func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attempt string) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if err := remote.Settle(ctx, in.Attempt); err != nil {
-		k.cfg.Log.Debug("the spool slot stays for the next generation",
-			"provider", k.cfg.Provider, "account", in.Account, "attempt", in.Attempt, "error", err)
+	a.unfreed = ""
+	if err := remote.Settle(ctx, attempt); err != nil {
+		a.unfreed = attempt
+		k.cfg.Log.Debug("the spool slot could not be freed yet",
+			"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
 	}
 }
 

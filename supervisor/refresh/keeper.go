@@ -93,6 +93,11 @@ type account struct {
 	stored bool
 	// busy: an attempt, a settling or an import is under way.
 	busy bool
+	// unfreed is an attempt that is over and whose spool slot could not be
+	// given back. Only whoever made the account busy looks at it.
+	unfreed string
+	// missed: it came due while it was busy.
+	missed bool
 	// unknown: the connection broke during the attempt; the next generation
 	// asks the spool.
 	unknown bool
@@ -239,9 +244,16 @@ func (k *Keeper) release(a *account) {
 	a.busy = false
 	idle := a.idle
 	a.idle = nil
-	if len(a.waiters) > 0 && !a.unknown {
-		now := k.clock.Now()
+	if _, planned := k.heap.Due(a.cfg.Name); a.missed && !planned {
+		k.plan(a)
+	}
+	a.missed = false
+	switch now := k.clock.Now(); {
+	case a.unknown:
+	case len(a.waiters) > 0:
 		k.heap.Set(a.cfg.Name, now.Wall, now)
+	case a.look && a.cfg.Shared != nil:
+		k.lookSoon(a)
 	}
 	k.mu.Unlock()
 	for _, c := range idle {

@@ -167,6 +167,6 @@ func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *acco
 		Type: event.LoginFailed, Attempt: in.Attempt, Kind: string(sdk.KindOf(cause)),
 		Message: fmt.Sprintf("%s (%v)", message, cause),
 	})
-	k.free(ctx, remote, in)
+	k.free(ctx, remote, a, in.Attempt)
 	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
 }

@@ -37,6 +37,9 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	if err := k.settle(ctx, remote); err != nil {
 		return err
 	}
+	// Whoever died between the commit and the write has left the other
+	// programs a token that is spent.
+	k.peek()
 
 	k.setRemote(remote)
 	lost := make(chan error, 1)
@@ -162,7 +165,8 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 		k.heap.Remove(name)
 		a := k.accounts[name]
 		if a.busy {
-			continue // whoever is at work plans it again
+			a.missed = true // release plans it
+			continue
 		}
 		a.busy = true
 		k.takeOff(a)

@@ -40,7 +40,7 @@ func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in 
 			return k.diskTrouble(a, fmt.Errorf("note the failed attempt: %w", err))
 		}
 	}
-	k.free(ctx, remote, in)
+	k.free(ctx, remote, a, in.Attempt)
 	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
 }
 
@@ -100,7 +100,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 			Message: "the server refused our refresh token, and the shared file held a newer one: another program refreshes " +
 				"this grant without taking the lock. Its token is used; let that program take the lock, or stop it",
 		})
-		k.free(ctx, remote, in)
+		k.free(ctx, remote, a, in.Attempt)
 		return nil
 	}
 	now := k.clock.Now().Wall
@@ -138,7 +138,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 			Message: "the server refused a refresh token that is not the newest any more; the newest is tried",
 		})
 	}
-	k.free(ctx, remote, in)
+	k.free(ctx, remote, a, in.Attempt)
 	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
 }
 

@@ -87,14 +87,26 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 func (k *Keeper) Touch(name string) {
 	k.mu.Lock()
 	a, ok := k.accounts[name]
-	if ok && a.cfg.Shared != nil && !a.unknown && !a.look {
-		a.look = true
-		a.planned, _ = k.heap.Due(name)
-		now := k.clock.Now()
-		k.heap.Set(name, now.Wall, now)
+	if ok && a.cfg.Shared != nil && !a.unknown {
+		if a.busy {
+			a.look = true // release has it looked at
+		} else {
+			k.lookSoon(a)
+		}
 	}
 	k.mu.Unlock()
 	k.signal()
+}
+
+// lookSoon makes an idle account due for a look, and notes when it was due
+// before; also if it has been planned anew since an earlier touch.
+func (k *Keeper) lookSoon(a *account) {
+	now := k.clock.Now()
+	if due, _ := k.heap.Due(a.cfg.Name); !a.look || due.After(now.Wall) {
+		a.planned = due
+	}
+	a.look = true
+	k.heap.Set(a.cfg.Name, now.Wall, now)
 }
 
 // peek touches every account whose shared file does not hold its newest

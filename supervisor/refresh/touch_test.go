@@ -1,0 +1,107 @@
+package refresh_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// watchedFile tells of each write, as the watch over a real one does.
+type watchedFile struct {
+	refresh.SharedFile
+	wrote func()
+}
+
+func (f watchedFile) Write(d format.Document) error {
+	err := f.SharedFile.Write(d)
+	f.wrote()
+	return err
+}
+
+// The notice of our own write may come while the attempt that wrote is still
+// at work. It must not cost the account its next refresh.
+func TestANoticeDuringAnAttemptDoesNotForgetTheAccount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		r.accounts[0].Shared = watchedFile{r.accounts[0].Shared, func() {
+			r.hang(true) // the end of the attempt takes a while
+			r.keeper.Touch("one")
+			time.AfterFunc(3*time.Second, func() { r.hang(false) })
+		}}
+		r.restart()
+		g := r.start()
+		time.Sleep(16 * time.Minute)
+		r.wants(2, store.OriginRefresh)
+		for version := uint64(3); version < 6; version++ {
+			time.Sleep(16 * time.Minute)
+			r.wants(version, store.OriginRefresh)
+		}
+		_ = g.end()
+	})
+}
+
+// A supervisor that died between the commit and the write has left a spent
+// token in the file. It is put right at once, whenever the notice comes.
+func TestASpentTokenInTheFileIsPutRightAtTheStart(t *testing.T) {
+	for name, notice := range map[string]func(*sharedRig){
+		"before the process answers": func(r *sharedRig) { r.keeper.Touch("one") },
+		"never":                      func(*sharedRig) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newSharedRig(t)
+				spent := r.record("one").Token
+				g := r.start()
+				time.Sleep(16 * time.Minute)
+				synctest.Wait()
+				r.wants(2, store.OriginRefresh)
+				if err := g.end(); err != nil {
+					t.Fatal(err)
+				}
+				r.botWrites(sdk.Token{
+					AccessToken: spent.AccessToken, RefreshToken: spent.RefreshToken, IssuedAt: spent.IssuedAt, Lifetime: spent.Lifetime,
+				}, false)
+
+				r.restart()
+				notice(r)
+				g = r.start()
+				synctest.Wait()
+				if !r.broker.holds("one", r.inFile().RefreshToken) {
+					t.Error("the file still holds the token that is spent")
+				}
+				r.wants(2, store.OriginRefresh)
+				_ = g.end()
+			})
+		})
+	}
+}
+
+// A process that hangs just when an attempt is settled, and then goes on,
+// keeps the attempt's slot. The next refresh must not be refused for it.
+func TestASlotThatWasNotFreedIsFreedBeforeTheNextAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		r.broker.next("one", fault{before: func() {
+			r.hang(true) // every call from now on
+			time.AfterFunc(10*time.Second, func() { r.hang(false) })
+		}})
+		g := r.start()
+		for version := uint64(2); version < 5; version++ {
+			time.Sleep(16 * time.Minute)
+			synctest.Wait()
+			if rec := r.record("one"); rec.Version != version {
+				t.Errorf("version %d, want %d: %s", rec.Version, version, r.status("one").Record.Health.LastError)
+			}
+		}
+		if n := r.count(event.RefreshFailed); n != 0 {
+			t.Errorf("%d refreshes failed, want none", n)
+		}
+		_ = g.end()
+	})
+}
