@@ -68,7 +68,7 @@ func readImage(file []byte) *image {
 			continue
 		}
 		value, err := checkValue(key, value, img.old)
-		if errors.Is(err, ErrNewerFormat) {
+		if errors.Is(err, ErrNewerFormat) && checkSum(p.values[key]) { // and no flipped bit
 			img.err = err
 			return img
 		}
