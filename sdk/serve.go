@@ -14,7 +14,9 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/idle"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
@@ -45,15 +47,30 @@ func Serve(p Provider) {
 		server.Drain()
 		os.Exit(0)
 	}()
+	rest := idle.New(restAfter)
+	defer rest.Close()
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: handshake,
 		Plugins:         plugin.PluginSet{PluginName: &Plugin{Service: server}},
-		GRPCServer:      plugin.DefaultGRPCServer,
+		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
+			return plugin.DefaultGRPCServer(append(opts, grpc.ChainUnaryInterceptor(busy(rest))))
+		},
 		Logger: hclog.New(&hclog.LoggerOptions{
 			Level: hclog.Warn, Output: os.Stderr, JSONFormat: true,
 		}),
 	})
 	server.Drain()
+}
+
+// restAfter is how long after its last answer a provider counts as idle.
+const restAfter = 5 * time.Second
+
+// busy tells rest of every answer.
+func busy(rest *idle.Rest) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+		defer rest.Busy()
+		return handle(ctx, req)
+	}
 }
 
 // awaitOrphaned returns at SIGTERM, which also comes when the supervisor's

@@ -6,11 +6,14 @@ import (
 	"log/slog"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/idle"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 func newRunCommand(e *env) *cobra.Command {
@@ -65,7 +68,27 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	if err != nil {
 		return err
 	}
+	events := s.Events().Subscribe(1)
+	defer events.Close()
+	go restBetween(ctx, events)
 	return s.Run(ctx)
+}
+
+// restAfter is how long after the last event the process counts as idle.
+const restAfter = 5 * time.Second
+
+// restBetween gives memory back between the events, until ctx ends.
+func restBetween(ctx context.Context, events *event.Subscription) {
+	rest := idle.New(restAfter)
+	defer rest.Close()
+	for {
+		select {
+		case <-events.C:
+			rest.Busy()
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // newSupervisor is how every verb makes the supervisor.

@@ -16,7 +16,7 @@ var inherited = [...]string{
 	"PATH", "TZ", "TMPDIR",
 	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
-	"GODEBUG", "GOTRACEBACK",
+	"GODEBUG", "GOTRACEBACK", "GOGC", "GOMEMLIMIT", "GOMAXPROCS",
 }
 
 // environment of the process, without what go-plugin and child add.
