@@ -41,7 +41,8 @@ type Options struct {
 type Seams struct {
 	// Launcher starts a provider's process.
 	Launcher func(provider string) process.Launcher
-	// Wall is the wall clock.
+	// Wall is the wall clock. A simulation sets it in any case: the real one
+	// is followed with a timer of the kernel.
 	Wall func() time.Time
 	// Listen opens the control API's listener.
 	Listen func(socket string) (net.Listener, error)
@@ -52,6 +53,8 @@ type Supervisor struct {
 	opts    Options
 	log     *slog.Logger
 	started time.Time
+	// systemClock: the wall clock is the machine's, whose kernel can be asked.
+	systemClock bool
 
 	events    *event.Bus
 	store     *store.Bolt
@@ -66,14 +69,15 @@ type Supervisor struct {
 // runs and nothing is sent before [Supervisor.Run]. The caller closes a
 // Supervisor that it does not run.
 func New(ctx context.Context, opts Options) (*Supervisor, error) {
-	if opts.Seams.Wall == nil {
+	systemClock := opts.Seams.Wall == nil
+	if systemClock {
 		opts.Seams.Wall = time.Now
 	}
 	if opts.Seams.Listen == nil {
 		opts.Seams.Listen = control.Listen
 	}
 	s := &Supervisor{
-		opts: opts, log: opts.Log, started: opts.Seams.Wall(),
+		opts: opts, log: opts.Log, started: opts.Seams.Wall(), systemClock: systemClock,
 		events:    event.NewBus(opts.Log, opts.Seams.Wall),
 		keepers:   map[string]*refresh.Keeper{},
 		providers: map[string]*process.Member{},

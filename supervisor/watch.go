@@ -19,8 +19,7 @@ func (s *Supervisor) watch(ctx context.Context) error {
 	if limit, err := daemon.SdWatchdogEnabled(false); err == nil && limit > 0 {
 		every = min(every, limit/2)
 	}
-	look := time.NewTicker(every)
-	defer look.Stop()
+	look := s.looks(ctx, every)
 	for {
 		select {
 		case <-ctx.Done():
@@ -30,13 +29,28 @@ func (s *Supervisor) watch(ctx context.Context) error {
 			ready = nil
 			s.log.Info("tokenkeeper is ready")
 			s.notify(daemon.SdNotifyReady)
-		case <-look.C:
+		case <-look:
 			if s.lookAround() {
 				s.notify(daemon.SdNotifyWatchdog)
 			}
 			s.backUp(ctx)
 		}
 	}
+}
+
+// looks returns a channel that gets a value at every moment to look, until ctx
+// ends. The system's clock also tells when it was set.
+func (s *Supervisor) looks(ctx context.Context, every time.Duration) <-chan time.Time {
+	if s.systemClock {
+		a, err := newAlarm(every)
+		if err == nil {
+			return a.ticks(ctx)
+		}
+		s.log.Warn("the kernel can't tell when the clock is set; it is looked at all the same", "every", every, "error", err)
+	}
+	ticker := time.NewTicker(every)
+	context.AfterFunc(ctx, ticker.Stop)
+	return ticker.C
 }
 
 // ready returns a channel that closes when every provider has answered or is
