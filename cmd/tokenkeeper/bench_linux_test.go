@@ -18,12 +18,15 @@ import (
 // The benchmarks build the program without cgo, as it is released, and run it
 // as real processes against simulated brokers behind TLS:
 //
-//	go test -run '^$' -bench Idle    ./cmd/tokenkeeper -benchtime 1x
+//	go test -run '^$' -bench Idle    ./cmd/tokenkeeper -benchtime 1x -idle 5m
 //	go test -run '^$' -bench Start   ./cmd/tokenkeeper -benchtime 20x
 //	go test -run '^$' -bench Durable ./cmd/tokenkeeper -benchtime 500x
 //
 // Times depend on the machine: what may be compared are the ratios.
-var idleFor = flag.Duration("idle", 5*time.Second, "how long BenchmarkIdle watches the idle processes; two minutes and more tell something")
+var (
+	idleFor   = flag.Duration("idle", 5*time.Minute, "how long BenchmarkIdle watches the idle processes; two minutes and more tell something")
+	settleFor = flag.Duration("settle", 70*time.Second, "how long BenchmarkIdle lets the processes settle; a new one is watched for a minute")
+)
 
 // benchPatience is longer than anything that is waited for.
 const benchPatience = 30 * time.Second
@@ -43,21 +46,22 @@ func BenchmarkIdle(b *testing.B) {
 		if err != nil || len(pids) != 1+len(w.brokers) {
 			b.Fatalf("the program's processes are %v: %v", pids, err)
 		}
-		sleep(b, settleTime)
+		sleep(b, *settleFor)
 		before := total(b, pids, switches)
 		sleep(b, *idleFor)
 		woken += (total(b, pids, switches) - before) / idleFor.Minutes()
+		for _, pid := range pids {
+			b.Logf("process %d: %.1f MiB in private memory, %.1f MiB in pages of the program", pid,
+				total(b, []int{pid}, anonymous)/1024, total(b, []int{pid}, filed)/1024)
+		}
 		pss += total(b, pids, proportional) / 1024
+
 		r.end(b)
 	}
 	b.ReportMetric(pss/float64(b.N), "PSS-MiB")
 	b.ReportMetric(woken/float64(b.N), "switches/min")
 	b.ReportMetric(0, "ns/op")
 }
-
-// settleTime is how long after its work a program counts as idle: a new
-// generation is still watched for a minute.
-var settleTime = 70 * time.Second
 
 // sleep lets real time pass for processes that can't be given another one.
 func sleep(b *testing.B, d time.Duration) {

@@ -42,6 +42,16 @@ func proportional(pid int) (float64, error) {
 	return number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss:")
 }
 
+// anonymous is the part of it that is the process's own, and filed the part
+// that comes from files, which is the program's text above all.
+func anonymous(pid int) (float64, error) {
+	return number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss_Anon:")
+}
+
+func filed(pid int) (float64, error) {
+	return number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss_File:")
+}
+
 // switches is how often a process's threads have gone to sleep so far
 // (proc_pid_status(5)); each of them is a wakeup, too.
 func switches(pid int) (float64, error) {
