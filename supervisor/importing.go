@@ -21,7 +21,7 @@ func Import(ctx context.Context, cfg *config.Config, account, formatName string,
 	if !ok {
 		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q in %s", account, cfg.File)
 	}
-	st, err := store.Open(cfg.StateDir, store.Options{Now: time.Now})
+	st, err := store.Open(cfg.StateDir, store.Options{Now: time.Now, Fallback: cfg.FallbackDir})
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
