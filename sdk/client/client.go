@@ -1,0 +1,198 @@
+// Package client is for programs that use the tokens: it reads an account's
+// access token from a running supervisor, watches for the next one and waits
+// until there is one with life left in it.
+//
+//	c := client.New("/var/lib/tokenkeeper/control.sock")
+//	defer c.Close()
+//	broker := &http.Client{Transport: c.Transport("schwab-main", nil)}
+//
+// It speaks the control API over the Unix socket and imports nothing of the
+// supervisor, nor gRPC. The program must run as the supervisor's user, or as
+// root; for others there are sinks.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	// defaultTimeout is for calls that only look at what is in memory.
+	defaultTimeout = 10 * time.Second
+	// idleTimeout is less than the server's 30 s, so that no call goes out on
+	// a connection that is just being closed.
+	idleTimeout = 15 * time.Second
+	// maxAnswer is more than the status of 10,000 accounts takes.
+	maxAnswer = 64 << 20
+	maxError  = 64 << 10
+)
+
+// Client asks one supervisor. It is safe for concurrent use.
+type Client struct {
+	socket  string
+	timeout time.Duration
+	dial    func(context.Context) (net.Conn, error)
+	http    *http.Client
+}
+
+// Option changes a [Client].
+type Option func(*Client)
+
+// WithTimeout bounds each call to the supervisor; default 10 s. It does not
+// bound WaitValid and Watch, which go on as long as their context does.
+func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = d } }
+
+// WithDial connects otherwise than by the socket's path, which errors then
+// only name.
+func WithDial(dial func(context.Context) (net.Conn, error)) Option {
+	return func(c *Client) { c.dial = dial }
+}
+
+// New returns a client of the supervisor that listens on socket: control.sock
+// in its state directory, or what control.socket in its configuration says. It
+// does not connect yet, and the supervisor need not run yet.
+func New(socket string, opts ...Option) *Client {
+	c := &Client{socket: socket, timeout: defaultTimeout}
+	c.dial = func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+	c.http = &http.Client{
+		Transport: &http.Transport{
+			DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
+			DisableCompression:    true,
+			MaxIdleConnsPerHost:   4,
+			IdleConnTimeout:       idleTimeout,
+			ResponseHeaderTimeout: c.timeout,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return c
+}
+
+// Close drops the connections that are kept between calls. The client can
+// still be used.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Token returns the account's newest access token as it is, also if it has
+// expired: [Token.ValidFor] tells. The error is, or wraps, one of this
+// package's, or says what else is wrong.
+func (c *Client) Token(ctx context.Context, account string) (Token, error) {
+	// In a path these mean another place.
+	if account == "" || account == "." || account == ".." {
+		return Token{}, fmt.Errorf("account %q: %w", account, ErrNoAccount)
+	}
+	var tok Token
+	err := c.ask(ctx, "/v1/accounts/"+url.PathEscape(account)+"/token", &tok)
+	var refused *refusal
+	if errors.As(err, &refused) && refused.Code == "not_found" {
+		err = c.missing(ctx, account, refused)
+	}
+	switch {
+	case err != nil:
+		return Token{}, fmt.Errorf("account %s: %w", account, err)
+	case tok.AccessToken.Reveal() == "" || tok.Version == 0:
+		return Token{}, fmt.Errorf("account %s: the answer on %s holds no token: is it Tokenkeeper's control socket?", account, c.socket)
+	}
+	return tok, nil
+}
+
+// missing says which of the two is not there: the answer to a call for a token
+// has one code for both.
+func (c *Client) missing(ctx context.Context, account string, refused *refusal) error {
+	var status struct {
+		Accounts []struct {
+			Name string `json:"name"`
+		} `json:"accounts"`
+	}
+	if err := c.ask(ctx, "/v1/status", &status); err != nil {
+		return err
+	}
+	for _, a := range status.Accounts {
+		if a.Name == account {
+			return fmt.Errorf("%w: %s", ErrNoToken, refused.Message)
+		}
+	}
+	return fmt.Errorf("%w: %s", ErrNoAccount, refused.Message)
+}
+
+// ask makes one call and decodes its answer.
+func (c *Client) ask(ctx context.Context, path string, answer any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout,
+		fmt.Errorf("the supervisor on %s did not answer within %s: look at its log: %w", c.socket, c.timeout, context.DeadlineExceeded))
+	defer cancel()
+	body, err := c.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = body.Close() }()
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(answer); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		// Not the cause: a decoder's error may repeat a part of what it read.
+		return fmt.Errorf("the answer of the supervisor on %s to GET %s is cut off or no JSON: ask again; if it lasts, this client and the supervisor do not fit together", c.socket, path)
+	}
+	return nil
+}
+
+// get makes one call and returns the body of an answer of status 200.
+func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://tokenkeeper"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp.Body, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	refused := &refusal{}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxError)).Decode(refused); err != nil || refused.Message == "" {
+		return nil, fmt.Errorf("%s answered %s: it seems to be no Tokenkeeper supervisor", c.socket, resp.Status)
+	}
+	if refused.Code == "forbidden" {
+		return nil, fmt.Errorf("%w: %s", ErrForbidden, refused.Message)
+	}
+	return nil, refused
+}
+
+// refusal is the body of an answer that is not 200.
+type refusal struct {
+	Code    string `json:"code"`
+	Message string `json:"error"`
+}
+
+func (r *refusal) Error() string { return r.Message }
+
+// explain says what a failed connection means.
+func (c *Client) explain(ctx context.Context, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w on %s: start it with \"tokenkeeper run\", or give the path that control.socket names", ErrNotRunning, c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: user %d may not use %s: run as the supervisor's user, or give this program a sink", ErrForbidden, os.Geteuid(), c.socket)
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	}
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // without the made-up address
+	}
+	return fmt.Errorf("calling the supervisor on %s: %w", c.socket, err)
+}

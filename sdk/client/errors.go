@@ -1,0 +1,22 @@
+package client
+
+import "errors"
+
+// What can be wrong. The errors that wrap these say which account and which
+// socket, and what to do; none holds a token.
+var (
+	// ErrNotRunning: nobody listens on the control socket. It passes when the
+	// supervisor starts.
+	ErrNotRunning = errors.New("no Tokenkeeper supervisor is running")
+	// ErrForbidden: only the user who runs the supervisor, and root, may call
+	// it. A consumer that runs as another user is given its tokens by a sink.
+	ErrForbidden = errors.New("the control socket is closed to this user")
+	// ErrNoAccount: no account of that name is configured.
+	ErrNoAccount = errors.New("there is no such account")
+	// ErrNoToken: the account is configured and has no token yet: somebody has
+	// to log in.
+	ErrNoToken = errors.New("the account has no token yet")
+	// ErrExpired: the newest token is expired, or lives for less than what was
+	// asked for.
+	ErrExpired = errors.New("the newest access token has expired")
+)
