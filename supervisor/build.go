@@ -101,11 +101,12 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 				return nil, sink.RetryPolicy{}, fmt.Errorf("timezone: %w", err)
 			}
 		}
+		encode, err := fileEncoder(c.File, format.Options{Location: location})
+		if err != nil {
+			return nil, sink.RetryPolicy{}, err
+		}
 		f, err := file.New(file.Config{
-			Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner,
-			Encode: func(d format.Document) ([]byte, error) {
-				return format.Encode(c.File.Format, d, format.Options{Location: location})
-			},
+			Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, Encode: encode,
 		})
 		return f, sink.RetryPolicy{}, err
 	case config.SinkUnixSocket:
@@ -121,6 +122,17 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	default:
 		return nil, sink.RetryPolicy{}, fmt.Errorf("unknown type %q", c.Type)
 	}
+}
+
+func fileEncoder(c *config.FileSink, o format.Options) (func(format.Document) ([]byte, error), error) {
+	if c.Format == format.TemplateName {
+		t, err := format.ParseTemplate(c.Template)
+		if err != nil {
+			return nil, err
+		}
+		return func(d format.Document) ([]byte, error) { return t.Encode(d, o) }, nil
+	}
+	return func(d format.Document) ([]byte, error) { return format.Encode(c.Format, d, o) }, nil
 }
 
 func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {

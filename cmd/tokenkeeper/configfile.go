@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
@@ -62,13 +63,24 @@ func (e *env) loadFrom(src config.Source) (*config.Config, error) {
 
 // source is the configuration at path under the command line's flags.
 func (e *env) source(path string) config.Source {
-	src := config.Source{Path: path, KnownProviders: knownProviders}
+	src := config.Source{Path: path, KnownProviders: knownProviders, CheckTemplate: checkTemplate}
 	if e.socket != "" {
 		// Like every path on a command line, it is relative to the current
 		// folder, which is what config makes of a flag.
 		src.Flags = map[string]string{"control.socket": e.socket}
 	}
 	return src
+}
+
+// checkTemplate says what is wrong with a sink's template, and in which line.
+func checkTemplate(text string, includeRefreshToken bool) (line int, problem string) {
+	err := format.CheckTemplate(text, includeRefreshToken)
+	if wrong := (*format.TemplateError)(nil); errors.As(err, &wrong) {
+		return wrong.Line, wrong.Message
+	} else if err != nil {
+		return 0, err.Error()
+	}
+	return 0, ""
 }
 
 // knownProviders are the names that an account's provider may have.

@@ -130,7 +130,10 @@ type FileSink struct {
 	// must hold {account}.
 	Path   string
 	Format string
-	Mode   fs.FileMode
+	// Template is set if Format is "template", in the language of
+	// text/template.
+	Template string
+	Mode     fs.FileMode
 	// Owner is user, user:group or :group, by name or number; "": unchanged.
 	Owner string
 	// Timezone of formats with naive local times; "": the machine's.

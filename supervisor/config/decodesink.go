@@ -17,7 +17,7 @@ func (o objectReader) sink(name string) Sink {
 	switch s.Type {
 	case SinkFile:
 		s.File = &FileSink{
-			Path: o.pathOf("path"), Format: o.word("format"), Mode: fs.FileMode(o.number("mode")),
+			Path: o.pathOf("path"), Format: o.word("format"), Template: o.word("template"), Mode: fs.FileMode(o.number("mode")),
 			Owner: o.word("owner"), Timezone: o.word("timezone"),
 		}
 	case SinkUnixSocket:

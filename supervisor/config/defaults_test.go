@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -66,15 +67,12 @@ func TestDefaultJitter(t *testing.T) {
 
 // TestFormats: this package may not import format, but must know its names.
 func TestFormats(t *testing.T) {
-	want := []string{format.JSON, format.Schwab, format.SchwabPy, format.SaxoCache}
-	got := formats()
-	if len(got) != len(want) {
-		t.Fatalf("formats are %q, want %q", got, want)
+	if got, want := formats(), format.Names(); !slices.Equal(got, want) {
+		t.Errorf("formats are %q, want %q", got, want)
 	}
-	for i := range want {
-		if got[i] != want[i] {
-			t.Errorf("formats are %q, want %q", got, want)
-		}
+	want := append(append(format.Names(), format.OneWay()...), format.TemplateName)
+	if got := sinkFormats(); !slices.Equal(got, want) {
+		t.Errorf("formats of sinks are %q, want %q", got, want)
 	}
 }
 

@@ -70,7 +70,8 @@ func (l *loader) value(f field, node, shown *yaml.Node, path []string) any {
 	if node.Kind == yaml.AliasNode && node.Alias != nil {
 		node = node.Alias
 	}
-	at := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: dotted(path)}
+	at := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: dotted(path),
+		literal: node.Style&yaml.LiteralStyle != 0 && node.Line == shown.Line}
 	switch f.kind {
 	case object, named, table:
 		if isNull(node) { // everything below it is a comment

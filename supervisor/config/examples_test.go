@@ -2,12 +2,15 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
 const examplesDir = "../../configs"
@@ -48,7 +51,16 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 				"SAXO_APP_KEY=key", "SAXO_APP_SECRET=secret", "HOOK_SECRET=whsec_MTIz", "HOOK_TOKEN=token"}
 		},
 		KnownProviders: func(string) []string { return []string{"schwab", "saxo"} },
+		CheckTemplate:  checkTemplate,
 	}
+}
+
+func checkTemplate(text string, refresh bool) (int, string) {
+	err := format.CheckTemplate(text, refresh)
+	if wrong := (*format.TemplateError)(nil); errors.As(err, &wrong) {
+		return wrong.Line, wrong.Message
+	}
+	return 0, ""
 }
 
 func loadExample(t *testing.T, name string) *Config {

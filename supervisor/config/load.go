@@ -33,6 +33,10 @@ type Source struct {
 	// found in the plugin directory; nil: providers are not checked. One that
 	// has a command in the configuration is always known.
 	KnownProviders func(pluginsDir string) []string
+	// CheckTemplate executes the template of a sink with a document that is
+	// made up, and returns the line of the template that is wrong (0: unknown)
+	// and why, "" if nothing is; nil: templates are not checked.
+	CheckTemplate func(text string, includeRefreshToken bool) (line int, problem string)
 }
 
 // The largest files that are read: the YAML, and one that it refers to.
@@ -77,6 +81,8 @@ type place struct {
 	line, column int
 	key          string
 	layer        layer
+	// literal: a block of lines, the first of which follows this one (|).
+	literal bool
 }
 
 func dotted(path []string) string { return strings.Join(path, ".") }

@@ -107,6 +107,7 @@ func sinkFields() map[string]map[string]field {
 		SinkFile: {
 			"path":     {kind: path},
 			"format":   {kind: word, preset: "json"},
+			"template": {kind: word},
 			"mode":     {kind: mode, preset: 0o600},
 			"owner":    {kind: word},
 			"timezone": {kind: word},

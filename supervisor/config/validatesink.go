@@ -13,6 +13,11 @@ import (
 // formats are those of supervisor/format.
 func formats() []string { return []string{"json", "schwab", "schwab-py", "saxo-cache"} }
 
+// sinkFormats are those that a sink can write beside: nothing reads them back.
+func sinkFormats() []string { return append(formats(), "env", "raw", formatTemplate) }
+
+const formatTemplate = "template"
+
 func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 	sinks := l.merged.down("sinks")
 	if len(cfg.Sinks) == 0 && l.nothingUnder("sinks") {
@@ -93,7 +98,9 @@ func (o objectReader) required(key, what string) bool {
 }
 
 func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string) {
-	o.choice("format", formats()...)
+	if o.choice("format", sinkFormats()...) {
+		o.validateTemplate(s.File, s.IncludeRefreshToken)
+	}
 	if s.File.Mode&0o004 != 0 && s.IncludeRefreshToken {
 		o.warn(o.at("mode"), fmt.Sprintf("everyone on this machine will be able to read the refresh token (mode %#o)", s.File.Mode),
 			`write mode: "0600", or "0640" with an owner of :group`)
@@ -107,6 +114,27 @@ func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string)
 	o.validateTimezone(s.File.Timezone)
 	if o.required("path", "/var/lib/bots/{account}.json") {
 		o.validateFilePath(cfg, s, taken)
+	}
+}
+
+func (o objectReader) validateTemplate(s *FileSink, includeRefreshToken bool) {
+	switch {
+	case s.Format == formatTemplate && !o.given("template"):
+		o.report(o.at("template"), "the sink has no template", "write template: | and the text in the lines below")
+	case s.Format != formatTemplate && o.given("template"):
+		o.report(o.at("template"), fmt.Sprintf("has no effect with format %s", s.Format), "write format: template, or remove the lines")
+	case s.Format == formatTemplate && !o.broken[o.dotted("template")] && o.source.CheckTemplate != nil:
+		line, problem := o.source.CheckTemplate(s.Template, includeRefreshToken)
+		if problem == "" {
+			return
+		}
+		at := o.at("template")
+		if at.literal && line > 0 {
+			at.line, at.column = at.line+line, 0
+		} else if line > 0 {
+			problem = fmt.Sprintf("line %d of the template: %s", line, problem)
+		}
+		o.report(at, problem, "see the functions and fields in the reference of the configuration")
 	}
 }
 

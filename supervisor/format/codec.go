@@ -81,12 +81,16 @@ func find(name string) (layout, error) {
 	return layout{}, fmt.Errorf("%w %q: it must be one of %s", ErrUnknown, name, strings.Join(Names(), ", "))
 }
 
-// Names returns the names of all formats that [Encode] and [Decode] know.
+// Names returns the names of all formats that [Encode] and [Decode] know. For
+// those that [Encode] knows alone see [OneWay].
 func Names() []string { return []string{JSON, Schwab, SchwabPy, SaxoCache} }
 
 // Encode returns d in the named format. What d does not hold is left out. It
 // ends with a newline only where the format's own programs write one.
 func Encode(name string, d Document, o Options) ([]byte, error) {
+	if encode, ok := oneWay()[name]; ok {
+		return encodeOneWay(name, encode, d)
+	}
 	l, err := find(name)
 	if err != nil {
 		return nil, err

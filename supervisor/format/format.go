@@ -44,6 +44,10 @@ const (
 	Schwab    = "schwab"     // {"creation_timestamp", "token": {…}}
 	SchwabPy  = "schwab-py"  // the same in one line, as the library schwab-py writes it
 	SaxoCache = "saxo-cache" // access_token, refresh_token, token_expiry, app_key, app_secret
+
+	// These are written and never read.
+	Env = "env" // ACCESS_TOKEN="…" and the like, a line each, for shells
+	Raw = "raw" // the access token alone
 )
 
 // ErrUnknown: there is no format of that name.

@@ -70,6 +70,8 @@ func TestGolden(t *testing.T) {
 		{"saxo-cache.json", full(), encode(SaxoCache)},
 		{"saxo-cache-whole-second.json", round, encode(SaxoCache)},
 		{"saxo-cache-access-only.json", bare(), encode(SaxoCache)},
+		{"env.env", full(), encode(Env)},
+		{"env-access-only.env", bare(), encode(Env)},
 		{"message.json", full(), Message},
 		{"message-access-only.json", bare(), Message},
 	}
