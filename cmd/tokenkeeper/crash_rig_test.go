@@ -16,6 +16,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
 // This file is what the tests share that kill processes inside an attempt: the
@@ -126,7 +127,7 @@ type crashSite struct {
 // The account of a crashSite.
 const crashAccount = "main"
 
-func newCrashSite(t *testing.T, dialect brokersim.Dialect) *crashSite {
+func newCrashSite(t *testing.T, broker brokersim.Config, shared bool) *crashSite {
 	t.Helper()
 	program := buildCrashProgram(t)
 	dir, err := os.MkdirTemp("", "tk-")
@@ -134,7 +135,7 @@ func newCrashSite(t *testing.T, dialect brokersim.Dialect) *crashSite {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	sim := brokersim.New(brokersim.Config{Dialect: dialect})
+	sim := brokersim.New(broker)
 	if err := sim.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +146,10 @@ func newCrashSite(t *testing.T, dialect brokersim.Dialect) *crashSite {
 	}
 	t.Cleanup(c.end)
 	cfg := sim.Config()
+	share := ""
+	if shared {
+		share = fmt.Sprintf("\n    shared_file: {path: %s, format: %s}", c.sharedPath(), format.SaxoCache)
+	}
 	c.configure(t, fmt.Sprintf(`accounts:
   %s:
     provider: %s
@@ -152,10 +157,10 @@ func newCrashSite(t *testing.T, dialect brokersim.Dialect) *crashSite {
     client_secret: %s
     redirect_url: %s
     settings: {authorize_url: "%s", token_url: "%s"}
-    refresh: {jitter: 0s, timeout: 10s}
+    refresh: {jitter: 0s, timeout: 10s}%s
 sinks:
   files: {type: file, path: "{account}.json", include_refresh_token: true}
-`, crashAccount, dialect, cfg.ClientID, cfg.ClientSecret, cfg.RedirectURL, sim.AuthorizeURL(), sim.TokenURL()))
+`, crashAccount, cfg.Dialect, cfg.ClientID, cfg.ClientSecret, cfg.RedirectURL, sim.AuthorizeURL(), sim.TokenURL(), share))
 	return c
 }
 
@@ -237,9 +242,17 @@ func (c *crashSite) await(r *running, holds func(control.Status) bool) (st contr
 }
 
 // held is the refresh token that the file sink has.
-func (c *crashSite) held() string {
+func (c *crashSite) held() string { return c.refreshTokenIn(c.path(crashAccount + ".json")) }
+
+// shared is the refresh token in the shared file.
+func (c *crashSite) shared() string { return c.refreshTokenIn(c.sharedPath()) }
+
+func (c *crashSite) sharedPath() string { return c.path("shared.json") }
+
+// refreshTokenIn reads a file of any format that has the field.
+func (c *crashSite) refreshTokenIn(path string) string {
 	c.t.Helper()
-	b, err := os.ReadFile(c.path(crashAccount + ".json"))
+	b, err := os.ReadFile(path)
 	if err != nil {
 		c.t.Fatal(err)
 	}

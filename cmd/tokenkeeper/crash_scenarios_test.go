@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -17,6 +20,10 @@ import (
 type crashScenario struct {
 	name    string
 	dialect brokersim.Dialect
+	// shared: the account has a shared file.
+	shared bool
+	// last is a point that a whole attempt passes.
+	last string
 	// from is the window that the attempt is in when the supervisor starts.
 	from window
 	// prepare brings the disk to where the attempt begins.
@@ -25,7 +32,7 @@ type crashScenario struct {
 	// may die meanwhile. It returns then, too.
 	act func(c *crashSite, r *running)
 	// over says that the attempt has had an outcome.
-	over func(a control.Account) bool
+	over func(c *crashSite, a control.Account) bool
 	// judge holds the outcome against the rules and completes the fate. r
 	// runs, and nothing is open.
 	judge func(c *crashSite, r *running, a control.Account, f *fate)
@@ -36,7 +43,7 @@ type crashScenario struct {
 var crashScenarios = []crashScenario{
 	{
 		// A token that is due when the supervisor starts.
-		name: "refresh", dialect: brokersim.Saxo, from: beforeSend,
+		name: "refresh", dialect: brokersim.Saxo, from: beforeSend, last: settledPoint,
 		prepare: func(c *crashSite) { c.importToken(wornOut) },
 		act:     func(*crashSite, *running) {},
 		over:    refreshOver, judge: judgeRefresh,
@@ -44,7 +51,7 @@ var crashScenarios = []crashScenario{
 	},
 	{
 		// An answer that waits in the spool since everything died.
-		name: "recovery", dialect: brokersim.Saxo, from: spooled,
+		name: "recovery", dialect: brokersim.Saxo, from: spooled, last: settledPoint,
 		prepare: func(c *crashSite) {
 			c.importToken(wornOut)
 			r := c.launch("CRASHPOINT_KILL=provider/saxo;spool: the answer is durable;both")
@@ -60,7 +67,7 @@ var crashScenarios = []crashScenario{
 	},
 	{
 		// A person's login, at a broker where a new login ends the one before.
-		name: "exchange", dialect: brokersim.Schwab, from: beforeSend,
+		name: "exchange", dialect: brokersim.Schwab, from: beforeSend, last: settledPoint,
 		prepare: func(c *crashSite) { c.importToken(0) },
 		act: func(c *crashSite, r *running) {
 			if _, alive := c.await(r, func(st control.Status) bool {
@@ -69,30 +76,81 @@ var crashScenarios = []crashScenario{
 				_ = c.logInByCode(r) // fails if somebody dies
 			}
 		},
-		over:  func(control.Account) bool { return true },
+		over:  func(*crashSite, control.Account) bool { return true },
 		judge: judgeExchange,
 		short: func(process, victim string) bool { return process == "provider" && victim == "supervisor" },
+	},
+	{
+		// A refresh under the lock of a shared file, which gets the new token.
+		name: "shared refresh", dialect: brokersim.Saxo, from: beforeSend, shared: true, last: settledPoint,
+		prepare: func(c *crashSite) { c.shareAndImport(wornOut) },
+		act:     func(*crashSite, *running) {},
+		over: func(c *crashSite, a control.Account) bool {
+			return a.State == control.AccountNeedsLogin || refreshOver(c, a) && c.shared() == c.held()
+		},
+		judge: judgeRefresh,
+		short: func(process, victim string) bool { return process == "supervisor" && victim == "both" },
+	},
+	{
+		// A newer token that another program has put into the shared file.
+		name: "adoption", dialect: brokersim.Saxo, from: beforeSend, shared: true, last: "shared: adopted",
+		prepare: func(c *crashSite) {
+			c.shareAndImport(wornOut)
+			bot := sharedfiletest.Bot{Path: c.sharedPath(), Lock: c.sharedPath() + ".lock", TokenURL: c.sim.TokenURL(), Refreshes: 1}
+			if err := bot.Run(c.t.Context(), io.Discard); err != nil {
+				c.t.Fatal(err)
+			}
+		},
+		act:  func(*crashSite, *running) {},
+		over: refreshOver, judge: judgeRefresh,
+		short: func(process, victim string) bool { return process == "supervisor" && victim == "supervisor" },
 	},
 }
 
 // wornOut is the age of an access token that is due at once.
 const wornOut = 24 * time.Hour
 
-// importToken imports a token of that age.
-func (c *crashSite) importToken(age time.Duration) {
+// settledPoint is the last point of a refresh.
+const settledPoint = "refresh: settled"
+
+// logIn logs in at the broker and returns the token in a file of that format,
+// as old as that.
+func (c *crashSite) logIn(layout string, age time.Duration) []byte {
 	c.t.Helper()
-	g := c.sim.Grant(crashAccount)
+	g, cfg := c.sim.Grant(crashAccount), c.sim.Config()
 	issued := g.IssuedAt.Add(-age)
-	body, err := format.Encode(format.JSON, format.Document{
+	body, err := format.Encode(layout, format.Document{
 		Account: crashAccount, AccessToken: sdk.NewSecret(g.AccessToken), RefreshToken: sdk.NewSecret(g.RefreshToken),
 		TokenType: g.TokenType, IssuedAt: issued, Expiry: issued.Add(g.ExpiresIn), LoginAt: g.IssuedAt,
-	}, format.Options{})
+		ClientID: cfg.ClientID, ClientSecret: sdk.NewSecret(cfg.ClientSecret),
+	}, format.Options{Location: time.Local})
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	return body
+}
+
+// importToken imports a token of that age.
+func (c *crashSite) importToken(age time.Duration) {
+	c.t.Helper()
+	c.importFile(c.logIn(format.JSON, age))
+}
+
+func (c *crashSite) importFile(body []byte) {
+	c.t.Helper()
 	if got := c.tool(c.t, string(body), "import", crashAccount, "-"); got.code != exitOK {
 		c.t.Fatalf("import: %+v", got)
 	}
+}
+
+// shareAndImport puts a token of that age into the shared file and imports it.
+func (c *crashSite) shareAndImport(age time.Duration) {
+	c.t.Helper()
+	body := c.logIn(format.SaxoCache, age)
+	if err := os.WriteFile(c.sharedPath(), body, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	c.importFile(body)
 }
 
 // logInByCode logs in as a person does, and returns why that failed.
@@ -125,7 +183,7 @@ func (c *crashSite) logInByCode(r *running) error {
 	return err
 }
 
-func refreshOver(a control.Account) bool {
+func refreshOver(_ *crashSite, a control.Account) bool {
 	return a.State == control.AccountNeedsLogin ||
 		a.State == control.AccountValid && a.Version >= 2 && a.AmbiguousSince.IsZero()
 }

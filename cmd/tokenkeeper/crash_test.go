@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
@@ -91,7 +92,7 @@ func (sc crashScenario) sweep(t *testing.T, process, victim string) []fate {
 // rehearse runs the scenario with one death in it; died is false if the
 // attempt was over before its turn came.
 func (sc crashScenario) rehearse(t *testing.T, d death) (f fate, died bool) {
-	c := newCrashSite(t, sc.dialect)
+	c := newCrashSite(t, brokersim.Config{Dialect: sc.dialect}, sc.shared)
 	sc.prepare(c)
 	provider := "provider/" + string(sc.dialect)
 	order := d
@@ -100,7 +101,7 @@ func (sc crashScenario) rehearse(t *testing.T, d death) (f fate, died bool) {
 	}
 	r := c.launch("CRASHPOINT_KILL=" + strings.Join([]string{order.process, order.when, order.victim}, ";"))
 	sc.act(c, r)
-	over := func(st control.Status) bool { return atRest(st) && sc.over(account(st, crashAccount)) }
+	over := func(st control.Status) bool { return atRest(st) && sc.over(c, account(st, crashAccount)) }
 	st, alive := c.await(r, over)
 	again := !alive
 	if again {
@@ -116,7 +117,7 @@ func (sc crashScenario) rehearse(t *testing.T, d death) (f fate, died bool) {
 		if again {
 			t.Fatal("a supervisor died that nobody told to")
 		}
-		if !slices.ContainsFunc(passes, func(p pass) bool { return p.point == "refresh: settled" }) {
+		if !slices.ContainsFunc(passes, func(p pass) bool { return p.point == sc.last }) {
 			t.Fatal("nobody died, and still no attempt went through")
 		}
 		return fate{}, false
