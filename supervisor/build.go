@@ -110,10 +110,20 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 		})
 		return f, sink.RetryPolicy{}, err
 	case config.SinkUnixSocket:
+		policy := sink.RetryPolicy{Attempts: c.UnixSocket.Attempts, Interval: c.UnixSocket.Interval}
+		if l := c.UnixSocket.Listen; l != nil {
+			u, err := unixsocket.NewListener(unixsocket.ListenConfig{
+				Path: c.UnixSocket.Path, Timeout: c.UnixSocket.Timeout, Mode: l.Mode, AllowUIDs: l.AllowUIDs, MaxConsumers: l.MaxConsumers,
+				Encode: func(d format.Document) ([]byte, error) {
+					return format.Encode(format.JSON, d, format.Options{Indent: -1})
+				},
+			})
+			return u, policy, err
+		}
 		u, err := unixsocket.New(unixsocket.Config{
 			Path: c.UnixSocket.Path, Ack: c.UnixSocket.Ack, Timeout: c.UnixSocket.Timeout, Encode: format.Message,
 		})
-		return u, sink.RetryPolicy{Attempts: c.UnixSocket.Attempts, Interval: c.UnixSocket.Interval}, err
+		return u, policy, err
 	case config.SinkWebhook:
 		w, err := webhook.New(webhook.Config{
 			URL: c.Webhook.URL, Secret: c.Webhook.Secret, Headers: c.Webhook.Headers, Timeout: c.Webhook.Timeout,

@@ -140,7 +140,7 @@ type FileSink struct {
 	Timezone string
 }
 
-// UnixSocketSink connects to a consumer's socket.
+// UnixSocketSink connects to a consumer's socket, or lets consumers connect.
 type UnixSocketSink struct {
 	Path string
 	// Ack is what the consumer answers: "ok" or "none".
@@ -150,6 +150,18 @@ type UnixSocketSink struct {
 	// Attempts, Interval apart, before tries become rarer.
 	Attempts int
 	Interval time.Duration
+	// Listen is set if consumers connect to us; Path is our socket then, and
+	// there is no Ack.
+	Listen *Listen
+}
+
+// Listen is who may connect to a sink.
+type Listen struct {
+	Mode fs.FileMode
+	// AllowUIDs beside our own user and root.
+	AllowUIDs []uint32
+	// MaxConsumers at once.
+	MaxConsumers int
 }
 
 // WebhookSink posts JSON.

@@ -25,6 +25,9 @@ func (o objectReader) sink(name string) Sink {
 			Path: o.pathOf("path"), Ack: o.word("ack"), Timeout: o.duration("timeout"),
 			Attempts: o.number("attempts"), Interval: o.duration("interval"),
 		}
+		if o.word("direction") == directionListen {
+			s.UnixSocket.Ack, s.UnixSocket.Listen = "", o.listen()
+		}
 	case SinkWebhook:
 		s.Webhook = &WebhookSink{
 			Secret: o.secret("secret", signingKey), Headers: o.headers(), Timeout: o.duration("timeout"),

@@ -164,7 +164,7 @@ func TestMigration(t *testing.T) {
 		t.Errorf("schwab refreshes as %+v", r)
 	}
 	bot := schwab.Sinks["bot"]
-	if want := (UnixSocketSink{"/run/bot/token.sock", "ok", 5 * time.Second, 3, 5 * time.Second}); *bot.UnixSocket != want {
+	if want := (UnixSocketSink{"/run/bot/token.sock", "ok", 5 * time.Second, 3, 5 * time.Second, nil}); *bot.UnixSocket != want {
 		t.Errorf("bot = %+v, want %+v", *bot.UnixSocket, want)
 	}
 	file := schwab.Sinks["token-file"]

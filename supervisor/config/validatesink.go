@@ -41,7 +41,7 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 		case SinkFile:
 			o.validateFile(cfg, s, taken)
 		case SinkUnixSocket:
-			o.validateUnixSocket(s.UnixSocket)
+			o.validateUnixSocket(s.UnixSocket, taken)
 		case SinkWebhook:
 			o.validateWebhook(s.Webhook)
 		}
@@ -181,8 +181,11 @@ func inLine(at place) string {
 	return fmt.Sprintf(" (line %d)", at.line)
 }
 
-func (o objectReader) validateUnixSocket(s *UnixSocketSink) {
+func (o objectReader) validateUnixSocket(s *UnixSocketSink, taken map[string]string) {
 	o.choice("ack", "ok", "none")
+	if o.choice("direction", directionDial, directionListen) {
+		o.validateListen(s, taken)
+	}
 	atLeast(o, "timeout", s.Timeout, time.Millisecond)
 	atLeast(o, "attempts", s.Attempts, 1)
 	atLeast(o, "interval", s.Interval, 0)

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 )
 
 const (
@@ -175,8 +176,8 @@ func (c *Client) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%w on %s: start it with \"tokenkeeper run\", or name another socket with --socket", ErrNotRunning, c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("user %d may not use %s: only the user who runs the supervisor, and root, may", os.Geteuid(), c.socket)
-	case errors.Is(err, syscall.EINVAL) && len(c.socket) > maxSocketPath:
-		return fmt.Errorf("the control socket's path %s is longer than the %d bytes that a Unix socket's can have", c.socket, maxSocketPath)
+	case errors.Is(err, syscall.EINVAL) && len(c.socket) > localsocket.MaxPath:
+		return fmt.Errorf("the control socket's path %s is longer than the %d bytes that a Unix socket's can have", c.socket, localsocket.MaxPath)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	}

@@ -23,6 +23,7 @@ const (
 // Deliveries in flight at the end get a second to finish; Run returns within
 // two, with ctx's error.
 func (w *Worker) Run(ctx context.Context) error {
+	defer w.serve(ctx)()
 	if !w.catchUp(ctx) {
 		return ctx.Err()
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -30,6 +31,15 @@ type Sink interface {
 // ends. A wrong guess does no harm: the worker tries, and waits again.
 type Waiter interface {
 	Await(ctx context.Context) error
+}
+
+// Server is for sinks that consumers connect to. The worker calls Serve when it
+// starts, beside Deliver, and again after a pause if it returns before ctx
+// ends. newest yields the newest token of each of the sink's accounts as the
+// store has it at that moment, so that the sink need not keep any for a
+// consumer that comes later; after an error it yields nothing more.
+type Server interface {
+	Serve(ctx context.Context, newest func(context.Context) iter.Seq2[Delivery, error]) error
 }
 
 // Delivery is one account's newest token on its way to one sink.

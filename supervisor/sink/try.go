@@ -92,11 +92,11 @@ func (w *Worker) deliver(ctx context.Context, rec store.Record) (err error) {
 			err = panicked(p)
 		}
 	}()
-	return w.cfg.Sink.Deliver(ctx, Delivery{
-		ID:       deliveryID(w.cfg.Name, rec),
-		Version:  rec.Version,
-		Document: w.document(rec),
-	})
+	return w.cfg.Sink.Deliver(ctx, w.delivery(rec))
+}
+
+func (w *Worker) delivery(rec store.Record) Delivery {
+	return Delivery{ID: deliveryID(w.cfg.Name, rec), Version: rec.Version, Document: w.document(rec)}
 }
 
 // document is what the sink may see of the record.

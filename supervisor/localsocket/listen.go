@@ -1,0 +1,96 @@
+// Package localsocket opens Unix sockets that other programs on this machine
+// connect to, and says who connected.
+package localsocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// MaxPath is sizeof(sockaddr_un.sun_path) on Linux less the NUL that other
+// programs expect (unix(7)).
+const MaxPath = 107
+
+// Options of [Listen].
+type Options struct {
+	// Name is what messages call the socket, and Key the setting that holds
+	// its path.
+	Name, Key string
+	// InUse is added to the error if another program answers there.
+	InUse string
+	// Mode of the socket: who may write may connect.
+	Mode fs.FileMode
+	// MakeDir makes a missing directory with mode 0700.
+	MakeDir bool
+}
+
+// Listen opens a socket. One that a dead program left behind is replaced; one
+// on which somebody answers, and anything that is no socket, is an error. The
+// socket is removed when the listener is closed.
+func Listen(path string, o Options) (net.Listener, error) {
+	if len(path) > MaxPath {
+		return nil, fmt.Errorf("%s's path %s has %d bytes, and a Unix socket's can have at most %d: set %s to a shorter one",
+			o.Name, path, len(path), MaxPath, o.Key)
+	}
+	if o.MakeDir {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, fmt.Errorf("making the directory of %s: %w", o.Name, err)
+		}
+	}
+	if err := o.removeStale(path); err != nil {
+		return nil, err
+	}
+	lc := net.ListenConfig{Control: func(_, _ string, conn syscall.RawConn) error {
+		// Linux gives the socket file the mode of the socket that is bound, so
+		// that there is no moment at which others could connect.
+		var err error
+		if e := conn.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }); e != nil {
+			return e
+		}
+		return err
+	}}
+	ln, err := lc.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", o.Name, err)
+	}
+	if err := os.Chmod(path, o.Mode.Perm()); err != nil {
+		_ = ln.Close()
+		return nil, fmt.Errorf("setting who may connect to %s: %w", o.Name, err)
+	}
+	return ln, nil
+}
+
+// removeStale removes a socket at path if the kernel says that nobody listens
+// on it.
+func (o Options) removeStale(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("looking at %s: %w", o.Name, err)
+	case info.Mode().Type() != fs.ModeSocket:
+		return fmt.Errorf("%s can't be opened at %s: something that is no socket is there; set %s to another path or move it away", o.Name, path, o.Key)
+	}
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = conn.Close()
+		return fmt.Errorf("another program answers on %s %s%s", o.Name, path, o.InUse)
+	}
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("%s %s may be in use: %w", o.Name, path, err)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the stale %s: %w", o.Name, err)
+	}
+	return nil
+}

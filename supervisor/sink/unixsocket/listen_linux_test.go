@@ -1,0 +1,423 @@
+package unixsocket_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// shelf stands in for the store: what a consumer gets that comes.
+type shelf struct {
+	mu   sync.Mutex
+	has  []sink.Delivery
+	fail error
+}
+
+func (s *shelf) put(ds ...sink.Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.has = ds
+}
+
+func (s *shelf) newest(context.Context) iter.Seq2[sink.Delivery, error] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	has, fail := s.has, s.fail
+	return func(yield func(sink.Delivery, error) bool) {
+		if fail != nil {
+			yield(sink.Delivery{}, fail)
+			return
+		}
+		for _, d := range has {
+			if !yield(d, nil) {
+				return
+			}
+		}
+	}
+}
+
+type listening struct {
+	*unixsocket.Listener
+	path  string
+	shelf shelf
+	stop  func()
+}
+
+func listen(t *testing.T, cfg unixsocket.ListenConfig) *listening {
+	t.Helper()
+	if cfg.Path == "" {
+		cfg.Path = newConsumer(t).path
+	}
+	if cfg.Encode == nil {
+		cfg.Encode = encode
+	}
+	s, err := unixsocket.NewListener(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &listening{Listener: s, path: cfg.Path}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, l.shelf.newest) }()
+	l.stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case <-done:
+		case <-time.After(5 * time.Second):
+			t.Error("Serve did not end")
+		}
+	})
+	t.Cleanup(l.stop)
+	return l
+}
+
+// connect returns a connection that the sink knows of.
+func (l *listening) connect(t *testing.T) *net.UnixConn {
+	t.Helper()
+	conn := l.dial(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := l.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func (l *listening) dial(t *testing.T) *net.UnixConn {
+	t.Helper()
+	for {
+		conn, err := net.Dial("unix", l.path)
+		if err == nil {
+			t.Cleanup(func() { _ = conn.Close() })
+			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			return conn.(*net.UnixConn)
+		}
+		if t.Context().Err() != nil || !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatal(err)
+		}
+		runtime.Gosched() // Serve is about to open it
+	}
+}
+
+// drain returns what has been written to the connection until now.
+func drain(t *testing.T, conn *net.UnixConn) string {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	buf := make([]byte, 1<<16)
+	_ = raw.Read(func(fd uintptr) bool {
+		for {
+			n, err := unix.Read(int(fd), buf)
+			if n <= 0 || err != nil {
+				return true
+			}
+			got.Write(buf[:n])
+		}
+	})
+	return got.String()
+}
+
+func lineOf(t *testing.T, r *bufio.Reader) map[string]any {
+	t.Helper()
+	line, err := r.ReadBytes('\n')
+	if err != nil {
+		t.Fatalf("%v after %q", err, line)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(line, &m); err != nil {
+		t.Fatalf("%v in %q", err, line)
+	}
+	return m
+}
+
+func TestListenContract(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	sinktest.Run(t, sinktest.Suite{New: func(t *testing.T) sinktest.Destination {
+		var padding atomic.Int64
+		l := listen(t, unixsocket.ListenConfig{Timeout: timeout, Encode: func(d format.Document) ([]byte, error) {
+			b, err := encode(d)
+			return append(bytes.TrimSpace(b), bytes.Repeat([]byte(" "), int(padding.Load()))...), err
+		}})
+		var conn *net.UnixConn
+		var got []string
+		return sinktest.Destination{
+			Sink:    l,
+			Appear:  func(t *testing.T) { conn = l.connect(t) },
+			Missing: sink.ErrAbsent,
+			Received: func(t *testing.T) []string {
+				for line := range strings.Lines(drain(t, conn)) {
+					got = append(got, line)
+				}
+				return got
+			},
+			Hang:    func(*testing.T) { padding.Store(1 << 20) }, // more than a socket holds
+			Timeout: timeout,
+			Faults: map[string]sinktest.Fault{
+				"hung up": {Set: func(*testing.T) { _ = conn.Close() }, Want: sink.ErrAbsent},
+			},
+		}
+	}})
+}
+
+func TestConsumersGetTheNewestAtOnceAndEveryLaterOne(t *testing.T) {
+	l := listen(t, unixsocket.ListenConfig{})
+	l.shelf.put(sinktest.Bare("a", 3), sinktest.Bare("b", 1))
+	one, two := bufio.NewReader(l.connect(t)), bufio.NewReader(l.connect(t))
+	want := func(account string, version uint64) {
+		t.Helper()
+		for i, r := range []*bufio.Reader{one, two} {
+			if m := lineOf(t, r); m["access_token"] != sinktest.Bare(account, version).Document.AccessToken.Reveal() {
+				t.Errorf("consumer %d got %v, want version %d of %s", i, m, version, account)
+			}
+		}
+	}
+	want("a", 3)
+	want("b", 1)
+	for _, d := range []sink.Delivery{sinktest.Bare("a", 3), sinktest.Bare("a", 2), sinktest.Bare("a", 4), sinktest.Bare("b", 2)} {
+		if err := l.Deliver(t.Context(), d); err != nil {
+			t.Error(err)
+		}
+	}
+	want("a", 4) // neither 3 again nor 2 after it
+	want("b", 2)
+	l.stop()
+	if _, err := one.ReadByte(); err != io.EOF {
+		t.Errorf("at the end: %v", err)
+	}
+	if _, err := os.Lstat(l.path); err == nil {
+		t.Error("the socket is left behind")
+	}
+}
+
+func TestSlowConsumerIsDroppedAndToldWhy(t *testing.T) {
+	l := listen(t, unixsocket.ListenConfig{Timeout: 100 * time.Millisecond, Encode: func(d format.Document) ([]byte, error) {
+		return fmt.Appendf(nil, `{"version":%d,"pad":%q}`, d.Version, strings.Repeat("x", 10_000)), nil
+	}})
+	l.shelf.put(sinktest.Bare("b", 1))
+	slow, fast := l.connect(t), l.connect(t)
+	for _, conn := range []*net.UnixConn{slow, fast} {
+		lineOf(t, bufio.NewReader(conn)) // now the sink has taken both
+	}
+	var read atomic.Uint64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for r := bufio.NewReader(fast); ; {
+			line, err := r.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			var m struct{ Version uint64 }
+			if json.Unmarshal(line, &m) == nil {
+				read.Store(m.Version)
+			}
+		}
+	}()
+	const last = 60
+	for v := range uint64(last) {
+		if err := l.Deliver(t.Context(), sinktest.Bare("a", v+1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := io.ReadAll(slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	if end := lines[len(lines)-1]; !strings.Contains(end, `{"error":"you did not read`) {
+		t.Errorf("its last line, of %d: %.100s", len(lines), end)
+	}
+	l.stop()
+	<-done
+	if read.Load() != last {
+		t.Errorf("the other one has version %d of %d", read.Load(), last)
+	}
+}
+
+func TestHalfClosedConsumerGoesOnReading(t *testing.T) {
+	l := listen(t, unixsocket.ListenConfig{})
+	conn := l.connect(t)
+	if _, err := conn.Write([]byte("hello\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(conn)
+	for v := range uint64(3) {
+		if err := l.Deliver(t.Context(), sinktest.Bare("a", v+1)); err != nil {
+			t.Fatal(err)
+		}
+		lineOf(t, r)
+	}
+}
+
+// A consumer that leaves makes room for another.
+func TestConsumersAreBounded(t *testing.T) {
+	l := listen(t, unixsocket.ListenConfig{MaxConsumers: 2})
+	l.shelf.put(sinktest.Bare("a", 1))
+	first := l.connect(t)
+	second := l.connect(t)
+	for _, c := range []*net.UnixConn{first, second} {
+		lineOf(t, bufio.NewReader(c))
+	}
+	if m := lineOf(t, bufio.NewReader(l.dial(t))); !strings.Contains(fmt.Sprint(m["error"]), "2 consumers") {
+		t.Errorf("the third got %v", m)
+	}
+	_ = first.Close()
+	for {
+		m := lineOf(t, bufio.NewReader(l.dial(t)))
+		if m["access_token"] != nil {
+			break
+		}
+		if t.Context().Err() != nil {
+			t.Fatal("no room after one left")
+		}
+		runtime.Gosched()
+	}
+}
+
+func TestStoreThatFailsIsTold(t *testing.T) {
+	l := listen(t, unixsocket.ListenConfig{})
+	l.shelf.fail = errors.New("CANARY")
+	b, err := io.ReadAll(l.dial(t))
+	if err != nil || !strings.Contains(string(b), "connect again") || strings.Contains(string(b), "CANARY") {
+		t.Errorf("got %q, %v", b, err)
+	}
+}
+
+func TestStrangersAreTurnedAway(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can connect as another user")
+	}
+	for _, allowed := range [][]uint32{nil, {65534}} {
+		l := listen(t, unixsocket.ListenConfig{Mode: 0o666, AllowUIDs: allowed})
+		l.shelf.put(sinktest.Bare("a", 1))
+		_ = l.connect(t)
+		if err := os.Chmod(filepath.Dir(l.path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		got := make(chan string, 1)
+		go func() {
+			runtime.LockOSThread() // the thread ends with the goroutine
+			if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), 65534, ^uintptr(0)); e != 0 {
+				got <- e.Error()
+				return
+			}
+			fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+			if err == nil {
+				err = syscall.Connect(fd, &syscall.SockaddrUnix{Name: l.path})
+			}
+			buf := make([]byte, 4096)
+			n := 0
+			if err == nil {
+				n, err = syscall.Read(fd, buf)
+			}
+			_ = syscall.Close(fd)
+			got <- fmt.Sprint(string(buf[:max(n, 0)]), err)
+		}()
+		text := <-got
+		if strings.Contains(text, "access-") != (allowed != nil) || strings.Contains(text, "user 65534 may not") != (allowed == nil) {
+			t.Errorf("with %v: %s", allowed, text)
+		}
+	}
+}
+
+func TestListenSocketsModeAndPlace(t *testing.T) {
+	l := listen(t, unixsocket.ListenConfig{Mode: 0o660})
+	l.connect(t)
+	if info, err := os.Stat(l.path); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	second, err := unixsocket.NewListener(unixsocket.ListenConfig{Path: l.path, Encode: encode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Serve(t.Context(), l.shelf.newest); err == nil || !strings.Contains(err.Error(), "another program answers") {
+		t.Errorf("a socket in use: %v", err)
+	}
+	if err := second.Deliver(t.Context(), sinktest.Bare("a", 1)); err == nil || errors.Is(err, sink.ErrAbsent) {
+		t.Errorf("a delivery where nobody can connect: %v", err)
+	}
+	for name, cfg := range map[string]unixsocket.ListenConfig{
+		"no path":   {Encode: encode},
+		"long path": {Path: "/" + strings.Repeat("x", 107), Encode: encode},
+		"no format": {Path: "/x"},
+		"odd mode":  {Path: "/x", Encode: encode, Mode: os.ModeSticky},
+	} {
+		if _, err := unixsocket.NewListener(cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// The worker runs the socket, and the ledger says who has which token: nobody,
+// until somebody comes.
+func TestWorkerServes(t *testing.T) {
+	path := newConsumer(t).path
+	l, err := unixsocket.NewListener(unixsocket.ListenConfig{Path: path, Encode: encode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := store.Record{Account: "a", Version: 1, StoredAt: time.Now(), Token: sdk.Token{AccessToken: sdk.NewSecret("first"), RefreshToken: sdk.NewSecret("CANARY")}}
+	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	events := bus.Subscribe(100)
+	w := sink.NewWorker(sink.WorkerConfig{Name: "feed", Sink: l, Store: one{rec}, Events: bus})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	next := func(want event.Type) {
+		t.Helper()
+		select {
+		case e := <-events.C:
+			if e.Type != want {
+				t.Errorf("event %s, want %s: %s", e.Type, want, e.Message)
+			}
+		case <-time.After(5 * time.Second):
+			t.Fatalf("no event %s", want)
+		}
+	}
+	next(event.SinkAbsent)
+	if st := w.Status("a"); !st.Absent || st.Version != 0 {
+		t.Errorf("status %+v", st)
+	}
+	conn := (&listening{Listener: l, path: path}).dial(t)
+	r := bufio.NewReader(conn)
+	if m := lineOf(t, r); m["access_token"] != "first" || m["refresh_token"] != nil {
+		t.Errorf("got %v", m)
+	}
+	next(event.Delivered)
+	cancel()
+	<-done
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Errorf("got more than the one line, or %v", err)
+	}
+}
