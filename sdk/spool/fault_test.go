@@ -64,14 +64,22 @@ func TestRecordFails(t *testing.T) {
 }
 
 func TestNoSlotNoAttempt(t *testing.T) {
-	s := open(t, t.TempDir(), 1)
+	dir := filepath.Join(t.TempDir(), "spool")
+	s := open(t, dir, 1)
 	_ = s.free[0].file.Close()
+	if err := os.Rename(dir, dir+".gone"); err != nil {
+		t.Fatal(err)
+	}
 	if _, _, err := s.Begin(Header{Attempt: "a", Account: "main"}); err == nil {
 		t.Fatal("an attempt without a slot")
 	}
 	if got := s.Unsettled(); len(got) != 0 {
 		t.Errorf("it is listed: %+v", got)
 	}
+	if err := os.Rename(dir+".gone", dir); err != nil {
+		t.Fatal(err)
+	}
+	record(t, begin(t, s, "a", "main"), "a slot that fails is in nobody's way")
 	long := Header{Attempt: strings.Repeat("x", answerOffset), Account: "main"}
 	if _, _, err := open(t, t.TempDir(), 1).Begin(long); err == nil {
 		t.Error("a header that runs into the answer")
@@ -81,7 +89,7 @@ func TestNoSlotNoAttempt(t *testing.T) {
 // damage changes the bytes of the directory's only slot file.
 func damage(t *testing.T, dir string, change func([]byte) []byte) {
 	t.Helper()
-	name := files(t, dir, "slot-*")[0]
+	name := glob(t, dir, "slot-*")[0]
 	b, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
@@ -112,7 +120,7 @@ func TestDamage(t *testing.T) {
 		if err := s.Settle("a", true); err != nil {
 			t.Fatal(err)
 		}
-		if kept := files(t, dir, "unread-*"); len(kept) != 1 {
+		if kept := glob(t, dir, "unread-*"); len(kept) != 1 {
 			t.Errorf("put aside: %v", kept)
 		}
 	})
@@ -132,7 +140,7 @@ func TestDamage(t *testing.T) {
 		if got := s.Unsettled(); len(got) != 0 {
 			t.Errorf("a damaged header is believed: %+v", got)
 		}
-		kept := files(t, dir, "unread-*")
+		kept := glob(t, dir, "unread-*")
 		if len(kept) != 1 {
 			t.Fatalf("put aside: %v", kept)
 		}

@@ -4,112 +4,72 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // Slot is the place of one attempt. It is safe for concurrent use.
 type Slot struct {
+	home *Spool
+	// leaving: what it holds should be put aside, and could not. The spool's
+	// lock guards it.
+	leaving bool
+
 	mu     sync.Mutex
 	path   string
-	file   *os.File
+	file   files.File
 	header header
 	answer []byte
 	// length is how many bytes of the file hold something to be overwritten.
 	length int64
-	fresh  freshFile
+	// broken: a write or a sync of the file has failed. It is not trusted
+	// again, because the kernel may have forgotten what it could not write.
+	broken bool
 	// fault is why the answer is in memory alone.
 	fault error
 }
 
-// freshFile makes a new slot file for an answer whose own file failed.
-type freshFile func() (path string, f *os.File, err error)
-
-func createFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_CLOEXEC, 0o600)
+func createFile(sys files.System, path string) (files.File, error) {
+	f, err := sys.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := preallocate(f); err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(path))
+		return nil, errors.Join(err, f.Close(), sys.Remove(path))
 	}
 	return f, nil
 }
 
 // preallocate fills a slot's file with zeros. They are really written: a file
 // system may still refuse blocks that were only reserved.
-func preallocate(f *os.File) error {
+func preallocate(f files.File) error {
 	_, err := f.WriteAt(make([]byte, slotSize), 0)
 	return errors.Join(err, f.Sync())
 }
 
-func createSlot(path string, fresh freshFile) (*Slot, error) {
-	f, err := createFile(path)
-	if err != nil {
-		return nil, err
-	}
-	return &Slot{path: path, file: f, fresh: fresh}, nil
-}
-
-// errUnreadable: the file is not blank, and whose it is can't be told.
-var errUnreadable = errors.New("the spool slot is damaged")
-
-func openSlot(path string, fresh freshFile) (slot *Slot, inUse bool, err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, false, err
-	}
-	b, err := io.ReadAll(io.LimitReader(f, answerOffset+frameHead+maxPayload))
-	if err != nil {
-		return nil, false, errors.Join(err, f.Close())
-	}
-	slot = &Slot{path: path, file: f, fresh: fresh}
-	slot.header, slot.answer, inUse = decodeSlot(b)
-	if slot.answer != nil {
-		slot.header.Progress = Answered
-	}
-	if inUse {
-		slot.length = int64(len(b))
-		return slot, true, nil
-	}
-	if slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) {
-		return nil, false, errors.Join(errUnreadable, f.Close())
-	}
-	if len(b) < slotSize { // a crash cut its making short
-		if err := preallocate(f); err != nil {
-			return nil, false, errors.Join(err, f.Close())
-		}
-	}
-	return slot, false, nil
-}
-
-func (s *Slot) begin(h Header) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answer = nil
-	return s.writeHeader(header{Header: h, Progress: Begun, BegunAt: time.Now().Round(0)})
-}
-
-// writeHeader does not sync: a header matters after the death of a process,
-// which the page cache survives; after the death of the machine the
-// supervisor's own record of the attempt decides.
-func (s *Slot) writeHeader(h header) error {
+// put writes a header, and notes it only if it is written. It does not sync: a
+// header matters after the death of a process, which the page cache survives;
+// after the death of the machine the supervisor's own record of the attempt
+// decides.
+func (s *Slot) put(h header) error {
 	b, err := encodeHeader(h)
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.length = max(s.length, answerOffset)
 	if _, err := s.file.WriteAt(b, 0); err != nil {
+		s.broken = true
 		return err
 	}
 	s.header = h
-	s.length = max(s.length, answerOffset)
 	return nil
 }
 
@@ -137,35 +97,41 @@ func (s *Slot) Answer() ([]byte, bool) {
 // that the note is not there and nothing may be sent.
 func (s *Slot) Advance(p Progress) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	h := s.header
+	s.mu.Unlock()
 	h.Progress = p
-	return s.writeHeader(h)
+	return s.put(h)
 }
 
-// Record makes the answer durable. If the slot's own file fails it tries a
-// new one: a file whose fsync failed is not trusted again. When that fails
-// too the answer is still held in memory, for [Slot.Answer] in this process,
-// and the error says that a crash would now lose it.
+// Record makes the answer durable. If the slot's own file fails, or has failed
+// before, it tries a new one. When that fails too the answer is still held in
+// memory, for [Slot.Answer] in this process, and the error says that a crash
+// would now lose it.
 func (s *Slot) Record(answer []byte) error {
 	s.mu.Lock()
 	s.answer = answer
 	s.header.Progress = Answered
-	err := s.write(s.file, answer)
+	err := errBroken
+	if !s.broken {
+		err = s.write(s.file, answer)
+		s.broken = err != nil
+	}
 	s.mu.Unlock()
-	if err == nil {
-		return nil
+	if err != nil {
+		if freshErr := s.recordAfresh(answer); freshErr != nil {
+			err = fmt.Errorf("spool the broker's answer: %w", errors.Join(err, freshErr))
+		} else {
+			err = nil
+		}
 	}
-	freshErr := s.recordAfresh(answer)
-	if freshErr == nil {
-		return nil
-	}
-	err = fmt.Errorf("spool the broker's answer: %w", errors.Join(err, freshErr))
 	s.mu.Lock()
 	s.fault = err
 	s.mu.Unlock()
 	return err
 }
+
+// errBroken: an earlier write into the slot's file has failed.
+var errBroken = errors.New("the slot's file has failed before")
 
 // Fault is the error of the last [Slot.Record], if it failed.
 func (s *Slot) Fault() error {
@@ -177,72 +143,78 @@ func (s *Slot) Fault() error {
 func (s *Slot) recordAfresh(answer []byte) error {
 	// Not under the slot's lock: the spool takes its own first and then the
 	// slots'.
-	path, f, err := s.fresh()
+	path, f, err := s.home.fresh()
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.write(f, answer); err != nil {
-		return errors.Join(err, f.Close(), os.Remove(path))
+		return errors.Join(err, f.Close(), s.home.sys.Remove(path))
 	}
 	_ = s.file.Close()
-	_ = os.Remove(s.path)
-	s.file, s.path = f, path
+	_ = s.home.sys.Remove(s.path)
+	s.file, s.path, s.broken = f, path, false
 	return nil
 }
 
 // write puts header and answer into f with one sync.
-func (s *Slot) write(f *os.File, answer []byte) error {
+func (s *Slot) write(f files.File, answer []byte) error {
+	if len(answer) > maxPayload {
+		return fmt.Errorf("the answer has %d bytes, more than %d", len(answer), maxPayload)
+	}
 	head, err := encodeHeader(s.header)
 	if err != nil {
 		return err
 	}
 	b := append(head, encodeFrame(answerMagic, s.header.Attempt, answer)...)
+	s.length = max(s.length, int64(len(b)))
 	crashpoint.Here("spool: the answer is in memory")
 	if _, err := f.WriteAt(b, 0); err != nil {
 		return err
 	}
-	s.length = max(s.length, int64(len(b)))
 	crashpoint.Here("spool: the answer is written, not synced")
-	if err := unix.Fdatasync(int(f.Fd())); err != nil {
+	if err := f.Datasync(); err != nil {
 		return err
 	}
 	crashpoint.Here("spool: the answer is durable")
 	return nil
 }
 
+// clear makes the slot free for another attempt. It fails for a file that has
+// failed before.
 func (s *Slot) clear() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.broken {
+		return errBroken
+	}
 	crashpoint.Here("spool: about to clear the slot")
 	if _, err := s.file.WriteAt(make([]byte, s.length), 0); err != nil {
 		return err
 	}
 	crashpoint.Here("spool: the slot is cleared")
-	s.header, s.answer, s.length, s.fault = header{}, nil, 0, nil
+	s.header, s.answer, s.length = header{}, nil, 0
 	return nil
 }
 
-// remove takes the slot's file off the disk.
-func (s *Slot) remove() error {
+// discard takes the slot's file off the disk, if that can be done.
+func (s *Slot) discard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_ = s.file.Close()
-	if err := os.Remove(s.path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
+	_ = s.home.sys.Remove(s.path)
 }
 
 // putAside gives the slot's file a name that no slot has.
 func (s *Slot) putAside(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := os.Rename(s.path, path); err != nil {
+	if err := s.home.sys.Rename(s.path, path); err != nil {
 		return err
 	}
-	return s.file.Close()
+	_ = s.file.Close()
+	return nil
 }
 
 type slotKey struct{}

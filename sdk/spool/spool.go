@@ -10,17 +10,16 @@
 package spool
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // ErrUnsettled: the account has another attempt in the spool, which must be
@@ -68,97 +67,73 @@ type Entry struct {
 
 // Spool is safe for concurrent use.
 type Spool struct {
+	sys  files.System
 	dir  string
-	lock *os.File
+	lock files.File
 
 	mu   sync.Mutex
 	free []*Slot
 	used map[string]*Slot // by attempt
 	next int              // number of the next slot file
+	// anchored: the directory and the slots' files are durably where they are.
+	anchored bool
 }
 
-// Open locks dir (created 0700 if missing), reads what stands in it and
-// preallocates slots. It waits for a process that still holds the directory:
-// one that lost its supervisor may be finishing an attempt.
-func Open(ctx context.Context, dir string, slots int) (*Spool, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create the spool directory: %w", err)
-	}
-	lock, err := lockDir(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
-	s := &Spool{dir: dir, lock: lock, used: map[string]*Slot{}}
-	if err := s.load(slots); err != nil {
-		_ = s.Close()
-		return nil, fmt.Errorf("open the spool %s: %w", dir, err)
-	}
-	return s, nil
+// Names of the files in the directory.
+const (
+	slotPrefix  = "slot-"
+	slotName    = slotPrefix + "%03d"
+	asidePrefix = "unread-"
+)
+
+// create makes the file of a new slot, whose name is not durable yet.
+func (s *Spool) create() (path string, f files.File, err error) {
+	path = filepath.Join(s.dir, fmt.Sprintf(slotName, s.next))
+	s.next++ // also after a failure: what can't be removed must not be in the way
+	f, err = createFile(s.sys, path)
+	return path, f, err
 }
 
-func (s *Spool) load(slots int) error {
-	names, err := filepath.Glob(filepath.Join(s.dir, "slot-*"))
+// grow adds a free slot.
+func (s *Spool) grow() error {
+	path, f, err := s.create()
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		var n int
-		if _, err := fmt.Sscanf(filepath.Base(name), "slot-%d", &n); err == nil && n >= s.next {
-			s.next = n + 1
-		}
-		slot, inUse, err := openSlot(name, s.fresh)
-		if errors.Is(err, errUnreadable) {
-			// It may hold an answer all the same: it is kept for a person.
-			aside := fmt.Sprintf("unread-%s-%d", filepath.Base(name), time.Now().Unix())
-			if err := os.Rename(name, filepath.Join(s.dir, aside)); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !inUse {
-			s.free = append(s.free, slot)
-			continue
-		}
-		if twin, ok := s.used[slot.header.Attempt]; ok {
-			// A crash between the two steps of recordAfresh. The later file
-			// is the fresh one, but only an answer makes it the better one.
-			if slot.answer == nil {
-				slot, twin = twin, slot
-			}
-			if err := twin.remove(); err != nil {
-				return err
-			}
-		}
-		s.used[slot.header.Attempt] = slot
-	}
-	for len(s.free) < slots {
-		if err := s.grow(); err != nil {
-			return err
-		}
-	}
+	s.anchored = false
+	s.free = append(s.free, &Slot{home: s, path: path, file: f})
 	return nil
 }
 
-// grow adds a free slot on disk.
-func (s *Spool) grow() error {
-	slot, err := createSlot(filepath.Join(s.dir, fmt.Sprintf("slot-%03d", s.next)), s.fresh)
-	if err != nil {
-		return err
+// anchor makes it durable that the slots' files are there, the directory, and
+// the one above it, in which every provider has its own: an answer is worth
+// nothing in a file that has no name. It is done before a slot is taken, also
+// for what was found at the start, because whoever made it may have died before
+// it came so far.
+func (s *Spool) anchor() error {
+	if s.anchored {
+		return nil
 	}
-	s.next++
-	s.free = append(s.free, slot)
-	return syncDir(s.dir)
+	dir := s.dir
+	for range 3 {
+		err := s.sys.SyncDir(dir)
+		// A directory that we may not read is not of our making.
+		if err != nil && !(dir != s.dir && errors.Is(err, fs.ErrPermission)) {
+			return err
+		}
+		dir = filepath.Dir(dir)
+	}
+	s.anchored = true
+	return nil
 }
 
 // Begin takes a slot for an attempt. An attempt that already stands in the
 // spool is known and gets its own slot back, with what it holds. Begin fails with
 // [ErrUnsettled] while another attempt of the same account is not settled,
 // and with the file system's error when no slot can be had: nothing was sent
-// then.
+// then, and nothing may be sent.
 func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
+	s.leave(h.Account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot, ok := s.used[h.Attempt]; ok {
@@ -169,32 +144,54 @@ func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
 			return nil, false, fmt.Errorf("account %s, attempt %s: %w", h.Account, e.Attempt, ErrUnsettled)
 		}
 	}
-	if len(s.free) == 0 {
-		if err := s.grow(); err != nil {
-			return nil, false, fmt.Errorf("no free spool slot: %w", err)
-		}
+	slot, err = s.take(header{Header: h, Progress: Begun, BegunAt: time.Now().Round(0)})
+	if err != nil {
+		return nil, false, fmt.Errorf("no spool slot for attempt %s of account %s: %w", h.Attempt, h.Account, err)
 	}
-	slot = s.free[len(s.free)-1]
-	if err := slot.begin(h); err != nil {
-		return nil, false, fmt.Errorf("write the spool slot: %w", err)
-	}
-	s.free = s.free[:len(s.free)-1]
 	s.used[h.Attempt] = slot
 	return slot, false, nil
 }
 
-// fresh implements freshFile for the slots.
-func (s *Spool) fresh() (string, *os.File, error) {
+// take writes the header into a free slot. One that can't be written is
+// discarded, so that it is in nobody's way, and the next one is tried.
+func (s *Spool) take(h header) (*Slot, error) {
+	if _, err := encodeHeader(h); err != nil {
+		return nil, err
+	}
+	fresh := false
+	for {
+		if len(s.free) == 0 {
+			if err := s.grow(); err != nil {
+				return nil, err
+			}
+			fresh = true
+		}
+		if err := s.anchor(); err != nil {
+			return nil, err
+		}
+		slot := s.free[len(s.free)-1]
+		s.free = s.free[:len(s.free)-1]
+		err := slot.put(h)
+		if err == nil {
+			return slot, nil
+		}
+		slot.discard()
+		if fresh {
+			return nil, err
+		}
+	}
+}
+
+// fresh makes a file for an answer whose own file failed.
+func (s *Spool) fresh() (string, files.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	path := filepath.Join(s.dir, fmt.Sprintf("slot-%03d", s.next))
-	f, err := createFile(path)
+	path, f, err := s.create()
 	if err != nil {
 		return "", nil, err
 	}
-	s.next++
-	if err := syncDir(s.dir); err != nil {
-		return "", nil, errors.Join(err, f.Close(), os.Remove(path))
+	if err := s.sys.SyncDir(s.dir); err != nil {
+		return "", nil, errors.Join(err, f.Close(), s.sys.Remove(path))
 	}
 	return path, f, nil
 }
@@ -213,33 +210,76 @@ func (s *Spool) Unsettled() []Entry {
 
 // Settle frees the slot of an attempt and overwrites what it held. An attempt
 // that is not there is settled already. With keep, an answer in the slot, even
-// a damaged one, is put aside instead, in a file beside the slots named unread-ATTEMPT, for a
-// person or a better plugin to read.
+// a damaged one, is put aside instead, in a file beside the slots named
+// unread-ATTEMPT, for a person or a better plugin to read; the error is that
+// this failed, and the account's next Begin tries it again. A slot that can't be
+// freed blocks nobody: its file is removed, or else found, and settled, once
+// more at the next start.
 func (s *Spool) Settle(attempt string, keep bool) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	slot, ok := s.used[attempt]
+	s.mu.Unlock()
 	if !ok {
 		return nil
 	}
 	if keep && slot.Progress() == Answered {
-		if err := slot.putAside(filepath.Join(s.dir, "unread-"+url.PathEscape(attempt))); err != nil {
+		if err := s.putAside(slot, attempt); err != nil {
+			s.mu.Lock()
+			slot.leaving = true
+			s.mu.Unlock()
 			return fmt.Errorf("put the unread answer of attempt %s aside: %w", attempt, err)
 		}
-		delete(s.used, attempt)
-		return s.grow()
-	}
-	if err := slot.clear(); err != nil {
-		// A file that can't be written goes, so that it blocks neither this
-		// account now nor the next start.
-		if removeErr := slot.remove(); removeErr != nil {
-			return fmt.Errorf("free the spool slot of attempt %s: %w", attempt, errors.Join(err, removeErr))
-		}
-		delete(s.used, attempt)
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used[attempt] != slot {
+		return nil // settled meanwhile
+	}
 	delete(s.used, attempt)
+	if err := slot.clear(); err != nil {
+		slot.discard()
+		return nil
+	}
 	s.free = append(s.free, slot)
+	return nil
+}
+
+// leave puts aside what [Spool.Settle] could not.
+func (s *Spool) leave(account string) {
+	left := map[string]*Slot{}
+	s.mu.Lock()
+	for attempt, slot := range s.used {
+		if slot.leaving && slot.entry().Account == account {
+			left[attempt] = slot
+		}
+	}
+	s.mu.Unlock()
+	for attempt, slot := range left {
+		_ = s.putAside(slot, attempt) // Begin says that it is not settled
+	}
+}
+
+// putAside keeps what the slot holds for a person.
+func (s *Spool) putAside(slot *Slot, attempt string) error {
+	if slot.Fault() != nil { // it is in memory alone
+		if answer, ok := slot.Answer(); ok {
+			if err := slot.Record(answer); err != nil {
+				return err
+			}
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.used[attempt] != slot {
+		return nil // settled meanwhile
+	}
+	if err := slot.putAside(filepath.Join(s.dir, asidePrefix+url.PathEscape(attempt))); err != nil {
+		return err
+	}
+	delete(s.used, attempt)
+	// Begin would do it, too, but a disk may be full by then.
+	_ = s.grow()
 	return nil
 }
 
@@ -255,38 +295,4 @@ func (s *Spool) Close() error {
 	}
 	s.free, s.used = nil, map[string]*Slot{}
 	return s.lock.Close()
-}
-
-// lockDir takes the directory's flock. The polling, instead of a blocking
-// call, lets ctx end the wait.
-func lockDir(ctx context.Context, dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the spool's lock: %w", err)
-	}
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		if err == nil {
-			return f, nil
-		}
-		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			_ = f.Close()
-			return nil, fmt.Errorf("lock the spool %s: %w", dir, err)
-		}
-		select {
-		case <-ctx.Done():
-			_ = f.Close()
-			return nil, fmt.Errorf("another process holds the spool %s: %w", dir, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -54,7 +54,7 @@ func image(t *testing.T, dir string) string {
 	return to
 }
 
-func files(t *testing.T, dir, pattern string) []string {
+func glob(t *testing.T, dir, pattern string) []string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
@@ -139,7 +139,7 @@ func TestNothingIsAllocatedForAnAnswer(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 2)
 	usage := func() (total [2]int64) {
-		for _, name := range files(t, dir, "*") {
+		for _, name := range glob(t, dir, "*") {
 			info, err := os.Stat(name)
 			if err != nil {
 				t.Fatal(err)
@@ -178,7 +178,7 @@ func TestSettledIsOverwritten(t *testing.T) {
 	if err := s.Settle("a", false); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range files(t, dir, "*") {
+	for _, name := range glob(t, dir, "*") {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -195,7 +195,7 @@ func TestSettledIsOverwritten(t *testing.T) {
 func TestSlotsAreForTheirOwnerAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	open(t, dir, 1)
-	for _, name := range append(files(t, dir, "*"), dir) {
+	for _, name := range append(glob(t, dir, "*"), dir) {
 		info, err := os.Stat(name)
 		if err != nil {
 			t.Fatal(err)
@@ -213,7 +213,7 @@ func TestKeepPutsAside(t *testing.T) {
 	if err := s.Settle("../a/b", true); err != nil {
 		t.Fatal(err)
 	}
-	kept := files(t, dir, "unread-*")
+	kept := glob(t, dir, "unread-*")
 	if len(kept) != 1 {
 		t.Fatalf("put aside: %v", kept)
 	}
@@ -225,7 +225,7 @@ func TestKeepPutsAside(t *testing.T) {
 	if err := s.Settle("c", true); err != nil {
 		t.Fatal(err)
 	}
-	if kept := files(t, dir, "unread-*"); len(kept) != 1 {
+	if kept := glob(t, dir, "unread-*"); len(kept) != 1 {
 		t.Errorf("put aside: %v", kept)
 	}
 	if err := s.Close(); err != nil {
