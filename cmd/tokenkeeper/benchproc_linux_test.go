@@ -117,3 +117,11 @@ func (s samples) report(b *testing.B, name string) {
 		b.ReportMetric(ms(s.quantile(0.99)), name+"-p99-ms")
 	}
 }
+
+// against adds the median of three bare fdatasyncs and, as a ratio of the
+// medians, how s compares with it.
+func (s samples) against(b *testing.B, bare samples, name string) {
+	bare.report(b, "3-fdatasyncs")
+	b.ReportMetric(float64(s.quantile(0.5))/float64(bare.quantile(0.5)), name+"/3-fdatasyncs")
+	b.ReportMetric(0, "ns/op")
+}
