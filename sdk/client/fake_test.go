@@ -27,6 +27,8 @@ type supervisor struct {
 	asked   int // calls for a token
 	server  *http.Server
 	conns   chan net.Conn
+	// connecting, if set, happens just before a reader of events is let in.
+	connecting func()
 }
 
 type answer struct {
@@ -153,6 +155,9 @@ func (s *supervisor) status(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *supervisor) events(w http.ResponseWriter, r *http.Request) {
+	if s.connecting != nil {
+		s.connecting()
+	}
 	lines := make(chan string, 100)
 	s.mu.Lock()
 	s.readers[lines] = struct{}{}

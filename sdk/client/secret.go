@@ -1,16 +1,13 @@
 package client
 
-import (
-	"fmt"
-	"io"
-	"log/slog"
-)
+import "log/slog"
 
 const redacted = "[redacted]"
 
 // Secret holds an access token. It prints, logs and marshals as "[redacted]";
-// [Secret.Reveal] is the one way out. It is not sdk.Secret, because package sdk
-// brings gRPC along, which no consumer needs.
+// [Secret.Reveal] is the one way out: a verb that does not ask for text shows an
+// address. It is not sdk.Secret, because package sdk brings gRPC along, which
+// no consumer needs.
 type Secret struct{ value *string }
 
 // Reveal returns the token in clear text: for the Authorization header, and
@@ -24,9 +21,6 @@ func (s Secret) Reveal() string {
 
 func (s Secret) String() string   { return redacted }
 func (s Secret) GoString() string { return redacted }
-
-// Format redacts under every verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue redacts in slog.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -134,6 +134,17 @@ func TestWatchOutlivesRestarts(t *testing.T) {
 	})
 }
 
+func TestWatchMissesNothingWhileItConnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := newSupervisor(t)
+		s.set("main", 1, time.Hour)
+		s.connecting = func() { s.renew("main", 2, time.Hour) }
+		s.start()
+		g, _ := watch(t, c, "main")
+		g.want(t, "a refresh that no event told of", 2)
+	})
+}
+
 func TestWatchWaitsForTheFirstToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := newSupervisor(t)
