@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/webhook"
@@ -129,6 +130,18 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 			URL: c.Webhook.URL, Secret: c.Webhook.Secret, Headers: c.Webhook.Headers, Timeout: c.Webhook.Timeout,
 		})
 		return w, sink.RetryPolicy{}, err
+	case config.SinkExec:
+		// The worker's own limit of a try must not be the shorter one.
+		policy := sink.RetryPolicy{Timeout: c.Exec.Timeout + time.Second}
+		if c.Exec.Signal != nil {
+			s, err := command.NewSignaller(command.SignalConfig{PIDFile: c.Exec.Signal.PIDFile, Signal: c.Exec.Signal.Name})
+			return s, policy, err
+		}
+		s, err := command.New(command.Config{
+			Command: c.Exec.Command, Timeout: c.Exec.Timeout,
+			Encode: func(d format.Document) ([]byte, error) { return format.Encode(format.JSON, d, format.Options{}) },
+		})
+		return s, policy, err
 	default:
 		return nil, sink.RetryPolicy{}, fmt.Errorf("unknown type %q", c.Type)
 	}

@@ -68,6 +68,10 @@ func destination(s config.Sink) string {
 		return s.UnixSocket.Path
 	case s.Webhook != nil:
 		return withoutQuery(s.Webhook.URL)
+	case s.Exec != nil && s.Exec.Signal != nil:
+		return s.Exec.Signal.Name + " to " + s.Exec.Signal.PIDFile
+	case s.Exec != nil:
+		return s.Exec.Command[0]
 	default:
 		return never
 	}

@@ -109,6 +109,7 @@ const (
 	SinkFile       = "file"
 	SinkUnixSocket = "unixsocket"
 	SinkWebhook    = "webhook"
+	SinkExec       = "exec"
 )
 
 // Sink is one destination. Exactly the part that Type names is set.
@@ -122,6 +123,7 @@ type Sink struct {
 	File       *FileSink
 	UnixSocket *UnixSocketSink
 	Webhook    *WebhookSink
+	Exec       *ExecSink
 }
 
 // FileSink writes a file.
@@ -171,4 +173,19 @@ type WebhookSink struct {
 	Secret  sdk.Secret
 	Headers map[string]sdk.Secret
 	Timeout time.Duration
+}
+
+// ExecSink runs a command or signals a program; exactly one of both is set.
+type ExecSink struct {
+	// Command and arguments.
+	Command []string
+	// Timeout of one run.
+	Timeout time.Duration
+	Signal  *Signal
+}
+
+// Signal is sent to a program that is running.
+type Signal struct {
+	PIDFile string
+	Name    string // HUP, INT, TERM, USR1 or USR2
 }

@@ -33,6 +33,8 @@ func (o objectReader) sink(name string) Sink {
 			Secret: o.secret("secret", signingKey), Headers: o.headers(), Timeout: o.duration("timeout"),
 		}
 		s.Webhook.URL, _ = o.text("url")
+	case SinkExec:
+		s.Exec = o.exec()
 	}
 	return s
 }

@@ -151,7 +151,7 @@ tokenkeeper.yaml:5:62: sinks.s.accounts: account "a" is there twice; remove one 
 		},
 		"sink types": {
 			yaml: account + "sinks:\n  s: {path: /s}\n  t: {type: fiel, path: /t}\n  u: {type: webhook, url: \"https://x\", secret: whsec_MTIz, mode: \"0600\"}\n",
-			want: `tokenkeeper.yaml:4:3: sinks.s.type: the sink has no type; write type: file, unixsocket or webhook
+			want: `tokenkeeper.yaml:4:3: sinks.s.type: the sink has no type; write type: file, unixsocket, webhook or exec
 tokenkeeper.yaml:5:13: sinks.t.type: unknown type "fiel"; did you mean "file"?
 tokenkeeper.yaml:6:66: sinks.u.mode: unknown key in a sink of type webhook; known here: headers, secret, timeout, url`,
 		},

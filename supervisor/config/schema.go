@@ -129,6 +129,14 @@ func sinkFields() map[string]map[string]field {
 			"headers": {kind: table, each: &field{kind: secret}},
 			"timeout": {kind: duration, preset: 10 * time.Second},
 		},
+		SinkExec: {
+			"command": {kind: words},
+			"timeout": {kind: duration, preset: 10 * time.Second},
+			"signal": {kind: object, fields: map[string]field{
+				"pidfile": {kind: path},
+				"signal":  {kind: word, preset: "HUP"},
+			}},
+		},
 	}
 }
 

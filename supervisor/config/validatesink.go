@@ -30,7 +30,7 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 			o.validateSinkAccounts(cfg)
 		}
 		if !o.given("type") {
-			l.report(o.at("type"), "the sink has no type", "write type: file, unixsocket or webhook")
+			l.report(o.at("type"), "the sink has no type", "write type: file, unixsocket, webhook or exec")
 			continue
 		}
 		if !o.choice("type", keysOf(sinkFields())...) {
@@ -44,6 +44,8 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 			o.validateUnixSocket(s.UnixSocket, taken)
 		case SinkWebhook:
 			o.validateWebhook(s.Webhook)
+		case SinkExec:
+			o.validateExec(s.Exec)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -36,6 +37,7 @@ type Config struct {
 type Sink struct {
 	cfg   Config
 	owner owner
+	sys   files.System
 }
 
 var _ sink.Sink = (*Sink)(nil)
@@ -63,7 +65,7 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{cfg: cfg, owner: o}, nil
+	return &Sink{cfg: cfg, owner: o, sys: files.OS{}}, nil
 }
 
 // Deliver writes the file of the delivery's account.
@@ -80,8 +82,8 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
 	want := atomicfile.Attributes{Mode: s.cfg.Mode, UID: s.owner.uid, GID: s.owner.gid}
-	if err := atomicfile.Replace(ctx, path, content, want); err != nil {
-		return fmt.Errorf("%s was not written: %w", path, err)
+	if err := atomicfile.Replace(ctx, s.sys, path, content, want); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil
 }

@@ -1,0 +1,179 @@
+package command_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
+)
+
+func encode(d format.Document) ([]byte, error) {
+	return format.Encode(format.JSON, d, format.Options{})
+}
+
+// program is a shell script.
+type program struct{ dir string }
+
+func (p program) path() string { return filepath.Join(p.dir, "hook.sh") }
+
+func (p program) is(script string) func(*testing.T) {
+	return func(t *testing.T) {
+		if err := os.WriteFile(p.path(), []byte("cd "+p.dir+"\n"+script+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func newSink(t *testing.T, p program, timeout time.Duration) *command.Sink {
+	t.Helper()
+	s, err := command.New(command.Config{Command: []string{"sh", p.path()}, Encode: encode, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (p program) lines(t *testing.T, name string) []string {
+	b, err := os.ReadFile(filepath.Join(p.dir, name))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	var all []string
+	for line := range strings.Lines(string(b)) {
+		all = append(all, strings.TrimSpace(line))
+	}
+	return all
+}
+
+const takes = `tr -d '\n' >in.$$ && { cat in.$$; echo; } >line.$$ && cat line.$$ >>received`
+
+func TestContract(t *testing.T) {
+	const timeout = 3 * time.Second
+	sinktest.Run(t, sinktest.Suite{New: func(t *testing.T) sinktest.Destination {
+		p := program{t.TempDir()}
+		return sinktest.Destination{
+			Sink:     newSink(t, p, timeout),
+			Appear:   p.is(takes),
+			Received: func(t *testing.T) []string { return p.lines(t, "received") },
+			Hang:     p.is("sleep 100 & wait"),
+			Timeout:  timeout,
+			Faults: map[string]sinktest.Fault{
+				"exit code":             {Set: p.is("exit 3")},
+				"does not read, fails":  {Set: p.is("exec <&-; exit 1")},
+				"prints the token":      {Set: p.is("cat >&2; exit 1")},
+				"kills itself":          {Set: p.is("kill -KILL $$")},
+				"fails, child stays on": {Set: p.is("sleep 100 & exit 1")},
+			},
+		}
+	}})
+}
+
+func TestProgramThatIsMissing(t *testing.T) {
+	for path, want := range map[string]string{"/nonexistent/hook": "install it", "no-such-program-at-all": "install it", "/dev/null": "execute it"} {
+		s, err := command.New(command.Config{Command: []string{path}, Encode: encode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// The token is in the input, and nowhere that others can see it.
+func TestInputAndEnvironment(t *testing.T) {
+	t.Setenv("BROKER_SECRET", "CANARY")
+	p := program{t.TempDir()}
+	p.is("cat >input; env >env; tr '\\0' ' ' </proc/$$/cmdline >argv")(t)
+	d := sinktest.Full("acct", 7)
+	if err := newSink(t, p, 0).Deliver(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	var m struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.Unmarshal([]byte(strings.Join(p.lines(t, "input"), "\n")), &m); err != nil || m.AccessToken != d.Document.AccessToken.Reveal() {
+		t.Errorf("the input is %+v, %v", m, err)
+	}
+	env := strings.Join(append(p.lines(t, "env"), p.lines(t, "argv")...), "\n")
+	for _, want := range []string{"TOKENKEEPER_ACCOUNT=acct", "TOKENKEEPER_PROVIDER=broker", "TOKENKEEPER_VERSION=7", "TOKENKEEPER_DELIVERY=" + d.ID, "PATH="} {
+		if !strings.Contains(env, want) {
+			t.Errorf("no %s in %s", want, env)
+		}
+	}
+	if strings.Contains(env, "CANARY") {
+		t.Errorf("a secret in %s", env)
+	}
+}
+
+func TestSuccessOfAProgramThatDoesNotRead(t *testing.T) {
+	p := program{t.TempDir()}
+	for _, script := range []string{"exit 0", "exec <&-; exit 0", "sleep 100 & echo $! >child; exit 0"} {
+		p.is(script)(t)
+		s, err := command.New(command.Config{Command: []string{"sh", p.path()}, Encode: func(format.Document) ([]byte, error) {
+			return make([]byte, 1<<20), nil // more than a pipe holds
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {
+			t.Errorf("%s: %v", script, err)
+		}
+	}
+	child := pidIn(t, p, "child")
+	if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+		t.Errorf("what a program that succeeded left running: %v", err)
+	}
+}
+
+func pidIn(t *testing.T, p program, name string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.Join(p.lines(t, name), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+func TestWholeGroupIsKilled(t *testing.T) {
+	p := program{t.TempDir()}
+	p.is("sh -c 'echo $$ >child; trap \"\" TERM HUP; while :; do sleep 1; done' & wait")(t)
+	err := newSink(t, p, 500*time.Millisecond).Deliver(t.Context(), sinktest.Bare("a", 1))
+	if err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("got %v", err)
+	}
+	child := pidIn(t, p, "child")
+	for began := time.Now(); running(child); {
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("a grandchild is alive")
+		}
+	}
+}
+
+// running says whether the process is there and no zombie.
+func running(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(b), ") Z ")
+}
+
+func TestNewChecks(t *testing.T) {
+	for name, cfg := range map[string]command.Config{"no command": {Encode: encode}, "empty": {Command: []string{""}, Encode: encode}, "no format": {Command: []string{"true"}}} {
+		if _, err := command.New(cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	for name, cfg := range map[string]command.SignalConfig{"no pidfile": {Signal: "HUP"}, "unknown": {PIDFile: "/x", Signal: "KILL"}} {
+		if _, err := command.NewSignaller(cfg); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"maps"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+// Signals returns the names of the signals that can be sent.
+func Signals() []string { return slices.Sorted(maps.Keys(signals())) }
+
+func signals() map[string]syscall.Signal {
+	return map[string]syscall.Signal{
+		"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+	}
+}
+
+// SignalConfig is one sink that signals a program.
+type SignalConfig struct {
+	// PIDFile holds the program's number, in decimal.
+	PIDFile string
+	// Signal is one of [Signals].
+	Signal string
+}
+
+// Signaller tells a running program that there is a new token, which it then
+// fetches itself. It is delivered when the signal was sent. It implements
+// [sink.Sink].
+type Signaller struct {
+	cfg    SignalConfig
+	signal syscall.Signal
+}
+
+var _ sink.Sink = (*Signaller)(nil)
+
+// NewSignaller checks cfg.
+func NewSignaller(cfg SignalConfig) (*Signaller, error) {
+	signal, ok := signals()[cfg.Signal]
+	switch {
+	case cfg.PIDFile == "":
+		return nil, errors.New("signal: it needs a pidfile")
+	case !ok:
+		return nil, fmt.Errorf("signal: %q is unknown: use one of %s", cfg.Signal, strings.Join(Signals(), ", "))
+	}
+	return &Signaller{cfg, signal}, nil
+}
+
+// Deliver sends the signal. A program that is not running is absent.
+func (s *Signaller) Deliver(ctx context.Context, _ sink.Delivery) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	pid, owner, err := s.read()
+	if err != nil {
+		return err
+	}
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		return s.explain(pid, err)
+	}
+	defer func() { _ = process.Release() }()
+	// Who may write the file must not be able to have other users' programs
+	// signalled.
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+	if err == nil && owner != 0 && info.Sys().(*syscall.Stat_t).Uid != owner {
+		return fmt.Errorf("the pidfile %s belongs to user %d and names process %d of another user: it is not signalled", s.cfg.PIDFile, owner, pid)
+	}
+	return s.explain(pid, process.Signal(s.signal))
+}
+
+// read returns the number and who owns the file.
+func (s *Signaller) read() (pid int, owner uint32, err error) {
+	f, err := os.OpenFile(s.cfg.PIDFile, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, fmt.Errorf("%w: there is no pidfile %s", sink.ErrAbsent, s.cfg.PIDFile)
+	} else if err != nil {
+		return 0, 0, fmt.Errorf("the pidfile can't be read: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, 0, fmt.Errorf("the pidfile can't be read: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o002 != 0 {
+		return 0, 0, fmt.Errorf("the pidfile %s is no file, or everybody may write to it (mode %#o): chmod o-w", s.cfg.PIDFile, info.Mode().Perm())
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return 0, 0, fmt.Errorf("the pidfile can't be read: %w", err)
+	}
+	text := strings.TrimSpace(string(b))
+	if text == "" { // it is being written
+		return 0, 0, fmt.Errorf("%w: the pidfile %s is empty", sink.ErrAbsent, s.cfg.PIDFile)
+	}
+	pid, err = strconv.Atoi(text)
+	if err != nil || pid <= 1 || pid == os.Getpid() {
+		return 0, 0, fmt.Errorf("the pidfile %s does not hold the number of a program that may be signalled", s.cfg.PIDFile)
+	}
+	return pid, info.Sys().(*syscall.Stat_t).Uid, nil
+}
+
+func (s *Signaller) explain(pid int, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrProcessDone), errors.Is(err, syscall.ESRCH):
+		return fmt.Errorf("%w: process %d of the pidfile %s has ended", sink.ErrAbsent, pid, s.cfg.PIDFile)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("process %d belongs to another user, and only it or root may signal it: run Tokenkeeper as that user: %w", pid, err)
+	}
+	return fmt.Errorf("process %d can't be signalled: %w", pid, err)
+}
