@@ -2,9 +2,10 @@ package atomicfile
 
 import (
 	"errors"
-	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // aclName is where Linux keeps a file's access control list (acl(5)). With
@@ -26,6 +27,6 @@ func getACL(path string) ([]byte, error) {
 }
 
 // setACL sets the mode too, of which the list is a part.
-func setACL(f *os.File, acl []byte) error {
+func setACL(f files.File, acl []byte) error {
 	return unix.Fsetxattr(int(f.Fd()), aclName, acl, 0)
 }

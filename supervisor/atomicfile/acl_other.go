@@ -2,7 +2,7 @@
 
 package atomicfile
 
-import "os"
+import "github.com/tokenkeeper/tokenkeeper/sdk/files"
 
-func getACL(string) ([]byte, error) { return nil, nil }
-func setACL(*os.File, []byte) error { return nil }
+func getACL(string) ([]byte, error)   { return nil, nil }
+func setACL(files.File, []byte) error { return nil }

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"syscall"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // Unchanged leaves a user or group as it is (chown(2)).
@@ -26,8 +27,8 @@ func AsTheyAre() Attributes { return Attributes{UID: Unchanged, GID: Unchanged} 
 
 // over fills in what a leaves open from the file at path: programs rely on it.
 // The access control list is kept if the mode is, which is a part of it.
-func (a Attributes) over(path string) (want Attributes, acl []byte, err error) {
-	info, err := os.Lstat(path)
+func (a Attributes) over(sys files.System, path string) (want Attributes, acl []byte, err error) {
+	info, err := sys.Lstat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if a.Mode == 0 {
@@ -59,7 +60,7 @@ func (a Attributes) over(path string) (want Attributes, acl []byte, err error) {
 }
 
 // chown gives the file to its owner, if it has another.
-func chown(f *os.File, want Attributes) error {
+func chown(f files.File, want Attributes) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err

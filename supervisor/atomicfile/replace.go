@@ -8,11 +8,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // Replace puts content at path, durably, or leaves everything as it was. What
@@ -23,9 +27,10 @@ import (
 //
 // The content is written to a new file with a random name beside path, synced
 // and renamed over it. A path that names a symbolic link or anything else but
-// a file is refused.
-func Replace(ctx context.Context, path string, content []byte, want Attributes) (err error) {
-	want, acl, err := want.over(path)
+// a file is refused. One failure comes too late to leave everything as it was:
+// after it, [ErrNotDurable], the new content is seen.
+func Replace(ctx context.Context, sys files.System, path string, content []byte, want Attributes) (err error) {
+	want, acl, err := want.over(sys, path)
 	if err != nil {
 		return err
 	}
@@ -33,15 +38,13 @@ func Replace(ctx context.Context, path string, content []byte, want Attributes) 
 	if dir == "" {
 		dir = "."
 	}
-	// A random name, opened O_EXCL with 0600: nobody else can have it open, and
-	// nobody reads the token before the file has its owner.
-	f, err := os.CreateTemp(dir, pattern(base))
+	f, err := createTemp(sys, dir, base)
 	if err != nil {
 		return explain(path, err)
 	}
 	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
+		if err != nil && !errors.Is(err, ErrNotDurable) {
+			_ = sys.Remove(f.Name())
 		}
 	}()
 	if err := fill(f, content, want, acl); err != nil {
@@ -55,16 +58,38 @@ func Replace(ctx context.Context, path string, content []byte, want Attributes) 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := sys.Rename(f.Name(), path); err != nil {
 		return explain(path, err)
 	}
-	sweep(dir, base)
-	return syncDir(dir)
+	sweep(sys, dir, base)
+	if err := sys.SyncDir(dir); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotDurable, explain(path, err))
+	}
+	return nil
+}
+
+// ErrNotDurable: the new content is there and every reader sees it, but after
+// a loss of power the old one may be there again.
+var ErrNotDurable = errors.New("the new content is there, but a loss of power may take it back")
+
+// createTemp opens a file with a random name beside base, O_EXCL and with
+// 0600: nobody else can have it open, and nobody reads the token before the
+// file has its owner.
+func createTemp(sys files.System, dir, base string) (files.File, error) {
+	prefix, suffix, _ := strings.Cut(pattern(base), "*")
+	for range 100 {
+		name := filepath.Join(dir, prefix+strconv.FormatUint(rand.Uint64(), 10)+suffix)
+		f, err := sys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+	return nil, errors.New("no name is free for a temporary file")
 }
 
 // fill writes the content and makes it durable under the attributes that it
 // shall have.
-func fill(f *os.File, content []byte, want Attributes, acl []byte) error {
+func fill(f files.File, content []byte, want Attributes, acl []byte) error {
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
@@ -83,15 +108,7 @@ func fill(f *os.File, content []byte, want Attributes, acl []byte) error {
 	return f.Sync()
 }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-// pattern of the temporary files beside base, as os.CreateTemp takes it.
+// pattern of the temporary files beside base: the star stands for a number.
 func pattern(base string) string { return "." + base + ".*.tmp" }
 
 // leftAge is how old a temporary file has to be to count as left behind.
@@ -99,8 +116,8 @@ const leftAge = 10 * time.Minute
 
 // sweep removes temporary files that a killed supervisor left behind: they
 // hold tokens. Failing to do so is no failure of the write.
-func sweep(dir, base string) {
-	entries, err := os.ReadDir(dir)
+func sweep(sys files.System, dir, base string) {
+	entries, err := sys.ReadDir(dir)
 	if err != nil {
 		return
 	}
@@ -115,7 +132,7 @@ func sweep(dir, base string) {
 		}
 		info, err := e.Info()
 		if err == nil && info.Mode().Type() == fs.FileMode(0) && time.Since(info.ModTime()) > leftAge {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
+			_ = sys.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
 }

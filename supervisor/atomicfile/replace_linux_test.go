@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 )
 
@@ -41,7 +42,7 @@ func TestAccessControlListIsKept(t *testing.T) {
 	if err := unix.Setxattr(path, aclName, acl(), 0); err != nil {
 		t.Skipf("no access control lists on this file system: %v", err)
 	}
-	if err := atomicfile.Replace(t.Context(), path, []byte("new"), atomicfile.AsTheyAre()); err != nil {
+	if err := atomicfile.Replace(t.Context(), files.OS{}, path, []byte("new"), atomicfile.AsTheyAre()); err != nil {
 		t.Fatal(err)
 	}
 	got := make([]byte, 1024)
@@ -62,7 +63,7 @@ func TestOwnerAndModeAreKept(t *testing.T) {
 	if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 65534, 65534), os.Chmod(path, 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	if err := atomicfile.Replace(t.Context(), path, []byte("new"), atomicfile.AsTheyAre()); err != nil {
+	if err := atomicfile.Replace(t.Context(), files.OS{}, path, []byte("new"), atomicfile.AsTheyAre()); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)
@@ -92,7 +93,7 @@ func TestWhatIsNotReplaced(t *testing.T) {
 		"no folder":      {t.Context(), filepath.Join(dir, "no", "token"), filepath.Join(dir, "no") + ": create it"},
 		"a lapsed write": {ended, filepath.Join(dir, "token"), "canceled"},
 	} {
-		err := atomicfile.Replace(tt.ctx, tt.path, []byte("new"), atomicfile.AsTheyAre())
+		err := atomicfile.Replace(tt.ctx, files.OS{}, tt.path, []byte("new"), atomicfile.AsTheyAre())
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v", name, err)
 		}

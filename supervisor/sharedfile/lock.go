@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
 )
 
@@ -55,7 +56,7 @@ func (e *HeldError) Error() string {
 // the error is then a [*HeldError].
 func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 	deadline := time.Now().Add(f.cfg.Patience)
-	var file *os.File
+	var file files.File
 	defer func() {
 		if err != nil && file != nil {
 			_ = file.Close()
@@ -94,7 +95,7 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 
 // unlocker gives the lock back at once, also where a child that is being
 // started has a copy of the descriptor for a moment.
-func unlocker(file *os.File) func() error {
+func unlocker(file files.File) func() error {
 	return sync.OnceValue(func() error {
 		return errors.Join(unix.Flock(int(file.Fd()), unix.LOCK_UN), file.Close())
 	})
@@ -122,34 +123,34 @@ func (f *File) forget() {
 }
 
 // isLock says whether file is still what the lock's path names.
-func (f *File) isLock(file *os.File) bool {
+func (f *File) isLock(file files.File) bool {
 	ours, err := file.Stat()
 	if err != nil {
 		return false
 	}
-	named, err := os.Stat(f.cfg.Lock)
+	named, err := f.sys.Stat(f.cfg.Lock)
 	return err == nil && os.SameFile(ours, named)
 }
 
 // openLock opens the lock file, and creates it if it is missing. Reading is
 // enough to lock a local file, so that a program with less rights than its
 // owner can take part; NFS wants writing.
-func (f *File) openLock() (*os.File, error) {
+func (f *File) openLock() (files.File, error) {
 	const flags = unix.O_NONBLOCK | unix.O_NOCTTY // os adds O_CLOEXEC
 	for {
 		// Without O_CREATE, which some kernels refuse on another user's file
 		// in a folder like /tmp (fs.protected_regular).
-		file, err := os.OpenFile(f.cfg.Lock, os.O_RDWR|flags, 0)
+		file, err := f.sys.OpenFile(f.cfg.Lock, os.O_RDWR|flags, 0)
 		if errors.Is(err, fs.ErrPermission) {
-			file, err = os.OpenFile(f.cfg.Lock, os.O_RDONLY|flags, 0)
+			file, err = f.sys.OpenFile(f.cfg.Lock, os.O_RDONLY|flags, 0)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return regular(file, err)
 		}
-		file, err = os.OpenFile(f.cfg.Lock, os.O_RDWR|os.O_CREATE|os.O_EXCL|flags, 0o600)
+		file, err = f.sys.OpenFile(f.cfg.Lock, os.O_RDWR|os.O_CREATE|os.O_EXCL|flags, 0o600)
 		switch {
 		case errors.Is(err, fs.ErrExist): // another program was faster
-			if _, err := os.Stat(f.cfg.Lock); err != nil {
+			if _, err := f.sys.Stat(f.cfg.Lock); err != nil {
 				return nil, fmt.Errorf("its lock %s is a link to nothing: remove it: %w", f.cfg.Lock, err)
 			}
 			continue
@@ -163,7 +164,7 @@ func (f *File) openLock() (*os.File, error) {
 	}
 }
 
-func regular(file *os.File, err error) (*os.File, error) {
+func regular(file files.File, err error) (files.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("its lock can't be opened: %w", err)
 	}
@@ -180,8 +181,8 @@ func regular(file *os.File, err error) (*os.File, error) {
 
 // likeToken gives a new lock file the token file's owner and mode, as far as
 // we may: it holds nothing, and a program that can't open it says so.
-func (f *File) likeToken(lock *os.File) {
-	info, err := os.Stat(f.cfg.Path)
+func (f *File) likeToken(lock files.File) {
+	info, err := f.sys.Stat(f.cfg.Path)
 	if err != nil {
 		return
 	}

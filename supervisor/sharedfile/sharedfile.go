@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
@@ -47,6 +48,7 @@ const poll = 100 * time.Millisecond
 // Files on the same path.
 type File struct {
 	cfg Config
+	sys files.System
 
 	mu   sync.Mutex // guards what follows
 	seen sighting
@@ -88,7 +90,7 @@ func New(cfg Config) (*File, error) {
 			}
 		}
 	}
-	return &File{cfg: cfg}, nil
+	return &File{cfg: cfg, sys: files.OS{}}, nil
 }
 
 func (f *File) options() format.Options { return format.Options{Location: f.cfg.Location} }
@@ -112,7 +114,7 @@ func (f *File) Read() (format.Document, error) {
 
 // content reads the file, and never blocks on something that is none.
 func (f *File) content() ([]byte, error) {
-	file, err := os.OpenFile(f.cfg.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	file, err := f.sys.OpenFile(f.cfg.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -158,8 +160,8 @@ func (f *File) Write(d format.Document) error {
 	if err != nil {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	if err := atomicfile.Replace(context.Background(), f.cfg.Path, b, atomicfile.AsTheyAre()); err != nil {
-		return fmt.Errorf("shared file %s was not written: %w", f.cfg.Path, err)
+	if err := atomicfile.Replace(context.Background(), f.sys, f.cfg.Path, b, atomicfile.AsTheyAre()); err != nil {
+		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
 	}
 	return nil
 }

@@ -260,7 +260,7 @@ func (d *Disk) SyncDir(path string) error {
 	}
 	var later []change
 	for _, c := range d.changes {
-		if c.dir == path {
+		if c.dir == filepath.Clean(path) {
 			c.apply(d.kept)
 		} else {
 			later = append(later, c)
