@@ -69,22 +69,18 @@ func begins(attempt, account string) step {
 		if l.spool == nil {
 			return nil
 		}
-		slot, known, err := l.spool.Begin(Header{Attempt: attempt, Account: account})
-		for other := range l.slots { // those that are put aside only now
-			if l.accounts[other] == account && err == nil {
-				delete(l.slots, other)
-				l.promised[other], l.kept[other] = false, true
+		for other := range l.slots { // one that could not be put aside
+			if l.accounts[other] == account {
+				if err := settles(other, true)(l); err != nil || l.slots[other] != nil {
+					return err
+				}
 			}
 		}
+		slot, known, err := l.spool.Begin(Header{Attempt: attempt, Account: account})
 		switch {
 		case known:
 			return fmt.Errorf("attempt %s is known", attempt)
 		case errors.Is(err, ErrUnsettled):
-			for other := range l.slots {
-				if l.accounts[other] == account && l.disk.Faulty() {
-					return nil // it still can't be put aside
-				}
-			}
 			return err
 		case err != nil:
 			for _, e := range l.spool.Unsettled() {

@@ -17,9 +17,6 @@ import (
 // Slot is the place of one attempt. It is safe for concurrent use.
 type Slot struct {
 	home *Spool
-	// leaving: what it holds should be put aside, and could not. The spool's
-	// lock guards it.
-	leaving bool
 
 	mu     sync.Mutex
 	path   string

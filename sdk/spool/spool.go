@@ -133,7 +133,6 @@ func (s *Spool) anchor() error {
 // and with the file system's error when no slot can be had: nothing was sent
 // then, and nothing may be sent.
 func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
-	s.leave(h.Account)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot, ok := s.used[h.Attempt]; ok {
@@ -212,9 +211,8 @@ func (s *Spool) Unsettled() []Entry {
 // that is not there is settled already. With keep, an answer in the slot, even
 // a damaged one, is put aside instead, in a file beside the slots named
 // unread-ATTEMPT, for a person or a better plugin to read; the error is that
-// this failed, and the account's next Begin tries it again. A slot that can't be
-// freed blocks nobody: its file is removed, or else found, and settled, once
-// more at the next start.
+// this failed, and may be tried again. A slot that can't be freed blocks nobody:
+// its file is removed, or else found, and settled, once more at the next start.
 func (s *Spool) Settle(attempt string, keep bool) error {
 	s.mu.Lock()
 	slot, ok := s.used[attempt]
@@ -224,9 +222,6 @@ func (s *Spool) Settle(attempt string, keep bool) error {
 	}
 	if keep && slot.Progress() == Answered {
 		if err := s.putAside(slot, attempt); err != nil {
-			s.mu.Lock()
-			slot.leaving = true
-			s.mu.Unlock()
 			return fmt.Errorf("put the unread answer of attempt %s aside: %w", attempt, err)
 		}
 		return nil
@@ -243,21 +238,6 @@ func (s *Spool) Settle(attempt string, keep bool) error {
 	}
 	s.free = append(s.free, slot)
 	return nil
-}
-
-// leave puts aside what [Spool.Settle] could not.
-func (s *Spool) leave(account string) {
-	left := map[string]*Slot{}
-	s.mu.Lock()
-	for attempt, slot := range s.used {
-		if slot.leaving && slot.entry().Account == account {
-			left[attempt] = slot
-		}
-	}
-	s.mu.Unlock()
-	for attempt, slot := range left {
-		_ = s.putAside(slot, attempt) // Begin says that it is not settled
-	}
 }
 
 // putAside keeps what the slot holds for a person.

@@ -107,14 +107,6 @@ func (d *Disk) Down() bool {
 	return d.down
 }
 
-// Faulty says whether the next operation fails.
-func (d *Disk) Faulty() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	n := len(d.log) + 1
-	return d.fault.at != 0 && (n == d.fault.at || n > d.fault.at && d.fault.forever)
-}
-
 // Log lists the operations so far, and which of them failed.
 func (d *Disk) Log() []string {
 	d.mu.Lock()
