@@ -20,6 +20,8 @@ type Attributes struct {
 	// UID and GID are the owner, or Unchanged: that of the file which is
 	// there, or whoever writes a new one.
 	UID, GID int
+	// NeverLoosen: a file that is there keeps a mode that gives less than Mode.
+	NeverLoosen bool
 }
 
 // AsTheyAre keeps everything that the file has.
@@ -42,10 +44,18 @@ func (a Attributes) over(sys files.System, path string) (want Attributes, acl []
 	case !info.Mode().IsRegular():
 		return a, nil, errors.New("it exists and is not a file: move it away or set another path")
 	}
-	if a.Mode == 0 {
-		a.Mode = info.Mode().Perm()
+	if a.Mode == 0 || a.NeverLoosen {
 		if acl, err = getACL(path); err != nil {
 			return a, nil, fmt.Errorf("its access control list can't be read: %w", err)
+		}
+		perm := info.Mode().Perm()
+		switch {
+		case a.Mode == 0 || a.Mode&perm == perm:
+			a.Mode = perm
+		case acl != nil: // the group's bits are those of the list's mask
+			a.Mode, acl = a.Mode&perm&^0o070, nil
+		default:
+			a.Mode &= perm
 		}
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {

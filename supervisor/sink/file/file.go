@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
@@ -19,12 +18,13 @@ import (
 // Config is one file sink.
 type Config struct {
 	// Path of the file; {account} and {provider} stand for the delivery's. The
-	// directory must exist.
+	// directory must exist. No symbolic link may be on the way, and nobody but
+	// their owners may write to the directories, unless they are sticky.
 	Path string
 	// Encode makes the file's content.
 	Encode func(format.Document) ([]byte, error)
 	// Mode of the file; 0: that of the file which is there, 0600 for a new
-	// one.
+	// one. A file that is there and gives less is not opened further.
 	Mode fs.FileMode
 	// Owner is user, user:group or :group, by name or number; "": that of the
 	// file which is there.
@@ -37,7 +37,7 @@ type Config struct {
 type Sink struct {
 	cfg   Config
 	owner owner
-	sys   files.System
+	sys   files.System // nil: the directory itself, opened anew for each write
 }
 
 var _ sink.Sink = (*Sink)(nil)
@@ -65,7 +65,7 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{cfg: cfg, owner: o, sys: files.OS{}}, nil
+	return &Sink{cfg: cfg, owner: o}, nil
 }
 
 // Deliver writes the file of the delivery's account.
@@ -81,8 +81,7 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
-	want := atomicfile.Attributes{Mode: s.cfg.Mode, UID: s.owner.uid, GID: s.owner.gid}
-	if err := atomicfile.Replace(ctx, s.sys, path, content, want); err != nil {
+	if err := s.write(ctx, path, content); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

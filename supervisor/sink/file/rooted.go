@@ -1,0 +1,77 @@
+package file
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+)
+
+// rooted is one open directory: of each path only the last part counts, so that
+// it does not matter what becomes of the directories above meanwhile.
+type rooted struct{ root *os.Root }
+
+var _ files.System = rooted{}
+
+// openFile implements [files.File].
+type openFile struct {
+	*os.File
+	name string
+}
+
+func (f openFile) Name() string { return f.name }
+
+func (f openFile) Datasync() error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("fdatasync", err)
+		}
+	}
+}
+
+func (r rooted) OpenFile(name string, flag int, perm fs.FileMode) (files.File, error) {
+	f, err := r.root.OpenFile(filepath.Base(name), flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return openFile{f, name}, nil
+}
+
+func (r rooted) Stat(name string) (fs.FileInfo, error) { return r.root.Stat(filepath.Base(name)) }
+
+func (r rooted) Lstat(name string) (fs.FileInfo, error) { return r.root.Lstat(filepath.Base(name)) }
+
+// ReadDir reads the directory itself.
+func (r rooted) ReadDir(string) ([]fs.DirEntry, error) {
+	d, err := r.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = d.Close() }()
+	entries, err := d.ReadDir(-1)
+	return entries, err
+}
+
+func (r rooted) Mkdir(name string, perm fs.FileMode) error {
+	return r.root.Mkdir(filepath.Base(name), perm)
+}
+
+func (r rooted) Rename(from, to string) error {
+	return r.root.Rename(filepath.Base(from), filepath.Base(to))
+}
+
+func (r rooted) Remove(name string) error { return r.root.Remove(filepath.Base(name)) }
+
+// SyncDir syncs the directory itself.
+func (r rooted) SyncDir(string) error {
+	d, err := r.root.Open(".")
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
