@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -29,14 +30,14 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 	if err != nil {
 		return fmt.Errorf("ask provider %s for what stands in its spool: %w", k.cfg.Provider, err)
 	}
-	spooled := map[string]spool.Entry{}
+	spooled := map[string][]spool.Entry{} // oldest first
 	for _, e := range entries {
 		if _, ours := k.accounts[e.Account]; !ours {
 			k.cfg.Log.Warn("the spool holds an attempt of an account that is not configured; it is left there",
 				"provider", k.cfg.Provider, "account", e.Account, "attempt", e.Attempt)
 			continue
 		}
-		spooled[e.Account] = e
+		spooled[e.Account] = append(spooled[e.Account], e)
 	}
 	ctx = context.WithoutCancel(ctx)
 	for name, a := range k.accounts {
@@ -44,14 +45,48 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		if err != nil {
 			return err
 		}
-		e, ok := spooled[name]
-		err = k.settleAccount(ctx, remote, a, e, ok)
+		err = k.settleAll(ctx, remote, a, spooled[name])
 		release()
 		if errors.Is(err, sdk.ErrConnection) {
 			return err
 		}
 	}
 	return nil
+}
+
+// settleAll settles everything that the spool holds of an account. That is one
+// attempt, because the next can't begin before it is settled; but a slot that
+// was settled may come back when the machine goes down before its clearing is
+// on the disk. So whatever stands beside the attempt that is announced is over.
+func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *account, entries []spool.Entry) error {
+	if len(entries) > 1 {
+		in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+		if err != nil {
+			return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
+		}
+		isOpen := func(e spool.Entry) bool { return intended && e.Attempt == in.Attempt }
+		if slices.ContainsFunc(entries, isOpen) {
+			for _, e := range entries {
+				if isOpen(e) {
+					continue
+				}
+				if err := remote.Settle(ctx, e.Attempt); err != nil {
+					return err
+				}
+			}
+			entries = slices.DeleteFunc(entries, func(e spool.Entry) bool { return !isOpen(e) })
+		}
+	}
+	if len(entries) == 0 {
+		return k.settleAccount(ctx, remote, a, spool.Entry{}, false)
+	}
+	var err error
+	for _, e := range entries { // an attempt that failed is settled too
+		if err = k.settleAccount(ctx, remote, a, e, true); errors.Is(err, sdk.ErrConnection) {
+			break
+		}
+	}
+	return err
 }
 
 // settleAccount compares the standing intent with what the spool says.
