@@ -113,6 +113,8 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	case config.SinkUnixSocket:
 		policy := sink.RetryPolicy{Attempts: c.UnixSocket.Attempts, Interval: c.UnixSocket.Interval}
 		if l := c.UnixSocket.Listen; l != nil {
+			// A delivery may wait for a consumer's greeting before its own write.
+			policy.Timeout = 2*c.UnixSocket.Timeout + time.Second
 			u, err := unixsocket.NewListener(unixsocket.ListenConfig{
 				Path: c.UnixSocket.Path, Timeout: c.UnixSocket.Timeout, Mode: l.Mode, AllowUIDs: l.AllowUIDs, MaxConsumers: l.MaxConsumers,
 				Encode: func(d format.Document) ([]byte, error) {

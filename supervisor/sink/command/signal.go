@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
-
-	"maps"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
