@@ -307,7 +307,9 @@ func TestConsumersAreBounded(t *testing.T) {
 
 func TestStoreThatFailsIsTold(t *testing.T) {
 	l := listen(t, unixsocket.ListenConfig{})
+	l.shelf.mu.Lock()
 	l.shelf.fail = errors.New("CANARY")
+	l.shelf.mu.Unlock()
 	b, err := io.ReadAll(l.dial(t))
 	if err != nil || !strings.Contains(string(b), "connect again") || strings.Contains(string(b), "CANARY") {
 		t.Errorf("got %q, %v", b, err)
