@@ -14,16 +14,18 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestMain lets the test's program be the built-in providers too, which are
-// this very program run again.
+// this very program run again, and a trading bot.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == providerVerb {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	sharedfiletest.Main()
 	code := m.Run()
 	removeProgram()
 	removeCrashProgram()

@@ -1,0 +1,280 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
+)
+
+var killCount = flag.Int("kills", 30, "TestRandomKills: how often something is killed")
+
+// Who is killed.
+const (
+	killSupervisor = "supervisor"
+	killProvider   = "provider"
+	killBoth       = "both"
+	killBot        = "bot"
+)
+
+// victims are drawn from this list.
+var victims = []string{
+	killSupervisor, killSupervisor, killSupervisor,
+	killProvider, killProvider, killProvider, killProvider,
+	killBoth, killBoth,
+	killBot,
+}
+
+// TestRandomKills kills the supervisor, the provider, both, or a bot that
+// holds the shared file's lock, with SIGKILL, at random moments of refreshes
+// at a broker whose tokens are short-lived and single-use without any grace.
+// After each kill it looks whether the newest refresh token is held and works.
+//
+//	go test ./cmd/tokenkeeper -run TestRandomKills -kills 10000 -timeout 0 -v
+func TestRandomKills(t *testing.T) {
+	t.Parallel()
+	c := newCrashSite(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 4 * time.Second, RefreshLifetime: time.Hour}, true)
+	// Without delays the broker answers within a millisecond.
+	c.sim.Chaos(rand.Uint64(), 0.4, brokersim.Delay(4*time.Millisecond),
+		brokersim.Delay(4*time.Millisecond).At(brokersim.AfterProcessing), brokersim.Drip(10*time.Microsecond))
+	c.shareAndImport(0)
+	k := &killer{c: c, run: c.launch()}
+	for n := 1; n <= *killCount && !t.Failed(); n++ {
+		k.round()
+		if n%500 == 0 {
+			t.Logf("so far:\n%s", k.table())
+		}
+	}
+	t.Logf("\n%s", k.table())
+	if *killCount >= 300 {
+		for _, w := range windows {
+			if k.sum(func(r killed) bool { return r.window == w && r.victim != killBot }) == 0 {
+				t.Errorf("no kill hit the window %q", w)
+			}
+		}
+	}
+}
+
+// killer kills again and again in one installation.
+type killer struct {
+	c   *crashSite
+	run *running
+	// rounds are what came of the kills.
+	rounds []killed
+}
+
+// killed is what came of one kill.
+type killed struct {
+	victim          string
+	window          window
+	refreshes       int
+	lost, ambiguous bool
+	// outside: the login was lost although it need not have been.
+	outside bool
+}
+
+// afterwards is no window: the kill came when the refresh was over.
+const afterwards window = "after the refresh"
+
+// round kills once in or near a refresh and sees to it that another one
+// succeeds.
+func (k *killer) round() {
+	c, t := k.c, k.c.t
+	t.Helper()
+	st, alive := c.await(k.run, func(st control.Status) bool {
+		return atRest(st) && account(st, crashAccount).State != control.AccountNeedsLogin
+	})
+	if !alive {
+		t.Fatal("a supervisor died that nobody killed")
+	}
+	if err := os.Truncate(c.log, 0); err != nil {
+		t.Fatal(err)
+	}
+	counts, told := c.sim.Account(crashAccount), ambiguities(k.run)
+	what := killed{victim: victims[rand.IntN(len(victims))]}
+	var bot *sharedfiletest.Process
+	if what.victim == killBot {
+		bot = sharedfiletest.Start(t, sharedfiletest.Bot{Path: c.sharedPath(), Lock: c.sharedPath() + ".lock", Hang: true})
+		bot.Locked(t)
+	}
+
+	before := k.run
+	forced := before.forceRefresh(crashAccount)
+	<-time.After(rand.N(15 * time.Millisecond))
+	passes := k.kill(what.victim, st.Providers[0].PID, bot)
+	what.window = attemptWindow(passes)
+	<-forced // whatever became of it
+
+	if st, alive = c.await(k.run, atRest); !alive {
+		t.Fatal("the supervisor that was started after a kill died")
+	}
+	var err error
+	if account(st, crashAccount).State != control.AccountNeedsLogin {
+		// What was open is settled before this one begins.
+		err = <-k.run.forceRefresh(crashAccount)
+	}
+	st, _ = c.await(k.run, func(st control.Status) bool {
+		a := account(st, crashAccount)
+		return atRest(st) && a.AmbiguousSince.IsZero() && (a.State == control.AccountNeedsLogin || a.State == control.AccountValid)
+	})
+	what.lost = account(st, crashAccount).State == control.AccountNeedsLogin
+	what.ambiguous = ambiguities(before) > told || k.run != before && ambiguities(k.run) > 0
+	now := c.sim.Account(crashAccount)
+	what.refreshes = now.Refreshes - counts.Refreshes
+	k.judge(&what, passes, err, now.Repeats-counts.Repeats)
+	k.rounds = append(k.rounds, what)
+	if what.lost {
+		k.logInAgain()
+	}
+}
+
+// kill kills, has what is gone started again, and returns the passes until the
+// death.
+func (k *killer) kill(victim string, provider int, bot *sharedfiletest.Process) []pass {
+	c := k.c
+	switch victim {
+	case killBot:
+		bot.Kill()
+		return readPasses(c.t, c.log)
+	case killBoth:
+		// Both at once, as by the kernel when memory is short.
+		_ = k.run.cmd.Process.Kill()
+		k.killProcess(provider)
+		k.run.Kill()
+	case killSupervisor:
+		k.run.Kill()
+	case killProvider:
+		k.killProcess(provider)
+	}
+	passes := readPasses(c.t, c.log)
+	if victim == killProvider {
+		// A person skips the pause before the next start.
+		if _, err := k.run.Client.Restart(c.t.Context(), c.runsProvider()); err != nil {
+			c.t.Errorf("restart: %v", err)
+		}
+		return passes
+	}
+	k.run.Client.Close()
+	c.runs = nil
+	k.run = c.launch()
+	return passes
+}
+
+// killProcess returns when the process is gone.
+func (k *killer) killProcess(pid int) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // it has ended with the supervisor
+	}
+	defer func() { _ = unix.Close(fd) }()
+	p := &handle{k.c.t, pid, fd}
+	_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+	p.mustEnd(patience)
+}
+
+func (c *crashSite) runsProvider() string { return string(c.sim.Config().Dialect) }
+
+// ambiguities is how often a supervisor has told of an unknown outcome.
+func ambiguities(r *running) int { return strings.Count(r.Stderr(), "kind=ambiguous") }
+
+// attemptWindow is the window of the last attempt among the passes.
+func attemptWindow(passes []pass) window {
+	points := make([]string, len(passes))
+	for i, p := range passes {
+		points[i] = p.point
+	}
+	last := len(points) - 1
+	for ; last >= 0 && points[last] != "refresh: the intent stands"; last-- {
+	}
+	switch {
+	case last < 0:
+		return beforeSend
+	case slices.Contains(points[last:], settledPoint):
+		return afterwards
+	default:
+		return windowAfter(passes[last:], beforeSend)
+	}
+}
+
+// judge holds what came of a kill against the rules.
+func (k *killer) judge(what *killed, passes []pass, verdict error, repeats int) {
+	c, t := k.c, k.c.t
+	t.Helper()
+	providerDied := what.victim == killProvider || what.victim == killBoth
+	mayBeLost := providerDied && (what.window == sent || what.window == answered)
+	// See fate.mayBeAmbiguous.
+	justBegun := slices.IndexFunc(passes, func(p pass) bool { return p.point == "oauth: about to connect" }) < 0
+	what.outside = what.lost && !mayBeLost
+	switch {
+	case what.outside:
+		t.Errorf("%+v: the login is lost: %v", *what, verdict)
+	case what.lost && !what.ambiguous:
+		t.Errorf("%+v: the login is lost, and nobody was told that an attempt was ambiguous: %v", *what, verdict)
+	case !what.lost && verdict != nil:
+		t.Errorf("%+v: the refresh after the kill failed: %v", *what, verdict)
+	case !what.lost && !c.sim.RefreshValid(c.held()):
+		t.Errorf("%+v: the refresh token that is held is not the newest one", *what)
+	case what.ambiguous && !mayBeLost && !(providerDied && justBegun):
+		t.Errorf("%+v: an attempt was called ambiguous", *what)
+	case repeats > 0 && !mayBeLost, repeats > 1 && !what.lost: // with force, a dead token may be tried, too
+		t.Errorf("%+v: refresh tokens were sent again %d times", *what, repeats)
+	}
+	if v := c.sim.Violations(); len(v) > 0 {
+		t.Errorf("%+v: requests that the broker does not allow: %+v", *what, v)
+	}
+}
+
+// logInAgain is what a person does when the login is lost.
+func (k *killer) logInAgain() {
+	body := k.c.logIn(format.SaxoCache, 0)
+	if _, err := k.run.Client.Import(k.c.t.Context(), crashAccount, "", true, body); err != nil {
+		k.c.t.Fatalf("import after a loss: %v", err)
+	}
+}
+
+func (k *killer) sum(match func(killed) bool) int {
+	n := 0
+	for _, r := range k.rounds {
+		n += count(match(r))
+	}
+	return n
+}
+
+// table is what the rounds came to, by window.
+func (k *killer) table() string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
+	_, _ = fmt.Fprintln(w, "window\tkills\tsupervisor\tprovider\tboth\tbot\trefreshes\tambiguous\tlost\tlost outside the send window\trecovered\t")
+	row := func(name string, match func(killed) bool) {
+		n := func(and func(killed) bool) int { return k.sum(func(r killed) bool { return match(r) && and(r) }) }
+		of := func(victim string) int { return n(func(r killed) bool { return r.victim == victim }) }
+		refreshes := 0
+		for _, r := range k.rounds {
+			if match(r) {
+				refreshes += r.refreshes
+			}
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t\n", name, k.sum(match),
+			of(killSupervisor), of(killProvider), of(killBoth), of(killBot), refreshes,
+			n(func(r killed) bool { return r.ambiguous }), n(func(r killed) bool { return r.lost }),
+			n(func(r killed) bool { return r.outside }), n(func(r killed) bool { return !r.lost }))
+	}
+	for _, window := range append(slices.Clone(windows), afterwards) {
+		row(string(window), func(r killed) bool { return r.window == window })
+	}
+	row("all", func(killed) bool { return true })
+	_ = w.Flush()
+	return text.String()
+}
