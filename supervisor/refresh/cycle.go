@@ -37,7 +37,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	if a.resume != nil {
 		return k.attempt(ctx, remote, a, *a.resume)
 	}
-	if adopted, err := k.adopt(ctx, a); adopted || err != nil {
+	adopted, err := k.adopt(ctx, a)
+	unseen := errors.Is(err, errUnseen)
+	if adopted || err != nil && !unseen {
 		k.mu.Lock()
 		a.look = false
 		k.mu.Unlock()
@@ -48,6 +50,11 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	}
 	if !a.stored {
 		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
+	}
+	if unseen {
+		if err := k.unseen(a, err); err != nil {
+			return err
+		}
 	}
 	in, err := k.intend(ctx, a)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"time"
@@ -22,8 +23,9 @@ type SharedFile interface {
 	// Lock takes the lock that the other programs use. It gives up with an
 	// error that says who holds it; it never steals.
 	Lock(ctx context.Context) (release func() error, err error)
-	// Read returns what is in the file; any error means that nothing usable
-	// is there.
+	// Read returns what is in the file. An error that is [fs.ErrNotExist] or
+	// [format.ErrUnreadable] means that no token is there; after any other,
+	// nobody knows what is.
 	Read() (format.Document, error)
 	// Write replaces what is in the file, and keeps what we do not know.
 	Write(d format.Document) error
@@ -165,15 +167,18 @@ func compare(rec store.Record, stored bool, d format.Document) inFile {
 
 // adopt reads the shared file again, under its lock, and takes what is newer.
 // What is known to be older is put right. It returns whether the account has
-// a new version.
+// a new version; the error is errUnseen if nobody knows what is in the file.
 func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	if a.cfg.Shared == nil {
 		return false, nil
 	}
 	d, err := a.cfg.Shared.Read()
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, format.ErrUnreadable):
 		k.cfg.Log.Debug("nothing usable is in the shared file", "provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("%w: %w", errUnseen, err)
 	}
 	switch compare(a.rec, a.stored, d) {
 	case fileNewer:
@@ -190,6 +195,29 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "version", a.rec.Version)
 	}
 	return false, nil
+}
+
+var errUnseen = errors.New("the shared file can't be read")
+
+// unseen decides what to do about a shared file that can't be read. It may hold
+// a newer token, and using ours a second time could end the grant for everybody:
+// so a token that is still valid is kept. When it is over, our record is all
+// that there is.
+func (k *Keeper) unseen(a *account, err error) error {
+	if !k.clock.Now().Wall.Before(a.rec.Token.Expiry()) {
+		k.cfg.Log.Warn("the shared file can't be read; our own record is used",
+			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		return nil
+	}
+	k.mu.Lock()
+	next := k.retry(a, schedule.Failure{InRow: 2})
+	k.mu.Unlock()
+	k.publish(slog.LevelError, a, event.Event{
+		Type: event.DiskTrouble, Alert: true, Expiry: a.rec.Token.Expiry(), Next: next,
+		Message: err.Error() + ". It may hold a newer token, so nothing was refreshed. It is tried again; " +
+			"when the access token has expired, our own refresh token is used all the same",
+	})
+	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }
 
 // takeExternal stores what another program wrote as the account's newest

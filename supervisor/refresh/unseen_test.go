@@ -1,0 +1,108 @@
+package refresh_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// blindFile is a shared file that can't be read for a while.
+type blindFile struct {
+	refresh.SharedFile
+	blind *atomic.Bool
+}
+
+func (f blindFile) Read() (format.Document, error) {
+	if f.blind.Load() {
+		return format.Document{}, fmt.Errorf("read the shared file: %w", syscall.EIO)
+	}
+	return f.SharedFile.Read()
+}
+
+func newBlindRig(t *testing.T) (*sharedRig, *atomic.Bool) {
+	r := newSharedRig(t)
+	blind := &atomic.Bool{}
+	r.accounts[0].Shared = blindFile{r.accounts[0].Shared, blind}
+	r.restart()
+	return r, blind
+}
+
+// What can't be read may be a newer token: ours, which may be spent, is not
+// sent while the access token is valid.
+func TestNothingIsSentPastAFileThatCantBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, blind := newBlindRig(t)
+		defer r.watch()()
+		g := r.start()
+		time.Sleep(10 * time.Minute)
+		blind.Store(true)
+		r.keeper.Touch("one") // that can't be seen is nothing to tell before the account is due
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := r.count(event.DiskTrouble); n != 0 {
+			t.Errorf("told %d times before the account was due", n)
+		}
+		r.botRefreshes(true)
+		time.Sleep(7 * time.Minute) // due
+		synctest.Wait()
+		if n := r.broker.count(); n != 0 {
+			t.Errorf("%d requests of our own", n)
+		}
+		if r.count(event.DiskTrouble) == 0 {
+			t.Error("nobody was told")
+		}
+		blind.Store(false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r.wants(2, store.OriginExternal)
+		_ = g.end()
+	})
+}
+
+// When the access token is over, our record is all that there is.
+func TestAFileThatIsNeverReadCostsNoLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, blind := newBlindRig(t)
+		g := r.start()
+		blind.Store(true)
+		time.Sleep(25 * time.Minute)
+		synctest.Wait()
+		if v := r.record("one").Version; v != 2 || !r.broker.holds("one", r.record("one").Token.RefreshToken) {
+			t.Errorf("version %d, want 2", v)
+		}
+		_ = g.end()
+	})
+}
+
+// A server that refuses our token leaves only a login, if the file that may
+// hold a better one can't be read; what it holds is taken as soon as it can.
+func TestARefusalIsMendedByAFileThatCanBeReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, blind := newBlindRig(t)
+		g := r.start()
+		time.Sleep(10 * time.Minute)
+		blind.Store(true)
+		r.botRefreshes(true)
+		time.Sleep(15 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.State != refresh.NeedsLogin {
+			t.Fatalf("state %s, want needs_login", s.State)
+		}
+		blind.Store(false)
+		r.keeper.Look()
+		synctest.Wait()
+		r.wants(2, store.OriginExternal)
+		if s := r.status("one"); s.State == refresh.NeedsLogin {
+			t.Error("the account still needs a login")
+		}
+		_ = g.end()
+	})
+}
