@@ -10,10 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // environment tells a test binary that it is a bot.
 const environment = "SHAREDFILETEST_BOT"
+
+// longest is more than any test takes.
+const longest = time.Hour
 
 // Main runs the bot and ends the process, if this process was started as one.
 // TestMain calls it first.
@@ -25,7 +29,11 @@ func Main() {
 	var b Bot
 	err := json.Unmarshal([]byte(raw), &b)
 	if err == nil {
-		err = b.Run(context.Background(), os.Stdout)
+		// A bot that hangs must not outlive its test for ever. Without any
+		// timer the runtime would also take it for a deadlock and end it.
+		ctx, cancel := context.WithTimeout(context.Background(), longest)
+		defer cancel()
+		err = b.Run(ctx, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bot:", err)
