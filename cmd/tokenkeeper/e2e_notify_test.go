@@ -1,0 +1,75 @@
+package main
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// serviceManager is systemd's end of sd_notify(3).
+type serviceManager struct {
+	t    *testing.T
+	conn *net.UnixConn
+}
+
+func newServiceManager(t *testing.T, path string) *serviceManager {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &serviceManager{t, conn}
+}
+
+// hears waits for the next message.
+func (m *serviceManager) hears(want string) {
+	m.t.Helper()
+	buf := make([]byte, 256)
+	_ = m.conn.SetReadDeadline(time.Now().Add(patience))
+	n, err := m.conn.Read(buf)
+	if got := strings.TrimSpace(string(buf[:n])); err != nil || got != want {
+		m.t.Fatalf("the service manager was told %q (%v), want %s", got, err, want)
+	}
+}
+
+// The service is ready when every provider has answered or is parked, gets its
+// watchdog fed, and says that it stops.
+func TestServiceManagerIsToldOfReadinessLifeAndEnd(t *testing.T) {
+	s := newSite(t, `
+accounts:
+  main: {provider: schwab, client_id: id, client_secret: secret, redirect_url: "https://127.0.0.1:8182"}
+sinks:
+  file: {type: file, path: "{account}.json"}
+`)
+	socket := s.path("notify.sock")
+	m := newServiceManager(t, socket)
+	s.env = []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=400000"}
+	r := startRun(t, s)
+	m.hears("READY=1")
+	st := r.until(func(control.Status) bool { return true })
+	if p := provider(st, "schwab"); p.State != "running" || p.PID == 0 {
+		t.Errorf("ready although the provider is %s", p.State)
+	}
+	m.hears("WATCHDOG=1")
+	m.hears("WATCHDOG=1")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.Stop()
+	}()
+	buf := make([]byte, 256)
+	for stopping := false; !stopping; {
+		_ = m.conn.SetReadDeadline(time.Now().Add(patience))
+		n, err := m.conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopping = string(buf[:n]) == "STOPPING=1"
+	}
+	<-ended
+	s.awaitGone(t, 2*time.Second)
+}
