@@ -19,7 +19,9 @@ import (
 // and what it says.
 func bot(t *testing.T) (pid int, said *bufio.Reader, end func()) {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", "trap 'echo HUP' HUP; trap 'echo USR1' USR1; echo ready; while :; do read x; done")
+	// Without env, a shell that was started with SIGHUP ignored, as by nohup,
+	// could not trap it.
+	cmd := exec.Command("env", "--default-signal=HUP", "sh", "-c", "trap 'echo HUP' HUP; trap 'echo USR1' USR1; echo ready; while :; do read x; done")
 	stdin, _ := cmd.StdinPipe() // open and silent: read waits
 	out, err := cmd.StdoutPipe()
 	if err != nil {
