@@ -2,7 +2,6 @@ package main
 
 import (
 	"net"
-	"strings"
 	"testing"
 	"time"
 
@@ -25,14 +24,21 @@ func newServiceManager(t *testing.T, path string) *serviceManager {
 	return &serviceManager{t, conn}
 }
 
-// hears waits for the next message.
+// hears waits for a message. Signs of life may come at any time before it.
 func (m *serviceManager) hears(want string) {
 	m.t.Helper()
 	buf := make([]byte, 256)
-	_ = m.conn.SetReadDeadline(time.Now().Add(patience))
-	n, err := m.conn.Read(buf)
-	if got := strings.TrimSpace(string(buf[:n])); err != nil || got != want {
-		m.t.Fatalf("the service manager was told %q (%v), want %s", got, err, want)
+	for {
+		_ = m.conn.SetReadDeadline(time.Now().Add(patience))
+		n, err := m.conn.Read(buf)
+		switch got := string(buf[:n]); {
+		case err != nil:
+			m.t.Fatalf("the service manager was not told %s: %v", want, err)
+		case got == want:
+			return
+		case got != "WATCHDOG=1":
+			m.t.Fatalf("the service manager was told %q, want %s", got, want)
+		}
 	}
 }
 
@@ -61,15 +67,7 @@ sinks:
 		defer close(ended)
 		r.Stop()
 	}()
-	buf := make([]byte, 256)
-	for stopping := false; !stopping; {
-		_ = m.conn.SetReadDeadline(time.Now().Add(patience))
-		n, err := m.conn.Read(buf)
-		if err != nil {
-			t.Fatal(err)
-		}
-		stopping = string(buf[:n]) == "STOPPING=1"
-	}
+	m.hears("STOPPING=1")
 	<-ended
 	s.awaitGone(t, 2*time.Second)
 }
