@@ -29,6 +29,7 @@ type broker struct {
 	current map[string]string // account -> the one refresh token that works
 	issued  int
 	posts   map[string]int // by refresh token
+	refused int            // POSTs with a dead refresh token
 	faults  map[string][]fault
 }
 
@@ -111,6 +112,13 @@ func (b *broker) sentTwice() []string {
 		}
 	}
 	return twice
+}
+
+// refusals is how often a dead refresh token came.
+func (b *broker) refusals() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refused
 }
 
 func (b *broker) count() int {
@@ -197,6 +205,7 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 		return nil, f.refuse
 	}
 	if b.current[account] != rt || b.refreshLife > 0 && !b.clock().Before(b.dies[account]) {
+		b.refused++
 		b.mu.Unlock()
 		return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant", HTTPStatus: 400}
 	}
