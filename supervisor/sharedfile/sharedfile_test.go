@@ -9,7 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
@@ -156,4 +158,40 @@ func TestNewRefuses(t *testing.T) {
 	if _, err := os.Stat(path + ".lock"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("New touched the lock: %v", err)
 	}
+}
+
+// Whatever a program has left in the file, reading it says that a token is
+// there or that nothing is, and our token can be written and read back.
+func FuzzFile(f *testing.F) {
+	for _, s := range []string{
+		"", "{", "null", "[]", "\x00\x00", `{"access_token": "a", "refresh_token": "r", "token_expiry": "2026-10-25T02:30:00.123456"}`,
+		`{"refresh_token": 7, "token_expiry": false, "theirs": [1, {"a": null}]}`, `{"token": {"refresh_token": "r", "expires_at": "1e9"}}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		dir := filestest.Scratch(t)
+		defer func() { _ = os.RemoveAll(dir) }()
+		for _, name := range format.Names() {
+			path := filepath.Join(dir, name)
+			file, err := sharedfile.New(sharedfile.Config{Path: path, Format: name, Location: time.UTC, AllowUnsafe: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			file.On(filestest.New(t, dir)) // spares the syncs
+			write(t, path, string(content), 0o600)
+			switch d, err := file.Read(); {
+			case err != nil && !sharedfile.Nothing(err):
+				t.Errorf("%s: %v", name, err)
+			case err == nil && d.RefreshToken.IsZero() && d.AccessToken.IsZero():
+				t.Errorf("%s: a token that is none", name)
+			}
+			if err := file.Write(document("access", "refresh")); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if d, err := file.Read(); err != nil || d.RefreshToken.Reveal() != "refresh" || d.AccessToken.Reveal() != "access" {
+				t.Fatalf("%s: read back %q, %v", name, d.RefreshToken.Reveal(), err)
+			}
+		}
+	})
 }
