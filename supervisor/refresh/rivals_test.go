@@ -129,7 +129,7 @@ func (w *rivals) make(m move) error {
 		}
 	case "a token of another login is written": // as from a backup
 		w.botWrites(sdk.Token{
-			AccessToken: sdk.NewSecret("ancient"), RefreshToken: sdk.NewSecret("ancient"), IssuedAt: time.Now().Add(-time.Hour), Lifetime: 20 * time.Minute,
+			AccessToken: sdk.NewSecret("ancient"), RefreshToken: sdk.NewSecret("ancient"), IssuedAt: time.Now().Add(-4 * time.Hour), Lifetime: 20 * time.Minute,
 		}, false)
 	case "garbage is written":
 		content := []string{"", "{", "null", `{"refresh_token": ""}`, `{"access_token": "half`, "\x00\x00\x00"}

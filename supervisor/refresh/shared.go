@@ -35,6 +35,12 @@ type SharedFile interface {
 // to seconds.
 const sameExpiry = 2 * time.Second
 
+// offByZone is by how much a local time without a zone may be read too early: by
+// the hour that comes twice when summer time ends. Tokens of our own from so
+// short a time ago are all known by their fingerprints, so one that is not is
+// another program's, and newer; to use ours after it could end the grant.
+const offByZone = time.Hour + sameExpiry
+
 // withShared runs fn while the account's shared file is locked; without a
 // shared file it just runs fn.
 func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) error {
@@ -158,7 +164,7 @@ func compare(rec store.Record, stored bool, d format.Document) inFile {
 		return fileSame
 	case theirs == ours, slices.Contains(rec.Fingerprints, theirs):
 		return fileOlder
-	case later > 0, rec.NeedsLogin():
+	case later > -offByZone, rec.NeedsLogin():
 		return fileNewer
 	default:
 		return fileUnknown
@@ -289,6 +295,9 @@ func TokenOf(d format.Document, now time.Time) sdk.Token {
 	issued := d.IssuedAt
 	if issued.IsZero() {
 		issued = now
+	}
+	if d.AccessToken.IsZero() {
+		d.Expiry = issued // nobody can use it before it is refreshed
 	}
 	if !issued.Before(d.Expiry) {
 		issued = d.Expiry.Add(-assumedLifetime)

@@ -303,7 +303,7 @@ func TestWhatTheFileHoldsBesidesSurvivesOurRefresh(t *testing.T) {
 			t.Fatal(err)
 		}
 		g := r.start()
-		time.Sleep(30 * time.Minute) // the bot's token is adopted when it is old, and refreshed
+		time.Sleep(20 * time.Minute) // the bot's token is adopted, then refreshed
 		synctest.Wait()
 		r.wants(3, store.OriginRefresh)
 		b, err = os.ReadFile(r.path)
@@ -323,9 +323,30 @@ func TestARivalInTheSameSecondCostsNoLogin(t *testing.T) {
 		r := newSharedRig(t)
 		r.botRefreshes(false)
 		g := r.start()
-		time.Sleep(16 * time.Minute)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		r.wants(2, store.OriginExternal)
+		if n := r.broker.count(); n != 0 {
+			t.Errorf("%d requests with our token, which the rival has spent", n)
+		}
+		_ = g.end()
+	})
+}
+
+// A program that writes nothing but a refresh token gets an access token for
+// it at once, whatever expiry it wrote.
+func TestARefreshTokenAloneIsRefreshedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		g := r.start()
+		time.Sleep(10 * time.Minute)
+		alone := r.broker.grant("one")
+		alone.AccessToken = sdk.Secret{}
+		r.botWrites(alone, true)
+		r.keeper.Look()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		r.wants(3, store.OriginRefresh)
 		_ = g.end()
 	})
 }

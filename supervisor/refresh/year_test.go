@@ -1,20 +1,24 @@
 package refresh_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// year is how much simulated time TestYear covers: the whole year of 2028,
-// which has a leap day, with -year 8784h.
-var year = flag.Duration("year", 20*24*time.Hour, "simulated time that TestYear covers")
+// year is how much simulated time TestYear covers from the start of 2028: all of
+// it, with its leap day, with -year 8784h.
+var year = flag.Duration("year", 0, "simulated time that TestYear covers from 2028-01-01; 0: two days around the leap day and around each end and begin of summer time")
 
 // world drives a rig through simulated time, half a minute at a time, as the
 // supervisor's watch does, and checks after each step that consumers hold a
@@ -82,14 +86,29 @@ func (w *world) outage(d time.Duration) {
 }
 
 func TestYear(t *testing.T) {
+	if *year > 0 {
+		simulate(t, time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC), *year)
+		return
+	}
+	for _, day := range []time.Time{
+		time.Date(2028, 2, 28, 12, 0, 0, 0, time.UTC),
+		time.Date(2028, 3, 25, 12, 0, 0, 0, time.UTC),
+		time.Date(2028, 10, 28, 12, 0, 0, 0, time.UTC),
+	} {
+		t.Run(day.Format(time.DateOnly), func(t *testing.T) { simulate(t, day, 48*time.Hour) })
+	}
+}
+
+func simulate(t *testing.T, from time.Time, howLong time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		time.Sleep(time.Until(time.Date(2028, 1, 1, 0, 0, 0, 0, time.UTC)))
+		time.Sleep(time.Until(from))
 		r := newRigWith(t, 20*time.Minute, time.Hour, "saxo-like", "other")
-		chance := rand.New(rand.NewPCG(2028, 1))
+		chance := rand.New(rand.NewPCG(2028, uint64(from.YearDay())))
+		bot := r.share("other", "Europe/Copenhagen")
 		w := newWorld(r)
-		for begin := w.real(); w.real().Sub(begin) < *year; {
+		for begin := w.real(); w.real().Sub(begin) < howLong; {
 			w.run(time.Duration(chance.IntN(12*60)) * time.Minute)
-			switch chance.IntN(6) {
+			switch chance.IntN(7) {
 			case 0:
 				w.outage(time.Duration(1+chance.IntN(40)) * time.Minute)
 			case 1: // the lid is closed over night, and both grants die
@@ -106,6 +125,9 @@ func TestYear(t *testing.T) {
 				_ = w.gen.end()
 				w.restart()
 				w.gen = w.start()
+			case 6: // a bot refreshes the grant that it shares with us
+				r.botRefreshes(bot, "other")
+				w.run(time.Minute)
 			case 5: // the provider dies
 				w.gen.kill()
 				<-w.gen.done
@@ -117,8 +139,48 @@ func TestYear(t *testing.T) {
 		if twice := r.broker.sentTwice(); len(twice) > 0 {
 			t.Errorf("sent twice: %v", twice)
 		}
-		t.Logf("%s simulated: %d refreshes, %d logins", *year, r.broker.count(), w.logins)
+		t.Logf("%s simulated: %d refreshes, %d logins", howLong, r.broker.count(), w.logins)
 	})
+}
+
+// share gives the account a shared file in a format whose times are local and
+// have no zone, and returns a bot's view of it.
+func (r *rig) share(account, zone string) *sharedfile.File {
+	r.t.Helper()
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		r.t.Skipf("no time zones on this machine: %v", err)
+	}
+	path := filepath.Join(r.t.TempDir(), "tokens.json")
+	open := func() *sharedfile.File {
+		f, err := sharedfile.New(sharedfile.Config{Path: path, Format: format.SaxoCache, Location: location})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return f
+	}
+	for i := range r.accounts {
+		if r.accounts[i].Name == account {
+			r.accounts[i].Shared = open()
+		}
+	}
+	r.restart()
+	return open()
+}
+
+// botRefreshes is a bot that keeps to the lock.
+func (r *rig) botRefreshes(bot *sharedfile.File, account string) {
+	r.t.Helper()
+	release, err := bot.Lock(r.t.Context())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	t := r.broker.grant(account)
+	if err := errors.Join(bot.Write(format.Document{
+		AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, Expiry: t.Expiry(), IssuedAt: t.IssuedAt,
+	}), release()); err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // An outage of every length up to the refresh token's life costs no login, and
