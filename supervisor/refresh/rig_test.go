@@ -221,6 +221,13 @@ func (r *rig) count(t event.Type) int {
 	return n
 }
 
+// woken is how often the sinks were.
+func (r *rig) woken() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.wakes)
+}
+
 func (r *rig) record(account string) store.Record {
 	r.t.Helper()
 	rec, err := r.store.Load(r.t.Context(), account)

@@ -95,7 +95,7 @@ func TestWhatABotRefreshedIsAdopted(t *testing.T) {
 				defer r.watch()()
 				g := r.start()
 				time.Sleep(10 * time.Minute)
-				woken := len(r.wakes)
+				woken := r.woken()
 				r.botRefreshes(true)
 				notice(r)
 				synctest.Wait()
@@ -103,8 +103,8 @@ func TestWhatABotRefreshedIsAdopted(t *testing.T) {
 				if n := r.broker.count(); n != 0 {
 					t.Errorf("%d requests of our own, want none", n)
 				}
-				if len(r.wakes) != woken+1 {
-					t.Errorf("the sinks were woken %d times, want once", len(r.wakes)-woken)
+				if n := r.woken() - woken; n != 1 {
+					t.Errorf("the sinks were woken %d times, want once", n)
 				}
 				// The next refresh is ours again, on the token that was adopted.
 				time.Sleep(16 * time.Minute)
