@@ -34,6 +34,7 @@ type child struct {
 	words    tail
 
 	exited chan struct{}
+	heard  sync.WaitGroup // whoever reads its standard output and error
 	stops  chan bool
 
 	mu     sync.Mutex
@@ -86,14 +87,14 @@ func (c *child) Start(context.Context) error {
 	}
 	greeting, write := io.Pipe()
 	c.greeting = greeting
-	go c.readStdout(stdout, write)
-	go func() {
+	c.heard.Go(func() { c.readStdout(stdout, write) })
+	c.heard.Go(func() {
 		defer stderr.Close()
 		copyLines(&lineWriter{emit: func(line []byte, cut bool) {
 			c.words.add(line)
 			c.log.stderr(line, cut)
 		}}, stderr)
-	}()
+	})
 	return nil
 }
 
@@ -230,6 +231,10 @@ func (c *child) terminate() {
 	c.mu.Unlock()
 	c.signalGroup(unix.SIGCONT)
 }
+
+// hearOut returns when all is read that an ended process wrote, which takes no
+// longer than [child.own] lets the pipes be read.
+func (c *child) hearOut() { c.heard.Wait() }
 
 // result is how the process ended, or nil while it runs or after exit 0.
 func (c *child) result() error {

@@ -114,8 +114,8 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 	in := &instance{child: p, client: client, sockets: sockets, lost: make(chan struct{})}
 	if err := in.connect(ctx); err != nil {
 		p.signalGroup(unix.SIGKILL)
-		if p.pid() != 0 {
-			await(p.exited, killTimeout)
+		if p.pid() != 0 && await(p.exited, killTimeout) {
+			p.hearOut()
 		}
 		err = c.startFault(path, p, err)
 		in.free()
