@@ -96,13 +96,13 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	switch c.Type {
 	case config.SinkFile:
 		location := time.Local
-		if c.File.Timezone != "" {
+		if c.Content.Timezone != "" {
 			var err error
-			if location, err = time.LoadLocation(c.File.Timezone); err != nil {
+			if location, err = time.LoadLocation(c.Content.Timezone); err != nil {
 				return nil, sink.RetryPolicy{}, fmt.Errorf("timezone: %w", err)
 			}
 		}
-		encode, err := fileEncoder(c.File, format.Options{Location: location})
+		encode, err := encoder(c.Content, format.Options{Location: location})
 		if err != nil {
 			return nil, sink.RetryPolicy{}, err
 		}
@@ -149,7 +149,7 @@ func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	}
 }
 
-func fileEncoder(c *config.FileSink, o format.Options) (func(format.Document) ([]byte, error), error) {
+func encoder(c config.Content, o format.Options) (func(format.Document) ([]byte, error), error) {
 	if c.Format == format.TemplateName {
 		t, err := format.ParseTemplate(c.Template)
 		if err != nil {

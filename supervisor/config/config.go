@@ -5,6 +5,7 @@ package config
 
 import (
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -26,6 +27,16 @@ type Config struct {
 	Providers map[string]Provider
 	Accounts  map[string]Account
 	Sinks     map[string]Sink
+	Alerts    Alerts
+}
+
+// Alerts is when people are told.
+type Alerts struct {
+	// Repeat is how often an alert is told again while it lasts; 0: never.
+	Repeat time.Duration
+	// LoginDue is how long before the end of a login an alert says so; 0:
+	// never.
+	LoginDue time.Duration
 }
 
 // Control is the control API.
@@ -104,42 +115,94 @@ type Refresh struct {
 	Timeout time.Duration
 }
 
-// Sink types.
+// Built-in sink types. Any other type is a plugin's name.
 const (
 	SinkFile       = "file"
 	SinkUnixSocket = "unixsocket"
 	SinkWebhook    = "webhook"
 	SinkExec       = "exec"
+	SinkNotify     = "notify"
 )
 
-// Sink is one destination. Exactly the part that Type names is set.
+// What is sent to a sink.
+const (
+	SendToken     = "token"
+	SendAlert     = "alert"
+	SendLifecycle = "lifecycle"
+)
+
+// Sink is one destination. Exactly the part that Type names is set; Plugin if
+// Type is not built in.
 type Sink struct {
 	Name string
 	Type string
-	// Accounts that go there; empty: all.
-	Accounts            []string
+	// Accounts are names and globs (path.Match); Providers are names. An
+	// account that matches any of both goes there. Both empty: all.
+	// [Config.SinkAccounts] resolves them.
+	Accounts  []string
+	Providers []string
+	// Events are what is sent there, of [SendToken], [SendAlert] and
+	// [SendLifecycle]. Default: token; of notify: alert.
+	Events              []string
 	IncludeRefreshToken bool
+	// Content is how a token is written. Its Format is "" for what the type
+	// sends by itself.
+	Content Content
+	// MaxConcurrent bounds the deliveries in flight.
+	MaxConcurrent int
 
 	File       *FileSink
 	UnixSocket *UnixSocketSink
 	Webhook    *WebhookSink
 	Exec       *ExecSink
+	Notify     *NotifySink
+	Plugin     *PluginSink
+}
+
+// Sends says whether events of that kind go to the sink.
+func (s Sink) Sends(kind string) bool { return slices.Contains(s.Events, kind) }
+
+// Content is how a token is written.
+type Content struct {
+	Format string
+	// Template is set if Format is "template", in the language of
+	// text/template.
+	Template string
+	// Timezone of formats with naive local times; "": the machine's.
+	Timezone string
+}
+
+// NotifySink tells people, through services that shoutrrr knows. It never gets
+// a token.
+type NotifySink struct {
+	// URLs of shoutrrr, e.g. ntfy://…; they hold passwords.
+	URLs    []sdk.Secret
+	Timeout time.Duration
+}
+
+// PluginSink is a sink that runs as a process of its own.
+type PluginSink struct {
+	// Command and arguments; empty: tokenkeeper-sink-TYPE in the plugin
+	// directory.
+	Command []string
+	// SHA256 of the binary in hexadecimal; "": not checked.
+	SHA256   string
+	Settings sdk.Settings
+	// Timeout of one try.
+	Timeout time.Duration
+	// Restore takes accounts that have no usable token from this sink at
+	// start.
+	Restore bool
 }
 
 // FileSink writes a file.
 type FileSink struct {
 	// Path may hold {account} and {provider}; with more than one account it
 	// must hold {account}.
-	Path   string
-	Format string
-	// Template is set if Format is "template", in the language of
-	// text/template.
-	Template string
-	Mode     fs.FileMode
+	Path string
+	Mode fs.FileMode
 	// Owner is user, user:group or :group, by name or number; "": unchanged.
 	Owner string
-	// Timezone of formats with naive local times; "": the machine's.
-	Timezone string
 }
 
 // UnixSocketSink connects to a consumer's socket, or lets consumers connect.
@@ -173,6 +236,14 @@ type WebhookSink struct {
 	Secret  sdk.Secret
 	Headers map[string]sdk.Secret
 	Timeout time.Duration
+	// CAFile, in PEM, replaces the system's certificate authorities; "": the
+	// system's.
+	CAFile string
+	// CertFile and KeyFile, in PEM, are shown to the receiver (mutual TLS).
+	CertFile, KeyFile string
+	// Proxy is the URL of a proxy, which may hold a password; zero: what the
+	// environment says. "none": no proxy.
+	Proxy sdk.Secret
 }
 
 // ExecSink runs a command or signals a program; exactly one of both is set.

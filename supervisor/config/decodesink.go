@@ -12,13 +12,13 @@ import (
 func (o objectReader) sink(name string) Sink {
 	s := Sink{
 		Name: name, Type: o.word("type"), Accounts: o.words("accounts"),
-		IncludeRefreshToken: o.boolean("include_refresh_token"),
+		IncludeRefreshToken: o.boolean("include_refresh_token"), Events: []string{SendToken},
+		Content: Content{Format: o.word("format"), Template: o.word("template"), Timezone: o.word("timezone")},
 	}
 	switch s.Type {
 	case SinkFile:
 		s.File = &FileSink{
-			Path: o.pathOf("path"), Format: o.word("format"), Template: o.word("template"), Mode: fs.FileMode(o.number("mode")),
-			Owner: o.word("owner"), Timezone: o.word("timezone"),
+			Path: o.pathOf("path"), Mode: fs.FileMode(o.number("mode")), Owner: o.word("owner"),
 		}
 	case SinkUnixSocket:
 		s.UnixSocket = &UnixSocketSink{

@@ -168,7 +168,7 @@ func TestMigration(t *testing.T) {
 		t.Errorf("bot = %+v, want %+v", *bot.UnixSocket, want)
 	}
 	file := schwab.Sinks["token-file"]
-	if file.File.Format != "schwab" || !file.IncludeRefreshToken || !bot.IncludeRefreshToken {
+	if file.Content.Format != "schwab" || !file.IncludeRefreshToken || !bot.IncludeRefreshToken {
 		t.Errorf("the bot or its file would lack something: %+v, %+v", file, bot)
 	}
 	saxo := loadExample(t, "saxo-keeper.yaml")

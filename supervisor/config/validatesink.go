@@ -101,7 +101,7 @@ func (o objectReader) required(key, what string) bool {
 
 func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string) {
 	if o.choice("format", sinkFormats()...) {
-		o.validateTemplate(s.File, s.IncludeRefreshToken)
+		o.validateTemplate(s.Content, s.IncludeRefreshToken)
 	}
 	if s.File.Mode&0o004 != 0 && s.IncludeRefreshToken {
 		o.warn(o.at("mode"), fmt.Sprintf("everyone on this machine will be able to read the refresh token (mode %#o)", s.File.Mode),
@@ -113,13 +113,13 @@ func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string)
 	if o.given("owner") && !regexp.MustCompile(`^([^\s:/]+(:[^\s:/]+)?|:[^\s:/]+)$`).MatchString(s.File.Owner) {
 		o.report(o.at("owner"), fmt.Sprintf("%q is not an owner", s.File.Owner), "write user, user:group or :group")
 	}
-	o.validateTimezone(s.File.Timezone)
+	o.validateTimezone(s.Content.Timezone)
 	if o.required("path", "/var/lib/bots/{account}.json") {
 		o.validateFilePath(cfg, s, taken)
 	}
 }
 
-func (o objectReader) validateTemplate(s *FileSink, includeRefreshToken bool) {
+func (o objectReader) validateTemplate(s Content, includeRefreshToken bool) {
 	switch {
 	case s.Format == formatTemplate && !o.given("template"):
 		o.report(o.at("template"), "the sink has no template", "write template: | and the text in the lines below")

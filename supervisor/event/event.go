@@ -30,6 +30,8 @@ const (
 	DeliveryFailed   Type = "delivery_failed"    // one delivery failed
 	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
+	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again
+	LoginDueSoon     Type = "login_due_soon"     // alert: a person has to log in before long
 	ProviderStarted  Type = "provider_started"   // a generation serves
 	ProviderStopped  Type = "provider_stopped"   // a generation ended
 	ProviderCrashing Type = "provider_crashing"  // alert: crash loop

@@ -4,11 +4,12 @@ package sink
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
@@ -52,17 +53,53 @@ type Delivery struct {
 	Document format.Document
 }
 
+// Kind is what is sent to a sink.
+type Kind string
+
+const (
+	KindToken     Kind = "token"
+	KindAlert     Kind = "alert"
+	KindLifecycle Kind = "lifecycle"
+)
+
+// Notifier is for sinks that can tell of alerts and lifecycle events. Notify
+// is under the rules of [Sink.Deliver]; a notice never holds a token.
+type Notifier interface {
+	Notify(ctx context.Context, n Notice) error
+}
+
+// Notice is one alert or one lifecycle event on its way to one sink. Exactly
+// one of Alert and Event is set, as Kind says.
+type Notice struct {
+	// ID is the same for every try of this notice at this sink.
+	ID    string
+	Kind  Kind
+	Alert *event.Alert
+	Event *event.Event
+	// Test marks a notice that a person asked for to see whether it arrives.
+	Test bool
+}
+
+// Tester is for sinks that can show that they work without giving anybody a
+// token that is not the account's newest. d holds the account's newest token;
+// a sink that would disturb its consumer with it does not send it. done says
+// in a few words what was tried, e.g. "wrote and removed a file beside it".
+type Tester interface {
+	Test(ctx context.Context, d Delivery) (done string, err error)
+}
+
+// The meanings of a sink's error, the same for sinks that are plugins.
 var (
 	// ErrAbsent: the consumer is not running. It is no failure: it is logged
 	// once, and the token is delivered when the consumer comes. It says so of
 	// the destination as a whole, not of one account.
-	ErrAbsent = errors.New("the consumer is not running")
+	ErrAbsent = sdk.ErrAbsent
 	// ErrGone: the destination wants nothing more; the sink is disabled until
 	// the configuration is loaded again.
-	ErrGone = errors.New("the receiver says that it is gone for good")
+	ErrGone = sdk.ErrGone
 	// ErrRefused: this version can't be delivered, and trying again would not
 	// help. The next version is tried.
-	ErrRefused = errors.New("can't be delivered")
+	ErrRefused = sdk.ErrRefused
 )
 
 // RetryAfterError asks for a pause before the next try.

@@ -8,8 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // image is what one file of the store holds.
@@ -116,6 +119,13 @@ func checkValue(key string, value []byte, old bool) ([]byte, error) {
 			return sign(value), nil
 		case !checkSum(value):
 			return nil, fmt.Errorf("%w: the intent of account %s does not have its checksum", ErrDamaged, account)
+		}
+		return value, nil
+	}
+	if key, ok := strings.CutPrefix(key, prefixAlerts); ok {
+		var a event.Alert
+		if json.Unmarshal(value, &a) != nil || a.Key != key {
+			return nil, fmt.Errorf("%w: an alert can't be read", ErrDamaged)
 		}
 		return value, nil
 	}

@@ -11,12 +11,14 @@ import (
 //	meta/sum                 sum.go; of the native store only
 //	accounts/<id>/record     codec.go
 //	accounts/<id>/intent     JSON of Intent
-//	ledger/<sink>/<account>  JSON of Delivery
+//	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
+//	alerts/<key>             JSON of event.Alert
 const (
 	keyFormat      = "meta/format"
 	keySum         = "meta/sum"
 	prefixAccounts = "accounts/"
 	prefixLedger   = "ledger/"
+	prefixAlerts   = "alerts/"
 	suffixRecord   = "/record"
 	suffixIntent   = "/intent"
 )
@@ -27,6 +29,7 @@ const longestName = 255
 
 func recordKey(account string) string       { return prefixAccounts + account + suffixRecord }
 func intentKey(account string) string       { return prefixAccounts + account + suffixIntent }
+func alertKey(key string) string            { return prefixAlerts + key }
 func ledgerPrefix(sink string) string       { return prefixLedger + sink + "/" }
 func ledgerKey(sink, account string) string { return ledgerPrefix(sink) + account }
 

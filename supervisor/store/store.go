@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // Errors that every [Store] returns, wrapped with what happened to whom.
@@ -84,6 +86,15 @@ type Store interface {
 	MarkDelivered(ctx context.Context, d Delivery) error
 	// Deliveries returns the ledger of one sink by account.
 	Deliveries(ctx context.Context, sink string) (map[string]Delivery, error)
+
+	// SaveAlert stores the newest state of an alert, by its key. The ledger
+	// of who was told of it has the key in the place of the account.
+	SaveAlert(ctx context.Context, a event.Alert) error
+	// Alerts returns those that are stored, ordered by key.
+	Alerts(ctx context.Context) ([]event.Alert, error)
+	// DropAlert forgets an alert and what the ledger says of it. An unknown
+	// key is fine.
+	DropAlert(ctx context.Context, key string) error
 
 	// Close releases the store.
 	Close() error

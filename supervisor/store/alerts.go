@@ -1,0 +1,59 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// SaveAlert implements [Store].
+func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
+	if err := errors.Join(checkName("an alert", a.Key), ctx.Err()); err != nil {
+		return fmt.Errorf("storing an alert: %w", err)
+	}
+	b, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("storing alert %s: %w", a.Key, err)
+	}
+	if err := e.submit(&write{rule: func(d draft) error { d.put(alertKey(a.Key), b); return nil }}); err != nil {
+		return fmt.Errorf("storing alert %s: %w", a.Key, err)
+	}
+	return nil
+}
+
+// Alerts implements [Store].
+func (e *engine) Alerts(ctx context.Context) ([]event.Alert, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("listing the alerts: %w", err)
+	}
+	var all []event.Alert
+	err := e.read(func(r reader) {
+		r.scan(prefixAlerts, func(key string, value []byte) {
+			var a event.Alert
+			if json.Unmarshal(value, &a) == nil && alertKey(a.Key) == key {
+				all = append(all, a)
+			}
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the alerts: %w", err)
+	}
+	slices.SortFunc(all, func(a, b event.Alert) int { return strings.Compare(a.Key, b.Key) })
+	return all, nil
+}
+
+// DropAlert implements [Store].
+func (e *engine) DropAlert(ctx context.Context, key string) error {
+	if err := errors.Join(checkName("an alert", key), ctx.Err()); err != nil {
+		return fmt.Errorf("dropping an alert: %w", err)
+	}
+	if err := e.submit(&write{rule: func(d draft) error { d.delete(alertKey(key)); return nil }}); err != nil {
+		return fmt.Errorf("dropping alert %s: %w", key, err)
+	}
+	return nil
+}
