@@ -111,7 +111,8 @@ func TestSimulatorSharesNothing(t *testing.T) {
 }
 
 // TestMainBinaryCarriesNoTestRoom: what exists for tests stays out of the
-// program.
+// program, and so do the clients of services, which are weighty: they belong
+// into plugins.
 func TestMainBinaryCarriesNoTestRoom(t *testing.T) {
 	deps := goList(t, "-deps", "./cmd/tokenkeeper")
 	if !slices.Contains(deps, modulePath+"/supervisor") {
@@ -120,6 +121,11 @@ func TestMainBinaryCarriesNoTestRoom(t *testing.T) {
 	for _, dep := range deps {
 		if base := filepath.Base(dep); strings.HasPrefix(dep, modulePath) && strings.HasSuffix(base, "test") || dep == "pgregory.net/rapid" {
 			t.Errorf("the program contains %s", dep)
+		}
+		for _, client := range []string{"cloud.google.com/", "google.golang.org/api/", "github.com/redis/", modulePath + "/plugins/redis", modulePath + "/plugins/gcp"} {
+			if strings.HasPrefix(dep, client) {
+				t.Errorf("the program contains %s", dep)
+			}
 		}
 	}
 }
