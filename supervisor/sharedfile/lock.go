@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
 )
 
 // HeldError is the error of [File.Lock] when another program holds the lock
@@ -81,10 +80,10 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 			f.forget()
 			return unlocker(file), nil
 		}
-		held := f.look()
 		if !time.Now().Before(deadline) {
-			return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, held)
+			return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, f.look(0))
 		}
+		f.look(lookEvery)
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("shared file %s: waiting for its lock: %w", f.cfg.Path, context.Cause(ctx))
@@ -101,15 +100,20 @@ func unlocker(file files.File) func() error {
 	})
 }
 
-// look finds out who holds the lock.
-func (f *File) look() *HeldError {
-	by, _ := lockholder.Find(f.cfg.Lock)
-	now := time.Now()
+// look finds out who holds the lock, unless somebody did so less than every
+// ago: the answer can cost a walk through all processes.
+func (f *File) look(every time.Duration) *HeldError {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.seen.since.IsZero() || f.seen.by.PID != by.PID || f.seen.by.Start != by.Start {
-		f.seen = sighting{by: by, since: now}
+	now := time.Now()
+	if f.seen.at.IsZero() || now.Sub(f.seen.at) >= every {
+		by, _ := f.find(f.cfg.Lock)
+		if f.seen.since.IsZero() || f.seen.by.PID != by.PID || f.seen.by.Start != by.Start {
+			f.seen = sighting{by: by, since: now}
+		}
+		f.seen.at = now
 	}
+	by := f.seen.by
 	return &HeldError{
 		Path: f.cfg.Lock, PID: by.PID, Program: by.Program,
 		Since: f.seen.since, Age: now.Sub(f.seen.since),

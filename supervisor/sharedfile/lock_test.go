@@ -106,6 +106,24 @@ func TestPatience(t *testing.T) {
 	})
 }
 
+// To find the holder can cost a walk through all processes, so that is not done
+// at every poll.
+func TestTheHolderIsLookedForOnceASecond(t *testing.T) {
+	f, cfg := newFile(t, sharedfile.Config{})
+	hold(t, cfg.Lock)
+	looks := 0
+	f.CountLooks(&looks)
+	synctest.Test(t, func(t *testing.T) {
+		var held *sharedfile.HeldError
+		if _, err := f.Lock(t.Context()); !errors.As(err, &held) || held.PID != os.Getpid() {
+			t.Error(err)
+		}
+		if want := 30 + 1; looks != want { // each second, and for the warning
+			t.Errorf("looked %d times in 30 s, want %d", looks, want)
+		}
+	})
+}
+
 // A lock on a file that no longer has the lock's name keeps nobody out.
 func TestAReplacedLockFileIsNoLock(t *testing.T) {
 	f, cfg := newFile(t, sharedfile.Config{})

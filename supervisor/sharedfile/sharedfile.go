@@ -41,14 +41,20 @@ type Config struct {
 	Patience time.Duration
 }
 
-// poll is how often Lock tries.
-const poll = 100 * time.Millisecond
+const (
+	// poll is how often Lock tries.
+	poll = 100 * time.Millisecond
+	// lookEvery is how often, meanwhile, it finds out who holds the lock.
+	lookEvery = time.Second
+)
 
 // File is one shared file. It is safe for concurrent use, also with other
 // Files on the same path.
 type File struct {
 	cfg Config
 	sys files.System
+	// find says who holds a lock.
+	find func(path string) (p lockholder.Process, ok bool)
 
 	mu   sync.Mutex // guards what follows
 	seen sighting
@@ -56,8 +62,8 @@ type File struct {
 
 // sighting is since when one process has been found holding the lock.
 type sighting struct {
-	by    lockholder.Process
-	since time.Time
+	by        lockholder.Process
+	since, at time.Time // first and last
 }
 
 // New checks cfg and the file systems; it changes nothing. The error says what
@@ -90,7 +96,7 @@ func New(cfg Config) (*File, error) {
 			}
 		}
 	}
-	return &File{cfg: cfg, sys: files.OS{}}, nil
+	return &File{cfg: cfg, sys: files.OS{}, find: lockholder.Find}, nil
 }
 
 func (f *File) options() format.Options { return format.Options{Location: f.cfg.Location} }
