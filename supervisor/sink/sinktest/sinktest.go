@@ -15,77 +15,65 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
-// Suite is one kind of sink.
-type Suite struct {
-	// New returns a sink and its fresh destination, which is missing until
-	// Appear is called.
-	New func(t *testing.T) Destination
-}
-
-// Destination is where one sink delivers to.
-type Destination struct {
-	Sink sink.Sink
-	// Appear makes the destination take deliveries.
-	Appear func(t *testing.T)
-	// Received returns what has arrived, oldest first, as raw bytes: everything
-	// that the receiver could see. A destination that keeps only the newest
-	// state returns that, one element per account.
-	Received func(t *testing.T) []string
-	// Missing is what a delivery to the missing destination must be by
-	// errors.Is, e.g. sink.ErrAbsent; nil: any error.
-	Missing error
-	// Hang makes the destination take the connection and never answer; nil:
-	// it can't. Timeout is the sink's own deadline then.
-	Hang    func(t *testing.T)
-	Timeout time.Duration
-	// Faults are all the other ways in which it can fail, by name.
-	Faults map[string]Fault
-}
-
-// Fault is one way to fail.
-type Fault struct {
-	// Set breaks the destination, which has appeared.
-	Set func(t *testing.T)
-	// Want is what the delivery must be by errors.Is; nil: an error that the
-	// worker retries.
-	Want error
-	// RetryAfter that the error must ask for.
-	RetryAfter time.Duration
-}
-
-// soon is how fast a sink has to return once it should.
-const soon = 2 * time.Second
-
-// Run puts the sink through the suite.
-func Run(t *testing.T, s Suite) {
-	t.Run("success", s.success)
-	t.Run("no refresh token unless the document has one", s.fieldPolicy)
-	t.Run("missing, then appearing", s.appearing)
-	t.Run("accounts at once", s.concurrent)
-	t.Run("context ended before", s.cancelledBefore)
-	probe := s.New(t)
-	if probe.Hang != nil {
-		t.Run("hang past the sink's deadline", s.hang)
-		t.Run("context ends in a hang", s.cancelled)
+// send makes one try with what the sink carries: the version of the account, or
+// a notice that stands for it.
+func (s Suite) send(ctx context.Context, d Destination, account string, version uint64) error {
+	if s.Carries != OnlyNotices {
+		return d.Sink.Deliver(ctx, Full(account, version))
 	}
-	for name := range probe.Faults {
-		t.Run(name, func(t *testing.T) { s.fault(t, name) })
+	n, ok := d.Sink.(sink.Notifier)
+	if !ok {
+		return errors.New("a sink that carries only notices implements sink.Notifier")
+	}
+	return n.Notify(ctx, Alert(account, version))
+}
+
+// sent is send for what must succeed.
+func (s Suite) sent(t *testing.T, d Destination, account string, version uint64) {
+	t.Helper()
+	if err := s.send(t.Context(), d, account, version); err != nil {
+		t.Errorf("version %d of %s: %v", version, account, err)
+	}
+}
+
+// arrived waits until the receiver has what was sent. before is how much it
+// had, which only signals need: one of them looks like the other.
+func (s Suite) arrived(t *testing.T, d Destination, account string, version uint64, before int) {
+	t.Helper()
+	what := accessToken(account, version)
+	if s.Carries == OnlyNotices {
+		what = noticeText(account, version)
+	}
+	has := func() bool {
+		got := d.Received(t)
+		if s.Carries == Signals {
+			return len(got) > before
+		}
+		return contains(got, what)
+	}
+	if !eventually(t, has) {
+		t.Errorf("version %d of %s did not arrive, though the sink said so", version, account)
+	}
+	if s.Carries != Tokens && tells(strings.Join(d.Received(t), "\n")) {
+		t.Error("a secret arrived where none may go")
 	}
 }
 
 func (s Suite) success(t *testing.T) {
 	d := s.New(t)
 	d.Appear(t)
-	deliver(t, d, Full("acct", 1))
-	if !arrived(t, d, accessToken("acct", 1)) {
-		t.Fatal("Deliver returned nil, but the token did not arrive")
+	if s.Carries == OnlyNotices {
+		if err := d.Sink.Deliver(t.Context(), Full("acct", 1)); !errors.Is(err, sink.ErrRefused) {
+			t.Errorf("a token, for a sink that must not get one: %v", err)
+		}
 	}
-	if !arrived(t, d, refreshToken("acct", 1)) {
+	for v := range uint64(2) {
+		before := len(d.Received(t))
+		s.sent(t, d, "acct", v+1)
+		s.arrived(t, d, "acct", v+1, before)
+	}
+	if s.Carries == Tokens && !contains(d.Received(t), refreshToken("acct", 2)) {
 		t.Error("the document has a refresh token, but it did not arrive")
-	}
-	deliver(t, d, Full("acct", 2))
-	if !arrived(t, d, accessToken("acct", 2)) {
-		t.Error("the second version did not arrive")
 	}
 }
 
@@ -93,9 +81,7 @@ func (s Suite) fieldPolicy(t *testing.T) {
 	d := s.New(t)
 	d.Appear(t)
 	deliver(t, d, Bare("acct", 1))
-	if !arrived(t, d, accessToken("acct", 1)) {
-		t.Fatal("the token did not arrive")
-	}
+	s.arrived(t, d, "acct", 1, 0)
 	for _, got := range d.Received(t) {
 		if strings.Contains(got, refreshToken("acct", 1)) || strings.Contains(got, clientSecret) {
 			t.Error("a secret arrived that the document does not hold")
@@ -105,23 +91,22 @@ func (s Suite) fieldPolicy(t *testing.T) {
 	d = s.New(t)
 	d.Appear(t)
 	deliver(t, d, Full("acct", 1))
+	s.arrived(t, d, "acct", 1, 0)
 	before := len(d.Received(t))
 	deliver(t, d, Bare("acct", 2))
+	s.arrived(t, d, "acct", 2, 0)
 	after := d.Received(t)
 	if len(after) > before {
 		after = after[before:]
 	}
-	for _, got := range after {
-		if strings.Contains(got, refreshToken("acct", 1)) {
-			t.Error("an earlier delivery's refresh token arrived with a document that has none")
-		}
+	if contains(after, refreshToken("acct", 1)) {
+		t.Error("an earlier delivery's refresh token arrived with a document that has none")
 	}
 }
 
 func (s Suite) appearing(t *testing.T) {
 	d := s.New(t)
-	dl := Full("acct", 1)
-	err := d.Sink.Deliver(t.Context(), dl)
+	err := s.send(t.Context(), d, "acct", 1)
 	if err == nil {
 		t.Fatal("a delivery to a missing destination succeeded")
 	}
@@ -130,10 +115,9 @@ func (s Suite) appearing(t *testing.T) {
 	}
 	AssertNoSecret(t, err)
 	d.Appear(t)
-	deliver(t, d, dl)
-	if !arrived(t, d, accessToken("acct", 1)) {
-		t.Error("the token did not arrive once the destination was there")
-	}
+	before := len(d.Received(t))
+	s.sent(t, d, "acct", 1)
+	s.arrived(t, d, "acct", 1, before)
 }
 
 func (s Suite) concurrent(t *testing.T) {
@@ -144,15 +128,13 @@ func (s Suite) concurrent(t *testing.T) {
 	for i := range accounts {
 		wg.Go(func() {
 			for v := range versions {
-				deliver(t, d, Full(fmt.Sprint("acct", i), uint64(v+1)))
+				s.sent(t, d, fmt.Sprint("acct", i), uint64(v+1))
 			}
 		})
 	}
 	wg.Wait()
 	for i := range accounts {
-		if !arrived(t, d, accessToken(fmt.Sprint("acct", i), versions)) {
-			t.Errorf("the newest version of account %d did not arrive", i)
-		}
+		s.arrived(t, d, fmt.Sprint("acct", i), versions, 0)
 	}
 }
 
@@ -161,7 +143,7 @@ func (s Suite) cancelledBefore(t *testing.T) {
 	d.Appear(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := within(t, soon, func() error { return d.Sink.Deliver(ctx, Full("acct", 1)) })
+	err := within(t, soon, func() error { return s.send(ctx, d, "acct", 1) })
 	if err == nil {
 		t.Error("a delivery whose context had ended succeeded")
 	}
@@ -172,8 +154,9 @@ func (s Suite) hang(t *testing.T) {
 	d := s.New(t)
 	d.Appear(t)
 	d.Hang(t)
-	err := within(t, d.Timeout+soon, func() error { return d.Sink.Deliver(t.Context(), Full("acct", 1)) })
+	err := within(t, d.Timeout+soon, func() error { return s.send(t.Context(), d, "acct", 1) })
 	retried(t, err)
+	s.mended(t, d)
 }
 
 func (s Suite) cancelled(t *testing.T) {
@@ -182,8 +165,7 @@ func (s Suite) cancelled(t *testing.T) {
 	d.Hang(t)
 	ctx, cancel := context.WithTimeout(t.Context(), min(50*time.Millisecond, d.Timeout/2))
 	defer cancel()
-	err := within(t, soon, func() error { return d.Sink.Deliver(ctx, Full("acct", 1)) })
-	retried(t, err)
+	retried(t, within(t, soon, func() error { return s.send(ctx, d, "acct", 1) }))
 }
 
 func (s Suite) fault(t *testing.T, name string) {
@@ -191,10 +173,18 @@ func (s Suite) fault(t *testing.T, name string) {
 	d.Appear(t)
 	f := d.Faults[name]
 	f.Set(t)
-	err := within(t, d.Timeout+soon, func() error { return d.Sink.Deliver(t.Context(), Full("acct", 1)) })
-	if f.Want == nil {
+	before := len(d.Received(t))
+	err := within(t, d.Timeout+soon, func() error { return s.send(t.Context(), d, "acct", 1) })
+	switch {
+	case f.Harmless:
+		if err != nil {
+			t.Fatalf("it does no harm, but the delivery failed: %v", err)
+		}
+		s.arrived(t, d, "acct", 1, before)
+		return
+	case f.Want == nil:
 		retried(t, err)
-	} else if !errors.Is(err, f.Want) {
+	case !errors.Is(err, f.Want):
 		t.Errorf("got %v, want %v", err, f.Want)
 	}
 	AssertNoSecret(t, err)
@@ -206,6 +196,23 @@ func (s Suite) fault(t *testing.T, name string) {
 	if asked != nil && (asked.After > f.RetryAfter || asked.After < f.RetryAfter-5*time.Second) {
 		t.Errorf("asks for a pause of %s, want %s", asked.After, f.RetryAfter)
 	}
+	if tester, ok := d.Sink.(sink.Tester); ok {
+		_, err := tester.Test(t.Context(), Full("acct", 1))
+		AssertNoSecret(t, err)
+	}
+	s.mended(t, d)
+}
+
+// mended checks that nothing of the fault stays behind in the sink.
+func (s Suite) mended(t *testing.T, d Destination) {
+	t.Helper()
+	if d.Mend == nil {
+		return
+	}
+	d.Mend(t)
+	before := len(d.Received(t))
+	s.sent(t, d, "acct", 2)
+	s.arrived(t, d, "acct", 2, before)
 }
 
 // retried checks that the worker would try again after err.
@@ -229,14 +236,28 @@ func deliver(t *testing.T, d Destination, dl sink.Delivery) {
 	}
 }
 
-func arrived(t *testing.T, d Destination, token string) bool {
-	t.Helper()
-	for _, got := range d.Received(t) {
-		if strings.Contains(got, token) {
+func contains(all []string, what string) bool {
+	for _, got := range all {
+		if strings.Contains(got, what) {
 			return true
 		}
 	}
 	return false
+}
+
+// eventually says whether true comes within patience.
+func eventually(t *testing.T, is func() bool) bool {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	for deadline := time.After(patience); !is(); {
+		select {
+		case <-look.C:
+		case <-deadline:
+			return is()
+		}
+	}
+	return true
 }
 
 // within fails the test if do takes longer than limit.
@@ -248,7 +269,7 @@ func within(t *testing.T, limit time.Duration, do func() error) error {
 	case err := <-done:
 		return err
 	case <-time.After(limit):
-		t.Fatalf("Deliver did not return within %s", limit)
+		t.Fatalf("the sink did not return within %s", limit)
 		return nil
 	}
 }
