@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,7 +21,7 @@ func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
 	if err != nil {
 		return fmt.Errorf("storing alert %s: %w", a.Key, err)
 	}
-	if err := e.submit(&write{rule: func(d draft) error { d.put(alertKey(a.Key), b); return nil }}); err != nil {
+	if err := e.submit(&write{rule: func(d draft) error { d.put(alertKey(a.Key), sign(b)); return nil }}); err != nil {
 		return fmt.Errorf("storing alert %s: %w", a.Key, err)
 	}
 	return nil
@@ -47,13 +48,32 @@ func (e *engine) Alerts(ctx context.Context) ([]event.Alert, error) {
 	return all, nil
 }
 
-// DropAlert implements [Store].
+// DropAlert implements [Store]. What MarkDelivered and MarkTried note while it
+// is under way may stay in the ledger.
 func (e *engine) DropAlert(ctx context.Context, key string) error {
 	if err := errors.Join(checkName("an alert", key), ctx.Err()); err != nil {
 		return fmt.Errorf("dropping an alert: %w", err)
 	}
-	if err := e.submit(&write{rule: func(d draft) error { d.delete(alertKey(key)); return nil }}); err != nil {
+	if err := e.submit(&write{rule: func(d draft) error { d.dropAlert(key); return nil }}); err != nil {
 		return fmt.Errorf("dropping alert %s: %w", key, err)
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.pending, func(_ string, d Delivery) bool { return d.Account == key })
 	return nil
+}
+
+// dropAlert is the rule of [Store.DropAlert].
+func (d draft) dropAlert(key string) {
+	d.dropped[key] = true
+	d.delete(alertKey(key))
+	var lines []string
+	d.scan(prefixLedger, func(line string, _ []byte) {
+		if strings.HasSuffix(line, "/"+key) {
+			lines = append(lines, line)
+		}
+	})
+	for _, line := range lines {
+		d.delete(line)
+	}
 }

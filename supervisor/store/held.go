@@ -56,14 +56,15 @@ func (e *engine) unhold(rec Record) {
 	}
 }
 
-// deliverable is what is pending of the ledger, less the deliveries of what is
-// held: should the process die, another token may get that version's number,
-// and the ledger must not say that it was delivered. The caller holds e.mu.
+// deliverable is what is pending of the ledger, less what it says of versions
+// that are held: should the process die, another token may get that version's number,
+// and the ledger must not say that it was delivered, or refused. The caller holds
+// e.mu.
 func (e *engine) deliverable() map[string]Delivery {
 	ready := maps.Clone(e.pending)
 	maps.DeleteFunc(ready, func(_ string, d Delivery) bool {
 		h, ok := e.held[d.Account]
-		return ok && h.Version <= d.Version
+		return ok && h.Version <= d.TriedVersion
 	})
 	return ready
 }

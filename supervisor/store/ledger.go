@@ -15,9 +15,29 @@ const flushAfter = time.Second
 
 // MarkDelivered implements [Store]. The delivery is noted in memory, seen by
 // Deliveries at once, and rides on the next transaction; if none comes within
-// a second it gets one of its own. A version below the noted one changes
-// nothing.
+// a second it gets one of its own.
 func (e *engine) MarkDelivered(ctx context.Context, d Delivery) error {
+	e.date(&d.At)
+	d.At = d.At.UTC().Round(0) // as it will be read back
+	return e.note(ctx, Delivery{
+		Sink: d.Sink, Account: d.Account, Version: d.Version, At: d.At, Latency: d.Latency,
+		Result: ResultDelivered, TriedVersion: d.Version, TriedAt: d.At,
+	})
+}
+
+// MarkTried implements [Store]. It is batched as MarkDelivered is.
+func (e *engine) MarkTried(ctx context.Context, t Tried) error {
+	if t.Result != ResultFailed && t.Result != ResultRefused {
+		return fmt.Errorf("noting a try of sink %s: %q is no result of one that did not succeed", t.Sink, t.Result)
+	}
+	e.date(&t.At)
+	return e.note(ctx, Delivery{
+		Sink: t.Sink, Account: t.Account,
+		Result: t.Result, TriedVersion: t.Version, TriedAt: t.At.UTC().Round(0), Error: t.Error, Failures: t.Failures,
+	})
+}
+
+func (e *engine) note(ctx context.Context, d Delivery) error {
 	if err := errors.Join(checkName("a sink", d.Sink), checkName("an account", d.Account), ctx.Err()); err != nil {
 		return fmt.Errorf("noting a delivery: %w", err)
 	}
@@ -29,17 +49,28 @@ func (e *engine) MarkDelivered(ctx context.Context, d Delivery) error {
 	if e.closed {
 		return fmt.Errorf("noting the delivery of account %s to sink %s: %w", d.Account, d.Sink, ErrClosed)
 	}
-	e.date(&d.At)
-	d.At = d.At.UTC().Round(0) // as it will be read back
 	key := ledgerKey(d.Sink, d.Account)
-	if old, ok := e.pending[key]; ok && old.Version > d.Version {
-		return nil
+	if old, ok := e.pending[key]; ok {
+		d = old.then(d)
 	}
 	e.pending[key] = d
 	if e.flush == nil {
 		e.flush = time.AfterFunc(flushAfter, e.flushLedger)
 	}
 	return nil
+}
+
+// then is the line d after a later note about the same sink and account, which
+// knows only of what it was written for.
+func (d Delivery) then(later Delivery) Delivery {
+	if later.Version > 0 && later.Version >= d.Version {
+		d.Version, d.At, d.Latency = later.Version, later.At, later.Latency
+	}
+	if later.TriedVersion >= d.TriedVersion {
+		d.Result, d.TriedVersion, d.TriedAt = later.Result, later.TriedVersion, later.TriedAt
+		d.Error, d.Failures = later.Error, later.Failures
+	}
+	return d
 }
 
 // flushLedger writes what is still pending.
@@ -59,8 +90,11 @@ func (e *engine) flushLedger() {
 // deliver drafts what is pending.
 func (d draft) deliver(pending map[string]Delivery) {
 	for key, p := range pending {
-		if old, ok := readDelivery(d.get(key)); ok && old.Version > p.Version {
+		if d.dropped[p.Account] {
 			continue
+		}
+		if old, ok := readDelivery(d.get(key)); ok {
+			p = old.then(p)
 		}
 		if b, err := json.Marshal(p); err == nil {
 			d.put(key, b)
@@ -102,9 +136,10 @@ func (e *engine) Deliveries(ctx context.Context, sink string) (map[string]Delive
 			if !ok {
 				return // delivering once more mends it
 			}
-			if p, ok := ledger[d.Account]; !ok || p.Version < d.Version {
-				ledger[d.Account] = d
+			if p, ok := ledger[d.Account]; ok {
+				d = d.then(p)
 			}
+			ledger[d.Account] = d
 		})
 	})
 	if err != nil {
@@ -115,6 +150,9 @@ func (e *engine) Deliveries(ctx context.Context, sink string) (map[string]Delive
 
 func readDelivery(b []byte) (d Delivery, ok bool) {
 	ok = b != nil && json.Unmarshal(b, &d) == nil
+	if ok && d.Result == "" { // format 2.0 knows of deliveries only
+		d.Result, d.TriedVersion, d.TriedAt = ResultDelivered, d.Version, d.At
+	}
 	return d, ok
 }
 

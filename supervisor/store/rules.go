@@ -14,6 +14,8 @@ type change map[string][]byte
 type draft struct {
 	reader
 	changed change
+	// dropped are the alerts of which the ledger is to say nothing any more.
+	dropped map[string]bool
 }
 
 func (d draft) get(key string) []byte {
@@ -21,6 +23,10 @@ func (d draft) get(key string) []byte {
 		return v
 	}
 	return d.reader.get(key)
+}
+
+func (d draft) scan(prefix string, fn func(string, []byte)) {
+	durable{d.reader, d.changed}.scan(prefix, fn)
 }
 
 func (d draft) put(key string, value []byte) { d.changed[key] = value }

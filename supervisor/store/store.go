@@ -40,9 +40,9 @@ var (
 // nil the change is durable: it survives the death of the process and of the
 // machine. When it returns an error nothing has changed, except that after
 // [ErrPoisoned] the caller can't know and must open the store anew. The
-// exception is MarkDelivered, which may become durable up to a second later
-// (for a version that is held, after its Commit): losing it means delivering
-// once more.
+// exceptions are MarkDelivered and MarkTried, which may become durable up to a
+// second later (for a version that is held, after its Commit): losing one means
+// delivering once more.
 //
 // A context that has ended refuses a write; one that ends later does not cut
 // it off, because the caller would not know whether it happened.
@@ -82,8 +82,14 @@ type Store interface {
 	// another's; no intent at all is fine.
 	Abandon(ctx context.Context, account, attempt string, h Health) error
 
-	// MarkDelivered notes what a sink has of an account.
+	// MarkDelivered notes what a sink has of an account, and that the newest
+	// try succeeded: of d, only Sink, Account, Version, At and Latency count.
+	// A version below the noted one changes nothing.
 	MarkDelivered(ctx context.Context, d Delivery) error
+	// MarkTried notes a try that did not succeed. What the sink has stays as
+	// it is noted. A try of a version below the newest that was tried changes
+	// nothing.
+	MarkTried(ctx context.Context, t Tried) error
 	// Deliveries returns the ledger of one sink by account.
 	Deliveries(ctx context.Context, sink string) (map[string]Delivery, error)
 
@@ -100,12 +106,46 @@ type Store interface {
 	Close() error
 }
 
+// What became of the newest try of a delivery.
+const (
+	ResultDelivered = "delivered"
+	ResultFailed    = "failed"  // it is tried again
+	ResultRefused   = "refused" // this version is not tried again
+)
+
 // Delivery is one line of the ledger: the newest version of an account that a
-// sink is known to have.
+// sink is known to have, and how the newest try went.
 type Delivery struct {
-	Sink    string        `json:"sink"`
-	Account string        `json:"account"`
+	Sink    string `json:"sink"`
+	Account string `json:"account"`
+	// Version that the sink has; 0: none yet. At is when it got it, and
+	// Latency the time since the version was durable.
 	Version uint64        `json:"version"`
-	At      time.Time     `json:"at"`
-	Latency time.Duration `json:"latency"`
+	At      time.Time     `json:"at,omitzero"`
+	Latency time.Duration `json:"latency,omitempty"`
+
+	// Result of the newest try: ResultDelivered, ResultFailed or
+	// ResultRefused; of version TriedVersion, at TriedAt. TriedVersion is
+	// never below Version.
+	Result       string    `json:"result,omitempty"`
+	TriedVersion uint64    `json:"tried_version,omitempty"`
+	TriedAt      time.Time `json:"tried_at,omitzero"`
+	// Error of a try that did not succeed, and how many in a row did not. It
+	// holds no secret.
+	Error    string `json:"error,omitempty"`
+	Failures int    `json:"failures,omitempty"`
+}
+
+// Tried is a try that brought nothing to a sink. Its fields are those of
+// [Delivery].
+type Tried struct {
+	Sink    string
+	Account string
+	// Version that was tried, and when; zero: now.
+	Version uint64
+	At      time.Time
+	// Result is ResultFailed or ResultRefused.
+	Result   string
+	Error    string
+	Failures int
 }

@@ -130,7 +130,7 @@ func (e *engine) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 func (e *engine) draft(batch []*write, delivered map[string]Delivery) (changed, before change, err error) {
 	changed, before = make(change), make(change)
 	err = e.read(func(r reader) {
-		d := draft{reader: r, changed: changed}
+		d := draft{reader: r, changed: changed, dropped: make(map[string]bool)}
 		for _, w := range batch {
 			if w.rule != nil {
 				w.err = w.rule(d)

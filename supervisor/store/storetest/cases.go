@@ -228,10 +228,10 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 func testLedger(t *testing.T, o Opener) {
 	ctx := t.Context()
 	s := open(t, o)
-	one := store.Delivery{Sink: "bot", Account: "main", Version: 7, At: start, Latency: 3 * time.Millisecond}
-	two := store.Delivery{Sink: "bot", Account: "other", Version: 1, At: start}
+	one := delivered(store.Delivery{Sink: "bot", Account: "main", Version: 7, At: start, Latency: 3 * time.Millisecond})
+	two := delivered(store.Delivery{Sink: "bot", Account: "other", Version: 1, At: start})
 	// A sink whose name begins like another's is not that one.
-	more := store.Delivery{Sink: "bot-2", Account: "main", Version: 2, At: start}
+	more := delivered(store.Delivery{Sink: "bot-2", Account: "main", Version: 2, At: start})
 	older := one
 	older.Version = 6
 	for _, d := range []store.Delivery{one, older, two, more} {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -68,9 +69,24 @@ func sameIntent(a, b store.Intent) bool {
 }
 
 func sameDelivery(a, b store.Delivery) bool {
-	if !a.At.Equal(b.At) {
+	if !a.At.Equal(b.At) || !a.TriedAt.Equal(b.TriedAt) {
 		return false
 	}
-	a.At, b.At = time.Time{}, time.Time{}
+	a.At, b.At, a.TriedAt, b.TriedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	return a == b
+}
+
+// delivered is the line of the ledger that a delivery alone makes.
+func delivered(d store.Delivery) store.Delivery {
+	d.Result, d.TriedVersion, d.TriedAt = store.ResultDelivered, d.Version, d.At
+	d.Error, d.Failures = "", 0
+	return d
+}
+
+func sameAlert(a, b event.Alert) bool {
+	if !a.Since.Equal(b.Since) || !a.ChangedAt.Equal(b.ChangedAt) {
+		return false
+	}
+	a.Since, b.Since, a.ChangedAt, b.ChangedAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	return a == b
 }

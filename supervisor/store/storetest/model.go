@@ -6,10 +6,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -20,7 +22,7 @@ func testModel(t *testing.T, place Place) {
 		o := place(t)
 		s, err := o()
 		must(t, err)
-		m := &model{store: s, open: o, records: map[string]store.Record{}, intents: map[string]store.Intent{}, ledger: map[string]store.Delivery{}}
+		m := &model{store: s, open: o, records: map[string]store.Record{}, intents: map[string]store.Intent{}, ledger: map[string]store.Delivery{}, alerts: map[string]event.Alert{}}
 		defer func() { _ = m.store.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
 			"intend":  m.intend,
@@ -28,6 +30,9 @@ func testModel(t *testing.T, place Place) {
 			"commit":  m.commit,
 			"abandon": m.abandon,
 			"deliver": m.deliver,
+			"try":     m.try,
+			"raise":   m.raise,
+			"drop":    m.drop,
 			"reopen":  m.reopen,
 			"":        m.check,
 		})
@@ -37,6 +42,7 @@ func testModel(t *testing.T, place Place) {
 var (
 	accounts = []string{"a", "a-b", "b"}
 	sinks    = []string{"s", "s-1"}
+	keys     = []string{"needs_login:a", "needs_login:b", "disk_trouble"}
 	attempts = []string{"x", "y", "z"}
 )
 
@@ -47,6 +53,7 @@ type model struct {
 	records map[string]store.Record
 	intents map[string]store.Intent
 	ledger  map[string]store.Delivery
+	alerts  map[string]event.Alert
 	tokens  uint64
 }
 
@@ -127,15 +134,70 @@ func (m *model) abandon(t *rapid.T) {
 
 func (m *model) deliver(t *rapid.T) {
 	d := store.Delivery{
-		Sink: rapid.SampledFrom(sinks).Draw(t, "sink"), Account: account(t),
+		Sink: rapid.SampledFrom(sinks).Draw(t, "sink"), Account: subject(t),
 		Version: rapid.Uint64Range(1, 5).Draw(t, "version"), At: start,
 	}
 	if err := m.store.MarkDelivered(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
 	key := d.Sink + "/" + d.Account
-	if m.ledger[key].Version <= d.Version {
-		m.ledger[key] = d
+	line := m.ledger[key]
+	if d.Version < line.Version {
+		return
+	}
+	line.Sink, line.Account, line.Version, line.At = d.Sink, d.Account, d.Version, d.At
+	if d.Version >= line.TriedVersion {
+		line = delivered(line)
+	}
+	m.ledger[key] = line
+}
+
+func (m *model) try(t *rapid.T) {
+	tried := store.Tried{
+		Sink: rapid.SampledFrom(sinks).Draw(t, "sink"), Account: subject(t),
+		Version: rapid.Uint64Range(1, 5).Draw(t, "version"), At: start.Add(time.Minute),
+		Result: rapid.SampledFrom([]string{store.ResultFailed, store.ResultRefused}).Draw(t, "result"),
+		Error:  rapid.String().Draw(t, "error"), Failures: rapid.IntRange(1, 9).Draw(t, "failures"),
+	}
+	if err := m.store.MarkTried(t.Context(), tried); err != nil {
+		t.Fatal(err)
+	}
+	key := tried.Sink + "/" + tried.Account
+	line := m.ledger[key]
+	if tried.Version < line.TriedVersion {
+		return
+	}
+	line.Sink, line.Account = tried.Sink, tried.Account
+	line.Result, line.TriedVersion, line.TriedAt = tried.Result, tried.Version, tried.At
+	line.Error, line.Failures = tried.Error, tried.Failures
+	m.ledger[key] = line
+}
+
+// subject is what a line of the ledger can be about.
+func subject(t *rapid.T) string {
+	return rapid.SampledFrom(slices.Concat(accounts, keys)).Draw(t, "subject")
+}
+
+func (m *model) raise(t *rapid.T) {
+	a := event.Alert{
+		Key: rapid.SampledFrom(keys).Draw(t, "key"), Type: event.NeedsLogin, State: event.AlertRaised,
+		Version: rapid.Uint64().Draw(t, "version"), Account: account(t), Message: rapid.String().Draw(t, "message"),
+		Since: start, ChangedAt: start.Add(time.Hour),
+	}
+	if err := m.store.SaveAlert(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	m.alerts[a.Key] = a
+}
+
+func (m *model) drop(t *rapid.T) {
+	key := rapid.SampledFrom(keys).Draw(t, "key")
+	if err := m.store.DropAlert(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	delete(m.alerts, key)
+	for _, sink := range sinks {
+		delete(m.ledger, sink+"/"+key)
 	}
 }
 
@@ -175,10 +237,19 @@ func (m *model) check(t *rapid.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, acc := range accounts {
-			if want := m.ledger[fmt.Sprint(sink, "/", acc)]; !sameDelivery(got[acc], want) {
-				t.Fatalf("ledger of %s: %+v, want %+v", sink, got[acc], want)
+		for _, of := range slices.Concat(accounts, keys) {
+			if want := m.ledger[fmt.Sprint(sink, "/", of)]; !sameDelivery(got[of], want) {
+				t.Fatalf("ledger of %s: %+v, want %+v", sink, got[of], want)
 			}
+		}
+	}
+	alerts, err := m.store.Alerts(ctx)
+	if err != nil || len(alerts) != len(m.alerts) {
+		t.Fatalf("%d alerts, want %d (%v)", len(alerts), len(m.alerts), err)
+	}
+	for _, a := range alerts {
+		if !sameAlert(a, m.alerts[a.Key]) {
+			t.Fatalf("alert %+v, want %+v", a, m.alerts[a.Key])
 		}
 	}
 }
