@@ -37,13 +37,13 @@ var (
 	ErrNotSent       error = &Error{Kind: KindNotSent, Message: "the request was not sent"}
 )
 
-// ErrUnimplemented is what an optional call returns where the provider does
-// not implement its interface.
-var ErrUnimplemented = errors.New("the provider does not implement this call")
+// ErrUnimplemented is what an optional call returns where the plugin does not
+// implement its interface.
+var ErrUnimplemented = errors.New("the plugin does not implement this call")
 
-// ErrConnection: the call's connection to the provider process failed, so that
-// its outcome is known only to the spool.
-var ErrConnection = errors.New("the connection to the provider process failed")
+// ErrConnection: the call's connection to the plugin's process failed, so that
+// a provider's outcome is known only to its spool, and a sink's to nobody.
+var ErrConnection = errors.New("the connection to the plugin's process failed")
 
 // Error is a failed call to a broker. Its text goes to logs and people and
 // must hold no secret and nothing of the answer's body beyond the OAuth error

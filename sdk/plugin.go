@@ -7,10 +7,9 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Names in a provider process's environment, all of them set by the
-// supervisor.
+// Names in a plugin process's environment, all of them set by the supervisor.
 const (
-	// EnvSpoolDir is the directory of this provider's spool.
+	// EnvSpoolDir is the directory of this provider's spool. A sink has none.
 	EnvSpoolDir = "TOKENKEEPER_SPOOL_DIR"
 	// EnvSpoolSlots is how many attempts may be in flight.
 	EnvSpoolSlots = "TOKENKEEPER_SPOOL_SLOTS"
@@ -19,14 +18,19 @@ const (
 	EnvLifeline = "TOKENKEEPER_LIFELINE_FD"
 )
 
-// PluginName is the one plugin that a provider process dispenses.
-const PluginName = "provider"
+// The one plugin that a process dispenses: what go-plugin's sets call it.
+const (
+	PluginName     = "provider"
+	SinkPluginName = "sink"
+)
 
-// ProtocolVersion of the wire contract.
+// ProtocolVersion of the wire contracts.
 const ProtocolVersion = 1
 
 // Handshake is go-plugin's: it keeps a person from running a plugin by
-// mistake and tells versions apart. It is no security measure.
+// mistake and tells versions apart. It is no security measure. Providers and
+// sinks have the same one, and tell who they are when they are asked to
+// describe themselves.
 func Handshake() plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{
 		ProtocolVersion:  ProtocolVersion,
@@ -35,11 +39,12 @@ func Handshake() plugin.HandshakeConfig {
 	}
 }
 
-// Plugin connects the wire contract to go-plugin. The plugin's side sets
-// Service; the supervisor's side leaves it nil and gets a [*Remote].
+// Plugin connects a wire contract to go-plugin. The plugin's side sets
+// Service, a [*Server] or a [*SinkServer]; the supervisor's side leaves it nil
+// and gets the connection, for [NewRemote] or [NewRemoteSink].
 type Plugin struct {
 	plugin.NetRPCUnsupportedPlugin
-	Service *Server
+	Service interface{ Register(*grpc.Server) }
 }
 
 // GRPCServer implements [plugin.GRPCPlugin].
@@ -50,5 +55,5 @@ func (p *Plugin) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
 
 // GRPCClient implements [plugin.GRPCPlugin].
 func (p *Plugin) GRPCClient(_ context.Context, _ *plugin.GRPCBroker, conn *grpc.ClientConn) (any, error) {
-	return NewRemote(conn), nil
+	return conn, nil
 }

@@ -28,30 +28,57 @@ import (
 // When the supervisor dies, the process finishes its attempt, spools the
 // answer and exits.
 func Serve(p Provider) {
-	handshake := Handshake()
-	if os.Getenv(handshake.MagicCookieKey) != handshake.MagicCookieValue {
-		fmt.Fprintln(os.Stderr, "This is a Tokenkeeper provider: a plugin, not a program to run by hand.\n"+
-			"Put it in the plugin directory as tokenkeeper-provider-NAME, give an account\n"+
-			"\"provider: NAME\", and start \"tokenkeeper run\".")
+	onlyHosted("provider", "give an account\n\"provider: NAME\"")
+	log := hostedLog()
+	serve(PluginName, NewServer(p, openSpool, log))
+}
+
+// ServeSink is [Serve] for a sink. It returns when the supervisor ends the
+// process, after the deliveries in flight. When the supervisor dies, the
+// process ends after them, too.
+func ServeSink(s Sink) {
+	onlyHosted("sink", "give a sink\n\"type: NAME\"")
+	log := hostedLog()
+	serve(SinkPluginName, NewSinkServer(s, log))
+}
+
+// service is what a process serves.
+type service interface {
+	Register(*grpc.Server)
+	// Drain refuses what would begin now, and waits for what is in flight.
+	Drain()
+}
+
+// onlyHosted ends a process that a person started by hand.
+func onlyHosted(kind, use string) {
+	if h := Handshake(); os.Getenv(h.MagicCookieKey) != h.MagicCookieValue {
+		fmt.Fprintf(os.Stderr, "This is a Tokenkeeper %[1]s: a plugin, not a program to run by hand.\n"+
+			"Put it in the plugin directory as tokenkeeper-%[1]s-NAME, %[2]s, and start \"tokenkeeper run\".\n", kind, use)
 		os.Exit(1)
 	}
+}
+
+// hostedLog makes [slog.Default] lead to the supervisor's log.
+func hostedLog() *slog.Logger {
 	// A supervisor that was killed has closed our stderr's reader; writing a
-	// log line must then fail quietly and not end an attempt in flight.
+	// log line must then fail quietly and not end what is in flight.
 	signal.Ignore(syscall.SIGPIPE)
 	log := newLogger(os.Stderr)
 	slog.SetDefault(log)
+	return log
+}
 
-	server := NewServer(p, openSpool, log)
+func serve(name string, s service) {
 	go func() {
 		awaitOrphaned()
-		server.Drain()
+		s.Drain()
 		os.Exit(0)
 	}()
 	rest := idle.New(restAfter)
 	defer rest.Close()
 	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: handshake,
-		Plugins:         plugin.PluginSet{PluginName: &Plugin{Service: server}},
+		HandshakeConfig: Handshake(),
+		Plugins:         plugin.PluginSet{name: &Plugin{Service: s}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return plugin.DefaultGRPCServer(append(opts, grpc.ChainUnaryInterceptor(busy(rest))))
 		},
@@ -59,10 +86,10 @@ func Serve(p Provider) {
 			Level: hclog.Warn, Output: os.Stderr, JSONFormat: true,
 		}),
 	})
-	server.Drain()
+	s.Drain()
 }
 
-// restAfter is how long after its last answer a provider counts as idle.
+// restAfter is how long after its last answer a plugin counts as idle.
 const restAfter = 5 * time.Second
 
 // busy tells rest of every answer.
