@@ -35,6 +35,17 @@ type Authorizer interface {
 	Exchange(ctx context.Context, req ExchangeRequest) (Token, error)
 }
 
+// SendMarker is a Provider that sends the requests of Refresh and Exchange
+// through package oauth alone, or else notes in the attempt's slot (package
+// spool, FromContext) that it is Sent before any byte of one can leave. When
+// its process dies before that, nothing was sent, for certain, and nobody is
+// alarmed; the death of any other provider during an attempt leaves everybody
+// guessing.
+type SendMarker interface {
+	// MarksSends does nothing: it is the promise.
+	MarksSends()
+}
+
 // Checker is a Provider that can prove with one cheap API call that an access
 // token works.
 type Checker interface {

@@ -268,6 +268,12 @@ func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Conte
 	} else if ours {
 		return &pb.TokenResponse{Token: m, Recovered: true}, nil
 	}
+	if _, marks := s.provider.(SendMarker); !marks && !recovered {
+		if err := slot.Advance(spool.Begun); err != nil {
+			return nil, &Error{Kind: KindNotSent, Message: "the spool can't be written: " + err.Error()}
+		}
+	}
+	crashpoint.Here("server: about to call the provider")
 	if deadline.IsZero() {
 		deadline = time.Now().Add(defaultDeadline)
 	}

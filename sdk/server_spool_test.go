@@ -62,7 +62,8 @@ func TestNextProcess(t *testing.T) {
 		calls int32
 		kind  sdk.Kind // "": a token
 	}{
-		"begun":          {func(*spool.Slot) error { return nil }, 0, sdk.KindAmbiguous},
+		"taken":          {func(*spool.Slot) error { return nil }, 1, ""},
+		"begun":          {func(s *spool.Slot) error { return s.Advance(spool.Begun) }, 0, sdk.KindAmbiguous},
 		"ready":          {func(s *spool.Slot) error { return s.Advance(spool.Ready) }, 1, ""},
 		"sent":           {func(s *spool.Slot) error { return s.Advance(spool.Sent) }, 0, sdk.KindAmbiguous},
 		"its own answer": {func(s *spool.Slot) error { return s.Record([]byte("Xfor the provider")) }, 1, ""},
@@ -90,6 +91,35 @@ func TestNextProcess(t *testing.T) {
 			// The supervisor of the last process may settle without asking.
 			if err := w.Settle(t.Context(), "a"); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// marking is a fake that promises to mark what it sends.
+type marking struct{ *fake }
+
+func (marking) MarksSends() {}
+
+// A provider that tells when it sends leaves no doubt about the time before;
+// of any other nobody knows from the call on.
+func TestSlotWhileTheProviderIsAsked(t *testing.T) {
+	for name, want := range map[string]spool.Progress{"plain": spool.Begun, "marking": spool.Ready} {
+		t.Run(name, func(t *testing.T) {
+			var got spool.Progress
+			w := newWorld(t, t.TempDir(), func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
+				slot, _ := spool.FromContext(ctx)
+				got = slot.Progress()
+				return token(), nil
+			})
+			if name == "marking" {
+				w.serveAs(t, marking{w.fake}, func() (*spool.Spool, error) { return w.spool, nil })
+			}
+			if _, err := w.Refresh(t.Context(), request("a", "main")); err != nil {
+				t.Fatal(err)
+			}
+			if got != want {
+				t.Errorf("the slot says %q, want %q", got, want)
 			}
 		})
 	}

@@ -57,8 +57,10 @@ func newWorld(t *testing.T, dir string, refresh func(context.Context, sdk.Refres
 	return w
 }
 
-func (w *world) serve(t *testing.T, open func() (*spool.Spool, error)) {
-	w.server = sdk.NewServer(w.fake, open, slog.New(slog.NewTextHandler(w.log, nil)))
+func (w *world) serve(t *testing.T, open func() (*spool.Spool, error)) { w.serveAs(t, w.fake, open) }
+
+func (w *world) serveAs(t *testing.T, p sdk.Provider, open func() (*spool.Spool, error)) {
+	w.server = sdk.NewServer(p, open, slog.New(slog.NewTextHandler(w.log, nil)))
 	g := grpc.NewServer()
 	w.server.Register(g)
 	listener := bufconn.Listen(1 << 16)

@@ -206,7 +206,7 @@ func judgeRefresh(c *crashSite, _ *running, a control.Account, f *fate) {
 	if f.lost && !f.ambiguous {
 		t.Errorf("%+v: the login is lost and nobody was told that an attempt was ambiguous", *f)
 	}
-	if f.ambiguous && !f.mayBeAmbiguous() {
+	if f.ambiguous && !f.mayBeLost() {
 		t.Errorf("%+v: the attempt was called ambiguous", *f)
 	}
 	if counts.Repeats > 0 && !f.mayBeLost() {
@@ -243,7 +243,7 @@ func judgeExchange(c *crashSite, r *running, a control.Account, f *fate) {
 	if f.lost && !f.ambiguous {
 		t.Errorf("%+v: the answer to a login is lost and nobody was told that it may be", *f)
 	}
-	if f.ambiguous && !f.mayBeAmbiguous() {
+	if f.ambiguous && !f.mayBeLost() {
 		t.Errorf("%+v: the login was called ambiguous", *f)
 	}
 	if !c.sim.RefreshValid(c.held()) {

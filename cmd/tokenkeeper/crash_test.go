@@ -36,12 +36,6 @@ func (f fate) mayBeLost() bool {
 	return f.victim != "supervisor" && (f.window == sent || f.window == answered)
 }
 
-// mayBeAmbiguous is a little wider: of a provider that has just been handed an
-// attempt, nobody but itself knows whether it has sent anything.
-func (f fate) mayBeAmbiguous() bool {
-	return f.mayBeLost() || f.victim != "supervisor" && f.point == "server: the slot is taken"
-}
-
 // TestCrashPoints kills the supervisor, the provider or both at each point of
 // an attempt that package sdk/crashpoint names, starts again, and looks whether
 // the newest refresh token is still held. All of them take a few minutes:

@@ -34,6 +34,7 @@ type acme struct {
 var (
 	_ sdk.Provider   = (*acme)(nil)
 	_ sdk.Authorizer = (*acme)(nil)
+	_ sdk.SendMarker = (*acme)(nil)
 )
 
 const accessLifetime = 20 * time.Minute
@@ -68,6 +69,11 @@ func (p *acme) Describe(context.Context) (sdk.Description, error) {
 func (p *acme) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
 	return p.http.Refresh(ctx, endpoint(req.Account), req)
 }
+
+// MarksSends promises that package oauth sends every request of Refresh and
+// Exchange. It notes in the spool that it is about to, so that nobody is
+// alarmed when this process dies before.
+func (p *acme) MarksSends() {}
 
 // AuthCodeURL is the address at which the person logs in.
 func (p *acme) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, error) {

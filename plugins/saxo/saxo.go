@@ -33,6 +33,7 @@ type Provider struct {
 var (
 	_ sdk.Provider   = (*Provider)(nil)
 	_ sdk.Authorizer = (*Provider)(nil)
+	_ sdk.SendMarker = (*Provider)(nil)
 )
 
 // New returns the provider for [sdk.Serve].
@@ -69,6 +70,9 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 func (p *Provider) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
 	return withRefreshLifetime(req.Account)(p.HTTP.Refresh(ctx, refreshEndpoint(req), req))
 }
+
+// MarksSends implements [sdk.SendMarker]: package oauth sends every request.
+func (p *Provider) MarksSends() {}
 
 // AuthCodeURL implements [sdk.Authorizer].
 func (p *Provider) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, error) {

@@ -40,6 +40,7 @@ type Provider struct {
 var (
 	_ sdk.Provider   = (*Provider)(nil)
 	_ sdk.Authorizer = (*Provider)(nil)
+	_ sdk.SendMarker = (*Provider)(nil)
 )
 
 // New returns the provider for [sdk.Serve].
@@ -71,6 +72,9 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 func (p *Provider) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
 	return p.HTTP.Refresh(ctx, endpoint(req.Account), req)
 }
+
+// MarksSends implements [sdk.SendMarker]: package oauth sends every request.
+func (p *Provider) MarksSends() {}
 
 // AuthCodeURL implements [sdk.Authorizer].
 func (p *Provider) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, error) {

@@ -73,8 +73,10 @@ func (a attempt) run(ctx context.Context, grant func(context.Context, *oauth2.Co
 		if spooled, ok := a.slot.Answer(); ok {
 			return a.recover(spooled)
 		}
-		if err := a.slot.Advance(spool.Ready); err != nil {
-			return sdk.Token{}, a.notSent("the spool can't be written: " + err.Error())
+		if a.slot.Progress() != spool.Ready { // the provider does not say that it marks what it sends
+			if err := a.slot.Advance(spool.Ready); err != nil {
+				return sdk.Token{}, a.notSent("the spool can't be written: " + err.Error())
+			}
 		}
 	}
 	if err := a.endpoint.checkToken(a.account); err != nil {

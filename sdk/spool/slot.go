@@ -90,8 +90,8 @@ func (s *Slot) Answer() ([]byte, bool) {
 	return s.answer, s.answer != nil
 }
 
-// Advance notes how far the attempt came: [Ready] or [Sent]. An error means
-// that the note is not there and nothing may be sent.
+// Advance notes how far the attempt came: [Ready], [Begun] or [Sent]. An error
+// means that the note is not there and nothing may be sent.
 func (s *Slot) Advance(p Progress) error {
 	s.mu.Lock()
 	h := s.header

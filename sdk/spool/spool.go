@@ -36,10 +36,11 @@ const (
 type Progress string
 
 const (
-	// Begun: handed to the provider; whether it sent anything is not known.
-	Begun Progress = "begun"
-	// Ready: the sender has taken the slot and has sent nothing yet.
+	// Ready: the slot is taken, and nothing was sent yet.
 	Ready Progress = "ready"
+	// Begun: handed to a provider that does not tell when it sends; whether it
+	// has is not known.
+	Begun Progress = "begun"
 	// Sent: the request may have reached the server.
 	Sent Progress = "sent"
 	// Answered: the answer is in the slot.
@@ -127,7 +128,7 @@ func (s *Spool) anchor() error {
 	return nil
 }
 
-// Begin takes a slot for an attempt. An attempt that already stands in the
+// Begin takes a slot for an attempt, which is then [Ready]. An attempt that already stands in the
 // spool is known and gets its own slot back, with what it holds. Begin fails with
 // [ErrUnsettled] while another attempt of the same account is not settled,
 // and with the file system's error when no slot can be had: nothing was sent
@@ -143,7 +144,7 @@ func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
 			return nil, false, fmt.Errorf("account %s, attempt %s: %w", h.Account, e.Attempt, ErrUnsettled)
 		}
 	}
-	slot, err = s.take(header{Header: h, Progress: Begun, BegunAt: time.Now().Round(0)})
+	slot, err = s.take(header{Header: h, Progress: Ready, BegunAt: time.Now().Round(0)})
 	if err != nil {
 		return nil, false, fmt.Errorf("no spool slot for attempt %s of account %s: %w", h.Attempt, h.Account, err)
 	}

@@ -99,8 +99,8 @@ func TestEachStepSurvivesDeath(t *testing.T) {
 			wantAnswer(t, next, "a", "main", "the answer")
 		}
 	}
-	step(Begun)
-	for _, p := range []Progress{Ready, Sent} {
+	step(Ready)
+	for _, p := range []Progress{Begun, Ready, Sent} {
 		if err := slot.Advance(p); err != nil {
 			t.Fatal(err)
 		}
