@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -150,7 +151,7 @@ func panicPlace() string {
 		switch {
 		case f.Function == "runtime.gopanic":
 			panicking = true
-		case panicking && f.Function != "runtime.panicmem" && f.Function != "runtime.sigpanic":
+		case panicking && !strings.HasPrefix(f.Function, "runtime."):
 			return fmt.Sprintf("%s:%d", f.Function, f.Line)
 		}
 		if !more {

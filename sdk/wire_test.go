@@ -71,6 +71,19 @@ func TestTheWireForgetsNothing(t *testing.T) {
 	roundTrip(t, fromDescription, toDescription)
 	roundTrip(t, fromEntry, toEntry)
 	var _ spool.Entry
+
+	roundTrip(t, fromSinkDescription, toSinkDescription)
+	roundTrip(t, fromRestore, toRestore)
+	roundTrip(t, fromRestored, toRestored)
+	roundTrip(t, fromTest, toTest)
+	roundTrip(t, fromNotice, toNotice)
+	var d DeliverRequest
+	fill(t, reflect.ValueOf(&d).Elem())
+	got := toDelivery(fromDelivery(d))
+	d.Token.Private, d.Token.RefreshLifetime, d.Token.Skew = nil, 0, 0 // not for sinks
+	if !reflect.DeepEqual(got, d) {
+		t.Errorf("sent %#v, got %#v", d, got)
+	}
 }
 
 func TestErrorsCrossTheWire(t *testing.T) {
