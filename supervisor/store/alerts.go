@@ -35,8 +35,7 @@ func (e *engine) Alerts(ctx context.Context) ([]event.Alert, error) {
 	var all []event.Alert
 	err := e.read(func(r reader) {
 		r.scan(prefixAlerts, func(key string, value []byte) {
-			var a event.Alert
-			if json.Unmarshal(value, &a) == nil && alertKey(a.Key) == key {
+			if a, ok := readAlert(strings.TrimPrefix(key, prefixAlerts), value); ok {
 				all = append(all, a)
 			}
 		})
@@ -46,6 +45,11 @@ func (e *engine) Alerts(ctx context.Context) ([]event.Alert, error) {
 	}
 	slices.SortFunc(all, func(a, b event.Alert) int { return strings.Compare(a.Key, b.Key) })
 	return all, nil
+}
+
+func readAlert(key string, b []byte) (a event.Alert, ok bool) {
+	ok = json.Unmarshal(b, &a) == nil && a.Key == key
+	return a, ok
 }
 
 // DropAlert implements [Store]. What MarkDelivered and MarkTried note while it

@@ -15,30 +15,45 @@ import (
 )
 
 // The format of what is stored. Within a major version a newer program adds
-// fields, and adds them at the top level of a record only: there an older
-// program keeps what it does not know. Everything else is a new major version,
-// which an older program refuses.
+// fields at the top level of a record, and keys under prefixes of their own:
+// there an older program keeps what it does not know. Everything else is a new
+// major version, which an older program refuses.
 //
 // Format 2 is format 1 with checksums (sum.go). Opening a store of format 1
 // turns it into one of format 2 and keeps the old file among the backups.
+// Format 2.1 adds the alerts, and to the ledger how the newest try went. A
+// store of format 2.0 becomes one of 2.1 with the first change. A program of
+// format 2.0 does not open it: that one still took every key that it does not
+// know for damage.
 const (
 	formatMajor   = 2
-	formatVersion = "2.0"
+	formatMinor   = 1
+	formatVersion = "2.1"
 )
 
 // checkFormat says whether this program may read and write what has format v,
-// and which major version that is.
-func checkFormat(v string) (major uint64, err error) {
+// and which version that is.
+func checkFormat(v string) (major, minor uint64, err error) {
 	before, after, _ := strings.Cut(v, ".")
 	major, err = strconv.ParseUint(before, 10, 31)
-	if _, minorErr := strconv.ParseUint(after, 10, 31); err != nil || minorErr != nil || major == 0 {
-		return 0, fmt.Errorf("%w: its format version is unreadable", ErrDamaged)
+	minor, minorErr := strconv.ParseUint(after, 10, 31)
+	if err != nil || minorErr != nil || major == 0 {
+		return 0, 0, fmt.Errorf("%w: its format version is unreadable", ErrDamaged)
 	}
 	if major > formatMajor {
-		return major, fmt.Errorf("%w: format %s, and this program knows %s; run the newer program again, or restore a backup of the older one",
+		return major, minor, fmt.Errorf("%w: format %s, and this program knows %s; run the newer program again, or restore a backup of the older one",
 			ErrNewerFormat, v, formatVersion)
 	}
-	return major, nil
+	return major, minor, nil
+}
+
+// upgraded is the format of a store of format v after a change by this
+// program: a newer minor version keeps its number.
+func upgraded(v string) string {
+	if major, minor, err := checkFormat(v); err == nil && major == formatMajor && minor > formatMinor {
+		return v
+	}
+	return formatVersion
 }
 
 // recordLayout is a record as stored. Times are RFC 3339 in UTC.
@@ -168,7 +183,7 @@ func open(account string, b []byte) (Record, error) {
 	if json.Unmarshal(fields["format"], &version) != nil {
 		return damaged("has no format version")
 	}
-	major, err := checkFormat(version)
+	major, _, err := checkFormat(version)
 	if err != nil {
 		return Record{}, fmt.Errorf("the record of account %s: %w", account, err)
 	}

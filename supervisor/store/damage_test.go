@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
@@ -62,7 +63,8 @@ func worn(t testing.TB) (dir string, file, early []byte) {
 	fill(backedUpAt+1, newestAt)
 	intent := store.Intent{Account: accountName(2), Attempt: "open", Version: newestAt}
 	delivery := store.Delivery{Sink: "bot", Account: accountName(3), Version: newestAt}
-	if err := errors.Join(s.Intend(t.Context(), intent), s.MarkDelivered(t.Context(), delivery), s.Close()); err != nil {
+	alert := event.Alert{Key: "needs_login:" + accountName(4), Version: 1, Account: accountName(4), Message: "log in"}
+	if err := errors.Join(s.Intend(t.Context(), intent), s.MarkDelivered(t.Context(), delivery), s.SaveAlert(t.Context(), alert), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	file, err = os.ReadFile(filepath.Join(dir, store.FileName))

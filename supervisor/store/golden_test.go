@@ -35,7 +35,8 @@ func TestRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err = errors.Join(s.Intend(t.Context(), goldenIntent()), s.MarkDelivered(t.Context(), goldenDelivery()), s.Close())
+	err = errors.Join(s.Intend(t.Context(), goldenIntent()), s.SaveAlert(t.Context(), goldenAlert()),
+		s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close())
 	if err != nil {
 		t.Fatal(err)
 	}

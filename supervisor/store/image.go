@@ -11,13 +11,11 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // image is what one file of the store holds.
 type image struct {
-	// values are the records, intents and ledger lines that are whole, in
+	// values are the records, intents, ledger lines and alerts that are whole, in
 	// today's format.
 	values map[string][]byte
 	// total as the file says it; of an older format: what it would be.
@@ -57,7 +55,7 @@ func readImage(file []byte) *image {
 		}
 	}
 	img.format = string(p.values[keyFormat])
-	major, err := checkFormat(img.format)
+	major, minor, err := checkFormat(img.format)
 	if errors.Is(err, ErrNewerFormat) {
 		img.err = err
 		return img
@@ -66,8 +64,13 @@ func readImage(file []byte) *image {
 		errs = append(errs, err)
 	}
 	img.old = err == nil && major < formatMajor
+	newer := err == nil && major == formatMajor && minor > formatMinor
 	for key, value := range p.values {
 		if key == keyFormat || key == keySum {
+			continue
+		}
+		if newer && foreignKey(key) {
+			img.values[key] = bytes.Clone(value)
 			continue
 		}
 		value, err := checkValue(key, value, img.old)
@@ -123,8 +126,7 @@ func checkValue(key string, value []byte, old bool) ([]byte, error) {
 		return value, nil
 	}
 	if key, ok := strings.CutPrefix(key, prefixAlerts); ok {
-		var a event.Alert
-		if json.Unmarshal(value, &a) != nil || a.Key != key {
+		if _, ok := readAlert(key, value); !ok || !checkSum(value) {
 			return nil, fmt.Errorf("%w: an alert can't be read", ErrDamaged)
 		}
 		return value, nil

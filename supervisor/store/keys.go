@@ -7,12 +7,16 @@ import (
 
 // The layout of the store, in words that an etcd takes as they are:
 //
-//	meta/format              "2.0"
+//	meta/format              "2.1"
 //	meta/sum                 sum.go; of the native store only
 //	accounts/<id>/record     codec.go
 //	accounts/<id>/intent     JSON of Intent
 //	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
-//	alerts/<key>             JSON of event.Alert
+//	alerts/<key>             JSON of event.Alert and a checksum
+//
+// A ledger's <account> is that of an alert if it holds a colon, which the name
+// of no account does. Any other key was written by a newer program and
+// stays as it is.
 const (
 	keyFormat      = "meta/format"
 	keySum         = "meta/sum"
@@ -32,6 +36,19 @@ func intentKey(account string) string       { return prefixAccounts + account + 
 func alertKey(key string) string            { return prefixAlerts + key }
 func ledgerPrefix(sink string) string       { return prefixLedger + sink + "/" }
 func ledgerKey(sink, account string) string { return ledgerPrefix(sink) + account }
+
+// foreignKey says whether no program up to this one writes keys like that.
+func foreignKey(key string) bool {
+	for _, prefix := range []string{prefixAccounts, prefixLedger, prefixAlerts} {
+		if strings.HasPrefix(key, prefix) {
+			return false
+		}
+	}
+	return key != keyFormat && key != keySum
+}
+
+// isAlert says whether a line of the ledger is about an alert.
+func isAlert(account string) bool { return strings.Contains(account, ":") }
 
 // recordAccount returns the account whose record is under key.
 func recordAccount(key string) (account string, ok bool) { return accountUnder(key, suffixRecord) }

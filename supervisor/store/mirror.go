@@ -114,7 +114,15 @@ func (m *mirror) write(c change, next total) error {
 	}
 	all := maps.Clone(c)
 	all[keySum] = sum
-	return guard(func() error { return m.file.update(all) })
+	format := upgraded(m.format)
+	if format != m.format {
+		all[keyFormat] = []byte(format)
+	}
+	err = guard(func() error { return m.file.update(all) })
+	if err == nil {
+		m.format = format
+	}
+	return err
 }
 
 // settle notes that c is durable.
@@ -138,6 +146,7 @@ func (m *mirror) renew(c change, wrong string) error {
 }
 
 func (m *mirror) renewAs(c change, aside func(*place) string) error {
+	m.format = upgraded(m.format)
 	all := maps.Clone(m.values.values)
 	for key, value := range c {
 		if value == nil {

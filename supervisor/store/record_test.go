@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // golden is what the files in testdata hold.
@@ -37,7 +38,7 @@ func golden() Record {
 // Every layout that was ever released must be read. The files of a release are
 // never written again.
 func TestGoldenRecord(t *testing.T) {
-	for _, format := range []string{"1.0", "2.0"} {
+	for _, format := range []string{"1.0", "2.0", "2.1"} {
 		b, err := os.ReadFile(filepath.Join("testdata", format, "record.json"))
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +63,7 @@ func TestGoldenRecord(t *testing.T) {
 }
 
 func TestGoldenStore(t *testing.T) {
-	for _, format := range []string{"1.0", "2.0"} {
+	for _, format := range []string{"1.0", "2.0", "2.1"} {
 		b := readGzip(t, filepath.Join("testdata", format, FileName+".gz"))
 		dir := filepath.Join(t.TempDir(), "state")
 		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, FileName), b, 0o600)); err != nil {
@@ -82,8 +83,12 @@ func TestGoldenStore(t *testing.T) {
 			t.Errorf("intent %+v (%v, %v)", in, ok, err)
 		}
 		ledger, err := s.Deliveries(t.Context(), "bot")
-		if err != nil || ledger["saxo-live"] != goldenDelivery() {
+		if err != nil || ledger["saxo-live"] != goldenLine(format) {
 			t.Errorf("ledger %+v (%v)", ledger, err)
+		}
+		alerts, err := s.Alerts(t.Context())
+		if err != nil || format == "2.1" && (len(alerts) != 1 || alerts[0] != goldenAlert()) || format < "2.1" && len(alerts) > 0 {
+			t.Errorf("alerts %+v (%v)", alerts, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -102,6 +107,32 @@ func goldenIntent() Intent {
 
 func goldenDelivery() Delivery {
 	return Delivery{Sink: "bot", Account: "saxo-live", Version: 42, At: golden().StoredAt.Add(time.Second), Latency: 3 * time.Millisecond}
+}
+
+// goldenTried came after goldenDelivery.
+func goldenTried() Tried {
+	return Tried{
+		Sink: "bot", Account: "saxo-live", Version: 43, At: golden().StoredAt.Add(time.Minute),
+		Result: ResultFailed, Error: "HTTP 503", Failures: 2,
+	}
+}
+
+// goldenLine is what a store of that format says of goldenDelivery.
+func goldenLine(format string) Delivery {
+	d := goldenDelivery()
+	d.Result, d.TriedVersion, d.TriedAt = ResultDelivered, d.Version, d.At
+	if t := goldenTried(); format >= "2.1" {
+		d.Result, d.TriedVersion, d.TriedAt, d.Error, d.Failures = t.Result, t.Version, t.At, t.Error, t.Failures
+	}
+	return d
+}
+
+func goldenAlert() event.Alert {
+	at := golden().StoredAt
+	return event.Alert{
+		Key: "needs_login:saxo-live", Type: event.NeedsLogin, State: event.AlertRepeated, Version: 1782907200124,
+		Provider: "saxo", Account: "saxo-live", Message: "log in <&> again", Since: at, ChangedAt: at.Add(time.Hour),
+	}
 }
 
 // checkSame compares two records as they are stored, secrets and all.
@@ -130,10 +161,10 @@ func TestOpenRecord(t *testing.T) {
 		old, new string
 		want     error
 	}{
-		{"newer major version", `"format":"2.0"`, `"format":"3.0"`, ErrNewerFormat},
-		{"newer minor version", `"format":"2.0"`, `"format":"2.7"`, nil},
-		{"no version", `"format":"2.0",`, ``, ErrDamaged},
-		{"odd version", `"format":"2.0"`, `"format":"2"`, ErrDamaged},
+		{"newer major version", `"format":"2.1"`, `"format":"3.0"`, ErrNewerFormat},
+		{"newer minor version", `"format":"2.1"`, `"format":"2.7"`, nil},
+		{"no version", `"format":"2.1",`, ``, ErrDamaged},
+		{"odd version", `"format":"2.1"`, `"format":"2"`, ErrDamaged},
 		{"another account", `"saxo-live"`, `"saxo-sim"`, ErrDamaged},
 		{"version zero", `"version":42`, `"version":0`, ErrDamaged},
 		{"wrong kind", `"refresh_token":"refresh token"`, `"refresh_token":["SECRET"]`, ErrDamaged},

@@ -20,6 +20,8 @@ type restoration struct {
 	records map[string]restoredRecord
 	// intents that stood in what is left.
 	intents map[string][]byte
+	// alerts that were open in what is left.
+	alerts map[string][]byte
 	// named are accounts that something speaks of.
 	named map[string]bool
 	// tried is the highest sequence of any file.
@@ -37,7 +39,7 @@ type restoredRecord struct {
 // highest version counts, wherever it stands: versions never go back, and
 // the newest refresh token is the one that is good.
 func (m *mirror) restore(live []source, cause error) error {
-	r := &restoration{records: map[string]restoredRecord{}, intents: map[string][]byte{}, named: map[string]bool{}}
+	r := &restoration{records: map[string]restoredRecord{}, intents: map[string][]byte{}, alerts: map[string][]byte{}, named: map[string]bool{}}
 	for n := range live {
 		if err := r.add(&live[n], true); err != nil {
 			return err
@@ -129,8 +131,11 @@ func (r *restoration) add(s *source, live bool) error {
 				r.intents[account] = value
 			}
 		}
-		if d, ok := readDelivery(value); ok && strings.HasPrefix(key, prefixLedger) {
+		if d, ok := readDelivery(value); ok && strings.HasPrefix(key, prefixLedger) && !isAlert(d.Account) {
 			r.named[d.Account] = true
+		}
+		if live && strings.HasPrefix(key, prefixAlerts) {
+			r.alerts[key] = value
 		}
 	}
 	if s.good() {
@@ -162,8 +167,12 @@ func (r *restoration) values() map[string][]byte {
 			if account, ok := intentAccount(key); ok && r.intents[account] == nil {
 				r.intents[account] = value
 			}
+			if foreignKey(key) || strings.HasPrefix(key, prefixAlerts) {
+				values[key] = value
+			}
 		}
 	}
+	maps.Copy(values, r.alerts)
 	for account, rec := range r.records {
 		if b, err := seal(rec.Record); err == nil {
 			values[recordKey(account)] = b

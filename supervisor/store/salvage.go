@@ -43,7 +43,7 @@ func recordIn(raw []byte) (r Record, ok bool, err error) {
 	if json.Unmarshal(raw, &head) != nil || checkName("an account", head.Account) != nil {
 		return Record{}, false, nil
 	}
-	major, err := checkFormat(head.Format)
+	major, _, err := checkFormat(head.Format)
 	if major > formatMajor && checkSum(raw) {
 		return Record{}, false, err
 	}

@@ -72,6 +72,7 @@ func testHeldDeliveries(t *testing.T, o Opener) {
 	for version := uint64(1); version <= 2; version++ {
 		must(t, s.MarkDelivered(ctx, store.Delivery{Sink: "bot", Account: "main", Version: version, At: start}))
 	}
+	must(t, s.MarkTried(ctx, store.Tried{Sink: "hook", Account: "main", Version: 2, Result: store.ResultRefused}))
 	must(t, s.Commit(ctx, First("other")))
 	got, err := s.Deliveries(ctx, "bot")
 	must(t, err)
@@ -83,5 +84,8 @@ func testHeldDeliveries(t *testing.T, o Opener) {
 	must(t, err)
 	if got["main"].Version > 1 {
 		t.Errorf("the delivery of a version that was only held was stored")
+	}
+	if got, err = s.Deliveries(ctx, "hook"); err != nil || len(got) > 0 {
+		t.Errorf("the refusal of a version that was only held was stored: %v, %v", got, err)
 	}
 }

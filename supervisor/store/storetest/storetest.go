@@ -39,6 +39,8 @@ func Run(t *testing.T, place Place) {
 		{"IntentSurvives", testIntentSurvives},
 		{"AbandonStoresHealth", testAbandonStoresHealth},
 		{"Ledger", testLedger},
+		{"Tries", testTries},
+		{"Alerts", testAlerts},
 		{"Hold", testHold},
 		{"HeldDeliveries", testHeldDeliveries},
 		{"EndedContext", testEndedContext},
