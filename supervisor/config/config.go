@@ -203,6 +203,9 @@ type FileSink struct {
 	Mode fs.FileMode
 	// Owner is user, user:group or :group, by name or number; "": unchanged.
 	Owner string
+	// Signal is sent after each write to a program that then reads the file;
+	// nil: none. That no such program runs is no failure.
+	Signal *Signal
 }
 
 // UnixSocketSink connects to a consumer's socket, or lets consumers connect.

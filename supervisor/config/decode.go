@@ -92,19 +92,20 @@ func (o objectReader) secret(key string, checks ...func(string) *fault) sdk.Secr
 }
 
 // inClear warns if the value of key can be read by others.
-func (o objectReader) inClear(key string) {
-	at := o.at(key)
+func (o objectReader) inClear(key string) { o.inClearAt(o.at(key)) }
+
+func (l *loader) inClearAt(at place) {
 	switch {
 	case at.layer == inFlags:
-		o.warn(at, "a secret in clear text in a flag: every process on this machine can read it",
+		l.warn(at, "a secret in clear text in a flag: every process on this machine can read it",
 			"use ${env:NAME} or ${file:PATH}")
-	case at.layer == inFile && o.exposed != 0:
+	case at.layer == inFile && l.exposed != 0:
 		who := "the file's group"
-		if o.exposed&0o004 != 0 {
+		if l.exposed&0o004 != 0 {
 			who = "everyone on this machine"
 		}
-		o.warn(at, "a secret in clear text in a file that "+who+" can read",
-			"chmod 600 "+o.file+", or move the secret out and write ${file:PATH} or ${env:NAME}")
+		l.warn(at, "a secret in clear text in a file that "+who+" can read",
+			"chmod 600 "+l.file+", or move the secret out and write ${file:PATH} or ${env:NAME}")
 	}
 }
 
@@ -139,6 +140,9 @@ func (l *loader) decode() *Config {
 		Control:     Control{Socket: root.down("control").pathOf("socket")},
 		Log:         Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},
 		Plugins:     Plugins{Dir: root.down("plugins").pathOf("dir")},
+		Alerts: Alerts{
+			Repeat: root.down("alerts").duration("repeat"), LoginDue: root.down("alerts").duration("login_due"),
+		},
 
 		Providers: map[string]Provider{}, Accounts: map[string]Account{}, Sinks: map[string]Sink{},
 	}

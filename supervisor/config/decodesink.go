@@ -1,24 +1,26 @@
 package config
 
 import (
-	"encoding/base64"
+	"fmt"
 	"io/fs"
 	"regexp"
-	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
 func (o objectReader) sink(name string) Sink {
 	s := Sink{
-		Name: name, Type: o.word("type"), Accounts: o.words("accounts"),
-		IncludeRefreshToken: o.boolean("include_refresh_token"), Events: []string{SendToken},
-		Content: Content{Format: o.word("format"), Template: o.word("template"), Timezone: o.word("timezone")},
+		Name: name, Type: o.word("type"),
+		Accounts: o.words("accounts"), Providers: o.words("providers"), Events: o.events(),
+		IncludeRefreshToken: o.boolean("include_refresh_token"), MaxConcurrent: o.number("max_concurrent"),
+	}
+	if s.Type == "" {
+		return s
 	}
 	switch s.Type {
 	case SinkFile:
 		s.File = &FileSink{
-			Path: o.pathOf("path"), Mode: fs.FileMode(o.number("mode")), Owner: o.word("owner"),
+			Path: o.pathOf("path"), Mode: fs.FileMode(o.number("mode")), Owner: o.word("owner"), Signal: o.signal(),
 		}
 	case SinkUnixSocket:
 		s.UnixSocket = &UnixSocketSink{
@@ -29,44 +31,39 @@ func (o objectReader) sink(name string) Sink {
 			s.UnixSocket.Ack, s.UnixSocket.Listen = "", o.listen()
 		}
 	case SinkWebhook:
-		s.Webhook = &WebhookSink{
-			Secret: o.secret("secret", signingKey), Headers: o.headers(), Timeout: o.duration("timeout"),
-		}
-		s.Webhook.URL, _ = o.text("url")
+		s.Webhook = o.webhook()
 	case SinkExec:
 		s.Exec = o.exec()
+	case SinkNotify:
+		s.Notify = &NotifySink{URLs: o.secretList("urls", o.serviceFault), Timeout: o.duration("timeout")}
+	default:
+		s.Plugin = o.pluginSink()
 	}
+	s.Content = o.content(s)
 	return s
 }
 
-// headers are all kept as secrets, but only one whose name sounds like a
-// secret is warned about.
-func (o objectReader) headers() map[string]sdk.Secret {
-	table, values := o.down("headers"), map[string]sdk.Secret{}
-	for _, key := range keysOf(table.values) {
-		value, referenced := table.text(key)
-		if strings.ContainsAny(value, "\r\n") || !regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(key) {
-			o.report(table.at(key), "is not a header that can be sent", "write Name: value, in one line")
+// secretList reads a list of secrets, each with the place of its own. The check
+// of each must not quote it. What is broken is left out.
+func (o objectReader) secretList(key string, check func(string) *fault) []sdk.Secret {
+	var all []sdk.Secret
+	for i, raw := range o.words(key) {
+		at := o.item(key, i)
+		value, referenced, ok := o.expand(at, raw)
+		if f := check(value); ok && f != nil {
+			o.report(at, fmt.Sprintf("item %d: %s", i+1, f.message), f.hint)
+			ok = false
 		}
-		values[key] = sdk.NewSecret(value)
-		if value != "" && !referenced && soundsSecret(key) {
-			table.inClear(key)
+		if !ok {
+			o.broken[o.dotted(key)] = true
+			continue
 		}
+		if !referenced {
+			o.inClearAt(at)
+		}
+		all = append(all, sdk.NewSecret(value))
 	}
-	return values
-}
-
-// signingKey checks a secret of the Standard Webhooks specification.
-func signingKey(secret string) *fault {
-	if secret == "" {
-		return nil
-	}
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
-	if err != nil || len(key) == 0 {
-		return &fault{"is not a Standard Webhooks secret: whsec_ and base64",
-			"make one with: echo whsec_$(openssl rand -base64 32)"}
-	}
-	return nil
+	return all
 }
 
 var secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|private_?key|api[-_]?key|authorization|cookie|[-_]token$|^token$`)

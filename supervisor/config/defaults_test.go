@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,6 +72,12 @@ func TestFormats(t *testing.T) {
 		t.Errorf("formats are %q, want %q", got, want)
 	}
 	want := append(append(format.Names(), format.OneWay()...), format.TemplateName)
+	for _, name := range want {
+		json := strings.HasPrefix(format.ContentType(name), "application/json")
+		if slices.Contains(lineFormats(), name) != json {
+			t.Errorf("format %s is JSON: %t; here it is thought not to be so", name, json)
+		}
+	}
 	if got := sinkFormats(); !slices.Equal(got, want) {
 		t.Errorf("formats of sinks are %q, want %q", got, want)
 	}
@@ -78,7 +85,9 @@ func TestFormats(t *testing.T) {
 
 // TestKeysOfSinksHaveOneKind: anySinkFields relies on it.
 func TestKeysOfSinksHaveOneKind(t *testing.T) {
-	for typ, fields := range sinkFields() {
+	types := builtInSinkFields()
+	types["a plugin"] = pluginSinkFields()
+	for typ, fields := range types {
 		for key, f := range fields {
 			if any := anySinkFields()[key]; any.kind != f.kind {
 				t.Errorf("%s of a %s sink has another kind than elsewhere", key, typ)

@@ -81,7 +81,7 @@ func (l *loader) value(f field, node, shown *yaml.Node, path []string) any {
 			return l.reject(at, path, wrongType(f.kind, node))
 		}
 		return l.mapping(f, node, path)
-	case words:
+	case words, secrets:
 		return l.list(node, at, path)
 	}
 	v, fault := parseNode(f.kind, node)

@@ -2,7 +2,13 @@ package config
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +39,7 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 			t.Fatal(err)
 		}
 	}
+	keyPair(t, filepath.Join(dir, "certs"))
 	// The bots' own folder, with the files that they have.
 	bots := filepath.Join(dir, "bots")
 	if err := os.Mkdir(bots, 0o700); err != nil {
@@ -48,10 +55,41 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 		Bytes: data, Name: name, Dir: dir,
 		Environ: func() []string {
 			return []string{"STATE_DIRECTORY=/var/lib/tokenkeeper", "SCHWAB_APP_KEY=key", "SCHWAB_APP_SECRET=secret",
-				"SAXO_APP_KEY=key", "SAXO_APP_SECRET=secret", "HOOK_SECRET=whsec_MTIz", "HOOK_TOKEN=token"}
+				"SAXO_APP_KEY=key", "SAXO_APP_SECRET=secret", "HOOK_SECRET=whsec_MTIz", "HOOK_TOKEN=token",
+				"NTFY_URL=ntfy://ntfy.sh/topic", "SMTP_PASSWORD=password"}
 		},
 		KnownProviders: func(string) []string { return []string{"schwab", "saxo"} },
+		KnownSinks:     func(string) []string { return []string{"gcp-secret-manager", "redis"} },
 		CheckTemplate:  checkTemplate,
+	}
+}
+
+// keyPair makes the files ours.pem and ours.key, and receiver-ca.pem.
+func keyPair(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]pem.Block{
+		"ours.pem": {Type: "CERTIFICATE", Bytes: cert}, "receiver-ca.pem": {Type: "CERTIFICATE", Bytes: cert},
+		"ours.key": {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(&block), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -150,7 +188,8 @@ func TestReferenceHasEveryKey(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"Default: info", "Default: text", "Default: 4;", "Default: 10s, but", "Default: 5;",
-		"Default: 30s;", "Default: json", `Default: "0600"`, "Default: ok", "Default: 5s", "Default: 3 and 5s", "Default: false"} {
+		"Default: 30s;", "Default: 30s.", "Default: 10s.", "Default: json", "Default: message", "Default: 4h;", "Default: 24h;",
+		"Default: true", "Default: [token]; of notify: [alert]", "Default: 4; 1 to 1024", `Default: "0600"`, "Default: ok", "Default: 5s", "Default: 3 and 5s", "Default: false"} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("%q is missing", want)
 		}

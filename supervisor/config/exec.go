@@ -10,11 +10,17 @@ func (o objectReader) exec() *ExecSink {
 	if len(s.Command) > 0 {
 		s.Command[0] = o.executable(s.Command[0])
 	}
-	if o.wantsSignal() {
-		signal := o.down("signal")
-		s.Signal = &Signal{PIDFile: signal.pathOf("pidfile"), Name: signal.word("signal")}
-	}
+	s.Signal = o.signal()
 	return s
+}
+
+// signal is nil if nothing was written about one.
+func (o objectReader) signal() *Signal {
+	if !o.wantsSignal() {
+		return nil
+	}
+	signal := o.down("signal")
+	return &Signal{PIDFile: signal.pathOf("pidfile"), Name: signal.word("signal")}
 }
 
 func (o objectReader) wantsSignal() bool {
@@ -23,22 +29,32 @@ func (o objectReader) wantsSignal() bool {
 
 func (o objectReader) validateExec(s *ExecSink) {
 	atLeast(o, "timeout", s.Timeout, time.Millisecond)
-	signal := o.down("signal")
 	switch {
 	case o.broken[o.dotted("command")] || o.broken[o.dotted("signal")]:
 	case o.given("command") && s.Signal != nil:
 		o.report(o.at("signal"), "a sink has either a command or a signal", "make two sinks of them")
 	case s.Signal != nil:
-		signal.choice("signal", signals()...)
-		if !signal.given("pidfile") && !signal.broken[signal.dotted("pidfile")] {
-			o.report(signal.at("pidfile"), "the signal has no pidfile", "write pidfile: /run/bot.pid")
+		o.validateSignal(s.Signal)
+		for _, key := range append(contentKeys(), "timeout") {
+			if o.given(key) {
+				o.report(o.at(key), "has no effect with a signal", "remove the line")
+			}
 		}
-		if o.given("timeout") {
-			o.report(o.at("timeout"), "has no effect with a signal", "remove the line")
-		}
+		o.withoutToken("sends a signal, and no token")
 	case !o.given("command"):
 		o.report(o.at("command"), "the sink has no command", "write command: [program, argument, …], or signal: {pidfile: …, signal: HUP}")
 	case len(s.Command) == 0 || s.Command[0] == "":
 		o.report(o.at("command"), "is empty", "write [program, argument, …]")
+	}
+}
+
+func (o objectReader) validateSignal(s *Signal) {
+	if s == nil {
+		return
+	}
+	signal := o.down("signal")
+	signal.choice("signal", signals()...)
+	if !signal.given("pidfile") && !signal.broken[signal.dotted("pidfile")] {
+		o.report(signal.at("pidfile"), "the signal has no pidfile", "write pidfile: /run/bot.pid")
 	}
 }

@@ -14,6 +14,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add("accounts:\n  a: {provider: p, settings: {a.b: 1, a: 2, '': 3}}\n? [x]\n: y\n", "TOKENKEEPER___=", ".=")
 	f.Add("sinks: {s: {type: webhook, url: '${env:A}', headers: {A: '${file:/dev/null#x}'}, <<: {a: b}}}", "A=$${", "sinks.s.mode=0")
 	f.Add("accounts: {a: {client_secret: !x y, scopes: [*z, ~]}}\n---\n...", "TOKENKEEPER_SINKS__S__TYPE=file", "a=b=c")
+	f.Add("accounts: {a: {provider: p}}\nsinks: {s: {type: notify, urls: ['${env:A}', 'x://y'], events: [alert, token]}, p: {type: other, accounts: ['a*', '[', b], providers: [p], settings: {a: b}}}", "TOKENKEEPER_SINKS__S__URLS=a b", "sinks.p.format=template")
 	f.Fuzz(func(t *testing.T, yaml, variable, flag string) {
 		key, value, _ := strings.Cut(flag, "=")
 		cfg, warnings, err := Load(Source{
@@ -21,6 +22,7 @@ func FuzzLoad(f *testing.F) {
 			Environ:        func() []string { return []string{"STATE_DIRECTORY=/s", variable} },
 			Flags:          map[string]string{key: value},
 			KnownProviders: func(string) []string { return []string{"p", "schwab"} },
+			KnownSinks:     func(string) []string { return []string{"other"} },
 		})
 		for _, w := range warnings {
 			if w.File == "" || w.Message == "" {
@@ -54,12 +56,12 @@ func complete(t *testing.T, cfg *Config) {
 	}
 	for name, s := range cfg.Sinks {
 		parts := 0
-		for _, set := range []bool{s.File != nil, s.UnixSocket != nil, s.Webhook != nil} {
+		for _, set := range []bool{s.File != nil, s.UnixSocket != nil, s.Webhook != nil, s.Exec != nil, s.Notify != nil, s.Plugin != nil} {
 			if set {
 				parts++
 			}
 		}
-		if s.Name != name || parts != 1 || len(cfg.SinkAccounts(s)) == 0 {
+		if s.Name != name || parts != 1 || len(cfg.SinkAccounts(s)) == 0 || len(s.Events) == 0 || s.MaxConcurrent < 1 {
 			t.Errorf("incomplete: %+v", s)
 		}
 	}

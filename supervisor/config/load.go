@@ -33,10 +33,17 @@ type Source struct {
 	// found in the plugin directory; nil: providers are not checked. One that
 	// has a command in the configuration is always known.
 	KnownProviders func(pluginsDir string) []string
+	// KnownSinks returns the types of sinks that are found as plugins in the
+	// plugin directory; nil: types that are not built in are not checked. One
+	// that has a command in the configuration is always known.
+	KnownSinks func(pluginsDir string) []string
 	// CheckTemplate executes the template of a sink with a document that is
 	// made up, and returns the line of the template that is wrong (0: unknown)
 	// and why, "" if nothing is; nil: templates are not checked.
 	CheckTemplate func(text string, includeRefreshToken bool) (line int, problem string)
+	// CheckNotifyURL says what is wrong with the address of a service that
+	// tells people, without quoting it; nil: addresses are not checked.
+	CheckNotifyURL func(url string) error
 }
 
 // The largest files that are read: the YAML, and one that it refers to.

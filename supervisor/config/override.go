@@ -108,8 +108,11 @@ func (l *loader) override(at place, f field, path []string, raw string) (any, bo
 		return nil, false
 	}
 	var v any
-	if f.kind == words {
+	if f.kind == words || f.kind == secrets {
 		items := splitWords(raw)
+		if f.kind == secrets {
+			items = strings.Fields(raw) // an address may hold commas
+		}
 		for i := range items {
 			l.places[dotted(path)+"."+strconv.Itoa(i)] = at
 		}

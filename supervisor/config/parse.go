@@ -92,7 +92,7 @@ func wanted(k kind) string {
 	switch k {
 	case object, named, table:
 		return "a mapping (key: value)"
-	case words:
+	case words, secrets:
 		return "a list"
 	case duration:
 		return "a duration like 5m"

@@ -20,7 +20,7 @@ const account = "accounts:\n  a: {provider: schwab, client_id: id, client_secret
 func source(t *testing.T, yaml string, entries ...string) config.Source {
 	t.Helper()
 	return config.Source{
-		Bytes: []byte(yaml), Name: "tokenkeeper.yaml", Dir: t.TempDir(), KnownProviders: builtIn,
+		Bytes: []byte(yaml), Name: "tokenkeeper.yaml", Dir: t.TempDir(), KnownProviders: builtIn, KnownSinks: func(string) []string { return []string{"redis"} },
 		Environ: environ(append([]string{"STATE_DIRECTORY=/var/lib/tokenkeeper"}, entries...)...),
 	}
 }
@@ -151,9 +151,9 @@ tokenkeeper.yaml:5:62: sinks.s.accounts: account "a" is there twice; remove one 
 		},
 		"sink types": {
 			yaml: account + "sinks:\n  s: {path: /s}\n  t: {type: fiel, path: /t}\n  u: {type: webhook, url: \"https://x\", secret: whsec_MTIz, mode: \"0600\"}\n",
-			want: `tokenkeeper.yaml:4:3: sinks.s.type: the sink has no type; write type: file, unixsocket, webhook or exec
-tokenkeeper.yaml:5:13: sinks.t.type: unknown type "fiel"; did you mean "file"?
-tokenkeeper.yaml:6:66: sinks.u.mode: unknown key in a sink of type webhook; known here: headers, secret, timeout, url`,
+			want: `tokenkeeper.yaml:4:3: sinks.s.type: the sink has no type; write type: exec, file, notify, unixsocket or webhook, or the name of a plugin
+tokenkeeper.yaml:5:13: sinks.t.type: unknown type "fiel": it is not built in (as exec, file, notify, unixsocket, webhook are), and there is no tokenkeeper-sink-fiel in /usr/local/lib/tokenkeeper/plugins; did you mean "file"?
+tokenkeeper.yaml:6:66: sinks.u.mode: unknown key in a sink of type webhook; known here: ca_file, cert_file, format, headers, key_file, proxy, secret, template, timeout, timezone, url`,
 		},
 		"what a sink needs": {
 			yaml: account + "sinks:\n  f: {type: file}\n  u: {type: unixsocket}\n  w: {type: webhook, secret: whsec_MTIz}\n  x: {type: file, path: /x, accounts: []}\n",

@@ -1,13 +1,11 @@
 package config
 
-import "slices"
-
 // SinkAccounts returns the accounts whose tokens go to a sink, by name.
 func (c *Config) SinkAccounts(s Sink) []Account {
 	var all []Account
 	for _, name := range keysOf(c.Accounts) {
-		if len(s.Accounts) == 0 || slices.Contains(s.Accounts, name) {
-			all = append(all, c.Accounts[name])
+		if a := c.Accounts[name]; s.routes(a) {
+			all = append(all, a)
 		}
 	}
 	return all

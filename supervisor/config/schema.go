@@ -31,6 +31,8 @@ const (
 	boolean
 	// words is a list of word.
 	words
+	// secrets is a list of secret.
+	secrets
 	// mode is a file's permission bits in octal.
 	mode
 )
@@ -57,6 +59,10 @@ func schema() field {
 			"file":   {kind: path},
 		}},
 		"plugins": {kind: object, fields: map[string]field{"dir": {kind: path}}},
+		"alerts": {kind: object, fields: map[string]field{
+			"repeat":    {kind: duration, preset: 4 * time.Hour},
+			"login_due": {kind: duration, preset: 24 * time.Hour},
+		}},
 		"providers": {kind: named, each: &field{kind: object, fields: map[string]field{
 			"command":       {kind: words},
 			"sha256":        {kind: word},
@@ -93,66 +99,6 @@ func schema() field {
 // works on at once.
 const defaultMaxInFlight = 4
 
-func commonSinkFields() map[string]field {
-	return map[string]field{
-		"type":                  {kind: word},
-		"accounts":              {kind: words},
-		"include_refresh_token": {kind: boolean, preset: false},
-	}
-}
-
-// sinkFields are the keys of each type of sink, beside the common ones.
-func sinkFields() map[string]map[string]field {
-	return map[string]map[string]field{
-		SinkFile: {
-			"path":     {kind: path},
-			"format":   {kind: word, preset: "json"},
-			"template": {kind: word},
-			"mode":     {kind: mode, preset: 0o600},
-			"owner":    {kind: word},
-			"timezone": {kind: word},
-		},
-		SinkUnixSocket: {
-			"path":          {kind: path},
-			"direction":     {kind: word, preset: directionDial},
-			"ack":           {kind: word, preset: "ok"},
-			"timeout":       {kind: duration, preset: 5 * time.Second},
-			"attempts":      {kind: number, preset: 3},
-			"interval":      {kind: duration, preset: 5 * time.Second},
-			"mode":          {kind: mode, preset: 0o600},
-			"allow_uids":    {kind: words},
-			"max_consumers": {kind: number, preset: 64},
-		},
-		SinkWebhook: {
-			"url":     {kind: text},
-			"secret":  {kind: secret},
-			"headers": {kind: table, each: &field{kind: secret}},
-			"timeout": {kind: duration, preset: 10 * time.Second},
-		},
-		SinkExec: {
-			"command": {kind: words},
-			"timeout": {kind: duration, preset: 10 * time.Second},
-			"signal": {kind: object, fields: map[string]field{
-				"pidfile": {kind: path},
-				"signal":  {kind: word, preset: "HUP"},
-			}},
-		},
-	}
-}
-
-// anySinkFields are the keys of all types together, because the type may come
-// from another layer than the key. A key has the same kind in every type.
-func anySinkFields() map[string]field {
-	all := commonSinkFields()
-	for _, fields := range sinkFields() {
-		for key, f := range fields {
-			f.preset = nil
-			all[key] = f
-		}
-	}
-	return all
-}
-
 func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // presets returns the defaults of an object's keys, those of objects in it
@@ -182,11 +128,11 @@ func defaults(given map[string]any) map[string]any {
 		}
 		values[section] = each
 	}
-	sinks, byType := map[string]any{}, sinkFields()
+	sinks := map[string]any{}
 	for name := range child(given, "sinks") {
 		typ, _ := child(child(given, "sinks"), name)["type"].(string)
 		sinks[name] = presets(commonSinkFields())
-		maps.Copy(sinks[name].(map[string]any), presets(byType[typ]))
+		maps.Copy(sinks[name].(map[string]any), presets(fieldsOfSink(typ)))
 	}
 	values["sinks"] = sinks
 	return values

@@ -31,6 +31,9 @@ func (l *loader) validate(cfg *Config) {
 	logs.choice("level", "debug", "info", "warn", "error")
 	logs.choice("format", "text", "json")
 	l.validateSocket(cfg)
+	alerts := root.down("alerts")
+	atLeast(alerts, "repeat", cfg.Alerts.Repeat, 0)
+	atLeast(alerts, "login_due", cfg.Alerts.LoginDue, 0)
 
 	known, check := l.knownProviders(cfg)
 	providers := root.down("providers")
@@ -116,6 +119,11 @@ func unknownProvider(name string, known []string, cfg *Config) string {
 
 func (o objectReader) validateProvider() {
 	within(o, "max_in_flight", o.number("max_in_flight"), 1, maxInFlight)
+	o.validateProgram()
+}
+
+// validateProgram checks the program of a plugin.
+func (o objectReader) validateProgram() {
 	if sum := o.word("sha256"); o.given("sha256") && !o.broken[o.dotted("sha256")] {
 		if raw, err := hex.DecodeString(sum); err != nil || len(raw) != 32 {
 			o.report(o.at("sha256"), "is not a SHA-256 sum", "write the 64 hexadecimal digits that sha256sum prints")

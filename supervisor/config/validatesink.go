@@ -2,21 +2,11 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 )
-
-// formats are those of supervisor/format.
-func formats() []string { return []string{"json", "schwab", "schwab-py", "saxo-cache"} }
-
-// sinkFormats are those that a sink can write beside: nothing reads them back.
-func sinkFormats() []string { return append(formats(), "env", "raw", formatTemplate) }
-
-const formatTemplate = "template"
 
 func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 	sinks := l.merged.down("sinks")
@@ -26,17 +16,12 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 	}
 	for _, name := range keysOf(cfg.Sinks) {
 		o, s := sinks.down(name), cfg.Sinks[name]
-		if !l.broken["accounts"] {
-			o.validateSinkAccounts(cfg)
-		}
-		if !o.given("type") {
-			l.report(o.at("type"), "the sink has no type", "write type: file, unixsocket, webhook or exec")
-			continue
-		}
-		if !o.choice("type", keysOf(sinkFields())...) {
+		o.validateRouting(cfg, s)
+		if !o.validateType(cfg) {
 			continue
 		}
 		o.foreignKeys(s.Type)
+		o.validateEvents(s)
 		switch s.Type {
 		case SinkFile:
 			o.validateFile(cfg, s, taken)
@@ -46,28 +31,20 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 			o.validateWebhook(s.Webhook)
 		case SinkExec:
 			o.validateExec(s.Exec)
+		case SinkNotify:
+			o.validateNotify(s.Notify)
+		default:
+			o.validatePluginSink(s.Plugin)
 		}
-	}
-}
-
-func (o objectReader) validateSinkAccounts(cfg *Config) {
-	if o.given("accounts") && len(o.words("accounts")) == 0 && !o.broken[o.dotted("accounts")] {
-		o.report(o.at("accounts"), "is an empty list", "name accounts, or remove the line to send all of them")
-	}
-	for i, name := range o.words("accounts") {
-		switch _, known := cfg.Accounts[name]; {
-		case o.badNames[name] || o.broken["accounts."+name]: // reported where it stands
-		case !known:
-			o.report(o.item("accounts", i), fmt.Sprintf("unknown account %q", name), suggest(name, keysOf(cfg.Accounts)))
-		case slices.Index(o.words("accounts"), name) < i:
-			o.report(o.item("accounts", i), fmt.Sprintf("account %q is there twice", name), "remove one of the two")
+		if s.Type != SinkNotify && !(s.Exec != nil && s.Exec.Signal != nil) {
+			o.validateContent(s)
 		}
 	}
 }
 
 // foreignKeys reports keys that belong to another type of sink.
 func (o objectReader) foreignKeys(typ string) {
-	own, common := sinkFields()[typ], commonSinkFields()
+	own, common := fieldsOfSink(typ), commonSinkFields()
 	for _, key := range keysOf(anySinkFields()) {
 		_, isOwn := own[key]
 		_, isCommon := common[key]
@@ -100,9 +77,7 @@ func (o objectReader) required(key, what string) bool {
 }
 
 func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string) {
-	if o.choice("format", sinkFormats()...) {
-		o.validateTemplate(s.Content, s.IncludeRefreshToken)
-	}
+	o.validateSignal(s.File.Signal)
 	if s.File.Mode&0o004 != 0 && s.IncludeRefreshToken {
 		o.warn(o.at("mode"), fmt.Sprintf("everyone on this machine will be able to read the refresh token (mode %#o)", s.File.Mode),
 			`write mode: "0600", or "0640" with an owner of :group`)
@@ -113,37 +88,8 @@ func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string)
 	if o.given("owner") && !regexp.MustCompile(`^([^\s:/]+(:[^\s:/]+)?|:[^\s:/]+)$`).MatchString(s.File.Owner) {
 		o.report(o.at("owner"), fmt.Sprintf("%q is not an owner", s.File.Owner), "write user, user:group or :group")
 	}
-	o.validateTimezone(s.Content.Timezone)
 	if o.required("path", "/var/lib/bots/{account}.json") {
 		o.validateFilePath(cfg, s, taken)
-	}
-}
-
-func (o objectReader) validateTemplate(s Content, includeRefreshToken bool) {
-	switch {
-	case s.Format == formatTemplate && !o.given("template"):
-		o.report(o.at("template"), "the sink has no template", "write template: | and the text in the lines below")
-	case s.Format != formatTemplate && o.given("template"):
-		o.report(o.at("template"), fmt.Sprintf("has no effect with format %s", s.Format), "write format: template, or remove the lines")
-	case s.Format == formatTemplate && !o.broken[o.dotted("template")] && o.source.CheckTemplate != nil:
-		line, problem := o.source.CheckTemplate(s.Template, includeRefreshToken)
-		if problem == "" {
-			return
-		}
-		at := o.at("template")
-		if at.literal && line > 0 {
-			at.line, at.column = at.line+line, 0
-		} else if line > 0 {
-			problem = fmt.Sprintf("line %d of the template: %s", line, problem)
-		}
-		o.report(at, problem, "see the functions and fields in the reference of the configuration")
-	}
-}
-
-func (o objectReader) validateTimezone(name string) {
-	if _, err := time.LoadLocation(name); err != nil {
-		o.report(o.at("timezone"), fmt.Sprintf("unknown time zone %q", name),
-			"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
 	}
 }
 
@@ -194,22 +140,4 @@ func (o objectReader) validateUnixSocket(s *UnixSocketSink, taken map[string]str
 	if o.required("path", "/run/bot/token.sock") && len(s.Path) > maxSocketPath {
 		o.report(o.at("path"), tooLong(len(s.Path)), "choose a shorter one")
 	}
-}
-
-func (o objectReader) validateWebhook(s *WebhookSink) {
-	atLeast(o, "timeout", s.Timeout, time.Millisecond)
-	if o.required("url", "https://…") {
-		if u := o.validateURL("url", s.URL); u != nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-			o.warn(o.at("url"), "tokens will travel in clear text", "use https")
-		}
-	}
-	if s.Secret.IsZero() && !o.broken[o.dotted("secret")] {
-		o.warn(o.at("secret"), "the sink has no secret: the receiver can't tell our posts from forged ones",
-			"write secret: ${env:NAME}")
-	}
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

@@ -46,8 +46,9 @@ const (
 	SaxoCache = "saxo-cache" // access_token, refresh_token, token_expiry, app_key, app_secret
 
 	// These are written and never read.
-	Env = "env" // ACCESS_TOKEN="…" and the like, a line each, for shells
-	Raw = "raw" // the access token alone
+	Env         = "env"     // ACCESS_TOKEN="…" and the like, a line each, for shells
+	MessageName = "message" // one short JSON object, see [Message]
+	Raw         = "raw"     // the access token alone
 )
 
 // ErrUnknown: there is no format of that name.
@@ -56,3 +57,14 @@ var ErrUnknown = errors.New("unknown format")
 // ErrUnreadable: the bytes are not a whole document of that format. It is what
 // a half-written file gives, and means "nothing there".
 var ErrUnreadable = errors.New("not a readable token file")
+
+// ContentType returns the media type of what a format writes, for receivers
+// that want to be told (RFC 9110, 8.3).
+func ContentType(name string) string {
+	switch name {
+	case JSON, Schwab, SchwabPy, SaxoCache, MessageName:
+		return "application/json"
+	default:
+		return "text/plain; charset=utf-8"
+	}
+}

@@ -14,7 +14,7 @@ import (
 func OneWay() []string { return slices.Sorted(maps.Keys(oneWay())) }
 
 func oneWay() map[string]func(Document) ([]byte, error) {
-	return map[string]func(Document) ([]byte, error){Env: encodeEnv, Raw: encodeRaw}
+	return map[string]func(Document) ([]byte, error){Env: encodeEnv, MessageName: Message, Raw: encodeRaw}
 }
 
 func encodeOneWay(name string, encode func(Document) ([]byte, error), d Document) ([]byte, error) {

@@ -1,0 +1,147 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	slashed "path"
+	"slices"
+	"strings"
+)
+
+// isGlob says whether a word in accounts is a pattern of path.Match. No name
+// of an account holds any of these.
+func isGlob(word string) bool { return strings.ContainsAny(word, `*?[\`) }
+
+// routes says whether an account's tokens go to the sink. A pattern that is
+// malformed matches nothing.
+func (s Sink) routes(a Account) bool {
+	if len(s.Accounts) == 0 && len(s.Providers) == 0 {
+		return true
+	}
+	return slices.Contains(s.Providers, a.Provider) || slices.ContainsFunc(s.Accounts, func(word string) bool {
+		matches, err := slashed.Match(word, a.Name)
+		return err == nil && matches
+	})
+}
+
+// events are what is sent to the sink; without a word about it, tokens, and to
+// people alerts.
+func (o objectReader) events() []string {
+	if all := o.words("events"); o.given("events") {
+		return all
+	}
+	if o.word("type") == SinkNotify {
+		return []string{SendAlert}
+	}
+	return []string{SendToken}
+}
+
+func (o objectReader) validateRouting(cfg *Config, s Sink) {
+	if !o.broken["accounts"] {
+		o.validateSinkAccounts(cfg)
+		o.validateSinkProviders(cfg)
+	}
+	within(o, "max_concurrent", s.MaxConcurrent, 1, maxInFlight)
+}
+
+// eachWord reports an empty list and words that are there twice; each gets every
+// other word.
+func (o objectReader) eachWord(key, what, empty string, each func(at place, word string)) {
+	words := o.words(key)
+	if o.given(key) && len(words) == 0 && !o.broken[o.dotted(key)] {
+		o.report(o.at(key), "is an empty list", empty)
+	}
+	for i, word := range words {
+		if slices.Index(words, word) < i {
+			o.report(o.item(key, i), fmt.Sprintf("%s %q is there twice", what, word), "remove one of the two")
+			continue
+		}
+		each(o.item(key, i), word)
+	}
+}
+
+func (o objectReader) validateSinkAccounts(cfg *Config) {
+	o.eachWord("accounts", "account", "name accounts, or remove the line to send all of them", func(at place, word string) {
+		switch _, known := cfg.Accounts[word]; {
+		case o.badNames[word] || o.broken["accounts."+word]: // reported where it stands
+		case isGlob(word):
+			o.validateGlob(cfg, at, word)
+		case !known:
+			o.report(at, fmt.Sprintf("unknown account %q", word), suggest(word, keysOf(cfg.Accounts)))
+		}
+	})
+}
+
+func (o objectReader) validateGlob(cfg *Config, at place, glob string) {
+	if _, err := slashed.Match(glob, ""); err != nil {
+		o.report(at, fmt.Sprintf("%q is not a pattern", glob), "write * for any letters, ? for one, and [abc] for one of some")
+		return
+	}
+	if len(o.badNames) > 0 || len(cfg.SinkAccounts(Sink{Accounts: []string{glob}})) > 0 {
+		return
+	}
+	o.report(at, fmt.Sprintf("no account matches %q", glob), suggestGlob(glob, keysOf(cfg.Accounts)))
+}
+
+// suggestGlob is the hint about a pattern that matches none of the names: the
+// same pattern with its first letters as those of a name, or else the names.
+func suggestGlob(glob string, names []string) string {
+	literal := glob[:strings.IndexAny(glob, `*?[\`)]
+	var better []string
+	for _, name := range names {
+		for n := max(1, len(literal)-1); n <= min(len(name), len(literal)+1); n++ {
+			candidate := name[:n] + glob[len(literal):]
+			if ok, err := slashed.Match(candidate, name); err == nil && ok {
+				better = append(better, candidate)
+			}
+		}
+	}
+	if hint := didYouMean(glob, better); hint != "" {
+		return hint
+	}
+	return suggest(glob, names)
+}
+
+func (o objectReader) validateSinkProviders(cfg *Config) {
+	used := map[string]bool{}
+	for name, a := range cfg.Accounts {
+		if a.Provider == "" || o.broken["accounts."+name+".provider"] {
+			return // reported where it stands, and it may be the one that is meant
+		}
+		used[a.Provider] = true
+	}
+	o.eachWord("providers", "provider", "name providers, or remove the line", func(at place, word string) {
+		if !used[word] && len(o.badNames) == 0 {
+			o.report(at, fmt.Sprintf("no account belongs to provider %q", word), suggest(word, keysOf(used)))
+		}
+	})
+}
+
+// tokensOnly is why a sink can't tell of alerts; "" if it can.
+func (s Sink) tokensOnly() string {
+	switch {
+	case s.File != nil:
+		return "a file takes tokens only"
+	case s.UnixSocket != nil && s.UnixSocket.Listen == nil:
+		return "a socket of a consumer takes tokens only"
+	case s.Exec != nil && s.Exec.Signal != nil:
+		return "a signal tells of tokens only"
+	}
+	return ""
+}
+
+func (o objectReader) validateEvents(s Sink) {
+	kinds := map[string]bool{SendToken: true, SendAlert: true, SendLifecycle: true}
+	o.eachWord("events", "event", "name token, alert or lifecycle, or remove the line", func(at place, word string) {
+		switch only := s.tokensOnly(); {
+		case !kinds[word]:
+			o.report(at, fmt.Sprintf("unknown event %q", word), suggest(word, slices.Collect(maps.Keys(kinds))))
+		case word == SendToken && s.Notify != nil:
+			o.report(at, "a sink of type notify tells people, through services of others, and is never given a token",
+				"write alert or lifecycle, and another sink for the tokens")
+		case word != SendToken && only != "":
+			o.report(at, fmt.Sprintf("%s, and no event %q", only, word),
+				"write another sink for it, of type notify, webhook, exec with a command, or unixsocket with direction: listen")
+		}
+	})
+}

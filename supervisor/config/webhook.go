@@ -1,0 +1,153 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"io/fs"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// noProxy in place of a proxy's URL: none, whatever the environment says.
+const noProxy = "none"
+
+func (o objectReader) webhook() *WebhookSink {
+	s := &WebhookSink{
+		Secret: o.secret("secret", signingKey), Headers: o.headers(), Timeout: o.duration("timeout"),
+		CAFile: o.pathOf("ca_file"), CertFile: o.pathOf("cert_file"), KeyFile: o.pathOf("key_file"),
+	}
+	s.URL, _ = o.text("url")
+	proxy, referenced := o.text("proxy")
+	if f := proxyFault(proxy); f != nil && o.given("proxy") && !o.broken[o.dotted("proxy")] {
+		o.reject(o.at("proxy"), o.down("proxy").path, f)
+	} else if u, err := url.Parse(proxy); err == nil && u.User != nil && !referenced {
+		o.inClear("proxy")
+	}
+	s.Proxy = sdk.NewSecret(proxy)
+	return s
+}
+
+// proxyFault does not quote the address: it may hold a password.
+func proxyFault(proxy string) *fault {
+	if proxy == noProxy {
+		return nil
+	}
+	u, err := url.Parse(proxy)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		return &fault{"is not the address of a proxy", "write it like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none"}
+	}
+	return nil
+}
+
+// headers are all kept as secrets, but only one whose name sounds like a
+// secret is warned about.
+func (o objectReader) headers() map[string]sdk.Secret {
+	table, values := o.down("headers"), map[string]sdk.Secret{}
+	for _, key := range keysOf(table.values) {
+		value, referenced := table.text(key)
+		if strings.ContainsAny(value, "\r\n") || !regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(key) {
+			o.report(table.at(key), "is not a header that can be sent", "write Name: value, in one line")
+		}
+		values[key] = sdk.NewSecret(value)
+		if value != "" && !referenced && soundsSecret(key) {
+			table.inClear(key)
+		}
+	}
+	return values
+}
+
+// signingKey checks a secret of the Standard Webhooks specification.
+func signingKey(secret string) *fault {
+	if secret == "" {
+		return nil
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil || len(key) == 0 {
+		return &fault{"is not a Standard Webhooks secret: whsec_ and base64",
+			"make one with: echo whsec_$(openssl rand -base64 32)"}
+	}
+	return nil
+}
+
+func (o objectReader) validateWebhook(s *WebhookSink) {
+	atLeast(o, "timeout", s.Timeout, time.Millisecond)
+	if o.required("url", "https://…") {
+		if u := o.validateURL("url", s.URL); u != nil && u.Scheme == "http" {
+			if !loopback(u.Hostname()) {
+				o.warn(o.at("url"), "tokens will travel in clear text", "use https")
+			}
+			for _, key := range []string{"ca_file", "cert_file", "key_file"} {
+				if o.given(key) {
+					o.report(o.at(key), "has no effect on an address of http", "use https, or remove the line")
+				}
+			}
+		}
+	}
+	if s.Secret.IsZero() && !o.broken[o.dotted("secret")] {
+		o.warn(o.at("secret"), "the sink has no secret: the receiver can't tell our posts from forged ones",
+			"write secret: ${env:NAME}")
+	}
+	o.validateCertificates(s)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// validateCertificates loads the files, so that one which is missing or wrong
+// is found before a token has to go out.
+func (o objectReader) validateCertificates(s *WebhookSink) {
+	if s.CAFile != "" {
+		if data, _, err := readText(s.CAFile, maxSecretSize); err != nil {
+			o.unreadableFile("ca_file", err)
+		} else if !x509.NewCertPool().AppendCertsFromPEM(data) {
+			o.report(o.at("ca_file"), "the file holds no certificate in PEM", "name the file of the authority's certificate, which begins with -----BEGIN CERTIFICATE-----")
+		}
+	}
+	switch {
+	case o.given("cert_file") && !o.given("key_file"):
+		o.report(o.at("cert_file"), "the certificate has no key", "write key_file: the file of its private key")
+	case o.given("key_file") && !o.given("cert_file"):
+		o.report(o.at("key_file"), "the key has no certificate", "write cert_file: the file of its certificate")
+	case s.CertFile != "" && s.KeyFile != "":
+		o.validateKeyPair(s)
+	}
+}
+
+func (o objectReader) validateKeyPair(s *WebhookSink) {
+	readable := true
+	for key, file := range map[string]string{"cert_file": s.CertFile, "key_file": s.KeyFile} {
+		_, mode, err := readText(file, maxSecretSize)
+		if err != nil {
+			o.unreadableFile(key, err)
+			readable = false
+		} else if key == "key_file" && mode&0o004 != 0 {
+			o.warn(o.at(key), "everyone on this machine can read the private key", "chmod 600 it")
+		}
+	}
+	if !readable {
+		return
+	}
+	if _, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile); err != nil {
+		o.report(o.at("cert_file"), "the certificate and its key can't be used: "+strings.TrimPrefix(err.Error(), "tls: "),
+			"name a certificate in PEM, and in key_file the private key that belongs to it")
+	}
+}
+
+// unreadableFile reports a file that is named by key and can't be read.
+func (o objectReader) unreadableFile(key string, err error) {
+	hint := "let the user who runs tokenkeeper read it"
+	if errors.Is(err, fs.ErrNotExist) {
+		hint = "name the right file, or remove the line"
+	}
+	o.report(o.at(key), "the file can't be read: "+reason(err), hint)
+}
