@@ -162,7 +162,7 @@ func encoder(c config.Content, o format.Options) (func(format.Document) ([]byte,
 
 func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
-		Name: provider, Work: k, Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
+		Name: provider, Work: process.Refreshing(k), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
 	}
 	if s.opts.Seams.Launcher != nil {
 		c.Launcher = s.opts.Seams.Launcher(provider)

@@ -27,7 +27,7 @@ func (p BackoffPolicy) withDefaults() BackoffPolicy {
 	}
 }
 
-// backoff counts the crashes since the provider was last healthy.
+// backoff counts the crashes since the plugin was last healthy.
 type backoff struct {
 	policy  BackoffPolicy
 	wait    time.Duration
@@ -52,5 +52,5 @@ func (b *backoff) crashed(now time.Time) (wait time.Duration, loops bool) {
 // recent is how many crashes the window holds.
 func (b *backoff) recent() int { return len(b.history) }
 
-// reset is for a provider that has proved healthy.
+// reset is for a plugin that has proved healthy.
 func (b *backoff) reset() { b.wait, b.history = 0, nil }

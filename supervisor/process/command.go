@@ -33,10 +33,12 @@ const (
 	receiveLimit = 4 << 20
 )
 
-// Command launches a provider's program over go-plugin. It is the real
+// Command launches a plugin's program over go-plugin. It is the real
 // [Launcher].
 type Command struct {
-	// Name of the provider.
+	// Kind of plugin; the zero value is a provider.
+	Kind Kind
+	// Name of the provider or of the sink.
 	Name string
 	// Path of the program; one without a slash is looked up in PATH.
 	// /proc/self/exe is this very program, also after an upgrade on disk.
@@ -44,15 +46,15 @@ type Command struct {
 	Args []string
 	// SHA256 that the program must have, in hexadecimal; "": not checked.
 	SHA256 string
-	// SpoolDir belongs to this provider alone. "" leaves the provider without
-	// a spool, so that it refuses to spend a token.
+	// SpoolDir belongs to this provider alone. "" leaves it without a spool, so
+	// that a provider refuses to spend a token; a sink needs none.
 	SpoolDir string
 	// Slots is how many attempts may be in flight.
 	Slots int
-	// SocketDir is where the directories for the providers' sockets are made;
+	// SocketDir is where the directories for the plugins' sockets are made;
 	// "" or one with too long a path: the system's place for such things.
 	SocketDir string
-	// Env is added to the little that a provider process inherits.
+	// Env is added to the little that a plugin process inherits.
 	Env []string
 	// Log receives what the process writes; nil: nothing does.
 	Log *slog.Logger
@@ -77,22 +79,22 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 			return nil, err
 		}
 	}
-	sockets, err := socketDir(c.SocketDir, c.Name)
+	sockets, err := socketDir(c.SocketDir, c.Kind.socketName(c.Name))
 	if err != nil {
-		return nil, fmt.Errorf("make a private directory for the socket of provider %s: %w", c.Name, err)
+		return nil, fmt.Errorf("make a private directory for the socket of %s %s: %w", c.Kind, c.Name, err)
 	}
 	log := c.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	out := &outputLog{log: log.With("provider", c.Name)}
+	out := &outputLog{log: log.With(c.Kind.String(), c.Name)}
 	cmd := exec.Command(path, c.Args...)
 	cmd.Env = c.environment()
 	p := newChild(cmd, out)
 	synced := &outputLog{log: out.log} // os.Stdout and os.Stderr after Serve began, over gRPC
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
-		Plugins:          plugin.PluginSet{sdk.PluginName: &sdk.Plugin{}},
+		Plugins:          plugin.PluginSet{c.Kind.pluginName(): &sdk.Plugin{}},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,
@@ -131,18 +133,18 @@ func (c Command) locate() (path string, err error) {
 	path = c.Path
 	if !strings.Contains(path, "/") {
 		if path, err = exec.LookPath(c.Path); err != nil {
-			return "", startErrno(c.Path, unix.ENOENT)
+			return "", c.Kind.startErrno(c.Path, unix.ENOENT)
 		}
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return "", startErrno(path, err)
+		return "", c.Kind.startErrno(path, err)
 	}
 	if info.IsDir() {
-		return "", startErrno(path, unix.EISDIR)
+		return "", c.Kind.startErrno(path, unix.EISDIR)
 	}
 	if err := unix.Access(path, unix.X_OK); err != nil {
-		return "", startErrno(path, err)
+		return "", c.Kind.startErrno(path, err)
 	}
 	return path, nil
 }
@@ -159,8 +161,8 @@ func (c Command) verify(path string) (sum string, err error) {
 		return sum, &Fault{
 			Kind:    WrongChecksum,
 			Message: fmt.Sprintf("the checksum of %s is %s, and the configuration demands %s", path, sum, strings.ToLower(c.SHA256)),
-			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into providers.%s.sha256; "+
-				"if not, find out who replaced it", c.Name),
+			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into %s; "+
+				"if not, find out who replaced it", c.Kind.checksumKey(c.Name)),
 		}
 	}
 	return sum, nil
@@ -174,11 +176,11 @@ func (c Command) startFault(path string, p *child, err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("start %s: %w", path, err)
 	case p.pid() == 0 && errors.As(err, &errno):
-		return startErrno(path, errno)
+		return c.Kind.startErrno(path, errno)
 	case p.pid() == 0:
 		return fmt.Errorf("start %s: %w", path, err)
 	case p.greeted() != "":
-		if fault := handshakeFault(path, p.greeted()); fault != nil {
+		if fault := c.Kind.handshakeFault(path, p.greeted()); fault != nil {
 			return fault
 		}
 		return fmt.Errorf("%s started, but no connection to it could be made: %w%s", path, err, p.lastWords())
@@ -186,12 +188,12 @@ func (c Command) startFault(path string, p *child, err error) error {
 		return fmt.Errorf("%s did not come up and can't be killed: %w", path, err)
 	case p.result() == nil:
 		return &Fault{
-			Kind: NotAPlugin, Message: path + " is no provider: it ended at once without a plugin's handshake" + p.lastWords(),
-			Remedy: "install a Tokenkeeper provider there, or correct its command in the configuration",
+			Kind: NotAPlugin, Message: fmt.Sprintf("%s is no %s: it ended at once without a plugin's handshake%s", path, c.Kind, p.lastWords()),
+			Remedy: c.Kind.remedy(),
 		}
 	case p.wasKilled():
-		return fmt.Errorf("%s wrote no plugin's handshake (within %s) and was killed; is it a Tokenkeeper provider?%s",
-			path, startTimeout, p.lastWords())
+		return fmt.Errorf("%s wrote no plugin's handshake (within %s) and was killed; is it a Tokenkeeper %s?%s",
+			path, startTimeout, c.Kind, p.lastWords())
 	}
 	return fmt.Errorf("%s ended before its plugin's handshake: %w%s", path, p.result(), p.lastWords())
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
 
-// inherited are the variables of the supervisor that a provider process gets.
+// inherited are the variables of the supervisor that a plugin process gets.
 // Its secrets may stand in the others: they come with each request instead.
 var inherited = [...]string{
 	"PATH", "TZ", "TMPDIR",

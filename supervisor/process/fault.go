@@ -12,7 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
-// FaultKind is why a provider can't run.
+// FaultKind is why a plugin can't run.
 type FaultKind string
 
 const (
@@ -26,9 +26,11 @@ const (
 	WrongProtocol FaultKind = "wrong_protocol"
 	// WrongProvider: a provider, but another one.
 	WrongProvider FaultKind = "wrong_provider"
+	// WrongSink: a sink, but of another type.
+	WrongSink FaultKind = "wrong_sink"
 )
 
-// Fault is a start that fails until a person changes something: the provider
+// Fault is a start that fails until a person changes something: the plugin
 // is parked.
 type Fault struct {
 	Kind FaultKind
@@ -41,8 +43,8 @@ func (f *Fault) Error() string { return f.Message + "; " + f.Remedy }
 // startErrno sorts the kernel's refusal to execute path. Only what waiting
 // can't mend is a Fault: a file that is just being written, or a machine out of
 // memory, is not.
-func startErrno(path string, err error) error {
-	remedy := "install the provider there, or correct its command in the configuration"
+func (k Kind) startErrno(path string, err error) error {
+	remedy := fmt.Sprintf("install the %s there, or correct its command in the configuration", k)
 	fault := func(message, remedy string) error {
 		return &Fault{Kind: NoProgram, Message: fmt.Sprintf("%s %s", path, message), Remedy: remedy}
 	}
@@ -58,7 +60,7 @@ func startErrno(path string, err error) error {
 	case errors.Is(err, syscall.ENOEXEC):
 		return &Fault{
 			Kind: NotAPlugin, Message: path + " is no program for this machine",
-			Remedy: "install a build of the provider for this operating system and architecture",
+			Remedy: fmt.Sprintf("install a build of the %s for this operating system and architecture", k),
 		}
 	}
 	return fmt.Errorf("start %s: %w", path, err)
@@ -67,11 +69,11 @@ func startErrno(path string, err error) error {
 // handshakeFault judges the first line that a program wrote to its standard
 // output; nil: nothing is wrong with it. The line is documented in go-plugin's
 // docs/internals.md: CORE|VERSION|NETWORK|ADDRESS|PROTOCOL|CERTIFICATE.
-func handshakeFault(path, line string) error {
+func (k Kind) handshakeFault(path, line string) error {
 	notAPlugin := &Fault{
 		Kind:    NotAPlugin,
-		Message: fmt.Sprintf("%s is no provider: instead of a plugin's handshake it wrote %q", path, clip(line, 80)),
-		Remedy:  "install a Tokenkeeper provider there, or correct its command in the configuration",
+		Message: fmt.Sprintf("%s is no %s: instead of a plugin's handshake it wrote %q", path, k, clip(line, 80)),
+		Remedy:  k.remedy(),
 	}
 	parts := strings.Split(strings.TrimSpace(line), "|")
 	if len(parts) < 4 {
@@ -88,14 +90,14 @@ func handshakeFault(path, line string) error {
 	wrong := func(what string) error {
 		return &Fault{
 			Kind: WrongProtocol, Message: fmt.Sprintf("%s speaks %s", path, what),
-			Remedy: "install a version of the provider that is built for this version of Tokenkeeper",
+			Remedy: fmt.Sprintf("install a version of the %s that is built for this version of Tokenkeeper", k),
 		}
 	}
 	switch {
 	case core != plugin.CoreProtocolVersion:
 		return wrong(fmt.Sprintf("version %d of go-plugin's protocol, this Tokenkeeper %d", core, plugin.CoreProtocolVersion))
 	case version != sdk.ProtocolVersion:
-		return wrong(fmt.Sprintf("version %d of the provider protocol, this Tokenkeeper %d", version, sdk.ProtocolVersion))
+		return wrong(fmt.Sprintf("version %d of the %s protocol, this Tokenkeeper %d", version, k, sdk.ProtocolVersion))
 	case len(parts) < 5 || parts[4] != string(plugin.ProtocolGRPC):
 		return wrong("net/rpc instead of gRPC")
 	}

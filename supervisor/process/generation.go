@@ -17,16 +17,15 @@ import (
 // returns why it ended, never nil.
 func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
 	number := m.starting()
-	in, d, err := m.start(ctx)
+	in, id, err := m.start(ctx)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	m.serving(in.PID(), d)
+	m.serving(in.PID(), id)
 	m.publish(slog.LevelInfo, event.Event{
-		Type: event.ProviderStarted,
-		Message: fmt.Sprintf("provider %s %s serves: generation %d, PID %d",
-			m.cfg.Name, d.Version, number, in.PID()),
+		Type:    events[m.cfg.Kind].started,
+		Message: fmt.Sprintf("%s %s serves: generation %d, PID %d", m, id.version, number, in.PID()),
 	})
 	if m.wasParked() {
 		m.settled()
@@ -48,36 +47,36 @@ func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
 	m.gone()
 	if errors.Is(why, errRestart) || ctx.Err() != nil {
 		m.publish(slog.LevelInfo, event.Event{
-			Type: event.ProviderStopped,
-			Message: fmt.Sprintf("provider %s has ended: generation %d, after %s",
-				m.cfg.Name, number, time.Since(began).Round(time.Second)),
+			Type: events[m.cfg.Kind].stopped,
+			Message: fmt.Sprintf("%s has ended: generation %d, after %s",
+				m, number, time.Since(began).Round(time.Second)),
 		})
 	}
 	return why
 }
 
 // start launches the process and asks it who it is.
-func (m *Member) start(ctx context.Context) (Instance, sdk.Description, error) {
+func (m *Member) start(ctx context.Context) (Instance, identity, error) {
 	in, err := m.cfg.Launcher.Launch(ctx)
 	if err != nil {
-		return nil, sdk.Description{}, err
+		return nil, identity{}, err
 	}
-	d, err := describe(ctx, in, m.cfg.Name, m.cfg.Health.DescribeTimeout)
+	id, err := m.cfg.Kind.meet(ctx, in, m.cfg.Type, m.cfg.Health.DescribeTimeout)
 	if err != nil {
 		in.Kill() // nothing has been asked of it that could be lost
 		in.End(0)
-		return nil, sdk.Description{}, err
+		return nil, identity{}, err
 	}
-	return in, d, nil
+	return in, id, nil
 }
 
 func (m *Member) wasParked() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.alert == event.ProviderParked
+	return m.alert == events[m.cfg.Kind].parked
 }
 
-// serve runs the actors of a generation. When it returns, the refresh loop has
+// serve runs the actors of a generation. When it returns, the work has
 // returned; finished says that nothing that it began is open. The process may
 // still run.
 func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bool) {
@@ -88,7 +87,7 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 			return execute()
 		}, func(error) { interrupt() })
 	}
-	worked := make(chan struct{}) // closed when the refresh loop has returned
+	worked := make(chan struct{}) // closed when the work has returned
 
 	{ // The process exited, or its connection was lost.
 		ctx, cancel := context.WithCancel(context.Background())
@@ -112,20 +111,20 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 			}
 		}, cancel)
 	}
-	{ // The process hangs. This actor stays until the refresh loop has
-		// returned, because a process may hang while it finishes, too.
+	{ // The process hangs. This actor stays until the work has returned,
+		// because a process may hang while it finishes, too.
 		h := newHealth(m, in)
 		add("health watch", func() error { return h.run(worked) }, h.interrupt)
 	}
-	{ // The refresh loop over the heap of due accounts.
+	{ // The refresh loop over the heap of due accounts, or the deliveries.
 		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		add("refresh loop", func() error {
+		add(m.cfg.Kind.work(), func() error {
 			defer close(worked)
-			if err := m.cfg.Work.Run(ctx, in.Remote()); err != nil {
-				return fmt.Errorf("the refresh loop ended: %w", err)
+			if err := m.cfg.Work.Run(ctx, in.Conn()); err != nil {
+				return fmt.Errorf("the %s ended: %w", m.cfg.Kind.work(), err)
 			}
 			finished = true
-			return errors.New("the refresh loop ended by itself")
+			return fmt.Errorf("the %s ended by itself", m.cfg.Kind.work())
 		}, cancel)
 	}
 	{ // The supervisor is stopping.
@@ -148,28 +147,3 @@ const exitNews = 500 * time.Millisecond
 
 // errExited ends a generation whose process, or its connection, is gone.
 var errExited = errors.New("the process is gone")
-
-// describe asks a new process who it is.
-func describe(ctx context.Context, in Instance, name string, timeout time.Duration) (sdk.Description, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	d, err := in.Remote().Describe(ctx)
-	switch {
-	case errors.Is(err, sdk.ErrUnimplemented):
-		return d, &Fault{
-			Kind: WrongProtocol, Message: "the program is a plugin, but not one of Tokenkeeper: it does not answer Describe",
-			Remedy: "install a Tokenkeeper provider in its place",
-		}
-	case err != nil:
-		if errors.Is(err, sdk.ErrConnection) && await(in.Exited(), exitNews) {
-			return d, fmt.Errorf("%w before it said who it is: %w", errExited, in.Err())
-		}
-		return d, fmt.Errorf("the process started but did not say who it is: %w", err)
-	case d.Name != name:
-		return d, &Fault{
-			Kind: WrongProvider, Message: fmt.Sprintf("the program says that it is provider %q, not %q", d.Name, name),
-			Remedy: fmt.Sprintf("call the provider %q in the configuration, or name the right command for %q", d.Name, name),
-		}
-	}
-	return d, nil
-}

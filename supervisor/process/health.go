@@ -15,7 +15,7 @@ const (
 	// nudgeInterval is how often a hanging process with something in flight
 	// is told to continue.
 	nudgeInterval = time.Second
-	// lateAnswer is added to an attempt's deadline, so that the provider's own
+	// lateAnswer is added to an attempt's deadline, so that the plugin's own
 	// answer about it still arrives.
 	lateAnswer = time.Second
 	// longestAttempt bounds what a wrong clock can make of a deadline.
@@ -61,7 +61,7 @@ const (
 )
 
 // run returns errHung, or nil when the generation ends otherwise and the
-// refresh loop has returned.
+// work has returned.
 func (h *health) run(worked <-chan struct{}) error {
 	h.verdict, h.nudge = time.NewTimer(time.Hour), time.NewTicker(time.Hour)
 	h.clear()
@@ -118,7 +118,7 @@ func (h *health) heardOfStop(stopped bool) {
 	if stopped {
 		h.suspected(isStopped, h.policy.StopPatience)
 	} else if h.suspect == isStopped {
-		h.log(slog.LevelInfo, "the provider process runs again")
+		h.log(slog.LevelInfo, "the process runs again")
 		h.clear()
 	}
 }
@@ -128,7 +128,7 @@ func (h *health) suspected(why string, patience time.Duration) {
 	if h.suspect == isStopped || (h.suspect == isSilent && why == isSilent) {
 		return
 	}
-	h.log(slog.LevelWarn, "the provider process seems to hang: "+why)
+	h.log(slog.LevelWarn, "the process seems to hang: "+why)
 	drains := h.suspect == isUnfinished // its verdict stands already
 	h.suspect = why
 	h.nudge.Reset(nudgeInterval)
@@ -183,7 +183,7 @@ func (h *health) startProbe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, h.policy.Timeout)
 	go func() {
 		defer cancel()
-		probed <- h.in.Remote().Ping(ctx)
+		probed <- h.member.cfg.Kind.ping(ctx, h.in.Conn())
 	}()
 }
 
@@ -193,12 +193,12 @@ func (h *health) endProbe(err error) {
 	case err != nil:
 		h.suspected(isSilent, 0)
 	case h.suspect == isSilent:
-		h.log(slog.LevelInfo, "the provider process answers again")
+		h.log(slog.LevelInfo, "the process answers again")
 		h.clear()
 	}
 }
 
 func (h *health) log(level slog.Level, text string) {
 	h.member.cfg.Log.Log(context.Background(), level, text,
-		"provider", h.member.cfg.Name, "pid", h.in.PID(), "in_flight", h.member.cfg.Work.InFlight())
+		h.member.cfg.Kind.String(), h.member.cfg.Name, "pid", h.in.PID(), "in_flight", h.member.cfg.Work.InFlight())
 }

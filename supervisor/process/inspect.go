@@ -12,18 +12,30 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
-// Info is what a provider's program says of itself.
+// Info is what a plugin's program says of itself.
 type Info struct {
-	Path        string
-	SHA256      string
-	Protocol    int
+	Path     string
+	SHA256   string
+	Protocol int
+	// Version of the plugin.
+	Version string
+	// Description of a provider; Sink of a sink.
 	Description sdk.Description
+	Sink        sdk.SinkDescription
 }
 
-// Inspect starts the program, asks it who it is, and ends it. It spends
-// nothing and touches no spool. On an error the fields that are known are set;
-// a [*Fault] says what a person has to change.
-func Inspect(ctx context.Context, c Command) (Info, error) {
+// Inspect starts a provider's program, asks it who it is, and ends it. It
+// spends nothing and touches no spool. On an error the fields that are known
+// are set; a [*Fault] says what a person has to change.
+func Inspect(ctx context.Context, c Command) (Info, error) { return inspect(ctx, c, c.Name) }
+
+// InspectSink is [Inspect] for the program of sinks of a type.
+func InspectSink(ctx context.Context, c Command, typ string) (Info, error) {
+	c.Kind = Sink
+	return inspect(ctx, c, typ)
+}
+
+func inspect(ctx context.Context, c Command, name string) (Info, error) {
 	info := Info{Path: c.Path}
 	path, err := c.locate()
 	if err != nil {
@@ -40,19 +52,17 @@ func Inspect(ctx context.Context, c Command) (Info, error) {
 		return info, err
 	}
 	info.Protocol = sdk.ProtocolVersion
-	info.Description, err = describe(ctx, in, c.Name, startTimeout)
+	id, err := c.Kind.meet(ctx, in, name, startTimeout)
+	info.Version, info.Description, info.Sink = id.version, id.provider, id.sink
 	in.End(time.Second)
 	return info, err
 }
 
-// programPrefix starts the file name of every provider in the plugin
-// directory.
-const programPrefix = "tokenkeeper-provider-"
-
-var providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 
 // Found is a file in the plugin directory.
 type Found struct {
+	// Name of the provider, or type of the sinks.
 	Name string
 	Path string
 }
@@ -60,7 +70,12 @@ type Found struct {
 // Discover lists the files in dir that are called tokenkeeper-provider-NAME,
 // in the order of their names. A directory that does not exist holds none.
 // Whether they can run is not looked at.
-func Discover(dir string) ([]Found, error) {
+func Discover(dir string) ([]Found, error) { return discover(dir, Provider) }
+
+// DiscoverSinks is [Discover] for tokenkeeper-sink-NAME.
+func DiscoverSinks(dir string) ([]Found, error) { return discover(dir, Sink) }
+
+func discover(dir string, kind Kind) ([]Found, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -70,8 +85,8 @@ func Discover(dir string) ([]Found, error) {
 	}
 	var found []Found
 	for _, e := range entries {
-		name, ok := strings.CutPrefix(e.Name(), programPrefix)
-		if !ok || !providerName.MatchString(name) || e.IsDir() {
+		name, ok := strings.CutPrefix(e.Name(), kind.programPrefix())
+		if !ok || !pluginName.MatchString(name) || e.IsDir() {
 			continue
 		}
 		found = append(found, Found{Name: name, Path: filepath.Join(dir, e.Name())})

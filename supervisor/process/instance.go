@@ -12,15 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
-
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
 // instance is a process that [Command] launched.
 type instance struct {
 	child   *child
 	client  *plugin.Client
-	remote  *sdk.Remote
 	conn    *grpc.ClientConn
 	sockets string
 
@@ -53,7 +50,6 @@ func (in *instance) connect(ctx context.Context) error {
 			return fmt.Errorf("go-plugin made a %T", r.protocol)
 		}
 		in.conn = c.Conn
-		in.remote = sdk.NewRemote(c.Conn)
 		return nil
 	case <-ctx.Done():
 		// The kill ends the client's wait, too, so that the caller may then
@@ -100,8 +96,8 @@ func (in *instance) watchConnection() {
 	}
 }
 
-// Remote implements [Instance].
-func (in *instance) Remote() *sdk.Remote { return in.remote }
+// Conn implements [Instance].
+func (in *instance) Conn() grpc.ClientConnInterface { return in.conn }
 
 // PID implements [Instance].
 func (in *instance) PID() int { return in.child.pid() }

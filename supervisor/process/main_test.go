@@ -102,7 +102,7 @@ func supervise(dir, broker string) int {
 	bus := event.NewBus(log, time.Now)
 	sub := bus.Subscribe(100)
 	work := newCallWork()
-	m := New(Config{Name: "real", Launcher: realCommand(dir, log), Work: work, Events: bus})
+	m := New(Config{Name: "real", Launcher: realCommand(dir, log), Work: Refreshing(work), Events: bus})
 	go func() { _ = m.Run(context.Background()) }()
 	for e := range sub.C {
 		fmt.Println(e.Type, m.Status().PID)

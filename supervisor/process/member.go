@@ -1,11 +1,12 @@
-// Package process runs one provider's process around the clock: generation
+// Package process runs one plugin's process around the clock: generation
 // after generation, with backoff between those that died, a watch over those
 // that live, and a person's wish to restart in between.
 //
 // A [Member] owns the loop over generations. Each generation is a group of
 // actors (oklog/run): the process exited, a restart was asked for, the process
-// hangs, the refresh loop, the context. The first to return ends the
-// generation; the refreshes in flight finish; only then is the process ended.
+// hangs, the [Work], the context. The first to return ends the generation; the
+// calls in flight finish; only then is the process ended. Providers and sinks
+// differ in their [Kind] alone.
 // [Command] starts real processes over go-plugin; tests start others.
 package process
 
@@ -19,11 +20,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"google.golang.org/grpc"
+
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// Launcher starts one generation of a provider process.
+// Launcher starts one generation of a plugin process.
 type Launcher interface {
 	// Launch returns when the process is up and its connection stands. It
 	// returns a [*Fault] where only a person can help, and any other error
@@ -31,10 +33,11 @@ type Launcher interface {
 	Launch(ctx context.Context) (Instance, error)
 }
 
-// Instance is one running provider process. Its methods are safe for
+// Instance is one running plugin process. Its methods are safe for
 // concurrent use, and none but End ever blocks.
 type Instance interface {
-	Remote() *sdk.Remote
+	// Conn leads to what the process serves.
+	Conn() grpc.ClientConnInterface
 	PID() int
 	// Exited is closed when the process is gone, or its connection.
 	Exited() <-chan struct{}
@@ -54,24 +57,28 @@ type Instance interface {
 	End(grace time.Duration)
 }
 
-// Work is the refresh loop of one provider. Its heap of due accounts outlives
-// the generations.
+// Work is what a process is there for: the refresh loop of a provider
+// ([Refreshing]), or the deliveries of a sink. It outlives the generations.
 type Work interface {
-	// Run refreshes what is due through r. It returns when ctx has ended and
-	// what is in flight has finished, or with an error when the connection is
-	// lost.
-	Run(ctx context.Context, r *sdk.Remote) error
-	// InFlight is how many attempts are in flight now.
+	// Run works with the process at the other end of conn. It returns when ctx
+	// has ended and what is in flight has finished, or with an error when the
+	// connection is lost.
+	Run(ctx context.Context, conn grpc.ClientConnInterface) error
+	// InFlight is how many calls are in flight now that should finish.
 	InFlight() int
-	// Deadline is the latest one of the attempts in flight, by the wall clock;
+	// Deadline is the latest one of the calls in flight, by the wall clock;
 	// zero for none.
 	Deadline() time.Time
 }
 
 // Config of a [Member]. Name, Launcher, Work and Events must be set.
 type Config struct {
-	// Name of the provider; its Describe must return the same one.
-	Name     string
+	// Kind of plugin; the zero value is a provider.
+	Kind Kind
+	// Name of the provider or of the sink.
+	Name string
+	// Type is the name that Describe must return; "": the same as Name.
+	Type     string
 	Launcher Launcher
 	Work     Work
 	Events   *event.Bus
@@ -85,7 +92,7 @@ type Config struct {
 	Backoff BackoffPolicy
 }
 
-// Member keeps one provider's process running. It is safe for concurrent use.
+// Member keeps one plugin's process running. It is safe for concurrent use.
 type Member struct {
 	cfg   Config
 	asked chan struct{} // a restart was asked for
@@ -109,6 +116,7 @@ func New(cfg Config) *Member {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	cfg.Type = cmp.Or(cfg.Type, cfg.Name)
 	cfg.Health = cfg.Health.withDefaults()
 	cfg.Backoff = cfg.Backoff.withDefaults()
 	return &Member{
@@ -121,7 +129,7 @@ func New(cfg Config) *Member {
 	}
 }
 
-// Run loops over generations. It returns when ctx has ended, the refreshes in
+// Run loops over generations. It returns when ctx has ended, the calls in
 // flight have finished and the process is gone, and never earlier. It is
 // called once.
 func (m *Member) Run(ctx context.Context) error {
@@ -129,7 +137,7 @@ func (m *Member) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		waiters := m.takeWaiters()
 		why := m.guarded(ctx, waiters)
-		answer(waiters, fmt.Errorf("provider %s was not restarted: %w", m.cfg.Name, why))
+		answer(waiters, fmt.Errorf("%s was not restarted: %w", m, why))
 
 		var fault *Fault
 		var timer = new(time.Timer) // one that never fires
@@ -170,7 +178,7 @@ func (m *Member) recovered(what string, err *error) {
 		if e, ok := v.(interface{ RuntimeError() }); ok {
 			text = fmt.Sprint(e)
 		}
-		m.cfg.Log.Error("recovered a panic", "provider", m.cfg.Name, "actor", what, "panic", text, "stack", string(debug.Stack()))
+		m.cfg.Log.Error("recovered a panic", m.cfg.Kind.String(), m.cfg.Name, "actor", what, "panic", text, "stack", string(debug.Stack()))
 		*err = fmt.Errorf("the supervisor's %s panicked (%s): this is a defect of Tokenkeeper, please report the log", what, text)
 	}
 }
@@ -205,14 +213,15 @@ func (m *Member) ended() {
 // crashed notes the end of a generation that nobody asked for and returns how
 // long to wait for the next one.
 func (m *Member) crashed(why error) time.Duration {
+	told := events[m.cfg.Kind]
 	m.mu.Lock()
 	delay, loops := m.backoff.crashed(time.Now())
 	raise := loops && m.alert == ""
 	if raise {
-		m.alert = event.ProviderCrashing
+		m.alert = told.crashing
 	}
 	m.status.State = Backoff
-	if m.alert == event.ProviderCrashing {
+	if m.alert == told.crashing {
 		m.status.State = Crashing
 	}
 	m.status.Crashes++
@@ -222,29 +231,29 @@ func (m *Member) crashed(why error) time.Duration {
 	m.mu.Unlock()
 
 	m.publish(slog.LevelWarn, event.Event{
-		Type: event.ProviderStopped, Next: next,
-		Message: fmt.Sprintf("provider %s is started again in %s: %v", m.cfg.Name, delay.Round(time.Millisecond), why),
+		Type: told.stopped, Next: next,
+		Message: fmt.Sprintf("%s is started again in %s: %v", m, delay.Round(time.Millisecond), why),
 	})
 	if raise {
 		m.publish(slog.LevelError, event.Event{
-			Type: event.ProviderCrashing, Alert: true, Failures: crashes, Max: m.cfg.Backoff.Crashes, Next: next,
-			Message: fmt.Sprintf("provider %s crashes again and again (%d times within %s) and is started ever more rarely; "+
-				"the log lines with provider=%s say why; after mending it run: tokenkeeper restart %s; the last time: %v",
-				m.cfg.Name, crashes, m.cfg.Backoff.Window, m.cfg.Name, m.cfg.Name, why),
+			Type: told.crashing, Alert: true, Failures: crashes, Max: m.cfg.Backoff.Crashes, Next: next,
+			Message: fmt.Sprintf("%s crashes again and again (%d times within %s) and is started ever more rarely; "+
+				"the log lines with %s=%s say why; after mending it run: %s; the last time: %v",
+				m, crashes, m.cfg.Backoff.Window, m.cfg.Kind, m.cfg.Name, m.cfg.Kind.restart(m.cfg.Name), why),
 		})
 	}
 	return delay
 }
 
-// parked notes that the provider waits for a person.
+// parked notes that the plugin waits for a person.
 func (m *Member) parked(fault *Fault) {
-	text := fmt.Sprintf("provider %s is parked: %s; then run: tokenkeeper restart %s", m.cfg.Name, fault, m.cfg.Name)
+	text := fmt.Sprintf("%s is parked: %s; then run: %s", m, fault, m.cfg.Kind.restart(m.cfg.Name))
 	m.mu.Lock()
 	m.status.State = Parked
 	m.status.LastError = fault.Error()
-	m.alert = event.ProviderParked
+	m.alert = events[m.cfg.Kind].parked
 	m.mu.Unlock()
-	m.publish(slog.LevelError, event.Event{Type: event.ProviderParked, Alert: true, Message: text})
+	m.publish(slog.LevelError, event.Event{Type: events[m.cfg.Kind].parked, Alert: true, Message: text})
 }
 
 // settled notes that a generation has lived long enough to count as healthy.
@@ -256,13 +265,20 @@ func (m *Member) settled() {
 	m.mu.Unlock()
 	if over {
 		m.publish(slog.LevelInfo, event.Event{
-			Type: event.Recovered, Message: fmt.Sprintf("provider %s runs again", m.cfg.Name),
+			Type: event.Recovered, Message: fmt.Sprintf("%s runs again", m),
 		})
 	}
 }
 
+// String is how texts call it.
+func (m *Member) String() string { return fmt.Sprintf("%s %s", m.cfg.Kind, m.cfg.Name) }
+
 func (m *Member) publish(level slog.Level, e event.Event) {
-	e.Provider = m.cfg.Name
+	if m.cfg.Kind == Sink {
+		e.Sink = m.cfg.Name
+	} else {
+		e.Provider = m.cfg.Name
+	}
 	m.cfg.Events.Publish(level, e)
 }
 

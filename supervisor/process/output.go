@@ -73,7 +73,7 @@ func copyLines(w io.WriteCloser, r io.Reader) {
 	}
 }
 
-// outputLog turns a provider process's output into log records.
+// outputLog turns a plugin process's output into log records.
 type outputLog struct {
 	log *slog.Logger
 	// panicking: the lines belong to the trace of a Go panic.
@@ -138,7 +138,7 @@ func structured(line []byte) (level slog.Level, text string, attrs []slog.Attr, 
 		case strings.HasPrefix(key, "@"):
 		case len(attrs) == mostFields:
 			return level, text, append(attrs, slog.Bool("cut", true)), true
-		case key == "provider", key == slog.TimeKey, key == slog.LevelKey, key == slog.MessageKey:
+		case key == Provider.String(), key == Sink.String(), key == slog.TimeKey, key == slog.LevelKey, key == slog.MessageKey:
 			// These keys are the supervisor's own.
 			attrs = append(attrs, attr("plugin_"+key, fields[key]))
 		default:

@@ -26,8 +26,8 @@ type waiter struct {
 	err    error
 }
 
-// Restart replaces the process and returns when the new one serves. Refreshes
-// in flight finish first. It skips the backoff and takes a parked provider up
+// Restart replaces the process and returns when the new one serves. Calls
+// in flight finish first. It skips the backoff and takes a parked plugin up
 // again. When ctx ends, the restart goes on all the same.
 func (m *Member) Restart(ctx context.Context) (Restarted, error) {
 	m.mu.Lock()
@@ -44,13 +44,13 @@ func (m *Member) Restart(ctx context.Context) (Restarted, error) {
 	case <-w.done:
 		return w.result, w.err
 	case <-ctx.Done():
-		return Restarted{}, fmt.Errorf("provider %s: the restart goes on, but the new process does not serve yet; "+
-			"see: tokenkeeper status: %w", m.cfg.Name, ctx.Err())
+		return Restarted{}, fmt.Errorf("%s: the restart goes on, but the new process does not serve yet; "+
+			"see: tokenkeeper status: %w", m, ctx.Err())
 	}
 }
 
 func (m *Member) errStopped() error {
-	return fmt.Errorf("provider %s was not restarted: the supervisor is stopping", m.cfg.Name)
+	return fmt.Errorf("%s was not restarted: the supervisor is stopping", m)
 }
 
 // Probe asks for a sign of life now instead of at the next interval: for a

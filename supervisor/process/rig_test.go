@@ -42,7 +42,7 @@ func simulate(t *testing.T, test func(t *testing.T, r *rig), prepare ...func(*ri
 		for _, p := range prepare {
 			p(r)
 		}
-		r.member = New(Config{Name: "fake", Launcher: r.launcher, Work: r.work, Events: bus})
+		r.member = New(Config{Name: "fake", Launcher: r.launcher, Work: Refreshing(r.work), Events: bus})
 		ctx, stop := context.WithCancel(t.Context())
 		r.stop = stop
 		go func() {
@@ -178,10 +178,10 @@ func newMemInstance(pid int, name string) *memInstance {
 	return in
 }
 
-func (in *memInstance) Remote() *sdk.Remote     { return sdk.NewRemote(in.conn) }
-func (in *memInstance) PID() int                { return in.pid }
-func (in *memInstance) Exited() <-chan struct{} { return in.exited }
-func (in *memInstance) Stops() <-chan bool      { return in.stops }
+func (in *memInstance) Conn() grpc.ClientConnInterface { return in.conn }
+func (in *memInstance) PID() int                       { return in.pid }
+func (in *memInstance) Exited() <-chan struct{}        { return in.exited }
+func (in *memInstance) Stops() <-chan bool             { return in.stops }
 
 func (in *memInstance) Err() error {
 	in.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
-// State of a provider, in the words of the control API.
+// State of a plugin, in the words of the control API.
 type State string
 
 const (
@@ -25,7 +25,7 @@ type Status struct {
 	State State
 	// PID of the process; 0: none runs.
 	PID int
-	// Generation counts the runs of this provider's process, from 1.
+	// Generation counts the runs of this plugin's process, from 1.
 	Generation int
 	// StartedAt is when this generation began to serve.
 	StartedAt time.Time
@@ -37,8 +37,12 @@ type Status struct {
 	NextStart time.Time
 	InFlight  int
 	Command   string
-	// Description is the newest one; its Name is empty before the first.
+	// Version of the plugin, as it said itself.
+	Version string
+	// Description of a provider, and Sink of a sink, are the newest ones;
+	// their names are empty before the first.
 	Description sdk.Description
+	Sink        sdk.SinkDescription
 }
 
 // Status returns what the member does now.
@@ -62,13 +66,13 @@ func (m *Member) starting() (generation int) {
 	return m.status.Generation
 }
 
-func (m *Member) serving(pid int, d sdk.Description) {
+func (m *Member) serving(pid int, id identity) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.status.State = Running
 	m.status.PID = pid
 	m.status.StartedAt = m.cfg.Now()
-	m.status.Description = d
+	m.status.Version, m.status.Description, m.status.Sink = id.version, id.provider, id.sink
 }
 
 func (m *Member) stopping() {
