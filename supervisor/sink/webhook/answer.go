@@ -62,12 +62,20 @@ func (s *Sink) explain(ctx context.Context, err error) error {
 		cert *tls.CertificateVerificationError
 		tlsr tls.RecordHeaderError
 		op   *net.OpError
+		pair *pairError
+		prox proxyError
 	)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("the delivery was cancelled: %w", context.Canceled)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return fmt.Errorf("the receiver did not answer in time (at most %s): %w", s.cfg.Timeout, context.DeadlineExceeded)
+	case errors.As(err, &pair):
+		return pair.err
+	case errors.As(err, &prox):
+		return prox
+	case viaProxy(err):
+		return fmt.Errorf("the proxy can't be reached (%s): check its URL", reason(err))
 	case errors.As(err, &dns):
 		return errors.New("the receiver's host name can't be resolved: check the url and this machine's DNS")
 	case errors.As(err, &cert):
@@ -83,8 +91,30 @@ func (s *Sink) explain(ctx context.Context, err error) error {
 		if errors.As(op.Err, &errno) {
 			return fmt.Errorf("the connection to the receiver failed: %s: %w", op.Op, errno)
 		}
+		if op.Op == "remote error" && kind(op.Err) == "tls.alert" { // one of the texts of RFC 8446, section 6
+			return fmt.Errorf("the receiver ended the TLS handshake (%w): if it asks for a certificate, set cert_file and key_file to one that it knows", op.Err)
+		}
 	}
 	return fmt.Errorf("the receiver's answer could not be read as HTTP (%s)", kind(err))
+}
+
+// viaProxy says whether it was the proxy that could not be reached.
+func viaProxy(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && (op.Op == "proxyconnect" || strings.HasPrefix(op.Op, "socks"))
+}
+
+// reason is the system's, if it is one, and else a hint.
+func reason(err error) string {
+	var errno syscall.Errno
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.As(err, &dns):
+		return "its host name can't be resolved"
+	}
+	return kind(err)
 }
 
 // kind names the innermost error's type: a hint that can't hold a secret.

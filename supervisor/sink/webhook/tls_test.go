@@ -61,6 +61,9 @@ func TestNewChecks(t *testing.T) {
 		"empty secret":       {URL: good, Secret: sdk.NewSecret("whsec_")},
 		"a signature header": {URL: good, Headers: map[string]sdk.Secret{"Webhook-Id": sdk.NewSecret("x")}},
 		"line end in header": {URL: good, Headers: map[string]sdk.Secret{"X-Key": sdk.NewSecret("CANARY\n")}},
+		"only a certificate": {URL: good, CertFile: "cert.pem"},
+		"only a key":         {URL: good, KeyFile: "key.pem"},
+		"no media type":      {URL: good, ContentType: "a b"},
 		"space in a name":    {URL: good, Headers: map[string]sdk.Secret{"X Key": sdk.NewSecret("x")}},
 	} {
 		_, err := webhook.New(cfg)

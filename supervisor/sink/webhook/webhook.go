@@ -4,17 +4,15 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -27,12 +25,11 @@ import (
 // DefaultTimeout of one try; the specification recommends 15 to 30 s.
 const DefaultTimeout = 15 * time.Second
 
-// EventType is the payload's type.
-const EventType = "token.refreshed"
+// NoProxy is a proxy setting: connect directly, whatever the environment says.
+const NoProxy = "none"
 
-// idleTimeout of a connection: long enough for all accounts of a start to use
-// it, short enough that none is kept between refreshes.
-const idleTimeout = 5 * time.Second
+// DefaultContentType of what Config.Encode makes.
+const DefaultContentType = "text/plain; charset=utf-8"
 
 // Config is one webhook sink.
 type Config struct {
@@ -45,26 +42,51 @@ type Config struct {
 	Headers map[string]sdk.Secret
 	// Timeout of one try; 0: DefaultTimeout.
 	Timeout time.Duration
-	// Encode makes the payload's data, a JSON object; nil: format json.
+
+	// Encode makes the whole body of a token's delivery, in the place of the
+	// specification's envelope; it is signed all the same. nil: the envelope.
 	Encode func(format.Document) ([]byte, error)
-	// RootCAs that the receiver's certificate is checked with; nil: the
-	// system's.
+	// ContentType of what Encode makes; "": DefaultContentType.
+	ContentType string
+
+	// RootCAs that the receiver's certificate is checked with; nil: those in
+	// CAFile, or the system's.
 	RootCAs *x509.CertPool
+	// CAFile, in PEM, is read once, before the first connection.
+	CAFile string
+	// CertFile and KeyFile, in PEM, are shown to the receiver (mutual TLS).
+	// They are read again when one of them has changed.
+	CertFile, KeyFile string
+	// Proxy is the URL of an HTTP or SOCKS 5 proxy, which may hold a password;
+	// zero: what the environment says ([http.ProxyFromEnvironment]). NoProxy:
+	// none.
+	Proxy sdk.Secret
+
 	// Now is the wall clock, for webhook-timestamp; nil: time.Now.
 	Now func() time.Time
 }
 
-// Sink posts to one receiver. It implements [sink.Sink].
+// Sink posts to one receiver. It implements [sink.Sink], [sink.Notifier] and
+// [sink.Tester]. Its errors tell nothing of the URL, the headers, the proxy's
+// URL and what the receiver sent: all of them may hold secrets.
 type Sink struct {
 	cfg    Config
 	signer *standardwebhooks.Webhook // nil: nothing is signed
-	client *http.Client
+	proxy  func(*http.Request) (*url.URL, error)
+	pair   *keyPair // nil: none is shown
+
+	mu     sync.Mutex
+	client *http.Client // nil until the files have been read
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink     = (*Sink)(nil)
+	_ sink.Notifier = (*Sink)(nil)
+	_ sink.Tester   = (*Sink)(nil)
+)
 
-// New checks cfg and connects to nothing. Its errors tell neither the URL nor
-// the secret.
+// New checks cfg. It connects to nothing and reads no file: one that is missing
+// is missing for this sink's deliveries alone.
 func New(cfg Config) (*Sink, error) {
 	u, err := url.Parse(cfg.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -76,20 +98,25 @@ func New(cfg Config) (*Sink, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if cfg.Encode == nil {
-		cfg.Encode = func(d format.Document) ([]byte, error) {
-			return format.Encode(format.JSON, d, format.Options{})
-		}
+	if cfg.ContentType == "" {
+		cfg.ContentType = DefaultContentType
 	}
-	for name, value := range cfg.Headers {
-		if strings.ContainsAny(name, " :\r\n\x00") || strings.ContainsAny(value.Reveal(), "\r\n\x00") {
-			return nil, fmt.Errorf("headers: %q or its value holds what a header can't, e.g. a line end from a secret's file", name)
-		}
-		if strings.HasPrefix(strings.ToLower(name), "webhook-") {
-			return nil, fmt.Errorf("headers: %s belongs to the signature and can't be set", name)
-		}
+	if _, _, err := mime.ParseMediaType(cfg.ContentType); err != nil {
+		return nil, fmt.Errorf("content_type: %q is no media type: use e.g. application/json", cfg.ContentType)
 	}
-	s := &Sink{cfg: cfg, client: client(cfg.RootCAs)}
+	if err := checkHeaders(cfg.Headers); err != nil {
+		return nil, err
+	}
+	s := &Sink{cfg: cfg}
+	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
+		return nil, errors.New("cert_file and key_file belong together: set both or none")
+	}
+	if cfg.CertFile != "" {
+		s.pair = &keyPair{certFile: cfg.CertFile, keyFile: cfg.KeyFile}
+	}
+	if s.proxy, err = proxyOf(cfg.Proxy); err != nil {
+		return nil, err
+	}
 	if cfg.Secret.IsZero() {
 		return s, nil
 	}
@@ -100,80 +127,74 @@ func New(cfg Config) (*Sink, error) {
 	return s, nil
 }
 
-// client returns one that follows no redirect and keeps no connection for
-// long.
-func client(roots *x509.CertPool) *http.Client {
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			TLSClientConfig:        &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
-			ForceAttemptHTTP2:      true,
-			IdleConnTimeout:        idleTimeout,
-			MaxIdleConns:           4,
-			MaxResponseHeaderBytes: 64 << 10,
-		},
+func checkHeaders(headers map[string]sdk.Secret) error {
+	for name, value := range headers {
+		if strings.ContainsAny(name, " :\r\n\x00") || strings.ContainsAny(value.Reveal(), "\r\n\x00") {
+			return fmt.Errorf("headers: %q or its value holds what a header can't, e.g. a line end from a secret's file", name)
+		}
+		if strings.HasPrefix(strings.ToLower(name), "webhook-") {
+			return fmt.Errorf("headers: %s belongs to the signature and can't be set", name)
+		}
 	}
-}
-
-// payload is the body, as the specification recommends it.
-type payload struct {
-	Type string `json:"type"`
-	// Timestamp is when the token was issued: the same for every try.
-	Timestamp string          `json:"timestamp"`
-	Data      json.RawMessage `json:"data"`
+	return nil
 }
 
 // Deliver makes one try. The receiver has the token once it answers with any
 // 2xx; what else it says is not read.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
-	data, err := s.cfg.Encode(d.Document)
-	if err != nil {
-		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
-	}
-	body, err := json.Marshal(payload{EventType, d.Document.IssuedAt.UTC().Format(time.RFC3339), data})
-	if err != nil {
-		return fmt.Errorf("%w: the format makes no JSON", sink.ErrRefused) // err could quote it
-	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
-	defer cancel()
-	req, err := s.request(ctx, d.ID, body)
+	m, err := s.tokenMessage(d)
 	if err != nil {
 		return err
 	}
-	resp, err := s.client.Do(req)
+	_, err = s.post(ctx, m)
+	return err
+}
+
+// Notify posts the envelope with the alert or the event.
+func (s *Sink) Notify(ctx context.Context, n sink.Notice) error {
+	m, err := noticeMessage(n)
 	if err != nil {
-		return s.explain(ctx, err)
+		return err
+	}
+	_, err = s.post(ctx, m)
+	return err
+}
+
+// Test posts a signed message of the type "test", which holds no token.
+func (s *Sink) Test(ctx context.Context, d sink.Delivery) (done string, err error) {
+	m, err := testMessage(d, s.cfg.Now())
+	if err != nil {
+		return "", err
+	}
+	status, err := s.post(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	signed := "a signed message"
+	if s.signer == nil {
+		signed = "an unsigned message"
+	}
+	return fmt.Sprintf("posted %s of type %q without a token; the receiver answered %d", signed, TypeTest, status), nil
+}
+
+// post makes one request and judges the answer.
+func (s *Sink) post(ctx context.Context, m message) (status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	client, err := s.connector()
+	if err != nil {
+		return 0, err
+	}
+	req, err := s.request(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, s.explain(ctx, err)
 	}
 	// An unread body ends the connection; a receiver that has nothing to say
 	// sends none.
 	_ = resp.Body.Close()
-	return s.judge(resp)
-}
-
-// request returns one signed request.
-func (s *Sink) request(ctx context.Context, id string, body []byte) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.cfg.URL, bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("the request can't be made: check the url") // err would quote it
-	}
-	req.Header.Set("User-Agent", "tokenkeeper")
-	for name, value := range s.cfg.Headers {
-		req.Header.Set(name, value.Reveal())
-		if strings.EqualFold(name, "Host") {
-			req.Host = value.Reveal()
-		}
-	}
-	now := s.cfg.Now()
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set(standardwebhooks.HeaderWebhookID, id)
-	req.Header.Set(standardwebhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
-	if s.signer != nil {
-		signature, err := s.signer.Sign(id, now, body)
-		if err != nil {
-			return nil, errors.New("the request can't be signed: check the secret")
-		}
-		req.Header.Set(standardwebhooks.HeaderWebhookSignature, signature)
-	}
-	return req, nil
+	return resp.StatusCode, s.judge(resp)
 }

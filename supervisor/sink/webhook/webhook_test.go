@@ -2,11 +2,13 @@ package webhook_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/webhook"
@@ -143,6 +146,9 @@ func newSink(t *testing.T, cfg webhook.Config) *webhook.Sink {
 	return s
 }
 
+// silent answers nothing until the sink gives up.
+func silent(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
+
 func TestContract(t *testing.T) {
 	sinktest.Run(t, sinktest.Suite{New: func(t *testing.T) sinktest.Destination {
 		r := newReceiver(t)
@@ -154,25 +160,113 @@ func TestContract(t *testing.T) {
 			"429, nonsense":        {Set: r.set(status(429, "Retry-After", "CANARY"))},
 			"503, past date":       {Set: r.set(status(503, "Retry-After", "Mon, 02 Jan 2006 15:04:05 GMT"))},
 			"400 asks for no time": {Set: r.set(status(400, "Retry-After", "120"))},
-			"no HTTP, echo":        {Set: r.set(raw(false, func(body string) string { return body + "\r\n\r\n" }))},
-			"odd status, echo":     {Set: r.set(raw(false, func(body string) string { return "HTTP/1.1 999 " + body + "\r\n\r\n" }))},
-			"odd header, echo":     {Set: r.set(raw(false, func(body string) string { return "HTTP/1.1 200 OK\r\n" + body + "\r\n\r\n" }))},
-			"reset in mid-answer":  {Set: r.set(raw(true, func(string) string { return "HTTP/1.1 20" }))},
+			"507":                  {Case: sinktest.FullDisk, Set: r.set(status(507))},
+			"no HTTP, echo":        {Case: sinktest.WrongAck, Set: r.set(raw(false, func(body string) string { return body + "\r\n\r\n" }))},
+			"odd status, echo":     {Case: sinktest.WrongAck, Set: r.set(raw(false, func(body string) string { return "HTTP/1.1 999 " + body + "\r\n\r\n" }))},
+			"odd header, echo":     {Case: sinktest.WrongAck, Set: r.set(raw(false, func(body string) string { return "HTTP/1.1 200 OK\r\n" + body + "\r\n\r\n" }))},
+			"reset":                {Case: sinktest.ResetInAnswer, Set: r.set(raw(true, func(string) string { return "HTTP/1.1 20" }))},
 			"closed, no answer":    {Set: r.set(raw(false, func(string) string { return "" }))},
 			"huge header":          {Set: r.set(status(200, "X", strings.Repeat("CANARY", 1<<16)))},
+			"no answer":            {Case: sinktest.NoAck, Set: r.set(silent)},
+			"half an answer": {Case: sinktest.NoAck, Set: r.set(func(w http.ResponseWriter, req *http.Request) {
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if err == nil {
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX-Never: en")
+					_, _ = io.Copy(io.Discard, conn)
+					_ = conn.Close()
+				}
+			})},
+			"late": {Case: sinktest.LateAnswer, Set: r.set(func(w http.ResponseWriter, req *http.Request) {
+				silent(w, req)
+				w.WriteHeader(200)
+			})},
+			"byte by byte": {Case: sinktest.SlowReader, Harmless: true, Set: r.set(func(_ http.ResponseWriter, req *http.Request) {
+				for buf := make([]byte, 1); ; runtime.Gosched() {
+					if _, err := req.Body.Read(buf); err != nil {
+						return
+					}
+				}
+			})},
 		}
 		for _, code := range []int{301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 408, 409, 413, 418, 422, 500, 502, 504} {
-			faults[fmt.Sprint(code)] = sinktest.Fault{Set: r.set(status(code, "Location", "/elsewhere?CANARY"))}
+			class := map[int]sinktest.Case{3: sinktest.HTTPRedirect, 4: sinktest.HTTPClientError, 5: sinktest.HTTPServerError}[code/100]
+			faults[fmt.Sprint(code)] = sinktest.Fault{Case: class, Set: r.set(status(code, "Location", "/elsewhere?CANARY"))}
 		}
 		return sinktest.Destination{
 			Sink:     newSink(t, webhook.Config{URL: r.url, Secret: sdk.NewSecret(secret), Timeout: timeout}),
 			Appear:   r.listen,
 			Received: func(*testing.T) []string { return r.got() },
-			Hang:     r.set(func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }),
+			Hang:     r.set(silent),
+			Mend:     r.set(status(200)),
 			Timeout:  timeout,
 			Faults:   faults,
 		}
 	}})
+}
+
+func TestEvery2xxIsSuccess(t *testing.T) {
+	r := newReceiver(t)
+	r.listen(t)
+	s := newSink(t, webhook.Config{URL: r.url})
+	for code := 200; code < 300; code++ {
+		r.set(status(code))(t)
+		if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {
+			t.Errorf("%d: %v", code, err)
+		}
+	}
+}
+
+// A receiver that takes the connection and reads nothing holds up a long body,
+// until the deadline.
+func TestReceiverThatNeverReads(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	s := newSink(t, webhook.Config{URL: "http://" + l.Addr().String(), Timeout: timeout, Encode: func(format.Document) ([]byte, error) {
+		return make([]byte, 32<<20), nil
+	}})
+	if err := s.Deliver(t.Context(), sinktest.Full("a", 1)); err == nil || !strings.Contains(err.Error(), "in time") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOwnBody(t *testing.T) {
+	r := newReceiver(t)
+	r.listen(t)
+	own := func(d format.Document) ([]byte, error) { return []byte("TOKEN=" + d.AccessToken.Reveal() + "\n"), nil }
+	d := sinktest.Full("a", 1)
+	wh, err := standardwebhooks.NewWebhook(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for set, want := range map[string]string{"": webhook.DefaultContentType, "application/x-env": "application/x-env"} {
+		s := newSink(t, webhook.Config{URL: r.url, Secret: sdk.NewSecret(secret), Encode: own, ContentType: set})
+		if err := s.Deliver(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		n := len(r.received) - 1
+		if got := r.headers[n].Get("Content-Type"); got != want || r.received[n] != "TOKEN="+d.Document.AccessToken.Reveal()+"\n" {
+			t.Errorf("received %q of type %s", r.received[n], got)
+		}
+		if err := wh.Verify([]byte(r.received[n]), r.headers[n]); err != nil {
+			t.Error(err)
+		}
+		if err := s.Notify(t.Context(), sinktest.Alert("a", 1)); err != nil {
+			t.Fatal(err)
+		}
+		if n++; r.headers[n].Get("Content-Type") != "application/json" || !strings.Contains(r.received[n], `"type":"alert.needs_login"`) {
+			t.Errorf("a notice is %s", r.received[n])
+		}
+	}
+	broken := newSink(t, webhook.Config{URL: r.url, Encode: func(format.Document) ([]byte, error) { return nil, errors.New("no expiry") }})
+	if err := broken.Deliver(t.Context(), d); !errors.Is(err, sink.ErrRefused) {
+		t.Errorf("a document that can't be encoded: %v", err)
+	}
+	if err := broken.Notify(t.Context(), sink.Notice{ID: "x"}); !errors.Is(err, sink.ErrRefused) {
+		t.Errorf("an empty notice: %v", err)
+	}
 }
 
 func TestSignedPayload(t *testing.T) {

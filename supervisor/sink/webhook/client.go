@@ -1,0 +1,115 @@
+package webhook
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// idleTimeout of a connection: long enough for all accounts of a start to use
+// it, short enough that none is kept between refreshes.
+const idleTimeout = 5 * time.Second
+
+// connector returns the client, which it makes once the files can be read.
+func (s *Sink) connector() (*http.Client, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		return s.client, nil
+	}
+	roots := s.cfg.RootCAs
+	if roots == nil && s.cfg.CAFile != "" {
+		var err error
+		if roots, err = readRoots(s.cfg.CAFile); err != nil {
+			return nil, err
+		}
+	}
+	security := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	if s.pair != nil {
+		// Without a reason to show it no handshake would tell that it is
+		// unusable.
+		if _, err := s.pair.current(); err != nil {
+			return nil, err
+		}
+		security.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.pair.current() }
+	}
+	s.client = newClient(security, s.proxy)
+	return s.client, nil
+}
+
+// newClient returns one that follows no redirect and keeps no connection for
+// long.
+func newClient(security *tls.Config, proxy func(*http.Request) (*url.URL, error)) *http.Client {
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy:                  proxy,
+			OnProxyConnectResponse: proxyAnswered,
+			TLSClientConfig:        security,
+			ForceAttemptHTTP2:      true,
+			IdleConnTimeout:        idleTimeout,
+			MaxIdleConns:           4,
+			MaxIdleConnsPerHost:    4,
+			MaxResponseHeaderBytes: 64 << 10,
+		},
+	}
+}
+
+// readRoots reads certificate authorities. Its errors tell nothing of what the
+// file holds, which might be a key by mistake.
+func readRoots(path string) (*x509.CertPool, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file can't be read: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path)
+	}
+	return roots, nil
+}
+
+// proxyOf returns what [http.Transport] asks for a proxy.
+func proxyOf(setting sdk.Secret) (func(*http.Request) (*url.URL, error), error) {
+	switch setting.Reveal() {
+	case "":
+		return http.ProxyFromEnvironment, nil
+	case NoProxy:
+		return nil, nil
+	}
+	u, err := url.Parse(setting.Reveal())
+	if err != nil || u.Host == "" {
+		return nil, fmt.Errorf("proxy: it must be a whole URL, e.g. http://proxy.example:3128, or %q", NoProxy)
+	}
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+		return http.ProxyURL(u), nil
+	}
+	return nil, errors.New("proxy: its URL must begin with http, https, socks5 or socks5h")
+}
+
+// proxyError is a proxy's answer to CONNECT.
+type proxyError struct{ status int }
+
+func (e proxyError) Error() string {
+	err := fmt.Sprintf("the proxy answered %d %s", e.status, http.StatusText(e.status))
+	if e.status == http.StatusProxyAuthRequired {
+		return err + ": write the user and the password into its URL"
+	}
+	return err
+}
+
+func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return proxyError{resp.StatusCode}
+}
