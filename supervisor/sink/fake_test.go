@@ -22,6 +22,7 @@ type records struct {
 	recs    map[string]store.Record
 	ledger  map[string]map[string]store.Delivery
 	loads   int
+	tried   int   // failures that the ledger was told
 	broken  error // every call fails with it
 	loseAll bool  // the ledger forgets what it is told
 }
@@ -95,7 +96,31 @@ func (r *records) MarkDelivered(_ context.Context, d store.Delivery) error {
 	if r.ledger[d.Sink] == nil {
 		r.ledger[d.Sink] = map[string]store.Delivery{}
 	}
+	d.Result, d.TriedVersion, d.TriedAt = store.ResultDelivered, d.Version, d.At
 	r.ledger[d.Sink][d.Account] = d
+	return nil
+}
+
+func (r *records) MarkTried(_ context.Context, t store.Tried) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.broken != nil {
+		return r.broken
+	}
+	if r.loseAll {
+		return nil
+	}
+	if r.ledger[t.Sink] == nil {
+		r.ledger[t.Sink] = map[string]store.Delivery{}
+	}
+	d := r.ledger[t.Sink][t.Account]
+	if t.Version < d.TriedVersion {
+		return nil
+	}
+	d.Sink, d.Account = t.Sink, t.Account
+	d.Result, d.TriedVersion, d.TriedAt, d.Error, d.Failures = t.Result, t.Version, t.At, t.Error, t.Failures
+	r.ledger[t.Sink][t.Account] = d
+	r.tried++
 	return nil
 }
 

@@ -2,10 +2,7 @@ package sink
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -18,12 +15,13 @@ const (
 	lastGrace = 500 * time.Millisecond
 )
 
-// Run delivers until ctx ends, and never returns before. At its start every
-// account whose newest version the ledger does not show gets delivered.
-// Deliveries in flight at the end get a second to finish; Run returns within
-// two, with ctx's error.
+// Run delivers until ctx ends, and never returns before. At its start
+// everything of which the ledger does not show the newest version gets
+// delivered. Deliveries in flight at the end get a second to finish; Run
+// returns within two, with ctx's error.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.serve(ctx)()
+	defer w.tellEvents(ctx)()
 	if !w.catchUp(ctx) {
 		return ctx.Err()
 	}
@@ -48,6 +46,7 @@ func (w *Worker) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-w.wake:
 			w.takeWakes()
+			w.publish(w.droppedEvents())
 		case <-timer.C:
 		case o := <-outcomes:
 			w.publish(w.settle(o))
@@ -58,83 +57,30 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// catchUp reads the ledger and queues what the sink lacks. It retries until it
-// has it or ctx ends.
-func (w *Worker) catchUp(ctx context.Context) bool {
-	for failures := 1; ; failures++ {
-		err := w.readLedger(ctx)
-		if err == nil {
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		pause := w.policy.pause(failures, rand.Float64())
-		w.publish(note{slog.LevelWarn, event.Event{
-			Type: event.DeliveryFailed, Failures: failures, Max: w.policy.Attempts,
-			Message: fmt.Sprintf("sink %q can't start: can't read what it has: %v; trying again in %s", w.cfg.Name, err, pause.Round(time.Second)),
-		}})
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(pause):
-		}
-	}
-}
-
-func (w *Worker) readLedger(ctx context.Context) error {
-	ledger, err := w.cfg.Store.Deliveries(ctx, w.cfg.Name)
-	if err != nil {
-		return err
-	}
-	records, err := w.cfg.Store.List(ctx)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.lanes, w.queue, w.absence, w.inFlight = map[string]*lane{}, nil, absence{}, 0
-	for _, rec := range records {
-		if !w.Takes(rec.Account) {
-			continue
-		}
-		l := w.lane(rec.Account)
-		l.delivered = ledger[rec.Account]
-		if behind(l.delivered, rec) && !w.disabled {
-			w.queue.put(l, time.Now())
-		}
-	}
-	return nil
-}
-
-// lane returns the account's lane, a new one if need be. The caller holds mu.
-func (w *Worker) lane(account string) *lane {
-	l := w.lanes[account]
-	if l == nil {
-		l = &lane{account: account, index: -1}
-		w.lanes[account] = l
-	}
-	return l
-}
-
-// takeWakes queues the accounts that were woken.
+// takeWakes queues what was woken. While the sink is disabled the lanes are
+// made all the same, so that enabling it misses none.
 func (w *Worker) takeWakes() {
-	accounts := w.takeWoken()
+	woken := w.takeWoken()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.disabled {
-		return
+	for key, ln := range woken {
+		l := w.lane(ln, key)
+		l.fallBehind(w.cfg.Wall())
+		w.hurry(l)
 	}
-	for _, account := range accounts {
-		l := w.lane(account)
-		_, waits := w.absence.waiting[l]
-		switch {
-		case l.inFlight:
-			l.again = true
-		case waits: // the consumer gets the newest version when it comes
-		default:
-			w.queue.put(l, time.Now())
-		}
+}
+
+// hurry lets the lane look at once whether there is something newer, or as soon
+// as it can. The caller holds mu.
+func (w *Worker) hurry(l *lane) {
+	_, waits := w.absence.waiting[l]
+	switch {
+	case l.inFlight:
+		l.again = true
+	case w.disabled.is():
+	case waits: // the consumer gets the newest version when it comes
+	default:
+		l.put(time.Now())
 	}
 }
 
@@ -143,15 +89,12 @@ func (w *Worker) takeWakes() {
 func (w *Worker) dispatch(ctx context.Context, outcomes chan<- outcome) (next time.Time, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.disabled {
+	if w.disabled.is() {
 		return next, false
 	}
 	now := time.Now()
 	for w.inFlight < w.cfg.MaxConcurrent {
-		l := w.queue.next(now)
-		if l == nil {
-			l = w.absence.look(now)
-		}
+		l := w.nextLane(now)
 		if l == nil {
 			break
 		}
@@ -163,8 +106,10 @@ func (w *Worker) dispatch(ctx context.Context, outcomes chan<- outcome) (next ti
 	if w.inFlight >= w.cfg.MaxConcurrent {
 		return next, false
 	}
-	if len(w.queue) > 0 {
-		next, ok = w.queue[0].at, true
+	for _, ln := range w.lines {
+		if len(ln.queue) > 0 && (!ok || ln.queue[0].at.Before(next)) {
+			next, ok = ln.queue[0].at, true
+		}
 	}
 	if a := &w.absence; len(a.waiting) > 0 && a.probe == nil && (!ok || a.due.Before(next)) {
 		next, ok = a.due, true
@@ -172,56 +117,15 @@ func (w *Worker) dispatch(ctx context.Context, outcomes chan<- outcome) (next ti
 	return next, ok
 }
 
-// await lets a sink that can tell when its consumer comes do so, after a try
-// that found it absent.
-func (w *Worker) await(ctx context.Context, o outcome, signs chan<- error) {
-	waiter, can := w.cfg.Sink.(Waiter)
-	if !can || !errors.Is(o.err, ErrAbsent) {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.absence.present() || w.absence.stop != nil || w.disabled {
-		return
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	w.absence.stop = cancel
-	go func() {
-		err := awaitSafely(ctx, waiter)
-		if ctx.Err() != nil {
-			return // nobody awaits it any more
+// nextLane takes out the lane whose turn it is, nil if there is none: an alert
+// does not wait behind a thousand tokens.
+func (w *Worker) nextLane(now time.Time) *lane {
+	for _, ln := range w.lines {
+		if l := ln.queue.next(now); l != nil {
+			return l
 		}
-		select {
-		case signs <- err:
-		case <-ctx.Done():
-		}
-	}()
-}
-
-func awaitSafely(ctx context.Context, waiter Waiter) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	return waiter.Await(ctx)
-}
-
-// signed takes what Await returned.
-func (w *Worker) signed(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err != nil {
-		w.absence.endAwait()
-		return
 	}
-	w.absence.sign(time.Now())
-}
-
-func (w *Worker) endAwait() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.absence.endAwait()
+	return w.absence.look(now)
 }
 
 // drain waits for the deliveries in flight: first for them to end, then for

@@ -2,27 +2,32 @@ package sink
 
 import (
 	"container/heap"
+	"context"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// edition tells two versions of a record apart, even where a restored backup
-// made the supervisor use a version's number again.
-type edition struct {
-	version uint64
-	stored  int64
+// line is one kind of things on their way to the sink, and the lanes of it that
+// wait for a moment.
+type line struct {
+	kind Kind
+	source
+	queue queue
 }
 
-func editionOf(rec store.Record) edition {
-	return edition{version: rec.Version, stored: rec.StoredAt.UnixNano()}
-}
-
-// lane is one account's way to the sink. One delivery at a time is on it.
+// lane is the way of one account's tokens, or of one alert, to the sink. One
+// delivery at a time is on it.
 type lane struct {
-	account string
-	// delivered is the ledger's line of this account.
+	line *line
+	key  string
+	// gate is held by whoever delivers. It outlives the lane when the worker
+	// is run again, so that a delivery that was left behind is never overtaken.
+	gate gate
+	// delivered is the ledger's line.
 	delivered store.Delivery
+	// since is when the sink fell behind; zero: it has the newest.
+	since time.Time
 
 	// edition that was tried last, and how that went.
 	edition   edition
@@ -35,9 +40,12 @@ type lane struct {
 	// notBefore is what the receiver asked for; it holds for newer versions
 	// too.
 	notBefore time.Time
+	// asked counts how often a person asked for it once more, and answered
+	// says up to where that has been done.
+	asked, answered uint64
 
 	inFlight bool
-	// again: the account was woken while its delivery was in flight.
+	// again: it was woken while its delivery was in flight.
 	again bool
 
 	// at is when the queue hands out the lane, which is before due when a
@@ -45,6 +53,35 @@ type lane struct {
 	at    time.Time
 	index int // in the queue; -1: not queued
 }
+
+func (l *lane) behind() bool { return !l.since.IsZero() }
+
+// fallBehind notes since when the sink lacks something.
+func (l *lane) fallBehind(since time.Time) {
+	if l.since.IsZero() {
+		l.since = since
+	}
+}
+
+// put queues the lane for at, or moves it there.
+func (l *lane) put(at time.Time) { l.line.queue.put(l, at) }
+
+// gate lets one in at a time.
+type gate chan struct{}
+
+func newGate() gate { return make(gate, 1) }
+
+// enter returns false if ctx ended first.
+func (g gate) enter(ctx context.Context) bool {
+	select {
+	case g <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (g gate) leave() { <-g }
 
 // queue holds the lanes that wait for a moment, the earliest first.
 type queue []*lane

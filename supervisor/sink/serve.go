@@ -24,7 +24,7 @@ func (w *Worker) serve(ctx context.Context) (stop func()) {
 		defer close(done)
 		for failures := 1; ; failures++ {
 			began := time.Now()
-			err := w.serveSafely(ctx, server)
+			err := safely(func() error { return server.Serve(ctx, w.newest) })
 			if ctx.Err() != nil {
 				return
 			}
@@ -56,18 +56,19 @@ func (w *Worker) serve(ctx context.Context) (stop func()) {
 	}
 }
 
-func (w *Worker) serveSafely(ctx context.Context, server Server) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	return server.Serve(ctx, w.newest)
-}
-
 // newest yields what a consumer that comes now should have.
 func (w *Worker) newest(ctx context.Context) iter.Seq2[Delivery, error] {
 	return func(yield func(Delivery, error) bool) {
+		w.mu.Lock()
+		disabled := w.disabled
+		w.mu.Unlock()
+		if disabled.is() {
+			yield(Delivery{}, fmt.Errorf("the sink was disabled by %s", disabled.by))
+			return
+		}
+		if w.tokens == nil {
+			return
+		}
 		records, err := w.cfg.Store.List(ctx)
 		if err != nil {
 			yield(Delivery{}, fmt.Errorf("can't read the records: %w", err))

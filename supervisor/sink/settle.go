@@ -20,10 +20,8 @@ func (w *Worker) settle(o outcome) note {
 	again := l.again
 	l.again = false
 	defer func() {
-		if again && !w.disabled {
-			if _, waits := w.absence.waiting[l]; !waits {
-				w.queue.put(l, now)
-			}
+		if again {
+			w.hurry(l)
 		}
 	}()
 
@@ -32,7 +30,11 @@ func (w *Worker) settle(o outcome) note {
 	}
 	switch {
 	case o.delivered != nil:
-		return w.succeeded(l, o)
+		n := w.succeeded(l, o)
+		if again {
+			l.fallBehind(w.cfg.Wall())
+		}
+		return n
 	case o.err != nil:
 		return w.failed(l, o, now)
 	}
@@ -40,29 +42,39 @@ func (w *Worker) settle(o outcome) note {
 	switch {
 	case o.unknown:
 		if !again {
-			delete(w.lanes, l.account)
+			delete(w.lanes, l.key)
 		}
 	case o.early:
+		l.fallBehind(o.since)
 		// A newer version waits only if the receiver asked for it.
 		at := l.notBefore
 		if o.edition == l.edition && l.due.After(at) {
 			at = l.due
 		}
-		w.queue.put(l, at)
+		if !w.disabled.is() {
+			l.put(at)
+		}
 	case o.idle:
 		l.due = time.Time{}
+		if !l.refused {
+			l.since, l.failures, l.lastError = time.Time{}, 0, ""
+		}
 	}
 	return note{}
 }
 
 func (w *Worker) succeeded(l *lane, o outcome) note {
-	l.delivered = *o.delivered
-	l.due, l.notBefore, l.lastError = time.Time{}, time.Time{}, ""
+	l.delivered, l.answered = *o.delivered, o.asked
+	l.since, l.due, l.notBefore, l.lastError = time.Time{}, time.Time{}, time.Time{}, ""
 	failures := l.failures
-	l.failures = 0
+	l.failures, l.refused = 0, false
+	w.totals.succeeded(l.delivered.At, l.delivered.Latency)
 	w.present(l)
+	if l.asked != l.answered {
+		w.hurry(l)
+	}
 	n := w.note(slog.LevelInfo, event.Delivered, l, o)
-	n.event.Message = fmt.Sprintf("sink %q has version %d of account %q", w.cfg.Name, l.delivered.Version, l.account)
+	n.event.Message = fmt.Sprintf("sink %q has version %d of %s", w.cfg.Name, l.delivered.Version, l.subject())
 	if failures > 0 {
 		n.event.Message += fmt.Sprintf(", after %d failed tries", failures)
 	}
@@ -75,32 +87,29 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 
 func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	l.lastError = o.err.Error()
-	if w.disabled {
+	if !o.since.IsZero() {
+		l.fallBehind(o.since)
+	}
+	if errors.Is(o.err, ErrAbsent) {
+		return w.missed(l, o, now)
+	}
+	w.totals.failed(w.cfg.Wall(), l.lastError)
+	if w.disabled.is() {
 		w.absence.remove(l)
 		return note{}
 	}
 	switch {
 	case errors.Is(o.err, ErrGone):
-		w.disable()
-		n := w.note(slog.LevelError, event.SinkDisabled, l, o)
-		n.event.Alert = true
-		n.event.Message = fmt.Sprintf("sink %q is disabled: %v; nothing more goes there until the configuration is loaded again", w.cfg.Name, o.err)
-		return n
-
-	case errors.Is(o.err, ErrAbsent):
-		l.due = time.Time{}
-		if !w.absence.add(l, now) {
-			return note{}
-		}
-		n := w.note(slog.LevelInfo, event.SinkAbsent, l, o)
-		n.event.Message = fmt.Sprintf("sink %q waits: %v; its tokens are delivered when it comes", w.cfg.Name, o.err)
+		w.disable(byReceiver, w.cfg.Wall())
+		n := w.goneNote(o.err)
+		n.event.Account, n.event.Provider, n.event.Version = about(l, o)
 		return n
 
 	case errors.Is(o.err, ErrRefused):
 		w.absence.remove(l)
-		l.failures, l.refused, l.due = l.failures+1, true, time.Time{}
+		l.failures, l.refused, l.due, l.answered = l.failures+1, true, time.Time{}, o.asked
 		n := w.note(slog.LevelWarn, event.DeliveryFailed, l, o)
-		n.event.Message = fmt.Sprintf("sink %q can't take version %d of account %q: %v; the next version will be tried", w.cfg.Name, l.edition.version, l.account, o.err)
+		n.event.Message = fmt.Sprintf("sink %q can't take version %d of %s: %v; the next version will be tried", w.cfg.Name, l.edition.version, l.subject(), o.err)
 		return n
 	}
 
@@ -116,7 +125,7 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 		l.notBefore = now.Add(after)
 	}
 	l.due = now.Add(pause)
-	w.queue.put(l, l.due)
+	l.put(l.due)
 
 	level := slog.LevelDebug
 	if w.policy.loud(l.failures) {
@@ -124,7 +133,26 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	}
 	n := w.note(level, event.DeliveryFailed, l, o)
 	n.event.Next = w.cfg.Wall().Add(pause)
-	n.event.Message = fmt.Sprintf("sink %q did not take account %q: %v; trying again in %s", w.cfg.Name, l.account, o.err, pause.Round(time.Second/10))
+	n.event.Message = fmt.Sprintf("sink %q did not take %s: %v; trying again in %s", w.cfg.Name, l.subject(), o.err, pause.Round(time.Second/10))
+	return n
+}
+
+// missed lets the lane wait for a consumer that is not running.
+func (w *Worker) missed(l *lane, o outcome, now time.Time) note {
+	l.due = time.Time{}
+	if w.disabled.is() {
+		w.absence.remove(l)
+		return note{}
+	}
+	if !w.absence.add(l, now) {
+		return note{}
+	}
+	n := w.note(slog.LevelInfo, event.SinkAbsent, l, o)
+	what := "its tokens are delivered"
+	if w.tokens == nil {
+		what = "it is told"
+	}
+	n.event.Message = fmt.Sprintf("sink %q waits: %v; %s when it comes", w.cfg.Name, o.err, what)
 	return n
 }
 
@@ -136,24 +164,31 @@ func (w *Worker) present(l *lane) {
 	w.absence.remove(l)
 	now := time.Now()
 	for _, waiting := range w.absence.over() {
-		if !waiting.inFlight {
-			w.queue.put(waiting, now)
+		if !waiting.inFlight && !w.disabled.is() {
+			waiting.put(now)
 		}
 	}
 }
 
-func (w *Worker) disable() {
-	w.disabled = true
-	w.queue = nil
-	for _, l := range w.lanes {
-		l.index, l.due = -1, time.Time{}
+// subject is the lane's thing for people.
+func (l *lane) subject() string {
+	if l.line.kind == KindAlert {
+		return fmt.Sprintf("alert %q", l.key)
 	}
-	w.absence.over()
+	return fmt.Sprintf("account %q", l.key)
 }
 
 func (w *Worker) note(level slog.Level, t event.Type, l *lane, o outcome) note {
-	return note{level, event.Event{
-		Type: t, Account: l.account, Provider: o.provider, Version: o.edition.version,
-		Failures: l.failures, Max: w.policy.Attempts,
-	}}
+	e := event.Event{Type: t, Failures: l.failures, Max: w.policy.Attempts}
+	e.Account, e.Provider, e.Version = about(l, o)
+	return note{level, e}
+}
+
+// about is whom an event concerns: an account only if its token was on the way,
+// because an alert about it says nothing of what the sink has of it.
+func about(l *lane, o outcome) (account, provider string, version uint64) {
+	if l.line.kind != KindToken {
+		return "", "", 0
+	}
+	return l.key, o.provider, o.edition.version
 }

@@ -6,24 +6,25 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // outcome is what came of one try.
 type outcome struct {
 	lane *lane
-	// edition that the store has; zero if it could not be read.
+	// edition that the source has, and since when; zero if it could not be
+	// read.
 	edition  edition
+	since    time.Time
 	provider string
+	// asked is up to which a person's wish was known when the try began.
+	asked uint64
 
 	// Exactly one of these, or err, says how it ended.
-	unknown   bool // the store has no such account
+	unknown   bool // the source has nothing of that key
 	idle      bool // the sink has the newest version, or has refused it
 	early     bool // nothing newer, and its retry is not due
 	delivered *store.Delivery
@@ -33,32 +34,32 @@ type outcome struct {
 	unmarked error
 }
 
-// behind says whether the sink lacks rec. The times matter only after a backup
-// was restored: the version numbers in it are used a second time.
-func behind(has store.Delivery, rec store.Record) bool {
-	return has.Version < rec.Version || rec.StoredAt.After(has.At)
-}
-
-// try makes one try to deliver the lane's newest record. view is a copy of the
-// lane, made when the try began.
+// try makes one try to deliver what is newest on the lane. view is a copy of
+// the lane, made when the try began.
 func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
-	o := outcome{lane: l}
+	o := outcome{lane: l, asked: view.asked}
 	ctx, cancel := context.WithTimeout(ctx, w.policy.Timeout)
 	defer cancel()
+	if !view.gate.enter(ctx) {
+		o.err = errors.New("a delivery from before has not ended yet")
+		return o
+	}
+	defer view.gate.leave()
 
-	rec, err := w.cfg.Store.Load(ctx, view.account)
+	it, err := view.line.load(ctx, view.key)
 	if errors.Is(err, store.ErrNotFound) {
 		o.unknown = true
 		return o
 	}
 	if err != nil {
-		o.err = fmt.Errorf("can't read the record: %w", err)
+		o.err = fmt.Errorf("can't read what is newest: %w", err)
 		return o
 	}
-	o.edition, o.provider = editionOf(rec), rec.Provider
+	o.edition, o.since, o.provider = it.edition, it.since, it.provider
+	asked := view.asked != view.answered
 	now := time.Now()
 	switch {
-	case !behind(view.delivered, rec), view.refused && view.edition == o.edition:
+	case !it.lacks(view.delivered) && !asked, view.refused && view.edition == o.edition && !asked:
 		o.idle = true
 		return o
 	case view.edition == o.edition && now.Before(view.due), now.Before(view.notBefore):
@@ -66,7 +67,8 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 		return o
 	}
 	crashpoint.Here("sink: about to deliver")
-	if o.err = w.deliver(ctx, rec); o.err != nil {
+	if o.err = safely(func() error { return it.deliver(ctx, view.delivered) }); o.err != nil {
+		w.noteFailure(ctx, view, o)
 		return o
 	}
 	crashpoint.Here("sink: delivered, not noted")
@@ -74,69 +76,43 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 	// The ledger must learn of it even while the supervisor shuts down. A
 	// clock that was set back must not make the delivery older than what was
 	// delivered.
-	d := store.Delivery{Sink: w.cfg.Name, Account: view.account, Version: rec.Version, At: w.cfg.Wall()}
-	if d.At.Before(rec.StoredAt) {
-		d.At = rec.StoredAt
+	d := store.Delivery{Sink: w.cfg.Name, Account: view.key, Version: it.version, At: w.cfg.Wall()}
+	if d.At.Before(it.since) {
+		d.At = it.since
 	}
-	d.Latency = d.At.Sub(rec.StoredAt)
+	d.Latency = d.At.Sub(it.since)
 	o.delivered = &d
 	o.unmarked = w.cfg.Store.MarkDelivered(context.WithoutCancel(ctx), d)
 	crashpoint.Here("sink: noted in the ledger")
 	return o
 }
 
-// deliver hands the record to the sink. A sink that panics has failed.
-func (w *Worker) deliver(ctx context.Context, rec store.Record) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	return w.cfg.Sink.Deliver(ctx, w.delivery(rec))
-}
-
-func (w *Worker) delivery(rec store.Record) Delivery {
-	return Delivery{ID: deliveryID(w.cfg.Name, rec), Version: rec.Version, Document: w.document(rec)}
-}
-
-// document is what the sink may see of the record.
-func (w *Worker) document(rec store.Record) format.Document {
-	d := rec.Document()
-	if !w.cfg.IncludeRefreshToken {
-		d.RefreshToken, d.IDToken = sdk.Secret{}, sdk.Secret{}
-		return d
+// noteFailure tells the ledger of a failure that is worth a warning: a sink
+// that hangs for a week costs no commit for each try. That it can't be noted
+// loses nothing but this knowledge, and the store itself tells of its trouble.
+func (w *Worker) noteFailure(ctx context.Context, view lane, o outcome) {
+	failures := 1
+	if view.edition == o.edition {
+		failures += view.failures
 	}
-	if w.cfg.Credentials != nil {
-		d.ClientID, d.ClientSecret = w.cfg.Credentials(rec.Account)
+	t := store.Tried{
+		Sink: w.cfg.Name, Account: view.key, Version: o.edition.version, At: w.cfg.Wall(),
+		Result: store.ResultFailed, Error: o.err.Error(), Failures: failures,
 	}
-	return d
+	switch {
+	case errors.Is(o.err, ErrAbsent):
+		return
+	case errors.Is(o.err, ErrRefused), errors.Is(o.err, ErrGone):
+		t.Result = store.ResultRefused
+	case !w.policy.loud(failures):
+		return
+	}
+	_ = w.cfg.Store.MarkTried(context.WithoutCancel(ctx), t)
 }
 
 // deliveryID names the delivery of one edition to one sink, the same for every
 // try and after a restart, so that receivers can tell a repeated delivery.
-func deliveryID(sink string, rec store.Record) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", sink, rec.Account, rec.Version, rec.StoredAt.UnixNano()))
+func deliveryID(sink, key string, version uint64, stored time.Time) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", sink, key, version, stored.UnixNano()))
 	return "msg_" + hex.EncodeToString(sum[:16])
-}
-
-// panicked tells where the sink panicked, and not with what: the value could
-// hold a token.
-func panicked(p any) error {
-	at := "an unknown place"
-	pcs := make([]uintptr, 32)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
-	for seen := false; ; {
-		f, more := frames.Next()
-		switch {
-		case f.Function == "runtime.gopanic":
-			seen = true
-		case seen && f.Function != "runtime.panicmem" && f.Function != "runtime.sigpanic":
-			at = fmt.Sprintf("%s:%d", f.Function, f.Line)
-			more = false
-		}
-		if !more {
-			break
-		}
-	}
-	return fmt.Errorf("the sink's code panicked (%T) in %s; please report it", p, at)
 }

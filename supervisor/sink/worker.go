@@ -2,6 +2,8 @@ package sink
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -16,6 +18,7 @@ type Store interface {
 	Load(ctx context.Context, account string) (store.Record, error)
 	List(ctx context.Context) ([]store.Record, error)
 	MarkDelivered(ctx context.Context, d store.Delivery) error
+	MarkTried(ctx context.Context, t store.Tried) error
 	Deliveries(ctx context.Context, sink string) (map[string]store.Delivery, error)
 }
 
@@ -24,8 +27,15 @@ type WorkerConfig struct {
 	// Name and Type as configured.
 	Name, Type string
 	Sink       Sink
-	// Accounts that go there; empty: all.
+	// Kinds of what is sent there; empty: tokens. Whatever else there is needs
+	// a Sink that is a [Notifier]; [CheckWorker] tells.
+	Kinds []Kind
+	// Accounts whose tokens and lifecycle events go there; empty: all.
 	Accounts []string
+	// Alerts are where alerts come from, and WantsAlert says which of them go
+	// there; nil: all. Both matter only with KindAlert.
+	Alerts     AlertSource
+	WantsAlert func(event.Alert) bool
 	// IncludeRefreshToken lets the sink see the refresh token, the ID token
 	// and the client's credentials. Without it they do not reach the sink.
 	IncludeRefreshToken bool
@@ -37,53 +47,66 @@ type WorkerConfig struct {
 	Events      *event.Bus
 	// Wall is the wall clock; nil: time.Now.
 	Wall func() time.Time
-	// MaxConcurrent bounds the deliveries in flight; 0: 4.
+	// MaxConcurrent bounds the deliveries of tokens and alerts in flight; 0:
+	// 4. Lifecycle events go one at a time beside them.
 	MaxConcurrent int
 }
 
-// Status is how an account's deliveries to one sink go.
-type Status struct {
-	// Version that the sink is known to have, since when, and how long after
-	// it became durable it was delivered; zero: none.
-	Version     uint64
-	DeliveredAt time.Time
-	Latency     time.Duration
-	// Failures in a row of the version in hand, the last error, and when it
-	// is tried again; zero: not before there is a newer version.
-	Failures  int
-	LastError string
-	Next      time.Time
-	// Absent: the consumer is not running.
-	Absent bool
-	// Disabled: the receiver said that it is gone for good.
-	Disabled bool
+func (c WorkerConfig) takes(k Kind) bool { return slices.Contains(c.Kinds, k) }
+
+// CheckWorker says what is wrong with a sink's configuration before anything
+// starts.
+func CheckWorker(c WorkerConfig) error {
+	var errs []error
+	_, notifies := c.Sink.(Notifier)
+	for _, k := range c.Kinds {
+		switch {
+		case k != KindToken && k != KindAlert && k != KindLifecycle:
+			errs = append(errs, fmt.Errorf("sink %q: there is no kind of event %q; use %s, %s or %s", c.Name, k, KindToken, KindAlert, KindLifecycle))
+		case k != KindToken && !notifies:
+			errs = append(errs, fmt.Errorf("sink %q: a sink of type %q takes tokens only; remove %q from its events", c.Name, c.Type, k))
+		case k == KindAlert && c.Alerts == nil:
+			errs = append(errs, fmt.Errorf("sink %q is to get alerts, and nothing here raises any; please report it", c.Name))
+		}
+	}
+	return errors.Join(errs...)
 }
 
-// Worker brings every newest token to one sink. Each sink has a worker of its
-// own, so that a sink that hangs is felt by nobody else.
+// Worker brings every newest token, and every alert's newest state, to one
+// sink. Each sink has a worker of its own, so that a sink that hangs is felt by
+// nobody else.
 //
 // It never holds a token that waits: a wake, or a retry, reads the newest
 // record from the store. As an account's deliveries never overlap, nothing old
-// is delivered after something newer.
+// is delivered after something newer. The same goes for alerts. Lifecycle
+// events are told one by one, as far as they fit into memory.
 type Worker struct {
 	cfg    WorkerConfig
 	policy RetryPolicy
 	takes  map[string]bool // nil: every account
 
+	// tokens and alerts are the lines of this sink, nil for what does not go
+	// there; lines has those that are not nil, the most urgent first.
+	tokens, alerts *line
+	lines          []*line
+	lifecycle      *lifecycle // nil: no lifecycle events go there
+
 	wakeMu sync.Mutex
-	woken  map[string]struct{}
+	woken  map[string]*line
 	wake   chan struct{}
 
-	// mu guards what follows; the loop in Run alone changes it.
+	// mu guards what follows and the lines' queues. It is never held while
+	// something is waited for.
 	mu       sync.Mutex
 	lanes    map[string]*lane
-	queue    queue
 	absence  absence
 	inFlight int
-	disabled bool
+	disabled disabled
+	totals   totals
 }
 
-// NewWorker returns a worker that does nothing until [Worker.Run].
+// NewWorker returns a worker that does nothing until [Worker.Run]. cfg has
+// passed [CheckWorker].
 func NewWorker(cfg WorkerConfig) *Worker {
 	if cfg.Wall == nil {
 		cfg.Wall = time.Now
@@ -91,12 +114,26 @@ func NewWorker(cfg WorkerConfig) *Worker {
 	if cfg.MaxConcurrent <= 0 {
 		cfg.MaxConcurrent = 4
 	}
+	if len(cfg.Kinds) == 0 {
+		cfg.Kinds = []Kind{KindToken}
+	}
 	w := &Worker{
 		cfg:    cfg,
 		policy: cfg.Policy.withDefaults(),
-		woken:  map[string]struct{}{},
+		woken:  map[string]*line{},
 		wake:   make(chan struct{}, 1),
 		lanes:  map[string]*lane{},
+	}
+	if cfg.takes(KindAlert) && cfg.Alerts != nil {
+		w.alerts = &line{kind: KindAlert, source: alerts{w}}
+		w.lines = append(w.lines, w.alerts)
+	}
+	if cfg.takes(KindToken) {
+		w.tokens = &line{kind: KindToken, source: tokens{w}}
+		w.lines = append(w.lines, w.tokens)
+	}
+	if cfg.takes(KindLifecycle) {
+		w.lifecycle = newLifecycle()
 	}
 	if len(cfg.Accounts) > 0 {
 		w.takes = map[string]bool{}
@@ -114,16 +151,29 @@ func (w *Worker) Name() string { return w.cfg.Name }
 func (w *Worker) Type() string { return w.cfg.Type }
 
 // Takes says whether the account's tokens go to this sink.
-func (w *Worker) Takes(account string) bool { return w.takes == nil || w.takes[account] }
+func (w *Worker) Takes(account string) bool { return w.tokens != nil && w.concerns(account) }
+
+func (w *Worker) concerns(account string) bool { return w.takes == nil || w.takes[account] }
 
 // Wake says that the account may have a newer record. It never blocks, and
 // costs nothing for an account that does not go here.
 func (w *Worker) Wake(account string) {
-	if !w.Takes(account) {
-		return
+	if w.Takes(account) {
+		w.wakeUp(w.tokens, account)
 	}
+}
+
+// WakeAlert says that the alert with this key may have a newer state. It never
+// blocks, and costs nothing for a sink that gets no alerts.
+func (w *Worker) WakeAlert(key string) {
+	if w.alerts != nil {
+		w.wakeUp(w.alerts, key)
+	}
+}
+
+func (w *Worker) wakeUp(ln *line, key string) {
 	w.wakeMu.Lock()
-	w.woken[account] = struct{}{}
+	w.woken[key] = ln
 	w.wakeMu.Unlock()
 	w.ring()
 }
@@ -135,35 +185,14 @@ func (w *Worker) ring() {
 	}
 }
 
-// takeWoken returns the accounts that were woken since the last call.
-func (w *Worker) takeWoken() []string {
+// takeWoken returns what was woken since the last call.
+func (w *Worker) takeWoken() map[string]*line {
 	w.wakeMu.Lock()
 	defer w.wakeMu.Unlock()
 	if len(w.woken) == 0 {
 		return nil
 	}
-	accounts := make([]string, 0, len(w.woken))
-	for a := range w.woken {
-		accounts = append(accounts, a)
-	}
-	w.woken = map[string]struct{}{}
-	slices.Sort(accounts)
-	return accounts
-}
-
-// Status of one account's deliveries; the zero Status for an account that the
-// worker has not seen.
-func (w *Worker) Status(account string) Status {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	st := Status{Disabled: w.disabled}
-	l := w.lanes[account]
-	if l == nil {
-		return st
-	}
-	_, waits := w.absence.waiting[l]
-	st.Absent = waits || w.absence.probe == l
-	st.Version, st.DeliveredAt, st.Latency = l.delivered.Version, l.delivered.At, l.delivered.Latency
-	st.Failures, st.LastError, st.Next = l.failures, l.lastError, l.due
-	return st
+	woken := w.woken
+	w.woken = map[string]*line{}
+	return woken
 }

@@ -1,0 +1,82 @@
+package sink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// AlertSource is where a worker finds the newest state of each alert. An alert
+// stays there after it is over, until every sink that wants it had time to be
+// told. Both methods must be safe for concurrent use.
+type AlertSource interface {
+	// Alerts returns every alert, ordered by key.
+	Alerts(ctx context.Context) ([]event.Alert, error)
+	// Alert returns one; ok is false if there is none of that key.
+	Alert(ctx context.Context, key string) (a event.Alert, ok bool, err error)
+}
+
+// alerts is the source of the alerts.
+type alerts struct{ w *Worker }
+
+func (s alerts) load(ctx context.Context, key string) (item, error) {
+	a, ok, err := s.w.cfg.Alerts.Alert(ctx, key)
+	switch {
+	case err != nil:
+		return item{}, err
+	case !ok || !s.wants(a):
+		return item{}, fmt.Errorf("alert %q: %w", key, store.ErrNotFound)
+	}
+	return s.item(a), nil
+}
+
+func (s alerts) list(ctx context.Context) ([]item, error) {
+	all, err := s.w.cfg.Alerts.Alerts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]item, 0, len(all))
+	for _, a := range all {
+		if s.wants(a) {
+			items = append(items, s.item(a))
+		}
+	}
+	return items, nil
+}
+
+func (s alerts) wants(a event.Alert) bool { return s.w.cfg.WantsAlert == nil || s.w.cfg.WantsAlert(a) }
+
+func (s alerts) item(a event.Alert) item {
+	return item{
+		key: a.Key, provider: a.Provider, since: a.ChangedAt,
+		edition: edition{a.Version, a.ChangedAt.UnixNano()},
+		over:    a.State == event.AlertRecovered,
+		// An alert that was dropped and is raised again counts from 1.
+		lacks: func(has store.Delivery) bool { return has.Version != a.Version || a.ChangedAt.After(has.At) },
+		deliver: func(ctx context.Context, has store.Delivery) error {
+			return s.w.notify(ctx, s.w.alertNotice(a, has))
+		},
+	}
+}
+
+// alertNotice is what the sink is told of the alert. One that is over and that
+// the sink never heard of says since when it lasted.
+func (w *Worker) alertNotice(a event.Alert, has store.Delivery) Notice {
+	unheard := has.Version == 0 || has.At.Before(a.Since)
+	if a.State == event.AlertRecovered && unheard {
+		a.Message += fmt.Sprintf(" (it lasted from %s to %s, and this sink could not be told before)",
+			a.Since.UTC().Format(time.RFC3339), a.ChangedAt.UTC().Format(time.RFC3339))
+	}
+	return Notice{ID: deliveryID(w.cfg.Name, a.Key, a.Version, a.ChangedAt), Kind: KindAlert, Alert: &a}
+}
+
+func (w *Worker) notify(ctx context.Context, n Notice) error {
+	notifier, can := w.cfg.Sink.(Notifier)
+	if !can {
+		return fmt.Errorf("%w: a sink of type %q takes tokens only", ErrRefused, w.cfg.Type)
+	}
+	return notifier.Notify(ctx, n)
+}

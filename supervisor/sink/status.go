@@ -1,0 +1,159 @@
+package sink
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Status is how an account's deliveries to one sink go.
+type Status struct {
+	// Version that the sink is known to have, since when, and how long after
+	// it became durable it was delivered; zero: none.
+	Version     uint64
+	DeliveredAt time.Time
+	Latency     time.Duration
+	// Failures in a row of the version in hand, the last error, and when it
+	// is tried again; zero: not before there is a newer version.
+	Failures  int
+	LastError string
+	Next      time.Time
+	// Absent: the consumer is not running.
+	Absent bool
+	// Disabled: the receiver said that it is gone for good, or a person
+	// disabled the sink.
+	Disabled bool
+}
+
+// Summary is how one sink does as a whole.
+type Summary struct {
+	// Kinds of what is sent there.
+	Kinds []Kind
+	// Accounts whose tokens go there and have a token: those of which it has
+	// the newest, and those of which it lacks it.
+	Accounts, UpToDate, Behind int
+	// Lag is for how long the sink has lacked what it has lacked longest; 0:
+	// it has everything.
+	Lag time.Duration
+	// OpenNotices are the alerts whose newest state it has not been told, and
+	// the lifecycle events that wait.
+	OpenNotices int
+	// DroppedEvents are the lifecycle events that were given up, since this
+	// supervisor's start.
+	DroppedEvents uint64
+	// Failing are the accounts and alerts whose newest version it failed to
+	// take. LastError is the last failure of all, which may be over; ""
+	// if nothing has failed since the start.
+	Failing     int
+	LastError   string
+	LastErrorAt time.Time
+	// Next is when the first of those that failed is tried again; zero: no
+	// try is planned.
+	Next time.Time
+	// Absent: the consumer is not running.
+	Absent bool
+	// DisabledBy says who disabled the sink at DisabledAt; "": it is enabled.
+	Disabled   bool
+	DisabledBy string
+	DisabledAt time.Time
+	// LastDelivery is the newest one that the sink took, and Latency the time
+	// from durable to delivered of that one. They survive a restart.
+	LastDelivery time.Time
+	Latency      time.Duration
+	// Deliveries that the sink took, and tries that failed, since this
+	// supervisor's start.
+	Deliveries, Failures uint64
+}
+
+// totals are of all lanes together.
+type totals struct {
+	deliveries, failures uint64
+	lastDelivery         time.Time
+	latency              time.Duration
+	lastError            string
+	lastErrorAt          time.Time
+}
+
+// resume takes up what an earlier run has delivered.
+func (t *totals) resume(d store.Delivery) {
+	if d.Version > 0 && d.At.After(t.lastDelivery) {
+		t.lastDelivery, t.latency = d.At, d.Latency
+	}
+}
+
+func (t *totals) succeeded(at time.Time, latency time.Duration) {
+	t.deliveries++
+	t.lastDelivery, t.latency = at, latency
+}
+
+func (t *totals) failed(at time.Time, err string) {
+	t.failures++
+	t.lastError, t.lastErrorAt = err, at
+}
+
+// Status of one account's deliveries; the zero Status for an account that the
+// worker has not seen.
+func (w *Worker) Status(account string) Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	st := Status{Disabled: w.disabled.is()}
+	l := w.lanes[account]
+	if l == nil {
+		return st
+	}
+	_, waits := w.absence.waiting[l]
+	st.Absent = waits || w.absence.probe == l
+	st.Version, st.DeliveredAt, st.Latency = l.delivered.Version, l.delivered.At, l.delivered.Latency
+	st.Failures, st.LastError, st.Next = l.failures, l.lastError, l.due
+	return st
+}
+
+// Summary of the sink at this moment.
+func (w *Worker) Summary() Summary {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.totals
+	s := Summary{
+		Kinds: slices.Clone(w.cfg.Kinds), Absent: !w.absence.present(),
+		Disabled: w.disabled.is(), DisabledBy: w.disabled.by, DisabledAt: w.disabled.at,
+		LastDelivery: t.lastDelivery, Latency: t.latency, Deliveries: t.deliveries,
+		Failures: t.failures, LastError: t.lastError, LastErrorAt: t.lastErrorAt,
+	}
+	var since time.Time
+	for _, l := range w.lanes {
+		s.add(l)
+		if l.behind() && (since.IsZero() || l.since.Before(since)) {
+			since = l.since
+		}
+	}
+	if !since.IsZero() {
+		s.Lag = max(0, w.cfg.Wall().Sub(since))
+	}
+	if w.lifecycle != nil {
+		waiting, dropped := w.lifecycle.count()
+		s.OpenNotices += waiting
+		s.DroppedEvents = dropped
+	}
+	return s
+}
+
+func (s *Summary) add(l *lane) {
+	switch {
+	case l.line.kind == KindToken:
+		s.Accounts++
+		if l.behind() {
+			s.Behind++
+		} else {
+			s.UpToDate++
+		}
+	case l.behind():
+		s.OpenNotices++
+	}
+	if l.failures > 0 {
+		s.Failing++
+	}
+	if !l.due.IsZero() && (s.Next.IsZero() || l.due.Before(s.Next)) {
+		s.Next = l.due
+	}
+}
