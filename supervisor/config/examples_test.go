@@ -2,13 +2,7 @@ package config
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,7 +33,12 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 			t.Fatal(err)
 		}
 	}
-	keyPair(t, filepath.Join(dir, "certs"))
+	certs := filepath.Join(dir, "certs")
+	if err := os.Mkdir(certs, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	KeyPair(t, certs, "ours")
+	KeyPair(t, certs, "receiver-ca")
 	// The bots' own folder, with the files that they have.
 	bots := filepath.Join(dir, "bots")
 	if err := os.Mkdir(bots, 0o700); err != nil {
@@ -61,35 +60,7 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 		KnownProviders: func(string) []string { return []string{"schwab", "saxo"} },
 		KnownSinks:     func(string) []string { return []string{"gcp-secret-manager", "redis"} },
 		CheckTemplate:  checkTemplate,
-	}
-}
-
-// keyPair makes the files ours.pem and ours.key, and receiver-ca.pem.
-func keyPair(t *testing.T, dir string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for file, block := range map[string]pem.Block{
-		"ours.pem": {Type: "CERTIFICATE", Bytes: cert}, "receiver-ca.pem": {Type: "CERTIFICATE", Bytes: cert},
-		"ours.key": {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, file), pem.EncodeToMemory(&block), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		StrictFiles:    true,
 	}
 }
 

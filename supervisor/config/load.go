@@ -41,6 +41,10 @@ type Source struct {
 	// made up, and returns the line of the template that is wrong (0: unknown)
 	// and why, "" if nothing is; nil: templates are not checked.
 	CheckTemplate func(text string, includeRefreshToken bool) (line int, problem string)
+	// StrictFiles makes a problem of a certificate or key of a sink that can't
+	// be loaded; without it, it is a warning, because only this sink needs it
+	// and it may come later.
+	StrictFiles bool
 	// CheckNotifyURL says what is wrong with the address of a service that
 	// tells people, without quoting it; nil: addresses are not checked.
 	CheckNotifyURL func(url string) error

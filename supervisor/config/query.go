@@ -1,5 +1,7 @@
 package config
 
+import "slices"
+
 // SinkAccounts returns the accounts whose tokens go to a sink, by name.
 func (c *Config) SinkAccounts(s Sink) []Account {
 	var all []Account
@@ -9,6 +11,21 @@ func (c *Config) SinkAccounts(s Sink) []Account {
 		}
 	}
 	return all
+}
+
+// SinkWants says whether an alert or another event goes to a sink: one that
+// concerns an account, if the account's tokens would; one that concerns a
+// provider as a whole, if those of any of its accounts would; everything else
+// goes to all. account and provider are "" if the event concerns none.
+func (c *Config) SinkWants(s Sink, account, provider string) bool {
+	a, known := c.Accounts[account]
+	switch {
+	case known:
+		return s.routes(a)
+	case provider == "" || slices.Contains(s.Providers, provider):
+		return true
+	}
+	return slices.ContainsFunc(c.AccountsOf(provider), s.routes)
 }
 
 // Provider returns what is configured for a provider; one that is not listed

@@ -79,7 +79,7 @@ func (l *loader) serviceFault(url string) *fault {
 		return nil
 	}
 	if err := l.source.CheckNotifyURL(url); err != nil {
-		return &fault{err.Error(), "see the addresses of services in the reference of the configuration"}
+		return &fault{err.Error(), ""}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/url"
@@ -107,10 +108,12 @@ func loopback(host string) bool {
 // is found before a token has to go out.
 func (o objectReader) validateCertificates(s *WebhookSink) {
 	if s.CAFile != "" {
-		if data, _, err := readText(s.CAFile, maxSecretSize); err != nil {
+		data, _, err := readText(s.CAFile, maxSecretSize)
+		if err != nil {
 			o.unreadableFile("ca_file", err)
 		} else if !x509.NewCertPool().AppendCertsFromPEM(data) {
-			o.report(o.at("ca_file"), "the file holds no certificate in PEM", "name the file of the authority's certificate, which begins with -----BEGIN CERTIFICATE-----")
+			o.badFile("ca_file", "the file holds no certificate in PEM",
+				"name the file of the authority's certificate, which begins with -----BEGIN CERTIFICATE-----")
 		}
 	}
 	switch {
@@ -124,30 +127,38 @@ func (o objectReader) validateCertificates(s *WebhookSink) {
 }
 
 func (o objectReader) validateKeyPair(s *WebhookSink) {
-	readable := true
-	for key, file := range map[string]string{"cert_file": s.CertFile, "key_file": s.KeyFile} {
-		_, mode, err := readText(file, maxSecretSize)
-		if err != nil {
-			o.unreadableFile(key, err)
-			readable = false
-		} else if key == "key_file" && mode&0o004 != 0 {
-			o.warn(o.at(key), "everyone on this machine can read the private key", "chmod 600 it")
-		}
+	cert, _, err := readText(s.CertFile, maxSecretSize)
+	if err != nil {
+		o.unreadableFile("cert_file", err)
 	}
-	if !readable {
+	key, mode, keyErr := readText(s.KeyFile, maxSecretSize)
+	if keyErr != nil {
+		o.unreadableFile("key_file", keyErr)
+	} else if mode&0o004 != 0 {
+		o.warn(o.at("key_file"), fmt.Sprintf("everyone on this machine can read the private key (mode %#o)", mode), "chmod 600 it")
+	}
+	if err != nil || keyErr != nil {
 		return
 	}
-	if _, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile); err != nil {
-		o.report(o.at("cert_file"), "the certificate and its key can't be used: "+strings.TrimPrefix(err.Error(), "tls: "),
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		o.badFile("cert_file", "the certificate and its key can't be used: "+strings.TrimPrefix(err.Error(), "tls: "),
 			"name a certificate in PEM, and in key_file the private key that belongs to it")
 	}
 }
 
-// unreadableFile reports a file that is named by key and can't be read.
+// unreadableFile tells of a file that is named by key.
 func (o objectReader) unreadableFile(key string, err error) {
 	hint := "let the user who runs tokenkeeper read it"
 	if errors.Is(err, fs.ErrNotExist) {
 		hint = "name the right file, or remove the line"
 	}
-	o.report(o.at(key), "the file can't be read: "+reason(err), hint)
+	o.badFile(key, "the file can't be read: "+reason(err), hint)
+}
+
+func (o objectReader) badFile(key, message, hint string) {
+	if o.source.StrictFiles {
+		o.report(o.at(key), message, hint)
+	} else {
+		o.warn(o.at(key), message, hint)
+	}
 }
