@@ -1,0 +1,126 @@
+package plugin
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// gate is the work of a sink's process: it lets calls through to the process
+// that serves, and a generation ends when those that went through have come
+// back. It implements [process.Work].
+type gate struct {
+	now func() time.Time
+
+	mu     sync.Mutex
+	remote *sdk.RemoteSink // nil: no process serves
+	opened chan struct{}   // closed when one serves
+	missed bool            // a call was turned away since
+
+	calls map[*call]struct{}
+	empty chan struct{} // closed when no call is left; nil: nobody waits
+}
+
+// call is one in flight.
+type call struct{ deadline time.Time }
+
+func newGate(now func() time.Time) *gate {
+	return &gate{now: now, opened: make(chan struct{}), calls: map[*call]struct{}{}}
+}
+
+// Run implements [process.Work].
+func (g *gate) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
+	g.mu.Lock()
+	g.remote = sdk.NewRemoteSink(conn)
+	close(g.opened)
+	g.mu.Unlock()
+
+	<-ctx.Done()
+
+	g.mu.Lock()
+	g.remote, g.opened = nil, make(chan struct{})
+	empty := make(chan struct{})
+	if len(g.calls) == 0 {
+		close(empty)
+	} else {
+		g.empty = empty
+	}
+	g.mu.Unlock()
+	<-empty // each call has its deadline, and the end of the process ends all
+	return nil
+}
+
+// InFlight implements [process.Work].
+func (g *gate) InFlight() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.calls)
+}
+
+// Deadline implements [process.Work].
+func (g *gate) Deadline() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var last time.Time
+	for c := range g.calls {
+		if c.deadline.After(last) {
+			last = c.deadline
+		}
+	}
+	return last
+}
+
+// enter returns the process to call, which stays until done is called; nil if
+// none serves. ctx has a deadline.
+func (g *gate) enter(ctx context.Context) (remote *sdk.RemoteSink, done func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.remote == nil {
+		g.missed = true
+		return nil, nil
+	}
+	c := &call{}
+	if d, ok := ctx.Deadline(); ok {
+		c.deadline = g.now().Add(time.Until(d))
+	}
+	g.calls[c] = struct{}{}
+	return g.remote, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.calls, c)
+		if len(g.calls) == 0 && g.empty != nil {
+			close(g.empty)
+			g.empty = nil
+		}
+	}
+}
+
+// await returns when a process serves, or with ctx's error.
+func (g *gate) await(ctx context.Context) (*sdk.RemoteSink, error) {
+	for {
+		g.mu.Lock()
+		remote, opened := g.remote, g.opened
+		g.mu.Unlock()
+		if remote != nil {
+			return remote, nil
+		}
+		select {
+		case <-opened:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// takeMissed says whether a call was turned away since it was last asked.
+func (g *gate) takeMissed() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	missed := g.missed
+	g.missed = false
+	return missed
+}
