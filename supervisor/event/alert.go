@@ -14,12 +14,14 @@ const (
 // Alert is a trouble that lasts until it is over. There is at most one for
 // each kind of trouble and what it concerns. It never holds a secret.
 type Alert struct {
-	// Key is the type and what it concerns, e.g. "needs_login:schwab-main".
+	// Key is the type and what it concerns, e.g. "needs_login:schwab-main";
+	// there is a colon in every key.
 	Key   string     `json:"key"`
 	Type  Type       `json:"type"`
 	State AlertState `json:"state"`
-	// Version grows by one whenever there is something to tell: the alert was
-	// raised, is repeated, or is over.
+	// Version grows whenever there is something to tell: the alert was raised,
+	// is repeated, or is over. No two notices with one key ever have the same,
+	// also if the alert was forgotten in between.
 	Version uint64 `json:"version"`
 	// What it concerns; the others are empty.
 	Provider string `json:"provider,omitempty"`

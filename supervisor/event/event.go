@@ -75,14 +75,36 @@ type Bus struct {
 	log *slog.Logger
 	now func() time.Time
 
-	mu   sync.Mutex
-	seq  uint64
-	subs map[*Subscription]struct{}
+	mu        sync.Mutex
+	seq       uint64
+	subs      map[*Subscription]struct{}
+	observers []func(Event)
+	// early holds the alerts, and the ends of alerts, from before the first
+	// observer came.
+	early []Event
 }
+
+// keptEarly bounds what is kept for the first observer.
+const keptEarly = 1024
 
 // NewBus logs every event to log.
 func NewBus(log *slog.Logger, now func() time.Time) *Bus {
 	return &Bus{log: log, now: now, subs: map[*Subscription]struct{}{}}
+}
+
+// Observe has observer called with every event from now on, in order, before
+// Publish returns. Nothing is lost on the way. It must not block and must not
+// publish. The first observer is also given the alerts, and the ends of alerts,
+// that were published before it came: some are told of while the supervisor is
+// still being built.
+func (b *Bus) Observe(observer func(Event)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range b.early {
+		observer(e)
+	}
+	b.early = nil
+	b.observers = append(b.observers, observer)
 }
 
 // Subscription receives events on C. A subscriber that reads too slowly loses
@@ -111,14 +133,20 @@ func (s *Subscription) Close() {
 	delete(s.bus.subs, s)
 }
 
-// Publish numbers the event, logs it at level, and hands it to every
-// subscriber.
+// Publish numbers the event, logs it at level, and hands it to every observer
+// and subscriber.
 func (b *Bus) Publish(level slog.Level, e Event) {
 	b.mu.Lock()
 	b.seq++
 	e.Seq = b.seq
 	if e.Time.IsZero() {
 		e.Time = b.now()
+	}
+	for _, observe := range b.observers {
+		observe(e)
+	}
+	if len(b.observers) == 0 && (e.Alert || e.Type == Recovered) && len(b.early) < keptEarly {
+		b.early = append(b.early, e)
 	}
 	for s := range b.subs {
 		select {

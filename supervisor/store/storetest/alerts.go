@@ -66,7 +66,7 @@ func testAlerts(t *testing.T, o Opener) {
 		Key: "needs_login:main", Type: event.NeedsLogin, State: event.AlertRaised, Version: 1 << 50, Provider: "saxo", Account: "main",
 		Message: "log <in> \"again\"", Since: start, ChangedAt: start,
 	}
-	disk := event.Alert{Key: "disk_trouble", Type: event.DiskTrouble, State: event.AlertRaised, Version: 1, Message: "full", Since: start, ChangedAt: start}
+	disk := event.Alert{Key: "disk_trouble:*", Type: event.DiskTrouble, State: event.AlertRaised, Version: 1, Message: "full", Since: start, ChangedAt: start}
 	check := func(when string, want ...event.Alert) {
 		t.Helper()
 		got, err := s.Alerts(ctx)

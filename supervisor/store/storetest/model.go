@@ -42,7 +42,7 @@ func testModel(t *testing.T, place Place) {
 var (
 	accounts = []string{"a", "a-b", "b"}
 	sinks    = []string{"s", "s-1"}
-	keys     = []string{"needs_login:a", "needs_login:b", "disk_trouble"}
+	keys     = []string{"needs_login:a", "needs_login:b", "disk_trouble:*"}
 	attempts = []string{"x", "y", "z"}
 )
 
