@@ -1,0 +1,179 @@
+package notify
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/nicholas-fedor/shoutrrr/pkg/types"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+// maxBody of a message in characters: what a phone shows without opening it is
+// far less, and what any service takes is more.
+const maxBody = 700
+
+// message is what people read.
+type message struct {
+	title, body string
+	// key names the trouble and over says that it has ended, for services that
+	// keep incidents; "" for what is no alert.
+	key  string
+	over bool
+}
+
+// phrases are the titles of one type of alert; %s is what it concerns.
+type phrases struct{ begins, lasts, ends string }
+
+var titles = map[event.Type]phrases{
+	event.NeedsLogin:       {"%s needs a login", "%s still needs a login", "%s is logged in again"},
+	event.LoginDueSoon:     {"%s needs a login soon", "%s still needs a login soon", "%s needs no login any more"},
+	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s is refreshed again"},
+	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
+	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},
+	event.SharedFileHeld:   {"%s: its shared file is held", "%s: its shared file is still held", "%s: its shared file is free again"},
+	event.ProviderCrashing: {"%s keeps crashing", "%s still keeps crashing", "%s runs again"},
+	event.ProviderParked:   {"%s can't run", "%s still can't run", "%s runs again"},
+	event.SinkFailing:      {"sink %s fails", "sink %s still fails", "sink %s works again"},
+	event.SinkDisabled:     {"sink %s is disabled", "sink %s is still disabled", "sink %s is enabled again"},
+	event.DiskTrouble:      {"trouble with the disk%.0s", "still trouble with the disk%.0s", "the disk works again%.0s"},
+	event.StoreRestored:    {"the store was restored%.0s", "the store was restored%.0s", "the store is in order%.0s"},
+}
+
+// compose writes the message of a notice.
+func compose(n sink.Notice, host string) message {
+	var m message
+	var body string
+	switch {
+	case n.Alert != nil:
+		a := n.Alert
+		m.title, m.key, m.over = alertTitle(*a), a.Key, a.State == event.AlertRecovered
+		body = a.Message
+		if lasted := a.ChangedAt.Sub(a.Since); a.State != event.AlertRaised && !a.Since.IsZero() && lasted > 0 {
+			word := "It has lasted since"
+			if m.over {
+				word = "It had lasted since"
+			}
+			body = fmt.Sprintf("%s\n%s %s (%s).", body, word, a.Since.Format("2006-01-02 15:04"), roughly(lasted))
+		}
+	case n.Event != nil:
+		m.title, body = words(n.Event.Type)+concerning(n.Event.Account, n.Event.Provider, n.Event.Sink), n.Event.Message
+	}
+	if n.Test {
+		m.title, m.key = "a test message", ""
+		body = strings.TrimSpace("Somebody asked for this message to see whether it arrives. Nothing is wrong.\n" + body)
+	}
+	m.title = "Tokenkeeper: " + printable(m.title)
+	m.body = shorten(printable(body), maxBody)
+	if host != "" {
+		m.body += "\nFrom " + printable(host)
+	}
+	return m
+}
+
+func alertTitle(a event.Alert) string {
+	subject := a.Account
+	if subject == "" {
+		subject = a.Provider
+	}
+	if a.Sink != "" {
+		subject = a.Sink
+	}
+	p, known := titles[a.Type]
+	if !known {
+		p = phrases{words(a.Type) + ": %s", words(a.Type) + " lasts: %s", words(a.Type) + " is over: %s"}
+	}
+	format := p.begins
+	switch a.State {
+	case event.AlertRepeated:
+		format = p.lasts
+	case event.AlertRecovered:
+		format = p.ends
+	}
+	return strings.TrimSuffix(fmt.Sprintf(format, subject), ": ")
+}
+
+func words(t event.Type) string { return strings.ReplaceAll(string(t), "_", " ") }
+
+func concerning(names ...string) string {
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" })
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(names, ", ")
+}
+
+// roughly is a duration in one unit.
+func roughly(d time.Duration) string {
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	default:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	}
+}
+
+// printable replaces what could end a header or move a cursor.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+}
+
+func shorten(text string, n int) string {
+	if r := []rune(text); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return text
+}
+
+// showsTitle says whether a service shows the parameter "title" as one. To the
+// others it means something else, or nothing, or is an error.
+func showsTitle(service string, query url.Values) bool {
+	switch service {
+	case "bark", "discord", "gotify", "join", "lark", "notifiarr", "ntfy", "opsgenie",
+		"pushbullet", "pushover", "slack", "smtp", "teams", "telegram":
+		return true
+	case "generic":
+		for key, values := range query {
+			if strings.EqualFold(key, "template") && values[0] != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// forService is the message as the service wants it.
+func (m message) forService(service string, titled bool) (text string, params types.Params) {
+	params = types.Params{}
+	text = m.title + "\n" + m.body
+	if titled {
+		text = m.body
+		params.SetTitle(m.title)
+	}
+	// Services that keep incidents know by the key that it is one and the same.
+	switch {
+	case m.key == "":
+	case service == "pagerduty":
+		params["dedup_key"] = "tokenkeeper:" + m.key
+		if m.over {
+			params["action"] = "resolve"
+		}
+	case service == "opsgenie":
+		params["alias"] = "tokenkeeper:" + m.key
+	}
+	return text, params
+}
