@@ -5,12 +5,14 @@ package command
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,12 +43,20 @@ type Config struct {
 // running after it succeeded goes on.
 //
 // Its environment holds PATH, HOME, USER, TZ, LANG, TMPDIR and XDG_RUNTIME_DIR
-// of the supervisor and, to tell the deliveries apart, TOKENKEEPER_ACCOUNT,
-// TOKENKEEPER_PROVIDER, TOKENKEEPER_VERSION and TOKENKEEPER_DELIVERY; never a
-// token. It implements [sink.Sink].
+// of the supervisor and, to tell what it is run for, TOKENKEEPER_EVENT (token,
+// alert, lifecycle or test), TOKENKEEPER_DELIVERY (the same for every try),
+// TOKENKEEPER_ACCOUNT and TOKENKEEPER_PROVIDER, for tokens TOKENKEEPER_VERSION,
+// and for the others TOKENKEEPER_TYPE, e.g. needs_login; never a token. The
+// input of an alert or a lifecycle event is what [sink.Notice] is as JSON.
+//
+// It implements [sink.Sink], [sink.Notifier] and [sink.Tester].
 type Sink struct{ cfg Config }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink     = (*Sink)(nil)
+	_ sink.Notifier = (*Sink)(nil)
+	_ sink.Tester   = (*Sink)(nil)
+)
 
 // New checks cfg and runs nothing.
 func New(cfg Config) (*Sink, error) {
@@ -62,21 +72,61 @@ func New(cfg Config) (*Sink, error) {
 	return &Sink{cfg: cfg}, nil
 }
 
-// Deliver runs the program.
+// Deliver runs the program with the token in its input.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	content, err := s.cfg.Encode(d.Document)
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
+	}
+	return s.run(ctx, content,
+		about("EVENT", string(sink.KindToken)), about("DELIVERY", d.ID),
+		about("ACCOUNT", d.Document.Account), about("PROVIDER", d.Document.Provider), about("VERSION", strconv.FormatUint(d.Version, 10)))
+}
+
+// Notify runs the program with the notice in its input.
+func (s *Sink) Notify(ctx context.Context, n sink.Notice) error {
+	content, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("%w: the notice can't be written as JSON", sink.ErrRefused)
+	}
+	told := []string{about("EVENT", string(n.Kind)), about("DELIVERY", n.ID)}
+	switch {
+	case n.Alert != nil:
+		told = append(told, about("ACCOUNT", n.Alert.Account), about("PROVIDER", n.Alert.Provider), about("TYPE", string(n.Alert.Type)))
+	case n.Event != nil:
+		told = append(told, about("ACCOUNT", n.Event.Account), about("PROVIDER", n.Event.Provider), about("TYPE", string(n.Event.Type)))
+	}
+	return s.run(ctx, append(content, '\n'), told...)
+}
+
+// Test runs the program with {"test": true, …} in its input, without a token.
+func (s *Sink) Test(ctx context.Context, d sink.Delivery) (done string, err error) {
+	content, err := json.Marshal(struct {
+		Test     bool   `json:"test"`
+		Account  string `json:"account"`
+		Provider string `json:"provider"`
+	}{true, d.Document.Account, d.Document.Provider})
+	if err != nil {
+		return "", errors.New("the test's message can't be written as JSON")
+	}
+	if err := s.run(ctx, append(content, '\n'), about("EVENT", "test"),
+		about("ACCOUNT", d.Document.Account), about("PROVIDER", d.Document.Provider)); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("ran %s with a test message without a token; it ended with 0", s.cfg.Command[0]), nil
+}
+
+// run runs the program once. told is added to its environment.
+func (s *Sink) run(ctx context.Context, input []byte, told ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	var stderr counter
 	cmd := exec.CommandContext(ctx, s.cfg.Command[0], s.cfg.Command[1:]...)
-	cmd.Stdin, cmd.Stderr = bytes.NewReader(content), &stderr
-	cmd.Env = environment(d)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &stderr
+	cmd.Env = append(inherited(), told...)
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
@@ -84,7 +134,7 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err := cmd.Start(); err != nil {
 		return s.explainStart(err)
 	}
-	err = cmd.Wait()
+	err := cmd.Wait()
 	if cmd.ProcessState != nil && cmd.ProcessState.Success() && ctx.Err() == nil {
 		return nil // a child that holds the pipe is no failure
 	}
@@ -101,16 +151,21 @@ func killGroup(pid int) error {
 	return err
 }
 
-func environment(d sink.Delivery) []string {
+// inherited is what a program gets of the supervisor's environment, which may
+// hold secrets.
+func inherited() []string {
 	var env []string
 	for _, name := range [...]string{"PATH", "HOME", "USER", "TZ", "LANG", "TMPDIR", "XDG_RUNTIME_DIR"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}
 	}
-	return append(env,
-		"TOKENKEEPER_ACCOUNT="+d.Document.Account, "TOKENKEEPER_PROVIDER="+d.Document.Provider,
-		"TOKENKEEPER_VERSION="+strconv.FormatUint(d.Version, 10), "TOKENKEEPER_DELIVERY="+d.ID)
+	return env
+}
+
+// about is one variable that tells what the program is run for.
+func about(name, value string) string {
+	return "TOKENKEEPER_" + name + "=" + strings.ReplaceAll(value, "\x00", "")
 }
 
 func (s *Sink) explainStart(err error) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -56,8 +57,10 @@ func (p program) lines(t *testing.T, name string) []string {
 
 const takes = `tr -d '\n' >in.$$ && { cat in.$$; echo; } >line.$$ && cat line.$$ >>received`
 
+const noHTTP = "it speaks no HTTP"
+
 func TestContract(t *testing.T) {
-	const timeout = 3 * time.Second
+	const timeout = 2 * time.Second
 	sinktest.Run(t, sinktest.Suite{New: func(t *testing.T) sinktest.Destination {
 		p := program{t.TempDir()}
 		return sinktest.Destination{
@@ -65,15 +68,23 @@ func TestContract(t *testing.T) {
 			Appear:   p.is(takes),
 			Received: func(t *testing.T) []string { return p.lines(t, "received") },
 			Hang:     p.is("sleep 100 & wait"),
+			Mend:     p.is(takes),
 			Timeout:  timeout,
 			Faults: map[string]sinktest.Fault{
-				"exit code":             {Set: p.is("exit 3")},
-				"does not read, fails":  {Set: p.is("exec <&-; exit 1")},
-				"prints the token":      {Set: p.is("cat >&2; exit 1")},
-				"kills itself":          {Set: p.is("kill -KILL $$")},
-				"fails, child stays on": {Set: p.is("sleep 100 & exit 1")},
+				"exit code":              {Case: sinktest.WrongAck, Set: p.is("exit 3")},
+				"does not read, fails":   {Set: p.is("exec <&-; exit 1")},
+				"prints the token":       {Set: p.is("cat >&2; exit 1")},
+				"prints without end":     {Set: p.is("yes CANARY >&2")},
+				"kills itself":           {Case: sinktest.ResetInAnswer, Set: p.is("kill -KILL $$")},
+				"fails, child stays on":  {Set: p.is("sleep 100 & exit 1")},
+				"reads and never ends":   {Case: sinktest.NoAck, Set: p.is("cat >/dev/null; sleep 100 & wait")},
+				"nowhere to write it":    {Case: sinktest.FullDisk, Set: p.is("cat >/dev/full")},
+				"a shell, byte for byte": {Case: sinktest.SlowReader, Harmless: true, Set: p.is("while IFS= read -r l; do printf %s \"$l\"; done >in && cat in >>received && echo >>received")},
 			},
 		}
+	}, Never: map[sinktest.Case]string{
+		sinktest.HTTPRedirect: noHTTP, sinktest.HTTPClientError: noHTTP, sinktest.HTTPServerError: noHTTP,
+		sinktest.LateAnswer: "at the deadline it is killed, and its exit code is not looked at any more",
 	}})
 }
 
@@ -105,13 +116,54 @@ func TestInputAndEnvironment(t *testing.T) {
 		t.Errorf("the input is %+v, %v", m, err)
 	}
 	env := strings.Join(append(p.lines(t, "env"), p.lines(t, "argv")...), "\n")
-	for _, want := range []string{"TOKENKEEPER_ACCOUNT=acct", "TOKENKEEPER_PROVIDER=broker", "TOKENKEEPER_VERSION=7", "TOKENKEEPER_DELIVERY=" + d.ID, "PATH="} {
+	for _, want := range []string{"TOKENKEEPER_EVENT=token", "TOKENKEEPER_ACCOUNT=acct", "TOKENKEEPER_PROVIDER=broker", "TOKENKEEPER_VERSION=7", "TOKENKEEPER_DELIVERY=" + d.ID, "PATH="} {
 		if !strings.Contains(env, want) {
 			t.Errorf("no %s in %s", want, env)
 		}
 	}
 	if strings.Contains(env, "CANARY") {
 		t.Errorf("a secret in %s", env)
+	}
+}
+
+// What the program is run for is in its environment, and the rest in its input.
+func TestNoticesAndTests(t *testing.T) {
+	p := program{t.TempDir()}
+	p.is("cat >input; env >env")(t)
+	s := newSink(t, p, 0)
+	marked := sinktest.Alert("acct", 3)
+	marked.Test = true
+	for name, c := range map[string]struct {
+		run  func() error
+		env  []string
+		want string
+	}{
+		"an alert": {func() error { return s.Notify(t.Context(), sinktest.Alert("acct", 1)) },
+			[]string{"EVENT=alert", "ACCOUNT=acct", "PROVIDER=broker", "TYPE=needs_login", "DELIVERY=" + sinktest.Alert("acct", 1).ID},
+			`{"kind":"alert","id":"` + sinktest.Alert("acct", 1).ID + `","alert":{"key":"needs_login:acct",`},
+		"an event": {func() error { return s.Notify(t.Context(), sinktest.Lifecycle("acct", 2)) },
+			[]string{"EVENT=lifecycle", "ACCOUNT=acct", "TYPE=refreshed"},
+			`{"kind":"lifecycle","id":"` + sinktest.Lifecycle("acct", 2).ID + `","event":{"seq":2,`},
+		"a marked alert": {func() error { return s.Notify(t.Context(), marked) },
+			[]string{"EVENT=alert"}, `{"kind":"alert","id":"` + marked.ID + `","test":true,"alert":{`},
+		"a test": {func() error { _, err := s.Test(t.Context(), sinktest.Full("acct", 4)); return err },
+			[]string{"EVENT=test", "ACCOUNT=acct", "PROVIDER=broker"}, `{"test":true,"account":"acct","provider":"broker"}`},
+	} {
+		if err := c.run(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := strings.Join(p.lines(t, "input"), "\n"); !strings.HasPrefix(got, c.want) || strings.Contains(got, "CANARY") {
+			t.Errorf("%s: the input is %s, want %s", name, got, c.want)
+		}
+		env := p.lines(t, "env")
+		for _, want := range c.env {
+			if !slices.Contains(env, "TOKENKEEPER_"+want) {
+				t.Errorf("%s: no %s in %v", name, want, env)
+			}
+		}
+		if strings.Contains(strings.Join(env, "\n"), "CANARY") {
+			t.Errorf("%s: a secret in %v", name, env)
+		}
 	}
 }
 

@@ -35,13 +35,16 @@ type SignalConfig struct {
 
 // Signaller tells a running program that there is a new token, which it then
 // fetches itself. It is delivered when the signal was sent. It implements
-// [sink.Sink].
+// [sink.Sink] and [sink.Tester].
 type Signaller struct {
 	cfg    SignalConfig
 	signal syscall.Signal
 }
 
-var _ sink.Sink = (*Signaller)(nil)
+var (
+	_ sink.Sink   = (*Signaller)(nil)
+	_ sink.Tester = (*Signaller)(nil)
+)
 
 // NewSignaller checks cfg.
 func NewSignaller(cfg SignalConfig) (*Signaller, error) {
@@ -57,25 +60,40 @@ func NewSignaller(cfg SignalConfig) (*Signaller, error) {
 
 // Deliver sends the signal. A program that is not running is absent.
 func (s *Signaller) Deliver(ctx context.Context, _ sink.Delivery) error {
+	_, err := s.send(ctx, s.signal)
+	return err
+}
+
+// Test looks whether the program runs and may be signalled, and sends nothing
+// (signal 0 in kill(2)).
+func (s *Signaller) Test(ctx context.Context, _ sink.Delivery) (done string, err error) {
+	pid, err := s.send(ctx, syscall.Signal(0))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("process %d of the pidfile %s runs and may be signalled; nothing was sent", pid, s.cfg.PIDFile), nil
+}
+
+func (s *Signaller) send(ctx context.Context, signal syscall.Signal) (pid int, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return 0, err
 	}
 	pid, owner, err := s.read()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	process, err := os.FindProcess(pid)
 	if err != nil {
-		return s.explain(pid, err)
+		return 0, s.explain(pid, err)
 	}
 	defer func() { _ = process.Release() }()
 	// Who may write the file must not be able to have other users' programs
 	// signalled.
 	info, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
 	if err == nil && owner != 0 && info.Sys().(*syscall.Stat_t).Uid != owner {
-		return fmt.Errorf("the pidfile %s belongs to user %d and names process %d of another user: it is not signalled", s.cfg.PIDFile, owner, pid)
+		return 0, fmt.Errorf("the pidfile %s belongs to user %d and names process %d of another user: it is not signalled", s.cfg.PIDFile, owner, pid)
 	}
-	return s.explain(pid, process.Signal(s.signal))
+	return pid, s.explain(pid, process.Signal(signal))
 }
 
 // read returns the number and who owns the file.

@@ -6,9 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
@@ -45,6 +49,94 @@ func bot(t *testing.T) (pid int, said *bufio.Reader, end func()) {
 		t.Fatal(line, err)
 	}
 	return cmd.Process.Pid, said, end
+}
+
+func TestSignalContract(t *testing.T) {
+	const noAnswer, noWait = "a signal is not answered", "kill(2) waits for nobody"
+	sinktest.Run(t, sinktest.Suite{Carries: sinktest.Signals, New: func(t *testing.T) sinktest.Destination {
+		pidfile := filepath.Join(t.TempDir(), "pid")
+		s, err := command.NewSignaller(command.SignalConfig{PIDFile: pidfile, Signal: "HUP"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pid int
+		var mu sync.Mutex
+		var heard []string
+		write := func(content string) func(*testing.T) {
+			return func(t *testing.T) {
+				if err := os.WriteFile(pidfile, []byte(content), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return sinktest.Destination{
+			Sink:    s,
+			Missing: sink.ErrAbsent,
+			Appear: func(t *testing.T) {
+				var said *bufio.Reader
+				pid, said, _ = bot(t)
+				go func() {
+					for {
+						line, err := said.ReadString('\n')
+						if err != nil {
+							return
+						}
+						mu.Lock()
+						heard = append(heard, line)
+						mu.Unlock()
+					}
+				}()
+				write(strconv.Itoa(pid))(t)
+			},
+			Received: func(*testing.T) []string {
+				mu.Lock()
+				defer mu.Unlock()
+				return slices.Clone(heard)
+			},
+			Mend: func(t *testing.T) { write(strconv.Itoa(pid))(t) },
+			Faults: map[string]sinktest.Fault{
+				"it could not write its pidfile": {Case: sinktest.FullDisk, Set: write(""), Want: sink.ErrAbsent},
+				"another's pidfile":              {Set: write("1")},
+				"stopped for a moment": {Case: sinktest.SlowReader, Harmless: true, Set: func(t *testing.T) {
+					if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+						t.Fatal(err)
+					}
+					time.AfterFunc(50*time.Millisecond, func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+				}},
+			},
+		}
+	}, Never: map[sinktest.Case]string{
+		sinktest.HTTPRedirect: noHTTP, sinktest.HTTPClientError: noHTTP, sinktest.HTTPServerError: noHTTP,
+		sinktest.Hang: noWait, sinktest.ResetInAnswer: noAnswer, sinktest.LateAnswer: noAnswer,
+		sinktest.NoAck: noAnswer, sinktest.WrongAck: noAnswer,
+		sinktest.Notices: "a signal has no room for what happened",
+	}})
+}
+
+func TestTestSendsNothing(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "pid")
+	s, err := command.NewSignaller(command.SignalConfig{PIDFile: pidfile, Signal: "HUP"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, said, end := bot(t)
+	if err := os.WriteFile(pidfile, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if done, err := s.Test(t.Context(), sinktest.Bare("a", 1)); err != nil || !strings.Contains(done, strconv.Itoa(pid)) {
+		t.Errorf("it runs: %s, %v", done, err)
+	}
+	// What was sent before this one would be heard before it.
+	if err := syscall.Kill(pid, syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := said.ReadString('\n'); line != "USR1\n" {
+		t.Errorf("the bot said %q, %v", line, err)
+	}
+	end()
+	if _, err := s.Test(t.Context(), sinktest.Bare("a", 1)); !errors.Is(err, sink.ErrAbsent) {
+		t.Errorf("it has ended: %v", err)
+	}
 }
 
 func TestSignal(t *testing.T) {
