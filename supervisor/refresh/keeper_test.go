@@ -1,7 +1,6 @@
 package refresh_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -279,31 +278,6 @@ func TestRefreshInFlightEndsBeforeTheGenerationDoes(t *testing.T) {
 		}
 		if v := r.record("one").Version; v != 2 {
 			t.Errorf("version %d, want 2: the answer was lost", v)
-		}
-	})
-}
-
-func TestForcedRefreshAndRefreshThatIsNotDue(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 20*time.Minute, "one")
-		g := r.start()
-		if did, err := r.keeper.Refresh(t.Context(), "one", false); did || err != nil {
-			t.Errorf("not due: %t, %v", did, err)
-		}
-		if did, err := r.keeper.Refresh(t.Context(), "one", true); !did || err != nil {
-			t.Errorf("forced: %t, %v", did, err)
-		}
-		if v := r.record("one").Version; v != 2 {
-			t.Errorf("version %d, want 2", v)
-		}
-		if _, err := r.keeper.Refresh(t.Context(), "nobody", true); !errors.Is(err, refresh.ErrUnknownAccount) {
-			t.Errorf("unknown account: %v", err)
-		}
-		_ = g.end()
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := r.keeper.Refresh(ctx, "one", true); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("with no process: %v", err)
 		}
 	})
 }

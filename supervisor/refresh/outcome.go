@@ -44,7 +44,9 @@ func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in 
 	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
 }
 
-// countFailure notes a failure, plans the next try, and tells.
+// countFailure notes a failure, plans the next try, and tells. Of an account
+// whose refresh token was refused, it is the refusal that stays noted, and
+// nothing is tried again: somebody had insisted on one try.
 func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Health {
 	var detail *sdk.Error
 	var retryAfter time.Duration
@@ -54,10 +56,15 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 	k.mu.Lock()
 	h := &a.rec.Health
 	h.Failures++
-	h.LastError, h.LastKind, h.LastFailure = cause.Error(), kind, k.clock.Now().Wall
-	next := k.retry(a, schedule.Failure{
-		InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter,
-	})
+	var next time.Time
+	if a.rec.NeedsLogin() && a.ambiguous == nil {
+		k.plan(a)
+	} else {
+		h.LastError, h.LastKind, h.LastFailure = cause.Error(), kind, k.clock.Now().Wall
+		next = k.retry(a, schedule.Failure{
+			InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter,
+		})
+	}
 	misconfigured := kind == sdk.KindInvalidClient && !a.alerting
 	alert := h.Failures == a.cfg.MaxFailures || misconfigured
 	a.alerting = a.alerting || alert
@@ -109,9 +116,12 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		return k.diskTrouble(a, fmt.Errorf("read the record after the server refused the grant: %w", err))
 	}
 	newest := stored.Token.RefreshToken.Fingerprint() == in.Fingerprint
+	known := newest && stored.NeedsLogin() // somebody has insisted on one more try
 	h := stored.Health
 	h.Failures++
-	h.LastError, h.LastKind, h.LastFailure = cause.Error(), sdk.KindInvalidGrant, now
+	if !known {
+		h.LastError, h.LastKind, h.LastFailure = cause.Error(), sdk.KindInvalidGrant, now
+	}
 	h.Ambiguous = time.Time{}
 	if newest {
 		h.NeedsLogin = in.Fingerprint
@@ -139,16 +149,25 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		})
 	}
 	k.free(ctx, remote, a, in.Attempt)
+	if known {
+		return fmt.Errorf("account %s: its refresh token was refused %s already; log in with: tokenkeeper login %s: %w",
+			a.cfg.Name, stored.Health.LastFailure.Format(time.RFC3339), a.cfg.Name, cause)
+	}
 	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
 }
 
-// loginMessage says exactly what happened, as far as anybody can know.
+// loginMessage says exactly what happened, as far as anybody can know. rec is
+// as it was before.
 func loginMessage(in store.Intent, rec store.Record, cause error) string {
 	const next = ". Log in again with: tokenkeeper login %s"
 	if in.Replays != "" {
 		return fmt.Sprintf("the server refused the refresh token (%v). An attempt begun %s was sent and its answer "+
 			"was lost; the server had most likely replaced the token then"+next,
 			cause, in.AmbiguousSince.Format(time.RFC3339), in.Account)
+	}
+	if rec.NeedsLogin() {
+		return fmt.Sprintf("the server refused this refresh token %s already, and once more now that somebody "+
+			"insisted on sending it (%v)"+next, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
 	}
 	if !rec.RefreshExpiry.IsZero() && in.At.Before(rec.RefreshExpiry) && !rec.LoginUncertain {
 		return fmt.Sprintf("the server refused the refresh token (%v) %s before it should have died. Another program "+
