@@ -21,7 +21,9 @@ type Token struct {
 	// server does not say.
 	RefreshLifetime time.Duration
 	// Skew is the server's Date minus IssuedAt; 0 when the server sent none.
-	// Positive: the server's clock is ahead of ours.
+	// Positive: the server's clock is ahead of ours. It tells a person that
+	// this machine's clock is wrong, and moves no expiry: a token is issued and
+	// dies by the same clock here.
 	Skew time.Duration
 
 	// Extra is delivered together with the access token, e.g. base_uri.

@@ -24,6 +24,7 @@ type broker struct {
 	down        bool
 	dies        map[string]time.Time // account -> death of its refresh token
 	expires     map[string]time.Time // access token -> its death
+	skew        time.Duration        // what its answers say
 
 	mu      sync.Mutex
 	current map[string]string // account -> the one refresh token that works
@@ -84,7 +85,7 @@ func (b *broker) rotate(account string) sdk.Token {
 	return sdk.Token{
 		AccessToken:  sdk.NewSecret(fmt.Sprintf("access-%s-%d", account, b.issued)),
 		RefreshToken: sdk.NewSecret(b.current[account]),
-		IssuedAt:     b.wall(), Lifetime: b.lifetime,
+		IssuedAt:     b.wall(), Lifetime: b.lifetime, Skew: b.skew,
 	}
 }
 
@@ -92,6 +93,13 @@ func (b *broker) next(account string, fs ...fault) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.faults[account] = append(b.faults[account], fs...)
+}
+
+// setSkew makes the broker's answers say that its clock is ahead by d.
+func (b *broker) setSkew(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.skew = d
 }
 
 // holds says whether rt is the refresh token that works.
@@ -225,20 +233,20 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 }
 
 func encodeAnswer(t sdk.Token) []byte {
-	return fmt.Appendf([]byte{'F'}, "%s %s %d %d", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
-		t.IssuedAt.UnixNano(), t.Lifetime)
+	return fmt.Appendf([]byte{'F'}, "%s %s %d %d %d", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
+		t.IssuedAt.UnixNano(), t.Lifetime, t.Skew)
 }
 
 func decodeAnswer(b []byte) (sdk.Token, error) {
 	var access, refresh string
 	var issued int64
-	var lifetime time.Duration
-	if _, err := fmt.Sscanf(string(b[1:]), "%s %s %d %d", &access, &refresh, &issued, &lifetime); err != nil {
+	var lifetime, skew time.Duration
+	if _, err := fmt.Sscanf(string(b[1:]), "%s %s %d %d %d", &access, &refresh, &issued, &lifetime, &skew); err != nil {
 		return sdk.Token{}, err
 	}
 	return sdk.Token{
 		AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret(refresh),
-		IssuedAt: time.Unix(0, issued), Lifetime: lifetime,
+		IssuedAt: time.Unix(0, issued), Lifetime: lifetime, Skew: skew,
 	}, nil
 }
 

@@ -169,6 +169,9 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 
 	k.writeShared(a, rec)
 	k.cfg.Wake(a.cfg.Name)
+	if !answer.Recovered {
+		k.tellSkew(answer.Token.Skew)
+	}
 	e := event.Event{
 		Type: event.Refreshed, Version: rec.Version, Attempt: in.Attempt,
 		Expiry: rec.Token.Expiry(), Next: due, Message: "token refreshed",
@@ -243,6 +246,32 @@ func (k *Keeper) diskTrouble(a *account, err error) error {
 		Message: err.Error() + ". Check the disk of the state directory; it is tried again",
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
+}
+
+// skewTolerated is more than the seconds that a Date is rounded by and an
+// answer takes, and less than matters to a token.
+const skewTolerated = time.Minute
+
+// tellSkew says that this machine's clock is wrong, once. Tokens are issued
+// and die by this clock, so they are kept alive all the same; but elsewhere
+// the moments that consumers are told are wrong.
+func (k *Keeper) tellSkew(skew time.Duration) {
+	k.mu.Lock()
+	news := skew != 0 && (skew-k.skew).Abs() > skewTolerated
+	if news {
+		k.skew = skew
+	}
+	k.mu.Unlock()
+	if !news || skew.Abs() <= skewTolerated {
+		return
+	}
+	is := "behind"
+	if skew < 0 {
+		is = "ahead of"
+	}
+	k.cfg.Log.Warn(fmt.Sprintf("this machine's clock is %s %s the server's. Tokens are kept alive all the same, "+
+		"but programs on other machines see a wrong expiry: set the clock", skew.Abs().Round(time.Second), is),
+		"provider", k.cfg.Provider)
 }
 
 // refreshExpiry is when rec's refresh token dies, as far as anybody says.

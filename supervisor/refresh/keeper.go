@@ -84,6 +84,7 @@ type Keeper struct {
 	answered time.Duration    // when the process last answered, on the monotonic clock
 	turned   schedule.Instant // when the loop last looked at the heap
 	looked   schedule.Instant // when the clocks were last compared
+	skew     time.Duration    // of which a person was told last
 }
 
 // account is the state of one account in memory.

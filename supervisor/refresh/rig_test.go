@@ -29,6 +29,7 @@ type rig struct {
 	accounts []refresh.Account
 	dir      string
 	boot     string
+	log      *slog.Logger
 	bus      *event.Bus
 	keeper   *refresh.Keeper
 
@@ -47,7 +48,7 @@ func newRig(t *testing.T, lifetime time.Duration, names ...string) *rig {
 
 // newRigWith is newRig at a broker whose unused refresh tokens die.
 func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...string) *rig {
-	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: t.TempDir(), boot: "boot-1"}
+	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: t.TempDir(), boot: "boot-1", log: slog.New(slog.DiscardHandler)}
 	r.broker.wall, r.broker.clock, r.broker.refreshLife = r.wall, r.real, refreshLife
 	for _, name := range names {
 		r.accounts = append(r.accounts, refresh.Account{
@@ -68,7 +69,7 @@ func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...stri
 func (r *rig) restart() {
 	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
 		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
-		Log: slog.New(slog.DiscardHandler), Wall: r.wall, MaxInFlight: 4, Boot: r.boot,
+		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot,
 		Probe: func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -201,8 +201,7 @@ func TestOutagesOfEveryLength(t *testing.T) {
 	}
 }
 
-// The broker's skew and a jump of our clock while a token is being refreshed
-// do not shorten its life for consumers.
+// A jump of our clock does not shorten a token's life for consumers.
 func TestJumpsOfEveryKindKeepTheTokenAlive(t *testing.T) {
 	for _, jump := range []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour, 3 * time.Second, -90 * time.Second} {
 		for at := range 20 {
