@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
@@ -33,14 +34,17 @@ type Config struct {
 
 // Sink writes files. A reader sees the old content or the new, never a part:
 // the content is written to a new file beside the old one, made durable and
-// renamed over it. It implements [sink.Sink].
+// renamed over it. It implements [sink.Sink] and [sink.Tester].
 type Sink struct {
 	cfg   Config
 	owner owner
 	sys   files.System // nil: the directory itself, opened anew for each write
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink   = (*Sink)(nil)
+	_ sink.Tester = (*Sink)(nil)
+)
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
 
@@ -81,7 +85,9 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
-	if err := s.write(ctx, path, content); err != nil {
+	if err := s.inDirectory(path, func(sys files.System, path string, want atomicfile.Attributes) error {
+		return atomicfile.Replace(ctx, sys, path, content, want)
+	}); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	return nil

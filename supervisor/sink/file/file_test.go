@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
@@ -60,8 +62,10 @@ func TestContract(t *testing.T) {
 				}
 			}
 		}
+		s := newSink(t, file.Config{Path: filepath.Join(dir, "{provider}-{account}.json")})
+		path := filepath.Join(dir, "broker-acct.json")
 		return sinktest.Destination{
-			Sink:   newSink(t, file.Config{Path: filepath.Join(dir, "{provider}-{account}.json")}),
+			Sink:   s,
 			Appear: mkdir(dir),
 			Received: func(t *testing.T) []string {
 				var all []string
@@ -74,10 +78,50 @@ func TestContract(t *testing.T) {
 				}
 				return all
 			},
+			Mend: func(t *testing.T) {
+				s.On(nil)
+				if info, err := os.Lstat(path); err == nil && !info.Mode().IsRegular() {
+					if err := os.Remove(path); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+					_ = os.Remove(dir)
+					mkdir(dir)(t)
+				}
+			},
 			Faults: map[string]sinktest.Fault{
-				"a directory is there": {Set: mkdir(filepath.Join(dir, "broker-acct.json"))},
+				"no room for anything": {Case: sinktest.FullDisk, Set: func(t *testing.T) {
+					d := filestest.New(t, dir)
+					d.Fail(1, syscall.ENOSPC, true)
+					s.On(d)
+				}},
+				"no room for the second operation": {Case: sinktest.FullDisk, Set: func(t *testing.T) {
+					d := filestest.New(t, dir)
+					d.Fail(2, syscall.ENOSPC, true)
+					s.On(d)
+				}},
+				"a reader holds the old one open and locked": {Case: sinktest.SlowReader, Harmless: true, Set: func(t *testing.T) {
+					if err := os.WriteFile(path, []byte("old"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					reader, err := os.Open(path)
+					if err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() {
+						if b, err := io.ReadAll(reader); string(b) != "old" {
+							t.Errorf("the reader saw %q, %v", b, err)
+						}
+						_ = reader.Close()
+					})
+					if err := syscall.Flock(int(reader.Fd()), syscall.LOCK_SH); err != nil {
+						t.Fatal(err)
+					}
+				}},
+				"a directory is there": {Set: mkdir(path)},
 				"a link is there": {Set: func(t *testing.T) {
-					if err := os.Symlink("/dev/null", filepath.Join(dir, "broker-acct.json")); err != nil {
+					if err := os.Symlink("/dev/null", path); err != nil {
 						t.Fatal(err)
 					}
 				}},
@@ -88,8 +132,16 @@ func TestContract(t *testing.T) {
 				}},
 			},
 		}
+	}, Never: map[sinktest.Case]string{
+		sinktest.HTTPRedirect: noAnswer, sinktest.HTTPClientError: noAnswer, sinktest.HTTPServerError: noAnswer,
+		sinktest.ResetInAnswer: noAnswer, sinktest.LateAnswer: noAnswer, sinktest.NoAck: noAnswer, sinktest.WrongAck: noAnswer,
+		sinktest.Hang:    "the kernel lets nobody leave an operation on a disk that hangs; the worker goes on without it",
+		sinktest.Notices: "a file is one account's newest token, and is read as that",
 	}})
 }
+
+// noAnswer is why much can't happen to files.
+const noAnswer = "a file answers nothing"
 
 func TestModeAndOwner(t *testing.T) {
 	root := os.Getuid() == 0

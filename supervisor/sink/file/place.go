@@ -1,7 +1,6 @@
 package file
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,18 +11,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 )
 
 // othersWrite are the bits that let others than the owner change a directory.
 const othersWrite = 0o022
 
-// write replaces the file at path, in a directory that nobody else can have
-// put there.
-func (s *Sink) write(ctx context.Context, path string, content []byte) error {
+// inDirectory calls do with the directory of path, which nobody else can have
+// put there, and with the attributes that its file shall have.
+func (s *Sink) inDirectory(path string, do func(sys files.System, path string, want atomicfile.Attributes) error) error {
 	want := atomicfile.Attributes{Mode: s.cfg.Mode, UID: s.owner.uid, GID: s.owner.gid, NeverLoosen: true}
 	if s.sys != nil {
-		return atomicfile.Replace(ctx, s.sys, path, content, want)
+		return do(s.sys, path, want)
 	}
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Sink) write(ctx context.Context, path string, content []byte) error {
 			return err
 		}
 	}
-	return atomicfile.Replace(ctx, rooted{root}, path, content, want)
+	return do(rooted{root}, path, want)
 }
 
 // openDir opens an absolute directory and looks at each one on the way:

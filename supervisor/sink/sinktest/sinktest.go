@@ -172,8 +172,8 @@ func (s Suite) fault(t *testing.T, name string) {
 	d := s.New(t)
 	d.Appear(t)
 	f := d.Faults[name]
-	f.Set(t)
 	before := len(d.Received(t))
+	f.Set(t)
 	err := within(t, d.Timeout+soon, func() error { return s.send(t.Context(), d, "acct", 1) })
 	switch {
 	case f.Harmless:
