@@ -1,0 +1,98 @@
+package sinktest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os/exec"
+	"sync"
+	"testing"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// running is a sink that runs.
+type running struct {
+	sink *sdk.RemoteSink
+	// log holds what it has written so far, and all when the test is over.
+	log fmt.Stringer
+	// drain returns when every call of the sink's code has returned; nil: that
+	// can't be seen from here. It takes no call after that.
+	drain func()
+}
+
+// inProcess serves a fresh sink over an in-memory connection.
+func (s Suite) inProcess(t *testing.T) running {
+	t.Helper()
+	log := &buffer{}
+	before := slog.Default()
+	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	slog.SetDefault(logger)
+	t.Cleanup(func() { slog.SetDefault(before) })
+
+	g := grpc.NewServer()
+	server := sdk.NewSinkServer(s.New(), logger)
+	server.Register(g)
+	listener := bufconn.Listen(1 << 20)
+	go func() { _ = g.Serve(listener) }()
+	t.Cleanup(g.Stop)
+	conn, err := grpc.NewClient("passthrough:///sink",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return running{sdk.NewRemoteSink(conn), log, server.Drain}
+}
+
+// program starts the sink's program with the handshake of the supervisor.
+func (s Suite) program(t *testing.T) running {
+	t.Helper()
+	log := &buffer{}
+	client := plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  sdk.Handshake(),
+		Plugins:          plugin.PluginSet{sdk.SinkPluginName: &sdk.Plugin{}},
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		Cmd:              exec.Command(s.Program[0], s.Program[1:]...),
+		Logger:           hclog.NewNullLogger(),
+		Stderr:           log, SyncStdout: log, SyncStderr: log,
+	})
+	t.Cleanup(client.Kill)
+	protocol, err := client.Client()
+	if err != nil {
+		t.Fatalf("start %s: %v\n%s", s.Program[0], err, log)
+	}
+	conn, err := protocol.Dispense(sdk.SinkPluginName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return running{sink: sdk.NewRemoteSink(conn.(*grpc.ClientConn)), log: log}
+}
+
+// buffer is what a sink has written so far.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
