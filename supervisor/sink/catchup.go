@@ -42,9 +42,17 @@ func (w *Worker) readLedger(ctx context.Context) error {
 	}
 	items := make([][]item, len(w.lines))
 	for i, ln := range w.lines {
-		if items[i], err = ln.list(ctx); err != nil {
+		if items[i], err = ln.list(ctx); err == nil {
+			continue
+		}
+		if items[i] == nil {
 			return err
 		}
+		// One damaged record keeps nothing from the others.
+		w.publish(note{slog.LevelWarn, event.Event{
+			Type:    event.DeliveryFailed,
+			Message: fmt.Sprintf("sink %q starts without what can't be read: %v", w.cfg.Name, err),
+		}})
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -103,7 +103,7 @@ func (w *Worker) Redeliver(ctx context.Context, account string) (n int, err erro
 	wished := map[*line][]string{}
 	for _, ln := range w.lines {
 		items, err := ln.list(ctx)
-		if err != nil {
+		if items == nil && err != nil {
 			return 0, fmt.Errorf("sink %q: can't read what there is to deliver: %w", w.cfg.Name, err)
 		}
 		for _, it := range items {

@@ -22,6 +22,7 @@ type records struct {
 	recs    map[string]store.Record
 	ledger  map[string]map[string]store.Delivery
 	loads   int
+	lists   int
 	tried   int   // failures that the ledger was told
 	broken  error // every call fails with it
 	loseAll bool  // the ledger forgets what it is told
@@ -73,6 +74,7 @@ func (r *records) Load(_ context.Context, account string) (store.Record, error) 
 func (r *records) List(context.Context) ([]store.Record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.lists++
 	if r.broken != nil {
 		return nil, r.broken
 	}

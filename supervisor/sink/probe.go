@@ -37,7 +37,7 @@ func (w *Worker) Test(ctx context.Context) (done string, err error) {
 
 func (w *Worker) testWith(ctx context.Context, tester Tester) (done string, err error) {
 	records, err := w.cfg.Store.List(ctx)
-	if err != nil {
+	if err != nil && records == nil {
 		return "", fmt.Errorf("can't read the records: %w", err)
 	}
 	for _, rec := range records {

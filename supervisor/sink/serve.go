@@ -70,7 +70,7 @@ func (w *Worker) newest(ctx context.Context) iter.Seq2[Delivery, error] {
 			return
 		}
 		records, err := w.cfg.Store.List(ctx)
-		if err != nil {
+		if err != nil && records == nil {
 			yield(Delivery{}, fmt.Errorf("can't read the records: %w", err))
 			return
 		}

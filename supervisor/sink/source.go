@@ -15,7 +15,9 @@ type source interface {
 	// load returns what is newest under key, or [store.ErrNotFound] if there
 	// is nothing of that key that goes to this sink.
 	load(ctx context.Context, key string) (item, error)
-	// list returns everything that goes to this sink, ordered by key.
+	// list returns everything that goes to this sink, ordered by key. What
+	// can't be read is named by the error, beside which the others are
+	// returned; nil means that nothing could be read.
 	list(ctx context.Context) ([]item, error)
 }
 
@@ -56,7 +58,7 @@ func (s tokens) load(ctx context.Context, account string) (item, error) {
 
 func (s tokens) list(ctx context.Context) ([]item, error) {
 	records, err := s.w.cfg.Store.List(ctx)
-	if err != nil {
+	if err != nil && records == nil {
 		return nil, err
 	}
 	items := make([]item, 0, len(records))
@@ -65,7 +67,7 @@ func (s tokens) list(ctx context.Context) ([]item, error) {
 			items = append(items, s.item(rec))
 		}
 	}
-	return items, nil
+	return items, err
 }
 
 func (s tokens) item(rec store.Record) item {
