@@ -1,0 +1,104 @@
+package alert
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+func (a Account) condition(t event.Type) Condition {
+	return Condition{Type: t, Account: a.Name, Provider: a.Provider}
+}
+
+// well is the end of a trouble that only a new token ends. Whether one came is
+// known if that was in this run; after a restart, the failures of an attempt
+// that was never settled may be forgotten, and so the token must be newer than
+// the alert.
+func (a Account) well(c Condition, what string) Condition {
+	c.State, c.What = Off, what
+	if !a.Renewed {
+		c.Proof = a.StoredAt
+	}
+	return c
+}
+
+func (a Account) failing() Condition {
+	c := a.condition(event.RefreshFailing)
+	switch {
+	case a.StoredAt.IsZero(), a.NeedsLogin:
+		// The other alert says what matters.
+	case a.Failures > 0 && a.Misconfigured:
+		c.State = On
+		c.What = fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token ends %s",
+			a.Name, a.LastError, stamp(a.Expiry))
+		c.Todo = fmt.Sprintf("correct accounts.%s in the configuration, then restart tokenkeeper", a.Name)
+	case a.Failures > 0 && a.Failures >= a.MaxFailures:
+		c.State = On
+		c.What = fmt.Sprintf("account %s: %d refreshes in a row have failed; its access token ends %s; the last error: %s",
+			a.Name, a.Failures, stamp(a.Expiry), a.LastError)
+		c.Todo = "it is tried again all the time; look at the network and at the broker's status page, then run: tokenkeeper refresh " + a.Name
+	case a.Failures == 0 && a.AmbiguousSince.IsZero():
+		return a.well(c, fmt.Sprintf("account %s is refreshed again", a.Name))
+	}
+	return c
+}
+
+func (a Account) needsLogin() Condition {
+	c := a.condition(event.NeedsLogin)
+	switch {
+	case a.StoredAt.IsZero():
+	case a.NeedsLogin:
+		c.State = On
+		c.What = fmt.Sprintf("account %s needs a login: the broker has ended it (%s); its access token ends %s", a.Name, a.LastError, stamp(a.Expiry))
+		c.Todo = "log in with: tokenkeeper login " + a.Name
+	default:
+		return a.well(c, fmt.Sprintf("account %s is logged in again", a.Name))
+	}
+	return c
+}
+
+func (a Account) ambiguous() Condition {
+	c := a.condition(event.Ambiguous)
+	switch {
+	case !a.AmbiguousSince.IsZero():
+		c.State = On
+		c.What = fmt.Sprintf("account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s",
+			a.Name, stamp(a.AmbiguousSince))
+		c.Todo = fmt.Sprintf("the same token is tried again by itself; to be on the safe side, log in with: tokenkeeper login %s", a.Name)
+	case a.StoredAt.IsZero(), a.NeedsLogin:
+		// The broker's refusal is the answer; the other alert says so.
+	default:
+		return a.well(c, fmt.Sprintf("account %s has a token that is known to be good", a.Name))
+	}
+	return c
+}
+
+func (a Account) loginDue(now time.Time, before time.Duration) Condition {
+	c := a.condition(event.LoginDueSoon)
+	left := a.RefreshExpiry.Sub(now)
+	switch {
+	case before <= 0:
+		c.State, c.What = Off, "nobody wants to be told before a login ends"
+	case a.StoredAt.IsZero(), a.NeedsLogin, !a.PolicyKnown:
+	case a.Sliding || a.RefreshExpiry.IsZero():
+		c.State, c.What = Off, fmt.Sprintf("account %s: no end of the login is known", a.Name)
+	case left > before:
+		c.State, c.What = Off, fmt.Sprintf("account %s is logged in until %s", a.Name, stamp(a.RefreshExpiry))
+	default:
+		c.State = On
+		when := "ends " + stamp(a.RefreshExpiry) + ", in " + span(left)
+		if left <= 0 {
+			when = "has ended " + stamp(a.RefreshExpiry)
+		}
+		if a.Uncertain {
+			when += " or earlier, because nobody knows exactly when it began"
+		}
+		c.What = fmt.Sprintf("the login of account %s %s", a.Name, when)
+		c.Todo = "log in before that with: tokenkeeper login " + a.Name
+		if left <= 0 {
+			c.Todo = "log in with: tokenkeeper login " + a.Name
+		}
+	}
+	return c
+}

@@ -1,0 +1,115 @@
+package alert
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// only says whether no state shows a trouble of that type, so that its events
+// have to do.
+func only(t event.Type) bool {
+	switch t {
+	case event.RivalRefresher, event.StoreRestored, event.DiskTrouble:
+		return true
+	}
+	return false
+}
+
+// observed is what the events since the last look told.
+type observed struct {
+	// seen lasts until it is over.
+	seen map[string]Seen
+	// told are the alerts, and ended the subjects of a recovery, of which the
+	// log has just got a line: they need no other.
+	told, ended map[string]bool
+}
+
+func newObserved() observed {
+	return observed{seen: map[string]Seen{}, told: map[string]bool{}, ended: map[string]bool{}}
+}
+
+// Observe takes an event of the bus: it is an observer of [event.Bus.Observe].
+func (e *Engine) Observe(ev event.Event) {
+	e.inbox.Lock()
+	news := e.news.take(ev)
+	e.inbox.Unlock()
+	if news {
+		e.signal()
+	}
+}
+
+// take notes an event, and says whether an alert may begin or end with it.
+func (o *observed) take(e event.Event) bool {
+	switch {
+	case e.Alert:
+		key := Key(e.Type, e.Account, e.Provider, e.Sink)
+		o.told[key] = true
+		if only(e.Type) {
+			o.seen[key] = Seen{Event: e, At: e.Time}
+		}
+		return true
+	case e.Type == event.Recovered:
+		o.ended[subject(e.Account, e.Provider, e.Sink)] = true
+		o.over(event.DiskTrouble, e)
+		o.over(event.StoreRestored, e)
+		return true
+	case e.Type == event.Refreshed, e.Type == event.LoggedIn, e.Type == event.Adopted, e.Type == event.Imported:
+		// A restored token that may have been spent was not, or has a
+		// successor.
+		return o.over(event.StoreRestored, e)
+	}
+	return false
+}
+
+// over notes that the trouble of type t of e's subject is over. What was
+// restored is as old as before when the disk is well again.
+func (o *observed) over(t event.Type, e event.Event) bool {
+	if t == event.StoreRestored && e.Account == "" {
+		return false
+	}
+	key := Key(t, e.Account, e.Provider, e.Sink)
+	s, ok := o.seen[key]
+	if ok {
+		s.Over = true
+		o.seen[key] = s
+	}
+	return ok
+}
+
+func subject(account, provider, sink string) string {
+	_, s, _ := strings.Cut(Key("", account, provider, sink), ":")
+	return s
+}
+
+// resume takes up a trouble that an earlier run has seen.
+func (o *observed) resume(a event.Alert) {
+	if !only(a.Type) || a.State == event.AlertRecovered {
+		return
+	}
+	o.seen[a.Key] = Seen{At: a.ChangedAt, Event: event.Event{
+		Type: a.Type, Time: a.ChangedAt, Alert: true, Account: a.Account, Provider: a.Provider, Sink: a.Sink, Message: core(a),
+	}}
+}
+
+// listen returns what was observed since the last call.
+func (e *Engine) listen() observed {
+	e.inbox.Lock()
+	defer e.inbox.Unlock()
+	o := observed{seen: make(map[string]Seen, len(e.news.seen)), told: e.news.told, ended: e.news.ended}
+	for key, s := range e.news.seen {
+		o.seen[key] = s
+	}
+	e.news.told, e.news.ended = map[string]bool{}, map[string]bool{}
+	return o
+}
+
+// forget drops a trouble that is over, unless it was seen again meanwhile.
+func (e *Engine) forget(key string, seenAt time.Time) {
+	e.inbox.Lock()
+	defer e.inbox.Unlock()
+	if s, ok := e.news.seen[key]; ok && s.At.Equal(seenAt) {
+		delete(e.news.seen, key)
+	}
+}

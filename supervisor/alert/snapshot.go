@@ -1,0 +1,121 @@
+// Package alert decides what people must be told of. It looks at how things
+// stand, not at what happened on the way there: so an alert is neither missed
+// nor told twice, and outlives a restart.
+package alert
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// Snapshot is how things stand at one moment. It has every account, plugin
+// process and sink of the configuration.
+type Snapshot struct {
+	Now       time.Time
+	Accounts  []Account
+	Processes []Process
+	Sinks     []Sink
+	// StoreFault is why nothing can be made durable; "": all is well.
+	StoreFault string
+	// Seen are the troubles that no state shows, by key. The [Engine] fills it
+	// in.
+	Seen map[string]Seen
+}
+
+// Account is how one account does.
+type Account struct {
+	Name, Provider string
+	// StoredAt is when its newest token was stored; zero: there is none.
+	// Renewed: that was in this run of the supervisor.
+	StoredAt time.Time
+	Renewed  bool
+	// Expiry of the access token.
+	Expiry time.Time
+	// NeedsLogin: the server refused the newest refresh token.
+	NeedsLogin bool
+	// Failures in a row, of MaxFailures that raise an alert; Misconfigured:
+	// the server refused the client's credentials or settings.
+	Failures, MaxFailures int
+	Misconfigured         bool
+	LastError             string
+	// AmbiguousSince is zero unless an attempt's outcome is unknown.
+	AmbiguousSince time.Time
+	// RefreshExpiry is when the refresh token dies; zero: unknown. Uncertain:
+	// it rests on a guess.
+	RefreshExpiry time.Time
+	Uncertain     bool
+	// PolicyKnown: the provider has said whether each refresh starts the life
+	// of the refresh token anew (Sliding).
+	PolicyKnown, Sliding bool
+}
+
+// ProcessState is how a plugin's process does, as far as it matters here.
+type ProcessState int
+
+const (
+	ProcessUnknown ProcessState = iota // it starts, or ends
+	ProcessRunning
+	ProcessCrashing
+	ProcessParked
+)
+
+// Process is how the process of one provider, or of one sink, does.
+type Process struct {
+	// Name of the provider or of the sink.
+	Name   string
+	OfSink bool
+	State  ProcessState
+	// RunningSince is set while it runs.
+	RunningSince time.Time
+	Crashes      int
+	LastError    string
+}
+
+// Sink is how one sink does.
+type Sink struct {
+	Name string
+	// Gone: the receiver said that it wants nothing more, and so the sink is
+	// disabled. Off: a person disabled it.
+	Gone, Off bool
+	// Failing are the accounts and alerts that it did not take, and Lag is for
+	// how long it has lacked the oldest.
+	Failing int
+	Lag     time.Duration
+	// LastDelivery is zero if it never took anything.
+	LastDelivery time.Time
+	LastError    string
+}
+
+// Seen is a trouble that only an event told of.
+type Seen struct {
+	Event event.Event
+	// At is when it was last seen; Over: another event said that it is over.
+	At   time.Time
+	Over bool
+}
+
+// Policy is when people are told.
+type Policy struct {
+	// Repeat is how often an alert is told again while it lasts; 0: never.
+	Repeat time.Duration
+	// LoginDue is how long before the end of a login it is told; 0: never.
+	LoginDue time.Duration
+}
+
+const (
+	// sinkPatience is how long a sink may fail before it is an alert: longer
+	// than its regular attempts take.
+	sinkPatience = time.Minute
+	// settled is the uptime from which a process counts as healthy, less what
+	// the clocks may differ.
+	settled = 55 * time.Second
+	// quietRival, quietDisk and quietRestored are how long nothing may be seen
+	// of a trouble before it counts as over.
+	quietRival    = time.Hour
+	quietDisk     = time.Hour
+	quietRestored = 24 * time.Hour
+	// clockTolerance is how far a moment of the past may lie ahead before the
+	// clock must have been set back.
+	clockTolerance = 5 * time.Minute
+)
