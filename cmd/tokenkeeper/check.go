@@ -18,7 +18,9 @@ type report struct {
 	Accounts  []accountReport `json:"accounts"`
 	Providers []plugin        `json:"providers"`
 	Sinks     []sinkReport    `json:"sinks"`
-	StateDir  *stateDir       `json:"state_dir,omitempty"`
+	// SinkPlugins are the programs of the sinks that are not built in.
+	SinkPlugins []sinkPlugin `json:"sink_plugins"`
+	StateDir    *stateDir    `json:"state_dir,omitempty"`
 }
 
 // finding is a config.Problem for programs.
@@ -47,6 +49,8 @@ type sinkReport struct {
 	To       string   `json:"to"`
 	// RefreshToken: it carries the refresh token.
 	RefreshToken bool `json:"include_refresh_token"`
+	// Events are what is sent there: token, alert, lifecycle.
+	Events []string `json:"events"`
 }
 
 func newCheckCommand(e *env) *cobra.Command {
@@ -54,9 +58,10 @@ func newCheckCommand(e *env) *cobra.Command {
 		Use:   "check",
 		Short: "Validate the configuration and everything it names",
 		Long: `Validate the configuration and everything it names, without starting the
-service: every key, every secret it refers to, the providers' programs and their
-checksums (each is started for a moment and asked which settings it knows), and
-the state directory. It says which sinks carry the refresh token.`,
+service: every key, every secret, certificate and template, the programs of
+providers and sinks and their checksums (each is started for a moment and asked
+which settings it knows), and the state directory with the store in it. It says
+what goes to which sink, and which of them carry the refresh token.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := e.configPath()
@@ -83,9 +88,11 @@ the state directory. It says which sinks carry the refresh token.`,
 func (e *env) check(ctx context.Context, path string) (report, error) {
 	r := report{
 		Config: path, Problems: []finding{}, Warnings: []finding{},
-		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{},
+		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{},
 	}
-	cfg, warnings, err := config.Load(e.source(path))
+	src := e.source(path)
+	src.StrictFiles = true
+	cfg, warnings, err := config.Load(src)
 	for _, w := range warnings {
 		r.Warnings = append(r.Warnings, finding(w))
 	}
@@ -96,7 +103,9 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 		return r, err
 	}
 	r.Providers = inspectAll(ctx, cfg, cfg.ProviderNames())
+	r.SinkPlugins = inspectSinks(ctx, cfg)
 	r.addProviders(cfg)
+	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)
 	r.addSinks(cfg)
 	r.addStateDir(ctx, cfg)
@@ -127,7 +136,7 @@ func (r *report) addProviders(cfg *config.Config) {
 			continue
 		}
 		for _, a := range cfg.AccountsOf(p.Name) {
-			r.add(settingProblems(r.Config, a, p.description)...)
+			r.add(settingProblems(r.Config, []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings)...)
 		}
 	}
 }

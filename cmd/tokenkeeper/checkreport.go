@@ -43,55 +43,6 @@ func refreshRule(c config.Refresh, policy time.Duration) string {
 	return strings.Join(rule, " or ")
 }
 
-func (r *report) addSinks(cfg *config.Config) {
-	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
-		s := cfg.Sinks[name]
-		r.Sinks = append(r.Sinks, sinkReport{
-			Name: name, Type: s.Type, Accounts: accountsOf(cfg, s), To: destination(s), RefreshToken: s.IncludeRefreshToken,
-		})
-	}
-}
-
-// accountsOf are the names of the accounts whose tokens go to a sink.
-func accountsOf(cfg *config.Config, s config.Sink) []string {
-	if len(s.Accounts) > 0 {
-		return s.Accounts
-	}
-	return slices.Sorted(maps.Keys(cfg.Accounts))
-}
-
-func destination(s config.Sink) string {
-	switch {
-	case s.File != nil:
-		return s.File.Path
-	case s.UnixSocket != nil:
-		return s.UnixSocket.Path
-	case s.Webhook != nil:
-		return withoutQuery(s.Webhook.URL)
-	case s.Exec != nil && s.Exec.Signal != nil:
-		return s.Exec.Signal.Name + " to " + s.Exec.Signal.PIDFile
-	case s.Exec != nil:
-		return s.Exec.Command[0]
-	default:
-		return never
-	}
-}
-
-// withoutQuery leaves out of an address what may be a secret.
-func withoutQuery(url string) string {
-	before, _, cut := strings.Cut(url, "?")
-	if scheme, rest, ok := strings.Cut(before, "://"); ok {
-		if host, path, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
-			_, host, _ = strings.Cut(host, "@")
-			before = scheme + "://" + host + "/" + path
-		}
-	}
-	if cut {
-		return before + "?…"
-	}
-	return before
-}
-
 // renderReport is a report as a person reads it.
 func renderReport(r report, p painter) string {
 	var b strings.Builder
@@ -108,16 +59,8 @@ func renderReport(r report, p painter) string {
 		t.render(&b, p, 0, 3)
 	}
 	if len(r.Sinks) > 0 {
-		t := table{head: []string{"SINK", "TYPE", "REFRESH TOKEN", "TO", "ACCOUNTS"}}
-		for _, s := range r.Sinks {
-			carries := cell{"not sent", plain}
-			if s.RefreshToken {
-				carries = cell{"SENT", yellow}
-			}
-			t.rows = append(t.rows, row{cells: []cell{{s.Name, plain}, {s.Type, plain}, carries, {s.To, plain}, {strings.Join(s.Accounts, ", "), plain}}})
-		}
 		b.WriteByte('\n')
-		t.render(&b, p, 0, 3, 4)
+		sinkTable(r.Sinks).render(&b, p, 0, 4, 5)
 	}
 	if len(r.Providers) > 0 {
 		b.WriteByte('\n')
@@ -126,6 +69,10 @@ func renderReport(r report, p painter) string {
 			plain[i].Error = "" // it is among the problems
 		}
 		pluginTable(plain).render(&b, p, 5)
+	}
+	if len(r.SinkPlugins) > 0 {
+		b.WriteByte('\n')
+		sinkPluginTable(r.SinkPlugins).render(&b, p, 5)
 	}
 	b.WriteByte('\n')
 	for _, f := range r.Warnings {

@@ -12,30 +12,31 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
-// settingProblems holds an account's settings against those that its provider
-// knows. Values are not quoted: a setting may hold a reference to a secret.
-func settingProblems(file string, a config.Account, d sdk.Description) []config.Problem {
+// settingProblems holds the settings of what stands at place in the
+// configuration against those that its program, called of, knows. Values are
+// not quoted: a setting may be a secret, or hold a reference to one.
+func settingProblems(file string, place []string, of string, known []sdk.Setting, settings map[string]string) []config.Problem {
 	var problems []config.Problem
 	add := func(setting, message, hint string) {
+		path := append(slices.Clone(place), "settings", setting)
 		problems = append(problems, config.Problem{
-			File: file, Line: lineOf(file, "accounts", a.Name, "settings", setting),
-			Key: "accounts." + a.Name + ".settings." + setting, Message: message, Hint: hint,
+			File: file, Line: lineOf(file, path...), Key: strings.Join(path, "."), Message: message, Hint: hint,
 		})
 	}
-	var known []string
-	for _, s := range d.Settings {
-		known = append(known, s.Name)
-		value, set := a.Settings[s.Name]
+	var names []string
+	for _, s := range known {
+		names = append(names, s.Name)
+		value, set := settings[s.Name]
 		switch {
 		case !set && s.Required:
-			add(s.Name, fmt.Sprintf("is missing, and provider %s needs it", a.Provider), s.Description)
+			add(s.Name, fmt.Sprintf("is missing, and %s needs it", of), s.Description)
 		case set && len(s.OneOf) > 0 && !slices.Contains(s.OneOf, value):
-			add(s.Name, "has a value that provider "+a.Provider+" does not know", "use one of: "+strings.Join(s.OneOf, ", "))
+			add(s.Name, "has a value that "+of+" does not know", "use one of: "+strings.Join(s.OneOf, ", "))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(a.Settings)) {
-		if !slices.Contains(known, name) {
-			add(name, "is no setting of provider "+a.Provider, nearestSetting(name, known))
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if !slices.Contains(names, name) {
+			add(name, "is no setting of "+of, nearestSetting(name, names))
 		}
 	}
 	return problems

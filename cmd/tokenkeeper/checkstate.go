@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // stateDir is what check found out about the state directory.
@@ -63,6 +64,16 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	defer c.Close()
 	if s, err := c.Status(ctx); err == nil && s.StateDir == cfg.StateDir {
 		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)
+		return d
+	}
+	switch err := store.Inspect(d.Path); {
+	case err == nil:
+	case errors.Is(err, store.ErrInUse):
+		d.State = "in use by a supervisor that does not answer here"
+	case errors.Is(err, store.ErrDamaged):
+		d.State, d.OK = fmt.Sprintf("holds a store that is not whole: %v; run restores it from its backups, if it can, and keeps the damaged file", err), false
+	default:
+		d.State, d.OK = fmt.Sprintf("holds a store that can't be used: %v", err), false
 	}
 	return d
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
 )
 
 // configPath is the configuration file that the user named, or the first of
@@ -63,7 +64,10 @@ func (e *env) loadFrom(src config.Source) (*config.Config, error) {
 
 // source is the configuration at path under the command line's flags.
 func (e *env) source(path string) config.Source {
-	src := config.Source{Path: path, KnownProviders: knownProviders, CheckTemplate: checkTemplate}
+	src := config.Source{
+		Path: path, KnownProviders: knownProviders, KnownSinks: knownSinks,
+		CheckTemplate: checkTemplate, CheckNotifyURL: notify.Check,
+	}
 	if e.socket != "" {
 		// Like every path on a command line, it is relative to the current
 		// folder, which is what config makes of a flag.
@@ -91,6 +95,16 @@ func knownProviders(pluginsDir string) []string {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+// knownSinks are the types of sinks that are found as plugins.
+func knownSinks(pluginsDir string) []string {
+	var types []string
+	found, _ := process.DiscoverSinks(pluginsDir) // what can't be read holds none
+	for _, f := range found {
+		types = append(types, f.Name)
+	}
+	return types
 }
 
 // client returns a client of the supervisor that --socket or the configuration

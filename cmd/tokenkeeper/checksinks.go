@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+)
+
+// sinkPlugin is the program of one sink.
+type sinkPlugin struct {
+	Sink    string   `json:"sink"`
+	Type    string   `json:"type"`
+	Command []string `json:"command"`
+	Version string   `json:"version,omitempty"`
+	// Protocol that it speaks; 0: it did not answer.
+	Protocol int    `json:"protocol,omitempty"`
+	SHA256   string `json:"sha256,omitempty"`
+	// Restore, Test and Notify are what it can beside delivering.
+	Restore bool `json:"restore"`
+	Test    bool `json:"test"`
+	Notify  bool `json:"notify"`
+	// Error is why it can't be used.
+	Error string `json:"error,omitempty"`
+
+	description sdk.SinkDescription
+}
+
+// inspectSinks starts the program of every sink that is a plugin for a moment
+// and asks it who it is, all at once, and returns them ordered by name.
+func inspectSinks(ctx context.Context, cfg *config.Config) []sinkPlugin {
+	found := []sinkPlugin{}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		if s := cfg.Sinks[name]; s.Plugin != nil {
+			found = append(found, sinkPlugin{Sink: name, Type: s.Type})
+		}
+	}
+	var all sync.WaitGroup
+	for i := range found {
+		all.Go(func() { found[i].inspect(ctx, cfg) })
+	}
+	all.Wait()
+	return found
+}
+
+func (p *sinkPlugin) inspect(ctx context.Context, cfg *config.Config) {
+	command, err := supervisor.SinkCommand(cfg, cfg.Sinks[p.Sink])
+	if err != nil {
+		p.Error = err.Error()
+		return
+	}
+	p.Command = append([]string{command.Path}, command.Args...)
+	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+	defer cancel()
+	info, err := process.InspectSink(ctx, *command, p.Type)
+	p.SHA256 = info.SHA256
+	if err != nil {
+		p.Error = err.Error()
+		return
+	}
+	p.description, p.Version, p.Protocol = info.Sink, info.Version, info.Protocol
+	p.Restore, p.Test, p.Notify = info.Sink.Restorer, info.Sink.Tester, info.Sink.Notifier
+}
+
+// addSinkPlugins reports programs that can't be used, and what the
+// configuration asks of the others that they don't know.
+func (r *report) addSinkPlugins(cfg *config.Config) {
+	for _, p := range r.SinkPlugins {
+		s, key := cfg.Sinks[p.Sink], "sinks."+p.Sink
+		if p.Error != "" {
+			r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "sinks", p.Sink), Key: key, Message: p.Error})
+			continue
+		}
+		r.add(settingProblems(r.Config, []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(s.Plugin.Settings))...)
+		if (s.Sends(config.SendAlert) || s.Sends(config.SendLifecycle)) && !p.Notify {
+			r.add(config.Problem{
+				File: r.Config, Line: lineOf(r.Config, "sinks", p.Sink, "events"), Key: key + ".events",
+				Message: "the plugin for sinks of type " + p.Type + " takes tokens only", Hint: "write events: [token], and another sink for the rest",
+			})
+		}
+	}
+}
+
+// plainSettings are what settingProblems looks at; it quotes no value.
+func plainSettings(settings sdk.Settings) map[string]string {
+	plain := make(map[string]string, len(settings))
+	for name := range settings {
+		plain[name] = settings.Get(name)
+	}
+	return plain
+}
+
+func (r *report) addSinks(cfg *config.Config) {
+	commands := map[string]string{}
+	for _, p := range r.SinkPlugins {
+		commands[p.Sink] = strings.Join(p.Command, " ")
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		s := cfg.Sinks[name]
+		to := destination(s)
+		if s.Plugin != nil {
+			to = orNever(commands[name])
+		}
+		r.Sinks = append(r.Sinks, sinkReport{
+			Name: name, Type: s.Type, Accounts: accountsOf(cfg, s), To: to, RefreshToken: s.IncludeRefreshToken, Events: s.Events,
+		})
+	}
+}
+
+// accountsOf are the names of the accounts whose tokens and alerts go to a
+// sink.
+func accountsOf(cfg *config.Config, s config.Sink) []string {
+	names := []string{}
+	for _, a := range cfg.SinkAccounts(s) {
+		names = append(names, a.Name)
+	}
+	return names
+}
+
+func destination(s config.Sink) string {
+	switch {
+	case s.File != nil && s.File.Signal != nil:
+		return s.File.Path + ", then " + signalled(s.File.Signal)
+	case s.File != nil:
+		return s.File.Path
+	case s.UnixSocket != nil:
+		return s.UnixSocket.Path
+	case s.Webhook != nil:
+		return withoutQuery(s.Webhook.URL)
+	case s.Exec != nil && s.Exec.Signal != nil:
+		return signalled(s.Exec.Signal)
+	case s.Exec != nil:
+		return s.Exec.Command[0]
+	case s.Notify != nil && len(s.Notify.URLs) == 1:
+		return "1 address" // which may be a secret as a whole
+	case s.Notify != nil:
+		return fmt.Sprintf("%d addresses", len(s.Notify.URLs))
+	default:
+		return never
+	}
+}
+
+func signalled(s *config.Signal) string { return s.Name + " to " + s.PIDFile }
+
+// withoutQuery leaves out of an address what may be a secret.
+func withoutQuery(url string) string {
+	before, _, cut := strings.Cut(url, "?")
+	if scheme, rest, ok := strings.Cut(before, "://"); ok {
+		if host, path, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
+			_, host, _ = strings.Cut(host, "@")
+			before = scheme + "://" + host + "/" + path
+		}
+	}
+	if cut {
+		return before + "?…"
+	}
+	return before
+}
+
+// sinkTable says where everything goes, and which sinks carry the refresh
+// token.
+func sinkTable(sinks []sinkReport) table {
+	t := table{head: []string{"SINK", "TYPE", "REFRESH TOKEN", "EVENTS", "TO", "ACCOUNTS"}}
+	for _, s := range sinks {
+		carries := cell{"not sent", plain}
+		if s.RefreshToken {
+			carries = cell{"SENT", yellow}
+		}
+		t.rows = append(t.rows, row{cells: []cell{
+			{s.Name, plain}, {s.Type, plain}, carries, {strings.Join(s.Events, ", "), plain}, {s.To, plain}, {strings.Join(s.Accounts, ", "), plain},
+		}})
+	}
+	return t
+}
+
+func sinkPluginTable(found []sinkPlugin) table {
+	t := table{head: []string{"SINK PLUGIN", "TYPE", "VERSION", "PROTOCOL", "CHECKSUM", "COMMAND"}}
+	for _, p := range found {
+		protocol, sum := never, never
+		if p.Protocol > 0 {
+			protocol = fmt.Sprint(p.Protocol)
+		}
+		if p.SHA256 != "" {
+			sum = "sha256:" + p.SHA256[:12] + "…"
+		}
+		t.rows = append(t.rows, row{cells: cells(p.Sink, p.Type, orNever(p.Version), protocol, sum, orNever(strings.Join(p.Command, " ")))})
+	}
+	return t
+}

@@ -1,0 +1,36 @@
+package supervisor
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+)
+
+// sinkPrefix and a type are the name of the program of sinks of that type in
+// the plugin directory.
+const sinkPrefix = "tokenkeeper-sink-"
+
+// SinkCommand returns how the process of a sink that is a plugin is started: by
+// the command that the configuration names, or else by its type's program in
+// the plugin directory. The error says where it was looked for.
+func SinkCommand(cfg *config.Config, s config.Sink) (*process.Command, error) {
+	if s.Plugin == nil {
+		return nil, fmt.Errorf("sink %s: type %s is built in and has no program of its own", s.Name, s.Type)
+	}
+	c := &process.Command{
+		Kind: process.Sink, Name: s.Name, SHA256: s.Plugin.SHA256, SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+	}
+	inDir := filepath.Join(cfg.Plugins.Dir, sinkPrefix+s.Type)
+	switch {
+	case len(s.Plugin.Command) > 0:
+		c.Path, c.Args = s.Plugin.Command[0], s.Plugin.Command[1:]
+	case cfg.Plugins.Dir != "" && exists(inDir):
+		c.Path = inDir
+	default:
+		return nil, fmt.Errorf("sink %s: its type %s is not built in, and there is no %s and no sinks.%s.command; "+
+			"put the plugin there or correct the sink's type", s.Name, s.Type, inDir, s.Name)
+	}
+	return c, nil
+}

@@ -1,0 +1,76 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+func TestInspect(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	file := filepath.Join(dir, store.FileName)
+	if err := store.Inspect(dir); err != nil {
+		t.Errorf("no directory: %v", err)
+	}
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Inspect(dir); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("while it is open: %v", err)
+	}
+	rec := store.Record{Account: "a", Version: 1, Token: sdk.Token{AccessToken: sdk.NewSecret("x"), RefreshToken: sdk.NewSecret("y")}}
+	if err := errors.Join(s.Commit(context.Background(), rec), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, dir)
+	if err := store.Inspect(dir); err != nil {
+		t.Errorf("a good one: %v", err)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Inspect(dir); err == nil || !strings.Contains(err.Error(), "is open to others (mode 0644)") {
+		t.Errorf("one that all can read: %v", err)
+	}
+	if err := os.Chmod(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if after := contents(t, dir); after != before {
+		t.Errorf("looking changed it: %q, %q before", after, before)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteAt(make([]byte, 16384), 4096) // all but the first page of what is in it
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Inspect(dir); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("a damaged one: %v", err)
+	}
+}
+
+// contents are the names and the content of the files in a directory.
+func contents(t *testing.T, dir string) string {
+	t.Helper()
+	var all strings.Builder
+	if err := filepath.WalkDir(dir, func(path string, e os.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all.WriteString(path + string(b))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}
