@@ -83,11 +83,12 @@ func Open(dir string, o Options) (*Bolt, error) {
 func (b *Bolt) Restored() *Restored { return b.mirror.restored }
 
 // Fault is why nothing can be made durable at the moment ([ErrDisk]); nil: all
-// is well.
+// is well. It does not wait for a disk that hangs.
 func (b *Bolt) Fault() error {
-	b.mirror.mu.Lock()
-	defer b.mirror.mu.Unlock()
-	return b.mirror.fault
+	if known := b.mirror.known.Load(); known != nil {
+		return *known
+	}
+	return nil
 }
 
 // Path is the file that the store is in: in the state directory or in the

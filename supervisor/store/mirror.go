@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -36,6 +37,8 @@ type mirror struct {
 	// fault is why there is no file, and since when.
 	fault   error
 	faultAt time.Time
+	// known is fault, for those who must not wait for mu.
+	known atomic.Pointer[error]
 	// backedUp is when the newest backup was made.
 	backedUp time.Time
 	restored *Restored
@@ -165,11 +168,14 @@ func (m *mirror) renewAs(c change, aside func(*place) string) error {
 		}
 		m.settle(c, next)
 		m.file, m.at, m.fault = b, p, nil
+		m.known.Store(nil)
 		p.tidy()
 		return nil
 	}
 	known := m.fault != nil
 	m.fault, m.faultAt = fmt.Errorf("%w: %w", ErrDisk, errors.Join(errs...)), time.Now()
+	fault := m.fault
+	m.known.Store(&fault)
 	if !known {
 		m.tell(Trouble{What: "nothing can be stored; no refresh token is spent until the disk takes writes again", Path: m.places[0].dir, Err: m.fault})
 	}

@@ -1,0 +1,123 @@
+package supervisor
+
+import (
+	"context"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// newAlerts builds the alert engine over the store, which must be open. It
+// looks at everything else only when it runs.
+func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
+	c := s.opts.Config
+	e, err := alert.New(ctx, alert.Config{
+		Store:    s.store,
+		Policy:   alert.Policy{Repeat: c.Alerts.Repeat, LoginDue: c.Alerts.LoginDue},
+		Snapshot: s.snapshot, Wake: s.wakeAlert, Told: s.alertTold, Log: s.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.events.Observe(e.Observe)
+	return e, nil
+}
+
+// snapshot is how everything stands at this moment.
+func (s *Supervisor) snapshot() alert.Snapshot {
+	shot := alert.Snapshot{Now: s.opts.Seams.Wall()}
+	if err := s.store.Fault(); err != nil {
+		shot.StoreFault = err.Error()
+	}
+	for name, m := range s.providers {
+		st := m.Status()
+		shot.Processes = append(shot.Processes, processAlerts(name, false, st))
+		for _, c := range s.opts.Config.AccountsOf(name) {
+			k, _ := s.keepers[name].Status(c.Name)
+			shot.Accounts = append(shot.Accounts, accountAlerts(c, k, st, s.started))
+		}
+	}
+	for name, w := range s.workers {
+		shot.Sinks = append(shot.Sinks, sinkAlerts(name, w.Summary()))
+		if p, ok := s.sinkProcess(name); ok {
+			shot.Processes = append(shot.Processes, processAlerts(name, true, p.Status()))
+		}
+	}
+	return shot
+}
+
+func accountAlerts(c config.Account, k refresh.Status, p process.Status, started time.Time) alert.Account {
+	r := k.Record
+	a := alert.Account{
+		Name: c.Name, Provider: c.Provider, NeedsLogin: k.State == refresh.NeedsLogin,
+		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
+		LastError: r.Health.LastError, AmbiguousSince: k.AmbiguousSince,
+		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
+		PolicyKnown: p.Description.Name != "", Sliding: p.Description.Policy.Sliding,
+	}
+	if r.Version > 0 {
+		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
+	}
+	return a
+}
+
+func processAlerts(name string, ofSink bool, st process.Status) alert.Process {
+	p := alert.Process{Name: name, OfSink: ofSink, RunningSince: st.StartedAt, Crashes: st.Crashes, LastError: st.LastError}
+	switch st.State {
+	case process.Running:
+		p.State = alert.ProcessRunning
+	case process.Crashing:
+		p.State = alert.ProcessCrashing
+	case process.Parked:
+		p.State = alert.ProcessParked
+	}
+	return p
+}
+
+func sinkAlerts(name string, m sink.Summary) alert.Sink {
+	return alert.Sink{
+		Name: name, Gone: m.Disabled && m.DisabledBy != byPerson, Off: m.Disabled && m.DisabledBy == byPerson,
+		Failing: m.Failing, Lag: m.Lag, LastDelivery: m.LastDelivery, LastError: m.LastError,
+	}
+}
+
+// wakeAlert tells every sink that an alert has a new state.
+func (s *Supervisor) wakeAlert(key string) {
+	for _, w := range s.workers {
+		w.WakeAlert(key)
+	}
+}
+
+// alertTold says whether every sink that takes the alert has been told of its
+// newest state, or can't be.
+func (s *Supervisor) alertTold(ctx context.Context, a event.Alert) bool {
+	for name, c := range s.opts.Config.Sinks {
+		if !c.Sends(config.SendAlert) || !s.alertConcerns(c, a) {
+			continue
+		}
+		ledger, err := s.store.Deliveries(ctx, name)
+		if err != nil {
+			return false
+		}
+		line := ledger[a.Key]
+		refused := line.Result == store.ResultRefused && line.TriedVersion >= a.Version
+		if line.Version < a.Version && !refused {
+			return false
+		}
+	}
+	return true
+}
+
+// alertConcerns says whether an alert goes to a sink that takes alerts: one
+// about an account to the sinks of that account, one about a provider to those
+// of any of its accounts, and any other to all; but no sink is told of itself.
+func (s *Supervisor) alertConcerns(c config.Sink, a event.Alert) bool {
+	return a.Sink != c.Name && s.opts.Config.SinkWants(c, a.Account, a.Provider)
+}
