@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -94,6 +95,8 @@ type Fault string
 const (
 	Hang    Fault = "hang"   // answers when the call ends, and no earlier
 	Deaf    Fault = "deaf"   // does not even answer then
+	Hold    Fault = "hold"   // goes on when the directory misbehaves no longer
+	Spin    Fault = "spin"   // computes for ever
 	Exit    Fault = "exit"   // ends the process
 	Panic   Fault = "panic"  // panics
 	Absent  Fault = "absent" // the consumer is not running
@@ -125,11 +128,20 @@ func open(ctx context.Context, settings sdk.Settings) (string, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	return dir, misbehave(ctx, Fault(strings.TrimSpace(string(fault))))
+	return dir, misbehave(ctx, dir, Fault(strings.TrimSpace(string(fault))))
 }
 
-func misbehave(ctx context.Context, f Fault) error {
+func misbehave(ctx context.Context, dir string, f Fault) error {
 	switch f {
+	case Hold:
+		for Stored(dir, faultFile) == string(Hold) && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		return ctx.Err()
+	case Spin:
+		for {
+			runtime.Gosched()
+		}
 	case Hang:
 		<-ctx.Done()
 		return ctx.Err()

@@ -19,6 +19,7 @@ type gate struct {
 	mu     sync.Mutex
 	remote *sdk.RemoteSink // nil: no process serves
 	opened chan struct{}   // closed when one serves
+	broken chan struct{}   // closed when its connection is lost
 	missed bool            // a call was turned away since
 
 	calls map[*call]struct{}
@@ -35,14 +36,20 @@ func newGate(now func() time.Time) *gate {
 // Run implements [process.Work].
 func (g *gate) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
 	g.mu.Lock()
-	g.remote = sdk.NewRemoteSink(conn)
+	broken := make(chan struct{})
+	g.remote, g.broken = sdk.NewRemoteSink(conn), broken
 	close(g.opened)
 	g.mu.Unlock()
 
-	<-ctx.Done()
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-broken:
+		err = sdk.ErrConnection
+	}
 
 	g.mu.Lock()
-	g.remote, g.opened = nil, make(chan struct{})
+	g.shut()
 	empty := make(chan struct{})
 	if len(g.calls) == 0 {
 		close(empty)
@@ -51,7 +58,25 @@ func (g *gate) Run(ctx context.Context, conn grpc.ClientConnInterface) error {
 	}
 	g.mu.Unlock()
 	<-empty // each call has its deadline, and the end of the process ends all
-	return nil
+	return err
+}
+
+// shut lets no call through to the process that served. The caller holds mu.
+func (g *gate) shut() {
+	if g.remote != nil {
+		g.remote, g.opened = nil, make(chan struct{})
+	}
+}
+
+// lost tells that the connection to remote is gone, which a call notices before
+// the kernel tells of the end of the process: the next call is not for it.
+func (g *gate) lost(remote *sdk.RemoteSink) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.remote == remote {
+		g.shut()
+		close(g.broken)
+	}
 }
 
 // InFlight implements [process.Work].

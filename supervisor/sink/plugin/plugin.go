@@ -189,7 +189,11 @@ func (s *Sink) call(ctx context.Context, f func(context.Context, *sdk.RemoteSink
 		remote, done := s.gate.enter(ctx)
 		if remote != nil {
 			defer done()
-			return s.outcome(f(ctx, remote))
+			err := f(ctx, remote)
+			if errors.Is(err, sdk.ErrConnection) {
+				s.gate.lost(remote)
+			}
+			return s.outcome(err)
 		}
 		st := s.member.Status()
 		if waited || !soonServing(st.State) {
