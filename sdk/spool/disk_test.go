@@ -151,7 +151,7 @@ func TestRecoveryNeedsNoSpace(t *testing.T) {
 	for at, seen := 1, 0; ; at++ {
 		disk := filestest.New(t, left)
 		disk.Fail(at, syscall.ENOSPC, false)
-		s, err := openOn(t.Context(), disk, left, 2)
+		s, err := openOn(t.Context(), disk, 2, left)
 		if err == nil {
 			wantAnswer(t, s, "a", "main", "the answer")
 			_ = s.Close()
@@ -180,7 +180,7 @@ func TestRecoveryNeedsNoSpace(t *testing.T) {
 func TestOperationsOfAnAttempt(t *testing.T) {
 	dir := t.TempDir()
 	disk := filestest.New(t, dir)
-	s, err := openOn(t.Context(), disk, dir, 1)
+	s, err := openOn(t.Context(), disk, 1, dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestRecordFails(t *testing.T) {
 func TestNoSlotNoAttempt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s := open(t, dir, 1)
-	_ = s.free[0].file.Close()
+	_ = s.places[0].free[0].file.Close()
 	if err := os.Rename(dir, dir+".gone"); err != nil {
 		t.Fatal(err)
 	}

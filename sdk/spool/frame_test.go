@@ -88,7 +88,7 @@ func FuzzOpen(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		s, err := openOn(t.Context(), filestest.New(t, dir), dir, 2)
+		s, err := openOn(t.Context(), filestest.New(t, dir), 2, dir)
 		if err != nil {
 			t.Fatal(err)
 		}

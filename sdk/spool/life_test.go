@@ -51,7 +51,7 @@ func opens(l *life) error {
 	if l.spool != nil {
 		return nil
 	}
-	l.spool, _ = openOn(context.Background(), l.disk, l.dir, 2)
+	l.spool, _ = openOn(context.Background(), l.disk, 2, l.dir)
 	return nil
 }
 

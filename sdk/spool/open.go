@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,33 +23,91 @@ import (
 // spool can be read also when the disk is full or can't be written: only
 // [Spool.Begin] fails then.
 func Open(ctx context.Context, dir string, slots int) (*Spool, error) {
-	return openOn(ctx, files.OS{}, dir, slots)
+	return openOn(ctx, files.OS{}, slots, dir)
 }
 
-func openOn(ctx context.Context, sys files.System, dir string, slots int) (*Spool, error) {
-	if err := files.MakeDir(sys, dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create the spool directory: %w", err)
+// OpenWithFallback is [Open] with a second directory, on another disk, which is
+// made when it is needed. It takes the attempts and the answers that dir
+// refuses. What stands in it is read at the next start, too, and so it must be
+// named then.
+func OpenWithFallback(ctx context.Context, dir, fallback string, slots int) (*Spool, error) {
+	return openOn(ctx, files.OS{}, slots, dir, fallback)
+}
+
+// How many directories above its own are the program's: DIR/spool/PROVIDER, and
+// FALLBACK/NAME/spool/PROVIDER.
+const (
+	aboveSpool    = 2
+	aboveFallback = 3
+)
+
+func openOn(ctx context.Context, sys files.System, slots int, dir string, fallback ...string) (*Spool, error) {
+	s := &Spool{sys: sys, used: map[string]*Slot{}, places: []*place{{sys: sys, dir: dir, above: aboveSpool}}}
+	for _, dir := range fallback {
+		s.places = append(s.places, &place{sys: sys, dir: dir, above: aboveFallback})
 	}
-	lock, err := lockDir(ctx, sys, dir)
-	if err != nil {
+	if err := s.claim(ctx); err != nil {
+		_ = s.Close()
 		return nil, err
 	}
-	s := &Spool{sys: sys, dir: dir, lock: lock, used: map[string]*Slot{}}
-	if err := s.load(); err != nil {
-		_ = s.Close()
-		return nil, fmt.Errorf("open the spool %s: %w", dir, err)
+	for n, p := range s.places {
+		err := s.load(p)
+		switch {
+		case err == nil || errors.Is(err, fs.ErrNotExist):
+		case n == 0:
+			_ = s.Close()
+			return nil, fmt.Errorf("open the spool %s: %w", p.dir, err)
+		default: // a dead fallback must not stop what works
+			_ = p.close()
+		}
 	}
-	for len(s.free) < slots && err == nil {
-		err = s.grow()
-	}
-	_ = s.anchor()
+	s.reserve(slots)
 	return s, nil
+}
+
+// claim locks what is there, so that nobody changes it meanwhile. It is enough
+// to have one place: a directory that can only be read is nobody's to change.
+func (s *Spool) claim(ctx context.Context) error {
+	err := s.places[0].claim(ctx)
+	if ctx.Err() != nil {
+		return err
+	}
+	for _, p := range s.places[1:] {
+		if _, statErr := s.sys.Stat(p.dir); err == nil && statErr != nil {
+			continue // not there, and not needed yet
+		}
+		fallbackErr := p.claim(ctx)
+		if ctx.Err() != nil {
+			return fallbackErr
+		}
+		if err != nil {
+			err = errors.Join(err, fallbackErr)
+		}
+		if p.lock != nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// reserve brings the first place that can be written to its number of slots.
+func (s *Spool) reserve(slots int) {
+	for _, p := range s.places {
+		var err error
+		for len(p.free) < slots && err == nil {
+			err = p.grow(s)
+		}
+		_ = p.anchor()
+		if err == nil {
+			return
+		}
+	}
 }
 
 // load reads the slots that are there. A slot that can't be read at all is an
 // error: it may hold an answer, and the next try may read it.
-func (s *Spool) load() error {
-	entries, err := s.sys.ReadDir(s.dir)
+func (s *Spool) load(p *place) error {
+	entries, err := s.sys.ReadDir(p.dir)
 	if err != nil {
 		return err
 	}
@@ -58,22 +117,22 @@ func (s *Spool) load() error {
 			continue
 		}
 		var n int
-		if _, err := fmt.Sscanf(name, slotName, &n); err == nil && n >= s.next {
-			s.next = n + 1
+		if _, err := fmt.Sscanf(name, slotName, &n); err == nil && n >= p.next {
+			p.next = n + 1
 		}
-		path := filepath.Join(s.dir, name)
-		slot, inUse, err := s.openSlot(path)
+		path := filepath.Join(p.dir, name)
+		slot, inUse, err := s.openSlot(p, path)
 		switch {
 		case errors.Is(err, errUnreadable):
 			// It may hold an answer all the same: it is kept for a person.
 			aside := fmt.Sprintf("%s%s-%d", asidePrefix, name, time.Now().UnixNano())
-			_ = s.sys.Rename(path, filepath.Join(s.dir, aside))
+			_ = s.sys.Rename(path, filepath.Join(p.dir, aside))
 		case errors.Is(err, errUnusable):
 			// It holds nothing.
 		case err != nil:
 			return err
 		case !inUse:
-			s.free = append(s.free, slot)
+			p.free = append(p.free, slot)
 		default:
 			s.keep(slot)
 		}
@@ -82,7 +141,7 @@ func (s *Spool) load() error {
 }
 
 // keep takes in a slot that holds an attempt. A crash between the two steps of
-// recordAfresh leaves a twin: the later file is the fresh one, but only an
+// recordAfresh, or a disk that lets nothing be removed, leaves a twin: the later file is the fresh one, but only an
 // answer makes it the better one.
 func (s *Spool) keep(slot *Slot) {
 	if twin, ok := s.used[slot.header.Attempt]; ok {
@@ -101,8 +160,12 @@ var (
 	errUnusable   = errors.New("the spool slot can't be written")
 )
 
-func (s *Spool) openSlot(path string) (slot *Slot, inUse bool, err error) {
+func (s *Spool) openSlot(p *place, path string) (slot *Slot, inUse bool, err error) {
 	f, err := s.sys.OpenFile(path, os.O_RDWR|unix.O_CLOEXEC, 0o600)
+	readOnly := err != nil
+	if readOnly { // what it holds can be read all the same, and is settled once more later
+		f, err = s.sys.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -110,7 +173,7 @@ func (s *Spool) openSlot(path string) (slot *Slot, inUse bool, err error) {
 	if err != nil {
 		return nil, false, errors.Join(err, f.Close())
 	}
-	slot = &Slot{home: s, path: path, file: f}
+	slot = &Slot{home: s, place: p, path: path, file: f, broken: readOnly}
 	slot.header, slot.answer, inUse = decodeSlot(b)
 	if slot.answer != nil {
 		slot.header.Progress = Answered
@@ -121,6 +184,9 @@ func (s *Spool) openSlot(path string) (slot *Slot, inUse bool, err error) {
 	}
 	if slices.ContainsFunc(b, func(c byte) bool { return c != 0 }) {
 		return nil, false, errors.Join(errUnreadable, f.Close())
+	}
+	if readOnly {
+		return nil, false, errors.Join(errUnusable, f.Close())
 	}
 	if len(b) < slotSize { // a crash cut its making short
 		if err := preallocate(f); err != nil {
@@ -133,7 +199,13 @@ func (s *Spool) openSlot(path string) (slot *Slot, inUse bool, err error) {
 // lockDir takes the directory's flock. The polling, instead of a blocking
 // call, lets ctx end the wait.
 func lockDir(ctx context.Context, sys files.System, dir string) (files.File, error) {
-	f, err := sys.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	path := filepath.Join(dir, "lock")
+	f, err := sys.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if err != nil { // flock(2) is content to read
+		if r, readErr := sys.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC, 0); readErr == nil {
+			f, err = r, nil
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open the spool's lock: %w", err)
 	}

@@ -19,6 +19,7 @@ type Slot struct {
 	home *Spool
 
 	mu     sync.Mutex
+	place  *place
 	path   string
 	file   files.File
 	header header
@@ -101,7 +102,7 @@ func (s *Slot) Advance(p Progress) error {
 }
 
 // Record makes the answer durable. If the slot's own file fails, or has failed
-// before, it tries a new one. When that fails too the answer is still held in
+// before, it tries a new one, here or in the fallback. When that fails too the answer is still held in
 // memory, for [Slot.Answer] in this process, and the error says that a crash
 // would now lose it.
 func (s *Slot) Record(answer []byte) error {
@@ -140,7 +141,7 @@ func (s *Slot) Fault() error {
 func (s *Slot) recordAfresh(answer []byte) error {
 	// Not under the slot's lock: the spool takes its own first and then the
 	// slots'.
-	path, f, err := s.home.fresh()
+	p, path, f, err := s.home.fresh()
 	if err != nil {
 		return err
 	}
@@ -151,7 +152,7 @@ func (s *Slot) recordAfresh(answer []byte) error {
 	}
 	_ = s.file.Close()
 	_ = s.home.sys.Remove(s.path)
-	s.file, s.path, s.broken = f, path, false
+	s.place, s.file, s.path, s.broken = p, f, path, false
 	return nil
 }
 
@@ -176,6 +177,13 @@ func (s *Slot) write(f files.File, answer []byte) error {
 	}
 	crashpoint.Here("spool: the answer is durable")
 	return nil
+}
+
+// in returns the place of the slot's file.
+func (s *Slot) in() *place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.place
 }
 
 // clear makes the slot free for another attempt. It fails for a file that has

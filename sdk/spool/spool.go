@@ -4,7 +4,8 @@
 // before anybody looks at them.
 //
 // A spool is a directory of preallocated slots, one per attempt in flight, and
-// belongs to one provider process at a time. Making an answer durable takes
+// belongs to one provider process at a time. A second directory, on another
+// disk, takes what the first one refuses. Making an answer durable takes
 // one fdatasync and allocates nothing on disk; freeing a slot takes none,
 // because an attempt that is settled twice is settled all the same.
 package spool
@@ -12,7 +13,6 @@ package spool
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -68,16 +68,12 @@ type Entry struct {
 
 // Spool is safe for concurrent use.
 type Spool struct {
-	sys  files.System
-	dir  string
-	lock files.File
+	sys files.System
 
-	mu   sync.Mutex
-	free []*Slot
-	used map[string]*Slot // by attempt
-	next int              // number of the next slot file
-	// anchored: the directory and the slots' files are durably where they are.
-	anchored bool
+	mu sync.Mutex
+	// places are the spool's directory and, if there is one, the fallback.
+	places []*place
+	used   map[string]*Slot // by attempt
 }
 
 // Names of the files in the directory.
@@ -86,47 +82,6 @@ const (
 	slotName    = slotPrefix + "%03d"
 	asidePrefix = "unread-"
 )
-
-// create makes the file of a new slot, whose name is not durable yet.
-func (s *Spool) create() (path string, f files.File, err error) {
-	path = filepath.Join(s.dir, fmt.Sprintf(slotName, s.next))
-	s.next++ // also after a failure: what can't be removed must not be in the way
-	f, err = createFile(s.sys, path)
-	return path, f, err
-}
-
-// grow adds a free slot.
-func (s *Spool) grow() error {
-	path, f, err := s.create()
-	if err != nil {
-		return err
-	}
-	s.anchored = false
-	s.free = append(s.free, &Slot{home: s, path: path, file: f})
-	return nil
-}
-
-// anchor makes it durable that the slots' files are there, the directory, and
-// the one above it, in which every provider has its own: an answer is worth
-// nothing in a file that has no name. It is done before a slot is taken, also
-// for what was found at the start, because whoever made it may have died before
-// it came so far.
-func (s *Spool) anchor() error {
-	if s.anchored {
-		return nil
-	}
-	dir := s.dir
-	for range 3 {
-		err := s.sys.SyncDir(dir)
-		// A directory that we may not read is not of our making.
-		if err != nil && !(dir != s.dir && errors.Is(err, fs.ErrPermission)) {
-			return err
-		}
-		dir = filepath.Dir(dir)
-	}
-	s.anchored = true
-	return nil
-}
 
 // Begin takes a slot for an attempt, which is then [Ready]. An attempt that already stands in the
 // spool is known and gets its own slot back, with what it holds. Begin fails with
@@ -152,48 +107,35 @@ func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
 	return slot, false, nil
 }
 
-// take writes the header into a free slot. One that can't be written is
-// discarded, so that it is in nobody's way, and the next one is tried.
+// take takes a slot in the first place that has one.
 func (s *Spool) take(h header) (*Slot, error) {
 	if _, err := encodeHeader(h); err != nil {
 		return nil, err
 	}
-	fresh := false
-	for {
-		if len(s.free) == 0 {
-			if err := s.grow(); err != nil {
-				return nil, err
-			}
-			fresh = true
-		}
-		if err := s.anchor(); err != nil {
-			return nil, err
-		}
-		slot := s.free[len(s.free)-1]
-		s.free = s.free[:len(s.free)-1]
-		err := slot.put(h)
+	var errs []error
+	for _, p := range s.places {
+		slot, err := p.take(s, h)
 		if err == nil {
 			return slot, nil
 		}
-		slot.discard()
-		if fresh {
-			return nil, err
-		}
+		errs = append(errs, err)
 	}
+	return nil, errors.Join(errs...)
 }
 
 // fresh makes a file for an answer whose own file failed.
-func (s *Spool) fresh() (string, files.File, error) {
+func (s *Spool) fresh() (*place, string, files.File, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	path, f, err := s.create()
-	if err != nil {
-		return "", nil, err
+	var errs []error
+	for _, p := range s.places {
+		path, f, err := p.fresh()
+		if err == nil {
+			return p, path, f, nil
+		}
+		errs = append(errs, err)
 	}
-	if err := s.sys.SyncDir(s.dir); err != nil {
-		return "", nil, errors.Join(err, f.Close(), s.sys.Remove(path))
-	}
-	return path, f, nil
+	return nil, "", nil, errors.Join(errs...)
 }
 
 // Unsettled lists the slots in use, oldest first.
@@ -237,7 +179,8 @@ func (s *Spool) Settle(attempt string, keep bool) error {
 		slot.discard()
 		return nil
 	}
-	s.free = append(s.free, slot)
+	p := slot.in()
+	p.free = append(p.free, slot)
 	return nil
 }
 
@@ -255,25 +198,27 @@ func (s *Spool) putAside(slot *Slot, attempt string) error {
 	if s.used[attempt] != slot {
 		return nil // settled meanwhile
 	}
-	if err := slot.putAside(filepath.Join(s.dir, asidePrefix+url.PathEscape(attempt))); err != nil {
+	p := slot.in()
+	if err := slot.putAside(filepath.Join(p.dir, asidePrefix+url.PathEscape(attempt))); err != nil {
 		return err
 	}
 	delete(s.used, attempt)
 	// Begin would do it, too, but a disk may be full by then.
-	_ = s.grow()
+	_ = p.grow(s)
 	return nil
 }
 
-// Close gives the directory back. What stands in the slots stays there.
+// Close gives the directories back. What stands in the slots stays there.
 func (s *Spool) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, slot := range s.free {
-		_ = slot.file.Close()
-	}
 	for _, slot := range s.used {
 		_ = slot.file.Close()
 	}
-	s.free, s.used = nil, map[string]*Slot{}
-	return s.lock.Close()
+	s.used = map[string]*Slot{}
+	var errs []error
+	for _, p := range s.places {
+		errs = append(errs, p.close())
+	}
+	return errors.Join(errs...)
 }
