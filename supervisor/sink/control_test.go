@@ -106,6 +106,33 @@ func TestDisabledBeforeItRunsAndWhileADeliveryIsInFlight(t *testing.T) {
 	})
 }
 
+func TestDisablingEndsAnAbsence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &waiting{come: make(chan struct{})}
+		out.set(absent)
+		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
+		b.refresh("a")
+		pass(time.Hour)
+		b.Disable("ann")
+		n := out.tried()
+		pass(time.Hour)
+		if s := b.Summary(); s.Absent || b.Status("a").Absent || out.tried() != n {
+			t.Errorf("%d tries while disabled, summary %+v", out.tried()-n, s)
+		}
+		select {
+		case out.come <- struct{}{}:
+			t.Error("the consumer of a disabled sink is still awaited")
+		default:
+		}
+		out.set(nil)
+		b.Enable()
+		synctest.Wait()
+		if b.Status("a").Version != 1 {
+			t.Error("not tried as soon as it was enabled")
+		}
+	})
+}
+
 func TestRedeliver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		on, out := newBoard(), &listener{}
@@ -186,6 +213,8 @@ func TestRedeliverSurvivesFailuresAndWhatIsInFlight(t *testing.T) {
 		if _, err := b.Redeliver(t.Context(), "a"); err != nil {
 			t.Fatal(err)
 		}
+		pass(time.Hour)
+		b.Wake("a")
 		pass(time.Hour)
 		if out.tried() != n+1 {
 			t.Errorf("%d tries of what is refused", out.tried()-n)

@@ -26,6 +26,7 @@ type records struct {
 	tried   int   // failures that the ledger was told
 	broken  error // every call fails with it
 	loseAll bool  // the ledger forgets what it is told
+	damaged error // List names it beside what can be read
 }
 
 func newRecords() *records {
@@ -83,7 +84,7 @@ func (r *records) List(context.Context) ([]store.Record, error) {
 		all = append(all, rec)
 	}
 	slices.SortFunc(all, func(a, b store.Record) int { return slices.Compare([]byte(a.Account), []byte(b.Account)) })
-	return all, nil
+	return all, r.damaged
 }
 
 func (r *records) MarkDelivered(_ context.Context, d store.Delivery) error {

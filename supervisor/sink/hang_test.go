@@ -3,6 +3,7 @@ package sink_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +58,31 @@ func TestDeaf(t *testing.T) {
 		}
 		b.stop()
 		close(let)
+	})
+}
+
+func TestDeliveryThatWasLeftBehindIsNotOvertaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		out := &receiver{}
+		out.set(func(context.Context, sink.Delivery) error { <-let; return nil })
+		r := newRecords()
+		r.next("a")
+		w := sink.NewWorker(sink.WorkerConfig{Name: "bot", Sink: out, Store: r})
+		for range 3 { // as when a bug ends the loop and it is run again
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			_ = w.Run(ctx)
+			cancel()
+			r.next("a")
+		}
+		out.set(nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		time.AfterFunc(time.Minute, func() { close(let) })
+		_ = w.Run(ctx)
+		if got := out.versions("a"); !slices.Equal(got, []uint64{1, 4}) || len(out.faults) > 0 {
+			t.Errorf("versions %v, faults %v", got, out.faults)
+		}
 	})
 }
 

@@ -161,6 +161,16 @@ func TestUnheardAlertThatIsOverIsToldOnce(t *testing.T) {
 		if len(heard) != 2 || strings.Contains(heard[1].Alert.Message, "lasted") {
 			t.Errorf("heard %+v", heard)
 		}
+		// Of one that came and went unheard, it says so again.
+		out.listen(hang)
+		b.raise(on, "a", event.AlertRaised)
+		pass(time.Minute)
+		b.raise(on, "a", event.AlertRecovered)
+		out.listen(nil)
+		pass(time.Hour)
+		if heard, _ = out.take(); len(heard) != 1 || !strings.Contains(heard[0].Alert.Message, "lasted") {
+			t.Errorf("heard %+v", heard)
+		}
 		b.stop()
 		start(t, alertsOnly(out, on), r)
 		pass(time.Hour)
@@ -173,7 +183,10 @@ func TestUnheardAlertThatIsOverIsToldOnce(t *testing.T) {
 func TestAlertThatWasDroppedCountsFromOneAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		on, out := newBoard(), &listener{}
-		b := start(t, alertsOnly(out, on), newRecords())
+		cfg := alertsOnly(out, on)
+		// The clock will be set back before the alert is raised anew.
+		cfg.Wall = func() time.Time { return time.Now().Add(time.Hour) }
+		b := start(t, cfg, newRecords())
 		for _, state := range []event.AlertState{event.AlertRaised, event.AlertRepeated, event.AlertRecovered} {
 			b.raise(on, "a", state)
 			pass(time.Minute)

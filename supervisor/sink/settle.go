@@ -70,9 +70,6 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 	l.failures, l.refused = 0, false
 	w.totals.succeeded(l.delivered.At, l.delivered.Latency)
 	w.present(l)
-	if l.asked != l.answered {
-		w.hurry(l)
-	}
 	n := w.note(slog.LevelInfo, event.Delivered, l, o)
 	n.event.Message = fmt.Sprintf("sink %q has version %d of %s", w.cfg.Name, l.delivered.Version, l.subject())
 	if failures > 0 {
