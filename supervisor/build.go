@@ -4,18 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/webhook"
 )
 
 // This file turns each part of the configuration into its room.
@@ -67,18 +60,6 @@ func (s *Supervisor) wake(account string) {
 	}
 }
 
-func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
-	destination, policy, err := newSink(c)
-	if err != nil {
-		return nil, err
-	}
-	return sink.NewWorker(sink.WorkerConfig{
-		Name: c.Name, Type: c.Type, Sink: destination, Policy: policy,
-		Accounts: accountNames(s.opts.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
-		Store: s.store, Credentials: s.credentials, Events: s.events, Wall: s.opts.Seams.Wall,
-	}), nil
-}
-
 func accountNames(accounts []config.Account) []string {
 	names := make([]string, len(accounts))
 	for i, a := range accounts {
@@ -90,74 +71,6 @@ func accountNames(accounts []config.Account) []string {
 func (s *Supervisor) credentials(account string) (clientID string, clientSecret sdk.Secret) {
 	c := s.opts.Config.Accounts[account]
 	return c.ClientID, c.ClientSecret
-}
-
-func newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
-	switch c.Type {
-	case config.SinkFile:
-		location := time.Local
-		if c.Content.Timezone != "" {
-			var err error
-			if location, err = time.LoadLocation(c.Content.Timezone); err != nil {
-				return nil, sink.RetryPolicy{}, fmt.Errorf("timezone: %w", err)
-			}
-		}
-		encode, err := encoder(c.Content, format.Options{Location: location})
-		if err != nil {
-			return nil, sink.RetryPolicy{}, err
-		}
-		f, err := file.New(file.Config{
-			Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, Encode: encode,
-		})
-		return f, sink.RetryPolicy{}, err
-	case config.SinkUnixSocket:
-		policy := sink.RetryPolicy{Attempts: c.UnixSocket.Attempts, Interval: c.UnixSocket.Interval}
-		if l := c.UnixSocket.Listen; l != nil {
-			// A delivery may wait for a consumer's greeting before its own write.
-			policy.Timeout = 2*c.UnixSocket.Timeout + time.Second
-			u, err := unixsocket.NewListener(unixsocket.ListenConfig{
-				Path: c.UnixSocket.Path, Timeout: c.UnixSocket.Timeout, Mode: l.Mode, AllowUIDs: l.AllowUIDs, MaxConsumers: l.MaxConsumers,
-				Encode: func(d format.Document) ([]byte, error) {
-					return format.Encode(format.JSON, d, format.Options{Indent: -1})
-				},
-			})
-			return u, policy, err
-		}
-		u, err := unixsocket.New(unixsocket.Config{
-			Path: c.UnixSocket.Path, Ack: c.UnixSocket.Ack, Timeout: c.UnixSocket.Timeout, Encode: format.Message,
-		})
-		return u, policy, err
-	case config.SinkWebhook:
-		w, err := webhook.New(webhook.Config{
-			URL: c.Webhook.URL, Secret: c.Webhook.Secret, Headers: c.Webhook.Headers, Timeout: c.Webhook.Timeout,
-		})
-		return w, sink.RetryPolicy{}, err
-	case config.SinkExec:
-		// The worker's own limit of a try must not be the shorter one.
-		policy := sink.RetryPolicy{Timeout: c.Exec.Timeout + time.Second}
-		if c.Exec.Signal != nil {
-			s, err := command.NewSignaller(command.SignalConfig{PIDFile: c.Exec.Signal.PIDFile, Signal: c.Exec.Signal.Name})
-			return s, policy, err
-		}
-		s, err := command.New(command.Config{
-			Command: c.Exec.Command, Timeout: c.Exec.Timeout,
-			Encode: func(d format.Document) ([]byte, error) { return format.Encode(format.JSON, d, format.Options{}) },
-		})
-		return s, policy, err
-	default:
-		return nil, sink.RetryPolicy{}, fmt.Errorf("unknown type %q", c.Type)
-	}
-}
-
-func encoder(c config.Content, o format.Options) (func(format.Document) ([]byte, error), error) {
-	if c.Format == format.TemplateName {
-		t, err := format.ParseTemplate(c.Template)
-		if err != nil {
-			return nil, err
-		}
-		return func(d format.Document) ([]byte, error) { return t.Encode(d, o) }, nil
-	}
-	return func(d format.Document) ([]byte, error) { return format.Encode(c.Format, d, o) }, nil
 }
 
 func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {

@@ -16,12 +16,14 @@ import (
 
 	"github.com/oklog/run"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -62,7 +64,10 @@ type Supervisor struct {
 	keepers   map[string]*refresh.Keeper
 	providers map[string]*process.Member
 	workers   map[string]*sink.Worker
-	shared    map[string]sharedWatch // by account
+	// sinkPlugins are the sinks that run as processes of their own.
+	sinkPlugins map[string]*plugin.Sink
+	alerts      *alert.Engine
+	shared      map[string]sharedWatch // by account
 }
 
 // New opens the store and the control socket and builds every room. Nothing
@@ -78,11 +83,12 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	}
 	s := &Supervisor{
 		opts: opts, log: opts.Log, started: opts.Seams.Wall(), systemClock: systemClock,
-		events:    event.NewBus(opts.Log, opts.Seams.Wall),
-		keepers:   map[string]*refresh.Keeper{},
-		providers: map[string]*process.Member{},
-		workers:   map[string]*sink.Worker{},
-		shared:    map[string]sharedWatch{},
+		events:      event.NewBus(opts.Log, opts.Seams.Wall),
+		keepers:     map[string]*refresh.Keeper{},
+		providers:   map[string]*process.Member{},
+		workers:     map[string]*sink.Worker{},
+		sinkPlugins: map[string]*plugin.Sink{},
+		shared:      map[string]sharedWatch{},
 	}
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -94,6 +100,9 @@ func (s *Supervisor) build(ctx context.Context) error {
 	cfg := s.opts.Config
 	var err error
 	if s.store, err = s.openStore(); err != nil {
+		return err
+	}
+	if s.alerts, err = s.newAlerts(ctx); err != nil {
 		return err
 	}
 	for name, c := range cfg.Sinks {
@@ -176,9 +185,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}, func(error) { stopRefreshing() })
 	// The set of sinks, which outlives the providers: the last refresh's
 	// token should still go out.
+	delivered := make(chan struct{})
 	{
 		delivering, cancel := context.WithCancel(context.Background())
 		group.Add(func() error {
+			defer close(delivered)
 			return runMembers(delivering, s.workers, s.log)
 		}, func(error) {
 			go func() {
@@ -186,6 +197,23 @@ func (s *Supervisor) Run(ctx context.Context) error {
 				cancel()
 			}()
 		})
+	}
+	// The set of sinks' processes, which outlives the deliveries.
+	{
+		serving, cancel := context.WithCancel(context.Background())
+		group.Add(func() error { return runMembers(serving, s.sinkPlugins, s.log) }, func(error) {
+			go func() {
+				<-delivered
+				cancel()
+			}()
+		})
+	}
+	// The alerts.
+	{
+		watching, cancel := context.WithCancel(context.Background())
+		group.Add(func() error {
+			return runMembers(watching, map[string]*alert.Engine{"alerts": s.alerts}, s.log)
+		}, func(error) { cancel() })
 	}
 	// The set of shared files that are watched for what other programs write.
 	{

@@ -66,10 +66,11 @@ func (s *Supervisor) ready() <-chan struct{} {
 	return done
 }
 
-// lookAround lets every refresh loop look at the clocks, and says whether all
-// of them make progress.
+// lookAround lets every refresh loop and the alerts look at the clocks, and says
+// whether all loops make progress.
 func (s *Supervisor) lookAround() bool {
 	progress := true
+	s.alerts.Look()
 	for name, k := range s.keepers {
 		k.Look()
 		if k.Stuck() {
