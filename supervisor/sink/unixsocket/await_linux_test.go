@@ -119,14 +119,14 @@ func TestAwaitEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// one is a store with one record.
-type one struct{ rec store.Record }
-
-func (o one) Load(context.Context, string) (store.Record, error)      { return o.rec, nil }
-func (o one) List(context.Context) ([]store.Record, error)            { return []store.Record{o.rec}, nil }
-func (o one) MarkDelivered(_ context.Context, _ store.Delivery) error { return nil }
-func (o one) Deliveries(context.Context, string) (map[string]store.Delivery, error) {
-	return nil, nil
+// holding returns a store with one record.
+func holding(t *testing.T, rec store.Record) *store.Memory {
+	t.Helper()
+	m := store.NewMemory()
+	if err := m.Commit(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func TestConsumerThatStartsLateGetsItsToken(t *testing.T) {
@@ -136,7 +136,7 @@ func TestConsumerThatStartsLateGetsItsToken(t *testing.T) {
 	rec.Token.AccessToken, rec.Token.IssuedAt = d.AccessToken, d.IssuedAt
 	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
 	sub := bus.Subscribe(10)
-	w := sink.NewWorker(sink.WorkerConfig{Name: "bot", Sink: newSink(t, unixsocket.Config{Path: c.path}), Store: one{rec}, Events: bus})
+	w := sink.NewWorker(sink.WorkerConfig{Name: "bot", Sink: newSink(t, unixsocket.Config{Path: c.path}), Store: holding(t, rec), Events: bus})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

@@ -2,6 +2,7 @@ package unixsocket
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -10,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 var (
@@ -49,9 +48,19 @@ func (c *consumer) close() {
 	})
 }
 
-// deliver writes the line unless the consumer has this version, or a newer one
-// that the store had when it came.
-func (c *consumer) deliver(ctx context.Context, d sink.Delivery, line []byte, timeout time.Duration) error {
+// line is what consumers are told, with a line end.
+type line struct {
+	text []byte
+	// account and version, if it holds a token; else zero.
+	account string
+	version uint64
+	// about says for people what it is.
+	about string
+}
+
+// tell writes the line unless it holds a version that the consumer has, or has
+// a newer one of, which the store had when it came.
+func (c *consumer) tell(ctx context.Context, l line, timeout time.Duration) error {
 	select {
 	case <-c.turn:
 		defer c.giveTurn()
@@ -60,13 +69,13 @@ func (c *consumer) deliver(ctx context.Context, d sink.Delivery, line []byte, ti
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return c.write(ctx, d, line, time.Now().Add(timeout))
+	return c.write(ctx, l, time.Now().Add(timeout))
 }
 
 // write is for who has the turn. A consumer that does not take the whole line
 // by the deadline is disconnected.
-func (c *consumer) write(ctx context.Context, d sink.Delivery, line []byte, deadline time.Time) error {
-	if has, ok := c.sent[d.Document.Account]; ok && has >= d.Version {
+func (c *consumer) write(ctx context.Context, l line, deadline time.Time) error {
+	if has, ok := c.sent[l.account]; ok && l.version > 0 && has >= l.version {
 		return nil
 	}
 	_ = c.conn.SetWriteDeadline(deadline)
@@ -75,13 +84,15 @@ func (c *consumer) write(ctx context.Context, d sink.Delivery, line []byte, dead
 		_ = c.conn.SetWriteDeadline(time.Unix(1, 0))
 		close(ended)
 	})
-	n, err := c.conn.Write(line)
+	n, err := c.conn.Write(l.text)
 	if !stop() {
 		<-ended // or it would end the next one's write
 	}
 	switch {
 	case err == nil:
-		c.sent[d.Document.Account] = d.Version
+		if l.version > 0 {
+			c.sent[l.account] = l.version
+		}
 		return nil
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		c.close()
@@ -89,7 +100,7 @@ func (c *consumer) write(ctx context.Context, d sink.Delivery, line []byte, dead
 	case time.Now().Before(deadline) && n == 0:
 		return ctx.Err() // nothing is broken
 	}
-	reason := fmt.Sprintf("you did not read for too long, and there is a newer token: connect again and read all the time (account %s)", d.Document.Account)
+	reason := fmt.Sprintf("you did not read for too long, and there is more to tell: connect again and read all the time (%s)", l.about)
 	if n > 0 {
 		c.say([]byte("\n"))
 	}
@@ -140,4 +151,15 @@ func (c *consumer) awaitEnd() {
 		_, err := unix.Poll(poll, 0)
 		return err == nil && poll[0].Revents&(unix.POLLHUP|unix.POLLERR) != 0
 	})
+}
+
+// errorLine is the last line of a consumer that is turned away.
+func errorLine(reason string) []byte {
+	b, err := json.Marshal(struct {
+		Error string `json:"error"`
+	}{reason})
+	if err != nil { // text can always be written
+		return nil
+	}
+	return append(b, '\n')
 }

@@ -7,15 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"net"
-	"os"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -40,17 +35,23 @@ type ListenConfig struct {
 }
 
 // Listener is the sink that consumers connect to. Each gets the newest token of
-// every account at once and every later one when there is one, each as a JSON
-// object in a line of its own. What a consumer sends is not looked at. The last
-// line of one that is turned away or dropped is {"error": "…"}.
+// every account at once and every later one when there is one, each version
+// once and each as a JSON object in a line of its own. What a consumer sends is
+// not looked at. The last line of one that is turned away or dropped is
+// {"error": "…"}. If the sink is told of alerts or lifecycle events too, they
+// are lines with a "kind", as [sink.Notice] is as JSON, which go to those who
+// are connected; no line with a token has a "kind".
 //
-// A token counts as delivered when it was written to every consumer that is
-// connected; nobody: [sink.ErrAbsent]. A consumer that does not read is dropped,
-// and one that was dropped or has left does not count.
+// A token or a notice counts as delivered when it was written to every consumer
+// that is connected; nobody: [sink.ErrAbsent]. A consumer that does not read is
+// dropped, and one that was dropped or has left does not count.
 //
-// It implements [sink.Sink], [sink.Server] and [sink.Waiter], and holds no token.
+// It implements [sink.Sink], [sink.Server], [sink.Waiter], [sink.Notifier] and
+// [sink.Tester], and holds no token.
 type Listener struct {
 	cfg ListenConfig
+	// look asks for a look whether our socket still stands at its path.
+	look chan struct{}
 
 	mu        sync.Mutex
 	consumers map[*consumer]struct{}
@@ -59,9 +60,11 @@ type Listener struct {
 }
 
 var (
-	_ sink.Sink   = (*Listener)(nil)
-	_ sink.Server = (*Listener)(nil)
-	_ sink.Waiter = (*Listener)(nil)
+	_ sink.Sink     = (*Listener)(nil)
+	_ sink.Server   = (*Listener)(nil)
+	_ sink.Waiter   = (*Listener)(nil)
+	_ sink.Notifier = (*Listener)(nil)
+	_ sink.Tester   = (*Listener)(nil)
 )
 
 // NewListener checks cfg; nobody can connect before [Listener.Serve].
@@ -85,124 +88,19 @@ func NewListener(cfg ListenConfig) (*Listener, error) {
 	case cfg.Mode&^fs.ModePerm != 0:
 		return nil, fmt.Errorf("mode %o is more than permissions: use e.g. 0660", uint32(cfg.Mode))
 	}
-	return &Listener{cfg: cfg, consumers: map[*consumer]struct{}{}, came: make(chan struct{})}, nil
+	return &Listener{cfg: cfg, look: make(chan struct{}, 1), consumers: map[*consumer]struct{}{}, came: make(chan struct{})}, nil
 }
 
-// Serve opens the socket and takes consumers until ctx ends; then all are
-// disconnected and the socket is gone.
-func (l *Listener) Serve(ctx context.Context, newest func(context.Context) iter.Seq2[sink.Delivery, error]) error {
-	ln, err := localsocket.Listen(l.cfg.Path, localsocket.Options{Name: "the sink's socket", Key: "its path", Mode: l.cfg.Mode})
-	l.mu.Lock()
-	l.broken = err
-	l.mu.Unlock()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	var conns sync.WaitGroup
-	defer conns.Wait()
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })
-	defer func() { stop(); _ = ln.Close() }()
-	for {
-		conn, err := ln.Accept()
-		if ctx.Err() != nil {
-			if err == nil {
-				_ = conn.Close()
-			}
-			return ctx.Err()
-		}
-		if err != nil {
-			return fmt.Errorf("taking a connection on %s: %w", l.cfg.Path, err)
-		}
-		conns.Go(func() { l.take(ctx, conn.(*net.UnixConn), newest) })
-	}
-}
-
-// take looks after one connection until it ends.
-func (l *Listener) take(ctx context.Context, conn *net.UnixConn, newest func(context.Context) iter.Seq2[sink.Delivery, error]) {
-	c := newConsumer(conn)
-	defer c.close()
-	if refusal := l.refuse(conn); refusal != "" {
-		c.farewell(refusal)
-		return
-	}
-	// It has the turn from the beginning: what is delivered from now on is
-	// written after what the store holds now.
-	if !l.enter(c) {
-		c.farewell(fmt.Sprintf("%d consumers are connected, and more are not taken: set max_consumers", l.cfg.MaxConsumers))
-		return
-	}
-	defer l.leave(c)
-	defer context.AfterFunc(ctx, c.close)()
-	if !l.greet(ctx, c, newest) {
-		return
-	}
-	c.giveTurn()
-	c.awaitEnd()
-}
-
-// refuse says why the peer may not connect, or "".
-func (l *Listener) refuse(conn *net.UnixConn) string {
-	peer, err := localsocket.PeerOf(conn)
-	if err != nil {
-		return "it can't be told who connects"
-	}
-	if peer.UID == 0 || peer.UID == uint32(os.Geteuid()) || slices.Contains(l.cfg.AllowUIDs, peer.UID) {
-		return ""
-	}
-	return fmt.Sprintf("user %d may not connect: add the number to allow_uids", peer.UID)
-}
-
-func (l *Listener) enter(c *consumer) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.consumers) >= l.cfg.MaxConsumers {
-		return false
-	}
-	l.consumers[c] = struct{}{}
-	close(l.came)
-	l.came = make(chan struct{})
-	return true
-}
-
-func (l *Listener) leave(c *consumer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.consumers, c)
-}
-
-// greet writes the newest token of every account. The caller has the turn.
-func (l *Listener) greet(ctx context.Context, c *consumer, newest func(context.Context) iter.Seq2[sink.Delivery, error]) bool {
-	deadline := time.Now().Add(l.cfg.Timeout)
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
-	for d, err := range newest(ctx) {
-		if err != nil {
-			c.farewell("the tokens can't be read just now: connect again")
-			return false
-		}
-		line, err := l.line(d)
-		if err != nil {
-			continue // Deliver reports it
-		}
-		if err := c.write(ctx, d, line, deadline); err != nil {
-			return false
-		}
-	}
-	return true
-}
-
-func (l *Listener) line(d sink.Delivery) ([]byte, error) {
+func (l *Listener) line(d sink.Delivery) (line, error) {
 	msg, err := l.cfg.Encode(d.Document)
 	if err != nil {
-		return nil, fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
+		return line{}, fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
 	msg = bytes.TrimRight(msg, "\r\n")
 	if bytes.ContainsAny(msg, "\r\n") {
-		return nil, fmt.Errorf("%w: its format has several lines", sink.ErrRefused)
+		return line{}, fmt.Errorf("%w: its format has several lines", sink.ErrRefused)
 	}
-	return append(msg, '\n'), nil
+	return line{append(msg, '\n'), d.Document.Account, d.Version, "account " + d.Document.Account}, nil
 }
 
 // Deliver writes to every consumer that is connected.
@@ -214,13 +112,49 @@ func (l *Listener) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return err
 	}
+	return l.tellAll(ctx, line)
+}
+
+// Notify writes to every consumer that is connected. One that comes later does
+// not hear of it.
+func (l *Listener) Notify(ctx context.Context, n sink.Notice) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("%w: the notice can't be written as JSON", sink.ErrRefused)
+	}
+	return l.tellAll(ctx, line{text: append(text, '\n'), about: "a notice"})
+}
+
+// Test tells how many consumers are connected, and sends nothing: they have the
+// newest token already.
+func (l *Listener) Test(ctx context.Context, _ sink.Delivery) (done string, err error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	consumers, err := l.connected()
+	if err != nil {
+		return "", err
+	}
+	l.mu.Lock()
+	broken := l.broken
+	l.mu.Unlock()
+	if broken != nil {
+		return "", fmt.Errorf("%d are connected, but nobody else can connect: %w", len(consumers), broken)
+	}
+	return fmt.Sprintf("%d connected to %s; nothing was sent, as each has been given the newest token", len(consumers), l.cfg.Path), nil
+}
+
+func (l *Listener) tellAll(ctx context.Context, line line) error {
 	consumers, err := l.connected()
 	if err != nil {
 		return err
 	}
 	results := make(chan error, len(consumers))
 	for _, c := range consumers {
-		go func() { results <- c.deliver(ctx, d, line, l.cfg.Timeout) }()
+		go func() { results <- c.tell(ctx, line, l.cfg.Timeout) }()
 	}
 	took, slow := 0, 0
 	var unfinished error
@@ -250,10 +184,15 @@ func (l *Listener) absent() error {
 	return fmt.Errorf("%w: nobody is connected to %s", sink.ErrAbsent, l.cfg.Path)
 }
 
+// connected are all consumers, at least one.
 func (l *Listener) connected() ([]*consumer, error) {
+	select { // a removal that could not be watched is seen now
+	case l.look <- struct{}{}:
+	default:
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.broken != nil {
+	if len(l.consumers) == 0 && l.broken != nil {
 		return nil, l.broken
 	}
 	if len(l.consumers) == 0 {
@@ -280,15 +219,4 @@ func (l *Listener) Await(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// errorLine is the last line of a consumer that is turned away.
-func errorLine(reason string) []byte {
-	b, err := json.Marshal(struct {
-		Error string `json:"error"`
-	}{reason})
-	if err != nil { // text can always be written
-		return nil
-	}
-	return append(b, '\n')
 }

@@ -166,11 +166,17 @@ func TestListenContract(t *testing.T) {
 			b, err := encode(d)
 			return append(bytes.TrimSpace(b), bytes.Repeat([]byte(" "), int(padding.Load()))...), err
 		}})
+		l.shelf.put(sinktest.Bare("greeting", 1))
 		var conn *net.UnixConn
 		var got []string
+		appear := func(t *testing.T) {
+			conn = l.dial(t)
+			lineOf(t, bufio.NewReader(conn)) // now the sink has taken it
+		}
 		return sinktest.Destination{
 			Sink:    l,
-			Appear:  func(t *testing.T) { conn = l.connect(t) },
+			Appear:  appear,
+			Mend:    func(t *testing.T) { padding.Store(0); appear(t) },
 			Missing: sink.ErrAbsent,
 			Received: func(t *testing.T) []string {
 				for line := range strings.Lines(drain(t, conn)) {
@@ -178,13 +184,54 @@ func TestListenContract(t *testing.T) {
 				}
 				return got
 			},
-			Hang:    func(*testing.T) { padding.Store(1 << 20) }, // more than a socket holds
+			Hang:    func(t *testing.T) { l.fill(t, &padding) },
 			Timeout: timeout,
 			Faults: map[string]sinktest.Fault{
-				"hung up": {Set: func(*testing.T) { _ = conn.Close() }, Want: sink.ErrAbsent},
+				"hung up":                    {Set: func(*testing.T) { _ = conn.Close() }, Want: sink.ErrAbsent},
+				"longer than a socket holds": {Case: sinktest.SlowReader, Set: func(*testing.T) { padding.Store(1 << 20) }},
+				"has not read the last ones yet": {Case: sinktest.SlowReader, Harmless: true, Set: func(t *testing.T) {
+					for v := range uint64(10) {
+						if err := l.Deliver(t.Context(), sinktest.Bare("other", v+1)); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}},
+				"says something": {Case: sinktest.WrongAck, Harmless: true, Set: func(t *testing.T) {
+					if _, err := conn.Write([]byte("ERROR\n")); err != nil {
+						t.Fatal(err)
+					}
+				}},
 			},
 		}
+	}, Never: map[sinktest.Case]string{
+		sinktest.HTTPRedirect: noHTTP, sinktest.HTTPClientError: noHTTP, sinktest.HTTPServerError: noHTTP,
+		sinktest.ResetInAnswer: noAnswer, sinktest.LateAnswer: noAnswer, sinktest.NoAck: noAnswer,
+		sinktest.FullDisk: "nothing is written to a disk",
 	}})
+}
+
+// noAnswer is why much can't happen to consumers that connect.
+const noAnswer = "a consumer that connects is asked for no answer"
+
+// fill leaves no room in the sockets of consumers that do not read.
+func (l *listening) fill(t *testing.T, padding *atomic.Int64) {
+	t.Helper()
+	padding.Store(4000)
+	defer padding.Store(0)
+	// One that was only late, on a busy machine, is no sign.
+	for v, full := uint64(1), 0; full < 3; v++ {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		err := l.Deliver(ctx, sinktest.Bare("filling", v))
+		cancel()
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			full++
+		case err != nil:
+			t.Fatal(err)
+		default:
+			full = 0
+		}
+	}
 }
 
 func TestConsumersGetTheNewestAtOnceAndEveryLaterOne(t *testing.T) {
@@ -392,7 +439,7 @@ func TestWorkerServes(t *testing.T) {
 	rec := store.Record{Account: "a", Version: 1, StoredAt: time.Now(), Token: sdk.Token{AccessToken: sdk.NewSecret("first"), RefreshToken: sdk.NewSecret("CANARY")}}
 	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
 	events := bus.Subscribe(100)
-	w := sink.NewWorker(sink.WorkerConfig{Name: "feed", Sink: l, Store: one{rec}, Events: bus})
+	w := sink.NewWorker(sink.WorkerConfig{Name: "feed", Sink: l, Store: holding(t, rec), Events: bus})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- w.Run(ctx) }()

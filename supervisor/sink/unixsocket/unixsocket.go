@@ -5,6 +5,7 @@ package unixsocket
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -54,8 +55,8 @@ type Config struct {
 }
 
 // Sink connects anew for each delivery, sends one message in one write and
-// reads the answer. It implements [sink.Sink] and, where the system can tell
-// that a socket appears, [sink.Waiter].
+// reads the answer. It implements [sink.Sink], [sink.Notifier], [sink.Tester]
+// and, where the system can tell that a socket appears, [sink.Waiter].
 type Sink struct {
 	cfg Config
 
@@ -65,7 +66,11 @@ type Sink struct {
 	stale fs.FileInfo
 }
 
-var _ sink.Sink = (*Sink)(nil)
+var (
+	_ sink.Sink     = (*Sink)(nil)
+	_ sink.Notifier = (*Sink)(nil)
+	_ sink.Tester   = (*Sink)(nil)
+)
 
 // New checks cfg and connects to nothing.
 func New(cfg Config) (*Sink, error) {
@@ -94,9 +99,39 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
+	return s.send(ctx, msg, "leave the refresh token out or use a file sink")
+}
+
+// Notify sends what [sink.Notice] is as JSON, which has a "kind". The consumer
+// answers it like a token.
+func (s *Sink) Notify(ctx context.Context, n sink.Notice) error {
+	msg, err := json.Marshal(n)
+	if err != nil {
+		return fmt.Errorf("%w: the notice can't be written as JSON", sink.ErrRefused)
+	}
+	return s.send(ctx, msg, "send notices to a sink of another type")
+}
+
+// Test sends the newest token again: a consumer gets that at every restart of
+// the supervisor too, while a connection that says nothing is what many take
+// for an error, after which some end.
+func (s *Sink) Test(ctx context.Context, d sink.Delivery) (done string, err error) {
+	if err := s.Deliver(ctx, d); err != nil {
+		return "", err
+	}
+	answer := "the consumer answered OK"
+	if s.cfg.Ack == AckNone {
+		answer = "no answer is expected (ack: none)"
+	}
+	return fmt.Sprintf("sent version %d of account %s again to %s; %s", d.Version, d.Document.Account, s.cfg.Path, answer), nil
+}
+
+// send connects, writes one message and reads the answer. shorten says what to
+// do about one that is too long.
+func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	msg = bytes.TrimRight(msg, "\r\n")
 	if len(msg) >= MessageLimit {
-		return fmt.Errorf("%w: the message has %d bytes, and its reader takes fewer than %d at once: leave the refresh token out or use a file sink", sink.ErrRefused, len(msg), MessageLimit)
+		return fmt.Errorf("%w: the message has %d bytes, and its reader takes fewer than %d at once: %s", sink.ErrRefused, len(msg), MessageLimit, shorten)
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,25 @@ type consumer struct {
 
 	mu       sync.Mutex
 	answer   func(net.Conn, []byte)
+	recv     func(net.Conn) ([]byte, error)
 	received []string
+}
+
+// once is how bots read: one recv.
+func once(conn net.Conn) ([]byte, error) {
+	buf := make([]byte, 4096)
+	n, err := conn.Read(buf)
+	return buf[:n], err
+}
+
+// bytewise reads slowly, until it has a whole object.
+func bytewise(conn net.Conn) (got []byte, err error) {
+	for buf := make([]byte, 1); err == nil && !json.Valid(got); runtime.Gosched() {
+		if _, err = conn.Read(buf); err == nil {
+			got = append(got, buf[0])
+		}
+	}
+	return got, err
 }
 
 func (c *consumer) listen(t *testing.T) {
@@ -59,16 +78,40 @@ func (c *consumer) listen(t *testing.T) {
 
 func (c *consumer) serve(conn net.Conn) {
 	defer conn.Close()
-	buf := make([]byte, 4096)
-	n, err := conn.Read(buf)
+	c.mu.Lock()
+	recv := c.recv
+	c.mu.Unlock()
+	msg, err := recv(conn)
 	if err != nil {
 		return
 	}
 	c.mu.Lock()
-	c.received = append(c.received, string(buf[:n]))
+	c.received = append(c.received, string(msg))
 	answer := c.answer
 	c.mu.Unlock()
-	answer(conn, buf[:n])
+	answer(conn, msg)
+}
+
+func (c *consumer) reads(recv func(net.Conn) ([]byte, error)) func(*testing.T) {
+	return func(*testing.T) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.recv = recv
+	}
+}
+
+// mend makes it the bot again that it was, on its path.
+func (c *consumer) mend(t *testing.T) {
+	c.set(say("OK"))(t)
+	c.reads(once)(t)
+	if conn, err := net.Dial("unix", c.path); err == nil {
+		_ = conn.Close()
+		return
+	}
+	if err := os.Remove(c.path); err != nil {
+		t.Fatal(err)
+	}
+	c.listen(t)
 }
 
 func (c *consumer) set(answer func(net.Conn, []byte)) func(*testing.T) {
@@ -106,7 +149,7 @@ func newConsumer(t *testing.T) *consumer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return &consumer{t: t, path: filepath.Join(dir, "s"), answer: say("OK")}
+	return &consumer{t: t, path: filepath.Join(dir, "s"), answer: say("OK"), recv: once}
 }
 
 func newSink(t *testing.T, cfg unixsocket.Config) *unixsocket.Sink {
@@ -131,13 +174,22 @@ func TestContract(t *testing.T) {
 			Missing:  sink.ErrAbsent,
 			Received: func(*testing.T) []string { return c.got() },
 			Hang:     c.set(hang),
+			Mend:     c.mend,
 			Timeout:  timeout,
 			Faults: map[string]sinktest.Fault{
-				"echoes the token":     {Set: c.set(echo)},
-				"wrong answer":         {Set: c.set(say("ERROR"))},
-				"answer in lower case": {Set: c.set(say("ok"))},
-				"longer answer":        {Set: c.set(say("OKAY"))},
-				"half an answer":       {Set: c.set(say("O"))},
+				"echoes the token":     {Case: sinktest.WrongAck, Set: c.set(echo)},
+				"wrong answer":         {Case: sinktest.WrongAck, Set: c.set(say("ERROR"))},
+				"answer in lower case": {Case: sinktest.WrongAck, Set: c.set(say("ok"))},
+				"longer answer":        {Case: sinktest.WrongAck, Set: c.set(say("OKAY"))},
+				"half an answer":       {Case: sinktest.ResetInAnswer, Set: c.set(say("O"))},
+				"reads a part only": {Case: sinktest.ResetInAnswer, Set: c.reads(func(conn net.Conn) ([]byte, error) {
+					_, _ = conn.Read(make([]byte, 10))
+					return nil, errors.New("it hangs up")
+				})},
+				"never answers":        {Case: sinktest.NoAck, Set: c.set(hang)},
+				"answers too late":     {Case: sinktest.LateAnswer, Set: c.set(func(conn net.Conn, msg []byte) { hang(conn, msg); say("OK")(conn, msg) })},
+				"byte by byte":         {Case: sinktest.SlowReader, Harmless: true, Set: c.reads(bytewise)},
+				"it has no room":       {Case: sinktest.FullDisk, Set: c.set(say("ERROR: no space left on device"))},
 				"half an answer, hang": {Set: c.set(func(conn net.Conn, msg []byte) { say("O")(conn, msg); hang(conn, msg) })},
 				"only white space":     {Set: c.set(say(strings.Repeat("\n", 1000)))},
 				"no answer":            {Set: c.set(say())},
@@ -166,7 +218,49 @@ func TestContract(t *testing.T) {
 				}, Want: sink.ErrAbsent},
 			},
 		}
+	}, Never: map[sinktest.Case]string{
+		sinktest.HTTPRedirect: noHTTP, sinktest.HTTPClientError: noHTTP, sinktest.HTTPServerError: noHTTP,
 	}})
+}
+
+const noHTTP = "it speaks no HTTP"
+
+func TestNoticesAreTold(t *testing.T) {
+	c := newConsumer(t)
+	c.listen(t)
+	s := newSink(t, unixsocket.Config{Path: c.path})
+	for want, n := range map[string]sink.Notice{
+		`{"kind":"alert","id":"msg_alert_a_1","alert":{"key":"needs_login:a",`: sinktest.Alert("a", 1),
+		`{"kind":"lifecycle","id":"msg_lifecycle_a_2","event":{"seq":2,`:       sinktest.Lifecycle("a", 2),
+	} {
+		if err := s.Notify(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.got(); !strings.HasPrefix(got[len(got)-1], want) {
+			t.Errorf("received %s, want %s", got[len(got)-1], want)
+		}
+	}
+	long := sinktest.Alert("a", 1)
+	long.Alert.Message = strings.Repeat("x", unixsocket.MessageLimit)
+	if err := s.Notify(t.Context(), long); !errors.Is(err, sink.ErrRefused) {
+		t.Errorf("a notice that is too long: %v", err)
+	}
+}
+
+func TestTestSendsTheNewest(t *testing.T) {
+	c := newConsumer(t)
+	c.listen(t)
+	d := sinktest.Full("a", 7)
+	for ack, want := range map[string]string{unixsocket.AckOK: "answered OK", unixsocket.AckNone: "no answer is expected"} {
+		done, err := newSink(t, unixsocket.Config{Path: c.path, Ack: ack}).Test(t.Context(), d)
+		if err != nil || !strings.Contains(done, want) || !strings.Contains(done, "version 7 of account a again") {
+			t.Errorf("%s: %s, %v", ack, done, err)
+		}
+	}
+	c.set(say("ERROR"))(t)
+	if done, err := newSink(t, unixsocket.Config{Path: c.path}).Test(t.Context(), d); err == nil {
+		t.Errorf("a consumer that refuses it: %s", done)
+	}
 }
 
 func TestMessageIsOneObjectWithoutLineEnd(t *testing.T) {

@@ -1,0 +1,130 @@
+package unixsocket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+)
+
+// errVanished: our socket is not at its path any more, so that nobody new can
+// connect.
+var errVanished = errors.New("the socket is not at its path any more")
+
+// reopenPause is how long to wait before a socket that could not be opened
+// again is tried once more, doubled up to the limit.
+const (
+	reopenPause    = 200 * time.Millisecond
+	reopenPauseMax = 30 * time.Second
+)
+
+// place is our socket and what stood at its path when it was opened.
+type place struct {
+	ln    *net.UnixListener
+	path  string
+	bound fs.FileInfo
+	once  sync.Once
+}
+
+// open opens the socket, and notes why it could not.
+func (l *Listener) open() (p *place, err error) {
+	defer func() {
+		l.mu.Lock()
+		l.broken = err
+		l.mu.Unlock()
+	}()
+	ln, err := localsocket.Listen(l.cfg.Path, localsocket.Options{Name: "the sink's socket", Key: "its path", Mode: l.cfg.Mode})
+	if err != nil {
+		return nil, err
+	}
+	p = &place{ln: ln.(*net.UnixListener), path: l.cfg.Path}
+	// Closing must not remove what somebody else has put there.
+	p.ln.SetUnlinkOnClose(false)
+	if p.bound, err = os.Lstat(p.path); err != nil {
+		_ = ln.Close()
+		return nil, fmt.Errorf("%s was removed just when it was opened: %w", p.path, err)
+	}
+	return p, nil
+}
+
+// reopen tries until the socket is open or ctx ends.
+func (l *Listener) reopen(ctx context.Context) (*place, error) {
+	for pause := reopenPause; ; pause = min(2*pause, reopenPauseMax) {
+		p, err := l.open()
+		if err == nil {
+			return p, nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// stands says whether our socket is still at its path. A file system may use an
+// inode's number again at once, so that the times count as well.
+func (p *place) stands() bool {
+	now, err := os.Lstat(p.path)
+	return err == nil && os.SameFile(p.bound, now) && p.bound.ModTime().Equal(now.ModTime())
+}
+
+// close closes the socket and removes it, if it is still ours.
+func (p *place) close() {
+	p.once.Do(func() {
+		if p.stands() {
+			_ = os.Remove(p.path)
+		}
+		_ = p.ln.Close()
+	})
+}
+
+// vanishes blocks until the socket is not at its path any more, and then
+// returns true, or until ctx ends. It looks when the directory tells of a
+// change, and when look says so.
+func (p *place) vanishes(ctx context.Context, look <-chan struct{}) bool {
+	changes := make(chan struct{}, 1)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	const mask = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	if w, err := inotify.Open(filepath.Dir(p.path), mask); err == nil { // else only look tells
+		watching.Go(func() {
+			defer func() { _ = w.Close() }()
+			for {
+				events, err := w.Next(ctx)
+				if err != nil {
+					return
+				}
+				for _, e := range events {
+					if e.Name == "" || e.Name == filepath.Base(p.path) {
+						select {
+						case changes <- struct{}{}:
+						default:
+						}
+					}
+				}
+			}
+		})
+	}
+	for p.stands() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changes:
+		case <-look:
+		}
+	}
+	return ctx.Err() == nil
+}
