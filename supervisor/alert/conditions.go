@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -100,6 +101,9 @@ const diskWell = "the disk takes everything again"
 func (s Seen) condition(now time.Time) Condition {
 	e := s.Event
 	c := Condition{Type: e.Type, Account: e.Account, Provider: e.Provider, Sink: e.Sink, State: On, What: e.Message}
+	if of := "account " + e.Account + ": "; e.Account != "" && !strings.HasPrefix(c.What, of) {
+		c.What = of + c.What
+	}
 	quiet, well := quietDisk, "nothing more was heard of the trouble with the disk"
 	switch e.Type {
 	case event.RivalRefresher:
@@ -112,7 +116,7 @@ func (s Seen) condition(now time.Time) Condition {
 	case s.Over && e.Type == event.DiskTrouble:
 		c.State, c.What = Off, diskWell
 	case s.Over:
-		c.State, c.What = Off, "the account has a token that was made since"
+		c.State, c.What = Off, fmt.Sprintf("account %s has a token that was made since", e.Account)
 	case age >= quiet || age < -clockTolerance:
 		c.State, c.What = Off, fmt.Sprintf("%s for %s", well, span(quiet))
 	}

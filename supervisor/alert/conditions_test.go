@@ -1,0 +1,129 @@
+package alert
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+var noon = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// healthy is an account about which nobody need be told anything.
+func healthy() Account {
+	return Account{
+		Name: "main", Provider: "schwab", StoredAt: noon.Add(-time.Hour), Expiry: noon.Add(time.Minute),
+		MaxFailures: 3, RefreshExpiry: noon.Add(5 * 24 * time.Hour), PolicyKnown: true,
+	}
+}
+
+func TestConditions(t *testing.T) {
+	policy := Policy{LoginDue: 24 * time.Hour}
+	account := func(change func(*Account)) Snapshot {
+		a := healthy()
+		change(&a)
+		return Snapshot{Now: noon, Accounts: []Account{a}}
+	}
+	proc := func(p Process) Snapshot { p.Name = "schwab"; return Snapshot{Now: noon, Processes: []Process{p}} }
+	hook := func(k Sink) Snapshot { k.Name = "hook"; return Snapshot{Now: noon, Sinks: []Sink{k}} }
+	seen := func(e event.Event, age time.Duration, over bool) Snapshot {
+		s := Seen{Event: e, At: noon.Add(-age), Over: over}
+		return Snapshot{Now: noon, Seen: map[string]Seen{Key(e.Type, e.Account, e.Provider, e.Sink): s}}
+	}
+	rival := event.Event{Type: event.RivalRefresher, Account: "main", Message: "stop that program"}
+	disk := event.Event{Type: event.DiskTrouble, Message: "check the disk"}
+	restored := event.Event{Type: event.StoreRestored, Message: "damaged"}
+
+	tests := []struct {
+		name string
+		s    Snapshot
+		key  string
+		want State
+		says string
+	}{
+		{"no failure", account(func(a *Account) {}), "refresh_failing:main", Off, "is refreshed again"},
+		{"a failure", account(func(a *Account) { a.Failures = 1 }), "refresh_failing:main", Unknown, ""},
+		{"one too few", account(func(a *Account) { a.Failures = 2 }), "refresh_failing:main", Unknown, ""},
+		{"max failures", account(func(a *Account) { a.Failures, a.LastError = 3, "HTTP 503" }), "refresh_failing:main", On, "HTTP 503; it is tried again"},
+		{"bad client", account(func(a *Account) { a.Failures, a.Misconfigured = 1, true }), "refresh_failing:main", On, "accounts.main"},
+		{"failures, then a login is needed", account(func(a *Account) { a.Failures, a.NeedsLogin = 9, true }), "refresh_failing:main", Unknown, ""},
+		{"no failure, and an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "refresh_failing:main", Unknown, ""},
+		{"no token yet", account(func(a *Account) { a.StoredAt = time.Time{} }), "refresh_failing:main", Unknown, ""},
+
+		{"logged in", account(func(a *Account) {}), "needs_login:main", Off, "logged in again"},
+		{"refused", account(func(a *Account) { a.NeedsLogin = true }), "needs_login:main", On, "tokenkeeper login main"},
+		{"never logged in", account(func(a *Account) { a.StoredAt = time.Time{} }), "needs_login:main", Unknown, ""},
+
+		{"nothing open", account(func(a *Account) {}), "ambiguous:main", Off, "known to be good"},
+		{"an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "ambiguous:main", On, "2027-03-01 12:00 UTC"},
+		{"answered by a refusal", account(func(a *Account) { a.NeedsLogin = true }), "ambiguous:main", Unknown, ""},
+
+		{"login in five days", account(func(a *Account) {}), "login_due_soon:main", Off, "2027-03-06 12:00 UTC"},
+		{"login in a day", account(func(a *Account) { a.RefreshExpiry = noon.Add(24 * time.Hour) }), "login_due_soon:main", On, "in 1 d 0 h; log in before"},
+		{"login over", account(func(a *Account) { a.RefreshExpiry = noon.Add(-time.Hour) }), "login_due_soon:main", On, "has ended 2027-03-01 11:00 UTC; log in with"},
+		{"a guess", account(func(a *Account) { a.RefreshExpiry, a.Uncertain = noon.Add(time.Hour), true }), "login_due_soon:main", On, "or earlier"},
+		{"each refresh starts anew", account(func(a *Account) { a.RefreshExpiry, a.Sliding = noon.Add(time.Hour), true }), "login_due_soon:main", Off, ""},
+		{"no end known", account(func(a *Account) { a.RefreshExpiry = time.Time{} }), "login_due_soon:main", Off, ""},
+		{"the provider still starts", account(func(a *Account) { a.RefreshExpiry, a.PolicyKnown = noon.Add(time.Hour), false }), "login_due_soon:main", Unknown, ""},
+		{"over already", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin = noon, true }), "login_due_soon:main", Unknown, ""},
+
+		{"starting", proc(Process{}), "provider_crashing:schwab", Unknown, ""},
+		{"just started", proc(Process{State: ProcessRunning, RunningSince: noon.Add(-30 * time.Second)}), "provider_crashing:schwab", Unknown, ""},
+		{"running", proc(Process{State: ProcessRunning, RunningSince: noon.Add(-time.Minute)}), "provider_crashing:schwab", Off, "runs again"},
+		{"crashing", proc(Process{State: ProcessCrashing, LastError: "exit status 1"}), "provider_crashing:schwab", On, "exit status 1; the log says why; after mending it run: tokenkeeper restart schwab"},
+		{"crashing, so not parked", proc(Process{State: ProcessCrashing}), "provider_parked:schwab", Unknown, ""},
+		{"parked", proc(Process{State: ProcessParked, LastError: "wrong checksum"}), "provider_parked:schwab", On, "wrong checksum"},
+		{"parked, so not crashing", proc(Process{State: ProcessParked}), "provider_crashing:schwab", Unknown, ""},
+		{"a sink's process parked", proc(Process{State: ProcessParked, OfSink: true}), "sink_parked:schwab", On, "sink schwab can't run"},
+		{"a sink's process running", proc(Process{State: ProcessRunning, OfSink: true, RunningSince: noon.Add(-time.Hour)}), "sink_crashing:schwab", Off, "sink schwab runs"},
+
+		{"nothing tried", hook(Sink{}), "sink_failing:hook", Unknown, ""},
+		{"takes everything", hook(Sink{LastDelivery: noon}), "sink_failing:hook", Off, "takes deliveries again"},
+		{"a first failure", hook(Sink{LastDelivery: noon, Failing: 1, Lag: 59 * time.Second}), "sink_failing:hook", Unknown, ""},
+		{"fails for a minute", hook(Sink{Failing: 2, Lag: time.Minute, LastError: "HTTP 500"}), "sink_failing:hook", On, "HTTP 500"},
+		{"lags without a failure", hook(Sink{Lag: time.Hour}), "sink_failing:hook", Unknown, ""},
+		{"disabled by its receiver", hook(Sink{Gone: true, Failing: 1, Lag: time.Hour}), "sink_failing:hook", Unknown, ""},
+		{"gone", hook(Sink{Gone: true, LastError: "HTTP 410"}), "sink_disabled:hook", On, "HTTP 410"},
+		{"disabled by a person", hook(Sink{Off: true}), "sink_disabled:hook", Off, "a person"},
+		{"not tried since", hook(Sink{}), "sink_disabled:hook", Unknown, ""},
+
+		{"rival", seen(rival, time.Minute, false), "rival_refresher:main", On, "stop that program"},
+		{"rival, quiet", seen(rival, time.Hour, false), "rival_refresher:main", Off, "for 1 h 0 min"},
+		{"clock set back", seen(rival, -time.Hour, false), "rival_refresher:main", Off, ""},
+		{"restored", seen(restored, 23*time.Hour, false), "store_restored:*", On, "damaged"},
+		{"restored long ago", seen(restored, 24*time.Hour, false), "store_restored:*", Off, ""},
+		{"disk", seen(disk, 0, false), "disk_trouble:*", On, "check the disk"},
+		{"disk mended", seen(disk, 0, true), "disk_trouble:*", Off, "takes everything again"},
+		{"nothing stored", Snapshot{Now: noon, StoreFault: "no space left"}, "disk_trouble:*", On, "no space left"},
+		{"everything stored", Snapshot{Now: noon}, "disk_trouble:*", Off, "takes everything again"},
+		{"a fault beats an end", func() Snapshot { s := seen(disk, 0, true); s.StoreFault = "EIO"; return s }(), "disk_trouble:*", On, "EIO"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, ok := Conditions(tt.s, policy)[tt.key]
+			if !ok || c.State != tt.want || !strings.Contains(c.text(), tt.says) {
+				t.Errorf("%s: known %v, state %d, %q; want state %d and %q", tt.key, ok, c.State, c.text(), tt.want, tt.says)
+			}
+			if c.key() != tt.key {
+				t.Errorf("the condition's own key is %s", c.key())
+			}
+		})
+	}
+}
+
+// Only a token that came in this run ends an alert whatever its time says.
+func TestProof(t *testing.T) {
+	a := healthy()
+	for key, c := range Conditions(Snapshot{Now: noon, Accounts: []Account{a}}, Policy{}) {
+		if account := strings.HasSuffix(key, ":main") && c.Type != event.LoginDueSoon; account && !c.Proof.Equal(a.StoredAt) {
+			t.Errorf("%s: proof %s, want the token's own time", key, c.Proof)
+		}
+	}
+	a.Renewed = true
+	for key, c := range Conditions(Snapshot{Now: noon, Accounts: []Account{a}}, Policy{}) {
+		if !c.Proof.IsZero() {
+			t.Errorf("%s asks for a proof of what this run has seen", key)
+		}
+	}
+}

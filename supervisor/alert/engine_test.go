@@ -1,0 +1,334 @@
+package alert
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// run runs a test in simulated time and ends its engine.
+func run(t *testing.T, body func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		body(t, w)
+		w.stop()
+		<-w.ended
+	})
+}
+
+func needsLogin(a *Account) { a.NeedsLogin, a.LastError = true, "invalid_grant" }
+func loggedIn(a *Account)   { a.Renewed, a.StoredAt = true, time.Now() }
+func calm(*Account)         {}
+
+func TestLifeOfAnAlert(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.set2(w.account(calm))
+		w.start()
+		w.none()
+		began := time.Now()
+		w.set(w.account(needsLogin))
+		raised := w.want(event.AlertRaised, true)
+		if raised.Account != "main" || raised.Provider != "schwab" || raised.Type != event.NeedsLogin || raised.Key != "needs_login:main" ||
+			!raised.Since.Equal(began) || !strings.HasSuffix(raised.Message, "log in with: tokenkeeper login main") {
+			t.Errorf("raised: %+v", raised)
+		}
+		if len(w.woken) != 1 || w.woken[0] != raised.Key {
+			t.Errorf("woken: %v", w.woken)
+		}
+		// Neither more events nor more looks tell it again.
+		for range 50 {
+			w.engine.Observe(event.Event{Type: event.NeedsLogin, Alert: true, Account: "main", Provider: "schwab", Time: time.Now()})
+			synctest.Wait()
+		}
+		w.pass(4*time.Hour - 30*time.Second)
+		if a := w.want(event.AlertRaised, true); a.Version != raised.Version {
+			t.Errorf("told again: %+v", a)
+		}
+		w.pass(30 * time.Second)
+		repeated := w.want(event.AlertRepeated, true)
+		if repeated.Version <= raised.Version || !repeated.Since.Equal(began) || !strings.Contains(repeated.Message, "still, since 2000-01-01 00:00 UTC: account main needs a login") {
+			t.Errorf("repeated: %+v", repeated)
+		}
+		w.pass(9 * time.Hour)
+		if len(w.woken) != 4 {
+			t.Errorf("woken %d times in 13 hours, want 4", len(w.woken))
+		}
+		w.set(w.account(loggedIn))
+		over := w.want(event.AlertRecovered, true)
+		if over.Message != "over after 13 h 0 min: account main is logged in again" || !over.Since.Equal(began) || !over.ChangedAt.Equal(time.Now()) {
+			t.Errorf("recovered: %+v", over)
+		}
+		w.pass(time.Hour) // it waits for the sink
+		w.want(event.AlertRecovered, true)
+		w.tell("chat")
+		w.look()
+		w.none()
+		// The next one is another.
+		w.set(w.account(needsLogin))
+		if next := w.want(event.AlertRaised, true); next.Version <= over.Version {
+			t.Errorf("version %d after %d", next.Version, over.Version)
+		}
+	})
+}
+
+// set2 changes how things stand before there is an engine.
+func (w *world) set2(change func(*Snapshot)) { change(&w.shot) }
+
+func TestNoRepeat(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.policy.Repeat = 0
+		w.set2(w.account(needsLogin))
+		w.start()
+		w.pass(48 * time.Hour)
+		w.want(event.AlertRaised, true)
+	})
+}
+
+// A sink that can't be told does not keep an alert for ever.
+func TestForgotten(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"dead"}
+		w.set2(w.account(needsLogin))
+		w.start()
+		w.set(w.account(loggedIn))
+		w.pass(24*time.Hour - 30*time.Second)
+		w.want(event.AlertRecovered, true)
+		w.pass(30 * time.Second)
+		w.none()
+	})
+}
+
+// What was raised before the supervisor died is told after it, with the same
+// version, and not called over before that is known.
+func TestRestart(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		failing := func(a *Account) { a.Failures = 3 }
+		w.set2(w.account(failing))
+		w.start()
+		before := w.want(event.AlertRaised, true)
+		w.die()
+		for _, unknown := range []func(*Account){
+			func(a *Account) { a.Failures = 1 },
+			func(a *Account) { a.StoredAt = time.Time{} },
+			// An attempt that was never settled has left no failure.
+			func(a *Account) { a.StoredAt = before.Since.Add(-time.Minute) },
+		} {
+			w.set2(w.account(unknown))
+			time.Sleep(time.Second)
+			w.start()
+			w.pass(10 * time.Minute)
+			if a := w.want(event.AlertRaised, true); a != before {
+				t.Errorf("after a restart: %+v, want %+v", a, before)
+			}
+			w.die()
+		}
+		w.start()
+		if told := w.tell("chat"); len(told) != 1 || told[0] != before {
+			t.Errorf("told: %+v", told)
+		}
+		w.die()
+		// It went well between the end of the last run and this one.
+		w.set2(w.account(calm))
+		w.start()
+		w.want(event.AlertRecovered, true)
+		w.die()
+		w.start()
+		if told := w.tell("chat"); len(told) != 1 || told[0].State != event.AlertRecovered {
+			t.Errorf("told: %+v", told)
+		}
+		w.look()
+		w.none()
+	})
+}
+
+func TestLoginDueSoon(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.set2(w.account(calm)) // for five days
+		w.start()
+		w.pass(4*24*time.Hour - 30*time.Second)
+		w.none()
+		w.pass(30 * time.Second)
+		a := w.want(event.AlertRaised, true)
+		if a.Type != event.LoginDueSoon || !strings.Contains(a.Message, "ends 2000-01-06 00:00 UTC, in 1 d 0 h") {
+			t.Errorf("%+v", a)
+		}
+		if !strings.Contains(w.log.String(), `level=ERROR msg="the login of account main ends`) {
+			t.Errorf("nobody else says it, and the log does not either: %s", w.log.String())
+		}
+		w.set(w.account(loggedIn))
+		w.look()
+		w.none()
+	})
+}
+
+// When the disk is what is wrong, people hear of it all the same.
+func TestDiskFailsWhileRaising(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.set2(w.account(calm))
+		w.start()
+		w.setDisk(errors.New("no space left on device"))
+		w.set(func(s *Snapshot) { s.StoreFault = "no space left on device" })
+		raised := w.want(event.AlertRaised, false)
+		if told := w.tell("chat"); len(told) != 1 || told[0] != raised || raised.Key != "disk_trouble:*" {
+			t.Fatalf("told: %+v", told)
+		}
+		w.pass(4 * time.Hour)
+		repeated := w.want(event.AlertRepeated, false)
+		w.setDisk(nil)
+		w.look()
+		if a := w.want(event.AlertRepeated, true); a != repeated {
+			t.Errorf("stored %+v, want %+v", a, repeated)
+		}
+		w.set(func(s *Snapshot) { s.StoreFault = "" })
+		w.want(event.AlertRecovered, true)
+		if told := w.tell("chat"); len(told) != 1 || told[0].State != event.AlertRecovered {
+			t.Errorf("told: %+v", told)
+		}
+		w.look()
+		w.none()
+	})
+}
+
+// A disk that hangs holds nobody up either.
+func TestDiskHangs(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.set2(w.account(calm))
+		w.start()
+		hang := make(chan struct{})
+		w.mu.Lock()
+		w.hang = hang
+		w.mu.Unlock()
+		w.set(w.account(needsLogin))
+		w.none()
+		time.Sleep(savePatience)
+		synctest.Wait()
+		w.want(event.AlertRaised, false)
+		w.set(func(s *Snapshot) { s.Sinks = []Sink{{Name: "hook", Gone: true}} })
+		if all, err := w.engine.Alerts(t.Context()); err != nil || len(all) != 2 {
+			t.Errorf("%d alerts, want 2 (%v)", len(all), err)
+		}
+		w.mu.Lock()
+		w.hang = nil
+		w.mu.Unlock()
+		close(hang)
+		synctest.Wait()
+		w.look()
+		if stored, err := w.memory.Alerts(t.Context()); err != nil || len(stored) != 2 {
+			t.Errorf("stored: %+v (%v)", stored, err)
+		}
+	})
+}
+
+// Troubles that no state shows last until an event, or silence, ends them.
+func TestEventsAlone(t *testing.T) {
+	publish := func(w *world, e event.Event) {
+		e.Time = time.Now()
+		w.engine.Observe(e)
+		synctest.Wait()
+	}
+	rival := event.Event{Type: event.RivalRefresher, Alert: true, Account: "main", Provider: "schwab", Message: "let it take the lock"}
+	run(t, func(t *testing.T, w *world) {
+		w.set2(w.account(calm))
+		w.start()
+		publish(w, rival)
+		a := w.want(event.AlertRaised, true)
+		if a.Key != "rival_refresher:main" || a.Message != "account main: let it take the lock" {
+			t.Errorf("%+v", a)
+		}
+		w.pass(59 * time.Minute)
+		publish(w, rival)
+		// A new token says nothing of the other program.
+		publish(w, event.Event{Type: event.Recovered, Account: "main", Provider: "schwab"})
+		w.pass(59 * time.Minute)
+		w.want(event.AlertRaised, true)
+		w.die()
+		w.start()
+		w.pass(30 * time.Second)
+		w.none() // an hour has passed since the alert changed
+	})
+	run(t, func(t *testing.T, w *world) {
+		w.policy.Repeat = 30 * time.Minute
+		w.start()
+		publish(w, rival)
+		w.pass(45 * time.Minute)
+		before := w.want(event.AlertRepeated, true)
+		w.die()
+		w.start()
+		w.pass(15 * time.Minute)
+		after := w.want(event.AlertRepeated, true)
+		if after.Version == before.Version || after.Message != before.Message {
+			t.Errorf("repeated %q, after a restart %q", before.Message, after.Message)
+		}
+	})
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.start()
+		publish(w, event.Event{Type: event.DiskTrouble, Alert: true, Message: "the backup failed"})
+		w.want(event.AlertRaised, true)
+		publish(w, event.Event{Type: event.Recovered, Message: "durable again"})
+		w.want(event.AlertRecovered, true)
+	})
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.start()
+		publish(w, event.Event{Type: event.StoreRestored, Alert: true, Account: "main", Message: "it may be spent"})
+		w.want(event.AlertRaised, true)
+		publish(w, event.Event{Type: event.Refreshed, Account: "other"})
+		w.want(event.AlertRaised, true)
+		publish(w, event.Event{Type: event.Refreshed, Account: "main"})
+		w.want(event.AlertRecovered, true)
+	})
+}
+
+// What is not configured any more is not told for ever.
+func TestGoneFromTheConfiguration(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.set2(w.account(needsLogin))
+		w.start()
+		w.die()
+		w.shot.Accounts = nil
+		w.start()
+		if a := w.want(event.AlertRecovered, true); !strings.Contains(a.Message, "main is not in the configuration any more") {
+			t.Errorf("%q", a.Message)
+		}
+	})
+}
+
+// The log has one line for each thing that happened: what a room has said is
+// not said again.
+func TestLogSaysItOnce(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		bus := event.NewBus(slog.New(slog.NewTextHandler(&w.log, nil)), time.Now)
+		w.set2(w.account(calm))
+		w.start()
+		bus.Observe(w.engine.Observe)
+		w.mu.Lock()
+		w.account(needsLogin)(&w.shot)
+		w.mu.Unlock()
+		bus.Publish(slog.LevelError, event.Event{Type: event.NeedsLogin, Alert: true, Account: "main", Provider: "schwab", Message: "refused"})
+		synctest.Wait()
+		w.want(event.AlertRaised, true)
+		w.pass(4 * time.Hour)
+		w.mu.Lock()
+		w.account(loggedIn)(&w.shot)
+		w.mu.Unlock()
+		bus.Publish(slog.LevelInfo, event.Event{Type: event.Recovered, Account: "main", Provider: "schwab", Message: "well"})
+		synctest.Wait()
+		w.want(event.AlertRecovered, true)
+		lines := strings.Split(strings.TrimSpace(w.log.String()), "\n")
+		if len(lines) != 3 || !strings.Contains(lines[1], "level=WARN") || !strings.Contains(lines[1], "alert=needs_login state=repeated provider=schwab account=main") {
+			t.Errorf("logged:\n%s", w.log.String())
+		}
+	})
+}

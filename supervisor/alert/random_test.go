@@ -1,0 +1,171 @@
+package alert
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// step is one thing that happens.
+type step struct {
+	what    string
+	account int
+	sink    string
+	pause   time.Duration
+}
+
+var steps = rapid.Custom(func(t *rapid.T) step {
+	return step{
+		what:    rapid.SampledFrom([]string{"trouble", "trouble", "well", "well", "event", "tell", "tell", "heard, not noted", "disk fails", "disk works", "restart"}).Draw(t, "what"),
+		account: rapid.IntRange(0, 1).Draw(t, "account"),
+		sink:    rapid.SampledFrom([]string{"chat", "mail"}).Draw(t, "sink"),
+		pause:   rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, time.Second, 40 * time.Minute, 5 * time.Hour}).Draw(t, "pause"),
+	}
+})
+
+// Whatever happens in whichever order: every sink ends with knowing how things
+// stand, nothing older is told after something newer, and no two notices of an
+// alert have the same version.
+func TestEverySinkEndsWithTheTruth(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		todo := rapid.SliceOfN(steps, 1, 40).Draw(rt, "steps")
+		var failed string
+		synctest.Test(t, func(t *testing.T) { failed = play(t, todo) })
+		if failed != "" {
+			rt.Fatal(failed)
+		}
+	})
+}
+
+// listener is what one sink has heard.
+type listener struct {
+	name string
+	last map[string]event.Alert
+}
+
+func play(t *testing.T, todo []step) (failed string) {
+	w := newWorld(t)
+	w.notify = []string{"chat", "mail"}
+	sinks := map[string]*listener{}
+	for _, name := range w.notify {
+		sinks[name] = &listener{name, map[string]event.Alert{}}
+	}
+	w.shot.Accounts = []Account{healthy(), healthy()}
+	for n := range w.shot.Accounts {
+		w.shot.Accounts[n].Name = fmt.Sprint("account-", n)
+	}
+	w.start()
+	versions := map[string]event.Alert{}
+	// hear has a sink told of what is new to it; one that dies before the
+	// ledger has it hears it again.
+	hear := func(l *listener, noted bool) {
+		ledger, err := w.memory.Deliveries(t.Context(), l.name)
+		all, aerr := w.engine.Alerts(t.Context())
+		if err := errors.Join(err, aerr); err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all {
+			if a.Version <= ledger[a.Key].Version {
+				continue
+			}
+			if a.Version < l.last[a.Key].Version {
+				failed = fmt.Sprintf("%s heard version %d of %s after %d", l.name, a.Version, a.Key, l.last[a.Key].Version)
+			}
+			id := fmt.Sprint(a.Key, " ", a.Version)
+			if other, ok := versions[id]; ok && other != a {
+				failed = fmt.Sprintf("two notices have one version: %+v and %+v", other, a)
+			}
+			versions[id], l.last[a.Key] = a, a
+			if !noted {
+				continue
+			}
+			d := store.Delivery{Sink: l.name, Account: a.Key, Version: a.Version, At: time.Now()}
+			if err := w.memory.MarkDelivered(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	set := func(n int, needs bool) {
+		w.set(func(s *Snapshot) {
+			a := &s.Accounts[n]
+			if a.NeedsLogin && !needs {
+				a.StoredAt, a.Renewed = time.Now(), true
+			}
+			a.NeedsLogin = needs
+		})
+	}
+	for _, s := range todo {
+		switch s.what {
+		case "trouble", "well":
+			set(s.account, s.what == "trouble")
+		case "event":
+			w.engine.Observe(event.Event{Type: event.RivalRefresher, Alert: true, Account: fmt.Sprint("account-", s.account), Time: time.Now(), Message: "stop it"})
+			synctest.Wait()
+		case "tell", "heard, not noted":
+			hear(sinks[s.sink], s.what == "tell")
+		case "disk fails":
+			w.setDisk(errors.New("no space left on device"))
+		case "disk works":
+			w.setDisk(nil)
+			w.look()
+		case "restart":
+			// With a disk that fails, the death of the process takes along
+			// what only memory has.
+			w.setDisk(nil)
+			w.look()
+			w.die()
+			for n := range w.shot.Accounts {
+				w.shot.Accounts[n].Renewed = false
+			}
+			w.start()
+		}
+		w.pass(s.pause)
+	}
+
+	// All is quiet; the accounts that need no login are refreshed.
+	w.setDisk(nil)
+	time.Sleep(2 * time.Second)
+	w.set(func(s *Snapshot) {
+		for n := range s.Accounts {
+			if !s.Accounts[n].NeedsLogin {
+				s.Accounts[n].StoredAt, s.Accounts[n].Renewed = time.Now(), true
+			}
+		}
+	})
+	w.pass(2 * time.Hour)
+	for _, l := range sinks {
+		hear(l, true)
+	}
+	w.look()
+	for _, l := range sinks {
+		for n, a := range w.shot.Accounts {
+			key := fmt.Sprint("needs_login:account-", n)
+			if state := l.last[key].State; (state == event.AlertRaised || state == event.AlertRepeated) != a.NeedsLogin {
+				failed = fmt.Sprintf("%s has heard last that %s is %q, and a login is needed is %v", l.name, key, state, a.NeedsLogin)
+			}
+			key = fmt.Sprint("rival_refresher:account-", n)
+			if state := l.last[key].State; state != "" && state != event.AlertRecovered {
+				failed = fmt.Sprintf("%s has heard last that %s is %q, and nothing was seen for hours", l.name, key, state)
+			}
+		}
+	}
+	left, err := w.memory.Alerts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range left {
+		if a.State == event.AlertRecovered {
+			failed = fmt.Sprintf("everybody was told of the end of %s, and it is still kept", a.Key)
+		}
+	}
+	w.stop()
+	<-w.ended
+	return failed
+}
