@@ -19,7 +19,7 @@ import (
 // backend lets the control API control a Supervisor.
 type backend struct{ s *Supervisor }
 
-func (b backend) Status(context.Context) (control.Status, error) {
+func (b backend) Status(ctx context.Context) (control.Status, error) {
 	s := b.s
 	st := control.Status{
 		Version: s.opts.Version, PID: os.Getpid(), StartedAt: s.started, Now: s.opts.Seams.Wall(),
@@ -36,6 +36,10 @@ func (b backend) Status(context.Context) (control.Status, error) {
 		}
 	}
 	slices.SortFunc(st.Accounts, func(x, y control.Account) int { return cmp.Compare(x.Name, y.Name) })
+	// Whoever looks because the store is broken must see the rest.
+	if alerts, err := s.store.Alerts(ctx); err == nil {
+		st.Alerts = openAlerts(alerts)
+	}
 	return st, nil
 }
 
@@ -122,7 +126,7 @@ func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, 
 	st, _ := k.Status(account)
 	r := st.Record
 	if r.Version == 0 {
-		return control.TokenAnswer{}, control.Errorf(control.CodeNotFound,
+		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken,
 			"account %s has no token yet; log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", account, account, account)
 	}
 	return control.TokenAnswer{
@@ -192,7 +196,7 @@ func (s *Supervisor) keeperOf(account string) (*refresh.Keeper, error) {
 	c, ok := s.opts.Config.Accounts[account]
 	if !ok {
 		return nil, control.Errorf(control.CodeNotFound,
-			"no account is named %q in %s; tokenkeeper status lists them", account, s.opts.Config.File)
+			"no account is named %q in %s%s", account, s.opts.Config.File, hint(account, slices.Sorted(maps.Keys(s.opts.Config.Accounts)), "status"))
 	}
 	return s.keepers[c.Provider], nil
 }
@@ -201,8 +205,10 @@ func (s *Supervisor) keeperOf(account string) (*refresh.Keeper, error) {
 func apiError(err error) error {
 	code := control.CodeUnavailable
 	switch {
-	case errors.Is(err, refresh.ErrUnknownAccount), errors.Is(err, refresh.ErrNoToken):
+	case errors.Is(err, refresh.ErrUnknownAccount):
 		code = control.CodeNotFound
+	case errors.Is(err, refresh.ErrNoToken):
+		code = control.CodeNoToken
 	case errors.Is(err, refresh.ErrNeedsLogin):
 		code = control.CodeNeedsLogin
 	case errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):

@@ -47,6 +47,8 @@ func (e *env) commands() []*cobra.Command {
 		newCheckCommand(e),
 		newRunCommand(e),
 		newStatusCommand(e),
+		newSinksCommand(e),
+		newAlertsCommand(e),
 		newEventsCommand(e),
 		newRefreshCommand(e),
 		newRestartCommand(e),

@@ -14,8 +14,12 @@ import (
 // [textWidth] as long as the names are not absurdly long.
 func renderStatus(s control.Status, now time.Time, p painter) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s\n\n", p.paint(bold, "tokenkeeper "+s.Version),
+	fmt.Fprintf(&b, "%s  %s\n", p.paint(bold, "tokenkeeper "+s.Version),
 		p.paint(dim, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, span(now.Sub(s.StartedAt)), s.StateDir)))
+	if line := alertLine(s.Alerts); line != "" {
+		fmt.Fprintf(&b, "%s\n", p.paint(red, line))
+	}
+	b.WriteByte('\n')
 	accountTable(s.Accounts, now).render(&b, p, 0)
 	if deliveries := deliveryTable(s.Accounts, now); len(deliveries.rows) > 0 {
 		b.WriteByte('\n')

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // sampleStatus has an account in every state, a sink in every state, and a
@@ -15,6 +16,10 @@ func sampleStatus() control.Status {
 	at := func(d time.Duration) time.Time { return now.Add(d) }
 	return control.Status{
 		Version: "1.0.0", PID: 4242, StartedAt: at(-76 * time.Hour), Now: now, StateDir: "/var/lib/tokenkeeper", Config: "/etc/tokenkeeper/tokenkeeper.yaml",
+		Alerts: []event.Alert{
+			{Key: "needs_login:schwab-two", Type: event.NeedsLogin, State: event.AlertRepeated, Account: "schwab-two", Since: at(-2 * time.Hour)},
+			{Key: "sink_failing:hook", Type: event.SinkFailing, State: event.AlertRaised, Sink: "hook", Since: at(-33 * time.Minute)},
+		},
 		Accounts: []control.Account{
 			{
 				Name: "saxo-live", Provider: "saxo", State: control.AccountRetrying, Version: 1041, Origin: "refresh",

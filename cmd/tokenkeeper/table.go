@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"strings"
 	"unicode/utf8"
 )
 
-// textWidth is how wide the tables and the text below their rows are.
+// textWidth is how wide the tables and the text below their rows are, unless
+// they say otherwise.
 const textWidth = 100
 
 // cell is one field of a table. text/tabwriter would count the bytes of its
@@ -25,7 +27,11 @@ type row struct {
 type table struct {
 	head []string
 	rows []row
+	// width that it should fit; 0: [textWidth].
+	width int
 }
+
+func (t table) fits() int { return cmp.Or(t.width, textWidth) }
 
 // cells makes a row of plain text.
 func cells(text ...string) []cell {
@@ -37,7 +43,7 @@ func cells(text ...string) []cell {
 }
 
 // render appends the table to b. The names in the columns of shrink are
-// shortened in the middle as far as needed to fit [textWidth], to 8 at least.
+// shortened in the middle as far as needed to fit the width, to 8 at least.
 func (t table) render(b *strings.Builder, p painter, shrink ...int) {
 	widths := t.widths(shrink)
 	head := make([]cell, len(t.head))
@@ -48,7 +54,7 @@ func (t table) render(b *strings.Builder, p painter, shrink ...int) {
 	for _, r := range t.rows {
 		writeRow(b, p, r.cells, widths)
 		for _, n := range r.notes {
-			writeNote(b, p, n)
+			writeNote(b, p, n, t.fits())
 		}
 	}
 }
@@ -68,7 +74,7 @@ func (t table) widths(shrink []int) []int {
 		total += w
 	}
 	const least = 8
-	for over := total - textWidth; over > 0; over-- {
+	for over := total - t.fits(); over > 0; over-- {
 		widest := -1
 		for _, i := range shrink {
 			if widths[i] > least && (widest < 0 || widths[i] > widths[widest]) {
@@ -107,7 +113,7 @@ func shorten(text string, n int) string {
 }
 
 // writeNote writes text below a row, broken between words.
-func writeNote(b *strings.Builder, p painter, note cell) {
+func writeNote(b *strings.Builder, p painter, note cell, most int) {
 	lead := "  └ "
 	line, width := lead, utf8.RuneCountInString(lead)
 	flush := func() {
@@ -117,7 +123,7 @@ func writeNote(b *strings.Builder, p painter, note cell) {
 	}
 	for i, word := range strings.Fields(note.text) {
 		n := utf8.RuneCountInString(word)
-		if i > 0 && width+1+n > textWidth {
+		if i > 0 && width+1+n > most {
 			flush()
 		}
 		if i > 0 {

@@ -11,7 +11,8 @@ import (
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"check"}, {"events"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"status"}, {"token"}, {"version"},
+		{}, {"alerts"}, {"check"}, {"events"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
+		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
 		t.Run(name, func(t *testing.T) {
@@ -43,6 +44,11 @@ func TestUsageErrors(t *testing.T) {
 		{"refresh", "ACCOUNT is missing: tokenkeeper refresh ACCOUNT [--force]"},
 		{"import main", "FILE is missing: tokenkeeper import ACCOUNT FILE"},
 		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--allow-expired]`},
+		{"sinks tset", `there is no command "tokenkeeper sinks tset"; did you mean test?`},
+		{"sinks xyzzy", `there is no command "tokenkeeper sinks xyzzy"; see "tokenkeeper sinks --help"`},
+		{"sinks test", "NAME is missing: tokenkeeper sinks test NAME"},
+		{"sinks redeliver", "NAME is missing: tokenkeeper sinks redeliver NAME [ACCOUNT]"},
+		{"sinks redeliver a b c", `"c" is one argument too many: tokenkeeper sinks redeliver NAME [ACCOUNT]`},
 		{"init a b", `"b" is one argument too many`},
 		{"status --nope", `unknown flag: --nope; see "tokenkeeper status --help"`},
 		{"status -c /nonexistent/tk.yaml", "the configuration does not tell the control socket; name it with --socket"},

@@ -97,35 +97,18 @@ func (c *Client) Token(ctx context.Context, account string) (Token, error) {
 	var tok Token
 	err := c.ask(ctx, "/v1/accounts/"+url.PathEscape(account)+"/token", &tok)
 	var refused *refusal
-	if errors.As(err, &refused) && refused.Code == "not_found" {
-		err = c.missing(ctx, account, refused)
-	}
+	said := errors.As(err, &refused)
 	switch {
+	case said && refused.Code == "not_found":
+		return Token{}, fmt.Errorf("account %s: %w: %s", account, ErrNoAccount, refused.Message)
+	case said && refused.Code == "no_token":
+		return Token{}, fmt.Errorf("account %s: %w: %s", account, ErrNoToken, refused.Message)
 	case err != nil:
 		return Token{}, fmt.Errorf("account %s: %w", account, err)
 	case tok.AccessToken.Reveal() == "" || tok.Version == 0:
 		return Token{}, fmt.Errorf("account %s: the answer on %s holds no token: is it Tokenkeeper's control socket?", account, c.socket)
 	}
 	return tok, nil
-}
-
-// missing says which of the two is not there: the answer to a call for a token
-// has one code for both.
-func (c *Client) missing(ctx context.Context, account string, refused *refusal) error {
-	var status struct {
-		Accounts []struct {
-			Name string `json:"name"`
-		} `json:"accounts"`
-	}
-	if err := c.ask(ctx, "/v1/status", &status); err != nil {
-		return err
-	}
-	for _, a := range status.Accounts {
-		if a.Name == account {
-			return fmt.Errorf("%w: %s", ErrNoToken, refused.Message)
-		}
-	}
-	return fmt.Errorf("%w: %s", ErrNoAccount, refused.Message)
 }
 
 // ask makes one call and decodes its answer.

@@ -73,7 +73,6 @@ func (s *supervisor) start() {
 	defer s.mu.Unlock()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/accounts/{account}/token", s.token)
-	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("GET /v1/events", s.events)
 	s.conns = make(chan net.Conn)
 	s.server = &http.Server{Handler: mux}
@@ -135,23 +134,10 @@ func (s *supervisor) token(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		refuse(w, http.StatusNotFound, "not_found", "no account is named so")
 	case a.Version == 0:
-		refuse(w, http.StatusNotFound, "not_found", "log in with tokenkeeper login")
+		refuse(w, http.StatusNotFound, "no_token", "log in with tokenkeeper login")
 	default:
 		_ = json.NewEncoder(w).Encode(a)
 	}
-}
-
-func (s *supervisor) status(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	type named struct {
-		Name string `json:"name"`
-	}
-	var accounts []named
-	for name := range s.tokens {
-		accounts = append(accounts, named{name})
-	}
-	_ = json.NewEncoder(w).Encode(map[string]any{"accounts": accounts})
 }
 
 func (s *supervisor) events(w http.ResponseWriter, r *http.Request) {

@@ -30,11 +30,32 @@ type Backend interface {
 	// CompleteLogin spends the code in redirected, the address that the broker
 	// sent the browser to.
 	CompleteLogin(ctx context.Context, account, redirected string) (LoggedInAnswer, error)
+
+	// Sinks returns how every sink does, ordered by name.
+	Sinks(ctx context.Context) (Sinks, error)
+	// Alerts returns the alerts that last, the oldest first, and then those
+	// that are over.
+	Alerts(ctx context.Context) (Alerts, error)
+	// TestSink shows whether a sink works, without giving anybody a token that
+	// is not the newest.
+	TestSink(ctx context.Context, sink string) (SinkTestAnswer, error)
+	// Redeliver has the newest token of the account, of all if it is "",
+	// delivered once more, and does not wait for it.
+	Redeliver(ctx context.Context, sink, account string) (RedeliverAnswer, error)
+	// DisableSink keeps everything from a sink until it is enabled again, or
+	// the next start.
+	DisableSink(ctx context.Context, sink string) (Sink, error)
+	// EnableSink ends that, and brings the sink what it missed.
+	EnableSink(ctx context.Context, sink string) (Sink, error)
+	// RestartSink replaces the process of a sink that is a plugin and waits
+	// for the new one.
+	RestartSink(ctx context.Context, sink string) (SinkRestartAnswer, error)
 }
 
 // Codes of an [Error].
 const (
 	CodeNotFound    = "not_found"
+	CodeNoToken     = "no_token" // the account is there and has no token yet
 	CodeConflict    = "conflict"
 	CodeBadRequest  = "bad_request"
 	CodeNeedsLogin  = "needs_login"
@@ -52,7 +73,7 @@ func Errorf(code, format string, args ...any) *Error {
 // httpStatus of an error's code.
 func httpStatus(code string) int {
 	switch code {
-	case CodeNotFound:
+	case CodeNotFound, CodeNoToken:
 		return http.StatusNotFound
 	case CodeConflict, CodeNeedsLogin:
 		return http.StatusConflict

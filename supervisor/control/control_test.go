@@ -45,12 +45,46 @@ func TestEveryCallReachesTheBackend(t *testing.T) {
 	}
 }
 
+func TestEveryCallAboutSinksReachesTheBackend(t *testing.T) {
+	socket, _, _ := serve(t, &backend{})
+	c := control.NewClient(socket)
+	ctx := t.Context()
+	if s, err := c.Sinks(ctx); err != nil || len(s.Sinks) != 1 || s.Sinks[0].UpToDate != 1 {
+		t.Errorf("Sinks = %+v, %v", s, err)
+	}
+	if a, err := c.Alerts(ctx); err != nil || len(a.Alerts) != 1 || a.Alerts[0].Key != "needs_login:main" {
+		t.Errorf("Alerts = %+v, %v", a, err)
+	}
+	if got, err := c.TestSink(ctx, "bot"); err != nil || got.Done == "" {
+		t.Errorf("TestSink = %+v, %v", got, err)
+	}
+	if _, err := c.TestSink(ctx, "a/b"); err == nil || err.Error() != `there is no sink "a/b"` {
+		t.Errorf("TestSink of an unknown sink: %v", err)
+	}
+	for _, account := range []string{"", "a&b"} {
+		if got, err := c.Redeliver(ctx, "bot", account); err != nil || got.Account != account || got.Deliveries != 3 {
+			t.Errorf("Redeliver(%q) = %+v, %v", account, got, err)
+		}
+	}
+	if got, err := c.DisableSink(ctx, "bot"); err != nil || got.Name != "bot" || got.Disabled == nil {
+		t.Errorf("DisableSink = %+v, %v", got, err)
+	}
+	if got, err := c.EnableSink(ctx, "bot"); err != nil || got.Name != "bot" || got.Disabled != nil {
+		t.Errorf("EnableSink = %+v, %v", got, err)
+	}
+	var refused *control.Error
+	if _, err := c.RestartSink(ctx, "bot"); !errors.As(err, &refused) || refused.Code != control.CodeBadRequest {
+		t.Errorf("RestartSink: %v", err)
+	}
+}
+
 func TestErrorsKeepCodeStatusAndText(t *testing.T) {
 	socket, _, _ := serve(t, &backend{})
 	c := control.NewClient(socket)
 	for account, want := range map[string]control.Error{
 		"nobody": {Status: 404, Code: control.CodeNotFound, Message: `there is no account "nobody"`},
 		"dead":   {Status: 409, Code: control.CodeNeedsLogin, Message: "account dead needs a login"},
+		"empty":  {Status: 404, Code: control.CodeNoToken, Message: "account empty has no token yet"},
 		"odd":    {Status: 500, Code: control.CodeInternal, Message: "the store is on fire"},
 		"a/../b": {Status: 404, Code: control.CodeNotFound, Message: `there is no account "a/../b"`},
 	} {

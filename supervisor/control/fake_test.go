@@ -63,6 +63,8 @@ func (b *backend) Token(_ context.Context, account string) (control.TokenAnswer,
 		return control.TokenAnswer{Account: account, Version: 3, AccessToken: "at-<&>", TokenType: "Bearer"}, nil
 	case "dead":
 		return control.TokenAnswer{}, control.Errorf(control.CodeNeedsLogin, "account dead needs a login")
+	case "empty":
+		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken, "account empty has no token yet")
 	case "odd":
 		return control.TokenAnswer{}, errors.New("the store is on fire")
 	}
@@ -110,4 +112,35 @@ func serveOn(t *testing.T, ln net.Listener, s *control.Server) (stop func()) {
 	}
 	t.Cleanup(stop)
 	return stop
+}
+
+func (b *backend) Sinks(context.Context) (control.Sinks, error) {
+	return control.Sinks{Sinks: []control.Sink{{Name: "bot", Type: "unixsocket", UpToDate: 1}}}, nil
+}
+
+func (b *backend) Alerts(context.Context) (control.Alerts, error) {
+	return control.Alerts{Alerts: []event.Alert{{Key: "needs_login:main", Type: event.NeedsLogin, State: event.AlertRaised, Account: "main"}}}, nil
+}
+
+func (b *backend) TestSink(_ context.Context, sink string) (control.SinkTestAnswer, error) {
+	if sink != "bot" {
+		return control.SinkTestAnswer{}, control.Errorf(control.CodeNotFound, "there is no sink %q", sink)
+	}
+	return control.SinkTestAnswer{Sink: sink, Done: "wrote and removed a file"}, nil
+}
+
+func (b *backend) Redeliver(_ context.Context, sink, account string) (control.RedeliverAnswer, error) {
+	return control.RedeliverAnswer{Sink: sink, Account: account, Deliveries: 3}, nil
+}
+
+func (b *backend) DisableSink(_ context.Context, sink string) (control.Sink, error) {
+	return control.Sink{Name: sink, Disabled: &control.Disabled{By: "a person"}}, nil
+}
+
+func (b *backend) EnableSink(_ context.Context, sink string) (control.Sink, error) {
+	return control.Sink{Name: sink}, nil
+}
+
+func (b *backend) RestartSink(_ context.Context, sink string) (control.SinkRestartAnswer, error) {
+	return control.SinkRestartAnswer{}, control.Errorf(control.CodeBadRequest, "sink %q has no process", sink)
 }

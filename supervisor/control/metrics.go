@@ -11,15 +11,27 @@ import (
 
 // metrics answers GET /v1/metrics in the text format of Prometheus
 // (https://prometheus.io/docs/instrumenting/exposition_formats/). It says what
-// the status says, in numbers.
+// the status, the sinks and the alerts say, in numbers.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	status, err := s.backend.Status(r.Context())
 	if err != nil {
 		writeError(w, asError(err))
 		return
 	}
+	sinks, err := s.backend.Sinks(r.Context())
+	if err != nil {
+		writeError(w, asError(err))
+		return
+	}
+	alerts, err := s.backend.Alerts(r.Context())
+	if err != nil {
+		writeError(w, asError(err))
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	writeMetrics(w, status)
+	writeSinkMetrics(w, sinks.Sinks)
+	writeAlertMetrics(w, alerts.Alerts)
 }
 
 // writeMetrics writes every family with all of its samples together, as the
@@ -79,10 +91,19 @@ type family[T any] struct {
 }
 
 func (f family[T]) gauge(name, help string, value func(T) float64) {
+	f.write(name, "gauge", help, value)
+}
+
+// counter only grows, and begins at 0 with each start of the supervisor.
+func (f family[T]) counter(name, help string, value func(T) float64) {
+	f.write(name, "counter", help, value)
+}
+
+func (f family[T]) write(name, kind, help string, value func(T) float64) {
 	if len(f.all) == 0 {
 		return
 	}
-	_, _ = fmt.Fprintf(f.w, "# HELP %s %s\n# TYPE %s gauge\n", name, help, name)
+	_, _ = fmt.Fprintf(f.w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 	for _, item := range f.all {
 		labels := f.labels(item)
 		pairs := make([]string, 0, len(labels)/2)

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 func TestMetrics(t *testing.T) {
@@ -35,5 +37,33 @@ func TestMetrics(t *testing.T) {
 	}
 	if n := strings.Count(b.String(), "# HELP tokenkeeper_account_valid "); n != 1 {
 		t.Errorf("a family is announced %d times, want once", n)
+	}
+}
+
+func TestMetricsOfSinksAndAlerts(t *testing.T) {
+	var b strings.Builder
+	writeSinkMetrics(&b, []Sink{
+		{Name: "bot", Type: "unixsocket", UpToDate: 3, Behind: 1, Lag: 90 * time.Second, Failing: 1, Absent: true, Latency: 1500 * time.Microsecond, Deliveries: 12, Failures: 4},
+		{Name: "vault", Type: "redis", Disabled: &Disabled{By: "a person"}, Dropped: 2, OpenNotices: 5, Process: &SinkProcess{State: ProviderRunning, Crashes: 3}},
+	})
+	writeAlertMetrics(&b, []event.Alert{
+		{Type: event.NeedsLogin, State: event.AlertRaised}, {Type: event.NeedsLogin, State: event.AlertRepeated},
+		{Type: event.NeedsLogin, State: event.AlertRecovered}, {Type: event.SinkFailing, State: event.AlertRecovered},
+	})
+	for _, want := range []string{
+		"# TYPE tokenkeeper_sink_up_to_date_accounts gauge\ntokenkeeper_sink_up_to_date_accounts{sink=\"bot\",type=\"unixsocket\"} 3\n",
+		"tokenkeeper_sink_behind_accounts{sink=\"bot\",type=\"unixsocket\"} 1\n",
+		"tokenkeeper_sink_lag_seconds{sink=\"bot\",type=\"unixsocket\"} 90\n",
+		"tokenkeeper_sink_latency_seconds{sink=\"bot\",type=\"unixsocket\"} 0.0015\n",
+		"# TYPE tokenkeeper_sink_deliveries_total counter\ntokenkeeper_sink_deliveries_total{sink=\"bot\",type=\"unixsocket\"} 12\n",
+		"tokenkeeper_sink_failures_total{sink=\"bot\",type=\"unixsocket\"} 4\n",
+		"tokenkeeper_sink_disabled{sink=\"vault\",type=\"redis\"} 1\n",
+		"tokenkeeper_sink_open_notices{sink=\"vault\",type=\"redis\"} 5\n",
+		"TYPE tokenkeeper_sink_process_running gauge\ntokenkeeper_sink_process_running{sink=\"vault\",type=\"redis\"} 1\n# ",
+		"tokenkeeper_alerts_open{type=\"needs_login\"} 2\ntokenkeeper_alerts_open{type=\"sink_failing\"} 0\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, b.String())
+		}
 	}
 }

@@ -84,6 +84,13 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/accounts/{account}/import", answer(s.importToken))
 	mux.HandleFunc("POST /v1/accounts/{account}/login", answer(s.login))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/complete", answer(s.completeLogin))
+	mux.HandleFunc("GET /v1/sinks", answer(s.sinks))
+	mux.HandleFunc("GET /v1/alerts", answer(s.alerts))
+	mux.HandleFunc("POST /v1/sinks/{sink}/test", answer(s.testSink))
+	mux.HandleFunc("POST /v1/sinks/{sink}/redeliver", answer(s.redeliver))
+	mux.HandleFunc("POST /v1/sinks/{sink}/disable", answer(s.disableSink))
+	mux.HandleFunc("POST /v1/sinks/{sink}/enable", answer(s.enableSink))
+	mux.HandleFunc("POST /v1/sinks/{sink}/restart", answer(s.restartSink))
 	mux.HandleFunc("/", answer(unknown))
 	return mux
 }

@@ -36,11 +36,12 @@ var titles = map[event.Type]phrases{
 	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s is refreshed again"},
 	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
 	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},
-	event.SharedFileHeld:   {"%s: its shared file is held", "%s: its shared file is still held", "%s: its shared file is free again"},
 	event.ProviderCrashing: {"%s keeps crashing", "%s still keeps crashing", "%s runs again"},
 	event.ProviderParked:   {"%s can't run", "%s still can't run", "%s runs again"},
 	event.SinkFailing:      {"sink %s fails", "sink %s still fails", "sink %s works again"},
 	event.SinkDisabled:     {"sink %s is disabled", "sink %s is still disabled", "sink %s is enabled again"},
+	event.SinkCrashing:     {"sink %s keeps crashing", "sink %s still keeps crashing", "sink %s runs again"},
+	event.SinkParked:       {"sink %s can't run", "sink %s still can't run", "sink %s runs again"},
 	event.DiskTrouble:      {"trouble with the disk%.0s", "still trouble with the disk%.0s", "the disk works again%.0s"},
 	event.StoreRestored:    {"the store was restored%.0s", "the store was restored%.0s", "the store is in order%.0s"},
 }

@@ -77,7 +77,7 @@ func TestEveryAlertHasATitleOfItsOwn(t *testing.T) {
 	s := newSink(t, url)
 	for _, typ := range []event.Type{
 		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous, event.ProviderCrashing, event.ProviderParked,
-		event.SinkFailing, event.SinkDisabled, event.DiskTrouble, event.RivalRefresher, event.StoreRestored, event.SharedFileHeld,
+		event.SinkFailing, event.SinkDisabled, event.SinkCrashing, event.SinkParked, event.DiskTrouble, event.RivalRefresher, event.StoreRestored,
 	} {
 		for _, state := range []event.AlertState{event.AlertRaised, event.AlertRepeated, event.AlertRecovered} {
 			before := len(b.received())

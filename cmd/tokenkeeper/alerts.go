@@ -1,0 +1,103 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+func newAlertsCommand(e *env) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "alerts [--all]",
+		Short: "Show the alerts that last",
+		Long: `Show the alerts that last: each trouble that needs somebody, since when, and what
+to do. With --all also those that are over since lately.`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := e.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			got, err := c.Alerts(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if !all {
+				got.Alerts = slices.DeleteFunc(got.Alerts, over)
+			}
+			switch {
+			case e.json:
+				return e.printJSON(got)
+			case len(got.Alerts) == 0:
+				return e.print("there are no alerts")
+			}
+			var b strings.Builder
+			alertTable(got.Alerts, e.now()).render(&b, e.painter(), 1)
+			return e.write(b.String())
+		},
+	}
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are over")
+	return cmd
+}
+
+func over(a event.Alert) bool { return a.State == event.AlertRecovered }
+
+func alertTable(alerts []event.Alert, now time.Time) table {
+	t := table{head: []string{"ALERT", "ABOUT", "SINCE", "STATE"}, width: sinkWidth}
+	for _, a := range alerts {
+		look, state := red, "open"
+		if over(a) {
+			look, state = green, "over "+relative(a.ChangedAt, now)
+		}
+		t.rows = append(t.rows, row{
+			cells: []cell{{words(a.Type), look}, {orNever(concerns(a)), plain}, {moment(a.Since, now, false), plain}, {state, look}},
+			notes: []cell{{a.Message, plain}},
+		})
+	}
+	return t
+}
+
+func words(t event.Type) string { return strings.ReplaceAll(string(t), "_", " ") }
+
+// concerns is what an alert is about; "" if that is everything.
+func concerns(a event.Alert) string {
+	for _, name := range []string{a.Account, a.Provider, a.Sink} {
+		if name != "" {
+			return name
+		}
+	}
+	return ""
+}
+
+// alertLine is the alerts that last in one line, "" if there are none.
+func alertLine(alerts []event.Alert) string {
+	alerts = slices.DeleteFunc(slices.Clone(alerts), over)
+	if len(alerts) == 0 {
+		return ""
+	}
+	line := counted(len(alerts), "alert", "alerts")
+	const hint = `; see "tokenkeeper alerts"`
+	for i, a := range alerts {
+		part := ", "
+		if i == 0 {
+			part = ": "
+		}
+		part += strings.TrimSpace(words(a.Type) + " " + concerns(a))
+		rest := ""
+		if left := len(alerts) - i - 1; left > 0 {
+			rest = fmt.Sprintf(", … %d more", left)
+		}
+		if i > 0 && len(line+part+rest+hint) > textWidth {
+			return line + fmt.Sprintf(", … %d more", len(alerts)-i) + hint
+		}
+		line += part
+	}
+	return line + hint
+}

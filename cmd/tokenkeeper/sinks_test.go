@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// sampleSinks has a sink in every state.
+func sampleSinks() control.Sinks {
+	at := func(d time.Duration) time.Time { return now.Add(d) }
+	return control.Sinks{Now: now, Sinks: []control.Sink{
+		{Name: "bot", Type: "unixsocket", Events: []string{"token"}, Accounts: []string{"schwab-main"}, Behind: 1, Lag: 43 * time.Minute,
+			Absent: true, LastError: "the consumer is not running", LastDelivery: at(-76 * time.Minute), Latency: time.Millisecond},
+		{Name: "cache", Type: "file", Events: []string{"token"}, Accounts: []string{"a", "b", "c"}, UpToDate: 2,
+			LastDelivery: at(-18 * time.Minute), Latency: 900 * time.Microsecond, Deliveries: 40, LastError: "an old one"},
+		{Name: "hook", Type: "webhook", Events: []string{"token", "alert", "lifecycle"}, Accounts: []string{"a", "b"}, UpToDate: 1, Behind: 1,
+			Lag: 33 * time.Minute, Failing: 1, Failures: 4, LastError: "https://bots.example/token answered 503", LastErrorAt: at(-20 * time.Second),
+			Next: at(40 * time.Second), LastDelivery: at(-50 * time.Minute), OpenNotices: 1, Dropped: 3},
+		{Name: "old-hook", Type: "webhook", Events: []string{"token"}, Accounts: []string{"a"}, Behind: 1, Lag: 26 * time.Hour,
+			Disabled: &control.Disabled{By: "the receiver", Since: at(-25 * time.Hour)}, LastError: "the receiver says that it is gone for good"},
+		{Name: "phone", Type: "notify", Events: []string{"alert"}, Accounts: []string{}, LastDelivery: at(-2 * time.Hour)},
+		{Name: "vault", Type: "gcp-secret-manager", Events: []string{"token", "alert"}, Accounts: []string{"a"}, Behind: 1, Lag: time.Second,
+			Process: &control.SinkProcess{State: control.ProviderCrashing, Crashes: 5, NextStart: at(90 * time.Second), LastError: "exit status 2"}},
+	}}
+}
+
+func sampleAlerts() control.Alerts {
+	at := func(d time.Duration) time.Time { return now.Add(d) }
+	return control.Alerts{Now: now, Alerts: []event.Alert{
+		{Key: "needs_login:schwab-two", Type: event.NeedsLogin, State: event.AlertRepeated, Version: 3, Account: "schwab-two", Provider: "schwab",
+			Message: "account schwab-two needs a login: the broker has ended it; log in with: tokenkeeper login schwab-two", Since: at(-26 * time.Hour), ChangedAt: at(-2 * time.Hour)},
+		{Key: "disk_trouble:*", Type: event.DiskTrouble, State: event.AlertRaised, Version: 1, Message: "the state directory is full", Since: at(-time.Minute), ChangedAt: at(-time.Minute)},
+		{Key: "sink_failing:hook", Type: event.SinkFailing, State: event.AlertRecovered, Version: 2, Sink: "hook", Message: "sink hook works again", Since: at(-time.Hour), ChangedAt: at(-5 * time.Minute)},
+	}}
+}
+
+func (f *fake) Sinks(context.Context) (control.Sinks, error)   { return sampleSinks(), nil }
+func (f *fake) Alerts(context.Context) (control.Alerts, error) { return sampleAlerts(), nil }
+
+func (f *fake) sink(name string) (control.Sink, error) {
+	for _, s := range sampleSinks().Sinks {
+		if s.Name == name {
+			return s, nil
+		}
+	}
+	return control.Sink{}, control.Errorf(control.CodeNotFound, "no sink is named %q; did you mean %q?", name, "bot")
+}
+
+func (f *fake) TestSink(_ context.Context, name string) (control.SinkTestAnswer, error) {
+	if _, err := f.sink(name); err != nil {
+		return control.SinkTestAnswer{}, err
+	}
+	if name == "hook" {
+		return control.SinkTestAnswer{}, control.Errorf(control.CodeUnavailable, "sink %q: https://bots.example/token answered 503", name)
+	}
+	return control.SinkTestAnswer{Sink: name, Done: "wrote and removed a file beside it"}, nil
+}
+
+func (f *fake) Redeliver(_ context.Context, name, account string) (control.RedeliverAnswer, error) {
+	s, err := f.sink(name)
+	n := s.UpToDate
+	if account != "" {
+		n = 1
+	}
+	return control.RedeliverAnswer{Sink: name, Account: account, Deliveries: n}, err
+}
+
+func (f *fake) DisableSink(_ context.Context, name string) (control.Sink, error) {
+	s, err := f.sink(name)
+	s.Disabled = &control.Disabled{By: "a person", Since: now}
+	return s, err
+}
+
+func (f *fake) EnableSink(_ context.Context, name string) (control.Sink, error) {
+	s, err := f.sink(name)
+	s.Disabled = nil
+	return s, err
+}
+
+func (f *fake) RestartSink(_ context.Context, name string) (control.SinkRestartAnswer, error) {
+	if name == "bot" {
+		return control.SinkRestartAnswer{}, control.Errorf(control.CodeBadRequest, "sink %q has no process", name)
+	}
+	return control.SinkRestartAnswer{Sink: name, OldPID: 4300, PID: 4310, Generation: 3}, nil
+}
+
+func TestSinkTable(t *testing.T) {
+	var b strings.Builder
+	sinksTable(sampleSinks().Sinks, now).render(&b, painter{}, 0, 1)
+	golden(t, "sinks.golden", b.String())
+}
+
+func TestAlertTable(t *testing.T) {
+	var b strings.Builder
+	alertTable(sampleAlerts().Alerts, now).render(&b, painter{}, 1)
+	golden(t, "alerts.golden", b.String())
+}
+
+func TestSinkTablesFitEightyColumns(t *testing.T) {
+	sinks, alerts := sampleSinks().Sinks, sampleAlerts().Alerts
+	for i := range sinks {
+		sinks[i].Name = strings.Repeat("s", 40)
+		sinks[i].LastError = strings.Repeat("word ", 60)
+	}
+	for i := range alerts {
+		alerts[i].Account = strings.Repeat("a", 60)
+	}
+	var b strings.Builder
+	sinksTable(sinks, now).render(&b, painter{}, 0, 1)
+	alertTable(alerts, now).render(&b, painter{}, 1)
+	for line := range strings.Lines(b.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > sinkWidth {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+}
+
+func TestAlertLine(t *testing.T) {
+	all := sampleAlerts().Alerts
+	if got := alertLine(all[2:]); got != "" {
+		t.Errorf("of an alert that is over: %q", got)
+	}
+	if got, want := alertLine(all), `2 alerts: needs login schwab-two, disk trouble; see "tokenkeeper alerts"`; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	many := slices.Repeat(all[:1], 50)
+	got := alertLine(many)
+	if n := utf8.RuneCountInString(got); n > textWidth || !strings.HasPrefix(got, "50 alerts: needs login schwab-two, ") || !strings.Contains(got, ", … 4") {
+		t.Errorf("%d columns: %s", n, got)
+	}
+}
+
+func TestSinkVerbs(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	for _, tt := range []struct {
+		args   string
+		code   int
+		stdout string
+		stderr []string
+	}{
+		{"sinks test cache", 0, "cache: it works: wrote and removed a file beside it\n", nil},
+		{"sinks test hook", 1, "", []string{`tokenkeeper: sink "hook": https://bots.example/token answered 503`}},
+		{"sinks test bto", 1, "", []string{`tokenkeeper: no sink is named "bto"; did you mean "bot"?`}},
+		{"sinks redeliver cache", 0, "cache: 2 deliveries are on their way\n", nil},
+		{"sinks redeliver cache a", 0, "cache: 1 delivery is on its way\n", nil},
+		{"sinks redeliver phone", 0, "phone: there is nothing to deliver yet: none of its accounts has a token\n", nil},
+		{"sinks disable hook", 0, "hook: disabled: nothing goes there until \"tokenkeeper sinks enable hook\";\n" +
+			"a restart of the supervisor or a reload of its configuration enables it too\n", nil},
+		{"sinks enable hook", 0, "hook: enabled: it gets what it missed\n", nil},
+		{"sinks restart vault", 0, "vault: PID 4300 was replaced by PID 4310 (generation 3)\n", nil},
+		{"sinks restart bot", 1, "", []string{`tokenkeeper: sink "bot" has no process`}},
+	} {
+		t.Run(tt.args, func(t *testing.T) {
+			command(t, "", append(strings.Fields(tt.args), "--socket", socket)...).says(t, tt.code, tt.stdout, tt.stderr...)
+		})
+	}
+}
+
+func TestSinkVerbsAsJSON(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	out := func(line string) string {
+		t.Helper()
+		got := command(t, "", append(strings.Fields(line), "--json", "--socket", socket)...)
+		if got.code != exitOK || got.stderr != "" {
+			t.Errorf("%s: exit code %d, stderr %s", line, got.code, got.stderr)
+		}
+		return got.stdout
+	}
+	if got := decode[control.Sinks](t, out("sinks")); len(got.Sinks) != 6 || got.Sinks[5].Process.Crashes != 5 {
+		t.Errorf("sinks: %+v", got)
+	}
+	if got := decode[control.Alerts](t, out("alerts")); len(got.Alerts) != 2 {
+		t.Errorf("alerts: %+v", got)
+	}
+	if got := decode[control.Alerts](t, out("alerts --all")); len(got.Alerts) != 3 {
+		t.Errorf("alerts --all: %+v", got)
+	}
+	if got := decode[control.SinkTestAnswer](t, out("sinks test cache")); got.Done == "" {
+		t.Errorf("sinks test: %+v", got)
+	}
+	if got := decode[control.RedeliverAnswer](t, out("sinks redeliver cache a")); got.Account != "a" {
+		t.Errorf("sinks redeliver: %+v", got)
+	}
+	if got := decode[control.Sink](t, out("sinks disable hook")); got.Disabled == nil {
+		t.Errorf("sinks disable: %+v", got)
+	}
+	if got := decode[control.Sink](t, out("sinks enable old-hook")); got.Disabled != nil {
+		t.Errorf("sinks enable: %+v", got)
+	}
+	if got := decode[control.SinkRestartAnswer](t, out("sinks restart vault")); got.PID != 4310 {
+		t.Errorf("sinks restart: %+v", got)
+	}
+}

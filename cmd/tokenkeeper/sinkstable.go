@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// sinkWidth is how wide the table of sinks is.
+const sinkWidth = 80
+
+func sinksTable(sinks []control.Sink, now time.Time) table {
+	t := table{head: []string{"SINK", "TYPE", "SENDS", "ACCOUNTS", "UP TO DATE", "LAG", "LAST", "STATE"}, width: sinkWidth}
+	for _, s := range sinks {
+		state := sinkState(s)
+		accounts, upToDate, lag := never, never, never
+		if n := s.UpToDate + s.Behind; len(s.Accounts) > 0 {
+			accounts, upToDate = strconv.Itoa(len(s.Accounts)), fmt.Sprintf("%d/%d", s.UpToDate, n)
+		}
+		if s.Lag > 0 {
+			lag = span(s.Lag)
+		}
+		t.rows = append(t.rows, row{
+			cells: []cell{
+				{s.Name, plain}, {s.Type, plain}, {sends(s.Events), plain}, {accounts, plain}, {upToDate, plain}, {lag, plain},
+				{relative(s.LastDelivery, now), plain}, state,
+			},
+			notes: sinkNotes(s, now),
+		})
+	}
+	return t
+}
+
+// sends names the kinds of what goes to a sink.
+func sends(kinds []string) string {
+	if len(kinds) > 2 {
+		return "all"
+	}
+	return strings.Join(kinds, ",")
+}
+
+// sinkState is the worst of what is to be said of a sink, in one word.
+func sinkState(s control.Sink) cell {
+	switch {
+	case s.Disabled != nil:
+		return cell{"disabled", red}
+	case s.Process != nil && (s.Process.State == control.ProviderCrashing || s.Process.State == control.ProviderParked):
+		return cell{s.Process.State, red}
+	case s.Failing > 0:
+		return cell{"failing", red}
+	case s.Absent:
+		return cell{"absent", yellow}
+	case s.Behind > 0, s.OpenNotices > 0:
+		return cell{"behind", yellow}
+	default:
+		return cell{"ok", green}
+	}
+}
+
+func sinkNotes(s control.Sink, now time.Time) []cell {
+	var notes []cell
+	add := func(look style, format string, args ...any) {
+		notes = append(notes, cell{fmt.Sprintf(format, args...), look})
+	}
+	if d := s.Disabled; d != nil {
+		add(red, "disabled by %s %s; enable it with: tokenkeeper sinks enable %s", d.By, relative(d.Since, now), s.Name)
+	}
+	if s.LastError != "" && (s.Failing > 0 || s.Disabled != nil) {
+		text := s.LastError
+		if !s.LastErrorAt.IsZero() {
+			text = relative(s.LastErrorAt, now) + ": " + text
+		}
+		if !s.Next.IsZero() {
+			text += "; tried again " + relative(s.Next, now)
+		}
+		add(red, "%s", text)
+	}
+	if s.Absent && s.Failing == 0 && s.Disabled == nil {
+		add(yellow, "the consumer is not running; what it missed waits for it")
+	}
+	if s.OpenNotices > 0 {
+		add(yellow, "%s to tell", counted(s.OpenNotices, "alert or event", "alerts or events"))
+	}
+	if s.Dropped > 0 {
+		add(yellow, "%s given up since the start", counted(int(s.Dropped), "event was", "events were"))
+	}
+	if p := s.Process; p != nil && p.State != control.ProviderRunning {
+		text := "its process is " + p.State
+		if !p.NextStart.IsZero() {
+			text += ", starts again " + relative(p.NextStart, now)
+		}
+		if p.LastError != "" {
+			text += ": " + p.LastError
+		}
+		add(providerStyle(p.State), "%s", text)
+	}
+	return notes
+}
+
+// counted is a number and what it counts.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}

@@ -1,0 +1,210 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+// This file lets the control API control the sinks and see the alerts.
+
+// sinkProcess is a sink that runs as a process of its own.
+type sinkProcess interface {
+	Status() process.Status
+	Restart(ctx context.Context) (process.Restarted, error)
+}
+
+// sinkProcess returns the process of a sink that is a plugin; ok is false for
+// one that is built in.
+func (s *Supervisor) sinkProcess(string) (p sinkProcess, ok bool) { return nil, false }
+
+// byPerson is who disables a sink through the control API.
+const byPerson = "a person"
+
+func (b backend) Sinks(context.Context) (control.Sinks, error) {
+	all := control.Sinks{Now: b.s.opts.Seams.Wall(), Sinks: []control.Sink{}}
+	for _, name := range slices.Sorted(maps.Keys(b.s.workers)) {
+		all.Sinks = append(all.Sinks, b.s.sinkStatus(name))
+	}
+	return all, nil
+}
+
+func (s *Supervisor) sinkStatus(name string) control.Sink {
+	c, m := s.opts.Config.Sinks[name], s.workers[name].Summary()
+	k := control.Sink{
+		Name: name, Type: c.Type, Events: []string{}, Accounts: []string{},
+		UpToDate: m.UpToDate, Behind: m.Behind, Lag: m.Lag, Failing: m.Failing,
+		LastError: m.LastError, LastErrorAt: m.LastErrorAt, Next: m.Next, Absent: m.Absent,
+		LastDelivery: m.LastDelivery, Latency: m.Latency, Deliveries: m.Deliveries, Failures: m.Failures,
+		OpenNotices: m.OpenNotices, Dropped: m.DroppedEvents,
+	}
+	for _, kind := range m.Kinds {
+		k.Events = append(k.Events, string(kind))
+	}
+	if slices.Contains(m.Kinds, sink.KindToken) {
+		k.Accounts = append(k.Accounts, accountNames(s.opts.Config.SinkAccounts(c))...)
+	}
+	if m.Disabled {
+		k.Disabled = &control.Disabled{By: m.DisabledBy, Since: m.DisabledAt}
+	}
+	if p, ok := s.sinkProcess(name); ok {
+		k.Process = sinkProcessStatus(p.Status())
+	}
+	return k
+}
+
+func sinkProcessStatus(p process.Status) *control.SinkProcess {
+	return &control.SinkProcess{
+		State: string(p.State), PID: p.PID, Generation: p.Generation, StartedAt: p.StartedAt,
+		Restarts: p.Restarts, Crashes: p.Crashes, LastError: p.LastError, NextStart: p.NextStart,
+		Version: p.Version, Command: p.Command, InFlight: p.InFlight,
+	}
+}
+
+func (b backend) Alerts(ctx context.Context) (control.Alerts, error) {
+	stored, err := b.s.store.Alerts(ctx)
+	if err != nil {
+		return control.Alerts{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	all := control.Alerts{Now: b.s.opts.Seams.Wall(), Alerts: []event.Alert{}}
+	all.Alerts = append(all.Alerts, openAlerts(stored)...)
+	over := slices.DeleteFunc(stored, func(a event.Alert) bool { return a.State != event.AlertRecovered })
+	slices.SortFunc(over, func(x, y event.Alert) int { return cmp.Or(y.ChangedAt.Compare(x.ChangedAt), cmp.Compare(x.Key, y.Key)) })
+	all.Alerts = append(all.Alerts, over...)
+	return all, nil
+}
+
+// openAlerts are those that last, the oldest first. It leaves all as it is.
+func openAlerts(all []event.Alert) []event.Alert {
+	var open []event.Alert
+	for _, a := range all {
+		if a.State != event.AlertRecovered {
+			open = append(open, a)
+		}
+	}
+	slices.SortFunc(open, func(x, y event.Alert) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key)) })
+	return open
+}
+
+func (b backend) TestSink(ctx context.Context, name string) (control.SinkTestAnswer, error) {
+	w, err := b.s.workerOf(name)
+	if err != nil {
+		return control.SinkTestAnswer{}, err
+	}
+	done, err := w.Test(ctx)
+	if err != nil {
+		return control.SinkTestAnswer{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	return control.SinkTestAnswer{Sink: name, Done: done}, nil
+}
+
+func (b backend) Redeliver(ctx context.Context, name, account string) (control.RedeliverAnswer, error) {
+	w, err := b.s.workerOf(name)
+	if err != nil {
+		return control.RedeliverAnswer{}, err
+	}
+	// A key with a colon is an alert's.
+	if account != "" && !strings.Contains(account, ":") {
+		if err := b.s.checkRedelivery(name, account); err != nil {
+			return control.RedeliverAnswer{}, err
+		}
+	}
+	n, err := w.Redeliver(ctx, account)
+	switch {
+	case err != nil && w.Summary().Disabled:
+		return control.RedeliverAnswer{}, control.Errorf(control.CodeConflict, "%v", err)
+	case err != nil:
+		return control.RedeliverAnswer{}, control.Errorf(control.CodeNotFound, "%v", err)
+	}
+	return control.RedeliverAnswer{Sink: name, Account: account, Deliveries: n}, nil
+}
+
+// checkRedelivery says why an account can't be delivered to a sink once more.
+func (s *Supervisor) checkRedelivery(name, account string) error {
+	if _, err := s.keeperOf(account); err != nil {
+		return err
+	}
+	c := s.opts.Config.Sinks[name]
+	if !c.Sends(config.SendToken) {
+		return control.Errorf(control.CodeBadRequest, "sink %q gets no tokens; \"tokenkeeper sinks\" shows what each sink gets", name)
+	}
+	if there := accountNames(s.opts.Config.SinkAccounts(c)); !slices.Contains(there, account) {
+		return control.Errorf(control.CodeBadRequest, "account %q does not go to sink %q; these do: %s", account, name, strings.Join(there, ", "))
+	}
+	return nil
+}
+
+func (b backend) DisableSink(_ context.Context, name string) (control.Sink, error) {
+	w, err := b.s.workerOf(name)
+	if err != nil {
+		return control.Sink{}, err
+	}
+	w.Disable(byPerson)
+	return b.s.sinkStatus(name), nil
+}
+
+func (b backend) EnableSink(_ context.Context, name string) (control.Sink, error) {
+	w, err := b.s.workerOf(name)
+	if err != nil {
+		return control.Sink{}, err
+	}
+	w.Enable()
+	return b.s.sinkStatus(name), nil
+}
+
+func (b backend) RestartSink(ctx context.Context, name string) (control.SinkRestartAnswer, error) {
+	if _, err := b.s.workerOf(name); err != nil {
+		return control.SinkRestartAnswer{}, err
+	}
+	p, ok := b.s.sinkProcess(name)
+	if !ok {
+		return control.SinkRestartAnswer{}, control.Errorf(control.CodeBadRequest,
+			"sink %q has no process: its type %s is built in; to deliver once more, use: tokenkeeper sinks redeliver %s",
+			name, b.s.opts.Config.Sinks[name].Type, name)
+	}
+	a, err := p.Restart(ctx)
+	if err != nil {
+		return control.SinkRestartAnswer{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	return control.SinkRestartAnswer{Sink: name, OldPID: a.OldPID, PID: a.PID, Generation: a.Generation}, nil
+}
+
+// workerOf returns the worker of a sink.
+func (s *Supervisor) workerOf(name string) (*sink.Worker, error) {
+	if w, ok := s.workers[name]; ok {
+		return w, nil
+	}
+	return nil, control.Errorf(control.CodeNotFound, "no sink is named %q%s", name, hint(name, slices.Sorted(maps.Keys(s.workers)), "sinks"))
+}
+
+// hint names what a mistyped name probably meant, or else what there is, or
+// the verb that lists it.
+func hint(name string, known []string, verb string) string {
+	best, least := "", max(2, len(name)/3)+1
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(name, k); d < least {
+			best, least = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf("; did you mean %q?", best)
+	case len(known) == 0:
+		return "; there is none"
+	case len(known) > 10:
+		return fmt.Sprintf("; \"tokenkeeper %s\" lists them", verb)
+	default:
+		return "; there are: " + strings.Join(known, ", ")
+	}
+}

@@ -1,0 +1,54 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Sinks asks how every sink does.
+func (c *Client) Sinks(ctx context.Context) (Sinks, error) {
+	return call[Sinks](ctx, c, lookTimeout, http.MethodGet, "/v1/sinks", nil, nil)
+}
+
+// Alerts asks which alerts last, and which are over since lately.
+func (c *Client) Alerts(ctx context.Context) (Alerts, error) {
+	return call[Alerts](ctx, c, lookTimeout, http.MethodGet, "/v1/alerts", nil, nil)
+}
+
+// TestSink shows whether the sink works.
+func (c *Client) TestSink(ctx context.Context, sink string) (SinkTestAnswer, error) {
+	return sinkCall[SinkTestAnswer](ctx, c, workTimeout, sink, "test", nil)
+}
+
+// Redeliver has the newest token of the account, of all if it is "", delivered
+// once more. It does not wait for it.
+func (c *Client) Redeliver(ctx context.Context, sink, account string) (RedeliverAnswer, error) {
+	query := url.Values{}
+	if account != "" {
+		query.Set("account", account)
+	}
+	return sinkCall[RedeliverAnswer](ctx, c, lookTimeout, sink, "redeliver", query)
+}
+
+// DisableSink keeps everything from the sink until it is enabled again, or the
+// supervisor's next start.
+func (c *Client) DisableSink(ctx context.Context, sink string) (Sink, error) {
+	return sinkCall[Sink](ctx, c, lookTimeout, sink, "disable", nil)
+}
+
+// EnableSink ends that, and brings the sink what it missed.
+func (c *Client) EnableSink(ctx context.Context, sink string) (Sink, error) {
+	return sinkCall[Sink](ctx, c, lookTimeout, sink, "enable", nil)
+}
+
+// RestartSink replaces the process of a sink that is a plugin and waits for
+// the new one.
+func (c *Client) RestartSink(ctx context.Context, sink string) (SinkRestartAnswer, error) {
+	return sinkCall[SinkRestartAnswer](ctx, c, workTimeout, sink, "restart", nil)
+}
+
+func sinkCall[T any](ctx context.Context, c *Client, timeout time.Duration, sink, verb string, query url.Values) (T, error) {
+	return call[T](ctx, c, timeout, http.MethodPost, "/v1/sinks/"+url.PathEscape(sink)+"/"+verb, query, nil)
+}

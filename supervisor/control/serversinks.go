@@ -1,0 +1,33 @@
+package control
+
+import "net/http"
+
+// This file answers the calls about sinks and alerts.
+
+func (s *Server) sinks(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Sinks(r.Context())
+}
+
+func (s *Server) alerts(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Alerts(r.Context())
+}
+
+func (s *Server) testSink(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.TestSink(r.Context(), r.PathValue("sink"))
+}
+
+func (s *Server) redeliver(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Redeliver(r.Context(), r.PathValue("sink"), r.URL.Query().Get("account"))
+}
+
+func (s *Server) disableSink(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.DisableSink(r.Context(), r.PathValue("sink"))
+}
+
+func (s *Server) enableSink(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.EnableSink(r.Context(), r.PathValue("sink"))
+}
+
+func (s *Server) restartSink(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.RestartSink(r.Context(), r.PathValue("sink"))
+}
