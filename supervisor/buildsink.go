@@ -44,6 +44,13 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 	return sink.NewWorker(w), nil
 }
 
+// tellSinks hands an event to the sinks that take lifecycle events.
+func (s *Supervisor) tellSinks(e event.Event) {
+	for _, w := range s.workers {
+		w.Tell(e)
+	}
+}
+
 // newSink makes the destination. A worker's own limit of a try must not be the
 // shorter one, so each policy's is beyond that of the sink.
 func (s *Supervisor) newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {

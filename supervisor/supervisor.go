@@ -112,6 +112,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 		s.workers[name] = w
 	}
+	s.events.Observe(s.tellSinks)
 	boot := bootID()
 	for _, name := range cfg.ProviderNames() {
 		k, err := s.newKeeper(ctx, name, boot)
