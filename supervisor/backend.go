@@ -36,10 +36,11 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 		}
 	}
 	slices.SortFunc(st.Accounts, func(x, y control.Account) int { return cmp.Compare(x.Name, y.Name) })
-	// Whoever looks because the store is broken must see the rest.
-	if alerts, err := s.store.Alerts(ctx); err == nil {
-		st.Alerts = openAlerts(alerts)
+	alerts, err := s.alerts.Alerts(ctx)
+	if err != nil {
+		return st, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
+	st.Alerts = openAlerts(alerts)
 	return st, nil
 }
 

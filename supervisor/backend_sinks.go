@@ -19,16 +19,6 @@ import (
 
 // This file lets the control API control the sinks and see the alerts.
 
-// sinkProcess is a sink that runs as a process of its own.
-type sinkProcess interface {
-	Status() process.Status
-	Restart(ctx context.Context) (process.Restarted, error)
-}
-
-// sinkProcess returns the process of a sink that is a plugin; ok is false for
-// one that is built in.
-func (s *Supervisor) sinkProcess(string) (p sinkProcess, ok bool) { return nil, false }
-
 // byPerson is who disables a sink through the control API.
 const byPerson = "a person"
 
@@ -58,7 +48,7 @@ func (s *Supervisor) sinkStatus(name string) control.Sink {
 	if m.Disabled {
 		k.Disabled = &control.Disabled{By: m.DisabledBy, Since: m.DisabledAt}
 	}
-	if p, ok := s.sinkProcess(name); ok {
+	if p, ok := s.sinkPlugins[name]; ok {
 		k.Process = sinkProcessStatus(p.Status())
 	}
 	return k
@@ -73,13 +63,13 @@ func sinkProcessStatus(p process.Status) *control.SinkProcess {
 }
 
 func (b backend) Alerts(ctx context.Context) (control.Alerts, error) {
-	stored, err := b.s.store.Alerts(ctx)
+	known, err := b.s.alerts.Alerts(ctx)
 	if err != nil {
 		return control.Alerts{}, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
 	all := control.Alerts{Now: b.s.opts.Seams.Wall(), Alerts: []event.Alert{}}
-	all.Alerts = append(all.Alerts, openAlerts(stored)...)
-	over := slices.DeleteFunc(stored, func(a event.Alert) bool { return a.State != event.AlertRecovered })
+	all.Alerts = append(all.Alerts, openAlerts(known)...)
+	over := slices.DeleteFunc(known, func(a event.Alert) bool { return a.State != event.AlertRecovered })
 	slices.SortFunc(over, func(x, y event.Alert) int { return cmp.Or(y.ChangedAt.Compare(x.ChangedAt), cmp.Compare(x.Key, y.Key)) })
 	all.Alerts = append(all.Alerts, over...)
 	return all, nil
@@ -167,7 +157,7 @@ func (b backend) RestartSink(ctx context.Context, name string) (control.SinkRest
 	if _, err := b.s.workerOf(name); err != nil {
 		return control.SinkRestartAnswer{}, err
 	}
-	p, ok := b.s.sinkProcess(name)
+	p, ok := b.s.sinkPlugins[name]
 	if !ok {
 		return control.SinkRestartAnswer{}, control.Errorf(control.CodeBadRequest,
 			"sink %q has no process: its type %s is built in; to deliver once more, use: tokenkeeper sinks redeliver %s",

@@ -32,8 +32,11 @@ func (s *served) set(version uint64, expiry time.Time) {
 func (s *served) Token(_ context.Context, account string) (control.TokenAnswer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if account != "main" || s.tok.Version == 0 {
+	switch {
+	case account != "main":
 		return control.TokenAnswer{}, control.Errorf(control.CodeNotFound, "nothing for %q", account)
+	case s.tok.Version == 0:
+		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken, "nothing yet for %q", account)
 	}
 	return s.tok, nil
 }
