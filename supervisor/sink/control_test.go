@@ -35,7 +35,7 @@ func TestDisabledSinkGetsTheNewestWhenItIsEnabled(t *testing.T) {
 			t.Errorf("%d tokens and %d notices went to a disabled sink", out.tried()-1, len(heard))
 		}
 		s := b.Summary()
-		if !s.Disabled || s.DisabledBy != "ann" || s.Behind != 2 || s.OpenNotices != 1 || s.Lag != 3*time.Minute {
+		if !s.Disabled || s.Gone || s.DisabledBy != "ann" || s.Behind != 2 || s.OpenNotices != 1 || s.Lag != 3*time.Minute {
 			t.Errorf("summary %+v", s)
 		}
 		if n, err := b.Redeliver(t.Context(), ""); err == nil || n != 0 || !strings.Contains(err.Error(), "enable bot") {
@@ -66,7 +66,7 @@ func TestEnableAfterGone(t *testing.T) {
 		b.refresh("a")
 		b.refresh("b")
 		pass(time.Hour)
-		if s := b.Summary(); !s.Disabled || s.DisabledBy != "the receiver" || s.Behind != 2 || !strings.Contains(s.LastError, "410") {
+		if s := b.Summary(); !s.Disabled || !s.Gone || s.DisabledBy != "the receiver" || s.Behind != 2 || !strings.Contains(s.LastError, "410") {
 			t.Errorf("summary %+v", s)
 		}
 		out.set(nil)

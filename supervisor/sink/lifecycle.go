@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -48,6 +49,7 @@ type lifecycle struct {
 	first   int
 	waiting int
 	dropped uint64
+	failing time.Time // since when it takes no event; zero: it does
 	// burst: events are being dropped; unlogged: nobody has said so yet.
 	burst, unlogged bool
 	closed          bool
@@ -103,10 +105,24 @@ func (q *lifecycle) giveUp() {
 	q.dropped++
 }
 
-func (q *lifecycle) count() (waiting int, dropped uint64) {
+// tried notes how a try went.
+func (q *lifecycle) tried(failed bool, now time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiting, q.dropped
+	switch {
+	case !failed:
+		q.failing = time.Time{}
+	case q.failing.IsZero():
+		q.failing = now
+	}
+}
+
+// count returns how many events wait, how many were given up, and since when
+// the sink takes none; zero: it does.
+func (q *lifecycle) count() (waiting int, dropped uint64, failing time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting, q.dropped, q.failing
 }
 
 // shut forgets what waits and takes nothing more until open: a sink that is
@@ -117,7 +133,7 @@ func (q *lifecycle) shut() {
 	for q.waiting > 0 {
 		q.remove()
 	}
-	q.closed, q.burst, q.unlogged = true, false, false
+	q.closed, q.burst, q.unlogged, q.failing = true, false, false, time.Time{}
 }
 
 func (q *lifecycle) open() {

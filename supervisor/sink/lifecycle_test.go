@@ -133,6 +133,9 @@ func TestFullQueueDropsTheOldestAndSaysSoOnce(t *testing.T) {
 		if n := b.count(); n[event.DeliveryFailed] != 1 {
 			t.Errorf("events %v, want one that an event was given up", n)
 		}
+		if s := b.Summary(); s.Failing != 1 || s.Lag != 150*time.Second {
+			t.Errorf("summary %+v", s)
+		}
 		out.listen(nil)
 		pass(time.Hour)
 		heard, _ := out.take()
@@ -144,8 +147,8 @@ func TestFullQueueDropsTheOldestAndSaysSoOnce(t *testing.T) {
 				t.Fatal("the order is not kept")
 			}
 		}
-		if s := b.Summary(); s.OpenNotices != 0 {
-			t.Errorf("%d wait", s.OpenNotices)
+		if s := b.Summary(); s.OpenNotices+s.Failing != 0 || s.Lag != 0 {
+			t.Errorf("summary %+v", s)
 		}
 		// The next burst is told again.
 		b.count()

@@ -71,7 +71,7 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 	w.totals.succeeded(l.delivered.At, l.delivered.Latency)
 	w.present(l)
 	n := w.note(slog.LevelInfo, event.Delivered, l, o)
-	n.event.Message = fmt.Sprintf("sink %q has version %d of %s", w.cfg.Name, l.delivered.Version, l.subject())
+	n.event.Message = fmt.Sprintf("sink %q has %s", w.cfg.Name, l.newest(l.delivered.Version))
 	if failures > 0 {
 		n.event.Message += fmt.Sprintf(", after %d failed tries", failures)
 	}
@@ -106,7 +106,7 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 		w.absence.remove(l)
 		l.failures, l.refused, l.due, l.answered = l.failures+1, true, time.Time{}, o.asked
 		n := w.note(slog.LevelWarn, event.DeliveryFailed, l, o)
-		n.event.Message = fmt.Sprintf("sink %q can't take version %d of %s: %v; the next version will be tried", w.cfg.Name, l.edition.version, l.subject(), o.err)
+		n.event.Message = fmt.Sprintf("sink %q can't take %s: %v; the next version will be tried", w.cfg.Name, l.newest(l.edition.version), o.err)
 		return n
 	}
 
@@ -175,6 +175,16 @@ func (l *lane) subject() string {
 	return fmt.Sprintf("account %q", l.key)
 }
 
+// newest is what is newest of it, for people. The number of an alert's version
+// says nothing to them.
+func (l *lane) newest(version uint64) string {
+	if l.line.kind == KindAlert {
+		return "the newest state of " + l.subject()
+	}
+	return fmt.Sprintf("version %d of %s", version, l.subject())
+}
+
+// note is what to tell of a try.
 func (w *Worker) note(level slog.Level, t event.Type, l *lane, o outcome) note {
 	e := event.Event{Type: t, Failures: l.failures, Max: w.policy.Attempts}
 	e.Account, e.Provider, e.Version = about(l, o)

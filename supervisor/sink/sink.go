@@ -95,7 +95,7 @@ var (
 	// the destination as a whole, not of one account.
 	ErrAbsent = sdk.ErrAbsent
 	// ErrGone: the destination wants nothing more; the sink is disabled until
-	// the configuration is loaded again.
+	// the configuration is loaded again or a person enables it.
 	ErrGone = sdk.ErrGone
 	// ErrRefused: this version can't be delivered, and trying again would not
 	// help. The next version is tried.

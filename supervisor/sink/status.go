@@ -33,8 +33,8 @@ type Summary struct {
 	// Accounts whose tokens go there and have a token: those of which it has
 	// the newest, and those of which it lacks it.
 	Accounts, UpToDate, Behind int
-	// Lag is for how long the sink has lacked what it has lacked longest; 0:
-	// it has everything.
+	// Lag is for how long the sink has lacked what it has lacked longest, or
+	// has taken no lifecycle event that it was told; 0: it has everything.
 	Lag time.Duration
 	// OpenNotices are the alerts whose newest state it has not been told, and
 	// the lifecycle events that wait.
@@ -43,7 +43,8 @@ type Summary struct {
 	// supervisor's start.
 	DroppedEvents uint64
 	// Failing are the accounts and alerts whose newest version it failed to
-	// take. LastError is the last failure of all, which may be over; ""
+	// take, and one more if it failed to take the last lifecycle event.
+	// LastError is the last failure of all, which may be over; ""
 	// if nothing has failed since the start.
 	Failing     int
 	LastError   string
@@ -54,7 +55,9 @@ type Summary struct {
 	// Absent: the consumer is not running.
 	Absent bool
 	// DisabledBy says who disabled the sink at DisabledAt; "": it is enabled.
+	// Gone: its receiver did, by saying that it wants nothing more.
 	Disabled   bool
+	Gone       bool
 	DisabledBy string
 	DisabledAt time.Time
 	// LastDelivery is the newest one that the sink took, and Latency the time
@@ -116,24 +119,32 @@ func (w *Worker) Summary() Summary {
 	t := w.totals
 	s := Summary{
 		Kinds: slices.Clone(w.cfg.Kinds), Absent: !w.absence.present(),
-		Disabled: w.disabled.is(), DisabledBy: w.disabled.by, DisabledAt: w.disabled.at,
+		Disabled: w.disabled.is(), Gone: w.disabled.by == byReceiver,
+		DisabledBy: w.disabled.by, DisabledAt: w.disabled.at,
 		LastDelivery: t.lastDelivery, Latency: t.latency, Deliveries: t.deliveries,
 		Failures: t.failures, LastError: t.lastError, LastErrorAt: t.lastErrorAt,
 	}
-	var since time.Time
+	var since time.Time // of what it has lacked longest
+	lacking := func(t time.Time) {
+		if !t.IsZero() && (since.IsZero() || t.Before(since)) {
+			since = t
+		}
+	}
 	for _, l := range w.lanes {
 		s.add(l)
-		if l.behind() && (since.IsZero() || l.since.Before(since)) {
-			since = l.since
+		lacking(l.since)
+	}
+	if w.lifecycle != nil {
+		waiting, dropped, failing := w.lifecycle.count()
+		s.OpenNotices += waiting
+		s.DroppedEvents = dropped
+		if !failing.IsZero() {
+			s.Failing++
+			lacking(failing)
 		}
 	}
 	if !since.IsZero() {
 		s.Lag = max(0, w.cfg.Wall().Sub(since))
-	}
-	if w.lifecycle != nil {
-		waiting, dropped := w.lifecycle.count()
-		s.OpenNotices += waiting
-		s.DroppedEvents = dropped
 	}
 	return s
 }

@@ -88,12 +88,15 @@ func (w *Worker) tellOnce(ctx context.Context, n Notice) error {
 	defer cancel()
 	err := safely(func() error { return w.notify(ctx, n) })
 	now := w.cfg.Wall()
+	if errors.Is(err, ErrAbsent) {
+		return err
+	}
+	w.lifecycle.tried(err != nil, now)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case err == nil:
+	if err == nil {
 		w.totals.succeeded(now, max(0, now.Sub(n.Event.Time)))
-	case !errors.Is(err, ErrAbsent):
+	} else {
 		w.totals.failed(now, err.Error())
 	}
 	return err
