@@ -15,9 +15,17 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 )
 
 // This file lets the control API control the sinks and see the alerts.
+
+// sinkProcess returns the sink if it is a plugin, and so has a process; ok is
+// false for one that is built in.
+func (s *Supervisor) sinkProcess(name string) (p *plugin.Sink, ok bool) {
+	p, ok = s.sinkPlugins[name]
+	return p, ok
+}
 
 // byPerson is who disables a sink through the control API.
 const byPerson = "a person"
@@ -48,7 +56,7 @@ func (s *Supervisor) sinkStatus(name string) control.Sink {
 	if m.Disabled {
 		k.Disabled = &control.Disabled{By: m.DisabledBy, Since: m.DisabledAt}
 	}
-	if p, ok := s.sinkPlugins[name]; ok {
+	if p, ok := s.sinkProcess(name); ok {
 		k.Process = sinkProcessStatus(p.Status())
 	}
 	return k
@@ -157,7 +165,7 @@ func (b backend) RestartSink(ctx context.Context, name string) (control.SinkRest
 	if _, err := b.s.workerOf(name); err != nil {
 		return control.SinkRestartAnswer{}, err
 	}
-	p, ok := b.s.sinkPlugins[name]
+	p, ok := b.s.sinkProcess(name)
 	if !ok {
 		return control.SinkRestartAnswer{}, control.Errorf(control.CodeBadRequest,
 			"sink %q has no process: its type %s is built in; to deliver once more, use: tokenkeeper sinks redeliver %s",
