@@ -46,7 +46,7 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 	}
 	for name, w := range s.workers {
 		shot.Sinks = append(shot.Sinks, sinkAlerts(name, w.Summary()))
-		if p, ok := s.sinkProcess(name); ok {
+		if p, ok := s.sinkPlugins[name]; ok {
 			shot.Processes = append(shot.Processes, processAlerts(name, true, p.Status()))
 		}
 	}
@@ -83,7 +83,7 @@ func processAlerts(name string, ofSink bool, st process.Status) alert.Process {
 
 func sinkAlerts(name string, m sink.Summary) alert.Sink {
 	return alert.Sink{
-		Name: name, Gone: m.Disabled && m.DisabledBy != byPerson, Off: m.Disabled && m.DisabledBy == byPerson,
+		Name: name, Gone: m.Gone, Off: m.Disabled && m.DisabledBy == byPerson,
 		Failing: m.Failing, Lag: m.Lag, LastDelivery: m.LastDelivery, LastError: m.LastError,
 	}
 }
