@@ -54,9 +54,7 @@ func importInto(ctx context.Context, k *refresh.Keeper, account, formatName stri
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
 			"account %s: the file holds no refresh token, so nothing could be kept alive with it", account)
 	}
-	rec, err := k.Import(ctx, store.Record{
-		Account: account, Token: refresh.TokenOf(doc, now), LoginAt: doc.LoginAt, LoginUncertain: doc.LoginUncertain,
-	}, force)
+	rec, err := k.Import(ctx, imported(account, doc, store.OriginImport, now), force)
 	if err != nil {
 		return control.ImportAnswer{}, apiError(err)
 	}
@@ -64,4 +62,11 @@ func importInto(ctx context.Context, k *refresh.Keeper, account, formatName stri
 		Account: account, Version: rec.Version, Format: formatName, Expiry: rec.Token.Expiry(),
 		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain,
 	}, nil
+}
+
+// imported is a document as the account's next record.
+func imported(account string, d format.Document, origin store.Origin, now time.Time) store.Record {
+	return store.Record{
+		Account: account, Origin: origin, Token: refresh.TokenOf(d, now), LoginAt: d.LoginAt, LoginUncertain: d.LoginUncertain,
+	}
 }

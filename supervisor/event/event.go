@@ -26,6 +26,8 @@ const (
 	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock and does not let go
 	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours
 	Imported         Type = "imported"           // a first token was taken from a file
+	Restored         Type = "restored"           // a token was taken back from a sink
+	RestoreFailed    Type = "restore_failed"     // a sink could not give back a token that is missing
 	Delivered        Type = "delivered"          // a sink has a new version
 	DeliveryFailed   Type = "delivery_failed"    // one delivery failed
 	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it

@@ -111,6 +111,12 @@ func TestDiscover(t *testing.T) {
 	if err != nil || len(found) != 2 || found[0].Name != "a1" || found[1].Name != "b" {
 		t.Errorf("found %+v, %v", found, err)
 	}
+	if err := os.WriteFile(filepath.Join(dir, "tokenkeeper-sink-a2"), nil, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := DiscoverSinks(dir); err != nil || len(found) != 1 || found[0].Name != "a2" {
+		t.Errorf("found the sinks %+v, %v", found, err)
+	}
 	if found, err := Discover(filepath.Join(dir, "nothing")); err != nil || found != nil {
 		t.Errorf("nothing: %+v, %v", found, err)
 	}

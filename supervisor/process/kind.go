@@ -59,6 +59,14 @@ func (k Kind) remedy() string {
 	return fmt.Sprintf("install a Tokenkeeper %s there, or correct its command in the configuration", k)
 }
 
+// restart is the command that takes up a parked one.
+func (k Kind) restart(name string) string {
+	if k == Sink {
+		return "tokenkeeper sinks restart " + name
+	}
+	return "tokenkeeper restart " + name
+}
+
 // work is what a generation does, for logs.
 func (k Kind) work() string {
 	if k == Sink {

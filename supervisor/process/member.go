@@ -238,8 +238,8 @@ func (m *Member) crashed(why error) time.Duration {
 		m.publish(slog.LevelError, event.Event{
 			Type: told.crashing, Alert: true, Failures: crashes, Max: m.cfg.Backoff.Crashes, Next: next,
 			Message: fmt.Sprintf("%s crashes again and again (%d times within %s) and is started ever more rarely; "+
-				"the log lines with %s=%s say why; after mending it run: tokenkeeper restart %s; the last time: %v",
-				m, crashes, m.cfg.Backoff.Window, m.cfg.Kind, m.cfg.Name, m.cfg.Name, why),
+				"the log lines with %s=%s say why; after mending it run: %s; the last time: %v",
+				m, crashes, m.cfg.Backoff.Window, m.cfg.Kind, m.cfg.Name, m.cfg.Kind.restart(m.cfg.Name), why),
 		})
 	}
 	return delay
@@ -247,7 +247,7 @@ func (m *Member) crashed(why error) time.Duration {
 
 // parked notes that the plugin waits for a person.
 func (m *Member) parked(fault *Fault) {
-	text := fmt.Sprintf("%s is parked: %s; then run: tokenkeeper restart %s", m, fault, m.cfg.Name)
+	text := fmt.Sprintf("%s is parked: %s; then run: %s", m, fault, m.cfg.Kind.restart(m.cfg.Name))
 	m.mu.Lock()
 	m.status.State = Parked
 	m.status.LastError = fault.Error()

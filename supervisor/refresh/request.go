@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -54,9 +55,9 @@ func (k *Keeper) isDue(a *account) bool {
 }
 
 // Import stores a token that came from outside as the account's newest. What
-// rec leaves open (its version, history and refresh expiry) is filled in. With
-// an existing token that still works it fails with [ErrHasToken] unless force
-// is given; a failed import changes nothing.
+// rec leaves open (its version, history, refresh expiry, and the origin: an
+// import) is filled in. With an existing token that still works it fails with
+// [ErrHasToken] unless force is given; a failed import changes nothing.
 func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
 	k.mu.Lock()
 	a, ok := k.accounts[rec.Account]
@@ -72,7 +73,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if a.stored && !force && !a.rec.NeedsLogin() {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec.Version)
 	}
-	next := a.rec.Next(rec.Token, store.OriginImport, "", k.clock.Now().Wall)
+	next := a.rec.Next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
 	next.Account, next.Provider = rec.Account, k.cfg.Provider
 	next.LoginAt, next.LoginUncertain = rec.LoginAt, rec.LoginUncertain
 	k.mu.Lock()

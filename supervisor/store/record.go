@@ -16,6 +16,7 @@ const (
 	OriginLogin    Origin = "login"
 	OriginRefresh  Origin = "refresh"
 	OriginExternal Origin = "external" // another program refreshed the shared grant
+	OriginRestore  Origin = "restore"  // a sink gave it back
 )
 
 // keptFingerprints is how many past refresh tokens a record can tell apart.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -53,6 +54,7 @@ type Sink struct {
 	cfg    Config
 	gate   *gate
 	member *process.Member
+	held   sync.Map // account -> uint64, see Hold
 }
 
 var (
@@ -105,6 +107,9 @@ func (s *Sink) Status() process.Status { return s.member.Status() }
 
 // Deliver implements [sink.Sink].
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
+	if v, held := s.held.Load(d.Document.Account); held && d.Version <= v.(uint64) {
+		return fmt.Errorf("%w: its token is dead, and would take the place of what the destination holds, which is asked for first", sink.ErrRefused)
+	}
 	content, err := s.cfg.Encode(d.Document)
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
@@ -156,6 +161,14 @@ func (s *Sink) Restore(ctx context.Context, account, provider string) (restored 
 	})
 	return restored, err
 }
+
+// Hold refuses deliveries of the account up to that version, until Release: a
+// dead token must not take the place of a good one that the destination may
+// give back.
+func (s *Sink) Hold(account string, version uint64) { s.held.Store(account, version) }
+
+// Release ends a Hold.
+func (s *Sink) Release(account string) { s.held.Delete(account) }
 
 // Await implements [sink.Waiter]: it returns when a process serves again. Of a
 // consumer that the plugin calls absent it can't tell when it comes.

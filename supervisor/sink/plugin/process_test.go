@@ -98,7 +98,7 @@ func TestRestartWaitsForDeliveries(t *testing.T) {
 func TestParkedAndBack(t *testing.T) {
 	path := t.TempDir() + "/tokenkeeper-sink-folder"
 	r := start(t, folder.Type, func(c *Config) { c.Command = &process.Command{Path: path, Args: []string{"sink"}} })
-	if e := r.told(t, event.SinkParked); !e.Alert || e.Sink != "tested" || !strings.Contains(e.Message, "tokenkeeper restart tested") {
+	if e := r.told(t, event.SinkParked); !e.Alert || e.Sink != "tested" || !strings.Contains(e.Message, "tokenkeeper sinks restart tested") {
 		t.Errorf("told as %+v", e)
 	}
 	err := r.Deliver(t.Context(), sinktest.Full("main", 1))

@@ -1,0 +1,262 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+const (
+	// restoreFirst, doubled up to restoreMost, is the pause before a sink that
+	// could not answer is asked again.
+	restoreFirst = 2 * time.Second
+	restoreMost  = 5 * time.Minute
+	// restoreAtOnce bounds the calls to one sink at a time.
+	restoreAtOnce = 8
+)
+
+// restoring takes back from sinks what this machine has lost. It returns the
+// member that asks them, once their processes serve, for every account that has
+// no usable token now; a sink keeps what it holds of such an account until then.
+// It must be called before anything is delivered.
+func (s *Supervisor) restoring() restorer {
+	r := restorer{s: s, slots: map[string]chan struct{}{}, lost: map[string]*lostToken{}}
+	for _, name := range slices.Sorted(maps.Keys(s.sinkPlugins)) {
+		c := s.opts.Config.Sinks[name]
+		if !c.Plugin.Restore {
+			continue
+		}
+		r.slots[name] = make(chan struct{}, restoreAtOnce)
+		for _, a := range s.opts.Config.SinkAccounts(c) {
+			st, _ := s.keepers[a.Provider].Status(a.Name)
+			if !r.lacks(st) {
+				continue
+			}
+			if r.lost[a.Name] == nil {
+				r.lost[a.Name] = &lostToken{account: a, version: st.Record.Version}
+			}
+			r.lost[a.Name].sinks = append(r.lost[a.Name].sinks, name)
+			s.sinkPlugins[name].Hold(a.Name, st.Record.Version)
+		}
+	}
+	return r
+}
+
+// restorer is the member of the root set that takes back lost tokens.
+type restorer struct {
+	s     *Supervisor
+	slots map[string]chan struct{} // by sink
+	lost  map[string]*lostToken    // by account
+}
+
+// lostToken is an account without a usable token, and the sinks that may hold
+// one and have not said what.
+type lostToken struct {
+	account  config.Account
+	sinks    []string
+	version  uint64 // of the record, when it was found to be dead
+	failures int
+}
+
+// Run asks until each account has a usable token, or each of its sinks has said
+// that it can't help. It returns when ctx has ended.
+func (r restorer) Run(ctx context.Context) error {
+	var all sync.WaitGroup
+	for _, l := range r.lost {
+		all.Go(func() { r.restore(ctx, l) })
+	}
+	all.Wait()
+	<-ctx.Done()
+	return nil
+}
+
+// lacks says whether a person would have to log in.
+func (r restorer) lacks(st refresh.Status) bool {
+	expiry := st.Record.RefreshExpiry
+	return st.State == refresh.New || st.State == refresh.NeedsLogin ||
+		(!expiry.IsZero() && !r.s.opts.Seams.Wall().Before(expiry))
+}
+
+// restore asks the account's sinks in rounds, ever more rarely.
+func (r restorer) restore(ctx context.Context, l *lostToken) {
+	for pause := restoreFirst; ; pause = min(2*pause, restoreMost) {
+		failed := r.round(ctx, l, pause)
+		if ctx.Err() != nil || len(failed) == 0 {
+			return
+		}
+		r.wait(ctx, pause, failed)
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// wait returns after the pause, or when the process of one of the sinks serves
+// again that did not.
+func (r restorer) wait(ctx context.Context, pause time.Duration, failed map[string]error) {
+	ctx, cancel := context.WithTimeout(ctx, pause)
+	defer cancel()
+	for name, err := range failed {
+		if errors.Is(err, sink.ErrAbsent) {
+			go func() {
+				if r.s.sinkPlugins[name].AwaitServing(ctx) == nil {
+					cancel()
+				}
+			}()
+		}
+	}
+	<-ctx.Done()
+}
+
+// found is what a sink gave back.
+type found struct {
+	sink     string
+	document format.Document
+	storedAt time.Time
+}
+
+// round asks each sink that has not answered, and imports the newest token that
+// is better than what the store has. It returns which sinks have to be asked
+// again, and why; none when the account is done with.
+func (r restorer) round(ctx context.Context, l *lostToken, pause time.Duration) map[string]error {
+	k := r.s.keepers[l.account.Provider]
+	failed := map[string]error{}
+	var best *found
+	for _, name := range l.sinks {
+		if st, _ := k.Status(l.account.Name); !r.lacks(st) {
+			r.done(ctx, l, l.sinks...) // a person was faster, or a shared file, or a sink
+			return nil
+		}
+		f, err := r.ask(ctx, l.account, name)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, errConclusive):
+			r.tell(l, slog.LevelWarn, event.RestoreFailed, name, fmt.Sprintf(
+				"account %s has no usable token, and sink %q is of no help: %v; log in with: tokenkeeper login %s", l.account.Name, name, err, l.account.Name))
+		case err != nil:
+			failed[name] = err
+		case f != nil && (best == nil || f.document.Expiry.After(best.document.Expiry)):
+			best = f
+		}
+	}
+	if best != nil {
+		if err := r.take(ctx, l, *best); err != nil {
+			failed[best.sink] = err
+		}
+	}
+	answered := slices.DeleteFunc(slices.Clone(l.sinks), func(name string) bool { return failed[name] != nil })
+	l.sinks = slices.DeleteFunc(l.sinks, func(name string) bool { return failed[name] == nil })
+	r.done(ctx, l, answered...)
+	r.complain(ctx, l, failed, pause)
+	return failed
+}
+
+// errConclusive: the sink has answered, and asking again would not help.
+var errConclusive = errors.New("the token can't be taken back")
+
+// ask returns what a sink holds of the account, if it is a token that the store
+// does not know better; nil if it holds nothing.
+func (r restorer) ask(ctx context.Context, a config.Account, name string) (*found, error) {
+	select {
+	case r.slots[name] <- struct{}{}:
+		defer func() { <-r.slots[name] }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	got, err := r.s.sinkPlugins[name].Restore(ctx, a.Name, a.Provider)
+	switch {
+	case errors.Is(err, sdk.ErrNothingStored):
+		r.s.log.Info("the sink holds no token of the account", "sink", name, "account", a.Name)
+		return nil, nil
+	case errors.Is(err, sdk.ErrUnimplemented):
+		return nil, fmt.Errorf("%w: sinks of this type give nothing back; remove restore from sinks.%s", errConclusive, name)
+	case err != nil:
+		return nil, err
+	}
+	d, err := decodeRestored(r.s.opts.Config.Sinks[name].Content, []byte(got.Content.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errConclusive, err)
+	}
+	st, _ := r.s.keepers[a.Provider].Status(a.Name)
+	if fault := unfit(a, st.Record, d, r.s.opts.Seams.Wall()); fault != "" {
+		return nil, fmt.Errorf("%w: %s", errConclusive, fault)
+	}
+	return &found{sink: name, document: d, storedAt: got.StoredAt}, nil
+}
+
+// take makes what a sink gave back the account's newest record.
+func (r restorer) take(ctx context.Context, l *lostToken, f found) error {
+	if in, open, err := r.s.store.Intent(ctx, l.account.Name); err != nil {
+		return err
+	} else if open {
+		// Its answer may hold something newer, and an import would end it.
+		return fmt.Errorf("an attempt of the account is still open (begun %s); the provider settles it first", in.At.UTC().Format(time.RFC3339))
+	}
+	k := r.s.keepers[l.account.Provider]
+	rec, err := k.Import(ctx, imported(l.account.Name, f.document, store.OriginRestore, r.s.opts.Seams.Wall()), false)
+	if errors.Is(err, refresh.ErrHasToken) {
+		return errors.New("the token in the store has not been refused yet: it is tried first")
+	}
+	if err != nil {
+		return err
+	}
+	when := "at an unknown time"
+	if !f.storedAt.IsZero() {
+		when = f.storedAt.UTC().Format(time.RFC3339)
+	}
+	r.tell(l, slog.LevelWarn, event.Restored, f.sink, fmt.Sprintf(
+		"account %s had no usable token here; the newest one that sink %q holds, stored there %s, is its version %d now",
+		l.account.Name, f.sink, when, rec.Version))
+	return nil
+}
+
+// done lets deliveries through to sinks that have answered. A dead token that
+// was held back from them is delivered after all: it is the newest there is.
+func (r restorer) done(ctx context.Context, l *lostToken, sinks ...string) {
+	for _, name := range sinks {
+		r.s.sinkPlugins[name].Release(l.account.Name)
+		if st, _ := r.s.keepers[l.account.Provider].Status(l.account.Name); l.version == 0 || st.Record.Version > l.version {
+			continue
+		}
+		if _, err := r.s.workers[name].Redeliver(ctx, l.account.Name); err != nil {
+			r.s.log.Debug("what was held back is not delivered", "sink", name, "account", l.account.Name, "error", err)
+		}
+	}
+}
+
+// complain tells of a round that could not be finished: of the first ones, and
+// then ever fewer.
+func (r restorer) complain(ctx context.Context, l *lostToken, failed map[string]error, pause time.Duration) {
+	if len(failed) == 0 || ctx.Err() != nil {
+		return
+	}
+	l.failures++
+	if l.failures&(l.failures-1) != 0 {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(failed)) {
+		r.tell(l, slog.LevelWarn, event.RestoreFailed, name, fmt.Sprintf(
+			"account %s has no usable token, and sink %q could not be asked for the one that it holds: %v; trying again in %s; "+
+				"a login ends this too: tokenkeeper login %s", l.account.Name, name, failed[name], pause, l.account.Name))
+	}
+}
+
+func (r restorer) tell(l *lostToken, level slog.Level, t event.Type, sinkName, message string) {
+	r.s.events.Publish(level, event.Event{
+		Type: t, Account: l.account.Name, Provider: l.account.Provider, Sink: sinkName, Failures: l.failures, Message: message,
+	})
+}
