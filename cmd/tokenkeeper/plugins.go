@@ -23,9 +23,11 @@ const inspectTimeout = 15 * time.Second
 // builtIn is the source of a provider that is a part of this program.
 const builtIn = "built in"
 
-// plugin is one provider that was found.
+// plugin is one provider, or one type of sinks, that was found.
 type plugin struct {
 	Name string `json:"name"`
+	// Kind is "provider" or "sink".
+	Kind string `json:"kind"`
 	// Source is "built in", "plugin directory" or "configuration".
 	Source  string   `json:"source"`
 	Command []string `json:"command"`
@@ -33,10 +35,14 @@ type plugin struct {
 	// Protocol that it speaks; 0: it did not answer.
 	Protocol int    `json:"protocol,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
-	// Login, Check and Revoke are what it can beside refreshing.
+	// Login, Check and Revoke are what a provider can beside refreshing.
 	Login  bool `json:"login"`
 	Check  bool `json:"check"`
 	Revoke bool `json:"revoke"`
+	// Restore, Test and Notify are what a sink can beside delivering.
+	Restore bool `json:"restore,omitempty"`
+	Test    bool `json:"test,omitempty"`
+	Notify  bool `json:"notify,omitempty"`
 	// Error is why it can't be used.
 	Error string `json:"error,omitempty"`
 
@@ -46,10 +52,11 @@ type plugin struct {
 func newPluginsCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "plugins",
-		Short: "Show the providers that are found, built in or not",
+		Short: "Show the providers and the sinks' programs that are found",
 		Long: `Show the providers that are found: those built in, those in the plugin
 directory (tokenkeeper-provider-NAME), and those that the configuration names a
-command for. Each is started for a moment and asked who it is.`,
+command for; and in the same way the programs for sinks (tokenkeeper-sink-TYPE).
+Each is started for a moment and asked who it is.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := e.loadOrDefault()
@@ -58,12 +65,18 @@ command for. Each is started for a moment and asked who it is.`,
 			}
 			names := append(knownProviders(cfg.Plugins.Dir), cfg.ProviderNames()...)
 			names = slices.AppendSeq(names, maps.Keys(cfg.Providers))
-			found := inspectAll(cmd.Context(), cfg, names)
+			providers, sinks := inspectAll(cmd.Context(), cfg, names), inspectSinkTypes(cmd.Context(), cfg)
 			if e.json {
-				return e.printJSON(found)
+				return e.printJSON(append(providers, sinks...))
 			}
 			var b strings.Builder
-			pluginTable(found).render(&b, e.painter(), 5)
+			pluginTable(providers).render(&b, e.painter(), 5)
+			if len(sinks) > 0 {
+				b.WriteByte('\n')
+				t := pluginTable(sinks)
+				t.head[0] = "SINK TYPE"
+				t.render(&b, e.painter(), 5)
+			}
 			return e.write(b.String())
 		},
 	}
@@ -99,7 +112,7 @@ func inspectAll(ctx context.Context, cfg *config.Config, names []string) []plugi
 }
 
 func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
-	p := plugin{Name: name, Source: "plugin directory"}
+	p := plugin{Name: name, Kind: kindProvider, Source: "plugin directory"}
 	command, err := supervisor.Command(cfg, name, builtinCommand)
 	if err != nil {
 		p.Source, p.Error = "not found", err.Error()
