@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -146,6 +147,11 @@ func newWebhook(c config.Sink) (sink.Sink, error) {
 			return nil, err
 		}
 		w.ContentType = format.ContentType(c.Content.Format)
+		for name, value := range c.Webhook.Headers {
+			if strings.EqualFold(name, "Content-Type") { // whoever wrote the template knows better
+				w.ContentType = value.Reveal()
+			}
+		}
 	}
 	return webhook.New(w)
 }

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -97,6 +100,29 @@ func TestFormatReachesTheFile(t *testing.T) {
 		}
 		if got, err := os.ReadFile(filepath.Join(dir, "f")); err != nil || string(got) != want {
 			t.Errorf("%s wrote %q, %v; want %q", yaml, got, err, want)
+		}
+	}
+}
+
+// A webhook with a format posts what the format writes, and says what it is.
+func TestFormatReachesTheWebhook(t *testing.T) {
+	var contentType, body string
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		contentType, body = r.Header.Get("Content-Type"), string(b)
+	}))
+	t.Cleanup(receiver.Close)
+	for yaml, want := range map[string][2]string{
+		"format: raw":     {"text/plain; charset=utf-8", "access-1"},
+		"format: message": {"application/json", `{"access_token":"access-1","expires_at":1782907200}`},
+		"format: template, template: '{\"t\": {{.AccessToken | json}}}', headers: {content-type: application/json}": {"application/json", `{"t": "access-1"}`},
+	} {
+		d, _, err := destination(t, configOf(t, t.TempDir(), "type: webhook, url: '"+receiver.URL+"', proxy: none, "+yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Deliver(t.Context(), delivery(1)); err != nil || contentType != want[0] || body != want[1] {
+			t.Errorf("%s posted %q as %s, %v; want %q", yaml, body, contentType, err, want)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
 )
 
 const examplesDir = "../../configs"
@@ -61,6 +62,7 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 		KnownSinks:     func(string) []string { return []string{"gcp-secret-manager", "redis"} },
 		CheckTemplate:  checkTemplate,
 		StrictFiles:    true,
+		CheckNotifyURL: notify.Check,
 	}
 }
 

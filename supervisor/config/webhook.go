@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"mime"
 	"net"
 	"net/url"
 	"regexp"
@@ -56,6 +57,18 @@ func (o objectReader) headers() map[string]sdk.Secret {
 		value, referenced := table.text(key)
 		if strings.ContainsAny(value, "\r\n") || !regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(key) {
 			o.report(table.at(key), "is not a header that can be sent", "write Name: value, in one line")
+		}
+		switch name := strings.ToLower(key); {
+		case strings.HasPrefix(name, "webhook-"):
+			o.report(table.at(key), "belongs to the signature and can't be set", "remove the line")
+		case name != "content-type" || table.broken[table.dotted(key)]:
+		case !o.given("format"):
+			o.report(table.at(key), "has no effect without a format: the post is then that of the Standard Webhooks specification, which is JSON",
+				"write a format too, or remove the line")
+		default:
+			if _, _, err := mime.ParseMediaType(value); err != nil {
+				o.report(table.at(key), "is not a media type", "write it like application/json")
+			}
 		}
 		values[key] = sdk.NewSecret(value)
 		if value != "" && !referenced && soundsSecret(key) {
