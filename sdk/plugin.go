@@ -11,6 +11,9 @@ import (
 const (
 	// EnvSpoolDir is the directory of this provider's spool. A sink has none.
 	EnvSpoolDir = "TOKENKEEPER_SPOOL_DIR"
+	// EnvSpoolFallback is the directory that takes what the spool's own one
+	// refuses; "": there is none.
+	EnvSpoolFallback = "TOKENKEEPER_SPOOL_FALLBACK"
 	// EnvSpoolSlots is how many attempts may be in flight.
 	EnvSpoolSlots = "TOKENKEEPER_SPOOL_SLOTS"
 	// EnvLifeline is the number of a file descriptor that reads EOF when the

@@ -128,6 +128,9 @@ func openSpool() (*spool.Spool, error) {
 	if err != nil || slots < 1 {
 		slots = 1
 	}
+	if fallback := os.Getenv(EnvSpoolFallback); fallback != "" {
+		return spool.OpenWithFallback(context.Background(), dir, fallback, slots)
+	}
 	return spool.Open(context.Background(), dir, slots)
 }
 

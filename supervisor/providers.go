@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // binaryPrefix and a provider's name are the name of its binary in the plugin
@@ -21,6 +22,9 @@ func Command(cfg *config.Config, provider string, builtin func(string) ([]string
 	c := &process.Command{
 		Name: provider, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
 		SpoolDir: spoolDir(cfg.StateDir, provider), SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+	}
+	if cfg.FallbackDir != "" {
+		c.SpoolFallback = spoolDir(store.FallbackOf(cfg.StateDir, cfg.FallbackDir), provider)
 	}
 	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)
 	switch {

@@ -17,8 +17,10 @@ type place struct {
 	// above is how many directories above dir are of our making.
 	above int
 	lock  files.File // nil: it is not ours, and nothing is made in it
-	free  []*Slot
-	next  int // number of the next slot file
+	// closed: it is not claimed any more.
+	closed bool
+	free   []*Slot
+	next   int // number of the next slot file
 	// anchored: the directory and the slots' files are durably where they are.
 	anchored bool
 }
@@ -28,6 +30,9 @@ type place struct {
 func (p *place) claim(ctx context.Context) error {
 	if p.lock != nil {
 		return nil
+	}
+	if p.closed {
+		return fmt.Errorf("%s: %w", p.dir, fs.ErrClosed)
 	}
 	if err := files.MakeDir(p.sys, p.dir, 0o700); err != nil {
 		return fmt.Errorf("create the spool directory: %w", err)
@@ -136,7 +141,7 @@ func (p *place) close() error {
 	for _, slot := range p.free {
 		_ = slot.file.Close()
 	}
-	p.free = nil
+	p.free, p.closed = nil, true
 	if p.lock == nil {
 		return nil
 	}

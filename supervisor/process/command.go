@@ -49,6 +49,9 @@ type Command struct {
 	// SpoolDir belongs to this provider alone. "" leaves it without a spool, so
 	// that a provider refuses to spend a token; a sink needs none.
 	SpoolDir string
+	// SpoolFallback, better on another disk, takes what SpoolDir refuses; "":
+	// nothing does.
+	SpoolFallback string
 	// Slots is how many attempts may be in flight.
 	Slots int
 	// SocketDir is where the directories for the plugins' sockets are made;

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -29,6 +30,9 @@ func (c Command) environment() []string {
 	}
 	if c.SpoolDir != "" {
 		env = append(env, sdk.EnvSpoolDir+"="+c.SpoolDir, sdk.EnvSpoolSlots+"="+strconv.Itoa(max(c.Slots, 1)))
+		if c.SpoolFallback != "" {
+			env = append(env, sdk.EnvSpoolFallback+"="+c.SpoolFallback)
+		}
 	}
 	env = append(env, crashpoint.Environment()...)
 	return append(env, c.Env...)
@@ -39,15 +43,21 @@ func (c Command) environment() []string {
 // /plugin-dir4294967295/plugin4294967295.
 const longestSocketDir = 107 - 38
 
+// canHold says whether something can be made in dir, and leaves nothing there.
+func canHold(dir string) bool {
+	probe, err := os.MkdirTemp(dir, "")
+	return err == nil && os.Remove(probe) == nil
+}
+
 // socketDir makes an empty directory 0700 for the sockets of one process. The
 // one of a process before it goes.
 func socketDir(parent, name string) (string, error) {
 	dir := filepath.Join(parent, name)
 	if parent != "" && len(dir) <= longestSocketDir {
-		if err := os.RemoveAll(dir); err != nil {
-			return "", err
+		// A disk that takes nothing must not keep a plugin from starting.
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err == nil && canHold(dir) {
+			return dir, nil
 		}
-		return dir, os.MkdirAll(dir, 0o700)
 	}
 	for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
 		if parent == "" {

@@ -48,17 +48,21 @@ func newMirror(dir string, o Options) *mirror {
 	m := &mirror{options: o, format: formatVersion, values: memoryBackend{values: map[string][]byte{}}}
 	m.places = []*place{{dir: dir}}
 	if o.Fallback != "" {
-		// Supervisors that share a fallback directory must not find each
-		// other's store there.
-		abs, err := filepath.Abs(dir)
-		if err != nil {
-			abs = dir
-		}
-		name := fmt.Sprintf("tokenkeeper-%.4x", sha256.Sum256([]byte(abs)))
-		m.places = append(m.places, &place{dir: filepath.Join(o.Fallback, name)})
+		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback)})
 	}
 	m.at = m.places[0]
 	return m
+}
+
+// FallbackOf returns what stands in for a state directory in a fallback
+// directory. Supervisors that share a fallback directory must not find each
+// other's things there.
+func FallbackOf(stateDir, fallback string) string {
+	abs, err := filepath.Abs(stateDir)
+	if err != nil {
+		abs = stateDir
+	}
+	return filepath.Join(fallback, fmt.Sprintf("tokenkeeper-%.4x", sha256.Sum256([]byte(abs))))
 }
 
 func (m *mirror) view(fn func(reader)) error { return m.values.view(fn) }
