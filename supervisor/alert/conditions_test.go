@@ -75,7 +75,7 @@ func TestConditions(t *testing.T) {
 		{"crashing, so not parked", proc(Process{State: ProcessCrashing}), "provider_parked:schwab", Unknown, ""},
 		{"parked", proc(Process{State: ProcessParked, LastError: "wrong checksum"}), "provider_parked:schwab", On, "wrong checksum"},
 		{"parked, so not crashing", proc(Process{State: ProcessParked}), "provider_crashing:schwab", Unknown, ""},
-		{"a sink's process parked", proc(Process{State: ProcessParked, OfSink: true}), "sink_parked:schwab", On, "sink schwab can't run"},
+		{"a sink's process parked", proc(Process{State: ProcessParked, OfSink: true}), "sink_parked:schwab", On, "then run: tokenkeeper sinks restart schwab"},
 		{"a sink's process running", proc(Process{State: ProcessRunning, OfSink: true, RunningSince: noon.Add(-time.Hour)}), "sink_crashing:schwab", Off, "sink schwab runs"},
 
 		{"nothing tried", hook(Sink{}), "sink_failing:hook", Unknown, ""},

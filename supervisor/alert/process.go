@@ -14,6 +14,14 @@ func (p Process) condition(ofProvider, ofSink event.Type) Condition {
 	return Condition{Type: ofProvider, Provider: p.Name}
 }
 
+// restart is the command that starts it anew.
+func (p Process) restart() string {
+	if p.OfSink {
+		return "tokenkeeper sinks restart " + p.Name
+	}
+	return "tokenkeeper restart " + p.Name
+}
+
 func (p Process) String() string {
 	if p.OfSink {
 		return "sink " + p.Name
@@ -35,7 +43,7 @@ func (p Process) crashing(now time.Time) Condition {
 		c.State = On
 		c.What = fmt.Sprintf("%s crashes again and again (%d times since the start) and is started ever more rarely; the last time: %s",
 			p, p.Crashes, p.LastError)
-		c.Todo = fmt.Sprintf("the log says why; after mending it run: tokenkeeper restart %s", p.Name)
+		c.Todo = "the log says why; after mending it run: " + p.restart()
 	case p.well(now):
 		c.State, c.What = Off, fmt.Sprintf("%s runs again", p)
 	}
@@ -48,7 +56,7 @@ func (p Process) parked(now time.Time) Condition {
 	case p.State == ProcessParked:
 		c.State = On
 		c.What = fmt.Sprintf("%s can't run: %s", p, p.LastError)
-		c.Todo = fmt.Sprintf("then run: tokenkeeper restart %s", p.Name)
+		c.Todo = "then run: " + p.restart()
 	case p.well(now):
 		c.State, c.What = Off, fmt.Sprintf("%s runs again", p)
 	}

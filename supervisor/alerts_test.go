@@ -1,0 +1,184 @@
+package supervisor
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// alerting is a supervisor whose store is open and in which nothing runs.
+func alerting(t *testing.T) *Supervisor {
+	t.Helper()
+	st, err := store.Open(filepath.Join(t.TempDir(), "state"), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = st.Close() })
+	alerts := []string{config.SendAlert}
+	return &Supervisor{
+		store: st, log: slog.New(slog.DiscardHandler), events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
+		opts: Options{Seams: Seams{Wall: time.Now}, Config: &config.Config{
+			Accounts: map[string]config.Account{
+				"main":  {Name: "main", Provider: "schwab"},
+				"other": {Name: "other", Provider: "schwab"},
+				"live":  {Name: "live", Provider: "saxo"},
+			},
+			Sinks: map[string]config.Sink{
+				"all":    {Name: "all", Events: alerts},
+				"main":   {Name: "main", Events: alerts, Accounts: []string{"ma*"}},
+				"saxo":   {Name: "saxo", Events: alerts, Providers: []string{"saxo"}},
+				"tokens": {Name: "tokens", Events: []string{config.SendToken}},
+			},
+		}},
+	}
+}
+
+func TestAlertConcerns(t *testing.T) {
+	s := alerting(t)
+	tests := []struct {
+		name  string
+		alert event.Alert
+		want  []string
+	}{
+		{"an account", event.Alert{Account: "main", Provider: "schwab"}, []string{"all", "main"}},
+		{"another account of that provider", event.Alert{Account: "other", Provider: "schwab"}, []string{"all"}},
+		{"a provider", event.Alert{Provider: "schwab"}, []string{"all", "main"}},
+		{"another provider", event.Alert{Provider: "saxo"}, []string{"all", "saxo"}},
+		{"the disk", event.Alert{}, []string{"all", "main", "saxo"}},
+		{"a sink", event.Alert{Sink: "tokens"}, []string{"all", "main", "saxo"}},
+		{"the sink itself", event.Alert{Sink: "all"}, []string{"main", "saxo"}},
+	}
+	for _, tt := range tests {
+		var got []string
+		for name, c := range s.opts.Config.Sinks {
+			if c.Sends(config.SendAlert) && s.alertConcerns(c, tt.alert) {
+				got = append(got, name)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("an alert about %s goes to %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestAlertTold(t *testing.T) {
+	s := alerting(t)
+	a := event.Alert{Key: "needs_login:main", Account: "main", Provider: "schwab", Version: 7}
+	check := func(when string, want bool) {
+		t.Helper()
+		if got := s.alertTold(t.Context(), a); got != want {
+			t.Errorf("%s: told is %v", when, got)
+		}
+	}
+	check("at first", false)
+	err := s.store.MarkDelivered(t.Context(), store.Delivery{Sink: "all", Account: a.Key, Version: 7})
+	check("one was told", false)
+	err = errors.Join(err, s.store.MarkDelivered(t.Context(), store.Delivery{Sink: "main", Account: a.Key, Version: 6}))
+	check("the other knows an older state", false)
+	err = errors.Join(err, s.store.MarkTried(t.Context(), store.Tried{Sink: "main", Account: a.Key, Version: 7, Result: store.ResultFailed}))
+	check("the other could not be told", false)
+	err = errors.Join(err, s.store.MarkTried(t.Context(), store.Tried{Sink: "main", Account: a.Key, Version: 7, Result: store.ResultRefused}))
+	check("the other does not take it", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Version = 8
+	check("a newer state", false)
+}
+
+// What the rooms say is what the alerts are raised by.
+func TestAlertSnapshot(t *testing.T) {
+	at := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	account := config.Account{Name: "main", Provider: "schwab"}
+	rec := store.Record{
+		Version: 3, StoredAt: at, RefreshExpiry: at.Add(time.Hour), LoginUncertain: true,
+		Token:  sdk.Token{IssuedAt: at, Lifetime: 20 * time.Minute},
+		Health: store.Health{Failures: 4, LastError: "no such client", LastKind: sdk.KindInvalidClient},
+	}
+	running := process.Status{State: process.Running, Description: sdk.Description{Name: "schwab", Policy: sdk.Policy{Sliding: true}}}
+	want := alert.Account{
+		Name: "main", Provider: "schwab", StoredAt: at, Renewed: true, Expiry: at.Add(20 * time.Minute), NeedsLogin: true,
+		Failures: 4, MaxFailures: 5, Misconfigured: true, LastError: "no such client", AmbiguousSince: at.Add(time.Minute),
+		RefreshExpiry: at.Add(time.Hour), Uncertain: true, PolicyKnown: true, Sliding: true,
+	}
+	status := refresh.Status{State: refresh.NeedsLogin, Record: rec, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute)}
+	if got := accountAlerts(account, status, running, at.Add(-time.Second)); got != want {
+		t.Errorf("account: %+v, want %+v", got, want)
+	}
+	if got := accountAlerts(account, status, process.Status{}, at.Add(time.Second)); got.Renewed || got.PolicyKnown {
+		t.Errorf("a token of an earlier run, and a provider that starts: %+v", got)
+	}
+	if got := accountAlerts(account, refresh.Status{State: refresh.New}, running, at); !got.StoredAt.IsZero() || got.NeedsLogin {
+		t.Errorf("no token yet: %+v", got)
+	}
+
+	for state, want := range map[process.State]alert.ProcessState{
+		process.Running: alert.ProcessRunning, process.Crashing: alert.ProcessCrashing, process.Parked: alert.ProcessParked,
+		process.Starting: alert.ProcessUnknown, process.Backoff: alert.ProcessUnknown,
+		process.Stopping: alert.ProcessUnknown, process.Stopped: alert.ProcessUnknown,
+	} {
+		if got := processAlerts("schwab", false, process.Status{State: state}); got.State != want {
+			t.Errorf("a process that is %s: %d, want %d", state, got.State, want)
+		}
+	}
+
+	w := sink.NewWorker(sink.WorkerConfig{Name: "hook", Sink: nil, Store: alerting(t).store})
+	w.Disable(byPerson)
+	if got := sinkAlerts("hook", w.Summary()); !got.Off || got.Gone {
+		t.Errorf("disabled by a person: %+v", got)
+	}
+	w.Disable("the receiver")
+	if got := sinkAlerts("hook", w.Summary()); got.Off || !got.Gone {
+		t.Errorf("disabled by its receiver: %+v", got)
+	}
+	w.Enable()
+	if got := sinkAlerts("hook", w.Summary()); got.Off || got.Gone {
+		t.Errorf("enabled: %+v", got)
+	}
+}
+
+// An alert that came up before the engine was built is not lost.
+func TestEarlyAlertIsRaised(t *testing.T) {
+	s := alerting(t)
+	s.tellRestored(&store.Restored{Cause: errors.New("a page is damaged")})
+	e, err := s.newAlerts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); _ = e.Run(t.Context()) }()
+	t.Cleanup(func() { <-done })
+	await(t, func() bool {
+		a, ok, _ := e.Alert(t.Context(), "store_restored:*")
+		return ok && a.State == event.AlertRaised
+	})
+}
+
+// await waits until ok says so.
+func await(t *testing.T, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatal("it did not come about within 30 s")
+		case <-tick.C:
+		}
+	}
+}
