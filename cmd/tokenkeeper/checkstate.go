@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -51,7 +50,13 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		d.State = fmt.Sprintf("belongs to user %d, and this is user %d: run this as the user who runs the supervisor, or change its owner", owner, own)
 		return d
 	}
-	if err := unix.Access(d.Path, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
+	err = unix.Access(d.Path, unix.R_OK|unix.W_OK|unix.X_OK)
+	if errors.Is(err, unix.EROFS) && cfg.FallbackDir != "" {
+		// The store, the spool and the control socket go there.
+		d.State, d.OK = fmt.Sprintf("can only be read: run goes on in fallback_dir, %s", cfg.FallbackDir), true
+		return d
+	}
+	if err != nil {
 		d.State = fmt.Sprintf("can't be read and written: %v", err)
 		return d
 	}
@@ -60,7 +65,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		return d
 	}
 	d.State, d.OK = "ready", true
-	c := control.NewClient(cfg.Control.Socket)
+	c := clientOf(cfg)
 	defer c.Close()
 	if s, err := c.Status(ctx); err == nil && s.StateDir == cfg.StateDir {
 		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -117,44 +120,61 @@ func (e *env) client() (*control.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := socketOf(path)
+	cfg, err := socketOf(path)
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("the configuration does not tell the control socket; name it with --socket:\n%w", err)}
 	}
-	return control.NewClient(socket), nil
+	return clientOf(cfg), nil
+}
+
+// clientOf returns a client of the supervisor of a configuration, whose socket
+// is in the fallback directory when the state directory took none.
+func clientOf(cfg *config.Config) *control.Client {
+	socket := cfg.Control.Socket
+	if fallback := supervisor.ControlFallback(cfg); fallback != "" && !answers(socket) && answers(fallback) {
+		socket = fallback
+	}
+	return control.NewClient(socket)
+}
+
+// answers says whether somebody listens on a Unix socket.
+func answers(socket string) bool {
+	conn, err := net.DialTimeout("unix", socket, time.Second)
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+	return true
 }
 
 // socketOf reads no more of a configuration than what names the control
 // socket: whoever asks a running supervisor need not have the secrets in his
 // environment that the supervisor has, and a file that is being edited must
 // not keep anybody from looking.
-func socketOf(path string) (string, error) {
+func socketOf(path string) (*config.Config, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	var all map[string]yaml.Node
 	if err := yaml.Unmarshal(data, &all); err != nil {
-		return "", fmt.Errorf("%s is not valid YAML: run \"tokenkeeper check\"", path) // err may quote a secret
+		return nil, fmt.Errorf("%s is not valid YAML: run \"tokenkeeper check\"", path) // err may quote a secret
 	}
 	for key := range all {
-		if key != "state_dir" && key != "control" {
+		if key != "state_dir" && key != "fallback_dir" && key != "control" {
 			delete(all, key)
 		}
 	}
 	var part []byte // what is left of the file; an empty map would be "{}"
 	if len(all) > 0 {
 		if part, err = yaml.Marshal(all); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	cfg, _, err := config.Load(config.Source{
 		Bytes: append(part, oneAccount...), Name: path, Dir: filepath.Dir(path), Environ: socketEnviron,
 	})
-	if err != nil {
-		return "", err
-	}
-	return cfg.Control.Socket, nil
+	return cfg, err
 }
 
 // oneAccount stands in for the accounts where they don't matter: a
@@ -166,7 +186,7 @@ func socketEnviron() []string {
 	var kept []string
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "TOKENKEEPER_") || name == "TOKENKEEPER_STATE_DIR" || name == "TOKENKEEPER_CONTROL__SOCKET" {
+		if !strings.HasPrefix(name, "TOKENKEEPER_") || name == "TOKENKEEPER_STATE_DIR" || name == "TOKENKEEPER_FALLBACK_DIR" || name == "TOKENKEEPER_CONTROL__SOCKET" {
 			kept = append(kept, entry)
 		}
 	}
