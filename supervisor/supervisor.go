@@ -126,7 +126,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 		s.providers[name] = m
 	}
-	if s.listener, err = s.opts.Seams.Listen(cfg.Control.Socket); err != nil {
+	if s.listener, err = s.listen(); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
 	return nil
