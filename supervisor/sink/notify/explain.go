@@ -64,6 +64,8 @@ func explain(err error) error {
 		errno   syscall.Errno
 	)
 	switch {
+	case errors.Is(err, errRedirected):
+		return errRedirected
 	case errors.As(err, &mail) && mail.Code >= 400 && mail.Code <= 599:
 		return fmt.Errorf("the mail server refused with code %d (RFC 5321, section 4.2.3)", mail.Code)
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -74,7 +74,7 @@ func TestWhatPeopleRead(t *testing.T) {
 
 func TestEveryAlertHasATitleOfItsOwn(t *testing.T) {
 	b, url := ntfyServer(t)
-	s := newSink(t, url)
+	s, seen := newSink(t, url), map[string]bool{}
 	for _, typ := range []event.Type{
 		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous, event.ProviderCrashing, event.ProviderParked,
 		event.SinkFailing, event.SinkDisabled, event.SinkCrashing, event.SinkParked, event.DiskTrouble, event.RivalRefresher, event.StoreRestored,
@@ -85,11 +85,20 @@ func TestEveryAlertHasATitleOfItsOwn(t *testing.T) {
 				t.Fatal(err)
 			}
 			title := strings.Split(b.received()[before], "\n")[1]
+			if seen[title] && typ != event.StoreRestored && !sharesItsEnd(typ, state) {
+				t.Errorf("%s, %s: the title %q was used before", typ, state, title)
+			}
+			seen[title] = true
 			if strings.Contains(title, "%") || strings.Contains(title, strings.ReplaceAll(string(typ), "_", " ")+" lasts") || len(title) > 70 {
 				t.Errorf("%s, %s: %q", typ, state, title)
 			}
 		}
 	}
+}
+
+// sharesItsEnd: a process that runs again neither crashes nor is parked.
+func sharesItsEnd(typ event.Type, state event.AlertState) bool {
+	return state == event.AlertRecovered && (typ == event.ProviderParked || typ == event.SinkParked)
 }
 
 func TestMailHasASubjectAndNoSecret(t *testing.T) {
@@ -220,6 +229,18 @@ func TestBusyServiceIsLeftAlone(t *testing.T) {
 	var asked *sink.RetryAfterError
 	if err := newSink(t, url).Notify(t.Context(), needsLogin(event.AlertRaised)); !errors.As(err, &asked) || asked.After != time.Minute {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestRedirectIsNotFollowed(t *testing.T) {
+	b, url := ntfyServer(t)
+	elsewhere, there := ntfyServer(t)
+	b.behave(status("302 Found", "Location: http"+strings.TrimPrefix(there, "ntfy")))
+	if err := newSink(t, url).Notify(t.Context(), needsLogin(event.AlertRaised)); err == nil || !strings.Contains(err.Error(), "redirect") {
+		t.Errorf("got %v", err)
+	}
+	if got := elsewhere.received(); len(got) > 0 {
+		t.Errorf("it was followed: %q", got)
 	}
 }
 

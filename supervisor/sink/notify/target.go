@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
-	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
@@ -20,10 +19,10 @@ import (
 // target still lacks them.
 const maxTold = 256
 
-// target is one URL. One message at a time is on its way there: the library's
-// services are not safe for concurrent use, and some ignore every deadline, so
-// that a receiver that takes the connection and never answers costs one
-// goroutine, and not one for each message.
+// target is one URL. One message at a time is on its way there: some of the
+// library's services ignore every deadline, and so a receiver that takes the
+// connection and never answers costs one goroutine, and not one for each
+// message.
 type target struct {
 	number  int
 	service string
@@ -31,10 +30,6 @@ type target struct {
 	titled  bool
 	// free holds a value while no message is on its way.
 	free chan struct{}
-
-	// sender is made at the first message and kept, with its connections; nil
-	// after a failure. Whoever took the value out of free owns it.
-	sender types.Service
 
 	mu    sync.Mutex
 	since time.Time // of the message on its way
@@ -80,7 +75,7 @@ func (t *target) tell(ctx context.Context, id string, m message) error {
 	t.begin()
 	done := make(chan error, 1)
 	go func() {
-		err := t.send(m)
+		err := t.send(ctx, m)
 		if err == nil {
 			t.note(id)
 		}
@@ -95,26 +90,22 @@ func (t *target) tell(ctx context.Context, id string, m message) error {
 	}
 }
 
-// send makes one try through the library.
-func (t *target) send(m message) (err error) {
+// send makes one try through the library. The service is made anew for each
+// message, because some keep parts of the one before, e.g. its title.
+func (t *target) send(ctx context.Context, m message) (err error) {
 	defer func() {
 		if recover() != nil { // the value could hold the URL
 			err = errors.New("the code that talks to this service panicked; please report it")
 		}
-		if err != nil {
-			t.sender = nil
-		}
 	}()
-	if t.sender == nil {
-		// The URL was checked: what fails here is a login at the service.
-		sender, err := new(router.ServiceRouter).Locate(t.url.Reveal())
-		if err != nil {
-			return explain(err)
-		}
-		t.sender = sender
+	// The URL was checked: what fails here is a login at the service.
+	service, err := new(router.ServiceRouter).Locate(t.url.Reveal())
+	if err != nil {
+		return explain(err)
 	}
+	bind(ctx, service)
 	text, params := m.forService(t.service, t.titled)
-	return explain(t.sender.Send(text, &params))
+	return explain(service.Send(text, &params))
 }
 
 func (t *target) begin() {
