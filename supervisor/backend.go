@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -74,7 +75,7 @@ func (s *Supervisor) deliveries(account string, rec store.Record) []control.Deli
 	out := []control.Delivery{}
 	for _, name := range slices.Sorted(maps.Keys(s.workers)) {
 		c := s.opts.Config.Sinks[name]
-		if !slices.Contains(accountNames(s.opts.Config.SinkAccounts(c)), account) {
+		if !c.Sends(config.SendToken) || !slices.Contains(accountNames(s.opts.Config.SinkAccounts(c)), account) {
 			continue
 		}
 		w := s.workers[name].Status(account)
