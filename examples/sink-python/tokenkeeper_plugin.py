@@ -23,6 +23,7 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 import threading
 
 import grpc
@@ -128,7 +129,8 @@ def serve(sink):
             grpc.method_handlers_generic_handler("plugin.GRPCController", {"Shutdown": _raw(lambda: ending.set() or b"")}),
         )
     )
-    socket = os.path.join(os.environ["PLUGIN_UNIX_SOCKET_DIR"], "sink")
+    # The supervisor gives a directory; other hosts of go-plugin may not.
+    socket = os.path.join(os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp(), "sink")
     credentials, certificate = _mutual_tls()
     if not server.add_secure_port("unix:" + socket, credentials):
         sys.exit("the sink can't listen on " + socket)

@@ -85,6 +85,9 @@ func (s Suite) run(t *testing.T, begin func(*testing.T) running) {
 		t.Run(rule.name, func(t *testing.T) {
 			var log fmt.Stringer
 			t.Cleanup(func() { // after the process has ended, which begin's own cleanup does
+				if log == nil {
+					return // it did not start
+				}
 				if found := s.secretIn(log.String()); found != "" {
 					t.Errorf("the log holds a secret (%s)", found)
 				}
