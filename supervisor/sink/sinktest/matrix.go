@@ -71,6 +71,8 @@ type Suite struct {
 	Never map[Case]string
 	// Carries is what the sink brings.
 	Carries Carries
+	// Patience is how long is waited for what must arrive; 0: 10 s.
+	Patience time.Duration
 }
 
 // Destination is where one sink delivers to.
@@ -114,11 +116,11 @@ type Fault struct {
 // soon is how fast a sink has to return once it should.
 const soon = 5 * time.Second
 
-// patience is how long is waited for what must come.
-const patience = 10 * time.Second
-
 // Run puts the sink through the suite.
 func Run(t *testing.T, s Suite) {
+	if s.Patience <= 0 {
+		s.Patience = 10 * time.Second
+	}
 	probe := s.New(t)
 	for _, c := range Cases() {
 		if reason, never := s.Never[c]; never {

@@ -64,8 +64,8 @@ func (s Suite) notices(t *testing.T) {
 			continue
 		}
 		text := noticeText(account, version(notice))
-		if !eventually(t, func() bool { return contains(d.Received(t), text) }) {
-			t.Errorf("%s did not arrive", notice.ID)
+		if !s.eventually(func() bool { return contains(d.Received(t), text) }) {
+			t.Fatalf("%s did not arrive", notice.ID)
 		}
 	}
 	if tells(strings.Join(d.Received(t), "\n")) {

@@ -2,7 +2,7 @@ package sinktest
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -17,9 +17,6 @@ import (
 // delivered, as it does when the process dies between the two: the same version
 // must be delivered again, with the same ID.
 func (s Suite) restart(t *testing.T) {
-	if s.Carries == OnlyNotices {
-		t.Skip("what a sink for people has been told is in the ledger of alerts, which the worker's own tests lose")
-	}
 	d := s.New(t)
 	d.Appear(t)
 	memory := store.NewMemory()
@@ -30,38 +27,22 @@ func (s Suite) restart(t *testing.T) {
 	if err := memory.Commit(t.Context(), rec); err != nil {
 		t.Fatal(err)
 	}
-	seen := &seeing{Sink: d.Sink}
-	for range 2 {
+	seen := &seeing{Sink: d.Sink, told: make(chan string, 10)}
+	cfg := sink.WorkerConfig{
+		Name: "tested", Type: "tested", Sink: seen, Store: forgetful{memory}, IncludeRefreshToken: true,
+		Alerts: standing{*Alert("acct", 1).Alert},
+	}
+	if s.Carries == OnlyNotices {
+		cfg.Kinds = []sink.Kind{sink.KindAlert}
+	}
+	var ids [2]string
+	for i := range ids {
 		before := len(d.Received(t))
-		runUntilDelivered(t, seen, forgetful{memory})
+		ids[i] = seen.run(t, cfg, s.Patience)
 		s.arrived(t, d, "acct", 1, before)
 	}
-	if len(seen.ids) != 2 || seen.ids[0] != seen.ids[1] || seen.ids[0] == "" {
-		t.Errorf("two runs delivered with the ids %q", seen.ids)
-	}
-}
-
-// runUntilDelivered runs a worker until the bus tells of a delivery.
-func runUntilDelivered(t *testing.T, to sink.Sink, from sink.Store) {
-	t.Helper()
-	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
-	events := bus.Subscribe(100)
-	defer events.Close()
-	w := sink.NewWorker(sink.WorkerConfig{Name: "tested", Type: "tested", Sink: to, Store: from, IncludeRefreshToken: true, Events: bus})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = w.Run(ctx) }()
-	defer func() { cancel(); <-done }()
-	for deadline := time.After(patience); ; {
-		select {
-		case e := <-events.C:
-			if e.Type == event.Delivered {
-				return
-			}
-			t.Logf("%s: %s", e.Type, e.Message)
-		case <-deadline:
-			t.Fatal("the worker delivered nothing")
-		}
+	if ids[0] != ids[1] || ids[0] == "" {
+		t.Errorf("two runs delivered with the ids %q", ids)
 	}
 }
 
@@ -70,19 +51,55 @@ type forgetful struct{ *store.Memory }
 
 func (forgetful) MarkDelivered(context.Context, store.Delivery) error { return nil }
 
-// seeing notes the IDs of what was delivered.
+// standing is one alert that lasts.
+type standing struct{ alert event.Alert }
+
+func (s standing) Alerts(context.Context) ([]event.Alert, error) {
+	return []event.Alert{s.alert}, nil
+}
+
+func (s standing) Alert(_ context.Context, key string) (event.Alert, bool, error) {
+	return s.alert, key == s.alert.Key, nil
+}
+
+// seeing tells the IDs of what was delivered.
 type seeing struct {
 	sink.Sink
-	mu  sync.Mutex
-	ids []string
+	told chan string
 }
 
 func (s *seeing) Deliver(ctx context.Context, d sink.Delivery) error {
 	err := s.Sink.Deliver(ctx, d)
 	if err == nil {
-		s.mu.Lock()
-		s.ids = append(s.ids, d.ID)
-		s.mu.Unlock()
+		s.told <- d.ID
 	}
 	return err
+}
+
+func (s *seeing) Notify(ctx context.Context, n sink.Notice) error {
+	notifier, ok := s.Sink.(sink.Notifier)
+	if !ok {
+		return errors.New("it can't be told")
+	}
+	err := notifier.Notify(ctx, n)
+	if err == nil {
+		s.told <- n.ID
+	}
+	return err
+}
+
+// run runs a worker until something was delivered, and returns its ID.
+func (s *seeing) run(t *testing.T, cfg sink.WorkerConfig, patience time.Duration) (id string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = sink.NewWorker(cfg).Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	select {
+	case id = <-s.told:
+	case <-time.After(patience):
+		t.Error("the worker delivered nothing")
+	}
+	return id
 }

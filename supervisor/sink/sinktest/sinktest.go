@@ -51,8 +51,8 @@ func (s Suite) arrived(t *testing.T, d Destination, account string, version uint
 		}
 		return contains(got, what)
 	}
-	if !eventually(t, has) {
-		t.Errorf("version %d of %s did not arrive, though the sink said so", version, account)
+	if !s.eventually(has) {
+		t.Fatalf("version %d of %s did not arrive, though the sink said so", version, account)
 	}
 	if s.Carries != Tokens && tells(strings.Join(d.Received(t), "\n")) {
 		t.Error("a secret arrived where none may go")
@@ -245,12 +245,11 @@ func contains(all []string, what string) bool {
 	return false
 }
 
-// eventually says whether true comes within patience.
-func eventually(t *testing.T, is func() bool) bool {
-	t.Helper()
+// eventually says whether true comes within the suite's patience.
+func (s Suite) eventually(is func() bool) bool {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for deadline := time.After(patience); !is(); {
+	for deadline := time.After(s.Patience); !is(); {
 		select {
 		case <-look.C:
 		case <-deadline:
