@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
@@ -81,6 +82,9 @@ func (d document) placeUnderKey(existing []byte) ([]byte, error) {
 			return nil, fmt.Errorf("it holds something that is no JSON object, so nothing can stand under a %s: "+
 				"name another secret", settingKey)
 		}
+	}
+	if !utf8.ValidString(d.content) {
+		return nil, errors.New("what the format of this sink makes of the token is no UTF-8, and can't stand in a JSON object")
 	}
 	value := quote(d.content)
 	if d.object != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"unicode/utf8"
 )
 
 // members are those of a JSON object, in their order.
@@ -17,11 +18,12 @@ type member struct {
 
 var errNoObject = errors.New("it is no JSON object")
 
-// parseMembers reads one JSON object and nothing else. Of two members with one
+// parseMembers reads one JSON object and nothing else, in UTF-8 (RFC 8259,
+// section 8.1). Of two members with one
 // key the last counts, as for all readers. Its error quotes nothing.
 func parseMembers(b []byte) (members, error) {
 	b = bytes.TrimSpace(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")))
-	if len(b) == 0 || b[0] != '{' || !json.Valid(b) {
+	if len(b) == 0 || b[0] != '{' || !json.Valid(b) || !utf8.Valid(b) {
 		return nil, errNoObject
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))

@@ -3,7 +3,6 @@ package gcpsecretmanager_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -133,21 +132,6 @@ func (r *rig) newest() string {
 		r.t.Fatal("the secret has no version")
 	}
 	return all[len(all)-1].Payload
-}
-
-// holds compares the newest version with a JSON document.
-func (r *rig) holds(want string) {
-	r.t.Helper()
-	var a, b any
-	if err := json.Unmarshal([]byte(r.newest()), &a); err != nil {
-		r.t.Fatalf("the newest version is no JSON: %q", r.newest())
-	}
-	if err := json.Unmarshal([]byte(want), &b); err != nil {
-		r.t.Fatal(err)
-	}
-	if fmt.Sprint(a) != fmt.Sprint(b) {
-		r.t.Errorf("the newest version holds\n%s\nwant\n%s", r.newest(), want)
-	}
 }
 
 // enabled checks which versions cost money.
