@@ -209,6 +209,14 @@ func (s *Supervisor) Run(ctx context.Context) error {
 			}()
 		})
 	}
+	// What this machine has lost and sinks may give back.
+	{
+		lost := s.restoring()
+		asking, cancel := context.WithCancel(context.Background())
+		group.Add(func() error {
+			return runMembers(asking, map[string]restorer{"restore": lost}, s.log)
+		}, func(error) { cancel() })
+	}
 	// The alerts.
 	{
 		watching, cancel := context.WithCancel(context.Background())

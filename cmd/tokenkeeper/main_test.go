@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest/folder"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
@@ -28,6 +29,10 @@ func TestMain(m *testing.M) {
 	}
 	if len(os.Args) > 1 && os.Args[1] == sinkForTests {
 		sdk.ServeSink(checkedSink{})
+		return
+	}
+	if len(os.Args) > 1 && os.Args[1] == folderSink {
+		sdk.ServeSink(folder.Sink{})
 		return
 	}
 	sharedfiletest.Main()
