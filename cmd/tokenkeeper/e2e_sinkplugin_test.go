@@ -56,7 +56,9 @@ func TestTokenComesBackFromSink(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := startRun(t, s)
-	second.until(func(control.Status) bool { return strings.Contains(second.Stderr(), "could not be asked for the one that it holds") })
+	second.until(func(control.Status) bool {
+		return strings.Contains(second.Stderr(), "could not be asked for the one that it holds")
+	})
 	if err := folder.Break(vault, ""); err != nil {
 		t.Fatal(err)
 	}
