@@ -21,7 +21,8 @@ func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
 	e, err := alert.New(ctx, alert.Config{
 		Store:    s.store,
 		Policy:   alert.Policy{Repeat: c.Alerts.Repeat, LoginDue: c.Alerts.LoginDue},
-		Snapshot: s.snapshot, Wake: s.wakeAlert, Told: s.alertTold, Log: s.log,
+		Snapshot: s.snapshot, Wake: s.wakeAlert, Told: s.alertTold,
+		Events: s.events, Log: s.log,
 	})
 	if err != nil {
 		return nil, err

@@ -32,11 +32,14 @@ type Config struct {
 	// Told says whether every sink that takes the alert has been told of this
 	// version.
 	Told func(ctx context.Context, a event.Alert) bool
-	Log  *slog.Logger
+	// Events is told of what no other room has told: of alerts that a look at
+	// how things stand has raised, of those that last, and of ends.
+	Events *event.Bus
+	Log    *slog.Logger
 }
 
 // Engine raises, repeats and ends the alerts. It has no timer: it looks when an
-// event tells of trouble or of its end, and when [Engine.Look] is called, which
+// event tells of trouble or of what may be its end, and when [Engine.Look] is called, which
 // should be twice a minute. It is safe for concurrent use.
 type Engine struct {
 	cfg    Config
@@ -156,7 +159,7 @@ func (e *Engine) evaluate(ctx context.Context) {
 	e.mu.Unlock()
 
 	for _, a := range changed {
-		e.log(a, heard)
+		e.tell(a, heard)
 	}
 	for key, seen := range heard.seen {
 		if conditions[key].State == Off {
@@ -212,9 +215,13 @@ func elapsed(then, now time.Time, d time.Duration) bool {
 	return age >= d || age < -clockTolerance
 }
 
-// log writes the line that an alert's new state has in the log, unless the room
-// that met the trouble has just written one.
-func (e *Engine) log(a event.Alert, heard observed) {
+// tell publishes an alert's new state, unless the room that met the trouble has
+// just done so.
+func (e *Engine) tell(a event.Alert, heard observed) {
+	ev := event.Event{
+		Type: a.Type, Alert: true, State: a.State,
+		Account: a.Account, Provider: a.Provider, Sink: a.Sink, Message: a.Message,
+	}
 	level := slog.LevelError
 	switch a.State {
 	case event.AlertRaised:
@@ -227,13 +234,7 @@ func (e *Engine) log(a event.Alert, heard observed) {
 		if heard.ended[subject(a.Account, a.Provider, a.Sink)] {
 			return
 		}
-		level = slog.LevelInfo
+		level, ev.Type, ev.Alert = slog.LevelInfo, event.Recovered, false
 	}
-	attrs := []slog.Attr{slog.String("alert", string(a.Type)), slog.String("state", string(a.State))}
-	for _, f := range []struct{ name, value string }{{"provider", a.Provider}, {"account", a.Account}, {"sink", a.Sink}} {
-		if f.value != "" {
-			attrs = append(attrs, slog.String(f.name, f.value))
-		}
-	}
-	e.cfg.Log.LogAttrs(context.Background(), level, a.Message, append(attrs, slog.Time("since", a.Since))...)
+	e.cfg.Events.Publish(level, ev)
 }

@@ -304,6 +304,41 @@ func TestGoneFromTheConfiguration(t *testing.T) {
 	})
 }
 
+// What ends a trouble ends its alert at once, and not at the next look; and who
+// follows the events learns of what no room has told.
+func TestAnEndIsToldAtOnce(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+		followed := bus.Subscribe(16)
+		w.events = bus
+		w.set2(w.account(calm))
+		w.start()
+		bus.Observe(w.engine.Observe)
+		w.set(w.account(needsLogin))
+		w.want(event.AlertRaised, true)
+		if e := <-followed.C; e.Type != event.NeedsLogin || !e.Alert || e.State != event.AlertRaised {
+			t.Errorf("followed %+v", e)
+		}
+		w.mu.Lock()
+		w.account(loggedIn)(&w.shot)
+		w.mu.Unlock()
+		bus.Publish(slog.LevelInfo, event.Event{Type: event.Imported, Account: "another"})
+		synctest.Wait()
+		if a := w.alert(); a.State != event.AlertRaised {
+			t.Errorf("the news of another account had this one looked at: %+v", a)
+		}
+		bus.Publish(slog.LevelInfo, event.Event{Type: event.Imported, Account: "main", Provider: "schwab"})
+		synctest.Wait()
+		w.want(event.AlertRecovered, true)
+		<-followed.C
+		<-followed.C
+		if e := <-followed.C; e.Type != event.Recovered || e.Alert || e.State != event.AlertRecovered || e.Account != "main" {
+			t.Errorf("followed %+v", e)
+		}
+	})
+}
+
 // The log has one line for each thing that happened: what a room has said is
 // not said again.
 func TestLogSaysItOnce(t *testing.T) {
@@ -327,7 +362,7 @@ func TestLogSaysItOnce(t *testing.T) {
 		synctest.Wait()
 		w.want(event.AlertRecovered, true)
 		lines := strings.Split(strings.TrimSpace(w.log.String()), "\n")
-		if len(lines) != 3 || !strings.Contains(lines[1], "level=WARN") || !strings.Contains(lines[1], "alert=needs_login state=repeated provider=schwab account=main") {
+		if len(lines) != 3 || !strings.Contains(lines[1], "level=WARN") || !strings.Contains(lines[1], "event=needs_login state=repeated provider=schwab account=main") {
 			t.Errorf("logged:\n%s", w.log.String())
 		}
 	})

@@ -32,12 +32,36 @@ func newObserved() observed {
 
 // Observe takes an event of the bus: it is an observer of [event.Bus.Observe].
 func (e *Engine) Observe(ev event.Event) {
+	if ev.State != "" {
+		return // the Engine's own
+	}
 	e.inbox.Lock()
 	news := e.news.take(ev)
 	e.inbox.Unlock()
-	if news {
+	if news || e.mayEnd(ev) {
 		e.signal()
 	}
+}
+
+// mayEnd says whether an alert is open that such an event may end: nobody
+// should wait for the next look to learn that all is well.
+func (e *Engine) mayEnd(ev event.Event) bool {
+	var types []event.Type
+	switch ev.Type {
+	case event.Refreshed, event.LoggedIn, event.Adopted, event.Imported:
+		types = []event.Type{event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous}
+	case event.Delivered:
+		types = []event.Type{event.SinkFailing}
+		ev.Account, ev.Provider = "", ""
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range types {
+		if n := e.open[Key(t, ev.Account, ev.Provider, ev.Sink)]; n != nil && n.State != event.AlertRecovered {
+			return true
+		}
+	}
+	return false
 }
 
 // take notes an event, and says whether an alert may begin or end with it.

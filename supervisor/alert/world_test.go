@@ -25,6 +25,7 @@ type world struct {
 	ended  chan struct{}
 	policy Policy
 	log    bytes.Buffer
+	events *event.Bus // see bus
 
 	mu     sync.Mutex
 	shot   Snapshot
@@ -82,7 +83,7 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			w.woken = append(w.woken, key)
 		},
-		Log: slog.New(slog.NewTextHandler(&w.log, nil)),
+		Events: w.bus(),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -92,6 +93,14 @@ func (w *world) start() {
 	ended := w.ended
 	go func() { defer close(ended); _ = e.Run(ctx) }()
 	synctest.Wait()
+}
+
+// bus is what the engine publishes on: the test's, or one that only logs.
+func (w *world) bus() *event.Bus {
+	if w.events == nil {
+		w.events = event.NewBus(slog.New(slog.NewTextHandler(&w.log, nil)), time.Now)
+	}
+	return w.events
 }
 
 // die ends the run; what the store holds stays.

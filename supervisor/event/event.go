@@ -50,15 +50,18 @@ const (
 // Event is one thing that happened. It never holds a secret.
 type Event struct {
 	// Seq grows by one with each event of this supervisor's run.
-	Seq      uint64    `json:"seq"`
-	Time     time.Time `json:"time"`
-	Type     Type      `json:"type"`
-	Alert    bool      `json:"alert,omitempty"`
-	Provider string    `json:"provider,omitempty"`
-	Account  string    `json:"account,omitempty"`
-	Sink     string    `json:"sink,omitempty"`
-	Version  uint64    `json:"version,omitempty"`
-	Attempt  string    `json:"attempt,omitempty"`
+	Seq   uint64    `json:"seq"`
+	Time  time.Time `json:"time"`
+	Type  Type      `json:"type"`
+	Alert bool      `json:"alert,omitempty"`
+	// State is set where the alert engine tells that an alert was raised,
+	// repeated or is over. What raised it may have been an event of its own.
+	State    AlertState `json:"state,omitempty"`
+	Provider string     `json:"provider,omitempty"`
+	Account  string     `json:"account,omitempty"`
+	Sink     string     `json:"sink,omitempty"`
+	Version  uint64     `json:"version,omitempty"`
+	Attempt  string     `json:"attempt,omitempty"`
 	// Kind of a failure, as package sdk names it.
 	Kind string `json:"kind,omitempty"`
 	// Failures in a row, of Max.
@@ -167,6 +170,7 @@ func (e Event) attrs() []slog.Attr {
 			attrs = append(attrs, slog.String(key, value))
 		}
 	}
+	add("state", string(e.State))
 	add("provider", e.Provider)
 	add("account", e.Account)
 	add("sink", e.Sink)
