@@ -97,7 +97,9 @@ func TestNoSecretIsTold(t *testing.T) {
   saxo:   {type: file, path: "saxo-{account}.json", format: saxo-cache}
   lost:   {type: file, path: "none/{account}.json", include_refresh_token: true}
   bot:    {type: unixsocket, path: bot.sock, attempts: 3, interval: 100ms}
-  hook:   {type: webhook, url: "`+receiver.url+`/?key=`+canaryWord+`-of-the-address", secret: "${file:secrets.yaml#hook}", headers: {authorization: "${file:secrets.yaml#header}"}}
+  hook:   {type: webhook, url: "`+receiver.url+`/?key=`+canaryWord+`-of-the-address", secret: "${file:secrets.yaml#hook}", headers: {authorization: "${file:secrets.yaml#header}"}, events: [token, alert, lifecycle]}
+  teller: {type: exec, command: [/bin/sh, -c, "tee /dev/stderr; exit 1"], include_refresh_token: true}
+  phone:  {type: notify, urls: ["ntfy://user:`+canaryWord+`-of-a-service@127.0.0.1:1/topic?scheme=http", "generic://127.0.0.1:1/`+canaryWord+`-in-a-path?disabletls=yes"], timeout: 1s}
 `)
 
 	logIn := func(sim *brokersim.Server, name, layout string) {
@@ -206,6 +208,8 @@ func (c *canaries) looksEverywhere(t *testing.T, s *site) {
 	for _, args := range [][]string{
 		{"status"}, {"status", "--json"}, {"check"}, {"check", "--json"}, {"plugins"}, {"plugins", "--json"}, {"version"},
 		{"refresh", "nobody"}, {"token", "nobody"}, {"restart", "nobody"},
+		{"sinks"}, {"sinks", "--json"}, {"sinks", "test", "phone"}, {"sinks", "test", "hook"}, {"sinks", "test", "teller"},
+		{"sinks", "redeliver", "bot"}, {"sinks", "test", "nobody"}, {"alerts"}, {"alerts", "--json"},
 	} {
 		out := s.tool(t, "", args...)
 		c.mustNotBeIn(t, strings.Join(args, " "), out.stdout+out.stderr)
