@@ -198,7 +198,7 @@ func TestHangingServer(t *testing.T) {
 	// Without a deadline there is nothing but the cancelling.
 	p := r.proxy()
 	given, giveUp := context.WithCancel(t.Context())
-	p.set(func(int, []byte) { giveUp() })
+	p.set(func(int, []byte) bool { giveUp(); return true })
 	if err := r.sink.Deliver(given, p.request(2)); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error is %v", err)
 	}
@@ -215,14 +215,18 @@ func TestKilledInMidDelivery(t *testing.T) {
 			r := start(t)
 			r.must(r.deliver(1))
 			p := r.proxy()
-			sent := false
-			p.set(func(d int, b []byte) {
+			sent, dead := false, make(chan struct{})
+			p.set(func(d int, b []byte) bool {
 				sent = sent || d == toServer && strings.Contains(string(b), "eval")
-				if sent && d == direction {
-					r.kill()
+				if !sent || d != direction {
+					return true
 				}
+				r.kill()
+				close(dead)
+				return false
 			})
 			err := r.send(p.request(2))
+			<-dead
 			if err == nil || !strings.Contains(err.Error(), "before it answered") {
 				t.Errorf("the error is %v", err)
 			}

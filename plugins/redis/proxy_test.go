@@ -18,7 +18,7 @@ type proxy struct {
 	r       *rig
 	address string
 	mu      sync.Mutex
-	see     func(direction int, b []byte)
+	see     func(direction int, b []byte) (pass bool)
 }
 
 func (r *rig) proxy() *proxy {
@@ -45,8 +45,9 @@ func (r *rig) proxy() *proxy {
 	return p
 }
 
-// set says what is called with all that is about to be passed on.
-func (p *proxy) set(see func(direction int, b []byte)) {
+// set says what is called with all that is about to be passed on. If it
+// returns false, the connection ends instead.
+func (p *proxy) set(see func(direction int, b []byte) (pass bool)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.see = see
@@ -62,12 +63,10 @@ func (p *proxy) pass(direction int, from, to net.Conn) {
 			return
 		}
 		p.mu.Lock()
-		if p.see != nil {
-			p.see(direction, buffer[:n])
-		}
+		pass := p.see == nil || p.see(direction, buffer[:n])
 		p.mu.Unlock()
-		if direction == toClient && p.r.process.ProcessState != nil {
-			return // it is dead, and its answer is lost
+		if !pass {
+			return
 		}
 		if _, err := to.Write(buffer[:n]); err != nil {
 			return
