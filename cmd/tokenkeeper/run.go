@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -117,8 +118,13 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	if err != nil {
 		return nil, err
 	}
-	r := report{Config: path, Providers: inspectForeign(ctx, cfg)}
+	r := report{Config: path}
+	var sinks sync.WaitGroup
+	sinks.Go(func() { r.SinkPlugins = inspectSinks(ctx, cfg) })
+	r.Providers = inspectForeign(ctx, cfg)
+	sinks.Wait()
 	r.addProviders(cfg)
+	r.addSinkPlugins(cfg)
 	r.addStateDir(ctx, cfg)
 	if len(r.Problems) > 0 {
 		var all config.Problems
