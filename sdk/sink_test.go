@@ -162,7 +162,6 @@ func TestSinkErrorsByCodeAlone(t *testing.T) {
 		codes.InvalidArgument:    sdk.ErrRefused,
 		codes.NotFound:           sdk.ErrNothingStored,
 		codes.Unimplemented:      sdk.ErrUnimplemented,
-		codes.Unavailable:        sdk.ErrConnection,
 		codes.DeadlineExceeded:   context.DeadlineExceeded,
 	} {
 		r := sdk.NewRemoteSink(dial(t, func(g *grpc.Server) { pb.RegisterSinkServer(g, bare{err: status.Error(code, "text")}) }))
@@ -176,6 +175,25 @@ func TestSinkErrorsByCodeAlone(t *testing.T) {
 	}))
 	if _, err := r.Restore(t.Context(), sdk.RestoreRequest{}); err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("an exception's text came through: %v", err)
+	}
+}
+
+// A sink in any language may say UNAVAILABLE of its destination, on which its
+// own process, which serves, must not be taken for dead.
+func TestSinkUnavailableIsNotTheConnection(t *testing.T) {
+	var server *grpc.Server
+	conn := dial(t, func(g *grpc.Server) {
+		server = g
+		pb.RegisterSinkServer(g, bare{err: status.Error(codes.Unavailable, "the vault is sealed")})
+	})
+	r := sdk.NewRemoteSink(conn)
+	_, err := r.Restore(t.Context(), sdk.RestoreRequest{})
+	if err == nil || errors.Is(err, sdk.ErrConnection) || err.Error() != "the vault is sealed" {
+		t.Errorf("a sink that says UNAVAILABLE: %v", err)
+	}
+	server.Stop()
+	if _, err := r.Restore(t.Context(), sdk.RestoreRequest{}); !errors.Is(err, sdk.ErrConnection) {
+		t.Errorf("a sink that is gone: %v, want %v", err, sdk.ErrConnection)
 	}
 }
 

@@ -85,8 +85,9 @@ func without(text string, secrets []Secret) string {
 }
 
 // fromSinkStatus is toSinkStatus backwards. A status without a Failure is the
-// transport's, or comes from a sink that says it by the code alone.
-func fromSinkStatus(err error) error {
+// transport's, or comes from a sink that says it by the code alone; answered
+// tells which.
+func fromSinkStatus(err error, answered bool) error {
 	if err == nil {
 		return nil
 	}
@@ -107,6 +108,10 @@ func fromSinkStatus(err error) error {
 	switch st.Code() {
 	case codes.Unimplemented:
 		return ErrUnimplemented
+	case codes.Unavailable:
+		if !answered {
+			return fmt.Errorf("%w: %s", ErrConnection, st.Message())
+		}
 	case codes.Unknown:
 		// gRPC's libraries put the text of whatever the sink's code threw
 		// here: nobody has looked at what is in it.
@@ -115,8 +120,6 @@ func fromSinkStatus(err error) error {
 		return fmt.Errorf("the sink did not answer in time: %w", context.DeadlineExceeded)
 	case codes.Canceled:
 		return fmt.Errorf("the call to the sink was ended: %w", context.Canceled)
-	case codes.Unavailable:
-		return fmt.Errorf("%w: %s", ErrConnection, st.Message())
 	}
 	return fromFailure(&pb.Failure{Message: st.Message()})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/sink/v1"
 )
@@ -30,42 +31,61 @@ func NewRemoteSink(conn grpc.ClientConnInterface) *RemoteSink {
 
 // DescribeSink implements [Sink].
 func (r *RemoteSink) DescribeSink(ctx context.Context) (SinkDescription, error) {
-	m, err := r.rpc.Describe(ctx, &pb.DescribeRequest{})
+	var a answer
+	m, err := r.rpc.Describe(ctx, &pb.DescribeRequest{}, a.options()...)
 	if err != nil {
-		return SinkDescription{}, fromSinkStatus(err)
+		return SinkDescription{}, fromSinkStatus(err, a.came())
 	}
 	return toSinkDescription(m), nil
 }
 
 // Ping asks for a sign of life.
 func (r *RemoteSink) Ping(ctx context.Context) error {
-	_, err := r.rpc.Ping(ctx, &pb.PingRequest{})
-	return fromSinkStatus(err)
+	var a answer
+	_, err := r.rpc.Ping(ctx, &pb.PingRequest{}, a.options()...)
+	return fromSinkStatus(err, a.came())
 }
 
 // Deliver implements [Sink].
 func (r *RemoteSink) Deliver(ctx context.Context, req DeliverRequest) error {
-	_, err := r.rpc.Deliver(ctx, fromDelivery(req))
-	return fromSinkStatus(err)
+	var a answer
+	_, err := r.rpc.Deliver(ctx, fromDelivery(req), a.options()...)
+	return fromSinkStatus(err, a.came())
 }
 
 // Restore implements [Restorer].
 func (r *RemoteSink) Restore(ctx context.Context, req RestoreRequest) (Restored, error) {
-	m, err := r.rpc.Restore(ctx, fromRestore(req))
+	var a answer
+	m, err := r.rpc.Restore(ctx, fromRestore(req), a.options()...)
 	if err != nil {
-		return Restored{}, fromSinkStatus(err)
+		return Restored{}, fromSinkStatus(err, a.came())
 	}
 	return toRestored(m), nil
 }
 
 // Test implements [Tester].
 func (r *RemoteSink) Test(ctx context.Context, req TestRequest) error {
-	_, err := r.rpc.Test(ctx, fromTest(req))
-	return fromSinkStatus(err)
+	var a answer
+	_, err := r.rpc.Test(ctx, fromTest(req), a.options()...)
+	return fromSinkStatus(err, a.came())
 }
 
 // Notify implements [Notifier].
 func (r *RemoteSink) Notify(ctx context.Context, req NotifyRequest) error {
-	_, err := r.rpc.Notify(ctx, fromNotice(req))
-	return fromSinkStatus(err)
+	var a answer
+	_, err := r.rpc.Notify(ctx, fromNotice(req), a.options()...)
+	return fromSinkStatus(err, a.came())
 }
+
+// answer is what shows whether the sink itself has answered a call. gRPC's own
+// status for a lost connection is UNAVAILABLE, which is also what a sink may
+// say whose destination is away.
+type answer struct{ header, trailer metadata.MD }
+
+func (a *answer) options() []grpc.CallOption {
+	return []grpc.CallOption{grpc.Header(&a.header), grpc.Trailer(&a.trailer)}
+}
+
+// came says whether anything came over the wire: there is always a content
+// type (gRPC over HTTP/2, "Responses").
+func (a *answer) came() bool { return len(a.header)+len(a.trailer) > 0 }
