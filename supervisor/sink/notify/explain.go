@@ -78,6 +78,9 @@ func explain(err error) error {
 		return errors.New(errno.Error())
 	}
 	text := err.Error()
+	if strings.Contains(text, errRedirected.Error()) {
+		return errRedirected
+	}
 	for _, f := range fragments {
 		if strings.Contains(text, f.has) {
 			return errors.New(f.means)

@@ -47,6 +47,7 @@ func New(cfg Config) (*Sink, error) {
 	if len(cfg.URLs) == 0 {
 		return nil, errors.New("notify: there is no URL to tell anybody at; list at least one under urls")
 	}
+	bindDefault()
 	s := &Sink{timeout: cfg.Timeout, host: cfg.Host}
 	if s.timeout <= 0 {
 		s.timeout = DefaultTimeout
