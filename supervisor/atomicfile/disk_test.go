@@ -49,7 +49,9 @@ func TestEveryFault(t *testing.T) {
 			}
 			ended := 0
 			n := filestest.Everything(t, prepare, func(d *filestest.Disk, dir string) error {
-				return atomicfile.Replace(context.Background(), d, filepath.Join(dir, "token"), []byte(will), tt.want)
+				err := atomicfile.Replace(context.Background(), d, filepath.Join(dir, "token"), []byte(will), tt.want)
+				atomicfile.SweepBeside(d, filepath.Join(dir, "token"))
+				return err
 			}, func(c filestest.Case) {
 				path := filepath.Join(c.Dir, "token")
 				b, err := os.ReadFile(path)

@@ -61,7 +61,6 @@ func Replace(ctx context.Context, sys files.System, path string, content []byte,
 	if err := sys.Rename(f.Name(), path); err != nil {
 		return explain(path, err)
 	}
-	sweep(sys, dir, base)
 	if err := sys.SyncDir(dir); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotDurable, explain(path, err))
 	}
@@ -111,30 +110,40 @@ func fill(f files.File, content []byte, want Attributes, acl []byte) error {
 // pattern of the temporary files beside base: the star stands for a number.
 func pattern(base string) string { return "." + base + ".*.tmp" }
 
-// leftAge is how old a temporary file has to be to count as left behind.
-const leftAge = 10 * time.Minute
+// LeftAge is how old a temporary file has to be to count as left behind.
+const LeftAge = 10 * time.Minute
 
-// sweep removes temporary files that a killed supervisor left behind: they
-// hold tokens. Failing to do so is no failure of the write.
-func sweep(sys files.System, dir, base string) {
+// Sweep removes temporary files that a killed supervisor left behind in dir:
+// they hold tokens. ours says whether one was meant for a file of ours: the
+// name of that file and the random number. Failing to remove one is no failure.
+// It reads the whole directory.
+func Sweep(sys files.System, dir string, ours func(base, random string) bool) {
 	entries, err := sys.ReadDir(dir)
 	if err != nil {
 		return
 	}
-	prefix, suffix, _ := strings.Cut(pattern(base), "*")
 	for _, e := range entries {
-		random, ok := strings.CutPrefix(e.Name(), prefix)
+		name, ok := strings.CutPrefix(e.Name(), ".")
 		if !ok {
 			continue
 		}
-		if random, ok = strings.CutSuffix(random, suffix); !ok || strings.Trim(random, "0123456789") != "" {
+		if name, ok = strings.CutSuffix(name, ".tmp"); !ok {
+			continue
+		}
+		at := strings.LastIndexByte(name, '.')
+		if at < 0 || at == len(name)-1 || strings.Trim(name[at+1:], "0123456789") != "" || !ours(name[:at], name[at+1:]) {
 			continue
 		}
 		info, err := e.Info()
-		if err == nil && info.Mode().Type() == fs.FileMode(0) && time.Since(info.ModTime()) > leftAge {
+		if err == nil && info.Mode().Type() == fs.FileMode(0) && time.Since(info.ModTime()) > LeftAge {
 			_ = sys.Remove(filepath.Join(dir, e.Name()))
 		}
 	}
+}
+
+// SweepBeside is [Sweep] for the file at path alone.
+func SweepBeside(sys files.System, path string) {
+	Sweep(sys, filepath.Dir(path), func(base, _ string) bool { return base == filepath.Base(path) })
 }
 
 // explain says what to do about the errors that a person can heal.

@@ -169,5 +169,6 @@ func (f *File) Write(d format.Document) error {
 	if err := atomicfile.Replace(context.Background(), f.sys, f.cfg.Path, b, atomicfile.AsTheyAre()); err != nil {
 		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
 	}
+	atomicfile.SweepBeside(f.sys, f.cfg.Path)
 	return nil
 }

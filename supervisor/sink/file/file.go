@@ -38,6 +38,7 @@ type Config struct {
 type Sink struct {
 	cfg   Config
 	owner owner
+	left  *sweeper
 	sys   files.System // nil: the directory itself, opened anew for each write
 }
 
@@ -69,7 +70,7 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{cfg: cfg, owner: o}, nil
+	return &Sink{cfg: cfg, owner: o, left: newSweeper(cfg.Path)}, nil
 }
 
 // Deliver writes the file of the delivery's account.
@@ -86,7 +87,11 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
 	if err := s.inDirectory(path, func(sys files.System, path string, want atomicfile.Attributes) error {
-		return atomicfile.Replace(ctx, sys, path, content, want)
+		err := atomicfile.Replace(ctx, sys, path, content, want)
+		if err == nil {
+			s.left.after(sys, path)
+		}
+		return err
 	}); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
