@@ -11,6 +11,12 @@ func (a Account) condition(t event.Type) Condition {
 	return Condition{Type: t, Account: a.Name, Provider: a.Provider}
 }
 
+// troubled is false only if no condition of the account is On.
+func (a *Account) troubled(now time.Time, p Policy) bool {
+	return a.NeedsLogin || a.Failures > 0 || !a.AmbiguousSince.IsZero() ||
+		(p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
+}
+
 // well is the end of a trouble that only a new token ends. Whether one came is
 // known if that was in this run; after a restart, the failures of an attempt
 // that was never settled may be forgotten, and so the token must be newer than

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -126,4 +128,29 @@ func TestProof(t *testing.T) {
 			t.Errorf("%s asks for a proof of what this run has seen", key)
 		}
 	}
+}
+
+// An account that is left out of a look has no trouble.
+func TestTroubled(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		some := rapid.Bool()
+		moment := func(label string) (at time.Time) {
+			if some.Draw(t, label) {
+				at = noon.Add(time.Duration(rapid.IntRange(-48, 48).Draw(t, label+" in hours")) * time.Hour)
+			}
+			return at
+		}
+		a := Account{
+			Name: "main", StoredAt: moment("stored"), Expiry: moment("expiry"), NeedsLogin: some.Draw(t, "needs login"),
+			Failures: rapid.IntRange(0, 3).Draw(t, "failures"), MaxFailures: rapid.IntRange(0, 3).Draw(t, "max"),
+			Misconfigured: some.Draw(t, "misconfigured"), AmbiguousSince: moment("ambiguous"), RefreshExpiry: moment("refresh expiry"),
+			PolicyKnown: some.Draw(t, "policy known"), Sliding: some.Draw(t, "sliding"), Renewed: some.Draw(t, "renewed"),
+		}
+		p := Policy{LoginDue: rapid.SampledFrom([]time.Duration{0, time.Hour, 24 * time.Hour}).Draw(t, "login due")}
+		for key, c := range Conditions(Snapshot{Now: noon, Accounts: []Account{a}}, p) {
+			if c.State == On && !a.troubled(noon, p) {
+				t.Fatalf("%s is on, and the account counts as well: %+v", key, a)
+			}
+		}
+	})
 }

@@ -69,6 +69,13 @@ type entry struct {
 // have not been told.
 const forgottenAfter = 24 * time.Hour
 
+// A look is followed by a pause of lookShare times as long as it took, up to
+// lookPause: when a broker fails, each of its thousand accounts asks for a look.
+const (
+	lookShare = 10
+	lookPause = 5 * time.Second
+)
+
 // New reads the alerts of an earlier run.
 func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
@@ -103,7 +110,12 @@ func (e *Engine) signal() {
 // Run evaluates until ctx ends.
 func (e *Engine) Run(ctx context.Context) error {
 	for {
-		e.evaluate(ctx)
+		looked := e.evaluate(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(min(lookShare*looked, lookPause)):
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -136,13 +148,15 @@ func (e *Engine) Alert(_ context.Context, key string) (a event.Alert, ok bool, e
 	return event.Alert{}, false, nil
 }
 
-// evaluate compares how things stand with what people know, and tells them.
-func (e *Engine) evaluate(ctx context.Context) {
+// evaluate compares how things stand with what people know, and tells them. It
+// returns how long the comparison took.
+func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
+	began := time.Now()
 	heard := e.listen()
 	snapshot := e.cfg.Snapshot()
 	snapshot.Seen = heard.seen
 	now := snapshot.Now
-	conditions := Conditions(snapshot, e.cfg.Policy)
+	conditions := conditionsOf(snapshot, e.cfg.Policy, e.accountsWithAlerts())
 
 	e.mu.Lock()
 	for key := range e.open {
@@ -157,6 +171,7 @@ func (e *Engine) evaluate(ctx context.Context) {
 		}
 	}
 	e.mu.Unlock()
+	looked = time.Since(began)
 
 	for _, a := range changed {
 		e.tell(a, heard)
@@ -168,6 +183,18 @@ func (e *Engine) evaluate(ctx context.Context) {
 	}
 	e.save(ctx)
 	e.drop(ctx, now)
+	return looked
+}
+
+// accountsWithAlerts says of which accounts there are alerts.
+func (e *Engine) accountsWithAlerts() func(account string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	accounts := map[string]bool{}
+	for _, n := range e.open {
+		accounts[n.Account] = true
+	}
+	return func(account string) bool { return accounts[account] }
 }
 
 // gone is the condition of something that is not configured any more.

@@ -1,0 +1,56 @@
+package alert
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// BenchmarkLook is one look at 100,000 accounts and 50 sinks, of which all are
+// well, or every thousandth account and one sink have an alert.
+func BenchmarkLook(b *testing.B) {
+	for _, c := range []struct {
+		name     string
+		troubled func(n int) bool
+	}{
+		{"all well", func(int) bool { return false }},
+		{"some alerts", func(n int) bool { return n%1000 == 0 }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			now := time.Now()
+			shot := Snapshot{Now: now}
+			for n := range 100_000 {
+				a := healthy()
+				a.Name = fmt.Sprintf("customer-%06d", n)
+				a.StoredAt, a.Expiry, a.RefreshExpiry = now, now.Add(time.Hour), now.Add(5*24*time.Hour)
+				a.NeedsLogin = c.troubled(n)
+				shot.Accounts = append(shot.Accounts, a)
+			}
+			for n := range 50 {
+				shot.Sinks = append(shot.Sinks, Sink{Name: fmt.Sprint("sink-", n), LastDelivery: now})
+			}
+			memory := store.NewMemory()
+			defer func() { _ = memory.Close() }()
+			e, err := New(b.Context(), Config{
+				Store: memory, Policy: Policy{Repeat: 4 * time.Hour, LoginDue: 24 * time.Hour},
+				Snapshot: func() Snapshot { return shot }, Wake: func(string) {},
+				Told:   func(_ context.Context, _ event.Alert) bool { return true },
+				Events: event.NewBus(slog.New(slog.NewTextHandler(io.Discard, nil)), time.Now),
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			e.evaluate(b.Context())
+			b.ReportAllocs()
+			for b.Loop() {
+				e.evaluate(b.Context())
+			}
+		})
+	}
+}
