@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // sign is a sink in memory that says which version came when.
@@ -94,3 +96,37 @@ func BenchmarkWakeToDelivered(b *testing.B) {
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/1e3, "p50-µs")
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds())/1e3, "p99-µs")
 }
+
+// BenchmarkSummary is one look at a sink of 100,000 accounts, of which it has
+// everything, or lacks the newest of each hundredth.
+func BenchmarkSummary(b *testing.B) {
+	const accounts = 100_000
+	for _, c := range []struct {
+		name   string
+		behind int // 0: none; else each such
+	}{{"up to date", 0}, {"some behind", 100}} {
+		b.Run(c.name, func(b *testing.B) {
+			r := newRecords()
+			r.ledger["bench"] = map[string]store.Delivery{}
+			for i := range accounts {
+				rec := r.next(fmt.Sprint("a", i))
+				if c.behind == 0 || i%c.behind > 0 {
+					r.ledger["bench"][rec.Account] = store.Delivery{Sink: "bench", Account: rec.Account, Version: rec.Version, At: rec.StoredAt}
+				}
+			}
+			w := runWorker(b, refusing{}, r)
+			for w.Summary().Accounts < accounts {
+				runtime.Gosched()
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_ = w.Summary()
+			}
+		})
+	}
+}
+
+// refusing takes nothing.
+type refusing struct{}
+
+func (refusing) Deliver(context.Context, sink.Delivery) error { return sink.ErrAbsent }

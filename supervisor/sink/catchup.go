@@ -57,7 +57,7 @@ func (w *Worker) readLedger(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.lanes
-	w.lanes, w.absence, w.inFlight = map[string]*lane{}, absence{}, 0
+	w.lanes, w.standing, w.absence, w.inFlight = map[string]*lane{}, standing{}, absence{}, 0
 	for i, ln := range w.lines {
 		ln.queue = nil
 		for _, it := range items[i] {
@@ -83,6 +83,7 @@ func (w *Worker) resume(l *lane, it item, before *lane, has store.Delivery) {
 			l.failures, l.lastError = has.Failures, has.Error
 		}
 	}
+	w.standing.note(l)
 	if (lacks || l.asked != l.answered) && !w.disabled.is() {
 		l.put(time.Now())
 	}
@@ -94,6 +95,18 @@ func (w *Worker) lane(ln *line, key string) *lane {
 	if l == nil {
 		l = &lane{line: ln, key: key, gate: newGate(), index: -1}
 		w.lanes[key] = l
+		w.standing.count(l, 1)
 	}
 	return l
+}
+
+// forget drops a lane of which there is nothing to bring. The caller holds mu.
+func (w *Worker) forget(l *lane) {
+	if w.lanes[l.key] != l {
+		return
+	}
+	delete(w.lanes, l.key)
+	w.standing.count(l, -1)
+	l.since, l.failures, l.due = time.Time{}, 0, time.Time{}
+	w.standing.note(l)
 }

@@ -66,6 +66,7 @@ func (w *Worker) takeWakes() {
 	for key, ln := range woken {
 		l := w.lane(ln, key)
 		l.fallBehind(w.cfg.Wall())
+		w.standing.note(l)
 		w.hurry(l)
 	}
 }

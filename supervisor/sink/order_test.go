@@ -83,11 +83,14 @@ func live(t *testing.T, steps []step) (faults []string) {
 			cancel()
 		}
 		pass(s.pause)
+		if b.Miscounted() {
+			faults = append(faults, "the summary does not tell of every account after: "+s.what)
+		}
 	}
 	out.be(healthy)
 	b.Enable()
 	pass(time.Hour)
-	faults = append(out.lacks(r, on), out.faults...)
+	faults = append(faults, append(out.lacks(r, on), out.faults...)...)
 	if s := b.Summary(); s.Behind+s.Failing+s.OpenNotices > 0 || s.Accounts != len(r.recs) || s.Absent {
 		faults = append(faults, fmt.Sprintf("the summary in the end: %+v", s))
 	}

@@ -23,6 +23,7 @@ func (w *Worker) settle(o outcome) note {
 		if again {
 			w.hurry(l)
 		}
+		w.standing.note(l)
 	}()
 
 	if o.edition != (edition{}) && o.edition != l.edition && !o.early {
@@ -42,7 +43,7 @@ func (w *Worker) settle(o outcome) note {
 	switch {
 	case o.unknown:
 		if !again {
-			delete(w.lanes, l.key)
+			w.forget(l)
 		}
 	case o.early:
 		l.fallBehind(o.since)
@@ -134,9 +135,10 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	return n
 }
 
-// missed lets the lane wait for a consumer that is not running.
+// missed lets the lane wait for a consumer that is not running, which is no
+// failure, whatever it did before it went.
 func (w *Worker) missed(l *lane, o outcome, now time.Time) note {
-	l.due = time.Time{}
+	l.due, l.failures = time.Time{}, 0
 	if w.disabled.is() {
 		w.absence.remove(l)
 		return note{}

@@ -69,6 +69,34 @@ type Summary struct {
 	Deliveries, Failures uint64
 }
 
+// standing lets a summary look at what is open alone, and not at a hundred
+// thousand accounts of which the sink has everything.
+type standing struct {
+	// accounts that have a lane.
+	accounts int
+	// open has every lane of which there is more to say than that the sink has
+	// the newest.
+	open map[*lane]struct{}
+}
+
+func (s *standing) count(l *lane, n int) {
+	if l.line.kind == KindToken {
+		s.accounts += n
+	}
+}
+
+// note must be called whenever a lane fell behind, or a try of it has ended.
+func (s *standing) note(l *lane) {
+	if !l.behind() && l.failures == 0 && l.due.IsZero() {
+		delete(s.open, l)
+		return
+	}
+	if s.open == nil {
+		s.open = map[*lane]struct{}{}
+	}
+	s.open[l] = struct{}{}
+}
+
 // totals are of all lanes together.
 type totals struct {
 	deliveries, failures uint64
@@ -130,10 +158,12 @@ func (w *Worker) Summary() Summary {
 			since = t
 		}
 	}
-	for _, l := range w.lanes {
+	for l := range w.standing.open {
 		s.add(l)
 		lacking(l.since)
 	}
+	s.Accounts = w.standing.accounts
+	s.UpToDate = s.Accounts - s.Behind
 	if w.lifecycle != nil {
 		waiting, dropped, failing := w.lifecycle.count()
 		s.OpenNotices += waiting
@@ -151,14 +181,10 @@ func (w *Worker) Summary() Summary {
 
 func (s *Summary) add(l *lane) {
 	switch {
+	case !l.behind():
 	case l.line.kind == KindToken:
-		s.Accounts++
-		if l.behind() {
-			s.Behind++
-		} else {
-			s.UpToDate++
-		}
-	case l.behind():
+		s.Behind++
+	default:
 		s.OpenNotices++
 	}
 	if l.failures > 0 {

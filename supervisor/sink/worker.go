@@ -30,7 +30,8 @@ type WorkerConfig struct {
 	// Kinds of what is sent there; empty: tokens. Whatever else there is needs
 	// a Sink that is a [Notifier]; [CheckWorker] tells.
 	Kinds []Kind
-	// Accounts whose tokens and lifecycle events go there; empty: all.
+	// Accounts whose tokens and lifecycle events go there; nil: all. If it is
+	// empty, none: what matches nothing must not get everybody's tokens.
 	Accounts []string
 	// Alerts are where alerts come from, and WantsAlert says which of them go
 	// there; nil: all. Both matter only with KindAlert.
@@ -99,6 +100,7 @@ type Worker struct {
 	// something is waited for.
 	mu       sync.Mutex
 	lanes    map[string]*lane
+	standing standing
 	absence  absence
 	inFlight int
 	disabled disabled
@@ -135,7 +137,7 @@ func NewWorker(cfg WorkerConfig) *Worker {
 	if cfg.takes(KindLifecycle) {
 		w.lifecycle = newLifecycle()
 	}
-	if len(cfg.Accounts) > 0 {
+	if cfg.Accounts != nil {
 		w.takes = map[string]bool{}
 		for _, a := range cfg.Accounts {
 			w.takes[a] = true
