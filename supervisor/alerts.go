@@ -37,12 +37,16 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 	if err := s.store.Fault(); err != nil {
 		shot.StoreFault = err.Error()
 	}
+	processes := map[string]process.Status{}
 	for name, m := range s.providers {
-		st := m.Status()
-		shot.Processes = append(shot.Processes, processAlerts(name, false, st))
-		for _, c := range s.opts.Config.AccountsOf(name) {
-			k, _ := s.keepers[name].Status(c.Name)
-			shot.Accounts = append(shot.Accounts, accountAlerts(c, k, st, s.started))
+		processes[name] = m.Status()
+		shot.Processes = append(shot.Processes, processAlerts(name, false, processes[name]))
+	}
+	shot.Accounts = make([]alert.Account, 0, len(s.opts.Config.Accounts))
+	for name, c := range s.opts.Config.Accounts {
+		if keeper, ok := s.keepers[c.Provider]; ok {
+			k, _ := keeper.Status(name)
+			shot.Accounts = append(shot.Accounts, accountAlerts(c, k, processes[c.Provider], s.started))
 		}
 	}
 	for name, w := range s.workers {
@@ -103,11 +107,10 @@ func (s *Supervisor) alertTold(ctx context.Context, a event.Alert) bool {
 		if !c.Sends(config.SendAlert) || !s.alertConcerns(c, a) {
 			continue
 		}
-		ledger, err := s.store.Deliveries(ctx, name)
+		line, err := s.store.Delivery(ctx, name, a.Key)
 		if err != nil {
 			return false
 		}
-		line := ledger[a.Key]
 		refused := line.Result == store.ResultRefused && line.TriedVersion >= a.Version
 		if line.Version < a.Version && !refused {
 			return false

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -74,13 +73,12 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 func (s *Supervisor) deliveries(account string, rec store.Record) []control.Delivery {
 	out := []control.Delivery{}
 	for _, name := range slices.Sorted(maps.Keys(s.workers)) {
-		c := s.opts.Config.Sinks[name]
-		if !c.Sends(config.SendToken) || !slices.Contains(accountNames(s.opts.Config.SinkAccounts(c)), account) {
+		if !s.workers[name].Takes(account) {
 			continue
 		}
 		w := s.workers[name].Status(account)
 		d := control.Delivery{
-			Sink: name, Type: c.Type, Version: w.Version, DeliveredAt: w.DeliveredAt, Latency: w.Latency,
+			Sink: name, Type: s.workers[name].Type(), Version: w.Version, DeliveredAt: w.DeliveredAt, Latency: w.Latency,
 			Failures: w.Failures, LastError: w.LastError, Absent: w.Absent, Disabled: w.Disabled,
 		}
 		if rec.Version > w.Version {

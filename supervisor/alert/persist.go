@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -12,6 +13,26 @@ import (
 // savePatience is how long the sinks wait for the store. When the disk hangs,
 // people must hear of it all the same.
 const savePatience = 5 * time.Second
+
+// atOnce is how many alerts are written at the same time: the store makes one
+// transaction of them, and a thousand alerts must not take a thousand.
+const atOnce = 64
+
+// together calls fn for every alert and returns its errors.
+func together(alerts []event.Alert, fn func(event.Alert) error) []error {
+	errs := make([]error, len(alerts))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for n, a := range alerts {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			errs[n] = fn(a)
+		})
+	}
+	all.Wait()
+	return errs
+}
 
 // write has fn write to the store, and waits for it for savePatience. It does
 // nothing while an earlier fn is not done.
@@ -47,12 +68,11 @@ func (e *Engine) save(ctx context.Context) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	done := e.write(func() {
-		var errs []error
-		for _, a := range unsaved {
+		errs := together(unsaved, func(a event.Alert) error {
 			err := e.cfg.Store.SaveAlert(ctx, a)
 			e.saved(a, err)
-			errs = append(errs, err)
-		}
+			return err
+		})
 		if err := errors.Join(errs...); err != nil {
 			e.cfg.Log.Debug("alerts could not be stored; the sinks are told all the same, and it is tried again", "error", err)
 		}
@@ -109,18 +129,19 @@ func (e *Engine) drop(ctx context.Context, now time.Time) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	e.write(func() {
-		for _, a := range finished {
+		together(finished, func(a event.Alert) error {
 			if err := e.cfg.Store.DropAlert(ctx, a.Key); err != nil {
 				e.cfg.Log.Debug("an alert that is over could not be dropped; it is tried again", "key", a.Key, "error", err)
-				continue
+				return err
 			}
 			e.mu.Lock()
+			defer e.mu.Unlock()
 			// If it was raised anew meanwhile, it is not stored yet.
 			if n, ok := e.open[a.Key]; ok && n.Version == a.Version {
 				delete(e.open, a.Key)
 			}
-			e.mu.Unlock()
-		}
+			return nil
+		})
 	})
 }
 

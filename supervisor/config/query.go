@@ -25,7 +25,12 @@ func (c *Config) SinkWants(s Sink, account, provider string) bool {
 	case provider == "" || slices.Contains(s.Providers, provider):
 		return true
 	}
-	return slices.ContainsFunc(c.AccountsOf(provider), s.routes)
+	for _, a := range c.Accounts {
+		if a.Provider == provider && s.routes(a) {
+			return true
+		}
+	}
+	return false
 }
 
 // Provider returns what is configured for a provider; one that is not listed

@@ -58,7 +58,11 @@ func (e *engine) DropAlert(ctx context.Context, key string) error {
 	if err := errors.Join(checkName("an alert", key), ctx.Err()); err != nil {
 		return fmt.Errorf("dropping an alert: %w", err)
 	}
-	if err := e.submit(&write{rule: func(d draft) error { d.dropAlert(key); return nil }}); err != nil {
+	sinks, err := e.ledgerSinks()
+	if err != nil {
+		return fmt.Errorf("dropping alert %s: %w", key, err)
+	}
+	if err := e.submit(&write{rule: func(d draft) error { d.dropAlert(key, sinks); return nil }}); err != nil {
 		return fmt.Errorf("dropping alert %s: %w", key, err)
 	}
 	e.mu.Lock()
@@ -67,17 +71,39 @@ func (e *engine) DropAlert(ctx context.Context, key string) error {
 	return nil
 }
 
-// dropAlert is the rule of [Store.DropAlert].
-func (d draft) dropAlert(key string) {
+// dropAlert is the rule of [Store.DropAlert]. sinks are all that may have been
+// told.
+func (d draft) dropAlert(key string, sinks []string) {
 	d.dropped[key] = true
 	d.delete(alertKey(key))
-	var lines []string
-	d.scan(prefixLedger, func(line string, _ []byte) {
-		if strings.HasSuffix(line, "/"+key) {
-			lines = append(lines, line)
-		}
-	})
-	for _, line := range lines {
-		d.delete(line)
+	for _, sink := range sinks {
+		d.delete(ledgerKey(sink, key))
 	}
+}
+
+// ledgerSinks returns every sink that the ledger knows. The whole ledger is
+// read for that, but only once: note keeps up.
+func (e *engine) ledgerSinks() ([]string, error) {
+	e.mu.Lock()
+	read := e.sinksRead
+	e.mu.Unlock()
+	if !read {
+		stored := map[string]bool{}
+		err := e.read(func(r reader) {
+			r.scan(prefixLedger, func(line string, _ []byte) {
+				sink, _, _ := strings.Cut(strings.TrimPrefix(line, prefixLedger), "/")
+				stored[sink] = true
+			})
+		})
+		if err != nil {
+			return nil, err
+		}
+		e.mu.Lock()
+		maps.Copy(e.sinks, stored)
+		e.sinksRead = true
+		e.mu.Unlock()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Collect(maps.Keys(e.sinks)), nil
 }

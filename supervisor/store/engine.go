@@ -46,7 +46,11 @@ type engine struct {
 	closed  bool
 	pending map[string]Delivery
 	flush   *time.Timer
-	held    map[string]Record
+	// sinks are those that the ledger knows: all of them if sinksRead, else
+	// those that were noted since the store was opened.
+	sinks     map[string]bool
+	sinksRead bool
+	held      map[string]Record
 
 	// view guards what a reader must know before it looks.
 	view sync.RWMutex
@@ -64,7 +68,7 @@ func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &engine{backend: b, now: now, log: log, pending: make(map[string]Delivery), held: make(map[string]Record)}
+	return &engine{backend: b, now: now, log: log, pending: make(map[string]Delivery), held: make(map[string]Record), sinks: make(map[string]bool)}
 }
 
 // read calls fn with the newest durable state. It does not wait for a write.

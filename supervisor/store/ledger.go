@@ -54,6 +54,7 @@ func (e *engine) note(ctx context.Context, d Delivery) error {
 		d = old.then(d)
 	}
 	e.pending[key] = d
+	e.sinks[d.Sink] = true
 	if e.flush == nil {
 		e.flush = time.AfterFunc(flushAfter, e.flushLedger)
 	}
@@ -146,6 +147,30 @@ func (e *engine) Deliveries(ctx context.Context, sink string) (map[string]Delive
 		return nil, fmt.Errorf("reading the ledger of sink %s: %w", sink, err)
 	}
 	return ledger, nil
+}
+
+// Delivery returns one line of the ledger, and costs the same however long the
+// ledger is; the zero Delivery if there is none.
+func (e *engine) Delivery(ctx context.Context, sink, account string) (Delivery, error) {
+	if err := errors.Join(checkName("a sink", sink), checkName("an account", account)); err != nil {
+		return Delivery{}, fmt.Errorf("reading the ledger: %w", err)
+	}
+	key := ledgerKey(sink, account)
+	e.mu.Lock()
+	pending, waits := e.pending[key] // looked at first, as in Deliveries
+	e.mu.Unlock()
+	b, err := e.one(ctx, key)
+	if err != nil {
+		return Delivery{}, fmt.Errorf("reading the ledger of sink %s: %w", sink, err)
+	}
+	d, ok := readDelivery(b)
+	switch {
+	case ok && waits:
+		return d.then(pending), nil
+	case waits:
+		return pending, nil
+	}
+	return d, nil
 }
 
 func readDelivery(b []byte) (d Delivery, ok bool) {
