@@ -162,9 +162,15 @@ func TestRedeliver(t *testing.T) {
 		redeliver("", 3, 1)
 		redeliver(lasts.Key, 0, 1)
 		redeliver(over.Key, 0, 1)
-		ids := map[string]int{}
+		ids, again := map[string]int{}, 0
 		for _, d := range out.got {
 			ids[d.ID]++
+			if d.Again {
+				again++
+			}
+		}
+		if again != 4 {
+			t.Errorf("%d deliveries say that they are wanted again, want 4", again)
 		}
 		if len(ids) != 3 {
 			t.Errorf("ids %v: a version has more than one", ids)

@@ -56,7 +56,7 @@ func (s alerts) item(a event.Alert) item {
 		over:    a.State == event.AlertRecovered,
 		// An alert that was dropped and is raised again counts from 1.
 		lacks: func(has store.Delivery) bool { return has.Version != a.Version || a.ChangedAt.After(has.At) },
-		deliver: func(ctx context.Context, has store.Delivery) error {
+		deliver: func(ctx context.Context, has store.Delivery, _ bool) error {
 			return s.w.notify(ctx, s.w.alertNotice(a, has))
 		},
 	}

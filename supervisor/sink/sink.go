@@ -49,6 +49,8 @@ type Delivery struct {
 	ID string
 	// Version of the account's record.
 	Version uint64
+	// Again: a person wants it delivered to whoever has it already.
+	Again bool
 	// Document is what the sink may see: its field policy is already applied.
 	Document format.Document
 }

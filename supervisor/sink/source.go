@@ -32,8 +32,9 @@ type item struct {
 	// lacks says whether a sink of which the ledger holds has still has to get
 	// it.
 	lacks func(has store.Delivery) bool
-	// deliver makes one try to bring it to the sink.
-	deliver func(ctx context.Context, has store.Delivery) error
+	// deliver makes one try to bring it to the sink; again: a person wants
+	// that though the sink may have it.
+	deliver func(ctx context.Context, has store.Delivery, again bool) error
 	// over: an alert that lasts no longer.
 	over bool
 }
@@ -75,8 +76,10 @@ func (s tokens) item(rec store.Record) item {
 		key: rec.Account, provider: rec.Provider, since: rec.StoredAt,
 		edition: edition{rec.Version, rec.StoredAt.UnixNano()},
 		lacks:   func(has store.Delivery) bool { return behind(has, rec) },
-		deliver: func(ctx context.Context, _ store.Delivery) error {
-			return s.w.cfg.Sink.Deliver(ctx, s.w.delivery(rec))
+		deliver: func(ctx context.Context, _ store.Delivery, again bool) error {
+			d := s.w.delivery(rec)
+			d.Again = again
+			return s.w.cfg.Sink.Deliver(ctx, d)
 		},
 	}
 }

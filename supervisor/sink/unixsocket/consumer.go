@@ -54,12 +54,14 @@ type line struct {
 	// account and version, if it holds a token; else zero.
 	account string
 	version uint64
+	// again: whoever has this version gets it once more.
+	again bool
 	// about says for people what it is.
 	about string
 }
 
-// tell writes the line unless it holds a version that the consumer has, or has
-// a newer one of, which the store had when it came.
+// tell writes the line unless the consumer has what it holds, or has something
+// newer, which the store had when it came.
 func (c *consumer) tell(ctx context.Context, l line, timeout time.Duration) error {
 	select {
 	case <-c.turn:
@@ -75,7 +77,7 @@ func (c *consumer) tell(ctx context.Context, l line, timeout time.Duration) erro
 // write is for who has the turn. A consumer that does not take the whole line
 // by the deadline is disconnected.
 func (c *consumer) write(ctx context.Context, l line, deadline time.Time) error {
-	if has, ok := c.sent[l.account]; ok && l.version > 0 && has >= l.version {
+	if has, ok := c.sent[l.account]; ok && l.version > 0 && (has > l.version || has == l.version && !l.again) {
 		return nil
 	}
 	_ = c.conn.SetWriteDeadline(deadline)

@@ -36,7 +36,7 @@ type ListenConfig struct {
 
 // Listener is the sink that consumers connect to. Each gets the newest token of
 // every account at once and every later one when there is one, each version
-// once and each as a JSON object in a line of its own. What a consumer sends is
+// once unless a person wants it delivered again, and each as a JSON object in a line of its own. What a consumer sends is
 // not looked at. The last line of one that is turned away or dropped is
 // {"error": "…"}. If the sink is told of alerts or lifecycle events too, they
 // are lines with a "kind", as [sink.Notice] is as JSON, which go to those who
@@ -100,7 +100,7 @@ func (l *Listener) line(d sink.Delivery) (line, error) {
 	if bytes.ContainsAny(msg, "\r\n") {
 		return line{}, fmt.Errorf("%w: its format has several lines", sink.ErrRefused)
 	}
-	return line{append(msg, '\n'), d.Document.Account, d.Version, "account " + d.Document.Account}, nil
+	return line{append(msg, '\n'), d.Document.Account, d.Version, d.Again, "account " + d.Document.Account}, nil
 }
 
 // Deliver writes to every consumer that is connected.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -468,5 +469,34 @@ func TestWorkerServes(t *testing.T) {
 	<-done
 	if _, err := r.ReadByte(); err != io.EOF {
 		t.Errorf("got more than the one line, or %v", err)
+	}
+}
+
+// What a person wants delivered again reaches whoever is connected and has it;
+// nothing older ever does.
+func TestRedeliveryReachesTheConnected(t *testing.T) {
+	l := listen(t, unixsocket.ListenConfig{})
+	l.shelf.put(sinktest.Bare("main", 2))
+	conn := l.dial(t)
+	in := bufio.NewReader(conn)
+	first := lineOf(t, in)
+	deliver := func(version uint64, again bool) {
+		d := sinktest.Bare("main", version)
+		d.Again = again
+		if err := l.Deliver(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	deliver(2, false)
+	if got := drain(t, conn); got != "" {
+		t.Errorf("it has this version, and got %s", got)
+	}
+	deliver(1, true)
+	if got := drain(t, conn); got != "" {
+		t.Errorf("it has a newer version, and got %s", got)
+	}
+	deliver(2, true)
+	if second := lineOf(t, in); !maps.Equal(second, first) {
+		t.Errorf("delivered again: %v, want %v", second, first)
 	}
 }
