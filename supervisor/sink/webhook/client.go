@@ -18,6 +18,16 @@ import (
 // it, short enough that none is kept between refreshes.
 const idleTimeout = 5 * time.Second
 
+// maxIdle connections are kept for that long: as many as deliveries may be in
+// flight, or those beyond it would each open one anew.
+const maxIdle = 1024
+
+// silence on an HTTP/2 connection after which the receiver is asked for a sign
+// of life, and given as long for it. Without that, a connection that died with
+// no farewell would take every delivery with it while there is always one on
+// the way.
+const silence = 5 * time.Second
+
 // connector returns the client, which it makes once the files can be read.
 func (s *Sink) connector() (*http.Client, error) {
 	s.mu.Lock()
@@ -56,8 +66,8 @@ func newClient(security *tls.Config, proxy func(*http.Request) (*url.URL, error)
 			TLSClientConfig:        security,
 			ForceAttemptHTTP2:      true,
 			IdleConnTimeout:        idleTimeout,
-			MaxIdleConns:           4,
-			MaxIdleConnsPerHost:    4,
+			HTTP2:                  &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence},
+			MaxIdleConnsPerHost:    maxIdle,
 			MaxResponseHeaderBytes: 64 << 10,
 		},
 	}

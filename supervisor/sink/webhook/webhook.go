@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -30,6 +31,13 @@ const NoProxy = "none"
 
 // DefaultContentType of what Config.Encode makes.
 const DefaultContentType = "text/plain; charset=utf-8"
+
+// An answer's body is read, and thrown away, if it is no longer than lastWords
+// in bytes and here in lastWordsTime.
+const (
+	lastWords     = 4 << 10
+	lastWordsTime = 100 * time.Millisecond
+)
 
 // Config is one webhook sink.
 type Config struct {
@@ -140,7 +148,7 @@ func checkHeaders(headers map[string]sdk.Secret) error {
 }
 
 // Deliver makes one try. The receiver has the token once it answers with any
-// 2xx; what else it says is not read.
+// 2xx; what else it says counts for nothing.
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	m, err := s.tokenMessage(d)
 	if err != nil {
@@ -193,8 +201,13 @@ func (s *Sink) post(ctx context.Context, m message) (status int, err error) {
 	if err != nil {
 		return 0, s.explain(ctx, err)
 	}
-	// An unread body ends the connection; a receiver that has nothing to say
-	// sends none.
+	if resp.ContentLength <= lastWords {
+		// What was not read to its end costs the next delivery a connection of
+		// its own.
+		soon := time.AfterFunc(lastWordsTime, cancel)
+		_, _ = io.CopyN(io.Discard, resp.Body, lastWords+1)
+		soon.Stop()
+	}
 	_ = resp.Body.Close()
 	return resp.StatusCode, s.judge(resp)
 }
