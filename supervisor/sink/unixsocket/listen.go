@@ -28,7 +28,8 @@ type ListenConfig struct {
 	// AllowUIDs may connect, beside our own user and root.
 	AllowUIDs []uint32
 	// Timeout is how long a consumer may leave unread what it was sent; 0:
-	// DefaultTimeout.
+	// DefaultTimeout. For the newest tokens of all accounts, at the beginning,
+	// it has 10 ms more for each.
 	Timeout time.Duration
 	// MaxConsumers at once; 0: DefaultMaxConsumers.
 	MaxConsumers int

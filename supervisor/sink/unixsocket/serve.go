@@ -120,11 +120,15 @@ func (l *Listener) leave(c *consumer) {
 	delete(l.consumers, c)
 }
 
+// lineTime is how long a consumer may take for each line of its greeting, on
+// average and beyond the timeout. There may be very many, so that a whole
+// greeting has no fixed time; but until it has ended the consumer holds up what
+// is delivered.
+const lineTime = 10 * time.Millisecond
+
 // greet writes the newest token of every account. The caller has the turn.
 func (l *Listener) greet(ctx context.Context, c *consumer, newest func(context.Context) iter.Seq2[sink.Delivery, error]) bool {
 	deadline := time.Now().Add(l.cfg.Timeout)
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	defer cancel()
 	for d, err := range newest(ctx) {
 		if err != nil {
 			c.farewell("the tokens can't be read just now: connect again")
@@ -137,6 +141,7 @@ func (l *Listener) greet(ctx context.Context, c *consumer, newest func(context.C
 		if err := c.write(ctx, line, deadline); err != nil {
 			return false
 		}
+		deadline = deadline.Add(lineTime)
 	}
 	return true
 }
