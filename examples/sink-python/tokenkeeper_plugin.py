@@ -7,7 +7,7 @@ expects of a plugin's process, in any language:
   standard output where it listens: go-plugin's handshake.
 - It listens on a Unix socket in the directory that it is given, with TLS on both
   sides: each side trusts exactly the other's certificate.
-- It answers gRPC's health service for the service "plugin".
+- It answers gRPC's health service, which go-plugin may ask.
 - It ends, after the calls in flight, on SIGTERM, on GRPCController.Shutdown, and
   when the lifeline closes, because then the supervisor is gone.
 - Its log is JSON lines on standard error, in hclog's layout.
@@ -38,6 +38,10 @@ PROTOCOL_VERSION = "1"
 LIFELINE = "TOKENKEEPER_LIFELINE_FD"
 SERVICE = "tokenkeeper.sink.v1.Sink"
 GRACE_SECONDS = 30  # for the calls in flight at the end
+# Threads are made when they are needed. Beside the deliveries in flight (at most
+# max_concurrent of the configuration, 4 by default) there must always be one to
+# answer Ping, or the supervisor takes the process for hung.
+MAX_THREADS = 128
 
 log = logging.getLogger("sink")
 
@@ -119,7 +123,7 @@ def serve(sink):
         signal.signal(number, lambda *_: ending.set())
     _watch_lifeline(ending)
 
-    server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=8))
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=MAX_THREADS))
     server.add_generic_rpc_handlers(
         (
             grpc.method_handlers_generic_handler(SERVICE, _handlers(sink)),

@@ -21,10 +21,17 @@
 //   INVALID_ARGUMENT     refused
 //   NOT_FOUND            nothing_stored (of Restore)
 //   UNIMPLEMENTED        the sink does not answer this call
+//   UNKNOWN              try again; the message, which a library may have made
+//                        of an exception, is not told
 //   any other            try again
 //
 // "gone" needs the detail. The status's message goes to logs and people and
 // must hold no secret.
+//
+// As many calls may be in flight as the configuration says (max_concurrent, 4
+// by default), and Ping must be answered beside them. Messages are limited to
+// 4 MiB. How the process starts, what its environment holds, how it makes its
+// connection safe and when it must end is in sdk/README.md, "Other languages".
 
 package sinkv1
 
