@@ -53,7 +53,7 @@ func (s *Supervisor) tellRestored(r *store.Restored) {
 		level, text := slog.LevelInfo, "its newest version was restored"
 		if !a.Newest {
 			level = slog.LevelWarn
-			text = "a newer version may be lost, so its refresh token may be spent: the spool and the shared file are asked first"
+			text = "a newer version may be lost, so its refresh token may be spent: the spool, the shared file and the sinks that give tokens back are asked first"
 		}
 		s.events.Publish(level, event.Event{
 			Type: event.StoreRestored, Alert: !a.Newest, Account: a.Account, Version: a.Version,

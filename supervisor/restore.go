@@ -26,14 +26,21 @@ const (
 	restoreMost  = 5 * time.Minute
 	// restoreAtOnce bounds the calls to one sink at a time.
 	restoreAtOnce = 8
+	// restoreFreely is how long a refresh token that may be spent waits for
+	// what sinks hold. A broker may end the whole login when a spent one is
+	// used; but a sink that can't be asked must not keep a token from being
+	// refreshed.
+	restoreFreely = time.Minute
 )
 
 // restoring takes back from sinks what this machine has lost. It returns the
 // member that asks them, once their processes serve, for every account that has
-// no usable token now; a sink keeps what it holds of such an account until then.
+// no usable token now, or whose token comes from a backup and may be an old one;
+// a sink keeps what it holds of such an account until then.
 // It must be called before anything is delivered.
 func (s *Supervisor) restoring() restorer {
 	r := restorer{s: s, slots: map[string]chan struct{}{}, lost: map[string]*lostToken{}}
+	doubted := s.doubted()
 	for _, name := range slices.Sorted(maps.Keys(s.sinkPlugins)) {
 		c := s.opts.Config.Sinks[name]
 		if !c.Plugin.Restore {
@@ -42,11 +49,15 @@ func (s *Supervisor) restoring() restorer {
 		r.slots[name] = make(chan struct{}, restoreAtOnce)
 		for _, a := range s.opts.Config.SinkAccounts(c) {
 			st, _ := s.keepers[a.Provider].Status(a.Name)
-			if !r.lacks(st) {
+			l := &lostToken{account: a, version: st.Record.Version, doubted: doubted[a.Name]}
+			if !r.wants(l, st) {
 				continue
 			}
 			if r.lost[a.Name] == nil {
-				r.lost[a.Name] = &lostToken{account: a, version: st.Record.Version}
+				r.lost[a.Name] = l
+				if l.doubted {
+					s.keepers[a.Provider].Postpone(a.Name, s.opts.Seams.Wall().Add(restoreFreely))
+				}
 			}
 			r.lost[a.Name].sinks = append(r.lost[a.Name].sinks, name)
 			s.sinkPlugins[name].Hold(a.Name, st.Record.Version)
@@ -62,13 +73,22 @@ type restorer struct {
 	lost  map[string]*lostToken    // by account
 }
 
-// lostToken is an account without a usable token, and the sinks that may hold
-// one and have not said what.
+// lostToken is an account without a usable token, or with a doubted one, and
+// the sinks that may hold a better one and have not said what.
 type lostToken struct {
 	account  config.Account
 	sinks    []string
-	version  uint64 // of the record, when it was found to be dead
+	version  uint64 // of the record, when it was found to be dead, or to be doubted
+	doubted  bool   // it comes from a backup, and a newer one may have been lost
 	failures int
+}
+
+// trouble says for people what the account lacks.
+func (l *lostToken) trouble() string {
+	if l.doubted {
+		return fmt.Sprintf("account %s goes on with what a backup held of it, which may be old", l.account.Name)
+	}
+	return fmt.Sprintf("account %s has no usable token", l.account.Name)
 }
 
 // Run asks until each account has a usable token, or each of its sinks has said
@@ -90,8 +110,14 @@ func (r restorer) lacks(st refresh.Status) bool {
 		(!expiry.IsZero() && !r.s.opts.Seams.Wall().Before(expiry))
 }
 
+// wants says whether the account still needs what a sink may hold.
+func (r restorer) wants(l *lostToken, st refresh.Status) bool {
+	return r.lacks(st) || (l.doubted && st.Record.Version == l.version)
+}
+
 // restore asks the account's sinks in rounds, ever more rarely.
 func (r restorer) restore(ctx context.Context, l *lostToken) {
+	defer r.s.keepers[l.account.Provider].Postpone(l.account.Name, time.Time{})
 	for pause := restoreFirst; ; pause = min(2*pause, restoreMost) {
 		failed := r.round(ctx, l, pause)
 		if ctx.Err() != nil || len(failed) == 0 {
@@ -136,17 +162,19 @@ func (r restorer) round(ctx context.Context, l *lostToken, pause time.Duration) 
 	failed := map[string]error{}
 	var best *found
 	for _, name := range l.sinks {
-		if st, _ := k.Status(l.account.Name); !r.lacks(st) {
+		if st, _ := k.Status(l.account.Name); !r.wants(l, st) {
 			r.done(ctx, l, l.sinks...) // a person was faster, or a shared file, or a sink
 			return nil
 		}
-		f, err := r.ask(ctx, l.account, name)
+		f, err := r.ask(ctx, l, name)
 		switch {
 		case ctx.Err() != nil:
 			return nil
+		case errors.Is(err, errConclusive) && l.doubted:
+			r.s.log.Info("the sink holds nothing better than the restored store", "sink", name, "account", l.account.Name, "error", err)
 		case errors.Is(err, errConclusive):
 			r.tell(l, slog.LevelWarn, event.RestoreFailed, name, fmt.Sprintf(
-				"account %s has no usable token, and sink %q is of no help: %v; log in with: tokenkeeper login %s", l.account.Name, name, err, l.account.Name))
+				"%s, and sink %q is of no help: %v; log in with: tokenkeeper login %s", l.trouble(), name, err, l.account.Name))
 		case err != nil:
 			failed[name] = err
 		case f != nil && (best == nil || f.document.Expiry.After(best.document.Expiry)):
@@ -170,7 +198,8 @@ var errConclusive = errors.New("the token can't be taken back")
 
 // ask returns what a sink holds of the account, if it is a token that the store
 // does not know better; nil if it holds nothing.
-func (r restorer) ask(ctx context.Context, a config.Account, name string) (*found, error) {
+func (r restorer) ask(ctx context.Context, l *lostToken, name string) (*found, error) {
+	a := l.account
 	select {
 	case r.slots[name] <- struct{}{}:
 		defer func() { <-r.slots[name] }()
@@ -192,7 +221,7 @@ func (r restorer) ask(ctx context.Context, a config.Account, name string) (*foun
 		return nil, fmt.Errorf("%w: %w", errConclusive, err)
 	}
 	st, _ := r.s.keepers[a.Provider].Status(a.Name)
-	if fault := unfit(a, st.Record, d, r.s.opts.Seams.Wall()); fault != "" {
+	if fault := unfit(a, st.Record, d, r.s.opts.Seams.Wall(), l.doubted && !r.lacks(st)); fault != "" {
 		return nil, fmt.Errorf("%w: %s", errConclusive, fault)
 	}
 	return &found{sink: name, document: d, storedAt: got.StoredAt}, nil
@@ -207,7 +236,13 @@ func (r restorer) take(ctx context.Context, l *lostToken, f found) error {
 		return fmt.Errorf("an attempt of the account is still open (begun %s); the provider settles it first", in.At.UTC().Format(time.RFC3339))
 	}
 	k := r.s.keepers[l.account.Provider]
-	rec, err := k.Import(ctx, imported(l.account.Name, f.document, store.OriginRestore, r.s.opts.Seams.Wall()), false)
+	next := imported(l.account.Name, f.document, store.OriginRestore, r.s.opts.Seams.Wall())
+	st, _ := k.Status(l.account.Name)
+	instead := !r.lacks(st) // of a token that may be good: then of the doubted one alone
+	if instead {
+		next.Version = l.version + 1
+	}
+	rec, err := k.Import(ctx, next, instead && l.doubted)
 	if errors.Is(err, refresh.ErrHasToken) {
 		return errors.New("the token in the store has not been refused yet: it is tried first")
 	}
@@ -219,13 +254,13 @@ func (r restorer) take(ctx context.Context, l *lostToken, f found) error {
 		when = f.storedAt.UTC().Format(time.RFC3339)
 	}
 	r.tell(l, slog.LevelWarn, event.Restored, f.sink, fmt.Sprintf(
-		"account %s had no usable token here; the newest one that sink %q holds, stored there %s, is its version %d now",
-		l.account.Name, f.sink, when, rec.Version))
+		"%s here; the newest one that sink %q holds, stored there %s, is its version %d now",
+		l.trouble(), f.sink, when, rec.Version))
 	return nil
 }
 
-// done lets deliveries through to sinks that have answered. A dead token that
-// was held back from them is delivered after all: it is the newest there is.
+// done lets deliveries through to sinks that have answered. A token that was
+// held back from them is delivered after all: it is the newest there is.
 func (r restorer) done(ctx context.Context, l *lostToken, sinks ...string) {
 	for _, name := range sinks {
 		r.s.sinkPlugins[name].Release(l.account.Name)
@@ -250,8 +285,8 @@ func (r restorer) complain(ctx context.Context, l *lostToken, failed map[string]
 	}
 	for _, name := range slices.Sorted(maps.Keys(failed)) {
 		r.tell(l, slog.LevelWarn, event.RestoreFailed, name, fmt.Sprintf(
-			"account %s has no usable token, and sink %q could not be asked for the one that it holds: %v; trying again in %s; "+
-				"a login ends this too: tokenkeeper login %s", l.account.Name, name, failed[name], pause, l.account.Name))
+			"%s, and sink %q could not be asked for the one that it holds: %v; trying again in %s; "+
+				"a login ends this too: tokenkeeper login %s", l.trouble(), name, failed[name], pause, l.account.Name))
 	}
 }
 

@@ -34,9 +34,21 @@ func decodeRestored(c config.Content, body []byte) (format.Document, error) {
 	return format.Decode(name, body, o)
 }
 
+// doubted are the accounts that the store had to take from a backup, of which a
+// newer version may have been lost.
+func (s *Supervisor) doubted() map[string]bool {
+	accounts := map[string]bool{}
+	if r := s.store.Restored(); r != nil {
+		for _, a := range r.Accounts {
+			accounts[a.Account] = !a.Newest
+		}
+	}
+	return accounts
+}
+
 // unfit says why a document is no use to an account without a usable token; ""
-// if it is.
-func unfit(a config.Account, rec store.Record, d format.Document, now time.Time) string {
+// if it is. With alive, the token in the store may be good, and is only doubted.
+func unfit(a config.Account, rec store.Record, d format.Document, now time.Time, alive bool) string {
 	theirs := d.RefreshToken.Fingerprint()
 	switch {
 	case d.Account != "" && d.Account != a.Name:
@@ -45,7 +57,7 @@ func unfit(a config.Account, rec store.Record, d format.Document, now time.Time)
 		return fmt.Sprintf("what the sink gave back is of provider %q", d.Provider)
 	case theirs == "":
 		return "what the sink holds has no refresh token; give the sink include_refresh_token: true, so that it will"
-	case theirs == rec.Token.RefreshToken.Fingerprint():
+	case theirs == rec.Token.RefreshToken.Fingerprint() && !alive:
 		return "the sink holds the refresh token that the store has, and that one is dead"
 	case slices.Contains(rec.Fingerprints, theirs):
 		return "the sink holds an older refresh token than the store"

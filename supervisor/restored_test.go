@@ -25,21 +25,26 @@ func TestUnfit(t *testing.T) {
 		rec    store.Record
 		change func(*format.Document)
 		want   string // "": it is fit
+		alive  bool
 	}{
-		"newer":                   {dead, func(*format.Document) {}, ""},
-		"for an empty store":      {store.Record{}, func(d *format.Document) { d.Expiry = now.Add(-24 * time.Hour) }, ""},
-		"names nobody":            {dead, func(d *format.Document) { d.Account, d.Provider = "", "" }, ""},
-		"the dead one":            {dead, func(d *format.Document) { d.RefreshToken = sdk.NewSecret("dead") }, "that one is dead"},
-		"one before":              {dead, func(d *format.Document) { d.RefreshToken = sdk.NewSecret("older") }, "an older refresh token"},
-		"unknown, not newer":      {dead, func(d *format.Document) { d.Expiry = dead.Token.Expiry() }, "not newer"},
-		"another account's":       {dead, func(d *format.Document) { d.Account = "other" }, `of account "other"`},
-		"another provider's":      {dead, func(d *format.Document) { d.Provider = "schwab" }, `of provider "schwab"`},
-		"without a refresh token": {dead, func(d *format.Document) { d.RefreshToken = sdk.Secret{} }, "include_refresh_token"},
-		"over":                    {dead, func(d *format.Document) { d.RefreshExpiry = now }, "died"},
+		"newer": {rec: dead, change: func(*format.Document) {}},
+		"newer access token of a grant that is only doubted": {dead, func(d *format.Document) { d.RefreshToken = sdk.NewSecret("dead") }, "", true},
+		"older access token of a grant that is only doubted": {dead, func(d *format.Document) {
+			d.RefreshToken, d.Expiry = sdk.NewSecret("dead"), now.Add(-24*time.Hour)
+		}, "not newer", true},
+		"for an empty store":      {store.Record{}, func(d *format.Document) { d.Expiry = now.Add(-24 * time.Hour) }, "", false},
+		"names nobody":            {dead, func(d *format.Document) { d.Account, d.Provider = "", "" }, "", false},
+		"the dead one":            {dead, func(d *format.Document) { d.RefreshToken = sdk.NewSecret("dead") }, "that one is dead", false},
+		"one before":              {dead, func(d *format.Document) { d.RefreshToken = sdk.NewSecret("older") }, "an older refresh token", false},
+		"unknown, not newer":      {dead, func(d *format.Document) { d.Expiry = dead.Token.Expiry() }, "not newer", false},
+		"another account's":       {dead, func(d *format.Document) { d.Account = "other" }, `of account "other"`, false},
+		"another provider's":      {dead, func(d *format.Document) { d.Provider = "schwab" }, `of provider "schwab"`, false},
+		"without a refresh token": {dead, func(d *format.Document) { d.RefreshToken = sdk.Secret{} }, "include_refresh_token", false},
+		"over":                    {dead, func(d *format.Document) { d.RefreshExpiry = now }, "died", false},
 	} {
 		d := good
 		c.change(&d)
-		got := unfit(a, c.rec, d, now)
+		got := unfit(a, c.rec, d, now, c.alive)
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // folderSink as the first argument makes the tests' program a sink that keeps
@@ -76,8 +78,60 @@ func TestTokenComesBackFromSink(t *testing.T) {
 	if reused := saxo.Reused(); len(reused) > 0 {
 		t.Errorf("a refresh token was used twice: %v", reused)
 	}
-	if !strings.Contains(second.Stderr(), "had no usable token here") {
+	if !strings.Contains(second.Stderr(), "has no usable token here") {
 		t.Error("the operator is not told")
+	}
+}
+
+// The state file is lost and an old backup takes its place: the older token
+// neither replaces the newer one that a sink holds nor goes to the broker, but
+// the newer one comes back.
+func TestOldBackupDoesNotReplaceNewerTokenInSink(t *testing.T) {
+	t.Parallel()
+	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 10 * time.Minute, RefreshLifetime: time.Hour})
+	vault := t.TempDir()
+	s := newSite(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "every: 5m")+"sinks:\n"+vaultYAML(t, "vault", vault))
+	s.logInEarlier(t, saxo, saxoAccount, format.SaxoCache, time.Minute)
+	file := filepath.Join(s.path("state"), store.FileName)
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := startRun(t, s)
+	for version := uint64(2); version < 4; version++ {
+		if err := <-first.forceRefresh(saxoAccount); err != nil {
+			t.Fatal(err)
+		}
+		first.delivered(saxoAccount, version)
+	}
+	first.Stop()
+	s.awaitGone(t, patience)
+	err = errors.Join(os.Remove(file), os.WriteFile(file+".old", old, 0o600), folder.Break(vault, folder.Failing))
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	second := startRun(t, s)
+	second.until(func(control.Status) bool {
+		return strings.Contains(second.Stderr(), "goes on with what a backup held of it") &&
+			strings.Contains(second.Stderr(), "could not be asked")
+	})
+	if err := folder.Break(vault, ""); err != nil {
+		t.Fatal(err)
+	}
+	st := second.until(func(st control.Status) bool { return account(st, saxoAccount).Origin == "restore" })
+	if a := account(st, saxoAccount); a.Version != 2 || a.State != "valid" {
+		t.Errorf("the account came back as %+v", a)
+	}
+	if err := <-second.forceRefresh(saxoAccount); err != nil {
+		t.Fatalf("the token that came back is not the newest: %v", err)
+	}
+	second.delivered(saxoAccount, 3)
+	if strings.Contains(second.Stderr(), "has version 1 of account") {
+		t.Error("the backup's token was delivered over the newer one")
+	}
+	if reused := saxo.Reused(); len(reused) > 0 {
+		t.Errorf("a refresh token was used twice: %v", reused)
 	}
 }
 

@@ -112,6 +112,8 @@ type account struct {
 	held *store.Record
 	// alerting: an alert was raised and is not over.
 	alerting bool
+	// notBefore is what the account was postponed to; see Postpone.
+	notBefore time.Time
 	// look: the shared file may have changed; planned is when the account was
 	// due before that.
 	look    bool
@@ -180,6 +182,13 @@ func (k *Keeper) planAfresh(a *account) time.Time {
 }
 
 func (k *Keeper) dueOf(a *account) time.Time {
+	if due := k.dueByItself(a); due.After(a.notBefore) {
+		return due
+	}
+	return a.notBefore
+}
+
+func (k *Keeper) dueByItself(a *account) time.Time {
 	t, now := a.rec.Token, k.clock.Now().Wall
 	if t.IssuedAt.After(now.Add(driftTolerated)) {
 		// The clock has been set back since the token came, so nobody knows

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -49,6 +50,24 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	}
 }
 
+// Postpone keeps an account from becoming due by itself before a moment, for
+// when its refresh token may be spent and a better one is asked for elsewhere.
+// The zero time ends that. A person's refresh is made all the same, and an
+// attempt that stands open is settled.
+func (k *Keeper) Postpone(name string, until time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a, ok := k.accounts[name]
+	if !ok || a.notBefore.Equal(until) {
+		return
+	}
+	a.notBefore = until
+	if !a.busy {
+		k.plan(a)
+	}
+	k.signal()
+}
+
 func (k *Keeper) isDue(a *account) bool {
 	due, ok := k.heap.Due(a.cfg.Name)
 	return ok && !due.After(k.clock.Now().Wall)
@@ -57,7 +76,9 @@ func (k *Keeper) isDue(a *account) bool {
 // Import stores a token that came from outside as the account's newest. What
 // rec leaves open (its version, history, refresh expiry, and the origin: an
 // import) is filled in. With an existing token that still works it fails with
-// [ErrHasToken] unless force is given; a failed import changes nothing.
+// [ErrHasToken] unless force is given; a failed import changes nothing. If
+// rec.Version is not 0 and the next one is another by now, it fails so too,
+// with force or without.
 func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
 	k.mu.Lock()
 	a, ok := k.accounts[rec.Account]
@@ -72,6 +93,9 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	defer release()
 	if a.stored && !force && !a.rec.NeedsLogin() {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec.Version)
+	}
+	if rec.Version != 0 && rec.Version != a.rec.Version+1 {
+		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec.Version)
 	}
 	next := a.rec.Next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
 	next.Account, next.Provider = rec.Account, k.cfg.Provider

@@ -44,7 +44,7 @@ type RestoredAccount struct {
 	// Source is the file that the record was found in.
 	Source string
 	// Newest: this is surely the newest version that was stored. Otherwise a
-	// newer one may be lost, and its refresh token may be spent: the spool and
-	// shared files may know better.
+	// newer one may be lost, and its refresh token may be spent: the spool,
+	// shared files and sinks may know better.
 	Newest bool
 }

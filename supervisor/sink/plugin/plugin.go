@@ -108,7 +108,7 @@ func (s *Sink) Status() process.Status { return s.member.Status() }
 // Deliver implements [sink.Sink].
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if v, held := s.held.Load(d.Document.Account); held && d.Version <= v.(uint64) {
-		return fmt.Errorf("%w: its token is dead, and would take the place of what the destination holds, which is asked for first", sink.ErrRefused)
+		return fmt.Errorf("%w: the destination may hold a better token than this one, and is asked for it first", sink.ErrRefused)
 	}
 	content, err := s.cfg.Encode(d.Document)
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *Sink) Test(ctx context.Context, d sink.Delivery) (done string, err erro
 	case err != nil:
 		return "", err
 	}
-	return "asked the plugin to try its destination without a token", nil
+	return "the plugin tried its destination, without a token", nil
 }
 
 // Restore returns the newest document of the account that the destination
