@@ -13,17 +13,30 @@ import (
 // group would have what was meant for a single user.
 const aclName = "system.posix_acl_access"
 
+// attributed is a [files.System] that has an own way to extended attributes:
+// lgetxattr(2).
+type attributed interface {
+	Lgetxattr(path, attr string, dest []byte) (int, error)
+}
+
 // getACL returns the list of the file at path, nil if it has none.
-func getACL(path string) ([]byte, error) {
-	buf := make([]byte, 64<<10) // XATTR_SIZE_MAX
-	n, err := unix.Lgetxattr(path, aclName, buf)
-	switch {
-	case errors.Is(err, unix.ENODATA), errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-		return nil, nil
-	case err != nil:
-		return nil, err
+func getACL(sys files.System, path string) ([]byte, error) {
+	get := unix.Lgetxattr
+	if own, ok := sys.(attributed); ok {
+		get = own.Lgetxattr
 	}
-	return buf[:n], nil
+	n, err := get(path, aclName, nil)
+	if err == nil {
+		buf := make([]byte, n)
+		n, err = get(path, aclName, buf)
+		if err == nil {
+			return buf[:n], nil
+		}
+	}
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil, nil
+	}
+	return nil, err
 }
 
 // setACL sets the mode too, of which the list is a part.

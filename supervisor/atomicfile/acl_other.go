@@ -4,5 +4,5 @@ package atomicfile
 
 import "github.com/tokenkeeper/tokenkeeper/sdk/files"
 
-func getACL(string) ([]byte, error)   { return nil, nil }
-func setACL(files.File, []byte) error { return nil }
+func getACL(files.System, string) ([]byte, error) { return nil, nil }
+func setACL(files.File, []byte) error             { return nil }

@@ -45,7 +45,7 @@ func (a Attributes) over(sys files.System, path string) (want Attributes, acl []
 		return a, nil, errors.New("it exists and is not a file: move it away or set another path")
 	}
 	if a.Mode == 0 || a.NeverLoosen {
-		if acl, err = getACL(path); err != nil {
+		if acl, err = getACL(sys, path); err != nil {
 			return a, nil, fmt.Errorf("its access control list can't be read: %w", err)
 		}
 		perm := info.Mode().Perm()

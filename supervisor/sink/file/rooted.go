@@ -2,6 +2,7 @@ package file
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,6 +46,17 @@ func (r rooted) OpenFile(name string, flag int, perm fs.FileMode) (files.File, e
 func (r rooted) Stat(name string) (fs.FileInfo, error) { return r.root.Stat(filepath.Base(name)) }
 
 func (r rooted) Lstat(name string) (fs.FileInfo, error) { return r.root.Lstat(filepath.Base(name)) }
+
+// Lgetxattr reads an extended attribute. No call of Linux before 6.13 takes a
+// directory for that: /proc leads to the one that is open (proc_pid_fd(5)).
+func (r rooted) Lgetxattr(name, attr string, dest []byte) (int, error) {
+	d, err := r.root.Open(".")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = d.Close() }()
+	return unix.Lgetxattr(fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), filepath.Base(name)), attr, dest)
+}
 
 // ReadDir reads the directory itself.
 func (r rooted) ReadDir(string) ([]fs.DirEntry, error) {
