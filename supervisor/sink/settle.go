@@ -99,9 +99,7 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	switch {
 	case errors.Is(o.err, ErrGone):
 		w.disable(byReceiver, w.cfg.Wall())
-		n := w.goneNote(o.err)
-		n.event.Account, n.event.Provider, n.event.Version = about(l, o)
-		return n
+		return w.goneNote(o.err)
 
 	case errors.Is(o.err, ErrRefused):
 		w.absence.remove(l)
