@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -29,6 +30,16 @@ func (a Account) well(c Condition, what string) Condition {
 	return c
 }
 
+// cause is the last error without the account's name and without what the alert
+// says itself of the next step.
+func (a Account) cause() string {
+	text := strings.TrimPrefix(a.LastError, "account "+a.Name+": ")
+	for _, advice := range []string{"; it will be tried again", ": unless a newer token turns up, someone must log in again"} {
+		text = strings.TrimSuffix(text, advice)
+	}
+	return text
+}
+
 func (a Account) failing() Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
@@ -37,13 +48,13 @@ func (a Account) failing() Condition {
 	case a.Failures > 0 && a.Misconfigured:
 		c.State = On
 		c.What = fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token ends %s",
-			a.Name, a.LastError, stamp(a.Expiry))
+			a.Name, a.cause(), stamp(a.Expiry))
 		c.Todo = fmt.Sprintf("correct accounts.%s in the configuration, then restart tokenkeeper", a.Name)
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
 		c.State = On
 		c.What = fmt.Sprintf("account %s: %d refreshes in a row have failed; its access token ends %s; the last error: %s",
-			a.Name, a.Failures, stamp(a.Expiry), a.LastError)
-		c.Todo = "it is tried again all the time; look at the network and at the broker's status page, then run: tokenkeeper refresh " + a.Name
+			a.Name, a.Failures, stamp(a.Expiry), a.cause())
+		c.Todo = "it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh " + a.Name
 	case a.Failures == 0 && a.AmbiguousSince.IsZero():
 		return a.well(c, fmt.Sprintf("account %s is refreshed again", a.Name))
 	}
@@ -56,7 +67,7 @@ func (a Account) needsLogin() Condition {
 	case a.StoredAt.IsZero():
 	case a.NeedsLogin:
 		c.State = On
-		c.What = fmt.Sprintf("account %s needs a login: the broker has ended it (%s); its access token ends %s", a.Name, a.LastError, stamp(a.Expiry))
+		c.What = fmt.Sprintf("account %s needs a login: %s; its access token ends %s", a.Name, a.cause(), stamp(a.Expiry))
 		c.Todo = "log in with: tokenkeeper login " + a.Name
 	default:
 		return a.well(c, fmt.Sprintf("account %s is logged in again", a.Name))

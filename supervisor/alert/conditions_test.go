@@ -48,6 +48,9 @@ func TestConditions(t *testing.T) {
 		{"a failure", account(func(a *Account) { a.Failures = 1 }), "refresh_failing:main", Unknown, ""},
 		{"one too few", account(func(a *Account) { a.Failures = 2 }), "refresh_failing:main", Unknown, ""},
 		{"max failures", account(func(a *Account) { a.Failures, a.LastError = 3, "HTTP 503" }), "refresh_failing:main", On, "HTTP 503; it is tried again"},
+		{"a provider's error", account(func(a *Account) {
+			a.Failures, a.LastError = 3, "account main: broker.example answered HTTP 503, which is no OAuth error; it will be tried again"
+		}), "refresh_failing:main", On, "the last error: broker.example answered HTTP 503, which is no OAuth error; it is tried again all the time"},
 		{"bad client", account(func(a *Account) { a.Failures, a.Misconfigured = 1, true }), "refresh_failing:main", On, "accounts.main"},
 		{"failures, then a login is needed", account(func(a *Account) { a.Failures, a.NeedsLogin = 9, true }), "refresh_failing:main", Unknown, ""},
 		{"no failure, and an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "refresh_failing:main", Unknown, ""},
@@ -55,6 +58,9 @@ func TestConditions(t *testing.T) {
 
 		{"logged in", account(func(a *Account) {}), "needs_login:main", Off, "logged in again"},
 		{"refused", account(func(a *Account) { a.NeedsLogin = true }), "needs_login:main", On, "tokenkeeper login main"},
+		{"refused in the provider's words", account(func(a *Account) {
+			a.NeedsLogin, a.LastError = true, "account main: broker.example refused the grant (HTTP 400, invalid_grant): unless a newer token turns up, someone must log in again"
+		}), "needs_login:main", On, "account main needs a login: broker.example refused the grant (HTTP 400, invalid_grant); its access token ends"},
 		{"never logged in", account(func(a *Account) { a.StoredAt = time.Time{} }), "needs_login:main", Unknown, ""},
 
 		{"nothing open", account(func(a *Account) {}), "ambiguous:main", Off, "known to be good"},

@@ -69,8 +69,8 @@ func (k Sink) failing() Condition {
 	case k.Gone, k.Off:
 	case k.Failing > 0 && k.Lag >= sinkPatience:
 		c.State = On
-		c.What = fmt.Sprintf("sink %s has lacked what it should have for %s, of %d accounts or alerts; the last error: %s",
-			k.Name, span(k.Lag), k.Failing, k.LastError)
+		c.What = fmt.Sprintf("sink %s has been failing for %s, and misses the newest of %s; the last error: %s",
+			k.Name, span(k.Lag), missed(k.Failing), k.LastError)
 		c.Todo = fmt.Sprintf("it is tried again all the time; after mending it run: tokenkeeper sinks test %s", k.Name)
 	case k.Failing == 0 && !k.LastDelivery.IsZero():
 		c.State, c.What, c.Proof = Off, fmt.Sprintf("sink %s takes deliveries again", k.Name), k.LastDelivery
@@ -78,12 +78,19 @@ func (k Sink) failing() Condition {
 	return c
 }
 
+func missed(failing int) string {
+	if failing == 1 {
+		return "1 account or alert"
+	}
+	return fmt.Sprintf("%d accounts or alerts", failing)
+}
+
 func (k Sink) disabled() Condition {
 	c := Condition{Type: event.SinkDisabled, Sink: k.Name}
 	switch {
 	case k.Gone:
 		c.State = On
-		c.What = fmt.Sprintf("sink %s is disabled, because its receiver wants nothing more: %s", k.Name, k.LastError)
+		c.What = fmt.Sprintf("sink %s is disabled: %s", k.Name, k.LastError)
 		c.Todo = fmt.Sprintf("correct or remove sinks.%s in the configuration, or run: tokenkeeper sinks enable %s", k.Name, k.Name)
 	case k.Off:
 		c.State, c.What = Off, fmt.Sprintf("a person has disabled sink %s", k.Name)
