@@ -66,7 +66,7 @@ func (w *Worker) testWith(ctx context.Context, tester Tester) (done string, err 
 
 func (w *Worker) testNotice() Notice {
 	now := w.cfg.Wall()
-	message := fmt.Sprintf("This is a test of sink %q: nothing is wrong.", w.cfg.Name)
+	message := fmt.Sprintf("This is a test of sink %q. Nothing is wrong.", w.cfg.Name)
 	n := Notice{ID: deliveryID(w.cfg.Name, "test:"+w.cfg.Name, 1, now), Test: true}
 	if w.alerts == nil {
 		n.Kind = KindLifecycle

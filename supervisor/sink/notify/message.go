@@ -1,11 +1,11 @@
 package notify
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
@@ -36,8 +36,8 @@ var titles = map[event.Type]phrases{
 	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s is refreshed again"},
 	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
 	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},
-	event.ProviderCrashing: {"%s keeps crashing", "%s still keeps crashing", "%s runs again"},
-	event.ProviderParked:   {"%s can't run", "%s still can't run", "%s runs again"},
+	event.ProviderCrashing: {"provider %s keeps crashing", "provider %s still keeps crashing", "provider %s runs again"},
+	event.ProviderParked:   {"provider %s can't run", "provider %s still can't run", "provider %s runs again"},
 	event.SinkFailing:      {"sink %s fails", "sink %s still fails", "sink %s works again"},
 	event.SinkDisabled:     {"sink %s is disabled", "sink %s is still disabled", "sink %s is enabled again"},
 	event.SinkCrashing:     {"sink %s keeps crashing", "sink %s still keeps crashing", "sink %s runs again"},
@@ -54,20 +54,13 @@ func compose(n sink.Notice, host string) message {
 	case n.Alert != nil:
 		a := n.Alert
 		m.title, m.key, m.over = alertTitle(*a), a.Key, a.State == event.AlertRecovered
-		body = a.Message
-		if lasted := a.ChangedAt.Sub(a.Since); a.State != event.AlertRaised && !a.Since.IsZero() && lasted > 0 {
-			word := "It has lasted since"
-			if m.over {
-				word = "It had lasted since"
-			}
-			body = fmt.Sprintf("%s\n%s %s (%s).", body, word, a.Since.Format("2006-01-02 15:04"), roughly(lasted))
-		}
+		body = a.Message // which says how long it has lasted
 	case n.Event != nil:
 		m.title, body = words(n.Event.Type)+concerning(n.Event.Account, n.Event.Provider, n.Event.Sink), n.Event.Message
 	}
 	if n.Test {
 		m.title, m.key = "a test message", ""
-		body = strings.TrimSpace("Somebody asked for this message to see whether it arrives. Nothing is wrong.\n" + body)
+		body = "Somebody asked for this message to see whether it arrives.\n" + cmp.Or(body, "Nothing is wrong.")
 	}
 	m.title = "Tokenkeeper: " + printable(m.title)
 	m.body = shorten(printable(body), maxBody)
@@ -107,20 +100,6 @@ func concerning(names ...string) string {
 		return ""
 	}
 	return ": " + strings.Join(names, ", ")
-}
-
-// roughly is a duration in one unit.
-func roughly(d time.Duration) string {
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", d/time.Second)
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%d min", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", d/time.Hour)
-	default:
-		return fmt.Sprintf("%d days", d/(24*time.Hour))
-	}
 }
 
 // printable replaces what could end a header or move a cursor.

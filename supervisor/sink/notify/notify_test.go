@@ -46,10 +46,10 @@ func TestWhatPeopleRead(t *testing.T) {
 		title, body string
 	}{
 		"raised":    {needsLogin(event.AlertRaised), "Tokenkeeper: schwab-main needs a login", text + "From trading-vm"},
-		"repeated":  {needsLogin(event.AlertRepeated), "Tokenkeeper: schwab-main still needs a login", text + "It has lasted since 2026-09-14 14:20 (3 h).\nFrom trading-vm"},
-		"recovered": {needsLogin(event.AlertRecovered), "Tokenkeeper: schwab-main is logged in again", text + "It had lasted since 2026-09-14 14:20 (3 h).\nFrom trading-vm"},
-		"test":      {test, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives. Nothing is wrong.\n" + text + "From trading-vm"},
-		"bare test": {sink.Notice{ID: "t", Kind: sink.KindAlert, Test: true}, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives. Nothing is wrong.\nFrom trading-vm"},
+		"repeated":  {needsLogin(event.AlertRepeated), "Tokenkeeper: schwab-main still needs a login", text + "From trading-vm"},
+		"recovered": {needsLogin(event.AlertRecovered), "Tokenkeeper: schwab-main is logged in again", text + "From trading-vm"},
+		"test":      {test, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives.\n" + text + "From trading-vm"},
+		"bare test": {sink.Notice{ID: "t", Kind: sink.KindAlert, Test: true}, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives.\nNothing is wrong.\nFrom trading-vm"},
 		"long":      {many, "Tokenkeeper: schwab-main needs a login", strings.Repeat("ä", 699) + "…\nFrom trading-vm"},
 		"of the disk": {sink.Notice{ID: "d", Alert: &event.Alert{Type: event.DiskTrouble, State: event.AlertRaised, Message: "full"}},
 			"Tokenkeeper: trouble with the disk", "full\nFrom trading-vm"},
