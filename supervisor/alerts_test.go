@@ -19,7 +19,7 @@ import (
 )
 
 // alerting is a supervisor whose store is open and in which nothing runs.
-func alerting(t *testing.T) *Supervisor {
+func alerting(t testing.TB) *Supervisor {
 	t.Helper()
 	st, err := store.Open(filepath.Join(t.TempDir(), "state"), store.Options{})
 	if err != nil {

@@ -91,6 +91,7 @@ func TestConditions(t *testing.T) {
 		{"a first failure", hook(Sink{LastDelivery: noon, Failing: 1, Lag: 59 * time.Second}), "sink_failing:hook", Unknown, ""},
 		{"fails for a minute", hook(Sink{Failing: 2, Lag: time.Minute, LastError: "HTTP 500"}), "sink_failing:hook", On, "HTTP 500"},
 		{"lags without a failure", hook(Sink{Lag: time.Hour}), "sink_failing:hook", Unknown, ""},
+		{"takes some, and one waits for a consumer that went", hook(Sink{LastDelivery: noon, Lag: time.Hour}), "sink_failing:hook", Unknown, ""},
 		{"disabled by its receiver", hook(Sink{Gone: true, Failing: 1, Lag: time.Hour}), "sink_failing:hook", Unknown, ""},
 		{"gone", hook(Sink{Gone: true, LastError: "HTTP 410"}), "sink_disabled:hook", On, "HTTP 410"},
 		{"disabled by a person", hook(Sink{Off: true}), "sink_disabled:hook", Off, "a person"},

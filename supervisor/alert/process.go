@@ -72,7 +72,7 @@ func (k Sink) failing() Condition {
 		c.What = fmt.Sprintf("sink %s has been failing for %s, and misses the newest of %s; the last error: %s",
 			k.Name, span(k.Lag), missed(k.Failing), k.LastError)
 		c.Todo = fmt.Sprintf("it is tried again all the time; after mending it run: tokenkeeper sinks test %s", k.Name)
-	case k.Failing == 0 && !k.LastDelivery.IsZero():
+	case k.Failing == 0 && k.Lag < sinkPatience && !k.LastDelivery.IsZero():
 		c.State, c.What, c.Proof = Off, fmt.Sprintf("sink %s takes deliveries again", k.Name), k.LastDelivery
 	}
 	return c
