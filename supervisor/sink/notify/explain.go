@@ -86,7 +86,7 @@ func explain(err error) error {
 			return errors.New(f.means)
 		}
 	}
-	return errors.New("the message was not taken; the reason is not repeated here, as it could quote the URL: see whether the password, the token and the receiver in the URL are right")
+	return errors.New("the message was not taken; the reason is not repeated here, as it could quote the URL: see whether this machine reaches the service, and whether the password, the token and the receiver in the URL are right")
 }
 
 // httpStatus of an answer that said no; 0: there was none.

@@ -1,8 +1,10 @@
 package notify_test
 
 import (
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -52,6 +54,8 @@ func overHTTP(t *testing.T, urlOf func(host string) string, answer, wrong string
 	if wrong == "" {
 		more[sinktest.WrongAck] = "any 2xx is an acknowledgement to this service of the library"
 	}
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) }))
+	defer elsewhere.Close()
 	sinktest.Run(t, sinktest.Suite{Carries: sinktest.OnlyNotices, Never: mapping(more), New: func(t *testing.T) sinktest.Destination {
 		b := newInbox(t)
 		host, appear := httpServer(t, b, answer)
@@ -59,13 +63,13 @@ func overHTTP(t *testing.T, urlOf func(host string) string, answer, wrong string
 			return func(*testing.T) { b.behave(mode) }
 		}
 		faults := map[string]sinktest.Fault{
-			"a redirect to where nobody answers": {Case: sinktest.HTTPRedirect, Set: set(status("302 Found", "Location: http://127.0.0.1:1/"))},
-			"401":                                {Case: sinktest.HTTPClientError, Set: set(status("401 Unauthorized"))},
-			"429":                                {Case: sinktest.HTTPClientError, Set: set(status("429 Too Many Requests", "Retry-After: 7")), RetryAfter: time.Minute},
-			"503":                                {Case: sinktest.HTTPServerError, Set: set(status("503 Service Unavailable"))},
-			"cut off":                            {Case: sinktest.ResetInAnswer, Set: set(raw("HTTP/1.1 2"))},
-			"late answer":                        {Case: sinktest.LateAnswer, Set: func(*testing.T) { b.setLate() }},
-			"no answer":                          {Case: sinktest.NoAck, Set: set(b.hang)},
+			"a redirect to what would take it": {Case: sinktest.HTTPRedirect, Set: set(status("302 Found", "Location: "+elsewhere.URL))},
+			"401":                              {Case: sinktest.HTTPClientError, Set: set(status("401 Unauthorized"))},
+			"429":                              {Case: sinktest.HTTPClientError, Set: set(status("429 Too Many Requests", "Retry-After: 7")), RetryAfter: time.Minute},
+			"503":                              {Case: sinktest.HTTPServerError, Set: set(status("503 Service Unavailable"))},
+			"cut off":                          {Case: sinktest.ResetInAnswer, Set: set(raw("HTTP/1.1 2"))},
+			"late answer":                      {Case: sinktest.LateAnswer, Set: func(*testing.T) { b.setLate() }},
+			"no answer":                        {Case: sinktest.NoAck, Set: set(b.hang)},
 		}
 		if wrong != "" {
 			faults["wrong answer"] = sinktest.Fault{Case: sinktest.WrongAck, Set: set(raw("HTTP/1.1 200 OK\r\nContent-Length: " + "9\r\n\r\n" + wrong))}
