@@ -377,37 +377,3 @@ func TestTestNeverOverlapsADelivery(t *testing.T) {
 		}
 	})
 }
-
-// A consumer that broke off and then went does not run, and no longer fails.
-func TestAbsenceIsNoFailure(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		out := &receiver{}
-		out.set(func(context.Context, sink.Delivery) error { return errors.New("broken off") })
-		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
-		b.refresh("a")
-		pass(time.Second)
-		if s := b.Summary(); s.Failing != 1 {
-			t.Errorf("it fails, and the summary says %+v", s)
-		}
-		out.set(absent)
-		pass(time.Hour)
-		if s := b.Summary(); s.Failing != 0 || !s.Absent || s.Behind != 1 {
-			t.Errorf("it is absent, and the summary says %+v", s)
-		}
-	})
-}
-
-// A sink that no account goes to gets nothing, also of what the store holds of
-// accounts that are not configured any more.
-func TestNoAccountsIsNotAll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, out := newRecords(), &receiver{}
-		r.next("removed")
-		b := start(t, sink.WorkerConfig{Sink: out, Accounts: []string{}}, r)
-		b.refresh("main")
-		pass(time.Minute)
-		if out.tried() > 0 || b.Takes("main") {
-			t.Errorf("%d deliveries to a sink without accounts", out.tried())
-		}
-	})
-}
