@@ -76,8 +76,11 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 		At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
 	k.mu.Lock()
-	a.rec = rec
 	standing := a.ambiguous
+	if standing != nil && a.rec.Version == rec.Version {
+		rec.Health = a.rec.Health // the failures of an attempt that is open are not stored
+	}
+	a.rec = rec
 	k.mu.Unlock()
 	if standing == nil {
 		err = k.cfg.Store.Intend(ctx, in)

@@ -1,0 +1,46 @@
+package refresh_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+)
+
+// A broker that takes requests and answers none, or answers no better after
+// one that it did not answer, is asked ever more rarely, and people are told.
+func TestFailuresInARowCountWhileAnAttemptIsOpen(t *testing.T) {
+	lost := fault{refuse: &sdk.Error{Kind: sdk.KindAmbiguous, Message: "no answer came"}}
+	down := fault{refuse: &sdk.Error{Kind: sdk.KindTransient, Message: "503", HTTPStatus: 503}}
+	for name, then := range map[string]fault{"no answer ever": lost, "down after a lost answer": down} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				defer r.watch()()
+				r.broker.next("one", lost)
+				for range 5000 {
+					r.broker.next("one", then)
+				}
+				g := r.start()
+				time.Sleep(15*time.Minute + 5*time.Hour)
+				synctest.Wait()
+				s := r.status("one")
+				if n := r.count(event.RefreshFailing); n != 1 || s.Record.Health.Failures < 5 {
+					t.Errorf("%d alerts after %d failures in a row with max_failures 5, want 1", n, s.Record.Health.Failures)
+				}
+				if s.Record.Health.LastError == "" || s.AmbiguousSince.IsZero() || s.State != refresh.Expired {
+					t.Errorf("the status does not tell of it: %s, ambiguous since %s, %+v", s.State, s.AmbiguousSince, s.Record.Health)
+				}
+				// As many as of any other failure: a few up to the expiry of
+				// the access token, and then one a minute.
+				if n := r.broker.count(); n > 320 {
+					t.Errorf("%d requests in 5 h", n)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
