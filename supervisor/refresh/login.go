@@ -168,5 +168,5 @@ func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *acco
 		Message: fmt.Sprintf("%s (%v)", message, cause),
 	})
 	k.free(ctx, remote, a, in.Attempt)
-	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
+	return a.named(cause)
 }

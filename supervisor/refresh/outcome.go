@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -41,7 +42,16 @@ func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in 
 		}
 	}
 	k.free(ctx, remote, a, in.Attempt)
-	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
+	return a.named(cause)
+}
+
+// named returns an error that names the account, once: those of providers do
+// already.
+func (a *account) named(err error) error {
+	if strings.HasPrefix(err.Error(), "account "+a.cfg.Name+": ") {
+		return err
+	}
+	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }
 
 // countFailure notes a failure, plans the next try, and tells. Of an account
@@ -153,7 +163,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		return fmt.Errorf("account %s: its refresh token was refused %s already; log in with: tokenkeeper login %s: %w",
 			a.cfg.Name, stored.Health.LastFailure.Format(time.RFC3339), a.cfg.Name, cause)
 	}
-	return fmt.Errorf("account %s: %w", a.cfg.Name, cause)
+	return a.named(cause)
 }
 
 // loginMessage says exactly what happened, as far as anybody can know. rec is

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -26,7 +27,8 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	case !a.stored && a.cfg.Shared == nil:
 		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
 	case a.rec.NeedsLogin() && !force:
-		err = fmt.Errorf("account %s: %w: %s", name, ErrNeedsLogin, a.rec.Health.LastError)
+		err = fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s",
+			name, ErrNeedsLogin, strings.TrimPrefix(a.rec.Health.LastError, "account "+name+": "), name)
 	case !a.busy && !force && a.rec.Health.Failures == 0 && !k.isDue(a):
 		k.mu.Unlock()
 		return false, nil

@@ -10,6 +10,36 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
+// What a person is told of a refresh that fails names the account once, and the
+// command that helps.
+func TestErrorsOfARefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		g := r.start()
+		synctest.Wait()
+		refuse := func(kind sdk.Kind, message string) string {
+			r.broker.next("one", fault{refuse: &sdk.Error{Kind: kind, Message: message}})
+			_, err := r.keeper.Refresh(t.Context(), "one", true)
+			if err == nil {
+				t.Fatal("the refresh did not fail")
+			}
+			return err.Error()
+		}
+		if got, want := refuse(sdk.KindTransient, "account one: HTTP 503"), "account one: HTTP 503"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		if got, want := refuse(sdk.KindTransient, "HTTP 503"), "account one: HTTP 503"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		refuse(sdk.KindInvalidGrant, "account one: refused")
+		_, err := r.keeper.Refresh(t.Context(), "one", false)
+		if want := "account one: the account needs a login (refused); log in with: tokenkeeper login one"; err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+		_ = g.end()
+	})
+}
+
 // A broker that takes requests and answers none, or answers no better after
 // one that it did not answer, is asked ever more rarely, and people are told.
 func TestFailuresInARowCountWhileAnAttemptIsOpen(t *testing.T) {
