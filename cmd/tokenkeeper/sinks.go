@@ -15,9 +15,8 @@ func newSinksCommand(e *env) *cobra.Command {
 		Long: `Show how every sink does.
 
 ACCOUNTS is how many accounts' tokens go there, UP TO DATE how many of those
-that have a token it has the newest of, LAG for how long it has lacked one, LAST when
-it took something.
-"tokenkeeper status" shows single accounts.`,
+that have a token it has the newest of, LAG for how long it has lacked one, LAST
+when it took something. "tokenkeeper status" shows single accounts.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -119,16 +118,15 @@ func newSinkDisableCommand(e *env) *cobra.Command {
 		Use:   "disable NAME",
 		Short: "Keep everything from a sink, for now",
 		Long: `Keep everything from a sink until it is enabled again. It is not remembered: a
-restart of the supervisor or a reload of its configuration enables the sink. To
-be rid of it for good, take it out of the configuration.`,
+restart of the supervisor enables the sink. To be rid of it for good, take it
+out of the configuration.`,
 		Example: "  tokenkeeper sinks disable hook",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return aboutSink(e, func(c *control.Client) (control.Sink, error) {
 				return c.DisableSink(cmd.Context(), args[0])
 			}, func(got control.Sink) error {
-				return e.print("%s: disabled: nothing goes there until \"tokenkeeper sinks enable %s\";\n"+
-					"a restart of the supervisor or a reload of its configuration enables it too", got.Name, got.Name)
+				return e.print("%s: disabled until \"tokenkeeper sinks enable %s\" or a restart of the supervisor", got.Name, got.Name)
 			})
 		},
 	}

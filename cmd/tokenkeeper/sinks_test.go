@@ -116,7 +116,7 @@ func TestSinkTablesFitEightyColumns(t *testing.T) {
 	sinksTable(sinks, now).render(&b, painter{}, 0, 1)
 	alertTable(alerts, now).render(&b, painter{}, 1)
 	for line := range strings.Lines(b.String()) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > sinkWidth {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > narrow {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
@@ -124,14 +124,14 @@ func TestSinkTablesFitEightyColumns(t *testing.T) {
 
 func TestAlertLine(t *testing.T) {
 	all := sampleAlerts().Alerts
-	if got := alertLine(all[2:]); got != "" {
+	if got := alertLine(all[2:], textWidth); got != "" {
 		t.Errorf("of an alert that is over: %q", got)
 	}
-	if got, want := alertLine(all), `2 alerts: needs login schwab-two, disk trouble; see "tokenkeeper alerts"`; got != want {
+	if got, want := alertLine(all, textWidth), `2 alerts: needs login schwab-two, disk trouble; see "tokenkeeper alerts"`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	many := slices.Repeat(all[:1], 50)
-	got := alertLine(many)
+	got := alertLine(many, textWidth)
 	if n := utf8.RuneCountInString(got); n > textWidth || !strings.HasPrefix(got, "50 alerts: needs login schwab-two, ") || !strings.Contains(got, ", … 4") {
 		t.Errorf("%d columns: %s", n, got)
 	}
@@ -151,8 +151,7 @@ func TestSinkVerbs(t *testing.T) {
 		{"sinks redeliver cache", 0, "cache: 2 deliveries are on their way\n", nil},
 		{"sinks redeliver cache a", 0, "cache: 1 delivery is on its way\n", nil},
 		{"sinks redeliver phone", 0, "phone: there is nothing to deliver yet: none of its accounts has a token\n", nil},
-		{"sinks disable hook", 0, "hook: disabled: nothing goes there until \"tokenkeeper sinks enable hook\";\n" +
-			"a restart of the supervisor or a reload of its configuration enables it too\n", nil},
+		{"sinks disable hook", 0, "hook: disabled until \"tokenkeeper sinks enable hook\" or a restart of the supervisor\n", nil},
 		{"sinks enable hook", 0, "hook: enabled: it gets what it missed\n", nil},
 		{"sinks restart vault", 0, "vault: PID 4300 was replaced by PID 4310 (generation 3)\n", nil},
 		{"sinks restart bot", 1, "", []string{`tokenkeeper: sink "bot" has no process`}},

@@ -164,8 +164,8 @@ func (c Command) verify(path string) (sum string, err error) {
 		return sum, &Fault{
 			Kind:    WrongChecksum,
 			Message: fmt.Sprintf("the checksum of %s is %s, and the configuration demands %s", path, sum, strings.ToLower(c.SHA256)),
-			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into %s; "+
-				"if not, find out who replaced it", c.Kind.checksumKey(c.Name)),
+			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into %s and restart tokenkeeper; "+
+				"if not, find out who replaced it, and put the right one back", c.Kind.checksumKey(c.Name)),
 		}
 	}
 	return sum, nil

@@ -89,7 +89,7 @@ func (w *Worker) disable(by string, at time.Time) {
 func (w *Worker) goneNote(err error) note {
 	return note{slog.LevelError, event.Event{
 		Type: event.SinkDisabled, Alert: true, Max: w.policy.Attempts,
-		Message: fmt.Sprintf("sink %q is disabled: %v; nothing more goes there until the configuration is loaded again or it is enabled with: tokenkeeper sinks enable %s",
+		Message: fmt.Sprintf("sink %q is disabled: %v; nothing more goes there until tokenkeeper is restarted or it is enabled with: tokenkeeper sinks enable %s",
 			w.cfg.Name, err, w.cfg.Name),
 	}}
 }
