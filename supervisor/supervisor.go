@@ -236,7 +236,11 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	}
 
 	err := group.Run()
-	s.log.Info("tokenkeeper ends", "error", err)
+	if err != nil {
+		s.log.Error("tokenkeeper ends", "error", err)
+	} else {
+		s.log.Info("tokenkeeper ends")
+	}
 	return errors.Join(err, s.Close())
 }
 

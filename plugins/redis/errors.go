@@ -94,7 +94,7 @@ func trouble(err error) string {
 	)
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		return "nothing listens at this address; it is tried again"
+		return "nothing listens at this address"
 	case errors.Is(err, fs.ErrPermission):
 		return "this program may not open the socket: check its owner and mode"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):

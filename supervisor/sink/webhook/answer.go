@@ -69,7 +69,7 @@ func (s *Sink) explain(ctx context.Context, err error) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("the delivery was cancelled: %w", context.Canceled)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("the receiver did not answer in time (at most %s): %w", s.cfg.Timeout, context.DeadlineExceeded)
+		return lateError{s.cfg.Timeout}
 	case errors.As(err, &pair):
 		return pair.err
 	case errors.As(err, &prox):
@@ -97,6 +97,16 @@ func (s *Sink) explain(ctx context.Context, err error) error {
 	}
 	return fmt.Errorf("the receiver's answer could not be read as HTTP (%s)", kind(err))
 }
+
+// lateError is a deadline that has passed, without the standard library's words
+// for it.
+type lateError struct{ most time.Duration }
+
+func (e lateError) Error() string {
+	return fmt.Sprintf("the receiver did not answer in time (at most %s)", e.most)
+}
+
+func (e lateError) Unwrap() error { return context.DeadlineExceeded }
 
 // viaProxy says whether it was the proxy that could not be reached.
 func viaProxy(err error) bool {
