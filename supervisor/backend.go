@@ -92,8 +92,12 @@ func (s *Supervisor) deliveries(account string, rec store.Record) []control.Deli
 func (b backend) Restart(ctx context.Context, provider string) (control.RestartAnswer, error) {
 	m, ok := b.s.providers[provider]
 	if !ok {
+		if _, sink := b.s.sinkPlugins[provider]; sink {
+			return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
+				"%s is no provider but a sink; restart it with: tokenkeeper sinks restart %s", provider, provider)
+		}
 		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
-			"no account uses a provider named %q; tokenkeeper status lists them", provider)
+			"no account uses a provider named %q%s", provider, hint(provider, slices.Sorted(maps.Keys(b.s.providers)), "status"))
 	}
 	a, err := m.Restart(ctx)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -42,7 +43,7 @@ func importInto(ctx context.Context, k *refresh.Keeper, account, formatName stri
 		name, ok := format.Detect(body)
 		if !ok {
 			return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
-				"account %s: the file is not a token file of a known format; name one with --format (%v)", account, format.Names())
+				"account %s: the file is not a token file of a known format; name one with --format: %s", account, strings.Join(format.Names(), ", "))
 		}
 		formatName = name
 	}

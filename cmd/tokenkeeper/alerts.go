@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +51,7 @@ to do. With --all also those that are over since lately.`,
 func over(a event.Alert) bool { return a.State == event.AlertRecovered }
 
 func alertTable(alerts []event.Alert, now time.Time) table {
-	t := table{head: []string{"ALERT", "ABOUT", "SINCE", "STATE"}, width: sinkWidth}
+	t := table{head: []string{"ALERT", "ABOUT", "SINCE", "STATE"}, width: narrow}
 	for _, a := range alerts {
 		look, state := red, "open"
 		if over(a) {
@@ -76,8 +77,8 @@ func concerns(a event.Alert) string {
 	return ""
 }
 
-// alertLine is the alerts that last in one line, "" if there are none.
-func alertLine(alerts []event.Alert) string {
+// alertLine is the alerts that last in one line of width, "" if there are none.
+func alertLine(alerts []event.Alert, width int) string {
 	alerts = slices.DeleteFunc(slices.Clone(alerts), over)
 	if len(alerts) == 0 {
 		return ""
@@ -94,7 +95,7 @@ func alertLine(alerts []event.Alert) string {
 		if left := len(alerts) - i - 1; left > 0 {
 			rest = fmt.Sprintf(", … %d more", left)
 		}
-		if i > 0 && len(line+part+rest+hint) > textWidth {
+		if i > 0 && utf8.RuneCountInString(line+part+rest+hint) > width {
 			return line + fmt.Sprintf(", … %d more", len(alerts)-i) + hint
 		}
 		line += part

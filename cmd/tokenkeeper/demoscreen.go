@@ -85,7 +85,7 @@ func restartNote(ctx context.Context, c *control.Client, provider string) string
 func (e *env) drawDemo(st control.Status, newest []string, note, hint string) error {
 	p := e.painter()
 	var b strings.Builder
-	b.WriteString(renderStatus(st, e.now(), p))
+	b.WriteString(renderStatus(st, e.now(), p, e.width()))
 	b.WriteString("\n" + p.paint(bold, "NEWEST EVENTS") + "\n")
 	for _, line := range newest {
 		b.WriteString(line + "\n")

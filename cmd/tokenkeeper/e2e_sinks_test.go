@@ -198,7 +198,7 @@ func TestSinksAreTestedAndRedelivered(t *testing.T) {
 func TestSinksAreDisabledAndRestarted(t *testing.T) {
 	t.Parallel()
 	r, s, schwab, _ := startSinks(t)
-	if got := s.tool(t, "", "sinks", "disable", "files"); got.code != exitOK || !strings.Contains(got.stdout, "restart of the supervisor or a reload") {
+	if got := s.tool(t, "", "sinks", "disable", "files"); got.code != exitOK || !strings.Contains(got.stdout, "or a restart of the supervisor") {
 		t.Errorf("disable: %+v", got)
 	}
 	if got := s.tool(t, "", "refresh", schwabAccount, "--force"); got.code != exitOK {
@@ -229,6 +229,15 @@ func TestSinksAreDisabledAndRestarted(t *testing.T) {
 	got := decode[control.SinkRestartAnswer](t, s.tool(t, "", "sinks", "restart", "vault", "--json").stdout)
 	if got.OldPID != old || got.PID == 0 || got.PID == old || got.Generation != 2 {
 		t.Errorf("restart: %+v, the process was %d", got, old)
+	}
+	if got := s.tool(t, "", "restart", "vault"); got.code != exitFailure || !strings.Contains(got.stderr, "tokenkeeper sinks restart vault") {
+		t.Errorf("restart of a sink as if it were a provider: %+v", got)
+	}
+	if got := s.tool(t, "", "restart", "nope"); got.code != exitFailure || !strings.Contains(got.stderr, `no account uses a provider named "nope"; there are: saxo, schwab`) {
+		t.Errorf("restart of no provider: %+v", got)
+	}
+	if got := s.tool(t, "{}", "import", saxoAccount, "-"); got.code != exitFailure || !strings.Contains(got.stderr, "--format: json, schwab, schwab-py, saxo-cache\n") {
+		t.Errorf("import of no token file: %+v", got)
 	}
 	if got := s.tool(t, "", "sinks", "restart", "files"); got.code != exitFailure || !strings.Contains(got.stderr, `sink "files" has no process: its type file is built in`) {
 		t.Errorf("restart of a sink that is built in: %+v", got)

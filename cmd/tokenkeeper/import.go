@@ -47,7 +47,7 @@ each other out.`,
 			return e.printImported(got)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "the file's format: json, schwab or saxo-cache (default: detected)")
+	cmd.Flags().StringVar(&format, "format", "", "its format: json, schwab, schwab-py or saxo-cache (default: detected)")
 	cmd.Flags().BoolVar(&force, "force", false, "replace the token that the account has already")
 	return cmd
 }

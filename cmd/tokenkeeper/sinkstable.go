@@ -9,11 +9,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
-// sinkWidth is how wide the table of sinks is.
-const sinkWidth = 80
-
 func sinksTable(sinks []control.Sink, now time.Time) table {
-	t := table{head: []string{"SINK", "TYPE", "SENDS", "ACCOUNTS", "UP TO DATE", "LAG", "LAST", "STATE"}, width: sinkWidth}
+	t := table{head: []string{"SINK", "TYPE", "SENDS", "ACCOUNTS", "UP TO DATE", "LAG", "LAST", "STATE"}, width: narrow}
 	for _, s := range sinks {
 		state := sinkState(s)
 		accounts, upToDate, lag := never, never, never
@@ -73,12 +70,15 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 		if !s.LastErrorAt.IsZero() {
 			text = relative(s.LastErrorAt, now) + ": " + text
 		}
-		if !s.Next.IsZero() {
+		switch {
+		case s.Next.After(now):
 			text += "; tried again " + relative(s.Next, now)
+		case !s.Next.IsZero():
+			text += "; it is being tried"
 		}
 		add(red, "%s", text)
 	}
-	if s.Absent && s.Failing == 0 && s.Disabled == nil {
+	if s.Absent && s.Failing == 0 && s.Disabled == nil && (s.Process == nil || s.Process.State == control.ProviderRunning) {
 		add(yellow, "the consumer is not running; what it missed waits for it")
 	}
 	if s.OpenNotices > 0 {
@@ -88,9 +88,14 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 		add(yellow, "%s given up since the start", counted(int(s.Dropped), "event was", "events were"))
 	}
 	if p := s.Process; p != nil && p.State != control.ProviderRunning {
-		text := "its process is " + p.State
+		text := map[string]string{
+			control.ProviderBackoff: "its process has ended", control.ProviderCrashing: "its process keeps crashing", control.ProviderParked: "its process can't run",
+		}[p.State]
+		if text == "" {
+			text = "its process is " + p.State
+		}
 		if !p.NextStart.IsZero() {
-			text += ", starts again " + relative(p.NextStart, now)
+			text += " and starts again " + relative(p.NextStart, now)
 		}
 		if p.LastError != "" {
 			text += ": " + p.LastError

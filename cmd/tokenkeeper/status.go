@@ -22,7 +22,8 @@ func newStatusCommand(e *env) *cobra.Command {
 		Short: "Show every account, sink and provider",
 		Long: `Show every account, sink and provider.
 
-A time marked with ~ is uncertain. LAG is how many versions a sink is behind.
+A time marked with ~ is uncertain. LAST is when the token was refreshed, NEXT
+when it will be. LAG is how many versions a sink is behind.
 With --watch the table is redrawn every second on a terminal; elsewhere it is
 printed again when something has changed, with --json as one line each.`,
 		Args: exactArgs(),
@@ -42,7 +43,7 @@ printed again when something has changed, with --json as one line each.`,
 			case e.json:
 				return e.printJSON(s)
 			default:
-				return e.write(renderStatus(s, e.now(), e.painter()))
+				return e.write(renderStatus(s, e.now(), e.painter(), e.width()))
 			}
 		},
 	}
@@ -98,7 +99,7 @@ func (e *env) redraw(s control.Status, failed error) error {
 	if failed != nil {
 		text = failed.Error() + "\n"
 	} else {
-		text = renderStatus(s, e.now(), e.painter())
+		text = renderStatus(s, e.now(), e.painter(), e.width())
 	}
 	return e.write(home + strings.ReplaceAll(fit(text, e.height()), "\n", eraseLine) + eraseBelow)
 }
@@ -136,9 +137,9 @@ func (e *env) showChanges() func(control.Status, error) error {
 		case failed != nil:
 			return e.print("\n%v", failed)
 		case first:
-			return e.write(renderStatus(s, e.now(), e.painter()))
+			return e.write(renderStatus(s, e.now(), e.painter(), e.width()))
 		default:
-			return e.write("\n" + renderStatus(s, e.now(), e.painter()))
+			return e.write("\n" + renderStatus(s, e.now(), e.painter(), e.width()))
 		}
 	}
 }

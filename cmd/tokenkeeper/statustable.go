@@ -10,28 +10,28 @@ import (
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
-// of accounts, one of deliveries, one of providers, no wider than
-// [textWidth] as long as the names are not absurdly long.
-func renderStatus(s control.Status, now time.Time, p painter) string {
+// of accounts, one of deliveries, one of providers, no wider than width, at
+// least [narrow], as long as the names are not absurdly long.
+func renderStatus(s control.Status, now time.Time, p painter, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n", p.paint(bold, "tokenkeeper "+s.Version),
 		p.paint(dim, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, span(now.Sub(s.StartedAt)), s.StateDir)))
-	if line := alertLine(s.Alerts); line != "" {
+	if line := alertLine(s.Alerts, width); line != "" {
 		fmt.Fprintf(&b, "%s\n", p.paint(red, line))
 	}
 	b.WriteByte('\n')
-	accountTable(s.Accounts, now).render(&b, p, 0)
-	if deliveries := deliveryTable(s.Accounts, now); len(deliveries.rows) > 0 {
+	accountTable(s.Accounts, now, width).render(&b, p, 0)
+	if deliveries := deliveryTable(s.Accounts, now, width); len(deliveries.rows) > 0 {
 		b.WriteByte('\n')
-		deliveries.render(&b, p, 0, 1)
+		deliveries.render(&b, p, 0, 1, 2)
 	}
 	b.WriteByte('\n')
-	providerTable(s.Providers, now).render(&b, p, 0)
+	providerTable(s.Providers, now, width).render(&b, p, 0, 8)
 	return b.String()
 }
 
-func accountTable(accounts []control.Account, now time.Time) table {
-	t := table{head: []string{"ACCOUNT", "STATE", "VER", "ACCESS EXPIRES", "REFRESH EXPIRES", "REFRESHED", "NEXT", "FAIL"}}
+func accountTable(accounts []control.Account, now time.Time, width int) table {
+	t := table{head: []string{"ACCOUNT", "STATE", "VER", "ACCESS EXPIRES", "REFRESH EXPIRES", "LAST", "NEXT"}, width: width}
 	for _, a := range accounts {
 		next := relative(a.Due, now)
 		switch {
@@ -45,11 +45,10 @@ func accountTable(accounts []control.Account, now time.Time) table {
 				{a.Name, plain},
 				{strings.ReplaceAll(a.State, "_", " "), accountStyle(a.State)},
 				{version(a.Version), plain},
-				{moment(a.Expiry, now, false), expiryStyle(a.Expiry, now)},
-				{moment(a.RefreshExpiry, now, a.RefreshExpiryUncertain), expiryStyle(a.RefreshExpiry, now)},
+				{brief(a.Expiry, now, false), expiryStyle(a.Expiry, now)},
+				{brief(a.RefreshExpiry, now, a.RefreshExpiryUncertain), expiryStyle(a.RefreshExpiry, now)},
 				{relative(a.LastRefresh, now), plain},
 				{next, plain},
-				{fmt.Sprintf("%d/%d", a.Failures, a.MaxFailures), failureStyle(a.Failures, a.MaxFailures)},
 			},
 			notes: accountNotes(a, now),
 		})
@@ -60,12 +59,15 @@ func accountTable(accounts []control.Account, now time.Time) table {
 func accountNotes(a control.Account, now time.Time) []cell {
 	var notes []cell
 	if a.LastError != "" {
-		text := a.LastError
+		text := strings.TrimPrefix(a.LastError, "account "+a.Name+": ")
 		if a.LastKind != "" {
 			text = strings.ReplaceAll(a.LastKind, "_", " ") + ": " + text
 		}
 		if !a.LastFailure.IsZero() {
 			text = relative(a.LastFailure, now) + ", " + text
+		}
+		if a.Failures > 0 {
+			text = fmt.Sprintf("failure %d/%d, ", a.Failures, a.MaxFailures) + text
 		}
 		notes = append(notes, cell{text, failureStyle(a.Failures, a.MaxFailures)})
 	}
@@ -73,11 +75,17 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		notes = append(notes, cell{"ambiguous since " + moment(a.AmbiguousSince, now, false) +
 			": a refresh was sent and nobody knows whether it was answered", yellow})
 	}
+	switch a.State {
+	case control.AccountNeedsLogin:
+		notes = append(notes, cell{"log in with: tokenkeeper login " + a.Name, red})
+	case control.AccountNew:
+		notes = append(notes, cell{fmt.Sprintf("no token yet; run: tokenkeeper login %s, or: tokenkeeper import %s FILE", a.Name, a.Name), yellow})
+	}
 	return notes
 }
 
-func deliveryTable(accounts []control.Account, now time.Time) table {
-	t := table{head: []string{"SINK", "ACCOUNT", "TYPE", "HAS", "LAG", "DELIVERED", "NOTE"}}
+func deliveryTable(accounts []control.Account, now time.Time, width int) table {
+	t := table{head: []string{"SINK", "ACCOUNT", "TYPE", "HAS", "LAG", "DELIVERED", "NOTE"}, width: width}
 	for _, a := range accounts {
 		for _, d := range a.Sinks {
 			delivered := relative(d.DeliveredAt, now)
@@ -106,8 +114,8 @@ func deliveryTable(accounts []control.Account, now time.Time) table {
 	return t
 }
 
-func providerTable(providers []control.Provider, now time.Time) table {
-	t := table{head: []string{"PROVIDER", "STATE", "PID", "GEN", "UPTIME", "RESTARTS", "CRASHES", "IN FLIGHT", "VERSION"}}
+func providerTable(providers []control.Provider, now time.Time, width int) table {
+	t := table{head: []string{"PROVIDER", "STATE", "PID", "GEN", "UPTIME", "RESTARTS", "CRASHES", "IN FLIGHT", "VERSION"}, width: width}
 	for _, p := range providers {
 		pid, uptime := never, never
 		if p.PID != 0 {

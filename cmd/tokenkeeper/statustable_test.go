@@ -58,7 +58,7 @@ func sampleStatus() control.Status {
 }
 
 func TestStatusTable(t *testing.T) {
-	golden(t, "status.golden", renderStatus(sampleStatus(), now, painter{}))
+	golden(t, "status.golden", renderStatus(sampleStatus(), now, painter{}, textWidth))
 }
 
 func TestStatusTableIsNotWiderThanATerminal(t *testing.T) {
@@ -71,16 +71,18 @@ func TestStatusTableIsNotWiderThanATerminal(t *testing.T) {
 			s.Accounts[i].Sinks[j].Sink = strings.Repeat("s", 50)
 		}
 	}
-	for line := range strings.Lines(renderStatus(s, now, painter{})) {
-		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > textWidth {
-			t.Errorf("%d columns: %s", n, line)
+	for _, width := range []int{narrow, textWidth} {
+		for line := range strings.Lines(renderStatus(s, now, painter{}, width)) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+				t.Errorf("%d columns: %s", n, line)
+			}
 		}
 	}
 }
 
 func TestColoursChangeNothingElse(t *testing.T) {
-	plain := renderStatus(sampleStatus(), now, painter{})
-	coloured := renderStatus(sampleStatus(), now, painter{on: true})
+	plain := renderStatus(sampleStatus(), now, painter{}, textWidth)
+	coloured := renderStatus(sampleStatus(), now, painter{on: true}, textWidth)
 	if coloured == plain {
 		t.Error("nothing is coloured")
 	}
@@ -106,6 +108,18 @@ func TestWords(t *testing.T) {
 	}
 	if got := relative(time.Time{}, now); got != "-" {
 		t.Errorf("no time: %q", got)
+	}
+	for at, want := range map[time.Time]string{
+		now.Add(3 * time.Second): "14:20:03 in 3s",
+		now.Add(10 * time.Hour):  "00:20:00 in 10h",
+		now.Add(24 * time.Hour):  "Sep 15 in 24h",
+		now.AddDate(1, 0, 0):     "2027-09-14 in 365d",
+		now.Add(-30 * time.Hour): "Sep 13 30h ago",
+		time.Time{}:              "-",
+	} {
+		if got := brief(at, now, false); got != want {
+			t.Errorf("brief(%v) = %q, want %q", at, got, want)
+		}
 	}
 	for at, want := range map[time.Time]string{
 		now:                      "~14:20:00 in 0s",

@@ -42,6 +42,17 @@ func (e *env) painter() painter {
 	return painter{on: isTerminal(e.stdout) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"}
 }
 
+// width of the text that the terminal shows without breaking lines, if it is
+// one: at least [narrow], at most [textWidth].
+func (e *env) width() int {
+	if f, ok := e.stdout.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return max(narrow, min(width, textWidth))
+		}
+	}
+	return textWidth
+}
+
 // height of the terminal in lines; 0: not known.
 func (e *env) height() int {
 	if f, ok := e.stdout.(*os.File); ok {

@@ -7,8 +7,11 @@ import (
 )
 
 // textWidth is how wide the tables and the text below their rows are, unless
-// they say otherwise.
-const textWidth = 100
+// they say otherwise; narrow is what everything readable fits.
+const (
+	textWidth = 100
+	narrow    = 80
+)
 
 // cell is one field of a table. text/tabwriter would count the bytes of its
 // colour as width, so a table aligns its own.

@@ -50,6 +50,26 @@ func absolute(t, now time.Time) string {
 	}
 }
 
+// brief is a moment for a narrow column: without the time of day if that is
+// more than a day away.
+func brief(t, now time.Time, uncertain bool) string {
+	if t.IsZero() {
+		return never
+	}
+	layout := "15:04:05"
+	switch local := t.In(now.Location()); {
+	case local.Year() != now.Year() && t.Sub(now).Abs() >= 24*time.Hour:
+		layout = "2006-01-02"
+	case t.Sub(now).Abs() >= 24*time.Hour:
+		layout = "Jan _2"
+	}
+	mark := ""
+	if uncertain {
+		mark = "~"
+	}
+	return mark + t.In(now.Location()).Format(layout) + " " + relative(t, now)
+}
+
 // moment is both; an uncertain one is marked with ~.
 func moment(t, now time.Time, uncertain bool) string {
 	if t.IsZero() {
