@@ -20,7 +20,7 @@ type Sink interface {
 	// the same ID; an older one is never delivered after a newer one.
 	//
 	// An error is tried again, unless it is, or wraps, [ErrAbsent], [ErrGone],
-	// [ErrRefused] or an [Error] with RetryAfter. Its text goes to logs and
+	// [ErrRefused], [ErrLater] or an [Error] with RetryAfter. Its text goes to logs and
 	// people and must hold no secret. Deliver must return soon after ctx ends.
 	Deliver(ctx context.Context, req DeliverRequest) error
 }
@@ -55,6 +55,10 @@ var (
 	// ErrRefused: this version can't be delivered, and trying again would not
 	// help. The next version is tried.
 	ErrRefused = errors.New("can't be delivered")
+	// ErrLater: the sink puts this account's delivery off on purpose, e.g.
+	// because each one costs money. It is no failure; what is newest then is
+	// delivered after the RetryAfter of the [Error] that wraps it.
+	ErrLater = errors.New("put off on purpose")
 	// ErrNothingStored: the destination holds nothing of that account.
 	ErrNothingStored = errors.New("the destination holds nothing of this account")
 )

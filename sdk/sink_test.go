@@ -102,7 +102,7 @@ func TestSinkDescribesWhatItImplements(t *testing.T) {
 
 // The kinds of errors that a sink can return keep their meaning over the wire.
 func TestSinkErrors(t *testing.T) {
-	all := []error{sdk.ErrAbsent, sdk.ErrGone, sdk.ErrRefused, sdk.ErrNothingStored}
+	all := []error{sdk.ErrAbsent, sdk.ErrGone, sdk.ErrRefused, sdk.ErrLater, sdk.ErrNothingStored}
 	for _, c := range []struct {
 		name  string
 		err   error
@@ -117,6 +117,7 @@ func TestSinkErrors(t *testing.T) {
 		{"nothing stored", sdk.ErrNothingStored, sdk.ErrNothingStored, 0, 0},
 		{"retry after", &sdk.Error{Message: "slow down", RetryAfter: 7 * time.Second, HTTPStatus: 429}, nil, 7 * time.Second, 429},
 		{"refused with a status", errors.Join(sdk.ErrRefused, &sdk.Error{Message: "no", HTTPStatus: 413}), sdk.ErrRefused, 0, 413},
+		{"later", fmt.Errorf("%w: %w", sdk.ErrLater, &sdk.Error{Message: "once an hour", RetryAfter: time.Hour}), sdk.ErrLater, time.Hour, 0},
 		{"a context", context.DeadlineExceeded, nil, 0, 0},
 		{"a status of another service", status.Error(codes.NotFound, "no such secret"), nil, 0, 0},
 		{"no UTF-8", errors.New("bad \xff byte"), nil, 0, 0},

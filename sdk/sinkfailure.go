@@ -26,6 +26,7 @@ var meanings = [...]struct {
 	{"absent", ErrAbsent, codes.FailedPrecondition, true},
 	{"gone", ErrGone, codes.Aborted, false},
 	{"refused", ErrRefused, codes.InvalidArgument, true},
+	{"later", ErrLater, codes.Aborted, false},
 	{"nothing_stored", ErrNothingStored, codes.NotFound, true},
 }
 

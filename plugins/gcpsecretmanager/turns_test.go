@@ -29,7 +29,7 @@ func TestInterval(t *testing.T) {
 		now = now.Add(10 * time.Minute)
 		err := r.send(r.request("a", 2))
 		var e *sdk.Error
-		if !errors.As(err, &e) || e.RetryAfter != 20*time.Minute {
+		if !errors.As(err, &e) || e.RetryAfter != 20*time.Minute || !errors.Is(err, sdk.ErrLater) {
 			t.Fatalf("restarted %v: the error is %v, want to be asked back in 20m", restarted, err)
 		}
 		r.must(r.send(r.request("a", 1))) // is there already

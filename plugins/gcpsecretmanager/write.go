@@ -124,11 +124,11 @@ func (w *write) coalesce(ctx context.Context, base version) error {
 	if age < 0 || age >= w.interval { // below 0: a clock is wrong
 		return nil
 	}
-	return &sdk.Error{
+	return fmt.Errorf("%w: %w", sdk.ErrLater, &sdk.Error{
 		Kind: sdk.KindRateLimited, RetryAfter: w.interval - age,
 		Message: fmt.Sprintf("%s: a version of account %s was added %s ago, and the setting interval is %s",
 			w.settings, w.account, age.Round(time.Second), w.interval),
-	}
+	})
 }
 
 // What one delivery does at most about old versions.

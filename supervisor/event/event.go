@@ -30,6 +30,7 @@ const (
 	RestoreFailed    Type = "restore_failed"     // a sink could not give back a token that is missing
 	Delivered        Type = "delivered"          // a sink has a new version
 	DeliveryFailed   Type = "delivery_failed"    // one delivery failed
+	DeliveryPutOff   Type = "delivery_put_off"   // a sink takes it later, on purpose
 	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
 	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again

@@ -18,7 +18,7 @@ const maxEvents = 256
 // would bring the next one.
 func IsLifecycle(e event.Event) bool {
 	switch e.Type {
-	case event.Delivered, event.DeliveryFailed:
+	case event.Delivered, event.DeliveryFailed, event.DeliveryPutOff:
 		return false
 	}
 	return true

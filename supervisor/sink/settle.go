@@ -88,8 +88,11 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	if !o.since.IsZero() {
 		l.fallBehind(o.since)
 	}
-	if errors.Is(o.err, ErrAbsent) {
+	switch {
+	case errors.Is(o.err, ErrAbsent):
 		return w.missed(l, o, now)
+	case errors.Is(o.err, ErrLater):
+		return w.putOff(l, o, now)
 	}
 	w.totals.failed(w.cfg.Wall(), l.lastError)
 	if w.disabled.is() {
@@ -130,6 +133,26 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	n := w.note(level, event.DeliveryFailed, l, o)
 	n.event.Next = w.cfg.Wall().Add(pause)
 	n.event.Message = fmt.Sprintf("sink %q did not take %s: %v; trying again in %s", w.cfg.Name, l.subject(), o.err, pause.Round(time.Second/10))
+	return n
+}
+
+// putOff lets the lane wait for as long as the sink wants, which is no failure.
+func (w *Worker) putOff(l *lane, o outcome, now time.Time) note {
+	l.failures, l.lastError = 0, ""
+	if w.disabled.is() {
+		w.absence.remove(l)
+		return note{}
+	}
+	w.present(l)
+	after, ok := asked(o.err)
+	if !ok {
+		after = w.policy.Interval
+	}
+	l.due, l.notBefore = now.Add(after), now.Add(after)
+	l.put(l.due)
+	n := w.note(slog.LevelDebug, event.DeliveryPutOff, l, o)
+	n.event.Next = w.cfg.Wall().Add(after)
+	n.event.Message = fmt.Sprintf("sink %q takes %s in %s: %v", w.cfg.Name, l.subject(), after.Round(time.Second), o.err)
 	return n
 }
 

@@ -102,6 +102,9 @@ var (
 	// ErrRefused: this version can't be delivered, and trying again would not
 	// help. The next version is tried.
 	ErrRefused = sdk.ErrRefused
+	// ErrLater: the sink puts the account's delivery off on purpose, until the
+	// moment that a [RetryAfterError] asks for. It is no failure.
+	ErrLater = sdk.ErrLater
 )
 
 // RetryAfterError asks for a pause before the next try.

@@ -1029,6 +1029,7 @@ type Failure struct {
 	//
 	//	not help; the next version is tried
 	//
+	// "later"          put off on purpose until retry_after, which is no failure
 	// "nothing_stored" of Restore: the destination holds nothing of the account
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// One sentence for logs and people, without any secret.
