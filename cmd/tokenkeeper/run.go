@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"os/signal"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/idle"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
@@ -54,6 +56,7 @@ Everything is checked before anything starts. With --json the log is JSON.`,
 }
 
 func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error {
+	keepInherited()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	cfg, err := e.preflight(ctx, flags)
@@ -73,6 +76,14 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	defer events.Close()
 	go restBetween(ctx, events)
 	return s.Run(ctx)
+}
+
+// keepInherited keeps files that whoever started this process left open from
+// the processes that it starts: plugins and commands have no use for them. An
+// old kernel that can't do it (before 5.11) leaves things as they are.
+func keepInherited() {
+	const firstAfterStderr = 3
+	_ = unix.CloseRange(firstAfterStderr, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 }
 
 // restAfter is how long after the last event the process counts as idle.
