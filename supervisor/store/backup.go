@@ -36,7 +36,7 @@ func (b *Bolt) BackupDue(now time.Time) bool {
 	defer m.mu.Unlock()
 	age := now.Sub(m.backedUp)
 	// A clock that was put back must not hold up backups.
-	return len(m.values.values) > 0 && (age >= backupEvery || age < 0)
+	return !m.values.values.empty() && (age >= backupEvery || age < 0)
 }
 
 // Backup copies the state file into the directory "backup" beside it, where

@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// reader is one unchanging view of what is stored. What it returns is valid
-// until the view ends and must not be changed.
+// reader is one unchanging view of what is stored. What it returns must not be
+// changed, and nobody does that: it stays as it is when the view has ended, and
+// is never used for another value (heads.go relies on it).
 type reader interface {
 	// get returns nil if there is nothing under key.
 	get(key string) []byte
@@ -51,6 +52,8 @@ type engine struct {
 	sinks     map[string]bool
 	sinksRead bool
 	held      map[string]Record
+
+	heads heads
 
 	// view guards what a reader must know before it looks.
 	view sync.RWMutex
@@ -158,18 +161,11 @@ func (e *engine) List(ctx context.Context) ([]Record, error) {
 		return nil, fmt.Errorf("listing the records: %w", err)
 	}
 	held := e.allHeld()
-	sealed := make(map[string][]byte)
-	err := e.read(func(r reader) {
-		r.scan(prefixAccounts, func(key string, value []byte) {
-			if account, ok := recordAccount(key); ok {
-				sealed[account] = bytes.Clone(value)
-			}
-		})
-	})
+	sealed, err := e.sealed()
 	if err != nil {
-		return nil, fmt.Errorf("listing the records: %w", err)
+		return nil, err
 	}
-	return openAll(sealed, held)
+	return openAll(sealed, held, open)
 }
 
 // Intent implements [Store].
@@ -263,24 +259,24 @@ func (e *engine) Close() error {
 	return err
 }
 
-// openAll opens the stored records; one that is held and newer takes the place
-// of the account's.
-func openAll(sealed map[string][]byte, held map[string]Record) ([]Record, error) {
-	records := make([]Record, 0, len(sealed)+len(held))
+// openAll opens the stored records, ordered by account; one that is held and
+// newer takes the place of the account's.
+func openAll[T interface{ head() Head }](sealed []sealedRecord, held map[string]T, open func(string, []byte) (T, error)) ([]T, error) {
+	records := make([]T, 0, len(sealed)+len(held))
 	var errs []error
-	for account, b := range sealed {
-		r, err := open(account, b)
+	for _, s := range sealed {
+		r, err := open(s.account, s.bytes)
 		if err != nil {
 			errs = append(errs, err)
-			delete(held, account) // nobody knows which is newer
+			delete(held, s.account) // nobody knows which is newer
 			continue
 		}
-		if held[account].Version <= r.Version {
-			delete(held, account)
+		if h, ok := held[s.account]; !ok || h.head().Version <= r.head().Version {
+			delete(held, s.account)
 			records = append(records, r)
 		}
 	}
 	records = slices.AppendSeq(records, maps.Values(held))
-	slices.SortFunc(records, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
+	slices.SortFunc(records, func(a, b T) int { return strings.Compare(a.head().Account, b.head().Account) })
 	return records, joinSorted(errs)
 }

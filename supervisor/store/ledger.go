@@ -131,28 +131,29 @@ func (e *engine) Deliveries(ctx context.Context, sink string) (map[string]Delive
 		}
 	}
 	e.mu.Unlock()
+	var lines [][]byte // read when the view has ended: a write waits for that
 	err := e.read(func(r reader) {
-		r.scan(prefix, func(key string, value []byte) {
-			d, ok := readDelivery(value)
-			if !ok {
-				return // delivering once more mends it
-			}
-			if p, ok := ledger[d.Account]; ok {
-				d = d.then(p)
-			}
-			ledger[d.Account] = d
-		})
+		r.scan(prefix, func(_ string, value []byte) { lines = append(lines, value) })
 	})
 	if err != nil {
 		return nil, fmt.Errorf("reading the ledger of sink %s: %w", sink, err)
 	}
+	for _, line := range lines {
+		d, ok := readDelivery(line)
+		if !ok {
+			continue // delivering once more mends it
+		}
+		if p, ok := ledger[d.Account]; ok {
+			d = d.then(p)
+		}
+		ledger[d.Account] = d
+	}
 	return ledger, nil
 }
 
-// Delivery returns one line of the ledger, and costs the same however long the
-// ledger is; the zero Delivery if there is none.
+// Delivery implements [Store].
 func (e *engine) Delivery(ctx context.Context, sink, account string) (Delivery, error) {
-	if err := errors.Join(checkName("a sink", sink), checkName("an account", account)); err != nil {
+	if err := errors.Join(checkName("a sink", sink), checkName("an account", account), ctx.Err()); err != nil {
 		return Delivery{}, fmt.Errorf("reading the ledger: %w", err)
 	}
 	key := ledgerKey(sink, account)

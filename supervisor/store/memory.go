@@ -1,9 +1,6 @@
 package store
 
-import (
-	"strings"
-	"sync"
-)
+import "sync"
 
 // Memory is a [Store] that keeps everything in memory, for tests and
 // simulations. Its rules are those of [Bolt]: both are the same code over
@@ -17,7 +14,7 @@ var _ Store = (*Memory)(nil)
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	kept := &memoryBackend{values: make(map[string][]byte)}
+	kept := &memoryBackend{values: newKeyspace(nil)}
 	return &Memory{newEngine(kept, nil, nil), kept}
 }
 
@@ -27,13 +24,13 @@ func (m *Memory) Reopen() *Memory { return &Memory{newEngine(m.kept, nil, nil), 
 
 type memoryBackend struct {
 	mu     sync.RWMutex
-	values map[string][]byte
+	values keyspace
 }
 
 func (b *memoryBackend) view(fn func(reader)) error {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	fn(memoryReader(b.values))
+	fn(b.values)
 	return nil
 }
 
@@ -42,24 +39,12 @@ func (b *memoryBackend) update(c change) error {
 	defer b.mu.Unlock()
 	for key, value := range c {
 		if value == nil {
-			delete(b.values, key)
+			b.values.delete(key)
 		} else {
-			b.values[key] = value
+			b.values.put(key, value)
 		}
 	}
 	return nil
 }
 
 func (b *memoryBackend) close() error { return nil }
-
-type memoryReader map[string][]byte
-
-func (r memoryReader) get(key string) []byte { return r[key] }
-
-func (r memoryReader) scan(prefix string, fn func(string, []byte)) {
-	for key, value := range r {
-		if strings.HasPrefix(key, prefix) {
-			fn(key, value)
-		}
-	}
-}

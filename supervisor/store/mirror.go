@@ -45,7 +45,7 @@ type mirror struct {
 }
 
 func newMirror(dir string, o Options) *mirror {
-	m := &mirror{options: o, format: formatVersion, values: memoryBackend{values: map[string][]byte{}}}
+	m := &mirror{options: o, format: formatVersion, values: memoryBackend{values: newKeyspace(nil)}}
 	m.places = []*place{{dir: dir}}
 	if o.Fallback != "" {
 		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback)})
@@ -102,7 +102,7 @@ func (m *mirror) recover(c change) error {
 func (m *mirror) next(c change) total {
 	sum := uint64(m.total.Sum) ^ uint64(newTotal(m.total.Sequence, 0).Sum)
 	for key, value := range c {
-		if old, ok := m.values.values[key]; ok {
+		if old, ok := m.values.values.lookup(key); ok {
 			sum ^= pairSum(key, old)
 		}
 		if value != nil {
@@ -154,7 +154,7 @@ func (m *mirror) renew(c change, wrong string) error {
 
 func (m *mirror) renewAs(c change, aside func(*place) string) error {
 	m.format = upgraded(m.format)
-	all := maps.Clone(m.values.values)
+	all := m.values.values.flat()
 	for key, value := range c {
 		if value == nil {
 			delete(all, key)

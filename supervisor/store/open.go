@@ -79,7 +79,7 @@ func (m *mirror) readLive() ([]source, error) {
 
 // adopt takes what a good file holds.
 func (m *mirror) adopt(s source) {
-	m.values.values = s.values
+	m.values.values = newKeyspace(s.values)
 	m.total, m.tried = s.total, s.total.Sequence
 	if !s.old {
 		m.format = s.format // a newer minor version keeps its number

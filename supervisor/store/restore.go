@@ -64,9 +64,10 @@ func (m *mirror) restore(live []source, cause error) error {
 		return fmt.Errorf("%w, and there is no record to restore it from; move what is in %s away, keep it, and import the tokens or log in again",
 			cause, m.places[0].dir)
 	}
-	m.values.values = r.values()
+	values := r.values()
+	m.values.values = newKeyspace(values)
 	m.tried = r.tried
-	m.total = newTotal(m.tried, sumOf(m.values.values))
+	m.total = newTotal(m.tried, sumOf(values))
 	if r.base != nil && !r.base.old {
 		m.format = r.base.format
 	}

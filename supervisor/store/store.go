@@ -52,6 +52,9 @@ type Store interface {
 	// List returns every record, ordered by account. Those that can't be read
 	// are named by the error, beside which the others are returned.
 	List(ctx context.Context) ([]Record, error)
+	// Heads returns what List does, without the tokens, and opens only the
+	// records that are new since the last call.
+	Heads(ctx context.Context) ([]Head, error)
 
 	// Intend announces an attempt: from its return until Commit or Abandon,
 	// the account's refresh token may be spent. It proves that the disk can be
@@ -92,6 +95,9 @@ type Store interface {
 	MarkTried(ctx context.Context, t Tried) error
 	// Deliveries returns the ledger of one sink by account.
 	Deliveries(ctx context.Context, sink string) (map[string]Delivery, error)
+	// Delivery returns one line of the ledger, and costs the same however long
+	// that is; the zero Delivery if there is none.
+	Delivery(ctx context.Context, sink, account string) (Delivery, error)
 
 	// SaveAlert stores the newest state of an alert, by its key. The ledger
 	// of who was told of it has the key in the place of the account.

@@ -25,7 +25,7 @@ type gate struct {
 }
 
 func newGate() *gate {
-	return &gate{memoryBackend: memoryBackend{values: map[string][]byte{}}, arrived: make(chan change, 1), pass: make(chan error)}
+	return &gate{memoryBackend: memoryBackend{values: newKeyspace(nil)}, arrived: make(chan change, 1), pass: make(chan error)}
 }
 
 func (g *gate) update(c change) error {
@@ -191,7 +191,7 @@ func TestLedgerFlush(t *testing.T) {
 		stored := func() bool {
 			m.kept.mu.RLock()
 			defer m.kept.mu.RUnlock()
-			_, ok := m.kept.values["ledger/bot/main"]
+			_, ok := m.kept.values.lookup("ledger/bot/main")
 			return ok
 		}
 		idle := func() bool {
@@ -270,10 +270,14 @@ func TestDamagedRecord(t *testing.T) {
 		}
 	}
 	key := recordKey("bad")
-	m.kept.values[key] = bytes.Replace(m.kept.values[key], []byte(`"version":`), []byte(`"version":-`), 1)
+	m.kept.values.put(key, bytes.Replace(m.kept.values.get(key), []byte(`"version":`), []byte(`"version":-`), 1))
 	list, err := m.List(t.Context())
 	if len(list) != 1 || list[0].Account != "good" || !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "bad") {
 		t.Errorf("listed %d records with error %v, want the good one and an error about the bad one", len(list), err)
+	}
+	heads, herr := m.Heads(t.Context())
+	if len(heads) != 1 || heads[0].Account != "good" || herr == nil || herr.Error() != err.Error() {
+		t.Errorf("%d heads with error %v, want those of the list with its error", len(heads), herr)
 	}
 	// A new token must not paper over it.
 	if err := m.Commit(t.Context(), record("bad", 1)); !errors.Is(err, ErrDamaged) {

@@ -78,6 +78,11 @@ func testListIsOrdered(t *testing.T, o Opener) {
 	}
 	list, err := s.List(ctx)
 	must(t, err)
+	heads, err := s.Heads(ctx)
+	must(t, err)
+	if !sameHeads(heads, list) {
+		t.Errorf("heads %+v are not those of the records", heads)
+	}
 	var got []string
 	for _, r := range list {
 		got = append(got, r.Account)
@@ -251,6 +256,12 @@ func testLedger(t *testing.T, o Opener) {
 	must(t, s.MarkDelivered(ctx, older))
 	must(t, s.Commit(ctx, First("main"))) // it rides along
 	check("after an older one", s)
+	if line, err := s.Delivery(ctx, "bot", "main"); err != nil || !sameDelivery(line, one) {
+		t.Errorf("the line alone: %+v, %v", line, err)
+	}
+	if line, err := s.Delivery(ctx, "nobody", "main"); err != nil || line != (store.Delivery{}) {
+		t.Errorf("a line of a sink without deliveries: %+v, %v", line, err)
+	}
 	if got, err := s.Deliveries(ctx, "nobody"); err != nil || got == nil || len(got) != 0 {
 		t.Errorf("ledger of a sink without deliveries: %v, %v", got, err)
 	}
@@ -262,6 +273,10 @@ func testEndedContext(t *testing.T, o Opener) {
 	cancel()
 	wantErr(t, s.Commit(ctx, First("main")), context.Canceled)
 	_, err := s.Load(ctx, "main")
+	wantErr(t, err, context.Canceled)
+	_, err = s.Heads(ctx)
+	wantErr(t, err, context.Canceled)
+	_, err = s.Delivery(ctx, "bot", "main")
 	wantErr(t, err, context.Canceled)
 	_, err = s.Load(t.Context(), "main")
 	wantErr(t, err, store.ErrNotFound)
@@ -278,5 +293,9 @@ func testClosed(t *testing.T, o Opener) {
 	_, err := s.Load(ctx, "main")
 	wantErr(t, err, store.ErrClosed)
 	_, err = s.List(ctx)
+	wantErr(t, err, store.ErrClosed)
+	_, err = s.Heads(ctx)
+	wantErr(t, err, store.ErrClosed)
+	_, err = s.Delivery(ctx, "bot", "main")
 	wantErr(t, err, store.ErrClosed)
 }

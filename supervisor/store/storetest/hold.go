@@ -38,6 +38,9 @@ func testHold(t *testing.T, o Opener) {
 		if len(list) != accounts {
 			t.Fatalf("%s: %d records listed, want %d", when, len(list), accounts)
 		}
+		if heads, err := s.Heads(ctx); err != nil || !sameHeads(heads, list) {
+			t.Errorf("%s: heads %+v (%v) are not those of the records", when, heads, err)
+		}
 		for _, got := range []store.Record{got, list[0]} {
 			if d := Diff(got, want); d != "" {
 				t.Errorf("%s: %s", when, d)
@@ -84,6 +87,9 @@ func testHeldDeliveries(t *testing.T, o Opener) {
 	must(t, err)
 	if got["main"].Version > 1 {
 		t.Errorf("the delivery of a version that was only held was stored")
+	}
+	if line, err := s.Delivery(ctx, "bot", "main"); err != nil || !sameDelivery(line, got["main"]) {
+		t.Errorf("the line alone is %+v (%v), and in the whole ledger %+v", line, err, got["main"])
 	}
 	if got, err = s.Deliveries(ctx, "hook"); err != nil || len(got) > 0 {
 		t.Errorf("the refusal of a version that was only held was stored: %v, %v", got, err)

@@ -220,6 +220,9 @@ func (m *model) check(t *rapid.T) {
 	if !slices.IsSortedFunc(list, func(a, b store.Record) int { return strings.Compare(a.Account, b.Account) }) {
 		t.Fatal("the list is not ordered")
 	}
+	if heads, err := m.store.Heads(ctx); err != nil || !sameHeads(heads, list) {
+		t.Fatalf("heads %+v (%v) are not those of the %d records", heads, err, len(list))
+	}
 	for _, r := range list {
 		if d := Diff(r, m.records[r.Account]); d != "" {
 			t.Fatalf("%s: %s", r.Account, d)
@@ -240,6 +243,9 @@ func (m *model) check(t *rapid.T) {
 		for _, of := range slices.Concat(accounts, keys) {
 			if want := m.ledger[fmt.Sprint(sink, "/", of)]; !sameDelivery(got[of], want) {
 				t.Fatalf("ledger of %s: %+v, want %+v", sink, got[of], want)
+			}
+			if line, err := m.store.Delivery(ctx, sink, of); err != nil || !sameDelivery(line, got[of]) {
+				t.Fatalf("%s in the ledger of %s: %+v (%v); the whole ledger says %+v", of, sink, line, err, got[of])
 			}
 		}
 	}
