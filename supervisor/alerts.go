@@ -89,7 +89,7 @@ func processAlerts(name string, ofSink bool, st process.Status) alert.Process {
 func sinkAlerts(name string, m sink.Summary) alert.Sink {
 	return alert.Sink{
 		Name: name, Gone: m.Gone, Off: m.Disabled && m.DisabledBy == byPerson,
-		Failing: m.Failing, Lag: m.Lag, LastDelivery: m.LastDelivery, LastError: m.LastError,
+		Failing: m.Failing, Refused: m.Refused, Lag: m.Lag, LastDelivery: m.LastDelivery, LastError: m.LastError,
 	}
 }
 

@@ -46,12 +46,12 @@ func (a Account) failing() Condition {
 	case a.StoredAt.IsZero(), a.NeedsLogin:
 		// The other alert says what matters.
 	case a.Failures > 0 && a.Misconfigured:
-		c.State = On
+		c.State, c.Cause = On, a.cause()
 		c.What = fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token ends %s",
 			a.Name, a.cause(), stamp(a.Expiry))
 		c.Todo = fmt.Sprintf("correct accounts.%s in the configuration, then restart tokenkeeper", a.Name)
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
-		c.State = On
+		c.State, c.Cause = On, a.cause()
 		c.What = fmt.Sprintf("account %s: %d refreshes in a row have failed; its access token ends %s; the last error: %s",
 			a.Name, a.Failures, stamp(a.Expiry), a.cause())
 		c.Todo = "it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh " + a.Name
@@ -66,7 +66,7 @@ func (a Account) needsLogin() Condition {
 	switch {
 	case a.StoredAt.IsZero():
 	case a.NeedsLogin:
-		c.State = On
+		c.State, c.Cause = On, a.cause()
 		c.What = fmt.Sprintf("account %s needs a login: %s; its access token ends %s", a.Name, a.cause(), stamp(a.Expiry))
 		c.Todo = "log in with: tokenkeeper login " + a.Name
 	default:

@@ -30,6 +30,12 @@ type Condition struct {
 	// Proof, if it is set, is when things went well. It ends only an alert
 	// that was raised before.
 	Proof time.Time
+	// Cause of the trouble alone; "": What is all that is known.
+	Cause string
+	// Group: it is of so many Accounts at the Provider. Grouped: a group alert
+	// stands for it, so that it is neither raised nor repeated.
+	Group, Grouped bool
+	Accounts       int
 }
 
 // everything is the subject of what concerns no account, provider or sink.
@@ -50,7 +56,12 @@ func Key(t event.Type, account, provider, sink string) string {
 	return string(t) + ":" + subject
 }
 
-func (c Condition) key() string { return Key(c.Type, c.Account, c.Provider, c.Sink) }
+func (c Condition) key() string {
+	if c.Group {
+		return groupKey(c.Type, c.Provider)
+	}
+	return Key(c.Type, c.Account, c.Provider, c.Sink)
+}
 
 // conditions gathers them by key.
 type conditions map[string]Condition
@@ -60,16 +71,16 @@ func (cs conditions) add(c Condition) { cs[c.key()] = c }
 // Conditions says for everything in the snapshot which troubles it has. One
 // that is not in the answer is not a matter of this configuration any more.
 func Conditions(s Snapshot, p Policy) map[string]Condition {
-	return conditionsOf(s, p, func(string) bool { return true })
+	return conditionsOf(s, p, func(*Account) bool { return true })
 }
 
 // conditionsOf leaves out the accounts that are well and of which nobody asks:
 // almost all of a hundred thousand.
-func conditionsOf(s Snapshot, p Policy, asked func(account string) bool) conditions {
+func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) conditions {
 	cs := conditions{}
 	for n := range s.Accounts {
 		a := &s.Accounts[n]
-		if !a.troubled(s.Now, p) && !asked(a.Name) {
+		if !a.troubled(s.Now, p) && !asked(a) {
 			continue
 		}
 		cs.add(a.failing())
@@ -110,16 +121,16 @@ const diskWell = "the disk takes everything again"
 // condition of a trouble that only events told of.
 func (s Seen) condition(now time.Time) Condition {
 	e := s.Event
-	c := Condition{Type: e.Type, Account: e.Account, Provider: e.Provider, Sink: e.Sink, State: On, What: e.Message}
+	c := Condition{Type: e.Type, Account: e.Account, Provider: e.Provider, Sink: e.Sink, State: On, What: e.Message, Cause: e.Message}
 	if of := "account " + e.Account + ": "; e.Account != "" && !strings.HasPrefix(c.What, of) {
 		c.What = of + c.What
 	}
-	quiet, well := quietDisk, "nothing more was heard of the trouble with the disk"
+	well := "nothing more was heard of the trouble with the disk"
 	switch e.Type {
 	case event.RivalRefresher:
-		quiet, well = quietRival, "nothing more was seen of another program that refreshes this grant"
+		well = "nothing more was seen of another program that refreshes this grant"
 	case event.StoreRestored:
-		quiet, well = quietRestored, "nothing more was heard of the restored store"
+		well = "nothing more was heard of the restored store"
 	}
 	age := now.Sub(s.At)
 	switch {
@@ -127,10 +138,22 @@ func (s Seen) condition(now time.Time) Condition {
 		c.State, c.What = Off, diskWell
 	case s.Over:
 		c.State, c.What = Off, fmt.Sprintf("account %s has a token that was made since", e.Account)
-	case age >= quiet || age < -clockTolerance:
-		c.State, c.What = Off, fmt.Sprintf("%s for %s", well, span(quiet))
+	case age >= quiet(e.Type) || age < -clockTolerance:
+		c.State, c.What = Off, fmt.Sprintf("%s for %s", well, span(quiet(e.Type)))
 	}
 	return c
+}
+
+// quiet is how long nothing may be seen of a trouble that only events tell of
+// before it counts as over.
+func quiet(t event.Type) time.Duration {
+	switch t {
+	case event.RivalRefresher:
+		return quietRival
+	case event.StoreRestored:
+		return quietRestored
+	}
+	return quietDisk
 }
 
 // span is a duration for people: no more than two of its units.

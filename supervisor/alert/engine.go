@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,6 +52,8 @@ type Engine struct {
 
 	mu   sync.Mutex
 	open map[string]*entry
+	// groups are the members of the group alerts that last, by key.
+	groups map[string]*group
 	// last is the highest version that any alert had.
 	last uint64
 }
@@ -83,7 +86,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{
 		cfg: cfg, wake: make(chan struct{}, 1), saving: make(chan struct{}, 1),
-		news: newObserved(), open: map[string]*entry{},
+		news: newObserved(), open: map[string]*entry{}, groups: map[string]*group{},
 	}
 	stored, err := cfg.Store.Alerts(ctx)
 	if err != nil {
@@ -92,7 +95,12 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	for _, a := range stored {
 		e.open[a.Key] = &entry{Alert: a, shown: a}
 		e.last = max(e.last, a.Version)
-		e.news.resume(a)
+		if !isGroup(a) {
+			e.news.resume(a)
+		} else if e.open[a.Key].lasts() {
+			e.groups[a.Key] = newGroup()
+			e.groups[a.Key].resumed = true
+		}
 	}
 	return e, nil
 }
@@ -156,9 +164,10 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	snapshot := e.cfg.Snapshot()
 	snapshot.Seen = heard.seen
 	now := snapshot.Now
-	conditions := conditionsOf(snapshot, e.cfg.Policy, e.accountsWithAlerts())
+	conditions := conditionsOf(snapshot, e.cfg.Policy, e.asked(now))
 
 	e.mu.Lock()
+	e.group(conditions, &snapshot)
 	for key := range e.open {
 		if _, ok := conditions[key]; !ok {
 			conditions[key] = e.open[key].gone()
@@ -170,6 +179,7 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 			changed = append(changed, a)
 		}
 	}
+	e.endGroups()
 	e.mu.Unlock()
 	looked = time.Since(began)
 
@@ -186,21 +196,14 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	return looked
 }
 
-// accountsWithAlerts says of which accounts there are alerts.
-func (e *Engine) accountsWithAlerts() func(account string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	accounts := map[string]bool{}
-	for _, n := range e.open {
-		accounts[n.Account] = true
-	}
-	return func(account string) bool { return accounts[account] }
-}
+// lasts says whether there is an alert that is not over.
+func (n *entry) lasts() bool { return n != nil && n.State != event.AlertRecovered }
 
 // gone is the condition of something that is not configured any more.
 func (n *entry) gone() Condition {
 	return Condition{
 		Type: n.Type, Account: n.Account, Provider: n.Provider, Sink: n.Sink, State: Off,
+		Group: isGroup(n.Alert), Accounts: n.Accounts,
 		What: fmt.Sprintf("%s is not in the configuration any more", subject(n.Account, n.Provider, n.Sink)),
 	}
 }
@@ -209,8 +212,10 @@ func (n *entry) gone() Condition {
 // tell. The caller holds e.mu.
 func (e *Engine) step(key string, c Condition, now time.Time) (a event.Alert, ok bool) {
 	n := e.open[key]
-	lasts := n != nil && n.State != event.AlertRecovered
+	lasts := n.lasts()
 	switch {
+	case c.State == On && c.Grouped:
+		return event.Alert{}, false
 	case c.State == On && !lasts:
 		if n == nil {
 			n = &entry{}
@@ -218,12 +223,13 @@ func (e *Engine) step(key string, c Condition, now time.Time) (a event.Alert, ok
 		}
 		n.Alert = event.Alert{
 			Key: key, Type: c.Type, Account: c.Account, Provider: c.Provider, Sink: c.Sink,
-			State: event.AlertRaised, Version: n.Version, Since: now, Message: c.raised(),
+			State: event.AlertRaised, Version: n.Version, Since: now, Message: c.raised(), Accounts: c.Accounts,
 		}
 	case c.State == On && e.cfg.Policy.Repeat > 0 && elapsed(n.ChangedAt, now, e.cfg.Policy.Repeat):
-		n.State, n.Message = event.AlertRepeated, c.repeated(n.Since)
-	case c.State == Off && lasts && (c.Proof.IsZero() || c.Proof.After(n.Since)):
-		n.State, n.Message = event.AlertRecovered, c.recovered(n.Since, now)
+		n.State, n.Message, n.Accounts = event.AlertRepeated, c.repeated(n.Since), c.Accounts
+	case lasts && c.over(n.Since):
+		n.State, n.Accounts = event.AlertRecovered, c.Accounts
+		n.Message = c.recovered(n.Since, now)
 	default:
 		return event.Alert{}, false
 	}
@@ -258,7 +264,7 @@ func (e *Engine) tell(a event.Alert, heard observed) {
 	case event.AlertRepeated:
 		level = slog.LevelWarn
 	case event.AlertRecovered:
-		if heard.ended[subject(a.Account, a.Provider, a.Sink)] {
+		if _, about, _ := strings.Cut(a.Key, ":"); heard.ended[about] {
 			return
 		}
 		level, ev.Type, ev.Alert = slog.LevelInfo, event.Recovered, false

@@ -339,6 +339,30 @@ func TestAnEndIsToldAtOnce(t *testing.T) {
 	})
 }
 
+// Who disables a sink that fails ends its alert, at once.
+func TestDisablingEndsSinkFailing(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		hook := func(k Sink) func(*Snapshot) {
+			return func(s *Snapshot) { k.Name = "hook"; s.Sinks = []Sink{k} }
+		}
+		w.set2(hook(Sink{Failing: 1, Lag: time.Minute, LastError: "HTTP 500"}))
+		w.start()
+		w.want(event.AlertRaised, true)
+		w.mu.Lock()
+		hook(Sink{Failing: 1, Lag: time.Hour, Off: true})(&w.shot)
+		w.mu.Unlock()
+		w.engine.Observe(event.Event{Type: event.SinkDisabled, Sink: "hook"})
+		synctest.Wait()
+		if a := w.want(event.AlertRecovered, true); !strings.Contains(a.Message, "sink hook was disabled by a person") {
+			t.Errorf("%q", a.Message)
+		}
+		// Enabled again, it fails as before.
+		w.set(hook(Sink{Failing: 1, Lag: 2 * time.Minute}))
+		w.want(event.AlertRaised, true)
+	})
+}
+
 // The log has one line for each thing that happened: what a room has said is
 // not said again.
 func TestLogSaysItOnce(t *testing.T) {

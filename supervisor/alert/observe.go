@@ -50,14 +50,14 @@ func (e *Engine) mayEnd(ev event.Event) bool {
 	switch ev.Type {
 	case event.Refreshed, event.LoggedIn, event.Adopted, event.Imported:
 		types = []event.Type{event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous}
-	case event.Delivered:
+	case event.Delivered, event.SinkDisabled:
 		types = []event.Type{event.SinkFailing}
 		ev.Account, ev.Provider = "", ""
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, t := range types {
-		if n := e.open[Key(t, ev.Account, ev.Provider, ev.Sink)]; n != nil && n.State != event.AlertRecovered {
+		if e.open[Key(t, ev.Account, ev.Provider, ev.Sink)].lasts() || e.grouped(t, ev.Account, ev.Provider) {
 			return true
 		}
 	}

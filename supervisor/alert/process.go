@@ -66,12 +66,15 @@ func (p Process) parked(now time.Time) Condition {
 func (k Sink) failing() Condition {
 	c := Condition{Type: event.SinkFailing, Sink: k.Name}
 	switch {
-	case k.Gone, k.Off:
+	case k.Gone:
+		// The other alert says what matters.
+	case k.Off:
+		c.State, c.What = Off, k.disabledByPerson()
 	case k.Failing > 0 && k.Lag >= sinkPatience:
 		c.State = On
 		c.What = fmt.Sprintf("sink %s has been failing for %s, and misses the newest of %s; the last error: %s",
 			k.Name, span(k.Lag), missed(k.Failing), k.LastError)
-		c.Todo = fmt.Sprintf("it is tried again all the time; after mending it run: tokenkeeper sinks test %s", k.Name)
+		c.Todo = k.next()
 	case k.Failing == 0 && k.Lag < sinkPatience && !k.LastDelivery.IsZero():
 		c.State, c.What, c.Proof = Off, fmt.Sprintf("sink %s takes deliveries again", k.Name), k.LastDelivery
 	}
@@ -85,6 +88,24 @@ func missed(failing int) string {
 	return fmt.Sprintf("%d accounts or alerts", failing)
 }
 
+// next is what happens to a sink that fails, and what a person can do.
+func (k Sink) next() string {
+	again := "; after mending it run: tokenkeeper sinks redeliver " + k.Name
+	switch {
+	case k.Refused == 0:
+		return "it is tried again all the time; after mending it run: tokenkeeper sinks test " + k.Name
+	case k.Refused < k.Failing:
+		return fmt.Sprintf("it has refused %d of them, of which only the next version is tried; the others are tried again all the time%s", k.Refused, again)
+	case k.Failing == 1:
+		return "it has refused that version, which is not tried again: the next one is" + again
+	}
+	return "it has refused these versions, which are not tried again: the next ones are" + again
+}
+
+func (k Sink) disabledByPerson() string {
+	return fmt.Sprintf("sink %s was disabled by a person, and gets nothing until somebody runs: tokenkeeper sinks enable %s", k.Name, k.Name)
+}
+
 func (k Sink) disabled() Condition {
 	c := Condition{Type: event.SinkDisabled, Sink: k.Name}
 	switch {
@@ -93,7 +114,7 @@ func (k Sink) disabled() Condition {
 		c.What = fmt.Sprintf("sink %s is disabled: %s", k.Name, k.LastError)
 		c.Todo = fmt.Sprintf("correct or remove sinks.%s in the configuration, or run: tokenkeeper sinks enable %s", k.Name, k.Name)
 	case k.Off:
-		c.State, c.What = Off, fmt.Sprintf("a person has disabled sink %s", k.Name)
+		c.State, c.What = Off, k.disabledByPerson()
 	case !k.LastDelivery.IsZero():
 		c.State, c.What, c.Proof = Off, fmt.Sprintf("sink %s takes deliveries again", k.Name), k.LastDelivery
 	}

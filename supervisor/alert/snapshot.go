@@ -78,10 +78,11 @@ type Sink struct {
 	// Gone: the receiver said that it wants nothing more, and so the sink is
 	// disabled. Off: a person disabled it.
 	Gone, Off bool
-	// Failing are the accounts and alerts that it did not take, and Lag is for
-	// how long it has lacked the oldest.
-	Failing int
-	Lag     time.Duration
+	// Failing are the accounts and alerts that it did not take; of Refused of
+	// them it will not be asked again to take the same version. Lag is for how
+	// long it has lacked the oldest.
+	Failing, Refused int
+	Lag              time.Duration
 	// LastDelivery is zero if it never took anything.
 	LastDelivery time.Time
 	LastError    string
@@ -101,6 +102,9 @@ type Policy struct {
 	Repeat time.Duration
 	// LoginDue is how long before the end of a login it is told; 0: never.
 	LoginDue time.Duration
+	// GroupAbove is how many accounts of one provider may have one trouble
+	// before a group alert stands for them; 0: 10. See [Engine].
+	GroupAbove int
 }
 
 const (

@@ -27,6 +27,9 @@ type Alert struct {
 	Provider string `json:"provider,omitempty"`
 	Account  string `json:"account,omitempty"`
 	Sink     string `json:"sink,omitempty"`
+	// Accounts is how many accounts of the provider have the trouble, or had
+	// it when it is over; 0: it is not an alert that stands for many.
+	Accounts int `json:"accounts,omitempty"`
 	// Message is one sentence for a person, with what to do.
 	Message string `json:"message"`
 	// Since is when it was raised, ChangedAt when Version grew.

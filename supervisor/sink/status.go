@@ -43,10 +43,12 @@ type Summary struct {
 	// supervisor's start.
 	DroppedEvents uint64
 	// Failing are the accounts and alerts whose newest version it failed to
-	// take, and one more if it failed to take the last lifecycle event.
+	// take, and one more if it failed to take the last lifecycle event; Refused
+	// are those of them whose newest version it refused for good: only the next
+	// one is tried.
+	Failing, Refused int
 	// LastError is the last failure of all, which may be over; ""
 	// if nothing has failed since the start.
-	Failing     int
 	LastError   string
 	LastErrorAt time.Time
 	// Next is when the first of those that failed is tried again; zero: no
@@ -189,6 +191,9 @@ func (s *Summary) add(l *lane) {
 	}
 	if l.failures > 0 {
 		s.Failing++
+		if l.refused {
+			s.Refused++
+		}
 	}
 	if !l.due.IsZero() && (s.Next.IsZero() || l.due.Before(s.Next)) {
 		s.Next = l.due
