@@ -2,9 +2,14 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // lookEvery is how often the clocks are compared. One timer serves all
@@ -28,6 +33,7 @@ func (s *Supervisor) watch(ctx context.Context) error {
 		case <-ready:
 			ready = nil
 			s.log.Info("tokenkeeper is ready")
+			s.tellTokenless()
 			s.notify(daemon.SdNotifyReady)
 		case <-look:
 			if s.lookAround() {
@@ -64,6 +70,28 @@ func (s *Supervisor) ready() <-chan struct{} {
 		}
 	}()
 	return done
+}
+
+// tellTokenless says in the log, in one line, for which accounts nothing can be
+// done before a person does something.
+func (s *Supervisor) tellTokenless() {
+	var names []string
+	for name, c := range s.opts.Config.Accounts {
+		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	const most = 10
+	some := strings.Join(names[:min(most, len(names))], ", ")
+	if more := len(names) - most; more > 0 {
+		some += fmt.Sprintf(" and %d more", more)
+	}
+	s.log.Warn(fmt.Sprintf("no token yet of: %s; log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %[2]s FILE",
+		some, names[0]), "accounts", len(names))
 }
 
 // lookAround lets every refresh loop and the alerts look at the clocks, and says

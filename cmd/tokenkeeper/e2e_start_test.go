@@ -91,3 +91,22 @@ func fileOf(t *testing.T, path string) os.FileInfo {
 	}
 	return info
 }
+
+// An account that has never had a token is named in the log, with the commands
+// that give it one, and so is it in the status; one that has is not.
+func TestStartWithoutATokenSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	schwab, saxo := startBrokers(t, time.Hour)
+	s := newSite(t, bothYAML(schwab, saxo, "before_expiry: 5m"))
+	s.logIn(t, saxo, saxoAccount, format.SaxoCache)
+	r := startRun(t, s)
+	r.until(func(st control.Status) bool { return strings.Contains(r.Stderr(), "no token yet of: ") })
+	const login = "tokenkeeper login " + schwabAccount
+	if log := r.Stderr(); !strings.Contains(log, "no token yet of: "+schwabAccount+"; log in with: "+login) {
+		t.Errorf("the log:\n%s", log)
+	}
+	if got := s.tool(t, "", "status"); !strings.Contains(got.stdout, "no token yet; run: "+login) || strings.Contains(got.stdout, "login "+saxoAccount) {
+		t.Errorf("status: %+v", got)
+	}
+	r.Stop()
+}
