@@ -124,8 +124,8 @@ func TestStarterWithEverythingOn(t *testing.T) {
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("Load: %v\n%v\n%s", warnings, err, strings.Join(on, ""))
 	}
-	if len(cfg.Accounts) != 2 || len(cfg.Sinks) != 3 {
-		t.Errorf("%d accounts and %d sinks; want 2 and 3", len(cfg.Accounts), len(cfg.Sinks))
+	if len(cfg.Accounts) != 2 || len(cfg.Sinks) != 4 {
+		t.Errorf("%d accounts and %d sinks; want 2 and 4", len(cfg.Accounts), len(cfg.Sinks))
 	}
 }
 
