@@ -174,10 +174,19 @@ func sinkTable(sinks []sinkReport) table {
 			carries = cell{"SENT", yellow}
 		}
 		t.rows = append(t.rows, row{cells: []cell{
-			{s.Name, plain}, {s.Type, plain}, carries, {strings.Join(s.Events, ", "), plain}, {s.To, plain}, {strings.Join(s.Accounts, ", "), plain},
+			{s.Name, plain}, {s.Type, plain}, carries, {strings.Join(s.Events, ", "), plain}, {s.To, plain}, {some(s.Accounts), plain},
 		}})
 	}
 	return t
+}
+
+// some names a few, and counts more.
+func some(names []string) string {
+	const few = 3
+	if len(names) > few {
+		return fmt.Sprintf("%d accounts", len(names))
+	}
+	return strings.Join(names, ", ")
 }
 
 func sinkPluginTable(found []sinkPlugin) table {

@@ -43,7 +43,7 @@ its owner may read it, because it may come to hold secrets.`,
 			if e.json {
 				return e.printJSON(map[string]string{"file": path})
 			}
-			return e.print("%s is written. Name your accounts in it, then:\n\n  tokenkeeper check -c %[1]s\n  tokenkeeper run -c %[1]s", path)
+			return e.print("%s is written. Name your accounts in it, then:\n\n  tokenkeeper check -c %[1]s\n  tokenkeeper run -c %[1]s\n  tokenkeeper login ACCOUNT -c %[1]s      or import, for its first token", path)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "overwrite FILE if it exists")

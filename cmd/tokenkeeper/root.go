@@ -67,7 +67,8 @@ func newRootCommand(e *env) *cobra.Command {
 		Long: `Tokenkeeper keeps the OAuth tokens of trading systems alive around the clock.
 
 The supervisor refreshes each account's token in time, makes every new token
-durable before anybody sees it, and delivers it to files, sockets and webhooks.
+durable before anybody sees it, delivers it to files, sockets, webhooks, programs
+and secret managers, and tells people early of trouble.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
 		SilenceUsage:  true,

@@ -97,6 +97,18 @@ func TestColoursChangeNothingElse(t *testing.T) {
 	}
 }
 
+func TestClip(t *testing.T) {
+	for line, want := range map[string]string{
+		"": "", "12345": "12345", "123456": "12345", "éééééé": "ééééé",
+		"1\x1b[31m23\x1b[0m45":  "1\x1b[31m23\x1b[0m45",
+		"1\x1b[31m23456\x1b[0m": "1\x1b[31m2345\x1b[0m",
+	} {
+		if got := clip(line, 5); got != want {
+			t.Errorf("clip(%q) = %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestWords(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "in 0s", 59 * time.Second: "in 59s", 119 * time.Second: "in 119s", 2 * time.Minute: "in 2m", 119 * time.Minute: "in 119m",

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"os"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -28,6 +29,28 @@ func (p painter) paint(s style, text string) string {
 		return text
 	}
 	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}
+
+// clip cuts a line of painted text after n characters, and ends its colour.
+func clip(line string, n int) string {
+	painted := false
+	for i, escaped := 0, false; i < len(line); {
+		r, size := utf8.DecodeRuneInString(line[i:])
+		switch {
+		case r == '\x1b':
+			escaped, painted = true, true
+		case escaped:
+			escaped = r != 'm'
+		case n == 0 && painted:
+			return line[:i] + "\x1b[0m"
+		case n == 0:
+			return line[:i]
+		default:
+			n--
+		}
+		i += size
+	}
+	return line
 }
 
 // isTerminal says whether w is a terminal.
