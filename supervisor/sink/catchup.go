@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -36,55 +37,97 @@ func (w *Worker) catchUp(ctx context.Context) bool {
 }
 
 func (w *Worker) readLedger(ctx context.Context) error {
-	ledger, err := w.cfg.Store.Deliveries(ctx, w.cfg.Name)
-	if err != nil {
-		return err
-	}
-	items := make([][]item, len(w.lines))
+	read := make([]standings, len(w.lines))
 	for i, ln := range w.lines {
-		if items[i], err = ln.list(ctx); err == nil {
-			continue
-		}
-		if items[i] == nil {
+		things, err := ln.list(ctx)
+		if things == nil && err != nil {
 			return err
 		}
-		// One damaged record keeps nothing from the others.
-		w.publish(note{slog.LevelWarn, event.Event{
-			Type:    event.DeliveryFailed,
-			Message: fmt.Sprintf("sink %q starts without what can't be read: %v", w.cfg.Name, err),
-		}})
+		if err != nil {
+			// One damaged record keeps nothing from the others.
+			w.publish(note{slog.LevelWarn, event.Event{
+				Type:    event.DeliveryFailed,
+				Message: fmt.Sprintf("sink %q starts without what can't be read: %v", w.cfg.Name, err),
+			}})
+		}
+		if read[i], err = w.compare(ctx, ln, things); err != nil {
+			return err
+		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.lanes
 	w.lanes, w.standing, w.absence, w.inFlight = map[string]*lane{}, standing{}, absence{}, 0
 	for i, ln := range w.lines {
-		ln.queue = nil
-		for _, it := range items[i] {
-			w.resume(w.lane(ln, it.key), it, old[it.key], ledger[it.key])
+		ln.queue, ln.resting = nil, read[i].resting
+		w.standing.count(ln, len(ln.resting))
+		w.totals.resume(read[i].newest)
+		for _, o := range read[i].open {
+			w.resume(w.lane(ln, o.key), o, old[o.key])
+		}
+	}
+	for key, before := range old {
+		if _, rests := before.line.resting[key]; rests && before.wished() {
+			w.resume(w.lane(before.line, key), open{}, before)
 		}
 	}
 	return nil
 }
 
+// standings are what a sink has of the things of one line.
+type standings struct {
+	resting map[string]resting
+	open    []open // ordered as they were listed
+	newest  store.Delivery
+}
+
+// open is a thing that the sink lacks, or that can't rest.
+type open struct {
+	thing
+	has   store.Delivery
+	lacks bool
+}
+
+// compare reads line after line of the ledger, so that the start of many sinks
+// of many accounts holds in memory little more than what they lack.
+func (w *Worker) compare(ctx context.Context, ln *line, things iter.Seq[thing]) (standings, error) {
+	s := standings{resting: map[string]resting{}}
+	for th := range things {
+		has, err := w.cfg.Store.Delivery(ctx, w.cfg.Name, th.key)
+		if err != nil {
+			return s, err
+		}
+		if has.Version > 0 && has.At.After(s.newest.At) {
+			s.newest = has
+		}
+		lacks := ln.lacks(th.edition, th.since, has)
+		if r, ok := restingAt(has); ok && !lacks {
+			s.resting[th.key] = r
+			continue
+		}
+		s.open = append(s.open, open{th, has, lacks})
+	}
+	return s, nil
+}
+
 // resume puts a lane to where the ledger says that it was, and queues it if the
 // sink lacks what is newest. before is the lane in an earlier run of this
 // worker, nil if there was none. The caller holds mu.
-func (w *Worker) resume(l *lane, it item, before *lane, has store.Delivery) {
+func (w *Worker) resume(l *lane, o open, before *lane) {
 	if before != nil {
-		l.gate, l.asked, l.answered = before.gate, before.asked, before.answered
+		l.asked, l.answered = before.asked, before.answered
 	}
-	l.delivered = has
-	w.totals.resume(has)
-	lacks := it.lacks(has)
-	if lacks {
-		l.since = it.since
-		if has.Result != store.ResultDelivered {
-			l.failures, l.lastError = has.Failures, has.Error
+	if o.key != "" {
+		l.delivered = o.has
+	}
+	if o.lacks {
+		l.since = o.since
+		if o.has.Result != store.ResultDelivered {
+			l.failures, l.lastError = o.has.Failures, o.has.Error
 		}
 	}
 	w.standing.note(l)
-	if (lacks || l.asked != l.answered) && !w.disabled.is() {
+	if (o.lacks || l.wished()) && !w.disabled.is() {
 		l.put(time.Now())
 	}
 }
@@ -92,11 +135,17 @@ func (w *Worker) resume(l *lane, it item, before *lane, has store.Delivery) {
 // lane returns the lane of a key, a new one if need be. The caller holds mu.
 func (w *Worker) lane(ln *line, key string) *lane {
 	l := w.lanes[key]
-	if l == nil {
-		l = &lane{line: ln, key: key, gate: newGate(), index: -1}
-		w.lanes[key] = l
-		w.standing.count(l, 1)
+	if l != nil {
+		return l
 	}
+	l = &lane{line: ln, key: key, index: -1}
+	w.lanes[key] = l
+	if r, rests := ln.resting[key]; rests {
+		l.delivered = r.delivery(w.cfg.Name, key)
+		delete(ln.resting, key)
+		return l
+	}
+	w.standing.count(ln, 1)
 	return l
 }
 
@@ -106,7 +155,7 @@ func (w *Worker) forget(l *lane) {
 		return
 	}
 	delete(w.lanes, l.key)
-	w.standing.count(l, -1)
+	w.standing.count(l.line, -1)
 	l.since, l.failures, l.due = time.Time{}, 0, time.Time{}
 	w.standing.note(l)
 }

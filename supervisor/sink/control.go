@@ -106,7 +106,7 @@ func (w *Worker) Redeliver(ctx context.Context, account string) (n int, err erro
 		if items == nil && err != nil {
 			return 0, fmt.Errorf("sink %q: can't read what there is to deliver: %w", w.cfg.Name, err)
 		}
-		for _, it := range items {
+		for it := range items {
 			if it.key == account || account == "" && !it.over {
 				wished[ln] = append(wished[ln], it.key)
 				n++

@@ -26,7 +26,7 @@ type records struct {
 	tried   int   // failures that the ledger was told
 	broken  error // every call fails with it
 	loseAll bool  // the ledger forgets what it is told
-	damaged error // List names it beside what can be read
+	damaged error // Heads names it beside what can be read
 }
 
 func newRecords() *records {
@@ -72,18 +72,18 @@ func (r *records) Load(_ context.Context, account string) (store.Record, error) 
 	return rec, nil
 }
 
-func (r *records) List(context.Context) ([]store.Record, error) {
+func (r *records) Heads(context.Context) ([]store.Head, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lists++
 	if r.broken != nil {
 		return nil, r.broken
 	}
-	var all []store.Record
+	var all []store.Head
 	for _, rec := range r.recs {
-		all = append(all, rec)
+		all = append(all, store.Head{Account: rec.Account, Provider: rec.Provider, Version: rec.Version, StoredAt: rec.StoredAt})
 	}
-	slices.SortFunc(all, func(a, b store.Record) int { return slices.Compare([]byte(a.Account), []byte(b.Account)) })
+	slices.SortFunc(all, func(a, b store.Head) int { return slices.Compare([]byte(a.Account), []byte(b.Account)) })
 	return all, r.damaged
 }
 
@@ -127,17 +127,13 @@ func (r *records) MarkTried(_ context.Context, t store.Tried) error {
 	return nil
 }
 
-func (r *records) Deliveries(_ context.Context, name string) (map[string]store.Delivery, error) {
+func (r *records) Delivery(_ context.Context, name, account string) (store.Delivery, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.broken != nil {
-		return nil, r.broken
+		return store.Delivery{}, r.broken
 	}
-	all := map[string]store.Delivery{}
-	for a, d := range r.ledger[name] {
-		all[a] = d
-	}
-	return all, nil
+	return r.ledger[name][account], nil
 }
 
 // receiver is a sink in memory.

@@ -51,6 +51,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case o := <-outcomes:
 			w.publish(w.settle(o))
 			w.await(tries, o, signs)
+			w.rest(o.lane)
 		case err := <-signs:
 			w.signed(err)
 		}

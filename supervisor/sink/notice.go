@@ -3,6 +3,7 @@ package sink
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -33,29 +34,38 @@ func (s alerts) load(ctx context.Context, key string) (item, error) {
 	return s.item(a), nil
 }
 
-func (s alerts) list(ctx context.Context) ([]item, error) {
+func (s alerts) list(ctx context.Context) (iter.Seq[thing], error) {
 	all, err := s.w.cfg.Alerts.Alerts(ctx)
 	if err != nil {
 		return nil, err
 	}
-	items := make([]item, 0, len(all))
-	for _, a := range all {
-		if s.wants(a) {
-			items = append(items, s.item(a))
+	return func(yield func(thing) bool) {
+		for _, a := range all {
+			if s.wants(a) && !yield(s.thing(a)) {
+				return
+			}
 		}
-	}
-	return items, nil
+	}, nil
 }
 
 func (s alerts) wants(a event.Alert) bool { return s.w.cfg.WantsAlert == nil || s.w.cfg.WantsAlert(a) }
 
-func (s alerts) item(a event.Alert) item {
-	return item{
+func (s alerts) thing(a event.Alert) thing {
+	return thing{
 		key: a.Key, provider: a.Provider, since: a.ChangedAt,
 		edition: edition{a.Version, a.ChangedAt.UnixNano()},
 		over:    a.State == event.AlertRecovered,
-		// An alert that was dropped and is raised again counts from 1.
-		lacks: func(has store.Delivery) bool { return has.Version != a.Version || a.ChangedAt.After(has.At) },
+	}
+}
+
+// lacks knows that an alert that was dropped and is raised again counts from 1.
+func (s alerts) lacks(e edition, since time.Time, has store.Delivery) bool {
+	return has.Version != e.version || since.After(has.At)
+}
+
+func (s alerts) item(a event.Alert) item {
+	return item{
+		thing: s.thing(a),
 		deliver: func(ctx context.Context, has store.Delivery, _ bool) error {
 			return s.w.notify(ctx, s.w.alertNotice(a, has))
 		},

@@ -36,24 +36,22 @@ func (w *Worker) Test(ctx context.Context) (done string, err error) {
 }
 
 func (w *Worker) testWith(ctx context.Context, tester Tester) (done string, err error) {
-	records, err := w.cfg.Store.List(ctx)
-	if err != nil && records == nil {
+	heads, err := w.cfg.Store.Heads(ctx)
+	if err != nil && heads == nil {
 		return "", fmt.Errorf("can't read the records: %w", err)
 	}
-	for _, rec := range records {
-		if !w.Takes(rec.Account) {
+	for _, head := range heads {
+		if !w.Takes(head.Account) {
 			continue
 		}
-		w.mu.Lock()
-		gate := w.lane(w.tokens, rec.Account).gate
-		w.mu.Unlock()
-		if !gate.enter(ctx) {
-			return "", fmt.Errorf("a delivery of account %q is under way and has not ended: %w", rec.Account, ctx.Err())
+		if !w.gates.enter(ctx, head.Account) {
+			return "", fmt.Errorf("a delivery of account %q is under way and has not ended: %w", head.Account, ctx.Err())
 		}
-		defer gate.leave()
+		defer w.gates.leave(head.Account)
 		// It may have been refreshed while the gate was closed.
-		if rec, err = w.cfg.Store.Load(ctx, rec.Account); err != nil {
-			return "", fmt.Errorf("can't read the record of account %q: %w", rec.Account, err)
+		rec, err := w.cfg.Store.Load(ctx, head.Account)
+		if err != nil {
+			return "", fmt.Errorf("can't read the record of account %q: %w", head.Account, err)
 		}
 		err = safely(func() (err error) {
 			done, err = tester.Test(ctx, w.delivery(rec))

@@ -2,18 +2,18 @@ package sink
 
 import (
 	"container/heap"
-	"context"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// line is one kind of things on their way to the sink, and the lanes of it that
-// wait for a moment.
+// line is one kind of things on their way to the sink, the lanes of it that wait
+// for a moment, and what the sink has of those that rest.
 type line struct {
 	kind Kind
 	source
-	queue queue
+	queue   queue
+	resting map[string]resting
 }
 
 // lane is the way of one account's tokens, or of one alert, to the sink. One
@@ -21,9 +21,6 @@ type line struct {
 type lane struct {
 	line *line
 	key  string
-	// gate is held by whoever delivers. It outlives the lane when the worker
-	// is run again, so that a delivery that was left behind is never overtaken.
-	gate gate
 	// delivered is the ledger's line.
 	delivered store.Delivery
 	// since is when the sink fell behind; zero: it has the newest.
@@ -56,6 +53,9 @@ type lane struct {
 
 func (l *lane) behind() bool { return !l.since.IsZero() }
 
+// wished says whether a person wants it delivered once more.
+func (l *lane) wished() bool { return l.asked != l.answered }
+
 // fallBehind notes since when the sink lacks something.
 func (l *lane) fallBehind(since time.Time) {
 	if l.since.IsZero() {
@@ -65,23 +65,6 @@ func (l *lane) fallBehind(since time.Time) {
 
 // put queues the lane for at, or moves it there.
 func (l *lane) put(at time.Time) { l.line.queue.put(l, at) }
-
-// gate lets one in at a time.
-type gate chan struct{}
-
-func newGate() gate { return make(gate, 1) }
-
-// enter returns false if ctx ended first.
-func (g gate) enter(ctx context.Context) bool {
-	select {
-	case g <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func (g gate) leave() { <-g }
 
 // queue holds the lanes that wait for a moment, the earliest first.
 type queue []*lane

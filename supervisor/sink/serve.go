@@ -69,13 +69,21 @@ func (w *Worker) newest(ctx context.Context) iter.Seq2[Delivery, error] {
 		if w.tokens == nil {
 			return
 		}
-		records, err := w.cfg.Store.List(ctx)
-		if err != nil && records == nil {
+		heads, err := w.cfg.Store.Heads(ctx)
+		if err != nil && heads == nil {
 			yield(Delivery{}, fmt.Errorf("can't read the records: %w", err))
 			return
 		}
-		for _, rec := range records {
-			if w.Takes(rec.Account) && !yield(w.delivery(rec), nil) {
+		for _, head := range heads {
+			if !w.Takes(head.Account) {
+				continue
+			}
+			rec, err := w.cfg.Store.Load(ctx, head.Account)
+			if err != nil {
+				yield(Delivery{}, fmt.Errorf("can't read what is newest: %w", err))
+				return
+			}
+			if !yield(w.delivery(rec), nil) {
 				return
 			}
 		}

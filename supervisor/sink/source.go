@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -18,25 +19,31 @@ type source interface {
 	// list returns everything that goes to this sink, ordered by key. What
 	// can't be read is named by the error, beside which the others are
 	// returned; nil means that nothing could be read.
-	list(ctx context.Context) ([]item, error)
+	list(ctx context.Context) (iter.Seq[thing], error)
+	// lacks says whether a sink of which the ledger holds has still has to get
+	// the edition that became durable at since.
+	lacks(e edition, since time.Time, has store.Delivery) bool
 }
 
-// item is the newest token of one account, or the newest state of one alert.
-type item struct {
+// thing is the newest token of one account, or the newest state of one alert,
+// without what is in it.
+type thing struct {
 	// key is an account's name or an alert's key. Only the latter has a ':'.
 	key string
 	edition
 	// since is when it became durable.
 	since    time.Time
 	provider string
-	// lacks says whether a sink of which the ledger holds has still has to get
-	// it.
-	lacks func(has store.Delivery) bool
+	// over: an alert that lasts no longer.
+	over bool
+}
+
+// item is a thing with what is in it.
+type item struct {
+	thing
 	// deliver makes one try to bring it to the sink; again: a person wants
 	// that though the sink may have it.
 	deliver func(ctx context.Context, has store.Delivery, again bool) error
-	// over: an alert that lasts no longer.
-	over bool
 }
 
 // edition tells two versions of a thing apart, even where a restored backup
@@ -57,37 +64,42 @@ func (s tokens) load(ctx context.Context, account string) (item, error) {
 	return s.item(rec), nil
 }
 
-func (s tokens) list(ctx context.Context) ([]item, error) {
-	records, err := s.w.cfg.Store.List(ctx)
-	if err != nil && records == nil {
+func (s tokens) list(ctx context.Context) (iter.Seq[thing], error) {
+	heads, err := s.w.cfg.Store.Heads(ctx)
+	if err != nil && heads == nil {
 		return nil, err
 	}
-	items := make([]item, 0, len(records))
-	for _, rec := range records {
-		if s.w.Takes(rec.Account) {
-			items = append(items, s.item(rec))
+	return func(yield func(thing) bool) {
+		for _, h := range heads {
+			if s.w.Takes(h.Account) && !yield(s.thing(h)) {
+				return
+			}
 		}
+	}, err
+}
+
+func (s tokens) thing(h store.Head) thing {
+	return thing{
+		key: h.Account, provider: h.Provider, since: h.StoredAt,
+		edition: edition{h.Version, h.StoredAt.UnixNano()},
 	}
-	return items, err
+}
+
+// lacks needs the times only after a backup was restored: the version numbers
+// in it are used a second time.
+func (s tokens) lacks(e edition, since time.Time, has store.Delivery) bool {
+	return has.Version < e.version || since.After(has.At)
 }
 
 func (s tokens) item(rec store.Record) item {
 	return item{
-		key: rec.Account, provider: rec.Provider, since: rec.StoredAt,
-		edition: edition{rec.Version, rec.StoredAt.UnixNano()},
-		lacks:   func(has store.Delivery) bool { return behind(has, rec) },
+		thing: s.thing(store.Head{Account: rec.Account, Provider: rec.Provider, Version: rec.Version, StoredAt: rec.StoredAt}),
 		deliver: func(ctx context.Context, _ store.Delivery, again bool) error {
 			d := s.w.delivery(rec)
 			d.Again = again
 			return s.w.cfg.Sink.Deliver(ctx, d)
 		},
 	}
-}
-
-// behind says whether the sink lacks rec. The times matter only after a backup
-// was restored: the version numbers in it are used a second time.
-func behind(has store.Delivery, rec store.Record) bool {
-	return has.Version < rec.Version || rec.StoredAt.After(has.At)
 }
 
 func (w *Worker) delivery(rec store.Record) Delivery {

@@ -74,15 +74,15 @@ type Summary struct {
 // standing lets a summary look at what is open alone, and not at a hundred
 // thousand accounts of which the sink has everything.
 type standing struct {
-	// accounts that have a lane.
+	// accounts that have a lane, or rest.
 	accounts int
 	// open has every lane of which there is more to say than that the sink has
 	// the newest.
 	open map[*lane]struct{}
 }
 
-func (s *standing) count(l *lane, n int) {
-	if l.line.kind == KindToken {
+func (s *standing) count(ln *line, n int) {
+	if ln.kind == KindToken {
 		s.accounts += n
 	}
 }
@@ -133,6 +133,10 @@ func (w *Worker) Status(account string) Status {
 	st := Status{Disabled: w.disabled.is()}
 	l := w.lanes[account]
 	if l == nil {
+		if w.tokens != nil {
+			d := w.tokens.resting[account].delivery(w.cfg.Name, account)
+			st.Version, st.DeliveredAt, st.Latency = d.Version, d.At, d.Latency
+		}
 		return st
 	}
 	_, waits := w.absence.waiting[l]

@@ -40,11 +40,11 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 	o := outcome{lane: l, asked: view.asked}
 	ctx, cancel := context.WithTimeout(ctx, w.policy.Timeout)
 	defer cancel()
-	if !view.gate.enter(ctx) {
+	if !w.gates.enter(ctx, view.key) {
 		o.err = errors.New("a delivery from before has not ended yet")
 		return o
 	}
-	defer view.gate.leave()
+	defer w.gates.leave(view.key)
 
 	it, err := view.line.load(ctx, view.key)
 	if errors.Is(err, store.ErrNotFound) {
@@ -59,7 +59,7 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 	asked := view.asked != view.answered
 	now := time.Now()
 	switch {
-	case !it.lacks(view.delivered) && !asked, view.refused && view.edition == o.edition && !asked:
+	case !view.line.lacks(it.edition, it.since, view.delivered) && !asked, view.refused && view.edition == o.edition && !asked:
 		o.idle = true
 		return o
 	case view.edition == o.edition && now.Before(view.due), now.Before(view.notBefore):

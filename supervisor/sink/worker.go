@@ -16,10 +16,10 @@ import (
 // Store is what a worker needs of [store.Store].
 type Store interface {
 	Load(ctx context.Context, account string) (store.Record, error)
-	List(ctx context.Context) ([]store.Record, error)
+	Heads(ctx context.Context) ([]store.Head, error)
 	MarkDelivered(ctx context.Context, d store.Delivery) error
 	MarkTried(ctx context.Context, t store.Tried) error
-	Deliveries(ctx context.Context, sink string) (map[string]store.Delivery, error)
+	Delivery(ctx context.Context, sink, account string) (store.Delivery, error)
 }
 
 // WorkerConfig is one sink and what goes there.
@@ -92,13 +92,16 @@ type Worker struct {
 	lines          []*line
 	lifecycle      *lifecycle // nil: no lifecycle events go there
 
+	gates gates
+
 	wakeMu sync.Mutex
 	woken  map[string]*line
 	wake   chan struct{}
 
-	// mu guards what follows and the lines' queues. It is never held while
-	// something is waited for.
-	mu       sync.Mutex
+	// mu guards what follows and the lines' queues and resting. It is never
+	// held while something is waited for.
+	mu sync.Mutex
+	// lanes of which there is something to do or to tell; the others rest.
 	lanes    map[string]*lane
 	standing standing
 	absence  absence

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 	"unique"
@@ -28,6 +29,9 @@ func (h Head) head() Head { return h }
 type heads struct {
 	mu    sync.Mutex
 	known map[string]openedHead
+	// list has all that is known, ordered; nil: something was opened since.
+	// Those who got it share it.
+	list []Head
 }
 
 type openedHead struct {
@@ -40,6 +44,7 @@ func (h *heads) open(account string, b []byte) (Head, error) {
 	if known, ok := h.known[account]; ok && sameBytes(known.from, b) {
 		return known.Head, nil
 	}
+	h.list = nil
 	r, err := open(account, b)
 	if err != nil {
 		return Head{}, err
@@ -53,6 +58,13 @@ func (h *heads) open(account string, b []byte) (Head, error) {
 	}
 	h.known[account] = openedHead{head, b}
 	return head, nil
+}
+
+// listed says whether list has the heads of exactly these records.
+func (h *heads) listed(sealed []sealedRecord) bool {
+	return len(h.list) == len(sealed) && !slices.ContainsFunc(sealed, func(s sealedRecord) bool {
+		return !sameBytes(h.known[s.account].from, s.bytes)
+	})
 }
 
 // sameBytes says whether a and b are not only alike but one and the same.
@@ -77,7 +89,17 @@ func (e *engine) Heads(ctx context.Context) ([]Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openAll(sealed, held, e.heads.open)
+	if len(held) > 0 {
+		return openAll(sealed, held, e.heads.open)
+	}
+	if e.heads.listed(sealed) {
+		return e.heads.list, nil
+	}
+	list, err := openAll(sealed, held, e.heads.open)
+	if err == nil {
+		e.heads.list = slices.Clip(list)
+	}
+	return list, err
 }
 
 // sealedRecord is an account's record as stored.

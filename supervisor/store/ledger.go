@@ -170,8 +170,10 @@ func (e *engine) Delivery(ctx context.Context, sink, account string) (Delivery, 
 		return d.then(pending), nil
 	case waits:
 		return pending, nil
+	case ok:
+		return d, nil
 	}
-	return d, nil
+	return Delivery{}, nil // delivering once more mends what can't be read
 }
 
 func readDelivery(b []byte) (d Delivery, ok bool) {

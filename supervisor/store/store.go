@@ -53,7 +53,8 @@ type Store interface {
 	// are named by the error, beside which the others are returned.
 	List(ctx context.Context) ([]Record, error)
 	// Heads returns what List does, without the tokens, and opens only the
-	// records that are new since the last call.
+	// records that are new since the last call. Callers may share what they
+	// get, and must not change it.
 	Heads(ctx context.Context) ([]Head, error)
 
 	// Intend announces an attempt: from its return until Commit or Abandon,

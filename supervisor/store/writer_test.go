@@ -284,3 +284,16 @@ func TestDamagedRecord(t *testing.T) {
 		t.Errorf("committing over a damaged record: %v", err)
 	}
 }
+
+// A line of the ledger that can't be read says nothing, however it is asked for.
+func TestDamagedLine(t *testing.T) {
+	m := NewMemory()
+	m.kept.values.put(ledgerKey("bot", "main"), []byte(`{"sink":"bot","account":"main","version":7,"latency":"long"}`))
+	all, err := m.Deliveries(t.Context(), "bot")
+	if err != nil || len(all) != 0 {
+		t.Errorf("the whole ledger is %+v (%v)", all, err)
+	}
+	if d, err := m.Delivery(t.Context(), "bot", "main"); err != nil || d != (Delivery{}) {
+		t.Errorf("the line alone is %+v (%v)", d, err)
+	}
+}
