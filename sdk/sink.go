@@ -50,7 +50,7 @@ var (
 	// delivered when the consumer comes.
 	ErrAbsent = errors.New("the consumer is not running")
 	// ErrGone: the destination wants nothing more; the sink is disabled until
-	// the configuration is loaded again.
+	// a person enables it, or the supervisor starts again.
 	ErrGone = errors.New("the receiver says that it is gone for good")
 	// ErrRefused: this version can't be delivered, and trying again would not
 	// help. The next version is tried.

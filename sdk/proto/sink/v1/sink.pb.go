@@ -1023,7 +1023,7 @@ type Failure struct {
 	//
 	// "gone"           the destination wants nothing more; the sink is disabled
 	//
-	//	until the configuration is loaded again
+	//	until a person enables it, or the next start
 	//
 	// "refused"        this version can't be delivered, and trying again would
 	//
