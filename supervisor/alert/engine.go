@@ -174,7 +174,7 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 		}
 	}
 	var changed []event.Alert
-	for _, key := range slices.Sorted(maps.Keys(conditions)) {
+	for _, key := range e.concerned(conditions) {
 		if a, ok := e.step(key, conditions[key], now); ok {
 			changed = append(changed, a)
 		}
@@ -194,6 +194,17 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	e.save(ctx)
 	e.drop(ctx, now)
 	return looked
+}
+
+// concerned are the keys of the conditions that may change an alert, in order.
+func (e *Engine) concerned(cs conditions) (keys []string) {
+	for key, c := range cs {
+		if e.open[key] != nil || c.State == On && !c.Grouped {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 // lasts says whether there is an alert that is not over.

@@ -8,8 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -219,99 +217,58 @@ func TestOldTroublesAreNoStorm(t *testing.T) {
 	})
 }
 
-func TestStormOverARestart(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		w.notify = []string{"chat"}
-		w.set2(accounts(1000, 0))
-		w.start()
-		w.set(down(500))
-		before := w.group()
-		w.die()
-		w.start()
-		w.pass(10 * time.Minute)
-		w.wantLasting(failingGroup)
-		if a := w.group(); a != before {
-			t.Errorf("after a restart %+v, want %+v", a, before)
-		}
-		w.die()
-		// Their failures are forgotten, and nobody knows.
-		for _, change := range []func(*Account){
-			func(a *Account) { a.Failures = 1 },
-			func(a *Account) { a.Failures = 0 },
-			func(a *Account) { a.StoredAt = time.Time{} },
-		} {
-			w.set2(func(s *Snapshot) {
-				for n := range s.Accounts[:500] {
-					change(&s.Accounts[n])
-				}
-			})
-			w.start()
-			w.pass(50 * time.Minute)
-			if a := w.group(); a != before {
-				t.Errorf("nobody knows, and the alert is %+v, want %+v", a, before)
-			}
-			w.die()
-		}
-		// All but 3 are well.
-		w.set2(func(s *Snapshot) {
-			for n := range s.Accounts {
-				s.Accounts[n].StoredAt, s.Accounts[n].Renewed, s.Accounts[n].Failures = time.Now(), true, 0
-			}
-			down(3)(s)
-		})
-		w.start()
-		w.wantLasting(singles(0, 3)...)
-		if a := w.group(); !strings.Contains(a.Message, "at least 500 accounts had this trouble, and 3 still have it") {
-			t.Errorf("over: %q", a.Message)
-		}
-	})
-}
-
-// What stays unknown after a restart does not keep a group alert for ever, nor
-// new troubles from being told.
-func TestUnknownForLongAfterARestart(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		w.notify = []string{"chat"}
-		w.set2(accounts(100, 50))
-		w.start()
-		w.die()
-		w.set2(func(s *Snapshot) {
-			for n := range s.Accounts {
-				s.Accounts[n].Failures = 1
-			}
-		})
-		w.start()
-		w.pass(settling - 30*time.Second)
-		w.wantLasting(failingGroup)
-		w.pass(time.Minute)
-		w.wantLasting()
-	})
-}
-
 // A member of which nobody knows stays one as long as that.
 func TestUnknownKeepsAGroup(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		w.notify = []string{"chat"}
-		w.set2(accounts(100, 50))
-		w.start()
-		w.set(func(s *Snapshot) {
-			for n := range 50 {
-				s.Accounts[n].Failures = 1
-			}
+	for name, forget := range map[string]func(*Account){
+		"one failure":     func(a *Account) { a.Failures = 1 },
+		"no newer token":  func(a *Account) { a.Failures = 0 },
+		"no token at all": func(a *Account) { a.Failures, a.StoredAt = 0, time.Time{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			run(t, func(t *testing.T, w *world) {
+				w.notify = []string{"chat"}
+				w.set2(accounts(100, 50))
+				w.start()
+				w.set(func(s *Snapshot) {
+					for n := range 50 {
+						forget(&s.Accounts[n])
+					}
+				})
+				before := w.group()
+				w.pass(24 * time.Hour)
+				if a := w.group(); a != before {
+					t.Errorf("%+v, want %+v", a, before)
+				}
+				w.set(func(s *Snapshot) { s.Accounts[0].Failures, s.Accounts[0].StoredAt = 3, before.Since })
+				if a := w.group(); a.State != event.AlertRepeated || !strings.Contains(a.Message, "1 of 100 accounts at schwab can't be refreshed: a-0000; of 49 others it is not known yet") {
+					t.Errorf("%+v", a)
+				}
+				w.set(func(s *Snapshot) {
+					for n := range 50 {
+						s.Accounts[n].Failures, s.Accounts[n].StoredAt, s.Accounts[n].Renewed = 0, time.Now(), true
+					}
+				})
+				if a := w.group(); a.State != event.AlertRecovered {
+					t.Errorf("%+v", a)
+				}
+			})
 		})
-		before := w.group()
-		w.pass(24 * time.Hour)
-		if a := w.group(); a != before {
-			t.Errorf("%+v, want %+v", a, before)
-		}
-		w.set(func(s *Snapshot) { s.Accounts[0].Failures = 3 })
-		if a := w.group(); a.State != event.AlertRepeated || !strings.Contains(a.Message, "1 of 100 accounts at schwab can't be refreshed: a-0000; of 49 others it is not known yet") {
-			t.Errorf("%+v", a)
-		}
-		w.set(down(0))
-		if a := w.group(); a.State != event.AlertRecovered {
-			t.Errorf("%+v", a)
-		}
+	}
+}
+
+// What all have been told of one by one is not told once more by a group alert.
+func TestNoGroupWithoutNews(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.policy.GroupAbove = 100
+		w.set2(accounts(100, 20))
+		w.start()
+		w.die()
+		w.policy.GroupAbove = 10
+		w.start()
+		w.pass(time.Minute)
+		w.wantLasting(singles(0, 20)...)
+		w.set(down(21))
+		w.wantLasting(append(singles(0, 20), failingGroup)...)
 	})
 }
 
@@ -382,6 +339,25 @@ func TestStormOfEvents(t *testing.T) {
 	})
 }
 
+// That the provider's process runs again says nothing of its accounts: the log
+// has a line for the end of each.
+func TestEndOfAGroupBesideThatOfItsProvider(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.set2(accounts(100, 50))
+		w.start()
+		w.mu.Lock()
+		down(0)(&w.shot)
+		w.mu.Unlock()
+		w.engine.Observe(event.Event{Type: event.Recovered, Provider: "schwab"})
+		synctest.Wait()
+		w.wantLasting()
+		if log := w.log.String(); !strings.Contains(log, "refresh failing at schwab: 50 accounts had this trouble, and none has it now") {
+			t.Errorf("the log: %s", log)
+		}
+	})
+}
+
 // The end of the last members is not left to the next look.
 func TestEndOfAGroupIsToldAtOnce(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
@@ -397,37 +373,5 @@ func TestEndOfAGroupIsToldAtOnce(t *testing.T) {
 		w.engine.Observe(event.Event{Type: event.Refreshed, Account: "a-0049", Provider: "schwab"})
 		synctest.Wait()
 		w.wantLasting()
-	})
-}
-
-func TestGroupText(t *testing.T) {
-	cs := conditions{}
-	cs.add(Condition{Type: event.NeedsLogin, Account: "b", Cause: "refused"})
-	for _, of := range []event.Type{
-		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous, event.RivalRefresher, event.StoreRestored,
-	} {
-		l := lot{of, "schwab"}
-		text := l.lasting([]string{"c", "b", "a"}, 9, 1, cs)
-		if !strings.HasPrefix(text, "3 of 9 accounts at schwab ") || !strings.Contains(text, ": a, b, c; of 1 other it is not known yet") ||
-			strings.Contains(text, words(of)) || strings.Contains(text, "refused") != (of == event.NeedsLogin) {
-			t.Errorf("%s: %q", of, text)
-		}
-		if !strings.HasSuffix(l.todo(), "run: tokenkeeper alerts") {
-			t.Errorf("%s: %q", of, l.todo())
-		}
-	}
-	if text := (lot{event.NeedsLogin, "saxo"}).ended(11, 1, false); text != "needs login at saxo: 11 accounts had this trouble, and 1 still has it, with an alert of its own" {
-		t.Errorf("%q", text)
-	}
-}
-
-func TestFirstOf(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		names := rapid.SliceOf(rapid.StringMatching("[a-c]{1,3}")).Draw(t, "names")
-		got := firstOf(names, 3)
-		slices.Sort(names)
-		if want := names[:min(3, len(names))]; !slices.Equal(got, want) {
-			t.Fatalf("%v, want %v", got, want)
-		}
 	})
 }

@@ -23,7 +23,7 @@ type step struct {
 
 var steps = rapid.Custom(func(t *rapid.T) step {
 	return step{
-		what:    rapid.SampledFrom([]string{"trouble", "trouble", "well", "well", "storm", "calm", "event", "tell", "tell", "heard, not noted", "disk fails", "disk works", "restart"}).Draw(t, "what"),
+		what:    rapid.SampledFrom([]string{"trouble", "trouble", "well", "well", "storm", "calm", "unknown", "event", "tell", "tell", "heard, not noted", "disk fails", "disk works", "restart"}).Draw(t, "what"),
 		account: rapid.IntRange(0, 5).Draw(t, "account"),
 		sink:    rapid.SampledFrom([]string{"chat", "mail"}).Draw(t, "sink"),
 		pause:   rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, time.Second, 40 * time.Minute, 5 * time.Hour}).Draw(t, "pause"),
@@ -65,7 +65,8 @@ func (w *world) uncovered() string {
 		return lasting(a)
 	}
 	for _, a := range w.shot.Accounts {
-		if a.NeedsLogin && !of("needs_login:"+a.Name) && !of("needs_login:schwab:*") {
+		known := !a.StoredAt.IsZero()
+		if a.NeedsLogin && known && !of("needs_login:"+a.Name) && !of("needs_login:schwab:*") {
 			return a.Name
 		}
 	}
@@ -122,6 +123,9 @@ func play(t *testing.T, todo []step) (failed string) {
 			if a.NeedsLogin && !needs {
 				a.StoredAt, a.Renewed = time.Now(), true
 			}
+			if a.StoredAt.IsZero() {
+				a.StoredAt = time.Now()
+			}
 			a.NeedsLogin = needs
 		})
 	}
@@ -133,6 +137,8 @@ func play(t *testing.T, todo []step) (failed string) {
 			for n := range w.shot.Accounts {
 				set(n, s.what == "storm" && n != s.account)
 			}
+		case "unknown":
+			w.set(func(snapshot *Snapshot) { snapshot.Accounts[s.account].StoredAt = time.Time{} })
 		case "event":
 			w.engine.Observe(event.Event{Type: event.RivalRefresher, Alert: true, Account: fmt.Sprint("account-", s.account), Time: time.Now(), Message: "stop it"})
 			synctest.Wait()
@@ -165,8 +171,9 @@ func play(t *testing.T, todo []step) (failed string) {
 	time.Sleep(2 * time.Second)
 	w.set(func(s *Snapshot) {
 		for n := range s.Accounts {
-			if !s.Accounts[n].NeedsLogin {
-				s.Accounts[n].StoredAt, s.Accounts[n].Renewed = time.Now(), true
+			a := &s.Accounts[n]
+			if a.StoredAt.IsZero() || !a.NeedsLogin {
+				a.StoredAt, a.Renewed = time.Now(), true
 			}
 		}
 	})

@@ -1,0 +1,43 @@
+package alert
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+func TestGroupText(t *testing.T) {
+	cs := conditions{}
+	cs.add(Condition{Type: event.NeedsLogin, Account: "b", Cause: "refused"})
+	for _, of := range []event.Type{
+		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous, event.RivalRefresher, event.StoreRestored,
+	} {
+		l := lot{of, "schwab"}
+		text := l.lasting([]string{"c", "b", "a"}, 9, 1, cs)
+		if !strings.HasPrefix(text, "3 of 9 accounts at schwab ") || !strings.Contains(text, ": a, b, c; of 1 other it is not known yet") ||
+			strings.Contains(text, words(of)) || strings.Contains(text, "refused") != (of == event.NeedsLogin) {
+			t.Errorf("%s: %q", of, text)
+		}
+		if !strings.HasSuffix(l.todo(), "run: tokenkeeper alerts") {
+			t.Errorf("%s: %q", of, l.todo())
+		}
+	}
+	if text := (lot{event.NeedsLogin, "saxo"}).ended(11, 1, false); text != "needs login at saxo: 11 accounts had this trouble, and 1 still has it, with an alert of its own" {
+		t.Errorf("%q", text)
+	}
+}
+
+func TestFirstOf(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		names := rapid.SliceOf(rapid.StringMatching("[a-c]{1,3}")).Draw(t, "names")
+		got := firstOf(names, 3)
+		slices.Sort(names)
+		if want := names[:min(3, len(names))]; !slices.Equal(got, want) {
+			t.Fatalf("%v, want %v", got, want)
+		}
+	})
+}
