@@ -308,8 +308,14 @@ func TestRefusedWaitsForTheNextVersion(t *testing.T) {
 		if out.tried() != 1 || b.Status("a").LastError == "" {
 			t.Errorf("%d tries, status %+v", out.tried(), b.Status("a"))
 		}
+		if s := b.Summary(); s.Failing != 1 || s.Refused != 1 {
+			t.Errorf("%d fail, of which %d are refused; want 1 of 1", s.Failing, s.Refused)
+		}
 		b.refresh("a")
 		pass(time.Second)
+		if s := b.Summary(); s.Failing+s.Refused != 0 {
+			t.Errorf("%d fail, of which %d are refused; want none", s.Failing, s.Refused)
+		}
 		if got := out.versions("a"); !slices.Equal(got, []uint64{2}) {
 			t.Errorf("versions %v", got)
 		}

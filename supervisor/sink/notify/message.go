@@ -75,6 +75,9 @@ func alertTitle(a event.Alert) string {
 	if subject == "" {
 		subject = a.Provider
 	}
+	if a.Accounts > 0 {
+		subject = fmt.Sprintf("%s (%d accounts)", a.Provider, a.Accounts)
+	}
 	if a.Sink != "" {
 		subject = a.Sink
 	}

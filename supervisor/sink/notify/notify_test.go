@@ -55,6 +55,8 @@ func TestWhatPeopleRead(t *testing.T) {
 			"Tokenkeeper: trouble with the disk", "full\nFrom trading-vm"},
 		"of a sink": {sink.Notice{ID: "s", Alert: &event.Alert{Type: event.SinkFailing, State: event.AlertRecovered, Sink: "hook", Account: "a", Message: "fine"}},
 			"Tokenkeeper: sink hook works again", "fine\nFrom trading-vm"},
+		"of many accounts": {sink.Notice{ID: "g", Alert: &event.Alert{Type: event.RefreshFailing, State: event.AlertRaised, Provider: "schwab", Accounts: 812, Message: "down"}},
+			"Tokenkeeper: schwab (812 accounts) can't be refreshed", "down\nFrom trading-vm"},
 		"of an unknown type": {sink.Notice{ID: "u", Alert: &event.Alert{Type: "new_kind", State: event.AlertRepeated, Provider: "saxo", Message: "hm"}},
 			"Tokenkeeper: new kind lasts: saxo", "hm\nFrom trading-vm"},
 		"lifecycle": {sink.Notice{ID: "l", Kind: sink.KindLifecycle, Event: &event.Event{Type: event.ProviderStarted, Provider: "saxo", Message: "it serves"}},
