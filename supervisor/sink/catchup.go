@@ -57,7 +57,7 @@ func (w *Worker) readLedger(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := w.lanes
-	w.lanes, w.standing, w.absence, w.inFlight = map[string]*lane{}, standing{}, absence{}, 0
+	w.lanes, w.standing, w.spokesmen, w.absence, w.inFlight = map[string]*lane{}, standing{}, spokesmen{}, absence{}, 0
 	for i, ln := range w.lines {
 		ln.queue, ln.resting = nil, read[i].resting
 		w.standing.count(ln, len(ln.resting))
@@ -156,6 +156,6 @@ func (w *Worker) forget(l *lane) {
 	}
 	delete(w.lanes, l.key)
 	w.standing.count(l.line, -1)
-	l.since, l.failures, l.due = time.Time{}, 0, time.Time{}
+	l.since, l.failures, l.losing, l.due = time.Time{}, 0, 0, time.Time{}
 	w.standing.note(l)
 }

@@ -232,7 +232,10 @@ func start(t *testing.T, cfg sink.WorkerConfig, r *records) *bench {
 	if cfg.Name == "" {
 		cfg.Name, cfg.Type = "bot", "memory"
 	}
-	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	bus := cfg.Events
+	if bus == nil {
+		bus = event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	}
 	cfg.Store, cfg.Events = r, bus
 	b := &bench{Worker: sink.NewWorker(cfg), records: r, events: bus.Subscribe(100_000)}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -30,6 +30,10 @@ type lane struct {
 	edition   edition
 	failures  int
 	lastError string
+	// losing counts the tries of any edition that failed since one succeeded,
+	// and cause is why the newest did.
+	losing int
+	cause  string
 	// refused: trying edition again is useless.
 	refused bool
 	// due is the next try of edition; zero: none is planned.

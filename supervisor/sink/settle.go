@@ -68,7 +68,7 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 	l.delivered, l.answered = *o.delivered, o.asked
 	l.since, l.due, l.notBefore, l.lastError = time.Time{}, time.Time{}, time.Time{}, ""
 	failures := l.failures
-	l.failures, l.refused = 0, false
+	l.failures, l.losing, l.refused = 0, 0, false
 	w.totals.succeeded(l.delivered.At, l.delivered.Latency)
 	w.present(l)
 	n := w.note(slog.LevelInfo, event.Delivered, l, o)
@@ -107,8 +107,9 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	case errors.Is(o.err, ErrRefused):
 		w.absence.remove(l)
 		l.failures, l.refused, l.due, l.answered = l.failures+1, true, time.Time{}, o.asked
-		n := w.note(slog.LevelWarn, event.DeliveryFailed, l, o)
-		n.event.Message = fmt.Sprintf("sink %q can't take %s: %v; the next version will be tried", w.cfg.Name, l.newest(l.edition.version), o.err)
+		level, others := w.complaint(l, o.err)
+		n := w.note(level, event.DeliveryFailed, l, o)
+		n.event.Message = fmt.Sprintf("sink %q can't take %s: %v; the next version will be tried%s", w.cfg.Name, l.newest(l.edition.version), o.err, others)
 		return n
 	}
 
@@ -126,19 +127,16 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	l.due = now.Add(pause)
 	l.put(l.due)
 
-	level := slog.LevelDebug
-	if w.policy.loud(l.failures) {
-		level = slog.LevelWarn
-	}
+	level, others := w.complaint(l, o.err)
 	n := w.note(level, event.DeliveryFailed, l, o)
 	n.event.Next = w.cfg.Wall().Add(pause)
-	n.event.Message = fmt.Sprintf("sink %q did not take %s: %v; trying again in %s", w.cfg.Name, l.subject(), o.err, pause.Round(time.Second/10))
+	n.event.Message = fmt.Sprintf("sink %q did not take %s: %v; trying again in %s%s", w.cfg.Name, l.subject(), o.err, pause.Round(time.Second/10), others)
 	return n
 }
 
 // putOff lets the lane wait for as long as the sink wants, which is no failure.
 func (w *Worker) putOff(l *lane, o outcome, now time.Time) note {
-	l.failures, l.lastError = 0, ""
+	l.failures, l.losing, l.lastError = 0, 0, ""
 	if w.disabled.is() {
 		w.absence.remove(l)
 		return note{}
@@ -159,7 +157,7 @@ func (w *Worker) putOff(l *lane, o outcome, now time.Time) note {
 // missed lets the lane wait for a consumer that is not running, which is no
 // failure, whatever it did before it went.
 func (w *Worker) missed(l *lane, o outcome, now time.Time) note {
-	l.due, l.failures = time.Time{}, 0
+	l.due, l.failures, l.losing = time.Time{}, 0, 0
 	if w.disabled.is() {
 		w.absence.remove(l)
 		return note{}

@@ -102,12 +102,13 @@ type Worker struct {
 	// held while something is waited for.
 	mu sync.Mutex
 	// lanes of which there is something to do or to tell; the others rest.
-	lanes    map[string]*lane
-	standing standing
-	absence  absence
-	inFlight int
-	disabled disabled
-	totals   totals
+	lanes     map[string]*lane
+	standing  standing
+	spokesmen spokesmen
+	absence   absence
+	inFlight  int
+	disabled  disabled
+	totals    totals
 }
 
 // NewWorker returns a worker that does nothing until [Worker.Run]. cfg has
@@ -123,11 +124,12 @@ func NewWorker(cfg WorkerConfig) *Worker {
 		cfg.Kinds = []Kind{KindToken}
 	}
 	w := &Worker{
-		cfg:    cfg,
-		policy: cfg.Policy.withDefaults(),
-		woken:  map[string]*line{},
-		wake:   make(chan struct{}, 1),
-		lanes:  map[string]*lane{},
+		cfg:       cfg,
+		policy:    cfg.Policy.withDefaults(),
+		woken:     map[string]*line{},
+		wake:      make(chan struct{}, 1),
+		lanes:     map[string]*lane{},
+		spokesmen: spokesmen{},
 	}
 	if cfg.takes(KindAlert) && cfg.Alerts != nil {
 		w.alerts = &line{kind: KindAlert, source: alerts{w}}
