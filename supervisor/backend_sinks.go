@@ -43,7 +43,7 @@ func (s *Supervisor) sinkStatus(name string) control.Sink {
 	k := control.Sink{
 		Name: name, Type: c.Type, Events: []string{}, Accounts: []string{},
 		UpToDate: m.UpToDate, Behind: m.Behind, Lag: m.Lag, Failing: m.Failing,
-		LastError: m.LastError, LastErrorAt: m.LastErrorAt, Next: m.Next, Absent: m.Absent,
+		LastError: m.LastError, LastErrorAt: m.LastErrorAt, Next: m.Next, Absent: m.Absent, AbsentBecause: m.AbsentBecause,
 		LastDelivery: m.LastDelivery, Latency: m.Latency, Deliveries: m.Deliveries, Failures: m.Failures,
 		OpenNotices: m.OpenNotices, Dropped: m.DroppedEvents,
 	}

@@ -79,7 +79,11 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 		add(red, "%s", text)
 	}
 	if s.Absent && s.Failing == 0 && s.Disabled == nil && (s.Process == nil || s.Process.State == control.ProviderRunning) {
-		add(yellow, "the consumer is not running; what it missed waits for it")
+		why := s.AbsentBecause
+		if why == "" {
+			why = "the consumer is not running"
+		}
+		add(yellow, "%s; what it missed waits for it", why)
 	}
 	if s.OpenNotices > 0 {
 		add(yellow, "%s to tell", counted(s.OpenNotices, "alert or event", "alerts or events"))

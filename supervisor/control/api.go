@@ -214,8 +214,9 @@ type Sink struct {
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	// Next is when the first of those that failed is tried again.
 	Next time.Time `json:"next,omitzero"`
-	// Absent: the consumer is not running.
-	Absent bool `json:"absent,omitempty"`
+	// Absent: the consumer is not running, and AbsentBecause how that shows.
+	Absent        bool   `json:"absent,omitempty"`
+	AbsentBecause string `json:"absent_because,omitempty"`
 	// Disabled is nil while the sink is enabled.
 	Disabled *Disabled `json:"disabled,omitempty"`
 

@@ -26,6 +26,7 @@ type absence struct {
 	pause    time.Duration
 	due      time.Time
 	lastSign time.Time
+	why      string             // how the newest try found it absent
 	stop     context.CancelFunc // ends Await; nil: nobody awaits
 }
 

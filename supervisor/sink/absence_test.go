@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -138,6 +139,26 @@ func TestAbsenceIsNoFailure(t *testing.T) {
 		pass(time.Hour)
 		if s := b.Summary(); s.Failing != 0 || !s.Absent || s.Behind != 1 {
 			t.Errorf("it is absent, and the summary says %+v", s)
+		}
+	})
+}
+
+func TestSummarySaysHowAnAbsenceShows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &receiver{}
+		out.set(func(context.Context, sink.Delivery) error {
+			return fmt.Errorf("%w: nobody listens", sink.ErrAbsent)
+		})
+		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
+		b.refresh("a")
+		pass(time.Second)
+		if s := b.Summary(); !s.Absent || !strings.Contains(s.AbsentBecause, "nobody listens") {
+			t.Errorf("%+v", s)
+		}
+		out.set(nil)
+		pass(time.Minute)
+		if s := b.Summary(); s.Absent || s.AbsentBecause != "" {
+			t.Errorf("%+v", s)
 		}
 	})
 }

@@ -162,6 +162,7 @@ func (w *Worker) missed(l *lane, o outcome, now time.Time) note {
 		w.absence.remove(l)
 		return note{}
 	}
+	w.absence.why = o.err.Error()
 	if !w.absence.add(l, now) {
 		return note{}
 	}

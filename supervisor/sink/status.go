@@ -54,8 +54,9 @@ type Summary struct {
 	// Next is when the first of those that failed is tried again; zero: no
 	// try is planned.
 	Next time.Time
-	// Absent: the consumer is not running.
-	Absent bool
+	// Absent: the consumer is not running, and AbsentBecause how that shows.
+	Absent        bool
+	AbsentBecause string
 	// DisabledBy says who disabled the sink at DisabledAt; "": it is enabled.
 	// Gone: its receiver did, by saying that it wants nothing more.
 	Disabled   bool
@@ -157,6 +158,9 @@ func (w *Worker) Summary() Summary {
 		DisabledBy: w.disabled.by, DisabledAt: w.disabled.at,
 		LastDelivery: t.lastDelivery, Latency: t.latency, Deliveries: t.deliveries,
 		Failures: t.failures, LastError: t.lastError, LastErrorAt: t.lastErrorAt,
+	}
+	if s.Absent {
+		s.AbsentBecause = w.absence.why
 	}
 	var since time.Time // of what it has lacked longest
 	lacking := func(t time.Time) {
