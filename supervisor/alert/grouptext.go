@@ -2,32 +2,35 @@ package alert
 
 import (
 	"fmt"
-	"strings"
+	"regexp"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// groupNames is how many accounts the message of a group alert names.
-const groupNames = 3
-
 // lasting is what is wrong with the accounts, out of all that the provider has; of
-// unknown others nobody knows.
+// unknown others nobody knows. No account is named: it also goes to sinks of
+// other accounts at that provider.
 func (l lot) lasting(accounts []string, all, unknown int, cs conditions) string {
-	first := firstOf(accounts, groupNames)
-	text := fmt.Sprintf("%d of %d accounts at %s %s: %s", len(accounts), all, l.provider, l.trouble(), strings.Join(first, ", "))
-	if more := len(accounts) - len(first); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
+	text := fmt.Sprintf("%d of %d accounts at %s %s", len(accounts), all, l.provider, l.trouble())
 	if unknown > 0 {
 		text += fmt.Sprintf("; of %s it is not known yet", counted(unknown, "other", "others"))
 	}
-	for _, name := range first {
+	for _, name := range firstOf(accounts, groupLooks) {
 		if cause := cs[Key(l.Type, name, "", "")].Cause; cause != "" {
-			return text + "; the first error: " + cause
+			return text + "; the first error: " + unnamed(cause, name)
 		}
 	}
 	return text
 }
+
+// unnamed is the text without the name of the account.
+func unnamed(text, name string) string {
+	return regexp.MustCompile(`(account )?\b`+regexp.QuoteMeta(name)+`\b`).ReplaceAllString(text, "an account")
+}
+
+// groupLooks is how many of a group's accounts are looked at for an error to
+// quote.
+const groupLooks = 3
 
 // ended is what is left of the trouble, after it concerned so many accounts.
 func (l lot) ended(concerned, left int, atLeast bool) string {

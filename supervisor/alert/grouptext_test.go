@@ -12,14 +12,14 @@ import (
 
 func TestGroupText(t *testing.T) {
 	cs := conditions{}
-	cs.add(Condition{Type: event.NeedsLogin, Account: "b", Cause: "refused"})
+	cs.add(Condition{Type: event.NeedsLogin, Account: "bot-1", Cause: "account bot-1 was refused"})
 	for _, of := range []event.Type{
 		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous, event.RivalRefresher, event.StoreRestored,
 	} {
 		l := lot{of, "schwab"}
-		text := l.lasting([]string{"c", "b", "a"}, 9, 1, cs)
-		if !strings.HasPrefix(text, "3 of 9 accounts at schwab ") || !strings.Contains(text, ": a, b, c; of 1 other it is not known yet") ||
-			strings.Contains(text, words(of)) || strings.Contains(text, "refused") != (of == event.NeedsLogin) {
+		text := l.lasting([]string{"c", "bot-1", "a"}, 9, 1, cs)
+		if !strings.HasPrefix(text, "3 of 9 accounts at schwab ") || !strings.Contains(text, "; of 1 other it is not known yet") ||
+			strings.Contains(text, words(of)) || strings.Contains(text, "first error: an account was refused") != (of == event.NeedsLogin) || strings.Contains(text, "bot-1") {
 			t.Errorf("%s: %q", of, text)
 		}
 		if !strings.HasSuffix(l.todo(), "run: tokenkeeper alerts") {
