@@ -322,12 +322,11 @@ func TestStormOfEvents(t *testing.T) {
 		w.policy.Repeat = 0
 		w.set2(accounts(100, 0))
 		w.start()
-		w.mu.Lock() // no look comes in between
-		for n := range 50 {
-			w.engine.Observe(event.Event{Type: event.StoreRestored, Alert: true, Account: fmt.Sprintf("a-%04d", n), Time: time.Now(), Message: "it may be spent"})
-		}
-		w.mu.Unlock()
-		synctest.Wait()
+		w.inOneLook(func() {
+			for n := range 50 {
+				w.engine.Observe(event.Event{Type: event.StoreRestored, Alert: true, Account: fmt.Sprintf("a-%04d", n), Time: time.Now(), Message: "it may be spent"})
+			}
+		})
 		const key = "store_restored:schwab:*"
 		w.wantLasting(key)
 		w.die()

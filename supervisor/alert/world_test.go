@@ -32,7 +32,8 @@ type world struct {
 	fault  error
 	hang   chan struct{} // not nil: writes wait until it is closed
 	woken  []string
-	notify []string // the sinks that take alerts
+	notify []string      // the sinks that take alerts
+	gate   chan struct{} // not nil: a look waits until it is closed
 }
 
 func newWorld(t testing.TB) *world {
@@ -71,6 +72,12 @@ func (w *world) start() {
 	e, err := New(w.t.Context(), Config{
 		Store: w, Policy: w.policy, Told: w.told,
 		Snapshot: func() Snapshot {
+			w.mu.Lock()
+			gate := w.gate
+			w.mu.Unlock()
+			if gate != nil {
+				<-gate
+			}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			s := w.shot
@@ -129,6 +136,21 @@ func (w *world) setDisk(err error) {
 
 func (w *world) look() {
 	w.engine.Look()
+	synctest.Wait()
+}
+
+// inOneLook has the engine see all that happen does at once.
+func (w *world) inOneLook(happen func()) {
+	gate := make(chan struct{})
+	w.mu.Lock()
+	w.gate = gate
+	w.mu.Unlock()
+	w.look() // waits at the gate: whatever comes now is for the next one
+	happen()
+	w.mu.Lock()
+	w.gate = nil
+	w.mu.Unlock()
+	close(gate)
 	synctest.Wait()
 }
 

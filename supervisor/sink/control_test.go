@@ -86,8 +86,11 @@ func TestDisabledBeforeItRunsAndWhileADeliveryIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, out := newRecords(), &receiver{}
 		r.next("a")
+		r.broken = errors.New("disk")
 		b := start(t, sink.WorkerConfig{Sink: out}, r)
+		synctest.Wait()
 		b.Disable("ann") // before it has read the ledger
+		r.set(func(r *records) { r.broken = nil })
 		pass(time.Minute)
 		if out.tried() != 0 {
 			t.Error("a disabled sink was delivered to")
