@@ -1,122 +1,108 @@
-// Package lockholder finds out which process holds a file's flock.
+// Package lockholder finds out who holds a file's flock.
 package lockholder
 
 import (
-	"bytes"
-	"fmt"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// Process is one that holds a lock.
-type Process struct {
-	// PID as it is seen from here.
-	PID int
-	// Program is its name as the kernel knows it, at most 15 bytes; "" if it
-	// has gone.
-	Program string
-	// Start tells it from another process that has the same PID later: its
-	// start in clock ticks since the machine's (proc_pid_stat(5)); "" if
-	// unknown.
-	Start string
+// Holders is who holds a lock, as far as it can be told from here. The zero
+// value: it is held, and nobody can be named.
+type Holders struct {
+	// Holding are the processes that hold it. More than one share it: a child
+	// inherits the locks of its parent with the descriptors, and the lock is
+	// free when the last of them has gone.
+	Holding []Process
+	// Open are those that have the file open, where the kernel does not tell
+	// which descriptor carries a lock. Some of them may only wait.
+	Open []Process
+	// Hidden: there are processes that we may not look into, another user's.
+	Hidden bool
 }
 
-// Find returns the process that holds the exclusive flock on the file at
-// path. ok is false if nobody does, or nobody who can be seen from here: the
-// holder may be in another container or, on a network file system, on another
-// machine.
-func Find(path string) (p Process, ok bool) {
-	var st unix.Stat_t
-	if unix.Stat(path, &st) != nil {
-		return Process{}, false
+// Find returns who holds the flock on the file at path. It may also be nobody:
+// that looks the same as somebody in another container.
+func Find(path string) Holders {
+	return search{proc: "/proc", self: os.Getpid(), tells: tellsLocks}.find(path)
+}
+
+// First is the process to name if only one can be, and zero if none can.
+func (h Holders) First() Process {
+	if len(h.Holding) == 0 {
+		return Process{}
 	}
-	locks, err := os.ReadFile("/proc/locks")
-	if err != nil {
-		return Process{}, false
+	return h.Holding[0]
+}
+
+// search is one look through the processes.
+type search struct {
+	// proc is the file system that tells of them (proc(5)).
+	proc string
+	// self waits for the lock, and so has the file open.
+	self int
+	// tells says whether the kernel tells which descriptor carries a lock.
+	tells func() bool
+}
+
+// find asks two witnesses. The kernel's list of locks says who took one; but in
+// a PID namespace it leaves out those whose taker has gone, and in the first
+// one it may name a process that only has the same PID since. What a descriptor
+// carries is certain, whoever took it, and stands in its fdinfo
+// (proc_pid_fdinfo(5)); but not every process may be looked into.
+func (s search) find(path string) Holders {
+	var file unix.Statx_t
+	if !stat(path, &file) {
+		return Holders{}
 	}
-	pid := locker(locks, st.Ino)
-	if pid == 0 {
-		return Process{}, false
+	taker := s.taker(file.Ino)
+	if has, _ := s.carries(taker, file); has {
+		return Holders{Holding: []Process{s.describe(taker)}}
 	}
-	p = describe(pid)
-	if p.Program == "" { // it left the lock to a child
-		if heir := inheritor(st.Ino); heir != 0 {
-			p = describe(heir)
+	h := Holders{}
+	for _, pid := range s.pids() {
+		switch has, err := s.carries(pid, file); {
+		case os.IsPermission(err):
+			h.Hidden = true
+		case has:
+			h.Holding = append(h.Holding, s.describe(pid))
 		}
 	}
-	return p, true
+	if len(h.Holding) > 0 {
+		return h
+	}
+	if p := s.describe(taker); p.Program != "" && s.concealed(taker) {
+		h.Holding = []Process{p}
+	} else if !s.tells() {
+		h.Open = s.openers(file)
+	}
+	return h
 }
 
-// locker returns who took the lock on inode, 0 for nobody, out of lines like
-// (proc_locks(5))
-//
-//	4: FLOCK  ADVISORY  WRITE 2359 08:01:1836031 0 EOF
-//
-// One with "->" is a process that waits. The inode alone is compared: some
-// file systems show another device there than stat does.
-func locker(lines []byte, inode uint64) int {
-	for line := range bytes.Lines(lines) {
-		f := strings.Fields(strings.TrimPrefix(string(line), "lock:"))
-		if len(f) < 6 || f[1] != "FLOCK" || f[3] != "WRITE" {
+// concealed says whether the process may not be looked into.
+func (s search) concealed(pid int) bool {
+	_, err := s.opened(pid, unix.Statx_t{}, nil)
+	return os.IsPermission(err)
+}
+
+// openers returns who else has the file open.
+func (s search) openers(file unix.Statx_t) (open []Process) {
+	for _, pid := range s.pids() {
+		if pid == s.self {
 			continue
 		}
-		place := strings.Split(f[5], ":")
-		if place[len(place)-1] != strconv.FormatUint(inode, 10) {
-			continue
-		}
-		if pid, err := strconv.Atoi(f[4]); err == nil && pid > 0 {
-			return pid
+		if has, _ := s.opened(pid, file, nil); has {
+			open = append(open, s.describe(pid))
 		}
 	}
-	return 0
+	return open
 }
 
-// inheritor returns a process that has the locked file open though another one
-// locked it, as a child does after its parent's death; 0 for none. fdinfo
-// shows a lock with every descriptor that carries it (proc_pid_fdinfo(5)).
-func inheritor(inode uint64) int {
-	infos, _ := filepath.Glob("/proc/[0-9]*/fdinfo/*")
-	for _, info := range infos {
-		b, err := os.ReadFile(info)
-		if err != nil || !bytes.Contains(b, []byte("lock:")) || locker(b, inode) == 0 {
-			continue
-		}
-		if pid, err := strconv.Atoi(strings.Split(info, "/")[2]); err == nil {
-			return pid
-		}
-	}
-	return 0
+// stat identifies a file without asking a server for it, which may hang.
+func stat(path string, st *unix.Statx_t) bool {
+	return unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, unix.STATX_INO, st) == nil
 }
 
-func describe(pid int) Process {
-	p := Process{PID: pid}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return p
-	}
-	// pid (name) state …: the name may hold anything, parentheses too.
-	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
-	if open < 0 || end < open {
-		return p
-	}
-	p.Program = printable(string(stat[open+1 : end]))
-	if f := strings.Fields(string(stat[end+1:])); len(f) > 19 {
-		p.Start = f[19] // field 22; the name was field 2
-	}
-	return p
-}
-
-// printable takes out of a name what could upset a log or a terminal: every
-// process chooses its own.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !strconv.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
+func same(a, b unix.Statx_t) bool {
+	return a.Ino == b.Ino && a.Dev_major == b.Dev_major && a.Dev_minor == b.Dev_minor
 }

@@ -26,23 +26,24 @@ func lock(t *testing.T) *os.File {
 
 func TestFind(t *testing.T) {
 	f := lock(t)
-	p, ok := Find(f.Name())
-	if !ok || p.PID != os.Getpid() || p.Program == "" || p.Start == "" {
-		t.Errorf("found %+v, %v; want ourselves, %d", p, ok, os.Getpid())
+	h := Find(f.Name())
+	if p := h.First(); len(h.Holding) != 1 || p.PID != os.Getpid() || p.Program == "" || p.Start == "" {
+		t.Errorf("found %+v; want ourselves, %d", h, os.Getpid())
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}
-	if p, ok := Find(f.Name()); ok {
-		t.Errorf("found %+v where nobody holds the lock", p)
+	if h := Find(f.Name()); len(h.Holding)+len(h.Open) > 0 {
+		t.Errorf("found %+v where nobody holds the lock", h)
 	}
-	if p, ok := Find(f.Name() + "no"); ok {
-		t.Errorf("found %+v where there is no file", p)
+	if h := Find(f.Name() + "no"); len(h.Holding)+len(h.Open) > 0 {
+		t.Errorf("found %+v where there is no file", h)
 	}
 }
 
 // A process that locks and ends leaves its lock to the children that have the
-// file open.
+// file open. flock locks the inherited descriptor 3 and ends; the shell keeps
+// it, and the second shell shares it.
 func TestFindTheHeir(t *testing.T) {
 	flock, err := exec.LookPath("flock")
 	if err != nil {
@@ -52,48 +53,57 @@ func TestFindTheHeir(t *testing.T) {
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}
-	// flock locks the inherited descriptor 3 and ends; the shell keeps it.
-	cmd := exec.Command("/bin/sh", "-c", flock+" -n 3 && echo locked && read _")
-	cmd.ExtraFiles = []*os.File{f}
-	in, err := cmd.StdinPipe()
+	heirs := exec.Command("/bin/sh", "-c", flock+" -n 3 && sh -c 'echo locked && read _' && echo left && read _")
+	heirs.ExtraFiles = []*os.File{f}
+	in, err := heirs.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
+	out, err := heirs.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := heirs.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = in.Close(); _ = cmd.Wait() }()
-	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "locked\n" {
-		t.Fatalf("the shell said %q", line)
+	defer func() { _ = in.Close(); _ = heirs.Wait() }()
+	said := bufio.NewReader(out)
+	says := func(want string) {
+		t.Helper()
+		if line, _ := said.ReadString('\n'); line != want+"\n" {
+			t.Fatalf("the shell said %q, want %q", line, want)
+		}
 	}
+	says("locked")
 	name := f.Name()
 	_ = f.Close() // else we would be an heir too
-	if p, ok := Find(name); !ok || p.PID != cmd.Process.Pid {
-		t.Errorf("found %+v, %v; want %d", p, ok, cmd.Process.Pid)
+	if h := Find(name); len(h.Holding) != 2 || h.First().PID != heirs.Process.Pid {
+		t.Errorf("found %s; want %d and its child", h, heirs.Process.Pid)
+	}
+	if _, err := in.Write([]byte("\n")); err != nil {
+		t.Fatal(err)
+	}
+	says("left")
+	if h := Find(name); len(h.Holding) != 1 || h.First().PID != heirs.Process.Pid {
+		t.Errorf("found %s; want %d", h, heirs.Process.Pid)
 	}
 }
 
-func TestLocker(t *testing.T) {
+func TestTaker(t *testing.T) {
 	const lines = `1: POSIX  ADVISORY  WRITE 11 08:01:7 0 EOF
-2: FLOCK  ADVISORY  READ  12 08:01:7 0 EOF
+2: -> FLOCK  ADVISORY  WRITE 14 08:01:7 0 EOF
 3: FLOCK  ADVISORY  WRITE 0 08:01:7 0 EOF
 4: FLOCK  ADVISORY  WRITE 13 08:01:77 0 EOF
-5: -> FLOCK  ADVISORY  WRITE 14 08:01:7 0 EOF
-6: FLOCK ADVISORY WRITE
-7: FLOCK  ADVISORY  WRITE 15 00:2c:7 0 EOF
+5: FLOCK ADVISORY WRITE
+6: FLOCK  ADVISORY  WRITE 15 00:2c:7 0 EOF
+7: FLOCK  ADVISORY  READ  16 08:01:8 0 EOF
 `
-	if got := locker([]byte(lines), 7); got != 15 {
-		t.Errorf("got %d, want 15", got)
-	}
-	if got := locker([]byte("pos:\t0\nlock:\t1: FLOCK  ADVISORY  WRITE 16 fe:00:8 0 EOF\n"), 8); got != 16 {
-		t.Errorf("out of fdinfo: got %d, want 16", got)
-	}
-	if got := locker([]byte(lines), 8); got != 0 {
-		t.Errorf("got %d for a file that nobody locked", got)
+	proc := fakeProc(t)
+	proc.write(t, "locks", lines)
+	for inode, want := range map[uint64]int{7: 15, 77: 13, 8: 16, 9: 0} {
+		if got := proc.taker(inode); got != want {
+			t.Errorf("inode %d was locked by %d, want %d", inode, got, want)
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ func (f *File) On(sys files.System) { f.sys = sys }
 
 // CountLooks counts in n how often f finds out who holds the lock.
 func (f *File) CountLooks(n *int) {
-	f.find = func(path string) (lockholder.Process, bool) {
+	f.find = func(path string) lockholder.Holders {
 		*n++
 		return lockholder.Find(path)
 	}

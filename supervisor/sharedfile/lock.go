@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
 )
 
 // HeldError is the error of [File.Lock] when another program holds the lock
@@ -21,10 +22,9 @@ import (
 type HeldError struct {
 	// Path of the lock file.
 	Path string
-	// PID and Program of the holder; 0 and "" if it can't be seen from here.
-	PID     int
-	Program string
-	// Since is when this process was first found holding the lock; it was
+	// By is who holds it.
+	By lockholder.Holders
+	// Since is when the first of them was first found holding the lock; it was
 	// found so each time since. Age is how long ago that was.
 	Since time.Time
 	Age   time.Duration
@@ -32,17 +32,8 @@ type HeldError struct {
 
 // Error says who holds the lock and what to do.
 func (e *HeldError) Error() string {
-	age := e.Age.Round(100 * time.Millisecond)
-	if e.PID == 0 {
-		return fmt.Sprintf("%s has been locked for %s by a process that can't be seen from here, in another container or on another machine: "+
-			"if it hangs, end it, and the lock is free; it is never taken by force", e.Path, age)
-	}
-	who := fmt.Sprintf("process %d", e.PID)
-	if e.Program != "" {
-		who = fmt.Sprintf("%s (process %d)", e.Program, e.PID)
-	}
-	return fmt.Sprintf("%s has been locked for %s by %s: if that hangs, end it (kill %d), and the lock is free; it is never taken by force",
-		e.Path, age, who, e.PID)
+	return fmt.Sprintf("%s has been locked for %s by %s: %s; it is never taken by force",
+		e.Path, e.Age.Round(100*time.Millisecond), e.By, e.By.Release())
 }
 
 // Lock takes the lock that all programs share, and waits for it as long as
@@ -107,17 +98,13 @@ func (f *File) look(every time.Duration) *HeldError {
 	defer f.mu.Unlock()
 	now := time.Now()
 	if f.seen.at.IsZero() || now.Sub(f.seen.at) >= every {
-		by, _ := f.find(f.cfg.Lock)
-		if f.seen.since.IsZero() || f.seen.by.PID != by.PID || f.seen.by.Start != by.Start {
-			f.seen = sighting{by: by, since: now}
+		by := f.find(f.cfg.Lock)
+		if f.seen.since.IsZero() || f.seen.by.First() != by.First() {
+			f.seen.since = now
 		}
-		f.seen.at = now
+		f.seen.by, f.seen.at = by, now
 	}
-	by := f.seen.by
-	return &HeldError{
-		Path: f.cfg.Lock, PID: by.PID, Program: by.Program,
-		Since: f.seen.since, Age: now.Sub(f.seen.since),
-	}
+	return &HeldError{Path: f.cfg.Lock, By: f.seen.by, Since: f.seen.since, Age: now.Sub(f.seen.since)}
 }
 
 func (f *File) forget() {

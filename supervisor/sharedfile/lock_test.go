@@ -45,13 +45,13 @@ func TestAHungHolderIsNamed(t *testing.T) {
 			t.Fatalf("got %v, %v", release != nil, err)
 		}
 	}
-	if first.PID != bot.PID() || first.Program == "" || first.Path != cfg.Lock {
+	if first.By.First().PID != bot.PID() || first.By.First().Program == "" || first.Path != cfg.Lock {
 		t.Errorf("the holder is %+v, want PID %d", first, bot.PID())
 	}
 	if first.Age < 150*time.Millisecond || second.Age < first.Age+250*time.Millisecond || second.Age > time.Since(began) || !second.Since.Equal(first.Since) {
 		t.Errorf("held for %v, then %v, in %v", first.Age, second.Age, time.Since(began))
 	}
-	for _, want := range []string{cfg.Lock, first.Program, "kill ", "never taken by force"} {
+	for _, want := range []string{cfg.Lock, first.By.First().Program, "kill ", "never taken by force"} {
 		if !strings.Contains(first.Error(), want) {
 			t.Errorf("%q lacks %q", first, want)
 		}
@@ -84,7 +84,7 @@ func TestPatience(t *testing.T) {
 		began := time.Now()
 		_, err := f.Lock(t.Context())
 		var held *sharedfile.HeldError
-		if !errors.As(err, &held) || held.PID != os.Getpid() || held.Age != 30*time.Second || time.Since(began) != 30*time.Second {
+		if !errors.As(err, &held) || held.By.First().PID != os.Getpid() || held.Age != 30*time.Second || time.Since(began) != 30*time.Second {
 			t.Errorf("after %v: %v", time.Since(began), err)
 		}
 
@@ -115,7 +115,7 @@ func TestTheHolderIsLookedForOnceASecond(t *testing.T) {
 	f.CountLooks(&looks)
 	synctest.Test(t, func(t *testing.T) {
 		var held *sharedfile.HeldError
-		if _, err := f.Lock(t.Context()); !errors.As(err, &held) || held.PID != os.Getpid() {
+		if _, err := f.Lock(t.Context()); !errors.As(err, &held) || held.By.First().PID != os.Getpid() {
 			t.Error(err)
 		}
 		if want := 30 + 1; looks != want { // each second, and for the warning

@@ -54,7 +54,7 @@ type File struct {
 	cfg Config
 	sys files.System
 	// find says who holds a lock.
-	find func(path string) (p lockholder.Process, ok bool)
+	find func(path string) lockholder.Holders
 
 	mu   sync.Mutex // guards what follows
 	seen sighting
@@ -62,7 +62,7 @@ type File struct {
 
 // sighting is since when one process has been found holding the lock.
 type sighting struct {
-	by        lockholder.Process
+	by        lockholder.Holders
 	since, at time.Time // first and last
 }
 

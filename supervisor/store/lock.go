@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
 )
 
 // lockDir takes the lock that one supervisor at a time has on a directory. It
@@ -38,5 +40,5 @@ func lockDir(dir string, timeout time.Duration) (*os.File, error) {
 
 func inUse(path string) error {
 	return fmt.Errorf("%w: %s is locked by %s; stop that one first, or give this one a state directory of its own",
-		ErrInUse, path, holder(path))
+		ErrInUse, path, lockholder.Find(path))
 }
