@@ -60,7 +60,8 @@ func newCheckCommand(e *env) *cobra.Command {
 		Long: `Validate the configuration and everything it names, without starting the
 service: every key, every secret, certificate and template, the programs of
 providers and sinks and their checksums (each is started for a moment and asked
-which settings it knows), and the state directory with the store in it. It says
+which settings it knows), the files that every new token replaces, and the state
+directory with the store in it. It says
 what goes to which sink, and which of them carry the refresh token.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -108,6 +109,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)
 	r.addSinks(cfg)
+	r.addObstacles(cfg)
 	r.addStateDir(ctx, cfg)
 	r.OK = len(r.Problems) == 0
 	return r, nil

@@ -41,6 +41,9 @@ type File interface {
 	Sync() error
 	// Datasync makes the content durable (fdatasync(2)).
 	Datasync() error
+	// Reserve makes room for n bytes of content, and leaves the content as it
+	// is. See [Reserve].
+	Reserve(n int64) error
 }
 
 // OS is the operating system's.
@@ -56,6 +59,25 @@ func (f osFile) Datasync() error {
 		err := unix.Fdatasync(int(f.Fd()))
 		if !errors.Is(err, unix.EINTR) {
 			return os.NewSyscallError("fdatasync", err)
+		}
+	}
+}
+
+func (f osFile) Reserve(n int64) error { return Reserve(f.File, n) }
+
+// Reserve makes room on the disk for the first n bytes of f, so that to write
+// them can't fail for want of it; neither content nor size change
+// (fallocate(2)). A file system that can't reserve is content with less: what
+// is missing shows when it is written.
+func Reserve(f *os.File, n int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, n)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+			return nil
+		default:
+			return os.NewSyscallError("fallocate", err)
 		}
 	}
 }

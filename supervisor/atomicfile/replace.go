@@ -29,55 +29,25 @@ import (
 // and renamed over it. A path that names a symbolic link or anything else but
 // a file is refused. One failure comes too late to leave everything as it was:
 // after it, [ErrNotDurable], the new content is seen.
-func Replace(ctx context.Context, sys files.System, path string, content []byte, want Attributes) (err error) {
-	want, acl, err := want.over(sys, path)
+func Replace(ctx context.Context, sys files.System, path string, content []byte, want Attributes) error {
+	p, err := Prepare(sys, path, 0, want)
 	if err != nil {
 		return err
 	}
-	dir, base := filepath.Split(path)
-	if dir == "" {
-		dir = "."
-	}
-	f, err := createTemp(sys, dir, base)
-	if err != nil {
-		return explain(path, err)
-	}
-	defer func() {
-		if err != nil && !errors.Is(err, ErrNotDurable) {
-			_ = sys.Remove(f.Name())
-		}
-	}()
-	if err := fill(f, content, want, acl); err != nil {
-		return explain(path, errors.Join(err, f.Close()))
-	}
-	if err := f.Close(); err != nil {
-		return explain(path, err)
-	}
-	// A write that took longer than it may must not be seen: a newer one could
-	// be there already.
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := sys.Rename(f.Name(), path); err != nil {
-		return explain(path, err)
-	}
-	if err := sys.SyncDir(dir); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotDurable, explain(path, err))
-	}
-	return nil
+	return p.put(ctx, content)
 }
 
 // ErrNotDurable: the new content is there and every reader sees it, but after
 // a loss of power the old one may be there again.
 var ErrNotDurable = errors.New("the new content is there, but a loss of power may take it back")
 
-// createTemp opens a file with a random name beside base, O_EXCL and with
+// createTemp opens a file with a random name beside path, O_EXCL and with
 // 0600: nobody else can have it open, and nobody reads the token before the
 // file has its owner.
-func createTemp(sys files.System, dir, base string) (files.File, error) {
-	prefix, suffix, _ := strings.Cut(pattern(base), "*")
+func createTemp(sys files.System, path string) (files.File, error) {
+	prefix, suffix, _ := strings.Cut(pattern(filepath.Base(path)), "*")
 	for range 100 {
-		name := filepath.Join(dir, prefix+strconv.FormatUint(rand.Uint64(), 10)+suffix)
+		name := filepath.Join(dirOf(path), prefix+strconv.FormatUint(rand.Uint64(), 10)+suffix)
 		f, err := sys.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		if !errors.Is(err, fs.ErrExist) {
 			return f, err
@@ -86,25 +56,12 @@ func createTemp(sys files.System, dir, base string) (files.File, error) {
 	return nil, errors.New("no name is free for a temporary file")
 }
 
-// fill writes the content and makes it durable under the attributes that it
-// shall have.
-func fill(f files.File, content []byte, want Attributes, acl []byte) error {
-	if _, err := f.Write(content); err != nil {
-		return err
+func dirOf(path string) string {
+	dir, _ := filepath.Split(path)
+	if dir == "" {
+		return "."
 	}
-	if err := chown(f, want); err != nil {
-		return err
-	}
-	// After chown, which may clear bits. A list holds the whole mode: a chmod
-	// before it would let the owning group in for a moment.
-	if acl != nil {
-		if err := setACL(f, acl); err != nil {
-			return fmt.Errorf("its access control list can't be kept: %w", err)
-		}
-	} else if err := f.Chmod(want.Mode); err != nil {
-		return err
-	}
-	return f.Sync()
+	return dir
 }
 
 // pattern of the temporary files beside base: the star stands for a number.
@@ -154,8 +111,14 @@ func explain(path string, err error) error {
 		return fmt.Errorf("there is no directory %s: create it for the user that runs Tokenkeeper", dir)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("the user that runs Tokenkeeper may not write to the directory %s: %w", dir, err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fmt.Errorf("free some space: %w", err)
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("the file system of the directory %s can only be read: mount it with rw: %w", dir, err)
+	case errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("the disk quota of the file's owner is used up: free some space, or raise it: %w", err)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("no space or no inode is left in the directory %s: free some space (df %s, df -i %s): %w", dir, dir, dir, err)
+	case isMounted(err):
+		return errMounted(dir)
 	}
 	return err
 }

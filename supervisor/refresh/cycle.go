@@ -56,6 +56,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 			return err
 		}
 	}
+	if err := k.prove(a); err != nil {
+		return err
+	}
 	in, err := k.intend(ctx, a)
 	if err != nil {
 		return err

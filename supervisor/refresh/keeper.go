@@ -120,6 +120,8 @@ type account struct {
 	planned time.Time
 	// locked: the shared file's lock is held by whoever is at work.
 	locked bool
+	// unproved counts how often in a row the shared file could not be replaced.
+	unproved int
 	// login was begun and waits for the person; exchange is the one whose
 	// code is being spent.
 	login, exchange *login

@@ -46,6 +46,11 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string) (url string, err e
 		return "", err
 	}
 	defer k.touchDown()
+	if a.cfg.Shared != nil {
+		if err := a.cfg.Shared.Replaceable(); err != nil {
+			return "", fmt.Errorf("account %s: the token of a login would not reach the programs that share it; nothing was begun: %w", name, err)
+		}
+	}
 	l := &login{
 		state: rand.Text(), verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
 		until: k.clock.Now().Wall.Add(loginPatience),
@@ -125,6 +130,7 @@ func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *a
 }
 
 func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) error {
+	k.proveForLogin(a)
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
 		Version: a.rec.Version, At: k.clock.Now().Wall, Boot: k.cfg.Boot,

@@ -40,6 +40,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	// Whoever died between the commit and the write has left the other
 	// programs a token that is spent.
 	k.peek()
+	k.askShared()
 
 	k.setRemote(remote)
 	lost := make(chan error, 1)

@@ -27,6 +27,11 @@ type SharedFile interface {
 	// [format.ErrUnreadable] means that no token is there; after any other,
 	// nobody knows what is.
 	Read() (format.Document, error)
+	// Prove makes sure that the next Write can be made, and keeps what it needs
+	// until then or until the lock is given back. The error says what to do.
+	Prove() error
+	// Replaceable is Prove without the lock, and keeps nothing.
+	Replaceable() error
 	// Write replaces what is in the file, and keeps what we do not know.
 	Write(d format.Document) error
 }

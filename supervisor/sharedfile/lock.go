@@ -69,7 +69,7 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 			file = nil
 		} else if err == nil {
 			f.forget()
-			return unlocker(file), nil
+			return f.unlocker(file), nil
 		}
 		if !time.Now().Before(deadline) {
 			return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, f.look(0))
@@ -83,10 +83,11 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 	}
 }
 
-// unlocker gives the lock back at once, also where a child that is being
-// started has a copy of the descriptor for a moment.
-func unlocker(file files.File) func() error {
+// unlocker gives the lock back at once, also where another process has a copy
+// of the descriptor.
+func (f *File) unlocker(file files.File) func() error {
 	return sync.OnceValue(func() error {
+		f.drop()
 		return errors.Join(unix.Flock(int(file.Fd()), unix.LOCK_UN), file.Close())
 	})
 }

@@ -56,8 +56,9 @@ type File struct {
 	// find says who holds a lock.
 	find func(path string) lockholder.Holders
 
-	mu   sync.Mutex // guards what follows
-	seen sighting
+	mu       sync.Mutex // guards what follows
+	seen     sighting
+	prepared *atomicfile.Prepared // by Prove, for the next Write
 }
 
 // sighting is since when one process has been found holding the lock.
@@ -166,9 +167,21 @@ func (f *File) Write(d format.Document) error {
 	if err != nil {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	if err := atomicfile.Replace(context.Background(), f.sys, f.cfg.Path, b, atomicfile.AsTheyAre()); err != nil {
+	if err := f.replace(b); err != nil {
 		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
 	}
 	atomicfile.SweepBeside(f.sys, f.cfg.Path)
 	return nil
+}
+
+// replace uses what Prove has kept. If that fails all the same, a fresh file
+// may still do.
+func (f *File) replace(content []byte) error {
+	ctx := context.Background()
+	if p := f.take(); p != nil {
+		if err := p.Put(ctx, content); err == nil || errors.Is(err, atomicfile.ErrNotDurable) {
+			return err
+		}
+	}
+	return atomicfile.Replace(ctx, f.sys, f.cfg.Path, content, atomicfile.AsTheyAre())
 }

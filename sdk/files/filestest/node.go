@@ -116,6 +116,15 @@ func (h *handle) Chown(uid, gid int) error {
 	return h.File.Chown(uid, gid)
 }
 
+func (h *handle) Reserve(n int64) error {
+	h.disk.mu.Lock()
+	defer h.disk.mu.Unlock()
+	if err := h.step("reserve"); err != nil {
+		return err
+	}
+	return h.File.Reserve(n)
+}
+
 func (h *handle) Sync() error     { return h.sync("sync", true) }
 func (h *handle) Datasync() error { return h.sync("datasync", false) }
 

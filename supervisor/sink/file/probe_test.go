@@ -58,7 +58,7 @@ func TestTestChecksWhatADeliveryChecks(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"open/token": "others than its owner may write", "link/token": "symbolic link", "none/token": "create it",
-		"closed/taken": "no file", "closed/alink": "symbolic link", "closed/token": "",
+		"closed/taken": "not a file", "closed/alink": "symbolic link", "closed/token": "",
 	} {
 		s := newSink(t, file.Config{Path: filepath.Join(dir, path)})
 		_, tested := s.Test(t.Context(), sinktest.Full("a", 1))

@@ -35,6 +35,8 @@ func (f openFile) Datasync() error {
 	}
 }
 
+func (f openFile) Reserve(n int64) error { return files.Reserve(f.File, n) }
+
 func (r rooted) OpenFile(name string, flag int, perm fs.FileMode) (files.File, error) {
 	f, err := r.root.OpenFile(filepath.Base(name), flag, perm)
 	if err != nil {

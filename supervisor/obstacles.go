@@ -1,0 +1,72 @@
+package supervisor
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+)
+
+// Obstacle is a file that each new token replaces and that can't be replaced.
+type Obstacle struct {
+	// Account whose shared file it is, or else Sink that writes it.
+	Account, Sink string
+	// Err says why, and what to do.
+	Err error
+}
+
+// Obstacles tries every shared file and every file of a sink that cfg names,
+// as whoever calls it, and leaves nothing behind. A directory that is not there
+// is passed over: a service may make it before it starts.
+func Obstacles(cfg *config.Config) []Obstacle {
+	var found []Obstacle
+	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
+		c := cfg.Accounts[name].SharedFile
+		if c == nil || !isDir(filepath.Dir(c.Path)) {
+			continue
+		}
+		f, err := newSharedFile(*c)
+		if err == nil {
+			err = f.Replaceable()
+		}
+		if err != nil {
+			found = append(found, Obstacle{Account: name, Err: err})
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		if c := cfg.Sinks[name]; c.File != nil {
+			if err := tryFiles(cfg, c); err != nil {
+				found = append(found, Obstacle{Sink: name, Err: err})
+			}
+		}
+	}
+	return found
+}
+
+// tryFiles returns what is wrong with the first file of a sink that is not as
+// it should be.
+func tryFiles(cfg *config.Config, c config.Sink) error {
+	encode := func(format.Document) ([]byte, error) { return nil, nil } // nothing is written
+	f, err := file.New(file.Config{Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, Encode: encode})
+	if err != nil {
+		return err
+	}
+	for _, a := range cfg.SinkAccounts(c) {
+		if path, err := f.PathOf(a.Name, a.Provider); err == nil && !isDir(filepath.Dir(path)) {
+			continue
+		}
+		if err := f.Replaceable(a.Name, a.Provider); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}

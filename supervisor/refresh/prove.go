@@ -1,0 +1,72 @@
+package refresh
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+)
+
+// prove makes sure, before the attempt is announced, that the shared file can
+// be replaced: a token that is spent while its successor can't be written
+// leaves the other programs with a dead one. If it can't, nothing is spent, and
+// it is tried again with growing pauses.
+func (k *Keeper) prove(a *account) error {
+	if a.cfg.Shared == nil || !a.locked {
+		return nil
+	}
+	err := a.cfg.Shared.Prove()
+	if err == nil {
+		a.unproved = 0
+		return nil
+	}
+	a.unproved++
+	k.mu.Lock()
+	h := &a.rec.Health
+	h.Failures++
+	h.LastError, h.LastKind, h.LastFailure = err.Error(), sdk.KindNotSent, k.clock.Now().Wall
+	a.alerting = true
+	next := k.retry(a, schedule.Failure{InRow: a.unproved})
+	k.mu.Unlock()
+	k.publish(slog.LevelError, a, event.Event{
+		Type: event.DiskTrouble, Alert: true, Kind: string(sdk.KindNotSent), Expiry: a.rec.Token.Expiry(), Next: next,
+		Message: err.Error() + ". The refresh token was not used, because the other programs would be left with a dead one. It is tried again",
+	})
+	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
+}
+
+// proveForLogin is prove for a code, which a person has just got and which
+// dies within seconds: it is spent in any case. BeginLogin has asked whether
+// the file can be replaced.
+func (k *Keeper) proveForLogin(a *account) {
+	if a.cfg.Shared == nil || !a.locked {
+		return
+	}
+	if err := a.cfg.Shared.Prove(); err != nil {
+		k.cfg.Log.Warn("the token of this login may not reach the shared file",
+			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+	}
+}
+
+// askShared tells at the start of a generation, and so long before the token
+// would be needed, of every shared file that can't be replaced.
+func (k *Keeper) askShared() {
+	for _, a := range k.accounts {
+		if a.cfg.Shared == nil {
+			continue
+		}
+		err := a.cfg.Shared.Replaceable()
+		if err == nil {
+			continue
+		}
+		k.mu.Lock()
+		a.alerting = true
+		k.mu.Unlock()
+		k.publish(slog.LevelError, a, event.Event{
+			Type: event.DiskTrouble, Alert: true,
+			Message: err.Error() + ". Until that is put right, this account is not refreshed",
+		})
+	}
+}

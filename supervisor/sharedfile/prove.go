@@ -1,0 +1,76 @@
+package sharedfile
+
+import (
+	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+)
+
+// roomForToken is more than any token takes in a file.
+const roomForToken = 16 << 10
+
+// Prove makes sure, while its caller holds the lock, that the next Write can't
+// fail for a reason that can be known before: what Write needs is made and kept
+// until then, or until the lock is given back. After an error, which says what
+// to do, nothing may be asked of the server whose answer would have to be
+// written.
+func (f *File) Prove() error {
+	f.drop()
+	// First, because what dead processes left behind may be what fills the
+	// folder.
+	atomicfile.SweepBeside(f.sys, f.cfg.Path)
+	room, err := f.room()
+	if err != nil {
+		return err
+	}
+	p, err := atomicfile.Prepare(f.sys, f.cfg.Path, room, atomicfile.AsTheyAre())
+	if err != nil {
+		return f.cantBeReplaced(err)
+	}
+	f.mu.Lock()
+	f.prepared = p
+	f.mu.Unlock()
+	return nil
+}
+
+// Replaceable says whether the file can be replaced, as Prove does. It takes no
+// lock and leaves nothing behind.
+func (f *File) Replaceable() error {
+	room, err := f.room()
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Replaceable(f.sys, f.cfg.Path, room, atomicfile.AsTheyAre()); err != nil {
+		return f.cantBeReplaced(err)
+	}
+	return nil
+}
+
+func (f *File) cantBeReplaced(err error) error {
+	return fmt.Errorf("shared file %s can't be replaced: %w", f.cfg.Path, err)
+}
+
+// room is what the file will take up, generously.
+func (f *File) room() (int, error) {
+	existing, err := f.content()
+	if err != nil && !Nothing(err) {
+		return 0, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	return 2*len(existing) + roomForToken, nil
+}
+
+// take hands out what Prove has kept, nil if there is nothing.
+func (f *File) take() *atomicfile.Prepared {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.prepared
+	f.prepared = nil
+	return p
+}
+
+// drop gives up what Prove has kept.
+func (f *File) drop() {
+	if p := f.take(); p != nil {
+		p.Discard()
+	}
+}
