@@ -1,6 +1,8 @@
 package sdk
 
 import (
+	"time"
+
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/sink/v1"
 )
 
@@ -25,13 +27,14 @@ func toDelivery(m *pb.DeliverRequest) DeliverRequest {
 			IDToken:      NewSecret(t.GetIdToken()),
 			IssuedAt:     toTime(t.GetIssuedAt()),
 			Extra:        t.GetExtra(),
+			Uncertain:    t.GetExpiryUncertain(),
 		},
 		RefreshExpiry: toTime(t.GetRefreshExpiry()),
 		Content:       NewSecret(string(m.GetContent())),
 	}
 	if expiry := toTime(t.GetExpiry()); !expiry.IsZero() {
 		if r.Token.IssuedAt.IsZero() {
-			r.Token.IssuedAt = expiry
+			r.Token.IssuedAt = expiry.Add(-time.Second) // it is not known; a lifetime of 0 would say that the expiry is not
 		}
 		r.Token.Lifetime = expiry.Sub(r.Token.IssuedAt)
 	}
@@ -55,6 +58,8 @@ func fromDelivery(r DeliverRequest) *pb.DeliverRequest {
 			Expiry:        fromTime(r.Token.Expiry()),
 			RefreshExpiry: fromTime(r.RefreshExpiry),
 			Extra:         r.Token.Extra,
+
+			ExpiryUncertain: r.Token.Uncertain,
 		},
 		Content: []byte(r.Content.Reveal()),
 	}

@@ -15,8 +15,12 @@ type Token struct {
 
 	// IssuedAt is when the answer arrived, by this machine's wall clock.
 	IssuedAt time.Time
-	// Lifetime of the access token, counted from IssuedAt.
+	// Lifetime of the access token, counted from IssuedAt. 0: nobody knows it.
+	// Negative: the server says that the token was dead before it came.
 	Lifetime time.Duration
+	// Uncertain: Lifetime was assumed, because the server did not say, or it
+	// was read from a place that may be wrong.
+	Uncertain bool
 	// RefreshLifetime of the refresh token, counted from IssuedAt; 0 when the
 	// server does not say.
 	RefreshLifetime time.Duration
@@ -34,15 +38,20 @@ type Token struct {
 }
 
 // Expiry is the moment at which the access token dies, by this machine's
-// clock.
+// clock; zero if nobody knows it.
 func (t Token) Expiry() time.Time {
-	if t.IssuedAt.IsZero() {
+	if t.IssuedAt.IsZero() || t.Lifetime == 0 {
 		return time.Time{}
 	}
 	return t.IssuedAt.Add(t.Lifetime)
 }
 
-// Valid says whether the access token lives at now.
+// Valid says whether the access token lives at now, as far as anybody knows: one
+// whose end nobody knows counts as alive.
 func (t Token) Valid(now time.Time) bool {
-	return !t.AccessToken.IsZero() && now.Before(t.Expiry())
+	if t.AccessToken.IsZero() || t.Lifetime < 0 {
+		return false
+	}
+	expiry := t.Expiry()
+	return expiry.IsZero() || now.Before(expiry)
 }

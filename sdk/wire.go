@@ -24,6 +24,7 @@ func toToken(m *pb.Token) Token {
 		Lifetime:        m.GetLifetime().AsDuration(),
 		RefreshLifetime: m.GetRefreshLifetime().AsDuration(),
 		Skew:            m.GetSkew().AsDuration(),
+		Uncertain:       m.GetUncertain(),
 		Extra:           m.GetExtra(),
 		Private:         toSecrets(m.GetPrivate()),
 	}
@@ -40,6 +41,7 @@ func fromToken(t Token) *pb.Token {
 		Lifetime:        durationpb.New(t.Lifetime),
 		RefreshLifetime: durationpb.New(t.RefreshLifetime),
 		Skew:            durationpb.New(t.Skew),
+		Uncertain:       t.Uncertain,
 		Extra:           t.Extra,
 		Private:         fromSecrets(t.Private),
 	}

@@ -62,7 +62,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		LastFailure: r.Health.LastFailure,
 	}
 	if r.Version > 0 {
-		a.Expiry = r.Token.Expiry()
+		a.Expiry, a.ExpiryUncertain = r.Token.Expiry(), r.Token.Uncertain
 	}
 	if r.Origin == store.OriginRefresh {
 		a.LastRefresh = r.StoredAt
@@ -118,7 +118,7 @@ func (b backend) Refresh(ctx context.Context, account string, force bool) (contr
 	st, _ := k.Status(account)
 	return control.RefreshAnswer{
 		Account: account, Refreshed: refreshed, Version: st.Record.Version,
-		Expiry: st.Record.Token.Expiry(), Due: st.Due,
+		Expiry: st.Record.Token.Expiry(), ExpiryUncertain: st.Record.Token.Uncertain, Due: st.Due,
 	}, nil
 }
 
@@ -135,7 +135,7 @@ func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, 
 	}
 	return control.TokenAnswer{
 		Account: account, Version: r.Version, AccessToken: r.Token.AccessToken.Reveal(),
-		TokenType: r.Token.TokenType, Expiry: r.Token.Expiry(),
+		TokenType: r.Token.TokenType, Expiry: r.Token.Expiry(), ExpiryUncertain: r.Token.Uncertain,
 	}, nil
 }
 
@@ -173,7 +173,7 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 		return control.LoggedInAnswer{}, apiError(err)
 	}
 	return control.LoggedInAnswer{
-		Account: account, Version: rec.Version, Expiry: rec.Token.Expiry(), RefreshExpiry: rec.RefreshExpiry,
+		Account: account, Version: rec.Version, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain, RefreshExpiry: rec.RefreshExpiry,
 	}, nil
 }
 

@@ -60,7 +60,7 @@ func importInto(ctx context.Context, k *refresh.Keeper, account, formatName stri
 		return control.ImportAnswer{}, apiError(err)
 	}
 	return control.ImportAnswer{
-		Account: account, Version: rec.Version, Format: formatName, Expiry: rec.Token.Expiry(),
+		Account: account, Version: rec.Version, Format: formatName, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
 		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain,
 	}, nil
 }

@@ -35,7 +35,7 @@ func FuzzAnswer(f *testing.F) {
 			if token.AccessToken.IsZero() || status < 200 || status > 299 {
 				t.Fatalf("a token out of HTTP %d", status)
 			}
-			if token.Lifetime < 0 || token.Lifetime > maxLifetime || token.RefreshLifetime < 0 || token.RefreshLifetime > maxLifetime {
+			if token.Lifetime == 0 || token.Lifetime.Abs() > maxLifetime || token.RefreshLifetime < 0 || token.RefreshLifetime > maxLifetime {
 				t.Fatalf("lifetimes %s, %s", token.Lifetime, token.RefreshLifetime)
 			}
 			for _, s := range []string{token.AccessToken.Reveal(), token.RefreshToken.Reveal(), token.Scope, token.Extra["base_uri"]} {

@@ -14,27 +14,28 @@ const (
 	// names one.
 	fallbackLifetime = 15 * time.Minute
 	// maxLifetime clamps what a server may promise.
-	maxLifetime = 365 * 24 * time.Hour
+	maxLifetime = 366 * 24 * time.Hour
 	// maxRetryAfter clamps how long a server may ask to be left alone: some
 	// refresh tokens live no longer.
 	maxRetryAfter = time.Hour
 )
 
 // lifetime reads expires_in: seconds as a number or a string, whole or not.
-// Missing, unreadable or zero, it is def. Negative, which Saxo sends when a
-// code was exchanged late, it is 0: the token is dead already and due at once.
-func lifetime(raw json.RawMessage, def time.Duration) time.Duration {
+// Missing, unreadable or zero, it is def, which is uncertain. Negative, which
+// Saxo sends when a code was exchanged late, it stays: the token was dead before
+// it came.
+func lifetime(raw json.RawMessage, def time.Duration) (life time.Duration, uncertain bool) {
 	if def <= 0 {
 		def = fallbackLifetime
 	}
 	s, ok := seconds(raw)
 	switch {
 	case !ok || s == 0:
-		return def
+		return def, true
 	case s < 0:
-		return 0
+		return -clamp(-s), false
 	}
-	return clamp(s)
+	return clamp(s), false
 }
 
 // refreshLifetime reads refresh_token_expires_in; 0: the server does not say.

@@ -19,9 +19,10 @@ func TestLifetime(t *testing.T) {
 		`1.8e3`:               30 * time.Minute,
 		`0`:                   def,
 		`"0"`:                 def,
-		`-5`:                  0,
-		`"-5"`:                0,
-		`-1e999`:              0,
+		`-5`:                  -5 * time.Second,
+		`"-5"`:                -5 * time.Second,
+		`-1e999`:              -maxLifetime,
+		`-1e-300`:             -1,
 		`1e999`:               maxLifetime,
 		`1e12`:                maxLifetime,
 		`9223372036854775807`: maxLifetime,
@@ -34,12 +35,13 @@ func TestLifetime(t *testing.T) {
 		`{"s":1}`:             def,
 	}
 	for raw, want := range tests {
-		if got := lifetime(json.RawMessage(raw), def); got != want {
-			t.Errorf("expires_in %s: %s, want %s", raw, got, want)
+		got, uncertain := lifetime(json.RawMessage(raw), def)
+		if got != want || uncertain != (want == def) {
+			t.Errorf("expires_in %s: %s (uncertain %t), want %s", raw, got, uncertain, want)
 		}
 	}
-	if got := lifetime(nil, 0); got != fallbackLifetime {
-		t.Errorf("without any default: %s", got)
+	if got, uncertain := lifetime(nil, 0); got != fallbackLifetime || !uncertain {
+		t.Errorf("without any default: %s (uncertain %t)", got, uncertain)
 	}
 	for raw, want := range map[string]time.Duration{``: 0, `0`: 0, `-1`: 0, `3600`: time.Hour, `"2400"`: 40 * time.Minute, `"x"`: 0} {
 		if got := refreshLifetime(json.RawMessage(raw)); got != want {

@@ -25,6 +25,7 @@ func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 func (a answer) ok() bool { return a.Status >= 200 && a.Status <= 299 }
 
 func (e Endpoint) token(a answer, f fields) sdk.Token {
+	life, uncertain := lifetime(f["expires_in"], e.DefaultLifetime)
 	t := sdk.Token{
 		AccessToken:     sdk.NewSecret(f.text("access_token")),
 		RefreshToken:    sdk.NewSecret(f.text("refresh_token")),
@@ -32,7 +33,8 @@ func (e Endpoint) token(a answer, f fields) sdk.Token {
 		Scope:           f.text("scope"),
 		IDToken:         sdk.NewSecret(f.text("id_token")),
 		IssuedAt:        a.Received,
-		Lifetime:        lifetime(f["expires_in"], e.DefaultLifetime),
+		Lifetime:        life,
+		Uncertain:       uncertain,
 		RefreshLifetime: refreshLifetime(f["refresh_token_expires_in"]),
 	}
 	if date, err := http.ParseTime(a.Date); err == nil {

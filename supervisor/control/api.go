@@ -89,8 +89,11 @@ type Account struct {
 	Version  uint64 `json:"version"`
 	Origin   string `json:"origin,omitempty"`
 
-	Expiry        time.Time `json:"expiry,omitzero"`
-	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
+	// Expiry of the access token; not set: nobody knows it. ExpiryUncertain: it
+	// was assumed, and the broker did not say.
+	Expiry          time.Time `json:"expiry,omitzero"`
+	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
+	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
 	// RefreshExpiryUncertain: derived from a file that may have been
 	// rewritten at each refresh.
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
@@ -128,11 +131,13 @@ type Delivery struct {
 
 // TokenAnswer is the answer of GET /v1/accounts/{account}/token.
 type TokenAnswer struct {
-	Account     string    `json:"account"`
-	Version     uint64    `json:"version"`
-	AccessToken string    `json:"access_token"`
-	TokenType   string    `json:"token_type"`
-	Expiry      time.Time `json:"expiry"`
+	Account     string `json:"account"`
+	Version     uint64 `json:"version"`
+	AccessToken string `json:"access_token"`
+	TokenType   string `json:"token_type"`
+	// Expiry is as in [Account].
+	Expiry          time.Time `json:"expiry,omitzero"`
+	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
 }
 
 // RestartAnswer is the answer of POST /v1/providers/{provider}/restart.
@@ -147,10 +152,13 @@ type RestartAnswer struct {
 type RefreshAnswer struct {
 	Account string `json:"account"`
 	// Refreshed is false if the account was not due and force was not given.
-	Refreshed bool      `json:"refreshed"`
-	Version   uint64    `json:"version"`
-	Expiry    time.Time `json:"expiry"`
-	Due       time.Time `json:"due"`
+	Refreshed bool   `json:"refreshed"`
+	Version   uint64 `json:"version"`
+	// Expiry is as in [Account].
+	Expiry          time.Time `json:"expiry,omitzero"`
+	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
+	// Due is not set if the account is not due by itself.
+	Due time.Time `json:"due,omitzero"`
 }
 
 // ImportAnswer is the answer of POST /v1/accounts/{account}/import.
@@ -158,7 +166,8 @@ type ImportAnswer struct {
 	Account                string    `json:"account"`
 	Version                uint64    `json:"version"`
 	Format                 string    `json:"format"`
-	Expiry                 time.Time `json:"expiry"`
+	Expiry                 time.Time `json:"expiry,omitzero"`
+	ExpiryUncertain        bool      `json:"expiry_uncertain,omitempty"`
 	RefreshExpiry          time.Time `json:"refresh_expiry,omitzero"`
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
 }
@@ -173,10 +182,11 @@ type LoginAnswer struct {
 
 // LoggedInAnswer is the answer of POST /v1/accounts/{account}/login/complete.
 type LoggedInAnswer struct {
-	Account       string    `json:"account"`
-	Version       uint64    `json:"version"`
-	Expiry        time.Time `json:"expiry"`
-	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
+	Account         string    `json:"account"`
+	Version         uint64    `json:"version"`
+	Expiry          time.Time `json:"expiry,omitzero"`
+	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
+	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
 }
 
 // VersionAnswer is the answer of GET /v1/version.

@@ -25,7 +25,10 @@ type Document struct {
 	Extra     map[string]string
 
 	IssuedAt time.Time
-	Expiry   time.Time
+	// Expiry of the access token; zero: nobody knows it. Uncertain: it was
+	// assumed, and whoever gave the token did not say.
+	Expiry    time.Time
+	Uncertain bool
 	// LoginAt is when a person logged in; LoginUncertain: the file that it
 	// was read from may have been rewritten at each refresh.
 	LoginAt        time.Time

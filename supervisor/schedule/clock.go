@@ -1,6 +1,10 @@
 package schedule
 
-import "time"
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
 
 // Clock reads the wall clock and the monotonic clock together. The wall clock
 // is a function, because a jump or a suspend can't be made otherwise in a
@@ -24,5 +28,5 @@ func (c *Clock) Now() Instant {
 // Drift is by how much the wall clock moved against the monotonic one between
 // two instants: positive when it jumped ahead or the machine slept.
 func Drift(from, to Instant) time.Duration {
-	return to.Wall.Sub(from.Wall) - (to.Mono - from.Mono)
+	return moment.Minus(to.Wall.Sub(from.Wall), moment.Minus(to.Mono, from.Mono))
 }

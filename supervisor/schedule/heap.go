@@ -3,6 +3,8 @@ package schedule
 import (
 	"container/heap"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // Heap holds the due time of every account of one provider, the earliest
@@ -12,6 +14,9 @@ import (
 // Each due time is kept twice: by the wall clock, which jumps, and by the
 // monotonic clock, which stands still while the machine sleeps. An account is
 // due at the earlier of both.
+//
+// No time that it is given can disturb the others: one that is not known means
+// now, and nothing is due later than [Farthest].
 type Heap struct {
 	items   items
 	account map[string]*item
@@ -33,9 +38,22 @@ type Instant struct {
 	Mono time.Duration
 }
 
-// Set makes account due at due, as seen from now.
+// Farthest is how far ahead an account can be due: the longest life that any
+// server's word is believed for.
+const Farthest = 366 * 24 * time.Hour
+
+// in is how long it is until due, within what a heap can hold.
+func in(due time.Time, now Instant) time.Duration {
+	if !moment.Sane(due) || !moment.Sane(now.Wall) {
+		return 0
+	}
+	return moment.Within(due.Sub(now.Wall), -Farthest, Farthest)
+}
+
+// Set makes account due at due, as seen from now; at once if due is not known.
 func (h *Heap) Set(account string, due time.Time, now Instant) {
-	mono := now.Mono + due.Sub(now.Wall)
+	wait := in(due, now)
+	due, mono := moment.Add(now.Wall, wait), moment.Plus(now.Mono, wait)
 	if it, ok := h.account[account]; ok {
 		it.wall, it.mono = due, mono
 		heap.Fix(&h.items, it.index)
@@ -70,7 +88,7 @@ func (h *Heap) Next(now Instant) (account string, wait time.Duration, ok bool) {
 	if len(h.items) == 0 {
 		return "", 0, false
 	}
-	return h.items[0].account, h.items[0].mono - now.Mono, true
+	return h.items[0].account, moment.Minus(h.items[0].mono, now.Mono), true
 }
 
 // Replan is called when the clocks have drifted apart: whatever the wall clock
@@ -79,7 +97,7 @@ func (h *Heap) Next(now Instant) (account string, wait time.Duration, ok bool) {
 func (h *Heap) Replan(now Instant) int {
 	moved := 0
 	for _, it := range h.items {
-		if mono := now.Mono + it.wall.Sub(now.Wall); mono < it.mono {
+		if mono := moment.Plus(now.Mono, in(it.wall, now)); mono < it.mono {
 			it.mono = mono
 			moved++
 		}

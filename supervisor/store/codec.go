@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // The format of what is stored. Within a major version a newer program adds
@@ -22,9 +23,10 @@ import (
 // Format 2 is format 1 with checksums (sum.go). Opening a store of format 1
 // turns it into one of format 2 and keeps the old file among the backups.
 // Format 2.1 adds the alerts, and to the ledger how the newest try went. A
-// store of format 2.0 becomes one of 2.1 with the first change. A program of
-// format 2.0 does not open it: that one still took every key that it does not
-// know for damage.
+// record of 2.1 may say that its token's lifetime is uncertain; a program that
+// does not know that keeps it. A store of format 2.0 becomes one of 2.1 with the
+// first change. A program of format 2.0 does not open it: that one still took
+// every key that it does not know for damage.
 const (
 	formatMajor   = 2
 	formatMinor   = 1
@@ -58,19 +60,22 @@ func upgraded(v string) string {
 
 // recordLayout is a record as stored. Times are RFC 3339 in UTC.
 type recordLayout struct {
-	Format         string       `json:"format"`
-	Account        string       `json:"account"`
-	Provider       string       `json:"provider"`
-	Version        uint64       `json:"version"`
-	Origin         Origin       `json:"origin"`
-	Attempt        string       `json:"attempt,omitempty"`
-	StoredAt       time.Time    `json:"stored_at,omitzero"`
-	LoginAt        time.Time    `json:"login_at,omitzero"`
-	LoginUncertain bool         `json:"login_uncertain,omitempty"`
-	RefreshExpiry  time.Time    `json:"refresh_expiry,omitzero"`
-	Fingerprints   []string     `json:"fingerprints,omitempty"`
-	Token          tokenLayout  `json:"token"`
-	Health         healthLayout `json:"health,omitzero"`
+	Format         string    `json:"format"`
+	Account        string    `json:"account"`
+	Provider       string    `json:"provider"`
+	Version        uint64    `json:"version"`
+	Origin         Origin    `json:"origin"`
+	Attempt        string    `json:"attempt,omitempty"`
+	StoredAt       time.Time `json:"stored_at,omitzero"`
+	LoginAt        time.Time `json:"login_at,omitzero"`
+	LoginUncertain bool      `json:"login_uncertain,omitempty"`
+	RefreshExpiry  time.Time `json:"refresh_expiry,omitzero"`
+	Fingerprints   []string  `json:"fingerprints,omitempty"`
+	// Uncertain is the token's. It stands here because an older program keeps
+	// what it does not know here, and only here.
+	Uncertain bool         `json:"expiry_uncertain,omitempty"`
+	Token     tokenLayout  `json:"token"`
+	Health    healthLayout `json:"health,omitzero"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -118,19 +123,20 @@ func seal(r Record) ([]byte, error) {
 	t := r.Token
 	l := recordLayout{
 		Format: formatVersion, Account: r.Account, Provider: r.Provider, Version: r.Version,
-		Origin: r.Origin, Attempt: r.Attempt, StoredAt: r.StoredAt.UTC(),
-		LoginAt: r.LoginAt.UTC(), LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry.UTC(),
+		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
+		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
+		Uncertain:    t.Uncertain,
 		Token: tokenLayout{
 			AccessToken: t.AccessToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
 			TokenType: t.TokenType, Scope: t.Scope, IDToken: t.IDToken.Reveal(),
-			IssuedAt: t.IssuedAt.UTC(), Lifetime: span(t.Lifetime),
+			IssuedAt: utc(t.IssuedAt), Lifetime: span(t.Lifetime),
 			RefreshLifetime: span(t.RefreshLifetime), Skew: span(t.Skew), Extra: t.Extra,
 		},
 		Health: healthLayout{
 			Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
-			LastFailure: r.Health.LastFailure.UTC(), NeedsLogin: r.Health.NeedsLogin,
-			Ambiguous: r.Health.Ambiguous.UTC(),
+			LastFailure: utc(r.Health.LastFailure), NeedsLogin: r.Health.NeedsLogin,
+			Ambiguous: utc(r.Health.Ambiguous),
 		},
 	}
 	if t.Private != nil {
@@ -148,6 +154,9 @@ func seal(r Record) ([]byte, error) {
 	}
 	return sign(b), nil
 }
+
+// utc drops a time that no token can have: JSON could not hold it.
+func utc(t time.Time) time.Time { return moment.Known(t).UTC() }
 
 // addFields puts the fields back that this program does not know.
 func addFields(b []byte, r Record) ([]byte, error) {
@@ -214,18 +223,21 @@ func open(account string, b []byte) (Record, error) {
 	return l.record(unknown), nil
 }
 
+// record drops the times that no token can have: an older program stored them
+// for "not known".
 func (l recordLayout) record(unknown map[string][]byte) Record {
 	t := l.Token
 	r := Record{
 		Account: l.Account, Provider: l.Provider, Version: l.Version,
 		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
-		LoginAt: l.LoginAt, LoginUncertain: l.LoginUncertain, RefreshExpiry: l.RefreshExpiry,
+		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
 		Fingerprints: l.Fingerprints,
 		Token: sdk.Token{
 			AccessToken: sdk.NewSecret(t.AccessToken), RefreshToken: sdk.NewSecret(t.RefreshToken),
 			TokenType: t.TokenType, Scope: t.Scope, IDToken: sdk.NewSecret(t.IDToken),
-			IssuedAt: t.IssuedAt, Lifetime: time.Duration(t.Lifetime),
+			IssuedAt: moment.Known(t.IssuedAt), Lifetime: time.Duration(t.Lifetime),
 			RefreshLifetime: time.Duration(t.RefreshLifetime), Skew: time.Duration(t.Skew), Extra: t.Extra,
+			Uncertain: l.Uncertain,
 		},
 		Health: Health(l.Health),
 	}

@@ -111,7 +111,7 @@ func (r Record) Document() format.Document {
 		Account: r.Account, Provider: r.Provider, Version: r.Version,
 		AccessToken: r.Token.AccessToken, RefreshToken: r.Token.RefreshToken, IDToken: r.Token.IDToken,
 		TokenType: r.Token.TokenType, Scope: r.Token.Scope, Extra: maps.Clone(r.Token.Extra),
-		IssuedAt: r.Token.IssuedAt, Expiry: r.Token.Expiry(),
+		IssuedAt: r.Token.IssuedAt, Expiry: r.Token.Expiry(), Uncertain: r.Token.Uncertain,
 		LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry,
 	}
 }

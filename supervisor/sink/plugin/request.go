@@ -14,12 +14,12 @@ func (s *Sink) delivery(d sink.Delivery, content []byte) sdk.DeliverRequest {
 	doc := d.Document
 	t := sdk.Token{
 		AccessToken: doc.AccessToken, RefreshToken: doc.RefreshToken, IDToken: doc.IDToken,
-		TokenType: doc.TokenType, Scope: doc.Scope, Extra: doc.Extra, IssuedAt: doc.IssuedAt,
-	}
-	if t.IssuedAt.IsZero() {
-		t.IssuedAt = doc.Expiry // all that is known
+		TokenType: doc.TokenType, Scope: doc.Scope, Extra: doc.Extra, IssuedAt: doc.IssuedAt, Uncertain: doc.Uncertain,
 	}
 	if !doc.Expiry.IsZero() {
+		if t.IssuedAt.IsZero() {
+			t.IssuedAt = doc.Expiry.Add(-time.Second) // it is not known
+		}
 		t.Lifetime = doc.Expiry.Sub(t.IssuedAt)
 	}
 	var refreshExpiry time.Time

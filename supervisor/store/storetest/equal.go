@@ -34,7 +34,7 @@ func plain(r store.Record) map[string]string {
 		"fingerprints": fmt.Sprint(r.Fingerprints),
 		"access":       t.AccessToken.Fingerprint(), "refresh": t.RefreshToken.Fingerprint(), "id": t.IDToken.Fingerprint(),
 		"type": t.TokenType, "scope": t.Scope, "issued": stamp(t.IssuedAt),
-		"lifetimes": fmt.Sprint(t.Lifetime, t.RefreshLifetime, t.Skew),
+		"lifetimes": fmt.Sprint(t.Lifetime, t.Uncertain, t.RefreshLifetime, t.Skew),
 		"extra":     fmt.Sprint(t.Extra), "private": privates(t.Private),
 		"health": fmt.Sprint(r.Health.Failures, r.Health.LastError, r.Health.LastKind, r.Health.NeedsLogin,
 			stamp(r.Health.LastFailure), stamp(r.Health.Ambiguous)),

@@ -67,6 +67,7 @@ func Token(account string, n uint64) sdk.Token {
 		Scope:           "api <all> & \"é\"",
 		IssuedAt:        start.Add(time.Duration(n) * 20 * time.Minute),
 		Lifetime:        20*time.Minute + time.Nanosecond,
+		Uncertain:       n%2 == 1,
 		RefreshLifetime: time.Hour,
 		Skew:            -1500 * time.Millisecond,
 		Extra:           map[string]string{"base_uri": "https://gateway.example/sim"},

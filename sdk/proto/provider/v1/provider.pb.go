@@ -482,21 +482,25 @@ func (x *Account) GetSettings() map[string]string {
 }
 
 type Token struct {
-	state           protoimpl.MessageState `protogen:"open.v1"`
-	AccessToken     string                 `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
-	RefreshToken    string                 `protobuf:"bytes,2,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
-	TokenType       string                 `protobuf:"bytes,3,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
-	Scope           string                 `protobuf:"bytes,4,opt,name=scope,proto3" json:"scope,omitempty"`
-	IdToken         string                 `protobuf:"bytes,5,opt,name=id_token,json=idToken,proto3" json:"id_token,omitempty"`
-	IssuedAt        *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
-	Lifetime        *durationpb.Duration   `protobuf:"bytes,7,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
-	RefreshLifetime *durationpb.Duration   `protobuf:"bytes,8,opt,name=refresh_lifetime,json=refreshLifetime,proto3" json:"refresh_lifetime,omitempty"`
-	Skew            *durationpb.Duration   `protobuf:"bytes,9,opt,name=skew,proto3" json:"skew,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AccessToken  string                 `protobuf:"bytes,1,opt,name=access_token,json=accessToken,proto3" json:"access_token,omitempty"`
+	RefreshToken string                 `protobuf:"bytes,2,opt,name=refresh_token,json=refreshToken,proto3" json:"refresh_token,omitempty"`
+	TokenType    string                 `protobuf:"bytes,3,opt,name=token_type,json=tokenType,proto3" json:"token_type,omitempty"`
+	Scope        string                 `protobuf:"bytes,4,opt,name=scope,proto3" json:"scope,omitempty"`
+	IdToken      string                 `protobuf:"bytes,5,opt,name=id_token,json=idToken,proto3" json:"id_token,omitempty"`
+	IssuedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
+	// Of the access token, counted from issued_at. Zero or not set: nobody knows
+	// it. Negative: the token was dead before it came.
+	Lifetime        *durationpb.Duration `protobuf:"bytes,7,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	RefreshLifetime *durationpb.Duration `protobuf:"bytes,8,opt,name=refresh_lifetime,json=refreshLifetime,proto3" json:"refresh_lifetime,omitempty"`
+	Skew            *durationpb.Duration `protobuf:"bytes,9,opt,name=skew,proto3" json:"skew,omitempty"`
 	// Delivered with the token, e.g. base_uri.
 	Extra map[string]string `protobuf:"bytes,10,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Kept with the token and given back at the next refresh, never delivered,
 	// e.g. code_verifier.
-	Private       map[string]string `protobuf:"bytes,11,rep,name=private,proto3" json:"private,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Private map[string]string `protobuf:"bytes,11,rep,name=private,proto3" json:"private,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The lifetime was assumed: the server did not say.
+	Uncertain     bool `protobuf:"varint,12,opt,name=uncertain,proto3" json:"uncertain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -606,6 +610,13 @@ func (x *Token) GetPrivate() map[string]string {
 		return x.Private
 	}
 	return nil
+}
+
+func (x *Token) GetUncertain() bool {
+	if x != nil {
+		return x.Uncertain
+	}
+	return false
 }
 
 // Attempt names one use of a refresh token or of an authorization code.
@@ -1523,7 +1534,7 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\bsettings\x18\x06 \x03(\v2..tokenkeeper.provider.v1.Account.SettingsEntryR\bsettings\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x82\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x05\n" +
 	"\x05Token\x12!\n" +
 	"\faccess_token\x18\x01 \x01(\tR\vaccessToken\x12#\n" +
 	"\rrefresh_token\x18\x02 \x01(\tR\frefreshToken\x12\x1d\n" +
@@ -1537,7 +1548,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x04skew\x18\t \x01(\v2\x19.google.protobuf.DurationR\x04skew\x12?\n" +
 	"\x05extra\x18\n" +
 	" \x03(\v2).tokenkeeper.provider.v1.Token.ExtraEntryR\x05extra\x12E\n" +
-	"\aprivate\x18\v \x03(\v2+.tokenkeeper.provider.v1.Token.PrivateEntryR\aprivate\x1a8\n" +
+	"\aprivate\x18\v \x03(\v2+.tokenkeeper.provider.v1.Token.PrivateEntryR\aprivate\x12\x1c\n" +
+	"\tuncertain\x18\f \x01(\bR\tuncertain\x1a8\n" +
 	"\n" +
 	"ExtraEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +

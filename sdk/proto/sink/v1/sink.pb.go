@@ -390,14 +390,16 @@ type Token struct {
 	Scope        string                 `protobuf:"bytes,4,opt,name=scope,proto3" json:"scope,omitempty"`
 	IdToken      string                 `protobuf:"bytes,5,opt,name=id_token,json=idToken,proto3" json:"id_token,omitempty"`
 	IssuedAt     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`
-	// When the access token dies.
+	// When the access token dies; not set: nobody knows.
 	Expiry *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expiry,proto3" json:"expiry,omitempty"`
 	// When the refresh token dies; not set: unknown, or not to be seen.
 	RefreshExpiry *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=refresh_expiry,json=refreshExpiry,proto3" json:"refresh_expiry,omitempty"`
 	// What the broker gives with the token, e.g. base_uri.
-	Extra         map[string]string `protobuf:"bytes,9,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Extra map[string]string `protobuf:"bytes,9,rep,name=extra,proto3" json:"extra,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// The expiry was assumed: the broker did not say.
+	ExpiryUncertain bool `protobuf:"varint,10,opt,name=expiry_uncertain,json=expiryUncertain,proto3" json:"expiry_uncertain,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Token) Reset() {
@@ -491,6 +493,13 @@ func (x *Token) GetExtra() map[string]string {
 		return x.Extra
 	}
 	return nil
+}
+
+func (x *Token) GetExpiryUncertain() bool {
+	if x != nil {
+		return x.ExpiryUncertain
+	}
+	return false
 }
 
 type DeliverRequest struct {
@@ -1126,7 +1135,7 @@ const file_sink_v1_sink_proto_rawDesc = "" +
 	"\bsettings\x18\x02 \x03(\v2..tokenkeeper.sink.v1.Destination.SettingsEntryR\bsettings\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc6\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf1\x03\n" +
 	"\x05Token\x12!\n" +
 	"\faccess_token\x18\x01 \x01(\tR\vaccessToken\x12#\n" +
 	"\rrefresh_token\x18\x02 \x01(\tR\frefreshToken\x12\x1d\n" +
@@ -1137,7 +1146,9 @@ const file_sink_v1_sink_proto_rawDesc = "" +
 	"\tissued_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\bissuedAt\x122\n" +
 	"\x06expiry\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x06expiry\x12A\n" +
 	"\x0erefresh_expiry\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rrefreshExpiry\x12;\n" +
-	"\x05extra\x18\t \x03(\v2%.tokenkeeper.sink.v1.Token.ExtraEntryR\x05extra\x1a8\n" +
+	"\x05extra\x18\t \x03(\v2%.tokenkeeper.sink.v1.Token.ExtraEntryR\x05extra\x12)\n" +
+	"\x10expiry_uncertain\x18\n" +
+	" \x01(\bR\x0fexpiryUncertain\x1a8\n" +
 	"\n" +
 	"ExtraEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
