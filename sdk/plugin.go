@@ -17,7 +17,8 @@ const (
 	// EnvSpoolSlots is how many attempts may be in flight.
 	EnvSpoolSlots = "TOKENKEEPER_SPOOL_SLOTS"
 	// EnvLifeline is the number of a file descriptor that reads EOF when the
-	// supervisor is gone.
+	// process should finish and exit: the supervisor has let go of it, or is
+	// dead.
 	EnvLifeline = "TOKENKEEPER_LIFELINE_FD"
 )
 

@@ -20,22 +20,20 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
-// Serve runs a provider process: it is all that a plugin's main does. It
-// returns when the supervisor ends the process, after the attempt in flight
-// has been heard out and spooled. [slog.Default] then leads to the
-// supervisor's log.
+// Serve runs a provider process: it is all that a plugin's main does.
+// [slog.Default] then leads to the supervisor's log.
 //
-// When the supervisor dies, the process finishes its attempt, spools the
-// answer and exits.
+// The process ends when its lifeline does: when the supervisor lets go of it,
+// or is dead. It then hears the attempts in flight out, spools their answers and
+// exits. SIGTERM, SIGHUP, SIGABRT and what else is sent to a whole service mean
+// nothing to it.
 func Serve(p Provider) {
 	onlyHosted("provider", "give an account\n\"provider: NAME\"")
 	log := hostedLog()
 	serve(PluginName, NewServer(p, openSpool, log))
 }
 
-// ServeSink is [Serve] for a sink. It returns when the supervisor ends the
-// process, after the deliveries in flight. When the supervisor dies, the
-// process ends after them, too.
+// ServeSink is [Serve] for a sink, which ends after the deliveries in flight.
 func ServeSink(s Sink) {
 	onlyHosted("sink", "give a sink\n\"type: NAME\"")
 	log := hostedLog()
@@ -45,8 +43,9 @@ func ServeSink(s Sink) {
 // service is what a process serves.
 type service interface {
 	Register(*grpc.Server)
-	// Drain refuses what would begin now, and waits for what is in flight.
-	Drain()
+	// Drain refuses what would begin now, and waits for what is in flight, as
+	// far as that minds its deadline. It returns whether all has ended.
+	Drain() bool
 }
 
 // onlyHosted ends a process that a person started by hand.
@@ -69,9 +68,12 @@ func hostedLog() *slog.Logger {
 }
 
 func serve(name string, s service) {
+	over := lifelineEnd()
 	go func() {
-		awaitOrphaned()
-		s.Drain()
+		<-over
+		if !s.Drain() {
+			slog.Error("the process ends although something in flight has not, after its deadline")
+		}
 		os.Exit(0)
 	}()
 	rest := idle.New(restAfter)
@@ -97,25 +99,6 @@ func busy(rest *idle.Rest) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 		defer rest.Busy()
 		return handle(ctx, req)
-	}
-}
-
-// awaitOrphaned returns at SIGTERM, which also comes when the supervisor's
-// process dies, at SIGHUP, which the kernel sends besides to a process
-// that was stopped then (setpgid(2)), and at the end of the lifeline.
-func awaitOrphaned() {
-	term := make(chan os.Signal, 1)
-	signal.Notify(term, syscall.SIGTERM, syscall.SIGHUP)
-	lost := make(chan struct{})
-	if fd, err := strconv.Atoi(os.Getenv(EnvLifeline)); err == nil {
-		go func() {
-			defer close(lost)
-			_, _ = io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
-		}()
-	}
-	select {
-	case <-term:
-	case <-lost:
 	}
 }
 

@@ -32,9 +32,8 @@ type Server struct {
 	log      *slog.Logger
 
 	mu       sync.Mutex
-	draining bool
 	attempts map[string]*attempt
-	inFlight sync.WaitGroup
+	inFlight flights
 }
 
 // attempt is one run of Refresh or Exchange. Its result stays until it is
@@ -59,14 +58,9 @@ func NewServer(p Provider, open func() (*spool.Spool, error), log *slog.Logger) 
 // Register adds the service to g.
 func (s *Server) Register(g *grpc.Server) { pb.RegisterProviderServer(g, s) }
 
-// Drain refuses new attempts and waits for those in flight, which their own
-// deadlines bound.
-func (s *Server) Drain() {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	s.inFlight.Wait()
-}
+// Drain refuses new attempts and waits for those in flight, until 3 s after
+// their deadlines at the latest. It returns whether all have ended.
+func (s *Server) Drain() bool { return s.inFlight.drain() }
 
 // Describe implements the wire contract.
 func (s *Server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.DescribeResponse, error) {
@@ -217,15 +211,17 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 	s.mu.Lock()
 	a, known := s.attempts[id.ID]
 	if !known {
-		if s.draining {
+		if id.Deadline.IsZero() {
+			id.Deadline = time.Now().Add(defaultDeadline)
+		}
+		if !s.inFlight.begin(id.Deadline) {
 			s.mu.Unlock()
 			return nil, toStatus(&Error{Kind: KindNotSent, Message: "the provider process is shutting down"})
 		}
 		a = &attempt{done: make(chan struct{})}
 		s.attempts[id.ID] = a
-		s.inFlight.Add(1)
 		go func() {
-			defer s.inFlight.Done()
+			defer s.inFlight.landed()
 			defer close(a.done)
 			h := spool.Header{
 				Attempt: id.ID, Account: account, Kind: kind, Version: id.Version, Fingerprint: id.Fingerprint,
@@ -274,9 +270,6 @@ func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Conte
 		}
 	}
 	crashpoint.Here("server: about to call the provider")
-	if deadline.IsZero() {
-		deadline = time.Now().Add(defaultDeadline)
-	}
 	ctx, cancel := context.WithDeadline(spool.NewContext(context.Background(), slot), deadline)
 	defer cancel()
 	t, err := s.guard(ctx, slot, call)

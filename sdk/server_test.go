@@ -10,13 +10,16 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
@@ -289,4 +292,37 @@ func TestTokenWithoutAccessTokenIsAmbiguous(t *testing.T) {
 	if !errors.Is(err, sdk.ErrAmbiguous) {
 		t.Error(err)
 	}
+}
+
+// An attempt that does not mind its deadline keeps no process for ever.
+func TestDrainEndsWithoutAnAttemptThatNeverReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sp, err := spool.Open(t.Context(), t.TempDir(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sp.Close()
+		h := newHeld()
+		server := sdk.NewServer(&fake{refresh: func(context.Context, sdk.RefreshRequest) (sdk.Token, error) {
+			return h.refresh(context.Background(), sdk.RefreshRequest{})
+		}}, func() (*spool.Spool, error) { return sp, nil }, slog.New(slog.DiscardHandler))
+		began := time.Now()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _ = server.Refresh(t.Context(), &pb.RefreshRequest{
+				Attempt: &pb.Attempt{Id: "a", Deadline: timestamppb.New(began.Add(30 * time.Second))},
+				Account: &pb.Account{Name: "main"},
+			})
+		}()
+		<-h.arrived
+		if server.Drain() {
+			t.Error("the drain says that everything has ended")
+		}
+		if took := time.Since(began); took != 33*time.Second {
+			t.Errorf("the drain took %s, want the deadline of 30 s and a little", took)
+		}
+		close(h.release)
+		<-done
+	})
 }

@@ -7,7 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -21,10 +21,8 @@ type SinkServer struct {
 
 	sink Sink
 	log  *slog.Logger
-
-	mu       sync.Mutex
-	draining bool
-	inFlight sync.WaitGroup
+	// inFlight are the calls of the sink's code.
+	inFlight flights
 }
 
 // NewSinkServer serves s.
@@ -33,14 +31,9 @@ func NewSinkServer(s Sink, log *slog.Logger) *SinkServer { return &SinkServer{si
 // Register adds the service to g.
 func (s *SinkServer) Register(g *grpc.Server) { pb.RegisterSinkServer(g, s) }
 
-// Drain refuses new calls and waits for those in flight, which their own
-// deadlines bound.
-func (s *SinkServer) Drain() {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
-	s.inFlight.Wait()
-}
+// Drain refuses new calls and waits for those in flight, until 3 s after their
+// deadlines at the latest. It returns whether all have ended.
+func (s *SinkServer) Drain() bool { return s.inFlight.drain() }
 
 // Describe implements the wire contract.
 func (s *SinkServer) Describe(ctx context.Context, _ *pb.DescribeRequest) (_ *pb.DescribeResponse, err error) {
@@ -63,7 +56,7 @@ func (s *SinkServer) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, e
 // Deliver implements the wire contract.
 func (s *SinkServer) Deliver(ctx context.Context, m *pb.DeliverRequest) (*pb.DeliverResponse, error) {
 	r := toDelivery(m)
-	err := s.call(func() error { return s.sink.Deliver(ctx, r) },
+	err := s.call(ctx, func() error { return s.sink.Deliver(ctx, r) },
 		r.Token.AccessToken, r.Token.RefreshToken, r.Token.IDToken, r.Content)
 	if err != nil {
 		return nil, err
@@ -77,7 +70,7 @@ func (s *SinkServer) Restore(ctx context.Context, m *pb.RestoreRequest) (out *pb
 	if !ok {
 		return nil, toSinkStatus(ErrUnimplemented)
 	}
-	err := s.call(func() error {
+	err := s.call(ctx, func() error {
 		restored, err := r.Restore(ctx, toRestore(m))
 		out = fromRestored(restored)
 		return err
@@ -94,7 +87,7 @@ func (s *SinkServer) Test(ctx context.Context, m *pb.TestRequest) (*pb.TestRespo
 	if !ok {
 		return nil, toSinkStatus(ErrUnimplemented)
 	}
-	if err := s.call(func() error { return t.Test(ctx, toTest(m)) }); err != nil {
+	if err := s.call(ctx, func() error { return t.Test(ctx, toTest(m)) }); err != nil {
 		return nil, err
 	}
 	return &pb.TestResponse{}, nil
@@ -106,22 +99,22 @@ func (s *SinkServer) Notify(ctx context.Context, m *pb.NotifyRequest) (*pb.Notif
 	if !ok {
 		return nil, toSinkStatus(ErrUnimplemented)
 	}
-	if err := s.call(func() error { return n.Notify(ctx, toNotice(m)) }); err != nil {
+	if err := s.call(ctx, func() error { return n.Notify(ctx, toNotice(m)) }); err != nil {
 		return nil, err
 	}
 	return &pb.NotifyResponse{}, nil
 }
 
 // call runs one call of the sink and words its error for the wire.
-func (s *SinkServer) call(f func() error, secrets ...Secret) (err error) {
-	s.mu.Lock()
-	if s.draining {
-		s.mu.Unlock()
+func (s *SinkServer) call(ctx context.Context, f func() error, secrets ...Secret) (err error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(defaultDeadline)
+	}
+	if !s.inFlight.begin(deadline) {
 		return toSinkStatus(&Error{Kind: KindNotSent, Message: "the sink's process is shutting down"})
 	}
-	s.inFlight.Add(1)
-	s.mu.Unlock()
-	defer s.inFlight.Done()
+	defer s.inFlight.landed()
 	defer s.guard(&err)
 	if err := f(); err != nil {
 		return toSinkStatus(err, secrets...)

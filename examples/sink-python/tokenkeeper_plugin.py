@@ -8,8 +8,10 @@ expects of a plugin's process, in any language:
 - It listens on a Unix socket in the directory that it is given, with TLS on both
   sides: each side trusts exactly the other's certificate.
 - It answers gRPC's health service, which go-plugin may ask.
-- It ends, after the calls in flight, on SIGTERM, on GRPCController.Shutdown, and
-  when the lifeline closes, because then the supervisor is gone.
+- It ends, after the calls in flight, when the lifeline does, because then the
+  supervisor has let go of it or is dead, and on GRPCController.Shutdown. SIGTERM,
+  SIGHUP, SIGABRT and SIGINT mean nothing: a service manager sends them to
+  everybody, while there may be something left to deliver.
 - Its log is JSON lines on standard error, in hclog's layout.
 
 It needs python3-grpcio, python3-protobuf and python3-cryptography.
@@ -119,9 +121,9 @@ def serve(sink):
         )
     _log_to_supervisor()
     ending = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: ending.set())
-    _watch_lifeline(ending)
+    held = _watch_lifeline(ending)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGINT):
+        signal.signal(number, lambda *_: held or ending.set())
 
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=MAX_THREADS))
     server.add_generic_rpc_handlers(
@@ -235,10 +237,11 @@ def _mutual_tls():
 
 
 def _watch_lifeline(ending):
-    """Ends the process when nobody holds the other end of the lifeline."""
+    """Ends the process when nobody holds the other end of the lifeline, and says
+    whether there is one: other hosts of go-plugin have none."""
     fd = int(os.environ.get(LIFELINE, "-1"))
     if fd < 0:
-        return
+        return False
     os.set_inheritable(fd, False)
 
     def watch():
@@ -247,6 +250,7 @@ def _watch_lifeline(ending):
         ending.set()
 
     threading.Thread(target=watch, daemon=True).start()
+    return True
 
 
 class _Lines(logging.Formatter):

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os/signal"
 	"strings"
 	"sync"
 	"time"
@@ -141,4 +142,12 @@ func (p timeless) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Toke
 	t, err := p.plain.Refresh(ctx, req)
 	t.Lifetime = 0
 	return t, err
+}
+
+// mortal lets signals end its process.
+type mortal struct{ plain }
+
+func (p mortal) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	signal.Reset()
+	return p.plain.Refresh(ctx, req)
 }

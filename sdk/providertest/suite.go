@@ -9,7 +9,8 @@
 //	}
 //
 // The suite runs the provider as the supervisor does: over the wire contract,
-// with a real spool, through the death of its process. The authorization
+// with a real spool, through the death of its process, and as a process of its
+// own that is sent signals. The authorization
 // server that it speaks to is the suite's own and misbehaves on purpose.
 package providertest
 
@@ -27,6 +28,10 @@ import (
 type Suite struct {
 	// New returns a provider as it is in a fresh process.
 	New func() sdk.Provider
+	// Program is the provider's program with its arguments, for the rules that
+	// need a process of its own. Nil: the test's own program is run once more,
+	// with this test, in which Run then serves the provider.
+	Program []string
 	// Account to act for. Its Name and, without PointTo, its setting token_url
 	// are the suite's to choose.
 	Account sdk.Account
@@ -65,6 +70,7 @@ const (
 // Run runs the whole suite, each rule as a subtest of its own.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
+	s.serveIfAsked(t)
 	s = s.complete()
 	rules := []struct {
 		name  string
@@ -81,6 +87,9 @@ func Run(t *testing.T, s Suite) {
 		{"NothingListens", testNothingListens},
 		{"Concurrent", testConcurrent},
 		{"Login", testLogin},
+		{"Signals", testSignals},
+		{"Lifeline", testLifeline},
+		{"LifelineInMidRequest", testLifelineInMidRequest},
 	}
 	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, s) })

@@ -38,6 +38,7 @@ var broken = map[string]struct {
 	"network in Describe":  {wired{}, "Describe"},
 	"no name":              {nameless{}, "Describe"},
 	"forgets the lifetime": {timeless{}, "Refresh"},
+	"dies of signals":      {mortal{}, "Signals"},
 }
 
 // A suite that passes everything would be worth nothing: each broken provider

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"testing"
 
@@ -21,6 +22,9 @@ type mutant struct {
 }
 
 func (m mutant) DescribeSink(ctx context.Context) (sdk.SinkDescription, error) {
+	if m.defect == "dies of signals" {
+		signal.Reset()
+	}
 	d, err := m.Sink.DescribeSink(ctx)
 	if m.defect == "hides a setting" {
 		d.Settings = nil
@@ -84,24 +88,29 @@ func TestMutant(t *testing.T) {
 	if defect == "" {
 		t.Skip("for TestSuiteFindsDefects")
 	}
-	sinktest.Run(t, folderSuite(func() sdk.Sink { return mutant{defect: defect} }))
+	s := folderSuite(func() sdk.Sink { return mutant{defect: defect} })
+	if defect == "dies of signals" {
+		s.Program = []string{os.Args[0], "sink"}
+	}
+	sinktest.Run(t, s)
 }
 
 func TestSuiteFindsDefects(t *testing.T) {
 	t.Parallel()
 	for defect, rule := range map[string]string{
 		"none":                "",
-		"hides a setting":     "Describe",
-		"delivers nothing":    "Deliver",
-		"keeps the first":     "Deliver",
-		"ignores the context": "Hanging",
-		"mixes accounts":      "ConcurrentAccounts",
-		"logs the token":      "SameAgain",
-		"tells a password":    "Missing",
-		"gives up":            "Missing",
-		"invents a token":     "Restore",
-		"tests with a token":  "Test",
-		"loses notices":       "Missing",
+		"hides a setting":     "InProcess/Describe",
+		"delivers nothing":    "InProcess/Deliver",
+		"keeps the first":     "InProcess/Deliver",
+		"ignores the context": "InProcess/Hanging",
+		"mixes accounts":      "InProcess/ConcurrentAccounts",
+		"logs the token":      "InProcess/SameAgain",
+		"tells a password":    "InProcess/Missing",
+		"gives up":            "InProcess/Missing",
+		"invents a token":     "InProcess/Restore",
+		"tests with a token":  "InProcess/Test",
+		"loses notices":       "InProcess/Missing",
+		"dies of signals":     "Program/Signals",
 	} {
 		t.Run(defect, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +123,7 @@ func TestSuiteFindsDefects(t *testing.T) {
 				}
 				return
 			}
-			if err == nil || !strings.Contains(string(out), "--- FAIL: TestMutant/InProcess/"+rule) {
+			if err == nil || !strings.Contains(string(out), "--- FAIL: TestMutant/"+rule) {
 				t.Errorf("the rule %s did not fail:\n%s", rule, out)
 			}
 		})

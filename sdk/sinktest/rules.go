@@ -175,9 +175,15 @@ func testContextEnded(t *testing.T, s *tested) {
 // what hangs there piles up.
 func (s *tested) returns(t *testing.T) {
 	t.Helper()
-	if s.drain != nil {
-		_ = within(t, soon, func() error { s.drain(); return nil })
+	if s.drain == nil {
+		return
 	}
+	_ = within(t, soon, func() error {
+		if !s.drain() {
+			t.Error("the sink's code did not return")
+		}
+		return nil
+	})
 }
 
 func testHanging(t *testing.T, s *tested) {

@@ -10,13 +10,12 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
 )
 
 // running is a sink that runs.
@@ -24,9 +23,11 @@ type running struct {
 	sink *sdk.RemoteSink
 	// log holds what it has written so far, and all when the test is over.
 	log fmt.Stringer
-	// drain returns when every call of the sink's code has returned; nil: that
-	// can't be seen from here. It takes no call after that.
-	drain func()
+	// drain returns whether every call of the sink's code has returned, in time;
+	// nil: that can't be seen from here. It takes no call after that.
+	drain func() bool
+	// process is the sink's own; nil: it runs in this one.
+	process *hosted.Process
 }
 
 // inProcess serves a fresh sink over an in-memory connection.
@@ -51,32 +52,19 @@ func (s Suite) inProcess(t *testing.T) running {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return running{sdk.NewRemoteSink(conn), log, server.Drain}
+	return running{sink: sdk.NewRemoteSink(conn), log: log, drain: server.Drain}
 }
 
-// program starts the sink's program with the handshake of the supervisor.
+// program starts the sink's program as the supervisor does.
 func (s Suite) program(t *testing.T) running {
 	t.Helper()
 	log := &buffer{}
-	client := plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig:  sdk.Handshake(),
-		Plugins:          plugin.PluginSet{sdk.SinkPluginName: &sdk.Plugin{}},
-		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
-		AutoMTLS:         true,
-		Cmd:              exec.Command(s.Program[0], s.Program[1:]...),
-		Logger:           hclog.NewNullLogger(),
-		Stderr:           log, SyncStdout: log, SyncStderr: log,
-	})
-	t.Cleanup(client.Kill)
-	protocol, err := client.Client()
+	process, err := hosted.Start(exec.Command(s.Program[0], s.Program[1:]...), sdk.SinkPluginName, log)
 	if err != nil {
-		t.Fatalf("start %s: %v\n%s", s.Program[0], err, log)
+		t.Fatalf("%v\n%s", err, log)
 	}
-	conn, err := protocol.Dispense(sdk.SinkPluginName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return running{sink: sdk.NewRemoteSink(conn.(*grpc.ClientConn)), log: log}
+	t.Cleanup(process.Kill)
+	return running{sink: sdk.NewRemoteSink(process.Conn), log: log, process: process}
 }
 
 // buffer is what a sink has written so far.

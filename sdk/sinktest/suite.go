@@ -17,6 +17,7 @@ package sinktest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,22 +54,7 @@ type Suite struct {
 // Run runs the whole suite, each rule as a subtest of its own.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
-	if s.Settings == nil || (s.New == nil && len(s.Program) == 0) {
-		t.Fatal("sinktest: set Settings, and New or Program")
-	}
-	if s.New != nil {
-		t.Run("InProcess", func(t *testing.T) { s.run(t, s.inProcess) })
-	}
-	if len(s.Program) > 0 {
-		t.Run("Program", func(t *testing.T) { s.run(t, s.program) })
-	}
-}
-
-func (s Suite) run(t *testing.T, begin func(*testing.T) running) {
-	for _, rule := range []struct {
-		name  string
-		check func(*testing.T, *tested)
-	}{
+	rules := []rule{
 		{"Describe", testDescribe},
 		{"RequiredSettings", testRequiredSettings},
 		{"Deliver", testDeliver},
@@ -81,7 +67,31 @@ func (s Suite) run(t *testing.T, begin func(*testing.T) running) {
 		{"Restore", testRestore},
 		{"Test", testTest},
 		{"Notify", testNotify},
-	} {
+	}
+	processRules := []rule{ // which a process of its own is needed for
+		{"Signals", testSignals},
+		{"Lifeline", testLifeline},
+		{"LifelineInMidDelivery", testLifelineInMidDelivery},
+	}
+	if s.Settings == nil || (s.New == nil && len(s.Program) == 0) {
+		t.Fatal("sinktest: set Settings, and New or Program")
+	}
+	if s.New != nil {
+		t.Run("InProcess", func(t *testing.T) { s.run(t, s.inProcess, rules) })
+	}
+	if len(s.Program) > 0 {
+		t.Run("Program", func(t *testing.T) { s.run(t, s.program, append(slices.Clip(rules), processRules...)) })
+	}
+}
+
+// rule is one of the contract's.
+type rule struct {
+	name  string
+	check func(*testing.T, *tested)
+}
+
+func (s Suite) run(t *testing.T, begin func(*testing.T) running, rules []rule) {
+	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) {
 			var log fmt.Stringer
 			t.Cleanup(func() { // after the process has ended, which begin's own cleanup does

@@ -13,7 +13,7 @@ import (
 // TestMain lets this binary also be the program of a sink.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "sink" {
-		sdk.ServeSink(folder.Sink{})
+		sdk.ServeSink(mutant{defect: os.Getenv(defectVariable)})
 		os.Exit(0)
 	}
 	os.Exit(m.Run())

@@ -231,7 +231,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"Type=notify", "KillMode=mixed", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700"} {
+	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700"} {
 		if !strings.Contains(string(data), "\n"+line+"\n") {
 			t.Errorf("the unit lacks %s", line)
 		}
@@ -240,8 +240,8 @@ func TestUnit(t *testing.T) {
 	number, _, _ := strings.Cut(rest, "\n")
 	stop, err := time.ParseDuration(number + "s")
 	attempt := schema().fields["accounts"].each.fields["refresh"].fields["timeout"].preset.(time.Duration)
-	if err != nil || stop < attempt+10*time.Second {
-		t.Errorf("TimeoutStopSec is %v (%v), but a stop waits for a refresh of up to %v", stop, err, attempt)
+	if err != nil || stop != attempt+15*time.Second {
+		t.Errorf("TimeoutStopSec is %v (%v), want the %v of a refresh and 15 s", stop, err, attempt)
 	}
 
 	analyze, err := exec.LookPath("systemd-analyze")

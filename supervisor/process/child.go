@@ -33,6 +33,9 @@ type child struct {
 	greeting *io.PipeReader
 	words    tail
 
+	// lifeline is our end of what holds the process: it ends when this does.
+	lifeline *os.File
+
 	exited chan struct{}
 	heard  sync.WaitGroup // whoever reads its standard output and error
 	stops  chan bool
@@ -67,17 +70,18 @@ func (c *child) Start(context.Context) error {
 		}
 		own, files = append(own, r), append(files, w)
 	}
-	stdout, stderr, lifeline := own[0], own[1], own[2]
+	stdout, stderr := own[0], own[1]
+	c.lifeline = own[2]
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = nil, files[0], files[1]
 	c.cmd.ExtraFiles = []*os.File{files[2]}
 	c.cmd.Env = append(c.cmd.Env, sdk.EnvLifeline+"="+strconv.Itoa(lifelineFD))
 	// A group of its own, so that its children can be killed with it. SIGTERM
-	// and not SIGKILL when the supervisor dies: the SDK hears an attempt in
-	// flight out first.
+	// at the supervisor's death is for a program that knows nothing of a
+	// lifeline; to one that does it means nothing.
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 
 	started := make(chan error)
-	go c.own(started, stdout, stderr, lifeline)
+	go c.own(started, stdout, stderr)
 	err := <-started
 	closeAll(files)
 	if err != nil {
@@ -101,7 +105,7 @@ func (c *child) Start(context.Context) error {
 // own starts the process and stays on its thread until the process is gone:
 // the kernel sends Pdeathsig when the thread that forked the process ends, not
 // when the supervisor does.
-func (c *child) own(started chan<- error, stdout, stderr, lifeline *os.File) {
+func (c *child) own(started chan<- error, stdout, stderr *os.File) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	err := c.cmd.Start()
@@ -130,7 +134,7 @@ func (c *child) own(started chan<- error, stdout, stderr, lifeline *os.File) {
 	soon := time.Now().Add(time.Second)
 	_ = stdout.SetReadDeadline(soon)
 	_ = stderr.SetReadDeadline(soon)
-	_ = lifeline.Close()
+	_ = c.lifeline.Close()
 	c.mu.Lock()
 	c.err = endedBy(err)
 	c.mu.Unlock()
@@ -222,13 +226,12 @@ func (c *child) signalGroup(sig syscall.Signal) {
 	}
 }
 
-// terminate asks the process alone to end, stopped or not.
-func (c *child) terminate() {
-	c.mu.Lock()
-	if c.number != 0 && !c.reaped {
-		_ = unix.Kill(c.number, unix.SIGTERM)
+// letGo asks the process to finish and end, stopped or not. It is no signal:
+// those come from others, too.
+func (c *child) letGo() {
+	if c.lifeline != nil {
+		_ = c.lifeline.Close()
 	}
-	c.mu.Unlock()
 	c.signalGroup(unix.SIGCONT)
 }
 

@@ -129,7 +129,7 @@ func (in *instance) Kill() { in.child.signalGroup(unix.SIGKILL) }
 
 // End implements [Instance].
 func (in *instance) End(grace time.Duration) {
-	in.child.terminate()
+	in.child.letGo()
 	if !await(in.child.exited, grace) {
 		in.child.signalGroup(unix.SIGKILL)
 		await(in.child.exited, killTimeout)

@@ -1,0 +1,175 @@
+package providertest
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// meaningless are the signals that a service manager or a terminal sends to
+// everybody in a service.
+var meaningless = []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGABRT, syscall.SIGINT}
+
+// serveVariable names the test whose provider a process should serve.
+const serveVariable = "TOKENKEEPER_PROVIDERTEST"
+
+// serveIfAsked makes this process the provider if the suite has started it for
+// that.
+func (s Suite) serveIfAsked(t *testing.T) {
+	if os.Getenv(serveVariable) == t.Name() {
+		sdk.Serve(s.New())
+		os.Exit(0)
+	}
+}
+
+// host starts the provider as a process of its own.
+func (s Suite) host(t *testing.T, dir string) (*hosted.Process, *sdk.Remote) {
+	t.Helper()
+	var cmd *exec.Cmd
+	env := append(os.Environ(), sdk.EnvSpoolDir+"="+dir, sdk.EnvSpoolSlots+"=2")
+	if len(s.Program) > 0 {
+		cmd = exec.Command(s.Program[0], s.Program[1:]...)
+	} else {
+		suite := t.Name()[:strings.LastIndex(t.Name(), "/")] // less the rule
+		var pattern []string
+		for _, part := range strings.Split(suite, "/") {
+			pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
+		}
+		cmd = exec.Command("/proc/self/exe", "-test.run="+strings.Join(pattern, "/"))
+		env = append(env, serveVariable+"="+suite)
+	}
+	cmd.Env = env
+	p, err := hosted.Start(cmd, sdk.PluginName, io.Discard)
+	if err != nil {
+		t.Fatalf("%v\nIf the test's own program can't be a provider, set Program.", err)
+	}
+	t.Cleanup(p.Kill)
+	return p, sdk.NewRemote(p.Conn)
+}
+
+func signals(t *testing.T, p *hosted.Process) {
+	t.Helper()
+	for _, sig := range meaningless {
+		if err := p.Signal(sig); err != nil {
+			t.Errorf("send %v: %v", sig, err)
+		}
+	}
+}
+
+// hold answers a request when release is called, and closes arrived when the
+// first one comes.
+func (s Suite) hold(t *testing.T) (b *broker, arrived <-chan struct{}, release func()) {
+	came, open := make(chan struct{}), make(chan struct{})
+	arrive := sync.OnceFunc(func() { close(came) })
+	b = newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+		arrive()
+		<-open
+		s.grant(newAccess, newRefresh)(w, r)
+	})
+	release = sync.OnceFunc(func() { close(open) })
+	t.Cleanup(release) // before the server is closed, which waits for its requests
+	return b, came, release
+}
+
+// testSignals: what is sent to a whole service means nothing to a provider, not
+// in mid-request and not afterwards.
+func testSignals(t *testing.T, s Suite) {
+	b, arrived, release := s.hold(t)
+	p, remote := s.host(t, t.TempDir())
+	ctx := call(t)
+	done := make(chan error, 1)
+	go func() {
+		_, err := remote.Refresh(ctx, s.refresh("one", b))
+		done <- err
+	}()
+	select {
+	case <-arrived:
+	case err := <-done:
+		t.Fatalf("no request came: %v", err)
+	}
+	signals(t, p)
+	if err := p.Ended(500 * time.Millisecond); err == nil {
+		t.Fatal("the process ended at a signal, with a request open")
+	}
+	release()
+	if err := <-done; err != nil {
+		t.Fatalf("the request that was open at the signals: %v", err)
+	}
+	if err := remote.Settle(ctx, "one"); err != nil {
+		t.Fatal(err)
+	}
+	signals(t, p)
+	if err := p.Ended(500 * time.Millisecond); err == nil {
+		t.Fatal("the process ended at a signal, although its lifeline is open")
+	}
+	if _, err := remote.Refresh(ctx, s.refresh("two", b)); err != nil {
+		t.Errorf("an attempt after the signals: %v", err)
+	}
+	b.wantPosts(t, 2)
+}
+
+// testLifeline: an idle process ends with its lifeline.
+func testLifeline(t *testing.T, s Suite) {
+	p, remote := s.host(t, t.TempDir())
+	if err := remote.Ping(call(t)); err != nil {
+		t.Fatal(err)
+	}
+	p.LetGo()
+	if err := p.Ended(5 * time.Second); err != nil {
+		t.Errorf("idle, after the end of its lifeline: %v", err)
+	}
+}
+
+// testLifelineInMidRequest: a process whose supervisor dies in mid-request, and
+// to which the service manager then sends its signals, finishes, spools the
+// answer and exits.
+func testLifelineInMidRequest(t *testing.T, s Suite) {
+	b, arrived, release := s.hold(t)
+	dir := t.TempDir()
+	p, remote := s.host(t, dir)
+	ctx := call(t)
+	done := make(chan error, 1)
+	go func() {
+		_, err := remote.Refresh(ctx, s.refresh("one", b))
+		done <- err
+	}()
+	select {
+	case <-arrived:
+	case err := <-done:
+		t.Fatalf("no request came: %v", err)
+	}
+	p.LetGo()
+	_ = p.Conn.Close() // the supervisor is dead
+	<-done
+	signals(t, p)
+	if err := p.Ended(500 * time.Millisecond); err == nil {
+		t.Fatal("the process ended although a request is open")
+	}
+	release()
+	if err := p.Ended(10 * time.Second); err != nil {
+		t.Errorf("after the answer had come: %v", err)
+	}
+
+	_, remote = s.host(t, dir)
+	entries, err := remote.Unsettled(ctx)
+	if err != nil || len(entries) != 1 || entries[0].Progress != spool.Answered {
+		t.Fatalf("the spool lists %+v (%v), want the answered attempt", entries, err)
+	}
+	a, err := remote.RefreshAnswer(ctx, s.refresh("one", b))
+	if err != nil || !a.Recovered {
+		t.Fatalf("recovery by the next process: recovered %t, %v", a.Recovered, err)
+	}
+	wantToken(t, a.Token, newAccess, newRefresh)
+	b.wantPosts(t, 1)
+}
