@@ -198,6 +198,52 @@ func TestSinkUnavailableIsNotTheConnection(t *testing.T) {
 	}
 }
 
+// gRPC has one status for a caller who gives up and for a connection that is
+// closed at this end, as it is once the process has exited: the first says
+// nothing about the process, the second that it is gone.
+func TestSinkCancelledByWhom(t *testing.T) {
+	called := make(chan struct{}, 1)
+	conn := dial(t, func(g *grpc.Server) {
+		s := &plainSink{deliver: func(ctx context.Context, _ sdk.DeliverRequest) error {
+			called <- struct{}{}
+			<-ctx.Done()
+			return ctx.Err()
+		}}
+		sdk.NewSinkServer(s, slog.New(slog.DiscardHandler)).Register(g)
+	})
+	r := sdk.NewRemoteSink(conn)
+	deliver := func(ctx context.Context) <-chan error {
+		done := make(chan error, 1)
+		go func() { done <- r.Deliver(ctx, sdk.DeliverRequest{Account: "main", Version: 1}) }()
+		return done
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	given := deliver(ctx)
+	<-called
+	cancel()
+	if err := <-given; !errors.Is(err, context.Canceled) || errors.Is(err, sdk.ErrConnection) {
+		t.Errorf("a call that was given up: %v, want %v", err, context.Canceled)
+	}
+
+	lost := deliver(t.Context())
+	<-called
+	_ = conn.Close()
+	for when, call := range map[string]<-chan error{"in flight": lost, "after that": deliver(t.Context())} {
+		if err := <-call; !errors.Is(err, sdk.ErrConnection) || errors.Is(err, context.Canceled) {
+			t.Errorf("a call on a connection that was closed, %s: %v, want %v", when, err, sdk.ErrConnection)
+		}
+	}
+
+	own := sdk.NewRemoteSink(dial(t, func(g *grpc.Server) {
+		pb.RegisterSinkServer(g, bare{err: status.Error(codes.Canceled, "the vault gave up")})
+	}))
+	if _, err := own.Restore(t.Context(), sdk.RestoreRequest{}); err == nil || errors.Is(err, sdk.ErrConnection) ||
+		errors.Is(err, context.Canceled) || err.Error() != "the vault gave up" {
+		t.Errorf("a sink that says CANCELLED: %v", err)
+	}
+}
+
 func TestSinkWithoutOptionalCalls(t *testing.T) {
 	r := remoteSink(t, &plainSink{}, nil)
 	_, restore := r.Restore(t.Context(), sdk.RestoreRequest{})

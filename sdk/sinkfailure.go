@@ -85,10 +85,9 @@ func without(text string, secrets []Secret) string {
 	return text
 }
 
-// fromSinkStatus is toSinkStatus backwards. A status without a Failure is the
-// transport's, or comes from a sink that says it by the code alone; answered
-// tells which.
-func fromSinkStatus(err error, answered bool) error {
+// failure is toSinkStatus backwards. A status without a Failure is the
+// transport's, or comes from a sink that says it by the code alone.
+func (a *answer) failure(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -109,8 +108,11 @@ func fromSinkStatus(err error, answered bool) error {
 	switch st.Code() {
 	case codes.Unimplemented:
 		return ErrUnimplemented
-	case codes.Unavailable:
-		if !answered {
+	case codes.Canceled, codes.Unavailable:
+		if gaveUp := a.ctx.Err(); gaveUp != nil && st.Code() == codes.Canceled {
+			return fmt.Errorf("the call to the sink was ended: %w", gaveUp)
+		}
+		if !a.came() {
 			return fmt.Errorf("%w: %s", ErrConnection, st.Message())
 		}
 	case codes.Unknown:
@@ -119,8 +121,6 @@ func fromSinkStatus(err error, answered bool) error {
 		return errors.New("the sink's code failed without saying how; what it wrote to the log may tell")
 	case codes.DeadlineExceeded:
 		return fmt.Errorf("the sink did not answer in time: %w", context.DeadlineExceeded)
-	case codes.Canceled:
-		return fmt.Errorf("the call to the sink was ended: %w", context.Canceled)
 	}
 	return fromFailure(&pb.Failure{Message: st.Message()})
 }

@@ -31,56 +31,60 @@ func NewRemoteSink(conn grpc.ClientConnInterface) *RemoteSink {
 
 // DescribeSink implements [Sink].
 func (r *RemoteSink) DescribeSink(ctx context.Context) (SinkDescription, error) {
-	var a answer
+	a := answer{ctx: ctx}
 	m, err := r.rpc.Describe(ctx, &pb.DescribeRequest{}, a.options()...)
 	if err != nil {
-		return SinkDescription{}, fromSinkStatus(err, a.came())
+		return SinkDescription{}, a.failure(err)
 	}
 	return toSinkDescription(m), nil
 }
 
 // Ping asks for a sign of life.
 func (r *RemoteSink) Ping(ctx context.Context) error {
-	var a answer
+	a := answer{ctx: ctx}
 	_, err := r.rpc.Ping(ctx, &pb.PingRequest{}, a.options()...)
-	return fromSinkStatus(err, a.came())
+	return a.failure(err)
 }
 
 // Deliver implements [Sink].
 func (r *RemoteSink) Deliver(ctx context.Context, req DeliverRequest) error {
-	var a answer
+	a := answer{ctx: ctx}
 	_, err := r.rpc.Deliver(ctx, fromDelivery(req), a.options()...)
-	return fromSinkStatus(err, a.came())
+	return a.failure(err)
 }
 
 // Restore implements [Restorer].
 func (r *RemoteSink) Restore(ctx context.Context, req RestoreRequest) (Restored, error) {
-	var a answer
+	a := answer{ctx: ctx}
 	m, err := r.rpc.Restore(ctx, fromRestore(req), a.options()...)
 	if err != nil {
-		return Restored{}, fromSinkStatus(err, a.came())
+		return Restored{}, a.failure(err)
 	}
 	return toRestored(m), nil
 }
 
 // Test implements [Tester].
 func (r *RemoteSink) Test(ctx context.Context, req TestRequest) error {
-	var a answer
+	a := answer{ctx: ctx}
 	_, err := r.rpc.Test(ctx, fromTest(req), a.options()...)
-	return fromSinkStatus(err, a.came())
+	return a.failure(err)
 }
 
 // Notify implements [Notifier].
 func (r *RemoteSink) Notify(ctx context.Context, req NotifyRequest) error {
-	var a answer
+	a := answer{ctx: ctx}
 	_, err := r.rpc.Notify(ctx, fromNotice(req), a.options()...)
-	return fromSinkStatus(err, a.came())
+	return a.failure(err)
 }
 
-// answer is what shows whether the sink itself has answered a call. gRPC's own
-// status for a lost connection is UNAVAILABLE, which is also what a sink may
-// say whose destination is away.
-type answer struct{ header, trailer metadata.MD }
+// answer is what shows who ended a call. gRPC's own status for a lost
+// connection is UNAVAILABLE, which is also what a sink may say whose
+// destination is away, and CANCELLED if it was closed at this end, which is
+// also that of a caller who gives up.
+type answer struct {
+	ctx             context.Context // the caller's
+	header, trailer metadata.MD
+}
 
 func (a *answer) options() []grpc.CallOption {
 	return []grpc.CallOption{grpc.Header(&a.header), grpc.Trailer(&a.trailer)}
