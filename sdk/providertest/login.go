@@ -19,7 +19,7 @@ func testLogin(t *testing.T, s Suite) {
 		if err == nil {
 			t.Error("a provider that is no sdk.Authorizer exchanged a code")
 		}
-		t.Skip("the provider is no sdk.Authorizer")
+		return
 	}
 	t.Run("AuthCodeURL", func(t *testing.T) { testAuthCodeURL(t, s) })
 	t.Run("Exchange", func(t *testing.T) { testExchange(t, s) })

@@ -18,7 +18,7 @@ func testRestore(t *testing.T, s *tested) {
 		if _, err := restore("main"); !errors.Is(err, sdk.ErrUnimplemented) {
 			t.Errorf("it says that it is no Restorer, and Restore gives %v", err)
 		}
-		t.Skip("the sink is no Restorer")
+		return
 	}
 	if _, err := restore("main"); !errors.Is(err, sdk.ErrNothingStored) {
 		t.Fatalf("before the first delivery: %v, want %v", err, sdk.ErrNothingStored)
@@ -55,7 +55,7 @@ func testTest(t *testing.T, s *tested) {
 		if !errors.Is(err, sdk.ErrUnimplemented) {
 			t.Errorf("it says that it is no Tester, and Test gives %v", err)
 		}
-		t.Skip("the sink is no Tester")
+		return
 	}
 	if err != nil {
 		t.Fatalf("the test of a destination that is in order: %v", err)
@@ -85,7 +85,7 @@ func testNotify(t *testing.T, s *tested) {
 		if err := s.sink.Notify(t.Context(), notice(settings, "raised")); !errors.Is(err, sdk.ErrUnimplemented) {
 			t.Errorf("it says that it is no Notifier, and Notify gives %v", err)
 		}
-		t.Skip("the sink is no Notifier")
+		return
 	}
 	for _, state := range []string{"raised", "repeated", "repeated", "recovered"} {
 		if err := s.sink.Notify(t.Context(), notice(settings, state)); err != nil {
