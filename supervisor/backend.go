@@ -139,12 +139,12 @@ func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, 
 	}, nil
 }
 
-func (b backend) Import(ctx context.Context, account, format string, force bool, body []byte) (control.ImportAnswer, error) {
-	k, err := b.s.keeperOf(account)
+func (b backend) Import(ctx context.Context, req control.ImportRequest) (control.ImportAnswer, error) {
+	k, err := b.s.keeperOf(req.Account)
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
-	return importInto(ctx, k, account, format, force, body, b.s.opts.Seams.Wall())
+	return importInto(ctx, k, req)
 }
 
 func (b backend) Login(ctx context.Context, account string) (control.LoginAnswer, error) {

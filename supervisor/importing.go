@@ -17,10 +17,10 @@ import (
 
 // Import takes an account's token from a token file straight into the store.
 // It is for when no supervisor runs: the store's lock makes sure of that.
-func Import(ctx context.Context, cfg *config.Config, account, formatName string, force bool, body []byte) (_ control.ImportAnswer, err error) {
-	c, ok := cfg.Accounts[account]
+func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest) (_ control.ImportAnswer, err error) {
+	c, ok := cfg.Accounts[req.Account]
 	if !ok {
-		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q in %s", account, cfg.File)
+		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q in %s", req.Account, cfg.File)
 	}
 	st, err := store.Open(cfg.StateDir, store.Options{Now: time.Now, Fallback: cfg.FallbackDir})
 	if err != nil {
@@ -35,19 +35,20 @@ func Import(ctx context.Context, cfg *config.Config, account, formatName string,
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
-	return importInto(ctx, k, account, formatName, force, body, time.Now())
+	return importInto(ctx, k, req)
 }
 
-func importInto(ctx context.Context, k *refresh.Keeper, account, formatName string, force bool, body []byte, now time.Time) (control.ImportAnswer, error) {
-	if formatName == "" {
-		name, ok := format.Detect(body)
-		if !ok {
+func importInto(ctx context.Context, k *refresh.Keeper, req control.ImportRequest) (control.ImportAnswer, error) {
+	account, name := req.Account, req.Format
+	if name == "" {
+		var err error
+		if name, err = format.Detect(req.Body); err != nil {
 			return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
-				"account %s: the file is not a token file of a known format; name one with --format: %s", account, strings.Join(format.Names(), ", "))
+				"account %s: the file is not a token file of a known format: %v; name one with --format: %s",
+				account, err, strings.Join(format.ReadNames(), ", "))
 		}
-		formatName = name
 	}
-	doc, err := format.Decode(formatName, body, format.Options{Location: time.Local})
+	doc, err := format.Decode(name, req.Body, format.Options{Location: time.Local})
 	if err != nil {
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: read the token file: %v", account, err)
 	}
@@ -55,19 +56,24 @@ func importInto(ctx context.Context, k *refresh.Keeper, account, formatName stri
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
 			"account %s: the file holds no refresh token, so nothing could be kept alive with it", account)
 	}
-	rec, err := k.Import(ctx, imported(account, doc, store.OriginImport, now), force)
+	doc.WrittenAt = req.WrittenAt
+	next, doubts := imported(k, account, doc, store.OriginImport)
+	rec, err := k.Import(ctx, next, req.Force)
 	if err != nil {
 		return control.ImportAnswer{}, apiError(err)
 	}
 	return control.ImportAnswer{
-		Account: account, Version: rec.Version, Format: formatName, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
-		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain,
+		Account: account, Version: rec.Version, Format: name, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
+		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain, Warnings: doubts,
 	}, nil
 }
 
-// imported is a document as the account's next record.
-func imported(account string, d format.Document, origin store.Origin, now time.Time) store.Record {
+// imported is a document as the account's next record, and what is not believed
+// of it.
+func imported(k *refresh.Keeper, account string, d format.Document, origin store.Origin) (store.Record, []string) {
+	f := k.Foreign(d)
 	return store.Record{
-		Account: account, Origin: origin, Token: refresh.TokenOf(d, now), LoginAt: d.LoginAt, LoginUncertain: d.LoginUncertain,
-	}
+		Account: account, Origin: origin, Token: f.Token,
+		LoginAt: f.LoginAt, LoginUncertain: d.LoginUncertain && !f.LoginAt.IsZero(),
+	}, f.Doubts
 }

@@ -220,6 +220,7 @@ func (r restorer) ask(ctx context.Context, l *lostToken, name string) (*found, e
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConclusive, err)
 	}
+	d.WrittenAt = got.StoredAt
 	st, _ := r.s.keepers[a.Provider].Status(a.Name)
 	if fault := unfit(a, st.Record, d, r.s.opts.Seams.Wall(), l.doubted && !r.lacks(st)); fault != "" {
 		return nil, fmt.Errorf("%w: %s", errConclusive, fault)
@@ -236,7 +237,7 @@ func (r restorer) take(ctx context.Context, l *lostToken, f found) error {
 		return fmt.Errorf("an attempt of the account is still open (begun %s); the provider settles it first", in.At.UTC().Format(time.RFC3339))
 	}
 	k := r.s.keepers[l.account.Provider]
-	next := imported(l.account.Name, f.document, store.OriginRestore, r.s.opts.Seams.Wall())
+	next, _ := imported(k, l.account.Name, f.document, store.OriginRestore)
 	st, _ := k.Status(l.account.Name)
 	instead := !r.lacks(st) // of a token that may be good: then of the doubted one alone
 	if instead {

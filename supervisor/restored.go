@@ -27,9 +27,9 @@ func decodeRestored(c config.Content, body []byte) (format.Document, error) {
 			return d, nil
 		}
 	}
-	name, ok := format.Detect(body)
-	if !ok {
-		return format.Document{}, fmt.Errorf("what the sink gave back is in no format that can be read (%v can)", format.Names())
+	name, err := format.Detect(body)
+	if err != nil {
+		return format.Document{}, fmt.Errorf("what the sink gave back is in no format that can be read (%v can): %w", format.ReadNames(), err)
 	}
 	return format.Decode(name, body, o)
 }

@@ -109,7 +109,7 @@ func (w *demoWorld) logIn(ctx context.Context, c *control.Client) error {
 		if err != nil {
 			return err
 		}
-		if _, err := c.Import(ctx, b.account, "", false, body); err != nil {
+		if _, err := c.Import(ctx, control.ImportRequest{Account: b.account, Body: body}); err != nil {
 			return fmt.Errorf("import the first token of %s: %w", b.account, err)
 		}
 	}

@@ -6,38 +6,45 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
 // maxTokenFile bounds what import reads.
 const maxTokenFile = 1 << 20
 
 func newImportCommand(e *env) *cobra.Command {
-	var format string
-	var force bool
+	var req control.ImportRequest
 	cmd := &cobra.Command{
 		Use:   "import ACCOUNT FILE",
 		Short: "Take an account's first token from an existing token file",
 		Long: `Take an account's first token from a token file that another program wrote.
 
-FILE may be "-" for standard input. Its format is detected. If a supervisor
-runs, it takes the token and goes on with it; if not, the token is stored and
-the next "tokenkeeper run" goes on with it.
+FILE may be "-" for standard input. Its format is detected: our own, schwab-py's,
+Schwabdev's, a Saxo bot's, Go's oauth2.Token, and what a token endpoint answers.
+If a supervisor runs, it takes the token and goes on with it; if not, the token
+is stored and the next "tokenkeeper run" goes on with it.
+
+A file that does not say when its access token ends is no obstacle: the token is
+refreshed at once.
 
 Stop the other program first: two programs that refresh the same login lock
 each other out.`,
 		Example: "  tokenkeeper import schwab-main ~/bot/schwab_tokens.json",
 		Args:    exactArgs("ACCOUNT", "FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			body, err := e.readTokenFile(args[1])
-			if err != nil {
+			var err error
+			req.Account = args[0]
+			if req.Body, req.WrittenAt, err = e.readTokenFile(args[1]); err != nil {
 				return err
 			}
-			got, err := e.importToken(cmd.Context(), args[0], format, force, body)
+			got, err := e.importToken(cmd.Context(), req)
 			if err != nil {
 				return err
 			}
@@ -47,43 +54,48 @@ each other out.`,
 			return e.printImported(got)
 		},
 	}
-	cmd.Flags().StringVar(&format, "format", "", "its format: json, schwab, schwab-py or saxo-cache (default: detected)")
-	cmd.Flags().BoolVar(&force, "force", false, "replace the token that the account has already")
+	cmd.Flags().StringVar(&req.Format, "format", "", "its format: "+strings.Join(format.ReadNames(), ", ")+" (default: detected)")
+	cmd.Flags().BoolVar(&req.Force, "force", false, "replace the token that the account has already")
 	return cmd
 }
 
-func (e *env) readTokenFile(name string) ([]byte, error) {
+// readTokenFile returns what is in a token file, and when it was written; zero:
+// nobody knows.
+func (e *env) readTokenFile(name string) (body []byte, written time.Time, err error) {
 	in := e.stdin
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("opening the token file: %w", err)
+			return nil, written, fmt.Errorf("opening the token file: %w", err)
 		}
 		defer func() { _ = f.Close() }()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			written = info.ModTime()
+		}
 		in = f
 	}
-	body, err := io.ReadAll(io.LimitReader(in, maxTokenFile+1))
+	body, err = io.ReadAll(io.LimitReader(in, maxTokenFile+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("reading the token file: %w", err)
+		err = fmt.Errorf("reading the token file: %w", err)
 	case len(body) > maxTokenFile:
-		return nil, fmt.Errorf("%s is larger than %d bytes: it is no token file", name, maxTokenFile)
+		err = fmt.Errorf("%s is larger than %d bytes: it is no token file", name, maxTokenFile)
 	case len(body) == 0:
-		return nil, fmt.Errorf("%s is empty", name)
+		err = fmt.Errorf("%s is empty", name)
 	}
-	return body, nil
+	return body, written, err
 }
 
 // importToken gives the file to the supervisor, or to the store if none runs.
 // The store's own lock keeps the second way from meeting a supervisor whose
 // socket was missed.
-func (e *env) importToken(ctx context.Context, account, format string, force bool, body []byte) (control.ImportAnswer, error) {
+func (e *env) importToken(ctx context.Context, req control.ImportRequest) (control.ImportAnswer, error) {
 	c, err := e.client()
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
 	defer c.Close()
-	got, err := c.Import(ctx, account, format, force, body)
+	got, err := c.Import(ctx, req)
 	if !errors.Is(err, control.ErrNotRunning) || e.socket != "" {
 		return got, err
 	}
@@ -94,7 +106,7 @@ func (e *env) importToken(ctx context.Context, account, format string, force boo
 	if state := checkStateDir(ctx, cfg); !state.OK {
 		return control.ImportAnswer{}, usageErrorf("the state directory %s %s", state.Path, state.State)
 	}
-	return supervisor.Import(ctx, cfg, account, format, force, body)
+	return supervisor.Import(ctx, cfg, req)
 }
 
 func (e *env) printImported(got control.ImportAnswer) error {
@@ -102,7 +114,14 @@ func (e *env) printImported(got control.ImportAnswer) error {
 	if err := e.print("%s: imported as v%d (format %s)", got.Account, got.Version, got.Format); err != nil {
 		return err
 	}
-	if err := e.print("  access token   expires %s", moment(got.Expiry, now, false)); err != nil {
+	access := "expires " + moment(got.Expiry, now, got.ExpiryUncertain)
+	switch {
+	case got.Expiry.IsZero():
+		access = "expiry unknown: refreshed at once"
+	case !got.Expiry.After(now):
+		access = "expired " + moment(got.Expiry, now, got.ExpiryUncertain) + ": refreshed at once"
+	}
+	if err := e.print("  access token   %s", access); err != nil {
 		return err
 	}
 	deadline := "expires " + moment(got.RefreshExpiry, now, got.RefreshExpiryUncertain)
@@ -112,7 +131,14 @@ func (e *env) printImported(got control.ImportAnswer) error {
 	if err := e.print("  refresh token  %s", deadline); err != nil {
 		return err
 	}
-	if got.RefreshExpiryUncertain {
+	for _, w := range got.Warnings {
+		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", w)
+	}
+	if got.ExpiryUncertain && len(got.Warnings) == 0 && !got.Expiry.IsZero() {
+		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the access token's expiry is uncertain: the file tells a lifetime, and no moment from\n"+
+			"which it counts; it is counted from when the file was written, or from now.\n")
+	}
+	if got.RefreshExpiryUncertain && !got.RefreshExpiry.IsZero() {
 		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the refresh token's deadline is uncertain: it is derived from the file's time stamp,\n"+
 			"which some programs reset at each refresh. It may come earlier; the next login sets it right.\n")
 	}

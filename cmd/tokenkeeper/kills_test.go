@@ -239,7 +239,7 @@ func (k *killer) judge(what *killed, verdict error, repeats int) {
 // logInAgain is what a person does when the login is lost.
 func (k *killer) logInAgain() {
 	body := k.c.logIn(format.SaxoCache, 0)
-	if _, err := k.run.Client.Import(k.c.t.Context(), crashAccount, "", true, body); err != nil {
+	if _, err := k.run.Client.Import(k.c.t.Context(), control.ImportRequest{Account: crashAccount, Force: true, Body: body}); err != nil {
 		k.c.t.Fatalf("import after a loss: %v", err)
 	}
 }

@@ -136,10 +136,10 @@ func (f *fake) Token(_ context.Context, account string) (control.TokenAnswer, er
 	return a, nil
 }
 
-func (f *fake) Import(_ context.Context, account, format string, force bool, body []byte) (control.ImportAnswer, error) {
-	f.imported, f.forced = body, force
-	a := control.ImportAnswer{Account: account, Version: 1, Format: "schwab", Expiry: now.Add(12 * time.Minute), RefreshExpiry: now.Add(6*24*time.Hour + time.Hour)}
-	if format == "" {
+func (f *fake) Import(_ context.Context, req control.ImportRequest) (control.ImportAnswer, error) {
+	f.imported, f.forced = req.Body, req.Force
+	a := control.ImportAnswer{Account: req.Account, Version: 1, Format: "schwab", Expiry: now.Add(12 * time.Minute), RefreshExpiry: now.Add(6*24*time.Hour + time.Hour)}
+	if req.Format == "" {
 		a.RefreshExpiryUncertain = true
 	}
 	return a, nil

@@ -161,6 +161,19 @@ type RefreshAnswer struct {
 	Due time.Time `json:"due,omitzero"`
 }
 
+// ImportRequest is a token file for an account.
+type ImportRequest struct {
+	Account string
+	// Format of Body; "": it is detected.
+	Format string
+	// Force replaces a token that is newer or still good.
+	Force bool
+	Body  []byte
+	// WrittenAt is when the file was written; zero: not known. A lifetime that
+	// the file tells, and no moment, counts from then.
+	WrittenAt time.Time
+}
+
 // ImportAnswer is the answer of POST /v1/accounts/{account}/import.
 type ImportAnswer struct {
 	Account                string    `json:"account"`
@@ -170,6 +183,8 @@ type ImportAnswer struct {
 	ExpiryUncertain        bool      `json:"expiry_uncertain,omitempty"`
 	RefreshExpiry          time.Time `json:"refresh_expiry,omitzero"`
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
+	// Warnings are what is not believed of the file.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // LoginAnswer is the answer of POST /v1/accounts/{account}/login.

@@ -21,10 +21,8 @@ type Backend interface {
 	// Token returns the newest access token, also if it has expired: its
 	// Expiry tells.
 	Token(ctx context.Context, account string) (TokenAnswer, error)
-	// Import stores body, a token file of that format ("": detect it), as the
-	// account's next version. With force it replaces a token that is newer or
-	// still good.
-	Import(ctx context.Context, account, format string, force bool, body []byte) (ImportAnswer, error)
+	// Import stores a token file as the account's next version.
+	Import(ctx context.Context, req ImportRequest) (ImportAnswer, error)
 	// Login begins a person's login.
 	Login(ctx context.Context, account string) (LoginAnswer, error)
 	// CompleteLogin spends the code in redirected, the address that the broker

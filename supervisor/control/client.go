@@ -82,13 +82,16 @@ func (c *Client) Token(ctx context.Context, account string) (TokenAnswer, error)
 	return call[TokenAnswer](ctx, c, lookTimeout, http.MethodGet, "/v1/accounts/"+url.PathEscape(account)+"/token", nil, nil)
 }
 
-// Import hands over a token file. An empty format is detected.
-func (c *Client) Import(ctx context.Context, account, format string, force bool, body []byte) (ImportAnswer, error) {
-	query := url.Values{"force": {strconv.FormatBool(force)}}
-	if format != "" {
-		query.Set("format", format)
+// Import hands over a token file.
+func (c *Client) Import(ctx context.Context, req ImportRequest) (ImportAnswer, error) {
+	query := url.Values{"force": {strconv.FormatBool(req.Force)}}
+	if req.Format != "" {
+		query.Set("format", req.Format)
 	}
-	return call[ImportAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/import", query, body)
+	if !req.WrittenAt.IsZero() {
+		query.Set("written_at", req.WrittenAt.UTC().Format(time.RFC3339))
+	}
+	return call[ImportAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(req.Account)+"/import", query, req.Body)
 }
 
 // Login begins a login and returns the address for the person.

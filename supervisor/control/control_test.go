@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -37,11 +38,12 @@ func TestEveryCallReachesTheBackend(t *testing.T) {
 	if tok, err := c.Token(ctx, "main"); err != nil || tok.AccessToken != "at-<&>" {
 		t.Errorf("Token = %+v, %v", tok, err)
 	}
-	if got, err := c.Import(ctx, "main", "schwab", true, []byte("file")); err != nil || got.Version != 1 {
+	file := control.ImportRequest{Account: "main", Format: "schwab", Force: true, Body: []byte("file"), WrittenAt: time.Unix(1782907200, 0).UTC()}
+	if got, err := c.Import(ctx, file); err != nil || got.Version != 1 {
 		t.Errorf("Import = %+v, %v", got, err)
 	}
-	if string(b.imported) != "file" || b.format != "schwab" || !b.forced {
-		t.Errorf("the backend got %q, format %q, force %v", b.imported, b.format, b.forced)
+	if !reflect.DeepEqual(b.imported, file) {
+		t.Errorf("the backend got %+v", b.imported)
 	}
 }
 

@@ -15,11 +15,9 @@ import (
 
 // backend is a supervisor with one provider and one account.
 type backend struct {
-	imported []byte
+	imported control.ImportRequest
 	// redirected is what CompleteLogin got.
 	redirected string
-	format     string
-	forced     bool
 	// hold, if set, keeps Refresh until it is closed or the caller goes away,
 	// which held tells.
 	hold, entered, left chan struct{}
@@ -71,9 +69,9 @@ func (b *backend) Token(_ context.Context, account string) (control.TokenAnswer,
 	return control.TokenAnswer{}, control.Errorf(control.CodeNotFound, "there is no account %q", account)
 }
 
-func (b *backend) Import(_ context.Context, account, format string, force bool, body []byte) (control.ImportAnswer, error) {
-	b.imported, b.format, b.forced = body, format, force
-	return control.ImportAnswer{Account: account, Version: 1, Format: "schwab"}, nil
+func (b *backend) Import(_ context.Context, req control.ImportRequest) (control.ImportAnswer, error) {
+	b.imported = req
+	return control.ImportAnswer{Account: req.Account, Version: 1, Format: "schwab"}, nil
 }
 
 // serve starts a server on a socket of its own and returns its path.

@@ -139,11 +139,19 @@ func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
+	var written time.Time
+	if at := r.URL.Query().Get("written_at"); at != "" {
+		if written, err = time.Parse(time.RFC3339, at); err != nil {
+			return nil, Errorf(CodeBadRequest, "written_at must be a time in RFC 3339, like 2026-07-01T12:00:00Z")
+		}
+	}
 	body, err := readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
-	return s.backend.Import(r.Context(), r.PathValue("account"), r.URL.Query().Get("format"), force, body)
+	return s.backend.Import(r.Context(), ImportRequest{
+		Account: r.PathValue("account"), Format: r.URL.Query().Get("format"), Force: force, Body: body, WrittenAt: written,
+	})
 }
 
 func (s *Server) login(_ http.ResponseWriter, r *http.Request) (any, error) {

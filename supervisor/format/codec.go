@@ -3,10 +3,11 @@ package format
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // Options of [Encode] and [Decode]; the zero value is good.
@@ -26,7 +27,7 @@ func (o Options) location() *time.Location {
 	return o.Location
 }
 
-// layout is one format.
+// layout is one format. One that is only read has a name, read and detect.
 type layout struct {
 	name   string
 	indent int
@@ -38,6 +39,8 @@ type layout struct {
 	read     func(object, Options) Document
 	// detect says whether an object looks like this format.
 	detect func(object) bool
+	// unwrap takes the object out of what stands around it; nil: nothing does.
+	unwrap func([]byte) []byte
 
 	// For Merge: times are the moments that the format writes, by the path of
 	// their key; ofToken are the keys that tell of one token alone; lift
@@ -59,14 +62,17 @@ func layouts() []layout {
 	return []layout{
 		wrapped,
 		python,
+		schwabdev(),
 		{
 			name: SaxoCache, indent: 2, layoutOf: saxoLayout, read: readSaxo,
 			detect: func(o object) bool { return o.has("token_expiry") || o.has("app_key") },
 			times:  saxoTimes, ofToken: []string{"access_token", "refresh_token", "token_expiry"},
 		},
+		goOAuth2(),
+		answer(),
 		{
 			name: JSON, indent: 2, layoutOf: jsonLayout, read: readJSON,
-			detect: func(o object) bool { return o.has("access_token") || o.has("refresh_token") },
+			detect: object.hasToken,
 			times:  jsonTimes, ofToken: jsonOfToken(),
 		},
 	}
@@ -78,12 +84,24 @@ func find(name string) (layout, error) {
 			return l, nil
 		}
 	}
-	return layout{}, fmt.Errorf("%w %q: it must be one of %s", ErrUnknown, name, strings.Join(Names(), ", "))
+	return layout{}, fmt.Errorf("%w %q: it must be one of %s", ErrUnknown, name, strings.Join(ReadNames(), ", "))
 }
 
 // Names returns the names of all formats that [Encode] and [Decode] know. For
 // those that [Encode] knows alone see [OneWay].
 func Names() []string { return []string{JSON, Schwab, SchwabPy, SaxoCache} }
+
+// ReadNames returns the names of all formats that [Decode] knows.
+func ReadNames() []string { return append(Names(), Answer, GoOAuth2, Schwabdev) }
+
+// writable is find for a format that can be written.
+func writable(name string) (layout, error) {
+	l, err := find(name)
+	if err == nil && l.layoutOf == nil {
+		err = fmt.Errorf("format %s is only read, and never written: write one of %s", name, strings.Join(Names(), ", "))
+	}
+	return l, err
+}
 
 // Encode returns d in the named format. What d does not hold is left out. It
 // ends with a newline only where the format's own programs write one.
@@ -91,7 +109,7 @@ func Encode(name string, d Document, o Options) ([]byte, error) {
 	if encode, ok := oneWay()[name]; ok {
 		return encodeOneWay(name, encode, d)
 	}
-	l, err := find(name)
+	l, err := writable(name)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +135,8 @@ func Encode(name string, d Document, o Options) ([]byte, error) {
 
 // Message returns d as the one JSON object that goes over a Unix socket:
 // access_token, refresh_token if d has one, and expires_at in epoch seconds, a
-// number. It has no newline: its reader takes what one recv returns.
+// number, if it is known. It has no newline: its reader takes what one recv
+// returns.
 func Message(d Document) ([]byte, error) {
 	if err := d.check(); err != nil {
 		return nil, err
@@ -125,7 +144,7 @@ func Message(d Document) ([]byte, error) {
 	return marshal(struct {
 		AccessToken  string `json:"access_token"`
 		RefreshToken string `json:"refresh_token,omitempty"`
-		ExpiresAt    int64  `json:"expires_at"`
+		ExpiresAt    int64  `json:"expires_at,omitempty"`
 	}{d.AccessToken.Reveal(), d.RefreshToken.Reveal(), epoch(d.Expiry)}, 0)
 }
 
@@ -135,50 +154,11 @@ func (d Document) check() error {
 		return fmt.Errorf("account %s has no token to write", d.Account)
 	}
 	for _, t := range []time.Time{d.IssuedAt, d.Expiry, d.LoginAt, d.RefreshExpiry} {
-		if y := t.UTC().Year(); y < 1 || y > maxYear {
-			return fmt.Errorf("account %s has a time in the year %d: the broker's answer or this machine's clock is wrong", d.Account, y)
+		if !t.IsZero() && !moment.Sane(t) {
+			return fmt.Errorf("account %s has a time in the year %d: the broker's answer or this machine's clock is wrong", d.Account, t.UTC().Year())
 		}
 	}
 	return nil
-}
-
-// Decode reads b, which programs of many kinds may have written: a time may be
-// naive or not, a number may be a string, and what is optional may be missing.
-// A Document has an access token, a refresh token or both; all else may be
-// zero. ErrUnreadable: b is not a whole document, as a file is that is being
-// written. No error tells anything of the content.
-func Decode(name string, b []byte, o Options) (Document, error) {
-	l, err := find(name)
-	if err != nil {
-		return Document{}, err
-	}
-	fields, err := parse(b)
-	if err != nil {
-		return Document{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
-	}
-	if name == Schwab && fields.object("token") == nil {
-		return Document{}, fmt.Errorf("%w: it has no object token, as format %s has", ErrUnreadable, name)
-	}
-	d := l.read(fields, o)
-	if d.AccessToken.IsZero() && d.RefreshToken.IsZero() {
-		return Document{}, fmt.Errorf("%w: it has neither an access_token nor a refresh_token where format %s has them", ErrUnreadable, name)
-	}
-	return d, nil
-}
-
-// Detect names the format of b; ok is false if it looks like none. A file of
-// schwab-py is called [Schwab], which reads the same.
-func Detect(b []byte) (name string, ok bool) {
-	fields, err := parse(b)
-	if err != nil {
-		return "", false
-	}
-	for _, l := range layouts() {
-		if l.detect(fields) {
-			return l.name, true
-		}
-	}
-	return "", false
 }
 
 // marshal writes what Python's json.dump would: no escapes for HTML.
@@ -191,22 +171,4 @@ func marshal(v any, indent int) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// parse reads one JSON object and nothing else.
-func parse(b []byte) (object, error) {
-	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
-	if len(bytes.TrimSpace(b)) == 0 {
-		return nil, errors.New("it is empty")
-	}
-	var o object
-	err := json.Unmarshal(b, &o)
-	// The text of a syntax error quotes the input.
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return nil, fmt.Errorf("it is no JSON, or cut off, at byte %d of %d", syntax.Offset, len(b))
-	}
-	if err != nil || o == nil {
-		return nil, errors.New("it is no JSON object")
-	}
-	return o, nil
 }

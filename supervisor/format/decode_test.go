@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func TestUnreadable(t *testing.T) {
@@ -244,13 +246,19 @@ func FuzzDecode(f *testing.F) {
 		`{"creation_timestamp":1782900000.5,"token":{"refresh_token":"r","expires_in":"1800","expires_at":"1782907200"}}`,
 		`{"refresh_token":"r","token_expiry":"2026-10-25T02:30:00.123456","app_key":"k"}`,
 		`{"token_expiry":"0000-00-00","access_token":""}`, `{"token":`, "",
+		`{"access_token":"a","expires_in":1200}`, `{"access_token":"a","expiry":"0001-01-01T00:00:00Z","expires_in":-5}`,
+		`{"access_token_issued":"2199-12-31T23:59:59","token_dictionary":{"access_token":"a","expires_in":3e9}}`,
+		`[{"access_token_issued":"2026-10-25T02:30:00","access_token":"a","expires_in":1800}]`,
+		`{"refresh_token":"r","token_expiry":"2199-12-31T23:59:59","issued_at":1e10,"expires_in":1e9}`,
 	} {
 		f.Add([]byte(s))
 	}
 	loc := zone(f, "Europe/Copenhagen")
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _ = Detect(b)
-		for _, name := range Names() {
+		if name, err := Detect(b); err != nil && !errors.Is(err, ErrUnreadable) {
+			t.Errorf("%q: error of another kind: %v", name, err)
+		}
+		for _, name := range ReadNames() {
 			o := Options{Location: loc}
 			d, err := Decode(name, b, o)
 			if err != nil {
@@ -261,6 +269,14 @@ func FuzzDecode(f *testing.F) {
 			}
 			if d.AccessToken.IsZero() && d.RefreshToken.IsZero() {
 				t.Errorf("%s read a document without a token out of %q", name, b)
+			}
+			for what, at := range map[string]time.Time{"issued": d.IssuedAt, "expiry": d.Expiry, "login": d.LoginAt, "refresh expiry": d.RefreshExpiry} {
+				if !at.IsZero() && !moment.Sane(at) {
+					t.Errorf("%s read %s %v out of %q", name, what, at, b)
+				}
+			}
+			if !slices.Contains(Names(), name) {
+				name = JSON
 			}
 			// What was read can be written, and reads the same again.
 			again, err := Encode(name, d, o)

@@ -29,6 +29,14 @@ type Document struct {
 	// assumed, and whoever gave the token did not say.
 	Expiry    time.Time
 	Uncertain bool
+	// Naive: Expiry was read from a local time without a zone.
+	Naive bool
+	// Lifetime is what a file says that tells no moment from which it counts;
+	// Expiry is zero then. 0: it does not say. It is only read.
+	Lifetime time.Duration
+	// WrittenAt is when the file was written, by the file system or by whoever
+	// keeps it; zero: not known. It is only read, and not by [Decode].
+	WrittenAt time.Time
 	// LoginAt is when a person logged in; LoginUncertain: the file that it
 	// was read from may have been rewritten at each refresh.
 	LoginAt        time.Time
@@ -47,6 +55,11 @@ const (
 	Schwab    = "schwab"     // {"creation_timestamp", "token": {…}}
 	SchwabPy  = "schwab-py"  // the same in one line, as the library schwab-py writes it
 	SaxoCache = "saxo-cache" // access_token, refresh_token, token_expiry, app_key, app_secret
+
+	// These are read and never written, because programs have them already.
+	Answer    = "oauth2"    // what a token endpoint answers (RFC 6749, 5.1)
+	GoOAuth2  = "go-oauth2" // Go's oauth2.Token as JSON
+	Schwabdev = "schwabdev" // {"access_token_issued", "refresh_token_issued", "token_dictionary": {…}}
 
 	// These are written and never read.
 	Env         = "env"     // ACCESS_TOKEN="…" and the like, a line each, for shells

@@ -115,15 +115,15 @@ func TestDetectTellsTheGoldenFiles(t *testing.T) {
 		if name == SchwabPy {
 			want = Schwab // they read the same
 		}
-		if got, ok := Detect(b); got != want || !ok {
-			t.Errorf("%s was taken for %q (%v)", name, got, ok)
+		if got, err := Detect(b); got != want || err != nil {
+			t.Errorf("%s was taken for %q (%v)", name, got, err)
 		}
-		if got, ok := Detect(b[:len(b)-3]); ok {
+		if got, err := Detect(b[:len(b)-3]); err == nil {
 			t.Errorf("a half-written %s was taken for %q", name, got)
 		}
 	}
 	for _, s := range []string{"", "[]", "null", "{}", `"token"`, `{"token": "text"}`} {
-		if got, ok := Detect([]byte(s)); ok {
+		if got, err := Detect([]byte(s)); !errors.Is(err, ErrUnreadable) {
 			t.Errorf("%s was taken for %q", s, got)
 		}
 	}

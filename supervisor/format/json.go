@@ -62,18 +62,18 @@ func readJSON(o object, opt Options) Document {
 		Account: o.text("account"), Provider: o.text("provider"), Version: o.count("version"),
 		AccessToken: o.secret("access_token"), RefreshToken: o.secret("refresh_token"), IDToken: o.secret("id_token"),
 		TokenType: o.text("token_type"), Scope: o.text("scope"),
-		IssuedAt: o.time("issued_at", loc), Expiry: o.time("expires_at", loc),
 		LoginAt: o.time("login_at", loc), LoginUncertain: o.bool("login_uncertain"),
 		RefreshExpiry: o.time("refresh_expires_at", loc),
 	}
-	if d.Expiry.IsZero() {
-		d.Expiry = o.time("expires", loc)
-	}
-	if d.Expiry.IsZero() && !d.IssuedAt.IsZero() {
-		if lifetime, ok := o.seconds("expires_in"); ok {
-			d.Expiry = d.IssuedAt.Add(lifetime)
+	var naive bool
+	d.IssuedAt, naive = o.moment("issued_at", loc)
+	for _, name := range []string{"expires_at", "expires", "expiry"} {
+		if d.Expiry.IsZero() {
+			d.Expiry, d.Naive = o.moment(name, loc)
 		}
 	}
+	d.Lifetime, _ = o.seconds("expires_in")
+	d = counted(d, naive)
 	var extra map[string]string
 	if json.Unmarshal(o["extra"], &extra) == nil && len(extra) > 0 {
 		d.Extra = extra

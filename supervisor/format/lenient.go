@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // object is a JSON object whose fields are read as leniently as real files
@@ -15,6 +16,8 @@ import (
 type object map[string]json.RawMessage
 
 func (o object) has(name string) bool { _, ok := o[name]; return ok }
+
+func (o object) hasToken() bool { return o.has("access_token") || o.has("refresh_token") }
 
 func (o object) object(name string) object {
 	var v object
@@ -71,29 +74,33 @@ func (o object) seconds(name string) (time.Duration, bool) {
 // time.
 const maxSpan = 100 * 365 * 24 * time.Hour
 
-// maxYear is the last one that every format can write.
-const maxYear = 9998
-
-// time reads a moment: epoch seconds (or milliseconds, where seconds would be
-// beyond all years) as a number or a string, or ISO 8601 with an offset, with
-// Z, or naive in loc. Zero if there is none.
+// time is [object.moment] for whom the zone does not matter.
 func (o object) time(name string, loc *time.Location) time.Time {
+	t, _ := o.moment(name, loc)
+	return t
+}
+
+// moment reads a moment: epoch seconds (or milliseconds, where seconds would be
+// beyond all years) as a number or a string, or ISO 8601 with an offset, with
+// Z, or naive in loc. Zero if there is none, or none that a token has.
+func (o object) moment(name string, loc *time.Location) (at time.Time, naive bool) {
 	if f, ok := o.number(name); ok {
-		return fromEpoch(f)
+		return fromEpoch(f), false
 	}
 	s := strings.TrimSpace(o.text(name))
 	s = strings.Replace(s, " ", "T", 1)
 	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04Z07:00"} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return inRange(t)
+			return moment.Known(t.UTC()), false
 		}
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04"} {
 		if t, err := time.Parse(layout, s); err == nil {
-			return inRange(fromWall(t, loc))
+			at := moment.Known(fromWall(t, loc).UTC())
+			return at, !at.IsZero()
 		}
 	}
-	return time.Time{}
+	return time.Time{}, false
 }
 
 // epochMilliseconds: an epoch above it is in milliseconds. As seconds it is in
@@ -109,15 +116,7 @@ func fromEpoch(f float64) time.Time {
 	}
 	whole, fraction := math.Modf(f)
 	// A float of this size carries microseconds and little more.
-	return time.Unix(int64(whole), int64(fraction*1e6)*1e3).UTC()
-}
-
-// inRange drops moments that no token has and that could not be written back.
-func inRange(t time.Time) time.Time {
-	if y := t.UTC().Year(); y < 1970 || y > maxYear {
-		return time.Time{}
-	}
-	return t.UTC()
+	return moment.Known(time.Unix(int64(whole), int64(fraction*1e6)*1e3).UTC())
 }
 
 // fromWall returns the moment at which a wall clock in loc shows what wall

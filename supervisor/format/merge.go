@@ -24,7 +24,7 @@ func Merge(name string, existing []byte, d Document, o Options) ([]byte, error) 
 	if err != nil || len(old) == 0 {
 		return Encode(name, d, o)
 	}
-	l, err := find(name)
+	l, err := writable(name)
 	if err != nil {
 		return nil, err
 	}

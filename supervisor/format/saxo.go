@@ -1,6 +1,10 @@
 package format
 
-import "time"
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
 
 // saxoFile is the file that the Saxo keeper's bots read.
 type saxoFile struct {
@@ -37,12 +41,11 @@ func readSaxo(o object, opt Options) Document {
 	d := Document{
 		AccessToken: o.secret("access_token"), RefreshToken: o.secret("refresh_token"),
 		ClientID: o.text("app_key"), ClientSecret: o.secret("app_secret"),
-		Expiry: o.time("token_expiry", opt.location()),
 	}
-	if !d.Expiry.IsZero() {
-		d.Expiry = d.Expiry.Add(saxoEarly)
-	}
-	return d
+	d.Expiry, d.Naive = o.moment("token_expiry", opt.location())
+	d.Expiry = moment.Add(d.Expiry, saxoEarly)
+	d.Lifetime, _ = o.seconds("expires_in")
+	return counted(d, false)
 }
 
 // isoformat is Python's datetime.isoformat of a naive time: microseconds,

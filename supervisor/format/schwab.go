@@ -3,6 +3,8 @@ package format
 import (
 	"encoding/json"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // schwabFile is the token file that schwab-py writes (schwab/auth.py,
@@ -107,22 +109,18 @@ func readSchwabPy(o object, opt Options) Document {
 func readSchwab(o object, opt Options) Document {
 	loc := opt.location()
 	t := o.object("token")
-	d := Document{
-		AccessToken: t.secret("access_token"), RefreshToken: t.secret("refresh_token"), IDToken: t.secret("id_token"),
-		TokenType: t.text("token_type"), Scope: t.text("scope"),
-		Expiry:  t.time("expires_at", loc),
-		LoginAt: o.time("creation_timestamp", loc),
-	}
+	d := readAnswer(t)
+	d.Expiry, d.Naive = t.moment("expires_at", loc)
+	d.LoginAt, _ = o.moment("creation_timestamp", loc)
 	// Some writers reset it at each refresh.
 	d.LoginUncertain = !d.LoginAt.IsZero()
-	lifetime, known := t.seconds("expires_in")
-	switch {
+	switch _, known := t.seconds("expires_in"); {
 	case !known:
 	case !d.Expiry.IsZero():
-		d.IssuedAt = inRange(d.Expiry.Add(-max(lifetime, 0)))
+		d.IssuedAt = moment.Add(d.Expiry, -max(d.Lifetime, 0))
 	case !d.LoginAt.IsZero():
 		// The token is at least as young as the login; earlier is safer.
-		d.Expiry = inRange(d.LoginAt.Add(max(lifetime, 0)))
+		d.Expiry, d.Uncertain = after(d.LoginAt, d.Lifetime), true
 	}
-	return d
+	return counted(d, false)
 }

@@ -38,6 +38,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 		return k.attempt(ctx, remote, a, *a.resume)
 	}
 	adopted, err := k.adopt(ctx, a)
+	if errors.Is(err, errAsked) && k.insisted(a) {
+		err = nil
+	}
 	unseen := errors.Is(err, errUnseen)
 	if adopted || err != nil && !unseen {
 		k.mu.Lock()

@@ -122,6 +122,10 @@ type account struct {
 	locked bool
 	// unproved counts how often in a row the shared file could not be replaced.
 	unproved int
+	// asked is what a person has to decide about the shared file; insisted: a
+	// person has asked for a refresh whatever the file holds.
+	asked    question
+	insisted bool
 	// login was begun and waits for the person; exchange is the one whose
 	// code is being spent.
 	login, exchange *login

@@ -138,6 +138,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.policy = d.Policy
 	if first {
 		for _, a := range k.accounts {
+			k.bound(a)
 			if a.stored && a.rec.RefreshExpiry.IsZero() { // imported before the broker's policy was known
 				a.rec.RefreshExpiry = refreshExpiry(a.rec, k.policy)
 			}

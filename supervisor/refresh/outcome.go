@@ -109,7 +109,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		a.rec.Health.NeedsLogin = in.Fingerprint
 	}
 	k.mu.Unlock()
-	if adopted, err := k.adopt(ctx, a); err != nil && !errors.Is(err, errUnseen) {
+	if adopted, err := k.adopt(ctx, a); err != nil && !errors.Is(err, errUnseen) && !errors.Is(err, errAsked) {
 		return err
 	} else if adopted {
 		k.publish(slog.LevelWarn, a, event.Event{

@@ -13,7 +13,7 @@ import (
 )
 
 // Refresh makes the account due now if it needs it (or with force in any
-// case), and waits for the outcome. It returns whether a refresh was made;
+// case, also in place of an unknown token in its shared file), and waits for the outcome. It returns whether a refresh was made;
 // without force an account that is not due yet and has no failure is left
 // alone. While the provider's process is down it waits, as long as ctx does.
 func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, error) {
@@ -38,6 +38,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		return false, err
 	}
 	a.waiters = append(a.waiters, outcome)
+	a.insisted = a.insisted || force
 	if !a.busy && !a.unknown {
 		now := k.clock.Now()
 		k.heap.Set(name, now.Wall, now)

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"slices"
-	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -35,16 +32,6 @@ type SharedFile interface {
 	// Write replaces what is in the file, and keeps what we do not know.
 	Write(d format.Document) error
 }
-
-// sameExpiry is how far two notes of one expiry may lie apart: formats round
-// to seconds.
-const sameExpiry = 2 * time.Second
-
-// offByZone is by how much a local time without a zone may be read too early: by
-// the hour that comes twice when summer time ends. Tokens of our own from so
-// short a time ago are all known by their fingerprints, so one that is not is
-// another program's, and newer; to use ours after it could end the grant.
-const offByZone = time.Hour + sameExpiry
 
 // withShared runs fn while the account's shared file is locked; without a
 // shared file it just runs fn.
@@ -134,51 +121,18 @@ func (k *Keeper) peek() {
 			continue
 		}
 		k.mu.Lock()
-		found := compare(a.rec, a.stored, d)
+		found := k.compare(a, d)
 		k.mu.Unlock()
-		if found == fileNewer || found == fileOlder {
+		if found != fileSame {
 			k.Touch(name)
 		}
 	}
 }
 
-// inFile is how a shared file stands to the record.
-type inFile int
-
-const (
-	fileSame    inFile = iota // what we have, or nothing to go by
-	fileNewer                 // another program has refreshed or logged in
-	fileOlder                 // a token that we have replaced
-	fileUnknown               // a token that is neither known nor newer
-)
-
-// compare decides by the refresh token first, because clocks and time zones
-// of other programs may be off.
-func compare(rec store.Record, stored bool, d format.Document) inFile {
-	theirs := d.RefreshToken.Fingerprint()
-	ours := rec.Token.RefreshToken.Fingerprint()
-	later := d.Expiry.Sub(rec.Token.Expiry())
-	switch {
-	case theirs == "":
-		return fileSame
-	case !stored:
-		return fileNewer
-	case theirs == ours && later > sameExpiry && !d.AccessToken.Equal(rec.Token.AccessToken):
-		return fileNewer // a broker that keeps its refresh tokens
-	case theirs == ours && d.AccessToken.Equal(rec.Token.AccessToken):
-		return fileSame
-	case theirs == ours, slices.Contains(rec.Fingerprints, theirs):
-		return fileOlder
-	case later > -offByZone, rec.NeedsLogin():
-		return fileNewer
-	default:
-		return fileUnknown
-	}
-}
-
 // adopt reads the shared file again, under its lock, and takes what is newer.
 // What is known to be older is put right. It returns whether the account has
-// a new version; the error is errUnseen if nobody knows what is in the file.
+// a new version; the error is errUnseen if nobody knows what is in the file,
+// and errAsked if a person has to say what is to be done with it.
 func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	if a.cfg.Shared == nil {
 		return false, nil
@@ -191,7 +145,10 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("%w: %w", errUnseen, err)
 	}
-	switch compare(a.rec, a.stored, d) {
+	k.mu.Lock()
+	found := k.compare(a, d)
+	k.mu.Unlock()
+	switch found {
 	case fileNewer:
 		return true, k.takeExternal(ctx, a, d)
 	case fileOlder:
@@ -202,8 +159,7 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 			})
 		}
 	case fileUnknown:
-		k.cfg.Log.Warn("the shared file holds a token that is neither known nor newer than ours; ours is kept",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "version", a.rec.Version)
+		return false, k.ask(a, d)
 	}
 	return false, nil
 }
@@ -235,10 +191,11 @@ func (k *Keeper) unseen(a *account, err error) error {
 // version.
 func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document) error {
 	now := k.clock.Now().Wall
-	rec := a.rec.Next(TokenOf(d, now), store.OriginExternal, "", now)
+	f := k.Foreign(d)
+	rec := a.rec.Next(f.Token, store.OriginExternal, "", now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
-	if !d.LoginAt.IsZero() {
-		rec.LoginAt, rec.LoginUncertain = d.LoginAt, d.LoginUncertain
+	if !f.LoginAt.IsZero() {
+		rec.LoginAt, rec.LoginUncertain = f.LoginAt, d.LoginUncertain
 	}
 	k.mu.Lock()
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
@@ -289,29 +246,6 @@ func (k *Keeper) writeShared(a *account, rec store.Record) bool {
 		return false
 	}
 	return true
-}
-
-// assumedLifetime is for a file that says neither when its token was issued
-// nor a time that lies ahead.
-const assumedLifetime = 20 * time.Minute
-
-// TokenOf is the token of a document that another program wrote.
-func TokenOf(d format.Document, now time.Time) sdk.Token {
-	issued := d.IssuedAt
-	if issued.IsZero() {
-		issued = now
-	}
-	if d.AccessToken.IsZero() {
-		d.Expiry = issued // nobody can use it before it is refreshed
-	}
-	if !issued.Before(d.Expiry) {
-		issued = d.Expiry.Add(-assumedLifetime)
-	}
-	return sdk.Token{
-		AccessToken: d.AccessToken, RefreshToken: d.RefreshToken, IDToken: d.IDToken,
-		TokenType: d.TokenType, Scope: d.Scope, Extra: d.Extra,
-		IssuedAt: issued, Lifetime: d.Expiry.Sub(issued),
-	}
 }
 
 // lookOnly ends a turn that only looked at the shared file, and gives the

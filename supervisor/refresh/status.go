@@ -27,6 +27,9 @@ type Status struct {
 	MaxFailures int
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
+	// Asked is what a person has to decide about the shared file, before which
+	// nothing is refreshed; "": nothing.
+	Asked string
 }
 
 // Status returns what is known of an account; ok is false if it is not this
@@ -40,6 +43,7 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	}
 	s = Status{State: a.state(k.clock.Now().Wall), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(name)
+	s.Asked = a.question()
 	if a.ambiguous != nil {
 		s.AmbiguousSince = a.ambiguous.AmbiguousSince
 	}

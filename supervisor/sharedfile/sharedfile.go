@@ -108,7 +108,7 @@ const maxSize = 1 << 20
 // Read returns what is in the file. It takes no lock: see Lock. An error for
 // which [Nothing] is true means that no token is there, now.
 func (f *File) Read() (format.Document, error) {
-	b, err := f.content()
+	b, written, err := f.content()
 	if err != nil {
 		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
@@ -116,28 +116,30 @@ func (f *File) Read() (format.Document, error) {
 	if err != nil {
 		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
+	d.WrittenAt = written
 	return d, nil
 }
 
-// content reads the file, and never blocks on something that is none.
-func (f *File) content() ([]byte, error) {
+// content reads the file, and never blocks on something that is none. It also
+// says when the file was written.
+func (f *File) content() ([]byte, time.Time, error) {
 	file, err := f.sys.OpenFile(f.cfg.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a file: move it away or set another path")
+		return nil, time.Time{}, errors.New("it is not a file: move it away or set another path")
 	}
 	b, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if len(b) > maxSize {
-		return nil, fmt.Errorf("%w: it is larger than %d bytes", format.ErrUnreadable, maxSize)
+		return nil, time.Time{}, fmt.Errorf("%w: it is larger than %d bytes", format.ErrUnreadable, maxSize)
 	}
-	return b, err
+	return b, info.ModTime(), err
 }
 
 // Nothing says whether err of [File.Read] means that no token is there: no
@@ -159,7 +161,7 @@ func (f *File) Write(d format.Document) error {
 	if d.RefreshToken.IsZero() {
 		return fmt.Errorf("shared file %s: account %s has no refresh token to write: the other programs would lose theirs", f.cfg.Path, d.Account)
 	}
-	existing, err := f.content()
+	existing, _, err := f.content()
 	if err != nil && !Nothing(err) {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
