@@ -125,15 +125,26 @@ func (o ours) youngerFile(d format.Document) bool {
 	return !written.IsZero() && written.After(o.rec.StoredAt)
 }
 
+// judgeZone notes whether the local times in a file can be right. Of a token
+// that we know the file tells nothing: it may have been written again after
+// that had died. The lock is held.
+func (k *Keeper) judgeZone(a *account, d format.Document, found inFile) {
+	switch {
+	case found == fileNewer, found == fileUnknown:
+		a.zone = ZoneFault(d, k.policy, k.clock.Now().Wall)
+	}
+}
+
 // question is what a person is asked about a shared file, as long as the record
 // has that refresh token.
 type question struct {
-	text, fingerprint string
+	text         string
+	ours, theirs string // fingerprints
 }
 
 // question returns what is asked; "": nothing is. The lock is held.
 func (a *account) question() string {
-	if a.asked.fingerprint != a.rec.Token.RefreshToken.Fingerprint() {
+	if a.asked.ours != a.rec.Token.RefreshToken.Fingerprint() {
 		return ""
 	}
 	return a.asked.text
@@ -149,10 +160,12 @@ const askedAgain = 30 * time.Second
 // have replaced the other, and to use the wrong one could end the grant.
 func (k *Keeper) ask(a *account, d format.Document) error {
 	k.mu.Lock()
-	o := k.ours(a)
-	q := question{text: o.found(d), fingerprint: a.rec.Token.RefreshToken.Fingerprint()}
-	news := q != a.asked || a.question() == ""
-	a.asked = q
+	mine, theirs := a.rec.Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
+	news := a.asked.text == "" || a.asked.ours != mine || a.asked.theirs != theirs
+	if news {
+		a.asked = question{text: k.ours(a).found(d), ours: mine, theirs: theirs}
+	}
+	q := a.asked
 	now := k.clock.Now()
 	next := now.Wall.Add(askedAgain)
 	if !a.stored || !a.rec.NeedsLogin() {

@@ -69,8 +69,9 @@ func TokenOf(d format.Document, p sdk.Policy, now time.Time) Foreign {
 		f.Token.Uncertain = f.Token.Uncertain || issued.IsZero()
 		expiry = moment.Add(from, max(d.Lifetime, 0))
 	}
-	if d.AccessToken.IsZero() {
-		expiry = time.Time{} // nobody can use it before it is refreshed
+	if d.AccessToken.IsZero() { // nobody can use it before it is refreshed
+		f.Token.IssuedAt, f.Token.Lifetime, f.Token.Uncertain = moment.Add(now, -assumedLifetime), assumedLifetime, true
+		return f
 	}
 	if expiry.IsZero() {
 		f.Token.IssuedAt, f.Token.Uncertain = from, false // the end is not known, and so not assumed either
@@ -163,12 +164,13 @@ func ZoneFault(d format.Document, p sdk.Policy, now time.Time) string {
 	if !d.Naive || p.AccessLifetime <= 0 {
 		return ""
 	}
-	from, since := now, "from now on"
-	if written := notAfter(d.WrittenAt, now); !written.IsZero() {
-		from, since = written, "from the moment at which the file was written"
+	written := notAfter(d.WrittenAt, now)
+	from, since := written, "from the moment at which the file was written"
+	if written.IsZero() {
+		from, since = now, "from now on"
 	}
 	life := d.Expiry.Sub(from)
-	if life > -zoneSlack && life <= p.AccessLifetime+zoneSlack {
+	if life <= p.AccessLifetime+zoneSlack && (life > -zoneSlack || written.IsZero()) {
 		return ""
 	}
 	off := (life - p.AccessLifetime).Round(15 * time.Minute)

@@ -126,6 +126,8 @@ type account struct {
 	// person has asked for a refresh whatever the file holds.
 	asked    question
 	insisted bool
+	// zone is why the local times of the shared file can't be right.
+	zone string
 	// login was begun and waits for the person; exchange is the one whose
 	// code is being spent.
 	login, exchange *login

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // move is something that happens to a shared file, or to the supervisor, in a
@@ -29,7 +30,7 @@ var moves = []string{
 	"a bot refreshes under the lock", "a bot refreshes without the lock", "a bot refreshes while we do",
 	"a bot refreshes and writes later", "the bot writes at last", "a bot with a wrong clock refreshes",
 	"an old token is written", "an old token is written with a later expiry", "a token of another login is written", "garbage is written", "the file is removed",
-	"the file can't be read", "a person asks for a refresh", "the supervisor starts anew",
+	"the file can't be read", "a person asks for a refresh", "a person decides", "the supervisor starts anew",
 }
 
 // rivals is a world in which moves are made.
@@ -141,15 +142,35 @@ func (w *rivals) make(m move) error {
 	case "the file can't be read":
 		w.blind.Store(!w.blind.Load())
 	case "a person asks for a refresh":
-		if w.status("one").State != refresh.NeedsLogin {
+		if s := w.status("one"); s.State != refresh.NeedsLogin && s.Asked == "" {
 			_, _ = w.keeper.Refresh(w.t.Context(), "one", true)
 		}
+	case "a person decides":
+		return w.decide()
 	case "the supervisor starts anew":
 		_ = w.g.end()
 		w.restart()
 		w.g = w.start()
 	}
 	return nil
+}
+
+// decide does what an alert about an unknown token in the file says: a person
+// takes the one that works.
+func (w *rivals) decide() error {
+	if w.status("one").Asked == "" {
+		return nil
+	}
+	if !w.botCould() {
+		_, _ = w.keeper.Refresh(w.t.Context(), "one", true)
+		return nil
+	}
+	d, err := w.bot.Read()
+	if err != nil {
+		return err
+	}
+	_, err = w.keeper.Import(w.t.Context(), store.Record{Account: "one", Token: w.keeper.Foreign(d).Token}, true)
+	return err
 }
 
 // check says what is wrong when everything is at rest.
@@ -193,7 +214,7 @@ func (w *rivals) end() error {
 	for range 30 { // a bot's wrong clock may have made it look valid for hours
 		time.Sleep(10 * time.Minute)
 		w.keeper.Look()
-		if err := w.check(); err != nil {
+		if err := errors.Join(w.check(), w.decide()); err != nil {
 			return err
 		}
 	}

@@ -140,6 +140,9 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	d, err := a.cfg.Shared.Read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, format.ErrUnreadable):
+		k.mu.Lock()
+		a.asked = question{}
+		k.mu.Unlock()
 		k.cfg.Log.Debug("nothing usable is in the shared file", "provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 		return false, nil
 	case err != nil:
@@ -147,6 +150,10 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	}
 	k.mu.Lock()
 	found := k.compare(a, d)
+	k.judgeZone(a, d, found)
+	if found != fileUnknown {
+		a.asked = question{}
+	}
 	k.mu.Unlock()
 	switch found {
 	case fileNewer:
@@ -245,6 +252,9 @@ func (k *Keeper) writeShared(a *account, rec store.Record) bool {
 		})
 		return false
 	}
+	k.mu.Lock()
+	a.asked, a.zone = question{}, "" // our own token and times stand there
+	k.mu.Unlock()
 	return true
 }
 

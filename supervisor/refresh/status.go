@@ -30,6 +30,9 @@ type Status struct {
 	// Asked is what a person has to decide about the shared file, before which
 	// nothing is refreshed; "": nothing.
 	Asked string
+	// Zone is why the local times in the shared file can't be right; "":
+	// nothing speaks against them.
+	Zone string
 }
 
 // Status returns what is known of an account; ok is false if it is not this
@@ -43,7 +46,7 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	}
 	s = Status{State: a.state(k.clock.Now().Wall), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(name)
-	s.Asked = a.question()
+	s.Asked, s.Zone = a.question(), a.zone
 	if a.ambiguous != nil {
 		s.AmbiguousSince = a.ambiguous.AmbiguousSince
 	}

@@ -52,7 +52,7 @@ func (f *File) cantBeReplaced(err error) error {
 
 // room is what the file will take up, generously.
 func (f *File) room() (int, error) {
-	existing, err := f.content()
+	existing, _, err := f.content()
 	if err != nil && !Nothing(err) {
 		return 0, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
