@@ -55,6 +55,10 @@ type Error struct {
 	RetryAfter time.Duration
 	// HTTPStatus of the answer; 0: none came.
 	HTTPStatus int
+	// Unread: an answer came that may hold a token, and nobody could read it.
+	// It stands in the attempt's slot (package spool), is put aside for a
+	// person, and the refresh token is not spent again meanwhile.
+	Unread bool
 	// OAuthError is the error code of RFC 6749, section 5.2, if one was
 	// parsed.
 	OAuthError string

@@ -23,6 +23,7 @@ func toStatus(err error) error {
 	var e *Error
 	if errors.As(err, &e) {
 		f.HttpStatus = int32(e.HTTPStatus)
+		f.Unread = e.Unread
 		f.OauthError = strings.ToValidUTF8(e.OAuthError, "?")
 		if e.RetryAfter > 0 {
 			f.RetryAfter = durationpb.New(e.RetryAfter)
@@ -67,6 +68,7 @@ func fromStatus(err error) error {
 				Message:    f.GetMessage(),
 				RetryAfter: f.GetRetryAfter().AsDuration(),
 				HTTPStatus: int(f.GetHttpStatus()),
+				Unread:     f.GetUnread(),
 				OAuthError: f.GetOauthError(),
 			}
 		}

@@ -126,8 +126,8 @@ func toAnswer(m *pb.TokenResponse, err error) (Answer, error) {
 		return Answer{}, fromStatus(err)
 	}
 	a := Answer{Token: toToken(m.GetToken()), Recovered: m.GetRecovered(), SpoolFault: m.GetSpoolFault()}
-	if a.Token.AccessToken.IsZero() {
-		return Answer{}, fmt.Errorf("%w: the provider returned a token without an access token", ErrAmbiguous)
+	if a.Token.AccessToken.IsZero() && a.Token.RefreshToken.IsZero() {
+		return Answer{}, fmt.Errorf("%w: the provider returned neither an access token nor a refresh token", ErrAmbiguous)
 	}
 	return a, nil
 }

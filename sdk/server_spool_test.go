@@ -33,6 +33,7 @@ func TestSettleKeepsWhatNobodyRead(t *testing.T) {
 		"a refusal":               {&sdk.Error{Kind: sdk.KindInvalidGrant, Message: "no", HTTPStatus: 400}, 0},
 		"an error page":           {&sdk.Error{Kind: sdk.KindTransient, Message: "no", HTTPStatus: 502}, 0},
 		"an unreadable success":   {&sdk.Error{Kind: sdk.KindAmbiguous, Message: "what", HTTPStatus: 200}, 1},
+		"an unread success":       {&sdk.Error{Kind: sdk.KindAmbiguous, Message: "what", HTTPStatus: 200, Unread: true}, 1},
 		"a provider's fault":      {errors.New("oops"), 1},
 		"a setting, wrong by now": {&sdk.Error{Kind: sdk.KindInvalidClient, Message: "setting"}, 1},
 	}

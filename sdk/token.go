@@ -5,6 +5,8 @@ import "time"
 // Token is what an authorization server answered (RFC 6749, section 5.1),
 // with the times made explicit.
 type Token struct {
+	// AccessToken is zero when the answer brought a new refresh token and
+	// nothing else: that one is kept, and soon used to ask again.
 	AccessToken Secret
 	// RefreshToken is zero when the answer carried none: the one that was
 	// sent then stays in use (RFC 6749, section 6).
@@ -35,6 +37,11 @@ type Token struct {
 	// Private comes back to the provider at the next refresh and goes nowhere
 	// else, e.g. code_verifier.
 	Private map[string]Secret
+
+	// Rescued says where the token was found, if that was not a whole and plain
+	// answer; "": it was. It goes to people and must hold nothing of the
+	// answer.
+	Rescued string
 }
 
 // Expiry is the moment at which the access token dies, by this machine's

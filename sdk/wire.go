@@ -27,6 +27,7 @@ func toToken(m *pb.Token) Token {
 		Uncertain:       m.GetUncertain(),
 		Extra:           m.GetExtra(),
 		Private:         toSecrets(m.GetPrivate()),
+		Rescued:         m.GetRescued(),
 	}
 }
 
@@ -44,6 +45,7 @@ func fromToken(t Token) *pb.Token {
 		Uncertain:       t.Uncertain,
 		Extra:           t.Extra,
 		Private:         fromSecrets(t.Private),
+		Rescued:         t.Rescued,
 	}
 }
 

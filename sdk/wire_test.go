@@ -80,7 +80,7 @@ func TestTheWireForgetsNothing(t *testing.T) {
 	var d DeliverRequest
 	fill(t, reflect.ValueOf(&d).Elem())
 	got := toDelivery(fromDelivery(d))
-	d.Token.Private, d.Token.RefreshLifetime, d.Token.Skew = nil, 0, 0 // not for sinks
+	d.Token.Private, d.Token.RefreshLifetime, d.Token.Skew, d.Token.Rescued = nil, 0, 0, "" // not for sinks
 	if !reflect.DeepEqual(got, d) {
 		t.Errorf("sent %#v, got %#v", d, got)
 	}

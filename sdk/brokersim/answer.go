@@ -1,6 +1,10 @@
 package brokersim
 
 import (
+	"bytes"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -37,6 +41,31 @@ func (a *Answer) encode() {
 		panic("brokersim: a fault put something into the answer that JSON can't hold: " + err.Error())
 	}
 	a.Body = body
+}
+
+// compress puts the body into a content coding.
+func (a *Answer) compress(coding string, quiet bool) {
+	var b bytes.Buffer
+	var w io.WriteCloser
+	switch coding {
+	case "gzip":
+		w = gzip.NewWriter(&b)
+	case "deflate":
+		w = zlib.NewWriter(&b)
+	case "raw-deflate":
+		coding = "deflate"
+		w, _ = flate.NewWriter(&b, flate.DefaultCompression)
+	default:
+		panic("brokersim: no such content coding: " + coding)
+	}
+	// Writing into memory does not fail.
+	_, _ = w.Write(a.Body)
+	_ = w.Close()
+	a.Body = b.Bytes()
+	if !quiet {
+		a.Header = a.Header.Clone()
+		a.Header.Set("Content-Encoding", coding)
+	}
 }
 
 // write sends the whole answer at once.

@@ -48,6 +48,11 @@ type Fault struct {
 	KeepRefreshToken bool
 	// Change edits the members of a granted answer.
 	Change func(members map[string]any)
+	// Coding compresses the answer's body, asked for or not: gzip, deflate
+	// (zlib, RFC 9110, section 8.4.1.2) or raw-deflate, which some servers call
+	// deflate. Quiet leaves it out of the head.
+	Coding string
+	Quiet  bool
 	// Cut ends the connection in the body: after CutAfter bytes, or half-way
 	// if that is 0. The head has announced the whole length.
 	Cut      bool
@@ -163,6 +168,9 @@ func (f *Fault) shape(a Answer) Answer {
 		a.fields = maps.Clone(a.fields)
 		f.Change(a.fields)
 		a.encode()
+	}
+	if f.Coding != "" {
+		a.compress(f.Coding, f.Quiet)
 	}
 	a.drip = f.Drip
 	if f.Cut {

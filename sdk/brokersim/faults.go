@@ -98,6 +98,14 @@ func WithoutField(name string) Fault {
 	}
 }
 
+// Compressed compresses the granted answer as coding says, though nobody asked
+// for it: content networks do. quiet leaves the header out.
+func Compressed(coding string, quiet bool) Fault { return Fault{Coding: coding, Quiet: quiet} }
+
+// NoAccessToken spends the refresh token and answers with the new one and an
+// empty access token.
+func NoAccessToken() Fault { return WithField("access_token", "") }
+
 // OddLifetimes are the granted answers whose expires_in is missing or not the
 // positive whole number that RFC 6749, section 5.1, describes.
 func OddLifetimes() []Fault {
@@ -133,6 +141,15 @@ func HarmlessFaults() []Fault {
 	return append(faults, OddLifetimes()...)
 }
 
+// HardToReadFaults spend the token and deliver the new one whole, to a client
+// that takes the trouble to read it; to any other, they are [LossyFaults].
+func HardToReadFaults() []Fault {
+	return []Fault{
+		Compressed("gzip", false), Compressed("deflate", false), Compressed("raw-deflate", false),
+		Compressed("gzip", true), Compressed("deflate", true), NoAccessToken(),
+	}
+}
+
 // LossyFaults spend the token and deliver no whole answer, for [Server.Chaos].
 // Where refresh tokens are single-use and there is no grace, each of them ends
 // the grant.
@@ -156,6 +173,11 @@ func (f Fault) String() string {
 		what = fmt.Sprintf("answer %d", f.Answer.Status)
 	case f.Cut:
 		what = "cut answer"
+	case f.Coding != "":
+		what = "answer in " + f.Coding
+		if f.Quiet {
+			what += ", unsaid"
+		}
 	case f.Hold != nil:
 		what = "hold"
 	case f.Delay > 0:

@@ -20,7 +20,10 @@ type meta struct {
 	Status      int    `json:"status"`
 	Date        string `json:"date,omitempty"`
 	ContentType string `json:"content_type,omitempty"`
-	RetryAfter  string `json:"retry_after,omitempty"`
+	// ContentEncoding as the header has it. The body is kept as it came, so
+	// that a later program may read what this one can't.
+	ContentEncoding string `json:"content_encoding,omitempty"`
+	RetryAfter      string `json:"retry_after,omitempty"`
 	// Received is when the answer's last byte came. A recovered token is as
 	// old as its answer.
 	Received time.Time `json:"received"`

@@ -57,7 +57,6 @@ func TestAnswers(t *testing.T) {
 		"200 with HTML":              {status: 200, contentType: html, body: "<p>" + canaryBody, kind: sdk.KindAmbiguous},
 		"200 with nothing":           {status: 200, contentType: js, kind: sdk.KindAmbiguous},
 		"200 with half a token":      {status: 200, contentType: js, body: goodAnswer[:40], kind: sdk.KindAmbiguous},
-		"200 without access_token":   {status: 200, contentType: js, body: `{"refresh_token":"` + canaryRefresh + `"}`, kind: sdk.KindAmbiguous},
 		"200 with Access_Token":      {status: 200, contentType: js, body: `{"Access_Token":"a"}`, kind: sdk.KindAmbiguous},
 		"200, too long":              {status: 200, contentType: js, body: huge, kind: sdk.KindAmbiguous},
 		"502, too long":              {status: 502, contentType: html, body: huge, kind: sdk.KindTransient},

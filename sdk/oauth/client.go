@@ -104,7 +104,7 @@ func (a attempt) run(ctx context.Context, grant func(context.Context, *oauth2.Co
 func (a attempt) recover(spooled []byte) (sdk.Token, error) {
 	ans, err := decodeAnswer(spooled)
 	if err != nil {
-		return sdk.Token{}, &sdk.Error{Kind: sdk.KindAmbiguous, Message: fmt.Sprintf(
+		return sdk.Token{}, &sdk.Error{Kind: sdk.KindAmbiguous, Unread: true, Message: fmt.Sprintf(
 			"account %s: an answer is in the spool, but not in a layout that this provider reads: %v", a.account.Name, err)}
 	}
 	return a.endpoint.read(a.account.Name, ans)

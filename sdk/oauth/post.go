@@ -87,12 +87,13 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 	crashpoint.Here("oauth: the answer is read")
 	ans := answer{
 		meta: meta{
-			Status:      resp.StatusCode,
-			Date:        resp.Header.Get("Date"),
-			ContentType: resp.Header.Get("Content-Type"),
-			RetryAfter:  resp.Header.Get("Retry-After"),
-			Received:    time.Now().UTC().Round(0),
-			Private:     reveal(p.endpoint.Private),
+			Status:          resp.StatusCode,
+			Date:            resp.Header.Get("Date"),
+			ContentType:     resp.Header.Get("Content-Type"),
+			ContentEncoding: strings.Join(resp.Header.Values("Content-Encoding"), ","),
+			RetryAfter:      resp.Header.Get("Retry-After"),
+			Received:        time.Now().UTC().Round(0),
+			Private:         reveal(p.endpoint.Private),
 		},
 		body: body,
 	}
@@ -102,7 +103,7 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 	if len(body) > maxBody {
 		ans.body = body[:maxBody]
 		if ans.ok() { // an error page of any length is an error page
-			ans.Incomplete = "it is longer than 1 MiB"
+			ans.Incomplete = tooLong
 		}
 	}
 	return ans, nil
@@ -133,6 +134,8 @@ func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) 
 	out.GetBody = nil
 	out.Close = true
 	out.Header.Set("Accept", "application/json")
+	// A compressed answer would only be one more thing that can go wrong.
+	out.Header.Set("Accept-Encoding", "identity")
 	out.Header.Set("User-Agent", "tokenkeeper")
 	return out, nil
 }

@@ -1,25 +1,32 @@
 package oauth
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
 // read makes a token or an error of an answer. It is a pure function of its
-// arguments: an answer out of the spool gives what it gave when it came.
+// arguments: an answer out of the spool gives what it gave when it came. A
+// token without an access token brings a refresh token and nothing else.
 func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
-	f := a.fields()
-	if a.ok() && f.text("access_token") != "" {
-		return e.token(a, f), nil
+	c := a.content()
+	f, rescued := c.fields(a.mediaType())
+	refusal := e.refusal(account, a, c, f)
+	if !a.ok() || !f.tokens() {
+		return sdk.Token{}, refusal
 	}
-	return sdk.Token{}, e.refusal(account, a, f)
+	decided := refusal.Kind == sdk.KindInvalidGrant || refusal.Kind == sdk.KindInvalidClient
+	if f.text("access_token") == "" && decided {
+		return sdk.Token{}, refusal // its refresh token is an echo
+	}
+	t := e.token(a, f)
+	t.Rescued = rescued
+	return t, nil
 }
 
 func (a answer) ok() bool { return a.Status >= 200 && a.Status <= 299 }
@@ -59,18 +66,23 @@ func (e Endpoint) token(a answer, f fields) sdk.Token {
 
 // refusal sorts an answer without a token. In this order: an incomplete answer
 // tells nothing; a 429 is about the rate; a parsed OAuth error means what it
-// says; a success that can't be read may have rotated the refresh token; all
-// else is transient.
-func (e Endpoint) refusal(account string, a answer, f fields) *sdk.Error {
+// says; a success that can't be read may have rotated the refresh token, and
+// may hold the new one; all else is transient.
+func (e Endpoint) refusal(account string, a answer, c content, f fields) *sdk.Error {
 	fail := func(kind sdk.Kind, code, format string, args ...any) *sdk.Error {
 		return &sdk.Error{
 			Kind: kind, HTTPStatus: a.Status, OAuthError: code,
 			Message: fmt.Sprintf("account %s: %s ", account, e.host()) + fmt.Sprintf(format, args...),
 		}
 	}
-	oauth, parsed := a.oauthError(f)
+	oauth, parsed := a.oauthError(c, f)
 	wait, hasWait := retryAfter(a.RetryAfter, a.Date, a.Received)
 	switch {
+	case a.ok() && !parsed && c.mayHoldToken(a.mediaType()):
+		err := fail(sdk.KindAmbiguous, "", "answered HTTP %d, and nobody could read the answer (%s): it may hold the new refresh token",
+			a.Status, c.unread())
+		err.Unread = true
+		return err
 	case a.Incomplete != "" && !parsed:
 		return fail(sdk.KindAmbiguous, "", "answered HTTP %d, but the answer is not whole: %s", a.Status, a.Incomplete)
 	case a.Status == http.StatusTooManyRequests:
@@ -81,8 +93,10 @@ func (e Endpoint) refusal(account string, a answer, f fields) *sdk.Error {
 		if err := e.refused(oauth, fail); err != nil {
 			return err
 		}
+	case a.ok() && c.cut != "":
+		return fail(sdk.KindAmbiguous, "", "answered HTTP %d, but the answer is not whole: %s", a.Status, c.cut)
 	case a.ok():
-		return fail(sdk.KindAmbiguous, "", "answered HTTP %d without a readable token; the refresh token may be spent", a.Status)
+		return fail(sdk.KindAmbiguous, "", "answered HTTP %d without a token; the refresh token may be spent", a.Status)
 	}
 	if hasWait {
 		err := fail(sdk.KindRateLimited, oauth.Code, "answered HTTP %d and asks to come back later", a.Status)
@@ -126,12 +140,12 @@ func (e Endpoint) refused(oauth OAuthError, fail func(sdk.Kind, string, string, 
 // oauthError reads the error answer of RFC 6749, section 5.2. It is one only
 // if it is a whole JSON object that does not call itself HTML, under a status
 // that the RFC gives to errors, or under a 2xx, as some servers do.
-func (a answer) oauthError(f fields) (OAuthError, bool) {
+func (a answer) oauthError(c content, f fields) (OAuthError, bool) {
 	if a.Status != http.StatusBadRequest && a.Status != http.StatusUnauthorized && !a.ok() {
 		return OAuthError{}, false
 	}
 	code := f.text("error")
-	if a.mediaType() == "text/html" || !isErrorCode(code) || !json.Valid(trimBOM(a.body)) {
+	if a.mediaType() == "text/html" || !isErrorCode(code) || !json.Valid(c.text) {
 		return OAuthError{}, false
 	}
 	return OAuthError{HTTPStatus: a.Status, Code: code, Description: f.text("error_description")}, true
@@ -143,45 +157,7 @@ func isErrorCode(s string) bool {
 	return s != "" && len(s) <= 48 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
-// fields are the answer's, by their exact names.
-type fields map[string]json.RawMessage
-
-// fields reads a JSON object, whatever the content type calls it and whatever
-// stands behind it, and a form if the answer says that it is one.
-func (a answer) fields() fields {
-	var f fields
-	if json.NewDecoder(bytes.NewReader(trimBOM(a.body))).Decode(&f) == nil {
-		return f
-	}
-	if a.mediaType() == "application/x-www-form-urlencoded" {
-		if form, err := url.ParseQuery(string(a.body)); err == nil {
-			f = fields{}
-			for k, v := range form {
-				f[k], _ = json.Marshal(v[0])
-			}
-			return f
-		}
-	}
-	return nil
-}
-
 func (a answer) mediaType() string {
 	t, _, _ := mime.ParseMediaType(a.ContentType)
 	return t
-}
-
-func trimBOM(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }
-
-// text returns a field that is a string, or a number as it is written.
-func (f fields) text(name string) string {
-	raw := f[name]
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
-	}
-	var n json.Number
-	if json.Unmarshal(raw, &n) == nil {
-		return n.String()
-	}
-	return ""
 }

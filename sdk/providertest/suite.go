@@ -79,6 +79,7 @@ func Run(t *testing.T, s Suite) {
 		{"Describe", testDescribe},
 		{"Refresh", testRefresh},
 		{"NoRefreshTokenInAnswer", testNoRefreshToken},
+		{"NoRefreshTokenIsThrownAway", testOddSuccesses},
 		{"OnePostPerAttempt", testFailures},
 		{"SameAttemptAgain", testSameAttempt},
 		{"Recovery", testRecovery},

@@ -1,6 +1,7 @@
 package refresh_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ type fault struct {
 	refuse error
 	// rotate and then lose the answer.
 	loseAnswer bool
+	// half: the answer has no access token; same: and the refresh token that
+	// was sent, which stays good.
+	half, same bool
 	// notice, if set, is closed when the POST has come, and the answer waits
 	// for proceed.
 	notice, proceed chan struct{}
@@ -217,7 +221,15 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 		b.mu.Unlock()
 		return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant", HTTPStatus: 400}
 	}
-	t := b.rotate(account)
+	var t sdk.Token
+	if f.same {
+		t = sdk.Token{RefreshToken: req.Token.RefreshToken, IssuedAt: b.wall()}
+	} else {
+		t = b.rotate(account)
+	}
+	if f.half {
+		t.AccessToken = sdk.Secret{}
+	}
 	b.mu.Unlock()
 	if die(sent) {
 		return nil, errKilled
@@ -233,7 +245,7 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 }
 
 func encodeAnswer(t sdk.Token) []byte {
-	return fmt.Appendf([]byte{'F'}, "%s %s %d %d %d", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
+	return fmt.Appendf([]byte{'F'}, "a%s %s %d %d %d", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
 		t.IssuedAt.UnixNano(), t.Lifetime, t.Skew)
 }
 
@@ -241,8 +253,14 @@ func decodeAnswer(b []byte) (sdk.Token, error) {
 	var access, refresh string
 	var issued int64
 	var lifetime, skew time.Duration
-	if _, err := fmt.Sscanf(string(b[1:]), "%s %s %d %d %d", &access, &refresh, &issued, &lifetime, &skew); err != nil {
+	if half := bytes.HasPrefix(b, []byte("Fa ")); half {
+		b = append([]byte("Fa-"), b[2:]...)
+	}
+	if _, err := fmt.Sscanf(string(b[1:]), "a%s %s %d %d %d", &access, &refresh, &issued, &lifetime, &skew); err != nil {
 		return sdk.Token{}, err
+	}
+	if access == "-" {
+		access = ""
 	}
 	return sdk.Token{
 		AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret(refresh),
@@ -263,6 +281,9 @@ func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Tok
 		}
 		b.mu.Lock()
 		t := b.rotate(req.Account.Name)
+		if f.half {
+			t.AccessToken = sdk.Secret{}
+		}
 		b.mu.Unlock()
 		if die(sent) {
 			return nil, errKilled

@@ -152,18 +152,13 @@ func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in st
 
 // keep makes the new token durable and, only then, known.
 func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, answer sdk.Answer) error {
-	now := k.clock.Now()
+	half := isHalf(answer.Token)
+	if half && k.nothingNew(a, in, answer.Token) {
+		return k.failed(ctx, remote, a, in, errNothingNew(a))
+	}
 	k.mu.Lock()
 	wasAlerting := a.alerting || a.ambiguous != nil
-	rec := a.rec.Next(answer.Token, store.OriginRefresh, in.Attempt, now.Wall)
-	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
-	if in.Kind == spool.KindExchange {
-		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, answer.Token.IssuedAt, false
-	}
-	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
-	if a.held != nil && a.held.Attempt == in.Attempt {
-		rec = *a.held
-	}
+	rec := k.successor(a, in, answer.Token)
 	k.mu.Unlock()
 	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
 		k.hold(ctx, a, in, rec)
@@ -173,6 +168,14 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
 	a.ambiguous, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, false, false
+	k.mu.Unlock()
+	if half {
+		k.keptHalf(a, rec, in, answer)
+		k.free(ctx, remote, a, in.Attempt)
+		return nil
+	}
+	k.mu.Lock()
+	a.halves = 0
 	due := k.planAfresh(a)
 	k.mu.Unlock()
 
@@ -191,7 +194,12 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	if answer.Recovered {
 		e.Message += ", from an answer that was waiting in the spool"
 	}
-	k.publish(slog.LevelInfo, a, e)
+	level := slog.LevelInfo
+	if answer.Token.Rescued != "" {
+		level = slog.LevelWarn
+		e.Message += ", though " + answer.Token.Rescued
+	}
+	k.publish(level, a, e)
 	if wasAlerting {
 		k.publish(slog.LevelInfo, a, event.Event{
 			Type: event.Recovered, Version: rec.Version, Message: "the account has a new token again",

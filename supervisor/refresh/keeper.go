@@ -110,6 +110,9 @@ type account struct {
 	// held is the version that resume will commit: it is served from memory
 	// meanwhile.
 	held *store.Record
+	// halves counts the answers in a row that brought a new refresh token and
+	// no access token.
+	halves int
 	// alerting: an alert was raised and is not over.
 	alerting bool
 	// notBefore is what the account was postponed to; see Postpone.

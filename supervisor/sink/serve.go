@@ -83,7 +83,7 @@ func (w *Worker) newest(ctx context.Context) iter.Seq2[Delivery, error] {
 				yield(Delivery{}, fmt.Errorf("can't read what is newest: %w", err))
 				return
 			}
-			if !yield(w.delivery(rec), nil) {
+			if deliverable(rec) && !yield(w.delivery(rec), nil) {
 				return
 			}
 		}

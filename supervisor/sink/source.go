@@ -61,8 +61,15 @@ func (s tokens) load(ctx context.Context, account string) (item, error) {
 	if err != nil {
 		return item{}, err
 	}
+	if !deliverable(rec) {
+		return item{}, store.ErrNotFound
+	}
 	return s.item(rec), nil
 }
+
+// deliverable: a record may hold a refresh token alone, for which an access
+// token is still asked.
+func deliverable(rec store.Record) bool { return !rec.Token.AccessToken.IsZero() }
 
 func (s tokens) list(ctx context.Context) (iter.Seq[thing], error) {
 	heads, err := s.w.cfg.Store.Heads(ctx)

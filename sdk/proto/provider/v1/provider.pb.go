@@ -500,7 +500,9 @@ type Token struct {
 	// e.g. code_verifier.
 	Private map[string]string `protobuf:"bytes,11,rep,name=private,proto3" json:"private,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The lifetime was assumed: the server did not say.
-	Uncertain     bool `protobuf:"varint,12,opt,name=uncertain,proto3" json:"uncertain,omitempty"`
+	Uncertain bool `protobuf:"varint,12,opt,name=uncertain,proto3" json:"uncertain,omitempty"`
+	// How the token was found, if not in a whole and plain answer; for people.
+	Rescued       string `protobuf:"bytes,13,opt,name=rescued,proto3" json:"rescued,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -617,6 +619,13 @@ func (x *Token) GetUncertain() bool {
 		return x.Uncertain
 	}
 	return false
+}
+
+func (x *Token) GetRescued() string {
+	if x != nil {
+		return x.Rescued
+	}
+	return ""
 }
 
 // Attempt names one use of a refresh token or of an authorization code.
@@ -752,7 +761,8 @@ func (x *RefreshRequest) GetToken() *Token {
 
 type TokenResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Token *Token                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// Without an access token, it brings a new refresh token and nothing else.
+	Token *Token `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
 	// The answer came out of the spool: nothing was sent.
 	Recovered bool `protobuf:"varint,2,opt,name=recovered,proto3" json:"recovered,omitempty"`
 	// Why the answer could not be made durable; empty: it is. The token is then
@@ -1379,7 +1389,10 @@ func (x *SettleRequest) GetAttempt() string {
 }
 
 type SettleResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file that the answer was put aside into, because nobody could read it;
+	// empty: there was nothing to keep.
+	Kept          string `protobuf:"bytes,1,opt,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1414,15 +1427,25 @@ func (*SettleResponse) Descriptor() ([]byte, []int) {
 	return file_provider_v1_provider_proto_rawDescGZIP(), []int{22}
 }
 
+func (x *SettleResponse) GetKept() string {
+	if x != nil {
+		return x.Kept
+	}
+	return ""
+}
+
 // Failure rides as a detail on the gRPC status of a failed Refresh, Exchange,
 // Check or Revoke. A status without it is a fault of the transport.
 type Failure struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent
-	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	RetryAfter    *durationpb.Duration   `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	HttpStatus    int32                  `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	OauthError    string                 `protobuf:"bytes,5,opt,name=oauth_error,json=oauthError,proto3" json:"oauth_error,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Kind       string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent
+	Message    string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	RetryAfter *durationpb.Duration   `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	HttpStatus int32                  `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	OauthError string                 `protobuf:"bytes,5,opt,name=oauth_error,json=oauthError,proto3" json:"oauth_error,omitempty"`
+	// The answer may hold a token, and nobody could read it: it is kept, and the
+	// refresh token must not be spent again meanwhile.
+	Unread        bool `protobuf:"varint,6,opt,name=unread,proto3" json:"unread,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1492,6 +1515,13 @@ func (x *Failure) GetOauthError() string {
 	return ""
 }
 
+func (x *Failure) GetUnread() bool {
+	if x != nil {
+		return x.Unread
+	}
+	return false
+}
+
 var File_provider_v1_provider_proto protoreflect.FileDescriptor
 
 const file_provider_v1_provider_proto_rawDesc = "" +
@@ -1534,7 +1564,7 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\bsettings\x18\x06 \x03(\v2..tokenkeeper.provider.v1.Account.SettingsEntryR\bsettings\x1a;\n" +
 	"\rSettingsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xba\x05\n" +
 	"\x05Token\x12!\n" +
 	"\faccess_token\x18\x01 \x01(\tR\vaccessToken\x12#\n" +
 	"\rrefresh_token\x18\x02 \x01(\tR\frefreshToken\x12\x1d\n" +
@@ -1549,7 +1579,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x05extra\x18\n" +
 	" \x03(\v2).tokenkeeper.provider.v1.Token.ExtraEntryR\x05extra\x12E\n" +
 	"\aprivate\x18\v \x03(\v2+.tokenkeeper.provider.v1.Token.PrivateEntryR\aprivate\x12\x1c\n" +
-	"\tuncertain\x18\f \x01(\bR\tuncertain\x1a8\n" +
+	"\tuncertain\x18\f \x01(\bR\tuncertain\x12\x18\n" +
+	"\arescued\x18\r \x01(\tR\arescued\x1a8\n" +
 	"\n" +
 	"ExtraEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -1603,8 +1634,9 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\bprogress\x18\x06 \x01(\tR\bprogress\x125\n" +
 	"\bbegun_at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\abegunAt\")\n" +
 	"\rSettleRequest\x12\x18\n" +
-	"\aattempt\x18\x01 \x01(\tR\aattempt\"\x10\n" +
-	"\x0eSettleResponse\"\xb5\x01\n" +
+	"\aattempt\x18\x01 \x01(\tR\aattempt\"$\n" +
+	"\x0eSettleResponse\x12\x12\n" +
+	"\x04kept\x18\x01 \x01(\tR\x04kept\"\xcd\x01\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12:\n" +
@@ -1613,7 +1645,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\vhttp_status\x18\x04 \x01(\x05R\n" +
 	"httpStatus\x12\x1f\n" +
 	"\voauth_error\x18\x05 \x01(\tR\n" +
-	"oauthError2\xd6\x06\n" +
+	"oauthError\x12\x16\n" +
+	"\x06unread\x18\x06 \x01(\bR\x06unread2\xd6\x06\n" +
 	"\bProvider\x12_\n" +
 	"\bDescribe\x12(.tokenkeeper.provider.v1.DescribeRequest\x1a).tokenkeeper.provider.v1.DescribeResponse\x12S\n" +
 	"\x04Ping\x12$.tokenkeeper.provider.v1.PingRequest\x1a%.tokenkeeper.provider.v1.PingResponse\x12Z\n" +

@@ -1,0 +1,58 @@
+package providertest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"io"
+	"net/http"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// testOddSuccesses: a success whose refresh token is hard to get at is read, or
+// else it is ambiguous, so that its answer is kept. Any other error would call
+// the old refresh token good, which is spent.
+func testOddSuccesses(t *testing.T, s Suite) {
+	status, body := s.Broker.Success(newAccess, newRefresh)
+	emptyStatus, empty := s.Broker.Success("", newRefresh)
+	tests := []struct {
+		name   string
+		answer http.HandlerFunc
+		access string
+	}{
+		{"Gzip", respond(status, "application/json", compress(body, toGzip), "Content-Encoding", "gzip"), newAccess},
+		{"GzipUnsaid", respond(status, "application/json", compress(body, toGzip)), newAccess},
+		{"Deflate", respond(status, "application/json", compress(body, toZlib), "Content-Encoding", "deflate"), newAccess},
+		{"UnknownCoding", respond(status, "application/json", "\x0b\x02\x80\x03", "Content-Encoding", "br"), newAccess},
+		{"EmptyAccessToken", respond(emptyStatus, "application/json", empty), ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBroker(t, tt.answer)
+			token, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
+			switch {
+			case err == nil && token.RefreshToken.Reveal() == newRefresh && token.AccessToken.Reveal() == tt.access:
+			case err == nil:
+				t.Error("the token is not the one that the broker sent")
+			case sdk.KindOf(err) != sdk.KindAmbiguous:
+				t.Errorf("the error is of the kind %s, want a token or ambiguous: %v", sdk.KindOf(err), err)
+			default:
+				wantNoSecret(t, err)
+			}
+			b.wantPosts(t, 1)
+		})
+	}
+}
+
+func toGzip(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }
+func toZlib(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }
+
+func compress(text string, to func(io.Writer) io.WriteCloser) string {
+	var b bytes.Buffer
+	w := to(&b)
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
+	return b.String()
+}

@@ -1,0 +1,111 @@
+package refresh
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// A success may bring half a token: a new refresh token, whose predecessor is
+// spent, and no access token. The half is kept like a whole one. What consumers
+// have stays as it is, and an access token is asked for again: at once, once,
+// and then with the pauses of any failure.
+
+// kindHalf is Health.LastKind after such an answer.
+const kindHalf sdk.Kind = "no_access_token"
+
+func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
+
+// nothingNew: the refresh token of half an answer is the one that was sent, or
+// one before it.
+func (k *Keeper) nothingNew(a *account, in store.Intent, t sdk.Token) bool {
+	fp := t.RefreshToken.Fingerprint()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return fp == "" || fp == in.Fingerprint || slices.Contains(a.rec.Fingerprints, fp)
+}
+
+func errNothingNew(a *account) error {
+	return &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
+		"account %s: the broker answered without an access token and without a new refresh token; it will be tried again", a.cfg.Name)}
+}
+
+// successor is the record after the answer t. The caller holds k.mu.
+func (k *Keeper) successor(a *account, in store.Intent, t sdk.Token) store.Record {
+	if a.held != nil && a.held.Attempt == in.Attempt {
+		return *a.held
+	}
+	now := k.clock.Now().Wall
+	t.Rescued = ""
+	rec := a.rec.Next(t, store.OriginRefresh, in.Attempt, now)
+	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	if in.Kind == spool.KindExchange {
+		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, t.IssuedAt, false
+	}
+	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+	if isHalf(t) {
+		rec.Token = withAccessToken(rec.Token, a.rec.Token)
+		rec.Health = a.rec.Health
+		rec.Health.Failures++
+		rec.Health.LastKind, rec.Health.LastFailure = kindHalf, now
+		rec.Health.LastError = fmt.Sprintf("account %s: the broker gave a new refresh token, which is stored, and no access token", a.cfg.Name)
+		rec.Health.Ambiguous = time.Time{}
+	}
+	return rec
+}
+
+// withAccessToken gives t the access token that consumers have already, as old
+// as it is.
+func withAccessToken(t, before sdk.Token) sdk.Token {
+	if before.AccessToken.IsZero() {
+		t.Lifetime = 0
+		return t
+	}
+	if t.RefreshLifetime > 0 { // it counts from another moment now
+		t.RefreshLifetime += t.IssuedAt.Sub(before.IssuedAt)
+	}
+	t.AccessToken, t.TokenType, t.IDToken = before.AccessToken, before.TokenType, before.IDToken
+	t.IssuedAt, t.Lifetime = before.IssuedAt, before.Lifetime
+	return t
+}
+
+// keptHalf plans and tells after half a token has been made durable. Other
+// programs need the refresh token; sinks are told only as long as the access
+// token beside it is worth something.
+func (k *Keeper) keptHalf(a *account, rec store.Record, in store.Intent, answer sdk.Answer) {
+	k.mu.Lock()
+	now := k.clock.Now()
+	next := now.Wall
+	if again := rec.Health.Failures > 1 && a.halves > 0; again {
+		next = k.retry(a, schedule.Failure{InRow: rec.Health.Failures})
+	} else {
+		k.heap.Set(a.cfg.Name, now.Wall, now)
+	}
+	a.halves++
+	a.alerting = rec.Health.Failures >= a.cfg.MaxFailures
+	k.mu.Unlock()
+	k.writeShared(a, rec)
+	if rec.Token.Valid(now.Wall) {
+		k.cfg.Wake(a.cfg.Name)
+	}
+	e := event.Event{
+		Type: event.RefreshFailed, Kind: string(kindHalf), Version: rec.Version, Attempt: in.Attempt,
+		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures, Expiry: rec.Token.Expiry(), Next: next,
+		Message: "the broker gave a new refresh token, which is stored, and no access token; it is asked again " + next.Format(time.RFC3339),
+	}
+	if answer.Token.Rescued != "" {
+		e.Message += " (" + answer.Token.Rescued + ")"
+	}
+	k.publish(slog.LevelWarn, a, e)
+	if rec.Health.Failures == a.cfg.MaxFailures {
+		e.Type, e.Alert = event.RefreshFailing, true
+		k.publish(slog.LevelError, a, e)
+	}
+}
