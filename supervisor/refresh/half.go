@@ -72,7 +72,7 @@ func withAccessToken(t, before sdk.Token) sdk.Token {
 		t.RefreshLifetime += t.IssuedAt.Sub(before.IssuedAt)
 	}
 	t.AccessToken, t.TokenType, t.IDToken = before.AccessToken, before.TokenType, before.IDToken
-	t.IssuedAt, t.Lifetime = before.IssuedAt, before.Lifetime
+	t.IssuedAt, t.Lifetime, t.Uncertain = before.IssuedAt, before.Lifetime, before.Uncertain
 	return t
 }
 
