@@ -9,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
 
 // This file turns each part of the configuration into its room.
@@ -18,7 +19,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 	for _, c := range s.opts.Config.AccountsOf(provider) {
 		a := refreshAccount(c)
 		if c.SharedFile != nil {
-			f, err := newSharedFile(*c.SharedFile)
+			f, err := newSharedFile(*c.SharedFile, sharedfile.NotePath(s.opts.Config.StateDir, c.Name))
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}

@@ -29,7 +29,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 		if c == nil || !isDir(filepath.Dir(c.Path)) {
 			continue
 		}
-		f, err := newSharedFile(*c)
+		f, err := newSharedFile(*c, "")
 		if err == nil {
 			err = f.Replaceable()
 		}

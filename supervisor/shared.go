@@ -9,7 +9,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
 
-func newSharedFile(c config.SharedFile) (*sharedfile.File, error) {
+// newSharedFile keeps at note what the file is like; "": nowhere.
+func newSharedFile(c config.SharedFile, note string) (*sharedfile.File, error) {
 	location := time.Local
 	if c.Timezone != "" {
 		var err error
@@ -18,7 +19,7 @@ func newSharedFile(c config.SharedFile) (*sharedfile.File, error) {
 		}
 	}
 	return sharedfile.New(sharedfile.Config{
-		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem,
+		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem, Note: note,
 	})
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
 )
 
@@ -70,6 +71,9 @@ func (e *env) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, KnownSinks: knownSinks,
 		CheckTemplate: checkTemplate, CheckNotifyURL: notify.Check,
+		LastWhole: func(stateDir, account, path string) []byte {
+			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)
+		},
 	}
 	if e.socket != "" {
 		// Like every path on a command line, it is relative to the current

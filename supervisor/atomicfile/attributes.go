@@ -22,6 +22,20 @@ type Attributes struct {
 	UID, GID int
 	// NeverLoosen: a file that is there keeps a mode that gives less than Mode.
 	NeverLoosen bool
+	// ACL is an access control list as the kernel writes it, of which Mode is a
+	// part; "": none but the one that is kept with the mode of the file which
+	// is there.
+	ACL string
+}
+
+// AttributesOf returns what the file at path has.
+func AttributesOf(sys files.System, path string) (Attributes, error) {
+	if _, err := sys.Lstat(path); err != nil {
+		return Attributes{}, err
+	}
+	a, acl, err := AsTheyAre().over(sys, path)
+	a.ACL = string(acl)
+	return a, err
 }
 
 // AsTheyAre keeps everything that the file has.
@@ -36,7 +50,7 @@ func (a Attributes) over(sys files.System, path string) (want Attributes, acl []
 		if a.Mode == 0 {
 			a.Mode = 0o600
 		}
-		return a, nil, nil
+		return a, a.list(), nil
 	case err != nil:
 		return a, nil, err
 	case info.Mode()&fs.ModeSymlink != 0:
@@ -57,6 +71,8 @@ func (a Attributes) over(sys files.System, path string) (want Attributes, acl []
 		default:
 			a.Mode &= perm
 		}
+	} else {
+		acl = a.list()
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		if a.UID == Unchanged {
@@ -67,6 +83,13 @@ func (a Attributes) over(sys files.System, path string) (want Attributes, acl []
 		}
 	}
 	return a, acl, nil
+}
+
+func (a Attributes) list() []byte {
+	if a.ACL == "" {
+		return nil
+	}
+	return []byte(a.ACL)
 }
 
 // chown gives the file to its owner, if it has another.

@@ -149,6 +149,7 @@ func (l *loader) decode() *Config {
 	if cfg.StateDir == "" && !root.given("state_dir") {
 		cfg.StateDir = stateDir(l.environ, os.Geteuid() == 0)
 	}
+	l.stateDir = cfg.StateDir
 	if cfg.Control.Socket == "" && cfg.StateDir != "" {
 		cfg.Control.Socket = filepath.Join(cfg.StateDir, "control.sock")
 	}
@@ -198,7 +199,9 @@ func (o objectReader) executable(program string) string {
 }
 
 func (o objectReader) account(name string) Account {
-	refresh := o.down("refresh")
+	refresh, shared := o.down("refresh"), o.down("shared_file").sharedFile()
+	o.own = ownFileOf(name, shared)
+	defer func() { o.own = ownFile{} }()
 	a := Account{
 		Name: name, Provider: o.word("provider"),
 		ClientSecret: o.secret("client_secret"), Scopes: o.words("scopes"), Settings: o.settings(),
@@ -209,7 +212,7 @@ func (o objectReader) account(name string) Account {
 			MaxFailures:  refresh.number("max_failures"),
 			Timeout:      refresh.duration("timeout"),
 		},
-		SharedFile: o.down("shared_file").sharedFile(),
+		SharedFile: shared,
 	}
 	a.ClientID, _ = o.text("client_id")
 	a.RedirectURL, _ = o.text("redirect_url")

@@ -41,6 +41,9 @@ type Source struct {
 	// made up, and returns the line of the template that is wrong (0: unknown)
 	// and why, "" if nothing is; nil: templates are not checked.
 	CheckTemplate func(text string, includeRefreshToken bool) (line int, problem string)
+	// LastWhole returns what was last seen in the shared file at path of an
+	// account when it was whole, nil if nothing is known; nil: nothing is.
+	LastWhole func(stateDir, account, path string) []byte
 	// StrictFiles makes a problem of a certificate or key of a sink that can't
 	// be loaded; without it, it is a warning, because only this sink needs it
 	// and it may come later.
@@ -73,6 +76,8 @@ type loader struct {
 	told     map[string]bool  // referenced files that were warned about
 
 	merged   objectReader // all layers together
+	stateDir string
+	own      ownFile // of the account that is being read
 	problems Problems
 	warnings []Warning
 }

@@ -27,14 +27,18 @@ func (l *loader) resolveFile(at place, ref string) (string, *fault) {
 	}
 	data, perm, err := readText(path, maxSecretSize)
 	if err != nil {
-		return "", unreadable(written, l.base(at), err)
+		return l.lastKnown(at, path, written, key, unreadable(written, l.base(at), err))
 	}
 	if perm&0o004 != 0 && !l.told[path] {
 		l.told[path] = true
 		l.warn(at, fmt.Sprintf("everyone on this machine can read the secret file %s (mode %#o)", written, perm),
 			"chmod 600 "+written)
 	}
-	return content(data, written, key)
+	value, fault := content(data, written, key)
+	if fault != nil {
+		return l.lastKnown(at, path, written, key, fault)
+	}
+	return value, nil
 }
 
 func unreadable(written, base string, err error) *fault {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
@@ -31,6 +30,9 @@ type SharedFile interface {
 	Replaceable() error
 	// Write replaces what is in the file, and keeps what we do not know.
 	Write(d format.Document) error
+	// Mend is Write for a file that is gone or damaged. What is left of it is
+	// kept at the path that is returned, if anything is.
+	Mend(d format.Document) (kept string, err error)
 }
 
 // withShared runs fn while the account's shared file is locked; without a
@@ -117,6 +119,9 @@ func (k *Keeper) peek() {
 			continue
 		}
 		d, err := a.cfg.Shared.Read()
+		if holdsNothing(err) && k.canMend(a) {
+			k.Touch(name)
+		}
 		if err != nil {
 			continue
 		}
@@ -137,13 +142,13 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	if a.cfg.Shared == nil {
 		return false, nil
 	}
-	d, err := a.cfg.Shared.Read()
+	d, err := k.readShared(ctx, a)
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, format.ErrUnreadable):
+	case holdsNothing(err):
 		k.mu.Lock()
 		a.asked = question{}
 		k.mu.Unlock()
-		k.cfg.Log.Debug("nothing usable is in the shared file", "provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		k.mend(a, err)
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("%w: %w", errUnseen, err)
@@ -240,22 +245,31 @@ func (k *Keeper) writeShared(a *account, rec store.Record) bool {
 	if a.cfg.Shared == nil || !a.locked {
 		return a.cfg.Shared == nil
 	}
-	d := rec.Document()
-	d.ClientID, d.ClientSecret = a.cfg.ClientID, a.cfg.ClientSecret
-	err := a.cfg.Shared.Write(d)
+	err := a.cfg.Shared.Write(a.shared(rec))
 	crashpoint.Here("shared: written")
 	if err != nil {
-		k.publish(slog.LevelError, a, event.Event{
-			Type: event.DiskTrouble, Alert: true, Version: rec.Version,
-			Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
-				err.Error() + ". It is tried again",
-		})
+		k.notWritten(a, rec, err)
 		return false
 	}
 	k.mu.Lock()
 	a.asked, a.zone = question{}, "" // our own token and times stand there
 	k.mu.Unlock()
 	return true
+}
+
+func (k *Keeper) notWritten(a *account, rec store.Record, err error) {
+	k.publish(slog.LevelError, a, event.Event{
+		Type: event.DiskTrouble, Alert: true, Version: rec.Version,
+		Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
+			err.Error() + ". It is tried again",
+	})
+}
+
+// shared is what the shared file shall hold.
+func (a *account) shared(rec store.Record) format.Document {
+	d := rec.Document()
+	d.ClientID, d.ClientSecret = a.cfg.ClientID, a.cfg.ClientSecret
+	return d
 }
 
 // lookOnly ends a turn that only looked at the shared file, and gives the

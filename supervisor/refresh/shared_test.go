@@ -123,6 +123,7 @@ func TestLookingDoesNotMoveTheDueTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newSharedRig(t)
 		g := r.start()
+		time.Sleep(time.Second) // in which the file is made
 		synctest.Wait()
 		before := r.status("one").Due
 		for range 20 {
@@ -149,6 +150,7 @@ func TestAnOlderTokenInTheFileIsPutRight(t *testing.T) {
 		time.Sleep(16 * time.Minute)
 		synctest.Wait()
 		r.wants(2, store.OriginRefresh)
+		made := r.count(event.SharedFileMended)
 		r.botWrites(old, true)
 		r.keeper.Look()
 		synctest.Wait()
@@ -156,7 +158,7 @@ func TestAnOlderTokenInTheFileIsPutRight(t *testing.T) {
 		if !r.broker.holds("one", r.inFile().RefreshToken) {
 			t.Error("the file still holds the older token")
 		}
-		if n := r.count(event.SharedFileMended); n != 1 {
+		if n := r.count(event.SharedFileMended) - made; n != 1 {
 			t.Errorf("told %d times, want once", n)
 		}
 		_ = g.end()

@@ -19,11 +19,14 @@ func (f *File) Prove() error {
 	// First, because what dead processes left behind may be what fills the
 	// folder.
 	atomicfile.SweepBeside(f.sys, f.cfg.Path)
-	room, err := f.room()
+	room, want, err := f.room()
 	if err != nil {
 		return err
 	}
-	p, err := atomicfile.Prepare(f.sys, f.cfg.Path, room, atomicfile.AsTheyAre())
+	p, err := atomicfile.Prepare(f.sys, f.cfg.Path, room, want)
+	if err != nil && want != atomicfile.AsTheyAre() {
+		p, err = atomicfile.Prepare(f.sys, f.cfg.Path, room, atomicfile.AsTheyAre())
+	}
 	if err != nil {
 		return f.cantBeReplaced(err)
 	}
@@ -36,7 +39,7 @@ func (f *File) Prove() error {
 // Replaceable says whether the file can be replaced, as Prove does. It takes no
 // lock and leaves nothing behind.
 func (f *File) Replaceable() error {
-	room, err := f.room()
+	room, _, err := f.room()
 	if err != nil {
 		return err
 	}
@@ -50,13 +53,15 @@ func (f *File) cantBeReplaced(err error) error {
 	return fmt.Errorf("shared file %s can't be replaced: %w", f.cfg.Path, err)
 }
 
-// room is what the file will take up, generously.
-func (f *File) room() (int, error) {
+// room is what the file will take up, generously; want are the attributes that
+// it shall have.
+func (f *File) room() (n int, want atomicfile.Attributes, err error) {
 	existing, _, err := f.content()
 	if err != nil && !Nothing(err) {
-		return 0, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+		return 0, want, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	return 2*len(existing) + roomForToken, nil
+	base, want := f.base(existing)
+	return 2*len(base) + roomForToken, want, nil
 }
 
 // take hands out what Prove has kept, nil if there is nothing.

@@ -39,6 +39,9 @@ type Config struct {
 	AllowUnsafe bool
 	// Patience is how long Lock waits; 0: 30 s.
 	Patience time.Duration
+	// Note is the file that keeps over a restart what the shared file was like
+	// when it was whole, see [NotePath]; "": nothing does.
+	Note string
 }
 
 const (
@@ -59,6 +62,8 @@ type File struct {
 	mu       sync.Mutex // guards what follows
 	seen     sighting
 	prepared *atomicfile.Prepared // by Prove, for the next Write
+	whole    *whole               // nil: it has not been seen so yet
+	noted    bool                 // whole is what the note says
 }
 
 // sighting is since when one process has been found holding the lock.
@@ -117,6 +122,9 @@ func (f *File) Read() (format.Document, error) {
 		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
 	d.WrittenAt = written
+	if !d.RefreshToken.IsZero() {
+		f.remember(b)
+	}
 	return d, nil
 }
 
@@ -152,8 +160,8 @@ func Nothing(err error) bool {
 
 // Write puts d into the file, durably, while its caller holds the lock.
 // Readers see the old content or the new. What the file holds beside the
-// token, its owner, its mode and its access control list are kept; a new file
-// has mode 0600.
+// token, its owner, its mode and its access control list are kept, if it is
+// damaged or gone those that it had when it was whole; a new file has mode 0600.
 //
 // The new content gets a random name first, because other programs use fixed
 // ones.
@@ -165,25 +173,31 @@ func (f *File) Write(d format.Document) error {
 	if err != nil && !Nothing(err) {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	b, err := format.Merge(f.cfg.Format, existing, d, f.options())
+	base, want := f.base(existing)
+	b, err := format.Merge(f.cfg.Format, base, d, f.options())
 	if err != nil {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	if err := f.replace(b); err != nil {
+	if err := f.replace(b, want); err != nil {
 		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
 	}
+	f.remember(b)
 	atomicfile.SweepBeside(f.sys, f.cfg.Path)
 	return nil
 }
 
 // replace uses what Prove has kept. If that fails all the same, a fresh file
-// may still do.
-func (f *File) replace(content []byte) error {
+// may still do, and so may other attributes if the right ones can't be given.
+func (f *File) replace(content []byte, want atomicfile.Attributes) error {
 	ctx := context.Background()
 	if p := f.take(); p != nil {
 		if err := p.Put(ctx, content); err == nil || errors.Is(err, atomicfile.ErrNotDurable) {
 			return err
 		}
+	}
+	err := atomicfile.Replace(ctx, f.sys, f.cfg.Path, content, want)
+	if err == nil || errors.Is(err, atomicfile.ErrNotDurable) || want == atomicfile.AsTheyAre() {
+		return err
 	}
 	return atomicfile.Replace(ctx, f.sys, f.cfg.Path, content, atomicfile.AsTheyAre())
 }

@@ -18,8 +18,8 @@ import (
 const settle = 20 * time.Millisecond
 
 // Watch calls changed once the watch stands and then after each time that
-// somebody, we too, has replaced the file or has written into it and closed
-// it. It returns when ctx ends, or with the reason why nothing can be watched
+// somebody, we too, has replaced or removed the file, or has written into it
+// and closed it. It returns when ctx ends, or with the reason why nothing can be watched
 // here: the caller then depends on its regular look alone. It doesn't poll. It
 // outlives the removal of the file and of its directory. changed is not called
 // concurrently, and should return soon.
@@ -51,7 +51,7 @@ func (f *File) Watch(ctx context.Context, changed func()) error {
 
 // watchDir is Watch for as long as dir is the directory that it was.
 func watchDir(ctx context.Context, dir, name string, changed func()) error {
-	const written, vanishes = unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO, unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	const written, vanishes = unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE, unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 	w, err := inotify.Open(dir, written|vanishes)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return nil // it has gone since it was looked for

@@ -1,0 +1,161 @@
+package sharedfile
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+)
+
+// whole is what the file was like when it was whole the last time: what other
+// programs have put into it, its owner and its mode. The token is left out.
+type whole struct {
+	Path    string      `json:"path"`
+	Mode    fs.FileMode `json:"mode"`
+	UID     int         `json:"uid"`
+	GID     int         `json:"gid"`
+	ACL     []byte      `json:"acl,omitempty"`
+	Content []byte      `json:"content"`
+}
+
+func (w whole) attributes() atomicfile.Attributes {
+	return atomicfile.Attributes{Mode: w.Mode, UID: w.UID, GID: w.GID, ACL: string(w.ACL)}
+}
+
+// NotePath is where a supervisor with that state directory notes what an
+// account's shared file was like when it was whole.
+func NotePath(stateDir, account string) string {
+	return filepath.Join(stateDir, "shared", account+".json")
+}
+
+// LastWhole returns what the note at notePath says was in the shared file at
+// path when it was whole, but for the token; nil if it says nothing of it.
+func LastWhole(notePath, path string) []byte {
+	w, ok := readNote(notePath)
+	if !ok || w.Path != path {
+		return nil
+	}
+	return w.Content
+}
+
+// readNote takes no note that others can have written or read.
+func readNote(path string) (w whole, ok bool) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 || info.Size() > 2*maxSize {
+		return whole{}, false
+	}
+	b, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(b, &w) != nil || len(w.Content) == 0 || w.Mode == 0 {
+		return whole{}, false
+	}
+	return w, true
+}
+
+// isWhole says whether content is of a kind that others' members can be kept
+// of: an object with anything in it.
+func isWhole(content []byte) bool {
+	var members map[string]json.RawMessage
+	return json.Unmarshal(content, &members) == nil && len(members) > 0
+}
+
+// remember notes what the file is like, if that has changed. What can't be
+// noted is remembered until the end of the process.
+func (f *File) remember(content []byte) {
+	bare, err := format.Merge(f.cfg.Format, content, blank(), f.options())
+	if err != nil {
+		return
+	}
+	a, err := atomicfile.AttributesOf(f.sys, f.cfg.Path)
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := whole{Path: f.cfg.Path, Mode: a.Mode, UID: a.UID, GID: a.GID, ACL: []byte(a.ACL), Content: bare}
+	if f.whole != nil && f.noted && same(*f.whole, w) {
+		return
+	}
+	f.whole = &w
+	f.noted = f.cfg.Note == "" || writeNote(f.cfg.Note, w) == nil
+}
+
+func same(a, b whole) bool {
+	return a.attributes() == b.attributes() && bytes.Equal(a.Content, b.Content)
+}
+
+func writeNote(path string, w whole) error {
+	if old, ok := readNote(path); ok && old.Path == w.Path && same(old, w) {
+		return nil
+	}
+	b, err := json.Marshal(w)
+	if err != nil {
+		return err
+	}
+	if err := files.MakeDir(files.OS{}, filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	want := atomicfile.Attributes{Mode: 0o600, UID: atomicfile.Unchanged, GID: atomicfile.Unchanged}
+	return atomicfile.Replace(context.Background(), files.OS{}, path, b, want)
+}
+
+// blank is the token that stands in a note in place of the real one: always
+// the same, so that a new token changes no note.
+func blank() format.Document {
+	at := time.Unix(1e9, 0)
+	return format.Document{
+		AccessToken: sdk.NewSecret("-"), RefreshToken: sdk.NewSecret("-"), IssuedAt: at, Expiry: at.Add(time.Hour),
+	}
+}
+
+// lastWhole returns what is remembered, or noted by an earlier process.
+func (f *File) lastWhole() (whole, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.whole == nil && f.cfg.Note != "" {
+		if w, ok := readNote(f.cfg.Note); ok && w.Path == f.cfg.Path {
+			f.whole = &w
+		}
+	}
+	if f.whole == nil {
+		return whole{}, false
+	}
+	return *f.whole, true
+}
+
+// base is what a new token is merged into, and the attributes that the file
+// shall have: those that are there, unless it is gone or damaged.
+func (f *File) base(existing []byte) ([]byte, atomicfile.Attributes) {
+	if w, ok := f.lastWhole(); ok && !isWhole(existing) {
+		return w.Content, w.attributes()
+	}
+	return existing, atomicfile.AsTheyAre()
+}
+
+// Mend puts d into a file in which [File.Read] finds nothing, while its caller
+// holds the lock: with what other programs had in it, the owner and the mode as
+// they were when it was whole. What is in the file and can't be read may be the
+// rest of another program's token: it is kept at the path that is returned, ""
+// if there was none.
+func (f *File) Mend(d format.Document) (kept string, err error) {
+	existing, _, err := f.content()
+	if err != nil && !Nothing(err) {
+		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	if len(bytes.TrimSpace(existing)) > 0 && !isWhole(existing) {
+		kept = f.cfg.Path + ".damaged"
+		want := atomicfile.Attributes{Mode: 0o600, UID: atomicfile.Unchanged, GID: atomicfile.Unchanged}
+		if err := atomicfile.Replace(context.Background(), f.sys, kept, existing, want); err != nil {
+			return "", fmt.Errorf("keep what is left of the shared file %s: %w", f.cfg.Path, err)
+		}
+	}
+	return kept, f.Write(d)
+}
