@@ -82,7 +82,7 @@ func (a Account) ambiguous() Condition {
 		c.State = On
 		c.What = fmt.Sprintf("account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s",
 			a.Name, stamp(a.AmbiguousSince))
-		c.Todo = fmt.Sprintf("the same token is tried again by itself; to be on the safe side, log in with: tokenkeeper login %s", a.Name)
+		c.Todo = fmt.Sprintf("when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login %s", a.Name)
 	case a.StoredAt.IsZero(), a.NeedsLogin:
 		// The broker's refusal is the answer; the other alert says so.
 	default:

@@ -23,14 +23,17 @@ type broker struct {
 	clock       func() time.Time
 	refreshLife time.Duration
 	down        bool
-	dies        map[string]time.Time // account -> death of its refresh token
-	expires     map[string]time.Time // access token -> its death
-	skew        time.Duration        // what its answers say
+	// grace and policyLife are what its provider says of it.
+	grace, policyLife time.Duration
+	dies              map[string]time.Time // account -> death of its refresh token
+	expires           map[string]time.Time // access token -> its death
+	skew              time.Duration        // what its answers say
 
 	mu      sync.Mutex
 	current map[string]string // account -> the one refresh token that works
 	issued  int
 	posts   map[string]int // by refresh token
+	sentAt  []time.Time    // when each POST came
 	refused int            // POSTs with a dead refresh token
 	faults  map[string][]fault
 }
@@ -146,6 +149,7 @@ func (b *broker) count() int {
 func (b *broker) Describe(context.Context) (sdk.Description, error) {
 	return sdk.Description{Name: "fake", Version: "1", Policy: sdk.Policy{
 		AccessLifetime: b.lifetime, Rotates: true, BeforeExpiry: b.lifetime / 4,
+		ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: true,
 	}}, nil
 }
 
@@ -212,6 +216,7 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 	account, rt := req.Account.Name, req.Token.RefreshToken.Reveal()
 	b.mu.Lock()
 	b.posts[rt]++
+	b.sentAt = append(b.sentAt, b.clock())
 	if f.refuse != nil {
 		b.mu.Unlock()
 		return nil, f.refuse

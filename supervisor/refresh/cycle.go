@@ -54,6 +54,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	if !a.stored {
 		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
 	}
+	if k.holdsBack(a) {
+		return nil
+	}
 	if unseen {
 		if err := k.unseen(a, err); err != nil {
 			return err
@@ -91,10 +94,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 	if standing == nil {
 		err = k.cfg.Store.Intend(ctx, in)
 	} else {
-		in.Replays, in.AmbiguousSince = standing.Attempt, standing.AmbiguousSince
-		if standing.Replays != "" {
-			in.Replays = standing.Replays
-		}
+		k.replays(&in, *standing)
 		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
 	}
 	if err != nil {

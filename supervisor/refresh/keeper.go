@@ -177,7 +177,12 @@ func (k *Keeper) plan(a *account) {
 		k.heap.Remove(a.cfg.Name)
 		return
 	}
-	k.heap.Set(a.cfg.Name, k.dueOf(a), k.clock.Now())
+	due := k.dueOf(a)
+	if due.IsZero() { // only a person can settle what is open
+		k.heap.Remove(a.cfg.Name)
+		return
+	}
+	k.heap.Set(a.cfg.Name, due, k.clock.Now())
 }
 
 // planAfresh plans an account that has just been given a new token. However
@@ -200,6 +205,10 @@ func (k *Keeper) dueOf(a *account) time.Time {
 }
 
 func (k *Keeper) dueByItself(a *account) time.Time {
+	if a.ambiguous != nil {
+		at, _ := k.replay(a)
+		return at
+	}
 	t, now := a.rec.Token, k.clock.Now().Wall
 	if t.IssuedAt.After(now.Add(driftTolerated)) {
 		// The clock has been set back since the token came, so nobody knows

@@ -26,6 +26,8 @@ func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in 
 	case sdk.KindInvalidGrant:
 		return k.refused(ctx, remote, a, in, cause)
 	case sdk.KindAmbiguous:
+		var e *sdk.Error
+		in.Unread = in.Unread || errors.As(cause, &e) && e.Unread
 		if err := k.markAmbiguous(ctx, a, in, cause.Error()); err != nil {
 			return err
 		}
@@ -71,9 +73,12 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 		k.plan(a)
 	} else {
 		h.LastError, h.LastKind, h.LastFailure = cause.Error(), kind, k.clock.Now().Wall
-		next = k.retry(a, schedule.Failure{
-			InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter,
-		})
+		f := schedule.Failure{InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter}
+		if a.ambiguous == nil {
+			next = k.retry(a, f)
+		} else {
+			next = k.retryOpen(a, kind, f)
+		}
 	}
 	misconfigured := kind == sdk.KindInvalidClient && !a.alerting
 	alert := h.Failures == a.cfg.MaxFailures || misconfigured
@@ -194,6 +199,7 @@ func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent,
 	if first {
 		in.AmbiguousSince = in.At
 	}
+	in.Sends, in.SentAt = in.Sends+1, in.At
 	if err := k.cfg.Store.Replace(ctx, in.Attempt, in); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("note that an attempt is ambiguous: %w", err))
 	}
@@ -206,8 +212,7 @@ func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent,
 	if first {
 		k.publish(slog.LevelError, a, event.Event{
 			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "nobody knows whether the server has used up the refresh token: " + why +
-				". The same refresh token is tried once more",
+			Message: "nobody knows whether the server has used up the refresh token: " + why + ". " + k.replayPlan(a),
 		})
 	}
 	return nil

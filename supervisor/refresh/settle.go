@@ -133,7 +133,7 @@ func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *accoun
 		k.publish(slog.LevelWarn, a, event.Event{
 			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "the outcome of an attempt begun " + in.AmbiguousSince.Format(time.RFC3339) +
-				" is still unknown; its refresh token is tried once more",
+				" is still unknown. " + k.replayPlan(a),
 		})
 		return k.again(a)
 	case in.Boot != "" && in.Boot == k.cfg.Boot:

@@ -136,4 +136,12 @@ type Intent struct {
 	// AmbiguousSince when that one began; "" and zero: none.
 	Replays        string    `json:"replays,omitempty"`
 	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
+	// Sends counts the first attempt and those of its replays that may have
+	// reached the server, and SentAt is when the newest of them began; 0 and
+	// zero: not noted.
+	Sends  int       `json:"sends,omitempty"`
+	SentAt time.Time `json:"sent_at,omitzero"`
+	// Unread: an answer came that may hold the new refresh token, and nobody
+	// could read it. The provider's spool has put it aside.
+	Unread bool `json:"unread,omitempty"`
 }

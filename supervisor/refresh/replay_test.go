@@ -1,0 +1,200 @@
+package refresh_test
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+)
+
+// failing answers every POST with an error of that kind.
+func failing(e sdk.Error) fault {
+	e.Message = "what the test wants"
+	return fault{refuse: &e}
+}
+
+const s = time.Second
+
+// sentAgain are the rows of "What is sent again, and when": what the broker
+// does to every request, when after the first one the others come, and how
+// many come in ten hours.
+var sentAgain = map[string]struct {
+	then  string
+	fault fault
+	first *fault // of the first request alone
+	grace time.Duration
+	life  time.Duration // of refresh tokens, as the provider says
+	// after the first are the next requests, each up to a fifth later, and a
+	// second; most is how many there are in ten hours.
+	after []time.Duration
+	most  int
+}{
+	"not sent: no connection, a disk that can't be written": {
+		then:  "freely: after 2 s, doubling up to 1 min",
+		fault: fault{beforeSend: &sdk.Error{Kind: sdk.KindNotSent, Message: "connection refused"}},
+		after: nil, most: 0,
+	},
+	"sent, no answer, the provider declares a reuse grace": {
+		then:  "at once, then after 2 s, doubling, until the grace less a tenth is over; then as without one",
+		fault: fault{refuse: sdk.ErrAmbiguous}, grace: 10 * s,
+		after: []time.Duration{0, 2 * s, 6 * s, 6*s + 120*s}, most: 130,
+	},
+	"sent, no answer": {
+		then:  "at its deadline (30 s), or 10 s before the access token ends if that is earlier; then after 30 s, doubling up to 5 min",
+		fault: fault{refuse: sdk.ErrAmbiguous},
+		after: []time.Duration{30 * s, 60 * s, 120 * s}, most: 125,
+	},
+	"2xx, no whole answer, no token in it, or a page": {
+		then:  "as sent, no answer",
+		fault: failing(sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200}),
+		after: []time.Duration{30 * s, 60 * s, 120 * s}, most: 125,
+	},
+	"2xx with a token": {
+		then: "never: the new one is used when it is due", most: 41, // of a token that is due after 15 min
+	},
+	"2xx with a new refresh token alone": {
+		then: "never: the new one is used at once, then with the pauses of a failure", fault: fault{half: true},
+		after: []time.Duration{0, 4 * s, 12 * s, 28 * s, 60 * s}, most: 620,
+	},
+	"2xx with the same refresh token alone": {
+		then: "after 2 s, doubling up to 1 min", fault: fault{half: true, same: true},
+		after: []time.Duration{2 * s, 6 * s, 14 * s, 30 * s, 62 * s}, most: 620,
+	},
+	"2xx that may hold a token and that nobody could read": {
+		then:  "not before the unread token will have died; never by itself if its lifetime is unknown",
+		fault: failing(sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200, Unread: true}), life: 4 * time.Hour,
+		most: 3,
+	},
+	"invalid_grant": {
+		then: "never, unless a person insists", fault: failing(sdk.Error{Kind: sdk.KindInvalidGrant, HTTPStatus: 400}), most: 1,
+	},
+	"invalid_client": {
+		then: "after 1 min, doubling up to 15 min", fault: failing(sdk.Error{Kind: sdk.KindInvalidClient, HTTPStatus: 401}),
+		after: []time.Duration{60 * s}, most: 45,
+	},
+	"429, or Retry-After": {
+		then: "when the server allows it", fault: failing(sdk.Error{Kind: sdk.KindRateLimited, HTTPStatus: 429, RetryAfter: 50 * s}),
+		after: []time.Duration{50 * s, 100 * s}, most: 720,
+	},
+	"5xx, 4xx without an OAuth error, a redirect": {
+		then: "after 2 s, doubling up to 1 min", fault: failing(sdk.Error{Kind: sdk.KindTransient, HTTPStatus: 503}),
+		after: []time.Duration{2 * s, 6 * s, 14 * s, 30 * s, 62 * s}, most: 620,
+	},
+	"any answer but a verdict, while an earlier attempt is open": {
+		then:  "as sent, no answer, counted on",
+		first: &fault{refuse: sdk.ErrAmbiguous}, fault: failing(sdk.Error{Kind: sdk.KindTransient, HTTPStatus: 503}),
+		after: []time.Duration{30 * s, 60 * s, 120 * s}, most: 125,
+	},
+}
+
+func TestWhatIsSentAgain(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(readme), "\n| the attempt | sent again |\n|---|---|\n")
+	table, _, _ := strings.Cut(text, "\n\n")
+	rows := strings.Split(table, "\n")
+	if len(rows) != len(sentAgain) {
+		t.Errorf("the README's table has %d rows, and %d are tried", len(rows), len(sentAgain))
+	}
+	for name, tt := range sentAgain {
+		if !slices.Contains(rows, "| "+name+" | "+tt.then+" |") {
+			t.Errorf("the README's table has no row | %s | %s |", name, tt.then)
+		}
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				r.broker.grace, r.broker.policyLife = tt.grace, tt.life
+				if tt.first != nil {
+					r.broker.next("one", *tt.first)
+				}
+				for range 2000 {
+					r.broker.next("one", tt.fault)
+				}
+				g := r.start()
+				time.Sleep(10 * time.Hour)
+				synctest.Wait()
+				sent := r.broker.sentAt
+				if len(sent) > tt.most || len(sent) == 0 && tt.most > 0 {
+					t.Errorf("%d requests in ten hours, want at most %d", len(sent), tt.most)
+				}
+				for i, want := range tt.after {
+					if i+1 >= len(sent) {
+						t.Fatalf("only %d requests", len(sent))
+					}
+					got := sent[i+1].Sub(sent[0])
+					if got < want || got > want+want/5+s {
+						t.Errorf("request %d came after %s, want %s", i+2, got, want)
+					}
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
+// A supervisor that is started again and again sends no more than one that runs
+// on, and tells when.
+func TestReplaysOverRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		defer r.watch()()
+		for range 2000 {
+			r.broker.next("one", fault{refuse: sdk.ErrAmbiguous})
+		}
+		for range 4 * 60 {
+			g := r.start()
+			time.Sleep(15 * time.Second)
+			synctest.Wait()
+			_ = g.end()
+			r.restart()
+		}
+		if n := r.broker.count(); n < 8 || n > 16 {
+			t.Errorf("%d requests in 45 minutes with restarts", n)
+		}
+	})
+}
+
+// What is open can be sent at once by a person who insists, and not otherwise.
+func TestAPersonDecidesAboutAnOpenAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		defer r.watch()()
+		r.broker.next("one", failing(sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200, Unread: true}))
+		g := r.start()
+		time.Sleep(48 * time.Hour)
+		synctest.Wait()
+		if n := r.broker.count(); n != 1 {
+			t.Errorf("%d requests while the answer lay unread", n)
+		}
+		_, err := r.keeper.Refresh(t.Context(), "one", false)
+		if err == nil || !strings.Contains(err.Error(), "tokenkeeper refresh one --force") || r.broker.count() != 1 {
+			t.Errorf("without insisting: %v, %d requests", err, r.broker.count())
+		}
+		r.mu.Lock()
+		said := ""
+		for _, e := range r.events {
+			if e.Type == event.Ambiguous {
+				said = e.Message
+			}
+		}
+		r.mu.Unlock()
+		if !strings.Contains(said, "is not sent again by itself") || !strings.Contains(said, "tokenkeeper login one") {
+			t.Errorf("told: %q", said)
+		}
+		if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+			t.Error(err)
+		}
+		if st := r.status("one"); st.State != refresh.Valid || st.Record.Version != 2 {
+			t.Errorf("%s at version %d", st.State, st.Record.Version)
+		}
+		_ = g.end()
+	})
+}
