@@ -32,6 +32,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.wake,
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
 		Probe:       func() { s.providers[provider].Probe() },
+		Outwait:     s.outwait(provider),
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
 	})
 }

@@ -1,9 +1,11 @@
 package supervisor
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
@@ -14,6 +16,25 @@ import (
 // directory.
 const binaryPrefix = "tokenkeeper-provider-"
 
+// outwait makes an earlier process of the provider give back its spool; nil for
+// processes in memory, which have none.
+func (s *Supervisor) outwait(provider string) func(context.Context, time.Duration) {
+	if s.opts.Seams.Launcher != nil {
+		return nil
+	}
+	dir, fallback := spoolDirs(s.opts.Config, provider)
+	return process.Predecessor{Name: provider, SpoolDir: dir, SpoolFallback: fallback, Log: s.log}.Outwait
+}
+
+// spoolDirs are the directories of one provider's spool; fallback is "" if there
+// is none.
+func spoolDirs(cfg *config.Config, provider string) (dir, fallback string) {
+	if cfg.FallbackDir != "" {
+		fallback = spoolDir(store.FallbackOf(cfg.StateDir, cfg.FallbackDir), provider)
+	}
+	return spoolDir(cfg.StateDir, provider), fallback
+}
+
 // Command returns how a provider's process is started: by the command that the
 // configuration names, or else by its binary in the plugin directory, or else
 // as a part of this program. The error says where it was looked for.
@@ -21,11 +42,9 @@ func Command(cfg *config.Config, provider string, builtin func(string) ([]string
 	p := cfg.Providers[provider]
 	c := &process.Command{
 		Name: provider, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
-		SpoolDir: spoolDir(cfg.StateDir, provider), SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+		SocketDir: filepath.Join(cfg.StateDir, "sockets"),
 	}
-	if cfg.FallbackDir != "" {
-		c.SpoolFallback = spoolDir(store.FallbackOf(cfg.StateDir, cfg.FallbackDir), provider)
-	}
+	c.SpoolDir, c.SpoolFallback = spoolDirs(cfg, provider)
 	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)
 	switch {
 	case len(p.Command) > 0:

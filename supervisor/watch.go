@@ -29,6 +29,9 @@ func (s *Supervisor) watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			s.notify(daemon.SdNotifyStopping)
+			// However short the time is that the service manager was given for
+			// a stop: a refresh that was sent is heard out.
+			s.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", s.longestStop().Microseconds()))
 			return nil
 		case <-ready:
 			ready = nil
@@ -108,6 +111,20 @@ func (s *Supervisor) lookAround() bool {
 	}
 	return progress
 }
+
+// longestStop is how long a stop may take: the longest refresh, and some time
+// for what follows from it.
+func (s *Supervisor) longestStop() time.Duration {
+	longest := time.Duration(0)
+	for _, a := range s.opts.Config.Accounts {
+		longest = max(longest, a.Refresh.Timeout)
+	}
+	return longest + StopSlack
+}
+
+// StopSlack is what a stop may take beyond the deadline of a refresh that was
+// sent.
+const StopSlack = 15 * time.Second
 
 func (s *Supervisor) notify(state string) {
 	if _, err := daemon.SdNotify(false, state); err != nil {

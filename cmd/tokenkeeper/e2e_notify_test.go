@@ -68,6 +68,7 @@ sinks:
 		r.Stop()
 	}()
 	m.hears("STOPPING=1")
+	m.hears("EXTEND_TIMEOUT_USEC=45000000") // a refresh's 30 s, and 15 s
 	<-ended
 	s.awaitGone(t, 2*time.Second)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,22 +11,43 @@ import (
 )
 
 // newLogger logs to w and, if the configuration names one, to a file as well.
+// Nothing ever waits for either of them, and one that fails does not stop the
+// other. Closing it writes the last lines.
 func newLogger(c config.Log, w io.Writer) (*slog.Logger, io.Closer, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
 		return nil, nil, fmt.Errorf("log.level: %w", err)
 	}
-	closer := io.Closer(io.NopCloser(nil))
+	var to logWriters
 	if c.File != "" {
 		f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
 			return nil, nil, fmt.Errorf("log.file: %w", err)
 		}
-		w, closer = io.MultiWriter(w, f), f
+		to = append(to, newLogWriter(f)) // it stays open as long as the process
 	}
+	to = append(to, newLogWriter(w))
 	opts := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts)), closer, nil
+		return slog.New(slog.NewJSONHandler(to, opts)), to, nil
 	}
-	return slog.New(slog.NewTextHandler(w, opts)), closer, nil
+	return slog.New(slog.NewTextHandler(to, opts)), to, nil
+}
+
+// logWriters are all that a log is written to.
+type logWriters []*logWriter
+
+func (all logWriters) Write(line []byte) (int, error) {
+	for _, l := range all {
+		_, _ = l.Write(line)
+	}
+	return len(line), nil
+}
+
+func (all logWriters) Close() error {
+	var errs []error
+	for _, l := range all {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }

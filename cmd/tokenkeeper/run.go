@@ -56,6 +56,7 @@ Everything is checked before anything starts. With --json the log is JSON.`,
 }
 
 func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error {
+	heard := survive()
 	keepInherited()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -68,6 +69,11 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 		return &exitError{exitUsage, err}
 	}
 	defer func() { _ = closer.Close() }()
+	noting, endNotes := context.WithCancel(context.WithoutCancel(ctx))
+	var notes sync.WaitGroup
+	notes.Go(func() { noteSignals(noting, heard, log) })
+	defer notes.Wait() // before the log is closed
+	defer endNotes()
 	s, err := newSupervisor(ctx, cfg, log)
 	if err != nil {
 		return err

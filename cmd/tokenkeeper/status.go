@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,7 +57,7 @@ func (e *env) write(text string) error {
 // watch shows s and what follows it until ctx ends or the user interrupts. It
 // outlives the supervisor, so that a restart of it can be watched.
 func (e *env) watch(ctx context.Context, c *control.Client, s control.Status) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilEnded(ctx)
 	defer stop()
 	show := e.showChanges()
 	if isTerminal(e.stdout) && !e.json {

@@ -58,6 +58,10 @@ type Config struct {
 	// Probe asks for a closer look at a process that does not answer; nil:
 	// nobody is asked.
 	Probe func()
+	// Outwait makes an earlier process give the provider's spool back: it waits
+	// for it that long, ends it then, and returns when ctx has ended; nil: there
+	// is none.
+	Outwait func(ctx context.Context, patience time.Duration)
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string

@@ -15,18 +15,11 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// spoolPatience is how long a new generation waits for the process before it,
-// which may be finishing an attempt, to give the spool back: an attempt's
-// longest deadline and some more.
-const spoolPatience = 90 * time.Second
-
 // settle brings every attempt to an end that an earlier generation, or an
 // earlier supervisor, left open, before anything new is sent.
 func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 	// Like an attempt, settling is not cancelled half-way.
-	patient, cancel := context.WithTimeout(ctx, spoolPatience)
-	defer cancel()
-	entries, err := remote.Unsettled(patient)
+	entries, err := k.unsettled(ctx, remote)
 	if err != nil {
 		return fmt.Errorf("ask provider %s for what stands in its spool: %w", k.cfg.Provider, err)
 	}
