@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
 
@@ -21,6 +22,15 @@ func newSharedFile(c config.SharedFile, note string) (*sharedfile.File, error) {
 	return sharedfile.New(sharedfile.Config{
 		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem, Note: note,
 	})
+}
+
+// ReadShared returns what is in a shared file now, without its lock.
+func ReadShared(c config.SharedFile) (format.Document, error) {
+	f, err := newSharedFile(c, "")
+	if err != nil {
+		return format.Document{}, err
+	}
+	return f.Read()
 }
 
 // sharedWatch is the member of the set of shared files that looks after one

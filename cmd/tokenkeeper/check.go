@@ -108,6 +108,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addProviders(cfg)
 	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)
+	r.addSharedZones(cfg, e.now())
 	r.addSinks(cfg)
 	r.addObstacles(cfg)
 	r.addStateDir(ctx, cfg)

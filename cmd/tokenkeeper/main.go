@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 )
@@ -19,6 +20,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// command is built for it.
 	if len(args) > 0 && args[0] == providerVerb {
 		return serveProvider(args[1:], stderr)
+	}
+	if err := checkZone(os.Getenv("TZ")); err != nil {
+		_, _ = fmt.Fprintf(stderr, "tokenkeeper: %v\n", err)
+		return exitUsage
 	}
 	return newEnv(stdin, stdout, stderr).execute(ctx, args)
 }

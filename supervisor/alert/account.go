@@ -14,7 +14,7 @@ func (a Account) condition(t event.Type) Condition {
 
 // troubled is false only if no condition of the account is On.
 func (a *Account) troubled(now time.Time, p Policy) bool {
-	return a.NeedsLogin || a.Failures > 0 || !a.AmbiguousSince.IsZero() ||
+	return a.NeedsLogin || a.Failures > 0 || a.Asked != "" || a.Zone != "" || !a.AmbiguousSince.IsZero() ||
 		(p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
 }
 
@@ -57,6 +57,33 @@ func (a Account) failing() Condition {
 		c.Todo = "it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh " + a.Name
 	case a.Failures == 0 && a.AmbiguousSince.IsZero():
 		return a.well(c, fmt.Sprintf("account %s is refreshed again", a.Name))
+	}
+	return c
+}
+
+// unknownToken is a refresh token in the shared file that nobody here knows.
+func (a Account) unknownToken() Condition {
+	c := a.condition(event.UnknownToken)
+	switch {
+	case a.Asked != "":
+		c.State, c.Cause = On, a.Asked
+		c.What = fmt.Sprintf("account %s is not refreshed until somebody decides: %s; its access token ends %s", a.Name, a.Asked, stamp(a.Expiry))
+		c.Todo = a.Ways
+	default: // what is in the file may not have been looked at since the start
+		return a.well(c, fmt.Sprintf("account %s goes on, and no unknown token stands in its shared file any more", a.Name))
+	}
+	return c
+}
+
+func (a Account) wrongZone() Condition {
+	c := a.condition(event.WrongZone)
+	switch {
+	case a.Zone != "":
+		c.State, c.Cause = On, a.Zone
+		c.What = fmt.Sprintf("account %s, its shared file: %s", a.Name, a.Zone)
+		c.Todo = fmt.Sprintf("set accounts.%s.shared_file.timezone to the zone of the programs that write the file, then restart tokenkeeper", a.Name)
+	default:
+		return a.well(c, fmt.Sprintf("account %s: the times in its shared file can be right", a.Name))
 	}
 	return c
 }

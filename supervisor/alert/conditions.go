@@ -86,6 +86,8 @@ func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) conditions {
 		cs.add(a.failing())
 		cs.add(a.needsLogin())
 		cs.add(a.ambiguous())
+		cs.add(a.unknownToken())
+		cs.add(a.wrongZone())
 		cs.add(a.loginDue(s.Now, p.LoginDue))
 	}
 	for _, proc := range s.Processes {

@@ -102,6 +102,9 @@ func TestConditions(t *testing.T) {
 		{"disabled by a person", hook(Sink{Off: true}), "sink_disabled:hook", Off, "a person"},
 		{"not tried since", hook(Sink{}), "sink_disabled:hook", Unknown, ""},
 
+		{"an unknown token in its file", account(func(a *Account) { a.Asked, a.Ways = "a stranger", "take it" }), "unknown_token:main", On, "take it"},
+		{"a wrong zone", account(func(a *Account) { a.Zone = "9h off" }), "wrong_zone:main", On, "accounts.main.shared_file.timezone"},
+
 		{"rival", seen(rival, time.Minute, false), "rival_refresher:main", On, "stop that program"},
 		{"rival, quiet", seen(rival, time.Hour, false), "rival_refresher:main", Off, "for 1 h 0 min"},
 		{"clock set back", seen(rival, -time.Hour, false), "rival_refresher:main", Off, ""},

@@ -61,6 +61,10 @@ func (l lot) trouble() string {
 		return "have had a refresh of which nobody knows the outcome"
 	case event.RivalRefresher:
 		return "are refreshed by another program too"
+	case event.UnknownToken:
+		return "wait for a decision about the token in their files"
+	case event.WrongZone:
+		return "have files with local times that can't be right"
 	case event.StoreRestored:
 		return "go on with a restored token that may be spent"
 	}

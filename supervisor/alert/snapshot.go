@@ -45,6 +45,9 @@ type Account struct {
 	// it rests on a guess.
 	RefreshExpiry time.Time
 	Uncertain     bool
+	// Asked is what a person has to decide about its shared file, and Ways how;
+	// "": nothing. Zone is why the local times there can't be right.
+	Asked, Ways, Zone string
 	// PolicyKnown: the provider has said whether each refresh starts the life
 	// of the refresh token anew (Sliding).
 	PolicyKnown, Sliding bool

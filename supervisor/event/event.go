@@ -26,6 +26,7 @@ const (
 	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock and does not let go
 	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours
 	UnknownToken     Type = "unknown_token"      // alert: a file holds a refresh token that nobody here knows
+	WrongZone        Type = "wrong_zone"         // alert: the local times in a file can't be right
 	Imported         Type = "imported"           // a first token was taken from a file
 	Restored         Type = "restored"           // a token was taken back from a sink
 	RestoreFailed    Type = "restore_failed"     // a sink could not give back a token that is missing

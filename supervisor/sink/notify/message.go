@@ -36,6 +36,8 @@ var titles = map[event.Type]phrases{
 	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s is refreshed again"},
 	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
 	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},
+	event.UnknownToken:     {"%s: an unknown token stands in its file", "%s: an unknown token still stands in its file", "%s: no unknown token stands in its file any more"},
+	event.WrongZone:        {"%s: the time zone of its file is wrong", "%s: the time zone of its file is still wrong", "%s: the times in its file can be right"},
 	event.ProviderCrashing: {"provider %s keeps crashing", "provider %s still keeps crashing", "provider %s runs again"},
 	event.ProviderParked:   {"provider %s can't run", "provider %s still can't run", "provider %s runs again"},
 	event.SinkFailing:      {"sink %s fails", "sink %s still fails", "sink %s works again"},

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+)
+
+// addSharedZones warns of shared files whose local times can't be right.
+func (r *report) addSharedZones(cfg *config.Config, now time.Time) {
+	policies := map[string]sdk.Policy{}
+	for _, p := range r.Providers {
+		policies[p.Name] = p.description.Policy
+	}
+	for name, a := range cfg.Accounts {
+		if a.SharedFile == nil {
+			continue
+		}
+		d, err := supervisor.ReadShared(*a.SharedFile)
+		if err != nil {
+			continue // there may be none yet
+		}
+		fault := refresh.ZoneFault(d, policies[a.Provider], now)
+		if fault == "" {
+			continue
+		}
+		key := []string{"accounts", name, "shared_file", "timezone"}
+		line := lineOf(r.Config, key...)
+		r.Warnings = append(r.Warnings, finding{
+			File: r.Config, Line: line, Key: "accounts." + name + ".shared_file.timezone",
+			Message: a.SharedFile.Path + ": " + fault + " (" + zoneOf(a.SharedFile.Timezone) + ")",
+			Hint:    "set timezone to the zone of the programs that write the file, like Europe/Copenhagen",
+		})
+	}
+}
