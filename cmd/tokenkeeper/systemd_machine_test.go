@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// systemdRoot names a tree with Debian and systemd in it, which a run changes.
+// ".ci/run" makes one with mmdebstrap.
+const systemdRoot = "TOKENKEEPER_SYSTEMD_ROOT"
+
+// machine is a root file system whose PID 1 is systemd. Its network is ours.
+type machine struct {
+	root string
+	pid  int // of its PID 1
+}
+
+// bootMachine starts the machine, or skips the test where that can't be.
+func bootMachine(t *testing.T) *machine {
+	t.Helper()
+	root := os.Getenv(systemdRoot)
+	if root == "" {
+		t.Skipf("%s names no root tree with systemd: .ci/run makes one", systemdRoot)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can start a machine")
+	}
+	script, name := "testdata/systemd/boot.sh", fmt.Sprintf("tokenkeeper-test-%d", os.Getpid())
+	console := newAwaited()
+	boot := exec.Command("sh", script, root, name)
+	boot.Stdout, boot.Stderr = console, console
+	boot.WaitDelay = time.Second
+	if err := boot.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = boot.Wait() }()
+	t.Cleanup(func() {
+		_ = boot.Process.Kill() // which kills its PID 1, and that everybody
+		<-ended
+		clean := time.NewTicker(100 * time.Millisecond)
+		defer clean.Stop()
+		for range 50 {
+			if exec.Command("sh", script, "clean", name).Run() == nil {
+				break
+			}
+			<-clean.C
+		}
+		if t.Failed() {
+			t.Logf("the console:\n%s", console)
+		}
+	})
+	m := &machine{root: root}
+	late, look := time.After(patience), time.NewTicker(100*time.Millisecond)
+	defer look.Stop()
+	for {
+		select {
+		case <-ended:
+			if boot.ProcessState.ExitCode() == 3 {
+				t.Skipf("this machine can't run systemd in a namespace: %s", console)
+			}
+			t.Fatalf("the machine did not start: %s\n%s", boot.ProcessState, console)
+		case <-late:
+			t.Fatalf("the machine is not up; its console:\n%s", console)
+		case <-look.C:
+		}
+		if m.pid = firstChild(boot.Process.Pid); m.pid == 0 {
+			continue
+		}
+		if out, err := m.try("systemctl", "is-system-running"); err == nil || strings.Contains(out, "degraded") {
+			return m
+		}
+	}
+}
+
+// firstChild returns the process's first child; 0: it has none.
+func firstChild(pid int) int {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	first, _, _ := strings.Cut(string(b), " ")
+	child, _ := strconv.Atoi(first)
+	return child
+}
+
+// try runs a command inside.
+func (m *machine) try(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
+		"-t", strconv.Itoa(m.pid), "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--root", "--wd",
+	}, args...)...)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// inside runs a command inside that must succeed.
+func (m *machine) inside(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := m.try(args...)
+	if err != nil {
+		log, _ := m.try("journalctl", "--no-pager", "-n", "200", "-u", "tokenkeeper")
+		t.Fatalf("%s: %v\n%s\n%s", strings.Join(args, " "), err, out, log)
+	}
+	return out
+}
+
+func (m *machine) systemctl(t *testing.T, args ...string) string {
+	t.Helper()
+	return m.inside(t, append([]string{"systemctl"}, args...)...)
+}
+
+// install installs the program as the unit says, with a configuration.
+func (m *machine) install(t *testing.T, yaml string) {
+	t.Helper()
+	t.Setenv("CGO_ENABLED", "0") // whatever C library the tree has
+	for dir, binary := range map[string]string{".": "tokenkeeper", "testdata/systemd/glutton": "glutton"} {
+		if err := goBuild(dir, filepath.Join(m.root, "usr/local/bin", binary)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unit, err := os.ReadFile(filepath.Join("..", "..", "configs", "systemd", "tokenkeeper.service"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(m.stateFile("")); err != nil { // of an earlier run
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"etc/tokenkeeper/tokenkeeper.yaml":       yaml,
+		"etc/systemd/system/tokenkeeper.service": string(unit),
+		// Soon instead of in minutes, and a limit for the glutton to hit.
+		"etc/systemd/system/tokenkeeper.service.d/test.conf": "[Service]\nWatchdogSec=3\nRestartSec=1\nMemoryMax=256M\n",
+	} {
+		path := filepath.Join(m.root, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.systemctl(t, "daemon-reload")
+}
+
+// stateFile is a file in the service's state directory, seen from outside.
+func (m *machine) stateFile(name string) string {
+	return filepath.Join(m.root, "var/lib/private/tokenkeeper", name)
+}
+
+// follow returns the service as tests ask it, from outside.
+func (m *machine) follow(t *testing.T) *running {
+	r := &running{t: t, Client: control.NewClient(m.stateFile("control.sock")), ended: make(chan struct{})}
+	t.Cleanup(r.Client.Close)
+	return r
+}
+
+// serviceGroups finds the service's control group, of whichever version. It
+// sees ours as the root of all.
+const serviceGroups = "find /sys/fs/cgroup -type d -path '*/system.slice/tokenkeeper.service' "
+
+// processes are those in the service's control group, by their numbers inside.
+func (m *machine) processes(t *testing.T) (pids []int) {
+	t.Helper()
+	seen := map[int]bool{}
+	for _, field := range strings.Fields(m.inside(t, "sh", "-c", serviceGroups+"-exec cat {}/cgroup.procs \\;")) {
+		if pid, err := strconv.Atoi(field); err == nil && !seen[pid] {
+			seen[pid] = true
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+func (m *machine) commandOf(pid int) string {
+	out, _ := m.try("sh", "-c", fmt.Sprintf("tr '\\0' ' ' </proc/%d/cmdline", pid))
+	return out
+}
+
+// limitsMemory says whether systemd can limit the service's memory.
+func (m *machine) limitsMemory(t *testing.T) bool {
+	t.Helper()
+	return strings.TrimSpace(m.inside(t, "sh", "-c", serviceGroups+
+		"\\( -exec test -e {}/memory.max \\; -o -exec test -e {}/memory.limit_in_bytes \\; \\) -print")) != ""
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+)
+
+// slowAnswer is how long the broker takes, while the service comes to an end.
+const slowAnswer = 8 * time.Second
+
+// TestSystemd runs the shipped unit under a real systemd, and ends it in every
+// way while an answer is on its way that takes 8 s: nothing is lost, nobody is
+// left behind, and the next start goes on without a login.
+func TestSystemd(t *testing.T) {
+	m := bootMachine(t)
+	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Hour, RefreshLifetime: 2 * time.Hour})
+	m.install(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+`
+  greedy: {provider: glutton, client_id: id}
+providers:
+  glutton: {command: [/usr/local/bin/glutton]}
+sinks:
+  files: {type: file, path: "/var/lib/private/tokenkeeper/{account}.json", accounts: [`+saxoAccount+`], include_refresh_token: true}
+`)
+	m.systemctl(t, "start", "tokenkeeper")
+	s := &service{machine: m, t: t, saxo: saxo, run: m.follow(t)}
+	s.logIn()
+
+	for _, end := range []struct {
+		name string
+		by   func(*service)
+		then outcome
+	}{
+		{"crash", (*service).crash, comesBack},
+		{"stop", (*service).stop, staysDown},
+		{"watchdog", (*service).hang, comesBack},
+		{"out of memory", (*service).starve, goesOnAsIs},
+		{"signals to everybody", (*service).hangUp, goesOnAsIs},
+	} {
+		if !t.Run(end.name, func(t *testing.T) {
+			s, run := *s, *s.run
+			s.t, s.run, run.t = t, &run, t
+			s.midAnswer(end.by, end.then)
+		}) {
+			return // what follows would only show the same
+		}
+	}
+	m.systemctl(t, "stop", "tokenkeeper")
+	s.mustBeGone()
+}
+
+// service is the unit, and the broker of its account.
+type service struct {
+	*machine
+	t    *testing.T
+	saxo *brokersim.Server
+	run  *running
+}
+
+func (s *service) logIn() {
+	s.t.Helper()
+	s.run.until(func(control.Status) bool { return true })
+	g := s.saxo.Grant(saxoAccount)
+	if _, err := s.run.Client.Import(s.t.Context(), control.ImportRequest{Account: saxoAccount, Body: tokenFileOf(s.t, g, format.SaxoCache, g.IssuedAt)}); err != nil {
+		s.t.Fatal(err)
+	}
+	g.Account = "greedy"
+	if _, err := s.run.Client.Import(s.t.Context(), control.ImportRequest{Account: "greedy", Body: tokenFileOf(s.t, g, format.JSON, g.IssuedAt)}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.run.delivered(saxoAccount, 1)
+}
+
+// outcome is what should become of the service.
+type outcome int
+
+const (
+	goesOnAsIs outcome = iota // with the same processes
+	comesBack                 // systemd starts it again
+	staysDown                 // until somebody starts it
+)
+
+// midAnswer lets something happen while an answer is on its way.
+func (s *service) midAnswer(disturb func(*service), then outcome) {
+	s.t.Helper()
+	before := s.run.until(func(st control.Status) bool {
+		a := account(st, saxoAccount)
+		return a.State == control.AccountValid && !a.InFlight && provider(st, "saxo").State == control.ProviderRunning
+	})
+	version, counts := account(before, saxoAccount).Version, s.saxo.Account(saxoAccount)
+	gate := s.saxo.HoldNextAnswer(saxoAccount)
+	s.run.forceRefresh(saxoAccount)
+	came(s.t, gate.Entered, "the request is open")
+	answered := time.After(slowAnswer)
+	disturb(s)
+	<-answered
+	if happened(gate.Gone) {
+		s.t.Error("the provider did not hear its request out")
+	}
+	gate.Release()
+	came(s.t, gate.Done, "the request is answered")
+	if then == staysDown {
+		s.mustBeGone()
+		if result := s.property("Result"); result != "success" {
+			s.t.Errorf("the service ended with the result %s", result)
+		}
+		s.systemctl(s.t, "start", "tokenkeeper")
+	}
+
+	s.run.delivered(saxoAccount, version+1)
+	after := s.run.until(func(st control.Status) bool {
+		return account(st, saxoAccount).State == control.AccountValid && provider(st, "saxo").State == control.ProviderRunning
+	})
+	if c := s.saxo.Account(saxoAccount); c.Posts != counts.Posts+1 || c.Answered != counts.Answered+1 || c.Reused != 0 || c.Repeats != 0 || c.Logins != 1 {
+		s.t.Errorf("the broker saw %+v, before it %+v", c, counts)
+	}
+	if a := account(after, saxoAccount); a.Version != version+1 || a.Failures != 0 || !a.AmbiguousSince.IsZero() {
+		s.t.Errorf("the account: %+v", a)
+	}
+	token := decodeFile[tokenFile](s.t, s.stateFile(saxoAccount+".json"))
+	if now, _ := s.saxo.Current(saxoAccount); token.Access != now.AccessToken || token.Refresh != now.RefreshToken {
+		s.t.Error("the file does not hold the newest tokens")
+	}
+	if same := after.PID == before.PID && provider(after, "saxo").PID == provider(before, "saxo").PID; same != (then == goesOnAsIs) {
+		s.t.Errorf("the processes are the same ones: %t, want %t", same, then == goesOnAsIs)
+	}
+	s.mustHoldOnlyItsOwn(after)
+}
+
+// mustHoldOnlyItsOwn fails the test if the service has other processes than
+// the supervisor and its providers of now.
+func (s *service) mustHoldOnlyItsOwn(st control.Status) {
+	s.t.Helper()
+	known := map[int]bool{st.PID: true}
+	for _, p := range st.Providers {
+		known[p.PID] = true
+	}
+	for _, pid := range s.processes(s.t) {
+		if !known[pid] {
+			s.t.Errorf("process %d was left behind: %s", pid, s.commandOf(pid))
+		}
+	}
+}
+
+// mustBeGone waits until the service has ended, and fails the test if anybody is
+// left.
+func (s *service) mustBeGone() {
+	s.t.Helper()
+	s.await(func() bool { return s.property("ActiveState") == "inactive" }, "the service has stopped")
+	if left := s.processes(s.t); len(left) > 0 {
+		s.t.Errorf("processes %v were left behind", left)
+	}
+}
+
+func (s *service) await(holds func() bool, what string) {
+	s.t.Helper()
+	late, look := time.After(2*patience), time.NewTicker(100*time.Millisecond)
+	defer look.Stop()
+	for !holds() {
+		select {
+		case <-look.C:
+		case <-late:
+			s.t.Fatalf("this did not happen: %s; systemd says:\n%s", what, s.systemctl(s.t, "show", "tokenkeeper"))
+		}
+	}
+}
+
+func (s *service) property(name string) string {
+	return strings.TrimSpace(s.systemctl(s.t, "show", "-p", name, "--value", "tokenkeeper"))
+}
+
+func (s *service) mainPID() int {
+	s.t.Helper()
+	pid, err := strconv.Atoi(s.property("MainPID"))
+	if err != nil || pid == 0 {
+		s.t.Fatalf("the service has no main process: %v", err)
+	}
+	return pid
+}
+
+// kill sends signals to a process inside: the shell's own kill, since a small
+// system has no other.
+func (s *service) kill(pid int, signals ...string) {
+	s.t.Helper()
+	for _, sig := range signals {
+		s.inside(s.t, "sh", "-c", fmt.Sprintf("kill -s %s %d", sig, pid))
+	}
+}
+
+// Each of the following is a way in which a service manager, or the kernel, ends
+// what it runs, or seems to.
+
+func (s *service) crash() {
+	main := s.mainPID()
+	s.kill(main, "KILL")
+	s.await(func() bool { return s.property("MainPID") != strconv.Itoa(main) }, "systemd sees the crash")
+}
+
+func (s *service) stop() { s.systemctl(s.t, "stop", "--no-block", "tokenkeeper") }
+
+func (s *service) hang() {
+	main := s.mainPID()
+	s.kill(main, "STOP")
+	s.await(func() bool { return s.property("MainPID") != strconv.Itoa(main) }, "the watchdog ends the main process")
+}
+
+// hangUp is a reload, or a log that was rotated; the other signals reach the
+// providers alone, since they would end the supervisor.
+func (s *service) hangUp() {
+	s.systemctl(s.t, "kill", "-s", "HUP", "tokenkeeper")
+	main := s.mainPID()
+	for _, pid := range s.processes(s.t) {
+		if pid != main {
+			s.kill(pid, "TERM", "ABRT", "INT")
+		}
+	}
+}
+
+// starve lets another provider eat what memory the service may have.
+func (s *service) starve() {
+	if !s.limitsMemory(s.t) {
+		s.t.Skip("systemd can't limit a service's memory here: there is no controller")
+	}
+	s.run.forceRefresh("greedy")
+	st := s.run.until(func(st control.Status) bool { return provider(st, "glutton").Crashes > 0 })
+	if last := provider(st, "glutton").LastError; !strings.Contains(last, "SIGKILL") {
+		s.t.Errorf("the glutton ended with %q, want the kernel's kill", last)
+	}
+}
