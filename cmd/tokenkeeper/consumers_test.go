@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -171,7 +172,7 @@ func awaitBlocked(t *testing.T, path string) {
 	inode := fmt.Sprintf(":%d ", st.Ino)
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
-	late := time.After(patience)
+	late := waittest.Late(t)
 	for {
 		locks, err := os.ReadFile("/proc/locks")
 		if err != nil {
@@ -253,7 +254,7 @@ func newAPI(t *testing.T, sim *brokersim.Server) *brokerAPI {
 // until waits until the API was called with that token.
 func (a *brokerAPI) until(t *testing.T, when, token string) {
 	t.Helper()
-	late := time.After(patience)
+	late := waittest.Late(t)
 	for {
 		a.mu.Lock()
 		used := a.used[token]

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -199,7 +200,7 @@ func (c *crashSite) end() {
 		b, _ := os.ReadFile(c.log)
 		c.t.Logf("crash points:\n%s", b)
 	}
-	c.awaitGone(c.t, patience)
+	c.awaitGone(c.t)
 }
 
 // ambiguous says whether any supervisor has told that the outcome of an attempt
@@ -218,20 +219,19 @@ const lookEvery = 5 * time.Millisecond
 // supervisor has died instead.
 func (c *crashSite) await(r *running, holds func(control.Status) bool) (st control.Status, alive bool) {
 	c.t.Helper()
-	late := time.After(patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience, r.steps)
+	defer cancel()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for {
 		select {
 		case <-r.ended:
 			return st, false
-		case <-late:
+		case <-ctx.Done():
 			c.t.Fatalf("it never came to that; the last status: %+v", st)
 		case <-look.C:
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		now, err := r.Client.Status(ctx)
-		cancel()
 		if err != nil {
 			continue // not open yet, or dead: the next turn says which
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
@@ -58,7 +59,7 @@ var crashScenarios = []crashScenario{
 			if _, alive := c.await(r, func(control.Status) bool { return false }); alive {
 				c.t.Fatal("nothing died")
 			}
-			c.awaitGone(c.t, patience)
+			c.awaitGone(c.t)
 			c.log += "-recovery"
 		},
 		act:  func(*crashSite, *running) {},
@@ -155,7 +156,7 @@ func (c *crashSite) shareAndImport(age time.Duration) {
 
 // logInByCode logs in as a person does, and returns why that failed.
 func (c *crashSite) logInByCode(r *running) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience, r.steps)
 	defer cancel()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()

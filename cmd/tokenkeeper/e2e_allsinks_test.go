@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -246,7 +247,7 @@ func untilTold(t *testing.T, h *hook, words ...string) {
 	t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for late := time.After(patience); ; {
+	for late := waittest.Late(t); ; {
 		for _, m := range h.received() {
 			if holdsAll(m, words) {
 				return

@@ -231,7 +231,7 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
-	s.awaitGone(t, 0)
+	s.mustBeGone(t)
 	if strings.Contains(fmt.Sprint(readDir(t, s.dir)), schwabAccount) {
 		t.Errorf("something was delivered: %v", readDir(t, s.dir))
 	}

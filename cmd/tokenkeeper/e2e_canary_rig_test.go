@@ -17,9 +17,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // canaries are the secrets that a test has put into the world, by value, with
@@ -178,7 +178,6 @@ func newConsumer(t *testing.T, path string, answers ...string) *consumer {
 
 func (c *consumer) take(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(patience))
 	buf := make([]byte, 4096)
 	n, err := conn.Read(buf)
 	if err != nil {
@@ -208,7 +207,7 @@ func (c *consumer) received() [][]byte {
 // until waits for a message that holds text.
 func (c *consumer) until(text string) []byte {
 	c.t.Helper()
-	late := time.After(patience)
+	late := waittest.Late(c.t)
 	for {
 		for _, m := range c.received() {
 			if bytes.Contains(m, []byte(text)) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -58,7 +59,7 @@ func TestHangUpEndsNothing(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("at SIGTERM it ended with %v", err)
 	}
-	s.awaitGone(t, 0)
+	s.awaitGone(t)
 	log, err := os.ReadFile(s.path("run.log"))
 	if err != nil || strings.Count(string(log), "signal=") != 3 || !strings.Contains(string(log), "signal=hangup") || !strings.Contains(string(log), "tokenkeeper ends") {
 		t.Errorf("the log's file, %v:\n%s", err, log)
@@ -87,7 +88,7 @@ func TestHungPredecessorIsEnded(t *testing.T) {
 
 	again := startRun(t, s)
 	h := again.follow()
-	hung.mustEnd(patience)
+	hung.mustEnd()
 	if took := time.Since(began); took < 7*time.Second {
 		t.Errorf("it was killed after %s; the attempt's deadline and 5 s are 7 s", took)
 	}
@@ -140,7 +141,10 @@ func TestStrangerWithTheSpoolsLockIsNotKilled(t *testing.T) {
 	stranger := holdSpool(t, s)
 	r := startRun(t, s)
 	r.providerProcess("saxo")
-	if stranger.ends(10 * time.Second) { // a timeout of 1 s, 5 s and 2 s
+	over, cancel := waittest.Context(t.Context(), 10) // a timeout of 1 s, 5 s and 2 s
+	defer cancel()
+	<-over.Done()
+	if stranger.ended() {
 		t.Error("it was killed")
 	}
 }

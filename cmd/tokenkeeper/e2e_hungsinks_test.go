@@ -4,7 +4,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest/folder"
@@ -64,10 +63,10 @@ func TestStopWithHungSinks(t *testing.T) {
 	})
 	// Seconds for what is in flight, and for the processes; each sink's own
 	// time is much longer.
-	if took := r.Stop(); took > 18*time.Second {
-		t.Errorf("it took %s to end", took)
+	if took := r.Stop(); took > 18 {
+		t.Errorf("it took %d beats to end", took)
 	}
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 	if left, _ := filepath.Glob(s.path("state/sockets/*")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}

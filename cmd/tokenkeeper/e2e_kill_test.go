@@ -83,7 +83,7 @@ func TestKilledProviderLosesNothingAndDisturbsNobody(t *testing.T) {
 	k.judgeTotals()
 	t.Log(k.table())
 	r.Stop()
-	s.awaitGone(t, 0)
+	s.mustBeGone(t)
 }
 
 // shuffled is every row as often as it wants, in an order that changes.
@@ -110,7 +110,7 @@ func (k *killing) round(row *killRow) {
 	hits := row.hits
 	row.kill(k, victim)
 	row.kills++
-	victim.mustEnd(0)
+	victim.mustHaveEnded()
 	if row.hits == hits && !row.loose {
 		k.t.Errorf("%s: the kill missed its window: %+v, before it %+v", row.window, k.saxo.Account(saxoAccount), counts)
 	}

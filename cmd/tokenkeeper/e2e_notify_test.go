@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"net"
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
@@ -28,8 +30,10 @@ func newServiceManager(t *testing.T, path string) *serviceManager {
 func (m *serviceManager) hears(want string) {
 	m.t.Helper()
 	buf := make([]byte, 256)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = m.conn.SetReadDeadline(time.Now()) })()
 	for {
-		_ = m.conn.SetReadDeadline(time.Now().Add(patience))
 		n, err := m.conn.Read(buf)
 		switch got := string(buf[:n]); {
 		case err != nil:
@@ -70,5 +74,5 @@ sinks:
 	m.hears("STOPPING=1")
 	m.hears("EXTEND_TIMEOUT_USEC=45000000") // a refresh's 30 s, and 15 s
 	<-ended
-	s.awaitGone(t, 2*time.Second)
+	s.awaitGone(t)
 }

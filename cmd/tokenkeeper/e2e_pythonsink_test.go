@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -115,7 +117,7 @@ func TestPythonSink(t *testing.T) {
 
 	// The supervisor dies: the lifeline ends the process.
 	r.Kill()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 	if err := os.RemoveAll(s.path("state")); err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +129,10 @@ func TestPythonSink(t *testing.T) {
 	if reused := saxo.Reused(); len(reused) > 0 {
 		t.Errorf("refresh tokens were used twice: %v", reused)
 	}
-	if took := r.Stop(); took > 5*time.Second {
-		t.Errorf("SIGTERM took %s", took)
+	if took := r.Stop(); took > 5 {
+		t.Errorf("SIGTERM took %d beats", took)
 	}
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 	if files, _ := filepath.Glob(s.path("tokens/*")); len(files) != 1 {
 		t.Errorf("the sink leaves %v", files)
 	}
@@ -170,7 +172,9 @@ func refusesStrangers(t *testing.T, s *site) {
 	}
 	stranger := tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	defer stranger.Close()
-	_ = stranger.SetDeadline(time.Now().Add(patience))
+	ctx, cancel := waittest.Context(t.Context(), waittest.Patience)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = stranger.SetDeadline(time.Now()) })()
 	err = stranger.Handshake()
 	if err == nil { // the server's verdict on a certificate comes after it (RFC 8446, section 4.4.2.4)
 		_, err = stranger.Read(make([]byte, 1))

@@ -56,7 +56,7 @@ func TestReadOnlyStateDirectory(t *testing.T) {
 		r.until(func(st control.Status) bool { return deliveredAll(st, []login{l}, version) })
 		delivered(t, s, l)
 		r.Kill()
-		s.awaitGone(t, patience)
+		s.awaitGone(t)
 	}
 
 	remount(0)

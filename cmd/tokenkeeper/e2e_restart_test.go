@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -21,7 +22,7 @@ func TestRestartWaitsForOpenRequestAndLeavesOthersAlone(t *testing.T) {
 	refreshed := r.forceRefresh(schwabAccount)
 	came(t, gate.Entered, "the request is open")
 
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := waittest.Context(t.Context(), waittest.Patience, r.steps)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	restart := s.command(ctx, "", "restart", "--json", "schwab")
@@ -31,7 +32,7 @@ func TestRestartWaitsForOpenRequestAndLeavesOthersAlone(t *testing.T) {
 	}
 	command := watchProcess(t, restart.Process.Pid)
 	r.until(func(st control.Status) bool { return provider(st, "schwab").Restarts == 1 })
-	if command.ends(0) || old.ends(0) || happened(gate.Gone) {
+	if command.ended() || old.ended() || happened(gate.Gone) {
 		t.Error("the restart did not wait for the request that was open")
 	}
 	gate.Release()
@@ -45,7 +46,7 @@ func TestRestartWaitsForOpenRequestAndLeavesOthersAlone(t *testing.T) {
 	if got.OldPID != old.pid || got.PID == old.pid || got.Generation != 2 {
 		t.Errorf("restart says %+v; the old process was %d", got, old.pid)
 	}
-	old.mustEnd(0)
+	old.mustHaveEnded()
 	r.delivered(schwabAccount, 2)
 	s.mustHold(t, schwab, schwabAccount)
 	if c := schwab.Account(schwabAccount); c.Posts != 1 || c.Answered != 1 || c.CutProcessed != 0 {
@@ -62,7 +63,7 @@ func TestRestartWaitsForOpenRequestAndLeavesOthersAlone(t *testing.T) {
 	}
 	mustHavePosted(t, saxo, saxoAccount, 1)
 	r.Stop()
-	s.awaitGone(t, 0)
+	s.mustBeGone(t)
 }
 
 // Each restart is one new generation, however many refreshes are under way.
@@ -121,5 +122,5 @@ func TestRestartTwentyTimes(t *testing.T) {
 		t.Errorf("saxo's broker saw %+v", saxo.Account(saxoAccount))
 	}
 	r.Stop()
-	s.awaitGone(t, 0)
+	s.mustBeGone(t)
 }

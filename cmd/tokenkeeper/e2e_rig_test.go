@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -134,7 +135,7 @@ func (h *history) since(mark int, match func(event.Event) bool) []event.Event {
 // await returns the first event from mark on that matches.
 func (h *history) await(mark int, match func(event.Event) bool) event.Event {
 	h.t.Helper()
-	late := time.After(patience)
+	late := waittest.Late(h.t)
 	for {
 		h.mu.Lock()
 		changed := h.changed
@@ -183,36 +184,50 @@ func (p *handle) signal(sig unix.Signal) {
 	}
 }
 
-// ends says whether the process ends within limit.
-func (p *handle) ends(limit time.Duration) bool {
+// ended says whether the process has ended.
+func (p *handle) ended() bool {
 	p.t.Helper()
-	deadline := time.Now().Add(limit)
 	for {
-		left := max(time.Until(deadline), 0)
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, int(left.Milliseconds()))
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			p.t.Fatalf("wait for process %d: %v", p.pid, err)
+			p.t.Fatalf("look at process %d: %v", p.pid, err)
 		}
 		return n > 0
 	}
 }
 
-// mustEnd fails the test unless the process ends within limit.
-func (p *handle) mustEnd(limit time.Duration) {
+// mustEnd waits for the end of the process.
+func (p *handle) mustEnd() {
 	p.t.Helper()
-	if !p.ends(limit) {
-		p.t.Fatalf("process %d is still there after %s", p.pid, limit)
+	waittest.Until(p.t, fmt.Sprintf("the end of process %d", p.pid), p.ended)
+}
+
+// mustEndSoon is mustEnd for one that nothing holds up: it must not take as long
+// as the supervisor would wait for it, or as an attempt may last.
+func (p *handle) mustEndSoon() {
+	p.t.Helper()
+	waittest.Within(p.t, soon, fmt.Sprintf("the end of process %d", p.pid), p.ended)
+}
+
+// mustHaveEnded fails the test if the process is still there.
+func (p *handle) mustHaveEnded() {
+	p.t.Helper()
+	if !p.ended() {
+		p.t.Fatalf("process %d is still there", p.pid)
 	}
 }
+
+// soon is within how many beats something happens that waits for nothing.
+const soon = 4
 
 // kill ends the process at once and returns when it is gone.
 func (p *handle) kill() {
 	p.t.Helper()
 	p.signal(unix.SIGKILL)
-	p.mustEnd(patience)
+	p.mustEnd()
 }
 
 // providerProcess takes hold of the process of a provider that runs.
@@ -227,7 +242,7 @@ func came(t *testing.T, c <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-c:
-	case <-time.After(patience):
+	case <-waittest.Late(t):
 		t.Fatalf("this did not happen: %s", what)
 	}
 }
@@ -245,7 +260,7 @@ func happened(c <-chan struct{}) bool {
 // forceRefresh asks for a refresh and does not wait for it; the answer comes
 // on the channel.
 func (r *running) forceRefresh(account string) <-chan error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience, r.steps)
 	done := make(chan error, 1)
 	go func() {
 		defer cancel()
@@ -305,7 +320,7 @@ func (s *site) awaitSpooled(t *testing.T, provider, account string) {
 	t.Helper()
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	late := time.After(patience)
+	late := waittest.Late(t)
 	for {
 		for _, e := range s.spooled(t, provider) {
 			if e.Account == account && e.Progress == spool.Answered {

@@ -66,7 +66,7 @@ func TestSecretManagerKeepsTheTokenOfALostMachine(t *testing.T) {
 	}
 	mustBeInTheSecret("after three refreshes")
 	first.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 
 	if err := os.RemoveAll(s.path("state")); err != nil {
 		t.Fatal(err)
@@ -80,5 +80,5 @@ func TestSecretManagerKeepsTheTokenOfALostMachine(t *testing.T) {
 		t.Errorf("a refresh token was used twice: %v", reused)
 	}
 	second.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 }

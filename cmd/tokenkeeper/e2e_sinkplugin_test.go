@@ -48,7 +48,7 @@ func TestTokenComesBackFromSink(t *testing.T) {
 	}
 	first.delivered(saxoAccount, 2)
 	first.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 	if err := os.RemoveAll(s.path("state")); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestOldBackupDoesNotReplaceNewerTokenInSink(t *testing.T) {
 		first.delivered(saxoAccount, version)
 	}
 	first.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 	err = errors.Join(os.Remove(file), os.WriteFile(file+".old", old, 0o600), folder.Break(vault, folder.Failing))
 	if err != nil {
 		t.Fatal(err)
@@ -237,5 +237,5 @@ func TestKilledSinkPluginDisturbsNobody(t *testing.T) {
 		t.Error("the sink does not hold the newest token")
 	}
 	r.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -37,7 +38,7 @@ func push(t *testing.T) (host string, messages <-chan string) {
 // at the next look at everything.
 func tell(t *testing.T, messages <-chan string, title string) string {
 	t.Helper()
-	for late := time.After(2 * patience); ; {
+	for late := waittest.Late(t); ; {
 		select {
 		case m := <-messages:
 			if first, _, _ := strings.Cut(m, "\n"); strings.Contains(first, title) {
@@ -56,7 +57,7 @@ func (r *running) sinksUntil(holds func(map[string]control.Sink) bool) map[strin
 	var last map[string]control.Sink
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for late := time.After(patience); ; {
+	for late := waittest.Late(r.t, r.steps); ; {
 		got, err := r.Client.Sinks(context.Background())
 		if err != nil {
 			r.t.Fatal(err)
@@ -145,7 +146,7 @@ func TestSinksAreShown(t *testing.T) {
 		t.Errorf("an account that does not exist: %v", err)
 	}
 	r.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 }
 
 func TestSinksAreTestedAndRedelivered(t *testing.T) {
@@ -192,7 +193,7 @@ func TestSinksAreTestedAndRedelivered(t *testing.T) {
 		}
 	}
 	r.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 }
 
 func TestSinksAreDisabledAndRestarted(t *testing.T) {
@@ -243,7 +244,7 @@ func TestSinksAreDisabledAndRestarted(t *testing.T) {
 		t.Errorf("restart of a sink that is built in: %+v", got)
 	}
 	r.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 }
 
 // An alert goes from the broker's refusal to the phone and back.
@@ -285,7 +286,7 @@ func TestAlertsAreShownAndTold(t *testing.T) {
 		t.Error("the log tells the URL's password")
 	}
 	r.Stop()
-	s.awaitGone(t, patience)
+	s.awaitGone(t)
 }
 
 // metricsOf reads the metrics as a scraper does.

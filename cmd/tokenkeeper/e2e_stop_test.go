@@ -30,7 +30,7 @@ func TestStoppedProviderIsReplaced(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("replaced after %s, want at most 5s", took)
 	}
-	stopped.mustEnd(0)
+	stopped.mustHaveEnded()
 	st := r.until(func(st control.Status) bool { return provider(st, "saxo").State == control.ProviderRunning })
 	if p := provider(st, "saxo"); p.PID == stopped.pid || p.Generation != 2 || p.Crashes != 1 {
 		t.Errorf("saxo after it was stopped: %+v", p)

@@ -180,7 +180,7 @@ func (k *killer) killProcess(pid int) {
 	defer func() { _ = unix.Close(fd) }()
 	p := &handle{k.c.t, pid, fd}
 	_ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-	p.mustEnd(patience)
+	p.mustEnd()
 }
 
 func (c *crashSite) runsProvider() string { return string(c.sim.Config().Dialect) }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -22,9 +23,6 @@ import (
 // This file is what end-to-end tests share: the program, built once; a folder
 // to install it in; "tokenkeeper run" as a real process; and waiting for what
 // it comes to.
-
-// patience is how long a test waits for what should take moments.
-const patience = 30 * time.Second
 
 // program is the program under test, built at most once in a run of the tests.
 var program struct {
@@ -83,12 +81,13 @@ func newSite(t *testing.T, yaml string) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := &site{program: buildProgram(t), dir: dir, config: filepath.Join(dir, "tokenkeeper.yaml")}
 	t.Cleanup(func() {
+		s.awaitGone(t) // a provider of a supervisor that was killed still writes
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
 	})
-	s := &site{program: buildProgram(t), dir: dir, config: filepath.Join(dir, "tokenkeeper.yaml")}
 	s.configure(t, yaml)
 	return s
 }
@@ -118,7 +117,7 @@ func (s *site) command(ctx context.Context, stdin string, args ...string) *exec.
 // tool runs one verb as a process and waits for its end.
 func (s *site) tool(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := s.command(ctx, stdin, args...)
@@ -169,23 +168,17 @@ func (s *site) processes(t *testing.T) []string {
 	return ours
 }
 
-// awaitGone waits until no process of the installation is left, or fails the
-// test after limit.
-func (s *site) awaitGone(t *testing.T, limit time.Duration) {
+// awaitGone waits until no process of the installation is left.
+func (s *site) awaitGone(t *testing.T) {
 	t.Helper()
-	late := time.After(limit)
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for {
-		left := s.processes(t)
-		if len(left) == 0 {
-			return
-		}
-		select {
-		case <-look.C:
-		case <-late:
-			t.Fatalf("after %s there are processes left: %v", limit, left)
-		}
+	waittest.Until(t, "the end of every process", func() bool { return len(s.processes(t)) == 0 })
+}
+
+// mustBeGone fails the test if a process of the installation is left.
+func (s *site) mustBeGone(t *testing.T) {
+	t.Helper()
+	if left := s.processes(t); len(left) > 0 {
+		t.Fatalf("there are processes left: %v", left)
 	}
 }
 
@@ -230,33 +223,37 @@ func startRun(t *testing.T, s *site, args ...string) *running {
 		}
 	})
 	// The socket is open before this is logged.
+	late := waittest.Late(t, r.steps)
 	for !strings.Contains(r.Stderr(), "tokenkeeper starts") {
 		select {
 		case <-r.stderr.more:
 		case <-r.ended:
 			t.Fatalf("tokenkeeper run ended at once: %v", r.err)
-		case <-time.After(patience):
+		case <-late:
 			t.Fatal("tokenkeeper run did not start")
 		}
 	}
 	return r
 }
 
+// steps changes whenever the process tells of something.
+func (r *running) steps() any { return len(r.Stderr()) }
+
 // Stderr is what the process has written to standard error.
 func (r *running) Stderr() string { return r.stderr.String() }
 
-// Stop ends the process as a service manager does, and returns how long that
-// took. It fails the test unless the process ends well.
-func (r *running) Stop() time.Duration {
+// Stop ends the process as a service manager does, and returns how many beats
+// that took. It fails the test unless the process ends well.
+func (r *running) Stop() (beats int) {
 	r.t.Helper()
-	before := time.Now()
+	passed := waittest.Beats(r.t)
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		r.t.Fatalf("SIGTERM: %v", err)
 	}
 	if err := r.Wait(); err != nil {
 		r.t.Fatalf("after SIGTERM: %v", err)
 	}
-	return time.Since(before)
+	return passed()
 }
 
 // Kill ends the process with SIGKILL. Its providers see to their own end.
@@ -272,7 +269,7 @@ func (r *running) Wait() error {
 	select {
 	case <-r.ended:
 		return r.err
-	case <-time.After(patience):
+	case <-waittest.Late(r.t, r.steps):
 		r.t.Fatalf("process %d did not end", r.PID)
 		return nil
 	}
@@ -283,7 +280,7 @@ func (r *running) Wait() error {
 // status shows is told as an event.
 func (r *running) until(holds func(control.Status) bool) control.Status {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience, r.steps)
 	defer cancel()
 	events := make(chan struct{}, 1)
 	wake := func() {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
@@ -61,7 +62,7 @@ func bootMachine(t *testing.T) *machine {
 		}
 	})
 	m := &machine{root: root}
-	late, look := time.After(patience), time.NewTicker(100*time.Millisecond)
+	late, look := waittest.Late(t), time.NewTicker(100*time.Millisecond)
 	defer look.Stop()
 	for {
 		select {
@@ -93,7 +94,7 @@ func firstChild(pid int) int {
 
 // try runs a command inside.
 func (m *machine) try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	ctx, cancel := waittest.Context(context.Background(), 2*waittest.Patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
 		"-t", strconv.Itoa(m.pid), "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--root", "--wd",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -160,15 +161,7 @@ func (s *service) mustBeGone() {
 
 func (s *service) await(holds func() bool, what string) {
 	s.t.Helper()
-	late, look := time.After(2*patience), time.NewTicker(100*time.Millisecond)
-	defer look.Stop()
-	for !holds() {
-		select {
-		case <-look.C:
-		case <-late:
-			s.t.Fatalf("this did not happen: %s; systemd says:\n%s", what, s.systemctl(s.t, "show", "tokenkeeper"))
-		}
-	}
+	waittest.Within(s.t, 2*waittest.Patience, what, holds)
 }
 
 func (s *service) property(name string) string {
