@@ -185,7 +185,15 @@ func (s *Server) Settle(_ context.Context, m *pb.SettleRequest) (*pb.SettleRespo
 	s.mu.Lock()
 	delete(s.attempts, m.GetAttempt())
 	s.mu.Unlock()
-	return &pb.SettleResponse{}, nil
+	kept := ""
+	if keep {
+		if path, ok := sp.Aside(m.GetAttempt()); ok {
+			kept = path
+			s.log.Error("an answer of the broker that nobody could read was put aside; only the newest few of an account are kept",
+				"attempt", m.GetAttempt(), "file", path)
+		}
+	}
+	return &pb.SettleResponse{Kept: kept}, nil
 }
 
 // unread says whether a failed attempt may have left an answer in its slot

@@ -203,6 +203,7 @@ func (s *Spool) putAside(slot *Slot, attempt string) error {
 		return err
 	}
 	delete(s.used, attempt)
+	p.thinOut(slot.entry().Account)
 	// Begin would do it, too, but a disk may be full by then.
 	_ = p.grow(s)
 	return nil
