@@ -94,6 +94,7 @@ func sinkAlerts(name string, m sink.Summary) alert.Sink {
 	return alert.Sink{
 		Name: name, Gone: m.Gone, Off: m.Disabled && m.DisabledBy == byPerson,
 		Failing: m.Failing, Refused: m.Refused, Lag: m.Lag, LastDelivery: m.LastDelivery, LastError: m.LastError,
+		Unknown: m.Unknown, UnknownError: m.UnknownError,
 	}
 }
 

@@ -107,7 +107,7 @@ func (b backend) TestSink(ctx context.Context, name string) (control.SinkTestAns
 	return control.SinkTestAnswer{Sink: name, Done: done}, nil
 }
 
-func (b backend) Redeliver(ctx context.Context, name, account string) (control.RedeliverAnswer, error) {
+func (b backend) Redeliver(ctx context.Context, name, account string, force bool) (control.RedeliverAnswer, error) {
 	w, err := b.s.workerOf(name)
 	if err != nil {
 		return control.RedeliverAnswer{}, err
@@ -118,7 +118,15 @@ func (b backend) Redeliver(ctx context.Context, name, account string) (control.R
 			return control.RedeliverAnswer{}, err
 		}
 	}
-	n, err := w.Redeliver(ctx, account)
+	deliver := w.Redeliver
+	if force {
+		if account == "" {
+			return control.RedeliverAnswer{}, control.Errorf(control.CodeBadRequest,
+				"name the account: force writes over what may be the only copy of a login")
+		}
+		deliver = w.Overwrite
+	}
+	n, err := deliver(ctx, account)
 	switch {
 	case err != nil && w.Summary().Disabled:
 		return control.RedeliverAnswer{}, control.Errorf(control.CodeConflict, "%v", err)

@@ -33,6 +33,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
 		Probe:       func() { s.providers[provider].Probe() },
 		Outwait:     s.outwait(provider),
+		Elsewhere:   s.elsewhere.ask,
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
 	})
 }

@@ -32,6 +32,7 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 		Accounts: accountNames(s.opts.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
 		WantsAlert: func(a event.Alert) bool { return s.alertConcerns(c, a) },
 		Store:      s.store, Credentials: s.credentials, Events: s.events, Wall: s.opts.Seams.Wall,
+		ReadBack: s.readBack(c),
 	}
 	for _, kind := range c.Events {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))
@@ -85,7 +86,7 @@ func newFile(c config.Sink) (sink.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := file.New(file.Config{Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, Encode: encode})
+	f, err := file.New(file.Config{Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, Encode: encode, Decode: decoder(c.Content)})
 	if err != nil || c.File.Signal == nil {
 		return f, err
 	}
@@ -176,6 +177,9 @@ func (s *Supervisor) newPlugin(c config.Sink) (sink.Sink, error) {
 	p := plugin.Config{
 		Name: c.Name, Type: c.Type, Settings: c.Plugin.Settings, Timeout: c.Plugin.Timeout, Encode: encode,
 		Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
+	}
+	if c.Plugin.Restore {
+		p.Decode = decoder(c.Content)
 	}
 	if p.Command, err = SinkCommand(s.opts.Config, c); err != nil {
 		return nil, err

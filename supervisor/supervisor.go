@@ -68,6 +68,7 @@ type Supervisor struct {
 	sinkPlugins map[string]*plugin.Sink
 	alerts      *alert.Engine
 	shared      map[string]sharedWatch // by account
+	elsewhere   *elsewhere
 }
 
 // New opens the store and the control socket and builds every room. Nothing
@@ -90,6 +91,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		sinkPlugins: map[string]*plugin.Sink{},
 		shared:      map[string]sharedWatch{},
 	}
+	s.elsewhere = newElsewhere(s)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -113,6 +115,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		s.workers[name] = w
 	}
 	s.events.Observe(s.tellSinks)
+	s.events.Observe(s.elsewhere.observe)
 	boot := bootID()
 	for _, name := range cfg.ProviderNames() {
 		k, err := s.newKeeper(ctx, name, boot)

@@ -97,11 +97,14 @@ func (s *Supervisor) tellTokenless() {
 		some, names[0]), "accounts", len(names))
 }
 
-// lookAround lets every refresh loop and the alerts look at the clocks, and says
-// whether all loops make progress.
+// lookAround lets every refresh loop and the alerts look at the clocks, and the
+// sinks at what they hold. It says whether all loops make progress.
 func (s *Supervisor) lookAround() bool {
 	progress := true
 	s.alerts.Look()
+	for _, w := range s.workers {
+		w.Look()
+	}
 	for name, k := range s.keepers {
 		k.Look()
 		if k.Stuck() {

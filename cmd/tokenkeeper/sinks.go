@@ -79,12 +79,16 @@ as a test. It says what was tried.`,
 }
 
 func newRedeliverCommand(e *env) *cobra.Command {
-	return &cobra.Command{
-		Use:   "redeliver NAME [ACCOUNT]",
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "redeliver NAME [ACCOUNT] [--force]",
 		Short: "Deliver once more what a sink has already",
 		Long: `Deliver the newest token of an account, or of all that go to the sink, once
 more, and every alert that lasts: for a receiver that has lost what it had. It
-does not wait for the deliveries; "tokenkeeper sinks" shows what comes of them.`,
+does not wait for the deliveries; "tokenkeeper sinks" shows what comes of them.
+
+A file that holds a refresh token which is not known here is not written over,
+because it may be the only copy of a login. With --force, and an account, it is.`,
 		Example: "  tokenkeeper sinks redeliver cache schwab-main",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
@@ -97,8 +101,11 @@ does not wait for the deliveries; "tokenkeeper sinks" shows what comes of them.`
 			if len(args) > 1 {
 				account = args[1]
 			}
+			if force && account == "" {
+				return usageErrorf("name the account with --force: it writes over what may be the only copy of a login")
+			}
 			return aboutSink(e, func(c *control.Client) (control.RedeliverAnswer, error) {
-				return c.Redeliver(cmd.Context(), args[0], account)
+				return c.Redeliver(cmd.Context(), args[0], account, force)
 			}, func(got control.RedeliverAnswer) error {
 				switch {
 				case got.Deliveries == 0:
@@ -111,6 +118,8 @@ does not wait for the deliveries; "tokenkeeper sinks" shows what comes of them.`
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&force, "force", false, "also over a refresh token that is not known here")
+	return cmd
 }
 
 func newSinkDisableCommand(e *env) *cobra.Command {

@@ -63,7 +63,7 @@ func (f *fake) TestSink(_ context.Context, name string) (control.SinkTestAnswer,
 	return control.SinkTestAnswer{Sink: name, Done: "wrote and removed a file beside it"}, nil
 }
 
-func (f *fake) Redeliver(_ context.Context, name, account string) (control.RedeliverAnswer, error) {
+func (f *fake) Redeliver(_ context.Context, name, account string, _ bool) (control.RedeliverAnswer, error) {
 	s, err := f.sink(name)
 	n := s.UpToDate
 	if account != "" {

@@ -96,6 +96,7 @@ func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) conditions {
 	}
 	for _, k := range s.Sinks {
 		cs.add(k.failing())
+		cs.add(k.unknownToken())
 		cs.add(k.disabled())
 	}
 	for key, seen := range s.Seen {

@@ -51,7 +51,7 @@ func (e *Engine) mayEnd(ev event.Event) bool {
 	case event.Refreshed, event.LoggedIn, event.Adopted, event.Imported:
 		types = []event.Type{event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous}
 	case event.Delivered, event.SinkDisabled:
-		types = []event.Type{event.SinkFailing}
+		types = []event.Type{event.SinkFailing, event.SinkGuarded}
 		ev.Account, ev.Provider = "", ""
 	}
 	e.mu.Lock()

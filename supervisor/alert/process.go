@@ -2,6 +2,7 @@ package alert
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -63,7 +64,34 @@ func (p Process) parked(now time.Time) Condition {
 	return c
 }
 
+// unknownToken is told at once: the destination may hold the only copy of a
+// login.
+func (k Sink) unknownToken() Condition {
+	c := Condition{Type: event.SinkGuarded, Sink: k.Name}
+	switch n := len(k.Unknown); {
+	case n > 0:
+		what, todo, _ := strings.Cut(k.UnknownError, "; ")
+		c.State, c.Cause, c.What, c.Todo = On, what, fmt.Sprintf("sink %s: %s", k.Name, what), todo
+		if n > 1 {
+			c.What += fmt.Sprintf("; so it is with %d of its accounts: %s", n, some(k.Unknown))
+		}
+	case k.Failing == 0 && k.Lag < sinkPatience && !k.LastDelivery.IsZero():
+		c.State, c.What, c.Proof = Off, fmt.Sprintf("sink %s holds no unknown token any more", k.Name), k.LastDelivery
+	}
+	return c
+}
+
+// some names a few of many.
+func some(names []string) string {
+	const most = 10
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
+
 func (k Sink) failing() Condition {
+	k.Failing -= len(k.Unknown) // the other alert says what matters
 	c := Condition{Type: event.SinkFailing, Sink: k.Name}
 	switch {
 	case k.Gone:
@@ -75,7 +103,7 @@ func (k Sink) failing() Condition {
 		c.What = fmt.Sprintf("sink %s has been failing for %s, and misses the newest of %s; the last error: %s",
 			k.Name, span(k.Lag), missed(k.Failing), k.LastError)
 		c.Todo = k.next()
-	case k.Failing == 0 && k.Lag < sinkPatience && !k.LastDelivery.IsZero():
+	case k.Failing == 0 && (k.Lag < sinkPatience || len(k.Unknown) > 0) && !k.LastDelivery.IsZero():
 		c.State, c.What, c.Proof = Off, fmt.Sprintf("sink %s takes deliveries again", k.Name), k.LastDelivery
 	}
 	return c

@@ -86,6 +86,11 @@ type Sink struct {
 	// long it has lacked the oldest.
 	Failing, Refused int
 	Lag              time.Duration
+	// Unknown are the accounts, among those failing, of which the destination
+	// holds a refresh token that nobody here knows; UnknownError says it of the
+	// first, and what to do.
+	Unknown      []string
+	UnknownError string
 	// LastDelivery is zero if it never took anything.
 	LastDelivery time.Time
 	LastError    string

@@ -14,7 +14,7 @@
 //	GET  /v1/sinks
 //	GET  /v1/alerts                          those that last, and those that are over since lately
 //	POST /v1/sinks/{sink}/test               shows whether it works
-//	POST /v1/sinks/{sink}/redeliver          ?account=…: of one account only
+//	POST /v1/sinks/{sink}/redeliver          ?account=…: of one account only; &force=true: also over an unknown token
 //	POST /v1/sinks/{sink}/disable            until it is enabled, or the next start
 //	POST /v1/sinks/{sink}/enable
 //	POST /v1/sinks/{sink}/restart            of a sink that is a plugin; waits for the new process

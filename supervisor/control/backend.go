@@ -39,7 +39,7 @@ type Backend interface {
 	TestSink(ctx context.Context, sink string) (SinkTestAnswer, error)
 	// Redeliver has the newest token of the account, of all if it is "",
 	// delivered once more, and does not wait for it.
-	Redeliver(ctx context.Context, sink, account string) (RedeliverAnswer, error)
+	Redeliver(ctx context.Context, sink, account string, force bool) (RedeliverAnswer, error)
 	// DisableSink keeps everything from a sink until it is enabled again, or
 	// the next start.
 	DisableSink(ctx context.Context, sink string) (Sink, error)

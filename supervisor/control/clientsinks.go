@@ -23,11 +23,15 @@ func (c *Client) TestSink(ctx context.Context, sink string) (SinkTestAnswer, err
 }
 
 // Redeliver has the newest token of the account, of all if it is "", delivered
-// once more. It does not wait for it.
-func (c *Client) Redeliver(ctx context.Context, sink, account string) (RedeliverAnswer, error) {
+// once more; with force also over a token that nobody here knows. It does not
+// wait for it.
+func (c *Client) Redeliver(ctx context.Context, sink, account string, force bool) (RedeliverAnswer, error) {
 	query := url.Values{}
 	if account != "" {
 		query.Set("account", account)
+	}
+	if force {
+		query.Set("force", "true")
 	}
 	return sinkCall[RedeliverAnswer](ctx, c, lookTimeout, sink, "redeliver", query)
 }

@@ -64,7 +64,7 @@ func TestEveryCallAboutSinksReachesTheBackend(t *testing.T) {
 		t.Errorf("TestSink of an unknown sink: %v", err)
 	}
 	for _, account := range []string{"", "a&b"} {
-		if got, err := c.Redeliver(ctx, "bot", account); err != nil || got.Account != account || got.Deliveries != 3 {
+		if got, err := c.Redeliver(ctx, "bot", account, false); err != nil || got.Account != account || got.Deliveries != 3 {
 			t.Errorf("Redeliver(%q) = %+v, %v", account, got, err)
 		}
 	}

@@ -17,7 +17,7 @@ func (s *Server) testSink(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *Server) redeliver(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Redeliver(r.Context(), r.PathValue("sink"), r.URL.Query().Get("account"))
+	return s.backend.Redeliver(r.Context(), r.PathValue("sink"), r.URL.Query().Get("account"), r.URL.Query().Get("force") == "true")
 }
 
 func (s *Server) disableSink(_ http.ResponseWriter, r *http.Request) (any, error) {

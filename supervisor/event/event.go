@@ -18,10 +18,11 @@ const (
 	LoginFailed      Type = "login_failed"       // a person's login brought no token
 	RefreshFailed    Type = "refresh_failed"     // one attempt failed
 	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
+	RefreshPutOff    Type = "refresh_put_off"    // a destination may hold a newer refresh token than ours
 	NeedsLogin       Type = "needs_login"        // alert: a person has to log in
 	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
 	Recovered        Type = "recovered"          // an alert is over
-	Adopted          Type = "adopted"            // another program's newer token was taken from the shared file
+	Adopted          Type = "adopted"            // another program's newer token was taken from a file or a sink
 	RivalRefresher   Type = "rival_refresher"    // alert: another program seems to refresh this grant
 	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock and does not let go
 	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours
@@ -33,6 +34,8 @@ const (
 	Delivered        Type = "delivered"          // a sink has a new version
 	DeliveryFailed   Type = "delivery_failed"    // one delivery failed
 	DeliveryPutOff   Type = "delivery_put_off"   // a sink takes it later, on purpose
+	SinkMended       Type = "sink_mended"        // a file of ours held an older token, or none
+	SinkGuarded      Type = "sink_guarded"       // alert: a sink holds a refresh token that nobody here knows, and is not written over
 	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
 	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again

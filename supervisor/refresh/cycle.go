@@ -43,10 +43,13 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	}
 	unseen := errors.Is(err, errUnseen)
 	if adopted || err != nil && !unseen {
-		k.mu.Lock()
-		a.look = false
-		k.mu.Unlock()
+		k.saw(a)
 		return err
+	}
+	taken, doubt, failed := k.consult(ctx, a)
+	if taken {
+		k.saw(a)
+		return failed
 	}
 	if k.lookOnly(a) {
 		return nil
@@ -62,6 +65,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 			return err
 		}
 	}
+	if err := k.waitInDoubt(a, doubt); err != nil {
+		return err
+	}
 	if err := k.prove(a); err != nil {
 		return err
 	}
@@ -70,6 +76,13 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 		return err
 	}
 	return k.attempt(ctx, remote, a, in)
+}
+
+// saw ends a wish to look.
+func (k *Keeper) saw(a *account) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a.look = false
 }
 
 // intend commits the announcement of the attempt, which also proves that the

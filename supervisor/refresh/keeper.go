@@ -55,6 +55,9 @@ type Config struct {
 	Wall func() time.Time
 	// MaxInFlight bounds the attempts in flight.
 	MaxInFlight int
+	// Elsewhere asks the destinations of the record's account, as long as ctx
+	// lasts, what they hold; nil: there are none.
+	Elsewhere func(ctx context.Context, rec store.Record) Elsewhere
 	// Probe asks for a closer look at a process that does not answer; nil:
 	// nobody is asked.
 	Probe func()
@@ -121,10 +124,12 @@ type account struct {
 	alerting bool
 	// notBefore is what the account was postponed to; see Postpone.
 	notBefore time.Time
-	// look: the shared file may have changed; planned is when the account was
+	// look: the shared file, or what a destination holds, may have changed; planned is when the account was
 	// due before that.
 	look    bool
 	planned time.Time
+	// doubt is why its refresh token waits, as people were told last.
+	doubt string
 	// locked: the shared file's lock is held by whoever is at work.
 	locked bool
 	// unproved counts how often in a row the shared file could not be replaced.
@@ -286,7 +291,7 @@ func (k *Keeper) release(a *account) {
 	case a.unknown:
 	case len(a.waiters) > 0:
 		k.heap.Set(a.cfg.Name, now.Wall, now)
-	case a.look && a.cfg.Shared != nil:
+	case a.look:
 		k.lookSoon(a)
 	}
 	k.mu.Unlock()

@@ -125,6 +125,12 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		k.free(ctx, remote, a, in.Attempt)
 		return nil
 	}
+	if found, err := k.foundAfterRefusal(ctx, a, in.Attempt); found || err != nil {
+		if err == nil {
+			k.free(ctx, remote, a, in.Attempt)
+		}
+		return err
+	}
 	now := k.clock.Now().Wall
 	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {
@@ -139,6 +145,12 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 	}
 	h.Ambiguous = time.Time{}
 	if newest {
+		if back, err := k.goBack(ctx, a, stored); back || err != nil {
+			if err == nil {
+				k.free(ctx, remote, a, in.Attempt)
+			}
+			return err
+		}
 		h.NeedsLogin = in.Fingerprint
 	}
 	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {

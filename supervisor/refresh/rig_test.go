@@ -32,6 +32,8 @@ type rig struct {
 	log      *slog.Logger
 	bus      *event.Bus
 	keeper   *refresh.Keeper
+	// elsewhere is what destinations hold, from the next restart on.
+	elsewhere func(context.Context, store.Record) refresh.Elsewhere
 
 	mu     sync.Mutex
 	jump   time.Duration // of the wall clock
@@ -69,7 +71,7 @@ func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...stri
 func (r *rig) restart() {
 	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
 		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
-		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot,
+		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Elsewhere: r.elsewhere,
 		Probe: func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -84,12 +85,13 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
 }
 
-// Touch is called when an account's shared file may have changed: the account
-// is looked at soon, but not refreshed before it is due.
+// Touch is called when an account's shared file may have changed, or what a
+// destination holds: the account is looked at soon, but not refreshed before it
+// is due.
 func (k *Keeper) Touch(name string) {
 	k.mu.Lock()
 	a, ok := k.accounts[name]
-	if ok && a.cfg.Shared != nil && !a.unknown {
+	if ok && !a.unknown {
 		if a.busy {
 			a.look = true // release has it looked at
 		} else {
@@ -162,7 +164,7 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	k.mu.Unlock()
 	switch found {
 	case fileNewer:
-		return true, k.takeExternal(ctx, a, d)
+		return true, k.takeFound(ctx, a, d, store.OriginExternal, "the shared file")
 	case fileOlder:
 		if k.writeShared(a, a.rec) {
 			k.publish(slog.LevelWarn, a, event.Event{
@@ -199,13 +201,14 @@ func (k *Keeper) unseen(a *account, err error) error {
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }
 
-// takeExternal stores what another program wrote as the account's newest
-// version.
-func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document) error {
+// takeFound stores what another program wrote as the account's newest version.
+// where says for people what held it.
+func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, origin store.Origin, where string) error {
 	now := k.clock.Now().Wall
 	f := k.Foreign(d)
-	rec := a.rec.Next(f.Token, store.OriginExternal, "", now)
+	rec := a.rec.Next(f.Token, origin, "", now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	rec.Before = a.rec.Unproven()
 	if !f.LoginAt.IsZero() {
 		rec.LoginAt, rec.LoginUncertain = f.LoginAt, d.LoginUncertain
 	}
@@ -214,19 +217,13 @@ func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document
 	first, trouble := !a.stored, a.alerting || a.ambiguous != nil
 	k.mu.Unlock()
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
-		return k.diskTrouble(a, fmt.Errorf("store the token found in the shared file: %w", err))
+		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", where, err))
 	}
 	crashpoint.Here("shared: adopted")
-	k.mu.Lock()
-	a.rec, a.stored = rec, true
-	a.ambiguous, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, false, false
-	k.plan(a) // at once if it is due: nobody has asked the server yet
-	due, _ := k.heap.Due(a.cfg.Name)
-	k.mu.Unlock()
-	k.cfg.Wake(a.cfg.Name)
-	message := "a newer token was taken from the shared file: another program has refreshed this grant, or logged in"
+	due := k.renewed(a, rec)
+	message := "a newer token was taken from " + where + ": another program has refreshed this grant, or logged in"
 	if first {
-		message = "the first token was taken from the shared file"
+		message = "the first token was taken from " + where
 	}
 	k.publish(slog.LevelInfo, a, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: message,
@@ -237,6 +234,20 @@ func (k *Keeper) takeExternal(ctx context.Context, a *account, d format.Document
 		})
 	}
 	return nil
+}
+
+// renewed goes on with a record that did not come from the server just now, and
+// is stored; it returns when that is due: at once if nobody has asked the server
+// yet and it is time.
+func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
+	k.mu.Lock()
+	a.rec, a.stored = rec, true
+	a.ambiguous, a.resume, a.held, a.unknown, a.alerting, a.doubt = nil, nil, nil, false, false, ""
+	k.plan(a)
+	due, _ = k.heap.Due(a.cfg.Name)
+	k.mu.Unlock()
+	k.cfg.Wake(a.cfg.Name)
+	return due
 }
 
 // writeShared brings the newest token to the shared file, whose lock is held.

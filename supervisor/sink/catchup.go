@@ -115,7 +115,7 @@ func (w *Worker) compare(ctx context.Context, ln *line, things iter.Seq[thing]) 
 // worker, nil if there was none. The caller holds mu.
 func (w *Worker) resume(l *lane, o open, before *lane) {
 	if before != nil {
-		l.asked, l.answered = before.asked, before.answered
+		l.asked, l.answered, l.forced = before.asked, before.answered, before.forced
 	}
 	if o.key != "" {
 		l.delivered = o.has

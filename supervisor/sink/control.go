@@ -100,6 +100,16 @@ func (w *Worker) goneNote(err error) note {
 // returns how many will be delivered, without waiting for that. A restart
 // before the delivery forgets the wish.
 func (w *Worker) Redeliver(ctx context.Context, account string) (n int, err error) {
+	return w.deliverAnew(ctx, account, false)
+}
+
+// Overwrite is Redeliver of one account also over a token that the destination
+// holds and that nobody here knows.
+func (w *Worker) Overwrite(ctx context.Context, account string) (n int, err error) {
+	return w.deliverAnew(ctx, account, true)
+}
+
+func (w *Worker) deliverAnew(ctx context.Context, account string, force bool) (n int, err error) {
 	wished := map[*line][]string{}
 	for _, ln := range w.lines {
 		items, err := ln.list(ctx)
@@ -125,6 +135,9 @@ func (w *Worker) Redeliver(ctx context.Context, account string) (n int, err erro
 		for _, key := range keys {
 			l := w.lane(ln, key)
 			l.asked++
+			if force {
+				l.forced = l.asked
+			}
 			l.due = time.Time{}
 			w.hurry(l)
 		}

@@ -31,6 +31,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	outcomes := make(chan outcome, w.cfg.MaxConcurrent)
 	signs := make(chan error, 1)
 	defer w.endAwait()
+	defer w.lookBack(ctx)()
 
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()

@@ -66,7 +66,7 @@ func (s alerts) lacks(e edition, since time.Time, has store.Delivery) bool {
 func (s alerts) item(a event.Alert) item {
 	return item{
 		thing: s.thing(a),
-		deliver: func(ctx context.Context, has store.Delivery, _ bool) error {
+		deliver: func(ctx context.Context, has store.Delivery, _ wish) error {
 			return s.w.notify(ctx, s.w.alertNotice(a, has))
 		},
 	}

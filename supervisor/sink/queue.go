@@ -44,6 +44,11 @@ type lane struct {
 	// asked counts how often a person asked for it once more, and answered
 	// says up to where that has been done.
 	asked, answered uint64
+	// forced is the count of asked at which a person wanted it written over
+	// whatever the destination holds.
+	forced uint64
+	// unknown: the destination holds a token that must not be written over.
+	unknown bool
 
 	inFlight bool
 	// again: it was woken while its delivery was in flight.
@@ -59,6 +64,28 @@ func (l *lane) behind() bool { return !l.since.IsZero() }
 
 // wished says whether a person wants it delivered once more.
 func (l *lane) wished() bool { return l.asked != l.answered }
+
+// wish is what a person wants of the next delivery.
+func (l *lane) wish() wish {
+	switch {
+	case !l.wished():
+		return noWish
+	case l.forced > l.answered:
+		return overAnything
+	}
+	return onceMore
+}
+
+// wish is what a person wants of a delivery.
+type wish int
+
+const (
+	noWish wish = iota
+	// onceMore: though the sink may have it.
+	onceMore
+	// overAnything: once more, and also over a token that nobody here knows.
+	overAnything
+)
 
 // fallBehind notes since when the sink lacks something.
 func (l *lane) fallBehind(since time.Time) {

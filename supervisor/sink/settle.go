@@ -68,7 +68,7 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 	l.delivered, l.answered = *o.delivered, o.asked
 	l.since, l.due, l.notBefore, l.lastError = time.Time{}, time.Time{}, time.Time{}, ""
 	failures := l.failures
-	l.failures, l.losing, l.refused = 0, 0, false
+	l.failures, l.losing, l.refused, l.unknown = 0, 0, false, false
 	w.totals.succeeded(l.delivered.At, l.delivered.Latency)
 	w.present(l)
 	n := w.note(slog.LevelInfo, event.Delivered, l, o)
@@ -84,7 +84,7 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 }
 
 func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
-	l.lastError = o.err.Error()
+	l.lastError, l.unknown = o.err.Error(), isUnknownToken(o.err)
 	if !o.since.IsZero() {
 		l.fallBehind(o.since)
 	}
@@ -127,6 +127,9 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	l.due = now.Add(pause)
 	l.put(l.due)
 
+	if l.unknown && l.failures == 1 {
+		return note{slog.LevelError, event.Event{Type: event.SinkGuarded, Alert: true, Message: fmt.Sprintf("sink %q: %v", w.cfg.Name, o.err)}}
+	}
 	level, others := w.complaint(l, o.err)
 	n := w.note(level, event.DeliveryFailed, l, o)
 	n.event.Next = w.cfg.Wall().Add(pause)

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 )
 
 // Sink is one destination. The delivery worker owns all retrying; a Sink makes
@@ -88,6 +89,16 @@ type Notice struct {
 // in a few words what was tried, e.g. "wrote and removed a file beside it".
 type Tester interface {
 	Test(ctx context.Context, d Delivery) (done string, err error)
+}
+
+// Holder is for sinks whose destination can be read back: a place that we write
+// is not believed to hold what we wrote.
+type Holder interface {
+	// Holds returns what the destination holds of an account now. It changes
+	// nothing. [sdk.ErrNothingStored]: there is nothing; [format.ErrUnreadable]:
+	// nothing whole, of which Held.At still says since when. After any other
+	// error nobody knows what is there. An error holds no secret.
+	Holds(ctx context.Context, q readback.Question) (readback.Held, error)
 }
 
 // The meanings of a sink's error, the same for sinks that are plugins.

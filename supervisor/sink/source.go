@@ -41,9 +41,8 @@ type thing struct {
 // item is a thing with what is in it.
 type item struct {
 	thing
-	// deliver makes one try to bring it to the sink; again: a person wants
-	// that though the sink may have it.
-	deliver func(ctx context.Context, has store.Delivery, again bool) error
+	// deliver makes one try to bring it to the sink.
+	deliver func(ctx context.Context, has store.Delivery, wanted wish) error
 }
 
 // edition tells two versions of a thing apart, even where a restored backup
@@ -101,9 +100,12 @@ func (s tokens) lacks(e edition, since time.Time, has store.Delivery) bool {
 func (s tokens) item(rec store.Record) item {
 	return item{
 		thing: s.thing(store.Head{Account: rec.Account, Provider: rec.Provider, Version: rec.Version, StoredAt: rec.StoredAt}),
-		deliver: func(ctx context.Context, _ store.Delivery, again bool) error {
+		deliver: func(ctx context.Context, has store.Delivery, wanted wish) error {
+			if err := s.w.mayWrite(ctx, rec, has, wanted); err != nil {
+				return err
+			}
 			d := s.w.delivery(rec)
-			d.Again = again
+			d.Again = wanted != noWish
 			return s.w.cfg.Sink.Deliver(ctx, d)
 		},
 	}

@@ -47,6 +47,11 @@ type Summary struct {
 	// are those of them whose newest version it refused for good: only the next
 	// one is tried.
 	Failing, Refused int
+	// Unknown are the accounts of which the destination holds a refresh token
+	// that nobody here knows, so that nothing is written over it, in order;
+	// UnknownError says it of the first. They are among Failing.
+	Unknown      []string
+	UnknownError string
 	// LastError is the last failure of all, which may be over; ""
 	// if nothing has failed since the start.
 	LastError   string
@@ -144,6 +149,9 @@ func (w *Worker) Status(account string) Status {
 	st.Absent = waits || w.absence.probe == l
 	st.Version, st.DeliveredAt, st.Latency = l.delivered.Version, l.delivered.At, l.delivered.Latency
 	st.Failures, st.LastError, st.Next = l.failures, l.lastError, l.due
+	if l.unknown { // whatever we brought there, it is there no more
+		st.Version = 0
+	}
 	return st
 }
 
@@ -171,6 +179,10 @@ func (w *Worker) Summary() Summary {
 	for l := range w.standing.open {
 		s.add(l)
 		lacking(l.since)
+	}
+	slices.Sort(s.Unknown)
+	if len(s.Unknown) > 0 {
+		s.UnknownError = w.lanes[s.Unknown[0]].lastError
 	}
 	s.Accounts = w.standing.accounts
 	s.UpToDate = s.Accounts - s.Behind
@@ -201,6 +213,9 @@ func (s *Summary) add(l *lane) {
 		s.Failing++
 		if l.refused {
 			s.Refused++
+		}
+		if l.unknown {
+			s.Unknown = append(s.Unknown, l.key)
 		}
 	}
 	if !l.due.IsZero() && (s.Next.IsZero() || l.due.Before(s.Next)) {

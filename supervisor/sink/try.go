@@ -67,7 +67,7 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 		return o
 	}
 	crashpoint.Here("sink: about to deliver")
-	if o.err = safely(func() error { return it.deliver(ctx, view.delivered, asked) }); o.err != nil {
+	if o.err = safely(func() error { return it.deliver(ctx, view.delivered, view.wish()) }); o.err != nil {
 		w.noteFailure(ctx, view, o)
 		return o
 	}

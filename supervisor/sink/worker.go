@@ -51,6 +51,8 @@ type WorkerConfig struct {
 	// MaxConcurrent bounds the deliveries of tokens and alerts in flight; 0:
 	// 4. Lifecycle events go one at a time beside them.
 	MaxConcurrent int
+	// ReadBack is for a sink that is a [Holder].
+	ReadBack ReadBack
 }
 
 func (c WorkerConfig) takes(k Kind) bool { return slices.Contains(c.Kinds, k) }
@@ -109,6 +111,8 @@ type Worker struct {
 	inFlight  int
 	disabled  disabled
 	totals    totals
+
+	looks chan struct{}
 }
 
 // NewWorker returns a worker that does nothing until [Worker.Run]. cfg has
@@ -130,6 +134,7 @@ func NewWorker(cfg WorkerConfig) *Worker {
 		wake:      make(chan struct{}, 1),
 		lanes:     map[string]*lane{},
 		spokesmen: spokesmen{},
+		looks:     make(chan struct{}, 1),
 	}
 	if cfg.takes(KindAlert) && cfg.Alerts != nil {
 		w.alerts = &line{kind: KindAlert, source: alerts{w}}

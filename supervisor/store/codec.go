@@ -76,6 +76,8 @@ type recordLayout struct {
 	Uncertain bool         `json:"expiry_uncertain,omitempty"`
 	Token     tokenLayout  `json:"token"`
 	Health    healthLayout `json:"health,omitzero"`
+	// Before is a field that older programs keep without knowing it.
+	Before *beforeLayout `json:"before,omitempty"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -92,6 +94,14 @@ type tokenLayout struct {
 	Skew            span              `json:"skew,omitzero"`
 	Extra           map[string]string `json:"extra,omitempty"`
 	Private         map[string]string `json:"private,omitempty"`
+}
+
+type beforeLayout struct {
+	Token          tokenLayout `json:"token"`
+	Uncertain      bool        `json:"expiry_uncertain,omitempty"`
+	LoginAt        time.Time   `json:"login_at,omitzero"`
+	LoginUncertain bool        `json:"login_uncertain,omitempty"`
+	RefreshExpiry  time.Time   `json:"refresh_expiry,omitzero"`
 }
 
 type healthLayout struct {
@@ -120,29 +130,22 @@ func (s *span) UnmarshalText(b []byte) error {
 // seal turns a record into the bytes that are stored, and open turns them
 // back. Secrets pass here and nowhere else on their way to and from the disk.
 func seal(r Record) ([]byte, error) {
-	t := r.Token
 	l := recordLayout{
 		Format: formatVersion, Account: r.Account, Provider: r.Provider, Version: r.Version,
 		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
-		Uncertain:    t.Uncertain,
-		Token: tokenLayout{
-			AccessToken: t.AccessToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
-			TokenType: t.TokenType, Scope: t.Scope, IDToken: t.IDToken.Reveal(),
-			IssuedAt: utc(t.IssuedAt), Lifetime: span(t.Lifetime),
-			RefreshLifetime: span(t.RefreshLifetime), Skew: span(t.Skew), Extra: t.Extra,
-		},
+		Uncertain:    r.Token.Uncertain,
+		Token:        layOut(r.Token),
 		Health: healthLayout{
 			Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
 			LastFailure: utc(r.Health.LastFailure), NeedsLogin: r.Health.NeedsLogin,
 			Ambiguous: utc(r.Health.Ambiguous),
 		},
 	}
-	if t.Private != nil {
-		l.Token.Private = make(map[string]string, len(t.Private))
-		for name, s := range t.Private {
-			l.Token.Private[name] = s.Reveal()
+	if b := r.Before; b != nil {
+		l.Before = &beforeLayout{
+			Token: layOut(b.Token), Uncertain: b.Token.Uncertain, LoginAt: utc(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: utc(b.RefreshExpiry),
 		}
 	}
 	b, err := json.Marshal(l)
@@ -157,6 +160,22 @@ func seal(r Record) ([]byte, error) {
 
 // utc drops a time that no token can have: JSON could not hold it.
 func utc(t time.Time) time.Time { return moment.Known(t).UTC() }
+
+func layOut(t sdk.Token) tokenLayout {
+	l := tokenLayout{
+		AccessToken: t.AccessToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
+		TokenType: t.TokenType, Scope: t.Scope, IDToken: t.IDToken.Reveal(),
+		IssuedAt: utc(t.IssuedAt), Lifetime: span(t.Lifetime),
+		RefreshLifetime: span(t.RefreshLifetime), Skew: span(t.Skew), Extra: t.Extra,
+	}
+	if t.Private != nil {
+		l.Private = make(map[string]string, len(t.Private))
+		for name, s := range t.Private {
+			l.Private[name] = s.Reveal()
+		}
+	}
+	return l
+}
 
 // addFields puts the fields back that this program does not know.
 func addFields(b []byte, r Record) ([]byte, error) {
@@ -226,26 +245,16 @@ func open(account string, b []byte) (Record, error) {
 // record drops the times that no token can have: an older program stored them
 // for "not known".
 func (l recordLayout) record(unknown map[string][]byte) Record {
-	t := l.Token
 	r := Record{
 		Account: l.Account, Provider: l.Provider, Version: l.Version,
 		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
 		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
 		Fingerprints: l.Fingerprints,
-		Token: sdk.Token{
-			AccessToken: sdk.NewSecret(t.AccessToken), RefreshToken: sdk.NewSecret(t.RefreshToken),
-			TokenType: t.TokenType, Scope: t.Scope, IDToken: sdk.NewSecret(t.IDToken),
-			IssuedAt: moment.Known(t.IssuedAt), Lifetime: time.Duration(t.Lifetime),
-			RefreshLifetime: time.Duration(t.RefreshLifetime), Skew: time.Duration(t.Skew), Extra: t.Extra,
-			Uncertain: l.Uncertain,
-		},
-		Health: Health(l.Health),
+		Token:        l.Token.token(l.Uncertain),
+		Health:       Health(l.Health),
 	}
-	if t.Private != nil {
-		r.Token.Private = make(map[string]sdk.Secret, len(t.Private))
-		for name, s := range t.Private {
-			r.Token.Private[name] = sdk.NewSecret(s)
-		}
+	if b := l.Before; b != nil {
+		r.Before = &Before{Token: b.Token.token(b.Uncertain), LoginAt: moment.Known(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: moment.Known(b.RefreshExpiry)}
 	}
 	if len(unknown) > 0 {
 		r.Unknown = unknown
@@ -263,4 +272,20 @@ func fieldNames(t reflect.Type) map[string]bool {
 		names[name] = true
 	}
 	return names
+}
+
+func (l tokenLayout) token(uncertain bool) sdk.Token {
+	t := sdk.Token{
+		AccessToken: sdk.NewSecret(l.AccessToken), RefreshToken: sdk.NewSecret(l.RefreshToken),
+		TokenType: l.TokenType, Scope: l.Scope, IDToken: sdk.NewSecret(l.IDToken),
+		IssuedAt: moment.Known(l.IssuedAt), Lifetime: time.Duration(l.Lifetime), Uncertain: uncertain,
+		RefreshLifetime: time.Duration(l.RefreshLifetime), Skew: time.Duration(l.Skew), Extra: l.Extra,
+	}
+	if l.Private != nil {
+		t.Private = make(map[string]sdk.Secret, len(l.Private))
+		for name, s := range l.Private {
+			t.Private[name] = sdk.NewSecret(s)
+		}
+	}
+	return t
 }

@@ -46,12 +46,45 @@ type Record struct {
 	// Fingerprints of past refresh tokens, newest first.
 	Fingerprints []string
 	Health       Health
+	// Before is what this version, which was found somewhere, took the place
+	// of: it is kept until the broker has taken this one, and tried if it is
+	// refused. nil: there is nothing to go back to.
+	Before *Before
 
 	// Held: it is in memory only (see Store.Hold). Not stored.
 	Held bool
 
 	// Unknown holds the fields that a newer program wrote; they survive.
 	Unknown map[string][]byte
+}
+
+// Before is a token that may live, and its login.
+type Before struct {
+	Token          sdk.Token
+	LoginAt        time.Time
+	LoginUncertain bool
+	RefreshExpiry  time.Time
+}
+
+// Unproven is what a version that was found somewhere has to keep of r, which it
+// takes the place of; nil: nothing that may live.
+func (r Record) Unproven() *Before {
+	switch {
+	case r.Version == 0:
+		return nil
+	case r.NeedsLogin(), r.Fallback() != nil: // that one was proven once, and r was not
+		return r.Fallback()
+	}
+	return &Before{Token: r.Token, LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry}
+}
+
+// Fallback is what can be gone back to if the broker refuses r; nil: nothing. An
+// older program may have left a Before that is over.
+func (r Record) Fallback() *Before {
+	if r.Origin != OriginExternal && r.Origin != OriginRestore {
+		return nil
+	}
+	return r.Before
 }
 
 // Health is how the account's refreshes go. It is stored, so that a restart
@@ -82,7 +115,7 @@ func (r Record) NeedsLogin() bool {
 func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) Record {
 	n := r
 	n.Version++
-	n.Held = false
+	n.Held, n.Before = false, nil
 	n.Origin, n.Attempt, n.StoredAt = origin, attempt, now
 	n.Health = Health{}
 	if t.RefreshToken.IsZero() {

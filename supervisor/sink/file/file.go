@@ -24,6 +24,9 @@ type Config struct {
 	Path string
 	// Encode makes the file's content.
 	Encode func(format.Document) ([]byte, error)
+	// Decode reads what Encode made, or another program wrote; nil: it can't
+	// be read back.
+	Decode func([]byte) (format.Document, error)
 	// Mode of the file; 0: that of the file which is there, 0600 for a new
 	// one. A file that is there and gives less is not opened further.
 	Mode fs.FileMode
@@ -34,7 +37,7 @@ type Config struct {
 
 // Sink writes files. A reader sees the old content or the new, never a part:
 // the content is written to a new file beside the old one, made durable and
-// renamed over it. It implements [sink.Sink] and [sink.Tester].
+// renamed over it. It implements [sink.Sink], [sink.Tester] and [sink.Holder].
 type Sink struct {
 	cfg   Config
 	owner owner
@@ -45,6 +48,7 @@ type Sink struct {
 var (
 	_ sink.Sink   = (*Sink)(nil)
 	_ sink.Tester = (*Sink)(nil)
+	_ sink.Holder = (*Sink)(nil)
 )
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)

@@ -17,6 +17,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 )
 
 // DefaultTimeout of one try.
@@ -35,6 +36,8 @@ type Config struct {
 	Settings sdk.Settings
 	// Encode makes the content of a delivery; nil: our own JSON.
 	Encode func(format.Document) ([]byte, error)
+	// Decode reads what the destination gives back; nil: it is not read.
+	Decode func([]byte) (format.Document, error)
 	// Timeout of one try; 0: [DefaultTimeout].
 	Timeout time.Duration
 	Events  *event.Bus
@@ -62,6 +65,7 @@ var (
 	_ sink.Waiter   = (*Sink)(nil)
 	_ sink.Notifier = (*Sink)(nil)
 	_ sink.Tester   = (*Sink)(nil)
+	_ sink.Holder   = (*Sink)(nil)
 )
 
 // New returns a sink whose process [Sink.Run] starts.
@@ -160,6 +164,28 @@ func (s *Sink) Restore(ctx context.Context, account, provider string) (restored 
 		return err
 	})
 	return restored, err
+}
+
+// Holds implements [sink.Holder] with what the plugin gives back.
+func (s *Sink) Holds(ctx context.Context, q readback.Question) (readback.Held, error) {
+	if s.cfg.Decode == nil {
+		return readback.Held{}, sdk.ErrUnimplemented
+	}
+	got, err := s.Restore(ctx, q.Account, q.Provider)
+	if err != nil {
+		return readback.Held{}, err
+	}
+	held := readback.Held{At: got.StoredAt}
+	if held.Document, err = s.cfg.Decode([]byte(got.Content.Reveal())); err != nil {
+		return held, fmt.Errorf("%w: %w", format.ErrUnreadable, err)
+	}
+	return held, nil
+}
+
+// IsHeld says whether a Hold of the account lasts.
+func (s *Sink) IsHeld(account string) bool {
+	_, held := s.held.Load(account)
+	return held
 }
 
 // Hold refuses deliveries of the account up to that version, until Release: a

@@ -1,0 +1,226 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// elsewhere asks the destinations of an account that is about to be refreshed
+// what they hold. Files are asked each time. A plugin that restores costs a call
+// over a network, and is asked where our record may have been left behind: once
+// for a record from before this start of ours, or from before the machine slept
+// or its clock jumped. Nobody else is asked, so that many accounts cost little.
+type elsewhere struct {
+	s *Supervisor
+
+	mu    sync.Mutex
+	since time.Time
+	// answered has the sinks and accounts that have answered since then.
+	answered map[question]bool
+	// asked is when a sink was asked first, and silent are those that had a
+	// whole minute and said nothing: nobody waits for them any more.
+	asked  map[string]time.Time
+	silent map[string]bool
+}
+
+type question struct{ sink, account string }
+
+// askAgain is the pause before a sink that failed is asked again.
+const askAgain = 2 * time.Second
+
+func newElsewhere(s *Supervisor) *elsewhere {
+	e := &elsewhere{s: s}
+	e.begin()
+	return e
+}
+
+func (e *elsewhere) begin() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.since = e.s.opts.Seams.Wall()
+	e.answered, e.asked, e.silent = map[question]bool{}, map[string]time.Time{}, map[string]bool{}
+}
+
+// observe begins anew when the machine may have been away.
+func (e *elsewhere) observe(ev event.Event) {
+	if ev.Type == event.ClockJumped {
+		e.begin()
+	}
+}
+
+// older says whether nobody knows if the record is still the newest one.
+func (e *elsewhere) older(rec store.Record) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return rec.StoredAt.Before(e.since)
+}
+
+// ask is [refresh.Config.Elsewhere].
+func (e *elsewhere) ask(ctx context.Context, rec store.Record) refresh.Elsewhere {
+	names := e.toAsk(rec)
+	answers := make(chan refresh.Elsewhere, len(names))
+	for _, name := range names {
+		go func() { answers <- e.askOne(ctx, name, rec) }()
+	}
+	var best refresh.Elsewhere
+	for range names {
+		select {
+		case a := <-answers:
+			best = better(best, a)
+		case <-ctx.Done(): // a disk that hangs
+			return best
+		}
+	}
+	return best
+}
+
+// better is the newest of two tokens that were found; a doubt stays.
+func better(a, b refresh.Elsewhere) refresh.Elsewhere {
+	if b.Newer != nil && (a.Newer == nil || b.Newer.Expiry.After(a.Newer.Expiry)) {
+		return b
+	}
+	if a.Newer == nil && a.Doubt == "" {
+		a.Doubt = b.Doubt
+	}
+	return a
+}
+
+// toAsk are the sinks that may know more of the record's account than we do.
+func (e *elsewhere) toAsk(rec store.Record) []string {
+	older := e.older(rec)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(e.s.workers)) {
+		c := e.s.opts.Config.Sinks[name]
+		restores := c.Plugin != nil && c.Plugin.Restore && older && !e.answered[question{name, rec.Account}] && !e.silent[name]
+		if (c.File != nil || restores) && e.s.workers[name].Takes(rec.Account) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// askOne asks one sink, for as long as ctx lasts.
+func (e *elsewhere) askOne(ctx context.Context, name string, rec store.Record) refresh.Elsewhere {
+	first := e.begun(name)
+	w, plugin := e.s.workers[name], e.s.sinkPlugins[name]
+	for {
+		held, finding, err := w.Held(ctx, rec)
+		if err == nil {
+			e.done(name, rec.Account)
+			return e.found(w, rec, held, finding)
+		}
+		if plugin == nil {
+			e.s.log.Debug("nobody knows what the sink holds", "sink", name, "account", rec.Account, "error", err)
+			return refresh.Elsewhere{}
+		}
+		pause, cancel := context.WithTimeout(ctx, askAgain)
+		if errors.Is(err, sink.ErrAbsent) {
+			_ = plugin.AwaitServing(pause)
+		} else {
+			<-pause.Done()
+		}
+		cancel()
+		if ctx.Err() != nil {
+			e.giveUp(name, rec.Account, first, err)
+			return refresh.Elsewhere{}
+		}
+	}
+}
+
+func (e *elsewhere) begun(name string) time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.asked[name].IsZero() {
+		e.asked[name] = time.Now()
+	}
+	return e.asked[name]
+}
+
+func (e *elsewhere) done(name, account string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.s.opts.Config.Sinks[name].Plugin != nil {
+		e.answered[question{name, account}] = true
+	}
+	delete(e.asked, name)
+}
+
+// giveUp lets nobody wait any more for a sink that has had its time.
+func (e *elsewhere) giveUp(name, account string, first time.Time, err error) {
+	e.mu.Lock()
+	silent := time.Since(first) >= restoreFreely && !e.silent[name]
+	if silent {
+		e.silent[name] = true
+	}
+	e.mu.Unlock()
+	e.s.log.Warn("the sink could not be asked whether it holds a newer token; our own is used", "sink", name, "account", account, "error", err)
+	if silent {
+		e.s.log.Warn(fmt.Sprintf("the sink has not answered for %s; refreshes wait for it no longer", restoreFreely), "sink", name)
+	}
+}
+
+// found says what the finding means to a refresh.
+func (e *elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) refresh.Elsewhere {
+	switch f {
+	case readback.Living:
+		there := refresh.Elsewhere{Newer: &held.Document, Where: fmt.Sprintf("sink %q", w.Name()), Origin: store.OriginRestore}
+		if held.File != "" {
+			there.Where, there.Origin = fmt.Sprintf("%s (sink %q)", held.File, w.Name()), store.OriginExternal
+		}
+		return there
+	case readback.Doubtful:
+		return refresh.Elsewhere{Doubt: w.Guarded(rec.Account, held, f)}
+	}
+	return refresh.Elsewhere{}
+}
+
+// readBack is when a sink is asked what it holds before we write there.
+func (s *Supervisor) readBack(c config.Sink) sink.ReadBack {
+	r := sink.ReadBack{Found: s.lookAtAccount}
+	switch {
+	case c.File != nil:
+		r.Regularly = true
+		r.BeforeWriting = func(store.Record) bool { return true }
+	case c.Plugin != nil && c.Plugin.Restore:
+		r.BeforeWriting = func(rec store.Record) bool {
+			return s.elsewhere.older(rec) && !s.sinkPlugins[c.Name].IsHeld(rec.Account)
+		}
+	}
+	return r
+}
+
+// lookAtAccount has an account looked at soon, because something newer than our
+// record was found.
+func (s *Supervisor) lookAtAccount(account string) {
+	if k, ok := s.keepers[s.opts.Config.Accounts[account].Provider]; ok {
+		k.Touch(account)
+	}
+}
+
+// decoder reads what a sink gave back, or what its file holds; of a format that
+// is written and never read it need not be able to.
+func decoder(c config.Content) func([]byte) (format.Document, error) {
+	readable := c.Format == "" || slices.Contains(format.Names(), c.Format)
+	return func(body []byte) (format.Document, error) {
+		d, err := decodeRestored(c, body)
+		if err != nil && !readable {
+			return format.Document{}, nil
+		}
+		return d, err
+	}
+}

@@ -1,0 +1,120 @@
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Elsewhere is what an account's destinations say that they hold.
+type Elsewhere struct {
+	// Newer is a token that is to be used instead of the record's; nil: there
+	// is none. Where it is, for people, and what a record of it comes from.
+	Newer  *format.Document
+	Where  string
+	Origin store.Origin
+	// Doubt is why the record's refresh token should not be spent before it has
+	// to be, and what a person can do; "": nothing speaks against it.
+	Doubt string
+}
+
+const (
+	// askingMost is how long a refresh token that may be spent waits for what
+	// destinations hold. A broker may end the whole login when a spent one is
+	// used; but a destination that can't be asked must not keep a token from
+	// being refreshed. askingLeast is for one that has to be refreshed now.
+	askingMost  = time.Minute
+	askingLeast = 2 * time.Second
+	// lastMoment is when a refresh has to begin, before consumers are left with
+	// a token that has expired; doubtAgain is how often a doubt is looked at.
+	lastMoment = time.Minute
+	doubtAgain = 30 * time.Second
+)
+
+// consult asks the account's destinations what they hold, and takes what is
+// newer than the record. doubt is why the record's token should wait.
+func (k *Keeper) consult(ctx context.Context, a *account) (taken bool, doubt string, err error) {
+	if k.cfg.Elsewhere == nil || !a.stored {
+		return false, "", nil
+	}
+	limit := askingMost
+	if left := a.rec.Token.Expiry().Sub(k.clock.Now().Wall); left > 0 {
+		limit = min(limit, max(left-lastMoment, askingLeast))
+	}
+	asking, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	there := k.cfg.Elsewhere(asking, a.rec)
+	if there.Newer == nil {
+		return false, there.Doubt, nil
+	}
+	return true, "", k.takeFound(ctx, a, *there.Newer, there.Origin, there.Where)
+}
+
+// waitInDoubt keeps the refresh token while the access token is valid, as far
+// as there is a doubt; afterwards our record is all that there is.
+func (k *Keeper) waitInDoubt(a *account, doubt string) error {
+	now := k.clock.Now()
+	last := a.rec.Token.Expiry().Add(-lastMoment)
+	told := a.doubt == doubt
+	a.doubt = doubt
+	if doubt == "" {
+		return nil
+	}
+	if !now.Wall.Before(last) {
+		k.cfg.Log.Warn("our own refresh token is used, because the access token is about to end: "+doubt,
+			"provider", k.cfg.Provider, "account", a.cfg.Name)
+		return nil
+	}
+	next := now.Wall.Add(doubtAgain)
+	if next.After(last) {
+		next = last
+	}
+	k.mu.Lock()
+	k.heap.Set(a.cfg.Name, next, now)
+	k.mu.Unlock()
+	message := "nothing is refreshed before " + last.UTC().Format(time.RFC3339) + ": " + doubt
+	if !told {
+		k.publish(slog.LevelWarn, a, event.Event{Type: event.RefreshPutOff, Expiry: a.rec.Token.Expiry(), Next: next, Message: message})
+	}
+	return fmt.Errorf("account %s: %s", a.cfg.Name, message)
+}
+
+// foundAfterRefusal looks once more for a living token, now that the record's
+// is known to be dead.
+func (k *Keeper) foundAfterRefusal(ctx context.Context, a *account, attempt string) (bool, error) {
+	found, _, err := k.consult(ctx, a)
+	if err == nil && found {
+		k.publish(slog.LevelWarn, a, event.Event{
+			Type: event.RivalRefresher, Alert: true, Attempt: attempt,
+			Message: "the server refused our refresh token, and a destination held another one: another program has refreshed " +
+				"this grant, or a login has replaced it. Its token is used; if such a program still runs, stop it or give the account a shared_file",
+		})
+	}
+	return found, err
+}
+
+// goBack returns to the token that the refused one had taken the place of, if
+// that may live.
+func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (bool, error) {
+	b := refused.Fallback()
+	if b == nil {
+		return false, nil
+	}
+	now := k.clock.Now().Wall
+	rec := refused.Next(b.Token, store.OriginExternal, "", now)
+	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry = b.LoginAt, b.LoginUncertain, b.RefreshExpiry
+	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
+		return false, k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
+	}
+	k.renewed(a, rec)
+	k.publish(slog.LevelWarn, a, event.Event{
+		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
+		Message: "the server refused the refresh token that was found elsewhere; the one before it is tried",
+	})
+	return true, nil
+}

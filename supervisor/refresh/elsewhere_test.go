@@ -1,0 +1,143 @@
+package refresh_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// asks has the rig's next Keeper ask there what destinations hold.
+func (r *rig) asks(there func(context.Context, store.Record) refresh.Elsewhere) {
+	r.elsewhere = there
+	r.restart()
+}
+
+func foundThere(t sdk.Token) refresh.Elsewhere {
+	return refresh.Elsewhere{
+		Newer: &format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()},
+		Where: "the file", Origin: store.OriginExternal,
+	}
+}
+
+// As long as a destination may hold a newer token, ours is kept; in the last
+// minute of the access token it is all that there is.
+func TestDoubtWaitsForTheLastMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		r.asks(func(context.Context, store.Record) refresh.Elsewhere { return refresh.Elsewhere{Doubt: "who knows"} })
+		defer r.watch()()
+		g := r.start()
+		time.Sleep(18*time.Minute + 50*time.Second)
+		synctest.Wait()
+		if n := r.broker.count(); n != 0 {
+			t.Errorf("%d requests in spite of the doubt", n)
+		}
+		if n := r.count(event.RefreshPutOff); n != 1 {
+			t.Errorf("it was told %d times, want once", n)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if n := r.broker.count(); n != 1 {
+			t.Errorf("%d requests when the access token was about to end, want 1", n)
+		}
+		_ = g.end()
+	})
+}
+
+// The broker refuses ours, and a destination holds one that nobody here knows:
+// that one is tried, and is the account's from then on.
+func TestUnknownTokenIsTriedAfterARefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		living := r.broker.grant("one") // another login has ended ours
+		r.asks(func(_ context.Context, rec store.Record) refresh.Elsewhere {
+			if rec.NeedsLogin() {
+				return foundThere(living)
+			}
+			return refresh.Elsewhere{}
+		})
+		defer r.watch()()
+		g := r.start()
+		time.Sleep(40 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.State != refresh.Valid || s.Record.Origin != store.OriginRefresh || !r.broker.holds("one", s.Record.Token.RefreshToken) {
+			t.Errorf("state %s, origin %s", s.State, s.Record.Origin)
+		}
+		if twice := r.broker.sentTwice(); len(twice) > 0 {
+			t.Errorf("sent twice: %v", twice)
+		}
+		if r.count(event.NeedsLogin) != 0 || r.count(event.RivalRefresher) != 1 {
+			t.Error("a login was asked for, or the other program is not told of")
+		}
+		_ = g.end()
+	})
+}
+
+// What was found is dead: the token that it took the place of was kept, over a
+// restart too, and goes on.
+func TestARefusedFindIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		ours := r.record("one").Token.RefreshToken.Fingerprint()
+		dead := sdk.Token{AccessToken: sdk.NewSecret("a"), RefreshToken: sdk.NewSecret("dead"), IssuedAt: r.wall(), Lifetime: time.Hour}
+		r.asks(func(_ context.Context, rec store.Record) refresh.Elsewhere {
+			if rec.Token.RefreshToken.Fingerprint() == ours && rec.Version == 1 {
+				return foundThere(dead)
+			}
+			return refresh.Elsewhere{}
+		})
+		g := r.start()
+		r.keeper.Touch("one")
+		synctest.Wait()
+		if rec := r.record("one"); rec.Version != 2 || rec.Before == nil || rec.Before.Token.RefreshToken.Fingerprint() != ours {
+			t.Fatalf("version %d, which keeps what was before: %t", rec.Version, rec.Before != nil)
+		}
+		_ = g.end()
+		r.restart()
+		g = r.start()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		s := r.status("one")
+		if s.State != refresh.Valid || s.Record.Before != nil || !r.broker.holds("one", s.Record.Token.RefreshToken) {
+			t.Errorf("state %s, origin %s", s.State, s.Record.Origin)
+		}
+		if n := r.broker.refusals(); n != 1 {
+			t.Errorf("%d refusals, want that of the dead one", n)
+		}
+		_ = g.end()
+	})
+}
+
+// A destination that never answers holds up a refresh for a minute at most, and
+// no account longer than its access token lives.
+func TestConsultIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct{ passed, most time.Duration }{
+			{15 * time.Minute, time.Minute}, {18*time.Minute + 30*time.Second, 30 * time.Second}, {19*time.Minute + 50*time.Second, 2 * time.Second}, {time.Hour, time.Minute},
+		} {
+			r := newRig(t, 20*time.Minute, "one")
+			time.Sleep(c.passed)
+			r.asks(func(ctx context.Context, _ store.Record) refresh.Elsewhere {
+				<-ctx.Done()
+				return refresh.Elsewhere{}
+			})
+			began := time.Now()
+			g := r.start()
+			if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(began); took > c.most+time.Second || strings.Contains(string(r.status("one").State), "expired") {
+				t.Errorf("%s after its issue: it took %s, want %s at most", c.passed, took, c.most)
+			}
+			_ = g.end()
+		}
+	})
+}

@@ -1,0 +1,97 @@
+package file
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
+)
+
+// largest is how much of a file is read: more than any token file has.
+const largest = 1 << 20
+
+// Holds implements [sink.Holder].
+func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.Held, err error) {
+	if err := ctx.Err(); err != nil {
+		return held, err
+	}
+	path, err := s.path(format.Document{Account: q.Account, Provider: q.Provider})
+	if err != nil {
+		return held, err
+	}
+	err = s.inDirectory(path, func(sys files.System, path string, _ atomicfile.Attributes) error {
+		held, err = s.read(sys, path, q.Since)
+		return err
+	})
+	if err != nil {
+		return held, fmt.Errorf("read %s: %w", path, err)
+	}
+	return held, nil
+}
+
+func (s *Sink) read(sys files.System, path string, since time.Time) (held readback.Held, err error) {
+	held.File = path
+	info, err := sys.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return held, sdk.ErrNothingStored
+	case err != nil:
+		return held, err
+	case !info.Mode().IsRegular():
+		return held, errors.New("what is there is a symbolic link or no file")
+	case info.Size() == 0:
+		return held, sdk.ErrNothingStored
+	}
+	held.At = info.ModTime()
+	if untouched(info, since) {
+		held.Untouched = true
+		return held, nil
+	}
+	f, err := sys.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return held, sdk.ErrNothingStored
+	case errors.Is(err, fs.ErrPermission):
+		held.Hidden = true
+		return held, nil
+	case err != nil:
+		return held, err
+	}
+	defer func() { _ = f.Close() }()
+	// The time of what is read, even if the file has been replaced just now.
+	if info, err = f.Stat(); err != nil {
+		return held, err
+	}
+	held.At = info.ModTime()
+	body, err := io.ReadAll(io.LimitReader(f, largest))
+	switch {
+	case err != nil:
+		return held, err
+	case strings.TrimSpace(string(body)) == "":
+		return held, sdk.ErrNothingStored
+	case s.cfg.Decode == nil:
+		return held, nil
+	}
+	if held.Document, err = s.cfg.Decode(body); err != nil {
+		return held, fmt.Errorf("%w: %w", format.ErrUnreadable, err)
+	}
+	return held, nil
+}
+
+// untouched goes by the time of the last change of any kind (st_ctim in
+// stat(2)), which nobody can set: a copy that keeps its times has a new one.
+func untouched(info fs.FileInfo, since time.Time) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && !since.IsZero() && !time.Unix(st.Ctim.Unix()).After(since)
+}
