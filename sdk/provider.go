@@ -79,6 +79,8 @@ type Attempt struct {
 	Fingerprint string
 	// Deadline of the whole attempt. Zero: none.
 	Deadline time.Time
+	// Spool for which it was announced; see [spool.Contents]. "": any.
+	Spool string
 }
 
 // RefreshRequest asks for the refresh_token grant (RFC 6749, section 6).

@@ -101,18 +101,19 @@ func (r *Remote) Revoke(ctx context.Context, req RevokeRequest) error {
 	return fromStatus(err)
 }
 
-// Unsettled lists the attempts in the provider's spool, oldest first. It
-// waits while an earlier process of this provider still holds the spool.
-func (r *Remote) Unsettled(ctx context.Context) ([]spool.Entry, error) {
+// Unsettled names the provider's spool and lists the attempts in it, oldest
+// first. It waits while an earlier process of this provider still holds the
+// spool.
+func (r *Remote) Unsettled(ctx context.Context) (spool.Contents, error) {
 	m, err := r.rpc.Unsettled(ctx, &pb.UnsettledRequest{})
 	if err != nil {
-		return nil, fromStatus(err)
+		return spool.Contents{}, fromStatus(err)
 	}
-	entries := make([]spool.Entry, 0, len(m.GetEntries()))
+	c := spool.Contents{ID: m.GetSpool(), Entries: make([]spool.Entry, 0, len(m.GetEntries()))}
 	for _, e := range m.GetEntries() {
-		entries = append(entries, toEntry(e))
+		c.Entries = append(c.Entries, toEntry(e))
 	}
-	return entries, nil
+	return c, nil
 }
 
 // Settle frees the spool slot of an attempt whose outcome is durable.

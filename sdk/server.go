@@ -153,8 +153,9 @@ func (s *Server) Unsettled(context.Context, *pb.UnsettledRequest) (*pb.Unsettled
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	m := &pb.UnsettledResponse{}
-	for _, e := range sp.Unsettled() {
+	contents := sp.Contents()
+	m := &pb.UnsettledResponse{Spool: contents.ID}
+	for _, e := range contents.Entries {
 		m.Entries = append(m.Entries, fromEntry(e))
 	}
 	return m, nil
@@ -235,7 +236,7 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 				Attempt: id.ID, Account: account, Kind: kind, Version: id.Version, Fingerprint: id.Fingerprint,
 			}
 			var err error
-			if a.answer, err = s.run(h, id.Deadline, call); err != nil {
+			if a.answer, err = s.run(h, id, call); err != nil {
 				a.err = toStatus(err)
 			}
 		}()
@@ -251,13 +252,13 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 
 // run takes the attempt's slot, answers from it if it can, and otherwise lets
 // the provider make its one request.
-func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Context) (Token, error)) (*pb.TokenResponse, error) {
+func (s *Server) run(h spool.Header, id Attempt, call func(context.Context) (Token, error)) (*pb.TokenResponse, error) {
 	sp, err := s.spool()
 	if err != nil {
 		return nil, &Error{Kind: KindNotSent, Message: err.Error()}
 	}
 	crashpoint.Here("server: the call has come")
-	slot, known, err := sp.Begin(h)
+	slot, known, err := sp.BeginIn(id.Spool, h)
 	if err != nil {
 		return nil, &Error{Kind: KindNotSent, Message: err.Error()}
 	}
@@ -278,7 +279,7 @@ func (s *Server) run(h spool.Header, deadline time.Time, call func(context.Conte
 		}
 	}
 	crashpoint.Here("server: about to call the provider")
-	ctx, cancel := context.WithDeadline(spool.NewContext(context.Background(), slot), deadline)
+	ctx, cancel := context.WithDeadline(spool.NewContext(context.Background(), slot), id.Deadline)
 	defer cancel()
 	t, err := s.guard(ctx, slot, call)
 	if err != nil {

@@ -49,7 +49,7 @@ func TestSettleKeepsWhatNobodyRead(t *testing.T) {
 			if kept, _ := filepath.Glob(filepath.Join(w.dir, "unread-*")); len(kept) != tt.kept {
 				t.Errorf("put aside: %v", kept)
 			}
-			if got, err := w.Unsettled(t.Context()); err != nil || len(got) != 0 {
+			if got, err := w.Unsettled(t.Context()); err != nil || len(got.Entries) != 0 {
 				t.Errorf("unsettled %+v, %v", got, err)
 			}
 		})

@@ -77,6 +77,7 @@ func toAttempt(m *pb.Attempt) Attempt {
 		Version:     m.GetVersion(),
 		Fingerprint: m.GetFingerprint(),
 		Deadline:    toTime(m.GetDeadline()),
+		Spool:       m.GetSpool(),
 	}
 }
 
@@ -86,6 +87,7 @@ func fromAttempt(a Attempt) *pb.Attempt {
 		Version:     a.Version,
 		Fingerprint: a.Fingerprint,
 		Deadline:    fromTime(a.Deadline),
+		Spool:       a.Spool,
 	}
 }
 

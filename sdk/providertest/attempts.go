@@ -43,7 +43,8 @@ func testRecovery(t *testing.T, s Suite) {
 	p.die()
 
 	p = s.start(t, dir)
-	entries, err := p.Unsettled(call(t))
+	left, err := p.Unsettled(call(t))
+	entries := left.Entries
 	if err != nil || len(entries) != 1 || entries[0].Attempt != "one" || entries[0].Progress != spool.Answered {
 		t.Fatalf("the spool lists %+v (%v), want the answered attempt", entries, err)
 	}
@@ -65,8 +66,8 @@ func testRecovery(t *testing.T, s Suite) {
 	if err := p.Settle(call(t), "one"); err != nil {
 		t.Errorf("Settle a second time: %v", err)
 	}
-	if entries, err := p.Unsettled(call(t)); err != nil || len(entries) != 0 {
-		t.Errorf("the spool lists %+v (%v) after Settle", entries, err)
+	if left, err := p.Unsettled(call(t)); err != nil || len(left.Entries) != 0 {
+		t.Errorf("the spool lists %+v (%v) after Settle", left.Entries, err)
 	}
 	if _, err := p.Refresh(call(t), s.refresh("two", b)); err != nil {
 		t.Errorf("the next attempt: %v", err)
@@ -105,6 +106,49 @@ func testDeathInOpenWindow(t *testing.T, s Suite) {
 	_, err := s.start(t, left).Refresh(call(t), s.refresh("one", b))
 	if sdk.KindOf(err) != sdk.KindAmbiguous {
 		t.Errorf("recovery of an attempt that was sent and not answered: %v, want an error of the kind ambiguous", err)
+	}
+	b.wantPosts(t, 1)
+}
+
+// testSpoolIsNamed: the supervisor concludes that nothing was sent only from
+// the name of the spool, and an attempt that was announced for another spool is
+// refused.
+func testSpoolIsNamed(t *testing.T, s Suite) {
+	b := newBroker(t, s.grant(newAccess, newRefresh))
+	dir := t.TempDir()
+	named := func(dir string) (*process, string) {
+		p := s.start(t, dir)
+		c, err := p.Unsettled(call(t))
+		if err != nil {
+			t.Fatalf("Unsettled: %v", err)
+		}
+		return p, c.ID
+	}
+	p, first := named(dir)
+	if first == "" {
+		t.Fatal("the provider does not name its spool: each attempt that a death cuts off would count as ambiguous")
+	}
+	p.die()
+	p, again := named(dir)
+	if again != first {
+		t.Errorf("the same spool is named %q and %q", first, again)
+	}
+	if _, copied := named(image(t, dir)); copied == first {
+		t.Error("a copy of the spool has the same name")
+	}
+	if _, other := named(t.TempDir()); other == first {
+		t.Error("two spools have the same name")
+	}
+	req := s.refresh("one", b)
+	req.Attempt.Spool = "another"
+	if _, err := p.Refresh(call(t), req); sdk.KindOf(err) != sdk.KindNotSent {
+		t.Errorf("an attempt announced for another spool: %v, want an error of the kind not_sent", err)
+	}
+	b.wantPosts(t, 0)
+	req = s.refresh("two", b)
+	req.Attempt.Spool = first
+	if _, err := p.Refresh(call(t), req); err != nil {
+		t.Errorf("an attempt announced for this spool: %v", err)
 	}
 	b.wantPosts(t, 1)
 }

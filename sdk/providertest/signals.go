@@ -162,7 +162,8 @@ func testLifelineInMidRequest(t *testing.T, s Suite) {
 	}
 
 	_, remote = s.host(t, dir)
-	entries, err := remote.Unsettled(ctx)
+	left, err := remote.Unsettled(ctx)
+	entries := left.Entries
 	if err != nil || len(entries) != 1 || entries[0].Progress != spool.Answered {
 		t.Fatalf("the spool lists %+v (%v), want the answered attempt", entries, err)
 	}

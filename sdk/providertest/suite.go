@@ -85,6 +85,7 @@ func Run(t *testing.T, s Suite) {
 		{"Recovery", testRecovery},
 		{"DeathWithOpenRequest", testDeathInOpenWindow},
 		{"UnsettledBlocks", testUnsettledBlocks},
+		{"SpoolIsNamed", testSpoolIsNamed},
 		{"NothingListens", testNothingListens},
 		{"Concurrent", testConcurrent},
 		{"Login", testLogin},

@@ -176,7 +176,8 @@ func TestRecoveryNeedsNoSpace(t *testing.T) {
 	}
 }
 
-// An attempt costs one sync, and nothing but writes into its slot beside it.
+// An attempt costs one sync, and beside it writes into its slot and looks
+// whether that is still in its place.
 func TestOperationsOfAnAttempt(t *testing.T) {
 	dir := t.TempDir()
 	disk := filestest.New(t, dir)
@@ -194,7 +195,8 @@ func TestOperationsOfAnAttempt(t *testing.T) {
 	if err := s.Settle("a", false); err != nil {
 		t.Fatal(err)
 	}
-	const want = "write slot-000, write slot-000, write slot-000, write slot-000, datasync slot-000, write slot-000"
+	const want = "fstat lock, lstat lock, fstat slot-000, lstat slot-000, write slot-000, write slot-000, write slot-000, " +
+		"fstat slot-000, lstat slot-000, write slot-000, datasync slot-000, write slot-000"
 	if got := strings.Join(disk.Log()[before:], ", "); got != want {
 		t.Errorf("an attempt does %s; want %s", got, want)
 	}

@@ -32,15 +32,27 @@ func TestRecordIntoAFreshFile(t *testing.T) {
 	wantAnswer(t, open(t, image(t, dir), 1), "b", "main", "the next")
 }
 
+// takeAway makes it that nothing can be had, or made, at path.
+func takeAway(t *testing.T, path string) (bringBack func()) {
+	t.Helper()
+	if err := errors.Join(os.Rename(path, path+".gone"), os.WriteFile(path, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := errors.Join(os.Remove(path), os.Rename(path+".gone", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // With nowhere to write, the answer is held in memory and the fault is told.
 func TestRecordFails(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s := open(t, dir, 1)
 	slot := begin(t, s, "a", "main")
 	_ = slot.file.Close()
-	if err := os.Rename(dir, dir+".gone"); err != nil {
-		t.Fatal(err)
-	}
+	bringBack := takeAway(t, dir)
 	if err := slot.Record([]byte("the answer")); err == nil {
 		t.Fatal("no error")
 	}
@@ -50,9 +62,7 @@ func TestRecordFails(t *testing.T) {
 	wantAnswer(t, s, "a", "main", "the answer")
 
 	// The disk comes back; the supervisor has stored the token and settles.
-	if err := os.Rename(dir+".gone", dir); err != nil {
-		t.Fatal(err)
-	}
+	bringBack()
 	if err := s.Settle("a", false); err != nil {
 		t.Fatalf("a slot that can't be written blocks its account: %v", err)
 	}
@@ -67,18 +77,14 @@ func TestNoSlotNoAttempt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	s := open(t, dir, 1)
 	_ = s.places[0].free[0].file.Close()
-	if err := os.Rename(dir, dir+".gone"); err != nil {
-		t.Fatal(err)
-	}
+	bringBack := takeAway(t, dir)
 	if _, _, err := s.Begin(Header{Attempt: "a", Account: "main"}); err == nil {
 		t.Fatal("an attempt without a slot")
 	}
 	if got := s.Unsettled(); len(got) != 0 {
 		t.Errorf("it is listed: %+v", got)
 	}
-	if err := os.Rename(dir+".gone", dir); err != nil {
-		t.Fatal(err)
-	}
+	bringBack()
 	record(t, begin(t, s, "a", "main"), "a slot that fails is in nobody's way")
 	long := Header{Attempt: strings.Repeat("x", answerOffset), Account: "main"}
 	if _, _, err := open(t, t.TempDir(), 1).Begin(long); err == nil {

@@ -196,10 +196,13 @@ func (s *Spool) openSlot(p *place, path string) (slot *Slot, inUse bool, err err
 	return slot, false, nil
 }
 
+// lockName is the file in a place that its owner has locked.
+const lockName = "lock"
+
 // lockDir takes the directory's flock. The polling, instead of a blocking
 // call, lets ctx end the wait.
 func lockDir(ctx context.Context, sys files.System, dir string) (files.File, error) {
-	path := filepath.Join(dir, "lock")
+	path := filepath.Join(dir, lockName)
 	f, err := sys.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
 	if err != nil { // flock(2) is content to read
 		if r, readErr := sys.OpenFile(path, os.O_RDONLY|unix.O_CLOEXEC, 0); readErr == nil {

@@ -17,6 +17,8 @@ type place struct {
 	// above is how many directories above dir are of our making.
 	above int
 	lock  files.File // nil: it is not ours, and nothing is made in it
+	// id names the directory; "": it has none.
+	id string
 	// closed: it is not claimed any more.
 	closed bool
 	free   []*Slot
@@ -40,26 +42,37 @@ func (p *place) claim(ctx context.Context) error {
 	lock, err := lockDir(ctx, p.sys, p.dir)
 	if err == nil {
 		p.lock = lock
+		p.identify()
 	}
 	return err
 }
 
+// nobodyIsWaitedFor is for a claim in the middle of work.
+func nobodyIsWaitedFor() context.Context {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	return over
+}
+
 // create makes the file of a new slot, whose name is not durable yet.
 func (p *place) create() (path string, f files.File, err error) {
-	if p.lock == nil {
-		// The fallback is made when it is needed, and a directory that could
-		// not be had at the start may have healed. Nobody is waited for.
-		over, cancel := context.WithCancel(context.Background())
-		cancel()
-		if err := p.claim(over); err != nil {
-			return "", nil, err
+	// The fallback is made when it is needed, and a directory that could not
+	// be had at the start may have healed.
+	if err := p.hold(); err != nil {
+		return "", nil, err
+	}
+	for range mostNames {
+		path = filepath.Join(p.dir, fmt.Sprintf(slotName, p.next))
+		p.next++ // also after a failure: what can't be removed must not be in the way
+		if f, err = createFile(p.sys, path); !errors.Is(err, fs.ErrExist) {
+			break // taken only in a directory that was put in the place of ours
 		}
 	}
-	path = filepath.Join(p.dir, fmt.Sprintf(slotName, p.next))
-	p.next++ // also after a failure: what can't be removed must not be in the way
-	f, err = createFile(p.sys, path)
 	return path, f, err
 }
+
+// mostNames bounds the search for a name that is not taken.
+const mostNames = 1000
 
 // grow adds a free slot.
 func (p *place) grow(home *Spool) error {
@@ -110,7 +123,10 @@ func (p *place) take(home *Spool, h header) (*Slot, error) {
 		}
 		slot := p.free[len(p.free)-1]
 		p.free = p.free[:len(p.free)-1]
-		err := slot.put(h)
+		err := errBroken
+		if !slot.lost() {
+			err = slot.put(h)
+		}
 		if err == nil {
 			return slot, nil
 		}

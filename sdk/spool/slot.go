@@ -26,6 +26,10 @@ type Slot struct {
 	answer []byte
 	// length is how many bytes of the file hold something to be overwritten.
 	length int64
+	// left is the file in another place that the answer was moved away from:
+	// it says that the attempt was begun, for the case that the new place is
+	// lost; "": none.
+	left string
 	// broken: a write or a sync of the file has failed. It is not trusted
 	// again, because the kernel may have forgotten what it could not write.
 	broken bool
@@ -50,6 +54,9 @@ func preallocate(f files.File) error {
 	_, err := f.WriteAt(make([]byte, slotSize), 0)
 	return errors.Join(err, f.Sync())
 }
+
+// lost says whether the slot's file is not found any more where it was made.
+func (s *Slot) lost() bool { return gone(s.home.sys, s.path, s.file) }
 
 // put writes a header, and notes it only if it is written. It does not sync: a
 // header matters after the death of a process, which the page cache survives;
@@ -110,7 +117,7 @@ func (s *Slot) Record(answer []byte) error {
 	s.answer = answer
 	s.header.Progress = Answered
 	err := errBroken
-	if !s.broken {
+	if !s.broken && !s.lost() {
 		err = s.write(s.file, answer)
 		s.broken = err != nil
 	}
@@ -128,8 +135,9 @@ func (s *Slot) Record(answer []byte) error {
 	return err
 }
 
-// errBroken: an earlier write into the slot's file has failed.
-var errBroken = errors.New("the slot's file has failed before")
+// errBroken: an earlier write into the slot's file has failed, or it is not
+// found any more where it was made.
+var errBroken = errors.New("the slot's file has failed before, or is gone")
 
 // Fault is the error of the last [Slot.Record], if it failed.
 func (s *Slot) Fault() error {
@@ -151,7 +159,11 @@ func (s *Slot) recordAfresh(answer []byte) error {
 		return errors.Join(err, f.Close(), s.home.sys.Remove(path))
 	}
 	_ = s.file.Close()
-	_ = s.home.sys.Remove(s.path)
+	if p == s.place {
+		_ = s.home.sys.Remove(s.path)
+	} else {
+		s.left = s.path
+	}
 	s.place, s.file, s.path, s.broken = p, f, path, false
 	return nil
 }
@@ -194,6 +206,7 @@ func (s *Slot) clear() error {
 	if s.broken {
 		return errBroken
 	}
+	s.removeLeft()
 	crashpoint.Here("spool: about to clear the slot")
 	if _, err := s.file.WriteAt(make([]byte, s.length), 0); err != nil {
 		return err
@@ -207,8 +220,19 @@ func (s *Slot) clear() error {
 func (s *Slot) discard() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.removeLeft()
+	theirs := s.lost() // another file may have its name now
 	_ = s.file.Close()
-	_ = s.home.sys.Remove(s.path)
+	if !theirs {
+		_ = s.home.sys.Remove(s.path)
+	}
+}
+
+func (s *Slot) removeLeft() {
+	if s.left != "" {
+		_ = s.home.sys.Remove(s.left)
+		s.left = ""
+	}
 }
 
 // putAside gives the slot's file a name that no slot has.
@@ -218,6 +242,7 @@ func (s *Slot) putAside(path string) error {
 	if err := s.home.sys.Rename(s.path, path); err != nil {
 		return err
 	}
+	s.removeLeft()
 	_ = s.file.Close()
 	return nil
 }

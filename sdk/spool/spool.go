@@ -88,7 +88,12 @@ const (
 // [ErrUnsettled] while another attempt of the same account is not settled,
 // and with the file system's error when no slot can be had: nothing was sent
 // then, and nothing may be sent.
-func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
+func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) { return s.BeginIn("", h) }
+
+// BeginIn is [Spool.Begin] for an attempt that was announced for the spool with
+// that id. It fails with [ErrAnotherSpool] if this is another one, or has
+// become one: then too nothing was sent, and nothing may be.
+func (s *Spool) BeginIn(id string, h Header) (slot *Slot, known bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot, ok := s.used[h.Attempt]; ok {
@@ -99,7 +104,7 @@ func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
 			return nil, false, fmt.Errorf("account %s, attempt %s: %w", h.Account, e.Attempt, ErrUnsettled)
 		}
 	}
-	slot, err = s.take(header{Header: h, Progress: Ready, BegunAt: time.Now().Round(0)})
+	slot, err = s.take(id, header{Header: h, Progress: Ready, BegunAt: time.Now().Round(0)})
 	if err != nil {
 		return nil, false, fmt.Errorf("no spool slot for attempt %s of account %s: %w", h.Attempt, h.Account, err)
 	}
@@ -107,16 +112,24 @@ func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) {
 	return slot, false, nil
 }
 
-// take takes a slot in the first place that has one.
-func (s *Spool) take(h header) (*Slot, error) {
+// take takes a slot in the first place that has one. That must be a place of
+// the spool that the attempt was announced for: whoever holds the same spool
+// later, and finds no slot, concludes that nothing was sent.
+func (s *Spool) take(id string, h header) (*Slot, error) {
 	if _, err := encodeHeader(h); err != nil {
 		return nil, err
 	}
 	var errs []error
 	for _, p := range s.places {
-		slot, err := p.take(s, h)
+		err := p.hold()
+		if id != "" && id != s.id() {
+			return nil, ErrAnotherSpool
+		}
 		if err == nil {
-			return slot, nil
+			var slot *Slot
+			if slot, err = p.take(s, h); err == nil {
+				return slot, nil
+			}
 		}
 		errs = append(errs, err)
 	}

@@ -139,7 +139,7 @@ func TestNothingIsAllocatedForAnAnswer(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 2)
 	usage := func() (total [2]int64) {
-		for _, name := range glob(t, dir, "*") {
+		for _, name := range glob(t, dir, slotPrefix+"*") {
 			info, err := os.Stat(name)
 			if err != nil {
 				t.Fatal(err)

@@ -57,6 +57,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	if !a.stored {
 		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
 	}
+	if err := k.endLingering(ctx, a); err != nil {
+		return err
+	}
 	if k.holdsBack(a) {
 		return nil
 	}
@@ -97,6 +100,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 		Version: rec.Version, Fingerprint: rec.Token.RefreshToken.Fingerprint(),
 		At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
+	k.place(a, &in)
 	k.mu.Lock()
 	standing := a.ambiguous
 	if standing != nil && a.rec.Version == rec.Version {
@@ -126,6 +130,9 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 // intent it gets the same answer: that is what recovery is.
 func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
 	answer, err := k.call(ctx, remote, a, in)
+	if sdk.KindOf(err) == sdk.KindNotSent {
+		in, answer, err = k.callAnew(ctx, remote, a, in, err)
+	}
 	crashpoint.Here("refresh: the call has returned")
 	if !errors.Is(err, sdk.ErrConnection) {
 		k.sawAnswer()
@@ -151,7 +158,7 @@ func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in st
 	defer cancel()
 	id := sdk.Attempt{
 		ID: in.Attempt, Version: in.Version, Fingerprint: in.Fingerprint,
-		Deadline: time.Now().Add(a.cfg.Timeout),
+		Deadline: time.Now().Add(a.cfg.Timeout), Spool: in.Spool,
 	}
 	if in.Kind == spool.KindExchange {
 		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
@@ -180,7 +187,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	crashpoint.Here("refresh: the token is committed")
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
-	a.ambiguous, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, false, false
+	a.ambiguous, a.lingering, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, nil, false, false
 	k.mu.Unlock()
 	if half {
 		k.keptHalf(a, rec, in, answer)

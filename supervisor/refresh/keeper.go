@@ -86,6 +86,7 @@ type Keeper struct {
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool
+	spool    string           // id of the provider's spool, as last heard; "": not known
 	remote   *sdk.Remote      // nil while no process serves
 	landing  *sync.Cond       // an attempt in flight has ended
 	answered time.Duration    // when the process last answered, on the monotonic clock
@@ -112,6 +113,8 @@ type account struct {
 	// ambiguous is the standing intent of an attempt whose outcome nobody
 	// knows.
 	ambiguous *store.Intent
+	// lingering is an attempt that may be under way where nobody sees it.
+	lingering *lingering
 	// resume is an attempt that was answered but could not be stored.
 	resume *store.Intent
 	// held is the version that resume will commit: it is served from memory
@@ -184,6 +187,10 @@ func (k *Keeper) plan(a *account) {
 	}
 	if !a.stored || a.rec.NeedsLogin() || a.unknown {
 		k.heap.Remove(a.cfg.Name)
+		return
+	}
+	if a.lingering != nil {
+		k.heap.Set(a.cfg.Name, a.lingering.until, k.clock.Now())
 		return
 	}
 	due := k.dueOf(a)

@@ -135,6 +135,7 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) e
 		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
 		Version: a.rec.Version, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
+	k.place(a, &in)
 	standing, open, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
 	switch {
 	case err != nil:

@@ -21,7 +21,7 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 	// Like an attempt, settling is not cancelled half-way.
 	entries, err := k.unsettled(ctx, remote)
 	if err != nil {
-		return fmt.Errorf("ask provider %s for what stands in its spool: %w", k.cfg.Provider, err)
+		return err
 	}
 	spooled := map[string][]spool.Entry{} // oldest first
 	for _, e := range entries {
@@ -111,14 +111,11 @@ func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *accou
 
 // settleIntent ends an intent of which the spool knows nothing.
 func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
+	proof := k.proofOf(a, in)
 	switch {
 	case in.Kind == spool.KindExchange:
-		progress := spool.Sent
-		if in.Boot != "" && in.Boot == k.cfg.Boot {
-			progress = spool.Ready
-		}
-		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(progress))
-	case !in.AmbiguousSince.IsZero():
+		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(proof.same))
+	case isMarked(in):
 		k.mu.Lock()
 		a.ambiguous = &in
 		a.rec.Health.Ambiguous = in.AmbiguousSince
@@ -128,26 +125,29 @@ func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *accoun
 			Message: "the outcome of an attempt begun " + in.AmbiguousSince.Format(time.RFC3339) +
 				" is still unknown. " + k.replayPlan(a),
 		})
-		return k.again(a)
-	case in.Boot != "" && in.Boot == k.cfg.Boot:
-		// The slot is written before the provider is asked, and the page
-		// cache has lived on since: the request never reached the provider.
-		return k.notSent(ctx, a, in)
-	default:
-		if err := k.markAmbiguous(ctx, a, in, "the machine went down during the attempt begun "+in.At.Format(time.RFC3339)); err != nil {
-			return err
+		if in.Replays != "" && !proof.same {
+			return k.awaitLingering(ctx, a, in, proof)
 		}
 		return k.again(a)
+	case proof.same:
+		return k.notSent(ctx, a, in)
+	default:
+		return k.awaitLingering(ctx, a, in, proof)
 	}
 }
 
 // settleSpooled ends the intended attempt by what its slot holds.
 func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, e spool.Entry) error {
+	proof := k.proofOf(a, in)
 	switch {
 	case e.Progress == spool.Answered:
 		return k.attempt(ctx, remote, a, in)
 	case in.Kind == spool.KindExchange:
-		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(e.Progress))
+		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(e.Progress == spool.Ready && proof.same))
+	case !proof.same:
+		if err := k.awaitLingering(ctx, a, in, proof); err != nil {
+			return err
+		}
 	case e.Progress == spool.Ready:
 		if err := k.notSent(ctx, a, in); err != nil {
 			return err
@@ -165,8 +165,8 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 }
 
 // exchangeCut is the failure of a login that a process's death cut off.
-func exchangeCut(p spool.Progress) error {
-	if p == spool.Ready {
+func exchangeCut(notSent bool) error {
+	if notSent {
 		return fmt.Errorf("%w: the process ended before", sdk.ErrNotSent)
 	}
 	return fmt.Errorf("%w: the process ended meanwhile", sdk.ErrAmbiguous)
@@ -183,7 +183,7 @@ func (k *Keeper) newerThanStore(a *account, e spool.Entry) bool {
 func (k *Keeper) adoptSpooled(ctx context.Context, remote *sdk.Remote, a *account, standing store.Intent, intended bool, e spool.Entry) error {
 	in := store.Intent{
 		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: a.rec.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot,
+		Version: a.rec.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
 	}
 	var err error
 	if intended {

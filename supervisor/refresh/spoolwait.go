@@ -38,7 +38,7 @@ func (k *Keeper) unsettled(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 	if k.cfg.Outwait != nil {
 		go k.cfg.Outwait(patient, patience)
 	}
-	return remote.Unsettled(patient)
+	return k.readSpool(patient, remote)
 }
 
 // spoolPatience is how long a process may keep the spool that has made these

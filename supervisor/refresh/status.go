@@ -70,7 +70,7 @@ func (a *account) state(now time.Time) State {
 		return NeedsLogin
 	case !a.newest().Token.Valid(now):
 		return Expired
-	case a.rec.Health.Failures > 0 || a.ambiguous != nil || a.unknown || a.resume != nil:
+	case a.rec.Health.Failures > 0 || a.ambiguous != nil || a.lingering != nil || a.unknown || a.resume != nil:
 		return Retrying
 	default:
 		return Valid

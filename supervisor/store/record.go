@@ -165,6 +165,12 @@ type Intent struct {
 	// Boot is the machine's boot id: what only the page cache held is gone
 	// when it has changed.
 	Boot string `json:"boot,omitempty"`
+	// Spool is the id of the provider's spool, in which the attempt is noted
+	// before it is sent: only who holds that very spool, in the same boot, can
+	// know that it was not sent. "": nobody can.
+	Spool string `json:"spool,omitempty"`
+	// Until is when the attempt is over, whoever makes it; zero: not known.
+	Until time.Time `json:"until,omitzero"`
 	// Replays is the ambiguous attempt that this one tries again, and
 	// AmbiguousSince when that one began; "" and zero: none.
 	Replays        string    `json:"replays,omitempty"`

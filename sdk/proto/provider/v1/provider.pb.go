@@ -635,8 +635,12 @@ type Attempt struct {
 	// Version of the record that the attempt starts from.
 	Version uint64 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Fingerprint of the refresh token that is spent; empty for an exchange.
-	Fingerprint   string                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Fingerprint string                 `protobuf:"bytes,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Deadline    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// The spool that the attempt was announced for, as Unsettled has named it.
+	// A provider whose spool is another one by now fails the call with the kind
+	// not_sent, unless the attempt stands in the spool already. Empty: any.
+	Spool         string `protobuf:"bytes,5,opt,name=spool,proto3" json:"spool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -697,6 +701,13 @@ func (x *Attempt) GetDeadline() *timestamppb.Timestamp {
 		return x.Deadline
 	}
 	return nil
+}
+
+func (x *Attempt) GetSpool() string {
+	if x != nil {
+		return x.Spool
+	}
+	return ""
 }
 
 type RefreshRequest struct {
@@ -1208,8 +1219,15 @@ func (*UnsettledRequest) Descriptor() ([]byte, []int) {
 }
 
 type UnsettledResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*SpoolEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*SpoolEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// Names the spool: a random text that is made with the spool's folder, lives
+	// in it, and does not outlive it. A copy of the folder, and a folder that was
+	// emptied, is another spool. Only from the same name the supervisor concludes
+	// that an attempt of which the spool knows nothing was not sent. Empty: the
+	// provider can't name it; then every attempt without an answer that a death
+	// cut off counts as ambiguous.
+	Spool         string `protobuf:"bytes,2,opt,name=spool,proto3" json:"spool,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1249,6 +1267,13 @@ func (x *UnsettledResponse) GetEntries() []*SpoolEntry {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *UnsettledResponse) GetSpool() string {
+	if x != nil {
+		return x.Spool
+	}
+	return ""
 }
 
 type SpoolEntry struct {
@@ -1587,12 +1612,13 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
 	"\fPrivateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x8d\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa3\x01\n" +
 	"\aAttempt\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x04R\aversion\x12 \n" +
 	"\vfingerprint\x18\x03 \x01(\tR\vfingerprint\x126\n" +
-	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"\xbe\x01\n" +
+	"\bdeadline\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x12\x14\n" +
+	"\x05spool\x18\x05 \x01(\tR\x05spool\"\xbe\x01\n" +
 	"\x0eRefreshRequest\x12:\n" +
 	"\aattempt\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AttemptR\aattempt\x12:\n" +
 	"\aaccount\x18\x02 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x124\n" +
@@ -1621,9 +1647,10 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x124\n" +
 	"\x05token\x18\x02 \x01(\v2\x1e.tokenkeeper.provider.v1.TokenR\x05token\"\x10\n" +
 	"\x0eRevokeResponse\"\x12\n" +
-	"\x10UnsettledRequest\"R\n" +
+	"\x10UnsettledRequest\"h\n" +
 	"\x11UnsettledResponse\x12=\n" +
-	"\aentries\x18\x01 \x03(\v2#.tokenkeeper.provider.v1.SpoolEntryR\aentries\"\xe3\x01\n" +
+	"\aentries\x18\x01 \x03(\v2#.tokenkeeper.provider.v1.SpoolEntryR\aentries\x12\x14\n" +
+	"\x05spool\x18\x02 \x01(\tR\x05spool\"\xe3\x01\n" +
 	"\n" +
 	"SpoolEntry\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\tR\aattempt\x12\x18\n" +

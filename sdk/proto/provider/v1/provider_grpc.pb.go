@@ -57,7 +57,7 @@ type ProviderClient interface {
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// Revoke asks the broker to end the grant. Optional.
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
-	// Unsettled lists the attempts that stand in the spool.
+	// Unsettled lists the attempts that stand in the spool, and names the spool.
 	Unsettled(ctx context.Context, in *UnsettledRequest, opts ...grpc.CallOption) (*UnsettledResponse, error)
 	// Settle frees the spool slot of an attempt whose outcome the supervisor
 	// has made durable. Settling an unknown attempt succeeds.
@@ -185,7 +185,7 @@ type ProviderServer interface {
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// Revoke asks the broker to end the grant. Optional.
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
-	// Unsettled lists the attempts that stand in the spool.
+	// Unsettled lists the attempts that stand in the spool, and names the spool.
 	Unsettled(context.Context, *UnsettledRequest) (*UnsettledResponse, error)
 	// Settle frees the spool slot of an attempt whose outcome the supervisor
 	// has made durable. Settling an unknown attempt succeeds.

@@ -1,0 +1,195 @@
+package spool
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// The same folder is the same spool, also for the next process; every other
+// one is another.
+func TestID(t *testing.T) {
+	dir := t.TempDir()
+	id := idOf(t, dir)
+	if again := idOf(t, dir); again != id {
+		t.Errorf("the next process calls it %s, not %s", again, id)
+	}
+	for name, change := range map[string]func(t *testing.T, dir string){
+		"the folder is made anew": func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) },
+		"the folder is emptied":   func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, idName))) },
+		"the id is cut off":       func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, idName), 20)) },
+		"the id is empty":         func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, idName), 0)) },
+		"the id is a folder": func(t *testing.T, dir string) {
+			p := filepath.Join(dir, idName)
+			must(t, os.Remove(p))
+			must(t, os.Mkdir(p, 0o700))
+		},
+		"the folder is a copy":     func(t *testing.T, dir string) { replaceByCopy(t, dir, "-a") },
+		"the folder is hard links": func(t *testing.T, dir string) { replaceByCopy(t, dir, "-al") },
+		"a longer id is in the file": func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, idName), []byte("A"+id), 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "spool")
+			id := idOf(t, dir)
+			change(t, dir)
+			other := idOf(t, dir)
+			if other == id || other == "" && name != "the id is a folder" {
+				t.Errorf("it is called %q, and was %q", other, id)
+			}
+			if again := idOf(t, dir); again != other {
+				t.Errorf("the next process calls it %s, not %s", again, other)
+			}
+		})
+	}
+}
+
+func replaceByCopy(t *testing.T, dir, how string) {
+	must(t, exec.Command("cp", how, dir, dir+".copy").Run())
+	must(t, os.Rename(dir, dir+".old")) // its number is not free for another folder
+	must(t, os.Rename(dir+".copy", dir))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func idOf(t *testing.T, dir string) string {
+	t.Helper()
+	s, err := Open(t.Context(), dir, 1)
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	return s.ID()
+}
+
+// Whoever announced an attempt for a spool that is lost is told so, before
+// anything is sent; announced anew, the attempt is made in the new folder, where
+// the next process finds it.
+func TestFolderLostWhileItRuns(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, dir string){
+		"removed":            func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) },
+		"moved":              func(t *testing.T, dir string) { must(t, os.Rename(dir, dir+".away")) },
+		"replaced by a copy": func(t *testing.T, dir string) { replaceByCopy(t, dir, "-a") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "spool")
+			s := open(t, dir, 2)
+			id := s.ID()
+			open := begin(t, s, "open", "another")
+			lose(t, dir)
+
+			h := Header{Attempt: "a", Account: "main"}
+			if _, _, err := s.BeginIn(id, h); !errors.Is(err, ErrAnotherSpool) {
+				t.Fatalf("an attempt announced for the lost folder: %v", err)
+			}
+			now := s.ID()
+			if now == id || now == "" {
+				t.Fatalf("the new folder is called %q, the old one %q", now, id)
+			}
+			slot, _, err := s.BeginIn(now, h)
+			must(t, err)
+			record(t, slot, "the answer")
+			record(t, open, "the answer of one that was under way")
+			next := reopened(t, s, dir)
+			wantAnswer(t, next, "a", "main", "the answer")
+			wantAnswer(t, next, "open", "another", "the answer of one that was under way")
+		})
+	}
+}
+
+func reopened(t *testing.T, s *Spool, dir string) *Spool {
+	t.Helper()
+	must(t, s.Close())
+	return open(t, dir, 1)
+}
+
+// A slot's file that somebody has removed takes no attempt and no answer.
+func TestSlotFileRemoved(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 2)
+	for _, path := range glob(t, dir, slotPrefix+"*") {
+		must(t, os.Remove(path))
+	}
+	slot := begin(t, s, "a", "main")
+	must(t, os.Remove(slot.path))
+	record(t, slot, "the answer")
+	wantAnswer(t, reopened(t, s, dir), "a", "main", "the answer")
+}
+
+// A fallback that is taken into use makes another spool: an attempt can't land
+// there unannounced, and one that did is not missed when the fallback is lost.
+func TestIDOfAFallback(t *testing.T) {
+	disk := &sick{root: filepath.Join(t.TempDir(), "disk")}
+	fallback := filepath.Join(t.TempDir(), "fallback")
+	dir := filepath.Join(disk.root, "spool")
+	openBoth := func() *Spool {
+		s, err := openOn(t.Context(), disk, 1, dir, fallback)
+		must(t, err)
+		return s
+	}
+	s := openBoth()
+	id := s.ID()
+	disk.fault = syscall.ENOSPC
+	h := Header{Attempt: "a", Account: "main"}
+	for _, slot := range s.places[0].free {
+		_ = slot.file.Close() // it takes nothing more
+	}
+	if _, _, err := s.BeginIn(id, h); !errors.Is(err, ErrAnotherSpool) {
+		t.Fatalf("an attempt that only the fallback takes: %v", err)
+	}
+	both := s.ID()
+	if both == id || both == "" {
+		t.Fatalf("with its fallback it is called %q, without %q", both, id)
+	}
+	_, _, err := s.BeginIn(both, h)
+	must(t, err)
+	must(t, s.Close())
+
+	disk.fault = nil
+	s = openBoth()
+	if s.ID() != both || len(s.Unsettled()) != 1 {
+		t.Errorf("the next process calls it %q and finds %+v", s.ID(), s.Unsettled())
+	}
+	must(t, s.Close())
+	must(t, os.RemoveAll(fallback))
+	s = openBoth()
+	if s.ID() == both {
+		t.Error("without its fallback it is called the same")
+	}
+	must(t, s.Close())
+}
+
+// The answer of an attempt that the fallback took does not hide, when the
+// fallback is lost, that the attempt was made.
+func TestLostFallbackLeavesTheNoteOfTheAttempt(t *testing.T) {
+	disk := &sick{root: filepath.Join(t.TempDir(), "disk")}
+	fallback := filepath.Join(t.TempDir(), "fallback")
+	dir := filepath.Join(disk.root, "spool")
+	s, err := openOn(t.Context(), disk, 1, dir, fallback)
+	must(t, err)
+	slot := begin(t, s, "a", "main")
+	must(t, slot.Advance(Sent))
+	disk.fault = syscall.ENOSPC
+	record(t, slot, "the answer")
+	disk.fault = nil
+	must(t, s.Close())
+	lost := image(t, dir)
+	if got := open(t, lost, 1).Unsettled(); len(got) != 1 || got[0].Progress != Sent {
+		t.Errorf("without the fallback it lists %+v", got)
+	}
+	s, err = openOn(t.Context(), disk, 1, dir, fallback)
+	must(t, err)
+	wantAnswer(t, s, "a", "main", "the answer")
+	must(t, s.Settle("a", false))
+	must(t, s.Close())
+	if got := open(t, image(t, dir), 1).Unsettled(); len(got) != 0 {
+		t.Errorf("after it was settled, it lists %+v", got)
+	}
+}

@@ -1,0 +1,173 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds what may be concluded of an attempt from what its
+// provider's spool says of it, or does not say.
+
+// proof is what a spool proves of an attempt.
+type proof struct {
+	// same: this is the very spool in which it was noted, and the note can't
+	// be lost. So what the spool says of it is the truth, and one of which it
+	// says nothing was not sent.
+	same bool
+	// until is when nobody can be making it any more.
+	until time.Time
+	// why nobody knows whether it was sent, for a person.
+	why string
+}
+
+// prove says what the spool named id, in the boot named boot, proves of in. An
+// attempt is noted before the provider is asked, so one that is not noted was
+// not sent: but only if this is the very spool, and the page cache, which alone
+// holds the note, has lived on since. An attempt that names no end takes
+// longest.
+func prove(in store.Intent, id, boot string, now time.Time, longest time.Duration) proof {
+	begun := in.At.Format(time.RFC3339)
+	p := proof{until: in.Until}
+	if p.until.IsZero() {
+		p.until = in.At.Add(longest)
+	}
+	if last := now.Add(longest); p.until.After(last) {
+		p.until = last // the clock was set back
+	}
+	switch {
+	case in.Boot == "" || in.Boot != boot:
+		p.why = "the machine went down during the attempt begun " + begun
+	case in.Spool == "":
+		p.why = "the attempt begun " + begun + " was cut off, and nobody knows in which spool it was noted"
+	case in.Spool != id:
+		p.why = "the attempt begun " + begun + " was noted in a spool that is not there any more: its folder was " +
+			"removed, replaced or copied, or its disk is gone"
+	default:
+		p.same = true
+	}
+	return p
+}
+
+func (k *Keeper) proofOf(a *account, in store.Intent) proof {
+	return prove(in, k.spoolID(), k.cfg.Boot, k.clock.Now().Wall, a.cfg.Timeout+answerMargin)
+}
+
+func (k *Keeper) spoolID() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spool
+}
+
+// longestSpoolID bounds what a provider may call its spool.
+const longestSpoolID = 256
+
+// readSpool asks the provider for its spool's name and what stands in it.
+func (k *Keeper) readSpool(ctx context.Context, remote *sdk.Remote) ([]spool.Entry, error) {
+	c, err := remote.Unsettled(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask provider %s for what stands in its spool: %w", k.cfg.Provider, err)
+	}
+	if len(c.ID) > longestSpoolID {
+		c.ID = ""
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.spool = c.ID
+	return c.Entries, nil
+}
+
+// place writes into an intent where its attempt will be noted, and when it is
+// over.
+func (k *Keeper) place(a *account, in *store.Intent) {
+	in.Spool = k.spoolID()
+	in.Until = in.At.Add(a.cfg.Timeout + answerMargin)
+}
+
+// callAnew makes an attempt that was not sent once more, under another id, if
+// that was because the spool is not the one any more that it was announced for.
+// Otherwise it returns the failure as it was.
+func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, failure error) (store.Intent, sdk.Answer, error) {
+	asking, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	if _, err := k.readSpool(asking, remote); err != nil || k.spoolID() == in.Spool {
+		return in, sdk.Answer{}, failure
+	}
+	k.cfg.Log.Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one",
+		"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", in.Attempt)
+	next := in
+	next.Attempt, next.At = newAttempt(), k.clock.Now().Wall
+	k.place(a, &next)
+	if err := k.cfg.Store.Replace(ctx, in.Attempt, next); err != nil {
+		return in, sdk.Answer{}, errors.Join(failure, err)
+	}
+	crashpoint.Here("refresh: announced for another spool")
+	k.mu.Lock()
+	if a.ambiguous != nil && a.ambiguous.Attempt == in.Attempt {
+		a.ambiguous = &next
+	}
+	k.mu.Unlock()
+	k.free(ctx, remote, a, in.Attempt)
+	answer, err := k.call(ctx, remote, a, next)
+	return next, answer, err
+}
+
+// isMarked says whether in is of an attempt, or the replay of one, that is
+// known to be ambiguous already.
+func isMarked(in store.Intent) bool { return !in.AmbiguousSince.IsZero() }
+
+// lingering is an attempt of which the spool here says nothing, and which was
+// perhaps sent all the same: until its end an answer may be on its way to a
+// process that nobody here sees.
+type lingering struct {
+	intent store.Intent
+	proof
+}
+
+// awaitLingering lets an attempt come to its end before it counts as ambiguous.
+func (k *Keeper) awaitLingering(ctx context.Context, a *account, in store.Intent, p proof) error {
+	k.mu.Lock()
+	a.unknown = false
+	a.lingering = &lingering{in, p}
+	k.plan(a)
+	k.mu.Unlock()
+	if err := k.endLingering(ctx, a); errors.Is(err, errLingering) {
+		k.cfg.Log.Warn("an attempt may be under way elsewhere; its refresh token is left alone until that is over",
+			"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", in.Attempt, "until", p.until, "why", p.why)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return k.again(a)
+}
+
+var errLingering = errors.New("an attempt may still be under way elsewhere")
+
+// endLingering makes an attempt ambiguous that can't be under way any more. The
+// error is errLingering if it can.
+func (k *Keeper) endLingering(ctx context.Context, a *account) error {
+	k.mu.Lock()
+	e := a.lingering
+	if e != nil && k.clock.Now().Wall.Before(e.until) {
+		k.plan(a)
+		k.mu.Unlock()
+		return fmt.Errorf("account %s: %w, until %s: %s. Try again then", a.cfg.Name, errLingering, e.until.Format(time.RFC3339), e.why)
+	}
+	k.mu.Unlock()
+	if e == nil {
+		return nil
+	}
+	if err := k.markAmbiguous(ctx, a, e.intent, e.why); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	a.lingering = nil
+	k.mu.Unlock()
+	return nil
+}
