@@ -140,7 +140,9 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) e
 	switch {
 	case err != nil:
 	case open:
-		// A new login makes the fate of the attempt before it unimportant.
+		// Only a login that succeeds makes the fate of the attempt before it
+		// unimportant: one that fails gives it back.
+		in.Before = under(standing)
 		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
 	default:
 		err = k.cfg.Store.Intend(ctx, in)
@@ -149,21 +151,34 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) e
 		return fmt.Errorf("account %s: announce the login, so the code was not used: %w", a.cfg.Name, err)
 	}
 	crashpoint.Here("refresh: the login's intent stands")
-	k.mu.Lock()
-	a.ambiguous = nil
-	k.mu.Unlock()
 	return k.attempt(ctx, remote, a, in)
 }
 
-// exchangeFailed ends a login without a token. The record, if there is one, is
-// as it was.
+// under is what an intent that takes the place of standing for a time must
+// give back. A login that could not be ended has nothing of its own to give.
+func under(standing store.Intent) *store.Intent {
+	if standing.Kind == spool.KindExchange {
+		return standing.Before
+	}
+	return &standing
+}
+
+// exchangeFailed ends a login without a token. The record, if there is one, the
+// attempt that stood before, and what is planned, are as they were.
 func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
-	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec.Health); err != nil {
+	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+	if err == nil || errors.Is(err, store.ErrNotFound) {
+		err = k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, stored.Health)
+	}
+	if err != nil {
 		return fmt.Errorf("account %s: note the failed login: %w", a.cfg.Name, err)
 	}
+	crashpoint.Here("refresh: the login is abandoned")
 	k.mu.Lock()
-	a.unknown = false
-	k.plan(a)
+	if _, planned := k.heap.Due(a.cfg.Name); a.unknown || !planned {
+		a.unknown = false
+		k.plan(a)
+	}
 	k.mu.Unlock()
 	message := "the login failed; begin again with: tokenkeeper login " + a.cfg.Name
 	if sdk.KindOf(cause) == sdk.KindAmbiguous {

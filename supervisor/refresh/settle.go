@@ -96,7 +96,11 @@ func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *accou
 	case intended && in.Attempt == e.Attempt:
 		return k.settleShared(ctx, a, func() error { return k.settleSpooled(ctx, remote, a, in, e) })
 	case e.Progress == spool.Answered && k.newerThanStore(a, e):
-		return k.settleShared(ctx, a, func() error { return k.adoptSpooled(ctx, remote, a, in, intended, e) })
+		err := k.settleShared(ctx, a, func() error { return k.adoptSpooled(ctx, remote, a, in, intended, e) })
+		if err != nil && intended && !errors.Is(err, sdk.ErrConnection) {
+			err = errors.Join(err, k.settleGivenBack(ctx, remote, a, &in))
+		}
+		return err
 	default:
 		// The attempt was over before its slot could be freed.
 		if err := remote.Settle(ctx, e.Attempt); err != nil {
@@ -114,7 +118,7 @@ func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *accoun
 	proof := k.proofOf(a, in)
 	switch {
 	case in.Kind == spool.KindExchange:
-		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(proof.same))
+		return k.endCutLogin(ctx, remote, a, in, exchangeCut(proof.same))
 	case isMarked(in):
 		k.mu.Lock()
 		a.ambiguous = &in
@@ -143,7 +147,7 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 	case e.Progress == spool.Answered:
 		return k.attempt(ctx, remote, a, in)
 	case in.Kind == spool.KindExchange:
-		return k.exchangeFailed(ctx, remote, a, in, exchangeCut(e.Progress == spool.Ready && proof.same))
+		return k.endCutLogin(ctx, remote, a, in, exchangeCut(e.Progress == spool.Ready && proof.same))
 	case !proof.same:
 		if err := k.awaitLingering(ctx, a, in, proof); err != nil {
 			return err
@@ -162,6 +166,25 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 		}
 	}
 	return remote.Settle(ctx, e.Attempt)
+}
+
+// endCutLogin ends a login that a process's death cut off, and then settles the
+// attempt over which it stood.
+func (k *Keeper) endCutLogin(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+	err := k.exchangeFailed(ctx, remote, a, in, cause)
+	return errors.Join(err, k.settleGivenBack(ctx, remote, a, in.Before))
+}
+
+// settleGivenBack settles an intent that was given back, if it was.
+func (k *Keeper) settleGivenBack(ctx context.Context, remote *sdk.Remote, a *account, before *store.Intent) error {
+	if before == nil {
+		return nil
+	}
+	in, stands, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	if err != nil || !stands || in.Attempt != before.Attempt {
+		return err
+	}
+	return k.settleIntent(ctx, remote, a, in)
 }
 
 // exchangeCut is the failure of a login that a process's death cut off.
@@ -187,6 +210,7 @@ func (k *Keeper) adoptSpooled(ctx context.Context, remote *sdk.Remote, a *accoun
 	}
 	var err error
 	if intended {
+		in.Before = under(standing)
 		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
 	} else {
 		err = k.cfg.Store.Intend(ctx, in)

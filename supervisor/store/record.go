@@ -183,4 +183,8 @@ type Intent struct {
 	// Unread: an answer came that may hold the new refresh token, and nobody
 	// could read it. The provider's spool has put it aside.
 	Unread bool `json:"unread,omitempty"`
+	// Before is the intent in whose place this one stands for the time being:
+	// a login's, over a refresh of which nobody knows the outcome. Abandon
+	// gives it back; a Commit ends both. nil: none.
+	Before *Intent `json:"before,omitempty"`
 }

@@ -185,6 +185,9 @@ func (r *restoration) values() map[string][]byte {
 		if ok && err == nil && in.Version >= r.records[account].Version {
 			// It may have been over long since: an empty spool proves nothing.
 			in.Spool = ""
+			if in.Before != nil {
+				in.Before.Spool = ""
+			}
 			if b, err = json.Marshal(in); err == nil {
 				values[intentKey(account)] = sign(b)
 			}

@@ -159,6 +159,9 @@ func (d draft) abandon(account, attempt string, h Health) error {
 		}
 		d.put(recordKey(account), b)
 	}
+	if standing.Before != nil {
+		return d.putIntent(*standing.Before)
+	}
 	d.delete(intentKey(account))
 	return nil
 }

@@ -67,7 +67,8 @@ type Store interface {
 	Intent(ctx context.Context, account string) (in Intent, ok bool, err error)
 	// Replace puts in in the place of the standing intent, whose attempt must
 	// be attempt; ErrConflict otherwise. It marks an attempt ambiguous and
-	// announces its replay.
+	// announces its replay, and a login, whose intent carries the one that
+	// stood as its Before.
 	Replace(ctx context.Context, attempt string, in Intent) error
 
 	// Commit stores rec, whose Version must be one more than the stored
@@ -82,8 +83,9 @@ type Store interface {
 	// version takes its place, and the death of the process ends it.
 	Hold(ctx context.Context, rec Record) error
 	// Abandon ends the intent of attempt without a new version and stores the
-	// record's Health in the same transaction. ErrConflict if the intent is
-	// another's; no intent at all is fine.
+	// record's Health in the same transaction. The intent's Before, if it has
+	// one, stands again. ErrConflict if the intent is another's; no intent at
+	// all is fine.
 	Abandon(ctx context.Context, account, attempt string, h Health) error
 
 	// MarkDelivered notes what a sink has of an account, and that the newest

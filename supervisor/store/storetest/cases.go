@@ -199,6 +199,39 @@ func testIntentSurvives(t *testing.T, o Opener) {
 	}
 }
 
+// A login stands over an attempt of which nobody knows the outcome: abandoned,
+// it gives that back, also to the next process; committed, it ends both.
+func testBeforeIsGivenBack(t *testing.T, o Opener) {
+	ctx := t.Context()
+	s := open(t, o)
+	must(t, s.Commit(ctx, First("main")))
+	before := store.Intent{
+		Account: "main", Provider: "saxo", Attempt: "a1", Kind: "refresh", Version: 1, At: start, Boot: "boot",
+		Spool: "spool", Until: start.Add(time.Minute), Fingerprint: "0123456789abcdef", AmbiguousSince: start,
+	}
+	must(t, s.Intend(ctx, before))
+	login := store.Intent{Account: "main", Provider: "saxo", Attempt: "login", Kind: "exchange", Version: 1, At: start, Before: &before}
+	must(t, s.Replace(ctx, "a1", login))
+	s = reopen(t, s, o)
+	if got, ok, err := s.Intent(ctx, "main"); err != nil || !ok || !sameIntent(got, login) {
+		t.Fatalf("intent %+v (%v, %v), want %+v", got, ok, err, login)
+	}
+	wantErr(t, s.Abandon(ctx, "main", "a1", store.Health{}), store.ErrConflict)
+	must(t, s.Abandon(ctx, "main", "login", store.Health{Failures: 2}))
+	s = reopen(t, s, o)
+	if got, ok, err := s.Intent(ctx, "main"); err != nil || !ok || !sameIntent(got, before) {
+		t.Fatalf("intent %+v (%v, %v), want %+v", got, ok, err, before)
+	}
+	must(t, s.Replace(ctx, "a1", login))
+	next := First("main")
+	next.Version, next.Attempt = 2, "login"
+	must(t, s.Commit(ctx, next))
+	s = reopen(t, s, o)
+	if _, ok, err := s.Intent(ctx, "main"); err != nil || ok {
+		t.Fatalf("the commit did not end both (%v)", err)
+	}
+}
+
 func testAbandonStoresHealth(t *testing.T, o Opener) {
 	ctx := t.Context()
 	s := open(t, o)

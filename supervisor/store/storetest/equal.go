@@ -68,10 +68,14 @@ func sameHeads(heads []store.Head, records []store.Record) bool {
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 func sameIntent(a, b store.Intent) bool {
-	if !a.At.Equal(b.At) || !a.AmbiguousSince.Equal(b.AmbiguousSince) {
+	if !a.At.Equal(b.At) || !a.AmbiguousSince.Equal(b.AmbiguousSince) || !a.Until.Equal(b.Until) {
 		return false
 	}
-	a.At, b.At, a.AmbiguousSince, b.AmbiguousSince = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+	if (a.Before == nil) != (b.Before == nil) || a.Before != nil && !sameIntent(*a.Before, *b.Before) {
+		return false
+	}
+	a.At, a.AmbiguousSince, a.Until, a.Before = time.Time{}, time.Time{}, time.Time{}, nil
+	b.At, b.AmbiguousSince, b.Until, b.Before = time.Time{}, time.Time{}, time.Time{}, nil
 	return a == b
 }
 
