@@ -134,6 +134,9 @@ func settles(attempt string, keep bool) step {
 		case err != nil:
 			return err // it would block the account
 		}
+		if !keep {
+			l.kept[attempt] = false // a loss of power had brought it back into its slot
+		}
 		delete(l.slots, attempt)
 		return nil
 	}

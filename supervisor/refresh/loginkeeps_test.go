@@ -70,9 +70,8 @@ func TestALoginThatFailsLeavesTheAttemptAsItStood(t *testing.T) {
 				record := r.record("one")
 				g = login(r, g)
 				if strings.HasPrefix(name, "killed") {
-					// A new supervisor tries the ambiguous attempt's token once more, at once.
-					if s := r.status("one"); s.State != refresh.NeedsLogin {
-						t.Errorf("after a restart: %s", s.State)
+					if after := r.standing("one"); !sameJSON(after, before) {
+						t.Errorf("the intent was\n%+v, and is\n%+v", before, after)
 					}
 				} else {
 					if after := r.standing("one"); !sameJSON(after, before) {

@@ -163,7 +163,11 @@ func (k *Keeper) endLingering(ctx context.Context, a *account) error {
 	if e == nil {
 		return nil
 	}
-	if err := k.markAmbiguous(ctx, a, e.intent, e.why); err != nil {
+	in := e.intent
+	if begun := k.clock.Now().Wall.Add(-a.cfg.Timeout); in.At.After(begun) {
+		in.At = begun // the clock was set back, and the attempt is over all the same
+	}
+	if err := k.markAmbiguous(ctx, a, in, e.why); err != nil {
 		return err
 	}
 	k.mu.Lock()

@@ -107,7 +107,11 @@ func (k *Keeper) replay(a *account) (at time.Time, why string) {
 		grace: k.policy.ReuseGrace - k.policy.ReuseGrace/10, timeout: a.cfg.Timeout,
 		refreshLife: k.policy.RefreshLifetime, expiry: a.rec.Token.Expiry(),
 	}
-	return replayAt(openOf(*a.ambiguous), t, k.clock.Now().Wall)
+	now := k.clock.Now().Wall
+	if o := openOf(*a.ambiguous); o.last.After(now) {
+		a.ambiguous.SentAt = now // the clock was set back, and nothing is waited for twice
+	}
+	return replayAt(openOf(*a.ambiguous), t, now)
 }
 
 // replayPlan says to people what will be done.
