@@ -37,6 +37,7 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 	if err := s.store.Fault(); err != nil {
 		shot.StoreFault = err.Error()
 	}
+	shot.OtherMachine, shot.OtherTodo = s.ownership.trouble()
 	processes := map[string]process.Status{}
 	for name, m := range s.providers {
 		processes[name] = m.Status()

@@ -41,6 +41,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 		return st, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
 	st.Alerts = openAlerts(alerts)
+	st.Machine = s.ownership.status()
 	return st, nil
 }
 
@@ -59,7 +60,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		RefreshExpiry: r.RefreshExpiry, RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(),
 		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
 		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),
-		LastFailure: r.Health.LastFailure,
+		LastFailure: r.Health.LastFailure, Withheld: k.Withheld,
 	}
 	if r.Version > 0 {
 		a.Expiry, a.ExpiryUncertain = r.Token.Expiry(), r.Token.Uncertain
@@ -172,6 +173,7 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 	if err != nil {
 		return control.LoggedInAnswer{}, apiError(err)
 	}
+	b.s.loggedIn(ctx, rec)
 	return control.LoggedInAnswer{
 		Account: account, Version: rec.Version, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain, RefreshExpiry: rec.RefreshExpiry,
 	}, nil
@@ -217,7 +219,7 @@ func apiError(err error) error {
 		code = control.CodeNeedsLogin
 	case errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = control.CodeBadRequest
-	case errors.Is(err, refresh.ErrHasToken):
+	case errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld):
 		code = control.CodeConflict
 	}
 	return control.Errorf(code, "%v", err)

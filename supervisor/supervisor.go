@@ -20,6 +20,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -48,6 +49,8 @@ type Seams struct {
 	Wall func() time.Time
 	// Listen opens the control API's listener.
 	Listen func(socket string) (net.Listener, error)
+	// Machine tells this machine from others.
+	Machine func() machine.Facts
 }
 
 // Supervisor keeps the tokens of one configuration.
@@ -60,6 +63,7 @@ type Supervisor struct {
 
 	events    *event.Bus
 	store     *store.Bolt
+	ownership ownership
 	listener  net.Listener
 	keepers   map[string]*refresh.Keeper
 	providers map[string]*process.Member
@@ -81,6 +85,9 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	}
 	if opts.Seams.Listen == nil {
 		opts.Seams.Listen = control.Listen
+	}
+	if opts.Seams.Machine == nil {
+		opts.Seams.Machine = machine.Read
 	}
 	s := &Supervisor{
 		opts: opts, log: opts.Log, started: opts.Seams.Wall(), systemClock: systemClock,
@@ -104,6 +111,9 @@ func (s *Supervisor) build(ctx context.Context) error {
 	if s.store, err = s.openStore(); err != nil {
 		return err
 	}
+	if err = s.recognise(ctx); err != nil {
+		return err
+	}
 	if s.alerts, err = s.newAlerts(ctx); err != nil {
 		return err
 	}
@@ -122,6 +132,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		k.Hold(s.ownership.hold())
 		s.keepers[name] = k
 		m, err := s.newMember(name, k)
 		if err != nil {

@@ -125,6 +125,11 @@ func (r *report) add(problems ...config.Problem) {
 func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
 	state := checkStateDir(ctx, cfg)
 	r.StateDir = &state
+	if state.Machine.Other {
+		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir",
+			Message: state.Path + " belongs to another machine, " + state.Machine.Owner + ": no refresh token is used",
+			Hint:    "stop Tokenkeeper there for good, then run here: tokenkeeper adopt"})
+	}
 	if !state.OK {
 		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
 	}

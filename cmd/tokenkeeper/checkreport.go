@@ -49,6 +49,9 @@ func renderReport(r report, p painter) string {
 	fmt.Fprintf(&b, "%s %s\n", p.paint(dim, "configuration  "), r.Config)
 	if r.StateDir != nil {
 		fmt.Fprintf(&b, "%s %s (%s)\n", p.paint(dim, "state directory"), r.StateDir.Path, r.StateDir.State)
+		if line := machineLine(r.StateDir.Machine); line != "" {
+			fmt.Fprintf(&b, "%s %s\n", p.paint(dim, "machine        "), line)
+		}
 	}
 	if len(r.Accounts) > 0 {
 		t := table{head: []string{"ACCOUNT", "PROVIDER", "REFRESHED", "SINKS"}}

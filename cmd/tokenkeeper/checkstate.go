@@ -11,7 +11,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -23,6 +25,8 @@ type stateDir struct {
 	// InUseBy is the PID of the supervisor that runs with it; 0: none answers.
 	InUseBy int  `json:"in_use_by,omitempty"`
 	OK      bool `json:"ok"`
+	// Machine is whose store it is.
+	Machine control.Machine `json:"machine"`
 }
 
 // checkStateDir looks without changing anything.
@@ -31,6 +35,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	info, err := os.Stat(d.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		d.Machine, _ = supervisor.WhoseStore(cfg)
 		above := existing(filepath.Dir(d.Path))
 		if err := unix.Access(above, unix.W_OK|unix.X_OK); err != nil {
 			d.State = fmt.Sprintf("does not exist, and user %d can't make it in %s: make it with mode 0700 or set state_dir", os.Geteuid(), above)
@@ -68,10 +73,12 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	c := clientOf(cfg)
 	defer c.Close()
 	if s, err := c.Status(ctx); err == nil && s.StateDir == cfg.StateDir {
+		d.Machine = s.Machine
 		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)
 		return d
 	}
-	switch err := store.Inspect(d.Path); {
+	d.Machine, err = supervisor.WhoseStore(cfg)
+	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrInUse):
 		d.State = "in use by a supervisor that does not answer here"
@@ -81,6 +88,17 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		d.State, d.OK = fmt.Sprintf("holds a store that can't be used: %v", err), false
 	}
 	return d
+}
+
+// machineLine says whose store it is, if there is anything to say.
+func machineLine(m control.Machine) string {
+	switch {
+	case m.Other:
+		return fmt.Sprintf("the store belongs to %s, and this is %s: no refresh token is used before \"tokenkeeper adopt\"", m.Owner, m.Here)
+	case m.Unguarded != "":
+		return "not watched, so a clone would use the same refresh tokens: " + m.Unguarded
+	}
+	return m.Owner
 }
 
 // existing is the nearest directory at or above path that exists.

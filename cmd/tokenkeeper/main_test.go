@@ -112,6 +112,10 @@ type fake struct {
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }
 
+func (f *fake) Adopt(context.Context) (control.AdoptAnswer, error) {
+	return control.AdoptAnswer{Adopted: true, From: "vm-1 (0a0b0c0d)", To: "vm-2 (01020304)"}, nil
+}
+
 func (f *fake) Restart(_ context.Context, provider string) (control.RestartAnswer, error) {
 	if provider != "schwab" {
 		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound, "there is no provider %q", provider)

@@ -55,6 +55,7 @@ func (e *env) commands() []*cobra.Command {
 		newTokenCommand(e),
 		newLoginCommand(e),
 		newImportCommand(e),
+		newAdoptCommand(e),
 		newPluginsCommand(e),
 		newVersionCommand(e),
 	}

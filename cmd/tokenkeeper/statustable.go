@@ -19,6 +19,10 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 	if line := alertLine(s.Alerts, width); line != "" {
 		fmt.Fprintf(&b, "%s\n", p.paint(red, line))
 	}
+	if m := s.Machine; m.Other {
+		fmt.Fprintf(&b, "%s\n", p.paint(red, "store of another machine: "+m.Owner+", this is "+m.Here))
+		fmt.Fprintf(&b, "%s\n", p.paint(red, "  stop Tokenkeeper there for good, then run here: tokenkeeper adopt"))
+	}
 	b.WriteByte('\n')
 	accountTable(s.Accounts, now, width).render(&b, p, 0)
 	if deliveries := deliveryTable(s.Accounts, now, width); len(deliveries.rows) > 0 {
@@ -74,6 +78,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if !a.AmbiguousSince.IsZero() {
 		notes = append(notes, cell{"ambiguous since " + moment(a.AmbiguousSince, now, false) +
 			": a refresh was sent and nobody knows whether it was answered", yellow})
+	}
+	if a.Withheld != "" {
+		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
 	}
 	switch a.State {
 	case control.AccountNeedsLogin:

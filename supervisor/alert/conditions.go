@@ -103,6 +103,7 @@ func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) conditions {
 		cs[key] = seen.condition(s.Now)
 	}
 	cs.disk(s.StoreFault)
+	cs.add(s.otherMachine())
 	return cs
 }
 
@@ -117,6 +118,13 @@ func (cs conditions) disk(fault string) {
 		return
 	}
 	cs.add(c)
+}
+
+func (s Snapshot) otherMachine() Condition {
+	if s.OtherMachine == "" {
+		return Condition{Type: event.OtherMachine, State: Off, What: "the store belongs to this machine"}
+	}
+	return Condition{Type: event.OtherMachine, State: On, What: s.OtherMachine, Todo: s.OtherTodo}
 }
 
 const diskWell = "the disk takes everything again"

@@ -50,6 +50,8 @@ func (e *Engine) mayEnd(ev event.Event) bool {
 	switch ev.Type {
 	case event.Refreshed, event.LoggedIn, event.Adopted, event.Imported:
 		types = []event.Type{event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous}
+	case event.MachineAdopted:
+		types = []event.Type{event.OtherMachine}
 	case event.Delivered, event.SinkDisabled:
 		types = []event.Type{event.SinkFailing, event.SinkGuarded}
 		ev.Account, ev.Provider = "", ""

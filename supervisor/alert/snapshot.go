@@ -18,6 +18,9 @@ type Snapshot struct {
 	Sinks     []Sink
 	// StoreFault is why nothing can be made durable; "": all is well.
 	StoreFault string
+	// OtherMachine is why the store is another machine's, and OtherTodo what to
+	// do; "": it is this one's.
+	OtherMachine, OtherTodo string
 	// Seen are the troubles that no state shows, by key. The [Engine] fills it
 	// in.
 	Seen map[string]Seen

@@ -20,9 +20,11 @@ type Config struct {
 	// FallbackDir is where the store goes on when the state directory can't be
 	// written; "": nowhere.
 	FallbackDir string
-	Control     Control
-	Log         Log
-	Plugins     Plugins
+	// MachineGuard is whether the store belongs to one machine: auto, on, off.
+	MachineGuard string
+	Control      Control
+	Log          Log
+	Plugins      Plugins
 	// Providers holds those that are listed and those that have accounts.
 	Providers map[string]Provider
 	Accounts  map[string]Account

@@ -134,12 +134,13 @@ func (l *loader) decode() *Config {
 	root := l.merged
 	logs := root.down("log")
 	cfg := &Config{
-		File:        l.source.Path,
-		StateDir:    root.pathOf("state_dir"),
-		FallbackDir: root.pathOf("fallback_dir"),
-		Control:     Control{Socket: root.down("control").pathOf("socket")},
-		Log:         Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},
-		Plugins:     Plugins{Dir: root.down("plugins").pathOf("dir")},
+		File:         l.source.Path,
+		StateDir:     root.pathOf("state_dir"),
+		FallbackDir:  root.pathOf("fallback_dir"),
+		MachineGuard: root.word("machine_guard"),
+		Control:      Control{Socket: root.down("control").pathOf("socket")},
+		Log:          Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},
+		Plugins:      Plugins{Dir: root.down("plugins").pathOf("dir")},
 		Alerts: Alerts{
 			Repeat: root.down("alerts").duration("repeat"), LoginDue: root.down("alerts").duration("login_due"),
 		},

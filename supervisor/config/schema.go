@@ -50,9 +50,10 @@ type field struct {
 // schema is everything that may stand in a configuration.
 func schema() field {
 	return field{kind: object, fields: map[string]field{
-		"state_dir":    {kind: path},
-		"fallback_dir": {kind: path},
-		"control":      {kind: object, fields: map[string]field{"socket": {kind: path}}},
+		"state_dir":     {kind: path},
+		"fallback_dir":  {kind: path},
+		"machine_guard": {kind: word, preset: "auto"},
+		"control":       {kind: object, fields: map[string]field{"socket": {kind: path}}},
 		"log": {kind: object, fields: map[string]field{
 			"level":  {kind: word, preset: "info"},
 			"format": {kind: word, preset: "text"},

@@ -28,6 +28,7 @@ func (l *loader) validate(cfg *Config) {
 			"write a directory on another disk, or remove the line")
 	}
 	logs := root.down("log")
+	root.choice("machine_guard", "auto", "on", "off")
 	logs.choice("level", "debug", "info", "warn", "error")
 	logs.choice("format", "text", "json")
 	l.validateSocket(cfg)

@@ -5,6 +5,7 @@
 //	GET  /v1/status
 //	GET  /v1/events                          one JSON event per line, until closed
 //	GET  /v1/metrics                         the status in numbers, for Prometheus
+//	POST /v1/adopt                           the store is this machine's from now on
 //	POST /v1/providers/{provider}/restart    waits for the new process
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token
@@ -40,6 +41,28 @@ type Status struct {
 	Accounts  []Account  `json:"accounts"`
 	// Alerts that last.
 	Alerts []event.Alert `json:"alerts,omitempty"`
+	// Machine is whose store it is.
+	Machine Machine `json:"machine"`
+}
+
+// Machine is whose store it is. The names are for people.
+type Machine struct {
+	// Unguarded is why the store names no machine; "": it does.
+	Unguarded string `json:"unguarded,omitempty"`
+	Owner     string `json:"owner,omitempty"`
+	Here      string `json:"here,omitempty"`
+	// Other: the store belongs to another machine, and no refresh token is
+	// used.
+	Other bool `json:"other,omitempty"`
+}
+
+// AdoptAnswer is the answer of POST /v1/adopt.
+type AdoptAnswer struct {
+	// Adopted is false if the store was this machine's already.
+	Adopted bool `json:"adopted"`
+	// From is the machine that it belonged to, To this one.
+	From string `json:"from"`
+	To   string `json:"to"`
 }
 
 // Provider states.
@@ -108,6 +131,8 @@ type Account struct {
 	// AmbiguousSince: an attempt's outcome is not known.
 	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
 	InFlight       bool      `json:"in_flight,omitempty"`
+	// Withheld is why its refresh token is not used; "": it may be.
+	Withheld string `json:"withheld,omitempty"`
 
 	Sinks []Delivery `json:"sinks"`
 }

@@ -13,6 +13,8 @@ import (
 // an error that is, or wraps, an [*Error]; any other error is internal.
 type Backend interface {
 	Status(ctx context.Context) (Status, error)
+	// Adopt makes the store this machine's.
+	Adopt(ctx context.Context) (AdoptAnswer, error)
 	// Restart replaces the provider's process and waits for the new one.
 	Restart(ctx context.Context, provider string) (RestartAnswer, error)
 	// Refresh refreshes the account if it is due, or in any case with force,

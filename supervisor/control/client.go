@@ -66,6 +66,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c, lookTimeout, http.MethodGet, "/v1/status", nil, nil)
 }
 
+// Adopt makes the store this machine's.
+func (c *Client) Adopt(ctx context.Context) (AdoptAnswer, error) {
+	return call[AdoptAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/adopt", nil, nil)
+}
+
 // Restart replaces the provider's process and waits for the new one.
 func (c *Client) Restart(ctx context.Context, provider string) (RestartAnswer, error) {
 	return call[RestartAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/providers/"+url.PathEscape(provider)+"/restart", nil, nil)

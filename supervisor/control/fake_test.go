@@ -27,6 +27,10 @@ func (b *backend) Status(context.Context) (control.Status, error) {
 	return control.Status{Version: "1.2.3", PID: 7, Accounts: []control.Account{{Name: "main", State: control.AccountValid}}}, nil
 }
 
+func (b *backend) Adopt(context.Context) (control.AdoptAnswer, error) {
+	return control.AdoptAnswer{Adopted: true, From: "vm-1 (0a)", To: "vm-2 (0b)"}, nil
+}
+
 func (b *backend) Restart(_ context.Context, provider string) (control.RestartAnswer, error) {
 	if provider != "schwab" {
 		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound, "there is no provider %q", provider)

@@ -78,6 +78,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/status", answer(s.status))
 	mux.HandleFunc("GET /v1/events", s.stream)
 	mux.HandleFunc("GET /v1/metrics", s.metrics)
+	mux.HandleFunc("POST /v1/adopt", answer(s.adopt))
 	mux.HandleFunc("POST /v1/providers/{provider}/restart", answer(s.restart))
 	mux.HandleFunc("POST /v1/accounts/{account}/refresh", answer(s.refresh))
 	mux.HandleFunc("GET /v1/accounts/{account}/token", answer(s.token))
@@ -116,6 +117,10 @@ func (s *Server) version(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.backend.Status(r.Context())
+}
+
+func (s *Server) adopt(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Adopt(r.Context())
 }
 
 func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -46,6 +46,8 @@ const (
 	ProviderParked   Type = "provider_parked"    // alert: can't run until someone changes something
 	DiskTrouble      Type = "disk_trouble"       // alert: something could not be made durable
 	StoreRestored    Type = "store_restored"     // alert: the store was damaged and has been restored
+	OtherMachine     Type = "other_machine"      // alert: the store belongs to another machine
+	MachineAdopted   Type = "machine_adopted"    // a person gave the store to this machine
 	SinkStarted      Type = "sink_started"       // a generation of a sink's process serves
 	SinkStopped      Type = "sink_stopped"       // a generation of a sink's process ended
 	SinkCrashing     Type = "sink_crashing"      // alert: crash loop of a sink's process

@@ -60,6 +60,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	if err := k.endLingering(ctx, a); err != nil {
 		return err
 	}
+	if err := k.mayBeSent(a); err != nil {
+		return err
+	}
 	if k.holdsBack(a) {
 		return nil
 	}

@@ -93,6 +93,7 @@ type Keeper struct {
 	turned   schedule.Instant // when the loop last looked at the heap
 	looked   schedule.Instant // when the clocks were last compared
 	skew     time.Duration    // of which a person was told last
+	withhold *Hold            // nil: refresh tokens may be sent
 }
 
 // account is the state of one account in memory.
@@ -178,14 +179,14 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 }
 
 // plan puts the account at its due time, or out of the heap if only a person
-// can help it.
+// can help it. A shared file that changes is looked at all the same.
 func (k *Keeper) plan(a *account) {
 	if a.cfg.Shared != nil && !a.stored {
 		now := k.clock.Now()
 		k.heap.Set(a.cfg.Name, now.Wall, now) // its first token may be there
 		return
 	}
-	if !a.stored || a.rec.NeedsLogin() || a.unknown {
+	if !a.stored || a.rec.NeedsLogin() || a.unknown || k.withheld(a) != "" {
 		k.heap.Remove(a.cfg.Name)
 		return
 	}

@@ -33,6 +33,9 @@ type Status struct {
 	// Zone is why the local times in the shared file can't be right; "":
 	// nothing speaks against them.
 	Zone string
+	// Withheld is why its refresh token is not sent; "": it may be. See
+	// [Hold].
+	Withheld string
 }
 
 // Status returns what is known of an account; ok is false if it is not this
@@ -46,7 +49,7 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	}
 	s = Status{State: a.state(k.clock.Now().Wall), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(name)
-	s.Asked, s.Zone = a.question(), a.zone
+	s.Asked, s.Zone, s.Withheld = a.question(), a.zone, k.withheld(a)
 	if a.ambiguous != nil {
 		s.AmbiguousSince = a.ambiguous.AmbiguousSince
 	}

@@ -35,7 +35,7 @@ func TestRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err = errors.Join(s.Intend(t.Context(), goldenIntent()), s.SaveAlert(t.Context(), goldenAlert()),
+	err = errors.Join(s.Intend(t.Context(), goldenIntent()), s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()),
 		s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close())
 	if err != nil {
 		t.Fatal(err)

@@ -131,6 +131,12 @@ func checkValue(key string, value []byte, old bool) ([]byte, error) {
 		}
 		return value, nil
 	}
+	if key == keyMachine {
+		if readOwner(value).Name.Zero() || !checkSum(value) {
+			return nil, fmt.Errorf("%w: the name of its machine can't be read", ErrDamaged)
+		}
+		return value, nil
+	}
 	var d Delivery
 	if json.Unmarshal(value, &d) != nil || key != ledgerKey(d.Sink, d.Account) {
 		return nil, fmt.Errorf("%w: there is a key or a line of the ledger that nobody wrote", ErrDamaged)

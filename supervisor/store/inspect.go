@@ -14,32 +14,38 @@ import (
 // A file that is not there is in order. While a supervisor has the directory
 // nothing can be said about it: ErrInUse.
 func Inspect(dir string) error {
+	_, err := inspect(dir)
+	return err
+}
+
+// inspect reads the state file in a directory.
+func inspect(dir string) (s source, err error) {
 	d, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return source{image: &image{empty: true}}, nil
 	}
 	if err != nil {
-		return fmt.Errorf("the state directory can't be opened: %w", err)
+		return s, fmt.Errorf("the state directory can't be opened: %w", err)
 	}
 	defer func() { _ = d.Close() }()
 	// Shared: two who look do not disturb each other. It is held for as long as
 	// the file is read, which is less than a supervisor that starts waits.
 	if err := unix.Flock(int(d.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
 		if errors.Is(err, unix.EWOULDBLOCK) {
-			return inUse(dir)
+			return s, inUse(dir)
 		}
-		return fmt.Errorf("the state directory %s can't be locked (%w): it must be on a local disk", dir, err)
+		return s, fmt.Errorf("the state directory %s can't be locked (%w): it must be on a local disk", dir, err)
 	}
 	p := &place{dir: dir}
 	if err := checkFile(p.file()); err != nil {
-		return err
+		return s, err
 	}
-	s, err := readSource(p.file())
+	s, err = readSource(p.file())
 	if err != nil {
-		return err
+		return s, err
 	}
 	if s.err != nil {
-		return fmt.Errorf("the state file %s: %w", s.path, s.err)
+		return s, fmt.Errorf("the state file %s: %w", s.path, s.err)
 	}
-	return nil
+	return s, nil
 }

@@ -7,8 +7,9 @@ import (
 
 // The layout of the store, in words that an etcd takes as they are:
 //
-//	meta/format              "2.1"
+//	meta/format              "2.2"
 //	meta/sum                 sum.go; of the native store only
+//	meta/machine             JSON of machine.Owner and a checksum
 //	accounts/<id>/record     codec.go
 //	accounts/<id>/intent     JSON of Intent
 //	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
@@ -20,6 +21,7 @@ import (
 const (
 	keyFormat      = "meta/format"
 	keySum         = "meta/sum"
+	keyMachine     = "meta/machine"
 	prefixAccounts = "accounts/"
 	prefixLedger   = "ledger/"
 	prefixAlerts   = "alerts/"
@@ -44,7 +46,7 @@ func foreignKey(key string) bool {
 			return false
 		}
 	}
-	return key != keyFormat && key != keySum
+	return key != keyFormat && key != keySum && key != keyMachine
 }
 
 // isAlert says whether a line of the ledger is about an alert.

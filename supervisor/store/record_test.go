@@ -5,12 +5,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 )
 
 // golden is what the files in testdata hold.
@@ -38,7 +40,7 @@ func golden() Record {
 // Every layout that was ever released must be read. The files of a release are
 // never written again.
 func TestGoldenRecord(t *testing.T) {
-	for _, format := range []string{"1.0", "2.0", "2.1"} {
+	for _, format := range []string{"1.0", "2.0", "2.1", "2.2"} {
 		b, err := os.ReadFile(filepath.Join("testdata", format, "record.json"))
 		if err != nil {
 			t.Fatal(err)
@@ -63,7 +65,7 @@ func TestGoldenRecord(t *testing.T) {
 }
 
 func TestGoldenStore(t *testing.T) {
-	for _, format := range []string{"1.0", "2.0", "2.1"} {
+	for _, format := range []string{"1.0", "2.0", "2.1", "2.2"} {
 		b := readGzip(t, filepath.Join("testdata", format, FileName+".gz"))
 		dir := filepath.Join(t.TempDir(), "state")
 		if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, FileName), b, 0o600)); err != nil {
@@ -87,12 +89,28 @@ func TestGoldenStore(t *testing.T) {
 			t.Errorf("ledger %+v (%v)", ledger, err)
 		}
 		alerts, err := s.Alerts(t.Context())
-		if err != nil || format == "2.1" && (len(alerts) != 1 || alerts[0] != goldenAlert()) || format < "2.1" && len(alerts) > 0 {
+		if err != nil || format >= "2.1" && (len(alerts) != 1 || alerts[0] != goldenAlert()) || format < "2.1" && len(alerts) > 0 {
 			t.Errorf("alerts %+v (%v)", alerts, err)
+		}
+		want := machine.Owner{}
+		if format >= "2.2" {
+			want = goldenOwner()
+		}
+		owner, err := s.Owner(t.Context())
+		if err != nil || !reflect.DeepEqual(owner, want) {
+			t.Errorf("%s: it belongs to %+v (%v)", format, owner, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func goldenOwner() machine.Owner {
+	at := golden().StoredAt
+	return machine.Owner{
+		Name:     machine.Name{Salt: "salt", ID: "0011", Product: "2233", Host: "vm-1"},
+		Stranger: &machine.Stranger{Name: machine.Name{Salt: "salt", ID: "4455", Host: "vm-2"}, Logins: map[string]time.Time{"saxo-live": at}},
 	}
 }
 
@@ -161,10 +179,10 @@ func TestOpenRecord(t *testing.T) {
 		old, new string
 		want     error
 	}{
-		{"newer major version", `"format":"2.1"`, `"format":"3.0"`, ErrNewerFormat},
-		{"newer minor version", `"format":"2.1"`, `"format":"2.7"`, nil},
-		{"no version", `"format":"2.1",`, ``, ErrDamaged},
-		{"odd version", `"format":"2.1"`, `"format":"2"`, ErrDamaged},
+		{"newer major version", `"format":"2.2"`, `"format":"3.0"`, ErrNewerFormat},
+		{"newer minor version", `"format":"2.2"`, `"format":"2.7"`, nil},
+		{"no version", `"format":"2.2",`, ``, ErrDamaged},
+		{"odd version", `"format":"2.2"`, `"format":"2"`, ErrDamaged},
 		{"another account", `"saxo-live"`, `"saxo-sim"`, ErrDamaged},
 		{"version zero", `"version":42`, `"version":0`, ErrDamaged},
 		{"wrong kind", `"refresh_token":"refresh token"`, `"refresh_token":["SECRET"]`, ErrDamaged},

@@ -23,6 +23,8 @@ type restoration struct {
 	intents map[string][]byte
 	// alerts that were open in what is left.
 	alerts map[string][]byte
+	// machine is what is left says of the machine that the store belongs to.
+	machine []byte
 	// named are accounts that something speaks of.
 	named map[string]bool
 	// tried is the highest sequence of any file.
@@ -136,6 +138,9 @@ func (r *restoration) add(s *source, live bool) error {
 		if d, ok := readDelivery(value); ok && strings.HasPrefix(key, prefixLedger) && !isAlert(d.Account) {
 			r.named[d.Account] = true
 		}
+		if live && key == keyMachine {
+			r.machine = value
+		}
 		if live && strings.HasPrefix(key, prefixAlerts) {
 			r.alerts[key] = value
 		}
@@ -169,12 +174,15 @@ func (r *restoration) values() map[string][]byte {
 			if account, ok := intentAccount(key); ok && r.intents[account] == nil {
 				r.intents[account] = value
 			}
-			if foreignKey(key) || strings.HasPrefix(key, prefixAlerts) {
+			if foreignKey(key) || key == keyMachine || strings.HasPrefix(key, prefixAlerts) {
 				values[key] = value
 			}
 		}
 	}
 	maps.Copy(values, r.alerts)
+	if r.machine != nil {
+		values[keyMachine] = r.machine
+	}
 	for account, rec := range r.records {
 		if b, err := seal(rec.Record); err == nil {
 			values[recordKey(account)] = b

@@ -1,0 +1,69 @@
+package refresh
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// ErrWithheld: no refresh token is sent, because another machine may send the
+// same one.
+var ErrWithheld = errors.New("its refresh token is not used")
+
+// Hold keeps refresh tokens from being sent. What needs no sending goes on:
+// answers are taken from the spool, newer tokens from shared files, and people
+// log in.
+type Hold struct {
+	// Reason for people, with what to do.
+	Reason string
+	// Logins are the grants that it is not about: when people logged in to
+	// them, by account.
+	Logins map[string]time.Time
+}
+
+// withholds says whether the refresh token of rec must not be sent.
+func (h *Hold) withholds(rec store.Record) bool {
+	if h == nil {
+		return false
+	}
+	at, own := h.Logins[rec.Account]
+	return !own || !at.Equal(rec.LoginAt)
+}
+
+// Hold begins a hold in place of an earlier one; nil ends it. A refresh that
+// was sent is not cut off.
+func (k *Keeper) Hold(h *Hold) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.withhold = h
+	for _, a := range k.accounts {
+		if !a.busy {
+			k.plan(a)
+		}
+	}
+	k.signal()
+}
+
+// withheld is why the account's refresh token is not sent; "": it may be. The
+// caller holds k.mu.
+func (k *Keeper) withheld(a *account) string {
+	if !a.stored || !k.withhold.withholds(a.rec) {
+		return ""
+	}
+	return k.withhold.Reason
+}
+
+// mayBeSent fails while the account's refresh token is withheld, and takes the
+// account out of the plan: the end of the hold plans it again.
+func (k *Keeper) mayBeSent(a *account) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	why := k.withheld(a)
+	if why == "" {
+		return nil
+	}
+	k.plan(a)
+	return fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrWithheld, why)
+}
