@@ -49,7 +49,7 @@ sinks:
 	cfg, warnings := load(t, src)
 	dir := src.Dir
 	want := &config.Config{
-		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"),
+		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"), MachineGuard: "auto",
 		Control: config.Control{Socket: filepath.Join(dir, "state/control.sock")},
 		Log:     config.Log{Level: "info", Format: "text"},
 		Plugins: config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
