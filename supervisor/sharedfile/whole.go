@@ -108,9 +108,10 @@ func writeNote(path string, w whole) error {
 }
 
 // blank is the token that stands in a note in place of the real one: always
-// the same, so that a new token changes no note.
+// the same, so that a new token changes no note. Its times have microseconds,
+// so that the way in which the file writes them is seen.
 func blank() format.Document {
-	at := time.Unix(1e9, 0)
+	at := time.Unix(1e9, 123456000)
 	return format.Document{
 		AccessToken: sdk.NewSecret("-"), RefreshToken: sdk.NewSecret("-"), IssuedAt: at, Expiry: at.Add(time.Hour),
 	}
