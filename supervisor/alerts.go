@@ -62,7 +62,7 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 func accountAlerts(c config.Account, k refresh.Status, p process.Status, started time.Time) alert.Account {
 	r := k.Record
 	a := alert.Account{
-		Name: c.Name, Provider: c.Provider, NeedsLogin: k.State == refresh.NeedsLogin,
+		Name: c.Name, Provider: c.Provider, NeedsLogin: r.Version > 0 && r.NeedsLogin(),
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
@@ -74,6 +74,7 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
+		a.ExpiryUncertain = r.Token.Uncertain
 	}
 	return a
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func newAlertsCommand(e *env) *cobra.Command {
@@ -55,10 +56,10 @@ func alertTable(alerts []event.Alert, now time.Time) table {
 	for _, a := range alerts {
 		look, state := red, "open"
 		if over(a) {
-			look, state = green, "over "+relative(a.ChangedAt, now)
+			look, state = green, "over "+moment.Relative(a.ChangedAt, now)
 		}
 		t.rows = append(t.rows, row{
-			cells: []cell{{words(a.Type), look}, {orNever(concerns(a)), plain}, {moment(a.Since, now, false), plain}, {state, look}},
+			cells: []cell{{words(a.Type), look}, {orNever(concerns(a)), plain}, {moment.Text(a.Since, now, false), plain}, {state, look}},
 			notes: []cell{{a.Message, plain}},
 		})
 	}

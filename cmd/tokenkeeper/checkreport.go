@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func (r *report) addAccounts(cfg *config.Config) {
@@ -35,10 +36,10 @@ func refreshRule(c config.Refresh, policy time.Duration) string {
 	}
 	var rule []string
 	if before > 0 {
-		rule = append(rule, span(before)+" before expiry")
+		rule = append(rule, moment.Span(before)+" before expiry")
 	}
 	if c.Every > 0 {
-		rule = append(rule, "every "+span(c.Every))
+		rule = append(rule, "every "+moment.Span(c.Every))
 	}
 	return strings.Join(rule, " or ")
 }

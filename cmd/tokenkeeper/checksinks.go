@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
@@ -143,7 +144,7 @@ func destination(s config.Sink) string {
 	case s.Notify != nil:
 		return fmt.Sprintf("%d addresses", len(s.Notify.URLs))
 	default:
-		return never
+		return moment.Never
 	}
 }
 
@@ -192,7 +193,7 @@ func some(names []string) string {
 func sinkPluginTable(found []sinkPlugin) table {
 	t := table{head: []string{"SINK PLUGIN", "TYPE", "VERSION", "PROTOCOL", "CHECKSUM", "COMMAND"}}
 	for _, p := range found {
-		protocol, sum := never, never
+		protocol, sum := moment.Never, moment.Never
 		if p.Protocol > 0 {
 			protocol = fmt.Sprint(p.Protocol)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // maxTokenFile bounds what import reads.
@@ -114,17 +115,17 @@ func (e *env) printImported(got control.ImportAnswer) error {
 	if err := e.print("%s: imported as v%d (format %s)", got.Account, got.Version, got.Format); err != nil {
 		return err
 	}
-	access := "expires " + moment(got.Expiry, now, got.ExpiryUncertain)
+	access := "expires " + moment.Text(got.Expiry, now, got.ExpiryUncertain)
 	switch {
 	case got.Expiry.IsZero():
 		access = "expiry unknown: refreshed at once"
 	case !got.Expiry.After(now):
-		access = "expired " + moment(got.Expiry, now, got.ExpiryUncertain) + ": refreshed at once"
+		access = "expired " + moment.Text(got.Expiry, now, got.ExpiryUncertain) + ": refreshed at once"
 	}
 	if err := e.print("  access token   %s", access); err != nil {
 		return err
 	}
-	deadline := "expires " + moment(got.RefreshExpiry, now, got.RefreshExpiryUncertain)
+	deadline := "expires " + moment.Text(got.RefreshExpiry, now, got.RefreshExpiryUncertain)
 	if got.RefreshExpiry.IsZero() {
 		deadline = "expires at a time that the file does not tell"
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func newLoginCommand(e *env) *cobra.Command {
@@ -49,7 +51,7 @@ before anything else happens.`,
 			}
 			now := e.now()
 			return e.print("%s: logged in as v%d\n  access token   expires %s\n  refresh token  expires %s",
-				got.Account, got.Version, moment(got.Expiry, now, false), orNever(moment(got.RefreshExpiry, now, false)))
+				got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), orNever(moment.Text(got.RefreshExpiry, now, false)))
 		},
 	}
 }

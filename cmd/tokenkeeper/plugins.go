@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
@@ -140,7 +141,7 @@ func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
 func pluginTable(found []plugin) table {
 	t := table{head: []string{"PROVIDER", "VERSION", "PROTOCOL", "CHECKSUM", "FROM", "COMMAND"}}
 	for _, p := range found {
-		protocol, sum := never, never
+		protocol, sum := moment.Never, moment.Never
 		if p.Protocol > 0 {
 			protocol = fmt.Sprint(p.Protocol)
 		}

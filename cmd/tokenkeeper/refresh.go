@@ -1,6 +1,10 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
 
 func newRefreshCommand(e *env) *cobra.Command {
 	var force bool
@@ -28,10 +32,10 @@ An account that is not due is left alone unless --force is given.`,
 				return e.printJSON(got)
 			case !got.Refreshed:
 				return e.print("%s: left alone: v%d expires %s and is due %s; --force refreshes it all the same",
-					got.Account, got.Version, moment(got.Expiry, now, false), moment(got.Due, now, false))
+					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), moment.Text(got.Due, now, false))
 			default:
 				return e.print("%s: refreshed: v%d expires %s; the next refresh is %s",
-					got.Account, got.Version, moment(got.Expiry, now, false), relative(got.Due, now))
+					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), moment.Relative(got.Due, now))
 			}
 		},
 	}

@@ -7,23 +7,24 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func sinksTable(sinks []control.Sink, now time.Time) table {
 	t := table{head: []string{"SINK", "TYPE", "SENDS", "ACCOUNTS", "UP TO DATE", "LAG", "LAST", "STATE"}, width: narrow}
 	for _, s := range sinks {
 		state := sinkState(s)
-		accounts, upToDate, lag := never, never, never
+		accounts, upToDate, lag := moment.Never, moment.Never, moment.Never
 		if n := s.UpToDate + s.Behind; len(s.Accounts) > 0 {
 			accounts, upToDate = strconv.Itoa(len(s.Accounts)), fmt.Sprintf("%d/%d", s.UpToDate, n)
 		}
 		if s.Lag > 0 {
-			lag = span(s.Lag)
+			lag = moment.Span(s.Lag)
 		}
 		t.rows = append(t.rows, row{
 			cells: []cell{
 				{s.Name, plain}, {s.Type, plain}, {sends(s.Events), plain}, {accounts, plain}, {upToDate, plain}, {lag, plain},
-				{relative(s.LastDelivery, now), plain}, state,
+				{moment.Relative(s.LastDelivery, now), plain}, state,
 			},
 			notes: sinkNotes(s, now),
 		})
@@ -63,16 +64,16 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 		notes = append(notes, cell{fmt.Sprintf(format, args...), look})
 	}
 	if d := s.Disabled; d != nil {
-		add(red, "disabled by %s %s; enable it with: tokenkeeper sinks enable %s", d.By, relative(d.Since, now), s.Name)
+		add(red, "disabled by %s %s; enable it with: tokenkeeper sinks enable %s", d.By, moment.Relative(d.Since, now), s.Name)
 	}
 	if s.LastError != "" && (s.Failing > 0 || s.Disabled != nil) {
 		text := s.LastError
 		if !s.LastErrorAt.IsZero() {
-			text = relative(s.LastErrorAt, now) + ": " + text
+			text = moment.Relative(s.LastErrorAt, now) + ": " + text
 		}
 		switch {
 		case s.Next.After(now):
-			text += "; tried again " + relative(s.Next, now)
+			text += "; tried again " + moment.Relative(s.Next, now)
 		case !s.Next.IsZero():
 			text += "; it is being tried"
 		}
@@ -99,7 +100,7 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 			text = "its process is " + p.State
 		}
 		if !p.NextStart.IsZero() {
-			text += " and starts again " + relative(p.NextStart, now)
+			text += " and starts again " + moment.Relative(p.NextStart, now)
 		}
 		if p.LastError != "" {
 			text += ": " + p.LastError

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
@@ -15,7 +16,7 @@ import (
 func renderStatus(s control.Status, now time.Time, p painter, width int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  %s\n", p.paint(bold, "tokenkeeper "+s.Version),
-		p.paint(dim, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, span(now.Sub(s.StartedAt)), s.StateDir)))
+		p.paint(dim, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, moment.Span(now.Sub(s.StartedAt)), s.StateDir)))
 	if line := alertLine(s.Alerts, width); line != "" {
 		fmt.Fprintf(&b, "%s\n", p.paint(red, line))
 	}
@@ -37,7 +38,7 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 func accountTable(accounts []control.Account, now time.Time, width int) table {
 	t := table{head: []string{"ACCOUNT", "STATE", "VER", "ACCESS EXPIRES", "REFRESH EXPIRES", "LAST", "NEXT"}, width: width}
 	for _, a := range accounts {
-		next := relative(a.Due, now)
+		next := moment.Relative(a.Due, now)
 		switch {
 		case a.InFlight:
 			next = "now"
@@ -49,15 +50,31 @@ func accountTable(accounts []control.Account, now time.Time, width int) table {
 				{a.Name, plain},
 				{strings.ReplaceAll(a.State, "_", " "), accountStyle(a.State)},
 				{version(a.Version), plain},
-				{brief(a.Expiry, now, false), expiryStyle(a.Expiry, now)},
-				{brief(a.RefreshExpiry, now, a.RefreshExpiryUncertain), expiryStyle(a.RefreshExpiry, now)},
-				{relative(a.LastRefresh, now), plain},
+				{accessEnd(a, now), expiryStyle(a.Expiry, now)},
+				{moment.Brief(a.RefreshExpiry, now, a.RefreshExpiryUncertain), expiryStyle(a.RefreshExpiry, now)},
+				{moment.Relative(a.LastRefresh, now), plain},
 				{next, plain},
 			},
 			notes: accountNotes(a, now),
 		})
 	}
 	return t
+}
+
+// accessEnd is when the access token expires, for a column.
+func accessEnd(a control.Account, now time.Time) string {
+	if a.Version > 0 && a.Expiry.IsZero() {
+		return moment.Unknown
+	}
+	return moment.Brief(a.Expiry, now, a.ExpiryUncertain)
+}
+
+// ending is when a token that is there expires.
+func ending(t, now time.Time, uncertain bool) string {
+	if t.IsZero() {
+		return "at a time that nobody knows; it is refreshed as if that were now"
+	}
+	return moment.Text(t, now, uncertain)
 }
 
 func accountNotes(a control.Account, now time.Time) []cell {
@@ -68,7 +85,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 			text = strings.ReplaceAll(a.LastKind, "_", " ") + ": " + text
 		}
 		if !a.LastFailure.IsZero() {
-			text = relative(a.LastFailure, now) + ", " + text
+			text = moment.Relative(a.LastFailure, now) + ", " + text
 		}
 		if a.Failures > 0 {
 			text = fmt.Sprintf("failure %d/%d, ", a.Failures, a.MaxFailures) + text
@@ -76,7 +93,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		notes = append(notes, cell{text, failureStyle(a.Failures, a.MaxFailures)})
 	}
 	if !a.AmbiguousSince.IsZero() {
-		notes = append(notes, cell{"ambiguous since " + moment(a.AmbiguousSince, now, false) +
+		notes = append(notes, cell{"ambiguous since " + moment.Text(a.AmbiguousSince, now, false) +
 			": a refresh was sent and nobody knows whether it was answered", yellow})
 	}
 	if a.Withheld != "" {
@@ -95,7 +112,7 @@ func deliveryTable(accounts []control.Account, now time.Time, width int) table {
 	t := table{head: []string{"SINK", "ACCOUNT", "TYPE", "HAS", "LAG", "DELIVERED", "NOTE"}, width: width}
 	for _, a := range accounts {
 		for _, d := range a.Sinks {
-			delivered := relative(d.DeliveredAt, now)
+			delivered := moment.Relative(d.DeliveredAt, now)
 			if d.Latency > 0 && !d.DeliveredAt.IsZero() {
 				delivered += " (" + latency(d.Latency) + ")"
 			}
@@ -124,11 +141,11 @@ func deliveryTable(accounts []control.Account, now time.Time, width int) table {
 func providerTable(providers []control.Provider, now time.Time, width int) table {
 	t := table{head: []string{"PROVIDER", "STATE", "PID", "GEN", "UPTIME", "RESTARTS", "CRASHES", "IN FLIGHT", "VERSION"}, width: width}
 	for _, p := range providers {
-		pid, uptime := never, never
+		pid, uptime := moment.Never, moment.Never
 		if p.PID != 0 {
 			pid = strconv.Itoa(p.PID)
 			if !p.StartedAt.IsZero() {
-				uptime = span(now.Sub(p.StartedAt))
+				uptime = moment.Span(now.Sub(p.StartedAt))
 			}
 		}
 		r := row{cells: []cell{
@@ -138,7 +155,7 @@ func providerTable(providers []control.Provider, now time.Time, width int) table
 		if p.State != control.ProviderRunning {
 			var note []string
 			if !p.NextStart.IsZero() {
-				note = append(note, "starts again "+relative(p.NextStart, now))
+				note = append(note, "starts again "+moment.Relative(p.NextStart, now))
 			}
 			if p.LastError != "" {
 				note = append(note, p.LastError)
@@ -194,14 +211,14 @@ func failureStyle(failures, most int) style {
 
 func version(v uint64) string {
 	if v == 0 {
-		return never
+		return moment.Never
 	}
 	return "v" + strconv.FormatUint(v, 10)
 }
 
 func orNever(text string) string {
 	if text == "" {
-		return never
+		return moment.Never
 	}
 	return text
 }
@@ -214,6 +231,6 @@ func latency(d time.Duration) string {
 	case d < time.Second:
 		return fmt.Sprintf("%dms", d.Milliseconds())
 	default:
-		return span(d)
+		return moment.Span(d)
 	}
 }

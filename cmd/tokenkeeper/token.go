@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func newTokenCommand(e *env) *cobra.Command {
@@ -26,9 +28,9 @@ An expired token is refused unless --allow-expired is given.`,
 			if err != nil {
 				return err
 			}
-			if now := e.now(); !got.Expiry.After(now) && !expired {
+			if now := e.now(); !got.Expiry.IsZero() && !got.Expiry.After(now) && !expired {
 				return fmt.Errorf("the access token of %s expired %s: \"tokenkeeper status\" says why; --allow-expired prints it all the same",
-					got.Account, moment(got.Expiry, now, false))
+					got.Account, moment.Text(got.Expiry, now, got.ExpiryUncertain))
 			}
 			if e.json {
 				return e.printJSON(got)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func (a Account) condition(t event.Type) Condition {
@@ -40,6 +41,8 @@ func (a Account) cause() string {
 	return text
 }
 
+func (a Account) ends() string { return moment.Ends(a.Expiry, a.ExpiryUncertain) }
+
 func (a Account) failing() Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
@@ -47,13 +50,13 @@ func (a Account) failing() Condition {
 		// The other alert says what matters.
 	case a.Failures > 0 && a.Misconfigured:
 		c.State, c.Cause = On, a.cause()
-		c.What = fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token ends %s",
-			a.Name, a.cause(), stamp(a.Expiry))
+		c.What = fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token %s",
+			a.Name, a.cause(), a.ends())
 		c.Todo = fmt.Sprintf("correct accounts.%s in the configuration, then restart tokenkeeper", a.Name)
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
 		c.State, c.Cause = On, a.cause()
-		c.What = fmt.Sprintf("account %s: %d refreshes in a row have failed; its access token ends %s; the last error: %s",
-			a.Name, a.Failures, stamp(a.Expiry), a.cause())
+		c.What = fmt.Sprintf("account %s: %d refreshes in a row have failed; its access token %s; the last error: %s",
+			a.Name, a.Failures, a.ends(), a.cause())
 		c.Todo = "it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh " + a.Name
 	case a.Failures == 0 && a.AmbiguousSince.IsZero():
 		return a.well(c, fmt.Sprintf("account %s is refreshed again", a.Name))
@@ -67,7 +70,7 @@ func (a Account) unknownToken() Condition {
 	switch {
 	case a.Asked != "":
 		c.State, c.Cause = On, a.Asked
-		c.What = fmt.Sprintf("account %s is not refreshed until somebody decides: %s; its access token ends %s", a.Name, a.Asked, stamp(a.Expiry))
+		c.What = fmt.Sprintf("account %s is not refreshed until somebody decides: %s; its access token %s", a.Name, a.Asked, a.ends())
 		c.Todo = a.Ways
 	default: // what is in the file may not have been looked at since the start
 		return a.well(c, fmt.Sprintf("account %s goes on, and no unknown token stands in its shared file any more", a.Name))
@@ -94,7 +97,7 @@ func (a Account) needsLogin() Condition {
 	case a.StoredAt.IsZero():
 	case a.NeedsLogin:
 		c.State, c.Cause = On, a.cause()
-		c.What = fmt.Sprintf("account %s needs a login: %s; its access token ends %s", a.Name, a.cause(), stamp(a.Expiry))
+		c.What = fmt.Sprintf("account %s needs a login: %s; its access token %s", a.Name, a.cause(), a.ends())
 		c.Todo = "log in with: tokenkeeper login " + a.Name
 	default:
 		return a.well(c, fmt.Sprintf("account %s is logged in again", a.Name))
@@ -108,7 +111,7 @@ func (a Account) ambiguous() Condition {
 	case !a.AmbiguousSince.IsZero():
 		c.State = On
 		c.What = fmt.Sprintf("account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s",
-			a.Name, stamp(a.AmbiguousSince))
+			a.Name, moment.Stamp(a.AmbiguousSince))
 		c.Todo = fmt.Sprintf("when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login %s", a.Name)
 	case a.StoredAt.IsZero(), a.NeedsLogin:
 		// The broker's refusal is the answer; the other alert says so.
@@ -128,12 +131,12 @@ func (a Account) loginDue(now time.Time, before time.Duration) Condition {
 	case a.Sliding || a.RefreshExpiry.IsZero():
 		c.State, c.What = Off, fmt.Sprintf("account %s: no end of the login is known", a.Name)
 	case left > before:
-		c.State, c.What = Off, fmt.Sprintf("account %s is logged in until %s", a.Name, stamp(a.RefreshExpiry))
+		c.State, c.What = Off, fmt.Sprintf("account %s is logged in until %s", a.Name, moment.Stamp(a.RefreshExpiry))
 	default:
 		c.State = On
-		when := "ends " + stamp(a.RefreshExpiry) + ", in " + span(left)
+		when := "ends " + moment.Stamp(a.RefreshExpiry) + ", in " + span(left)
 		if left <= 0 {
-			when = "has ended " + stamp(a.RefreshExpiry)
+			when = "has ended " + moment.Stamp(a.RefreshExpiry)
 		}
 		if a.Uncertain {
 			when += " or earlier, because nobody knows exactly when it began"

@@ -181,6 +181,3 @@ func span(d time.Duration) string {
 	}
 	return fmt.Sprintf("%d s", int(d.Seconds()))
 }
-
-// stamp is a moment for people.
-func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // stillSince begins the message of an alert that is repeated, and stillEnd ends
@@ -28,7 +29,7 @@ func (c Condition) text() string {
 func (c Condition) raised() string { return c.text() }
 
 func (c Condition) repeated(since time.Time) string {
-	return stillSince + stamp(since) + ": " + c.text()
+	return stillSince + moment.Stamp(since) + ": " + c.text()
 }
 
 func (c Condition) recovered(since, now time.Time) string {

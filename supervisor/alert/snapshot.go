@@ -33,8 +33,10 @@ type Account struct {
 	// Renewed: that was in this run of the supervisor.
 	StoredAt time.Time
 	Renewed  bool
-	// Expiry of the access token.
-	Expiry time.Time
+	// Expiry of the access token; zero: nobody knows it. ExpiryUncertain: it was
+	// assumed.
+	Expiry          time.Time
+	ExpiryUncertain bool
 	// NeedsLogin: the server refused the newest refresh token.
 	NeedsLogin bool
 	// Failures in a row, of MaxFailures that raise an alert; Misconfigured:

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -181,7 +182,8 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	}
 	k.mu.Lock()
 	wasAlerting := a.alerting || a.ambiguous != nil
-	rec := k.successor(a, in, answer.Token)
+	next := k.successor(a, in, answer)
+	rec := next.record
 	k.mu.Unlock()
 	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
 		k.hold(ctx, a, in, rec)
@@ -199,10 +201,20 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	}
 	k.mu.Lock()
 	a.halves = 0
-	due := k.planAfresh(a)
+	due := k.plan(a)
+	if next.dead != nil {
+		a.alerting = rec.Health.Failures >= a.cfg.MaxFailures
+		due = k.retry(a, schedule.Failure{InRow: rec.Health.Failures})
+	}
 	k.mu.Unlock()
 
 	k.writeShared(a, rec)
+	k.tellTimes(a, rec, next.doubt)
+	if next.dead != nil {
+		k.tellDead(a, rec, due)
+		k.free(ctx, remote, a, in.Attempt)
+		return next.dead
+	}
 	k.cfg.Wake(a.cfg.Name)
 	if !answer.Recovered {
 		k.tellSkew(answer.Token.Skew)
@@ -314,18 +326,17 @@ func (k *Keeper) tellSkew(skew time.Duration) {
 		"provider", k.cfg.Provider)
 }
 
-// refreshExpiry is when rec's refresh token dies, as far as anybody says.
+// refreshExpiry is when rec's refresh token dies, as far as anybody says; zero:
+// nobody does.
 func refreshExpiry(rec store.Record, p sdk.Policy) time.Time {
 	switch t := rec.Token; {
 	case t.RefreshLifetime > 0:
-		return t.IssuedAt.Add(t.RefreshLifetime)
+		return moment.Add(t.IssuedAt, t.RefreshLifetime)
 	case p.RefreshLifetime <= 0:
 		return time.Time{}
 	case p.Sliding:
-		return t.IssuedAt.Add(p.RefreshLifetime)
-	case rec.LoginAt.IsZero():
-		return time.Time{}
+		return moment.Add(t.IssuedAt, p.RefreshLifetime)
 	default:
-		return rec.LoginAt.Add(p.RefreshLifetime)
+		return moment.Add(rec.LoginAt, p.RefreshLifetime)
 	}
 }

@@ -37,28 +37,50 @@ func errNothingNew(a *account) error {
 		"account %s: the broker answered without an access token and without a new refresh token; it will be tried again", a.cfg.Name)}
 }
 
-// successor is the record after the answer t. The caller holds k.mu.
-func (k *Keeper) successor(a *account, in store.Intent, t sdk.Token) store.Record {
+// success is what becomes of an answer.
+type success struct {
+	// record is the account's next version.
+	record store.Record
+	// doubt is what a person should hear of the token's times; "": nothing.
+	doubt string
+	// dead: the access token was dead when it came; nil: it lives.
+	dead error
+}
+
+// successor is what becomes of an answer. The caller holds k.mu.
+func (k *Keeper) successor(a *account, in store.Intent, answer sdk.Answer) success {
+	now, t := k.clock.Now().Wall, answer.Token
+	half := isHalf(t)
 	if a.held != nil && a.held.Attempt == in.Attempt {
-		return *a.held
+		s := success{record: *a.held}
+		if !half {
+			s.dead = deadOnArrival(&s.record, a.rec, in, answer.Recovered, now)
+		}
+		return s
 	}
-	now := k.clock.Now().Wall
 	t.Rescued = ""
+	doubt := ""
+	if !half {
+		t, doubt = believe(t, k.policy, now)
+	}
 	rec := a.rec.Next(t, store.OriginRefresh, in.Attempt, now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
 	if in.Kind == spool.KindExchange {
 		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, t.IssuedAt, false
 	}
+	outlived(&rec, a.rec, k.policy, in)
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
-	if isHalf(t) {
+	if half {
 		rec.Token = withAccessToken(rec.Token, a.rec.Token)
 		rec.Health = a.rec.Health
 		rec.Health.Failures++
 		rec.Health.LastKind, rec.Health.LastFailure = kindHalf, now
 		rec.Health.LastError = fmt.Sprintf("account %s: the broker gave a new refresh token, which is stored, and no access token", a.cfg.Name)
 		rec.Health.Ambiguous = time.Time{}
+		return success{record: rec}
 	}
-	return rec
+	dead := deadOnArrival(&rec, a.rec, in, answer.Recovered, now)
+	return success{rec, doubt, dead}
 }
 
 // withAccessToken gives t the access token that consumers have already, as old

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"sync"
 	"time"
 
@@ -83,6 +82,7 @@ type Keeper struct {
 	accounts map[string]*account
 	heap     *schedule.Heap
 	policy   sdk.Policy
+	met      bool // the policy is known
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool
@@ -124,6 +124,8 @@ type account struct {
 	// halves counts the answers in a row that brought a new refresh token and
 	// no access token.
 	halves int
+	// told are the warnings about the token's times that a person has had.
+	told map[string]bool
 	// alerting: an alert was raised and is not over.
 	alerting bool
 	// notBefore is what the account was postponed to; see Postpone.
@@ -176,79 +178,6 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		k.plan(a)
 	}
 	return k, nil
-}
-
-// plan puts the account at its due time, or out of the heap if only a person
-// can help it. A shared file that changes is looked at all the same.
-func (k *Keeper) plan(a *account) {
-	if a.cfg.Shared != nil && !a.stored {
-		now := k.clock.Now()
-		k.heap.Set(a.cfg.Name, now.Wall, now) // its first token may be there
-		return
-	}
-	if !a.stored || a.rec.NeedsLogin() || a.unknown || k.withheld(a) != "" {
-		k.heap.Remove(a.cfg.Name)
-		return
-	}
-	if a.lingering != nil {
-		k.heap.Set(a.cfg.Name, a.lingering.until, k.clock.Now())
-		return
-	}
-	due := k.dueOf(a)
-	if due.IsZero() { // only a person can settle what is open
-		k.heap.Remove(a.cfg.Name)
-		return
-	}
-	k.heap.Set(a.cfg.Name, due, k.clock.Now())
-}
-
-// planAfresh plans an account that has just been given a new token. However
-// odd the token's times are, the server is not asked again at once.
-func (k *Keeper) planAfresh(a *account) time.Time {
-	now := k.clock.Now()
-	due := k.dueOf(a)
-	if least := now.Wall.Add(schedule.Least(a.rec.Token.Lifetime)); due.Before(least) {
-		due = least
-	}
-	k.heap.Set(a.cfg.Name, due, now)
-	return due
-}
-
-func (k *Keeper) dueOf(a *account) time.Time {
-	if due := k.dueByItself(a); due.After(a.notBefore) {
-		return due
-	}
-	return a.notBefore
-}
-
-func (k *Keeper) dueByItself(a *account) time.Time {
-	if a.ambiguous != nil {
-		at, _ := k.replay(a)
-		return at
-	}
-	t, now := a.rec.Token, k.clock.Now().Wall
-	if t.IssuedAt.After(now.Add(driftTolerated)) {
-		// The clock has been set back since the token came, so nobody knows
-		// how old it is.
-		return now
-	}
-	return schedule.Due(k.policyOf(a), t.IssuedAt, t.Lifetime, mathrand.Float64())
-}
-
-func (k *Keeper) policyOf(a *account) schedule.Policy {
-	before := a.cfg.BeforeExpiry
-	if before == 0 {
-		before = k.policy.BeforeExpiry
-	}
-	return schedule.Policy{BeforeExpiry: before, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
-}
-
-// retry puts the account at the time of its next try after a failure.
-func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
-	now := k.clock.Now()
-	at := schedule.Retry(f, now.Wall, a.rec.Token.Expiry(), mathrand.Float64())
-	k.heap.Set(a.cfg.Name, at, now)
-	return at
 }
 
 // signal interrupts the loop's sleep without blocking.

@@ -134,8 +134,8 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.sawAnswer()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	first := k.policy == sdk.Policy{}
-	k.policy = d.Policy
+	first := !k.met
+	k.policy, k.met = d.Policy, true
 	if first {
 		for _, a := range k.accounts {
 			k.bound(a)

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -83,7 +84,7 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 	misconfigured := kind == sdk.KindInvalidClient && !a.alerting
 	alert := h.Failures == a.cfg.MaxFailures || misconfigured
 	a.alerting = a.alerting || alert
-	health, expiry := *h, a.rec.Token.Expiry()
+	health, expiry, uncertain := *h, a.rec.Token.Expiry(), a.rec.Token.Uncertain
 	k.mu.Unlock()
 
 	e := event.Event{
@@ -94,8 +95,8 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 	k.publish(slog.LevelWarn, a, e)
 	if alert {
 		e.Type, e.Alert = event.RefreshFailing, true
-		e.Message = fmt.Sprintf("%d refreshes in a row have failed; the access token dies %s. Last error: %v",
-			health.Failures, expiry.Format(time.RFC3339), cause)
+		e.Message = fmt.Sprintf("%d refreshes in a row have failed; the access token %s. Last error: %v",
+			health.Failures, moment.Ends(expiry, uncertain), cause)
 		if misconfigured {
 			e.Message = fmt.Sprintf("the client credentials or settings are refused; correct the account in the configuration: %v", cause)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -26,6 +27,9 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	case !a.stored && a.cfg.Shared == nil:
 		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
+	case k.ended(a, k.clock.Now().Wall) && !force:
+		err = fmt.Errorf("account %s: %w: its login ended %s; log in with: tokenkeeper login %s",
+			name, ErrNeedsLogin, moment.Stamp(a.rec.RefreshExpiry), name)
 	case a.rec.NeedsLogin() && !force:
 		err = fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s",
 			name, ErrNeedsLogin, strings.TrimPrefix(a.rec.Health.LastError, "account "+name+": "), name)

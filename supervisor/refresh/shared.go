@@ -185,7 +185,7 @@ var errUnseen = errors.New("the shared file can't be read")
 // so a token that is still valid is kept. When it is over, our record is all
 // that there is.
 func (k *Keeper) unseen(a *account, err error) error {
-	if !k.clock.Now().Wall.Before(a.rec.Token.Expiry()) {
+	if !a.rec.Token.Valid(k.clock.Now().Wall) {
 		k.cfg.Log.Warn("the shared file can't be read; our own record is used",
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 		return nil

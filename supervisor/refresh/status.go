@@ -47,7 +47,8 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	if !ok {
 		return Status{}, false
 	}
-	s = Status{State: a.state(k.clock.Now().Wall), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
+	now := k.clock.Now().Wall
+	s = Status{State: a.state(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(name)
 	s.Asked, s.Zone, s.Withheld = a.question(), a.zone, k.withheld(a)
 	if a.ambiguous != nil {
@@ -65,11 +66,12 @@ func (a *account) newest() store.Record {
 	return a.rec
 }
 
-func (a *account) state(now time.Time) State {
+// state of the account; ended: its login is over.
+func (a *account) state(now time.Time, ended bool) State {
 	switch {
 	case !a.stored:
 		return New
-	case a.rec.NeedsLogin():
+	case a.rec.NeedsLogin(), ended:
 		return NeedsLogin
 	case !a.newest().Token.Valid(now):
 		return Expired

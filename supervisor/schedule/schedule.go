@@ -15,40 +15,14 @@ type Policy struct {
 	Jitter time.Duration
 }
 
-// bornDead is the pause after a token that was dead when it arrived (a
-// negative expires_in, say), so that a confused server is not hammered.
-const bornDead = 10 * time.Second
-
-// Due is when a token issued at issued, which lives for lifetime, is to be
-// refreshed. However large BeforeExpiry is, a quarter of the lifetime passes
-// first, so that short-lived tokens do not make a busy loop.
-func Due(p Policy, issued time.Time, lifetime time.Duration, chance float64) time.Time {
-	if lifetime <= 0 {
-		return issued.Add(bornDead)
-	}
-	after := lifetime - p.BeforeExpiry
-	if p.Every > 0 {
-		after = min(after, p.Every)
-	}
-	// The jitter stays small beside short lifetimes.
-	jitter := min(p.Jitter, lifetime/20)
-	after -= time.Duration(chance * float64(jitter))
-	return issued.Add(max(after, lifetime/4))
-}
-
-// Least is the shortest pause after a refresh that succeeded, whatever times
-// its token carries.
-func Least(lifetime time.Duration) time.Duration {
-	return min(bornDead, max(lifetime/4, retryLeast))
-}
-
 // Failure is what the time of the next try depends on.
 type Failure struct {
 	// InRow counts this failure and those directly before it, from 1.
 	InRow int
 	// Misconfigured: it will not heal by itself soon.
 	Misconfigured bool
-	// RetryAfter is what the server asked for; it is obeyed.
+	// RetryAfter is what the server asked for; it is obeyed, up to
+	// [MaxRetryAfter].
 	RetryAfter time.Duration
 }
 
@@ -63,8 +37,12 @@ const (
 	retryLeast = time.Second
 )
 
-// Retry is when to try again after a failure at now, for an access token that
-// dies at expiry. Pauses double, and shrink to fit into the time that is
+// MaxRetryAfter bounds for how long a server may ask to be left alone: some
+// refresh tokens live no longer.
+const MaxRetryAfter = time.Hour
+
+// Retry is when to try again after a failure at now, for a token that dies at
+// expiry; zero: nobody knows when. Pauses double, and shrink to fit into the time that is
 // left; once the token is dead they are as long as a patient server bears.
 func Retry(f Failure, now, expiry time.Time, chance float64) time.Time {
 	first, most := retryFirst, retryMost
@@ -80,5 +58,5 @@ func Retry(f Failure, now, expiry time.Time, chance float64) time.Time {
 	}
 	// A fifth of chance keeps many accounts from trying in step.
 	pause += time.Duration(chance * float64(pause) / 5)
-	return now.Add(max(pause, f.RetryAfter))
+	return now.Add(max(pause, min(f.RetryAfter, MaxRetryAfter)))
 }

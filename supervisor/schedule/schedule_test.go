@@ -28,10 +28,10 @@ func TestDue(t *testing.T) {
 		{"jitter is earlier", schedule.Policy{BeforeExpiry: 5 * m, Jitter: 10 * s}, 30 * m, 0.5, 25*m - 5*s},
 		{"jitter is small beside a short life", schedule.Policy{BeforeExpiry: 2 * s, Jitter: 10 * s}, 20 * s, 0.999999999, 17 * s},
 		{"before expiry longer than the life", schedule.Policy{BeforeExpiry: time.Hour}, 20 * m, 0, 5 * m},
-		{"dead when it came", schedule.Policy{BeforeExpiry: 5 * m}, 0, 0, 10 * s},
-		{"dead long before it came", schedule.Policy{BeforeExpiry: 5 * m}, -time.Hour, 0, 10 * s},
+		{"of a life that nobody knows", schedule.Policy{BeforeExpiry: 5 * m}, 0, 0, 0},
+		{"dead long before it came", schedule.Policy{BeforeExpiry: 5 * m}, -time.Hour, 0, 0},
 	} {
-		got := schedule.Due(tt.policy, issued, tt.lifetime, tt.chance).Sub(issued)
+		got := schedule.PlanOf(tt.policy, schedule.Life{Issued: issued, Lifetime: tt.lifetime}, issued, tt.chance).Due.Sub(issued)
 		if got.Round(time.Millisecond) != tt.want {
 			t.Errorf("%s: due after %s, want %s", tt.name, got, tt.want)
 		}
@@ -46,7 +46,7 @@ func TestDueIsNeverAtOnceNorAfterTheDeath(t *testing.T) {
 			Every:        time.Duration(rapid.Int64Range(0, int64(48*time.Hour)).Draw(t, "every")),
 			Jitter:       time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "jitter")),
 		}
-		due := schedule.Due(p, issued, lifetime, rapid.Float64Range(0, 0.999).Draw(t, "chance"))
+		due := schedule.PlanOf(p, schedule.Life{Issued: issued, Lifetime: lifetime}, issued, rapid.Float64Range(0, 0.999).Draw(t, "chance")).Due
 		if after := due.Sub(issued); after < lifetime/4 || after > lifetime {
 			t.Fatalf("due %s after issue, of a life of %s", after, lifetime)
 		}
@@ -81,6 +81,8 @@ func TestRetry(t *testing.T) {
 		{"hundredth", schedule.Failure{InRow: 100}, alive, time.Minute},
 		{"hundredth of a dead token", schedule.Failure{InRow: 100}, dead, time.Minute},
 		{"told to wait", schedule.Failure{InRow: 1, RetryAfter: 10 * time.Minute}, alive, 10 * time.Minute},
+		{"told to wait for ever", schedule.Failure{InRow: 1, RetryAfter: 1<<63 - 1}, alive, time.Hour},
+		{"of an end that nobody knows", schedule.Failure{InRow: 3}, time.Time{}, 8 * time.Second},
 		{"told to wait less", schedule.Failure{InRow: 100, RetryAfter: time.Second}, alive, time.Minute},
 		{"misconfigured", schedule.Failure{InRow: 1, Misconfigured: true}, alive, time.Minute},
 		{"misconfigured for long", schedule.Failure{InRow: 50, Misconfigured: true}, dead, 15 * time.Minute},

@@ -41,6 +41,8 @@ type thing struct {
 // item is a thing with what is in it.
 type item struct {
 	thing
+	// dead: nobody can use it; the version that replaces it is on its way.
+	dead bool
 	// deliver makes one try to bring it to the sink.
 	deliver func(ctx context.Context, has store.Delivery, wanted wish) error
 }
@@ -63,7 +65,11 @@ func (s tokens) load(ctx context.Context, account string) (item, error) {
 	if !deliverable(rec) {
 		return item{}, store.ErrNotFound
 	}
-	return s.item(rec), nil
+	it := s.item(rec)
+	// A consumer that has nothing yet is better off than with a token that is
+	// dead: it waits, as ours does, for the refresh.
+	it.dead = !rec.Token.Valid(s.w.cfg.Wall())
+	return it, nil
 }
 
 // deliverable: a record may hold a refresh token alone, for which an access

@@ -25,7 +25,7 @@ type outcome struct {
 
 	// Exactly one of these, or err, says how it ended.
 	unknown   bool // the source has nothing of that key
-	idle      bool // the sink has the newest version, or has refused it
+	idle      bool // the sink has the newest version, or has refused it, or that is dead
 	early     bool // nothing newer, and its retry is not due
 	delivered *store.Delivery
 
@@ -59,7 +59,7 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 	asked := view.asked != view.answered
 	now := time.Now()
 	switch {
-	case !view.line.lacks(it.edition, it.since, view.delivered) && !asked, view.refused && view.edition == o.edition && !asked:
+	case it.dead, !view.line.lacks(it.edition, it.since, view.delivered) && !asked, view.refused && view.edition == o.edition && !asked:
 		o.idle = true
 		return o
 	case view.edition == o.edition && now.Before(view.due), now.Before(view.notBefore):

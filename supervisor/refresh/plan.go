@@ -1,0 +1,118 @@
+package refresh
+
+import (
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// plan puts the account at its due time, or out of the heap if only a person
+// can help it; a shared file that changes is looked at all the same. It returns
+// the due time; zero: it is not due by itself.
+func (k *Keeper) plan(a *account) time.Time {
+	now := k.clock.Now()
+	if a.cfg.Shared != nil && !a.stored {
+		k.heap.Set(a.cfg.Name, now.Wall, now) // its first token may be there
+		return now.Wall
+	}
+	if !a.stored || a.rec.NeedsLogin() || a.unknown || k.withheld(a) != "" {
+		k.heap.Remove(a.cfg.Name)
+		return time.Time{}
+	}
+	due := k.dueOf(a, now.Wall)
+	if due.IsZero() {
+		k.heap.Remove(a.cfg.Name)
+		return due
+	}
+	if due.Before(a.notBefore) {
+		due = a.notBefore
+	}
+	k.heap.Set(a.cfg.Name, due, now)
+	return due
+}
+
+// dueOf is when something can be done by itself for an account that has a token
+// and needs no login; zero: only a person can.
+func (k *Keeper) dueOf(a *account, now time.Time) time.Time {
+	switch {
+	case a.lingering != nil:
+		return a.lingering.until
+	case a.ambiguous != nil:
+		at, _ := k.replay(a)
+		return at
+	}
+	p := k.planOf(a, now)
+	if p.Ended && a.resume == nil {
+		return time.Time{}
+	}
+	return p.Due
+}
+
+// planOf asks the plan what the account's token needs.
+func (k *Keeper) planOf(a *account, now time.Time) schedule.Plan {
+	l := k.lifeOf(a)
+	if l.Issued.After(now.Add(driftTolerated)) {
+		// The clock has been set back since the token came, so nobody knows
+		// how old it is.
+		l.Lifetime = 0
+	}
+	return schedule.PlanOf(k.policyOf(a), l, now, mathrand.Float64())
+}
+
+func (k *Keeper) lifeOf(a *account) schedule.Life {
+	t := a.rec.Token
+	l := schedule.Life{Issued: t.IssuedAt, Lifetime: t.Lifetime, Asked: a.rec.Health.LastFailure}
+	switch a.rec.Origin {
+	case store.OriginImport, store.OriginRestore:
+		l.Foreign, l.Usual = true, schedule.Farthest
+	case store.OriginExternal:
+		l.Foreign, l.Usual = true, k.policy.AccessLifetime
+	case store.OriginRefresh:
+		if a.rec.StoredAt.After(l.Asked) {
+			l.Asked = a.rec.StoredAt
+		}
+	}
+	if k.met { // otherwise nobody knows what the end of the refresh token means
+		l.RefreshEnd, l.Sliding, l.Sure = a.rec.RefreshExpiry, k.policy.Sliding, !a.rec.LoginUncertain
+		if l.RefreshLife = t.RefreshLifetime; l.RefreshLife <= 0 {
+			l.RefreshLife = k.policy.RefreshLifetime
+		}
+	}
+	return l
+}
+
+func (k *Keeper) policyOf(a *account) schedule.Policy {
+	before := a.cfg.BeforeExpiry
+	if before == 0 {
+		before = k.policy.BeforeExpiry
+	}
+	return schedule.Policy{BeforeExpiry: before, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
+}
+
+// ended says whether the account's login is over: its refresh token is known to
+// be dead, and was not refused only because nobody sent it.
+func (k *Keeper) ended(a *account, now time.Time) bool {
+	return a.stored && a.ambiguous == nil && !a.rec.RefreshExpiry.IsZero() && !now.Before(a.rec.RefreshExpiry) &&
+		k.planOf(a, now).Ended
+}
+
+// retry puts the account at the time of its next try after a failure, so that
+// several fit in before the first of its tokens dies. If none can help any more
+// it returns the zero time.
+func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
+	now := k.clock.Now()
+	dies := a.rec.Token.Expiry()
+	if k.met && now.Wall.Before(a.rec.RefreshExpiry) {
+		dies = moment.Earlier(dies, a.rec.RefreshExpiry)
+	}
+	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
+	if k.ended(a, at) && a.resume == nil {
+		k.heap.Remove(a.cfg.Name)
+		return time.Time{}
+	}
+	k.heap.Set(a.cfg.Name, at, now)
+	return at
+}
