@@ -99,7 +99,7 @@ func TestARefusalIsMendedByAFileThatCanBeReadAgain(t *testing.T) {
 		blind.Store(false)
 		r.keeper.Look()
 		synctest.Wait()
-		r.wants(3, store.OriginRefresh) // it was due when it was found: its life began when the bot got it
+		r.wants(2, store.OriginExternal)
 		if s := r.status("one"); s.State == refresh.NeedsLogin {
 			t.Error("the account still needs a login")
 		}

@@ -45,7 +45,7 @@ func (r *records) next(account string) store.Record {
 		AccessToken:  sdk.NewSecret(fmt.Sprintf("access-%s-%d", account, v)),
 		RefreshToken: sdk.NewSecret(fmt.Sprintf("refresh-%s-%d", account, v)),
 		IDToken:      sdk.NewSecret(fmt.Sprintf("id-%s-%d", account, v)),
-		IssuedAt:     now, Lifetime: 20 * time.Minute,
+		IssuedAt:     now, Lifetime: 48 * time.Hour,
 		Extra: map[string]string{"base_uri": "https://broker.example"},
 	}, store.OriginRefresh, "a", now)
 	r.recs[account] = rec
