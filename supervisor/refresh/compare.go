@@ -102,6 +102,9 @@ func (o ours) younger(d format.Document) bool {
 	if known && later > -offByZone {
 		return true
 	}
+	if o.stored && o.rec.NeedsLogin() && notAfter(d.WrittenAt, o.now).IsZero() {
+		return true // ours is dead, and nothing says that this one is older
+	}
 	return o.youngerFile(d) && (!known || o.spent)
 }
 
