@@ -266,7 +266,7 @@ func TestSecondSupervisor(t *testing.T) {
 	r, s, schwab, saxo := startBoth(t)
 	before := r.until(func(control.Status) bool { return true })
 	second := s.tool(t, "", "run")
-	if second.code == exitOK || !strings.Contains(second.stderr, "process "+strconv.Itoa(r.PID)+" ") || !strings.Contains(second.stderr, "another supervisor uses this state directory") {
+	if second.code == exitOK || !strings.Contains(second.stderr, "process "+strconv.Itoa(r.PID)+")") || !strings.Contains(second.stderr, "another supervisor uses this state directory") {
 		t.Errorf("the second one: %+v, want the PID %d in it", second, r.PID)
 	}
 	if check := s.tool(t, "", "check"); check.code != exitOK || !strings.Contains(check.stdout, "PID "+strconv.Itoa(r.PID)) {

@@ -129,6 +129,10 @@ func TestMigrateSaxoKeeper(t *testing.T) {
 }`
 	const isoformat = "2006-01-02T15:04:05.000000"
 	write(t, file, fmt.Sprintf(layout, g.AccessToken, g.RefreshToken, time.Now().Add(-10*time.Minute).In(zone).Format(isoformat)))
+	issued := time.Now().Add(-29 * time.Minute) // token_expiry is a minute early
+	if err := os.Chtimes(file, issued, issued); err != nil {
+		t.Fatal(err)
+	}
 	s.mustCheck(t, "readers")
 	before := time.Now()
 	r := startRun(t, s)

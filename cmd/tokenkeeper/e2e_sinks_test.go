@@ -237,7 +237,7 @@ func TestSinksAreDisabledAndRestarted(t *testing.T) {
 	if got := s.tool(t, "", "restart", "nope"); got.code != exitFailure || !strings.Contains(got.stderr, `no account uses a provider named "nope"; there are: saxo, schwab`) {
 		t.Errorf("restart of no provider: %+v", got)
 	}
-	if got := s.tool(t, "{}", "import", saxoAccount, "-"); got.code != exitFailure || !strings.Contains(got.stderr, "--format: json, schwab, schwab-py, saxo-cache\n") {
+	if got := s.tool(t, "{}", "import", saxoAccount, "-"); got.code != exitFailure || !strings.Contains(got.stderr, "--format: "+strings.Join(format.ReadNames(), ", ")+"\n") {
 		t.Errorf("import of no token file: %+v", got)
 	}
 	if got := s.tool(t, "", "sinks", "restart", "files"); got.code != exitFailure || !strings.Contains(got.stderr, `sink "files" has no process: its type file is built in`) {

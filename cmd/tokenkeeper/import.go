@@ -6,14 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -55,7 +53,7 @@ each other out.`,
 			return e.printImported(got)
 		},
 	}
-	cmd.Flags().StringVar(&req.Format, "format", "", "its format: "+strings.Join(format.ReadNames(), ", ")+" (default: detected)")
+	cmd.Flags().StringVar(&req.Format, "format", "", "its format, such as schwab or oauth2 (default: detected)")
 	cmd.Flags().BoolVar(&req.Force, "force", false, "replace the token that the account has already")
 	return cmd
 }
@@ -139,7 +137,7 @@ func (e *env) printImported(got control.ImportAnswer) error {
 		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the access token's expiry is uncertain: the file tells a lifetime, and no moment from\n"+
 			"which it counts; it is counted from when the file was written, or from now.\n")
 	}
-	if got.RefreshExpiryUncertain && !got.RefreshExpiry.IsZero() {
+	if got.RefreshExpiryUncertain {
 		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the refresh token's deadline is uncertain: it is derived from the file's time stamp,\n"+
 			"which some programs reset at each refresh. It may come earlier; the next login sets it right.\n")
 	}

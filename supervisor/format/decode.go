@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Decode reads b, which programs of many kinds may have written: a time may be
@@ -54,7 +53,7 @@ func Detect(b []byte) (name string, err error) {
 		}
 	}
 	if wrong == nil {
-		wrong = fmt.Errorf("it has the keys of no known format: name one of %s", strings.Join(ReadNames(), ", "))
+		wrong = errors.New("it has the keys of no known format")
 	}
 	return "", fmt.Errorf("%w: %w", ErrUnreadable, wrong)
 }
