@@ -266,9 +266,10 @@ func (c *crashSite) refreshTokenIn(path string) string {
 }
 
 // atRest says that nothing is open: the process serves, nothing is in flight,
-// and the sink has the newest version.
+// and the sink has the newest version, unless that is dead: such a token is
+// given to nobody.
 func atRest(st control.Status) bool {
 	a := account(st, crashAccount)
 	return !a.InFlight && len(st.Providers) == 1 && st.Providers[0].State == control.ProviderRunning &&
-		len(a.Sinks) == 1 && a.Sinks[0].Version == a.Version
+		len(a.Sinks) == 1 && (a.Sinks[0].Version == a.Version || !a.Expiry.After(st.Now))
 }
