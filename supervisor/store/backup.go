@@ -55,13 +55,16 @@ func (b *Bolt) Backup(ctx context.Context) error {
 		}
 		return fmt.Errorf("backing up the store: %w", ErrClosed)
 	}
-	s, err := readSource(m.at.file())
+	var s source
+	err := guard(m.displaced)
+	if err == nil {
+		s, err = readSource(m.at.file())
+	}
 	if err == nil && (!s.good() || s.total != m.total) {
 		err = errors.Join(ErrDamaged, s.err)
 	}
 	if err != nil {
-		m.lose("the state file has been damaged; it is replaced", err)
-		if err := m.recover(nil); err != nil {
+		if err := m.leave(nil, "the state file has been damaged; it is replaced", err); err != nil {
 			return fmt.Errorf("backing up the store: %w", err)
 		}
 		if s, err = readSource(m.at.file()); err != nil {

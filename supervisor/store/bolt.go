@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // FileName is the store's one file in the state directory.
@@ -43,7 +45,8 @@ type Options struct {
 // file is believed: what is known to be durable is written into a fresh one,
 // here or in [Options.Fallback], together with the change that failed. If that
 // can't be done either, the write returns [ErrDisk], and the next one tries
-// again.
+// again. The same is done when somebody else removes, moves, replaces or
+// overwrites the file or its directory; what is found in its place is kept.
 type Bolt struct {
 	*engine
 	mirror *mirror
@@ -76,6 +79,19 @@ func Open(dir string, o Options) (*Bolt, error) {
 		return nil, errors.Join(err, m.close())
 	}
 	return &Bolt{newEngine(m, o.Now, o.Log), m}, nil
+}
+
+// Look sees whether the state file is still what its path leads to and as it
+// was written, and whether the disk takes writes again. Call it now and then:
+// otherwise the next write, or Close, is the first to notice. It may take as
+// long as the disk does, and then holds up nobody but its caller.
+func (b *Bolt) Look() { b.mirror.look() }
+
+// Close implements [Store].
+func (b *Bolt) Close() error {
+	// What is only in memory is lost with this process.
+	b.mirror.look()
+	return b.engine.Close()
 }
 
 // Restored tells what was done if the store was damaged or gone when it was
@@ -119,6 +135,24 @@ func prepareDir(dir string) error {
 			dir, info.Mode().Perm(), dir)
 	}
 	return nil
+}
+
+// remakeDir is prepareDir for a directory that was there before. The one above
+// it is not made: if that is missing, a disk is, and what is written below its
+// mount point is hidden when it comes back.
+func remakeDir(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o077 != 0 {
+		// Whoever put an empty one there did not mind the mode.
+		_ = unix.Rmdir(dir)
+	}
+	err := os.Mkdir(dir, 0o700)
+	switch {
+	case err == nil:
+		return syncDir(filepath.Dir(dir))
+	case errors.Is(err, fs.ErrExist):
+		return prepareDir(dir)
+	}
+	return fmt.Errorf("the state directory can't be made: %w", err)
 }
 
 // checkFile checks a state file that exists.

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"time"
@@ -20,6 +21,10 @@ type boltBackend struct {
 	broken bool
 	// reserved is how much room of the file system is set aside.
 	reserved int64
+	pageSize int
+	// identity is what tells the file from any other, and left how we left it.
+	identity fs.FileInfo
+	left     trace
 }
 
 var bucketName = []byte("tokenkeeper")
@@ -44,6 +49,13 @@ func (b *boltBackend) open(path string, timeout time.Duration) (err error) {
 			return f, err
 		},
 	})
+	if err != nil {
+		return err
+	}
+	b.reserve()
+	b.pageSize = b.db.Info().PageSize
+	b.left, err = b.look()
+	b.identity = b.left.info
 	return err
 }
 
@@ -55,19 +67,13 @@ func (b *boltBackend) fill(f fresh) error {
 	}
 	c := change(maps.Clone(f.values))
 	c[keyFormat], c[keySum] = []byte(f.format), sum
-	b.broken = true // unless this returns
-	err = b.db.Update(func(tx *bolt.Tx) error {
+	return b.transact(func(tx *bolt.Tx) error {
 		bucket, err := tx.CreateBucket(bucketName)
 		if err != nil {
 			return err
 		}
 		return applyAll(bucket, c)
 	})
-	b.broken = false
-	if err == nil {
-		b.reserve()
-	}
-	return err
 }
 
 // reserve has the file system set room aside for what the file is mapped to,
@@ -85,15 +91,24 @@ func (b *boltBackend) reserve() {
 
 // update writes one transaction.
 func (b *boltBackend) update(c change) error {
+	return b.transact(func(tx *bolt.Tx) error { return applyAll(tx.Bucket(bucketName), c) })
+}
+
+// transact makes one transaction durable, and then looks whether it stands in
+// the file as it was written.
+func (b *boltBackend) transact(fill func(*bolt.Tx) error) error {
+	id := 0
 	b.broken = true // unless this returns
 	err := b.db.Update(func(tx *bolt.Tx) error {
-		return applyAll(tx.Bucket(bucketName), c)
+		id = tx.ID()
+		return fill(tx)
 	})
 	b.broken = false
-	if err == nil {
-		b.reserve()
+	if err != nil {
+		return err
 	}
-	return err
+	b.reserve()
+	return b.leave(uint64(id))
 }
 
 func applyAll(bucket *bolt.Bucket, c change) error {

@@ -35,8 +35,11 @@ func (t *troubles) String() string {
 	var words []string
 	for _, x := range t.list {
 		word := "fault"
-		if x.Recovered {
+		switch {
+		case x.Recovered:
 			word = "recovered"
+		case x.Displaced:
+			word = "displaced"
 		}
 		if x.What == "" || x.Path == "" || x.Recovered != (x.Err == nil) {
 			word += fmt.Sprintf(" (incomplete: %+v)", x)
@@ -139,13 +142,14 @@ func TestFailedFilesAreFew(t *testing.T) {
 // is back the next write mends it all.
 func TestDiskGone(t *testing.T) {
 	dir, told := stateDir(t), &troubles{}
+	disk := filepath.Dir(dir)
 	synctest.Test(t, func(t *testing.T) {
 		s, err := store.Open(dir, store.Options{Trouble: told.add})
 		if err != nil {
 			t.Fatal(err)
 		}
 		commit(t, s, "main", 1, 1)
-		rename(t, dir, dir+"-gone")
+		rename(t, disk, disk+"-gone")
 		s.BreakFile()
 		for range 3 {
 			err := s.Commit(t.Context(), next("main", 2))
@@ -161,13 +165,13 @@ func TestDiskGone(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantVersion(t, s, "main", 2)
-		rename(t, dir+"-gone", dir)
+		rename(t, disk+"-gone", disk)
 		if err := s.Commit(t.Context(), next("main", 2)); !errors.Is(err, store.ErrDisk) {
 			t.Errorf("%v: tried again at once", err)
 		}
 		time.Sleep(store.RetryAfter)
 		commit(t, s, "main", 2, 3)
-		if got := told.String(); got != "fault fault recovered" || s.Fault() != nil {
+		if got := told.String(); got != "fault displaced recovered" || s.Fault() != nil {
 			t.Errorf("told %q, fault %v", got, s.Fault())
 		}
 		s.Die()
@@ -185,6 +189,7 @@ func rename(t testing.TB, from, to string) {
 // The store goes on in the fallback directory, and moves back at a start.
 func TestFallback(t *testing.T) {
 	dir, told := stateDir(t), &troubles{}
+	disk := filepath.Dir(dir)
 	o := store.Options{Fallback: filepath.Join(t.TempDir(), "fallback"), Trouble: told.add, Timeout: time.Millisecond}
 	open := func() *store.Bolt {
 		t.Helper()
@@ -197,10 +202,9 @@ func TestFallback(t *testing.T) {
 	}
 	s := open()
 	commit(t, s, "main", 1, 3)
-	rename(t, dir, dir+"-gone")
-	s.BreakFile()
+	rename(t, disk, disk+"-gone")
 	commit(t, s, "main", 4, 5)
-	if !strings.HasPrefix(s.Path(), o.Fallback) || told.String() != "fault recovered" {
+	if !strings.HasPrefix(s.Path(), o.Fallback) || told.String() != "displaced" {
 		t.Fatalf("the store is in %s, told %q", s.Path(), told)
 	}
 	// It fails there as well, and is written there anew.
@@ -221,7 +225,7 @@ func TestFallback(t *testing.T) {
 	}
 	_ = other.Close()
 
-	rename(t, dir+"-gone", dir)
+	rename(t, disk+"-gone", disk)
 	for range 2 { // once more: nothing old comes back
 		s = open()
 		if !strings.HasPrefix(s.Path(), dir) || s.Restored() != nil {

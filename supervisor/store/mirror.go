@@ -24,6 +24,8 @@ type mirror struct {
 	// values is what is durable.
 	values memoryBackend
 
+	// looking admits one who looks at a time.
+	looking sync.Mutex
 	// mu admits one writer, backup or close at a time.
 	mu     sync.Mutex
 	total  total // of values
@@ -37,6 +39,9 @@ type mirror struct {
 	// fault is why there is no file, and since when.
 	fault   error
 	faultAt time.Time
+	// wrong is what is wrong with what stands in the place of the state file:
+	// a word of its name when it is put aside.
+	wrong string
 	// known is fault, for those who must not wait for mu.
 	known atomic.Pointer[error]
 	// backedUp is when the newest backup was made.
@@ -45,7 +50,7 @@ type mirror struct {
 }
 
 func newMirror(dir string, o Options) *mirror {
-	m := &mirror{options: o, format: formatVersion, values: memoryBackend{values: newKeyspace(nil)}}
+	m := &mirror{options: o, format: formatVersion, wrong: wrongFailed, values: memoryBackend{values: newKeyspace(nil)}}
 	m.places = []*place{{dir: dir}}
 	if o.Fallback != "" {
 		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback)})
@@ -78,24 +83,42 @@ func (m *mirror) update(c change) error {
 			m.settle(c, next)
 			return nil
 		}
-		m.lose("a change could not be written to the state file, which is not used any more", err)
+		return m.leave(c, "a change could not be written to the state file, which is not used any more", err)
 	} else if since := time.Since(m.faultAt); since < retryAfter {
 		return m.fault
 	}
 	return m.recover(c)
 }
 
+// leave gives up the file that is open, and goes on in a fresh one.
+func (m *mirror) leave(c change, what string, err error) error {
+	var d displaced
+	if errors.As(err, &d) {
+		return m.rebuild(c, d)
+	}
+	m.lose(what, err)
+	return m.recover(c)
+}
+
 // recover goes on in a fresh file, and tells.
 func (m *mirror) recover(c change) error {
-	if err := m.renew(c, "failed"); err != nil {
+	if err := m.renew(c, m.wrong); err != nil {
 		return err
 	}
-	what := "the store is durable again, in a fresh file; the old one is kept beside it"
-	if m.at != m.places[0] {
-		what = "the store is durable again, in the fallback directory; it moves back at the first start that can write the state directory"
+	what := "the store is durable again, in " + m.where()
+	if m.at == m.places[0] && m.wrong == wrongFailed {
+		what += "; the old one is kept beside it"
 	}
 	m.tell(Trouble{What: what, Path: m.at.file(), Recovered: true})
 	return nil
+}
+
+// where is where the store is durable again.
+func (m *mirror) where() string {
+	if m.at == m.places[0] {
+		return "a fresh file"
+	}
+	return "the fallback directory, and moves back at the first start that can write the state directory"
 }
 
 // next is the total after c, under a sequence that no file has yet.
@@ -125,7 +148,17 @@ func (m *mirror) write(c change, next total) error {
 	if format != m.format {
 		all[keyFormat] = []byte(format)
 	}
-	err = guard(func() error { return m.file.update(all) })
+	err = guard(func() error {
+		if err := m.displaced(); err != nil {
+			return err
+		}
+		if err := m.file.update(all); err != nil {
+			return err
+		}
+		// Only now is it known where that went.
+		_, err := m.found()
+		return err
+	})
 	if err == nil {
 		m.format = format
 	}
@@ -140,9 +173,14 @@ func (m *mirror) settle(c change, next total) {
 
 // lose gives up the file that is open.
 func (m *mirror) lose(what string, err error) {
-	_ = guard(m.file.close)
-	m.file = nil
+	m.part(wrongFailed)
 	m.tell(Trouble{What: what, Path: m.at.file(), Err: err})
+}
+
+// part closes the file, with which something is wrong.
+func (m *mirror) part(wrong string) {
+	_ = guard(m.file.close)
+	m.file, m.wrong = nil, wrong
 }
 
 // renew writes everything, with the change c, into a fresh file in the first

@@ -92,7 +92,6 @@ func (m *mirror) openInPlace() error {
 	b := &boltBackend{}
 	err := guard(func() error { return b.open(m.at.file(), m.options.Timeout) })
 	if err == nil {
-		b.reserve()
 		m.file = b
 		m.at.tidy()
 		return nil

@@ -6,36 +6,105 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // place is a directory that the store may be in.
 type place struct {
 	dir  string
 	lock *os.File // nil: not ours yet
+	// identity of the directory that is locked; nil: it never was ours.
+	identity fs.FileInfo
+	// former are directories that were moved away from here. They stay locked,
+	// so that nobody starts on an old copy of the store while this one lives.
+	former []*os.File
+	// alike: the file system there does not tell one file from another.
+	alike bool
 }
 
 func (p *place) file() string    { return filepath.Join(p.dir, FileName) }
 func (p *place) backups() string { return filepath.Join(p.dir, "backup") }
 
-// claim makes the directory, if need be, and locks it.
-func (p *place) claim(timeout time.Duration) error {
+// claim makes the directory, if need be, and locks it. One that is not where
+// it was any more is let go.
+func (p *place) claim(timeout time.Duration) (err error) {
 	if p.lock != nil {
-		return nil
+		if p.stands() == nil {
+			return nil
+		}
+		p.letGo()
 	}
-	if err := prepareDir(p.dir); err != nil {
+	if p.identity == nil {
+		err = prepareDir(p.dir)
+	} else {
+		err = remakeDir(p.dir)
+	}
+	if err != nil {
 		return err
 	}
-	lock, err := lockDir(p.dir, timeout)
-	p.lock = lock
+	if p.lock = p.takeBack(); p.lock == nil {
+		if p.lock, err = lockDir(p.dir, timeout); err != nil {
+			return err
+		}
+	}
+	p.alike = false
+	p.identity, err = p.lock.Stat()
 	return err
 }
 
-func (p *place) release() {
-	if p.lock != nil {
-		_ = p.lock.Close()
-		p.lock = nil
+// stands returns nil while the path leads to the directory that is locked.
+func (p *place) stands() error {
+	one := p.identity
+	if p.alike {
+		one = nil
 	}
+	_, err := whereIs(p.dir, one, dirRemoved, dirReplaced)
+	return err
+}
+
+// mostFormer bounds the directories that stay locked.
+const mostFormer = 8
+
+// letGo gives up a directory that is not at its path any more.
+func (p *place) letGo() {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(p.lock.Fd()), &st); err == nil && st.Nlink == 0 {
+		_ = p.lock.Close() // it is nowhere any more
+	} else {
+		p.former = append(p.former, p.lock)
+	}
+	p.lock = nil
+	for len(p.former) > mostFormer {
+		_ = p.former[0].Close()
+		p.former = p.former[1:]
+	}
+}
+
+// takeBack returns the lock of a directory that has come back; nil: none has.
+func (p *place) takeBack() *os.File {
+	info, err := os.Stat(p.dir)
+	if err != nil {
+		return nil
+	}
+	for n, f := range p.former {
+		if one, err := f.Stat(); err == nil && os.SameFile(one, info) {
+			p.former = slices.Delete(p.former, n, n+1)
+			return f
+		}
+	}
+	return nil
+}
+
+func (p *place) release() {
+	for _, f := range append(p.former, p.lock) {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
+	p.lock, p.former = nil, nil
 }
 
 // fresh is what a new file is to hold.

@@ -25,9 +25,10 @@ func TestRandomFaults(t *testing.T) {
 		// The deadline of the test is in real time and hidden.
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
 			runs++
-			r := &faulty{dir: filepath.Join(place, fmt.Sprint(runs)), acked: map[string]uint64{}, tried: map[string]uint64{}}
+			disk := filepath.Join(place, fmt.Sprint(runs))
+			r := &faulty{disk: disk, dir: filepath.Join(disk, "state"), acked: map[string]uint64{}, tried: map[string]uint64{}}
 			if rapid.Bool().Draw(rt, "with a fallback") {
-				r.fallback = r.dir + "-fallback"
+				r.fallback = r.disk + "-fallback"
 			}
 			r.open(rt)
 			rt.Repeat(map[string]func(*rapid.T){
@@ -37,6 +38,8 @@ func TestRandomFaults(t *testing.T) {
 				"break tree": func(*rapid.T) { r.store.BreakTree(); faults++ },
 				"disk goes":  r.goAway,
 				"disk comes": r.comeBack,
+				"meddle":     r.meddle,
+				"look":       func(*rapid.T) { r.store.Look() },
 				"wait":       func(*rapid.T) { time.Sleep(store.RetryAfter) },
 				"back up":    func(rt *rapid.T) { r.mayFail(rt, r.store.Backup(t.Context())) },
 				"die":        r.die,
@@ -53,13 +56,15 @@ func TestRandomFaults(t *testing.T) {
 }
 
 type faulty struct {
-	dir, fallback string
-	store         *store.Bolt
-	away          bool
+	disk, dir, fallback string
+
+	store *store.Bolt
+	away  bool
 	// acked is the last version of each account that Commit acknowledged, and
 	// tried the last that it was called with.
 	acked, tried map[string]uint64
 	refused      int
+	olds         int // names of what was moved away
 }
 
 func (r *faulty) open(rt *rapid.T) {
@@ -110,15 +115,34 @@ func (r *faulty) commit(rt *rapid.T) {
 
 func (r *faulty) goAway(rt *rapid.T) {
 	if !r.away {
-		r.away = os.Rename(r.dir, r.dir+"-gone") == nil
+		r.away = os.Rename(r.disk, r.disk+"-gone") == nil
 		r.store.BreakFile()
 	}
 }
 
 func (r *faulty) comeBack(rt *rapid.T) {
 	if r.away {
-		r.away = os.Rename(r.dir+"-gone", r.dir) != nil
+		r.away = os.Rename(r.disk+"-gone", r.disk) != nil
 	}
+}
+
+// meddle does something to the state file, or to its directory, and has it
+// noticed: what nobody has looked at may be lost with the process.
+func (r *faulty) meddle(rt *rapid.T) {
+	if r.away || r.store.Path() != filepath.Join(r.dir, store.FileName) || r.store.Fault() != nil {
+		return
+	}
+	what := rapid.SampledFrom(meddlings).Draw(rt, "meddling")
+	r.olds++
+	what.do(rt, r.dir, fmt.Sprint(r.disk, "-old-", r.olds))
+	if rapid.Bool().Draw(rt, "looked at") {
+		r.store.Look()
+		return
+	}
+	if err := r.store.Close(); err != nil {
+		rt.Fatal(err)
+	}
+	r.open(rt)
 }
 
 // die ends the process and starts it again. What was not acknowledged may be

@@ -50,6 +50,10 @@ func (m *mirror) restore(live []source, cause error) error {
 	}
 	used := false // the directory has been, before this
 	for _, path := range m.remains() {
+		if strings.HasPrefix(filepath.Base(path), FileName+"."+wrongFound+"-") {
+			used = true // and this is not of our making
+			continue
+		}
 		s, err := readSource(path)
 		if err != nil {
 			m.options.Log.Warn("a file that may hold a part of the store can't be read", "path", path, "error", err)

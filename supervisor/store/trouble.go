@@ -2,7 +2,8 @@ package store
 
 import "time"
 
-// Trouble is a fault of the disk below the store, or its end.
+// Trouble is a fault of the disk below the store, or its end, or what somebody
+// did to the store's files.
 type Trouble struct {
 	// What happened, in one sentence for a person, which also says what the
 	// store did about it or what to do.
@@ -13,6 +14,10 @@ type Trouble struct {
 	Err error
 	// Recovered: the store is durable again, at Path.
 	Recovered bool
+	// Displaced: the disk is not to blame. Somebody else has removed, moved,
+	// replaced or overwritten the file, or the directory, at Path. Whether
+	// everything could be written anew, What tells, and [Bolt.Fault].
+	Displaced bool
 }
 
 // Restored tells what became of a store that was damaged or gone when it was
