@@ -28,6 +28,13 @@ func (s *Supervisor) openStore() (*store.Bolt, error) {
 // diskTrouble publishes what the store meets. The store calls it in the middle
 // of its work, so it only tells.
 func (s *Supervisor) diskTrouble(t store.Trouble) {
+	if t.Displaced {
+		s.events.Publish(slog.LevelError, event.Event{
+			Type: event.StoreDisplaced, Alert: true,
+			Message: fmt.Sprintf("%s (%s). Somebody, or some program, removes, moves or replaces files there: keep it away from the state directory", t.What, t.Path),
+		})
+		return
+	}
 	if t.Recovered {
 		s.events.Publish(slog.LevelInfo, event.Event{
 			Type: event.Recovered, Message: fmt.Sprintf("the store is durable again, in %s: %s", t.Path, t.What),
@@ -37,6 +44,32 @@ func (s *Supervisor) diskTrouble(t store.Trouble) {
 	s.events.Publish(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Alert: true, Message: fmt.Sprintf("%s (%s): %v", t.What, t.Path, t.Err),
 	})
+}
+
+// lookAtDisk sees whether the store and the control socket still are where they
+// were put. That may take as long as the disk does, so nobody waits for it.
+func (s *Supervisor) lookAtDisk() {
+	if !s.looking.TryLock() {
+		return
+	}
+	go func() {
+		defer s.looking.Unlock()
+		s.store.Look() // which makes the directory again
+		s.lookAtSocket()
+	}()
+}
+
+func (s *Supervisor) lookAtSocket() {
+	reopened, err := s.listener.reopen()
+	switch {
+	case reopened:
+		s.shut = ""
+		s.log.Warn("the control socket had been removed or replaced, and was opened again", "socket", s.listener.Addr())
+	case err != nil && err.Error() != s.shut:
+		s.shut = err.Error()
+		s.log.Error("the control socket was removed or replaced and can't be opened again, so the verbs do not reach this process; "+
+			"it is tried again all the time, and everything else goes on", "error", err)
+	}
 }
 
 // tellRestored says for every account what it goes on with.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/oklog/run"
@@ -64,7 +65,7 @@ type Supervisor struct {
 	events    *event.Bus
 	store     *store.Bolt
 	ownership ownership
-	listener  net.Listener
+	listener  *door
 	keepers   map[string]*refresh.Keeper
 	providers map[string]*process.Member
 	workers   map[string]*sink.Worker
@@ -73,6 +74,11 @@ type Supervisor struct {
 	alerts      *alert.Engine
 	shared      map[string]sharedWatch // by account
 	elsewhere   *elsewhere
+	// looking admits one look at the disk at a time.
+	looking sync.Mutex
+	// shut is why the control socket could not be opened again; looking
+	// guards it.
+	shut string
 }
 
 // New opens the store and the control socket and builds every room. Nothing
@@ -140,7 +146,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 		s.providers[name] = m
 	}
-	if s.listener, err = s.listen(); err != nil {
+	if s.listener, err = newDoor(s.listen); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
 	return nil

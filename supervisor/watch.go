@@ -42,6 +42,7 @@ func (s *Supervisor) watch(ctx context.Context) error {
 			if s.lookAround() {
 				s.notify(daemon.SdNotifyWatchdog)
 			}
+			s.lookAtDisk()
 			s.backUp(ctx)
 		}
 	}

@@ -142,6 +142,8 @@ func (s Seen) condition(now time.Time) Condition {
 		well = "nothing more was seen of another program that refreshes this grant"
 	case event.StoreRestored:
 		well = "nothing more was heard of the restored store"
+	case event.StoreDisplaced:
+		well = "nobody has touched the state directory"
 	}
 	age := now.Sub(s.At)
 	switch {
@@ -161,7 +163,7 @@ func quiet(t event.Type) time.Duration {
 	switch t {
 	case event.RivalRefresher:
 		return quietRival
-	case event.StoreRestored:
+	case event.StoreRestored, event.StoreDisplaced:
 		return quietRestored
 	}
 	return quietDisk

@@ -127,8 +127,9 @@ const (
 	// settled is the uptime from which a process counts as healthy, less what
 	// the clocks may differ.
 	settled = 55 * time.Second
-	// quietRival, quietDisk and quietRestored are how long nothing may be seen
-	// of a trouble before it counts as over.
+	// quietRival, quietDisk and quietRestored (of a store that was restored, or
+	// displaced) are how long nothing may be seen of a trouble before it counts
+	// as over.
 	quietRival    = time.Hour
 	quietDisk     = time.Hour
 	quietRestored = 24 * time.Hour

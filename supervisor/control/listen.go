@@ -10,8 +10,12 @@ import (
 // with mode 0700. A socket that a dead supervisor left behind is replaced; one
 // on which somebody answers, and anything that is no socket, is an error.
 func Listen(path string) (net.Listener, error) {
-	return localsocket.Listen(path, localsocket.Options{
+	ln, err := localsocket.Listen(path, localsocket.Options{
 		Name: "the control socket", Key: "control.socket", Mode: 0o600, MakeDir: true,
 		InUse: `: is a supervisor running already? "tokenkeeper status" asks it`,
 	})
+	if err != nil {
+		return nil, err
+	}
+	return ln, nil
 }

@@ -46,6 +46,7 @@ const (
 	ProviderParked   Type = "provider_parked"    // alert: can't run until someone changes something
 	DiskTrouble      Type = "disk_trouble"       // alert: something could not be made durable
 	StoreRestored    Type = "store_restored"     // alert: the store was damaged and has been restored
+	StoreDisplaced   Type = "store_displaced"    // alert: somebody removes or replaces files of the state directory
 	OtherMachine     Type = "other_machine"      // alert: the store belongs to another machine
 	MachineAdopted   Type = "machine_adopted"    // a person gave the store to this machine
 	SinkStarted      Type = "sink_started"       // a generation of a sink's process serves

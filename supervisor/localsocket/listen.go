@@ -34,9 +34,8 @@ type Options struct {
 }
 
 // Listen opens a socket. One that a dead program left behind is replaced; one
-// on which somebody answers, and anything that is no socket, is an error. The
-// socket is removed when the listener is closed.
-func Listen(path string, o Options) (net.Listener, error) {
+// on which somebody answers, and anything that is no socket, is an error.
+func Listen(path string, o Options) (*Socket, error) {
 	if len(path) > MaxPath {
 		return nil, fmt.Errorf("%s's path %s has %d bytes, and a Unix socket's can have at most %d: set %s to a shorter one",
 			o.Name, path, len(path), MaxPath, o.Key)
@@ -66,7 +65,7 @@ func Listen(path string, o Options) (net.Listener, error) {
 		_ = ln.Close()
 		return nil, fmt.Errorf("setting who may connect to %s: %w", o.Name, err)
 	}
-	return ln, nil
+	return newSocket(ln.(*net.UnixListener), path)
 }
 
 // removeStale removes a socket at path if the kernel says that nobody listens

@@ -99,10 +99,6 @@ func (m *mirror) settleIn() {
 
 // look is [Bolt.Look].
 func (m *mirror) look() {
-	if !m.looking.TryLock() {
-		return
-	}
-	defer m.looking.Unlock()
 	// A disk that hangs does so here, where nobody waits.
 	for _, p := range m.places {
 		_, _ = os.Stat(p.file())

@@ -24,8 +24,6 @@ type mirror struct {
 	// values is what is durable.
 	values memoryBackend
 
-	// looking admits one who looks at a time.
-	looking sync.Mutex
 	// mu admits one writer, backup or close at a time.
 	mu     sync.Mutex
 	total  total // of values

@@ -46,6 +46,7 @@ var titles = map[event.Type]phrases{
 	event.SinkParked:       {"sink %s can't run", "sink %s still can't run", "sink %s runs again"},
 	event.DiskTrouble:      {"trouble with the disk%.0s", "still trouble with the disk%.0s", "the disk works again%.0s"},
 	event.OtherMachine:     {"another machine's store: nothing is refreshed%.0s", "still another machine's store: nothing is refreshed%.0s", "the store is this machine's%.0s"},
+	event.StoreDisplaced:   {"somebody meddles with the state directory%.0s", "somebody meddled with the state directory%.0s", "the state directory is left alone%.0s"},
 	event.StoreRestored:    {"the store was restored%.0s", "the store was restored%.0s", "the store is in order%.0s"},
 }
 

@@ -3,10 +3,6 @@ package unixsocket
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -28,12 +24,10 @@ const (
 	reopenPauseMax = 30 * time.Second
 )
 
-// place is our socket and what stood at its path when it was opened.
+// place is our socket and its path.
 type place struct {
-	ln    *net.UnixListener
-	path  string
-	bound fs.FileInfo
-	once  sync.Once
+	*localsocket.Socket
+	path string
 }
 
 // open opens the socket, and notes why it could not.
@@ -47,14 +41,7 @@ func (l *Listener) open() (p *place, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &place{ln: ln.(*net.UnixListener), path: l.cfg.Path}
-	// Closing must not remove what somebody else has put there.
-	p.ln.SetUnlinkOnClose(false)
-	if p.bound, err = os.Lstat(p.path); err != nil {
-		_ = ln.Close()
-		return nil, fmt.Errorf("%s was removed just when it was opened: %w", p.path, err)
-	}
-	return p, nil
+	return &place{ln, l.cfg.Path}, nil
 }
 
 // reopen tries until the socket is open or ctx ends.
@@ -70,23 +57,6 @@ func (l *Listener) reopen(ctx context.Context) (*place, error) {
 		case <-time.After(pause):
 		}
 	}
-}
-
-// stands says whether our socket is still at its path. A file system may use an
-// inode's number again at once, so that the times count as well.
-func (p *place) stands() bool {
-	now, err := os.Lstat(p.path)
-	return err == nil && os.SameFile(p.bound, now) && p.bound.ModTime().Equal(now.ModTime())
-}
-
-// close closes the socket and removes it, if it is still ours.
-func (p *place) close() {
-	p.once.Do(func() {
-		if p.stands() {
-			_ = os.Remove(p.path)
-		}
-		_ = p.ln.Close()
-	})
 }
 
 // vanishes blocks until the socket is not at its path any more, and then
@@ -118,7 +88,7 @@ func (p *place) vanishes(ctx context.Context, look <-chan struct{}) bool {
 			}
 		})
 	}
-	for p.stands() {
+	for p.Stands() {
 		select {
 		case <-ctx.Done():
 			return false

@@ -50,10 +50,10 @@ func (l *Listener) accept(ctx context.Context, here *place, take func(*net.UnixC
 			end(errVanished)
 		}
 	})
-	stop := context.AfterFunc(ctx, here.close)
-	defer func() { end(nil); stop(); here.close(); watching.Wait() }()
+	stop := context.AfterFunc(ctx, func() { _ = here.Close() })
+	defer func() { end(nil); stop(); _ = here.Close(); watching.Wait() }()
 	for {
-		conn, err := here.ln.AcceptUnix()
+		conn, err := here.AcceptUnix()
 		if ctx.Err() != nil {
 			if err == nil {
 				_ = conn.Close()

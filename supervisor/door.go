@@ -1,0 +1,70 @@
+package supervisor
+
+import (
+	"net"
+	"sync"
+)
+
+// door is the control socket. When somebody has removed or replaced what stood
+// at its path it is opened again, and who is connected stays so.
+type door struct {
+	open func() (net.Listener, error)
+
+	mu     sync.Mutex
+	now    net.Listener
+	closed bool
+}
+
+func newDoor(open func() (net.Listener, error)) (*door, error) {
+	ln, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return &door{open: open, now: ln}, nil
+}
+
+// reopen opens the socket again if it is not at its path any more.
+func (d *door) reopen() (reopened bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	at, ok := d.now.(interface{ Stands() bool })
+	if d.closed || !ok || at.Stands() {
+		return false, nil
+	}
+	ln, err := d.open()
+	if err != nil {
+		return false, err
+	}
+	before := d.now
+	d.now = ln
+	_ = before.Close()
+	return true, nil
+}
+
+func (d *door) current() net.Listener {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now
+}
+
+// Accept implements [net.Listener].
+func (d *door) Accept() (net.Conn, error) {
+	for {
+		ln := d.current()
+		conn, err := ln.Accept()
+		if err == nil || ln == d.current() {
+			return conn, err
+		}
+	}
+}
+
+// Addr implements [net.Listener].
+func (d *door) Addr() net.Addr { return d.current().Addr() }
+
+// Close implements [net.Listener].
+func (d *door) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	return d.now.Close()
+}
