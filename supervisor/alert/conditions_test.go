@@ -36,6 +36,7 @@ func TestConditions(t *testing.T) {
 	rival := event.Event{Type: event.RivalRefresher, Account: "main", Message: "stop that program"}
 	disk := event.Event{Type: event.DiskTrouble, Message: "check the disk"}
 	restored := event.Event{Type: event.StoreRestored, Message: "damaged"}
+	displaced := event.Event{Type: event.StoreDisplaced, Message: "removed"}
 
 	tests := []struct {
 		name string
@@ -108,6 +109,8 @@ func TestConditions(t *testing.T) {
 		{"rival", seen(rival, time.Minute, false), "rival_refresher:main", On, "stop that program"},
 		{"rival, quiet", seen(rival, time.Hour, false), "rival_refresher:main", Off, "for 1 h 0 min"},
 		{"clock set back", seen(rival, -time.Hour, false), "rival_refresher:main", Off, ""},
+		{"displaced", seen(displaced, 23*time.Hour, false), "store_displaced:*", On, "removed"},
+		{"displaced long ago", seen(displaced, 24*time.Hour, false), "store_displaced:*", Off, "nobody has touched"},
 		{"restored", seen(restored, 23*time.Hour, false), "store_restored:*", On, "damaged"},
 		{"restored long ago", seen(restored, 24*time.Hour, false), "store_restored:*", Off, ""},
 		{"disk", seen(disk, 0, false), "disk_trouble:*", On, "check the disk"},

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+)
+
+// TestStateDirectoryMeddledWith removes, moves or overwrites the state directory
+// of a supervisor that runs: the next refresh succeeds, the verbs find the
+// supervisor, somebody is told, and after a clean stop and a start every login is
+// there, also the one that was not refreshed meanwhile.
+func TestStateDirectoryMeddledWith(t *testing.T) {
+	for name, meddle := range map[string]func(state, earlier string) error{
+		"removed": func(state, _ string) error { return os.RemoveAll(state) },
+		"emptied": func(state, _ string) error {
+			entries, err := os.ReadDir(state)
+			for _, e := range entries {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(state, e.Name())))
+			}
+			return err
+		},
+		"moved away": func(state, _ string) error { return os.Rename(state, state+"-away") },
+		"an older store is copied over it": func(state, earlier string) error {
+			b, err := os.ReadFile(earlier)
+			return errors.Join(err, os.WriteFile(filepath.Join(state, "tokenkeeper.db"), b, 0o600))
+		},
+		"an older store is put in its place": func(state, earlier string) error {
+			return os.Rename(earlier, filepath.Join(state, "tokenkeeper.db"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			idle := login{"schwab-main", "schwab", format.Schwab, broker(t, brokersim.Schwab)}
+			busy := login{"saxo-live", "saxo", format.SaxoCache, broker(t, brokersim.Saxo)}
+			both := []login{idle, busy}
+			s := newSite(t, thirdPartyYAML(both, ""))
+			s.env = append(s.env, "WATCHDOG_USEC=2000000") // it looks each second
+			for _, l := range both {
+				s.logInEarlier(t, l.broker, l.account, l.layout, time.Hour)
+			}
+			earlier := s.path("earlier.db")
+			b, err := os.ReadFile(s.path("state/tokenkeeper.db"))
+			if err := errors.Join(err, os.WriteFile(earlier, b, 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			r := startRun(t, s)
+			r.until(func(st control.Status) bool { return deliveredAll(st, both, 2) })
+
+			if err := meddle(s.path("state"), earlier); err != nil {
+				t.Fatal(err)
+			}
+			st := r.until(func(st control.Status) bool { return len(st.Alerts) > 0 })
+			if a := st.Alerts[0]; a.Type != event.StoreDisplaced || !strings.Contains(a.Message, s.path("state")) || len(st.Alerts) > 1 {
+				t.Errorf("alerts: %+v", st.Alerts)
+			}
+			if got := s.tool(t, "", "refresh", busy.account, "--force"); got.code != exitOK {
+				t.Fatalf("refresh: %+v", got)
+			}
+			r.until(func(st control.Status) bool { return deliveredAll(st, []login{busy}, 3) })
+			if got := s.tool(t, "", "status"); got.code != exitOK {
+				t.Errorf("status: %+v", got)
+			}
+			stop(t, s, r)
+
+			r = startRun(t, s)
+			st = r.until(func(st control.Status) bool {
+				return provider(st, idle.provider).State == control.ProviderRunning && deliveredAll(st, []login{busy}, 3) && deliveredAll(st, []login{idle}, 2)
+			})
+			for _, a := range st.Alerts {
+				if a.Type != event.StoreDisplaced {
+					t.Errorf("alert after the start: %+v", a)
+				}
+			}
+			for _, l := range both {
+				if got := s.tool(t, "", "refresh", l.account, "--force"); got.code != exitOK {
+					t.Errorf("refresh: %+v", got)
+				}
+				if reused := l.broker.Reused(); len(reused) > 0 {
+					t.Errorf("refresh tokens of %s that were sent twice: %v", l.account, reused)
+				}
+			}
+			r.until(func(st control.Status) bool { return deliveredAll(st, []login{busy}, 4) && deliveredAll(st, []login{idle}, 3) })
+			for _, l := range both {
+				delivered(t, s, l)
+			}
+			stop(t, s, r)
+		})
+	}
+}
