@@ -87,7 +87,9 @@ func TestStateDirectoryMeddledWith(t *testing.T) {
 					t.Errorf("refresh tokens of %s that were sent twice: %v", l.account, reused)
 				}
 			}
-			r.until(func(st control.Status) bool { return deliveredAll(st, []login{busy}, 4) && deliveredAll(st, []login{idle}, 3) })
+			r.until(func(st control.Status) bool {
+				return deliveredAll(st, []login{busy}, 4) && deliveredAll(st, []login{idle}, 3)
+			})
 			for _, l := range both {
 				delivered(t, s, l)
 			}
