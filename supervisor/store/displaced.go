@@ -106,7 +106,7 @@ func (m *mirror) look() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.file == nil {
-		if m.fault != nil {
+		if m.fault != nil && !m.closed {
 			_ = m.recover(nil)
 		}
 		return

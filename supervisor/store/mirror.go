@@ -40,6 +40,9 @@ type mirror struct {
 	// wrong is what is wrong with what stands in the place of the state file:
 	// a word of its name when it is put aside.
 	wrong string
+	// closed: nothing is written any more, whoever comes late. Somebody else may
+	// have the directory.
+	closed bool
 	// known is fault, for those who must not wait for mu.
 	known atomic.Pointer[error]
 	// backedUp is when the newest backup was made.
@@ -237,6 +240,7 @@ func (m *mirror) tell(t Trouble) {
 func (m *mirror) close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.closed = true
 	if m.file != nil {
 		// Nothing is lost by an error: what was written has been synced.
 		if err := guard(m.file.close); err != nil {
