@@ -186,7 +186,7 @@ func TestDeadTokenIsReplacedFromSink(t *testing.T) {
 // providers nor by the other sinks, and has everything in the end.
 func TestKilledSinkPluginDisturbsNobody(t *testing.T) {
 	t.Parallel()
-	schwab := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab, AccessLifetime: time.Minute})
+	schwab := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab, AccessLifetime: time.Hour})
 	vault := t.TempDir()
 	s := newSite(t, "accounts:\n"+accountYAML(schwabAccount, schwab, schwab.TokenURL(), "every: 10m")+filesYAML+vaultYAML(t, "vault", vault))
 	s.logIn(t, schwab, schwabAccount, format.Schwab)
