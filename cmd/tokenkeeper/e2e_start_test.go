@@ -28,7 +28,7 @@ func TestStart(t *testing.T) {
 		return provider(st, "saxo").State == control.ProviderRunning && !account(st, saxoAccount).InFlight
 	})
 	// What a file says is believed as far as such tokens are known to live.
-	if a := account(st, saxoAccount); a.Version != 1 || time.Until(a.Due) < 10*time.Minute {
+	if a := account(st, saxoAccount); a.Version != 1 || time.Until(a.Due) < 12*time.Minute {
 		t.Errorf("the account that was not due: %+v", a)
 	}
 	s.mustHold(t, schwab, schwabAccount)

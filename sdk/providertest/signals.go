@@ -82,22 +82,30 @@ func (s Suite) hold(t *testing.T) (b *broker, arrived <-chan struct{}, release f
 	return b, came, release
 }
 
+// inMidRequest makes a call and returns when its request is open. The outcome
+// comes through done.
+func inMidRequest(t *testing.T, arrived <-chan struct{}, call func() error) (done <-chan error) {
+	t.Helper()
+	outcome := make(chan error, 1)
+	go func() { outcome <- call() }()
+	select {
+	case <-arrived:
+	case err := <-outcome:
+		t.Fatalf("no request came: %v", err)
+	}
+	return outcome
+}
+
 // testSignals: what is sent to a whole service means nothing to a provider, not
 // in mid-request and not afterwards.
 func testSignals(t *testing.T, s Suite) {
 	b, arrived, release := s.hold(t)
 	p, remote := s.host(t, t.TempDir())
 	ctx := call(t)
-	done := make(chan error, 1)
-	go func() {
+	done := inMidRequest(t, arrived, func() error {
 		_, err := remote.Refresh(ctx, s.refresh("one", b))
-		done <- err
-	}()
-	select {
-	case <-arrived:
-	case err := <-done:
-		t.Fatalf("no request came: %v", err)
-	}
+		return err
+	})
 	signals(t, p)
 	if err := p.Ended(500 * time.Millisecond); err == nil {
 		t.Fatal("the process ended at a signal, with a request open")
@@ -139,16 +147,10 @@ func testLifelineInMidRequest(t *testing.T, s Suite) {
 	dir := t.TempDir()
 	p, remote := s.host(t, dir)
 	ctx := call(t)
-	done := make(chan error, 1)
-	go func() {
+	done := inMidRequest(t, arrived, func() error {
 		_, err := remote.Refresh(ctx, s.refresh("one", b))
-		done <- err
-	}()
-	select {
-	case <-arrived:
-	case err := <-done:
-		t.Fatalf("no request came: %v", err)
-	}
+		return err
+	})
 	p.LetGo()
 	_ = p.Conn.Close() // the supervisor is dead
 	<-done
