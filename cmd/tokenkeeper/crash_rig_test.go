@@ -70,12 +70,12 @@ var windows = []window{beforeSend, sent, answered, spooled, committed}
 
 // opens is the window that an attempt enters at a point.
 var opens = map[string]window{
-	"refresh: the intent stands":             beforeSend,
-	"refresh: the login's intent stands":     beforeSend,
-	"oauth: marked as sent, nothing written": sent,
-	"oauth: the answer begins":               answered,
-	"spool: the answer is durable":           spooled,
-	"refresh: the token is committed":        committed,
+	"refresh: the intent stands":         beforeSend,
+	"refresh: the login's intent stands": beforeSend,
+	sendPoint:                            sent,
+	"oauth: the answer begins":           answered,
+	durablePoint:                         spooled,
+	"refresh: the token is committed":    committed,
 }
 
 // pass is a line of the log that package sdk/crashpoint writes.
@@ -110,6 +110,58 @@ func windowAfter(passes []pass, from window) window {
 		}
 	}
 	return from
+}
+
+// sendPoint is passed before anything of a request is written.
+const sendPoint = "oauth: marked as sent, nothing written"
+
+// durablePoint is passed when the whole answer is in the spool.
+const durablePoint = "spool: the answer is durable"
+
+func passed(passes []pass, point string) int {
+	n := 0
+	for _, p := range passes {
+		n += count(p.point == point)
+	}
+	return n
+}
+
+// evidence is what an attempt that died has left where no process of ours can
+// change it: in the broker's log, and on disk.
+type evidence struct {
+	// hearerDied: the process that would have heard the answer died, and not
+	// only who asked for it. The rest is not looked for where it lives on.
+	hearerDied bool
+	// read: the broker has read the attempt's request.
+	read bool
+	// saved: the answer's last byte is in a spool.
+	saved bool
+}
+
+// unavoidable says whether nobody could have kept the login.
+func (e evidence) unavoidable() bool { return e.hearerDied && e.read && !e.saved }
+
+// evidenceOf looks for what is left of the attempt whose hearer died with the
+// last of the passes until. In the passes after nobody died, and the broker
+// has read posts requests since the first of all of them.
+func evidenceOf(until, after []pass, posts int) evidence {
+	attempt := lastAttempt(until)
+	e := evidence{hearerDied: true, saved: passed(attempt, durablePoint) > 0}
+	if passed(attempt, sendPoint) > 0 {
+		// All the others were read: their process lived.
+		e.read = posts >= passed(until, sendPoint)+passed(after, sendPoint)
+	}
+	return e
+}
+
+// lastAttempt is what was passed since the last attempt was announced.
+func lastAttempt(passes []pass) []pass {
+	for i := len(passes) - 1; i >= 0; i-- {
+		if opens[passes[i].point] == beforeSend {
+			return passes[i:]
+		}
+	}
+	return nil
 }
 
 // crashSite is an installation of the program with crash points: one account

@@ -207,10 +207,10 @@ func judgeRefresh(c *crashSite, _ *running, a control.Account, f *fate) {
 	if f.lost && !f.ambiguous {
 		t.Errorf("%+v: the login is lost and nobody was told that an attempt was ambiguous", *f)
 	}
-	if f.ambiguous && !f.mayBeLost() {
+	if f.ambiguous && !f.unknown() {
 		t.Errorf("%+v: the attempt was called ambiguous", *f)
 	}
-	if counts.Repeats > 0 && !f.mayBeLost() {
+	if counts.Repeats > 0 && !f.unknown() {
 		t.Errorf("%+v: a refresh token was sent %d times more than once: %+v", *f, counts.Repeats, c.sim.Reused())
 	}
 	noViolations(t, c, f)
@@ -225,7 +225,7 @@ func judgeExchange(c *crashSite, r *running, a control.Account, f *fate) {
 	loggedIn := func(st control.Status) bool {
 		return atRest(st) && account(st, crashAccount).Origin == string(store.OriginLogin)
 	}
-	if f.mayBeLost() {
+	if f.unknown() {
 		st, _ := c.await(r, func(st control.Status) bool { return loggedIn(st) || atRest(st) && c.ambiguous() })
 		a = account(st, crashAccount)
 	}
@@ -244,7 +244,7 @@ func judgeExchange(c *crashSite, r *running, a control.Account, f *fate) {
 	if f.lost && !f.ambiguous {
 		t.Errorf("%+v: the answer to a login is lost and nobody was told that it may be", *f)
 	}
-	if f.ambiguous && !f.mayBeLost() {
+	if f.ambiguous && !f.unknown() {
 		t.Errorf("%+v: the login was called ambiguous", *f)
 	}
 	if !c.sim.RefreshValid(c.held()) {

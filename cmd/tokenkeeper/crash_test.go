@@ -28,13 +28,19 @@ type fate struct {
 	scenario, process, point, victim string
 	window                           window
 	lost, ambiguous, held            bool
+	// left is what is known of the attempt without asking us.
+	left evidence
 }
 
-// mayBeLost says whether nobody could have saved the answer: the process that
-// heard it died after the send and before the answer was on disk.
-func (f fate) mayBeLost() bool {
+// unknown says whether nobody can know what the broker did: the process that
+// would have heard it died after the send and before the answer was on disk.
+func (f fate) unknown() bool {
 	return f.victim != "supervisor" && (f.window == sent || f.window == answered)
 }
+
+// mayBeLost says whether nobody could have kept the login, by the broker's log
+// and by what is on disk.
+func (f fate) mayBeLost() bool { return f.unknown() && f.left.unavoidable() }
 
 // TestCrashPoints kills the supervisor, the provider or both at each point of
 // an attempt that package sdk/crashpoint names, starts again, and looks whether
@@ -93,6 +99,7 @@ func (sc crashScenario) rehearse(t *testing.T, d death) (f fate, died bool) {
 	if order.process == "provider" {
 		order.process = provider
 	}
+	posts := c.sim.Account(crashAccount).Posts
 	r := c.launch("CRASHPOINT_KILL=" + strings.Join([]string{order.process, order.when, order.victim}, ";"))
 	sc.act(c, r)
 	over := func(st control.Status) bool { return atRest(st) && sc.over(c, account(st, crashAccount)) }
@@ -120,6 +127,9 @@ func (sc crashScenario) rehearse(t *testing.T, d death) (f fate, died bool) {
 		scenario: sc.name, process: d.process, point: passes[i].point, victim: d.victim,
 		window: windowAfter(passes[:i+1], sc.from),
 	}
+	if f.victim != "supervisor" {
+		f.left = evidenceOf(passes[:i+1], passes[i+1:], c.sim.Account(crashAccount).Posts-posts)
+	}
 	sc.judge(c, r, account(st, crashAccount), &f)
 	return f, true
 }
@@ -128,24 +138,35 @@ func (sc crashScenario) rehearse(t *testing.T, d death) (f fate, died bool) {
 func reportDeaths(t *testing.T, fates []fate) {
 	t.Helper()
 	points := map[string]bool{}
-	type row struct{ deaths, lost, ambiguous, held int }
+	type row struct{ deaths, hearers, read, saved, lost, ambiguous, held int }
 	rows := map[window]row{}
 	for _, f := range fates {
 		points[f.point] = true
 		r := rows[f.window]
 		r.deaths++
+		r.hearers += count(f.left.hearerDied)
+		r.read += count(f.left.read)
+		r.saved += count(f.left.saved)
 		r.lost += count(f.lost)
 		r.ambiguous += count(f.ambiguous)
 		r.held += count(f.held)
 		rows[f.window] = r
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d deaths at %d points\n%-16s %7s %5s %10s %10s\n", len(fates), len(points), "window", "deaths", "lost", "ambiguous", "held")
+	const layout = "%-16s %7v %9v %8v %8v %5v %10v %5v\n"
+	fmt.Fprintf(&text, "%d deaths at %d points\n", len(fates), len(points))
+	fmt.Fprintf(&text, layout, "", "", "of whom", "broker", "answer", "", "", "")
+	fmt.Fprintf(&text, layout, "window", "deaths", "may hear", "read it", "spooled", "lost", "ambiguous", "held")
 	for _, w := range windows {
 		r := rows[w]
-		fmt.Fprintf(&text, "%-16s %7d %5d %10d %10d\n", w, r.deaths, r.lost, r.ambiguous, r.held)
+		fmt.Fprintf(&text, layout, w, r.deaths, r.hearers, r.read, r.saved, r.lost, r.ambiguous, r.held)
 		if r.deaths == 0 {
 			t.Errorf("no process died in the window %q", w)
+		}
+	}
+	for _, f := range fates {
+		if f.lost {
+			fmt.Fprintf(&text, "lost: %s, %s killed in %s at %q: the broker had read the request, and the answer was in no spool\n", f.scenario, f.victim, f.process, f.point)
 		}
 	}
 	fmt.Fprintf(&text, "points: %s", strings.Join(slices.Sorted(maps.Keys(points)), "; "))
