@@ -86,7 +86,10 @@ func newFile(c config.Sink) (sink.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := file.New(file.Config{Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, Encode: encode, Decode: decoder(c.Content)})
+	f, err := file.New(file.Config{
+		Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, TrustFolder: c.File.TrustFolder,
+		Encode: encode, Decode: decoder(c.Content),
+	})
 	if err != nil || c.File.Signal == nil {
 		return f, err
 	}
@@ -126,13 +129,13 @@ func newUnixSocket(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	}
 	l := u.Listen
 	if l == nil {
-		d, err := unixsocket.New(unixsocket.Config{Path: u.Path, Ack: u.Ack, Timeout: u.Timeout, Encode: encode})
+		d, err := unixsocket.New(unixsocket.Config{Path: u.Path, Ack: u.Ack, Timeout: u.Timeout, AllowUIDs: u.AllowUIDs, Encode: encode})
 		return d, policy, err
 	}
 	// A delivery may wait for a consumer's greeting before its own write.
 	policy.Timeout += u.Timeout
 	d, err := unixsocket.NewListener(unixsocket.ListenConfig{
-		Path: u.Path, Timeout: u.Timeout, Mode: l.Mode, AllowUIDs: l.AllowUIDs, MaxConsumers: l.MaxConsumers, Encode: encode,
+		Path: u.Path, Timeout: u.Timeout, Mode: l.Mode, AllowUIDs: u.AllowUIDs, MaxConsumers: l.MaxConsumers, Encode: encode,
 	})
 	return d, policy, err
 }

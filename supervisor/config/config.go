@@ -205,6 +205,8 @@ type FileSink struct {
 	Mode fs.FileMode
 	// Owner is user, user:group or :group, by name or number; "": unchanged.
 	Owner string
+	// TrustFolder takes a folder that others may write into.
+	TrustFolder bool
 	// Signal is sent after each write to a program that then reads the file;
 	// nil: none. That no such program runs is no failure.
 	Signal *Signal
@@ -220,6 +222,9 @@ type UnixSocketSink struct {
 	// Attempts, Interval apart, before tries become rarer.
 	Attempts int
 	Interval time.Duration
+	// AllowUIDs may be at the other end, beside our own user, root and, where we
+	// connect, the owner of the socket's folder.
+	AllowUIDs []int
 	// Listen is set if consumers connect to us; Path is our socket then, and
 	// there is no Ack.
 	Listen *Listen
@@ -228,8 +233,6 @@ type UnixSocketSink struct {
 // Listen is who may connect to a sink.
 type Listen struct {
 	Mode fs.FileMode
-	// AllowUIDs beside our own user and root.
-	AllowUIDs []uint32
 	// MaxConsumers at once.
 	MaxConsumers int
 }

@@ -20,12 +20,13 @@ func (o objectReader) sink(name string) Sink {
 	switch s.Type {
 	case SinkFile:
 		s.File = &FileSink{
-			Path: o.pathOf("path"), Mode: fs.FileMode(o.number("mode")), Owner: o.word("owner"), Signal: o.signal(),
+			Path: o.pathOf("path"), Mode: fs.FileMode(o.number("mode")), Owner: o.word("owner"),
+			TrustFolder: o.boolean("trust_folder"), Signal: o.signal(),
 		}
 	case SinkUnixSocket:
 		s.UnixSocket = &UnixSocketSink{
 			Path: o.pathOf("path"), Ack: o.word("ack"), Timeout: o.duration("timeout"),
-			Attempts: o.number("attempts"), Interval: o.duration("interval"),
+			Attempts: o.number("attempts"), Interval: o.duration("interval"), AllowUIDs: o.users("allow_uids"),
 		}
 		if o.word("direction") == directionListen {
 			s.UnixSocket.Ack, s.UnixSocket.Listen = "", o.listen()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +177,7 @@ func TestMigration(t *testing.T) {
 		t.Errorf("schwab refreshes as %+v", r)
 	}
 	bot := schwab.Sinks["bot"]
-	if want := (UnixSocketSink{"/run/bot/token.sock", "ok", 5 * time.Second, 3, 5 * time.Second, nil}); *bot.UnixSocket != want {
+	if want := (UnixSocketSink{Path: "/run/bot/token.sock", Ack: "ok", Timeout: 5 * time.Second, Attempts: 3, Interval: 5 * time.Second}); !reflect.DeepEqual(*bot.UnixSocket, want) {
 		t.Errorf("bot = %+v, want %+v", *bot.UnixSocket, want)
 	}
 	file := schwab.Sinks["token-file"]

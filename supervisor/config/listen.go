@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io/fs"
+	"os/user"
 	"strconv"
 )
 
@@ -13,20 +14,34 @@ const (
 )
 
 func (o objectReader) listen() *Listen {
-	l := &Listen{Mode: fs.FileMode(o.number("mode")), MaxConsumers: o.number("max_consumers")}
-	for i, word := range o.words("allow_uids") {
-		uid, err := strconv.ParseUint(word, 10, 32)
+	return &Listen{Mode: fs.FileMode(o.number("mode")), MaxConsumers: o.number("max_consumers")}
+}
+
+// users reads names and numbers of users.
+func (o objectReader) users(key string) []int {
+	var all []int
+	for i, word := range o.words(key) {
+		number := word
+		if _, err := strconv.ParseUint(word, 10, 31); err != nil {
+			u, err := user.Lookup(word)
+			if err != nil {
+				o.report(o.item(key, i), fmt.Sprintf("there is no user %q on this machine", word), "create it, or write its number")
+				continue
+			}
+			number = u.Uid
+		}
+		uid, err := strconv.ParseUint(number, 10, 31)
 		if err != nil {
-			o.report(o.item("allow_uids", i), fmt.Sprintf("%q is not a user's number", word), "write what id -u prints for the user")
+			o.report(o.item(key, i), fmt.Sprintf("%q is no user's number", number), "write what id -u prints for the user")
 			continue
 		}
-		l.AllowUIDs = append(l.AllowUIDs, uint32(uid))
+		all = append(all, int(uid))
 	}
-	return l
+	return all
 }
 
 func (o objectReader) validateListen(s *UnixSocketSink, taken map[string]string) {
-	foreign, other := []string{"mode", "allow_uids", "max_consumers"}, directionListen
+	foreign, other := []string{"mode", "max_consumers"}, directionListen
 	if s.Listen != nil {
 		foreign, other = []string{"ack"}, directionDial
 	}
@@ -39,7 +54,7 @@ func (o objectReader) validateListen(s *UnixSocketSink, taken map[string]string)
 		return
 	}
 	atLeast(o, "max_consumers", s.Listen.MaxConsumers, 1)
-	if len(s.Listen.AllowUIDs) > 0 && s.Listen.Mode&0o022 == 0 {
+	if len(s.AllowUIDs) > 0 && s.Listen.Mode&0o022 == 0 {
 		o.warn(o.at("allow_uids"), fmt.Sprintf("other users can't connect to a socket of mode %#o", s.Listen.Mode),
 			`write mode: "0666", which lets everybody reach it and those in allow_uids in`)
 	}

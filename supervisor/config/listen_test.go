@@ -8,12 +8,13 @@ import (
 func TestListen(t *testing.T) {
 	const head = "accounts:\n  a: {provider: saxo, client_id: id}\nsinks:\n  s:\n    type: unixsocket\n    path: /run/s\n"
 	for name, tt := range map[string]struct{ yaml, want string }{
-		"good":              {"    direction: listen\n    mode: \"0666\"\n    allow_uids: [1001, 1002]\n", ""},
-		"unknown direction": {"    direction: lisen\n", `x.yaml:7:16: sinks.s.direction: unknown direction "lisen"; did you mean "listen"?`},
-		"keys of the other": {"    direction: listen\n    ack: ok\n", "x.yaml:8:10: sinks.s.ack: has no effect with direction listen; remove the line, or write direction: dial"},
-		"and the other way": {"    max_consumers: 3\n", "x.yaml:7:20: sinks.s.max_consumers: has no effect with direction dial; remove the line, or write direction: listen"},
-		"a user's name":     {"    direction: listen\n    mode: \"0666\"\n    allow_uids: [bob]\n", `x.yaml:9:18: sinks.s.allow_uids: "bob" is not a user's number; write what id -u prints for the user`},
-		"nobody":            {"    direction: listen\n    max_consumers: 0\n", "x.yaml:8:20: sinks.s.max_consumers: 0 is too small; write at least 1"},
+		"good":               {"    direction: listen\n    mode: \"0666\"\n    allow_uids: [root, 1002]\n", ""},
+		"unknown direction":  {"    direction: lisen\n", `x.yaml:7:16: sinks.s.direction: unknown direction "lisen"; did you mean "listen"?`},
+		"keys of the other":  {"    direction: listen\n    ack: ok\n", "x.yaml:8:10: sinks.s.ack: has no effect with direction listen; remove the line, or write direction: dial"},
+		"and the other way":  {"    max_consumers: 3\n", "x.yaml:7:20: sinks.s.max_consumers: has no effect with direction dial; remove the line, or write direction: listen"},
+		"an unknown user":    {"    direction: listen\n    mode: \"0666\"\n    allow_uids: [nobody-here]\n", `x.yaml:9:18: sinks.s.allow_uids: there is no user "nobody-here" on this machine; create it, or write its number`},
+		"whom we connect to": {"    allow_uids: [7]\n", ""},
+		"nobody":             {"    direction: listen\n    max_consumers: 0\n", "x.yaml:8:20: sinks.s.max_consumers: 0 is too small; write at least 1"},
 		"closed to them": {"    direction: listen\n    allow_uids: [7]\n",
 			`x.yaml:8:17: sinks.s.allow_uids: other users can't connect to a socket of mode 0600; write mode: "0666", which lets everybody reach it and those in allow_uids in`},
 		"taken": {"    direction: listen\ncontrol: {socket: /run/s}\n", "x.yaml:6:11: sinks.s.path: the socket's path is that of the control socket too; choose another path"},
@@ -32,8 +33,9 @@ func TestListen(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", got, tt.want)
 			}
 			if name == "good" {
-				l := cfg.Sinks["s"].UnixSocket.Listen
-				if l == nil || l.Mode != 0o666 || !slices.Equal(l.AllowUIDs, []uint32{1001, 1002}) || l.MaxConsumers != 64 {
+				s := cfg.Sinks["s"].UnixSocket
+				l := s.Listen
+				if l == nil || l.Mode != 0o666 || !slices.Equal(s.AllowUIDs, []int{0, 1002}) || l.MaxConsumers != 64 {
 					t.Errorf("listen is %+v", l)
 				}
 			}

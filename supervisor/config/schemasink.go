@@ -24,10 +24,11 @@ func commonSinkFields() map[string]field {
 func builtInSinkFields() map[string]map[string]field {
 	return map[string]map[string]field{
 		SinkFile: withContent(map[string]field{
-			"path":   {kind: path},
-			"mode":   {kind: mode, preset: 0o600},
-			"owner":  {kind: word},
-			"signal": signalField(),
+			"path":         {kind: path},
+			"mode":         {kind: mode, preset: 0o600},
+			"owner":        {kind: word},
+			"trust_folder": {kind: boolean, preset: false},
+			"signal":       signalField(),
 		}),
 		SinkUnixSocket: withContent(map[string]field{
 			"path":          {kind: path},

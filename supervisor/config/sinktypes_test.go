@@ -65,7 +65,7 @@ func TestProblemsOfSinkTypes(t *testing.T) {
 		"near to a plugin":     {`type: reddis`, `; did you mean "redis"?`},
 		"no name":              {`type: Redis`, at + `13: sinks.s.type: "Redis" can't be a name; write "redis"`},
 		"keys of others":       {`type: redis, url: x`, at + `25: sinks.s.url: unknown key in a sink of type redis; known here: command, format, restore, settings, sha256, template, timeout, timezone`},
-		"plugin of a built-in": {`type: file, path: /x, command: [y]`, `sinks.s.command: unknown key in a sink of type file; known here: format, mode, owner, path, signal, template, timezone`},
+		"plugin of a built-in": {`type: file, path: /x, command: [y]`, `sinks.s.command: unknown key in a sink of type file; known here: format, mode, owner, path, signal, template, timezone, trust_folder`},
 		"empty command":        {`type: mine, command: []`, `sinks.s.command: is empty; write [program, argument, …], or remove the line`},
 		"checksum":             {`type: redis, sha256: x`, `sinks.s.sha256: is not a SHA-256 sum; write the 64 hexadecimal digits that sha256sum prints`},
 		"time":                 {`type: redis, timeout: 0s`, `sinks.s.timeout: 0s is too small; write at least 1ms`},

@@ -19,8 +19,7 @@ import (
 // Config is one file sink.
 type Config struct {
 	// Path of the file; {account} and {provider} stand for the delivery's. The
-	// directory must exist. No symbolic link may be on the way, and nobody but
-	// their owners may write to the directories, unless they are sticky.
+	// directory must exist, and package trust says who may have made it.
 	Path string
 	// Encode makes the file's content.
 	Encode func(format.Document) ([]byte, error)
@@ -33,6 +32,9 @@ type Config struct {
 	// Owner is user, user:group or :group, by name or number; "": that of the
 	// file which is there.
 	Owner string
+	// TrustFolder takes a folder that others may write into, whoever owns the
+	// file there.
+	TrustFolder bool
 }
 
 // Sink writes files. A reader sees the old content or the new, never a part:

@@ -20,30 +20,40 @@ func mkdir(t *testing.T, path string, mode fs.FileMode) {
 }
 
 func TestDirectoriesThatOthersCanChange(t *testing.T) {
+	// Of all groups only one that nobody names is surely somebody else's.
+	const group = 34567
 	for name, c := range map[string]struct {
 		above, dir fs.FileMode
+		gid        int
+		trusting   bool
 		want       string
 	}{
-		"closed":                    {0o755, 0o700, ""},
-		"searchable only":           {0o711, 0o700, ""},
-		"sticky":                    {fs.ModeSticky | 0o777, 0o700, ""},
-		"writable by the group":     {0o755, 0o770, "/above/dir (mode 0770)"},
-		"writable by everybody":     {0o755, 0o702, "/above/dir (mode 0702)"},
-		"one above is writable":     {0o775, 0o700, "/above (mode 0775)"},
-		"sticky, the file's own":    {0o755, fs.ModeSticky | 0o777, ""},
-		"sticky, and a group's":     {0o755, fs.ModeSticky | 0o770, ""},
-		"set-group-id is no harm":   {0o755, fs.ModeSetgid | 0o755, ""},
-		"set-group-id, group's own": {0o755, fs.ModeSetgid | 0o775, "/above/dir (mode 02775)"},
+		"closed":                       {above: 0o755, dir: 0o700},
+		"searchable only":              {above: 0o711, dir: 0o700},
+		"sticky":                       {above: fs.ModeSticky | 0o777, dir: 0o700},
+		"writable by a group":          {above: 0o755, dir: 0o770, gid: group, want: "/above/dir (a folder of mode 0770"},
+		"writable by everybody":        {above: 0o755, dir: 0o702, want: "/above/dir (a folder of mode 0702"},
+		"the same, which is accepted":  {above: 0o755, dir: 0o777, gid: group, trusting: true},
+		"one above is writable":        {above: 0o777, dir: 0o700, want: "/above (a folder of mode 0777"},
+		"which can't be accepted":      {above: 0o777, dir: 0o700, trusting: true, want: "/above (a folder of mode 0777"},
+		"sticky, the file's own":       {above: 0o755, dir: fs.ModeSticky | 0o777},
+		"sticky, and a group's":        {above: 0o755, dir: fs.ModeSticky | 0o770, gid: group},
+		"set-group-id is no harm":      {above: 0o755, dir: fs.ModeSetgid | 0o755, gid: group},
+		"set-group-id, the group's":    {above: 0o755, dir: fs.ModeSetgid | 0o775, gid: group, want: "/above/dir (a folder of mode 2775"},
+		"the group of nobody but root": {above: 0o775, dir: 0o775},
 	} {
+		if os.Geteuid() != 0 && (c.gid != 0 || name == "the group of nobody but root") {
+			continue // only root can give a folder to any group
+		}
 		t.Run(name, func(t *testing.T) {
 			above := filepath.Join(t.TempDir(), "above")
 			mkdir(t, above, 0o700)
 			dir := filepath.Join(above, "dir")
 			mkdir(t, dir, c.dir)
-			if err := os.Chmod(above, c.above); err != nil {
+			if err := errors.Join(os.Chown(dir, -1, max(c.gid, os.Getegid())), os.Chmod(dir, c.dir), os.Chmod(above, c.above)); err != nil {
 				t.Fatal(err)
 			}
-			err := newSink(t, file.Config{Path: filepath.Join(dir, "token")}).Deliver(t.Context(), sinktest.Bare("a", 1))
+			err := newSink(t, file.Config{Path: filepath.Join(dir, "token"), TrustFolder: c.trusting}).Deliver(t.Context(), sinktest.Bare("a", 1))
 			if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
@@ -63,13 +73,22 @@ func TestLinksOnTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{"link/token", "link/below/token"} {
-		err := newSink(t, file.Config{Path: filepath.Join(dir, path)}).Deliver(t.Context(), sinktest.Bare("a", 1))
-		if err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "link")+" is a symbolic link") {
-			t.Errorf("%s: %v", path, err)
+		if err := newSink(t, file.Config{Path: filepath.Join(dir, path)}).Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {
+			t.Errorf("by a link of our own: %s: %v", path, err)
 		}
 	}
-	if got := names(t, filepath.Join(dir, "real")); len(got) != 1 {
-		t.Errorf("written behind the link: %v", got)
+	if got := names(t, filepath.Join(dir, "real", "below")); len(got) != 1 {
+		t.Errorf("behind the link is %v", got)
+	}
+	if os.Geteuid() != 0 {
+		return // only root can make links of others
+	}
+	if err := os.Lchown(filepath.Join(dir, "link"), 34567, 34567); err != nil {
+		t.Fatal(err)
+	}
+	err := newSink(t, file.Config{Path: filepath.Join(dir, "link/other")}).Deliver(t.Context(), sinktest.Bare("a", 1))
+	if err == nil || !strings.Contains(err.Error(), "is a symbolic link of user 34567") {
+		t.Errorf("by a link of another user: %v", err)
 	}
 }
 

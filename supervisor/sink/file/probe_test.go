@@ -57,7 +57,7 @@ func TestTestChecksWhatADeliveryChecks(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"open/token": "others than its owner may write", "link/token": "symbolic link", "none/token": "create it",
+		"open/token": "can be changed by everybody", "link/token": "", "none/token": "create it",
 		"closed/taken": "not a file", "closed/alink": "symbolic link", "closed/token": "",
 	} {
 		s := newSink(t, file.Config{Path: filepath.Join(dir, path)})

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // list lets user 65534 read and write beside the owner, and the owning group
@@ -39,7 +40,7 @@ func TestAccessControlListComesFromTheOpenDirectory(t *testing.T) {
 	for name, replaced := range map[string]bool{"kept": false, "of another directory": true} {
 		t.Run(name, func(t *testing.T) {
 			put()
-			root, _, err := openDir(dir)
+			root, _, err := trust.Here().Folder(dir, trust.Rule{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -148,7 +148,7 @@ func TestStrangersAreTurnedAway(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can connect as another user")
 	}
-	for _, allowed := range [][]uint32{nil, {65534}} {
+	for _, allowed := range [][]int{nil, {65534}} {
 		l := listen(t, unixsocket.ListenConfig{Mode: 0o666, AllowUIDs: allowed})
 		l.shelf.put(sinktest.Bare("a", 1))
 		_ = l.connect(t)

@@ -26,7 +26,7 @@ type ListenConfig struct {
 	// Mode of the socket; 0: 0600.
 	Mode fs.FileMode
 	// AllowUIDs may connect, beside our own user and root.
-	AllowUIDs []uint32
+	AllowUIDs []int
 	// Timeout is how long a consumer may leave unread what it was sent; 0:
 	// DefaultTimeout. For the newest tokens of all accounts, at the beginning,
 	// it has 10 ms more for each.

@@ -96,7 +96,7 @@ func (l *Listener) refuse(conn *net.UnixConn) string {
 	if err != nil {
 		return "it can't be told who connects"
 	}
-	if peer.UID == 0 || peer.UID == uint32(os.Geteuid()) || slices.Contains(l.cfg.AllowUIDs, peer.UID) {
+	if peer.UID == 0 || peer.UID == uint32(os.Geteuid()) || slices.Contains(l.cfg.AllowUIDs, int(peer.UID)) {
 		return ""
 	}
 	return fmt.Sprintf("user %d may not connect: add the number to allow_uids", peer.UID)

@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // What the consumer answers.
@@ -52,6 +54,9 @@ type Config struct {
 	Ack string
 	// Timeout of one try, from connecting to the answer; 0: DefaultTimeout.
 	Timeout time.Duration
+	// AllowUIDs may serve the socket, beside root, the user that runs this
+	// process and the owner of a folder that nobody else can write to.
+	AllowUIDs []int
 }
 
 // Sink connects anew for each delivery, sends one message in one write and
@@ -149,6 +154,9 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
+	if err := s.trusts(conn); err != nil {
+		return err
+	}
 	if _, err := conn.Write(msg); err != nil {
 		return s.explain(ctx, err)
 	}
@@ -159,6 +167,15 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 		return s.explain(ctx, err)
 	}
 	return nil
+}
+
+// trusts asks the kernel who serves the socket, before a byte is written.
+func (s *Sink) trusts(conn net.Conn) error {
+	peer, err := localsocket.PeerOf(conn)
+	if err != nil {
+		return fmt.Errorf("who serves the socket %s can't be told, and so nothing was sent to it: %w", s.cfg.Path, err)
+	}
+	return trust.Here().Peer(s.cfg.Path, int(peer.UID), int(peer.PID), s.cfg.AllowUIDs)
 }
 
 // errAnswer is a wrong answer. It says only how long it was: a consumer may

@@ -1,0 +1,112 @@
+package unixsocket_test
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
+)
+
+// stranger is a user that runs nothing of ours.
+const stranger = 34567
+
+// listenAs opens a socket as another user does: the kernel keeps who called
+// listen(2).
+func listenAs(t *testing.T, path string, uid int) net.Listener {
+	t.Helper()
+	type opened struct {
+		fd  int
+		err error
+	}
+	got := make(chan opened)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); e != 0 {
+			got <- opened{err: e}
+			return
+		}
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		err = errors.Join(err, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 8))
+		got <- opened{fd, err}
+	}()
+	o := <-got
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	file := os.NewFile(uintptr(o.fd), path)
+	l, err := net.FileListener(file)
+	if err = errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// TestNothingIsSentToAStranger opens the consumer's socket as another user.
+func TestNothingIsSentToAStranger(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can act for another user")
+	}
+	for name, tc := range map[string]struct {
+		mode    fs.FileMode
+		owner   int
+		allowed []int
+		refused string
+	}{
+		"in a sticky folder":                        {fs.ModeSticky | 0o777, 0, nil, "everybody may open a socket in"},
+		"in a sticky folder, and allowed":           {fs.ModeSticky | 0o777, 0, []int{stranger}, ""},
+		"in his own folder":                         {0o755, stranger, nil, ""},
+		"in his own folder, which others write":     {0o777, stranger, nil, "can be changed by everybody"},
+		"in the folder of somebody else, as it was": {fs.ModeSticky | 0o777, stranger + 1, nil, "is not trusted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			mkdir := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, tc.owner, tc.owner), os.Chmod(dir, tc.mode))
+			// Whoever is not root has to reach it.
+			if err := errors.Join(mkdir, os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(filepath.Dir(filepath.Dir(dir)), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "bot.sock")
+			l := listenAs(t, path, stranger)
+			got := make(chan string, 1)
+			go func() {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				b, _ := once(conn)
+				_, _ = conn.Write([]byte("OK"))
+				_ = conn.Close()
+				got <- string(b)
+			}()
+			s, err := unixsocket.New(unixsocket.Config{Path: path, Encode: encode, AllowUIDs: tc.allowed})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = s.Deliver(t.Context(), sinktest.Full("a", 1))
+			heard := <-got
+			if tc.refused == "" {
+				if err != nil || heard == "" {
+					t.Errorf("heard %d bytes, %v", len(heard), err)
+				}
+				return
+			}
+			var refusal *trust.PeerRefusal
+			if !errors.As(err, &refusal) || !strings.Contains(err.Error(), tc.refused) || !strings.Contains(err.Error(), "allow_uids: [34567]") {
+				t.Errorf("the refusal says: %v", err)
+			}
+			if heard != "" {
+				t.Errorf("a stranger heard %q", heard)
+			}
+		})
+	}
+}

@@ -1,0 +1,72 @@
+package trust
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+)
+
+// Peer refuses who serves the socket at path with a [*PeerRefusal], unless the
+// kernel says (SO_PEERCRED in unix(7)) that it is root, the user that runs this
+// process, one of allow, or the owner of the socket's folder, if nobody else can
+// put a socket there.
+func (j Judge) Peer(path string, uid, pid int, allow []int) error {
+	if j.trusts(Rule{Users: allow}, uid) {
+		return nil
+	}
+	refusal := &PeerRefusal{Path: path, PID: pid, User: j.users.user(uid), Key: j.users.key(uid)}
+	folder, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	root, grounds, err := j.Folder(folder, Rule{Users: allow})
+	if err != nil {
+		refusal.Folder = err
+		return refusal
+	}
+	_ = root.Close()
+	if grounds.Owner != nil && grounds.Owner.UID == uid && !grounds.Shared {
+		return nil
+	}
+	if grounds.Shared {
+		refusal.Folder = fmt.Errorf("everybody may open a socket in %s", folder)
+	}
+	return refusal
+}
+
+// PeerRefusal is the error about a socket that somebody serves who is not
+// trusted.
+type PeerRefusal struct {
+	Path string
+	PID  int
+	// User is who serves it, for people; Key is how the configuration names
+	// him.
+	User, Key string
+	// Folder is why its owner alone does not vouch for the socket; nil: he does
+	// not serve it.
+	Folder error
+}
+
+func (r *PeerRefusal) Error() string {
+	text := fmt.Sprintf("the socket %s is served by %s, process %d, who is not trusted with a token; nothing was sent to it", r.Path, r.User, r.PID)
+	if r.Folder != nil {
+		text += " (" + r.Folder.Error() + ")"
+	}
+	return fmt.Sprintf("%s. If that is the right one, write allow_uids: [%s]", text, r.Key)
+}
+
+// Users turns what a configuration names into numbers.
+func Users(names []string) ([]int, error) {
+	users := readDirectory("/etc/passwd", "/etc/group")
+	var all []int
+	for _, name := range names {
+		uid, err := users.number(name)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Contains(all, uid) {
+			all = append(all, uid)
+		}
+	}
+	return all, nil
+}
