@@ -64,7 +64,16 @@ func WithDial(dial func(context.Context) (net.Conn, error)) Option {
 func New(socket string, opts ...Option) *Client {
 	c := &Client{socket: socket, timeout: defaultTimeout}
 	c.dial = func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		if err == nil {
+			if err = trusted(conn, socket); err != nil {
+				_ = conn.Close()
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return conn, nil
 	}
 	for _, opt := range opts {
 		opt(c)

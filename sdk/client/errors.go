@@ -11,6 +11,9 @@ var (
 	// ErrForbidden: only the user who runs the supervisor, and root, may call
 	// it. A consumer that runs as another user is given its tokens by a sink.
 	ErrForbidden = errors.New("the control socket is closed to this user")
+	// ErrStranger: neither root nor this process's user serves the socket, and
+	// nothing was asked of who does.
+	ErrStranger = errors.New("the control socket is served by somebody else")
 	// ErrNoAccount: no account of that name is configured.
 	ErrNoAccount = errors.New("there is no such account")
 	// ErrNoToken: the account is configured and has no token yet: somebody has

@@ -18,6 +18,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 const (
@@ -42,12 +43,36 @@ type Client struct {
 // not connect yet.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		if err == nil {
+			if err = trusted(conn, socket); err != nil {
+				_ = conn.Close()
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return conn, nil
 	}
 	return &Client{socket: socket, http: &http.Client{
 		Transport:     &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConns: 1, IdleConnTimeout: idleTimeout / 2},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// trusted refuses somebody who has opened a socket there first: he would get
+// what is imported, and hand out tokens of his own.
+func trusted(conn net.Conn, socket string) error {
+	peer, err := localsocket.PeerOf(conn)
+	if err != nil {
+		return fmt.Errorf("who serves the socket %s can't be told: %w", socket, err)
+	}
+	err = trust.Here().Peer(socket, int(peer.UID), int(peer.PID), nil)
+	var refusal *trust.PeerRefusal
+	if errors.As(err, &refusal) {
+		return fmt.Errorf("%w: end that process, or name the right socket with --socket", err)
+	}
+	return err
 }
 
 // Socket is the path that the client connects to.

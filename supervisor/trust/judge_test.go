@@ -89,7 +89,7 @@ func TestWays(t *testing.T) {
 		unknown       int
 		sharedAllowed bool
 	}{
-		"root's": {way: []facts{root, folder("/etc", 0o755, 0, 0), file("/etc/a", 0o600, 0, 0)}},
+		"root's":                             {way: []facts{root, folder("/etc", 0o755, 0, 0), file("/etc/a", 0o600, 0, 0)}},
 		"a home folder with a private group": {way: []facts{root, home, folder("/home/us", 0o775, us, ourGroup), file("/home/us/a", 0o664, us, ourGroup)}},
 		"/var/run is a link":                 {way: []facts{root, folder("/var", 0o755, 0, 0), link("/var/run", 0), folder("/run", 0o755, 0, 0)}},
 		"/home is a link":                    {way: []facts{root, link("/home", 0), folder("/srv/home", 0o755, 0, 0), folder("/srv/home/us", 0o700, us, ourGroup)}},

@@ -48,11 +48,11 @@ type PeerRefusal struct {
 }
 
 func (r *PeerRefusal) Error() string {
-	text := fmt.Sprintf("the socket %s is served by %s, process %d, who is not trusted with a token; nothing was sent to it", r.Path, r.User, r.PID)
+	text := fmt.Sprintf("the socket %s is served by %s, process %d, who is not trusted; nothing was sent to it", r.Path, r.User, r.PID)
 	if r.Folder != nil {
 		text += " (" + r.Folder.Error() + ")"
 	}
-	return fmt.Sprintf("%s. If that is the right one, write allow_uids: [%s]", text, r.Key)
+	return text
 }
 
 // Users turns what a configuration names into numbers.

@@ -3,59 +3,21 @@ package unixsocket_test
 import (
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
-// stranger is a user that runs nothing of ours.
-const stranger = 34567
-
-// listenAs opens a socket as another user does: the kernel keeps who called
-// listen(2).
-func listenAs(t *testing.T, path string, uid int) net.Listener {
-	t.Helper()
-	type opened struct {
-		fd  int
-		err error
-	}
-	got := make(chan opened)
-	go func() {
-		runtime.LockOSThread() // the thread ends with the goroutine
-		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); e != 0 {
-			got <- opened{err: e}
-			return
-		}
-		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-		err = errors.Join(err, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 8))
-		got <- opened{fd, err}
-	}()
-	o := <-got
-	if o.err != nil {
-		t.Fatal(o.err)
-	}
-	file := os.NewFile(uintptr(o.fd), path)
-	l, err := net.FileListener(file)
-	if err = errors.Join(err, file.Close()); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	return l
-}
-
 // TestNothingIsSentToAStranger opens the consumer's socket as another user.
 func TestNothingIsSentToAStranger(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can act for another user")
-	}
+	usertest.NeedsRoot(t)
+	const stranger = usertest.Stranger
 	for name, tc := range map[string]struct {
 		mode    fs.FileMode
 		owner   int
@@ -76,7 +38,7 @@ func TestNothingIsSentToAStranger(t *testing.T) {
 				t.Fatal(err)
 			}
 			path := filepath.Join(dir, "bot.sock")
-			l := listenAs(t, path, stranger)
+			l := usertest.Listen(t, path, stranger)
 			got := make(chan string, 1)
 			go func() {
 				conn, err := l.Accept()

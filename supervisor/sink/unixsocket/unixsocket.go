@@ -175,7 +175,12 @@ func (s *Sink) trusts(conn net.Conn) error {
 	if err != nil {
 		return fmt.Errorf("who serves the socket %s can't be told, and so nothing was sent to it: %w", s.cfg.Path, err)
 	}
-	return trust.Here().Peer(s.cfg.Path, int(peer.UID), int(peer.PID), s.cfg.AllowUIDs)
+	err = trust.Here().Peer(s.cfg.Path, int(peer.UID), int(peer.PID), s.cfg.AllowUIDs)
+	var refusal *trust.PeerRefusal
+	if errors.As(err, &refusal) {
+		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, refusal.Key)
+	}
+	return err
 }
 
 // errAnswer is a wrong answer. It says only how long it was: a consumer may

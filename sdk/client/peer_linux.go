@@ -1,0 +1,68 @@
+package client
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// trusted refuses a connection to somebody who is neither root nor the user
+// that runs this process, as the kernel says (SO_PEERCRED in unix(7)): he has
+// opened a socket there first, and would hand out tokens of his own. Root also
+// takes the owner of the socket's folder, if nobody else can write there.
+func trusted(conn net.Conn, socket string) error {
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil // not by the socket's path: see WithDial
+	}
+	raw, err := unixConn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var peer *syscall.Ucred
+	var peerErr error
+	if err := raw.Control(func(fd uintptr) {
+		peer, peerErr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	}); err != nil {
+		return err
+	}
+	if peerErr != nil {
+		return fmt.Errorf("who serves the socket %s can't be told: %w", socket, peerErr)
+	}
+	if uid := int(peer.Uid); uid == 0 || uid == os.Geteuid() || ownsFolder(socket, uid) {
+		return nil
+	}
+	return fmt.Errorf("%w: user %d (process %d) serves %s: end that process, or name the right socket", ErrStranger, peer.Uid, peer.Pid, socket)
+}
+
+// ownsFolder says whether a user owns the folder of a socket, and nobody but
+// him, us and root can change what leads there.
+func ownsFolder(socket string, uid int) bool {
+	path, err := filepath.Abs(socket)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(filepath.Dir(path))
+	}
+	if err != nil {
+		return false
+	}
+	for first := true; ; first = false {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return false
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		theirs := int(st.Uid) == uid
+		switch {
+		case first && !theirs, st.Mode&0o022 != 0:
+			return false
+		case !theirs && st.Uid != 0 && int(st.Uid) != os.Geteuid():
+			return false
+		}
+		if path == filepath.Dir(path) {
+			return true
+		}
+		path = filepath.Dir(path)
+	}
+}

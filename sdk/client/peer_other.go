@@ -1,0 +1,8 @@
+//go:build !linux
+
+package client
+
+import "net"
+
+// trusted: the supervisor runs on Linux only.
+func trusted(net.Conn, string) error { return nil }

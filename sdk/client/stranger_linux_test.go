@@ -1,0 +1,58 @@
+package client_test
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/client"
+	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
+)
+
+// TestOnlyTheSupervisorIsAsked opens the control socket as another user: in a
+// folder for everybody he is a stranger, in his own he is the supervisor's user.
+func TestOnlyTheSupervisorIsAsked(t *testing.T) {
+	usertest.NeedsRoot(t)
+	for name, tc := range map[string]struct {
+		mode     fs.FileMode
+		owner    int
+		stranger bool
+	}{
+		"in a folder for everybody":       {fs.ModeSticky | 0o777, 0, true},
+		"in his own":                      {0o755, usertest.Stranger, false},
+		"in his own, which others change": {0o775, usertest.Stranger, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// Not in the folder of temporary files, where everybody may write.
+			top, err := os.MkdirTemp("/run", "tk-")
+			if err != nil {
+				t.Skipf("no folder that only root can change: %v", err)
+			}
+			t.Cleanup(func() { _ = os.RemoveAll(top) })
+			dir := filepath.Join(top, "s")
+			if err := errors.Join(os.Chmod(top, 0o755), os.Mkdir(dir, 0o700), os.Chown(dir, tc.owner, tc.owner), os.Chmod(dir, tc.mode)); err != nil {
+				t.Fatal(err)
+			}
+			l := usertest.Listen(t, filepath.Join(dir, "c"), usertest.Stranger)
+			heard := make(chan int, 1)
+			go func() {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				n, _ := io.ReadAtLeast(conn, make([]byte, 4096), 1)
+				_ = conn.Close()
+				heard <- n
+			}()
+			c := client.New(filepath.Join(dir, "c"))
+			defer c.Close()
+			_, err = c.Token(t.Context(), "a")
+			if errors.Is(err, client.ErrStranger) != tc.stranger || (<-heard == 0) != tc.stranger {
+				t.Errorf("the client says: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,57 @@
+// Package usertest does what another user of the machine would do, for tests
+// of who is trusted. Only root can act for others: its functions skip the test
+// for everybody else.
+package usertest
+
+import (
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"syscall"
+	"testing"
+)
+
+// Stranger is a user who runs nothing of ours and has no name.
+const Stranger = 34567
+
+// NeedsRoot skips a test that nobody but root can make.
+func NeedsRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can act for another user")
+	}
+}
+
+// Listen opens a Unix socket as another user does: the kernel keeps who called
+// listen(2), and tells whoever connects.
+func Listen(t *testing.T, path string, uid int) net.Listener {
+	t.Helper()
+	NeedsRoot(t)
+	type opened struct {
+		fd  int
+		err error
+	}
+	got := make(chan opened)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); e != 0 {
+			got <- opened{err: e}
+			return
+		}
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		err = errors.Join(err, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 8))
+		got <- opened{fd, err}
+	}()
+	o := <-got
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	file := os.NewFile(uintptr(o.fd), path)
+	l, err := net.FileListener(file)
+	if err = errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
