@@ -66,7 +66,7 @@ func (s *Supervisor) newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error)
 		d, err := newWebhook(c)
 		return d, longerThan(c.Webhook.Timeout), err
 	case config.SinkExec:
-		d, err := newExec(c)
+		d, err := newExec(c, s.opts.Config.Trust)
 		return d, longerThan(c.Exec.Timeout), err
 	case config.SinkNotify:
 		d, err := notify.New(notify.Config{URLs: c.Notify.URLs, Timeout: c.Notify.Timeout})
@@ -160,7 +160,7 @@ func newWebhook(c config.Sink) (sink.Sink, error) {
 	return webhook.New(w)
 }
 
-func newExec(c config.Sink) (sink.Sink, error) {
+func newExec(c config.Sink, trusted []int) (sink.Sink, error) {
 	if c.Exec.Signal != nil {
 		return newSignaller(*c.Exec.Signal)
 	}
@@ -168,7 +168,7 @@ func newExec(c config.Sink) (sink.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return command.New(command.Config{Command: c.Exec.Command, Timeout: c.Exec.Timeout, Encode: encode})
+	return command.New(command.Config{Command: c.Exec.Command, Timeout: c.Exec.Timeout, Trust: trusted, Encode: encode})
 }
 
 // newPlugin makes a sink whose process the Supervisor runs too.

@@ -41,7 +41,7 @@ func spoolDirs(cfg *config.Config, provider string) (dir, fallback string) {
 func Command(cfg *config.Config, provider string, builtin func(string) ([]string, bool)) (*process.Command, error) {
 	p := cfg.Providers[provider]
 	c := &process.Command{
-		Name: provider, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
+		Name: provider, Trust: cfg.Trust, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
 		SocketDir: filepath.Join(cfg.StateDir, "sockets"),
 	}
 	c.SpoolDir, c.SpoolFallback = spoolDirs(cfg, provider)

@@ -20,7 +20,7 @@ func SinkCommand(cfg *config.Config, s config.Sink) (*process.Command, error) {
 		return nil, fmt.Errorf("sink %s: type %s is built in and has no program of its own", s.Name, s.Type)
 	}
 	c := &process.Command{
-		Kind: process.Sink, Name: s.Name, SHA256: s.Plugin.SHA256, SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+		Kind: process.Sink, Name: s.Name, Trust: cfg.Trust, SHA256: s.Plugin.SHA256, SocketDir: filepath.Join(cfg.StateDir, "sockets"),
 	}
 	inDir := filepath.Join(cfg.Plugins.Dir, sinkPrefix+s.Type)
 	switch {

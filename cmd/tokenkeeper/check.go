@@ -103,8 +103,15 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	} else if err != nil {
 		return r, err
 	}
-	r.Providers = inspectAll(ctx, cfg, cfg.ProviderNames())
-	r.SinkPlugins = inspectSinks(ctx, cfg)
+	if e.borrowed(path) {
+		r.Providers = builtinsOf(ctx, cfg)
+		r.Warnings = append(r.Warnings, finding{File: path,
+			Message: "it belongs to the user who called sudo, and so no program that it names was started",
+			Hint:    "to start them as root: --trust-config; else run this as that user, or make the file root's"})
+	} else {
+		r.Providers = inspectAll(ctx, cfg, cfg.ProviderNames())
+		r.SinkPlugins = inspectSinks(ctx, cfg)
+	}
 	r.addProviders(cfg)
 	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)

@@ -56,6 +56,10 @@ func (e *env) load() (*config.Config, error) {
 }
 
 func (e *env) loadFrom(src config.Source) (*config.Config, error) {
+	if e.borrowed(src.Path) {
+		return nil, usageErrorf("the configuration %s belongs to the user who called sudo, and whoever wrote it would be root: "+
+			"make it root's, run this as that user, or, if you trust it: --trust-config", src.Path)
+	}
 	cfg, warnings, err := config.Load(src)
 	for _, w := range warnings {
 		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", w)
@@ -71,6 +75,7 @@ func (e *env) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, KnownSinks: knownSinks,
 		CheckTemplate: checkTemplate, CheckNotifyURL: notify.Check,
+		Steers: e.steers(path),
 		LastWhole: func(stateDir, account, path string) []byte {
 			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)
 		},

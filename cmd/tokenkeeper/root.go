@@ -31,8 +31,10 @@ type env struct {
 	watchEvery time.Duration
 
 	configFile string
-	socket     string
-	json       bool
+	// trustConfig: the owner of the configuration may steer this process.
+	trustConfig bool
+	socket      string
+	json        bool
 }
 
 func newEnv(stdin io.Reader, stdout, stderr io.Writer) *env {
@@ -88,6 +90,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
 	flags := root.PersistentFlags()
 	flags.StringVarP(&e.configFile, "config", "c", "", "configuration `file` (default: the first of $TOKENKEEPER_CONFIG,\n./tokenkeeper.yaml, ~/.config/tokenkeeper/tokenkeeper.yaml,\n/etc/tokenkeeper/tokenkeeper.yaml)")
 	flags.StringVar(&e.socket, "socket", "", "control socket's `path` (default: the configuration's)")
+	flags.BoolVar(&e.trustConfig, "trust-config", false, "trust the owner of the configuration file, who is neither root\nnor the user that runs this")
 	flags.BoolVar(&e.json, "json", false, "print JSON, for programs")
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(e.commands()...)

@@ -168,6 +168,18 @@ func inspectForeign(ctx context.Context, cfg *config.Config) []plugin {
 	return append(found, inspectAll(ctx, cfg, foreign)...)
 }
 
+// builtinsOf are the built-in ones among the providers, none of which is
+// started.
+func builtinsOf(ctx context.Context, cfg *config.Config) []plugin {
+	var found []plugin
+	for _, name := range cfg.ProviderNames() {
+		if p, ok := describeBuiltin(ctx, cfg, name); ok {
+			found = append(found, p)
+		}
+	}
+	return found
+}
+
 // describeBuiltin asks a built-in provider in this process; ok is false if the
 // name leads to another program, or to an answer that only a real start can
 // explain.

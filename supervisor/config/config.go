@@ -20,6 +20,9 @@ type Config struct {
 	// FallbackDir is where the store goes on when the state directory can't be
 	// written; "": nowhere.
 	FallbackDir string
+	// Trust are users, beside root and our own, who may change what decides what
+	// the supervisor does: its configuration, secrets and programs.
+	Trust []int
 	// MachineGuard is whether the store belongs to one machine: auto, on, off.
 	MachineGuard string
 	Control      Control

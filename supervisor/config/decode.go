@@ -133,10 +133,12 @@ func (o objectReader) pathOf(key string) string {
 func (l *loader) decode() *Config {
 	root := l.merged
 	logs := root.down("log")
+	l.trusted = root.users("trust")
 	cfg := &Config{
 		File:         l.source.Path,
 		StateDir:     root.pathOf("state_dir"),
 		FallbackDir:  root.pathOf("fallback_dir"),
+		Trust:        l.trusted,
 		MachineGuard: root.word("machine_guard"),
 		Control:      Control{Socket: root.down("control").pathOf("socket")},
 		Log:          Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},

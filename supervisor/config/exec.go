@@ -45,6 +45,8 @@ func (o objectReader) validateExec(s *ExecSink) {
 		o.report(o.at("command"), "the sink has no command", "write command: [program, argument, …], or signal: {pidfile: …, signal: HUP}")
 	case len(s.Command) == 0 || s.Command[0] == "":
 		o.report(o.at("command"), "is empty", "write [program, argument, …]")
+	default:
+		o.steeredProgram(s.Command)
 	}
 }
 

@@ -41,6 +41,11 @@ type Source struct {
 	// made up, and returns the line of the template that is wrong (0: unknown)
 	// and why, "" if nothing is; nil: templates are not checked.
 	CheckTemplate func(text string, includeRefreshToken bool) (line int, problem string)
+	// Steers says why somebody could change a path, or what it lies in, who is
+	// neither root nor the user that runs this process nor one of trusted; nil:
+	// nothing is asked. It is asked of this configuration, of secrets and
+	// programs.
+	Steers func(path string, trusted []int) error
 	// LastWhole returns what was last seen in the shared file at path of an
 	// account when it was whole, nil if nothing is known; nil: nothing is.
 	LastWhole func(stateDir, account, path string) []byte
@@ -77,6 +82,7 @@ type loader struct {
 
 	merged   objectReader // all layers together
 	stateDir string
+	trusted  []int   // users, by "trust"
 	own      ownFile // of the account that is being read
 	problems Problems
 	warnings []Warning
@@ -179,6 +185,9 @@ func open(src Source) (*loader, []byte) {
 	}
 	if src.Bytes != nil || src.Path == "" {
 		return l, src.Bytes
+	}
+	if l.steered(place{file: l.file}, src.Path); len(l.problems) > 0 {
+		return l, nil
 	}
 	data, mode, err := readText(src.Path, maxFileSize)
 	if err != nil {

@@ -15,10 +15,16 @@ func ownFileOf(account string, s *SharedFile) ownFile {
 	return ownFile{account, s.Path}
 }
 
+// ownsSecret says whether path is the shared file of the account that is being
+// read.
+func (l *loader) ownsSecret(path string) bool {
+	return l.own.path != "" && canonical(path) == canonical(l.own.path)
+}
+
 // lastKnown is what a reference that has failed with f stood for before; f if
 // it leads anywhere else than into the account's own shared file.
 func (l *loader) lastKnown(at place, path, written, key string, f *fault) (string, *fault) {
-	if l.own.path == "" || key == "" || l.source.LastWhole == nil || canonical(path) != canonical(l.own.path) {
+	if key == "" || l.source.LastWhole == nil || !l.ownsSecret(path) {
 		return "", f
 	}
 	value, missing := content(l.source.LastWhole(l.stateDir, l.own.account, l.own.path), written, key)

@@ -52,6 +52,7 @@ func schema() field {
 	return field{kind: object, fields: map[string]field{
 		"state_dir":     {kind: path},
 		"fallback_dir":  {kind: path},
+		"trust":         {kind: words},
 		"machine_guard": {kind: word, preset: "auto"},
 		"control":       {kind: object, fields: map[string]field{"socket": {kind: path}}},
 		"log": {kind: object, fields: map[string]field{

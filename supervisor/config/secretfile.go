@@ -25,6 +25,9 @@ func (l *loader) resolveFile(at place, ref string) (string, *fault) {
 	if fault != nil {
 		return "", fault
 	}
+	if !l.ownsSecret(path) { // whose programs are trusted with what it holds
+		l.steered(at, path)
+	}
 	data, perm, err := readText(path, maxSecretSize)
 	if err != nil {
 		return l.lastKnown(at, path, written, key, unreadable(written, l.base(at), err))

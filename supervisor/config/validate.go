@@ -27,6 +27,8 @@ func (l *loader) validate(cfg *Config) {
 		l.report(root.at("fallback_dir"), "it is the state directory, or lies in it, and what fails there fails here too",
 			"write a directory on another disk, or remove the line")
 	}
+	l.steered(root.at("fallback_dir"), cfg.FallbackDir)
+	l.steeredPlugins(cfg)
 	logs := root.down("log")
 	root.choice("machine_guard", "auto", "on", "off")
 	logs.choice("level", "debug", "info", "warn", "error")
@@ -133,6 +135,8 @@ func (o objectReader) validateProgram() {
 	if o.given("command") && !o.broken[o.dotted("command")] {
 		if c := o.words("command"); len(c) == 0 || c[0] == "" {
 			o.report(o.at("command"), "is empty", "write [program, argument, …], or remove the line")
+		} else {
+			o.steeredProgram(append([]string{o.executable(c[0])}, c[1:]...))
 		}
 	}
 }

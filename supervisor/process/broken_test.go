@@ -19,6 +19,12 @@ func TestBrokenPrograms(t *testing.T) {
 		}
 		return path
 	}
+	everybodys := func(path string) string {
+		if err := os.Chmod(path, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -34,6 +40,7 @@ func TestBrokenPrograms(t *testing.T) {
 		{"directory", Command{Path: dir}, NoProgram, "is a directory"},
 		{"not executable", Command{Path: file("plain", "#!/bin/sh\n", 0o600)}, NoProgram, "chmod +x"},
 		{"text", Command{Path: file("text", "hello\n", 0o700)}, NotAPlugin, "no program"},
+		{"everybody's", Command{Path: everybodys(file("open", "#!/bin/sh\n", 0o700))}, Untrusted, "can be changed by everybody"},
 		{"no interpreter", Command{Path: file("lost", "#!/no/such/shell\n", 0o700)}, NoProgram, "interpreter"},
 		{"ends at once", Command{Path: "/bin/true"}, NotAPlugin, "ended at once"},
 		{"a script", Command{Path: file("script", "#!/bin/sh\necho hello\nexec sleep 100\n", 0o700)}, NotAPlugin, `"hello"`},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 const (
@@ -44,6 +46,8 @@ type Command struct {
 	// /proc/self/exe is this very program, also after an upgrade on disk.
 	Path string
 	Args []string
+	// Trust are users who may change the program, beside root and our own.
+	Trust []int
 	// SHA256 that the program must have, in hexadecimal; "": not checked.
 	SHA256 string
 	// SpoolDir belongs to this provider alone. "" leaves it without a spool, so
@@ -149,7 +153,31 @@ func (c Command) locate() (path string, err error) {
 	if err := unix.Access(path, unix.X_OK); err != nil {
 		return "", c.Kind.startErrno(path, err)
 	}
-	return path, nil
+	return path, c.trusted(path)
+}
+
+// ourselves is this very program, also after an upgrade on disk: what runs
+// already is not asked about.
+const ourselves = "/proc/self/exe"
+
+// trusted refuses a program that somebody else could have put there, or could
+// change before it is executed.
+func (c Command) trusted(path string) error {
+	if path == ourselves {
+		return nil
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", path, err)
+	}
+	_, err = trust.Here().Examine(absolute, trust.Rule{Steers: true, Users: c.Trust})
+	var refusal *trust.Refusal
+	if errors.As(err, &refusal) {
+		remedy := refusal.Remedy
+		refusal.Remedy = ""
+		return &Fault{Kind: Untrusted, Message: fmt.Sprintf("%s is not started: %s", path, refusal.Error()), Remedy: remedy}
+	}
+	return err
 }
 
 // verify returns the program's checksum, and a Fault if it is not the one that

@@ -20,6 +20,8 @@ const (
 	NoProgram FaultKind = "no_program"
 	// WrongChecksum: it is not the program that the configuration names.
 	WrongChecksum FaultKind = "wrong_checksum"
+	// Untrusted: somebody else could have put it there.
+	Untrusted FaultKind = "untrusted"
 	// NotAPlugin: it runs, but does not speak go-plugin's protocol.
 	NotAPlugin FaultKind = "not_a_plugin"
 	// WrongProtocol: a plugin, but of another protocol or version.

@@ -20,7 +20,11 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("%s (%s, of %s) %s: %s", r.Path, r.Mode, r.Owner, r.Reason, r.Remedy)
+	text := fmt.Sprintf("%s (%s, of %s) %s", r.Path, r.Mode, r.Owner, r.Reason)
+	if r.Remedy != "" {
+		text += ": " + r.Remedy
+	}
+	return text
 }
 
 func (w *way) refuse(f facts, reason, remedy string) error {

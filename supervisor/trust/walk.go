@@ -47,6 +47,19 @@ func (j Judge) Folder(dir string, rule Rule) (*os.Root, Grounds, error) {
 	return root, w.found, nil
 }
 
+// Examine examines an absolute path as Folder and File do, whatever it is, and
+// opens nothing. With an error for what is missing, everything above it was
+// found in order.
+func (j Judge) Examine(path string, rule Rule) (Grounds, error) {
+	w := &way{judge: j, rule: rule}
+	end, err := w.walk(path)
+	if err != nil {
+		return Grounds{}, err
+	}
+	end.close()
+	return w.found, nil
+}
+
 // File examines an absolute path, everything above it and the file itself, and
 // opens it for reading. Errors are those of Folder.
 func (j Judge) File(path string, rule Rule) (*os.File, Grounds, error) {

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // DefaultTimeout of one run.
@@ -35,6 +37,8 @@ type Config struct {
 	Encode func(format.Document) ([]byte, error)
 	// Timeout of one run; 0: DefaultTimeout.
 	Timeout time.Duration
+	// Trust are users who may change the program, beside root and our own.
+	Trust []int
 }
 
 // Sink runs the program once for each delivery. The token counts as delivered
@@ -124,6 +128,9 @@ func (s *Sink) run(ctx context.Context, input []byte, told ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	var stderr counter
+	if err := s.trusted(); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, s.cfg.Command[0], s.cfg.Command[1:]...)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &stderr
 	cmd.Env = append(inherited(), told...)
@@ -140,6 +147,22 @@ func (s *Sink) run(ctx context.Context, input []byte, told ...string) error {
 	}
 	_ = killGroup(cmd.Process.Pid)
 	return s.explain(ctx, cmd, err, int64(stderr))
+}
+
+// trusted refuses a program that somebody else could have put there.
+func (s *Sink) trusted() error {
+	path, err := exec.LookPath(s.cfg.Command[0])
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return nil // told when it is started
+	}
+	var refusal *trust.Refusal
+	if _, err := trust.Here().Examine(path, trust.Rule{Steers: true, Users: s.cfg.Trust}); errors.As(err, &refusal) {
+		return fmt.Errorf("%s is not run: %w", path, err)
+	}
+	return nil
 }
 
 // killGroup kills all that a program started and that is left of it.

@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -227,5 +228,31 @@ func TestNewChecks(t *testing.T) {
 		if _, err := command.NewSignaller(cfg); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// A program that somebody else could have put there gets no token.
+func TestProgramThatEverybodyMayChange(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hook")
+	ran := path + ".ran"
+	if err := os.WriteFile(path, []byte("#!/bin/sh\ncat >"+ran+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := command.New(command.Config{Command: []string{path}, Encode: encode})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Remove(ran), os.Chmod(path, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Deliver(t.Context(), sinktest.Bare("a", 2))
+	if err == nil || !strings.Contains(err.Error(), "can be changed by everybody") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("it was run")
 	}
 }

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
+)
+
+// givenTo gives a path to another user.
+func givenTo(t *testing.T, uid int, paths ...string) {
+	t.Helper()
+	for _, path := range paths {
+		if err := os.Chown(path, uid, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestConfigurationOfAnotherUser: root runs nothing that another user named.
+func TestConfigurationOfAnotherUser(t *testing.T) {
+	usertest.NeedsRoot(t)
+	const alice = usertest.Stranger
+	home := func(t *testing.T) (w world, ran string) {
+		t.Helper()
+		dir := t.TempDir()
+		ran = filepath.Join(dir, "ran")
+		program := filepath.Join(dir, "program")
+		write(t, program, "#!/bin/sh\ntouch "+ran+"\n")
+		if err := os.Chmod(program, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		w = newWorld(t, "providers: {mine: {command: ["+program+"]}}\naccounts: {a: {provider: mine, client_id: id}}\n")
+		return w, ran
+	}
+	runs := func(path string) bool { _, err := os.Stat(path); return err == nil }
+
+	t.Run("a configuration of ours runs its program", func(t *testing.T) {
+		w, ran := home(t)
+		if got := command(t, "", "check", "-c", w.config); !runs(ran) {
+			t.Errorf("the program was not asked who it is: %+v", got)
+		}
+	})
+	t.Run("another user's is refused", func(t *testing.T) {
+		w, ran := home(t)
+		givenTo(t, alice, w.config)
+		for _, verb := range []string{"check", "run"} {
+			got := command(t, "", verb, "-c", w.config)
+			if got.code != exitUsage || !strings.Contains(got.stdout+got.stderr, "--trust-config") || runs(ran) {
+				t.Errorf("%s: %+v; its program ran: %t", verb, got, runs(ran))
+			}
+		}
+		if got := command(t, "", "check", "--trust-config", "-c", w.config); !runs(ran) {
+			t.Errorf("with --trust-config: %+v", got)
+		}
+	})
+	t.Run("that of the caller of sudo is looked at", func(t *testing.T) {
+		w, ran := home(t)
+		givenTo(t, alice, w.config)
+		sudo := func(args ...string) result {
+			var stdout, stderr bytes.Buffer
+			e := testEnv("", &stdout, &stderr)
+			e.getenv = func(name string) string { return map[string]string{"SUDO_UID": strconv.Itoa(alice)}[name] }
+			code := e.execute(t.Context(), args)
+			return result{code, stdout.String(), stderr.String()}
+		}
+		got := sudo("check", "-c", w.config)
+		if !strings.Contains(got.stdout, "no program that it names was started") || runs(ran) {
+			t.Errorf("check: %+v; its program ran: %t", got, runs(ran))
+		}
+		got = sudo("run", "-c", w.config)
+		if got.code != exitUsage || !strings.Contains(got.stderr, "--trust-config") || runs(ran) {
+			t.Errorf("run: %+v", got)
+		}
+	})
+	t.Run("a program of another user", func(t *testing.T) {
+		w, ran := home(t)
+		givenTo(t, alice, filepath.Join(filepath.Dir(ran), "program"))
+		got := command(t, "", "check", "-c", w.config)
+		if got.code != exitUsage || !strings.Contains(got.stdout, "trust: ["+strconv.Itoa(alice)+"]") || runs(ran) {
+			t.Errorf("check: %+v", got)
+		}
+		b, err := os.ReadFile(w.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, w.config, "trust: ["+strconv.Itoa(alice)+"]\n"+string(b))
+		if got := command(t, "", "check", "-c", w.config); !runs(ran) {
+			t.Errorf("the user is trusted: %+v", got)
+		}
+	})
+	t.Run("what everybody may change", func(t *testing.T) {
+		for name, path := range map[string]func(world, string) string{
+			"the program":       func(_ world, ran string) string { return filepath.Join(filepath.Dir(ran), "program") },
+			"its folder":        func(_ world, ran string) string { return filepath.Dir(ran) },
+			"the configuration": func(w world, _ string) string { return w.config },
+			"the plugins":       func(w world, _ string) string { return w.plugins },
+		} {
+			w, ran := home(t)
+			if err := os.Chmod(path(w, ran), 0o777); err != nil {
+				t.Fatal(err)
+			}
+			got := command(t, "", "check", "-c", w.config)
+			if got.code != exitUsage || !strings.Contains(got.stdout, "can be changed by everybody on this machine") || runs(ran) {
+				t.Errorf("%s: %+v", name, got)
+			}
+		}
+	})
+	t.Run("a secret of another user", func(t *testing.T) {
+		w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id, client_secret: \"${file:secret}\"}}\n")
+		secret := filepath.Join(w.dir, "secret")
+		write(t, secret, "CANARY")
+		givenTo(t, alice, secret)
+		got := command(t, "", "check", "-c", w.config)
+		if got.code != exitUsage || !strings.Contains(got.stdout, "tk.yaml:3") || !strings.Contains(got.stdout, "belongs to user "+strconv.Itoa(alice)) {
+			t.Errorf("check: %+v", got)
+		}
+	})
+	t.Run("a fallback in another user's folder", func(t *testing.T) {
+		w := newWorld(t, twoAccounts)
+		given := filepath.Join(w.dir, "given")
+		if err := os.Mkdir(given, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		givenTo(t, alice, given)
+		b, err := os.ReadFile(w.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("TK_TEST_ID", "app-key")
+		t.Setenv("TK_TEST_SECRET", "app-secret-value")
+		write(t, w.config, "fallback_dir: "+given+"/below\n"+string(b))
+		got := command(t, "", "check", "-c", w.config)
+		if got.code != exitUsage || !strings.Contains(got.stdout, "fallback_dir: "+given) {
+			t.Errorf("check: %+v", got)
+		}
+	})
+}

@@ -1,0 +1,43 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// steered reports a path that decides what this process does, and that somebody
+// could change who is not trusted. What is missing is for others to report.
+func (l *loader) steered(at place, path string) {
+	if l.source.Steers == nil || path == "" {
+		return
+	}
+	if err := l.source.Steers(path, l.trusted); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.report(at, err.Error(), "")
+	}
+}
+
+// steeredProgram is steered for the first word of a command.
+func (o objectReader) steeredProgram(command []string) {
+	if len(command) == 0 || o.broken[o.dotted("command")] {
+		return
+	}
+	program := command[0]
+	if filepath.Base(program) == program {
+		found, err := exec.LookPath(program)
+		if err != nil {
+			return // told when it is started
+		}
+		program = found
+	}
+	o.steered(o.item("command", 0), program)
+}
+
+// steeredPlugins is steered for the folder of plugins, if it is there.
+func (l *loader) steeredPlugins(cfg *Config) {
+	if info, err := os.Stat(cfg.Plugins.Dir); err == nil && info.IsDir() {
+		l.steered(l.merged.down("plugins").at("dir"), cfg.Plugins.Dir)
+	}
+}
