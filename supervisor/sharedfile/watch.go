@@ -76,8 +76,10 @@ func watchDir(ctx context.Context, dir, name string, changed func()) error {
 			if events, err = w.Pending(); err != nil {
 				return err
 			}
-			_, gone = about(name, events)
-			changed()
+			// That the directory has come back is told; that it went is not.
+			if _, gone = about(name, events); !gone {
+				changed()
+			}
 		}
 		if gone {
 			return nil

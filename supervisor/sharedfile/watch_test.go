@@ -105,6 +105,10 @@ func TestWatchOutlivesItsFolder(t *testing.T) {
 		"renamed":               func() error { return os.Rename(dir, dir+".old") },
 		"replaced by a new one": func() error { return errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)) },
 	} {
+		// A file that is removed before its folder is may be told, or not.
+		if err := os.Remove(cfg.Path); err == nil {
+			told(t, changed, "that the file was removed: "+name)
+		}
 		if err := vanish(); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
