@@ -11,9 +11,10 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
 )
 
-// Obstacle is a file that each new token replaces and that can't be replaced.
+// Obstacle is a file that each new token replaces and that can't be replaced,
+// or a socket that a stranger has opened.
 type Obstacle struct {
-	// Account whose shared file it is, or else Sink that writes it.
+	// Account whose shared file it is, or else Sink that writes it or connects.
 	Account, Sink string
 	// Err says why, and what to do.
 	Err error
@@ -44,14 +45,13 @@ func Obstacles(cfg *config.Config) []Obstacle {
 			}
 		}
 	}
-	return found
+	return append(found, strangers(cfg)...)
 }
 
 // tryFiles returns what is wrong with the first file of a sink that is not as
 // it should be.
 func tryFiles(cfg *config.Config, c config.Sink) error {
-	encode := func(format.Document) ([]byte, error) { return nil, nil } // nothing is written
-	f, err := file.New(file.Config{Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, Encode: encode})
+	f, err := blankFile(c)
 	if err != nil {
 		return err
 	}
@@ -64,6 +64,12 @@ func tryFiles(cfg *config.Config, c config.Sink) error {
 		}
 	}
 	return nil
+}
+
+// blankFile is a file sink that writes nothing.
+func blankFile(c config.Sink) (*file.Sink, error) {
+	encode := func(format.Document) ([]byte, error) { return nil, nil }
+	return file.New(file.Config{Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, TrustFolder: c.File.TrustFolder, Encode: encode})
 }
 
 func isDir(path string) bool {

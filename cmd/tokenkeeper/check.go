@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
@@ -20,7 +21,9 @@ type report struct {
 	Sinks     []sinkReport    `json:"sinks"`
 	// SinkPlugins are the programs of the sinks that are not built in.
 	SinkPlugins []sinkPlugin `json:"sink_plugins"`
-	StateDir    *stateDir    `json:"state_dir,omitempty"`
+	// Trusts are the other users who are trusted, and why.
+	Trusts   []string  `json:"trusts"`
+	StateDir *stateDir `json:"state_dir,omitempty"`
 }
 
 // finding is a config.Problem for programs.
@@ -89,7 +92,7 @@ what goes to which sink, and which of them carry the refresh token.`,
 func (e *env) check(ctx context.Context, path string) (report, error) {
 	r := report{
 		Config: path, Problems: []finding{}, Warnings: []finding{},
-		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{},
+		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{}, Trusts: []string{},
 	}
 	src := e.source(path)
 	src.StrictFiles = true
@@ -118,6 +121,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addSharedZones(cfg, e.now())
 	r.addSinks(cfg)
 	r.addObstacles(cfg)
+	r.Trusts = append(r.Trusts, supervisor.Trusted(cfg)...)
 	r.addStateDir(ctx, cfg)
 	r.OK = len(r.Problems) == 0
 	return r, nil

@@ -79,6 +79,9 @@ func renderReport(r report, p painter) string {
 		sinkPluginTable(r.SinkPlugins).render(&b, p, 5)
 	}
 	b.WriteByte('\n')
+	for _, who := range r.Trusts {
+		fmt.Fprintf(&b, "%s\n", who)
+	}
 	for _, f := range r.Warnings {
 		fmt.Fprintf(&b, "%s %s\n", p.paint(yellow, "warning:"), f)
 	}

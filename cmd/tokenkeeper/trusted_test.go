@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -139,4 +140,43 @@ func TestConfigurationOfAnotherUser(t *testing.T) {
 			t.Errorf("check: %+v", got)
 		}
 	})
+}
+
+// TestCheckNamesWhoIsTrusted: a folder of the bots' user, and sockets of the
+// right user and of a stranger.
+func TestCheckNamesWhoIsTrusted(t *testing.T) {
+	usertest.NeedsRoot(t)
+	const bots = usertest.Stranger
+	w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id}}\nsinks:\n  cache: {type: file, path: bots/token.json}\n"+
+		"  right: {type: unixsocket, path: bots/s}\n  wrong: {type: unixsocket, path: open/s}\n")
+	for name, mode := range map[string]os.FileMode{"bots": 0o755, "open": 0o777 | os.ModeSticky} {
+		dir := filepath.Join(w.dir, name)
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode)); err != nil {
+			t.Fatal(err)
+		}
+		givenTo(t, map[string]int{"bots": bots, "open": 0}[name], dir)
+	}
+	for dir := w.dir; dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = usertest.Listen(t, filepath.Join(w.dir, "bots/s"), bots)
+	_ = usertest.Listen(t, filepath.Join(w.dir, "open/s"), bots)
+	got := command(t, "", "check", "-c", w.config)
+	for _, want := range []string{
+		"trusts user 34567, who owns " + filepath.Join(w.dir, "bots") + "\n",
+		"sinks.wrong.path: the socket " + filepath.Join(w.dir, "open/s") + " is that of user 34567, who is not trusted",
+		"allow_uids: [34567]",
+	} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is not in:\n%s", want, got.stdout)
+		}
+	}
+	if strings.Contains(got.stdout, "sinks.right") {
+		t.Errorf("the right socket is refused:\n%s", got.stdout)
+	}
+	if r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout); len(r.Trusts) != 1 {
+		t.Errorf("as JSON: %q", r.Trusts)
+	}
 }

@@ -178,11 +178,11 @@ func TestWarnings(t *testing.T) {
 			want: "FILE:5:20: accounts.a.client_secret: everyone on this machine can read the secret file loose (mode 0644); chmod 600 loose"},
 		"settings and headers that sound secret": {mode: 0o644,
 			yaml: account[:len(account)-len("  a: {provider: schwab, client_id: id, client_secret: s}\n")] +
-				"  a: {provider: schwab, client_id: id, settings: {api_secret: s, token_url: u}}\nsinks:\n  h: {type: webhook, url: \"http://h\", headers: {Authorization: x, X-Env: prod}}\n",
+				"  a: {provider: schwab, client_id: id, settings: {api_secret: s, token_url: u}}\nsinks:\n  h: {type: webhook, url: \"http://h\", events: [alert], headers: {Authorization: x, X-Env: prod}}\n",
 			want: `FILE:2:63: accounts.a.settings.api_secret: a secret in clear text in a file that everyone on this machine can read; chmod 600 FILE, or move the secret out and write ${file:PATH} or ${env:NAME}
 FILE:4:3: sinks.h.secret: the sink has no secret: the receiver can't tell our posts from forged ones; write secret: ${env:NAME}
-FILE:4:27: sinks.h.url: tokens will travel in clear text; use https
-FILE:4:64: sinks.h.headers.Authorization: a secret in clear text in a file that everyone on this machine can read; chmod 600 FILE, or move the secret out and write ${file:PATH} or ${env:NAME}`},
+FILE:4:27: sinks.h.url: alerts will travel in clear text; use https
+FILE:4:81: sinks.h.headers.Authorization: a secret in clear text in a file that everyone on this machine can read; chmod 600 FILE, or move the secret out and write ${file:PATH} or ${env:NAME}`},
 		"a secret in a flag": {yaml: fmt.Sprintf(yaml, "${env:SECRET}"), mode: 0o600, flags: map[string]string{"accounts.a.client_secret": canary},
 			want: "flags: accounts.a.client_secret: a secret in clear text in a flag: every process on this machine can read it; use ${env:NAME} or ${file:PATH}"},
 		"nothing to deliver to": {yaml: account, mode: 0o600,

@@ -66,6 +66,7 @@ func TestProblemsOfSinkTypes(t *testing.T) {
 		"no name":              {`type: Redis`, at + `13: sinks.s.type: "Redis" can't be a name; write "redis"`},
 		"keys of others":       {`type: redis, url: x`, at + `25: sinks.s.url: unknown key in a sink of type redis; known here: command, format, restore, settings, sha256, template, timeout, timezone`},
 		"plugin of a built-in": {`type: file, path: /x, command: [y]`, `sinks.s.command: unknown key in a sink of type file; known here: format, mode, owner, path, signal, template, timezone, trust_folder`},
+		"clear text":           {`type: webhook, secret: "${env:HOME}", url: "http://h"`, "sinks.s.url: tokens would travel to another machine in clear text; use https"},
 		"empty command":        {`type: mine, command: []`, `sinks.s.command: is empty; write [program, argument, …], or remove the line`},
 		"checksum":             {`type: redis, sha256: x`, `sinks.s.sha256: is not a SHA-256 sum; write the 64 hexadecimal digits that sha256sum prints`},
 		"time":                 {`type: redis, timeout: 0s`, `sinks.s.timeout: 0s is too small; write at least 1ms`},
@@ -134,12 +135,15 @@ func TestCertificatesOfAStart(t *testing.T) {
 // Secrets that stand in a file which others can read.
 func TestWarningsOfSinkTypes(t *testing.T) {
 	for sink, want := range map[string]string{
-		`type: notify, urls: ["ntfy://a"]`:                                                       "sinks.s.urls: a secret in clear text",
-		`type: notify, urls: ["ntfy://${env:SECRET}"]`:                                           "",
-		`type: redis, settings: {password: x, address: y}`:                                       "sinks.s.settings.password: a secret in clear text",
-		`type: redis, settings: {password: "${env:SECRET}"}`:                                     "",
-		`type: webhook, url: "https://h", secret: "${env:SECRET}", proxy: "http://u:p@proxy"`:    "sinks.s.proxy: a secret in clear text",
-		`type: webhook, url: "https://h", secret: "${env:SECRET}", proxy: "http://proxy.x:3128"`: "",
+		`type: notify, urls: ["ntfy://a"]`:                                                               "sinks.s.urls: a secret in clear text",
+		`type: notify, urls: ["ntfy://${env:SECRET}"]`:                                                   "",
+		`type: redis, settings: {password: x, address: y}`:                                               "sinks.s.settings.password: a secret in clear text",
+		`type: redis, settings: {password: "${env:SECRET}"}`:                                             "",
+		`type: webhook, url: "http://h", secret: "${env:SECRET}", events: [alert]`:                       "sinks.s.url: alerts will travel in clear text",
+		`type: webhook, url: "http://127.0.0.1:1", secret: "${env:SECRET}"`:                              "",
+		`type: webhook, url: "http://127.0.0.1:1", secret: "${env:SECRET}", include_refresh_token: true`: "sinks.s.url: any user of this machine may listen on that port",
+		`type: webhook, url: "https://h", secret: "${env:SECRET}", proxy: "http://u:p@proxy"`:            "sinks.s.proxy: a secret in clear text",
+		`type: webhook, url: "https://h", secret: "${env:SECRET}", proxy: "http://proxy.x:3128"`:         "",
 	} {
 		file := filepath.Join(t.TempDir(), "tokenkeeper.yaml")
 		write(t, file, "accounts:\n  a: {provider: schwab, client_id: id}\nsinks:\n  s: {"+sink+"}\n", 0o644)

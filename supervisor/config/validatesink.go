@@ -28,7 +28,7 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 		case SinkUnixSocket:
 			o.validateUnixSocket(s.UnixSocket, taken)
 		case SinkWebhook:
-			o.validateWebhook(s.Webhook)
+			o.validateWebhook(s)
 		case SinkExec:
 			o.validateExec(s.Exec)
 		case SinkNotify:

@@ -91,12 +91,21 @@ func signingKey(secret string) *fault {
 	return nil
 }
 
-func (o objectReader) validateWebhook(s *WebhookSink) {
+func (o objectReader) validateWebhook(sink Sink) {
+	s := sink.Webhook
 	atLeast(o, "timeout", s.Timeout, time.Millisecond)
 	if o.required("url", "https://…") {
 		if u := o.validateURL("url", s.URL); u != nil && u.Scheme == "http" {
-			if !loopback(u.Hostname()) {
-				o.warn(o.at("url"), "tokens will travel in clear text", "use https")
+			switch {
+			case loopback(u.Hostname()):
+				if sink.IncludeRefreshToken {
+					o.warn(o.at("url"), "any user of this machine may listen on that port while the receiver does not, and gets the refresh token",
+						"use https with ca_file, or a unixsocket sink, which asks the kernel who is there")
+				}
+			case sink.Sends(SendToken):
+				o.report(o.at("url"), "tokens would travel to another machine in clear text", "use https")
+			default:
+				o.warn(o.at("url"), "alerts will travel in clear text", "use https")
 			}
 			for _, key := range []string{"ca_file", "cert_file", "key_file"} {
 				if o.given(key) {

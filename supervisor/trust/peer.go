@@ -38,7 +38,8 @@ func (j Judge) Peer(path string, uid, pid int, allow []int) error {
 // trusted.
 type PeerRefusal struct {
 	Path string
-	PID  int
+	// PID is the process that serves it; 0: not looked for.
+	PID int
 	// User is who serves it, for people; Key is how the configuration names
 	// him.
 	User, Key string
@@ -48,7 +49,11 @@ type PeerRefusal struct {
 }
 
 func (r *PeerRefusal) Error() string {
-	text := fmt.Sprintf("the socket %s is served by %s, process %d, who is not trusted; nothing was sent to it", r.Path, r.User, r.PID)
+	text := fmt.Sprintf("the socket %s is that of %s, who is not trusted", r.Path, r.User)
+	if r.PID != 0 {
+		text += fmt.Sprintf(" (process %d)", r.PID)
+	}
+	text += ": nothing is sent to it"
 	if r.Folder != nil {
 		text += " (" + r.Folder.Error() + ")"
 	}

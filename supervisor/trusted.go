@@ -1,0 +1,82 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
+)
+
+// Trusted lists, in words for people, which other users are trusted with what
+// cfg delivers, because folders are theirs. What is missing or refused is not
+// among them: see [Obstacles].
+func Trusted(cfg *config.Config) []string {
+	judge := trust.Here()
+	found := map[string]bool{}
+	look := func(path string, rule trust.Rule) {
+		path, err := filepath.Abs(path)
+		if err != nil {
+			return
+		}
+		if grounds, err := judge.Examine(filepath.Dir(path), rule); err == nil {
+			if text := judge.Describe(grounds); text != "" {
+				found[text] = true
+			}
+		}
+	}
+	for _, a := range cfg.Accounts {
+		if a.SharedFile != nil {
+			look(a.SharedFile.Path, trust.Rule{})
+		}
+	}
+	for _, s := range cfg.Sinks {
+		switch {
+		case s.File != nil:
+			f, err := blankFile(s)
+			if err != nil {
+				continue
+			}
+			for _, a := range cfg.SinkAccounts(s) {
+				if path, err := f.PathOf(a.Name, a.Provider); err == nil {
+					look(path, trust.Rule{OpenFolder: s.File.TrustFolder})
+				}
+			}
+		case s.UnixSocket != nil && s.UnixSocket.Listen == nil:
+			look(s.UnixSocket.Path, trust.Rule{Users: s.UnixSocket.AllowUIDs})
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// strangers are the sockets of cfg that somebody has opened to whom nothing
+// will be sent. They are not connected to, because many a consumer takes a
+// connection that says nothing for an error: who opened a socket owns its file.
+func strangers(cfg *config.Config) []Obstacle {
+	judge := trust.Here()
+	var found []Obstacle
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		s := cfg.Sinks[name].UnixSocket
+		if s == nil || s.Listen != nil {
+			continue
+		}
+		info, err := os.Lstat(s.Path)
+		if err != nil {
+			continue
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		if !ok {
+			continue
+		}
+		var refusal *trust.PeerRefusal
+		if err := judge.Peer(s.Path, int(st.Uid), 0, s.AllowUIDs); errors.As(err, &refusal) {
+			found = append(found, Obstacle{Sink: name, Err: fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, refusal.Key)})
+		}
+	}
+	return found
+}
