@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,7 @@ type child struct {
 }
 
 func newChild(cmd *exec.Cmd, log *outputLog) *child {
-	return &child{cmd: cmd, log: log, exited: make(chan struct{}), stops: make(chan bool, 1)}
+	return &child{cmd: cmd, log: log, words: tail{secrets: log.secrets}, exited: make(chan struct{}), stops: make(chan bool, 1)}
 }
 
 // The child's descriptors after the standard ones.
@@ -94,10 +95,11 @@ func (c *child) Start(context.Context) error {
 	c.heard.Go(func() { c.readStdout(stdout, write) })
 	c.heard.Go(func() {
 		defer stderr.Close()
-		copyLines(&lineWriter{emit: func(line []byte, cut bool) {
+		defer c.log.flood.tell()
+		copyLines(c.log.writer(func(line []byte, cut bool) {
 			c.words.add(line)
 			c.log.stderr(line, cut)
-		}}, stderr)
+		}), stderr)
 	})
 	return nil
 }
@@ -185,7 +187,7 @@ const longestGreeting = 16 << 10
 // longer one, which would block the plugin.
 func (c *child) readStdout(stdout *os.File, greeting *io.PipeWriter) {
 	defer stdout.Close()
-	rest := &lineWriter{emit: c.log.stdout}
+	rest := c.log.writer(c.log.stdout)
 	var line []byte
 	buf := make([]byte, 1<<10)
 	for {
@@ -194,7 +196,9 @@ func (c *child) readStdout(stdout *os.File, greeting *io.PipeWriter) {
 		line = append(line, before...)
 		if found || err != nil || len(line) > longestGreeting {
 			c.mu.Lock()
-			c.first = clip(string(line), longestGreeting)
+			if len(line) > 0 {
+				c.first = cmp.Or(c.log.secrets.Clean(string(line), longestGreeting), "nothing that can be read")
+			}
 			c.mu.Unlock()
 			if found {
 				_, _ = greeting.Write(append(line, '\n'))

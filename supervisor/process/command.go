@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
@@ -65,6 +66,9 @@ type Command struct {
 	Env []string
 	// Log receives what the process writes; nil: nothing does.
 	Log *slog.Logger
+	// Secrets are those that the plugin was told so far; nil: none. A [Member]
+	// remembers them over its generations.
+	Secrets *hearsay.Secrets
 }
 
 // Launch implements [Launcher].
@@ -94,11 +98,15 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	out := &outputLog{log: log.With(c.Kind.String(), c.Name)}
+	secrets := c.Secrets
+	if secrets == nil {
+		secrets = hearsay.New()
+	}
+	out := newOutputLog(log.With(c.Kind.String(), c.Name), secrets)
 	cmd := exec.Command(path, c.Args...)
 	cmd.Env = c.environment()
 	p := newChild(cmd, out)
-	synced := &outputLog{log: out.log} // os.Stdout and os.Stderr after Serve began, over gRPC
+	synced := out.beside() // os.Stdout and os.Stderr after Serve began, over gRPC
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
 		Plugins:          plugin.PluginSet{c.Kind.pluginName(): &sdk.Plugin{}},
@@ -113,8 +121,8 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 			cmd.Env = append(cmd.Env, given.Env...)
 			return p, nil
 		},
-		SyncStdout: &lineWriter{emit: synced.stdout},
-		SyncStderr: &lineWriter{emit: synced.stderr},
+		SyncStdout: synced.writer(synced.stdout),
+		SyncStderr: synced.writer(synced.stderr),
 		GRPCDialOptions: []grpc.DialOption{
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(receiveLimit)),
 			grpc.WithIdleTimeout(0), // the connection stands or the process is lost
@@ -214,7 +222,8 @@ func (c Command) startFault(path string, p *child, err error) error {
 		if fault := c.Kind.handshakeFault(path, p.greeted()); fault != nil {
 			return fault
 		}
-		return fmt.Errorf("%s started, but no connection to it could be made: %w%s", path, err, p.lastWords())
+		return fmt.Errorf("%s started, but no connection to it could be made: %s%s", path,
+			p.log.secrets.Clean(err.Error(), hearsay.Sentence), p.lastWords())
 	case !await(p.exited, 0):
 		return fmt.Errorf("%s did not come up and can't be killed: %w", path, err)
 	case p.result() == nil:
@@ -248,4 +257,22 @@ func Checksum(path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// remembering lets the commands of all generations share what the plugin was
+// told.
+func remembering(l Launcher) Launcher {
+	var c Command
+	switch known := l.(type) {
+	case Command:
+		c = known
+	case *Command:
+		c = *known
+	default:
+		return l
+	}
+	if c.Secrets == nil {
+		c.Secrets = hearsay.New()
+	}
+	return c
 }

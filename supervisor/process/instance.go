@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 )
 
 // instance is a process that [Command] launched.
@@ -97,7 +99,9 @@ func (in *instance) watchConnection() {
 }
 
 // Conn implements [Instance].
-func (in *instance) Conn() grpc.ClientConnInterface { return in.conn }
+func (in *instance) Conn() grpc.ClientConnInterface {
+	return hearsay.Conn{To: in.conn, Secrets: in.child.log.secrets}
+}
 
 // PID implements [Instance].
 func (in *instance) PID() int { return in.child.pid() }

@@ -19,6 +19,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 )
 
 // TestMain lets this binary also be the processes that the tests start.
@@ -115,7 +116,7 @@ func supervise(dir, broker string) int {
 
 // parent has a child that knows nothing of a lifeline.
 func parent() int {
-	c := newChild(exec.Command("/bin/sleep", "1000"), &outputLog{log: slog.New(slog.DiscardHandler)})
+	c := newChild(exec.Command("/bin/sleep", "1000"), newOutputLog(slog.New(slog.DiscardHandler), hearsay.New()))
 	if err := c.Start(context.Background()); err != nil {
 		return 1
 	}

@@ -117,6 +117,7 @@ func New(cfg Config) *Member {
 		cfg.Now = time.Now
 	}
 	cfg.Type = cmp.Or(cfg.Type, cfg.Name)
+	cfg.Launcher = remembering(cfg.Launcher)
 	cfg.Health = cfg.Health.withDefaults()
 	cfg.Backoff = cfg.Backoff.withDefaults()
 	return &Member{

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,19 +11,27 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 )
 
 const (
 	// longestLine bounds one line of a plugin's output; the rest is dropped.
-	longestLine = 8 << 10
+	longestLine = hearsay.Line
+	// heldLine is more, so that a secret that begins in what is kept is seen
+	// whole.
+	heldLine = 2 * longestLine
 	// mostFields bounds the fields of one structured line.
 	mostFields = 32
 )
 
 // lineWriter hands the lines that are written to it to emit, without their
-// ends and cut at longestLine. It keeps no memory between lines.
+// ends and cut at heldLine; cut says that a line was longer than longestLine. It
+// keeps no memory between lines.
 type lineWriter struct {
 	emit func(line []byte, cut bool)
+	// pace slows down who writes too much; nil: nobody.
+	pace func(bytes int)
 
 	mu   sync.Mutex
 	line []byte
@@ -32,15 +41,18 @@ type lineWriter struct {
 func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, b := range p {
-		switch {
-		case b == '\n':
-			w.flush()
-		case len(w.line) < longestLine:
-			w.line = append(w.line, b)
-		default:
-			w.cut = true
+	for rest := p; ; {
+		before, after, ended := bytes.Cut(rest, []byte{'\n'})
+		w.line = append(w.line, before[:min(len(before), heldLine-len(w.line))]...)
+		w.cut = w.cut || len(w.line) > longestLine
+		if !ended {
+			break
 		}
+		w.flush()
+		rest = after
+	}
+	if w.pace != nil {
+		w.pace(len(p))
 	}
 	return len(p), nil
 }
@@ -73,11 +85,34 @@ func copyLines(w io.WriteCloser, r io.Reader) {
 	}
 }
 
-// outputLog turns a plugin process's output into log records.
+// outputLog turns a plugin process's output into log records. Each of them has
+// the field "stream", and whatever a line says of itself is in the group
+// "plugin": no line of a plugin can be taken for one of the supervisor's.
 type outputLog struct {
-	log *slog.Logger
+	log     *slog.Logger
+	secrets *hearsay.Secrets
+	flood   *flood
 	// panicking: the lines belong to the trace of a Go panic.
 	panicking bool
+}
+
+func newOutputLog(log *slog.Logger, secrets *hearsay.Secrets) *outputLog {
+	return &outputLog{log: log, secrets: secrets, flood: newFlood(log)}
+}
+
+// beside is for another stream of the same process.
+func (o *outputLog) beside() *outputLog {
+	return &outputLog{log: o.log, secrets: o.secrets, flood: o.flood}
+}
+
+// writer hands the lines that are written to it to emit, which is a method of
+// o, as far as they are not too many.
+func (o *outputLog) writer(emit func(line []byte, cut bool)) *lineWriter {
+	return &lineWriter{pace: o.flood.pace, emit: func(line []byte, cut bool) {
+		if o.flood.admit(len(line)) {
+			emit(line, cut)
+		}
+	}}
 }
 
 // stderr logs a line of the standard error: a structured one (JSON with
@@ -85,8 +120,8 @@ type outputLog struct {
 // trace of a panic as errors, any other at info.
 func (o *outputLog) stderr(line []byte, cut bool) {
 	if len(line) > 0 && line[0] == '{' && !cut {
-		if level, text, attrs, ok := structured(line); ok {
-			o.log.LogAttrs(context.Background(), level, text, attrs...)
+		if level, text, fields, ok := structured(line); ok {
+			o.record(level, text, "stderr", false, o.fields(fields)...)
 			return
 		}
 	}
@@ -98,27 +133,43 @@ func (o *outputLog) stderr(line []byte, cut bool) {
 	if o.panicking {
 		level = slog.LevelError
 	}
-	o.plain(level, text, "stderr", cut)
+	o.record(level, text, "stderr", cut)
 }
 
 // stdout logs a line of the standard output, which carries nothing but the
 // handshake, as far as the supervisor is concerned.
 func (o *outputLog) stdout(line []byte, cut bool) {
-	o.plain(slog.LevelDebug, string(line), "stdout", cut)
+	o.record(slog.LevelDebug, string(line), "stdout", cut)
 }
 
-func (o *outputLog) plain(level slog.Level, text, stream string, cut bool) {
+func (o *outputLog) record(level slog.Level, text, stream string, cut bool, fields ...slog.Attr) {
 	attrs := []slog.Attr{slog.String("stream", stream)}
 	if cut {
 		attrs = append(attrs, slog.Bool("cut", true))
 	}
-	o.log.LogAttrs(context.Background(), level, text, attrs...)
+	if len(fields) > 0 {
+		attrs = append(attrs, slog.GroupAttrs("plugin", fields...))
+	}
+	o.log.LogAttrs(context.Background(), level, o.secrets.Clean(text, longestLine), attrs...)
+}
+
+// fields are those of a structured line, cleaned.
+func (o *outputLog) fields(all map[string]any) (attrs []slog.Attr) {
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if strings.HasPrefix(key, "@") {
+			continue
+		}
+		if len(attrs) == mostFields {
+			return append(attrs, slog.Bool("cut", true))
+		}
+		attrs = append(attrs, o.attr(o.secrets.Clean(key, hearsay.Name), all[key]))
+	}
+	return attrs
 }
 
 // structured reads a JSON log line. What it holds is the plugin's: nothing is
 // assumed about the types of its values.
-func structured(line []byte) (level slog.Level, text string, attrs []slog.Attr, ok bool) {
-	var fields map[string]any
+func structured(line []byte) (level slog.Level, text string, fields map[string]any, ok bool) {
 	if json.Unmarshal(line, &fields) != nil {
 		return 0, "", nil, false
 	}
@@ -127,31 +178,19 @@ func structured(line []byte) (level slog.Level, text string, attrs []slog.Attr, 
 	if !ok || !named {
 		return 0, "", nil, false
 	}
+	const trace = slog.LevelDebug - 4
 	if strings.EqualFold(name, "trace") {
-		name = "debug-4"
-	}
-	if level.UnmarshalText([]byte(name)) != nil {
+		level = trace
+	} else if level.UnmarshalText([]byte(name)) != nil {
 		level = slog.LevelInfo
 	}
-	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		switch {
-		case strings.HasPrefix(key, "@"):
-		case len(attrs) == mostFields:
-			return level, text, append(attrs, slog.Bool("cut", true)), true
-		case key == Provider.String(), key == Sink.String(), key == slog.TimeKey, key == slog.LevelKey, key == slog.MessageKey:
-			// These keys are the supervisor's own.
-			attrs = append(attrs, attr("plugin_"+key, fields[key]))
-		default:
-			attrs = append(attrs, attr(key, fields[key]))
-		}
-	}
-	return level, text, attrs, true
+	return min(max(level, trace), slog.LevelError), text, fields, true
 }
 
-func attr(key string, value any) slog.Attr {
+func (o *outputLog) attr(key string, value any) slog.Attr {
 	switch v := value.(type) {
 	case string:
-		return slog.String(key, v)
+		return slog.String(key, o.secrets.CleanLines(v, longestLine))
 	case bool:
 		return slog.Bool(key, v)
 	case float64:
@@ -164,13 +203,16 @@ func attr(key string, value any) slog.Attr {
 		if err != nil {
 			return slog.String(key, fmt.Sprintf("%T", v))
 		}
-		return slog.String(key, string(b))
+		return slog.String(key, o.secrets.Clean(string(b), longestLine))
 	}
 }
 
 // tail keeps the last line of the standard error of a process that has not
-// been given any secret yet.
+// been given any secret yet. An earlier process of the plugin has, so it is
+// cleaned all the same.
 type tail struct {
+	secrets *hearsay.Secrets
+
 	mu   sync.Mutex
 	off  bool
 	line string
@@ -184,9 +226,9 @@ func (t *tail) add(line []byte) {
 		return
 	}
 	if _, text, _, ok := structured(line); ok {
-		t.line = clip(text, 300)
+		t.line = t.secrets.Clean(text, 300)
 	} else {
-		t.line = clip(string(line), 300)
+		t.line = t.secrets.Clean(string(line), 300)
 	}
 }
 

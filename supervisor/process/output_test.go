@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 )
 
 func TestOutputReachesTheLog(t *testing.T) {
@@ -22,7 +24,7 @@ func TestOutputReachesTheLog(t *testing.T) {
 	}
 	r.stop()
 	for _, c := range []struct{ part, level, field string }{
-		{`"msg":"structured"`, "WARN", `"account":"a1","count":3`},
+		{`"msg":"structured"`, "WARN", `"stream":"stderr","plugin":{"account":"a1","count":3}`},
 		{`{\"@message\": 7`, "INFO", `"stream":"stderr"`},
 		{"plain x", "INFO", `"cut":true`},
 		{"out of Stdout", "DEBUG", ""},
@@ -52,8 +54,8 @@ func TestGrandchildDoesNotHideADeath(t *testing.T) {
 	r := runReal(t, "grandchild")
 	r.await(event.ProviderStarted)
 	awaitLog(t, r.log, `"msg":"grandchild"`)
-	var fields struct{ PID int }
-	if err := json.Unmarshal([]byte(lineWith(r.log.String(), `"msg":"grandchild"`)), &fields); err != nil || fields.PID == 0 {
+	var fields struct{ Plugin struct{ PID int } }
+	if err := json.Unmarshal([]byte(lineWith(r.log.String(), `"msg":"grandchild"`)), &fields); err != nil || fields.Plugin.PID == 0 {
 		t.Fatal("no PID of the grandchild: ", err)
 	}
 	began := time.Now()
@@ -62,7 +64,7 @@ func TestGrandchildDoesNotHideADeath(t *testing.T) {
 	if d := time.Since(began); d > 2*time.Second {
 		t.Errorf("the death was noticed after %s", d)
 	}
-	gone(t, fields.PID, 2*time.Second)
+	gone(t, fields.Plugin.PID, 2*time.Second)
 }
 
 func lineWith(log, part string) string {
@@ -81,7 +83,7 @@ func FuzzStderr(f *testing.F) {
 	f.Add(bytes.Repeat([]byte("x"), 3*longestLine))
 	f.Fuzz(func(t *testing.T, output []byte) {
 		var log bytes.Buffer
-		o := &outputLog{log: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.Level(-100)})).With("provider", "p")}
+		o := newOutputLog(slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.Level(-100)})).With("provider", "p"), hearsay.New())
 		lines := 0
 		w := &lineWriter{emit: func(line []byte, cut bool) {
 			lines++
@@ -99,5 +101,93 @@ func FuzzStderr(f *testing.F) {
 		if lines != want || logged < want {
 			t.Errorf("%d lines gave %d calls and %d records", want, lines, logged)
 		}
+	})
+}
+
+// What a line says of itself can't be taken for the supervisor's word.
+func TestForgedLines(t *testing.T) {
+	var log bytes.Buffer
+	o := newOutputLog(slog.New(slog.NewTextHandler(&log, nil)).With("provider", "p"), hearsay.New())
+	o.stderr([]byte(`{"@level":"error","@message":"token refreshed\nlevel=INFO msg=forged","event":"refreshed","provider":"other",`+
+		`"account":"a2","kind":"x","level":"INFO","msg":"m","time":"t","stream":"none","plugin.x":1,"a=b c":"\u001b[31m"}`), false)
+	o.stderr([]byte(`time=2026-01-01T00:00:00Z level=INFO msg="token refreshed" event=refreshed account=a2`), false)
+	for line := range strings.Lines(log.String()) {
+		before, said, _ := strings.Cut(line, "msg=")
+		if strings.Contains(before, "refreshed") || !strings.Contains(said, " provider=p stream=stderr") {
+			t.Errorf("%s", line)
+		}
+		for _, key := range []string{"event", "account", "kind", "level", "provider", "time", "stream"} {
+			if outside := unquotedText(said); strings.Contains(outside, " "+key+"=") && key != "provider" && key != "stream" || strings.Count(outside, " "+key+"=") > 1 {
+				t.Errorf("%s passes for ours in %s", key, line)
+			}
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 2 {
+		t.Errorf("two lines became %d:\n%s", n, log.String())
+	}
+}
+
+// unquotedText is line without what stands in quotation marks.
+func unquotedText(line string) (out string) {
+	for i, part := range strings.Split(strings.ReplaceAll(line, `\"`, ""), `"`) {
+		if i%2 == 0 {
+			out += part
+		}
+	}
+	return out
+}
+
+// A process that writes without end does not fill the log, and what was dropped
+// is counted.
+func TestFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		o := newOutputLog(slog.New(slog.NewJSONHandler(&log, nil)), hearsay.New())
+		w := o.writer(o.stderr)
+		const minute = 60
+		written := 0
+		for began := time.Now(); time.Since(began) < minute*time.Second; {
+			n, _ := fmt.Fprintf(w, "%s\n", strings.Repeat("line ", 20))
+			written++
+			if n != 101 {
+				t.Fatal(n)
+			}
+			if written%1000 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		time.Sleep(2 * floodTold)
+		synctest.Wait()
+		_ = w.Close()
+		kept := strings.Count(log.String(), `"stream":"stderr"`)
+		if most := mostLines + minute*linesEachSecond; kept > most || kept < most-linesEachSecond {
+			t.Errorf("%d lines are kept, %d expected", kept, most)
+		}
+		dropped, said := 0, 0
+		for line := range strings.Lines(log.String()) {
+			var told struct{ Lines int }
+			if strings.Contains(line, "lines were dropped") && json.Unmarshal([]byte(line), &told) == nil {
+				dropped += told.Lines
+				said++
+			}
+		}
+		if dropped+kept != written || said < 5 || said > 8 {
+			t.Errorf("of %d lines %d are kept and %d counted as dropped, said %d times", written, kept, dropped, said)
+		}
+		// The reader was held up: this is not gigabytes.
+		if bytes := written * 101; bytes > minute*4<<20 {
+			t.Errorf("%d bytes were read in a minute", bytes)
+		}
+
+		// Bytes count, too.
+		log.Reset()
+		time.Sleep(time.Hour)
+		for range 500 {
+			fmt.Fprintf(w, "%s\n", strings.Repeat("x", heldLine))
+		}
+		if kept := log.Len(); kept > mostBytes+bytesEachSecond {
+			t.Errorf("%d bytes are kept", kept)
+		}
+		o.flood.tell()
 	})
 }

@@ -1,0 +1,147 @@
+package hearsay
+
+import (
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// Both contracts, that of providers and that of sinks, call the same things by
+// the same names. So a message is read by the names of its fields, and a field
+// that is added to a contract counts as a text.
+
+// secretFields hold what the plugin and the supervisor tell each other in
+// confidence. They are not changed.
+var secretFields = []protoreflect.Name{
+	"access_token", "refresh_token", "id_token", "private", "client_secret", "code", "code_verifier", "content",
+}
+
+// dataFields are not for people: consumers get them as the broker gave them.
+var dataFields = []protoreflect.Name{"token_type", "scope", "extra", "url"}
+
+// limits of the texts that are not a [Sentence].
+var limits = map[protoreflect.Name]int{
+	"name": Name, "version": Name, "pkce": Name, "kind": Name, "oauth_error": Name, "progress": Name,
+	"account": 2 * Name, "attempt": 2 * Name, "fingerprint": Name, "spool": 2 * Name,
+	"default_value": 256, "one_of": 128, "description": 512,
+}
+
+const (
+	mostTexts    = 100 // of a list
+	mostSettings = 200 // that a plugin describes
+)
+
+// hear takes in the secrets of a request.
+func (s *Secrets) hear(m proto.Message) {
+	if m == nil {
+		return
+	}
+	owner := ownerOf(m.ProtoReflect())
+	if all := settingsIn(m.ProtoReflect()); len(all) > 0 {
+		s.learn("the settings of "+owner, settled, setting, all...)
+	}
+	if m.ProtoReflect().Descriptor().Name() != "NotifyRequest" { // whose content is ours, for people
+		s.hearOf(owner, m)
+	}
+}
+
+// hearOf takes in the secrets of a message about an account.
+func (s *Secrets) hearOf(owner string, m proto.Message) {
+	visit(m.ProtoReflect(), func(in protoreflect.Message, f protoreflect.FieldDescriptor) {
+		switch name := f.Name(); {
+		case !slices.Contains(secretFields, name):
+		case f.Kind() == protoreflect.BytesKind:
+			s.learn("the documents of "+owner, settled, setting, secretsIn("content", string(in.Get(f).Bytes()))...)
+		case f.IsMap():
+			in.Get(f).Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
+				s.learn(owner, newest, token, v.String())
+				return true
+			})
+		case name == "code_verifier": // which may stand in the login's address (RFC 7636, "plain")
+			s.learn(owner, newest, setting, in.Get(f).String())
+		default:
+			s.learn(owner, newest, token, in.Get(f).String())
+		}
+	})
+}
+
+// ownerOf is the account that a message is about.
+func ownerOf(m protoreflect.Message) (owner string) {
+	f := m.Descriptor().Fields().ByName("account")
+	switch {
+	case f == nil:
+		return ""
+	case f.Kind() == protoreflect.StringKind:
+		return m.Get(f).String()
+	}
+	account := m.Get(f).Message()
+	return account.Get(account.Descriptor().Fields().ByName("name")).String()
+}
+
+// settingsIn are the secrets among an account's or a sink's settings.
+func settingsIn(m protoreflect.Message) (all []string) {
+	visit(m, func(in protoreflect.Message, f protoreflect.FieldDescriptor) {
+		if f.Name() != "settings" || !f.IsMap() {
+			return
+		}
+		in.Get(f).Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
+			all = append(all, secretsIn(k.String(), v.String())...)
+			return true
+		})
+	})
+	return all
+}
+
+// visit calls f with each field that is set and is no message of its own.
+func visit(m protoreflect.Message, f func(protoreflect.Message, protoreflect.FieldDescriptor)) {
+	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case field.IsMap() || field.Kind() != protoreflect.MessageKind:
+			f(m, field)
+		case field.IsList():
+			for i := range v.List().Len() {
+				visit(v.List().Get(i).Message(), f)
+			}
+		default:
+			visit(v.Message(), f)
+		}
+		return true
+	})
+}
+
+// cleanMessage cleans every text in a message from a plugin.
+func (s *Secrets) cleanMessage(m protoreflect.Message) {
+	if f := m.Descriptor().Fields().ByName("settings"); f != nil && m.Get(f).List().Len() > mostSettings {
+		m.Mutable(f).List().Truncate(mostSettings)
+	}
+	visit(m, func(in protoreflect.Message, f protoreflect.FieldDescriptor) {
+		if f.Kind() != protoreflect.StringKind || f.IsMap() ||
+			slices.Contains(secretFields, f.Name()) || slices.Contains(dataFields, f.Name()) {
+			return
+		}
+		limit, ok := limits[f.Name()]
+		if !ok {
+			limit = Sentence
+		}
+		if !f.IsList() {
+			in.Set(f, protoreflect.ValueOfString(s.Clean(in.Get(f).String(), limit)))
+			return
+		}
+		list := in.Mutable(f).List()
+		list.Truncate(min(list.Len(), mostTexts))
+		for i := range list.Len() {
+			list.Set(i, protoreflect.ValueOfString(s.Clean(list.Get(i).String(), limit)))
+		}
+	})
+}
+
+// kindOf is a failure's kind as far as it is one, because it names what happens
+// next: programs read it.
+func kindOf(kind string) string {
+	if strings.IndexFunc(kind, func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) >= 0 || len(kind) > 32 {
+		return ""
+	}
+	return kind
+}
