@@ -118,6 +118,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addProviders(cfg)
 	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)
+	r.addCapacity(cfg)
 	r.addSharedZones(cfg, e.now())
 	r.addSinks(cfg)
 	r.addObstacles(cfg)
