@@ -42,6 +42,7 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 	for name, m := range s.providers {
 		processes[name] = m.Status()
 		shot.Processes = append(shot.Processes, processAlerts(name, false, processes[name]))
+		shot.Loads = append(shot.Loads, loadAlerts(name, s.keepers[name].Load(), shot.Now))
 	}
 	shot.Accounts = make([]alert.Account, 0, len(s.opts.Config.Accounts))
 	for name, c := range s.opts.Config.Accounts {
@@ -131,4 +132,11 @@ func (s *Supervisor) alertTold(ctx context.Context, a event.Alert) bool {
 // of any of its accounts, and any other to all; but no sink is told of itself.
 func (s *Supervisor) alertConcerns(c config.Sink, a event.Alert) bool {
 	return a.Sink != c.Name && s.opts.Config.SinkWants(c, a.Account, a.Provider)
+}
+
+func loadAlerts(provider string, l refresh.Load, now time.Time) alert.Load {
+	return alert.Load{
+		Provider: provider, Overloaded: l.Serving && l.Overloaded(now), Well: l.Serving && l.Since.IsZero(), Since: l.Since,
+		Overdue: l.Overdue, Waiting: l.Waiting, Rates: l.Capacity.String(), Remedy: l.Remedy(provider),
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -27,7 +28,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.providers)) {
-		st.Providers = append(st.Providers, providerStatus(name, s.providers[name].Status(), s.keepers[name].InFlight()))
+		st.Providers = append(st.Providers, providerStatus(name, s.providers[name].Status(), s.keepers[name], st.Now))
 		for _, a := range s.opts.Config.AccountsOf(name) {
 			k, _ := s.keepers[name].Status(a.Name)
 			acc := accountStatus(a.Name, name, k)
@@ -45,11 +46,14 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 	return st, nil
 }
 
-func providerStatus(name string, m process.Status, inFlight int) control.Provider {
+func providerStatus(name string, m process.Status, k *refresh.Keeper, now time.Time) control.Provider {
+	l := k.Load()
 	return control.Provider{
 		Name: name, State: string(m.State), PID: m.PID, Generation: m.Generation, StartedAt: m.StartedAt,
 		Restarts: m.Restarts, Crashes: m.Crashes, LastError: m.LastError, NextStart: m.NextStart,
-		Version: m.Description.Version, Command: m.Command, InFlight: inFlight,
+		Version: m.Description.Version, Command: m.Command, InFlight: k.InFlight(),
+		MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
+		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured,
 	}
 }
 

@@ -94,6 +94,9 @@ func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) conditions {
 		cs.add(proc.crashing(s.Now))
 		cs.add(proc.parked(s.Now))
 	}
+	for _, l := range s.Loads {
+		cs.add(l.overload())
+	}
 	for _, k := range s.Sinks {
 		cs.add(k.failing())
 		cs.add(k.unknownToken())

@@ -28,6 +28,7 @@ func TestConditions(t *testing.T) {
 		return Snapshot{Now: noon, Accounts: []Account{a}}
 	}
 	proc := func(p Process) Snapshot { p.Name = "schwab"; return Snapshot{Now: noon, Processes: []Process{p}} }
+	load := func(l Load) Snapshot { l.Provider = "schwab"; return Snapshot{Now: noon, Loads: []Load{l}} }
 	hook := func(k Sink) Snapshot { k.Name = "hook"; return Snapshot{Now: noon, Sinks: []Sink{k}} }
 	seen := func(e event.Event, age time.Duration, over bool) Snapshot {
 		s := Seen{Event: e, At: noon.Add(-age), Over: over}
@@ -86,6 +87,11 @@ func TestConditions(t *testing.T) {
 		{"parked, so not crashing", proc(Process{State: ProcessParked}), "provider_crashing:schwab", Unknown, ""},
 		{"a sink's process parked", proc(Process{State: ProcessParked, OfSink: true}), "sink_parked:schwab", On, "then run: tokenkeeper sinks restart schwab"},
 		{"a sink's process running", proc(Process{State: ProcessRunning, OfSink: true, RunningSince: noon.Add(-time.Hour)}), "sink_crashing:schwab", Off, "sink schwab runs"},
+
+		{"overloaded", load(Load{Overloaded: true, Since: noon.Add(-time.Minute), Overdue: 12, Waiting: []string{"a", "b"}, Rates: "22 needed, 8 possible", Remedy: "set it to 14"}),
+			"overload:schwab", On, "22 needed, 8 possible. Since 2027-03-01 11:59:00 UTC these wait: a, b and 10 more; set it to 14"},
+		{"a burst", load(Load{Overdue: 12, Since: noon}), "overload:schwab", Unknown, ""},
+		{"nobody waits", load(Load{Well: true}), "overload:schwab", Off, "in time again"},
 
 		{"nothing tried", hook(Sink{}), "sink_failing:hook", Unknown, ""},
 		{"takes everything", hook(Sink{LastDelivery: noon}), "sink_failing:hook", Off, "takes deliveries again"},

@@ -15,6 +15,7 @@ type Snapshot struct {
 	Now       time.Time
 	Accounts  []Account
 	Processes []Process
+	Loads     []Load
 	Sinks     []Sink
 	// StoreFault is why nothing can be made durable; "": all is well.
 	StoreFault string

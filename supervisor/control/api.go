@@ -93,6 +93,17 @@ type Provider struct {
 	Version   string    `json:"version,omitempty"`
 	Command   string    `json:"command,omitempty"`
 	InFlight  int       `json:"in_flight"`
+	// MaxInFlight is how many attempts may be in flight; Overdue accounts wait
+	// for their turn. Overloaded: some have waited longer than they may.
+	MaxInFlight int  `json:"max_in_flight"`
+	Overdue     int  `json:"overdue"`
+	Overloaded  bool `json:"overloaded,omitempty"`
+	// NeededRate and PossibleRate are refreshes a second: what the accounts
+	// need, and what MaxInFlight allows if an answer takes AnswerTime.
+	NeededRate        float64       `json:"needed_rate"`
+	PossibleRate      float64       `json:"possible_rate"`
+	AnswerTime        time.Duration `json:"answer_time"`
+	AnswerTimeAssumed bool          `json:"answer_time_assumed,omitempty"`
 }
 
 // Account states.

@@ -64,6 +64,16 @@ func writeMetrics(w io.Writer, s Status) {
 		func(p Provider) float64 { return float64(p.Crashes) })
 	provider.gauge("tokenkeeper_provider_in_flight", "Attempts in flight.",
 		func(p Provider) float64 { return float64(p.InFlight) })
+	provider.gauge("tokenkeeper_provider_overloaded", "1 while accounts wait too long for their turn.",
+		func(p Provider) float64 { return truth(p.Overloaded) })
+	provider.gauge("tokenkeeper_provider_overdue_accounts", "Accounts that are due and not in flight.",
+		func(p Provider) float64 { return float64(p.Overdue) })
+	provider.gauge("tokenkeeper_provider_needed_refreshes_per_second", "Refreshes that the accounts need.",
+		func(p Provider) float64 { return p.NeededRate })
+	provider.gauge("tokenkeeper_provider_possible_refreshes_per_second", "Refreshes that max_in_flight and the answer time allow.",
+		func(p Provider) float64 { return p.PossibleRate })
+	provider.gauge("tokenkeeper_provider_answer_seconds", "How long an attempt takes of late; assumed before the first one.",
+		func(p Provider) float64 { return p.AnswerTime.Seconds() })
 
 	var lines []sinkLine
 	for _, a := range s.Accounts {

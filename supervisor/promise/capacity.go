@@ -50,6 +50,14 @@ func (c *Capacity) Add(interval time.Duration) {
 	}
 }
 
+// Remove takes out what Add counted in.
+func (c *Capacity) Remove(interval time.Duration) {
+	if interval > 0 {
+		c.Accounts--
+		c.Needed = max(0, c.Needed-1/interval.Seconds())
+	}
+}
+
 // Possible refreshes a second.
 func (c Capacity) Possible() float64 {
 	if c.Answer <= 0 {

@@ -23,6 +23,7 @@ type broker struct {
 	clock       func() time.Time
 	refreshLife time.Duration
 	down        bool
+	takes       time.Duration // until it answers
 	// grace and policyLife are what its provider says of it.
 	grace, policyLife time.Duration
 	dies              map[string]time.Time // account -> death of its refresh token
@@ -196,6 +197,10 @@ func (b *broker) answer(ctx context.Context, account string, post func(fault, fu
 	if f.before != nil {
 		f.before()
 	}
+	b.mu.Lock()
+	takes := b.takes
+	b.mu.Unlock()
+	time.Sleep(takes)
 	answer, err := post(f, die)
 	if err != nil {
 		return sdk.Token{}, err
@@ -301,6 +306,12 @@ func (b *broker) isDown() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.down
+}
+
+func (b *broker) setTakes(d time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.takes = d
 }
 
 func (b *broker) setDown(down bool) {

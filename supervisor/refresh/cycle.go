@@ -133,6 +133,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 // attempt makes the call and stores its outcome. Called again with the same
 // intent it gets the same answer: that is what recovery is.
 func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
+	defer k.took(time.Now())
 	answer, err := k.call(ctx, remote, a, in)
 	if sdk.KindOf(err) == sdk.KindNotSent {
 		in, answer, err = k.callAnew(ctx, remote, a, in, err)

@@ -94,6 +94,7 @@ type Keeper struct {
 	looked   schedule.Instant // when the clocks were last compared
 	skew     time.Duration    // of which a person was told last
 	withhold *Hold            // nil: refresh tokens may be sent
+	load     load
 }
 
 // account is the state of one account in memory.
@@ -138,6 +139,8 @@ type account struct {
 	doubt string
 	// locked: the shared file's lock is held by whoever is at work.
 	locked bool
+	// interval between two refreshes, as counted in; see weigh.
+	interval time.Duration
 	// unproved counts how often in a row the shared file could not be replaced.
 	unproved int
 	// asked is what a person has to decide about the shared file; insisted: a

@@ -158,10 +158,11 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 	k.turned = k.clock.Now()
 	for k.inFlight < k.cfg.MaxInFlight {
 		name, wait, ok := k.heap.Next(k.clock.Now())
-		if !ok {
-			return idleSleep
-		}
-		if wait > 0 {
+		if !ok || wait > 0 {
+			k.crowd(false)
+			if !ok {
+				return idleSleep
+			}
 			return wait
 		}
 		k.heap.Remove(name)
@@ -174,6 +175,8 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 		k.takeOff(a)
 		start(a)
 	}
+	_, wait, ok := k.heap.Next(k.turned)
+	k.crowd(ok && wait <= 0)
 	return idleSleep // a flight that ends wakes the loop
 }
 

@@ -14,6 +14,7 @@ import (
 // the due time; zero: it is not due by itself.
 func (k *Keeper) plan(a *account) time.Time {
 	now := k.clock.Now()
+	k.weigh(a)
 	if a.cfg.Shared != nil && !a.stored {
 		k.heap.Set(a.cfg.Name, now.Wall, now) // its first token may be there
 		return now.Wall

@@ -1,0 +1,94 @@
+package refresh
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+)
+
+// crowdedFor is how long accounts may wait for room in flight before it is an
+// overload: longer than a burst takes, as at a start.
+const crowdedFor = 30 * time.Second
+
+// namedWaiting is how many of those who wait are named.
+const namedWaiting = 10
+
+// load is how much there is to do, beside what is possible.
+type load struct {
+	needs promise.Capacity // Slots and Answer are filled in when it is asked
+	pace  promise.Pace
+	// crowded: since then, at every look, somebody who was due had no room in
+	// flight.
+	crowded bool
+	since   schedule.Instant
+}
+
+// Load is how the accounts stand to what may be in flight.
+type Load struct {
+	promise.Capacity
+	// Serving: the loop runs; otherwise the rest says how it was.
+	Serving bool
+	// Overdue accounts are due and not in flight; Waiting names a few, the
+	// longest first, and Longest is how long that one has been due.
+	Overdue int
+	Waiting []string
+	Longest time.Duration
+	// Since is when accounts began to wait for room; zero: none does.
+	Since time.Time
+}
+
+// Overloaded says whether accounts have waited for room longer than they may.
+func (l Load) Overloaded(now time.Time) bool {
+	return !l.Since.IsZero() && l.Longest >= crowdedFor && now.Sub(l.Since) >= crowdedFor
+}
+
+// Load says how much there is to do. It looks at the accounts that are due, and
+// at no others.
+func (k *Keeper) Load() Load {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := k.clock.Now()
+	l := Load{Capacity: k.load.needs, Serving: k.remote != nil, Overdue: k.heap.Overdue(now), Waiting: k.heap.Earliest(namedWaiting, now)}
+	l.Slots = k.cfg.MaxInFlight
+	l.Answer, l.Measured = k.load.pace.Answer()
+	if _, wait, ok := k.heap.Next(now); ok && wait < 0 {
+		l.Longest = -wait
+	}
+	if k.load.crowded {
+		l.Since = k.load.since.Wall
+		l.Longest = min(l.Longest, now.Mono-k.load.since.Mono)
+	}
+	return l
+}
+
+// crowd notes whether somebody is due for whom there is no room in flight. The
+// caller holds k.mu.
+func (k *Keeper) crowd(on bool) {
+	if on && !k.load.crowded {
+		k.load.since = k.clock.Now()
+	}
+	k.load.crowded = on
+}
+
+// weigh counts in how often the account is to be refreshed. The caller holds
+// k.mu.
+func (k *Keeper) weigh(a *account) {
+	interval := time.Duration(0)
+	if a.stored && !a.rec.NeedsLogin() {
+		interval = promise.Interval(k.policyOf(a), a.rec.Token.Lifetime)
+	}
+	if interval == a.interval {
+		return
+	}
+	k.load.needs.Remove(a.interval)
+	k.load.needs.Add(interval)
+	a.interval = interval
+}
+
+// took notes how long an attempt was in flight.
+func (k *Keeper) took(begun time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.load.pace.Saw(time.Since(begun))
+}

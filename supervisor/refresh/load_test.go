@@ -1,0 +1,43 @@
+package refresh_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// 2,000 accounts with tokens of two minutes, a broker that takes half a second,
+// and four in flight: told, with numbers, and over when the load is.
+func TestOverloadIsNoticedAndEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var names []string
+		for i := range 2000 {
+			names = append(names, fmt.Sprintf("a%04d", i))
+		}
+		r := newRig(t, 2*time.Minute, names...)
+		r.broker.setTakes(500 * time.Millisecond)
+		gen := r.start()
+		time.Sleep(time.Minute) // the first are due after 90 s or so
+		if l := r.keeper.Load(); l.Overloaded(r.wall()) || !l.Serving {
+			t.Errorf("before anything is due: %+v", l)
+		}
+		time.Sleep(2 * time.Minute)
+		l := r.keeper.Load()
+		if !l.Overloaded(r.wall()) || l.Overdue < 1000 || len(l.Waiting) != 10 || l.Enough() || !l.Measured {
+			t.Errorf("overloaded: %+v", l)
+		}
+		if l.Needed < 15 || l.Needed > 70 || l.Possible() < 7 || l.Possible() > 8.1 || l.Accounts != 2000 {
+			t.Errorf("needed %v, possible %v, of %d accounts", l.Needed, l.Possible(), l.Accounts)
+		}
+
+		r.broker.setTakes(10 * time.Millisecond)
+		time.Sleep(3 * time.Minute)
+		if l := r.keeper.Load(); l.Overloaded(r.wall()) || !l.Since.IsZero() || !l.Enough() {
+			t.Errorf("afterwards: %+v", l)
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
