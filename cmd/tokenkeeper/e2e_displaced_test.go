@@ -19,6 +19,7 @@ import (
 // supervisor, somebody is told, and after a clean stop and a start every login is
 // there, also the one that was not refreshed meanwhile.
 func TestStateDirectoryMeddledWith(t *testing.T) {
+	t.Parallel()
 	for name, meddle := range map[string]func(state, earlier string) error{
 		"removed": func(state, _ string) error { return os.RemoveAll(state) },
 		"emptied": func(state, _ string) error {

@@ -231,31 +231,34 @@ func TestUnknownTokenInASinksFile(t *testing.T) {
 // copy is put right while we run, with a warning.
 func TestSinksFileIsPutRight(t *testing.T) {
 	t.Parallel()
-	s, old := rollbackSite(t, "every: 8m")
-	first := readFile(t, old.file)
-	r := startRun(t, s)
-	if err := <-r.forceRefresh(saxoAccount); err != nil {
-		t.Fatal(err)
-	}
-	r.newest(saxoAccount)
-	for name, spoil := range map[string]func() error{
-		"removed": func() error { return os.Remove(old.file) },
-		"emptied": func() error { return os.Truncate(old.file, 0) },
-		"older":   func() error { return os.WriteFile(old.file, first, 0o600) },
+	for name, spoil := range map[string]func(file string, first []byte) error{
+		"removed": func(file string, _ []byte) error { return os.Remove(file) },
+		"emptied": func(file string, _ []byte) error { return os.Truncate(file, 0) },
+		"older":   func(file string, first []byte) error { return os.WriteFile(file, first, 0o600) },
 	} {
-		if err := spoil(); err != nil {
-			t.Fatal(err)
-		}
-		now, _ := old.sim.Current(saxoAccount)
-		r.until(func(control.Status) bool { // at the next look
-			body, err := os.ReadFile(old.file)
-			return err == nil && strings.Contains(string(body), now.RefreshToken)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, old := rollbackSite(t, "every: 8m")
+			first := readFile(t, old.file)
+			r := startRun(t, s)
+			if err := <-r.forceRefresh(saxoAccount); err != nil {
+				t.Fatal(err)
+			}
+			r.newest(saxoAccount)
+			if err := spoil(old.file, first); err != nil {
+				t.Fatal(err)
+			}
+			now, _ := old.sim.Current(saxoAccount)
+			r.until(func(control.Status) bool { // at the next look
+				body, err := os.ReadFile(old.file)
+				return err == nil && strings.Contains(string(body), now.RefreshToken)
+			})
+			if !strings.Contains(r.Stderr(), "takes its place") {
+				t.Error("nobody is told")
+			}
+			old.intact(t, s)
 		})
-		if !strings.Contains(r.Stderr(), "takes its place") {
-			t.Errorf("%s: nobody is told", name)
-		}
 	}
-	old.intact(t, s)
 }
 
 // Our store is a day old, as that of a machine that was put back from a snapshot

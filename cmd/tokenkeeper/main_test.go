@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,10 +38,26 @@ func TestMain(m *testing.M) {
 		return
 	}
 	sharedfiletest.Main()
+	moreAtOnce()
 	code := m.Run()
 	removeProgram()
 	removeCrashProgram()
 	os.Exit(code)
+}
+
+// moreAtOnce lets more tests run at once than there are cores, unless the
+// command line says how many: nearly all of their time is spent waiting for
+// processes.
+func moreAtOnce() {
+	flag.Parse()
+	asked := false
+	flag.Visit(func(f *flag.Flag) { asked = asked || f.Name == "test.parallel" })
+	if asked {
+		return
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
 }
 
 // now is when every test happens.
