@@ -14,6 +14,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/plugins/gcpsecretmanager/secretmanagertest"
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // TestOneVersionIsKept: each delivery adds one version, as it was handed over,
@@ -187,6 +188,8 @@ func TestFaults(t *testing.T) {
 		{"CreateSecret", codes.NotFound, "no project trading-bots", 0},
 		{"AccessSecretVersion", codes.Unavailable, "can't be reached", 0},
 		{"AddSecretVersion", codes.Unavailable, "can't be reached", 0},
+		{"AccessSecretVersion", codes.Canceled, "before the answer came", 0},
+		{"AddSecretVersion", codes.Canceled, "before the answer came", 0},
 		{"AddSecretVersion", codes.Internal, "error Internal", 0},
 		{"AddSecretVersion", codes.InvalidArgument, "invalid", 0},
 		{"AddSecretVersion", codes.FailedPrecondition, "encryption key", 0},
@@ -200,6 +203,9 @@ func TestFaults(t *testing.T) {
 			}
 			if errors.Is(err, sdk.ErrRefused) || errors.Is(err, sdk.ErrGone) || errors.Is(err, sdk.ErrAbsent) {
 				t.Errorf("the error is not tried again: %v", err)
+			}
+			if errors.Is(err, context.Canceled) {
+				t.Errorf("nobody gave it up: %v", err)
 			}
 			var e *sdk.Error
 			if errors.As(err, &e) != (c.after > 0) || e != nil && e.RetryAfter != c.after {
@@ -224,12 +230,7 @@ func TestUnreachable(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 	r.listen(r.address)
-	deadline := time.Now().Add(patience)
-	for r.deliver(2) != nil {
-		if time.Now().After(deadline) {
-			t.Fatal("the sink does not find the service that is back")
-		}
-	}
+	waittest.Until(t, "the service that is back is found", func() bool { return r.deliver(2) == nil })
 	r.enabled(2)
 }
 

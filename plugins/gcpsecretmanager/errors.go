@@ -26,8 +26,9 @@ var errUnauthenticated = errors.New("the credentials are not accepted, or none c
 const quotaPause = time.Minute
 
 // explain says in our own words what an error of the service means, because
-// the library's may quote a request. doing is what was tried.
-func (v *vault) explain(doing string, err error) error {
+// the library's may quote a request. ctx is the caller's, and doing what was
+// tried.
+func (v *vault) explain(ctx context.Context, doing string, err error) error {
 	st := status.Convert(err)
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		st = status.FromContextError(err)
@@ -54,7 +55,12 @@ func (v *vault) explain(doing string, err error) error {
 	case codes.DeadlineExceeded:
 		return failed("no answer came in time: %w", context.DeadlineExceeded)
 	case codes.Canceled:
-		return failed("it was given up: %w", context.Canceled)
+		// gRPC says so too if the connection was closed at this end, and the
+		// service may.
+		if gaveUp := ctx.Err(); gaveUp != nil {
+			return failed("it was given up: %w", gaveUp)
+		}
+		return failed("the connection ended before the answer came")
 	case codes.DataLoss:
 		return failed("its data arrived damaged")
 	case codes.Unavailable:

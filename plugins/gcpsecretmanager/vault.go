@@ -50,14 +50,14 @@ func (v *vault) newest(ctx context.Context, atLeast int64) (version, error) {
 		return found, nil
 	}
 	if err != nil && !isMissing(err) {
-		return version{}, v.explain("read", err)
+		return version{}, v.explain(ctx, "read", err)
 	}
 	if atLeast > 0 {
 		if known, err := v.access(ctx, strconv.FormatInt(atLeast, 10)); err == nil {
 			known.isLatest = true
 			return known, nil
 		} else if !isMissing(err) {
-			return version{}, v.explain("read", err)
+			return version{}, v.explain(ctx, "read", err)
 		}
 	}
 	if status.Code(err) == codes.NotFound && atLeast == 0 {
@@ -70,7 +70,7 @@ func (v *vault) newest(ctx context.Context, atLeast int64) (version, error) {
 	}
 	found, err = v.access(ctx, strconv.FormatInt(enabled[0], 10))
 	if err != nil {
-		return version{}, v.explain("read", err)
+		return version{}, v.explain(ctx, "read", err)
 	}
 	return found, nil
 }
@@ -83,7 +83,7 @@ func (v *vault) number(ctx context.Context, number int64) (found version, ok boo
 		return version{}, false, nil
 	}
 	if err != nil {
-		return version{}, false, v.explain("read", err)
+		return version{}, false, v.explain(ctx, "read", err)
 	}
 	return found, true, nil
 }
@@ -129,7 +129,7 @@ func (v *vault) add(ctx context.Context, payload []byte) (int64, error) {
 		answer, err = v.client.AddSecretVersion(ctx, request)
 	}
 	if err != nil {
-		return 0, v.explain("add a version to", err)
+		return 0, v.explain(ctx, "add a version to", err)
 	}
 	number := numberOf(answer.GetName())
 	if number == 0 || !answer.GetClientSpecifiedPayloadChecksum() {
@@ -155,7 +155,7 @@ func (v *vault) createSecret(ctx context.Context) error {
 	case codes.NotFound:
 		return fmt.Errorf("there is no project %s: check the setting project", v.project)
 	default:
-		return v.explain("create", err)
+		return v.explain(ctx, "create", err)
 	}
 }
 
@@ -163,7 +163,7 @@ func (v *vault) createSecret(ctx context.Context) error {
 func (v *vault) destroy(ctx context.Context, number int64) error {
 	_, err := v.client.DestroySecretVersion(ctx, &secretmanagerpb.DestroySecretVersionRequest{Name: v.version(number)})
 	if err != nil && !isMissing(err) {
-		return v.explain("destroy a version of", err)
+		return v.explain(ctx, "destroy a version of", err)
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func (v *vault) enabled(ctx context.Context, most int) ([]int64, error) {
 			return nil, nil
 		}
 		if err != nil {
-			return nil, v.explain("list the versions of", err)
+			return nil, v.explain(ctx, "list the versions of", err)
 		}
 		if one.GetState() == secretmanagerpb.SecretVersion_ENABLED {
 			numbers = append(numbers, numberOf(one.GetName()))
@@ -199,7 +199,7 @@ func (v *vault) enabled(ctx context.Context, most int) ([]int64, error) {
 func (v *vault) created(ctx context.Context, number int64) (time.Time, error) {
 	answer, err := v.client.GetSecretVersion(ctx, &secretmanagerpb.GetSecretVersionRequest{Name: v.version(number)})
 	if err != nil {
-		return time.Time{}, v.explain("read", err)
+		return time.Time{}, v.explain(ctx, "read", err)
 	}
 	return answer.GetCreateTime().AsTime(), nil
 }
@@ -224,7 +224,7 @@ func (v *vault) permitted(ctx context.Context) error {
 		Resource: v.name(), Permissions: slices.Clone(needed),
 	})
 	if err != nil {
-		return v.explain("ask for the permissions on", err)
+		return v.explain(ctx, "ask for the permissions on", err)
 	}
 	missing := slices.DeleteFunc(needed, func(p string) bool { return slices.Contains(answer.GetPermissions(), p) })
 	if len(missing) > 0 {
