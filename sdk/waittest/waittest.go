@@ -5,7 +5,9 @@
 // stands still for a minute, for a defect of the program. So a limit is counted
 // in beats: one takes a second at least, and it is over only when a file in the
 // folder for temporary files has become durable meanwhile. Where something shows
-// that what is waited for advances, the count begins anew with each step.
+// that what is waited for advances, the count begins anew with each step, up to
+// [Most] beats in all: a program in a loop moves for ever, and a wrong
+// expectation must fail with its own words, not with those of the go command.
 //
 // It is no part of tests in a bubble of testing/synctest.
 package waittest
@@ -14,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -25,27 +28,43 @@ import (
 // Patience is how many beats are waited for what should take moments.
 const Patience = 60
 
+// Most is how many beats a wait has at most, whatever moves meanwhile.
+const Most = 4 * Patience
+
 // beat is the shortest time that one takes.
 const beat = time.Second
 
-// ErrStandstill ends a wait in which nothing has moved for too long.
-var ErrStandstill = errors.New("nothing has moved for too long")
+var (
+	// ErrStandstill ends a wait in which nothing has moved for too long.
+	ErrStandstill = errors.New("nothing has moved for too long")
+	// ErrEndless ends a wait in which something goes on and on.
+	ErrEndless = errors.New("something moves all the time, and it does not come")
+)
 
 // Context ends with [ErrStandstill] as its cause when so many beats have passed
-// in which no step was made. Each of steps returns a value that changes with
-// every step, such as the size of a log. It is called from another goroutine.
+// in which no step was made, and with [ErrEndless] after [Most]. Each of steps
+// returns a value that changes with every step, such as the size of a log. It is
+// called from another goroutine.
 func Context(parent context.Context, beats int, steps ...func() any) (context.Context, context.CancelFunc) {
+	return count(parent, beats, max(beats, Most), steps...)
+}
+
+func count(parent context.Context, beats, most int, steps ...func() any) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(parent)
 	go func() {
 		last := make([]any, len(steps))
-		for still := 0; still <= beats; still++ {
+		for still, all := 0, 0; ; still, all = still+1, all+1 {
 			for i, step := range steps {
 				if now := step(); now != last[i] {
 					last[i], still = now, 0
 				}
 			}
-			if still == beats {
+			if still >= beats {
 				cancel(fmt.Errorf("%w: %d beats", ErrStandstill, beats))
+				return
+			}
+			if all >= most {
+				cancel(fmt.Errorf("%w: %d beats", ErrEndless, most))
 				return
 			}
 			if !pass(ctx) {
@@ -112,7 +131,7 @@ func Within(t testing.TB, beats int, what string, done func() bool, steps ...fun
 // Beats counts the beats from now on until the returned function is called.
 func Beats(t testing.TB) (passed func() int) {
 	var n atomic.Int64
-	_, cancel := Context(context.WithoutCancel(t.Context()), Patience, func() any { return n.Add(1) })
+	_, cancel := count(context.WithoutCancel(t.Context()), Patience, math.MaxInt, func() any { return n.Add(1) })
 	t.Cleanup(cancel)
 	return func() int {
 		cancel()

@@ -34,6 +34,18 @@ func TestStepsBeginTheCountAnew(t *testing.T) {
 	}
 }
 
+// What moves for ever ends all the same.
+func TestEndless(t *testing.T) {
+	t.Parallel()
+	var looks atomic.Int64
+	ctx, cancel := waittest.Count(t.Context(), 2, 3, func() any { return looks.Add(1) })
+	defer cancel()
+	<-ctx.Done()
+	if err := context.Cause(ctx); !errors.Is(err, waittest.ErrEndless) || looks.Load() != 1+3 {
+		t.Errorf("after %d looks: %v", looks.Load(), err)
+	}
+}
+
 func TestWaits(t *testing.T) {
 	t.Parallel()
 	asked := 0

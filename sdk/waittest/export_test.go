@@ -1,0 +1,4 @@
+package waittest
+
+// Count is Context with another end than Most.
+var Count = count
