@@ -3,6 +3,8 @@ package alert
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +35,8 @@ var steps = rapid.Custom(func(t *rapid.T) step {
 // Whatever happens in whichever order: every sink ends with knowing how things
 // stand, every account in trouble has an alert that lasts, of its own or of a
 // group, nothing older is told after something newer, and no two notices of an
-// alert have the same version.
+// alert have the same version. Only what has been over for a day when a sink is
+// told again is kept from it.
 func TestEverySinkEndsWithTheTruth(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		todo := rapid.SliceOfN(steps, 1, 40).Draw(rt, "steps")
@@ -47,8 +50,21 @@ func TestEverySinkEndsWithTheTruth(t *testing.T) {
 
 // listener is what one sink has heard.
 type listener struct {
-	name string
-	last map[string]event.Alert
+	name  string
+	last  map[string]event.Alert
+	heard time.Time // when it was told last
+}
+
+// hears begins a telling of all that there is. What has ended and was forgotten
+// meanwhile, because the listener could not be told for so long, it never hears
+// of again.
+func (l *listener) hears(all []event.Alert) {
+	if time.Since(l.heard) >= forgottenAfter {
+		maps.DeleteFunc(l.last, func(key string, _ event.Alert) bool {
+			return !slices.ContainsFunc(all, func(a event.Alert) bool { return a.Key == key })
+		})
+	}
+	l.heard = time.Now()
 }
 
 // open says whether the listener believes that an alert lasts.
@@ -78,7 +94,7 @@ func play(t *testing.T, todo []step) (failed string) {
 	w.notify = []string{"chat", "mail"}
 	sinks := map[string]*listener{}
 	for _, name := range w.notify {
-		sinks[name] = &listener{name, map[string]event.Alert{}}
+		sinks[name] = &listener{name, map[string]event.Alert{}, time.Now()}
 	}
 	w.policy.GroupAbove = 2
 	for n := range 6 {
@@ -96,6 +112,7 @@ func play(t *testing.T, todo []step) (failed string) {
 		if err := errors.Join(err, aerr); err != nil {
 			t.Fatal(err)
 		}
+		l.hears(all)
 		for _, a := range all {
 			if a.Version <= ledger[a.Key].Version {
 				continue
