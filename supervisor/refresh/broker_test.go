@@ -52,6 +52,8 @@ type fault struct {
 	// half: the answer has no access token; same: and the refresh token that
 	// was sent, which stays good.
 	half, same bool
+	// answers, if set, is the answer, and nothing is rotated.
+	answers *sdk.Token
 	// notice, if set, is closed when the POST has come, and the answer waits
 	// for proceed.
 	notice, proceed chan struct{}
@@ -232,7 +234,9 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 		return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant", HTTPStatus: 400}
 	}
 	var t sdk.Token
-	if f.same {
+	if f.answers != nil {
+		t = *f.answers
+	} else if f.same {
 		t = sdk.Token{RefreshToken: req.Token.RefreshToken, IssuedAt: b.wall()}
 	} else {
 		t = b.rotate(account)

@@ -144,6 +144,9 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 	}
 	switch {
 	case err == nil:
+		if other := k.belongsTo(a, in, answer.Token); other != "" {
+			return k.failed(ctx, remote, a, in, k.mixedUp(other))
+		}
 		return k.keep(ctx, remote, a, in, answer)
 	case errors.Is(err, sdk.ErrConnection):
 		k.mu.Lock()

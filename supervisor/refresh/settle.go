@@ -23,16 +23,11 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 	if err != nil {
 		return err
 	}
-	spooled := map[string][]spool.Entry{} // oldest first
-	for _, e := range entries {
-		if _, ours := k.accounts[e.Account]; !ours {
-			k.cfg.Log.Warn("the spool holds an attempt of an account that is not configured; it is left there",
-				"provider", k.cfg.Provider, "account", e.Account, "attempt", e.Attempt)
-			continue
-		}
-		spooled[e.Account] = append(spooled[e.Account], e)
-	}
 	ctx = context.WithoutCancel(ctx)
+	spooled, err := k.ofOurs(ctx, entries)
+	if err != nil {
+		return err
+	}
 	for name, a := range k.accounts {
 		release, err := k.claim(ctx, a)
 		if err != nil {

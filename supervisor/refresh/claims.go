@@ -1,0 +1,100 @@
+package refresh
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds what is not believed of a provider: one provider serves many
+// accounts, and may mix them up, or worse.
+
+// ofOurs sorts what the provider says is in its spool by account, oldest first.
+// Left out is what belongs to no account here, and an attempt that was announced
+// for another account than the provider says.
+func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) (map[string][]spool.Entry, error) {
+	ours := map[string][]spool.Entry{}
+	if len(entries) == 0 {
+		return ours, nil
+	}
+	announced, err := k.announced(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var strangers, mixedUp []spool.Entry
+	for _, e := range entries {
+		owner, known := announced[e.Attempt]
+		_, configured := k.accounts[e.Account]
+		switch {
+		case known && owner != e.Account:
+			mixedUp = append(mixedUp, e)
+		case !configured:
+			strangers = append(strangers, e)
+		default:
+			ours[e.Account] = append(ours[e.Account], e)
+		}
+	}
+	// One line for all: a provider could name any number.
+	if len(strangers) > 0 {
+		k.cfg.Log.Warn("the spool holds attempts of accounts that are not configured; they are left there",
+			"provider", k.cfg.Provider, "attempts", len(strangers), "account", strangers[0].Account, "attempt", strangers[0].Attempt)
+	}
+	if len(mixedUp) > 0 {
+		e := mixedUp[0]
+		k.cfg.Log.Error(fmt.Sprintf("the provider says that attempts belong to other accounts than they were announced for; they are ignored. "+
+			"The first is one of account %s. Report it to the author of the provider", announced[e.Attempt]),
+			"provider", k.cfg.Provider, "attempts", len(mixedUp), "account", e.Account, "attempt", e.Attempt)
+	}
+	return ours, nil
+}
+
+// announced leads from each attempt that is open, or was the last one that
+// brought a token, to its account.
+func (k *Keeper) announced(ctx context.Context) (map[string]string, error) {
+	all := make(map[string]string, len(k.accounts))
+	for name, a := range k.accounts {
+		in, open, err := k.cfg.Store.Intent(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("read the open attempt of account %s: %w", name, err)
+		}
+		if open {
+			all[in.Attempt] = name
+		}
+		k.mu.Lock()
+		if a.rec.Attempt != "" {
+			all[a.rec.Attempt] = name
+		}
+		k.mu.Unlock()
+	}
+	return all, nil
+}
+
+// belongsTo names another account whose refresh token a refresh was answered
+// with; "": none. Of a login that is no sign of anything, because one person may
+// log in twice; nor of an account that shared the token before.
+func (k *Keeper) belongsTo(a *account, in store.Intent, answered sdk.Token) string {
+	if in.Kind != spool.KindRefresh || answered.RefreshToken.IsZero() {
+		return ""
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if answered.RefreshToken.Equal(a.rec.Token.RefreshToken) {
+		return ""
+	}
+	for name, other := range k.accounts {
+		if other != a && answered.RefreshToken.Equal(other.rec.Token.RefreshToken) {
+			return name
+		}
+	}
+	return ""
+}
+
+// mixedUp is the failure of an attempt that was answered with the token of
+// another account. What became of this account's refresh token is not known.
+func (k *Keeper) mixedUp(other string) error {
+	return &sdk.Error{Kind: sdk.KindAmbiguous, Message: fmt.Sprintf("the provider answered with the refresh token of account %s, "+
+		"and nothing of that was stored (report it to the author of the provider %s)", other, k.cfg.Provider)}
+}
