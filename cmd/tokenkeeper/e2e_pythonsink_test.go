@@ -23,7 +23,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
-// pythonSink returns the absolute path of the example. Its Python is Debian's,
+// pythonSink installs the example in a folder of the user that runs the test,
+// who need not own the clone, and returns its program. Its Python is Debian's,
 // because that one has the packages that it needs.
 func pythonSink(t *testing.T) string {
 	t.Helper()
@@ -31,11 +32,11 @@ func pythonSink(t *testing.T) string {
 	if out, err := exec.Command("/usr/bin/python3", "-c", "import grpc, google.protobuf, cryptography").CombinedOutput(); err != nil {
 		t.Skipf("/usr/bin/python3 does not have %s: %v %s", packages, err, out)
 	}
-	path, err := filepath.Abs(example("sink-python/tokenkeeper-sink-python-files"))
-	if err != nil {
+	dir := filepath.Join(t.TempDir(), "sink-python")
+	if err := os.CopyFS(dir, os.DirFS(example("sink-python"))); err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return filepath.Join(dir, "tokenkeeper-sink-python-files")
 }
 
 // TestPythonSinkKeepsTheContract runs the suite of sinks that are plugins with

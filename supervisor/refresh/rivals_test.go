@@ -162,7 +162,11 @@ func (w *rivals) decide() error {
 		return nil
 	}
 	if !w.botCould() {
-		_, _ = w.keeper.Refresh(w.t.Context(), "one", true)
+		// Ours, unless a bot has spent it and not written its successor yet:
+		// whoever insists on that one sends it twice.
+		if w.broker.holds("one", w.record("one").Token.RefreshToken) {
+			_, _ = w.keeper.Refresh(w.t.Context(), "one", true)
+		}
 		return nil
 	}
 	d, err := w.bot.Read()
