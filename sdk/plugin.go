@@ -20,6 +20,9 @@ const (
 	// process should finish and exit: the supervisor has let go of it, or is
 	// dead.
 	EnvLifeline = "TOKENKEEPER_LIFELINE_FD"
+	// EnvLocks is the number of a file descriptor through which a provider
+	// gets the locks of shared files for its attempts, see package lockloan.
+	EnvLocks = "TOKENKEEPER_LOCKS_FD"
 )
 
 // The one plugin that a process dispenses: what go-plugin's sets call it.

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
@@ -14,7 +15,16 @@ import (
 // sees it. It implements every optional interface; a call that the provider
 // does not answer returns [ErrUnimplemented]. Errors of the connection itself
 // are [ErrConnection].
-type Remote struct{ rpc pb.ProviderClient }
+type Remote struct {
+	rpc   pb.ProviderClient
+	locks LockLender // nil: nothing can be lent
+}
+
+// LockLender is a connection beside which descriptors can be sent to the
+// process at its other end. Package lockloan has the real one.
+type LockLender interface {
+	LendLock(attempt string, fd int) error
+}
 
 var (
 	_ Provider   = (*Remote)(nil)
@@ -25,7 +35,20 @@ var (
 
 // NewRemote speaks the wire contract over conn.
 func NewRemote(conn grpc.ClientConnInterface) *Remote {
-	return &Remote{rpc: pb.NewProviderClient(conn)}
+	r := &Remote{rpc: pb.NewProviderClient(conn)}
+	r.locks, _ = conn.(LockLender)
+	return r
+}
+
+// LendLock gives the provider a copy of the descriptor that carries the lock of
+// the account's shared file, for an attempt of which the call comes next: the
+// lock then stands until the attempt has ended, also if the caller dies. After
+// [lockloan.ErrNotTaken] it does not.
+func (r *Remote) LendLock(attempt string, fd int) error {
+	if r.locks == nil {
+		return lockloan.ErrNotTaken
+	}
+	return r.locks.LendLock(attempt, fd)
 }
 
 // Answer is a token together with how the provider came by it.

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/idle"
+	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
@@ -30,7 +31,9 @@ import (
 func Serve(p Provider) {
 	onlyHosted("provider", "give an account\n\"provider: NAME\"")
 	log := hostedLog()
-	serve(PluginName, NewServer(p, openSpool, log))
+	s := NewServer(p, openSpool, log)
+	s.locks = borrowLocks(log)
+	serve(PluginName, s)
 }
 
 // ServeSink is [Serve] for a sink, which ends after the deliveries in flight.
@@ -115,6 +118,19 @@ func openSpool() (*spool.Spool, error) {
 		return spool.OpenWithFallback(context.Background(), dir, fallback, slots)
 	}
 	return spool.Open(context.Background(), dir, slots)
+}
+
+// borrowLocks says that locks may be lent to this process, if anybody could.
+func borrowLocks(log *slog.Logger) *lockloan.Borrower {
+	fd, err := strconv.Atoi(os.Getenv(EnvLocks))
+	if err != nil {
+		return nil
+	}
+	b, err := lockloan.Borrow(fd)
+	if err != nil {
+		log.Warn("the locks of shared files will not outlive the supervisor", "error", err)
+	}
+	return b
 }
 
 // newLogger writes the lines that go-plugin's host side understands.

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
@@ -30,6 +31,7 @@ type Server struct {
 	provider Provider
 	spool    func() (*spool.Spool, error)
 	log      *slog.Logger
+	locks    *lockloan.Borrower // nil: none are lent
 
 	mu       sync.Mutex
 	attempts map[string]*attempt
@@ -217,6 +219,7 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 	if id.ID == "" || account == "" {
 		return nil, toStatus(&Error{Kind: KindNotSent, Message: "the request names no attempt or no account"})
 	}
+	giveBack := s.locks.Take(id.ID)
 	s.mu.Lock()
 	a, known := s.attempts[id.ID]
 	if !known {
@@ -225,12 +228,14 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 		}
 		if !s.inFlight.begin(id.Deadline) {
 			s.mu.Unlock()
+			giveBack()
 			return nil, toStatus(&Error{Kind: KindNotSent, Message: "the provider process is shutting down"})
 		}
 		a = &attempt{done: make(chan struct{})}
 		s.attempts[id.ID] = a
 		go func() {
 			defer s.inFlight.landed()
+			defer giveBack()
 			defer close(a.done)
 			h := spool.Header{
 				Attempt: id.ID, Account: account, Kind: kind, Version: id.Version, Fingerprint: id.Fingerprint,
@@ -240,6 +245,9 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 				a.err = toStatus(err)
 			}
 		}()
+	} else {
+		// Asked again, it is answered by the call before, which has its own.
+		defer giveBack()
 	}
 	s.mu.Unlock()
 	select {

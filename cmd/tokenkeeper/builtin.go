@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/plugins/saxo"
@@ -43,6 +44,9 @@ func builtinCommand(name string) (command []string, ok bool) {
 func serveProvider(args []string, stderr io.Writer) int {
 	if len(args) == 1 {
 		if p, ok := builtin(args[0]); ok {
+			// Or else it is called "exe", after the link that it was started
+			// from, where a person is told who holds a lock.
+			_ = os.WriteFile("/proc/self/comm", []byte("provider-"+args[0]), 0)
 			sdk.Serve(p)
 			return exitOK
 		}

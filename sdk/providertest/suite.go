@@ -92,6 +92,7 @@ func Run(t *testing.T, s Suite) {
 		{"Signals", testSignals},
 		{"Lifeline", testLifeline},
 		{"LifelineInMidRequest", testLifelineInMidRequest},
+		{"LentLock", testLentLock},
 	}
 	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, s) })

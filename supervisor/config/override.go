@@ -21,7 +21,7 @@ const EnvFile = "TOKENKEEPER_CONFIG"
 // otherVariables are no part of the configuration: EnvFile, and those that are
 // the plugins' own.
 func otherVariables() []string {
-	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.Handshake().MagicCookieKey}
+	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.EnvLocks, sdk.Handshake().MagicCookieKey}
 }
 
 // environment is the layer of TOKENKEEPER_… variables: levels are separated by

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 )
 
 // child is an operating system process that does not outlive the supervisor
@@ -36,6 +37,8 @@ type child struct {
 
 	// lifeline is our end of what holds the process: it ends when this does.
 	lifeline *os.File
+	// locks is how descriptors reach the process.
+	locks *lockloan.Lender
 
 	exited chan struct{}
 	heard  sync.WaitGroup // whoever reads its standard output and error
@@ -54,7 +57,10 @@ func newChild(cmd *exec.Cmd, log *outputLog) *child {
 }
 
 // The child's descriptors after the standard ones.
-const lifelineFD = 3
+const (
+	lifelineFD = 3
+	locksFD    = 4
+)
 
 // Start implements runner.Runner.
 func (c *child) Start(context.Context) error {
@@ -71,11 +77,17 @@ func (c *child) Start(context.Context) error {
 		}
 		own, files = append(own, r), append(files, w)
 	}
+	locks, theirs, err := lockloan.Pair()
+	if err != nil {
+		closeAll(files, own)
+		return fmt.Errorf("make a socket for the locks of %s: %w", c.cmd.Path, err)
+	}
+	files = append(files, theirs)
 	stdout, stderr := own[0], own[1]
-	c.lifeline = own[2]
+	c.lifeline, c.locks = own[2], locks
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = nil, files[0], files[1]
-	c.cmd.ExtraFiles = []*os.File{files[2]}
-	c.cmd.Env = append(c.cmd.Env, sdk.EnvLifeline+"="+strconv.Itoa(lifelineFD))
+	c.cmd.ExtraFiles = files[2:]
+	c.cmd.Env = append(c.cmd.Env, sdk.EnvLifeline+"="+strconv.Itoa(lifelineFD), sdk.EnvLocks+"="+strconv.Itoa(locksFD))
 	// A group of its own, so that its children can be killed with it. SIGTERM
 	// at the supervisor's death is for a program that knows nothing of a
 	// lifeline; to one that does it means nothing.
@@ -83,10 +95,11 @@ func (c *child) Start(context.Context) error {
 
 	started := make(chan error)
 	go c.own(started, stdout, stderr)
-	err := <-started
+	err = <-started
 	closeAll(files)
 	if err != nil {
 		closeAll(own)
+		_ = locks.Close()
 		close(c.exited)
 		return err
 	}
@@ -137,6 +150,7 @@ func (c *child) own(started chan<- error, stdout, stderr *os.File) {
 	_ = stdout.SetReadDeadline(soon)
 	_ = stderr.SetReadDeadline(soon)
 	_ = c.lifeline.Close()
+	_ = c.locks.Close()
 	c.mu.Lock()
 	c.err = endedBy(err)
 	c.mu.Unlock()

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 )
 
@@ -98,9 +99,16 @@ func (in *instance) watchConnection() {
 	}
 }
 
+// connection carries the calls to a process, and beside them the descriptors of
+// locks (see [sdk.LockLender]).
+type connection struct {
+	grpc.ClientConnInterface
+	*lockloan.Lender
+}
+
 // Conn implements [Instance].
 func (in *instance) Conn() grpc.ClientConnInterface {
-	return hearsay.Conn{To: in.conn, Secrets: in.child.log.secrets}
+	return connection{hearsay.Conn{To: in.conn, Secrets: in.child.log.secrets}, in.child.locks}
 }
 
 // PID implements [Instance].

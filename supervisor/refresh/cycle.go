@@ -168,6 +168,7 @@ func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in st
 		ID: in.Attempt, Version: in.Version, Fingerprint: in.Fingerprint,
 		Deadline: time.Now().Add(a.cfg.Timeout), Spool: in.Spool,
 	}
+	k.lend(remote, a, id.ID)
 	if in.Kind == spool.KindExchange {
 		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
 		if a.exchange != nil { // otherwise the answer is in the spool

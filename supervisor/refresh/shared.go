@@ -20,6 +20,9 @@ type SharedFile interface {
 	// Lock takes the lock that the other programs use. It gives up with an
 	// error that says who holds it; it never steals.
 	Lock(ctx context.Context) (release func() error, err error)
+	// Lend gives away a copy of the descriptor that carries the lock, which is
+	// held.
+	Lend(give func(fd int) error) error
 	// Read returns what is in the file. An error that is [fs.ErrNotExist] or
 	// [format.ErrUnreadable] means that no token is there; after any other,
 	// nobody knows what is.

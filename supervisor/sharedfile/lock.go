@@ -69,6 +69,7 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 			file = nil
 		} else if err == nil {
 			f.forget()
+			f.holds(file)
 			return f.unlocker(file), nil
 		}
 		if !time.Now().Before(deadline) {
@@ -83,11 +84,31 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 	}
 }
 
+// holds notes what carries our lock; nil: nothing does.
+func (f *File) holds(lock files.File) {
+	f.mu.Lock()
+	f.lock = lock
+	f.mu.Unlock()
+}
+
+// Lend gives the descriptor that carries the lock to a program that shall hold
+// it also if we die, while its caller holds the lock. As long as we live,
+// release makes it free, whoever has copies.
+func (f *File) Lend(give func(fd int) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lock == nil {
+		return fmt.Errorf("shared file %s: its lock is not held", f.cfg.Path)
+	}
+	return give(int(f.lock.Fd()))
+}
+
 // unlocker gives the lock back at once, also where another process has a copy
 // of the descriptor.
 func (f *File) unlocker(file files.File) func() error {
 	return sync.OnceValue(func() error {
 		f.drop()
+		f.holds(nil)
 		return errors.Join(unix.Flock(int(file.Fd()), unix.LOCK_UN), file.Close())
 	})
 }

@@ -61,6 +61,7 @@ type File struct {
 
 	mu       sync.Mutex // guards what follows
 	seen     sighting
+	lock     files.File           // nil: we don't hold it
 	prepared *atomicfile.Prepared // by Prove, for the next Write
 	whole    *whole               // nil: it has not been seen so yet
 	noted    bool                 // whole is what the note says

@@ -16,12 +16,15 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 )
 
 // Process is a plugin's process.
 type Process struct {
 	// Conn leads to what it serves.
 	Conn *grpc.ClientConn
+	// Locks lends it locks.
+	Locks *lockloan.Lender
 
 	cmd      *exec.Cmd
 	client   *plugin.Client
@@ -37,12 +40,17 @@ func Start(cmd *exec.Cmd, name string, log io.Writer) (*Process, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd.ExtraFiles = []*os.File{theirs}
+	locks, theirLocks, err := lockloan.Pair()
+	if err != nil {
+		return nil, errors.Join(err, ours.Close())
+	}
+	defer theirLocks.Close()
+	cmd.ExtraFiles = []*os.File{theirs, theirLocks}
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
-	cmd.Env = append(cmd.Env, sdk.EnvLifeline+"=3")
-	p := &Process{cmd: cmd, lifeline: ours}
+	cmd.Env = append(cmd.Env, sdk.EnvLifeline+"=3", sdk.EnvLocks+"=4")
+	p := &Process{Locks: locks, cmd: cmd, lifeline: ours}
 	p.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
 		Plugins:          plugin.PluginSet{name: &sdk.Plugin{}},
@@ -96,4 +104,5 @@ func (p *Process) Ended(limit time.Duration) error {
 func (p *Process) Kill() {
 	p.client.Kill()
 	p.LetGo()
+	_ = p.Locks.Close()
 }

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
+)
+
+// sharing is an account whose token file a bot shares.
+type sharing struct {
+	*site
+	saxo *brokersim.Server
+	file string
+}
+
+func newSharing(t *testing.T) sharing {
+	t.Helper()
+	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Hour, RefreshLifetime: 2 * time.Hour})
+	s := sharing{site: newSite(t, ""), saxo: saxo}
+	s.file = s.path("tokens.json")
+	s.configure(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+
+		fmt.Sprintf("    shared_file: {path: %q, format: saxo-cache}\n", s.file))
+	g := saxo.Grant(saxoAccount)
+	if err := os.WriteFile(s.file, tokenFileOf(t, g, format.SaxoCache, g.IssuedAt), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// lock is where the bots lock.
+func (s sharing) lock() string { return s.file + ".lock" }
+
+// holdsLiving says whether the file holds the refresh token that the broker takes.
+func (s sharing) holdsLiving(t *testing.T) bool {
+	t.Helper()
+	return s.saxo.RefreshValid(decodeFile[tokenFile](t, s.file).Refresh)
+}
+
+// A bot waits for the lock, as bots do, while the supervisor is killed in
+// mid-request: it gets the lock when the answer is spooled, and not before.
+func TestLockOutlivesAKilledSupervisor(t *testing.T) {
+	t.Parallel()
+	flock, err := exec.LookPath("flock")
+	if err != nil {
+		t.Skip("the program flock of util-linux is not installed")
+	}
+	s := newSharing(t)
+	r := startRun(t, s.site)
+	r.refreshed(saxoAccount) // is content with the token in the file, which it has just taken
+	busy := r.providerProcess("saxo")
+	gate := s.saxo.HoldNextAnswer(saxoAccount)
+	r.forceRefresh(saxoAccount)
+	came(t, gate.Entered, "the request is processed")
+
+	// It notes how far the attempt has come when it gets the lock.
+	bot := exec.Command(flock, s.lock(), "/bin/sh", "-c", `cat "$0"/slot-* >"$1"`, s.path("state/spool/saxo"), s.path("seen"))
+	if err := bot.Start(); err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan struct{})
+	go func() { defer close(got); _ = bot.Wait() }()
+	t.Cleanup(func() { _ = bot.Process.Kill(); <-got })
+
+	r.Kill()
+	if exec.Command(flock, "-w", "0.3", s.lock(), "true").Run() == nil || happened(got) {
+		t.Error("the lock is free although the request is open")
+	}
+	by := lockholder.Find(s.lock())
+	if len(by.Holding) != 1 || by.First().PID != busy.pid || !strings.Contains(by.String(), "provider-saxo") {
+		t.Errorf("the lock is held by %s, want the provider, %d", by, busy.pid)
+	}
+	gate.Release()
+	came(t, got, "the bot gets the lock")
+	if !strings.Contains(string(readFile(t, s.path("seen"))), `"access_token"`) {
+		t.Error("the bot had the lock before the answer was spooled")
+	}
+	busy.mustEndSoon()
+	if c := s.saxo.Account(saxoAccount); c.Posts != 1 || c.Answered != 1 {
+		t.Errorf("the broker saw %+v", c)
+	}
+	again := startRun(t, s.site)
+	waittest.Until(t, "the answer is in the shared file", func() bool { return s.holdsLiving(t) })
+	again.Stop()
+}
+
+// While the supervisor lives, the lock is its own to give back: a provider that
+// hangs in a call keeps nobody from it, and many attempts leave nothing behind.
+func TestLentLocksLeaveNothingBehind(t *testing.T) {
+	t.Parallel()
+	s := newSharing(t)
+	r := startRun(t, s.site)
+	r.refreshed(saxoAccount)
+	p := r.providerProcess("saxo")
+	count := func() int {
+		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		locks := 0
+		for _, fd := range open {
+			if to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", p.pid, fd.Name())); to == s.lock() {
+				locks++
+			}
+		}
+		return locks
+	}
+	gate := s.saxo.HoldNextAnswer(saxoAccount)
+	r.forceRefresh(saxoAccount)
+	came(t, gate.Entered, "the request is processed")
+	if n := count(); n != 1 {
+		t.Errorf("in mid-request the provider has the lock %d times", n)
+	}
+	gate.Release()
+	r.until(func(st control.Status) bool { return !account(st, saxoAccount).InFlight })
+	for range 20 {
+		r.refreshed(saxoAccount)
+	}
+	r.until(func(st control.Status) bool { return !account(st, saxoAccount).InFlight })
+	waittest.Until(t, "the provider has given all locks back", func() bool { return count() == 0 })
+	if by := lockholder.Find(s.lock()); len(by.Holding) > 0 {
+		t.Errorf("afterwards the lock is held by %s", by)
+	}
+	r.Stop()
+}
