@@ -3,8 +3,9 @@
 #
 #   consumer.sh CONTROL_SOCKET ACCOUNT URL
 #
-# It must run as the supervisor's user, or as root. For a single call,
-# "tokenkeeper token ACCOUNT" prints the token.
+# It must run as the supervisor's user, or as root. For a single call:
+#
+#   tokenkeeper token ACCOUNT --header | curl -H @- URL
 set -eu
 socket=$1 account=$2 url=$3
 

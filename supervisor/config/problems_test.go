@@ -192,7 +192,7 @@ tokenkeeper.yaml:4:175: sinks.s.timeout: 0s is too small; write at least 1ms`,
 		"webhook sink": {
 			yaml: account + "sinks:\n  s: {type: webhook, url: /token, secret: hunter2, headers: {\"a b\": c}}\n",
 			want: `tokenkeeper.yaml:4:27: sinks.s.url: is not an address; write it like https://127.0.0.1:8182
-tokenkeeper.yaml:4:43: sinks.s.secret: is not a Standard Webhooks secret: whsec_ and base64; make one with: echo whsec_$(openssl rand -base64 32)
+tokenkeeper.yaml:4:43: sinks.s.secret: is not a Standard Webhooks secret: whsec_ and base64; make one with: printf whsec_; openssl rand -base64 32
 tokenkeeper.yaml:4:69: sinks.s.headers.a b: is not a header that can be sent; write Name: value, in one line`,
 		},
 		"invalid YAML": {

@@ -86,7 +86,7 @@ func signingKey(secret string) *fault {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || len(key) == 0 {
 		return &fault{"is not a Standard Webhooks secret: whsec_ and base64",
-			"make one with: echo whsec_$(openssl rand -base64 32)"}
+			"make one with: printf whsec_; openssl rand -base64 32"}
 	}
 	return nil
 }
