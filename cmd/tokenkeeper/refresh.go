@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -35,10 +37,21 @@ An account that is not due is left alone unless --force is given.`,
 					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), moment.Text(got.Due, now, false))
 			default:
 				return e.print("%s: refreshed: v%d expires %s; the next refresh is %s",
-					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), moment.Relative(got.Due, now))
+					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), next(got.Due, now))
 			}
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "refresh also if the account is not due")
 	return cmd
+}
+
+// next is when an account is refreshed again.
+func next(due, now time.Time) string {
+	switch {
+	case due.IsZero():
+		return "not planned; tokenkeeper status says why"
+	case !due.After(now):
+		return "due now"
+	}
+	return moment.Relative(due, now)
 }

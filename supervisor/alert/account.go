@@ -113,8 +113,9 @@ func (a Account) ambiguous() Condition {
 		c.What = fmt.Sprintf("account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s",
 			a.Name, moment.Stamp(a.AmbiguousSince))
 		c.Todo = fmt.Sprintf("when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login %s", a.Name)
-	case a.StoredAt.IsZero(), a.NeedsLogin:
-		// The broker's refusal is the answer; the other alert says so.
+	case a.StoredAt.IsZero():
+	case a.NeedsLogin:
+		c.State, c.What = Off, fmt.Sprintf("account %s: the broker has refused the refresh token of that attempt, and so needs a login", a.Name)
 	default:
 		return a.well(c, fmt.Sprintf("account %s has a token that is known to be good", a.Name))
 	}

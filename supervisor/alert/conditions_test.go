@@ -67,7 +67,7 @@ func TestConditions(t *testing.T) {
 
 		{"nothing open", account(func(a *Account) {}), "ambiguous:main", Off, "known to be good"},
 		{"an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "ambiguous:main", On, "2027-03-01 12:00 UTC"},
-		{"answered by a refusal", account(func(a *Account) { a.NeedsLogin = true }), "ambiguous:main", Unknown, ""},
+		{"answered by a refusal", account(func(a *Account) { a.NeedsLogin = true }), "ambiguous:main", Off, "has refused the refresh token of that attempt"},
 
 		{"login in five days", account(func(a *Account) {}), "login_due_soon:main", Off, "2027-03-06 12:00 UTC"},
 		{"login in a day", account(func(a *Account) { a.RefreshExpiry = noon.Add(24 * time.Hour) }), "login_due_soon:main", On, "in 1 d 0 h; log in before"},

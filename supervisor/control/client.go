@@ -213,6 +213,9 @@ func (c *Client) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("the control socket's path %s is longer than the %d bytes that a Unix socket's can have", c.socket, localsocket.MaxPath)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the supervisor on %s ended while it worked on this; what was under way is settled at its next start: "+
+			"see \"tokenkeeper status\" then: %w", c.socket, err)
 	}
 	var request *url.Error
 	if errors.As(err, &request) {

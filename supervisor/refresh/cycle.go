@@ -110,6 +110,9 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 	if standing != nil && a.rec.Version == rec.Version {
 		rec.Health = a.rec.Health // the failures of an attempt that is open are not stored
 	}
+	if a.rec.Version == rec.Version && rec.RefreshExpiry.IsZero() {
+		rec.RefreshExpiry = a.rec.RefreshExpiry // as the broker's policy says, which was not known at the import
+	}
 	a.rec = rec
 	k.mu.Unlock()
 	if standing == nil {

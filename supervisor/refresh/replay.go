@@ -23,6 +23,9 @@ const (
 	replayMost  = 5 * time.Minute
 	// graceFirst is the pause after the second try within a reuse grace.
 	graceFirst = 2 * time.Second
+	// lastChance is how long before the death of a refresh token it is sent once
+	// more, although its answer lies unread: then nothing is left to lose by it.
+	lastChance = 30 * time.Second
 )
 
 // open is an attempt whose outcome is unknown, with its replays.
@@ -43,8 +46,9 @@ type terms struct {
 	grace time.Duration
 	// timeout of an attempt: no answer to it can come after that.
 	timeout time.Duration
-	// refreshLife of a refresh token that nobody uses; 0: unknown.
-	refreshLife time.Duration
+	// refreshEnd is when the refresh token that was sent dies by itself; zero:
+	// unknown.
+	refreshEnd time.Time
 	// expiry of the access token that consumers hold.
 	expiry time.Time
 }
@@ -56,10 +60,11 @@ func replayAt(o open, t terms, now time.Time) (at time.Time, why string) {
 		return at, "the server accepts it a second time for a while"
 	}
 	if o.unread {
-		if t.refreshLife <= 0 {
+		last := t.refreshEnd.Add(-lastChance)
+		if t.refreshEnd.IsZero() || !o.last.Before(last) {
 			return time.Time{}, ""
 		}
-		return o.last.Add(t.refreshLife), "when the refresh token in the answer that nobody could read will have died"
+		return last, "shortly before it dies by itself, unless somebody has mended the answer that nobody could read"
 	}
 	if o.sends > 1 {
 		return o.last.Add(doubled(replayFirst, o.sends-2, replayMost)), "with growing pauses, at most 12 times an hour"
@@ -105,7 +110,7 @@ func openOf(in store.Intent) open {
 func (k *Keeper) replay(a *account) (at time.Time, why string) {
 	t := terms{
 		grace: k.policy.ReuseGrace - k.policy.ReuseGrace/10, timeout: a.cfg.Timeout,
-		refreshLife: k.policy.RefreshLifetime, expiry: a.rec.Token.Expiry(),
+		refreshEnd: a.rec.RefreshExpiry, expiry: a.rec.Token.Expiry(),
 	}
 	now := k.clock.Now().Wall
 	if o := openOf(*a.ambiguous); o.last.After(now) {
