@@ -29,6 +29,9 @@ var _ grpc.ClientConnInterface = Conn{}
 func (c Conn) Invoke(ctx context.Context, method string, request, reply any, opts ...grpc.CallOption) error {
 	asked, answered := message(request), message(reply)
 	c.Secrets.hear(asked)
+	if bringsSecrets(answered) {
+		defer c.Secrets.hold.begin()()
+	}
 	if err := c.To.Invoke(ctx, method, request, reply, opts...); err != nil {
 		return c.failure(err)
 	}

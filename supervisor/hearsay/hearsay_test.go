@@ -240,6 +240,16 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
+func inEveryEncoding() string {
+	var all []string
+	for _, encode := range encodings {
+		for _, secret := range canaries {
+			all = append(all, encode(secret))
+		}
+	}
+	return strings.Join(all, " , ")
+}
+
 // What it costs a supervisor with ten thousand accounts: the memory, a refresh,
 // an error's text, a line of a log.
 func BenchmarkTenThousandAccounts(b *testing.B) {
@@ -261,6 +271,7 @@ func BenchmarkTenThousandAccounts(b *testing.B) {
 	for name, text := range map[string]string{
 		"an error's text": "the token endpoint https://api.example.com/oauth/token answered HTTP 503: service unavailable, try again later",
 		"a line of 8 KiB": strings.Repeat(`level=info msg="GET /v1/accounts/0123456789/positions" took=31ms; `, 120),
+		"all encodings":   inEveryEncoding(),
 		"base64 of 8 KiB": strings.Repeat("QUJD", 2<<10),
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -47,6 +47,15 @@ func (s *Secrets) hear(m proto.Message) {
 	}
 }
 
+// bringsSecrets says whether an answer may hold secrets that are new.
+func bringsSecrets(m proto.Message) bool {
+	if m == nil {
+		return false
+	}
+	fields := m.ProtoReflect().Descriptor().Fields()
+	return fields.ByName("token") != nil || fields.ByName("content") != nil
+}
+
 // hearOf takes in the secrets of a message about an account.
 func (s *Secrets) hearOf(owner string, m proto.Message) {
 	visit(m.ProtoReflect(), func(in protoreflect.Message, f protoreflect.FieldDescriptor) {

@@ -26,6 +26,7 @@ const (
 // concurrent use.
 type Secrets struct {
 	seed maphash.Seed
+	hold hold
 
 	mu sync.RWMutex
 	// ends leads from the last bytes of a secret to its marks, of which those

@@ -109,10 +109,13 @@ func (c *child) Start(context.Context) error {
 	c.heard.Go(func() {
 		defer stderr.Close()
 		defer c.log.flood.tell()
-		copyLines(c.log.writer(func(line []byte, cut bool) {
+		w := c.log.writer(c.log.stderr)
+		log := w.emit
+		w.emit = func(line []byte, cut bool) {
 			c.words.add(line)
-			c.log.stderr(line, cut)
-		}), stderr)
+			log(line, cut)
+		}
+		copyLines(w, stderr)
 	})
 	return nil
 }

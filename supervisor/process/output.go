@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 )
@@ -92,6 +93,8 @@ type outputLog struct {
 	log     *slog.Logger
 	secrets *hearsay.Secrets
 	flood   *flood
+	// at is when the line was written that is logged now.
+	at time.Time
 	// panicking: the lines belong to the trace of a Go panic.
 	panicking bool
 }
@@ -109,9 +112,14 @@ func (o *outputLog) beside() *outputLog {
 // o, as far as they are not too many.
 func (o *outputLog) writer(emit func(line []byte, cut bool)) *lineWriter {
 	return &lineWriter{pace: o.flood.pace, emit: func(line []byte, cut bool) {
-		if o.flood.admit(len(line)) {
-			emit(line, cut)
+		if !o.flood.admit(len(line)) {
+			return
 		}
+		at := time.Now()
+		o.secrets.WhenKnown(func() {
+			o.at = at
+			emit(line, cut)
+		})
 	}}
 }
 
@@ -143,14 +151,18 @@ func (o *outputLog) stdout(line []byte, cut bool) {
 }
 
 func (o *outputLog) record(level slog.Level, text, stream string, cut bool, fields ...slog.Attr) {
-	attrs := []slog.Attr{slog.String("stream", stream)}
+	if !o.log.Enabled(context.Background(), level) {
+		return
+	}
+	r := slog.NewRecord(o.at, level, o.secrets.Clean(text, longestLine), 0)
+	r.AddAttrs(slog.String("stream", stream))
 	if cut {
-		attrs = append(attrs, slog.Bool("cut", true))
+		r.AddAttrs(slog.Bool("cut", true))
 	}
 	if len(fields) > 0 {
-		attrs = append(attrs, slog.GroupAttrs("plugin", fields...))
+		r.AddAttrs(slog.GroupAttrs("plugin", fields...))
 	}
-	o.log.LogAttrs(context.Background(), level, o.secrets.Clean(text, longestLine), attrs...)
+	_ = o.log.Handler().Handle(context.Background(), r)
 }
 
 // fields are those of a structured line, cleaned.

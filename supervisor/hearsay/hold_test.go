@@ -1,0 +1,121 @@
+package hearsay
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	provider "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+)
+
+// answering is a plugin whose calls are answered by a function.
+type answering func(request, reply any) error
+
+func (f answering) Invoke(_ context.Context, _ string, request, reply any, _ ...grpc.CallOption) error {
+	return f(request, reply)
+}
+
+func (f answering) NewStream(context.Context, *grpc.StreamDesc, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+	panic("no call is a stream")
+}
+
+// A plugin that prints a token before it answers with it prints it to nobody.
+func TestNewTokenIsKnownBeforeALineIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const secret = "a-token-that-is-new-0123"
+		s := New()
+		var told []string
+		say := func(text string) { s.WhenKnown(func() { told = append(told, s.Clean(text, Sentence)) }) }
+		conn := Conn{Secrets: s, To: answering(func(_, reply any) error {
+			say("got " + secret)
+			time.Sleep(time.Second)
+			say("and again " + secret)
+			if len(told) != 1 {
+				t.Errorf("told while the call was open: %q", told)
+			}
+			reply.(*provider.TokenResponse).Token = &provider.Token{AccessToken: secret}
+			return nil
+		})}
+		say("before")
+		request := &provider.RefreshRequest{Account: &provider.Account{Name: "a"}}
+		if err := conn.Invoke(t.Context(), "Refresh", request, &provider.TokenResponse{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		say("behind")
+		if want := []string{"before", "got " + redacted, "and again " + redacted, "behind"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+
+		// A call that hangs holds nothing up for long.
+		told = nil
+		conn.To = answering(func(any, any) error {
+			say("sending")
+			time.Sleep(heldFor - time.Millisecond)
+			if len(told) > 0 {
+				t.Errorf("told too early: %q", told)
+			}
+			time.Sleep(time.Minute)
+			if strings.Join(told, "") != "sending" {
+				t.Errorf("told after a minute: %q", told)
+			}
+			return nil
+		})
+		_ = conn.Invoke(t.Context(), "Refresh", request, &provider.TokenResponse{})
+	})
+}
+
+// Texts of an answer are cleaned of the tokens that come with it.
+func TestAnswerThatTellsItsOwnToken(t *testing.T) {
+	s := New()
+	secret := canaries[0]
+	conn := Conn{Secrets: s, To: answering(func(_, reply any) error {
+		r := reply.(*provider.TokenResponse)
+		r.Token = &provider.Token{AccessToken: secret, Rescued: "of " + secret, Scope: "as " + secret + "\n"}
+		r.SpoolFault = strings.Repeat("x", 1<<20)
+		return nil
+	})}
+	var reply provider.TokenResponse
+	if err := conn.Invoke(t.Context(), "Refresh", &provider.RefreshRequest{}, &reply); err != nil {
+		t.Fatal(err)
+	}
+	if reply.GetToken().GetAccessToken() != secret || reply.GetToken().GetRescued() != "of "+redacted || len(reply.GetSpoolFault()) > Sentence {
+		t.Errorf("the answer is %v", &reply)
+	}
+}
+
+// The address of a login goes to a browser as it is, or not at all.
+func TestAddressOfALogin(t *testing.T) {
+	request := &provider.AuthCodeURLRequest{
+		Account: &provider.Account{Name: "a", ClientId: "the-client", ClientSecret: "the-client-secret", Settings: map[string]string{"app_key": "the-app-key"}},
+		State:   "the-state", CodeVerifier: "the-code-verifier",
+	}
+	for address, refused := range map[string]string{
+		"https://broker.example/authorize?client_id=the-client&state=the-state&code_challenge=the-code-verifier&key=the-app-key": "",
+		"http://127.0.0.1:8080/authorize":                         "",
+		"https://broker.example/?client_secret=the-client-secret": "the client's secret",
+		"https://broker.example/?x=dGhlLWNsaWVudC1zZWNyZXQ":       "the client's secret",
+		"https://user:pass@broker.example/":                       "a user's name",
+		"https://broker.example/\x1b[2J":                          "characters",
+		"https://broker.example/\u202egnp":                        "characters",
+		"https://broker.example/a b":                              "characters",
+		"javascript:alert(1)":                                     "not one of the web",
+		"file:///etc/passwd":                                      "not one of the web",
+		"https://broker.example/" + strings.Repeat("x", 9<<10):    "bytes",
+		"": "not one of the web",
+	} {
+		conn := Conn{Secrets: New(), To: answering(func(_, reply any) error {
+			reply.(*provider.AuthCodeURLResponse).Url = address
+			return nil
+		})}
+		err := conn.Invoke(t.Context(), "AuthCodeURL", request, &provider.AuthCodeURLResponse{})
+		if (err == nil) != (refused == "") || err != nil && (!strings.Contains(err.Error(), refused) || strings.Contains(err.Error(), "secret-")) {
+			t.Errorf("%.80q: %v, want %q", address, err, refused)
+		}
+	}
+}
