@@ -26,6 +26,7 @@ func readAnswer(o object) Document {
 		TokenType: o.text("token_type"), Scope: o.text("scope"),
 	}
 	d.Lifetime, _ = o.seconds("expires_in")
+	d.RefreshLifetime, _ = o.seconds("refresh_token_expires_in")
 	return d
 }
 

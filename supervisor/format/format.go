@@ -34,6 +34,8 @@ type Document struct {
 	// Lifetime is what a file says that tells no moment from which it counts;
 	// Expiry is zero then. 0: it does not say. It is only read.
 	Lifetime time.Duration
+	// RefreshLifetime is the same of the refresh token.
+	RefreshLifetime time.Duration
 	// WrittenAt is when the file was written, by the file system or by whoever
 	// keeps it; zero: not known. It is only read, and not by [Decode].
 	WrittenAt time.Time

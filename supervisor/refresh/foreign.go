@@ -50,8 +50,13 @@ func (k *Keeper) Foreign(d format.Document) Foreign {
 // TokenOf is the token of a document that another program wrote, whose times
 // are held against what is possible: a token lives no longer than those of its
 // provider, and was not issued after now. What can't be known is left open.
-func TokenOf(d format.Document, p sdk.Policy, now time.Time) Foreign {
-	f := Foreign{Token: sdk.Token{
+func TokenOf(d format.Document, p sdk.Policy, now time.Time) (f Foreign) {
+	defer func() {
+		if d.RefreshLifetime > 0 {
+			f.Token.RefreshLifetime = refreshLife(f.Token, d, p, now)
+		}
+	}()
+	f = Foreign{Token: sdk.Token{
 		AccessToken: d.AccessToken, RefreshToken: d.RefreshToken, IDToken: d.IDToken,
 		TokenType: d.TokenType, Scope: d.Scope, Extra: d.Extra, Uncertain: d.Uncertain,
 	}}
@@ -84,6 +89,22 @@ func TokenOf(d format.Document, p sdk.Policy, now time.Time) Foreign {
 	f.Token.IssuedAt = begun(issued, written, expiry, p, now)
 	f.Token.Lifetime = expiry.Sub(f.Token.IssuedAt)
 	return f
+}
+
+// refreshLife is that of t's refresh token, which the document tells, and which
+// counts from when the document was written.
+func refreshLife(t sdk.Token, d format.Document, p sdk.Policy, now time.Time) time.Duration {
+	from := now
+	for _, at := range []time.Time{notAfter(d.WrittenAt, now), notAfter(d.IssuedAt, now)} {
+		if !at.IsZero() {
+			from = at
+		}
+	}
+	most := longestLifetime
+	if p.RefreshLifetime > 0 {
+		most = p.RefreshLifetime
+	}
+	return max(moment.Add(from, min(d.RefreshLifetime, most)).Sub(t.IssuedAt), time.Second)
 }
 
 // notAfter is t if it is sane and not after now.
@@ -200,6 +221,9 @@ func (k *Keeper) bound(a *account) {
 	f := TokenOf(d, k.policy, rec.StoredAt)
 	if len(f.Doubts) == 0 {
 		return
+	}
+	if rec.Token.RefreshLifetime > 0 { // it counts from another moment now
+		rec.Token.RefreshLifetime += rec.Token.IssuedAt.Sub(f.Token.IssuedAt)
 	}
 	rec.Token.IssuedAt, rec.Token.Lifetime, rec.Token.Uncertain = f.Token.IssuedAt, f.Token.Lifetime, true
 	k.cfg.Log.Warn("the token's expiry is not believed: "+strings.Join(f.Doubts, "; "),

@@ -298,3 +298,24 @@ func TestALocalTimeOfAnotherZoneIsNotBelieved(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// A token endpoint's answer may say when its refresh token dies.
+func TestRefreshLifetimeOfAnAnswer(t *testing.T) {
+	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	policy := sdk.Policy{AccessLifetime: 20 * time.Minute, RefreshLifetime: 40 * time.Minute, Sliding: true}
+	for _, tt := range []struct {
+		life    time.Duration
+		written time.Time
+		want    time.Time // the end
+	}{
+		{30 * time.Second, time.Time{}, now.Add(30 * time.Second)},
+		{30 * time.Minute, now.Add(-10 * time.Minute), now.Add(20 * time.Minute)},
+		{100 * 24 * time.Hour, time.Time{}, now.Add(40 * time.Minute)},
+	} {
+		d := format.Document{AccessToken: sdk.NewSecret("a"), RefreshToken: sdk.NewSecret("r"), Lifetime: 20 * time.Second, RefreshLifetime: tt.life, WrittenAt: tt.written}
+		tok := refresh.TokenOf(d, policy, now).Token
+		if end := tok.IssuedAt.Add(tok.RefreshLifetime); !end.Equal(tt.want) {
+			t.Errorf("%s, written %s: it dies %s, want %s", tt.life, tt.written, end, tt.want)
+		}
+	}
+}
