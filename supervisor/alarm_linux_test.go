@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 func TestAlarm(t *testing.T) {
@@ -16,11 +18,7 @@ func TestAlarm(t *testing.T) {
 	began := time.Now()
 	ticks := a.ticks(ctx)
 	for range 3 {
-		select {
-		case <-ticks:
-		case <-time.After(30 * time.Second):
-			t.Fatal("the alarm does not tick")
-		}
+		waittest.Receive(t, "a tick of the alarm", ticks)
 	}
 	if took := time.Since(began); took < 2*every {
 		t.Errorf("three ticks of %s within %s", every, took)
@@ -52,7 +50,7 @@ func TestAlarmSetAnew(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-waittest.Late(t):
 		t.Error("the alarm was set to a millisecond and does not tick")
 	}
 }

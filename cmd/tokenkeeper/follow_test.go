@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -37,10 +38,10 @@ func (a *awaited) String() string {
 	return a.text.String()
 }
 
-// until waits for text to hold, or fails the test after 10 s.
+// until waits for text to hold, or fails the test at a standstill.
 func (a *awaited) until(t *testing.T, holds func(string) bool) {
 	t.Helper()
-	limit := time.After(10 * time.Second)
+	limit := waittest.Late(t)
 	for !holds(a.String()) {
 		select {
 		case <-a.more:
@@ -69,7 +70,7 @@ func follow(t *testing.T, args ...string) (out *awaited, stop func() int) {
 				t.Errorf("stderr: %s", stderr.String())
 			}
 			return code
-		case <-time.After(10 * time.Second):
+		case <-waittest.Late(t):
 			t.Fatal("it goes on after it was interrupted")
 			return 0
 		}
@@ -82,7 +83,7 @@ func publishUntil(t *testing.T, bus *event.Bus, out *awaited, e event.Event) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(10 * time.Second)
+	limit := waittest.Late(t)
 	for !strings.Contains(out.String(), e.Message) {
 		bus.Publish(0, e)
 		select {

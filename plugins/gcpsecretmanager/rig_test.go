@@ -18,14 +18,13 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/plugins/gcpsecretmanager"
 	"github.com/tokenkeeper/tokenkeeper/plugins/gcpsecretmanager/secretmanagertest"
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 const (
 	secret = "tokenkeeper-saxo-live"
 	// canary is in every token, and must be in no error and no log line.
 	canary = "CANARY"
-	// patience is for what should happen at once.
-	patience = 30 * time.Second
 )
 
 // began is when the first version of every token was issued.
@@ -103,7 +102,7 @@ func access(account string, n uint64) string { return fmt.Sprintf("%s-%s-%d", ca
 
 func (r *rig) send(req sdk.DeliverRequest) error {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
 	defer cancel()
 	err := r.sink.Deliver(ctx, req)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/plugins/redis"
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // TestSubscriberGetsEachInOrder: what is published is what is then under the
@@ -31,13 +32,9 @@ func TestSubscriberGetsEachInOrder(t *testing.T) {
 		r.holds(n + 1)
 	}
 	for n := range uint64(versions) {
-		select {
-		case m := <-messages:
-			if want := content("saxo-live", n+1); m.Payload != want {
-				t.Fatalf("message %d is %s, want %s", n, m.Payload, want)
-			}
-		case <-time.After(patience):
-			t.Fatalf("message %d did not come", n)
+		m := waittest.Receive(t, fmt.Sprintf("message %d", n), messages)
+		if want := content("saxo-live", n+1); m.Payload != want {
+			t.Fatalf("message %d is %s, want %s", n, m.Payload, want)
 		}
 	}
 }
@@ -66,6 +63,7 @@ func TestTwoSupervisors(t *testing.T) {
 	all.Wait()
 	r.holds(versions)
 	last := uint64(0)
+	late := waittest.Late(t)
 	for last < versions {
 		select {
 		case m := <-messages:
@@ -77,7 +75,7 @@ func TestTwoSupervisors(t *testing.T) {
 				t.Fatalf("version %d was published after %d", n, last)
 			}
 			last = n
-		case <-time.After(patience):
+		case <-late:
 			t.Fatalf("version %d was never published", versions)
 		}
 	}
@@ -173,13 +171,9 @@ func TestChannels(t *testing.T) {
 		}
 		r.must(r.deliver(1))
 		r.do("PUBLISH", "end", "")
-		select {
-		case m := <-subscription.Channel():
-			if m.Channel != published && (published != "" || m.Channel != "end") {
-				t.Errorf("channel %q: published on %q", channel, m.Channel)
-			}
-		case <-time.After(patience):
-			t.Fatal("nothing was published")
+		m := waittest.Receive(t, "what was published", subscription.Channel())
+		if m.Channel != published && (published != "" || m.Channel != "end") {
+			t.Errorf("channel %q: published on %q", channel, m.Channel)
 		}
 	}
 }
@@ -353,11 +347,9 @@ func TestLeavesNothingBehind(t *testing.T) {
 	for range 50 {
 		r.must(r.deliver(1))
 	}
-	for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatalf("there are %d goroutines, and there were %d", runtime.NumGoroutine(), before)
-		}
-	}
+	waittest.Until(t, fmt.Sprintf("no more than the %d goroutines that there were", before), func() bool {
+		return runtime.NumGoroutine() <= before+1 // the wait has one of its own
+	})
 }
 
 func BenchmarkDeliver(b *testing.B) {

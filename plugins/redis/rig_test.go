@@ -19,6 +19,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/plugins/redis"
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 const (
@@ -160,7 +161,7 @@ func (r *rig) request(account string, n uint64) sdk.DeliverRequest {
 
 func (r *rig) send(req sdk.DeliverRequest) error {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
 	defer cancel()
 	err := r.sink.Deliver(ctx, req)
 	r.free(err)

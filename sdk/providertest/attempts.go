@@ -1,17 +1,16 @@
 package providertest
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"reflect"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 func testSameAttempt(t *testing.T, s Suite) {
@@ -171,7 +170,7 @@ func testConcurrent(t *testing.T, s Suite) {
 	const accounts = 6
 	var arrived atomic.Int32
 	all := make(chan struct{})
-	patience, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	patience, cancel := waittest.Context(t.Context(), 5)
 	defer cancel()
 	b := newBroker(t, func(w http.ResponseWriter, r *http.Request) {
 		if arrived.Add(1) == accounts {

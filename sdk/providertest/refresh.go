@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // call bounds every call of the suite.
 func call(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := waittest.Context(t.Context(), 20)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // soon is how fast a call has to return once its context has ended.
@@ -151,10 +152,12 @@ func within(t *testing.T, d time.Duration, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- f() }()
+	late, cancel := waittest.Context(context.WithoutCancel(t.Context()), int((d+time.Second-1)/time.Second))
+	defer cancel()
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(d):
+	case <-late.Done():
 		t.Fatalf("did not return within %s after its context had ended", d)
 		return nil
 	}

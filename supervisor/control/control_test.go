@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -275,14 +276,14 @@ func TestTheClientSaysWhatToDo(t *testing.T) {
 	}
 }
 
-// wait receives from c, or fails the test after 10 s.
+// wait receives from c, or fails the test at a standstill.
 func wait[T any](t *testing.T, c <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing came within 10 s")
+	case <-waittest.Late(t):
+		t.Fatal("nothing came")
 		panic("unreachable")
 	}
 }

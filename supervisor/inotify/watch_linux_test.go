@@ -6,13 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 func TestWhatHappenedBeforeTheWatchIsSeen(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := waittest.Context(t.Context(), waittest.Patience)
 	defer cancel()
 	asked := false
 	err := awaitName(ctx, t.TempDir(), "s", func() bool { asked = true; return true })

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 func TestBrokenPrograms(t *testing.T) {
@@ -60,7 +62,7 @@ func TestBrokenPrograms(t *testing.T) {
 			if c.name == "not executable" && os.Getuid() == 0 {
 				t.Log("also root may execute only what somebody may")
 			}
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
 			defer cancel()
 			began := time.Now()
 			_, err := Inspect(ctx, c.command)

@@ -18,11 +18,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
-
-// patience bounds every wait of these tests for what must happen.
-const patience = 20 * time.Second
 
 // realCommand is this binary as a provider, with its directories under dir.
 func realCommand(dir string, log *slog.Logger, args ...string) Command {
@@ -109,11 +107,13 @@ func newBroker(t *testing.T) broker {
 // sent waits until a refresh has been sent, and returns it.
 func (b broker) sent(t *testing.T) net.Conn {
 	t.Helper()
-	_ = b.Listener.(*net.UnixListener).SetDeadline(time.Now().Add(patience))
-	conn, err := b.Accept()
-	if err != nil {
-		t.Fatal("no refresh came: ", err)
-	}
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if conn, err := b.Accept(); err == nil {
+			accepted <- conn
+		}
+	}()
+	conn := waittest.Receive(t, "a refresh at the broker", accepted)
 	t.Cleanup(func() { _ = conn.Close() })
 	if _, err := bufio.NewReader(conn).ReadString('\n'); err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func runReal(t *testing.T, args ...string) *realRig {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(patience):
+		case <-waittest.Late(t):
 			t.Error("the member does not end")
 		}
 	}
@@ -176,7 +176,7 @@ func runReal(t *testing.T, args ...string) *realRig {
 // await returns when an event of this type comes.
 func (r *realRig) await(want event.Type) event.Event {
 	r.t.Helper()
-	timeout := time.After(patience)
+	timeout := waittest.Late(r.t)
 	for {
 		select {
 		case e := <-r.events.C:
@@ -194,7 +194,7 @@ func (r *realRig) result() error {
 	select {
 	case err := <-r.work.results:
 		return err
-	case <-time.After(patience):
+	case <-waittest.Late(r.t):
 		r.t.Fatal("the refresh has no result")
 		return nil
 	}
@@ -382,7 +382,7 @@ func descriptors(t *testing.T) int {
 
 func awaitLog(t *testing.T, log *logBuffer, part string) {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := waittest.Late(t)
 	for !strings.Contains(log.String(), part) {
 		select {
 		case <-log.written:

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
@@ -72,7 +73,7 @@ func TestManyWriters(t *testing.T) {
 	}
 	defer sim.Close()
 	first := sim.Grant("main")
-	f, cfg := newFile(t, sharedfile.Config{Patience: time.Minute})
+	f, cfg := newFile(t, sharedfile.Config{Patience: time.Hour})
 	write(t, cfg.Path, fmt.Sprintf(`{"app_key": %q, "app_secret": %q, "refresh_token": %q, "of the bots": [1, {"a": null}]}`,
 		sim.Config().ClientID, sim.Config().ClientSecret, first.RefreshToken), 0o640)
 
@@ -110,8 +111,12 @@ func TestManyWriters(t *testing.T) {
 		}
 		next[r.Used] = r.Got
 	}
+	// Nobody queues for the lock: how long one waits is the others' luck.
+	refreshes := func() any { return sim.Account("main").Refreshes }
 	for range ours {
-		r, err := refresh(t.Context(), f, sim.TokenURL())
+		ctx, cancel := waittest.Context(t.Context(), waittest.Patience, refreshes)
+		r, err := refresh(ctx, f, sim.TokenURL())
+		cancel()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
 
@@ -37,7 +38,7 @@ func told(t *testing.T, changed <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-changed:
-	case <-time.After(5 * time.Second):
+	case <-waittest.Late(t):
 		t.Fatalf("Watch did not tell %s", what)
 	}
 }

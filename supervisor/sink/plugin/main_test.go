@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest/folder"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
@@ -51,9 +52,6 @@ func (tinyProvider) Describe(context.Context) (sdk.Description, error) {
 func (tinyProvider) Refresh(context.Context, sdk.RefreshRequest) (sdk.Token, error) {
 	return sdk.Token{}, sdk.ErrNotSent
 }
-
-// patience is how long is waited for what must come.
-const patience = 30 * time.Second
 
 // rig is one sink over a real process.
 type rig struct {
@@ -113,7 +111,7 @@ func start(t *testing.T, typ string, change func(*Config), args ...string) *rig 
 // serving waits until a process serves.
 func (r *rig) serving(t *testing.T) *rig {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := waittest.Context(t.Context(), waittest.Patience)
 	defer cancel()
 	if err := r.AwaitServing(ctx); err != nil {
 		t.Fatalf("no process serves: %v\n%+v\n%s", err, r.Status(), r.log)
@@ -124,7 +122,7 @@ func (r *rig) serving(t *testing.T) *rig {
 // told waits for an event.
 func (r *rig) told(t *testing.T, what event.Type) event.Event {
 	t.Helper()
-	timeout := time.After(patience)
+	timeout := waittest.Late(t)
 	for {
 		select {
 		case e := <-r.events.C:

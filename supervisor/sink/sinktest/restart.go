@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -96,9 +97,11 @@ func (s *seeing) run(t *testing.T, cfg sink.WorkerConfig, patience time.Duration
 	running.Go(func() { _ = sink.NewWorker(cfg).Run(ctx) })
 	defer running.Wait()
 	defer cancel()
+	late, ended := waittest.Context(ctx, beats(patience))
+	defer ended()
 	select {
 	case id = <-s.told:
-	case <-time.After(patience):
+	case <-late.Done():
 		t.Error("the worker delivered nothing")
 	}
 	return id

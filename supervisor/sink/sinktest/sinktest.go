@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -258,25 +259,33 @@ func contains(all []string, what string) bool {
 func (s Suite) eventually(is func() bool) bool {
 	look := time.NewTicker(5 * time.Millisecond)
 	defer look.Stop()
-	for deadline := time.After(s.Patience); !is(); {
+	late, cancel := waittest.Context(context.Background(), beats(s.Patience))
+	defer cancel()
+	for !is() {
 		select {
 		case <-look.C:
-		case <-deadline:
+		case <-late.Done():
 			return is()
 		}
 	}
 	return true
 }
 
+// beats are those of package waittest that take that long at least, so that a
+// machine that is busy is not taken for a sink that fails.
+func beats(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
 // within fails the test if do takes longer than limit.
 func within(t *testing.T, limit time.Duration, do func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- do() }()
+	late, cancel := waittest.Context(context.WithoutCancel(t.Context()), beats(limit))
+	defer cancel()
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(limit):
+	case <-late.Done():
 		t.Fatalf("the sink did not return within %s", limit)
 		return nil
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
@@ -36,7 +37,7 @@ func took(t *testing.T, done <-chan error) {
 		if err != nil {
 			t.Fatal(err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-waittest.Late(t):
 		t.Fatal("Await did not see the socket appear")
 	}
 }
@@ -111,7 +112,7 @@ func TestAwaitEndsWithItsContext(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-waittest.Late(t):
 		t.Fatal("Await did not return")
 	}
 	if err := newSink(t, unixsocket.Config{Path: "@abstract"}).Await(t.Context()); err == nil {
@@ -142,13 +143,9 @@ func TestConsumerThatStartsLateGetsItsToken(t *testing.T) {
 	go func() { done <- w.Run(ctx) }()
 	next := func(want event.Type) {
 		t.Helper()
-		select {
-		case e := <-sub.C:
-			if e.Type != want {
-				t.Fatalf("event %+v, want %s", e, want)
-			}
-		case <-time.After(10 * time.Second):
-			t.Fatalf("no event %s", want)
+		e := waittest.Receive(t, "an event "+string(want), sub.C)
+		if e.Type != want {
+			t.Fatalf("event %+v, want %s", e, want)
 		}
 	}
 	next(event.SinkAbsent)

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -88,7 +89,7 @@ func listen(t *testing.T, cfg unixsocket.ListenConfig) *listening {
 		cancel()
 		select {
 		case <-done:
-		case <-time.After(5 * time.Second):
+		case <-waittest.Late(t):
 			t.Error("Serve did not end")
 		}
 	})
@@ -100,7 +101,7 @@ func listen(t *testing.T, cfg unixsocket.ListenConfig) *listening {
 func (l *listening) connect(t *testing.T) *net.UnixConn {
 	t.Helper()
 	conn := l.dial(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := waittest.Context(t.Context(), waittest.Patience)
 	defer cancel()
 	if err := l.Await(ctx); err != nil {
 		t.Fatal(err)
@@ -308,13 +309,9 @@ func TestWorkerServes(t *testing.T) {
 	go func() { done <- w.Run(ctx) }()
 	next := func(want event.Type) {
 		t.Helper()
-		select {
-		case e := <-events.C:
-			if e.Type != want {
-				t.Errorf("event %s, want %s: %s", e.Type, want, e.Message)
-			}
-		case <-time.After(5 * time.Second):
-			t.Fatalf("no event %s", want)
+		e := waittest.Receive(t, "an event "+string(want), events.C)
+		if e.Type != want {
+			t.Errorf("event %s, want %s: %s", e.Type, want, e.Message)
 		}
 	}
 	next(event.SinkAbsent)

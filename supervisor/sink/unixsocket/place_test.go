@@ -6,11 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
 )
@@ -62,11 +61,7 @@ func TestSocketThatIsReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := func() error { _, err := l.Test(t.Context(), sinktest.Bare("a", 1)); return err }
-	for began := time.Now(); told() == nil; runtime.Gosched() {
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("it is not told")
-		}
-	}
+	waittest.Until(t, "it is told", func() bool { return told() != nil })
 	if err := told(); !strings.Contains(err.Error(), "1 are connected, but nobody else can connect") || !strings.Contains(err.Error(), "no socket is there") {
 		t.Errorf("it is told as %v", err)
 	}
@@ -74,15 +69,10 @@ func TestSocketThatIsReplaced(t *testing.T) {
 		t.Errorf("who is connected does not get it: %v", err)
 	}
 	_ = conn.Close()
-	for began := time.Now(); ; runtime.Gosched() { // a moment later nobody is connected
+	waittest.Until(t, "nobody is connected any more, and it is told", func() bool {
 		err := l.Deliver(t.Context(), sinktest.Bare("a", 3))
-		if err != nil && strings.Contains(err.Error(), "no socket is there") {
-			break
-		}
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("with nobody connected: %v", err)
-		}
-	}
+		return err != nil && strings.Contains(err.Error(), "no socket is there")
+	})
 	if b, err := os.ReadFile(l.path); string(b) != "theirs" {
 		t.Errorf("theirs was changed: %q, %v", b, err)
 	}
