@@ -33,6 +33,7 @@ var crashProgram struct {
 
 func buildCrashProgram(t *testing.T) string {
 	t.Helper()
+	skipUnlessRaced(t)
 	crashProgram.once.Do(func() {
 		if crashProgram.dir, crashProgram.err = os.MkdirTemp("", "tokenkeeper-crash-"); crashProgram.err != nil {
 			return

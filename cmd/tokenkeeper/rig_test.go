@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,9 +32,11 @@ var program struct {
 	err  error
 }
 
-// buildProgram returns the path of the program, built as a user builds it.
+// buildProgram returns the path of the program, built as a user builds it, or
+// with the race detector if the tests are.
 func buildProgram(t *testing.T) string {
 	t.Helper()
+	skipUnlessRaced(t)
 	program.once.Do(func() {
 		if program.dir, program.err = os.MkdirTemp("", "tokenkeeper-test-"); program.err == nil {
 			program.err = goBuild(".", filepath.Join(program.dir, "tokenkeeper"))
@@ -55,7 +58,7 @@ func removeProgram() {
 // goBuild builds the program in dir, without the network: whoever could build
 // the tests has all that it takes.
 func goBuild(dir, binary string) error {
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", binary, ".")
+	cmd := exec.Command("go", "build", "-buildvcs=false", "-race="+strconv.FormatBool(raceDetector), "-o", binary, ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOPROXY=off", "GOWORK=off")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -218,6 +221,9 @@ func startRun(t *testing.T, s *site, args ...string) *running {
 	t.Cleanup(func() {
 		r.Client.Close()
 		r.Kill()
+		if strings.Contains(r.Stderr(), "DATA RACE") {
+			t.Error("a data race")
+		}
 		if t.Failed() {
 			t.Logf("standard error of process %d:\n%s", r.PID, r.Stderr())
 		}
