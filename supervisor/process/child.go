@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -34,6 +35,8 @@ type child struct {
 	// greeting is the first line of the standard output, for go-plugin.
 	greeting *io.PipeReader
 	words    tail
+	// origin marks all that the process starts.
+	origin string
 
 	// lifeline is our end of what holds the process: it ends when this does.
 	lifeline *os.File
@@ -53,7 +56,7 @@ type child struct {
 }
 
 func newChild(cmd *exec.Cmd, log *outputLog) *child {
-	return &child{cmd: cmd, log: log, words: tail{secrets: log.secrets}, exited: make(chan struct{}), stops: make(chan bool, 1)}
+	return &child{cmd: cmd, log: log, words: tail{secrets: log.secrets}, origin: rand.Text(), exited: make(chan struct{}), stops: make(chan bool, 1)}
 }
 
 // The child's descriptors after the standard ones.
@@ -87,7 +90,7 @@ func (c *child) Start(context.Context) error {
 	c.lifeline, c.locks = own[2], locks
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = nil, files[0], files[1]
 	c.cmd.ExtraFiles = files[2:]
-	c.cmd.Env = append(c.cmd.Env, sdk.EnvLifeline+"="+strconv.Itoa(lifelineFD), sdk.EnvLocks+"="+strconv.Itoa(locksFD))
+	c.cmd.Env = append(c.cmd.Env, sdk.EnvLifeline+"="+strconv.Itoa(lifelineFD), envOrigin+"="+c.origin, sdk.EnvLocks+"="+strconv.Itoa(locksFD))
 	// A group of its own, so that its children can be killed with it. SIGTERM
 	// at the supervisor's death is for a program that knows nothing of a
 	// lifeline; to one that does it means nothing.
@@ -147,6 +150,7 @@ func (c *child) own(started chan<- error, stdout, stderr *os.File) {
 	c.reaped = true
 	c.mu.Unlock()
 	err = c.cmd.Wait()
+	c.endDescendants()
 	// All that it wrote is in the pipes; a grandchild that left the group may
 	// hold them open for ever.
 	soon := time.Now().Add(time.Second)

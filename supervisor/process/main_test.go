@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,6 +61,14 @@ func (p realProvider) Describe(context.Context) (sdk.Description, error) {
 			fmt.Fprintln(os.NewFile(1, "stdout"), "past the handshake "+strings.Repeat("y", 200<<10))
 			fmt.Fprintln(os.NewFile(2, "stderr"), "panic: as if")
 			fmt.Fprintln(os.NewFile(2, "stderr"), "goroutine 1 [running]:")
+		case "daemon":
+			// One that has left the process group, and holds nothing of it.
+			c := exec.Command("/bin/sleep", "1000")
+			c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+			if err := c.Start(); err != nil {
+				return sdk.Description{}, err
+			}
+			slog.Info("daemon", "pid", c.Process.Pid)
 		case "grandchild":
 			// One that holds every pipe and outlives its parent.
 			c := exec.Command("/bin/sleep", "1000")

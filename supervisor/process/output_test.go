@@ -67,6 +67,26 @@ func TestGrandchildDoesNotHideADeath(t *testing.T) {
 	gone(t, fields.Plugin.PID, 2*time.Second)
 }
 
+// A daemon that a plugin has started ends with it, however it ends, and is told.
+func TestDaemonOfAPluginEndsWithIt(t *testing.T) {
+	r := runReal(t, "daemon")
+	for range 2 {
+		r.await(event.ProviderStarted)
+		awaitLog(t, r.log, `"msg":"daemon"`)
+		var fields struct{ Plugin struct{ PID int } }
+		if err := json.Unmarshal([]byte(lineWith(r.log.String(), `"msg":"daemon"`)), &fields); err != nil || fields.Plugin.PID == 0 {
+			t.Fatal("no PID of the daemon: ", err)
+		}
+		r.log.reset()
+		_ = unix.Kill(r.member.Status().PID, unix.SIGKILL)
+		awaitLog(t, r.log, "a process that the plugin left behind was killed")
+		if line := lineWith(r.log.String(), "left behind"); !strings.Contains(line, fmt.Sprintf(`"pid":%d,"program":"sleep"`, fields.Plugin.PID)) {
+			t.Errorf("told as %s", line)
+		}
+		gone(t, fields.Plugin.PID, 2*time.Second)
+	}
+}
+
 func lineWith(log, part string) string {
 	for line := range strings.Lines(log) {
 		if strings.Contains(line, part) {
