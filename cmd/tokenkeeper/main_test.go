@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		sdk.ServeSink(checkedSink{})
 		return
 	}
+	if len(os.Args) > 2 && os.Args[1] == hostileVerb {
+		serveHostile(os.Args[2])
+		return
+	}
 	if len(os.Args) > 1 && os.Args[1] == folderSink {
 		sdk.ServeSink(folder.Sink{})
 		return
