@@ -65,6 +65,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
 		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),
 		LastFailure: r.Health.LastFailure, Withheld: k.Withheld,
+		Waiting: string(k.Waiting), WaitingText: k.WaitingText,
 	}
 	if r.Version > 0 {
 		a.Expiry, a.ExpiryUncertain = r.Token.Expiry(), r.Token.Uncertain

@@ -108,7 +108,7 @@ func (s *Supervisor) lookAround() bool {
 	}
 	for name, k := range s.keepers {
 		k.Look()
-		if k.Stuck() {
+		if k.Stuck() { // told as an alert, and its plan made anew, by Look
 			progress = false
 			s.log.Error("a refresh loop is stuck; the watchdog is not fed", "provider", name)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
@@ -99,6 +100,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if a.Withheld != "" {
 		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
 	}
+	if waits(a) {
+		notes = append(notes, cell{"waits: " + a.WaitingText, yellow})
+	}
 	switch a.State {
 	case control.AccountNeedsLogin:
 		notes = append(notes, cell{"log in with: tokenkeeper login " + a.Name, red})
@@ -106,6 +110,18 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		notes = append(notes, cell{fmt.Sprintf("no token yet; run: tokenkeeper login %s, or: tokenkeeper import %s FILE", a.Name, a.Name), yellow})
 	}
 	return notes
+}
+
+// waits says whether the reason for which an account waits is news to who has
+// read the rest of its lines.
+func waits(a control.Account) bool {
+	switch promise.Reason(a.Waiting) {
+	case promise.None:
+		return a.WaitingText != ""
+	case promise.NextTurn, promise.NeedsLogin, promise.Withheld, promise.BackOff:
+		return false
+	}
+	return true
 }
 
 func deliveryTable(accounts []control.Account, now time.Time, width int) table {

@@ -145,6 +145,8 @@ func (s Seen) condition(now time.Time) Condition {
 		well = "nothing more was seen of another program that refreshes this grant"
 	case event.StoreRestored:
 		well = "nothing more was heard of the restored store"
+	case event.PlanMended:
+		well = "the plan was in order"
 	case event.StoreDisplaced:
 		well = "nobody has touched the state directory"
 	}

@@ -11,7 +11,7 @@ import (
 // have to do.
 func only(t event.Type) bool {
 	switch t {
-	case event.RivalRefresher, event.StoreRestored, event.StoreDisplaced, event.DiskTrouble:
+	case event.RivalRefresher, event.StoreRestored, event.StoreDisplaced, event.PlanMended, event.DiskTrouble:
 		return true
 	}
 	return false

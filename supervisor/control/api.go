@@ -144,6 +144,10 @@ type Account struct {
 	InFlight       bool      `json:"in_flight,omitempty"`
 	// Withheld is why its refresh token is not used; "": it may be.
 	Withheld string `json:"withheld,omitempty"`
+	// Waiting is why an account that is past its due moment is not in flight, as
+	// package promise names it; "": it is not past it. WaitingText is for people.
+	Waiting     string `json:"waiting,omitempty"`
+	WaitingText string `json:"waiting_text,omitempty"`
 
 	Sinks []Delivery `json:"sinks"`
 }

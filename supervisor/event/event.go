@@ -41,6 +41,7 @@ const (
 	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again
 	LoginDueSoon     Type = "login_due_soon"     // alert: a person has to log in before long
 	Overload         Type = "overload"           // alert: more accounts are due than can be refreshed in time
+	PlanMended       Type = "plan_mended"        // alert: the plan of what is due was wrong, or its loop slept
 	ProviderStarted  Type = "provider_started"   // a generation serves
 	ProviderStopped  Type = "provider_stopped"   // a generation ended
 	ProviderCrashing Type = "provider_crashing"  // alert: crash loop

@@ -172,7 +172,7 @@ func (k *Keeper) ask(a *account, d format.Document) error {
 	now := k.clock.Now()
 	next := now.Wall.Add(askedAgain)
 	if !a.stored || !a.rec.NeedsLogin() {
-		k.heap.Set(a.cfg.Name, next, now)
+		k.dueAt(a, next, now)
 	}
 	k.mu.Unlock()
 	if news {

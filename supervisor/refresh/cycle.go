@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -300,6 +301,7 @@ func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attem
 func (k *Keeper) diskTrouble(a *account, err error) error {
 	k.mu.Lock()
 	k.retry(a, schedule.Failure{InRow: 3})
+	a.pauseFor(promise.DiskAway, err.Error())
 	k.mu.Unlock()
 	k.publish(slog.LevelError, a, event.Event{
 		Type: event.DiskTrouble, Alert: true,

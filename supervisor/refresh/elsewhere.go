@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -75,7 +76,8 @@ func (k *Keeper) waitInDoubt(a *account, doubt string) error {
 		next = last
 	}
 	k.mu.Lock()
-	k.heap.Set(a.cfg.Name, next, now)
+	k.dueAt(a, next, now)
+	a.pauseFor(promise.Doubt, doubt)
 	k.mu.Unlock()
 	message := "nothing is refreshed before " + last.UTC().Format(time.RFC3339) + ": " + doubt
 	if !told {

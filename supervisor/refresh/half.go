@@ -108,7 +108,7 @@ func (k *Keeper) keptHalf(a *account, rec store.Record, in store.Intent, answer 
 	if again := rec.Health.Failures > 1 && a.halves > 0; again {
 		next = k.retry(a, schedule.Failure{InRow: rec.Health.Failures})
 	} else {
-		k.heap.Set(a.cfg.Name, now.Wall, now)
+		k.dueAt(a, now.Wall, now)
 	}
 	a.halves++
 	a.alerting = rec.Health.Failures >= a.cfg.MaxFailures

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -90,11 +91,14 @@ type Keeper struct {
 	remote   *sdk.Remote      // nil while no process serves
 	landing  *sync.Cond       // an attempt in flight has ended
 	answered time.Duration    // when the process last answered, on the monotonic clock
-	turned   schedule.Instant // when the loop last looked at the heap
+	turns    uint64           // how often the loop has looked at the heap
 	looked   schedule.Instant // when the clocks were last compared
 	skew     time.Duration    // of which a person was told last
 	withhold *Hold            // nil: refresh tokens may be sent
 	load     load
+	names    []string // of the accounts, as the audit goes through them
+	audited  int
+	nudged   nudge
 }
 
 // account is the state of one account in memory.
@@ -139,6 +143,11 @@ type account struct {
 	doubt string
 	// locked: the shared file's lock is held by whoever is at work.
 	locked bool
+	// turn is its place in the heap, and pause why its next try was put off,
+	// with what is known of that.
+	turn      turn
+	pause     promise.Reason
+	pauseText string
 	// interval between two refreshes, as counted in; see weigh.
 	interval time.Duration
 	// unproved counts how often in a row the shared file could not be replaced.
@@ -178,6 +187,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
 		}
 		k.accounts[c.Name] = a
+		k.names = append(k.names, c.Name)
 		k.plan(a)
 	}
 	return k, nil
@@ -230,7 +240,7 @@ func (k *Keeper) release(a *account) {
 	switch now := k.clock.Now(); {
 	case a.unknown:
 	case len(a.waiters) > 0:
-		k.heap.Set(a.cfg.Name, now.Wall, now)
+		k.dueAt(a, now.Wall, now)
 	case a.look:
 		k.lookSoon(a)
 	}

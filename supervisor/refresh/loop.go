@@ -15,8 +15,8 @@ import (
 const (
 	// describeTimeout bounds the first question to a new process.
 	describeTimeout = 10 * time.Second
-	// stuckAfter is how long an account may be overdue, with room for it in
-	// flight, before the loop counts as stuck.
+	// stuckAfter is how long the loop may leave an account alone for which it
+	// was woken, with room for it in flight, before it counts as stuck.
 	stuckAfter = time.Minute
 	// driftTolerated is how far the clocks may drift apart between two looks:
 	// more than a time daemon slews, less than matters to a token.
@@ -45,6 +45,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	k.setRemote(remote)
 	lost := make(chan error, 1)
 	for ctx.Err() == nil {
+		k.awake()
 		if answers, err := k.alive(ctx, remote); err != nil {
 			return err
 		} else if !answers {
@@ -155,7 +156,6 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 func (k *Keeper) startDue(start func(*account)) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.turned = k.clock.Now()
 	for k.inFlight < k.cfg.MaxInFlight {
 		name, wait, ok := k.heap.Next(k.clock.Now())
 		if !ok || wait > 0 {
@@ -165,8 +165,8 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 			}
 			return wait
 		}
-		k.heap.Remove(name)
 		a := k.accounts[name]
+		k.notDue(a)
 		if a.busy {
 			a.missed = true // release plans it
 			continue
@@ -175,7 +175,7 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 		k.takeOff(a)
 		start(a)
 	}
-	_, wait, ok := k.heap.Next(k.turned)
+	_, wait, ok := k.heap.Next(k.clock.Now())
 	k.crowd(ok && wait <= 0)
 	return idleSleep // a flight that ends wakes the loop
 }
@@ -206,7 +206,6 @@ func (k *Keeper) setRunning(on bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.running = on
-	k.turned = k.clock.Now()
 }
 
 func (k *Keeper) setRemote(r *sdk.Remote) {
@@ -242,6 +241,7 @@ func (k *Keeper) Look() {
 	if drift > driftTolerated {
 		moved = k.heap.Replan(now)
 	}
+	faults := append(k.audit(now), k.lookAtLoop(now)...)
 	_, wait, ok := k.heap.Next(now)
 	k.mu.Unlock()
 	if drift > driftTolerated || drift < -driftTolerated {
@@ -251,20 +251,25 @@ func (k *Keeper) Look() {
 				drift.Round(time.Second), moved),
 		})
 	}
+	k.tellFaults(faults)
 	if ok && wait <= 0 {
 		k.signal()
 	}
 }
 
-// Stuck says whether the loop runs but has not looked at its heap although an
-// account is overdue and there is room in flight.
+// Stuck says whether the loop sleeps past an account that is due, with room in
+// flight, although it was woken for it and its heap was made anew. Whatever
+// waits for a reason does not count.
 func (k *Keeper) Stuck() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.running || k.inFlight >= k.cfg.MaxInFlight {
-		return false
-	}
 	now := k.clock.Now()
-	_, wait, ok := k.heap.Next(now)
-	return ok && wait < -stuckAfter && now.Mono-k.turned.Mono > stuckAfter
+	return k.mayAct(now) && k.asleep(now)
+}
+
+// awake notes that the loop comes to its turn.
+func (k *Keeper) awake() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.turns++
 }

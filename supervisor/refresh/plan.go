@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -15,23 +16,24 @@ import (
 func (k *Keeper) plan(a *account) time.Time {
 	now := k.clock.Now()
 	k.weigh(a)
+	a.pauseFor(promise.None, "")
 	if a.cfg.Shared != nil && !a.stored {
-		k.heap.Set(a.cfg.Name, now.Wall, now) // its first token may be there
+		k.dueAt(a, now.Wall, now) // its first token may be there
 		return now.Wall
 	}
 	if !a.stored || a.rec.NeedsLogin() || a.unknown || k.withheld(a) != "" {
-		k.heap.Remove(a.cfg.Name)
+		k.notDue(a)
 		return time.Time{}
 	}
 	due := k.dueOf(a, now.Wall)
 	if due.IsZero() {
-		k.heap.Remove(a.cfg.Name)
+		k.notDue(a)
 		return due
 	}
 	if due.Before(a.notBefore) {
 		due = a.notBefore
 	}
-	k.heap.Set(a.cfg.Name, due, now)
+	k.dueAt(a, due, now)
 	return due
 }
 
@@ -109,11 +111,18 @@ func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
 	if k.met && now.Wall.Before(a.rec.RefreshExpiry) {
 		dies = moment.Earlier(dies, a.rec.RefreshExpiry)
 	}
+	a.pauseFor(promise.BackOff, "")
+	if f.RetryAfter > 0 {
+		a.pauseFor(promise.RetryAfter, "")
+	}
 	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
 	if k.ended(a, at) && a.resume == nil {
-		k.heap.Remove(a.cfg.Name)
+		k.notDue(a)
 		return time.Time{}
 	}
-	k.heap.Set(a.cfg.Name, at, now)
+	k.dueAt(a, at, now)
 	return at
 }
+
+// pauseFor notes why the account's next try is put off. The caller holds k.mu.
+func (a *account) pauseFor(r promise.Reason, text string) { a.pause, a.pauseText = r, text }

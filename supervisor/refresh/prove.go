@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
@@ -29,6 +30,7 @@ func (k *Keeper) prove(a *account) error {
 	h.LastError, h.LastKind, h.LastFailure = err.Error(), sdk.KindNotSent, k.clock.Now().Wall
 	a.alerting = true
 	next := k.retry(a, schedule.Failure{InRow: a.unproved})
+	a.pauseFor(promise.DiskAway, err.Error())
 	k.mu.Unlock()
 	k.publish(slog.LevelError, a, event.Event{
 		Type: event.DiskTrouble, Alert: true, Kind: string(sdk.KindNotSent), Expiry: a.rec.Token.Expiry(), Next: next,

@@ -165,14 +165,14 @@ func (k *Keeper) retryOpen(a *account, kind sdk.Kind, f schedule.Failure) time.T
 	}
 	at, _ := k.replay(a)
 	if at.IsZero() {
-		k.heap.Remove(a.cfg.Name)
+		k.notDue(a)
 		return at
 	}
 	now := k.clock.Now()
 	if f.Misconfigured || f.RetryAfter > 0 {
 		at = later(at, schedule.Retry(f, now.Wall, a.rec.Token.Expiry(), 0))
 	}
-	k.heap.Set(a.cfg.Name, at, now)
+	k.dueAt(a, at, now)
 	return at
 }
 

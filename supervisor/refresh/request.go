@@ -47,7 +47,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	a.insisted = a.insisted || force
 	if !a.busy && !a.unknown {
 		now := k.clock.Now()
-		k.heap.Set(name, now.Wall, now)
+		k.dueAt(a, now.Wall, now)
 	}
 	k.mu.Unlock()
 	k.signal()

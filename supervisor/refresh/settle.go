@@ -240,7 +240,7 @@ func (k *Keeper) again(a *account) error {
 	defer k.mu.Unlock()
 	a.unknown = false
 	now := k.clock.Now()
-	k.heap.Set(a.cfg.Name, now.Wall, now)
+	k.dueAt(a, now.Wall, now)
 	return nil
 }
 

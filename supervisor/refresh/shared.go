@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -80,6 +81,7 @@ func (k *Keeper) settleShared(ctx context.Context, a *account, fn func() error) 
 func (k *Keeper) sharedHeld(a *account, err error) error {
 	k.mu.Lock()
 	next := k.retry(a, schedule.Failure{InRow: 2})
+	a.pauseFor(promise.LockHeld, err.Error())
 	k.mu.Unlock()
 	k.publish(slog.LevelWarn, a, event.Event{
 		Type: event.SharedFileHeld, Expiry: a.rec.Token.Expiry(), Next: next,
@@ -113,7 +115,7 @@ func (k *Keeper) lookSoon(a *account) {
 		a.planned = due
 	}
 	a.look = true
-	k.heap.Set(a.cfg.Name, now.Wall, now)
+	k.dueAt(a, now.Wall, now)
 }
 
 // peek touches every account whose shared file does not hold its newest
@@ -195,6 +197,7 @@ func (k *Keeper) unseen(a *account, err error) error {
 	}
 	k.mu.Lock()
 	next := k.retry(a, schedule.Failure{InRow: 2})
+	a.pauseFor(promise.DiskAway, err.Error())
 	k.mu.Unlock()
 	k.publish(slog.LevelError, a, event.Event{
 		Type: event.DiskTrouble, Alert: true, Expiry: a.rec.Token.Expiry(), Next: next,
@@ -298,7 +301,7 @@ func (k *Keeper) lookOnly(a *account) bool {
 	case len(a.waiters) > 0:
 		return false // a person asked meanwhile
 	case !a.stored:
-		k.heap.Remove(a.cfg.Name)
+		k.notDue(a)
 		return true
 	case !looked:
 		return false
@@ -308,7 +311,7 @@ func (k *Keeper) lookOnly(a *account) bool {
 	case a.planned.IsZero() || !a.planned.After(now.Wall):
 		return false // it is due all the same
 	default:
-		k.heap.Set(a.cfg.Name, a.planned, now)
+		k.dueAt(a, a.planned, now)
 		return true
 	}
 }

@@ -3,6 +3,7 @@ package refresh
 import (
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -36,6 +37,10 @@ type Status struct {
 	// Withheld is why its refresh token is not sent; "": it may be. See
 	// [Hold].
 	Withheld string
+	// Waiting is why an account that is past its due moment is not in flight, and
+	// WaitingText says it to people; none: it is not past it, or in flight.
+	Waiting     promise.Reason
+	WaitingText string
 }
 
 // Status returns what is known of an account; ok is false if it is not this
@@ -47,10 +52,18 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	if !ok {
 		return Status{}, false
 	}
-	now := k.clock.Now().Wall
+	at := k.clock.Now()
+	now := at.Wall
 	s = Status{State: a.state(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(name)
 	s.Asked, s.Zone, s.Withheld = a.question(), a.zone, k.withheld(a)
+	if k.overdue(a, at) {
+		s.Waiting = k.waiting(a, at)
+		s.WaitingText = s.Waiting.Text()
+		if s.Waiting == a.pause && a.pauseText != "" {
+			s.WaitingText = a.pauseText
+		}
+	}
 	if a.ambiguous != nil {
 		s.AmbiguousSince = a.ambiguous.AmbiguousSince
 	}

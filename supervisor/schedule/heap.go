@@ -51,17 +51,19 @@ func in(due time.Time, now Instant) time.Duration {
 }
 
 // Set makes account due at due, as seen from now; at once if due is not known.
-func (h *Heap) Set(account string, due time.Time, now Instant) {
+// It returns when that is.
+func (h *Heap) Set(account string, due time.Time, now Instant) Instant {
 	wait := in(due, now)
 	due, mono := moment.Add(now.Wall, wait), moment.Plus(now.Mono, wait)
 	if it, ok := h.account[account]; ok {
 		it.wall, it.mono = due, mono
 		heap.Fix(&h.items, it.index)
-		return
+		return Instant{due, mono}
 	}
 	it := &item{account: account, wall: due, mono: mono}
 	h.account[account] = it
 	heap.Push(&h.items, it)
+	return Instant{due, mono}
 }
 
 // Remove takes account out: it is not due at any time.
@@ -80,6 +82,15 @@ func (h *Heap) Due(account string) (due time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	return it.wall, true
+}
+
+// Mono is Due by the monotonic clock.
+func (h *Heap) Mono(account string) (due time.Duration, ok bool) {
+	it, ok := h.account[account]
+	if !ok {
+		return 0, false
+	}
+	return it.mono, true
 }
 
 // Next returns the account that is due first and how long that is from now; a

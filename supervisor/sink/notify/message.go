@@ -41,6 +41,7 @@ var titles = map[event.Type]phrases{
 	event.ProviderCrashing: {"provider %s keeps crashing", "provider %s still keeps crashing", "provider %s runs again"},
 	event.ProviderParked:   {"provider %s can't run", "provider %s still can't run", "provider %s runs again"},
 	event.Overload:         {"provider %s: too many accounts to refresh in time", "provider %s: still too many accounts to refresh in time", "provider %s: accounts are refreshed in time again"},
+	event.PlanMended:       {"provider %s: its plan was wrong", "provider %s: its plan was still wrong", "provider %s: its plan is in order"},
 	event.SinkFailing:      {"sink %s fails", "sink %s still fails", "sink %s works again"},
 	event.SinkDisabled:     {"sink %s is disabled", "sink %s is still disabled", "sink %s is enabled again"},
 	event.SinkCrashing:     {"sink %s keeps crashing", "sink %s still keeps crashing", "sink %s runs again"},

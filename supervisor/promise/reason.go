@@ -1,0 +1,121 @@
+package promise
+
+// Reason is why an account that is past its due moment is not in flight. The
+// list is closed: an account that has none of them is a defect.
+type Reason string
+
+const (
+	// None: nobody knows why. It is the defect.
+	None Reason = ""
+
+	NeedsLogin Reason = "needs_login" // only a person's login can help
+	Withheld   Reason = "withheld"    // the store is another machine's
+	Asked      Reason = "asked"       // a person has to say what an unknown token in the shared file is
+	Doubt      Reason = "doubt"       // a destination may hold a newer refresh token
+	Lingering  Reason = "lingering"   // an attempt may be under way elsewhere
+	Replay     Reason = "replay"      // an attempt's outcome is unknown; the same token is sent again at its time
+	Unread     Reason = "unread"      // an answer that nobody could read may hold the new token
+	Unsettled  Reason = "unsettled"   // the process died in the attempt; the next one asks the spool
+	PutOff     Reason = "put_off"     // a better token is asked for elsewhere
+	BackOff    Reason = "back_off"    // the pause after a failure
+	RetryAfter Reason = "retry_after" // the server has asked for a pause, or limits the rate
+	LockHeld   Reason = "lock_held"   // another program holds the shared file's lock
+	DiskAway   Reason = "disk_away"   // the store or the shared file can't be read or written
+	Down       Reason = "down"        // the provider's process is down, parked or paused
+	Starting   Reason = "starting"    // its process settles what was left open, or waits for its predecessor's spool
+	QueueFull  Reason = "queue_full"  // max_in_flight attempts are in flight
+	NextTurn   Reason = "next_turn"   // the loop is about to take it
+)
+
+// Text says it to people.
+func (r Reason) Text() string {
+	switch r {
+	case NeedsLogin:
+		return "it needs a login"
+	case Withheld:
+		return "the store is another machine's"
+	case Asked:
+		return "a person has to decide about its shared file"
+	case Doubt:
+		return "a destination may hold a newer refresh token"
+	case Lingering:
+		return "an attempt may be under way elsewhere"
+	case Replay:
+		return "nobody knows what became of an attempt, and it is not time to send the token again"
+	case Unread:
+		return "an answer that nobody could read may hold its new token"
+	case Unsettled:
+		return "the process died in its attempt, and the next one asks the spool"
+	case PutOff:
+		return "a better token is asked for elsewhere"
+	case BackOff:
+		return "the pause after a failure"
+	case RetryAfter:
+		return "the server asked for a pause"
+	case LockHeld:
+		return "the lock of its shared file is held"
+	case DiskAway:
+		return "what holds its token can't be read or written"
+	case Down:
+		return "the provider's process does not run"
+	case Starting:
+		return "the provider's process settles what was left open"
+	case QueueFull:
+		return "as many attempts as are allowed are in flight"
+	case NextTurn:
+		return "it is next"
+	}
+	return "nobody knows why"
+}
+
+// Facts are what decides of an account that is past its due moment and not in
+// flight.
+type Facts struct {
+	NeedsLogin, Withheld, Asked, Lingering, Ambiguous, Unread, Unsettled, PutOff bool
+	// Pause is why its next try was put off; None: it was not.
+	Pause Reason
+	// Planned: the account has a turn; Reached: whose moment has come.
+	Planned, Reached bool
+	// Of its provider: a process runs (Running) and takes turns (Serving), no
+	// room is in flight (Full), and the loop has not been asleep (Awake).
+	Running, Serving, Full, Awake bool
+}
+
+// Why gives the reason, the one that lasts longest first.
+func Why(f Facts) Reason {
+	switch {
+	case f.Withheld:
+		return Withheld
+	case f.NeedsLogin:
+		return NeedsLogin
+	case f.Unsettled:
+		return Unsettled
+	case f.Planned && f.Reached:
+		switch {
+		case !f.Running:
+			return Down
+		case !f.Serving:
+			return Starting
+		case f.Full:
+			return QueueFull
+		case f.Awake:
+			return NextTurn
+		}
+		return None
+	case f.Lingering:
+		return Lingering
+	case f.Unread:
+		return Unread
+	case f.Ambiguous:
+		return Replay
+	case !f.Planned:
+		return None
+	case f.Asked:
+		return Asked
+	case f.Pause != None:
+		return f.Pause
+	case f.PutOff:
+		return PutOff
+	}
+	return None
+}

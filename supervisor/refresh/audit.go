@@ -1,0 +1,181 @@
+package refresh
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+)
+
+// The promise is that an account past its due moment is in flight or has a
+// stated reason. The heap is what it rests on, so each account notes its turn
+// itself too, and every look compares some of them.
+
+const (
+	// auditedAtOnce is how many accounts a look compares: all of a few
+	// thousand, and a hundred thousand within half an hour.
+	auditedAtOnce = 2000
+	// lateTolerated is how long after its token's death an account may be
+	// planned: longer than the pause between two answers.
+	lateTolerated = 30 * time.Second
+)
+
+// turn is when an account is to be looked at next.
+type turn struct {
+	planned bool
+	at      schedule.Instant
+}
+
+// dueAt gives the account its turn. The caller holds k.mu.
+func (k *Keeper) dueAt(a *account, due time.Time, now schedule.Instant) {
+	a.turn = turn{true, k.heap.Set(a.cfg.Name, due, now)}
+}
+
+// notDue takes its turn away. The caller holds k.mu.
+func (k *Keeper) notDue(a *account) {
+	k.heap.Remove(a.cfg.Name)
+	a.turn = turn{}
+}
+
+// waiting is why the account, which is past its due moment, is not in flight.
+// The caller holds k.mu.
+func (k *Keeper) waiting(a *account, now schedule.Instant) promise.Reason {
+	return promise.Why(promise.Facts{
+		NeedsLogin: a.rec.NeedsLogin() || k.ended(a, now.Wall), Withheld: k.withheld(a) != "", Asked: a.question() != "",
+		Lingering: a.lingering != nil, Ambiguous: a.ambiguous != nil, Unread: a.ambiguous != nil && a.ambiguous.Unread,
+		Unsettled: a.unknown, PutOff: now.Wall.Before(a.notBefore), Pause: a.pause,
+		Planned: a.turn.planned, Reached: k.reached(a, now),
+		Running: k.running, Serving: k.remote != nil, Full: k.inFlight >= k.cfg.MaxInFlight, Awake: !k.asleep(now),
+	})
+}
+
+// reached says whether the account's turn has come, which a jump of the clock
+// may have brought nearer. The caller holds k.mu.
+func (k *Keeper) reached(a *account, now schedule.Instant) bool {
+	mono, held := k.heap.Mono(a.cfg.Name)
+	return held && mono <= now.Mono
+}
+
+// overdue says whether the account is past the moment at which its token is to
+// be refreshed, whatever was planned since. The caller holds k.mu.
+func (k *Keeper) overdue(a *account, now schedule.Instant) bool {
+	if a.busy || !a.stored {
+		return false
+	}
+	if k.reached(a, now) {
+		return true
+	}
+	end := a.rec.Token.Expiry()
+	return !end.IsZero() && now.Wall.After(end)
+}
+
+// audit compares some accounts with the heap, in turn, and puts right what it
+// finds. It returns what that was. The caller holds k.mu.
+func (k *Keeper) audit(now schedule.Instant) []string {
+	var faults []string
+	broken := false
+	for range min(auditedAtOnce, len(k.names)) {
+		a := k.accounts[k.names[k.audited%len(k.names)]]
+		k.audited++
+		if a.busy {
+			continue
+		}
+		why := k.misplaced(a, now)
+		if why == "" && k.overdue(a, now) && !now.Wall.Before(a.rec.Token.Expiry().Add(lateTolerated)) &&
+			!k.reached(a, now) && k.waiting(a, now) == promise.None {
+			why = "its token is over, and nothing says why it waits"
+			k.plan(a)
+		}
+		if why != "" {
+			broken = true
+			faults = append(faults, "account "+a.cfg.Name+": "+why)
+		}
+	}
+	if broken {
+		k.rebuild(now)
+	}
+	return faults
+}
+
+// misplaced says what is wrong with what the heap holds of an account; "":
+// nothing. The caller holds k.mu.
+func (k *Keeper) misplaced(a *account, now schedule.Instant) string {
+	mono, held := k.heap.Mono(a.cfg.Name)
+	switch {
+	case a.turn.planned && !held:
+		return "it was lost from the plan"
+	case !a.turn.planned && held:
+		return "it is in the plan and should not be"
+	case held && mono > a.turn.at.Mono:
+		return "it stands later in the plan than it is due"
+	}
+	return k.heap.Fault(a.cfg.Name)
+}
+
+// rebuild makes the heap anew from the accounts. The caller holds k.mu.
+func (k *Keeper) rebuild(now schedule.Instant) {
+	k.heap = schedule.NewHeap()
+	for _, a := range k.accounts {
+		if !a.turn.planned {
+			continue
+		}
+		wait := min(a.turn.at.Wall.Sub(now.Wall), a.turn.at.Mono-now.Mono)
+		k.dueAt(a, now.Wall.Add(wait), now)
+	}
+}
+
+// nudge is a wake of the loop that somebody waits for.
+type nudge struct {
+	given bool
+	at    schedule.Instant
+	turns uint64 // that the loop had had
+}
+
+// asleep says whether the loop has not come to its turn although it was woken
+// for an account that is due and has room in flight. The caller holds k.mu.
+func (k *Keeper) asleep(now schedule.Instant) bool {
+	return k.nudged.given && k.nudged.turns == k.turns && now.Mono-k.nudged.at.Mono >= stuckAfter
+}
+
+// mayAct says whether the loop could take an account now. The caller holds
+// k.mu.
+func (k *Keeper) mayAct(now schedule.Instant) bool {
+	_, wait, ok := k.heap.Next(now)
+	return k.remote != nil && k.inFlight < k.cfg.MaxInFlight && ok && wait <= 0
+}
+
+// lookAtLoop wakes the loop if there is something to do, and says what is wrong
+// if it did not come although it was woken long ago. The caller holds k.mu.
+func (k *Keeper) lookAtLoop(now schedule.Instant) []string {
+	switch {
+	case !k.mayAct(now), k.nudged.turns != k.turns:
+		k.nudged = nudge{}
+	case k.asleep(now):
+		k.rebuild(now)
+		return []string{fmt.Sprintf("the refresh loop sleeps although %d accounts are due and there is room in flight", k.heap.Overdue(now))}
+	}
+	if k.mayAct(now) && !k.nudged.given {
+		k.nudged = nudge{true, now, k.turns}
+	}
+	return nil
+}
+
+// tellFaults says what was wrong with the plan.
+func (k *Keeper) tellFaults(faults []string) {
+	if len(faults) == 0 {
+		return
+	}
+	what := faults[0]
+	if more := len(faults) - 1; more > 0 {
+		what += fmt.Sprintf(", and %d more", more)
+	}
+	k.cfg.Events.Publish(slog.LevelError, event.Event{
+		Type: event.PlanMended, Alert: true, Provider: k.cfg.Provider,
+		Message: fmt.Sprintf("the plan of provider %s was wrong (%s) and was made anew from its accounts. "+
+			"This is a defect of Tokenkeeper: please report it with the log. If it comes again, run: tokenkeeper restart %[1]s",
+			k.cfg.Provider, what),
+	})
+}
