@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 	"github.com/tokenkeeper/tokenkeeper/sdk/idle"
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
@@ -27,7 +28,8 @@ import (
 // The process ends when its lifeline does: when the supervisor lets go of it,
 // or is dead. It then hears the attempts in flight out, spools their answers and
 // exits. SIGTERM, SIGHUP, SIGABRT and what else is sent to a whole service mean
-// nothing to it.
+// nothing to it. It writes no core, and no other process of its user looks into
+// its memory, unless [coredump.EnvAllow] says otherwise.
 func Serve(p Provider) {
 	onlyHosted("provider", "give an account\n\"provider: NAME\"")
 	log := hostedLog()
@@ -67,6 +69,9 @@ func hostedLog() *slog.Logger {
 	signal.Ignore(syscall.SIGPIPE)
 	log := newLogger(os.Stderr)
 	slog.SetDefault(log)
+	if err := coredump.Forbid(); err != nil {
+		log.Warn(err.Error())
+	}
 	return log
 }
 

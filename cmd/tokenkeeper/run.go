@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"os"
 	"os/signal"
 	"sync"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 	"github.com/tokenkeeper/tokenkeeper/sdk/idle"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -21,6 +23,7 @@ import (
 
 func newRunCommand(e *env) *cobra.Command {
 	flags := map[string]*string{}
+	var dumpable bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Keep the tokens alive until told to end",
@@ -28,7 +31,9 @@ func newRunCommand(e *env) *cobra.Command {
 deliver every new token to its sinks, until SIGTERM or Ctrl-C. A refresh that
 was sent is waited for before the program ends.
 
-Everything is checked before anything starts. With --json the log is JSON.`,
+Everything is checked before anything starts. Neither this process nor those of
+the plugins write core files, and no debugger can attach, unless
+--debug-dumpable is given. With --json the log is JSON.`,
 		Example: "  tokenkeeper run -c tokenkeeper.yaml",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,6 +46,15 @@ Everything is checked before anything starts. With --json the log is JSON.`,
 			if e.json {
 				set["log.format"] = "json"
 			}
+			if dumpable {
+				// By the environment, so that plugins have it as well.
+				if err := os.Setenv(coredump.EnvAllow, "1"); err != nil {
+					return err
+				}
+			}
+			if err := coredump.Forbid(); err != nil {
+				_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %v\n", err)
+			}
 			return e.runSupervisor(cmd.Context(), set)
 		},
 	}
@@ -52,6 +66,7 @@ Everything is checked before anything starts. With --json the log is JSON.`,
 	} {
 		flags[f.key] = cmd.Flags().String(f.name, "", f.usage+" (default: the configuration's)")
 	}
+	cmd.Flags().BoolVar(&dumpable, "debug-dumpable", false, "allow core files and debuggers, which show every token")
 	return cmd
 }
 

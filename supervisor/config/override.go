@@ -9,6 +9,7 @@ import (
 	"github.com/knadh/koanf/providers/env/v2"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 )
 
 // envPrefix begins the variables that override the configuration.
@@ -18,10 +19,10 @@ const envPrefix = "TOKENKEEPER_"
 // no part of the configuration.
 const EnvFile = "TOKENKEEPER_CONFIG"
 
-// otherVariables are no part of the configuration: EnvFile, and those that are
-// the plugins' own.
+// otherVariables are no part of the configuration: EnvFile, the one for
+// debugging, and those that are the plugins' own.
 func otherVariables() []string {
-	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.EnvLocks, sdk.Handshake().MagicCookieKey}
+	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.EnvLocks, sdk.Handshake().MagicCookieKey, coredump.EnvAllow}
 }
 
 // environment is the layer of TOKENKEEPER_… variables: levels are separated by

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
 
@@ -17,7 +18,7 @@ var inherited = [...]string{
 	"PATH", "TZ", "TMPDIR",
 	"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy",
 	"SSL_CERT_FILE", "SSL_CERT_DIR",
-	"GODEBUG", "GOTRACEBACK", "GOGC", "GOMEMLIMIT", "GOMAXPROCS",
+	coredump.EnvAllow, "GODEBUG", "GOTRACEBACK", "GOGC", "GOMEMLIMIT", "GOMAXPROCS",
 }
 
 // environment of the process, without what go-plugin and child add.

@@ -3,7 +3,9 @@ package process
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -117,6 +119,12 @@ func (p Predecessor) isPredecessor(pid int) bool {
 		return false
 	}
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if errors.Is(err, fs.ErrPermission) {
+		// A plugin lets nobody look into it, its own user neither (see
+		// [coredump.Forbid]): it is one of ours if it is our user's, as the folder
+		// of the spool is ours alone.
+		return userOf(pid) == os.Geteuid()
+	}
 	if err != nil {
 		return false
 	}
@@ -135,6 +143,26 @@ func sameDir(a, b string) bool {
 	}
 	y, err := os.Stat(b)
 	return err == nil && os.SameFile(x, y)
+}
+
+// userOf returns the process's effective user (proc_pid_status(5)); -1 if it
+// can't be told. The owner of its folder in /proc is root's if it lets nobody
+// look into it.
+func userOf(pid int) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return -1
+	}
+	for line := range bytes.Lines(status) {
+		if ids, ok := bytes.CutPrefix(line, []byte("Uid:")); ok {
+			if f := bytes.Fields(ids); len(f) > 1 {
+				if uid, err := strconv.Atoi(string(f[1])); err == nil {
+					return uid
+				}
+			}
+		}
+	}
+	return -1
 }
 
 // parentOf returns the number of the process's parent (proc_pid_stat(5)); 0 if
