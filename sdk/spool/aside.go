@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"cmp"
+	"fmt"
 	"io"
 	"io/fs"
 	"net/url"
@@ -12,8 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keptAside is how many unread answers of one account are kept, the newest.
-const keptAside = 3
+// What is kept of what nobody could read, the newest: unread answers of one
+// account, and damaged slots of one directory that don't say whose they are.
+// No file of either is longer than a slot with the longest answer (4 MiB).
+const (
+	keptAside   = 3
+	keptDamaged = 16
+)
 
 // Aside returns the file into which [Spool.Settle] has put the answer of an
 // attempt aside; ok is false if there is none.
@@ -26,6 +33,10 @@ func (s *Spool) Aside(attempt string) (path string, ok bool) {
 	}
 	return "", false
 }
+
+// damagedName is what a damaged slot is called when it is put aside, behind
+// asidePrefix: the slot's name, and the time in ns since 1970.
+const damagedName = slotName + "-%d"
 
 // thinOut removes all but the newest unread answers of an account. A file that
 // does not say whose it is stays, and so does all of a directory that can't be
@@ -52,6 +63,34 @@ func (p *place) thinOut(account string) {
 	slices.SortFunc(all, func(a, b kept) int { return b.h.BegunAt.Compare(a.h.BegunAt) })
 	for _, k := range all[min(len(all), keptAside):] {
 		_ = p.sys.Remove(k.path)
+	}
+}
+
+// thinOutDamaged removes all but the newest damaged slots that were put aside.
+func (p *place) thinOutDamaged() {
+	entries, err := p.sys.ReadDir(p.dir)
+	if err != nil {
+		return
+	}
+	type damaged struct {
+		path string
+		at   int64 // when it was put aside, by its name
+	}
+	var all []damaged
+	for _, e := range entries {
+		var slot int
+		var at int64
+		if n, _ := fmt.Sscanf(e.Name(), asidePrefix+damagedName, &slot, &at); n != 2 {
+			continue
+		}
+		path := filepath.Join(p.dir, e.Name())
+		if _, says := p.headerOf(path); !says {
+			all = append(all, damaged{path, at})
+		}
+	}
+	slices.SortFunc(all, func(a, b damaged) int { return cmp.Compare(b.at, a.at) })
+	for _, d := range all[min(len(all), keptDamaged):] {
+		_ = p.sys.Remove(d.path)
 	}
 }
 

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 )
@@ -28,6 +29,41 @@ func TestOnlyTheNewestUnreadAnswersAreKept(t *testing.T) {
 	for id, want := range map[string]bool{"main-0": false, "main-1": false, "main-2": true, "main-3": true, "main-4": true, "other-0": true} {
 		if _, ok := s.Aside(id); ok != want {
 			t.Errorf("%s is kept: %t, want %t", id, ok, want)
+		}
+	}
+}
+
+// Of damaged slots that don't say whose they are, the newest of a directory are
+// kept; what does say it is not counted with them, nor touched.
+func TestOnlyTheNewestDamagedSlotsAreKept(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, b []byte) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	owned, err := encodeHeader(header{Header: Header{Attempt: "a", Account: "main"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("unread-slot-000-1", owned)
+	write("unread-slot-notes", []byte("of a person"))
+	// The older have the later slot numbers: time decides, not the name's order.
+	for n := range keptDamaged + 4 {
+		write(fmt.Sprintf("unread-slot-%03d-%d", 99-n, 8+n), []byte("damaged"))
+	}
+	write("slot-000", []byte("damaged just now"))
+	open(t, dir, 1)
+	if kept := glob(t, dir, "unread-slot-*"); len(kept) != keptDamaged+2 {
+		t.Errorf("%d files are kept: %v", len(kept), kept)
+	}
+	for name, want := range map[string]bool{
+		"unread-slot-000-1": true, "unread-slot-notes": true,
+		"unread-slot-095-12": false, "unread-slot-094-13": true, // 16 are left: the one of now and the 15 before it
+	} {
+		if _, err := os.Stat(filepath.Join(dir, name)); (err == nil) != want {
+			t.Errorf("%s is kept: %t, want %t", name, err == nil, want)
 		}
 	}
 }

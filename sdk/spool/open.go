@@ -127,6 +127,7 @@ func (s *Spool) load(p *place) error {
 			// It may hold an answer all the same: it is kept for a person.
 			aside := fmt.Sprintf("%s%s-%d", asidePrefix, name, time.Now().UnixNano())
 			_ = s.sys.Rename(path, filepath.Join(p.dir, aside))
+			p.thinOutDamaged()
 		case errors.Is(err, errUnusable):
 			// It holds nothing.
 		case err != nil:
