@@ -59,7 +59,11 @@ func moreAtOnce() {
 	if asked {
 		return
 	}
-	if err := flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0))); err != nil {
+	each := 4
+	if raceDetector {
+		each = 1 // its processes take many times as long to start, and have 10 s
+	}
+	if err := flag.Set("test.parallel", strconv.Itoa(each*runtime.GOMAXPROCS(0))); err != nil {
 		panic(err)
 	}
 }
