@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -253,6 +254,9 @@ func inEveryEncoding() string {
 // What it costs a supervisor with ten thousand accounts: the memory, a refresh,
 // an error's text, a line of a log.
 func BenchmarkTenThousandAccounts(b *testing.B) {
+	var before runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
 	s := New()
 	unique := func(i, n int) string {
 		return base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat(fmt.Sprintf("%d/%d,", i, n), 20)))
@@ -262,7 +266,12 @@ func BenchmarkTenThousandAccounts(b *testing.B) {
 			s.learn(strconv.Itoa(i), newest, token, unique(i, n), unique(i, -n-1), "the client's secret, one for all")
 		}
 	}
-	b.Logf("%d marks, %.1f MiB", len(s.marks), float64(len(s.marks)*(32+24)+10_000*newest*24)/(1<<20))
+	b.Run("memory", func(b *testing.B) {
+		runtime.GC()
+		var after runtime.MemStats
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/(1<<20), "MiB")
+	})
 	b.Run("a refresh", func(b *testing.B) {
 		for i := range b.N {
 			s.learn(strconv.Itoa(i%10_000), newest, token, unique(i, 7), unique(i, 8))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,13 +30,26 @@ func TestNewTokenIsKnownBeforeALineIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const secret = "a-token-that-is-new-0123"
 		s := New()
-		var told []string
-		say := func(text string) { s.WhenKnown(func() { told = append(told, s.Clean(text, Sentence)) }) }
+		var mu sync.Mutex
+		var lines []string
+		say := func(text string) {
+			s.WhenKnown(func() {
+				mu.Lock()
+				defer mu.Unlock()
+				lines = append(lines, s.Clean(text, Sentence))
+			})
+		}
+		told := func() []string {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(lines)
+		}
 		conn := Conn{Secrets: s, To: answering(func(_, reply any) error {
 			say("got " + secret)
 			time.Sleep(time.Second)
 			say("and again " + secret)
-			if len(told) != 1 {
+			if told := told(); len(told) != 1 {
 				t.Errorf("told while the call was open: %q", told)
 			}
 			reply.(*provider.TokenResponse).Token = &provider.Token{AccessToken: secret}
@@ -46,22 +60,21 @@ func TestNewTokenIsKnownBeforeALineIsTold(t *testing.T) {
 		if err := conn.Invoke(t.Context(), "Refresh", request, &provider.TokenResponse{}); err != nil {
 			t.Fatal(err)
 		}
-		synctest.Wait()
 		say("behind")
-		if want := []string{"before", "got " + redacted, "and again " + redacted, "behind"}; !slices.Equal(told, want) {
-			t.Errorf("told %q, want %q", told, want)
+		if got, want := told(), []string{"before", "got " + redacted, "and again " + redacted, "behind"}; !slices.Equal(got, want) {
+			t.Errorf("told %q, want %q", got, want)
 		}
 
 		// A call that hangs holds nothing up for long.
-		told = nil
+		lines = nil
 		conn.To = answering(func(any, any) error {
 			say("sending")
 			time.Sleep(heldFor - time.Millisecond)
-			if len(told) > 0 {
+			if told := told(); len(told) > 0 {
 				t.Errorf("told too early: %q", told)
 			}
 			time.Sleep(time.Minute)
-			if strings.Join(told, "") != "sending" {
+			if told := told(); strings.Join(told, "") != "sending" {
 				t.Errorf("told after a minute: %q", told)
 			}
 			return nil
