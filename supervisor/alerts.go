@@ -48,7 +48,9 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 	for name, c := range s.opts.Config.Accounts {
 		if keeper, ok := s.keepers[c.Provider]; ok {
 			k, _ := keeper.Status(name)
-			shot.Accounts = append(shot.Accounts, accountAlerts(c, k, processes[c.Provider], s.started))
+			a := accountAlerts(c, k, processes[c.Provider], s.started)
+			a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread)
+			shot.Accounts = append(shot.Accounts, a)
 		}
 	}
 	for name, w := range s.workers {

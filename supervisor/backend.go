@@ -32,6 +32,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 		for _, a := range s.opts.Config.AccountsOf(name) {
 			k, _ := s.keepers[name].Status(a.Name)
 			acc := accountStatus(a.Name, name, k)
+			acc.Unread = unreadFile(s.opts.Config, name, k.Unread)
 			acc.Sinks = s.deliveries(a.Name, k.Record)
 			st.Accounts = append(st.Accounts, acc)
 		}

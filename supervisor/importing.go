@@ -58,6 +58,9 @@ func importInto(ctx context.Context, k *refresh.Keeper, req control.ImportReques
 	}
 	doc.WrittenAt = req.WrittenAt
 	next, doubts := imported(k, account, doc, store.OriginImport)
+	if req.Since != nil {
+		next.Version = *req.Since + 1
+	}
 	rec, err := k.Import(ctx, next, req.Force)
 	if err != nil {
 		return control.ImportAnswer{}, apiError(err)

@@ -58,6 +58,7 @@ func (e *env) commands() []*cobra.Command {
 		newLoginCommand(e),
 		newImportCommand(e),
 		newAdoptCommand(e),
+		newSpoolCommand(e),
 		newPluginsCommand(e),
 		newVersionCommand(e),
 	}

@@ -97,6 +97,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		notes = append(notes, cell{"ambiguous since " + moment.Text(a.AmbiguousSince, now, false) +
 			": a refresh was sent and nobody knows whether it was answered", yellow})
 	}
+	if a.Unread != "" {
+		notes = append(notes, cell{"nobody could read the broker's answer: tokenkeeper spool inspect " + a.Unread, yellow})
+	}
 	if a.Withheld != "" {
 		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
 	}

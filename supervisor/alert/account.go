@@ -112,6 +112,12 @@ func (a Account) ambiguous() Condition {
 		c.State = On
 		c.What = fmt.Sprintf("account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s",
 			a.Name, moment.Stamp(a.AmbiguousSince))
+		if a.Unread != "" {
+			c.What += fmt.Sprintf("; the answer came, nobody could read it, and it is kept in %s; its access token %s", a.Unread, a.ends())
+			c.Todo = fmt.Sprintf("look at it with: tokenkeeper spool; if nothing can be made of it, send the same token now with: tokenkeeper refresh %s --force; "+
+				"or log in with: tokenkeeper login %[1]s; when it is sent by itself, tokenkeeper status says (NEXT)", a.Name)
+			return c
+		}
 		c.Todo = fmt.Sprintf("when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login %s", a.Name)
 	case a.StoredAt.IsZero():
 	case a.NeedsLogin:

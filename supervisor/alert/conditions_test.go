@@ -67,6 +67,8 @@ func TestConditions(t *testing.T) {
 
 		{"nothing open", account(func(a *Account) {}), "ambiguous:main", Off, "known to be good"},
 		{"an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "ambiguous:main", On, "2027-03-01 12:00 UTC"},
+		{"an answer that lies unread", account(func(a *Account) { a.AmbiguousSince, a.Unread = noon, "/s/spool/saxo/unread-X" }), "ambiguous:main", On,
+			"nobody could read it, and it is kept in /s/spool/saxo/unread-X; its access token ends"},
 		{"answered by a refusal", account(func(a *Account) { a.NeedsLogin = true }), "ambiguous:main", Off, "has refused the refresh token of that attempt"},
 
 		{"login in five days", account(func(a *Account) {}), "login_due_soon:main", Off, "2027-03-06 12:00 UTC"},

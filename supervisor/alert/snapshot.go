@@ -47,6 +47,9 @@ type Account struct {
 	LastError             string
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
+	// Unread is the file of an answer to it that nobody could read; "": there is
+	// none.
+	Unread string
 	// RefreshExpiry is when the refresh token dies; zero: unknown. Uncertain:
 	// it rests on a guess.
 	RefreshExpiry time.Time

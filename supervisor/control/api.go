@@ -9,7 +9,7 @@
 //	POST /v1/providers/{provider}/restart    waits for the new process
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token
-//	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true
+//	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true&since=VERSION
 //	POST /v1/accounts/{account}/login        the address at which a person logs in
 //	POST /v1/accounts/{account}/login/complete   body: the address that the broker sent the browser to
 //	GET  /v1/sinks
@@ -142,6 +142,9 @@ type Account struct {
 	// AmbiguousSince: an attempt's outcome is not known.
 	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
 	InFlight       bool      `json:"in_flight,omitempty"`
+	// Unread is the file of the broker's answer to that attempt, which nobody
+	// could read; "": there is none.
+	Unread string `json:"unread,omitempty"`
 	// Withheld is why its refresh token is not used; "": it may be.
 	Withheld string `json:"withheld,omitempty"`
 	// Waiting is why an account that is past its due moment is not in flight, as
@@ -209,6 +212,9 @@ type ImportRequest struct {
 	// Force replaces a token that is newer or still good.
 	Force bool
 	Body  []byte
+	// Since, if it is set, is the version that the token came after, of the same
+	// login: an account that has got another one since is left alone.
+	Since *uint64
 	// WrittenAt is when the file was written; zero: not known. A lifetime that
 	// the file tells, and no moment, counts from then.
 	WrittenAt time.Time

@@ -118,6 +118,9 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (ImportAnswer, e
 	if req.Format != "" {
 		query.Set("format", req.Format)
 	}
+	if req.Since != nil {
+		query.Set("since", strconv.FormatUint(*req.Since, 10))
+	}
 	if !req.WrittenAt.IsZero() {
 		query.Set("written_at", req.WrittenAt.UTC().Format(time.RFC3339))
 	}

@@ -150,12 +150,20 @@ func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error
 			return nil, Errorf(CodeBadRequest, "written_at must be a time in RFC 3339, like 2026-07-01T12:00:00Z")
 		}
 	}
+	var since *uint64
+	if v := r.URL.Query().Get("since"); v != "" {
+		version, err := strconv.ParseUint(v, 10, 64)
+		if err != nil {
+			return nil, Errorf(CodeBadRequest, "since must be the number of a version")
+		}
+		since = &version
+	}
 	body, err := readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
 	return s.backend.Import(r.Context(), ImportRequest{
-		Account: r.PathValue("account"), Format: r.URL.Query().Get("format"), Force: force, Body: body, WrittenAt: written,
+		Account: r.PathValue("account"), Format: r.URL.Query().Get("format"), Force: force, Since: since, Body: body, WrittenAt: written,
 	})
 }
 

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
@@ -28,6 +29,8 @@ type Status struct {
 	MaxFailures int
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
+	// Unread is the attempt whose answer nobody could read; "": there is none.
+	Unread string
 	// Asked is what a person has to decide about the shared file, before which
 	// nothing is refreshed; "": nothing.
 	Asked string
@@ -66,6 +69,9 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	}
 	if a.ambiguous != nil {
 		s.AmbiguousSince = a.ambiguous.AmbiguousSince
+		if a.ambiguous.Unread {
+			s.Unread = cmp.Or(a.ambiguous.Replays, a.ambiguous.Attempt)
+		}
 	}
 	return s, true
 }

@@ -1,0 +1,243 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
+
+// unreadAnswer is an answer that was put aside, without a secret of it.
+type unreadAnswer struct {
+	File     string    `json:"file"`
+	Provider string    `json:"provider,omitempty"`
+	Account  string    `json:"account,omitempty"`
+	Attempt  string    `json:"attempt,omitempty"`
+	Kind     string    `json:"kind,omitempty"`
+	Version  uint64    `json:"version,omitempty"`
+	BegunAt  time.Time `json:"begun_at,omitzero"`
+	Bytes    int64     `json:"bytes"`
+	// Shape is not set for an answer that is not whole, or that a provider has
+	// recorded in a way of its own; Fault says so.
+	Shape *oauth.Shape `json:"shape,omitempty"`
+	Fault string       `json:"fault,omitempty"`
+}
+
+func newSpoolCommand(e *env) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "spool",
+		Short: "Show, take or discard answers of a broker that nobody could read",
+		Long: `Show the answers of a broker that nobody could read, newest first. Each may hold
+the only refresh token of its account that works: it is kept in a file until
+newer ones of the account take its place (three are kept).
+
+What is shown is their shape: no token and no other value.`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownSubcommand(cmd, args[0])
+		},
+		RunE: func(*cobra.Command, []string) error { return e.showUnread("") },
+	}
+	cmd.AddCommand(newSpoolInspectCommand(e), newSpoolTakeCommand(e), newSpoolDiscardCommand(e))
+	return cmd
+}
+
+func newSpoolInspectCommand(e *env) *cobra.Command {
+	var body string
+	cmd := &cobra.Command{
+		Use:   "inspect FILE [--body OUT]",
+		Short: "Show the shape of one unread answer, or write out what came",
+		Long: `Show the shape of one unread answer. With --body, what the broker sent is written
+to OUT, which nobody else can read, as it came but for its compression: that
+holds secrets. Mend it there, until it is the JSON that a token endpoint answers
+({"access_token": …, "refresh_token": …, "expires_in": …}), and give it back:
+
+  tokenkeeper spool take FILE OUT`,
+		Args: exactArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if body == "" {
+				return e.showUnread(args[0])
+			}
+			u, err := spool.ReadUnread(args[0])
+			if err != nil {
+				return err
+			}
+			text, err := oauth.BodyOf(u.Answer)
+			if err != nil {
+				return fmt.Errorf("%s: %w", args[0], err)
+			}
+			f, err := os.OpenFile(body, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return fmt.Errorf("write the answer: %w", err)
+			}
+			_, err = f.Write(text)
+			if err = errors.Join(err, f.Close()); err != nil {
+				return fmt.Errorf("write the answer: %w", err)
+			}
+			return e.print("%d bytes, which hold secrets, are in %s; once it is mended:\n  tokenkeeper spool take %s %[2]s", len(text), body, args[0])
+		},
+	}
+	cmd.Flags().StringVar(&body, "body", "", "write what the broker sent, secrets included, to a new `file`")
+	return cmd
+}
+
+func newSpoolTakeCommand(e *env) *cobra.Command {
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "take FILE MENDED",
+		Short: "Take the token of an unread answer that a person has mended",
+		Long: `Take the token of an unread answer that a person has mended: MENDED is what
+"tokenkeeper spool inspect FILE --body MENDED" wrote, put right. It becomes the
+newest token of the account that FILE is of, and FILE is removed.
+
+An account that has got another token since is left alone, but with --force.`,
+		Args: exactArgs("FILE", "MENDED"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			u, err := spool.ReadUnread(args[0])
+			if err != nil {
+				return err
+			}
+			if u.Account == "" {
+				return usageErrorf("%s does not say whose answer it is: use \"tokenkeeper import ACCOUNT %s --force\"", args[0], args[1])
+			}
+			req := control.ImportRequest{Account: u.Account, Force: true, WrittenAt: u.BegunAt}
+			if req.Body, _, err = e.readTokenFile(args[1]); err != nil {
+				return err
+			}
+			if !force {
+				req.Since = &u.Version
+			}
+			got, err := e.importToken(cmd.Context(), req)
+			if err != nil {
+				return err
+			}
+			if err := os.Remove(u.Path); err != nil {
+				_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the answer was taken, and its file could not be removed: %v\n", err)
+			}
+			if e.json {
+				return e.printJSON(got)
+			}
+			return e.printImported(got)
+		},
+	}
+	cmd.Flags().BoolVar(&force, "force", false, "also if the account has got another token since")
+	return cmd
+}
+
+func newSpoolDiscardCommand(e *env) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "discard FILE --yes",
+		Short: "Remove an unread answer for good",
+		Long: `Remove an unread answer for good. It may hold the only refresh token of its
+account that works; whoever has logged in since, or has taken it, needs it no more.`,
+		Args: exactArgs("FILE"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			u, err := spool.ReadUnread(args[0])
+			if err != nil {
+				return err
+			}
+			if !yes {
+				return usageErrorf("%s may hold the only refresh token of account %s that works: to remove it all the same, add --yes", u.Path, u.Account)
+			}
+			if err := os.Remove(u.Path); err != nil {
+				return err
+			}
+			if e.json {
+				return e.printJSON(struct {
+					Removed string `json:"removed"`
+				}{u.Path})
+			}
+			return e.print("removed %s", u.Path)
+		},
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "really remove it")
+	return cmd
+}
+
+// showUnread shows one unread answer, or all of the configuration.
+func (e *env) showUnread(file string) error {
+	all := []unreadAnswer{}
+	if file != "" {
+		u, err := spool.ReadUnread(file)
+		if err != nil {
+			return err
+		}
+		all = append(all, describeUnread("", u))
+	} else {
+		cfg, err := e.load()
+		if err != nil {
+			return err
+		}
+		found, err := supervisor.Unread(cfg)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			all = append(all, describeUnread(f.Provider, f.Unread))
+		}
+	}
+	if e.json {
+		return e.printJSON(all)
+	}
+	if len(all) == 0 {
+		return e.print("no answer lies unread")
+	}
+	var b strings.Builder
+	for n, u := range all {
+		if n > 0 {
+			b.WriteByte('\n')
+		}
+		u.render(&b, e.now())
+	}
+	return e.write(b.String())
+}
+
+func describeUnread(provider string, u spool.Unread) unreadAnswer {
+	d := unreadAnswer{
+		File: u.Path, Provider: provider, Account: u.Account, Attempt: u.Attempt, Kind: u.Kind, Version: u.Version, BegunAt: u.BegunAt, Bytes: u.Size,
+	}
+	if u.Answer == nil {
+		d.Fault = "no whole answer is in it"
+		return d
+	}
+	shape, err := oauth.ShapeOf(u.Answer)
+	if err != nil {
+		d.Fault = "its provider has recorded it in a way of its own"
+		return d
+	}
+	d.Shape = &shape
+	return d
+}
+
+// render writes it for people.
+func (u unreadAnswer) render(b *strings.Builder, now time.Time) {
+	fmt.Fprintf(b, "%s\n", u.File)
+	if u.Account != "" {
+		fmt.Fprintf(b, "  %s of account %s, version %d, begun %s\n", u.Kind, u.Account, u.Version, moment.Text(u.BegunAt, now, false))
+	}
+	if u.Fault != "" {
+		fmt.Fprintf(b, "  %s\n", u.Fault)
+	}
+	if u.Shape == nil {
+		return
+	}
+	fmt.Fprintf(b, "  %s\n", u.Shape)
+	for _, m := range u.Shape.Members {
+		fmt.Fprintf(b, "    %s: %s\n", m.Name, m.Kind)
+	}
+	if u.Shape.RefreshToken {
+		b.WriteString("  a refresh token can be read in it\n")
+	}
+}
