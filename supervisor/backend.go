@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -171,7 +170,7 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 	if err != nil {
 		return control.LoggedInAnswer{}, err
 	}
-	code, state, err := codeIn(redirected)
+	code, state, err := codeIn(redirected, b.s.opts.Config.Accounts[account].RedirectURL)
 	if err != nil {
 		return control.LoggedInAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: %v", account, err)
 	}
@@ -183,24 +182,6 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 	return control.LoggedInAnswer{
 		Account: account, Version: rec.Version, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain, RefreshExpiry: rec.RefreshExpiry,
 	}, nil
-}
-
-// codeIn takes the authorization response out of the address that the broker
-// sent the browser to (RFC 6749, section 4.1.2). Its errors do not repeat the
-// address, which may hold a code.
-func codeIn(redirected string) (code, state string, err error) {
-	u, err := url.Parse(redirected)
-	if err != nil || u.Scheme == "" {
-		return "", "", errors.New("this is not the whole address that the browser shows after the login; copy all of it")
-	}
-	q := u.Query()
-	switch {
-	case q.Get("error") != "":
-		return "", "", errors.New("the broker ended the login without a code (it says so in the address); log in again")
-	case q.Get("code") == "" || q.Get("state") == "":
-		return "", "", errors.New("the address has no code or no state; copy all of it, as the browser shows it after the login")
-	}
-	return q.Get("code"), q.Get("state"), nil
 }
 
 // keeperOf returns the Keeper of an account.
