@@ -25,7 +25,7 @@ func builtInSinkFields() map[string]map[string]field {
 	return map[string]map[string]field{
 		SinkFile: withContent(map[string]field{
 			"path":         {kind: path},
-			"mode":         {kind: mode, preset: 0o600},
+			"mode":         {kind: mode},
 			"owner":        {kind: word},
 			"trust_folder": {kind: boolean, preset: false},
 			"signal":       signalField(),

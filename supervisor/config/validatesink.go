@@ -82,7 +82,10 @@ func (o objectReader) validateFile(cfg *Config, s Sink, taken map[string]string)
 		o.warn(o.at("mode"), fmt.Sprintf("everyone on this machine will be able to read the refresh token (mode %#o)", s.File.Mode),
 			`write mode: "0600", or "0640" with an owner of :group`)
 	}
-	if s.File.Mode&0o400 == 0 && !o.broken[o.dotted("mode")] {
+	if !o.given("mode") && s.IncludeRefreshToken {
+		o.warnOfWideFiles(s.File.Path)
+	}
+	if o.given("mode") && s.File.Mode&0o400 == 0 && !o.broken[o.dotted("mode")] {
 		o.report(o.at("mode"), "the file's owner could not read it", `write "0600" or "0640"`)
 	}
 	if o.given("owner") && !regexp.MustCompile(`^([^\s:/]+(:[^\s:/]+)?|:[^\s:/]+)$`).MatchString(s.File.Owner) {
