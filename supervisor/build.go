@@ -17,7 +17,7 @@ import (
 func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*refresh.Keeper, error) {
 	var accounts []refresh.Account
 	for _, c := range s.opts.Config.AccountsOf(provider) {
-		a := refreshAccount(c)
+		a := refreshAccount(s.opts.Config, c)
 		if c.SharedFile != nil {
 			f, err := newSharedFile(*c.SharedFile, sharedfile.NotePath(s.opts.Config.StateDir, c.Name))
 			if err != nil {
@@ -38,7 +38,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 	})
 }
 
-func refreshAccount(c config.Account) refresh.Account {
+func refreshAccount(cfg *config.Config, c config.Account) refresh.Account {
 	return refresh.Account{
 		Account:      sdkAccount(c),
 		BeforeExpiry: c.Refresh.BeforeExpiry,
@@ -46,7 +46,22 @@ func refreshAccount(c config.Account) refresh.Account {
 		Jitter:       c.Refresh.Jitter,
 		Timeout:      c.Refresh.Timeout,
 		MaxFailures:  c.Refresh.MaxFailures,
+		WholeGrant:   seenByOthers(cfg, c),
 	}
+}
+
+// seenByOthers says whether other programs read the account's refresh token in
+// a file, which may come back with any that it ever held.
+func seenByOthers(cfg *config.Config, c config.Account) bool {
+	if c.SharedFile != nil {
+		return true
+	}
+	for _, s := range cfg.Sinks {
+		if s.File != nil && s.IncludeRefreshToken && cfg.SinkWants(s, c.Name, c.Provider) {
+			return true
+		}
+	}
+	return false
 }
 
 func sdkAccount(c config.Account) sdk.Account {

@@ -29,7 +29,7 @@ func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest) 
 	defer func() { err = errors.Join(err, st.Close()) }()
 	silent := slog.New(slog.DiscardHandler)
 	k, err := refresh.NewKeeper(ctx, refresh.Config{
-		Provider: c.Provider, Accounts: []refresh.Account{refreshAccount(c)}, Store: st,
+		Provider: c.Provider, Accounts: []refresh.Account{refreshAccount(cfg, c)}, Store: st,
 		Wake: func(string) {}, Events: event.NewBus(silent, time.Now), Log: silent, Wall: time.Now,
 	})
 	if err != nil {

@@ -59,7 +59,7 @@ func unfit(a config.Account, rec store.Record, d format.Document, now time.Time,
 		return "what the sink holds has no refresh token; give the sink include_refresh_token: true, so that it will"
 	case theirs == rec.Token.RefreshToken.Fingerprint() && !alive:
 		return "the sink holds the refresh token that the store has, and that one is dead"
-	case slices.Contains(rec.Fingerprints, theirs):
+	case rec.Replaced(theirs):
 		return "the sink holds an older refresh token than the store"
 	case rec.Version > 0 && !d.Expiry.After(rec.Token.Expiry()):
 		return "the sink holds a token that is not newer than the one in the store"

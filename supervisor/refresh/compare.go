@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"time"
 
@@ -70,7 +69,7 @@ func (o ours) compare(d format.Document) inFile {
 		return fileSame
 	case o.stored && theirs == mine:
 		return o.compareKept(d)
-	case o.stored && slices.Contains(o.rec.Fingerprints, theirs):
+	case o.stored && o.rec.Replaced(theirs):
 		return fileOlder
 	case d.ClientID != "" && o.clientID != "" && d.ClientID != o.clientID:
 		return fileUnknown

@@ -109,6 +109,7 @@ func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (
 	}
 	now := k.clock.Now().Wall
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)
+	a.trim(&rec)
 	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry = b.LoginAt, b.LoginUncertain, b.RefreshExpiry
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return false, k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))

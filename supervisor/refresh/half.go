@@ -3,7 +3,6 @@ package refresh
 import (
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -29,7 +28,7 @@ func (k *Keeper) nothingNew(a *account, in store.Intent, t sdk.Token) bool {
 	fp := t.RefreshToken.Fingerprint()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return fp == "" || fp == in.Fingerprint || slices.Contains(a.rec.Fingerprints, fp)
+	return fp == "" || fp == in.Fingerprint || a.rec.Replaced(fp)
 }
 
 func errNothingNew(a *account) error {
@@ -63,7 +62,7 @@ func (k *Keeper) successor(a *account, in store.Intent, answer sdk.Answer) succe
 	if !half {
 		t, doubt = believe(t, k.policy, now)
 	}
-	rec := a.rec.Next(t, store.OriginRefresh, in.Attempt, now)
+	rec := a.next(t, store.OriginRefresh, in.Attempt, now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
 	if in.Kind == spool.KindExchange {
 		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, t.IssuedAt, false

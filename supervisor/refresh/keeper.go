@@ -37,6 +37,9 @@ type Account struct {
 	Timeout time.Duration
 	// MaxFailures in a row raise an alert.
 	MaxFailures int
+	// WholeGrant keeps the fingerprints of all past refresh tokens, because
+	// other programs see them and may come with any of them.
+	WholeGrant bool
 	// Shared is the token file that other programs write too; nil: none.
 	Shared SharedFile
 }
@@ -164,6 +167,19 @@ type account struct {
 
 	waiters []chan error
 	idle    []chan struct{}
+}
+
+// next is the account's next record, with as much of the past as it keeps.
+func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now time.Time) store.Record {
+	rec := a.rec.Next(t, origin, attempt, now)
+	a.trim(&rec)
+	return rec
+}
+
+func (a *account) trim(rec *store.Record) {
+	if !a.cfg.WholeGrant {
+		rec.Past = nil
+	}
 }
 
 // NewKeeper reads what the store knows of the accounts and plans them.

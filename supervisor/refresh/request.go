@@ -106,7 +106,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if rec.Version != 0 && rec.Version != a.rec.Version+1 {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec.Version)
 	}
-	next := a.rec.Next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
+	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
 	next.Account, next.Provider = rec.Account, k.cfg.Provider
 	next.LoginAt, next.LoginUncertain = rec.LoginAt, rec.LoginUncertain
 	if rec.Version != 0 && rec.LoginAt.IsZero() { // of the same login

@@ -212,7 +212,7 @@ func (k *Keeper) unseen(a *account, err error) error {
 func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, origin store.Origin, where string) error {
 	now := k.clock.Now().Wall
 	f := k.Foreign(d)
-	rec := a.rec.Next(f.Token, origin, "", now)
+	rec := a.next(f.Token, origin, "", now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
 	rec.Before = a.rec.Unproven()
 	if !f.LoginAt.IsZero() {

@@ -77,8 +77,9 @@ type recordLayout struct {
 	Uncertain bool         `json:"expiry_uncertain,omitempty"`
 	Token     tokenLayout  `json:"token"`
 	Health    healthLayout `json:"health,omitzero"`
-	// Before is a field that older programs keep without knowing it.
+	// Before and Past are fields that older programs keep without knowing them.
 	Before *beforeLayout `json:"before,omitempty"`
+	Past   []byte        `json:"past,omitempty"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -136,6 +137,7 @@ func seal(r Record) ([]byte, error) {
 		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
+		Past:         r.Past,
 		Uncertain:    r.Token.Uncertain,
 		Token:        layOut(r.Token),
 		Health: healthLayout{
@@ -250,9 +252,9 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Account: l.Account, Provider: l.Provider, Version: l.Version,
 		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
 		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
-		Fingerprints: l.Fingerprints,
-		Token:        l.Token.token(l.Uncertain),
-		Health:       Health(l.Health),
+		Fingerprints: l.Fingerprints, Past: l.Past,
+		Token:  l.Token.token(l.Uncertain),
+		Health: Health(l.Health),
 	}
 	if b := l.Before; b != nil {
 		r.Before = &Before{Token: b.Token.token(b.Uncertain), LoginAt: moment.Known(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: moment.Known(b.RefreshExpiry)}

@@ -1,7 +1,10 @@
 package store
 
 import (
+	"bytes"
+	"encoding/hex"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -21,6 +24,13 @@ const (
 
 // keptFingerprints is how many past refresh tokens a record can tell apart.
 const keptFingerprints = 32
+
+// keptPast is how many more there can be where all of a grant are kept, and
+// fingerprintSize how many bytes each has.
+const (
+	keptPast        = 20_000 - keptFingerprints
+	fingerprintSize = 8
+)
 
 // Record is a token with its version and history, as stored.
 type Record struct {
@@ -43,8 +53,11 @@ type Record struct {
 	// RefreshExpiry is when the refresh token dies; zero: not known.
 	RefreshExpiry time.Time
 
-	// Fingerprints of past refresh tokens, newest first.
+	// Fingerprints of past refresh tokens, newest first, and Past those of the
+	// ones before, oldest first, eight bytes each, as far as they are kept: see
+	// [Record.Replaced].
 	Fingerprints []string
+	Past         []byte
 	Health       Health
 	// Before is what this version, which was found somewhere, took the place
 	// of: it is kept until the broker has taken this one, and tried if it is
@@ -133,8 +146,39 @@ func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) 
 	n.Token = t
 	if fp := r.Token.RefreshToken.Fingerprint(); fp != "" && !t.RefreshToken.Equal(r.Token.RefreshToken) {
 		n.Fingerprints = append([]string{fp}, r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints-1)]...)
+		n.Past = r.past()
 	}
 	return n
+}
+
+// past is what is before the newest fingerprints once one more has come.
+func (r Record) past() []byte {
+	past := slices.Clip(r.Past)
+	for n := len(r.Fingerprints) - 1; n >= keptFingerprints-1; n-- {
+		if b, err := hex.DecodeString(r.Fingerprints[n]); err == nil && len(b) == fingerprintSize {
+			past = append(past, b...)
+		}
+	}
+	return past[max(0, len(past)-keptPast*fingerprintSize):]
+}
+
+// Replaced says whether a refresh token, by its fingerprint, is one that the
+// record's has replaced, as far back as is kept: 32 of every account, and the
+// 20,000 of a year of those whose tokens other programs see.
+func (r Record) Replaced(fingerprint string) bool {
+	if fingerprint == "" || slices.Contains(r.Fingerprints, fingerprint) {
+		return fingerprint != ""
+	}
+	b, err := hex.DecodeString(fingerprint)
+	if err != nil || len(b) != fingerprintSize {
+		return false
+	}
+	for past := range slices.Chunk(r.Past, fingerprintSize) {
+		if bytes.Equal(past, b) {
+			return true
+		}
+	}
+	return false
 }
 
 // Document is the record as its consumers know tokens, the refresh token

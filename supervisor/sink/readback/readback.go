@@ -4,7 +4,6 @@
 package readback
 
 import (
-	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -86,7 +85,7 @@ func Compare(rec store.Record, wrote store.Delivery, clientID string, h Held) Fi
 		return Silent
 	case theirs == rec.Token.RefreshToken.Fingerprint():
 		return Ours
-	case slices.Contains(rec.Fingerprints, theirs):
+	case rec.Replaced(theirs):
 		return Past
 	case foreign(rec, clientID, d):
 		return Strange
