@@ -72,7 +72,7 @@ func TestUnreadAnswerIsMended(t *testing.T) {
 	// One that came before the newest token is not taken any more, and can go.
 	stale := filepath.Join(filepath.Dir(file), "unread-STALE")
 	saxo.Inject(brokersim.Garbage().At(brokersim.BeforeProcessing))
-	_ = <-r.forceRefresh(saxoAccount)
+	<-r.forceRefresh(saxoAccount)
 	r.until(func(st control.Status) bool {
 		file = account(st, saxoAccount).Unread
 		return file != ""

@@ -26,6 +26,7 @@ type broker struct {
 	takes       time.Duration // until it answers
 	// grace and policyLife are what its provider says of it.
 	grace, policyLife time.Duration
+	fixed             bool                 // a refresh does not extend the life of the refresh token
 	dies              map[string]time.Time // account -> death of its refresh token
 	expires           map[string]time.Time // access token -> its death
 	skew              time.Duration        // what its answers say
@@ -152,7 +153,7 @@ func (b *broker) count() int {
 func (b *broker) Describe(context.Context) (sdk.Description, error) {
 	return sdk.Description{Name: "fake", Version: "1", Policy: sdk.Policy{
 		AccessLifetime: b.lifetime, Rotates: true, BeforeExpiry: b.lifetime / 4,
-		ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: true,
+		ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed,
 	}}, nil
 }
 

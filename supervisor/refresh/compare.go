@@ -48,7 +48,29 @@ type ours struct {
 
 // compare is [ours.compare] for an account. The lock is held.
 func (k *Keeper) compare(a *account, d format.Document) inFile {
-	return k.ours(a).compare(d)
+	found := k.ours(a).compare(d)
+	if found == fileNewer && k.ofAnother(a, d) {
+		return fileUnknown
+	}
+	return found
+}
+
+// ofAnother says whether a document is another account's: by its own word, or
+// because that account has, or had, its refresh token. The lock is held.
+func (k *Keeper) ofAnother(a *account, d format.Document) bool {
+	if d.Account != "" && d.Account != a.cfg.Name || d.Provider != "" && d.Provider != k.cfg.Provider {
+		return true
+	}
+	theirs := d.RefreshToken.Fingerprint()
+	for _, other := range k.accounts {
+		if other == a || !other.stored {
+			continue
+		}
+		if other.rec.Token.RefreshToken.Equal(d.RefreshToken) || other.cfg.Shared != nil && other.rec.Replaced(theirs) {
+			return true
+		}
+	}
+	return false
 }
 
 func (k *Keeper) ours(a *account) ours {
@@ -84,8 +106,8 @@ func (o ours) compare(d format.Document) inFile {
 func (o ours) compareKept(d format.Document) inFile {
 	later, known := o.later(d)
 	switch {
-	case d.AccessToken.Equal(o.rec.Token.AccessToken):
-		return fileSame
+	case d.AccessToken.Equal(o.rec.Token.AccessToken), o.rec.NeedsLogin():
+		return fileSame // the broker has refused this very refresh token
 	case known && later > sameExpiry, !known && o.youngerFile(d):
 		return fileNewer
 	default:
@@ -211,11 +233,9 @@ func (o ours) found(d format.Document) string {
 	return strings.Join(parts, "; ")
 }
 
-// insisted says, once, whether a person wants our token to be used.
+// insisted says whether a person who waits wants our token to be used.
 func (k *Keeper) insisted(a *account) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	insisted := a.insisted && a.stored
-	a.insisted = false
-	return insisted
+	return a.insisted && a.stored
 }

@@ -66,6 +66,9 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 		return err
 	}
 	if k.holdsBack(a) {
+		return k.toldHeldBack(a)
+	}
+	if k.refusedBefore(a) {
 		return nil
 	}
 	if unseen {
@@ -84,6 +87,19 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 		return err
 	}
 	return k.attempt(ctx, remote, a, in)
+}
+
+// refusedBefore says whether the broker has refused the refresh token already,
+// and nobody waits who insists on one more try: whatever planned the account,
+// nothing is sent.
+func (k *Keeper) refusedBefore(a *account) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !a.rec.NeedsLogin() || a.ambiguous != nil || len(a.waiters) > 0 {
+		return false
+	}
+	k.plan(a)
+	return true
 }
 
 // saw ends a wish to look.

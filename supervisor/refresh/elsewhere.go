@@ -104,7 +104,7 @@ func (k *Keeper) foundAfterRefusal(ctx context.Context, a *account, attempt stri
 // that may live.
 func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (bool, error) {
 	b := refused.Fallback()
-	if b == nil {
+	if b == nil || b.Token.RefreshToken.Equal(refused.Token.RefreshToken) {
 		return false, nil
 	}
 	now := k.clock.Now().Wall

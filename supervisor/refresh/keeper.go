@@ -194,6 +194,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {
 		a := &account{cfg: c}
+		a.cfg.WholeGrant = c.WholeGrant || c.Shared != nil
 		rec, err := cfg.Store.Load(ctx, c.Name)
 		switch {
 		case err == nil:
@@ -221,7 +222,7 @@ func (k *Keeper) signal() {
 func (k *Keeper) landed(a *account, outcome error) {
 	k.mu.Lock()
 	waiters := a.waiters
-	a.waiters = nil
+	a.waiters, a.insisted = nil, false
 	k.mu.Unlock()
 	for _, w := range waiters {
 		w <- outcome

@@ -30,6 +30,9 @@ func (k *Keeper) plan(a *account) time.Time {
 		k.notDue(a)
 		return due
 	}
+	if a.rec.Health.Failures > 0 && due.After(now.Wall) {
+		a.pauseFor(promise.BackOff, "") // the broker was asked just now
+	}
 	if due.Before(a.notBefore) {
 		due = a.notBefore
 	}

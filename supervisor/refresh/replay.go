@@ -137,11 +137,11 @@ func (k *Keeper) replayPlan(a *account) string {
 }
 
 // holdsBack says whether an open attempt must not be made again yet, and then
-// plans it. A person who waits for a refresh has insisted.
+// plans it; but not if a person insists.
 func (k *Keeper) holdsBack(a *account) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if a.ambiguous == nil || len(a.waiters) > 0 {
+	if a.ambiguous == nil || a.insisted {
 		return false
 	}
 	at, _ := k.replay(a)
@@ -189,6 +189,17 @@ func (k *Keeper) replays(in *store.Intent, standing store.Intent) {
 	grace := k.policy.ReuseGrace - k.policy.ReuseGrace/10
 	k.mu.Unlock()
 	in.Unread = standing.Unread && in.At.Before(standing.AmbiguousSince.Add(grace))
+}
+
+// toldHeldBack is what those are told who wait for a refresh without insisting;
+// nil: nobody waits.
+func (k *Keeper) toldHeldBack(a *account) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(a.waiters) == 0 {
+		return nil
+	}
+	return k.heldBack(a)
 }
 
 // heldBack is the answer to a person who asks for a refresh before its time.

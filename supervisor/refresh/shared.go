@@ -214,7 +214,7 @@ func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, o
 	f := k.Foreign(d)
 	rec := a.next(f.Token, origin, "", now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
-	rec.Before = a.rec.Unproven()
+	rec.Before = before(a.rec, rec)
 	if !f.LoginAt.IsZero() {
 		rec.LoginAt, rec.LoginUncertain = f.LoginAt, d.LoginUncertain
 	}
@@ -308,12 +308,28 @@ func (k *Keeper) lookOnly(a *account) bool {
 	case a.rec.NeedsLogin():
 		k.plan(a)
 		return true
-	case a.planned.IsZero() || !a.planned.After(now.Wall):
-		return false // it is due all the same
-	default:
+	case a.planned.After(now.Wall):
 		k.dueAt(a, a.planned, now)
 		return true
 	}
+	// It may be due all the same. But one that was not planned at all, as after
+	// the last refresh that a login allows, is not due because of a look.
+	if due := k.dueOf(a, now.Wall); due.IsZero() || due.After(now.Wall) {
+		k.plan(a)
+		return true
+	}
+	return false
+}
+
+// before is what found, which takes the place of rec, keeps to go back to. It is
+// never found's own refresh token: a refusal of that one is the end of it.
+func before(rec, found store.Record) *store.Before {
+	for _, b := range []*store.Before{rec.Unproven(), rec.Fallback()} {
+		if b != nil && !b.Token.RefreshToken.Equal(found.Token.RefreshToken) {
+			return b
+		}
+	}
+	return nil
 }
 
 var errNothingShared = errors.New("the account has no token, and its shared file holds none yet")
