@@ -75,7 +75,7 @@ func (e *env) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, KnownSinks: knownSinks,
 		CheckTemplate: checkTemplate, CheckNotifyURL: notify.Check,
-		Steers: e.steers(path),
+		Steers: e.steers(path), Trust: e.trusted(path),
 		LastWhole: func(stateDir, account, path string) []byte {
 			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)
 		},

@@ -83,6 +83,7 @@ holds secrets. Mend it there, until it is the JSON that a token endpoint answers
 			}
 			_, err = f.Write(text)
 			if err = errors.Join(err, f.Close()); err != nil {
+				_ = os.Remove(body) // a part of it is of no use, and secret
 				return fmt.Errorf("write the answer: %w", err)
 			}
 			return e.print("%d bytes, which hold secrets, are in %s; once it is mended:\n  tokenkeeper spool take %s %[2]s", len(text), body, args[0])

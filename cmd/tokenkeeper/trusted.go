@@ -4,23 +4,24 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
-// steers says who could change what decides what this process does. With
-// --trust-config the owner of the configuration may.
+// trusted is the owner of the configuration, with --trust-config.
+func (e *env) trusted(config string) []int {
+	if uid, ok := ownerOf(config); ok && e.trustConfig {
+		return []int{uid}
+	}
+	return nil
+}
+
+// steers says who could change what decides what this process does.
 func (e *env) steers(config string) func(path string, trusted []int) error {
 	judge := trust.Here()
-	var owner []int
-	if e.trustConfig {
-		if uid, ok := ownerOf(config); ok {
-			owner = []int{uid}
-		}
-	}
 	return func(path string, trusted []int) error {
 		if path == config && e.borrowed(config) {
 			return nil
@@ -29,9 +30,9 @@ func (e *env) steers(config string) func(path string, trusted []int) error {
 		if err != nil {
 			return err
 		}
-		_, err = judge.Examine(absolute, trust.Rule{Steers: true, Users: slices.Concat(trusted, owner)})
+		_, err = judge.Examine(absolute, trust.Rule{Steers: true, Users: trusted})
 		var refusal *trust.Refusal
-		if errors.As(err, &refusal) && path == config {
+		if errors.As(err, &refusal) && path == config && strings.Contains(refusal.Reason, "belongs to") {
 			refusal.Remedy = "make it root's or your own, or, if you trust who can change it: --trust-config"
 		}
 		return err

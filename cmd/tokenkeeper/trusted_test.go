@@ -55,6 +55,7 @@ func TestConfigurationOfAnotherUser(t *testing.T) {
 				t.Errorf("%s: %+v; its program ran: %t", verb, got, runs(ran))
 			}
 		}
+		givenTo(t, alice, filepath.Join(filepath.Dir(ran), "program")) // as her programs are
 		if got := command(t, "", "check", "--trust-config", "-c", w.config); !runs(ran) {
 			t.Errorf("with --trust-config: %+v", got)
 		}

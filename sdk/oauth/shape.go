@@ -51,7 +51,7 @@ func ShapeOf(answer []byte) (Shape, error) {
 		s.Fault = c.unread()
 	}
 	for _, name := range slices.Sorted(maps.Keys(f)) {
-		s.Members = append(s.Members, Member{plainName(name), kindOf(f[name])})
+		s.Members = append(s.Members, Member{memberName(name), kindOf(f[name])})
 	}
 	return s, nil
 }
@@ -70,6 +70,17 @@ func BodyOf(answer []byte) ([]byte, error) {
 }
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_./+;= -]{1,60}$`)
+
+var member = regexp.MustCompile(`^[A-Za-z_][A-Za-z_.-]{0,31}$`)
+
+// memberName is a member's name, which in an answer of another kind than it
+// claims may be a token.
+func memberName(name string) string {
+	if member.MatchString(name) {
+		return name
+	}
+	return fmt.Sprintf("(%d bytes)", len(name))
+}
 
 // plainName is a name that can be shown; what is none may be a secret.
 func plainName(name string) string {

@@ -58,7 +58,7 @@ func TestWaits(t *testing.T) {
 	beats := waittest.Beats(t)
 	began := time.Now()
 	waittest.Within(t, 3, "the second beat", func() bool { return time.Since(began) > 1500*time.Millisecond })
-	if n := beats(); n != 1 {
+	if n := beats(); n < 1 || n > 3 { // a busy machine may stand still in between
 		t.Errorf("%d beats in 1.5 s", n)
 	}
 	want := errors.New("done")

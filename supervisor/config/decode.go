@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -133,7 +134,7 @@ func (o objectReader) pathOf(key string) string {
 func (l *loader) decode() *Config {
 	root := l.merged
 	logs := root.down("log")
-	l.trusted = root.users("trust")
+	l.trusted = slices.Concat(l.source.Trust, root.users("trust"))
 	cfg := &Config{
 		File:         l.source.Path,
 		StateDir:     root.pathOf("state_dir"),

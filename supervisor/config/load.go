@@ -46,6 +46,8 @@ type Source struct {
 	// nothing is asked. It is asked of this configuration, of secrets and
 	// programs.
 	Steers func(path string, trusted []int) error
+	// Trust are users who are trusted beside those that the configuration names.
+	Trust []int
 	// LastWhole returns what was last seen in the shared file at path of an
 	// account when it was whole, nil if nothing is known; nil: nothing is.
 	LastWhole func(stateDir, account, path string) []byte
@@ -162,7 +164,7 @@ func (l *loader) lay(k *koanf.Koanf, p koanf.Provider) {
 // open prepares a loader and reads the YAML.
 func open(src Source) (*loader, []byte) {
 	l := &loader{
-		source: src, file: src.Path, environ: map[string]string{},
+		source: src, file: src.Path, environ: map[string]string{}, trusted: src.Trust,
 		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{},
 	}
 	if l.source.Environ == nil {

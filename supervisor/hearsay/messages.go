@@ -21,10 +21,16 @@ var secretFields = []protoreflect.Name{
 // dataFields are not for people: consumers get them as the broker gave them.
 var dataFields = []protoreflect.Name{"token_type", "scope", "extra", "url"}
 
+// comparedFields are compared with what is known and not shown as they are: a
+// name that happens to look like a secret must stay the name that it is.
+var comparedFields = []protoreflect.Name{"account", "attempt", "fingerprint", "spool"}
+
+// longestCompared of them, in bytes: what is cut is cut alike each time.
+const longestCompared = 1024
+
 // limits of the texts that are not a [Sentence].
 var limits = map[protoreflect.Name]int{
 	"name": Name, "version": Name, "pkce": Name, "kind": Name, "oauth_error": Name, "progress": Name,
-	"account": 2 * Name, "attempt": 2 * Name, "fingerprint": Name, "spool": 2 * Name,
 	"default_value": 256, "one_of": 128, "description": 512,
 }
 
@@ -128,6 +134,12 @@ func (s *Secrets) cleanMessage(m protoreflect.Message) {
 	visit(m, func(in protoreflect.Message, f protoreflect.FieldDescriptor) {
 		if f.Kind() != protoreflect.StringKind || f.IsMap() ||
 			slices.Contains(secretFields, f.Name()) || slices.Contains(dataFields, f.Name()) {
+			return
+		}
+		if slices.Contains(comparedFields, f.Name()) && !f.IsList() {
+			if text := in.Get(f).String(); len(text) > longestCompared {
+				in.Set(f, protoreflect.ValueOfString(strings.ToValidUTF8(text[:longestCompared], "")))
+			}
 			return
 		}
 		limit, ok := limits[f.Name()]

@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"fmt"
+	"regexp"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
@@ -15,15 +16,12 @@ import (
 // ofOurs sorts what the provider says is in its spool by account, oldest first.
 // Left out is what belongs to no account here, and an attempt that was announced
 // for another account than the provider says.
-func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) (map[string][]spool.Entry, error) {
+func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) map[string][]spool.Entry {
 	ours := map[string][]spool.Entry{}
 	if len(entries) == 0 {
-		return ours, nil
+		return ours
 	}
-	announced, err := k.announced(ctx)
-	if err != nil {
-		return nil, err
-	}
+	announced := k.announced(ctx)
 	var strangers, mixedUp []spool.Entry
 	for _, e := range entries {
 		owner, known := announced[e.Attempt]
@@ -31,6 +29,10 @@ func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) (map[string]
 		switch {
 		case known && owner != e.Account:
 			mixedUp = append(mixedUp, e)
+			// It is no proof that the announced attempt was not sent.
+			k.mu.Lock()
+			k.accounts[owner].mixedUp = e.Attempt
+			k.mu.Unlock()
 		case !configured:
 			strangers = append(strangers, e)
 		default:
@@ -40,27 +42,35 @@ func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) (map[string]
 	// One line for all: a provider could name any number.
 	if len(strangers) > 0 {
 		k.cfg.Log.Warn("the spool holds attempts of accounts that are not configured; they are left there",
-			"provider", k.cfg.Provider, "attempts", len(strangers), "account", strangers[0].Account, "attempt", strangers[0].Attempt)
+			"provider", k.cfg.Provider, "attempts", len(strangers), "account", nameOnly(strangers[0].Account), "attempt", nameOnly(strangers[0].Attempt))
 	}
 	if len(mixedUp) > 0 {
 		e := mixedUp[0]
 		k.cfg.Log.Error(fmt.Sprintf("the provider says that attempts belong to other accounts than they were announced for; they are ignored. "+
 			"The first is one of account %s. Report it to the author of the provider", announced[e.Attempt]),
-			"provider", k.cfg.Provider, "attempts", len(mixedUp), "account", e.Account, "attempt", e.Attempt)
+			"provider", k.cfg.Provider, "attempts", len(mixedUp), "account", nameOnly(e.Account), "attempt", nameOnly(e.Attempt))
 	}
-	return ours, nil
+	return ours
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// nameOnly is a name from a provider that nobody here knows; what can be none
+// is not shown.
+func nameOnly(name string) string {
+	if plainName.MatchString(name) {
+		return name
+	}
+	return fmt.Sprintf("(%d bytes that are no name)", len(name))
 }
 
 // announced leads from each attempt that is open, or was the last one that
 // brought a token, to its account.
-func (k *Keeper) announced(ctx context.Context) (map[string]string, error) {
+func (k *Keeper) announced(ctx context.Context) map[string]string {
 	all := make(map[string]string, len(k.accounts))
 	for name, a := range k.accounts {
 		in, open, err := k.cfg.Store.Intent(ctx, name)
-		if err != nil {
-			return nil, fmt.Errorf("read the open attempt of account %s: %w", name, err)
-		}
-		if open {
+		if err == nil && open { // an error is told where the account itself is settled
 			all[in.Attempt] = name
 		}
 		k.mu.Lock()
@@ -69,7 +79,7 @@ func (k *Keeper) announced(ctx context.Context) (map[string]string, error) {
 		}
 		k.mu.Unlock()
 	}
-	return all, nil
+	return all
 }
 
 // belongsTo names another account whose refresh token a refresh was answered

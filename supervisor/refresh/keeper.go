@@ -111,6 +111,9 @@ type account struct {
 	stored bool
 	// busy: an attempt, a settling or an import is under way.
 	busy bool
+	// mixedUp is an attempt of which the provider says that it is another
+	// account's.
+	mixedUp string
 	// unfreed is an attempt that is over and whose spool slot could not be
 	// given back. Only whoever made the account busy looks at it.
 	unfreed string

@@ -120,8 +120,11 @@ func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
 	}
 	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
 	if k.ended(a, at) && a.resume == nil {
-		k.notDue(a)
-		return time.Time{}
+		if k.ended(a, now.Wall) {
+			k.notDue(a)
+			return time.Time{}
+		}
+		at = a.rec.RefreshExpiry // nothing is tried before the login has ended
 	}
 	k.dueAt(a, at, now)
 	return at

@@ -24,10 +24,7 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	spooled, err := k.ofOurs(ctx, entries)
-	if err != nil {
-		return err
-	}
+	spooled := k.ofOurs(ctx, entries)
 	for name, a := range k.accounts {
 		release, err := k.claim(ctx, a)
 		if err != nil {
@@ -111,6 +108,7 @@ func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *accou
 // settleIntent ends an intent of which the spool knows nothing.
 func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
 	proof := k.proofOf(a, in)
+	proof.same = proof.same && a.mixedUp != in.Attempt
 	switch {
 	case in.Kind == spool.KindExchange:
 		return k.endCutLogin(ctx, remote, a, in, exchangeCut(proof.same))
