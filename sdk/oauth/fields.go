@@ -3,8 +3,10 @@ package oauth
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -32,8 +34,22 @@ func (f fields) tokens() bool { return f.text("access_token") != "" || f.text("r
 // content type calls it and whatever stands behind it, or of a form. The RFC
 // wants no more. But the refresh token in an answer may be the only one that
 // works, so it is looked for wherever it can stand without any doubt; rescued
-// then says where it was, for people.
-func (c content) fields(mediaType string) (f fields, rescued string) {
+// then says where it was, for people. doubt says why the tokens of f must not
+// be used; "": they may.
+func (c content) fields(mediaType string) (f fields, rescued, doubt string) {
+	f, rescued = c.chosen(mediaType)
+	if !f.tokens() {
+		return f, rescued, ""
+	}
+	whole, apart, doubt := c.completed(f, rescued != "")
+	if apart != "" {
+		rescued = apart
+	}
+	return whole, rescued, doubt
+}
+
+// chosen finds the object in which a token stands.
+func (c content) chosen(mediaType string) (f fields, rescued string) {
 	if c.fault != "" {
 		return nil, ""
 	}
@@ -55,7 +71,7 @@ func (c content) fields(mediaType string) (f fields, rescued string) {
 	if in := embedded(c.text); in != nil {
 		return in, "the token stood in the middle of something else"
 	}
-	if part := beginning(c.text); part.text("refresh_token") != "" {
+	if part := beginning(c.text); len(part.refreshTokens(0)) > 0 || part.text("refresh_token") != "" {
 		return part, "the answer was not whole, but its refresh token was"
 	}
 	return nil, ""
@@ -78,8 +94,8 @@ func within(raw json.RawMessage, depth int) fields {
 		if object.tokens() {
 			return object
 		}
-		for _, v := range object {
-			list = append(list, v)
+		for _, name := range slices.Sorted(maps.Keys(object)) {
+			list = append(list, object[name])
 		}
 	case json.Unmarshal(raw, &list) == nil:
 	case json.Unmarshal(raw, &text) == nil && json.Valid([]byte(text)):

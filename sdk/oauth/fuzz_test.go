@@ -24,6 +24,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add(200, "text/plain", "", []byte(`)]}',[{"data":"{\"refresh_token\":\"r\"}"}]`))
 	f.Add(200, "application/json", "", []byte(`{"refresh_token":"r","expires_in":18`))
 	f.Add(201, "application/json", "", []byte(`{"access_token":"a","expires_in":"-1.5e400","refresh_token":7}`))
+	f.Add(200, "application/json", "", []byte(`{"refresh_token":"r1","data":[{"access_token":"a","refreshToken":"r2-the-new-one"}]}`))
 	f.Add(400, "application/json", "5", []byte(`{"error":"invalid_grant"}`))
 	f.Add(401, "", "", []byte(`{"error":"invalid_client"`))
 	f.Add(400, "text/html; charset", "", []byte(`<html>{"error":"invalid_grant"}`))

@@ -15,7 +15,7 @@ import (
 // token without an access token brings a refresh token and nothing else.
 func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 	c := a.content()
-	f, rescued := c.fields(a.mediaType())
+	f, rescued, doubt := c.fields(a.mediaType())
 	refusal := e.refusal(account, a, c, f)
 	if !a.ok() || !f.tokens() {
 		return sdk.Token{}, refusal
@@ -23,6 +23,9 @@ func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 	decided := refusal.Kind == sdk.KindInvalidGrant || refusal.Kind == sdk.KindInvalidClient
 	if f.text("access_token") == "" && decided {
 		return sdk.Token{}, refusal // its refresh token is an echo
+	}
+	if doubt != "" {
+		return sdk.Token{}, e.unread(account, a, doubt)
 	}
 	t := e.token(a, f)
 	t.Rescued = rescued
@@ -79,10 +82,7 @@ func (e Endpoint) refusal(account string, a answer, c content, f fields) *sdk.Er
 	wait, hasWait := retryAfter(a.RetryAfter, a.Date, a.Received)
 	switch {
 	case a.ok() && !parsed && c.mayHoldToken(a.mediaType()):
-		err := fail(sdk.KindAmbiguous, "", "answered HTTP %d, and nobody could read the answer (%s): it may hold the new refresh token",
-			a.Status, c.unread())
-		err.Unread = true
-		return err
+		return e.unread(account, a, c.unread())
 	case a.Incomplete != "" && !parsed:
 		return fail(sdk.KindAmbiguous, "", "answered HTTP %d, but the answer is not whole: %s", a.Status, a.Incomplete)
 	case a.Status == http.StatusTooManyRequests:
@@ -107,6 +107,15 @@ func (e Endpoint) refusal(account string, a answer, c content, f fields) *sdk.Er
 		return fail(sdk.KindTransient, oauth.Code, "answered HTTP %d (%s); it will be tried again", a.Status, oauth.Code)
 	}
 	return fail(sdk.KindTransient, "", "answered HTTP %d, which is no OAuth error; it will be tried again", a.Status)
+}
+
+// unread leaves a success to a person, or to a better program.
+func (e Endpoint) unread(account string, a answer, why string) *sdk.Error {
+	return &sdk.Error{
+		Kind: sdk.KindAmbiguous, HTTPStatus: a.Status, Unread: true,
+		Message: fmt.Sprintf("account %s: %s answered HTTP %d, and nobody could read the answer (%s): it may hold the new refresh token",
+			account, e.host(), a.Status, why),
+	}
 }
 
 // refused gives the OAuth errors that decide something their kind; nil: the

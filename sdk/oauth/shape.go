@@ -42,10 +42,11 @@ func ShapeOf(answer []byte) (Shape, error) {
 		return Shape{}, fmt.Errorf("the answer is not one of package oauth: %w", err)
 	}
 	c := a.content()
-	f, _ := c.fields(a.mediaType())
+	f, _, doubt := c.fields(a.mediaType())
 	s := Shape{
 		Status: a.Status, ContentType: plainName(a.mediaType()), ContentEncoding: plainName(a.ContentEncoding),
-		Received: a.Received, Bytes: len(a.body), Text: len(c.text), RefreshToken: f.text("refresh_token") != "",
+		Received: a.Received, Bytes: len(a.body), Text: len(c.text), RefreshToken: doubt == "" && f.text("refresh_token") != "",
+		Fault: doubt,
 	}
 	if !f.tokens() {
 		s.Fault = c.unread()
