@@ -28,7 +28,10 @@ const settleTimeout = 5 * time.Second
 // committed nothing cancels it: ctx gives values only.
 func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) error {
 	ctx = context.WithoutCancel(ctx)
-	err := k.withShared(ctx, a, func() error { return k.turn(ctx, remote, a) })
+	err := k.settleAgain(ctx, remote, a)
+	if err == nil {
+		err = k.withShared(ctx, a, func() error { return k.turn(ctx, remote, a) })
+	}
 	k.landed(a, err)
 	return err
 }
@@ -36,8 +39,8 @@ func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) erro
 // turn is what happens under the lock: adopt what is newer, and only if
 // nothing is, refresh.
 func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error {
-	if a.resume != nil {
-		return k.attempt(ctx, remote, a, *a.resume)
+	if in := a.open(); in != nil {
+		return k.attempt(ctx, remote, a, *in)
 	}
 	adopted, err := k.adopt(ctx, a)
 	if errors.Is(err, errAsked) && k.insisted(a) {
@@ -218,6 +221,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
 	a.ambiguous, a.lingering, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, nil, false, false
+	a.unnoted = nil
 	k.mu.Unlock()
 	if half {
 		k.keptHalf(a, rec, in, answer)
@@ -305,6 +309,7 @@ func (k *Keeper) hold(ctx context.Context, a *account, in store.Intent, rec stor
 func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attempt string) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
+	a.noted(attempt)
 	a.unfreed = ""
 	if err := remote.Settle(ctx, attempt); err != nil {
 		a.unfreed = attempt

@@ -135,6 +135,11 @@ type account struct {
 	// halves counts the answers in a row that brought a new refresh token and
 	// no access token.
 	halves int
+	// unnoted is an attempt that failed and whose end could not be stored.
+	// Only whoever made the account busy looks at it, and at unsettled: what
+	// was left open could not be settled.
+	unnoted   *unnoted
+	unsettled bool
 	// told are the warnings about the token's times that a person has had.
 	told map[string]bool
 	// alerting: an alert was raised and is not over.

@@ -123,6 +123,10 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 // settleBeforeLogin takes a token that still waits in the spool first: the
 // account's slot is needed.
 func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *account) error {
+	if a.unnoted != nil { // whatever it was, it does not keep a person from logging in
+		in := a.unnoted.intent
+		_ = k.settleShared(ctx, a, func() error { return k.attempt(ctx, remote, a, in) })
+	}
 	if a.resume == nil {
 		return nil
 	}

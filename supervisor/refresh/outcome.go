@@ -20,6 +20,7 @@ import (
 // failed handles an attempt that the provider reports as failed: what is
 // durable first, then the plan, then the word to people.
 func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+	a.ends(in)
 	if in.Kind == spool.KindExchange {
 		return k.exchangeFailed(ctx, remote, a, in, cause)
 	}
@@ -66,9 +67,12 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 	if errors.As(cause, &detail) {
 		retryAfter = detail.RetryAfter
 	}
+	first := a.count()
 	k.mu.Lock()
 	h := &a.rec.Health
-	h.Failures++
+	if first {
+		h.Failures++
+	}
 	var next time.Time
 	if a.rec.NeedsLogin() && a.ambiguous == nil {
 		k.plan(a)
@@ -86,6 +90,9 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 	a.alerting = a.alerting || alert
 	health, expiry, uncertain := *h, a.rec.Token.Expiry(), a.rec.Token.Uncertain
 	k.mu.Unlock()
+	if !first { // people were told then
+		return health
+	}
 
 	e := event.Event{
 		Type: event.RefreshFailed, Kind: string(kind), Failures: health.Failures, Max: a.cfg.MaxFailures,

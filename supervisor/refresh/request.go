@@ -124,6 +124,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	k.mu.Lock()
 	a.rec, a.stored = next, true
 	a.ambiguous, a.lingering, a.resume, a.held, a.alerting = nil, nil, nil, nil, false
+	a.unnoted = nil
 	k.plan(a)
 	k.mu.Unlock()
 	k.cfg.Wake(rec.Account)

@@ -30,7 +30,8 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		if err != nil {
 			return err
 		}
-		err = k.settleAll(ctx, remote, a, spooled[name])
+		a.unnoted = nil // the process that knew its verdict is gone; the spool remains
+		err = k.settleOne(ctx, remote, a, spooled[name])
 		release()
 		if errors.Is(err, sdk.ErrConnection) {
 			return err

@@ -249,6 +249,7 @@ func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
 	k.mu.Lock()
 	a.rec, a.stored = rec, true
 	a.ambiguous, a.lingering, a.resume, a.held, a.unknown, a.alerting, a.doubt = nil, nil, nil, nil, false, false, ""
+	a.unnoted = nil
 	k.plan(a)
 	due, _ = k.heap.Due(a.cfg.Name)
 	k.mu.Unlock()
