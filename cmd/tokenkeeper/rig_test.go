@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -112,6 +113,9 @@ func (s *site) command(ctx context.Context, stdin string, args ...string) *exec.
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "TMPDIR=" + s.dir}, s.env...)
 	if zone, ok := os.LookupEnv("TZ"); ok {
 		cmd.Env = append(cmd.Env, "TZ="+zone) // token files hold local times
+	}
+	if os.Geteuid() != 0 { // who could not look into the processes otherwise
+		cmd.Env = append(cmd.Env, coredump.EnvAllow+"=1")
 	}
 	cmd.Stdin = strings.NewReader(stdin)
 	return cmd
