@@ -49,6 +49,7 @@ func (f fate) mayBeLost() bool { return f.unknown() && f.left.unavoidable() }
 //	go test ./cmd/tokenkeeper -run TestCrashPoints -crash.all -v
 func TestCrashPoints(t *testing.T) {
 	t.Parallel()
+	skipUnlessRaced(t)
 	var mu sync.Mutex
 	var fates []fate
 	t.Run("deaths", func(t *testing.T) {
