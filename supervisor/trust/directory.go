@@ -81,19 +81,6 @@ func records(path string, fields int) [][]string {
 	return all
 }
 
-// number of a user, by name or number.
-func (d directory) number(name string) (int, error) {
-	if uid, err := strconv.ParseUint(name, 10, 31); err == nil {
-		return int(uid), nil
-	}
-	for uid, known := range d.names {
-		if known == name {
-			return uid, nil
-		}
-	}
-	return 0, fmt.Errorf("there is no user %q on this machine: create it, or use its number", name)
-}
-
 // user names a user for people.
 func (d directory) user(uid int) string {
 	if name := d.names[uid]; name != "" {

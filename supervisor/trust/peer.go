@@ -3,7 +3,6 @@ package trust
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 )
 
 // Peer refuses who serves the socket at path with a [*PeerRefusal], unless the
@@ -58,20 +57,4 @@ func (r *PeerRefusal) Error() string {
 		text += " (" + r.Folder.Error() + ")"
 	}
 	return text
-}
-
-// Users turns what a configuration names into numbers.
-func Users(names []string) ([]int, error) {
-	users := readDirectory("/etc/passwd", "/etc/group")
-	var all []int
-	for _, name := range names {
-		uid, err := users.number(name)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(all, uid) {
-			all = append(all, uid)
-		}
-	}
-	return all, nil
 }

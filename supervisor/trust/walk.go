@@ -47,8 +47,8 @@ func (j Judge) Folder(dir string, rule Rule) (*os.Root, Grounds, error) {
 	return root, w.found, nil
 }
 
-// Examine examines an absolute path as Folder and File do, whatever it is, and
-// opens nothing. With an error for what is missing, everything above it was
+// Examine examines an absolute path as Folder does, whatever it is, and opens
+// nothing. With an error for what is missing, everything above it was
 // found in order.
 func (j Judge) Examine(path string, rule Rule) (Grounds, error) {
 	w := &way{judge: j, rule: rule}
@@ -58,32 +58,6 @@ func (j Judge) Examine(path string, rule Rule) (Grounds, error) {
 	}
 	end.close()
 	return w.found, nil
-}
-
-// File examines an absolute path, everything above it and the file itself, and
-// opens it for reading. Errors are those of Folder.
-func (j Judge) File(path string, rule Rule) (*os.File, Grounds, error) {
-	w := &way{judge: j, rule: rule}
-	end, err := w.walk(path)
-	if err != nil {
-		return nil, Grounds{}, err
-	}
-	defer end.close()
-	if !end.facts.is(unix.S_IFREG) {
-		return nil, Grounds{}, fmt.Errorf("%s is no file", end.facts.path)
-	}
-	f, err := os.OpenFile(end.facts.path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if err != nil {
-		return nil, Grounds{}, err
-	}
-	info, err := f.Stat()
-	if err == nil && !end.same(info) {
-		err = fmt.Errorf("%s was replaced just now", path)
-	}
-	if err != nil {
-		return nil, Grounds{}, errors.Join(err, f.Close())
-	}
-	return f, w.found, nil
 }
 
 // step is one entry that is named by a descriptor (O_PATH in open(2)).
