@@ -39,5 +39,21 @@ func eventLine(ev event.Event, zone *time.Location, p painter) string {
 	if len(about) > 0 {
 		parts = append(parts, strings.Join(about, " "))
 	}
+	if ev.Act != nil {
+		return strings.Join(append(parts, actText(*ev.Act)), "  ")
+	}
 	return strings.Join(append(parts, ev.Message), "  ")
+}
+
+// actText says what was asked for, and by whom.
+func actText(a event.Act) string {
+	name := a.Name
+	if a.Force {
+		name += " by force"
+	}
+	program := a.Caller.Program
+	if program == "" {
+		program = "a program"
+	}
+	return fmt.Sprintf("%s: %s (user %d, PID %d)", name, program, a.Caller.UID, a.Caller.PID)
 }

@@ -11,12 +11,15 @@ import (
 )
 
 func newEventsCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	var audit bool
+	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "Follow what happens, until interrupted",
 		Long: `Follow what happens, from now on until interrupted.
 
-With --json each event is one line of JSON.`,
+With --json each event is one line of JSON. With --audit it also shows who asks
+for a token over the control socket, or changes one; they count by themselves.
+A program that asks for a token at each of these would call itself for ever.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilEnded(cmd.Context())
@@ -28,17 +31,22 @@ With --json each event is one line of JSON.`,
 			defer c.Close()
 			enc := json.NewEncoder(e.stdout)
 			enc.SetEscapeHTML(false)
-			p, last := e.painter(), uint64(0)
-			err = c.Events(ctx, nil, func(ev event.Event) error {
+			p, last := e.painter(), map[bool]uint64{}
+			follow := c.Events
+			if audit {
+				follow = c.EventsAudited
+			}
+			err = follow(ctx, nil, func(ev event.Event) error {
 				if e.json {
 					return enc.Encode(ev)
 				}
-				if last > 0 && ev.Seq > last+1 {
-					if err := e.print("%s", p.paint(dim, fmt.Sprintf("… %d events were missed", ev.Seq-last-1))); err != nil {
+				act := ev.Type == event.Audit
+				if seen := last[act]; seen > 0 && ev.Seq > seen+1 {
+					if err := e.print("%s", p.paint(dim, fmt.Sprintf("… %d events were missed", ev.Seq-seen-1))); err != nil {
 						return err
 					}
 				}
-				last = ev.Seq
+				last[act] = ev.Seq
 				return e.print("%s", eventLine(ev, e.now().Location(), p))
 			})
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -47,4 +55,6 @@ With --json each event is one line of JSON.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&audit, "audit", false, "show who reads and changes tokens, too")
+	return cmd
 }

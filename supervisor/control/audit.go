@@ -2,29 +2,31 @@ package control
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// audited writes a line of the log for a call that reads or changes a token,
-// when it comes: who calls (as the kernel says), with which program as far as
-// that can be told, and what is asked. Never what the call brings or answers.
+// audited tells of a call that reads or changes a token, in the log and to who
+// follows such events, when it comes: who calls (as the kernel says), with which
+// program as far as that can be told, and what is asked. Never what the call
+// brings or answers.
 func (s *Server) audited(act string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p, _ := r.Context().Value(peerKey{}).(peer)
-		attrs := []any{"event", "audit", "act", act, "uid", p.UID, "pid", p.PID, "program", program(p.PID)}
-		for _, name := range []string{"account", "sink", "provider"} {
-			if v := r.PathValue(name); v != "" {
-				attrs = append(attrs, name, v)
-			}
-		}
-		if r.URL.Query().Get("force") == "true" {
-			attrs = append(attrs, "force", true)
-		}
-		s.log.Info("the control API is asked for "+act, attrs...)
+		s.events.Publish(slog.LevelInfo, event.Event{
+			Type: event.Audit, Message: "the control API is asked for " + act,
+			Account: r.PathValue("account"), Sink: r.PathValue("sink"), Provider: r.PathValue("provider"),
+			Act: &event.Act{
+				Name: act, Force: r.URL.Query().Get("force") == "true",
+				Caller: event.Caller{UID: p.UID, PID: p.PID, Program: program(p.PID)},
+			},
+		})
 		next(w, r)
 	}
 }

@@ -2,10 +2,12 @@ package control_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -44,5 +46,52 @@ func TestActsAreAudited(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "event=audit"); n != 4 || strings.Contains(out.String(), "CANARY") || !strings.Contains(out.String(), "force=true") {
 		t.Errorf("%d lines:\n%s", n, out.String())
+	}
+}
+
+// A stream that did not ask for the acts has none and no gap because of them:
+// its reader, who may fetch a token at each event and at each gap, would never
+// come to rest.
+func TestActsAreForThoseWhoAskForThem(t *testing.T) {
+	socket, bus, stop := serve(t, &backend{})
+	c := control.NewClient(socket)
+	follow := func(events func(context.Context, func(), func(event.Event) error) error) chan event.Event {
+		got, started := make(chan event.Event, 10), make(chan struct{})
+		go func() {
+			_ = events(t.Context(), func() { close(started) }, func(e event.Event) error { got <- e; return nil })
+		}()
+		wait(t, started)
+		return got
+	}
+	plain, audited := follow(c.Events), follow(c.EventsAudited)
+	observed := 0
+	bus.Observe(func(event.Event) { observed++ })
+	bus.Publish(0, event.Event{Type: event.Refreshed, Account: "main", Version: 4})
+	_, _ = c.Token(t.Context(), "main")
+	_, _ = c.Refresh(t.Context(), "main", true)
+	bus.Publish(0, event.Event{Type: event.Refreshed, Account: "main", Version: 5})
+
+	for seq := range uint64(2) {
+		if e := wait(t, plain); e.Type != event.Refreshed || e.Seq != seq+1 {
+			t.Errorf("who did not ask got %+v", e)
+		}
+	}
+	exe, _ := os.Executable()
+	who := event.Caller{UID: uint32(os.Geteuid()), PID: int32(os.Getpid()), Program: exe}
+	for _, want := range []struct {
+		seq uint64
+		act *event.Act
+	}{
+		{1, nil}, {1, &event.Act{Name: "token", Caller: who}}, {2, &event.Act{Name: "refresh", Force: true, Caller: who}}, {2, nil},
+	} {
+		e := wait(t, audited)
+		if e.Seq != want.seq || !reflect.DeepEqual(e.Act, want.act) || e.Account != "main" {
+			t.Errorf("who asked got %+v (%+v), want %+v", e, e.Act, want)
+		}
+	}
+	c.Close()
+	stop()
+	if observed != 2 {
+		t.Errorf("the observers were told of %d events, want 2", observed)
 	}
 }

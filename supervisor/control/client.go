@@ -143,7 +143,17 @@ func (c *Client) CompleteLogin(ctx context.Context, account, redirected string) 
 // reader was too slow. If the supervisor ends, so does Events, with
 // [io.ErrUnexpectedEOF] or [ErrNotRunning].
 func (c *Client) Events(ctx context.Context, started func(), each func(event.Event) error) error {
-	resp, err := c.do(ctx, http.MethodGet, "/v1/events", nil, nil)
+	return c.follow(ctx, nil, started, each)
+}
+
+// EventsAudited is Events with those of type [event.Audit], whose Seq counts by
+// itself.
+func (c *Client) EventsAudited(ctx context.Context, started func(), each func(event.Event) error) error {
+	return c.follow(ctx, url.Values{"audit": {"true"}}, started, each)
+}
+
+func (c *Client) follow(ctx context.Context, query url.Values, started func(), each func(event.Event) error) error {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/events", query, nil)
 	if err != nil {
 		return err
 	}

@@ -89,8 +89,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/alerts", answer(s.alerts))
 	mux.HandleFunc("POST /v1/sinks/{sink}/test", s.audited("test", answer(s.testSink)))
 	mux.HandleFunc("POST /v1/sinks/{sink}/redeliver", s.audited("redeliver", answer(s.redeliver)))
-	mux.HandleFunc("POST /v1/sinks/{sink}/disable", answer(s.disableSink))
-	mux.HandleFunc("POST /v1/sinks/{sink}/enable", answer(s.enableSink))
+	mux.HandleFunc("POST /v1/sinks/{sink}/disable", s.audited("disable", answer(s.disableSink)))
+	mux.HandleFunc("POST /v1/sinks/{sink}/enable", s.audited("enable", answer(s.enableSink)))
 	mux.HandleFunc("POST /v1/sinks/{sink}/restart", s.audited("restart", answer(s.restartSink)))
 	mux.HandleFunc("/", answer(unknown))
 	return mux

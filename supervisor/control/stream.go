@@ -17,7 +17,16 @@ const (
 // stream sends one JSON event per line until either side ends it. It sends
 // nothing while nothing happens.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
-	sub := s.events.Subscribe(streamBuffer)
+	audited, err := flag(r, "audit")
+	if err != nil {
+		writeError(w, asError(err))
+		return
+	}
+	subscribe := s.events.Subscribe
+	if audited {
+		subscribe = s.events.SubscribeAudited
+	}
+	sub := subscribe(streamBuffer)
 	defer sub.Close()
 
 	w.Header().Set("Content-Type", "application/x-ndjson")

@@ -60,7 +60,8 @@ const (
 
 // Event is one thing that happened. It never holds a secret.
 type Event struct {
-	// Seq grows by one with each event of this supervisor's run.
+	// Seq grows by one with each event of this supervisor's run; those of type
+	// [Audit] count by themselves.
 	Seq   uint64    `json:"seq"`
 	Time  time.Time `json:"time"`
 	Type  Type      `json:"type"`
@@ -78,6 +79,8 @@ type Event struct {
 	// Failures in a row, of Max.
 	Failures int `json:"failures,omitempty"`
 	Max      int `json:"max,omitempty"`
+	// Act is set in events of type [Audit].
+	Act *Act `json:"act,omitempty"`
 	// Message is one sentence for a person.
 	Message string `json:"message"`
 	// Expiry of the access token and Next refresh, where they apply.
@@ -92,7 +95,7 @@ type Bus struct {
 	now func() time.Time
 
 	mu        sync.Mutex
-	seq       uint64
+	seq, acts uint64
 	subs      map[*Subscription]struct{}
 	observers []func(Event)
 	// early holds the alerts, and the ends of alerts, from before the first
@@ -108,8 +111,8 @@ func NewBus(log *slog.Logger, now func() time.Time) *Bus {
 	return &Bus{log: log, now: now, subs: map[*Subscription]struct{}{}}
 }
 
-// Observe has observer called with every event from now on, in order, before
-// Publish returns. Nothing is lost on the way. It must not block and must not
+// Observe has observer called with every event but those of type [Audit] from
+// now on, in order, before Publish returns. Nothing is lost on the way. It must not block and must not
 // publish. The first observer is also given the alerts, and the ends of alerts,
 // that were published before it came: some are told of while the supervisor is
 // still being built.
@@ -129,13 +132,17 @@ type Subscription struct {
 	C   <-chan Event
 	c   chan Event
 	bus *Bus
+	// audited: it takes events of type Audit too.
+	audited bool
 }
 
-// Subscribe returns a subscription that holds up to buffer events. The caller
-// closes it.
-func (b *Bus) Subscribe(buffer int) *Subscription {
+// Subscribe returns a subscription to all events but those of type [Audit] that
+// holds up to buffer events. The caller closes it.
+func (b *Bus) Subscribe(buffer int) *Subscription { return b.subscribe(buffer, false) }
+
+func (b *Bus) subscribe(buffer int, audited bool) *Subscription {
 	c := make(chan Event, buffer)
-	s := &Subscription{C: c, c: c, bus: b}
+	s := &Subscription{C: c, c: c, bus: b, audited: audited}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.subs[s] = struct{}{}
@@ -153,18 +160,21 @@ func (s *Subscription) Close() {
 // and subscriber.
 func (b *Bus) Publish(level slog.Level, e Event) {
 	b.mu.Lock()
-	b.seq++
-	e.Seq = b.seq
 	if e.Time.IsZero() {
 		e.Time = b.now()
 	}
-	for _, observe := range b.observers {
-		observe(e)
-	}
-	if len(b.observers) == 0 && (e.Alert || e.Type == Recovered) && len(b.early) < keptEarly {
-		b.early = append(b.early, e)
+	if e.Type == Audit {
+		b.acts++
+		e.Seq = b.acts
+	} else {
+		b.seq++
+		e.Seq = b.seq
+		b.observed(e)
 	}
 	for s := range b.subs {
+		if e.Type == Audit && !s.audited {
+			continue
+		}
 		select {
 		case s.c <- e:
 		default:
@@ -174,8 +184,18 @@ func (b *Bus) Publish(level slog.Level, e Event) {
 	b.log.LogAttrs(context.Background(), level, e.Message, e.attrs()...)
 }
 
+// observed tells the observers. The caller holds mu.
+func (b *Bus) observed(e Event) {
+	for _, observe := range b.observers {
+		observe(e)
+	}
+	if len(b.observers) == 0 && (e.Alert || e.Type == Recovered) && len(b.early) < keptEarly {
+		b.early = append(b.early, e)
+	}
+}
+
 func (e Event) attrs() []slog.Attr {
-	attrs := []slog.Attr{slog.String("event", string(e.Type))}
+	attrs := append([]slog.Attr{slog.String("event", string(e.Type))}, e.Act.attrs()...)
 	add := func(key, value string) {
 		if value != "" {
 			attrs = append(attrs, slog.String(key, value))
@@ -198,6 +218,9 @@ func (e Event) attrs() []slog.Attr {
 	}
 	if !e.Next.IsZero() {
 		attrs = append(attrs, slog.Time("next", e.Next))
+	}
+	if e.Act != nil && e.Act.Force {
+		attrs = append(attrs, slog.Bool("force", true))
 	}
 	return attrs
 }
