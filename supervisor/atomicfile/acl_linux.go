@@ -14,9 +14,10 @@ import (
 const aclName = "system.posix_acl_access"
 
 // attributed is a [files.System] that has an own way to extended attributes:
-// lgetxattr(2).
+// lgetxattr(2) and llistxattr(2).
 type attributed interface {
 	Lgetxattr(path, attr string, dest []byte) (int, error)
+	Llistxattr(path string, dest []byte) (int, error)
 }
 
 // getACL returns the list of the file at path, nil if it has none.

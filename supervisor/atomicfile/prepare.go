@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
@@ -21,6 +22,7 @@ type Prepared struct {
 	asked     Attributes // as they were asked for
 	want      Attributes // as they are to be
 	acl       []byte
+	labels    []label
 	f         files.File
 }
 
@@ -36,6 +38,7 @@ func Prepare(sys files.System, path string, room int, want Attributes) (p *Prepa
 	if p.want, p.acl, err = want.over(sys, path); err != nil {
 		return nil, err
 	}
+	p.labels = getLabels(sys, path)
 	if p.f, err = createTemp(sys, path); err != nil {
 		return nil, explain(path, err)
 	}
@@ -55,6 +58,7 @@ func (p *Prepared) dress() error {
 	if err := chown(p.f, p.want); err != nil {
 		return err
 	}
+	setLabels(p.f, p.labels) // before the mode, which may let even us not write
 	// After chown, which may clear bits. A list holds the whole mode: a chmod
 	// before it would let the owning group in for a moment.
 	if p.acl == nil {
@@ -79,7 +83,7 @@ func (p *Prepared) Put(ctx context.Context, content []byte) error {
 // stands says whether all is as it was when p was prepared.
 func (p *Prepared) stands() bool {
 	want, acl, err := p.asked.over(p.sys, p.path)
-	if err != nil || want != p.want || !bytes.Equal(acl, p.acl) {
+	if err != nil || want != p.want || !bytes.Equal(acl, p.acl) || !slices.Equal(getLabels(p.sys, p.path), p.labels) {
 		return false
 	}
 	ours, err := p.f.Stat()

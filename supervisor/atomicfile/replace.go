@@ -20,7 +20,8 @@ import (
 )
 
 // Replace puts content at path, durably, or leaves everything as it was. What
-// want leaves open, the new file has from the one that is there. If ctx ends
+// want leaves open, the new file has from the one that is there, and so its
+// security labels and what else was noted with it (xattr(7)). If ctx ends
 // before the content is seen at path, it is not seen at all. An error says
 // what to do where a person can heal it; it names no more of path than the
 // directory.

@@ -49,15 +49,25 @@ func (r rooted) Stat(name string) (fs.FileInfo, error) { return r.root.Stat(file
 
 func (r rooted) Lstat(name string) (fs.FileInfo, error) { return r.root.Lstat(filepath.Base(name)) }
 
-// Lgetxattr reads an extended attribute. No call of Linux before 6.13 takes a
-// directory for that: /proc leads to the one that is open (proc_pid_fd(5)).
-func (r rooted) Lgetxattr(name, attr string, dest []byte) (int, error) {
+// Lgetxattr reads an extended attribute.
+func (r rooted) Lgetxattr(name, attr string, dest []byte) (n int, err error) {
+	return r.byDescriptor(name, func(path string) (int, error) { return unix.Lgetxattr(path, attr, dest) })
+}
+
+// Llistxattr reads the names of all.
+func (r rooted) Llistxattr(name string, dest []byte) (n int, err error) {
+	return r.byDescriptor(name, func(path string) (int, error) { return unix.Llistxattr(path, dest) })
+}
+
+// byDescriptor is for calls that Linux before 6.13 has with a path alone, and
+// not with a directory: /proc leads to the one that is open (proc_pid_fd(5)).
+func (r rooted) byDescriptor(name string, call func(path string) (int, error)) (int, error) {
 	d, err := r.root.Open(".")
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = d.Close() }()
-	return unix.Lgetxattr(fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), filepath.Base(name)), attr, dest)
+	return call(fmt.Sprintf("/proc/self/fd/%d/%s", d.Fd(), filepath.Base(name)))
 }
 
 // ReadDir reads the directory itself.
