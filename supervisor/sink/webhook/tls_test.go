@@ -1,9 +1,11 @@
 package webhook_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -22,6 +24,12 @@ func TestTLS(t *testing.T) {
 	defer srv.Close()
 	known := x509.NewCertPool()
 	known.AddCert(srv.Certificate())
+	// The certificate is not for this address, which needs no DNS.
+	elsewhere, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Config.Serve(tls.NewListener(elsewhere, srv.TLS))
 	for name, c := range map[string]struct {
 		url   string
 		roots *x509.CertPool
@@ -29,7 +37,7 @@ func TestTLS(t *testing.T) {
 	}{
 		"known authority":   {srv.URL, known, ""},
 		"unknown authority": {srv.URL, x509.NewCertPool(), "certificate"},
-		"wrong name":        {strings.Replace(srv.URL, "127.0.0.1", "localhost", 1), known, "certificate"},
+		"wrong name":        {"https://" + elsewhere.Addr().String(), known, "certificate"},
 		"plain HTTP to it":  {strings.Replace(srv.URL, "https:", "http:", 1), known, "400"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +51,7 @@ func TestTLS(t *testing.T) {
 	}
 	plain := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer plain.Close()
-	err := newSink(t, webhook.Config{URL: strings.Replace(plain.URL, "http:", "https:", 1) + query}).Deliver(t.Context(), sinktest.Full("a", 1))
+	err = newSink(t, webhook.Config{URL: strings.Replace(plain.URL, "http:", "https:", 1) + query}).Deliver(t.Context(), sinktest.Full("a", 1))
 	if err == nil || !strings.Contains(err.Error(), "does not speak TLS") {
 		t.Errorf("TLS to a plain server: %v", err)
 	}
