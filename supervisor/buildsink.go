@@ -88,7 +88,7 @@ func newFile(c config.Sink) (sink.Sink, error) {
 	}
 	f, err := file.New(file.Config{
 		Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, TrustFolder: c.File.TrustFolder,
-		Encode: encode, Decode: decoder(c.Content),
+		Encode: encode, Keep: keeper(c.Content), Decode: decoder(c.Content),
 	})
 	if err != nil || c.File.Signal == nil {
 		return f, err
@@ -195,17 +195,37 @@ func (s *Supervisor) newPlugin(c config.Sink) (sink.Sink, error) {
 	return d, nil
 }
 
+// keeper returns what [file.Config] wants as Keep; nil for a format that is no
+// JSON object. [encoder] has found the location.
+func keeper(c config.Content) func([]byte, format.Document) ([]byte, error) {
+	if !format.Keeps(c.Format) {
+		return nil
+	}
+	o, err := options(c, 0)
+	if err != nil {
+		return nil
+	}
+	return func(existing []byte, d format.Document) ([]byte, error) { return format.Keep(c.Format, existing, d, o) }
+}
+
 // oneLine is the indentation of JSON that stands in one line; 0 is what the
 // format's own programs write.
 const oneLine = -1
 
-func encoder(c config.Content, indent int) (func(format.Document) ([]byte, error), error) {
-	o := format.Options{Location: time.Local, Indent: indent}
+func options(c config.Content, indent int) (o format.Options, err error) {
+	o = format.Options{Location: time.Local, Indent: indent}
 	if c.Timezone != "" {
-		var err error
 		if o.Location, err = time.LoadLocation(c.Timezone); err != nil {
-			return nil, fmt.Errorf("timezone: %w", err)
+			return o, fmt.Errorf("timezone: %w", err)
 		}
+	}
+	return o, nil
+}
+
+func encoder(c config.Content, indent int) (func(format.Document) ([]byte, error), error) {
+	o, err := options(c, indent)
+	if err != nil {
+		return nil, err
 	}
 	if c.Format == format.TemplateName {
 		t, err := format.ParseTemplate(c.Template)

@@ -23,6 +23,9 @@ type Config struct {
 	Path string
 	// Encode makes the file's content.
 	Encode func(format.Document) ([]byte, error)
+	// Keep is Encode over the content that the file has, of which it keeps what
+	// others have put there; nil: nothing is kept.
+	Keep func(existing []byte, d format.Document) ([]byte, error)
 	// Decode reads what Encode made, or another program wrote; nil: it can't
 	// be read back.
 	Decode func([]byte) (format.Document, error)
@@ -93,7 +96,7 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
 	if err := s.inDirectory(path, func(sys files.System, path string, want atomicfile.Attributes) error {
-		err := atomicfile.Replace(ctx, sys, path, content, want)
+		err := atomicfile.Replace(ctx, sys, path, s.over(sys, path, content, d.Document), want)
 		if err == nil {
 			s.left.after(sys, path)
 		}

@@ -58,7 +58,7 @@ func (s *Sink) read(sys files.System, path string, since time.Time) (held readba
 		held.Untouched = true
 		return held, nil
 	}
-	f, err := sys.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	f, err := open(sys, path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return held, sdk.ErrNothingStored
@@ -87,6 +87,11 @@ func (s *Sink) read(sys files.System, path string, since time.Time) (held readba
 		return held, fmt.Errorf("%w: %w", format.ErrUnreadable, err)
 	}
 	return held, nil
+}
+
+// open never blocks on what is no file, and follows no link.
+func open(sys files.System, path string) (files.File, error) {
+	return sys.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 }
 
 // untouched goes by the time of the last change of any kind (st_ctim in
