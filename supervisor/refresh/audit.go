@@ -77,14 +77,14 @@ func (k *Keeper) overdue(a *account, now schedule.Instant) bool {
 func (k *Keeper) audit(now schedule.Instant) []string {
 	var faults []string
 	broken := false
-	for range min(auditedAtOnce, len(k.names)) {
-		a := k.accounts[k.names[k.audited%len(k.names)]]
+	for range min(auditedAtOnce, len(k.order)) {
+		a := k.order[k.audited%len(k.order)]
 		k.audited++
 		if a.busy {
 			continue
 		}
 		why := k.misplaced(a, now)
-		if why == "" && k.overdue(a, now) && !now.Wall.Before(a.rec.Token.Expiry().Add(lateTolerated)) &&
+		if why == "" && !now.Wall.Before(a.rec.Token.Expiry().Add(lateTolerated)) && k.overdue(a, now) &&
 			!k.reached(a, now) && k.waiting(a, now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
 			k.plan(a)
@@ -103,7 +103,7 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 // misplaced says what is wrong with what the heap holds of an account; "":
 // nothing. The caller holds k.mu.
 func (k *Keeper) misplaced(a *account, now schedule.Instant) string {
-	mono, held := k.heap.Mono(a.cfg.Name)
+	mono, held, fault := k.heap.Place(a.cfg.Name)
 	switch {
 	case a.turn.planned && !held:
 		return "it was lost from the plan"
@@ -112,7 +112,7 @@ func (k *Keeper) misplaced(a *account, now schedule.Instant) string {
 	case held && mono > a.turn.at.Mono:
 		return "it stands later in the plan than it is due"
 	}
-	return k.heap.Fault(a.cfg.Name)
+	return fault
 }
 
 // rebuild makes the heap anew from the accounts. The caller holds k.mu.

@@ -53,7 +53,13 @@ func (k *Keeper) consult(ctx context.Context, a *account) (taken bool, doubt str
 	if there.Newer == nil {
 		return false, there.Doubt, nil
 	}
-	return true, "", k.takeFound(ctx, a, *there.Newer, there.Origin, there.Where)
+	err = k.takeFound(ctx, a, *there.Newer, there.Origin, there.Where)
+	if err == nil {
+		k.mu.Lock()
+		a.lookWhenIdle()
+		k.mu.Unlock()
+	}
+	return true, "", err
 }
 
 // waitInDoubt keeps the refresh token while the access token is valid, as far

@@ -81,6 +81,9 @@ type Keeper struct {
 	clock *schedule.Clock
 	// wake interrupts the loop's sleep.
 	wake chan struct{}
+	// sharing are the accounts that have a shared file. Among a hundred thousand
+	// these few are looked at again and again.
+	sharing []*account
 
 	mu       sync.Mutex
 	accounts map[string]*account
@@ -99,7 +102,7 @@ type Keeper struct {
 	skew     time.Duration    // of which a person was told last
 	withhold *Hold            // nil: refresh tokens may be sent
 	load     load
-	names    []string // of the accounts, as the audit goes through them
+	order    []*account // as the audit goes through the accounts
 	audited  int
 	nudged   nudge
 }
@@ -152,8 +155,9 @@ type account struct {
 	planned time.Time
 	// doubt is why its refresh token waits, as people were told last.
 	doubt string
-	// locked: the shared file's lock is held by whoever is at work.
-	locked bool
+	// locked: the shared file's lock is held by whoever is at work; locking: he
+	// waits for it.
+	locked, locking bool
 	// turn is its place in the heap, and pause why its next try was put off,
 	// with what is known of that.
 	turn      turn
@@ -212,7 +216,10 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
 		}
 		k.accounts[c.Name] = a
-		k.names = append(k.names, c.Name)
+		k.order = append(k.order, a)
+		if c.Shared != nil {
+			k.sharing = append(k.sharing, a)
+		}
 		k.plan(a)
 	}
 	return k, nil

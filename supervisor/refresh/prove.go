@@ -55,10 +55,7 @@ func (k *Keeper) proveForLogin(a *account) {
 // askShared tells at the start of a generation, and so long before the token
 // would be needed, of every shared file that can't be replaced.
 func (k *Keeper) askShared() {
-	for _, a := range k.accounts {
-		if a.cfg.Shared == nil {
-			continue
-		}
+	for _, a := range k.sharing {
 		err := a.cfg.Shared.Replaceable()
 		if err == nil {
 			continue

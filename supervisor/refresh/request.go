@@ -126,6 +126,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	a.ambiguous, a.lingering, a.resume, a.held, a.alerting = nil, nil, nil, nil, false
 	a.unnoted = nil
 	k.plan(a)
+	a.lookWhenIdle()
 	k.mu.Unlock()
 	k.cfg.Wake(rec.Account)
 	k.publish(slog.LevelInfo, a, event.Event{

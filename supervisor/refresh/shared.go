@@ -21,6 +21,8 @@ type SharedFile interface {
 	// Lock takes the lock that the other programs use. It gives up with an
 	// error that says who holds it; it never steals.
 	Lock(ctx context.Context) (release func() error, err error)
+	// Held says who keeps Lock waiting; nil: nobody is known to.
+	Held() error
 	// Lend gives away a copy of the descriptor that carries the lock, which is
 	// held.
 	Lend(give func(fd int) error) error
@@ -46,7 +48,9 @@ func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) er
 	if a.cfg.Shared == nil {
 		return fn()
 	}
+	k.setLocking(a, true)
 	release, err := a.cfg.Shared.Lock(ctx)
+	k.setLocking(a, false)
 	if err != nil {
 		return k.sharedHeld(a, err)
 	}
@@ -60,6 +64,13 @@ func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) er
 		}
 	}()
 	return fn()
+}
+
+// setLocking notes that the account waits for the lock of its shared file.
+func (k *Keeper) setLocking(a *account, on bool) {
+	k.mu.Lock()
+	a.locking = on
+	k.mu.Unlock()
 }
 
 // settleShared is withShared for an attempt that was answered already: its
@@ -107,6 +118,10 @@ func (k *Keeper) Touch(name string) {
 	k.signal()
 }
 
+// lookWhenIdle has the shared file looked at once the work on the account ends:
+// it does not hold yet what came from elsewhere. The caller holds k.mu.
+func (a *account) lookWhenIdle() { a.look = a.look || a.cfg.Shared != nil }
+
 // lookSoon makes an idle account due for a look, and notes when it was due
 // before; also if it has been planned anew since an earlier touch.
 func (k *Keeper) lookSoon(a *account) {
@@ -121,10 +136,8 @@ func (k *Keeper) lookSoon(a *account) {
 // peek touches every account whose shared file does not hold its newest
 // token. It is the regular look, for where no notice of a change comes.
 func (k *Keeper) peek() {
-	for name, a := range k.accounts {
-		if a.cfg.Shared == nil {
-			continue
-		}
+	for _, a := range k.sharing {
+		name := a.cfg.Name
 		d, err := a.cfg.Shared.Read()
 		if holdsNothing(err) && k.canMend(a) {
 			k.Touch(name)
@@ -295,8 +308,8 @@ func (a *account) shared(rec store.Record) format.Document {
 func (k *Keeper) lookOnly(a *account) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	looked := a.look
-	a.look = false
+	looked, planned := a.look, a.planned
+	a.look, a.planned = false, time.Time{}
 	now := k.clock.Now()
 	switch {
 	case len(a.waiters) > 0:
@@ -309,8 +322,8 @@ func (k *Keeper) lookOnly(a *account) bool {
 	case a.rec.NeedsLogin():
 		k.plan(a)
 		return true
-	case a.planned.After(now.Wall):
-		k.dueAt(a, a.planned, now)
+	case planned.After(now.Wall):
+		k.dueAt(a, planned, now)
 		return true
 	}
 	// It may be due all the same. But one that was not planned at all, as after

@@ -40,8 +40,9 @@ type Status struct {
 	// Withheld is why its refresh token is not sent; "": it may be. See
 	// [Hold].
 	Withheld string
-	// Waiting is why an account that is past its due moment is not in flight, and
-	// WaitingText says it to people; none: it is not past it, or in flight.
+	// Waiting is why an account that is past its due moment is not in flight, or
+	// can't go on in it, and WaitingText says it to people; none: it is not past
+	// it, or goes on.
 	Waiting     promise.Reason
 	WaitingText string
 }
@@ -49,18 +50,34 @@ type Status struct {
 // Status returns what is known of an account; ok is false if it is not this
 // Keeper's.
 func (k *Keeper) Status(name string) (s Status, ok bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	a, ok := k.accounts[name]
 	if !ok {
 		return Status{}, false
 	}
+	if s = k.statusOf(a); s.Waiting == promise.LockHeld && s.InFlight {
+		// To find out who holds a lock takes a while, and whoever does that
+		// must keep nobody else.
+		if err := a.cfg.Shared.Held(); err != nil {
+			s.WaitingText = err.Error()
+		} else {
+			s.Waiting, s.WaitingText = promise.None, "" // it asks for the first time
+		}
+	}
+	return s, true
+}
+
+func (k *Keeper) statusOf(a *account) (s Status) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	at := k.clock.Now()
 	now := at.Wall
 	s = Status{State: a.state(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
-	s.Due, _ = k.heap.Due(name)
+	s.Due, _ = k.heap.Due(a.cfg.Name)
 	s.Asked, s.Zone, s.Withheld = a.question(), a.zone, k.withheld(a)
-	if k.overdue(a, at) {
+	switch {
+	case a.locking:
+		s.Waiting = promise.LockHeld
+	case k.overdue(a, at):
 		s.Waiting = k.waiting(a, at)
 		s.WaitingText = s.Waiting.Text()
 		if s.Waiting == a.pause && a.pauseText != "" {
@@ -73,7 +90,7 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 			s.Unread = cmp.Or(a.ambiguous.Replays, a.ambiguous.Attempt)
 		}
 	}
-	return s, true
+	return s
 }
 
 // newest is what consumers are served: the record, or the version that could

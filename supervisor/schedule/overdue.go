@@ -1,5 +1,7 @@
 package schedule
 
+import "time"
+
 // Overdue is how many accounts are due, as seen from now. It looks at no others.
 func (h *Heap) Overdue(now Instant) int { return h.overdue(0, now) }
 
@@ -31,13 +33,19 @@ func (h *Heap) Earliest(most int, now Instant) []string {
 	return names
 }
 
-// Fault is what is wrong with the place of an account; "": nothing. What the heap
-// holds of it must stand where its index says, after nobody who is due later.
-func (h *Heap) Fault(account string) string {
+// Place is [Heap.Mono], and what is wrong with the place of the account; "":
+// nothing. What the heap holds of it must stand where its index says, after
+// nobody who is due later.
+func (h *Heap) Place(account string) (due time.Duration, ok bool, fault string) {
 	it, ok := h.account[account]
+	if !ok {
+		return 0, false, ""
+	}
+	return it.mono, true, h.fault(it, account)
+}
+
+func (h *Heap) fault(it *item, account string) string {
 	switch {
-	case !ok:
-		return ""
 	case it.account != account, it.index < 0, it.index >= len(h.items), h.items[it.index] != it:
 		return "it stands in the plan where nobody finds it"
 	case it.index > 0 && h.items[(it.index-1)/2].mono > it.mono:

@@ -33,7 +33,7 @@ func TestOverdueAndEarliest(t *testing.T) {
 			if mono, _ := h.Mono(name); mono != now.Mono+time.Duration(due[i])*time.Second {
 				t.Fatalf("%d: %s is due %s", i, name, mono)
 			}
-			if fault := h.Fault(name); fault != "" {
+			if _, _, fault := h.Place(name); fault != "" {
 				t.Fatal(fault)
 			}
 		}
@@ -54,7 +54,8 @@ func TestDisorderIsAFault(t *testing.T) {
 		disturb(h)
 		found := ""
 		for i := range 5 {
-			found += h.Fault(fmt.Sprint(i))
+			_, _, fault := h.Place(fmt.Sprint(i))
+			found += fault
 		}
 		if found == "" {
 			t.Errorf("%s: nothing found", name)

@@ -129,6 +129,17 @@ func (f *File) look(every time.Duration) *HeldError {
 	return &HeldError{Path: f.cfg.Lock, By: f.seen.by, Since: f.seen.since, Age: now.Sub(f.seen.since)}
 }
 
+// Held says who held the lock when it was last asked for and could not be had; nil:
+// it could. It finds out nothing itself.
+func (f *File) Held() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.seen.at.IsZero() {
+		return nil
+	}
+	return &HeldError{Path: f.cfg.Lock, By: f.seen.by, Since: f.seen.since, Age: time.Since(f.seen.since)}
+}
+
 func (f *File) forget() {
 	f.mu.Lock()
 	f.seen = sighting{}
