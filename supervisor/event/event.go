@@ -18,7 +18,7 @@ const (
 	LoginFailed      Type = "login_failed"       // a person's login brought no token
 	RefreshFailed    Type = "refresh_failed"     // one attempt failed
 	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
-	RefreshPutOff    Type = "refresh_put_off"    // a destination may hold a newer refresh token than ours
+	RefreshPutOff    Type = "refresh_put_off"    // its refresh token waits, because another may be newer or it belongs elsewhere
 	NeedsLogin       Type = "needs_login"        // alert: a person has to log in
 	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
 	Recovered        Type = "recovered"          // an alert is over

@@ -9,7 +9,7 @@ const (
 	None Reason = ""
 
 	NeedsLogin Reason = "needs_login" // only a person's login can help
-	Withheld   Reason = "withheld"    // the store is another machine's
+	Withheld   Reason = "withheld"    // the store is another machine's, or the token was granted to another client
 	Asked      Reason = "asked"       // a person has to say what an unknown token in the shared file is
 	Doubt      Reason = "doubt"       // a destination may hold a newer refresh token
 	Lingering  Reason = "lingering"   // an attempt may be under way elsewhere
@@ -33,7 +33,7 @@ func (r Reason) Text() string {
 	case NeedsLogin:
 		return "it needs a login"
 	case Withheld:
-		return "the store is another machine's"
+		return "its refresh token is not to be used here"
 	case Asked:
 		return "a person has to decide about its shared file"
 	case Doubt:

@@ -151,10 +151,14 @@ func (b *broker) count() int {
 }
 
 func (b *broker) Describe(context.Context) (sdk.Description, error) {
-	return sdk.Description{Name: "fake", Version: "1", Policy: sdk.Policy{
-		AccessLifetime: b.lifetime, Rotates: true, BeforeExpiry: b.lifetime / 4,
-		ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed,
-	}}, nil
+	return sdk.Description{
+		Name: "fake", Version: "1",
+		Policy: sdk.Policy{
+			AccessLifetime: b.lifetime, Rotates: true, BeforeExpiry: b.lifetime / 4,
+			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed,
+		},
+		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}},
+	}, nil
 }
 
 func (b *broker) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {

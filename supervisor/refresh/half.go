@@ -62,10 +62,14 @@ func (k *Keeper) successor(a *account, in store.Intent, answer sdk.Answer) succe
 	if !half {
 		t, doubt = believe(t, k.policy, now)
 	}
-	rec := a.next(t, store.OriginRefresh, in.Attempt, now)
-	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	origin := store.OriginRefresh
 	if in.Kind == spool.KindExchange {
-		rec.Origin, rec.LoginAt, rec.LoginUncertain = store.OriginLogin, t.IssuedAt, false
+		origin = store.OriginLogin
+	}
+	rec := a.next(t, origin, in.Attempt, now)
+	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	if origin == store.OriginLogin {
+		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
 	}
 	outlived(&rec, a.rec, k.policy, in)
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)

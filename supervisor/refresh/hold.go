@@ -9,7 +9,7 @@ import (
 )
 
 // ErrWithheld: no refresh token is sent, because another machine may send the
-// same one.
+// same one, or because it was granted to another client.
 var ErrWithheld = errors.New("its refresh token is not used")
 
 // Hold keeps refresh tokens from being sent. What needs no sending goes on:
@@ -49,14 +49,17 @@ func (k *Keeper) Hold(h *Hold) {
 // withheld is why the account's refresh token is not sent; "": it may be. The
 // caller holds k.mu.
 func (k *Keeper) withheld(a *account) string {
-	if !a.stored || !k.withhold.withholds(a.rec) {
+	switch {
+	case !a.stored:
 		return ""
+	case k.withhold.withholds(a.rec):
+		return k.withhold.Reason
 	}
-	return k.withhold.Reason
+	return k.grantedElsewhere(a)
 }
 
 // mayBeSent fails while the account's refresh token is withheld, and takes the
-// account out of the plan: the end of the hold plans it again.
+// account out of the plan: the end of the hold, or another token, plans it again.
 func (k *Keeper) mayBeSent(a *account) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -89,7 +89,8 @@ type Keeper struct {
 	accounts map[string]*account
 	heap     *schedule.Heap
 	policy   sdk.Policy
-	met      bool // the policy is known
+	met      bool   // the policy is known
+	usual    string // environment of the broker, if an account names none
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool
@@ -184,6 +185,9 @@ type account struct {
 // next is the account's next record, with as much of the past as it keeps.
 func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now time.Time) store.Record {
 	rec := a.rec.Next(t, origin, attempt, now)
+	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
+		rec.GrantedTo = GrantedTo(a.cfg.Account)
+	}
 	a.trim(&rec)
 	return rec
 }

@@ -37,6 +37,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	if err := k.settle(ctx, remote); err != nil {
 		return err
 	}
+	k.tellGrantedElsewhere()
 	// Whoever died between the commit and the write has left the other
 	// programs a token that is spent.
 	k.peek()
@@ -136,7 +137,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := !k.met
-	k.policy, k.met = d.Policy, true
+	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
 	if first {
 		for _, a := range k.accounts {
 			k.bound(a)

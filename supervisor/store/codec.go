@@ -77,9 +77,11 @@ type recordLayout struct {
 	Uncertain bool         `json:"expiry_uncertain,omitempty"`
 	Token     tokenLayout  `json:"token"`
 	Health    healthLayout `json:"health,omitzero"`
-	// Before and Past are fields that older programs keep without knowing them.
-	Before *beforeLayout `json:"before,omitempty"`
-	Past   []byte        `json:"past,omitempty"`
+	// Before, Past and GrantedTo are fields that older programs keep without
+	// knowing them.
+	Before    *beforeLayout `json:"before,omitempty"`
+	Past      []byte        `json:"past,omitempty"`
+	GrantedTo GrantedTo     `json:"granted_to,omitzero"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -137,9 +139,9 @@ func seal(r Record) ([]byte, error) {
 		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
-		Past:         r.Past,
-		Uncertain:    r.Token.Uncertain,
-		Token:        layOut(r.Token),
+		Past:         r.Past, GrantedTo: r.GrantedTo,
+		Uncertain: r.Token.Uncertain,
+		Token:     layOut(r.Token),
 		Health: healthLayout{
 			Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
 			LastFailure: utc(r.Health.LastFailure), NeedsLogin: r.Health.NeedsLogin,
@@ -252,7 +254,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Account: l.Account, Provider: l.Provider, Version: l.Version,
 		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
 		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
-		Fingerprints: l.Fingerprints, Past: l.Past,
+		Fingerprints: l.Fingerprints, Past: l.Past, GrantedTo: l.GrantedTo,
 		Token:  l.Token.token(l.Uncertain),
 		Health: Health(l.Health),
 	}

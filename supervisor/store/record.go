@@ -53,6 +53,9 @@ type Record struct {
 	// RefreshExpiry is when the refresh token dies; zero: not known.
 	RefreshExpiry time.Time
 
+	// GrantedTo says where the refresh token may be sent.
+	GrantedTo GrantedTo
+
 	// Fingerprints of past refresh tokens, newest first, and Past those of the
 	// ones before, oldest first, eight bytes each, as far as they are kept: see
 	// [Record.Replaced].

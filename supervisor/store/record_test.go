@@ -252,3 +252,23 @@ func FuzzOpenRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestGrantedToIsStored: whom a token was granted to outlives the process, and
+// a record that does not know it reads as such.
+func TestGrantedToIsStored(t *testing.T) {
+	for _, g := range []GrantedTo{{}, {Client: "0011223344556677"}, {Client: "0011223344556677", Environment: "live", TokenHost: "one.example"}} {
+		r := golden()
+		r.GrantedTo = g
+		b, err := seal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := open(r.Account, b)
+		if err != nil || back.GrantedTo != g {
+			t.Errorf("%+v came back as %+v, %v", g, back.GrantedTo, err)
+		}
+		if bytes.Contains(b, []byte("granted_to")) != (g != GrantedTo{}) {
+			t.Errorf("stored as %s", b)
+		}
+	}
+}

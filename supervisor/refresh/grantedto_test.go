@@ -1,0 +1,105 @@
+package refresh_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// TestGrantedElsewhere: a refresh token is not sent by another client or to
+// another server than it was granted to, which happens when a configuration is
+// changed; it goes on when that is changed back, or a person logs in.
+func TestGrantedElsewhere(t *testing.T) {
+	account := func(client string, settings ...string) sdk.Account {
+		a := sdk.Account{Name: "a", ClientID: client, Settings: map[string]string{}}
+		for i := 0; i < len(settings); i += 2 {
+			a.Settings[settings[i]] = settings[i+1]
+		}
+		return a
+	}
+	live := account("key", "environment", "live")
+	for name, c := range map[string]struct {
+		was, is sdk.Account
+		why     string // "": it is sent
+	}{
+		"nothing changed":             {live, live, ""},
+		"another client":              {live, account("other", "environment", "live"), "client_id"},
+		"another environment":         {live, account("key", "environment", "sim"), "live, and the configuration names sim"},
+		"the usual one left out":      {account("key", "environment", "sim"), account("key"), ""},
+		"the usual one named":         {account("key"), account("key", "environment", "sim"), ""},
+		"another than the usual one":  {account("key"), live, "sim, and the configuration names live"},
+		"another server":              {account("key", "token_url", "https://one.example/t"), account("key", "token_url", "https://two.example/t"), "one.example"},
+		"the same server's new path":  {account("key", "token_url", "https://one.example/t"), account("key", "token_url", "https://one.example:1/u"), ""},
+		"another secret and redirect": {live, sdk.Account{Name: "a", ClientID: "key", ClientSecret: sdk.NewSecret("new"), RedirectURL: "https://new/", Settings: live.Settings}, ""},
+		"it was never known":          {account(""), live, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute)
+				configure := func(a sdk.Account) {
+					r.accounts = []refresh.Account{{Account: a, Timeout: 30 * time.Second, MaxFailures: 5}}
+					r.restart()
+				}
+				configure(c.was)
+				if _, err := r.keeper.Import(t.Context(), store.Record{Account: "a", Token: r.broker.grant("a")}, false); err != nil {
+					t.Fatal(err)
+				}
+				configure(c.is)
+				stop := r.watch()
+				g := r.start()
+				defer func() { _ = g.end() }()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if c.why == "" {
+					stop()
+					if v := r.record("a").Version; v < 3 {
+						t.Errorf("version %d after an hour", v)
+					}
+					return
+				}
+				_, err := r.keeper.Refresh(t.Context(), "a", true)
+				if !errors.Is(err, refresh.ErrWithheld) || !strings.Contains(err.Error(), c.why) || !strings.Contains(err.Error(), "tokenkeeper login a") {
+					t.Errorf("a person asks for a refresh: %v", err)
+				}
+				if s := r.status("a"); !strings.Contains(s.Withheld, c.why) {
+					t.Errorf("status: withheld %q", s.Withheld)
+				}
+				stop()
+				if n := r.count(event.RefreshPutOff); n != 1 {
+					t.Errorf("told %d times", n)
+				}
+				if n := r.broker.count(); n != 0 {
+					t.Errorf("%d requests", n)
+				}
+
+				_ = g.end()
+				configure(c.was)
+				g = r.start()
+				synctest.Wait()
+				if v := r.record("a").Version; v != 2 {
+					t.Errorf("changed back: version %d", v)
+				}
+				_ = g.end()
+
+				configure(c.is)
+				g = r.start()
+				synctest.Wait()
+				if _, err := r.keeper.CompleteLogin(t.Context(), "a", r.beginLogin("a"), "code-a"); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if v := r.record("a").Version; v < 5 {
+					t.Errorf("version %d, an hour after a login", v)
+				}
+			})
+		})
+	}
+}
