@@ -1,45 +1,55 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
 func (r *report) addAccounts(cfg *config.Config) {
-	policy := map[string]time.Duration{}
+	policies := map[string]sdk.Policy{}
 	for _, p := range r.Providers {
-		policy[p.Name] = p.description.Policy.BeforeExpiry
+		policies[p.Name] = p.description.Policy
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
 		a := cfg.Accounts[name]
-		got := accountReport{Name: name, Provider: a.Provider, Refresh: refreshRule(a.Refresh, policy[a.Provider]), Sinks: []string{}}
+		got := accountReport{Name: name, Provider: a.Provider, Refresh: refreshRule(a.Refresh, policies[a.Provider]), Sinks: []string{}}
 		for _, sink := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 			if slices.Contains(accountsOf(cfg, cfg.Sinks[sink]), name) {
 				got.Sinks = append(got.Sinks, sink)
 			}
 		}
 		r.Accounts = append(r.Accounts, got)
+		if a.Refresh.BeforeExpiry > 0 || a.Refresh.Every > 0 {
+			asked := schedule.Policy{BeforeExpiry: cmp.Or(a.Refresh.BeforeExpiry, policies[a.Provider].BeforeExpiry), Every: a.Refresh.Every}
+			for _, cut := range schedule.Cut(asked, policies[a.Provider].AccessLifetime) {
+				r.Warnings = append(r.Warnings, finding{
+					File: r.Config, Line: lineOf(r.Config, "accounts", name, "refresh"), Key: "accounts." + name + ".refresh", Message: cut,
+				})
+			}
+		}
 	}
 }
 
-// refreshRule is when an account is refreshed, in words.
-func refreshRule(c config.Refresh, policy time.Duration) string {
-	before := c.BeforeExpiry
-	if before == 0 {
-		before = policy
-	}
+// refreshRule is when an account is refreshed, in words: as far as the life of
+// the provider's access tokens, if it tells that, allows what the configuration
+// asks for.
+func refreshRule(c config.Refresh, policy sdk.Policy) string {
+	asked := schedule.Policy{BeforeExpiry: cmp.Or(c.BeforeExpiry, policy.BeforeExpiry), Every: c.Every}
+	holds := schedule.Allowed(asked, policy.AccessLifetime)
 	var rule []string
-	if before > 0 {
-		rule = append(rule, moment.Span(before)+" before expiry")
+	if holds.BeforeExpiry > 0 {
+		rule = append(rule, moment.Span(holds.BeforeExpiry)+" before expiry")
 	}
-	if c.Every > 0 {
-		rule = append(rule, "every "+moment.Span(c.Every))
+	if holds.Every > 0 {
+		rule = append(rule, "every "+moment.Span(holds.Every))
 	}
 	return strings.Join(rule, " or ")
 }
@@ -93,6 +103,8 @@ func renderReport(r report, p painter) string {
 		b.WriteString(p.paint(red, "1 problem") + "\n")
 	case n > 1:
 		b.WriteString(p.paint(red, fmt.Sprintf("%d problems", n)) + "\n")
+	case len(r.Warnings) > 0:
+		b.WriteString(p.paint(yellow, "it can run; "+counted(len(r.Warnings), "warning", "warnings")+", see above") + "\n")
 	default:
 		b.WriteString(p.paint(green, "everything is in order") + "\n")
 	}

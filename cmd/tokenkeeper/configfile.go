@@ -46,13 +46,17 @@ func (e *env) configPath() (string, error) {
 	return "", usageErrorf("there is no configuration at %s: name one with -c, or let \"tokenkeeper init\" write one", strings.Join(usual, ", "))
 }
 
-// load reads the whole configuration. Warnings go to stderr.
+// load reads the configuration for a verb that sends nothing and delivers
+// nothing: whoever runs it need not have the secrets that the service has.
+// Warnings go to stderr.
 func (e *env) load() (*config.Config, error) {
 	path, err := e.configPath()
 	if err != nil {
 		return nil, err
 	}
-	return e.loadFrom(e.source(path))
+	src := e.source(path)
+	src.Secretless = true
+	return e.loadFrom(src)
 }
 
 func (e *env) loadFrom(src config.Source) (*config.Config, error) {
@@ -62,7 +66,7 @@ func (e *env) loadFrom(src config.Source) (*config.Config, error) {
 	}
 	cfg, warnings, err := config.Load(src)
 	for _, w := range warnings {
-		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", w)
+		e.warn("%s", w)
 	}
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("the configuration has problems:\n%w", err)}

@@ -168,7 +168,7 @@ func TestWatchPrintsEachChange(t *testing.T) {
 	if n := strings.Count(text.String(), "tokenkeeper "); n != 2+strings.Count(text.String(), `"tokenkeeper run"`) {
 		t.Errorf("the table was printed %d times for 2 states:\n%s", n, text.String())
 	}
-	if !strings.Contains(lines.String(), `{"error":"no supervisor is running`) {
+	if !strings.Contains(lines.String(), `{"error":{"code":"not_running","message":"no supervisor is running`) {
 		t.Errorf("got %s", lines.String())
 	}
 }

@@ -131,15 +131,15 @@ func (e *env) printImported(got control.ImportAnswer) error {
 		return err
 	}
 	for _, w := range got.Warnings {
-		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", w)
+		e.warn("%s", w)
 	}
 	if got.ExpiryUncertain && len(got.Warnings) == 0 && !got.Expiry.IsZero() {
-		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the access token's expiry is uncertain: the file tells a lifetime, and no moment from\n"+
-			"which it counts; it is counted from when the file was written, or from now.\n")
+		e.warn("the access token's expiry is uncertain: the file tells a lifetime, and no moment from which it counts; " +
+			"it is counted from when the file was written, or from now.")
 	}
 	if got.RefreshExpiryUncertain {
-		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the refresh token's deadline is uncertain: it is derived from the file's time stamp,\n"+
-			"which some programs reset at each refresh. It may come earlier; the next login sets it right.\n")
+		e.warn("the refresh token's deadline is uncertain: it is derived from the file's time stamp, " +
+			"which some programs reset at each refresh. It may come earlier; the next login sets it right.")
 	}
 	return nil
 }

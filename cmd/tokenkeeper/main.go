@@ -5,7 +5,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 )
@@ -22,7 +21,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return serveProvider(args[1:], stderr)
 	}
 	if err := checkZone(os.Getenv("TZ")); err != nil {
-		_, _ = fmt.Fprintf(stderr, "tokenkeeper: %v\n", err)
+		e := newEnv(stdin, stdout, stderr)
+		e.json = asksForJSON(args)
+		e.fail(exitUsage, err)
 		return exitUsage
 	}
 	return newEnv(stdin, stdout, stderr).execute(ctx, args)

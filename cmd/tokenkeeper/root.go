@@ -117,7 +117,9 @@ func (e *env) execute(ctx context.Context, args []string) int {
 		code = exit.code
 	}
 	if !errors.Is(err, errSaid) {
-		_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: %v\n", err)
+		// What follows a flag that is not known was not read.
+		e.json = e.json || asksForJSON(args)
+		e.fail(code, err)
 	}
 	return code
 }

@@ -53,7 +53,7 @@ the plugins write core files, and no debugger can attach, unless
 				}
 			}
 			if err := coredump.Forbid(); err != nil {
-				_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %v\n", err)
+				e.warn("%v", err)
 			}
 			return e.runSupervisor(cmd.Context(), set)
 		},

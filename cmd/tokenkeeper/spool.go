@@ -124,7 +124,7 @@ An account that has got another token since is left alone, but with --force.`,
 				return err
 			}
 			if err := os.Remove(u.Path); err != nil {
-				_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: the answer was taken, and its file could not be removed: %v\n", err)
+				e.warn("the answer was taken, and its file could not be removed: %v", err)
 			}
 			if e.json {
 				return e.printJSON(got)

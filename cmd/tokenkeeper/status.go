@@ -120,7 +120,7 @@ func (e *env) showChanges() func(control.Status, error) error {
 		seen.Now = time.Time{}
 		line, err := json.Marshal(seen)
 		if failed != nil {
-			line, err = json.Marshal(map[string]string{"error": failed.Error()})
+			line, err = json.Marshal(map[string]failure{"error": newFailure(0, failed)})
 		}
 		if err != nil || bytes.Equal(line, last) {
 			return err

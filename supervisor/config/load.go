@@ -55,6 +55,9 @@ type Source struct {
 	// be loaded; without it, it is a warning, because only this sink needs it
 	// and it may come later.
 	StrictFiles bool
+	// Secretless: for who needs none of the values that accounts and sinks refer
+	// to. One that can't be had is left out, and is no problem.
+	Secretless bool
 	// CheckNotifyURL says what is wrong with the address of a service that
 	// tells people, without quoting it; nil: addresses are not checked.
 	CheckNotifyURL func(url string) error

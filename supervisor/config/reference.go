@@ -12,10 +12,26 @@ import (
 func (l *loader) expand(at place, raw string) (value string, referenced, ok bool) {
 	value, referenced, fault := l.substitute(at, raw, true)
 	if fault != nil {
-		l.report(at, fault.message, fault.hint)
+		if !l.source.Secretless || !leftOut(at.key) {
+			l.report(at, fault.message, fault.hint)
+		}
 		return "", referenced, false
 	}
 	return value, referenced, true
+}
+
+// leftOut says whether who needs no secret does without the value of a key: those
+// of accounts and sinks, but for where their files are.
+func leftOut(key string) bool {
+	section, _, _ := strings.Cut(key, ".")
+	if section != "accounts" && section != "sinks" {
+		return false
+	}
+	switch key[strings.LastIndexByte(key, '.')+1:] {
+	case "path", "lock", "provider", "type":
+		return false
+	}
+	return true
 }
 
 // substitute does it once: what a reference stands for is not looked at for

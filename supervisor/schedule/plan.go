@@ -128,6 +128,22 @@ func (l Life) rest(now time.Time) time.Time {
 	return rest
 }
 
+// Allowed is what of the wishes in the policy holds for a lifetime; all of them
+// if that is not known. An Every that never comes to pass is left out.
+func Allowed(p Policy, lifetime time.Duration) Policy {
+	if lifetime <= 0 {
+		return p
+	}
+	p.BeforeExpiry = min(p.BeforeExpiry, lifetime-lifetime/4)
+	if p.Every > 0 {
+		p.Every = max(p.Every, lifetime/4)
+	}
+	if p.Every >= lifetime-p.BeforeExpiry {
+		p.Every = 0
+	}
+	return p
+}
+
 // Cut says which of the wishes in the policy a lifetime does not allow, in
 // words that begin with the option's name; none: it allows them all.
 func Cut(p Policy, lifetime time.Duration) []string {

@@ -106,3 +106,22 @@ func TestWishesThatAShortLifeCuts(t *testing.T) {
 		}
 	}
 }
+
+func TestAllowed(t *testing.T) {
+	const m = time.Minute
+	for _, tt := range []struct {
+		policy, want schedule.Policy
+		lifetime     time.Duration
+	}{
+		{schedule.Policy{BeforeExpiry: 5 * m}, schedule.Policy{BeforeExpiry: 5 * m}, 20 * m},
+		{schedule.Policy{BeforeExpiry: 40 * m}, schedule.Policy{BeforeExpiry: 15 * m}, 20 * m},
+		{schedule.Policy{BeforeExpiry: 5 * m, Every: 10 * m}, schedule.Policy{BeforeExpiry: 5 * m, Every: 10 * m}, 20 * m},
+		{schedule.Policy{BeforeExpiry: 5 * m, Every: 15 * m}, schedule.Policy{BeforeExpiry: 5 * m}, 20 * m},
+		{schedule.Policy{BeforeExpiry: 5 * m, Every: m}, schedule.Policy{BeforeExpiry: 5 * m, Every: 5 * m}, 20 * m},
+		{schedule.Policy{BeforeExpiry: 40 * m, Every: 50 * m}, schedule.Policy{BeforeExpiry: 40 * m, Every: 50 * m}, 0},
+	} {
+		if got := schedule.Allowed(tt.policy, tt.lifetime); got != tt.want {
+			t.Errorf("%+v of a life of %v: %+v, want %+v", tt.policy, tt.lifetime, got, tt.want)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// failure is why a command failed, as programs get it.
+type failure struct {
+	// Code is one of the control API's, or not_running, usage or failed.
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	ExitCode int    `json:"exit_code,omitempty"`
+	// Problems of the configuration, if it is to blame.
+	Problems []finding `json:"problems,omitempty"`
+}
+
+func newFailure(exit int, err error) failure {
+	f := failure{Code: "failed", Message: err.Error(), ExitCode: exit}
+	refused := (*control.Error)(nil)
+	switch {
+	case errors.As(err, &refused) && refused.Code != "":
+		f.Code = refused.Code
+	case errors.Is(err, control.ErrNotRunning):
+		f.Code = "not_running"
+	case exit == exitUsage:
+		f.Code = "usage"
+	}
+	if problems := (config.Problems)(nil); errors.As(err, &problems) {
+		for _, p := range problems {
+			f.Problems = append(f.Problems, finding(p))
+		}
+	}
+	return f
+}
+
+// fail says on stderr why the command failed; with --json as one line of JSON.
+func (e *env) fail(exit int, err error) {
+	if e.json {
+		e.tell(struct {
+			Error failure `json:"error"`
+		}{newFailure(exit, err)})
+		return
+	}
+	_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: %v\n", err)
+}
+
+// warn says on stderr what should be put right, in the same way.
+func (e *env) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if e.json {
+		e.tell(struct {
+			Warning string `json:"warning"`
+		}{text})
+		return
+	}
+	_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", text)
+}
+
+func (e *env) tell(v any) {
+	enc := json.NewEncoder(e.stderr)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+}
+
+// asksForJSON finds --json in a command line that can't be read as a whole.
+func asksForJSON(args []string) bool {
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "--json", "--json=true":
+			return true
+		}
+	}
+	return false
+}
