@@ -32,6 +32,9 @@ func Obstacles(cfg *config.Config) []Obstacle {
 		}
 		f, err := newSharedFile(*c, "")
 		if err == nil {
+			err = f.Trusted()
+		}
+		if err == nil {
 			err = f.Replaceable()
 		}
 		if err != nil {

@@ -20,7 +20,8 @@ func newSharedFile(c config.SharedFile, note string) (*sharedfile.File, error) {
 		}
 	}
 	return sharedfile.New(sharedfile.Config{
-		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem, Note: note,
+		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem,
+		TrustFolder: c.TrustFolder, Note: note,
 	})
 }
 

@@ -32,7 +32,8 @@ func Trusted(cfg *config.Config) []string {
 	}
 	for _, a := range cfg.Accounts {
 		if a.SharedFile != nil {
-			look(a.SharedFile.Path, trust.Rule{})
+			look(a.SharedFile.Path, trust.Rule{OpenFolder: a.SharedFile.TrustFolder})
+			look(a.SharedFile.Lock, trust.Rule{OpenFolder: a.SharedFile.TrustFolder})
 		}
 	}
 	for _, s := range cfg.Sinks {

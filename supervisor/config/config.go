@@ -103,6 +103,8 @@ type SharedFile struct {
 	Timezone string
 	// UnsafeFilesystem takes a file system on which locks may not exclude.
 	UnsafeFilesystem bool
+	// TrustFolder takes folders that others may write into.
+	TrustFolder bool
 }
 
 // Refresh is when an account is refreshed.

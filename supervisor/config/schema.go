@@ -84,6 +84,7 @@ func schema() field {
 				"format":            {kind: word},
 				"timezone":          {kind: word},
 				"unsafe_filesystem": {kind: boolean, preset: false},
+				"trust_folder":      {kind: boolean, preset: false},
 			}},
 			"refresh": {kind: object, fields: map[string]field{
 				"before_expiry": {kind: duration, preset: time.Duration(0)},

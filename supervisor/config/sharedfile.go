@@ -22,6 +22,7 @@ func (o objectReader) sharedFile() *SharedFile {
 	s := &SharedFile{
 		Path: o.pathOf("path"), Lock: o.pathOf("lock"), Format: o.word("format"),
 		Timezone: o.word("timezone"), UnsafeFilesystem: o.boolean("unsafe_filesystem"),
+		TrustFolder: o.boolean("trust_folder"),
 	}
 	if s.Lock == "" && s.Path != "" {
 		s.Lock = s.Path + ".lock"

@@ -54,7 +54,7 @@ tokenkeeper.yaml:2:80: accounts.a.shared_file.timezone: unknown time zone "Mars/
 		"unknown format and key": {
 			shared("a", "{path: DIR/a, format: saxo-cash, unsafe: true}"), "",
 			`format: unknown format "saxo-cash"; did you mean "saxo-cache"?
-unsafe: unknown key; known here: format, lock, path, timezone, unsafe_filesystem`,
+unsafe: unknown key; known here: format, lock, path, timezone, trust_folder, unsafe_filesystem`,
 		},
 		"its own lock": {
 			shared("a", "{path: DIR/a, lock: DIR/x/../a, format: json}"), "",

@@ -45,6 +45,9 @@ func (e *HeldError) Error() string {
 // file, with mode 0600. It is never removed, and nobody's lock is taken away:
 // the error is then a [*HeldError].
 func (f *File) Lock(ctx context.Context) (release func() error, err error) {
+	if err := f.Trusted(); err != nil {
+		return nil, err
+	}
 	deadline := time.Now().Add(f.cfg.Patience)
 	var file files.File
 	defer func() {
@@ -152,7 +155,7 @@ func (f *File) isLock(file files.File) bool {
 	if err != nil {
 		return false
 	}
-	named, err := f.sys.Stat(f.cfg.Lock)
+	named, err := f.named()
 	return err == nil && os.SameFile(ours, named)
 }
 
@@ -160,21 +163,26 @@ func (f *File) isLock(file files.File) bool {
 // enough to lock a local file, so that a program with less rights than its
 // owner can take part; NFS wants writing.
 func (f *File) openLock() (files.File, error) {
+	sys, path, done, err := f.lockFolder()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	const flags = unix.O_NONBLOCK | unix.O_NOCTTY // os adds O_CLOEXEC
 	for {
 		// Without O_CREATE, which some kernels refuse on another user's file
 		// in a folder like /tmp (fs.protected_regular).
-		file, err := f.sys.OpenFile(f.cfg.Lock, os.O_RDWR|flags, 0)
+		file, err := sys.OpenFile(path, os.O_RDWR|flags, 0)
 		if errors.Is(err, fs.ErrPermission) {
-			file, err = f.sys.OpenFile(f.cfg.Lock, os.O_RDONLY|flags, 0)
+			file, err = sys.OpenFile(path, os.O_RDONLY|flags, 0)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return regular(file, err)
 		}
-		file, err = f.sys.OpenFile(f.cfg.Lock, os.O_RDWR|os.O_CREATE|os.O_EXCL|flags, 0o600)
+		file, err = sys.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|flags, 0o600)
 		switch {
 		case errors.Is(err, fs.ErrExist): // another program was faster
-			if _, err := f.sys.Stat(f.cfg.Lock); err != nil {
+			if _, err := f.named(); err != nil {
 				return nil, fmt.Errorf("its lock %s is a link to nothing: remove it: %w", f.cfg.Lock, err)
 			}
 			continue
@@ -206,7 +214,12 @@ func regular(file files.File, err error) (files.File, error) {
 // likeToken gives a new lock file the token file's owner and mode, as far as
 // we may: it holds nothing, and a program that can't open it says so.
 func (f *File) likeToken(lock files.File) {
-	info, err := f.sys.Stat(f.cfg.Path)
+	sys, done, err := f.folder()
+	if err != nil {
+		return
+	}
+	defer done()
+	info, err := sys.Lstat(f.cfg.Path)
 	if err != nil {
 		return
 	}

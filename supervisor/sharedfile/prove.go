@@ -3,6 +3,7 @@ package sharedfile
 import (
 	"fmt"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 )
 
@@ -16,34 +17,56 @@ const roomForToken = 16 << 10
 // written.
 func (f *File) Prove() error {
 	f.drop()
+	sys, done, err := f.folder()
+	if err != nil {
+		return f.cantBeReplaced(err)
+	}
+	kept := false
+	defer func() {
+		if !kept {
+			done()
+		}
+	}()
 	// First, because what dead processes left behind may be what fills the
 	// folder.
-	atomicfile.SweepBeside(f.sys, f.cfg.Path)
-	room, want, err := f.room()
+	atomicfile.SweepBeside(sys, f.cfg.Path)
+	room, want, err := f.room(sys)
 	if err != nil {
 		return err
 	}
-	p, err := atomicfile.Prepare(f.sys, f.cfg.Path, room, want)
+	p, err := atomicfile.Prepare(sys, f.cfg.Path, room, want)
 	if err != nil && want != atomicfile.AsTheyAre() {
-		p, err = atomicfile.Prepare(f.sys, f.cfg.Path, room, atomicfile.AsTheyAre())
+		p, err = atomicfile.Prepare(sys, f.cfg.Path, room, atomicfile.AsTheyAre())
 	}
 	if err != nil {
 		return f.cantBeReplaced(err)
 	}
+	kept = true
 	f.mu.Lock()
-	f.prepared = p
+	f.prepared = &prepared{p, done}
 	f.mu.Unlock()
 	return nil
+}
+
+// prepared is kept with the folder that it is in.
+type prepared struct {
+	*atomicfile.Prepared
+	done func()
 }
 
 // Replaceable says whether the file can be replaced, as Prove does. It takes no
 // lock and leaves nothing behind.
 func (f *File) Replaceable() error {
-	room, _, err := f.room()
+	sys, done, err := f.folder()
+	if err != nil {
+		return f.cantBeReplaced(err)
+	}
+	defer done()
+	room, _, err := f.room(sys)
 	if err != nil {
 		return err
 	}
-	if err := atomicfile.Replaceable(f.sys, f.cfg.Path, room, atomicfile.AsTheyAre()); err != nil {
+	if err := atomicfile.Replaceable(sys, f.cfg.Path, room, atomicfile.AsTheyAre()); err != nil {
 		return f.cantBeReplaced(err)
 	}
 	return nil
@@ -55,8 +78,8 @@ func (f *File) cantBeReplaced(err error) error {
 
 // room is what the file will take up, generously; want are the attributes that
 // it shall have.
-func (f *File) room() (n int, want atomicfile.Attributes, err error) {
-	existing, _, err := f.content()
+func (f *File) room(sys files.System) (n int, want atomicfile.Attributes, err error) {
+	existing, _, err := f.content(sys)
 	if err != nil && !Nothing(err) {
 		return 0, want, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
@@ -65,7 +88,7 @@ func (f *File) room() (n int, want atomicfile.Attributes, err error) {
 }
 
 // take hands out what Prove has kept, nil if there is nothing.
-func (f *File) take() *atomicfile.Prepared {
+func (f *File) take() *prepared {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.prepared
@@ -77,5 +100,6 @@ func (f *File) take() *atomicfile.Prepared {
 func (f *File) drop() {
 	if p := f.take(); p != nil {
 		p.Discard()
+		p.done()
 	}
 }

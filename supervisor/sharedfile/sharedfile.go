@@ -37,6 +37,9 @@ type Config struct {
 	// AllowUnsafe takes a file system on which flock may not keep programs
 	// apart.
 	AllowUnsafe bool
+	// TrustFolder takes folders into which others may write, whoever owns the
+	// files there.
+	TrustFolder bool
 	// Patience is how long Lock waits; 0: 30 s.
 	Patience time.Duration
 	// Note is the file that keeps over a restart what the shared file was like
@@ -55,16 +58,16 @@ const (
 // Files on the same path.
 type File struct {
 	cfg Config
-	sys files.System
+	sys files.System // nil: the folders themselves, opened anew for each use
 	// find says who holds a lock.
 	find func(path string) lockholder.Holders
 
 	mu       sync.Mutex // guards what follows
 	seen     sighting
-	lock     files.File           // nil: we don't hold it
-	prepared *atomicfile.Prepared // by Prove, for the next Write
-	whole    *whole               // nil: it has not been seen so yet
-	noted    bool                 // whole is what the note says
+	lock     files.File // nil: we don't hold it
+	prepared *prepared  // by Prove, for the next Write
+	whole    *whole     // nil: it has not been seen so yet
+	noted    bool       // whole is what the note says
 }
 
 // sighting is since when one process has been found holding the lock.
@@ -103,7 +106,7 @@ func New(cfg Config) (*File, error) {
 			}
 		}
 	}
-	return &File{cfg: cfg, sys: files.OS{}, find: lockholder.Find}, nil
+	return &File{cfg: cfg, find: lockholder.Find}, nil
 }
 
 func (f *File) options() format.Options { return format.Options{Location: f.cfg.Location} }
@@ -114,7 +117,12 @@ const maxSize = 1 << 20
 // Read returns what is in the file. It takes no lock: see Lock. An error for
 // which [Nothing] is true means that no token is there, now.
 func (f *File) Read() (format.Document, error) {
-	b, written, err := f.content()
+	sys, done, err := f.folder()
+	if err != nil {
+		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	defer done()
+	b, written, err := f.content(sys)
 	if err != nil {
 		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
@@ -124,15 +132,15 @@ func (f *File) Read() (format.Document, error) {
 	}
 	d.WrittenAt = written
 	if !d.RefreshToken.IsZero() {
-		f.remember(b)
+		f.remember(sys, b)
 	}
 	return d, nil
 }
 
 // content reads the file, and never blocks on something that is none. It also
 // says when the file was written.
-func (f *File) content() ([]byte, time.Time, error) {
-	file, err := f.sys.OpenFile(f.cfg.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+func (f *File) content(sys files.System) ([]byte, time.Time, error) {
+	file, err := sys.OpenFile(f.cfg.Path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -170,7 +178,12 @@ func (f *File) Write(d format.Document) error {
 	if d.RefreshToken.IsZero() {
 		return fmt.Errorf("shared file %s: account %s has no refresh token to write: the other programs would lose theirs", f.cfg.Path, d.Account)
 	}
-	existing, _, err := f.content()
+	sys, done, err := f.folder()
+	if err != nil {
+		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
+	}
+	defer done()
+	existing, _, err := f.content(sys)
 	if err != nil && !Nothing(err) {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
@@ -179,26 +192,27 @@ func (f *File) Write(d format.Document) error {
 	if err != nil {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	if err := f.replace(b, want); err != nil {
+	if err := f.replace(sys, b, want); err != nil {
 		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
 	}
-	f.remember(b)
-	atomicfile.SweepBeside(f.sys, f.cfg.Path)
+	f.remember(sys, b)
+	atomicfile.SweepBeside(sys, f.cfg.Path)
 	return nil
 }
 
 // replace uses what Prove has kept. If that fails all the same, a fresh file
 // may still do, and so may other attributes if the right ones can't be given.
-func (f *File) replace(content []byte, want atomicfile.Attributes) error {
+func (f *File) replace(sys files.System, content []byte, want atomicfile.Attributes) error {
 	ctx := context.Background()
 	if p := f.take(); p != nil {
+		defer p.done()
 		if err := p.Put(ctx, content); err == nil || errors.Is(err, atomicfile.ErrNotDurable) {
 			return err
 		}
 	}
-	err := atomicfile.Replace(ctx, f.sys, f.cfg.Path, content, want)
+	err := atomicfile.Replace(ctx, sys, f.cfg.Path, content, want)
 	if err == nil || errors.Is(err, atomicfile.ErrNotDurable) || want == atomicfile.AsTheyAre() {
 		return err
 	}
-	return atomicfile.Replace(ctx, f.sys, f.cfg.Path, content, atomicfile.AsTheyAre())
+	return atomicfile.Replace(ctx, sys, f.cfg.Path, content, atomicfile.AsTheyAre())
 }

@@ -69,12 +69,12 @@ func isWhole(content []byte) bool {
 
 // remember notes what the file is like, if that has changed. What can't be
 // noted is remembered until the end of the process.
-func (f *File) remember(content []byte) {
+func (f *File) remember(sys files.System, content []byte) {
 	bare, err := format.Merge(f.cfg.Format, content, blank(), f.options())
 	if err != nil {
 		return
 	}
-	a, err := atomicfile.AttributesOf(f.sys, f.cfg.Path)
+	a, err := atomicfile.AttributesOf(sys, f.cfg.Path)
 	if err != nil {
 		return
 	}
@@ -147,14 +147,19 @@ func (f *File) base(existing []byte) ([]byte, atomicfile.Attributes) {
 // rest of another program's token: it is kept at the path that is returned, ""
 // if there was none.
 func (f *File) Mend(d format.Document) (kept string, err error) {
-	existing, _, err := f.content()
+	sys, done, err := f.folder()
+	if err != nil {
+		return "", fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
+	}
+	defer done()
+	existing, _, err := f.content(sys)
 	if err != nil && !Nothing(err) {
 		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
 	if len(bytes.TrimSpace(existing)) > 0 && !isWhole(existing) {
 		kept = f.cfg.Path + ".damaged"
 		want := atomicfile.Attributes{Mode: 0o600, UID: atomicfile.Unchanged, GID: atomicfile.Unchanged}
-		if err := atomicfile.Replace(context.Background(), f.sys, kept, existing, want); err != nil {
+		if err := atomicfile.Replace(context.Background(), sys, kept, existing, want); err != nil {
 			return "", fmt.Errorf("keep what is left of the shared file %s: %w", f.cfg.Path, err)
 		}
 	}

@@ -65,7 +65,7 @@ func (w *way) owned(f facts) error {
 	case w.found.Owner != nil && w.found.Owner.UID == f.uid:
 	case w.sticky:
 		return w.refuse(f, "belongs to "+w.judge.users.user(f.uid)+", who may have put it there, as everybody may write to the folder above",
-			"remove it, or choose another folder")
+			w.without())
 	case w.rule.Steers:
 		return w.refuse(f, "belongs to "+w.judge.users.user(f.uid),
 			"chown root "+quote(f.path)+", or trust that user: trust: ["+w.judge.users.key(f.uid)+"]")
@@ -76,6 +76,15 @@ func (w *way) owned(f facts) error {
 		w.found.Owner = &Owner{UID: f.uid, Folder: f.path}
 	}
 	return nil
+}
+
+// without is what to do about an entry of a stranger.
+func (w *way) without() string {
+	do := "remove it, or choose another folder"
+	if !w.rule.Steers {
+		do += ", or, if that user may see and replace what is delivered there, trust_folder: true"
+	}
+	return do
 }
 
 // writers names who may change an entry and is not trusted.
@@ -97,6 +106,7 @@ func (w *way) writers(f facts) ([]string, error) {
 	}
 	for _, g := range granted {
 		switch {
+		case g.group && w.lends(f, g.id):
 		case g.group && !w.harmless(g.id, f.uid):
 			who = append(who, "the group "+w.judge.users.group(g.id))
 		case !g.group && !w.mayWrite(g.id, f.uid):
@@ -104,6 +114,26 @@ func (w *way) writers(f facts) ([]string, error) {
 		}
 	}
 	return who, nil
+}
+
+// lends says whether a folder that a group may write into is that of one other
+// user by this, who is then trusted as its owner is: it is his private group.
+func (w *way) lends(f facts, gid int) bool {
+	g := w.judge.users.groups[gid]
+	if w.rule.Steers || w.found.Owner != nil || !f.is(unix.S_IFDIR) || len(g.members) == 0 {
+		return false
+	}
+	uid := g.members[0]
+	for _, member := range g.members {
+		if member != uid {
+			return false
+		}
+	}
+	if uid == stranger || w.judge.trusts(w.rule, uid) || uid == f.uid || w.judge.users.names[uid] != g.name {
+		return false
+	}
+	w.found.Owner = &Owner{UID: uid, Folder: f.path, ByGroup: true}
+	return true
 }
 
 // harmless says whether a group is of nobody but those who may write anyway: a

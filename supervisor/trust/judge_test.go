@@ -120,6 +120,10 @@ func TestWays(t *testing.T) {
 			data: "/home/alice/bob (a folder of mode 0755, of bob (1002), bob (1002)) belongs to bob (1002), though /home/alice belongs to alice (1001)", steers: "belongs to alice"},
 		"a group with another member": {way: []facts{root, folder("/srv/a", 0o775, us, team)},
 			data: "can be changed by the group team (60)", steers: "can be changed by the group team (60)"},
+		"a folder of root for one user's private group": {way: []facts{root, folder("/var/lib/bots", 0o2770, 0, botsGroup), file("/var/lib/bots/a", 0o640, bots, botsGroup)},
+			owner: "/var/lib/bots", steers: "can be changed by the group bots (1003)"},
+		"that of another below it": {way: []facts{root, folder("/srv", 0o2770, 0, botsGroup), folder("/srv/a", 0o2770, 0, aliceGroup)},
+			data: "can be changed by the group alice (1001)", steers: "can be changed by the group bots"},
 		"a private group that another was added to": {way: []facts{root, folder("/srv/b", 0o775, bob, bobGroup)},
 			data: "can be changed by the group bob (1002)", steers: "belongs to bob"},
 		"everybody's folder on the way": {way: []facts{root, folder("/srv", 0o777, 0, 0), folder("/srv/a", 0o755, 0, 0)}, rule: Rule{OpenFolder: true},
@@ -190,7 +194,8 @@ func TestDescribe(t *testing.T) {
 		want string
 	}{
 		{Grounds{}, ""},
-		{Grounds{Owner: &Owner{bots, "/var/lib/bots"}}, "trusts bots (1003), who owns /var/lib/bots"},
+		{Grounds{Owner: &Owner{UID: bots, Folder: "/var/lib/bots"}}, "trusts bots (1003), who owns /var/lib/bots"},
+		{Grounds{Owner: &Owner{UID: bots, Folder: "/var/lib/bots", ByGroup: true}}, "trusts bots (1003), whose group may write to /var/lib/bots"},
 		{Grounds{Unknown: []string{"/data"}}, "the owner of /data is not known in this user namespace"},
 	} {
 		if got := j.Describe(tc.g); got != tc.want {

@@ -5,8 +5,10 @@ package trust
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // Rule is who may change what lies at a path, beside root and the user that
@@ -38,6 +40,9 @@ type Grounds struct {
 type Owner struct {
 	UID    int
 	Folder string
+	// ByGroup: he does not own it, but may write there as the only one of his
+	// private group.
+	ByGroup bool
 }
 
 // Judge knows who this process is and which users this machine has. It changes
@@ -72,12 +77,48 @@ func isInitialMap(text string) bool {
 func (j Judge) Describe(g Grounds) string {
 	var parts []string
 	if g.Owner != nil {
-		parts = append(parts, fmt.Sprintf("trusts %s, who owns %s", j.users.user(g.Owner.UID), g.Owner.Folder))
+		how := "who owns"
+		if g.Owner.ByGroup {
+			how = "whose group may write to"
+		}
+		parts = append(parts, fmt.Sprintf("trusts %s, %s %s", j.users.user(g.Owner.UID), how, g.Owner.Folder))
 	}
 	for _, folder := range g.Unknown {
 		parts = append(parts, "the owner of "+folder+" is not known in this user namespace")
 	}
 	return strings.Join(parts, "; ")
+}
+
+// Entry refuses what lies at path, in a folder that [Judge.Folder] has opened
+// by the same rule, if a stranger may have put it there.
+func (j Judge) Entry(path string, info fs.FileInfo, rule Rule, g Grounds) error {
+	if !g.Shared || rule.OpenFolder && !rule.Steers {
+		return nil
+	}
+	f, err := factsOf(path, info)
+	if err != nil {
+		return err
+	}
+	w := &way{judge: j, rule: rule, found: g, sticky: true}
+	return w.owned(f)
+}
+
+// Link refuses a symbolic link of anybody but root and our own user.
+func (j Judge) Link(path string, info fs.FileInfo) error {
+	f, err := factsOf(path, info)
+	if err != nil {
+		return err
+	}
+	return (&way{judge: j}).enter(f, true)
+}
+
+// factsOf leaves out the access control list.
+func factsOf(path string, info fs.FileInfo) (facts, error) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return facts{}, fmt.Errorf("%s: its owner can't be told", path)
+	}
+	return facts{path: path, mode: st.Mode, uid: int(st.Uid), gid: int(st.Gid)}, nil
 }
 
 // trusts says whether a user may change what the rule is about.

@@ -121,7 +121,7 @@ func TestForeignFileInASharedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := newSink(t, file.Config{Path: path}).Deliver(t.Context(), sinktest.Bare("a", 1))
-	if err == nil || !strings.Contains(err.Error(), "belongs to user 65534") {
+	if err == nil || !strings.Contains(err.Error(), "(65534), who may have put it there") {
 		t.Errorf("got %v", err)
 	}
 	if err := newSink(t, file.Config{Path: path, Owner: "65534"}).Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {

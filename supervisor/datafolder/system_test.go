@@ -1,4 +1,4 @@
-package file
+package datafolder
 
 import (
 	"bytes"
@@ -40,11 +40,11 @@ func TestAccessControlListComesFromTheOpenDirectory(t *testing.T) {
 	for name, replaced := range map[string]bool{"kept": false, "of another directory": true} {
 		t.Run(name, func(t *testing.T) {
 			put()
-			root, _, err := trust.Here().Folder(dir, trust.Rule{})
+			folder, err := Open(path, trust.Rule{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer root.Close()
+			defer folder.Close()
 			if replaced {
 				if err := os.Rename(dir, dir+".away"); err != nil {
 					t.Fatal(err)
@@ -56,7 +56,7 @@ func TestAccessControlListComesFromTheOpenDirectory(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			if err := atomicfile.Replace(t.Context(), rooted{root}, path, []byte("new"), atomicfile.AsTheyAre()); err != nil {
+			if err := atomicfile.Replace(t.Context(), folder, path, []byte("new"), atomicfile.AsTheyAre()); err != nil {
 				t.Fatal(err)
 			}
 			written := path
