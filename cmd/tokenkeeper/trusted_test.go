@@ -181,3 +181,46 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 		t.Errorf("as JSON: %q", r.Trusts)
 	}
 }
+
+// TestSharedFileOfAStranger: check refuses the file that another user has put
+// into a folder for everybody, names whom it trusts, and takes what the
+// configuration accepts.
+func TestSharedFileOfAStranger(t *testing.T) {
+	usertest.NeedsRoot(t)
+	yaml := func(more string) string {
+		return "accounts: {a: {provider: saxo, client_id: id, shared_file: {path: shared/token.json, format: saxo-cache" + more + "}}}\n"
+	}
+	for name, c := range map[string]struct {
+		folder, file, lock int // whose they are
+		mode               os.FileMode
+		more               string
+		code               int
+		want               string
+	}{
+		"a file in a sticky folder": {file: usertest.Stranger, mode: 0o777 | os.ModeSticky, code: exitUsage,
+			want: "accounts.a.shared_file: shared file "},
+		"a lock in a sticky folder": {lock: usertest.Stranger, mode: 0o777 | os.ModeSticky, code: exitUsage,
+			want: "token.json.lock (mode 0600, of user 34567, group 34567) belongs to user 34567, who may have put it there"},
+		"a folder for everybody":                    {mode: 0o777, code: exitUsage, want: "trust_folder: true"},
+		"the same, which the configuration accepts": {mode: 0o777, more: ", trust_folder: true", want: "everything is in order"},
+		"the folder of one user": {folder: usertest.Stranger, file: usertest.Stranger, lock: usertest.Stranger, mode: 0o755,
+			want: "trusts user 34567, who owns "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, yaml(c.more))
+			dir := filepath.Join(w.dir, "shared")
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, c.mode)); err != nil {
+				t.Fatal(err)
+			}
+			givenTo(t, c.folder, dir)
+			for path, uid := range map[string]int{"token.json": c.file, "token.json.lock": c.lock} {
+				write(t, filepath.Join(dir, path), "")
+				givenTo(t, uid, filepath.Join(dir, path))
+			}
+			got := command(t, "", "check", "-c", w.config)
+			if got.code != c.code || !strings.Contains(got.stdout, c.want) {
+				t.Errorf("%d, want %d and %q:\n%s", got.code, c.code, c.want, got.stdout)
+			}
+		})
+	}
+}

@@ -23,6 +23,27 @@ func NeedsRoot(t *testing.T) {
 	}
 }
 
+// As does something on a thread that is another user's, and returns at once. do
+// makes system calls alone: goroutines that it starts are on other threads.
+func As(t *testing.T, uid int, do func()) {
+	t.Helper()
+	NeedsRoot(t)
+	become := make(chan error)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		_, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid))
+		if e != 0 {
+			become <- e
+			return
+		}
+		become <- nil
+		do()
+	}()
+	if err := <-become; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Listen opens a Unix socket as another user does: the kernel keeps who called
 // listen(2), and tells whoever connects.
 func Listen(t *testing.T, path string, uid int) net.Listener {

@@ -15,7 +15,7 @@ func (a Account) condition(t event.Type) Condition {
 
 // troubled is false only if no condition of the account is On.
 func (a *Account) troubled(now time.Time, p Policy) bool {
-	return a.NeedsLogin || a.Failures > 0 || a.Asked != "" || a.Zone != "" || !a.AmbiguousSince.IsZero() ||
+	return a.NeedsLogin || a.Failures > 0 || a.Asked != "" || a.Zone != "" || a.Shut != "" || !a.AmbiguousSince.IsZero() ||
 		(p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
 }
 
@@ -87,6 +87,20 @@ func (a Account) wrongZone() Condition {
 		c.Todo = fmt.Sprintf("set accounts.%s.shared_file.timezone to the zone of the programs that write the file, then restart tokenkeeper", a.Name)
 	default:
 		return a.well(c, fmt.Sprintf("account %s: the times in its shared file can be right", a.Name))
+	}
+	return c
+}
+
+// fileShut is a shared file whose lock somebody holds, or that is refused.
+func (a Account) fileShut() Condition {
+	c := a.condition(event.SharedFileHeld)
+	switch {
+	case a.Shut != "":
+		c.State, c.Cause = On, a.Shut
+		c.What = fmt.Sprintf("account %s is not refreshed: %s; its access token %s", a.Name, a.Shut, a.ends())
+		c.Todo = "it is tried again all the time; to try at once, run: tokenkeeper refresh " + a.Name
+	default:
+		return a.well(c, fmt.Sprintf("account %s: its shared file is locked by nobody else for long", a.Name))
 	}
 	return c
 }

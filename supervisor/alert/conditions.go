@@ -88,6 +88,7 @@ func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) conditions {
 		cs.add(a.ambiguous())
 		cs.add(a.unknownToken())
 		cs.add(a.wrongZone())
+		cs.add(a.fileShut())
 		cs.add(a.loginDue(s.Now, p.LoginDue))
 	}
 	for _, proc := range s.Processes {

@@ -112,6 +112,8 @@ func TestConditions(t *testing.T) {
 		{"not tried since", hook(Sink{}), "sink_disabled:hook", Unknown, ""},
 
 		{"an unknown token in its file", account(func(a *Account) { a.Asked, a.Ways = "a stranger", "take it" }), "unknown_token:main", On, "take it"},
+		{"a lock that is held", account(func(a *Account) { a.Shut = "python3 (process 7) holds it" }), "shared_file_held:main", On, "tokenkeeper refresh main"},
+		{"a lock that is free again", account(func(a *Account) { a.Zone, a.Renewed = "9h off", true }), "shared_file_held:main", Off, "by nobody else"},
 		{"a wrong zone", account(func(a *Account) { a.Zone = "9h off" }), "wrong_zone:main", On, "accounts.main.shared_file.timezone"},
 
 		{"rival", seen(rival, time.Minute, false), "rival_refresher:main", On, "stop that program"},

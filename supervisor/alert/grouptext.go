@@ -65,6 +65,8 @@ func (l lot) trouble() string {
 		return "wait for a decision about the token in their files"
 	case event.WrongZone:
 		return "have files with local times that can't be right"
+	case event.SharedFileHeld:
+		return "can't have their shared files locked"
 	case event.StoreRestored:
 		return "go on with a restored token that may be spent"
 	}

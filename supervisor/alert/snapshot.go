@@ -57,6 +57,9 @@ type Account struct {
 	// Asked is what a person has to decide about its shared file, and Ways how;
 	// "": nothing. Zone is why the local times there can't be right.
 	Asked, Ways, Zone string
+	// Shut is why its shared file can't be locked; "": it can be, or will be
+	// before long.
+	Shut string
 	// PolicyKnown: the provider has said whether each refresh starts the life
 	// of the refresh token anew (Sliding).
 	PolicyKnown, Sliding bool

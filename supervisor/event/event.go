@@ -24,7 +24,7 @@ const (
 	Recovered        Type = "recovered"          // an alert is over
 	Adopted          Type = "adopted"            // another program's newer token was taken from a file or a sink
 	RivalRefresher   Type = "rival_refresher"    // alert: another program seems to refresh this grant
-	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock and does not let go
+	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock, or it is refused; alert: after a minute
 	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours
 	UnknownToken     Type = "unknown_token"      // alert: a file holds a refresh token that nobody here knows
 	WrongZone        Type = "wrong_zone"         // alert: the local times in a file can't be right

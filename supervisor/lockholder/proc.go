@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // Process is one that holds a lock.
@@ -18,6 +20,8 @@ type Process struct {
 	// Program is its name as the kernel knows it, at most 15 bytes; "" if it
 	// has gone.
 	Program string
+	// User whose it is, for people; "": ours, or nobody knows.
+	User string
 	// Start tells it from another process that has the same PID later: its
 	// start in clock ticks since the machine's (proc_pid_stat(5)); "" if
 	// unknown.
@@ -107,7 +111,7 @@ func (s search) pids() (pids []int) {
 }
 
 func (s search) describe(pid int) Process {
-	p := Process{PID: pid}
+	p := Process{PID: pid, User: s.user(pid)}
 	stat, err := os.ReadFile(filepath.Join(s.proc, strconv.Itoa(pid), "stat"))
 	if err != nil {
 		return p
@@ -122,6 +126,21 @@ func (s search) describe(pid int) Process {
 		p.Start = f[19] // field 22; the name was field 2
 	}
 	return p
+}
+
+// user names the real user of a process, if it is another one than ours
+// (proc_pid_status(5)). Who owns its folder in /proc is not asked: that is root
+// if it can't be dumped.
+func (s search) user(pid int) string {
+	status, _ := os.ReadFile(filepath.Join(s.proc, strconv.Itoa(pid), "status"))
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "Uid:" {
+			if uid, err := strconv.Atoi(f[1]); err == nil && uid != os.Getuid() {
+				return trust.Here().User(uid)
+			}
+		}
+	}
+	return ""
 }
 
 // printable takes out of a name what could upset a log or a terminal: every

@@ -7,10 +7,14 @@ import (
 
 // String names a process for a person.
 func (p Process) String() string {
-	if p.Program == "" {
-		return fmt.Sprintf("process %d", p.PID)
+	number := fmt.Sprintf("process %d", p.PID)
+	if p.User != "" {
+		number += " of " + p.User
 	}
-	return fmt.Sprintf("%s (process %d)", p.Program, p.PID)
+	if p.Program == "" {
+		return number
+	}
+	return fmt.Sprintf("%s (%s)", p.Program, number)
 }
 
 // String names who holds the lock, for a person, as far as it is known.

@@ -110,6 +110,13 @@ func TestWitnesses(t *testing.T) {
 			},
 			"perhaps bot.sh (process 20), which has it open",
 		},
+		"another user's": {
+			func(t *testing.T, f *fake) {
+				f.process(t, 20, "bot.sh", "file", "lock:\t"+f.took(t, 20))
+				f.write(t, "20/status", "Name:\tbot.sh\nUid:\t34567\t0\t0\t0\n")
+			},
+			"bot.sh (process 20 of user 34567)",
+		},
 		"its taker may not be looked into": {
 			func(t *testing.T, f *fake) {
 				f.write(t, "locks", f.took(t, 20))

@@ -159,6 +159,8 @@ type account struct {
 	// locked: the shared file's lock is held by whoever is at work; locking: he
 	// waits for it.
 	locked, locking bool
+	// shut is why that lock can't be had, if it takes a person.
+	shut string
 	// turn is its place in the heap, and pause why its next try was put off,
 	// with what is known of that.
 	turn      turn

@@ -224,6 +224,18 @@ func (r *rig) count(t event.Type) int {
 	return n
 }
 
+// alerts are the events of a type that people were told of.
+func (r *rig) alerts(t event.Type) (told []event.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.events {
+		if e.Type == t && e.Alert {
+			told = append(told, e)
+		}
+	}
+	return told
+}
+
 // woken is how often the sinks were.
 func (r *rig) woken() int {
 	r.mu.Lock()

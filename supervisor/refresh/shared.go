@@ -55,7 +55,9 @@ func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) er
 		return k.sharedHeld(a, err)
 	}
 	crashpoint.Here("shared: locked")
-	a.locked = true
+	k.mu.Lock()
+	a.locked, a.shut = true, ""
+	k.mu.Unlock()
 	defer func() {
 		a.locked = false
 		if err := release(); err != nil {
@@ -86,19 +88,6 @@ func (k *Keeper) settleShared(ctx context.Context, a *account, fn func() error) 
 		return err
 	}
 	return fn()
-}
-
-// sharedHeld keeps the token that is still valid and plans another try.
-func (k *Keeper) sharedHeld(a *account, err error) error {
-	k.mu.Lock()
-	next := k.retry(a, schedule.Failure{InRow: 2})
-	a.pauseFor(promise.LockHeld, err.Error())
-	k.mu.Unlock()
-	k.publish(slog.LevelWarn, a, event.Event{
-		Type: event.SharedFileHeld, Expiry: a.rec.Token.Expiry(), Next: next,
-		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
-	})
-	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
 }
 
 // Touch is called when an account's shared file may have changed, or what a

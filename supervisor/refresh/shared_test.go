@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -229,12 +230,47 @@ func TestAHungHolderIsWaitedForAndNamed(t *testing.T) {
 		if r.count(event.SharedFileHeld) == 0 {
 			t.Error("nobody was told")
 		}
+		alerts := r.alerts(event.SharedFileHeld)
+		if len(alerts) != 1 || !strings.Contains(alerts[0].Message, fmt.Sprintf("(process %d)", os.Getpid())) {
+			t.Errorf("alerts: %v", alerts)
+		}
+		if s := r.status("one"); !strings.Contains(s.Shut, fmt.Sprintf("(process %d)", os.Getpid())) {
+			t.Errorf("the status says: %q", s.Shut)
+		}
 		if err := release(); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		r.wants(2, store.OriginRefresh)
+		if s := r.status("one"); s.Shut != "" {
+			t.Errorf("afterwards the status says: %q", s.Shut)
+		}
+		_ = g.end()
+	})
+}
+
+// A lock that is held for less than a minute is waited for, and nobody is woken.
+func TestAShortHolderIsNoAlert(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		defer r.watch()()
+		g := r.start()
+		time.Sleep(14*time.Minute + 30*time.Second)
+		release, err := r.bot.Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(65 * time.Second) // refreshes are due at 15 min
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		r.wants(2, store.OriginRefresh)
+		if alerts := r.alerts(event.SharedFileHeld); len(alerts) > 0 {
+			t.Errorf("alerts: %v", alerts)
+		}
 		_ = g.end()
 	})
 }

@@ -37,6 +37,9 @@ type Status struct {
 	// Zone is why the local times in the shared file can't be right; "":
 	// nothing speaks against them.
 	Zone string
+	// Shut is why the shared file can't be locked, if that takes a person: before
+	// that nothing is refreshed; "": it can be, or will be before long.
+	Shut string
 	// Withheld is why its refresh token is not sent; "": it may be. See
 	// [Hold].
 	Withheld string
@@ -73,7 +76,7 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	now := at.Wall
 	s = Status{State: a.state(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(a.cfg.Name)
-	s.Asked, s.Zone, s.Withheld = a.question(), a.zone, k.withheld(a)
+	s.Asked, s.Zone, s.Shut, s.Withheld = a.question(), a.zone, a.shut, k.withheld(a)
 	switch {
 	case a.locking:
 		s.Waiting = promise.LockHeld

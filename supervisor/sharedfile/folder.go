@@ -1,6 +1,7 @@
 package sharedfile
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -42,7 +43,10 @@ func (f *File) lockFolder() (sys files.System, path string, done func(), err err
 		}
 		target, err := d.Link(path)
 		if target == "" && err == nil {
-			return d, path, d.Close, nil
+			if _, err = d.Lstat(path); path == f.cfg.Lock || !errors.Is(err, fs.ErrNotExist) {
+				return d, path, d.Close, nil
+			}
+			err = fmt.Errorf("its lock %s is a link to nothing: remove it", f.cfg.Lock)
 		}
 		d.Close()
 		if err != nil {

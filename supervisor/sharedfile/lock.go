@@ -36,6 +36,9 @@ func (e *HeldError) Error() string {
 		e.Path, e.Age.Round(100*time.Millisecond), e.By, e.By.Release())
 }
 
+// HeldFor is how long the lock has been seen to be held.
+func (e *HeldError) HeldFor() time.Duration { return e.Age }
+
 // Lock takes the lock that all programs share, and waits for it as long as
 // Config.Patience says. Release gives it back; more than one call is harmless.
 // A process that dies gives back what it holds.
@@ -182,9 +185,6 @@ func (f *File) openLock() (files.File, error) {
 		file, err = sys.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|flags, 0o600)
 		switch {
 		case errors.Is(err, fs.ErrExist): // another program was faster
-			if _, err := f.named(); err != nil {
-				return nil, fmt.Errorf("its lock %s is a link to nothing: remove it: %w", f.cfg.Lock, err)
-			}
 			continue
 		case errors.Is(err, fs.ErrNotExist):
 			return nil, fmt.Errorf("there is no directory %s: create it for the user that runs Tokenkeeper", filepath.Dir(f.cfg.Lock))

@@ -89,6 +89,9 @@ func (j Judge) Describe(g Grounds) string {
 	return strings.Join(parts, "; ")
 }
 
+// User names a user for people: "bots (1001)".
+func (j Judge) User(uid int) string { return j.users.user(uid) }
+
 // Entry refuses what lies at path, in a folder that [Judge.Folder] has opened
 // by the same rule, if a stranger may have put it there.
 func (j Judge) Entry(path string, info fs.FileInfo, rule Rule, g Grounds) error {

@@ -38,6 +38,7 @@ var titles = map[event.Type]phrases{
 	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},
 	event.UnknownToken:     {"%s: an unknown token stands in its file", "%s: an unknown token still stands in its file", "%s: no unknown token stands in its file any more"},
 	event.WrongZone:        {"%s: the time zone of its file is wrong", "%s: the time zone of its file is still wrong", "%s: the times in its file can be right"},
+	event.SharedFileHeld:   {"%s: its shared file can't be locked", "%s: its shared file still can't be locked", "%s: its shared file can be locked again"},
 	event.ProviderCrashing: {"provider %s keeps crashing", "provider %s still keeps crashing", "provider %s runs again"},
 	event.ProviderParked:   {"provider %s can't run", "provider %s still can't run", "provider %s runs again"},
 	event.Overload:         {"provider %s: too many accounts to refresh in time", "provider %s: still too many accounts to refresh in time", "provider %s: accounts are refreshed in time again"},
