@@ -122,6 +122,24 @@ func TestConfigurationOfAnotherUser(t *testing.T) {
 			t.Errorf("check: %+v", got)
 		}
 	})
+	// Whoever changes them is the one whom a webhook believes to be its receiver.
+	t.Run("certificate authorities of another user", func(t *testing.T) {
+		w := newWorld(t, twoAccounts)
+		authorities := filepath.Join(w.dir, "ca.pem")
+		write(t, authorities, "-----BEGIN CERTIFICATE-----\n")
+		givenTo(t, alice, authorities)
+		b, err := os.ReadFile(w.config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("TK_TEST_ID", "app-key")
+		t.Setenv("TK_TEST_SECRET", "app-secret-value")
+		write(t, w.config, string(b)+"  hook: {type: webhook, url: \"https://bots.example\", secret: abcdefgh, ca_file: ca.pem}\n")
+		got := command(t, "", "check", "-c", w.config)
+		if got.code != exitUsage || !strings.Contains(got.stdout, "trust: ["+strconv.Itoa(alice)+"]") {
+			t.Errorf("check: %+v", got)
+		}
+	})
 	t.Run("a fallback in another user's folder", func(t *testing.T) {
 		w := newWorld(t, twoAccounts)
 		given := filepath.Join(w.dir, "given")

@@ -118,6 +118,9 @@ func (o objectReader) validateWebhook(sink Sink) {
 		o.warn(o.at("secret"), "the sink has no secret: the receiver can't tell our posts from forged ones",
 			"write secret: ${env:NAME}")
 	}
+	o.steered(o.at("ca_file"), s.CAFile)
+	o.steered(o.at("cert_file"), s.CertFile)
+	o.steered(o.at("key_file"), s.KeyFile)
 	o.validateCertificates(s)
 }
 
