@@ -35,6 +35,14 @@ type Authorizer interface {
 	Exchange(ctx context.Context, req ExchangeRequest) (Token, error)
 }
 
+// Issuer is an Authorizer that knows the issuer identifier of an account's
+// authorization server (RFC 8414, section 2). A login that comes back with
+// another one (RFC 9207) is not completed: the answer was made by somebody else.
+type Issuer interface {
+	// Issuer returns "" if it is not known for that account.
+	Issuer(account Account) string
+}
+
 // SendMarker is a Provider that sends the requests of Refresh and Exchange
 // through package oauth alone, or else notes in the attempt's slot (package
 // spool, FromContext) that it is Sent before any byte of one can leave. When

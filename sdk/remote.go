@@ -91,10 +91,17 @@ func (r *Remote) RefreshAnswer(ctx context.Context, req RefreshRequest) (Answer,
 
 // AuthCodeURL implements [Authorizer].
 func (r *Remote) AuthCodeURL(ctx context.Context, req AuthRequest) (string, error) {
+	url, _, err := r.AuthAddress(ctx, req)
+	return url, err
+}
+
+// AuthAddress is AuthCodeURL with the issuer of the authorization server; "": it
+// is not known.
+func (r *Remote) AuthAddress(ctx context.Context, req AuthRequest) (url, issuer string, err error) {
 	m, err := r.rpc.AuthCodeURL(ctx, &pb.AuthCodeURLRequest{
 		Account: fromAccount(req.Account), State: req.State, CodeVerifier: req.CodeVerifier,
 	})
-	return m.GetUrl(), fromStatus(err)
+	return m.GetUrl(), m.GetIssuer(), fromStatus(err)
 }
 
 // Exchange implements [Authorizer].

@@ -122,7 +122,11 @@ func (s *Server) AuthCodeURL(ctx context.Context, m *pb.AuthCodeURLRequest) (*pb
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	return &pb.AuthCodeURLResponse{Url: url}, nil
+	answer := &pb.AuthCodeURLResponse{Url: url}
+	if known, ok := s.provider.(Issuer); ok {
+		answer.Issuer = known.Issuer(toAccount(m.GetAccount()))
+	}
+	return answer, nil
 }
 
 // Check implements the wire contract.

@@ -170,11 +170,14 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 	if err != nil {
 		return control.LoggedInAnswer{}, err
 	}
-	code, state, err := codeIn(redirected, b.s.opts.Config.Accounts[account].RedirectURL)
+	got, err := codeIn(redirected, b.s.opts.Config.Accounts[account].RedirectURL)
+	if err == nil {
+		err = k.CheckIssuer(account, got.issuer)
+	}
 	if err != nil {
 		return control.LoggedInAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: %v", account, err)
 	}
-	rec, err := k.CompleteLogin(ctx, account, state, code)
+	rec, err := k.CompleteLogin(ctx, account, got.state, got.code)
 	if err != nil {
 		return control.LoggedInAnswer{}, apiError(err)
 	}

@@ -27,7 +27,11 @@ func TestPastedAddress(t *testing.T) {
 		"no address":                   {"canary", here, "not the whole address"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			code, state, err := codeIn(c.pasted, c.redirectURL)
+			got, err := codeIn(c.pasted, c.redirectURL)
+			code, state := got.code, got.state
+			if names := strings.Contains(c.pasted, "iss=https"); names != (got.issuer == "https://b.example") {
+				t.Errorf("issuer %q", got.issuer)
+			}
 			switch {
 			case c.says == "" && (err != nil || code != "c" || state != "s"):
 				t.Errorf("%q, %q, %v", code, state, err)

@@ -40,6 +40,7 @@ func (c Conn) Invoke(ctx context.Context, method string, request, reply any, opt
 	}
 	c.Secrets.hearOf(ownerOf(asked.ProtoReflect()), answered)
 	if a, ok := answered.(*provider.AuthCodeURLResponse); ok {
+		c.Secrets.cleanMessage(a.ProtoReflect()) // but for the address
 		return c.address(asked, a.GetUrl())
 	}
 	c.Secrets.cleanMessage(answered.ProtoReflect())

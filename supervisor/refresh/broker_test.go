@@ -16,6 +16,9 @@ import (
 // tokens are single-use, and using one twice is counted. Its provider keeps
 // the spool as package sdk/oauth does.
 type broker struct {
+	asks     string   // more of the address of a login
+	pkce     sdk.PKCE // what its provider says of it
+	issuer   string
 	lifetime time.Duration
 	wall     func() time.Time // the supervisor's machine's clock
 	// clock is the broker's own; refreshLife, if set, is how long a refresh
@@ -155,7 +158,7 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 		Name: "fake", Version: "1",
 		Policy: sdk.Policy{
 			AccessLifetime: b.lifetime, Rotates: true, BeforeExpiry: b.lifetime / 4,
-			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed,
+			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce,
 		},
 		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}},
 	}, nil
@@ -290,8 +293,10 @@ func decodeAnswer(b []byte) (sdk.Token, error) {
 // AuthCodeURL makes broker an authorizer: the code for an account is
 // "code-" and its name.
 func (b *broker) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, error) {
-	return "https://broker.invalid/authorize?state=" + req.State, nil
+	return "https://broker.invalid/authorize?" + b.asks + "state=" + req.State, nil
 }
+
+func (b *broker) Issuer(sdk.Account) string { return b.issuer }
 
 func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Token, error) {
 	return b.answer(ctx, req.Account.Name, func(f fault, die func(window) bool) ([]byte, error) {

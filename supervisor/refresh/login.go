@@ -33,6 +33,7 @@ const loginPatience = 15 * time.Minute
 type login struct {
 	state    string
 	verifier sdk.Secret
+	issuer   string // of the authorization server; "": not known
 	until    time.Time
 	// code is set while it is spent.
 	code sdk.Secret
@@ -55,15 +56,18 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string) (url string, err e
 		state: rand.Text(), verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
 		until: k.clock.Now().Wall.Add(loginPatience),
 	}
-	url, err = remote.AuthCodeURL(ctx, sdk.AuthRequest{
+	url, l.issuer, err = remote.AuthAddress(ctx, sdk.AuthRequest{
 		Account: a.cfg.Account, State: l.state, CodeVerifier: l.verifier.Reveal(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("account %s: ask provider %s for the address of the login: %w", name, k.cfg.Provider, err)
 	}
 	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := challenged(url, k.policy.PKCE); err != nil {
+		return "", fmt.Errorf("account %s: provider %s %w; nothing was begun: tell the author of the provider", name, k.cfg.Provider, err)
+	}
 	a.login = l
-	k.mu.Unlock()
 	return url, nil
 }
 

@@ -895,8 +895,12 @@ func (x *AuthCodeURLRequest) GetCodeVerifier() string {
 }
 
 type AuthCodeURLResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Url           string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Url   string                 `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
+	// The issuer identifier of the authorization server (RFC 8414, section 2) if
+	// the provider knows it: what comes back from the login must not name another
+	// one (RFC 9207).
+	Issuer        string `protobuf:"bytes,2,opt,name=issuer,proto3" json:"issuer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -934,6 +938,13 @@ func (*AuthCodeURLResponse) Descriptor() ([]byte, []int) {
 func (x *AuthCodeURLResponse) GetUrl() string {
 	if x != nil {
 		return x.Url
+	}
+	return ""
+}
+
+func (x *AuthCodeURLResponse) GetIssuer() string {
+	if x != nil {
+		return x.Issuer
 	}
 	return ""
 }
@@ -1631,9 +1642,10 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x12AuthCodeURLRequest\x12:\n" +
 	"\aaccount\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12#\n" +
-	"\rcode_verifier\x18\x03 \x01(\tR\fcodeVerifier\"'\n" +
+	"\rcode_verifier\x18\x03 \x01(\tR\fcodeVerifier\"?\n" +
 	"\x13AuthCodeURLResponse\x12\x10\n" +
-	"\x03url\x18\x01 \x01(\tR\x03url\"\xc2\x01\n" +
+	"\x03url\x18\x01 \x01(\tR\x03url\x12\x16\n" +
+	"\x06issuer\x18\x02 \x01(\tR\x06issuer\"\xc2\x01\n" +
 	"\x0fExchangeRequest\x12:\n" +
 	"\aattempt\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AttemptR\aattempt\x12:\n" +
 	"\aaccount\x18\x02 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x12\x12\n" +
