@@ -69,11 +69,8 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
-		Asked: k.Asked, Zone: k.Zone, Shut: k.Shut,
+		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, Shut: k.Shut,
 		PolicyKnown: p.Description.Name != "", Sliding: p.Description.Policy.Sliding,
-	}
-	if k.Asked != "" {
-		a.Ways = refresh.Ways(c.Name)
 	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()

@@ -150,7 +150,7 @@ func (b backend) Import(ctx context.Context, req control.ImportRequest) (control
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
-	return importInto(ctx, k, req)
+	return importInto(ctx, k, b.s.opts.Config, req)
 }
 
 func (b backend) Login(ctx context.Context, account string) (control.LoginAnswer, error) {
@@ -209,7 +209,8 @@ func apiError(err error) error {
 		code = control.CodeNeedsLogin
 	case errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = control.CodeBadRequest
-	case errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld):
+	case errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld),
+		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrOtherAccount):
 		code = control.CodeConflict
 	}
 	return control.Errorf(code, "%v", err)

@@ -34,8 +34,25 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		Probe:       func() { s.providers[provider].Probe() },
 		Outwait:     s.outwait(provider),
 		Elsewhere:   s.elsewhere.ask,
+		Others:      s.othersThan(provider),
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
 	})
+}
+
+// othersThan is [refresh.Config.Others] of a provider's Keeper; of "" it asks
+// all of them.
+func (s *Supervisor) othersThan(provider string) func(account, fingerprint string) string {
+	return func(account, fingerprint string) string {
+		for name, k := range s.keepers {
+			if name == provider {
+				continue
+			}
+			if other := k.Knows(account, fingerprint); other != "" {
+				return other
+			}
+		}
+		return ""
+	}
 }
 
 func refreshAccount(cfg *config.Config, c config.Account) refresh.Account {

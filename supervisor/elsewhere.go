@@ -9,9 +9,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
@@ -76,10 +78,11 @@ func (e *elsewhere) ask(ctx context.Context, rec store.Record) refresh.Elsewhere
 		go func() { answers <- e.askOne(ctx, name, rec) }()
 	}
 	var best refresh.Elsewhere
+	policy := e.s.ours(rec.Account).Policy
 	for range names {
 		select {
 		case a := <-answers:
-			best = better(best, a)
+			best = better(best, a, policy, e.s.opts.Seams.Wall())
 		case <-ctx.Done(): // a disk that hangs
 			return best
 		}
@@ -88,8 +91,8 @@ func (e *elsewhere) ask(ctx context.Context, rec store.Record) refresh.Elsewhere
 }
 
 // better is the newest of two tokens that were found; a doubt stays.
-func better(a, b refresh.Elsewhere) refresh.Elsewhere {
-	if b.Newer != nil && (a.Newer == nil || b.Newer.Expiry.After(a.Newer.Expiry)) {
+func better(a, b refresh.Elsewhere, p sdk.Policy, now time.Time) refresh.Elsewhere {
+	if b.Newer != nil && (a.Newer == nil || lineage.Later(*b.Newer, *a.Newer, p, now)) {
 		return b
 	}
 	if a.Newer == nil && a.Doubt == "" {
@@ -191,7 +194,7 @@ func (e *elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, 
 
 // readBack is when a sink is asked what it holds before we write there.
 func (s *Supervisor) readBack(c config.Sink) sink.ReadBack {
-	r := sink.ReadBack{Found: s.lookAtAccount}
+	r := sink.ReadBack{Found: s.lookAtAccount, Ours: s.ours}
 	switch {
 	case c.File != nil:
 		r.Regularly = true
@@ -202,6 +205,18 @@ func (s *Supervisor) readBack(c config.Sink) sink.ReadBack {
 		}
 	}
 	return r
+}
+
+// ours is what is known of an account beside its record.
+func (s *Supervisor) ours(account string) lineage.Ours {
+	c := s.opts.Config.Accounts[account]
+	o := lineage.Ours{Account: account, Provider: c.Provider, ClientID: c.ClientID}
+	if k, ok := s.keepers[c.Provider]; ok {
+		o.Policy = k.Policy()
+	}
+	others := s.othersThan("")
+	o.Owner = func(fingerprint string) string { return others(account, fingerprint) }
+	return o
 }
 
 // lookAtAccount has an account looked at soon, because something newer than our

@@ -31,14 +31,26 @@ func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest) 
 	k, err := refresh.NewKeeper(ctx, refresh.Config{
 		Provider: c.Provider, Accounts: []refresh.Account{refreshAccount(cfg, c)}, Store: st,
 		Wake: func(string) {}, Events: event.NewBus(silent, time.Now), Log: silent, Wall: time.Now,
+		Others: func(account, fingerprint string) string { return othersIn(ctx, st, cfg, account, fingerprint) },
 	})
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
-	return importInto(ctx, k, req)
+	return importInto(ctx, k, cfg, req)
 }
 
-func importInto(ctx context.Context, k *refresh.Keeper, req control.ImportRequest) (control.ImportAnswer, error) {
+// othersIn is [refresh.Config.Others] of a store that nobody uses.
+func othersIn(ctx context.Context, st *store.Bolt, cfg *config.Config, account, fingerprint string) string {
+	for name := range cfg.Accounts {
+		rec, err := st.Load(ctx, name)
+		if err == nil && name != account && (rec.Token.RefreshToken.Fingerprint() == fingerprint || rec.Replaced(fingerprint)) {
+			return name
+		}
+	}
+	return ""
+}
+
+func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req control.ImportRequest) (control.ImportAnswer, error) {
 	account, name := req.Account, req.Format
 	if name == "" {
 		var err error
@@ -55,6 +67,10 @@ func importInto(ctx context.Context, k *refresh.Keeper, req control.ImportReques
 	if doc.RefreshToken.IsZero() {
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
 			"account %s: the file holds no refresh token, so nothing could be kept alive with it", account)
+	}
+	if _, known := cfg.Accounts[doc.Account]; known && doc.Account != account && !req.Force {
+		return control.ImportAnswer{}, control.Errorf(control.CodeConflict,
+			"account %s: the file is account %s's, by its own word; import it there, or give --force if it is this one's all the same", account, doc.Account)
 	}
 	doc.WrittenAt = req.WrittenAt
 	next, doubts := imported(k, account, doc, store.OriginImport)

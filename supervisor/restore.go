@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -177,7 +178,7 @@ func (r restorer) round(ctx context.Context, l *lostToken, pause time.Duration) 
 				"%s, and sink %q is of no help: %v; log in with: tokenkeeper login %s", l.trouble(), name, err, l.account.Name))
 		case err != nil:
 			failed[name] = err
-		case f != nil && (best == nil || f.document.Expiry.After(best.document.Expiry)):
+		case f != nil && (best == nil || lineage.Later(f.document, best.document, k.Policy(), r.s.opts.Seams.Wall())):
 			best = f
 		}
 	}
@@ -222,7 +223,9 @@ func (r restorer) ask(ctx context.Context, l *lostToken, name string) (*found, e
 	}
 	d.WrittenAt = got.StoredAt
 	st, _ := r.s.keepers[a.Provider].Status(a.Name)
-	if fault := unfit(a, st.Record, d, r.s.opts.Seams.Wall(), l.doubted && !r.lacks(st)); fault != "" {
+	ours := r.s.ours(a.Name)
+	ours.Record = st.Record
+	if fault := unfit(ours, d, r.s.opts.Seams.Wall(), l.doubted && !r.lacks(st)); fault != "" {
 		return nil, fmt.Errorf("%w: %s", errConclusive, fault)
 	}
 	return &found{sink: name, document: d, storedAt: got.StoredAt}, nil

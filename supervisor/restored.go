@@ -7,7 +7,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 )
 
 // decodeRestored reads what a sink gave back: in the format that it is given
@@ -46,25 +46,26 @@ func (s *Supervisor) doubted() map[string]bool {
 	return accounts
 }
 
-// unfit says why a document is no use to an account without a usable token; ""
-// if it is. With alive, the token in the store may be good, and is only doubted.
-func unfit(a config.Account, rec store.Record, d format.Document, now time.Time, alive bool) string {
-	theirs := d.RefreshToken.Fingerprint()
+// unfit says why what a sink gave back is no use to an account without a usable
+// token; "" if it is. With alive, the token in the store may be good, and is only
+// doubted.
+func unfit(o lineage.Ours, d format.Document, now time.Time, alive bool) string {
+	j := o.Judge(lineage.Found{Document: d}, now)
 	switch {
-	case d.Account != "" && d.Account != a.Name:
-		return fmt.Sprintf("what the sink gave back is of account %q", d.Account)
-	case d.Provider != "" && d.Provider != a.Provider:
-		return fmt.Sprintf("what the sink gave back is of provider %q", d.Provider)
-	case theirs == "":
+	case j.Verdict == lineage.OtherAccount:
+		return fmt.Sprintf("what the sink gave back for account %s is of %s", o.Account, j.Owner)
+	case j.Verdict == lineage.OtherApp:
+		return o.Words("what the sink gave back", lineage.Found{Document: d}, j, now)
+	case j.Verdict == lineage.Silent:
 		return "what the sink holds has no refresh token; give the sink include_refresh_token: true, so that it will"
-	case theirs == rec.Token.RefreshToken.Fingerprint() && !alive:
-		return "the sink holds the refresh token that the store has, and that one is dead"
-	case rec.Replaced(theirs):
+	case j.Verdict == lineage.Past:
 		return "the sink holds an older refresh token than the store"
-	case rec.Version > 0 && !d.Expiry.After(rec.Token.Expiry()):
-		return "the sink holds a token that is not newer than the one in the store"
-	case !d.RefreshExpiry.IsZero() && !now.Before(d.RefreshExpiry):
+	case j.Verdict.Known() && !alive:
+		return "the sink holds the refresh token that the store has, and that one is dead"
+	case j.Verdict == lineage.Ended:
 		return fmt.Sprintf("the refresh token that the sink holds died %s", d.RefreshExpiry.UTC().Format(time.RFC3339))
+	case !j.Verdict.Newer():
+		return "the sink holds a token that is not newer than the one in the store"
 	}
 	return ""
 }

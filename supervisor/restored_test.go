@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -15,11 +16,10 @@ func TestUnfit(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	dead := store.Record{
 		Account: "main", Version: 4, Fingerprints: []string{sdk.NewSecret("older").Fingerprint()},
-		Token: sdk.Token{RefreshToken: sdk.NewSecret("dead"), IssuedAt: now.Add(-time.Hour), Lifetime: 20 * time.Minute},
+		Token: sdk.Token{AccessToken: sdk.NewSecret("a-dead"), RefreshToken: sdk.NewSecret("dead"), IssuedAt: now.Add(-time.Hour), Lifetime: 20 * time.Minute},
 	}
-	a := config.Account{Name: "main", Provider: "saxo"}
 	good := format.Document{
-		Account: "main", Provider: "saxo", RefreshToken: sdk.NewSecret("new"), Expiry: now.Add(-30 * time.Minute), RefreshExpiry: now.Add(time.Hour),
+		Account: "main", Provider: "saxo", AccessToken: sdk.NewSecret("a-new"), RefreshToken: sdk.NewSecret("new"), Expiry: now.Add(-30 * time.Minute), RefreshExpiry: now.Add(time.Hour),
 	}
 	for name, c := range map[string]struct {
 		rec    store.Record
@@ -37,14 +37,14 @@ func TestUnfit(t *testing.T) {
 		"the dead one":            {dead, func(d *format.Document) { d.RefreshToken = sdk.NewSecret("dead") }, "that one is dead", false},
 		"one before":              {dead, func(d *format.Document) { d.RefreshToken = sdk.NewSecret("older") }, "an older refresh token", false},
 		"unknown, not newer":      {dead, func(d *format.Document) { d.Expiry = dead.Token.Expiry() }, "not newer", false},
-		"another account's":       {dead, func(d *format.Document) { d.Account = "other" }, `of account "other"`, false},
-		"another provider's":      {dead, func(d *format.Document) { d.Provider = "schwab" }, `of provider "schwab"`, false},
+		"another account's":       {dead, func(d *format.Document) { d.Account = "other" }, "account main is of account other", false},
+		"another provider's":      {dead, func(d *format.Document) { d.Provider = "schwab" }, "of provider schwab", false},
 		"without a refresh token": {dead, func(d *format.Document) { d.RefreshToken = sdk.Secret{} }, "include_refresh_token", false},
 		"over":                    {dead, func(d *format.Document) { d.RefreshExpiry = now }, "died", false},
 	} {
 		d := good
 		c.change(&d)
-		got := unfit(a, c.rec, d, now, c.alive)
+		got := unfit(lineage.Ours{Account: "main", Provider: "saxo", Record: c.rec}, d, now, c.alive)
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}

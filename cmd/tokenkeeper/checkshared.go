@@ -6,7 +6,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 )
 
 // addSharedZones warns of shared files whose local times can't be right.
@@ -23,7 +23,7 @@ func (r *report) addSharedZones(cfg *config.Config, now time.Time) {
 		if err != nil {
 			continue // there may be none yet
 		}
-		fault := refresh.ZoneFault(d, policies[a.Provider], now)
+		fault := lineage.ZoneFault(d, policies[a.Provider], now)
 		if fault == "" {
 			continue
 		}

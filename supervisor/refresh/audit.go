@@ -44,7 +44,7 @@ func (k *Keeper) notDue(a *account) {
 // The caller holds k.mu.
 func (k *Keeper) waiting(a *account, now schedule.Instant) promise.Reason {
 	return promise.Why(promise.Facts{
-		NeedsLogin: a.rec.NeedsLogin() || k.ended(a, now.Wall), Withheld: k.withheld(a) != "", Asked: a.question() != "",
+		NeedsLogin: a.rec.NeedsLogin() || k.ended(a, now.Wall), Withheld: k.withheld(a) != "", Asked: a.question().text != "",
 		Lingering: a.lingering != nil, Ambiguous: a.ambiguous != nil, Unread: a.ambiguous != nil && a.ambiguous.Unread,
 		Unsettled: a.unknown, PutOff: now.Wall.Before(a.notBefore), Pause: a.pause,
 		Planned: a.turn.planned, Reached: k.reached(a, now),

@@ -10,6 +10,9 @@ import (
 )
 
 const (
+	// assumedLifetime is for an answer of a broker of which nobody knows how
+	// long its tokens live.
+	assumedLifetime = 20 * time.Minute
 	// longestLife is the longest that a server's word on an access token is
 	// believed.
 	longestLife = schedule.Farthest

@@ -106,17 +106,17 @@ func (k *Keeper) foundAfterRefusal(ctx context.Context, a *account, attempt stri
 	return found, err
 }
 
-// goBack returns to the token that the refused one had taken the place of, if
-// that may live.
+// goBack returns to the newest token that the refused one had taken the place
+// of, if that may live. Those before it are kept for when it does not.
 func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (bool, error) {
-	b := refused.Fallback()
-	if b == nil || b.Token.RefreshToken.Equal(refused.Token.RefreshToken) {
+	chain := refused.Unproven(refused.Token)
+	if len(chain) == 0 {
 		return false, nil
 	}
-	now := k.clock.Now().Wall
+	b, now := chain[0], k.clock.Now().Wall
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)
 	a.trim(&rec)
-	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry = b.LoginAt, b.LoginUncertain, b.RefreshExpiry
+	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, rec.Before = b.LoginAt, b.LoginUncertain, b.RefreshExpiry, chain[1:]
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return false, k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}

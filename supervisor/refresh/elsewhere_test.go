@@ -97,8 +97,8 @@ func TestARefusedFindIsTakenBack(t *testing.T) {
 		g := r.start()
 		r.keeper.Touch("one")
 		synctest.Wait()
-		if rec := r.record("one"); rec.Version != 2 || rec.Before == nil || rec.Before.Token.RefreshToken.Fingerprint() != ours {
-			t.Fatalf("version %d, which keeps what was before: %t", rec.Version, rec.Before != nil)
+		if rec := r.record("one"); rec.Version != 2 || len(rec.Before) != 1 || rec.Before[0].Token.RefreshToken.Fingerprint() != ours {
+			t.Fatalf("version %d, which keeps what was before: %t", rec.Version, len(rec.Before) > 0)
 		}
 		_ = g.end()
 		r.restart()
@@ -106,7 +106,7 @@ func TestARefusedFindIsTakenBack(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		s := r.status("one")
-		if s.State != refresh.Valid || s.Record.Before != nil || !r.broker.holds("one", s.Record.Token.RefreshToken) {
+		if s.State != refresh.Valid || len(s.Record.Before) > 0 || !r.broker.holds("one", s.Record.Token.RefreshToken) {
 			t.Errorf("state %s, origin %s", s.State, s.Record.Origin)
 		}
 		if n := r.broker.refusals(); n != 1 {

@@ -24,6 +24,8 @@ var (
 	ErrNoToken        = errors.New("the account has no token yet")
 	ErrNeedsLogin     = errors.New("the account needs a login")
 	ErrHasToken       = errors.New("the account already has a working token")
+	ErrNotNewer       = errors.New("the token is not newer than the account's")
+	ErrOtherAccount   = errors.New("the token is another account's")
 )
 
 // Account is what the configuration says of one account.
@@ -61,6 +63,10 @@ type Config struct {
 	// Elsewhere asks the destinations of the record's account, as long as ctx
 	// lasts, what they hold; nil: there are none.
 	Elsewhere func(ctx context.Context, rec store.Record) Elsewhere
+	// Others is the name of another account, at another provider, that has or
+	// had the refresh token with that fingerprint; "": none has. nil: there are
+	// no others.
+	Others func(account, fingerprint string) string
 	// Probe asks for a closer look at a process that does not answer; nil:
 	// nobody is asked.
 	Probe func()

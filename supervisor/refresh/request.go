@@ -8,7 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -85,7 +88,9 @@ func (k *Keeper) isDue(a *account) bool {
 // Import stores a token that came from outside as the account's newest. What
 // rec leaves open (its version, history, refresh expiry, and the origin: an
 // import) is filled in. With an existing token that still works it fails with
-// [ErrHasToken] unless force is given; a failed import changes nothing. If
+// [ErrHasToken] unless force is given, and with [ErrNotNewer] if its refresh token
+// is one that the account is known to have used up; a failed import changes
+// nothing. One that is another account's is never taken: [ErrOtherAccount]. If
 // rec.Version is not 0 and the next one is another by now, it fails so too,
 // with force or without.
 func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
@@ -106,6 +111,9 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if rec.Version != 0 && rec.Version != a.rec.Version+1 {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec.Version)
 	}
+	if err := k.fit(a, rec.Token, force); err != nil {
+		return store.Record{}, err
+	}
 	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
 	next.Account, next.Provider = rec.Account, k.cfg.Provider
 	next.LoginAt, next.LoginUncertain = rec.LoginAt, rec.LoginUncertain
@@ -113,7 +121,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 		next.LoginAt, next.LoginUncertain = a.rec.LoginAt, a.rec.LoginUncertain
 	}
 	if next.Origin == store.OriginRestore {
-		next.Before = a.rec.Unproven()
+		next.Before = a.rec.Unproven(next.Token)
 	}
 	k.mu.Lock()
 	next.RefreshExpiry = refreshExpiry(next, k.policy)
@@ -133,6 +141,27 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})
 	return next, nil
+}
+
+// fit says why a token must not be imported; force is a person's word that the
+// account shall have it all the same.
+func (k *Keeper) fit(a *account, t sdk.Token, force bool) error {
+	name := a.cfg.Name
+	_, j := k.compare(a, format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
+	switch {
+	case j.Verdict == lineage.OtherAccount:
+		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file, or log in with: tokenkeeper login %s",
+			name, ErrOtherAccount, j.Owner, name)
+	case force:
+		return nil
+	case j.Verdict == lineage.Past:
+		return fmt.Errorf("account %s: %w: it is one that version %d or one before it has replaced, and would not work; give --force to take it all the same",
+			name, ErrNotNewer, a.rec.Version)
+	case j.Verdict == lineage.Refused:
+		return fmt.Errorf("account %s: %w: the server has refused this very refresh token; log in with: tokenkeeper login %s, or give --force to take it all the same",
+			name, ErrNotNewer, name)
+	}
+	return nil
 }
 
 // ReplaceGrant commits rec over whatever attempt of its account stands open: a

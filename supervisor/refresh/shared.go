@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -134,10 +135,7 @@ func (k *Keeper) peek() {
 		if err != nil {
 			continue
 		}
-		k.mu.Lock()
-		found := k.compare(a, d)
-		k.mu.Unlock()
-		if found != fileSame {
+		if _, j := k.compare(a, d); !settled(j.Verdict) {
 			k.Touch(name)
 		}
 	}
@@ -162,27 +160,34 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("%w: %w", errUnseen, err)
 	}
+	o, j := k.compare(a, d)
+	older := j.Verdict == lineage.Past || j.Verdict == lineage.Stale
+	known := older || j.Verdict.Newer() || settled(j.Verdict)
 	k.mu.Lock()
-	found := k.compare(a, d)
-	k.judgeZone(a, d, found)
-	if found != fileUnknown {
+	k.judgeZone(a, d, j.Verdict)
+	if known {
 		a.asked = question{}
 	}
 	k.mu.Unlock()
-	switch found {
-	case fileNewer:
+	switch {
+	case j.Verdict.Newer():
 		return true, k.takeFound(ctx, a, d, store.OriginExternal, "the shared file")
-	case fileOlder:
+	case older:
 		if k.writeShared(a, a.rec) {
 			k.publish(slog.LevelWarn, a, event.Event{
 				Type: event.SharedFileMended, Version: a.rec.Version,
 				Message: "the shared file held an older token than ours, which would not work any more; the newest was put there",
 			})
 		}
-	case fileUnknown:
-		return false, k.ask(a, d)
+	case !known:
+		return false, k.ask(a, d, o, j)
 	}
 	return false, nil
+}
+
+// settled says whether there is nothing to do about a shared file.
+func settled(v lineage.Verdict) bool {
+	return v == lineage.Silent || v == lineage.Same || v == lineage.Refused
 }
 
 var errUnseen = errors.New("the shared file can't be read")
@@ -216,7 +221,7 @@ func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, o
 	f := k.Foreign(d)
 	rec := a.next(f.Token, origin, "", now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
-	rec.Before = before(a.rec, rec)
+	rec.Before = a.rec.Unproven(rec.Token)
 	if !f.LoginAt.IsZero() {
 		rec.LoginAt, rec.LoginUncertain = f.LoginAt, d.LoginUncertain
 	}
@@ -322,17 +327,6 @@ func (k *Keeper) lookOnly(a *account) bool {
 		return true
 	}
 	return false
-}
-
-// before is what found, which takes the place of rec, keeps to go back to. It is
-// never found's own refresh token: a refusal of that one is the end of it.
-func before(rec, found store.Record) *store.Before {
-	for _, b := range []*store.Before{rec.Unproven(), rec.Fallback()} {
-		if b != nil && !b.Token.RefreshToken.Equal(found.Token.RefreshToken) {
-			return b
-		}
-	}
-	return nil
 }
 
 var errNothingShared = errors.New("the account has no token, and its shared file holds none yet")

@@ -26,11 +26,13 @@ type sharedRig struct {
 	bot  *sharedfile.File
 }
 
-func newSharedRig(t *testing.T) *sharedRig {
+func newSharedRig(t *testing.T) *sharedRig { return newSharedRigOf(t, format.SaxoCache) }
+
+func newSharedRigOf(t *testing.T, layout string) *sharedRig {
 	r := newRig(t, 20*time.Minute, "one")
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	open := func() *sharedfile.File {
-		f, err := sharedfile.New(sharedfile.Config{Path: path, Format: format.SaxoCache, Location: time.UTC})
+		f, err := sharedfile.New(sharedfile.Config{Path: path, Format: layout, Location: time.UTC})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,8 +32,8 @@ type Status struct {
 	// Unread is the attempt whose answer nobody could read; "": there is none.
 	Unread string
 	// Asked is what a person has to decide about the shared file, before which
-	// nothing is refreshed; "": nothing.
-	Asked string
+	// nothing is refreshed, and Ways how; "": nothing.
+	Asked, Ways string
 	// Zone is why the local times in the shared file can't be right; "":
 	// nothing speaks against them.
 	Zone string
@@ -76,7 +76,8 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	now := at.Wall
 	s = Status{State: a.state(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(a.cfg.Name)
-	s.Asked, s.Zone, s.Shut, s.Withheld = a.question(), a.zone, a.shut, k.withheld(a)
+	q := a.question()
+	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.zone, a.shut, k.withheld(a)
 	switch {
 	case a.locking:
 		s.Waiting = promise.LockHeld

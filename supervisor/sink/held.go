@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -21,6 +22,8 @@ type ReadBack struct {
 	BeforeWriting func(rec store.Record) bool
 	// Regularly: also at each [Worker.Look], which costs a look at each file.
 	Regularly bool
+	// Ours is what is known of an account beside its record; nil: nothing.
+	Ours func(account string) lineage.Ours
 	// Found is told of an account of which the destination holds a token that
 	// is to be used instead of ours. It must not block; nil: nobody is told.
 	Found func(account string)
@@ -56,11 +59,13 @@ func (w *Worker) held(ctx context.Context, rec store.Record, wrote store.Deliver
 	case err != nil, held.Untouched:
 		return held, readback.Silent, err
 	}
-	clientID := ""
-	if w.cfg.Credentials != nil {
-		clientID, _ = w.cfg.Credentials(rec.Account)
+	var ours lineage.Ours
+	if w.cfg.ReadBack.Ours != nil {
+		ours = w.cfg.ReadBack.Ours(rec.Account)
 	}
-	return held, readback.Compare(rec, wrote, clientID, held), nil
+	finding, owner := readback.Compare(ours, rec, wrote, held, w.cfg.Wall())
+	held.Owner = owner
+	return held, finding, nil
 }
 
 // mayWrite says why rec must not be written over what the sink holds, if it
@@ -135,6 +140,10 @@ func (w *Worker) Guarded(account string, h readback.Held, f readback.Finding) st
 	case h.Hidden:
 		return fmt.Sprintf("%s was written %s by another program and can't be read by this user, so nobody knows whether it holds the only living refresh token of account %s; "+
 			"and nothing is written over it; let this user read it, or %s", h.File, since(h), account, over)
+	}
+	if h.Owner != "" {
+		return fmt.Sprintf("%s is account %s's, and holds a refresh token of %s, put there %s, so nothing is written over it; put the right file there, or %s",
+			place(h), account, h.Owner, since(h), over)
 	}
 	take := ""
 	if h.File != "" {

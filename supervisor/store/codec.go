@@ -77,11 +77,12 @@ type recordLayout struct {
 	Uncertain bool         `json:"expiry_uncertain,omitempty"`
 	Token     tokenLayout  `json:"token"`
 	Health    healthLayout `json:"health,omitzero"`
-	// Before, Past and GrantedTo are fields that older programs keep without
-	// knowing them.
-	Before    *beforeLayout `json:"before,omitempty"`
-	Past      []byte        `json:"past,omitempty"`
-	GrantedTo GrantedTo     `json:"granted_to,omitzero"`
+	// Before, Earlier, Past and GrantedTo are fields that older programs keep
+	// without knowing them.
+	Before    *beforeLayout  `json:"before,omitempty"`
+	Earlier   *earlierLayout `json:"earlier,omitempty"`
+	Past      []byte         `json:"past,omitempty"`
+	GrantedTo GrantedTo      `json:"granted_to,omitzero"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -98,14 +99,6 @@ type tokenLayout struct {
 	Skew            span              `json:"skew,omitzero"`
 	Extra           map[string]string `json:"extra,omitempty"`
 	Private         map[string]string `json:"private,omitempty"`
-}
-
-type beforeLayout struct {
-	Token          tokenLayout `json:"token"`
-	Uncertain      bool        `json:"expiry_uncertain,omitempty"`
-	LoginAt        time.Time   `json:"login_at,omitzero"`
-	LoginUncertain bool        `json:"login_uncertain,omitempty"`
-	RefreshExpiry  time.Time   `json:"refresh_expiry,omitzero"`
 }
 
 type healthLayout struct {
@@ -148,11 +141,7 @@ func seal(r Record) ([]byte, error) {
 			Ambiguous: utc(r.Health.Ambiguous),
 		},
 	}
-	if b := r.Before; b != nil {
-		l.Before = &beforeLayout{
-			Token: layOut(b.Token), Uncertain: b.Token.Uncertain, LoginAt: utc(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: utc(b.RefreshExpiry),
-		}
-	}
+	l.layOutBefore(r)
 	b, err := json.Marshal(l)
 	if err != nil {
 		return nil, fmt.Errorf("the record of account %s can't be stored: %w", r.Account, err)
@@ -258,9 +247,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Token:  l.Token.token(l.Uncertain),
 		Health: Health(l.Health),
 	}
-	if b := l.Before; b != nil {
-		r.Before = &Before{Token: b.Token.token(b.Uncertain), LoginAt: moment.Known(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: moment.Known(b.RefreshExpiry)}
-	}
+	r.Before = l.before()
 	if len(unknown) > 0 {
 		r.Unknown = unknown
 	}

@@ -63,44 +63,16 @@ type Record struct {
 	Past         []byte
 	Health       Health
 	// Before is what this version, which was found somewhere, took the place
-	// of: it is kept until the broker has taken this one, and tried if it is
-	// refused. nil: there is nothing to go back to.
-	Before *Before
+	// of, newest first: what was found before it and not proven either, and
+	// last the one that the broker gave. They are kept until the broker has
+	// taken this one, and tried one by one if it is refused.
+	Before []Before
 
 	// Held: it is in memory only (see Store.Hold). Not stored.
 	Held bool
 
 	// Unknown holds the fields that a newer program wrote; they survive.
 	Unknown map[string][]byte
-}
-
-// Before is a token that may live, and its login.
-type Before struct {
-	Token          sdk.Token
-	LoginAt        time.Time
-	LoginUncertain bool
-	RefreshExpiry  time.Time
-}
-
-// Unproven is what a version that was found somewhere has to keep of r, which it
-// takes the place of; nil: nothing that may live.
-func (r Record) Unproven() *Before {
-	switch {
-	case r.Version == 0:
-		return nil
-	case r.NeedsLogin(), r.Fallback() != nil: // that one was proven once, and r was not
-		return r.Fallback()
-	}
-	return &Before{Token: r.Token, LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry}
-}
-
-// Fallback is what can be gone back to if the broker refuses r; nil: nothing. An
-// older program may have left a Before that is over.
-func (r Record) Fallback() *Before {
-	if r.Origin != OriginExternal && r.Origin != OriginRestore {
-		return nil
-	}
-	return r.Before
 }
 
 // Health is how the account's refreshes go. It is stored, so that a restart

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -33,6 +34,9 @@ type Held struct {
 	Hidden bool
 	// File is its path, if it is a file.
 	File string
+	// Owner is whose token it is, if another account's, for people. It is
+	// what [Compare] says, for those who hold on to both.
+	Owner string
 }
 
 // Finding is how what is held stands to the record.
@@ -65,73 +69,38 @@ const (
 // may have it but that place.
 func (f Finding) Unknown() bool { return f == Living || f == Doubtful || f == Strange }
 
-// sameExpiry is how far two notes of one expiry may lie apart: formats round
-// to seconds.
-const sameExpiry = 2 * time.Second
+// Compare says how what is held stands to the record. wrote is what the ledger
+// says of our last delivery there, and ours what else is known of the account.
+// owner is whose token it is, if another account's, for people.
+func Compare(ours lineage.Ours, rec store.Record, wrote store.Delivery, h Held, now time.Time) (f Finding, owner string) {
+	if rec.Version == 0 {
+		return Silent, ""
+	}
+	ours.Account, ours.Provider, ours.Record = rec.Account, rec.Provider, rec
+	ours.Open = !rec.Health.Ambiguous.IsZero()
+	found := lineage.Found{Document: h.Document, Hidden: h.Hidden}
+	found.Document.WrittenAt = h.At
+	if wrote.Version > 0 {
+		found.Wrote = wrote.At
+	}
+	j := ours.Judge(found, now)
+	return finding(j.Verdict), j.Owner
+}
 
-// Compare decides by the refresh token first; times only help where it is not
-// known. wrote is what the ledger says of our last delivery there, and clientID
-// is the account's own; "": not known.
-func Compare(rec store.Record, wrote store.Delivery, clientID string, h Held) Finding {
-	d := h.Document
-	theirs := d.RefreshToken.Fingerprint()
-	younger := youngerThan(rec, wrote, h)
-	switch {
-	case rec.Version == 0:
+func finding(v lineage.Verdict) Finding {
+	switch v {
+	case lineage.Silent:
 		return Silent
-	case h.Hidden && younger:
-		return Doubtful
-	case theirs == "":
-		return Silent
-	case theirs == rec.Token.RefreshToken.Fingerprint():
+	case lineage.Same, lineage.Renewed, lineage.Stale, lineage.Refused:
 		return Ours
-	case rec.Replaced(theirs):
+	case lineage.Past:
 		return Past
-	case foreign(rec, clientID, d):
-		return Strange
-	case rec.NeedsLogin():
+	case lineage.Newer:
 		return Living
-	case fromBroker(rec) && !h.At.IsZero() && rec.StoredAt.After(h.At):
+	case lineage.Doubtful:
+		return Doubtful
+	case lineage.Outlived:
 		return Outlived
 	}
-	switch later := laterThan(rec, d); {
-	case younger && later:
-		return Living
-	case younger || later:
-		return Doubtful
-	}
 	return Strange
-}
-
-// youngerThan says whether the destination was written after we did that last,
-// or may have been.
-func youngerThan(rec store.Record, wrote store.Delivery, h Held) bool {
-	last := wrote.At
-	if wrote.Version == 0 {
-		last = rec.StoredAt
-	}
-	return h.At.IsZero() || h.At.After(last)
-}
-
-// laterThan says whether the document's access token ends after ours. Where
-// nobody knows when ours ends, it is the moment at which we got it that counts.
-func laterThan(rec store.Record, d format.Document) bool {
-	ours := rec.Token.Expiry()
-	if ours.IsZero() {
-		ours = rec.StoredAt
-	}
-	return d.Expiry.After(ours.Add(sameExpiry))
-}
-
-// foreign says whether the document names another client or account than the
-// record's.
-func foreign(rec store.Record, clientID string, d format.Document) bool {
-	differs := func(a, b string) bool { return a != "" && b != "" && a != b }
-	return differs(d.ClientID, clientID) || differs(d.Account, rec.Account) || differs(d.Provider, rec.Provider)
-}
-
-// fromBroker says whether the broker itself has given us the record's token,
-// which so was alive at that moment.
-func fromBroker(rec store.Record) bool {
-	return rec.Origin == store.OriginRefresh || rec.Origin == store.OriginLogin
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -50,7 +51,7 @@ func TestCompare(t *testing.T) {
 			w.held.At, w.rec.Origin = got.Add(-time.Minute), store.OriginImport
 		}, readback.Doubtful},
 		"younger, not later":                 {func(w *world) { w.held.Document.Expiry = got }, readback.Doubtful},
-		"younger, its end unknown":           {func(w *world) { w.held.Document.Expiry = time.Time{} }, readback.Doubtful},
+		"younger, its end unknown":           {func(w *world) { w.held.Document.Expiry = time.Time{} }, readback.Living},
 		"later, as old as our last delivery": {func(w *world) { w.held.At = wrote }, readback.Doubtful},
 		"neither": {func(w *world) {
 			w.held = readback.Held{Document: token("new", got), At: got.Add(-time.Minute)}
@@ -75,8 +76,38 @@ func TestCompare(t *testing.T) {
 		}
 		w.held.Document.ClientID, w.held.Document.Account, w.held.Document.Provider = "key", "main", "saxo"
 		c.change(&w)
-		if f := readback.Compare(w.rec, w.ledger, "key", w.held); f != c.want {
+		if f, _ := readback.Compare(lineage.Ours{ClientID: "key"}, w.rec, w.ledger, w.held, got.Add(2*time.Hour)); f != c.want {
 			t.Errorf("%s: finding %d, want %d", name, f, c.want)
 		}
+	}
+}
+
+// Our clock was an hour ahead when the record was stored, and is right again. The
+// old service has refreshed since: its file is the only copy of the living token.
+func TestOutlivedByAWrongClock(t *testing.T) {
+	now := time.Date(2026, 11, 28, 10, 30, 0, 0, time.UTC)
+	wrong := now.Add(30 * time.Minute)
+	rec := store.Record{
+		Account: "a", Provider: "p", Version: 3, Origin: store.OriginRefresh, StoredAt: wrong,
+		Token: sdk.Token{AccessToken: sdk.NewSecret("a2"), RefreshToken: sdk.NewSecret("r2"), IssuedAt: wrong, Lifetime: 20 * time.Minute},
+	}
+	f, _ := readback.Compare(lineage.Ours{}, rec, store.Delivery{Version: 3, At: wrong}, readback.Held{
+		At: now, Document: format.Document{AccessToken: sdk.NewSecret("a3"), RefreshToken: sdk.NewSecret("r3"), Expiry: now.Add(20 * time.Minute)},
+	}, now)
+	if !f.Unknown() {
+		t.Errorf("finding %d: the only copy of the living token is written over", f)
+	}
+}
+
+// What another account has or had is neither used nor written over, and whose it
+// is can be told.
+func TestAnotherAccountsTokenAtADestination(t *testing.T) {
+	now := time.Date(2026, 11, 28, 10, 30, 0, 0, time.UTC)
+	rec := store.Record{Account: "a", Version: 3, Token: sdk.Token{RefreshToken: sdk.NewSecret("r2"), IssuedAt: now, Lifetime: time.Hour}}
+	rec.Health.NeedsLogin = rec.Token.RefreshToken.Fingerprint()
+	ours := lineage.Ours{Owner: func(string) string { return "b" }}
+	f, owner := readback.Compare(ours, rec, store.Delivery{}, readback.Held{Document: format.Document{RefreshToken: sdk.NewSecret("b's"), Expiry: now.Add(2 * time.Hour)}}, now)
+	if f != readback.Strange || owner != "account b" {
+		t.Errorf("finding %d, of %q", f, owner)
 	}
 }

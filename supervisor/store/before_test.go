@@ -1,0 +1,102 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+func found(name string) sdk.Token {
+	return sdk.Token{AccessToken: sdk.NewSecret(name), RefreshToken: sdk.NewSecret(name), IssuedAt: golden().StoredAt, Lifetime: time.Hour}
+}
+
+// What a found version can be gone back to is stored, newest first.
+func TestChainIsStored(t *testing.T) {
+	for n := range 4 {
+		r := golden()
+		r.Origin = OriginExternal
+		for i := range n {
+			r.Before = append(r.Before, Before{Token: found(fmt.Sprint("before-", i)), LoginAt: r.LoginAt, RefreshExpiry: r.RefreshExpiry})
+		}
+		b, err := seal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := open(r.Account, b)
+		if err != nil || !reflect.DeepEqual(back.Before, r.Before) {
+			t.Errorf("%d: came back as %d, %v", n, len(back.Before), err)
+		}
+	}
+}
+
+// A program that does not know all of the chain copies what it does not know
+// into the next versions, of which it is not true.
+func TestChainThatAnOlderProgramCopied(t *testing.T) {
+	r := golden()
+	r.Origin = OriginExternal
+	r.Before = []Before{{Token: found("x")}, {Token: found("proven")}}
+	b, err := seal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		t.Fatal(err)
+	}
+	delete(fields, "sum")
+	fields["version"] = json.RawMessage("43")
+	if b, err = json.Marshal(fields); err != nil {
+		t.Fatal(err)
+	}
+	back, err := open(r.Account, sign(b))
+	if err != nil || len(back.Before) != 1 || !bytes.Equal([]byte(back.Before[0].Token.RefreshToken.Reveal()), []byte("x")) {
+		t.Errorf("%d before it, %v", len(back.Before), err)
+	}
+}
+
+func TestUnproven(t *testing.T) {
+	names := func(chain []Before) (names []string) {
+		for _, b := range chain {
+			names = append(names, b.Token.RefreshToken.Reveal())
+		}
+		return names
+	}
+	adopt := func(r Record, name string) Record {
+		n := r.Next(found(name), OriginExternal, "", time.Now())
+		n.Before = r.Unproven(n.Token)
+		return n
+	}
+	proven := Record{Account: "main"}.Next(found("p"), OriginRefresh, "a", time.Now())
+	x := adopt(proven, "x")
+	refused := adopt(x, "w")
+	refused.Health.NeedsLogin = found("w").RefreshToken.Fingerprint()
+	long := proven
+	for i := range 9 {
+		long = adopt(long, fmt.Sprint("n", i))
+	}
+	older := x
+	older.Origin = OriginRefresh // an older program has left what it did not know
+	for name, c := range map[string]struct {
+		r    Record
+		next string
+		want []string
+	}{
+		"nothing":                      {Record{}, "x", nil},
+		"proven":                       {proven, "x", []string{"p"}},
+		"unproven":                     {x, "w", []string{"x", "p"}},
+		"the same with another access": {proven, "p", nil},
+		"of two the first again":       {adopt(x, "w"), "x", []string{"w", "p"}},
+		"refused":                      {refused, "y", []string{"x", "p"}},
+		"many":                         {long, "y", []string{"n8", "n7", "n6", "n5", "p"}},
+		"over":                         {older, "y", []string{"x"}},
+	} {
+		if got := names(c.r.Unproven(found(c.next))); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
