@@ -41,6 +41,7 @@ const (
 type Client struct {
 	socket  string
 	timeout time.Duration
+	users   []string // who may run the supervisor beside root and us
 	dial    func(context.Context) (net.Conn, error)
 	http    *http.Client
 }
@@ -51,6 +52,14 @@ type Option func(*Client)
 // WithTimeout bounds each call to the supervisor; default 10 s. It does not
 // bound WaitValid and Watch, which go on as long as their context does.
 func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = d } }
+
+// WithUsers also takes a supervisor that one of these users runs, by name or
+// number, wherever its socket is. Without, it must be run by root or by the user
+// of this process; root also takes the owner of the socket's folder, if nobody
+// else can write there. A name that the machine does not know is nobody.
+func WithUsers(users ...string) Option {
+	return func(c *Client) { c.users = append(c.users, users...) }
+}
 
 // WithDial connects otherwise than by the socket's path, which errors then
 // only name.
@@ -66,7 +75,7 @@ func New(socket string, opts ...Option) *Client {
 	c.dial = func(ctx context.Context) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
 		if err == nil {
-			if err = trusted(conn, socket); err != nil {
+			if err = trusted(conn, socket, c.users); err != nil {
 				_ = conn.Close()
 			}
 		}

@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -12,8 +15,9 @@ import (
 // trusted refuses a connection to somebody who is neither root nor the user
 // that runs this process, as the kernel says (SO_PEERCRED in unix(7)): he has
 // opened a socket there first, and would hand out tokens of his own. Root also
-// takes the owner of the socket's folder, if nobody else can write there.
-func trusted(conn net.Conn, socket string) error {
+// takes the owner of the socket's folder, if nobody else can write there. users
+// are trusted beside, by name or number.
+func trusted(conn net.Conn, socket string, users []string) error {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
 		return nil // not by the socket's path: see WithDial
@@ -32,10 +36,23 @@ func trusted(conn net.Conn, socket string) error {
 	if peerErr != nil {
 		return fmt.Errorf("who serves the socket %s can't be told: %w", socket, peerErr)
 	}
-	if uid := int(peer.Uid); uid == 0 || uid == os.Geteuid() || os.Geteuid() == 0 && ownsFolder(socket, uid) {
+	if uid := int(peer.Uid); uid == 0 || uid == os.Geteuid() || isOneOf(users, uid) || os.Geteuid() == 0 && ownsFolder(socket, uid) {
 		return nil
 	}
-	return fmt.Errorf("%w: user %d (process %d) serves %s: end that process, or name the right socket", ErrStranger, peer.Uid, peer.Pid, socket)
+	return fmt.Errorf("%w: user %d (process %d) serves %s: end that process, or name the right socket; if he runs the supervisor, say so with WithUsers", ErrStranger, peer.Uid, peer.Pid, socket)
+}
+
+// isOneOf asks the machine for names at each connection: a user may be made
+// after the client.
+func isOneOf(users []string, uid int) bool {
+	number := strconv.Itoa(uid)
+	return slices.ContainsFunc(users, func(name string) bool {
+		if _, err := strconv.ParseUint(name, 10, 32); err == nil {
+			return name == number
+		}
+		u, err := user.Lookup(name)
+		return err == nil && u.Uid == number
+	})
 }
 
 // resolve follows the links of root and of ourselves on an absolute path, and

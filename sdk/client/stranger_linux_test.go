@@ -5,7 +5,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/client"
@@ -19,11 +21,14 @@ func TestOnlyTheSupervisorIsAsked(t *testing.T) {
 	for name, tc := range map[string]struct {
 		mode     fs.FileMode
 		owner    int
+		users    []string
 		stranger bool
 	}{
-		"in a folder for everybody":       {fs.ModeSticky | 0o777, 0, true},
-		"in his own":                      {0o755, usertest.Stranger, false},
-		"in his own, which others change": {0o775, usertest.Stranger, true},
+		"in a folder for everybody":               {fs.ModeSticky | 0o777, 0, nil, true},
+		"in a folder for everybody, and named":    {fs.ModeSticky | 0o777, 0, []string{strconv.Itoa(usertest.Stranger)}, false},
+		"in a folder for everybody, others named": {fs.ModeSticky | 0o777, 0, []string{"root", "nobody-of-this-machine", "1"}, true},
+		"in his own":                      {0o755, usertest.Stranger, nil, false},
+		"in his own, which others change": {0o775, usertest.Stranger, nil, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			// Not in the folder of temporary files, where everybody may write.
@@ -60,12 +65,47 @@ func TestOnlyTheSupervisorIsAsked(t *testing.T) {
 			if _, err := led.Token(t.Context(), "a"); !errors.Is(err, client.ErrStranger) {
 				t.Errorf("by a link of his: %v", err)
 			}
-			c := client.New(filepath.Join(dir, "c"))
+			c := client.New(filepath.Join(dir, "c"), client.WithUsers(tc.users...))
 			defer c.Close()
 			_, err = c.Token(t.Context(), "a")
 			if errors.Is(err, client.ErrStranger) != tc.stranger || (<-heard == 0) != tc.stranger {
 				t.Errorf("the client says: %v", err)
 			}
 		})
+	}
+}
+
+// A name is that of the machine's users.
+func TestSupervisorsUserByName(t *testing.T) {
+	usertest.NeedsRoot(t)
+	const nobody = 65534
+	u, err := user.LookupId(strconv.Itoa(nobody))
+	if err != nil {
+		t.Skipf("this machine has no user of that number: %v", err)
+	}
+	dir, err := os.MkdirTemp("", "tk-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, fs.ModeSticky|0o777); err != nil {
+		t.Fatal(err)
+	}
+	l := usertest.Listen(t, filepath.Join(dir, "c"), nobody)
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+	for name, stranger := range map[string]bool{u.Username: false, "root": true, u.Username + "x": true} {
+		c := client.New(filepath.Join(dir, "c"), client.WithUsers(name))
+		if _, err := c.Token(t.Context(), "a"); errors.Is(err, client.ErrStranger) != stranger {
+			t.Errorf("trusting %q: %v", name, err)
+		}
+		c.Close()
 	}
 }
