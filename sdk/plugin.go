@@ -23,6 +23,10 @@ const (
 	// EnvLocks is the number of a file descriptor through which a provider
 	// gets the locks of shared files for its attempts, see package lockloan.
 	EnvLocks = "TOKENKEEPER_LOCKS_FD"
+	// EnvHandOver is for how many seconds a provider whose supervisor is dead
+	// keeps the locks of what was answered for the next supervisor; "": it does
+	// not, because the next one may start only when this process has ended.
+	EnvHandOver = "TOKENKEEPER_HAND_OVER"
 )
 
 // The one plugin that a process dispenses: what go-plugin's sets call it.

@@ -34,7 +34,7 @@ func Serve(p Provider) {
 	onlyHosted("provider", "give an account\n\"provider: NAME\"")
 	log := hostedLog()
 	s := NewServer(p, openSpool, log)
-	s.locks = borrowLocks(log)
+	s.locks, s.estate = borrowLocks(log), ownEstate()
 	serve(PluginName, s)
 }
 

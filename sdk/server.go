@@ -32,6 +32,7 @@ type Server struct {
 	spool    func() (*spool.Spool, error)
 	log      *slog.Logger
 	locks    *lockloan.Borrower // nil: none are lent
+	estate   estate
 
 	mu       sync.Mutex
 	attempts map[string]*attempt
@@ -61,8 +62,13 @@ func NewServer(p Provider, open func() (*spool.Spool, error), log *slog.Logger) 
 func (s *Server) Register(g *grpc.Server) { pb.RegisterProviderServer(g, s) }
 
 // Drain refuses new attempts and waits for those in flight, until 3 s after
-// their deadlines at the latest. It returns whether all have ended.
-func (s *Server) Drain() bool { return s.inFlight.drain() }
+// their deadlines at the latest, and then perhaps for the next supervisor, which
+// takes over the locks of what was answered. It returns whether all have ended.
+func (s *Server) Drain() bool {
+	handOver := s.estate.offer(s.locks, s.log)
+	defer handOver()
+	return s.inFlight.drain()
+}
 
 // Describe implements the wire contract.
 func (s *Server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.DescribeResponse, error) {
@@ -192,6 +198,7 @@ func (s *Server) Settle(_ context.Context, m *pb.SettleRequest) (*pb.SettleRespo
 	s.mu.Lock()
 	delete(s.attempts, m.GetAttempt())
 	s.mu.Unlock()
+	s.locks.GiveBack(m.GetAttempt())
 	kept := ""
 	if keep {
 		if path, ok := sp.Aside(m.GetAttempt()); ok {
@@ -223,7 +230,7 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 	if id.ID == "" || account == "" {
 		return nil, toStatus(&Error{Kind: KindNotSent, Message: "the request names no attempt or no account"})
 	}
-	giveBack := s.locks.Take(id.ID)
+	s.locks.Claim(id.ID)
 	s.mu.Lock()
 	a, known := s.attempts[id.ID]
 	if !known {
@@ -232,14 +239,13 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 		}
 		if !s.inFlight.begin(id.Deadline) {
 			s.mu.Unlock()
-			giveBack()
+			s.locks.GiveBack(id.ID)
 			return nil, toStatus(&Error{Kind: KindNotSent, Message: "the provider process is shutting down"})
 		}
 		a = &attempt{done: make(chan struct{})}
 		s.attempts[id.ID] = a
 		go func() {
 			defer s.inFlight.landed()
-			defer giveBack()
 			defer close(a.done)
 			h := spool.Header{
 				Attempt: id.ID, Account: account, Kind: kind, Version: id.Version, Fingerprint: id.Fingerprint,
@@ -247,15 +253,16 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 			var err error
 			if a.answer, err = s.run(h, id, call); err != nil {
 				a.err = toStatus(err)
+				s.locks.GiveBack(id.ID)
 			}
 		}()
-	} else {
-		// Asked again, it is answered by the call before, which has its own.
-		defer giveBack()
 	}
 	s.mu.Unlock()
 	select {
 	case <-a.done:
+		if a.err != nil { // also of one that was asked again, with a lock of its own
+			s.locks.GiveBack(id.ID)
+		}
 		return a.answer, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()

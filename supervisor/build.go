@@ -28,15 +28,18 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		}
 		accounts = append(accounts, a)
 	}
-	return refresh.NewKeeper(ctx, refresh.Config{
+	c := refresh.Config{
 		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.wake,
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
 		Probe:       func() { s.providers[provider].Probe() },
-		Outwait:     s.outwait(provider),
 		Elsewhere:   s.elsewhere.ask,
 		Others:      s.othersThan(provider),
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
-	})
+	}
+	if p := s.predecessor(provider); p != nil {
+		c.Outwait, c.Bequests = p.Outwait, p.Bequests
+	}
+	return refresh.NewKeeper(ctx, c)
 }
 
 // othersThan is [refresh.Config.Others] of a provider's Keeper; of "" it asks

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,14 +15,18 @@ import (
 // directory.
 const binaryPrefix = "tokenkeeper-provider-"
 
-// outwait makes an earlier process of the provider give back its spool; nil for
-// processes in memory, which have none.
-func (s *Supervisor) outwait(provider string) func(context.Context, time.Duration) {
+// handOver is how long the next supervisor may take to come, after one was
+// killed. So long bots wait, at most, beside the time of the attempt itself.
+const handOver = time.Minute
+
+// predecessor is a process of the provider that an earlier supervisor has
+// started; nil where processes are in memory, and end with it.
+func (s *Supervisor) predecessor(provider string) *process.Predecessor {
 	if s.opts.Seams.Launcher != nil {
 		return nil
 	}
 	dir, fallback := spoolDirs(s.opts.Config, provider)
-	return process.Predecessor{Name: provider, SpoolDir: dir, SpoolFallback: fallback, Log: s.log}.Outwait
+	return &process.Predecessor{Name: provider, SpoolDir: dir, SpoolFallback: fallback, Log: s.log}
 }
 
 // spoolDirs are the directories of one provider's spool; fallback is "" if there
@@ -42,7 +45,7 @@ func Command(cfg *config.Config, provider string, builtin func(string) ([]string
 	p := cfg.Providers[provider]
 	c := &process.Command{
 		Name: provider, Trust: cfg.Trust, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
-		SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+		SocketDir: filepath.Join(cfg.StateDir, "sockets"), HandOver: handOver,
 	}
 	c.SpoolDir, c.SpoolFallback = spoolDirs(cfg, provider)
 	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)

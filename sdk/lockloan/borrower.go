@@ -18,12 +18,14 @@ const unclaimed = time.Minute
 type Borrower struct {
 	mu     sync.Mutex
 	socket int
-	held   map[string][]loan // by attempt
+	held   map[string]loan // by attempt
+	orphan bool            // the lender's end is closed
 }
 
 type loan struct {
-	fd int
-	at time.Time
+	fd      int
+	at      time.Time
+	claimed bool
 }
 
 // Borrow takes over the inherited end and says hello.
@@ -35,30 +37,48 @@ func Borrow(socket int) (*Borrower, error) {
 	if err != nil {
 		return nil, os.NewSyscallError("sendto", err)
 	}
-	return &Borrower{socket: socket, held: map[string][]loan{}}, nil
+	return &Borrower{socket: socket, held: map[string]loan{}}, nil
 }
 
-// Take returns what was lent for the attempt: giveBack closes it, and must be
-// called once, when the attempt is over and its answer is durable.
-func (b *Borrower) Take(attempt string) (giveBack func()) {
+// Claim is for the beginning of an attempt's call: what was lent for it is kept
+// until GiveBack. What was lent long ago for a call that never came is closed.
+func (b *Borrower) Claim(attempt string) {
 	if b == nil {
-		return func() {}
+		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.receive()
-	taken := b.held[attempt]
-	delete(b.held, attempt)
-	for other, loans := range b.held {
-		if time.Since(loans[0].at) > unclaimed {
-			closeAll(loans)
-			delete(b.held, other)
+	for id, l := range b.held {
+		switch {
+		case id == attempt:
+			l.claimed = true
+			b.held[id] = l
+		case !l.claimed && time.Since(l.at) > unclaimed:
+			b.drop(id)
 		}
 	}
-	return func() { closeAll(taken) }
 }
 
-// receive takes in all that has come.
+// GiveBack closes what was lent for the attempt, if anything was.
+func (b *Borrower) GiveBack(attempt string) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.drop(attempt)
+}
+
+func (b *Borrower) drop(attempt string) {
+	if l, ok := b.held[attempt]; ok {
+		_ = unix.Close(l.fd)
+		delete(b.held, attempt)
+	}
+}
+
+// receive takes in all that has come. Of more than one loan for an attempt the
+// newest counts: the lender has unlocked the one before it.
 func (b *Borrower) receive() {
 	id, rights := make([]byte, longestID), make([]byte, unix.CmsgSpace(4*4))
 	for {
@@ -67,12 +87,19 @@ func (b *Borrower) receive() {
 			n, oob, _, _, err = unix.Recvmsg(b.socket, id, rights, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 			return n, err
 		})
-		if err != nil || n == 0 && oob == 0 { // nothing more has come, or the supervisor is gone
+		if err != nil { // nothing more has come
+			b.orphan = b.orphan || errors.Is(err, unix.ECONNRESET)
 			return
 		}
+		if n == 0 && oob == 0 {
+			b.orphan = true
+			return
+		}
+		attempt := string(id[:n])
+		claimed := b.held[attempt].claimed
 		for _, fd := range descriptors(rights[:oob]) {
-			attempt := string(id[:n])
-			b.held[attempt] = append(b.held[attempt], loan{fd: fd, at: time.Now()})
+			b.drop(attempt)
+			b.held[attempt] = loan{fd: fd, at: time.Now(), claimed: claimed}
 		}
 	}
 }
@@ -89,10 +116,4 @@ func descriptors(rights []byte) (fds []int) {
 		}
 	}
 	return fds
-}
-
-func closeAll(loans []loan) {
-	for _, l := range loans {
-		_ = unix.Close(l.fd)
-	}
 }

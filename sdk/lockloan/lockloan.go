@@ -10,6 +10,12 @@
 // there, once, and then gets a packet for each attempt, before the call, with
 // the attempt's id as its content and the descriptor as SCM_RIGHTS. A lock of
 // fcntl(2) can't be lent, because it belongs to a process.
+//
+// A supervisor that dies leaves the answer in the provider's spool, and the
+// spent refresh token in the shared file. So the orphaned provider keeps the lock
+// after the answer, for a bounded time, and offers it in the spool's folder
+// ([Borrower.Offer]): the next supervisor takes it over ([Collect]) before it
+// waits for the spool, and it is never free in between.
 package lockloan
 
 import (

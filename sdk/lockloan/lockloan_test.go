@@ -68,12 +68,13 @@ func TestLockOutlivesItsLender(t *testing.T) {
 	if isFree(t, f.Name()) {
 		t.Fatal("free while it is on its way")
 	}
-	b.Take("another")()
-	giveBack := b.Take("a")
+	b.Claim("another")
+	b.GiveBack("another")
+	b.Claim("a")
 	if isFree(t, f.Name()) {
 		t.Fatal("free in mid-attempt")
 	}
-	giveBack()
+	b.GiveBack("a")
 	if !isFree(t, f.Name()) {
 		t.Fatal("still held after the attempt")
 	}
@@ -83,7 +84,8 @@ func TestLenderUnlocksForAll(t *testing.T) {
 	l, b := pair(t)
 	f := locked(t)
 	lend(t, l, "a", f)
-	defer b.Take("a")()
+	b.Claim("a")
+	defer b.GiveBack("a")
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +115,11 @@ func TestNothingIsLentWithoutHello(t *testing.T) {
 		t.Error("lent after the end")
 	}
 	var nobody *Borrower
-	nobody.Take("a")()
+	nobody.Claim("a")
+	nobody.GiveBack("a")
+	if o, err := nobody.Offer(t.TempDir()); o != nil || err != nil {
+		t.Errorf("nobody offers %v, %v", o, err)
+	}
 }
 
 // A provider that says hello and then takes nothing in does not hold up the
@@ -135,12 +141,12 @@ func TestUnclaimedLocksAreGivenUp(t *testing.T) {
 	lend(t, l, "never called", f)
 	_ = f.Close()
 	synctest.Test(t, func(t *testing.T) {
-		b.Take("b")()
+		b.Claim("b")
 		if time.Sleep(unclaimed); isFree(t, f.Name()) {
 			t.Error("given up too early")
 		}
 		time.Sleep(time.Second)
-		if b.Take("c")(); !isFree(t, f.Name()) {
+		if b.Claim("c"); !isFree(t, f.Name()) {
 			t.Error("kept for ever")
 		}
 	})
@@ -163,7 +169,10 @@ func TestManyAttemptsLeaveNoDescriptors(t *testing.T) {
 		id := fmt.Sprint(i)
 		lend(t, l, id, f)
 		lend(t, l, id, f) // the same attempt again
-		b.Take(id)()
+		b.Claim(id)
+		lend(t, l, id, f) // and again, while it is under way
+		b.Claim(id)
+		b.GiveBack(id)
 	}
 	if after := descriptorsOpen(t); after != before {
 		t.Errorf("%d descriptors are open, before it were %d", after, before)
@@ -176,7 +185,8 @@ func TestChildrenInheritNothing(t *testing.T) {
 	l, b := pair(t)
 	f := locked(t)
 	lend(t, l, "a", f)
-	defer b.Take("a")()
+	b.Claim("a")
+	defer b.GiveBack("a")
 	out, err := exec.Command("/bin/sh", "-c", "ls -l /proc/self/fd").CombinedOutput()
 	if err != nil {
 		t.Fatal(err)
@@ -185,5 +195,19 @@ func TestChildrenInheritNothing(t *testing.T) {
 		if strings.Contains(line, f.Name()) || strings.Contains(line, "socket:") {
 			t.Errorf("a child has %s", line)
 		}
+	}
+}
+
+func lockNow(t *testing.T, f *os.File) {
+	t.Helper()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unlock(t *testing.T, f *os.File) {
+	t.Helper()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_UN); err != nil {
+		t.Fatal(err)
 	}
 }

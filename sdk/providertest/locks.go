@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,11 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 )
 
 // testLentLock: a lock that was lent for an attempt stands until the attempt
-// has ended, also if whoever lent it dies in mid-request, and no longer.
+// has ended, also if whoever lent it dies in mid-request, and no longer than
+// until it is settled.
 func testLentLock(t *testing.T, s Suite) {
 	b, arrived, release := s.hold(t)
 	p, remote := s.host(t, t.TempDir())
@@ -38,14 +41,95 @@ func testLentLock(t *testing.T, s Suite) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
+	if err := remote.Settle(ctx, "one"); err != nil {
+		t.Fatal(err)
+	}
 	late := time.After(10 * time.Second)
 	for look := time.NewTicker(5 * time.Millisecond); !isFree(t, path); {
 		select {
 		case <-look.C:
 		case <-late:
-			t.Fatal("the lock is still held, 10 s after the attempt has ended")
+			t.Fatal("the lock is still held, 10 s after the attempt was settled")
 		}
 	}
+}
+
+// handOver is how long a provider of this suite keeps locks for the next
+// supervisor.
+const handOver = 2 * time.Second
+
+// testLockIsHandedOver: the lock of an attempt whose supervisor has died goes to
+// the next one, and is never free in between.
+func testLockIsHandedOver(t *testing.T, s Suite) {
+	o := s.orphan(t)
+	inherited, over := make(chan *os.File, 1), make(chan struct{})
+	go func() {
+		defer close(over)
+		for o.ctx.Err() == nil && lockloan.Collect(o.ctx, o.dir, func(lock *os.File) { inherited <- lock }) != nil {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	select {
+	case lock := <-inherited:
+		defer lock.Close()
+	case <-over:
+		t.Fatal("it does not offer the lock")
+	}
+	o.answer()
+	if err := o.Ended(10 * time.Second); err != nil {
+		t.Fatal(err)
+	}
+	<-over
+	if isFree(t, o.lock) {
+		t.Error("the lock is free although it was handed over")
+	}
+}
+
+// testLockIsFreed: if there is no next supervisor, the lock is free after the
+// time that was named.
+func testLockIsFreed(t *testing.T, s Suite) {
+	o := s.orphan(t)
+	o.answer()
+	if o.Ended(handOver/2) == nil || isFree(t, o.lock) {
+		t.Error("the lock is free although nobody has written down what was answered")
+	}
+	if err := o.Ended(10*time.Second + handOver); err != nil {
+		t.Fatal(err)
+	}
+	if !isFree(t, o.lock) {
+		t.Error("the lock is still held")
+	}
+}
+
+// orphan is a provider in mid-request, to which a lock was lent by a supervisor
+// that is dead.
+type orphan struct {
+	*hosted.Process
+	ctx       context.Context
+	dir, lock string
+	answer    func() // the request
+}
+
+func (s Suite) orphan(t *testing.T) orphan {
+	t.Helper()
+	b, arrived, release := s.hold(t)
+	o := orphan{ctx: call(t), dir: t.TempDir(), lock: filepath.Join(t.TempDir(), "lock"), answer: release}
+	p, remote := s.host(t, o.dir)
+	o.Process = p
+	ours := flock(t, o.lock)
+	switch err := p.Locks.LendLock("one", int(ours.Fd())); {
+	case errors.Is(err, lockloan.ErrNotTaken):
+		t.Skip("this provider takes no locks, which is allowed: see package lockloan")
+	case err != nil:
+		t.Fatal(err)
+	}
+	inMidRequest(t, arrived, func() error {
+		_, err := remote.Refresh(o.ctx, s.refresh("one", b))
+		return err
+	})
+	_, _ = ours.Close(), p.Locks.Close() // as the supervisor's death does
+	p.LetGo()
+	return o
 }
 
 // flock locks a file.

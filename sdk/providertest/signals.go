@@ -1,6 +1,7 @@
 package providertest
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -37,7 +38,7 @@ func (s Suite) serveIfAsked(t *testing.T) {
 func (s Suite) host(t *testing.T, dir string) (*hosted.Process, *sdk.Remote) {
 	t.Helper()
 	var cmd *exec.Cmd
-	env := append(os.Environ(), sdk.EnvSpoolDir+"="+dir, sdk.EnvSpoolSlots+"=2")
+	env := append(os.Environ(), sdk.EnvSpoolDir+"="+dir, sdk.EnvSpoolSlots+"=2", fmt.Sprintf("%s=%d", sdk.EnvHandOver, handOver/time.Second))
 	if len(s.Program) > 0 {
 		cmd = exec.Command(s.Program[0], s.Program[1:]...)
 	} else {

@@ -93,6 +93,8 @@ func Run(t *testing.T, s Suite) {
 		{"Lifeline", testLifeline},
 		{"LifelineInMidRequest", testLifelineInMidRequest},
 		{"LentLock", testLentLock},
+		{"LockIsHandedOver", testLockIsHandedOver},
+		{"LockIsFreedIfNobodyComes", testLockIsFreed},
 	}
 	for _, rule := range rules {
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, s) })

@@ -22,7 +22,7 @@ const EnvFile = "TOKENKEEPER_CONFIG"
 // otherVariables are no part of the configuration: EnvFile, the one for
 // debugging, and those that are the plugins' own.
 func otherVariables() []string {
-	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.EnvLocks, sdk.Handshake().MagicCookieKey, coredump.EnvAllow}
+	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolFallback, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.EnvLocks, sdk.EnvHandOver, sdk.Handshake().MagicCookieKey, coredump.EnvAllow}
 }
 
 // environment is the layer of TOKENKEEPER_… variables: levels are separated by

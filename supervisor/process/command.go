@@ -59,6 +59,10 @@ type Command struct {
 	SpoolFallback string
 	// Slots is how many attempts may be in flight.
 	Slots int
+	// HandOver is how long after our death it keeps the locks of what was
+	// answered for the next supervisor (see [Predecessor.Bequests]), in seconds;
+	// 0: it does not.
+	HandOver time.Duration
 	// SocketDir is where the directories for the plugins' sockets are made;
 	// "" or one with too long a path: the system's place for such things.
 	SocketDir string

@@ -34,6 +34,9 @@ func (c Command) environment() []string {
 		if c.SpoolFallback != "" {
 			env = append(env, sdk.EnvSpoolFallback+"="+c.SpoolFallback)
 		}
+		if seconds := int(c.HandOver.Seconds()); seconds > 0 {
+			env = append(env, sdk.EnvHandOver+"="+strconv.Itoa(seconds))
+		}
 	}
 	env = append(env, crashpoint.Environment()...)
 	return append(env, c.Env...)

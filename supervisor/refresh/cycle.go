@@ -175,6 +175,7 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 		k.mu.Lock()
 		a.unknown = true
 		k.mu.Unlock()
+		k.keepLock(a)
 		return fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, in.Attempt, err)
 	default:
 		return k.failed(ctx, remote, a, in, err)

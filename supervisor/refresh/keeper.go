@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"sync"
 	"time"
 
@@ -74,6 +75,9 @@ type Config struct {
 	// for it that long, ends it then, and returns when ctx has ended; nil: there
 	// is none.
 	Outwait func(ctx context.Context, patience time.Duration)
+	// Bequests gives keep the locks of shared files that such a process has kept
+	// for this one, and returns when ctx has ended; nil: there are none.
+	Bequests func(ctx context.Context, keep func(lock *os.File))
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string

@@ -1,7 +1,10 @@
 package refresh
 
 import (
+	"context"
 	"errors"
+	"os"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
@@ -19,5 +22,56 @@ func (k *Keeper) lend(remote *sdk.Remote, a *account, attempt string) {
 	if err != nil && !errors.Is(err, lockloan.ErrNotTaken) {
 		k.cfg.Log.Warn("the shared file's lock would not outlive the death of this process during the attempt",
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
+	}
+}
+
+// keptLonger is how much longer than an attempt may take a shared file's lock is
+// kept for whoever settles it.
+const keptLonger = time.Minute
+
+// keepLock keeps the shared file's lock for the settling of an attempt whose
+// process is lost: what the file holds may be spent.
+func (k *Keeper) keepLock(a *account) {
+	if a.locked {
+		a.cfg.Shared.Keep(a.cfg.Timeout + keptLonger)
+	}
+}
+
+// collect takes over, for as long as ctx lasts, the locks that a process of an
+// earlier supervisor has kept for this one. The returned function waits for its
+// end.
+func (k *Keeper) collect(ctx context.Context) (end func()) {
+	if k.cfg.Bequests == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		k.cfg.Bequests(ctx, k.inherit)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+// inherit keeps a lock for the account whose shared file it is of. What is of
+// none, any more, is closed, and so no longer in anybody's way.
+func (k *Keeper) inherit(lock *os.File) {
+	for _, a := range k.accounts {
+		if a.cfg.Shared != nil && a.cfg.Shared.Inherit(lock, a.cfg.Timeout+keptLonger) {
+			k.cfg.Log.Info("the lock of the shared file was taken over from the start before, in which an attempt was cut off",
+				"provider", k.cfg.Provider, "account", a.cfg.Name)
+			return
+		}
+	}
+	_ = lock.Close()
+}
+
+// forgo gives back a lock that was kept for the settling of the account.
+func (k *Keeper) forgo(a *account) {
+	if a.cfg.Shared != nil {
+		a.cfg.Shared.Forgo()
 	}
 }

@@ -32,6 +32,9 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		}
 		a.unnoted = nil // the process that knew its verdict is gone; the spool remains
 		err = k.settleOne(ctx, remote, a, spooled[name])
+		if !errors.Is(err, sdk.ErrConnection) {
+			k.forgo(a)
+		}
 		release()
 		if errors.Is(err, sdk.ErrConnection) {
 			return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
@@ -27,6 +28,12 @@ type SharedFile interface {
 	// Lend gives away a copy of the descriptor that carries the lock, which is
 	// held.
 	Lend(give func(fd int) error) error
+	// Keep keeps the lock that is held for the next Lock, at most for d, and its
+	// release then does nothing. Inherit keeps one that another process has left,
+	// if it is this file's. Forgo gives back what is kept.
+	Keep(d time.Duration)
+	Inherit(lock *os.File, d time.Duration) bool
+	Forgo()
 	// Read returns what is in the file. An error that is [fs.ErrNotExist] or
 	// [format.ErrUnreadable] means that no token is there; after any other,
 	// nobody knows what is.

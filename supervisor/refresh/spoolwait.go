@@ -38,6 +38,7 @@ func (k *Keeper) unsettled(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 	if k.cfg.Outwait != nil {
 		go k.cfg.Outwait(patient, patience)
 	}
+	defer k.collect(patient)() // which ends before the process that has them
 	return k.readSpool(patient, remote)
 }
 

@@ -51,6 +51,10 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 	if err := f.Trusted(); err != nil {
 		return nil, err
 	}
+	if kept := f.resume(); kept != nil {
+		f.holds(kept)
+		return f.unlocker(kept), nil
+	}
 	deadline := time.Now().Add(f.cfg.Patience)
 	var file files.File
 	defer func() {
@@ -90,11 +94,23 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 	}
 }
 
-// holds notes what carries our lock; nil: nothing does.
-func (f *File) holds(lock files.File) {
+// holds notes what carries our lock.
+func (f *File) holds(lock carrier) {
 	f.mu.Lock()
 	f.lock = lock
 	f.mu.Unlock()
+}
+
+// letsGo says whether it is this that carries our lock, and not kept for the
+// next one; then nothing does any more.
+func (f *File) letsGo(lock carrier) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ours := f.lock == lock
+	if ours {
+		f.lock = nil
+	}
+	return ours
 }
 
 // Lend gives the descriptor that carries the lock to a program that shall hold
@@ -109,13 +125,14 @@ func (f *File) Lend(give func(fd int) error) error {
 	return give(int(f.lock.Fd()))
 }
 
-// unlocker gives the lock back at once, also where another process has a copy
-// of the descriptor.
-func (f *File) unlocker(file files.File) func() error {
+// unlocker gives the lock back, unless it is kept.
+func (f *File) unlocker(lock carrier) func() error {
 	return sync.OnceValue(func() error {
 		f.drop()
-		f.holds(nil)
-		return errors.Join(unix.Flock(int(file.Fd()), unix.LOCK_UN), file.Close())
+		if !f.letsGo(lock) {
+			return nil
+		}
+		return free(lock)
 	})
 }
 
@@ -153,7 +170,7 @@ func (f *File) forget() {
 }
 
 // isLock says whether file is still what the lock's path names.
-func (f *File) isLock(file files.File) bool {
+func (f *File) isLock(file carrier) bool {
 	ours, err := file.Stat()
 	if err != nil {
 		return false

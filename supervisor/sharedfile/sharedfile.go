@@ -64,10 +64,11 @@ type File struct {
 
 	mu       sync.Mutex // guards what follows
 	seen     sighting
-	lock     files.File // nil: we don't hold it
-	prepared *prepared  // by Prove, for the next Write
-	whole    *whole     // nil: it has not been seen so yet
-	noted    bool       // whole is what the note says
+	lock     carrier   // nil: we don't hold it
+	kept     kept      // for the next Lock
+	prepared *prepared // by Prove, for the next Write
+	whole    *whole    // nil: it has not been seen so yet
+	noted    bool      // whole is what the note says
 }
 
 // sighting is since when one process has been found holding the lock.
