@@ -215,6 +215,9 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	rec := next.record
 	k.mu.Unlock()
 	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
+		if a.resume == nil && !half {
+			k.writeShared(a, rec) // or bots would use the refresh token again that is spent
+		}
 		k.hold(ctx, a, in, rec)
 		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
 	}
