@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
@@ -19,12 +20,13 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 	for _, c := range s.opts.Config.AccountsOf(provider) {
 		a := refreshAccount(s.opts.Config, c)
 		if c.SharedFile != nil {
-			f, err := newSharedFile(*c.SharedFile, sharedfile.NotePath(s.opts.Config.StateDir, c.Name))
+			stored, deposit := s.deposit(c.Name)
+			f, err := newSharedFile(*c.SharedFile, sharedfile.NotePath(s.opts.Config.StateDir, c.Name), deposit)
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}
 			a.Shared = f
-			s.shared[c.Name] = sharedWatch{file: f, account: c.Name, supervisor: s}
+			s.shared[c.Name] = sharedWatch{file: f, stored: stored, account: c.Name, supervisor: s}
 		}
 		accounts = append(accounts, a)
 	}
@@ -124,6 +126,9 @@ func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Mem
 		return nil, err
 	}
 	command.Log = s.log
+	if !fdstore.Managed() { // or the next supervisor would wait for the process, and it for that one
+		command.HandOver = handOver
+	}
 	c.Launcher = command
 	c.Command = strings.Join(append([]string{command.Path}, command.Args...), " ")
 	return process.New(c), nil

@@ -30,7 +30,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 		if c == nil || !isDir(filepath.Dir(c.Path)) {
 			continue
 		}
-		f, err := newSharedFile(*c, "")
+		f, err := newSharedFile(*c, "", nil)
 		if err == nil {
 			err = f.Trusted()
 		}

@@ -45,7 +45,7 @@ func Command(cfg *config.Config, provider string, builtin func(string) ([]string
 	p := cfg.Providers[provider]
 	c := &process.Command{
 		Name: provider, Trust: cfg.Trust, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
-		SocketDir: filepath.Join(cfg.StateDir, "sockets"), HandOver: handOver,
+		SocketDir: filepath.Join(cfg.StateDir, "sockets"),
 	}
 	c.SpoolDir, c.SpoolFallback = spoolDirs(cfg, provider)
 	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)

@@ -10,8 +10,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
 
-// newSharedFile keeps at note what the file is like; "": nowhere.
-func newSharedFile(c config.SharedFile, note string) (*sharedfile.File, error) {
+// newSharedFile keeps at note what the file is like, "": nowhere, and at deposit
+// its lock for an attempt, nil: nowhere.
+func newSharedFile(c config.SharedFile, note string, deposit sharedfile.Deposit) (*sharedfile.File, error) {
 	location := time.Local
 	if c.Timezone != "" {
 		var err error
@@ -21,13 +22,13 @@ func newSharedFile(c config.SharedFile, note string) (*sharedfile.File, error) {
 	}
 	return sharedfile.New(sharedfile.Config{
 		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem,
-		TrustFolder: c.TrustFolder, Note: note,
+		TrustFolder: c.TrustFolder, Note: note, Deposit: deposit,
 	})
 }
 
 // ReadShared returns what is in a shared file now, without its lock.
 func ReadShared(c config.SharedFile) (format.Document, error) {
-	f, err := newSharedFile(c, "")
+	f, err := newSharedFile(c, "", nil)
 	if err != nil {
 		return format.Document{}, err
 	}
@@ -38,6 +39,7 @@ func ReadShared(c config.SharedFile) (format.Document, error) {
 // account's.
 type sharedWatch struct {
 	file       *sharedfile.File
+	stored     *storedLock // nil: nobody keeps its lock over a restart
 	account    string
 	supervisor *Supervisor
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -37,7 +38,10 @@ type Options struct {
 	Log     *slog.Logger
 	// Builtin returns the command of a provider that is part of the program.
 	Builtin func(provider string) (command []string, ok bool)
-	Seams   Seams
+	// Stored is where the service manager keeps descriptors over a restart; nil:
+	// there is none.
+	Stored *fdstore.Store
+	Seams  Seams
 }
 
 // Seams are the places where a test or a simulation may differ from the real
@@ -146,6 +150,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 		s.providers[name] = m
 	}
+	s.inheritLocks()
 	if s.listener, err = newDoor(s.listen); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}

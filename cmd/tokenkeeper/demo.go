@@ -69,7 +69,7 @@ func (e *env) demo(ctx context.Context, howLong time.Duration) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := newSupervisor(ctx, cfg, log)
+	s, err := newSupervisor(ctx, cfg, log, nil)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -45,15 +47,15 @@ func (s sharing) holdsLiving(t *testing.T) bool {
 	return s.saxo.RefreshValid(decodeFile[tokenFile](t, s.file).Refresh)
 }
 
-// bot waits for the lock, as bots do, and notes what the file holds when it gets
-// it.
-func (s sharing) bot(t *testing.T) (got <-chan struct{}) {
+// bot waits for the lock, as bots do, and notes in seen what the file holds when
+// it gets it.
+func (s sharing) bot(t *testing.T, seen string) (got <-chan struct{}) {
 	t.Helper()
 	flock, err := exec.LookPath("flock")
 	if err != nil {
 		t.Skip("the program flock of util-linux is not installed")
 	}
-	bot := exec.Command(flock, s.lock(), "cp", s.file, s.path("seen"))
+	bot := exec.Command(flock, s.lock(), "cp", s.file, seen)
 	if err := bot.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +66,15 @@ func (s sharing) bot(t *testing.T) (got <-chan struct{}) {
 }
 
 // lockIsFree waits for the lock a moment.
-func (s sharing) lockIsFree() bool { return exec.Command("flock", "-w", "0.3", s.lock(), "true").Run() == nil }
+func (s sharing) lockIsFree() bool {
+	return exec.Command("flock", "-w", "0.3", s.lock(), "true").Run() == nil
+}
 
 // mustHaveSeenLiving fails the test unless the file held the refresh token that
 // the broker takes when the bot got the lock.
-func (s sharing) mustHaveSeenLiving(t *testing.T) {
+func (s sharing) mustHaveSeenLiving(t *testing.T, seen string) {
 	t.Helper()
-	if !s.saxo.RefreshValid(decodeFile[tokenFile](t, s.path("seen")).Refresh) {
+	if !s.saxo.RefreshValid(decodeFile[tokenFile](t, seen).Refresh) {
 		t.Error("the bot got the lock while the file held a refresh token that was used")
 	}
 }
@@ -90,7 +94,7 @@ func TestLockOutlivesAKilledSupervisor(t *testing.T) {
 			gate := s.saxo.HoldNextAnswer(saxoAccount)
 			r.forceRefresh(saxoAccount)
 			came(t, gate.Entered, "the request is processed")
-			got := s.bot(t)
+			got := s.bot(t, s.path("seen"))
 
 			r.Kill()
 			if s.lockIsFree() || happened(got) {
@@ -114,7 +118,7 @@ func TestLockOutlivesAKilledSupervisor(t *testing.T) {
 				again = startRun(t, s.site)
 			}
 			came(t, got, "the bot gets the lock")
-			s.mustHaveSeenLiving(t)
+			s.mustHaveSeenLiving(t, s.path("seen"))
 			busy.mustEndSoon()
 			if c := s.saxo.Account(saxoAccount); c.Posts != 1 || c.Answered != 1 {
 				t.Errorf("the broker saw %+v", c)
@@ -162,4 +166,50 @@ func TestLentLocksLeaveNothingBehind(t *testing.T) {
 		t.Errorf("afterwards the lock is held by %s", by)
 	}
 	r.Stop()
+}
+
+// The lock of an account that is not configured any more, and every lock when
+// nothing can be started, goes back to the bots.
+func TestStoredLockOfNobody(t *testing.T) {
+	t.Parallel()
+	for name, yaml := range map[string]string{
+		"of no account": `
+accounts:
+  main: {provider: schwab, client_id: id, client_secret: secret, redirect_url: "https://127.0.0.1:8182"}
+sinks:
+  file: {type: file, path: "{account}.json"}
+`, "of no configuration": "accounts: 7\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, yaml)
+			m := newServiceManager(t, s.path("notify.sock"))
+			lock, err := os.Create(s.path("lock"))
+			if err == nil {
+				err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			stored := fmt.Sprintf("lock-gone@%d", time.Now().Unix())
+			cmd := s.command(t.Context(), "", "run")
+			cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", s.program}, cmd.Args[1:]...)
+			cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+s.path("notify.sock"), "LISTEN_FDS=1", "LISTEN_FDNAMES="+stored)
+			cmd.ExtraFiles = []*os.File{lock}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+			_ = lock.Close()
+			m.hears("FDSTOREREMOVE=1\nFDNAME=" + stored)
+			flock(t, "-w", "10", s.path("lock"), "true")
+		})
+	}
+}
+
+func flock(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("flock", args...).CombinedOutput(); err != nil {
+		t.Errorf("flock %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
 }

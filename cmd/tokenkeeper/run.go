@@ -19,6 +19,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 )
 
 func newRunCommand(e *env) *cobra.Command {
@@ -72,7 +73,9 @@ the plugins write core files, and no debugger can attach, unless
 
 func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error {
 	heard := survive()
+	stored := fdstore.Open()
 	keepInherited()
+	defer func() { _ = stored.Close() }() // a start that fails must keep no bot from a lock
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	cfg, err := e.preflight(ctx, flags)
@@ -89,7 +92,7 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	notes.Go(func() { noteSignals(noting, heard, log) })
 	defer notes.Wait() // before the log is closed
 	defer endNotes()
-	s, err := newSupervisor(ctx, cfg, log)
+	s, err := newSupervisor(ctx, cfg, log, stored)
 	if err != nil {
 		return err
 	}
@@ -125,9 +128,9 @@ func restBetween(ctx context.Context, events *event.Subscription) {
 }
 
 // newSupervisor is how every verb makes the supervisor.
-func newSupervisor(ctx context.Context, cfg *config.Config, log *slog.Logger) (*supervisor.Supervisor, error) {
+func newSupervisor(ctx context.Context, cfg *config.Config, log *slog.Logger, stored *fdstore.Store) (*supervisor.Supervisor, error) {
 	return supervisor.New(ctx, supervisor.Options{
-		Config: cfg, Version: programVersion(), Log: log, Builtin: builtinCommand,
+		Config: cfg, Version: programVersion(), Log: log, Builtin: builtinCommand, Stored: stored,
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ func TestSystemd(t *testing.T) {
 	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Hour, RefreshLifetime: 2 * time.Hour})
 	m.install(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+`
   greedy: {provider: glutton, client_id: id}
+`+accountYAML(sharedAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+`    shared_file: {path: "/var/lib/private/tokenkeeper/`+sharedName+`", format: saxo-cache}
 providers:
   glutton: {command: [/usr/local/bin/glutton]}
 sinks:
@@ -52,8 +54,65 @@ sinks:
 			return // what follows would only show the same
 		}
 	}
+	t.Run("crash, while a bot waits for the lock", func(t *testing.T) {
+		s, run := *s, *s.run
+		s.t, s.run, run.t = t, &run, t
+		s.crashBesideABot()
+	})
 	m.systemctl(t, "stop", "tokenkeeper")
 	s.mustBeGone()
+}
+
+// The account whose token file a bot shares.
+const (
+	sharedAccount = "saxo-shared"
+	sharedName    = "shared.json"
+)
+
+// crashBesideABot is a crash in mid-answer, after which systemd starts the
+// service again when the provider has ended: the bot gets the lock when the new
+// token is in the file, and not before.
+func (s *service) crashBesideABot() {
+	s.t.Helper()
+	g := s.saxo.Grant(sharedAccount)
+	if _, err := s.run.Client.Import(s.t.Context(), control.ImportRequest{Account: sharedAccount, Body: tokenFileOf(s.t, g, format.JSON, g.IssuedAt)}); err != nil {
+		s.t.Fatal(err)
+	}
+	s.run.refreshed(sharedAccount)
+	bots := sharing{saxo: s.saxo, file: s.stateFile(sharedName)}
+	if !bots.holdsLiving(s.t) {
+		s.t.Error("the file does not hold the token")
+	}
+	seen := filepath.Join(s.t.TempDir(), "seen")
+	gate := s.saxo.HoldNextAnswer(sharedAccount)
+	s.run.forceRefresh(sharedAccount)
+	came(s.t, gate.Entered, "the request is open")
+	got := bots.bot(s.t, seen)
+	if kept := s.property("NFileDescriptorStore"); kept != "1" {
+		s.t.Errorf("in mid-request systemd keeps %s descriptors, want 1", kept)
+	}
+	s.crash()
+	if bots.lockIsFree() {
+		s.t.Error("the lock is free although the request is open")
+	}
+	gate.Release()
+	came(s.t, got, "the bot gets the lock")
+	bots.mustHaveSeenLiving(s.t, seen)
+	s.await(func() bool { return s.property("NFileDescriptorStore") == "0" }, "systemd keeps no lock any more")
+	if !bots.lockIsFree() {
+		s.t.Error("the lock is not free")
+	}
+
+	// A stop for good, cut off: nobody is locked out.
+	gate = s.saxo.HoldNextAnswer(sharedAccount)
+	s.run.until(func(st control.Status) bool { return account(st, sharedAccount).State == control.AccountValid })
+	s.run.forceRefresh(sharedAccount)
+	came(s.t, gate.Entered, "the request is open")
+	s.systemctl(s.t, "kill", "-s", "KILL", "tokenkeeper")
+	s.systemctl(s.t, "stop", "tokenkeeper")
+	gate.Drop()
+	s.mustBeGone()
+	s.await(bots.lockIsFree, "the lock is free after a stop")
 }
 
 // service is the unit, and the broker of its account.

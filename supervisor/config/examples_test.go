@@ -232,10 +232,13 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700"} {
+	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700", "NotifyAccess=main", "FileDescriptorStoreMax=512"} {
 		if !strings.Contains(string(data), "\n"+line+"\n") {
 			t.Errorf("the unit lacks %s", line)
 		}
+	}
+	if strings.Contains(string(data), "\nExecStartPre=") {
+		t.Error("a command before the main process can fail for ever, and the locks that systemd keeps would stay locked")
 	}
 	_, rest, _ := strings.Cut(string(data), "\nTimeoutStopSec=")
 	number, _, _ := strings.Cut(rest, "\n")

@@ -22,6 +22,14 @@ type kept struct {
 	over *time.Timer // lets it go
 }
 
+// Deposit keeps a copy of the lock's descriptor for the time of an attempt,
+// where it outlives this process.
+type Deposit interface {
+	Put(fd int) error
+	// Remove does nothing if nothing is there.
+	Remove()
+}
+
 // Keep keeps the lock that is held for the next Lock, at most for d, whatever
 // its release does. It is for an attempt that nobody knows the end of, and that
 // goes on soon: what the file holds may be spent.
@@ -53,7 +61,7 @@ func (f *File) Inherit(lock *os.File, d time.Duration) bool {
 // Forgo gives back what is kept, if anything is.
 func (f *File) Forgo() {
 	if lock := f.takeKept(); lock != nil {
-		_ = free(lock)
+		_ = f.free(lock)
 	}
 }
 
@@ -67,7 +75,7 @@ func (f *File) keep(lock carrier, d time.Duration) {
 		}
 		f.mu.Unlock()
 		if mine {
-			_ = free(lock)
+			_ = f.free(lock)
 		}
 	})}
 }
@@ -92,6 +100,7 @@ func (f *File) resume() carrier {
 	}
 	if !f.isLock(lock) || flock(lock) != nil {
 		_ = lock.Close()
+		f.withdraw()
 		return nil
 	}
 	return lock
@@ -109,6 +118,14 @@ func flock(lock carrier) error {
 
 // free gives a lock back at once, also where another process has a copy of the
 // descriptor.
-func free(lock carrier) error {
-	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
+func (f *File) free(lock carrier) error {
+	err := errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
+	f.withdraw()
+	return err
+}
+
+func (f *File) withdraw() {
+	if f.cfg.Deposit != nil {
+		f.cfg.Deposit.Remove()
+	}
 }

@@ -114,15 +114,19 @@ func (f *File) letsGo(lock carrier) bool {
 }
 
 // Lend gives the descriptor that carries the lock to a program that shall hold
-// it also if we die, while its caller holds the lock. As long as we live,
-// release makes it free, whoever has copies.
+// it also if we die, and to Config.Deposit, while its caller holds the lock. As
+// long as we live, release makes it free, whoever has copies.
 func (f *File) Lend(give func(fd int) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.lock == nil {
 		return fmt.Errorf("shared file %s: its lock is not held", f.cfg.Path)
 	}
-	return give(int(f.lock.Fd()))
+	var err error
+	if f.cfg.Deposit != nil {
+		err = f.cfg.Deposit.Put(int(f.lock.Fd()))
+	}
+	return errors.Join(err, give(int(f.lock.Fd())))
 }
 
 // unlocker gives the lock back, unless it is kept.
@@ -132,7 +136,7 @@ func (f *File) unlocker(lock carrier) func() error {
 		if !f.letsGo(lock) {
 			return nil
 		}
-		return free(lock)
+		return f.free(lock)
 	})
 }
 

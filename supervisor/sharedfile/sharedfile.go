@@ -45,6 +45,9 @@ type Config struct {
 	// Note is the file that keeps over a restart what the shared file was like
 	// when it was whole, see [NotePath]; "": nothing does.
 	Note string
+	// Deposit keeps the lock's descriptor, too, from a Lend until the lock is
+	// given back; nil: nobody does.
+	Deposit Deposit
 }
 
 const (
