@@ -107,19 +107,20 @@ func (s *Supervisor) wakeAlert(key string) {
 	}
 }
 
-// alertTold says whether every sink that takes the alert has been told of its
-// newest state, or can't be.
+// alertTold says whether every sink has been told of what it may see of the
+// alert's newest state, or can't be.
 func (s *Supervisor) alertTold(ctx context.Context, a event.Alert) bool {
 	for name, c := range s.opts.Config.Sinks {
-		if !c.Sends(config.SendAlert) || !s.alertConcerns(c, a) {
+		part, ok := alert.Narrow(a, s.alertAccounts(c))
+		if !ok || !c.Sends(config.SendAlert) || !s.alertConcerns(c, part) {
 			continue
 		}
 		line, err := s.store.Delivery(ctx, name, a.Key)
 		if err != nil {
 			return false
 		}
-		refused := line.Result == store.ResultRefused && line.TriedVersion >= a.Version
-		if line.Version < a.Version && !refused {
+		refused := line.Result == store.ResultRefused && line.TriedVersion >= part.Version
+		if line.Version < part.Version && !refused {
 			return false
 		}
 	}
@@ -131,6 +132,14 @@ func (s *Supervisor) alertTold(ctx context.Context, a event.Alert) bool {
 // of any of its accounts, and any other to all; but no sink is told of itself.
 func (s *Supervisor) alertConcerns(c config.Sink, a event.Alert) bool {
 	return a.Sink != c.Name && s.opts.Config.SinkWants(c, a.Account, a.Provider)
+}
+
+// alertAccounts are the accounts of which a sink is told; nil: all.
+func (s *Supervisor) alertAccounts(c config.Sink) alert.Wants {
+	if len(c.Accounts)+len(c.Providers) == 0 {
+		return nil
+	}
+	return func(account, provider string) bool { return s.opts.Config.SinkWants(c, account, provider) }
 }
 
 func loadAlerts(provider string, l refresh.Load, now time.Time) alert.Load {

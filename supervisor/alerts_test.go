@@ -162,7 +162,7 @@ func TestEarlyAlertIsRaised(t *testing.T) {
 	go func() { defer close(done); _ = e.Run(t.Context()) }()
 	t.Cleanup(func() { <-done })
 	await(t, func() bool {
-		a, ok, _ := e.Alert(t.Context(), "store_restored:*")
+		a, ok, _ := e.For(nil).Alert(t.Context(), "store_restored:*")
 		return ok && a.State == event.AlertRaised
 	})
 }

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -12,13 +11,12 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 )
 
-// This file lets the control API control the sinks and see the alerts.
+// This file lets the control API control the sinks.
 
 // sinkProcess returns the sink if it is a plugin, and so has a process; ok is
 // false for one that is built in.
@@ -68,31 +66,6 @@ func sinkProcessStatus(p process.Status) *control.SinkProcess {
 		Restarts: p.Restarts, Crashes: p.Crashes, LastError: p.LastError, NextStart: p.NextStart,
 		Version: p.Version, Command: p.Command, InFlight: p.InFlight,
 	}
-}
-
-func (b backend) Alerts(ctx context.Context) (control.Alerts, error) {
-	known, err := b.s.alerts.Alerts(ctx)
-	if err != nil {
-		return control.Alerts{}, control.Errorf(control.CodeUnavailable, "%v", err)
-	}
-	all := control.Alerts{Now: b.s.opts.Seams.Wall(), Alerts: []event.Alert{}}
-	all.Alerts = append(all.Alerts, openAlerts(known)...)
-	over := slices.DeleteFunc(known, func(a event.Alert) bool { return a.State != event.AlertRecovered })
-	slices.SortFunc(over, func(x, y event.Alert) int { return cmp.Or(y.ChangedAt.Compare(x.ChangedAt), cmp.Compare(x.Key, y.Key)) })
-	all.Alerts = append(all.Alerts, over...)
-	return all, nil
-}
-
-// openAlerts are those that last, the oldest first. It leaves all as it is.
-func openAlerts(all []event.Alert) []event.Alert {
-	var open []event.Alert
-	for _, a := range all {
-		if a.State != event.AlertRecovered {
-			open = append(open, a)
-		}
-	}
-	slices.SortFunc(open, func(x, y event.Alert) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key)) })
-	return open
 }
 
 func (b backend) TestSink(ctx context.Context, name string) (control.SinkTestAnswer, error) {

@@ -38,7 +38,7 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))
 	}
 	if s.alerts != nil {
-		w.Alerts = s.alerts
+		w.Alerts = s.alerts.For(s.alertAccounts(c))
 	}
 	if err := sink.CheckWorker(w); err != nil {
 		return nil, err

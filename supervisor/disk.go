@@ -90,7 +90,8 @@ func (s *Supervisor) tellRestored(r *store.Restored) {
 		}
 		s.events.Publish(level, event.Event{
 			Type: event.StoreRestored, Alert: !a.Newest, Account: a.Account, Version: a.Version,
-			Message: fmt.Sprintf("version %d of %s, from %s: %s", a.Version, a.StoredAt.Format(time.RFC3339), a.Source, text),
+			Provider: s.opts.Config.Accounts[a.Account].Provider,
+			Message:  fmt.Sprintf("version %d of %s, from %s: %s", a.Version, a.StoredAt.Format(time.RFC3339), a.Source, text),
 		})
 	}
 }

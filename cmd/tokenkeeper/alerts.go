@@ -17,10 +17,15 @@ func newAlertsCommand(e *env) *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "alerts [--all]",
-		Short: "Show the alerts that last",
+		Short: "Show the alerts that last; acknowledge or silence one",
 		Long: `Show the alerts that last: each trouble that needs somebody, since when, and what
 to do. With --all also those that are over since lately.`,
-		Args: exactArgs(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownSubcommand(cmd, args[0])
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := e.client()
 			if err != nil {
@@ -46,6 +51,10 @@ to do. With --all also those that are over since lately.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also those that are over")
+	cmd.AddCommand(newAlertAckCommand(e), newAlertSilenceCommand(e), newAlertResumeCommand(e))
+	for _, c := range cmd.Commands() {
+		c.DisableFlagsInUseLine = true
+	}
 	return cmd
 }
 
@@ -55,12 +64,20 @@ func alertTable(alerts []event.Alert, now time.Time) table {
 	t := table{head: []string{"ALERT", "ABOUT", "SINCE", "STATE"}, width: narrow}
 	for _, a := range alerts {
 		look, state := red, "open"
-		if over(a) {
+		notes := []cell{{a.Message, plain}}
+		switch {
+		case over(a):
 			look, state = green, "over "+moment.Relative(a.ChangedAt, now)
+		case a.Hush == nil:
+		case a.Hush.Until.IsZero():
+			look, state = yellow, "acknowledged"
+		default:
+			look, state = yellow, "silenced"
+			notes = append(notes, cell{"silenced until " + moment.Text(a.Hush.Until, now, false), plain})
 		}
 		t.rows = append(t.rows, row{
-			cells: []cell{{words(a.Type), look}, {orNever(concerns(a)), plain}, {moment.Text(a.Since, now, false), plain}, {state, look}},
-			notes: []cell{{a.Message, plain}},
+			cells: []cell{{a.Key, look}, {orNever(concerns(a)), plain}, {moment.Text(a.Since, now, false), plain}, {state, look}},
+			notes: notes,
 		})
 	}
 	return t
@@ -70,6 +87,9 @@ func words(t event.Type) string { return strings.ReplaceAll(string(t), "_", " ")
 
 // concerns is what an alert is about; "" if that is everything.
 func concerns(a event.Alert) string {
+	if a.Accounts > 1 {
+		return fmt.Sprintf("%s (%d)", a.Provider, a.Accounts)
+	}
 	for _, name := range []string{a.Account, a.Provider, a.Sink} {
 		if name != "" {
 			return name

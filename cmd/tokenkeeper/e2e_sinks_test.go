@@ -263,7 +263,7 @@ func TestAlertsAreShownAndTold(t *testing.T) {
 	if len(open) != 1 || open[0].Type != event.NeedsLogin || open[0].Account != schwabAccount || open[0].Since.IsZero() {
 		t.Errorf("alerts: %+v", open)
 	}
-	if got := s.tool(t, "", "alerts"); !strings.Contains(got.stdout, "\nneeds login  "+schwabAccount) {
+	if got := s.tool(t, "", "alerts"); !strings.Contains(got.stdout, "\nneeds_login:schwab  "+schwabAccount) {
 		t.Errorf("alerts: %+v", got)
 	}
 	if got := s.tool(t, "", "status"); !strings.Contains(got.stdout, "\n1 alert: needs login "+schwabAccount+`; see "tokenkeeper alerts"`) {
@@ -271,6 +271,18 @@ func TestAlertsAreShownAndTold(t *testing.T) {
 	}
 	if got := metricsOf(t, s); !strings.Contains(got, `tokenkeeper_alerts_open{type="needs_login"} 1`) || !strings.Contains(got, `tokenkeeper_sink_up_to_date_accounts{sink="files",type="file"} 1`) {
 		t.Errorf("metrics:\n%s", got)
+	}
+
+	for _, line := range []string{"ack needs_login:schwab", "silence needs_login:schwab --for 2h"} {
+		if got := s.tool(t, "", append([]string{"alerts"}, strings.Fields(line)...)...); got.code != exitOK || !strings.Contains(got.stdout, "its end is told") {
+			t.Errorf("alerts %s: %+v", line, got)
+		}
+	}
+	if got := s.tool(t, "", "alerts"); !strings.Contains(got.stdout, "  silenced\n") || !strings.Contains(got.stdout, "silenced until ") {
+		t.Errorf("alerts: %+v", got)
+	}
+	if got := s.tool(t, "", "alerts", "ack", "needs_login:schwap"); got.code != exitFailure || !strings.Contains(got.stderr, `no alert "needs_login:schwap" is open; did you mean "needs_login:schwab"?`) {
+		t.Errorf("ack of no alert: %+v", got)
 	}
 
 	file := tokenFileOf(t, schwab.Grant(schwabAccount), format.Schwab, time.Now())

@@ -36,12 +36,26 @@ func sampleAlerts() control.Alerts {
 	return control.Alerts{Now: now, Alerts: []event.Alert{
 		{Key: "needs_login:schwab-two", Type: event.NeedsLogin, State: event.AlertRepeated, Version: 3, Account: "schwab-two", Provider: "schwab",
 			Message: "account schwab-two needs a login: the broker has ended it; log in with: tokenkeeper login schwab-two", Since: at(-26 * time.Hour), ChangedAt: at(-2 * time.Hour)},
+		{Key: "refresh_failing:saxo", Type: event.RefreshFailing, State: event.AlertRaised, Version: 1, Provider: "saxo", Accounts: 3, Hush: &event.Hush{At: now, Until: at(2 * time.Hour)},
+			Message: "3 accounts at saxo can't be refreshed: a, b, c", Since: at(-time.Hour), ChangedAt: at(-time.Hour)},
 		{Key: "disk_trouble:*", Type: event.DiskTrouble, State: event.AlertRaised, Version: 1, Message: "the state directory is full", Since: at(-time.Minute), ChangedAt: at(-time.Minute)},
 		{Key: "sink_failing:hook", Type: event.SinkFailing, State: event.AlertRecovered, Version: 2, Sink: "hook", Message: "sink hook works again", Since: at(-time.Hour), ChangedAt: at(-5 * time.Minute)},
 	}}
 }
 
-func (f *fake) Sinks(context.Context) (control.Sinks, error)   { return sampleSinks(), nil }
+func (f *fake) Sinks(context.Context) (control.Sinks, error) { return sampleSinks(), nil }
+func (f *fake) AcknowledgeAlert(_ context.Context, key string) (event.Alert, error) {
+	return event.Alert{Key: key, Hush: &event.Hush{At: now}}, nil
+}
+
+func (f *fake) SilenceAlert(_ context.Context, key string, during time.Duration) (event.Alert, error) {
+	return event.Alert{Key: key, Hush: &event.Hush{At: now, Until: now.Add(during)}}, nil
+}
+
+func (f *fake) ResumeAlert(_ context.Context, key string) (event.Alert, error) {
+	return event.Alert{Key: key}, nil
+}
+
 func (f *fake) Alerts(context.Context) (control.Alerts, error) { return sampleAlerts(), nil }
 
 func (f *fake) sink(name string) (control.Sink, error) {
@@ -124,10 +138,10 @@ func TestSinkTablesFitEightyColumns(t *testing.T) {
 
 func TestAlertLine(t *testing.T) {
 	all := sampleAlerts().Alerts
-	if got := alertLine(all[2:], textWidth); got != "" {
+	if got := alertLine(all[3:], textWidth); got != "" {
 		t.Errorf("of an alert that is over: %q", got)
 	}
-	if got, want := alertLine(all, textWidth), `2 alerts: needs login schwab-two, disk trouble; see "tokenkeeper alerts"`; got != want {
+	if got, want := alertLine(all, textWidth), `3 alerts: needs login schwab-two, refresh failing saxo (3), disk trouble; see "tokenkeeper alerts"`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	many := slices.Repeat(all[:1], 50)
@@ -145,6 +159,9 @@ func TestSinkVerbs(t *testing.T) {
 		stdout string
 		stderr []string
 	}{
+		{"alerts ack disk_trouble:*", 0, "disk_trouble:*: acknowledged: it is not repeated; its end is told\n", nil},
+		{"alerts silence disk_trouble:* --for 2h", 0, "disk_trouble:*: silenced until 16:20:00 in 2h; its end is told\n", nil},
+		{"alerts resume disk_trouble:*", 0, "disk_trouble:*: it is told and repeated again\n", nil},
 		{"sinks test cache", 0, "cache: it works: wrote and removed a file beside it\n", nil},
 		{"sinks test hook", 1, "", []string{`tokenkeeper: sink "hook": https://bots.example/token answered 503`}},
 		{"sinks test bto", 1, "", []string{`tokenkeeper: no sink is named "bto"; did you mean "bot"?`}},
@@ -175,11 +192,14 @@ func TestSinkVerbsAsJSON(t *testing.T) {
 	if got := decode[control.Sinks](t, out("sinks")); len(got.Sinks) != 6 || got.Sinks[5].Process.Crashes != 5 {
 		t.Errorf("sinks: %+v", got)
 	}
-	if got := decode[control.Alerts](t, out("alerts")); len(got.Alerts) != 2 {
+	if got := decode[control.Alerts](t, out("alerts")); len(got.Alerts) != 3 {
 		t.Errorf("alerts: %+v", got)
 	}
-	if got := decode[control.Alerts](t, out("alerts --all")); len(got.Alerts) != 3 {
+	if got := decode[control.Alerts](t, out("alerts --all")); len(got.Alerts) != 4 {
 		t.Errorf("alerts --all: %+v", got)
+	}
+	if got := decode[event.Alert](t, out("alerts silence disk_trouble:* --for 1h")); !got.Hush.Until.Equal(now.Add(time.Hour)) {
+		t.Errorf("alerts silence: %+v", got)
 	}
 	if got := decode[control.SinkTestAnswer](t, out("sinks test cache")); got.Done == "" {
 		t.Errorf("sinks test: %+v", got)

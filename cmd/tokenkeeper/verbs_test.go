@@ -11,7 +11,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"adopt"}, {"alerts"}, {"check"}, {"events"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
+		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"events"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
 		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
@@ -44,6 +44,9 @@ func TestUsageErrors(t *testing.T) {
 		{"refresh", "ACCOUNT is missing: tokenkeeper refresh ACCOUNT [--force]"},
 		{"import main", "FILE is missing: tokenkeeper import ACCOUNT FILE"},
 		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--header] [--allow-expired]`},
+		{"alerts akc", `there is no command "tokenkeeper alerts akc"; did you mean ack?`},
+		{"alerts ack", "ALERT is missing: tokenkeeper alerts ack ALERT"},
+		{"alerts silence needs_login:saxo", "say for how long, e.g. --for 2h"},
 		{"sinks tset", `there is no command "tokenkeeper sinks tset"; did you mean test?`},
 		{"sinks xyzzy", `there is no command "tokenkeeper sinks xyzzy"; see "tokenkeeper sinks --help"`},
 		{"sinks test", "NAME is missing: tokenkeeper sinks test NAME"},

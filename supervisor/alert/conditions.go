@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -32,96 +33,76 @@ type Condition struct {
 	Proof time.Time
 	// Cause of the trouble alone; "": What is all that is known.
 	Cause string
-	// Group: it is of so many Accounts at the Provider. Grouped: a group alert
-	// stands for it, so that it is neither raised nor repeated.
-	Group, Grouped bool
-	Accounts       int
+}
+
+// over says whether a trouble that has lasted since then is known to be over.
+func (c Condition) over(since time.Time) bool {
+	return c.State == Off && (c.Proof.IsZero() || c.Proof.After(since))
 }
 
 // everything is the subject of what concerns no account, provider or sink.
 const everything = "*"
 
-// Key is the name of an alert: its type and what it concerns, one of the three
+// Key is the name of a trouble: its type and what it concerns, one of the three
 // names or none.
 func Key(t event.Type, account, provider, sink string) string {
-	subject := everything
-	switch {
-	case account != "":
-		subject = account
-	case provider != "":
-		subject = provider
-	case sink != "":
-		subject = sink
-	}
-	return string(t) + ":" + subject
+	return string(t) + ":" + subject(account, provider, sink)
 }
 
-func (c Condition) key() string {
-	if c.Group {
-		return groupKey(c.Type, c.Provider)
-	}
-	return Key(c.Type, c.Account, c.Provider, c.Sink)
+func subject(account, provider, sink string) string {
+	return cmp.Or(account, provider, sink, everything)
 }
 
-// conditions gathers them by key.
-type conditions map[string]Condition
-
-func (cs conditions) add(c Condition) { cs[c.key()] = c }
+// key is the name of its alert: all accounts of a provider are in one.
+func (c Condition) key() string { return Key(c.Type, "", c.Provider, c.Sink) }
 
 // Conditions says for everything in the snapshot which troubles it has. One
 // that is not in the answer is not a matter of this configuration any more.
-func Conditions(s Snapshot, p Policy) map[string]Condition {
+func Conditions(s Snapshot, p Policy) []Condition {
 	return conditionsOf(s, p, func(*Account) bool { return true })
 }
 
 // conditionsOf leaves out the accounts that are well and of which nobody asks:
 // almost all of a hundred thousand.
-func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) conditions {
-	cs := conditions{}
+func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) (all []Condition) {
 	for n := range s.Accounts {
 		a := &s.Accounts[n]
-		if !a.troubled(s.Now, p) && !asked(a) {
-			continue
+		if a.troubled(s.Now, p) || asked(a) {
+			all = append(all, a.failing(), a.needsLogin(), a.ambiguous(), a.unknownToken(), a.wrongZone(), a.fileShut(), a.loginDue(s.Now, p.LoginDue))
 		}
-		cs.add(a.failing())
-		cs.add(a.needsLogin())
-		cs.add(a.ambiguous())
-		cs.add(a.unknownToken())
-		cs.add(a.wrongZone())
-		cs.add(a.fileShut())
-		cs.add(a.loginDue(s.Now, p.LoginDue))
 	}
 	for _, proc := range s.Processes {
-		cs.add(proc.crashing(s.Now))
-		cs.add(proc.parked(s.Now))
+		all = append(all, proc.crashing(s.Now), proc.parked(s.Now))
 	}
 	for _, l := range s.Loads {
-		cs.add(l.overload())
+		all = append(all, l.overload())
 	}
 	for _, k := range s.Sinks {
-		cs.add(k.failing())
-		cs.add(k.unknownToken())
-		cs.add(k.disabled())
+		all = append(all, k.failing(), k.unknownToken(), k.disabled())
 	}
-	for key, seen := range s.Seen {
-		cs[key] = seen.condition(s.Now)
+	disk := s.disk()
+	for _, seen := range s.Seen {
+		c := seen.condition(s.Now)
+		if c.Type == disk.Type && c.key() == disk.key() {
+			if disk.State == Off {
+				disk = c
+			}
+			continue
+		}
+		all = append(all, c)
 	}
-	cs.disk(s.StoreFault)
-	cs.add(s.otherMachine())
-	return cs
+	return append(all, disk, s.otherMachine())
 }
 
-// disk adds the fault of the store, which needs no event.
-func (cs conditions) disk(fault string) {
+// disk is the fault of the store, which needs no event.
+func (s Snapshot) disk() Condition {
 	c := Condition{Type: event.DiskTrouble, State: Off, What: diskWell}
-	if fault != "" {
+	if s.StoreFault != "" {
 		c.State = On
-		c.What = "nothing can be stored, and so no refresh token is spent: " + fault
+		c.What = "nothing can be stored, and so no refresh token is spent: " + s.StoreFault
 		c.Todo = "check the disk of the state directory; it is tried again all the time"
-	} else if _, seen := cs[c.key()]; seen {
-		return
 	}
-	cs.add(c)
+	return c
 }
 
 func (s Snapshot) otherMachine() Condition {
@@ -173,19 +154,4 @@ func quiet(t event.Type) time.Duration {
 		return quietRestored
 	}
 	return quietDisk
-}
-
-// span is a duration for people: no more than two of its units.
-func span(d time.Duration) string {
-	d = max(d, 0)
-	days, hours, minutes := int(d.Hours())/24, int(d.Hours())%24, int(d.Minutes())%60
-	switch {
-	case days > 0:
-		return fmt.Sprintf("%d d %d h", days, hours)
-	case hours > 0:
-		return fmt.Sprintf("%d h %d min", hours, minutes)
-	case minutes > 0:
-		return fmt.Sprintf("%d min", minutes)
-	}
-	return fmt.Sprintf("%d s", int(d.Seconds()))
 }

@@ -35,7 +35,7 @@ func TestLifeOfAnAlert(t *testing.T) {
 		began := time.Now()
 		w.set(w.account(needsLogin))
 		raised := w.want(event.AlertRaised, true)
-		if raised.Account != "main" || raised.Provider != "schwab" || raised.Type != event.NeedsLogin || raised.Key != "needs_login:main" ||
+		if raised.Account != "main" || raised.Provider != "schwab" || raised.Type != event.NeedsLogin || raised.Key != "needs_login:schwab" || raised.Accounts != 1 ||
 			!raised.Since.Equal(began) || !strings.HasSuffix(raised.Message, "log in with: tokenkeeper login main") {
 			t.Errorf("raised: %+v", raised)
 		}
@@ -125,13 +125,13 @@ func TestRestart(t *testing.T) {
 			time.Sleep(time.Second)
 			w.start()
 			w.pass(10 * time.Minute)
-			if a := w.want(event.AlertRaised, true); a != before {
+			if a := w.want(event.AlertRaised, true); !same(a, before) {
 				t.Errorf("after a restart: %+v, want %+v", a, before)
 			}
 			w.die()
 		}
 		w.start()
-		if told := w.tell("chat"); len(told) != 1 || told[0] != before {
+		if told := w.tell("chat"); len(told) != 1 || !same(told[0], before) {
 			t.Errorf("told: %+v", told)
 		}
 		w.die()
@@ -178,14 +178,14 @@ func TestDiskFailsWhileRaising(t *testing.T) {
 		w.setDisk(errors.New("no space left on device"))
 		w.set(func(s *Snapshot) { s.StoreFault = "no space left on device" })
 		raised := w.want(event.AlertRaised, false)
-		if told := w.tell("chat"); len(told) != 1 || told[0] != raised || raised.Key != "disk_trouble:*" {
+		if told := w.tell("chat"); len(told) != 1 || !same(told[0], raised) || raised.Key != "disk_trouble:*" {
 			t.Fatalf("told: %+v", told)
 		}
 		w.pass(4 * time.Hour)
 		repeated := w.want(event.AlertRepeated, false)
 		w.setDisk(nil)
 		w.look()
-		if a := w.want(event.AlertRepeated, true); a != repeated {
+		if a := w.want(event.AlertRepeated, true); !same(a, repeated) {
 			t.Errorf("stored %+v, want %+v", a, repeated)
 		}
 		w.set(func(s *Snapshot) { s.StoreFault = "" })
@@ -241,7 +241,7 @@ func TestEventsAlone(t *testing.T) {
 		w.start()
 		publish(w, rival)
 		a := w.want(event.AlertRaised, true)
-		if a.Key != "rival_refresher:main" || a.Message != "account main: let it take the lock" {
+		if a.Key != "rival_refresher:schwab" || a.Message != "account main: let it take the lock" {
 			t.Errorf("%+v", a)
 		}
 		w.pass(59 * time.Minute)
@@ -280,11 +280,11 @@ func TestEventsAlone(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.notify = []string{"chat"}
 		w.start()
-		publish(w, event.Event{Type: event.StoreRestored, Alert: true, Account: "main", Message: "it may be spent"})
+		publish(w, event.Event{Type: event.StoreRestored, Alert: true, Account: "main", Provider: "schwab", Message: "it may be spent"})
 		w.want(event.AlertRaised, true)
-		publish(w, event.Event{Type: event.Refreshed, Account: "other"})
+		publish(w, event.Event{Type: event.Refreshed, Account: "other", Provider: "schwab"})
 		w.want(event.AlertRaised, true)
-		publish(w, event.Event{Type: event.Refreshed, Account: "main"})
+		publish(w, event.Event{Type: event.Refreshed, Account: "main", Provider: "schwab"})
 		w.want(event.AlertRecovered, true)
 	})
 }
@@ -323,7 +323,7 @@ func TestAnEndIsToldAtOnce(t *testing.T) {
 		w.mu.Lock()
 		w.account(loggedIn)(&w.shot)
 		w.mu.Unlock()
-		bus.Publish(slog.LevelInfo, event.Event{Type: event.Imported, Account: "another"})
+		bus.Publish(slog.LevelInfo, event.Event{Type: event.Imported, Account: "another", Provider: "schwab"})
 		synctest.Wait()
 		if a := w.alert(); a.State != event.AlertRaised {
 			t.Errorf("the news of another account had this one looked at: %+v", a)

@@ -1,7 +1,6 @@
 package alert
 
 import (
-	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -59,7 +58,7 @@ func (e *Engine) mayEnd(ev event.Event) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, t := range types {
-		if e.open[Key(t, ev.Account, ev.Provider, ev.Sink)].lasts() || e.grouped(t, ev.Account, ev.Provider) {
+		if n := e.open[Key(t, "", ev.Provider, ev.Sink)]; n.lasts() && n.members[ev.Account] != nil {
 			return true
 		}
 	}
@@ -104,19 +103,19 @@ func (o *observed) over(t event.Type, e event.Event) bool {
 	return ok
 }
 
-func subject(account, provider, sink string) string {
-	_, s, _ := strings.Cut(Key("", account, provider, sink), ":")
-	return s
-}
-
 // resume takes up a trouble that an earlier run has seen.
-func (o *observed) resume(a event.Alert) {
-	if !only(a.Type) || a.State == event.AlertRecovered {
+func (o *observed) resume(n *trouble) {
+	if !only(n.head.Type) {
 		return
 	}
-	o.seen[a.Key] = Seen{At: a.ChangedAt, Event: event.Event{
-		Type: a.Type, Time: a.ChangedAt, Alert: true, Account: a.Account, Provider: a.Provider, Sink: a.Sink, Message: core(a),
-	}}
+	for name, m := range n.members {
+		if m.lasts() {
+			at := n.toldAt(m.Version)
+			o.seen[Key(n.head.Type, name, n.head.Provider, n.head.Sink)] = Seen{At: at, Event: event.Event{
+				Type: n.head.Type, Time: at, Alert: true, Account: name, Provider: n.head.Provider, Sink: n.head.Sink, Message: m.Message,
+			}}
+		}
+	}
 }
 
 // listen returns what was observed since the last call.

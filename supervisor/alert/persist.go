@@ -19,7 +19,7 @@ const savePatience = 5 * time.Second
 const atOnce = 64
 
 // together calls fn for every alert and returns its errors.
-func together(alerts []event.Alert, fn func(event.Alert) error) []error {
+func together(alerts []*event.Alert, fn func(*event.Alert) error) []error {
 	errs := make([]error, len(alerts))
 	var all sync.WaitGroup
 	slots := make(chan struct{}, atOnce)
@@ -68,8 +68,8 @@ func (e *Engine) save(ctx context.Context) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	done := e.write(func() {
-		errs := together(unsaved, func(a event.Alert) error {
-			err := e.cfg.Store.SaveAlert(ctx, a)
+		errs := together(unsaved, func(a *event.Alert) error {
+			err := e.cfg.Store.SaveAlert(ctx, *a)
 			e.saved(a, err)
 			return err
 		})
@@ -82,34 +82,34 @@ func (e *Engine) save(ctx context.Context) {
 	}
 }
 
-func (e *Engine) unsaved() (all []event.Alert) {
+func (e *Engine) unsaved() (all []*event.Alert) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, n := range e.open {
-		if n.unsaved {
-			all = append(all, n.Alert)
+		if n.newest != n.stored {
+			all = append(all, n.newest)
 		}
 	}
 	return all
 }
 
 // saved notes the outcome of storing a.
-func (e *Engine) saved(a event.Alert, err error) {
+func (e *Engine) saved(a *event.Alert, err error) {
 	e.mu.Lock()
-	if n, ok := e.open[a.Key]; ok && n.Version == a.Version && err == nil {
-		n.unsaved = false
+	if n, ok := e.open[a.Key]; ok && n.newest == a && err == nil {
+		n.stored = a
 	}
 	e.mu.Unlock()
-	e.show([]event.Alert{a})
+	e.show([]*event.Alert{a})
 }
 
 // show lets the sinks see alerts, and wakes them for what they have not seen.
-func (e *Engine) show(alerts []event.Alert) {
+func (e *Engine) show(alerts []*event.Alert) {
 	for _, a := range alerts {
 		e.mu.Lock()
 		n, ok := e.open[a.Key]
-		news := ok && n.shown.Version < a.Version
-		if news {
+		news := ok && (n.shown == nil || n.shown.Version < a.Version)
+		if ok && (news || n.newest == a) {
 			n.shown = a
 		}
 		e.mu.Unlock()
@@ -121,15 +121,15 @@ func (e *Engine) show(alerts []event.Alert) {
 
 // drop forgets alerts that are over and that every sink was told of.
 func (e *Engine) drop(ctx context.Context, now time.Time) {
-	finished := slices.DeleteFunc(e.finished(), func(a event.Alert) bool {
-		return !elapsed(a.ChangedAt, now, forgottenAfter) && !e.cfg.Told(ctx, a)
+	finished := slices.DeleteFunc(e.finished(), func(a *event.Alert) bool {
+		return !elapsed(a.ChangedAt, now, forgottenAfter) && !e.cfg.Told(ctx, *a)
 	})
 	if len(finished) == 0 {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)
 	e.write(func() {
-		together(finished, func(a event.Alert) error {
+		together(finished, func(a *event.Alert) error {
 			if err := e.cfg.Store.DropAlert(ctx, a.Key); err != nil {
 				e.cfg.Log.Debug("an alert that is over could not be dropped; it is tried again", "key", a.Key, "error", err)
 				return err
@@ -137,7 +137,7 @@ func (e *Engine) drop(ctx context.Context, now time.Time) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			// If it was raised anew meanwhile, it is not stored yet.
-			if n, ok := e.open[a.Key]; ok && n.Version == a.Version {
+			if n, ok := e.open[a.Key]; ok && n.newest == a {
 				delete(e.open, a.Key)
 			}
 			return nil
@@ -146,12 +146,12 @@ func (e *Engine) drop(ctx context.Context, now time.Time) {
 }
 
 // finished returns the alerts that are over, as far as that is durable.
-func (e *Engine) finished() (all []event.Alert) {
+func (e *Engine) finished() (all []*event.Alert) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, n := range e.open {
-		if n.State == event.AlertRecovered && !n.unsaved && n.shown.Version == n.Version {
-			all = append(all, n.Alert)
+		if n.head.State == event.AlertRecovered && n.newest == n.stored && n.shown == n.newest {
+			all = append(all, n.newest)
 		}
 	}
 	return all

@@ -122,9 +122,6 @@ type Policy struct {
 	Repeat time.Duration
 	// LoginDue is how long before the end of a login it is told; 0: never.
 	LoginDue time.Duration
-	// GroupAbove is how many accounts of one provider may have one trouble
-	// before a group alert stands for them; 0: 10. See [Engine].
-	GroupAbove int
 }
 
 const (

@@ -14,6 +14,9 @@
 //	POST /v1/accounts/{account}/login/complete   body: the address that the broker sent the browser to
 //	GET  /v1/sinks
 //	GET  /v1/alerts                          those that last, and those that are over since lately
+//	POST /v1/alerts/{alert}/acknowledge      it is not repeated; more accounts and its end are told
+//	POST /v1/alerts/{alert}/silence          ?for=2h: only its end is told before that has passed
+//	POST /v1/alerts/{alert}/resume           takes both back
 //	POST /v1/sinks/{sink}/test               shows whether it works
 //	POST /v1/sinks/{sink}/redeliver          ?account=…: of one account only; &force=true: also over an unknown token
 //	POST /v1/sinks/{sink}/disable            until it is enabled, or the next start

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // Backend is what the control API controls. Its methods are called
@@ -36,6 +39,11 @@ type Backend interface {
 	// Alerts returns the alerts that last, the oldest first, and then those
 	// that are over.
 	Alerts(ctx context.Context) (Alerts, error)
+	// AcknowledgeAlert keeps an alert from being repeated, SilenceAlert all
+	// but its end from being told for so long; ResumeAlert takes both back.
+	AcknowledgeAlert(ctx context.Context, key string) (event.Alert, error)
+	SilenceAlert(ctx context.Context, key string, during time.Duration) (event.Alert, error)
+	ResumeAlert(ctx context.Context, key string) (event.Alert, error)
 	// TestSink shows whether a sink works, without giving anybody a token that
 	// is not the newest.
 	TestSink(ctx context.Context, sink string) (SinkTestAnswer, error)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // Sinks asks how every sink does.
@@ -15,6 +17,25 @@ func (c *Client) Sinks(ctx context.Context) (Sinks, error) {
 // Alerts asks which alerts last, and which are over since lately.
 func (c *Client) Alerts(ctx context.Context) (Alerts, error) {
 	return call[Alerts](ctx, c, lookTimeout, http.MethodGet, "/v1/alerts", nil, nil)
+}
+
+// AcknowledgeAlert keeps an alert from being repeated.
+func (c *Client) AcknowledgeAlert(ctx context.Context, key string) (event.Alert, error) {
+	return alertCall(ctx, c, key, "acknowledge", nil)
+}
+
+// SilenceAlert keeps all but an alert's end from being told for so long.
+func (c *Client) SilenceAlert(ctx context.Context, key string, during time.Duration) (event.Alert, error) {
+	return alertCall(ctx, c, key, "silence", url.Values{"for": {during.String()}})
+}
+
+// ResumeAlert takes both back.
+func (c *Client) ResumeAlert(ctx context.Context, key string) (event.Alert, error) {
+	return alertCall(ctx, c, key, "resume", nil)
+}
+
+func alertCall(ctx context.Context, c *Client, key, verb string, query url.Values) (event.Alert, error) {
+	return call[event.Alert](ctx, c, workTimeout, http.MethodPost, "/v1/alerts/"+url.PathEscape(key)+"/"+verb, query, nil)
 }
 
 // TestSink shows whether the sink works.

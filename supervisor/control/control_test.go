@@ -55,6 +55,18 @@ func TestEveryCallAboutSinksReachesTheBackend(t *testing.T) {
 	if s, err := c.Sinks(ctx); err != nil || len(s.Sinks) != 1 || s.Sinks[0].UpToDate != 1 {
 		t.Errorf("Sinks = %+v, %v", s, err)
 	}
+	if a, err := c.SilenceAlert(ctx, "disk_trouble:*", 2*time.Hour); err != nil || a.Key != "disk_trouble:*" || a.Hush.Until.Unix() != 7200 {
+		t.Errorf("silence: %+v, %v", a, err)
+	}
+	if a, err := c.AcknowledgeAlert(ctx, "needs_login:saxo"); err != nil || a.Key != "needs_login:saxo" || a.Hush == nil {
+		t.Errorf("acknowledge: %+v, %v", a, err)
+	}
+	if a, err := c.ResumeAlert(ctx, "needs_login:saxo"); err != nil || a.Hush != nil {
+		t.Errorf("resume: %+v, %v", a, err)
+	}
+	if a, err := c.SilenceAlert(ctx, "disk_trouble:*", 0); err == nil {
+		t.Errorf("silenced for no time: %+v", a)
+	}
 	if a, err := c.Alerts(ctx); err != nil || len(a.Alerts) != 1 || a.Alerts[0].Key != "needs_login:main" {
 		t.Errorf("Alerts = %+v, %v", a, err)
 	}

@@ -121,6 +121,18 @@ func (b *backend) Sinks(context.Context) (control.Sinks, error) {
 	return control.Sinks{Sinks: []control.Sink{{Name: "bot", Type: "unixsocket", UpToDate: 1}}}, nil
 }
 
+func (b *backend) AcknowledgeAlert(_ context.Context, key string) (event.Alert, error) {
+	return event.Alert{Key: key, Hush: &event.Hush{}}, nil
+}
+
+func (b *backend) SilenceAlert(_ context.Context, key string, during time.Duration) (event.Alert, error) {
+	return event.Alert{Key: key, Hush: &event.Hush{Until: time.Unix(0, 0).Add(during)}}, nil
+}
+
+func (b *backend) ResumeAlert(_ context.Context, key string) (event.Alert, error) {
+	return event.Alert{Key: key}, nil
+}
+
 func (b *backend) Alerts(context.Context) (control.Alerts, error) {
 	return control.Alerts{Alerts: []event.Alert{{Key: "needs_login:main", Type: event.NeedsLogin, State: event.AlertRaised, Account: "main"}}}, nil
 }

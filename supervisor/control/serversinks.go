@@ -1,6 +1,9 @@
 package control
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // This file answers the calls about sinks and alerts.
 
@@ -10,6 +13,22 @@ func (s *Server) sinks(_ http.ResponseWriter, r *http.Request) (any, error) {
 
 func (s *Server) alerts(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.backend.Alerts(r.Context())
+}
+
+func (s *Server) acknowledgeAlert(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.AcknowledgeAlert(r.Context(), r.PathValue("alert"))
+}
+
+func (s *Server) silenceAlert(_ http.ResponseWriter, r *http.Request) (any, error) {
+	during, err := time.ParseDuration(r.URL.Query().Get("for"))
+	if err != nil || during <= 0 {
+		return nil, Errorf(CodeBadRequest, "for how long? Give ?for= a duration, e.g. 2h")
+	}
+	return s.backend.SilenceAlert(r.Context(), r.PathValue("alert"), during)
+}
+
+func (s *Server) resumeAlert(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.ResumeAlert(r.Context(), r.PathValue("alert"))
 }
 
 func (s *Server) testSink(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -33,6 +33,15 @@ func newRecords() *records {
 	return &records{recs: map[string]store.Record{}, ledger: map[string]map[string]store.Delivery{}}
 }
 
+// drop forgets what the ledger says of an alert.
+func (r *records) drop(key string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, lines := range r.ledger {
+		delete(lines, key)
+	}
+}
+
 // next stores the account's next version.
 func (r *records) next(account string) store.Record {
 	r.mu.Lock()

@@ -58,9 +58,11 @@ func (s alerts) thing(a event.Alert) thing {
 	}
 }
 
-// lacks knows that an alert that was dropped and is raised again counts from 1.
+// lacks knows that what was newest in a list may be taken from it. An alert that
+// is dropped takes its line of the ledger along, whatever number it has when it
+// is raised again.
 func (s alerts) lacks(e edition, since time.Time, has store.Delivery) bool {
-	return has.Version != e.version || since.After(has.At)
+	return has.Version < e.version || since.After(has.At)
 }
 
 func (s alerts) item(a event.Alert) item {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 )
@@ -125,7 +126,7 @@ func TestAlertsAreRestored(t *testing.T) {
 		t.Errorf("restored: %+v", r)
 	}
 	alerts, err := s.Alerts(t.Context())
-	if err != nil || len(alerts) != 1 || alerts[0] != goldenAlert() {
+	if err != nil || len(alerts) != 1 || !reflect.DeepEqual(alerts[0], goldenAlert()) {
 		t.Errorf("alerts: %+v, %v", alerts, err)
 	}
 	if ledger, err := s.Deliveries(t.Context(), "chat"); err != nil || len(ledger) > 0 {

@@ -89,7 +89,7 @@ func TestGoldenStore(t *testing.T) {
 			t.Errorf("ledger %+v (%v)", ledger, err)
 		}
 		alerts, err := s.Alerts(t.Context())
-		if err != nil || format >= "2.1" && (len(alerts) != 1 || alerts[0] != goldenAlert()) || format < "2.1" && len(alerts) > 0 {
+		if err != nil || format >= "2.1" && (len(alerts) != 1 || !reflect.DeepEqual(alerts[0], goldenAlert())) || format < "2.1" && len(alerts) > 0 {
 			t.Errorf("alerts %+v (%v)", alerts, err)
 		}
 		want := machine.Owner{}

@@ -82,7 +82,7 @@ func alertTitle(a event.Alert) string {
 	if subject == "" {
 		subject = a.Provider
 	}
-	if a.Accounts > 0 {
+	if a.Accounts > 1 {
 		subject = fmt.Sprintf("%s (%d accounts)", a.Provider, a.Accounts)
 	}
 	if a.Sink != "" {

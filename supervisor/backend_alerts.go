@@ -1,0 +1,72 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// This file lets the control API see and hush the alerts.
+
+func (b backend) Alerts(ctx context.Context) (control.Alerts, error) {
+	known, err := b.s.alerts.Alerts(ctx)
+	if err != nil {
+		return control.Alerts{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	all := control.Alerts{Now: b.s.opts.Seams.Wall(), Alerts: []event.Alert{}}
+	all.Alerts = append(all.Alerts, openAlerts(known)...)
+	over := slices.DeleteFunc(known, func(a event.Alert) bool { return a.State != event.AlertRecovered })
+	slices.SortFunc(over, func(x, y event.Alert) int { return cmp.Or(y.ChangedAt.Compare(x.ChangedAt), cmp.Compare(x.Key, y.Key)) })
+	all.Alerts = append(all.Alerts, over...)
+	return all, nil
+}
+
+// openAlerts are those that last, the oldest first. It leaves all as it is.
+func openAlerts(all []event.Alert) []event.Alert {
+	var open []event.Alert
+	for _, a := range all {
+		if a.State != event.AlertRecovered {
+			open = append(open, a)
+		}
+	}
+	slices.SortFunc(open, func(x, y event.Alert) int { return cmp.Or(x.Since.Compare(y.Since), cmp.Compare(x.Key, y.Key)) })
+	return open
+}
+
+func (b backend) AcknowledgeAlert(ctx context.Context, key string) (event.Alert, error) {
+	a, err := b.s.alerts.Acknowledge(ctx, key)
+	return a, b.s.hushFault(ctx, err)
+}
+
+func (b backend) SilenceAlert(ctx context.Context, key string, during time.Duration) (event.Alert, error) {
+	a, err := b.s.alerts.Silence(ctx, key, b.s.opts.Seams.Wall().Add(during))
+	return a, b.s.hushFault(ctx, err)
+}
+
+func (b backend) ResumeAlert(ctx context.Context, key string) (event.Alert, error) {
+	a, err := b.s.alerts.Resume(ctx, key)
+	return a, b.s.hushFault(ctx, err)
+}
+
+// hushFault is the answer to a call about an alert that failed.
+func (s *Supervisor) hushFault(ctx context.Context, err error) error {
+	var closed alert.ErrNotOpen
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &closed):
+		return control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	all, _ := s.alerts.Alerts(ctx)
+	var keys []string
+	for _, a := range openAlerts(all) {
+		keys = append(keys, a.Key)
+	}
+	return control.Errorf(control.CodeNotFound, "%v%s", closed, hint(closed.Key, keys, "alerts"))
+}
