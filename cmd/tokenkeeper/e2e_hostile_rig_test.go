@@ -128,13 +128,11 @@ func (p *hostileProvider) Register(g *grpc.Server) { providersays.RegisterProvid
 
 func (p *hostileProvider) Describe(context.Context, *providersays.DescribeRequest) (*providersays.DescribeResponse, error) {
 	said := strings.ToValidUTF8(p.memory.text(), "?")
-	return &providersays.DescribeResponse{
-		Name: "hostile", Version: "1.0" + said + strings.Repeat("long", 3<<20/4), Authorizer: true,
-		Policy: &providersays.Policy{AccessLifetime: durationpb.New(time.Hour), Rotates: true, Pkce: said},
-		Settings: []*providersays.Setting{
-			{Name: "api_key", Description: said, DefaultValue: said, OneOf: nil}, {Name: "mode", Description: said},
-		},
-	}, nil
+	d := filled(&providersays.DescribeResponse{}, said)
+	d.Name, d.Version, d.Authorizer = "hostile", "1.0"+said+strings.Repeat("long", 3<<20/4), true
+	d.Policy.AccessLifetime, d.Policy.Rotates = durationpb.New(time.Hour), true
+	d.Settings = append(d.Settings, &providersays.Setting{Name: "api_key", Description: said, DefaultValue: said})
+	return d, nil
 }
 
 func (p *hostileProvider) Ping(context.Context, *providersays.PingRequest) (*providersays.PingResponse, error) {
@@ -151,31 +149,36 @@ func (p *hostileProvider) hear(a *providersays.Account, t *providersays.Token, m
 func (p *hostileProvider) Refresh(_ context.Context, r *providersays.RefreshRequest) (*providersays.TokenResponse, error) {
 	p.hear(r.GetAccount(), r.GetToken())
 	said := strings.ToValidUTF8(p.memory.text(), "?")
-	failure := &providersays.Failure{Kind: "transient", Message: said, OauthError: said}
-	mode, _ := os.ReadFile(filepath.Join(os.TempDir(), "mode"))
-	switch string(mode) {
+	failure := filled(&providersays.Failure{}, said)
+	failure.Kind = "transient"
+	switch mode := modeOf(); mode {
 	case "kind":
 		failure.Kind = said
 	case "unknown":
 		failure.Message = `cannot read {"refresh_token":"` + canaryWord + `-of-an-answer-that-failed","expires_in":1800}`
 	case "invalid_client", "invalid_grant", "ambiguous":
-		failure.Kind = string(mode)
+		failure.Kind = mode
 	case "bare":
 		return nil, status.Error(codes.Internal, said)
 	case "oversized":
 		return &providersays.TokenResponse{Token: &providersays.Token{AccessToken: strings.Repeat(r.GetToken().GetAccessToken(), 5<<20/20)}}, nil
 	case "answer":
-		n := strconv.FormatInt(time.Now().UnixNano(), 36)
-		t := &providersays.Token{
-			AccessToken: canaryWord + "+access/" + n + "-of-an-answer", RefreshToken: canaryWord + "+refresh/" + n + "-of-an-answer",
-			IssuedAt: timestamppb.Now(), Lifetime: durationpb.New(time.Hour),
-		}
-		p.hear(r.GetAccount(), t)
-		said = strings.ToValidUTF8(p.memory.text(), "?")
-		t.Rescued = said
-		return &providersays.TokenResponse{Token: t, SpoolFault: said}, nil
+		return p.answer(r.GetAccount()), nil
 	}
 	return nil, detailed(codes.Unavailable, failure.Message, failure)
+}
+
+// answer is a new token, and everything else that can come with one.
+func (p *hostileProvider) answer(a *providersays.Account) *providersays.TokenResponse {
+	n := strconv.FormatInt(time.Now().UnixNano(), 36)
+	t := &providersays.Token{
+		AccessToken: canaryWord + "+access/" + n + "-of-an-answer", RefreshToken: canaryWord + "+refresh/" + n + "-of-an-answer",
+	}
+	p.hear(a, t)
+	answer := filled(&providersays.TokenResponse{}, p.memory.text())
+	answer.Token.AccessToken, answer.Token.RefreshToken = t.AccessToken, t.RefreshToken
+	answer.Token.IssuedAt, answer.Token.Lifetime = timestamppb.Now(), durationpb.New(time.Hour)
+	return answer
 }
 
 func detailed(code codes.Code, message string, detail protoadapt.MessageV1) error {
@@ -188,6 +191,11 @@ func detailed(code codes.Code, message string, detail protoadapt.MessageV1) erro
 
 func (p *hostileProvider) AuthCodeURL(_ context.Context, r *providersays.AuthCodeURLRequest) (*providersays.AuthCodeURLResponse, error) {
 	p.hear(r.GetAccount(), nil, r.GetCodeVerifier())
+	if strings.HasPrefix(modeOf(), "login") {
+		answer := filled(&providersays.AuthCodeURLResponse{}, p.memory.text())
+		answer.Url = "https://login.example/?state=" + r.GetState()
+		return answer, nil
+	}
 	return &providersays.AuthCodeURLResponse{Url: "https://login.example/?client_secret=" + url.QueryEscape(r.GetAccount().GetClientSecret())}, nil
 }
 
@@ -202,7 +210,7 @@ func (p *hostileProvider) Unsettled(context.Context, *providersays.UnsettledRequ
 }
 
 func (p *hostileProvider) Settle(context.Context, *providersays.SettleRequest) (*providersays.SettleResponse, error) {
-	return &providersays.SettleResponse{Kept: strings.ToValidUTF8(p.memory.text(), "?")}, nil
+	return filled(&providersays.SettleResponse{}, p.memory.text()), nil
 }
 
 type hostileSink struct {
@@ -214,10 +222,10 @@ func (s *hostileSink) Register(g *grpc.Server) { sinksays.RegisterSinkServer(g, 
 
 func (s *hostileSink) Describe(context.Context, *sinksays.DescribeRequest) (*sinksays.DescribeResponse, error) {
 	said := strings.ToValidUTF8(s.memory.text(), "?")
-	return &sinksays.DescribeResponse{
-		Name: "hostile", Version: "1.0" + said + strings.Repeat("long", 3<<20/4), Restorer: true, Tester: true, Notifier: true,
-		Settings: []*sinksays.Setting{{Name: "password", Description: said}},
-	}, nil
+	d := filled(&sinksays.DescribeResponse{}, said)
+	d.Name, d.Version, d.Restorer, d.Tester, d.Notifier = "hostile", "1.0"+said+strings.Repeat("long", 3<<20/4), true, true, true
+	d.Settings = append(d.Settings, &sinksays.Setting{Name: "password", Description: said})
+	return d, nil
 }
 
 func (s *hostileSink) Ping(context.Context, *sinksays.PingRequest) (*sinksays.PingResponse, error) {
@@ -226,8 +234,9 @@ func (s *hostileSink) Ping(context.Context, *sinksays.PingRequest) (*sinksays.Pi
 
 func (s *hostileSink) fail(kind string) error {
 	s.memory.chatter(os.NewFile(1, "stdout"))
-	said := strings.ToValidUTF8(s.memory.text(), "?")
-	return detailed(codes.Unavailable, said, &sinksays.Failure{Kind: kind, Message: said})
+	failure := filled(&sinksays.Failure{}, s.memory.text())
+	failure.Kind = kind
+	return detailed(codes.Unavailable, failure.Message, failure)
 }
 
 func (s *hostileSink) Deliver(_ context.Context, r *sinksays.DeliverRequest) (*sinksays.DeliverResponse, error) {

@@ -102,6 +102,8 @@ sinks:
 			return provider(st, "hostile").State == control.ProviderRunning && !account(st, "told").InFlight
 		})
 	}
+	quiet("logging in", loginToldEverything(t, s))
+	write(t, s.path("mode"), "")
 	said("login", "told")
 	said("restart", "hostile")
 	said("sinks", "restart", "odd")
