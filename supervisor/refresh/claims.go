@@ -103,8 +103,11 @@ func (k *Keeper) belongsTo(a *account, in store.Intent, answered sdk.Token) stri
 }
 
 // mixedUp is the failure of an attempt that was answered with the token of
-// another account. What became of this account's refresh token is not known.
-func (k *Keeper) mixedUp(other string) error {
-	return &sdk.Error{Kind: sdk.KindAmbiguous, Message: fmt.Sprintf("the provider answered with the refresh token of account %s, "+
-		"and nothing of that was stored (report it to the author of the provider %s)", other, k.cfg.Provider)}
+// another account: most likely two accounts are one login, of which a broker
+// keeps one refresh token. What became of this account's is not known.
+func (k *Keeper) mixedUp(account, other string) error {
+	return &sdk.Error{Kind: sdk.KindAmbiguous, Message: fmt.Sprintf("it was answered with the refresh token of account %s, and nothing of that "+
+		"was stored. Most likely both accounts are one login at the broker, which keeps one refresh token for it: remove one of the two accounts "+
+		"from the configuration and let its sinks name the other, or log in as somebody else: tokenkeeper login %s. If they are two logins, "+
+		"report it to the author of provider %s", other, account, k.cfg.Provider)}
 }

@@ -24,7 +24,8 @@ func TestAnotherAccountsTokenIsNotTaken(t *testing.T) {
 		r.broker.next("one", fault{answers: &two.Token})
 		g := r.start()
 		_, err := r.keeper.Refresh(t.Context(), "one", true)
-		if err == nil || !strings.Contains(err.Error(), "the refresh token of account two") || !strings.Contains(err.Error(), "provider fake") {
+		if err == nil || !strings.Contains(err.Error(), "the refresh token of account two") || !strings.Contains(err.Error(), "provider fake") ||
+			!strings.Contains(err.Error(), "one login at the broker") || !strings.Contains(err.Error(), "remove one of the two accounts") {
 			t.Errorf("the refresh: %v", err)
 		}
 		synctest.Wait()

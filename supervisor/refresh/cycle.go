@@ -30,6 +30,7 @@ func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) erro
 	ctx = context.WithoutCancel(ctx)
 	err := k.settleAgain(ctx, remote, a)
 	if err == nil {
+		k.askAhead(ctx, a)
 		err = k.withShared(ctx, a, func() error { return k.turn(ctx, remote, a) })
 	}
 	k.landed(a, err)
@@ -168,7 +169,7 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 	switch {
 	case err == nil:
 		if other := k.belongsTo(a, in, answer.Token); other != "" {
-			return k.failed(ctx, remote, a, in, k.mixedUp(other))
+			return k.failed(ctx, remote, a, in, k.mixedUp(a.cfg.Name, other))
 		}
 		return k.keep(ctx, remote, a, in, answer)
 	case errors.Is(err, sdk.ErrConnection):
@@ -325,8 +326,12 @@ func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attem
 // diskTrouble alerts and plans another try.
 func (k *Keeper) diskTrouble(a *account, err error) error {
 	k.mu.Lock()
-	k.retry(a, schedule.Failure{InRow: 3})
+	if a.unnoted != nil {
+		a.unnoted.stands = true
+	}
+	at := k.retry(a, schedule.Failure{InRow: 3})
 	a.pauseFor(promise.DiskAway, err.Error())
+	a.promise(at)
 	k.mu.Unlock()
 	k.publish(slog.LevelError, a, event.Event{
 		Type: event.DiskTrouble, Alert: true,

@@ -28,28 +28,61 @@ const (
 	// askingMost is how long a refresh token that may be spent waits for what
 	// destinations hold. A broker may end the whole login when a spent one is
 	// used; but a destination that can't be asked must not keep a token from
-	// being refreshed. askingLeast is for one that has to be refreshed now.
-	askingMost  = time.Minute
-	askingLeast = 2 * time.Second
+	// being refreshed. askingLeast is for one that has to be refreshed now, and
+	// askingLocked for while the lock of a shared file is held.
+	askingMost   = time.Minute
+	askingLeast  = 2 * time.Second
+	askingLocked = 3 * time.Second
 	// lastMoment is when a refresh has to begin, before consumers are left with
 	// a token that has expired; doubtAgain is how often a doubt is looked at.
 	lastMoment = time.Minute
 	doubtAgain = 30 * time.Second
 )
 
-// consult asks the account's destinations what they hold, and takes what is
-// newer than the record. doubt is why the record's token should wait.
-func (k *Keeper) consult(ctx context.Context, a *account) (taken bool, doubt string, err error) {
-	if k.cfg.Elsewhere == nil || !a.stored {
-		return false, "", nil
-	}
+// inquiry is what an account's destinations have said when its record had that
+// version.
+type inquiry struct {
+	version uint64
+	said    Elsewhere
+}
+
+// inquire asks the account's destinations what they hold.
+func (k *Keeper) inquire(ctx context.Context, a *account) Elsewhere {
 	limit := askingMost
 	if left := a.rec.Token.Expiry().Sub(k.clock.Now().Wall); left > 0 {
 		limit = min(limit, max(left-lastMoment, askingLeast))
 	}
+	if a.locked {
+		limit = min(limit, askingLocked)
+	}
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	there := k.cfg.Elsewhere(asking, a.rec)
+	return k.cfg.Elsewhere(asking, a.rec)
+}
+
+// askAhead asks before the shared file is locked: the programs that share it
+// wait for nobody's destinations.
+func (k *Keeper) askAhead(ctx context.Context, a *account) {
+	a.ahead = nil
+	if k.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored && a.open() == nil {
+		a.ahead = &inquiry{a.rec.Version, k.inquire(ctx, a)}
+	}
+}
+
+// consult asks the account's destinations what they hold, or goes by what they
+// have said ahead, and takes what is newer than the record. doubt is why the
+// record's token should wait.
+func (k *Keeper) consult(ctx context.Context, a *account) (taken bool, doubt string, err error) {
+	if k.cfg.Elsewhere == nil || !a.stored {
+		return false, "", nil
+	}
+	var there Elsewhere
+	if ahead := a.ahead; ahead != nil && ahead.version == a.rec.Version {
+		there = ahead.said
+	} else {
+		there = k.inquire(ctx, a)
+	}
+	a.ahead = nil // it is true once
 	if there.Newer == nil {
 		return false, there.Doubt, nil
 	}

@@ -141,3 +141,61 @@ func TestConsultIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// Programs that share the file wait for none of our destinations.
+func TestTheSharedFileIsNotLockedWhileDestinationsAreAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		r.botWrites(r.record("one").Token, true)
+		var asked, longest time.Duration
+		r.asks(func(ctx context.Context, rec store.Record) refresh.Elsewhere {
+			began := time.Now()
+			release, err := r.bot.Lock(ctx)
+			if err == nil {
+				_ = release()
+			}
+			longest = max(longest, time.Since(began))
+			<-ctx.Done()
+			asked = max(asked, time.Since(began))
+			if rec.NeedsLogin() && time.Since(began) > 5*time.Second {
+				t.Errorf("asked for %s while the file was locked", time.Since(began))
+			}
+			return refresh.Elsewhere{}
+		})
+		g := r.start()
+		time.Sleep(17 * time.Minute)
+		synctest.Wait()
+		if v := r.record("one").Version; v != 2 || asked < 30*time.Second || longest > time.Second {
+			t.Errorf("version %d, destinations were asked for %s, and a bot waited for %s", v, asked, longest)
+		}
+		r.broker.grant("one") // now a refusal, after which they are asked while it is locked
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.State != refresh.NeedsLogin {
+			t.Error(s.State)
+		}
+		_ = g.end()
+	})
+}
+
+// What they have said ahead is taken under the lock.
+func TestWhatDestinationsSayAheadIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		r.botWrites(r.record("one").Token, true)
+		living := r.broker.grant("one")
+		r.asks(func(_ context.Context, rec store.Record) refresh.Elsewhere {
+			if rec.Version == 1 {
+				return foundThere(living)
+			}
+			return refresh.Elsewhere{}
+		})
+		g := r.start()
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		if rec := r.record("one"); rec.Version != 3 || !r.broker.holds("one", rec.Token.RefreshToken) || r.broker.refusals() > 0 {
+			t.Errorf("version %d from %s, %d refusals", rec.Version, rec.Origin, r.broker.refusals())
+		}
+		_ = g.end()
+	})
+}

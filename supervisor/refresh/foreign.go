@@ -21,6 +21,16 @@ func foreignOrigin(o store.Origin) bool {
 	return o == store.OriginImport || o == store.OriginExternal || o == store.OriginRestore
 }
 
+// apply holds the record against the policy, which was not known when it came.
+// The lock is held, and nobody is at work on the account.
+func (k *Keeper) apply(a *account) {
+	a.unmet = false
+	k.bound(a)
+	if a.stored && a.rec.RefreshExpiry.IsZero() {
+		a.rec.RefreshExpiry = refreshExpiry(a.rec, k.policy)
+	}
+}
+
 // bound holds the times of a token that came from a document against the
 // policy of its provider, which was not known then. The lock is held.
 func (k *Keeper) bound(a *account) {

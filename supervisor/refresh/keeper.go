@@ -131,8 +131,9 @@ type account struct {
 	// unfreed is an attempt that is over and whose spool slot could not be
 	// given back. Only whoever made the account busy looks at it.
 	unfreed string
-	// missed: it came due while it was busy.
-	missed bool
+	// missed: it came due while it was busy. unmet: the provider's policy became
+	// known then, and was not applied to its record yet.
+	missed, unmet bool
 	// unknown: the connection broke during the attempt; the next generation
 	// asks the spool.
 	unknown bool
@@ -158,12 +159,18 @@ type account struct {
 	told map[string]bool
 	// alerting: an alert was raised and is not over.
 	alerting bool
-	// notBefore is what the account was postponed to; see Postpone.
+	// notBefore is what the account was postponed to; see Postpone. promised is
+	// when it is tried again after a failure, at the earliest: whatever plans
+	// the account anew keeps to that, as long as the record is the same.
 	notBefore time.Time
+	promised  promised
 	// look: the shared file, or what a destination holds, may have changed; planned is when the account was
 	// due before that.
 	look    bool
 	planned time.Time
+	// ahead is what its destinations have said before its shared file was
+	// locked. Only whoever made the account busy looks at it.
+	ahead *inquiry
 	// doubt is why its refresh token waits, as people were told last.
 	doubt string
 	// locked: the shared file's lock is held by whoever is at work; locking: he
@@ -281,6 +288,10 @@ func (k *Keeper) release(a *account) {
 	a.busy = false
 	idle := a.idle
 	a.idle = nil
+	if a.unmet {
+		k.apply(a)
+		a.missed = true
+	}
 	if _, planned := k.heap.Due(a.cfg.Name); a.missed && !planned {
 		k.plan(a)
 	}

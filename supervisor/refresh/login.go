@@ -181,6 +181,7 @@ func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *acco
 	if err != nil {
 		return fmt.Errorf("account %s: note the failed login: %w", a.cfg.Name, err)
 	}
+	a.noted(in.Attempt)
 	crashpoint.Here("refresh: the login is abandoned")
 	k.mu.Lock()
 	if _, planned := k.heap.Due(a.cfg.Name); a.unknown || !planned {

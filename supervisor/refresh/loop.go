@@ -140,13 +140,12 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
 	if first {
 		for _, a := range k.accounts {
-			k.bound(a)
-			if a.stored && a.rec.RefreshExpiry.IsZero() { // imported before the broker's policy was known
-				a.rec.RefreshExpiry = refreshExpiry(a.rec, k.policy)
+			if a.busy { // its record is in other hands: release does it
+				a.unmet = true
+				continue
 			}
-			if !a.busy {
-				k.plan(a)
-			}
+			k.apply(a)
+			k.plan(a)
 		}
 	}
 	return nil

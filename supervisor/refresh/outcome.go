@@ -44,6 +44,7 @@ func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in 
 		if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
 			return k.diskTrouble(a, fmt.Errorf("note the failed attempt: %w", err))
 		}
+		a.noted(in.Attempt)
 	}
 	k.free(ctx, remote, a, in.Attempt)
 	return a.named(cause)
@@ -164,6 +165,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("note that the server refused the grant: %w", err))
 	}
+	a.noted(in.Attempt)
 	k.mu.Lock()
 	a.rec, a.ambiguous = stored, nil
 	a.rec.Health = h

@@ -16,6 +16,10 @@ import (
 func (k *Keeper) plan(a *account) time.Time {
 	now := k.clock.Now()
 	k.weigh(a)
+	if a.unfinished() && !a.unknown {
+		return k.resumeAt(a, now)
+	}
+	kept := a.kept(now.Wall)
 	a.pauseFor(promise.None, "")
 	if a.cfg.Shared != nil && !a.stored {
 		k.dueAt(a, now.Wall, now) // its first token may be there
@@ -32,6 +36,10 @@ func (k *Keeper) plan(a *account) time.Time {
 	}
 	if a.rec.Health.Failures > 0 && due.After(now.Wall) {
 		a.pauseFor(promise.BackOff, "") // the broker was asked just now
+	}
+	if due.Before(kept.at) {
+		due = kept.at
+		a.pauseFor(kept.reason, kept.text)
 	}
 	if due.Before(a.notBefore) {
 		due = a.notBefore
@@ -126,6 +134,7 @@ func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
 		}
 		at = a.rec.RefreshExpiry // nothing is tried before the login has ended
 	}
+	a.promise(at)
 	k.dueAt(a, at, now)
 	return at
 }

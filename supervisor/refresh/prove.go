@@ -31,6 +31,7 @@ func (k *Keeper) prove(a *account) error {
 	a.alerting = true
 	next := k.retry(a, schedule.Failure{InRow: a.unproved})
 	a.pauseFor(promise.DiskAway, err.Error())
+	a.promise(next)
 	k.mu.Unlock()
 	k.publish(slog.LevelError, a, event.Event{
 		Type: event.DiskTrouble, Alert: true, Kind: string(sdk.KindNotSent), Expiry: a.rec.Token.Expiry(), Next: next,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -171,6 +172,8 @@ func (k *Keeper) retryOpen(a *account, kind sdk.Kind, f schedule.Failure) time.T
 	now := k.clock.Now()
 	if f.Misconfigured || f.RetryAfter > 0 {
 		at = later(at, schedule.Retry(f, now.Wall, a.rec.Token.Expiry(), 0))
+		a.pauseFor(promise.RetryAfter, "")
+		a.promise(at)
 	}
 	k.dueAt(a, at, now)
 	return at

@@ -212,6 +212,7 @@ func (k *Keeper) unseen(a *account, err error) error {
 	k.mu.Lock()
 	next := k.retry(a, schedule.Failure{InRow: 2})
 	a.pauseFor(promise.DiskAway, err.Error())
+	a.promise(next)
 	k.mu.Unlock()
 	k.publish(slog.LevelError, a, event.Event{
 		Type: event.DiskTrouble, Alert: true, Expiry: a.rec.Token.Expiry(), Next: next,

@@ -38,6 +38,7 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 	k.mu.Lock()
 	next := k.retry(a, schedule.Failure{InRow: 2})
 	a.pauseFor(promise.LockHeld, err.Error())
+	a.promise(next)
 	news := lasts(err) && a.shut == ""
 	if lasts(err) {
 		a.shut = err.Error()

@@ -20,6 +20,7 @@ import (
 type unnoted struct {
 	intent  store.Intent
 	counted bool // among the failures in a row
+	stands  bool // the disk has refused to note it
 }
 
 // ends begins the end of an attempt that failed.
@@ -53,6 +54,10 @@ func (a *account) open() *store.Intent {
 	}
 	return a.resume
 }
+
+// unfinished says whether an attempt was answered, or failed, and the disk has
+// refused to note it. The caller holds k.mu, or has made the account busy.
+func (a *account) unfinished() bool { return a.resume != nil || a.unnoted != nil && a.unnoted.stands }
 
 // settleOne settles an account, and notes whether a disk that can't be written
 // has kept it from that.
