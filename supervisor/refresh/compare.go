@@ -64,7 +64,7 @@ func (k *Keeper) Policy() sdk.Policy {
 // that we know the file tells nothing: it may have been written again after
 // that had died. The lock is held.
 func (k *Keeper) judgeZone(a *account, d format.Document, v lineage.Verdict) {
-	if v != lineage.Silent && (!v.Known() || v == lineage.Renewed) {
+	if v != lineage.Silent && v != lineage.OtherAccount && (!v.Known() || v == lineage.Renewed) {
 		a.zone = lineage.ZoneFault(d, k.policy, k.clock.Now().Wall)
 	}
 }

@@ -154,6 +154,9 @@ func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (
 		return false, k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}
 	k.renewed(a, rec)
+	k.mu.Lock()
+	a.lookWhenIdle()
+	k.mu.Unlock()
 	k.publish(slog.LevelWarn, a, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: "the server refused the refresh token that was found elsewhere; the one before it is tried",
