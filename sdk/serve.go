@@ -69,6 +69,7 @@ func hostedLog() *slog.Logger {
 	signal.Ignore(syscall.SIGPIPE)
 	log := newLogger(os.Stderr)
 	slog.SetDefault(log)
+	takeName() // before nobody may look into the process any more
 	if err := coredump.Forbid(); err != nil {
 		log.Warn(err.Error())
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -155,8 +157,23 @@ func (r *report) addProviders(cfg *config.Config) {
 			})
 			continue
 		}
+		if cfg.Providers[p.Name].SHA256 != "" {
+			r.warnOfScript(p.Interpreter, p.Command[0], "providers", p.Name, "sha256")
+		}
 		for _, a := range cfg.AccountsOf(p.Name) {
 			r.add(settingProblems(r.Config, []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings)...)
 		}
 	}
+}
+
+// warnOfScript says what a checksum at key does not say of a script.
+func (r *report) warnOfScript(interpreter, path string, key ...string) {
+	if interpreter == "" {
+		return
+	}
+	r.Warnings = append(r.Warnings, finding{
+		File: r.Config, Line: lineOf(r.Config, key...), Key: strings.Join(key, "."),
+		Message: fmt.Sprintf("%s is a script, and the checksum pins it alone: not its interpreter, %s, and not what it loads", path, interpreter),
+		Hint:    "pin a program that is one file, if that is not enough",
+	})
 }

@@ -24,6 +24,8 @@ type sinkPlugin struct {
 	// Protocol that it speaks; 0: it did not answer.
 	Protocol int    `json:"protocol,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
+	// Interpreter that runs it, if it is a script.
+	Interpreter string `json:"interpreter,omitempty"`
 	// Restore, Test and Notify are what it can beside delivering.
 	Restore bool `json:"restore"`
 	Test    bool `json:"test"`
@@ -61,7 +63,7 @@ func (p *sinkPlugin) inspect(ctx context.Context, cfg *config.Config) {
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
 	info, err := process.InspectSink(ctx, *command, p.Type)
-	p.SHA256 = info.SHA256
+	p.SHA256, p.Interpreter = info.SHA256, info.Interpreter
 	if err != nil {
 		p.Error = err.Error()
 		return
@@ -78,6 +80,9 @@ func (r *report) addSinkPlugins(cfg *config.Config) {
 		if p.Error != "" {
 			r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "sinks", p.Sink), Key: key, Message: p.Error})
 			continue
+		}
+		if s.Plugin.SHA256 != "" {
+			r.warnOfScript(p.Interpreter, p.Command[0], "sinks", p.Sink, "sha256")
 		}
 		r.add(settingProblems(r.Config, []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(s.Plugin.Settings))...)
 		if (s.Sends(config.SendAlert) || s.Sends(config.SendLifecycle)) && !p.Notify {

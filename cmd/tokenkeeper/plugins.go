@@ -36,6 +36,8 @@ type plugin struct {
 	// Protocol that it speaks; 0: it did not answer.
 	Protocol int    `json:"protocol,omitempty"`
 	SHA256   string `json:"sha256,omitempty"`
+	// Interpreter that runs it, if it is a script.
+	Interpreter string `json:"interpreter,omitempty"`
 	// Login, Check and Revoke are what a provider can beside refreshing.
 	Login  bool `json:"login"`
 	Check  bool `json:"check"`
@@ -128,7 +130,7 @@ func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
 	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
 	defer cancel()
 	info, err := process.Inspect(ctx, *command)
-	p.SHA256 = info.SHA256
+	p.SHA256, p.Interpreter = info.SHA256, info.Interpreter
 	if err != nil {
 		p.Error = err.Error()
 		return p

@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -220,7 +222,7 @@ func TestSharedFileOfAStranger(t *testing.T) {
 		"a lock in a sticky folder": {lock: usertest.Stranger, mode: 0o777 | os.ModeSticky, code: exitUsage,
 			want: "token.json.lock (mode 0600, of user 34567, group 34567) belongs to user 34567, who may have put it there"},
 		"a folder for everybody":                    {mode: 0o777, code: exitUsage, want: "trust_folder: true"},
-		"the same, which the configuration accepts": {mode: 0o777, more: ", trust_folder: true", want: "everything is in order"},
+		"the same, which the configuration accepts": {mode: 0o777, more: ", trust_folder: true"},
 		"the folder of one user": {folder: usertest.Stranger, file: usertest.Stranger, lock: usertest.Stranger, mode: 0o755,
 			want: "trusts user 34567, who owns "},
 	} {
@@ -240,5 +242,27 @@ func TestSharedFileOfAStranger(t *testing.T) {
 				t.Errorf("%d, want %d and %q:\n%s", got.code, c.code, c.want, got.stdout)
 			}
 		})
+	}
+}
+
+// TestCheckSaysWhatAPinnedScriptIsNot: the checksum of a script says nothing of
+// its interpreter.
+func TestCheckSaysWhatAPinnedScriptIsNot(t *testing.T) {
+	w := newWorld(t, "")
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(w.dir, "script")
+	content := "#!/bin/sh\nexec " + self + " provider saxo\n"
+	write(t, script, content)
+	if err := os.Chmod(script, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, w.config, fmt.Sprintf("state_dir: state\nproviders: {saxo: {command: [%s], sha256: %x}}\naccounts: {a: {provider: saxo, client_id: id}}\n",
+		script, sha256.Sum256([]byte(content))))
+	got := command(t, "", "check", "-c", w.config)
+	if want := "providers.saxo.sha256: " + script + " is a script, and the checksum pins it alone: not its interpreter, /bin/sh"; !strings.Contains(got.stdout, want) {
+		t.Errorf("%q is not in:\n%s", want, got.stdout)
 	}
 }

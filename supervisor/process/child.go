@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,6 +32,10 @@ import (
 type child struct {
 	cmd *exec.Cmd
 	log *outputLog
+
+	// pinned is the program itself, if it is executed by its descriptor; nil: it
+	// is not.
+	pinned *os.File
 
 	// greeting is the first line of the standard output, for go-plugin.
 	greeting *io.PipeReader
@@ -90,6 +95,9 @@ func (c *child) Start(context.Context) error {
 	c.lifeline, c.locks = own[2], locks
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = nil, files[0], files[1]
 	c.cmd.ExtraFiles = files[2:]
+	if c.pinned != nil {
+		c.cmd.ExtraFiles = append(slices.Clip(c.cmd.ExtraFiles), c.pinned) // as pinnedFD
+	}
 	c.cmd.Env = append(c.cmd.Env, sdk.EnvLifeline+"="+strconv.Itoa(lifelineFD), envOrigin+"="+c.origin, sdk.EnvLocks+"="+strconv.Itoa(locksFD))
 	// A group of its own, so that its children can be killed with it. SIGTERM
 	// at the supervisor's death is for a program that knows nothing of a

@@ -2,11 +2,8 @@ package process
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -85,15 +82,11 @@ func (c Command) Launch(ctx context.Context) (Instance, error) {
 }
 
 func (c Command) launch(ctx context.Context) (*instance, error) {
-	path, err := c.locate()
+	cmd, pinned, err := c.program()
 	if err != nil {
 		return nil, err
 	}
-	if c.SHA256 != "" {
-		if _, err := c.verify(path); err != nil {
-			return nil, err
-		}
-	}
+	defer pinned.Close() // of nil: harmless
 	sockets, err := socketDir(c.SocketDir, c.Kind.socketName(c.Name))
 	if err != nil {
 		return nil, fmt.Errorf("make a private directory for the socket of %s %s: %w", c.Kind, c.Name, err)
@@ -107,9 +100,9 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 		secrets = hearsay.New()
 	}
 	out := newOutputLog(log.With(c.Kind.String(), c.Name), secrets)
-	cmd := exec.Command(path, c.Args...)
 	cmd.Env = c.environment()
 	p := newChild(cmd, out)
+	p.pinned = pinned
 	synced := out.beside() // os.Stdout and os.Stderr after Serve began, over gRPC
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
@@ -138,7 +131,7 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 		if p.pid() != 0 && await(p.exited, killTimeout) {
 			p.hearOut()
 		}
-		err = c.startFault(path, p, err)
+		err = c.startFault(cmd.Args[0], p, err)
 		in.free()
 		return nil, err
 	}
@@ -192,25 +185,6 @@ func (c Command) trusted(path string) error {
 	return err
 }
 
-// verify returns the program's checksum, and a Fault if it is not the one that
-// is demanded. (go-plugin's SecureConfig can't be used with a runner: it looks
-// for a command that it does not know.)
-func (c Command) verify(path string) (sum string, err error) {
-	sum, err = Checksum(path)
-	if err != nil {
-		return "", fmt.Errorf("read %s for its checksum: %w", path, err)
-	}
-	if c.SHA256 != "" && !strings.EqualFold(sum, c.SHA256) {
-		return sum, &Fault{
-			Kind:    WrongChecksum,
-			Message: fmt.Sprintf("the checksum of %s is %s, and the configuration demands %s", path, sum, strings.ToLower(c.SHA256)),
-			Remedy: fmt.Sprintf("if the program was replaced on purpose, put its checksum into %s and restart tokenkeeper; "+
-				"if not, find out who replaced it, and put the right one back", c.Kind.checksumKey(c.Name)),
-		}
-	}
-	return sum, nil
-}
-
 // startFault finds out why a process did not come up. What it wrote and how it
 // ended tells more than go-plugin's error.
 func (c Command) startFault(path string, p *child, err error) error {
@@ -247,20 +221,6 @@ func (c *child) lastWords() string {
 		return fmt.Sprintf(" (its last words: %q)", last)
 	}
 	return ""
-}
-
-// Checksum returns the SHA-256 of the file at path in hexadecimal.
-func Checksum(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // remembering lets the commands of all generations share what the plugin was

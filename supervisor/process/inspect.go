@@ -3,6 +3,8 @@ package process
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,9 +16,11 @@ import (
 
 // Info is what a plugin's program says of itself.
 type Info struct {
-	Path     string
-	SHA256   string
-	Protocol int
+	Path   string
+	SHA256 string
+	// Interpreter that runs it, if it is a script; a checksum says nothing of it.
+	Interpreter string
+	Protocol    int
 	// Version of the plugin.
 	Version string
 	// Description of a provider; Sink of a sink.
@@ -42,11 +46,20 @@ func inspect(ctx context.Context, c Command, name string) (Info, error) {
 		return info, err
 	}
 	info.Path = path
-	if info.SHA256, err = c.verify(path); err != nil {
+	program, err := os.Open(path)
+	if err != nil {
+		return info, fmt.Errorf("read %s for its checksum: %w", path, err)
+	}
+	defer program.Close()
+	info.Interpreter = interpreterOf(program)
+	if _, err := program.Seek(0, io.SeekStart); err != nil {
+		return info, fmt.Errorf("read %s for its checksum: %w", path, err)
+	}
+	if info.SHA256, err = c.verify(path, program); err != nil {
 		return info, err
 	}
 	// A running supervisor's sockets are not touched.
-	c.SpoolDir, c.SocketDir, c.SHA256 = "", "", ""
+	c.SpoolDir, c.SocketDir = "", ""
 	in, err := c.Launch(ctx)
 	if err != nil {
 		return info, err

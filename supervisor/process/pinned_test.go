@@ -1,0 +1,141 @@
+package process
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
+)
+
+// TestPinnedProgramIsTheOneThatRuns: while somebody exchanges the program as
+// fast as he can, what runs is always the one whose checksum was demanded.
+func TestPinnedProgramIsTheOneThatRuns(t *testing.T) {
+	truth, err := os.ReadFile(lookPath(t, "true"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lie, err := os.ReadFile(lookPath(t, "false"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(truth, lie) {
+		t.Skip("true and false are one program here")
+	}
+	for name, programs := range map[string][2][]byte{
+		"a program": {truth, lie},
+		"a script":  {[]byte("#!/bin/sh\nexit 0\n"), []byte("#!/bin/sh\nexit 1\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "program")
+			for n, content := range programs {
+				if err := os.WriteFile(path+[]string{".right", ".wrong"}[n], content, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Link(path+".right", path); err != nil {
+				t.Fatal(err)
+			}
+			sum, err := Checksum(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			swapper := exec.Command("/bin/sh", "-c", `while [ -e "$0.wrong" ]; do ln -f "$0.wrong" "$0"; ln -f "$0.right" "$0"; done`, path)
+			if err := swapper.Start(); err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = os.Remove(path + ".wrong"); _ = swapper.Wait() }()
+			stop, swapped := make(chan struct{}), make(chan int)
+			go func() { // and one that is faster than any process
+				n := 0
+				for ; ; n++ {
+					select {
+					case <-stop:
+						swapped <- n
+						return
+					default:
+					}
+					for _, which := range []string{".wrong", ".right"} {
+						_ = os.Link(path+which, path+".next")
+						_ = os.Rename(path+".next", path)
+						_ = os.Remove(path + ".next") // two names of one file are not renamed
+					}
+				}
+			}()
+			ran, refused := 0, 0
+			for range 1000 {
+				cmd, pinned, err := Command{Name: "p", Path: path, SHA256: sum}.program()
+				var fault *Fault
+				switch {
+				case errors.As(err, &fault) && fault.Kind == WrongChecksum:
+					refused++
+					continue
+				case err != nil: // it was not there for a moment
+					continue
+				}
+				cmd.ExtraFiles = []*os.File{pinned, pinned, pinned} // the last is pinnedFD
+				if err := cmd.Run(); err != nil {
+					t.Fatalf("the other program ran: %v", err)
+				}
+				_ = pinned.Close()
+				ran++
+			}
+			close(stop)
+			if n := <-swapped; n < 1000 || ran == 0 || refused == 0 {
+				t.Errorf("swapped %d times, ran %d, refused %d: it proves nothing", n, ran, refused)
+			}
+		})
+	}
+}
+
+func lookPath(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skip(err)
+	}
+	return path
+}
+
+// TestPinnedPluginIsServed: a pinned program is launched, knows its own name, and
+// has its lifeline and its locks; a pinned script starts its interpreter, and is
+// told to be one.
+func TestPinnedPluginIsServed(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#! /bin/sh -e\nexec "+self+" provider\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for path, interpreter := range map[string]string{self: "", script: "/bin/sh"} {
+		sum, err := Checksum(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
+		defer cancel()
+		info, err := Inspect(ctx, Command{Name: "real", Path: path, Args: []string{"provider"}, SHA256: sum})
+		if err != nil || info.Description.Version != "v1" || info.Interpreter != interpreter {
+			t.Errorf("%s: %+v, %v", path, info, err)
+		}
+		in, err := Command{Name: "real", Path: path, Args: []string{"provider"}, SHA256: sum}.launch(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		comm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(in.child.pid()), "comm"))
+		if name := strings.TrimSpace(string(comm)); err != nil || interpreter == "" && !strings.HasPrefix(filepath.Base(self), name) {
+			t.Errorf("the process is called %q, %v", name, err)
+		}
+		in.End(time.Second)
+	}
+}
