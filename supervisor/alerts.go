@@ -38,17 +38,21 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 		shot.StoreFault = err.Error()
 	}
 	shot.OtherMachine, shot.OtherTodo = s.ownership.trouble()
-	processes := map[string]process.Status{}
+	processes, maintenance := map[string]process.Status{}, map[string]time.Time{}
 	for name, m := range s.providers {
 		processes[name] = m.Status()
 		shot.Processes = append(shot.Processes, processAlerts(name, false, processes[name]))
-		shot.Loads = append(shot.Loads, loadAlerts(name, s.keepers[name].Load(), shot.Now))
+		maintenance[name] = alert.Maintenance(windows(s.opts.Config.Providers[name]), shot.Now)
+		load := loadAlerts(name, s.keepers[name].Load(), shot.Now)
+		load.Excused = !maintenance[name].IsZero()
+		shot.Loads = append(shot.Loads, load)
 	}
 	shot.Accounts = make([]alert.Account, 0, len(s.opts.Config.Accounts))
 	for name, c := range s.opts.Config.Accounts {
 		if keeper, ok := s.keepers[c.Provider]; ok {
 			k, _ := keeper.Status(name)
 			a := accountAlerts(c, k, processes[c.Provider], s.started)
+			a.Maintenance = maintenance[c.Provider]
 			a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread)
 			shot.Accounts = append(shot.Accounts, a)
 		}
@@ -67,7 +71,7 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 	a := alert.Account{
 		Name: c.Name, Provider: c.Provider, NeedsLogin: r.Version > 0 && r.NeedsLogin(),
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
-		LastError: r.Health.LastError, AmbiguousSince: k.AmbiguousSince,
+		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
 		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, Shut: k.Shut,
 		PolicyKnown: p.Description.Name != "", Sliding: p.Description.Policy.Sliding,
@@ -77,6 +81,14 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 		a.ExpiryUncertain = r.Token.Uncertain
 	}
 	return a
+}
+
+// windows are the broker's times of maintenance.
+func windows(p config.Provider) (all []alert.Window) {
+	for _, m := range p.Maintenance {
+		all = append(all, alert.Window(m))
+	}
+	return all
 }
 
 func processAlerts(name string, ofSink bool, st process.Status) alert.Process {

@@ -43,11 +43,12 @@ func (a Account) cause() string {
 
 func (a Account) ends() string { return moment.Ends(a.Expiry, a.ExpiryUncertain) }
 
-func (a Account) failing() Condition {
+func (a Account) failing(now time.Time) Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
 	case a.StoredAt.IsZero(), a.NeedsLogin:
 		// The other alert says what matters.
+	case a.Failures > 0 && a.excused(now):
 	case a.Failures > 0 && a.Misconfigured:
 		c.State, c.Cause = On, a.cause()
 		c.What = fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token %s",

@@ -17,6 +17,8 @@ type Load struct {
 	// Overdue accounts wait; Waiting are some of them.
 	Overdue int
 	Waiting []string
+	// Excused: it is the broker's time of maintenance.
+	Excused bool
 	// Rates says what is needed and what is possible, and Remedy what to do.
 	Rates, Remedy string
 }
@@ -24,6 +26,7 @@ type Load struct {
 func (l Load) overload() Condition {
 	c := Condition{Type: event.Overload, Provider: l.Provider}
 	switch {
+	case l.Overloaded && l.Excused:
 	case l.Overloaded:
 		who := some(l.Waiting)
 		if more := l.Overdue - len(l.Waiting); more > 0 {

@@ -45,6 +45,9 @@ type Account struct {
 	Failures, MaxFailures int
 	Misconfigured         bool
 	LastError             string
+	// FailedAt is when it failed last, and Maintenance the end of the broker's
+	// time of maintenance that is, or was lately; zero: none. See [Maintenance].
+	FailedAt, Maintenance time.Time
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
 	// Unread is the file of an answer to it that nobody could read; "": there is

@@ -28,6 +28,8 @@ type world struct {
 	log    bytes.Buffer
 	events *event.Bus // see bus
 
+	excuse []Window // the broker's times of maintenance
+
 	mu     sync.Mutex
 	shot   Snapshot
 	fault  error
@@ -83,6 +85,12 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			s := w.shot
 			s.Now = time.Now()
+			if w.excuse != nil {
+				s.Accounts = slices.Clone(s.Accounts)
+				for n := range s.Accounts {
+					s.Accounts[n].Maintenance = Maintenance(w.excuse, s.Now)
+				}
+			}
 			s.Accounts, s.Processes, s.Sinks = slices.Clone(s.Accounts), slices.Clone(s.Processes), slices.Clone(s.Sinks)
 			return s
 		},

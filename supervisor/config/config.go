@@ -76,6 +76,8 @@ type Provider struct {
 	Settings map[string]string
 	// MaxInFlight bounds the refreshes in flight.
 	MaxInFlight int
+	// Maintenance are the times at which the broker may fail.
+	Maintenance []Maintenance
 }
 
 // Account is one grant at one provider.

@@ -186,6 +186,7 @@ func (o objectReader) provider(name string) Provider {
 	return Provider{
 		Name: name, Command: command, SHA256: o.word("sha256"),
 		Settings: o.settings(), MaxInFlight: o.number("max_in_flight"),
+		Maintenance: o.maintenance(),
 	}
 }
 

@@ -83,6 +83,8 @@ func (l *loader) value(f field, node, shown *yaml.Node, path []string) any {
 		return l.mapping(f, node, path)
 	case words, secrets:
 		return l.list(node, at, path)
+	case rows:
+		return l.rows(*f.each, node, at, path)
 	}
 	v, fault := parseNode(f.kind, node)
 	if fault != nil {
@@ -165,6 +167,22 @@ func badName(name string) (message, hint string) {
 		hint = fmt.Sprintf("write %q", better)
 	}
 	return fmt.Sprintf("%q can't be a name", name), hint
+}
+
+func (l *loader) rows(each field, node *yaml.Node, at place, path []string) any {
+	if node.Kind != yaml.SequenceNode {
+		return l.reject(at, path, wrongType(rows, node))
+	}
+	l.places[dotted(path)] = at
+	items := map[string]any{}
+	for i, item := range node.Content {
+		here := append(path[:len(path):len(path)], strconv.Itoa(i))
+		l.places[dotted(here)] = place{file: l.file, line: item.Line, column: item.Column, layer: inFile, key: dotted(path)}
+		if v := l.value(each, item, item, here); v != nil {
+			items[strconv.Itoa(i)] = v
+		}
+	}
+	return items
 }
 
 func (l *loader) list(node *yaml.Node, at place, path []string) any {

@@ -108,6 +108,10 @@ func (l *loader) override(at place, f field, path []string, raw string) (any, bo
 		l.report(at, message, hint)
 		return nil, false
 	}
+	if f.kind == rows {
+		l.report(at, "can't be given here", "write it into the configuration file")
+		return nil, false
+	}
 	var v any
 	if f.kind == words || f.kind == secrets {
 		items := splitWords(raw)

@@ -94,6 +94,8 @@ func wanted(k kind) string {
 		return "a mapping (key: value)"
 	case words, secrets:
 		return "a list"
+	case rows:
+		return "a list of mappings: [{key: value}]"
 	case duration:
 		return "a duration like 5m"
 	case number:

@@ -35,13 +35,16 @@ const (
 	secrets
 	// mode is a file's permission bits in octal.
 	mode
+	// rows is a list of objects, which the file alone can hold. They are kept
+	// by their number.
+	rows
 )
 
 // field describes one key.
 type field struct {
 	kind   kind
 	fields map[string]field // of an object
-	each   *field           // of named and table
+	each   *field           // of named, table and rows
 	// preset is the default, in the type that parse returns; nil: none, or
 	// one that depends on other keys.
 	preset any
@@ -70,6 +73,12 @@ func schema() field {
 			"sha256":        {kind: word},
 			"settings":      {kind: table, each: &field{kind: text}},
 			"max_in_flight": {kind: number, preset: defaultMaxInFlight},
+			"maintenance": {kind: rows, each: &field{kind: object, fields: map[string]field{
+				"days": {kind: words},
+				"from": {kind: word},
+				"to":   {kind: word},
+				"zone": {kind: word},
+			}}},
 		}}},
 		"accounts": {kind: named, each: &field{kind: object, fields: map[string]field{
 			"provider":      {kind: word},

@@ -122,6 +122,7 @@ func unknownProvider(name string, known []string, cfg *Config) string {
 
 func (o objectReader) validateProvider() {
 	within(o, "max_in_flight", o.number("max_in_flight"), 1, maxInFlight)
+	o.validateMaintenance()
 	o.validateProgram()
 }
 
