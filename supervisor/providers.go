@@ -26,7 +26,14 @@ func (s *Supervisor) predecessor(provider string) *process.Predecessor {
 		return nil
 	}
 	dir, fallback := spoolDirs(s.opts.Config, provider)
-	return &process.Predecessor{Name: provider, SpoolDir: dir, SpoolFallback: fallback, Log: s.log}
+	p := &process.Predecessor{
+		Name: provider, SpoolDir: dir, SpoolFallback: fallback, Log: s.log,
+		Programs: []string{"provider-" + provider, binaryPrefix + provider}, // built in, or not
+	}
+	if c := s.opts.Config.Providers[provider].Command; len(c) > 0 {
+		p.Programs = append(p.Programs, filepath.Base(c[0]))
+	}
+	return p
 }
 
 // spoolDirs are the directories of one provider's spool; fallback is "" if there

@@ -33,7 +33,9 @@ type Predecessor struct {
 	Name string
 	// SpoolDir and SpoolFallback are as in [Command].
 	SpoolDir, SpoolFallback string
-	Log                     *slog.Logger
+	// Programs are the names that such a process may have.
+	Programs []string
+	Log      *slog.Logger
 }
 
 // Outwait sees to it that the spool is free after patience: until then the
@@ -42,7 +44,8 @@ type Predecessor struct {
 // spool, and returns when ctx ends.
 //
 // Whoever holds the lock is killed only if it was started as a process with
-// this very spool, and not by us.
+// this very spool, and not by us; if that can't be told, it must at least be our
+// user's and have a provider's name. Anybody else is named in the log.
 func (p Predecessor) Outwait(ctx context.Context, patience time.Duration) {
 	late := time.After(patience)
 	look := time.NewTicker(lookAtHolder)
@@ -66,12 +69,29 @@ func (p Predecessor) Outwait(ctx context.Context, patience time.Duration) {
 				return
 			case <-time.After(lastWord):
 			}
-			for _, killed := range p.each(unix.SIGKILL) {
+			killed := p.each(unix.SIGKILL)
+			if len(killed) == 0 {
+				p.leave()
+			}
+			for _, killed := range killed {
 				p.Log.Error("a process of an earlier start hung with the spool, and was killed; an attempt that it had sent has no answer",
 					"provider", p.Name, "holder", killed.String())
 			}
 			late = time.After(patience) // one more may have waited before us
 		}
+	}
+}
+
+// leave says who holds the spool and is not killed, because it may be a
+// stranger's.
+func (p Predecessor) leave() {
+	for _, dir := range []string{p.SpoolDir, p.SpoolFallback} {
+		by := lockholder.Find(filepath.Join(dir, "lock"))
+		if dir == "" || len(by.Holding) > 0 && parentOf(by.First().PID) == os.Getpid() || len(by.Holding) == 0 && !by.Hidden {
+			continue // it is ours by now, or free
+		}
+		p.Log.Error("the spool is held by a process that is not known to be a provider of an earlier start, and so is not killed; "+
+			"the provider can't serve before you have ended it", "provider", p.Name, "spool", dir, "holder", by.String())
 	}
 }
 
@@ -104,7 +124,7 @@ func (p Predecessor) signal(holder lockholder.Process, sig unix.Signal) bool {
 	}
 	defer unix.Close(fd)
 	for _, now := range p.holders() {
-		if now == holder && holder.Start != "" && p.isPredecessor(holder.PID) {
+		if now == holder && holder.Start != "" && p.isPredecessor(holder) {
 			return unix.PidfdSendSignal(fd, sig, nil, 0) == nil
 		}
 	}
@@ -114,22 +134,36 @@ func (p Predecessor) signal(holder lockholder.Process, sig unix.Signal) bool {
 // isPredecessor says whether the process was started as a provider with this
 // spool, and not by us: ours is the one that waits, or that has the spool by
 // now.
-func (p Predecessor) isPredecessor(pid int) bool {
+func (p Predecessor) isPredecessor(holder lockholder.Process) bool {
+	pid := holder.PID
 	if pid == os.Getpid() || parentOf(pid) == os.Getpid() {
 		return false
 	}
 	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if errors.Is(err, fs.ErrPermission) {
 		// A plugin lets nobody look into it, its own user neither (see
-		// [coredump.Forbid]): it is one of ours if it is our user's, as the folder
-		// of the spool is ours alone.
-		return userOf(pid) == os.Geteuid()
+		// [coredump.Forbid]), but for its name.
+		return userOf(pid) == os.Geteuid() && p.isNamed(holder.Program)
 	}
 	if err != nil {
 		return false
 	}
 	for variable := range bytes.SplitSeq(environ, []byte{0}) {
 		if dir, ok := bytes.CutPrefix(variable, []byte(sdk.EnvSpoolDir+"=")); ok && sameDir(string(dir), p.SpoolDir) {
+			return true
+		}
+	}
+	return false
+}
+
+// longestName is how much of a program's name the kernel keeps.
+const longestName = 15
+
+// isNamed says whether a program's name, as the kernel knows it, is one that a
+// predecessor may have.
+func (p Predecessor) isNamed(program string) bool {
+	for _, name := range p.Programs {
+		if program != "" && program == name[:min(len(name), longestName)] {
 			return true
 		}
 	}

@@ -5,15 +5,19 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -41,6 +45,7 @@ type rig struct {
 	events []event.Event
 	wakes  []string
 	hangs  bool // the process answers no call
+	stuck  bool // it can't free a slot
 	probes int
 }
 
@@ -116,15 +121,28 @@ func (r *rig) jumpBy(d time.Duration) {
 }
 
 // hanging keeps every call until its caller gives up, while the process hangs.
-func (r *rig) hanging(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+func (r *rig) hanging(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	r.mu.Lock()
-	hangs := r.hangs
+	hangs, stuck := r.hangs, r.stuck && strings.HasSuffix(info.FullMethod, "/Settle")
 	r.mu.Unlock()
+	if stuck {
+		st, err := status.New(codes.Unavailable, "").WithDetails(&pb.Failure{Kind: string(sdk.KindTransient), Message: "its slot can't be freed"})
+		if err != nil {
+			return nil, err
+		}
+		return nil, st.Err()
+	}
 	if hangs {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
 	return next(ctx, req)
+}
+
+func (r *rig) stick(on bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stuck = on
 }
 
 func (r *rig) hang(on bool) {

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -39,7 +40,37 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		if errors.Is(err, sdk.ErrConnection) {
 			return err
 		}
+		if err != nil {
+			k.stillUnsettled(a, err)
+		}
 	}
+	return nil
+}
+
+// stillUnsettled tells of an account that could not be settled, or whose attempt
+// has failed, and has it settled at its next turn if nothing else is planned.
+func (k *Keeper) stillUnsettled(a *account, err error) {
+	k.cfg.Log.Info("the attempt that the start before has left open did not end well",
+		"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if a.unknown {
+		a.unknown, a.unsettled = false, true
+		k.retry(a, schedule.Failure{InRow: 3})
+	}
+}
+
+// clear frees the slot of an attempt that is over. One that the provider can't
+// free is left for the account's next attempt, before which it is tried again;
+// the error is that of a lost connection.
+func (k *Keeper) clear(ctx context.Context, remote *sdk.Remote, a *account, attempt string) error {
+	err := remote.Settle(ctx, attempt)
+	if err == nil || errors.Is(err, sdk.ErrConnection) {
+		return err
+	}
+	a.unfreed = attempt
+	k.cfg.Log.Warn("the provider can't free the spool slot of an attempt that is over; it is asked again before the next one",
+		"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
 	return nil
 }
 
@@ -59,7 +90,7 @@ func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *account, 
 				if isOpen(e) {
 					continue
 				}
-				if err := remote.Settle(ctx, e.Attempt); err != nil {
+				if err := k.clear(ctx, remote, a, e.Attempt); err != nil {
 					return err
 				}
 			}
@@ -99,7 +130,7 @@ func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *accou
 		return err
 	default:
 		// The attempt was over before its slot could be freed.
-		if err := remote.Settle(ctx, e.Attempt); err != nil {
+		if err := k.clear(ctx, remote, a, e.Attempt); err != nil {
 			return err
 		}
 		if intended {
@@ -162,7 +193,7 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 			return err
 		}
 	}
-	return remote.Settle(ctx, e.Attempt)
+	return k.clear(ctx, remote, a, e.Attempt)
 }
 
 // endCutLogin ends a login that a process's death cut off, and then settles the
