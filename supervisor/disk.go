@@ -54,6 +54,7 @@ func (s *Supervisor) lookAtDisk() {
 	}
 	go func() {
 		defer s.looking.Unlock()
+		s.presence.look()
 		s.store.Look() // which makes the directory again
 		s.lookAtSocket()
 	}()

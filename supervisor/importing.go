@@ -22,6 +22,11 @@ func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest) 
 	if !ok {
 		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q in %s", req.Account, cfg.File)
 	}
+	here, _, err := appear(cfg.StateDir)
+	if err != nil {
+		return control.ImportAnswer{}, err
+	}
+	defer func() { err = errors.Join(err, here.Close()) }()
 	st, err := store.Open(cfg.StateDir, store.Options{Now: time.Now, Fallback: cfg.FallbackDir})
 	if err != nil {
 		return control.ImportAnswer{}, err

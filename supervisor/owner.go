@@ -159,6 +159,11 @@ func (b backend) Adopt(ctx context.Context) (control.AdoptAnswer, error) {
 func Adopt(ctx context.Context, cfg *config.Config) (_ control.AdoptAnswer, err error) {
 	facts := machine.Read()
 	_, unguarded := machine.Guarded(cfg.MachineGuard, facts)
+	here, _, err := appear(cfg.StateDir)
+	if err != nil {
+		return control.AdoptAnswer{}, err
+	}
+	defer func() { err = errors.Join(err, here.Close()) }()
 	st, err := store.Open(cfg.StateDir, store.Options{Now: time.Now, Fallback: cfg.FallbackDir})
 	if err != nil {
 		return control.AdoptAnswer{}, err

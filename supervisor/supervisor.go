@@ -67,6 +67,7 @@ type Supervisor struct {
 	systemClock bool
 
 	events    *event.Bus
+	presence  *presence
 	store     *store.Bolt
 	ownership ownership
 	listener  *door
@@ -117,7 +118,14 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 
 func (s *Supervisor) build(ctx context.Context) error {
 	cfg := s.opts.Config
+	var warning string
 	var err error
+	if s.presence, warning, err = appear(cfg.StateDir); err != nil {
+		return err
+	}
+	if warning != "" {
+		s.log.Warn(warning)
+	}
 	if s.store, err = s.openStore(); err != nil {
 		return err
 	}
@@ -168,6 +176,9 @@ func (s *Supervisor) Close() error {
 	}
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
+	}
+	if s.presence != nil {
+		errs = append(errs, s.presence.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -36,6 +36,10 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.Machine, _ = supervisor.WhoseStore(cfg)
+		if d.InUseBy = supervisor.Displaced(cfg); d.InUseBy != 0 {
+			d.State, d.OK = fmt.Sprintf("has been moved or removed while a supervisor uses it (PID %d), which makes it again within half a minute", d.InUseBy), true
+			return d
+		}
 		above := existing(filepath.Dir(d.Path))
 		if err := unix.Access(above, unix.W_OK|unix.X_OK); err != nil {
 			d.State = fmt.Sprintf("does not exist, and user %d can't make it in %s: make it with mode 0700 or set state_dir", os.Geteuid(), above)

@@ -137,7 +137,22 @@ func (e *env) client() (*control.Client, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("the configuration does not tell the control socket; name it with --socket:\n%w", err)}
 	}
-	return clientOf(cfg), nil
+	return e.reached(cfg)
+}
+
+// reached returns a client, or says that there is a supervisor and why nobody
+// can reach it.
+func (e *env) reached(cfg *config.Config) (*control.Client, error) {
+	c := clientOf(cfg)
+	if answers(c.Socket()) {
+		return c, nil
+	}
+	if pid := supervisor.Displaced(cfg); pid != 0 {
+		c.Close()
+		return nil, fmt.Errorf("a supervisor (PID %d) runs, but its control socket %s has been moved or removed, with its state directory %s perhaps: "+
+			"it makes both again within half a minute. Try again then; if it does not help, restart it", pid, c.Socket(), cfg.StateDir)
+	}
+	return c, nil
 }
 
 // clientOf returns a client of the supervisor of a configuration, whose socket

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,4 +98,34 @@ func TestStateDirectoryMeddledWith(t *testing.T) {
 			stop(t, s, r)
 		})
 	}
+}
+
+// TestNobodyStartsBesideASupervisorWithoutItsDirectory moves the directory away
+// and asks before the supervisor, which looks each half minute, knows of it.
+func TestNobodyStartsBesideASupervisorWithoutItsDirectory(t *testing.T) {
+	t.Parallel()
+	idle := login{"schwab-main", "schwab", format.Schwab, broker(t, brokersim.Schwab)}
+	s := newSite(t, thirdPartyYAML([]login{idle}, ""))
+	s.logIn(t, idle.broker, idle.account, idle.layout)
+	r := startRun(t, s)
+	r.until(func(st control.Status) bool { return deliveredAll(st, []login{idle}, 1) })
+	if err := os.Rename(s.path("state"), s.path("away")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"run"}, {"status"}, {"import", idle.account, "-", "--force"}, {"adopt"}, {"check"}} {
+		got := s.tool(t, `{"access_token": "a", "refresh_token": "r"}`, args...)
+		if said := strings.Contains(got.stdout+got.stderr, strconv.Itoa(r.PID)) && strings.Contains(got.stdout+got.stderr, "moved or removed"); !said || (got.code == exitOK) != (args[0] == "check") {
+			t.Errorf("%s: %+v, want PID %d", args[0], got, r.PID)
+		}
+	}
+	if _, err := os.Lstat(s.path("state")); err == nil {
+		t.Error("a directory was made beside the supervisor that runs")
+	}
+	if err := os.Rename(s.path("away"), s.path("state")); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.tool(t, "", "status"); got.code != exitOK {
+		t.Errorf("with the directory in its place: %+v", got)
+	}
+	stop(t, s, r)
 }

@@ -99,7 +99,7 @@ accounts:
   both: {provider: schwab, client_id: a, client_secret: b, redirect_url: "https://127.0.0.1", refresh: {before_expiry: 5m, every: 20m}}
 `)
 	got := s.tool(t, "", "check")
-	for _, want := range []string{"22m before expiry", "before_expiry 2h0m0s: ", "5m before expiry or every 20m", "it can run; 2 warnings, see above\n"} {
+	for _, want := range []string{"22m before expiry", "before_expiry 2h0m0s: ", "5m before expiry or every 20m", "it can run; 3 warnings, see above\n"} {
 		if got.code != exitOK || !strings.Contains(got.stdout, want) {
 			t.Errorf("exit code %d, no %q in\n%s", got.code, want, got.stdout)
 		}

@@ -136,6 +136,8 @@ func (s Seen) condition(now time.Time) Condition {
 	switch {
 	case s.Over && e.Type == event.DiskTrouble:
 		c.State, c.What = Off, diskWell
+	case s.Over && e.Type == event.StoreDisplaced:
+		c.State, c.What = Off, "the store could be written anew since, and is durable again"
 	case s.Over:
 		c.State, c.What = Off, fmt.Sprintf("account %s has a token that was made since", e.Account)
 	case age >= quiet(e.Type) || age < -clockTolerance:
@@ -150,8 +152,10 @@ func quiet(t event.Type) time.Duration {
 	switch t {
 	case event.RivalRefresher:
 		return quietRival
-	case event.StoreRestored, event.StoreDisplaced:
+	case event.StoreRestored:
 		return quietRestored
+	case event.StoreDisplaced:
+		return quietDisplaced
 	}
 	return quietDisk
 }

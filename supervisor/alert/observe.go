@@ -79,6 +79,7 @@ func (o *observed) take(e event.Event) bool {
 		o.ended[subject(e.Account, e.Provider, e.Sink)] = true
 		o.over(event.DiskTrouble, e)
 		o.over(event.StoreRestored, e)
+		o.over(event.StoreDisplaced, e)
 		return true
 	case e.Type == event.Refreshed, e.Type == event.LoggedIn, e.Type == event.Adopted, e.Type == event.Imported:
 		// A restored token that may have been spent was not, or has a

@@ -134,12 +134,13 @@ const (
 	// settled is the uptime from which a process counts as healthy, less what
 	// the clocks may differ.
 	settled = 55 * time.Second
-	// quietRival, quietDisk and quietRestored (of a store that was restored, or
-	// displaced) are how long nothing may be seen of a trouble before it counts
-	// as over.
-	quietRival    = time.Hour
-	quietDisk     = time.Hour
-	quietRestored = 24 * time.Hour
+	// quietRival, quietDisk, quietRestored and quietDisplaced are how long
+	// nothing may be seen of a trouble before it counts as over. A store that was
+	// displaced is written anew at once, and looked at each half minute since.
+	quietRival     = time.Hour
+	quietDisk      = time.Hour
+	quietRestored  = 24 * time.Hour
+	quietDisplaced = 10 * time.Minute
 	// clockTolerance is how far a moment of the past may lie ahead before the
 	// clock must have been set back.
 	clockTolerance = 5 * time.Minute

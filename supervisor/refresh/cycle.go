@@ -326,6 +326,7 @@ func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attem
 // diskTrouble alerts and plans another try.
 func (k *Keeper) diskTrouble(a *account, err error) error {
 	k.mu.Lock()
+	a.alerting = true // the next token that is stored ends it
 	if a.unnoted != nil {
 		a.unnoted.stands = true
 	}

@@ -210,6 +210,7 @@ func (k *Keeper) unseen(a *account, err error) error {
 		return nil
 	}
 	k.mu.Lock()
+	a.alerting = true // the next token that is stored ends it
 	next := k.retry(a, schedule.Failure{InRow: 2})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(next)
