@@ -86,6 +86,9 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	case err == nil:
 	case errors.Is(err, store.ErrInUse):
 		d.State = "in use by a supervisor that does not answer here"
+		if d.InUseBy = supervisor.Displaced(cfg); d.InUseBy != 0 {
+			d.State = fmt.Sprintf("in use by a supervisor (PID %d), whose control socket has been moved or removed", d.InUseBy)
+		}
 	case errors.Is(err, store.ErrDamaged):
 		d.State, d.OK = fmt.Sprintf("holds a store that is not whole: %v; run restores it from its backups, if it can, and keeps the damaged file", err), false
 	default:
