@@ -18,8 +18,8 @@ func newAlertsCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "alerts [--all]",
 		Short: "Show the alerts that last; acknowledge or silence one",
-		Long: `Show the alerts that last: each trouble that needs somebody, since when, and what
-to do. With --all also those that are over since lately.`,
+		Long: `Show the alerts that last: each trouble that needs somebody, since when, and
+what to do. With --all also those that are over since lately.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -46,7 +46,7 @@ to do. With --all also those that are over since lately.`,
 				return e.print("there are no alerts")
 			}
 			var b strings.Builder
-			alertTable(got.Alerts, e.now()).render(&b, e.painter(), 1)
+			alertTable(got.Alerts, e.now()).render(&b, e.painter(), 0, 1)
 			return e.write(b.String())
 		},
 	}

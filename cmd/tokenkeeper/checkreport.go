@@ -61,7 +61,7 @@ func renderReport(r report, p painter) string {
 	if r.StateDir != nil {
 		fmt.Fprintf(&b, "%s %s (%s)\n", p.paint(dim, "state directory"), r.StateDir.Path, r.StateDir.State)
 		if line := machineLine(r.StateDir.Machine); line != "" {
-			fmt.Fprintf(&b, "%s %s\n", p.paint(dim, "machine        "), line)
+			writeBroken(&b, p, cell{line, plain}, "machine         ", strings.Repeat(" ", 16), narrow)
 		}
 	}
 	if len(r.Accounts) > 0 {
@@ -70,11 +70,11 @@ func renderReport(r report, p painter) string {
 			t.rows = append(t.rows, row{cells: cells(a.Name, a.Provider, orNever(a.Refresh), orNever(strings.Join(a.Sinks, ", ")))})
 		}
 		b.WriteByte('\n')
-		t.render(&b, p, 0, 3)
+		t.render(&b, p, 0, 1, 2, 3)
 	}
 	if len(r.Sinks) > 0 {
 		b.WriteByte('\n')
-		sinkTable(r.Sinks).render(&b, p, 0, 4, 5)
+		sinkTable(r.Sinks).render(&b, p, 0, 1, 4, 5)
 	}
 	if len(r.Providers) > 0 {
 		b.WriteByte('\n')
@@ -82,15 +82,15 @@ func renderReport(r report, p painter) string {
 		for i := range plain {
 			plain[i].Error = "" // it is among the problems
 		}
-		pluginTable(plain).render(&b, p, 5)
+		pluginTable(plain).render(&b, p, 0, 4, 5)
 	}
 	if len(r.SinkPlugins) > 0 {
 		b.WriteByte('\n')
-		sinkPluginTable(r.SinkPlugins).render(&b, p, 5)
+		sinkPluginTable(r.SinkPlugins).render(&b, p, 0, 1, 5)
 	}
 	b.WriteByte('\n')
 	for _, who := range r.Trusts {
-		fmt.Fprintf(&b, "%s\n", who)
+		writeBroken(&b, p, cell{who, plain}, "", "  ", narrow)
 	}
 	for _, f := range r.Warnings {
 		fmt.Fprintf(&b, "%s %s\n", p.paint(yellow, "warning:"), f)

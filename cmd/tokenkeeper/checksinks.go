@@ -196,14 +196,14 @@ func some(names []string) string {
 }
 
 func sinkPluginTable(found []sinkPlugin) table {
-	t := table{head: []string{"SINK PLUGIN", "TYPE", "VERSION", "PROTOCOL", "CHECKSUM", "COMMAND"}}
+	t := table{head: []string{"SINK PLUGIN", "TYPE", "VERSION", "PROTO", "SHA256", "COMMAND"}}
 	for _, p := range found {
 		protocol, sum := moment.Never, moment.Never
 		if p.Protocol > 0 {
 			protocol = fmt.Sprint(p.Protocol)
 		}
 		if p.SHA256 != "" {
-			sum = "sha256:" + p.SHA256[:12] + "…"
+			sum = p.SHA256[:12] + "…"
 		}
 		t.rows = append(t.rows, row{cells: cells(p.Sink, p.Type, orNever(p.Version), protocol, sum, orNever(strings.Join(p.Command, " ")))})
 	}

@@ -73,12 +73,12 @@ Each is started for a moment and asked who it is.`,
 				return e.printJSON(append(providers, sinks...))
 			}
 			var b strings.Builder
-			pluginTable(providers).render(&b, e.painter(), 5)
+			pluginTable(providers).render(&b, e.painter(), 0, 4, 5)
 			if len(sinks) > 0 {
 				b.WriteByte('\n')
 				t := pluginTable(sinks)
 				t.head[0] = "SINK TYPE"
-				t.render(&b, e.painter(), 5)
+				t.render(&b, e.painter(), 0, 4, 5)
 			}
 			return e.write(b.String())
 		},
@@ -141,14 +141,14 @@ func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
 }
 
 func pluginTable(found []plugin) table {
-	t := table{head: []string{"PROVIDER", "VERSION", "PROTOCOL", "CHECKSUM", "FROM", "COMMAND"}}
+	t := table{head: []string{"PROVIDER", "VERSION", "PROTO", "SHA256", "FROM", "COMMAND"}}
 	for _, p := range found {
 		protocol, sum := moment.Never, moment.Never
 		if p.Protocol > 0 {
 			protocol = fmt.Sprint(p.Protocol)
 		}
 		if p.SHA256 != "" {
-			sum = "sha256:" + p.SHA256[:12] + "…"
+			sum = p.SHA256[:12] + "…"
 		}
 		command := orNever(strings.Join(p.Command, " "))
 		if p.Source == builtIn {

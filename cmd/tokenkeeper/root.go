@@ -71,8 +71,8 @@ func newRootCommand(e *env) *cobra.Command {
 		Long: `Tokenkeeper keeps the OAuth tokens of trading systems alive around the clock.
 
 The supervisor refreshes each account's token in time, makes every new token
-durable before anybody sees it, delivers it to files, sockets, webhooks, programs
-and secret managers, and tells people early of trouble.
+durable before anybody sees it, delivers it to files, sockets, webhooks,
+programs and secret managers, and tells people early of trouble.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
 		SilenceUsage:  true,
@@ -89,10 +89,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
 		return &exitError{exitUsage, fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())}
 	})
 	flags := root.PersistentFlags()
-	flags.StringVarP(&e.configFile, "config", "c", "", "configuration `file` (default: the first of $TOKENKEEPER_CONFIG,\n./tokenkeeper.yaml, ~/.config/tokenkeeper/tokenkeeper.yaml,\n/etc/tokenkeeper/tokenkeeper.yaml)")
+	flags.StringVarP(&e.configFile, "config", "c", "", "configuration `file` (default: the first of $TOKENKEEPER_CONFIG, ./tokenkeeper.yaml, ~/.config/tokenkeeper/tokenkeeper.yaml, /etc/tokenkeeper/tokenkeeper.yaml)")
 	flags.StringVar(&e.socket, "socket", "", "control socket's `path` (default: the configuration's)")
-	flags.BoolVar(&e.trustConfig, "trust-config", false, "trust the owner of the configuration file, who is neither root\nnor the user that runs this")
+	flags.BoolVar(&e.trustConfig, "trust-config", false, "trust the owner of the configuration file, who is neither root nor the user that runs this")
 	flags.BoolVar(&e.json, "json", false, "print JSON, for programs")
+	root.SetUsageTemplate(strings.NewReplacer(
+		".LocalFlags.FlagUsages", fmt.Sprintf(".LocalFlags.FlagUsagesWrapped %d", narrow),
+		".InheritedFlags.FlagUsages", fmt.Sprintf(".InheritedFlags.FlagUsagesWrapped %d", narrow),
+	).Replace(root.UsageTemplate()))
 	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(e.commands()...)
 	for _, c := range root.Commands() {

@@ -11,7 +11,7 @@ import (
 func newSinksCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sinks",
-		Short: "Show how every sink does; test, redeliver, disable, enable or restart one",
+		Short: "Show how every sink does; test, redeliver, disable or restart one",
 		Long: `Show how every sink does.
 
 ACCOUNTS is how many accounts' tokens go there, UP TO DATE how many of those

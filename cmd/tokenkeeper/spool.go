@@ -58,8 +58,8 @@ func newSpoolInspectCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect FILE [--body OUT]",
 		Short: "Show the shape of one unread answer, or write out what came",
-		Long: `Show the shape of one unread answer. With --body, what the broker sent is written
-to OUT, which nobody else can read, as it came but for its compression: that
+		Long: `Show the shape of one unread answer. With --body, what the broker sent is
+written to OUT, which nobody else can read, as it came but for its compression: that
 holds secrets. Mend it there, until it is the JSON that a token endpoint answers
 ({"access_token": …, "refresh_token": …, "expires_in": …}), and give it back:
 
@@ -142,7 +142,8 @@ func newSpoolDiscardCommand(e *env) *cobra.Command {
 		Use:   "discard FILE --yes",
 		Short: "Remove an unread answer for good",
 		Long: `Remove an unread answer for good. It may hold the only refresh token of its
-account that works; whoever has logged in since, or has taken it, needs it no more.`,
+account that works; whoever has logged in since, or has taken it, needs it no
+more.`,
 		Args: exactArgs("FILE"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			u, err := spool.ReadUnread(args[0])

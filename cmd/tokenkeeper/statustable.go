@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -16,13 +17,18 @@ import (
 // least [narrow], as long as the names are not absurdly long.
 func renderStatus(s control.Status, now time.Time, p painter, width int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s\n", p.paint(bold, "tokenkeeper "+s.Version),
-		p.paint(dim, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, moment.Span(now.Sub(s.StartedAt)), s.StateDir)))
+	title, rest := "tokenkeeper "+s.Version, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, moment.Span(now.Sub(s.StartedAt)), s.StateDir)
+	if utf8.RuneCountInString(title+"  "+rest) <= width {
+		fmt.Fprintf(&b, "%s  %s\n", p.paint(bold, title), p.paint(dim, rest))
+	} else {
+		fmt.Fprintf(&b, "%s\n", p.paint(bold, title))
+		writeBroken(&b, p, cell{rest, dim}, "  ", "  ", width)
+	}
 	if line := alertLine(s.Alerts, width); line != "" {
-		fmt.Fprintf(&b, "%s\n", p.paint(red, line))
+		writeBroken(&b, p, cell{line, red}, "", "  ", width)
 	}
 	if m := s.Machine; m.Other {
-		fmt.Fprintf(&b, "%s\n", p.paint(red, "store of another machine: "+m.Owner+", this is "+m.Here))
+		writeBroken(&b, p, cell{"store of another machine: " + m.Owner + ", this is " + m.Here, red}, "", "  ", width)
 		fmt.Fprintf(&b, "%s\n", p.paint(red, "  stop Tokenkeeper there for good, then run here: tokenkeeper adopt"))
 	}
 	b.WriteByte('\n')
@@ -32,7 +38,7 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 		deliveries.render(&b, p, 0, 1, 2)
 	}
 	b.WriteByte('\n')
-	providerTable(s.Providers, now, width).render(&b, p, 0, 8)
+	providerTable(s.Providers, now, width).render(&b, p, 0, 1, 8)
 	return b.String()
 }
 

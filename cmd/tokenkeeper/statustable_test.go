@@ -108,9 +108,3 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
-
-func TestWords(t *testing.T) {
-	if got := shorten("schwab-main", 8); got != "schw…ain" {
-		t.Errorf("shorten: %q", got)
-	}
-}

@@ -66,14 +66,14 @@ func (e *env) painter() painter {
 }
 
 // width of the text that the terminal shows without breaking lines, if it is
-// one: at least [narrow], at most [textWidth].
+// one: at least [narrow], at most [textWidth]; elsewhere [narrow].
 func (e *env) width() int {
 	if f, ok := e.stdout.(*os.File); ok {
 		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
 			return max(narrow, min(width, textWidth))
 		}
 	}
-	return textWidth
+	return narrow
 }
 
 // height of the terminal in lines; 0: not known.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"cmp"
+	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// textWidth is how wide the tables and the text below their rows are, unless
-// they say otherwise; narrow is what everything readable fits.
+// textWidth is how wide the tables and the text below their rows are at most;
+// narrow is what everything readable fits, and what a pipe gets.
 const (
 	textWidth = 100
 	narrow    = 80
@@ -30,11 +32,11 @@ type row struct {
 type table struct {
 	head []string
 	rows []row
-	// width that it should fit; 0: [textWidth].
+	// width that it should fit; 0: [narrow].
 	width int
 }
 
-func (t table) fits() int { return cmp.Or(t.width, textWidth) }
+func (t table) fits() int { return cmp.Or(t.width, narrow) }
 
 // cells makes a row of plain text.
 func cells(text ...string) []cell {
@@ -45,8 +47,10 @@ func cells(text ...string) []cell {
 	return out
 }
 
-// render appends the table to b. The names in the columns of shrink are
-// shortened in the middle as far as needed to fit the width, to 8 at least.
+// render appends the table to b. Where it does not fit the width, the columns of
+// shrink are made narrower, to 8 at least. What does not fit into its column
+// then stands on a line of its own: a name is a line above the rest of its row,
+// anything else a note below it. Nothing is cut.
 func (t table) render(b *strings.Builder, p painter, shrink ...int) {
 	widths := t.widths(shrink)
 	head := make([]cell, len(t.head))
@@ -55,11 +59,32 @@ func (t table) render(b *strings.Builder, p painter, shrink ...int) {
 	}
 	writeRow(b, p, head, widths)
 	for _, r := range t.rows {
-		writeRow(b, p, r.cells, widths)
-		for _, n := range r.notes {
+		fitting, below := t.fold(r.cells, widths)
+		if fitting[0] != r.cells[0] {
+			fmt.Fprintf(b, "%s\n", p.paint(r.cells[0].style, r.cells[0].text))
+		}
+		writeRow(b, p, fitting, widths)
+		for _, n := range append(below, r.notes...) {
 			writeNote(b, p, n, t.fits())
 		}
 	}
+}
+
+// fold takes out of a row what does not fit into its columns.
+func (t table) fold(all []cell, widths []int) (fitting, below []cell) {
+	fitting = slices.Clone(all)
+	for i, c := range all {
+		if utf8.RuneCountInString(c.text) <= widths[i] {
+			continue
+		}
+		fitting[i].text = "↓"
+		if i == 0 {
+			fitting[i].text = ""
+		} else {
+			below = append(below, cell{strings.ToLower(t.head[i]) + ": " + c.text, c.style})
+		}
+	}
+	return fitting, below
 }
 
 func (t table) widths(shrink []int) []int {
@@ -96,43 +121,38 @@ func writeRow(b *strings.Builder, p painter, cells []cell, widths []int) {
 	var line strings.Builder
 	pad := 0
 	for i, c := range cells {
-		text := shorten(c.text, widths[i])
 		line.WriteString(strings.Repeat(" ", pad))
-		line.WriteString(p.paint(c.style, text))
-		pad = widths[i] - utf8.RuneCountInString(text) + 2
+		line.WriteString(p.paint(c.style, c.text))
+		pad = widths[i] - utf8.RuneCountInString(c.text) + 2
 	}
 	b.WriteString(strings.TrimRight(line.String(), " "))
 	b.WriteByte('\n')
 }
 
-// shorten cuts the middle of text out so that it fits n characters.
-func shorten(text string, n int) string {
-	runes := []rune(text)
-	if len(runes) <= n {
-		return text
-	}
-	left := n / 2
-	return string(runes[:left]) + "…" + string(runes[len(runes)-(n-left-1):])
-}
-
 // writeNote writes text below a row, broken between words.
 func writeNote(b *strings.Builder, p painter, note cell, most int) {
-	lead := "  └ "
-	line, width := lead, utf8.RuneCountInString(lead)
+	writeBroken(b, p, note, "  └ ", "    ", most)
+}
+
+// writeBroken writes text after lead, and breaks it between words into lines of
+// at most so many characters, the later ones after indent. A word that is longer
+// gets a line of its own.
+func writeBroken(b *strings.Builder, p painter, text cell, lead, indent string, most int) {
+	line, width, empty := lead, utf8.RuneCountInString(lead), true
 	flush := func() {
-		b.WriteString(p.paint(note.style, line))
+		b.WriteString(p.paint(text.style, strings.TrimRight(line, " ")))
 		b.WriteByte('\n')
-		line, width = "   ", 3
+		line, width, empty = indent, utf8.RuneCountInString(indent), true
 	}
-	for i, word := range strings.Fields(note.text) {
+	for _, word := range strings.Fields(text.text) {
 		n := utf8.RuneCountInString(word)
-		if i > 0 && width+1+n > most {
+		if !empty && width+1+n > most {
 			flush()
 		}
-		if i > 0 {
+		if !empty {
 			line, width = line+" ", width+1
 		}
-		line, width = line+word, width+n
+		line, width, empty = line+word, width+n, false
 	}
 	flush()
 }

@@ -25,11 +25,6 @@ func TestHelp(t *testing.T) {
 			} else if !strings.Contains(got.stdout, "Exit codes: 0 done") {
 				t.Errorf("got %s", got.stdout)
 			}
-			for line := range strings.Lines(got.stdout) {
-				if len(line) > textWidth {
-					t.Errorf("%d columns: %s", len(line), line)
-				}
-			}
 		})
 	}
 }
