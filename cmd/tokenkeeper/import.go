@@ -27,8 +27,9 @@ func newImportCommand(e *env) *cobra.Command {
 
 FILE may be "-" for standard input. Its format is detected: our own,
 schwab-py's, Schwabdev's, a Saxo bot's, Go's oauth2.Token, and what a token
-endpoint answers. If a supervisor runs, it takes the token and goes on with it; if not, the token
-is stored and the next "tokenkeeper run" goes on with it.
+endpoint answers. If a supervisor runs, it takes the token and goes on
+with it; if not, the token is stored and the next "tokenkeeper run" goes on with
+it.
 
 A file that does not say when its access token ends is no obstacle: the token is
 refreshed at once.

@@ -59,9 +59,10 @@ func newSpoolInspectCommand(e *env) *cobra.Command {
 		Use:   "inspect FILE [--body OUT]",
 		Short: "Show the shape of one unread answer, or write out what came",
 		Long: `Show the shape of one unread answer. With --body, what the broker sent is
-written to OUT, which nobody else can read, as it came but for its compression: that
-holds secrets. Mend it there, until it is the JSON that a token endpoint answers
-({"access_token": …, "refresh_token": …, "expires_in": …}), and give it back:
+written to OUT, which nobody else can read, as it came but for its compression:
+that holds secrets. Mend it there, until it is the JSON that a token endpoint
+answers ({"access_token": …, "refresh_token": …, "expires_in": …}), and give it
+back:
 
   tokenkeeper spool take FILE OUT`,
 		Args: exactArgs("FILE"),
