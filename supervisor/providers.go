@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -52,7 +53,7 @@ func Command(cfg *config.Config, provider string, builtin func(string) ([]string
 	p := cfg.Providers[provider]
 	c := &process.Command{
 		Name: provider, Trust: cfg.Trust, SHA256: p.SHA256, Slots: max(p.MaxInFlight, 1),
-		SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+		SocketDir: filepath.Join(cfg.StateDir, "sockets"), Secrets: hearsay.NewDeclared(cfg.SecretSettings),
 	}
 	c.SpoolDir, c.SpoolFallback = spoolDirs(cfg, provider)
 	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)

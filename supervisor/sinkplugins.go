@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
@@ -21,6 +22,7 @@ func SinkCommand(cfg *config.Config, s config.Sink) (*process.Command, error) {
 	}
 	c := &process.Command{
 		Kind: process.Sink, Name: s.Name, Trust: cfg.Trust, SHA256: s.Plugin.SHA256, SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+		Secrets: hearsay.NewDeclared(cfg.SecretSettings),
 	}
 	inDir := filepath.Join(cfg.Plugins.Dir, sinkPrefix+s.Type)
 	switch {

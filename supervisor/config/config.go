@@ -23,6 +23,9 @@ type Config struct {
 	// Trust are users, beside root and our own, who may change what decides what
 	// the supervisor does: its configuration, secrets and programs.
 	Trust []int
+	// SecretSettings names the settings, of providers, accounts and sinks, of
+	// which a value is given by reference: whoever does that wants it not seen.
+	SecretSettings []string
 	// MachineGuard is whether the store belongs to one machine: auto, on, off.
 	MachineGuard string
 	Control      Control

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -175,6 +176,7 @@ func (l *loader) decode() *Config {
 	for _, name := range keysOf(sinks.values) {
 		cfg.Sinks[name] = sinks.down(name).sink(name)
 	}
+	cfg.SecretSettings = slices.Sorted(maps.Keys(l.referred))
 	return cfg
 }
 
@@ -246,6 +248,9 @@ func (o objectReader) settings() map[string]string {
 		value, referenced := table.text(key)
 		if !table.broken[table.dotted(key)] {
 			values[key] = value
+		}
+		if referenced {
+			o.referred[key] = true
 		}
 		if value != "" && !referenced && soundsSecret(key) {
 			table.inClear(key)

@@ -87,8 +87,9 @@ type loader struct {
 
 	merged   objectReader // all layers together
 	stateDir string
-	trusted  []int   // users, by "trust"
-	own      ownFile // of the account that is being read
+	trusted  []int           // users, by "trust"
+	referred map[string]bool // settings that are given by reference
+	own      ownFile         // of the account that is being read
 	problems Problems
 	warnings []Warning
 }
@@ -167,7 +168,7 @@ func (l *loader) lay(k *koanf.Koanf, p koanf.Provider) {
 // open prepares a loader and reads the YAML.
 func open(src Source) (*loader, []byte) {
 	l := &loader{
-		source: src, file: src.Path, environ: map[string]string{}, trusted: src.Trust,
+		source: src, file: src.Path, environ: map[string]string{}, trusted: src.Trust, referred: map[string]bool{},
 		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{},
 	}
 	if l.source.Environ == nil {

@@ -45,7 +45,7 @@ func (s *Secrets) hear(m proto.Message) {
 		return
 	}
 	owner := ownerOf(m.ProtoReflect())
-	if all := settingsIn(m.ProtoReflect()); len(all) > 0 {
+	if all := s.settingsIn(m.ProtoReflect()); len(all) > 0 {
 		s.learn("the settings of "+owner, settled, setting, all...)
 	}
 	if m.ProtoReflect().Descriptor().Name() != "NotifyRequest" { // whose content is ours, for people
@@ -96,13 +96,16 @@ func ownerOf(m protoreflect.Message) (owner string) {
 }
 
 // settingsIn are the secrets among an account's or a sink's settings.
-func settingsIn(m protoreflect.Message) (all []string) {
+func (s *Secrets) settingsIn(m protoreflect.Message) (all []string) {
 	visit(m, func(in protoreflect.Message, f protoreflect.FieldDescriptor) {
 		if f.Name() != "settings" || !f.IsMap() {
 			return
 		}
 		in.Get(f).Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
 			all = append(all, secretsIn(k.String(), v.String())...)
+			if slices.Contains(s.declared, k.String()) {
+				all = append(all, v.String())
+			}
 			return true
 		})
 	})

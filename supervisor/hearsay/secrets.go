@@ -26,7 +26,9 @@ const (
 // concurrent use.
 type Secrets struct {
 	seed maphash.Seed
-	hold hold
+	// declared are the names of settings whose values are secrets.
+	declared []string
+	hold     hold
 
 	mu sync.RWMutex
 	// ends leads from the last bytes of a secret to its marks, of which those
@@ -66,6 +68,14 @@ type known struct {
 // New returns an empty set.
 func New() *Secrets {
 	return &Secrets{seed: maphash.MakeSeed(), ends: map[uint64]int32{}, owners: map[string][]known{}}
+}
+
+// NewDeclared is New for a plugin of which it is known that settings of these
+// names are secrets, whatever they look like.
+func NewDeclared(settings []string) *Secrets {
+	s := New()
+	s.declared = settings
+	return s
 }
 
 // learn takes in secrets of an owner, of whom at most keep are remembered.
