@@ -50,7 +50,7 @@ func Keep(name string, existing []byte, d Document, o Options) ([]byte, error) {
 			return nil, err
 		}
 	}
-	return write(all, look(fresh, l, Options{}))
+	return write(all, written, look(fresh, l, Options{}))
 }
 
 // keep is fresh with what of old is neither known nor a stray; prefix is the path

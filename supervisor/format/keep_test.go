@@ -138,3 +138,37 @@ func FuzzKeep(f *testing.F) {
 		}
 	})
 }
+
+// What others put there may be nested as deep as JSON goes: indented, a few
+// kilobytes of it would come to gigabytes, and nobody could read the token.
+func TestDeepKeysOfOthersStaySmall(t *testing.T) {
+	const depth = 9000
+	deep := strings.Repeat("[", depth) + strings.Repeat("]", depth)
+	many := func(n int) string {
+		return `{"access_token":"old","token_expiry":"2026-01-01T00:00:00",` + "\n" + strings.Repeat(" ", 16) + `"theirs":[` + strings.Repeat(deep+",", n) + `"]\"["]}`
+	}
+	at := time.Unix(1782000000, 0)
+	d := Document{Account: "main", AccessToken: sdk.NewSecret("new"), RefreshToken: sdk.NewSecret("r"), IssuedAt: at, Expiry: at.Add(time.Hour), LoginAt: at}
+	for name, tt := range map[string]struct {
+		existing string
+		kept     bool
+	}{
+		"one":                {many(1), true},
+		"many":               {many(50), true},
+		"no room at all":     {`{"theirs":"` + strings.Repeat("x", Largest-len(`{"theirs":""}`)) + `"}`, false},
+		"no room to lay out": {`{"theirs": [` + strings.Repeat("1, ", Largest/3-100) + `1]}`, true},
+	} {
+		for way, write := range map[string]func(string, []byte, Document, Options) ([]byte, error){"keep": Keep, "merge": Merge} {
+			got, err := write(SaxoCache, []byte(tt.existing), d, Options{})
+			if err != nil {
+				t.Fatal(name, way, err)
+			}
+			if read, err := Decode(SaxoCache, got, Options{}); err != nil || read.AccessToken.Reveal() != "new" || len(got) > Largest {
+				t.Errorf("%s, %s: %d bytes, %v", name, way, len(got), err)
+			}
+			if kept := strings.Contains(string(got), `"theirs"`); kept != tt.kept {
+				t.Errorf("%s, %s: kept %t, want %t", name, way, kept, tt.kept)
+			}
+		}
+	}
+}

@@ -41,7 +41,7 @@ func Merge(name string, existing []byte, d Document, o Options) ([]byte, error) 
 		return nil, err
 	}
 	m := merger{layout: l, times: l.times(d), location: o.location()}
-	return write(m.merge(old, fresh, ""), look(existing, l, o))
+	return write(m.merge(old, fresh, ""), fresh, look(existing, l, o))
 }
 
 func encodeMembers(l layout, d Document, o Options) (members, error) {
@@ -139,18 +139,59 @@ func look(existing []byte, l layout, o Options) appearance {
 	return a
 }
 
-// write makes the bytes of a file.
-func write(m members, a appearance) ([]byte, error) {
+// Largest is how many bytes of a file are read, here and by our readers: more
+// than any token file has.
+const Largest = 1 << 20
+
+// write makes the bytes of a file. One that would become larger than anybody
+// reads is laid out in one line, and is without what others put there if that
+// does not help: a token is worth more.
+func write(m, bare members, a appearance) ([]byte, error) {
+	b, err := lay(m, a)
+	if err == nil && len(b) > Largest {
+		return lay(bare, a)
+	}
+	return b, err
+}
+
+func lay(m members, a appearance) ([]byte, error) {
 	b := m.compact()
 	switch {
+	case indented(b, a.indent) > Largest:
+		// Each level is indented more than the one around it: a little of what
+		// others put there can come to gigabytes.
 	case a.indent != "":
 		var buf bytes.Buffer
 		if err := json.Indent(&buf, b, "", a.indent); err != nil {
 			return nil, fmt.Errorf("lay out the file: %w", err)
 		}
 		b = buf.Bytes()
-	case a.spaces:
+	case a.spaces && 2*len(b) <= Largest:
 		b = spaced(b)
 	}
 	return append(b, a.end...), nil
+}
+
+// indented is at least how long compact JSON becomes by [json.Indent].
+func indented(b []byte, indent string) int {
+	size, depth := len(b), 0
+	inString := false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case inString && c == '\\': // and what it escapes
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+			size += 1 + depth*len(indent)
+		case c == '}' || c == ']':
+			depth--
+			size += 1 + depth*len(indent)
+		case c == ',':
+			size += 1 + depth*len(indent)
+		}
+	}
+	return size
 }

@@ -116,7 +116,7 @@ func New(cfg Config) (*File, error) {
 func (f *File) options() format.Options { return format.Options{Location: f.cfg.Location} }
 
 // maxSize is far above that of any token file.
-const maxSize = 1 << 20
+const maxSize = format.Largest
 
 // Read returns what is in the file. It takes no lock: see Lock. An error for
 // which [Nothing] is true means that no token is there, now.

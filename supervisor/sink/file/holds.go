@@ -19,7 +19,7 @@ import (
 )
 
 // largest is how much of a file is read: more than any token file has.
-const largest = 1 << 20
+const largest = format.Largest
 
 // Holds implements [sink.Holder].
 func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.Held, err error) {
