@@ -166,7 +166,7 @@ func TestMigrateSaxoKeeper(t *testing.T) {
 	if now.RefreshToken == g.RefreshToken || !saxo.RefreshValid(now.RefreshToken) || !saxo.AccessValid(now.AccessToken) {
 		t.Error("the file's tokens do not work")
 	}
-	a := account(r.until(func(control.Status) bool { return true }), "saxo-live")
+	a := account(r.until(func(s control.Status) bool { return !account(s, "saxo-live").InFlight }), "saxo-live")
 	if due := time.Until(a.Due); due < 13*time.Minute || due > 15*time.Minute || a.RefreshExpiryUncertain {
 		t.Errorf("the account: %+v", a)
 	}
