@@ -130,7 +130,7 @@ func (s *service) logIn() {
 	if _, err := s.run.Client.Import(s.t.Context(), control.ImportRequest{Account: saxoAccount, Body: tokenFileOf(s.t, g, format.SaxoCache, g.IssuedAt)}); err != nil {
 		s.t.Fatal(err)
 	}
-	g.Account = "greedy"
+	g.Account, g.RefreshToken = "greedy", "of another login"
 	if _, err := s.run.Client.Import(s.t.Context(), control.ImportRequest{Account: "greedy", Body: tokenFileOf(s.t, g, format.JSON, g.IssuedAt)}); err != nil {
 		s.t.Fatal(err)
 	}
