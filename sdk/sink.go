@@ -135,8 +135,8 @@ type NotifyRequest struct {
 	Settings Settings
 	// Kind is "alert" or "lifecycle".
 	Kind string
-	// Type is what happened, e.g. needs_login. State of an alert: raised,
-	// repeated or recovered.
+	// Type is what happened, e.g. needs_login. State of an alert: raised (it has
+	// begun, or come to more accounts), repeated or recovered.
 	Type, State string
 	// Subject: the ones that it concerns are set.
 	Account, Provider, OfSink string

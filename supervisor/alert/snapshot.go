@@ -27,45 +27,47 @@ type Snapshot struct {
 	Seen map[string]Seen
 }
 
-// Account is how one account does.
+// Account is how one account does. A look reads of almost all accounts only what
+// comes first, up to RefreshExpiry.
 type Account struct {
-	Name, Provider string
-	// StoredAt is when its newest token was stored; zero: there is none.
-	// Renewed: that was in this run of the supervisor.
-	StoredAt time.Time
-	Renewed  bool
-	// Expiry of the access token; zero: nobody knows it. ExpiryUncertain: it was
-	// assumed.
-	Expiry          time.Time
-	ExpiryUncertain bool
-	// NeedsLogin: the server refused the newest refresh token.
-	NeedsLogin bool
-	// Failures in a row, of MaxFailures that raise an alert; Misconfigured:
-	// the server refused the client's credentials or settings.
-	Failures, MaxFailures int
-	Misconfigured         bool
-	LastError             string
-	// FailedAt is when it failed last, and Maintenance the end of the broker's
-	// time of maintenance that is, or was lately; zero: none. See [Maintenance].
-	FailedAt, Maintenance time.Time
-	// AmbiguousSince is zero unless an attempt's outcome is unknown.
-	AmbiguousSince time.Time
-	// Unread is the file of an answer to it that nobody could read; "": there is
-	// none.
-	Unread string
-	// RefreshExpiry is when the refresh token dies; zero: unknown. Uncertain:
-	// it rests on a guess.
-	RefreshExpiry time.Time
-	Uncertain     bool
-	// Asked is what a person has to decide about its shared file, and Ways how;
-	// "": nothing. Zone is why the local times there can't be right.
-	Asked, Ways, Zone string
-	// Shut is why its shared file can't be locked; "": it can be, or will be
-	// before long.
-	Shut string
+	// NeedsLogin: the server refused the newest refresh token. Misconfigured: it
+	// refused the client's credentials or settings.
+	NeedsLogin, Misconfigured bool
+	// Renewed: its newest token was stored in this run of the supervisor.
+	Renewed bool
+	// ExpiryUncertain: Expiry was assumed. Uncertain: RefreshExpiry rests on a
+	// guess.
+	ExpiryUncertain, Uncertain bool
 	// PolicyKnown: the provider has said whether each refresh starts the life
 	// of the refresh token anew (Sliding).
 	PolicyKnown, Sliding bool
+	// Failures in a row, of MaxFailures that raise an alert.
+	Failures int
+	// Asked is what a person has to decide about its shared file, and Ways how;
+	// "": nothing. Zone is why the local times there can't be right.
+	Asked, Zone string
+	// Shut is why its shared file can't be locked; "": it can be, or will be
+	// before long.
+	Shut string
+	// AmbiguousSince is zero unless an attempt's outcome is unknown.
+	AmbiguousSince time.Time
+	// RefreshExpiry is when the refresh token dies; zero: unknown.
+	RefreshExpiry time.Time
+
+	Name, Provider string
+	Ways           string
+	MaxFailures    int
+	// StoredAt is when its newest token was stored; zero: there is none.
+	StoredAt time.Time
+	// Expiry of the access token; zero: nobody knows it.
+	Expiry    time.Time
+	LastError string
+	// FailedAt is when it failed last, and Maintenance the end of the broker's
+	// time of maintenance that is, or was lately; zero: none. See [Maintenance].
+	FailedAt, Maintenance time.Time
+	// Unread is the file of an answer that nobody could read, to the attempt of
+	// AmbiguousSince; "": there is none.
+	Unread string
 }
 
 // ProcessState is how a plugin's process does, as far as it matters here.
