@@ -104,6 +104,15 @@ func TestSecretsInArgumentsAreSeen(t *testing.T) {
 	}
 }
 
+func TestTokenForATerminal(t *testing.T) {
+	for token, want := range map[string]string{"abc~+/=": "abc~+/=", "a\x1b[2Jb": "", "a\u009b2Jb": "", "a\nb": ""} {
+		got, err := printable(control.TokenAnswer{Account: "main", AccessToken: token})
+		if got != want || (err == nil) != (want != "") || err != nil && strings.Contains(err.Error(), token) {
+			t.Errorf("%q: %q, %v; want %q", token, got, err, want)
+		}
+	}
+}
+
 func TestTokenAsAHeader(t *testing.T) {
 	for _, tt := range []struct{ typ, token, want string }{
 		{"Bearer", "abc", "Authorization: Bearer abc"},

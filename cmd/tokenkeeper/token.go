@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -52,12 +53,24 @@ An expired token is refused unless --allow-expired is given.`,
 				}
 				return e.print("%s", line)
 			}
-			return e.print("%s", got.AccessToken)
+			text, err := printable(got)
+			if err != nil {
+				return err
+			}
+			return e.print("%s", text)
 		},
 	}
 	cmd.Flags().BoolVar(&header, "header", false, "print \"Authorization: Bearer …\", for curl -H @-")
 	cmd.Flags().BoolVar(&expired, "allow-expired", false, "print it also if it has expired")
 	return cmd
+}
+
+// printable is the token itself, if no terminal takes a part of it for a command.
+func printable(t control.TokenAnswer) (string, error) {
+	if strings.ContainsFunc(t.AccessToken, unicode.IsControl) {
+		return "", fmt.Errorf("the access token of %s holds control characters, which a terminal would obey; \"tokenkeeper token %[1]s --json\" shows it as it is", t.Account)
+	}
+	return t.AccessToken, nil
 }
 
 // authorization is the header that carries the token (RFC 6750, section 2.1).

@@ -151,6 +151,27 @@ func TestPiecesOfASecret(t *testing.T) {
 	}
 }
 
+// A line that ends within a secret hides neither part of it.
+func TestSecretOverTwoLines(t *testing.T) {
+	s := told(canaries...)
+	for _, secret := range canaries {
+		// The header of a JSON web token is no secret, and too short ones have no pieces.
+		if len(secret) < 24 || strings.HasPrefix(secret, "eyJ") {
+			continue
+		}
+		for at := 12; at <= len(secret)-12; at++ {
+			for _, part := range []string{secret[:at], secret[at:]} {
+				if got := s.Clean("got "+part+" so", Sentence); strings.Contains(got, part[:12]) || strings.Contains(got, part[len(part)-12:]) {
+					t.Fatalf("cut at %d, %q became %q", at, part, got)
+				}
+			}
+			if got := s.Clean("got "+secret[:at]+"\n"+secret[at:], Sentence); strings.Contains(got, secret[at:]) {
+				t.Fatalf("cut at %d, it became %q", at, got)
+			}
+		}
+	}
+}
+
 func TestOnlyWhatCanBeSeenIsLeft(t *testing.T) {
 	for text, want := range map[string]string{
 		"a\x1b[2J\x1b[1;31mred\x1b[0m":                            "ared",

@@ -12,10 +12,10 @@ const (
 	// make texts useless and, by what is missing, tell it.
 	shortest = 6
 	// Of a long secret its pieces are known too, so that one that was cut off
-	// is found.
+	// is found, and both parts of one that goes on in the next line.
 	piece   = 12
 	pieced  = 2 * piece
-	ofOne   = 2  // pieces of one secret
+	ofOne   = 3  // pieces of one secret
 	newest  = 8  // secrets that are kept of one account: two generations of its tokens
 	settled = 64 // of one account's settings: a key of several lines is many
 )
@@ -129,7 +129,7 @@ func pieces(value string) []string {
 		return nil
 	}
 	half := (len(value) - piece) / 2
-	return []string{value[:piece], value[half : half+piece]}
+	return []string{value[:piece], value[half : half+piece], value[len(value)-piece:]}
 }
 
 // add makes or finds the mark of value.

@@ -51,7 +51,7 @@ func TestWhoseFilesAreTrusted(t *testing.T) {
 		"the bots' folder that all may change": {uid: bots, gid: bots, mode: 0o777, file: bots, lock: bots, want: "trust_folder: true"},
 		"a volume that all may change":         {mode: 0o777, file: bots, lock: bots, trusting: true},
 		"fsGroup":                              {gid: nogroup, mode: fs.ModeSetgid | 0o775, file: bots, lock: -1, trusting: true},
-		"fsGroup without the key":              {gid: nogroup, mode: fs.ModeSetgid | 0o775, file: -1, lock: -1, want: "can be changed by the group group"},
+		"fsGroup without the key":              {gid: nogroup, mode: fs.ModeSetgid | 0o775, file: -1, lock: -1, want: "can be changed by the group "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := place(t, c.uid, c.gid, c.mode)

@@ -110,7 +110,7 @@ func TestWays(t *testing.T) {
 		"an empty folder for all, without it": {way: []facts{root, folder("/empty", 0o777, 0, 0)},
 			data: "trust_folder: true", steers: "chmod go-w /empty"},
 		"fsGroup with the key": {way: []facts{root, folder("/vol", 0o2775, 0, unnamed)}, rule: Rule{OpenFolder: true}, sharedAllowed: true,
-			steers: "can be changed by the group group 2000"},
+			steers: "can be changed by the group 2000"},
 		"the folder of the bots": {way: []facts{root, folder("/var/lib/bots", 0o755, bots, botsGroup), file("/var/lib/bots/a", 0o640, bots, botsGroup)}, owner: "/var/lib/bots",
 			steers: "belongs to bots (1003): chown root /var/lib/bots, or trust that user: trust: [bots]"},
 		"the folder of the bots, who are trusted": {way: []facts{root, folder("/var/lib/bots", 0o755, bots, botsGroup)}, rule: Rule{Users: []int{bots}}},

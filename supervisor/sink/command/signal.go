@@ -13,7 +13,10 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/datafolder"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // Signals returns the names of the signals that can be sent.
@@ -98,7 +101,7 @@ func (s *Signaller) send(ctx context.Context, signal syscall.Signal) (pid int, e
 
 // read returns the number and who owns the file.
 func (s *Signaller) read() (pid int, owner uint32, err error) {
-	f, err := os.OpenFile(s.cfg.PIDFile, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := s.open()
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, 0, fmt.Errorf("%w: there is no pidfile %s", sink.ErrAbsent, s.cfg.PIDFile)
 	} else if err != nil {
@@ -125,6 +128,34 @@ func (s *Signaller) read() (pid int, owner uint32, err error) {
 		return 0, 0, fmt.Errorf("the pidfile %s does not hold the number of a program that may be signalled", s.cfg.PIDFile)
 	}
 	return pid, info.Sys().(*syscall.Stat_t).Uid, nil
+}
+
+// mostLinks from the pidfile's path to the file.
+const mostLinks = 40
+
+// open follows no link of a stranger: whose file it leads to would count as
+// whose word it is, and root has files that hold any number.
+func (s *Signaller) open() (files.File, error) {
+	path := s.cfg.PIDFile
+	for range mostLinks {
+		// Others may write to the folder: each file's owner counts.
+		folder, err := datafolder.Open(path, trust.Rule{OpenFolder: true})
+		if err != nil {
+			return nil, err
+		}
+		target, err := folder.Link(path)
+		if err == nil && target == "" {
+			f, err := folder.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+			folder.Close()
+			return f, err
+		}
+		folder.Close()
+		if err != nil {
+			return nil, err
+		}
+		path = target
+	}
+	return nil, fmt.Errorf("too many symbolic links lead from %s to it", s.cfg.PIDFile)
 }
 
 func (s *Signaller) explain(pid int, err error) error {

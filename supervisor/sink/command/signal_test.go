@@ -196,6 +196,57 @@ func TestPidfilesThatAreNotFollowed(t *testing.T) {
 	}
 }
 
+// A link of a stranger could make any number that root has written somewhere
+// the program's: /proc alone holds thousands.
+func TestPidfileByALink(t *testing.T) {
+	dir := t.TempDir()
+	pid, said, _ := bot(t)
+	theirs := filepath.Join(dir, "theirs")
+	real := filepath.Join(dir, "real")
+	link := filepath.Join(theirs, "pid")
+	if err := errors.Join(os.Mkdir(theirs, 0o755), os.WriteFile(real, []byte(strconv.Itoa(pid)), 0o644), os.Symlink(real, link)); err != nil {
+		t.Fatal(err)
+	}
+	s, err := command.NewSignaller(command.SignalConfig{PIDFile: link, Signal: "HUP"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {
+		t.Errorf("a link of our own: %v", err)
+	}
+	if line, err := said.ReadString('\n'); line != "HUP\n" {
+		t.Errorf("the bot said %q, %v", line, err)
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("only root can make a link that is another user's")
+	}
+	const stranger = 65533
+	if err := errors.Join(os.Chown(theirs, stranger, stranger), os.Lchown(link, stranger, stranger)); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, link, "symbolic link")
+	// Also in a folder where everybody may have made it, and in one on the way.
+	open := filepath.Join(dir, "open")
+	if err := errors.Join(os.Mkdir(open, 0o700), os.Chmod(open, 0o777), os.Symlink(real, filepath.Join(open, "pid")), os.Lchown(filepath.Join(open, "pid"), stranger, stranger),
+		os.Symlink(dir, filepath.Join(theirs, "way")), os.Lchown(filepath.Join(theirs, "way"), stranger, stranger)); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, filepath.Join(open, "pid"), "symbolic link")
+	refuse(t, filepath.Join(theirs, "way", "real"), "symbolic link")
+	// The owner of the folder may name his own programs, and root any.
+	own := filepath.Join(theirs, "root")
+	if err := os.WriteFile(own, []byte(strconv.Itoa(pid)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err = command.NewSignaller(command.SignalConfig{PIDFile: own, Signal: "USR1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {
+		t.Errorf("a pidfile of root in another user's folder: %v", err)
+	}
+}
+
 func refuse(t *testing.T, pidfile, want string) {
 	t.Helper()
 	s, err := command.NewSignaller(command.SignalConfig{PIDFile: pidfile, Signal: "HUP"})
