@@ -122,6 +122,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addAccounts(cfg)
 	r.addCapacity(cfg)
 	r.addSharedZones(cfg, e.now())
+	r.addOpenLocks(cfg)
 	r.addSinks(cfg)
 	r.addObstacles(cfg)
 	r.Trusts = append(r.Trusts, supervisor.Trusted(cfg)...)

@@ -36,3 +36,14 @@ func (r *report) addSharedZones(cfg *config.Config, now time.Time) {
 		})
 	}
 }
+
+// addOpenLocks warns of locks that others could hold for ever.
+func (r *report) addOpenLocks(cfg *config.Config) {
+	for _, l := range supervisor.OpenLocks(cfg) {
+		r.Warnings = append(r.Warnings, finding{
+			File: r.Config, Line: lineOf(r.Config, "accounts", l.Account, "shared_file"), Key: "accounts." + l.Account + ".shared_file.lock",
+			Message: l.Path + " may be opened by " + l.By + ", who could hold it for ever: no program would refresh the token then",
+			Hint:    l.Closing + " (its group should be that of the programs that share it); or, if they may all hold it, trust_folder: true",
+		})
+	}
+}

@@ -24,6 +24,9 @@ func givenTo(t *testing.T, uid int, paths ...string) {
 	}
 }
 
+// inOneLine undoes what breaks lines at the width of a screen.
+func inOneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
 // TestConfigurationOfAnotherUser: root runs nothing that another user named.
 func TestConfigurationOfAnotherUser(t *testing.T) {
 	usertest.NeedsRoot(t)
@@ -186,11 +189,11 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 	_ = usertest.Listen(t, filepath.Join(w.dir, "open/s"), bots)
 	got := command(t, "", "check", "-c", w.config)
 	for _, want := range []string{
-		"trusts user 34567, who owns " + filepath.Join(w.dir, "bots") + "\n",
+		"trusts user 34567, who owns " + filepath.Join(w.dir, "bots") + " ",
 		"sinks.wrong.path: the socket " + filepath.Join(w.dir, "open/s") + " is that of user 34567, who is not trusted",
 		"allow_uids: [34567]",
 	} {
-		if !strings.Contains(got.stdout, want) {
+		if !strings.Contains(inOneLine(got.stdout), want) {
 			t.Errorf("%q is not in:\n%s", want, got.stdout)
 		}
 	}
@@ -238,8 +241,69 @@ func TestSharedFileOfAStranger(t *testing.T) {
 				givenTo(t, uid, filepath.Join(dir, path))
 			}
 			got := command(t, "", "check", "-c", w.config)
-			if got.code != c.code || !strings.Contains(got.stdout, c.want) {
+			if got.code != c.code || !strings.Contains(inOneLine(got.stdout), c.want) {
 				t.Errorf("%d, want %d and %q:\n%s", got.code, c.code, c.want, got.stdout)
+			}
+		})
+	}
+}
+
+// TestLockThatOthersCanHold: whoever may open a lock can hold it for ever, which
+// check tells with the command that keeps him out; not of those who may open the
+// file itself, and not where the configuration accepts it.
+func TestLockThatOthersCanHold(t *testing.T) {
+	usertest.NeedsRoot(t)
+	const bots = 34569 // a group
+	for name, c := range map[string]struct {
+		folder, lock, file os.FileMode // file 0: there is none
+		more, want, never  string
+	}{
+		"everybody":                            {folder: 0o755, lock: 0o664, file: 0o660, want: "may be opened by everybody on this machine", never: "the group"},
+		"everybody, in a closed folder":        {folder: 0o700, lock: 0o666, file: 0o600},
+		"everybody, which is accepted":         {folder: 0o755, lock: 0o666, file: 0o660, more: ", trust_folder: true"},
+		"the bots' group, as the file":         {folder: 0o755, lock: 0o660, file: 0o640},
+		"the bots' group, with no file so far": {folder: 0o755, lock: 0o660},
+		"a group that may not open the file":   {folder: 0o750, lock: 0o660, file: 0o600, want: "may be opened by the group group 34569"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id, shared_file: {path: shared/token.json, format: saxo-cache"+c.more+"}}}\n")
+			dir := filepath.Join(w.dir, "shared")
+			lock, token := filepath.Join(dir, "token.json.lock"), filepath.Join(dir, "token.json")
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for at := w.dir; at != os.TempDir(); at = filepath.Dir(at) {
+				if err := os.Chmod(at, 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			set := func(path string, mode os.FileMode) {
+				if err := errors.Join(os.Chown(path, 0, bots), os.Chmod(path, mode)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write(t, lock, "")
+			set(lock, c.lock)
+			if c.file != 0 {
+				write(t, token, "{}")
+				set(token, c.file)
+			}
+			set(dir, c.folder)
+			got := command(t, "", "check", "-c", w.config)
+			warned := strings.Contains(got.stdout, "accounts.a.shared_file.lock: "+lock+" may be opened by")
+			if warned != (c.want != "") || !strings.Contains(got.stdout, c.want) || c.never != "" && strings.Contains(got.stdout, c.never) {
+				t.Errorf("warned: %t, want %q:\n%s", warned, c.want, got.stdout)
+			}
+			if !warned {
+				return
+			}
+			if _, do, _ := strings.Cut(got.stdout, "chmod "); do[:4] == "" || command(t, "", "check", "-c", w.config).code != 0 {
+				t.Errorf("no command is named, or the warning counts as a problem:\n%s", got.stdout)
+			} else if mode, err := strconv.ParseUint(do[:4], 8, 32); err != nil || os.Chmod(lock, os.FileMode(mode)) != nil {
+				t.Errorf("%q is no mode: %v", do[:4], err)
+			}
+			if again := command(t, "", "check", "-c", w.config); strings.Contains(again.stdout, "shared_file.lock") {
+				t.Errorf("after that command it still is warned of:\n%s", again.stdout)
 			}
 		})
 	}

@@ -26,37 +26,55 @@ const (
 	aclWrite   = 2
 )
 
-// writersIn reads a list as the kernel writes it. groupWrites says whether the
-// owning group may write, whose bits in the mode are those of the mask.
-func writersIn(list []byte) (writers []grant, groupWrites bool, err error) {
-	const header, entry = 4, 8
-	if len(list) < header || (len(list)-header)%entry != 0 || binary.LittleEndian.Uint32(list) != aclVersion {
-		return nil, false, errors.New("its access control list has an unknown form")
+// entry is one of a list: which rights whoever its tag and id name has by it,
+// within the mask.
+type entry struct {
+	tag, perm uint16
+	id        int
+}
+
+// entriesIn reads a list as the kernel writes it.
+func entriesIn(list []byte) (all []entry, err error) {
+	const header, size = 4, 8
+	if len(list) < header || (len(list)-header)%size != 0 || binary.LittleEndian.Uint32(list) != aclVersion {
+		return nil, errors.New("its access control list has an unknown form")
 	}
 	mask := uint16(0o7)
-	each := func(do func(tag, perm uint16, id int)) {
-		for rest := list[header:]; len(rest) > 0; rest = rest[entry:] {
-			do(binary.LittleEndian.Uint16(rest), binary.LittleEndian.Uint16(rest[2:]), int(binary.LittleEndian.Uint32(rest[4:])))
+	for rest := list[header:]; len(rest) > 0; rest = rest[size:] {
+		e := entry{binary.LittleEndian.Uint16(rest), binary.LittleEndian.Uint16(rest[2:]), int(binary.LittleEndian.Uint32(rest[4:]))}
+		if e.tag == aclMask {
+			mask = e.perm
+		}
+		all = append(all, e)
+	}
+	for i, e := range all {
+		if e.tag == aclUser || e.tag == aclGroup || e.tag == aclGroupObj {
+			all[i].perm &= mask
 		}
 	}
-	each(func(tag, perm uint16, _ int) {
-		if tag == aclMask {
-			mask = perm
+	return all, nil
+}
+
+// writersIn says to whom a list gives a right to write. groupWrites says whether
+// the owning group may write, whose bits in the mode are those of the mask.
+func writersIn(list []byte) (writers []grant, groupWrites bool, err error) {
+	all, err := entriesIn(list)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, e := range all {
+		if e.perm&aclWrite == 0 {
+			continue
 		}
-	})
-	each(func(tag, perm uint16, id int) {
-		if perm&mask&aclWrite == 0 {
-			return
-		}
-		switch tag {
+		switch e.tag {
 		case aclUser:
-			writers = append(writers, grant{id: id})
+			writers = append(writers, grant{id: e.id})
 		case aclGroup:
-			writers = append(writers, grant{id: id, group: true})
+			writers = append(writers, grant{id: e.id, group: true})
 		case aclGroupObj:
 			groupWrites = true
 		}
-	})
+	}
 	return writers, groupWrites, nil
 }
 

@@ -81,6 +81,20 @@ func records(path string, fields int) [][]string {
 	return all
 }
 
+// groupsOf are the groups that a user is in.
+func (d directory) groupsOf(uid int) []int {
+	var all []int
+	for gid, g := range d.groups {
+		for _, member := range g.members {
+			if member == uid {
+				all = append(all, gid)
+				break
+			}
+		}
+	}
+	return all
+}
+
 // user names a user for people.
 func (d directory) user(uid int) string {
 	if name := d.names[uid]; name != "" {

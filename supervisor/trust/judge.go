@@ -24,6 +24,10 @@ type way struct {
 	found Grounds
 	// sticky: the folder above lets strangers put entries of their own into it.
 	sticky bool
+	// passed is all but the links, in order; the last is the end.
+	passed []facts
+	// looks: nothing is refused.
+	looks bool
 }
 
 // enter takes one more entry, or refuses it.
@@ -36,6 +40,7 @@ func (w *way) enter(f facts, innermost bool) error {
 		}
 		return nil
 	}
+	w.passed = append(w.passed, f)
 	if err := w.owned(f); err != nil {
 		return err
 	}

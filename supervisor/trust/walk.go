@@ -85,14 +85,14 @@ func (w *way) walk(path string) (step, error) {
 		return step{}, err
 	}
 	todo := split(path)
-	err = w.enter(at.facts, len(todo) == 0)
+	err = w.pass(at.facts, len(todo) == 0)
 	for links := 0; err == nil && len(todo) > 0; {
 		var next step
 		if next, err = stepTo(at.fd, todo[0], filepath.Join(at.facts.path, todo[0])); err != nil {
 			break
 		}
 		todo = todo[1:]
-		err = w.enter(next.facts, len(todo) == 0)
+		err = w.pass(next.facts, len(todo) == 0)
 		if err != nil || !next.facts.is(unix.S_IFLNK) {
 			at.close()
 			at = next
@@ -115,6 +115,16 @@ func (w *way) walk(path string) (step, error) {
 		return step{}, err
 	}
 	return at, nil
+}
+
+// pass enters one more entry. Who only looks goes on after a refusal.
+func (w *way) pass(f facts, innermost bool) error {
+	err := w.enter(f, innermost)
+	var refusal *Refusal
+	if w.looks && errors.As(err, &refusal) {
+		return nil
+	}
+	return err
 }
 
 // restart goes back to the root, for a link that is absolute.
