@@ -123,11 +123,10 @@ func (o Ours) Judge(f Found, now time.Time) Judgement {
 	if owner := o.owner(d, theirs); owner != "" {
 		return Judgement{OtherAccount, owner}
 	}
-	ends := moment.Known(d.RefreshExpiry)
 	switch {
 	case differs(d.ClientID, o.ClientID):
 		return Judgement{Verdict: OtherApp}
-	case !ends.IsZero() && !now.Before(ends):
+	case o.ended(d, now):
 		return Judgement{Verdict: Ended}
 	case !has, o.Record.NeedsLogin(): // nothing is lost by it
 		return Judgement{Verdict: Newer}
@@ -180,12 +179,35 @@ func (o Ours) owner(d format.Document, fingerprint string) string {
 
 func differs(a, b string) bool { return a != "" && b != "" && a != b }
 
+// ended says whether a document's login is over by its own word. One that was
+// written after that is an old note that somebody kept beside a new token.
+func (o Ours) ended(d format.Document, now time.Time) bool {
+	ends, written, expiry := moment.Known(d.RefreshExpiry), notAfter(d.WrittenAt, now), moment.Known(d.Expiry)
+	if written.IsZero() && !expiry.IsZero() && o.Policy.AccessLifetime > 0 {
+		written = moment.Add(expiry, -o.Policy.AccessLifetime)
+	}
+	return !ends.IsZero() && !now.Before(ends) && !written.After(ends)
+}
+
+func (o Ours) fromBroker() bool {
+	return o.Record.Origin == store.OriginRefresh || o.Record.Origin == store.OriginLogin
+}
+
+// came is when the record's token came; zero: not known. An answer may have
+// waited in a spool for long before it was stored.
+func (o Ours) came(now time.Time) time.Time {
+	at := notAfter(o.Record.StoredAt, now)
+	if issued := notAfter(o.Record.Token.IssuedAt, now); o.fromBroker() && !issued.IsZero() && issued.Before(at) {
+		return issued
+	}
+	return at
+}
+
 // outlived says whether the broker itself has given us the record's token,
 // which so was alive at that moment, after the place was written.
 func (o Ours) outlived(f Found, now time.Time) bool {
-	fromBroker := o.Record.Origin == store.OriginRefresh || o.Record.Origin == store.OriginLogin
-	written, came := notAfter(f.Document.WrittenAt, now), notAfter(o.Record.StoredAt, now)
-	return fromBroker && !written.IsZero() && came.After(written.Add(coarseClock))
+	written := notAfter(f.Document.WrittenAt, now)
+	return o.fromBroker() && !written.IsZero() && o.came(now).After(written.Add(coarseClock))
 }
 
 // unknown weighs the token's own end against the place's time.
@@ -250,7 +272,7 @@ func (o Ours) written(f Found, now time.Time) witness {
 	wrote := notAfter(f.Wrote, now)
 	last := wrote
 	if last.IsZero() {
-		last = notAfter(o.Record.StoredAt, now)
+		last = o.came(now)
 	}
 	switch {
 	case at.IsZero(), last.IsZero(), moment.Sane(f.Wrote) && wrote.IsZero():

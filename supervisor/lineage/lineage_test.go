@@ -86,6 +86,9 @@ func TestJudge(t *testing.T) {
 		"another provider's":                                  {[]func(*world){func(w *world) { w.Document.Provider = "schwab" }}, lineage.OtherAccount},
 		"another app's":                                       {[]func(*world){func(w *world) { w.Document.ClientID = "their key" }}, lineage.OtherApp},
 		"its login is over":                                   {[]func(*world){func(w *world) { w.Document.RefreshExpiry = now }}, lineage.Ended},
+		"the same, in a place that was written after its end": {[]func(*world){func(w *world) { w.Document.RefreshExpiry = came }}, lineage.Newer},
+		"the same, of a place that tells no time":             {[]func(*world){untold, func(w *world) { w.Document.RefreshExpiry = came }}, lineage.Newer},
+		"written while ours waited in the spool":              {[]func(*world){func(w *world) { w.Record.StoredAt = now }}, lineage.Newer},
 		"we have none":                                        {[]func(*world){func(w *world) { w.Record = store.Record{} }, earlier}, lineage.Newer},
 		"ours is dead, and nothing else speaks for it":        {[]func(*world){dead, earlier, func(w *world) { w.Document.WrittenAt = came.Add(-time.Hour) }}, lineage.Newer},
 		"written before the broker gave us ours":              {[]func(*world){func(w *world) { w.Document.WrittenAt = came.Add(-time.Minute) }}, lineage.Outlived},
@@ -127,7 +130,7 @@ func TestWords(t *testing.T) {
 		"its access token ends 5m0s after ours":                            func(*lineage.Found) {},
 		"the file was written before our token came, 2026-03-01T11:00:00Z": func(f *lineage.Found) { f.Document.WrittenAt = came.Add(-time.Hour) },
 		"the file was written after our token came":                        func(*lineage.Found) {},
-		"died 2026-03-01T12:00:00Z":                                        func(f *lineage.Found) { f.Document.RefreshExpiry = came },
+		"died 2026-03-01T12:00:00Z":                                        func(f *lineage.Found) { f.Document.RefreshExpiry, f.Document.WrittenAt = came, came },
 	} {
 		o, f := ours(), unknown()
 		change(&f)

@@ -217,7 +217,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	k.mu.Unlock()
 	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
 		if a.resume == nil && !half {
-			k.writeShared(a, rec) // or bots would use the refresh token again that is spent
+			k.bringToShared(a, in, answer, rec) // or bots would use the refresh token again that is spent
 		}
 		k.hold(ctx, a, in, rec)
 		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
@@ -242,7 +242,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	}
 	k.mu.Unlock()
 
-	k.writeShared(a, rec)
+	k.bringToShared(a, in, answer, rec)
 	k.tellTimes(a, rec, next.doubt)
 	if next.dead != nil {
 		k.tellDead(a, rec, due)

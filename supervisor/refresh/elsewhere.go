@@ -150,6 +150,7 @@ func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)
 	a.trim(&rec)
 	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, rec.Before = b.LoginAt, b.LoginUncertain, b.RefreshExpiry, chain[1:]
+	rec.GrantedTo = b.GrantedTo
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return false, k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}

@@ -103,3 +103,38 @@ func TestGrantedElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// A token that was found under the new client is refused: the one before it was
+// granted to the old client, and is not sent by the new one.
+func TestNobodyGoesBackToAnotherClientsToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		r.store = store.NewMemory()
+		configure := func(client string) {
+			r.accounts[0].ClientID = client
+			r.restart()
+		}
+		configure("old")
+		granted := r.broker.grant("one")
+		if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: granted}, false); err != nil {
+			t.Fatal(err)
+		}
+		configure("new")
+		g := r.start()
+		time.Sleep(time.Minute)
+		r.botWrites(sdk.Token{AccessToken: sdk.NewSecret("x"), RefreshToken: sdk.NewSecret("x"), IssuedAt: r.wall(), Lifetime: 20 * time.Minute}, true)
+		r.keeper.Touch("one")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := r.broker.posts["x"]; n != 1 {
+			t.Errorf("the token that was found was sent %d times", n)
+		}
+		if n := r.broker.posts[granted.RefreshToken.Reveal()]; n != 0 {
+			t.Errorf("the old client's token was sent %d times by the new client", n)
+		}
+		if s := r.status("one"); !strings.Contains(s.Withheld, "client_id") {
+			t.Errorf("withheld %q", s.Withheld)
+		}
+		_ = g.end()
+	})
+}

@@ -116,7 +116,7 @@ func (k *Keeper) keptHalf(a *account, rec store.Record, in store.Intent, answer 
 	a.halves++
 	a.alerting = rec.Health.Failures >= a.cfg.MaxFailures
 	k.mu.Unlock()
-	k.writeShared(a, rec)
+	k.bringToShared(a, in, answer, rec)
 	if rec.Token.Valid(now.Wall) {
 		k.cfg.Wake(a.cfg.Name)
 	}

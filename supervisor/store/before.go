@@ -16,6 +16,7 @@ type Before struct {
 	LoginAt        time.Time
 	LoginUncertain bool
 	RefreshExpiry  time.Time
+	GrantedTo      GrantedTo
 }
 
 // keptUnproven is how many tokens that were found, and that the broker has never
@@ -31,7 +32,7 @@ func (r Record) Unproven(found sdk.Token) []Before {
 	}
 	chain := r.Fallback()
 	if !r.NeedsLogin() {
-		chain = append([]Before{{Token: r.Token, LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry}}, chain...)
+		chain = append([]Before{{Token: r.Token, LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry, GrantedTo: r.GrantedTo}}, chain...)
 	}
 	seen := map[string]bool{found.RefreshToken.Fingerprint(): true}
 	chain = slices.DeleteFunc(slices.Clone(chain), func(b Before) bool {
@@ -61,6 +62,7 @@ type beforeLayout struct {
 	LoginAt        time.Time   `json:"login_at,omitzero"`
 	LoginUncertain bool        `json:"login_uncertain,omitempty"`
 	RefreshExpiry  time.Time   `json:"refresh_expiry,omitzero"`
+	GrantedTo      GrantedTo   `json:"granted_to,omitzero"`
 }
 
 // earlierLayout is what came before Before, newest first. A program that does not
@@ -76,6 +78,7 @@ func (l *recordLayout) layOutBefore(r Record) {
 		all = append(all, beforeLayout{
 			Token: layOut(b.Token), Uncertain: b.Token.Uncertain,
 			LoginAt: utc(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: utc(b.RefreshExpiry),
+			GrantedTo: b.GrantedTo,
 		})
 	}
 	if len(all) > 0 {
@@ -97,6 +100,7 @@ func (l recordLayout) before() (all []Before) {
 	for _, b := range stored {
 		all = append(all, Before{
 			Token: b.Token.token(b.Uncertain), LoginAt: moment.Known(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: moment.Known(b.RefreshExpiry),
+			GrantedTo: b.GrantedTo,
 		})
 	}
 	return all

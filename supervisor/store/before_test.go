@@ -21,7 +21,7 @@ func TestChainIsStored(t *testing.T) {
 		r := golden()
 		r.Origin = OriginExternal
 		for i := range n {
-			r.Before = append(r.Before, Before{Token: found(fmt.Sprint("before-", i)), LoginAt: r.LoginAt, RefreshExpiry: r.RefreshExpiry})
+			r.Before = append(r.Before, Before{Token: found(fmt.Sprint("before-", i)), LoginAt: r.LoginAt, RefreshExpiry: r.RefreshExpiry, GrantedTo: GrantedTo{Client: fmt.Sprint("client-", i)}})
 		}
 		b, err := seal(r)
 		if err != nil {
