@@ -135,7 +135,7 @@ func newUnixSocket(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	// A delivery may wait for a consumer's greeting before its own write.
 	policy.Timeout += u.Timeout
 	d, err := unixsocket.NewListener(unixsocket.ListenConfig{
-		Path: u.Path, Timeout: u.Timeout, Mode: l.Mode, AllowUIDs: u.AllowUIDs, MaxConsumers: l.MaxConsumers, Encode: encode,
+		Path: u.Path, Timeout: u.Timeout, Mode: l.Mode, TrustFolder: l.TrustFolder, AllowUIDs: u.AllowUIDs, MaxConsumers: l.MaxConsumers, Encode: encode,
 	})
 	return d, policy, err
 }

@@ -13,7 +13,7 @@ import (
 // reaches the same listener; what is somebody else's is left alone.
 func TestDoor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "control.sock")
-	d, err := newDoor(func() (net.Listener, error) { return control.Listen(path) })
+	d, err := newDoor(func() (net.Listener, error) { return control.Listen(path, false) })
 	if err != nil {
 		t.Fatal(err)
 	}

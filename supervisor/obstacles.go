@@ -11,8 +11,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
 )
 
-// Obstacle is a file that each new token replaces and that can't be replaced,
-// or a socket that a stranger has opened.
+// Obstacle is a file that each new token replaces and that can't be replaced, a
+// socket that a stranger has opened, or a path of ours at which he could open one.
 type Obstacle struct {
 	// Account whose shared file it is, or else Sink that writes it or connects.
 	Account, Sink string
@@ -48,7 +48,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 			}
 		}
 	}
-	return append(found, strangers(cfg)...)
+	return append(append(found, strangers(cfg)...), exposed(cfg)...)
 }
 
 // tryFiles returns what is wrong with the first file of a sink that is not as

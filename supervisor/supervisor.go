@@ -95,7 +95,9 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		opts.Seams.Wall = time.Now
 	}
 	if opts.Seams.Listen == nil {
-		opts.Seams.Listen = control.Listen
+		opts.Seams.Listen = func(socket string) (net.Listener, error) {
+			return control.Listen(socket, opts.Config.Control.TrustFolder)
+		}
 	}
 	if opts.Seams.Machine == nil {
 		opts.Seams.Machine = machine.Read

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
@@ -30,6 +31,7 @@ func Trusted(cfg *config.Config) []string {
 			}
 		}
 	}
+	look(cfg.Control.Socket, trust.Rule{OpenFolder: cfg.Control.TrustFolder})
 	for _, a := range cfg.Accounts {
 		if a.SharedFile != nil {
 			look(a.SharedFile.Path, trust.Rule{OpenFolder: a.SharedFile.TrustFolder})
@@ -50,6 +52,8 @@ func Trusted(cfg *config.Config) []string {
 			}
 		case s.UnixSocket != nil && s.UnixSocket.Listen == nil:
 			look(s.UnixSocket.Path, trust.Rule{Users: s.UnixSocket.AllowUIDs})
+		case s.UnixSocket != nil:
+			look(s.UnixSocket.Path, trust.Rule{OpenFolder: s.UnixSocket.Listen.TrustFolder})
 		}
 	}
 	return slices.Sorted(maps.Keys(found))
@@ -80,4 +84,36 @@ func strangers(cfg *config.Config) []Obstacle {
 		}
 	}
 	return found
+}
+
+// exposed are the sockets of sinks that consumers connect to and in whose place
+// others could put one of their own.
+func exposed(cfg *config.Config) []Obstacle {
+	var found []Obstacle
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		if s := cfg.Sinks[name].UnixSocket; s != nil && s.Listen != nil {
+			if err := refusalOf(s.Path, s.Listen.TrustFolder); err != nil {
+				found = append(found, Obstacle{Sink: name, Err: fmt.Errorf("the socket %s is not opened: %w", s.Path, err)})
+			}
+		}
+	}
+	return found
+}
+
+// ControlExposed says why the control socket of cfg is not opened: others could
+// put one of their own in its place; nil: they can't.
+func ControlExposed(cfg *config.Config) error {
+	if err := refusalOf(cfg.Control.Socket, cfg.Control.TrustFolder); err != nil {
+		return fmt.Errorf("the socket %s is not opened: %w", cfg.Control.Socket, err)
+	}
+	return nil
+}
+
+// refusalOf leaves out what is missing or can't be looked at.
+func refusalOf(socket string, trustFolder bool) error {
+	err := localsocket.Trusted(socket, trustFolder)
+	if refusal := (*trust.Refusal)(nil); errors.As(err, &refusal) {
+		return err
+	}
+	return nil
 }

@@ -145,6 +145,9 @@ func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
 			Message: state.Path + " belongs to another machine, " + state.Machine.Owner + ": no refresh token is used",
 			Hint:    "stop Tokenkeeper there for good, then run here: tokenkeeper adopt"})
 	}
+	if err := supervisor.ControlExposed(cfg); err != nil {
+		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "control", "socket"), Key: "control.socket", Message: err.Error()})
+	}
 	if !state.OK {
 		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
 	}

@@ -182,7 +182,7 @@ func serve(t *testing.T, f *fake) (socket string, bus *event.Bus, stop func()) {
 		f.status = sampleStatus
 	}
 	socket = filepath.Join(t.TempDir(), "c.sock")
-	ln, err := control.Listen(socket)
+	ln, err := control.Listen(socket, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -248,6 +248,46 @@ func TestSharedFileOfAStranger(t *testing.T) {
 	}
 }
 
+// TestSocketsOfOurs: check and run refuse a control socket where others could put
+// one of their own, and check warns of a sink's, unless the folder is trusted.
+func TestSocketsOfOurs(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode       os.FileMode
+		more       string
+		code       int
+		want, sink string
+	}{
+		"a folder of ours":             {mode: 0o755},
+		"a sticky one":                 {mode: 0o777 | os.ModeSticky},
+		"one for everybody":            {mode: 0o777, code: exitUsage, want: "control.socket: the socket ", sink: "sinks.feed.path: the socket "},
+		"one for everybody, as wanted": {mode: 0o777, more: ", trust_folder: true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "control: {socket: run/c.sock"+c.more+"}\naccounts: {a: {provider: saxo, client_id: id}}\n"+
+				"sinks: {feed: {type: unixsocket, direction: listen, path: run/feed.sock"+c.more+"}}\n")
+			dir := filepath.Join(w.dir, "run")
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, c.mode)); err != nil {
+				t.Fatal(err)
+			}
+			got := command(t, "", "check", "-c", w.config)
+			for _, want := range []string{c.want, c.sink} {
+				if got.code != c.code || !strings.Contains(got.stdout, want) || strings.Contains(got.stdout, "is not opened") != (want != "") {
+					t.Errorf("%d, want %d and %q:\n%s", got.code, c.code, want, got.stdout)
+				}
+			}
+			if c.want == "" {
+				return
+			}
+			if !strings.Contains(got.stdout, "trust_folder: true") {
+				t.Errorf("what allows it is not named:\n%s", got.stdout)
+			}
+			if got := command(t, "", "run", "-c", w.config); got.code == 0 || !strings.Contains(got.stderr, "can be changed by everybody") {
+				t.Errorf("run: %+v", got)
+			}
+		})
+	}
+}
+
 // TestLockThatOthersCanHold: whoever may open a lock can hold it for ever, which
 // check tells with the command that keeps him out; not of those who may open the
 // file itself, and not where the configuration accepts it.

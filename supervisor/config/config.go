@@ -51,6 +51,8 @@ type Alerts struct {
 type Control struct {
 	// Socket is a path; default: control.sock in the state directory.
 	Socket string
+	// TrustFolder takes a folder that others may write into.
+	TrustFolder bool
 }
 
 // Log is where and how the supervisor logs.
@@ -243,6 +245,8 @@ type UnixSocketSink struct {
 // Listen is who may connect to a sink.
 type Listen struct {
 	Mode fs.FileMode
+	// TrustFolder takes a folder that others may write into.
+	TrustFolder bool
 	// MaxConsumers at once.
 	MaxConsumers int
 }

@@ -142,7 +142,7 @@ func (l *loader) decode() *Config {
 		FallbackDir:  root.pathOf("fallback_dir"),
 		Trust:        l.trusted,
 		MachineGuard: root.word("machine_guard"),
-		Control:      Control{Socket: root.down("control").pathOf("socket")},
+		Control:      Control{Socket: root.down("control").pathOf("socket"), TrustFolder: root.down("control").boolean("trust_folder")},
 		Log:          Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},
 		Plugins:      Plugins{Dir: root.down("plugins").pathOf("dir")},
 		Alerts: Alerts{

@@ -14,7 +14,7 @@ const (
 )
 
 func (o objectReader) listen() *Listen {
-	return &Listen{Mode: fs.FileMode(o.number("mode")), MaxConsumers: o.number("max_consumers")}
+	return &Listen{Mode: fs.FileMode(o.number("mode")), MaxConsumers: o.number("max_consumers"), TrustFolder: o.boolean("trust_folder")}
 }
 
 // users reads names and numbers of users.
@@ -41,7 +41,7 @@ func (o objectReader) users(key string) []int {
 }
 
 func (o objectReader) validateListen(s *UnixSocketSink, taken map[string]string) {
-	foreign, other := []string{"mode", "max_consumers"}, directionListen
+	foreign, other := []string{"mode", "max_consumers", "trust_folder"}, directionListen
 	if s.Listen != nil {
 		foreign, other = []string{"ack"}, directionDial
 	}

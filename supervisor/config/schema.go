@@ -57,7 +57,7 @@ func schema() field {
 		"fallback_dir":  {kind: path},
 		"trust":         {kind: words},
 		"machine_guard": {kind: word, preset: "auto"},
-		"control":       {kind: object, fields: map[string]field{"socket": {kind: path}}},
+		"control":       {kind: object, fields: map[string]field{"socket": {kind: path}, "trust_folder": {kind: boolean, preset: false}}},
 		"log": {kind: object, fields: map[string]field{
 			"level":  {kind: word, preset: "info"},
 			"format": {kind: word, preset: "text"},

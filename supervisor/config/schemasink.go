@@ -40,6 +40,7 @@ func builtInSinkFields() map[string]map[string]field {
 			"mode":          {kind: mode, preset: 0o600},
 			"allow_uids":    {kind: words},
 			"max_consumers": {kind: number, preset: 64},
+			"trust_folder":  {kind: boolean, preset: false},
 		}),
 		SinkWebhook: withContent(map[string]field{
 			"url":       {kind: text},

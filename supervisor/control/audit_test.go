@@ -22,7 +22,7 @@ func TestActsAreAudited(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	ln, err := control.Listen(filepath.Join(dir, "c.sock"))
+	ln, err := control.Listen(filepath.Join(dir, "c.sock"), false)
 	if err != nil {
 		t.Fatal(err)
 	}

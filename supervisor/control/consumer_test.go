@@ -44,7 +44,7 @@ func (s *served) Token(_ context.Context, account string) (control.TokenAnswer, 
 // consumerServer serves on socket, which a client may know already.
 func consumerServer(t *testing.T, socket string, s *served) (bus *event.Bus, stop func()) {
 	t.Helper()
-	ln, err := control.Listen(socket)
+	ln, err := control.Listen(socket, false)
 	if err != nil {
 		t.Fatal(err)
 	}

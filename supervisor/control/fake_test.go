@@ -84,7 +84,7 @@ func serve(t *testing.T, b control.Backend) (socket string, bus *event.Bus, stop
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	socket = filepath.Join(t.TempDir(), "control.sock")
-	ln, err := control.Listen(socket)
+	ln, err := control.Listen(socket, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -26,7 +26,7 @@ func leaveStale(t *testing.T, path string) {
 
 func TestListenIsForTheOwnerOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "control.sock")
-	ln, err := control.Listen(path)
+	ln, err := control.Listen(path, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +49,13 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 
 	stale := filepath.Join(dir, "stale.sock")
 	leaveStale(t, stale)
-	ln, err := control.Listen(stale)
+	ln, err := control.Listen(stale, false)
 	if err != nil {
 		t.Fatalf("a stale socket: %v", err)
 	}
 	defer func() { _ = ln.Close() }()
 
-	if _, err := control.Listen(stale); err == nil || !strings.Contains(err.Error(), "another program answers") {
+	if _, err := control.Listen(stale, false); err == nil || !strings.Contains(err.Error(), "another program answers") {
 		t.Errorf("a live socket: %v", err)
 	}
 	if conn, err := net.Dial("unix", stale); err != nil {
@@ -68,7 +68,7 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := control.Listen(file); err == nil || !strings.Contains(err.Error(), "no socket") {
+	if _, err := control.Listen(file, false); err == nil || !strings.Contains(err.Error(), "no socket") {
 		t.Errorf("a file: %v", err)
 	}
 	if got, _ := os.ReadFile(file); string(got) != "precious" {
@@ -76,7 +76,7 @@ func TestListenReplacesOnlyADeadSocket(t *testing.T) {
 	}
 
 	long := filepath.Join(dir, strings.Repeat("x", 100), "control.sock")
-	if _, err := control.Listen(long); err == nil || !strings.Contains(err.Error(), "at most 107") {
+	if _, err := control.Listen(long, false); err == nil || !strings.Contains(err.Error(), "at most 107") {
 		t.Errorf("a long path: %v", err)
 	}
 	if _, err := os.Stat(filepath.Dir(long)); err == nil {

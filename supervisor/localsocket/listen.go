@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // MaxPath is sizeof(sockaddr_un.sun_path) on Linux less the NUL that other
@@ -31,14 +33,20 @@ type Options struct {
 	Mode fs.FileMode
 	// MakeDir makes a missing directory with mode 0700.
 	MakeDir bool
+	// TrustFolder takes a directory that others may write into.
+	TrustFolder bool
 }
 
-// Listen opens a socket. One that a dead program left behind is replaced; one
-// on which somebody answers, and anything that is no socket, is an error.
+// Listen opens a socket where nobody else can put one. One that a dead program
+// left behind is replaced; one on which somebody answers, and anything that is no
+// socket, is an error.
 func Listen(path string, o Options) (*Socket, error) {
 	if len(path) > MaxPath {
 		return nil, fmt.Errorf("%s's path %s has %d bytes, and a Unix socket's can have at most %d: set %s to a shorter one",
 			o.Name, path, len(path), MaxPath, o.Key)
+	}
+	if err := o.trusted(path); err != nil {
+		return nil, err
 	}
 	if o.MakeDir {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -66,6 +74,38 @@ func Listen(path string, o Options) (*Socket, error) {
 		return nil, fmt.Errorf("setting who may connect to %s: %w", o.Name, err)
 	}
 	return newSocket(ln.(*net.UnixListener), path)
+}
+
+// trusted refuses a path at which others could put a socket of their own. One
+// that is missing is in order.
+func (o Options) trusted(path string) error {
+	if err := Trusted(path, o.TrustFolder); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s can't be opened at %s: %w", o.Name, path, err)
+	}
+	return nil
+}
+
+// Trusted says whether nobody who is not trusted can put a socket of his own at
+// path: nil, a [*trust.Refusal], or an error for a directory that is missing. With
+// trustFolder others may write to the directory.
+func Trusted(path string, trustFolder bool) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	judge, rule := trust.Here(), trust.Rule{OpenFolder: trustFolder}
+	if _, err := judge.Private(filepath.Dir(path)); err == nil {
+		return nil
+	}
+	grounds, err := judge.Examine(filepath.Dir(path), rule)
+	if err != nil {
+		return err
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil // nothing is there, or opening it says what is wrong
+	}
+	return judge.Entry(path, info, rule, grounds)
 }
 
 // removeStale removes a socket at path if the kernel says that nobody listens

@@ -28,10 +28,18 @@ type way struct {
 	passed []facts
 	// looks: nothing is refused.
 	looks bool
+	// private: it is for our own user alone; open is then why the folder above
+	// would be refused if what is in it were not.
+	private bool
+	open    error
 }
 
 // enter takes one more entry, or refuses it.
 func (w *way) enter(f facts, innermost bool) error {
+	if w.open != nil && !(innermost && w.isPrivate(f)) {
+		return w.open
+	}
+	w.open = nil
 	if f.is(unix.S_IFLNK) {
 		// A link's mode means nothing; only its owner can have made it.
 		if !w.judge.trusts(w.rule, f.uid) {
@@ -54,8 +62,13 @@ func (w *way) enter(f facts, innermost bool) error {
 	case f.is(unix.S_IFDIR) && f.sticky():
 		w.sticky = true
 	case f.is(unix.S_IFDIR) && innermost && w.rule.OpenFolder && !w.rule.Steers:
+	case w.private && innermost: // who else may use it is asked at the end
 	default:
-		return w.refuse(f, "can be changed by "+strings.Join(writers, " and "), w.narrow(f, innermost))
+		err := w.refuse(f, "can be changed by "+strings.Join(writers, " and "), w.narrow(f, innermost))
+		if !w.private {
+			return err
+		}
+		w.open = err
 	}
 	w.found.Shared = len(writers) > 0
 	return nil

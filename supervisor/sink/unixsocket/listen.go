@@ -23,6 +23,8 @@ type ListenConfig struct {
 	Path string
 	// Encode makes a message: one JSON object in one line.
 	Encode func(format.Document) ([]byte, error)
+	// TrustFolder takes a directory that others may write into.
+	TrustFolder bool
 	// Mode of the socket; 0: 0600.
 	Mode fs.FileMode
 	// AllowUIDs may connect, beside our own user and root.

@@ -37,7 +37,7 @@ func (l *Listener) open() (p *place, err error) {
 		l.broken = err
 		l.mu.Unlock()
 	}()
-	ln, err := localsocket.Listen(l.cfg.Path, localsocket.Options{Name: "the sink's socket", Key: "its path", Mode: l.cfg.Mode})
+	ln, err := localsocket.Listen(l.cfg.Path, localsocket.Options{Name: "the sink's socket", Key: "its path", Mode: l.cfg.Mode, TrustFolder: l.cfg.TrustFolder})
 	if err != nil {
 		return nil, err
 	}
