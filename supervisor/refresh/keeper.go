@@ -178,6 +178,9 @@ type account struct {
 	locked, locking bool
 	// shut is why that lock can't be had, if it takes a person.
 	shut string
+	// outSince is since when, on the monotonic clock, others have held it
+	// whenever it was tried; nil: they have not.
+	outSince *time.Duration
 	// turn is its place in the heap, and pause why its next try was put off,
 	// with what is known of that.
 	turn      turn

@@ -64,7 +64,7 @@ func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) er
 	}
 	crashpoint.Here("shared: locked")
 	k.mu.Lock()
-	a.locked, a.shut = true, ""
+	a.locked, a.shut, a.outSince = true, "", nil
 	k.mu.Unlock()
 	defer func() {
 		a.locked = false

@@ -39,8 +39,9 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 	next := k.retry(a, schedule.Failure{InRow: 2})
 	a.pauseFor(promise.LockHeld, err.Error())
 	a.promise(next)
-	news := lasts(err) && a.shut == ""
-	if lasts(err) {
+	long := lasts(err) || k.keptOut(a, err)
+	news := long && a.shut == ""
+	if long {
 		a.shut = err.Error()
 	}
 	k.mu.Unlock()
@@ -53,4 +54,17 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
 	})
 	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
+}
+
+// keptOut says whether other programs, one after the other, have held the lock
+// for long whenever it was tried. The caller holds k.mu.
+func (k *Keeper) keptOut(a *account, err error) bool {
+	if _, held := errors.AsType[heldLock](err); !held {
+		return false
+	}
+	now := k.clock.Now().Mono
+	if a.outSince == nil {
+		a.outSince = &now
+	}
+	return now-*a.outSince >= heldLong
 }

@@ -82,7 +82,7 @@ type recordLayout struct {
 	Before    *beforeLayout  `json:"before,omitempty"`
 	Earlier   *earlierLayout `json:"earlier,omitempty"`
 	Past      []byte         `json:"past,omitempty"`
-	GrantedTo GrantedTo      `json:"granted_to,omitzero"`
+	GrantedTo grantedLayout  `json:"granted_to,omitzero"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -132,7 +132,7 @@ func seal(r Record) ([]byte, error) {
 		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
-		Past:         r.Past, GrantedTo: r.GrantedTo,
+		Past:         r.Past, GrantedTo: layOutGrantedTo(r),
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
 		Health: healthLayout{
@@ -243,7 +243,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Account: l.Account, Provider: l.Provider, Version: l.Version,
 		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
 		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
-		Fingerprints: l.Fingerprints, Past: l.Past, GrantedTo: l.GrantedTo,
+		Fingerprints: l.Fingerprints, Past: l.Past, GrantedTo: l.grantedTo(),
 		Token:  l.Token.token(l.Uncertain),
 		Health: Health(l.Health),
 	}

@@ -11,3 +11,24 @@ type GrantedTo struct {
 	Environment string `json:"environment,omitempty"`
 	TokenHost   string `json:"token_host,omitempty"`
 }
+
+// grantedLayout is a GrantedTo of one version. A program that does not know it
+// copies it into the next ones, and those may have come by another client's login.
+type grantedLayout struct {
+	GrantedTo
+	Version uint64 `json:"version,omitempty"`
+}
+
+func layOutGrantedTo(r Record) grantedLayout {
+	if r.GrantedTo == (GrantedTo{}) {
+		return grantedLayout{}
+	}
+	return grantedLayout{r.GrantedTo, r.Version}
+}
+
+func (l recordLayout) grantedTo() GrantedTo {
+	if l.GrantedTo.Version != l.Version {
+		return GrantedTo{}
+	}
+	return l.GrantedTo.GrantedTo
+}

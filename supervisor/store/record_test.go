@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -270,5 +271,29 @@ func TestGrantedToIsStored(t *testing.T) {
 		if bytes.Contains(b, []byte("granted_to")) != (g != GrantedTo{}) {
 			t.Errorf("stored as %s", b)
 		}
+	}
+}
+
+// An older program copies it into versions that it got by a login of another
+// client: of those it is not true.
+func TestGrantedToThatAnOlderProgramCopied(t *testing.T) {
+	r := golden()
+	r.GrantedTo = GrantedTo{Client: "0011223344556677"}
+	b, err := seal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(b, &fields); err != nil {
+		t.Fatal(err)
+	}
+	delete(fields, "sum")
+	fields["version"] = json.RawMessage("43")
+	if b, err = json.Marshal(fields); err != nil {
+		t.Fatal(err)
+	}
+	back, err := open(r.Account, sign(b))
+	if err != nil || back.Version != 43 || back.GrantedTo != (GrantedTo{}) {
+		t.Errorf("version %d, granted to %+v, %v", back.Version, back.GrantedTo, err)
 	}
 }
