@@ -130,10 +130,14 @@ func (o Ours) Judge(f Found, now time.Time) Judgement {
 		return Judgement{Verdict: Ended}
 	case !has, o.Record.NeedsLogin(): // nothing is lost by it
 		return Judgement{Verdict: Newer}
-	case o.outlived(f, now):
-		return Judgement{Verdict: Outlived}
 	}
-	return Judgement{Verdict: o.unknown(f, now)}
+	// A file that was copied together with its old time is no older for it:
+	// the token's own end counts for more.
+	verdict := o.unknown(f, now)
+	if verdict != Newer && o.outlived(f, now) {
+		verdict = Outlived
+	}
+	return Judgement{Verdict: verdict}
 }
 
 func (o Ours) hidden(f Found, now time.Time) Verdict {
