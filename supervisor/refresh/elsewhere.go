@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -138,6 +139,10 @@ func (k *Keeper) foundAfterRefusal(ctx context.Context, a *account, attempt stri
 	}
 	return found, err
 }
+
+// errWentBack: the token that was sent is dead, and the one before it, which was
+// not asked about yet, is the record's now.
+var errWentBack = errors.New("the refresh token that was found elsewhere was refused; the one before it is tried")
 
 // goBack returns to the newest token that the refused one had taken the place
 // of, if that may live. Those before it are kept for when it does not.

@@ -259,11 +259,14 @@ func (k *Keeper) signal() {
 	}
 }
 
-// landed ends an attempt and tells its outcome to those who asked for it.
+// landed ends an attempt and tells its outcome to those who asked for it; after
+// errWentBack they wait for the next one.
 func (k *Keeper) landed(a *account, outcome error) {
 	k.mu.Lock()
-	waiters := a.waiters
-	a.waiters, a.insisted = nil, false
+	var waiters []chan error
+	if !errors.Is(outcome, errWentBack) {
+		waiters, a.waiters, a.insisted = a.waiters, nil, false
+	}
 	k.mu.Unlock()
 	for _, w := range waiters {
 		w <- outcome

@@ -157,6 +157,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		if back, err := k.goBack(ctx, a, stored); back || err != nil {
 			if err == nil {
 				k.free(ctx, remote, a, in.Attempt)
+				err = errWentBack
 			}
 			return err
 		}
