@@ -148,6 +148,11 @@ func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
 	if err := supervisor.ControlExposed(cfg); err != nil {
 		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "control", "socket"), Key: "control.socket", Message: err.Error()})
 	}
+	if refusal := whoCanReplace(cfg); refusal != nil {
+		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir",
+			Message: refusal.Error(),
+			Hint:    "who can do that can put another store in the place of ours: choose a directory below those of root and of the user that runs Tokenkeeper"})
+	}
 	if !state.OK {
 		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // stateDir is what check found out about the state directory.
@@ -95,6 +96,21 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		d.State, d.OK = fmt.Sprintf("holds a store that can't be used: %v", err), false
 	}
 	return d
+}
+
+// whoCanReplace says who can replace the state directory as a whole; nil:
+// nobody but root, our own user and whom the configuration trusts.
+func whoCanReplace(cfg *config.Config) *trust.Refusal {
+	path, err := filepath.Abs(cfg.StateDir)
+	if err != nil {
+		return nil
+	}
+	var refusal *trust.Refusal
+	if _, err := trust.Here().Examine(filepath.Dir(path), trust.Rule{Steers: true, Users: cfg.Trust}); errors.As(err, &refusal) {
+		refusal.Remedy = ""
+		return refusal
+	}
+	return nil
 }
 
 // machineLine says whose store it is, if there is anything to say.

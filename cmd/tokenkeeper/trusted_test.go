@@ -205,6 +205,33 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 	}
 }
 
+// TestCheckSaysWhoCanReplaceTheStateDirectory: who owns the folder that it is
+// in needs no right on it.
+func TestCheckSaysWhoCanReplaceTheStateDirectory(t *testing.T) {
+	usertest.NeedsRoot(t)
+	w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id}}\n")
+	write(t, w.config, "state_dir: theirs/state\naccounts: {a: {provider: saxo, client_id: id}}\n")
+	theirs := filepath.Join(w.dir, "theirs")
+	if err := errors.Join(os.Mkdir(theirs, 0o755), os.Mkdir(filepath.Join(theirs, "state"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	said := func() bool {
+		for _, f := range decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout).Warnings {
+			if f.Key == "state_dir" && strings.Contains(f.Message, theirs+" ") && strings.Contains(f.Message, "belongs to user") {
+				return true
+			}
+		}
+		return false
+	}
+	if said() {
+		t.Error("a warning of a folder of our own")
+	}
+	givenTo(t, usertest.Stranger, theirs)
+	if !said() {
+		t.Error("no warning of a stranger's folder")
+	}
+}
+
 // TestSharedFileOfAStranger: check refuses the file that another user has put
 // into a folder for everybody, names whom it trusts, and takes what the
 // configuration accepts.

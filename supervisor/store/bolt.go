@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -140,8 +141,8 @@ func prepareDir(dir string) error {
 // remakeDir is prepareDir for a directory that was there before. The one above
 // it is not made: if that is missing, a disk is, and what is written below its
 // mount point is hidden when it comes back.
-func remakeDir(dir string) error {
-	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o077 != 0 {
+func remakeDir(dir string, before fs.FileInfo) error {
+	if info, err := os.Stat(dir); err == nil && (info.Mode().Perm()&0o077 != 0 || changedHands(dir, before, info) != nil) {
 		// Whoever put an empty one there did not mind the mode.
 		_ = unix.Rmdir(dir)
 	}
@@ -149,10 +150,27 @@ func remakeDir(dir string) error {
 	switch {
 	case err == nil:
 		return syncDir(filepath.Dir(dir))
-	case errors.Is(err, fs.ErrExist):
-		return prepareDir(dir)
+	case !errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("the state directory can't be made: %w", err)
 	}
-	return fmt.Errorf("the state directory can't be made: %w", err)
+	if info, err := os.Stat(dir); err == nil {
+		if err := changedHands(dir, before, info); err != nil {
+			return err
+		}
+	}
+	return prepareDir(dir)
+}
+
+// changedHands refuses a directory of another user than the one before it: he
+// could put a store of his own there, and answers of a broker.
+func changedHands(dir string, before, now fs.FileInfo) error {
+	was, ok := before.Sys().(*syscall.Stat_t)
+	is, too := now.Sys().(*syscall.Stat_t)
+	if own := os.Geteuid(); ok && too && is.Uid != was.Uid && int(is.Uid) != own {
+		return fmt.Errorf("the state directory %s belongs to user %d, who has put it in the place of ours: remove it, or chown %d %[1]s; and see to it that nobody else may change the directory above",
+			dir, is.Uid, own)
+	}
+	return nil
 }
 
 // checkFile checks a state file that exists.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -333,6 +334,37 @@ func TestReplacedByAnOpenDirectory(t *testing.T) {
 	s.Look()
 	if err := s.Fault(); err != nil {
 		t.Error(err)
+	}
+	commit(t, s, "main", 3, 3)
+}
+
+// Who owns the directory could put a store of his own there, and answers of a
+// broker: nothing of ours goes into it. An empty one is only in the way.
+func TestReplacedByADirectoryOfAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a directory to another user")
+	}
+	const stranger = 34567
+	dir := stateDir(t)
+	s := openBolt(t, dir)
+	commit(t, s, "main", 1, 2)
+	theirs := filepath.Join(dir, "tokenkeeper.db")
+	must(t, errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700), os.WriteFile(theirs, []byte("theirs"), 0o600),
+		os.Chown(theirs, stranger, stranger), os.Chown(dir, stranger, stranger)))
+	s.Look()
+	if err := s.Fault(); !errors.Is(err, store.ErrDisk) || !strings.Contains(err.Error(), "belongs to user 34567") {
+		t.Errorf("fault: %v", err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
+		t.Errorf("in their directory: %v, %v", entries, err)
+	}
+	must(t, os.Remove(theirs))
+	s.Look()
+	if err := s.Fault(); err != nil {
+		t.Error(err)
+	}
+	if info, err := os.Stat(dir); err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("the empty one was not replaced by ours: %v, %v", info, err)
 	}
 	commit(t, s, "main", 3, 3)
 }
