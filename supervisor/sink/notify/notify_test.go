@@ -262,27 +262,31 @@ func TestHungReceiverCostsOneGoroutine(t *testing.T) {
 		b.take("late")
 		_, _ = conn.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
 	})
-	try := func(id string) error {
+	// A slow machine may need more than one try to tell the receiver beside it.
+	try := func(id string, told int) (err error) {
 		n := needsLogin(event.AlertRaised)
 		n.ID = id
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		return s.Notify(ctx, n)
+		for once := true; once || err != nil && len(other.received()) < told; once = false {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			err = s.Notify(ctx, n)
+			cancel()
+		}
+		return err
 	}
-	if err := try("first"); err == nil || !strings.Contains(err.Error(), "1 of 2 were told") {
+	if err := try("first", 1); err == nil || !strings.Contains(err.Error(), "1 of 2 were told") {
 		t.Errorf("got %v", err)
 	}
 	<-entered
 	before := runtime.NumGoroutine()
 	for i := range 20 {
-		if err := try(fmt.Sprint("later ", i)); err == nil {
+		if err := try(fmt.Sprint("later ", i), i+2); err == nil {
 			t.Error("a notice behind one that hangs was told")
 		}
 	}
 	if len(entered) > 0 {
 		t.Errorf("%d more messages were sent to a receiver that hangs", len(entered))
 	}
-	if err := try("first"); err == nil || !strings.Contains(err.Error(), "has been on its way for") {
+	if err := try("first", 1); err == nil || !strings.Contains(err.Error(), "has been on its way for") {
 		t.Errorf("got %v", err)
 	}
 	if after := runtime.NumGoroutine(); after > before+5 {
