@@ -72,3 +72,50 @@ func TestNothingIsSentToAStranger(t *testing.T) {
 		})
 	}
 }
+
+// TestLinkOfAStranger: what a link in a folder for everybody leads to may be a
+// service of root, but not the one that was meant.
+func TestLinkOfAStranger(t *testing.T) {
+	usertest.NeedsRoot(t)
+	const stranger = usertest.Stranger
+	for name, tc := range map[string]struct {
+		mode        fs.FileMode
+		owner, link int
+		refused     bool
+	}{
+		"in a sticky folder":           {fs.ModeSticky | 0o777, 0, stranger, true},
+		"our own, in a sticky folder":  {fs.ModeSticky | 0o777, 0, 0, false},
+		"of the owner of its folder":   {0o755, stranger, stranger, false},
+		"of another, in such a folder": {0o755, stranger, stranger + 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			real, path := filepath.Join(filepath.Dir(dir), "root.sock"), filepath.Join(dir, "bot.sock")
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, tc.owner, tc.owner), os.Chmod(dir, tc.mode),
+				os.Symlink(real, path), os.Lchown(path, tc.link, tc.link)); err != nil {
+				t.Fatal(err)
+			}
+			l := usertest.Listen(t, real, 0)
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					if b, _ := once(conn); len(b) > 0 && tc.refused {
+						t.Errorf("it was sent %d bytes", len(b))
+					}
+					_, _ = conn.Write([]byte("OK"))
+					_ = conn.Close()
+				}
+			}()
+			s, err := unixsocket.New(unixsocket.Config{Path: path, Encode: encode})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Deliver(t.Context(), sinktest.Full("a", 1)); (err != nil) != tc.refused || err != nil && !strings.Contains(err.Error(), "symbolic link") {
+				t.Errorf("refused %t: %v", tc.refused, err)
+			}
+		})
+	}
+}
