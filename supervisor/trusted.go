@@ -31,6 +31,13 @@ func Trusted(cfg *config.Config) []string {
 			}
 		}
 	}
+	if state, err := filepath.Abs(cfg.StateDir); err == nil {
+		if grounds, err := judge.Private(state); err == nil {
+			if text := judge.Describe(grounds); text != "" {
+				found[text] = true
+			}
+		}
+	}
 	look(cfg.Control.Socket, trust.Rule{OpenFolder: cfg.Control.TrustFolder})
 	for _, a := range cfg.Accounts {
 		if a.SharedFile != nil {

@@ -115,12 +115,12 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 			if err := os.Chmod(w.state, 0o755); err != nil {
 				t.Fatal(err)
 			}
-		}, "is open to other users (mode 0755): chmod 700 "},
+		}, "is open to others, and it holds refresh tokens (a folder of mode 0755): chmod 700 "},
 		{"another's state directory", schwab, func(t *testing.T, w world) {
 			if err := os.Chown(w.state, 65534, -1); err != nil {
 				t.Skip("only root can give a directory away")
 			}
-		}, "belongs to user 65534"},
+		}, "(65534), and this is root (0)"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("TK_TEST_SECRET", "app-secret-value")

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +35,9 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	info, err := os.Stat(d.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		if d.State = refusedState(d.Path); d.State != "" {
+			return d
+		}
 		d.Machine, _ = supervisor.WhoseStore(cfg)
 		if d.InUseBy = supervisor.Displaced(cfg); d.InUseBy != 0 {
 			d.State, d.OK = fmt.Sprintf("has been moved or removed while a supervisor uses it (PID %d), which makes it again within half a minute", d.InUseBy), true
@@ -55,9 +57,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		d.State = "is no directory: set state_dir to one"
 		return d
 	}
-	owner := info.Sys().(*syscall.Stat_t).Uid
-	if own := uint32(os.Geteuid()); own != owner {
-		d.State = fmt.Sprintf("belongs to user %d, and this is user %d: run this as the user who runs the supervisor, or change its owner", owner, own)
+	if d.State = refusedState(d.Path); d.State != "" {
 		return d
 	}
 	err = unix.Access(d.Path, unix.R_OK|unix.W_OK|unix.X_OK)
@@ -68,10 +68,6 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	}
 	if err != nil {
 		d.State = fmt.Sprintf("can't be read and written: %v", err)
-		return d
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		d.State = fmt.Sprintf("is open to other users (mode %04o): chmod 700 %s", mode, d.Path)
 		return d
 	}
 	d.State, d.OK = "ready", true
@@ -111,6 +107,24 @@ func whoCanReplace(cfg *config.Config) *trust.Refusal {
 		return refusal
 	}
 	return nil
+}
+
+// refusedState says why a state directory is not used, whether it is there or
+// not: others could have put it there, or can use it; "": they can't.
+func refusedState(dir string) string {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return "can't be looked at: " + err.Error()
+	}
+	_, err = trust.Here().Private(path)
+	var refusal *trust.Refusal
+	switch {
+	case !errors.As(err, &refusal):
+		return "" // what else is wrong is told elsewhere
+	case refusal.Path == path:
+		return fmt.Sprintf("%s (%s): %s", refusal.Reason, refusal.Mode, refusal.Remedy)
+	}
+	return "is not used: " + refusal.Error()
 }
 
 // machineLine says whose store it is, if there is anything to say.

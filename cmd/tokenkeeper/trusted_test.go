@@ -330,7 +330,7 @@ func TestLockThatOthersCanHold(t *testing.T) {
 		"everybody, which is accepted":         {folder: 0o755, lock: 0o666, file: 0o660, more: ", trust_folder: true"},
 		"the bots' group, as the file":         {folder: 0o755, lock: 0o660, file: 0o640},
 		"the bots' group, with no file so far": {folder: 0o755, lock: 0o660},
-		"a group that may not open the file":   {folder: 0o750, lock: 0o660, file: 0o600, want: "may be opened by the group group 34569"},
+		"a group that may not open the file":   {folder: 0o750, lock: 0o660, file: 0o600, want: "may be opened by the group 34569"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id, shared_file: {path: shared/token.json, format: saxo-cache"+c.more+"}}}\n")

@@ -7,10 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // FileName is the store's one file in the state directory.
@@ -116,24 +117,25 @@ func (b *Bolt) Path() string {
 	return b.mirror.at.file()
 }
 
-// prepareDir makes dir, or checks that nobody else reads in it.
+// prepareDir makes dir, or checks that nobody else reads in it or can have put it
+// there.
 func prepareDir(dir string) error {
-	info, err := os.Stat(dir)
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	judge := trust.Here()
+	_, err = judge.Private(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := os.MkdirAll(path, 0o700); err != nil {
 			return fmt.Errorf("the state directory can't be made: %w", err)
 		}
-		return syncDir(filepath.Dir(dir))
+		if _, err = judge.Private(path); err == nil {
+			return syncDir(filepath.Dir(path))
+		}
 	}
 	if err != nil {
-		return fmt.Errorf("the state directory can't be read: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("the state directory %s is not a directory", dir)
-	}
-	if open := info.Mode().Perm() & 0o077; open != 0 {
-		return fmt.Errorf("the state directory %s is open to others (mode %04o), and it holds refresh tokens: chmod 700 %s",
-			dir, info.Mode().Perm(), dir)
+		return fmt.Errorf("the state directory %s: %w", dir, err)
 	}
 	return nil
 }
@@ -141,36 +143,22 @@ func prepareDir(dir string) error {
 // remakeDir is prepareDir for a directory that was there before. The one above
 // it is not made: if that is missing, a disk is, and what is written below its
 // mount point is hidden when it comes back.
-func remakeDir(dir string, before fs.FileInfo) error {
-	if info, err := os.Stat(dir); err == nil && (info.Mode().Perm()&0o077 != 0 || changedHands(dir, before, info) != nil) {
-		// Whoever put an empty one there did not mind the mode.
-		_ = unix.Rmdir(dir)
+func remakeDir(dir string) error {
+	var refusal *trust.Refusal
+	if path, err := filepath.Abs(dir); err == nil {
+		if _, err := trust.Here().Private(path); errors.As(err, &refusal) {
+			// An empty one of another user, or open to others, is only in the way.
+			_ = unix.Rmdir(dir)
+		}
 	}
 	err := os.Mkdir(dir, 0o700)
 	switch {
 	case err == nil:
 		return syncDir(filepath.Dir(dir))
-	case !errors.Is(err, fs.ErrExist):
-		return fmt.Errorf("the state directory can't be made: %w", err)
+	case errors.Is(err, fs.ErrExist):
+		return prepareDir(dir)
 	}
-	if info, err := os.Stat(dir); err == nil {
-		if err := changedHands(dir, before, info); err != nil {
-			return err
-		}
-	}
-	return prepareDir(dir)
-}
-
-// changedHands refuses a directory of another user than the one before it: he
-// could put a store of his own there, and answers of a broker.
-func changedHands(dir string, before, now fs.FileInfo) error {
-	was, ok := before.Sys().(*syscall.Stat_t)
-	is, too := now.Sys().(*syscall.Stat_t)
-	if own := os.Geteuid(); ok && too && is.Uid != was.Uid && int(is.Uid) != own {
-		return fmt.Errorf("the state directory %s belongs to user %d, who has put it in the place of ours: remove it, or chown %d %[1]s; and see to it that nobody else may change the directory above",
-			dir, is.Uid, own)
-	}
-	return nil
+	return fmt.Errorf("the state directory can't be made: %w", err)
 }
 
 // checkFile checks a state file that exists.

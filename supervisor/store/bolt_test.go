@@ -62,7 +62,7 @@ func TestOpenRefuses(t *testing.T) {
 			}
 		}, nil, "chmod 700"},
 		{"a file open to others", func(t *testing.T, _, file string) { write(t, file, nil, 0o640) }, nil, "chmod 600"},
-		{"a file in the place of the directory", func(t *testing.T, dir, _ string) { write(t, dir, nil, 0o600) }, nil, "not a directory"},
+		{"a file in the place of the directory", func(t *testing.T, dir, _ string) { write(t, dir, nil, 0o600) }, nil, "is no directory"},
 		{"a directory in the place of the file", func(t *testing.T, _, file string) {
 			if err := os.MkdirAll(file, 0o700); err != nil {
 				t.Fatal(err)

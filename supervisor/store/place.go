@@ -40,7 +40,7 @@ func (p *place) claim(timeout time.Duration) (err error) {
 	if p.identity == nil {
 		err = prepareDir(p.dir)
 	} else {
-		err = remakeDir(p.dir, p.identity)
+		err = remakeDir(p.dir)
 	}
 	if err != nil {
 		return err

@@ -110,3 +110,8 @@ func (d directory) group(gid int) string {
 	}
 	return fmt.Sprintf("group %d", gid)
 }
+
+// theGroup names a group within a sentence.
+func (d directory) theGroup(gid int) string {
+	return "the group " + strings.TrimPrefix(d.group(gid), "group ")
+}

@@ -126,7 +126,7 @@ func (w *way) writers(f facts) ([]string, error) {
 		switch {
 		case g.group && w.lends(f, g.id):
 		case g.group && !w.harmless(g.id, f.uid):
-			who = append(who, "the group "+strings.TrimPrefix(w.judge.users.group(g.id), "group "))
+			who = append(who, w.judge.users.theGroup(g.id))
 		case !g.group && !w.mayWrite(g.id, f.uid):
 			who = append(who, w.judge.users.user(g.id))
 		}

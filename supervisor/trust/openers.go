@@ -55,7 +55,7 @@ func (o Openers) Names() []string {
 	}
 	var all []string
 	for _, gid := range o.Groups {
-		all = append(all, "the group "+o.users.group(gid))
+		all = append(all, o.users.theGroup(gid))
 	}
 	for _, uid := range o.Users {
 		all = append(all, o.users.user(uid))

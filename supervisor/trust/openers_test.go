@@ -29,7 +29,7 @@ func TestOpeners(t *testing.T) {
 		"everybody only executes":     {way: []facts{root, file("/a", 0o601, us, ourGroup)}},
 		"everybody, a group's folder": {way: []facts{root, folder("/b", 0o750, us, team), file("/b/a", 0o644, us, ourGroup)}, want: "the group team (60)", closing: "chmod 0640 /b/a"},
 		"a group":                     {way: []facts{root, file("/a", 0o640, us, team)}, want: "the group team (60)", closing: "chmod 0600 /a"},
-		"a group that has no name":    {way: []facts{root, file("/a", 0o640, us, unnamed)}, want: "the group group 2000", closing: "chmod 0600 /a"},
+		"a group that has no name":    {way: []facts{root, file("/a", 0o640, us, unnamed)}, want: "the group 2000", closing: "chmod 0600 /a"},
 		"a group without members":     {way: []facts{root, file("/a", 0o640, us, staff)}},
 		"a group that is kept out":    {way: []facts{root, folder("/b", 0o700, us, ourGroup), file("/b/a", 0o660, us, team)}},
 		"one who is in two groups":    {way: []facts{root, folder("/b", 0o710, us, team), file("/b/a", 0o640, us, bobGroup)}, want: "bob (1002)", closing: "chmod 0600 /b/a"},
