@@ -148,21 +148,6 @@ func (w *world) look() {
 	synctest.Wait()
 }
 
-// inOneLook has the engine see all that happen does at once.
-func (w *world) inOneLook(happen func()) {
-	gate := make(chan struct{})
-	w.mu.Lock()
-	w.gate = gate
-	w.mu.Unlock()
-	w.look() // waits at the gate: whatever comes now is for the next one
-	happen()
-	w.mu.Lock()
-	w.gate = nil
-	w.mu.Unlock()
-	close(gate)
-	synctest.Wait()
-}
-
 // pass lets time pass as the supervisor does, with a look every 30 s.
 func (w *world) pass(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); {
