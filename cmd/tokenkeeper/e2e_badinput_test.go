@@ -252,7 +252,7 @@ func TestImportIntoAnothersStateDirectory(t *testing.T) {
 	}
 	chownState(t, s)
 	body := tokenFileOf(t, schwab.Grant(schwabAccount), format.Schwab, time.Now())
-	if got := s.tool(t, string(body), "import", schwabAccount, "-"); got.code == exitOK || !strings.Contains(got.stderr, "belongs to user 65534") {
+	if got := s.tool(t, string(body), "import", schwabAccount, "-"); got.code == exitOK || !strings.Contains(got.stderr, "(65534), and this is ") {
 		t.Errorf("import: %+v", got)
 	}
 	if names := readDir(t, s.path("state")); len(names) != 0 {
