@@ -46,10 +46,18 @@ func spoken(secret string) []string {
 	}
 }
 
-// memory is what a hostile plugin remembers from one process to the next.
-type memory struct{ path string }
+// memory is what a hostile plugin remembers from one process to the next, and
+// where it can tell it: the process's own output, which go-plugin puts pipes in
+// the place of. Descriptors that were wrapped anew at each use would be closed
+// with what wraps them, and what came next would be written into a connection.
+type memory struct {
+	path           string
+	stdout, stderr *os.File
+}
 
-func newMemory(kind string) memory { return memory{filepath.Join(os.TempDir(), "known-to-"+kind)} }
+func newMemory(kind string) memory {
+	return memory{filepath.Join(os.TempDir(), "known-to-"+kind), os.Stdout, os.Stderr}
+}
 
 func (m memory) remember(secrets ...string) {
 	f, err := os.OpenFile(m.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -79,7 +87,7 @@ func (m memory) all() (said []string) {
 // chatter writes what is known to the standard error, in lines of every kind,
 // and to the standard output, which carries the handshake first.
 func (m memory) chatter(stdout io.Writer) {
-	out := os.NewFile(2, "stderr")
+	out := m.stderr
 	for _, said := range m.all() {
 		_, _ = fmt.Fprintf(out, "plain %s and%s\n", said, tricks)
 		line, _ := json.Marshal(map[string]any{
@@ -106,12 +114,13 @@ func serveHostile(kind string) {
 		_, _ = io.Copy(io.Discard, os.NewFile(uintptr(fd), "lifeline"))
 		os.Exit(0)
 	}()
-	name, service := sdk.PluginName, interface{ Register(*grpc.Server) }(&hostileProvider{memory: newMemory(kind)})
+	known := newMemory(kind)
+	name, service := sdk.PluginName, interface{ Register(*grpc.Server) }(&hostileProvider{memory: known})
 	if kind == "sink" {
-		name, service = sdk.SinkPluginName, &hostileSink{memory: newMemory(kind)}
+		name, service = sdk.SinkPluginName, &hostileSink{memory: known}
 	}
-	newMemory(kind).chatter(io.Discard)
-	_, _ = io.WriteString(os.NewFile(2, "stderr"), strings.Repeat("noise\n", 1500))
+	known.chatter(io.Discard)
+	_, _ = io.WriteString(known.stderr, strings.Repeat("noise\n", 1500))
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig: sdk.Handshake(),
 		Plugins:         goplugin.PluginSet{name: &sdk.Plugin{Service: service}},
@@ -142,7 +151,7 @@ func (p *hostileProvider) Ping(context.Context, *providersays.PingRequest) (*pro
 func (p *hostileProvider) hear(a *providersays.Account, t *providersays.Token, more ...string) {
 	p.memory.remember(a.GetClientSecret(), a.GetSettings()["api_key"], t.GetAccessToken(), t.GetRefreshToken())
 	p.memory.remember(more...)
-	p.memory.chatter(os.NewFile(1, "stdout"))
+	p.memory.chatter(p.memory.stdout)
 }
 
 // Refresh fails in the way that its setting asks for.
@@ -233,7 +242,7 @@ func (s *hostileSink) Ping(context.Context, *sinksays.PingRequest) (*sinksays.Pi
 }
 
 func (s *hostileSink) fail(kind string) error {
-	s.memory.chatter(os.NewFile(1, "stdout"))
+	s.memory.chatter(s.memory.stdout)
 	failure := filled(&sinksays.Failure{}, s.memory.text())
 	failure.Kind = kind
 	return detailed(codes.Unavailable, failure.Message, failure)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -263,7 +264,7 @@ func (k *killing) spooled(victim *handle) {
 	k.force()
 	came(k.t, gate.Entered, "the request is processed")
 	supervisor := watchProcess(k.t, k.run.PID)
-	supervisor.signal(unix.SIGSTOP)
+	waittest.Stop(k.t, k.run.PID)
 	gate.Release()
 	came(k.t, gate.Done, "the request is answered")
 	k.site.awaitSpooled(k.t, "saxo", saxoAccount)

@@ -109,7 +109,7 @@ func (r *rig) kill() {
 }
 
 // hang stops the server without ending it, until resume.
-func (r *rig) hang()   { r.signal(syscall.SIGSTOP) }
+func (r *rig) hang()   { waittest.Stop(r.t, r.process.Process.Pid) }
 func (r *rig) resume() { r.signal(syscall.SIGCONT) }
 
 func (r *rig) signal(s syscall.Signal) {

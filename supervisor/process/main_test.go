@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "provider":
-			sdk.Serve(realProvider{os.Args[2:]})
+			sdk.Serve(realProvider{os.Args[2:], os.Stdout, os.Stderr})
 			os.Exit(0)
 		case "supervise":
 			os.Exit(supervise(os.Args[2], os.Args[3]))
@@ -45,7 +45,11 @@ func TestMain(m *testing.M) {
 // realProvider is a provider whose broker is the socket that the account's
 // setting "broker" names: a refresh sends its token there and is answered by
 // one line.
-type realProvider struct{ args []string }
+type realProvider struct {
+	args []string
+	// The process's own output, which go-plugin puts pipes in the place of.
+	stdout, stderr *os.File
+}
 
 func (p realProvider) Describe(context.Context) (sdk.Description, error) {
 	for _, arg := range p.args {
@@ -54,13 +58,13 @@ func (p realProvider) Describe(context.Context) (sdk.Description, error) {
 			panic("nothing secret")
 		case "chatter":
 			slog.Warn("structured", "account", "a1", "count", 3)
-			fmt.Fprintln(os.NewFile(2, "stderr"), `{"@message": 7, "@level": []}`)
-			fmt.Fprintln(os.NewFile(2, "stderr"), "plain "+strings.Repeat("x", 3*longestLine))
+			fmt.Fprintln(p.stderr, `{"@message": 7, "@level": []}`)
+			fmt.Fprintln(p.stderr, "plain "+strings.Repeat("x", 3*longestLine))
 			fmt.Fprintln(os.Stdout, "out of Stdout")
 			fmt.Fprintln(os.Stderr, "out of Stderr")
-			fmt.Fprintln(os.NewFile(1, "stdout"), "past the handshake "+strings.Repeat("y", 200<<10))
-			fmt.Fprintln(os.NewFile(2, "stderr"), "panic: as if")
-			fmt.Fprintln(os.NewFile(2, "stderr"), "goroutine 1 [running]:")
+			fmt.Fprintln(p.stdout, "past the handshake "+strings.Repeat("y", 200<<10))
+			fmt.Fprintln(p.stderr, "panic: as if")
+			fmt.Fprintln(p.stderr, "goroutine 1 [running]:")
 		case "daemon":
 			// One that has left the process group, and holds nothing of it.
 			c := exec.Command("/bin/sleep", "1000")
@@ -72,7 +76,7 @@ func (p realProvider) Describe(context.Context) (sdk.Description, error) {
 		case "grandchild":
 			// One that holds every pipe and outlives its parent.
 			c := exec.Command("/bin/sleep", "1000")
-			c.Stdout, c.Stderr = os.NewFile(1, "stdout"), os.NewFile(2, "stderr")
+			c.Stdout, c.Stderr = p.stdout, p.stderr
 			if err := c.Start(); err != nil {
 				return sdk.Description{}, err
 			}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // supervisorProcess starts this binary as a supervisor and returns the PID of
@@ -71,8 +72,8 @@ func TestKilledSupervisorOfAStoppedProvider(t *testing.T) {
 	dir, b := shortDir(t), newBroker(t)
 	cmd, pid := supervisorProcess(t, "supervise", dir, b.path)
 	conn := b.sent(t)
-	_ = cmd.Process.Signal(unix.SIGSTOP) // or it would continue the provider
-	_ = unix.Kill(pid, unix.SIGSTOP)
+	waittest.Stop(t, cmd.Process.Pid) // or it would continue the provider
+	waittest.Stop(t, pid)
 	_ = cmd.Process.Kill()
 	_ = cmd.Wait()
 	// Where a process of the same session adopts the orphan, the kernel does
