@@ -65,8 +65,13 @@ func testLockIsHandedOver(t *testing.T, s Suite) {
 	inherited, over := make(chan *os.File, 1), make(chan struct{})
 	go func() {
 		defer close(over)
+		look := time.NewTicker(10 * time.Millisecond)
+		defer look.Stop()
 		for o.ctx.Err() == nil && lockloan.Collect(o.ctx, o.dir, func(lock *os.File) { inherited <- lock }) != nil {
-			time.Sleep(10 * time.Millisecond)
+			select {
+			case <-look.C:
+			case <-o.ctx.Done():
+			}
 		}
 	}()
 	select {
