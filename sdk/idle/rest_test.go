@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"testing"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // settings are what Rest changes in the runtime.
@@ -14,6 +16,8 @@ type settings struct {
 	limit          int64
 }
 
+// current reads the settings by setting them: what another goroutine changes
+// meanwhile is lost.
 func current() settings {
 	s := settings{percent: debug.SetGCPercent(-1), procs: runtime.GOMAXPROCS(0), limit: debug.SetMemoryLimit(-1)}
 	debug.SetGCPercent(s.percent)
@@ -83,7 +87,7 @@ func TestUnnoticedWork(t *testing.T) {
 	r.rest()
 	var garbage []byte
 	allocated := 0
-	for deadline := time.Now().Add(30 * time.Second); current().percent != busy.percent; {
+	for deadline := time.Now().Add(30 * time.Second); r.isResting(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("still at rest after allocating %d MiB", allocated>>20)
 		}
@@ -91,10 +95,9 @@ func TestUnnoticedWork(t *testing.T) {
 		allocated += len(garbage)
 		runtime.Gosched()
 	}
-	if r.mu.Lock(); r.resting {
-		t.Error("it takes itself for resting although it is not")
+	if got := current(); got != busy {
+		t.Errorf("it is busy with %+v, want %+v", got, busy)
 	}
-	r.mu.Unlock()
 	if allocated < slack/2 {
 		t.Errorf("it was busy after %d KiB", allocated>>10)
 	}
@@ -125,9 +128,14 @@ func TestAfter(t *testing.T) {
 	untuned(t)
 	r := New(time.Millisecond)
 	defer r.Close()
-	for deadline := time.Now().Add(30 * time.Second); current().percent != -1; runtime.Gosched() {
-		if time.Now().After(deadline) {
-			t.Fatal("it never came to rest")
-		}
+	waittest.Until(t, "it rests", r.isResting)
+	if got := current().percent; got != -1 {
+		t.Errorf("garbage is collected at %d %% at rest", got)
 	}
+}
+
+func (r *Rest) isResting() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resting
 }
