@@ -39,6 +39,7 @@ func shown(line string) bool {
 // TestNoExampleShowsASecret looks for secrets in arguments in all that people
 // copy from: READMEs, examples, configurations, help, and the texts of errors.
 func TestNoExampleShowsASecret(t *testing.T) {
+	skipUnlessRaced(t)
 	files := 0
 	walk(t, func(path string) {
 		if strings.HasSuffix(path, "_test.go") || !slices.Contains([]string{

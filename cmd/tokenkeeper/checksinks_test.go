@@ -28,6 +28,7 @@ func (checkedSink) Deliver(context.Context, sdk.DeliverRequest) error { return n
 const oneSchwab = "accounts:\n  main: {provider: schwab, client_id: id, client_secret: \"${env:TK_TEST_SECRET}\", redirect_url: \"https://127.0.0.1:8182\"}\n"
 
 func TestCheckSinkPlugins(t *testing.T) {
+	skipUnlessRaced(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

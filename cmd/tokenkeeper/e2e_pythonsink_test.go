@@ -42,6 +42,7 @@ func pythonSink(t *testing.T) string {
 // TestPythonSinkKeepsTheContract runs the suite of sinks that are plugins with
 // one that is not in Go.
 func TestPythonSinkKeepsTheContract(t *testing.T) {
+	skipUnlessRaced(t)
 	t.Parallel()
 	at := func(dir string) sdk.Settings { return sdk.Settings{"directory": sdk.NewSecret(dir)} }
 	sinktest.Run(t, sinktest.Suite{

@@ -8,6 +8,7 @@ import (
 )
 
 func TestPluginsNamesTheProgramsOfSinks(t *testing.T) {
+	skipUnlessRaced(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -236,6 +236,7 @@ func TestCheckSaysWhoCanReplaceTheStateDirectory(t *testing.T) {
 // into a folder for everybody, names whom it trusts, and takes what the
 // configuration accepts.
 func TestSharedFileOfAStranger(t *testing.T) {
+	skipUnlessRaced(t)
 	usertest.NeedsRoot(t)
 	yaml := func(more string) string {
 		return "accounts: {a: {provider: saxo, client_id: id, shared_file: {path: shared/token.json, format: saxo-cache" + more + "}}}\n"
@@ -278,6 +279,7 @@ func TestSharedFileOfAStranger(t *testing.T) {
 // TestSocketsOfOurs: check and run refuse a control socket where others could put
 // one of their own, and check warns of a sink's, unless the folder is trusted.
 func TestSocketsOfOurs(t *testing.T) {
+	skipUnlessRaced(t)
 	for name, c := range map[string]struct {
 		mode       os.FileMode
 		more       string
@@ -319,6 +321,7 @@ func TestSocketsOfOurs(t *testing.T) {
 // check tells with the command that keeps him out; not of those who may open the
 // file itself, and not where the configuration accepts it.
 func TestLockThatOthersCanHold(t *testing.T) {
+	skipUnlessRaced(t)
 	usertest.NeedsRoot(t)
 	const bots = 34569 // a group
 	for name, c := range map[string]struct {

@@ -42,7 +42,8 @@ var broken = map[string]struct {
 }
 
 // A suite that passes everything would be worth nothing: each broken provider
-// runs in a process of its own, which must fail in the right place.
+// runs in a process of its own, which must fail in the right place. A short run
+// goes there straight.
 func TestBrokenProvidersAreFound(t *testing.T) {
 	if name := os.Getenv("BROKEN_PROVIDER"); name != "" {
 		providertest.Run(t, suite(broken[name].provider))
@@ -51,7 +52,11 @@ func TestBrokenProvidersAreFound(t *testing.T) {
 	for name, tt := range broken {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenProvidersAreFound$")
+			pattern := "^TestBrokenProvidersAreFound$"
+			if testing.Short() {
+				pattern += "/^" + strings.ReplaceAll(tt.foundBy, "/", "$/^") + "$"
+			}
+			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern)
 			cmd.Env = append(os.Environ(), "BROKEN_PROVIDER="+name)
 			out, err := cmd.CombinedOutput()
 			if err == nil {

@@ -18,7 +18,8 @@ var everything = flag.Bool("disk.everything", false, "lose power twice at every 
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	points, images := 0, 0
-	for at := 1; ; at++ {
+	stride := shortly(7)
+	for at := 1; ; at += stride {
 		down := false
 		lives(t, func(d *filestest.Disk) { d.Crash(at) }, func(l *life) {
 			l.live(t, aLife(), nil)
@@ -38,9 +39,17 @@ func TestPowerLoss(t *testing.T) {
 		points++
 	}
 	t.Logf("%d points, %d images", points, images)
-	if points < 50 {
+	if points*stride < 50 {
 		t.Errorf("only %d points", points)
 	}
+}
+
+// shortly is how far apart the points are at which a short run fails.
+func shortly(stride int) int {
+	if testing.Short() && !*everything {
+		return stride
+	}
+	return 1
 }
 
 // TestPowerLossInRecovery loses power in a life, and then again in the start
@@ -112,10 +121,10 @@ func TestPowerLossInRecovery(t *testing.T) {
 
 func TestDiskFaults(t *testing.T) {
 	t.Parallel()
-	points := 0
+	points, stride := 0, shortly(7)
 	for _, fault := range []error{syscall.EIO, syscall.ENOSPC} {
 		for _, forever := range []bool{false, true} {
-			for at := 1; ; at++ {
+			for at := 1; ; at += stride {
 				name := fmt.Sprintf("operation %d fails with %v, and all that follow: %t", at, fault, forever)
 				operations := lives(t, func(d *filestest.Disk) { d.Fail(at, fault, forever) }, func(l *life) {
 					l.live(t, aLife(), func() {
@@ -138,7 +147,7 @@ func TestDiskFaults(t *testing.T) {
 		}
 	}
 	t.Logf("%d points", points)
-	if points < 200 {
+	if points*stride < 200 {
 		t.Errorf("only %d points", points)
 	}
 }
