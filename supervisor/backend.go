@@ -60,7 +60,7 @@ func providerStatus(name string, m process.Status, k *refresh.Keeper, now time.T
 func accountStatus(name, provider string, k refresh.Status) control.Account {
 	r := k.Record
 	a := control.Account{
-		Name: name, Provider: provider, State: string(k.State), Version: r.Version, Origin: string(r.Origin),
+		Name: name, Provider: provider, State: string(k.State), Version: r.Version, Origin: string(r.Origin), Grant: r.Grant,
 		RefreshExpiry: r.RefreshExpiry, RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(),
 		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
 		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),

@@ -125,6 +125,8 @@ type Account struct {
 	State    string `json:"state"`
 	Version  uint64 `json:"version"`
 	Origin   string `json:"origin,omitempty"`
+	// Grant counts the account's logins and imports; 0: there is no token.
+	Grant uint64 `json:"grant,omitempty"`
 
 	// Expiry of the access token; not set: nobody knows it. ExpiryUncertain: it
 	// was assumed, and the broker did not say.

@@ -122,7 +122,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 	}
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindRefresh,
-		Version: rec.Version, Fingerprint: rec.Token.RefreshToken.Fingerprint(),
+		Version: rec.Version, Grant: rec.Grant, Fingerprint: rec.Token.RefreshToken.Fingerprint(),
 		At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
 	k.place(a, &in)

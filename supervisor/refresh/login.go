@@ -141,7 +141,7 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) e
 	k.proveForLogin(a)
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
-		Version: a.rec.Version, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
+		Version: a.rec.Version, Grant: a.rec.Grant, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
 	k.place(a, &in)
 	standing, open, err := k.cfg.Store.Intent(ctx, a.cfg.Name)

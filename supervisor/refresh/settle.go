@@ -234,7 +234,7 @@ func (k *Keeper) newerThanStore(a *account, e spool.Entry) bool {
 func (k *Keeper) adoptSpooled(ctx context.Context, remote *sdk.Remote, a *account, standing store.Intent, intended bool, e spool.Entry) error {
 	in := store.Intent{
 		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: a.rec.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
+		Version: a.rec.Version, Grant: a.rec.Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
 	}
 	var err error
 	if intended {

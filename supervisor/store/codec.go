@@ -77,12 +77,13 @@ type recordLayout struct {
 	Uncertain bool         `json:"expiry_uncertain,omitempty"`
 	Token     tokenLayout  `json:"token"`
 	Health    healthLayout `json:"health,omitzero"`
-	// Before, Earlier, Past and GrantedTo are fields that older programs keep
-	// without knowing them.
+	// Before, Earlier, Past, GrantedTo and Lineage are fields that older programs
+	// keep without knowing them.
 	Before    *beforeLayout  `json:"before,omitempty"`
 	Earlier   *earlierLayout `json:"earlier,omitempty"`
 	Past      []byte         `json:"past,omitempty"`
 	GrantedTo grantedLayout  `json:"granted_to,omitzero"`
+	Lineage   lineageLayout  `json:"lineage,omitzero"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -132,7 +133,7 @@ func seal(r Record) ([]byte, error) {
 		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
-		Past:         r.Past, GrantedTo: layOutGrantedTo(r),
+		Past:         r.Past, GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r),
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
 		Health: healthLayout{
@@ -248,6 +249,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Health: Health(l.Health),
 	}
 	r.Before = l.before()
+	r.Grant, r.Parent = l.lineage()
 	if len(unknown) > 0 {
 		r.Unknown = unknown
 	}

@@ -56,6 +56,12 @@ type Record struct {
 	// GrantedTo says where the refresh token may be sent.
 	GrantedTo GrantedTo
 
+	// Grant counts the account's grants: it grows with each login and import, and
+	// is 1 for the first. Parent is the fingerprint of the refresh token that this
+	// version was obtained with; "": none (a login, an import), or nobody knows.
+	Grant  uint64
+	Parent string
+
 	// Fingerprints of past refresh tokens, newest first, and Past those of the
 	// ones before, oldest first, eight bytes each, as far as they are kept: see
 	// [Record.Replaced].
@@ -99,13 +105,14 @@ func (r Record) NeedsLogin() bool {
 
 // Next returns the record's next version with t as its token. What t does not
 // say stays: the refresh token, the scope, the provider's private values. Its
-// Health is good.
+// Health is good, and its Grant and Parent follow from origin.
 func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) Record {
 	n := r
 	n.Version++
 	n.Held, n.Before = false, nil
 	n.Origin, n.Attempt, n.StoredAt = origin, attempt, now
 	n.Health = Health{}
+	n.descend(r)
 	if t.RefreshToken.IsZero() {
 		t.RefreshToken = r.Token.RefreshToken
 	}
@@ -178,6 +185,8 @@ type Intent struct {
 	Kind string `json:"kind"`
 	// Version of the record that the attempt starts from.
 	Version uint64 `json:"version"`
+	// Grant of that record; 0: an older program has announced it.
+	Grant uint64 `json:"grant,omitempty"`
 	// Fingerprint of the refresh token that it spends; "" for an exchange.
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	At          time.Time `json:"at"`

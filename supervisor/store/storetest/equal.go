@@ -32,6 +32,7 @@ func plain(r store.Record) map[string]string {
 		"account": r.Account, "provider": r.Provider, "version": fmt.Sprint(r.Version), "held": fmt.Sprint(r.Held),
 		"origin": string(r.Origin), "attempt": r.Attempt, "stored": stamp(r.StoredAt),
 		"login": stamp(r.LoginAt), "uncertain": fmt.Sprint(r.LoginUncertain), "refresh expiry": stamp(r.RefreshExpiry),
+		"grant": fmt.Sprint(r.Grant), "parent": r.Parent,
 		"fingerprints": fmt.Sprint(r.Fingerprints),
 		"access":       t.AccessToken.Fingerprint(), "refresh": t.RefreshToken.Fingerprint(), "id": t.IDToken.Fingerprint(),
 		"type": t.TokenType, "scope": t.Scope, "issued": stamp(t.IssuedAt),

@@ -1,0 +1,43 @@
+package store
+
+// This file holds where a version comes from. "Newer" is a question of that,
+// never of a number or a time alone.
+
+// descend says where n, the next version of r, comes from: the answer to a
+// refresh of r's refresh token, a grant of its own that a person has brought, or
+// found somewhere, of which nobody knows.
+func (n *Record) descend(r Record) {
+	n.Parent = ""
+	switch n.Origin {
+	case OriginRefresh:
+		n.Parent = r.Token.RefreshToken.Fingerprint()
+	case OriginLogin, OriginImport:
+		n.Grant++
+	}
+	n.Grant = max(n.Grant, 1)
+}
+
+// lineageLayout is where one version comes from. A program that does not know it
+// copies it into the next ones, of which it is not true.
+type lineageLayout struct {
+	Grant   uint64 `json:"grant,omitempty"`
+	Parent  string `json:"parent,omitempty"`
+	Version uint64 `json:"version,omitempty"`
+}
+
+func layOutLineage(r Record) lineageLayout {
+	if r.Grant == 0 {
+		return lineageLayout{}
+	}
+	return lineageLayout{r.Grant, r.Parent, r.Version}
+}
+
+// lineage of a version that an older program has stored is not known: it may have
+// come by a login, so it counts as one more grant than the last that is known,
+// and as the first one if none is.
+func (l recordLayout) lineage() (grant uint64, parent string) {
+	if n := l.Lineage; n.Version == l.Version && n.Grant > 0 {
+		return n.Grant, n.Parent
+	}
+	return l.Lineage.Grant + 1, ""
+}

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"bytes"
+	"testing"
+	"time"
+)
+
+// Each version tells its grant and the refresh token that it was obtained with,
+// also after it was stored.
+func TestNextTellsItsLineage(t *testing.T) {
+	fp := func(n int) string { return tokenOf(n).RefreshToken.Fingerprint() }
+	r := Record{Account: "a"}
+	for n, step := range []struct {
+		origin Origin
+		grant  uint64
+		parent string
+	}{
+		{OriginImport, 1, ""},
+		{OriginRefresh, 1, fp(0)},
+		{OriginRefresh, 1, fp(1)},
+		{OriginLogin, 2, ""},
+		{OriginRefresh, 2, fp(3)},
+		{OriginExternal, 2, ""},
+		{OriginRefresh, 2, fp(5)},
+		{OriginRestore, 2, ""},
+		{OriginImport, 3, ""},
+	} {
+		r = r.Next(tokenOf(n), step.origin, "", time.Unix(1, 0))
+		b, err := seal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := open("a", b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range []Record{r, stored} {
+			if r.Grant != step.grant || r.Parent != step.parent {
+				t.Errorf("version %d from %s: grant %d, parent %q; want %d, %q", r.Version, r.Origin, r.Grant, r.Parent, step.grant, step.parent)
+			}
+		}
+	}
+	if first := (Record{Account: "a"}).Next(tokenOf(1), OriginExternal, "", time.Now()); first.Grant != 1 {
+		t.Errorf("the first version, found somewhere, is of grant %d", first.Grant)
+	}
+}
+
+// What an older program has stored counts as one more grant than the last that
+// is known: it may have come by a login. A record of which nothing is known is of
+// the first.
+func TestLineageOfAnOlderProgram(t *testing.T) {
+	r := golden()
+	if b, err := seal(r); err != nil || bytes.Contains(b, []byte("lineage")) {
+		t.Errorf("stored as %s (%v)", b, err)
+	}
+	r.Grant, r.Parent = 7, "0011223344556677"
+	if back := copiedByAnOlderProgram(t, r); back.Version != 43 || back.Grant != 8 || back.Parent != "" {
+		t.Errorf("version %d: grant %d, parent %q", back.Version, back.Grant, back.Parent)
+	}
+	if back := copiedByAnOlderProgram(t, golden()); back.Grant != 1 || back.Parent != "" {
+		t.Errorf("of an older record: grant %d, parent %q", back.Grant, back.Parent)
+	}
+}
