@@ -58,4 +58,8 @@ type Setting struct {
 	Required bool
 	// OneOf lists the values allowed; empty: any.
 	OneOf []string
+	// Secret: its value is one. The supervisor takes it out of everything that
+	// comes back from the plugin: of other settings it goes by the name, the look,
+	// and whether the configuration refers to it.
+	Secret bool
 }

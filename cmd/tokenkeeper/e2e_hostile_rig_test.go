@@ -140,7 +140,8 @@ func (p *hostileProvider) Describe(context.Context, *providersays.DescribeReques
 	d := filled(&providersays.DescribeResponse{}, said)
 	d.Name, d.Version, d.Authorizer = "hostile", "1.0"+said+strings.Repeat("long", 3<<20/4), true
 	d.Policy.AccessLifetime, d.Policy.Rotates = durationpb.New(time.Hour), true
-	d.Settings = append(d.Settings, &providersays.Setting{Name: "api_key", Description: said, DefaultValue: said})
+	d.Settings = append(d.Settings, &providersays.Setting{Name: "api_key", Description: said, DefaultValue: said},
+		&providersays.Setting{Name: "greeting", Description: said, Secret: true})
 	return d, nil
 }
 
@@ -149,7 +150,7 @@ func (p *hostileProvider) Ping(context.Context, *providersays.PingRequest) (*pro
 }
 
 func (p *hostileProvider) hear(a *providersays.Account, t *providersays.Token, more ...string) {
-	p.memory.remember(a.GetClientSecret(), a.GetSettings()["api_key"], t.GetAccessToken(), t.GetRefreshToken())
+	p.memory.remember(a.GetClientSecret(), a.GetSettings()["api_key"], a.GetSettings()["greeting"], t.GetAccessToken(), t.GetRefreshToken())
 	p.memory.remember(more...)
 	p.memory.chatter(p.memory.stdout)
 }
@@ -233,12 +234,17 @@ func (s *hostileSink) Describe(context.Context, *sinksays.DescribeRequest) (*sin
 	said := strings.ToValidUTF8(s.memory.text(), "?")
 	d := filled(&sinksays.DescribeResponse{}, said)
 	d.Name, d.Version, d.Restorer, d.Tester, d.Notifier = "hostile", "1.0"+said+strings.Repeat("long", 3<<20/4), true, true, true
-	d.Settings = append(d.Settings, &sinksays.Setting{Name: "password", Description: said})
+	d.Settings = append(d.Settings, &sinksays.Setting{Name: "password", Description: said},
+		&sinksays.Setting{Name: "greeting", Description: said, Secret: true})
 	return d, nil
 }
 
 func (s *hostileSink) Ping(context.Context, *sinksays.PingRequest) (*sinksays.PingResponse, error) {
 	return &sinksays.PingResponse{}, nil
+}
+
+func (s *hostileSink) hear(r interface{ GetDestination() *sinksays.Destination }) {
+	s.memory.remember(r.GetDestination().GetSettings()["password"], r.GetDestination().GetSettings()["greeting"])
 }
 
 func (s *hostileSink) fail(kind string) error {
@@ -249,7 +255,8 @@ func (s *hostileSink) fail(kind string) error {
 }
 
 func (s *hostileSink) Deliver(_ context.Context, r *sinksays.DeliverRequest) (*sinksays.DeliverResponse, error) {
-	s.memory.remember(r.GetToken().GetAccessToken(), r.GetToken().GetRefreshToken(), r.GetDestination().GetSettings()["password"])
+	s.memory.remember(r.GetToken().GetAccessToken(), r.GetToken().GetRefreshToken())
+	s.hear(r)
 	return nil, s.fail("retry")
 }
 
@@ -258,11 +265,11 @@ func (s *hostileSink) Restore(context.Context, *sinksays.RestoreRequest) (*sinks
 }
 
 func (s *hostileSink) Test(_ context.Context, r *sinksays.TestRequest) (*sinksays.TestResponse, error) {
-	s.memory.remember(r.GetDestination().GetSettings()["password"])
+	s.hear(r)
 	return nil, s.fail("refused")
 }
 
 func (s *hostileSink) Notify(_ context.Context, r *sinksays.NotifyRequest) (*sinksays.NotifyResponse, error) {
-	s.memory.remember(r.GetDestination().GetSettings()["password"])
+	s.hear(r)
 	return nil, s.fail("later")
 }

@@ -33,14 +33,24 @@ func TestPluginsThatTellEverything(t *testing.T) {
 	s := newSite(t, "")
 	write(t, s.path("secrets.yaml"), fmt.Sprintf("client: %q\nkey: %q\npassword: %q\n",
 		secret("the-client-secret"), secret("a-setting-of-the-provider"), secret("a-setting-of-the-sink")))
+	// Neither their name nor their look nor a reference says that these are secret.
+	// They begin in another way than the others, or would be found by that.
+	declared := func(what string) string {
+		s := what + ` & "` + canaryWord + `" in plain words`
+		for _, form := range spoken(s) {
+			c.add(what, form)
+		}
+		return s
+	}
+	greeting, remark := declared("a declared setting"), declared("one of the sink")
 	s.configure(t, `log: {level: debug, file: tk.log}
 accounts:
-  told: {provider: hostile, client_id: id, client_secret: "${file:secrets.yaml#client}", redirect_url: "https://127.0.0.1:8182", settings: {api_key: "${file:secrets.yaml#key}"}}
+  told: {provider: hostile, client_id: id, client_secret: "${file:secrets.yaml#client}", redirect_url: "https://127.0.0.1:8182", settings: {api_key: "${file:secrets.yaml#key}", greeting: '`+greeting+`'}}
 providers:
   hostile: {command: ["`+self+`", `+hostileVerb+`, provider]}
 sinks:
   files: {type: file, path: "{account}.json", include_refresh_token: true}
-  odd:   {type: hostile, command: ["`+self+`", `+hostileVerb+`, sink], include_refresh_token: true, events: [token, alert], settings: {password: "${file:secrets.yaml#password}"}}
+  odd:   {type: hostile, command: ["`+self+`", `+hostileVerb+`, sink], include_refresh_token: true, events: [token, alert], settings: {password: "${file:secrets.yaml#password}", greeting: '`+remark+`'}}
   hook:  {type: webhook, url: "`+receiver.url+`", events: [alert, lifecycle]}
 `)
 	access, refresh := secret("a-first-access-token"), secret("a-first-refresh-token")

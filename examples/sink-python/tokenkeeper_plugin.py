@@ -104,7 +104,7 @@ class Sink:
 
     name = ""
     version = ""
-    settings = ()  # dicts with name, description, default_value, required, one_of
+    settings = ()  # dicts with name, description, default_value, required, one_of, secret
 
     def deliver(self, request, response):
         raise NotImplementedError

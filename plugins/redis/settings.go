@@ -38,7 +38,7 @@ func describeSettings() []sdk.Setting {
 	return []sdk.Setting{
 		{Name: settingAddress, Default: defaultAddress, Description: "host:port of the server, or the path of its Unix socket."},
 		{Name: settingUsername, Description: "User of the server's ACL. Not set: default."},
-		{Name: settingPassword, Description: "The user's password."},
+		{Name: settingPassword, Secret: true, Description: "The user's password."},
 		{Name: settingDB, Default: "0", Description: "Number of the database."},
 		{Name: settingTLS, Default: "false", OneOf: []string{"true", "false"}, Description: "Connect with TLS."},
 		{Name: settingCAFile, Description: "PEM file of the authorities that sign the server's certificate. Not set: the system's."},

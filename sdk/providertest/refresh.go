@@ -63,6 +63,9 @@ func testDescribe(t *testing.T, s Suite) {
 		if setting.Default != "" && setting.Required {
 			t.Errorf("setting %s is required and has a default", setting.Name)
 		}
+		if setting.Secret && (setting.Default != "" || len(setting.OneOf) > 0) {
+			t.Errorf("setting %s is a secret, and its description shows values of it", setting.Name)
+		}
 	}
 }
 

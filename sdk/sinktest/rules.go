@@ -41,6 +41,8 @@ func testDescribe(t *testing.T, s *tested) {
 			t.Errorf("the setting %q is required and has a default", setting.Name)
 		case setting.Default != "" && len(setting.OneOf) > 0 && !slices.Contains(setting.OneOf, setting.Default):
 			t.Errorf("the default of the setting %q is not among its values", setting.Name)
+		case setting.Secret && (setting.Default != "" || len(setting.OneOf) > 0):
+			t.Errorf("the setting %q is a secret, and its description shows values of it", setting.Name)
 		}
 		known[setting.Name] = true
 	}

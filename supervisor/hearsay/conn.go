@@ -39,6 +39,7 @@ func (c Conn) Invoke(ctx context.Context, method string, request, reply any, opt
 		return nil
 	}
 	c.Secrets.hearOf(ownerOf(asked.ProtoReflect()), answered)
+	c.Secrets.declare(secretSettings(answered))
 	if a, ok := answered.(*provider.AuthCodeURLResponse); ok {
 		c.Secrets.cleanMessage(a.ProtoReflect()) // but for the address
 		return c.address(asked, a.GetUrl())

@@ -10,8 +10,12 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	provider "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+	sink "github.com/tokenkeeper/tokenkeeper/sdk/proto/sink/v1"
 )
 
 // answering is a plugin whose calls are answered by a function.
@@ -130,5 +134,47 @@ func TestAddressOfALogin(t *testing.T) {
 		if (err == nil) != (refused == "") || err != nil && (!strings.Contains(err.Error(), refused) || strings.Contains(err.Error(), "secret-")) {
 			t.Errorf("%.80q: %v, want %q", address, err, refused)
 		}
+	}
+}
+
+// What a plugin calls a secret in its description is one, whatever it is named
+// and looks like, and stays one when a later process says otherwise. Who knows
+// nothing of that is judged as before.
+func TestSettingsThatThePluginCallsSecret(t *testing.T) {
+	const phrase, plain = "correct horse", "plain words"
+	settings := map[string]string{"greeting": phrase, "remark": plain}
+	say := answering(func(any, any) error { return status.Error(codes.Unavailable, phrase+", "+plain) })
+	for name, tt := range map[string]struct {
+		description, request, reply proto.Message
+	}{
+		"a provider": {
+			&provider.DescribeResponse{Settings: []*provider.Setting{{Name: "greeting", Secret: true}, {Name: "remark"}}},
+			&provider.RefreshRequest{Account: &provider.Account{Name: "a", Settings: settings}}, &provider.TokenResponse{},
+		},
+		"a sink": {
+			&sink.DescribeResponse{Settings: []*sink.Setting{{Name: "greeting", Secret: true}, {Name: "remark"}}},
+			&sink.TestRequest{Account: "a", Destination: &sink.Destination{Settings: settings}}, &sink.TestResponse{},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := New()
+			for _, d := range []struct {
+				says proto.Message
+				want string
+			}{
+				{tt.description.ProtoReflect().New().Interface(), phrase + ", " + plain},
+				{tt.description, redacted + ", " + plain},
+				{tt.description.ProtoReflect().New().Interface(), redacted + ", " + plain},
+			} {
+				describe := answering(func(_, reply any) error { proto.Merge(reply.(proto.Message), d.says); return nil })
+				if err := (Conn{Secrets: s, To: describe}).Invoke(t.Context(), "Describe", &provider.DescribeRequest{}, tt.description.ProtoReflect().New().Interface()); err != nil {
+					t.Fatal(err)
+				}
+				err := Conn{Secrets: s, To: say}.Invoke(t.Context(), "Do", tt.request, tt.reply)
+				if got := status.Convert(err).Message(); got != d.want {
+					t.Errorf("says %q, want %q", got, d.want)
+				}
+			}
+		})
 	}
 }

@@ -6,6 +6,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	provider "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+	sink "github.com/tokenkeeper/tokenkeeper/sdk/proto/sink/v1"
 )
 
 // Both contracts, that of providers and that of sinks, call the same things by
@@ -103,13 +106,33 @@ func (s *Secrets) settingsIn(m protoreflect.Message) (all []string) {
 		}
 		in.Get(f).Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
 			all = append(all, secretsIn(k.String(), v.String())...)
-			if slices.Contains(s.declared, k.String()) {
+			if s.isDeclared(k.String()) {
 				all = append(all, v.String())
 			}
 			return true
 		})
 	})
 	return all
+}
+
+// secretSettings are the settings that a plugin's description says are secrets,
+// of those that it may describe.
+func secretSettings(m proto.Message) (names []string) {
+	switch d := m.(type) {
+	case *provider.DescribeResponse:
+		for _, s := range d.GetSettings()[:min(len(d.GetSettings()), mostSettings)] {
+			if s.GetSecret() {
+				names = append(names, s.GetName())
+			}
+		}
+	case *sink.DescribeResponse:
+		for _, s := range d.GetSettings()[:min(len(d.GetSettings()), mostSettings)] {
+			if s.GetSecret() {
+				names = append(names, s.GetName())
+			}
+		}
+	}
+	return names
 }
 
 // visit calls f with each field that is set and is no message of its own.

@@ -2,6 +2,7 @@ package hearsay
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -26,11 +27,11 @@ const (
 // concurrent use.
 type Secrets struct {
 	seed maphash.Seed
-	// declared are the names of settings whose values are secrets.
-	declared []string
-	hold     hold
+	hold hold
 
 	mu sync.RWMutex
+	// declared are the names of settings whose values are secrets.
+	declared []string
 	// ends leads from the last bytes of a secret to its marks, of which those
 	// with the same end form a chain.
 	ends  map[uint64]int32
@@ -76,6 +77,25 @@ func NewDeclared(settings []string) *Secrets {
 	s := New()
 	s.declared = settings
 	return s
+}
+
+// declare takes in that settings of these names are secrets. Nothing takes it
+// back: an earlier process of the plugin may still be heard.
+func (s *Secrets) declare(settings []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range settings {
+		if !slices.Contains(s.declared, name) {
+			s.declared = append(slices.Clip(s.declared), name)
+		}
+	}
+}
+
+// isDeclared says whether the settings of that name are secrets.
+func (s *Secrets) isDeclared(setting string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return slices.Contains(s.declared, setting)
 }
 
 // learn takes in secrets of an owner, of whom at most keep are remembered.

@@ -249,12 +249,15 @@ func (x *Policy) GetBeforeExpiry() *durationpb.Duration {
 }
 
 type Setting struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Description   string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	DefaultValue  string                 `protobuf:"bytes,3,opt,name=default_value,json=defaultValue,proto3" json:"default_value,omitempty"`
-	Required      bool                   `protobuf:"varint,4,opt,name=required,proto3" json:"required,omitempty"`
-	OneOf         []string               `protobuf:"bytes,5,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Description  string                 `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	DefaultValue string                 `protobuf:"bytes,3,opt,name=default_value,json=defaultValue,proto3" json:"default_value,omitempty"`
+	Required     bool                   `protobuf:"varint,4,opt,name=required,proto3" json:"required,omitempty"`
+	OneOf        []string               `protobuf:"bytes,5,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`
+	// Its value is a secret: the supervisor takes it out of everything that comes
+	// back from the provider, whatever its name and its look are.
+	Secret        bool `protobuf:"varint,6,opt,name=secret,proto3" json:"secret,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +325,13 @@ func (x *Setting) GetOneOf() []string {
 		return x.OneOf
 	}
 	return nil
+}
+
+func (x *Setting) GetSecret() bool {
+	if x != nil {
+		return x.Secret
+	}
+	return false
 }
 
 type PingRequest struct {
@@ -1582,13 +1592,14 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\vreuse_grace\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"reuseGrace\x12\x12\n" +
 	"\x04pkce\x18\x06 \x01(\tR\x04pkce\x12>\n" +
-	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\"\x97\x01\n" +
+	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\"\xaf\x01\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12#\n" +
 	"\rdefault_value\x18\x03 \x01(\tR\fdefaultValue\x12\x1a\n" +
 	"\brequired\x18\x04 \x01(\bR\brequired\x12\x15\n" +
-	"\x06one_of\x18\x05 \x03(\tR\x05oneOf\"\r\n" +
+	"\x06one_of\x18\x05 \x03(\tR\x05oneOf\x12\x16\n" +
+	"\x06secret\x18\x06 \x01(\bR\x06secret\"\r\n" +
 	"\vPingRequest\"\x0e\n" +
 	"\fPingResponse\"\xa3\x02\n" +
 	"\aAccount\x12\x12\n" +
