@@ -77,6 +77,7 @@ func (w *rivals) make(m move) error {
 		} else {
 			w.keeper.Look()
 		}
+		time.Sleep(time.Second) // one that is under way reads a file with nothing in it again
 		synctest.Wait()
 		rec := w.record("one")
 		d, err := w.bot.Read()
