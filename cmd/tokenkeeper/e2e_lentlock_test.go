@@ -162,9 +162,8 @@ func TestLentLocksLeaveNothingBehind(t *testing.T) {
 	}
 	r.until(func(st control.Status) bool { return !account(st, saxoAccount).InFlight })
 	waittest.Until(t, "the provider has given all locks back", func() bool { return count() == 0 })
-	if by := lockholder.Find(s.lock()); len(by.Holding) > 0 {
-		t.Errorf("afterwards the lock is held by %s", by)
-	}
+	// The supervisor takes it for a moment to look at what it has just written.
+	waittest.Until(t, "afterwards nobody has the lock", func() bool { return len(lockholder.Find(s.lock()).Holding) == 0 })
 	r.Stop()
 }
 

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -292,6 +293,9 @@ func TestNoTokenInArgumentsEnvironmentOrLog(t *testing.T) {
 	all := r.log.String()
 	for _, file := range []string{"cmdline", "environ"} {
 		b, err := os.ReadFile("/proc/" + strconv.Itoa(r.Status().PID) + "/" + file)
+		if errors.Is(err, fs.ErrPermission) && file == "environ" && os.Geteuid() != 0 {
+			continue // of a plugin that lets itself not be traced its own user reads none
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
