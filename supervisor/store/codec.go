@@ -84,6 +84,8 @@ type recordLayout struct {
 	Past      []byte         `json:"past,omitempty"`
 	GrantedTo grantedLayout  `json:"granted_to,omitzero"`
 	Lineage   lineageLayout  `json:"lineage,omitzero"`
+	// Evidence is kept by them likewise, and forgotten when its time is over.
+	Evidence []evidenceLayout `json:"evidence,omitempty"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -133,7 +135,7 @@ func seal(r Record) ([]byte, error) {
 		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
-		Past:         r.Past, GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r),
+		Past:         r.Past, GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r), Evidence: layOutEvidence(r),
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
 		Health: healthLayout{
@@ -248,7 +250,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Token:  l.Token.token(l.Uncertain),
 		Health: Health(l.Health),
 	}
-	r.Before = l.before()
+	r.Before, r.Evidence = l.before(), l.evidence()
 	r.Grant, r.Parent = l.lineage()
 	if len(unknown) > 0 {
 		r.Unknown = unknown

@@ -1,5 +1,15 @@
 package store
 
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrLineage: the record is not known to descend from the one that stands: it
+// was obtained with another refresh token, or in another grant. It is an
+// [ErrConflict] too, and nothing was written.
+var ErrLineage = fmt.Errorf("%w: %w", ErrConflict, errors.New("it does not descend from the version that stands"))
+
 // This file holds where a version comes from. "Newer" is a question of that,
 // never of a number or a time alone.
 
@@ -15,6 +25,25 @@ func (n *Record) descend(r Record) {
 		n.Grant++
 	}
 	n.Grant = max(n.Grant, 1)
+}
+
+// follows says why n must not take the place of r, whose version is one less: an
+// answer must have been obtained with r's refresh token, in r's grant. A login or
+// an import begins the grant after r's, and what was found somewhere, of which
+// nobody knows, leaves it as it is.
+func (n Record) follows(r Record) error {
+	grant, parent := max(r.Grant, 1), ""
+	switch n.Origin {
+	case OriginRefresh:
+		parent = r.Token.RefreshToken.Fingerprint()
+	case OriginLogin, OriginImport:
+		grant = r.Grant + 1
+	}
+	if n.Grant == grant && n.Parent == parent {
+		return nil
+	}
+	return fmt.Errorf("version %d of account %s is of grant %d and was obtained with refresh token %q; what stands takes grant %d and %q: %w",
+		n.Version, n.Account, n.Grant, n.Parent, grant, parent, ErrLineage)
 }
 
 // lineageLayout is where one version comes from. A program that does not know it

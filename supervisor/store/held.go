@@ -22,6 +22,9 @@ func (e *engine) Hold(ctx context.Context, rec Record) error {
 	if rec.Token.RefreshToken.IsZero() && !r.Token.RefreshToken.IsZero() {
 		return errNoRefreshToken(rec, r)
 	}
+	if err := rec.follows(r); err != nil {
+		return err
+	}
 	e.date(&rec.StoredAt)
 	rec.Held = true
 	e.mu.Lock()

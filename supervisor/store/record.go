@@ -74,6 +74,10 @@ type Record struct {
 	// taken this one, and tried one by one if it is refused.
 	Before []Before
 
+	// Evidence are answers that were not installed, newest first: see
+	// [Record.Late].
+	Evidence []Evidence
+
 	// Held: it is in memory only (see Store.Hold). Not stored.
 	Held bool
 
@@ -109,7 +113,7 @@ func (r Record) NeedsLogin() bool {
 func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) Record {
 	n := r
 	n.Version++
-	n.Held, n.Before = false, nil
+	n.Held, n.Before, n.Evidence = false, nil, r.evidenceOf(t, now)
 	n.Origin, n.Attempt, n.StoredAt = origin, attempt, now
 	n.Health = Health{}
 	n.descend(r)

@@ -124,6 +124,9 @@ func (d draft) commit(rec Record) error {
 	if rec.Token.RefreshToken.IsZero() && !r.Token.RefreshToken.IsZero() {
 		return errNoRefreshToken(rec, r)
 	}
+	if err := rec.follows(r); err != nil {
+		return err
+	}
 	b, err := seal(rec)
 	if err != nil {
 		return err

@@ -74,12 +74,17 @@ type Store interface {
 	// Commit stores rec, whose Version must be one more than the stored
 	// record's (1 for a new account), and ends the account's intent in the
 	// same transaction. If an intent stands, it must be the one of
-	// rec.Attempt; ErrConflict otherwise.
+	// rec.Attempt; ErrConflict otherwise. ErrLineage, which is an ErrConflict, if
+	// it does not descend from the stored record: of origin refresh, its Parent
+	// must be that one's refresh token and its Grant that one's; of a login or
+	// import, its Grant must be the next; all others leave the Grant as it is, and
+	// have no Parent.
 	Commit(ctx context.Context, rec Record) error
 	// Hold shows rec to Load and List though it could not be committed
 	// (ErrDisk), marked as Held, so that those who need its token have it: the
 	// broker's answer stands in the spool meanwhile. Its Version must be one
-	// more than the stored record's; ErrConflict otherwise. A Commit of that
+	// more than the stored record's; ErrConflict otherwise, and ErrLineage, as of
+	// Commit. A Commit of that
 	// version takes its place, and the death of the process ends it.
 	Hold(ctx context.Context, rec Record) error
 	// Abandon ends the intent of attempt without a new version and stores the
@@ -87,6 +92,13 @@ type Store interface {
 	// one, stands again. ErrConflict if the intent is another's; no intent at
 	// all is fine.
 	Abandon(ctx context.Context, account, attempt string, h Health) error
+
+	// SetAside keeps an answer that did not become a version beside the account's
+	// record, for EvidenceLife, and ends the intent of its attempt in the same
+	// transaction, if that is the one that stands; its Before stands again then.
+	// At most 16 are kept, the newest; one of the same attempt is replaced.
+	// ErrNotFound if there is no record.
+	SetAside(ctx context.Context, account string, e Evidence) error
 
 	// MarkDelivered notes what a sink has of an account, and that the newest
 	// try succeeded: of d, only Sink, Account, Version, At and Latency count.

@@ -223,8 +223,7 @@ func testBeforeIsGivenBack(t *testing.T, o Opener) {
 		t.Fatalf("intent %+v (%v, %v), want %+v", got, ok, err, before)
 	}
 	must(t, s.Replace(ctx, "a1", login))
-	next := First("main")
-	next.Version, next.Attempt = 2, "login"
+	next := First("main").Next(Token("main", 2), store.OriginLogin, "login", start)
 	must(t, s.Commit(ctx, next))
 	s = reopen(t, s, o)
 	if _, ok, err := s.Intent(ctx, "main"); err != nil || ok {

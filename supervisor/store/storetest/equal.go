@@ -32,7 +32,8 @@ func plain(r store.Record) map[string]string {
 		"account": r.Account, "provider": r.Provider, "version": fmt.Sprint(r.Version), "held": fmt.Sprint(r.Held),
 		"origin": string(r.Origin), "attempt": r.Attempt, "stored": stamp(r.StoredAt),
 		"login": stamp(r.LoginAt), "uncertain": fmt.Sprint(r.LoginUncertain), "refresh expiry": stamp(r.RefreshExpiry),
-		"grant": fmt.Sprint(r.Grant), "parent": r.Parent,
+		"evidence": evidence(r.Evidence),
+		"grant":    fmt.Sprint(r.Grant), "parent": r.Parent,
 		"fingerprints": fmt.Sprint(r.Fingerprints),
 		"access":       t.AccessToken.Fingerprint(), "refresh": t.RefreshToken.Fingerprint(), "id": t.IDToken.Fingerprint(),
 		"type": t.TokenType, "scope": t.Scope, "issued": stamp(t.IssuedAt),
@@ -50,6 +51,15 @@ func plain(r store.Record) map[string]string {
 		m["unknown "+name] = fmt.Sprint(v)
 	}
 	return m
+}
+
+func evidence(all []store.Evidence) string {
+	var lines []string
+	for _, e := range all {
+		lines = append(lines, fmt.Sprint(e.Attempt, e.Kind, e.Version, e.Grant, e.Parent, stamp(e.At), stamp(e.Until), e.Why,
+			e.Token.RefreshToken.Fingerprint(), e.Token.AccessToken.Fingerprint(), e.Token.Uncertain))
+	}
+	return fmt.Sprint(lines)
 }
 
 func privates(p map[string]sdk.Secret) string {

@@ -104,11 +104,16 @@ func (m *model) commit(t *rapid.T) {
 	m.tokens++
 	next := cur.Next(Token(acc, m.tokens), store.OriginRefresh, attempt(t), start)
 	next.Version = version(t, next.Version)
+	heir := rapid.SampledFrom([]bool{true, true, true, false}).Draw(t, "descends")
+	if !heir {
+		next.Grant += rapid.SampledFrom([]uint64{0, 1}).Draw(t, "grants more")
+		next.Parent += "of another"
+	}
 	if rapid.Bool().Draw(t, "newer program") {
 		next.Unknown = map[string][]byte{rapid.StringMatching(`x[a-zA-Z_"<]{0,6}`).Draw(t, "field"): []byte(`{"k":[1,"<&>"]}`)}
 	}
 	standing, stands := m.intents[acc]
-	ok := next.Version == cur.Version+1 && (!stands || standing.Attempt == next.Attempt)
+	ok := heir && next.Version == cur.Version+1 && (!stands || standing.Attempt == next.Attempt)
 	expect(t, m.store.Commit(t.Context(), next), ok)
 	if ok {
 		m.records[acc] = next

@@ -39,6 +39,8 @@ func Run(t *testing.T, place Place) {
 		{"IntentSurvives", testIntentSurvives},
 		{"AbandonStoresHealth", testAbandonStoresHealth},
 		{"BeforeIsGivenBack", testBeforeIsGivenBack},
+		{"Lineage", testLineage},
+		{"Evidence", testEvidence},
 		{"Ledger", testLedger},
 		{"Tries", testTries},
 		{"Alerts", testAlerts},
