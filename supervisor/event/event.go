@@ -23,6 +23,7 @@ const (
 	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
 	Recovered        Type = "recovered"          // an alert is over
 	Adopted          Type = "adopted"            // another program's newer token was taken from a file or a sink
+	AnswerSetAside   Type = "answer_set_aside"   // an answer did not become the newest token, and is kept for a day
 	RivalRefresher   Type = "rival_refresher"    // alert: another program seems to refresh this grant
 	SharedFileHeld   Type = "shared_file_held"   // a program holds the shared file's lock, or it is refused; alert: after a minute
 	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours

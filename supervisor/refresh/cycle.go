@@ -215,7 +215,10 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	next := k.successor(a, in, answer)
 	rec := next.record
 	k.mu.Unlock()
-	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
+	switch err := k.cfg.Store.Commit(ctx, rec); {
+	case errors.Is(err, store.ErrConflict):
+		return k.conflicting(ctx, remote, a, in, rec, err)
+	case err != nil:
 		if a.resume == nil && !half {
 			k.bringToShared(a, in, answer, rec) // or bots would use the refresh token again that is spent
 		}
@@ -224,9 +227,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	}
 	crashpoint.Here("refresh: the token is committed")
 	k.mu.Lock()
-	a.rec, a.stored = rec, true
-	a.ambiguous, a.lingering, a.resume, a.held, a.unknown, a.alerting = nil, nil, nil, nil, false, false
-	a.unnoted = nil
+	a.install(rec)
 	k.mu.Unlock()
 	if half {
 		k.keptHalf(a, rec, in, answer)

@@ -68,6 +68,7 @@ func (k *Keeper) successor(a *account, in store.Intent, answer sdk.Answer) succe
 	}
 	rec := a.next(t, origin, in.Attempt, now)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	descend(&rec, in)
 	if origin == store.OriginLogin {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
 	}

@@ -140,6 +140,13 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		}
 		return err
 	}
+	if taken, err := k.takeEvidence(ctx, a); taken || err != nil {
+		if err == nil {
+			k.free(ctx, remote, a, in.Attempt)
+			err = errWentBack
+		}
+		return err
+	}
 	now := k.clock.Now().Wall
 	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {

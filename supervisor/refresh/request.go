@@ -129,14 +129,10 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
 		return store.Record{}, err
 	}
+	k.renewed(a, next)
 	k.mu.Lock()
-	a.rec, a.stored = next, true
-	a.ambiguous, a.lingering, a.resume, a.held, a.alerting = nil, nil, nil, nil, false
-	a.unnoted = nil
-	k.plan(a)
 	a.lookWhenIdle()
 	k.mu.Unlock()
-	k.cfg.Wake(rec.Account)
 	k.publish(slog.LevelInfo, a, event.Event{
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})
@@ -160,22 +156,6 @@ func (k *Keeper) fit(a *account, t sdk.Token, force bool) error {
 	case j.Verdict == lineage.Refused:
 		return fmt.Errorf("account %s: %w: the server has refused this very refresh token; log in with: tokenkeeper login %s, or give --force to take it all the same",
 			name, ErrNotNewer, name)
-	}
-	return nil
-}
-
-// ReplaceGrant commits rec over whatever attempt of its account stands open: a
-// new grant makes the old one's fate unimportant.
-func ReplaceGrant(ctx context.Context, s store.Store, rec store.Record) error {
-	in, open, err := s.Intent(ctx, rec.Account)
-	if err != nil {
-		return fmt.Errorf("account %s: read the open attempt: %w", rec.Account, err)
-	}
-	if open {
-		rec.Attempt = in.Attempt
-	}
-	if err := s.Commit(ctx, rec); err != nil {
-		return fmt.Errorf("account %s: store the token: %w", rec.Account, err)
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -74,70 +73,55 @@ func (k *Keeper) clear(ctx context.Context, remote *sdk.Remote, a *account, atte
 	return nil
 }
 
-// settleAll settles everything that the spool holds of an account. That is one
+// settleAll settles everything that the spool holds of an account: the attempt
+// that is announced first, then those that the store does not know of. That is one
 // attempt, because the next can't begin before it is settled; but a slot that
 // was settled may come back when the machine goes down before its clearing is
-// on the disk. So whatever stands beside the attempt that is announced is over.
+// on the disk, and the store may be of another day than the spool.
 func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *account, entries []spool.Entry) error {
-	if len(entries) > 1 {
-		in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
-		if err != nil {
-			return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
-		}
-		isOpen := func(e spool.Entry) bool { return intended && e.Attempt == in.Attempt }
-		if slices.ContainsFunc(entries, isOpen) {
-			for _, e := range entries {
-				if isOpen(e) {
-					continue
-				}
-				if err := k.clear(ctx, remote, a, e.Attempt); err != nil {
-					return err
-				}
-			}
-			entries = slices.DeleteFunc(entries, func(e spool.Entry) bool { return !isOpen(e) })
-		}
-	}
-	if len(entries) == 0 {
-		return k.settleAccount(ctx, remote, a, spool.Entry{}, false)
-	}
-	var err error
-	for _, e := range entries { // an attempt that failed is settled too
-		if err = k.settleAccount(ctx, remote, a, e, true); errors.Is(err, sdk.ErrConnection) {
-			break
-		}
-	}
-	return err
-}
-
-// settleAccount compares the standing intent with what the spool says.
-func (k *Keeper) settleAccount(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry, spooled bool) error {
 	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
 	}
-	switch {
-	case !spooled && !intended:
-		return k.resolved(a)
-	case !spooled:
-		return k.settleIntent(ctx, remote, a, in)
-	case intended && in.Attempt == e.Attempt:
-		return k.settleShared(ctx, a, func() error { return k.settleSpooled(ctx, remote, a, in, e) })
-	case e.Progress == spool.Answered && k.newerThanStore(a, e):
-		err := k.settleShared(ctx, a, func() error { return k.adoptSpooled(ctx, remote, a, in, intended, e) })
-		if err != nil && intended && !errors.Is(err, sdk.ErrConnection) {
-			err = errors.Join(err, k.settleGivenBack(ctx, remote, a, &in))
-		}
-		return err
-	default:
-		// The attempt was over before its slot could be freed.
-		if err := k.clear(ctx, remote, a, e.Attempt); err != nil {
-			return err
-		}
-		if intended {
-			return k.settleIntent(ctx, remote, a, in)
-		}
-		return k.resolved(a)
+	var errs []error
+	settled := func(err error) (lost bool) {
+		errs = append(errs, err) // an attempt that failed is settled too
+		return errors.Is(err, sdk.ErrConnection)
 	}
+	spooled := false
+	for _, e := range entries {
+		if intended && e.Attempt == in.Attempt {
+			spooled = true
+			if settled(k.settleShared(ctx, a, func() error { return k.settleSpooled(ctx, remote, a, in, e) })) {
+				return errors.Join(errs...)
+			}
+		}
+	}
+	for _, e := range entries {
+		if intended && e.Attempt == in.Attempt {
+			continue
+		}
+		if settled(k.settleStray(ctx, remote, a, e)) {
+			return errors.Join(errs...)
+		}
+	}
+	if !spooled {
+		settled(k.settleUnspooled(ctx, remote, a))
+	}
+	return errors.Join(errs...)
+}
+
+// settleUnspooled settles the attempt that is announced, of which the spool knows
+// nothing, if there is one.
+func (k *Keeper) settleUnspooled(ctx context.Context, remote *sdk.Remote, a *account) error {
+	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
+	case intended:
+		return k.settleIntent(ctx, remote, a, in)
+	}
+	return k.resolved(a)
 }
 
 // settleIntent ends an intent of which the spool knows nothing.
@@ -221,33 +205,6 @@ func exchangeCut(notSent bool) error {
 		return fmt.Errorf("%w: the process ended before", sdk.ErrNotSent)
 	}
 	return fmt.Errorf("%w: the process ended meanwhile", sdk.ErrAmbiguous)
-}
-
-// newerThanStore says whether a spooled answer is one that the store has never
-// seen, as when the store was restored from a backup.
-func (k *Keeper) newerThanStore(a *account, e spool.Entry) bool {
-	return a.rec.Attempt != e.Attempt && e.Version >= a.rec.Version
-}
-
-// adoptSpooled announces the attempt of a spooled answer again and takes the
-// answer.
-func (k *Keeper) adoptSpooled(ctx context.Context, remote *sdk.Remote, a *account, standing store.Intent, intended bool, e spool.Entry) error {
-	in := store.Intent{
-		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: a.rec.Version, Grant: a.rec.Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
-	}
-	var err error
-	if intended {
-		in.Before = under(standing)
-		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
-	} else {
-		err = k.cfg.Store.Intend(ctx, in)
-	}
-	if err != nil {
-		return k.diskTrouble(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
-	}
-	crashpoint.Here("refresh: a spooled attempt is announced again")
-	return k.attempt(ctx, remote, a, in)
 }
 
 // notSent ends an intent whose request never left: the refresh token is as

@@ -223,56 +223,6 @@ func (k *Keeper) unseen(a *account, err error) error {
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }
 
-// takeFound stores what another program wrote as the account's newest version.
-// where says for people what held it.
-func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, origin store.Origin, where string) error {
-	now := k.clock.Now().Wall
-	f := k.Foreign(d)
-	rec := a.next(f.Token, origin, "", now)
-	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
-	rec.Before = a.rec.Unproven(rec.Token)
-	if !f.LoginAt.IsZero() {
-		rec.LoginAt, rec.LoginUncertain = f.LoginAt, d.LoginUncertain
-	}
-	k.mu.Lock()
-	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
-	first, trouble := !a.stored, a.alerting || a.ambiguous != nil
-	k.mu.Unlock()
-	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
-		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", where, err))
-	}
-	crashpoint.Here("shared: adopted")
-	due := k.renewed(a, rec)
-	message := "a newer token was taken from " + where + ": another program has refreshed this grant, or logged in"
-	if first {
-		message = "the first token was taken from " + where
-	}
-	k.publish(slog.LevelInfo, a, event.Event{
-		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: message,
-	})
-	if trouble {
-		k.publish(slog.LevelInfo, a, event.Event{
-			Type: event.Recovered, Version: rec.Version, Message: "the account has a new token again",
-		})
-	}
-	return nil
-}
-
-// renewed goes on with a record that did not come from the server just now, and
-// is stored; it returns when that is due: at once if nobody has asked the server
-// yet and it is time.
-func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
-	k.mu.Lock()
-	a.rec, a.stored = rec, true
-	a.ambiguous, a.lingering, a.resume, a.held, a.unknown, a.alerting, a.doubt = nil, nil, nil, nil, false, false, ""
-	a.unnoted = nil
-	k.plan(a)
-	due, _ = k.heap.Due(a.cfg.Name)
-	k.mu.Unlock()
-	k.cfg.Wake(a.cfg.Name)
-	return due
-}
-
 // writeShared brings the newest token to the shared file, whose lock is held.
 // A failure is told and left to the next look: the record is safe.
 func (k *Keeper) writeShared(a *account, rec store.Record) bool {

@@ -1,0 +1,283 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds what becomes of an answer that is not known to descend from the
+// account's record: an answer of an old grant, after a login or an import; a late
+// one; one that the store knows nothing of. It is never installed in the place of
+// what stands, and never thrown away.
+
+// descend says of the answer to an attempt what it was obtained with.
+func descend(rec *store.Record, in store.Intent) {
+	if in.Kind == spool.KindExchange {
+		if in.Grant > 0 {
+			rec.Grant = in.Grant + 1
+		}
+		return
+	}
+	rec.Parent = in.Fingerprint
+	if in.Grant > 0 {
+		rec.Grant = in.Grant
+	}
+}
+
+// settleStray ends an attempt in the spool that the store does not announce. Most
+// were over before their slot could be freed. One that was answered may be all
+// that is left of a login, where the store was restored from a backup.
+func (k *Keeper) settleStray(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry) error {
+	if e.Progress != spool.Answered || a.has(e.Attempt) {
+		return k.clear(ctx, remote, a, e.Attempt)
+	}
+	return k.settleShared(ctx, a, func() error {
+		if a.obtained(e) {
+			return k.announceAgain(ctx, remote, a, e)
+		}
+		return k.weighStray(ctx, remote, a, e)
+	})
+}
+
+// has says whether the record is the answer to that attempt, or keeps it as
+// evidence. An import that ended an attempt has its id, and is no answer to it.
+func (a *account) has(attempt string) bool {
+	if a.rec.Attempt == attempt && !foreignOrigin(a.rec.Origin) {
+		return true
+	}
+	return slices.ContainsFunc(a.rec.Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
+}
+
+// obtained says whether an answer was obtained with the record's refresh token,
+// after the record came.
+func (a *account) obtained(e spool.Entry) bool {
+	return a.stored && e.Kind == spool.KindRefresh && e.Fingerprint != "" && e.Version >= a.rec.Version &&
+		e.Fingerprint == a.rec.Token.RefreshToken.Fingerprint()
+}
+
+// announceAgain announces an attempt of the record's refresh token that was
+// answered, and takes the answer.
+func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry) error {
+	in := store.Intent{
+		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
+		Version: a.rec.Version, Grant: a.rec.Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
+	}
+	standing, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	switch {
+	case err != nil:
+	case intended:
+		in.Before = under(standing)
+		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
+	default:
+		err = k.cfg.Store.Intend(ctx, in)
+	}
+	if err != nil {
+		return k.diskTrouble(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
+	}
+	crashpoint.Here("refresh: a spooled attempt is announced again")
+	return k.attempt(ctx, remote, a, in)
+}
+
+// weighStray finds out what an answer is that was not obtained with the record's
+// refresh token. The provider reads it in its spool, and sends nothing.
+func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry) error {
+	in := store.Intent{
+		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
+		Version: e.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Spool: k.spoolID(),
+	}
+	answer, err := k.call(ctx, remote, a, in)
+	switch kind := sdk.KindOf(err); {
+	case err == nil:
+	case errors.Is(err, sdk.ErrConnection):
+		return err
+	case kind == sdk.KindNotSent: // it was not read either
+		return a.named(err)
+	default: // it brought no token, or one that nobody can read, which the provider puts aside
+		return k.clear(ctx, remote, a, e.Attempt)
+	}
+	_, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	if err != nil {
+		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
+	}
+	t := answer.Token
+	t.Rescued = ""
+	if !isHalf(t) {
+		k.mu.Lock()
+		t, _ = believe(t, k.policy, k.clock.Now().Wall)
+		k.mu.Unlock()
+	}
+	switch v := k.verdictOf(a, t); {
+	case v == lineage.Silent || v.Known():
+		// Without a refresh token, or with one that the record has or had: nothing
+		// is lost by it.
+	case v == lineage.Newer && !intended && a.succeeds(e):
+		err = k.take(ctx, a, a.strayed(t, e))
+	default:
+		err = k.setAside(ctx, a, in, t, whyAside(a.rec, in))
+	}
+	if err != nil {
+		return err
+	}
+	crashpoint.Here("refresh: a stray answer is kept")
+	return k.clear(ctx, remote, a, e.Attempt)
+}
+
+// verdictOf says how the token of an answer stands to the record.
+func (k *Keeper) verdictOf(a *account, t sdk.Token) lineage.Verdict {
+	fp := t.RefreshToken.Fingerprint()
+	if slices.ContainsFunc(a.rec.Before, func(b store.Before) bool { return b.Token.RefreshToken.Fingerprint() == fp }) {
+		return lineage.Past
+	}
+	d := store.Record{Token: t}.Document()
+	d.WrittenAt = t.IssuedAt
+	_, j := k.compare(a, d)
+	return j.Verdict
+}
+
+// succeeds says whether an answer, which is newer by all that can be seen, comes
+// from after the record, though nobody can show how: then the store is of an
+// earlier day than the spool. Ours has been spent on the way to it, and to send
+// ours again might end the login; so it is tried like any token that was found,
+// with the record behind it. Of an account whose refresh token was refused, or that
+// has none, nothing is lost by it.
+func (a *account) succeeds(e spool.Entry) bool {
+	return !a.stored || a.rec.NeedsLogin() || e.Version >= a.rec.Version && !a.rec.Replaced(e.Fingerprint)
+}
+
+func (a *account) strayed(t sdk.Token, e spool.Entry) find {
+	f := find{
+		token: a.whole(t), origin: store.OriginExternal, where: "the provider's spool",
+		message: fmt.Sprintf("an answer of the broker was found in the provider's spool that comes from after this record (version %d, begun %s), "+
+			"as when the store was restored from a backup: its token is used; the one before it is kept until the broker has taken this one",
+			e.Version, e.BegunAt.UTC().Format(time.RFC3339)),
+	}
+	if e.Kind == spool.KindExchange {
+		f.loginAt = t.IssuedAt
+	}
+	return f
+}
+
+// whole gives half a token the access token that consumers have already.
+func (a *account) whole(t sdk.Token) sdk.Token {
+	if isHalf(t) {
+		return withAccessToken(t, a.rec.Token)
+	}
+	return t
+}
+
+// whyAside says for people why the answer to an attempt is not installed.
+func whyAside(rec store.Record, in store.Intent) string {
+	if in.Version < rec.Version || in.Grant > 0 && in.Grant < rec.Grant {
+		return fmt.Sprintf("it was begun from version %d, and version %d has come since, by %s", in.Version, rec.Version, words(rec.Origin))
+	}
+	return fmt.Sprintf("it was not obtained with the refresh token of version %d, which stands", rec.Version)
+}
+
+func words(o store.Origin) string {
+	switch o {
+	case store.OriginLogin:
+		return "a login"
+	case store.OriginImport:
+		return "an import"
+	case store.OriginRefresh:
+		return "a refresh"
+	case store.OriginRestore:
+		return "a sink that gave it back"
+	}
+	return "another program"
+}
+
+// setAside keeps the token of an answer as evidence, and tells.
+func (k *Keeper) setAside(ctx context.Context, a *account, in store.Intent, t sdk.Token, why string) error {
+	now := k.clock.Now().Wall
+	err := k.cfg.Store.SetAside(ctx, a.cfg.Name, store.Evidence{
+		Attempt: in.Attempt, Kind: in.Kind, Version: in.Version, Grant: in.Grant, Parent: in.Fingerprint, Token: t, At: now, Why: why,
+	})
+	var stored store.Record
+	if err == nil {
+		stored, err = k.cfg.Store.Load(ctx, a.cfg.Name)
+	}
+	if err != nil {
+		return k.diskTrouble(a, fmt.Errorf("keep an answer that is not installed, which the provider's spool still holds: %w", err))
+	}
+	k.mu.Lock()
+	a.rec.Evidence = stored.Evidence
+	k.mu.Unlock()
+	k.publish(slog.LevelWarn, a, event.Event{
+		Type: event.AnswerSetAside, Version: a.rec.Version, Attempt: in.Attempt,
+		Message: fmt.Sprintf("an answer of the broker to an attempt begun %s did not become the account's newest token: %s. It is kept until %s, "+
+			"and tried by itself if the token that stands is refused. To take it all the same: tokenkeeper spool adopt %s %s",
+			in.At.UTC().Format(time.RFC3339), why, now.Add(store.EvidenceLife).UTC().Format(time.RFC3339), a.cfg.Name, in.Attempt),
+	})
+	return nil
+}
+
+// conflicting ends an attempt whose answer, which was to be rec, the store did not
+// take because something else stands there than what the attempt began with.
+func (k *Keeper) conflicting(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, rec store.Record, conflict error) error {
+	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+	if err != nil {
+		return k.diskTrouble(a, errors.Join(conflict, err))
+	}
+	if stored.Attempt == in.Attempt && stored.Token.RefreshToken.Equal(rec.Token.RefreshToken) { // it was stored already
+		k.renewed(a, stored)
+		k.free(ctx, remote, a, in.Attempt)
+		return nil
+	}
+	why := whyAside(stored, in)
+	if err := k.setAside(ctx, a, in, rec.Token, why); err != nil {
+		return err
+	}
+	stored.Evidence = a.rec.Evidence
+	k.renewed(a, stored)
+	k.free(ctx, remote, a, in.Attempt)
+	return errors.Join(fmt.Errorf("account %s: the broker's answer was not installed, and is kept for a day: %s: %w", a.cfg.Name, why, conflict),
+		k.settleGivenBack(ctx, remote, a, in.Before))
+}
+
+// takeEvidence takes the newest answer that was set aside and may live, now that
+// the record's refresh token is known to be dead.
+func (k *Keeper) takeEvidence(ctx context.Context, a *account) (bool, error) {
+	if !a.rec.NeedsLogin() {
+		return false, nil // what was refused is not the newest
+	}
+	for _, e := range a.rec.Late(k.clock.Now().Wall) {
+		if k.verdictOf(a, e.Token) != lineage.Newer {
+			continue
+		}
+		f := find{
+			token: a.whole(e.Token), origin: store.OriginExternal, where: "an answer that was kept",
+			message: "the server refused our refresh token; that of an answer which was set aside " + e.At.UTC().Format(time.RFC3339) + " is tried",
+		}
+		if e.Kind == spool.KindExchange {
+			f.loginAt = e.Token.IssuedAt
+		}
+		return true, k.take(ctx, a, f)
+	}
+	return false, nil
+}
+
+// Late is an answer of the account that was set aside, by its attempt.
+func (k *Keeper) Late(name, attempt string) (store.Evidence, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if a, ok := k.accounts[name]; ok {
+		for _, e := range a.rec.Late(k.clock.Now().Wall) {
+			if e.Attempt == attempt {
+				return e, true
+			}
+		}
+	}
+	return store.Evidence{}, false
+}

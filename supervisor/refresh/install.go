@@ -1,0 +1,107 @@
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds how a new version takes the place of the one that stands.
+
+// install makes rec, which is durable, the account's: whatever was open or
+// unknown of an attempt before it is so no more. The caller holds k.mu.
+func (a *account) install(rec store.Record) {
+	a.rec, a.stored = rec, true
+	a.ambiguous, a.lingering, a.resume, a.held, a.unnoted = nil, nil, nil, nil, nil
+	a.unknown, a.alerting = false, false
+}
+
+// renewed goes on with a record that did not come from the server just now, and
+// is stored; it returns when that is due: at once if nobody has asked the server
+// yet and it is time.
+func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
+	k.mu.Lock()
+	a.install(rec)
+	a.doubt = ""
+	k.plan(a)
+	due, _ = k.heap.Due(a.cfg.Name)
+	k.mu.Unlock()
+	k.cfg.Wake(a.cfg.Name)
+	return due
+}
+
+// find is a token that was found somewhere, of which nobody knows whether it
+// lives.
+type find struct {
+	token          sdk.Token
+	loginAt        time.Time // zero: not known
+	loginUncertain bool
+	origin         store.Origin
+	// where says for people what held it, and message how it came there.
+	where, message string
+}
+
+// takeFound stores what another program wrote as the account's newest version.
+// where says for people what held it.
+func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, origin store.Origin, where string) error {
+	f := k.Foreign(d)
+	return k.take(ctx, a, find{
+		token: f.Token, loginAt: f.LoginAt, loginUncertain: d.LoginUncertain, origin: origin, where: where,
+		message: "a newer token was taken from " + where + ": another program has refreshed this grant, or logged in",
+	})
+}
+
+// take stores a find as the account's newest version, behind which stands what
+// it took the place of, until the broker has taken it.
+func (k *Keeper) take(ctx context.Context, a *account, f find) error {
+	rec := a.next(f.token, f.origin, "", k.clock.Now().Wall)
+	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	rec.Before = a.rec.Unproven(rec.Token)
+	if !f.loginAt.IsZero() {
+		rec.LoginAt, rec.LoginUncertain = f.loginAt, f.loginUncertain
+	}
+	k.mu.Lock()
+	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+	first, trouble := !a.stored, a.alerting || a.ambiguous != nil
+	k.mu.Unlock()
+	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
+		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", f.where, err))
+	}
+	crashpoint.Here("shared: adopted")
+	due := k.renewed(a, rec)
+	if first {
+		f.message = "the first token was taken from " + f.where
+	}
+	k.publish(slog.LevelInfo, a, event.Event{
+		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: f.message,
+	})
+	if trouble {
+		k.publish(slog.LevelInfo, a, event.Event{
+			Type: event.Recovered, Version: rec.Version, Message: "the account has a new token again",
+		})
+	}
+	return nil
+}
+
+// ReplaceGrant commits rec over whatever attempt of its account stands open: a
+// new grant makes the old one's fate unimportant.
+func ReplaceGrant(ctx context.Context, s store.Store, rec store.Record) error {
+	in, open, err := s.Intent(ctx, rec.Account)
+	if err != nil {
+		return fmt.Errorf("account %s: read the open attempt: %w", rec.Account, err)
+	}
+	if open {
+		rec.Attempt = in.Attempt
+	}
+	if err := s.Commit(ctx, rec); err != nil {
+		return fmt.Errorf("account %s: store the token: %w", rec.Account, err)
+	}
+	return nil
+}
