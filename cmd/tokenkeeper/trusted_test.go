@@ -166,19 +166,23 @@ func TestConfigurationOfAnotherUser(t *testing.T) {
 	})
 }
 
-// TestCheckNamesWhoIsTrusted: a folder of the bots' user, and sockets of the
-// right user and of a stranger.
+// TestCheckNamesWhoIsTrusted: a folder of the bots' user, one of ours in a volume
+// that everybody may write into, and sockets of the right user and of a stranger.
 func TestCheckNamesWhoIsTrusted(t *testing.T) {
 	usertest.NeedsRoot(t)
 	const bots = usertest.Stranger
 	w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id}}\nsinks:\n  cache: {type: file, path: bots/token.json}\n"+
-		"  right: {type: unixsocket, path: bots/s}\n  wrong: {type: unixsocket, path: open/s}\n")
-	for name, mode := range map[string]os.FileMode{"bots": 0o755, "open": 0o777 | os.ModeSticky} {
+		"  right: {type: unixsocket, path: bots/s}\n  wrong: {type: unixsocket, path: open/s}\n"+
+		"  volume: {type: file, path: \"volume/{account}/token.json\", trust_folder: true}\n")
+	for name, mode := range map[string]os.FileMode{"bots": 0o755, "open": 0o777 | os.ModeSticky, "volume": 0o777} {
 		dir := filepath.Join(w.dir, name)
 		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(dir, mode)); err != nil {
 			t.Fatal(err)
 		}
 		givenTo(t, map[string]int{"bots": bots, "open": 0}[name], dir)
+	}
+	if err := os.Mkdir(filepath.Join(w.dir, "volume/a"), 0o755); err != nil {
+		t.Fatal(err)
 	}
 	for dir := w.dir; dir != os.TempDir(); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
@@ -190,6 +194,7 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 	got := command(t, "", "check", "-c", w.config)
 	for _, want := range []string{
 		"trusts user 34567, who owns " + filepath.Join(w.dir, "bots") + " ",
+		"trusts whoever may write to " + filepath.Join(w.dir, "volume") + ", by trust_folder",
 		"sinks.wrong.path: the socket " + filepath.Join(w.dir, "open/s") + " is that of user 34567, who is not trusted",
 		"allow_uids: [34567]",
 	} {
@@ -197,10 +202,12 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 			t.Errorf("%q is not in:\n%s", want, got.stdout)
 		}
 	}
-	if strings.Contains(got.stdout, "sinks.right") {
-		t.Errorf("the right socket is refused:\n%s", got.stdout)
+	for _, right := range []string{"sinks.right", "sinks.volume"} {
+		if strings.Contains(got.stdout, right) {
+			t.Errorf("%s is refused:\n%s", right, got.stdout)
+		}
 	}
-	if r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout); len(r.Trusts) != 1 {
+	if r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout); len(r.Trusts) != 2 {
 		t.Errorf("as JSON: %q", r.Trusts)
 	}
 }

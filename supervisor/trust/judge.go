@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -61,10 +62,14 @@ func (w *way) enter(f facts, innermost bool) error {
 	case len(writers) == 0:
 	case f.is(unix.S_IFDIR) && f.sticky():
 		w.sticky = true
-	case f.is(unix.S_IFDIR) && innermost && w.rule.OpenFolder && !w.rule.Steers:
+		if innermost && w.acceptsOpen() {
+			w.found.Open = append(w.found.Open, f.path)
+		}
+	case f.is(unix.S_IFDIR) && w.acceptsOpen():
+		w.found.Open = append(w.found.Open, f.path)
 	case w.private && innermost: // who else may use it is asked at the end
 	default:
-		err := w.refuse(f, "can be changed by "+strings.Join(writers, " and "), w.narrow(f, innermost))
+		err := w.refuse(f, "can be changed by "+strings.Join(writers, " and "), w.narrow(f))
 		if !w.private {
 			return err
 		}
@@ -81,6 +86,11 @@ func (w *way) owned(f facts) error {
 	case f.uid == unmapped && w.judge.inNamespace:
 		w.found.Unknown = append(w.found.Unknown, f.path)
 	case w.found.Owner != nil && w.found.Owner.UID == f.uid:
+	case w.sticky && w.acceptsOpen():
+		w.found.Open = append(w.found.Open, filepath.Dir(f.path))
+		w.vouches(f)
+	case len(w.found.Open) > 0: // who may write there could put this there
+		w.vouches(f)
 	case w.sticky:
 		return w.refuse(f, "belongs to "+w.judge.users.user(f.uid)+", who may have put it there, as everybody may write to the folder above",
 			w.without())
@@ -91,10 +101,20 @@ func (w *way) owned(f facts) error {
 		return w.refuse(f, "belongs to "+w.judge.users.user(f.uid)+", though "+w.found.Owner.Folder+" belongs to "+w.judge.users.user(w.found.Owner.UID),
 			"choose a folder below those of root, of one user, and of the user that runs Tokenkeeper")
 	default:
-		w.found.Owner = &Owner{UID: f.uid, Folder: f.path}
+		w.vouches(f)
 	}
 	return nil
 }
+
+// vouches trusts an entry's owner with what is below it, unless another is.
+func (w *way) vouches(f facts) {
+	if w.found.Owner == nil {
+		w.found.Owner = &Owner{UID: f.uid, Folder: f.path}
+	}
+}
+
+// acceptsOpen says whether folders may be such as others can write into.
+func (w *way) acceptsOpen() bool { return w.rule.OpenFolder && !w.rule.Steers && !w.private }
 
 // without is what to do about an entry of a stranger.
 func (w *way) without() string {
@@ -172,12 +192,12 @@ func (w *way) mayWrite(uid, owner int) bool {
 }
 
 // narrow is what makes an entry acceptable that others can change.
-func (w *way) narrow(f facts, innermost bool) string {
+func (w *way) narrow(f facts) string {
 	do := "chmod go-w " + quote(f.path)
 	if f.acl != nil {
 		do = "setfacl -b " + quote(f.path) + " && " + do
 	}
-	if innermost && f.is(unix.S_IFDIR) && !w.rule.Steers {
+	if f.is(unix.S_IFDIR) && !w.rule.Steers && !w.private {
 		do += ", or, if they may see and replace what is delivered there, trust_folder: true"
 	}
 	return do

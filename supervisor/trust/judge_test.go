@@ -85,6 +85,7 @@ func TestWays(t *testing.T) {
 		rule          Rule
 		data, steers  string // what the refusal says; "": trusted
 		owner         string // the folder of the other user who is trusted with data
+		open          string // folders that are taken though others may write into them
 		inNamespace   bool
 		unknown       int
 		sharedAllowed bool
@@ -105,11 +106,23 @@ func TestWays(t *testing.T) {
 			way: []facts{folder("/", 0o755, unmapped, unmapped), folder("/data", 0o755, us, ourGroup), file("/data/a", 0o600, unmapped, unmapped)}},
 		"nobody's where there is no namespace": {way: []facts{root, folder("/data", 0o755, unmapped, unmapped)}, owner: "/data",
 			steers: "/data (a folder of mode 0755, of user 65534, group 65534) belongs to user 65534"},
-		"an empty folder for all, with the key": {way: []facts{root, folder("/empty", 0o777, 0, 0)}, rule: Rule{OpenFolder: true}, sharedAllowed: true,
+		"an empty folder for all, with the key": {way: []facts{root, folder("/empty", 0o777, 0, 0)}, rule: Rule{OpenFolder: true}, sharedAllowed: true, open: "/empty",
 			steers: "can be changed by everybody on this machine"},
 		"an empty folder for all, without it": {way: []facts{root, folder("/empty", 0o777, 0, 0)},
 			data: "trust_folder: true", steers: "chmod go-w /empty"},
-		"fsGroup with the key": {way: []facts{root, folder("/vol", 0o2775, 0, unnamed)}, rule: Rule{OpenFolder: true}, sharedAllowed: true,
+		"a folder of ours below one for all, with the key": {way: []facts{root, folder("/data", 0o777, 0, 0), folder("/data/tokens", 0o700, us, ourGroup)}, rule: Rule{OpenFolder: true},
+			open: "/data", steers: "can be changed by everybody on this machine: chmod go-w /data"},
+		"the same, without it": {way: []facts{root, folder("/data", 0o777, 0, 0), folder("/data/tokens", 0o700, us, ourGroup)},
+			data:   "/data (a folder of mode 0777, of root (0), root (0)) can be changed by everybody on this machine: chmod go-w /data, or, if they may see and replace what is delivered there, trust_folder: true",
+			steers: "can be changed by everybody"},
+		"another's folder below one for all, with the key": {way: []facts{root, folder("/data", 0o777, 0, 0), folder("/data/a", 0o755, bots, botsGroup), folder("/data/a/b", 0o777, bob, bobGroup)},
+			rule: Rule{OpenFolder: true}, open: "/data /data/a/b", owner: "/data/a", sharedAllowed: true, steers: "can be changed by everybody"},
+		"another's folder in a sticky folder, with the key": {way: []facts{root, tmp, folder("/tmp/a", 0o755, bob, bobGroup)}, rule: Rule{OpenFolder: true},
+			open: "/tmp", owner: "/tmp/a", steers: "who may have put it there"},
+		"our folder in a sticky folder, with the key": {way: []facts{root, tmp, folder("/tmp/a", 0o755, us, ourGroup)}, rule: Rule{OpenFolder: true}},
+		"another's link below a folder for all, with the key": {way: []facts{root, folder("/data", 0o777, 0, 0), link("/data/a", bob)}, rule: Rule{OpenFolder: true},
+			data: "is a symbolic link of bob (1002)", steers: "can be changed by everybody"},
+		"fsGroup with the key": {way: []facts{root, folder("/vol", 0o2775, 0, unnamed)}, rule: Rule{OpenFolder: true}, sharedAllowed: true, open: "/vol",
 			steers: "can be changed by the group 2000"},
 		"the folder of the bots": {way: []facts{root, folder("/var/lib/bots", 0o755, bots, botsGroup), file("/var/lib/bots/a", 0o640, bots, botsGroup)}, owner: "/var/lib/bots",
 			steers: "belongs to bots (1003): chown root /var/lib/bots, or trust that user: trust: [bots]"},
@@ -126,8 +139,8 @@ func TestWays(t *testing.T) {
 			data: "can be changed by the group alice (1001)", steers: "can be changed by the group bots"},
 		"a private group that another was added to": {way: []facts{root, folder("/srv/b", 0o775, bob, bobGroup)},
 			data: "can be changed by the group bob (1002)", steers: "belongs to bob"},
-		"everybody's folder on the way": {way: []facts{root, folder("/srv", 0o777, 0, 0), folder("/srv/a", 0o755, 0, 0)}, rule: Rule{OpenFolder: true},
-			data: "/srv (a folder of mode 0777, of root (0), root (0)) can be changed by everybody on this machine: chmod go-w /srv", steers: "/srv"},
+		"everybody's folder far above, with the key": {way: []facts{root, folder("/srv", 0o777, 0, 0), folder("/srv/a", 0o755, 0, 0), folder("/srv/a/b", 0o755, 0, 0)},
+			rule: Rule{OpenFolder: true}, open: "/srv", steers: "/srv"},
 		"our file in a sticky folder": {way: []facts{root, tmp, file("/tmp/a", 0o600, us, ourGroup)}},
 		"another's file in a sticky folder": {way: []facts{root, tmp, file("/tmp/a", 0o666, bob, bobGroup)},
 			data: "/tmp/a (mode 0666, of bob (1002), bob (1002)) belongs to bob (1002), who may have put it there", steers: "who may have put it there"},
@@ -176,6 +189,9 @@ func TestWays(t *testing.T) {
 				if got := w.found.Owner; (got == nil) != (tc.owner == "") || got != nil && got.Folder != tc.owner {
 					t.Errorf("owner: %+v, want %q", got, tc.owner)
 				}
+				if got := strings.Join(w.found.Open, " "); got != tc.open {
+					t.Errorf("open: %q, want %q", got, tc.open)
+				}
 				if len(w.found.Unknown) != tc.unknown {
 					t.Errorf("unknown: %q", w.found.Unknown)
 				}
@@ -196,6 +212,7 @@ func TestDescribe(t *testing.T) {
 		{Grounds{}, ""},
 		{Grounds{Owner: &Owner{UID: bots, Folder: "/var/lib/bots"}}, "trusts bots (1003), who owns /var/lib/bots"},
 		{Grounds{Owner: &Owner{UID: bots, Folder: "/var/lib/bots", ByGroup: true}}, "trusts bots (1003), whose group may write to /var/lib/bots"},
+		{Grounds{Open: []string{"/data"}}, "trusts whoever may write to /data, by trust_folder"},
 		{Grounds{Unknown: []string{"/data"}}, "the owner of /data is not known in this user namespace"},
 	} {
 		if got := j.Describe(tc.g); got != tc.want {

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 )
@@ -20,6 +21,9 @@ func (j Judge) Peer(path string, uid, pid int, allow []int) error {
 	}
 	root, grounds, err := j.Folder(folder, Rule{Users: allow})
 	if err != nil {
+		if why := (*Refusal)(nil); errors.As(err, &why) {
+			why.Remedy = "" // allow_uids is, whatever the folder is like
+		}
 		refusal.Folder = err
 		return refusal
 	}

@@ -21,7 +21,8 @@ type Rule struct {
 	Steers bool
 	// Users are trusted as well, by number.
 	Users []int
-	// OpenFolder takes an innermost folder that others may write into.
+	// OpenFolder takes folders that others may write into, and whatever they have
+	// put there, but for links.
 	OpenFolder bool
 }
 
@@ -32,6 +33,8 @@ type Grounds struct {
 	// Shared: others may put entries of their own into the innermost folder, so
 	// that each entry's owner counts.
 	Shared bool
+	// Open are folders that are taken although others may write into them.
+	Open []string
 	// Unknown are folders whose owner has no number in this user namespace.
 	Unknown []string
 }
@@ -82,6 +85,9 @@ func (j Judge) Describe(g Grounds) string {
 			how = "whose group may write to"
 		}
 		parts = append(parts, fmt.Sprintf("trusts %s, %s %s", j.users.user(g.Owner.UID), how, g.Owner.Folder))
+	}
+	for _, folder := range g.Open {
+		parts = append(parts, "trusts whoever may write to "+folder+", by trust_folder")
 	}
 	for _, folder := range g.Unknown {
 		parts = append(parts, "the owner of "+folder+" is not known in this user namespace")
