@@ -98,7 +98,7 @@ func newFile(c config.Sink) (sink.Sink, error) {
 }
 
 func newSignaller(c config.Signal) (*command.Signaller, error) {
-	return command.NewSignaller(command.SignalConfig{PIDFile: c.PIDFile, Signal: c.Name})
+	return command.NewSignaller(command.SignalConfig{PIDFile: c.PIDFile, Signal: c.Name, TrustFolder: c.TrustFolder})
 }
 
 // signalledFile is a file whose reader is told by a signal, once the file has

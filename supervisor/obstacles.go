@@ -12,10 +12,13 @@ import (
 )
 
 // Obstacle is a file that each new token replaces and that can't be replaced, a
-// socket that a stranger has opened, or a path of ours at which he could open one.
+// socket that a stranger has opened, a path of ours at which he could open one, or
+// a pidfile that is his.
 type Obstacle struct {
 	// Account whose shared file it is, or else Sink that writes it or connects.
 	Account, Sink string
+	// Key of the sink that is at fault; "": its path.
+	Key string
 	// Err says why, and what to do.
 	Err error
 }
@@ -48,7 +51,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 			}
 		}
 	}
-	return append(append(found, strangers(cfg)...), exposed(cfg)...)
+	return slices.Concat(found, strangers(cfg), exposed(cfg), pidfiles(cfg))
 }
 
 // tryFiles returns what is wrong with the first file of a sink that is not as

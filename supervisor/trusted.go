@@ -46,6 +46,9 @@ func Trusted(cfg *config.Config) []string {
 		}
 	}
 	for _, s := range cfg.Sinks {
+		if signal := signalOf(s); signal != nil {
+			look(signal.PIDFile, trust.Rule{OpenFolder: signal.TrustFolder})
+		}
 		switch {
 		case s.File != nil:
 			f, err := blankFile(s)
@@ -102,6 +105,36 @@ func exposed(cfg *config.Config) []Obstacle {
 			if err := refusalOf(s.Path, s.Listen.TrustFolder); err != nil {
 				found = append(found, Obstacle{Sink: name, Err: fmt.Errorf("the socket %s is not opened: %w", s.Path, err)})
 			}
+		}
+	}
+	return found
+}
+
+// signalOf is the signal of a sink; nil: it has none.
+func signalOf(s config.Sink) *config.Signal {
+	switch {
+	case s.File != nil:
+		return s.File.Signal
+	case s.Exec != nil:
+		return s.Exec.Signal
+	}
+	return nil
+}
+
+// pidfiles are those by which others could have programs signalled.
+func pidfiles(cfg *config.Config) []Obstacle {
+	var found []Obstacle
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		signal := signalOf(cfg.Sinks[name])
+		if signal == nil {
+			continue
+		}
+		program, err := newSignaller(*signal)
+		if err == nil {
+			err = program.Trusted()
+		}
+		if err != nil {
+			found = append(found, Obstacle{Sink: name, Key: "signal.pidfile", Err: fmt.Errorf("nobody is signalled: %w", err)})
 		}
 	}
 	return found

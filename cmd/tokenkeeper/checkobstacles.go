@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
+	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -14,12 +16,12 @@ import (
 // is a sink's file, which stops nothing else.
 func (r *report) addObstacles(cfg *config.Config) {
 	for _, o := range supervisor.Obstacles(cfg) {
-		at := []string{"sinks", o.Sink, "path"}
+		at := append([]string{"sinks", o.Sink}, strings.Split(cmp.Or(o.Key, "path"), ".")...)
 		if o.Account != "" {
 			at = []string{"accounts", o.Account, "shared_file"}
 		}
 		p := config.Problem{
-			File: r.Config, Line: lineOf(r.Config, at...), Key: at[0] + "." + at[1] + "." + at[2], Message: o.Err.Error(),
+			File: r.Config, Line: lineOf(r.Config, at...), Key: strings.Join(at, "."), Message: o.Err.Error(),
 		}
 		if o.Account != "" && !errors.Is(o.Err, fs.ErrPermission) {
 			r.add(p)

@@ -173,6 +173,7 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 	const bots = usertest.Stranger
 	w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id}}\nsinks:\n  cache: {type: file, path: bots/token.json}\n"+
 		"  right: {type: unixsocket, path: bots/s}\n  wrong: {type: unixsocket, path: open/s}\n"+
+		"  poke: {type: exec, signal: {pidfile: open/pid}}\n"+
 		"  volume: {type: file, path: \"volume/{account}/token.json\", trust_folder: true}\n")
 	for name, mode := range map[string]os.FileMode{"bots": 0o755, "open": 0o777 | os.ModeSticky, "volume": 0o777} {
 		dir := filepath.Join(w.dir, name)
@@ -189,6 +190,8 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	write(t, filepath.Join(w.dir, "open/pid"), "1234")
+	givenTo(t, bots, filepath.Join(w.dir, "open/pid"))
 	_ = usertest.Listen(t, filepath.Join(w.dir, "bots/s"), bots)
 	_ = usertest.Listen(t, filepath.Join(w.dir, "open/s"), bots)
 	got := command(t, "", "check", "-c", w.config)
@@ -197,6 +200,7 @@ func TestCheckNamesWhoIsTrusted(t *testing.T) {
 		"trusts whoever may write to " + filepath.Join(w.dir, "volume") + ", by trust_folder",
 		"sinks.wrong.path: the socket " + filepath.Join(w.dir, "open/s") + " is that of user 34567, who is not trusted",
 		"allow_uids: [34567]",
+		"sinks.poke.signal.pidfile: nobody is signalled: " + filepath.Join(w.dir, "open/pid") + " (mode 0600, of user 34567, group 34567) belongs to user 34567, who may have put it there",
 	} {
 		if !strings.Contains(inOneLine(got.stdout), want) {
 			t.Errorf("%q is not in:\n%s", want, got.stdout)

@@ -281,4 +281,6 @@ type ExecSink struct {
 type Signal struct {
 	PIDFile string
 	Name    string // HUP, INT, TERM, USR1 or USR2
+	// TrustFolder takes a pidfile in folders that others may write into.
+	TrustFolder bool
 }

@@ -20,7 +20,7 @@ func (o objectReader) signal() *Signal {
 		return nil
 	}
 	signal := o.down("signal")
-	return &Signal{PIDFile: signal.pathOf("pidfile"), Name: signal.word("signal")}
+	return &Signal{PIDFile: signal.pathOf("pidfile"), Name: signal.word("signal"), TrustFolder: signal.boolean("trust_folder")}
 }
 
 func (o objectReader) wantsSignal() bool {

@@ -35,7 +35,7 @@ func TestExec(t *testing.T) {
 			if got != tt.want {
 				t.Fatalf("got:\n%s\nwant:\n%s", got, tt.want)
 			}
-			if name == "signal" && *cfg.Sinks["s"].Exec.Signal != (Signal{"/run/bot.pid", "HUP"}) {
+			if name == "signal" && *cfg.Sinks["s"].Exec.Signal != (Signal{PIDFile: "/run/bot.pid", Name: "HUP"}) {
 				t.Errorf("signal is %+v", cfg.Sinks["s"].Exec.Signal)
 			}
 			if name == "command" && !slices.Equal(cfg.Sinks["s"].Exec.Command, []string{"hook", "--now"}) {

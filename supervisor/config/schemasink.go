@@ -88,8 +88,9 @@ func contentKeys() []string { return []string{"format", "template", "timezone"} 
 
 func signalField() field {
 	return field{kind: object, fields: map[string]field{
-		"pidfile": {kind: path},
-		"signal":  {kind: word, preset: "HUP"},
+		"pidfile":      {kind: path},
+		"signal":       {kind: word, preset: "HUP"},
+		"trust_folder": {kind: boolean, preset: false},
 	}}
 }
 

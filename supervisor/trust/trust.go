@@ -112,6 +112,24 @@ func (j Judge) Entry(path string, info fs.FileInfo, rule Rule, g Grounds) error 
 	return w.owned(f)
 }
 
+// Content refuses an open file, in a folder that [Judge.Folder] has opened by the
+// same rule, if a stranger may have put it there or can write to it.
+func (j Judge) Content(path string, file *os.File, rule Rule, g Grounds) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	f, err := factsOf(path, info)
+	if err != nil {
+		return err
+	}
+	if f.acl, err = listOf(int(file.Fd())); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	w := &way{judge: j, rule: rule, found: g, sticky: g.Shared && !(rule.OpenFolder && !rule.Steers)}
+	return w.enter(f, true)
+}
+
 // Link refuses a symbolic link of anybody but root and our own user.
 func (j Judge) Link(path string, info fs.FileInfo) error {
 	f, err := factsOf(path, info)

@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/datafolder"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
@@ -34,13 +30,15 @@ type SignalConfig struct {
 	PIDFile string
 	// Signal is one of [Signals].
 	Signal string
+	// TrustFolder takes a pidfile in folders that others may write into.
+	TrustFolder bool
 }
 
 // Signaller tells a running program that there is a new token, which it then
 // fetches itself. It is delivered when the signal was sent. It implements
 // [sink.Sink] and [sink.Tester].
 type Signaller struct {
-	cfg    SignalConfig
+	file   pidfile
 	signal syscall.Signal
 }
 
@@ -58,13 +56,27 @@ func NewSignaller(cfg SignalConfig) (*Signaller, error) {
 	case !ok:
 		return nil, fmt.Errorf("signal: %q is unknown: use one of %s", cfg.Signal, strings.Join(Signals(), ", "))
 	}
-	return &Signaller{cfg, signal}, nil
+	return &Signaller{pidfile{cfg.PIDFile, trust.Rule{OpenFolder: cfg.TrustFolder}}, signal}, nil
 }
 
 // Deliver sends the signal. A program that is not running is absent.
 func (s *Signaller) Deliver(ctx context.Context, _ sink.Delivery) error {
 	_, err := s.send(ctx, s.signal)
 	return err
+}
+
+// Trusted says why nobody is signalled: others could have put the pidfile there,
+// or can write it; nil: they can't. What is missing is in order.
+func (s *Signaller) Trusted() error {
+	f, err := s.file.open()
+	if err == nil {
+		return f.Close()
+	}
+	var refusal *trust.Refusal
+	if errors.As(err, &refusal) {
+		return err
+	}
+	return nil // told when it is used
 }
 
 // Test looks whether the program runs and may be signalled, and sends nothing
@@ -74,14 +86,14 @@ func (s *Signaller) Test(ctx context.Context, _ sink.Delivery) (done string, err
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("process %d of the pidfile %s runs and may be signalled; nothing was sent", pid, s.cfg.PIDFile), nil
+	return fmt.Sprintf("process %d of the pidfile %s runs and may be signalled; nothing was sent", pid, s.file.path), nil
 }
 
 func (s *Signaller) send(ctx context.Context, signal syscall.Signal) (pid int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	pid, owner, err := s.read()
+	pid, owner, err := s.file.read()
 	if err != nil {
 		return 0, err
 	}
@@ -90,72 +102,21 @@ func (s *Signaller) send(ctx context.Context, signal syscall.Signal) (pid int, e
 		return 0, s.explain(pid, err)
 	}
 	defer func() { _ = process.Release() }()
-	// Who may write the file must not be able to have other users' programs
-	// signalled.
-	info, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
-	if err == nil && owner != 0 && info.Sys().(*syscall.Stat_t).Uid != owner {
-		return 0, fmt.Errorf("the pidfile %s belongs to user %d and names process %d of another user: it is not signalled", s.cfg.PIDFile, owner, pid)
+	if owner != 0 {
+		// Who may write the file must not be able to have other users' programs
+		// signalled. The number is asked about after the process is held: it can be
+		// given to another one only when this one has ended, and gets no signal.
+		info, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
+		switch {
+		case err != nil && process.Signal(syscall.Signal(0)) != nil:
+			return 0, s.explain(pid, os.ErrProcessDone)
+		case err != nil:
+			return 0, fmt.Errorf("whose process %d is can't be told, and so it is not signalled (is /proc mounted with hidepid?): %w", pid, err)
+		case info.Sys().(*syscall.Stat_t).Uid != owner:
+			return 0, fmt.Errorf("the pidfile %s belongs to user %d and names process %d of another user: it is not signalled", s.file.path, owner, pid)
+		}
 	}
 	return pid, s.explain(pid, process.Signal(signal))
-}
-
-// read returns the number and who owns the file.
-func (s *Signaller) read() (pid int, owner uint32, err error) {
-	f, err := s.open()
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, 0, fmt.Errorf("%w: there is no pidfile %s", sink.ErrAbsent, s.cfg.PIDFile)
-	} else if err != nil {
-		return 0, 0, fmt.Errorf("the pidfile can't be read: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return 0, 0, fmt.Errorf("the pidfile can't be read: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Mode().Perm()&0o002 != 0 {
-		return 0, 0, fmt.Errorf("the pidfile %s is no file, or everybody may write to it (mode %#o): chmod o-w", s.cfg.PIDFile, info.Mode().Perm())
-	}
-	b, err := io.ReadAll(io.LimitReader(f, 64))
-	if err != nil {
-		return 0, 0, fmt.Errorf("the pidfile can't be read: %w", err)
-	}
-	text := strings.TrimSpace(string(b))
-	if text == "" { // it is being written
-		return 0, 0, fmt.Errorf("%w: the pidfile %s is empty", sink.ErrAbsent, s.cfg.PIDFile)
-	}
-	pid, err = strconv.Atoi(text)
-	if err != nil || pid <= 1 || pid == os.Getpid() {
-		return 0, 0, fmt.Errorf("the pidfile %s does not hold the number of a program that may be signalled", s.cfg.PIDFile)
-	}
-	return pid, info.Sys().(*syscall.Stat_t).Uid, nil
-}
-
-// mostLinks from the pidfile's path to the file.
-const mostLinks = 40
-
-// open follows no link of a stranger: whose file it leads to would count as
-// whose word it is, and root has files that hold any number.
-func (s *Signaller) open() (files.File, error) {
-	path := s.cfg.PIDFile
-	for range mostLinks {
-		// Others may write to the folder: each file's owner counts.
-		folder, err := datafolder.Open(path, trust.Rule{OpenFolder: true})
-		if err != nil {
-			return nil, err
-		}
-		target, err := folder.Link(path)
-		if err == nil && target == "" {
-			f, err := folder.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-			folder.Close()
-			return f, err
-		}
-		folder.Close()
-		if err != nil {
-			return nil, err
-		}
-		path = target
-	}
-	return nil, fmt.Errorf("too many symbolic links lead from %s to it", s.cfg.PIDFile)
 }
 
 func (s *Signaller) explain(pid int, err error) error {
@@ -163,7 +124,7 @@ func (s *Signaller) explain(pid int, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrProcessDone), errors.Is(err, syscall.ESRCH):
-		return fmt.Errorf("%w: process %d of the pidfile %s has ended", sink.ErrAbsent, pid, s.cfg.PIDFile)
+		return fmt.Errorf("%w: process %d of the pidfile %s has ended", sink.ErrAbsent, pid, s.file.path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("process %d belongs to another user, and only it or root may signal it: run Tokenkeeper as that user: %w", pid, err)
 	}

@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"os"
 	"os/exec"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
@@ -185,7 +187,7 @@ func TestPidfilesThatAreNotFollowed(t *testing.T) {
 	if err := errors.Join(os.WriteFile(everybody, []byte(strconv.Itoa(pid)), 0o600), os.Chmod(everybody, 0o666)); err != nil {
 		t.Fatal(err)
 	}
-	refuse(t, everybody, "everybody may write")
+	refuse(t, everybody, "can be changed by everybody")
 	refuse(t, dir, "no file")
 	if os.Geteuid() == 0 {
 		foreign := filepath.Join(dir, "foreign")
@@ -231,7 +233,8 @@ func TestPidfileByALink(t *testing.T) {
 		os.Symlink(dir, filepath.Join(theirs, "way")), os.Lchown(filepath.Join(theirs, "way"), stranger, stranger)); err != nil {
 		t.Fatal(err)
 	}
-	refuse(t, filepath.Join(open, "pid"), "symbolic link")
+	refuse(t, filepath.Join(open, "pid"), "trust_folder: true")
+	refuse(t, filepath.Join(open, "pid"), "symbolic link", accepted)
 	refuse(t, filepath.Join(theirs, "way", "real"), "symbolic link")
 	// The owner of the folder may name his own programs, and root any.
 	own := filepath.Join(theirs, "root")
@@ -247,13 +250,86 @@ func TestPidfileByALink(t *testing.T) {
 	}
 }
 
-func refuse(t *testing.T, pidfile, want string) {
+// accepted takes a folder that others may write into.
+func accepted(c *command.SignalConfig) { c.TrustFolder = true }
+
+func refuse(t *testing.T, pidfile, want string, change ...func(*command.SignalConfig)) {
 	t.Helper()
-	s, err := command.NewSignaller(command.SignalConfig{PIDFile: pidfile, Signal: "HUP"})
+	cfg := command.SignalConfig{PIDFile: pidfile, Signal: "HUP"}
+	for _, f := range change {
+		f(&cfg)
+	}
+	s, err := command.NewSignaller(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s: %v, want %s", pidfile, err, want)
 	}
+}
+
+// TestPidfilesOfOthers: who may write a pidfile, or put one there, has whom he
+// likes signalled by root. So it is believed where nobody can who is not trusted,
+// and of another user only about his own processes.
+func TestPidfilesOfOthers(t *testing.T) {
+	usertest.NeedsRoot(t)
+	const bots, stranger, group = usertest.Stranger, usertest.Stranger + 1, 34569
+	ours, _, _ := bot(t)
+	theirs := process(t, bots)
+	for name, c := range map[string]struct {
+		folder, file  int // whose they are
+		mode          os.FileMode
+		fileMode      os.FileMode // 0: 0644
+		pid           int
+		want, trusted string // what the refusal says, without the key and with it; "": signalled
+	}{
+		"root's, in root's folder":                {mode: 0o755, pid: ours},
+		"root's, about another's":                 {mode: 0o755, pid: theirs},
+		"the bots', in root's folder":             {mode: 0o755, file: bots, pid: theirs},
+		"the bots', in their folder":              {folder: bots, mode: 0o755, file: bots, pid: theirs},
+		"the bots', about ours":                   {folder: bots, mode: 0o755, file: bots, pid: ours, want: "of another user", trusted: "of another user"},
+		"a stranger's, in a sticky folder":        {mode: 0o777 | os.ModeSticky, file: stranger, pid: ours, want: "who may have put it there", trusted: "of another user"},
+		"the bots', in a sticky folder":           {mode: 0o777 | os.ModeSticky, file: bots, pid: theirs, want: "trust_folder: true"},
+		"root's, in a sticky folder":              {mode: 0o777 | os.ModeSticky, pid: ours},
+		"root's, in a folder for all":             {mode: 0o777, pid: ours, want: "trust_folder: true"},
+		"a stranger's, about the bots'":           {mode: 0o777, file: stranger, pid: theirs, want: "trust_folder: true", trusted: "of another user"},
+		"root's, which a group may write":         {mode: 0o755, fileMode: 0o664, pid: ours, want: "can be changed by the group 34569", trusted: "can be changed by the group"},
+		"root's, in a folder that a group writes": {mode: 0o775, pid: ours, want: "can be changed by the group 34569"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "run")
+			path := filepath.Join(dir, "bot.pid")
+			if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(path, []byte(strconv.Itoa(c.pid)), 0o600),
+				os.Chown(path, c.file, group), os.Chmod(path, cmp.Or(c.fileMode, 0o644)),
+				os.Chown(dir, c.folder, group), os.Chmod(dir, c.mode)); err != nil {
+				t.Fatal(err)
+			}
+			for trustFolder, want := range map[bool]string{false: c.want, true: c.trusted} {
+				s, err := command.NewSignaller(command.SignalConfig{PIDFile: path, Signal: "HUP", TrustFolder: trustFolder})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = s.Test(t.Context(), sinktest.Bare("a", 1))
+				if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+					t.Errorf("trust_folder %t: %v, want %q", trustFolder, err, want)
+				}
+				// check knows as much, without asking about any process.
+				if err := s.Trusted(); (err == nil) != (want == "" || want == "of another user") {
+					t.Errorf("trust_folder %t, at check: %v", trustFolder, err)
+				}
+			}
+		})
+	}
+}
+
+// process runs one of another user, who does nothing.
+func process(t *testing.T, uid int) (pid int) {
+	t.Helper()
+	cmd := exec.Command("sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	return cmd.Process.Pid
 }
