@@ -32,6 +32,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 			k, _ := s.keepers[name].Status(a.Name)
 			acc := accountStatus(a.Name, name, k)
 			acc.Unread = unreadFile(s.opts.Config, name, k.Unread)
+			acc.SetAside = setAside(k.Record, st.Now)
 			acc.Sinks = s.deliveries(a.Name, k.Record)
 			st.Accounts = append(st.Accounts, acc)
 		}
@@ -74,6 +75,14 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		a.LastRefresh = r.StoredAt
 	}
 	return a
+}
+
+// setAside are the answers that a person can still take.
+func setAside(r store.Record, now time.Time) (all []control.SetAside) {
+	for _, e := range r.Late(now) {
+		all = append(all, control.SetAside{Attempt: e.Attempt, Kind: e.Kind, Version: e.Version, At: e.At, Until: e.Until, Why: e.Why})
+	}
+	return all
 }
 
 func (s *Supervisor) deliveries(account string, rec store.Record) []control.Delivery {

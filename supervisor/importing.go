@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -57,6 +58,9 @@ func othersIn(ctx context.Context, st *store.Bolt, cfg *config.Config, account, 
 
 func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req control.ImportRequest) (control.ImportAnswer, error) {
 	account, name := req.Account, req.Format
+	if req.Attempt != "" {
+		return takeSetAside(ctx, k, req)
+	}
 	if name == "" {
 		var err error
 		if name, err = format.Detect(req.Body); err != nil {
@@ -86,10 +90,32 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 	if err != nil {
 		return control.ImportAnswer{}, apiError(err)
 	}
+	return importAnswer(rec, name, doubts), nil
+}
+
+// takeSetAside imports the token of an answer that was set aside.
+func takeSetAside(ctx context.Context, k *refresh.Keeper, req control.ImportRequest) (control.ImportAnswer, error) {
+	e, ok := k.Late(req.Account, req.Attempt)
+	if !ok {
+		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound,
+			"account %s: no answer to an attempt %q is kept; those that are: tokenkeeper spool", req.Account, req.Attempt)
+	}
+	next := store.Record{Account: req.Account, Origin: store.OriginImport, Token: e.Token}
+	if e.Kind == spool.KindExchange {
+		next.LoginAt = e.Token.IssuedAt
+	}
+	rec, err := k.Import(ctx, next, req.Force)
+	if err != nil {
+		return control.ImportAnswer{}, apiError(err)
+	}
+	return importAnswer(rec, "a broker's answer", nil), nil
+}
+
+func importAnswer(rec store.Record, format string, doubts []string) control.ImportAnswer {
 	return control.ImportAnswer{
-		Account: account, Version: rec.Version, Format: name, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
+		Account: rec.Account, Version: rec.Version, Format: format, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
 		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain, Warnings: doubts,
-	}, nil
+	}
 }
 
 // imported is a document as the account's next record, and what is not believed

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +19,7 @@ import (
 
 // unreadAnswer is an answer that was put aside, without a secret of it.
 type unreadAnswer struct {
-	File     string    `json:"file"`
+	File     string    `json:"file,omitempty"`
 	Provider string    `json:"provider,omitempty"`
 	Account  string    `json:"account,omitempty"`
 	Attempt  string    `json:"attempt,omitempty"`
@@ -30,15 +31,23 @@ type unreadAnswer struct {
 	// recorded in a way of its own; Fault says so.
 	Shape *oauth.Shape `json:"shape,omitempty"`
 	Fault string       `json:"fault,omitempty"`
+	// Why one that could be read was set aside, beside the account's record, and
+	// until when it is kept; it has no file.
+	Why   string    `json:"why,omitempty"`
+	Until time.Time `json:"until,omitzero"`
 }
 
 func newSpoolCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "spool",
-		Short: "Show, take or discard answers of a broker that nobody could read",
-		Long: `Show the answers of a broker that nobody could read, newest first. Each may hold
-the only refresh token of its account that works: it is kept in a file until
-newer ones of the account take its place (three are kept).
+		Short: "Show, take or discard a broker's answers that are not used",
+		Long: `Show the answers of a broker that are kept and not used. Each may hold the only
+refresh token of its account that works.
+
+One that nobody could read is kept in a file until newer ones of the account
+take its place (three are kept). One that could be read, and that does not
+descend from the account's newest token, as when somebody has logged in
+meanwhile, is kept for a day; such are shown while the supervisor runs.
 
 What is shown is their shape: no token and no other value.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -47,9 +56,9 @@ What is shown is their shape: no token and no other value.`,
 			}
 			return unknownSubcommand(cmd, args[0])
 		},
-		RunE: func(*cobra.Command, []string) error { return e.showUnread("") },
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.showUnread(cmd.Context(), "") },
 	}
-	cmd.AddCommand(newSpoolInspectCommand(e), newSpoolTakeCommand(e), newSpoolDiscardCommand(e))
+	cmd.AddCommand(newSpoolInspectCommand(e), newSpoolTakeCommand(e), newSpoolAdoptCommand(e), newSpoolDiscardCommand(e))
 	return cmd
 }
 
@@ -66,9 +75,9 @@ back:
 
   tokenkeeper spool take FILE OUT`,
 		Args: exactArgs("FILE"),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if body == "" {
-				return e.showUnread(args[0])
+				return e.showUnread(cmd.Context(), args[0])
 			}
 			u, err := spool.ReadUnread(args[0])
 			if err != nil {
@@ -137,6 +146,27 @@ An account that has got another token since is left alone, but with --force.`,
 	return cmd
 }
 
+func newSpoolAdoptCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "adopt ACCOUNT ATTEMPT",
+		Short: "Take the token of an answer that was set aside",
+		Long: `Take the token of an answer that was set aside because it does not descend from
+the account's newest token. It takes that one's place, as an import with --force
+does; "tokenkeeper spool" shows which there are.`,
+		Args: exactArgs("ACCOUNT", "ATTEMPT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			got, err := e.importToken(cmd.Context(), control.ImportRequest{Account: args[0], Attempt: args[1], Force: true})
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return e.printJSON(got)
+			}
+			return e.printImported(got)
+		},
+	}
+}
+
 func newSpoolDiscardCommand(e *env) *cobra.Command {
 	var yes bool
 	cmd := &cobra.Command{
@@ -170,7 +200,7 @@ more.`,
 }
 
 // showUnread shows one unread answer, or all of the configuration.
-func (e *env) showUnread(file string) error {
+func (e *env) showUnread(ctx context.Context, file string) error {
 	all := []unreadAnswer{}
 	if file != "" {
 		u, err := spool.ReadUnread(file)
@@ -190,6 +220,11 @@ func (e *env) showUnread(file string) error {
 		for _, f := range found {
 			all = append(all, describeUnread(f.Provider, f.Unread))
 		}
+		aside, err := e.setAside(ctx)
+		if err != nil {
+			return err
+		}
+		all = append(all, aside...)
 	}
 	if e.json {
 		return e.printJSON(all)
@@ -205,6 +240,27 @@ func (e *env) showUnread(file string) error {
 		u.render(&b, e.now())
 	}
 	return e.write(b.String())
+}
+
+// setAside are the answers that a supervisor which runs has set aside.
+func (e *env) setAside(ctx context.Context) (all []unreadAnswer, err error) {
+	c, err := e.client()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	st, err := c.Status(ctx)
+	if errors.Is(err, control.ErrNotRunning) {
+		return nil, nil
+	}
+	for _, a := range st.Accounts {
+		for _, s := range a.SetAside {
+			all = append(all, unreadAnswer{
+				Provider: a.Provider, Account: a.Name, Attempt: s.Attempt, Kind: s.Kind, Version: s.Version, Why: s.Why, Until: s.Until,
+			})
+		}
+	}
+	return all, err
 }
 
 func describeUnread(provider string, u spool.Unread) unreadAnswer {
@@ -226,6 +282,12 @@ func describeUnread(provider string, u spool.Unread) unreadAnswer {
 
 // render writes it for people.
 func (u unreadAnswer) render(b *strings.Builder, now time.Time) {
+	if u.File == "" {
+		fmt.Fprintf(b, "%s of account %s, version %d, attempt %s\n", u.Kind, u.Account, u.Version, u.Attempt)
+		fmt.Fprintf(b, "  set aside: %s\n", u.Why)
+		fmt.Fprintf(b, "  kept until %s; to take it: tokenkeeper spool adopt %s %s\n", moment.Text(u.Until, now, false), u.Account, u.Attempt)
+		return
+	}
 	fmt.Fprintf(b, "%s\n", u.File)
 	if u.Account != "" {
 		fmt.Fprintf(b, "  %s of account %s, version %d, begun %s\n", u.Kind, u.Account, u.Version, moment.Text(u.BegunAt, now, false))

@@ -106,6 +106,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if a.Unread != "" {
 		notes = append(notes, cell{"nobody could read the broker's answer: tokenkeeper spool inspect " + a.Unread, yellow})
 	}
+	if n := len(a.SetAside); n > 0 {
+		notes = append(notes, cell{fmt.Sprintf("%d of the broker's answers set aside, until %s: tokenkeeper spool", n, moment.Text(a.SetAside[0].Until, now, false)), yellow})
+	}
 	if a.Withheld != "" {
 		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
 	}

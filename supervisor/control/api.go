@@ -150,6 +150,9 @@ type Account struct {
 	// Unread is the file of the broker's answer to that attempt, which nobody
 	// could read; "": there is none.
 	Unread string `json:"unread,omitempty"`
+	// SetAside are answers of the broker that did not become the account's newest
+	// token, newest first, and can be taken for a day.
+	SetAside []SetAside `json:"set_aside,omitempty"`
 	// Withheld is why its refresh token is not used; "": it may be.
 	Withheld string `json:"withheld,omitempty"`
 	// Waiting is why an account that is past its due moment is not in flight, as
@@ -158,6 +161,20 @@ type Account struct {
 	WaitingText string `json:"waiting_text,omitempty"`
 
 	Sinks []Delivery `json:"sinks"`
+}
+
+// SetAside is an answer of the broker that is kept and not used.
+type SetAside struct {
+	// Attempt that was answered, its kind (refresh or exchange), and the version
+	// that it was begun from.
+	Attempt string `json:"attempt"`
+	Kind    string `json:"kind"`
+	Version uint64 `json:"version"`
+	// At is when it was set aside, Until when it is forgotten, and Why it is not
+	// used.
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until"`
+	Why   string    `json:"why"`
 }
 
 // Delivery is one sink's state for one account.
@@ -217,6 +234,9 @@ type ImportRequest struct {
 	// Force replaces a token that is newer or still good.
 	Force bool
 	Body  []byte
+	// Attempt, if it is set, is that of an answer which was set aside: its token is
+	// taken in the place of one in Body.
+	Attempt string
 	// Since, if it is set, is the version that the token came after, of the same
 	// login: an account that has got another one since is left alone.
 	Since *uint64

@@ -118,6 +118,9 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (ImportAnswer, e
 	if req.Format != "" {
 		query.Set("format", req.Format)
 	}
+	if req.Attempt != "" {
+		query.Set("attempt", req.Attempt)
+	}
 	if req.Since != nil {
 		query.Set("since", strconv.FormatUint(*req.Since, 10))
 	}

@@ -167,6 +167,7 @@ func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error
 	}
 	return s.backend.Import(r.Context(), ImportRequest{
 		Account: r.PathValue("account"), Format: r.URL.Query().Get("format"), Force: force, Since: since, Body: body, WrittenAt: written,
+		Attempt: r.URL.Query().Get("attempt"),
 	})
 }
 
