@@ -71,6 +71,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 	if r.Version > 0 {
 		a.Expiry, a.ExpiryUncertain = r.Token.Expiry(), r.Token.Uncertain
 	}
+	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
 	if r.Origin == store.OriginRefresh {
 		a.LastRefresh = r.StoredAt
 	}
@@ -216,10 +217,10 @@ func apiError(err error) error {
 		code = control.CodeNoToken
 	case errors.Is(err, refresh.ErrNeedsLogin):
 		code = control.CodeNeedsLogin
-	case errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
+	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = control.CodeBadRequest
 	case errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld),
-		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrOtherAccount):
+		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrOtherAccount):
 		code = control.CodeConflict
 	}
 	return control.Errorf(code, "%v", err)

@@ -3,10 +3,12 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -17,8 +19,9 @@ import (
 )
 
 // Import takes an account's token from a token file straight into the store.
-// It is for when no supervisor runs: the store's lock makes sure of that.
-func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest) (_ control.ImportAnswer, err error) {
+// It is for when no supervisor runs: the store's lock makes sure of that. known
+// is what the account's provider says of itself; nil: nobody has asked it.
+func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest, known *sdk.Description) (_ control.ImportAnswer, err error) {
 	c, ok := cfg.Accounts[req.Account]
 	if !ok {
 		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q in %s", req.Account, cfg.File)
@@ -42,6 +45,9 @@ func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest) 
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
+	if known != nil {
+		k.Meet(*known)
+	}
 	return importInto(ctx, k, cfg, req)
 }
 
@@ -60,6 +66,15 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 	account, name := req.Account, req.Format
 	if req.Attempt != "" {
 		return takeSetAside(ctx, k, req)
+	}
+	if !req.LoginAt.IsZero() {
+		if err := k.CheckLoginTime(account, req.LoginAt, req.Force); err != nil {
+			return control.ImportAnswer{}, apiError(err)
+		}
+		if len(req.Body) == 0 {
+			rec, err := k.TellLogin(ctx, account, sdk.Secret{}, req.LoginAt)
+			return told(k, rec, err)
+		}
 	}
 	if name == "" {
 		var err error
@@ -81,16 +96,30 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 		return control.ImportAnswer{}, control.Errorf(control.CodeConflict,
 			"account %s: the file is account %s's, by its own word; import it there, or give --force if it is this one's all the same", account, doc.Account)
 	}
+	if !req.LoginAt.IsZero() {
+		if !req.Force {
+			rec, err := k.TellLogin(ctx, account, doc.RefreshToken, req.LoginAt)
+			if !errors.Is(err, refresh.ErrAnotherToken) && !errors.Is(err, refresh.ErrNoToken) && !errors.Is(err, refresh.ErrNeedsLogin) {
+				return told(k, rec, err)
+			}
+		}
+		doc.LoginAt, doc.LoginUncertain = req.LoginAt, false
+	}
 	doc.WrittenAt = req.WrittenAt
 	next, doubts := imported(k, account, doc, store.OriginImport)
 	if req.Since != nil {
 		next.Version = *req.Since + 1
 	}
 	rec, err := k.Import(ctx, next, req.Force)
+	if errors.Is(err, refresh.ErrHasToken) && !req.LoginAt.IsZero() {
+		err = fmt.Errorf("%w, or leave FILE out to say only when its login was made", err)
+	}
 	if err != nil {
 		return control.ImportAnswer{}, apiError(err)
 	}
-	return importAnswer(rec, name, doubts), nil
+	got := importAnswer(k, rec)
+	got.Format, got.Warnings = name, doubts
+	return got, nil
 }
 
 // takeSetAside imports the token of an answer that was set aside.
@@ -108,14 +137,35 @@ func takeSetAside(ctx context.Context, k *refresh.Keeper, req control.ImportRequ
 	if err != nil {
 		return control.ImportAnswer{}, apiError(err)
 	}
-	return importAnswer(rec, "a broker's answer", nil), nil
+	got := importAnswer(k, rec)
+	got.Format = "a broker's answer"
+	return got, nil
 }
 
-func importAnswer(rec store.Record, format string, doubts []string) control.ImportAnswer {
-	return control.ImportAnswer{
-		Account: rec.Account, Version: rec.Version, Format: format, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
-		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain, Warnings: doubts,
+// told is the answer to a person's word on the time of a login.
+func told(k *refresh.Keeper, rec store.Record, err error) (control.ImportAnswer, error) {
+	if err != nil {
+		return control.ImportAnswer{}, apiError(err)
 	}
+	got := importAnswer(k, rec)
+	got.LoginTimeOnly = true
+	return got, nil
+}
+
+func importAnswer(k *refresh.Keeper, rec store.Record) control.ImportAnswer {
+	got := control.ImportAnswer{
+		Account: rec.Account, Version: rec.Version, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
+		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: rec.LoginUncertain, LoginAt: rec.LoginAt,
+	}
+	say := fmt.Sprintf("say when you logged in with: tokenkeeper import %s --login-time TIME", rec.Account)
+	switch k.LoginEnd(rec) {
+	case refresh.EndUnknown:
+		got.RefreshExpiryUnknown = true
+		got.Advice = "nobody knows when this login ends, so nobody is told in time that a new one is due; " + say
+	case refresh.EndUnmet:
+		got.Advice = "nothing tells when you logged in: if a login at this broker ends a fixed time after that, nobody knows when; " + say
+	}
+	return got
 }
 
 // imported is a document as the account's next record, and what is not believed

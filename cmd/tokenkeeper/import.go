@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -20,8 +21,9 @@ const maxTokenFile = 1 << 20
 
 func newImportCommand(e *env) *cobra.Command {
 	var req control.ImportRequest
+	var loginTime string
 	cmd := &cobra.Command{
-		Use:   "import ACCOUNT FILE",
+		Use:   "import ACCOUNT [FILE]",
 		Short: "Take an account's first token from an existing token file",
 		Long: `Take an account's first token from a token file that another program wrote.
 
@@ -34,15 +36,31 @@ it.
 A file that does not say when its access token ends is no obstacle: the token is
 refreshed at once.
 
+Where a login ends a fixed time after it was made (Schwab: 7 days), that moment
+must be known, or nobody is called in time. If the file does not tell it,
+--login-time does, in RFC 3339; also later, without FILE or with that of the
+token that the account has: then nothing else changes.
+
 Stop the other program first: two programs that refresh the same login lock
 each other out.`,
-		Example: "  tokenkeeper import schwab-main ~/bot/schwab_tokens.json",
-		Args:    exactArgs("ACCOUNT", "FILE"),
+		Example: `  tokenkeeper import schwab-main ~/bot/schwab_tokens.json
+  tokenkeeper import schwab-main --login-time 2026-11-21T09:00:00Z`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if loginTime != "" && len(args) == 1 {
+				return nil
+			}
+			return exactArgs("ACCOUNT", "FILE")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			req.Account = args[0]
-			if req.Body, req.WrittenAt, err = e.readTokenFile(args[1]); err != nil {
+			if req.LoginAt, err = parseLoginTime(loginTime); err != nil {
 				return err
+			}
+			if len(args) > 1 {
+				if req.Body, req.WrittenAt, err = e.readTokenFile(args[1]); err != nil {
+					return err
+				}
 			}
 			got, err := e.importToken(cmd.Context(), req)
 			if err != nil {
@@ -55,8 +73,21 @@ each other out.`,
 		},
 	}
 	cmd.Flags().StringVar(&req.Format, "format", "", "its format, such as schwab or oauth2 (default: detected)")
+	cmd.Flags().StringVar(&loginTime, "login-time", "", "when you logged in, such as 2026-11-21T09:00:00Z\n(default: what the file says)")
 	cmd.Flags().BoolVar(&req.Force, "force", false, "replace the token that the account has already")
 	return cmd
+}
+
+// parseLoginTime reads the flag; zero: it was not given. Whether somebody can have
+// logged in then is for those to say who know the broker.
+func parseLoginTime(text string) (at time.Time, err error) {
+	if text == "" {
+		return at, nil
+	}
+	if at, err = time.Parse(time.RFC3339, text); err != nil {
+		return at, usageErrorf("--login-time is a time in RFC 3339, with its zone, like 2026-11-21T09:00:00Z or 2026-11-21T10:00:00+01:00, not %q", text)
+	}
+	return at, nil
 }
 
 // readTokenFile returns what is in a token file, and when it was written; zero:
@@ -106,13 +137,28 @@ func (e *env) importToken(ctx context.Context, req control.ImportRequest) (contr
 	if state := checkStateDir(ctx, cfg); !state.OK {
 		return control.ImportAnswer{}, usageErrorf("the state directory %s %s", state.Path, state.State)
 	}
-	return supervisor.Import(ctx, cfg, req)
+	var known *sdk.Description
+	if c, ok := cfg.Accounts[req.Account]; ok {
+		if p, ok := describeBuiltin(ctx, cfg, c.Provider); ok {
+			known = &p.description
+		}
+	}
+	return supervisor.Import(ctx, cfg, req, known)
 }
 
 func (e *env) printImported(got control.ImportAnswer) error {
 	now := e.now()
-	if err := e.print("%s: imported as v%d (format %s)", got.Account, got.Version, got.Format); err != nil {
+	headline := fmt.Sprintf("%s: imported as v%d (format %s)", got.Account, got.Version, got.Format)
+	if got.LoginTimeOnly {
+		headline = fmt.Sprintf("%s: the login's time is noted, as v%d; its token is the same", got.Account, got.Version)
+	}
+	if err := e.print("%s", headline); err != nil {
 		return err
+	}
+	if got.LoginTimeOnly {
+		if err := e.print("  logged in      %s", moment.Text(got.LoginAt, now, false)); err != nil {
+			return err
+		}
 	}
 	access := "expires " + moment.Text(got.Expiry, now, got.ExpiryUncertain)
 	switch {
@@ -125,7 +171,10 @@ func (e *env) printImported(got control.ImportAnswer) error {
 		return err
 	}
 	deadline := "expires " + moment.Text(got.RefreshExpiry, now, got.RefreshExpiryUncertain)
-	if got.RefreshExpiry.IsZero() {
+	switch {
+	case got.RefreshExpiryUnknown:
+		deadline = "expires at a time that nobody knows"
+	case got.RefreshExpiry.IsZero():
 		deadline = "expires at a time that the file does not tell"
 	}
 	if err := e.print("  refresh token  %s", deadline); err != nil {
@@ -134,9 +183,12 @@ func (e *env) printImported(got control.ImportAnswer) error {
 	for _, w := range got.Warnings {
 		e.warn("%s", w)
 	}
-	if got.ExpiryUncertain && len(got.Warnings) == 0 && !got.Expiry.IsZero() {
+	if got.ExpiryUncertain && !got.LoginTimeOnly && len(got.Warnings) == 0 && !got.Expiry.IsZero() {
 		e.warn("the access token's expiry is uncertain: the file tells a lifetime, and no moment from which it counts; " +
 			"it is counted from when the file was written, or from now.")
+	}
+	if got.Advice != "" {
+		e.warn("%s", got.Advice)
 	}
 	if got.RefreshExpiryUncertain {
 		e.warn("the refresh token's deadline is uncertain: it is derived from the file's time stamp, " +

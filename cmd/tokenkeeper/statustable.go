@@ -58,7 +58,7 @@ func accountTable(accounts []control.Account, now time.Time, width int) table {
 				{strings.ReplaceAll(a.State, "_", " "), accountStyle(a.State)},
 				{version(a.Version), plain},
 				{accessEnd(a, now), expiryStyle(a.Expiry, now)},
-				{moment.Brief(a.RefreshExpiry, now, a.RefreshExpiryUncertain), expiryStyle(a.RefreshExpiry, now)},
+				{refreshEnd(a, now), expiryStyle(a.RefreshExpiry, now)},
 				{moment.Relative(a.LastRefresh, now), plain},
 				{next, plain},
 			},
@@ -74,6 +74,14 @@ func accessEnd(a control.Account, now time.Time) string {
 		return moment.Unknown
 	}
 	return moment.Brief(a.Expiry, now, a.ExpiryUncertain)
+}
+
+// refreshEnd is when the refresh token expires, for a column.
+func refreshEnd(a control.Account, now time.Time) string {
+	if a.RefreshExpiryUnknown {
+		return moment.Unknown
+	}
+	return moment.Brief(a.RefreshExpiry, now, a.RefreshExpiryUncertain)
 }
 
 // ending is when a token that is there expires.
@@ -114,6 +122,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	}
 	if waits(a) {
 		notes = append(notes, cell{"waits: " + a.WaitingText, yellow})
+	}
+	if a.RefreshExpiryUnknown && a.State != control.AccountNeedsLogin {
+		notes = append(notes, cell{"nobody knows when its login ends: tokenkeeper import " + a.Name + " --login-time TIME", yellow})
 	}
 	switch a.State {
 	case control.AccountNeedsLogin:

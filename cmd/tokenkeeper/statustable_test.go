@@ -61,6 +61,19 @@ func TestStatusTable(t *testing.T) {
 	golden(t, "status.golden", renderStatus(sampleStatus(), now, painter{}, textWidth))
 }
 
+func TestStatusTellsThatTheEndOfALoginIsNotKnown(t *testing.T) {
+	s := sampleStatus()
+	s.Accounts = s.Accounts[1:2]
+	s.Accounts[0].RefreshExpiry, s.Accounts[0].RefreshExpiryUnknown = time.Time{}, true
+	got := renderStatus(s, now, painter{}, textWidth)
+	if row, _, _ := strings.Cut(got[strings.Index(got, "schwab-main"):], "\n"); !strings.Contains(row, "unknown") {
+		t.Errorf("the row is %q", row)
+	}
+	if !strings.Contains(got, "tokenkeeper import schwab-main --login-time TIME") {
+		t.Errorf("what to do is not told:\n%s", got)
+	}
+}
+
 func TestStatusTableIsNotWiderThanATerminal(t *testing.T) {
 	s := sampleStatus()
 	s.Accounts[0].Name = "a-name-that-somebody-made-much-longer-than-anybody-should-have-made-it"

@@ -135,9 +135,12 @@ type Account struct {
 	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
 	// RefreshExpiryUncertain: derived from a file that may have been
 	// rewritten at each refresh.
-	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
-	LastRefresh            time.Time `json:"last_refresh,omitzero"`
-	Due                    time.Time `json:"due,omitzero"`
+	RefreshExpiryUncertain bool `json:"refresh_expiry_uncertain,omitempty"`
+	// RefreshExpiryUnknown: it ends a fixed time after the login, and nobody
+	// knows when that was.
+	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`
+	LastRefresh          time.Time `json:"last_refresh,omitzero"`
+	Due                  time.Time `json:"due,omitzero"`
 
 	Failures    int       `json:"failures"`
 	MaxFailures int       `json:"max_failures"`
@@ -243,6 +246,10 @@ type ImportRequest struct {
 	// WrittenAt is when the file was written; zero: not known. A lifetime that
 	// the file tells, and no moment, counts from then.
 	WrittenAt time.Time
+	// LoginAt is when a person logged in, by the person's word; zero: it is what
+	// Body says, if anything. If the account has Body's refresh token already, or
+	// Body is empty, only this is noted.
+	LoginAt time.Time
 }
 
 // ImportAnswer is the answer of POST /v1/accounts/{account}/import.
@@ -254,8 +261,15 @@ type ImportAnswer struct {
 	ExpiryUncertain        bool      `json:"expiry_uncertain,omitempty"`
 	RefreshExpiry          time.Time `json:"refresh_expiry,omitzero"`
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
-	// Warnings are what is not believed of the file.
+	// RefreshExpiryUnknown is as in [Account].
+	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`
+	LoginAt              time.Time `json:"login_at,omitzero"`
+	// LoginTimeOnly: the account has kept its token, and LoginAt was noted.
+	LoginTimeOnly bool `json:"login_time_only,omitempty"`
+	// Warnings are what is not believed of the file; Advice is what is left to a
+	// person.
 	Warnings []string `json:"warnings,omitempty"`
+	Advice   string   `json:"advice,omitempty"`
 }
 
 // LoginAnswer is the answer of POST /v1/accounts/{account}/login.

@@ -127,6 +127,9 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (ImportAnswer, e
 	if !req.WrittenAt.IsZero() {
 		query.Set("written_at", req.WrittenAt.UTC().Format(time.RFC3339))
 	}
+	if !req.LoginAt.IsZero() {
+		query.Set("login_at", req.LoginAt.Format(time.RFC3339))
+	}
 	return call[ImportAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(req.Account)+"/import", query, req.Body)
 }
 

@@ -39,7 +39,7 @@ func TestEveryCallReachesTheBackend(t *testing.T) {
 	if tok, err := c.Token(ctx, "main"); err != nil || tok.AccessToken != "at-<&>" {
 		t.Errorf("Token = %+v, %v", tok, err)
 	}
-	file := control.ImportRequest{Account: "main", Format: "schwab", Force: true, Body: []byte("file"), WrittenAt: time.Unix(1782907200, 0).UTC()}
+	file := control.ImportRequest{Account: "main", Format: "schwab", Force: true, Body: []byte("file"), WrittenAt: time.Unix(1782907200, 0).UTC(), LoginAt: time.Unix(1782900000, 0).UTC()}
 	if got, err := c.Import(ctx, file); err != nil || got.Version != 1 {
 		t.Errorf("Import = %+v, %v", got, err)
 	}

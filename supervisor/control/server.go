@@ -147,11 +147,13 @@ func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error
 	if err != nil {
 		return nil, err
 	}
-	var written time.Time
-	if at := r.URL.Query().Get("written_at"); at != "" {
-		if written, err = time.Parse(time.RFC3339, at); err != nil {
-			return nil, Errorf(CodeBadRequest, "written_at must be a time in RFC 3339, like 2026-07-01T12:00:00Z")
-		}
+	written, err := instant(r, "written_at")
+	if err != nil {
+		return nil, err
+	}
+	loggedIn, err := instant(r, "login_at")
+	if err != nil {
+		return nil, err
 	}
 	var since *uint64
 	if v := r.URL.Query().Get("since"); v != "" {
@@ -167,8 +169,20 @@ func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error
 	}
 	return s.backend.Import(r.Context(), ImportRequest{
 		Account: r.PathValue("account"), Format: r.URL.Query().Get("format"), Force: force, Since: since, Body: body, WrittenAt: written,
-		Attempt: r.URL.Query().Get("attempt"),
+		Attempt: r.URL.Query().Get("attempt"), LoginAt: loggedIn,
 	})
+}
+
+// instant is a moment among the query's parameters; zero: it is not there.
+func instant(r *http.Request, name string) (at time.Time, err error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return at, nil
+	}
+	if at, err = time.Parse(time.RFC3339, text); err != nil {
+		return at, Errorf(CodeBadRequest, "%s must be a time in RFC 3339, like 2026-07-01T12:00:00Z", name)
+	}
+	return at, nil
 }
 
 func (s *Server) login(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -30,6 +30,7 @@ const (
 	UnknownToken     Type = "unknown_token"      // alert: a file holds a refresh token that nobody here knows
 	WrongZone        Type = "wrong_zone"         // alert: the local times in a file can't be right
 	Imported         Type = "imported"           // a first token was taken from a file
+	LoginTold        Type = "login_told"         // a person has said when the login was made
 	Restored         Type = "restored"           // a token was taken back from a sink
 	RestoreFailed    Type = "restore_failed"     // a sink could not give back a token that is missing
 	Delivered        Type = "delivered"          // a sink has a new version

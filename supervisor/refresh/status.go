@@ -40,6 +40,8 @@ type Status struct {
 	// Shut is why the shared file can't be locked, if that takes a person: before
 	// that nothing is refreshed; "": it can be, or will be before long.
 	Shut string
+	// LoginEnd is what is known of the end of its login.
+	LoginEnd LoginEnd
 	// Withheld is why its refresh token is not sent; "": it may be. See
 	// [Hold].
 	Withheld string
@@ -76,6 +78,7 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	now := at.Wall
 	s = Status{State: a.state(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(a.cfg.Name)
+	s.LoginEnd = k.loginEnd(s.Record)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.zone, a.shut, k.withheld(a)
 	switch {

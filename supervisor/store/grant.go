@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrLineage: the record is not known to descend from the one that stands: it
@@ -30,7 +31,7 @@ func (n *Record) descend(r Record) {
 // follows says why n must not take the place of r, whose version is one less: an
 // answer must have been obtained with r's refresh token, in r's grant. A login or
 // an import begins the grant after r's, and what was found somewhere, of which
-// nobody knows, leaves it as it is.
+// nobody knows, leaves it as it is. So does what is known better of the same token.
 func (n Record) follows(r Record) error {
 	grant, parent := max(r.Grant, 1), ""
 	switch n.Origin {
@@ -39,11 +40,27 @@ func (n Record) follows(r Record) error {
 	case OriginLogin, OriginImport:
 		grant = r.Grant + 1
 	}
-	if n.Grant == grant && n.Parent == parent {
+	if n.Grant == grant && n.Parent == parent || n.amends(r) {
 		return nil
 	}
 	return fmt.Errorf("version %d of account %s is of grant %d and was obtained with refresh token %q; what stands takes grant %d and %q: %w",
 		n.Version, n.Account, n.Grant, n.Parent, grant, parent, ErrLineage)
+}
+
+// Told is the record's next version, of the same token, in which a person says
+// when its login was made.
+func (r Record) Told(login, now time.Time) Record {
+	r.Version++
+	r.StoredAt, r.Held = now, false
+	r.LoginAt, r.LoginUncertain = login, false
+	return r
+}
+
+// amends says whether n has the token of r, and tells the same about where it
+// comes from.
+func (n Record) amends(r Record) bool {
+	return n.Grant == r.Grant && n.Parent == r.Parent && n.Origin == r.Origin && n.Attempt == r.Attempt && !r.Token.RefreshToken.IsZero() &&
+		n.Token.RefreshToken.Equal(r.Token.RefreshToken) && n.Token.AccessToken.Equal(r.Token.AccessToken)
 }
 
 // lineageLayout is where one version comes from. A program that does not know it

@@ -78,7 +78,8 @@ type Store interface {
 	// it does not descend from the stored record: of origin refresh, its Parent
 	// must be that one's refresh token and its Grant that one's; of a login or
 	// import, its Grant must be the next; all others leave the Grant as it is, and
-	// have no Parent.
+	// have no Parent. One with the same token may tell the same of where it comes
+	// from.
 	Commit(ctx context.Context, rec Record) error
 	// Hold shows rec to Load and List though it could not be committed
 	// (ErrDisk), marked as Held, so that those who need its token have it: the

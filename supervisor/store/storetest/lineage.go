@@ -23,14 +23,16 @@ func testLineage(t *testing.T, o Opener) {
 		return r
 	}
 	for name, rec := range map[string]store.Record{
-		"an answer to the refresh token before": next(func(r *store.Record) { r.Parent = second.Parent }, store.OriginRefresh),
-		"an answer to no refresh token":         next(func(r *store.Record) { r.Parent = "" }, store.OriginRefresh),
-		"an answer of an earlier grant":         next(func(r *store.Record) { r.Grant-- }, store.OriginRefresh),
-		"an answer of a later grant":            next(func(r *store.Record) { r.Grant++ }, store.OriginRefresh),
-		"a login of the same grant":             next(func(r *store.Record) { r.Grant-- }, store.OriginLogin),
-		"an import of a later grant":            next(func(r *store.Record) { r.Grant++ }, store.OriginImport),
-		"a login with a parent":                 next(func(r *store.Record) { r.Parent = second.Parent }, store.OriginLogin),
-		"a find that begins a grant":            next(func(r *store.Record) { r.Grant++ }, store.OriginExternal),
+		"an answer to the refresh token before":    next(func(r *store.Record) { r.Parent = second.Parent }, store.OriginRefresh),
+		"an answer to no refresh token":            next(func(r *store.Record) { r.Parent = "" }, store.OriginRefresh),
+		"an answer of an earlier grant":            next(func(r *store.Record) { r.Grant-- }, store.OriginRefresh),
+		"an answer of a later grant":               next(func(r *store.Record) { r.Grant++ }, store.OriginRefresh),
+		"a login of the same grant":                next(func(r *store.Record) { r.Grant-- }, store.OriginLogin),
+		"an import of a later grant":               next(func(r *store.Record) { r.Grant++ }, store.OriginImport),
+		"a login with a parent":                    next(func(r *store.Record) { r.Parent = second.Parent }, store.OriginLogin),
+		"another token that claims to be the same": next(func(r *store.Record) { r.Grant, r.Parent, r.Attempt = second.Grant, second.Parent, second.Attempt }, second.Origin),
+		"the same token from elsewhere":            func() store.Record { r := second.Told(start, start); r.Parent = "ffff"; return r }(),
+		"a find that begins a grant":               next(func(r *store.Record) { r.Grant++ }, store.OriginExternal),
 	} {
 		for call, err := range map[string]error{"commit": s.Commit(ctx, rec), "hold": s.Hold(ctx, rec)} {
 			if !errors.Is(err, store.ErrLineage) || !errors.Is(err, store.ErrConflict) {
@@ -40,6 +42,11 @@ func testLineage(t *testing.T, o Opener) {
 		if got, err := s.Load(ctx, "main"); err != nil || Diff(got, second) != "" {
 			t.Fatalf("%s: the record changed: %s (%v)", name, Diff(got, second), err)
 		}
+	}
+	told := second.Told(start.Add(-time.Hour), start)
+	must(t, s.Commit(ctx, told))
+	if got, err := s.Load(ctx, "main"); err != nil || Diff(got, told) != "" {
+		t.Fatalf("told of its login: %s (%v)", Diff(got, told), err)
 	}
 	for _, origin := range []store.Origin{store.OriginRefresh, store.OriginLogin, store.OriginImport, store.OriginExternal, store.OriginRestore} {
 		rec, err := s.Load(ctx, "main")

@@ -1,0 +1,139 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+var (
+	// ErrLoginTime: nobody can have logged in then.
+	ErrLoginTime = errors.New("that is no time of a login")
+	// ErrAnotherToken: the account's refresh token is another one.
+	ErrAnotherToken = errors.New("the account has another refresh token")
+	// ErrUnsettled: an attempt of the account is not over.
+	ErrUnsettled = errors.New("the outcome of a refresh is not known yet")
+)
+
+// LoginEnd is what is known of the end of a login.
+type LoginEnd int
+
+const (
+	// EndKnown: it is known, or there is none.
+	EndKnown LoginEnd = iota
+	// EndUnknown: it comes a fixed time after the login, and nobody knows
+	// when that was.
+	EndUnknown
+	// EndUnmet: it may be so. How the broker treats its tokens is not known.
+	EndUnmet
+)
+
+// LoginEnd says what is known of the end of the login that rec comes from.
+func (k *Keeper) LoginEnd(rec store.Record) LoginEnd {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.loginEnd(rec)
+}
+
+func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
+	switch {
+	case rec.Version == 0 || !rec.RefreshExpiry.IsZero() || !rec.LoginAt.IsZero() || rec.Token.RefreshLifetime > 0:
+		return EndKnown
+	case !k.met:
+		return EndUnmet
+	case fixed(k.policy):
+		return EndUnknown
+	default:
+		return EndKnown
+	}
+}
+
+// fixed says whether a login ends a fixed time after it was made.
+func fixed(p sdk.Policy) bool { return p.RefreshLifetime > 0 && !p.Sliding }
+
+// Meet tells a Keeper that never runs how the broker treats its tokens.
+func (k *Keeper) Meet(d sdk.Description) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
+}
+
+// CheckLoginTime says why a person can't have logged in at a moment, if the
+// login lives; nil: it may be. Unless by force, a login that has ended by what
+// is known of the broker is none.
+func (k *Keeper) CheckLoginTime(account string, at time.Time, force bool) error {
+	k.mu.Lock()
+	p, now := k.policy, k.clock.Now().Wall
+	k.mu.Unlock()
+	return checkLoginTime(account, at, p, now, force)
+}
+
+func checkLoginTime(account string, at time.Time, p sdk.Policy, now time.Time, force bool) error {
+	stamp := at.Format(time.RFC3339)
+	switch {
+	case !moment.Sane(at):
+		return fmt.Errorf("account %s: %w: %s", account, ErrLoginTime, stamp)
+	case at.After(now):
+		return fmt.Errorf("account %s: %w: %s has not come yet; it is %s here. Mind the zone", account, ErrLoginTime, stamp, now.In(at.Location()).Format(time.RFC3339))
+	case fixed(p) && !force && !now.Before(moment.Add(at, p.RefreshLifetime)):
+		return fmt.Errorf("account %s: %w: a login ends %s after it was made, and that one would have ended %s; if it has, log in with: tokenkeeper login %s",
+			account, ErrLoginTime, moment.Span(p.RefreshLifetime), moment.Add(at, p.RefreshLifetime).Format(time.RFC3339), account)
+	}
+	return nil
+}
+
+// TellLogin notes when the login was made that the account's token comes from.
+// The token stays, as a version of its own, so that consumers learn of it.
+// refreshToken, if it is not zero, must be the account's: otherwise it is
+// [ErrAnotherToken].
+func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Secret, at time.Time) (store.Record, error) {
+	k.mu.Lock()
+	a, ok := k.accounts[name]
+	k.mu.Unlock()
+	if !ok {
+		return store.Record{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	}
+	release, err := k.claim(ctx, a)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer release()
+	switch {
+	case !a.stored:
+		return store.Record{}, fmt.Errorf("account %s: %w: take one from a token file with: tokenkeeper import %s FILE --login-time %s",
+			name, ErrNoToken, name, at.Format(time.RFC3339))
+	case !refreshToken.IsZero() && !refreshToken.Equal(a.rec.Token.RefreshToken):
+		return store.Record{}, fmt.Errorf("account %s: %w", name, ErrAnotherToken)
+	case a.rec.NeedsLogin():
+		return store.Record{}, fmt.Errorf("account %s: %w, and the new one's time is known by itself: tokenkeeper login %s", name, ErrNeedsLogin, name)
+	}
+	if _, open, err := k.cfg.Store.Intent(ctx, name); err != nil {
+		return store.Record{}, fmt.Errorf("account %s: read the open attempt: %w", name, err)
+	} else if open || a.unfinished() || a.held != nil {
+		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
+	}
+	k.mu.Lock()
+	next := a.rec.Told(at, k.clock.Now().Wall)
+	next.RefreshExpiry = refreshExpiry(next, k.policy)
+	k.mu.Unlock()
+	if err := k.cfg.Store.Commit(ctx, next); err != nil {
+		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
+	}
+	k.mu.Lock()
+	a.rec = next
+	k.plan(a)
+	a.lookWhenIdle()
+	k.mu.Unlock()
+	k.cfg.Wake(name)
+	k.publish(slog.LevelInfo, a, event.Event{
+		Type: event.LoginTold, Version: next.Version, Expiry: next.Token.Expiry(), Message: "a person has said when the login was made",
+	})
+	return next, nil
+}

@@ -1,0 +1,122 @@
+package refresh_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// fixedRig is a broker whose logins end a week after they were made.
+func fixedRig(t *testing.T) (*rig, *generation) {
+	t.Helper()
+	r := newRig(t, 20*time.Minute, "one")
+	r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+	g := r.start()
+	synctest.Wait()
+	return r, g
+}
+
+// A person says afterwards when the login was made: its end is known from then
+// on, over refreshes and restarts, and nothing else has changed.
+func TestLoginTimeIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := fixedRig(t)
+		defer r.watch()()
+		before := r.status("one")
+		if before.LoginEnd != refresh.EndUnknown || !before.Record.RefreshExpiry.IsZero() {
+			t.Fatalf("the end of the login is known: %+v", before)
+		}
+		at := r.wall().Add(-48 * time.Hour)
+		rec, err := r.keeper.TellLogin(t.Context(), "one", before.Record.Token.RefreshToken, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, end := before.Record, at.Add(7*24*time.Hour)
+		if !rec.RefreshExpiry.Equal(end) || rec.Version != want.Version+1 || !rec.Token.AccessToken.Equal(want.Token.AccessToken) ||
+			!rec.Token.RefreshToken.Equal(want.Token.RefreshToken) || rec.Origin != want.Origin || rec.Grant != want.Grant {
+			t.Errorf("got %+v\nof %+v", rec, want)
+		}
+		synctest.Wait()
+		if r.woken() != 2 || r.count(event.LoginTold) != 1 {
+			t.Errorf("%d wakes, %d events", r.woken(), r.count(event.LoginTold))
+		}
+		time.Sleep(time.Hour) // of refreshes
+		if err := g.end(); err != nil {
+			t.Fatal(err)
+		}
+		r.restart()
+		g = r.start()
+		synctest.Wait()
+		if s := r.status("one"); s.Record.Version < 4 || !s.Record.RefreshExpiry.Equal(end) || s.LoginEnd != refresh.EndKnown {
+			t.Errorf("afterwards: %+v", s)
+		}
+		_ = g.end()
+	})
+}
+
+func TestLoginTimeThatCantBe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := fixedRig(t)
+		before := r.record("one")
+		for name, c := range map[string]struct {
+			ago    time.Duration
+			force  bool
+			refuse bool
+		}{
+			"now": {}, "yesterday": {ago: 24 * time.Hour},
+			"tomorrow":   {ago: -24 * time.Hour, refuse: true},
+			"over":       {ago: 7 * 24 * time.Hour, refuse: true},
+			"insisted":   {ago: 8 * 24 * time.Hour, force: true},
+			"impossible": {ago: 100 * 365 * 24 * time.Hour, force: true, refuse: true},
+		} {
+			err := r.keeper.CheckLoginTime("one", r.wall().Add(-c.ago), c.force)
+			if errors.Is(err, refresh.ErrLoginTime) != c.refuse || (err != nil) != c.refuse {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for want, tell := range map[error]func() error{
+			refresh.ErrAnotherToken: func() error {
+				_, err := r.keeper.TellLogin(t.Context(), "one", sdk.NewSecret("another"), r.wall())
+				return err
+			},
+			refresh.ErrUnknownAccount: func() error {
+				_, err := r.keeper.TellLogin(t.Context(), "nobody", sdk.Secret{}, r.wall())
+				return err
+			},
+		} {
+			if err := tell(); !errors.Is(err, want) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		}
+		if after := r.record("one"); after.Version != before.Version {
+			t.Errorf("it has become version %d", after.Version)
+		}
+		_ = g.end()
+	})
+}
+
+// While nobody knows what became of an attempt, the version on which it was made
+// stays.
+func TestLoginTimeWaitsForAnOpenAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := fixedRig(t)
+		_ = g.end()
+		in := store.Intent{Account: "one", Provider: "fake", Attempt: "a", Kind: "refresh", Version: 1, At: r.wall()}
+		if err := r.store.Intend(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		r.restart()
+		if _, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, r.wall()); !errors.Is(err, refresh.ErrUnsettled) {
+			t.Errorf("got %v", err)
+		}
+		if got, open, err := r.store.Intent(t.Context(), "one"); err != nil || !open || got.Attempt != "a" || r.record("one").Version != 1 {
+			t.Errorf("the attempt stands: %t, %v, %v", open, got, err)
+		}
+	})
+}
