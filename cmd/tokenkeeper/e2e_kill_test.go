@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -306,13 +307,18 @@ func (k *killing) judgeBystander(schwab *brokersim.Server, process *handle) {
 		k.t.Errorf("the other provider: %+v, and its process was %d", p, process.pid)
 	}
 	all := k.h.since(0, about(event.Refreshed, schwabAccount))
-	var worst time.Duration
+	var late []time.Duration
 	for i := 1; i < len(all); i++ {
-		worst = max(worst, all[i].Time.Sub(all[i-1].Next))
+		late = append(late, all[i].Time.Sub(all[i-1].Next))
 	}
-	if worst > time.Second {
-		k.t.Errorf("the other provider's account was refreshed %s late", worst)
+	slices.Sort(late)
+	// Something was killed before every fourth of its refreshes or so: a machine
+	// that stands still for a moment delays one of them, a kill that disturbs
+	// delays many.
+	if usual := late[len(late)*3/4]; usual > time.Second {
+		k.t.Errorf("a quarter of the other provider's refreshes came more than %s late", usual)
 	}
+	worst := late[len(late)-1]
 	c := schwab.Account(schwabAccount)
 	if failed := k.h.since(0, about(event.RefreshFailed, schwabAccount)); len(failed) > 0 || c.Refreshes != c.Posts || c.Refreshes < len(all) || len(all) < 6 {
 		k.t.Errorf("the other provider's account: %d refreshed, broker: %+v, failures: %+v", len(all), c, failed)

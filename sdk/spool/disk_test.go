@@ -13,7 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 )
 
-var everything = flag.Bool("disk.everything", false, "lose power twice at every pair of points")
+var everything = flag.Bool("disk.everything", false, "lose power twice at every pair of points, and let every operation fail in every way")
 
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
@@ -57,7 +57,7 @@ func shortly(stride int) int {
 func TestPowerLossInRecovery(t *testing.T) {
 	t.Parallel()
 	// Every point of every life takes minutes.
-	stride := 5
+	stride := 9
 	if *everything {
 		stride = 1
 	} else if testing.Short() {
@@ -121,10 +121,17 @@ func TestPowerLossInRecovery(t *testing.T) {
 
 func TestDiskFaults(t *testing.T) {
 	t.Parallel()
-	points, stride := 0, shortly(7)
+	// Every operation fails, but each in half of the ways, in turn.
+	points, stride, first := 0, 2, 0
+	if *everything {
+		stride = 1
+	} else if testing.Short() {
+		stride = 7
+	}
 	for _, fault := range []error{syscall.EIO, syscall.ENOSPC} {
 		for _, forever := range []bool{false, true} {
-			for at := 1; ; at += stride {
+			first = first%stride + 1
+			for at := first; ; at += stride {
 				name := fmt.Sprintf("operation %d fails with %v, and all that follow: %t", at, fault, forever)
 				operations := lives(t, func(d *filestest.Disk) { d.Fail(at, fault, forever) }, func(l *life) {
 					l.live(t, aLife(), func() {
