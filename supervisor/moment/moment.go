@@ -84,3 +84,11 @@ func Earlier(t, u time.Time) time.Time {
 		return u
 	}
 }
+
+// Later is the later of two moments.
+func Later(t, u time.Time) time.Time {
+	if t.After(u) {
+		return t
+	}
+	return u
+}

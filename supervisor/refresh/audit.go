@@ -43,10 +43,11 @@ func (k *Keeper) notDue(a *account) {
 // waiting is why the account, which is past its due moment, is not in flight.
 // The caller holds k.mu.
 func (k *Keeper) waiting(a *account, now schedule.Instant) promise.Reason {
+	open := a.state.Ambiguous()
 	return promise.Why(promise.Facts{
 		NeedsLogin: a.rec.NeedsLogin() || k.ended(a, now.Wall), Withheld: k.withheld(a) != "", Asked: a.question().text != "",
-		Lingering: a.lingering != nil, Ambiguous: a.ambiguous != nil, Unread: a.ambiguous != nil && a.ambiguous.Unread,
-		Unsettled: a.unknown, PutOff: now.Wall.Before(a.notBefore), Pause: a.pause,
+		Lingering: a.state.Elsewhere() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
+		Unsettled: a.state.IsCut(), PutOff: now.Wall.Before(a.notBefore), Pause: a.pause,
 		Planned: a.turn.planned, Reached: k.reached(a, now),
 		Running: k.running, Serving: k.remote != nil, Full: k.inFlight >= k.cfg.MaxInFlight, Awake: !k.asleep(now),
 	})

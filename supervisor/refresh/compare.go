@@ -25,7 +25,7 @@ func (k *Keeper) compare(a *account, d format.Document) (lineage.Ours, lineage.J
 func (k *Keeper) ours(a *account) lineage.Ours {
 	return lineage.Ours{
 		Account: a.cfg.Name, Provider: k.cfg.Provider, ClientID: a.cfg.ClientID,
-		Record: a.rec, Open: a.ambiguous != nil, Policy: k.policy,
+		Record: a.rec, Open: a.state.Ambiguous() != nil, Policy: k.policy,
 		Owner: func(fingerprint string) string { return k.owner(a.cfg.Name, fingerprint) },
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
@@ -40,8 +41,13 @@ func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) erro
 // turn is what happens under the lock: adopt what is newer, and only if
 // nothing is, refresh.
 func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error {
-	if in := a.open(); in != nil {
-		return k.attempt(ctx, remote, a, *in)
+	switch k.tell(a, acct.Due{}) {
+	case acct.Repeat:
+		in, _ := a.state.Unfinished()
+		return k.attempt(ctx, remote, a, in)
+	case acct.Look:
+	default:
+		return nil
 	}
 	adopted, err := k.adopt(ctx, a)
 	if errors.Is(err, errAsked) && k.insisted(a) {
@@ -69,11 +75,8 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	if err := k.mayBeSent(a); err != nil {
 		return err
 	}
-	if k.holdsBack(a) {
-		return k.toldHeldBack(a)
-	}
-	if k.refusedBefore(a) {
-		return nil
+	if send, err := k.spend(a); !send {
+		return err
 	}
 	if unseen {
 		if err := k.unseen(a, err); err != nil {
@@ -93,17 +96,27 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	return k.attempt(ctx, remote, a, in)
 }
 
-// refusedBefore says whether the broker has refused the refresh token already,
-// and nobody waits who insists on one more try: whatever planned the account,
-// nothing is sent.
-func (k *Keeper) refusedBefore(a *account) bool {
+// spend says whether the refresh token may be sent now. If not, the account is
+// planned anew, and the error is for those who wait.
+func (k *Keeper) spend(a *account) (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !a.rec.NeedsLogin() || a.ambiguous != nil || len(a.waiters) > 0 {
-		return false
+	if k.step(a, k.wanted(a)) == acct.Announce {
+		return true, nil
 	}
 	k.plan(a)
-	return true
+	if a.state.Ambiguous() != nil && len(a.waiters) > 0 {
+		return false, k.heldBack(a)
+	}
+	return false, nil
+}
+
+// wanted is what those want who wait for a refresh. The caller holds k.mu.
+func (k *Keeper) wanted(a *account) acct.Spend {
+	if a.state.Ambiguous() != nil {
+		k.replay(a) // by a clock that may have been set back
+	}
+	return acct.Spend{Asked: len(a.waiters) > 0, Insisted: a.insisted, Terms: k.terms(a)}
 }
 
 // saw ends a wish to look.
@@ -126,16 +139,8 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 		At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
 	k.place(a, &in)
-	k.mu.Lock()
-	standing := a.ambiguous
-	if standing != nil && a.rec.Version == rec.Version {
-		rec.Health = a.rec.Health // the failures of an attempt that is open are not stored
-	}
-	if a.rec.Version == rec.Version && rec.RefreshExpiry.IsZero() {
-		rec.RefreshExpiry = a.rec.RefreshExpiry // as the broker's policy says, which was not known at the import
-	}
-	a.rec = rec
-	k.mu.Unlock()
+	k.tell(a, acct.Reread{Record: rec})
+	standing := a.state.Ambiguous()
 	if standing == nil {
 		err = k.cfg.Store.Intend(ctx, in)
 	} else {
@@ -146,11 +151,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 		return store.Intent{}, k.diskTrouble(a, fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
 	}
 	crashpoint.Here("refresh: the intent stands")
-	if standing != nil {
-		k.mu.Lock()
-		a.ambiguous = &in
-		k.mu.Unlock()
-	}
+	k.tell(a, acct.Announced{Intent: in})
 	return in, nil
 }
 
@@ -158,9 +159,16 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 // intent it gets the same answer: that is what recovery is.
 func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
 	defer k.took(time.Now())
+	k.tell(a, acct.Calls{Intent: in})
+	if !a.state.IsOpened(in.Attempt) {
+		return k.unexpected(a)
+	}
 	answer, err := k.call(ctx, remote, a, in)
 	if sdk.KindOf(err) == sdk.KindNotSent {
 		in, answer, err = k.callAnew(ctx, remote, a, in, err)
+	}
+	if held := a.state.Held(); held != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {
+		answer, err = sdk.Answer{Token: held.Token, Recovered: true}, nil // what the spool lost is in memory still
 	}
 	crashpoint.Here("refresh: the call has returned")
 	if !errors.Is(err, sdk.ErrConnection) {
@@ -173,9 +181,7 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 		}
 		return k.keep(ctx, remote, a, in, answer)
 	case errors.Is(err, sdk.ErrConnection):
-		k.mu.Lock()
-		a.unknown = true
-		k.mu.Unlock()
+		k.tell(a, acct.Lost{})
 		k.keepLock(a)
 		return fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, in.Attempt, err)
 	default:
@@ -211,7 +217,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		return k.failed(ctx, remote, a, in, errNothingNew(a))
 	}
 	k.mu.Lock()
-	wasAlerting := a.alerting || a.ambiguous != nil
+	wasAlerting := a.alerting || a.state.Ambiguous() != nil
 	next := k.successor(a, in, answer)
 	rec := next.record
 	k.mu.Unlock()
@@ -219,15 +225,15 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	case errors.Is(err, store.ErrConflict):
 		return k.conflicting(ctx, remote, a, in, rec, err)
 	case err != nil:
-		if a.resume == nil && !half {
+		if !a.state.IsAnswered() && !half {
 			k.bringToShared(a, in, answer, rec) // or bots would use the refresh token again that is spent
 		}
-		k.hold(ctx, a, in, rec)
+		k.hold(ctx, a, rec)
 		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
 	}
 	crashpoint.Here("refresh: the token is committed")
 	k.mu.Lock()
-	a.install(rec)
+	k.install(a, acct.Stored{Record: rec})
 	k.mu.Unlock()
 	if half {
 		k.keptHalf(a, rec, in, answer)
@@ -290,22 +296,17 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 
 // hold serves a token from memory that could not be stored. It is durable all
 // the same, in the provider's spool, from where the attempt is resumed.
-func (k *Keeper) hold(ctx context.Context, a *account, in store.Intent, rec store.Record) {
-	k.mu.Lock()
-	first := a.resume == nil
-	a.resume = &in
-	k.mu.Unlock()
-	if !first {
+func (k *Keeper) hold(ctx context.Context, a *account, rec store.Record) {
+	if a.state.IsAnswered() {
 		return
 	}
 	if err := k.cfg.Store.Hold(ctx, rec); err != nil {
 		k.cfg.Log.Warn("the token that could not be stored can't be served from memory either",
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		k.tell(a, acct.NotStored{})
 		return
 	}
-	k.mu.Lock()
-	a.held = &rec
-	k.mu.Unlock()
+	k.tell(a, acct.NotStored{Next: &rec})
 	k.cfg.Wake(a.cfg.Name)
 }
 
@@ -315,7 +316,6 @@ func (k *Keeper) hold(ctx context.Context, a *account, in store.Intent, rec stor
 func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attempt string) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	a.noted(attempt)
 	a.unfreed = ""
 	if err := remote.Settle(ctx, attempt); err != nil {
 		a.unfreed = attempt
@@ -328,9 +328,7 @@ func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attem
 func (k *Keeper) diskTrouble(a *account, err error) error {
 	k.mu.Lock()
 	a.alerting = true // the next token that is stored ends it
-	if a.unnoted != nil {
-		a.unnoted.stands = true
-	}
+	k.step(a, acct.NotEnded{})
 	at := k.retry(a, schedule.Failure{InRow: 3})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(at)

@@ -65,7 +65,7 @@ func (k *Keeper) inquire(ctx context.Context, a *account) Elsewhere {
 // wait for nobody's destinations.
 func (k *Keeper) askAhead(ctx context.Context, a *account) {
 	a.ahead = nil
-	if k.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored && a.open() == nil {
+	if k.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored && !a.unfinished() {
 		a.ahead = &inquiry{a.rec.Version, k.inquire(ctx, a)}
 	}
 }
@@ -146,18 +146,15 @@ var errWentBack = errors.New("the refresh token that was found elsewhere was ref
 
 // goBack returns to the newest token that the refused one had taken the place
 // of, if that may live. Those before it are kept for when it does not.
-func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (bool, error) {
+func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) error {
 	chain := refused.Unproven(refused.Token)
-	if len(chain) == 0 {
-		return false, nil
-	}
 	b, now := chain[0], k.clock.Now().Wall
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)
 	a.trim(&rec)
 	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, rec.Before = b.LoginAt, b.LoginUncertain, b.RefreshExpiry, chain[1:]
 	rec.GrantedTo = b.GrantedTo
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
-		return false, k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
+		return k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}
 	k.renewed(a, rec)
 	k.mu.Lock()
@@ -167,5 +164,5 @@ func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) (
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: "the server refused the refresh token that was found elsewhere; the one before it is tried",
 	})
-	return true, nil
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -43,7 +44,7 @@ func (k *Keeper) settleStray(ctx context.Context, remote *sdk.Remote, a *account
 		return k.clear(ctx, remote, a, e.Attempt)
 	}
 	return k.settleShared(ctx, a, func() error {
-		if a.obtained(e) {
+		if a.obtained(e) && !a.unfinished() {
 			return k.announceAgain(ctx, remote, a, e)
 		}
 		return k.weighStray(ctx, remote, a, e)
@@ -86,6 +87,7 @@ func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *accou
 		return k.diskTrouble(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
 	}
 	crashpoint.Here("refresh: a spooled attempt is announced again")
+	k.tell(a, acct.Announced{Intent: in})
 	return k.attempt(ctx, remote, a, in)
 }
 
@@ -211,9 +213,9 @@ func (k *Keeper) setAside(ctx context.Context, a *account, in store.Intent, t sd
 	if err != nil {
 		return k.diskTrouble(a, fmt.Errorf("keep an answer that is not installed, which the provider's spool still holds: %w", err))
 	}
-	k.mu.Lock()
-	a.rec.Evidence = stored.Evidence
-	k.mu.Unlock()
+	rec := a.rec
+	rec.Evidence = stored.Evidence
+	k.tell(a, acct.Corrected{Record: rec})
 	k.publish(slog.LevelWarn, a, event.Event{
 		Type: event.AnswerSetAside, Version: a.rec.Version, Attempt: in.Attempt,
 		Message: fmt.Sprintf("an answer of the broker to an attempt begun %s did not become the account's newest token: %s. It is kept until %s, "+

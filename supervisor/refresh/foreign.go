@@ -3,6 +3,7 @@ package refresh
 import (
 	"strings"
 
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -25,17 +26,21 @@ func foreignOrigin(o store.Origin) bool {
 // The lock is held, and nobody is at work on the account.
 func (k *Keeper) apply(a *account) {
 	a.unmet = false
-	k.bound(a)
-	if a.stored && a.rec.RefreshExpiry.IsZero() {
-		a.rec.RefreshExpiry = refreshExpiry(a.rec, k.policy)
+	if !a.stored {
+		return
 	}
+	rec := a.rec
+	k.bound(&rec)
+	if rec.RefreshExpiry.IsZero() {
+		rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+	}
+	k.step(a, acct.Corrected{Record: rec})
 }
 
 // bound holds the times of a token that came from a document against the
 // policy of its provider, which was not known then. The lock is held.
-func (k *Keeper) bound(a *account) {
-	rec := &a.rec
-	if !a.stored || !foreignOrigin(rec.Origin) || rec.Token.Lifetime <= 0 {
+func (k *Keeper) bound(rec *store.Record) {
+	if !foreignOrigin(rec.Origin) || rec.Token.Lifetime <= 0 {
 		return
 	}
 	d := rec.Document()
@@ -49,5 +54,5 @@ func (k *Keeper) bound(a *account) {
 	}
 	rec.Token.IssuedAt, rec.Token.Lifetime, rec.Token.Uncertain = f.Token.IssuedAt, f.Token.Lifetime, true
 	k.cfg.Log.Warn("the token's expiry is not believed: "+strings.Join(f.Doubts, "; "),
-		"provider", k.cfg.Provider, "account", a.cfg.Name)
+		"provider", k.cfg.Provider, "account", rec.Account)
 }

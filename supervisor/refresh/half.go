@@ -50,8 +50,8 @@ type success struct {
 func (k *Keeper) successor(a *account, in store.Intent, answer sdk.Answer) success {
 	now, t := k.clock.Now().Wall, answer.Token
 	half := isHalf(t)
-	if a.held != nil && a.held.Attempt == in.Attempt {
-		s := success{record: *a.held}
+	if held := a.state.Held(); held != nil && held.Attempt == in.Attempt {
+		s := success{record: *held}
 		if !half {
 			s.dead = deadOnArrival(&s.record, a.rec, in, answer.Recovered, now)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -15,12 +16,12 @@ import (
 
 // This file holds how a new version takes the place of the one that stands.
 
-// install makes rec, which is durable, the account's: whatever was open or
-// unknown of an attempt before it is so no more. The caller holds k.mu.
-func (a *account) install(rec store.Record) {
-	a.rec, a.stored = rec, true
-	a.ambiguous, a.lingering, a.resume, a.held, a.unnoted = nil, nil, nil, nil, nil
-	a.unknown, a.alerting = false, false
+// install tells the account of a record that is durable, by Stored or Taken:
+// whatever was open or unknown of an attempt before it is so no more. The caller
+// holds k.mu.
+func (k *Keeper) install(a *account, e acct.Event) {
+	k.step(a, e)
+	a.alerting = false
 }
 
 // renewed goes on with a record that did not come from the server just now, and
@@ -28,7 +29,7 @@ func (a *account) install(rec store.Record) {
 // yet and it is time.
 func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
 	k.mu.Lock()
-	a.install(rec)
+	k.install(a, acct.Taken{Record: rec})
 	a.doubt = ""
 	k.plan(a)
 	due, _ = k.heap.Due(a.cfg.Name)
@@ -69,7 +70,7 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 	}
 	k.mu.Lock()
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
-	first, trouble := !a.stored, a.alerting || a.ambiguous != nil
+	first, trouble := !a.stored, a.alerting || a.state.Ambiguous() != nil
 	k.mu.Unlock()
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", f.where, err))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -120,7 +121,10 @@ type Keeper struct {
 
 // account is the state of one account in memory.
 type account struct {
-	cfg    Account
+	cfg Account
+	// state decides what is done; only step changes it. rec is its record, and
+	// stored: it has one.
+	state  acct.State
 	rec    store.Record
 	stored bool
 	// busy: an attempt, a settling or an import is under way.
@@ -134,27 +138,9 @@ type account struct {
 	// missed: it came due while it was busy. unmet: the provider's policy became
 	// known then, and was not applied to its record yet.
 	missed, unmet bool
-	// unknown: the connection broke during the attempt; the next generation
-	// asks the spool.
-	unknown bool
-	// ambiguous is the standing intent of an attempt whose outcome nobody
-	// knows.
-	ambiguous *store.Intent
-	// lingering is an attempt that may be under way where nobody sees it.
-	lingering *lingering
-	// resume is an attempt that was answered but could not be stored.
-	resume *store.Intent
-	// held is the version that resume will commit: it is served from memory
-	// meanwhile.
-	held *store.Record
 	// halves counts the answers in a row that brought a new refresh token and
 	// no access token.
 	halves int
-	// unnoted is an attempt that failed and whose end could not be stored.
-	// Only whoever made the account busy looks at it, and at unsettled: what
-	// was left open could not be settled.
-	unnoted   *unnoted
-	unsettled bool
 	// told are the warnings about the token's times that a person has had.
 	told map[string]bool
 	// alerting: an alert was raised and is not over.
@@ -232,11 +218,12 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {
 		a := &account{cfg: c}
+		a.stand(acct.State{Standing: acct.None{}, Attempt: acct.Free{}})
 		a.cfg.WholeGrant = c.WholeGrant || c.Shared != nil
 		rec, err := cfg.Store.Load(ctx, c.Name)
 		switch {
 		case err == nil:
-			a.rec, a.stored = rec, true
+			a.stand(acct.State{Standing: acct.StandingOf(rec), Attempt: acct.Free{}})
 			a.alerting = rec.Health.Failures >= c.MaxFailures || rec.NeedsLogin()
 		case !errors.Is(err, store.ErrNotFound):
 			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
@@ -303,7 +290,7 @@ func (k *Keeper) release(a *account) {
 	}
 	a.missed = false
 	switch now := k.clock.Now(); {
-	case a.unknown:
+	case a.state.IsCut():
 	case len(a.waiters) > 0:
 		k.dueAt(a, now.Wall, now)
 	case a.look:

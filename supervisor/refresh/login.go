@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -127,14 +128,15 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 // settleBeforeLogin takes a token that still waits in the spool first: the
 // account's slot is needed.
 func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *account) error {
-	if a.unnoted != nil { // whatever it was, it does not keep a person from logging in
-		in := a.unnoted.intent
-		_ = k.settleShared(ctx, a, func() error { return k.attempt(ctx, remote, a, in) })
-	}
-	if a.resume == nil {
+	in, unfinished := a.state.Unfinished()
+	switch {
+	case !unfinished:
 		return nil
+	case a.state.IsAnswered():
+		return k.attempt(ctx, remote, a, in)
 	}
-	return k.attempt(ctx, remote, a, *a.resume)
+	_ = k.settleShared(ctx, a, func() error { return k.attempt(ctx, remote, a, in) })
+	return nil // whatever it was, it does not keep a person from logging in
 }
 
 func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) error {
@@ -159,6 +161,7 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) e
 		return fmt.Errorf("account %s: announce the login, so the code was not used: %w", a.cfg.Name, err)
 	}
 	crashpoint.Here("refresh: the login's intent stands")
+	k.tell(a, acct.Announced{Intent: in})
 	return k.attempt(ctx, remote, a, in)
 }
 
@@ -179,13 +182,12 @@ func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *acco
 		err = k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, stored.Health)
 	}
 	if err != nil {
-		return fmt.Errorf("account %s: note the failed login: %w", a.cfg.Name, err)
+		return k.diskTrouble(a, fmt.Errorf("note the failed login: %w", err))
 	}
-	a.noted(in.Attempt)
 	crashpoint.Here("refresh: the login is abandoned")
 	k.mu.Lock()
-	if _, planned := k.heap.Due(a.cfg.Name); a.unknown || !planned {
-		a.unknown = false
+	does := k.step(a, acct.Ended{})
+	if _, planned := k.heap.Due(a.cfg.Name); does == acct.Again || !planned {
 		k.plan(a)
 	}
 	k.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -20,7 +21,10 @@ import (
 // failed handles an attempt that the provider reports as failed: what is
 // durable first, then the plan, then the word to people.
 func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
-	a.ends(in)
+	if a.state.IsAnswered() { // whatever is wrong with its place, the token is there
+		k.countFailure(a, sdk.KindOf(cause), cause)
+		return a.named(cause)
+	}
 	if in.Kind == spool.KindExchange {
 		return k.exchangeFailed(ctx, remote, a, in, cause)
 	}
@@ -36,15 +40,12 @@ func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in 
 		k.countFailure(a, kind, cause)
 	default:
 		h := k.countFailure(a, kind, cause)
-		if in.Replays != "" {
-			// What became of the attempt that this one replays is still
-			// unknown: the intent stands.
-			break
+		if in.Replays == "" { // otherwise the intent stands, because nothing is known of what it replays
+			if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
+				return k.diskTrouble(a, fmt.Errorf("note the failed attempt: %w", err))
+			}
 		}
-		if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
-			return k.diskTrouble(a, fmt.Errorf("note the failed attempt: %w", err))
-		}
-		a.noted(in.Attempt)
+		k.tell(a, acct.Ended{})
 	}
 	k.free(ctx, remote, a, in.Attempt)
 	return a.named(cause)
@@ -68,28 +69,24 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 	if errors.As(cause, &detail) {
 		retryAfter = detail.RetryAfter
 	}
-	first := a.count()
 	k.mu.Lock()
-	h := &a.rec.Health
-	if first {
-		h.Failures++
-	}
+	first := !a.state.IsCounted()
+	does := k.step(a, acct.Failed{Kind: kind, Error: cause.Error(), At: k.clock.Now().Wall})
+	h := a.rec.Health
+	f := schedule.Failure{InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter}
 	var next time.Time
-	if a.rec.NeedsLogin() && a.ambiguous == nil {
+	switch does {
+	case acct.BackOff:
+		next = k.retry(a, f)
+	case acct.Replay:
+		next = k.retryOpen(a, f)
+	default: // it was refused, and somebody had insisted on one try
 		k.plan(a)
-	} else {
-		h.LastError, h.LastKind, h.LastFailure = cause.Error(), kind, k.clock.Now().Wall
-		f := schedule.Failure{InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter}
-		if a.ambiguous == nil {
-			next = k.retry(a, f)
-		} else {
-			next = k.retryOpen(a, kind, f)
-		}
 	}
 	misconfigured := kind == sdk.KindInvalidClient && !a.alerting
 	alert := h.Failures == a.cfg.MaxFailures || misconfigured
 	a.alerting = a.alerting || alert
-	health, expiry, uncertain := *h, a.rec.Token.Expiry(), a.rec.Token.Uncertain
+	health, expiry, uncertain := h, a.rec.Token.Expiry(), a.rec.Token.Uncertain
 	k.mu.Unlock()
 	if !first { // people were told then
 		return health
@@ -118,11 +115,7 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
 	// A program that writes the shared file without its lock may have been
 	// faster. Ours is dead, so whatever is there that we do not know is better.
-	k.mu.Lock()
-	if a.rec.Token.RefreshToken.Fingerprint() == in.Fingerprint {
-		a.rec.Health.NeedsLogin = in.Fingerprint
-	}
-	k.mu.Unlock()
+	k.tell(a, acct.Denied{Fingerprint: in.Fingerprint})
 	if adopted, err := k.adopt(ctx, a); err != nil && !errors.Is(err, errUnseen) && !errors.Is(err, errAsked) {
 		return err
 	} else if adopted {
@@ -160,23 +153,24 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 		h.LastError, h.LastKind, h.LastFailure = cause.Error(), sdk.KindInvalidGrant, now
 	}
 	h.Ambiguous = time.Time{}
-	if newest {
-		if back, err := k.goBack(ctx, a, stored); back || err != nil {
-			if err == nil {
-				k.free(ctx, remote, a, in.Attempt)
-				err = errWentBack
-			}
+	does := k.tell(a, acct.NothingElse{})
+	if newest && does == acct.GoBack {
+		if err := k.goBack(ctx, a, stored); err != nil {
 			return err
 		}
+		k.free(ctx, remote, a, in.Attempt)
+		return errWentBack
+	}
+	if newest {
 		h.NeedsLogin = in.Fingerprint
 	}
 	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("note that the server refused the grant: %w", err))
 	}
-	a.noted(in.Attempt)
+	judged := stored
+	judged.Health = h
 	k.mu.Lock()
-	a.rec, a.ambiguous = stored, nil
-	a.rec.Health = h
+	k.step(a, acct.Judged{Record: judged})
 	a.alerting = a.alerting || newest
 	k.plan(a)
 	k.mu.Unlock()
@@ -234,11 +228,7 @@ func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent,
 		return k.diskTrouble(a, fmt.Errorf("note that an attempt is ambiguous: %w", err))
 	}
 	crashpoint.Here("refresh: marked as ambiguous")
-	k.mu.Lock()
-	a.ambiguous = &in
-	a.unknown = false
-	a.rec.Health.Ambiguous = in.AmbiguousSince
-	k.mu.Unlock()
+	k.tell(a, acct.Marked{Intent: in})
 	if first {
 		k.publish(slog.LevelError, a, event.Event{
 			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),

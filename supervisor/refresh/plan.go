@@ -16,7 +16,7 @@ import (
 func (k *Keeper) plan(a *account) time.Time {
 	now := k.clock.Now()
 	k.weigh(a)
-	if a.unfinished() && !a.unknown {
+	if a.unfinished() {
 		return k.resumeAt(a, now)
 	}
 	kept := a.kept(now.Wall)
@@ -25,7 +25,7 @@ func (k *Keeper) plan(a *account) time.Time {
 		k.dueAt(a, now.Wall, now) // its first token may be there
 		return now.Wall
 	}
-	if !a.stored || a.rec.NeedsLogin() || a.unknown || k.withheld(a) != "" {
+	if !a.stored || a.rec.NeedsLogin() || a.state.IsCut() || k.withheld(a) != "" {
 		k.notDue(a)
 		return time.Time{}
 	}
@@ -51,15 +51,15 @@ func (k *Keeper) plan(a *account) time.Time {
 // dueOf is when something can be done by itself for an account that has a token
 // and needs no login; zero: only a person can.
 func (k *Keeper) dueOf(a *account, now time.Time) time.Time {
-	switch {
-	case a.lingering != nil:
-		return a.lingering.until
-	case a.ambiguous != nil:
+	if e := a.state.Elsewhere(); e != nil {
+		return e.Until
+	}
+	if a.state.Ambiguous() != nil {
 		at, _ := k.replay(a)
 		return at
 	}
 	p := k.planOf(a, now)
-	if p.Ended && a.resume == nil {
+	if p.Ended && !a.state.IsAnswered() {
 		return time.Time{}
 	}
 	return p.Due
@@ -109,7 +109,7 @@ func (k *Keeper) policyOf(a *account) schedule.Policy {
 // ended says whether the account's login is over: its refresh token is known to
 // be dead, and was not refused only because nobody sent it.
 func (k *Keeper) ended(a *account, now time.Time) bool {
-	return a.stored && a.ambiguous == nil && !a.rec.RefreshExpiry.IsZero() && !now.Before(a.rec.RefreshExpiry) &&
+	return a.stored && a.state.Ambiguous() == nil && !a.rec.RefreshExpiry.IsZero() && !now.Before(a.rec.RefreshExpiry) &&
 		k.planOf(a, now).Ended
 }
 
@@ -127,7 +127,7 @@ func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
 		a.pauseFor(promise.RetryAfter, "")
 	}
 	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
-	if k.ended(a, at) && a.resume == nil {
+	if k.ended(a, at) && !a.state.IsAnswered() {
 		if k.ended(a, now.Wall) {
 			k.notDue(a)
 			return time.Time{}

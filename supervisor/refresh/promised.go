@@ -3,6 +3,7 @@ package refresh
 import (
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
@@ -40,7 +41,7 @@ func (a *account) kept(now time.Time) promised {
 // The caller holds k.mu.
 func (k *Keeper) resumeAt(a *account, now schedule.Instant) time.Time {
 	p := a.kept(now.Wall)
-	at := later(p.at, now.Wall)
+	at := moment.Later(p.at, now.Wall)
 	a.pauseFor(p.reason, p.text)
 	k.dueAt(a, at, now)
 	return at

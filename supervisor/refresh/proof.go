@@ -9,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -92,10 +93,14 @@ func (k *Keeper) place(a *account, in *store.Intent) {
 
 // callAnew makes an attempt that was not sent once more, under another id, if
 // that was because the spool is not the one any more that it was announced for.
-// Otherwise it returns the failure as it was.
+// Otherwise it returns the failure as it was; so it does if the outcome was known
+// once.
 func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, failure error) (store.Intent, sdk.Answer, error) {
 	asking, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
+	if _, known := a.state.Unfinished(); known {
+		return in, sdk.Answer{}, failure
+	}
 	if _, err := k.readSpool(asking, remote); err != nil || k.spoolID() == in.Spool {
 		return in, sdk.Answer{}, failure
 	}
@@ -108,11 +113,7 @@ func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *account, i
 		return in, sdk.Answer{}, errors.Join(failure, err)
 	}
 	crashpoint.Here("refresh: announced for another spool")
-	k.mu.Lock()
-	if a.ambiguous != nil && a.ambiguous.Attempt == in.Attempt {
-		a.ambiguous = &next
-	}
-	k.mu.Unlock()
+	k.tell(a, acct.Moved{Intent: next})
 	k.free(ctx, remote, a, in.Attempt)
 	answer, err := k.call(ctx, remote, a, next)
 	return next, answer, err
@@ -122,19 +123,10 @@ func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *account, i
 // known to be ambiguous already.
 func isMarked(in store.Intent) bool { return !in.AmbiguousSince.IsZero() }
 
-// lingering is an attempt of which the spool here says nothing, and which was
-// perhaps sent all the same: until its end an answer may be on its way to a
-// process that nobody here sees.
-type lingering struct {
-	intent store.Intent
-	proof
-}
-
 // awaitLingering lets an attempt come to its end before it counts as ambiguous.
 func (k *Keeper) awaitLingering(ctx context.Context, a *account, in store.Intent, p proof) error {
 	k.mu.Lock()
-	a.unknown = false
-	a.lingering = &lingering{in, p}
+	k.step(a, acct.Lingers{Elsewhere: acct.Elsewhere{Until: p.until, Why: p.why}})
 	k.plan(a)
 	k.mu.Unlock()
 	if err := k.endLingering(ctx, a); errors.Is(err, errLingering) {
@@ -153,25 +145,20 @@ var errLingering = errors.New("an attempt may still be under way elsewhere")
 // error is errLingering if it can.
 func (k *Keeper) endLingering(ctx context.Context, a *account) error {
 	k.mu.Lock()
-	e := a.lingering
-	if e != nil && k.clock.Now().Wall.Before(e.until) {
+	u, _ := a.state.Attempt.(acct.Unknown)
+	does := k.step(a, k.wanted(a))
+	if u.Elsewhere != nil && does == acct.Wait {
 		k.plan(a)
 		k.mu.Unlock()
-		return fmt.Errorf("account %s: %w, until %s: %s. Try again then", a.cfg.Name, errLingering, e.until.Format(time.RFC3339), e.why)
+		return fmt.Errorf("account %s: %w, until %s: %s. Try again then", a.cfg.Name, errLingering, u.Elsewhere.Until.Format(time.RFC3339), u.Elsewhere.Why)
 	}
 	k.mu.Unlock()
-	if e == nil {
+	if u.Elsewhere == nil || does != acct.Mark {
 		return nil
 	}
-	in := e.intent
+	in := u.Intent
 	if begun := k.clock.Now().Wall.Add(-a.cfg.Timeout); in.At.After(begun) {
 		in.At = begun // the clock was set back, and the attempt is over all the same
 	}
-	if err := k.markAmbiguous(ctx, a, in, e.why); err != nil {
-		return err
-	}
-	k.mu.Lock()
-	a.lingering = nil
-	k.mu.Unlock()
-	return nil
+	return k.markAmbiguous(ctx, a, in, u.Elsewhere.Why)
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -25,9 +26,7 @@ func (k *Keeper) prove(a *account) error {
 	}
 	a.unproved++
 	k.mu.Lock()
-	h := &a.rec.Health
-	h.Failures++
-	h.LastError, h.LastKind, h.LastFailure = err.Error(), sdk.KindNotSent, k.clock.Now().Wall
+	k.step(a, acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: k.clock.Now().Wall})
 	a.alerting = true
 	next := k.retry(a, schedule.Failure{InRow: a.unproved})
 	a.pauseFor(promise.DiskAway, err.Error())

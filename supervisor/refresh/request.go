@@ -36,7 +36,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	case a.rec.NeedsLogin() && !force:
 		err = fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s",
 			name, ErrNeedsLogin, strings.TrimPrefix(a.rec.Health.LastError, "account "+name+": "), name)
-	case a.ambiguous != nil && !force && !a.busy && !k.isDue(a):
+	case a.state.Ambiguous() != nil && !force && !a.busy && !k.isDue(a):
 		err = k.heldBack(a)
 	case !a.busy && !force && a.rec.Health.Failures == 0 && !k.isDue(a):
 		k.mu.Unlock()
@@ -48,7 +48,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	}
 	a.waiters = append(a.waiters, outcome)
 	a.insisted = a.insisted || force
-	if !a.busy && !a.unknown {
+	if !a.busy && !a.state.IsCut() {
 		now := k.clock.Now()
 		k.dueAt(a, now.Wall, now)
 	}

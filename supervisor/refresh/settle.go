@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -30,8 +31,7 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		if err != nil {
 			return err
 		}
-		a.unnoted = nil // the process that knew its verdict is gone; the spool remains
-		err = k.settleOne(ctx, remote, a, spooled[name])
+		err = k.settleAll(ctx, remote, a, spooled[name])
 		if !errors.Is(err, sdk.ErrConnection) {
 			k.forgo(a)
 		}
@@ -53,10 +53,25 @@ func (k *Keeper) stillUnsettled(a *account, err error) {
 		"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if a.unknown {
-		a.unknown, a.unsettled = false, true
+	if k.step(a, acct.NotSettled{Disk: errors.Is(err, store.ErrDisk)}) == acct.BackOff {
 		k.retry(a, schedule.Failure{InRow: 3})
 	}
+}
+
+// settleAgain settles the account as the start of a generation does, if the
+// disk kept it from that then.
+func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *account) error {
+	if k.tell(a, acct.Due{}) != acct.Compare {
+		return nil
+	}
+	entries, err := k.readSpool(ctx, remote)
+	if err != nil {
+		return k.diskTrouble(a, err)
+	}
+	if err = k.settleAll(ctx, remote, a, k.ofOurs(ctx, entries)[a.cfg.Name]); err != nil {
+		k.stillUnsettled(a, err)
+	}
+	return err
 }
 
 // clear frees the slot of an attempt that is over. One that the provider can't
@@ -83,6 +98,7 @@ func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *account, 
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
 	}
+	k.found(a, in, intended)
 	var errs []error
 	settled := func(err error) (lost bool) {
 		errs = append(errs, err) // an attempt that failed is settled too
@@ -115,13 +131,25 @@ func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *account, 
 // nothing, if there is one.
 func (k *Keeper) settleUnspooled(ctx context.Context, remote *sdk.Remote, a *account) error {
 	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
-	switch {
-	case err != nil:
+	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
-	case intended:
-		return k.settleIntent(ctx, remote, a, in)
 	}
-	return k.resolved(a)
+	k.found(a, in, intended)
+	if !intended {
+		return nil
+	}
+	return k.settleIntent(ctx, remote, a, in)
+}
+
+// found says to the account's state what the store has of its attempt.
+func (k *Keeper) found(a *account, in store.Intent, intended bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if intended {
+		k.step(a, acct.Found{Intent: in})
+	} else if k.step(a, acct.NotFound{}) == acct.Plan {
+		k.plan(a)
+	}
 }
 
 // settleIntent ends an intent of which the spool knows nothing.
@@ -132,10 +160,7 @@ func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *accoun
 	case in.Kind == spool.KindExchange:
 		return k.endCutLogin(ctx, remote, a, in, exchangeCut(proof.same))
 	case isMarked(in):
-		k.mu.Lock()
-		a.ambiguous = &in
-		a.rec.Health.Ambiguous = in.AmbiguousSince
-		k.mu.Unlock()
+		k.tell(a, acct.Marked{Intent: in})
 		k.publish(slog.LevelWarn, a, event.Event{
 			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "the outcome of an attempt begun " + in.AmbiguousSince.Format(time.RFC3339) +
@@ -196,6 +221,7 @@ func (k *Keeper) settleGivenBack(ctx context.Context, remote *sdk.Remote, a *acc
 	if err != nil || !stands || in.Attempt != before.Attempt {
 		return err
 	}
+	k.found(a, in, true)
 	return k.settleIntent(ctx, remote, a, in)
 }
 
@@ -210,17 +236,13 @@ func exchangeCut(notSent bool) error {
 // notSent ends an intent whose request never left: the refresh token is as
 // good as before.
 func (k *Keeper) notSent(ctx context.Context, a *account, in store.Intent) error {
-	if in.Replays != "" {
-		// The attempt that it replays is as unknown as before.
-		k.mu.Lock()
-		a.ambiguous = &in
-		k.mu.Unlock()
-		return k.again(a)
+	if in.Replays == "" { // otherwise nothing is known of what it replays
+		if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec.Health); err != nil {
+			return k.diskTrouble(a, fmt.Errorf("end an attempt that was not sent: %w", err))
+		}
+		crashpoint.Here("refresh: the attempt is abandoned")
 	}
-	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec.Health); err != nil {
-		return k.diskTrouble(a, fmt.Errorf("end an attempt that was not sent: %w", err))
-	}
-	crashpoint.Here("refresh: the attempt is abandoned")
+	k.tell(a, acct.Ended{})
 	return k.again(a)
 }
 
@@ -228,19 +250,7 @@ func (k *Keeper) notSent(ctx context.Context, a *account, in store.Intent) error
 func (k *Keeper) again(a *account) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	a.unknown = false
 	now := k.clock.Now()
 	k.dueAt(a, now.Wall, now)
-	return nil
-}
-
-// resolved forgets that an attempt was open.
-func (k *Keeper) resolved(a *account) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if a.unknown {
-		a.unknown = false
-		k.plan(a)
-	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (k *Keeper) settleShared(ctx context.Context, a *account, fn func() error) 
 func (k *Keeper) Touch(name string) {
 	k.mu.Lock()
 	a, ok := k.accounts[name]
-	if ok && !a.unknown {
+	if ok && !a.state.IsCut() {
 		if a.busy {
 			a.look = true // release has it looked at
 		} else {

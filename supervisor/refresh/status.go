@@ -76,7 +76,7 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	defer k.mu.Unlock()
 	at := k.clock.Now()
 	now := at.Wall
-	s = Status{State: a.state(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
+	s = Status{State: a.shown(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(a.cfg.Name)
 	s.LoginEnd = k.loginEnd(s.Record)
 	q := a.question()
@@ -91,10 +91,10 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 			s.WaitingText = a.pauseText
 		}
 	}
-	if a.ambiguous != nil {
-		s.AmbiguousSince = a.ambiguous.AmbiguousSince
-		if a.ambiguous.Unread {
-			s.Unread = cmp.Or(a.ambiguous.Replays, a.ambiguous.Attempt)
+	if in := a.state.Ambiguous(); in != nil {
+		s.AmbiguousSince = in.AmbiguousSince
+		if in.Unread {
+			s.Unread = cmp.Or(in.Replays, in.Attempt)
 		}
 	}
 	return s
@@ -103,14 +103,14 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 // newest is what consumers are served: the record, or the version that could
 // not be stored yet.
 func (a *account) newest() store.Record {
-	if a.held != nil {
-		return *a.held
+	if held := a.state.Held(); held != nil {
+		return *held
 	}
 	return a.rec
 }
 
-// state of the account; ended: its login is over.
-func (a *account) state(now time.Time, ended bool) State {
+// shown is the state of the account for people; ended: its login is over.
+func (a *account) shown(now time.Time, ended bool) State {
 	switch {
 	case !a.stored:
 		return New
@@ -118,7 +118,7 @@ func (a *account) state(now time.Time, ended bool) State {
 		return NeedsLogin
 	case !a.newest().Token.Valid(now):
 		return Expired
-	case a.rec.Health.Failures > 0 || a.ambiguous != nil || a.lingering != nil || a.unknown || a.resume != nil:
+	case a.rec.Health.Failures > 0 || a.state.Ambiguous() != nil || a.state.Elsewhere() != nil || a.state.IsCut() || a.state.IsAnswered():
 		return Retrying
 	default:
 		return Valid

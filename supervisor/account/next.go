@@ -1,0 +1,324 @@
+package account
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// ErrImpossible: that can't happen to an account in that state. It is a defect of
+// who tells it.
+var ErrImpossible = errors.New("this can't happen to an account that stands like that")
+
+// Next is what becomes of an account by what has happened, and what is to be done
+// now. After [ErrImpossible] the state is as it was, and nothing is to be done.
+func Next(s State, e Event, now time.Time) (State, Action, error) {
+	next, action, ok := s.next(e, now)
+	if !ok {
+		return s, Wait, fmt.Errorf("%w: %s, while its token is %s and its attempt %s", ErrImpossible, e.event(), s.Standing.name(), s.Attempt.name())
+	}
+	return next, action, nil
+}
+
+func (s State) next(e Event, now time.Time) (State, Action, bool) {
+	switch e := e.(type) {
+	case Due:
+		return s.due()
+	case Spend:
+		return s.spend(e, now)
+	case Announced, Moved, Calls, Lost:
+		return s.underWay(e)
+	case Stored, NotStored, Failed, Ended, NotEnded, Marked, Denied, NothingElse, Judged:
+		return s.outcome(e)
+	case Found, NotFound, NotSettled, Lingers:
+		return s.settle(e)
+	case Taken:
+		return State{StandingOf(e.Record), Free{}}, Plan, true
+	case Reread:
+		return s.reread(e.Record), Wait, true
+	case Corrected:
+		return s.with(e.Record), Wait, s.Standing.Record().Version == e.Record.Version
+	case SetBack:
+		return s.setBack(now)
+	}
+	return s, Wait, false
+}
+
+// due is what an account does at its turn, before anything is sent.
+func (s State) due() (State, Action, bool) {
+	switch a := s.Attempt.(type) {
+	case Answered, Unnoted:
+		return s, Repeat, true
+	case Cut:
+		if a.Again {
+			return s, Compare, true
+		}
+		return s, Wait, true
+	case Free, Unknown:
+		return s, Look, true
+	}
+	return s, Wait, false
+}
+
+// spend says whether the refresh token may be sent.
+func (s State) spend(e Spend, now time.Time) (State, Action, bool) {
+	_, none := s.Standing.(None)
+	_, refused := s.Standing.(Refused)
+	switch a := s.Attempt.(type) {
+	case Free:
+		if none || refused && !e.Asked {
+			return s, Wait, true
+		}
+		return s, Announce, true
+	case Unknown:
+		switch at, _ := s.Replay(e.Terms, now); {
+		case none, a.Elsewhere != nil && now.Before(a.Elsewhere.Until):
+			return s, Wait, true
+		case a.Elsewhere != nil, marked(a.Intent) == nil:
+			return s, Mark, true
+		case e.Insisted, !at.IsZero() && !at.After(now):
+			return s, Announce, true
+		}
+		return s, Wait, true
+	}
+	return s, Wait, false
+}
+
+// underWay is the way of an attempt up to its outcome.
+func (s State) underWay(e Event) (State, Action, bool) {
+	o, isOpened := opened(s.Attempt)
+	_, isOpen := s.Attempt.(Open)
+	switch e := e.(type) {
+	case Announced:
+		over := e.Intent.Before != nil
+		switch s.Attempt.(type) {
+		case Open, Answered: // one at a time; and what was answered is stored first
+			return s, Wait, false
+		case Unknown:
+			if e.Intent.Replays == "" && !over {
+				return s, Wait, false
+			}
+		case Cut, Unnoted:
+			if !over {
+				return s, Wait, false
+			}
+		}
+		o := Open{Intent: e.Intent}
+		if over {
+			o.Over = s.Attempt
+		}
+		s.Attempt = o
+		return s, Wait, true
+	case Moved:
+		o.Intent = e.Intent
+		if isOpen {
+			s.Attempt = o
+		}
+		return s, Wait, isOpen
+	case Calls:
+		s.Attempt = uncut(s.Attempt)
+		o, ok := opened(s.Attempt)
+		return s, Wait, ok && o.Intent.Attempt == e.Intent.Attempt
+	case Lost:
+		s.Attempt = Cut{Of: s.Attempt}
+		return s, Wait, isOpened
+	}
+	return s, Wait, false
+}
+
+// outcome is the end of an attempt: what is durable first, then what follows.
+func (s State) outcome(e Event) (State, Action, bool) {
+	_, unknown := s.Attempt.(Unknown)
+	_, free := s.Attempt.(Free)
+	o, isOpened := opened(s.Attempt)
+	switch e := e.(type) {
+	case Stored:
+		return State{StandingOf(e.Record), Free{}}, Deliver, true
+	case NotStored:
+		next := e.Next
+		if a, ok := s.Attempt.(Answered); ok {
+			next = a.Next
+		}
+		s.Attempt = Answered{o, next}
+		return s, BackOff, isOpened
+	case Failed:
+		return s.failed(e, free || unknown || isOpened)
+	case Ended:
+		if c, ok := s.Attempt.(Cut); ok {
+			o, isOpened = opened(c.Of)
+			s.Attempt = o.ended()
+			return s, Again, isOpened
+		}
+		s.Attempt = o.ended()
+		return s, Wait, isOpened
+	case NotEnded:
+		if o, ok := s.Attempt.(Open); ok {
+			s.Attempt = Unnoted{o}
+		}
+		return s, BackOff, true
+	case Marked:
+		if _, ok := opened(uncut(s.Attempt)); !ok && !unknown {
+			return s, Wait, false
+		}
+		rec := s.Standing.Record()
+		rec.Health.Ambiguous = e.Intent.AmbiguousSince
+		s = s.with(rec)
+		s.Attempt = Unknown{Intent: e.Intent}
+		return s, Replay, marked(e.Intent) != nil
+	case Denied:
+		rec := s.Standing.Record()
+		if rec.Token.RefreshToken.Fingerprint() == e.Fingerprint {
+			rec.Health.NeedsLogin = e.Fingerprint
+		}
+		return s.with(rec), Search, isOpened
+	case NothingElse:
+		if rec := s.Standing.Record(); rec.NeedsLogin() && len(rec.Unproven(rec.Token)) > 0 {
+			return s, GoBack, isOpened
+		}
+		return s, End, isOpened
+	case Judged:
+		return State{StandingOf(e.Record), Free{}}, Plan, true
+	}
+	return s, Wait, false
+}
+
+// failed counts a failure, once, and says when the next try is. Of an account
+// whose refresh token was refused it is the refusal that stays noted, and nothing
+// is tried again.
+func (s State) failed(e Failed, possible bool) (State, Action, bool) {
+	if !possible {
+		return s, Wait, false
+	}
+	o, isOpened := opened(s.Attempt)
+	rec := s.Standing.Record()
+	if !o.Counted {
+		rec.Health.Failures++
+	}
+	action := BackOff
+	switch replayed := s.Ambiguous() != nil; {
+	case rec.NeedsLogin() && !replayed:
+		action = Plan
+	default:
+		rec.Health.LastError, rec.Health.LastKind, rec.Health.LastFailure = e.Error, e.Kind, e.At
+		if replayed && e.Kind != sdk.KindNotSent {
+			action = Replay
+		}
+	}
+	s = s.with(rec)
+	if isOpened {
+		o.Counted = true
+		if marked(o.Intent) != nil && e.Kind != sdk.KindNotSent { // it has reached the server
+			o.Intent.Sends, o.Intent.SentAt = sendsOf(o.Intent).sends+1, o.Intent.At
+		}
+		s.Attempt = reopened(s.Attempt, o)
+	}
+	return s, action, true
+}
+
+// ended is what stands once it has failed: what stood before, and of a replay
+// what it was to find out.
+func (o Open) ended() Attempt {
+	switch {
+	case o.Over != nil:
+		return o.Over
+	case o.Intent.Replays != "":
+		return Unknown{Intent: o.Intent}
+	}
+	return Free{}
+}
+
+// settle is what a generation finds when it begins.
+func (s State) settle(e Event) (State, Action, bool) {
+	switch e := e.(type) {
+	case Found:
+		of := uncut(s.Attempt)
+		if o, ok := opened(of); !ok || o.Intent.Attempt != e.Intent.Attempt {
+			o := Open{Intent: e.Intent}
+			if e.Intent.Before != nil {
+				o.Over = Cut{Of: Open{Intent: *e.Intent.Before}}
+			}
+			of = o
+		}
+		s.Attempt = Cut{Of: of}
+		return s, Compare, true
+	case NotFound:
+		_, wasCut := s.Attempt.(Cut)
+		s.Attempt = Free{}
+		if wasCut {
+			return s, Plan, true
+		}
+		return s, Wait, true
+	case NotSettled:
+		switch a := s.Attempt.(type) {
+		case Cut:
+			s.Attempt = Cut{a.Of, true}
+			return s, BackOff, true
+		case Free:
+			if e.Disk {
+				s.Attempt = Cut{a, true}
+				return s, BackOff, true
+			}
+		}
+		return s, Wait, true
+	case Lingers:
+		in, ok := store.Intent{}, false
+		switch a := s.Attempt.(type) {
+		case Unknown:
+			in, ok = a.Intent, true
+		case Cut:
+			var o Open
+			o, ok = opened(a.Of)
+			in = o.Intent
+		}
+		s.Attempt = Unknown{in, &e.Elsewhere}
+		return s, Plan, ok
+	}
+	return s, Wait, false
+}
+
+// reread is what the store has before an attempt. What it does not have is kept:
+// the failures of an attempt that is open, and an end that follows from the
+// provider's policy.
+func (s State) reread(rec store.Record) State {
+	if had := s.Standing.Record(); had.Version == rec.Version {
+		if s.Ambiguous() != nil {
+			rec.Health = had.Health
+		}
+		if rec.RefreshExpiry.IsZero() {
+			rec.RefreshExpiry = had.RefreshExpiry
+		}
+	}
+	return s.with(rec)
+}
+
+// setBack lets nothing be waited for twice because the clock was set back.
+func (s State) setBack(now time.Time) (State, Action, bool) {
+	switch a := s.Attempt.(type) {
+	case Unknown:
+		a.Intent.SentAt = now
+		s.Attempt = a
+	case Open:
+		a.Intent.SentAt = now
+		s.Attempt = a
+	}
+	return s, Wait, true
+}
+
+func (s State) with(rec store.Record) State { return State{StandingOf(rec), s.Attempt} }
+
+// reopened is a with o as what is announced.
+func reopened(a Attempt, o Open) Attempt {
+	switch a := a.(type) {
+	case Open:
+		return o
+	case Answered:
+		a.Open = o
+		return a
+	case Unnoted:
+		return Unnoted{o}
+	}
+	return a
+}

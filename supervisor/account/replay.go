@@ -1,0 +1,109 @@
+package account
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// When an attempt is made again that was sent and whose outcome nobody knows.
+// supervisor/README.md has the rules as a table, which a test compares with what
+// happens.
+
+const (
+	// nearEnd is how long before the death of the access token that consumers
+	// hold the first replay is made at the latest.
+	nearEnd = 10 * time.Second
+	// replayFirst and replayMost bound the pauses after a replay whose answer
+	// was lost, too: they double, and at most 12 are made in an hour.
+	replayFirst = 30 * time.Second
+	replayMost  = 5 * time.Minute
+	// graceFirst is the pause after the second try within a reuse grace.
+	graceFirst = 2 * time.Second
+	// lastChance is how long before the death of a refresh token it is sent once
+	// more, although its answer lies unread: then nothing is left to lose by it.
+	lastChance = 30 * time.Second
+)
+
+// sends are an attempt whose outcome is unknown, and its replays.
+type sends struct {
+	// first and last are when the first and the newest of them were begun that
+	// may have reached the server, and sends how many those are.
+	first, last time.Time
+	sends       int
+	// unread: an answer came that may hold the new refresh token, and nobody
+	// could read it.
+	unread bool
+}
+
+// Terms are what the time of a replay depends on beside the account.
+type Terms struct {
+	// Grace is how long the server accepts a refresh token that it has replaced,
+	// less what the clocks and the way may differ.
+	Grace time.Duration
+	// Timeout of an attempt: no answer to it can come after that.
+	Timeout time.Duration
+}
+
+// Replay is when the same refresh token is sent again by itself; zero: never. why
+// says it to people. Its attempt is Ambiguous.
+func (s State) Replay(t Terms, now time.Time) (at time.Time, why string) {
+	in := s.Ambiguous()
+	if in == nil {
+		return time.Time{}, ""
+	}
+	rec := s.Standing.Record()
+	return replayAt(sendsOf(*in), t, rec.RefreshExpiry, rec.Token.Expiry(), now)
+}
+
+// SentAfter says whether the newest replay is of a time after now.
+func (s State) SentAfter(now time.Time) bool {
+	in := s.Ambiguous()
+	return in != nil && sendsOf(*in).last.After(now)
+}
+
+// replayAt is when that is, for a refresh token that dies by itself at refreshEnd
+// (zero: unknown), beside an access token that ends at expiry.
+func replayAt(o sends, t Terms, refreshEnd, expiry, now time.Time) (at time.Time, why string) {
+	if at := o.last.Add(graceAfter(o.sends)); t.Grace > 0 && moment.Later(at, now).Before(o.first.Add(t.Grace)) {
+		return at, "the server accepts it a second time for a while"
+	}
+	if o.unread {
+		last := refreshEnd.Add(-lastChance)
+		if refreshEnd.IsZero() || !o.last.Before(last) {
+			return time.Time{}, ""
+		}
+		return last, "shortly before it dies by itself, unless somebody has mended the answer that nobody could read"
+	}
+	if o.sends > 1 {
+		return o.last.Add(doubled(replayFirst, o.sends-2, replayMost)), "with growing pauses, at most 12 times an hour"
+	}
+	at = o.last.Add(t.Timeout)
+	if end := expiry.Add(-nearEnd); !expiry.IsZero() && end.Before(at) {
+		return moment.Later(end, o.last.Add(graceFirst)), "because the access token is about to end"
+	}
+	return at, "when no answer can come any more"
+}
+
+func graceAfter(sends int) time.Duration {
+	if sends <= 1 {
+		return 0
+	}
+	return doubled(graceFirst, sends-2, replayMost)
+}
+
+func doubled(first time.Duration, times int, most time.Duration) time.Duration {
+	if times > 16 {
+		return most
+	}
+	return min(first<<times, most)
+}
+
+func sendsOf(in store.Intent) sends {
+	o := sends{first: in.AmbiguousSince, last: in.SentAt, sends: max(in.Sends, 1), unread: in.Unread}
+	if o.last.IsZero() { // noted by an earlier version
+		o.last = in.At
+	}
+	return o
+}

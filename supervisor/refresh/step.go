@@ -1,0 +1,60 @@
+package refresh
+
+import (
+	"fmt"
+	"time"
+
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+)
+
+// tell says to an account's state what has happened, and returns what is to be
+// done now.
+func (k *Keeper) tell(a *account, e acct.Event) acct.Action {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.step(a, e)
+}
+
+// step is tell for a caller that holds k.mu. Whoever calls one of both has made
+// the account busy, or has seen under k.mu that nobody has.
+func (k *Keeper) step(a *account, e acct.Event) acct.Action {
+	next, action, err := acct.Next(a.state, e, k.clock.Now().Wall)
+	if err != nil {
+		k.cfg.Log.Error("a defect of Tokenkeeper, which does nothing about this account now: please report it",
+			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		return acct.Wait
+	}
+	a.stand(next)
+	return action
+}
+
+func (a *account) stand(s acct.State) {
+	a.state, a.rec = s, s.Standing.Record()
+	a.stored = a.rec.Version > 0
+}
+
+// terms are what the time of a replay depends on. The caller holds k.mu.
+func (k *Keeper) terms(a *account) acct.Terms {
+	return acct.Terms{Grace: k.grace(), Timeout: a.cfg.Timeout}
+}
+
+// grace is how long the server accepts a refresh token that it has replaced, less
+// a tenth for what the clocks and the way may differ. The caller holds k.mu.
+func (k *Keeper) grace() time.Duration { return k.policy.ReuseGrace - k.policy.ReuseGrace/10 }
+
+// unfinished says whether an attempt was answered, or failed, and the store has
+// not taken that. The caller holds k.mu, or has made the account busy.
+func (a *account) unfinished() bool {
+	_, ok := a.state.Unfinished()
+	return ok
+}
+
+// unexpected is the failure of an attempt that is not to be made as the account
+// stands.
+func (k *Keeper) unexpected(a *account) error {
+	k.mu.Lock()
+	k.retry(a, schedule.Failure{InRow: 3})
+	k.mu.Unlock()
+	return fmt.Errorf("account %s: its attempt is not made, because it does not stand announced: this is a defect of Tokenkeeper; please report it", a.cfg.Name)
+}
