@@ -27,12 +27,15 @@ type imported struct {
 // ground is what even leaves stand on: it imports nothing of ours.
 const ground = "supervisor/moment"
 
+// heart is what an account is: it does nothing, and knows nobody who does.
+const heart = "supervisor/account"
+
 // TestImportDirections holds the house's order: cmd imports everything,
 // supervisor and plugins import sdk, sdk imports neither. Direct imports are
 // enough to look at, because every package of the module is looked at.
 func TestImportDirections(t *testing.T) {
 	packages := listPackages(t)
-	for _, expected := range []string{"cmd/tokenkeeper", "supervisor", "supervisor/store", "plugins/saxo", "sdk", "sdk/brokersim"} {
+	for _, expected := range []string{"cmd/tokenkeeper", "supervisor", heart, "supervisor/store", "plugins/saxo", "sdk", "sdk/brokersim"} {
 		if _, ok := packages[expected]; !ok {
 			t.Fatalf("go list does not know %s: this test would prove nothing", expected)
 		}
@@ -45,6 +48,13 @@ func TestImportDirections(t *testing.T) {
 			for _, to := range imports {
 				if to != name && !mayImport(name, to) {
 					t.Errorf("%s imports %s", name, to)
+				}
+			}
+		}
+		if name == heart {
+			for _, to := range p.own {
+				if !slices.Contains([]string{"supervisor/store", ground, "sdk", "sdk/spool"}, to) {
+					t.Errorf("%s is pure and imports %s", name, to)
 				}
 			}
 		}

@@ -124,6 +124,8 @@ const (
 	Mark
 	// Announce an attempt, once every place is proved writable.
 	Announce
+	// Call the provider, which makes the attempt.
+	Call
 	// Search for another token, once more: ours is dead.
 	Search
 	// GoBack to the token before an unproven one.
@@ -144,7 +146,7 @@ const (
 
 var does = map[Action]string{
 	Wait: "nothing", Look: "look for a newer token", Repeat: "the same call again; nothing is sent", Compare: "compare with the spool",
-	Mark: "mark it as unknown", Announce: "prove all places writable, announce", Search: "look for another token again",
+	Mark: "mark it as unknown", Announce: "prove all places writable, announce", Call: "make the call", Search: "look for another token again",
 	GoBack: "go back to the one before", End: "note its end", Deliver: "deliver, free the slot, plan", Plan: "plan",
 	Again: "due now", BackOff: "due after a pause", Replay: "due when it may be sent again",
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -93,31 +94,13 @@ func (s State) underWay(e Event) (State, Action, bool) {
 	_, isOpen := s.Attempt.(Open)
 	switch e := e.(type) {
 	case Announced:
-		over := e.Intent.Before != nil
-		switch s.Attempt.(type) {
-		case Open, Answered: // one at a time; and what was answered is stored first
-			return s, Wait, false
-		case Unknown:
-			if e.Intent.Replays == "" && !over {
-				return s, Wait, false
-			}
-		case Cut, Unnoted:
-			if !over {
-				return s, Wait, false
-			}
-		}
-		o := Open{Intent: e.Intent}
-		if over {
-			o.Over = s.Attempt
-		}
-		s.Attempt = o
-		return s, Wait, true
+		return s.announced(e.Intent)
 	case Moved:
 		o.Intent = e.Intent
 		if isOpen {
 			s.Attempt = o
 		}
-		return s, Wait, isOpen
+		return s, Call, isOpen
 	case Calls:
 		s.Attempt = uncut(s.Attempt)
 		o, ok := opened(s.Attempt)
@@ -129,11 +112,37 @@ func (s State) underWay(e Event) (State, Action, bool) {
 	return s, Wait, false
 }
 
+// announced begins an attempt: one at a time, and what was answered is stored
+// first.
+func (s State) announced(in store.Intent) (State, Action, bool) {
+	over, replay := in.Before != nil, in.Replays != ""
+	_, none := s.Standing.(None)
+	possible := false
+	switch s.Attempt.(type) {
+	case Free:
+		possible = over || !replay
+	case Unknown:
+		possible = over || replay
+	case Cut, Unnoted:
+		possible = over && !s.IsAnswered()
+	}
+	if !possible || none && in.Kind == spool.KindRefresh {
+		return s, Wait, false
+	}
+	o := Open{Intent: in}
+	if over {
+		o.Over = s.Attempt
+	}
+	return State{s.Standing, o}, Call, true
+}
+
 // outcome is the end of an attempt: what is durable first, then what follows.
 func (s State) outcome(e Event) (State, Action, bool) {
 	_, unknown := s.Attempt.(Unknown)
 	_, free := s.Attempt.(Free)
 	o, isOpened := opened(s.Attempt)
+	_, answered := s.Attempt.(Answered)
+	refreshes := isOpened && !answered && o.Intent.Kind != spool.KindExchange
 	switch e := e.(type) {
 	case Stored:
 		return State{StandingOf(e.Record), Free{}}, Deliver, true
@@ -149,18 +158,23 @@ func (s State) outcome(e Event) (State, Action, bool) {
 	case Ended:
 		if c, ok := s.Attempt.(Cut); ok {
 			o, isOpened = opened(c.Of)
+			possible := isOpened && s.Held() == nil
 			s.Attempt = o.ended()
-			return s, Again, isOpened
+			return s, Again, possible
 		}
 		s.Attempt = o.ended()
-		return s, Wait, isOpened
+		return s, Wait, isOpened && !answered
 	case NotEnded:
 		if o, ok := s.Attempt.(Open); ok {
 			s.Attempt = Unnoted{o}
 		}
 		return s, BackOff, true
 	case Marked:
-		if _, ok := opened(uncut(s.Attempt)); !ok && !unknown {
+		if c, ok := s.Attempt.(Cut); ok {
+			o, refreshes = opened(c.Of)
+			refreshes = refreshes && o.Intent.Kind != spool.KindExchange && s.Held() == nil
+		}
+		if !refreshes && !unknown {
 			return s, Wait, false
 		}
 		rec := s.Standing.Record()
@@ -173,12 +187,12 @@ func (s State) outcome(e Event) (State, Action, bool) {
 		if rec.Token.RefreshToken.Fingerprint() == e.Fingerprint {
 			rec.Health.NeedsLogin = e.Fingerprint
 		}
-		return s.with(rec), Search, isOpened
+		return s.with(rec), Search, refreshes
 	case NothingElse:
 		if rec := s.Standing.Record(); rec.NeedsLogin() && len(rec.Unproven(rec.Token)) > 0 {
-			return s, GoBack, isOpened
+			return s, GoBack, refreshes
 		}
-		return s, End, isOpened
+		return s, End, refreshes
 	case Judged:
 		return State{StandingOf(e.Record), Free{}}, Plan, true
 	}
@@ -197,13 +211,17 @@ func (s State) failed(e Failed, possible bool) (State, Action, bool) {
 	if !o.Counted {
 		rec.Health.Failures++
 	}
-	action := BackOff
-	switch replayed := s.Ambiguous() != nil; {
-	case rec.NeedsLogin() && !replayed:
+	action, replayed := BackOff, marked(o.Intent) != nil
+	if u, ok := s.Attempt.(Unknown); ok {
+		replayed = marked(u.Intent) != nil
+	}
+	_, answered := s.Attempt.(Answered)
+	switch {
+	case rec.NeedsLogin() && !replayed && !answered:
 		action = Plan
 	default:
 		rec.Health.LastError, rec.Health.LastKind, rec.Health.LastFailure = e.Error, e.Kind, e.At
-		if replayed && e.Kind != sdk.KindNotSent {
+		if replayed && !answered && e.Kind != sdk.KindNotSent {
 			action = Replay
 		}
 	}
@@ -273,6 +291,7 @@ func (s State) settle(e Event) (State, Action, bool) {
 			o, ok = opened(a.Of)
 			in = o.Intent
 		}
+		ok = ok && s.Held() == nil && in.Kind != spool.KindExchange
 		s.Attempt = Unknown{in, &e.Elsewhere}
 		return s, Plan, ok
 	}

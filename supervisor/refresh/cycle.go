@@ -167,8 +167,8 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 	if sdk.KindOf(err) == sdk.KindNotSent {
 		in, answer, err = k.callAnew(ctx, remote, a, in, err)
 	}
-	if held := a.state.Held(); held != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {
-		answer, err = sdk.Answer{Token: held.Token, Recovered: true}, nil // what the spool lost is in memory still
+	if a.state.Held() != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {
+		return k.keepHeld(ctx, remote, a, in)
 	}
 	crashpoint.Here("refresh: the call has returned")
 	if !errors.Is(err, sdk.ErrConnection) {

@@ -130,6 +130,8 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *account) error {
 	in, unfinished := a.state.Unfinished()
 	switch {
+	case !unfinished && (a.state.IsCut() || a.state.IsAnswered()):
+		return fmt.Errorf("account %s: %w: it was lost in the middle of an attempt, which has to be settled first; try again soon", a.cfg.Name, ErrNoProcess)
 	case !unfinished:
 		return nil
 	case a.state.IsAnswered():

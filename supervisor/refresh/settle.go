@@ -157,6 +157,8 @@ func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *accoun
 	proof := k.proofOf(a, in)
 	proof.same = proof.same && a.mixedUp != in.Attempt
 	switch {
+	case a.state.Held() != nil:
+		return k.keepHeld(ctx, remote, a, in)
 	case in.Kind == spool.KindExchange:
 		return k.endCutLogin(ctx, remote, a, in, exchangeCut(proof.same))
 	case isMarked(in):
@@ -183,6 +185,8 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 	switch {
 	case e.Progress == spool.Answered:
 		return k.attempt(ctx, remote, a, in)
+	case a.state.Held() != nil:
+		return k.keepHeld(ctx, remote, a, in)
 	case in.Kind == spool.KindExchange:
 		return k.endCutLogin(ctx, remote, a, in, exchangeCut(e.Progress == spool.Ready && proof.same))
 	case !proof.same:
@@ -203,6 +207,13 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 		}
 	}
 	return k.clear(ctx, remote, a, e.Attempt)
+}
+
+// keepHeld stores what an attempt brought of which the spool has lost the answer,
+// and which is in memory still.
+func (k *Keeper) keepHeld(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
+	k.tell(a, acct.Calls{Intent: in})
+	return k.keep(ctx, remote, a, in, sdk.Answer{Token: a.state.Held().Token, Recovered: true})
 }
 
 // endCutLogin ends a login that a process's death cut off, and then settles the

@@ -1,0 +1,200 @@
+package account
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// walk is an account to which anything happens.
+type walk struct {
+	*rapid.T
+	state State
+	now   time.Time
+	names int
+}
+
+func (w *walk) name() string {
+	w.names++
+	return fmt.Sprintf("a%d", w.names)
+}
+
+// event draws something that may happen; often it fits what stands.
+func (w *walk) event() Event {
+	ours := w.state.Standing.Record()
+	fingerprint := ours.Token.RefreshToken.Fingerprint()
+	standing, isOpened := opened(uncut(w.state.Attempt))
+	in := standing.Intent
+	if u, ok := w.state.Attempt.(Unknown); ok {
+		in = u.Intent
+	}
+	next := record(ours.Version+1, fmt.Sprint("token", ours.Version+1))
+	all := happenings()
+	switch e := all[rapid.IntRange(0, len(all)-1).Draw(w.T, "event")].event.(type) {
+	case Spend:
+		e.Asked, e.Insisted = rapid.Bool().Draw(w.T, "asked"), rapid.Bool().Draw(w.T, "insisted")
+		return e
+	case Announced:
+		e.Intent.Attempt, e.Intent.Fingerprint = w.name(), fingerprint
+		if e.Intent.Before != nil {
+			e.Intent.Before = &in
+		}
+		if e.Intent.Replays != "" && marked(in) != nil {
+			e.Intent.AmbiguousSince = in.AmbiguousSince
+		}
+		return e
+	case Moved:
+		e.Intent = in
+		e.Intent.Attempt = w.name()
+		return e
+	case Calls:
+		if rapid.Bool().Draw(w.T, "fits") {
+			e.Intent = in
+		}
+		return e
+	case Stored:
+		return Stored{next}
+	case NotStored:
+		return NotStored{&next}
+	case Marked:
+		e.Intent.Attempt = in.Attempt
+		return e
+	case Denied:
+		return Denied{fingerprint}
+	case Judged:
+		return Judged{refused(ours)}
+	case Found:
+		if isOpened && rapid.Bool().Draw(w.T, "fits") {
+			e.Intent = in
+		}
+		return e
+	case Taken:
+		if rapid.Bool().Draw(w.T, "found") {
+			return Taken{found(ours.Version+1, fmt.Sprint("found", ours.Version+1), ours)}
+		}
+		return Taken{next}
+	case Reread, Corrected:
+		return Reread{ours}
+	default:
+		return e
+	}
+}
+
+// happens tells the account of e, and looks whether what always holds still does.
+func (w *walk) happens(e Event) {
+	before := w.state
+	after, does, err := Next(before, e, w.now)
+	fail := func(why string) {
+		w.Helper()
+		w.Fatalf("%s: %s, %s by %q became %s, %s, and does: %s", why,
+			before.Standing.name(), attemptName(before.Attempt), e.event(), after.Standing.name(), attemptName(after.Attempt), does)
+	}
+	if err != nil {
+		if !reflect.DeepEqual(before, after) || does != Wait {
+			fail("an impossible event has changed something")
+		}
+		return
+	}
+	w.state = after
+	var installed bool // an event after which another record stands, or another attempt
+	switch e.(type) {
+	case Stored, Taken, Judged:
+		installed = true
+	}
+	had, has := before.Standing.Record(), after.Standing.Record()
+	if !installed && (had.Version != has.Version || !had.Token.RefreshToken.Equal(has.Token.RefreshToken) || len(had.Before) != len(has.Before)) {
+		fail("a record was lost")
+	}
+	if _, spend := e.(Spend); does == Announce && !spend {
+		fail("announces though nobody has looked for a newer token")
+	}
+	if s, ok := e.(Spend); ok && does == Announce {
+		_, refused := before.Standing.(Refused)
+		u, unknown := before.Attempt.(Unknown)
+		at, _ := before.Replay(s.Terms, w.now)
+		switch {
+		case had.Version == 0:
+			fail("sends what there is not")
+		case refused && !unknown && !s.Asked:
+			fail("a refused token is sent by itself")
+		case unknown && (u.Elsewhere != nil || !s.Insisted && (at.IsZero() || at.After(w.now))):
+			fail("an unknown attempt is made again before its moment")
+		}
+	}
+	if before.IsAnswered() && (does == Announce || does == Call) {
+		fail("what was answered is sent again")
+	}
+	_, found := e.(Found)
+	_, notFound := e.(NotFound)
+	if before.Held() != nil && after.Held() == nil && !installed && !found && !notFound {
+		fail("an answer was forgotten")
+	}
+	if before.Held() != nil && after.IsAnswered() && after.Held() != before.Held() {
+		fail("another token is served from memory")
+	}
+	if before.Ambiguous() != nil && after.Ambiguous() == nil && !installed && !found && !notFound {
+		fail("that an attempt may have used up the token was forgotten")
+	}
+	for o, ok := opened(uncut(after.Attempt)); ok; o, ok = opened(uncut(o.Over)) {
+		if _, two := o.Over.(Open); two {
+			fail("two attempts are open")
+		}
+	}
+}
+
+// TestAnyOrder: whatever happens in which order, what the package promises holds.
+func TestAnyOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &walk{T: t, now: now}
+		w.state = State{rapid.SampledFrom(standings()).Draw(t, "standing").Standing, Free{}}
+		for range rapid.IntRange(1, 60).Draw(t, "events") {
+			w.now = w.now.Add(time.Duration(rapid.IntRange(-5, 90).Draw(t, "seconds")) * time.Second)
+			w.happens(w.event())
+		}
+	})
+}
+
+// TestFailedLoginChangesNothing: a login over any attempt that fails leaves it,
+// and the token, exactly as they were.
+func TestFailedLoginChangesNothing(t *testing.T) {
+	for _, s := range standings() {
+		for _, a := range attempts() {
+			before := State{s.Standing, a.attempt}
+			in := login("a2", &store.Intent{})
+			after, _, err := Next(before, Announced{in}, now)
+			if err != nil {
+				continue
+			}
+			for _, e := range []Event{Calls{in}, Lost{}, Found{in}, Calls{in}, NotEnded{}, Ended{}} {
+				if after, _, err = Next(after, e, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !reflect.DeepEqual(before, after) {
+				t.Errorf("%s, %s became %#v", s.name, a.name, after)
+			}
+		}
+	}
+}
+
+// TestFailureIsCountedOnce: however often the store does not take it.
+func TestFailureIsCountedOnce(t *testing.T) {
+	s := State{StandingOf(record(3, "ours")), Open{Intent: intent("a1")}}
+	for range 3 {
+		for _, e := range []Event{Calls{intent("a1")}, Failed{Kind: sdk.KindTransient, Error: "down", At: now}, NotEnded{}} {
+			var err error
+			if s, _, err = Next(s, e, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := s.Standing.Record().Health.Failures; n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+}
