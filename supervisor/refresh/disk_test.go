@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -75,9 +77,10 @@ func TestTokenIsNotSpentWhenTheDiskCantBeWritten(t *testing.T) {
 }
 
 // The answer is there and can't be stored: consumers are served from memory,
-// the spool keeps it, and nothing is sent twice, whoever dies meanwhile.
+// the spool keeps it, and nothing is sent twice, whoever dies meanwhile; nor if
+// the spool is lost as well, as long as somebody lives.
 func TestTokenIsServedWhileTheDiskRefusesIt(t *testing.T) {
-	for _, dies := range []string{"nobody", "provider", "supervisor"} {
+	for _, dies := range []string{"nobody", "provider", "supervisor", "the spool"} {
 		t.Run(dies, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute, "one")
@@ -104,6 +107,14 @@ func TestTokenIsServedWhileTheDiskRefusesIt(t *testing.T) {
 					g.kill()
 					<-g.done
 					g.stop()
+					g = r.start()
+				case "the spool":
+					g.kill()
+					<-g.done
+					g.stop()
+					if err := os.RemoveAll(filepath.Join(r.dir, "spool")); err != nil {
+						t.Fatal(err)
+					}
 					g = r.start()
 				case "supervisor":
 					g.kill()
