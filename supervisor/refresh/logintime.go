@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -116,7 +117,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	}
 	if _, open, err := k.cfg.Store.Intent(ctx, name); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: read the open attempt: %w", name, err)
-	} else if open || a.unfinished() || a.held != nil {
+	} else if open || a.unfinished() {
 		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
 	}
 	k.mu.Lock()
@@ -127,7 +128,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
 	}
 	k.mu.Lock()
-	a.rec = next
+	k.step(a, acct.Taken{Record: next})
 	k.plan(a)
 	a.lookWhenIdle()
 	k.mu.Unlock()
