@@ -20,6 +20,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // configPath is the configuration file that the user named, or the first of
@@ -79,7 +80,7 @@ func (e *env) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, KnownSinks: knownSinks,
 		CheckTemplate: checkTemplate, CheckNotifyURL: notify.Check,
-		Steers: e.steers(path), Trust: e.trusted(path),
+		Steers: e.steers(path), Operands: trust.Operands, Trust: e.trusted(path),
 		LastWhole: func(stateDir, account, path string) []byte {
 			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)
 		},

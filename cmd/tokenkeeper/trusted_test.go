@@ -100,6 +100,24 @@ func TestConfigurationOfAnotherUser(t *testing.T) {
 			t.Errorf("the user is trusted: %+v", got)
 		}
 	})
+	t.Run("a script for an interpreter", func(t *testing.T) {
+		w, ran := home(t)
+		script := filepath.Join(filepath.Dir(ran), "program")
+		write(t, w.config, "plugins: {dir: plugins}\nproviders: {mine: {command: [sh, "+script+"]}}\naccounts: {a: {provider: mine, client_id: id}}\n"+
+			"sinks: {told: {type: exec, command: [env, sh, "+script+"]}}\n")
+		if got := command(t, "", "check", "-c", w.config); !runs(ran) {
+			t.Errorf("ours: %+v", got)
+		}
+		if err := os.Remove(ran); err != nil {
+			t.Fatal(err)
+		}
+		givenTo(t, alice, script)
+		got := command(t, "", "check", "-c", w.config)
+		if got.code != exitUsage || !strings.Contains(got.stdout, "tk.yaml:2:34: providers.mine.command: "+script) ||
+			!strings.Contains(got.stdout, "tk.yaml:4:47: sinks.told.command: "+script) || runs(ran) {
+			t.Errorf("another user's: %+v", got)
+		}
+	})
 	t.Run("what everybody may change", func(t *testing.T) {
 		for name, path := range map[string]func(world, string) string{
 			"the program":       func(_ world, ran string) string { return filepath.Join(filepath.Dir(ran), "program") },

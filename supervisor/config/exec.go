@@ -46,7 +46,7 @@ func (o objectReader) validateExec(s *ExecSink) {
 	case len(s.Command) == 0 || s.Command[0] == "":
 		o.report(o.at("command"), "is empty", "write [program, argument, …]")
 	default:
-		o.steeredProgram(s.Command)
+		o.steeredProgram(s.Command, "/", false)
 	}
 }
 

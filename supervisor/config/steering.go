@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // steered reports a path that decides what this process does, and that somebody
@@ -19,8 +21,10 @@ func (l *loader) steered(at place, path string) {
 	}
 }
 
-// steeredProgram is steered for the first word of a command.
-func (o objectReader) steeredProgram(command []string) {
+// steeredProgram is steered for the first word of a command, and for the files
+// among the others: of a plugin any, of another program those that it runs. dir is
+// where it is run.
+func (o objectReader) steeredProgram(command []string, dir string, isPlugin bool) {
 	if len(command) == 0 || o.broken[o.dotted("command")] {
 		return
 	}
@@ -33,6 +37,13 @@ func (o objectReader) steeredProgram(command []string) {
 		program = found
 	}
 	o.steered(o.item("command", 0), program)
+	if o.source.Operands == nil {
+		return
+	}
+	found := o.source.Operands(append([]string{program}, command[1:]...), dir, !isPlugin)
+	for _, word := range slices.Sorted(maps.Keys(found)) {
+		o.steered(o.item("command", word), found[word])
+	}
 }
 
 // steeredPlugins is steered for the folder of plugins, if it is there.

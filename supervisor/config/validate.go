@@ -137,7 +137,7 @@ func (o objectReader) validateProgram() {
 		if c := o.words("command"); len(c) == 0 || c[0] == "" {
 			o.report(o.at("command"), "is empty", "write [program, argument, …], or remove the line")
 		} else {
-			o.steeredProgram(append([]string{o.executable(c[0])}, c[1:]...))
+			o.steeredProgram(append([]string{o.executable(c[0])}, c[1:]...), o.cwd, true)
 		}
 	}
 }

@@ -165,8 +165,8 @@ func (c Command) locate() (path string, err error) {
 // already is not asked about.
 const ourselves = "/proc/self/exe"
 
-// trusted refuses a program that somebody else could have put there, or could
-// change before it is executed.
+// trusted refuses a program, and a file among its arguments, that somebody else
+// could have put there, or could change before it is executed.
 func (c Command) trusted(path string) error {
 	if path == ourselves {
 		return nil
@@ -175,7 +175,15 @@ func (c Command) trusted(path string) error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", path, err)
 	}
-	_, err = trust.Here().Examine(absolute, trust.Rule{Steers: true, Users: c.Trust})
+	here, err := os.Getwd()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", path, err)
+	}
+	judge, rule := trust.Here(), trust.Rule{Steers: true, Users: c.Trust}
+	_, err = judge.Examine(absolute, rule)
+	if refused := judge.Operands(append([]string{absolute}, c.Args...), here, false, rule); err == nil && refused != nil {
+		err = refused
+	}
 	var refusal *trust.Refusal
 	if errors.As(err, &refusal) {
 		remedy := refusal.Remedy

@@ -25,6 +25,9 @@ import (
 // DefaultTimeout of one run.
 const DefaultTimeout = 10 * time.Second
 
+// workingDir of what is run.
+const workingDir = "/"
+
 // lastWords is how long what a program prints is waited for after it has
 // ended: a child of it may hold the pipe.
 const lastWords = 200 * time.Millisecond
@@ -134,7 +137,7 @@ func (s *Sink) run(ctx context.Context, input []byte, told ...string) error {
 	cmd := exec.CommandContext(ctx, s.cfg.Command[0], s.cfg.Command[1:]...)
 	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &stderr
 	cmd.Env = append(inherited(), told...)
-	cmd.Dir = "/"
+	cmd.Dir = workingDir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = lastWords
@@ -149,7 +152,8 @@ func (s *Sink) run(ctx context.Context, input []byte, told ...string) error {
 	return s.explain(ctx, cmd, err, int64(stderr))
 }
 
-// trusted refuses a program that somebody else could have put there.
+// trusted refuses a program, and a script among its arguments, that somebody else
+// could have put there.
 func (s *Sink) trusted() error {
 	path, err := exec.LookPath(s.cfg.Command[0])
 	if err == nil {
@@ -158,8 +162,12 @@ func (s *Sink) trusted() error {
 	if err != nil {
 		return nil // told when it is started
 	}
+	judge, rule := trust.Here(), trust.Rule{Steers: true, Users: s.cfg.Trust}
 	var refusal *trust.Refusal
-	if _, err := trust.Here().Examine(path, trust.Rule{Steers: true, Users: s.cfg.Trust}); errors.As(err, &refusal) {
+	if _, err := judge.Examine(path, rule); errors.As(err, &refusal) {
+		return fmt.Errorf("%s is not run: %w", path, err)
+	}
+	if err := judge.Operands(append([]string{path}, s.cfg.Command[1:]...), workingDir, true, rule); err != nil {
 		return fmt.Errorf("%s is not run: %w", path, err)
 	}
 	return nil

@@ -233,12 +233,18 @@ func TestNewChecks(t *testing.T) {
 
 // A program that somebody else could have put there gets no token.
 func TestProgramThatEverybodyMayChange(t *testing.T) {
+	for name, by := range map[string][]string{"by itself": nil, "by an interpreter": {"sh", "-e"}} {
+		t.Run(name, func(t *testing.T) { testProgramThatEverybodyMayChange(t, by) })
+	}
+}
+
+func testProgramThatEverybodyMayChange(t *testing.T, by []string) {
 	path := filepath.Join(t.TempDir(), "hook")
 	ran := path + ".ran"
 	if err := os.WriteFile(path, []byte("#!/bin/sh\ncat >"+ran+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s, err := command.New(command.Config{Command: []string{path}, Encode: encode})
+	s, err := command.New(command.Config{Command: append(by, path), Encode: encode})
 	if err != nil {
 		t.Fatal(err)
 	}

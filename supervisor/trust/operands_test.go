@@ -1,0 +1,71 @@
+package trust
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestOperands: which words of a command name what decides what it does.
+func TestOperands(t *testing.T) {
+	dir := place(t)
+	for name, content := range map[string]string{
+		"plugin.py": "import os\n", "plain": "words\n", "data.json": "{}", "tool": "#!/bin/sh\n", "own": "#! " + filepath.Join(dir, "plain") + " -x\n",
+		"lib.js": "1\n", "bin": "\x7fELF", "empty": "",
+	} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
+	}
+	must(t, errors.Join(os.Chmod(filepath.Join(dir, "bin"), 0o700), os.Mkdir(filepath.Join(dir, "folder"), 0o700), os.Symlink("/usr/bin/python3", filepath.Join(dir, "snake"))))
+	for name, c := range map[string]struct {
+		command         string // of words; @ is the folder
+		plugin, onlyRun map[int]string
+	}{
+		"a program alone":           {command: "/bin/true"},
+		"nothing":                   {},
+		"a script for python":       {command: "/usr/bin/python3 @/plugin.py", plugin: map[int]string{1: "plugin.py"}, onlyRun: map[int]string{1: "plugin.py"}},
+		"a relative one":            {command: "/usr/bin/python3.12 -u plugin.py", plugin: map[int]string{2: "plugin.py"}, onlyRun: map[int]string{2: "plugin.py"}},
+		"one in a folder":           {command: "/usr/bin/python3 ./folder/../plugin.py", plugin: map[int]string{1: "plugin.py"}, onlyRun: map[int]string{1: "plugin.py"}},
+		"one that looks like none":  {command: "/bin/sh @/plain @/data.json", plugin: map[int]string{1: "plain", 2: "data.json"}, onlyRun: map[int]string{1: "plain"}},
+		"python by a link":          {command: "@/snake @/plain", plugin: map[int]string{1: "plain"}, onlyRun: map[int]string{1: "plain"}},
+		"by way of env and python":  {command: "/usr/bin/env -i /usr/bin/python3 @/plain @/data.json", plugin: map[int]string{2: "/usr/bin/python3", 3: "plain", 4: "data.json"}, onlyRun: map[int]string{2: "/usr/bin/python3", 3: "plain"}},
+		"by way of timeout":         {command: "/usr/bin/timeout 5 @/tool @/data.json", plugin: map[int]string{2: "tool", 3: "data.json"}, onlyRun: map[int]string{2: "tool"}},
+		"an option's file":          {command: "/usr/bin/node --require=@/lib.js @/data.json", plugin: map[int]string{1: "lib.js", 2: "data.json"}, onlyRun: map[int]string{1: "lib.js"}},
+		"an option's, without =":    {command: "/usr/bin/awk -f@/plain", plugin: map[int]string{1: "plain"}, onlyRun: map[int]string{1: "plain"}},
+		"what a program writes":     {command: "/bin/cp /dev/stdin @/data.json", plugin: map[int]string{2: "data.json"}},
+		"what a program runs":       {command: "/opt/launch @/tool @/bin @/lib.js @/empty", plugin: map[int]string{1: "tool", 2: "bin", 3: "lib.js", 4: "empty"}, onlyRun: map[int]string{1: "tool", 2: "bin", 3: "lib.js"}},
+		"a word that is no file":    {command: "/opt/launch tool plain"},
+		"a text for a shell":        {command: "/bin/sh -c cat"},
+		"a folder":                  {command: "/usr/bin/python3 @/folder"},
+		"the program's interpreter": {command: "@/own serve", plugin: map[int]string{0: "plain"}, onlyRun: map[int]string{0: "plain"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			command := strings.Fields(strings.ReplaceAll(c.command, "@", dir))
+			for onlyRun, want := range map[bool]map[int]string{false: c.plugin, true: c.onlyRun} {
+				whole := map[int]string{}
+				for i, path := range want {
+					if !filepath.IsAbs(path) {
+						path = filepath.Join(dir, path)
+					}
+					whole[i] = path
+				}
+				if got := Operands(command, dir, onlyRun); !maps.Equal(got, whole) {
+					t.Errorf("onlyRun %t: %v, want %v", onlyRun, got, whole)
+				}
+			}
+		})
+	}
+	t.Run("one that everybody may change", func(t *testing.T) {
+		command := []string{"/usr/bin/python3", filepath.Join(dir, "plugin.py")}
+		if err := Here().Operands(command, dir, true, Rule{Steers: true}); err != nil {
+			t.Error(err)
+		}
+		must(t, os.Chmod(command[1], 0o666))
+		var refusal *Refusal
+		if err := Here().Operands(command, dir, true, Rule{Steers: true}); !errors.As(err, &refusal) || refusal.Path != command[1] {
+			t.Errorf("got %v", err)
+		}
+	})
+}
