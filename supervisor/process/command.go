@@ -126,12 +126,17 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 		},
 	})
 	in := &instance{child: p, client: client, sockets: sockets, lost: make(chan struct{})}
+	stays := staysWhere(sockets)
 	if err := in.connect(ctx); err != nil {
 		p.signalGroup(unix.SIGKILL)
 		if p.pid() != 0 && await(p.exited, killTimeout) {
 			p.hearOut()
 		}
 		err = c.startFault(cmd.Args[0], p, err)
+		if !stays() && ctx.Err() == nil {
+			err = fmt.Errorf("%s could not come up, because the folder of its socket, %s, was moved, removed or replaced meanwhile: "+
+				"leave the state directory where it is while Tokenkeeper runs", cmd.Args[0], sockets)
+		}
 		in.free()
 		return nil, err
 	}

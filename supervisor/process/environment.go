@@ -53,6 +53,15 @@ func canHold(dir string) bool {
 	return err == nil && os.Remove(probe) == nil
 }
 
+// staysWhere returns whether dir is still what the path names.
+func staysWhere(dir string) func() bool {
+	made, err := os.Stat(dir)
+	return func() bool {
+		now, errNow := os.Stat(dir)
+		return err == nil && errNow == nil && os.SameFile(made, now)
+	}
+}
+
 // socketDir makes an empty directory 0700 for the sockets of one process. The
 // one of a process before it goes.
 func socketDir(parent, name string) (string, error) {
