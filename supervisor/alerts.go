@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -27,13 +28,15 @@ func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.events.Observe(e.Observe)
+	for _, fact := range e.Carried() {
+		s.facts.Keep(fact)
+	}
 	return e, nil
 }
 
 // snapshot is how everything stands at this moment.
 func (s *Supervisor) snapshot() alert.Snapshot {
-	shot := alert.Snapshot{Now: s.opts.Seams.Wall()}
+	shot := alert.Snapshot{Now: s.opts.Seams.Wall(), Facts: s.facts.All()}
 	if err := s.store.Fault(); err != nil {
 		shot.StoreFault = err.Error()
 	}
@@ -43,6 +46,7 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 		processes[name] = m.Status()
 		shot.Processes = append(shot.Processes, processAlerts(name, false, processes[name]))
 		maintenance[name] = alert.Maintenance(windows(s.opts.Config.Providers[name]), shot.Now)
+		shot.Facts = append(shot.Facts, s.keepers[name].Facts()...)
 		load := loadAlerts(name, s.keepers[name].Load(), shot.Now)
 		load.Excused = !maintenance[name].IsZero()
 		shot.Loads = append(shot.Loads, load)
@@ -57,6 +61,7 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 			shot.Accounts = append(shot.Accounts, a)
 		}
 	}
+	shot.Facts = slices.DeleteFunc(shot.Facts, s.outlived)
 	for name, w := range s.workers {
 		shot.Sinks = append(shot.Sinks, sinkAlerts(name, w.Summary()))
 		if p, ok := s.sinkPlugins[name]; ok {
@@ -64,6 +69,17 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 		}
 	}
 	return shot
+}
+
+// outlived says whether the account has a token that was made since: it was
+// restored, and so maybe spent, no longer.
+func (s *Supervisor) outlived(f event.Fact) bool {
+	k, ok := s.keepers[f.Provider]
+	if !ok || f.Type != event.StoreRestored {
+		return false
+	}
+	status, _ := k.Status(f.Account)
+	return status.Record.StoredAt.After(f.At)
 }
 
 func accountAlerts(c config.Account, k refresh.Status, p process.Status, started time.Time) alert.Account {

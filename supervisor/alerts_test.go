@@ -26,9 +26,9 @@ func alerting(t testing.TB) *Supervisor {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = st.Close() })
-	alerts := []string{config.SendAlert}
+	alerts, bus := []string{config.SendAlert}, event.NewBus(slog.New(slog.DiscardHandler), time.Now)
 	return &Supervisor{
-		store: st, log: slog.New(slog.DiscardHandler), events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
+		store: st, log: slog.New(slog.DiscardHandler), events: bus, facts: bus.NewFacts(),
 		opts: Options{Seams: Seams{Wall: time.Now}, Config: &config.Config{
 			Accounts: map[string]config.Account{
 				"main":  {Name: "main", Provider: "schwab"},
@@ -150,7 +150,7 @@ func TestAlertSnapshot(t *testing.T) {
 	}
 }
 
-// An alert that came up before the engine was built is not lost.
+// What is met before the engine is built is not lost.
 func TestEarlyAlertIsRaised(t *testing.T) {
 	s := alerting(t)
 	s.tellRestored(&store.Restored{Cause: errors.New("a page is damaged")})

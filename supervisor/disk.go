@@ -29,20 +29,20 @@ func (s *Supervisor) openStore() (*store.Bolt, error) {
 // of its work, so it only tells.
 func (s *Supervisor) diskTrouble(t store.Trouble) {
 	if t.Displaced {
-		s.events.Publish(slog.LevelError, event.Event{
-			Type: event.StoreDisplaced, Alert: true,
+		s.facts.Meet(slog.LevelError, event.Event{
+			Type:    event.StoreDisplaced,
 			Message: fmt.Sprintf("%s (%s). Somebody, or some program, removes, moves or replaces files there: keep it away from the state directory", t.What, t.Path),
 		})
 		return
 	}
 	if t.Recovered {
-		s.events.Publish(slog.LevelInfo, event.Event{
-			Type: event.Recovered, Message: fmt.Sprintf("the store is durable again, in %s: %s", t.Path, t.What),
-		})
+		s.log.Info("the store is durable again: "+t.What, "path", t.Path)
+		s.facts.End(event.DiskTrouble, "")
+		s.facts.End(event.StoreDisplaced, "")
 		return
 	}
-	s.events.Publish(slog.LevelError, event.Event{
-		Type: event.DiskTrouble, Alert: true, Message: fmt.Sprintf("%s (%s): %v", t.What, t.Path, t.Err),
+	s.facts.Meet(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Message: fmt.Sprintf("%s (%s): %v", t.What, t.Path, t.Err),
 	})
 }
 
@@ -82,15 +82,15 @@ func (s *Supervisor) tellRestored(r *store.Restored) {
 	if len(r.Missing) > 0 {
 		text += "; nothing was found of the accounts " + strings.Join(r.Missing, ", ") + ": log in again, or import a token"
 	}
-	s.events.Publish(slog.LevelError, event.Event{Type: event.StoreRestored, Alert: true, Message: text})
+	s.facts.Meet(slog.LevelError, event.Event{Type: event.StoreRestored, Message: text})
 	for _, a := range r.Accounts {
-		level, text := slog.LevelInfo, "its newest version was restored"
+		tell, level, text := s.events.Publish, slog.LevelInfo, "its newest version was restored"
 		if !a.Newest {
-			level = slog.LevelWarn
+			tell, level = s.facts.Meet, slog.LevelWarn
 			text = "a newer version may be lost, so its refresh token may be spent: the spool, the shared file and the sinks that give tokens back are asked first"
 		}
-		s.events.Publish(level, event.Event{
-			Type: event.StoreRestored, Alert: !a.Newest, Account: a.Account, Version: a.Version,
+		tell(level, event.Event{
+			Type: event.StoreRestored, Account: a.Account, Version: a.Version,
 			Provider: s.opts.Config.Accounts[a.Account].Provider,
 			Message:  fmt.Sprintf("version %d of %s, from %s: %s", a.Version, a.StoredAt.Format(time.RFC3339), a.Source, text),
 		})
@@ -103,11 +103,14 @@ func (s *Supervisor) backUp(ctx context.Context) {
 		return
 	}
 	if err := s.store.Backup(ctx); err != nil {
-		s.events.Publish(slog.LevelError, event.Event{
-			Type: event.DiskTrouble, Alert: true,
+		s.facts.Meet(slog.LevelError, event.Event{
+			Type:    event.DiskTrouble,
 			Message: fmt.Sprintf("the daily backup of the store failed: %v. Check the disk of the state directory", err),
 		})
 		return
+	}
+	if s.store.Fault() == nil {
+		s.facts.End(event.DiskTrouble, "")
 	}
 	s.log.Info("the store was backed up")
 }

@@ -55,7 +55,7 @@ func (s *Supervisor) recognise(ctx context.Context) error {
 	}
 	s.ownership.owner = found
 	if what, todo := s.ownership.trouble(); what != "" {
-		s.events.Publish(slog.LevelError, event.Event{Type: event.OtherMachine, Alert: true, Message: what + ": " + todo})
+		s.events.Publish(slog.LevelError, event.Event{Type: event.OtherMachine, Message: what + ": " + todo})
 	}
 	return nil
 }
@@ -147,6 +147,7 @@ func (b backend) Adopt(ctx context.Context) (control.AdoptAnswer, error) {
 		return got, err
 	}
 	o.set(owner)
+	s.events.Nudge()
 	s.events.Publish(slog.LevelInfo, event.Event{
 		Type: event.MachineAdopted, Message: fmt.Sprintf("the store, which belonged to the machine %s, is that of %s now", got.From, got.To),
 	})

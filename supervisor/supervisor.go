@@ -67,6 +67,7 @@ type Supervisor struct {
 	systemClock bool
 
 	events    *event.Bus
+	facts     *event.Facts // of the store and its disk
 	presence  *presence
 	store     *store.Bolt
 	ownership ownership
@@ -111,6 +112,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		sinkPlugins: map[string]*plugin.Sink{},
 		shared:      map[string]sharedWatch{},
 	}
+	s.facts = s.events.NewFacts()
 	s.elsewhere = newElsewhere(s)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

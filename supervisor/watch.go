@@ -102,7 +102,7 @@ func (s *Supervisor) tellTokenless() {
 // sinks at what they hold. It says whether all loops make progress.
 func (s *Supervisor) lookAround() bool {
 	progress := true
-	s.alerts.Look()
+	s.events.Nudge()
 	for _, w := range s.workers {
 		w.Look()
 	}

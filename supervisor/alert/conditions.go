@@ -81,15 +81,14 @@ func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) (all []Condit
 		all = append(all, k.failing(), k.unknownToken(), k.disabled())
 	}
 	disk := s.disk()
-	for _, seen := range s.Seen {
-		c := seen.condition(s.Now)
-		if c.Type == disk.Type && c.key() == disk.key() {
-			if disk.State == Off {
-				disk = c
-			}
-			continue
+	for _, f := range s.Facts {
+		c := factual(f, s.Now)
+		switch {
+		case c.Type != disk.Type || c.key() != disk.key():
+			all = append(all, c)
+		case disk.State == Off:
+			disk = c
 		}
-		all = append(all, c)
 	}
 	return append(all, disk, s.otherMachine())
 }
@@ -114,48 +113,42 @@ func (s Snapshot) otherMachine() Condition {
 
 const diskWell = "the disk takes everything again"
 
-// condition of a trouble that only events told of.
-func (s Seen) condition(now time.Time) Condition {
-	e := s.Event
-	c := Condition{Type: e.Type, Account: e.Account, Provider: e.Provider, Sink: e.Sink, State: On, What: e.Message, Cause: e.Message}
-	if of := "account " + e.Account + ": "; e.Account != "" && !strings.HasPrefix(c.What, of) {
+// factual is the condition of a fact.
+func factual(f event.Fact, now time.Time) Condition {
+	c := Condition{Type: f.Type, Account: f.Account, Provider: f.Provider, State: On, What: f.What, Cause: f.What}
+	if of := "account " + f.Account + ": "; f.Account != "" && !strings.HasPrefix(c.What, of) {
 		c.What = of + c.What
 	}
-	well := "nothing more was heard of the trouble with the disk"
-	switch e.Type {
-	case event.RivalRefresher:
-		well = "nothing more was seen of another program that refreshes this grant"
-	case event.StoreRestored:
-		well = "nothing more was heard of the restored store"
-	case event.PlanMended:
-		well = "the plan was in order"
-	case event.StoreDisplaced:
-		well = "nobody has touched the state directory"
-	}
-	age := now.Sub(s.At)
-	switch {
-	case s.Over && e.Type == event.DiskTrouble:
-		c.State, c.What = Off, diskWell
-	case s.Over && e.Type == event.StoreDisplaced:
-		c.State, c.What = Off, "the store could be written anew since, and is durable again"
-	case s.Over:
-		c.State, c.What = Off, fmt.Sprintf("account %s has a token that was made since", e.Account)
-	case age >= quiet(e.Type) || age < -clockTolerance:
-		c.State, c.What = Off, fmt.Sprintf("%s for %s", well, span(quiet(e.Type)))
+	if elapsed(f.At, now, f.Type.Fades()) {
+		c.State, c.What = Off, fmt.Sprintf("%s for %s", faded(f.Type), span(f.Type.Fades()))
 	}
 	return c
 }
 
-// quiet is how long nothing may be seen of a trouble that only events tell of
-// before it counts as over.
-func quiet(t event.Type) time.Duration {
+// faded says of a trouble that nothing was heard of it for long.
+func faded(t event.Type) string {
 	switch t {
 	case event.RivalRefresher:
-		return quietRival
+		return "nothing more was seen of another program that refreshes this grant"
 	case event.StoreRestored:
-		return quietRestored
+		return "nothing more was heard of the restored store"
+	case event.PlanMended:
+		return "the plan was in order"
 	case event.StoreDisplaced:
-		return quietDisplaced
+		return "nobody has touched the state directory"
 	}
-	return quietDisk
+	return "nothing more was heard of the trouble with the disk"
+}
+
+// gone says that a room knows that the trouble is over.
+func gone(t event.Type, of string) string {
+	switch t {
+	case event.DiskTrouble:
+		return diskWell
+	case event.StoreDisplaced:
+		return "the store could be written anew since, and is durable again"
+	case event.StoreRestored:
+		return fmt.Sprintf("account %s has a token that was made since", of)
+	}
+	return of + " is not in the configuration any more"
 }

@@ -30,14 +30,9 @@ func TestConditions(t *testing.T) {
 	proc := func(p Process) Snapshot { p.Name = "schwab"; return Snapshot{Now: noon, Processes: []Process{p}} }
 	load := func(l Load) Snapshot { l.Provider = "schwab"; return Snapshot{Now: noon, Loads: []Load{l}} }
 	hook := func(k Sink) Snapshot { k.Name = "hook"; return Snapshot{Now: noon, Sinks: []Sink{k}} }
-	seen := func(e event.Event, age time.Duration, over bool) Snapshot {
-		s := Seen{Event: e, At: noon.Add(-age), Over: over}
-		return Snapshot{Now: noon, Seen: map[string]Seen{Key(e.Type, e.Account, e.Provider, e.Sink): s}}
+	met := func(t event.Type, account, what string, age time.Duration) Snapshot {
+		return Snapshot{Now: noon, Facts: []event.Fact{{Type: t, Account: account, At: noon.Add(-age), What: what}}}
 	}
-	rival := event.Event{Type: event.RivalRefresher, Account: "main", Message: "stop that program"}
-	disk := event.Event{Type: event.DiskTrouble, Message: "check the disk"}
-	restored := event.Event{Type: event.StoreRestored, Message: "damaged"}
-	displaced := event.Event{Type: event.StoreDisplaced, Message: "removed"}
 
 	tests := []struct {
 		name string
@@ -116,19 +111,23 @@ func TestConditions(t *testing.T) {
 		{"a lock that is free again", account(func(a *Account) { a.Zone, a.Renewed = "9h off", true }), "shared_file_held:main", Off, "by nobody else"},
 		{"a wrong zone", account(func(a *Account) { a.Zone = "9h off" }), "wrong_zone:main", On, "accounts.main.shared_file.timezone"},
 
-		{"rival", seen(rival, time.Minute, false), "rival_refresher:main", On, "stop that program"},
-		{"rival, quiet", seen(rival, time.Hour, false), "rival_refresher:main", Off, "for 1 h 0 min"},
-		{"clock set back", seen(rival, -time.Hour, false), "rival_refresher:main", Off, ""},
-		{"displaced", seen(displaced, 9*time.Minute, false), "store_displaced:*", On, "removed"},
-		{"displaced, and left alone", seen(displaced, 10*time.Minute, false), "store_displaced:*", Off, "nobody has touched the state directory for 10 min"},
-		{"displaced, and written anew later", seen(displaced, 0, true), "store_displaced:*", Off, "durable again"},
-		{"restored", seen(restored, 23*time.Hour, false), "store_restored:*", On, "damaged"},
-		{"restored long ago", seen(restored, 24*time.Hour, false), "store_restored:*", Off, ""},
-		{"disk", seen(disk, 0, false), "disk_trouble:*", On, "check the disk"},
-		{"disk mended", seen(disk, 0, true), "disk_trouble:*", Off, "takes everything again"},
+		{"rival", met(event.RivalRefresher, "main", "stop that program", time.Minute), "rival_refresher:main", On, "account main: stop that program"},
+		{"rival, quiet", met(event.RivalRefresher, "main", "stop it", time.Hour), "rival_refresher:main", Off, "for 1 h 0 min"},
+		{"clock set back", met(event.RivalRefresher, "main", "stop it", -time.Hour), "rival_refresher:main", Off, ""},
+		{"displaced", met(event.StoreDisplaced, "", "removed", 9*time.Minute), "store_displaced:*", On, "removed"},
+		{"displaced, and left alone", met(event.StoreDisplaced, "", "removed", 10*time.Minute), "store_displaced:*", Off, "nobody has touched the state directory for 10 min"},
+		{"restored", met(event.StoreRestored, "", "damaged", 23*time.Hour), "store_restored:*", On, "damaged"},
+		{"restored long ago", met(event.StoreRestored, "", "damaged", 24*time.Hour), "store_restored:*", Off, ""},
+		{"a plan", met(event.PlanMended, "", "a defect", time.Hour), "plan_mended:*", Off, "the plan was in order"},
+		{"disk", met(event.DiskTrouble, "", "check the disk", 0), "disk_trouble:*", On, "check the disk"},
+		{"disk, quiet", met(event.DiskTrouble, "", "check the disk", time.Hour), "disk_trouble:*", Off, "nothing more was heard of the trouble with the disk"},
 		{"nothing stored", Snapshot{Now: noon, StoreFault: "no space left"}, "disk_trouble:*", On, "no space left"},
 		{"everything stored", Snapshot{Now: noon}, "disk_trouble:*", Off, "takes everything again"},
-		{"a fault beats an end", func() Snapshot { s := seen(disk, 0, true); s.StoreFault = "EIO"; return s }(), "disk_trouble:*", On, "EIO"},
+		{"a fault beats an end", func() Snapshot {
+			s := met(event.DiskTrouble, "", "check the disk", time.Hour)
+			s.StoreFault = "EIO"
+			return s
+		}(), "disk_trouble:*", On, "EIO"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -26,7 +26,6 @@ func (e *Engine) adopt(ctx context.Context, a event.Alert) {
 		}
 		m := &member{Affected: event.Affected{Account: a.Account, Since: a.Since, Message: core(a)}, news: true}
 		n.members[a.Account] = m
-		e.news.resume(n)
 	}
 	if err := e.cfg.Store.DropAlert(ctx, a.Key); err != nil {
 		e.cfg.Log.Debug("an alert of an earlier version could not be dropped; the next start tries again", "key", a.Key, "error", err)

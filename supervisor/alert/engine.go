@@ -30,22 +30,18 @@ type Config struct {
 	// Told says whether every sink has been told of what it may see of the
 	// alert, see [Narrow].
 	Told func(ctx context.Context, a event.Alert) bool
-	// Events is told of what a look has found: of alerts that begin, of those
-	// that last, and of ends.
+	// Events is told of alerts that begin, of those that last, and of ends. A
+	// look follows each [event.Bus.Nudge].
 	Events *event.Bus
 	Log    *slog.Logger
 }
 
-// Engine raises, repeats and ends the alerts. It has no timer: it looks when an
-// event tells of trouble or of what may be its end, and when [Engine.Look] is called, which
-// should be twice a minute. It is safe for concurrent use.
+// Engine raises, repeats and ends the alerts. It has no timer: it looks when the
+// bus is nudged, which should be twice a minute at least, and whenever a trouble
+// begins or may be over. It is safe for concurrent use.
 type Engine struct {
 	cfg    Config
-	wake   chan struct{}
 	saving chan struct{} // holds a value while the store is written to
-
-	inbox sync.Mutex
-	news  observed
 
 	mu   sync.Mutex
 	open map[string]*trouble
@@ -70,8 +66,7 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		cfg: cfg, wake: make(chan struct{}, 1), saving: make(chan struct{}, 1),
-		news: newObserved(), open: map[string]*trouble{},
+		cfg: cfg, saving: make(chan struct{}, 1), open: map[string]*trouble{},
 	}
 	stored, err := cfg.Store.Alerts(ctx)
 	if err != nil {
@@ -83,21 +78,27 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 			e.adopt(ctx, a)
 			continue
 		}
-		n := restored(a)
-		e.open[a.Key] = n
-		e.news.resume(n)
+		e.open[a.Key] = restored(a)
 	}
 	return e, nil
 }
 
-// Look has the Engine see how things stand. It never blocks.
-func (e *Engine) Look() { e.signal() }
-
-func (e *Engine) signal() {
-	select {
-	case e.wake <- struct{}{}:
-	default:
+// Carried are the facts behind the alerts of an earlier run: in this one, no room
+// knows of them. The newest that is known of each is when people were told.
+func (e *Engine) Carried() (all []event.Fact) {
+	for _, n := range e.open {
+		if n.head.Type.Fades() == 0 {
+			continue
+		}
+		for name, m := range n.members {
+			if m.lasts() {
+				all = append(all, event.Fact{
+					Type: n.head.Type, Provider: n.head.Provider, Account: name, Since: m.Since, At: n.toldAt(m.Version), What: m.Message,
+				})
+			}
+		}
 	}
+	return all
 }
 
 // Run evaluates until ctx ends.
@@ -112,7 +113,7 @@ func (e *Engine) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-e.wake:
+		case <-e.cfg.Events.Nudged():
 		}
 	}
 }
@@ -121,9 +122,7 @@ func (e *Engine) Run(ctx context.Context) error {
 // returns how long the comparison took.
 func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	began := time.Now()
-	heard := e.listen()
 	snapshot := e.cfg.Snapshot()
-	snapshot.Seen = heard.seen
 
 	e.mu.Lock()
 	conditions := conditionsOf(snapshot, e.cfg.Policy, e.watched())
@@ -132,14 +131,7 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	looked = time.Since(began)
 
 	for _, a := range changed {
-		e.tell(a, heard)
-	}
-	for _, c := range conditions {
-		if key := Key(c.Type, c.Account, c.Provider, c.Sink); c.State == Off {
-			if seen, ok := heard.seen[key]; ok {
-				e.forget(key, seen.At)
-			}
-		}
+		e.tell(a)
 	}
 	e.save(ctx)
 	e.drop(ctx, snapshot.Now)
@@ -196,29 +188,21 @@ func (e *Engine) compare(conditions []Condition, now time.Time) (changed []*even
 }
 
 // tell publishes an alert's new state, unless it is no news to who follows
-// everything, or the room that met the trouble has just done so.
-func (e *Engine) tell(whole *event.Alert, heard observed) {
+// everything.
+func (e *Engine) tell(whole *event.Alert) {
 	a, _ := Narrow(*whole, nil)
 	if a.Version != whole.Version {
 		return
 	}
+	level := slog.LevelError
 	ev := event.Event{
 		Type: a.Type, Alert: true, State: a.State,
 		Account: a.Account, Provider: a.Provider, Sink: a.Sink, Message: a.Message,
 	}
-	level := slog.LevelError
-	single := a.Accounts <= 1
 	switch a.State {
-	case event.AlertRaised:
-		if single && heard.told[Key(a.Type, a.Account, a.Provider, a.Sink)] {
-			return
-		}
 	case event.AlertRepeated:
 		level = slog.LevelWarn
 	case event.AlertRecovered:
-		if single && heard.ended[subject(a.Account, a.Provider, a.Sink)] {
-			return
-		}
 		level, ev.Type, ev.Alert = slog.LevelInfo, event.Recovered, false
 	}
 	e.cfg.Events.Publish(level, ev)

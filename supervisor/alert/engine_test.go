@@ -2,7 +2,6 @@ package alert
 
 import (
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,10 +41,8 @@ func TestLifeOfAnAlert(t *testing.T) {
 		if len(w.woken) != 1 || w.woken[0] != raised.Key {
 			t.Errorf("woken: %v", w.woken)
 		}
-		// Neither more events nor more looks tell it again.
-		for range 50 {
-			w.engine.Observe(event.Event{Type: event.NeedsLogin, Alert: true, Account: "main", Provider: "schwab", Time: time.Now()})
-			synctest.Wait()
+		for range 50 { // more looks do not tell it again
+			w.look()
 		}
 		w.pass(4*time.Hour - 30*time.Second)
 		if a := w.want(event.AlertRaised, true); a.Version != raised.Version {
@@ -228,37 +225,31 @@ func TestDiskHangs(t *testing.T) {
 	})
 }
 
-// Troubles that no state shows last until an event, or silence, ends them.
-func TestEventsAlone(t *testing.T) {
-	publish := func(w *world, e event.Event) {
-		e.Time = time.Now()
-		w.engine.Observe(e)
-		synctest.Wait()
-	}
-	rival := event.Event{Type: event.RivalRefresher, Alert: true, Account: "main", Provider: "schwab", Message: "let it take the lock"}
+// Troubles that no state shows last until the room knows that they are over, or
+// nothing was met of them for long.
+func TestFactsThatNoStateShows(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.set2(w.account(calm))
 		w.start()
-		publish(w, rival)
+		rival := func() { w.meets(event.RivalRefresher, "main", "schwab", "let it take the lock") }
+		rival()
 		a := w.want(event.AlertRaised, true)
 		if a.Key != "rival_refresher:schwab" || a.Message != "account main: let it take the lock" {
 			t.Errorf("%+v", a)
 		}
 		w.pass(59 * time.Minute)
-		publish(w, rival)
-		// A new token says nothing of the other program.
-		publish(w, event.Event{Type: event.Recovered, Account: "main", Provider: "schwab"})
+		rival()
 		w.pass(59 * time.Minute)
 		w.want(event.AlertRaised, true)
 		w.die()
 		w.start()
 		w.pass(30 * time.Second)
-		w.none() // an hour has passed since the alert changed
+		w.none() // an hour has passed since people were told
 	})
 	run(t, func(t *testing.T, w *world) {
 		w.policy.Repeat = 30 * time.Minute
 		w.start()
-		publish(w, rival)
+		w.meets(event.RivalRefresher, "main", "schwab", "let it take the lock")
 		w.pass(45 * time.Minute)
 		before := w.want(event.AlertRepeated, true)
 		w.die()
@@ -268,25 +259,29 @@ func TestEventsAlone(t *testing.T) {
 		if after.Version == before.Version || after.Message != before.Message {
 			t.Errorf("repeated %q, after a restart %q", before.Message, after.Message)
 		}
+		w.pass(time.Hour)
+		w.none()
 	})
-	run(t, func(t *testing.T, w *world) {
-		w.notify = []string{"chat"}
-		w.start()
-		publish(w, event.Event{Type: event.DiskTrouble, Alert: true, Message: "the backup failed"})
-		w.want(event.AlertRaised, true)
-		publish(w, event.Event{Type: event.Recovered, Message: "durable again"})
-		w.want(event.AlertRecovered, true)
-	})
-	run(t, func(t *testing.T, w *world) {
-		w.notify = []string{"chat"}
-		w.start()
-		publish(w, event.Event{Type: event.StoreRestored, Alert: true, Account: "main", Provider: "schwab", Message: "it may be spent"})
-		w.want(event.AlertRaised, true)
-		publish(w, event.Event{Type: event.Refreshed, Account: "other", Provider: "schwab"})
-		w.want(event.AlertRaised, true)
-		publish(w, event.Event{Type: event.Refreshed, Account: "main", Provider: "schwab"})
-		w.want(event.AlertRecovered, true)
-	})
+	for of, says := range map[event.Type]string{
+		event.DiskTrouble: "the disk takes everything again", event.StoreDisplaced: "the store could be written anew since",
+		event.StoreRestored: "account main has a token that was made since",
+	} {
+		run(t, func(t *testing.T, w *world) {
+			w.notify = []string{"chat"}
+			w.start()
+			w.meets(of, "main", "schwab", "look at it")
+			w.want(event.AlertRaised, true)
+			w.facts.End(of, "other")
+			w.facts.End(event.RivalRefresher, "main")
+			w.look()
+			w.want(event.AlertRaised, true)
+			w.facts.End(of, "main")
+			synctest.Wait()
+			if a := w.want(event.AlertRecovered, true); !strings.Contains(a.Message, says) {
+				t.Errorf("%s: %q", of, a.Message)
+			}
+		})
+	}
 }
 
 // What is not configured any more is not told for ever.
@@ -304,42 +299,34 @@ func TestGoneFromTheConfiguration(t *testing.T) {
 	})
 }
 
-// What ends a trouble ends its alert at once, and not at the next look; and who
-// follows the events learns of what no room has told.
-func TestAnEndIsToldAtOnce(t *testing.T) {
+// Who follows the events learns that an alert begins and ends, once.
+func TestEventsOfAnAlert(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.notify = []string{"chat"}
-		bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
-		followed := bus.Subscribe(16)
-		w.events = bus
+		followed := w.bus().Subscribe(16)
 		w.set2(w.account(calm))
 		w.start()
-		bus.Observe(w.engine.Observe)
 		w.set(w.account(needsLogin))
 		w.want(event.AlertRaised, true)
 		if e := <-followed.C; e.Type != event.NeedsLogin || !e.Alert || e.State != event.AlertRaised {
 			t.Errorf("followed %+v", e)
 		}
-		w.mu.Lock()
-		w.account(loggedIn)(&w.shot)
-		w.mu.Unlock()
-		bus.Publish(slog.LevelInfo, event.Event{Type: event.Imported, Account: "another", Provider: "schwab"})
-		synctest.Wait()
-		if a := w.alert(); a.State != event.AlertRaised {
-			t.Errorf("the news of another account had this one looked at: %+v", a)
+		w.pass(4 * time.Hour)
+		if e := <-followed.C; e.Type != event.NeedsLogin || !e.Alert || e.State != event.AlertRepeated || e.Account != "main" {
+			t.Errorf("followed %+v", e)
 		}
-		bus.Publish(slog.LevelInfo, event.Event{Type: event.Imported, Account: "main", Provider: "schwab"})
-		synctest.Wait()
+		w.set(w.account(loggedIn))
 		w.want(event.AlertRecovered, true)
-		<-followed.C
-		<-followed.C
 		if e := <-followed.C; e.Type != event.Recovered || e.Alert || e.State != event.AlertRecovered || e.Account != "main" {
 			t.Errorf("followed %+v", e)
+		}
+		if log := w.log.String(); strings.Count(log, "\n") != 3 || !strings.Contains(log, "level=WARN") || !strings.Contains(log, "event=needs_login state=repeated provider=schwab account=main") {
+			t.Errorf("logged:\n%s", log)
 		}
 	})
 }
 
-// Who disables a sink that fails ends its alert, at once.
+// Who disables a sink that fails ends its alert.
 func TestDisablingEndsSinkFailing(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.notify = []string{"chat"}
@@ -352,42 +339,12 @@ func TestDisablingEndsSinkFailing(t *testing.T) {
 		w.mu.Lock()
 		hook(Sink{Failing: 1, Lag: time.Hour, Off: true})(&w.shot)
 		w.mu.Unlock()
-		w.engine.Observe(event.Event{Type: event.SinkDisabled, Sink: "hook"})
-		synctest.Wait()
+		w.look()
 		if a := w.want(event.AlertRecovered, true); !strings.Contains(a.Message, "sink hook was disabled by a person") {
 			t.Errorf("%q", a.Message)
 		}
 		// Enabled again, it fails as before.
 		w.set(hook(Sink{Failing: 1, Lag: 2 * time.Minute}))
 		w.want(event.AlertRaised, true)
-	})
-}
-
-// The log has one line for each thing that happened: what a room has said is
-// not said again.
-func TestLogSaysItOnce(t *testing.T) {
-	run(t, func(t *testing.T, w *world) {
-		w.notify = []string{"chat"}
-		bus := event.NewBus(slog.New(slog.NewTextHandler(&w.log, nil)), time.Now)
-		w.set2(w.account(calm))
-		w.start()
-		bus.Observe(w.engine.Observe)
-		w.mu.Lock()
-		w.account(needsLogin)(&w.shot)
-		w.mu.Unlock()
-		bus.Publish(slog.LevelError, event.Event{Type: event.NeedsLogin, Alert: true, Account: "main", Provider: "schwab", Message: "refused"})
-		synctest.Wait()
-		w.want(event.AlertRaised, true)
-		w.pass(4 * time.Hour)
-		w.mu.Lock()
-		w.account(loggedIn)(&w.shot)
-		w.mu.Unlock()
-		bus.Publish(slog.LevelInfo, event.Event{Type: event.Recovered, Account: "main", Provider: "schwab", Message: "well"})
-		synctest.Wait()
-		w.want(event.AlertRecovered, true)
-		lines := strings.Split(strings.TrimSpace(w.log.String()), "\n")
-		if len(lines) != 3 || !strings.Contains(lines[1], "level=WARN") || !strings.Contains(lines[1], "event=needs_login state=repeated provider=schwab account=main") {
-			t.Errorf("logged:\n%s", w.log.String())
-		}
 	})
 }

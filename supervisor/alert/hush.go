@@ -45,7 +45,7 @@ func (e *Engine) hush(ctx context.Context, key string, h *event.Hush) (event.Ale
 	n.newest = &hushed
 	e.mu.Unlock()
 	e.save(ctx)
-	e.signal()
+	e.cfg.Events.Nudge()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	a, _ := Narrow(hushed, nil)

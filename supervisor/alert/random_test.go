@@ -25,7 +25,7 @@ type step struct {
 
 var steps = rapid.Custom(func(t *rapid.T) step {
 	return step{
-		what:    rapid.SampledFrom([]string{"trouble", "trouble", "well", "well", "storm", "calm", "unknown", "event", "tell", "tell", "heard, not noted", "disk fails", "disk works", "restart"}).Draw(t, "what"),
+		what:    rapid.SampledFrom([]string{"trouble", "trouble", "well", "well", "storm", "calm", "unknown", "fact", "tell", "tell", "heard, not noted", "disk fails", "disk works", "restart"}).Draw(t, "what"),
 		account: rapid.IntRange(0, 5).Draw(t, "account"),
 		sink:    rapid.SampledFrom([]string{"chat", "mail"}).Draw(t, "sink"),
 		pause:   rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, time.Second, 40 * time.Minute, 5 * time.Hour}).Draw(t, "pause"),
@@ -157,9 +157,8 @@ func play(t *testing.T, todo []step) (failed string) {
 			}
 		case "unknown":
 			w.set(func(snapshot *Snapshot) { snapshot.Accounts[s.account].StoredAt = time.Time{} })
-		case "event":
-			w.engine.Observe(event.Event{Type: event.RivalRefresher, Alert: true, Account: fmt.Sprint("account-", s.account), Provider: "schwab", Time: time.Now(), Message: "stop it"})
-			synctest.Wait()
+		case "fact":
+			w.meets(event.RivalRefresher, fmt.Sprint("account-", s.account), "schwab", "stop it")
 		case "tell", "heard, not noted":
 			hear(sinks[s.sink], s.what == "tell")
 		case "disk fails":

@@ -22,9 +22,8 @@ type Snapshot struct {
 	// OtherMachine is why the store is another machine's, and OtherTodo what to
 	// do; "": it is this one's.
 	OtherMachine, OtherTodo string
-	// Seen are the troubles that no state shows, by key. The [Engine] fills it
-	// in.
-	Seen map[string]Seen
+	// Facts are the troubles that nothing else here shows.
+	Facts []event.Fact
 }
 
 // Account is how one account does. A look reads of almost all accounts only what
@@ -113,14 +112,6 @@ type Sink struct {
 	LastError    string
 }
 
-// Seen is a trouble that only an event told of.
-type Seen struct {
-	Event event.Event
-	// At is when it was last seen; Over: another event said that it is over.
-	At   time.Time
-	Over bool
-}
-
 // Policy is when people are told.
 type Policy struct {
 	// Repeat is how often an alert is told again while it lasts; 0: never.
@@ -136,13 +127,6 @@ const (
 	// settled is the uptime from which a process counts as healthy, less what
 	// the clocks may differ.
 	settled = 55 * time.Second
-	// quietRival, quietDisk, quietRestored and quietDisplaced are how long
-	// nothing may be seen of a trouble before it counts as over. A store that was
-	// displaced is written anew at once, and looked at each half minute since.
-	quietRival     = time.Hour
-	quietDisk      = time.Hour
-	quietRestored  = 24 * time.Hour
-	quietDisplaced = 10 * time.Minute
 	// clockTolerance is how far a moment of the past may lie ahead before the
 	// clock must have been set back.
 	clockTolerance = 5 * time.Minute

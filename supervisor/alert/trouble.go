@@ -2,7 +2,6 @@ package alert
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"time"
 
@@ -87,7 +86,7 @@ func (m *member) end(now time.Time, what string) {
 	m.Until, m.Message, m.news = now.UTC().Round(0), what, true
 }
 
-// leave ends what is not configured any more, and forgets whose end has been
+// leave ends what is not in the snapshot any more, and forgets whose end has been
 // old news for long.
 func (n *trouble) leave(now time.Time, look uint64) {
 	for name, m := range n.members {
@@ -95,7 +94,7 @@ func (n *trouble) leave(now time.Time, look uint64) {
 		case !m.lasts() && elapsed(m.Until, now, forgottenAfter) && n.lasts():
 			delete(n.members, name)
 		case m.lasts() && m.seen != look:
-			m.end(now, fmt.Sprintf("%s is not in the configuration any more", subject(name, n.head.Provider, n.head.Sink)))
+			m.end(now, gone(n.head.Type, subject(name, n.head.Provider, n.head.Sink)))
 		}
 	}
 }

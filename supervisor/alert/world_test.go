@@ -28,6 +28,8 @@ type world struct {
 	log    bytes.Buffer
 	events *event.Bus // see bus
 
+	facts *event.Facts
+
 	excuse []Window // the broker's times of maintenance
 
 	mu     sync.Mutex
@@ -72,6 +74,7 @@ func (w *world) disk() error {
 // start runs an engine on what the store holds.
 func (w *world) start() {
 	w.t.Helper()
+	w.facts = w.bus().NewFacts()
 	e, err := New(w.t.Context(), Config{
 		Store: w, Policy: w.policy, Told: w.told,
 		Snapshot: func() Snapshot {
@@ -85,6 +88,7 @@ func (w *world) start() {
 			defer w.mu.Unlock()
 			s := w.shot
 			s.Now = time.Now()
+			s.Facts = w.facts.All()
 			if w.excuse != nil {
 				s.Accounts = slices.Clone(s.Accounts)
 				for n := range s.Accounts {
@@ -103,6 +107,9 @@ func (w *world) start() {
 	})
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	for _, f := range e.Carried() {
+		w.facts.Keep(f)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.engine, w.stop, w.ended = e, cancel, make(chan struct{})
@@ -143,8 +150,14 @@ func (w *world) setDisk(err error) {
 	w.mu.Unlock()
 }
 
+// meets has a room meet a trouble that nothing else shows.
+func (w *world) meets(t event.Type, account, provider, what string) {
+	w.facts.Meet(slog.LevelWarn, event.Event{Type: t, Account: account, Provider: provider, Message: what})
+	synctest.Wait()
+}
+
 func (w *world) look() {
-	w.engine.Look()
+	w.bus().Nudge()
 	synctest.Wait()
 }
 

@@ -21,7 +21,7 @@ const (
 	RefreshPutOff    Type = "refresh_put_off"    // its refresh token waits, because another may be newer or it belongs elsewhere
 	NeedsLogin       Type = "needs_login"        // alert: a person has to log in
 	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
-	Recovered        Type = "recovered"          // an alert is over
+	Recovered        Type = "recovered"          // an alert is over, or a sink is enabled again
 	Adopted          Type = "adopted"            // another program's newer token was taken from a file or a sink
 	AnswerSetAside   Type = "answer_set_aside"   // an answer did not become the newest token, and is kept for a day
 	RivalRefresher   Type = "rival_refresher"    // alert: another program seems to refresh this grant
@@ -64,12 +64,12 @@ const (
 type Event struct {
 	// Seq grows by one with each event of this supervisor's run; those of type
 	// [Audit] count by themselves.
-	Seq   uint64    `json:"seq"`
-	Time  time.Time `json:"time"`
-	Type  Type      `json:"type"`
-	Alert bool      `json:"alert,omitempty"`
-	// State is set where the alert engine tells that an alert was raised,
-	// repeated or is over. What raised it may have been an event of its own.
+	Seq  uint64    `json:"seq"`
+	Time time.Time `json:"time"`
+	Type Type      `json:"type"`
+	// Alert is set where package alert tells that an alert was raised or is
+	// repeated, and nowhere else; State there, and where it tells of its end.
+	Alert    bool       `json:"alert,omitempty"`
 	State    AlertState `json:"state,omitempty"`
 	Provider string     `json:"provider,omitempty"`
 	Account  string     `json:"account,omitempty"`
@@ -100,31 +100,20 @@ type Bus struct {
 	seq, acts uint64
 	subs      map[*Subscription]struct{}
 	observers []func(Event)
-	// early holds the alerts, and the ends of alerts, from before the first
-	// observer came.
-	early []Event
+	nudged    chan struct{}
 }
-
-// keptEarly bounds what is kept for the first observer.
-const keptEarly = 1024
 
 // NewBus logs every event to log.
 func NewBus(log *slog.Logger, now func() time.Time) *Bus {
-	return &Bus{log: log, now: now, subs: map[*Subscription]struct{}{}}
+	return &Bus{log: log, now: now, subs: map[*Subscription]struct{}{}, nudged: make(chan struct{}, 1)}
 }
 
 // Observe has observer called with every event but those of type [Audit] from
-// now on, in order, before Publish returns. Nothing is lost on the way. It must not block and must not
-// publish. The first observer is also given the alerts, and the ends of alerts,
-// that were published before it came: some are told of while the supervisor is
-// still being built.
+// now on, in order, before Publish returns. Nothing is lost on the way. It must
+// not block and must not publish.
 func (b *Bus) Observe(observer func(Event)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, e := range b.early {
-		observer(e)
-	}
-	b.early = nil
 	b.observers = append(b.observers, observer)
 }
 
@@ -171,7 +160,9 @@ func (b *Bus) Publish(level slog.Level, e Event) {
 	} else {
 		b.seq++
 		e.Seq = b.seq
-		b.observed(e)
+		for _, observe := range b.observers {
+			observe(e)
+		}
 	}
 	for s := range b.subs {
 		if e.Type == Audit && !s.audited {
@@ -186,15 +177,17 @@ func (b *Bus) Publish(level slog.Level, e Event) {
 	b.log.LogAttrs(context.Background(), level, e.Message, e.attrs()...)
 }
 
-// observed tells the observers. The caller holds mu.
-func (b *Bus) observed(e Event) {
-	for _, observe := range b.observers {
-		observe(e)
-	}
-	if len(b.observers) == 0 && (e.Alert || e.Type == Recovered) && len(b.early) < keptEarly {
-		b.early = append(b.early, e)
+// Nudge is called by a room when something has changed that may begin or end an
+// alert: whoever derives the alerts looks at once. It never blocks.
+func (b *Bus) Nudge() {
+	select {
+	case b.nudged <- struct{}{}:
+	default:
 	}
 }
+
+// Nudged receives after one or more calls of [Bus.Nudge]. There is one receiver.
+func (b *Bus) Nudged() <-chan struct{} { return b.nudged }
 
 func (e Event) attrs() []slog.Attr {
 	attrs := append([]slog.Attr{slog.String("event", string(e.Type))}, e.Act.attrs()...)

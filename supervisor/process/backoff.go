@@ -49,8 +49,5 @@ func (b *backoff) crashed(now time.Time) (wait time.Duration, loops bool) {
 	return min(b.wait+jitter, b.policy.Max), len(b.history) >= b.policy.Crashes
 }
 
-// recent is how many crashes the window holds.
-func (b *backoff) recent() int { return len(b.history) }
-
 // reset is for a plugin that has proved healthy.
 func (b *backoff) reset() { b.wait, b.history = 0, nil }

@@ -73,7 +73,7 @@ func (m *Member) start(ctx context.Context) (Instance, identity, error) {
 func (m *Member) wasParked() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.alert == events[m.cfg.Kind].parked
+	return m.trouble == Parked
 }
 
 // serve runs the actors of a generation. When it returns, the work has

@@ -76,9 +76,9 @@ func (k Kind) work() string {
 }
 
 // The events of each kind.
-var events = [...]struct{ started, stopped, crashing, parked event.Type }{
-	Provider: {event.ProviderStarted, event.ProviderStopped, event.ProviderCrashing, event.ProviderParked},
-	Sink:     {event.SinkStarted, event.SinkStopped, event.SinkCrashing, event.SinkParked},
+var events = [...]struct{ started, stopped, parked event.Type }{
+	Provider: {event.ProviderStarted, event.ProviderStopped, event.ProviderParked},
+	Sink:     {event.SinkStarted, event.SinkStopped, event.SinkParked},
 }
 
 // identity is what a process says of itself; the one of its kind is set.

@@ -103,9 +103,10 @@ type Member struct {
 	status  Status
 	backoff backoff
 	waiters []*waiter
-	// alert is the event that is not over yet; "": none.
-	alert event.Type
-	over  bool
+	// trouble is Crashing or Parked until a generation has proved healthy; "":
+	// it is neither.
+	trouble State
+	over    bool
 }
 
 // New returns a member that [Member.Run] starts.
@@ -214,35 +215,26 @@ func (m *Member) ended() {
 // crashed notes the end of a generation that nobody asked for and returns how
 // long to wait for the next one.
 func (m *Member) crashed(why error) time.Duration {
-	told := events[m.cfg.Kind]
 	m.mu.Lock()
 	delay, loops := m.backoff.crashed(time.Now())
-	raise := loops && m.alert == ""
-	if raise {
-		m.alert = told.crashing
+	if loops && m.trouble == "" {
+		m.trouble = Crashing
 	}
 	m.status.State = Backoff
-	if m.alert == told.crashing {
+	if m.trouble == Crashing {
 		m.status.State = Crashing
 	}
 	m.status.Crashes++
 	m.status.LastError = why.Error()
 	m.status.NextStart = m.cfg.Now().Add(delay)
-	next, crashes := m.status.NextStart, m.backoff.recent()
+	next := m.status.NextStart
 	m.mu.Unlock()
 
+	m.cfg.Events.Nudge()
 	m.publish(slog.LevelWarn, event.Event{
-		Type: told.stopped, Next: next,
+		Type: events[m.cfg.Kind].stopped, Next: next,
 		Message: fmt.Sprintf("%s is started again in %s: %v", m, delay.Round(time.Millisecond), why),
 	})
-	if raise {
-		m.publish(slog.LevelError, event.Event{
-			Type: told.crashing, Alert: true, Failures: crashes, Max: m.cfg.Backoff.Crashes, Next: next,
-			Message: fmt.Sprintf("%s crashes again and again (%d times within %s) and is started ever more rarely; "+
-				"the log lines with %s=%s say why; after mending it run: %s; the last time: %v",
-				m, crashes, m.cfg.Backoff.Window, m.cfg.Kind, m.cfg.Name, m.cfg.Kind.restart(m.cfg.Name), why),
-		})
-	}
 	return delay
 }
 
@@ -252,22 +244,21 @@ func (m *Member) parked(fault *Fault) {
 	m.mu.Lock()
 	m.status.State = Parked
 	m.status.LastError = fault.Error()
-	m.alert = events[m.cfg.Kind].parked
+	m.trouble = Parked
 	m.mu.Unlock()
-	m.publish(slog.LevelError, event.Event{Type: events[m.cfg.Kind].parked, Alert: true, Message: text})
+	m.cfg.Events.Nudge()
+	m.publish(slog.LevelError, event.Event{Type: events[m.cfg.Kind].parked, Message: text})
 }
 
 // settled notes that a generation has lived long enough to count as healthy.
 func (m *Member) settled() {
 	m.mu.Lock()
 	m.backoff.reset()
-	over := m.alert != ""
-	m.alert = ""
+	over := m.trouble != ""
+	m.trouble = ""
 	m.mu.Unlock()
 	if over {
-		m.publish(slog.LevelInfo, event.Event{
-			Type: event.Recovered, Message: fmt.Sprintf("%s runs again", m),
-		})
+		m.cfg.Events.Nudge()
 	}
 }
 

@@ -26,6 +26,7 @@ type rig struct {
 	member   *Member
 	launcher *memLauncher
 	work     *memWork
+	bus      *event.Bus
 	events   *event.Subscription
 	stop     context.CancelFunc
 	done     chan struct{}
@@ -36,7 +37,7 @@ func simulate(t *testing.T, test func(t *testing.T, r *rig), prepare ...func(*ri
 	synctest.Test(t, func(t *testing.T) {
 		bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
 		r := &rig{
-			t: t, launcher: &memLauncher{name: "fake"}, work: &memWork{}, events: bus.Subscribe(1000),
+			t: t, launcher: &memLauncher{name: "fake"}, work: &memWork{}, bus: bus, events: bus.Subscribe(1000),
 			done: make(chan struct{}),
 		}
 		for _, p := range prepare {
@@ -66,6 +67,16 @@ func (r *rig) state(want State) {
 	r.t.Helper()
 	if s := r.member.Status(); s.State != want {
 		r.t.Fatalf("state %s, want %s (last error: %s)", s.State, want, s.LastError)
+	}
+}
+
+// nudged says whether the bus was nudged since the last call.
+func (r *rig) nudged() bool {
+	select {
+	case <-r.bus.Nudged():
+		return true
+	default:
+		return false
 	}
 }
 

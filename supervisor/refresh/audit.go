@@ -173,8 +173,8 @@ func (k *Keeper) tellFaults(faults []string) {
 	if more := len(faults) - 1; more > 0 {
 		what += fmt.Sprintf(", and %d more", more)
 	}
-	k.cfg.Events.Publish(slog.LevelError, event.Event{
-		Type: event.PlanMended, Alert: true, Provider: k.cfg.Provider,
+	k.facts.Meet(slog.LevelError, event.Event{
+		Type: event.PlanMended, Provider: k.cfg.Provider,
 		Message: fmt.Sprintf("the plan of provider %s was wrong (%s) and was made anew from its accounts. "+
 			"This is a defect of Tokenkeeper: please report it with the log. If it comes again, run: tokenkeeper restart %[1]s",
 			k.cfg.Provider, what),

@@ -48,6 +48,7 @@ func TestAFaultInThePlanIsFoundAndMended(t *testing.T) {
 				if n := r.count(event.PlanMended); n != 1 {
 					t.Errorf("told %d times", n)
 				}
+				r.met(event.PlanMended)
 				for _, a := range []string{"a", "b", "c"} {
 					if s := r.status(a); s.State != refresh.Valid || s.Record.Version < 2 || s.Waiting != promise.None {
 						t.Errorf("%s: %+v", a, s)

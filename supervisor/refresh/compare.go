@@ -108,8 +108,9 @@ func (k *Keeper) ask(a *account, d format.Document, o lineage.Ours, j lineage.Ju
 	}
 	k.mu.Unlock()
 	if news {
+		k.cfg.Events.Nudge()
 		k.publish(slog.LevelError, a, event.Event{
-			Type: event.UnknownToken, Alert: true, Expiry: a.rec.Token.Expiry(), Next: next,
+			Type: event.UnknownToken, Expiry: a.rec.Token.Expiry(), Next: next,
 			Message: q.text + ". Nothing is refreshed until somebody decides: " + q.ways,
 		})
 	}

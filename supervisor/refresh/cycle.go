@@ -217,7 +217,6 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		return k.failed(ctx, remote, a, in, errNothingNew(a))
 	}
 	k.mu.Lock()
-	wasAlerting := a.alerting || a.state.Ambiguous() != nil
 	next := k.successor(a, in, answer)
 	rec := next.record
 	k.mu.Unlock()
@@ -235,6 +234,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	k.mu.Lock()
 	k.install(a, acct.Stored{Record: rec})
 	k.mu.Unlock()
+	k.facts.End(event.DiskTrouble, a.cfg.Name)
 	if half {
 		k.keptHalf(a, rec, in, answer)
 		k.free(ctx, remote, a, in.Attempt)
@@ -244,7 +244,6 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	a.halves = 0
 	due := k.plan(a)
 	if next.dead != nil {
-		a.alerting = rec.Health.Failures >= a.cfg.MaxFailures
 		due = k.retry(a, schedule.Failure{InRow: rec.Health.Failures})
 	}
 	k.mu.Unlock()
@@ -276,14 +275,9 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		e.Message += ", though " + answer.Token.Rescued
 	}
 	k.publish(level, a, e)
-	if wasAlerting {
-		k.publish(slog.LevelInfo, a, event.Event{
-			Type: event.Recovered, Version: rec.Version, Message: "the account has a new token again",
-		})
-	}
 	if answer.SpoolFault != "" {
-		k.publish(slog.LevelError, a, event.Event{
-			Type: event.DiskTrouble, Alert: true, Attempt: in.Attempt,
+		k.trouble(slog.LevelError, a, event.Event{
+			Type: event.DiskTrouble, Attempt: in.Attempt,
 			Message: "the provider could not spool the broker's answer: " + answer.SpoolFault +
 				". The token is stored; check the disk of the state directory",
 		})
@@ -324,17 +318,16 @@ func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attem
 	}
 }
 
-// diskTrouble alerts and plans another try.
+// diskTrouble tells and plans another try.
 func (k *Keeper) diskTrouble(a *account, err error) error {
 	k.mu.Lock()
-	a.alerting = true // the next token that is stored ends it
 	k.step(a, acct.NotEnded{})
 	at := k.retry(a, schedule.Failure{InRow: 3})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(at)
 	k.mu.Unlock()
-	k.publish(slog.LevelError, a, event.Event{
-		Type: event.DiskTrouble, Alert: true,
+	k.trouble(slog.LevelError, a, event.Event{
+		Type:    event.DiskTrouble,
 		Message: err.Error() + ". Check the disk of the state directory; it is tried again",
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)

@@ -41,13 +41,6 @@ func (k *Keeper) tellDead(a *account, rec store.Record, next time.Time) {
 		Type: event.RefreshFailed, Version: rec.Version, Attempt: rec.Attempt, Kind: string(h.LastKind),
 		Failures: h.Failures, Max: a.cfg.MaxFailures, Next: next, Message: h.LastError,
 	})
-	if h.Failures == a.cfg.MaxFailures {
-		k.publish(slog.LevelError, a, event.Event{
-			Type: event.RefreshFailing, Alert: true, Version: rec.Version, Kind: string(h.LastKind),
-			Failures: h.Failures, Max: a.cfg.MaxFailures, Next: next,
-			Message: fmt.Sprintf("%d refreshes in a row have failed. Last error: %s", h.Failures, h.LastError),
-		})
-	}
 }
 
 // outlived notes of a refresh token that has just worked after the end of its

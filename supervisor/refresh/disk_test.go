@@ -66,9 +66,11 @@ func TestTokenIsNotSpentWhenTheDiskCantBeWritten(t *testing.T) {
 		if r.count(event.DiskTrouble) == 0 {
 			t.Error("no alert")
 		}
+		r.met(event.DiskTrouble)
 		disk.fail(false, false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
+		r.met()
 		if s := r.status("one"); s.State != refresh.Valid || s.Record.Version != 2 {
 			t.Errorf("after the disk came back: %s at version %d", s.State, s.Record.Version)
 		}

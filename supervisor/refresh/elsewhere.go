@@ -131,8 +131,8 @@ func (k *Keeper) waitInDoubt(a *account, doubt string) error {
 func (k *Keeper) foundAfterRefusal(ctx context.Context, a *account, attempt string) (bool, error) {
 	found, _, err := k.consult(ctx, a)
 	if err == nil && found {
-		k.publish(slog.LevelWarn, a, event.Event{
-			Type: event.RivalRefresher, Alert: true, Attempt: attempt,
+		k.trouble(slog.LevelWarn, a, event.Event{
+			Type: event.RivalRefresher, Attempt: attempt,
 			Message: "the server refused our refresh token, and a destination held another one: another program has refreshed " +
 				"this grant, or a login has replaced it. Its token is used; if such a program still runs, stop it or give the account a shared_file",
 		})

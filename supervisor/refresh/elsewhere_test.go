@@ -77,6 +77,7 @@ func TestUnknownTokenIsTriedAfterARefusal(t *testing.T) {
 		if r.count(event.NeedsLogin) != 0 || r.count(event.RivalRefresher) != 1 {
 			t.Error("a login was asked for, or the other program is not told of")
 		}
+		r.met(event.RivalRefresher)
 		_ = g.end()
 	})
 }

@@ -115,7 +115,6 @@ func (k *Keeper) keptHalf(a *account, rec store.Record, in store.Intent, answer 
 		k.dueAt(a, now.Wall, now)
 	}
 	a.halves++
-	a.alerting = rec.Health.Failures >= a.cfg.MaxFailures
 	k.mu.Unlock()
 	k.bringToShared(a, in, answer, rec)
 	if rec.Token.Valid(now.Wall) {
@@ -130,8 +129,4 @@ func (k *Keeper) keptHalf(a *account, rec store.Record, in store.Intent, answer 
 		e.Message += " (" + answer.Token.Rescued + ")"
 	}
 	k.publish(slog.LevelWarn, a, e)
-	if rec.Health.Failures == a.cfg.MaxFailures {
-		e.Type, e.Alert = event.RefreshFailing, true
-		k.publish(slog.LevelError, a, e)
-	}
 }

@@ -21,7 +21,6 @@ import (
 // holds k.mu.
 func (k *Keeper) install(a *account, e acct.Event) {
 	k.step(a, e)
-	a.alerting = false
 }
 
 // renewed goes on with a record that did not come from the server just now, and
@@ -34,6 +33,7 @@ func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
 	k.plan(a)
 	due, _ = k.heap.Due(a.cfg.Name)
 	k.mu.Unlock()
+	k.facts.End(event.DiskTrouble, a.cfg.Name)
 	k.cfg.Wake(a.cfg.Name)
 	return due
 }
@@ -70,7 +70,7 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 	}
 	k.mu.Lock()
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
-	first, trouble := !a.stored, a.alerting || a.state.Ambiguous() != nil
+	first := !a.stored
 	k.mu.Unlock()
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", f.where, err))
@@ -83,11 +83,6 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 	k.publish(slog.LevelInfo, a, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: f.message,
 	})
-	if trouble {
-		k.publish(slog.LevelInfo, a, event.Event{
-			Type: event.Recovered, Version: rec.Version, Message: "the account has a new token again",
-		})
-	}
 	return nil
 }
 

@@ -117,6 +117,7 @@ type Keeper struct {
 	order    []*account // as the audit goes through the accounts
 	audited  int
 	nudged   nudge
+	facts    *event.Facts
 }
 
 // account is the state of one account in memory.
@@ -143,8 +144,6 @@ type account struct {
 	halves int
 	// told are the warnings about the token's times that a person has had.
 	told map[string]bool
-	// alerting: an alert was raised and is not over.
-	alerting bool
 	// notBefore is what the account was postponed to; see Postpone. promised is
 	// when it is tried again after a failure, at the earliest: whatever plans
 	// the account anew keeps to that, as long as the record is the same.
@@ -214,6 +213,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		wake:     make(chan struct{}, 1),
 		accounts: map[string]*account{},
 		heap:     schedule.NewHeap(),
+		facts:    cfg.Events.NewFacts(),
 	}
 	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {
@@ -224,7 +224,6 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		switch {
 		case err == nil:
 			a.stand(acct.State{Standing: acct.StandingOf(rec), Attempt: acct.Free{}})
-			a.alerting = rec.Health.Failures >= c.MaxFailures || rec.NeedsLogin()
 		case !errors.Is(err, store.ErrNotFound):
 			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
 		}
@@ -307,6 +306,15 @@ func (k *Keeper) publish(level slog.Level, a *account, e event.Event) {
 	e.Provider, e.Account = k.cfg.Provider, a.cfg.Name
 	k.cfg.Events.Publish(level, e)
 }
+
+// trouble is publish of a trouble that no other state of the account shows.
+func (k *Keeper) trouble(level slog.Level, a *account, e event.Event) {
+	e.Provider, e.Account = k.cfg.Provider, a.cfg.Name
+	k.facts.Meet(level, e)
+}
+
+// Facts are the troubles that the accounts have met and that no [Status] shows.
+func (k *Keeper) Facts() []event.Fact { return k.facts.All() }
 
 // newAttempt names an attempt: 26 characters that no other attempt has.
 func newAttempt() string { return rand.Text() }

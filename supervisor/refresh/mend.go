@@ -62,6 +62,7 @@ func (k *Keeper) mend(a *account, why error) {
 		k.notWritten(a, a.rec, err)
 		return
 	}
+	k.facts.End(event.DiskTrouble, a.cfg.Name)
 	message := "the shared file was not there; it is now, with the newest token"
 	if !errors.Is(why, fs.ErrNotExist) {
 		message = "the shared file was empty or damaged; it was put right with the newest token"

@@ -13,7 +13,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -83,31 +82,18 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 	default: // it was refused, and somebody had insisted on one try
 		k.plan(a)
 	}
-	misconfigured := kind == sdk.KindInvalidClient && !a.alerting
-	alert := h.Failures == a.cfg.MaxFailures || misconfigured
-	a.alerting = a.alerting || alert
-	health, expiry, uncertain := h, a.rec.Token.Expiry(), a.rec.Token.Uncertain
+	expiry := a.rec.Token.Expiry()
 	k.mu.Unlock()
 	if !first { // people were told then
-		return health
+		return h
 	}
 
-	e := event.Event{
-		Type: event.RefreshFailed, Kind: string(kind), Failures: health.Failures, Max: a.cfg.MaxFailures,
+	k.publish(slog.LevelWarn, a, event.Event{
+		Type: event.RefreshFailed, Kind: string(kind), Failures: h.Failures, Max: a.cfg.MaxFailures,
 		Expiry: expiry, Next: next,
-		Message: fmt.Sprintf("refresh failed (%d/%d): %v", health.Failures, a.cfg.MaxFailures, cause),
-	}
-	k.publish(slog.LevelWarn, a, e)
-	if alert {
-		e.Type, e.Alert = event.RefreshFailing, true
-		e.Message = fmt.Sprintf("%d refreshes in a row have failed; the access token %s. Last error: %v",
-			health.Failures, moment.Ends(expiry, uncertain), cause)
-		if misconfigured {
-			e.Message = fmt.Sprintf("the client credentials or settings are refused; correct the account in the configuration: %v", cause)
-		}
-		k.publish(slog.LevelError, a, e)
-	}
-	return health
+		Message: fmt.Sprintf("refresh failed (%d/%d): %v", h.Failures, a.cfg.MaxFailures, cause),
+	})
+	return h
 }
 
 // refused handles invalid_grant. Only if the refresh token that failed is the
@@ -119,8 +105,8 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 	if adopted, err := k.adopt(ctx, a); err != nil && !errors.Is(err, errUnseen) && !errors.Is(err, errAsked) {
 		return err
 	} else if adopted {
-		k.publish(slog.LevelWarn, a, event.Event{
-			Type: event.RivalRefresher, Alert: true, Attempt: in.Attempt,
+		k.trouble(slog.LevelWarn, a, event.Event{
+			Type: event.RivalRefresher, Attempt: in.Attempt,
 			Message: "the server refused our refresh token, and the shared file held a newer one: another program refreshes " +
 				"this grant without taking the lock. Its token is used; let that program take the lock, or stop it",
 		})
@@ -171,13 +157,12 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 	judged.Health = h
 	k.mu.Lock()
 	k.step(a, acct.Judged{Record: judged})
-	a.alerting = a.alerting || newest
 	k.plan(a)
 	k.mu.Unlock()
 
 	if newest {
 		k.publish(slog.LevelError, a, event.Event{
-			Type: event.NeedsLogin, Alert: true, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
+			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
 			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, cause),
 		})
 	} else {
@@ -231,7 +216,7 @@ func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent,
 	k.tell(a, acct.Marked{Intent: in})
 	if first {
 		k.publish(slog.LevelError, a, event.Event{
-			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
+			Type: event.Ambiguous, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "nobody knows whether the server has used up the refresh token: " + why + ". " + k.replayPlan(a),
 		})
 	}

@@ -27,13 +27,12 @@ func (k *Keeper) prove(a *account) error {
 	a.unproved++
 	k.mu.Lock()
 	k.step(a, acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: k.clock.Now().Wall})
-	a.alerting = true
 	next := k.retry(a, schedule.Failure{InRow: a.unproved})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(next)
 	k.mu.Unlock()
-	k.publish(slog.LevelError, a, event.Event{
-		Type: event.DiskTrouble, Alert: true, Kind: string(sdk.KindNotSent), Expiry: a.rec.Token.Expiry(), Next: next,
+	k.trouble(slog.LevelError, a, event.Event{
+		Type: event.DiskTrouble, Kind: string(sdk.KindNotSent), Expiry: a.rec.Token.Expiry(), Next: next,
 		Message: err.Error() + ". The refresh token was not used, because the other programs would be left with a dead one. It is tried again",
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
@@ -60,11 +59,8 @@ func (k *Keeper) askShared() {
 		if err == nil {
 			continue
 		}
-		k.mu.Lock()
-		a.alerting = true
-		k.mu.Unlock()
-		k.publish(slog.LevelError, a, event.Event{
-			Type: event.DiskTrouble, Alert: true,
+		k.trouble(slog.LevelError, a, event.Event{
+			Type:    event.DiskTrouble,
 			Message: err.Error() + ". Until that is put right, this account is not refreshed",
 		})
 	}

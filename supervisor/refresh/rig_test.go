@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -242,16 +243,29 @@ func (r *rig) count(t event.Type) int {
 	return n
 }
 
-// alerts are the events of a type that people were told of.
-func (r *rig) alerts(t event.Type) (told []event.Event) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.events {
-		if e.Type == t && e.Alert {
-			told = append(told, e)
+// nudged says whether the bus was nudged since the last call.
+func (r *rig) nudged() bool {
+	select {
+	case <-r.bus.Nudged():
+		return true
+	default:
+		return false
+	}
+}
+
+// met fails the test unless the facts that the Keeper has are of these types.
+func (r *rig) met(want ...event.Type) {
+	r.t.Helper()
+	var kept []event.Type
+	for _, f := range r.keeper.Facts() {
+		kept = append(kept, f.Type)
+		if f.Provider != "fake" || f.What == "" || f.At.Before(f.Since) || f.Since.IsZero() {
+			r.t.Errorf("the fact %+v is not whole", f)
 		}
 	}
-	return told
+	if !slices.Equal(kept, want) {
+		r.t.Errorf("the facts are of %v, want %v", kept, want)
+	}
 }
 
 // woken is how often the sinks were.

@@ -164,7 +164,7 @@ func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *accoun
 	case isMarked(in):
 		k.tell(a, acct.Marked{Intent: in})
 		k.publish(slog.LevelWarn, a, event.Event{
-			Type: event.Ambiguous, Alert: true, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
+			Type: event.Ambiguous, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "the outcome of an attempt begun " + in.AmbiguousSince.Format(time.RFC3339) +
 				" is still unknown. " + k.replayPlan(a),
 		})

@@ -210,13 +210,12 @@ func (k *Keeper) unseen(a *account, err error) error {
 		return nil
 	}
 	k.mu.Lock()
-	a.alerting = true // the next token that is stored ends it
 	next := k.retry(a, schedule.Failure{InRow: 2})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(next)
 	k.mu.Unlock()
-	k.publish(slog.LevelError, a, event.Event{
-		Type: event.DiskTrouble, Alert: true, Expiry: a.rec.Token.Expiry(), Next: next,
+	k.trouble(slog.LevelError, a, event.Event{
+		Type: event.DiskTrouble, Expiry: a.rec.Token.Expiry(), Next: next,
 		Message: err.Error() + ". It may hold a newer token, so nothing was refreshed. It is tried again; " +
 			"when the access token has expired, our own refresh token is used all the same",
 	})
@@ -238,12 +237,13 @@ func (k *Keeper) writeShared(a *account, rec store.Record) bool {
 	k.mu.Lock()
 	a.asked, a.zone = question{}, "" // our own token and times stand there
 	k.mu.Unlock()
+	k.facts.End(event.DiskTrouble, a.cfg.Name)
 	return true
 }
 
 func (k *Keeper) notWritten(a *account, rec store.Record, err error) {
-	k.publish(slog.LevelError, a, event.Event{
-		Type: event.DiskTrouble, Alert: true, Version: rec.Version,
+	k.trouble(slog.LevelError, a, event.Event{
+		Type: event.DiskTrouble, Version: rec.Version,
 		Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
 			err.Error() + ". It is tried again",
 	})

@@ -48,9 +48,10 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 	level := slog.LevelWarn
 	if news {
 		level = slog.LevelError
+		k.cfg.Events.Nudge()
 	}
 	k.publish(level, a, event.Event{
-		Type: event.SharedFileHeld, Alert: news, Expiry: a.rec.Token.Expiry(), Next: next,
+		Type: event.SharedFileHeld, Expiry: a.rec.Token.Expiry(), Next: next,
 		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
 	})
 	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)

@@ -6,7 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
@@ -31,8 +30,8 @@ func TestALockThatIsNeverFreeIsToldWhoeverHoldsIt(t *testing.T) {
 		g := r.start()
 		time.Sleep(18 * time.Minute)
 		synctest.Wait()
-		if n, s := len(r.alerts(event.SharedFileHeld)), r.status("one"); n != 1 || s.Shut == "" {
-			t.Errorf("%d alerts, shut %q", n, s.Shut)
+		if s := r.status("one"); s.Shut == "" || !r.nudged() {
+			t.Errorf("shut %q, or nobody looks", s.Shut)
 		}
 		_ = g.end()
 	})

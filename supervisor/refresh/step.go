@@ -25,8 +25,23 @@ func (k *Keeper) step(a *account, e acct.Event) acct.Action {
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 		return acct.Wait
 	}
+	before := a.troubles()
 	a.stand(next)
+	if a.troubles() != before {
+		k.cfg.Events.Nudge()
+	}
 	return action
+}
+
+// troubles is what of an account's state may begin or end an alert.
+type troubles struct {
+	failures              int
+	needsLogin, ambiguous bool
+	loginAt               time.Time
+}
+
+func (a *account) troubles() troubles {
+	return troubles{a.rec.Health.Failures, a.rec.NeedsLogin(), a.state.Ambiguous() != nil, a.rec.LoginAt}
 }
 
 func (a *account) stand(s acct.State) {

@@ -59,9 +59,11 @@ func TestNothingIsSentPastAFileThatCantBeRead(t *testing.T) {
 		if r.count(event.DiskTrouble) == 0 {
 			t.Error("nobody was told")
 		}
+		r.met(event.DiskTrouble)
 		blind.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
+		r.met()
 		r.wants(2, store.OriginExternal)
 		_ = g.end()
 	})

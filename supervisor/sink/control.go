@@ -20,6 +20,13 @@ type disabled struct {
 
 func (d disabled) is() bool { return d.by != "" }
 
+// nudge says that an alert about the sink may begin or end.
+func (w *Worker) nudge() {
+	if w.cfg.Events != nil {
+		w.cfg.Events.Nudge()
+	}
+}
+
 // Disable keeps everything from the sink until [Worker.Enable] or the next
 // start. What is in flight may still arrive. by says for people who wanted it;
 // a sink that is disabled already is by's from now on.
@@ -50,6 +57,7 @@ func (w *Worker) Enable() {
 	w.mu.Lock()
 	was := w.disabled
 	w.disabled = disabled{}
+	w.nudge()
 	if was.is() {
 		for _, l := range w.lanes {
 			l.failures, l.refused, l.lastError, l.due = 0, false, "", time.Time{}
@@ -73,6 +81,7 @@ func (w *Worker) Enable() {
 // disable takes everything off the queues. The caller holds mu.
 func (w *Worker) disable(by string, at time.Time) {
 	w.disabled = disabled{by, at}
+	w.nudge()
 	for _, ln := range w.lines {
 		ln.queue = nil
 	}
@@ -88,7 +97,7 @@ func (w *Worker) disable(by string, at time.Time) {
 // goneNote tells that the receiver wants nothing more.
 func (w *Worker) goneNote(err error) note {
 	return note{slog.LevelError, event.Event{
-		Type: event.SinkDisabled, Alert: true, Max: w.policy.Attempts,
+		Type: event.SinkDisabled, Max: w.policy.Attempts,
 		Message: fmt.Sprintf("sink %q is disabled: %v; nothing more goes there until tokenkeeper is restarted or it is enabled with: tokenkeeper sinks enable %s",
 			w.cfg.Name, err, w.cfg.Name),
 	}}

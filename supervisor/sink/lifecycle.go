@@ -31,12 +31,21 @@ func (w *Worker) Tell(e event.Event) {
 	switch {
 	case w.lifecycle == nil, !IsLifecycle(e), e.Sink == w.cfg.Name,
 		e.Account != "" && !w.concerns(e.Account),
-		w.alerts != nil && (e.Alert || e.Type == event.Recovered):
+		w.alerts != nil && comesAsAlert(e):
 		return
 	}
 	if w.lifecycle.add(e) {
 		w.ring() // a burst of drops has begun: the loop logs it
 	}
+}
+
+// comesAsAlert says whether an alert tells what the event does.
+func comesAsAlert(e event.Event) bool {
+	switch e.Type {
+	case event.Recovered, event.NeedsLogin, event.Ambiguous, event.UnknownToken, event.ProviderParked, event.SinkParked, event.OtherMachine:
+		return true
+	}
+	return e.Alert || e.Type.Fades() > 0
 }
 
 // lifecycle holds the events that wait for one sink, oldest first. Nothing of

@@ -77,6 +77,8 @@ func TestWhatIsNoLifecycleEventOfASink(t *testing.T) {
 		{"of another sink", event.Event{Type: event.SinkAbsent, Sink: "other"}, true, true},
 		{"of itself", event.Event{Type: event.SinkAbsent, Sink: "bot"}, false, false},
 		{"an alert", event.Event{Type: event.NeedsLogin, Account: "a", Alert: true}, true, false},
+		{"what comes as an alert", event.Event{Type: event.UnknownToken, Account: "a"}, true, false},
+		{"what is met of no state", event.Event{Type: event.DiskTrouble, Account: "a"}, true, false},
 		{"the end of one", event.Event{Type: event.Recovered, Account: "a"}, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

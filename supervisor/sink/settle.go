@@ -74,6 +74,7 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 	n := w.note(slog.LevelInfo, event.Delivered, l, o)
 	n.event.Message = fmt.Sprintf("sink %q has %s", w.cfg.Name, l.newest(l.delivered.Version))
 	if failures > 0 {
+		w.nudge()
 		n.event.Message += fmt.Sprintf(", after %d failed tries", failures)
 	}
 	if o.unmarked != nil {
@@ -128,7 +129,7 @@ func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
 	l.put(l.due)
 
 	if l.unknown && l.failures == 1 {
-		return note{slog.LevelError, event.Event{Type: event.SinkGuarded, Alert: true, Message: fmt.Sprintf("sink %q: %v", w.cfg.Name, o.err)}}
+		w.nudge()
 	}
 	level, others := w.complaint(l, o.err)
 	n := w.note(level, event.DeliveryFailed, l, o)
