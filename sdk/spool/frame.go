@@ -63,12 +63,19 @@ type header struct {
 	Header
 	Progress Progress  `json:"progress"`
 	BegunAt  time.Time `json:"begun_at"`
+	// unknown is a JSON object of the fields that a newer program wrote, which
+	// survive; "": none.
+	unknown string
 }
 
 func encodeHeader(h header) ([]byte, error) {
 	payload, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
+	}
+	if h.unknown != "" {
+		payload[len(payload)-1] = ','
+		payload = append(payload, h.unknown[1:]...)
 	}
 	b := encodeFrame(headerMagic, "", payload)
 	if len(b) > answerOffset {
@@ -78,12 +85,32 @@ func encodeHeader(h header) ([]byte, error) {
 	return append(b, make([]byte, answerOffset-len(b))...), nil
 }
 
+// unknownOf are the fields of a header that this program does not know.
+func unknownOf(payload []byte) string {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(payload, &fields) != nil {
+		return ""
+	}
+	for _, name := range []string{"attempt", "account", "kind", "version", "fingerprint", "progress", "begun_at"} {
+		delete(fields, name)
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	b, err := json.Marshal(fields)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
 // decodeSlot reads a whole slot file. No header: the slot is free.
 func decodeSlot(b []byte) (h header, answer []byte, inUse bool) {
 	payload, err := decodeFrame(headerMagic, "", b)
 	if err != nil || json.Unmarshal(payload, &h) != nil || h.Attempt == "" {
 		return header{}, nil, false
 	}
+	h.unknown = unknownOf(payload)
 	if len(b) > answerOffset {
 		if a, err := decodeFrame(answerMagic, h.Attempt, b[answerOffset:]); err == nil {
 			return h, a, true

@@ -219,4 +219,8 @@ type Intent struct {
 	// a login's, over a refresh of which nobody knows the outcome. Abandon
 	// gives it back; a Commit ends both. nil: none.
 	Before *Intent `json:"before,omitempty"`
+
+	// Unknown is a JSON object of the fields that a newer program wrote, which
+	// survive; "": none.
+	Unknown string `json:"-"`
 }

@@ -175,6 +175,7 @@ func testIntentSurvives(t *testing.T, o Opener) {
 	in := store.Intent{
 		Account: "main", Provider: "saxo", Attempt: "a1", Kind: "exchange", At: start, Boot: "boot",
 		Fingerprint: "0123456789abcdef", Replays: "a0", AmbiguousSince: start.Add(-time.Minute),
+		Unknown: `{"ATTEMPT":"of another","lease":{"who":["a"]}}`,
 	}
 	must(t, s.Intend(ctx, in))
 	must(t, s.Intend(ctx, in)) // the same again: the caller may not know
