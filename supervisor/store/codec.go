@@ -16,7 +16,7 @@ import (
 )
 
 // The format of what is stored. Within a major version a newer program adds
-// fields at the top level of a record, and keys under prefixes of their own:
+// fields at the top level of a record and of an intent, and keys under prefixes of their own:
 // there an older program keeps what it does not know. Everything else is a new
 // major version, which an older program refuses.
 //
