@@ -196,13 +196,6 @@ func (s State) IsCut() bool {
 	return ok && !c.Again
 }
 
-// IsOpened says whether that attempt is announced, and nobody has said that its
-// process is gone: only then may the provider be asked to make it.
-func (s State) IsOpened(attempt string) bool {
-	o, ok := opened(s.Attempt)
-	return ok && o.Intent.Attempt == attempt
-}
-
 // IsCounted says whether its failure is among those in a row.
 func (s State) IsCounted() bool {
 	o, _ := opened(s.Attempt)

@@ -26,8 +26,8 @@ type (
 	// Moved: an attempt that was not sent was announced under another id, for
 	// another spool.
 	Moved struct{ Intent store.Intent }
-	// Calls: the provider is asked to make the announced attempt, or for what
-	// became of it.
+	// Calls: the provider is about to be asked to make the announced attempt, or
+	// for what became of it.
 	Calls struct{ Intent store.Intent }
 	// Lost: the connection broke before the outcome came.
 	Lost struct{}

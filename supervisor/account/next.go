@@ -102,9 +102,13 @@ func (s State) underWay(e Event) (State, Action, bool) {
 		}
 		return s, Call, isOpen
 	case Calls:
+		does := Repeat
+		if isOpen {
+			does = Call
+		}
 		s.Attempt = uncut(s.Attempt)
 		o, ok := opened(s.Attempt)
-		return s, Wait, ok && o.Intent.Attempt == e.Intent.Attempt
+		return s, does, ok && o.Intent.Attempt == e.Intent.Attempt
 	case Lost:
 		s.Attempt = Cut{Of: s.Attempt}
 		return s, Wait, isOpened

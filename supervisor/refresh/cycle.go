@@ -159,12 +159,12 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 // intent it gets the same answer: that is what recovery is.
 func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
 	defer k.took(time.Now())
-	k.tell(a, acct.Calls{Intent: in})
-	if !a.state.IsOpened(in.Attempt) {
+	does := k.tell(a, acct.Calls{Intent: in})
+	if does == acct.Wait {
 		return k.unexpected(a)
 	}
 	answer, err := k.call(ctx, remote, a, in)
-	if sdk.KindOf(err) == sdk.KindNotSent {
+	if does == acct.Call && sdk.KindOf(err) == sdk.KindNotSent {
 		in, answer, err = k.callAnew(ctx, remote, a, in, err)
 	}
 	if a.state.Held() != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {

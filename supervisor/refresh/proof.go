@@ -93,14 +93,10 @@ func (k *Keeper) place(a *account, in *store.Intent) {
 
 // callAnew makes an attempt that was not sent once more, under another id, if
 // that was because the spool is not the one any more that it was announced for.
-// Otherwise it returns the failure as it was; so it does if the outcome was known
-// once.
+// Otherwise it returns the failure as it was.
 func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, failure error) (store.Intent, sdk.Answer, error) {
 	asking, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if _, known := a.state.Unfinished(); known {
-		return in, sdk.Answer{}, failure
-	}
 	if _, err := k.readSpool(asking, remote); err != nil || k.spoolID() == in.Spool {
 		return in, sdk.Answer{}, failure
 	}
