@@ -15,7 +15,7 @@ func (a Account) condition(t event.Type) Condition {
 
 // troubled is false only if no condition of the account is On.
 func (a *Account) troubled(now time.Time, p Policy) bool {
-	return a.NeedsLogin || a.Failures > 0 || a.Asked != "" || a.Zone != "" || a.Shut != "" || !a.AmbiguousSince.IsZero() ||
+	return a.NeedsLogin || a.Failures > 0 || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.LoginUnknown || !a.AmbiguousSince.IsZero() ||
 		(p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
 }
 
@@ -168,6 +168,24 @@ func (a Account) loginDue(now time.Time, before time.Duration) Condition {
 		if left <= 0 {
 			c.Todo = "log in with: tokenkeeper login " + a.Name
 		}
+	}
+	return c
+}
+
+// loginUnknown is told once, and long before anything is lost: a person can look
+// up when the login was made.
+func (a Account) loginUnknown(before time.Duration) Condition {
+	c := a.condition(event.LoginUnknown)
+	switch {
+	case before <= 0:
+		c.State, c.What = Off, "nobody wants to be told before a login ends"
+	case a.LoginUnknown && !a.NeedsLogin:
+		c.State = On
+		c.What = fmt.Sprintf("account %s: its login ends a fixed time after it was made, and nobody knows when that was: it can't be told before it ends", a.Name)
+		c.Todo = fmt.Sprintf("say when it was with: tokenkeeper import %s --login-time TIME; or log in anew with: tokenkeeper login %[1]s", a.Name)
+	case a.StoredAt.IsZero(), !a.PolicyKnown:
+	default:
+		c.State, c.What = Off, fmt.Sprintf("account %s: it is known whether and when its login ends, or it has ended", a.Name)
 	}
 	return c
 }

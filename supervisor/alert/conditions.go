@@ -68,7 +68,8 @@ func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) (all []Condit
 	for n := range s.Accounts {
 		a := &s.Accounts[n]
 		if a.troubled(s.Now, p) || asked(a) {
-			all = append(all, a.failing(s.Now), a.needsLogin(), a.ambiguous(), a.unknownToken(), a.wrongZone(), a.fileShut(), a.loginDue(s.Now, p.LoginDue))
+			all = append(all, a.failing(s.Now), a.needsLogin(), a.ambiguous(), a.unknownToken(), a.wrongZone(), a.fileShut(),
+				a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue))
 		}
 	}
 	for _, proc := range s.Processes {

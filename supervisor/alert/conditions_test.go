@@ -75,6 +75,12 @@ func TestConditions(t *testing.T) {
 		{"the provider still starts", account(func(a *Account) { a.RefreshExpiry, a.PolicyKnown = noon.Add(time.Hour), false }), "login_due_soon:main", Unknown, ""},
 		{"over already", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin = noon, true }), "login_due_soon:main", Unknown, ""},
 
+		{"nobody knows when the login was", account(func(a *Account) { a.LoginUnknown, a.RefreshExpiry = true, time.Time{} }), "login_unknown:main", On,
+			"say when it was with: tokenkeeper import main --login-time TIME"},
+		{"nobody knew, and it is refused", account(func(a *Account) { a.LoginUnknown, a.NeedsLogin = true, true }), "login_unknown:main", Off, ""},
+		{"somebody has said when the login was", account(func(a *Account) {}), "login_unknown:main", Off, "it is known"},
+		{"a broker that nobody has met yet", account(func(a *Account) { a.PolicyKnown = false }), "login_unknown:main", Unknown, ""},
+
 		{"starting", proc(Process{}), "provider_crashing:schwab", Unknown, ""},
 		{"just started", proc(Process{State: ProcessRunning, RunningSince: noon.Add(-30 * time.Second)}), "provider_crashing:schwab", Unknown, ""},
 		{"running", proc(Process{State: ProcessRunning, RunningSince: noon.Add(-time.Minute)}), "provider_crashing:schwab", Off, "runs again"},
@@ -152,7 +158,7 @@ func byKey(all []Condition) map[string]Condition {
 func TestProof(t *testing.T) {
 	a := healthy()
 	for key, c := range byKey(Conditions(Snapshot{Now: noon, Accounts: []Account{a}}, Policy{})) {
-		if account := strings.HasSuffix(key, ":main") && c.Type != event.LoginDueSoon; account && !c.Proof.Equal(a.StoredAt) {
+		if account := strings.HasSuffix(key, ":main") && c.Type != event.LoginDueSoon && c.Type != event.LoginUnknown; account && !c.Proof.Equal(a.StoredAt) {
 			t.Errorf("%s: proof %s, want the token's own time", key, c.Proof)
 		}
 	}
@@ -177,7 +183,7 @@ func TestTroubled(t *testing.T) {
 		a := Account{
 			Name: "main", StoredAt: moment("stored"), Expiry: moment("expiry"), NeedsLogin: some.Draw(t, "needs login"),
 			Failures: rapid.IntRange(0, 3).Draw(t, "failures"), MaxFailures: rapid.IntRange(0, 3).Draw(t, "max"),
-			Misconfigured: some.Draw(t, "misconfigured"), AmbiguousSince: moment("ambiguous"), RefreshExpiry: moment("refresh expiry"),
+			LoginUnknown: some.Draw(t, "login unknown"), Misconfigured: some.Draw(t, "misconfigured"), AmbiguousSince: moment("ambiguous"), RefreshExpiry: moment("refresh expiry"),
 			PolicyKnown: some.Draw(t, "policy known"), Sliding: some.Draw(t, "sliding"), Renewed: some.Draw(t, "renewed"),
 		}
 		p := Policy{LoginDue: rapid.SampledFrom([]time.Duration{0, time.Hour, 24 * time.Hour}).Draw(t, "login due")}

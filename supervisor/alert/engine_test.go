@@ -146,6 +146,22 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// Of a login that ends at a moment that nobody knows a person is told, once.
+func TestLoginWithoutAKnownTime(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.set2(w.account(func(a *Account) { a.LoginUnknown, a.RefreshExpiry = true, time.Time{} }))
+		w.start()
+		a := w.want(event.AlertRaised, true)
+		w.pass(6 * 24 * time.Hour)
+		if b := w.want(event.AlertRaised, true); b.Version != a.Version || a.Key != "login_unknown:schwab" {
+			t.Errorf("told again: %+v", b)
+		}
+		w.set(w.account(calm))
+		w.want(event.AlertRecovered, true)
+	})
+}
+
 func TestLoginDueSoon(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.set2(w.account(calm)) // for five days

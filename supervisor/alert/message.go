@@ -99,6 +99,8 @@ func trait(t event.Type) string {
 		return "need a login"
 	case event.LoginDueSoon:
 		return "need a login soon"
+	case event.LoginUnknown:
+		return "have logins that end, and nobody knows when"
 	case event.Ambiguous:
 		return "have had a refresh of which nobody knows the outcome"
 	case event.RivalRefresher:
@@ -123,6 +125,8 @@ func todo(t event.Type) string {
 		step = "they are tried again all the time; look at the network and at the broker's status page; "
 	case event.NeedsLogin, event.LoginDueSoon:
 		step = "log in to each with: tokenkeeper login ACCOUNT; "
+	case event.LoginUnknown:
+		step = "say of each when it was made with: tokenkeeper import ACCOUNT --login-time TIME; "
 	case event.Ambiguous:
 		step = "the same tokens are tried again by themselves; "
 	case event.RivalRefresher:

@@ -9,8 +9,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// Snapshot is how things stand at one moment. It has every account, plugin
-// process and sink of the configuration.
+// Snapshot is how things stand at one moment. It has every plugin process and
+// sink of the configuration, and the accounts of which the [Engine] has asked or
+// anything may have changed since the last one.
 type Snapshot struct {
 	Now       time.Time
 	Accounts  []Account
@@ -40,6 +41,9 @@ type Account struct {
 	// PolicyKnown: the provider has said whether each refresh starts the life
 	// of the refresh token anew (Sliding).
 	PolicyKnown, Sliding bool
+	// LoginUnknown: its login ends a fixed time after it was made, and nobody
+	// knows when that was.
+	LoginUnknown bool
 	// Failures in a row, of MaxFailures that raise an alert.
 	Failures int
 	// Asked is what a person has to decide about its shared file, and Ways how;

@@ -138,7 +138,7 @@ func (n *trouble) due(now time.Time, repeat time.Duration) telling {
 		return nothing
 	case hush != nil && !hush.Until.IsZero():
 		return repeats
-	case hush == nil && repeat > 0 && elapsed(n.toldAt(oldest), now, repeat):
+	case hush == nil && repeat > 0 && n.head.Type != event.LoginUnknown && elapsed(n.toldAt(oldest), now, repeat):
 		return repeats
 	case !(came || went) || !elapsed(n.head.ChangedAt, now, listPause):
 		return nothing

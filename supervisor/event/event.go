@@ -42,6 +42,7 @@ const (
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
 	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again
 	LoginDueSoon     Type = "login_due_soon"     // alert: a person has to log in before long
+	LoginUnknown     Type = "login_unknown"      // alert, told once: a login ends, and nobody knows when
 	Overload         Type = "overload"           // alert: more accounts are due than can be refreshed in time
 	PlanMended       Type = "plan_mended"        // alert: the plan of what is due was wrong, or its loop slept
 	ProviderStarted  Type = "provider_started"   // a generation serves

@@ -33,6 +33,7 @@ type phrases struct{ begins, lasts, ends string }
 var titles = map[event.Type]phrases{
 	event.NeedsLogin:       {"%s needs a login", "%s still needs a login", "%s is logged in again"},
 	event.LoginDueSoon:     {"%s needs a login soon", "%s still needs a login soon", "%s needs no login any more"},
+	event.LoginUnknown:     {"%s: nobody knows when its login ends", "%s: nobody knows yet when its login ends", "%s: it is known when its login ends"},
 	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s is refreshed again"},
 	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
 	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},

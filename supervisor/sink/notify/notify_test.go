@@ -78,7 +78,7 @@ func TestEveryAlertHasATitleOfItsOwn(t *testing.T) {
 	b, url := ntfyServer(t)
 	s, seen := newSink(t, url), map[string]bool{}
 	for _, typ := range []event.Type{
-		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.Ambiguous, event.ProviderCrashing, event.ProviderParked, event.Overload, event.PlanMended,
+		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.LoginUnknown, event.Ambiguous, event.ProviderCrashing, event.ProviderParked, event.Overload, event.PlanMended,
 		event.SinkFailing, event.SinkDisabled, event.SinkCrashing, event.SinkParked, event.DiskTrouble, event.RivalRefresher, event.StoreRestored, event.StoreDisplaced, event.OtherMachine,
 	} {
 		for _, state := range []event.AlertState{event.AlertRaised, event.AlertRepeated, event.AlertRecovered} {
