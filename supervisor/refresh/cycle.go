@@ -12,11 +12,15 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
+
+// This file holds the way of a token: an account has its turn, looks whether
+// somebody has a newer one, announces an attempt, makes it, makes its outcome
+// durable, and only then hands it on. What is to be done in which state is said
+// by package account; outcome.go has the ways on which no token comes, and
+// settle.go how each is gone on with after a death.
 
 // answerMargin is how much longer than the attempt's own deadline the call to
 // the provider may take, so that the provider's verdict still arrives.
@@ -240,6 +244,17 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		k.free(ctx, remote, a, in.Attempt)
 		return nil
 	}
+	err := k.hand(a, in, answer, next)
+	crashpoint.Here("refresh: about to settle")
+	k.free(ctx, remote, a, in.Attempt)
+	crashpoint.Here("refresh: settled")
+	return err
+}
+
+// hand plans an account that has a new token, and hands that to everybody who
+// waits for it; the error is that of one that was dead when it came.
+func (k *Keeper) hand(a *account, in store.Intent, answer sdk.Answer, next success) error {
+	rec := next.record
 	k.mu.Lock()
 	a.halves = 0
 	due := k.plan(a)
@@ -247,12 +262,10 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 		due = k.retry(a, schedule.Failure{InRow: rec.Health.Failures})
 	}
 	k.mu.Unlock()
-
 	k.bringToShared(a, in, answer, rec)
 	k.tellTimes(a, rec, next.doubt)
 	if next.dead != nil {
 		k.tellDead(a, rec, due)
-		k.free(ctx, remote, a, in.Attempt)
 		return next.dead
 	}
 	k.cfg.Wake(a.cfg.Name)
@@ -282,94 +295,5 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 				". The token is stored; check the disk of the state directory",
 		})
 	}
-	crashpoint.Here("refresh: about to settle")
-	k.free(ctx, remote, a, in.Attempt)
-	crashpoint.Here("refresh: settled")
 	return nil
-}
-
-// hold serves a token from memory that could not be stored. It is durable all
-// the same, in the provider's spool, from where the attempt is resumed.
-func (k *Keeper) hold(ctx context.Context, a *account, rec store.Record) {
-	if a.state.IsAnswered() {
-		return
-	}
-	if err := k.cfg.Store.Hold(ctx, rec); err != nil {
-		k.cfg.Log.Warn("the token that could not be stored can't be served from memory either",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
-		k.tell(a, acct.NotStored{})
-		return
-	}
-	k.tell(a, acct.NotStored{Next: &rec})
-	k.cfg.Wake(a.cfg.Name)
-}
-
-// free gives the spool slot of an attempt back. A failure does no harm at once:
-// before its next attempt the account tries again, and the next generation
-// sees that this one is over.
-func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attempt string) {
-	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
-	defer cancel()
-	a.unfreed = ""
-	if err := remote.Settle(ctx, attempt); err != nil {
-		a.unfreed = attempt
-		k.cfg.Log.Debug("the spool slot could not be freed yet",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
-	}
-}
-
-// diskTrouble tells and plans another try.
-func (k *Keeper) diskTrouble(a *account, err error) error {
-	k.mu.Lock()
-	k.step(a, acct.NotEnded{})
-	at := k.retry(a, schedule.Failure{InRow: 3})
-	a.pauseFor(promise.DiskAway, err.Error())
-	a.promise(at)
-	k.mu.Unlock()
-	k.trouble(slog.LevelError, a, event.Event{
-		Type:    event.DiskTrouble,
-		Message: err.Error() + ". Check the disk of the state directory; it is tried again",
-	})
-	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
-}
-
-// skewTolerated is more than the seconds that a Date is rounded by and an
-// answer takes, and less than matters to a token.
-const skewTolerated = time.Minute
-
-// tellSkew says that this machine's clock is wrong, once. Tokens are issued
-// and die by this clock, so they are kept alive all the same; but elsewhere
-// the moments that consumers are told are wrong.
-func (k *Keeper) tellSkew(skew time.Duration) {
-	k.mu.Lock()
-	news := skew != 0 && (skew-k.skew).Abs() > skewTolerated
-	if news {
-		k.skew = skew
-	}
-	k.mu.Unlock()
-	if !news || skew.Abs() <= skewTolerated {
-		return
-	}
-	is := "behind"
-	if skew < 0 {
-		is = "ahead of"
-	}
-	k.cfg.Log.Warn(fmt.Sprintf("this machine's clock is %s %s the server's. Tokens are kept alive all the same, "+
-		"but programs on other machines see a wrong expiry: set the clock", skew.Abs().Round(time.Second), is),
-		"provider", k.cfg.Provider)
-}
-
-// refreshExpiry is when rec's refresh token dies, as far as anybody says; zero:
-// nobody does.
-func refreshExpiry(rec store.Record, p sdk.Policy) time.Time {
-	switch t := rec.Token; {
-	case t.RefreshLifetime > 0:
-		return moment.Add(t.IssuedAt, t.RefreshLifetime)
-	case p.RefreshLifetime <= 0:
-		return time.Time{}
-	case p.Sliding:
-		return moment.Add(t.IssuedAt, p.RefreshLifetime)
-	default:
-		return moment.Add(rec.LoginAt, p.RefreshLifetime)
-	}
 }

@@ -209,13 +209,6 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 	return k.clear(ctx, remote, a, e.Attempt)
 }
 
-// keepHeld stores what an attempt brought of which the spool has lost the answer,
-// and which is in memory still.
-func (k *Keeper) keepHeld(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
-	k.tell(a, acct.Calls{Intent: in})
-	return k.keep(ctx, remote, a, in, sdk.Answer{Token: a.state.Held().Token, Recovered: true})
-}
-
 // endCutLogin ends a login that a process's death cut off, and then settles the
 // attempt over which it stood.
 func (k *Keeper) endCutLogin(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
