@@ -261,6 +261,31 @@ func TestCheckSaysWhoCanReplaceTheStateDirectory(t *testing.T) {
 	}
 }
 
+// TestStateDirectoryOfAnotherUser: root leaves the state directory of a service's
+// user alone, since what he makes there would lock the service out, and says who
+// has to run the command.
+func TestStateDirectoryOfAnotherUser(t *testing.T) {
+	usertest.NeedsRoot(t)
+	w := newWorld(t, "accounts: {a: {provider: saxo, client_id: id}}\n")
+	write(t, w.config, "state_dir: theirs\naccounts: {a: {provider: saxo, client_id: id}}\n")
+	state, token := filepath.Join(w.dir, "theirs"), filepath.Join(w.dir, "token.json")
+	write(t, token, "{}")
+	if err := os.Mkdir(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	givenTo(t, usertest.Stranger, state)
+	for _, verb := range [][]string{{"run"}, {"check"}, {"adopt"}, {"import", "a", token}} {
+		got := command(t, "", append(verb, "-c", w.config)...)
+		said := inOneLine(got.stdout + got.stderr)
+		if got.code == 0 || !strings.Contains(said, `sudo -u '#34567' tokenkeeper …", a service with User=34567`) {
+			t.Errorf("%q: %+v", verb, got)
+		}
+	}
+	if made, err := os.ReadDir(state); err != nil || len(made) != 0 {
+		t.Errorf("root made %v there, %v", made, err)
+	}
+}
+
 // TestSharedFileOfAStranger: check refuses the file that another user has put
 // into a folder for everybody, names whom it trusts, and takes what the
 // configuration accepts.

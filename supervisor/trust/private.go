@@ -23,7 +23,7 @@ func (j Judge) Private(dir string) (Grounds, error) {
 		return Grounds{}, fmt.Errorf("%s is no directory: move it away or set another path", f.path)
 	case f.uid != j.self && !(f.uid == unmapped && j.inNamespace):
 		return Grounds{}, w.refuse(f, "belongs to "+j.users.user(f.uid)+", and this is "+j.users.user(j.self),
-			"run this as the user who runs the supervisor, or change its owner")
+			w.asOwner(f))
 	case f.isOpen():
 		return Grounds{}, w.refuse(f, "is open to others, and it holds refresh tokens", "chmod 700 "+quote(f.path))
 	}
@@ -37,4 +37,19 @@ func (f facts) isOpen() bool { return f.mode&0o077 != 0 }
 // isPrivate says whether it is a folder that is for our own user alone.
 func (w *way) isPrivate(f facts) bool {
 	return f.is(unix.S_IFDIR) && f.uid == w.judge.self && !f.isOpen()
+}
+
+// asOwner is what to do about a folder of another user. Root could use it, but
+// what he makes in it would be his, and lock its owner out.
+func (w *way) asOwner(f facts) string {
+	user := w.judge.users.key(f.uid)
+	if w.judge.self != 0 {
+		return "run this as " + w.judge.users.user(f.uid) + ", or set another state_dir"
+	}
+	sudo := user
+	if w.judge.users.names[f.uid] == "" {
+		sudo = "'#" + user + "'" // sudo(8)
+	}
+	return "what root makes in it would lock that user out: run this as \"sudo -u " + sudo + " tokenkeeper …\", a service with User=" + user +
+		"; or, if root shall keep it from now on, chown -R root " + quote(f.path)
 }
