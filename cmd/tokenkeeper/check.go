@@ -81,7 +81,7 @@ what goes to which sink, and which of them carry the refresh token.`,
 			if e.json {
 				err = e.printJSON(r)
 			} else {
-				err = e.write(renderReport(r, e.painter()))
+				err = e.write(renderReport(r, e.painter(), widthOf(e.stdout)))
 			}
 			if err == nil && !r.OK {
 				err = &exitError{exitUsage, errSaid}

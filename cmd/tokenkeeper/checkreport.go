@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -54,12 +55,21 @@ func refreshRule(c config.Refresh, policy sdk.Policy) string {
 	return strings.Join(rule, " or ")
 }
 
-// renderReport is a report as a person reads it.
-func renderReport(r report, p painter) string {
+// renderReport is a report as a person reads it, its messages no wider than width.
+func renderReport(r report, p painter, width int) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", p.paint(dim, "configuration  "), r.Config)
+	say := func(s style, lead, text string) {
+		line := lead + " " + text + "\n"
+		if width != unbroken && utf8.RuneCountInString(line) > width {
+			var broken strings.Builder
+			writeBroken(&broken, painter{}, cell{text, plain}, lead+" ", "  ", width)
+			line = broken.String()
+		}
+		b.WriteString(p.paint(s, lead) + strings.TrimPrefix(line, lead))
+	}
+	say(dim, "configuration  ", r.Config)
 	if r.StateDir != nil {
-		fmt.Fprintf(&b, "%s %s (%s)\n", p.paint(dim, "state directory"), r.StateDir.Path, r.StateDir.State)
+		say(dim, "state directory", fmt.Sprintf("%s (%s)", r.StateDir.Path, r.StateDir.State))
 		if line := machineLine(r.StateDir.Machine); line != "" {
 			writeBroken(&b, p, cell{line, plain}, "machine         ", strings.Repeat(" ", 16), narrow)
 		}
@@ -93,10 +103,10 @@ func renderReport(r report, p painter) string {
 		writeBroken(&b, p, cell{who, plain}, "", "  ", narrow)
 	}
 	for _, f := range r.Warnings {
-		fmt.Fprintf(&b, "%s %s\n", p.paint(yellow, "warning:"), f)
+		say(yellow, "warning:", f.String())
 	}
 	for _, f := range r.Problems {
-		fmt.Fprintf(&b, "%s %s\n", p.paint(red, "problem:"), f)
+		say(red, "problem:", f.String())
 	}
 	switch n := len(r.Problems); {
 	case n == 1:

@@ -42,12 +42,12 @@ A program that asks for a token at each of these would call itself for ever.`,
 				}
 				act := ev.Type == event.Audit
 				if seen := last[act]; seen > 0 && ev.Seq > seen+1 {
-					if err := e.print("%s", p.paint(dim, fmt.Sprintf("… %d events were missed", ev.Seq-seen-1))); err != nil {
+					if err := e.write(p.paint(dim, fmt.Sprintf("… %d events were missed", ev.Seq-seen-1)) + "\n"); err != nil {
 						return err
 					}
 				}
 				last[act] = ev.Seq
-				return e.print("%s", eventLine(ev, e.now().Location(), p))
+				return e.write(eventLine(ev, e.now().Location(), p) + "\n")
 			})
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return nil

@@ -46,7 +46,7 @@ func (e *env) fail(exit int, err error) {
 		}{newFailure(exit, err)})
 		return
 	}
-	_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: %v\n", err)
+	_ = prose(e.stderr, "tokenkeeper: %v", err)
 }
 
 // warn says on stderr what should be put right, in the same way.
@@ -58,7 +58,7 @@ func (e *env) warn(format string, args ...any) {
 		}{text})
 		return
 	}
-	_, _ = fmt.Fprintf(e.stderr, "tokenkeeper: warning: %s\n", text)
+	_ = prose(e.stderr, "tokenkeeper: warning: %s", text)
 }
 
 func (e *env) tell(v any) {

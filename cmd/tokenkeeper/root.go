@@ -166,11 +166,8 @@ func unknownCommand(root *cobra.Command, name string) error {
 	return usageErrorf("there is no command %q; see \"tokenkeeper --help\"", name)
 }
 
-// print writes one line to stdout.
-func (e *env) print(format string, args ...any) error {
-	_, err := fmt.Fprintf(e.stdout, format+"\n", args...)
-	return err
-}
+// print writes a line of prose to stdout.
+func (e *env) print(format string, args ...any) error { return prose(e.stdout, format, args...) }
 
 // printJSON writes v, indented, to stdout.
 func (e *env) printJSON(v any) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"io"
 	"os"
 	"unicode/utf8"
@@ -68,12 +69,7 @@ func (e *env) painter() painter {
 // width of the text that the terminal shows without breaking lines, if it is
 // one: at least [narrow], at most [textWidth]; elsewhere [narrow].
 func (e *env) width() int {
-	if f, ok := e.stdout.(*os.File); ok {
-		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-			return max(narrow, min(width, textWidth))
-		}
-	}
-	return narrow
+	return cmp.Or(widthOf(e.stdout), narrow)
 }
 
 // height of the terminal in lines; 0: not known.

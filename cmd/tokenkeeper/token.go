@@ -51,13 +51,13 @@ An expired token is refused unless --allow-expired is given.`,
 				if err != nil {
 					return err
 				}
-				return e.print("%s", line)
+				return e.write(line + "\n")
 			}
 			text, err := printable(got)
 			if err != nil {
 				return err
 			}
-			return e.print("%s", text)
+			return e.write(text + "\n")
 		},
 	}
 	cmd.Flags().BoolVar(&header, "header", false, "print \"Authorization: Bearer …\", for curl -H @-")
