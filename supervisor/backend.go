@@ -72,6 +72,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		a.Expiry, a.ExpiryUncertain = r.Token.Expiry(), r.Token.Uncertain
 	}
 	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
+	a.Person, a.Candidate = whose(r)
 	if r.Origin == store.OriginRefresh {
 		a.LastRefresh = r.StoredAt
 	}
@@ -192,9 +193,7 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 		return control.LoggedInAnswer{}, apiError(err)
 	}
 	b.s.loggedIn(ctx, rec)
-	return control.LoggedInAnswer{
-		Account: account, Version: rec.Version, Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain, RefreshExpiry: rec.RefreshExpiry,
-	}, nil
+	return loggedInAnswer(rec), nil
 }
 
 // keeperOf returns the Keeper of an account.
@@ -217,9 +216,11 @@ func apiError(err error) error {
 		code = control.CodeNoToken
 	case errors.Is(err, refresh.ErrNeedsLogin):
 		code = control.CodeNeedsLogin
+	case errors.Is(err, refresh.ErrAnotherPerson):
+		code = control.CodeAnotherPerson
 	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = control.CodeBadRequest
-	case errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld),
+	case errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld),
 		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrOtherAccount):
 		code = control.CodeConflict
 	}

@@ -47,8 +47,15 @@ func (r *running) delivered(name string, version uint64) {
 // and these work.
 func (s *site) mustHold(t *testing.T, sim *brokersim.Server, name string) {
 	t.Helper()
+	s.mustHoldOf(t, sim, name, name)
+}
+
+// mustHoldOf is mustHold for an account at which a person of another name has
+// logged in.
+func (s *site) mustHoldOf(t *testing.T, sim *brokersim.Server, name, person string) {
+	t.Helper()
 	got := decodeFile[tokenFile](t, s.path(name+".json"))
-	now, _ := sim.Current(name)
+	now, _ := sim.Current(person)
 	if got.Access != now.AccessToken || got.Refresh != now.RefreshToken || !sim.AccessValid(got.Access) || !sim.RefreshValid(got.Refresh) {
 		t.Errorf("account %s: the file's access token is the newest: %t, the refresh token: %t; the grant is alive: %t",
 			name, got.Access == now.AccessToken, got.Refresh == now.RefreshToken, now.Alive)

@@ -21,6 +21,37 @@ func (f *fake) CompleteLogin(_ context.Context, account, redirected string) (con
 	return control.LoggedInAnswer{Account: account, Version: 4, Expiry: now.Add(30 * time.Minute), RefreshExpiry: now.Add(7 * 24 * time.Hour)}, nil
 }
 
+func (f *fake) ConfirmLogin(_ context.Context, account string) (control.LoggedInAnswer, error) {
+	if account != "main" {
+		return control.LoggedInAnswer{}, control.Errorf(control.CodeConflict, "no login of another person waits here")
+	}
+	return control.LoggedInAnswer{Account: account, Person: "bob (00112233)", Version: 5, Expiry: now.Add(30 * time.Minute)}, nil
+}
+
+func (f *fake) DiscardLogin(_ context.Context, account string) (control.DiscardedAnswer, error) {
+	return control.DiscardedAnswer{Account: account, Person: "bob (00112233)"}, nil
+}
+
+// A login of another person is confirmed or discarded, and nobody is asked for an
+// address then.
+func TestLoginOfAnother(t *testing.T) {
+	socket, _, stop := serve(t, &fake{})
+	defer stop()
+	say := func(args ...string) result {
+		return command(t, "", append([]string{"login", "--socket", socket}, args...)...)
+	}
+	got := say("main", "--confirm")
+	if got.code != exitOK || !strings.Contains(got.stdout, "main: logged in as v5\n  person         bob (00112233)\n") || got.stderr != "" {
+		t.Errorf("confirm: %+v", got)
+	}
+	say("main", "--discard").says(t, exitOK, "main: the login of bob (00112233) is forgotten, and the account is as it was\n")
+	if got := say("main", "--discard", "--json"); got.code != exitOK || !strings.Contains(got.stdout, `"person": "bob (00112233)"`) {
+		t.Errorf("discard, JSON: %+v", got)
+	}
+	say("other", "--confirm").says(t, exitFailure, "", "no login of another person waits here")
+	say("main", "--confirm", "--discard").says(t, exitUsage, "", "give --confirm or --discard")
+}
+
 func TestLogin(t *testing.T) {
 	f := &fake{}
 	socket, _, stop := serve(t, f)

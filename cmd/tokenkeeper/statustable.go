@@ -117,6 +117,10 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if n := len(a.SetAside); n > 0 {
 		notes = append(notes, cell{fmt.Sprintf("%d of the broker's answers set aside, until %s: tokenkeeper spool", n, moment.Text(a.SetAside[0].Until, now, false)), yellow})
 	}
+	if c := a.Candidate; c != nil {
+		notes = append(notes, cell{fmt.Sprintf("%s has logged in %s, and this is the account of %s: tokenkeeper login %s --confirm, or --discard",
+			c.Person, moment.Relative(c.LoginAt, now), a.Person, a.Name), yellow})
+	}
 	if a.Withheld != "" {
 		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
 	}

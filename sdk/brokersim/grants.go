@@ -12,7 +12,7 @@ type Grant struct {
 	Account      string
 	AccessToken  string
 	RefreshToken string
-	// IDToken is empty where the broker has none.
+	// IDToken names Account as its subject.
 	IDToken   string
 	TokenType string
 	BaseURI   string
@@ -105,7 +105,7 @@ func (s *Server) issue(g *grant, expires, now time.Time) issued {
 	g.living = append(g.living, a)
 	s.access[a.value] = a
 	return issued{
-		accessToken: a.value, refreshToken: g.newest.value, idToken: unsignedJWT(32),
+		accessToken: a.value, refreshToken: g.newest.value, idToken: s.idToken(g.account, now, expires),
 		expiresIn: expires.Sub(now), refreshExpiresIn: g.newest.expires.Sub(now),
 		baseURI: s.URL() + s.rules.apiPrefix,
 	}

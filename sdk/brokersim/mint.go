@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"time"
 )
 
 // Fingerprint is how this package names a refresh token without showing it:
@@ -32,8 +34,22 @@ func randomUUID() string {
 // unsignedJWT returns something of a JWT's shape and of about the length that
 // payload bytes give: consumers with fixed buffers meet real sizes. Nothing in
 // it is signed or meant to be read.
-func unsignedJWT(payload int) string {
+func unsignedJWT(payload int) string { return jwt(map[string]any{"jti": randomText(payload)}) }
+
+// idToken names the account as the person who has logged in (OpenID Connect Core
+// 1.0, section 2). Its signature is none.
+func (s *Server) idToken(account string, now, expires time.Time) string {
+	return jwt(map[string]any{
+		"iss": "https://" + string(s.cfg.Dialect) + ".brokersim.invalid", "sub": account, "aud": s.cfg.ClientID,
+		"iat": now.Unix(), "exp": expires.Unix(), "preferred_username": account, "jti": randomText(16),
+	})
+}
+
+func jwt(claims map[string]any) string {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		panic("brokersim: claims that are no JSON: " + err.Error())
+	}
 	enc := base64.RawURLEncoding
-	return enc.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." +
-		enc.EncodeToString([]byte(`{"jti":"`+randomText(payload)+`"}`)) + "." + randomText(64)
+	return enc.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + enc.EncodeToString(payload) + "." + randomText(64)
 }

@@ -33,6 +33,9 @@ type (
 	Lost struct{}
 	// Stored: the token that the attempt brought is durable, and its intent over.
 	Stored struct{ Record store.Record }
+	// Beside: the token of a login is durable, and its intent over; but another
+	// person has logged in, so that it is Record's candidate, and Record stands.
+	Beside struct{ Record store.Record }
 	// NotStored: the store did not take that. Next is served from memory; nil: it
 	// can't be.
 	NotStored struct{ Next *store.Record }
@@ -91,6 +94,7 @@ func (Moved) event() string       { return "announced for another spool" }
 func (Calls) event() string       { return "the call is made" }
 func (Lost) event() string        { return "the connection is lost" }
 func (Stored) event() string      { return "its token is stored" }
+func (Beside) event() string      { return "its token is kept beside" }
 func (NotStored) event() string   { return "its token could not be stored" }
 func (Failed) event() string      { return "failed" }
 func (Ended) event() string       { return "its end is noted" }

@@ -32,7 +32,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 		return s.spend(e, now)
 	case Announced, Moved, Calls, Lost:
 		return s.underWay(e)
-	case Stored, NotStored, Failed, Ended, NotEnded, Marked, Denied, NothingElse, Judged:
+	case Stored, Beside, NotStored, Failed, Ended, NotEnded, Marked, Denied, NothingElse, Judged:
 		return s.outcome(e)
 	case Found, NotFound, NotSettled, Lingers:
 		return s.settle(e)
@@ -41,7 +41,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 	case Reread:
 		return s.reread(e.Record), Wait, true
 	case Corrected:
-		return s.with(e.Record), Wait, s.Standing.Record().Version == e.Record.Version
+		return s.with(e.Record), Wait, s.isAt(e.Record.Version)
 	case SetBack:
 		return s.setBack(now)
 	}
@@ -150,6 +150,9 @@ func (s State) outcome(e Event) (State, Action, bool) {
 	switch e := e.(type) {
 	case Stored:
 		return State{StandingOf(e.Record), Free{}}, Deliver, true
+	case Beside:
+		possible := isOpened && o.Intent.Kind == spool.KindExchange && s.Held() == nil && s.isAt(e.Record.Version)
+		return State{StandingOf(e.Record), o.ended()}, Wait, possible
 	case NotStored:
 		next := e.Next
 		if a, ok := s.Attempt.(Answered); ok {
@@ -328,6 +331,11 @@ func (s State) setBack(now time.Time) (State, Action, bool) {
 		s.Attempt = a
 	}
 	return s, Wait, true
+}
+
+// isAt says whether a record stands, and is of that version.
+func (s State) isAt(version uint64) bool {
+	return version > 0 && s.Standing.Record().Version == version
 }
 
 func (s State) with(rec store.Record) State { return State{StandingOf(rec), s.Attempt} }

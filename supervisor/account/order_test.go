@@ -60,6 +60,8 @@ func (w *walk) event() Event {
 		return e
 	case Stored:
 		return Stored{next}
+	case Beside:
+		return Beside{ours}
 	case NotStored:
 		return NotStored{&next}
 	case Marked:

@@ -134,6 +134,7 @@ func happenings() []happening {
 		{"another's call is made", Calls{intent("a9")}, 0},
 		{"the connection is lost", Lost{}, 0},
 		{"its token is stored", Stored{record(4, "new")}, 0},
+		{"its token is kept beside", Beside{record(3, "ours")}, 0},
 		{"its token is not stored", NotStored{}, 0},
 		{"failed", Failed{Kind: sdk.KindTransient, Error: "failed", At: now}, 0},
 		{"failed, not sent", Failed{Kind: sdk.KindNotSent, Error: "failed", At: now}, 0},
@@ -188,7 +189,7 @@ func becomes(s State, attempt string, h happening) string {
 	var parts []string
 	sets := false // whatever stood before
 	switch h.event.(type) {
-	case Stored, Taken, Judged, Reread, Corrected:
+	case Stored, Beside, Taken, Judged, Reread, Corrected:
 		sets = true
 	}
 	if n := next.Standing.name(); sets || n != s.Standing.name() {

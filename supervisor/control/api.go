@@ -12,6 +12,8 @@
 //	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true&since=VERSION
 //	POST /v1/accounts/{account}/login        the address at which a person logs in
 //	POST /v1/accounts/{account}/login/complete   body: the address that the broker sent the browser to
+//	POST /v1/accounts/{account}/login/confirm    the login of another person takes the place of the account's
+//	POST /v1/accounts/{account}/login/discard    it is forgotten
 //	GET  /v1/sinks
 //	GET  /v1/alerts                          those that last, and those that are over since lately
 //	POST /v1/alerts/{alert}/acknowledge      it is not repeated; more accounts and its end are told
@@ -127,6 +129,12 @@ type Account struct {
 	Origin   string `json:"origin,omitempty"`
 	// Grant counts the account's logins and imports; 0: there is no token.
 	Grant uint64 `json:"grant,omitempty"`
+	// Person is whose login it is, by the broker's word, as people are told; "":
+	// the broker does not say.
+	Person string `json:"person,omitempty"`
+	// Candidate is a login of another person, which waits for somebody to confirm
+	// or discard it.
+	Candidate *Candidate `json:"candidate,omitempty"`
 
 	// Expiry of the access token; not set: nobody knows it. ExpiryUncertain: it
 	// was assumed, and the broker did not say.
@@ -270,23 +278,6 @@ type ImportAnswer struct {
 	// person.
 	Warnings []string `json:"warnings,omitempty"`
 	Advice   string   `json:"advice,omitempty"`
-}
-
-// LoginAnswer is the answer of POST /v1/accounts/{account}/login.
-type LoginAnswer struct {
-	Account string `json:"account"`
-	// URL at which a person logs in. The broker then sends the browser to the
-	// account's redirect_url, with a code for login/complete.
-	URL string `json:"url"`
-}
-
-// LoggedInAnswer is the answer of POST /v1/accounts/{account}/login/complete.
-type LoggedInAnswer struct {
-	Account         string    `json:"account"`
-	Version         uint64    `json:"version"`
-	Expiry          time.Time `json:"expiry,omitzero"`
-	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
-	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
 }
 
 // VersionAnswer is the answer of GET /v1/version.

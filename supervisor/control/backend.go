@@ -33,6 +33,10 @@ type Backend interface {
 	// CompleteLogin spends the code in redirected, the address that the broker
 	// sent the browser to.
 	CompleteLogin(ctx context.Context, account, redirected string) (LoggedInAnswer, error)
+	// ConfirmLogin puts a login of another person in the place of the account's,
+	// DiscardLogin forgets it.
+	ConfirmLogin(ctx context.Context, account string) (LoggedInAnswer, error)
+	DiscardLogin(ctx context.Context, account string) (DiscardedAnswer, error)
 
 	// Sinks returns how every sink does, ordered by name.
 	Sinks(ctx context.Context) (Sinks, error)
@@ -62,14 +66,16 @@ type Backend interface {
 
 // Codes of an [Error].
 const (
-	CodeNotFound    = "not_found"
-	CodeNoToken     = "no_token" // the account is there and has no token yet
-	CodeConflict    = "conflict"
-	CodeBadRequest  = "bad_request"
-	CodeNeedsLogin  = "needs_login"
-	CodeForbidden   = "forbidden"
-	CodeUnavailable = "unavailable"
-	CodeInternal    = "internal"
+	CodeNotFound   = "not_found"
+	CodeNoToken    = "no_token" // the account is there and has no token yet
+	CodeConflict   = "conflict"
+	CodeBadRequest = "bad_request"
+	CodeNeedsLogin = "needs_login"
+	// CodeAnotherPerson: the login is stored, and waits to be confirmed.
+	CodeAnotherPerson = "another_person"
+	CodeForbidden     = "forbidden"
+	CodeUnavailable   = "unavailable"
+	CodeInternal      = "internal"
 )
 
 // Errorf makes an [Error] of a code. The message says what happened and what
@@ -83,7 +89,7 @@ func httpStatus(code string) int {
 	switch code {
 	case CodeNotFound, CodeNoToken:
 		return http.StatusNotFound
-	case CodeConflict, CodeNeedsLogin:
+	case CodeConflict, CodeNeedsLogin, CodeAnotherPerson:
 		return http.StatusConflict
 	case CodeBadRequest:
 		return http.StatusBadRequest

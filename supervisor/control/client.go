@@ -143,6 +143,16 @@ func (c *Client) CompleteLogin(ctx context.Context, account, redirected string) 
 	return call[LoggedInAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/complete", nil, []byte(redirected))
 }
 
+// ConfirmLogin puts a login of another person in the place of the account's.
+func (c *Client) ConfirmLogin(ctx context.Context, account string) (LoggedInAnswer, error) {
+	return call[LoggedInAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/confirm", nil, nil)
+}
+
+// DiscardLogin forgets it.
+func (c *Client) DiscardLogin(ctx context.Context, account string) (DiscardedAnswer, error) {
+	return call[DiscardedAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/discard", nil, nil)
+}
+
 // Events calls each for every event from now on, in order, until ctx ends or
 // each returns an error, which Events then returns. started, if not nil, is
 // called once no later event can be missed. A gap in Seq means that this

@@ -60,6 +60,20 @@ func (b *backend) CompleteLogin(_ context.Context, account, redirected string) (
 	return control.LoggedInAnswer{Account: account, Version: 9}, nil
 }
 
+func (b *backend) ConfirmLogin(_ context.Context, account string) (control.LoggedInAnswer, error) {
+	if account != "main" {
+		return control.LoggedInAnswer{}, control.Errorf(control.CodeConflict, "no login waits")
+	}
+	return control.LoggedInAnswer{Account: account, Version: 10, Person: "bob (0011)"}, nil
+}
+
+func (b *backend) DiscardLogin(_ context.Context, account string) (control.DiscardedAnswer, error) {
+	if account != "main" {
+		return control.DiscardedAnswer{}, control.Errorf(control.CodeAnotherPerson, "somebody else waits")
+	}
+	return control.DiscardedAnswer{Account: account, Person: "bob (0011)"}, nil
+}
+
 func (b *backend) Token(_ context.Context, account string) (control.TokenAnswer, error) {
 	switch account {
 	case "main":

@@ -85,6 +85,8 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/accounts/{account}/import", s.audited("import", answer(s.importToken)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login", s.audited("login", answer(s.login)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/complete", s.audited("login/complete", answer(s.completeLogin)))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/confirm", s.audited("login/confirm", answer(s.confirmLogin)))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/discard", s.audited("login/discard", answer(s.discardLogin)))
 	mux.HandleFunc("GET /v1/sinks", answer(s.sinks))
 	mux.HandleFunc("GET /v1/alerts", answer(s.alerts))
 	mux.HandleFunc("POST /v1/alerts/{alert}/acknowledge", s.audited("acknowledge", answer(s.acknowledgeAlert)))
@@ -195,6 +197,14 @@ func (s *Server) completeLogin(w http.ResponseWriter, r *http.Request) (any, err
 		return nil, err
 	}
 	return s.backend.CompleteLogin(r.Context(), r.PathValue("account"), strings.TrimSpace(string(body)))
+}
+
+func (s *Server) confirmLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.ConfirmLogin(r.Context(), r.PathValue("account"))
+}
+
+func (s *Server) discardLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.DiscardLogin(r.Context(), r.PathValue("account"))
 }
 
 // readBody reads what comes with a call, within bounds.

@@ -16,6 +16,8 @@ const (
 	Refreshed        Type = "refreshed"          // a new version is durable
 	LoggedIn         Type = "logged_in"          // a person logged in: a new grant is durable
 	LoginFailed      Type = "login_failed"       // a person's login brought no token
+	LoginWaits       Type = "login_waits"        // another person than before has logged in, which somebody has to confirm
+	LoginDiscarded   Type = "login_discarded"    // a person wants nothing of that login
 	RefreshFailed    Type = "refresh_failed"     // one attempt failed
 	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
 	RefreshPutOff    Type = "refresh_put_off"    // its refresh token waits, because another may be newer or it belongs elsewhere

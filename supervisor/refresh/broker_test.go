@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,11 @@ type broker struct {
 	posts   map[string]int // by refresh token
 	sentAt  []time.Time    // when each POST came
 	refused int            // POSTs with a dead refresh token
-	faults  map[string][]fault
+	// who is the id_token of the next logins; beside: they leave the grant that
+	// there is alone, being another person's.
+	who    string
+	beside bool
+	faults map[string][]fault
 }
 
 // fault is what happens to one POST.
@@ -267,25 +272,28 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 }
 
 func encodeAnswer(t sdk.Token) []byte {
-	return fmt.Appendf([]byte{'F'}, "a%s %s %d %d %d", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
-		t.IssuedAt.UnixNano(), t.Lifetime, t.Skew)
+	return fmt.Appendf([]byte{'F'}, "a%s %s %d %d %d %s", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
+		t.IssuedAt.UnixNano(), t.Lifetime, t.Skew, cmp.Or(t.IDToken.Reveal(), "-"))
 }
 
 func decodeAnswer(b []byte) (sdk.Token, error) {
-	var access, refresh string
+	var access, refresh, id string
 	var issued int64
 	var lifetime, skew time.Duration
 	if half := bytes.HasPrefix(b, []byte("Fa ")); half {
 		b = append([]byte("Fa-"), b[2:]...)
 	}
-	if _, err := fmt.Sscanf(string(b[1:]), "a%s %s %d %d %d", &access, &refresh, &issued, &lifetime, &skew); err != nil {
+	if _, err := fmt.Sscanf(string(b[1:]), "a%s %s %d %d %d %s", &access, &refresh, &issued, &lifetime, &skew, &id); err != nil {
 		return sdk.Token{}, err
 	}
 	if access == "-" {
 		access = ""
 	}
+	if id == "-" {
+		id = ""
+	}
 	return sdk.Token{
-		AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret(refresh),
+		AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret(refresh), IDToken: sdk.NewSecret(id),
 		IssuedAt: time.Unix(0, issued), Lifetime: lifetime, Skew: skew,
 	}, nil
 }
@@ -304,7 +312,11 @@ func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Tok
 			return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant"}
 		}
 		b.mu.Lock()
+		current := b.current[req.Account.Name]
 		t := b.rotate(req.Account.Name)
+		if t.IDToken = sdk.NewSecret(b.who); b.beside {
+			b.current[req.Account.Name] = current
+		}
 		if f.half {
 			t.AccessToken = sdk.Secret{}
 		}

@@ -216,6 +216,12 @@ func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in st
 
 // keep makes the new token durable and, only then, known.
 func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, answer sdk.Answer) error {
+	k.mu.Lock()
+	candidate := k.candidate(a, in, answer.Token)
+	k.mu.Unlock()
+	if candidate != nil {
+		return k.another(ctx, remote, a, in, candidate)
+	}
 	half := isHalf(answer.Token)
 	if half && k.nothingNew(a, in, answer.Token) {
 		return k.failed(ctx, remote, a, in, errNothingNew(a))

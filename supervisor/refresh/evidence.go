@@ -52,9 +52,12 @@ func (k *Keeper) settleStray(ctx context.Context, remote *sdk.Remote, a *account
 }
 
 // has says whether the record is the answer to that attempt, or keeps it as
-// evidence. An import that ended an attempt has its id, and is no answer to it.
+// evidence or as a candidate. An import that ended an attempt has its id, and is no answer to it.
 func (a *account) has(attempt string) bool {
 	if a.rec.Attempt == attempt && !foreignOrigin(a.rec.Origin) {
+		return true
+	}
+	if c := a.rec.Candidate; c != nil && c.Attempt == attempt {
 		return true
 	}
 	return slices.ContainsFunc(a.rec.Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
@@ -119,7 +122,17 @@ func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *account,
 		t, _ = believe(t, k.policy, k.clock.Now().Wall)
 		k.mu.Unlock()
 	}
+	k.mu.Lock()
+	c := k.candidate(a, in, t)
+	k.mu.Unlock()
 	switch v := k.verdictOf(a, t); {
+	case c != nil && !isHalf(t):
+		rec, err := k.putBeside(ctx, a, c)
+		if err != nil {
+			return k.diskTrouble(a, err)
+		}
+		k.tell(a, acct.Corrected{Record: rec})
+		k.tellWaits(a)
 	case v == lineage.Silent || v.Known():
 		// Without a refresh token, or with one that the record has or had: nothing
 		// is lost by it.

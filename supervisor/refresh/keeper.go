@@ -195,6 +195,7 @@ func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now tim
 	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
 		rec.GrantedTo = GrantedTo(a.cfg.Account)
 	}
+	rec.GrantedTo.Person = personAfter(a.rec, t, origin)
 	a.trim(&rec)
 	return rec
 }

@@ -38,6 +38,8 @@ type login struct {
 	until    time.Time
 	// code is set while it is spent.
 	code sdk.Secret
+	// aside: another person has made it, and so its token waits beside.
+	aside bool
 }
 
 // BeginLogin returns the address at which a person logs in. A login that was
@@ -90,7 +92,7 @@ func (k *Keeper) forLogin(name string) (*account, *sdk.Remote, error) {
 
 // CompleteLogin spends the code that the broker gave the person. It is an
 // attempt like a refresh: announced, spooled, and never cancelled once it was
-// sent.
+// sent. Its error is [ErrAnotherPerson] if the token was stored as a candidate.
 func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (store.Record, error) {
 	a, remote, err := k.forLogin(name)
 	if err != nil {
@@ -119,6 +121,9 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 		return store.Record{}, err
 	}
 	err = k.withShared(ctx, a, func() error { return k.exchange(ctx, remote, a) })
+	if err == nil && l.aside {
+		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec))
+	}
 	if err != nil {
 		return store.Record{}, err
 	}

@@ -86,6 +86,8 @@ type recordLayout struct {
 	Lineage   lineageLayout  `json:"lineage,omitzero"`
 	// Evidence is kept by them likewise, and forgotten when its time is over.
 	Evidence []evidenceLayout `json:"evidence,omitempty"`
+	// Candidate likewise: it waits whatever version stands.
+	Candidate *candidateLayout `json:"candidate,omitempty"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -136,6 +138,7 @@ func seal(r Record) ([]byte, error) {
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
 		Past:         r.Past, GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r), Evidence: layOutEvidence(r),
+		Candidate: layOutCandidate(r.Candidate),
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
 		Health: healthLayout{
@@ -250,7 +253,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Token:  l.Token.token(l.Uncertain),
 		Health: Health(l.Health),
 	}
-	r.Before, r.Evidence = l.before(), l.evidence()
+	r.Before, r.Evidence, r.Candidate = l.before(), l.evidence(), l.Candidate.candidate()
 	r.Grant, r.Parent = l.lineage()
 	if len(unknown) > 0 {
 		r.Unknown = unknown

@@ -10,6 +10,8 @@ type GrantedTo struct {
 	// provider takes if nothing is configured.
 	Environment string `json:"environment,omitempty"`
 	TokenHost   string `json:"token_host,omitempty"`
+	// Person is who has logged in.
+	Person Person `json:"person,omitzero"`
 }
 
 // grantedLayout is a GrantedTo of one version. A program that does not know it

@@ -55,6 +55,9 @@ type Record struct {
 
 	// GrantedTo says where the refresh token may be sent.
 	GrantedTo GrantedTo
+	// Candidate is a login of another person, which waits beside this version
+	// and those that follow; nil: there is none.
+	Candidate *Candidate
 
 	// Grant counts the account's grants: it grows with each login and import, and
 	// is 1 for the first. Parent is the fingerprint of the refresh token that this

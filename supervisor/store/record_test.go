@@ -309,3 +309,14 @@ func copiedByAnOlderProgram(t *testing.T, r Record) Record {
 	}
 	return next
 }
+
+// A login that waits goes on waiting under a program that does not know such: it
+// has not decided about it.
+func TestCandidateThatAnOlderProgramCopied(t *testing.T) {
+	r := golden()
+	r.Candidate = &Candidate{Token: tokenOf(7), LoginAt: r.LoginAt, Attempt: "login", GrantedTo: GrantedTo{Person: Person{Fingerprint: "0011223344556677", Name: "bob"}}}
+	back := copiedByAnOlderProgram(t, r)
+	if back.Version != 43 || !reflect.DeepEqual(back.Candidate, r.Candidate) {
+		t.Errorf("version %d, candidate %+v, want %+v", back.Version, back.Candidate, r.Candidate)
+	}
+}

@@ -93,6 +93,11 @@ type Store interface {
 	// one, stands again. ErrConflict if the intent is another's; no intent at
 	// all is fine.
 	Abandon(ctx context.Context, account, attempt string, h Health) error
+	// PutBeside makes c the Candidate of the account's record, in the place of any
+	// other; nil: of none. In the same transaction it ends the intent of attempt as
+	// Abandon does, if it stands. The version stays. ErrNotFound if there is no
+	// record.
+	PutBeside(ctx context.Context, account, attempt string, c *Candidate) error
 
 	// SetAside keeps an answer that did not become a version beside the account's
 	// record, for EvidenceLife, and ends the intent of its attempt in the same

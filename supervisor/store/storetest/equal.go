@@ -41,6 +41,7 @@ func plain(r store.Record) map[string]string {
 		"extra":     fmt.Sprint(t.Extra), "private": privates(t.Private),
 		"health": fmt.Sprint(r.Health.Failures, r.Health.LastError, r.Health.LastKind, r.Health.NeedsLogin,
 			stamp(r.Health.LastFailure), stamp(r.Health.Ambiguous)),
+		"granted to": fmt.Sprint(r.GrantedTo), "candidate": candidate(r.Candidate),
 		"unknown names": fmt.Sprint(slices.Sorted(maps.Keys(r.Unknown))),
 	}
 	for name, raw := range r.Unknown {
@@ -60,6 +61,15 @@ func evidence(all []store.Evidence) string {
 			e.Token.RefreshToken.Fingerprint(), e.Token.AccessToken.Fingerprint(), e.Token.Uncertain))
 	}
 	return fmt.Sprint(lines)
+}
+
+func candidate(c *store.Candidate) string {
+	if c == nil {
+		return ""
+	}
+	t := c.Token
+	return fmt.Sprint(t.AccessToken.Fingerprint(), t.RefreshToken.Fingerprint(), t.Lifetime, t.Uncertain, privates(t.Private),
+		stamp(t.IssuedAt), stamp(c.LoginAt), stamp(c.RefreshExpiry), c.GrantedTo, c.Attempt)
 }
 
 func privates(p map[string]sdk.Secret) string {

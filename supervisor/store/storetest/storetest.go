@@ -41,6 +41,7 @@ func Run(t *testing.T, place Place) {
 		{"BeforeIsGivenBack", testBeforeIsGivenBack},
 		{"Lineage", testLineage},
 		{"Evidence", testEvidence},
+		{"CandidateBeside", testCandidateBeside},
 		{"Ledger", testLedger},
 		{"Tries", testTries},
 		{"Alerts", testAlerts},

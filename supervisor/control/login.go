@@ -1,0 +1,39 @@
+package control
+
+import "time"
+
+// Candidate is a login of another person than the account's. It is not refreshed.
+type Candidate struct {
+	Person  string    `json:"person"`
+	LoginAt time.Time `json:"login_at,omitzero"`
+	// Ends is when it can't be confirmed any more; not set: nobody knows.
+	Ends time.Time `json:"ends,omitzero"`
+}
+
+// LoginAnswer is the answer of POST /v1/accounts/{account}/login.
+type LoginAnswer struct {
+	Account string `json:"account"`
+	// URL at which a person logs in. The broker then sends the browser to the
+	// account's redirect_url, with a code for login/complete.
+	URL string `json:"url"`
+}
+
+// LoggedInAnswer is the answer of POST /v1/accounts/{account}/login/complete and
+// of login/confirm. The first fails with [CodeAnotherPerson] if the token is not
+// in use but waits.
+type LoggedInAnswer struct {
+	Account string `json:"account"`
+	// Person is as in [Account].
+	Person          string    `json:"person,omitempty"`
+	Version         uint64    `json:"version"`
+	Expiry          time.Time `json:"expiry,omitzero"`
+	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
+	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
+}
+
+// DiscardedAnswer is the answer of POST /v1/accounts/{account}/login/discard.
+type DiscardedAnswer struct {
+	Account string `json:"account"`
+	// Person whose login is forgotten.
+	Person string `json:"person"`
+}

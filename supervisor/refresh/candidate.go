@@ -1,0 +1,198 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// A login that names another person than the account's is not stored over his
+// token, which goes on being refreshed. It waits beside as it came, and is not
+// refreshed: so it lives as long as its refresh token does without that.
+
+// Errors of a login that another person has made.
+var (
+	// ErrAnotherPerson: the login is stored as the account's candidate.
+	ErrAnotherPerson = errors.New("another person than before has logged in")
+	// ErrNoCandidate: no login waits for a person's word.
+	ErrNoCandidate = errors.New("no login of another person waits here")
+	// ErrCandidateOver: its refresh token has died meanwhile.
+	ErrCandidateOver = errors.New("the login that waited has ended")
+)
+
+// candidate is what becomes of the answer to a login that names another person
+// than the account's; nil: it names nobody, or the same, or is no login's. The
+// caller holds k.mu.
+func (k *Keeper) candidate(a *account, in store.Intent, t sdk.Token) *store.Candidate {
+	person := personOf(t.IDToken)
+	if in.Kind != spool.KindExchange || !a.stored || !isAnother(OwnerOf(a.rec), person) {
+		return nil
+	}
+	t.Rescued = ""
+	if !isHalf(t) {
+		t, _ = believe(t, k.policy, k.clock.Now().Wall)
+	}
+	granted := GrantedTo(a.cfg.Account)
+	granted.Person = person
+	return &store.Candidate{
+		Token: t, LoginAt: t.IssuedAt, GrantedTo: granted, Attempt: in.Attempt,
+		RefreshExpiry: refreshExpiry(store.Record{Token: t, LoginAt: t.IssuedAt}, k.policy),
+	}
+}
+
+// another ends a login that another person has made: its token is kept beside the
+// record. That, the attempt that stood before the login, and what is planned, are
+// as they were.
+func (k *Keeper) another(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, c *store.Candidate) error {
+	if isHalf(c.Token) || c.Token.RefreshToken.IsZero() && !a.rec.Token.RefreshToken.IsZero() {
+		return k.failed(ctx, remote, a, in, &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
+			"account %s: %s has logged in, and this is the account of %s; the answer has no whole token, so nothing of it was kept",
+			a.cfg.Name, c.GrantedTo.Person, OwnerOf(a.rec))})
+	}
+	rec, err := k.putBeside(ctx, a, c)
+	if err != nil {
+		k.tell(a, acct.NotStored{})
+		return k.diskTrouble(a, err)
+	}
+	if a.exchange != nil {
+		a.exchange.aside = true
+	}
+	k.mu.Lock()
+	k.step(a, acct.Beside{Record: rec})
+	cut := a.state.IsCut()
+	if _, planned := k.heap.Due(a.cfg.Name); !planned && !cut {
+		k.plan(a)
+	}
+	k.mu.Unlock()
+	k.facts.End(event.DiskTrouble, a.cfg.Name)
+	k.tellWaits(a)
+	k.free(ctx, remote, a, in.Attempt)
+	if cut {
+		return k.settleGivenBack(ctx, remote, a, in.Before)
+	}
+	return nil
+}
+
+// putBeside makes a candidate durable, and returns the record beside which it is.
+func (k *Keeper) putBeside(ctx context.Context, a *account, c *store.Candidate) (store.Record, error) {
+	if err := k.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, c); err != nil {
+		return store.Record{}, fmt.Errorf("store the login of another person, which the provider's spool still holds: %w", err)
+	}
+	crashpoint.Here("refresh: the candidate is stored")
+	rec := a.rec
+	rec.Candidate = c
+	return rec, nil
+}
+
+func (k *Keeper) tellWaits(a *account) {
+	k.publish(slog.LevelWarn, a, event.Event{Type: event.LoginWaits, Attempt: a.rec.Candidate.Attempt, Message: waits(a.rec)})
+}
+
+// waits says what waits beside a record for a person's word, and how he gives it.
+func waits(rec store.Record) string {
+	c := rec.Candidate
+	until := "and nobody knows how long it will work"
+	if end := c.Ends(); !end.IsZero() {
+		until = "and works until " + moment.Stamp(end)
+	}
+	return fmt.Sprintf("%s has logged in, and this is the account of %s, whose token was not replaced and goes on being refreshed. The new login "+
+		"waits, is not refreshed, %s. To put it in the other's place: tokenkeeper login %s --confirm; to forget it: tokenkeeper login %s --discard",
+		c.GrantedTo.Person, OwnerOf(rec), until, rec.Account, rec.Account)
+}
+
+// ConfirmLogin puts the account's candidate in the place of its token.
+func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, error) {
+	a, release, err := k.claimCandidate(ctx, name)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer release()
+	c, now := a.rec.Candidate, k.clock.Now().Wall
+	if end := c.Ends(); !end.IsZero() && !now.Before(end) {
+		return store.Record{}, fmt.Errorf("account %s: %w (%s): log in again with: tokenkeeper login %s", name, ErrCandidateOver, moment.Stamp(end), name)
+	}
+	ctx = context.WithoutCancel(ctx)
+	err = k.withShared(ctx, a, func() error { return k.confirmed(ctx, a, c, now) })
+	if err != nil {
+		return store.Record{}, err
+	}
+	return a.rec, nil
+}
+
+// confirmed commits a candidate as the account's next record, over whatever
+// attempt stands open.
+func (k *Keeper) confirmed(ctx context.Context, a *account, c *store.Candidate, now time.Time) error {
+	k.proveForLogin(a)
+	t := c.Token
+	if t.Private == nil { // the other person's are not his
+		t.Private = map[string]sdk.Secret{}
+	}
+	next := a.next(t, store.OriginLogin, c.Attempt, now)
+	next.Account, next.Provider = a.cfg.Name, k.cfg.Provider
+	next.GrantedTo, next.LoginAt, next.LoginUncertain, next.RefreshExpiry = c.GrantedTo, c.LoginAt, false, c.RefreshExpiry
+	next.Candidate = nil
+	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
+		return err
+	}
+	crashpoint.Here("refresh: the candidate is confirmed")
+	due := k.renewed(a, next)
+	if a.cfg.Shared != nil {
+		k.writeShared(a, next)
+	}
+	k.publish(slog.LevelInfo, a, event.Event{
+		Type: event.LoggedIn, Version: next.Version, Attempt: c.Attempt, Expiry: t.Expiry(), Next: due,
+		Message: "logged in as " + c.GrantedTo.Person.String() + ", as a person has confirmed",
+	})
+	return nil
+}
+
+// DiscardLogin forgets the account's candidate, and returns whose login it was. At
+// the broker it lives on until it ends by itself.
+func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, error) {
+	a, release, err := k.claimCandidate(ctx, name)
+	if err != nil {
+		return store.Person{}, err
+	}
+	defer release()
+	if a.state.Held() != nil { // its version has the candidate, too
+		return store.Person{}, fmt.Errorf("account %s: its newest token is not stored yet, because of the disk; try again when it is: see tokenkeeper status", name)
+	}
+	if err := k.cfg.Store.PutBeside(context.WithoutCancel(ctx), name, "", nil); err != nil {
+		return store.Person{}, fmt.Errorf("account %s: forget the login that waits: %w", name, err)
+	}
+	rec := a.rec
+	person := rec.Candidate.GrantedTo.Person
+	rec.Candidate = nil
+	k.tell(a, acct.Corrected{Record: rec})
+	k.publish(slog.LevelInfo, a, event.Event{Type: event.LoginDiscarded, Message: "the login of " + person.String() + " is forgotten, as a person wished"})
+	return person, nil
+}
+
+// claimCandidate makes an account busy that has a candidate.
+func (k *Keeper) claimCandidate(ctx context.Context, name string) (*account, func(), error) {
+	k.mu.Lock()
+	a, ok := k.accounts[name]
+	k.mu.Unlock()
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	}
+	release, err := k.claim(ctx, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a.rec.Candidate == nil {
+		release()
+		return nil, nil, fmt.Errorf("account %s: %w; to log in: tokenkeeper login %s", name, ErrNoCandidate, name)
+	}
+	return a, release, nil
+}
