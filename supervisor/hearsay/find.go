@@ -7,6 +7,8 @@ import "slices"
 type view struct {
 	text     []byte
 	from, to []int32 // nil: it is that text itself
+	// known: only secrets that are known are searched for in it.
+	known bool
 }
 
 // span is where a part of the view stands in the text.
@@ -60,11 +62,13 @@ func (f *finder) look(v *view, depth int) {
 	if depth > 0 && !isPlain(string(v.text)) {
 		return // what was not encoded so is noise now, and has nothing inside
 	}
-	shapes(v.text, func(from, to int) { f.note(v, from, to, false) })
+	if !v.known {
+		shapes(v.text, func(from, to int) { f.note(v, from, to, false) })
+	}
 	if depth == deepest {
 		return
 	}
-	for _, undo := range [...]func(*view) *view{percent, form, escapes} {
+	for _, undo := range [...]func(*view) *view{percent, form, escapes, unwrapped} {
 		if inner := undo(v); inner != nil {
 			f.look(inner, depth+1)
 		}

@@ -50,12 +50,12 @@ func (s *Secrets) CleanLines(text string, limit int) string { return clip(s.disc
 
 // discreet is the text without what is not to be seen.
 func (s *Secrets) discreet(text string) string {
-	if len(text) > looked {
-		text = text[:looked]
-	}
-	text = visible(text)
+	text = visible(bounded(text))
 	return cut(text, s.find(text))
 }
+
+// bounded is as much of a text as is looked at.
+func bounded(text string) string { return text[:min(len(text), looked)] }
 
 // Tells says whether the text holds one of the tokens or client secrets.
 func (s *Secrets) Tells(text string) bool {

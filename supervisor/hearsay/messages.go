@@ -137,19 +137,21 @@ func secretSettings(m proto.Message) (names []string) {
 
 // visit calls f with each field that is set and is no message of its own.
 func visit(m protoreflect.Message, f func(protoreflect.Message, protoreflect.FieldDescriptor)) {
-	m.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() { // in the order in which they are declared
+		field := fields.Get(i)
 		switch {
+		case !m.Has(field):
 		case field.IsMap() || field.Kind() != protoreflect.MessageKind:
 			f(m, field)
 		case field.IsList():
-			for i := range v.List().Len() {
-				visit(v.List().Get(i).Message(), f)
+			for n := range m.Get(field).List().Len() {
+				visit(m.Get(field).List().Get(n).Message(), f)
 			}
 		default:
-			visit(v.Message(), f)
+			visit(m.Get(field).Message(), f)
 		}
-		return true
-	})
+	}
 }
 
 // cleanMessage cleans every text in a message from a plugin.
@@ -157,6 +159,9 @@ func (s *Secrets) cleanMessage(m protoreflect.Message) {
 	if f := m.Descriptor().Fields().ByName("settings"); f != nil && m.Get(f).List().Len() > mostSettings {
 		m.Mutable(f).List().Truncate(mostSettings)
 	}
+	var texts []string
+	var limitOf []int
+	var set []func(string)
 	visit(m, func(in protoreflect.Message, f protoreflect.FieldDescriptor) {
 		if f.Kind() != protoreflect.StringKind || f.IsMap() ||
 			slices.Contains(secretFields, f.Name()) || slices.Contains(dataFields, f.Name()) {
@@ -172,16 +177,22 @@ func (s *Secrets) cleanMessage(m protoreflect.Message) {
 		if !ok {
 			limit = Sentence
 		}
+		take := func(text string, put func(string)) {
+			texts, limitOf, set = append(texts, text), append(limitOf, limit), append(set, put)
+		}
 		if !f.IsList() {
-			in.Set(f, protoreflect.ValueOfString(s.Clean(in.Get(f).String(), limit)))
+			take(in.Get(f).String(), func(text string) { in.Set(f, protoreflect.ValueOfString(text)) })
 			return
 		}
 		list := in.Mutable(f).List()
 		list.Truncate(min(list.Len(), mostTexts))
 		for i := range list.Len() {
-			list.Set(i, protoreflect.ValueOfString(s.Clean(list.Get(i).String(), limit)))
+			take(list.Get(i).String(), func(text string) { list.Set(i, protoreflect.ValueOfString(text)) })
 		}
 	})
+	for i, text := range s.cleanAll(texts, limitOf) {
+		set[i](text)
+	}
 }
 
 // kindOf is a failure's kind as far as it is one, because it names what happens

@@ -97,6 +97,8 @@ type outputLog struct {
 	at time.Time
 	// panicking: the lines belong to the trace of a Go panic.
 	panicking bool
+	// said is the end of what was said before: a secret may go on in the next line.
+	said string
 }
 
 func newOutputLog(log *slog.Logger, secrets *hearsay.Secrets) *outputLog {
@@ -154,7 +156,8 @@ func (o *outputLog) record(level slog.Level, text, stream string, cut bool, fiel
 	if !o.log.Enabled(context.Background(), level) {
 		return
 	}
-	r := slog.NewRecord(o.at, level, o.secrets.Clean(text, longestLine), 0)
+	r := slog.NewRecord(o.at, level, o.secrets.CleanAfter(o.said, text, longestLine), 0)
+	o.said = hearsay.End(o.said + "\n" + text)
 	r.AddAttrs(slog.String("stream", stream))
 	if cut {
 		r.AddAttrs(slog.Bool("cut", true))

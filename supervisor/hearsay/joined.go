@@ -1,0 +1,90 @@
+package hearsay
+
+import "strings"
+
+// This file holds how a secret is found that is split over lines, or over texts
+// that people read one after the other. A long one has pieces that give each part
+// away; a short one shows only where the parts are put together again. What looks
+// like a secret is not searched for so: two words that happen to follow each other
+// look like anything.
+
+// CleanAfter is Clean for a text that follows another, of which the end is known:
+// the rest of a secret that has begun there is taken out.
+func (s *Secrets) CleanAfter(before, text string, limit int) string {
+	before, text = visible(before), visible(bounded(text))
+	found := s.find(text)
+	if before != "" {
+		found = append(found, s.spanning([]string{before, text})[1]...)
+	}
+	return clip(oneLine(cut(text, found)), limit)
+}
+
+// End is as much of what was said as CleanAfter needs of it. A secret that is
+// longer is found by its pieces.
+func End(said string) string { return said[max(0, len(said)-pieced):] }
+
+// cleanAll is Clean for texts that stand in one message, in the order of its
+// fields: a secret may be split over them.
+func (s *Secrets) cleanAll(texts []string, limits []int) []string {
+	for i, text := range texts {
+		texts[i] = visible(bounded(text))
+	}
+	spanning := s.spanning(texts)
+	for i, text := range texts {
+		found := s.find(text)
+		if spanning != nil {
+			found = append(found, spanning[i]...)
+		}
+		texts[i] = clip(oneLine(cut(text, found)), limits[i])
+	}
+	return texts
+}
+
+// spanning returns what must not be repeated of each text because a secret goes
+// over its end; nil: nothing.
+func (s *Secrets) spanning(texts []string) [][]finding {
+	if len(texts) < 2 {
+		return nil
+	}
+	all := strings.Join(texts, "\n")
+	f := finder{secrets: s}
+	f.look(unwrapped(&view{text: []byte(all)}), 1)
+	parts, start := make([][]finding, len(texts)), 0
+	for i, text := range texts {
+		end := start + len(text)
+		for _, found := range f.found {
+			if from, to := max(found.from, start), min(found.to, end); from < to {
+				parts[i] = append(parts[i], finding{from - start, to - start, found.certain})
+			}
+		}
+		start = end + 1
+	}
+	return parts
+}
+
+// unwrapped undoes the end of a line in the middle of a word, and the blanks around
+// it; nil: there is only one line.
+func unwrapped(v *view) *view {
+	isBlank := func(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
+	out := &view{known: true}
+	broken := false
+	for i := 0; i < len(v.text); i++ {
+		if !isBlank(v.text[i]) {
+			out.add(v.text[i], v, i, i+1)
+			continue
+		}
+		end, ends := i, false
+		for ; end < len(v.text) && isBlank(v.text[end]); end++ {
+			ends = ends || v.text[end] == '\n'
+		}
+		for ; i < end && !ends; i++ {
+			out.add(v.text[i], v, i, i+1)
+		}
+		i = end - 1
+		broken = broken || ends
+	}
+	if !broken {
+		return nil
+	}
+	return out
+}

@@ -1,0 +1,81 @@
+package hearsay
+
+import (
+	"strings"
+	"testing"
+
+	provider "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+)
+
+// splits are the secrets of these tests: of letters that stand nowhere else.
+var splits = []string{"Q7Z9X8", "Q7Z9X8Q6Z5X4", "Q7Z9X8Q6Z5X4W9Q8Z7X6W5Q", "Q7Z9X8Q6Z5X4W9Q8Z7X6W5Q4Z3X2W1Q0Z9"}
+
+// leaks says whether a text holds a letter of them.
+func leaks(text string) bool { return strings.ContainsAny(text, "QZXW0123456789") }
+
+// A secret of any length that is split anywhere is taken out as a whole: over the
+// lines of one text, and over the texts of one message. Of one that goes on in
+// another line of a stream the rest is.
+func TestSecretThatIsSplit(t *testing.T) {
+	for _, secret := range splits {
+		for at := 1; at < len(secret); at++ {
+			checkSplit(t, secret, at, "said ", " so", "\n")
+			checkSplit(t, secret, at, "", "", " \n\t ")
+		}
+	}
+}
+
+func checkSplit(t *testing.T, secret string, at int, before, behind, gap string) {
+	t.Helper()
+	s := told(secret)
+	one, two := before+secret[:at], secret[at:]+behind
+	if got := s.Clean(one+gap+two, Sentence); leaks(got) {
+		t.Errorf("%q + %q in one text: %q", one, two, got)
+	}
+	if mid := (at + 1) / 2; mid > 0 && mid < at {
+		if got := s.Clean(before+secret[:mid]+gap+secret[mid:at]+gap+two, Sentence); leaks(got) {
+			t.Errorf("over three lines: %q", got)
+		}
+	}
+	m := &provider.Failure{Message: one, OauthError: two}
+	s.cleanMessage(m.ProtoReflect())
+	if leaks(m.GetMessage() + m.GetOauthError()) {
+		t.Errorf("%q + %q in one message: %q, %q", one, two, m.GetMessage(), m.GetOauthError())
+	}
+	list := &provider.Setting{Name: "name", OneOf: []string{one, two}}
+	s.cleanMessage(list.ProtoReflect())
+	if leaks(strings.Join(list.GetOneOf(), "")) {
+		t.Errorf("%q + %q in one list: %q", one, two, list.GetOneOf())
+	}
+	if got := s.CleanAfter(End("before\n"+one), two, Sentence); leaks(got) {
+		t.Errorf("%q after %q: %q", two, one, got)
+	}
+}
+
+func FuzzSplit(f *testing.F) {
+	f.Add(uint8(1), uint8(3), "said ", " so", false)
+	f.Add(uint8(2), uint8(30), "", "", true)
+	f.Fuzz(func(t *testing.T, which, at uint8, before, behind string, wide bool) {
+		secret, gap := splits[int(which)%len(splits)], "\n"
+		if wide {
+			gap = "\n \t"
+		}
+		if leaks(before+behind) || leaks(visible(before+behind)) || strings.ContainsAny(before+behind, "%&\\+") {
+			t.Skip()
+		}
+		checkSplit(t, secret, 1+int(at)%(len(secret)-1), before+" ", " "+behind, gap)
+	})
+}
+
+// What follows each other by chance stays.
+func TestLinesThatLookLikeASecretTogether(t *testing.T) {
+	s := told(canaries...)
+	if got := s.CleanAfter("has no refresh_token:", "tried again later", Sentence); got != "tried again later" {
+		t.Errorf("became %q", got)
+	}
+	m := &provider.Failure{Message: "the client's password=", OauthError: "invalid_client"}
+	s.cleanMessage(m.ProtoReflect())
+	if m.GetOauthError() != "invalid_client" {
+		t.Errorf("became %q", m.GetOauthError())
+	}
+}
