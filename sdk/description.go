@@ -62,4 +62,9 @@ type Setting struct {
 	// comes back from the plugin: of other settings it goes by the name, the look,
 	// and whether the configuration refers to it.
 	Secret bool
+	// Steers: its value is the path of a file that decides what the plugin does or
+	// whom it believes, as certificate authorities, credentials or a program. One
+	// that others can change is refused by "tokenkeeper check", and for a sink before
+	// each call. A relative path is relative to the supervisor's working directory.
+	Steers bool
 }

@@ -112,7 +112,7 @@ func toDescription(m *pb.DescribeResponse) Description {
 	for _, s := range m.GetSettings() {
 		d.Settings = append(d.Settings, Setting{
 			Name: s.GetName(), Description: s.GetDescription(), Default: s.GetDefaultValue(),
-			Required: s.GetRequired(), OneOf: s.GetOneOf(), Secret: s.GetSecret(),
+			Required: s.GetRequired(), OneOf: s.GetOneOf(), Secret: s.GetSecret(), Steers: s.GetSteers(),
 		})
 	}
 	return d
@@ -138,7 +138,7 @@ func fromDescription(d Description) *pb.DescribeResponse {
 	for _, s := range d.Settings {
 		m.Settings = append(m.Settings, &pb.Setting{
 			Name: s.Name, Description: s.Description, DefaultValue: s.Default,
-			Required: s.Required, OneOf: s.OneOf, Secret: s.Secret,
+			Required: s.Required, OneOf: s.OneOf, Secret: s.Secret, Steers: s.Steers,
 		})
 	}
 	return m

@@ -170,7 +170,7 @@ func (r *report) addProviders(cfg *config.Config) {
 			r.warnOfScript(p.Interpreter, p.Command[0], "providers", p.Name, "sha256")
 		}
 		for _, a := range cfg.AccountsOf(p.Name) {
-			r.add(settingProblems(r.Config, []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings)...)
+			r.add(settingProblems(r.Config, []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
 		}
 	}
 }

@@ -10,12 +10,14 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
 // settingProblems holds the settings of what stands at place in the
 // configuration against those that its program, called of, knows. Values are
-// not quoted: a setting may be a secret, or hold a reference to one.
-func settingProblems(file string, place []string, of string, known []sdk.Setting, settings map[string]string) []config.Problem {
+// not quoted, but for names of files: a setting may be a secret, or hold a
+// reference to one. trusted may change the files that steer.
+func settingProblems(file string, place []string, of string, known []sdk.Setting, settings map[string]string, trusted []int) []config.Problem {
 	var problems []config.Problem
 	add := func(setting, message, hint string) {
 		path := append(slices.Clone(place), "settings", setting)
@@ -32,6 +34,10 @@ func settingProblems(file string, place []string, of string, known []sdk.Setting
 			add(s.Name, fmt.Sprintf("is missing, and %s needs it", of), s.Description)
 		case set && len(s.OneOf) > 0 && !slices.Contains(s.OneOf, value):
 			add(s.Name, "has a value that "+of+" does not know", "use one of: "+strings.Join(s.OneOf, ", "))
+		case set && s.Steers:
+			if err := process.Steered(value, trusted); err != nil {
+				add(s.Name, err.Error(), "")
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {

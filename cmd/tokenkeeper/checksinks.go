@@ -84,7 +84,7 @@ func (r *report) addSinkPlugins(cfg *config.Config) {
 		if s.Plugin.SHA256 != "" {
 			r.warnOfScript(p.Interpreter, p.Command[0], "sinks", p.Sink, "sha256")
 		}
-		r.add(settingProblems(r.Config, []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(s.Plugin.Settings))...)
+		r.add(settingProblems(r.Config, []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(s.Plugin.Settings), cfg.Trust)...)
 		if (s.Sends(config.SendAlert) || s.Sends(config.SendLifecycle)) && !p.Notify {
 			r.add(config.Problem{
 				File: r.Config, Line: lineOf(r.Config, "sinks", p.Sink, "events"), Key: key + ".events",

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
@@ -163,4 +164,25 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 	text = regexp.MustCompile(`([\s"\[{:])/(var|run|mnt|opt|usr|etc)/`).ReplaceAllString(text, "${1}"+strings.ReplaceAll(root, "$", "$$")+"/${2}/")
 	must(os.WriteFile(configuration, []byte(text), 0o644))
 	return configuration
+}
+
+// TestFilesOfSettings: check refuses the file that a setting names, if others can
+// change it and the plugin says that it steers.
+func TestFilesOfSettings(t *testing.T) {
+	usertest.NeedsRoot(t)
+	path := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, path, "")
+	known := []sdk.Setting{{Name: "ca_file", Steers: true}, {Name: "target"}}
+	settings := map[string]string{"ca_file": path, "target": path}
+	if got := settingProblems("x.yaml", []string{"sinks", "s"}, "redis", known, settings, nil); len(got) != 0 {
+		t.Errorf("ours: %v", got)
+	}
+	givenTo(t, usertest.Stranger, path)
+	got := settingProblems("x.yaml", []string{"sinks", "s"}, "redis", known, settings, nil)
+	if len(got) != 1 || got[0].Key != "sinks.s.settings.ca_file" || !strings.Contains(got[0].Message, "trust: [34567]") {
+		t.Errorf("another user's: %v", got)
+	}
+	if got := settingProblems("x.yaml", []string{"sinks", "s"}, "redis", known, settings, []int{usertest.Stranger}); len(got) != 0 {
+		t.Errorf("of one who is trusted: %v", got)
+	}
 }

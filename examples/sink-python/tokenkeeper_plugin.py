@@ -104,7 +104,7 @@ class Sink:
 
     name = ""
     version = ""
-    settings = ()  # dicts with name, description, default_value, required, one_of, secret
+    settings = ()  # dicts with name, description, default_value, required, one_of, secret, steers
 
     def deliver(self, request, response):
         raise NotImplementedError

@@ -42,7 +42,7 @@ func describeSettings() []sdk.Setting {
 			Description: "Add at most one version of an account's token in this time; the newest wins."},
 		{Name: settingCreate, Default: "true", OneOf: truth,
 			Description: "Create the secret, with automatic replication, if it does not exist."},
-		{Name: settingCredentialsFile,
+		{Name: settingCredentialsFile, Steers: true,
 			Description: "JSON file with Google credentials. Not set: the machine's own service account."},
 		{Name: settingEndpoint,
 			Description: "host:port of the service, for tests and emulators. Not set: Google's."},

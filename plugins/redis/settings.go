@@ -41,7 +41,7 @@ func describeSettings() []sdk.Setting {
 		{Name: settingPassword, Secret: true, Description: "The user's password."},
 		{Name: settingDB, Default: "0", Description: "Number of the database."},
 		{Name: settingTLS, Default: "false", OneOf: []string{"true", "false"}, Description: "Connect with TLS."},
-		{Name: settingCAFile, Description: "PEM file of the authorities that sign the server's certificate. Not set: the system's."},
+		{Name: settingCAFile, Steers: true, Description: "PEM file of the authorities that sign the server's certificate. Not set: the system's."},
 		{Name: settingKey, Default: defaultKey, Description: "Key of the token; {account} and {provider} are filled in. Its version stands beside it, under the same with :version."},
 		{Name: settingChannel, Description: "Channel that each token is published on; {account} and {provider} are filled in. Not set: named like the key. none: nothing is published."},
 		{Name: settingTTL, Default: ofToken, Description: "How long the key stays: token (until a minute after the access token's end), none (for ever), or a duration from the delivery on."},

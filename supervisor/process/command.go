@@ -125,7 +125,7 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 			grpc.WithIdleTimeout(0), // the connection stands or the process is lost
 		},
 	})
-	in := &instance{child: p, client: client, sockets: sockets, lost: make(chan struct{})}
+	in := &instance{child: p, client: client, sockets: sockets, steered: &steering{trust: c.Trust}, lost: make(chan struct{})}
 	stays := staysWhere(sockets)
 	if err := in.connect(ctx); err != nil {
 		p.signalGroup(unix.SIGKILL)

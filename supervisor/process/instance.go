@@ -23,6 +23,7 @@ type instance struct {
 	client  *plugin.Client
 	conn    *grpc.ClientConn
 	sockets string
+	steered *steering
 
 	lost  chan struct{} // closed when the process or its connection is gone
 	freed sync.Once
@@ -108,7 +109,7 @@ type connection struct {
 
 // Conn implements [Instance].
 func (in *instance) Conn() grpc.ClientConnInterface {
-	return connection{hearsay.Conn{To: in.conn, Secrets: in.child.log.secrets}, in.child.locks}
+	return connection{steeredConn{hearsay.Conn{To: in.conn, Secrets: in.child.log.secrets}, in.steered}, in.child.locks}
 }
 
 // PID implements [Instance].

@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 type plain struct{}
 
 func (plain) DescribeSink(context.Context) (sdk.SinkDescription, error) {
-	return sdk.SinkDescription{Name: "plain", Version: "test"}, nil
+	return sdk.SinkDescription{Name: "plain", Version: "test", Settings: []sdk.Setting{{Name: "authorities", Steers: true}, {Name: "target"}}}, nil
 }
 
 func (plain) Deliver(context.Context, sdk.DeliverRequest) error { return nil }

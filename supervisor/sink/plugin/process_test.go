@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,6 +47,35 @@ func TestKilled(t *testing.T) {
 	}
 	if st := r.Status(); st.PID == before || st.Crashes != 1 || st.Version != "test" || st.Sink.Name != folder.Type {
 		t.Errorf("the status is %+v", st)
+	}
+}
+
+// Nothing goes through a sink while others can change a file that steers it, by
+// what its program says of its settings; that is no fault of its process.
+func TestFilesThatSteer(t *testing.T) {
+	dir := t.TempDir()
+	authorities, target := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "target")
+	for _, path := range []string{authorities, target} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chmod(path, 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := start(t, "plain", func(c *Config) {
+		c.Settings = sdk.Settings{"authorities": sdk.NewSecret(authorities), "target": sdk.NewSecret(target)}
+	}, "plain").serving(t)
+	err := r.Deliver(t.Context(), sinktest.Full("main", 1))
+	if err == nil || errors.Is(err, sdk.ErrConnection) || errors.Is(err, sink.ErrRefused) ||
+		!strings.Contains(err.Error(), "its setting authorities is refused: "+authorities) || !strings.Contains(err.Error(), "chmod go-w "+authorities) {
+		t.Errorf("what everybody may change: %v", err)
+	}
+	if err := os.Chmod(authorities, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Deliver(t.Context(), sinktest.Full("main", 1)); err != nil {
+		t.Errorf("ours alone: %v", err)
+	}
+	if st := r.Status(); st.Crashes != 0 {
+		t.Errorf("the process was replaced: %+v", st)
 	}
 }
 

@@ -257,7 +257,10 @@ type Setting struct {
 	OneOf        []string               `protobuf:"bytes,5,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`
 	// Its value is a secret: the supervisor takes it out of everything that comes
 	// back from the provider, whatever its name and its look are.
-	Secret        bool `protobuf:"varint,6,opt,name=secret,proto3" json:"secret,omitempty"`
+	Secret bool `protobuf:"varint,6,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Its value is the path of a file that decides what the provider does or whom it
+	// believes: the supervisor refuses one that others can change.
+	Steers        bool `protobuf:"varint,7,opt,name=steers,proto3" json:"steers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -330,6 +333,13 @@ func (x *Setting) GetOneOf() []string {
 func (x *Setting) GetSecret() bool {
 	if x != nil {
 		return x.Secret
+	}
+	return false
+}
+
+func (x *Setting) GetSteers() bool {
+	if x != nil {
+		return x.Steers
 	}
 	return false
 }
@@ -1592,14 +1602,15 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\vreuse_grace\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"reuseGrace\x12\x12\n" +
 	"\x04pkce\x18\x06 \x01(\tR\x04pkce\x12>\n" +
-	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\"\xaf\x01\n" +
+	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\"\xc7\x01\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12#\n" +
 	"\rdefault_value\x18\x03 \x01(\tR\fdefaultValue\x12\x1a\n" +
 	"\brequired\x18\x04 \x01(\bR\brequired\x12\x15\n" +
 	"\x06one_of\x18\x05 \x03(\tR\x05oneOf\x12\x16\n" +
-	"\x06secret\x18\x06 \x01(\bR\x06secret\"\r\n" +
+	"\x06secret\x18\x06 \x01(\bR\x06secret\x12\x16\n" +
+	"\x06steers\x18\a \x01(\bR\x06steers\"\r\n" +
 	"\vPingRequest\"\x0e\n" +
 	"\fPingResponse\"\xa3\x02\n" +
 	"\aAccount\x12\x12\n" +

@@ -187,7 +187,10 @@ type Setting struct {
 	OneOf []string `protobuf:"bytes,5,rep,name=one_of,json=oneOf,proto3" json:"one_of,omitempty"`
 	// Its value is a secret: the supervisor takes it out of everything that comes
 	// back from the sink, whatever its name and its look are.
-	Secret        bool `protobuf:"varint,6,opt,name=secret,proto3" json:"secret,omitempty"`
+	Secret bool `protobuf:"varint,6,opt,name=secret,proto3" json:"secret,omitempty"`
+	// Its value is the path of a file that decides what the sink does or whom it
+	// believes: the supervisor refuses one that others can change.
+	Steers        bool `protobuf:"varint,7,opt,name=steers,proto3" json:"steers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -260,6 +263,13 @@ func (x *Setting) GetOneOf() []string {
 func (x *Setting) GetSecret() bool {
 	if x != nil {
 		return x.Secret
+	}
+	return false
+}
+
+func (x *Setting) GetSteers() bool {
+	if x != nil {
+		return x.Steers
 	}
 	return false
 }
@@ -1131,14 +1141,15 @@ const file_sink_v1_sink_proto_rawDesc = "" +
 	"\bsettings\x18\x03 \x03(\v2\x1c.tokenkeeper.sink.v1.SettingR\bsettings\x12\x1a\n" +
 	"\brestorer\x18\x04 \x01(\bR\brestorer\x12\x16\n" +
 	"\x06tester\x18\x05 \x01(\bR\x06tester\x12\x1a\n" +
-	"\bnotifier\x18\x06 \x01(\bR\bnotifier\"\xaf\x01\n" +
+	"\bnotifier\x18\x06 \x01(\bR\bnotifier\"\xc7\x01\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12#\n" +
 	"\rdefault_value\x18\x03 \x01(\tR\fdefaultValue\x12\x1a\n" +
 	"\brequired\x18\x04 \x01(\bR\brequired\x12\x15\n" +
 	"\x06one_of\x18\x05 \x03(\tR\x05oneOf\x12\x16\n" +
-	"\x06secret\x18\x06 \x01(\bR\x06secret\"\r\n" +
+	"\x06secret\x18\x06 \x01(\bR\x06secret\x12\x16\n" +
+	"\x06steers\x18\a \x01(\bR\x06steers\"\r\n" +
 	"\vPingRequest\"\x0e\n" +
 	"\fPingResponse\"\xaa\x01\n" +
 	"\vDestination\x12\x12\n" +
