@@ -46,7 +46,13 @@ type finder struct {
 func (f *finder) look(v *view, depth int) {
 	var whole, parts [][2]int
 	f.secrets.in(v.text, func(from, to int, k kind) {
-		if k == part {
+		switch {
+		case k == begun && ends(v.text[to:]):
+			f.note(v, from, len(v.text), false)
+			return
+		case k == begun:
+			return
+		case k == part:
 			parts = append(parts, [2]int{from, to})
 			return
 		}
@@ -80,6 +86,16 @@ func (f *finder) look(v *view, depth int) {
 func (f *finder) note(v *view, from, to int, certain bool) {
 	from, to = v.span(from, to)
 	f.found = append(f.found, finding{from, to, certain})
+}
+
+// ends says whether nothing but more of a secret follows.
+func ends(text []byte) bool {
+	for _, c := range text {
+		if !isOfToken(c) {
+			return false
+		}
+	}
+	return true
 }
 
 // around extends a piece of a secret to all that may belong to it.

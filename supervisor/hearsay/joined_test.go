@@ -47,6 +47,11 @@ func checkSplit(t *testing.T, secret string, at int, before, behind, gap string)
 	if leaks(strings.Join(list.GetOneOf(), "")) {
 		t.Errorf("%q + %q in one list: %q", one, two, list.GetOneOf())
 	}
+	if half := (len(secret) + 1) / 2; len(secret) >= 11 && at >= half {
+		if got := s.Clean(one, Sentence); leaks(got) {
+			t.Errorf("%q at the end of a line: %q", one, got)
+		}
+	}
 	if got := s.CleanAfter(End("before\n"+one), two, Sentence); leaks(got) {
 		t.Errorf("%q after %q: %q", two, one, got)
 	}
@@ -69,7 +74,12 @@ func FuzzSplit(f *testing.F) {
 
 // What follows each other by chance stays.
 func TestLinesThatLookLikeASecretTogether(t *testing.T) {
-	s := told(canaries...)
+	s := told(append(canaries, "correct-horses-1", "x9-0123456789abc")...)
+	for _, text := range []string{"this is correct-horses", "is x9-01234 of many", "and x9-0123"} {
+		if got := s.Clean(text, Sentence); got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
 	if got := s.CleanAfter("has no refresh_token:", "tried again later", Sentence); got != "tried again later" {
 		t.Errorf("became %q", got)
 	}

@@ -58,6 +58,7 @@ const (
 	token   kind = iota
 	setting      // or what else may stand in an address for a good reason
 	part         // a piece: what is around it belongs to the secret
+	begun        // how a short one begins: it is a secret where a text ends with it
 )
 
 // known is what is kept of one secret.
@@ -136,7 +137,21 @@ func (s *Secrets) remember(all []known, value string, k kind) []known {
 	for i, p := range pieces(value) {
 		one.marks[1+i] = s.add(p, maphash.String(s.seed, p), part)
 	}
+	if b := beginning(value); b != "" {
+		one.marks[1] = s.add(b, maphash.String(s.seed, b), begun)
+	}
 	return append(all, one)
+}
+
+// beginning is the first half of a secret that is too short for pieces, by which
+// it is found when it goes on in the next line; "": that half is too short, or may
+// be a word.
+func beginning(value string) string {
+	half := value[:(len(value)+1)/2]
+	if len(half) < shortest || len(value) >= pieced || !strings.ContainsAny(half, "0123456789") {
+		return ""
+	}
+	return half
 }
 
 // pieces of a secret by which it is found when a part of it is missing. The
