@@ -147,7 +147,7 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	if err := s.followable(before); err != nil {
 		return err
 	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", s.cfg.Path)
+	conn, err := s.dial(ctx, before)
 	if err != nil {
 		s.mu.Lock()
 		s.stale = before
