@@ -133,7 +133,7 @@ func holding(t *testing.T, rec store.Record) *store.Memory {
 func TestConsumerThatStartsLateGetsItsToken(t *testing.T) {
 	c := newConsumer(t)
 	d := sinktest.Bare("a", 1).Document
-	rec := store.Record{Account: "a", Provider: "broker", Version: 1, StoredAt: time.Now()}
+	rec := store.Record{Account: "a", Provider: "broker", Version: 1, Grant: 1, StoredAt: time.Now()}
 	rec.Token.AccessToken, rec.Token.IssuedAt = d.AccessToken, d.IssuedAt
 	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
 	sub := bus.Subscribe(10)

@@ -300,7 +300,7 @@ func TestWorkerServes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rec := store.Record{Account: "a", Version: 1, StoredAt: time.Now(), Token: sdk.Token{AccessToken: sdk.NewSecret("first"), RefreshToken: sdk.NewSecret("CANARY")}}
+	rec := store.Record{Account: "a", Version: 1, Grant: 1, StoredAt: time.Now(), Token: sdk.Token{AccessToken: sdk.NewSecret("first"), RefreshToken: sdk.NewSecret("CANARY")}}
 	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
 	events := bus.Subscribe(100)
 	w := sink.NewWorker(sink.WorkerConfig{Name: "feed", Sink: l, Store: holding(t, rec), Events: bus})
