@@ -63,7 +63,7 @@ func (k *Keeper) reached(a *account, now schedule.Instant) bool {
 // overdue says whether the account is past the moment at which its token is to
 // be refreshed, whatever was planned since. The caller holds k.mu.
 func (k *Keeper) overdue(a *account, now schedule.Instant) bool {
-	if a.busy || !a.stored {
+	if a.lease.taken || !a.stored {
 		return false
 	}
 	if k.reached(a, now) {
@@ -81,7 +81,7 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 	for range min(auditedAtOnce, len(k.order)) {
 		a := k.order[k.audited%len(k.order)]
 		k.audited++
-		if a.busy {
+		if a.lease.taken {
 			continue
 		}
 		why := k.misplaced(a, now)

@@ -65,7 +65,7 @@ func (k *Keeper) Policy() sdk.Policy {
 // that had died. The lock is held.
 func (k *Keeper) judgeZone(a *account, d format.Document, v lineage.Verdict) {
 	if v != lineage.Silent && v != lineage.OtherAccount && (!v.Known() || v == lineage.Renewed) {
-		a.zone = lineage.ZoneFault(d, k.policy, k.clock.Now().Wall)
+		a.file.zone = lineage.ZoneFault(d, k.policy, k.clock.Now().Wall)
 	}
 }
 
@@ -78,10 +78,10 @@ type question struct {
 
 // question is what is asked; its text is "" if nothing is. The lock is held.
 func (a *account) question() question {
-	if a.asked.ours != a.rec.Token.RefreshToken.Fingerprint() {
+	if a.file.asked.ours != a.rec.Token.RefreshToken.Fingerprint() {
 		return question{}
 	}
-	return a.asked
+	return a.file.asked
 }
 
 var errAsked = errors.New("somebody has to decide about its shared file")
@@ -95,13 +95,13 @@ const askedAgain = 30 * time.Second
 func (k *Keeper) ask(a *account, d format.Document, o lineage.Ours, j lineage.Judgement) error {
 	k.mu.Lock()
 	mine, theirs := a.rec.Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
-	news := a.asked.text == "" || a.asked.ours != mine || a.asked.theirs != theirs
+	news := a.file.asked.text == "" || a.file.asked.ours != mine || a.file.asked.theirs != theirs
 	now := k.clock.Now()
 	if news {
 		text := o.Words("the shared file", lineage.Found{Document: d}, j, now.Wall)
-		a.asked = question{text: text, ways: ways(o, j.Verdict), ours: mine, theirs: theirs}
+		a.file.asked = question{text: text, ways: ways(o, j.Verdict), ours: mine, theirs: theirs}
 	}
-	q := a.asked
+	q := a.file.asked
 	next := now.Wall.Add(askedAgain)
 	if !a.stored || !a.rec.NeedsLogin() {
 		k.dueAt(a, next, now)
@@ -133,5 +133,5 @@ func ways(o lineage.Ours, v lineage.Verdict) string {
 func (k *Keeper) insisted(a *account) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return a.insisted && a.stored
+	return a.lease.insisted && a.stored
 }

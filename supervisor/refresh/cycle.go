@@ -29,7 +29,7 @@ const answerMargin = 5 * time.Second
 // settleTimeout bounds the call that frees a spool slot.
 const settleTimeout = 5 * time.Second
 
-// cycle is one attempt for one account, which is busy. Once the intent is
+// cycle is one attempt for one account, whose lease is taken. Once the intent is
 // committed nothing cancels it: ctx gives values only.
 func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) error {
 	ctx = context.WithoutCancel(ctx)
@@ -109,7 +109,7 @@ func (k *Keeper) spend(a *account) (bool, error) {
 		return true, nil
 	}
 	k.plan(a)
-	if a.state.Ambiguous() != nil && len(a.waiters) > 0 {
+	if a.state.Ambiguous() != nil && len(a.lease.waiters) > 0 {
 		return false, k.heldBack(a)
 	}
 	return false, nil
@@ -120,14 +120,14 @@ func (k *Keeper) wanted(a *account) acct.Spend {
 	if a.state.Ambiguous() != nil {
 		k.replay(a) // by a clock that may have been set back
 	}
-	return acct.Spend{Asked: len(a.waiters) > 0, Insisted: a.insisted, Terms: k.terms(a)}
+	return acct.Spend{Asked: len(a.lease.waiters) > 0, Insisted: a.lease.insisted, Terms: k.terms(a)}
 }
 
 // saw ends a wish to look.
 func (k *Keeper) saw(a *account) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	a.look = false
+	a.file.look = false
 }
 
 // intend commits the announcement of the attempt, which also proves that the

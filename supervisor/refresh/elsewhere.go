@@ -53,7 +53,7 @@ func (k *Keeper) inquire(ctx context.Context, a *account) Elsewhere {
 	if left := a.rec.Token.Expiry().Sub(k.clock.Now().Wall); left > 0 {
 		limit = min(limit, max(left-lastMoment, askingLeast))
 	}
-	if a.locked {
+	if a.file.locked {
 		limit = min(limit, askingLocked)
 	}
 	asking, cancel := context.WithTimeout(ctx, limit)

@@ -25,7 +25,7 @@ func foreignOrigin(o store.Origin) bool {
 // apply holds the record against the policy, which was not known when it came.
 // The lock is held, and nobody is at work on the account.
 func (k *Keeper) apply(a *account) {
-	a.unmet = false
+	a.lease.unmet = false
 	if !a.stored {
 		return
 	}

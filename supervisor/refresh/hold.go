@@ -39,7 +39,7 @@ func (k *Keeper) Hold(h *Hold) {
 	defer k.mu.Unlock()
 	k.withhold = h
 	for _, a := range k.accounts {
-		if !a.busy {
+		if !a.lease.taken {
 			k.plan(a)
 		}
 	}

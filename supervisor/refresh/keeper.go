@@ -128,17 +128,15 @@ type account struct {
 	state  acct.State
 	rec    store.Record
 	stored bool
-	// busy: an attempt, a settling or an import is under way.
-	busy bool
+	lease  lease
+	// file is what is known of its shared file.
+	file file
 	// mixedUp is an attempt of which the provider says that it is another
 	// account's.
 	mixedUp string
 	// unfreed is an attempt that is over and whose spool slot could not be
-	// given back. Only whoever made the account busy looks at it.
+	// given back. Only who has the lease looks at it.
 	unfreed string
-	// missed: it came due while it was busy. unmet: the provider's policy became
-	// known then, and was not applied to its record yet.
-	missed, unmet bool
 	// halves counts the answers in a row that brought a new refresh token and
 	// no access token.
 	halves int
@@ -149,23 +147,11 @@ type account struct {
 	// the account anew keeps to that, as long as the record is the same.
 	notBefore time.Time
 	promised  promised
-	// look: the shared file, or what a destination holds, may have changed; planned is when the account was
-	// due before that.
-	look    bool
-	planned time.Time
 	// ahead is what its destinations have said before its shared file was
-	// locked. Only whoever made the account busy looks at it.
+	// locked. Only who has the lease looks at it.
 	ahead *inquiry
 	// doubt is why its refresh token waits, as people were told last.
 	doubt string
-	// locked: the shared file's lock is held by whoever is at work; locking: he
-	// waits for it.
-	locked, locking bool
-	// shut is why that lock can't be had, if it takes a person.
-	shut string
-	// outSince is since when, on the monotonic clock, others have held it
-	// whenever it was tried; nil: they have not.
-	outSince *time.Duration
 	// turn is its place in the heap, and pause why its next try was put off,
 	// with what is known of that.
 	turn      turn
@@ -173,20 +159,9 @@ type account struct {
 	pauseText string
 	// interval between two refreshes, as counted in; see weigh.
 	interval time.Duration
-	// unproved counts how often in a row the shared file could not be replaced.
-	unproved int
-	// asked is what a person has to decide about the shared file; insisted: a
-	// person has asked for a refresh whatever the file holds.
-	asked    question
-	insisted bool
-	// zone is why the local times of the shared file can't be right.
-	zone string
 	// login was begun and waits for the person; exchange is the one whose
 	// code is being spent.
 	login, exchange *login
-
-	waiters []chan error
-	idle    []chan struct{}
 }
 
 // next is the account's next record, with as much of the past as it keeps.
@@ -244,63 +219,6 @@ func (k *Keeper) signal() {
 	case k.wake <- struct{}{}:
 	default:
 	}
-}
-
-// landed ends an attempt and tells its outcome to those who asked for it; after
-// errWentBack they wait for the next one.
-func (k *Keeper) landed(a *account, outcome error) {
-	k.mu.Lock()
-	var waiters []chan error
-	if !errors.Is(outcome, errWentBack) {
-		waiters, a.waiters, a.insisted = a.waiters, nil, false
-	}
-	k.mu.Unlock()
-	for _, w := range waiters {
-		w <- outcome
-	}
-	k.release(a)
-	k.touchDown()
-}
-
-// touchDown counts an attempt in flight out.
-func (k *Keeper) touchDown() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.inFlight--
-	if k.inFlight == 0 {
-		k.deadline = time.Time{}
-	}
-	k.landing.Broadcast()
-	k.signal()
-}
-
-// release ends the work on an account. Whoever has asked for a refresh
-// meanwhile gets one.
-func (k *Keeper) release(a *account) {
-	k.mu.Lock()
-	a.busy = false
-	idle := a.idle
-	a.idle = nil
-	if a.unmet {
-		k.apply(a)
-		a.missed = true
-	}
-	if _, planned := k.heap.Due(a.cfg.Name); a.missed && !planned {
-		k.plan(a)
-	}
-	a.missed = false
-	switch now := k.clock.Now(); {
-	case a.state.IsCut():
-	case len(a.waiters) > 0:
-		k.dueAt(a, now.Wall, now)
-	case a.look:
-		k.lookSoon(a)
-	}
-	k.mu.Unlock()
-	for _, c := range idle {
-		close(c)
-	}
-	k.signal()
 }
 
 func (k *Keeper) publish(level slog.Level, a *account, e event.Event) {

@@ -14,7 +14,7 @@ import (
 // but looked at once the work on the account ends.
 func (k *Keeper) bringToShared(a *account, in store.Intent, answer sdk.Answer, rec store.Record) {
 	justNow := in.Kind == spool.KindExchange && !answer.Recovered // a person has logged in
-	if a.cfg.Shared == nil || !a.locked || justNow || k.mayReplace(a, rec) {
+	if a.cfg.Shared == nil || !a.file.locked || justNow || k.mayReplace(a, rec) {
 		k.writeShared(a, rec)
 		return
 	}
@@ -33,7 +33,7 @@ func (k *Keeper) mayReplace(a *account, rec store.Record) bool {
 	}
 	k.mu.Lock()
 	o, now := k.ours(a), k.clock.Now().Wall
-	decided := a.asked.theirs != "" && a.asked.theirs == d.RefreshToken.Fingerprint()
+	decided := a.file.asked.theirs != "" && a.file.asked.theirs == d.RefreshToken.Fingerprint()
 	k.mu.Unlock()
 	o.Record, o.Open = rec, false
 	switch v := o.Judge(lineage.Found{Document: d}, now).Verdict; v {

@@ -15,7 +15,7 @@ import (
 // refresh token a second time. If that can't be had, the attempt is made all the
 // same.
 func (k *Keeper) lend(remote *sdk.Remote, a *account, attempt string) {
-	if !a.locked {
+	if !a.file.locked {
 		return
 	}
 	err := a.cfg.Shared.Lend(func(fd int) error { return remote.LendLock(attempt, fd) })
@@ -32,7 +32,7 @@ const keptLonger = time.Minute
 // keepLock keeps the shared file's lock for the settling of an attempt whose
 // process is lost: what the file holds may be spent.
 func (k *Keeper) keepLock(a *account) {
-	if a.locked {
+	if a.file.locked {
 		a.cfg.Shared.Keep(a.cfg.Timeout + keptLonger)
 	}
 }

@@ -140,8 +140,8 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
 	if first {
 		for _, a := range k.accounts {
-			if a.busy { // its record is in other hands: release does it
-				a.unmet = true
+			if a.lease.taken { // its record is in other hands: release does it
+				a.lease.unmet = true
 				continue
 			}
 			k.apply(a)
@@ -167,11 +167,11 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 		}
 		a := k.accounts[name]
 		k.notDue(a)
-		if a.busy {
-			a.missed = true // release plans it
+		if a.lease.taken {
+			a.lease.missed = true // release plans it
 			continue
 		}
-		a.busy = true
+		a.lease.taken = true
 		k.takeOff(a)
 		start(a)
 	}
@@ -183,13 +183,25 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 // idleSleep is for a loop that has nothing to wait for but a wake.
 const idleSleep = 24 * time.Hour
 
-// takeOff counts an attempt in flight; landed counts it out. The caller holds
+// takeOff counts an attempt in flight; touchDown counts it out. The caller holds
 // k.mu.
 func (k *Keeper) takeOff(a *account) {
 	k.inFlight++
 	if d := k.clock.Now().Wall.Add(a.cfg.Timeout); d.After(k.deadline) {
 		k.deadline = d
 	}
+}
+
+// touchDown counts an attempt in flight out.
+func (k *Keeper) touchDown() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.inFlight--
+	if k.inFlight == 0 {
+		k.deadline = time.Time{}
+	}
+	k.landing.Broadcast()
+	k.signal()
 }
 
 // awaitFlights lets no new login begin and waits for every attempt in flight.

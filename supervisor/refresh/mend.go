@@ -52,7 +52,7 @@ func (k *Keeper) canMend(a *account) bool {
 // mend puts the newest token into a shared file that holds nothing, and whose
 // lock is held: its other programs would stand still until the next refresh.
 func (k *Keeper) mend(a *account, why error) {
-	if !k.canMend(a) || !a.locked {
+	if !k.canMend(a) || !a.file.locked {
 		k.cfg.Log.Debug("nothing usable is in the shared file", "provider", k.cfg.Provider, "account", a.cfg.Name, "error", why)
 		return
 	}

@@ -16,18 +16,18 @@ import (
 // leaves the other programs with a dead one. If it can't, nothing is spent, and
 // it is tried again with growing pauses.
 func (k *Keeper) prove(a *account) error {
-	if a.cfg.Shared == nil || !a.locked {
+	if a.cfg.Shared == nil || !a.file.locked {
 		return nil
 	}
 	err := a.cfg.Shared.Prove()
 	if err == nil {
-		a.unproved = 0
+		a.file.unproved = 0
 		return nil
 	}
-	a.unproved++
+	a.file.unproved++
 	k.mu.Lock()
 	k.step(a, acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: k.clock.Now().Wall})
-	next := k.retry(a, schedule.Failure{InRow: a.unproved})
+	next := k.retry(a, schedule.Failure{InRow: a.file.unproved})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(next)
 	k.mu.Unlock()
@@ -42,7 +42,7 @@ func (k *Keeper) prove(a *account) error {
 // dies within seconds: it is spent in any case. BeginLogin has asked whether
 // the file can be replaced.
 func (k *Keeper) proveForLogin(a *account) {
-	if a.cfg.Shared == nil || !a.locked {
+	if a.cfg.Shared == nil || !a.file.locked {
 		return
 	}
 	if err := a.cfg.Shared.Prove(); err != nil {

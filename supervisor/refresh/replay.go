@@ -80,7 +80,7 @@ func (k *Keeper) replays(in *store.Intent, standing store.Intent) {
 func (k *Keeper) toldHeldBack(a *account) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(a.waiters) == 0 {
+	if len(a.lease.waiters) == 0 {
 		return nil
 	}
 	return k.heldBack(a)

@@ -36,9 +36,9 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	case a.rec.NeedsLogin() && !force:
 		err = fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s",
 			name, ErrNeedsLogin, strings.TrimPrefix(a.rec.Health.LastError, "account "+name+": "), name)
-	case a.state.Ambiguous() != nil && !force && !a.busy && !k.isDue(a):
+	case a.state.Ambiguous() != nil && !force && !a.lease.taken && !k.isDue(a):
 		err = k.heldBack(a)
-	case !a.busy && !force && a.rec.Health.Failures == 0 && !k.isDue(a):
+	case !a.lease.taken && !force && a.rec.Health.Failures == 0 && !k.isDue(a):
 		k.mu.Unlock()
 		return false, nil
 	}
@@ -46,9 +46,9 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		k.mu.Unlock()
 		return false, err
 	}
-	a.waiters = append(a.waiters, outcome)
-	a.insisted = a.insisted || force
-	if !a.busy && !a.state.IsCut() {
+	a.lease.waiters = append(a.lease.waiters, outcome)
+	a.lease.insisted = a.lease.insisted || force
+	if !a.lease.taken && !a.state.IsCut() {
 		now := k.clock.Now()
 		k.dueAt(a, now.Wall, now)
 	}
@@ -74,7 +74,7 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 		return
 	}
 	a.notBefore = until
-	if !a.busy {
+	if !a.lease.taken {
 		k.plan(a)
 	}
 	k.signal()
@@ -158,24 +158,4 @@ func (k *Keeper) fit(a *account, t sdk.Token, force bool) error {
 			name, ErrNotNewer, name)
 	}
 	return nil
-}
-
-// claim waits until nobody is at work on the account and makes it busy.
-func (k *Keeper) claim(ctx context.Context, a *account) (release func(), err error) {
-	for {
-		k.mu.Lock()
-		if !a.busy {
-			a.busy = true
-			k.mu.Unlock()
-			return func() { k.release(a) }, nil
-		}
-		idle := make(chan struct{})
-		a.idle = append(a.idle, idle)
-		k.mu.Unlock()
-		select {
-		case <-idle:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("account %s is being refreshed: %w", a.cfg.Name, ctx.Err())
-		}
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
@@ -16,39 +15,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
-
-// SharedFile is a token file that other programs read and write too. Package
-// sharedfile has the real one.
-type SharedFile interface {
-	// Lock takes the lock that the other programs use. It gives up with an
-	// error that says who holds it; it never steals.
-	Lock(ctx context.Context) (release func() error, err error)
-	// Held says who keeps Lock waiting; nil: nobody is known to.
-	Held() error
-	// Lend gives away a copy of the descriptor that carries the lock, which is
-	// held.
-	Lend(give func(fd int) error) error
-	// Keep keeps the lock that is held for the next Lock, at most for d, and its
-	// release then does nothing. Inherit keeps one that another process has left,
-	// if it is this file's. Forgo gives back what is kept.
-	Keep(d time.Duration)
-	Inherit(lock *os.File, d time.Duration) bool
-	Forgo()
-	// Read returns what is in the file. An error that is [fs.ErrNotExist] or
-	// [format.ErrUnreadable] means that no token is there; after any other,
-	// nobody knows what is.
-	Read() (format.Document, error)
-	// Prove makes sure that the next Write can be made, and keeps what it needs
-	// until then or until the lock is given back. The error says what to do.
-	Prove() error
-	// Replaceable is Prove without the lock, and keeps nothing.
-	Replaceable() error
-	// Write replaces what is in the file, and keeps what we do not know.
-	Write(d format.Document) error
-	// Mend is Write for a file that is gone or damaged. What is left of it is
-	// kept at the path that is returned, if anything is.
-	Mend(d format.Document) (kept string, err error)
-}
 
 // withShared runs fn while the account's shared file is locked; without a
 // shared file it just runs fn.
@@ -64,10 +30,10 @@ func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) er
 	}
 	crashpoint.Here("shared: locked")
 	k.mu.Lock()
-	a.locked, a.shut, a.outSince = true, "", nil
+	a.file.locked, a.file.shut, a.file.outSince = true, "", nil
 	k.mu.Unlock()
 	defer func() {
-		a.locked = false
+		a.file.locked = false
 		if err := release(); err != nil {
 			k.cfg.Log.Warn("the shared file's lock was not given back cleanly",
 				"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
@@ -79,7 +45,7 @@ func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) er
 // setLocking notes that the account waits for the lock of its shared file.
 func (k *Keeper) setLocking(a *account, on bool) {
 	k.mu.Lock()
-	a.locking = on
+	a.file.locking = on
 	k.mu.Unlock()
 }
 
@@ -105,8 +71,8 @@ func (k *Keeper) Touch(name string) {
 	k.mu.Lock()
 	a, ok := k.accounts[name]
 	if ok && !a.state.IsCut() {
-		if a.busy {
-			a.look = true // release has it looked at
+		if a.lease.taken {
+			a.file.look = true // release has it looked at
 		} else {
 			k.lookSoon(a)
 		}
@@ -117,16 +83,16 @@ func (k *Keeper) Touch(name string) {
 
 // lookWhenIdle has the shared file looked at once the work on the account ends:
 // it does not hold yet what came from elsewhere. The caller holds k.mu.
-func (a *account) lookWhenIdle() { a.look = a.look || a.cfg.Shared != nil }
+func (a *account) lookWhenIdle() { a.file.look = a.file.look || a.cfg.Shared != nil }
 
 // lookSoon makes an idle account due for a look, and notes when it was due
 // before; also if it has been planned anew since an earlier touch.
 func (k *Keeper) lookSoon(a *account) {
 	now := k.clock.Now()
-	if due, _ := k.heap.Due(a.cfg.Name); !a.look || due.After(now.Wall) {
-		a.planned = due
+	if due, _ := k.heap.Due(a.cfg.Name); !a.file.look || due.After(now.Wall) {
+		a.file.planned = due
 	}
-	a.look = true
+	a.file.look = true
 	k.dueAt(a, now.Wall, now)
 }
 
@@ -160,7 +126,7 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	switch {
 	case holdsNothing(err):
 		k.mu.Lock()
-		a.asked = question{}
+		a.file.asked = question{}
 		k.mu.Unlock()
 		k.mend(a, err)
 		return false, nil
@@ -173,7 +139,7 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	k.mu.Lock()
 	k.judgeZone(a, d, j.Verdict)
 	if known {
-		a.asked = question{}
+		a.file.asked = question{}
 	}
 	k.mu.Unlock()
 	switch {
@@ -225,7 +191,7 @@ func (k *Keeper) unseen(a *account, err error) error {
 // writeShared brings the newest token to the shared file, whose lock is held.
 // A failure is told and left to the next look: the record is safe.
 func (k *Keeper) writeShared(a *account, rec store.Record) bool {
-	if a.cfg.Shared == nil || !a.locked {
+	if a.cfg.Shared == nil || !a.file.locked {
 		return a.cfg.Shared == nil
 	}
 	err := a.cfg.Shared.Write(a.shared(rec))
@@ -235,7 +201,7 @@ func (k *Keeper) writeShared(a *account, rec store.Record) bool {
 		return false
 	}
 	k.mu.Lock()
-	a.asked, a.zone = question{}, "" // our own token and times stand there
+	a.file.asked, a.file.zone = question{}, "" // our own token and times stand there
 	k.mu.Unlock()
 	k.facts.End(event.DiskTrouble, a.cfg.Name)
 	return true
@@ -261,11 +227,11 @@ func (a *account) shared(rec store.Record) format.Document {
 func (k *Keeper) lookOnly(a *account) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	looked, planned := a.look, a.planned
-	a.look, a.planned = false, time.Time{}
+	looked, planned := a.file.look, a.file.planned
+	a.file.look, a.file.planned = false, time.Time{}
 	now := k.clock.Now()
 	switch {
-	case len(a.waiters) > 0:
+	case len(a.lease.waiters) > 0:
 		return false // a person asked meanwhile
 	case !a.stored:
 		k.notDue(a)

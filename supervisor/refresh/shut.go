@@ -40,9 +40,9 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 	a.pauseFor(promise.LockHeld, err.Error())
 	a.promise(next)
 	long := lasts(err) || k.keptOut(a, err)
-	news := long && a.shut == ""
+	news := long && a.file.shut == ""
 	if long {
-		a.shut = err.Error()
+		a.file.shut = err.Error()
 	}
 	k.mu.Unlock()
 	level := slog.LevelWarn
@@ -64,8 +64,8 @@ func (k *Keeper) keptOut(a *account, err error) bool {
 		return false
 	}
 	now := k.clock.Now().Mono
-	if a.outSince == nil {
-		a.outSince = &now
+	if a.file.outSince == nil {
+		a.file.outSince = &now
 	}
-	return now-*a.outSince >= heldLong
+	return now-*a.file.outSince >= heldLong
 }

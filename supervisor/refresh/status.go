@@ -76,13 +76,13 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	defer k.mu.Unlock()
 	at := k.clock.Now()
 	now := at.Wall
-	s = Status{State: a.shown(now, k.ended(a, now)), Record: a.newest(), InFlight: a.busy, MaxFailures: a.cfg.MaxFailures}
+	s = Status{State: a.shown(now, k.ended(a, now)), Record: a.newest(), InFlight: a.lease.taken, MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(a.cfg.Name)
 	s.LoginEnd = k.loginEnd(s.Record)
 	q := a.question()
-	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.zone, a.shut, k.withheld(a)
+	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, k.withheld(a)
 	switch {
-	case a.locking:
+	case a.file.locking:
 		s.Waiting = promise.LockHeld
 	case k.overdue(a, at):
 		s.Waiting = k.waiting(a, at)

@@ -16,8 +16,8 @@ func (k *Keeper) tell(a *account, e acct.Event) acct.Action {
 	return k.step(a, e)
 }
 
-// step is tell for a caller that holds k.mu. Whoever calls one of both has made
-// the account busy, or has seen under k.mu that nobody has.
+// step is tell for a caller that holds k.mu. Whoever calls one of both has
+// the lease, or has seen under k.mu that nobody has.
 func (k *Keeper) step(a *account, e acct.Event) acct.Action {
 	next, action, err := acct.Next(a.state, e, k.clock.Now().Wall)
 	if err != nil {
@@ -59,7 +59,7 @@ func (k *Keeper) terms(a *account) acct.Terms {
 func (k *Keeper) grace() time.Duration { return k.policy.ReuseGrace - k.policy.ReuseGrace/10 }
 
 // unfinished says whether an attempt was answered, or failed, and the store has
-// not taken that. The caller holds k.mu, or has made the account busy.
+// not taken that. The caller holds k.mu, or has the lease.
 func (a *account) unfinished() bool {
 	_, ok := a.state.Unfinished()
 	return ok
