@@ -83,8 +83,8 @@ type (
 	}
 	// Cut: the process that made it is gone. What became of it is in the spool.
 	Cut struct {
-		// Of is Open, Answered or Unnoted, or Free if nobody could read what is
-		// announced.
+		// Of is Open, Answered or Unnoted; or Free or Unknown, if nobody could read
+		// what is announced.
 		Of Attempt
 		// Again: a disk kept that from being compared, and at its turn the account
 		// tries again. Otherwise the next generation compares.
@@ -194,6 +194,12 @@ func (s State) Held() *store.Record {
 func (s State) IsCut() bool {
 	c, ok := s.Attempt.(Cut)
 	return ok && !c.Again
+}
+
+// AtTurn is what the account would do at its turn, before anything is sent.
+func (s State) AtTurn() Action {
+	_, does, _ := s.due()
+	return does
 }
 
 // IsCounted says whether its failure is among those in a row.

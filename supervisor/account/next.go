@@ -281,7 +281,7 @@ func (s State) settle(e Event) (State, Action, bool) {
 		case Cut:
 			s.Attempt = Cut{a.Of, true}
 			return s, BackOff, true
-		case Free:
+		case Free, Unknown:
 			if e.Disk {
 				s.Attempt = Cut{a, true}
 				return s, BackOff, true

@@ -4,6 +4,7 @@ import (
 	mathrand "math/rand/v2"
 	"time"
 
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -16,7 +17,7 @@ import (
 func (k *Keeper) plan(a *account) time.Time {
 	now := k.clock.Now()
 	k.weigh(a)
-	if a.unfinished() {
+	if does := a.state.AtTurn(); does == acct.Repeat || does == acct.Compare {
 		return k.resumeAt(a, now)
 	}
 	kept := a.kept(now.Wall)

@@ -37,8 +37,8 @@ func (a *account) kept(now time.Time) promised {
 }
 
 // resumeAt plans an account whose attempt was answered, or failed, and could not
-// be noted yet: the same call is made again, whatever the record says meanwhile.
-// The caller holds k.mu.
+// be noted yet, or not be compared with the spool: that comes before anything else,
+// whatever the record says meanwhile. The caller holds k.mu.
 func (k *Keeper) resumeAt(a *account, now schedule.Instant) time.Time {
 	p := a.kept(now.Wall)
 	at := moment.Later(p.at, now.Wall)

@@ -2,6 +2,7 @@ package refresh_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -54,9 +56,26 @@ func newRig(t *testing.T, lifetime time.Duration, names ...string) *rig {
 	return newRigWith(t, lifetime, 0, names...)
 }
 
+// noDefect is a log in which the Keeper says of no account that what happened to
+// it can't happen.
+type noDefect struct{ t *testing.T }
+
+func (noDefect) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelError }
+func (d noDefect) WithAttrs([]slog.Attr) slog.Handler         { return d }
+func (d noDefect) WithGroup(string) slog.Handler              { return d }
+func (d noDefect) Handle(_ context.Context, r slog.Record) error {
+	r.Attrs(func(a slog.Attr) bool {
+		if err, ok := a.Value.Any().(error); ok && errors.Is(err, account.ErrImpossible) {
+			d.t.Errorf("%s: %v", r.Message, err)
+		}
+		return true
+	})
+	return nil
+}
+
 // newRigWith is newRig at a broker whose unused refresh tokens die.
 func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...string) *rig {
-	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: t.TempDir(), boot: "boot-1", log: slog.New(slog.DiscardHandler)}
+	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: t.TempDir(), boot: "boot-1", log: slog.New(noDefect{t})}
 	r.broker.wall, r.broker.clock, r.broker.refreshLife = r.wall, r.real, refreshLife
 	for _, name := range names {
 		r.accounts = append(r.accounts, refresh.Account{
