@@ -179,7 +179,7 @@ func BenchmarkLook(b *testing.B) {
 	for i := range n {
 		accounts = append(accounts, refresh.Account{Account: sdk.Account{Name: fmt.Sprint("a", i)}, Timeout: 30 * time.Second, MaxFailures: 5})
 		err := s.Commit(b.Context(), store.Record{
-			Account: fmt.Sprint("a", i), Provider: "fake", Version: 1, StoredAt: time.Now(), Origin: store.OriginLogin,
+			Account: fmt.Sprint("a", i), Provider: "fake", Version: 1, Grant: 1, StoredAt: time.Now(), Origin: store.OriginLogin,
 			Token: sdk.Token{AccessToken: sdk.NewSecret("a"), RefreshToken: sdk.NewSecret(fmt.Sprint("r", i)), IssuedAt: time.Now(), Lifetime: 20 * time.Minute},
 		})
 		if err != nil {

@@ -123,8 +123,8 @@ type Keeper struct {
 // account is the state of one account in memory.
 type account struct {
 	cfg Account
-	// state decides what is done; only step changes it. rec is its record, and
-	// stored: it has one.
+	// state decides what is done; only step changes it. rec is its record, which is
+	// too large to be copied at each look, and stored: it has one.
 	state  acct.State
 	rec    store.Record
 	stored bool
