@@ -75,17 +75,6 @@ func (k *Keeper) replays(in *store.Intent, standing store.Intent) {
 	in.Unread = standing.Unread && in.At.Before(standing.AmbiguousSince.Add(grace))
 }
 
-// toldHeldBack is what those are told who wait for a refresh without insisting;
-// nil: nobody waits.
-func (k *Keeper) toldHeldBack(a *account) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(a.lease.waiters) == 0 {
-		return nil
-	}
-	return k.heldBack(a)
-}
-
 // heldBack is the answer to a person who asks for a refresh before its time.
 // The caller holds k.mu.
 func (k *Keeper) heldBack(a *account) error {
