@@ -1,7 +1,5 @@
 package hearsay
 
-import "strings"
-
 // This file holds how a secret is found that is split over lines, or over texts
 // that people read one after the other. A long one has pieces that give each part
 // away; a short one shows only where the parts are put together again. What looks
@@ -40,24 +38,42 @@ func (s *Secrets) cleanAll(texts []string, limits []int) []string {
 	return texts
 }
 
+// edge is how much of the beginning and of the end of a text is looked at for a
+// secret that goes over them.
+const edge = 256
+
 // spanning returns what must not be repeated of each text because a secret goes
 // over its end; nil: nothing.
 func (s *Secrets) spanning(texts []string) [][]finding {
 	if len(texts) < 2 {
 		return nil
 	}
-	all := strings.Join(texts, "\n")
-	f := finder{secrets: s}
-	f.look(unwrapped(&view{text: []byte(all)}), 1)
-	parts, start := make([][]finding, len(texts)), 0
+	// stretch is a part of a text, and where it stands in all of them.
+	type stretch struct{ text, from, at, size int }
+	var all []byte
+	var stretches []stretch
+	add := func(text, from, to int) {
+		stretches = append(stretches, stretch{text, from, len(all), to - from})
+		all = append(append(all, texts[text][from:to]...), '\n')
+	}
 	for i, text := range texts {
-		end := start + len(text)
-		for _, found := range f.found {
-			if from, to := max(found.from, start), min(found.to, end); from < to {
-				parts[i] = append(parts[i], finding{from - start, to - start, found.certain})
+		if len(text) <= 2*edge {
+			add(i, 0, len(text))
+			continue
+		}
+		add(i, 0, edge)
+		all = append(all, '"') // no secret goes over what is left out
+		add(i, len(text)-edge, len(text))
+	}
+	f := finder{secrets: s}
+	f.look(unwrapped(&view{text: all}), 1)
+	parts := make([][]finding, len(texts))
+	for _, found := range f.found {
+		for _, st := range stretches {
+			if from, to := max(found.from, st.at), min(found.to, st.at+st.size); from < to {
+				parts[st.text] = append(parts[st.text], finding{from - st.at + st.from, to - st.at + st.from, found.certain})
 			}
 		}
-		start = end + 1
 	}
 	return parts
 }
