@@ -145,7 +145,9 @@ func (k *killing) recover(row *killRow, victim *handle, counts brokersim.Counts,
 			(a.State == control.AccountNeedsLogin || a.State == control.AccountValid && a.Due.After(st.Now))
 	})
 	now := k.saxo.Account(saxoAccount)
-	ambiguous := len(k.h.since(mark, about(event.Ambiguous, saxoAccount)))
+	ambiguous := len(k.h.since(mark, func(e event.Event) bool {
+		return about(event.Ambiguous, saxoAccount)(e) && e.State == "" // the alert about it is another one
+	}))
 	lost := account(settled, saxoAccount).State == control.AccountNeedsLogin
 	row.ambiguous += ambiguous
 	row.refreshes += now.Refreshes - counts.Refreshes

@@ -37,7 +37,7 @@ func TestUsageErrors(t *testing.T) {
 		{"stauts", `there is no command "stauts"; did you mean status?`},
 		{"xyzzy", `there is no command "xyzzy"; see "tokenkeeper --help"`},
 		{"refresh", "ACCOUNT is missing: tokenkeeper refresh ACCOUNT [--force]"},
-		{"import main", "FILE is missing: tokenkeeper import ACCOUNT FILE"},
+		{"import main", "FILE is missing: tokenkeeper import ACCOUNT [FILE]"},
 		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--header] [--allow-expired]`},
 		{"alerts akc", `there is no command "tokenkeeper alerts akc"; did you mean ack?`},
 		{"alerts ack", "ALERT is missing: tokenkeeper alerts ack ALERT"},
