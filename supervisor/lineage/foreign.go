@@ -22,6 +22,11 @@ const (
 	// zoneSlack is how much more a local time without a zone may claim: less
 	// than any two zones differ by.
 	zoneSlack = 5 * time.Minute
+	// Zones differ by multiples of zoneStep, and by farthestZones at most; a
+	// token is in its file within zoneSure of its issue.
+	zoneStep      = 15 * time.Minute
+	farthestZones = 26 * time.Hour
+	zoneSure      = time.Minute
 	// fileClockSlack is how far a file system's clock may be ahead.
 	fileClockSlack = time.Minute
 )
@@ -184,7 +189,11 @@ func ZoneFault(d format.Document, p sdk.Policy, now time.Time) string {
 	if life <= p.AccessLifetime+zoneSlack && (life > -zoneSlack || written.IsZero()) {
 		return ""
 	}
-	off := (life - p.AccessLifetime).Round(15 * time.Minute)
+	apart := moment.Minus(life, p.AccessLifetime)
+	off := apart.Round(zoneStep)
+	if off < 0 && (off < -farthestZones || (apart-off).Abs() > zoneSure) {
+		return "" // an old file that was copied, and so looks younger than it is
+	}
 	side := "ahead of"
 	if off < 0 {
 		side = "behind"

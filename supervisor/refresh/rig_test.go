@@ -42,14 +42,15 @@ type rig struct {
 	// elsewhere is what destinations hold, from the next restart on.
 	elsewhere func(context.Context, store.Record) refresh.Elsewhere
 
-	mu     sync.Mutex
-	jump   time.Duration // of the wall clock
-	slept  time.Duration // what the machine slept: real time that no timer saw
-	events []event.Event
-	wakes  []string
-	hangs  bool // the process answers no call
-	stuck  bool // it can't free a slot
-	probes int
+	mu      sync.Mutex
+	jump    time.Duration // of the wall clock
+	slept   time.Duration // what the machine slept: real time that no timer saw
+	events  []event.Event
+	wakes   []string
+	hangs   bool // the process answers no call
+	stuck   bool // it can't free a slot
+	unnamed bool // it does not name its spool
+	probes  int
 }
 
 func newRig(t *testing.T, lifetime time.Duration, names ...string) *rig {
@@ -156,7 +157,20 @@ func (r *rig) hanging(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	return next(ctx, req)
+	answer, err := next(ctx, req)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c, ok := answer.(*pb.UnsettledResponse); ok && r.unnamed {
+		c.Spool = ""
+	}
+	return answer, err
+}
+
+// nameless keeps the name of the provider's spool from us.
+func (r *rig) nameless() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unnamed = true
 }
 
 func (r *rig) stick(on bool) {

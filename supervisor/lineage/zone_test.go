@@ -1,0 +1,41 @@
+package lineage_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+)
+
+// A zone is to blame for what only a zone can explain: an old file that was
+// copied looks younger than the token in it, and no zone is wrong there.
+func TestZoneFault(t *testing.T) {
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	written := now.Add(-3 * time.Minute)
+	for name, c := range map[string]struct {
+		off   time.Duration // of the times in the file
+		aware bool
+		fault bool
+	}{
+		"right":                              {off: 0},
+		"a little late":                      {off: -10 * time.Second},
+		"ahead":                              {off: 9 * time.Hour, fault: true},
+		"behind":                             {off: -9 * time.Hour, fault: true},
+		"behind, seconds after the issue":    {off: -9*time.Hour - 5*time.Second, fault: true},
+		"behind by an odd zone":              {off: -5*time.Hour - 45*time.Minute, fault: true},
+		"a copy of three days ago":           {off: -72 * time.Hour},
+		"a copy of two hours ago":            {off: -2*time.Hour - 7*time.Minute},
+		"with a zone":                        {off: 9 * time.Hour, aware: true},
+		"further ahead than any zone can be": {off: 40 * time.Hour, fault: true},
+	} {
+		d := format.Document{
+			AccessToken: sdk.NewSecret("a"), RefreshToken: sdk.NewSecret("r"), Naive: !c.aware,
+			WrittenAt: written, Expiry: written.Add(20*time.Minute + c.off),
+		}
+		if got := lineage.ZoneFault(d, sdk.Policy{AccessLifetime: 20 * time.Minute}, now); (got != "") != c.fault {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
