@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,8 +35,34 @@ func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
 	return e, nil
 }
 
-// snapshot is how everything stands at this moment.
-func (s *Supervisor) snapshot() alert.Snapshot {
+// inTurn is how many accounts a look sees of which nothing has changed: what time
+// alone brings, the end of a login, is found so among a hundred thousand within an
+// hour.
+const inTurn = 1000
+
+// turns is whose turn it is to be looked at. Only the alert engine looks.
+type turns struct {
+	names []string // of all accounts
+	next  int
+}
+
+// snapshot is how everything stands at this moment: of the accounts, those that
+// are asked for, those of which something has changed, and some more in turn; at
+// first all.
+func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
+	names := maps.Clone(asked)
+	some := inTurn
+	if s.turns.names == nil {
+		s.turns.names = slices.Sorted(maps.Keys(s.opts.Config.Accounts))
+		some = len(s.turns.names)
+	}
+	for range min(some, len(s.turns.names)) {
+		names[s.turns.names[s.turns.next]] = true
+		s.turns.next = (s.turns.next + 1) % len(s.turns.names)
+	}
+	for _, k := range s.keepers {
+		maps.Copy(names, k.Changed())
+	}
 	shot := alert.Snapshot{Now: s.opts.Seams.Wall(), Facts: s.facts.All()}
 	if err := s.store.Fault(); err != nil {
 		shot.StoreFault = err.Error()
@@ -51,8 +78,9 @@ func (s *Supervisor) snapshot() alert.Snapshot {
 		load.Excused = !maintenance[name].IsZero()
 		shot.Loads = append(shot.Loads, load)
 	}
-	shot.Accounts = make([]alert.Account, 0, len(s.opts.Config.Accounts))
-	for name, c := range s.opts.Config.Accounts {
+	shot.Accounts = make([]alert.Account, 0, len(names))
+	for name := range names {
+		c := s.opts.Config.Accounts[name] // what is not configured any more has no keeper
 		if keeper, ok := s.keepers[c.Provider]; ok {
 			k, _ := keeper.Status(name)
 			a := accountAlerts(c, k, processes[c.Provider], s.started)

@@ -3,39 +3,85 @@ package supervisor
 import (
 	"fmt"
 	"testing"
+	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// BenchmarkSnapshot is what one look at 100,000 accounts and 50 sinks costs
+// BenchmarkSnapshot is what one look of many at 100,000 accounts and 50 sinks costs
 // beside the alert engine's own part.
 func BenchmarkSnapshot(b *testing.B) {
-	s := alerting(b)
-	s.keepers, s.providers, s.workers = map[string]*refresh.Keeper{}, map[string]*process.Member{}, map[string]*sink.Worker{}
-	s.opts.Config.Accounts = map[string]config.Account{}
-	for n := range 100_000 {
-		a := config.Account{Name: fmt.Sprintf("customer-%06d", n), Provider: []string{"saxo", "schwab"}[n%2]}
-		s.opts.Config.Accounts[a.Name] = a
-	}
-	for _, provider := range []string{"saxo", "schwab"} {
-		k, err := s.newKeeper(b.Context(), provider, "")
-		if err != nil {
-			b.Fatal(err)
-		}
-		s.keepers[provider] = k
-		s.providers[provider] = process.New(process.Config{Name: provider, Work: process.Refreshing(k), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall})
-	}
+	s := crowded(b, 100_000)
 	for n := range 50 {
 		name := fmt.Sprint("sink-", n)
 		s.workers[name] = sink.NewWorker(sink.WorkerConfig{Name: name, Store: s.store})
 	}
+	asked := map[string]bool{}
+	if shot := s.snapshot(asked); len(shot.Accounts) != 100_000 || len(shot.Sinks) != 50 {
+		b.Fatalf("%d accounts, %d sinks", len(shot.Accounts), len(shot.Sinks))
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if shot := s.snapshot(); len(shot.Accounts) != len(s.opts.Config.Accounts) || len(shot.Sinks) != 50 {
+		if shot := s.snapshot(asked); len(shot.Accounts) != inTurn || len(shot.Sinks) != 50 {
 			b.Fatalf("%d accounts, %d sinks", len(shot.Accounts), len(shot.Sinks))
 		}
+	}
+}
+
+// crowded is a supervisor of so many accounts, in which nothing runs.
+func crowded(t testing.TB, accounts int) *Supervisor {
+	t.Helper()
+	s := alerting(t)
+	s.keepers, s.providers, s.workers = map[string]*refresh.Keeper{}, map[string]*process.Member{}, map[string]*sink.Worker{}
+	s.opts.Config.Accounts = map[string]config.Account{}
+	for n := range accounts {
+		a := config.Account{Name: fmt.Sprintf("customer-%06d", n), Provider: []string{"saxo", "schwab"}[n%2]}
+		s.opts.Config.Accounts[a.Name] = a
+	}
+	for _, provider := range []string{"saxo", "schwab"} {
+		k, err := s.newKeeper(t.Context(), provider, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.keepers[provider] = k
+		s.providers[provider] = process.New(process.Config{Name: provider, Work: process.Refreshing(k), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall})
+	}
+	return s
+}
+
+// A look sees all accounts at first, and then those that are asked for, those
+// that have changed, and everybody in turn.
+func TestWhoseTurnItIsToBeLookedAt(t *testing.T) {
+	s := crowded(t, 2*inTurn+500)
+	if shot := s.snapshot(map[string]bool{}); len(shot.Accounts) != 2*inTurn+500 {
+		t.Errorf("at first %d accounts are looked at", len(shot.Accounts))
+	}
+	seen, last := map[string]bool{}, fmt.Sprintf("customer-%06d", 2*inTurn+499)
+	for turn := range 3 {
+		// One that was imported has changed; what is not configured any more is
+		// in no snapshot.
+		changed := fmt.Sprintf("customer-%06d", 2*inTurn-1-turn)
+		k := s.keepers[s.opts.Config.Accounts[changed].Provider]
+		if _, err := k.Import(t.Context(), store.Record{
+			Account: changed, LoginAt: time.Now(), Token: sdk.Token{RefreshToken: sdk.NewSecret("r-" + changed), AccessToken: sdk.NewSecret("a"), IssuedAt: time.Now(), Lifetime: time.Hour},
+		}, false); err != nil {
+			t.Fatal(err)
+		}
+		shot := s.snapshot(map[string]bool{last: true, "gone": true})
+		names := map[string]bool{}
+		for _, a := range shot.Accounts {
+			names[a.Name], seen[a.Name] = true, true
+		}
+		if !names[last] || !names[changed] || names["gone"] || len(names) > inTurn+2 {
+			t.Errorf("%d are looked at; asked for %v, changed %v, not configured %v", len(names), names[last], names[changed], names["gone"])
+		}
+	}
+	if len(seen) != 2*inTurn+500 {
+		t.Errorf("%d were looked at in three turns", len(seen))
 	}
 }

@@ -78,6 +78,7 @@ type Supervisor struct {
 	// sinkPlugins are the sinks that run as processes of their own.
 	sinkPlugins map[string]*plugin.Sink
 	alerts      *alert.Engine
+	turns       turns
 	shared      map[string]sharedWatch // by account
 	elsewhere   *elsewhere
 	// looking admits one look at the disk at a time.

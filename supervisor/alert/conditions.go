@@ -59,15 +59,30 @@ func (c Condition) key() string { return Key(c.Type, "", c.Provider, c.Sink) }
 // Conditions says for everything in the snapshot which troubles it has. One
 // that is not in the answer is not a matter of this configuration any more.
 func Conditions(s Snapshot, p Policy) []Condition {
-	return conditionsOf(s, p, func(*Account) bool { return true })
+	asked := map[string]bool{}
+	for _, a := range s.Accounts {
+		asked[a.Name] = true
+	}
+	return conditionsOf(s, p, asked)
 }
 
-// conditionsOf leaves out the accounts that are well and of which nobody asks:
-// almost all of a hundred thousand.
-func conditionsOf(s Snapshot, p Policy, asked func(*Account) bool) (all []Condition) {
+// doubtful are the accounts of which a condition is On, or will be once some time
+// has passed.
+func (s Snapshot) doubtful(p Policy) map[string]bool {
+	names := map[string]bool{}
+	for n := range s.Accounts {
+		if a := &s.Accounts[n]; a.troubled(s.Now, p) {
+			names[a.Name] = true
+		}
+	}
+	return names
+}
+
+// conditionsOf leaves out the accounts that are well and of which nobody asks.
+func conditionsOf(s Snapshot, p Policy, asked map[string]bool) (all []Condition) {
 	for n := range s.Accounts {
 		a := &s.Accounts[n]
-		if a.troubled(s.Now, p) || asked(a) {
+		if a.troubled(s.Now, p) || asked[a.Name] {
 			all = append(all, a.failing(s.Now), a.needsLogin(), a.ambiguous(), a.unknownToken(), a.wrongZone(), a.fileShut(),
 				a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -23,8 +24,9 @@ type Store interface {
 type Config struct {
 	Store  Store
 	Policy Policy
-	// Snapshot says how things stand. It must not call the Engine.
-	Snapshot func() Snapshot
+	// Snapshot says how things stand, see there; at the first call, of all
+	// accounts. It must not call the Engine.
+	Snapshot func(asked map[string]bool) Snapshot
 	// Wake tells the sinks that an alert has a new state. It must not block.
 	Wake func(key string)
 	// Told says whether every sink has been told of what it may see of the
@@ -45,6 +47,8 @@ type Engine struct {
 
 	mu   sync.Mutex
 	open map[string]*trouble
+	// doubtful are the accounts that were not well at the last look.
+	doubtful map[string]bool
 	// last is the highest version that any alert had, and look counts.
 	last, look uint64
 }
@@ -122,10 +126,14 @@ func (e *Engine) Run(ctx context.Context) error {
 // returns how long the comparison took.
 func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	began := time.Now()
-	snapshot := e.cfg.Snapshot()
+	e.mu.Lock()
+	asked := e.asked()
+	e.mu.Unlock()
+	snapshot := e.cfg.Snapshot(asked)
 
 	e.mu.Lock()
-	conditions := conditionsOf(snapshot, e.cfg.Policy, e.watched())
+	conditions := conditionsOf(snapshot, e.cfg.Policy, asked)
+	e.doubtful = snapshot.doubtful(e.cfg.Policy)
 	changed := e.compare(conditions, snapshot.Now)
 	e.mu.Unlock()
 	looked = time.Since(began)
@@ -138,10 +146,13 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	return looked
 }
 
-// watched says which accounts have to be looked at even if they seem to be
-// well. The caller holds e.mu.
-func (e *Engine) watched() func(*Account) bool {
-	accounts := map[string]bool{}
+// asked are the accounts that have to be looked at even if nothing has changed
+// of them: time may begin or end an alert. The caller holds e.mu.
+func (e *Engine) asked() map[string]bool {
+	accounts := maps.Clone(e.doubtful)
+	if accounts == nil {
+		accounts = map[string]bool{}
+	}
 	for _, n := range e.open {
 		for name, m := range n.members {
 			if m.lasts() {
@@ -149,10 +160,7 @@ func (e *Engine) watched() func(*Account) bool {
 			}
 		}
 	}
-	if len(accounts) == 0 {
-		return func(*Account) bool { return false }
-	}
-	return func(a *Account) bool { return accounts[a.Name] }
+	return accounts
 }
 
 // compare brings every alert to the conditions, and returns those of which

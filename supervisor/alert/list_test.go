@@ -94,6 +94,36 @@ func TestStormIsOneAlert(t *testing.T) {
 	})
 }
 
+// Whoever is not well is looked at again, also if nothing changes but the time:
+// an alert begins when a maintenance ends, and lasts until its end is known.
+func TestWhoIsNotWellIsAskedFor(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.notify = []string{"chat"}
+		w.frugal, w.changed = true, true
+		w.excuse = []Window{{From: 0, To: time.Hour, Zone: time.UTC}} // it is midnight
+		w.set2(accounts(50, 0))
+		w.set2(func(s *Snapshot) {
+			for n := range 3 {
+				s.Accounts[n].Failures, s.Accounts[n].FailedAt = 3, time.Now().Add(61*time.Minute)
+			}
+		})
+		w.start()
+		w.none()
+		w.pass(58 * time.Minute)
+		w.none()
+		w.pass(3 * time.Minute)
+		if a := w.want(event.AlertRaised, true); a.Accounts != 3 {
+			t.Errorf("%+v", a)
+		}
+		w.pass(10 * time.Hour)
+		if a := w.want(event.AlertRepeated, true); a.Accounts != 3 {
+			t.Errorf("%+v", a)
+		}
+		w.set(down(0))
+		w.want(event.AlertRecovered, true)
+	})
+}
+
 // A sink is told each time that the list changes notably, at most once a minute.
 func TestListIsToldWhenItChangesNotably(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

@@ -37,8 +37,11 @@ type world struct {
 	fault  error
 	hang   chan struct{} // not nil: writes wait until it is closed
 	woken  []string
-	notify []string      // the sinks that take alerts
-	gate   chan struct{} // not nil: a look waits until it is closed
+	notify []string // the sinks that take alerts
+	// frugal: a snapshot has only the accounts that were asked for, unless set
+	// has changed something.
+	frugal, changed bool
+	gate            chan struct{} // not nil: a look waits until it is closed
 }
 
 func newWorld(t testing.TB) *world {
@@ -77,7 +80,7 @@ func (w *world) start() {
 	w.facts = w.bus().NewFacts()
 	e, err := New(w.t.Context(), Config{
 		Store: w, Policy: w.policy, Told: w.told,
-		Snapshot: func() Snapshot {
+		Snapshot: func(asked map[string]bool) Snapshot {
 			w.mu.Lock()
 			gate := w.gate
 			w.mu.Unlock()
@@ -94,6 +97,10 @@ func (w *world) start() {
 				for n := range s.Accounts {
 					s.Accounts[n].Maintenance = Maintenance(w.excuse, s.Now)
 				}
+			}
+			if w.frugal {
+				s.Accounts = slices.DeleteFunc(slices.Clone(s.Accounts), func(a Account) bool { return !asked[a.Name] && !w.changed })
+				w.changed = false
 			}
 			s.Accounts, s.Processes, s.Sinks = slices.Clone(s.Accounts), slices.Clone(s.Processes), slices.Clone(s.Sinks)
 			return s
@@ -140,6 +147,7 @@ func (w *world) die() {
 func (w *world) set(change func(*Snapshot)) {
 	w.mu.Lock()
 	change(&w.shot)
+	w.changed = true
 	w.mu.Unlock()
 	w.look()
 }

@@ -65,7 +65,9 @@ func (k *Keeper) Policy() sdk.Policy {
 // that had died. The lock is held.
 func (k *Keeper) judgeZone(a *account, d format.Document, v lineage.Verdict) {
 	if v != lineage.Silent && v != lineage.OtherAccount && (!v.Known() || v == lineage.Renewed) {
-		a.file.zone = lineage.ZoneFault(d, k.policy, k.clock.Now().Wall)
+		if a.file.zone = lineage.ZoneFault(d, k.policy, k.clock.Now().Wall); a.file.zone != "" {
+			k.changes(a)
+		}
 	}
 }
 
@@ -99,6 +101,7 @@ func (k *Keeper) ask(a *account, d format.Document, o lineage.Ours, j lineage.Ju
 	now := k.clock.Now()
 	if news {
 		text := o.Words("the shared file", lineage.Found{Document: d}, j, now.Wall)
+		k.changes(a)
 		a.file.asked = question{text: text, ways: ways(o, j.Verdict), ours: mine, theirs: theirs}
 	}
 	q := a.file.asked
@@ -108,7 +111,6 @@ func (k *Keeper) ask(a *account, d format.Document, o lineage.Ours, j lineage.Ju
 	}
 	k.mu.Unlock()
 	if news {
-		k.cfg.Events.Nudge()
 		k.publish(slog.LevelError, a, event.Event{
 			Type: event.UnknownToken, Expiry: a.rec.Token.Expiry(), Next: next,
 			Message: q.text + ". Nothing is refreshed until somebody decides: " + q.ways,

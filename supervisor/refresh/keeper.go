@@ -118,6 +118,7 @@ type Keeper struct {
 	audited  int
 	nudged   nudge
 	facts    *event.Facts
+	changed  map[string]bool // see Changed
 }
 
 // account is the state of one account in memory.
@@ -190,6 +191,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		accounts: map[string]*account{},
 		heap:     schedule.NewHeap(),
 		facts:    cfg.Events.NewFacts(),
+		changed:  map[string]bool{},
 	}
 	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {

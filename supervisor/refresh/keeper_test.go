@@ -173,6 +173,9 @@ func TestTransientFailuresBackOffAlertAndRecover(t *testing.T) {
 		defer r.watch()()
 		down := fault{refuse: &sdk.Error{Kind: sdk.KindTransient, Message: "503", HTTPStatus: 503}}
 		r.broker.next("one", down, down, down, down, down, down, down)
+		if changed := r.keeper.Changed(); !changed["one"] || !changed["other"] {
+			t.Errorf("a first token is a change, and this has changed: %v", changed)
+		}
 		g := r.start()
 		time.Sleep(15*time.Minute + time.Second)
 		synctest.Wait()
@@ -186,6 +189,9 @@ func TestTransientFailuresBackOffAlertAndRecover(t *testing.T) {
 		}
 		if n := r.count(event.RefreshFailed); n != 7 || !r.nudged() {
 			t.Errorf("%d failures are told, want 7; or nobody looks", n)
+		}
+		if changed := r.keeper.Changed(); !changed["one"] || changed["other"] || len(r.keeper.Changed()) > 0 {
+			t.Errorf("changed: %v", changed)
 		}
 		if n := r.record("other").Version; n != 2 {
 			t.Errorf("the other account is at version %d, want 2", n)

@@ -43,12 +43,12 @@ func (k *Keeper) sharedHeld(a *account, err error) error {
 	news := long && a.file.shut == ""
 	if long {
 		a.file.shut = err.Error()
+		k.changes(a)
 	}
 	k.mu.Unlock()
 	level := slog.LevelWarn
 	if news {
 		level = slog.LevelError
-		k.cfg.Events.Nudge()
 	}
 	k.publish(level, a, event.Event{
 		Type: event.SharedFileHeld, Expiry: a.rec.Token.Expiry(), Next: next,

@@ -28,7 +28,7 @@ func (k *Keeper) step(a *account, e acct.Event) acct.Action {
 	before := a.troubles()
 	a.stand(next)
 	if a.troubles() != before {
-		k.cfg.Events.Nudge()
+		k.changes(a)
 	}
 	return action
 }
@@ -38,6 +38,23 @@ type troubles struct {
 	failures              int
 	needsLogin, ambiguous bool
 	loginAt               time.Time
+}
+
+// changes notes that an alert may begin or end with the account. The caller holds
+// k.mu.
+func (k *Keeper) changes(a *account) {
+	k.changed[a.cfg.Name] = true
+	k.cfg.Events.Nudge()
+}
+
+// Changed are the accounts with which an alert may have begun or ended since the
+// last call.
+func (k *Keeper) Changed() map[string]bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	names := k.changed
+	k.changed = map[string]bool{}
+	return names
 }
 
 func (a *account) troubles() troubles {
