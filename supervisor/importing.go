@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -122,19 +121,13 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 	return got, nil
 }
 
-// takeSetAside imports the token of an answer that was set aside.
+// takeSetAside takes the token of an answer that was set aside.
 func takeSetAside(ctx context.Context, k *refresh.Keeper, req control.ImportRequest) (control.ImportAnswer, error) {
-	e, ok := k.Late(req.Account, req.Attempt)
-	if !ok {
-		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound,
-			"account %s: no answer to an attempt %q is kept; those that are: tokenkeeper spool", req.Account, req.Attempt)
-	}
-	next := store.Record{Account: req.Account, Origin: store.OriginImport, Token: e.Token}
-	if e.Kind == spool.KindExchange {
-		next.LoginAt = e.Token.IssuedAt
-	}
-	rec, err := k.Import(ctx, next, req.Force)
-	if err != nil {
+	rec, err := k.TakeLate(ctx, req.Account, req.Attempt)
+	switch {
+	case errors.Is(err, refresh.ErrNotKept):
+		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "%v", err)
+	case err != nil:
 		return control.ImportAnswer{}, apiError(err)
 	}
 	got := importAnswer(k, rec)

@@ -65,9 +65,12 @@ func (a *account) has(attempt string) bool {
 
 // obtained says whether an answer was obtained with the record's refresh token,
 // after the record came.
-func (a *account) obtained(e spool.Entry) bool {
-	return a.stored && e.Kind == spool.KindRefresh && e.Fingerprint != "" && e.Version >= a.rec.Version &&
-		e.Fingerprint == a.rec.Token.RefreshToken.Fingerprint()
+func (a *account) obtained(e spool.Entry) bool { return a.spends(e) && e.Version >= a.rec.Version }
+
+// spends says whether an attempt has sent the record's refresh token, if only as
+// that of an earlier version: a person may have brought the same token again.
+func (a *account) spends(e spool.Entry) bool {
+	return a.stored && e.Kind == spool.KindRefresh && e.Fingerprint != "" && e.Fingerprint == a.rec.Token.RefreshToken.Fingerprint()
 }
 
 // announceAgain announces an attempt of the record's refresh token that was
@@ -136,8 +139,12 @@ func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *account,
 	case v == lineage.Silent || v.Known():
 		// Without a refresh token, or with one that the record has or had: nothing
 		// is lost by it.
+	case a.spends(e) && !a.unfinished():
+		return k.announceAgain(ctx, remote, a, e)
 	case v == lineage.Newer && !intended && a.succeeds(e):
-		err = k.take(ctx, a, a.strayed(t, e))
+		if err = k.take(ctx, a, a.strayed(t, e)); err == nil {
+			k.bringToShared(a, in, answer, a.rec)
+		}
 	default:
 		err = k.setAside(ctx, a, in, t, whyAside(a.rec, in))
 	}
@@ -172,7 +179,7 @@ func (a *account) succeeds(e spool.Entry) bool {
 
 func (a *account) strayed(t sdk.Token, e spool.Entry) find {
 	f := find{
-		token: a.whole(t), origin: store.OriginExternal, where: "the provider's spool",
+		token: a.whole(t), parent: e.Fingerprint, origin: store.OriginExternal, where: "the provider's spool",
 		message: fmt.Sprintf("an answer of the broker was found in the provider's spool that comes from after this record (version %d, begun %s), "+
 			"as when the store was restored from a backup: its token is used; the one before it is kept until the broker has taken this one",
 			e.Version, e.BegunAt.UTC().Format(time.RFC3339)),
@@ -259,40 +266,4 @@ func (k *Keeper) conflicting(ctx context.Context, remote *sdk.Remote, a *account
 	k.free(ctx, remote, a, in.Attempt)
 	return errors.Join(fmt.Errorf("account %s: the broker's answer was not installed, and is kept for a day: %s: %w", a.cfg.Name, why, conflict),
 		k.settleGivenBack(ctx, remote, a, in.Before))
-}
-
-// takeEvidence takes the newest answer that was set aside and may live, now that
-// the record's refresh token is known to be dead.
-func (k *Keeper) takeEvidence(ctx context.Context, a *account) (bool, error) {
-	if !a.rec.NeedsLogin() {
-		return false, nil // what was refused is not the newest
-	}
-	for _, e := range a.rec.Late(k.clock.Now().Wall) {
-		if k.verdictOf(a, e.Token) != lineage.Newer {
-			continue
-		}
-		f := find{
-			token: a.whole(e.Token), origin: store.OriginExternal, where: "an answer that was kept",
-			message: "the server refused our refresh token; that of an answer which was set aside " + e.At.UTC().Format(time.RFC3339) + " is tried",
-		}
-		if e.Kind == spool.KindExchange {
-			f.loginAt = e.Token.IssuedAt
-		}
-		return true, k.take(ctx, a, f)
-	}
-	return false, nil
-}
-
-// Late is an answer of the account that was set aside, by its attempt.
-func (k *Keeper) Late(name, attempt string) (store.Evidence, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if a, ok := k.accounts[name]; ok {
-		for _, e := range a.rec.Late(k.clock.Now().Wall) {
-			if e.Attempt == attempt {
-				return e, true
-			}
-		}
-	}
-	return store.Evidence{}, false
 }

@@ -42,8 +42,10 @@ func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
 // lives.
 type find struct {
 	token          sdk.Token
+	parent         string    // the fingerprint of what it was obtained with; "": not known
 	loginAt        time.Time // zero: not known
 	loginUncertain bool
+	otherLogin     bool // it is not known to be of the record's login
 	origin         store.Origin
 	// where says for people what held it, and message how it came there.
 	where, message string
@@ -65,7 +67,9 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 	rec := a.next(f.token, f.origin, "", k.clock.Now().Wall)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
 	rec.Before = a.rec.Unproven(rec.Token)
-	if !f.loginAt.IsZero() {
+	rec.Spend(f.parent)
+	a.trim(&rec)
+	if !f.loginAt.IsZero() || f.otherLogin {
 		rec.LoginAt, rec.LoginUncertain = f.loginAt, f.loginUncertain
 	}
 	k.mu.Lock()
@@ -83,6 +87,25 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 	k.publish(slog.LevelInfo, a, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: f.message,
 	})
+	return nil
+}
+
+// storeHeld stores the version that is served from memory before another one is
+// stored: sinks have it under its number.
+func (k *Keeper) storeHeld(ctx context.Context, a *account) error {
+	held := a.state.Held()
+	if held == nil {
+		return nil
+	}
+	rec := *held
+	rec.Held = false
+	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
+		return fmt.Errorf("account %s: store the token that is served from memory, before another takes its place: %w", a.cfg.Name, err)
+	}
+	k.mu.Lock()
+	k.install(a, acct.Stored{Record: rec})
+	k.mu.Unlock()
+	a.unfreed = rec.Attempt // before the next attempt
 	return nil
 }
 

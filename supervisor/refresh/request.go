@@ -108,6 +108,9 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if a.stored && !force && !a.rec.NeedsLogin() {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec.Version)
 	}
+	if err := k.storeHeld(ctx, a); err != nil {
+		return store.Record{}, err
+	}
 	if rec.Version != 0 && rec.Version != a.rec.Version+1 {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec.Version)
 	}

@@ -134,10 +134,22 @@ func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) 
 	}
 	n.Token = t
 	if fp := r.Token.RefreshToken.Fingerprint(); fp != "" && !t.RefreshToken.Equal(r.Token.RefreshToken) {
-		n.Fingerprints = append([]string{fp}, r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints-1)]...)
-		n.Past = r.past()
+		n.replaces(fp)
 	}
 	return n
+}
+
+// Spend notes that the record's token was obtained with the refresh token with
+// that fingerprint: so that one is past, though no version had it.
+func (r *Record) Spend(fingerprint string) {
+	if fingerprint != "" && fingerprint != r.Token.RefreshToken.Fingerprint() && !r.Replaced(fingerprint) {
+		r.replaces(fingerprint)
+	}
+}
+
+func (r *Record) replaces(fingerprint string) {
+	r.Past = r.past()
+	r.Fingerprints = append([]string{fingerprint}, r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints-1)]...)
 }
 
 // past is what is before the newest fingerprints once one more has come.

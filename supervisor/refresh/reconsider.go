@@ -1,0 +1,82 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds how an answer that was set aside becomes the account's all the
+// same.
+
+// ErrNotKept: no answer to that attempt is kept as evidence.
+var ErrNotKept = errors.New("no answer to that attempt is kept")
+
+// takeEvidence takes the newest answer that was set aside and may live, now that
+// the record's refresh token is known to be dead.
+func (k *Keeper) takeEvidence(ctx context.Context, a *account) (bool, error) {
+	if !a.rec.NeedsLogin() {
+		return false, nil // what was refused is not the newest
+	}
+	for _, e := range a.rec.Late(k.clock.Now().Wall) {
+		if k.verdictOf(a, e.Token) != lineage.Newer {
+			continue
+		}
+		return true, k.takeLate(ctx, a, e, "the server refused our refresh token; that of an answer which was set aside "+
+			e.At.UTC().Format(time.RFC3339)+" is tried")
+	}
+	return false, nil
+}
+
+// takeLate takes an answer that was set aside. What it takes the place of stands
+// behind it until the broker has taken it.
+func (k *Keeper) takeLate(ctx context.Context, a *account, e store.Evidence, message string) error {
+	f := find{
+		token: a.whole(e.Token), parent: e.Parent, origin: store.OriginExternal, where: "an answer that was kept", message: message,
+		otherLogin: e.Grant != a.rec.Grant, // or nobody knows
+	}
+	if e.Kind == spool.KindExchange {
+		f.loginAt = e.Token.IssuedAt
+	}
+	err := k.take(ctx, a, f)
+	k.mu.Lock()
+	a.lookWhenIdle()
+	k.mu.Unlock()
+	return err
+}
+
+// TakeLate takes an answer that was set aside, by a person's word. It is
+// [ErrNotKept] if there is none, and [ErrOtherAccount] if its token is another
+// account's.
+func (k *Keeper) TakeLate(ctx context.Context, name, attempt string) (store.Record, error) {
+	k.mu.Lock()
+	a, ok := k.accounts[name]
+	k.mu.Unlock()
+	if !ok {
+		return store.Record{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	}
+	release, err := k.claim(ctx, a)
+	if err != nil {
+		return store.Record{}, err
+	}
+	defer release()
+	if err := k.storeHeld(ctx, a); err != nil {
+		return store.Record{}, err
+	}
+	for _, e := range a.rec.Late(k.clock.Now().Wall) {
+		if e.Attempt != attempt {
+			continue
+		}
+		if err := k.fit(a, e.Token, true); err != nil {
+			return store.Record{}, err
+		}
+		err := k.takeLate(ctx, a, e, "a person wants the token of an answer that was set aside; the one before it is kept until the broker has taken this one")
+		return a.rec, err
+	}
+	return store.Record{}, fmt.Errorf("account %s: %w (%s); those that are: tokenkeeper spool", name, ErrNotKept, attempt)
+}
