@@ -50,7 +50,7 @@ func BenchmarkCommit(b *testing.B) {
 		if err := s.Commit(b.Context(), r); err != nil {
 			b.Fatal(err)
 		}
-		r.Version++
+		r.Version, r.Grant = r.Version+1, r.Grant+1
 	}
 }
 
@@ -68,7 +68,7 @@ func BenchmarkAttempt(b *testing.B) {
 		if err := s.Intend(b.Context(), store.Intent{Account: r.Account, Attempt: "a", Version: r.Version}); err != nil {
 			b.Fatal(err)
 		}
-		r.Version, r.Attempt = r.Version+1, "a"
+		r.Version, r.Grant, r.Attempt = r.Version+1, r.Grant+1, "a"
 		if err := s.Commit(b.Context(), r); err != nil {
 			b.Fatal(err)
 		}
@@ -92,7 +92,7 @@ func BenchmarkCommitParallel(b *testing.B) {
 					b.Error(err)
 					return
 				}
-				r.Version++
+				r.Version, r.Grant = r.Version+1, r.Grant+1
 			}
 		})
 	}

@@ -79,7 +79,7 @@ func wantVersion(t testing.TB, s store.Store, account string, version uint64) {
 // next is version n of an account.
 func next(account string, n uint64) store.Record {
 	r := storetest.First(account)
-	r.Version, r.Token, r.Health = n, storetest.Token(account, n), store.Health{}
+	r.Version, r.Grant, r.Token, r.Health = n, n, storetest.Token(account, n), store.Health{} // each of a login
 	return r
 }
 

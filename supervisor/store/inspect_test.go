@@ -25,7 +25,7 @@ func TestInspect(t *testing.T) {
 	if err := store.Inspect(dir); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("while it is open: %v", err)
 	}
-	rec := store.Record{Account: "a", Version: 1, Token: sdk.Token{AccessToken: sdk.NewSecret("x"), RefreshToken: sdk.NewSecret("y")}}
+	rec := store.Record{Account: "a", Version: 1, Grant: 1, Token: sdk.Token{AccessToken: sdk.NewSecret("x"), RefreshToken: sdk.NewSecret("y")}}
 	if err := errors.Join(s.Commit(context.Background(), rec), s.Close()); err != nil {
 		t.Fatal(err)
 	}

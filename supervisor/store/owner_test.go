@@ -20,7 +20,7 @@ func TestOwnerStaysInside(t *testing.T) {
 		t.Fatalf("a new store belongs to %+v (%v)", o, err)
 	}
 	r := golden()
-	r.Version = 1
+	r.Version, r.Grant = 1, 1
 	if err := s.Commit(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}

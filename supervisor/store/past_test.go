@@ -82,7 +82,10 @@ func BenchmarkCommitOfAWholeGrant(b *testing.B) {
 			for n := range kept {
 				r = r.Next(tokenOf(n), OriginRefresh, "", time.Unix(int64(n+1), 0))
 			}
-			r.Version = 0
+			r.Version, r.Origin, r.Grant, r.Parent = 1, OriginImport, 1, "" // the first of the store
+			if err := s.Commit(b.Context(), r); err != nil {
+				b.Fatal(err)
+			}
 			for n := 0; b.Loop(); n++ {
 				r = r.Next(tokenOf(kept+n), OriginRefresh, "", time.Unix(int64(kept+n), 0))
 				if err := s.Commit(b.Context(), r); err != nil {

@@ -23,7 +23,8 @@ func wholeRecord() Record {
 	r := golden()
 	at := r.StoredAt
 	r.Token.Uncertain = true
-	r.GrantedTo = GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example"}
+	r.GrantedTo = GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
+		Person: Person{Fingerprint: "2233445566778899", Name: "alice"}}
 	r.Grant, r.Parent = 7, "0123456789abcdef"
 	r.Past = []byte("eight by" + "tes each")
 	token := func(name string) sdk.Token {
@@ -39,6 +40,11 @@ func wholeRecord() Record {
 		Attempt: "0197c59f-attempt", Kind: "refresh", Version: 40, Grant: 6, Parent: "fedcba9876543210", Token: token("late"),
 		At: at.Add(time.Second), Until: at.Add(time.Second + EvidenceLife), Why: "it was begun from version 40, and version 42 has come since, by <an import>",
 	}}
+	r.Candidate = &Candidate{
+		Token: token("another person's"), LoginAt: at.Add(2 * time.Second), RefreshExpiry: at.Add(3 * time.Hour), Attempt: "0197c59e-attempt",
+		GrantedTo: GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
+			Person: Person{Fingerprint: "99aabbccddeeff00", Name: "bob"}},
+	}
 	return r
 }
 
@@ -99,7 +105,7 @@ func TestWholeIsWhole(t *testing.T) {
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread // a refresh alone has them
 	r.Held = true // never stored
-	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], in} {
+	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, in} {
 		s := reflect.ValueOf(v)
 		for n := range s.NumField() {
 			if f := s.Type().Field(n); f.IsExported() && s.Field(n).IsZero() && f.Name != "Rescued" {

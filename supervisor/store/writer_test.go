@@ -45,7 +45,10 @@ func (g *gate) update(c change) error {
 
 func record(account string, version uint64) Record {
 	r := golden()
-	r.Account, r.Version, r.Attempt = account, version, ""
+	r.Account, r.Version, r.Attempt, r.Grant = account, version, "", 1
+	if version > 1 {
+		r.Parent = r.Token.RefreshToken.Fingerprint() // the broker keeps its refresh tokens
+	}
 	return r
 }
 
