@@ -101,3 +101,32 @@ func TestFailedAttemptIsNotedWhenTheDiskComesBack(t *testing.T) {
 		}
 	}
 }
+
+// A person imports while the end of a failed attempt could not be noted: its slot
+// blocks nothing.
+func TestAnImportOverAFailureThatCouldNotBeNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		disk := &endlessDisk{Store: r.store}
+		r.store = disk
+		r.restart()
+		defer r.watch()()
+		g := r.start()
+		synctest.Wait()
+		disk.full.Store(true)
+		r.broker.next("one", fault{refuse: &sdk.Error{Kind: sdk.KindTransient, Message: "503", HTTPStatus: 503}})
+		time.Sleep(15*time.Minute + time.Second)
+		synctest.Wait()
+		disk.full.Store(false)
+		if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: r.broker.grant("one")}, true); err != nil {
+			t.Fatal(err)
+		}
+		failed := r.count(event.RefreshFailed)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if s := r.status("one"); s.State != refresh.Valid || r.count(event.RefreshFailed) > failed {
+			t.Errorf("state %s: %+v", s.State, s.Record.Health)
+		}
+		_ = g.end()
+	})
+}
