@@ -37,12 +37,13 @@ func TestStateDirectoryGoesDuringAStart(t *testing.T) {
 			}
 			c := realCommand(state, slog.New(slog.DiscardHandler))
 			c.Path, c.Args = path, nil
-			in, err := c.Launch(t.Context())
+			_, err = c.Launch(t.Context())
 			var fault *Fault
 			if err == nil || errors.As(err, &fault) || !strings.Contains(err.Error(), "was moved, removed or replaced") {
 				t.Fatalf("got %v", err)
 			}
-			if in, err = c.Launch(t.Context()); err != nil {
+			in, err := c.Launch(t.Context())
+			if err != nil {
 				t.Fatalf("the next start: %v", err)
 			}
 			in.End(0)
