@@ -37,7 +37,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 	case Found, NotFound, NotSettled, Lingers:
 		return s.settle(e)
 	case Taken:
-		return State{StandingOf(e.Record), Free{}}, Plan, true
+		return State{StandingOf(e.Record), s.left()}, Plan, true
 	case Reread:
 		return s.reread(e.Record), Wait, true
 	case Corrected:
@@ -46,6 +46,21 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 		return s.setBack(now)
 	}
 	return s, Wait, false
+}
+
+// left is what a record that did not come of the attempt leaves of it: what stands
+// in the spool of one that has its outcome, or that could not be compared, is
+// looked at before anything new is sent.
+func (s State) left() Attempt {
+	switch a := s.Attempt.(type) {
+	case Answered, Unnoted:
+		return Cut{Free{}, true}
+	case Cut:
+		if a.Again {
+			return Cut{Free{}, true}
+		}
+	}
+	return Free{}
 }
 
 // due is what an account does at its turn, before anything is sent.

@@ -28,9 +28,6 @@ func (k *Keeper) install(a *account, e acct.Event) {
 // yet and it is time.
 func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
 	k.mu.Lock()
-	if in, ok := a.state.Unfinished(); ok && !a.state.IsAnswered() {
-		a.unfreed = in.Attempt // it failed, and its slot would block the next attempt
-	}
 	k.install(a, acct.Taken{Record: rec})
 	a.doubt = ""
 	k.plan(a)
