@@ -122,6 +122,9 @@ func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 		return store.Record{}, fmt.Errorf("account %s: %w (%s): log in again with: tokenkeeper login %s", name, ErrCandidateOver, moment.Stamp(end), name)
 	}
 	ctx = context.WithoutCancel(ctx)
+	if err := k.storeHeld(ctx, a); err != nil {
+		return store.Record{}, err
+	}
 	err = k.withShared(ctx, a, func() error { return k.confirmed(ctx, a, c, now) })
 	if err != nil {
 		return store.Record{}, err
@@ -180,13 +183,7 @@ func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, e
 
 // claimCandidate makes an account busy that has a candidate.
 func (k *Keeper) claimCandidate(ctx context.Context, name string) (*account, func(), error) {
-	k.mu.Lock()
-	a, ok := k.accounts[name]
-	k.mu.Unlock()
-	if !ok {
-		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	}
-	release, err := k.claim(ctx, a)
+	a, release, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return nil, nil, err
 	}

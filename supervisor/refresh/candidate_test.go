@@ -241,3 +241,42 @@ func TestALoginThatCantWait(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// A person confirms while a token is served from memory: that one is stored
+// first, because sinks have it under its number.
+func TestALoginIsConfirmedOverATokenInMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := alices(t)
+		_ = g.end()
+		disk := &badDisk{Store: r.store}
+		r.store = disk
+		r.restart()
+		defer r.watch()()
+		g = r.start()
+		synctest.Wait()
+		if _, err := r.loginAs("one", "bob"); !errors.Is(err, refresh.ErrAnotherPerson) {
+			t.Fatal(err)
+		}
+		disk.fail(false, true)
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		held := r.record("one")
+		if !held.Held {
+			t.Fatal("nothing is served from memory")
+		}
+		disk.fail(false, false)
+		rec, err := r.keeper.ConfirmLogin(t.Context(), "one")
+		if err != nil || rec.Version != held.Version+1 || rec.GrantedTo.Person.Name != "bob" {
+			t.Errorf("confirmed as version %d of %s over %d: %v", rec.Version, rec.GrantedTo.Person, held.Version, err)
+		}
+		r.broker.mu.Lock()
+		r.broker.current["one"] = rec.Token.RefreshToken.Reveal() // the broker keeps both grants
+		r.broker.mu.Unlock()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if s := r.status("one"); s.State != refresh.Valid || r.count(event.RefreshFailed) > 0 {
+			t.Errorf("state %s: %+v", s.State, s.Record.Health)
+		}
+		_ = g.end()
+	})
+}

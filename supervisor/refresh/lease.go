@@ -42,6 +42,19 @@ func (k *Keeper) claim(ctx context.Context, a *account) (release func(), err err
 	}
 }
 
+// claimNamed is claim for an account by its name. One that is not here is
+// [ErrUnknownAccount].
+func (k *Keeper) claimNamed(ctx context.Context, name string) (*account, func(), error) {
+	k.mu.Lock()
+	a, ok := k.accounts[name]
+	k.mu.Unlock()
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	}
+	release, err := k.claim(ctx, a)
+	return a, release, err
+}
+
 // landed ends an attempt and tells its outcome to those who asked for it; after
 // errWentBack they wait for the next one.
 func (k *Keeper) landed(a *account, outcome error) {

@@ -54,13 +54,7 @@ func (k *Keeper) takeLate(ctx context.Context, a *account, e store.Evidence, mes
 // [ErrNotKept] if there is none, and [ErrOtherAccount] if its token is another
 // account's.
 func (k *Keeper) TakeLate(ctx context.Context, name, attempt string) (store.Record, error) {
-	k.mu.Lock()
-	a, ok := k.accounts[name]
-	k.mu.Unlock()
-	if !ok {
-		return store.Record{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	}
-	release, err := k.claim(ctx, a)
+	a, release, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}

@@ -94,13 +94,7 @@ func (k *Keeper) isDue(a *account) bool {
 // rec.Version is not 0 and the next one is another by now, it fails so too,
 // with force or without.
 func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
-	k.mu.Lock()
-	a, ok := k.accounts[rec.Account]
-	k.mu.Unlock()
-	if !ok {
-		return store.Record{}, fmt.Errorf("%w: %s", ErrUnknownAccount, rec.Account)
-	}
-	release, err := k.claim(ctx, a)
+	a, release, err := k.claimNamed(ctx, rec.Account)
 	if err != nil {
 		return store.Record{}, err
 	}
