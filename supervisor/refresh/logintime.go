@@ -95,13 +95,7 @@ func checkLoginTime(account string, at time.Time, p sdk.Policy, now time.Time, f
 // refreshToken, if it is not zero, must be the account's: otherwise it is
 // [ErrAnotherToken].
 func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Secret, at time.Time) (store.Record, error) {
-	k.mu.Lock()
-	a, ok := k.accounts[name]
-	k.mu.Unlock()
-	if !ok {
-		return store.Record{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	}
-	release, err := k.claim(ctx, a)
+	a, release, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -112,6 +106,9 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 			name, ErrNoToken, name, at.Format(time.RFC3339))
 	case !refreshToken.IsZero() && !refreshToken.Equal(a.rec.Token.RefreshToken):
 		return store.Record{}, fmt.Errorf("account %s: %w", name, ErrAnotherToken)
+	case a.rec.Origin == store.OriginRefresh && at.After(a.rec.Token.IssuedAt):
+		return store.Record{}, fmt.Errorf("account %s: %w: its login is older than its token, which was refreshed %s. If there is a newer login, "+
+			"import its token, or log in with: tokenkeeper login %s", name, ErrLoginTime, moment.Stamp(a.rec.Token.IssuedAt), name)
 	case a.rec.NeedsLogin():
 		return store.Record{}, fmt.Errorf("account %s: %w, and the new one's time is known by itself: tokenkeeper login %s", name, ErrNeedsLogin, name)
 	}

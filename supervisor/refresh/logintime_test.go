@@ -120,3 +120,27 @@ func TestLoginTimeWaitsForAnOpenAttempt(t *testing.T) {
 		}
 	})
 }
+
+// The login that a token comes from was made before it was refreshed.
+func TestLoginTimeAfterARefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := fixedRig(t)
+		login := r.wall()
+		time.Sleep(time.Hour + time.Minute)
+		synctest.Wait()
+		before := r.record("one")
+		if before.Origin != store.OriginRefresh {
+			t.Fatalf("the token comes from %s", before.Origin)
+		}
+		if _, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, r.wall()); !errors.Is(err, refresh.ErrLoginTime) {
+			t.Errorf("a login after the refresh: %v", err)
+		}
+		if after := r.record("one"); after.Version != before.Version {
+			t.Errorf("it has become version %d", after.Version)
+		}
+		if _, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, login); err != nil {
+			t.Errorf("the login before it: %v", err)
+		}
+		_ = g.end()
+	})
+}
