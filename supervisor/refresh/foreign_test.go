@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -94,6 +95,12 @@ func TestAnUnknownTokenInTheFileIsAskedAbout(t *testing.T) {
 				}
 				stranger.AccessToken, stranger.IssuedAt = sdk.NewSecret("stranger"), stranger.IssuedAt.Add(-9*time.Hour)
 				r.botWrites(stranger, true)
+				r.keeper.Look()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if s := r.status("one"); s.Waiting != promise.Asked || s.Asked == "" || !strings.Contains(s.WaitingText, s.Ways) {
+					t.Errorf("long before it is due it waits for %q: %q", s.Waiting, s.WaitingText)
+				}
 				time.Sleep(2 * time.Hour)
 				synctest.Wait()
 				if n := r.broker.count(); n != 0 {

@@ -47,7 +47,7 @@ type Status struct {
 	Withheld string
 	// Waiting is why an account that is past its due moment is not in flight, or
 	// can't go on in it, and WaitingText says it to people; none: it is not past
-	// it, or goes on.
+	// it, or goes on. Where a person has to decide, that is said before the moment.
 	Waiting     promise.Reason
 	WaitingText string
 }
@@ -90,6 +90,11 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 		if s.Waiting == a.pause && a.pauseText != "" {
 			s.WaitingText = a.pauseText
 		}
+	case q.text != "":
+		s.Waiting = promise.Asked // it would wait at its due moment, too
+	}
+	if s.Waiting == promise.Asked {
+		s.WaitingText = q.text + "; " + q.ways
 	}
 	if in := a.state.Ambiguous(); in != nil {
 		s.AmbiguousSince = in.AmbiguousSince
