@@ -62,3 +62,20 @@ func TestLineageOfAnOlderProgram(t *testing.T) {
 		t.Errorf("of an older record: grant %d, parent %q", back.Grant, back.Parent)
 	}
 }
+
+// What is kept beside a record makes no version of its own: of two copies of one
+// version the one counts in which it was kept last.
+func TestTheNewestOfTwoCopiesHasWhatWasKeptBeside(t *testing.T) {
+	plain := wholeRecord()
+	plain.Evidence, plain.Candidate = nil, nil
+	evident, waiting := plain, plain
+	evident.Evidence, waiting.Candidate = wholeRecord().Evidence, wholeRecord().Candidate
+	for name, r := range map[string]Record{"evidence": evident, "a candidate": waiting} {
+		if !newer(r, plain) || newer(plain, r) || newer(r, r) {
+			t.Errorf("%s does not count", name)
+		}
+	}
+	if next := plain.Next(plain.Token, OriginRefresh, "a", plain.StoredAt); !newer(next, evident) {
+		t.Error("a copy of an earlier version counts more")
+	}
+}

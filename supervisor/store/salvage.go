@@ -3,6 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // salvage finds every whole record in the bytes of a damaged file, also in
@@ -56,5 +59,20 @@ func newer(a, b Record) bool {
 	if a.Version != b.Version {
 		return a.Version > b.Version
 	}
-	return a.StoredAt.After(b.StoredAt)
+	if !a.StoredAt.Equal(b.StoredAt) {
+		return a.StoredAt.After(b.StoredAt)
+	}
+	return a.setAside().After(b.setAside())
+}
+
+// setAside is when something was last kept beside the record, which makes no
+// version of its own.
+func (r Record) setAside() (last time.Time) {
+	for _, e := range r.Evidence {
+		last = moment.Later(last, e.At)
+	}
+	if c := r.Candidate; c != nil {
+		last = moment.Later(last, c.LoginAt)
+	}
+	return last
 }
