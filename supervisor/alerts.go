@@ -85,7 +85,9 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 			k, _ := keeper.Status(name)
 			a := accountAlerts(c, k, processes[c.Provider], s.started)
 			a.Maintenance = maintenance[c.Provider]
-			a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread)
+			if a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
+				a.Unread = "the provider's spool" // which is about to put it aside
+			}
 			shot.Accounts = append(shot.Accounts, a)
 		}
 	}

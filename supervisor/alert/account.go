@@ -43,6 +43,9 @@ func (a Account) cause() string {
 
 func (a Account) ends() string { return moment.Ends(a.Expiry, a.ExpiryUncertain) }
 
+// startAgain is how a change of the configuration comes into use.
+const startAgain = "then stop tokenkeeper and start it again (\"tokenkeeper restart\" alone keeps the configuration that it has)"
+
 func (a Account) failing(now time.Time) Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
@@ -53,7 +56,7 @@ func (a Account) failing(now time.Time) Condition {
 		c.State, c.Cause = On, a.cause()
 		c.What = fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token %s",
 			a.Name, a.cause(), a.ends())
-		c.Todo = fmt.Sprintf("correct accounts.%s in the configuration, then restart tokenkeeper", a.Name)
+		c.Todo = fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name)
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
 		c.State, c.Cause = On, a.cause()
 		c.What = fmt.Sprintf("account %s: %d refreshes in a row have failed; its access token %s; the last error: %s",
@@ -85,7 +88,7 @@ func (a Account) wrongZone() Condition {
 	case a.Zone != "":
 		c.State, c.Cause = On, a.Zone
 		c.What = fmt.Sprintf("account %s, its shared file: %s", a.Name, a.Zone)
-		c.Todo = fmt.Sprintf("set accounts.%s.shared_file.timezone to the zone of the programs that write the file, then restart tokenkeeper", a.Name)
+		c.Todo = fmt.Sprintf("set accounts.%s.shared_file.timezone to the zone of the programs that write the file, "+startAgain, a.Name)
 	default:
 		return a.well(c, fmt.Sprintf("account %s: the times in its shared file can be right", a.Name))
 	}
@@ -138,7 +141,7 @@ func (a Account) ambiguous() Condition {
 	case a.NeedsLogin:
 		c.State, c.What = Off, fmt.Sprintf("account %s: the broker has refused the refresh token of that attempt, and so needs a login", a.Name)
 	default:
-		return a.well(c, fmt.Sprintf("account %s has a token that is known to be good", a.Name))
+		return a.well(c, fmt.Sprintf("account %s: it is not in doubt any more which refresh token is its newest", a.Name))
 	}
 	return c
 }

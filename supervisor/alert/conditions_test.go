@@ -60,7 +60,7 @@ func TestConditions(t *testing.T) {
 		}), "needs_login:main", On, "account main needs a login: broker.example refused the grant (HTTP 400, invalid_grant); its access token ends"},
 		{"never logged in", account(func(a *Account) { a.StoredAt = time.Time{} }), "needs_login:main", Unknown, ""},
 
-		{"nothing open", account(func(a *Account) {}), "ambiguous:main", Off, "known to be good"},
+		{"nothing open", account(func(a *Account) {}), "ambiguous:main", Off, "not in doubt any more"},
 		{"an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "ambiguous:main", On, "2027-03-01 12:00 UTC"},
 		{"an answer that lies unread", account(func(a *Account) { a.AmbiguousSince, a.Unread = noon, "/s/spool/saxo/unread-X" }), "ambiguous:main", On,
 			"nobody could read it, and it is kept in /s/spool/saxo/unread-X; its access token ends"},

@@ -25,7 +25,7 @@ var (
 	ErrUnknownAccount = errors.New("no such account")
 	ErrNoToken        = errors.New("the account has no token yet")
 	ErrNeedsLogin     = errors.New("the account needs a login")
-	ErrHasToken       = errors.New("the account already has a working token")
+	ErrHasToken       = errors.New("the account already has a token, which the broker has not refused")
 	ErrNotNewer       = errors.New("the token is not newer than the account's")
 	ErrOtherAccount   = errors.New("the token is another account's")
 )
