@@ -104,6 +104,7 @@ func alertLine(alerts []event.Alert, width int) string {
 	if len(alerts) == 0 {
 		return ""
 	}
+	slices.SortStableFunc(alerts, func(a, b event.Alert) int { return ahead(a) - ahead(b) })
 	line := counted(len(alerts), "alert", "alerts")
 	const hint = `; see "tokenkeeper alerts"`
 	for i, a := range alerts {
@@ -122,4 +123,13 @@ func alertLine(alerts []event.Alert, width int) string {
 		line += part
 	}
 	return line + hint
+}
+
+// ahead is 1 for an alert of what is only to come, which waits behind what is
+// wrong now.
+func ahead(a event.Alert) int {
+	if a.Type == event.LoginDueSoon || a.Type == event.LoginUnknown {
+		return 1
+	}
+	return 0
 }

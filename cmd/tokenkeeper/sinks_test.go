@@ -138,6 +138,10 @@ func TestSinkTablesFitEightyColumns(t *testing.T) {
 
 func TestAlertLine(t *testing.T) {
 	all := sampleAlerts().Alerts
+	ahead := append([]event.Alert{{Type: event.LoginDueSoon, Accounts: 1, Account: "schwab-one"}}, all...)
+	if got := alertLine(ahead, textWidth); !strings.HasPrefix(got, "4 alerts: needs login schwab-two, ") || ahead[0].Type != event.LoginDueSoon {
+		t.Errorf("what is only to come stands first: %q", got)
+	}
 	if got := alertLine(all[3:], textWidth); got != "" {
 		t.Errorf("of an alert that is over: %q", got)
 	}
