@@ -1,9 +1,11 @@
 package sdk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -77,4 +79,17 @@ func fromStatus(err error) error {
 		return ErrUnimplemented
 	}
 	return fmt.Errorf("%w: %s", ErrConnection, st.Message())
+}
+
+// gaveUp is why the caller of a call does not wait any longer; nil: he does. The
+// other end knows the deadline, too, and may reset the call at that very moment,
+// before the caller's own clock has ended ctx: no connection is lost by that.
+func gaveUp(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }

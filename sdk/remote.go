@@ -69,9 +69,13 @@ func (r *Remote) Describe(ctx context.Context) (Description, error) {
 	return toDescription(m), nil
 }
 
-// Ping asks for a sign of life.
+// Ping asks for a sign of life. If none has come when ctx ends, the error is that
+// of ctx.
 func (r *Remote) Ping(ctx context.Context) error {
 	_, err := r.rpc.Ping(ctx, &pb.PingRequest{})
+	if ended := gaveUp(ctx); err != nil && ended != nil {
+		return fmt.Errorf("the plugin's process has not answered: %w", ended)
+	}
 	return fromStatus(err)
 }
 

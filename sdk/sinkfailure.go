@@ -109,8 +109,8 @@ func (a *answer) failure(err error) error {
 	case codes.Unimplemented:
 		return ErrUnimplemented
 	case codes.Canceled, codes.Unavailable:
-		if gaveUp := a.ctx.Err(); gaveUp != nil && st.Code() == codes.Canceled {
-			return fmt.Errorf("the call to the sink was ended: %w", gaveUp)
+		if ended := gaveUp(a.ctx); ended != nil && st.Code() == codes.Canceled {
+			return fmt.Errorf("the call to the sink was ended: %w", ended)
 		}
 		if !a.came() {
 			return fmt.Errorf("%w: %s", ErrConnection, st.Message())

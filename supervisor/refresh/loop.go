@@ -104,7 +104,7 @@ func (k *Keeper) alive(ctx context.Context, remote *sdk.Remote) (answers bool, e
 		return true, nil
 	case ctx.Err() != nil:
 		return true, nil // the loop ends anyway
-	case probe.Err() == nil:
+	case !errors.Is(err, context.DeadlineExceeded):
 		return false, err
 	}
 	k.cfg.Log.Warn("the provider's process does not answer; nothing is sent through it until it does",
