@@ -69,11 +69,34 @@ func Listen(path string, o Options) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", o.Name, err)
 	}
-	if err := os.Chmod(path, o.Mode.Perm()); err != nil {
+	if err := widen(path, o.Mode.Perm()); err != nil {
 		_ = ln.Close()
 		return nil, fmt.Errorf("setting who may connect to %s: %w", o.Name, err)
 	}
 	return newSocket(ln.(*net.UnixListener), path)
+}
+
+// widen gives the socket that was just opened at path its mode. Whoever owns the
+// folder may have put something else there meanwhile: so what is there is held
+// first, and must be a socket of our own, as one is when it is opened.
+func widen(path string, mode fs.FileMode) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK || int(st.Uid) != os.Geteuid() || st.Mode&0o177 != 0 {
+		return fmt.Errorf("%s is not the socket that was just opened: somebody has put something else there", path)
+	}
+	if fs.FileMode(st.Mode).Perm() == mode {
+		return nil
+	}
+	// fchmod(2) takes no descriptor of that kind; proc_pid_fd(5) names what it holds.
+	return os.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
 }
 
 // trusted refuses a path at which others could put a socket of their own. One
