@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -30,7 +31,12 @@ func (e *env) steers(config string) func(path string, trusted []int) error {
 		if err != nil {
 			return err
 		}
-		_, err = judge.Examine(absolute, trust.Rule{Steers: true, Users: trusted})
+		rule := trust.Rule{Steers: true, Users: trusted}
+		if _, err = judge.Examine(absolute, rule); errors.Is(err, fs.ErrNotExist) {
+			if refused := judge.Steered(absolute, rule); refused != nil {
+				err = refused
+			}
+		}
 		var refusal *trust.Refusal
 		if errors.As(err, &refusal) && path == config && strings.Contains(refusal.Reason, "belongs to") {
 			refusal.Remedy = "make it root's or your own, or, if you trust who can change it: --trust-config"

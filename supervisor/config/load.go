@@ -49,7 +49,7 @@ type Source struct {
 	// Operands are the files that decide what a command does beside its program, by
 	// the words that name them, 0 being the program's; dir is where it is run. With
 	// onlyRun a file counts only if it may be run; nil: there are none.
-	Operands func(command []string, dir string, onlyRun bool) map[int]string
+	Operands func(command []string, dir string, onlyRun bool) map[int][]string
 	// Trust are users who are trusted beside those that the configuration names.
 	Trust []int
 	// LastWhole returns what was last seen in the shared file at path of an

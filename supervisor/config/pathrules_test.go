@@ -62,11 +62,11 @@ sinks:
 `),
 		Environ: func() []string { return []string{"STATE_DIRECTORY=/s"} },
 		Steers:  func(path string, _ []int) error { asked[path] = true; return nil },
-		Operands: func(command []string, _ string, onlyRun bool) map[int]string {
+		Operands: func(command []string, _ string, onlyRun bool) map[int][]string {
 			if isHook := strings.HasSuffix(command[0], "/hook"); isHook != onlyRun {
 				t.Errorf("%v, onlyRun %t", command, onlyRun)
 			}
-			return map[int]string{1: command[1]}
+			return map[int][]string{1: {command[1]}}
 		},
 	})
 	if err == nil || !strings.Contains(err.Error(), "client_id") {

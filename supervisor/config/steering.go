@@ -42,7 +42,9 @@ func (o objectReader) steeredProgram(command []string, dir string, isPlugin bool
 	}
 	found := o.source.Operands(append([]string{program}, command[1:]...), dir, !isPlugin)
 	for _, word := range slices.Sorted(maps.Keys(found)) {
-		o.steered(o.item("command", word), found[word])
+		for _, path := range found[word] {
+			o.steered(o.item("command", word), path)
+		}
 	}
 }
 

@@ -75,7 +75,8 @@ func (s *steering) judge(settings map[string]string) error {
 
 // Steered refuses with a [*trust.Refusal] a file that a setting names, whose value
 // is "" if it is not set, if somebody can change it beside root, our own user and
-// those of trusted. What is missing is for the plugin to tell.
+// those of trusted, or could put it there while it is missing. Otherwise that it
+// is missing is for the plugin to tell.
 func Steered(path string, trusted []int) error {
 	if path == "" {
 		return nil
@@ -84,9 +85,5 @@ func Steered(path string, trusted []int) error {
 	if err != nil {
 		return err
 	}
-	var refusal *trust.Refusal
-	if _, err := trust.Here().Examine(absolute, trust.Rule{Steers: true, Users: trusted}); errors.As(err, &refusal) {
-		return refusal
-	}
-	return nil
+	return trust.Here().Steered(absolute, trust.Rule{Steers: true, Users: trusted})
 }

@@ -2,8 +2,8 @@ package trust
 
 import (
 	"bufio"
-	"errors"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,33 +14,43 @@ import (
 )
 
 // Operands are the files that decide what a command does beside its program, by
-// the word of the command that names each: its arguments, and under 0 the
+// the word of the command that names them: its arguments, and under 0 the
 // interpreter of a program that is a script. command[0] is the path of the
 // program, and relative arguments are relative to dir.
 //
 // Of a plugin, whose targets are in its settings, every file counts. With onlyRun
 // a file may be one that the program writes, and what counts is what looks like a
-// program, and the first one that an interpreter is given. A word without a slash
-// is a file's name for an interpreter alone. Folders are not looked into, nor what
-// a shell is told to do by a text.
-func Operands(command []string, dir string, onlyRun bool) map[int]string {
-	found := map[int]string{}
+// program, and what an interpreter is given, up to the first file that is no
+// option's. What an interpreter is to run may be missing, or be a pipe: whoever
+// puts it there has it run. Folders are not looked into, nor what a shell is told
+// to do by a text, of which only files that look like programs count.
+func Operands(command []string, dir string, onlyRun bool) map[int][]string {
+	found := map[int][]string{}
 	if len(command) == 0 {
 		return found
 	}
 	if path, _ := script(command[0]); path != "" {
-		found[0] = path
+		found[0] = []string{path}
 	}
-	interprets := isInterpreter(command[0]) // and was given nothing so far
+	is := kindOf(command[0])
+	wraps := is == wrapper // and what it runs may be an interpreter, wherever that stands
 	for i, word := range command[1:] {
-		path := operand(word, dir, interprets)
-		if path == "" {
+		if next := kindOf(word); wraps && next != program && filepath.Base(word) == word {
+			is = next // its name is enough, which is looked for like any program's
 			continue
 		}
-		if interprets || !onlyRun || isRunnable(path) {
-			found[i+1] = path
+		isOptions := strings.HasPrefix(word, "-") || strings.HasPrefix(command[i], "-")
+		for _, f := range operands(word, dir, is) {
+			if is != program && !f.inText || !onlyRun || isRunnable(f.path) {
+				found[i+1] = append(found[i+1], f.path)
+			}
+			switch next := kindOf(f.path); {
+			case wraps && next != program:
+				is = next
+			case is == wrapper && isRunnable(f.path), is == interpreter && !isOptions && !f.inText:
+				is = program // what follows is what that one is given
+			}
 		}
-		interprets = interprets && isInterpreter(path)
 	}
 	return found
 }
@@ -50,36 +60,57 @@ func Operands(command []string, dir string, onlyRun bool) map[int]string {
 func (j Judge) Operands(command []string, dir string, onlyRun bool, rule Rule) error {
 	found := Operands(command, dir, onlyRun)
 	for _, word := range slices.Sorted(maps.Keys(found)) {
-		var refusal *Refusal
-		if _, err := j.Examine(found[word], rule); errors.As(err, &refusal) {
-			return refusal
+		for _, path := range found[word] {
+			if err := j.Steered(path, rule); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// operand is the file that an argument names: as a whole, after "=", or after an
-// option's letter; "": none.
-func operand(word, dir string, bareNames bool) string {
-	candidates := []string{word}
-	if _, value, ok := strings.Cut(word, "="); ok {
-		candidates = append(candidates, value)
-	}
-	if i := strings.IndexByte(word, '/'); i > 0 && strings.HasPrefix(word, "-") {
-		candidates = append(candidates, word[i:])
-	}
-	for _, path := range candidates {
-		if path == "" || !strings.Contains(path, "/") && !bareNames {
-			continue
+// named is a file that a word of a command names.
+type named struct {
+	path   string
+	inText bool // the word is a text, and the file is named in it
+}
+
+// operands are the files that an argument names: as a whole, in a list, after "=",
+// after an option's letter, or in a text.
+func operands(word, dir string, is kind) (found []named) {
+	at := func(name string) (string, fs.FileInfo) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
 		}
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
+		info, err := os.Stat(name)
+		if err != nil {
+			return name, nil
 		}
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path
+		return name, info
+	}
+	if path, info := at(word); info != nil && steers(info) && (strings.Contains(word, "/") || is != program) {
+		return []named{{path, false}}
+	} else if info == nil && is == interpreter && strings.Contains(word, "/") && !strings.ContainsAny(word, blanks+"=:") && !strings.HasPrefix(word, "-") {
+		return []named{{path, false}}
+	}
+	inText := strings.ContainsAny(word, blanks)
+	for _, name := range strings.FieldsFunc(word, func(r rune) bool { return strings.ContainsRune(blanks+"=:,;|&()<>'\"", r) }) {
+		if i := strings.IndexByte(name, '/'); i > 0 && strings.HasPrefix(name, "-") {
+			name = name[i:] // without the option's letter
+		}
+		if path, info := at(name); strings.Contains(name, "/") && info != nil && steers(info) {
+			found = append(found, named{path, inText})
 		}
 	}
-	return ""
+	return found
+}
+
+const blanks = " \t\n"
+
+// steers says whether what is read of a file may be somebody's word: a device's is
+// nobody's.
+func steers(info fs.FileInfo) bool {
+	return info.Mode()&(fs.ModeDir|fs.ModeDevice|fs.ModeCharDevice|fs.ModeSocket) == 0
 }
 
 // isRunnable goes by what is said of a file: that it may be executed, what its
@@ -94,29 +125,48 @@ func languages() *regexp.Regexp {
 	return regexp.MustCompile(`\.(py|pyc|pyz|js|mjs|cjs|ts|rb|pl|pm|sh|bash|zsh|lua|php|jar|class|tcl|r|R|jl|exs?|scm|rkt|awk|sed|so)$`)
 }
 
-// isInterpreter goes by the name, also by that to which a link leads.
-func isInterpreter(program string) bool {
-	names := []string{filepath.Base(program)}
-	if real, err := filepath.EvalSymlinks(program); err == nil {
+// kind of a program.
+type kind int
+
+const (
+	program     kind = iota
+	interpreter      // runs what it is given
+	wrapper          // runs a program that is given something
+)
+
+// kindOf goes by the name, also by that to which a link leads.
+func kindOf(path string) kind {
+	names := []string{filepath.Base(path)}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
 		names = append(names, filepath.Base(real))
 	}
 	for _, name := range names {
-		if interpreters().MatchString(name) {
-			return true
+		switch {
+		case interpreters().MatchString(name):
+			return interpreter
+		case wrappers().MatchString(name):
+			return wrapper
 		}
 	}
-	return false
+	return program
 }
 
-// interpreters run what they are given, or run a program that is given something.
 func interpreters() *regexp.Regexp {
 	return regexp.MustCompile(`^((|a|ba|da|z|k|mk|pdk|c|tc|fi)sh|busybox|(python|pypy|perl|ruby|node|nodejs|php|lua|luajit|tclsh|guile|java)[0-9.]*|` +
-		`deno|bun|Rscript|groovy|kotlin|scala|elixir|erl|julia|racket|osascript|expect|m?awk|gawk|sed|make|` +
-		`env|nice|ionice|chrt|taskset|timeout|nohup|setsid|stdbuf|setpriv|sudo|doas|runuser|su|chroot|unshare|nsenter|flock|xargs|systemd-run|systemd-inhibit)$`)
+		`deno|bun|Rscript|groovy|kotlin|scala|elixir|erl|julia|racket|osascript|expect|m?awk|gawk|sed|make|dotnet|mono|gdb)$`)
+}
+
+func wrappers() *regexp.Regexp {
+	return regexp.MustCompile(`^(env|nice|ionice|chrt|taskset|timeout|nohup|setsid|stdbuf|setpriv|sudo|doas|runuser|su|chroot|unshare|nsenter|flock|xargs|` +
+		`systemd-run|systemd-inhibit|tini|dumb-init|setarch|strace|ltrace|time|script|bwrap|firejail|chpst|softlimit)$`)
 }
 
 // script says whether a file is one that names its interpreter (execve(2)).
 func script(path string) (interpreter string, isScript bool) {
+	// A pipe is left alone: what is in it is for its reader.
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return "", false
+	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return "", false

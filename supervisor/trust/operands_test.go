@@ -2,10 +2,12 @@ package trust
 
 import (
 	"errors"
-	"maps"
+
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -18,10 +20,10 @@ func TestOperands(t *testing.T) {
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	must(t, errors.Join(os.Chmod(filepath.Join(dir, "bin"), 0o700), os.Mkdir(filepath.Join(dir, "folder"), 0o700), os.Symlink("python3", filepath.Join(dir, "snake"))))
+	must(t, errors.Join(os.Chmod(filepath.Join(dir, "bin"), 0o700), os.Mkdir(filepath.Join(dir, "folder"), 0o700), os.Symlink("python3", filepath.Join(dir, "snake")), syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600)))
 	for name, c := range map[string]struct {
-		command         string // of words; @ is the folder
-		plugin, onlyRun map[int]string
+		command         string         // of words; @ is the folder
+		plugin, onlyRun map[int]string // several of one word are parted by blanks
 	}{
 		"a program alone":           {command: "/bin/true"},
 		"nothing":                   {},
@@ -32,7 +34,7 @@ func TestOperands(t *testing.T) {
 		"python by a link":          {command: "@/snake @/plain", plugin: map[int]string{1: "plain"}, onlyRun: map[int]string{1: "plain"}},
 		"by way of env and python":  {command: "/usr/bin/env -i @/python3 @/plain @/data.json", plugin: map[int]string{2: "python3", 3: "plain", 4: "data.json"}, onlyRun: map[int]string{2: "python3", 3: "plain"}},
 		"by way of timeout":         {command: "/usr/bin/timeout 5 @/tool @/data.json", plugin: map[int]string{2: "tool", 3: "data.json"}, onlyRun: map[int]string{2: "tool"}},
-		"an option's file":          {command: "/usr/bin/node --require=@/lib.js @/data.json", plugin: map[int]string{1: "lib.js", 2: "data.json"}, onlyRun: map[int]string{1: "lib.js"}},
+		"an option's file":          {command: "/usr/bin/node --require=@/lib.js @/data.json", plugin: map[int]string{1: "lib.js", 2: "data.json"}, onlyRun: map[int]string{1: "lib.js", 2: "data.json"}},
 		"an option's, without =":    {command: "/usr/bin/awk -f@/plain", plugin: map[int]string{1: "plain"}, onlyRun: map[int]string{1: "plain"}},
 		"what a program writes":     {command: "/bin/cp /dev/stdin @/data.json", plugin: map[int]string{2: "data.json"}},
 		"what a program runs":       {command: "/opt/launch @/tool @/bin @/lib.js @/empty", plugin: map[int]string{1: "tool", 2: "bin", 3: "lib.js", 4: "empty"}, onlyRun: map[int]string{1: "tool", 2: "bin", 3: "lib.js"}},
@@ -40,18 +42,35 @@ func TestOperands(t *testing.T) {
 		"a text for a shell":        {command: "/bin/sh -c cat"},
 		"a folder":                  {command: "/usr/bin/python3 @/folder"},
 		"the program's interpreter": {command: "@/own serve", plugin: map[int]string{0: "plain"}, onlyRun: map[int]string{0: "plain"}},
+		"a pipe for a shell":        {command: "/bin/sh @/pipe x", plugin: map[int]string{1: "pipe"}, onlyRun: map[int]string{1: "pipe"}},
+		"one that is missing":       {command: "/bin/sh @/later x", plugin: map[int]string{1: "later"}, onlyRun: map[int]string{1: "later"}},
+		"behind a wrapper's own":    {command: "/usr/bin/flock @/data.json sh @/plain", plugin: map[int]string{1: "data.json", 3: "plain"}, onlyRun: map[int]string{1: "data.json", 3: "plain"}},
+		"behind a wrapper's tool":   {command: "/usr/bin/flock @/tool sh @/plain", plugin: map[int]string{1: "tool", 3: "plain"}, onlyRun: map[int]string{1: "tool", 3: "plain"}},
+		"behind an option's":        {command: "/bin/bash --rcfile @/data.json @/plain @/empty", plugin: map[int]string{2: "data.json", 3: "plain", 4: "empty"}, onlyRun: map[int]string{2: "data.json", 3: "plain"}},
+		"several options'":          {command: "/usr/bin/awk -f @/data.json -f @/plain", plugin: map[int]string{2: "data.json", 4: "plain"}, onlyRun: map[int]string{2: "data.json", 4: "plain"}},
+		"a list":                    {command: "/usr/bin/env LD_PRELOAD=/lib/x.so:@/bin /bin/true", plugin: map[int]string{1: "bin", 2: "/bin/true"}, onlyRun: map[int]string{1: "bin", 2: "/bin/true"}},
+		"a list, and no program's":  {command: "/opt/launch a:@/lib.js", plugin: map[int]string{1: "lib.js"}, onlyRun: map[int]string{1: "lib.js"}},
+		"a command in one word":     {command: "/usr/bin/env -S sh_@/tool", plugin: map[int]string{2: "tool"}, onlyRun: map[int]string{2: "tool"}},
+		"a text that writes":        {command: "/bin/sh -c cat_>_@/data.json", plugin: map[int]string{2: "data.json"}},
+		"a device":                  {command: "/bin/sh /dev/null @/plain", plugin: map[int]string{2: "plain"}, onlyRun: map[int]string{2: "plain"}},
+		"what a script is given":    {command: "/bin/sh @/plain @/data.json", plugin: map[int]string{1: "plain", 2: "data.json"}, onlyRun: map[int]string{1: "plain"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			command := strings.Fields(strings.ReplaceAll(c.command, "@", dir))
+			for i := range command {
+				command[i] = strings.ReplaceAll(command[i], "_", " ")
+			}
 			for onlyRun, want := range map[bool]map[int]string{false: c.plugin, true: c.onlyRun} {
-				whole := map[int]string{}
-				for i, path := range want {
-					if !filepath.IsAbs(path) {
-						path = filepath.Join(dir, path)
+				whole := map[int][]string{}
+				for i, paths := range want {
+					for path := range strings.FieldsSeq(paths) {
+						if !filepath.IsAbs(path) {
+							path = filepath.Join(dir, path)
+						}
+						whole[i] = append(whole[i], path)
 					}
-					whole[i] = path
 				}
-				if got := Operands(command, dir, onlyRun); !maps.Equal(got, whole) {
+				if got := Operands(command, dir, onlyRun); !reflect.DeepEqual(got, whole) {
 					t.Errorf("onlyRun %t: %v, want %v", onlyRun, got, whole)
 				}
 			}
