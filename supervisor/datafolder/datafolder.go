@@ -46,6 +46,15 @@ func Open(path string, rule trust.Rule) (*Folder, error) {
 	return f, nil
 }
 
+// Owner is the other user who is trusted with what lies in the folder, which he can
+// name as he likes, also what is not his; ok is false if there is none.
+func (f *Folder) Owner() (uid int, ok bool) {
+	if f.grounds.Owner == nil {
+		return 0, false
+	}
+	return f.grounds.Owner.UID, true
+}
+
 // Close lets the directory go.
 func (f *Folder) Close() { _, _ = f.dir.Close(), f.root.Close() }
 

@@ -21,9 +21,11 @@ type pidfile struct {
 	rule trust.Rule
 }
 
-// read returns the number and who owns the file.
+// read returns the number, and whose word it is: the file's owner's, or, of a file
+// of root in a folder of another user, that one's, who may have brought it there
+// under this name.
 func (p pidfile) read() (pid int, owner uint32, err error) {
-	f, err := p.open()
+	f, folder, err := p.open()
 	var refusal *trust.Refusal
 	switch {
 	case errors.As(err, &refusal):
@@ -53,32 +55,39 @@ func (p pidfile) read() (pid int, owner uint32, err error) {
 	if err != nil || pid <= 1 || pid == os.Getpid() {
 		return 0, 0, fmt.Errorf("the pidfile %s does not hold the number of a program that may be signalled", p.path)
 	}
-	return pid, info.Sys().(*syscall.Stat_t).Uid, nil
+	if owner = info.Sys().(*syscall.Stat_t).Uid; owner == 0 {
+		owner = folder
+	}
+	return pid, owner, nil
 }
 
 // mostLinks from the pidfile's path to the file.
 const mostLinks = 40
 
 // open follows no link of a stranger: whose file it leads to would count as
-// whose word it is, and root has files that hold any number.
-func (p pidfile) open() (*os.File, error) {
+// whose word it is, and root has files that hold any number. It returns whose the
+// folder is, too; 0: nobody's but root's and our own user's.
+func (p pidfile) open() (f *os.File, owner uint32, err error) {
 	path := p.path
 	for range mostLinks {
 		folder, err := datafolder.Open(path, p.rule)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		target, err := folder.Link(path)
+		if uid, ok := folder.Owner(); ok {
+			owner = uint32(uid)
+		}
 		if err == nil && target == "" {
 			f, err := folder.OpenUnchanged(path)
 			folder.Close()
-			return f, err
+			return f, owner, err
 		}
 		folder.Close()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		path = target
 	}
-	return nil, fmt.Errorf("too many symbolic links lead from %s to it", p.path)
+	return nil, 0, fmt.Errorf("too many symbolic links lead from %s to it", p.path)
 }

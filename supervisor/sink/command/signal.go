@@ -68,7 +68,7 @@ func (s *Signaller) Deliver(ctx context.Context, _ sink.Delivery) error {
 // Trusted says why nobody is signalled: others could have put the pidfile there,
 // or can write it; nil: they can't. What is missing is in order.
 func (s *Signaller) Trusted() error {
-	f, err := s.file.open()
+	f, _, err := s.file.open()
 	if err == nil {
 		return f.Close()
 	}
@@ -113,7 +113,7 @@ func (s *Signaller) send(ctx context.Context, signal syscall.Signal) (pid int, e
 		case err != nil:
 			return 0, fmt.Errorf("whose process %d is can't be told, and so it is not signalled (is /proc mounted with hidepid?): %w", pid, err)
 		case info.Sys().(*syscall.Stat_t).Uid != owner:
-			return 0, fmt.Errorf("the pidfile %s belongs to user %d and names process %d of another user: it is not signalled", s.file.path, owner, pid)
+			return 0, fmt.Errorf("the pidfile %s is the word of user %d, who owns it or its folder, and names process %d of another user: it is not signalled", s.file.path, owner, pid)
 		}
 	}
 	return pid, s.explain(pid, process.Signal(signal))

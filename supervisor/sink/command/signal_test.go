@@ -236,7 +236,8 @@ func TestPidfileByALink(t *testing.T) {
 	refuse(t, filepath.Join(open, "pid"), "trust_folder: true")
 	refuse(t, filepath.Join(open, "pid"), "symbolic link", accepted)
 	refuse(t, filepath.Join(theirs, "way", "real"), "symbolic link")
-	// The owner of the folder may name his own programs, and root any.
+	// The owner of the folder may name his own programs, and no others by a file of
+	// root that he has brought there.
 	own := filepath.Join(theirs, "root")
 	if err := os.WriteFile(own, []byte(strconv.Itoa(pid)), 0o644); err != nil {
 		t.Fatal(err)
@@ -245,8 +246,14 @@ func TestPidfileByALink(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err != nil {
+	if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); err == nil || !strings.Contains(err.Error(), "of another user") {
 		t.Errorf("a pidfile of root in another user's folder: %v", err)
+	}
+	if err := os.WriteFile(own, []byte(strconv.Itoa(sleepAs(t, stranger))), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Test(t.Context(), sinktest.Bare("a", 1)); err != nil {
+		t.Errorf("it names a program of that user: %v", err)
 	}
 }
 
@@ -332,4 +339,16 @@ func process(t *testing.T, uid int) (pid int) {
 	}
 	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
 	return cmd.Process.Pid
+}
+
+// sleepAs starts a program of another user, which does nothing.
+func sleepAs(t *testing.T, uid uint32) int {
+	t.Helper()
+	c := exec.Command("sleep", "60")
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = c.Process.Kill(), c.Wait() })
+	return c.Process.Pid
 }
