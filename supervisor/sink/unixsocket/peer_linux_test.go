@@ -88,11 +88,16 @@ func TestLinkOfAStranger(t *testing.T) {
 		"of the owner of its folder":   {0o755, stranger, stranger, false},
 		"of another, in such a folder": {0o755, stranger, stranger + 1, true},
 	} {
-		t.Run(name, func(t *testing.T) {
+		leads := func(t *testing.T, above bool) {
 			dir := filepath.Join(t.TempDir(), "run")
 			real, path := filepath.Join(filepath.Dir(dir), "root.sock"), filepath.Join(dir, "bot.sock")
+			link, to := path, real
+			if above {
+				link, to = filepath.Join(dir, "way"), ".." // from where the link is
+				path = filepath.Join(link, "root.sock")
+			}
 			if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, tc.owner, tc.owner), os.Chmod(dir, tc.mode),
-				os.Symlink(real, path), os.Lchown(path, tc.link, tc.link)); err != nil {
+				os.Symlink(to, link), os.Lchown(link, tc.link, tc.link)); err != nil {
 				t.Fatal(err)
 			}
 			l := usertest.Listen(t, real, 0)
@@ -116,6 +121,8 @@ func TestLinkOfAStranger(t *testing.T) {
 			if err := s.Deliver(t.Context(), sinktest.Full("a", 1)); (err != nil) != tc.refused || err != nil && !strings.Contains(err.Error(), "symbolic link") {
 				t.Errorf("refused %t: %v", tc.refused, err)
 			}
-		})
+		}
+		t.Run(name, func(t *testing.T) { leads(t, false) })
+		t.Run(name+", above the socket", func(t *testing.T) { leads(t, true) })
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -144,7 +142,7 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	before, _ := os.Lstat(s.cfg.Path)
-	if err := s.followable(before); err != nil {
+	if err := s.followable(s.cfg.Path, before); err != nil {
 		return err
 	}
 	conn, err := s.dial(ctx, before)
@@ -163,7 +161,7 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 		return err
 	}
 	if now, err := os.Lstat(s.cfg.Path); err == nil {
-		if err := s.followable(now); err != nil {
+		if err := s.followable(s.cfg.Path, now); err != nil {
 			return err
 		}
 	}
@@ -177,23 +175,6 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 		return s.explain(ctx, err)
 	}
 	return nil
-}
-
-// followable refuses a link of a stranger, who would choose by it which of the
-// services of root and of our own user gets the token.
-func (s *Sink) followable(info fs.FileInfo) error {
-	if info == nil || info.Mode()&fs.ModeSymlink == 0 {
-		return nil
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || slices.Contains(s.cfg.AllowUIDs, int(st.Uid)) {
-		return nil
-	}
-	judge := trust.Here()
-	if grounds, err := judge.Examine(filepath.Dir(s.cfg.Path), trust.Rule{}); err == nil && !grounds.Shared && grounds.Owner != nil && grounds.Owner.UID == int(st.Uid) {
-		return nil // the owner of the folder vouches for what is in it
-	}
-	return judge.Link(s.cfg.Path, info)
 }
 
 // trusts asks the kernel who serves the socket, before a byte is written.
