@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -209,6 +210,10 @@ func (o *outputLog) attr(key string, value any) slog.Attr {
 	case bool:
 		return slog.Bool(key, v)
 	case float64:
+		text := strconv.FormatFloat(v, 'f', -1, 64)
+		if clean := o.secrets.Clean(text, longestLine); clean != text {
+			return slog.String(key, clean) // of a secret that is a number
+		}
 		if v == float64(int64(v)) {
 			return slog.Int64(key, int64(v))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 )
@@ -210,4 +211,19 @@ func TestFlood(t *testing.T) {
 		}
 		o.flood.tell()
 	})
+}
+
+// A client_id or a PIN may be a number, and be logged as one.
+func TestSecretThatIsANumber(t *testing.T) {
+	var log bytes.Buffer
+	secrets := hearsay.New()
+	hears := hearsay.Conn{To: silent{}, Secrets: secrets}
+	if err := hears.Invoke(t.Context(), "", &pb.RefreshRequest{Account: &pb.Account{ClientSecret: "482913774655"}}, &pb.TokenResponse{}); err != nil {
+		t.Fatal(err)
+	}
+	o := newOutputLog(slog.New(slog.NewTextHandler(&log, nil)), secrets)
+	o.stderr([]byte(`{"@level":"info","@message":"m","client":482913774655,"size":48291,"part":0.5,"list":[482913774655]}`), false)
+	if said := log.String(); strings.Contains(said, "482913774655") || !strings.Contains(said, "size=48291") || !strings.Contains(said, "part=0.5") {
+		t.Error(said)
+	}
 }
