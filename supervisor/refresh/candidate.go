@@ -31,11 +31,12 @@ var (
 )
 
 // candidate is what becomes of the answer to a login that names another person
-// than the account's; nil: it names nobody, or the same, or is no login's. The
-// caller holds k.mu.
+// than the account's, or somebody in a way that can't be read; nil: it has no
+// id_token, or names the same, or is no login's. The caller holds k.mu.
 func (k *Keeper) candidate(a *account, in store.Intent, t sdk.Token) *store.Candidate {
-	person := personOf(t.IDToken)
-	if in.Kind != spool.KindExchange || !a.stored || !isAnother(OwnerOf(a.rec), person) {
+	owner, person := OwnerOf(a.rec), personOf(t.IDToken)
+	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != ""
+	if in.Kind != spool.KindExchange || !a.stored || !unread && !isAnother(owner, person) {
 		return nil
 	}
 	t.Rescued = ""

@@ -138,6 +138,36 @@ func TestALoginOfAnotherPersonIsDiscarded(t *testing.T) {
 	})
 }
 
+// An id_token that names nobody who can be told is no reason to take a login for
+// that of the account's person, or to forget who that is.
+func TestALoginWhosePersonCantBeReadWaits(t *testing.T) {
+	for name, idToken := range map[string]string{
+		"no subject":   "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://broker.invalid","name":"bob"}`)) + ".x",
+		"a number":     "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://broker.invalid","sub":7}`)) + ".x",
+		"no token":     "garbage",
+		"encrypted":    "a.b.c.d.e",
+		"not encoded":  "e30.{}.x",
+		"no object":    "e30." + base64.RawURLEncoding.EncodeToString([]byte(`[1]`)) + ".x",
+		"more than it": "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://broker.invalid","sub":"alice"} x`)) + ".x",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, g := alices(t)
+				defer r.watch()()
+				before := r.record("one")
+				r.broker.who, r.broker.beside = idToken, true
+				if _, err := r.keeper.CompleteLogin(t.Context(), "one", r.beginLogin("one"), "code-one"); !errors.Is(err, refresh.ErrAnotherPerson) {
+					t.Errorf("the login: %v", err)
+				}
+				if rec := r.record("one"); rec.Version != before.Version || rec.Candidate == nil || rec.GrantedTo.Person.Name != "alice" {
+					t.Errorf("version %d of %s, candidate %v", rec.Version, rec.GrantedTo.Person, rec.Candidate)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
 // Where nothing is known of who it is or was, and where it is the same, a login
 // is what it always was.
 func TestALoginOfTheSamePersonOrOfNobody(t *testing.T) {
