@@ -114,6 +114,14 @@ func (b *broker) next(account string, fs ...fault) {
 	b.faults[account] = append(b.faults[account], fs...)
 }
 
+// expect makes token's refresh token the one that works: of two grants that a
+// broker keeps, this one is used from now on.
+func (b *broker) expect(account string, token sdk.Token) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.current[account] = token.RefreshToken.Reveal()
+}
+
 // setSkew makes the broker's answers say that its clock is ahead by d.
 func (b *broker) setSkew(d time.Duration) {
 	b.mu.Lock()

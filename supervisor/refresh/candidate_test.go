@@ -73,6 +73,7 @@ func TestALoginOfAnotherPersonWaits(t *testing.T) {
 			t.Errorf("%d sent twice, %d refused", len(r.broker.sentTwice()), r.broker.refusals())
 		}
 
+		r.broker.expect("one", waiting.Token)
 		got, err := r.keeper.ConfirmLogin(t.Context(), "one")
 		if err != nil {
 			t.Fatal(err)
@@ -91,9 +92,6 @@ func TestALoginOfAnotherPersonWaits(t *testing.T) {
 			t.Errorf("confirmed again: %v", err)
 		}
 		// Its access token died while it waited: it is refreshed at once.
-		r.broker.mu.Lock()
-		r.broker.current["one"] = waiting.Token.RefreshToken.Reveal()
-		r.broker.mu.Unlock()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if rec := r.record("one"); rec.Version != got.Version+1 || rec.GrantedTo.Person.Name != "bob" {
@@ -295,13 +293,11 @@ func TestALoginIsConfirmedOverATokenInMemory(t *testing.T) {
 			t.Fatal("nothing is served from memory")
 		}
 		disk.fail(false, false)
+		r.broker.expect("one", held.Candidate.Token)
 		rec, err := r.keeper.ConfirmLogin(t.Context(), "one")
 		if err != nil || rec.Version != held.Version+1 || rec.GrantedTo.Person.Name != "bob" {
 			t.Errorf("confirmed as version %d of %s over %d: %v", rec.Version, rec.GrantedTo.Person, held.Version, err)
 		}
-		r.broker.mu.Lock()
-		r.broker.current["one"] = rec.Token.RefreshToken.Reveal() // the broker keeps both grants
-		r.broker.mu.Unlock()
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if s := r.status("one"); s.State != refresh.Valid || r.count(event.RefreshFailed) > 0 {
