@@ -45,7 +45,7 @@ func TestReadmePrograms(t *testing.T) {
 		}
 		put(name, text)
 	}
-	programs, tests := 0, 0
+	programs, tests, parts := 0, 0, 0
 	folder := func() string { return string(rune('a' + programs - 1)) }
 	for _, block := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(readme, -1) {
 		text := string(block[1])
@@ -57,12 +57,15 @@ func TestReadmePrograms(t *testing.T) {
 			tests++
 			put(folder()+"/main_test.go", "package main\n\nimport (\n\t\"testing\"\n\n\t\""+
 				project+"/sdk\"\n\t\""+project+"/sdk/providertest\"\n)\n\n"+text)
+		case strings.HasPrefix(text, "oauth.Endpoint{") && programs > 0:
+			parts++
+			put(folder()+"/endpoint.go", "package main\n\nimport \""+project+"/sdk/oauth\"\n\nvar _ = "+text)
 		default:
 			t.Errorf("a block in Go that nothing tries:\n%s", text)
 		}
 	}
-	if programs != 2 || tests != 1 {
-		t.Fatalf("found %d programs and %d tests, want a provider with its test, and a sink", programs, tests)
+	if programs != 2 || tests != 1 || parts != 1 {
+		t.Fatalf("found %d programs, %d tests and %d parts, want a provider with its test and an endpoint, and a sink", programs, tests, parts)
 	}
 	vet := exec.Command("go", "vet", "-mod=mod", "./...")
 	vet.Dir = dir

@@ -31,6 +31,9 @@ type meta struct {
 	Incomplete string `json:"incomplete,omitempty"`
 	// Private is Endpoint.Private at the time of the request.
 	Private map[string]string `json:"private,omitempty"`
+	// Sent is the fingerprint of the refresh token that was spent, by which an
+	// echo of it is known; "": none was, or an older program did not note it.
+	Sent string `json:"sent,omitempty"`
 }
 
 // answerMark tells this layout from the one of package sdk.

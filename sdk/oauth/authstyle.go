@@ -9,4 +9,7 @@ const (
 	AuthInHeader = oauth2.AuthStyleInHeader
 	// AuthInParams sends client_id and client_secret in the body.
 	AuthInParams = oauth2.AuthStyleInParams
+	// AuthNone sends neither: Questrade knows an application by its refresh token
+	// alone. The account then needs no client_id to refresh.
+	AuthNone = oauth2.AuthStyle(16)
 )

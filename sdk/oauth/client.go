@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 
 	"golang.org/x/oauth2"
 
@@ -21,22 +23,32 @@ type Client struct {
 	// RootCAs are trusted; nil: the system's, which are loaded at the first
 	// attempt.
 	RootCAs *x509.CertPool
+
+	told uint32 // 1: a person was warned of EncodingQuery
 }
 
-// Refresh spends req.Token.RefreshToken in one POST to e. The returned token
+// tellOfAddress says once that secrets stand in addresses.
+func (c *Client) tellOfAddress(e Endpoint) {
+	if e.Requests.Encoding == EncodingQuery && atomic.CompareAndSwapUint32(&c.told, 0, 1) {
+		slog.Warn("this broker takes its tokens by GET: they stand in the address of the request, which proxies and servers "+
+			"write into their logs; let no proxy that you don't trust stand between", "host", e.host())
+	}
+}
+
+// Refresh spends req.Token.RefreshToken in one request to e. The returned token
 // has a zero RefreshToken if the answer carried none.
 //
 // Every error is an [*sdk.Error]. With a spool slot in ctx (package sdk puts
 // it there) that already holds the attempt's answer, nothing is sent.
 func (c *Client) Refresh(ctx context.Context, e Endpoint, req sdk.RefreshRequest) (sdk.Token, error) {
-	a := attempt{client: c, endpoint: e, account: req.Account}
+	a := attempt{client: c, endpoint: e.refreshing(), account: req.Account, sent: req.Token.RefreshToken.Fingerprint()}
 	return a.run(ctx, func(ctx context.Context, config *oauth2.Config) error {
 		_, err := config.TokenSource(ctx, &oauth2.Token{RefreshToken: req.Token.RefreshToken.Reveal()}).Token()
 		return err
 	}, requirement{!req.Token.RefreshToken.IsZero(), "holds no refresh token; someone must log in"})
 }
 
-// Exchange spends an authorization code in one POST to e, under the rules of
+// Exchange spends an authorization code in one request to e, under the rules of
 // [Client.Refresh].
 func (c *Client) Exchange(ctx context.Context, e Endpoint, req sdk.ExchangeRequest) (sdk.Token, error) {
 	a := attempt{client: c, endpoint: e, account: req.Account}
@@ -56,6 +68,7 @@ type attempt struct {
 	client   *Client
 	endpoint Endpoint
 	account  sdk.Account
+	sent     string      // fingerprint of the refresh token that is spent; "": none is
 	slot     *spool.Slot // nil outside of sdk.Serve
 }
 
@@ -66,7 +79,7 @@ type requirement struct {
 }
 
 // run answers from the spool if it can, and otherwise lets grant make x/oauth2
-// build the one POST.
+// build the one request.
 func (a attempt) run(ctx context.Context, grant func(context.Context, *oauth2.Config) error, needs ...requirement) (sdk.Token, error) {
 	a.slot, _ = spool.FromContext(ctx)
 	if a.slot != nil {
@@ -91,6 +104,7 @@ func (a attempt) run(ctx context.Context, grant func(context.Context, *oauth2.Co
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.endpoint.timeout())
 	defer cancel()
+	a.client.tellOfAddress(a.endpoint)
 	post := &onePost{attempt: a}
 	err := grant(context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: post}), a.endpoint.config(a.account))
 	if !post.used {

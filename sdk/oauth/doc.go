@@ -3,7 +3,8 @@
 //
 // What it promises beyond x/oauth2:
 //
-//   - An attempt sends at most one POST. Nothing is retried, no redirect is
+//   - An attempt sends at most one request: a POST, or a GET where a broker takes
+//     nothing else ([EncodingQuery]). Nothing is retried, no redirect is
 //     followed, no connection is kept, and the way of client authentication is
 //     never probed.
 //   - The answer's bytes are durable in the attempt's spool slot before anybody

@@ -20,6 +20,9 @@ const DefaultTimeout = 30 * time.Second
 type Endpoint struct {
 	AuthorizeURL string
 	TokenURL     string
+	// RefreshURL is where refreshes go, if not to TokenURL: Tradier has two
+	// addresses. "": there too.
+	RefreshURL string
 	// AuthStyle says how the client authenticates (RFC 6749, section 2.3.1).
 	// It must be set: x/oauth2 would find it out by posting the same refresh
 	// token twice.
@@ -34,16 +37,24 @@ type Endpoint struct {
 	// also holds.
 	Timeout time.Duration
 
-	// EditForm has the last word over the fields of the POST. May be nil.
+	// EditForm has the last word over the parameters of the request, before they
+	// are encoded. May be nil.
 	EditForm func(form url.Values)
-	// Classify gives a broker's own OAuth errors their kind; "" leaves the
-	// decision to RFC 6749. It sees parsed OAuth errors only. May be nil.
+	// Classify gives a broker's own errors their kind where [Errors.Kinds] does
+	// not do; "" leaves the decision to that and to RFC 6749. It sees parsed errors
+	// only. May be nil.
 	Classify func(OAuthError) sdk.Kind
 	// Extra names the answer's fields that go to Token.Extra.
 	Extra []string
 	// Private goes to Token.Private. It is spooled with the answer, so that a
 	// recovered attempt has it even if the call that recovers has not.
 	Private map[string]sdk.Secret
+
+	// Requests, Answers and Errors say where the server leaves RFC 6749; their
+	// zero values: nowhere.
+	Requests Requests
+	Answers  Answers
+	Errors   Errors
 
 	// Fault is why nothing can be sent, e.g. a wrong setting. An answer that
 	// is already in the spool is read all the same.
@@ -77,10 +88,28 @@ func (e Endpoint) AuthCodeURL(req sdk.AuthRequest) (string, error) {
 		}
 		opts = append(opts, oauth2.S256ChallengeOption(req.CodeVerifier))
 	}
-	return e.config(req.Account).AuthCodeURL(req.State, opts...), nil
+	if why := e.Requests.fault(); why != "" {
+		return "", Misconfigured(req.Account.Name, why)
+	}
+	address := e.config(req.Account).AuthCodeURL(req.State, opts...)
+	for _, resource := range e.Requests.Resource {
+		address += "&resource=" + url.QueryEscape(resource)
+	}
+	return address, nil
+}
+
+// refreshing is the endpoint as refreshes see it.
+func (e Endpoint) refreshing() Endpoint {
+	if e.RefreshURL != "" {
+		e.TokenURL = e.RefreshURL
+	}
+	return e
 }
 
 func (e Endpoint) config(a sdk.Account) *oauth2.Config {
+	if e.AuthStyle == AuthNone || e.Requests.Assertion != nil {
+		e.AuthStyle, a.ClientSecret = AuthInParams, sdk.Secret{}
+	}
 	return &oauth2.Config{
 		ClientID:     a.ClientID,
 		ClientSecret: a.ClientSecret.Reveal(),
@@ -100,15 +129,24 @@ func (e Endpoint) checkAccount(a sdk.Account) error {
 	return nil
 }
 
-// checkToken says whether a POST to the token endpoint may be made at all.
+// checkToken says whether a request to the token endpoint may be made at all.
 func (e Endpoint) checkToken(a sdk.Account) error {
-	if err := e.checkAccount(a); err != nil {
+	if err := e.checkAccount(a); err != nil && (e.Fault != nil || e.AuthStyle != AuthNone) {
 		return err
 	}
-	if e.AuthStyle != oauth2.AuthStyleInHeader && e.AuthStyle != oauth2.AuthStyleInParams {
+	switch e.AuthStyle {
+	case AuthInHeader, AuthInParams, AuthNone:
+	default:
 		return Misconfigured(a.Name, "the provider does not say how the client authenticates (Endpoint.AuthStyle)")
 	}
-	return checkURL(a.Name, "token_url", e.TokenURL)
+	if why := e.Requests.fault(); why != "" {
+		return Misconfigured(a.Name, why)
+	}
+	setting := "token_url"
+	if e.RefreshURL != "" && e.TokenURL == e.RefreshURL {
+		setting = "refresh_url"
+	}
+	return checkURL(a.Name, setting, e.TokenURL)
 }
 
 // checkURL wants TLS (RFC 6749, section 3.2), except on this machine.

@@ -105,3 +105,49 @@ func FuzzSpooledAnswer(f *testing.F) {
 		_, _ = endpointAt("https://broker.example").read("main", a)
 	})
 }
+
+// However a server words its answers, none brings a refresh token that is not in
+// it, throws a new one away, or comes out of the spool as another one.
+func FuzzWordedAnswer(f *testing.F) {
+	f.Add(200, "errorCode", "data", []byte(`{"data":{"accessToken":"A","refreshToken":"r2-the-new-one","at":"2026-03-02T06:20:00Z"},"errorCode":null}`))
+	f.Add(200, "error.code", "", []byte(`{"error":{"code":13009},"refreshToken":"r2-the-new-one"}`))
+	f.Add(200, "s", "list.0", []byte(`{"s":"ok","list":[{"token":"`+jwtOf(1e12)+`","at":1766000000000}]}`))
+	f.Add(403, "", "a.b.c", []byte(`{"error":"invalid_grant"}`))
+	f.Add(200, "x", "", []byte("accessToken=A&refreshToken=r2-the-new-one&x=1"))
+	f.Fuzz(func(t *testing.T, status int, code, root string, body []byte) {
+		e := endpointAt("https://broker.example")
+		e.Answers = Answers{Root: root, Names: camel, Unit: time.Millisecond, ExpiresAt: "at", JWT: true}
+		e.Errors = Errors{Code: code, Success: []string{"ok"}, Kinds: map[string]sdk.Kind{"13009": sdk.KindInvalidGrant}, Statuses: map[int]sdk.Kind{400: sdk.KindInvalidGrant}}
+		a := answer{meta: meta{
+			Status: status, ContentType: "application/json", Received: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Sent: sdk.NewSecret(canaryRefresh).Fingerprint(),
+		}, body: body}
+		token, err := e.read("main", a)
+		if err == nil {
+			if token.AccessToken.IsZero() && token.RefreshToken.IsZero() || token.Lifetime == 0 || token.Lifetime.Abs() > maxLifetime ||
+				token.RefreshLifetime < 0 || token.RefreshLifetime > maxLifetime {
+				t.Fatalf("a token with the lifetimes %s, %s", token.Lifetime, token.RefreshLifetime)
+			}
+		} else {
+			var e *sdk.Error
+			if !errors.As(err, &e) || len(body) > 48 && strings.Contains(err.Error(), string(body)) {
+				t.Fatalf("%T: %v", err, err)
+			}
+			var plain struct {
+				Refresh string `json:"refresh_token"`
+			}
+			if status >= 200 && status <= 299 && json.Unmarshal(body, &plain) == nil && a.brings(plain.Refresh) && !e.Unread {
+				t.Fatalf("a new refresh token is thrown away: %v", err)
+			}
+		}
+		if status == 0 {
+			return
+		}
+		spooled, decodeErr := decodeAnswer(a.encode())
+		if decodeErr != nil {
+			t.Fatal(decodeErr)
+		}
+		if again, againErr := e.read("main", spooled); !reflect.DeepEqual(again, token) || !reflect.DeepEqual(againErr, err) {
+			t.Fatalf("recovered %v, want %v", againErr, err)
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package oauth
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -73,7 +72,7 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 		return answer{}, p.notSent(err.Error())
 	}
 	crashpoint.Here("oauth: about to connect")
-	resp, err := p.client.transport(gate).RoundTrip(out)
+	resp, err := p.client.transport(gate, p.endpoint.Requests.Certificate).RoundTrip(out)
 	switch {
 	case gate.fault() != nil:
 		return answer{}, p.notSent("the spool can't be written: " + gate.fault().Error())
@@ -94,6 +93,7 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 			RetryAfter:      resp.Header.Get("Retry-After"),
 			Received:        time.Now().UTC().Round(0),
 			Private:         reveal(p.endpoint.Private),
+			Sent:            p.sent,
 		},
 		body: body,
 	}
@@ -109,34 +109,40 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 	return ans, nil
 }
 
-// rewrite copies x/oauth2's request with the provider's changes to its form,
-// and without a way to send the body twice.
+// rewrite copies x/oauth2's request as the server wants it worded, and without a
+// way to send the body twice.
 func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) {
 	raw, err := io.ReadAll(req.Body)
 	_ = req.Body.Close()
 	if err != nil {
 		return nil, errors.New("the request's form can't be read")
 	}
+	form, err := url.ParseQuery(string(raw))
+	if err != nil {
+		return nil, errors.New("the request's form can't be parsed")
+	}
+	if err := p.endpoint.Requests.amend(form, p.endpoint, p.account.ClientID); err != nil {
+		return nil, err
+	}
 	if p.endpoint.EditForm != nil {
-		form, err := url.ParseQuery(string(raw))
-		if err != nil {
-			return nil, errors.New("the request's form can't be parsed")
-		}
 		p.endpoint.EditForm(form)
-		raw = []byte(form.Encode())
 	}
 	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 		GotConn:              func(httptrace.GotConnInfo) { gate.arm() },
 		GotFirstResponseByte: func() { crashpoint.Here("oauth: the answer begins") },
 	}))
-	out.Body = io.NopCloser(bytes.NewReader(raw))
-	out.ContentLength = int64(len(raw))
+	if err := p.endpoint.Requests.encode(form, out); err != nil {
+		return nil, err
+	}
 	out.GetBody = nil
 	out.Close = true
 	out.Header.Set("Accept", "application/json")
 	// A compressed answer would only be one more thing that can go wrong.
 	out.Header.Set("Accept-Encoding", "identity")
 	out.Header.Set("User-Agent", "tokenkeeper")
+	for name, value := range p.endpoint.Requests.Header {
+		out.Header.Set(name, value)
+	}
 	return out, nil
 }
 

@@ -3,6 +3,7 @@ package oauth
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -15,13 +16,23 @@ import (
 // token without an access token brings a refresh token and nothing else.
 func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 	c := a.content()
-	f, rescued, doubt := c.fields(a.mediaType())
-	refusal := e.refusal(account, a, c, f)
+	f, rescued, doubt := e.fields(c, a.mediaType())
+	refusal, failed := e.refusal(account, a, c, f)
 	if !a.ok() || !f.tokens() {
 		return sdk.Token{}, refusal
 	}
+	if failed && e.Errors.declared() { // the access token beside it is none
+		if doubt == "" && !a.brings(f.text("refresh_token")) {
+			return sdk.Token{}, refusal
+		}
+		f = maps.Clone(f)
+		delete(f, "access_token")
+		if rescued == "" {
+			rescued = "the answer was an error, and held a new refresh token"
+		}
+	}
 	decided := refusal.Kind == sdk.KindInvalidGrant || refusal.Kind == sdk.KindInvalidClient
-	if f.text("access_token") == "" && decided {
+	if f.text("access_token") == "" && decided && !(a.Sent != "" && failed && e.Errors.declared()) {
 		return sdk.Token{}, refusal // its refresh token is an echo
 	}
 	if doubt != "" {
@@ -32,10 +43,15 @@ func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 	return t, nil
 }
 
+// brings says whether a refresh token is another one than that which was sent.
+func (a answer) brings(refreshToken string) bool {
+	return looksIssued(refreshToken) && sdk.NewSecret(refreshToken).Fingerprint() != a.Sent
+}
+
 func (a answer) ok() bool { return a.Status >= 200 && a.Status <= 299 }
 
 func (e Endpoint) token(a answer, f fields) sdk.Token {
-	life, uncertain := lifetime(f["expires_in"], e.DefaultLifetime)
+	life, uncertain := e.accessLifetime(a, f)
 	t := sdk.Token{
 		AccessToken:     sdk.NewSecret(f.text("access_token")),
 		RefreshToken:    sdk.NewSecret(f.text("refresh_token")),
@@ -45,7 +61,7 @@ func (e Endpoint) token(a answer, f fields) sdk.Token {
 		IssuedAt:        a.Received,
 		Lifetime:        life,
 		Uncertain:       uncertain,
-		RefreshLifetime: refreshLifetime(f["refresh_token_expires_in"]),
+		RefreshLifetime: e.refreshTokenLifetime(a, f),
 	}
 	if date, err := http.ParseTime(a.Date); err == nil {
 		t.Skew = date.Sub(a.Received)
@@ -70,15 +86,20 @@ func (e Endpoint) token(a answer, f fields) sdk.Token {
 // refusal sorts an answer without a token. In this order: an incomplete answer
 // tells nothing; a 429 is about the rate; a parsed OAuth error means what it
 // says; a success that can't be read may have rotated the refresh token, and
-// may hold the new one; all else is transient.
-func (e Endpoint) refusal(account string, a answer, c content, f fields) *sdk.Error {
+// may hold the new one; all else is transient. failed: it is a parsed error.
+func (e Endpoint) refusal(account string, a answer, c content, f fields) (_ *sdk.Error, failed bool) {
+	oauth, parsed := e.oauthError(a, c, f)
+	return e.sorted(account, a, c, oauth, parsed), parsed
+}
+
+func (e Endpoint) sorted(account string, a answer, c content, oauth OAuthError, parsed bool) *sdk.Error {
 	fail := func(kind sdk.Kind, code, format string, args ...any) *sdk.Error {
 		return &sdk.Error{
 			Kind: kind, HTTPStatus: a.Status, OAuthError: code,
 			Message: fmt.Sprintf("account %s: %s ", account, e.host()) + fmt.Sprintf(format, args...),
 		}
 	}
-	oauth, parsed := a.oauthError(c, f)
+	shown := e.Errors.shown(oauth.Code)
 	wait, hasWait := retryAfter(a.RetryAfter, a.Date, a.Received)
 	switch {
 	case a.ok() && !parsed && c.mayHoldToken(a.mediaType()):
@@ -93,18 +114,20 @@ func (e Endpoint) refusal(account string, a answer, c content, f fields) *sdk.Er
 		if err := e.refused(oauth, fail); err != nil {
 			return err
 		}
+	case e.Errors.silent(a, c) != "":
+		return e.decided(e.Errors.silent(a, c), a.Status, "", fail)
 	case a.ok() && c.cut != "":
 		return fail(sdk.KindAmbiguous, "", "answered HTTP %d, but the answer is not whole: %s", a.Status, c.cut)
 	case a.ok():
 		return fail(sdk.KindAmbiguous, "", "answered HTTP %d without a token; the refresh token may be spent", a.Status)
 	}
 	if hasWait {
-		err := fail(sdk.KindRateLimited, oauth.Code, "answered HTTP %d and asks to come back later", a.Status)
+		err := fail(sdk.KindRateLimited, shown, "answered HTTP %d and asks to come back later", a.Status)
 		err.RetryAfter = wait
 		return err
 	}
 	if parsed {
-		return fail(sdk.KindTransient, oauth.Code, "answered HTTP %d (%s); it will be tried again", a.Status, oauth.Code)
+		return fail(sdk.KindTransient, shown, "answered HTTP %d (%s); it will be tried again", a.Status, or(shown, "an error of its own"))
 	}
 	return fail(sdk.KindTransient, "", "answered HTTP %d, which is no OAuth error; it will be tried again", a.Status)
 }
@@ -126,6 +149,9 @@ func (e Endpoint) refused(oauth OAuthError, fail func(sdk.Kind, string, string, 
 		kind = e.Classify(oauth)
 	}
 	if kind == "" {
+		kind = e.Errors.Kinds[oauth.Code]
+	}
+	if kind == "" {
 		switch oauth.Code {
 		case "invalid_grant":
 			kind = sdk.KindInvalidGrant
@@ -133,23 +159,29 @@ func (e Endpoint) refused(oauth OAuthError, fail func(sdk.Kind, string, string, 
 			kind = sdk.KindInvalidClient
 		}
 	}
+	return e.decided(kind, oauth.HTTPStatus, e.Errors.shown(oauth.Code), fail)
+}
+
+func (e Endpoint) decided(kind sdk.Kind, status int, code string, fail func(sdk.Kind, string, string, ...any) *sdk.Error) *sdk.Error {
+	said := or(code, "in its own words")
 	switch kind {
 	case sdk.KindInvalidGrant:
-		return fail(kind, oauth.Code, "refused the grant (HTTP %d, %s): unless a newer token turns up, someone must log in again",
-			oauth.HTTPStatus, oauth.Code)
+		return fail(kind, code, "refused the grant (HTTP %d, %s): unless a newer token turns up, someone must log in again", status, said)
 	case sdk.KindInvalidClient:
-		return fail(kind, oauth.Code, "refused the client (HTTP %d, %s): check client_id and client_secret",
-			oauth.HTTPStatus, oauth.Code)
+		return fail(kind, code, "refused the client (HTTP %d, %s): check client_id and client_secret", status, said)
 	case "", sdk.KindTransient:
 		return nil
 	}
-	return fail(kind, oauth.Code, "answered HTTP %d (%s)", oauth.HTTPStatus, oauth.Code)
+	return fail(kind, code, "answered HTTP %d (%s)", status, said)
 }
 
 // oauthError reads the error answer of RFC 6749, section 5.2. It is one only
 // if it is a whole JSON object that does not call itself HTML, under a status
 // that the RFC gives to errors, or under a 2xx, as some servers do.
-func (a answer) oauthError(c content, f fields) (OAuthError, bool) {
+func (e Endpoint) oauthError(a answer, c content, f fields) (OAuthError, bool) {
+	if e.Errors.declared() {
+		return e.Errors.error(a, c)
+	}
 	if a.Status != http.StatusBadRequest && a.Status != http.StatusUnauthorized && !a.ok() {
 		return OAuthError{}, false
 	}

@@ -16,11 +16,16 @@ import (
 
 // transport is made anew for each attempt: it holds one connection, which is
 // closed with the answer. HTTP/2 is off because its transport sends a request
-// again by itself when the server refuses a stream.
-func (c *Client) transport(g *gate) *http.Transport {
+// again by itself when the server refuses a stream. A GET, too, is sent once:
+// [http.Transport] repeats one only over a connection that it has kept.
+func (c *Client) transport(g *gate, certificate *tls.Certificate) *http.Transport {
 	dial := c.Dial
 	if dial == nil {
 		dial = (&net.Dialer{}).DialContext
+	}
+	trust := &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12}
+	if certificate != nil {
+		trust.Certificates = []tls.Certificate{*certificate}
 	}
 	var http1 http.Protocols
 	http1.SetHTTP1(true)
@@ -33,7 +38,7 @@ func (c *Client) transport(g *gate) *http.Transport {
 			}
 			return &gatedConn{Conn: conn, gate: g}, nil
 		},
-		TLSClientConfig:        &tls.Config{RootCAs: c.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSClientConfig:        trust,
 		Protocols:              &http1,
 		DisableKeepAlives:      true,
 		DisableCompression:     true,
