@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
@@ -73,24 +71,20 @@ func Trusted(cfg *config.Config) []string {
 // will be sent. They are not connected to, because many a consumer takes a
 // connection that says nothing for an error: who opened a socket owns its file.
 func strangers(cfg *config.Config) []Obstacle {
-	judge := trust.Here()
 	var found []Obstacle
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 		s := cfg.Sinks[name].UnixSocket
 		if s == nil || s.Listen != nil {
 			continue
 		}
-		info, err := os.Lstat(s.Path)
-		if err != nil {
-			continue
-		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		if !ok {
-			continue
-		}
-		var refusal *trust.PeerRefusal
-		if err := judge.Peer(s.Path, int(st.Uid), 0, s.AllowUIDs); errors.As(err, &refusal) {
-			found = append(found, Obstacle{Sink: name, Err: fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, refusal.Key)})
+		err := localsocket.Served(s.Path, s.AllowUIDs)
+		var peer *trust.PeerRefusal
+		var link *trust.Refusal
+		switch {
+		case errors.As(err, &peer):
+			found = append(found, Obstacle{Sink: name, Err: fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, peer.Key)})
+		case errors.As(err, &link):
+			found = append(found, Obstacle{Sink: name, Err: err})
 		}
 	}
 	return found

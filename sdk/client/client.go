@@ -72,18 +72,7 @@ func WithDial(dial func(context.Context) (net.Conn, error)) Option {
 // does not connect yet, and the supervisor need not run yet.
 func New(socket string, opts ...Option) *Client {
 	c := &Client{socket: socket, timeout: defaultTimeout}
-	c.dial = func(ctx context.Context) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		if err == nil {
-			if err = trusted(conn, socket, c.users); err != nil {
-				_ = conn.Close()
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		return conn, nil
-	}
+	c.dial = func(ctx context.Context) (net.Conn, error) { return dial(ctx, socket, c.users) }
 	for _, opt := range opts {
 		opt(c)
 	}

@@ -8,19 +8,18 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 )
 
 // trusted refuses a connection to somebody who is neither root nor the user
 // that runs this process, as the kernel says (SO_PEERCRED in unix(7)): he has
 // opened a socket there first, and would hand out tokens of his own. Root also
-// takes the owner of the socket's folder, if nobody else can write there. users
-// are trusted beside, by name or number.
-func trusted(conn net.Conn, socket string, users []string) error {
+// takes the owner of the folder of what was connected to, if nobody else can write
+// there. users are trusted beside, by name or number.
+func trusted(conn net.Conn, socket, real string, users []string) error {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
-		return nil // not by the socket's path: see WithDial
+		return fmt.Errorf("who serves the socket %s can't be told", socket)
 	}
 	raw, err := unixConn.SyscallConn()
 	if err != nil {
@@ -36,7 +35,7 @@ func trusted(conn net.Conn, socket string, users []string) error {
 	if peerErr != nil {
 		return fmt.Errorf("who serves the socket %s can't be told: %w", socket, peerErr)
 	}
-	if uid := int(peer.Uid); uid == 0 || uid == os.Geteuid() || isOneOf(users, uid) || os.Geteuid() == 0 && ownsFolder(socket, uid) {
+	if uid := int(peer.Uid); uid == 0 || uid == os.Geteuid() || isOneOf(users, uid) || os.Geteuid() == 0 && ownsFolder(real, uid) {
 		return nil
 	}
 	return fmt.Errorf("%w: user %d (process %d) serves %s: end that process, or name the right socket; if he runs the supervisor, say so with WithUsers", ErrStranger, peer.Uid, peer.Pid, socket)
@@ -55,50 +54,10 @@ func isOneOf(users []string, uid int) bool {
 	})
 }
 
-// resolve follows the links of root and of ourselves on an absolute path, and
-// no others: whoever made another one says where it leads.
-func resolve(path string) (string, error) {
-	const most = 40
-	for range most {
-		link := ""
-		for at := path; at != filepath.Dir(at); at = filepath.Dir(at) {
-			info, err := os.Lstat(at)
-			if err != nil {
-				return "", err
-			}
-			if info.Mode()&os.ModeSymlink == 0 {
-				continue
-			}
-			if uid := info.Sys().(*syscall.Stat_t).Uid; uid != 0 && int(uid) != os.Geteuid() {
-				return "", fmt.Errorf("%s is a link of user %d", at, uid)
-			}
-			link = at // the one nearest to the root is followed first
-		}
-		if link == "" {
-			return path, nil
-		}
-		target, err := os.Readlink(link)
-		if err != nil {
-			return "", err
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(link), target)
-		}
-		path = filepath.Join(target, strings.TrimPrefix(path, link))
-	}
-	return "", fmt.Errorf("%s: too many links", path)
-}
-
-// ownsFolder says whether a user owns the folder of a socket, and nobody but
-// him, us and root can change what leads there.
+// ownsFolder says whether a user owns the folder of a socket, to which no link
+// leads, and nobody but him, us and root can change what leads there.
 func ownsFolder(socket string, uid int) bool {
-	path, err := filepath.Abs(socket)
-	if err == nil {
-		path, err = resolve(filepath.Dir(path))
-	}
-	if err != nil {
-		return false
-	}
+	path := filepath.Dir(socket)
 	for first := true; ; first = false {
 		info, err := os.Lstat(path)
 		if err != nil {

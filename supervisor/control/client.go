@@ -43,16 +43,8 @@ type Client struct {
 // not connect yet.
 func NewClient(socket string) *Client {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, "unix", socket)
-		if err == nil {
-			if err = trusted(conn, socket); err != nil {
-				_ = conn.Close()
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		return conn, nil
+		conn, err := localsocket.Dial(ctx, socket, nil)
+		return conn, stranger(err)
 	}
 	return &Client{socket: socket, http: &http.Client{
 		Transport:     &http.Transport{DialContext: dial, DisableCompression: true, MaxIdleConns: 1, IdleConnTimeout: idleTimeout / 2},
@@ -60,17 +52,17 @@ func NewClient(socket string) *Client {
 	}}
 }
 
-// trusted refuses somebody who has opened a socket there first: he would get
-// what is imported, and hand out tokens of his own.
-func trusted(conn net.Conn, socket string) error {
-	peer, err := localsocket.PeerOf(conn)
-	if err != nil {
-		return fmt.Errorf("who serves the socket %s can't be told: %w", socket, err)
-	}
-	err = trust.Here().Peer(socket, int(peer.UID), int(peer.PID), nil)
-	var refusal *trust.PeerRefusal
-	if errors.As(err, &refusal) {
+// stranger says what to do about somebody who has opened a socket there first, or
+// has made a link that leads elsewhere: he would get what is imported, and hand out
+// tokens of his own.
+func stranger(err error) error {
+	var peer *trust.PeerRefusal
+	var link *trust.Refusal
+	switch {
+	case errors.As(err, &peer):
 		return fmt.Errorf("%w: end that process, or name the right socket with --socket", err)
+	case errors.As(err, &link):
+		return fmt.Errorf("the control socket %w, with --socket", err)
 	}
 	return err
 }

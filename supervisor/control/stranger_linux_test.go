@@ -44,3 +44,40 @@ func TestClientTellsAStrangerNothing(t *testing.T) {
 		t.Errorf("a stranger heard %q", got)
 	}
 }
+
+// A stranger's link above the socket leads the client to no other service, though
+// root serves it.
+func TestClientFollowsNoLinkOfAStranger(t *testing.T) {
+	usertest.NeedsRoot(t)
+	for name, stranger := range map[string]bool{"ours": false, "a stranger's": true} {
+		dir := t.TempDir()
+		link := filepath.Join(dir, "way")
+		if err := errors.Join(os.Chmod(dir, 0o777|os.ModeSticky), os.Mkdir(filepath.Join(dir, "s"), 0o700), os.Symlink("s", link)); err != nil {
+			t.Fatal(err)
+		}
+		if stranger {
+			if err := os.Lchown(link, usertest.Stranger, usertest.Stranger); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := usertest.Listen(t, filepath.Join(dir, "s", "c"), 0)
+		heard := make(chan struct{})
+		go func() {
+			defer close(heard)
+			if conn, err := l.Accept(); err == nil {
+				_ = conn.Close()
+			}
+		}()
+		c := control.NewClient(filepath.Join(link, "c"))
+		_, err := c.Import(t.Context(), control.ImportRequest{Account: "a", Body: []byte("CANARY")})
+		c.Close()
+		var refusal *trust.Refusal
+		if errors.As(err, &refusal) != stranger || stranger && !strings.Contains(err.Error(), "realpath shows it), with --socket") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if stranger {
+			_ = l.Close()
+		}
+		<-heard
+	}
+}

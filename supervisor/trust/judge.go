@@ -29,6 +29,8 @@ type way struct {
 	passed []facts
 	// looks: nothing is refused.
 	looks bool
+	// leads: nothing but links is refused; doubtful: something else would have been.
+	leads, doubtful bool
 	// private: it is for our own user alone; open is then why the folder above
 	// would be refused if what is in it were not.
 	private bool

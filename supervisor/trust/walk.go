@@ -119,6 +119,9 @@ func (w *way) walk(path string) (step, error) {
 
 // pass enters one more entry. Who only looks goes on after a refusal.
 func (w *way) pass(f facts, innermost bool) error {
+	if w.leads {
+		return w.led(f, innermost)
+	}
 	err := w.enter(f, innermost)
 	var refusal *Refusal
 	if w.looks && errors.As(err, &refusal) {

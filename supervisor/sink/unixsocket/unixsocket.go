@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -142,10 +141,10 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	before, _ := os.Lstat(s.cfg.Path)
-	if err := s.followable(s.cfg.Path, before); err != nil {
-		return err
+	conn, err := localsocket.Dial(ctx, s.cfg.Path, s.cfg.AllowUIDs)
+	if refused := s.untrusted(err); refused != nil {
+		return refused
 	}
-	conn, err := s.dial(ctx, before)
 	if err != nil {
 		s.mu.Lock()
 		s.stale = before
@@ -157,14 +156,6 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 
-	if err := s.trusts(conn); err != nil {
-		return err
-	}
-	if now, err := os.Lstat(s.cfg.Path); err == nil {
-		if err := s.followable(s.cfg.Path, now); err != nil {
-			return err
-		}
-	}
 	if _, err := conn.Write(msg); err != nil {
 		return s.explain(ctx, err)
 	}
@@ -177,18 +168,17 @@ func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	return nil
 }
 
-// trusts asks the kernel who serves the socket, before a byte is written.
-func (s *Sink) trusts(conn net.Conn) error {
-	peer, err := localsocket.PeerOf(conn)
-	if err != nil {
-		return fmt.Errorf("who serves the socket %s can't be told, and so nothing was sent to it: %w", s.cfg.Path, err)
+// untrusted is the error about a socket that somebody serves, or has made a link to,
+// who is not trusted; nil: it is another one.
+func (s *Sink) untrusted(err error) error {
+	var peer *trust.PeerRefusal
+	if errors.As(err, &peer) {
+		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, peer.Key)
 	}
-	err = trust.Here().Peer(s.cfg.Path, int(peer.UID), int(peer.PID), s.cfg.AllowUIDs)
-	var refusal *trust.PeerRefusal
-	if errors.As(err, &refusal) {
-		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, refusal.Key)
+	if refusal := (*trust.Refusal)(nil); errors.As(err, &refusal) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // errAnswer is a wrong answer. It says only how long it was: a consumer may
@@ -228,7 +218,7 @@ func (s *Sink) explain(ctx context.Context, err error) error {
 	switch {
 	case errors.As(err, &wrong):
 		return err
-	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w: nobody listens on %s", sink.ErrAbsent, s.cfg.Path)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("the user that runs Tokenkeeper may not connect to %s: it needs write permission on the socket and search permission on the directories above: %w", s.cfg.Path, err)
