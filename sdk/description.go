@@ -67,4 +67,11 @@ type Setting struct {
 	// that others can change is refused by "tokenkeeper check", and for a sink before
 	// each call. A relative path is relative to the supervisor's working directory.
 	Steers bool
+	// SocketUsers: its value, if it begins with a slash, is the path of a Unix socket
+	// that the plugin connects to, and the setting that is named here lists who may
+	// serve it beside root, our own user and the owner of a folder that nobody else
+	// can write to: names or numbers of users, with commas between. "tokenkeeper
+	// check" refuses a socket that somebody else has opened; the plugin must ask who
+	// serves it, too, before it says anything. "": it is no such setting.
+	SocketUsers string
 }

@@ -151,6 +151,7 @@ func toSinkDescription(m *pb.DescribeResponse) SinkDescription {
 		d.Settings = append(d.Settings, Setting{
 			Name: s.GetName(), Description: s.GetDescription(), Default: s.GetDefaultValue(),
 			Required: s.GetRequired(), OneOf: s.GetOneOf(), Secret: s.GetSecret(), Steers: s.GetSteers(),
+			SocketUsers: s.GetSocketUsers(),
 		})
 	}
 	return d
@@ -165,6 +166,7 @@ func fromSinkDescription(d SinkDescription) *pb.DescribeResponse {
 		m.Settings = append(m.Settings, &pb.Setting{
 			Name: s.Name, Description: s.Description, DefaultValue: s.Default,
 			Required: s.Required, OneOf: s.OneOf, Secret: s.Secret, Steers: s.Steers,
+			SocketUsers: s.SocketUsers,
 		})
 	}
 	return m

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +11,9 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // settingProblems holds the settings of what stands at place in the
@@ -36,6 +39,19 @@ func settingProblems(file string, place []string, of string, known []sdk.Setting
 			add(s.Name, "has a value that "+of+" does not know", "use one of: "+strings.Join(s.OneOf, ", "))
 		case set && s.Steers:
 			if err := process.Steered(value, trusted); err != nil {
+				add(s.Name, err.Error(), "")
+			}
+		case set && s.SocketUsers != "" && strings.HasPrefix(value, "/"):
+			allow, err := localsocket.Users(settings[s.SocketUsers])
+			if err != nil {
+				add(s.SocketUsers, err.Error(), "")
+			}
+			var peer *trust.PeerRefusal
+			var link *trust.Refusal
+			switch err := localsocket.Served(value, allow); {
+			case errors.As(err, &peer):
+				add(s.Name, err.Error(), "if that is the right one, write "+s.SocketUsers+": "+peer.Key)
+			case errors.As(err, &link):
 				add(s.Name, err.Error(), "")
 			}
 		}

@@ -186,3 +186,36 @@ func TestFilesOfSettings(t *testing.T) {
 		t.Errorf("of one who is trusted: %v", got)
 	}
 }
+
+// TestSocketsOfSettings: check refuses the socket that a setting names, if somebody
+// has opened it whom the setting beside it does not name.
+func TestSocketsOfSettings(t *testing.T) {
+	usertest.NeedsRoot(t)
+	dir, err := os.MkdirTemp("", "tk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	_ = usertest.Listen(t, path, usertest.Stranger)
+	known := []sdk.Setting{{Name: "address", SocketUsers: "allow_uids"}, {Name: "allow_uids"}}
+	for _, tc := range []struct{ address, users, key, message string }{
+		{path, "", "address", "is that of user 34567, who is not trusted"},
+		{path, "34567", "", ""},
+		{path, "nobody-of-this-machine", "allow_uids", "has no user"},
+		{filepath.Join(dir, "none"), "", "", ""},
+		{"127.0.0.1:6379", "", "", ""},
+	} {
+		settings := map[string]string{"address": tc.address}
+		if tc.users != "" {
+			settings["allow_uids"] = tc.users
+		}
+		got := settingProblems("x.yaml", []string{"sinks", "s"}, "redis", known, settings, nil)
+		if tc.key == "" && len(got) > 0 || tc.key != "" && (len(got) == 0 || got[0].Key != "sinks.s.settings."+tc.key || !strings.Contains(got[0].Message, tc.message)) {
+			t.Errorf("%+v: %v", tc, got)
+		}
+	}
+}

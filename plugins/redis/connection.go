@@ -21,7 +21,7 @@ func (s settings) with(ctx context.Context, f func(*goredis.Client) error) error
 	client := goredis.NewClient(&goredis.Options{
 		Network: s.network, Addr: s.address, Username: s.username, Password: s.password, DB: s.db,
 		Dialer: func(dialing context.Context, network, address string) (net.Conn, error) {
-			conn, err := s.dial(dialing, network, address)
+			conn, err := s.connect(dialing, network, address)
 			if err == nil {
 				release = append(release, context.AfterFunc(ctx, func() { _ = conn.Close() }))
 			}
@@ -44,8 +44,21 @@ func (s settings) with(ctx context.Context, f func(*goredis.Client) error) error
 	return f(client)
 }
 
-func (s settings) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if s.tls != nil {
+// Dial connects to the Unix socket at path. It refuses, before anything is said, to
+// connect to somebody who is not trusted: users are whom the setting allow_uids
+// names. The error is then an [Untrusted].
+type Dial func(ctx context.Context, path, users string) (net.Conn, error)
+
+// Untrusted is why nothing is said to whoever serves a socket. Its text is told.
+type Untrusted struct{ Reason error }
+
+func (u Untrusted) Error() string { return u.Reason.Error() }
+
+func (s settings) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	switch {
+	case network == "unix":
+		return s.dial(ctx, address, s.users)
+	case s.tls != nil:
 		return (&tls.Dialer{Config: s.tls}).DialContext(ctx, network, address)
 	}
 	return (&net.Dialer{}).DialContext(ctx, network, address)

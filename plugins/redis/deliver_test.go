@@ -330,7 +330,7 @@ func TestSettings(t *testing.T) {
 		{"ttl", "1s", "duration of 1m0s"},
 		{"ttl", "CANARY", "duration"},
 	} {
-		err := redis.New().Deliver(t.Context(), sdk.DeliverRequest{
+		err := redis.New(dial).Deliver(t.Context(), sdk.DeliverRequest{
 			Account: "a", Settings: with(sdk.Settings{"address": sdk.NewSecret("/nowhere")}, c.name, c.value),
 		})
 		if !errors.Is(err, sdk.ErrRefused) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), canary) {

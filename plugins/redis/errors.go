@@ -91,8 +91,11 @@ func trouble(err error) string {
 		dns         *net.DNSError
 		certificate *tls.CertificateVerificationError
 		record      tls.RecordHeaderError
+		untrusted   Untrusted
 	)
 	switch {
+	case errors.As(err, &untrusted):
+		return untrusted.Error()
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
 		return "nothing listens at this address"
 	case errors.Is(err, fs.ErrPermission):

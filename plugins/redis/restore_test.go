@@ -142,7 +142,7 @@ func TestConformance(t *testing.T) {
 		return with(r.settings, "address", l.Addr().String()), l
 	}
 	sinktest.Run(t, sinktest.Suite{
-		New:     func() sdk.Sink { return redis.New() },
+		New:     func() sdk.Sink { return redis.New(dial) },
 		Program: []string{program},
 		Settings: func(*testing.T) sdk.Settings {
 			r.do("FLUSHALL")

@@ -25,6 +25,7 @@ const (
 	settingKey      = "key"
 	settingChannel  = "channel"
 	settingTTL      = "ttl"
+	settingUsers    = "allow_uids"
 
 	defaultAddress = "127.0.0.1:6379"
 	defaultKey     = "tokenkeeper:{account}"
@@ -36,7 +37,8 @@ const (
 
 func describeSettings() []sdk.Setting {
 	return []sdk.Setting{
-		{Name: settingAddress, Default: defaultAddress, Description: "host:port of the server, or the path of its Unix socket."},
+		{Name: settingAddress, Default: defaultAddress, SocketUsers: settingUsers, Description: "host:port of the server, or the path of its Unix socket."},
+		{Name: settingUsers, Description: "Users, by name or number and with commas between, who may serve the Unix socket beside root, the user that runs Tokenkeeper and the owner of a folder that nobody else can write to."},
 		{Name: settingUsername, Description: "User of the server's ACL. Not set: default."},
 		{Name: settingPassword, Secret: true, Description: "The user's password."},
 		{Name: settingDB, Default: "0", Description: "Number of the database."},
@@ -56,6 +58,9 @@ type settings struct {
 	tls                *tls.Config
 	key, channel       string
 	ttl                ttl
+	// users may serve a Unix socket; dial connects to one.
+	users string
+	dial  Dial
 }
 
 // ttl: for ever, fixed, or (both zero) the token's own.
@@ -86,7 +91,8 @@ func readSettings(from sdk.Settings, account, provider string) (settings, error)
 	s := settings{
 		network: "tcp", address: otherwise(from.Get(settingAddress), defaultAddress),
 		username: from.Get(settingUsername), password: from.Get(settingPassword),
-		key: fill.Replace(otherwise(from.Get(settingKey), defaultKey)),
+		key:   fill.Replace(otherwise(from.Get(settingKey), defaultKey)),
+		users: from.Get(settingUsers),
 	}
 	s.channel = fill.Replace(otherwise(from.Get(settingChannel), s.key))
 	if s.channel == none {
@@ -97,6 +103,8 @@ func readSettings(from sdk.Settings, account, provider string) (settings, error)
 	}
 	if strings.HasPrefix(s.address, "/") {
 		s.network = "unix"
+	} else if s.users != "" {
+		return s, fmt.Errorf("setting %s is for an %s that is the path of a socket", settingUsers, settingAddress)
 	} else if _, _, err := net.SplitHostPort(s.address); err != nil {
 		return s, fmt.Errorf("setting %s must be host:port or the path of a socket", settingAddress)
 	}

@@ -24,6 +24,8 @@ import (
 type Sink struct {
 	// now is the wall clock.
 	now func() time.Time
+	// dial connects to Unix sockets.
+	dial Dial
 }
 
 var (
@@ -32,11 +34,11 @@ var (
 	_ sdk.Tester   = (*Sink)(nil)
 )
 
-// New returns the sink. The client library logs nothing from then on: all that
+// New returns the sink, which connects to Unix sockets by dial. The client library logs nothing from then on: all that
 // it has to say is in the errors.
-func New() *Sink {
+func New(dial Dial) *Sink {
 	goredis.SetLogger(&logging.VoidLogger{})
-	return &Sink{now: time.Now}
+	return &Sink{now: time.Now, dial: dial}
 }
 
 // DescribeSink implements [sdk.Sink].
@@ -44,9 +46,15 @@ func (s *Sink) DescribeSink(context.Context) (sdk.SinkDescription, error) {
 	return sdk.SinkDescription{Name: "redis", Version: "1.0.0", Settings: describeSettings()}, nil
 }
 
+func (s *Sink) settings(from sdk.Settings, account, provider string) (settings, error) {
+	set, err := readSettings(from, account, provider)
+	set.dial = s.dial
+	return set, err
+}
+
 // Deliver implements [sdk.Sink].
 func (s *Sink) Deliver(ctx context.Context, req sdk.DeliverRequest) error {
-	set, err := readSettings(req.Settings, req.Account, req.Provider)
+	set, err := s.settings(req.Settings, req.Account, req.Provider)
 	if err != nil {
 		return fmt.Errorf("%w: %w", sdk.ErrRefused, err)
 	}
@@ -88,7 +96,7 @@ func (s settings) outcome(answer []string) error {
 // Restore implements [sdk.Restorer]. After the lifetime that the setting ttl
 // gives, there is nothing to restore.
 func (s *Sink) Restore(ctx context.Context, req sdk.RestoreRequest) (sdk.Restored, error) {
-	set, err := readSettings(req.Settings, req.Account, req.Provider)
+	set, err := s.settings(req.Settings, req.Account, req.Provider)
 	if err != nil {
 		return sdk.Restored{}, err
 	}
@@ -119,7 +127,7 @@ func (s *Sink) Restore(ctx context.Context, req sdk.RestoreRequest) (sdk.Restore
 // Test implements [sdk.Tester]: it logs in, asks for the permissions that a
 // delivery needs, and makes a write that changes nothing.
 func (s *Sink) Test(ctx context.Context, req sdk.TestRequest) error {
-	set, err := readSettings(req.Settings, req.Account, req.Provider)
+	set, err := s.settings(req.Settings, req.Account, req.Provider)
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
@@ -79,4 +82,23 @@ func Served(path string, allow []int) error {
 		return fmt.Errorf("%s: its owner can't be told", path)
 	}
 	return judge.Peer(path, int(st.Uid), 0, allow)
+}
+
+// Users reads the names or numbers of users, with commas between.
+func Users(text string) ([]int, error) {
+	var all []int
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		uid, err := strconv.ParseUint(word, 10, 31)
+		if err != nil {
+			u, err := user.Lookup(word)
+			if err != nil {
+				return nil, fmt.Errorf("this machine has no user %q: write its number", word)
+			}
+			if uid, err = strconv.ParseUint(u.Uid, 10, 31); err != nil {
+				return nil, fmt.Errorf("user %q has no number: %w", word, err)
+			}
+		}
+		all = append(all, int(uid))
+	}
+	return all, nil
 }

@@ -260,7 +260,11 @@ type Setting struct {
 	Secret bool `protobuf:"varint,6,opt,name=secret,proto3" json:"secret,omitempty"`
 	// Its value is the path of a file that decides what the provider does or whom it
 	// believes: the supervisor refuses one that others can change.
-	Steers        bool `protobuf:"varint,7,opt,name=steers,proto3" json:"steers,omitempty"`
+	Steers bool `protobuf:"varint,7,opt,name=steers,proto3" json:"steers,omitempty"`
+	// Its value, if it begins with a slash, is the path of a Unix socket that the provider
+	// connects to, and the setting of this name says which users may serve it beside
+	// those that the provider trusts anyway; empty: it is no such setting.
+	SocketUsers   string `protobuf:"bytes,8,opt,name=socket_users,json=socketUsers,proto3" json:"socket_users,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -342,6 +346,13 @@ func (x *Setting) GetSteers() bool {
 		return x.Steers
 	}
 	return false
+}
+
+func (x *Setting) GetSocketUsers() string {
+	if x != nil {
+		return x.SocketUsers
+	}
+	return ""
 }
 
 type PingRequest struct {
@@ -1602,7 +1613,7 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\vreuse_grace\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"reuseGrace\x12\x12\n" +
 	"\x04pkce\x18\x06 \x01(\tR\x04pkce\x12>\n" +
-	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\"\xc7\x01\n" +
+	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\"\xea\x01\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12#\n" +
@@ -1610,7 +1621,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\brequired\x18\x04 \x01(\bR\brequired\x12\x15\n" +
 	"\x06one_of\x18\x05 \x03(\tR\x05oneOf\x12\x16\n" +
 	"\x06secret\x18\x06 \x01(\bR\x06secret\x12\x16\n" +
-	"\x06steers\x18\a \x01(\bR\x06steers\"\r\n" +
+	"\x06steers\x18\a \x01(\bR\x06steers\x12!\n" +
+	"\fsocket_users\x18\b \x01(\tR\vsocketUsers\"\r\n" +
 	"\vPingRequest\"\x0e\n" +
 	"\fPingResponse\"\xa3\x02\n" +
 	"\aAccount\x12\x12\n" +
