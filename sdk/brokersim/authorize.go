@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -69,6 +71,9 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		answer.Set("error_description", fault)
 	} else if code := s.logIn(q); code == "" {
 		answer.Set("error", "access_denied")
+		if s.rules.denied != "" {
+			answer.Set("error_description", s.rules.denied)
+		}
 	} else {
 		answer.Set("code", code)
 		s.rules.decorate(answer)
@@ -127,7 +132,7 @@ func (s *Server) redirectTarget(uri string) (*url.URL, bool) {
 	if err != nil || uri == "" {
 		return nil, false
 	}
-	if uri == s.cfg.RedirectURL {
+	if slices.Contains(strings.Split(s.cfg.RedirectURL, ","), uri) {
 		return got, true
 	}
 	want, err := url.Parse(s.cfg.RedirectURL)

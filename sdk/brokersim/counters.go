@@ -73,6 +73,9 @@ type Counts struct {
 	Repeats int
 	// Reused counts requests with a spent refresh token.
 	Reused int
+	// Ousted counts grants that a later login ended, where few are allowed, and
+	// Beats the keepalive calls for a living grant.
+	Ousted, Beats int
 
 	ResourcesServed, ResourcesRefused int
 }
@@ -89,6 +92,7 @@ func (c *Counts) add(d Counts) {
 		{&c.OpenReceived, d.OpenReceived}, {&c.OpenProcessed, d.OpenProcessed},
 		{&c.CutReceived, d.CutReceived}, {&c.CutProcessed, d.CutProcessed},
 		{&c.Logins, d.Logins}, {&c.Refreshes, d.Refreshes}, {&c.Refused, d.Refused},
+		{&c.Ousted, d.Ousted}, {&c.Beats, d.Beats},
 		{&c.Faults, d.Faults}, {&c.Repeats, d.Repeats}, {&c.Reused, d.Reused},
 		{&c.ResourcesServed, d.ResourcesServed}, {&c.ResourcesRefused, d.ResourcesRefused},
 	} {

@@ -9,7 +9,8 @@ type Current struct {
 	// to log in again.
 	Alive          bool
 	RefreshExpires time.Time
-	// AccessToken is the newest one; empty if none is alive.
+	// AccessToken is the newest one; empty if none is alive. Where there are no
+	// refresh tokens, it is all that there is.
 	AccessToken   string
 	AccessExpires time.Time
 	Login         time.Time
@@ -25,11 +26,9 @@ func (s *Server) Current(account string) (Current, bool) {
 		return Current{}, false
 	}
 	g := grants[len(grants)-1]
-	c := Current{
-		RefreshToken:   g.newest.value,
-		Alive:          s.usable(g.newest),
-		RefreshExpires: g.newest.expires,
-		Login:          g.login,
+	c := Current{Login: g.login}
+	if g.newest != nil {
+		c.RefreshToken, c.Alive, c.RefreshExpires = g.newest.value, s.usable(g.newest), g.newest.expires
 	}
 	if n := len(g.living); n > 0 && s.alive(g.living[n-1]) {
 		c.AccessToken, c.AccessExpires = g.living[n-1].value, g.living[n-1].expires
@@ -64,5 +63,5 @@ func (s *Server) Uses(refreshToken string) int {
 // usable says whether t could be spent now. s.mu is held.
 func (s *Server) usable(t *refreshToken) bool {
 	now := s.now()
-	return t != nil && !t.grant.revoked && now.Before(t.expires) && (t.spent.IsZero() || s.inGrace(t, now))
+	return t != nil && !s.over(t.grant, now) && now.Before(t.expires) && (t.spent.IsZero() || s.inGrace(t, now))
 }

@@ -34,6 +34,33 @@ type rules struct {
 	// compared (RFC 8252, section 7.3).
 	loopbackPortFree bool
 
+	machinery
+
+	// query: the parameters stand in the address of a GET; emptyPost: or of a POST
+	// without a body. Neither: in a form.
+	query, emptyPost bool
+	// tokenHeader carries an access token instead of Authorization.
+	tokenHeader string
+	// accountField names the person in a request that has no other credential.
+	accountField string
+	// codeBurns: a failed exchange spends the code.
+	codeBurns bool
+	// clientless: a token request names no client at all.
+	clientless bool
+	// assertion: the client authenticates by a JWT (RFC 7523) for audience; "":
+	// the token endpoint.
+	assertion bool
+	audience  string
+	// personalJWT: the certificate flow of Saxo, for apps with a Config.ClientKey.
+	personalJWT bool
+	// grantTypes of the token endpoint; nil: refresh_token and authorization_code.
+	grantTypes []string
+	// redirects says what is wrong with the registered redirect addresses; nil: RFC
+	// 9700 has one, compared exactly.
+	redirects func(registered string) string
+	// denied is the error_description of a login that was refused.
+	denied string
+
 	// fields names the parameters of a token request beyond grant_type and
 	// client authentication.
 	fields func(grantType string, pkce bool) fieldRules
@@ -65,6 +92,8 @@ type refusal struct {
 	refresh bool
 	// status for a dead grant, from the configuration.
 	deadStatus int
+	// asInvalidClient: the configuration wants a dead refresh token called so.
+	asInvalidClient bool
 }
 
 func (r refusal) String() string { return fmt.Sprintf("%s: %s", r.code, r.detail) }
@@ -73,7 +102,8 @@ func (r refusal) String() string { return fmt.Sprintf("%s: %s", r.code, r.detail
 type issued struct {
 	accessToken, refreshToken, idToken string
 	expiresIn, refreshExpiresIn        time.Duration
-	baseURI                            string
+	expires                            time.Time
+	baseURI, account                   string
 }
 
 const (
@@ -84,6 +114,12 @@ const (
 
 	grantRefresh = "refresh_token"
 	grantCode    = "authorization_code"
+	grantClient  = "client_credentials"
+	// grantPersonal is Saxo's; the others are no grant types of a broker's, but
+	// what faults and limits call the requests.
+	grantPersonal = "urn:saxobank:oauth:grant-type:personal-jwt"
+	grantRenew    = "renew"
+	grantTOTP     = "totp"
 )
 
 func rulesOf(d Dialect) rules {
@@ -93,7 +129,10 @@ func rulesOf(d Dialect) rules {
 	case Saxo:
 		return saxoRules()
 	}
-	panic(fmt.Sprintf("brokersim: unknown Config.Dialect %q; it is brokersim.Schwab or brokersim.Saxo", d))
+	if rules, ok := kinds()[d]; ok {
+		return rules
+	}
+	panic(fmt.Sprintf("brokersim: unknown Config.Dialect %q; it is one of the package's constants, such as brokersim.Schwab", d))
 }
 
 func seconds(d time.Duration) int { return int(d / time.Second) }

@@ -10,6 +10,7 @@ import (
 //
 //	-
 //	-
+//	- [js]: https://github.com/SaxoBank/openapi-samples-js
 //	- [sample]: https://github.com/SaxoBank/openapi-samples-php, folder
 //	  authentication, Saxo's own sample programs
 //
@@ -25,7 +26,9 @@ func saxoRules() rules {
 		apiPrefix: "/openapi/",
 
 		// [code], example answer: "expires_in": 1200. The refresh token's life
-		// differs by environment and stands in refresh_token_expires_in.
+		// stands in refresh_token_expires_in. [js] says an hour; that an environment
+		// has another one is UNVERIFIED, and 40 minutes stand here because they are
+		// stricter. An outage at the weekend that is longer ends every grant.
 		accessLifetime:  1200 * time.Second,
 		refreshLifetime: SaxoSimRefreshLifetime,
 		sliding:         true,
@@ -48,6 +51,11 @@ func saxoRules() rules {
 		// [pkce] and RFC 8252, section 7.3: native apps listen on any port.
 		loopbackPortFree: true,
 
+		// [js], oauth2-certificate-flow.
+		personalJWT: true,
+		// [js], which knows no other reason: a person has to accept something.
+		denied: "Disclaimers not accepted during login.",
+
 		fields:  saxoFields,
 		success: saxoSuccess,
 		refuse:  saxoRefusal,
@@ -64,6 +72,8 @@ func saxoRules() rules {
 // code_verifier and no client id, because the verifier stands in for it.
 func saxoFields(grantType string, pkce bool) fieldRules {
 	switch {
+	case grantType == grantPersonal:
+		return fieldRules{required: []string{"assertion"}}
 	case grantType == grantCode && pkce:
 		return fieldRules{required: []string{"client_id", "code", "redirect_uri", "code_verifier"}}
 	case grantType == grantCode:

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -28,15 +29,18 @@ func schwabRules() rules {
 		// to log in again. A refresh does not extend it.
 		refreshLifetime: 7 * 24 * time.Hour,
 		sliding:         false,
-		// Recorded by client programs: codes die after about 30 seconds.
+		// Recorded by client programs (Schwabdev, issue 61): codes die after about
+		// 30 seconds.
 		codeLifetime: 30 * time.Second,
 
 		// Recorded by client programs (schwab-py, Schwabdev): a refresh
 		// usually returns the same refresh token, and it can be used many
 		// times.
 		rotation: RotationNever,
-		// Recorded by client programs: a new login of the same user at the
-		// same app ends the refresh token of the login before.
+		// Recorded by client programs (Schwabdev's troubleshooting): a new login
+		// of the same user at the same app ends the refresh token of the login
+		// before. Schwab's own words for it: UNVERIFIED. A password reset ends it,
+		// too (guide); [Server.Revoke] does so.
 		loginReplaces: true,
 
 		// Guide, example requests: "Authorization: Basic
@@ -45,6 +49,8 @@ func schwabRules() rules {
 		basic:        true,
 		secretInBody: false,
 		pkce:         false,
+
+		redirects: schwabRedirects,
 
 		fields:   schwabFields,
 		success:  schwabSuccess,
@@ -57,6 +63,21 @@ func schwabRules() rules {
 		// escaped in a URL.
 		newCode: func() string { return "C0.b2F1dGgy." + randomText(32) + "@" },
 	}
+}
+
+// schwabRedirects: the guide allows several addresses, separated by commas, of
+// https alone and with 255 characters in all. They are compared exactly, to the
+// slash at the end (Schwabdev's troubleshooting).
+func schwabRedirects(registered string) string {
+	if len(registered) > 255 {
+		return "Schwab takes no more than 255 characters"
+	}
+	for address := range strings.SplitSeq(registered, ",") {
+		if !strings.HasPrefix(address, "https://") {
+			return "Schwab takes https:// alone"
+		}
+	}
+	return ""
 }
 
 // schwabFields follows the example requests of the guide: grant_type, code and
@@ -87,6 +108,12 @@ func schwabSuccess(t issued) (int, map[string]any) {
 // (https://github.com/tylerebowers/Schwabdev/issues/40). A dead code is
 // answered in the same envelope; its inner words are assumed.
 func schwabRefusal(r refusal) Answer {
+	if r.code == codeInvalidGrant && r.refresh && r.asInvalidClient {
+		// Recorded by client programs (schwab-py's documentation) after seven days.
+		return jsonAnswer(http.StatusUnauthorized, map[string]any{
+			"error": codeInvalidClient, "error_description": "refresh token invalid",
+		})
+	}
 	switch r.code {
 	case codeInvalidGrant:
 		sum := sha256.Sum256([]byte(r.credential))

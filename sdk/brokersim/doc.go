@@ -1,11 +1,18 @@
 // Package brokersim simulates the authorization servers of brokers for tests
-// and demonstrations: Schwab's and Saxo's dialects of OAuth 2.0, as strict as
-// the brokers or stricter, with faults on request, short lifetimes and
-// counters that a test can ask.
+// and demonstrations: Schwab's and Saxo's dialects of OAuth 2.0 whole, and the
+// token endpoints of eight other brokers, one for each kind; as strict as the
+// brokers or stricter, with faults on request, short lifetimes and counters that
+// a test can ask.
 //
 // It imports nothing of this project, so that it can't share a client's
 // misunderstandings. Each rule of a dialect stands with its source in
-// dialect_schwab.go or dialect_saxo.go.
+// dialect_schwab.go, dialect_saxo.go, dialect_kinds.go or dialect_daily.go; one
+// without a source says UNVERIFIED.
+//
+// What brokers do beyond OAuth can be turned on for any dialect: Config has a
+// grace for spent refresh tokens, values that stay for a day, death at a time of
+// the day or of idleness, competing sessions, requests an hour, assertions and
+// TOTP codes.
 //
 // # Use
 //

@@ -2,6 +2,9 @@ package brokersim
 
 import "time"
 
+// dailyRotation is how old a refresh token becomes under [RotationDaily].
+const dailyRotation = 24 * time.Hour
+
 // DefaultAccount logs in at the authorize page unless LoginAs or login_hint
 // say otherwise.
 const DefaultAccount = "default"
@@ -29,6 +32,7 @@ type grant struct {
 	account     string
 	login       time.Time
 	revoked     bool
+	used        time.Time // when its access token was last used, renewed or beaten for
 	verifier    string
 	redirectURI string
 	newest      *refreshToken
@@ -38,6 +42,7 @@ type grant struct {
 type refreshToken struct {
 	value   string
 	grant   *grant
+	born    time.Time
 	expires time.Time
 	posts   int // requests that carried it
 	// spent is when a refresh replaced it by successor; zero: never.
@@ -90,10 +95,13 @@ func (s *Server) beginGrant(g *grant, login, now time.Time) issued {
 			s.revoke(old)
 		}
 	}
-	g.login = login
+	s.makeRoom(g.account, now)
+	g.login, g.used = login, now
 	s.grants[g.account] = append(s.grants[g.account], g)
 	s.tally.of(g.account).Logins++
-	s.newRefreshToken(g, login.Add(s.cfg.RefreshLifetime))
+	if !s.rules.noRefreshToken {
+		s.newRefreshToken(g, s.bound(login.Add(s.cfg.RefreshLifetime), login))
+	}
 	return s.issue(g, login.Add(s.cfg.AccessLifetime), now)
 }
 
@@ -101,19 +109,29 @@ func (s *Server) beginGrant(g *grant, login, now time.Time) issued {
 // token. s.mu is held.
 func (s *Server) issue(g *grant, expires, now time.Time) issued {
 	s.forgetExpired(g, now)
+	if s.rules.replacesAccess {
+		for _, old := range g.living {
+			delete(s.access, old.value)
+		}
+		g.living = nil
+	}
+	expires = s.bound(expires, now)
 	a := &accessToken{value: s.rules.newAccessToken(), grant: g, expires: expires}
 	g.living = append(g.living, a)
 	s.access[a.value] = a
-	return issued{
-		accessToken: a.value, refreshToken: g.newest.value, idToken: s.idToken(g.account, now, expires),
-		expiresIn: expires.Sub(now), refreshExpiresIn: g.newest.expires.Sub(now),
-		baseURI: s.URL() + s.rules.apiPrefix,
+	out := issued{
+		accessToken: a.value, idToken: s.idToken(g.account, now, expires), account: g.account,
+		expires: expires, expiresIn: expires.Sub(now), baseURI: s.URL() + s.rules.apiPrefix,
 	}
+	if g.newest != nil {
+		out.refreshToken, out.refreshExpiresIn = g.newest.value, g.newest.expires.Sub(now)
+	}
+	return out
 }
 
 // newRefreshToken makes a new refresh token g's newest. s.mu is held.
 func (s *Server) newRefreshToken(g *grant, expires time.Time) *refreshToken {
-	t := &refreshToken{value: s.rules.newRefreshToken(), grant: g, expires: expires}
+	t := &refreshToken{value: s.rules.newRefreshToken(), grant: g, born: s.now(), expires: expires}
 	s.refresh[t.value] = t
 	g.newest = t
 	return t
@@ -150,6 +168,8 @@ func (s *Server) spend(t *refreshToken, keep bool, now time.Time) (issued, strin
 	switch {
 	case g.revoked:
 		return issued{}, "the grant was revoked"
+	case s.over(g, now):
+		return issued{}, "the grant has died, of its age or of idleness"
 	case !t.spent.IsZero() && !s.inGrace(t, now):
 		// RFC 9700, section 4.14.2: the server can't tell who of the two is
 		// the thief, so it revokes the active refresh token as well.
@@ -157,6 +177,12 @@ func (s *Server) spend(t *refreshToken, keep bool, now time.Time) (issued, strin
 		return issued{}, "the refresh token was used before; the grant is revoked"
 	case !now.Before(t.expires):
 		return issued{}, "the refresh token has expired"
+	}
+	if s.cfg.Rotation == RotationDaily && !keep {
+		if t.successor == nil && now.Sub(t.born) >= dailyRotation {
+			t.spent, t.successor = now, s.newRefreshToken(g, t.expires)
+		}
+		t = g.newest
 	}
 	if s.cfg.Rotation == RotationAlways && !keep {
 		if t.successor != nil {
@@ -169,15 +195,20 @@ func (s *Server) spend(t *refreshToken, keep bool, now time.Time) (issued, strin
 		t.successor = s.newRefreshToken(g, t.expires)
 		t = t.successor
 	}
+	g.used = now
 	if s.rules.sliding {
-		t.expires = now.Add(s.cfg.RefreshLifetime)
+		t.expires = s.bound(now.Add(s.cfg.RefreshLifetime), g.login)
 	}
 	return s.issue(g, now.Add(s.cfg.AccessLifetime), now), ""
 }
 
 // inGrace: t was spent lately and nobody has used its successor, so that its
 // answer may have been lost. A successor that a replay has replaced has none
-// itself. s.mu is held.
+// itself. Where the refresh token changes by the day, both work side by side. s.mu
+// is held.
 func (s *Server) inGrace(t *refreshToken, now time.Time) bool {
-	return t.successor != nil && t.successor.spent.IsZero() && now.Sub(t.spent) < s.cfg.ReuseGrace
+	if t.successor == nil || now.Sub(t.spent) >= s.cfg.ReuseGrace {
+		return false
+	}
+	return s.cfg.Rotation == RotationDaily || t.successor.spent.IsZero()
 }

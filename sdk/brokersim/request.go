@@ -17,6 +17,9 @@ const maxRequestBody = 64 << 10
 // can be told.
 func (s *Server) parseTokenRequest(r *http.Request) (url.Values, *refusal) {
 	invalid := func(detail string) *refusal { return &refusal{code: codeInvalidRequest, detail: detail} }
+	if s.rules.query {
+		return parseQuery(r, invalid)
+	}
 	// Section 2.3.1: credentials MUST NOT be included in the request URI;
 	// nothing else belongs there either.
 	if r.URL.RawQuery != "" {
@@ -41,15 +44,29 @@ func (s *Server) parseTokenRequest(r *http.Request) (url.Values, *refusal) {
 	return form, nil
 }
 
+// parseQuery reads the parameters of a broker that has them in the address.
+func parseQuery(r *http.Request, invalid func(string) *refusal) (url.Values, *refusal) {
+	form, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return form, invalid("the query is malformed")
+	}
+	if name := repeated(form); name != "" {
+		return form, invalid("parameter " + name + " is repeated")
+	}
+	if n, err := io.ReadAll(io.LimitReader(r.Body, 1)); err != nil || len(n) > 0 {
+		return form, invalid("the parameters belong into the address, and nothing into a body")
+	}
+	return form, nil
+}
+
 // checkTokenRequest authenticates the client and checks the fields.
 func (s *Server) checkTokenRequest(r *http.Request, form url.Values) *refusal {
 	grantType := form.Get("grant_type")
-	switch grantType {
-	case grantRefresh, grantCode:
-	case "":
+	switch known := s.grantTypes(); {
+	case grantType == "":
 		return &refusal{code: codeInvalidRequest, detail: "grant_type is missing"}
-	default:
-		return &refusal{code: codeUnsupportedGrantType, detail: "grant_type has to be authorization_code or refresh_token"}
+	case !slices.Contains(known, grantType):
+		return &refusal{code: codeUnsupportedGrantType, detail: "grant_type has to be " + strings.Join(known, " or ")}
 	}
 	inBody, refused := s.authenticate(r, form)
 	if refused != nil {
@@ -71,6 +88,17 @@ func (s *Server) checkTokenRequest(r *http.Request, form url.Values) *refusal {
 	return nil
 }
 
+func (s *Server) grantTypes() []string {
+	types := s.rules.grantTypes
+	if types == nil {
+		types = []string{grantCode, grantRefresh}
+	}
+	if s.rules.personalJWT && s.cfg.ClientKey != nil {
+		types = append(slices.Clone(types), grantPersonal)
+	}
+	return types
+}
+
 // authenticate checks the client (RFC 6749, sections 2.3.1 and 3.2.1) and says
 // whether its credentials stand in the body.
 func (s *Server) authenticate(r *http.Request, form url.Values) (inBody bool, _ *refusal) {
@@ -78,6 +106,16 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (inBody bool, _ 
 	header := r.Header.Get("Authorization")
 	inBody = form.Has("client_secret")
 	switch {
+	case s.rules.clientless:
+		if header != "" || inBody {
+			return false, &refusal{code: codeInvalidClient, detail: "a request names no client here"}
+		}
+		return false, nil
+	case s.rules.assertion:
+		if why := s.checkAssertion(form); why != "" {
+			return false, &refusal{code: codeInvalidClient, detail: why}
+		}
+		return false, nil
 	case s.cfg.PKCE:
 		if header != "" || inBody {
 			return false, &refusal{code: codeInvalidClient, detail: "this client is public and has no secret"}

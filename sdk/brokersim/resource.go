@@ -2,18 +2,18 @@ package brokersim
 
 import (
 	"net/http"
-	"strings"
 )
 
 // serveResource answers 200 to a living access token and 401 otherwise (RFC
 // 6750, sections 2.1 and 3), so that a consumer can prove that its token
 // works. It names the account, and nothing else.
 func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	token := s.bearer(r)
 	s.mu.Lock()
 	a := s.access[token]
-	valid := ok && s.alive(a)
+	valid := s.alive(a)
 	if valid {
+		a.grant.used = s.now()
 		s.tally.of(a.grant.account).ResourcesServed++
 	} else {
 		s.tally.of("").ResourcesRefused++
@@ -33,5 +33,5 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
 
 // alive says whether an access token works now. s.mu is held.
 func (s *Server) alive(a *accessToken) bool {
-	return a != nil && !a.grant.revoked && s.now().Before(a.expires)
+	return a != nil && !s.over(a.grant, s.now()) && s.now().Before(a.expires)
 }

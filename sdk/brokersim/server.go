@@ -23,11 +23,17 @@ type Server struct {
 	refresh map[string]*refreshToken
 	access  map[string]*accessToken
 	codes   map[string]*authCode
-	login   login
-	faults  []*Fault
-	chaos   chaos
-	tally   tally
-	changed chan struct{} // closed and replaced at every change
+	// assertions are the ids of those that were used, lastStep the newest TOTP code
+	// of each account.
+	assertions map[string]bool
+	lastStep   map[string]int64
+	budget     budget
+	ousted     map[string]bool // access tokens whose grant another login has ended
+	login      login
+	faults     []*Fault
+	chaos      chaos
+	tally      tally
+	changed    chan struct{} // closed and replaced at every change
 
 	closing sync.Once
 	closed  chan struct{}
@@ -48,13 +54,24 @@ func New(cfg Config) *Server {
 		refresh: map[string]*refreshToken{},
 		access:  map[string]*accessToken{},
 		codes:   map[string]*authCode{},
+
+		assertions: map[string]bool{}, lastStep: map[string]int64{}, budget: budget{}, ousted: map[string]bool{},
 		login:   login{account: DefaultAccount},
 		tally:   newTally(),
 		changed: make(chan struct{}),
 		closed:  make(chan struct{}),
 	}
 	s.mux.HandleFunc("GET "+rules.authorizePath, s.serveAuthorize)
-	s.mux.HandleFunc(rules.tokenPath, s.serveToken)
+	s.mux.HandleFunc(rules.tokenPath, func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, s.parseTokenRequest) })
+	if rules.renewPath != "" {
+		s.mux.HandleFunc("GET "+rules.renewPath, func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, s.parseRenewal) })
+	}
+	if rules.mintPath != "" {
+		s.mux.HandleFunc("POST "+rules.mintPath, func(w http.ResponseWriter, r *http.Request) { s.serveToken(w, r, s.parseMint) })
+	}
+	if rules.keepalivePath != "" {
+		s.mux.HandleFunc("POST "+rules.keepalivePath, s.serveKeepalive)
+	}
 	s.mux.HandleFunc("GET /resource", s.serveResource)
 	s.mux.HandleFunc("GET "+rules.apiPrefix, s.serveResource)
 	return s
@@ -128,6 +145,24 @@ func (s *Server) AuthorizeURL() string { return s.URL() + s.rules.authorizePath 
 
 // TokenURL is the token endpoint.
 func (s *Server) TokenURL() string { return s.URL() + s.rules.tokenPath }
+
+// RenewURL renews the living access token that a GET carries; "": the broker has
+// no such thing.
+func (s *Server) RenewURL() string { return s.at(s.rules.renewPath) }
+
+// MintURL logs an account in with a PIN and a TOTP code; "": the broker has no
+// such thing.
+func (s *Server) MintURL() string { return s.at(s.rules.mintPath) }
+
+// KeepaliveURL takes a beat (POST); "": the broker has no such thing.
+func (s *Server) KeepaliveURL() string { return s.at(s.rules.keepalivePath) }
+
+func (s *Server) at(path string) string {
+	if path == "" {
+		return ""
+	}
+	return s.URL() + path
+}
 
 // ResourceURL is a protected resource: 200 with a living access token, else
 // 401.

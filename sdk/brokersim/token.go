@@ -3,6 +3,8 @@ package brokersim
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 )
 
 // exchange is one token request on its way through its three windows:
@@ -17,16 +19,18 @@ type exchange struct {
 
 // serveToken is the token endpoint. The faults of the request, if it has any,
 // act before it is processed, between, and on the answer.
-func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPost { // RFC 6749, section 3.2
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, parse func(*http.Request) (url.Values, *refusal)) {
+	if allowed := s.methods(r.URL.Path); !slices.Contains(allowed, r.Method) {
+		only := strings.Join(allowed, ", ")
 		s.mu.Lock()
-		s.violate("", "the token endpoint takes POST only")
+		s.violate("", "the token endpoint takes "+only+" only")
 		s.mu.Unlock()
-		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "POST only", http.StatusMethodNotAllowed)
+		w.Header().Set("Allow", only)
+		http.Error(w, only+" only", http.StatusMethodNotAllowed)
 		return
 	}
-	ex, fault := s.receive(r)
+	form, refused := parse(r)
+	ex, fault := s.receive(form, refused)
 	defer s.leave(ex, fault)
 
 	s.meet(fault, BeforeProcessing, ex, w, r)
@@ -41,9 +45,21 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 	s.answer(ex, w, r, fault.shape(answer))
 }
 
+// methods of one of the endpoints that hand out tokens.
+func (s *Server) methods(path string) []string {
+	switch {
+	case path == s.rules.renewPath:
+		return []string{http.MethodGet}
+	case path != s.rules.tokenPath || !s.rules.query:
+		return []string{http.MethodPost} // RFC 6749, section 3.2
+	case s.rules.emptyPost:
+		return []string{http.MethodGet, http.MethodPost}
+	}
+	return []string{http.MethodGet}
+}
+
 // receive opens the request: whose it is, and which fault it meets.
-func (s *Server) receive(r *http.Request) (*exchange, *Fault) {
-	form, refused := s.parseTokenRequest(r)
+func (s *Server) receive(form url.Values, refused *refusal) (*exchange, *Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.notify()
@@ -58,12 +74,31 @@ func (s *Server) receive(r *http.Request) (*exchange, *Fault) {
 		s.noteReuse(ex, t)
 	} else if c := s.codes[form.Get("code")]; c != nil {
 		ex.request.Account = c.account
+	} else {
+		ex.request.Account = s.accountOf(form)
 	}
 	a := s.tally.of(ex.request.Account)
 	a.Posts++
 	a.OpenReceived++
 	ex.request.Number = a.Posts
 	return ex, s.pick(ex.request)
+}
+
+// accountOf says whose a request without refresh token and code is. s.mu is held.
+func (s *Server) accountOf(form url.Values) string {
+	switch form.Get("grant_type") {
+	case grantRenew:
+		if a := s.access[form.Get("access_token")]; a != nil {
+			return a.grant.account
+		}
+	case grantPersonal:
+		return subjectOf(form.Get("assertion"))
+	case grantClient:
+		return s.login.account
+	case grantTOTP:
+		return form.Get(s.rules.accountField)
+	}
+	return ""
 }
 
 // noteReuse lists the request if it carries a spent refresh token. s.mu is
@@ -94,20 +129,19 @@ func (s *Server) process(ex *exchange, r *http.Request, fault *Fault) Answer {
 	ex.window = Processed
 
 	refused := ex.refused
-	if refused == nil {
+	if refused == nil && ex.request.GrantType != grantRenew && ex.request.GrantType != grantTOTP {
 		refused = s.checkTokenRequest(r, ex.form)
 	}
 	if refused != nil {
 		s.violate(ex.request.Account, refused.String())
 	}
+	if refused == nil && s.overLimit(ex.request.Account, ex.request.GrantType) {
+		a.Refused++
+		return tooMany()
+	}
 	var out issued
 	if refused == nil {
-		switch ex.form.Get("grant_type") {
-		case grantRefresh:
-			out, refused = s.grantRefresh(ex, fault != nil && fault.KeepRefreshToken)
-		case grantCode:
-			out, refused = s.grantCode(ex)
-		}
+		out, refused = s.grantRequest(ex, fault != nil && fault.KeepRefreshToken)
 	}
 	if refused != nil {
 		a.Refused++
@@ -117,10 +151,28 @@ func (s *Server) process(ex *exchange, r *http.Request, fault *Fault) Answer {
 	return jsonAnswer(s.rules.success(out))
 }
 
+// grantRequest grants one request or says why not. s.mu is held.
+func (s *Server) grantRequest(ex *exchange, keep bool) (issued, *refusal) {
+	switch ex.request.GrantType {
+	case grantRefresh:
+		return s.grantRefresh(ex, keep)
+	case grantCode:
+		return s.grantCode(ex)
+	case grantClient:
+		return s.grantClient(ex)
+	case grantPersonal:
+		return s.grantPersonalJWT(ex)
+	case grantRenew:
+		return s.grantRenewal(ex)
+	default:
+		return s.grantMint(ex)
+	}
+}
+
 // grantRefresh is RFC 6749, section 6. s.mu is held.
 func (s *Server) grantRefresh(ex *exchange, keep bool) (issued, *refusal) {
 	value := ex.form.Get("refresh_token")
-	dead := &refusal{code: codeInvalidGrant, credential: value, refresh: true}
+	dead := &refusal{code: codeInvalidGrant, credential: value, refresh: true, asInvalidClient: s.cfg.DeadAsInvalidClient}
 	t := s.refresh[value]
 	if t == nil {
 		dead.detail = "the refresh token is unknown"
@@ -167,6 +219,9 @@ func (s *Server) grantCode(ex *exchange) (issued, *refusal) {
 		dead.detail = "code_verifier does not match code_challenge"
 	}
 	if dead.detail != "" {
+		if c != nil && s.rules.codeBurns {
+			delete(s.codes, value)
+		}
 		return issued{}, dead
 	}
 	c.grant = &grant{account: c.account, redirectURI: c.redirectURI}
