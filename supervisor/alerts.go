@@ -23,7 +23,7 @@ func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
 	e, err := alert.New(ctx, alert.Config{
 		Store:    s.store,
 		Policy:   alert.Policy{Repeat: c.Alerts.Repeat, LoginDue: c.Alerts.LoginDue},
-		Snapshot: s.snapshot, Wake: s.wakeAlert, Told: s.alertTold,
+		Snapshot: s.snapshot, Wake: s.wakeAlert, Told: s.alertTold, Some: s.someAccounts(),
 		Events: s.events, Log: s.log,
 	})
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 		c := s.opts.Config.Accounts[name] // what is not configured any more has no keeper
 		if keeper, ok := s.keepers[c.Provider]; ok {
 			k, _ := keeper.Status(name)
-			a := accountAlerts(c, k, processes[c.Provider], s.started)
+			a := accountAlerts(c, k, processes[c.Provider], s.started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
 			if a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
 				a.Unread = "the provider's spool" // which is about to put it aside
@@ -93,7 +93,7 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 	}
 	shot.Facts = slices.DeleteFunc(shot.Facts, s.outlived)
 	for name, w := range s.workers {
-		shot.Sinks = append(shot.Sinks, sinkAlerts(name, w.Summary()))
+		shot.Sinks = append(shot.Sinks, sinkAlerts(name, w.Summary(), s.started, shot.Now))
 		if p, ok := s.sinkPlugins[name]; ok {
 			shot.Processes = append(shot.Processes, processAlerts(name, true, p.Status()))
 		}
@@ -112,20 +112,21 @@ func (s *Supervisor) outlived(f event.Fact) bool {
 	return status.Record.StoredAt.After(f.At)
 }
 
-func accountAlerts(c config.Account, k refresh.Status, p process.Status, started time.Time) alert.Account {
+func accountAlerts(c config.Account, k refresh.Status, p process.Status, started, now time.Time) alert.Account {
 	r := k.Record
 	a := alert.Account{
 		Name: c.Name, Provider: c.Provider, NeedsLogin: r.Version > 0 && r.NeedsLogin(),
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
-		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, Shut: k.Shut, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
+		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, Shut: k.Shut, Elsewhere: k.Elsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
 		PolicyKnown: p.Description.Name != "", Sliding: p.Description.Policy.Sliding,
 	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
 		a.ExpiryUncertain = r.Token.Uncertain
 	}
+	a.Waits, a.WaitsFor = refresh.CandidateText(r, now)
 	return a
 }
 
@@ -150,12 +151,16 @@ func processAlerts(name string, ofSink bool, st process.Status) alert.Process {
 	return p
 }
 
-func sinkAlerts(name string, m sink.Summary) alert.Sink {
-	return alert.Sink{
+func sinkAlerts(name string, m sink.Summary, started, now time.Time) alert.Sink {
+	k := alert.Sink{
 		Name: name, Gone: m.Gone, Off: m.Disabled && m.DisabledBy == byPerson,
-		Failing: m.Failing, Refused: m.Refused, Lag: m.Lag, LastDelivery: m.LastDelivery, LastError: m.LastError,
-		Unknown: m.Unknown, UnknownError: m.UnknownError,
+		Failing: m.Failing, Refused: m.Refused, Lag: m.Lag, Since: now.Add(-m.Lag), LastDelivery: m.LastDelivery, LastError: m.LastError,
+		Unknown: m.Unknown, UnknownError: m.UnknownError, AbsentBecause: m.AbsentBecause,
 	}
+	if m.Absent {
+		k.Waited = min(m.Lag, now.Sub(started))
+	}
+	return k
 }
 
 // wakeAlert tells every sink that an alert has a new state.
@@ -190,6 +195,16 @@ func (s *Supervisor) alertTold(ctx context.Context, a event.Alert) bool {
 // of any of its accounts, and any other to all; but no sink is told of itself.
 func (s *Supervisor) alertConcerns(c config.Sink, a event.Alert) bool {
 	return a.Sink != c.Name && s.opts.Config.SinkWants(c, a.Account, a.Provider)
+}
+
+// someAccounts are what the sinks want that are not told of all accounts.
+func (s *Supervisor) someAccounts() (all []alert.Wants) {
+	for _, c := range s.opts.Config.Sinks {
+		if wants := s.alertAccounts(c); wants != nil && c.Sends(config.SendAlert) {
+			all = append(all, wants)
+		}
+	}
+	return all
 }
 
 // alertAccounts are the accounts of which a sink is told; nil: all.

@@ -76,7 +76,7 @@ func TestAlertConcerns(t *testing.T) {
 
 func TestAlertTold(t *testing.T) {
 	s := alerting(t)
-	a := event.Alert{Key: "needs_login:main", Account: "main", Provider: "schwab", Version: 7}
+	a := event.Alert{Key: "needs_login:schwab", Provider: "schwab", Version: 7, Affected: []event.Affected{{Account: "main", Version: 7}}}
 	check := func(when string, want bool) {
 		t.Helper()
 		if got := s.alertTold(t.Context(), a); got != want {
@@ -95,8 +95,27 @@ func TestAlertTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Version = 8
+	a.Version, a.Affected[0].Version = 8, 8
 	check("a newer state", false)
+}
+
+// However old the token is that waits: a consumer that has never come has time
+// from the start.
+func TestAConsumerThatNeverCame(t *testing.T) {
+	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		is      sink.Summary
+		started time.Duration
+		waited  time.Duration
+	}{
+		{sink.Summary{Absent: true, Lag: 72 * time.Hour, AbsentBecause: "nobody listens"}, 10 * time.Minute, 10 * time.Minute},
+		{sink.Summary{Absent: true, Lag: time.Minute}, time.Hour, time.Minute},
+		{sink.Summary{Lag: time.Hour}, time.Hour, 0},
+	} {
+		if got := sinkAlerts("bot", c.is, now.Add(-c.started), now); got.Waited != c.waited || !got.Since.Equal(now.Add(-c.is.Lag)) || got.AbsentBecause != c.is.AbsentBecause {
+			t.Errorf("%+v: %+v", c.is, got)
+		}
+	}
 }
 
 // What the rooms say is what the alerts are raised by.
@@ -115,13 +134,13 @@ func TestAlertSnapshot(t *testing.T) {
 		RefreshExpiry: at.Add(time.Hour), Uncertain: true, PolicyKnown: true, Sliding: true,
 	}
 	status := refresh.Status{State: refresh.NeedsLogin, Record: rec, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute)}
-	if got := accountAlerts(account, status, running, at.Add(-time.Second)); got != want {
+	if got := accountAlerts(account, status, running, at.Add(-time.Second), at); got != want {
 		t.Errorf("account: %+v, want %+v", got, want)
 	}
-	if got := accountAlerts(account, status, process.Status{}, at.Add(time.Second)); got.Renewed || got.PolicyKnown {
+	if got := accountAlerts(account, status, process.Status{}, at.Add(time.Second), at); got.Renewed || got.PolicyKnown {
 		t.Errorf("a token of an earlier run, and a provider that starts: %+v", got)
 	}
-	if got := accountAlerts(account, refresh.Status{State: refresh.New}, running, at); !got.StoredAt.IsZero() || got.NeedsLogin {
+	if got := accountAlerts(account, refresh.Status{State: refresh.New}, running, at, at); !got.StoredAt.IsZero() || got.NeedsLogin {
 		t.Errorf("no token yet: %+v", got)
 	}
 
@@ -137,15 +156,15 @@ func TestAlertSnapshot(t *testing.T) {
 
 	w := sink.NewWorker(sink.WorkerConfig{Name: "hook", Sink: nil, Store: alerting(t).store})
 	w.Disable(byPerson)
-	if got := sinkAlerts("hook", w.Summary()); !got.Off || got.Gone {
+	if got := sinkAlerts("hook", w.Summary(), at, at); !got.Off || got.Gone {
 		t.Errorf("disabled by a person: %+v", got)
 	}
 	w.Disable("the receiver")
-	if got := sinkAlerts("hook", w.Summary()); got.Off || !got.Gone {
+	if got := sinkAlerts("hook", w.Summary(), at, at); got.Off || !got.Gone {
 		t.Errorf("disabled by its receiver: %+v", got)
 	}
 	w.Enable()
-	if got := sinkAlerts("hook", w.Summary()); got.Off || got.Gone {
+	if got := sinkAlerts("hook", w.Summary(), at, at); got.Off || got.Gone {
 		t.Errorf("enabled: %+v", got)
 	}
 }

@@ -2,7 +2,6 @@ package alert
 
 import (
 	"cmp"
-	"fmt"
 	"strings"
 	"time"
 
@@ -26,13 +25,25 @@ type Condition struct {
 	Account, Provider, Sink string
 	State                   State
 	// What is wrong, and what to do about it; of one that is Off: what is well
-	// again.
+	// again, if that is not the same for all of its type.
 	What, Todo string
+	// Cause of the trouble alone; "": What is all that is known.
+	Cause string
 	// Proof, if it is set, is when things went well. It ends only an alert
 	// that was raised before.
 	Proof time.Time
-	// Cause of the trouble alone; "": What is all that is known.
-	Cause string
+}
+
+// on is the trouble.
+func (c Condition) on(cause, what, todo string) Condition {
+	c.State, c.Cause, c.What, c.Todo = On, cause, what, todo
+	return c
+}
+
+// off is its end; "": as phrasesOf says it.
+func (c Condition) off(what string) Condition {
+	c.State, c.What = Off, what
+	return c
 }
 
 // over says whether a trouble that has lasted since then is known to be over.
@@ -40,35 +51,38 @@ func (c Condition) over(since time.Time) bool {
 	return c.State == Off && (c.Proof.IsZero() || c.Proof.After(since))
 }
 
+// text is what is wrong and what to do about it, or what is well again.
+func (c Condition) text() string {
+	switch {
+	case c.State == Off:
+		return cmp.Or(c.What, wellAgain(c.Type, subject(c.Account, c.Provider, c.Sink)))
+	case c.Todo == "":
+		return c.What
+	}
+	return c.What + "; " + c.Todo
+}
+
 // everything is the subject of what concerns no account, provider or sink.
 const everything = "*"
-
-// Key is the name of a trouble: its type and what it concerns, one of the three
-// names or none.
-func Key(t event.Type, account, provider, sink string) string {
-	return string(t) + ":" + subject(account, provider, sink)
-}
 
 func subject(account, provider, sink string) string {
 	return cmp.Or(account, provider, sink, everything)
 }
 
-// key is the name of its alert: all accounts of a provider are in one.
-func (c Condition) key() string { return Key(c.Type, "", c.Provider, c.Sink) }
+// key is what its alert is of: all accounts of a provider are in one.
+func (c Condition) key() key { return key{c.Type, c.Provider, c.Sink} }
 
-// Conditions says for everything in the snapshot which troubles it has. One
-// that is not in the answer is not a matter of this configuration any more.
-func Conditions(s Snapshot, p Policy) []Condition {
-	asked := map[string]bool{}
-	for _, a := range s.Accounts {
-		asked[a.Name] = true
-	}
-	return conditionsOf(s, p, asked)
+// key names an alert.
+type key struct {
+	is             event.Type
+	provider, sink string
 }
+
+func (k key) String() string { return string(k.is) + ":" + subject("", k.provider, k.sink) }
 
 // doubtful are the accounts of which a condition is On, or will be once some time
 // has passed.
-func (s Snapshot) doubtful(p Policy) map[string]bool {
+func (s *Snapshot) doubtful(p Policy) map[string]bool {
 	names := map[string]bool{}
 	for n := range s.Accounts {
 		if a := &s.Accounts[n]; a.troubled(s.Now, p) {
@@ -78,93 +92,61 @@ func (s Snapshot) doubtful(p Policy) map[string]bool {
 	return names
 }
 
-// conditionsOf leaves out the accounts that are well and of which nobody asks.
-func conditionsOf(s Snapshot, p Policy, asked map[string]bool) (all []Condition) {
+// conditions tells of everything in the snapshot which troubles it has, but not
+// of accounts that are well and of which nobody asks. What is not told is not a
+// matter of this configuration any more.
+func (s *Snapshot) conditions(p Policy, asked map[string]bool, tell func(Condition)) {
 	for n := range s.Accounts {
 		a := &s.Accounts[n]
-		if a.troubled(s.Now, p) || asked[a.Name] {
-			all = append(all, a.failing(s.Now), a.needsLogin(), a.ambiguous(), a.unknownToken(), a.wrongZone(), a.fileShut(),
-				a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue))
+		if !a.troubled(s.Now, p) && !asked[a.Name] {
+			continue
+		}
+		for _, c := range []Condition{
+			a.failing(s.Now), a.needsLogin(), a.ambiguous(), a.loginWaits(), a.grantedElsewhere(), a.unknownToken(), a.wrongZone(), a.fileShut(),
+			a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue),
+		} {
+			tell(c)
 		}
 	}
 	for _, proc := range s.Processes {
-		all = append(all, proc.crashing(s.Now), proc.parked(s.Now))
+		tell(proc.crashing(s.Now))
+		tell(proc.parked(s.Now))
 	}
 	for _, l := range s.Loads {
-		all = append(all, l.overload())
+		tell(l.overload())
 	}
 	for _, k := range s.Sinks {
-		all = append(all, k.failing(), k.unknownToken(), k.disabled())
+		tell(k.failing())
+		tell(k.unknownToken())
+		tell(k.disabled())
+		tell(k.unmet())
 	}
-	disk := s.disk()
 	for _, f := range s.Facts {
-		c := factual(f, s.Now)
-		switch {
-		case c.Type != disk.Type || c.key() != disk.key():
-			all = append(all, c)
-		case disk.State == Off:
-			disk = c
-		}
+		tell(factual(f))
 	}
-	return append(all, disk, s.otherMachine())
-}
-
-// disk is the fault of the store, which needs no event.
-func (s Snapshot) disk() Condition {
-	c := Condition{Type: event.DiskTrouble, State: Off, What: diskWell}
 	if s.StoreFault != "" {
-		c.State = On
-		c.What = "nothing can be stored, and so no refresh token is spent: " + s.StoreFault
-		c.Todo = "check the disk of the state directory; it is tried again all the time"
+		tell(Condition{Type: event.DiskTrouble}.on("", "nothing can be stored, and so no refresh token is spent: "+s.StoreFault,
+			"check the disk of the state directory; it is tried again all the time"))
 	}
-	return c
-}
-
-func (s Snapshot) otherMachine() Condition {
-	if s.OtherMachine == "" {
-		return Condition{Type: event.OtherMachine, State: Off, What: "the store belongs to this machine"}
+	if s.OtherMachine != "" {
+		tell(Condition{Type: event.OtherMachine}.on("", s.OtherMachine, s.OtherTodo))
 	}
-	return Condition{Type: event.OtherMachine, State: On, What: s.OtherMachine, Todo: s.OtherTodo}
 }
-
-const diskWell = "the disk takes everything again"
 
 // factual is the condition of a fact.
-func factual(f event.Fact, now time.Time) Condition {
-	c := Condition{Type: f.Type, Account: f.Account, Provider: f.Provider, State: On, What: f.What, Cause: f.What}
-	if of := "account " + f.Account + ": "; f.Account != "" && !strings.HasPrefix(c.What, of) {
-		c.What = of + c.What
+func factual(f event.Fact) Condition {
+	what := f.What
+	if of := "account " + f.Account + ": "; f.Account != "" && !strings.HasPrefix(what, of) {
+		what = of + what
 	}
-	if elapsed(f.At, now, f.Type.Fades()) {
-		c.State, c.What = Off, fmt.Sprintf("%s for %s", faded(f.Type), span(f.Type.Fades()))
-	}
-	return c
+	return Condition{Type: f.Type, Account: f.Account, Provider: f.Provider}.on(f.What, what, "")
 }
 
-// faded says of a trouble that nothing was heard of it for long.
-func faded(t event.Type) string {
-	switch t {
-	case event.RivalRefresher:
-		return "nothing more was seen of another program that refreshes this grant"
-	case event.StoreRestored:
-		return "nothing more was heard of the restored store"
-	case event.PlanMended:
-		return "the plan was in order"
-	case event.StoreDisplaced:
-		return "nobody has touched the state directory"
-	}
-	return "nothing more was heard of the trouble with the disk"
-}
-
-// gone says that a room knows that the trouble is over.
+// gone says why a trouble is over that no condition speaks of any more: of a
+// fact, that its room knows of it no more.
 func gone(t event.Type, of string) string {
-	switch t {
-	case event.DiskTrouble:
-		return diskWell
-	case event.StoreDisplaced:
-		return "the store could be written anew since, and is durable again"
-	case event.StoreRestored:
-		return fmt.Sprintf("account %s has a token that was made since", of)
+	if t.Fades() > 0 || t == event.OtherMachine {
+		return wellAgain(t, of)
 	}
 	return of + " is not in the configuration any more"
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,7 +22,7 @@ type Store interface {
 	DropAlert(ctx context.Context, key string) error
 }
 
-// Config of an [Engine]. All but Log must be set.
+// Config of an [Engine]. All but Some and Log must be set.
 type Config struct {
 	Store  Store
 	Policy Policy
@@ -32,6 +34,8 @@ type Config struct {
 	// Told says whether every sink has been told of what it may see of the
 	// alert, see [Narrow].
 	Told func(ctx context.Context, a event.Alert) bool
+	// Some are what those sinks want that are not told of every account.
+	Some []Wants
 	// Events is told of alerts that begin, of those that last, and of ends. A
 	// look follows each [event.Bus.Nudge].
 	Events *event.Bus
@@ -45,17 +49,13 @@ type Engine struct {
 	cfg    Config
 	saving chan struct{} // holds a value while the store is written to
 
-	mu   sync.Mutex
-	open map[string]*trouble
+	mu     sync.Mutex
+	groups map[key]*group
 	// doubtful are the accounts that were not well at the last look.
 	doubtful map[string]bool
 	// last is the highest version that any alert had, and look counts.
 	last, look uint64
 }
-
-// forgottenAfter is how long what is over waits for the sinks that have not
-// been told.
-const forgottenAfter = 24 * time.Hour
 
 // A look is followed by a pause of lookShare times as long as it took, up to
 // lookPause: when a broker fails, each of its thousand accounts asks for a look.
@@ -69,20 +69,18 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	e := &Engine{
-		cfg: cfg, saving: make(chan struct{}, 1), open: map[string]*trouble{},
-	}
+	e := &Engine{cfg: cfg, saving: make(chan struct{}, 1), groups: map[key]*group{}}
 	stored, err := cfg.Store.Alerts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the alerts that were open: %w", err)
 	}
 	for _, a := range stored {
 		e.last = max(e.last, a.Version)
-		if earlierForm(a) {
-			e.adopt(ctx, a)
-			continue
+		if of := (key{a.Type, a.Provider, a.Sink}); a.Key == of.String() && len(a.Affected) > 0 {
+			e.groups[of] = resumed(a)
+		} else if err := cfg.Store.DropAlert(ctx, a.Key); err != nil { // it has another form, and is raised anew
+			cfg.Log.Debug("an alert of another version could not be dropped; the next start tries again", "key", a.Key, "error", err)
 		}
-		e.open[a.Key] = restored(a)
 	}
 	return e, nil
 }
@@ -90,14 +88,11 @@ func New(ctx context.Context, cfg Config) (*Engine, error) {
 // Carried are the facts behind the alerts of an earlier run: in this one, no room
 // knows of them. The newest that is known of each is when people were told.
 func (e *Engine) Carried() (all []event.Fact) {
-	for _, n := range e.open {
-		if n.head.Type.Fades() == 0 {
-			continue
-		}
-		for name, m := range n.members {
-			if m.lasts() {
+	for _, g := range e.groups {
+		for name, m := range g.members {
+			if m.lasts() && g.head.Type.Fades() > 0 {
 				all = append(all, event.Fact{
-					Type: n.head.Type, Provider: n.head.Provider, Account: name, Since: m.Since, At: n.toldAt(m.Version), What: m.Message,
+					Type: g.head.Type, Provider: g.head.Provider, Account: name, Since: m.Since, At: g.toldAt(m.Version), What: m.Message,
 				})
 			}
 		}
@@ -130,11 +125,8 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	asked := e.asked()
 	e.mu.Unlock()
 	snapshot := e.cfg.Snapshot(asked)
-
 	e.mu.Lock()
-	conditions := conditionsOf(snapshot, e.cfg.Policy, asked)
-	e.doubtful = snapshot.doubtful(e.cfg.Policy)
-	changed := e.compare(conditions, snapshot.Now)
+	changed := e.compare(&snapshot, asked)
 	e.mu.Unlock()
 	looked = time.Since(began)
 
@@ -153,8 +145,8 @@ func (e *Engine) asked() map[string]bool {
 	if accounts == nil {
 		accounts = map[string]bool{}
 	}
-	for _, n := range e.open {
-		for name, m := range n.members {
+	for _, g := range e.groups {
+		for name, m := range g.members {
 			if m.lasts() {
 				accounts[name] = true
 			}
@@ -163,55 +155,72 @@ func (e *Engine) asked() map[string]bool {
 	return accounts
 }
 
-// compare brings every alert to the conditions, and returns those of which
+// compare brings every alert to how things stand, and returns those of which
 // there is something to tell. The caller holds e.mu.
-func (e *Engine) compare(conditions []Condition, now time.Time) (changed []*event.Alert) {
+func (e *Engine) compare(s *Snapshot, asked map[string]bool) (changed []*event.Alert) {
 	e.look++
-	for _, c := range conditions {
-		key := c.key()
-		n := e.open[key]
-		if n == nil {
+	now := s.Now.UTC().Round(0)
+	e.doubtful = s.doubtful(e.cfg.Policy)
+	s.conditions(e.cfg.Policy, asked, func(c Condition) {
+		g := e.groups[c.key()]
+		if g == nil {
 			if c.State != On {
-				continue
+				return
 			}
-			n = newTrouble(c)
-			e.open[key] = n
+			g = &group{head: event.Alert{Key: c.key().String(), Type: c.Type, Provider: c.Provider, Sink: c.Sink}, members: map[string]*member{}}
+			e.groups[c.key()] = g
 		}
-		n.take(c, now, e.look)
-	}
-	for key, n := range e.open {
-		n.leave(now, e.look)
-		if what := n.due(now, e.cfg.Policy.Repeat); what != nothing {
+		g.take(c, now, e.look)
+	})
+	for _, g := range e.groups {
+		g.leave(now, e.look)
+		if what := g.due(now, e.cfg.Policy.Repeat, e.cfg.Some); what != nothing {
 			// However often an alert was forgotten, or could not be stored before
 			// the process died: no version is ever used twice.
 			e.last = max(e.last+1, uint64(max(now.UnixMilli(), 0)))
-			n.advance(what, e.last, now)
-			changed = append(changed, n.newest)
-		}
-		if n.newest == nil { // it ended before anybody was told
-			delete(e.open, key)
+			g.advance(what, e.last, now)
+			changed = append(changed, g.newest)
 		}
 	}
 	return changed
 }
 
 // tell publishes an alert's new state, unless it is no news to who follows
-// everything.
+// everything. Where the log has the trouble from who met it, it is not told there
+// a second time.
 func (e *Engine) tell(whole *event.Alert) {
 	a, _ := Narrow(*whole, nil)
 	if a.Version != whole.Version {
 		return
 	}
-	level := slog.LevelError
 	ev := event.Event{
 		Type: a.Type, Alert: true, State: a.State,
 		Account: a.Account, Provider: a.Provider, Sink: a.Sink, Message: a.Message,
 	}
-	switch a.State {
-	case event.AlertRepeated:
-		level = slog.LevelWarn
-	case event.AlertRecovered:
+	level := slog.LevelWarn
+	switch {
+	case a.State == event.AlertRecovered:
 		level, ev.Type, ev.Alert = slog.LevelInfo, event.Recovered, false
+	case a.State == event.AlertRaised && a.Type.Announced():
+		level = slog.LevelDebug
+	case a.State == event.AlertRaised:
+		level = slog.LevelError
 	}
 	e.cfg.Events.Publish(level, ev)
+}
+
+// find returns the alert of a key, and nil if there is none. The caller holds
+// e.mu.
+func (e *Engine) find(name string) *group {
+	for _, g := range e.groups {
+		if g.head.Key == name {
+			return g
+		}
+	}
+	return nil
+}
+
+// all are the alerts, ordered by key. The caller holds e.mu.
+func (e *Engine) all() []*group {
+	return slices.SortedFunc(maps.Values(e.groups), func(x, y *group) int { return strings.Compare(x.head.Key, y.head.Key) })
 }

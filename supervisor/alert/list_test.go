@@ -236,8 +236,8 @@ func TestListOverARestart(t *testing.T) {
 	})
 }
 
-// The alerts of a version that had one for each account, and groups, become
-// lists: each is told once.
+// The alerts of a version that had one for each account, and groups, are left for
+// lists, which are told once.
 func TestAlertsOfAnEarlierVersion(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {
 		w.notify = []string{"chat"}
@@ -257,18 +257,21 @@ func TestAlertsOfAnEarlierVersion(t *testing.T) {
 		old("refresh_failing:schwab:*", "", event.AlertRaised, 19)
 		w.start()
 		a := w.want(event.AlertRaised, true)
-		if a.Key != failingAlert || a.Accounts != 20 || !a.Affected[0].Since.Equal(since) {
+		if a.Key != failingAlert || a.Accounts != 20 || a.Version <= 7 {
 			t.Errorf("%+v", a)
 		}
 		if told := w.tell("chat"); len(told) != 1 {
 			t.Errorf("%d are told", len(told))
+		}
+		if left, err := w.memory.Alerts(t.Context()); err != nil || len(left) != 1 {
+			t.Errorf("kept %+v, %v", left, err)
 		}
 	})
 }
 
 func TestDescribe(t *testing.T) {
 	for _, of := range []event.Type{
-		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.LoginUnknown, event.Ambiguous, event.RivalRefresher, event.StoreRestored, event.UnknownToken, event.WrongZone, event.SharedFileHeld,
+		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.LoginUnknown, event.Ambiguous, event.RivalRefresher, event.StoreRestored, event.UnknownToken, event.WrongZone, event.SharedFileHeld, event.LoginWaits, event.GrantedElsewhere,
 	} {
 		text := describe(event.Alert{Type: of, Provider: "schwab", State: event.AlertRaised, Affected: []event.Affected{{Account: "a"}, {Account: "b", Error: "HTTP 503"}}}, nil)
 		if !strings.HasPrefix(text, "2 accounts at schwab ") || !strings.Contains(text, ": a, b; the first error: HTTP 503; ") ||
@@ -306,6 +309,52 @@ func TestNarrow(t *testing.T) {
 			if !wants(m.Account, "") {
 				t.Fatalf("%s is told", m.Account)
 			}
+		}
+	})
+}
+
+// The list of an alert is at any time what the newest look has seen, also while
+// it rests.
+func TestListIsCurrent(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.set2(accounts(20, 0))
+		w.start()
+		w.set(down(1))
+		time.Sleep(10 * time.Second)
+		w.set(down(3))
+		all, err := w.engine.Alerts(t.Context())
+		if err != nil || len(all) != 1 || all[0].Accounts != 3 || len(all[0].Affected) != 3 {
+			t.Errorf("%+v, %v", all, err)
+		}
+		if a := w.failing(); a.Accounts != 1 {
+			t.Errorf("sinks are told of %d", a.Accounts)
+		}
+	})
+}
+
+// While a list rests that others were told, a sink hears at once of the first
+// account of its own; what came and went in that time is told to nobody.
+func TestFirstNewsOfASink(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.some = []Wants{func(account, _ string) bool { return account == "a-0003" }}
+		w.set2(accounts(20, 0))
+		w.start()
+		w.set(down(1))
+		first := w.failing()
+		time.Sleep(10 * time.Second)
+		w.set(down(3)) // of no account that one of the sinks asks for
+		time.Sleep(10 * time.Second)
+		w.set(down(1))
+		if a := w.failing(); a.Version != first.Version {
+			t.Errorf("told: %+v", a)
+		}
+		w.set(down(4))
+		mine := w.failing("a-0003")
+		if mine.State != event.AlertRaised || mine.Account != "a-0003" || mine.ChangedAt.Sub(first.ChangedAt) != 20*time.Second {
+			t.Errorf("%+v", mine)
+		}
+		if a := w.failing("a-0001", "a-0002"); a.Accounts != 2 || a.State != event.AlertRaised {
+			t.Errorf("%+v", a)
 		}
 	})
 }

@@ -52,6 +52,10 @@ type Account struct {
 	// Shut is why its shared file can't be locked; "": it can be, or will be
 	// before long.
 	Shut string
+	// Waits is whose login waits for a person's decision, and WaitsFor how it is
+	// made; Elsewhere is why the configuration keeps its token from being sent,
+	// with what to do; "": nothing.
+	Waits, WaitsFor, Elsewhere string
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
 	// RefreshExpiry is when the refresh token dies; zero: unknown.
@@ -102,10 +106,15 @@ type Sink struct {
 	// disabled. Off: a person disabled it.
 	Gone, Off bool
 	// Failing are the accounts and alerts that it did not take; of Refused of
-	// them it will not be asked again to take the same version. Lag is for how
-	// long it has lacked the oldest.
+	// them it will not be asked again to take the same version. Since is when the
+	// oldest that it lacks was there, and Lag how long it is since then.
 	Failing, Refused int
+	Since            time.Time
 	Lag              time.Duration
+	// Waited is for how long a token has waited in this run for its consumer, which
+	// is not there, and AbsentBecause how that shows; 0: it is there.
+	Waited        time.Duration
+	AbsentBecause string
 	// Unknown are the accounts, among those failing, of which the destination
 	// holds a refresh token that nobody here knows; UnknownError says it of the
 	// first, and what to do.
@@ -114,6 +123,22 @@ type Sink struct {
 	// LastDelivery is zero if it never took anything.
 	LastDelivery time.Time
 	LastError    string
+}
+
+// Load is how the accounts of one provider stand to what may be in flight.
+type Load struct {
+	Provider string
+	// Overloaded: accounts wait for room in flight, longer than they may, since
+	// Since. Well: none waits.
+	Overloaded, Well bool
+	Since            time.Time
+	// Overdue accounts wait; Waiting are some of them.
+	Overdue int
+	Waiting []string
+	// Excused: it is the broker's time of maintenance.
+	Excused bool
+	// Rates says what is needed and what is possible, and Remedy what to do.
+	Rates, Remedy string
 }
 
 // Policy is when people are told.
@@ -128,6 +153,8 @@ const (
 	// sinkPatience is how long a sink may fail before it is an alert: longer
 	// than its regular attempts take.
 	sinkPatience = time.Minute
+	// unmetPatience is how long the consumer of a new sink may take to come.
+	unmetPatience = 10 * time.Minute
 	// settled is the uptime from which a process counts as healthy, less what
 	// the clocks may differ.
 	settled = 55 * time.Second

@@ -31,6 +31,7 @@ type world struct {
 	facts *event.Facts
 
 	excuse []Window // the broker's times of maintenance
+	some   []Wants
 
 	mu     sync.Mutex
 	shot   Snapshot
@@ -79,7 +80,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.facts = w.bus().NewFacts()
 	e, err := New(w.t.Context(), Config{
-		Store: w, Policy: w.policy, Told: w.told,
+		Store: w, Policy: w.policy, Told: w.told, Some: w.some,
 		Snapshot: func(asked map[string]bool) Snapshot {
 			w.mu.Lock()
 			gate := w.gate

@@ -16,7 +16,7 @@ const (
 	Refreshed        Type = "refreshed"          // a new version is durable
 	LoggedIn         Type = "logged_in"          // a person logged in: a new grant is durable
 	LoginFailed      Type = "login_failed"       // a person's login brought no token
-	LoginWaits       Type = "login_waits"        // another person than before has logged in, which somebody has to confirm
+	LoginWaits       Type = "login_waits"        // alert: another person than before has logged in, which somebody has to confirm
 	LoginDiscarded   Type = "login_discarded"    // a person wants nothing of that login
 	RefreshFailed    Type = "refresh_failed"     // one attempt failed
 	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
@@ -41,10 +41,12 @@ const (
 	SinkMended       Type = "sink_mended"        // a file of ours held an older token, or none
 	SinkGuarded      Type = "sink_guarded"       // alert: a sink holds a refresh token that nobody here knows, and is not written over
 	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it
+	SinkUnmet        Type = "sink_unmet"         // alert: the consumer of a sink has never come
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
 	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again
 	LoginDueSoon     Type = "login_due_soon"     // alert: a person has to log in before long
 	LoginUnknown     Type = "login_unknown"      // alert, told once: a login ends, and nobody knows when
+	GrantedElsewhere Type = "granted_elsewhere"  // alert: the configuration names another client or environment than the token's
 	Overload         Type = "overload"           // alert: more accounts are due than can be refreshed in time
 	PlanMended       Type = "plan_mended"        // alert: the plan of what is due was wrong, or its loop slept
 	ProviderStarted  Type = "provider_started"   // a generation serves

@@ -34,6 +34,17 @@ func (t Type) Fades() time.Duration {
 	return 0
 }
 
+// Announced says whether whoever meets such a trouble tells it at once as an
+// event of his own, of each account and with what to do: its alert then tells no
+// more than what becomes of it.
+func (t Type) Announced() bool {
+	switch t {
+	case NeedsLogin, Ambiguous, UnknownToken, LoginWaits, GrantedElsewhere, SharedFileHeld, ProviderParked, SinkParked, SinkDisabled, OtherMachine:
+		return true
+	}
+	return t.Fades() > 0
+}
+
 // Facts are what one room keeps, at most one of each type and subject. It is
 // safe for concurrent use.
 type Facts struct {
@@ -52,18 +63,25 @@ type subject struct {
 // NewFacts is for one room that publishes on the bus.
 func (b *Bus) NewFacts() *Facts { return &Facts{bus: b, kept: map[subject]Fact{}} }
 
-// Meet publishes that a trouble was met, and keeps it as a fact.
+// Meet publishes that a trouble was met, and keeps it as a fact. To the log it is
+// news once.
 func (f *Facts) Meet(level slog.Level, e Event) {
 	now := f.bus.now()
-	f.Keep(Fact{Type: e.Type, Provider: e.Provider, Account: e.Account, Since: now, At: now, What: e.Message})
+	if f.keep(Fact{Type: e.Type, Provider: e.Provider, Account: e.Account, Since: now, At: now, What: e.Message}) {
+		level = slog.LevelDebug
+	}
 	f.bus.Publish(level, e)
 }
 
 // Keep keeps a fact. Of two that are the same trouble, what was met last counts.
-func (f *Facts) Keep(fact Fact) {
+func (f *Facts) Keep(fact Fact) { f.keep(fact) }
+
+// keep says whether the same was kept already, word for word.
+func (f *Facts) keep(fact Fact) (known bool) {
 	f.mu.Lock()
 	key := subject{fact.Type, cmp.Or(fact.Account, fact.Provider)}
-	if before, ok := f.kept[key]; ok {
+	if before, ok := f.kept[key]; ok && !before.faded(f.bus.now()) {
+		known = before.What == fact.What
 		if before.At.After(fact.At) {
 			before, fact = fact, before
 		}
@@ -74,6 +92,17 @@ func (f *Facts) Keep(fact Fact) {
 	f.kept[key] = fact
 	f.mu.Unlock()
 	f.bus.Nudge()
+	return known
+}
+
+// clockTolerance is how far a moment of the past may lie ahead before the clock
+// must have been set back.
+const clockTolerance = 5 * time.Minute
+
+// faded says whether nothing was met of it for so long that it counts as over.
+func (f Fact) faded(now time.Time) bool {
+	age := now.Sub(f.At)
+	return age >= f.Type.Fades() || age < -clockTolerance
 }
 
 // End forgets a trouble that is over, of an account, a provider or "".
@@ -88,13 +117,13 @@ func (f *Facts) End(t Type, of string) {
 	}
 }
 
-// All returns the facts, also those that have faded lately.
+// All returns the facts that have not faded.
 func (f *Facts) All() []Fact {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []Fact
 	for key, fact := range f.kept {
-		if f.bus.now().Sub(fact.At) > 2*fact.Type.Fades() {
+		if fact.faded(f.bus.now()) {
 			delete(f.kept, key)
 			continue
 		}

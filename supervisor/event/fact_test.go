@@ -1,7 +1,9 @@
 package event_test
 
 import (
+	"bytes"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,8 +59,7 @@ func TestFactsAreKeptUntilTheyAreOver(t *testing.T) {
 	}
 }
 
-// What nobody has met for long is not kept for ever, but long enough for a look
-// to see that it has faded.
+// What nobody has met for long counts as over.
 func TestFactsFade(t *testing.T) {
 	now := time.Date(2028, 2, 29, 12, 0, 0, 0, time.UTC)
 	bus := event.NewBus(slog.New(slog.DiscardHandler), func() time.Time { return now })
@@ -69,10 +70,46 @@ func TestFactsFade(t *testing.T) {
 	for _, after := range []struct {
 		pass time.Duration
 		kept int
-	}{{10 * time.Minute, 5}, {time.Hour, 4}, {time.Hour, 1}, {24 * time.Hour, 1}, {24 * time.Hour, 0}} {
+	}{{9 * time.Minute, 5}, {time.Minute, 4}, {time.Hour, 1}, {22 * time.Hour, 1}, {time.Hour, 0}} {
 		now = now.Add(after.pass)
 		if n := len(facts.All()); n != after.kept {
 			t.Errorf("%d are kept, want %d", n, after.kept)
 		}
+	}
+}
+
+// A trouble that is met again and again is one line in the log, and an event each
+// time.
+func TestATroubleIsOneLine(t *testing.T) {
+	now := time.Date(2028, 2, 29, 12, 0, 0, 0, time.UTC)
+	var log bytes.Buffer
+	bus := event.NewBus(slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
+	told := bus.Subscribe(10)
+	defer told.Close()
+	facts := bus.NewFacts()
+	meet := func(what string) {
+		facts.Meet(slog.LevelError, event.Event{Type: event.DiskTrouble, Account: "main", Message: what})
+		now = now.Add(time.Minute)
+	}
+	lines := func(want int) {
+		t.Helper()
+		if n := strings.Count(log.String(), "\n"); n != want {
+			t.Errorf("%d lines, want %d:\n%s", n, want, log.String())
+		}
+	}
+	for range 3 {
+		meet("full")
+	}
+	lines(1)
+	meet("broken") // is another
+	lines(2)
+	facts.End(event.DiskTrouble, "main")
+	meet("broken")
+	lines(3)
+	now = now.Add(time.Hour) // it was over
+	meet("broken")
+	lines(4)
+	if n := len(told.C); n != 6 {
+		t.Errorf("%d events, want 6", n)
 	}
 }

@@ -101,14 +101,29 @@ func (k *Keeper) tellWaits(a *account) {
 
 // waits says what waits beside a record for a person's word, and how he gives it.
 func waits(rec store.Record) string {
+	what, ways := waiting(rec)
+	return what + "; " + ways
+}
+
+// CandidateText says which login waits beside a record for a person's word, and
+// how he gives it; "": none that is still of use.
+func CandidateText(rec store.Record, now time.Time) (what, ways string) {
+	if c := rec.Candidate; c == nil || !c.Ends().IsZero() && !now.Before(c.Ends()) {
+		return "", ""
+	}
+	return waiting(rec)
+}
+
+func waiting(rec store.Record) (what, ways string) {
 	c := rec.Candidate
 	until := "and nobody knows how long it will work"
 	if end := c.Ends(); !end.IsZero() {
 		until = "and works until " + moment.Stamp(end)
 	}
-	return fmt.Sprintf("%s has logged in, and this is the account of %s, whose token was not replaced and goes on being refreshed. The new login "+
-		"waits, is not refreshed, %s. To put it in the other's place: tokenkeeper login %s --confirm; to forget it: tokenkeeper login %s --discard",
-		c.GrantedTo.Person, OwnerOf(rec), until, rec.Account, rec.Account)
+	what = fmt.Sprintf("%s has logged in, and this is the account of %s, whose token was not replaced and goes on being refreshed. The new login "+
+		"waits, is not refreshed, %s", c.GrantedTo.Person, OwnerOf(rec), until)
+	ways = fmt.Sprintf("to put it in the other's place: tokenkeeper login %s --confirm; to forget it: tokenkeeper login %[1]s --discard", rec.Account)
+	return what, ways
 }
 
 // ConfirmLogin puts the account's candidate in the place of its token.

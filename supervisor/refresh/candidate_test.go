@@ -41,7 +41,11 @@ func TestALoginOfAnotherPersonWaits(t *testing.T) {
 		r, g := alices(t)
 		defer r.watch()()
 		before := r.record("one")
+		r.keeper.Changed()
 		_, err := r.loginAs("one", "bob")
+		if !r.keeper.Changed()["one"] {
+			t.Error("nobody looks whether it is an alert")
+		}
 		if !errors.Is(err, refresh.ErrAnotherPerson) {
 			t.Fatalf("the login: %v", err)
 		}
@@ -55,6 +59,14 @@ func TestALoginOfAnotherPersonWaits(t *testing.T) {
 			t.Fatalf("version %d with the candidate %+v", rec.Version, rec.Candidate)
 		}
 		waiting := *rec.Candidate
+		if what, ways := refresh.CandidateText(rec, time.Now()); !strings.Contains(what, "bob (") || !strings.Contains(ways, "tokenkeeper login one --discard") {
+			t.Errorf("an alert says %q, %q", what, ways)
+		}
+		over := waiting
+		over.RefreshExpiry = time.Now()
+		if what, _ := refresh.CandidateText(store.Record{Account: "one", Candidate: &over}, time.Now()); what != "" {
+			t.Errorf("after its end an alert says %q", what)
+		}
 		if s := r.status("one"); s.State != refresh.Valid || r.count(event.LoginWaits) != 1 || r.count(event.LoginFailed) != 0 {
 			t.Errorf("the account is %s, told %d times", s.State, r.count(event.LoginWaits))
 		}

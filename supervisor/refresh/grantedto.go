@@ -72,7 +72,9 @@ func (k *Keeper) tellGrantedElsewhere() {
 		k.mu.Lock()
 		why := ""
 		if a.stored {
-			why = k.grantedElsewhere(a)
+			if why = k.grantedElsewhere(a); why != "" {
+				k.changes(a)
+			}
 		}
 		k.mu.Unlock()
 		if why != "" {

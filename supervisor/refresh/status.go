@@ -43,8 +43,9 @@ type Status struct {
 	// LoginEnd is what is known of the end of its login.
 	LoginEnd LoginEnd
 	// Withheld is why its refresh token is not sent; "": it may be. See
-	// [Hold].
-	Withheld string
+	// [Hold]. Elsewhere is why if the token was granted to another client or
+	// environment than the account's.
+	Withheld, Elsewhere string
 	// Waiting is why an account that is past its due moment is not in flight, or
 	// can't go on in it, and WaitingText says it to people; none: it is not past
 	// it, or goes on. Where a person has to decide, that is said before the moment.
@@ -81,6 +82,9 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	s.LoginEnd = k.loginEnd(s.Record)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, k.withheld(a)
+	if a.stored {
+		s.Elsewhere = k.grantedElsewhere(a)
+	}
 	switch {
 	case a.file.locking:
 		s.Waiting = promise.LockHeld

@@ -37,6 +37,7 @@ func (k *Keeper) step(a *account, e acct.Event) acct.Action {
 type troubles struct {
 	failures              int
 	needsLogin, ambiguous bool
+	waits                 bool
 	loginAt               time.Time
 }
 
@@ -58,7 +59,7 @@ func (k *Keeper) Changed() map[string]bool {
 }
 
 func (a *account) troubles() troubles {
-	return troubles{a.rec.Health.Failures, a.rec.NeedsLogin(), a.state.Ambiguous() != nil, a.rec.LoginAt}
+	return troubles{a.rec.Health.Failures, a.rec.NeedsLogin(), a.state.Ambiguous() != nil, a.rec.Candidate != nil, a.rec.LoginAt}
 }
 
 func (a *account) stand(s acct.State) {
