@@ -131,9 +131,6 @@ func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) 
 		GotConn:              func(httptrace.GotConnInfo) { gate.arm() },
 		GotFirstResponseByte: func() { crashpoint.Here("oauth: the answer begins") },
 	}))
-	if err := p.endpoint.Requests.encode(form, out); err != nil {
-		return nil, err
-	}
 	out.GetBody = nil
 	out.Close = true
 	out.Header.Set("Accept", "application/json")
@@ -142,6 +139,9 @@ func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) 
 	out.Header.Set("User-Agent", "tokenkeeper")
 	for name, value := range p.endpoint.Requests.Header {
 		out.Header.Set(name, value)
+	}
+	if err := p.endpoint.Requests.encode(form, out); err != nil {
+		return nil, err
 	}
 	return out, nil
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func testSameAttempt(t *testing.T, s Suite) {
-	b := newBroker(t, s.grant(newAccess, newRefresh))
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.start(t, t.TempDir())
 	first, err := p.Refresh(call(t), s.refresh("one", b))
 	if err != nil {
@@ -32,7 +32,7 @@ func testSameAttempt(t *testing.T, s Suite) {
 
 // testRecovery: the answer came, the process died before the supervisor heard.
 func testRecovery(t *testing.T, s Suite) {
-	b := newBroker(t, s.grant(newAccess, newRefresh))
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	p := s.start(t, dir)
 	first, err := p.Refresh(call(t), s.refresh("one", b))
@@ -78,10 +78,10 @@ func testRecovery(t *testing.T, s Suite) {
 func testDeathInOpenWindow(t *testing.T, s Suite) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	arrive := sync.OnceFunc(func() { close(arrived) })
-	b := newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
 		arrive()
 		<-release
-		s.grant(newAccess, newRefresh)(w, r)
+		s.grant(s.access(newAccess), newRefresh)(w, r)
 	})
 	dir := t.TempDir()
 	p := s.start(t, dir)
@@ -113,7 +113,7 @@ func testDeathInOpenWindow(t *testing.T, s Suite) {
 // the name of the spool, and an attempt that was announced for another spool is
 // refused.
 func testSpoolIsNamed(t *testing.T, s Suite) {
-	b := newBroker(t, s.grant(newAccess, newRefresh))
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	named := func(dir string) (*process, string) {
 		p := s.start(t, dir)
@@ -153,7 +153,7 @@ func testSpoolIsNamed(t *testing.T, s Suite) {
 }
 
 func testUnsettledBlocks(t *testing.T, s Suite) {
-	b := newBroker(t, s.grant(newAccess, newRefresh))
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.start(t, t.TempDir())
 	if _, err := p.Refresh(call(t), s.refresh("one", b)); err != nil {
 		t.Fatalf("Refresh: %v", err)
@@ -172,7 +172,7 @@ func testConcurrent(t *testing.T, s Suite) {
 	all := make(chan struct{})
 	patience, cancel := waittest.Context(t.Context(), 5)
 	defer cancel()
-	b := newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
 		if arrived.Add(1) == accounts {
 			close(all)
 		}
@@ -183,7 +183,7 @@ func testConcurrent(t *testing.T, s Suite) {
 			return
 		}
 		mine := r.PostForm.Get("refresh_token")
-		s.grant("access for "+mine, "next for "+mine)(w, r)
+		s.grant(s.access("access for "+mine), "next for "+mine)(w, r)
 	})
 	p := s.start(t, t.TempDir())
 	ctx := call(t)
@@ -199,7 +199,7 @@ func testConcurrent(t *testing.T, s Suite) {
 				t.Errorf("%s: %v", name, err)
 				return
 			}
-			wantToken(t, token, "access for "+name, "next for "+name)
+			s.wantToken(t, token, s.access("access for "+name), "next for "+name)
 		})
 	}
 	calls.Wait()

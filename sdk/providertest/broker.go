@@ -9,30 +9,40 @@ import (
 	"testing"
 )
 
-// broker is the suite's authorization server. It counts every POST and answers
-// as the rule under test wants it to.
+// broker is the suite's authorization server. It counts every request, says what
+// its words have against it, and answers as the rule under test wants it to.
 type broker struct {
 	server *httptest.Server
 
-	mu    sync.Mutex
-	forms []url.Values
+	words Broker
+
+	mu         sync.Mutex
+	forms      []url.Values
+	assertions map[string]bool // by their ids
+	faults     []string        // of the requests
 }
 
-func newBroker(t *testing.T, answer http.HandlerFunc) *broker {
+func (s Suite) newBroker(t *testing.T, answer http.HandlerFunc) *broker {
 	t.Helper()
-	b := &broker{}
+	b := &broker{words: s.Broker, assertions: map[string]bool{}}
 	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPost {
-			http.Error(w, "POST only", http.StatusMethodNotAllowed)
+		if r.Method != s.Broker.method() {
+			http.Error(w, s.Broker.method()+" only", http.StatusMethodNotAllowed)
 			return
 		}
-		_ = r.ParseForm()
+		r.PostForm = s.Broker.parameters(r)
+		b.judge(r)
 		b.mu.Lock()
 		b.forms = append(b.forms, r.PostForm)
 		b.mu.Unlock()
 		answer(w, r)
 	}))
-	t.Cleanup(b.server.Close)
+	t.Cleanup(func() {
+		b.server.Close()
+		for _, fault := range b.faults {
+			t.Error(fault)
+		}
+	})
 	return b
 }
 
@@ -78,7 +88,7 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 
 // cutAnswer sends a part of an answer and ends the connection.
 func (s Suite) cutAnswer(w http.ResponseWriter, _ *http.Request) {
-	_, body := s.Broker.Success(newAccess, newRefresh)
+	_, body := s.Broker.Success(s.access(newAccess), newRefresh)
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"+body[:len(body)/2])
 		_ = conn.Close()

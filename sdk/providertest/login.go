@@ -14,7 +14,7 @@ const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 func testLogin(t *testing.T, s Suite) {
 	if _, ok := s.New().(sdk.Authorizer); !ok {
-		b := newBroker(t, hangUp)
+		b := s.newBroker(t, hangUp)
 		_, err := s.start(t, t.TempDir()).Exchange(call(t), s.exchange("one", b))
 		if err == nil {
 			t.Error("a provider that is no sdk.Authorizer exchanged a code")
@@ -35,7 +35,7 @@ func (s Suite) exchange(attempt string, b *broker) sdk.ExchangeRequest {
 }
 
 func testAuthCodeURL(t *testing.T, s Suite) {
-	b := newBroker(t, hangUp)
+	b := s.newBroker(t, hangUp)
 	raw, err := s.start(t, t.TempDir()).AuthCodeURL(call(t), sdk.AuthRequest{
 		Account: s.account("main", b), State: "state-1", CodeVerifier: verifier,
 	})
@@ -62,14 +62,14 @@ func testAuthCodeURL(t *testing.T, s Suite) {
 // testExchange: at some brokers a login kills the old grant, so that losing
 // its answer is worst of all.
 func testExchange(t *testing.T, s Suite) {
-	b := newBroker(t, s.grant(newAccess, newRefresh))
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	p := s.start(t, dir)
 	first, err := p.Exchange(call(t), s.exchange("one", b))
 	if err != nil {
 		t.Fatalf("Exchange: %v", err)
 	}
-	wantToken(t, first, newAccess, newRefresh)
+	s.wantToken(t, first, s.access(newAccess), newRefresh)
 	if posts := b.posts(); len(posts) == 1 && (posts[0].Get("grant_type") != "authorization_code" || posts[0].Get("code") != "canary-code") {
 		t.Error("the request is no code exchange")
 	}
@@ -96,7 +96,7 @@ func testExchange(t *testing.T, s Suite) {
 	}
 	b.wantPosts(t, 2)
 
-	lost := newBroker(t, hangUp)
+	lost := s.newBroker(t, hangUp)
 	_, err = s.start(t, t.TempDir()).Exchange(call(t), s.exchange("three", lost))
 	if sdk.KindOf(err) != sdk.KindAmbiguous {
 		t.Errorf("an exchange whose answer was lost: %v, want an error of the kind ambiguous", err)

@@ -15,22 +15,22 @@ import (
 // else it is ambiguous, so that its answer is kept. Any other error would call
 // the old refresh token good, which is spent.
 func testOddSuccesses(t *testing.T, s Suite) {
-	status, body := s.Broker.Success(newAccess, newRefresh)
+	status, body := s.Broker.Success(s.access(newAccess), newRefresh)
 	emptyStatus, empty := s.Broker.Success("", newRefresh)
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
 		access string
 	}{
-		{"Gzip", respond(status, "application/json", compress(body, toGzip), "Content-Encoding", "gzip"), newAccess},
-		{"GzipUnsaid", respond(status, "application/json", compress(body, toGzip)), newAccess},
-		{"Deflate", respond(status, "application/json", compress(body, toZlib), "Content-Encoding", "deflate"), newAccess},
-		{"UnknownCoding", respond(status, "application/json", "\x0b\x02\x80\x03", "Content-Encoding", "br"), newAccess},
+		{"Gzip", respond(status, "application/json", compress(body, toGzip), "Content-Encoding", "gzip"), s.access(newAccess)},
+		{"GzipUnsaid", respond(status, "application/json", compress(body, toGzip)), s.access(newAccess)},
+		{"Deflate", respond(status, "application/json", compress(body, toZlib), "Content-Encoding", "deflate"), s.access(newAccess)},
+		{"UnknownCoding", respond(status, "application/json", "\x0b\x02\x80\x03", "Content-Encoding", "br"), s.access(newAccess)},
 		{"EmptyAccessToken", respond(emptyStatus, "application/json", empty), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBroker(t, tt.answer)
+			b := s.newBroker(t, tt.answer)
 			token, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
 			switch {
 			case err == nil && token.RefreshToken.Reveal() == newRefresh && token.AccessToken.Reveal() == tt.access:

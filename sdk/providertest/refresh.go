@@ -48,6 +48,12 @@ func testDescribe(t *testing.T, s Suite) {
 	if p.RefreshLifetime < 0 || p.ReuseGrace < 0 {
 		t.Error("the policy has a negative duration")
 	}
+	if p.ReuseGrace > 0 && !p.Rotates {
+		t.Error("Policy.ReuseGrace forgives the second use of a refresh token that, without Policy.Rotates, is never spent")
+	}
+	if p.RefreshLifetime > 0 && p.ReuseGrace > p.RefreshLifetime {
+		t.Error("Policy.ReuseGrace is longer than Policy.RefreshLifetime: a dead refresh token is forgiven nothing")
+	}
 	if !slices.Contains([]sdk.PKCE{sdk.PKCENone, sdk.PKCEOptional, sdk.PKCERequired}, p.PKCE) {
 		t.Errorf("Policy.PKCE is %q", p.PKCE)
 	}
@@ -70,7 +76,7 @@ func testDescribe(t *testing.T, s Suite) {
 }
 
 func testRefresh(t *testing.T, s Suite) {
-	b := newBroker(t, s.grant(newAccess, newRefresh))
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	before := time.Now()
 	a, err := s.start(t, t.TempDir()).RefreshAnswer(call(t), s.refresh("one", b))
 	if err != nil {
@@ -79,7 +85,7 @@ func testRefresh(t *testing.T, s Suite) {
 	if a.Recovered || a.SpoolFault != "" {
 		t.Errorf("a first answer: recovered %t, spool fault %q", a.Recovered, a.SpoolFault)
 	}
-	wantToken(t, a.Token, newAccess, newRefresh)
+	s.wantToken(t, a.Token, s.access(newAccess), newRefresh)
 	if a.Token.IssuedAt.Before(before.Add(-time.Second)) || a.Token.IssuedAt.After(time.Now().Add(time.Second)) {
 		t.Errorf("IssuedAt is %s, not when the answer came", a.Token.IssuedAt)
 	}
@@ -88,13 +94,20 @@ func testRefresh(t *testing.T, s Suite) {
 	}
 }
 
-func wantToken(t *testing.T, got sdk.Token, access, refresh string) {
+func (s Suite) wantToken(t *testing.T, got sdk.Token, access, refresh string) {
 	t.Helper()
 	if got.AccessToken.Reveal() != access || got.RefreshToken.Reveal() != refresh {
 		t.Error("the token is not the one that the broker sent")
 	}
-	if got.Lifetime != Lifetime {
-		t.Errorf("Lifetime %s, want %s", got.Lifetime, Lifetime)
+	want, within := Lifetime, time.Duration(0)
+	if s.Broker.JWT {
+		want = s.born.Add(Lifetime).Sub(got.IssuedAt)
+	}
+	if s.Broker.JWT || s.Broker.Moments { // which have whole seconds
+		within = 5 * time.Second
+	}
+	if (got.Lifetime - want).Abs() > within {
+		t.Errorf("Lifetime %s, want %s", got.Lifetime, want)
 	}
 	if got.IssuedAt.IsZero() {
 		t.Error("IssuedAt is not set")
@@ -102,7 +115,7 @@ func wantToken(t *testing.T, got sdk.Token, access, refresh string) {
 }
 
 func testNoRefreshToken(t *testing.T, s Suite) {
-	b := newBroker(t, s.grant(newAccess, ""))
+	b := s.newBroker(t, s.grant(s.access(newAccess), ""))
 	token, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
 	if err != nil {
 		t.Fatalf("an answer without a refresh token is a good one (RFC 6749, section 6): %v", err)
@@ -116,18 +129,19 @@ func testNoRefreshToken(t *testing.T, s Suite) {
 // a kind that loses no login, and its text tells no secret.
 func testFailures(t *testing.T, s Suite) {
 	status, body := s.Broker.InvalidGrant()
+	clientStatus, client := s.Broker.InvalidClient()
 	html := "<html><body>invalid_grant " + bodyText + "</body></html>"
 	unhurt := []sdk.Kind{sdk.KindTransient}
 	limited := []sdk.Kind{sdk.KindTransient, sdk.KindRateLimited}
 	unknown := []sdk.Kind{sdk.KindAmbiguous}
-	elsewhere := newBroker(t, s.grant(newAccess, newRefresh))
+	elsewhere := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
 		kinds  []sdk.Kind
 	}{
 		{"InvalidGrant", respond(status, "application/json", body), []sdk.Kind{sdk.KindInvalidGrant}},
-		{"InvalidClient", respond(401, "application/json", `{"error":"invalid_client"}`), []sdk.Kind{sdk.KindInvalidClient}},
+		{"InvalidClient", respond(clientStatus, "application/json", client), []sdk.Kind{sdk.KindInvalidClient}},
 		{"HTML400", respond(400, "text/html", html), unhurt},
 		{"HTML401", respond(401, "text/html", html), unhurt},
 		{"HTML403", respond(403, "text/html", html), unhurt},
@@ -147,7 +161,7 @@ func testFailures(t *testing.T, s Suite) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBroker(t, tt.answer)
+			b := s.newBroker(t, tt.answer)
 			_, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
 			if err == nil {
 				t.Fatal("no error")
@@ -179,7 +193,7 @@ func testNothingListens(t *testing.T, s Suite) {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	req := s.refresh("one", newBroker(t, hangUp))
+	req := s.refresh("one", s.newBroker(t, hangUp))
 	s.PointTo(&req.Account, "http://"+addr+"/token")
 	_, err = s.start(t, t.TempDir()).Refresh(call(t), req)
 	if err == nil {

@@ -73,10 +73,10 @@ func signals(t *testing.T, p *hosted.Process) {
 func (s Suite) hold(t *testing.T) (b *broker, arrived <-chan struct{}, release func()) {
 	came, open := make(chan struct{}), make(chan struct{})
 	arrive := sync.OnceFunc(func() { close(came) })
-	b = newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+	b = s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
 		arrive()
 		<-open
-		s.grant(newAccess, newRefresh)(w, r)
+		s.grant(s.access(newAccess), newRefresh)(w, r)
 	})
 	release = sync.OnceFunc(func() { close(open) })
 	t.Cleanup(release) // before the server is closed, which waits for its requests
@@ -174,6 +174,6 @@ func testLifelineInMidRequest(t *testing.T, s Suite) {
 	if err != nil || !a.Recovered {
 		t.Fatalf("recovery by the next process: recovered %t, %v", a.Recovered, err)
 	}
-	wantToken(t, a.Token, newAccess, newRefresh)
+	s.wantToken(t, a.Token, s.access(newAccess), newRefresh)
 	b.wantPosts(t, 1)
 }

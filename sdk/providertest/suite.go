@@ -43,16 +43,8 @@ type Suite struct {
 	Private map[string]sdk.Secret
 	// Broker is how the provider's broker answers; its zero value is RFC 6749.
 	Broker Broker
-}
 
-// Broker words the answers of the suite's authorization server.
-type Broker struct {
-	// Success is the answer to a request that is granted; its access token
-	// lives [Lifetime]. Nil: 200 with the JSON of RFC 6749, section 5.1.
-	Success func(accessToken, refreshToken string) (status int, body string)
-	// InvalidGrant is the answer to a dead refresh token. Nil: 400
-	// {"error":"invalid_grant"}.
-	InvalidGrant func() (status int, body string)
+	born time.Time // of the suite's JWTs
 }
 
 // Lifetime of every access token that the suite's server hands out.
@@ -80,6 +72,8 @@ func Run(t *testing.T, s Suite) {
 		{"Refresh", testRefresh},
 		{"NoRefreshTokenInAnswer", testNoRefreshToken},
 		{"NoRefreshTokenIsThrownAway", testOddSuccesses},
+		{"Wording", testWording},
+		{"ErrorInsideSuccess", testErrorInsideSuccess},
 		{"OnePostPerAttempt", testFailures},
 		{"SameAttemptAgain", testSameAttempt},
 		{"Recovery", testRecovery},
@@ -102,6 +96,7 @@ func Run(t *testing.T, s Suite) {
 }
 
 func (s Suite) complete() Suite {
+	s.born = time.Now().Truncate(time.Second)
 	if s.Account.ClientID == "" {
 		s.Account.ClientID = "app"
 	}
@@ -116,6 +111,9 @@ func (s Suite) complete() Suite {
 			return 200, fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":%d}`,
 				access, refresh, Lifetime/time.Second)
 		}
+	}
+	if s.Broker.InvalidClient == nil {
+		s.Broker.InvalidClient = func() (int, string) { return 401, `{"error":"invalid_client"}` }
 	}
 	if s.Broker.InvalidGrant == nil {
 		s.Broker.InvalidGrant = func() (int, string) {

@@ -1,0 +1,74 @@
+package providertest
+
+import (
+	"net/url"
+	"slices"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// testWording: each request is worded as the broker wants it, and an assertion is
+// made for one request. The suite's server looks at every one.
+func testWording(t *testing.T, s Suite) {
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
+	p := s.start(t, t.TempDir())
+	for _, attempt := range []string{"one", "two"} {
+		if _, err := p.Refresh(call(t), s.refresh(attempt, b)); err != nil {
+			t.Fatalf("Refresh: %v", err)
+		}
+		if err := p.Settle(call(t), attempt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wantPosts(t, 2)
+	if _, logsIn := s.New().(sdk.Authorizer); !logsIn || len(s.Broker.Resource) == 0 {
+		return
+	}
+	raw, err := p.AuthCodeURL(call(t), sdk.AuthRequest{Account: s.account("main", b), State: "state-1", CodeVerifier: verifier})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err := url.Parse(raw); err != nil || !slices.Equal(u.Query()["resource"], s.Broker.Resource) {
+		t.Errorf("the login does not name the resource (RFC 8707): %v", err)
+	}
+}
+
+// testErrorInsideSuccess: an error is looked for before the token, so that no
+// access token beside it is believed; but a new refresh token beside it is kept.
+func testErrorInsideSuccess(t *testing.T, s Suite) {
+	if s.Broker.Failure == nil {
+		t.Skip("the broker puts no errors into a success (Broker.Failure is nil)")
+	}
+	for _, tt := range []struct{ name, access, refresh string }{
+		{"Alone", "", ""},
+		{"BesideAnAccessToken", s.access(newAccess), ""},
+		{"BesideTheOldRefreshToken", "", oldRefresh},
+		{"BesideANewRefreshToken", "", newRefresh},
+		{"BesideBoth", s.access(newAccess), newRefresh},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			status, body := s.Broker.Failure(tt.access, tt.refresh)
+			b := s.newBroker(t, respond(status, "application/json", body))
+			token, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
+			kind := sdk.KindOf(err)
+			switch {
+			case err != nil:
+				wantNoSecret(t, err)
+				if tt.refresh == newRefresh && kind != sdk.KindAmbiguous {
+					t.Errorf("a new refresh token is thrown away with the kind %s: %v", kind, err)
+				}
+				if tt.refresh != newRefresh && kind == sdk.KindAmbiguous {
+					t.Errorf("the answer is taken for one that nobody can read: %v", err)
+				}
+			case tt.refresh != newRefresh:
+				t.Error("an error is taken for a token")
+			case !token.AccessToken.IsZero():
+				t.Error("the access token beside an error is believed")
+			case token.RefreshToken.Reveal() != newRefresh:
+				t.Error("the new refresh token is thrown away")
+			}
+			b.wantPosts(t, 1)
+		})
+	}
+}
