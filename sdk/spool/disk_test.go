@@ -17,7 +17,7 @@ var everything = flag.Bool("disk.everything", false, "lose power twice at every 
 
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
-	points, images := 0, 0
+	points, images, outcomes := 0, 0, outcomes{}
 	stride := shortly(7)
 	for at := 1; ; at += stride {
 		down := false
@@ -27,10 +27,8 @@ func TestPowerLoss(t *testing.T) {
 				return
 			}
 			for _, s := range filestest.Survivals() {
-				l.disk.Image(t, s, func(root string) {
-					images++
-					l.holds(t, root, fmt.Sprintf("power loss before operation %d, %+v", at, s))
-				})
+				images++
+				outcomes.hold(t, l, s, fmt.Sprintf("power loss before operation %d, %+v", at, s))
 			}
 		})
 		if !down {
@@ -38,7 +36,7 @@ func TestPowerLoss(t *testing.T) {
 		}
 		points++
 	}
-	t.Logf("%d points, %d images", points, images)
+	t.Logf("%d points, %d images, %d of them different", points, images, len(outcomes))
 	if points*stride < 50 {
 		t.Errorf("only %d points", points)
 	}
@@ -63,7 +61,7 @@ func TestPowerLossInRecovery(t *testing.T) {
 	} else if testing.Short() {
 		stride = 23
 	}
-	images, turn := 0, 0
+	images, turn, outcomes := 0, 0, outcomes{}
 	recovery := []step{opens, func(l *life) error {
 		if l.spool == nil {
 			return nil
@@ -101,10 +99,8 @@ func TestPowerLossInRecovery(t *testing.T) {
 							again = -1
 							return
 						}
-						next.disk.Image(t, second, func(root string) {
-							images++
-							next.holds(t, root, fmt.Sprintf("power loss before operation %d, %+v, and then %d of the recovery, %+v", at, first, again, second))
-						})
+						images++
+						outcomes.hold(t, next, second, fmt.Sprintf("power loss before operation %d, %+v, and then %d of the recovery, %+v", at, first, again, second))
 					})
 					if again < 0 {
 						break
@@ -116,13 +112,13 @@ func TestPowerLossInRecovery(t *testing.T) {
 			break
 		}
 	}
-	t.Logf("%d images", images)
+	t.Logf("%d images, %d of them different", images, len(outcomes))
 }
 
 func TestDiskFaults(t *testing.T) {
 	t.Parallel()
 	// Every operation fails, but each in half of the ways, in turn.
-	points, stride, first := 0, 2, 0
+	points, stride, first, outcomes := 0, 2, 0, outcomes{}
 	if *everything {
 		stride = 1
 	} else if testing.Short() {
@@ -139,9 +135,7 @@ func TestDiskFaults(t *testing.T) {
 							return
 						}
 						s := filestest.Survivals()[len(l.disk.Log())%len(filestest.Survivals())]
-						l.disk.Image(t, s, func(root string) {
-							l.holds(t, root, fmt.Sprintf("%s, then power loss, %+v", name, s))
-						})
+						outcomes.hold(t, l, s, fmt.Sprintf("%s, then power loss, %+v", name, s))
 					})
 					l.disk.Heal()
 					l.goesOn(t, name)
@@ -153,7 +147,7 @@ func TestDiskFaults(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d points", points)
+	t.Logf("%d points, %d different images", points, len(outcomes))
 	if points*stride < 200 {
 		t.Errorf("only %d points", points)
 	}

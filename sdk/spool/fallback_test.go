@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 )
 
 // sick is a file system of which the part under root fails, from one operation
@@ -101,10 +102,12 @@ func (f sickFile) Datasync() error {
 	return f.File.Datasync()
 }
 
-// pair is a directory on a disk that may fall ill, and its fallback.
+// pair is a directory on a disk that may fall ill, and its fallback, both in
+// memory: no power is lost here.
 func pair(t *testing.T) (d *sick, dir, fallback string) {
 	t.Helper()
-	root := t.TempDir()
+	root := filestest.Scratch(t)
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	dir = filepath.Join(root, "state", "spool", "p")
 	return &sick{root: filepath.Join(root, "state")}, dir, filepath.Join(root, "other", "name", "spool", "p")
 }

@@ -179,6 +179,22 @@ func (l *life) live(t *testing.T, steps []step, check func()) {
 	}
 }
 
+// outcomes are the images that have been judged, each with what was promised.
+// The next process does the same with equal ones: one of them is judged.
+type outcomes map[string]bool
+
+// hold checks what the next process finds after a loss of power.
+func (o outcomes) hold(t *testing.T, l *life, s filestest.Survival, when string) {
+	t.Helper()
+	// Maps are printed in order.
+	outcome := fmt.Sprint(l.disk.Fingerprint(s), l.answers, l.promised, l.kept)
+	if o[outcome] {
+		return
+	}
+	o[outcome] = true
+	l.disk.Image(t, s, func(root string) { l.holds(t, root, when) })
+}
+
 // holds checks what the next process finds in dir.
 func (l *life) holds(t *testing.T, root, when string) {
 	t.Helper()

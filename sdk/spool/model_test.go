@@ -6,22 +6,24 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 )
 
 // In any order of attempts, records, settlements and restarts, the spool holds
 // exactly what was put there and not settled.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
-		dir, err := os.MkdirTemp("", "spool")
-		if err != nil {
-			r.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
+		dir := filestest.Scratch(t) // in memory: no power is lost here
+		defer func() { _ = os.RemoveAll(dir) }()
 		type state struct {
 			account, answer string
 			slot            *Slot
 		}
-		var s *Spool
+		var (
+			s   *Spool
+			err error
+		)
 		model := map[string]*state{} // by attempt
 		reopen := func() {
 			if s != nil {

@@ -3,6 +3,9 @@ package filestest
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"hash/maphash"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -91,7 +94,30 @@ func (d *Disk) Image(t testing.TB, s Survival, inspect func(dir string)) {
 	inspect(root)
 }
 
-func (d *Disk) write(root string, s Survival) error {
+// Fingerprint is the same for all that leaves the same: whoever has inspected
+// one image need not inspect its equals.
+func (d *Disk) Fingerprint(s Survival) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, f := range d.survivors(s) {
+		fmt.Fprintf(&h, "%q %t %o %d\n", f.name, f.dir, f.mode, len(f.content))
+		_, _ = h.Write(f.content)
+	}
+	return h.Sum64()
+}
+
+var seed = maphash.MakeSeed()
+
+// survivor is a file or a directory as it is found after the loss of power.
+type survivor struct {
+	name    string // below the root
+	dir     bool
+	mode    fs.FileMode
+	content []byte // not to be changed
+}
+
+// survivors come in order: directories before what is in them.
+func (d *Disk) survivors(s Survival) []survivor {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	names := maps.Clone(d.kept)
@@ -100,21 +126,32 @@ func (d *Disk) write(root string, s Survival) error {
 			c.apply(names)
 		}
 	}
-	for _, path := range slices.Sorted(maps.Keys(names)) { // directories before what is in them
+	var left []survivor
+	for _, path := range slices.Sorted(maps.Keys(names)) {
 		n := names[path]
-		to := root + strings.TrimPrefix(path, d.root)
-		if _, err := os.Stat(filepath.Dir(to)); err != nil {
-			continue // its directory has not survived
+		if dir := names[filepath.Dir(path)]; filepath.Dir(path) != d.root && (dir == nil || !dir.dir) {
+			delete(names, path) // its directory has not survived
+			continue
 		}
-		mode := n.keptMode
+		f := survivor{name: strings.TrimPrefix(path, d.root), dir: n.dir, mode: n.keptMode}
 		if s.Data == All {
-			mode = n.mode
+			f.mode = n.mode
 		}
+		if !n.dir {
+			f.content = n.after(s.Data)
+		}
+		left = append(left, f)
+	}
+	return left
+}
+
+func (d *Disk) write(root string, s Survival) error {
+	for _, f := range d.survivors(s) {
 		var err error
-		if n.dir {
-			err = os.Mkdir(to, mode)
-		} else if err = writeSparse(to, n.after(s.Data)); err == nil && mode != 0o600 {
-			err = os.Chmod(to, mode)
+		if f.dir {
+			err = os.Mkdir(root+f.name, f.mode)
+		} else if err = writeSparse(root+f.name, f.content); err == nil && f.mode != 0o600 {
+			err = os.Chmod(root+f.name, f.mode)
 		}
 		if err != nil {
 			return err
@@ -123,8 +160,12 @@ func (d *Disk) write(root string, s Survival) error {
 	return nil
 }
 
-// after is the content of which that part of what was not synced survived.
+// after is the content of which that part of what was not synced survived. It
+// is not to be changed.
 func (n *node) after(p Part) []byte {
+	if len(n.writes) == 0 {
+		return n.kept
+	}
 	var sectors []write
 	for _, w := range n.writes {
 		for len(w.data) > 0 {
