@@ -11,7 +11,10 @@
 //   - A refresh token that the broker has refused is sent only if a person insists.
 package account
 
-import "github.com/tokenkeeper/tokenkeeper/supervisor/store"
+import (
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
 
 // State is all that decides about an account. The zero value is nobody's.
 type State struct {
@@ -24,6 +27,7 @@ type State struct {
 type Standing interface {
 	// Record is of version 0 if there is none.
 	Record() store.Record
+	token() sdk.Secret
 	name() string
 }
 
@@ -31,21 +35,25 @@ type (
 	// None: there was never a token.
 	None struct{}
 	// Good: the broker gave it, or a person brought it.
-	Good struct{ record store.Record }
+	Good struct{ of }
 	// Unproven: it was found somewhere, and the broker has not seen it yet. What
 	// it took the place of can be gone back to.
 	Unproven struct {
-		record store.Record
+		of
 		Before []store.Before
 	}
 	// Refused: the broker has refused its refresh token, or it has none.
-	Refused struct{ record store.Record }
+	Refused struct{ of }
 )
 
-func (None) Record() store.Record       { return store.Record{} }
-func (s Good) Record() store.Record     { return s.record }
-func (s Unproven) Record() store.Record { return s.record }
-func (s Refused) Record() store.Record  { return s.record }
+// of is the record of a standing, which nobody changes.
+type of struct{ record *store.Record }
+
+func (None) Record() store.Record { return store.Record{} }
+func (s of) Record() store.Record { return *s.record }
+
+func (None) token() sdk.Secret { return sdk.Secret{} }
+func (s of) token() sdk.Secret { return s.record.Token.RefreshToken }
 
 func (None) name() string     { return "none" }
 func (Good) name() string     { return "good" }
@@ -58,12 +66,24 @@ func StandingOf(rec store.Record) Standing {
 	case rec.Version == 0:
 		return None{}
 	case rec.NeedsLogin():
-		return Refused{rec}
+		return Refused{of{&rec}}
 	case len(before) > 0:
-		return Unproven{rec, before}
+		return Unproven{of{&rec}, before}
 	}
-	return Good{rec}
+	return Good{of{&rec}}
 }
+
+// Record is that of the standing.
+func (s State) Record() store.Record { return s.Standing.Record() }
+
+// Stored says whether there is a record.
+func (s State) Stored() bool {
+	_, none := s.Standing.(None)
+	return !none
+}
+
+// HasToken says whether t is the record's refresh token.
+func (s State) HasToken(t sdk.Secret) bool { return t.Equal(s.Standing.token()) }
 
 // Attempt is how the account's attempt stands: [Free], [Open], [Cut], [Unknown],
 // [Answered] or [Unnoted].

@@ -31,24 +31,24 @@ type turn struct {
 
 // dueAt gives the account its turn. The caller holds k.mu.
 func (k *Keeper) dueAt(a *account, due time.Time, now schedule.Instant) {
-	a.turn = turn{true, k.heap.Set(a.cfg.Name, due, now)}
+	a.plan.turn = turn{true, k.heap.Set(a.cfg.Name, due, now)}
 }
 
 // notDue takes its turn away. The caller holds k.mu.
 func (k *Keeper) notDue(a *account) {
 	k.heap.Remove(a.cfg.Name)
-	a.turn = turn{}
+	a.plan.turn = turn{}
 }
 
 // waiting is why the account, which is past its due moment, is not in flight.
 // The caller holds k.mu.
 func (k *Keeper) waiting(a *account, now schedule.Instant) promise.Reason {
-	open := a.state.Ambiguous()
+	open := a.state().Ambiguous()
 	return promise.Why(promise.Facts{
-		NeedsLogin: a.rec.NeedsLogin() || k.ended(a, now.Wall), Withheld: k.withheld(a) != "", Asked: a.question().text != "",
-		Lingering: a.state.Elsewhere() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
-		Unsettled: a.state.IsCut(), PutOff: now.Wall.Before(a.notBefore), Pause: a.pause,
-		Planned: a.turn.planned, Reached: k.reached(a, now),
+		NeedsLogin: a.rec().NeedsLogin() || k.ended(a, now.Wall), Withheld: k.withheld(a) != "", Asked: a.question().text != "",
+		Lingering: a.state().Elsewhere() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
+		Unsettled: a.state().IsCut(), PutOff: now.Wall.Before(a.wish.notBefore), Pause: a.plan.pause,
+		Planned: a.plan.turn.planned, Reached: k.reached(a, now),
 		Running: k.running, Serving: k.remote != nil, Full: k.inFlight >= k.cfg.MaxInFlight, Awake: !k.asleep(now),
 	})
 }
@@ -63,13 +63,13 @@ func (k *Keeper) reached(a *account, now schedule.Instant) bool {
 // overdue says whether the account is past the moment at which its token is to
 // be refreshed, whatever was planned since. The caller holds k.mu.
 func (k *Keeper) overdue(a *account, now schedule.Instant) bool {
-	if a.lease.taken || !a.stored {
+	if a.guard.Taken() || !a.stored() {
 		return false
 	}
 	if k.reached(a, now) {
 		return true
 	}
-	end := a.rec.Token.Expiry()
+	end := a.rec().Token.Expiry()
 	return !end.IsZero() && now.Wall.After(end)
 }
 
@@ -81,14 +81,14 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 	for range min(auditedAtOnce, len(k.order)) {
 		a := k.order[k.audited%len(k.order)]
 		k.audited++
-		if a.lease.taken {
+		if a.guard.Taken() {
 			continue
 		}
 		why := k.misplaced(a, now)
-		if why == "" && !now.Wall.Before(a.rec.Token.Expiry().Add(lateTolerated)) && k.overdue(a, now) &&
+		if why == "" && !now.Wall.Before(a.rec().Token.Expiry().Add(lateTolerated)) && k.overdue(a, now) &&
 			!k.reached(a, now) && k.waiting(a, now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
-			k.plan(a)
+			k.planIdle(a)
 		}
 		if why != "" {
 			broken = true
@@ -106,11 +106,11 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 func (k *Keeper) misplaced(a *account, now schedule.Instant) string {
 	mono, held, fault := k.heap.Place(a.cfg.Name)
 	switch {
-	case a.turn.planned && !held:
+	case a.plan.turn.planned && !held:
 		return "it was lost from the plan"
-	case !a.turn.planned && held:
+	case !a.plan.turn.planned && held:
 		return "it is in the plan and should not be"
-	case held && mono > a.turn.at.Mono:
+	case held && mono > a.plan.turn.at.Mono:
 		return "it stands later in the plan than it is due"
 	}
 	return fault
@@ -120,10 +120,10 @@ func (k *Keeper) misplaced(a *account, now schedule.Instant) string {
 func (k *Keeper) rebuild(now schedule.Instant) {
 	k.heap = schedule.NewHeap()
 	for _, a := range k.accounts {
-		if !a.turn.planned {
+		if !a.plan.turn.planned {
 			continue
 		}
-		wait := min(a.turn.at.Wall.Sub(now.Wall), a.turn.at.Mono-now.Mono)
+		wait := min(a.plan.turn.at.Wall.Sub(now.Wall), a.plan.turn.at.Mono-now.Mono)
 		k.dueAt(a, now.Wall.Add(wait), now)
 	}
 }

@@ -33,10 +33,10 @@ var (
 // candidate is what becomes of the answer to a login that names another person
 // than the account's, or somebody in a way that can't be read; nil: it has no
 // id_token, or names the same, or is no login's. The caller holds k.mu.
-func (k *Keeper) candidate(a *account, in store.Intent, t sdk.Token) *store.Candidate {
-	owner, person := OwnerOf(a.rec), personOf(t.IDToken)
+func (k *Keeper) candidate(a *leased, in store.Intent, t sdk.Token) *store.Candidate {
+	owner, person := OwnerOf(a.rec()), personOf(t.IDToken)
 	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != ""
-	if in.Kind != spool.KindExchange || !a.stored || !unread && !isAnother(owner, person) {
+	if in.Kind != spool.KindExchange || !a.stored() || !unread && !isAnother(owner, person) {
 		return nil
 	}
 	t.Rescued = ""
@@ -54,11 +54,11 @@ func (k *Keeper) candidate(a *account, in store.Intent, t sdk.Token) *store.Cand
 // another ends a login that another person has made: its token is kept beside the
 // record. That, the attempt that stood before the login, and what is planned, are
 // as they were.
-func (k *Keeper) another(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, c *store.Candidate) error {
-	if isHalf(c.Token) || c.Token.RefreshToken.IsZero() && !a.rec.Token.RefreshToken.IsZero() {
+func (k *Keeper) another(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, c *store.Candidate) error {
+	if isHalf(c.Token) || c.Token.RefreshToken.IsZero() && !a.rec().Token.RefreshToken.IsZero() {
 		return k.failed(ctx, remote, a, in, &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
 			"account %s: %s has logged in, and this is the account of %s; the answer has no whole token, so nothing of it was kept",
-			a.cfg.Name, c.GrantedTo.Person, OwnerOf(a.rec))})
+			a.cfg.Name, c.GrantedTo.Person, OwnerOf(a.rec()))})
 	}
 	rec, err := k.putBeside(ctx, a, c)
 	if err != nil {
@@ -70,7 +70,7 @@ func (k *Keeper) another(ctx context.Context, remote *sdk.Remote, a *account, in
 	}
 	k.mu.Lock()
 	k.step(a, acct.Beside{Record: rec})
-	cut := a.state.IsCut()
+	cut := a.state().IsCut()
 	if _, planned := k.heap.Due(a.cfg.Name); !planned && !cut {
 		k.plan(a)
 	}
@@ -85,18 +85,18 @@ func (k *Keeper) another(ctx context.Context, remote *sdk.Remote, a *account, in
 }
 
 // putBeside makes a candidate durable, and returns the record beside which it is.
-func (k *Keeper) putBeside(ctx context.Context, a *account, c *store.Candidate) (store.Record, error) {
+func (k *Keeper) putBeside(ctx context.Context, a *leased, c *store.Candidate) (store.Record, error) {
 	if err := k.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, c); err != nil {
 		return store.Record{}, fmt.Errorf("store the login of another person, which the provider's spool still holds: %w", err)
 	}
 	crashpoint.Here("refresh: the candidate is stored")
-	rec := a.rec
+	rec := a.rec()
 	rec.Candidate = c
 	return rec, nil
 }
 
-func (k *Keeper) tellWaits(a *account) {
-	k.publish(slog.LevelWarn, a, event.Event{Type: event.LoginWaits, Attempt: a.rec.Candidate.Attempt, Message: waits(a.rec)})
+func (k *Keeper) tellWaits(a *leased) {
+	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{Type: event.LoginWaits, Attempt: a.rec().Candidate.Attempt, Message: waits(a.rec())})
 }
 
 // waits says what waits beside a record for a person's word, and how he gives it.
@@ -128,12 +128,12 @@ func waiting(rec store.Record) (what, ways string) {
 
 // ConfirmLogin puts the account's candidate in the place of its token.
 func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, error) {
-	a, release, err := k.claimCandidate(ctx, name)
+	a, err := k.claimCandidate(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer release()
-	c, now := a.rec.Candidate, k.clock.Now().Wall
+	defer k.release(a)
+	c, now := a.rec().Candidate, k.clock.Now().Wall
 	if end := c.Ends(); !end.IsZero() && !now.Before(end) {
 		return store.Record{}, fmt.Errorf("account %s: %w (%s): log in again with: tokenkeeper login %s", name, ErrCandidateOver, moment.Stamp(end), name)
 	}
@@ -145,12 +145,12 @@ func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 	if err != nil {
 		return store.Record{}, err
 	}
-	return a.rec, nil
+	return a.rec(), nil
 }
 
 // confirmed commits a candidate as the account's next record, over whatever
 // attempt stands open.
-func (k *Keeper) confirmed(ctx context.Context, a *account, c *store.Candidate, now time.Time) error {
+func (k *Keeper) confirmed(ctx context.Context, a *leased, c *store.Candidate, now time.Time) error {
 	k.proveForLogin(a)
 	t := c.Token
 	if t.Private == nil { // the other person's are not his
@@ -168,7 +168,7 @@ func (k *Keeper) confirmed(ctx context.Context, a *account, c *store.Candidate, 
 	if a.cfg.Shared != nil {
 		k.writeShared(a, next)
 	}
-	k.publish(slog.LevelInfo, a, event.Event{
+	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
 		Type: event.LoggedIn, Version: next.Version, Attempt: c.Attempt, Expiry: t.Expiry(), Next: due,
 		Message: "logged in as " + c.GrantedTo.Person.String() + ", as a person has confirmed",
 	})
@@ -178,34 +178,34 @@ func (k *Keeper) confirmed(ctx context.Context, a *account, c *store.Candidate, 
 // DiscardLogin forgets the account's candidate, and returns whose login it was. At
 // the broker it lives on until it ends by itself.
 func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, error) {
-	a, release, err := k.claimCandidate(ctx, name)
+	a, err := k.claimCandidate(ctx, name)
 	if err != nil {
 		return store.Person{}, err
 	}
-	defer release()
-	if a.state.Held() != nil { // its version has the candidate, too
+	defer k.release(a)
+	if a.state().Held() != nil { // its version has the candidate, too
 		return store.Person{}, fmt.Errorf("account %s: its newest token is not stored yet, because of the disk; try again when it is: see tokenkeeper status", name)
 	}
 	if err := k.cfg.Store.PutBeside(context.WithoutCancel(ctx), name, "", nil); err != nil {
 		return store.Person{}, fmt.Errorf("account %s: forget the login that waits: %w", name, err)
 	}
-	rec := a.rec
+	rec := a.rec()
 	person := rec.Candidate.GrantedTo.Person
 	rec.Candidate = nil
 	k.tell(a, acct.Corrected{Record: rec})
-	k.publish(slog.LevelInfo, a, event.Event{Type: event.LoginDiscarded, Message: "the login of " + person.String() + " is forgotten, as a person wished"})
+	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{Type: event.LoginDiscarded, Message: "the login of " + person.String() + " is forgotten, as a person wished"})
 	return person, nil
 }
 
 // claimCandidate makes an account busy that has a candidate.
-func (k *Keeper) claimCandidate(ctx context.Context, name string) (*account, func(), error) {
-	a, release, err := k.claimNamed(ctx, name)
+func (k *Keeper) claimCandidate(ctx context.Context, name string) (*leased, error) {
+	a, err := k.claimNamed(ctx, name)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if a.rec.Candidate == nil {
-		release()
-		return nil, nil, fmt.Errorf("account %s: %w; to log in: tokenkeeper login %s", name, ErrNoCandidate, name)
+	if a.rec().Candidate == nil {
+		k.release(a)
+		return nil, fmt.Errorf("account %s: %w; to log in: tokenkeeper login %s", name, ErrNoCandidate, name)
 	}
-	return a, release, nil
+	return a, nil
 }

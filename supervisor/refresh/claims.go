@@ -13,11 +13,18 @@ import (
 // This file holds what is not believed of a provider: one provider serves many
 // accounts, and may mix them up, or worse.
 
+// spooled is what a provider's spool holds.
+type spooled struct {
+	entries map[string][]spool.Entry // by account
+	// mixedUp are the attempts of which it says that they are another account's.
+	mixedUp map[string]bool
+}
+
 // ofOurs sorts what the provider says is in its spool by account, oldest first.
 // Left out is what belongs to no account here, and an attempt that was announced
 // for another account than the provider says.
-func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) map[string][]spool.Entry {
-	ours := map[string][]spool.Entry{}
+func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) spooled {
+	ours := spooled{map[string][]spool.Entry{}, map[string]bool{}}
 	if len(entries) == 0 {
 		return ours
 	}
@@ -29,14 +36,11 @@ func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) map[string][
 		switch {
 		case known && owner != e.Account:
 			mixedUp = append(mixedUp, e)
-			// It is no proof that the announced attempt was not sent.
-			k.mu.Lock()
-			k.accounts[owner].mixedUp = e.Attempt
-			k.mu.Unlock()
+			ours.mixedUp[e.Attempt] = true
 		case !configured:
 			strangers = append(strangers, e)
 		default:
-			ours[e.Account] = append(ours[e.Account], e)
+			ours.entries[e.Account] = append(ours.entries[e.Account], e)
 		}
 	}
 	// One line for all: a provider could name any number.
@@ -73,11 +77,9 @@ func (k *Keeper) announced(ctx context.Context) map[string]string {
 		if err == nil && open { // an error is told where the account itself is settled
 			all[in.Attempt] = name
 		}
-		k.mu.Lock()
-		if a.rec.Attempt != "" {
-			all[a.rec.Attempt] = name
+		if last := a.rec().Attempt; last != "" {
+			all[last] = name
 		}
-		k.mu.Unlock()
 	}
 	return all
 }
@@ -85,17 +87,15 @@ func (k *Keeper) announced(ctx context.Context) map[string]string {
 // belongsTo names another account whose refresh token a refresh was answered
 // with; "": none. Of a login that is no sign of anything, because one person may
 // log in twice; nor of an account that shared the token before.
-func (k *Keeper) belongsTo(a *account, in store.Intent, answered sdk.Token) string {
+func (k *Keeper) belongsTo(a *leased, in store.Intent, answered sdk.Token) string {
 	if in.Kind != spool.KindRefresh || answered.RefreshToken.IsZero() {
 		return ""
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if answered.RefreshToken.Equal(a.rec.Token.RefreshToken) {
+	if a.state().HasToken(answered.RefreshToken) {
 		return ""
 	}
 	for name, other := range k.accounts {
-		if other != a && answered.RefreshToken.Equal(other.rec.Token.RefreshToken) {
+		if other != a.account && other.state().HasToken(answered.RefreshToken) {
 			return name
 		}
 	}

@@ -25,7 +25,7 @@ func (k *Keeper) compare(a *account, d format.Document) (lineage.Ours, lineage.J
 func (k *Keeper) ours(a *account) lineage.Ours {
 	return lineage.Ours{
 		Account: a.cfg.Name, Provider: k.cfg.Provider, ClientID: a.cfg.ClientID,
-		Record: a.rec, Open: a.state.Ambiguous() != nil, Policy: k.policy,
+		Record: a.rec(), Open: a.state().Ambiguous() != nil, Policy: k.policy,
 		Owner: func(fingerprint string) string { return k.owner(a.cfg.Name, fingerprint) },
 	}
 }
@@ -44,7 +44,7 @@ func (k *Keeper) owner(account, fingerprint string) string {
 func (k *Keeper) Knows(except, fingerprint string) string {
 	for _, a := range k.order {
 		k.mu.Lock() // for each of them, so that many hold up nobody
-		rec, stored := a.rec, a.stored
+		rec, stored := a.rec(), a.stored()
 		k.mu.Unlock()
 		if a.cfg.Name != except && stored && (rec.Token.RefreshToken.Fingerprint() == fingerprint || rec.Replaced(fingerprint)) {
 			return a.cfg.Name
@@ -80,7 +80,7 @@ type question struct {
 
 // question is what is asked; its text is "" if nothing is. The lock is held.
 func (a *account) question() question {
-	if a.file.asked.ours != a.rec.Token.RefreshToken.Fingerprint() {
+	if a.file.asked.ours != a.rec().Token.RefreshToken.Fingerprint() {
 		return question{}
 	}
 	return a.file.asked
@@ -94,25 +94,25 @@ const askedAgain = 30 * time.Second
 // ask stops what would spend our refresh token, because another one stands in
 // the shared file of which nobody knows where it comes from: one of them may
 // have replaced the other, and to use the wrong one could end the grant.
-func (k *Keeper) ask(a *account, d format.Document, o lineage.Ours, j lineage.Judgement) error {
+func (k *Keeper) ask(a *leased, d format.Document, o lineage.Ours, j lineage.Judgement) error {
 	k.mu.Lock()
-	mine, theirs := a.rec.Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
+	mine, theirs := a.rec().Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
 	news := a.file.asked.text == "" || a.file.asked.ours != mine || a.file.asked.theirs != theirs
 	now := k.clock.Now()
 	if news {
 		text := o.Words("the shared file", lineage.Found{Document: d}, j, now.Wall)
-		k.changes(a)
+		k.changes(a.account)
 		a.file.asked = question{text: text, ways: ways(o, j.Verdict), ours: mine, theirs: theirs}
 	}
 	q := a.file.asked
 	next := now.Wall.Add(askedAgain)
-	if !a.stored || !a.rec.NeedsLogin() {
-		k.dueAt(a, next, now)
+	if !a.stored() || !a.rec().NeedsLogin() {
+		k.dueAt(a.account, next, now)
 	}
 	k.mu.Unlock()
 	if news {
-		k.publish(slog.LevelError, a, event.Event{
-			Type: event.UnknownToken, Expiry: a.rec.Token.Expiry(), Next: next,
+		k.publish(slog.LevelError, a.cfg.Name, event.Event{
+			Type: event.UnknownToken, Expiry: a.rec().Token.Expiry(), Next: next,
 			Message: q.text + ". Nothing is refreshed until somebody decides: " + q.ways,
 		})
 	}
@@ -135,5 +135,5 @@ func ways(o lineage.Ours, v lineage.Verdict) string {
 func (k *Keeper) insisted(a *account) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return a.lease.insisted && a.stored
+	return a.wish.insisted && a.stored()
 }

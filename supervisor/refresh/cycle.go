@@ -31,7 +31,7 @@ const settleTimeout = 5 * time.Second
 
 // cycle is one attempt for one account, whose lease is taken. Once the intent is
 // committed nothing cancels it: ctx gives values only.
-func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) error {
+func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *leased) error {
 	ctx = context.WithoutCancel(ctx)
 	err := k.settleAgain(ctx, remote, a)
 	if err == nil {
@@ -44,17 +44,17 @@ func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *account) erro
 
 // turn is what happens under the lock: adopt what is newer, and only if
 // nothing is, refresh.
-func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error {
+func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *leased) error {
 	switch k.tell(a, acct.Due{}) {
 	case acct.Repeat:
-		in, _ := a.state.Unfinished()
+		in, _ := a.state().Unfinished()
 		return k.attempt(ctx, remote, a, in)
 	case acct.Look:
 	default:
 		return nil
 	}
 	adopted, err := k.adopt(ctx, a)
-	if errors.Is(err, errAsked) && k.insisted(a) {
+	if errors.Is(err, errAsked) && k.insisted(a.account) {
 		err = nil
 	}
 	unseen := errors.Is(err, errUnseen)
@@ -70,7 +70,7 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 	if k.lookOnly(a) {
 		return nil
 	}
-	if !a.stored {
+	if !a.stored() {
 		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
 	}
 	if err := k.endLingering(ctx, a); err != nil {
@@ -102,29 +102,29 @@ func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *account) error
 
 // spend says whether the refresh token may be sent now. If not, the account is
 // planned anew, and the error is for those who wait.
-func (k *Keeper) spend(a *account) (bool, error) {
+func (k *Keeper) spend(a *leased) (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.step(a, k.wanted(a)) == acct.Announce {
 		return true, nil
 	}
 	k.plan(a)
-	if a.state.Ambiguous() != nil && len(a.lease.waiters) > 0 {
+	if a.state().Ambiguous() != nil && a.wish.asked() {
 		return false, k.heldBack(a)
 	}
 	return false, nil
 }
 
 // wanted is what those want who wait for a refresh. The caller holds k.mu.
-func (k *Keeper) wanted(a *account) acct.Spend {
-	if a.state.Ambiguous() != nil {
+func (k *Keeper) wanted(a *leased) acct.Spend {
+	if a.state().Ambiguous() != nil {
 		k.replay(a) // by a clock that may have been set back
 	}
-	return acct.Spend{Asked: len(a.lease.waiters) > 0, Insisted: a.lease.insisted, Terms: k.terms(a)}
+	return acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: k.terms(a.account)}
 }
 
 // saw ends a wish to look.
-func (k *Keeper) saw(a *account) {
+func (k *Keeper) saw(a *leased) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a.file.look = false
@@ -132,7 +132,7 @@ func (k *Keeper) saw(a *account) {
 
 // intend commits the announcement of the attempt, which also proves that the
 // disk can be written. If it fails the token is not spent.
-func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
+func (k *Keeper) intend(ctx context.Context, a *leased) (store.Intent, error) {
 	rec, err := k.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {
 		return store.Intent{}, k.diskTrouble(a, fmt.Errorf("read the record before a refresh: %w", err))
@@ -144,7 +144,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 	}
 	k.place(a, &in)
 	k.tell(a, acct.Reread{Record: rec})
-	standing := a.state.Ambiguous()
+	standing := a.state().Ambiguous()
 	if standing == nil {
 		err = k.cfg.Store.Intend(ctx, in)
 	} else {
@@ -161,7 +161,7 @@ func (k *Keeper) intend(ctx context.Context, a *account) (store.Intent, error) {
 
 // attempt makes the call and stores its outcome. Called again with the same
 // intent it gets the same answer: that is what recovery is.
-func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
+func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent) error {
 	defer k.took(time.Now())
 	does := k.tell(a, acct.Calls{Intent: in})
 	if does == acct.Wait {
@@ -171,7 +171,7 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 	if does == acct.Call && sdk.KindOf(err) == sdk.KindNotSent {
 		in, answer, err = k.callAnew(ctx, remote, a, in, err)
 	}
-	if a.state.Held() != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {
+	if a.state().Held() != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {
 		return k.keepHeld(ctx, remote, a, in)
 	}
 	crashpoint.Here("refresh: the call has returned")
@@ -193,9 +193,9 @@ func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *account, in
 	}
 }
 
-func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) (sdk.Answer, error) {
-	if a.unfreed != "" && a.unfreed != in.Attempt {
-		k.free(ctx, remote, a, a.unfreed) // its slot would block this attempt
+func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent) (sdk.Answer, error) {
+	if a.desk().unfreed != "" && a.desk().unfreed != in.Attempt {
+		k.free(ctx, remote, a, a.desk().unfreed) // its slot would block this attempt
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout+answerMargin)
 	defer cancel()
@@ -211,11 +211,11 @@ func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *account, in st
 		}
 		return remote.ExchangeAnswer(ctx, req)
 	}
-	return remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec.Token})
+	return remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token})
 }
 
 // keep makes the new token durable and, only then, known.
-func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, answer sdk.Answer) error {
+func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, answer sdk.Answer) error {
 	k.mu.Lock()
 	candidate := k.candidate(a, in, answer.Token)
 	k.mu.Unlock()
@@ -234,7 +234,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 	case errors.Is(err, store.ErrConflict):
 		return k.conflicting(ctx, remote, a, in, rec, err)
 	case err != nil:
-		if !a.state.IsAnswered() && !half {
+		if !a.state().IsAnswered() && !half {
 			k.bringToShared(a, in, answer, rec) // or bots would use the refresh token again that is spent
 		}
 		k.hold(ctx, a, rec)
@@ -259,13 +259,13 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *account, in st
 
 // hand plans an account that has a new token, and hands that to everybody who
 // waits for it; the error is that of one that was dead when it came.
-func (k *Keeper) hand(a *account, in store.Intent, answer sdk.Answer, next success) error {
+func (k *Keeper) hand(a *leased, in store.Intent, answer sdk.Answer, next success) error {
 	rec := next.record
 	k.mu.Lock()
-	a.halves = 0
+	a.desk().halves = 0
 	due := k.plan(a)
 	if next.dead != nil {
-		due = k.retry(a, schedule.Failure{InRow: rec.Health.Failures})
+		due = k.retry(a.account, schedule.Failure{InRow: rec.Health.Failures})
 	}
 	k.mu.Unlock()
 	k.bringToShared(a, in, answer, rec)
@@ -293,9 +293,9 @@ func (k *Keeper) hand(a *account, in store.Intent, answer sdk.Answer, next succe
 		level = slog.LevelWarn
 		e.Message += ", though " + answer.Token.Rescued
 	}
-	k.publish(level, a, e)
+	k.publish(level, a.cfg.Name, e)
 	if answer.SpoolFault != "" {
-		k.trouble(slog.LevelError, a, event.Event{
+		k.trouble(slog.LevelError, a.cfg.Name, event.Event{
 			Type: event.DiskTrouble, Attempt: in.Attempt,
 			Message: "the provider could not spool the broker's answer: " + answer.SpoolFault +
 				". The token is stored; check the disk of the state directory",

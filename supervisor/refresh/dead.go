@@ -35,9 +35,9 @@ func deadOnArrival(rec *store.Record, before store.Record, in store.Intent, reco
 }
 
 // tellDead tells of it as of any failed refresh.
-func (k *Keeper) tellDead(a *account, rec store.Record, next time.Time) {
+func (k *Keeper) tellDead(a *leased, rec store.Record, next time.Time) {
 	h := rec.Health
-	k.publish(slog.LevelWarn, a, event.Event{
+	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
 		Type: event.RefreshFailed, Version: rec.Version, Attempt: rec.Attempt, Kind: string(h.LastKind),
 		Failures: h.Failures, Max: a.cfg.MaxFailures, Next: next, Message: h.LastError,
 	})
@@ -52,19 +52,19 @@ func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Int
 }
 
 // tellTimes warns once of a lifetime that is odd, and of wishes that it cuts.
-func (k *Keeper) tellTimes(a *account, rec store.Record, doubt string) {
+func (k *Keeper) tellTimes(a *leased, rec store.Record, doubt string) {
 	k.mu.Lock()
-	p := k.policyOf(a)
+	p := k.policyOf(a.account)
 	p.BeforeExpiry = a.cfg.BeforeExpiry // what the provider wishes fits itself
 	var news []string
 	tell := func(key, text string) {
-		if text == "" || a.told[key] {
+		if text == "" || a.desk().told[key] {
 			return
 		}
-		if a.told == nil {
-			a.told = map[string]bool{}
+		if a.desk().told == nil {
+			a.desk().told = map[string]bool{}
 		}
-		a.told[key] = true
+		a.desk().told[key] = true
 		news = append(news, text)
 	}
 	tell("lifetime "+rec.Token.Lifetime.Round(time.Minute).String(), doubt)

@@ -18,8 +18,8 @@ import (
 
 // hold serves a token from memory that could not be stored. It is durable all
 // the same, in the provider's spool, from where the attempt is resumed.
-func (k *Keeper) hold(ctx context.Context, a *account, rec store.Record) {
-	if a.state.IsAnswered() {
+func (k *Keeper) hold(ctx context.Context, a *leased, rec store.Record) {
+	if a.state().IsAnswered() {
 		return
 	}
 	if err := k.cfg.Store.Hold(ctx, rec); err != nil {
@@ -35,12 +35,12 @@ func (k *Keeper) hold(ctx context.Context, a *account, rec store.Record) {
 // free gives the spool slot of an attempt back. A failure does no harm at once:
 // before its next attempt the account tries again, and the next generation
 // sees that this one is over.
-func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attempt string) {
+func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *leased, attempt string) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	a.unfreed = ""
+	a.desk().unfreed = ""
 	if err := remote.Settle(ctx, attempt); err != nil {
-		a.unfreed = attempt
+		a.desk().unfreed = attempt
 		k.cfg.Log.Debug("the spool slot could not be freed yet",
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
 	}
@@ -48,9 +48,9 @@ func (k *Keeper) free(ctx context.Context, remote *sdk.Remote, a *account, attem
 
 // keepHeld stores what an attempt brought of which the spool has lost the answer,
 // and which is in memory still.
-func (k *Keeper) keepHeld(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
+func (k *Keeper) keepHeld(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent) error {
 	k.tell(a, acct.Calls{Intent: in})
-	held := a.state.Held()
+	held := a.state().Held()
 	t := held.Token
 	if held.Health.LastKind == kindHalf { // its access token is that of the version before
 		t.AccessToken = sdk.Secret{}
@@ -59,14 +59,14 @@ func (k *Keeper) keepHeld(ctx context.Context, remote *sdk.Remote, a *account, i
 }
 
 // diskTrouble tells and plans another try.
-func (k *Keeper) diskTrouble(a *account, err error) error {
+func (k *Keeper) diskTrouble(a *leased, err error) error {
 	k.mu.Lock()
 	k.step(a, acct.NotEnded{})
-	at := k.retry(a, schedule.Failure{InRow: 3})
+	at := k.retry(a.account, schedule.Failure{InRow: 3})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(at)
 	k.mu.Unlock()
-	k.trouble(slog.LevelError, a, event.Event{
+	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
 		Type:    event.DiskTrouble,
 		Message: err.Error() + ". Check the disk of the state directory; it is tried again",
 	})

@@ -48,37 +48,37 @@ type inquiry struct {
 }
 
 // inquire asks the account's destinations what they hold.
-func (k *Keeper) inquire(ctx context.Context, a *account) Elsewhere {
+func (k *Keeper) inquire(ctx context.Context, a *leased) Elsewhere {
 	limit := askingMost
-	if left := a.rec.Token.Expiry().Sub(k.clock.Now().Wall); left > 0 {
+	if left := a.rec().Token.Expiry().Sub(k.clock.Now().Wall); left > 0 {
 		limit = min(limit, max(left-lastMoment, askingLeast))
 	}
-	if a.file.locked {
+	if a.locked {
 		limit = min(limit, askingLocked)
 	}
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return k.cfg.Elsewhere(asking, a.rec)
+	return k.cfg.Elsewhere(asking, a.rec())
 }
 
 // askAhead asks before the shared file is locked: the programs that share it
 // wait for nobody's destinations.
-func (k *Keeper) askAhead(ctx context.Context, a *account) {
+func (k *Keeper) askAhead(ctx context.Context, a *leased) {
 	a.ahead = nil
-	if k.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored && !a.unfinished() {
-		a.ahead = &inquiry{a.rec.Version, k.inquire(ctx, a)}
+	if k.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored() && !a.unfinished() {
+		a.ahead = &inquiry{a.rec().Version, k.inquire(ctx, a)}
 	}
 }
 
 // consult asks the account's destinations what they hold, or goes by what they
 // have said ahead, and takes what is newer than the record. doubt is why the
 // record's token should wait.
-func (k *Keeper) consult(ctx context.Context, a *account) (taken bool, doubt string, err error) {
-	if k.cfg.Elsewhere == nil || !a.stored {
+func (k *Keeper) consult(ctx context.Context, a *leased) (taken bool, doubt string, err error) {
+	if k.cfg.Elsewhere == nil || !a.stored() {
 		return false, "", nil
 	}
 	var there Elsewhere
-	if ahead := a.ahead; ahead != nil && ahead.version == a.rec.Version {
+	if ahead := a.ahead; ahead != nil && ahead.version == a.rec().Version {
 		there = ahead.said
 	} else {
 		there = k.inquire(ctx, a)
@@ -98,11 +98,11 @@ func (k *Keeper) consult(ctx context.Context, a *account) (taken bool, doubt str
 
 // waitInDoubt keeps the refresh token while the access token is valid, as far
 // as there is a doubt; afterwards our record is all that there is.
-func (k *Keeper) waitInDoubt(a *account, doubt string) error {
+func (k *Keeper) waitInDoubt(a *leased, doubt string) error {
 	now := k.clock.Now()
-	last := a.rec.Token.Expiry().Add(-lastMoment)
-	told := a.doubt == doubt
-	a.doubt = doubt
+	last := a.rec().Token.Expiry().Add(-lastMoment)
+	told := a.desk().doubt == doubt
+	a.desk().doubt = doubt
 	if doubt == "" {
 		return nil
 	}
@@ -116,22 +116,22 @@ func (k *Keeper) waitInDoubt(a *account, doubt string) error {
 		next = last
 	}
 	k.mu.Lock()
-	k.dueAt(a, next, now)
+	k.dueAt(a.account, next, now)
 	a.pauseFor(promise.Doubt, doubt)
 	k.mu.Unlock()
 	message := "nothing is refreshed before " + last.UTC().Format(time.RFC3339) + ": " + doubt
 	if !told {
-		k.publish(slog.LevelWarn, a, event.Event{Type: event.RefreshPutOff, Expiry: a.rec.Token.Expiry(), Next: next, Message: message})
+		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{Type: event.RefreshPutOff, Expiry: a.rec().Token.Expiry(), Next: next, Message: message})
 	}
 	return fmt.Errorf("account %s: %s", a.cfg.Name, message)
 }
 
 // foundAfterRefusal looks once more for a living token, now that the record's
 // is known to be dead.
-func (k *Keeper) foundAfterRefusal(ctx context.Context, a *account, attempt string) (bool, error) {
+func (k *Keeper) foundAfterRefusal(ctx context.Context, a *leased, attempt string) (bool, error) {
 	found, _, err := k.consult(ctx, a)
 	if err == nil && found {
-		k.trouble(slog.LevelWarn, a, event.Event{
+		k.trouble(slog.LevelWarn, a.cfg.Name, event.Event{
 			Type: event.RivalRefresher, Attempt: attempt,
 			Message: "the server refused our refresh token, and a destination held another one: another program has refreshed " +
 				"this grant, or a login has replaced it. Its token is used; if such a program still runs, stop it or give the account a shared_file",
@@ -146,7 +146,7 @@ var errWentBack = errors.New("the refresh token that was found elsewhere was ref
 
 // goBack returns to the newest token that the refused one had taken the place
 // of, if that may live. Those before it are kept for when it does not.
-func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) error {
+func (k *Keeper) goBack(ctx context.Context, a *leased, refused store.Record) error {
 	chain := refused.Unproven(refused.Token)
 	b, now := chain[0], k.clock.Now().Wall
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)
@@ -160,7 +160,7 @@ func (k *Keeper) goBack(ctx context.Context, a *account, refused store.Record) e
 	k.mu.Lock()
 	a.lookWhenIdle()
 	k.mu.Unlock()
-	k.publish(slog.LevelWarn, a, event.Event{
+	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: "the server refused the refresh token that was found elsewhere; the one before it is tried",
 	})

@@ -39,7 +39,7 @@ func descend(rec *store.Record, in store.Intent) {
 // settleStray ends an attempt in the spool that the store does not announce. Most
 // were over before their slot could be freed. One that was answered may be all
 // that is left of a login, where the store was restored from a backup.
-func (k *Keeper) settleStray(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry) error {
+func (k *Keeper) settleStray(ctx context.Context, remote *sdk.Remote, a *leased, e spool.Entry) error {
 	if e.Progress != spool.Answered || a.has(e.Attempt) {
 		return k.clear(ctx, remote, a, e.Attempt)
 	}
@@ -54,31 +54,31 @@ func (k *Keeper) settleStray(ctx context.Context, remote *sdk.Remote, a *account
 // has says whether the record is the answer to that attempt, or keeps it as
 // evidence or as a candidate. An import that ended an attempt has its id, and is no answer to it.
 func (a *account) has(attempt string) bool {
-	if a.rec.Attempt == attempt && !foreignOrigin(a.rec.Origin) {
+	if a.rec().Attempt == attempt && !foreignOrigin(a.rec().Origin) {
 		return true
 	}
-	if c := a.rec.Candidate; c != nil && c.Attempt == attempt {
+	if c := a.rec().Candidate; c != nil && c.Attempt == attempt {
 		return true
 	}
-	return slices.ContainsFunc(a.rec.Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
+	return slices.ContainsFunc(a.rec().Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
 }
 
 // obtained says whether an answer was obtained with the record's refresh token,
 // after the record came.
-func (a *account) obtained(e spool.Entry) bool { return a.spends(e) && e.Version >= a.rec.Version }
+func (a *account) obtained(e spool.Entry) bool { return a.spends(e) && e.Version >= a.rec().Version }
 
 // spends says whether an attempt has sent the record's refresh token, if only as
 // that of an earlier version: a person may have brought the same token again.
 func (a *account) spends(e spool.Entry) bool {
-	return a.stored && e.Kind == spool.KindRefresh && e.Fingerprint != "" && e.Fingerprint == a.rec.Token.RefreshToken.Fingerprint()
+	return a.stored() && e.Kind == spool.KindRefresh && e.Fingerprint != "" && e.Fingerprint == a.rec().Token.RefreshToken.Fingerprint()
 }
 
 // announceAgain announces an attempt of the record's refresh token that was
 // answered, and takes the answer.
-func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry) error {
+func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *leased, e spool.Entry) error {
 	in := store.Intent{
 		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: a.rec.Version, Grant: a.rec.Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
+		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
 	}
 	standing, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
 	switch {
@@ -99,7 +99,7 @@ func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *accou
 
 // weighStray finds out what an answer is that was not obtained with the record's
 // refresh token. The provider reads it in its spool, and sends nothing.
-func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *account, e spool.Entry) error {
+func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *leased, e spool.Entry) error {
 	in := store.Intent{
 		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
 		Version: e.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Spool: k.spoolID(),
@@ -143,10 +143,10 @@ func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *account,
 		return k.announceAgain(ctx, remote, a, e)
 	case v == lineage.Newer && !intended && a.succeeds(e):
 		if err = k.take(ctx, a, a.strayed(t, e)); err == nil {
-			k.bringToShared(a, in, answer, a.rec)
+			k.bringToShared(a, in, answer, a.rec())
 		}
 	default:
-		err = k.setAside(ctx, a, in, t, whyAside(a.rec, in))
+		err = k.setAside(ctx, a, in, t, whyAside(a.rec(), in))
 	}
 	if err != nil {
 		return err
@@ -156,14 +156,14 @@ func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *account,
 }
 
 // verdictOf says how the token of an answer stands to the record.
-func (k *Keeper) verdictOf(a *account, t sdk.Token) lineage.Verdict {
+func (k *Keeper) verdictOf(a *leased, t sdk.Token) lineage.Verdict {
 	fp := t.RefreshToken.Fingerprint()
-	if slices.ContainsFunc(a.rec.Before, func(b store.Before) bool { return b.Token.RefreshToken.Fingerprint() == fp }) {
+	if slices.ContainsFunc(a.rec().Before, func(b store.Before) bool { return b.Token.RefreshToken.Fingerprint() == fp }) {
 		return lineage.Past
 	}
 	d := store.Record{Token: t}.Document()
 	d.WrittenAt = t.IssuedAt
-	_, j := k.compare(a, d)
+	_, j := k.compare(a.account, d)
 	return j.Verdict
 }
 
@@ -174,7 +174,7 @@ func (k *Keeper) verdictOf(a *account, t sdk.Token) lineage.Verdict {
 // with the record behind it. Of an account whose refresh token was refused, or that
 // has none, nothing is lost by it.
 func (a *account) succeeds(e spool.Entry) bool {
-	return !a.stored || a.rec.NeedsLogin() || e.Version >= a.rec.Version && !a.rec.Replaced(e.Fingerprint)
+	return !a.stored() || a.rec().NeedsLogin() || e.Version >= a.rec().Version && !a.rec().Replaced(e.Fingerprint)
 }
 
 func (a *account) strayed(t sdk.Token, e spool.Entry) find {
@@ -193,7 +193,7 @@ func (a *account) strayed(t sdk.Token, e spool.Entry) find {
 // whole gives half a token the access token that consumers have already.
 func (a *account) whole(t sdk.Token) sdk.Token {
 	if isHalf(t) {
-		return withAccessToken(t, a.rec.Token)
+		return withAccessToken(t, a.rec().Token)
 	}
 	return t
 }
@@ -221,7 +221,7 @@ func words(o store.Origin) string {
 }
 
 // setAside keeps the token of an answer as evidence, and tells.
-func (k *Keeper) setAside(ctx context.Context, a *account, in store.Intent, t sdk.Token, why string) error {
+func (k *Keeper) setAside(ctx context.Context, a *leased, in store.Intent, t sdk.Token, why string) error {
 	now := k.clock.Now().Wall
 	err := k.cfg.Store.SetAside(ctx, a.cfg.Name, store.Evidence{
 		Attempt: in.Attempt, Kind: in.Kind, Version: in.Version, Grant: in.Grant, Parent: in.Fingerprint, Token: t, At: now, Why: why,
@@ -233,11 +233,11 @@ func (k *Keeper) setAside(ctx context.Context, a *account, in store.Intent, t sd
 	if err != nil {
 		return k.diskTrouble(a, fmt.Errorf("keep an answer that is not installed, which the provider's spool still holds: %w", err))
 	}
-	rec := a.rec
+	rec := a.rec()
 	rec.Evidence = stored.Evidence
 	k.tell(a, acct.Corrected{Record: rec})
-	k.publish(slog.LevelWarn, a, event.Event{
-		Type: event.AnswerSetAside, Version: a.rec.Version, Attempt: in.Attempt,
+	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
+		Type: event.AnswerSetAside, Version: a.rec().Version, Attempt: in.Attempt,
 		Message: fmt.Sprintf("an answer of the broker to an attempt begun %s did not become the account's newest token: %s. It is kept until %s, "+
 			"and tried by itself if the token that stands is refused. To take it all the same: tokenkeeper spool adopt %s %s",
 			in.At.UTC().Format(time.RFC3339), why, now.Add(store.EvidenceLife).UTC().Format(time.RFC3339), a.cfg.Name, in.Attempt),
@@ -247,7 +247,7 @@ func (k *Keeper) setAside(ctx context.Context, a *account, in store.Intent, t sd
 
 // conflicting ends an attempt whose answer, which was to be rec, the store did not
 // take because something else stands there than what the attempt began with.
-func (k *Keeper) conflicting(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, rec store.Record, conflict error) error {
+func (k *Keeper) conflicting(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, rec store.Record, conflict error) error {
 	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {
 		return k.diskTrouble(a, errors.Join(conflict, err))
@@ -261,7 +261,7 @@ func (k *Keeper) conflicting(ctx context.Context, remote *sdk.Remote, a *account
 	if err := k.setAside(ctx, a, in, rec.Token, why); err != nil {
 		return err
 	}
-	stored.Evidence = a.rec.Evidence
+	stored.Evidence = a.rec().Evidence
 	k.renewed(a, stored)
 	k.free(ctx, remote, a, in.Attempt)
 	return errors.Join(fmt.Errorf("account %s: the broker's answer was not installed, and is kept for a day: %s: %w", a.cfg.Name, why, conflict),

@@ -47,15 +47,13 @@ type file struct {
 	// account was due before that.
 	look    bool
 	planned time.Time
-	// locked: its lock is held by whoever is at work; locking: he waits for it.
-	locked, locking bool
+	// locking: whoever is at work waits for its lock.
+	locking bool
 	// shut is why that lock can't be had, if it takes a person.
 	shut string
 	// outSince is since when, on the monotonic clock, others have held it whenever
 	// it was tried; nil: they have not.
 	outSince *time.Duration
-	// unproved counts how often in a row it could not be replaced.
-	unproved int
 	// asked is what a person has to decide about it.
 	asked question
 	// zone is why the local times in it can't be right.

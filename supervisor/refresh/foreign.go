@@ -24,12 +24,12 @@ func foreignOrigin(o store.Origin) bool {
 
 // apply holds the record against the policy, which was not known when it came.
 // The lock is held, and nobody is at work on the account.
-func (k *Keeper) apply(a *account) {
-	a.lease.unmet = false
-	if !a.stored {
+func (k *Keeper) apply(a *leased) {
+	a.wish.unmet = false
+	if !a.stored() {
 		return
 	}
-	rec := a.rec
+	rec := a.rec()
 	k.bound(&rec)
 	if rec.RefreshExpiry.IsZero() {
 		rec.RefreshExpiry = refreshExpiry(rec, k.policy)

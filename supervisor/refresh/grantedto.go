@@ -44,12 +44,12 @@ func usualEnvironment(d sdk.Description) string {
 // sent as the account is configured now, with what to do; "": it may. The caller
 // holds k.mu.
 func (k *Keeper) grantedElsewhere(a *account) string {
-	then, now := a.rec.GrantedTo, GrantedTo(a.cfg.Account)
+	then, now := a.rec().GrantedTo, GrantedTo(a.cfg.Account)
 	environment := func(g store.GrantedTo) string { return cmp.Or(g.Environment, k.usual) }
 	was, is := "", ""
 	switch {
-	case a.rec.Provider != "" && a.rec.Provider != k.cfg.Provider:
-		was, is = "by provider "+a.rec.Provider, "provider "+k.cfg.Provider
+	case a.rec().Provider != "" && a.rec().Provider != k.cfg.Provider:
+		was, is = "by provider "+a.rec().Provider, "provider "+k.cfg.Provider
 	case then.Client == "" || now.Client == "": // nobody knows
 		return ""
 	case then.Client != now.Client:
@@ -71,14 +71,14 @@ func (k *Keeper) tellGrantedElsewhere() {
 	for _, a := range k.order {
 		k.mu.Lock()
 		why := ""
-		if a.stored {
+		if a.stored() {
 			if why = k.grantedElsewhere(a); why != "" {
 				k.changes(a)
 			}
 		}
 		k.mu.Unlock()
 		if why != "" {
-			k.publish(slog.LevelError, a, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
+			k.publish(slog.LevelError, a.cfg.Name, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
 		}
 	}
 }

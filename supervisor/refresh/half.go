@@ -24,14 +24,14 @@ func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
 
 // nothingNew: the refresh token of half an answer is the one that was sent, or
 // one before it.
-func (k *Keeper) nothingNew(a *account, in store.Intent, t sdk.Token) bool {
+func (k *Keeper) nothingNew(a *leased, in store.Intent, t sdk.Token) bool {
 	fp := t.RefreshToken.Fingerprint()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return fp == "" || fp == in.Fingerprint || a.rec.Replaced(fp)
+	return fp == "" || fp == in.Fingerprint || a.rec().Replaced(fp)
 }
 
-func errNothingNew(a *account) error {
+func errNothingNew(a *leased) error {
 	return &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
 		"account %s: the broker answered without an access token and without a new refresh token; it will be tried again", a.cfg.Name)}
 }
@@ -47,13 +47,13 @@ type success struct {
 }
 
 // successor is what becomes of an answer. The caller holds k.mu.
-func (k *Keeper) successor(a *account, in store.Intent, answer sdk.Answer) success {
+func (k *Keeper) successor(a *leased, in store.Intent, answer sdk.Answer) success {
 	now, t := k.clock.Now().Wall, answer.Token
 	half := isHalf(t)
-	if held := a.state.Held(); held != nil && held.Attempt == in.Attempt {
+	if held := a.state().Held(); held != nil && held.Attempt == in.Attempt {
 		s := success{record: *held}
 		if !half {
-			s.dead = deadOnArrival(&s.record, a.rec, in, answer.Recovered, now)
+			s.dead = deadOnArrival(&s.record, a.rec(), in, answer.Recovered, now)
 		}
 		return s
 	}
@@ -72,18 +72,18 @@ func (k *Keeper) successor(a *account, in store.Intent, answer sdk.Answer) succe
 	if origin == store.OriginLogin {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
 	}
-	outlived(&rec, a.rec, k.policy, in)
+	outlived(&rec, a.rec(), k.policy, in)
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
 	if half {
-		rec.Token = withAccessToken(rec.Token, a.rec.Token)
-		rec.Health = a.rec.Health
+		rec.Token = withAccessToken(rec.Token, a.rec().Token)
+		rec.Health = a.rec().Health
 		rec.Health.Failures++
 		rec.Health.LastKind, rec.Health.LastFailure = kindHalf, now
 		rec.Health.LastError = fmt.Sprintf("account %s: the broker gave a new refresh token, which is stored, and no access token", a.cfg.Name)
 		rec.Health.Ambiguous = time.Time{}
 		return success{record: rec}
 	}
-	dead := deadOnArrival(&rec, a.rec, in, answer.Recovered, now)
+	dead := deadOnArrival(&rec, a.rec(), in, answer.Recovered, now)
 	return success{rec, doubt, dead}
 }
 
@@ -105,16 +105,16 @@ func withAccessToken(t, before sdk.Token) sdk.Token {
 // keptHalf plans and tells after half a token has been made durable. Other
 // programs need the refresh token; sinks are told only as long as the access
 // token beside it is worth something.
-func (k *Keeper) keptHalf(a *account, rec store.Record, in store.Intent, answer sdk.Answer) {
+func (k *Keeper) keptHalf(a *leased, rec store.Record, in store.Intent, answer sdk.Answer) {
 	k.mu.Lock()
 	now := k.clock.Now()
 	next := now.Wall
-	if again := rec.Health.Failures > 1 && a.halves > 0; again {
-		next = k.retry(a, schedule.Failure{InRow: rec.Health.Failures})
+	if again := rec.Health.Failures > 1 && a.desk().halves > 0; again {
+		next = k.retry(a.account, schedule.Failure{InRow: rec.Health.Failures})
 	} else {
-		k.dueAt(a, now.Wall, now)
+		k.dueAt(a.account, now.Wall, now)
 	}
-	a.halves++
+	a.desk().halves++
 	k.mu.Unlock()
 	k.bringToShared(a, in, answer, rec)
 	if rec.Token.Valid(now.Wall) {
@@ -128,5 +128,5 @@ func (k *Keeper) keptHalf(a *account, rec store.Record, in store.Intent, answer 
 	if answer.Token.Rescued != "" {
 		e.Message += " (" + answer.Token.Rescued + ")"
 	}
-	k.publish(slog.LevelWarn, a, e)
+	k.publish(slog.LevelWarn, a.cfg.Name, e)
 }

@@ -38,11 +38,7 @@ func (k *Keeper) Hold(h *Hold) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.withhold = h
-	for _, a := range k.accounts {
-		if !a.lease.taken {
-			k.plan(a)
-		}
-	}
+	k.planIdle(k.order...)
 	k.signal()
 }
 
@@ -50,9 +46,9 @@ func (k *Keeper) Hold(h *Hold) {
 // caller holds k.mu.
 func (k *Keeper) withheld(a *account) string {
 	switch {
-	case !a.stored:
+	case !a.stored():
 		return ""
-	case k.withhold.withholds(a.rec):
+	case k.withhold.withholds(a.rec()):
 		return k.withhold.Reason
 	}
 	return k.grantedElsewhere(a)
@@ -60,10 +56,10 @@ func (k *Keeper) withheld(a *account) string {
 
 // mayBeSent fails while the account's refresh token is withheld, and takes the
 // account out of the plan: the end of the hold, or another token, plans it again.
-func (k *Keeper) mayBeSent(a *account) error {
+func (k *Keeper) mayBeSent(a *leased) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	why := k.withheld(a)
+	why := k.withheld(a.account)
 	if why == "" {
 		return nil
 	}

@@ -19,17 +19,17 @@ import (
 // install tells the account of a record that is durable, by Stored or Taken:
 // whatever was open or unknown of an attempt before it is so no more. The caller
 // holds k.mu.
-func (k *Keeper) install(a *account, e acct.Event) {
+func (k *Keeper) install(a *leased, e acct.Event) {
 	k.step(a, e)
 }
 
 // renewed goes on with a record that did not come from the server just now, and
 // is stored; it returns when that is due: at once if nobody has asked the server
 // yet and it is time.
-func (k *Keeper) renewed(a *account, rec store.Record) (due time.Time) {
+func (k *Keeper) renewed(a *leased, rec store.Record) (due time.Time) {
 	k.mu.Lock()
 	k.install(a, acct.Taken{Record: rec})
-	a.doubt = ""
+	a.desk().doubt = ""
 	k.plan(a)
 	due, _ = k.heap.Due(a.cfg.Name)
 	k.mu.Unlock()
@@ -53,7 +53,7 @@ type find struct {
 
 // takeFound stores what another program wrote as the account's newest version.
 // where says for people what held it.
-func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, origin store.Origin, where string) error {
+func (k *Keeper) takeFound(ctx context.Context, a *leased, d format.Document, origin store.Origin, where string) error {
 	f := k.Foreign(d)
 	return k.take(ctx, a, find{
 		token: f.Token, loginAt: f.LoginAt, loginUncertain: d.LoginUncertain, origin: origin, where: where,
@@ -63,10 +63,10 @@ func (k *Keeper) takeFound(ctx context.Context, a *account, d format.Document, o
 
 // take stores a find as the account's newest version, behind which stands what
 // it took the place of, until the broker has taken it.
-func (k *Keeper) take(ctx context.Context, a *account, f find) error {
+func (k *Keeper) take(ctx context.Context, a *leased, f find) error {
 	rec := a.next(f.token, f.origin, "", k.clock.Now().Wall)
 	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
-	rec.Before = a.rec.Unproven(rec.Token)
+	rec.Before = a.rec().Unproven(rec.Token)
 	rec.Spend(f.parent)
 	a.trim(&rec)
 	if !f.loginAt.IsZero() || f.otherLogin {
@@ -74,7 +74,7 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 	}
 	k.mu.Lock()
 	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
-	first := !a.stored
+	first := !a.stored()
 	k.mu.Unlock()
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", f.where, err))
@@ -84,7 +84,7 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 	if first {
 		f.message = "the first token was taken from " + f.where
 	}
-	k.publish(slog.LevelInfo, a, event.Event{
+	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: f.message,
 	})
 	return nil
@@ -92,8 +92,8 @@ func (k *Keeper) take(ctx context.Context, a *account, f find) error {
 
 // storeHeld stores the version that is served from memory before another one is
 // stored: sinks have it under its number.
-func (k *Keeper) storeHeld(ctx context.Context, a *account) error {
-	held := a.state.Held()
+func (k *Keeper) storeHeld(ctx context.Context, a *leased) error {
+	held := a.state().Held()
 	if held == nil {
 		return nil
 	}
@@ -105,7 +105,7 @@ func (k *Keeper) storeHeld(ctx context.Context, a *account) error {
 	k.mu.Lock()
 	k.install(a, acct.Stored{Record: rec})
 	k.mu.Unlock()
-	a.unfreed = rec.Attempt // before the next attempt
+	a.desk().unfreed = rec.Attempt // before the next attempt
 	return nil
 }
 

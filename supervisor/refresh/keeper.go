@@ -13,9 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -121,67 +119,6 @@ type Keeper struct {
 	changed  map[string]bool // see Changed
 }
 
-// account is the state of one account in memory.
-type account struct {
-	cfg Account
-	// state decides what is done; only step changes it. rec is its record, which is
-	// too large to be copied at each look, and stored: it has one.
-	state  acct.State
-	rec    store.Record
-	stored bool
-	lease  lease
-	// file is what is known of its shared file.
-	file file
-	// mixedUp is an attempt of which the provider says that it is another
-	// account's.
-	mixedUp string
-	// unfreed is an attempt that is over and whose spool slot could not be
-	// given back. Only who has the lease looks at it.
-	unfreed string
-	// halves counts the answers in a row that brought a new refresh token and
-	// no access token.
-	halves int
-	// told are the warnings about the token's times that a person has had.
-	told map[string]bool
-	// notBefore is what the account was postponed to; see Postpone. promised is
-	// when it is tried again after a failure, at the earliest: whatever plans
-	// the account anew keeps to that, as long as the record is the same.
-	notBefore time.Time
-	promised  promised
-	// ahead is what its destinations have said before its shared file was
-	// locked. Only who has the lease looks at it.
-	ahead *inquiry
-	// doubt is why its refresh token waits, as people were told last.
-	doubt string
-	// turn is its place in the heap, and pause why its next try was put off,
-	// with what is known of that.
-	turn      turn
-	pause     promise.Reason
-	pauseText string
-	// interval between two refreshes, as counted in; see weigh.
-	interval time.Duration
-	// login was begun and waits for the person; exchange is the one whose
-	// code is being spent.
-	login, exchange *login
-}
-
-// next is the account's next record, with as much of the past as it keeps.
-func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now time.Time) store.Record {
-	rec := a.rec.Next(t, origin, attempt, now)
-	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
-		rec.GrantedTo = GrantedTo(a.cfg.Account)
-	}
-	rec.GrantedTo.Person = personAfter(a.rec, t, origin)
-	a.trim(&rec)
-	return rec
-}
-
-func (a *account) trim(rec *store.Record) {
-	if !a.cfg.WholeGrant {
-		rec.Past = nil
-	}
-}
-
 // NewKeeper reads what the store knows of the accounts and plans them.
 func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k := &Keeper{
@@ -195,23 +132,18 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	}
 	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {
-		a := &account{cfg: c}
-		a.stand(acct.State{Standing: acct.None{}, Attempt: acct.Free{}})
-		a.cfg.WholeGrant = c.WholeGrant || c.Shared != nil
 		rec, err := cfg.Store.Load(ctx, c.Name)
-		switch {
-		case err == nil:
-			a.stand(acct.State{Standing: acct.StandingOf(rec), Attempt: acct.Free{}})
-		case !errors.Is(err, store.ErrNotFound):
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
 		}
+		a := newAccount(c, rec)
 		k.accounts[c.Name] = a
 		k.order = append(k.order, a)
 		if c.Shared != nil {
 			k.sharing = append(k.sharing, a)
 		}
-		k.plan(a)
 	}
+	k.planIdle(k.order...)
 	return k, nil
 }
 
@@ -223,14 +155,14 @@ func (k *Keeper) signal() {
 	}
 }
 
-func (k *Keeper) publish(level slog.Level, a *account, e event.Event) {
-	e.Provider, e.Account = k.cfg.Provider, a.cfg.Name
+func (k *Keeper) publish(level slog.Level, account string, e event.Event) {
+	e.Provider, e.Account = k.cfg.Provider, account
 	k.cfg.Events.Publish(level, e)
 }
 
 // trouble is publish of a trouble that no other state of the account shows.
-func (k *Keeper) trouble(level slog.Level, a *account, e event.Event) {
-	e.Provider, e.Account = k.cfg.Provider, a.cfg.Name
+func (k *Keeper) trouble(level slog.Level, account string, e event.Event) {
+	e.Provider, e.Account = k.cfg.Provider, account
 	k.facts.Meet(level, e)
 }
 

@@ -6,33 +6,17 @@ import (
 	"fmt"
 )
 
-// lease is the right of one goroutine to act on an account, and what waits for its
-// end. Whoever has it alone changes the account's state; others do so only under
-// k.mu and while nobody has it.
-type lease struct {
-	taken bool
-	// missed: the account came due meanwhile. unmet: the provider's policy became
-	// known then, and was not applied to its record yet.
-	missed, unmet bool
-	// waiters wait for the outcome of a refresh; insisted: whatever the shared file
-	// holds.
-	waiters  []chan error
-	insisted bool
-	// idle wait for the lease.
-	idle []chan struct{}
-}
-
-// claim waits until nobody is at work on the account and takes its lease.
-func (k *Keeper) claim(ctx context.Context, a *account) (release func(), err error) {
+// claim waits until nobody is at work on the account and takes its lease, which is
+// given back by release.
+func (k *Keeper) claim(ctx context.Context, a *account) (*leased, error) {
 	for {
 		k.mu.Lock()
-		if !a.lease.taken {
-			a.lease.taken = true
+		if l := a.try(); l != nil {
 			k.mu.Unlock()
-			return func() { k.release(a) }, nil
+			return l, nil
 		}
 		idle := make(chan struct{})
-		a.lease.idle = append(a.lease.idle, idle)
+		a.wish.idle = append(a.wish.idle, idle)
 		k.mu.Unlock()
 		select {
 		case <-idle:
@@ -44,24 +28,33 @@ func (k *Keeper) claim(ctx context.Context, a *account) (release func(), err err
 
 // claimNamed is claim for an account by its name. One that is not here is
 // [ErrUnknownAccount].
-func (k *Keeper) claimNamed(ctx context.Context, name string) (*account, func(), error) {
-	k.mu.Lock()
+func (k *Keeper) claimNamed(ctx context.Context, name string) (*leased, error) {
 	a, ok := k.accounts[name]
-	k.mu.Unlock()
 	if !ok {
-		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+		return nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	}
-	release, err := k.claim(ctx, a)
-	return a, release, err
+	return k.claim(ctx, a)
+}
+
+// ifIdle does something with an account that nobody is at work on, and says whether
+// that was so. The caller holds k.mu.
+func (a *account) ifIdle(do func(*leased)) bool {
+	l := a.try()
+	if l == nil {
+		return false
+	}
+	defer l.lease.End()
+	do(l)
+	return true
 }
 
 // landed ends an attempt and tells its outcome to those who asked for it; after
 // errWentBack they wait for the next one.
-func (k *Keeper) landed(a *account, outcome error) {
+func (k *Keeper) landed(a *leased, outcome error) {
 	k.mu.Lock()
 	var waiters []chan error
 	if !errors.Is(outcome, errWentBack) {
-		waiters, a.lease.waiters, a.lease.insisted = a.lease.waiters, nil, false
+		waiters = a.wish.answered()
 	}
 	k.mu.Unlock()
 	for _, w := range waiters {
@@ -73,26 +66,26 @@ func (k *Keeper) landed(a *account, outcome error) {
 
 // release ends the work on an account. Whoever has asked for a refresh
 // meanwhile gets one.
-func (k *Keeper) release(a *account) {
+func (k *Keeper) release(a *leased) {
 	k.mu.Lock()
-	a.lease.taken = false
-	idle := a.lease.idle
-	a.lease.idle = nil
-	if a.lease.unmet {
+	idle := a.wish.idle
+	a.wish.idle = nil
+	if a.wish.unmet {
 		k.apply(a)
-		a.lease.missed = true
+		a.wish.missed = true
 	}
-	if _, planned := k.heap.Due(a.cfg.Name); a.lease.missed && !planned {
+	if _, planned := k.heap.Due(a.cfg.Name); a.wish.missed && !planned {
 		k.plan(a)
 	}
-	a.lease.missed = false
+	a.wish.missed = false
 	switch now := k.clock.Now(); {
-	case a.state.IsCut():
-	case len(a.lease.waiters) > 0:
-		k.dueAt(a, now.Wall, now)
+	case a.state().IsCut():
+	case a.wish.asked():
+		k.dueAt(a.account, now.Wall, now)
 	case a.file.look:
-		k.lookSoon(a)
+		k.lookSoon(a.account)
 	}
+	a.lease.End()
 	k.mu.Unlock()
 	for _, c := range idle {
 		close(c)

@@ -14,8 +14,8 @@ import (
 // our death while the request is on its way lets no other program use the
 // refresh token a second time. If that can't be had, the attempt is made all the
 // same.
-func (k *Keeper) lend(remote *sdk.Remote, a *account, attempt string) {
-	if !a.file.locked {
+func (k *Keeper) lend(remote *sdk.Remote, a *leased, attempt string) {
+	if !a.locked {
 		return
 	}
 	err := a.cfg.Shared.Lend(func(fd int) error { return remote.LendLock(attempt, fd) })
@@ -31,8 +31,8 @@ const keptLonger = time.Minute
 
 // keepLock keeps the shared file's lock for the settling of an attempt whose
 // process is lost: what the file holds may be spent.
-func (k *Keeper) keepLock(a *account) {
-	if a.file.locked {
+func (k *Keeper) keepLock(a *leased) {
+	if a.locked {
 		a.cfg.Shared.Keep(a.cfg.Timeout + keptLonger)
 	}
 }

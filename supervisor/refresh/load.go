@@ -75,15 +75,15 @@ func (k *Keeper) crowd(on bool) {
 // k.mu.
 func (k *Keeper) weigh(a *account) {
 	interval := time.Duration(0)
-	if a.stored && !a.rec.NeedsLogin() {
-		interval = promise.Interval(k.policyOf(a), a.rec.Token.Lifetime)
+	if a.stored() && !a.rec().NeedsLogin() {
+		interval = promise.Interval(k.policyOf(a), a.rec().Token.Lifetime)
 	}
-	if interval == a.interval {
+	if interval == a.plan.interval {
 		return
 	}
-	k.load.needs.Remove(a.interval)
+	k.load.needs.Remove(a.plan.interval)
 	k.load.needs.Add(interval)
-	a.interval = interval
+	a.plan.interval = interval
 }
 
 // took notes how long an attempt was in flight.

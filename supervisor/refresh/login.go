@@ -70,7 +70,7 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string) (url string, err e
 	if err := challenged(url, k.policy.PKCE); err != nil {
 		return "", fmt.Errorf("account %s: provider %s %w; nothing was begun: tell the author of the provider", name, k.cfg.Provider, err)
 	}
-	a.login = l
+	a.wish.login = l
 	return url, nil
 }
 
@@ -86,7 +86,7 @@ func (k *Keeper) forLogin(name string) (*account, *sdk.Remote, error) {
 	case k.remote == nil:
 		return nil, nil, fmt.Errorf("account %s: %w; see: tokenkeeper status", name, ErrNoProcess)
 	}
-	k.takeOff(a)
+	k.takeOff(a.cfg.Timeout)
 	return a, k.remote, nil
 }
 
@@ -94,27 +94,26 @@ func (k *Keeper) forLogin(name string) (*account, *sdk.Remote, error) {
 // attempt like a refresh: announced, spooled, and never cancelled once it was
 // sent. Its error is [ErrAnotherPerson] if the token was stored as a candidate.
 func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (store.Record, error) {
-	a, remote, err := k.forLogin(name)
+	unclaimed, remote, err := k.forLogin(name)
 	if err != nil {
 		return store.Record{}, err
 	}
 	defer k.touchDown()
-	release, err := k.claim(ctx, a)
+	a, err := k.claim(ctx, unclaimed)
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer release()
+	defer k.release(a)
 	k.mu.Lock()
-	l := a.login
+	l := a.wish.login
 	if l == nil || l.state != state || k.clock.Now().Wall.After(l.until) {
 		k.mu.Unlock()
 		return store.Record{}, fmt.Errorf("account %s: %w; begin again with: tokenkeeper login %s", name, ErrNoLogin, name)
 	}
-	a.login = nil // a code is spent once
+	a.wish.login = nil // a code is spent once
 	l.code = sdk.NewSecret(code)
 	a.exchange = l
 	k.mu.Unlock()
-	defer func() { a.exchange = nil }()
 
 	ctx = context.WithoutCancel(ctx)
 	if err := k.settleBeforeLogin(ctx, remote, a); err != nil {
@@ -122,35 +121,35 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 	}
 	err = k.withShared(ctx, a, func() error { return k.exchange(ctx, remote, a) })
 	if err == nil && l.aside {
-		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec))
+		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec()))
 	}
 	if err != nil {
 		return store.Record{}, err
 	}
-	return a.rec, nil
+	return a.rec(), nil
 }
 
 // settleBeforeLogin takes a token that still waits in the spool first: the
 // account's slot is needed.
-func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *account) error {
-	in, unfinished := a.state.Unfinished()
+func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *leased) error {
+	in, unfinished := a.state().Unfinished()
 	switch {
-	case !unfinished && (a.state.IsCut() || a.state.IsAnswered()):
+	case !unfinished && (a.state().IsCut() || a.state().IsAnswered()):
 		return fmt.Errorf("account %s: %w: it was lost in the middle of an attempt, which has to be settled first; try again soon", a.cfg.Name, ErrNoProcess)
 	case !unfinished:
 		return nil
-	case a.state.IsAnswered():
+	case a.state().IsAnswered():
 		return k.attempt(ctx, remote, a, in)
 	}
 	_ = k.settleShared(ctx, a, func() error { return k.attempt(ctx, remote, a, in) })
 	return nil // whatever it was, it does not keep a person from logging in
 }
 
-func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *account) error {
+func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *leased) error {
 	k.proveForLogin(a)
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
-		Version: a.rec.Version, Grant: a.rec.Grant, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
+		Version: a.rec().Version, Grant: a.rec().Grant, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
 	k.place(a, &in)
 	standing, open, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
@@ -183,7 +182,7 @@ func under(standing store.Intent) *store.Intent {
 
 // exchangeFailed ends a login without a token. The record, if there is one, the
 // attempt that stood before, and what is planned, are as they were.
-func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
 	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
 	if err == nil || errors.Is(err, store.ErrNotFound) {
 		err = k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, stored.Health)
@@ -203,7 +202,7 @@ func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *acco
 		message = "the login was sent and its answer was lost; the broker may have ended the old login with it. " +
 			"Begin again with: tokenkeeper login " + a.cfg.Name
 	}
-	k.publish(slog.LevelError, a, event.Event{
+	k.publish(slog.LevelError, a.cfg.Name, event.Event{
 		Type: event.LoginFailed, Attempt: in.Attempt, Kind: string(sdk.KindOf(cause)),
 		Message: fmt.Sprintf("%s (%v)", message, cause),
 	})

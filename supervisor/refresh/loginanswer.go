@@ -39,8 +39,8 @@ func (k *Keeper) CheckIssuer(name, issuer string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a, ok := k.accounts[name]
-	if !ok || a.login == nil || a.login.issuer == "" || issuer == "" || issuer == a.login.issuer {
+	if !ok || a.wish.login == nil || a.wish.login.issuer == "" || issuer == "" || issuer == a.wish.login.issuer {
 		return nil
 	}
-	return fmt.Errorf("%w (%s): close that page, and log in at the address that \"tokenkeeper login %s\" gives", ErrOtherIssuer, a.login.issuer, name)
+	return fmt.Errorf("%w (%s): close that page, and log in at the address that \"tokenkeeper login %s\" gives", ErrOtherIssuer, a.wish.login.issuer, name)
 }

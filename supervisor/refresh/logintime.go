@@ -95,21 +95,21 @@ func checkLoginTime(account string, at time.Time, p sdk.Policy, now time.Time, f
 // refreshToken, if it is not zero, must be the account's: otherwise it is
 // [ErrAnotherToken].
 func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Secret, at time.Time) (store.Record, error) {
-	a, release, err := k.claimNamed(ctx, name)
+	a, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer release()
+	defer k.release(a)
 	switch {
-	case !a.stored:
+	case !a.stored():
 		return store.Record{}, fmt.Errorf("account %s: %w: take one from a token file with: tokenkeeper import %s FILE --login-time %s",
 			name, ErrNoToken, name, at.Format(time.RFC3339))
-	case !refreshToken.IsZero() && !refreshToken.Equal(a.rec.Token.RefreshToken):
+	case !refreshToken.IsZero() && !refreshToken.Equal(a.rec().Token.RefreshToken):
 		return store.Record{}, fmt.Errorf("account %s: %w", name, ErrAnotherToken)
-	case a.rec.Origin == store.OriginRefresh && at.After(a.rec.Token.IssuedAt):
+	case a.rec().Origin == store.OriginRefresh && at.After(a.rec().Token.IssuedAt):
 		return store.Record{}, fmt.Errorf("account %s: %w: its login is older than its token, which was refreshed %s. If there is a newer login, "+
-			"import its token, or log in with: tokenkeeper login %s", name, ErrLoginTime, moment.Stamp(a.rec.Token.IssuedAt), name)
-	case a.rec.NeedsLogin():
+			"import its token, or log in with: tokenkeeper login %s", name, ErrLoginTime, moment.Stamp(a.rec().Token.IssuedAt), name)
+	case a.rec().NeedsLogin():
 		return store.Record{}, fmt.Errorf("account %s: %w, and the new one's time is known by itself: tokenkeeper login %s", name, ErrNeedsLogin, name)
 	}
 	if _, open, err := k.cfg.Store.Intent(ctx, name); err != nil {
@@ -118,7 +118,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
 	}
 	k.mu.Lock()
-	next := a.rec.Told(at, k.clock.Now().Wall)
+	next := a.rec().Told(at, k.clock.Now().Wall)
 	next.RefreshExpiry = refreshExpiry(next, k.policy)
 	k.mu.Unlock()
 	if err := k.cfg.Store.Commit(ctx, next); err != nil {
@@ -130,7 +130,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	a.lookWhenIdle()
 	k.mu.Unlock()
 	k.cfg.Wake(name)
-	k.publish(slog.LevelInfo, a, event.Event{
+	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
 		Type: event.LoginTold, Version: next.Version, Expiry: next.Token.Expiry(), Message: "a person has said when the login was made",
 	})
 	return next, nil

@@ -52,7 +52,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 		} else if !answers {
 			continue
 		}
-		wait := k.startDue(func(a *account) {
+		wait := k.startDue(func(a *leased) {
 			go func() {
 				if err := k.cycle(ctx, remote, a); errors.Is(err, sdk.ErrConnection) {
 					select {
@@ -140,12 +140,10 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
 	if first {
 		for _, a := range k.accounts {
-			if a.lease.taken { // its record is in other hands: release does it
-				a.lease.unmet = true
-				continue
-			}
-			k.apply(a)
-			k.plan(a)
+			a.wish.unmet = !a.ifIdle(func(a *leased) { // otherwise its record is in other hands, and release does it
+				k.apply(a)
+				k.plan(a)
+			})
 		}
 	}
 	return nil
@@ -153,7 +151,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 
 // startDue starts every account that is due, as far as there is room in
 // flight, and returns how long the loop may sleep.
-func (k *Keeper) startDue(start func(*account)) time.Duration {
+func (k *Keeper) startDue(start func(*leased)) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for k.inFlight < k.cfg.MaxInFlight {
@@ -167,13 +165,13 @@ func (k *Keeper) startDue(start func(*account)) time.Duration {
 		}
 		a := k.accounts[name]
 		k.notDue(a)
-		if a.lease.taken {
-			a.lease.missed = true // release plans it
+		l := a.try()
+		if l == nil {
+			a.wish.missed = true // release plans it
 			continue
 		}
-		a.lease.taken = true
-		k.takeOff(a)
-		start(a)
+		k.takeOff(a.cfg.Timeout)
+		start(l)
 	}
 	_, wait, ok := k.heap.Next(k.clock.Now())
 	k.crowd(ok && wait <= 0)
@@ -185,9 +183,9 @@ const idleSleep = 24 * time.Hour
 
 // takeOff counts an attempt in flight; touchDown counts it out. The caller holds
 // k.mu.
-func (k *Keeper) takeOff(a *account) {
+func (k *Keeper) takeOff(timeout time.Duration) {
 	k.inFlight++
-	if d := k.clock.Now().Wall.Add(a.cfg.Timeout); d.After(k.deadline) {
+	if d := k.clock.Now().Wall.Add(timeout); d.After(k.deadline) {
 		k.deadline = d
 	}
 }

@@ -27,10 +27,10 @@ const (
 )
 
 // readShared reads the file under its lock.
-func (k *Keeper) readShared(ctx context.Context, a *account) (d format.Document, err error) {
+func (k *Keeper) readShared(ctx context.Context, a *leased) (d format.Document, err error) {
 	for n := 0; ; n++ {
 		d, err = a.cfg.Shared.Read()
-		if n == readsAgain || !holdsNothing(err) || !k.canMend(a) {
+		if n == readsAgain || !holdsNothing(err) || !k.canMend(a.account) {
 			return d, err
 		}
 		select {
@@ -46,20 +46,20 @@ func (k *Keeper) readShared(ctx context.Context, a *account) (d format.Document,
 func (k *Keeper) canMend(a *account) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return a.stored && !a.rec.NeedsLogin() && !a.rec.Token.RefreshToken.IsZero()
+	return a.stored() && !a.rec().NeedsLogin() && !a.rec().Token.RefreshToken.IsZero()
 }
 
 // mend puts the newest token into a shared file that holds nothing, and whose
 // lock is held: its other programs would stand still until the next refresh.
-func (k *Keeper) mend(a *account, why error) {
-	if !k.canMend(a) || !a.file.locked {
+func (k *Keeper) mend(a *leased, why error) {
+	if !k.canMend(a.account) || !a.locked {
 		k.cfg.Log.Debug("nothing usable is in the shared file", "provider", k.cfg.Provider, "account", a.cfg.Name, "error", why)
 		return
 	}
-	kept, err := a.cfg.Shared.Mend(a.shared(a.rec))
+	kept, err := a.cfg.Shared.Mend(a.shared(a.rec()))
 	crashpoint.Here("shared: mended")
 	if err != nil {
-		k.notWritten(a, a.rec, err)
+		k.notWritten(a, a.rec(), err)
 		return
 	}
 	k.facts.End(event.DiskTrouble, a.cfg.Name)
@@ -70,5 +70,5 @@ func (k *Keeper) mend(a *account, why error) {
 	if kept != "" {
 		message += ". What was in it is kept in " + kept + ", and may be removed"
 	}
-	k.publish(slog.LevelWarn, a, event.Event{Type: event.SharedFileMended, Version: a.rec.Version, Message: message})
+	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{Type: event.SharedFileMended, Version: a.rec().Version, Message: message})
 }

@@ -19,8 +19,8 @@ import (
 
 // failed handles an attempt that the provider reports as failed: what is
 // durable first, then the plan, then the word to people.
-func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
-	if a.state.IsAnswered() { // whatever is wrong with its place, the token is there
+func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
+	if a.state().IsAnswered() { // whatever is wrong with its place, the token is there
 		k.countFailure(a, sdk.KindOf(cause), cause)
 		return a.named(cause)
 	}
@@ -62,33 +62,33 @@ func (a *account) named(err error) error {
 // countFailure notes a failure, plans the next try, and tells. Of an account
 // whose refresh token was refused, it is the refusal that stays noted, and
 // nothing is tried again: somebody had insisted on one try.
-func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Health {
+func (k *Keeper) countFailure(a *leased, kind sdk.Kind, cause error) store.Health {
 	var detail *sdk.Error
 	var retryAfter time.Duration
 	if errors.As(cause, &detail) {
 		retryAfter = detail.RetryAfter
 	}
 	k.mu.Lock()
-	first := !a.state.IsCounted()
+	first := !a.state().IsCounted()
 	does := k.step(a, acct.Failed{Kind: kind, Error: cause.Error(), At: k.clock.Now().Wall})
-	h := a.rec.Health
+	h := a.rec().Health
 	f := schedule.Failure{InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter}
 	var next time.Time
 	switch does {
 	case acct.BackOff:
-		next = k.retry(a, f)
+		next = k.retry(a.account, f)
 	case acct.Replay:
 		next = k.retryOpen(a, f)
 	default: // it was refused, and somebody had insisted on one try
 		k.plan(a)
 	}
-	expiry := a.rec.Token.Expiry()
+	expiry := a.rec().Token.Expiry()
 	k.mu.Unlock()
 	if !first { // people were told then
 		return h
 	}
 
-	k.publish(slog.LevelWarn, a, event.Event{
+	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
 		Type: event.RefreshFailed, Kind: string(kind), Failures: h.Failures, Max: a.cfg.MaxFailures,
 		Expiry: expiry, Next: next,
 		Message: fmt.Sprintf("refresh failed (%d/%d): %v", h.Failures, a.cfg.MaxFailures, cause),
@@ -98,14 +98,14 @@ func (k *Keeper) countFailure(a *account, kind sdk.Kind, cause error) store.Heal
 
 // refused handles invalid_grant. Only if the refresh token that failed is the
 // newest one does the account need a login, and even then nothing is deleted.
-func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
 	// A program that writes the shared file without its lock may have been
 	// faster. Ours is dead, so whatever is there that we do not know is better.
 	k.tell(a, acct.Denied{Fingerprint: in.Fingerprint})
 	if adopted, err := k.adopt(ctx, a); err != nil && !errors.Is(err, errUnseen) && !errors.Is(err, errAsked) {
 		return err
 	} else if adopted {
-		k.trouble(slog.LevelWarn, a, event.Event{
+		k.trouble(slog.LevelWarn, a.cfg.Name, event.Event{
 			Type: event.RivalRefresher, Attempt: in.Attempt,
 			Message: "the server refused our refresh token, and the shared file held a newer one: another program refreshes " +
 				"this grant without taking the lock. Its token is used; let that program take the lock, or stop it",
@@ -161,12 +161,12 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *account, in
 	k.mu.Unlock()
 
 	if newest {
-		k.publish(slog.LevelError, a, event.Event{
+		k.publish(slog.LevelError, a.cfg.Name, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
 			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, cause),
 		})
 	} else {
-		k.publish(slog.LevelWarn, a, event.Event{
+		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
 			Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
 			Failures: h.Failures, Max: a.cfg.MaxFailures,
 			Message: "the server refused a refresh token that is not the newest any more; the newest is tried",
@@ -203,7 +203,7 @@ func loginMessage(in store.Intent, rec store.Record, cause error) string {
 
 // markAmbiguous makes the standing intent say that the attempt's outcome is
 // unknown.
-func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent, why string) error {
+func (k *Keeper) markAmbiguous(ctx context.Context, a *leased, in store.Intent, why string) error {
 	first := in.AmbiguousSince.IsZero()
 	if first {
 		in.AmbiguousSince = in.At
@@ -215,7 +215,7 @@ func (k *Keeper) markAmbiguous(ctx context.Context, a *account, in store.Intent,
 	crashpoint.Here("refresh: marked as ambiguous")
 	k.tell(a, acct.Marked{Intent: in})
 	if first {
-		k.publish(slog.LevelError, a, event.Event{
+		k.publish(slog.LevelError, a.cfg.Name, event.Event{
 			Type: event.Ambiguous, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "nobody knows whether the server has used up the refresh token: " + why + ". " + k.replayPlan(a),
 		})

@@ -11,56 +11,64 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
+// planIdle plans the accounts that nobody is at work on: whoever is does it in the
+// end. The caller holds k.mu.
+func (k *Keeper) planIdle(accounts ...*account) {
+	for _, a := range accounts {
+		a.ifIdle(func(a *leased) { k.plan(a) })
+	}
+}
+
 // plan puts the account at its due time, or out of the heap if only a person
 // can help it; a shared file that changes is looked at all the same. It returns
 // the due time; zero: it is not due by itself.
-func (k *Keeper) plan(a *account) time.Time {
+func (k *Keeper) plan(a *leased) time.Time {
 	now := k.clock.Now()
-	k.weigh(a)
-	if does := a.state.AtTurn(); does == acct.Repeat || does == acct.Compare {
-		return k.resumeAt(a, now)
+	k.weigh(a.account)
+	if does := a.state().AtTurn(); does == acct.Repeat || does == acct.Compare {
+		return k.resumeAt(a.account, now)
 	}
 	kept := a.kept(now.Wall)
 	a.pauseFor(promise.None, "")
-	if a.cfg.Shared != nil && !a.stored {
-		k.dueAt(a, now.Wall, now) // its first token may be there
+	if a.cfg.Shared != nil && !a.stored() {
+		k.dueAt(a.account, now.Wall, now) // its first token may be there
 		return now.Wall
 	}
-	if !a.stored || a.rec.NeedsLogin() || a.state.IsCut() || k.withheld(a) != "" {
-		k.notDue(a)
+	if !a.stored() || a.rec().NeedsLogin() || a.state().IsCut() || k.withheld(a.account) != "" {
+		k.notDue(a.account)
 		return time.Time{}
 	}
 	due := k.dueOf(a, now.Wall)
 	if due.IsZero() {
-		k.notDue(a)
+		k.notDue(a.account)
 		return due
 	}
-	if a.rec.Health.Failures > 0 && due.After(now.Wall) {
+	if a.rec().Health.Failures > 0 && due.After(now.Wall) {
 		a.pauseFor(promise.BackOff, "") // the broker was asked just now
 	}
 	if due.Before(kept.at) {
 		due = kept.at
 		a.pauseFor(kept.reason, kept.text)
 	}
-	if due.Before(a.notBefore) {
-		due = a.notBefore
+	if due.Before(a.wish.notBefore) {
+		due = a.wish.notBefore
 	}
-	k.dueAt(a, due, now)
+	k.dueAt(a.account, due, now)
 	return due
 }
 
 // dueOf is when something can be done by itself for an account that has a token
 // and needs no login; zero: only a person can.
-func (k *Keeper) dueOf(a *account, now time.Time) time.Time {
-	if e := a.state.Elsewhere(); e != nil {
+func (k *Keeper) dueOf(a *leased, now time.Time) time.Time {
+	if e := a.state().Elsewhere(); e != nil {
 		return e.Until
 	}
-	if a.state.Ambiguous() != nil {
+	if a.state().Ambiguous() != nil {
 		at, _ := k.replay(a)
 		return at
 	}
-	p := k.planOf(a, now)
-	if p.Ended && !a.state.IsAnswered() {
+	p := k.planOf(a.account, now)
+	if p.Ended && !a.state().IsAnswered() {
 		return time.Time{}
 	}
 	return p.Due
@@ -78,20 +86,20 @@ func (k *Keeper) planOf(a *account, now time.Time) schedule.Plan {
 }
 
 func (k *Keeper) lifeOf(a *account) schedule.Life {
-	t := a.rec.Token
-	l := schedule.Life{Issued: t.IssuedAt, Lifetime: t.Lifetime, Asked: a.rec.Health.LastFailure}
-	switch a.rec.Origin {
+	t := a.rec().Token
+	l := schedule.Life{Issued: t.IssuedAt, Lifetime: t.Lifetime, Asked: a.rec().Health.LastFailure}
+	switch a.rec().Origin {
 	case store.OriginImport, store.OriginRestore:
 		l.Foreign, l.Usual = true, schedule.Farthest
 	case store.OriginExternal:
 		l.Foreign, l.Usual = true, k.policy.AccessLifetime
 	case store.OriginRefresh:
-		if a.rec.StoredAt.After(l.Asked) {
-			l.Asked = a.rec.StoredAt
+		if a.rec().StoredAt.After(l.Asked) {
+			l.Asked = a.rec().StoredAt
 		}
 	}
 	if k.met { // otherwise nobody knows what the end of the refresh token means
-		l.RefreshEnd, l.Sliding, l.Sure = a.rec.RefreshExpiry, k.policy.Sliding, !a.rec.LoginUncertain
+		l.RefreshEnd, l.Sliding, l.Sure = a.rec().RefreshExpiry, k.policy.Sliding, !a.rec().LoginUncertain
 		if l.RefreshLife = t.RefreshLifetime; l.RefreshLife <= 0 {
 			l.RefreshLife = k.policy.RefreshLifetime
 		}
@@ -110,7 +118,7 @@ func (k *Keeper) policyOf(a *account) schedule.Policy {
 // ended says whether the account's login is over: its refresh token is known to
 // be dead, and was not refused only because nobody sent it.
 func (k *Keeper) ended(a *account, now time.Time) bool {
-	return a.stored && a.state.Ambiguous() == nil && !a.rec.RefreshExpiry.IsZero() && !now.Before(a.rec.RefreshExpiry) &&
+	return a.stored() && a.state().Ambiguous() == nil && !a.rec().RefreshExpiry.IsZero() && !now.Before(a.rec().RefreshExpiry) &&
 		k.planOf(a, now).Ended
 }
 
@@ -119,21 +127,21 @@ func (k *Keeper) ended(a *account, now time.Time) bool {
 // it returns the zero time.
 func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
 	now := k.clock.Now()
-	dies := a.rec.Token.Expiry()
-	if k.met && now.Wall.Before(a.rec.RefreshExpiry) {
-		dies = moment.Earlier(dies, a.rec.RefreshExpiry)
+	dies := a.rec().Token.Expiry()
+	if k.met && now.Wall.Before(a.rec().RefreshExpiry) {
+		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
 	}
 	a.pauseFor(promise.BackOff, "")
 	if f.RetryAfter > 0 {
 		a.pauseFor(promise.RetryAfter, "")
 	}
 	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
-	if k.ended(a, at) && !a.state.IsAnswered() {
+	if k.ended(a, at) && !a.state().IsAnswered() {
 		if k.ended(a, now.Wall) {
 			k.notDue(a)
 			return time.Time{}
 		}
-		at = a.rec.RefreshExpiry // nothing is tried before the login has ended
+		at = a.rec().RefreshExpiry // nothing is tried before the login has ended
 	}
 	a.promise(at)
 	k.dueAt(a, at, now)
@@ -141,4 +149,4 @@ func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
 }
 
 // pauseFor notes why the account's next try is put off. The caller holds k.mu.
-func (a *account) pauseFor(r promise.Reason, text string) { a.pause, a.pauseText = r, text }
+func (a *account) pauseFor(r promise.Reason, text string) { a.plan.pause, a.plan.pauseText = r, text }

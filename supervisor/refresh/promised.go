@@ -19,7 +19,7 @@ type promised struct {
 
 // promise notes the next try, and why it waits. The caller holds k.mu.
 func (a *account) promise(at time.Time) {
-	a.promised = promised{at: at, reason: a.pause, text: a.pauseText, version: a.rec.Version}
+	a.plan.promised = promised{at: at, reason: a.plan.pause, text: a.plan.pauseText, version: a.rec().Version}
 }
 
 // promisedFor bounds how long a promise counts, in case the clock was set back.
@@ -29,8 +29,8 @@ const promisedFor = schedule.MaxRetryAfter
 // is none. It is kept by whatever plans the account anew, as the end of a hold
 // does. The caller holds k.mu.
 func (a *account) kept(now time.Time) promised {
-	p := a.promised
-	if p.version != a.rec.Version || !p.at.After(now) || p.at.After(now.Add(promisedFor)) {
+	p := a.plan.promised
+	if p.version != a.rec().Version || !p.at.After(now) || p.at.After(now.Add(promisedFor)) {
 		return promised{}
 	}
 	return p

@@ -86,7 +86,7 @@ func (k *Keeper) readSpool(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 
 // place writes into an intent where its attempt will be noted, and when it is
 // over.
-func (k *Keeper) place(a *account, in *store.Intent) {
+func (k *Keeper) place(a *leased, in *store.Intent) {
 	in.Spool = k.spoolID()
 	in.Until = in.At.Add(a.cfg.Timeout + answerMargin)
 }
@@ -94,7 +94,7 @@ func (k *Keeper) place(a *account, in *store.Intent) {
 // callAnew makes an attempt that was not sent once more, under another id, if
 // that was because the spool is not the one any more that it was announced for.
 // Otherwise it returns the failure as it was.
-func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, failure error) (store.Intent, sdk.Answer, error) {
+func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, failure error) (store.Intent, sdk.Answer, error) {
 	asking, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	if _, err := k.readSpool(asking, remote); err != nil || k.spoolID() == in.Spool {
@@ -120,7 +120,7 @@ func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *account, i
 func isMarked(in store.Intent) bool { return !in.AmbiguousSince.IsZero() }
 
 // awaitLingering lets an attempt come to its end before it counts as ambiguous.
-func (k *Keeper) awaitLingering(ctx context.Context, a *account, in store.Intent, p proof) error {
+func (k *Keeper) awaitLingering(ctx context.Context, a *leased, in store.Intent, p proof) error {
 	k.mu.Lock()
 	k.step(a, acct.Lingers{Elsewhere: acct.Elsewhere{Until: p.until, Why: p.why}})
 	k.plan(a)
@@ -139,9 +139,9 @@ var errLingering = errors.New("an attempt may still be under way elsewhere")
 
 // endLingering makes an attempt ambiguous that can't be under way any more. The
 // error is errLingering if it can.
-func (k *Keeper) endLingering(ctx context.Context, a *account) error {
+func (k *Keeper) endLingering(ctx context.Context, a *leased) error {
 	k.mu.Lock()
-	u, _ := a.state.Attempt.(acct.Unknown)
+	u, _ := a.state().Attempt.(acct.Unknown)
 	does := k.step(a, k.wanted(a))
 	if u.Elsewhere != nil && does == acct.Wait {
 		k.plan(a)

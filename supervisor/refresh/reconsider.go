@@ -19,11 +19,11 @@ var ErrNotKept = errors.New("no answer to that attempt is kept")
 
 // takeEvidence takes the newest answer that was set aside and may live, now that
 // the record's refresh token is known to be dead.
-func (k *Keeper) takeEvidence(ctx context.Context, a *account) (bool, error) {
-	if !a.rec.NeedsLogin() {
+func (k *Keeper) takeEvidence(ctx context.Context, a *leased) (bool, error) {
+	if !a.rec().NeedsLogin() {
 		return false, nil // what was refused is not the newest
 	}
-	for _, e := range a.rec.Late(k.clock.Now().Wall) {
+	for _, e := range a.rec().Late(k.clock.Now().Wall) {
 		if k.verdictOf(a, e.Token) != lineage.Newer {
 			continue
 		}
@@ -35,10 +35,10 @@ func (k *Keeper) takeEvidence(ctx context.Context, a *account) (bool, error) {
 
 // takeLate takes an answer that was set aside. What it takes the place of stands
 // behind it until the broker has taken it.
-func (k *Keeper) takeLate(ctx context.Context, a *account, e store.Evidence, message string) error {
+func (k *Keeper) takeLate(ctx context.Context, a *leased, e store.Evidence, message string) error {
 	f := find{
 		token: a.whole(e.Token), parent: e.Parent, origin: store.OriginExternal, where: "an answer that was kept", message: message,
-		otherLogin: e.Grant != a.rec.Grant, // or nobody knows
+		otherLogin: e.Grant != a.rec().Grant, // or nobody knows
 	}
 	if e.Kind == spool.KindExchange {
 		f.loginAt = e.Token.IssuedAt
@@ -54,15 +54,15 @@ func (k *Keeper) takeLate(ctx context.Context, a *account, e store.Evidence, mes
 // [ErrNotKept] if there is none, and [ErrOtherAccount] if its token is another
 // account's.
 func (k *Keeper) TakeLate(ctx context.Context, name, attempt string) (store.Record, error) {
-	a, release, err := k.claimNamed(ctx, name)
+	a, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer release()
+	defer k.release(a)
 	if err := k.storeHeld(ctx, a); err != nil {
 		return store.Record{}, err
 	}
-	for _, e := range a.rec.Late(k.clock.Now().Wall) {
+	for _, e := range a.rec().Late(k.clock.Now().Wall) {
 		if e.Attempt != attempt {
 			continue
 		}
@@ -70,7 +70,7 @@ func (k *Keeper) TakeLate(ctx context.Context, name, attempt string) (store.Reco
 			return store.Record{}, err
 		}
 		err := k.takeLate(ctx, a, e, "a person wants the token of an answer that was set aside; the one before it is kept until the broker has taken this one")
-		return a.rec, err
+		return a.rec(), err
 	}
 	return store.Record{}, fmt.Errorf("account %s: %w (%s); those that are: tokenkeeper spool", name, ErrNotKept, attempt)
 }

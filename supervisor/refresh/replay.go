@@ -17,16 +17,16 @@ import (
 
 // replay is when the account's open attempt is made again by itself. The caller
 // holds k.mu.
-func (k *Keeper) replay(a *account) (at time.Time, why string) {
+func (k *Keeper) replay(a *leased) (at time.Time, why string) {
 	now := k.clock.Now().Wall
-	if a.state.SentAfter(now) {
+	if a.state().SentAfter(now) {
 		k.step(a, acct.SetBack{})
 	}
-	return a.state.Replay(k.terms(a), now)
+	return a.state().Replay(k.terms(a.account), now)
 }
 
 // replayPlan says to people what will be done.
-func (k *Keeper) replayPlan(a *account) string {
+func (k *Keeper) replayPlan(a *leased) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	at, why := k.replay(a)
@@ -34,7 +34,7 @@ func (k *Keeper) replayPlan(a *account) string {
 	case at.IsZero():
 		return fmt.Sprintf("The same refresh token is not sent again by itself. If nothing can be made of the answer, log in with: "+
 			"tokenkeeper login %s, or send it all the same with: tokenkeeper refresh %s --force", a.cfg.Name, a.cfg.Name)
-	case a.state.Ambiguous().Unread:
+	case a.state().Ambiguous().Unread:
 		return fmt.Sprintf("The same refresh token is not sent again by itself before %s, %s. To send it now: tokenkeeper refresh %s --force",
 			at.Format(time.RFC3339), why, a.cfg.Name)
 	}
@@ -44,19 +44,19 @@ func (k *Keeper) replayPlan(a *account) string {
 
 // retryOpen plans the next replay after one that brought no verdict. The caller
 // holds k.mu.
-func (k *Keeper) retryOpen(a *account, f schedule.Failure) time.Time {
+func (k *Keeper) retryOpen(a *leased, f schedule.Failure) time.Time {
 	at, _ := k.replay(a)
 	if at.IsZero() {
-		k.notDue(a)
+		k.notDue(a.account)
 		return at
 	}
 	now := k.clock.Now()
 	if f.Misconfigured || f.RetryAfter > 0 {
-		at = moment.Later(at, schedule.Retry(f, now.Wall, a.rec.Token.Expiry(), 0))
+		at = moment.Later(at, schedule.Retry(f, now.Wall, a.rec().Token.Expiry(), 0))
 		a.pauseFor(promise.RetryAfter, "")
 		a.promise(at)
 	}
-	k.dueAt(a, at, now)
+	k.dueAt(a.account, at, now)
 	return at
 }
 
@@ -77,11 +77,11 @@ func (k *Keeper) replays(in *store.Intent, standing store.Intent) {
 
 // heldBack is the answer to a person who asks for a refresh before its time.
 // The caller holds k.mu.
-func (k *Keeper) heldBack(a *account) error {
+func (k *Keeper) heldBack(a *leased) error {
 	when := "not sent again by itself"
 	if at, why := k.replay(a); !at.IsZero() {
 		when = fmt.Sprintf("sent again %s, %s", at.Format(time.RFC3339), why)
 	}
 	return fmt.Errorf("account %s: nobody knows whether its refresh token was used up by the attempt of %s; it is %s. To send it now: tokenkeeper refresh %s --force",
-		a.cfg.Name, a.state.Ambiguous().AmbiguousSince.Format(time.RFC3339), when, a.cfg.Name)
+		a.cfg.Name, a.state().Ambiguous().AmbiguousSince.Format(time.RFC3339), when, a.cfg.Name)
 }

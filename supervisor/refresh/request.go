@@ -21,24 +21,23 @@ import (
 // without force an account that is not due yet and has no failure is left
 // alone. While the provider's process is down it waits, as long as ctx does.
 func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, error) {
-	outcome := make(chan error, 1)
 	k.mu.Lock()
 	a, ok := k.accounts[name]
 	var err error
 	switch {
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	case !a.stored && a.cfg.Shared == nil:
+	case !a.stored() && a.cfg.Shared == nil:
 		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
 	case k.ended(a, k.clock.Now().Wall) && !force:
 		err = fmt.Errorf("account %s: %w: its login ended %s; log in with: tokenkeeper login %s",
-			name, ErrNeedsLogin, moment.Stamp(a.rec.RefreshExpiry), name)
-	case a.rec.NeedsLogin() && !force:
+			name, ErrNeedsLogin, moment.Stamp(a.rec().RefreshExpiry), name)
+	case a.rec().NeedsLogin() && !force:
 		err = fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s",
-			name, ErrNeedsLogin, strings.TrimPrefix(a.rec.Health.LastError, "account "+name+": "), name)
-	case a.state.Ambiguous() != nil && !force && !a.lease.taken && !k.isDue(a):
-		err = k.heldBack(a)
-	case !a.lease.taken && !force && a.rec.Health.Failures == 0 && !k.isDue(a):
+			name, ErrNeedsLogin, strings.TrimPrefix(a.rec().Health.LastError, "account "+name+": "), name)
+	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !k.isDue(a):
+		a.ifIdle(func(a *leased) { err = k.heldBack(a) })
+	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !k.isDue(a):
 		k.mu.Unlock()
 		return false, nil
 	}
@@ -46,9 +45,8 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		k.mu.Unlock()
 		return false, err
 	}
-	a.lease.waiters = append(a.lease.waiters, outcome)
-	a.lease.insisted = a.lease.insisted || force
-	if !a.lease.taken && !a.state.IsCut() {
+	outcome := a.wish.ask(force)
+	if !a.guard.Taken() && !a.state().IsCut() {
 		now := k.clock.Now()
 		k.dueAt(a, now.Wall, now)
 	}
@@ -70,13 +68,11 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a, ok := k.accounts[name]
-	if !ok || a.notBefore.Equal(until) {
+	if !ok || a.wish.notBefore.Equal(until) {
 		return
 	}
-	a.notBefore = until
-	if !a.lease.taken {
-		k.plan(a)
-	}
+	a.wish.notBefore = until
+	k.planIdle(a)
 	k.signal()
 }
 
@@ -94,19 +90,19 @@ func (k *Keeper) isDue(a *account) bool {
 // rec.Version is not 0 and the next one is another by now, it fails so too,
 // with force or without.
 func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
-	a, release, err := k.claimNamed(ctx, rec.Account)
+	a, err := k.claimNamed(ctx, rec.Account)
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer release()
-	if a.stored && !force && !a.rec.NeedsLogin() {
-		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec.Version)
+	defer k.release(a)
+	if a.stored() && !force && !a.rec().NeedsLogin() {
+		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec().Version)
 	}
 	if err := k.storeHeld(ctx, a); err != nil {
 		return store.Record{}, err
 	}
-	if rec.Version != 0 && rec.Version != a.rec.Version+1 {
-		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec.Version)
+	if rec.Version != 0 && rec.Version != a.rec().Version+1 {
+		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec().Version)
 	}
 	if err := k.fit(a, rec.Token, force); err != nil {
 		return store.Record{}, err
@@ -115,10 +111,10 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	next.Account, next.Provider = rec.Account, k.cfg.Provider
 	next.LoginAt, next.LoginUncertain = rec.LoginAt, rec.LoginUncertain
 	if rec.Version != 0 && rec.LoginAt.IsZero() { // of the same login
-		next.LoginAt, next.LoginUncertain = a.rec.LoginAt, a.rec.LoginUncertain
+		next.LoginAt, next.LoginUncertain = a.rec().LoginAt, a.rec().LoginUncertain
 	}
 	if next.Origin == store.OriginRestore {
-		next.Before = a.rec.Unproven(next.Token)
+		next.Before = a.rec().Unproven(next.Token)
 	}
 	k.mu.Lock()
 	next.RefreshExpiry = refreshExpiry(next, k.policy)
@@ -130,7 +126,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	k.mu.Lock()
 	a.lookWhenIdle()
 	k.mu.Unlock()
-	k.publish(slog.LevelInfo, a, event.Event{
+	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})
 	return next, nil
@@ -138,9 +134,9 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 
 // fit says why a token must not be imported; force is a person's word that the
 // account shall have it all the same.
-func (k *Keeper) fit(a *account, t sdk.Token, force bool) error {
+func (k *Keeper) fit(a *leased, t sdk.Token, force bool) error {
 	name := a.cfg.Name
-	_, j := k.compare(a, format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
+	_, j := k.compare(a.account, format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
 	switch {
 	case j.Verdict == lineage.OtherAccount:
 		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file, or log in with: tokenkeeper login %s",
@@ -149,7 +145,7 @@ func (k *Keeper) fit(a *account, t sdk.Token, force bool) error {
 		return nil
 	case j.Verdict == lineage.Past:
 		return fmt.Errorf("account %s: %w: it is one that version %d or one before it has replaced, and would not work; give --force to take it all the same",
-			name, ErrNotNewer, a.rec.Version)
+			name, ErrNotNewer, a.rec().Version)
 	case j.Verdict == lineage.Refused:
 		return fmt.Errorf("account %s: %w: the server has refused this very refresh token; log in with: tokenkeeper login %s, or give --force to take it all the same",
 			name, ErrNotNewer, name)

@@ -25,22 +25,23 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	spooled := k.ofOurs(ctx, entries)
-	for name, a := range k.accounts {
-		release, err := k.claim(ctx, a)
+	found := k.ofOurs(ctx, entries)
+	for _, idle := range k.order {
+		a, err := k.claim(ctx, idle)
 		if err != nil {
 			return err
 		}
-		err = k.settleAll(ctx, remote, a, spooled[name])
+		err = k.settleAll(ctx, remote, a, found)
 		if !errors.Is(err, sdk.ErrConnection) {
-			k.forgo(a)
+			k.forgo(a.account)
 		}
-		release()
-		if errors.Is(err, sdk.ErrConnection) {
-			return err
-		}
-		if err != nil {
+		lost := errors.Is(err, sdk.ErrConnection)
+		if err != nil && !lost {
 			k.stillUnsettled(a, err)
+		}
+		k.release(a)
+		if lost {
+			return err
 		}
 	}
 	return nil
@@ -48,19 +49,19 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 
 // stillUnsettled tells of an account that could not be settled, or whose attempt
 // has failed, and has it settled at its next turn if nothing else is planned.
-func (k *Keeper) stillUnsettled(a *account, err error) {
+func (k *Keeper) stillUnsettled(a *leased, err error) {
 	k.cfg.Log.Info("the attempt that the start before has left open did not end well",
 		"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.step(a, acct.NotSettled{Disk: errors.Is(err, store.ErrDisk)}) == acct.BackOff {
-		k.retry(a, schedule.Failure{InRow: 3})
+		k.retry(a.account, schedule.Failure{InRow: 3})
 	}
 }
 
 // settleAgain settles the account as the start of a generation does, if the
 // disk kept it from that then.
-func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *account) error {
+func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *leased) error {
 	if k.tell(a, acct.Due{}) != acct.Compare {
 		return nil
 	}
@@ -68,7 +69,7 @@ func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *account
 	if err != nil {
 		return k.diskTrouble(a, err)
 	}
-	if err = k.settleAll(ctx, remote, a, k.ofOurs(ctx, entries)[a.cfg.Name]); err != nil {
+	if err = k.settleAll(ctx, remote, a, k.ofOurs(ctx, entries)); err != nil {
 		k.stillUnsettled(a, err)
 	}
 	return err
@@ -77,12 +78,12 @@ func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *account
 // clear frees the slot of an attempt that is over. One that the provider can't
 // free is left for the account's next attempt, before which it is tried again;
 // the error is that of a lost connection.
-func (k *Keeper) clear(ctx context.Context, remote *sdk.Remote, a *account, attempt string) error {
+func (k *Keeper) clear(ctx context.Context, remote *sdk.Remote, a *leased, attempt string) error {
 	err := remote.Settle(ctx, attempt)
 	if err == nil || errors.Is(err, sdk.ErrConnection) {
 		return err
 	}
-	a.unfreed = attempt
+	a.desk().unfreed = attempt
 	k.cfg.Log.Warn("the provider can't free the spool slot of an attempt that is over; it is asked again before the next one",
 		"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
 	return nil
@@ -93,18 +94,25 @@ func (k *Keeper) clear(ctx context.Context, remote *sdk.Remote, a *account, atte
 // attempt, because the next can't begin before it is settled; but a slot that
 // was settled may come back when the machine goes down before its clearing is
 // on the disk, and the store may be of another day than the spool.
-func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *account, entries []spool.Entry) error {
+func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *leased, all spooled) error {
 	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
 	}
+	if all.mixedUp[in.Attempt] && in.Spool != "" {
+		in.Spool = "" // what the spool says of it, and what it does not, proves nothing
+		err = k.cfg.Store.Replace(ctx, in.Attempt, in)
+	}
 	k.found(a, in, intended)
+	if err != nil {
+		return fmt.Errorf("note that the spool of account %s proves nothing of its open attempt: %w", a.cfg.Name, err)
+	}
 	var errs []error
 	settled := func(err error) (lost bool) {
 		errs = append(errs, err) // an attempt that failed is settled too
 		return errors.Is(err, sdk.ErrConnection)
 	}
-	spooled := false
+	entries, spooled := all.entries[a.cfg.Name], false
 	for _, e := range entries {
 		if intended && e.Attempt == in.Attempt {
 			spooled = true
@@ -129,7 +137,7 @@ func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *account, 
 
 // settleUnspooled settles the attempt that is announced, of which the spool knows
 // nothing, if there is one.
-func (k *Keeper) settleUnspooled(ctx context.Context, remote *sdk.Remote, a *account) error {
+func (k *Keeper) settleUnspooled(ctx context.Context, remote *sdk.Remote, a *leased) error {
 	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
@@ -142,7 +150,7 @@ func (k *Keeper) settleUnspooled(ctx context.Context, remote *sdk.Remote, a *acc
 }
 
 // found says to the account's state what the store has of its attempt.
-func (k *Keeper) found(a *account, in store.Intent, intended bool) {
+func (k *Keeper) found(a *leased, in store.Intent, intended bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if intended {
@@ -153,17 +161,16 @@ func (k *Keeper) found(a *account, in store.Intent, intended bool) {
 }
 
 // settleIntent ends an intent of which the spool knows nothing.
-func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent) error {
-	proof := k.proofOf(a, in)
-	proof.same = proof.same && a.mixedUp != in.Attempt
+func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent) error {
+	proof := k.proofOf(a.account, in)
 	switch {
-	case a.state.Held() != nil:
+	case a.state().Held() != nil:
 		return k.keepHeld(ctx, remote, a, in)
 	case in.Kind == spool.KindExchange:
 		return k.endCutLogin(ctx, remote, a, in, exchangeCut(proof.same))
 	case isMarked(in):
 		k.tell(a, acct.Marked{Intent: in})
-		k.publish(slog.LevelWarn, a, event.Event{
+		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
 			Type: event.Ambiguous, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "the outcome of an attempt begun " + in.AmbiguousSince.Format(time.RFC3339) +
 				" is still unknown. " + k.replayPlan(a),
@@ -180,12 +187,12 @@ func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *accoun
 }
 
 // settleSpooled ends the intended attempt by what its slot holds.
-func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, e spool.Entry) error {
-	proof := k.proofOf(a, in)
+func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, e spool.Entry) error {
+	proof := k.proofOf(a.account, in)
 	switch {
 	case e.Progress == spool.Answered:
 		return k.attempt(ctx, remote, a, in)
-	case a.state.Held() != nil:
+	case a.state().Held() != nil:
 		return k.keepHeld(ctx, remote, a, in)
 	case in.Kind == spool.KindExchange:
 		return k.endCutLogin(ctx, remote, a, in, exchangeCut(e.Progress == spool.Ready && proof.same))
@@ -211,13 +218,13 @@ func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *accou
 
 // endCutLogin ends a login that a process's death cut off, and then settles the
 // attempt over which it stood.
-func (k *Keeper) endCutLogin(ctx context.Context, remote *sdk.Remote, a *account, in store.Intent, cause error) error {
+func (k *Keeper) endCutLogin(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
 	err := k.exchangeFailed(ctx, remote, a, in, cause)
 	return errors.Join(err, k.settleGivenBack(ctx, remote, a, in.Before))
 }
 
 // settleGivenBack settles an intent that was given back, if it was.
-func (k *Keeper) settleGivenBack(ctx context.Context, remote *sdk.Remote, a *account, before *store.Intent) error {
+func (k *Keeper) settleGivenBack(ctx context.Context, remote *sdk.Remote, a *leased, before *store.Intent) error {
 	if before == nil {
 		return nil
 	}
@@ -239,9 +246,9 @@ func exchangeCut(notSent bool) error {
 
 // notSent ends an intent whose request never left: the refresh token is as
 // good as before.
-func (k *Keeper) notSent(ctx context.Context, a *account, in store.Intent) error {
+func (k *Keeper) notSent(ctx context.Context, a *leased, in store.Intent) error {
 	if in.Replays == "" { // otherwise nothing is known of what it replays
-		if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec.Health); err != nil {
+		if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec().Health); err != nil {
 			return k.diskTrouble(a, fmt.Errorf("end an attempt that was not sent: %w", err))
 		}
 		crashpoint.Here("refresh: the attempt is abandoned")
@@ -251,10 +258,10 @@ func (k *Keeper) notSent(ctx context.Context, a *account, in store.Intent) error
 }
 
 // again makes the account due at once.
-func (k *Keeper) again(a *account) error {
+func (k *Keeper) again(a *leased) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.clock.Now()
-	k.dueAt(a, now.Wall, now)
+	k.dueAt(a.account, now.Wall, now)
 	return nil
 }

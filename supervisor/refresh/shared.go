@@ -18,22 +18,22 @@ import (
 
 // withShared runs fn while the account's shared file is locked; without a
 // shared file it just runs fn.
-func (k *Keeper) withShared(ctx context.Context, a *account, fn func() error) error {
+func (k *Keeper) withShared(ctx context.Context, a *leased, fn func() error) error {
 	if a.cfg.Shared == nil {
 		return fn()
 	}
-	k.setLocking(a, true)
+	k.setLocking(a.account, true)
 	release, err := a.cfg.Shared.Lock(ctx)
-	k.setLocking(a, false)
+	k.setLocking(a.account, false)
 	if err != nil {
 		return k.sharedHeld(a, err)
 	}
 	crashpoint.Here("shared: locked")
 	k.mu.Lock()
-	a.file.locked, a.file.shut, a.file.outSince = true, "", nil
+	a.locked, a.file.shut, a.file.outSince = true, "", nil
 	k.mu.Unlock()
 	defer func() {
-		a.file.locked = false
+		a.locked = false
 		if err := release(); err != nil {
 			k.cfg.Log.Warn("the shared file's lock was not given back cleanly",
 				"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
@@ -52,7 +52,7 @@ func (k *Keeper) setLocking(a *account, on bool) {
 // settleShared is withShared for an attempt that was answered already: its
 // token is made durable also while another program holds the lock. The shared
 // file is then put right at a later look.
-func (k *Keeper) settleShared(ctx context.Context, a *account, fn func() error) error {
+func (k *Keeper) settleShared(ctx context.Context, a *leased, fn func() error) error {
 	ran := false
 	err := k.withShared(ctx, a, func() error {
 		ran = true
@@ -70,8 +70,8 @@ func (k *Keeper) settleShared(ctx context.Context, a *account, fn func() error) 
 func (k *Keeper) Touch(name string) {
 	k.mu.Lock()
 	a, ok := k.accounts[name]
-	if ok && !a.state.IsCut() {
-		if a.lease.taken {
+	if ok && !a.state().IsCut() {
+		if a.guard.Taken() {
 			a.file.look = true // release has it looked at
 		} else {
 			k.lookSoon(a)
@@ -118,7 +118,7 @@ func (k *Keeper) peek() {
 // What is known to be older is put right. It returns whether the account has
 // a new version; the error is errUnseen if nobody knows what is in the file,
 // and errAsked if a person has to say what is to be done with it.
-func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
+func (k *Keeper) adopt(ctx context.Context, a *leased) (bool, error) {
 	if a.cfg.Shared == nil {
 		return false, nil
 	}
@@ -133,11 +133,11 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("%w: %w", errUnseen, err)
 	}
-	o, j := k.compare(a, d)
+	o, j := k.compare(a.account, d)
 	older := j.Verdict == lineage.Past || j.Verdict == lineage.Stale
 	known := older || j.Verdict.Newer() || settled(j.Verdict)
 	k.mu.Lock()
-	k.judgeZone(a, d, j.Verdict)
+	k.judgeZone(a.account, d, j.Verdict)
 	if known {
 		a.file.asked = question{}
 	}
@@ -146,9 +146,9 @@ func (k *Keeper) adopt(ctx context.Context, a *account) (bool, error) {
 	case j.Verdict.Newer():
 		return true, k.takeFound(ctx, a, d, store.OriginExternal, "the shared file")
 	case older:
-		if k.writeShared(a, a.rec) {
-			k.publish(slog.LevelWarn, a, event.Event{
-				Type: event.SharedFileMended, Version: a.rec.Version,
+		if k.writeShared(a, a.rec()) {
+			k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
+				Type: event.SharedFileMended, Version: a.rec().Version,
 				Message: "the shared file held an older token than ours, which would not work any more; the newest was put there",
 			})
 		}
@@ -169,19 +169,19 @@ var errUnseen = errors.New("the shared file can't be read")
 // a newer token, and using ours a second time could end the grant for everybody:
 // so a token that is still valid is kept. When it is over, our record is all
 // that there is.
-func (k *Keeper) unseen(a *account, err error) error {
-	if !a.rec.Token.Valid(k.clock.Now().Wall) {
+func (k *Keeper) unseen(a *leased, err error) error {
+	if !a.rec().Token.Valid(k.clock.Now().Wall) {
 		k.cfg.Log.Warn("the shared file can't be read; our own record is used",
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 		return nil
 	}
 	k.mu.Lock()
-	next := k.retry(a, schedule.Failure{InRow: 2})
+	next := k.retry(a.account, schedule.Failure{InRow: 2})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(next)
 	k.mu.Unlock()
-	k.trouble(slog.LevelError, a, event.Event{
-		Type: event.DiskTrouble, Expiry: a.rec.Token.Expiry(), Next: next,
+	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
+		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: err.Error() + ". It may hold a newer token, so nothing was refreshed. It is tried again; " +
 			"when the access token has expired, our own refresh token is used all the same",
 	})
@@ -190,8 +190,8 @@ func (k *Keeper) unseen(a *account, err error) error {
 
 // writeShared brings the newest token to the shared file, whose lock is held.
 // A failure is told and left to the next look: the record is safe.
-func (k *Keeper) writeShared(a *account, rec store.Record) bool {
-	if a.cfg.Shared == nil || !a.file.locked {
+func (k *Keeper) writeShared(a *leased, rec store.Record) bool {
+	if a.cfg.Shared == nil || !a.locked {
 		return a.cfg.Shared == nil
 	}
 	err := a.cfg.Shared.Write(a.shared(rec))
@@ -207,8 +207,8 @@ func (k *Keeper) writeShared(a *account, rec store.Record) bool {
 	return true
 }
 
-func (k *Keeper) notWritten(a *account, rec store.Record, err error) {
-	k.trouble(slog.LevelError, a, event.Event{
+func (k *Keeper) notWritten(a *leased, rec store.Record, err error) {
+	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
 		Type: event.DiskTrouble, Version: rec.Version,
 		Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
 			err.Error() + ". It is tried again",
@@ -224,25 +224,25 @@ func (a *account) shared(rec store.Record) format.Document {
 
 // lookOnly ends a turn that only looked at the shared file, and gives the
 // account its old due time back.
-func (k *Keeper) lookOnly(a *account) bool {
+func (k *Keeper) lookOnly(a *leased) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	looked, planned := a.file.look, a.file.planned
 	a.file.look, a.file.planned = false, time.Time{}
 	now := k.clock.Now()
 	switch {
-	case len(a.lease.waiters) > 0:
+	case a.wish.asked():
 		return false // a person asked meanwhile
-	case !a.stored:
-		k.notDue(a)
+	case !a.stored():
+		k.notDue(a.account)
 		return true
 	case !looked:
 		return false
-	case a.rec.NeedsLogin():
+	case a.rec().NeedsLogin():
 		k.plan(a)
 		return true
 	case planned.After(now.Wall):
-		k.dueAt(a, planned, now)
+		k.dueAt(a.account, planned, now)
 		return true
 	}
 	// It may be due all the same. But one that was not planned at all, as after

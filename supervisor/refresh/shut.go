@@ -34,24 +34,24 @@ func lasts(err error) bool {
 }
 
 // sharedHeld keeps the token that is still valid and plans another try.
-func (k *Keeper) sharedHeld(a *account, err error) error {
+func (k *Keeper) sharedHeld(a *leased, err error) error {
 	k.mu.Lock()
-	next := k.retry(a, schedule.Failure{InRow: 2})
+	next := k.retry(a.account, schedule.Failure{InRow: 2})
 	a.pauseFor(promise.LockHeld, err.Error())
 	a.promise(next)
-	long := lasts(err) || k.keptOut(a, err)
+	long := lasts(err) || k.keptOut(a.account, err)
 	news := long && a.file.shut == ""
 	if long {
 		a.file.shut = err.Error()
-		k.changes(a)
+		k.changes(a.account)
 	}
 	k.mu.Unlock()
 	level := slog.LevelWarn
 	if news {
 		level = slog.LevelError
 	}
-	k.publish(level, a, event.Event{
-		Type: event.SharedFileHeld, Expiry: a.rec.Token.Expiry(), Next: next,
+	k.publish(level, a.cfg.Name, event.Event{
+		Type: event.SharedFileHeld, Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
 	})
 	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)

@@ -77,12 +77,12 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	defer k.mu.Unlock()
 	at := k.clock.Now()
 	now := at.Wall
-	s = Status{State: a.shown(now, k.ended(a, now)), Record: a.newest(), InFlight: a.lease.taken, MaxFailures: a.cfg.MaxFailures}
+	s = Status{State: a.shown(now, k.ended(a, now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = k.heap.Due(a.cfg.Name)
 	s.LoginEnd = k.loginEnd(s.Record)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, k.withheld(a)
-	if a.stored {
+	if a.stored() {
 		s.Elsewhere = k.grantedElsewhere(a)
 	}
 	switch {
@@ -91,8 +91,8 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	case k.overdue(a, at):
 		s.Waiting = k.waiting(a, at)
 		s.WaitingText = s.Waiting.Text()
-		if s.Waiting == a.pause && a.pauseText != "" {
-			s.WaitingText = a.pauseText
+		if s.Waiting == a.plan.pause && a.plan.pauseText != "" {
+			s.WaitingText = a.plan.pauseText
 		}
 	case q.text != "":
 		s.Waiting = promise.Asked // it would wait at its due moment, too
@@ -100,7 +100,7 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	if s.Waiting == promise.Asked {
 		s.WaitingText = q.text + "; " + q.ways
 	}
-	if in := a.state.Ambiguous(); in != nil {
+	if in := a.state().Ambiguous(); in != nil {
 		s.AmbiguousSince = in.AmbiguousSince
 		if in.Unread {
 			s.Unread = cmp.Or(in.Replays, in.Attempt)
@@ -112,22 +112,22 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 // newest is what consumers are served: the record, or the version that could
 // not be stored yet.
 func (a *account) newest() store.Record {
-	if held := a.state.Held(); held != nil {
+	if held := a.state().Held(); held != nil {
 		return *held
 	}
-	return a.rec
+	return a.rec()
 }
 
 // shown is the state of the account for people; ended: its login is over.
 func (a *account) shown(now time.Time, ended bool) State {
 	switch {
-	case !a.stored:
+	case !a.stored():
 		return New
-	case a.rec.NeedsLogin(), ended:
+	case a.rec().NeedsLogin(), ended:
 		return NeedsLogin
 	case !a.newest().Token.Valid(now):
 		return Expired
-	case a.rec.Health.Failures > 0 || a.state.Ambiguous() != nil || a.state.Elsewhere() != nil || a.state.IsCut() || a.state.IsAnswered():
+	case a.rec().Health.Failures > 0 || a.state().Ambiguous() != nil || a.state().Elsewhere() != nil || a.state().IsCut() || a.state().IsAnswered():
 		return Retrying
 	default:
 		return Valid

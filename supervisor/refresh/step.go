@@ -10,25 +10,23 @@ import (
 
 // tell says to an account's state what has happened, and returns what is to be
 // done now.
-func (k *Keeper) tell(a *account, e acct.Event) acct.Action {
+func (k *Keeper) tell(a *leased, e acct.Event) acct.Action {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.step(a, e)
 }
 
-// step is tell for a caller that holds k.mu. Whoever calls one of both has
-// the lease, or has seen under k.mu that nobody has.
-func (k *Keeper) step(a *account, e acct.Event) acct.Action {
-	next, action, err := acct.Next(a.state, e, k.clock.Now().Wall)
+// step is tell for a caller that holds k.mu.
+func (k *Keeper) step(a *leased, e acct.Event) acct.Action {
+	before := a.troubles()
+	action, err := a.lease.Happened(e, k.clock.Now().Wall)
 	if err != nil {
 		k.cfg.Log.Error("a defect of Tokenkeeper, which does nothing about this account now: please report it",
 			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
 		return acct.Wait
 	}
-	before := a.troubles()
-	a.stand(next)
 	if a.troubles() != before {
-		k.changes(a)
+		k.changes(a.account)
 	}
 	return action
 }
@@ -59,12 +57,9 @@ func (k *Keeper) Changed() map[string]bool {
 }
 
 func (a *account) troubles() troubles {
-	return troubles{a.rec.Health.Failures, a.rec.NeedsLogin(), a.state.Ambiguous() != nil, a.rec.Candidate != nil, a.rec.LoginAt}
-}
-
-func (a *account) stand(s acct.State) {
-	a.state, a.rec = s, s.Standing.Record()
-	a.stored = a.rec.Version > 0
+	s := a.state()
+	rec := s.Record()
+	return troubles{rec.Health.Failures, rec.NeedsLogin(), s.Ambiguous() != nil, rec.Candidate != nil, rec.LoginAt}
 }
 
 // terms are what the time of a replay depends on. The caller holds k.mu.
@@ -79,15 +74,15 @@ func (k *Keeper) grace() time.Duration { return k.policy.ReuseGrace - k.policy.R
 // unfinished says whether an attempt was answered, or failed, and the store has
 // not taken that. The caller holds k.mu, or has the lease.
 func (a *account) unfinished() bool {
-	_, ok := a.state.Unfinished()
+	_, ok := a.state().Unfinished()
 	return ok
 }
 
 // unexpected is the failure of an attempt that is not to be made as the account
 // stands.
-func (k *Keeper) unexpected(a *account) error {
+func (k *Keeper) unexpected(a *leased) error {
 	k.mu.Lock()
-	k.retry(a, schedule.Failure{InRow: 3})
+	k.retry(a.account, schedule.Failure{InRow: 3})
 	k.mu.Unlock()
 	return fmt.Errorf("account %s: its attempt is not made, because it does not stand announced: this is a defect of Tokenkeeper; please report it", a.cfg.Name)
 }

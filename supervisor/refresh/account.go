@@ -1,0 +1,104 @@
+package refresh
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/account/lease"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// account is one account in memory. Anybody may see how it stands; only [leased]
+// changes that. The rest is under k.mu.
+type account struct {
+	cfg   Account
+	guard *lease.Account[desk]
+	// file is what is known of its shared file.
+	file file
+	wish wishes
+	plan planned
+}
+
+// desk is what the work on an account leaves for the next work on it.
+type desk struct {
+	// unfreed is an attempt that is over and whose spool slot could not be
+	// given back.
+	unfreed string
+	// halves counts the answers in a row that brought a new refresh token and
+	// no access token.
+	halves int
+	// told are the warnings about the token's times that a person has had.
+	told map[string]bool
+	// doubt is why its refresh token waits, as people were told last.
+	doubt string
+	// unproved counts how often in a row its shared file could not be replaced.
+	unproved int
+}
+
+// planned is when an account has its next turn, and why no earlier one.
+type planned struct {
+	// turn is its place in the heap, and pause why its next try was put off,
+	// with what is known of that.
+	turn      turn
+	pause     promise.Reason
+	pauseText string
+	// promised is when it is tried again after a failure, at the earliest:
+	// whatever plans the account anew keeps to that, as long as the record is the
+	// same.
+	promised promised
+	// interval between two refreshes, as counted in; see weigh.
+	interval time.Duration
+}
+
+// leased is an account in the hands of who has its lease, and what he knows of it
+// while he has.
+type leased struct {
+	*account
+	lease *lease.Lease[desk]
+	// locked: the shared file's lock is held.
+	locked bool
+	// exchange is the login whose code is being spent.
+	exchange *login
+	// ahead is what its destinations have said before its shared file was locked.
+	ahead *inquiry
+}
+
+func newAccount(cfg Account, rec store.Record) *account {
+	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
+	return &account{cfg: cfg, guard: lease.New[desk](acct.State{Standing: acct.StandingOf(rec), Attempt: acct.Free{}})}
+}
+
+// try takes the lease; nil: somebody has it.
+func (a *account) try() *leased {
+	l, ok := a.guard.Try()
+	if !ok {
+		return nil
+	}
+	return &leased{account: a, lease: l}
+}
+
+func (a *account) state() acct.State { return a.guard.State() }
+func (a *account) rec() store.Record { return a.state().Record() }
+func (a *account) stored() bool      { return a.state().Stored() }
+
+// next is the account's next record, with as much of the past as it keeps.
+func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now time.Time) store.Record {
+	was := a.rec()
+	rec := was.Next(t, origin, attempt, now)
+	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
+		rec.GrantedTo = GrantedTo(a.cfg.Account)
+	}
+	rec.GrantedTo.Person = personAfter(was, t, origin)
+	a.trim(&rec)
+	return rec
+}
+
+func (a *account) trim(rec *store.Record) {
+	if !a.cfg.WholeGrant {
+		rec.Past = nil
+	}
+}
+
+func (a *leased) desk() *desk { return a.lease.Desk() }
