@@ -12,6 +12,8 @@
 package account
 
 import (
+	"time"
+
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -27,7 +29,8 @@ type State struct {
 type Standing interface {
 	// Record is of version 0 if there is none.
 	Record() store.Record
-	token() sdk.Secret
+	// of is the record itself, which nobody changes.
+	of() *store.Record
 	name() string
 }
 
@@ -35,25 +38,26 @@ type (
 	// None: there was never a token.
 	None struct{}
 	// Good: the broker gave it, or a person brought it.
-	Good struct{ of }
+	Good struct{ record *store.Record }
 	// Unproven: it was found somewhere, and the broker has not seen it yet. What
 	// it took the place of can be gone back to.
 	Unproven struct {
-		of
+		record *store.Record
 		Before []store.Before
 	}
 	// Refused: the broker has refused its refresh token, or it has none.
-	Refused struct{ of }
+	Refused struct{ record *store.Record }
 )
 
-// of is the record of a standing, which nobody changes.
-type of struct{ record *store.Record }
+func (None) Record() store.Record       { return store.Record{} }
+func (s Good) Record() store.Record     { return *s.record }
+func (s Unproven) Record() store.Record { return *s.record }
+func (s Refused) Record() store.Record  { return *s.record }
 
-func (None) Record() store.Record { return store.Record{} }
-func (s of) Record() store.Record { return *s.record }
-
-func (None) token() sdk.Secret { return sdk.Secret{} }
-func (s of) token() sdk.Secret { return s.record.Token.RefreshToken }
+func (None) of() *store.Record       { return &store.Record{} }
+func (s Good) of() *store.Record     { return s.record }
+func (s Unproven) of() *store.Record { return s.record }
+func (s Refused) of() *store.Record  { return s.record }
 
 func (None) name() string     { return "none" }
 func (Good) name() string     { return "good" }
@@ -66,11 +70,11 @@ func StandingOf(rec store.Record) Standing {
 	case rec.Version == 0:
 		return None{}
 	case rec.NeedsLogin():
-		return Refused{of{&rec}}
+		return Refused{&rec}
 	case len(before) > 0:
-		return Unproven{of{&rec}, before}
+		return Unproven{&rec, before}
 	}
-	return Good{of{&rec}}
+	return Good{&rec}
 }
 
 // Record is that of the standing.
@@ -83,7 +87,11 @@ func (s State) Stored() bool {
 }
 
 // HasToken says whether t is the record's refresh token.
-func (s State) HasToken(t sdk.Secret) bool { return t.Equal(s.Standing.token()) }
+func (s State) HasToken(t sdk.Secret) bool { return t.Equal(s.Standing.of().Token.RefreshToken) }
+
+// Expiry is that of the record's access token. Like HasToken it costs little where
+// many accounts are looked at.
+func (s State) Expiry() time.Time { return s.Standing.of().Token.Expiry() }
 
 // Attempt is how the account's attempt stands: [Free], [Open], [Cut], [Unknown],
 // [Answered] or [Unnoted].
@@ -101,13 +109,14 @@ type (
 		// none.
 		Over Attempt
 	}
-	// Cut: the process that made it is gone. What became of it is in the spool.
+	// Cut: the process that made it is gone, or the store did not say whether it is
+	// announced. What became of it is in the store and in the spool.
 	Cut struct {
 		// Of is Open, Answered or Unnoted; or Free or Unknown, if nobody could read
-		// what is announced.
+		// what is announced, or knows whether it is.
 		Of Attempt
-		// Again: a disk kept that from being compared, and at its turn the account
-		// tries again. Otherwise the next generation compares.
+		// Again: at its turn the account compares, because a disk kept it from that,
+		// or did not take an announcement. Otherwise the next generation does.
 		Again bool
 	}
 	// Unknown: it was perhaps sent, and nobody knows what became of it.

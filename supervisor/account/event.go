@@ -23,6 +23,9 @@ type (
 	}
 	// Announced: the intent stands in the store, in place of whatever stood there.
 	Announced struct{ Intent store.Intent }
+	// NotAnnounced: the store did not take an announcement, or nobody knows whether
+	// it did; or it has another one than was thought.
+	NotAnnounced struct{}
 	// Moved: an attempt that was not sent was announced under another id, for
 	// another spool.
 	Moved struct{ Intent store.Intent }
@@ -87,30 +90,31 @@ type Elsewhere struct {
 	Why string
 }
 
-func (Due) event() string         { return "due" }
-func (Spend) event() string       { return "nothing newer was found" }
-func (Announced) event() string   { return "announced" }
-func (Moved) event() string       { return "announced for another spool" }
-func (Calls) event() string       { return "the call is made" }
-func (Lost) event() string        { return "the connection is lost" }
-func (Stored) event() string      { return "its token is stored" }
-func (Beside) event() string      { return "its token is kept beside" }
-func (NotStored) event() string   { return "its token could not be stored" }
-func (Failed) event() string      { return "failed" }
-func (Ended) event() string       { return "its end is noted" }
-func (NotEnded) event() string    { return "its end could not be noted" }
-func (Marked) event() string      { return "marked as unknown" }
-func (Denied) event() string      { return "invalid_grant" }
-func (NothingElse) event() string { return "no other token was found" }
-func (Judged) event() string      { return "the refusal is noted" }
-func (Found) event() string       { return "a generation begins, announced" }
-func (NotFound) event() string    { return "a generation begins, not announced" }
-func (NotSettled) event() string  { return "could not be compared" }
-func (Lingers) event() string     { return "may be made elsewhere" }
-func (Taken) event() string       { return "another token is stored" }
-func (Reread) event() string      { return "the record is read" }
-func (Corrected) event() string   { return "its times are corrected" }
-func (SetBack) event() string     { return "the clock was set back" }
+func (Due) event() string          { return "due" }
+func (Spend) event() string        { return "nothing newer was found" }
+func (Announced) event() string    { return "announced" }
+func (NotAnnounced) event() string { return "could not be announced" }
+func (Moved) event() string        { return "announced for another spool" }
+func (Calls) event() string        { return "the call is made" }
+func (Lost) event() string         { return "the connection is lost" }
+func (Stored) event() string       { return "its token is stored" }
+func (Beside) event() string       { return "its token is kept beside" }
+func (NotStored) event() string    { return "its token could not be stored" }
+func (Failed) event() string       { return "failed" }
+func (Ended) event() string        { return "its end is noted" }
+func (NotEnded) event() string     { return "its end could not be noted" }
+func (Marked) event() string       { return "marked as unknown" }
+func (Denied) event() string       { return "invalid_grant" }
+func (NothingElse) event() string  { return "no other token was found" }
+func (Judged) event() string       { return "the refusal is noted" }
+func (Found) event() string        { return "a generation begins, announced" }
+func (NotFound) event() string     { return "a generation begins, not announced" }
+func (NotSettled) event() string   { return "could not be compared" }
+func (Lingers) event() string      { return "may be made elsewhere" }
+func (Taken) event() string        { return "another token is stored" }
+func (Reread) event() string       { return "the record is read" }
+func (Corrected) event() string    { return "its times are corrected" }
+func (SetBack) event() string      { return "the clock was set back" }
 
 // Action is what is to be done next.
 type Action int

@@ -30,7 +30,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 		return s.due()
 	case Spend:
 		return s.spend(e, now)
-	case Announced, Moved, Calls, Lost:
+	case Announced, NotAnnounced, Moved, Calls, Lost:
 		return s.underWay(e)
 	case Stored, Beside, NotStored, Failed, Ended, NotEnded, Marked, Denied, NothingElse, Judged:
 		return s.outcome(e)
@@ -110,6 +110,8 @@ func (s State) underWay(e Event) (State, Action, bool) {
 	switch e := e.(type) {
 	case Announced:
 		return s.announced(e.Intent)
+	case NotAnnounced:
+		return s.unclear()
 	case Moved:
 		o.Intent = e.Intent
 		if isOpen {
@@ -153,6 +155,13 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 		o.Over = s.Attempt
 	}
 	return State{s.Standing, o}, Call, true
+}
+
+// unclear is an account of which nobody knows what is announced: before that was
+// read again nothing is sent.
+func (s State) unclear() (State, Action, bool) {
+	s.Attempt = Cut{uncut(s.Attempt), true}
+	return s, BackOff, true
 }
 
 // outcome is the end of an attempt: what is durable first, then what follows.

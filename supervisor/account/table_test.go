@@ -129,6 +129,7 @@ func happenings() []happening {
 		{"announced, a replay", Announced{replayOf("a2", "a0")}, 0},
 		{"announced, a login", Announced{login("a2", nil)}, 0},
 		{"announced, a login over it", Announced{login("a2", &stood)}, 0},
+		{"it is not known what is announced", NotAnnounced{}, 0},
 		{"announced for another spool", Moved{intent("a2")}, 0},
 		{"its call is made", Calls{intent("a1")}, 0},
 		{"another's call is made", Calls{intent("a9")}, 0},

@@ -14,7 +14,7 @@ import (
 // changes that. The rest is under k.mu.
 type account struct {
 	cfg   Account
-	guard *lease.Account[desk]
+	guard lease.Account[desk]
 	// file is what is known of its shared file.
 	file file
 	wish wishes
@@ -65,9 +65,14 @@ type leased struct {
 	ahead *inquiry
 }
 
-func newAccount(cfg Account, rec store.Record) *account {
+// newAccount is an account of which the store has that record, of version 0 if it
+// has none.
+func newAccount(cfg Account, rec store.Record, now time.Time) (*account, error) {
 	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
-	return &account{cfg: cfg, guard: lease.New[desk](acct.State{Standing: acct.StandingOf(rec), Attempt: acct.Free{}})}
+	a := &account{cfg: cfg}
+	var err error
+	a.ifIdle(func(l *leased) { _, err = l.lease.Happened(acct.Reread{Record: rec}, now) })
+	return a, err
 }
 
 // try takes the lease; nil: somebody has it.

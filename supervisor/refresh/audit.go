@@ -69,7 +69,7 @@ func (k *Keeper) overdue(a *account, now schedule.Instant) bool {
 	if k.reached(a, now) {
 		return true
 	}
-	end := a.rec().Token.Expiry()
+	end := a.state().Expiry()
 	return !end.IsZero() && now.Wall.After(end)
 }
 
@@ -85,7 +85,7 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 			continue
 		}
 		why := k.misplaced(a, now)
-		if why == "" && !now.Wall.Before(a.rec().Token.Expiry().Add(lateTolerated)) && k.overdue(a, now) &&
+		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && k.overdue(a, now) &&
 			!k.reached(a, now) && k.waiting(a, now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
 			k.planIdle(a)

@@ -33,13 +33,22 @@ const settleTimeout = 5 * time.Second
 // committed nothing cancels it: ctx gives values only.
 func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *leased) error {
 	ctx = context.WithoutCancel(ctx)
-	err := k.settleAgain(ctx, remote, a)
-	if err == nil {
+	settled, err := k.settleAgain(ctx, remote, a)
+	if err == nil && !(settled && k.comesLater(a)) {
 		k.askAhead(ctx, a)
 		err = k.withShared(ctx, a, func() error { return k.turn(ctx, remote, a) })
 	}
 	k.landed(a, err)
 	return err
+}
+
+// comesLater says whether the account, which was settled in its turn, has its next
+// one at another time, and nobody waits for a refresh.
+func (k *Keeper) comesLater(a *leased) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	due, planned := k.heap.Due(a.cfg.Name)
+	return planned && due.After(k.clock.Now().Wall) && !a.wish.asked()
 }
 
 // turn is what happens under the lock: adopt what is newer, and only if
@@ -152,7 +161,7 @@ func (k *Keeper) intend(ctx context.Context, a *leased) (store.Intent, error) {
 		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
 	}
 	if err != nil {
-		return store.Intent{}, k.diskTrouble(a, fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
+		return store.Intent{}, k.notAnnounced(a, fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
 	}
 	crashpoint.Here("refresh: the intent stands")
 	k.tell(a, acct.Announced{Intent: in})

@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -60,8 +61,21 @@ func (k *Keeper) keepHeld(ctx context.Context, remote *sdk.Remote, a *leased, in
 
 // diskTrouble tells and plans another try.
 func (k *Keeper) diskTrouble(a *leased, err error) error {
+	if errors.Is(err, store.ErrConflict) { // a write before this one was taken, though it was said not to be
+		return k.notAnnounced(a, err)
+	}
+	return k.notTaken(a, acct.NotEnded{}, err)
+}
+
+// notAnnounced is diskTrouble where it is not known what is announced: at the
+// account's next turn that is read again, and nothing is sent before.
+func (k *Keeper) notAnnounced(a *leased, err error) error {
+	return k.notTaken(a, acct.NotAnnounced{}, err)
+}
+
+func (k *Keeper) notTaken(a *leased, e acct.Event, err error) error {
 	k.mu.Lock()
-	k.step(a, acct.NotEnded{})
+	k.step(a, e)
 	at := k.retry(a.account, schedule.Failure{InRow: 3})
 	a.pauseFor(promise.DiskAway, err.Error())
 	a.promise(at)

@@ -90,7 +90,7 @@ func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *lease
 		err = k.cfg.Store.Intend(ctx, in)
 	}
 	if err != nil {
-		return k.diskTrouble(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
+		return k.notAnnounced(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
 	}
 	crashpoint.Here("refresh: a spooled attempt is announced again")
 	k.tell(a, acct.Announced{Intent: in})

@@ -136,7 +136,10 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
 		}
-		a := newAccount(c, rec)
+		a, err := newAccount(c, rec, k.looked.Wall)
+		if err != nil {
+			return nil, fmt.Errorf("account %s: %w", c.Name, err)
+		}
 		k.accounts[c.Name] = a
 		k.order = append(k.order, a)
 		if c.Shared != nil {

@@ -164,7 +164,7 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *leased) er
 		err = k.cfg.Store.Intend(ctx, in)
 	}
 	if err != nil {
-		return fmt.Errorf("account %s: announce the login, so the code was not used: %w", a.cfg.Name, err)
+		return k.notAnnounced(a, fmt.Errorf("announce the login, so the code was not used: %w", err))
 	}
 	crashpoint.Here("refresh: the login's intent stands")
 	k.tell(a, acct.Announced{Intent: in})

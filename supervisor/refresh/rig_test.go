@@ -22,6 +22,7 @@ import (
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/account/lease"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -66,7 +67,7 @@ func (d noDefect) WithAttrs([]slog.Attr) slog.Handler         { return d }
 func (d noDefect) WithGroup(string) slog.Handler              { return d }
 func (d noDefect) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
-		if err, ok := a.Value.Any().(error); ok && errors.Is(err, account.ErrImpossible) {
+		if err, ok := a.Value.Any().(error); ok && (errors.Is(err, account.ErrImpossible) || errors.Is(err, lease.ErrOver)) {
 			d.t.Errorf("%s: %v", r.Message, err)
 		}
 		return true

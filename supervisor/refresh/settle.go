@@ -60,19 +60,19 @@ func (k *Keeper) stillUnsettled(a *leased, err error) {
 }
 
 // settleAgain settles the account as the start of a generation does, if the
-// disk kept it from that then.
-func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *leased) error {
+// disk kept it from that then, or if it is not known what is announced.
+func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *leased) (settled bool, err error) {
 	if k.tell(a, acct.Due{}) != acct.Compare {
-		return nil
+		return false, nil
 	}
 	entries, err := k.readSpool(ctx, remote)
 	if err != nil {
-		return k.diskTrouble(a, err)
+		return true, k.diskTrouble(a, err)
 	}
 	if err = k.settleAll(ctx, remote, a, k.ofOurs(ctx, entries)); err != nil {
 		k.stillUnsettled(a, err)
 	}
-	return err
+	return true, err
 }
 
 // clear frees the slot of an attempt that is over. One that the provider can't

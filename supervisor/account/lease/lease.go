@@ -15,23 +15,22 @@ import (
 // ErrOver: the lease was given back before. It is a defect of who uses it.
 var ErrOver = errors.New("the account's lease was given back")
 
-// Account is one account. Its Desk is what the work on it leaves for the next who
-// has the lease. It is safe for concurrent use.
+// Account is one account; the zero value has no token and no attempt. Its Desk is
+// what the work on it leaves for the next who has the lease. It is safe for
+// concurrent use.
 type Account[Desk any] struct {
 	state atomic.Pointer[account.State]
 	taken atomic.Bool
 	desk  Desk
 }
 
-// New returns an account that stands like s, and that nobody has the lease of.
-func New[Desk any](s account.State) *Account[Desk] {
-	a := &Account[Desk]{}
-	a.state.Store(&s)
-	return a
-}
-
 // State is how the account stands now.
-func (a *Account[Desk]) State() account.State { return *a.state.Load() }
+func (a *Account[Desk]) State() account.State {
+	if s := a.state.Load(); s != nil {
+		return *s
+	}
+	return account.State{Standing: account.None{}, Attempt: account.Free{}}
+}
 
 // Taken says whether somebody has the lease.
 func (a *Account[Desk]) Taken() bool { return a.taken.Load() }

@@ -19,7 +19,11 @@ func record(version uint64) store.Record {
 }
 
 func newAccount() *lease.Account[desk] {
-	return lease.New[desk](account.State{Standing: account.StandingOf(record(1)), Attempt: account.Free{}})
+	a := &lease.Account[desk]{}
+	l, _ := a.Try()
+	defer l.End()
+	_, _ = l.Happened(account.Reread{Record: record(1)}, time.Now())
+	return a
 }
 
 // TestOneHasTheLease: of many who try at once one has it, and the next only once it
