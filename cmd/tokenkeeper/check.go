@@ -148,6 +148,9 @@ func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
 	if err := supervisor.ControlExposed(cfg); err != nil {
 		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "control", "socket"), Key: "control.socket", Message: err.Error()})
 	}
+	if err := logRefusal(cfg.Log); err != nil {
+		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "log", "file"), Key: "log.file", Message: err.Error()})
+	}
 	if refusal := whoCanReplace(cfg); refusal != nil {
 		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir",
 			Message: refusal.Error(),

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
@@ -20,7 +19,7 @@ func newLogger(c config.Log, w io.Writer) (*slog.Logger, io.Closer, error) {
 	}
 	var to logWriters
 	if c.File != "" {
-		f, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		f, err := openLog(c)
 		if err != nil {
 			return nil, nil, fmt.Errorf("log.file: %w", err)
 		}

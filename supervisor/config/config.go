@@ -61,6 +61,8 @@ type Log struct {
 	Format string // text, json
 	// File additionally receives the log; "": none.
 	File string
+	// TrustFolder takes a folder of it that others may write into.
+	TrustFolder bool
 }
 
 // Plugins is where provider binaries are found.

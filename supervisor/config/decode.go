@@ -143,7 +143,7 @@ func (l *loader) decode() *Config {
 		Trust:        l.trusted,
 		MachineGuard: root.word("machine_guard"),
 		Control:      Control{Socket: root.down("control").pathOf("socket"), TrustFolder: root.down("control").boolean("trust_folder")},
-		Log:          Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file")},
+		Log:          Log{Level: logs.word("level"), Format: logs.word("format"), File: logs.pathOf("file"), TrustFolder: logs.boolean("trust_folder")},
 		Plugins:      Plugins{Dir: root.down("plugins").pathOf("dir")},
 		Alerts: Alerts{
 			Repeat: root.down("alerts").duration("repeat"), LoginDue: root.down("alerts").duration("login_due"),

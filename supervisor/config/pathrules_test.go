@@ -17,7 +17,7 @@ func TestEveryPathHasARule(t *testing.T) {
 		"state_dir":                   "private, asked by the store and by check",
 		"fallback_dir":                steers,
 		"control.socket":              "asked by supervisor.ControlExposed, and as it is opened",
-		"log.file":                    "it is only added to, and holds no secret",
+		"log.file":                    "asked by the command as it is opened, and by check",
 		"plugins.dir":                 steers,
 		"providers.*.command":         steers,
 		"accounts.*.shared_file.path": data,

@@ -37,7 +37,7 @@ func TestProblems(t *testing.T) {
 		},
 		"unknown key, far": {
 			yaml: account + "log: {volume: 11}\n",
-			want: `tokenkeeper.yaml:3:7: log.volume: unknown key; known here: file, format, level`,
+			want: `tokenkeeper.yaml:3:7: log.volume: unknown key; known here: file, format, level, trust_folder`,
 		},
 		"misspelt sections are not missing as well": {
 			yaml: "acounts:\n  a: {provider: schwab}\n",

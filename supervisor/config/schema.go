@@ -62,6 +62,8 @@ func schema() field {
 			"level":  {kind: word, preset: "info"},
 			"format": {kind: word, preset: "text"},
 			"file":   {kind: path},
+
+			"trust_folder": {kind: boolean, preset: false},
 		}},
 		"plugins": {kind: object, fields: map[string]field{"dir": {kind: path}}},
 		"alerts": {kind: object, fields: map[string]field{

@@ -50,6 +50,12 @@ func (f *Folder) OpenUnchanged(name string) (*os.File, error) {
 	return file, nil
 }
 
+// OpenAppended opens a file to add to it, and makes it for our own user if it is
+// missing. It follows no link and waits for nobody.
+func (f *Folder) OpenAppended(name string) (*os.File, error) {
+	return f.open(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NONBLOCK, 0o600)
+}
+
 func (f *Folder) open(name string, flag int, perm fs.FileMode) (*os.File, error) {
 	base := filepath.Base(name)
 	var fd int

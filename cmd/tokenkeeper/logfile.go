@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/datafolder"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
+)
+
+// openLog opens the file that the log is added to, where nobody has led it
+// elsewhere who is not trusted.
+func openLog(log config.Log) (*os.File, error) {
+	if file := ownOutput(log.File); file != nil {
+		return file, nil
+	}
+	folder, path, err := logPlace(log)
+	if err != nil {
+		return nil, err
+	}
+	defer folder.Close()
+	file, err := folder.OpenAppended(path)
+	if errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EISDIR) {
+		return nil, noLogFile(path)
+	} else if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = fitForLog(folder, path, info)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// logRefusal is what openLog would say, without making a file. That its folder is
+// missing is for openLog to tell: it may be made at the start.
+func logRefusal(log config.Log) error {
+	if log.File == "" || ownOutput(log.File) != nil {
+		return nil
+	}
+	folder, path, err := logPlace(log)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	defer folder.Close()
+	info, err := folder.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return fitForLog(folder, path, info)
+}
+
+// ownOutput is what we write to already, by the name that containers give it; nil: it
+// is another file.
+func ownOutput(path string) *os.File {
+	switch filepath.Clean(path) {
+	case os.Stdout.Name():
+		return os.Stdout
+	case os.Stderr.Name():
+		return os.Stderr
+	}
+	return nil
+}
+
+// logPlace opens the folder of the log, behind links of root and our own user.
+func logPlace(log config.Log) (*datafolder.Folder, string, error) {
+	path, err := filepath.Abs(log.File)
+	const mostLinks = 40
+	for range mostLinks {
+		if err != nil {
+			return nil, "", err
+		}
+		_, private := trust.Here().Private(filepath.Dir(path))
+		var folder *datafolder.Folder
+		if folder, err = datafolder.Open(path, trust.Rule{OpenFolder: log.TrustFolder || private == nil}); err != nil {
+			return nil, "", err
+		}
+		var target string
+		if target, err = folder.Link(path); err == nil && target == "" {
+			return folder, path, nil
+		}
+		folder.Close()
+		path = target
+	}
+	return nil, "", fmt.Errorf("%s: too many symbolic links", log.File)
+}
+
+// fitForLog refuses what only looks like a file of its own: in the folder of another
+// user, it may be a second name of one that is not his.
+func fitForLog(folder *datafolder.Folder, path string, info fs.FileInfo) error {
+	if info.Mode()&^(fs.ModePerm|fs.ModeSetuid|fs.ModeSetgid|fs.ModeSticky|fs.ModeDevice|fs.ModeCharDevice) != 0 {
+		return noLogFile(path)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if uid, other := folder.Owner(); other && ok && st.Nlink > 1 {
+		return fmt.Errorf("%s has a second name, and %s, who owns its folder, may have made it: choose a file in another folder", path, trust.Here().User(uid))
+	}
+	return nil
+}
+
+func noLogFile(path string) error {
+	return fmt.Errorf("%s is no file that lines could be added to: name another one, or let another program read our standard error", path)
+}
