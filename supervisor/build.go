@@ -25,7 +25,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}
-			a.Shared = f
+			a.Shared, a.SharedPath = f, c.SharedFile.Path
 			s.shared[c.Name] = sharedWatch{file: f, stored: stored, account: c.Name, supervisor: s}
 		}
 		accounts = append(accounts, a)

@@ -1,7 +1,10 @@
 package supervisor
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +55,27 @@ func crowded(t testing.TB, accounts int) *Supervisor {
 		s.providers[provider] = process.New(process.Config{Name: provider, Work: process.Refreshing(k), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall})
 	}
 	return s
+}
+
+// The first token of an account with a shared file may stand there: it is called
+// missing only after a look.
+func TestAFirstTokenThatWasNotLookedForIsNotMissing(t *testing.T) {
+	s := crowded(t, 3)
+	var log bytes.Buffer
+	s.log = slog.New(slog.NewTextHandler(&log, nil))
+	a := s.opts.Config.Accounts["customer-000001"]
+	a.SharedFile = &config.SharedFile{Path: "/shared/token.json"}
+	s.opts.Config.Accounts[a.Name] = a
+	for shared, want := range map[bool]string{
+		false: "no token yet of: customer-000000, customer-000002; log in with: tokenkeeper login customer-000000",
+		true:  "no token yet of: customer-000001; log in",
+	} {
+		log.Reset()
+		s.tellTokenless(shared)
+		if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 // A look sees all accounts at first, and then those that are asked for, those

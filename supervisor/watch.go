@@ -25,6 +25,7 @@ func (s *Supervisor) watch(ctx context.Context) error {
 		every = min(every, limit/2)
 	}
 	look := s.looks(ctx, every)
+	tokenless := false // it was said of the accounts that have a shared file
 	for {
 		select {
 		case <-ctx.Done():
@@ -36,7 +37,7 @@ func (s *Supervisor) watch(ctx context.Context) error {
 		case <-ready:
 			ready = nil
 			s.log.Info("tokenkeeper is ready")
-			s.tellTokenless()
+			s.tellTokenless(false)
 			s.notify(daemon.SdNotifyReady)
 		case <-look:
 			if s.lookAround() {
@@ -44,6 +45,10 @@ func (s *Supervisor) watch(ctx context.Context) error {
 			}
 			s.lookAtDisk()
 			s.backUp(ctx)
+			if ready == nil && !tokenless {
+				s.tellTokenless(true)
+				tokenless = true
+			}
 		}
 	}
 }
@@ -77,11 +82,12 @@ func (s *Supervisor) ready() <-chan struct{} {
 }
 
 // tellTokenless says in the log, in one line, for which accounts nothing can be
-// done before a person does something.
-func (s *Supervisor) tellTokenless() {
+// done before a person does something: for those without a shared file, or with
+// one, in which their first token may stand that was not looked for yet.
+func (s *Supervisor) tellTokenless(shared bool) {
 	var names []string
 	for name, c := range s.opts.Config.Accounts {
-		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New {
+		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New && shared == (c.SharedFile != nil) {
 			names = append(names, name)
 		}
 	}

@@ -33,7 +33,7 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 	}
 	b.WriteByte('\n')
 	accountTable(s.Accounts, now, width).render(&b, p, 0)
-	if deliveries := deliveryTable(s.Accounts, now, width); len(deliveries.rows) > 0 {
+	if deliveries := deliveryTable(s, now, width); len(deliveries.rows) > 0 {
 		b.WriteByte('\n')
 		deliveries.render(&b, p, 0, 1, 2)
 	}
@@ -151,10 +151,14 @@ func waits(a control.Account) bool {
 	return true
 }
 
-func deliveryTable(accounts []control.Account, now time.Time, width int) table {
+// deliveryTable shows what each sink has of each account, and the sinks without an
+// account of which an alert speaks.
+func deliveryTable(s control.Status, now time.Time, width int) table {
 	t := table{head: []string{"SINK", "ACCOUNT", "TYPE", "HAS", "LAG", "DELIVERED", "NOTE"}, width: width}
-	for _, a := range accounts {
+	shown := map[string]bool{}
+	for _, a := range s.Accounts {
 		for _, d := range a.Sinks {
+			shown[d.Sink] = true
 			delivered := moment.Relative(d.DeliveredAt, now)
 			if d.Latency > 0 && !d.DeliveredAt.IsZero() {
 				delivered += " (" + latency(d.Latency) + ")"
@@ -176,6 +180,14 @@ func deliveryTable(accounts []control.Account, now time.Time, width int) table {
 				r.notes = []cell{{d.LastError, r.cells[6].style}}
 			}
 			t.rows = append(t.rows, r)
+		}
+	}
+	for _, a := range s.Alerts {
+		if a.Sink != "" && !shown[a.Sink] && !over(a) {
+			t.rows = append(t.rows, row{
+				cells: append(cells(a.Sink, moment.Never, moment.Never, moment.Never, moment.Never, moment.Never), cell{words(a.Type), red}),
+				notes: []cell{{a.Message, red}},
+			})
 		}
 	}
 	return t

@@ -74,6 +74,20 @@ func TestStatusTellsThatTheEndOfALoginIsNotKnown(t *testing.T) {
 	}
 }
 
+// A sink that takes no tokens has no account in whose rows it could stand.
+func TestStatusShowsASinkOfWhichOnlyAnAlertSpeaks(t *testing.T) {
+	s := sampleStatus()
+	s.Alerts = append(s.Alerts,
+		event.Alert{Key: "sink_failing:phone", Type: event.SinkFailing, State: event.AlertRaised, Sink: "phone", Message: "sink phone has failed since noon"},
+		event.Alert{Key: "sink_failing:mail", Type: event.SinkFailing, State: event.AlertRecovered, Sink: "mail"})
+	got := renderStatus(s, now, painter{}, textWidth)
+	_, table, _ := strings.Cut(got, "\nSINK ")
+	if !strings.Contains(table, "\nphone ") || !strings.Contains(table, "sink phone has failed since noon") ||
+		strings.Contains(table, "\nmail ") || strings.Count(table, "\nhook ") != 2 {
+		t.Errorf("status:\n%s", got)
+	}
+}
+
 func TestStatusTableIsNotWiderThanATerminal(t *testing.T) {
 	s := sampleStatus()
 	s.Accounts[0].Name = "a-name-that-somebody-made-much-longer-than-anybody-should-have-made-it"

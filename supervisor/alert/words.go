@@ -43,6 +43,9 @@ func phrasesOf(t event.Type) phrases {
 	case event.RivalRefresher:
 		return phrases{"are refreshed by another program too", "find that program and stop it; ",
 			"nothing more was seen of another program that refreshes the grant of %s"}
+	case event.FoundRefused:
+		return phrases{"were brought a token that the broker refused", "look who writes their token files; ",
+			"no other token was refused that was brought to account %s"}
 	case event.UnknownToken:
 		return phrases{"wait for a decision about the token in their files", "", "account %s goes on, and no unknown token stands in its shared file any more"}
 	case event.WrongZone:

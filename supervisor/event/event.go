@@ -24,6 +24,7 @@ const (
 	NeedsLogin       Type = "needs_login"        // alert: a person has to log in
 	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
 	Recovered        Type = "recovered"          // an alert is over, or a sink is enabled again
+	FoundRefused     Type = "found_refused"      // alert: the broker refused a token that another program or a person brought
 	Adopted          Type = "adopted"            // another program's newer token was taken from a file or a sink
 	AnswerSetAside   Type = "answer_set_aside"   // an answer did not become the newest token, and is kept for a day
 	RivalRefresher   Type = "rival_refresher"    // alert: another program seems to refresh this grant

@@ -24,7 +24,7 @@ func deadOnArrival(rec *store.Record, before store.Record, in store.Intent, reco
 	}
 	said := fmt.Sprintf("it says that the token lives %s", t.Lifetime)
 	if t.Lifetime > 0 {
-		said = fmt.Sprintf("it says that the token died %s ago", now.Sub(t.Expiry()).Round(time.Second))
+		said = "it says that the token died " + t.Expiry().UTC().Format(time.RFC3339)
 	}
 	err := fmt.Errorf("account %s: the broker has answered with an access token that is dead already (%s); "+
 		"it is stored as version %d, and given to nobody", rec.Account, said, rec.Version)

@@ -151,6 +151,7 @@ func (k *Keeper) goBack(ctx context.Context, a *leased, refused store.Record) er
 	b, now := chain[0], k.clock.Now().Wall
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)
 	a.trim(&rec)
+	from := a.broughtBy(refused)
 	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, rec.Before = b.LoginAt, b.LoginUncertain, b.RefreshExpiry, chain[1:]
 	rec.GrantedTo = b.GrantedTo
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
@@ -160,9 +161,14 @@ func (k *Keeper) goBack(ctx context.Context, a *leased, refused store.Record) er
 	k.mu.Lock()
 	a.lookWhenIdle()
 	k.mu.Unlock()
-	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
+	k.publish(slog.LevelDebug, a.cfg.Name, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
-		Message: "the server refused the refresh token that was found elsewhere; the one before it is tried",
+		Message: "the refresh token before the one that was refused is tried",
+	})
+	k.trouble(slog.LevelWarn, a.cfg.Name, event.Event{
+		Type: event.FoundRefused, Version: rec.Version, Expiry: rec.Token.Expiry(),
+		Message: fmt.Sprintf("the broker refused the refresh token that came from %s, and the one before it is tried. Look who wrote that token; "+
+			"if it should have been this account's newest, log in with: tokenkeeper login %s", from, a.cfg.Name),
 	})
 	return nil
 }

@@ -104,7 +104,13 @@ func TestARefusedFindIsTakenBack(t *testing.T) {
 		_ = g.end()
 		r.restart()
 		g = r.start()
-		time.Sleep(2 * time.Hour)
+		time.Sleep(time.Hour) // the dead one is refreshed before its end
+		synctest.Wait()
+		told := r.keeper.Facts()
+		if len(told) != 1 || told[0].Type != event.FoundRefused || told[0].Account != "one" || !strings.Contains(told[0].What, "came from another program") {
+			t.Errorf("people hear of %+v", told)
+		}
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		s := r.status("one")
 		if s.State != refresh.Valid || len(s.Record.Before) > 0 || !r.broker.holds("one", s.Record.Token.RefreshToken) {

@@ -6,6 +6,7 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -21,6 +22,27 @@ func (k *Keeper) Foreign(d format.Document) lineage.Foreign {
 func foreignOrigin(o store.Origin) bool {
 	return o == store.OriginImport || o == store.OriginExternal || o == store.OriginRestore
 }
+
+// broughtBy says for people where a record's token comes from that no broker has
+// given us; "": the broker did.
+func (a *leased) broughtBy(rec store.Record) string {
+	switch {
+	case rec.Origin == store.OriginImport:
+		return "an import of " + moment.Stamp(rec.StoredAt)
+	case rec.Origin == store.OriginRestore:
+		return "a sink that gave it back"
+	case rec.Origin != store.OriginExternal:
+		return ""
+	case a.desk().foundIn != "" && a.desk().foundIn != theSharedFile:
+		return a.desk().foundIn
+	case a.cfg.SharedPath != "":
+		return theSharedFile + " " + a.cfg.SharedPath
+	}
+	return "another program"
+}
+
+// theSharedFile is how people are told of it.
+const theSharedFile = "the shared file"
 
 // apply holds the record against the policy, which was not known when it came.
 // The lock is held, and nobody is at work on the account.

@@ -81,6 +81,7 @@ func (k *Keeper) take(ctx context.Context, a *leased, f find) error {
 	}
 	crashpoint.Here("shared: adopted")
 	due := k.renewed(a, rec)
+	a.desk().foundIn = f.where
 	if first {
 		f.message = "the first token was taken from " + f.where
 	}

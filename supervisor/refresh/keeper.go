@@ -42,8 +42,10 @@ type Account struct {
 	// WholeGrant keeps the fingerprints of all past refresh tokens, because
 	// other programs see them and may come with any of them.
 	WholeGrant bool
-	// Shared is the token file that other programs write too; nil: none.
-	Shared SharedFile
+	// Shared is the token file that other programs write too, at SharedPath; nil:
+	// none.
+	Shared     SharedFile
+	SharedPath string
 }
 
 // Config is what a Keeper is made of.

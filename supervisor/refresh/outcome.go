@@ -133,10 +133,14 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *leased, in 
 	}
 	newest := stored.Token.RefreshToken.Fingerprint() == in.Fingerprint
 	known := newest && stored.NeedsLogin() // somebody has insisted on one more try
+	said := cause.Error()
+	if newest {
+		said = a.ofFound(stored, cause)
+	}
 	h := stored.Health
 	h.Failures++
 	if !known {
-		h.LastError, h.LastKind, h.LastFailure = cause.Error(), sdk.KindInvalidGrant, now
+		h.LastError, h.LastKind, h.LastFailure = said, sdk.KindInvalidGrant, now
 	}
 	h.Ambiguous = time.Time{}
 	does := k.tell(a, acct.NothingElse{})
@@ -163,7 +167,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *leased, in 
 	if newest {
 		k.publish(slog.LevelError, a.cfg.Name, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
-			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, cause),
+			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, said),
 		})
 	} else {
 		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
@@ -180,25 +184,35 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *leased, in 
 	return a.named(cause)
 }
 
+// ofFound says of a refusal whose token it was, if no broker has given it to us.
+func (a *leased) ofFound(rec store.Record, cause error) string {
+	from := a.broughtBy(rec)
+	if from == "" {
+		return cause.Error()
+	}
+	of := "account " + a.cfg.Name + ": "
+	return of + "its refresh token came from " + from + "; " + strings.TrimPrefix(cause.Error(), of)
+}
+
 // loginMessage says exactly what happened, as far as anybody can know. rec is
 // as it was before.
-func loginMessage(in store.Intent, rec store.Record, cause error) string {
+func loginMessage(in store.Intent, rec store.Record, cause string) string {
 	const next = ". Log in again with: tokenkeeper login %s"
 	if in.Replays != "" {
-		return fmt.Sprintf("the server refused the refresh token (%v). An attempt begun %s was sent and its answer "+
+		return fmt.Sprintf("the server refused the refresh token (%s). An attempt begun %s was sent and its answer "+
 			"was lost; the server had most likely replaced the token then"+next,
 			cause, in.AmbiguousSince.Format(time.RFC3339), in.Account)
 	}
 	if rec.NeedsLogin() {
 		return fmt.Sprintf("the server refused this refresh token %s already, and once more now that somebody "+
-			"insisted on sending it (%v)"+next, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
+			"insisted on sending it (%s)"+next, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
 	}
 	if !rec.RefreshExpiry.IsZero() && in.At.Before(rec.RefreshExpiry) && !rec.LoginUncertain {
-		return fmt.Sprintf("the server refused the refresh token (%v) %s before it should have died. Another program "+
+		return fmt.Sprintf("the server refused the refresh token (%s) %s before it should have died. Another program "+
 			"may have refreshed this grant, or a new login has ended it"+next,
 			cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second), in.Account)
 	}
-	return fmt.Sprintf("the server refused the refresh token (%v)"+next, cause, in.Account)
+	return fmt.Sprintf("the server refused the refresh token (%s)"+next, cause, in.Account)
 }
 
 // markAmbiguous makes the standing intent say that the attempt's outcome is

@@ -144,7 +144,7 @@ func (k *Keeper) adopt(ctx context.Context, a *leased) (bool, error) {
 	k.mu.Unlock()
 	switch {
 	case j.Verdict.Newer():
-		return true, k.takeFound(ctx, a, d, store.OriginExternal, "the shared file")
+		return true, k.takeFound(ctx, a, d, store.OriginExternal, theSharedFile)
 	case older:
 		if k.writeShared(a, a.rec()) {
 			k.publish(slog.LevelWarn, a.cfg.Name, event.Event{

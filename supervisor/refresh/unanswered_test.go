@@ -32,7 +32,7 @@ func TestErrorsOfARefresh(t *testing.T) {
 		}
 		refuse(sdk.KindInvalidGrant, "account one: refused")
 		_, err := r.keeper.Refresh(t.Context(), "one", false)
-		if want := "account one: the account needs a login (refused); log in with: tokenkeeper login one"; err == nil || err.Error() != want {
+		if want := "account one: the account needs a login (its refresh token came from an import of 2000-01-01 00:00 UTC; refused); log in with: tokenkeeper login one"; err == nil || err.Error() != want {
 			t.Errorf("%v, want %q", err, want)
 		}
 		_ = g.end()

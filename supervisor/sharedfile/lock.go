@@ -30,10 +30,10 @@ type HeldError struct {
 	Age   time.Duration
 }
 
-// Error says who holds the lock and what to do.
+// Error says who holds the lock and what to do. It is read hours later, too.
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s has been locked for %s by %s: %s; it is never taken by force",
-		e.Path, e.Age.Round(100*time.Millisecond), e.By, e.By.Release())
+	return fmt.Sprintf("%s has been locked since %s by %s: %s; it is never taken by force",
+		e.Path, e.Since.UTC().Format("2006-01-02 15:04:05 UTC"), e.By, e.By.Release())
 }
 
 // HeldFor is how long the lock has been seen to be held.

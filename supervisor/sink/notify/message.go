@@ -39,6 +39,7 @@ var titles = map[event.Type]phrases{
 	event.GrantedElsewhere: {"%s is not refreshed: its token was granted elsewhere", "%s is still not refreshed: its token was granted elsewhere", "%s: its token may be refreshed again"},
 	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
 	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},
+	event.FoundRefused:     {"%s: a token that was found was refused", "%s: a token that was found was refused", "%s: no other token that was found was refused"},
 	event.UnknownToken:     {"%s: an unknown token stands in its file", "%s: an unknown token still stands in its file", "%s: no unknown token stands in its file any more"},
 	event.WrongZone:        {"%s: the time zone of its file is wrong", "%s: the time zone of its file is still wrong", "%s: the times in its file can be right"},
 	event.SharedFileHeld:   {"%s: its shared file can't be locked", "%s: its shared file still can't be locked", "%s: its shared file can be locked again"},
