@@ -109,7 +109,7 @@ func play(t *testing.T, todo []step) (failed string) {
 	// ledger has it hears it again.
 	hear := func(l *listener, noted bool) {
 		ledger, err := w.memory.Deliveries(t.Context(), l.name)
-		all, aerr := w.engine.Alerts(t.Context())
+		all, aerr := w.engine.For(nil).Alerts(t.Context())
 		if err := errors.Join(err, aerr); err != nil {
 			t.Fatal(err)
 		}

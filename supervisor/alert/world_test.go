@@ -192,7 +192,7 @@ func (w *world) told(ctx context.Context, a event.Alert) bool {
 // tell is what a sink's worker does: it brings the newest state of every alert
 // to a sink that does not have it.
 func (w *world) tell(sink string) (notices []event.Alert) {
-	all, err := w.engine.Alerts(w.t.Context())
+	all, err := w.engine.For(nil).Alerts(w.t.Context())
 	ledger, lerr := w.memory.Deliveries(w.t.Context(), sink)
 	if err := errors.Join(err, lerr); err != nil {
 		w.t.Fatal(err)
