@@ -23,7 +23,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 	s := b.s
 	st := control.Status{
 		Version: s.opts.Version, PID: os.Getpid(), StartedAt: s.started, Now: s.opts.Seams.Wall(),
-		StateDir: s.opts.Config.StateDir, Config: s.opts.Config.File,
+		StateDir: s.opts.Config.StateDir, Config: s.opts.Config.File, ConfigChanged: s.opts.Config.Changed(),
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.providers)) {

@@ -20,7 +20,7 @@ forget it. ALERT is its name, as "tokenkeeper alerts" shows it.`,
 		Example: "  tokenkeeper alerts ack needs_login:schwab",
 		Args:    exactArgs("ALERT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return aboutSink(e, func(c *control.Client) (event.Alert, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (event.Alert, error) {
 				return c.AcknowledgeAlert(cmd.Context(), args[0])
 			}, func(a event.Alert) error {
 				return e.print("%s: acknowledged: it is not repeated; its end is told", a.Key)
@@ -43,7 +43,7 @@ as "tokenkeeper alerts" shows it.`,
 			if during <= 0 {
 				return usageErrorf("say for how long, e.g. --for 2h")
 			}
-			return aboutSink(e, func(c *control.Client) (event.Alert, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (event.Alert, error) {
 				return c.SilenceAlert(cmd.Context(), args[0], during)
 			}, func(a event.Alert) error {
 				return e.print("%s: silenced until %s; its end is told", a.Key, moment.Text(a.Hush.Until, e.now(), false))
@@ -62,7 +62,7 @@ func newAlertResumeCommand(e *env) *cobra.Command {
 		Example: "  tokenkeeper alerts resume refresh_failing:saxo",
 		Args:    exactArgs("ALERT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return aboutSink(e, func(c *control.Client) (event.Alert, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (event.Alert, error) {
 				return c.ResumeAlert(cmd.Context(), args[0])
 			}, func(a event.Alert) error {
 				return e.print("%s: it is told and repeated again", a.Key)

@@ -140,6 +140,9 @@ func (r *report) add(problems ...config.Problem) {
 func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
 	state := checkStateDir(ctx, cfg)
 	r.StateDir = &state
+	if state.oldConfig != "" {
+		r.Warnings = append(r.Warnings, finding{File: r.Config, Message: state.oldConfig})
+	}
 	if state.Machine.Other {
 		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir",
 			Message: state.Path + " belongs to another machine, " + state.Machine.Owner + ": no refresh token is used",

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,6 +28,8 @@ type stateDir struct {
 	OK      bool `json:"ok"`
 	// Machine is whose store it is.
 	Machine control.Machine `json:"machine"`
+	// oldConfig says that what runs does not use what the file holds.
+	oldConfig string
 }
 
 // checkStateDir looks without changing anything.
@@ -74,7 +77,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	c := clientOf(cfg)
 	defer c.Close()
 	if s, err := c.Status(ctx); err == nil && s.StateDir == cfg.StateDir {
-		d.Machine = s.Machine
+		d.Machine, d.oldConfig = s.Machine, oldConfig(s, time.Now())
 		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)
 		return d
 	}

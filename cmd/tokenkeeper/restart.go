@@ -8,7 +8,9 @@ func newRestartCommand(e *env) *cobra.Command {
 		Short: "Replace one provider's process",
 		Long: `Replace one provider's process and wait for the new one.
 
-A refresh in flight finishes first. The other providers don't notice.`,
+A refresh in flight finishes first. The other providers don't notice. The new
+process is started with the configuration that the supervisor read at its start;
+it says so if the file holds another one now.`,
 		Example: "  tokenkeeper restart schwab",
 		Args:    exactArgs("PROVIDER"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -21,6 +23,7 @@ A refresh in flight finishes first. The other providers don't notice.`,
 			if err != nil {
 				return err
 			}
+			defer e.warnOfOldConfig(cmd.Context(), c)
 			if e.json {
 				return e.printJSON(got)
 			}

@@ -124,6 +124,7 @@ func (e *env) execute(ctx context.Context, args []string) int {
 		// What follows a flag that is not known was not read.
 		e.json = e.json || asksForJSON(args)
 		e.fail(code, err)
+		e.warnOfOldNames(ctx, err)
 	}
 	return code
 }

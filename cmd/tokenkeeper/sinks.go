@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -30,9 +31,11 @@ when it took something. "tokenkeeper status" shows single accounts.`,
 			}
 			defer c.Close()
 			got, err := c.Sinks(cmd.Context())
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
+			}
+			defer e.warnOfOldConfig(cmd.Context(), c)
+			switch {
 			case e.json:
 				return e.printJSON(got)
 			case len(got.Sinks) == 0:
@@ -69,7 +72,7 @@ as a test. It says what was tried.`,
 		Example: "  tokenkeeper sinks test phone",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return aboutSink(e, func(c *control.Client) (control.SinkTestAnswer, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.SinkTestAnswer, error) {
 				return c.TestSink(cmd.Context(), args[0])
 			}, func(got control.SinkTestAnswer) error {
 				return e.print("%s: it works: %s", got.Sink, got.Done)
@@ -104,7 +107,7 @@ because it may be the only copy of a login. With --force, and an account, it is.
 			if force && account == "" {
 				return usageErrorf("name the account with --force: it writes over what may be the only copy of a login")
 			}
-			return aboutSink(e, func(c *control.Client) (control.RedeliverAnswer, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.RedeliverAnswer, error) {
 				return c.Redeliver(cmd.Context(), args[0], account, force)
 			}, func(got control.RedeliverAnswer) error {
 				switch {
@@ -132,7 +135,7 @@ out of the configuration.`,
 		Example: "  tokenkeeper sinks disable hook",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return aboutSink(e, func(c *control.Client) (control.Sink, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.Sink, error) {
 				return c.DisableSink(cmd.Context(), args[0])
 			}, func(got control.Sink) error {
 				return e.print("%s: disabled until \"tokenkeeper sinks enable %s\" or a restart of the supervisor", got.Name, got.Name)
@@ -150,7 +153,7 @@ missed: the newest only.`,
 		Example: "  tokenkeeper sinks enable hook",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return aboutSink(e, func(c *control.Client) (control.Sink, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.Sink, error) {
 				return c.EnableSink(cmd.Context(), args[0])
 			}, func(got control.Sink) error {
 				return e.print("%s: enabled: it gets what it missed", got.Name)
@@ -168,7 +171,7 @@ in flight finishes first. The other sinks don't notice.`,
 		Example: "  tokenkeeper sinks restart vault",
 		Args:    exactArgs("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return aboutSink(e, func(c *control.Client) (control.SinkRestartAnswer, error) {
+			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.SinkRestartAnswer, error) {
 				return c.RestartSink(cmd.Context(), args[0])
 			}, func(got control.SinkRestartAnswer) error {
 				if got.OldPID == 0 {
@@ -181,16 +184,18 @@ in flight finishes first. The other sinks don't notice.`,
 }
 
 // aboutSink makes one call and shows its answer, as JSON if that is wanted.
-func aboutSink[T any](e *env, call func(*control.Client) (T, error), show func(T) error) error {
+func aboutSink[T any](ctx context.Context, e *env, call func(*control.Client) (T, error), show func(T) error) error {
 	c, err := e.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	got, err := call(c)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	defer e.warnOfOldConfig(ctx, c)
+	switch {
 	case e.json:
 		return e.printJSON(got)
 	default:

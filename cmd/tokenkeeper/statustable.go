@@ -24,6 +24,9 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 		fmt.Fprintf(&b, "%s\n", p.paint(bold, title))
 		writeBroken(&b, p, cell{rest, dim}, "  ", "  ", width)
 	}
+	if line := oldConfig(s, now); line != "" {
+		writeBroken(&b, p, cell{line, yellow}, "", "  ", width)
+	}
 	if line := alertLine(s.Alerts, width); line != "" {
 		writeBroken(&b, p, cell{line, red}, "", "  ", width)
 	}

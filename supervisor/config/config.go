@@ -14,7 +14,8 @@ import (
 // Config is one loaded configuration. It is not changed after Load.
 type Config struct {
 	// File is where it came from; "" for none.
-	File string
+	File   string
+	origin origin
 
 	StateDir string
 	// FallbackDir is where the store goes on when the state directory can't be

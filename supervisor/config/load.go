@@ -147,6 +147,7 @@ func Load(src Source) (*Config, []Warning, error) {
 	if len(l.problems) > 0 {
 		return nil, l.warnings, l.problems
 	}
+	cfg.origin = l.origin(data)
 	return cfg, l.warnings, nil
 }
 

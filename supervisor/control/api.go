@@ -36,14 +36,17 @@ import (
 
 // Status is the answer of GET /v1/status.
 type Status struct {
-	Version   string     `json:"version"`
-	PID       int        `json:"pid"`
-	StartedAt time.Time  `json:"started_at"`
-	Now       time.Time  `json:"now"`
-	StateDir  string     `json:"state_dir"`
-	Config    string     `json:"config,omitempty"`
-	Providers []Provider `json:"providers"`
-	Accounts  []Account  `json:"accounts"`
+	Version   string    `json:"version"`
+	PID       int       `json:"pid"`
+	StartedAt time.Time `json:"started_at"`
+	Now       time.Time `json:"now"`
+	StateDir  string    `json:"state_dir"`
+	// Config is the configuration's file. ConfigChanged: it does not hold any
+	// more what the supervisor read from it at its start and goes on with.
+	Config        string     `json:"config,omitempty"`
+	ConfigChanged bool       `json:"config_changed,omitempty"`
+	Providers     []Provider `json:"providers"`
+	Accounts      []Account  `json:"accounts"`
 	// Alerts that last.
 	Alerts []event.Alert `json:"alerts,omitempty"`
 	// Machine is whose store it is.

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
+
+// oldConfig says that the supervisor goes on with what its configuration file
+// held once, and how a change comes into use; "": the file holds the same.
+func oldConfig(s control.Status, now time.Time) string {
+	if !s.ConfigChanged {
+		return ""
+	}
+	return fmt.Sprintf("%s has changed since the supervisor (PID %d) read it, %s: all that runs goes on with the old one. "+
+		"To use the new one: tokenkeeper check, then stop the supervisor and start it again (systemctl restart tokenkeeper)",
+		s.Config, s.PID, moment.Relative(s.StartedAt, now))
+}
+
+// warnOfOldConfig is for a verb that has done what it was asked, or did not find
+// what it was asked for. Nothing is said if it can't be found out.
+func (e *env) warnOfOldConfig(ctx context.Context, c *control.Client) {
+	if s, err := c.Status(ctx); err == nil {
+		if text := oldConfig(s, e.now()); text != "" {
+			e.warn("%s", text)
+		}
+	}
+}
+
+// warnOfOldNames is for a verb that failed: what is not known may stand in the
+// file already.
+func (e *env) warnOfOldNames(ctx context.Context, err error) {
+	refused := (*control.Error)(nil)
+	if !errors.As(err, &refused) || refused.Code != control.CodeNotFound {
+		return
+	}
+	c, err := e.client()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	e.warnOfOldConfig(ctx, c)
+}

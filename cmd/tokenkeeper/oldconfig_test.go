@@ -1,0 +1,36 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// Whoever changes the configuration and goes on with a supervisor that has read
+// the old one is told so, by every verb that could be taken for a reload.
+func TestOldConfigurationIsTold(t *testing.T) {
+	const told = "/etc/tokenkeeper/tokenkeeper.yaml has changed since the supervisor (PID 4242) read it, 3d ago: all that runs goes on with the old one."
+	for _, changed := range []bool{false, true} {
+		status := sampleStatus
+		f := &fake{status: func() control.Status { s := status(); s.ConfigChanged = changed; return s }}
+		socket, _, _ := serve(t, f)
+		for _, args := range []string{
+			"status", "sinks", "restart schwab", "restart schwap", "sinks test phone", "sinks disable phone", "sinks redeliver phone",
+		} {
+			got := command(t, "", append(strings.Fields(args), "--socket", socket)...)
+			text := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
+			if strings.Contains(text, told) != changed || strings.Contains(text, "systemctl restart") != changed {
+				t.Errorf("changed %t: %s says\n%s", changed, args, text)
+			}
+			got = command(t, "", append(strings.Fields(args), "--socket", socket, "--json")...)
+			if strings.Contains(got.stdout+got.stderr, told) != (changed && args != "status") ||
+				strings.Contains(got.stdout, `"config_changed": true`) != (changed && args == "status") {
+				t.Errorf("changed %t: %s --json says\n%s%s", changed, args, got.stdout, got.stderr)
+			}
+		}
+	}
+	if got := oldConfig(control.Status{}, now); got != "" {
+		t.Errorf("of one that is the same: %s", got)
+	}
+}
