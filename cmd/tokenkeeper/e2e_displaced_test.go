@@ -40,6 +40,7 @@ func TestStateDirectoryMeddledWith(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			idle := login{"schwab-main", "schwab", format.Schwab, broker(t, brokersim.Schwab)}
 			busy := login{"saxo-live", "saxo", format.SaxoCache, broker(t, brokersim.Saxo)}
 			both := []login{idle, busy}

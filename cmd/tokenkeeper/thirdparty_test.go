@@ -28,6 +28,7 @@ type login struct {
 // the plugin directory and an account in the configuration. It runs beside the
 // built-in two, and only as long as it is the binary that was pinned.
 func TestThirdPartyProvider(t *testing.T) {
+	t.Parallel()
 	logins := []login{
 		{"schwab-main", "schwab", format.Schwab, broker(t, brokersim.Schwab)},
 		{"saxo-live", "saxo", format.SaxoCache, broker(t, brokersim.Saxo)},
