@@ -13,9 +13,23 @@ type Description struct {
 	// not listed here is refused before anything starts.
 	Settings []Setting
 
+	// Logins are the shapes of login that a [LoginGuide] has. An [Authorizer] has
+	// [LoginRedirect] without saying so.
+	Logins []LoginShape
+	// Repeat is what a second [Minter.Mint] does; "": [RepeatReplaces], which is the
+	// careful one.
+	Repeat Repeat
+	// KeepaliveEvery is how often a session needs a [Keepalive] call.
+	KeepaliveEvery time.Duration
+	// Limits that the broker sets to an account.
+	Limits Limits
+
 	// Authorizer, Checker and Revoker say which optional interfaces the
 	// provider implements. [Serve] fills them in.
 	Authorizer, Checker, Revoker bool
+	// So do Renewer, Minter, Keepalive and LoginGuide; NoRefresh: Refresh is not
+	// to be called.
+	Renewer, Minter, Keepalive, LoginGuide, NoRefresh bool
 }
 
 // Policy is how a broker treats its tokens.
@@ -27,12 +41,21 @@ type Policy struct {
 	// Sliding: each refresh starts RefreshLifetime anew. If false, it counts
 	// from the login.
 	Sliding bool
-	// Rotates: a refresh replaces the refresh token, and the one before is
-	// dead.
+	// Rotates: a refresh may replace the refresh token, and the one before is
+	// then dead. Without it a lost answer costs nothing: the same refresh token
+	// is good for the next one.
 	Rotates bool
 	// ReuseGrace is how long the server still accepts a refresh token that it
-	// has replaced; 0: not at all.
+	// has replaced; 0: not at all. It counts from the first request with it, and
+	// the last tenth is not used. It needs Rotates.
 	ReuseGrace time.Duration
+	// OldAccessDies: a refresh or a renewal kills the access token that consumers
+	// hold, so that none comes earlier than it must.
+	OldAccessDies bool
+	// Access, Refresh and Grant say how the tokens and the login die. Where they
+	// have no Lifetime, AccessLifetime and RefreshLifetime stand in. See
+	// [Policy.Ends].
+	Access, Refresh, Grant Deadline
 	// PKCE says whether the code grant uses a code verifier (RFC 7636).
 	PKCE PKCE
 	// BeforeExpiry is how long before the access token's expiry it should be

@@ -26,6 +26,9 @@ const (
 	// KindNotSent: the request provably never left, so that the refresh token
 	// may be used again freely.
 	KindNotSent Kind = "not_sent"
+	// KindPending: the person has not approved a login yet (RFC 8628, section 3.5:
+	// authorization_pending). Of [LoginGuide.EndLogin] alone.
+	KindPending Kind = "pending"
 )
 
 // Errors for providers that need no detail; match with [errors.Is]. Each

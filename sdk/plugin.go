@@ -38,6 +38,21 @@ const (
 // ProtocolVersion of the wire contracts.
 const ProtocolVersion = 1
 
+// KindsVersion of the wire contract is [ProtocolVersion] with what kinds.go and
+// login.go add. A provider names it in the handshake only if it needs that, so that
+// all others run under every Tokenkeeper, and this one under none that would leave
+// half of it undone.
+const KindsVersion = 2
+
+// versionOf is the version of the contract that a provider needs.
+func versionOf(p Provider) int {
+	switch p.(type) {
+	case Renewer, Minter, Keepalive, LoginGuide, interface{ knowsNoRefreshTokens() }:
+		return KindsVersion
+	}
+	return ProtocolVersion
+}
+
 // Handshake is go-plugin's: it keeps a person from running a plugin by
 // mistake and tells versions apart. It is no security measure. Providers and
 // sinks have the same one, and tell who they are when they are asked to

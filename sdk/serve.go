@@ -35,14 +35,14 @@ func Serve(p Provider) {
 	log := hostedLog()
 	s := NewServer(p, openSpool, log)
 	s.locks, s.estate = borrowLocks(log), ownEstate()
-	serve(PluginName, s)
+	serve(PluginName, s, versionOf(p))
 }
 
 // ServeSink is [Serve] for a sink, which ends after the deliveries in flight.
 func ServeSink(s Sink) {
 	onlyHosted("sink", "give a sink\n\"type: NAME\"")
 	log := hostedLog()
-	serve(SinkPluginName, NewSinkServer(s, log))
+	serve(SinkPluginName, NewSinkServer(s, log), ProtocolVersion)
 }
 
 // service is what a process serves.
@@ -76,7 +76,7 @@ func hostedLog() *slog.Logger {
 	return log
 }
 
-func serve(name string, s service) {
+func serve(name string, s service, version int) {
 	over := lifelineEnd()
 	go func() {
 		<-over
@@ -87,8 +87,10 @@ func serve(name string, s service) {
 	}()
 	rest := idle.New(restAfter)
 	defer rest.Close()
+	handshake := Handshake()
+	handshake.ProtocolVersion = uint(version)
 	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: Handshake(),
+		HandshakeConfig: handshake,
 		Plugins:         plugin.PluginSet{name: &Plugin{Service: s}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return plugin.DefaultGRPCServer(append(opts, grpc.ChainUnaryInterceptor(busy(rest))))

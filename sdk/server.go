@@ -76,9 +76,7 @@ func (s *Server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.Descr
 	if err != nil {
 		return nil, toStatus(err)
 	}
-	_, d.Authorizer = s.provider.(Authorizer)
-	_, d.Checker = s.provider.(Checker)
-	_, d.Revoker = s.provider.(Revoker)
+	s.interfaces(&d)
 	return fromDescription(d), nil
 }
 
@@ -89,6 +87,9 @@ func (s *Server) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, error
 
 // Refresh implements the wire contract.
 func (s *Server) Refresh(ctx context.Context, m *pb.RefreshRequest) (*pb.TokenResponse, error) {
+	if _, none := s.provider.(interface{ knowsNoRefreshTokens() }); none {
+		return nil, toStatus(ErrUnimplemented)
+	}
 	req := RefreshRequest{
 		Attempt: toAttempt(m.GetAttempt()),
 		Account: toAccount(m.GetAccount()),

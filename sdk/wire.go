@@ -109,6 +109,7 @@ func toDescription(m *pb.DescribeResponse) Description {
 		Checker:    m.GetChecker(),
 		Revoker:    m.GetRevoker(),
 	}
+	kindsTo(&d, m)
 	for _, s := range m.GetSettings() {
 		d.Settings = append(d.Settings, Setting{
 			Name: s.GetName(), Description: s.GetDescription(), Default: s.GetDefaultValue(),
@@ -136,6 +137,7 @@ func fromDescription(d Description) *pb.DescribeResponse {
 		Checker:    d.Checker,
 		Revoker:    d.Revoker,
 	}
+	kindsFrom(d, m)
 	for _, s := range d.Settings {
 		m.Settings = append(m.Settings, &pb.Setting{
 			Name: s.Name, Description: s.Description, DefaultValue: s.Default,

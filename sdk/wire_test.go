@@ -70,6 +70,7 @@ func TestTheWireForgetsNothing(t *testing.T) {
 	roundTrip(t, fromAttempt, toAttempt)
 	roundTrip(t, fromDescription, toDescription)
 	roundTrip(t, fromEntry, toEntry)
+	roundTrip(t, fromLogin, toLogin)
 	var _ spool.Entry
 
 	roundTrip(t, fromSinkDescription, toSinkDescription)
@@ -87,7 +88,7 @@ func TestTheWireForgetsNothing(t *testing.T) {
 }
 
 func TestErrorsCrossTheWire(t *testing.T) {
-	for _, kind := range []Kind{KindTransient, KindInvalidGrant, KindInvalidClient, KindRateLimited, KindAmbiguous, KindNotSent} {
+	for _, kind := range []Kind{KindTransient, KindInvalidGrant, KindInvalidClient, KindRateLimited, KindAmbiguous, KindNotSent, KindPending} {
 		sent := &Error{Kind: kind, Message: "what happened", RetryAfter: 90 * time.Second, HTTPStatus: 418, OAuthError: "code"}
 		got := fromStatus(toStatus(sent))
 		if !reflect.DeepEqual(got, error(sent)) {
@@ -125,3 +126,45 @@ func TestConnectionErrors(t *testing.T) {
 		t.Error("success arrives as an error")
 	}
 }
+
+// A provider names version 2 only if it needs that.
+func TestVersionOfTheContract(t *testing.T) {
+	for name, tt := range map[string]struct {
+		provider Provider
+		want     int
+	}{
+		"refreshes": {refreshes{}, ProtocolVersion},
+		"renews": {struct {
+			Renewer
+			refreshes
+		}{}, KindsVersion},
+		"mints": {struct {
+			Minter
+			refreshes
+		}{}, KindsVersion},
+		"beats": {struct {
+			Keepalive
+			refreshes
+		}{}, KindsVersion},
+		"guides": {struct {
+			LoginGuide
+			refreshes
+		}{}, KindsVersion},
+		"no refresh": {struct {
+			describes
+			NoRefresh
+		}{}, KindsVersion},
+	} {
+		if got := versionOf(tt.provider); got != tt.want {
+			t.Errorf("%s: version %d, want %d", name, got, tt.want)
+		}
+	}
+}
+
+type describes struct{}
+
+func (describes) Describe(context.Context) (Description, error) { return Description{}, nil }
+
+type refreshes struct{ describes }
+
+func (refreshes) Refresh(context.Context, RefreshRequest) (Token, error) { return Token{}, nil }

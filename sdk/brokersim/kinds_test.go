@@ -119,6 +119,10 @@ func TestWallClock(t *testing.T) {
 	if err != nil {
 		t.Skip("this machine has no zone files: " + err.Error())
 	}
+	santiago, err := time.LoadLocation("America/Santiago")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		clock      WallClock
 		from, want string
@@ -130,6 +134,7 @@ func TestWallClock(t *testing.T) {
 		"a day of 23 hours":        {WallClock{0, 0, newYork}, "2026-03-08T00:00:00-05:00", "2026-03-09T00:00:00-04:00"},
 		"a day of 25 hours":        {WallClock{0, 0, newYork}, "2026-11-01T00:00:00-04:00", "2026-11-02T00:00:00-05:00"},
 		"an hour that is left out": {WallClock{2, 30, newYork}, "2026-03-08T00:00:00-05:00", "2026-03-08T03:30:00-04:00"},
+		"a midnight that is not":   {WallClock{0, 0, santiago}, "2026-09-05T12:00:00-04:00", "2026-09-06T01:00:00-03:00"},
 		"UTC":                      {WallClock{Hour: 22}, "2026-12-31T23:00:00Z", "2027-01-01T22:00:00Z"},
 	} {
 		from, err := time.Parse(time.RFC3339, tt.from)

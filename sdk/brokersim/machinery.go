@@ -49,7 +49,8 @@ func (w WallClock) Next(t time.Time) time.Time {
 	y, m, d := t.In(zone).Date()
 	for day := d; ; day++ {
 		at := time.Date(y, m, day, w.Hour, w.Minute, 0, 0, zone)
-		if at.Hour() < w.Hour { // time.Date went to the other side of the gap
+		wall := time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), 0, 0, time.UTC)
+		if wall.Before(time.Date(y, m, day, w.Hour, w.Minute, 0, 0, time.UTC)) { // time.Date went before the gap
 			at = at.Add(time.Hour)
 		}
 		if at.After(t) {

@@ -30,6 +30,9 @@ var ErrUnsettled = errors.New("an earlier attempt of this account is not settled
 const (
 	KindRefresh  = "refresh"
 	KindExchange = "exchange"
+	KindRenew    = "renew"
+	KindMint     = "mint"
+	KindLogin    = "login"
 )
 
 // Progress is how far an attempt came.
@@ -51,7 +54,7 @@ const (
 type Header struct {
 	Attempt string `json:"attempt"`
 	Account string `json:"account"`
-	// Kind is KindRefresh or KindExchange.
+	// Kind is KindRefresh, KindExchange or another of the Kind… values.
 	Kind string `json:"kind"`
 	// Version of the record that the attempt started from.
 	Version uint64 `json:"version"`

@@ -51,6 +51,7 @@ func TestBrokenPrograms(t *testing.T) {
 		{"a script", Command{Path: file("script", "#!/bin/sh\necho hello\nexec sleep 100\n", 0o700)}, NotAPlugin, `"hello"`},
 		{"fails", Command{Path: file("fails", "#!/bin/sh\necho alas >&2\nexit 3\n", 0o700)}, "", `exit status 3 (its last words: "alas")`},
 		{"other version", Command{Path: self, Args: []string{"oldplugin"}}, WrongProtocol, "version 99 of the provider protocol"},
+		{"needs what is new", Command{Path: self, Args: []string{"kindsplugin"}}, WrongProtocol, "version 2 of the provider protocol, this Tokenkeeper 1"},
 		{"other go-plugin", Command{Path: file("core", "#!/bin/sh\necho '2|1|unix|/x|grpc|'\n", 0o700)}, WrongProtocol, "version 2 of go-plugin"},
 		{"net/rpc", Command{Path: file("rpc", "#!/bin/sh\necho '1|1|unix|/x|netrpc|'\n", 0o700)}, WrongProtocol, "net/rpc"},
 		{"endless line", Command{Path: file("endless", "#!/bin/sh\nexec cat /dev/zero\n", 0o700)}, NotAPlugin, "instead of a plugin's handshake"},

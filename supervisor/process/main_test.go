@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 			os.Exit(supervise(os.Args[2], os.Args[3]))
 		case "parent":
 			os.Exit(parent())
+		case "kindsplugin":
+			sdk.Serve(mints{})
 		case "oldplugin":
 			serveVersion(99)
 			os.Exit(0)
@@ -136,6 +138,12 @@ func parent() int {
 	fmt.Println(event.ProviderStarted, c.pid())
 	<-c.exited
 	return 0
+}
+
+// mints needs more of the contract than the first version has.
+type mints struct {
+	realProvider
+	sdk.Minter
 }
 
 // serveVersion is a plugin of another version of the protocol.

@@ -70,11 +70,22 @@ type DescribeResponse struct {
 	Policy   *Policy                `protobuf:"bytes,3,opt,name=policy,proto3" json:"policy,omitempty"`
 	Settings []*Setting             `protobuf:"bytes,4,rep,name=settings,proto3" json:"settings,omitempty"`
 	// Which optional calls this provider answers.
-	Authorizer    bool `protobuf:"varint,5,opt,name=authorizer,proto3" json:"authorizer,omitempty"`
-	Checker       bool `protobuf:"varint,6,opt,name=checker,proto3" json:"checker,omitempty"`
-	Revoker       bool `protobuf:"varint,7,opt,name=revoker,proto3" json:"revoker,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Authorizer bool `protobuf:"varint,5,opt,name=authorizer,proto3" json:"authorizer,omitempty"`
+	Checker    bool `protobuf:"varint,6,opt,name=checker,proto3" json:"checker,omitempty"`
+	Revoker    bool `protobuf:"varint,7,opt,name=revoker,proto3" json:"revoker,omitempty"`
+	// What follows is version 2; from a provider of version 1 it is not set.
+	Renewer    bool `protobuf:"varint,8,opt,name=renewer,proto3" json:"renewer,omitempty"`
+	Minter     bool `protobuf:"varint,9,opt,name=minter,proto3" json:"minter,omitempty"`
+	Keepalive  bool `protobuf:"varint,10,opt,name=keepalive,proto3" json:"keepalive,omitempty"`
+	LoginGuide bool `protobuf:"varint,11,opt,name=login_guide,json=loginGuide,proto3" json:"login_guide,omitempty"`
+	// Refresh is not to be called: the broker knows no refresh tokens.
+	NoRefresh      bool                 `protobuf:"varint,12,opt,name=no_refresh,json=noRefresh,proto3" json:"no_refresh,omitempty"`
+	Logins         []string             `protobuf:"bytes,13,rep,name=logins,proto3" json:"logins,omitempty"` // redirect, paste_address, paste_token, verifier, device, approval, callback
+	Repeat         string               `protobuf:"bytes,14,opt,name=repeat,proto3" json:"repeat,omitempty"` // harmless, replaces, limited
+	KeepaliveEvery *durationpb.Duration `protobuf:"bytes,15,opt,name=keepalive_every,json=keepaliveEvery,proto3" json:"keepalive_every,omitempty"`
+	Limits         *Limits              `protobuf:"bytes,16,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DescribeResponse) Reset() {
@@ -156,6 +167,130 @@ func (x *DescribeResponse) GetRevoker() bool {
 	return false
 }
 
+func (x *DescribeResponse) GetRenewer() bool {
+	if x != nil {
+		return x.Renewer
+	}
+	return false
+}
+
+func (x *DescribeResponse) GetMinter() bool {
+	if x != nil {
+		return x.Minter
+	}
+	return false
+}
+
+func (x *DescribeResponse) GetKeepalive() bool {
+	if x != nil {
+		return x.Keepalive
+	}
+	return false
+}
+
+func (x *DescribeResponse) GetLoginGuide() bool {
+	if x != nil {
+		return x.LoginGuide
+	}
+	return false
+}
+
+func (x *DescribeResponse) GetNoRefresh() bool {
+	if x != nil {
+		return x.NoRefresh
+	}
+	return false
+}
+
+func (x *DescribeResponse) GetLogins() []string {
+	if x != nil {
+		return x.Logins
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetRepeat() string {
+	if x != nil {
+		return x.Repeat
+	}
+	return ""
+}
+
+func (x *DescribeResponse) GetKeepaliveEvery() *durationpb.Duration {
+	if x != nil {
+		return x.KeepaliveEvery
+	}
+	return nil
+}
+
+func (x *DescribeResponse) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Limits that the broker sets to an account. Zero: nobody knows.
+type Limits struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	RequestsPerHour     int64                  `protobuf:"varint,1,opt,name=requests_per_hour,json=requestsPerHour,proto3" json:"requests_per_hour,omitempty"`
+	FailedLoginsPerHour int64                  `protobuf:"varint,2,opt,name=failed_logins_per_hour,json=failedLoginsPerHour,proto3" json:"failed_logins_per_hour,omitempty"`
+	LockedOutFor        *durationpb.Duration   `protobuf:"bytes,3,opt,name=locked_out_for,json=lockedOutFor,proto3" json:"locked_out_for,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_provider_v1_provider_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Limits) GetRequestsPerHour() int64 {
+	if x != nil {
+		return x.RequestsPerHour
+	}
+	return 0
+}
+
+func (x *Limits) GetFailedLoginsPerHour() int64 {
+	if x != nil {
+		return x.FailedLoginsPerHour
+	}
+	return 0
+}
+
+func (x *Limits) GetLockedOutFor() *durationpb.Duration {
+	if x != nil {
+		return x.LockedOutFor
+	}
+	return nil
+}
+
 type Policy struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	AccessLifetime  *durationpb.Duration   `protobuf:"bytes,1,opt,name=access_lifetime,json=accessLifetime,proto3" json:"access_lifetime,omitempty"`
@@ -165,13 +300,19 @@ type Policy struct {
 	ReuseGrace      *durationpb.Duration   `protobuf:"bytes,5,opt,name=reuse_grace,json=reuseGrace,proto3" json:"reuse_grace,omitempty"`
 	Pkce            string                 `protobuf:"bytes,6,opt,name=pkce,proto3" json:"pkce,omitempty"`
 	BeforeExpiry    *durationpb.Duration   `protobuf:"bytes,7,opt,name=before_expiry,json=beforeExpiry,proto3" json:"before_expiry,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// A refresh or a renewal kills the access token before.
+	OldAccessDies bool `protobuf:"varint,8,opt,name=old_access_dies,json=oldAccessDies,proto3" json:"old_access_dies,omitempty"`
+	// How the tokens and the login die, beyond the lifetimes above.
+	Access        *Deadline `protobuf:"bytes,9,opt,name=access,proto3" json:"access,omitempty"`
+	Refresh       *Deadline `protobuf:"bytes,10,opt,name=refresh,proto3" json:"refresh,omitempty"`
+	Grant         *Deadline `protobuf:"bytes,11,opt,name=grant,proto3" json:"grant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
 	*x = Policy{}
-	mi := &file_provider_v1_provider_proto_msgTypes[2]
+	mi := &file_provider_v1_provider_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -183,7 +324,7 @@ func (x *Policy) String() string {
 func (*Policy) ProtoMessage() {}
 
 func (x *Policy) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[2]
+	mi := &file_provider_v1_provider_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -196,7 +337,7 @@ func (x *Policy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Policy.ProtoReflect.Descriptor instead.
 func (*Policy) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{2}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Policy) GetAccessLifetime() *durationpb.Duration {
@@ -248,6 +389,128 @@ func (x *Policy) GetBeforeExpiry() *durationpb.Duration {
 	return nil
 }
 
+func (x *Policy) GetOldAccessDies() bool {
+	if x != nil {
+		return x.OldAccessDies
+	}
+	return false
+}
+
+func (x *Policy) GetAccess() *Deadline {
+	if x != nil {
+		return x.Access
+	}
+	return nil
+}
+
+func (x *Policy) GetRefresh() *Deadline {
+	if x != nil {
+		return x.Refresh
+	}
+	return nil
+}
+
+func (x *Policy) GetGrant() *Deadline {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+// Deadline is the earliest of what is set.
+type Deadline struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Lifetime *durationpb.Duration   `protobuf:"bytes,1,opt,name=lifetime,proto3" json:"lifetime,omitempty"`
+	Idle     *durationpb.Duration   `protobuf:"bytes,2,opt,name=idle,proto3" json:"idle,omitempty"`
+	// A time of the day; without a zone it is none.
+	Hour          int64  `protobuf:"varint,3,opt,name=hour,proto3" json:"hour,omitempty"`
+	Minute        int64  `protobuf:"varint,4,opt,name=minute,proto3" json:"minute,omitempty"`
+	Zone          string `protobuf:"bytes,5,opt,name=zone,proto3" json:"zone,omitempty"` // of the IANA's database
+	Sliding       bool   `protobuf:"varint,6,opt,name=sliding,proto3" json:"sliding,omitempty"`
+	Certain       bool   `protobuf:"varint,7,opt,name=certain,proto3" json:"certain,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Deadline) Reset() {
+	*x = Deadline{}
+	mi := &file_provider_v1_provider_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Deadline) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Deadline) ProtoMessage() {}
+
+func (x *Deadline) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Deadline.ProtoReflect.Descriptor instead.
+func (*Deadline) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Deadline) GetLifetime() *durationpb.Duration {
+	if x != nil {
+		return x.Lifetime
+	}
+	return nil
+}
+
+func (x *Deadline) GetIdle() *durationpb.Duration {
+	if x != nil {
+		return x.Idle
+	}
+	return nil
+}
+
+func (x *Deadline) GetHour() int64 {
+	if x != nil {
+		return x.Hour
+	}
+	return 0
+}
+
+func (x *Deadline) GetMinute() int64 {
+	if x != nil {
+		return x.Minute
+	}
+	return 0
+}
+
+func (x *Deadline) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Deadline) GetSliding() bool {
+	if x != nil {
+		return x.Sliding
+	}
+	return false
+}
+
+func (x *Deadline) GetCertain() bool {
+	if x != nil {
+		return x.Certain
+	}
+	return false
+}
+
 type Setting struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Name         string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -271,7 +534,7 @@ type Setting struct {
 
 func (x *Setting) Reset() {
 	*x = Setting{}
-	mi := &file_provider_v1_provider_proto_msgTypes[3]
+	mi := &file_provider_v1_provider_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -283,7 +546,7 @@ func (x *Setting) String() string {
 func (*Setting) ProtoMessage() {}
 
 func (x *Setting) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[3]
+	mi := &file_provider_v1_provider_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -296,7 +559,7 @@ func (x *Setting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Setting.ProtoReflect.Descriptor instead.
 func (*Setting) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{3}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Setting) GetName() string {
@@ -363,7 +626,7 @@ type PingRequest struct {
 
 func (x *PingRequest) Reset() {
 	*x = PingRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[4]
+	mi := &file_provider_v1_provider_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -375,7 +638,7 @@ func (x *PingRequest) String() string {
 func (*PingRequest) ProtoMessage() {}
 
 func (x *PingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[4]
+	mi := &file_provider_v1_provider_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -388,7 +651,7 @@ func (x *PingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingRequest.ProtoReflect.Descriptor instead.
 func (*PingRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{4}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{6}
 }
 
 type PingResponse struct {
@@ -399,7 +662,7 @@ type PingResponse struct {
 
 func (x *PingResponse) Reset() {
 	*x = PingResponse{}
-	mi := &file_provider_v1_provider_proto_msgTypes[5]
+	mi := &file_provider_v1_provider_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -411,7 +674,7 @@ func (x *PingResponse) String() string {
 func (*PingResponse) ProtoMessage() {}
 
 func (x *PingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[5]
+	mi := &file_provider_v1_provider_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -424,7 +687,7 @@ func (x *PingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingResponse.ProtoReflect.Descriptor instead.
 func (*PingResponse) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{5}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{7}
 }
 
 // Account is everything of one account's configuration that a provider needs.
@@ -442,7 +705,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_provider_v1_provider_proto_msgTypes[6]
+	mi := &file_provider_v1_provider_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +717,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[6]
+	mi := &file_provider_v1_provider_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +730,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{6}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Account) GetName() string {
@@ -540,7 +803,7 @@ type Token struct {
 
 func (x *Token) Reset() {
 	*x = Token{}
-	mi := &file_provider_v1_provider_proto_msgTypes[7]
+	mi := &file_provider_v1_provider_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -552,7 +815,7 @@ func (x *Token) String() string {
 func (*Token) ProtoMessage() {}
 
 func (x *Token) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[7]
+	mi := &file_provider_v1_provider_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -565,7 +828,7 @@ func (x *Token) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Token.ProtoReflect.Descriptor instead.
 func (*Token) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{7}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Token) GetAccessToken() string {
@@ -678,7 +941,7 @@ type Attempt struct {
 
 func (x *Attempt) Reset() {
 	*x = Attempt{}
-	mi := &file_provider_v1_provider_proto_msgTypes[8]
+	mi := &file_provider_v1_provider_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +953,7 @@ func (x *Attempt) String() string {
 func (*Attempt) ProtoMessage() {}
 
 func (x *Attempt) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[8]
+	mi := &file_provider_v1_provider_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +966,7 @@ func (x *Attempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attempt.ProtoReflect.Descriptor instead.
 func (*Attempt) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{8}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Attempt) GetId() string {
@@ -752,7 +1015,7 @@ type RefreshRequest struct {
 
 func (x *RefreshRequest) Reset() {
 	*x = RefreshRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[9]
+	mi := &file_provider_v1_provider_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -764,7 +1027,7 @@ func (x *RefreshRequest) String() string {
 func (*RefreshRequest) ProtoMessage() {}
 
 func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[9]
+	mi := &file_provider_v1_provider_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -777,7 +1040,7 @@ func (x *RefreshRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefreshRequest.ProtoReflect.Descriptor instead.
 func (*RefreshRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{9}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RefreshRequest) GetAttempt() *Attempt {
@@ -816,7 +1079,7 @@ type TokenResponse struct {
 
 func (x *TokenResponse) Reset() {
 	*x = TokenResponse{}
-	mi := &file_provider_v1_provider_proto_msgTypes[10]
+	mi := &file_provider_v1_provider_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -828,7 +1091,7 @@ func (x *TokenResponse) String() string {
 func (*TokenResponse) ProtoMessage() {}
 
 func (x *TokenResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[10]
+	mi := &file_provider_v1_provider_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -841,7 +1104,7 @@ func (x *TokenResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TokenResponse.ProtoReflect.Descriptor instead.
 func (*TokenResponse) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{10}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TokenResponse) GetToken() *Token {
@@ -876,7 +1139,7 @@ type AuthCodeURLRequest struct {
 
 func (x *AuthCodeURLRequest) Reset() {
 	*x = AuthCodeURLRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[11]
+	mi := &file_provider_v1_provider_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1151,7 @@ func (x *AuthCodeURLRequest) String() string {
 func (*AuthCodeURLRequest) ProtoMessage() {}
 
 func (x *AuthCodeURLRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[11]
+	mi := &file_provider_v1_provider_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1164,7 @@ func (x *AuthCodeURLRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthCodeURLRequest.ProtoReflect.Descriptor instead.
 func (*AuthCodeURLRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{11}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AuthCodeURLRequest) GetAccount() *Account {
@@ -938,7 +1201,7 @@ type AuthCodeURLResponse struct {
 
 func (x *AuthCodeURLResponse) Reset() {
 	*x = AuthCodeURLResponse{}
-	mi := &file_provider_v1_provider_proto_msgTypes[12]
+	mi := &file_provider_v1_provider_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1213,7 @@ func (x *AuthCodeURLResponse) String() string {
 func (*AuthCodeURLResponse) ProtoMessage() {}
 
 func (x *AuthCodeURLResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[12]
+	mi := &file_provider_v1_provider_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1226,7 @@ func (x *AuthCodeURLResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthCodeURLResponse.ProtoReflect.Descriptor instead.
 func (*AuthCodeURLResponse) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{12}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AuthCodeURLResponse) GetUrl() string {
@@ -992,7 +1255,7 @@ type ExchangeRequest struct {
 
 func (x *ExchangeRequest) Reset() {
 	*x = ExchangeRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[13]
+	mi := &file_provider_v1_provider_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1267,7 @@ func (x *ExchangeRequest) String() string {
 func (*ExchangeRequest) ProtoMessage() {}
 
 func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[13]
+	mi := &file_provider_v1_provider_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1280,7 @@ func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{13}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ExchangeRequest) GetAttempt() *Attempt {
@@ -1058,7 +1321,7 @@ type CheckRequest struct {
 
 func (x *CheckRequest) Reset() {
 	*x = CheckRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[14]
+	mi := &file_provider_v1_provider_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1333,7 @@ func (x *CheckRequest) String() string {
 func (*CheckRequest) ProtoMessage() {}
 
 func (x *CheckRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[14]
+	mi := &file_provider_v1_provider_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1346,7 @@ func (x *CheckRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckRequest.ProtoReflect.Descriptor instead.
 func (*CheckRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{14}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CheckRequest) GetAccount() *Account {
@@ -1108,7 +1371,7 @@ type CheckResponse struct {
 
 func (x *CheckResponse) Reset() {
 	*x = CheckResponse{}
-	mi := &file_provider_v1_provider_proto_msgTypes[15]
+	mi := &file_provider_v1_provider_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1383,7 @@ func (x *CheckResponse) String() string {
 func (*CheckResponse) ProtoMessage() {}
 
 func (x *CheckResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[15]
+	mi := &file_provider_v1_provider_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1396,7 @@ func (x *CheckResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckResponse.ProtoReflect.Descriptor instead.
 func (*CheckResponse) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{15}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{17}
 }
 
 type RevokeRequest struct {
@@ -1146,7 +1409,7 @@ type RevokeRequest struct {
 
 func (x *RevokeRequest) Reset() {
 	*x = RevokeRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[16]
+	mi := &file_provider_v1_provider_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1158,7 +1421,7 @@ func (x *RevokeRequest) String() string {
 func (*RevokeRequest) ProtoMessage() {}
 
 func (x *RevokeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[16]
+	mi := &file_provider_v1_provider_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1171,7 +1434,7 @@ func (x *RevokeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeRequest.ProtoReflect.Descriptor instead.
 func (*RevokeRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{16}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *RevokeRequest) GetAccount() *Account {
@@ -1196,7 +1459,7 @@ type RevokeResponse struct {
 
 func (x *RevokeResponse) Reset() {
 	*x = RevokeResponse{}
-	mi := &file_provider_v1_provider_proto_msgTypes[17]
+	mi := &file_provider_v1_provider_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1471,7 @@ func (x *RevokeResponse) String() string {
 func (*RevokeResponse) ProtoMessage() {}
 
 func (x *RevokeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[17]
+	mi := &file_provider_v1_provider_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1484,461 @@ func (x *RevokeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeResponse.ProtoReflect.Descriptor instead.
 func (*RevokeResponse) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{17}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{19}
+}
+
+type RenewRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       *Attempt               `protobuf:"bytes,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Account       *Account               `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Token         *Token                 `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenewRequest) Reset() {
+	*x = RenewRequest{}
+	mi := &file_provider_v1_provider_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenewRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenewRequest) ProtoMessage() {}
+
+func (x *RenewRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenewRequest.ProtoReflect.Descriptor instead.
+func (*RenewRequest) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *RenewRequest) GetAttempt() *Attempt {
+	if x != nil {
+		return x.Attempt
+	}
+	return nil
+}
+
+func (x *RenewRequest) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *RenewRequest) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+type MintRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Attempt *Attempt               `protobuf:"bytes,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Account *Account               `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// The newest one; without an access token: none.
+	Token         *Token `protobuf:"bytes,3,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MintRequest) Reset() {
+	*x = MintRequest{}
+	mi := &file_provider_v1_provider_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MintRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MintRequest) ProtoMessage() {}
+
+func (x *MintRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MintRequest.ProtoReflect.Descriptor instead.
+func (*MintRequest) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *MintRequest) GetAttempt() *Attempt {
+	if x != nil {
+		return x.Attempt
+	}
+	return nil
+}
+
+func (x *MintRequest) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *MintRequest) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+type KeepAliveRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Token         *Token                 `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeepAliveRequest) Reset() {
+	*x = KeepAliveRequest{}
+	mi := &file_provider_v1_provider_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeepAliveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeepAliveRequest) ProtoMessage() {}
+
+func (x *KeepAliveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeepAliveRequest.ProtoReflect.Descriptor instead.
+func (*KeepAliveRequest) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *KeepAliveRequest) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *KeepAliveRequest) GetToken() *Token {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+type KeepAliveResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Life          string                 `protobuf:"bytes,1,opt,name=life,proto3" json:"life,omitempty"` // alive, competing, gone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeepAliveResponse) Reset() {
+	*x = KeepAliveResponse{}
+	mi := &file_provider_v1_provider_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeepAliveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeepAliveResponse) ProtoMessage() {}
+
+func (x *KeepAliveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeepAliveResponse.ProtoReflect.Descriptor instead.
+func (*KeepAliveResponse) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *KeepAliveResponse) GetLife() string {
+	if x != nil {
+		return x.Life
+	}
+	return ""
+}
+
+type BeginLoginRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Account       *Account               `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	Shape         string                 `protobuf:"bytes,2,opt,name=shape,proto3" json:"shape,omitempty"`
+	State         string                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	CodeVerifier  string                 `protobuf:"bytes,4,opt,name=code_verifier,json=codeVerifier,proto3" json:"code_verifier,omitempty"`
+	CallbackUrl   string                 `protobuf:"bytes,5,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BeginLoginRequest) Reset() {
+	*x = BeginLoginRequest{}
+	mi := &file_provider_v1_provider_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BeginLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BeginLoginRequest) ProtoMessage() {}
+
+func (x *BeginLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BeginLoginRequest.ProtoReflect.Descriptor instead.
+func (*BeginLoginRequest) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *BeginLoginRequest) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *BeginLoginRequest) GetShape() string {
+	if x != nil {
+		return x.Shape
+	}
+	return ""
+}
+
+func (x *BeginLoginRequest) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *BeginLoginRequest) GetCodeVerifier() string {
+	if x != nil {
+		return x.CodeVerifier
+	}
+	return ""
+}
+
+func (x *BeginLoginRequest) GetCallbackUrl() string {
+	if x != nil {
+		return x.CallbackUrl
+	}
+	return ""
+}
+
+type Login struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Shape        string                 `protobuf:"bytes,1,opt,name=shape,proto3" json:"shape,omitempty"`
+	Address      string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Instructions string                 `protobuf:"bytes,3,opt,name=instructions,proto3" json:"instructions,omitempty"`
+	UserCode     string                 `protobuf:"bytes,4,opt,name=user_code,json=userCode,proto3" json:"user_code,omitempty"`
+	Expires      *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	PollEvery    *durationpb.Duration   `protobuf:"bytes,6,opt,name=poll_every,json=pollEvery,proto3" json:"poll_every,omitempty"`
+	// Comes back with EndLogin and goes nowhere else.
+	Private       map[string]string `protobuf:"bytes,7,rep,name=private,proto3" json:"private,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Login) Reset() {
+	*x = Login{}
+	mi := &file_provider_v1_provider_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Login) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Login) ProtoMessage() {}
+
+func (x *Login) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Login.ProtoReflect.Descriptor instead.
+func (*Login) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Login) GetShape() string {
+	if x != nil {
+		return x.Shape
+	}
+	return ""
+}
+
+func (x *Login) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Login) GetInstructions() string {
+	if x != nil {
+		return x.Instructions
+	}
+	return ""
+}
+
+func (x *Login) GetUserCode() string {
+	if x != nil {
+		return x.UserCode
+	}
+	return ""
+}
+
+func (x *Login) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
+func (x *Login) GetPollEvery() *durationpb.Duration {
+	if x != nil {
+		return x.PollEvery
+	}
+	return nil
+}
+
+func (x *Login) GetPrivate() map[string]string {
+	if x != nil {
+		return x.Private
+	}
+	return nil
+}
+
+type EndLoginRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Attempt       *Attempt               `protobuf:"bytes,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Account       *Account               `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Login         *Login                 `protobuf:"bytes,3,opt,name=login,proto3" json:"login,omitempty"`
+	Given         string                 `protobuf:"bytes,4,opt,name=given,proto3" json:"given,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndLoginRequest) Reset() {
+	*x = EndLoginRequest{}
+	mi := &file_provider_v1_provider_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndLoginRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndLoginRequest) ProtoMessage() {}
+
+func (x *EndLoginRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_provider_v1_provider_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndLoginRequest.ProtoReflect.Descriptor instead.
+func (*EndLoginRequest) Descriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *EndLoginRequest) GetAttempt() *Attempt {
+	if x != nil {
+		return x.Attempt
+	}
+	return nil
+}
+
+func (x *EndLoginRequest) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+func (x *EndLoginRequest) GetLogin() *Login {
+	if x != nil {
+		return x.Login
+	}
+	return nil
+}
+
+func (x *EndLoginRequest) GetGiven() string {
+	if x != nil {
+		return x.Given
+	}
+	return ""
 }
 
 type UnsettledRequest struct {
@@ -1232,7 +1949,7 @@ type UnsettledRequest struct {
 
 func (x *UnsettledRequest) Reset() {
 	*x = UnsettledRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[18]
+	mi := &file_provider_v1_provider_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1961,7 @@ func (x *UnsettledRequest) String() string {
 func (*UnsettledRequest) ProtoMessage() {}
 
 func (x *UnsettledRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[18]
+	mi := &file_provider_v1_provider_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1974,7 @@ func (x *UnsettledRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsettledRequest.ProtoReflect.Descriptor instead.
 func (*UnsettledRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{18}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{27}
 }
 
 type UnsettledResponse struct {
@@ -1276,7 +1993,7 @@ type UnsettledResponse struct {
 
 func (x *UnsettledResponse) Reset() {
 	*x = UnsettledResponse{}
-	mi := &file_provider_v1_provider_proto_msgTypes[19]
+	mi := &file_provider_v1_provider_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1288,7 +2005,7 @@ func (x *UnsettledResponse) String() string {
 func (*UnsettledResponse) ProtoMessage() {}
 
 func (x *UnsettledResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[19]
+	mi := &file_provider_v1_provider_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1301,7 +2018,7 @@ func (x *UnsettledResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnsettledResponse.ProtoReflect.Descriptor instead.
 func (*UnsettledResponse) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{19}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *UnsettledResponse) GetEntries() []*SpoolEntry {
@@ -1322,7 +2039,7 @@ type SpoolEntry struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Attempt     string                 `protobuf:"bytes,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	Account     string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	Kind        string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"` // "refresh" or "exchange"
+	Kind        string                 `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"` // "refresh", "exchange", "renew", "mint" or "login"
 	Version     uint64                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
 	Fingerprint string                 `protobuf:"bytes,5,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// How far the attempt came: "begun", "ready", "sent" or "answered".
@@ -1334,7 +2051,7 @@ type SpoolEntry struct {
 
 func (x *SpoolEntry) Reset() {
 	*x = SpoolEntry{}
-	mi := &file_provider_v1_provider_proto_msgTypes[20]
+	mi := &file_provider_v1_provider_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +2063,7 @@ func (x *SpoolEntry) String() string {
 func (*SpoolEntry) ProtoMessage() {}
 
 func (x *SpoolEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[20]
+	mi := &file_provider_v1_provider_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1359,7 +2076,7 @@ func (x *SpoolEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpoolEntry.ProtoReflect.Descriptor instead.
 func (*SpoolEntry) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{20}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SpoolEntry) GetAttempt() string {
@@ -1420,7 +2137,7 @@ type SettleRequest struct {
 
 func (x *SettleRequest) Reset() {
 	*x = SettleRequest{}
-	mi := &file_provider_v1_provider_proto_msgTypes[21]
+	mi := &file_provider_v1_provider_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +2149,7 @@ func (x *SettleRequest) String() string {
 func (*SettleRequest) ProtoMessage() {}
 
 func (x *SettleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[21]
+	mi := &file_provider_v1_provider_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +2162,7 @@ func (x *SettleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleRequest.ProtoReflect.Descriptor instead.
 func (*SettleRequest) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{21}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SettleRequest) GetAttempt() string {
@@ -1466,7 +2183,7 @@ type SettleResponse struct {
 
 func (x *SettleResponse) Reset() {
 	*x = SettleResponse{}
-	mi := &file_provider_v1_provider_proto_msgTypes[22]
+	mi := &file_provider_v1_provider_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +2195,7 @@ func (x *SettleResponse) String() string {
 func (*SettleResponse) ProtoMessage() {}
 
 func (x *SettleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[22]
+	mi := &file_provider_v1_provider_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +2208,7 @@ func (x *SettleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettleResponse.ProtoReflect.Descriptor instead.
 func (*SettleResponse) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{22}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SettleResponse) GetKept() string {
@@ -1501,11 +2218,10 @@ func (x *SettleResponse) GetKept() string {
 	return ""
 }
 
-// Failure rides as a detail on the gRPC status of a failed Refresh, Exchange,
-// Check or Revoke. A status without it is a fault of the transport.
+// Failure rides as a detail on the gRPC status of a failed call to the broker. A status without it is a fault of the transport.
 type Failure struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
-	Kind       string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent
+	Kind       string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent, pending
 	Message    string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	RetryAfter *durationpb.Duration   `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
 	HttpStatus int32                  `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
@@ -1519,7 +2235,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_provider_v1_provider_proto_msgTypes[23]
+	mi := &file_provider_v1_provider_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1531,7 +2247,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_provider_v1_provider_proto_msgTypes[23]
+	mi := &file_provider_v1_provider_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1544,7 +2260,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{23}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Failure) GetKind() string {
@@ -1594,7 +2310,7 @@ var File_provider_v1_provider_proto protoreflect.FileDescriptor
 const file_provider_v1_provider_proto_rawDesc = "" +
 	"\n" +
 	"\x1aprovider/v1/provider.proto\x12\x17tokenkeeper.provider.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\x8b\x02\n" +
+	"\x0fDescribeRequest\"\xc8\x04\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x127\n" +
@@ -1604,7 +2320,23 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"authorizer\x18\x05 \x01(\bR\n" +
 	"authorizer\x12\x18\n" +
 	"\achecker\x18\x06 \x01(\bR\achecker\x12\x18\n" +
-	"\arevoker\x18\a \x01(\bR\arevoker\"\xd6\x02\n" +
+	"\arevoker\x18\a \x01(\bR\arevoker\x12\x18\n" +
+	"\arenewer\x18\b \x01(\bR\arenewer\x12\x16\n" +
+	"\x06minter\x18\t \x01(\bR\x06minter\x12\x1c\n" +
+	"\tkeepalive\x18\n" +
+	" \x01(\bR\tkeepalive\x12\x1f\n" +
+	"\vlogin_guide\x18\v \x01(\bR\n" +
+	"loginGuide\x12\x1d\n" +
+	"\n" +
+	"no_refresh\x18\f \x01(\bR\tnoRefresh\x12\x16\n" +
+	"\x06logins\x18\r \x03(\tR\x06logins\x12\x16\n" +
+	"\x06repeat\x18\x0e \x01(\tR\x06repeat\x12B\n" +
+	"\x0fkeepalive_every\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x0ekeepaliveEvery\x127\n" +
+	"\x06limits\x18\x10 \x01(\v2\x1f.tokenkeeper.provider.v1.LimitsR\x06limits\"\xaa\x01\n" +
+	"\x06Limits\x12*\n" +
+	"\x11requests_per_hour\x18\x01 \x01(\x03R\x0frequestsPerHour\x123\n" +
+	"\x16failed_logins_per_hour\x18\x02 \x01(\x03R\x13failedLoginsPerHour\x12?\n" +
+	"\x0elocked_out_for\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\flockedOutFor\"\xaf\x04\n" +
 	"\x06Policy\x12B\n" +
 	"\x0faccess_lifetime\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0eaccessLifetime\x12D\n" +
 	"\x10refresh_lifetime\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0frefreshLifetime\x12\x18\n" +
@@ -1613,7 +2345,20 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\vreuse_grace\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"reuseGrace\x12\x12\n" +
 	"\x04pkce\x18\x06 \x01(\tR\x04pkce\x12>\n" +
-	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\"\xea\x01\n" +
+	"\rbefore_expiry\x18\a \x01(\v2\x19.google.protobuf.DurationR\fbeforeExpiry\x12&\n" +
+	"\x0fold_access_dies\x18\b \x01(\bR\roldAccessDies\x129\n" +
+	"\x06access\x18\t \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\x06access\x12;\n" +
+	"\arefresh\x18\n" +
+	" \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\arefresh\x127\n" +
+	"\x05grant\x18\v \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\x05grant\"\xe4\x01\n" +
+	"\bDeadline\x125\n" +
+	"\blifetime\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\blifetime\x12-\n" +
+	"\x04idle\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04idle\x12\x12\n" +
+	"\x04hour\x18\x03 \x01(\x03R\x04hour\x12\x16\n" +
+	"\x06minute\x18\x04 \x01(\x03R\x06minute\x12\x12\n" +
+	"\x04zone\x18\x05 \x01(\tR\x04zone\x12\x18\n" +
+	"\asliding\x18\x06 \x01(\bR\asliding\x12\x18\n" +
+	"\acertain\x18\a \x01(\bR\acertain\"\xea\x01\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12#\n" +
@@ -1692,7 +2437,43 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\rRevokeRequest\x12:\n" +
 	"\aaccount\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x124\n" +
 	"\x05token\x18\x02 \x01(\v2\x1e.tokenkeeper.provider.v1.TokenR\x05token\"\x10\n" +
-	"\x0eRevokeResponse\"\x12\n" +
+	"\x0eRevokeResponse\"\xbc\x01\n" +
+	"\fRenewRequest\x12:\n" +
+	"\aattempt\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AttemptR\aattempt\x12:\n" +
+	"\aaccount\x18\x02 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x124\n" +
+	"\x05token\x18\x03 \x01(\v2\x1e.tokenkeeper.provider.v1.TokenR\x05token\"\xbb\x01\n" +
+	"\vMintRequest\x12:\n" +
+	"\aattempt\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AttemptR\aattempt\x12:\n" +
+	"\aaccount\x18\x02 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x124\n" +
+	"\x05token\x18\x03 \x01(\v2\x1e.tokenkeeper.provider.v1.TokenR\x05token\"\x84\x01\n" +
+	"\x10KeepAliveRequest\x12:\n" +
+	"\aaccount\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x124\n" +
+	"\x05token\x18\x02 \x01(\v2\x1e.tokenkeeper.provider.v1.TokenR\x05token\"'\n" +
+	"\x11KeepAliveResponse\x12\x12\n" +
+	"\x04life\x18\x01 \x01(\tR\x04life\"\xc3\x01\n" +
+	"\x11BeginLoginRequest\x12:\n" +
+	"\aaccount\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x12\x14\n" +
+	"\x05shape\x18\x02 \x01(\tR\x05shape\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\tR\x05state\x12#\n" +
+	"\rcode_verifier\x18\x04 \x01(\tR\fcodeVerifier\x12!\n" +
+	"\fcallback_url\x18\x05 \x01(\tR\vcallbackUrl\"\xeb\x02\n" +
+	"\x05Login\x12\x14\n" +
+	"\x05shape\x18\x01 \x01(\tR\x05shape\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\"\n" +
+	"\finstructions\x18\x03 \x01(\tR\finstructions\x12\x1b\n" +
+	"\tuser_code\x18\x04 \x01(\tR\buserCode\x124\n" +
+	"\aexpires\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x128\n" +
+	"\n" +
+	"poll_every\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\tpollEvery\x12E\n" +
+	"\aprivate\x18\a \x03(\v2+.tokenkeeper.provider.v1.Login.PrivateEntryR\aprivate\x1a:\n" +
+	"\fPrivateEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd5\x01\n" +
+	"\x0fEndLoginRequest\x12:\n" +
+	"\aattempt\x18\x01 \x01(\v2 .tokenkeeper.provider.v1.AttemptR\aattempt\x12:\n" +
+	"\aaccount\x18\x02 \x01(\v2 .tokenkeeper.provider.v1.AccountR\aaccount\x124\n" +
+	"\x05login\x18\x03 \x01(\v2\x1e.tokenkeeper.provider.v1.LoginR\x05login\x12\x14\n" +
+	"\x05given\x18\x04 \x01(\tR\x05given\"\x12\n" +
 	"\x10UnsettledRequest\"h\n" +
 	"\x11UnsettledResponse\x12=\n" +
 	"\aentries\x18\x01 \x03(\v2#.tokenkeeper.provider.v1.SpoolEntryR\aentries\x12\x14\n" +
@@ -1719,7 +2500,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"httpStatus\x12\x1f\n" +
 	"\voauth_error\x18\x05 \x01(\tR\n" +
 	"oauthError\x12\x16\n" +
-	"\x06unread\x18\x06 \x01(\bR\x06unread2\xd6\x06\n" +
+	"\x06unread\x18\x06 \x01(\bR\x06unread2\xa0\n" +
+	"\n" +
 	"\bProvider\x12_\n" +
 	"\bDescribe\x12(.tokenkeeper.provider.v1.DescribeRequest\x1a).tokenkeeper.provider.v1.DescribeResponse\x12S\n" +
 	"\x04Ping\x12$.tokenkeeper.provider.v1.PingRequest\x1a%.tokenkeeper.provider.v1.PingResponse\x12Z\n" +
@@ -1727,7 +2509,13 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\vAuthCodeURL\x12+.tokenkeeper.provider.v1.AuthCodeURLRequest\x1a,.tokenkeeper.provider.v1.AuthCodeURLResponse\x12\\\n" +
 	"\bExchange\x12(.tokenkeeper.provider.v1.ExchangeRequest\x1a&.tokenkeeper.provider.v1.TokenResponse\x12V\n" +
 	"\x05Check\x12%.tokenkeeper.provider.v1.CheckRequest\x1a&.tokenkeeper.provider.v1.CheckResponse\x12Y\n" +
-	"\x06Revoke\x12&.tokenkeeper.provider.v1.RevokeRequest\x1a'.tokenkeeper.provider.v1.RevokeResponse\x12b\n" +
+	"\x06Revoke\x12&.tokenkeeper.provider.v1.RevokeRequest\x1a'.tokenkeeper.provider.v1.RevokeResponse\x12V\n" +
+	"\x05Renew\x12%.tokenkeeper.provider.v1.RenewRequest\x1a&.tokenkeeper.provider.v1.TokenResponse\x12T\n" +
+	"\x04Mint\x12$.tokenkeeper.provider.v1.MintRequest\x1a&.tokenkeeper.provider.v1.TokenResponse\x12b\n" +
+	"\tKeepAlive\x12).tokenkeeper.provider.v1.KeepAliveRequest\x1a*.tokenkeeper.provider.v1.KeepAliveResponse\x12X\n" +
+	"\n" +
+	"BeginLogin\x12*.tokenkeeper.provider.v1.BeginLoginRequest\x1a\x1e.tokenkeeper.provider.v1.Login\x12\\\n" +
+	"\bEndLogin\x12(.tokenkeeper.provider.v1.EndLoginRequest\x1a&.tokenkeeper.provider.v1.TokenResponse\x12b\n" +
 	"\tUnsettled\x12).tokenkeeper.provider.v1.UnsettledRequest\x1a*.tokenkeeper.provider.v1.UnsettledResponse\x12Y\n" +
 	"\x06Settle\x12&.tokenkeeper.provider.v1.SettleRequest\x1a'.tokenkeeper.provider.v1.SettleResponseBEZCgithub.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1;providerv1b\x06proto3"
 
@@ -1743,90 +2531,133 @@ func file_provider_v1_provider_proto_rawDescGZIP() []byte {
 	return file_provider_v1_provider_proto_rawDescData
 }
 
-var file_provider_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_provider_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_provider_v1_provider_proto_goTypes = []any{
 	(*DescribeRequest)(nil),       // 0: tokenkeeper.provider.v1.DescribeRequest
 	(*DescribeResponse)(nil),      // 1: tokenkeeper.provider.v1.DescribeResponse
-	(*Policy)(nil),                // 2: tokenkeeper.provider.v1.Policy
-	(*Setting)(nil),               // 3: tokenkeeper.provider.v1.Setting
-	(*PingRequest)(nil),           // 4: tokenkeeper.provider.v1.PingRequest
-	(*PingResponse)(nil),          // 5: tokenkeeper.provider.v1.PingResponse
-	(*Account)(nil),               // 6: tokenkeeper.provider.v1.Account
-	(*Token)(nil),                 // 7: tokenkeeper.provider.v1.Token
-	(*Attempt)(nil),               // 8: tokenkeeper.provider.v1.Attempt
-	(*RefreshRequest)(nil),        // 9: tokenkeeper.provider.v1.RefreshRequest
-	(*TokenResponse)(nil),         // 10: tokenkeeper.provider.v1.TokenResponse
-	(*AuthCodeURLRequest)(nil),    // 11: tokenkeeper.provider.v1.AuthCodeURLRequest
-	(*AuthCodeURLResponse)(nil),   // 12: tokenkeeper.provider.v1.AuthCodeURLResponse
-	(*ExchangeRequest)(nil),       // 13: tokenkeeper.provider.v1.ExchangeRequest
-	(*CheckRequest)(nil),          // 14: tokenkeeper.provider.v1.CheckRequest
-	(*CheckResponse)(nil),         // 15: tokenkeeper.provider.v1.CheckResponse
-	(*RevokeRequest)(nil),         // 16: tokenkeeper.provider.v1.RevokeRequest
-	(*RevokeResponse)(nil),        // 17: tokenkeeper.provider.v1.RevokeResponse
-	(*UnsettledRequest)(nil),      // 18: tokenkeeper.provider.v1.UnsettledRequest
-	(*UnsettledResponse)(nil),     // 19: tokenkeeper.provider.v1.UnsettledResponse
-	(*SpoolEntry)(nil),            // 20: tokenkeeper.provider.v1.SpoolEntry
-	(*SettleRequest)(nil),         // 21: tokenkeeper.provider.v1.SettleRequest
-	(*SettleResponse)(nil),        // 22: tokenkeeper.provider.v1.SettleResponse
-	(*Failure)(nil),               // 23: tokenkeeper.provider.v1.Failure
-	nil,                           // 24: tokenkeeper.provider.v1.Account.SettingsEntry
-	nil,                           // 25: tokenkeeper.provider.v1.Token.ExtraEntry
-	nil,                           // 26: tokenkeeper.provider.v1.Token.PrivateEntry
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*Limits)(nil),                // 2: tokenkeeper.provider.v1.Limits
+	(*Policy)(nil),                // 3: tokenkeeper.provider.v1.Policy
+	(*Deadline)(nil),              // 4: tokenkeeper.provider.v1.Deadline
+	(*Setting)(nil),               // 5: tokenkeeper.provider.v1.Setting
+	(*PingRequest)(nil),           // 6: tokenkeeper.provider.v1.PingRequest
+	(*PingResponse)(nil),          // 7: tokenkeeper.provider.v1.PingResponse
+	(*Account)(nil),               // 8: tokenkeeper.provider.v1.Account
+	(*Token)(nil),                 // 9: tokenkeeper.provider.v1.Token
+	(*Attempt)(nil),               // 10: tokenkeeper.provider.v1.Attempt
+	(*RefreshRequest)(nil),        // 11: tokenkeeper.provider.v1.RefreshRequest
+	(*TokenResponse)(nil),         // 12: tokenkeeper.provider.v1.TokenResponse
+	(*AuthCodeURLRequest)(nil),    // 13: tokenkeeper.provider.v1.AuthCodeURLRequest
+	(*AuthCodeURLResponse)(nil),   // 14: tokenkeeper.provider.v1.AuthCodeURLResponse
+	(*ExchangeRequest)(nil),       // 15: tokenkeeper.provider.v1.ExchangeRequest
+	(*CheckRequest)(nil),          // 16: tokenkeeper.provider.v1.CheckRequest
+	(*CheckResponse)(nil),         // 17: tokenkeeper.provider.v1.CheckResponse
+	(*RevokeRequest)(nil),         // 18: tokenkeeper.provider.v1.RevokeRequest
+	(*RevokeResponse)(nil),        // 19: tokenkeeper.provider.v1.RevokeResponse
+	(*RenewRequest)(nil),          // 20: tokenkeeper.provider.v1.RenewRequest
+	(*MintRequest)(nil),           // 21: tokenkeeper.provider.v1.MintRequest
+	(*KeepAliveRequest)(nil),      // 22: tokenkeeper.provider.v1.KeepAliveRequest
+	(*KeepAliveResponse)(nil),     // 23: tokenkeeper.provider.v1.KeepAliveResponse
+	(*BeginLoginRequest)(nil),     // 24: tokenkeeper.provider.v1.BeginLoginRequest
+	(*Login)(nil),                 // 25: tokenkeeper.provider.v1.Login
+	(*EndLoginRequest)(nil),       // 26: tokenkeeper.provider.v1.EndLoginRequest
+	(*UnsettledRequest)(nil),      // 27: tokenkeeper.provider.v1.UnsettledRequest
+	(*UnsettledResponse)(nil),     // 28: tokenkeeper.provider.v1.UnsettledResponse
+	(*SpoolEntry)(nil),            // 29: tokenkeeper.provider.v1.SpoolEntry
+	(*SettleRequest)(nil),         // 30: tokenkeeper.provider.v1.SettleRequest
+	(*SettleResponse)(nil),        // 31: tokenkeeper.provider.v1.SettleResponse
+	(*Failure)(nil),               // 32: tokenkeeper.provider.v1.Failure
+	nil,                           // 33: tokenkeeper.provider.v1.Account.SettingsEntry
+	nil,                           // 34: tokenkeeper.provider.v1.Token.ExtraEntry
+	nil,                           // 35: tokenkeeper.provider.v1.Token.PrivateEntry
+	nil,                           // 36: tokenkeeper.provider.v1.Login.PrivateEntry
+	(*durationpb.Duration)(nil),   // 37: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 38: google.protobuf.Timestamp
 }
 var file_provider_v1_provider_proto_depIdxs = []int32{
-	2,  // 0: tokenkeeper.provider.v1.DescribeResponse.policy:type_name -> tokenkeeper.provider.v1.Policy
-	3,  // 1: tokenkeeper.provider.v1.DescribeResponse.settings:type_name -> tokenkeeper.provider.v1.Setting
-	27, // 2: tokenkeeper.provider.v1.Policy.access_lifetime:type_name -> google.protobuf.Duration
-	27, // 3: tokenkeeper.provider.v1.Policy.refresh_lifetime:type_name -> google.protobuf.Duration
-	27, // 4: tokenkeeper.provider.v1.Policy.reuse_grace:type_name -> google.protobuf.Duration
-	27, // 5: tokenkeeper.provider.v1.Policy.before_expiry:type_name -> google.protobuf.Duration
-	24, // 6: tokenkeeper.provider.v1.Account.settings:type_name -> tokenkeeper.provider.v1.Account.SettingsEntry
-	28, // 7: tokenkeeper.provider.v1.Token.issued_at:type_name -> google.protobuf.Timestamp
-	27, // 8: tokenkeeper.provider.v1.Token.lifetime:type_name -> google.protobuf.Duration
-	27, // 9: tokenkeeper.provider.v1.Token.refresh_lifetime:type_name -> google.protobuf.Duration
-	27, // 10: tokenkeeper.provider.v1.Token.skew:type_name -> google.protobuf.Duration
-	25, // 11: tokenkeeper.provider.v1.Token.extra:type_name -> tokenkeeper.provider.v1.Token.ExtraEntry
-	26, // 12: tokenkeeper.provider.v1.Token.private:type_name -> tokenkeeper.provider.v1.Token.PrivateEntry
-	28, // 13: tokenkeeper.provider.v1.Attempt.deadline:type_name -> google.protobuf.Timestamp
-	8,  // 14: tokenkeeper.provider.v1.RefreshRequest.attempt:type_name -> tokenkeeper.provider.v1.Attempt
-	6,  // 15: tokenkeeper.provider.v1.RefreshRequest.account:type_name -> tokenkeeper.provider.v1.Account
-	7,  // 16: tokenkeeper.provider.v1.RefreshRequest.token:type_name -> tokenkeeper.provider.v1.Token
-	7,  // 17: tokenkeeper.provider.v1.TokenResponse.token:type_name -> tokenkeeper.provider.v1.Token
-	6,  // 18: tokenkeeper.provider.v1.AuthCodeURLRequest.account:type_name -> tokenkeeper.provider.v1.Account
-	8,  // 19: tokenkeeper.provider.v1.ExchangeRequest.attempt:type_name -> tokenkeeper.provider.v1.Attempt
-	6,  // 20: tokenkeeper.provider.v1.ExchangeRequest.account:type_name -> tokenkeeper.provider.v1.Account
-	6,  // 21: tokenkeeper.provider.v1.CheckRequest.account:type_name -> tokenkeeper.provider.v1.Account
-	7,  // 22: tokenkeeper.provider.v1.CheckRequest.token:type_name -> tokenkeeper.provider.v1.Token
-	6,  // 23: tokenkeeper.provider.v1.RevokeRequest.account:type_name -> tokenkeeper.provider.v1.Account
-	7,  // 24: tokenkeeper.provider.v1.RevokeRequest.token:type_name -> tokenkeeper.provider.v1.Token
-	20, // 25: tokenkeeper.provider.v1.UnsettledResponse.entries:type_name -> tokenkeeper.provider.v1.SpoolEntry
-	28, // 26: tokenkeeper.provider.v1.SpoolEntry.begun_at:type_name -> google.protobuf.Timestamp
-	27, // 27: tokenkeeper.provider.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	0,  // 28: tokenkeeper.provider.v1.Provider.Describe:input_type -> tokenkeeper.provider.v1.DescribeRequest
-	4,  // 29: tokenkeeper.provider.v1.Provider.Ping:input_type -> tokenkeeper.provider.v1.PingRequest
-	9,  // 30: tokenkeeper.provider.v1.Provider.Refresh:input_type -> tokenkeeper.provider.v1.RefreshRequest
-	11, // 31: tokenkeeper.provider.v1.Provider.AuthCodeURL:input_type -> tokenkeeper.provider.v1.AuthCodeURLRequest
-	13, // 32: tokenkeeper.provider.v1.Provider.Exchange:input_type -> tokenkeeper.provider.v1.ExchangeRequest
-	14, // 33: tokenkeeper.provider.v1.Provider.Check:input_type -> tokenkeeper.provider.v1.CheckRequest
-	16, // 34: tokenkeeper.provider.v1.Provider.Revoke:input_type -> tokenkeeper.provider.v1.RevokeRequest
-	18, // 35: tokenkeeper.provider.v1.Provider.Unsettled:input_type -> tokenkeeper.provider.v1.UnsettledRequest
-	21, // 36: tokenkeeper.provider.v1.Provider.Settle:input_type -> tokenkeeper.provider.v1.SettleRequest
-	1,  // 37: tokenkeeper.provider.v1.Provider.Describe:output_type -> tokenkeeper.provider.v1.DescribeResponse
-	5,  // 38: tokenkeeper.provider.v1.Provider.Ping:output_type -> tokenkeeper.provider.v1.PingResponse
-	10, // 39: tokenkeeper.provider.v1.Provider.Refresh:output_type -> tokenkeeper.provider.v1.TokenResponse
-	12, // 40: tokenkeeper.provider.v1.Provider.AuthCodeURL:output_type -> tokenkeeper.provider.v1.AuthCodeURLResponse
-	10, // 41: tokenkeeper.provider.v1.Provider.Exchange:output_type -> tokenkeeper.provider.v1.TokenResponse
-	15, // 42: tokenkeeper.provider.v1.Provider.Check:output_type -> tokenkeeper.provider.v1.CheckResponse
-	17, // 43: tokenkeeper.provider.v1.Provider.Revoke:output_type -> tokenkeeper.provider.v1.RevokeResponse
-	19, // 44: tokenkeeper.provider.v1.Provider.Unsettled:output_type -> tokenkeeper.provider.v1.UnsettledResponse
-	22, // 45: tokenkeeper.provider.v1.Provider.Settle:output_type -> tokenkeeper.provider.v1.SettleResponse
-	37, // [37:46] is the sub-list for method output_type
-	28, // [28:37] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	3,  // 0: tokenkeeper.provider.v1.DescribeResponse.policy:type_name -> tokenkeeper.provider.v1.Policy
+	5,  // 1: tokenkeeper.provider.v1.DescribeResponse.settings:type_name -> tokenkeeper.provider.v1.Setting
+	37, // 2: tokenkeeper.provider.v1.DescribeResponse.keepalive_every:type_name -> google.protobuf.Duration
+	2,  // 3: tokenkeeper.provider.v1.DescribeResponse.limits:type_name -> tokenkeeper.provider.v1.Limits
+	37, // 4: tokenkeeper.provider.v1.Limits.locked_out_for:type_name -> google.protobuf.Duration
+	37, // 5: tokenkeeper.provider.v1.Policy.access_lifetime:type_name -> google.protobuf.Duration
+	37, // 6: tokenkeeper.provider.v1.Policy.refresh_lifetime:type_name -> google.protobuf.Duration
+	37, // 7: tokenkeeper.provider.v1.Policy.reuse_grace:type_name -> google.protobuf.Duration
+	37, // 8: tokenkeeper.provider.v1.Policy.before_expiry:type_name -> google.protobuf.Duration
+	4,  // 9: tokenkeeper.provider.v1.Policy.access:type_name -> tokenkeeper.provider.v1.Deadline
+	4,  // 10: tokenkeeper.provider.v1.Policy.refresh:type_name -> tokenkeeper.provider.v1.Deadline
+	4,  // 11: tokenkeeper.provider.v1.Policy.grant:type_name -> tokenkeeper.provider.v1.Deadline
+	37, // 12: tokenkeeper.provider.v1.Deadline.lifetime:type_name -> google.protobuf.Duration
+	37, // 13: tokenkeeper.provider.v1.Deadline.idle:type_name -> google.protobuf.Duration
+	33, // 14: tokenkeeper.provider.v1.Account.settings:type_name -> tokenkeeper.provider.v1.Account.SettingsEntry
+	38, // 15: tokenkeeper.provider.v1.Token.issued_at:type_name -> google.protobuf.Timestamp
+	37, // 16: tokenkeeper.provider.v1.Token.lifetime:type_name -> google.protobuf.Duration
+	37, // 17: tokenkeeper.provider.v1.Token.refresh_lifetime:type_name -> google.protobuf.Duration
+	37, // 18: tokenkeeper.provider.v1.Token.skew:type_name -> google.protobuf.Duration
+	34, // 19: tokenkeeper.provider.v1.Token.extra:type_name -> tokenkeeper.provider.v1.Token.ExtraEntry
+	35, // 20: tokenkeeper.provider.v1.Token.private:type_name -> tokenkeeper.provider.v1.Token.PrivateEntry
+	38, // 21: tokenkeeper.provider.v1.Attempt.deadline:type_name -> google.protobuf.Timestamp
+	10, // 22: tokenkeeper.provider.v1.RefreshRequest.attempt:type_name -> tokenkeeper.provider.v1.Attempt
+	8,  // 23: tokenkeeper.provider.v1.RefreshRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	9,  // 24: tokenkeeper.provider.v1.RefreshRequest.token:type_name -> tokenkeeper.provider.v1.Token
+	9,  // 25: tokenkeeper.provider.v1.TokenResponse.token:type_name -> tokenkeeper.provider.v1.Token
+	8,  // 26: tokenkeeper.provider.v1.AuthCodeURLRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	10, // 27: tokenkeeper.provider.v1.ExchangeRequest.attempt:type_name -> tokenkeeper.provider.v1.Attempt
+	8,  // 28: tokenkeeper.provider.v1.ExchangeRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	8,  // 29: tokenkeeper.provider.v1.CheckRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	9,  // 30: tokenkeeper.provider.v1.CheckRequest.token:type_name -> tokenkeeper.provider.v1.Token
+	8,  // 31: tokenkeeper.provider.v1.RevokeRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	9,  // 32: tokenkeeper.provider.v1.RevokeRequest.token:type_name -> tokenkeeper.provider.v1.Token
+	10, // 33: tokenkeeper.provider.v1.RenewRequest.attempt:type_name -> tokenkeeper.provider.v1.Attempt
+	8,  // 34: tokenkeeper.provider.v1.RenewRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	9,  // 35: tokenkeeper.provider.v1.RenewRequest.token:type_name -> tokenkeeper.provider.v1.Token
+	10, // 36: tokenkeeper.provider.v1.MintRequest.attempt:type_name -> tokenkeeper.provider.v1.Attempt
+	8,  // 37: tokenkeeper.provider.v1.MintRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	9,  // 38: tokenkeeper.provider.v1.MintRequest.token:type_name -> tokenkeeper.provider.v1.Token
+	8,  // 39: tokenkeeper.provider.v1.KeepAliveRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	9,  // 40: tokenkeeper.provider.v1.KeepAliveRequest.token:type_name -> tokenkeeper.provider.v1.Token
+	8,  // 41: tokenkeeper.provider.v1.BeginLoginRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	38, // 42: tokenkeeper.provider.v1.Login.expires:type_name -> google.protobuf.Timestamp
+	37, // 43: tokenkeeper.provider.v1.Login.poll_every:type_name -> google.protobuf.Duration
+	36, // 44: tokenkeeper.provider.v1.Login.private:type_name -> tokenkeeper.provider.v1.Login.PrivateEntry
+	10, // 45: tokenkeeper.provider.v1.EndLoginRequest.attempt:type_name -> tokenkeeper.provider.v1.Attempt
+	8,  // 46: tokenkeeper.provider.v1.EndLoginRequest.account:type_name -> tokenkeeper.provider.v1.Account
+	25, // 47: tokenkeeper.provider.v1.EndLoginRequest.login:type_name -> tokenkeeper.provider.v1.Login
+	29, // 48: tokenkeeper.provider.v1.UnsettledResponse.entries:type_name -> tokenkeeper.provider.v1.SpoolEntry
+	38, // 49: tokenkeeper.provider.v1.SpoolEntry.begun_at:type_name -> google.protobuf.Timestamp
+	37, // 50: tokenkeeper.provider.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	0,  // 51: tokenkeeper.provider.v1.Provider.Describe:input_type -> tokenkeeper.provider.v1.DescribeRequest
+	6,  // 52: tokenkeeper.provider.v1.Provider.Ping:input_type -> tokenkeeper.provider.v1.PingRequest
+	11, // 53: tokenkeeper.provider.v1.Provider.Refresh:input_type -> tokenkeeper.provider.v1.RefreshRequest
+	13, // 54: tokenkeeper.provider.v1.Provider.AuthCodeURL:input_type -> tokenkeeper.provider.v1.AuthCodeURLRequest
+	15, // 55: tokenkeeper.provider.v1.Provider.Exchange:input_type -> tokenkeeper.provider.v1.ExchangeRequest
+	16, // 56: tokenkeeper.provider.v1.Provider.Check:input_type -> tokenkeeper.provider.v1.CheckRequest
+	18, // 57: tokenkeeper.provider.v1.Provider.Revoke:input_type -> tokenkeeper.provider.v1.RevokeRequest
+	20, // 58: tokenkeeper.provider.v1.Provider.Renew:input_type -> tokenkeeper.provider.v1.RenewRequest
+	21, // 59: tokenkeeper.provider.v1.Provider.Mint:input_type -> tokenkeeper.provider.v1.MintRequest
+	22, // 60: tokenkeeper.provider.v1.Provider.KeepAlive:input_type -> tokenkeeper.provider.v1.KeepAliveRequest
+	24, // 61: tokenkeeper.provider.v1.Provider.BeginLogin:input_type -> tokenkeeper.provider.v1.BeginLoginRequest
+	26, // 62: tokenkeeper.provider.v1.Provider.EndLogin:input_type -> tokenkeeper.provider.v1.EndLoginRequest
+	27, // 63: tokenkeeper.provider.v1.Provider.Unsettled:input_type -> tokenkeeper.provider.v1.UnsettledRequest
+	30, // 64: tokenkeeper.provider.v1.Provider.Settle:input_type -> tokenkeeper.provider.v1.SettleRequest
+	1,  // 65: tokenkeeper.provider.v1.Provider.Describe:output_type -> tokenkeeper.provider.v1.DescribeResponse
+	7,  // 66: tokenkeeper.provider.v1.Provider.Ping:output_type -> tokenkeeper.provider.v1.PingResponse
+	12, // 67: tokenkeeper.provider.v1.Provider.Refresh:output_type -> tokenkeeper.provider.v1.TokenResponse
+	14, // 68: tokenkeeper.provider.v1.Provider.AuthCodeURL:output_type -> tokenkeeper.provider.v1.AuthCodeURLResponse
+	12, // 69: tokenkeeper.provider.v1.Provider.Exchange:output_type -> tokenkeeper.provider.v1.TokenResponse
+	17, // 70: tokenkeeper.provider.v1.Provider.Check:output_type -> tokenkeeper.provider.v1.CheckResponse
+	19, // 71: tokenkeeper.provider.v1.Provider.Revoke:output_type -> tokenkeeper.provider.v1.RevokeResponse
+	12, // 72: tokenkeeper.provider.v1.Provider.Renew:output_type -> tokenkeeper.provider.v1.TokenResponse
+	12, // 73: tokenkeeper.provider.v1.Provider.Mint:output_type -> tokenkeeper.provider.v1.TokenResponse
+	23, // 74: tokenkeeper.provider.v1.Provider.KeepAlive:output_type -> tokenkeeper.provider.v1.KeepAliveResponse
+	25, // 75: tokenkeeper.provider.v1.Provider.BeginLogin:output_type -> tokenkeeper.provider.v1.Login
+	12, // 76: tokenkeeper.provider.v1.Provider.EndLogin:output_type -> tokenkeeper.provider.v1.TokenResponse
+	28, // 77: tokenkeeper.provider.v1.Provider.Unsettled:output_type -> tokenkeeper.provider.v1.UnsettledResponse
+	31, // 78: tokenkeeper.provider.v1.Provider.Settle:output_type -> tokenkeeper.provider.v1.SettleResponse
+	65, // [65:79] is the sub-list for method output_type
+	51, // [51:65] is the sub-list for method input_type
+	51, // [51:51] is the sub-list for extension type_name
+	51, // [51:51] is the sub-list for extension extendee
+	0,  // [0:51] is the sub-list for field type_name
 }
 
 func init() { file_provider_v1_provider_proto_init() }
@@ -1840,7 +2671,7 @@ func file_provider_v1_provider_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_v1_provider_proto_rawDesc), len(file_provider_v1_provider_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,11 @@ const (
 	Provider_Exchange_FullMethodName    = "/tokenkeeper.provider.v1.Provider/Exchange"
 	Provider_Check_FullMethodName       = "/tokenkeeper.provider.v1.Provider/Check"
 	Provider_Revoke_FullMethodName      = "/tokenkeeper.provider.v1.Provider/Revoke"
+	Provider_Renew_FullMethodName       = "/tokenkeeper.provider.v1.Provider/Renew"
+	Provider_Mint_FullMethodName        = "/tokenkeeper.provider.v1.Provider/Mint"
+	Provider_KeepAlive_FullMethodName   = "/tokenkeeper.provider.v1.Provider/KeepAlive"
+	Provider_BeginLogin_FullMethodName  = "/tokenkeeper.provider.v1.Provider/BeginLogin"
+	Provider_EndLogin_FullMethodName    = "/tokenkeeper.provider.v1.Provider/EndLogin"
 	Provider_Unsettled_FullMethodName   = "/tokenkeeper.provider.v1.Provider/Unsettled"
 	Provider_Settle_FullMethodName      = "/tokenkeeper.provider.v1.Provider/Settle"
 )
@@ -57,6 +62,20 @@ type ProviderClient interface {
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
 	// Revoke asks the broker to end the grant. Optional.
 	Revoke(ctx context.Context, in *RevokeRequest, opts ...grpc.CallOption) (*RevokeResponse, error)
+	// Renew gets the next access token with the living one, once. It is an attempt,
+	// as Refresh is. Optional.
+	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*TokenResponse, error)
+	// Mint gets a token without a person and without a token, once. It is an
+	// attempt. Optional.
+	Mint(ctx context.Context, in *MintRequest, opts ...grpc.CallOption) (*TokenResponse, error)
+	// KeepAlive makes one cheap call that keeps a session alive. It is no attempt.
+	// Optional.
+	KeepAlive(ctx context.Context, in *KeepAliveRequest, opts ...grpc.CallOption) (*KeepAliveResponse, error)
+	// BeginLogin starts a login that is not, or not only, a redirect. Optional.
+	BeginLogin(ctx context.Context, in *BeginLoginRequest, opts ...grpc.CallOption) (*Login, error)
+	// EndLogin asks once for the token of a login. It is an attempt; one of the kind
+	// pending says that the person is not done. Optional.
+	EndLogin(ctx context.Context, in *EndLoginRequest, opts ...grpc.CallOption) (*TokenResponse, error)
 	// Unsettled lists the attempts that stand in the spool, and names the spool.
 	Unsettled(ctx context.Context, in *UnsettledRequest, opts ...grpc.CallOption) (*UnsettledResponse, error)
 	// Settle frees the spool slot of an attempt whose outcome the supervisor
@@ -142,6 +161,56 @@ func (c *providerClient) Revoke(ctx context.Context, in *RevokeRequest, opts ...
 	return out, nil
 }
 
+func (c *providerClient) Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, Provider_Renew_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *providerClient) Mint(ctx context.Context, in *MintRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, Provider_Mint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *providerClient) KeepAlive(ctx context.Context, in *KeepAliveRequest, opts ...grpc.CallOption) (*KeepAliveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(KeepAliveResponse)
+	err := c.cc.Invoke(ctx, Provider_KeepAlive_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *providerClient) BeginLogin(ctx context.Context, in *BeginLoginRequest, opts ...grpc.CallOption) (*Login, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Login)
+	err := c.cc.Invoke(ctx, Provider_BeginLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *providerClient) EndLogin(ctx context.Context, in *EndLoginRequest, opts ...grpc.CallOption) (*TokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TokenResponse)
+	err := c.cc.Invoke(ctx, Provider_EndLogin_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *providerClient) Unsettled(ctx context.Context, in *UnsettledRequest, opts ...grpc.CallOption) (*UnsettledResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(UnsettledResponse)
@@ -185,6 +254,20 @@ type ProviderServer interface {
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
 	// Revoke asks the broker to end the grant. Optional.
 	Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error)
+	// Renew gets the next access token with the living one, once. It is an attempt,
+	// as Refresh is. Optional.
+	Renew(context.Context, *RenewRequest) (*TokenResponse, error)
+	// Mint gets a token without a person and without a token, once. It is an
+	// attempt. Optional.
+	Mint(context.Context, *MintRequest) (*TokenResponse, error)
+	// KeepAlive makes one cheap call that keeps a session alive. It is no attempt.
+	// Optional.
+	KeepAlive(context.Context, *KeepAliveRequest) (*KeepAliveResponse, error)
+	// BeginLogin starts a login that is not, or not only, a redirect. Optional.
+	BeginLogin(context.Context, *BeginLoginRequest) (*Login, error)
+	// EndLogin asks once for the token of a login. It is an attempt; one of the kind
+	// pending says that the person is not done. Optional.
+	EndLogin(context.Context, *EndLoginRequest) (*TokenResponse, error)
 	// Unsettled lists the attempts that stand in the spool, and names the spool.
 	Unsettled(context.Context, *UnsettledRequest) (*UnsettledResponse, error)
 	// Settle frees the spool slot of an attempt whose outcome the supervisor
@@ -220,6 +303,21 @@ func (UnimplementedProviderServer) Check(context.Context, *CheckRequest) (*Check
 }
 func (UnimplementedProviderServer) Revoke(context.Context, *RevokeRequest) (*RevokeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Revoke not implemented")
+}
+func (UnimplementedProviderServer) Renew(context.Context, *RenewRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Renew not implemented")
+}
+func (UnimplementedProviderServer) Mint(context.Context, *MintRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Mint not implemented")
+}
+func (UnimplementedProviderServer) KeepAlive(context.Context, *KeepAliveRequest) (*KeepAliveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method KeepAlive not implemented")
+}
+func (UnimplementedProviderServer) BeginLogin(context.Context, *BeginLoginRequest) (*Login, error) {
+	return nil, status.Error(codes.Unimplemented, "method BeginLogin not implemented")
+}
+func (UnimplementedProviderServer) EndLogin(context.Context, *EndLoginRequest) (*TokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndLogin not implemented")
 }
 func (UnimplementedProviderServer) Unsettled(context.Context, *UnsettledRequest) (*UnsettledResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Unsettled not implemented")
@@ -374,6 +472,96 @@ func _Provider_Revoke_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Provider_Renew_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RenewRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).Renew(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_Renew_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).Renew(ctx, req.(*RenewRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provider_Mint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(MintRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).Mint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_Mint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).Mint(ctx, req.(*MintRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provider_KeepAlive_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(KeepAliveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).KeepAlive(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_KeepAlive_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).KeepAlive(ctx, req.(*KeepAliveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provider_BeginLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BeginLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).BeginLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_BeginLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).BeginLogin(ctx, req.(*BeginLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Provider_EndLogin_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndLoginRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ProviderServer).EndLogin(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Provider_EndLogin_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ProviderServer).EndLogin(ctx, req.(*EndLoginRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Provider_Unsettled_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(UnsettledRequest)
 	if err := dec(in); err != nil {
@@ -444,6 +632,26 @@ var Provider_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Revoke",
 			Handler:    _Provider_Revoke_Handler,
+		},
+		{
+			MethodName: "Renew",
+			Handler:    _Provider_Renew_Handler,
+		},
+		{
+			MethodName: "Mint",
+			Handler:    _Provider_Mint_Handler,
+		},
+		{
+			MethodName: "KeepAlive",
+			Handler:    _Provider_KeepAlive_Handler,
+		},
+		{
+			MethodName: "BeginLogin",
+			Handler:    _Provider_BeginLogin_Handler,
+		},
+		{
+			MethodName: "EndLogin",
+			Handler:    _Provider_EndLogin_Handler,
 		},
 		{
 			MethodName: "Unsettled",

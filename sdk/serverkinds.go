@@ -1,0 +1,90 @@
+package sdk
+
+import (
+	"context"
+
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// What version 2 of the contract adds to the server. Renew, Mint and EndLogin are
+// attempts on the path of Refresh: one request, spooled, and answered from there.
+
+// interfaces says which optional interfaces the provider implements.
+func (s *Server) interfaces(d *Description) {
+	_, d.Authorizer = s.provider.(Authorizer)
+	_, d.Checker = s.provider.(Checker)
+	_, d.Revoker = s.provider.(Revoker)
+	_, d.Renewer = s.provider.(Renewer)
+	_, d.Minter = s.provider.(Minter)
+	_, d.Keepalive = s.provider.(Keepalive)
+	_, d.LoginGuide = s.provider.(LoginGuide)
+	_, d.NoRefresh = s.provider.(interface{ knowsNoRefreshTokens() })
+}
+
+// Renew implements the wire contract.
+func (s *Server) Renew(ctx context.Context, m *pb.RenewRequest) (*pb.TokenResponse, error) {
+	p, ok := s.provider.(Renewer)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	req := RenewRequest{Attempt: toAttempt(m.GetAttempt()), Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}
+	return s.attempt(ctx, spool.KindRenew, req.Attempt, req.Account.Name, func(ctx context.Context) (Token, error) {
+		return p.Renew(ctx, req)
+	})
+}
+
+// Mint implements the wire contract.
+func (s *Server) Mint(ctx context.Context, m *pb.MintRequest) (*pb.TokenResponse, error) {
+	p, ok := s.provider.(Minter)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	req := MintRequest{Attempt: toAttempt(m.GetAttempt()), Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}
+	return s.attempt(ctx, spool.KindMint, req.Attempt, req.Account.Name, func(ctx context.Context) (Token, error) {
+		return p.Mint(ctx, req)
+	})
+}
+
+// KeepAlive implements the wire contract.
+func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (*pb.KeepAliveResponse, error) {
+	p, ok := s.provider.(Keepalive)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	life, err := p.KeepAlive(ctx, KeepaliveRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())})
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &pb.KeepAliveResponse{Life: string(life)}, nil
+}
+
+// BeginLogin implements the wire contract.
+func (s *Server) BeginLogin(ctx context.Context, m *pb.BeginLoginRequest) (*pb.Login, error) {
+	p, ok := s.provider.(LoginGuide)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	login, err := p.BeginLogin(ctx, BeginLoginRequest{
+		Account: toAccount(m.GetAccount()), Shape: LoginShape(m.GetShape()), State: m.GetState(),
+		CodeVerifier: m.GetCodeVerifier(), CallbackURL: m.GetCallbackUrl(),
+	})
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return fromLogin(login), nil
+}
+
+// EndLogin implements the wire contract.
+func (s *Server) EndLogin(ctx context.Context, m *pb.EndLoginRequest) (*pb.TokenResponse, error) {
+	p, ok := s.provider.(LoginGuide)
+	if !ok {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	req := EndLoginRequest{
+		Attempt: toAttempt(m.GetAttempt()), Account: toAccount(m.GetAccount()), Login: toLogin(m.GetLogin()), Given: NewSecret(m.GetGiven()),
+	}
+	return s.attempt(ctx, spool.KindLogin, req.Attempt, req.Account.Name, func(ctx context.Context) (Token, error) {
+		return p.EndLogin(ctx, req)
+	})
+}
