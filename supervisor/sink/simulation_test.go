@@ -102,6 +102,10 @@ func heap() uint64 {
 }
 
 func TestManySinksOfWhichAThirdIsNeverWell(t *testing.T) {
+	refreshes := simRefresh
+	if testing.Short() {
+		refreshes /= 4 // too few to say whether the heap grows
+	}
 	synctest.Test(t, func(t *testing.T) {
 		s := &simulation{t: t, rnd: rand.New(rand.NewPCG(7, 11)), records: newRecords(), board: newBoard()}
 		for i := range s.sinks {
@@ -110,7 +114,7 @@ func TestManySinksOfWhichAThirdIsNeverWell(t *testing.T) {
 		s.start()
 		var first, last []uint64
 		sick := 0
-		for i := range simRefresh {
+		for i := range refreshes {
 			if i%simTurn == 0 {
 				// The healthy have everything at once: nothing of the sick
 				// ones' trouble reaches them. Who was sick had a turn to mend.
@@ -142,7 +146,7 @@ func TestManySinksOfWhichAThirdIsNeverWell(t *testing.T) {
 				t.Errorf("sink %d: %s", i, f)
 			}
 		}
-		if before, after := mean(first), mean(last); after > before*1.25 {
+		if before, after := mean(first), mean(last); after > before*1.25 && refreshes == simRefresh {
 			t.Errorf("the heap grew from %.0f to %.0f bytes", before, after)
 		}
 	})

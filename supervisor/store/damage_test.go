@@ -76,6 +76,9 @@ func worn(t testing.TB) (dir string, file, early []byte) {
 
 // A damaged byte anywhere is seen, or it changes nothing of what is read.
 func TestEveryByteCounts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, for a long time: not with -short")
+	}
 	_, file, _ := worn(t)
 	want, err := store.ReadImage(file)
 	if err != nil {
@@ -141,6 +144,9 @@ func older(t *testing.T, value, newest []byte) bool {
 // Whatever happens to a page, the store opens: with exactly what was stored, or
 // restored, and then it says the truth about each account.
 func TestEveryPageDamaged(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, for a long time: not with -short")
+	}
 	dir, file, early := worn(t)
 	damages := map[string]func(b []byte, at int) []byte{
 		"zeros":   func(b []byte, at int) []byte { clear(b[at:min(at+4096, len(b))]); return b },

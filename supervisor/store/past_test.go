@@ -16,6 +16,9 @@ func tokenOf(n int) sdk.Token {
 // TestWholeGrantIsKnown: a record tells its past refresh tokens apart, 20,000
 // of them, also after it was stored, and none is called past that is not.
 func TestWholeGrantIsKnown(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine does it all, for a long time: not with -short")
+	}
 	const last = 20_500
 	r := Record{Account: "a"}
 	for n := 1; n <= last; n++ {
