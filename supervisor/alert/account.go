@@ -124,14 +124,15 @@ func (a *Account) needsLogin() Condition {
 
 func (a *Account) ambiguous() Condition {
 	c := a.condition(event.Ambiguous)
-	doubt := fmt.Sprintf("account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s", a.Name, moment.Stamp(a.AmbiguousSince))
+	const doubt = "account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s"
 	switch {
 	case !a.AmbiguousSince.IsZero() && a.Unread != "":
-		return c.on("", fmt.Sprintf("%s; the answer came, nobody could read it, and it is kept in %s; its access token %s", doubt, a.Unread, a.ends()),
+		return c.on("", fmt.Sprintf(doubt+"; the answer came, nobody could read it, and it is kept in %s; its access token %s",
+			a.Name, moment.Stamp(a.AmbiguousSince), a.Unread, a.ends()),
 			fmt.Sprintf("look at it with: tokenkeeper spool; if nothing can be made of it, send the same token now with: tokenkeeper refresh %s --force; "+
 				"or log in with: tokenkeeper login %[1]s; when it is sent by itself, tokenkeeper status says (NEXT)", a.Name))
 	case !a.AmbiguousSince.IsZero():
-		return c.on("", doubt, "when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login "+a.Name)
+		return c.on("", fmt.Sprintf(doubt, a.Name, moment.Stamp(a.AmbiguousSince)), "when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login "+a.Name)
 	case a.StoredAt.IsZero():
 		return c
 	case a.NeedsLogin:

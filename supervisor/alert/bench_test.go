@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -75,9 +77,58 @@ func BenchmarkLook(b *testing.B) {
 			}
 			e.evaluate(b.Context())
 			b.ReportAllocs()
+			began := cpu()
 			for b.Loop() {
 				e.evaluate(b.Context())
 			}
+			b.ReportMetric(float64(cpu()-began)/float64(b.N), "cpu-ns/op")
 		})
 	}
+}
+
+// BenchmarkStorm is a look at which every account begins to need a login, or needs
+// none any more. The time for each account says whether it is linear; "cpu" is
+// that of the process, whatever else the machine does.
+func BenchmarkStorm(b *testing.B) {
+	for _, accounts := range []int{1_000, 10_000, 100_000} {
+		b.Run(fmt.Sprint(accounts), func(b *testing.B) {
+			shot := Snapshot{Now: time.Now()}
+			for n := range accounts {
+				a := healthy()
+				a.Name = fmt.Sprintf("customer-%06d", n)
+				shot.Accounts = append(shot.Accounts, a)
+			}
+			memory := store.NewMemory()
+			defer func() { _ = memory.Close() }()
+			e, err := New(b.Context(), Config{
+				Store: memory, Policy: Policy{Repeat: 4 * time.Hour}, Wake: func(string) {},
+				Snapshot: func(map[string]bool) Snapshot { return shot },
+				Told:     func(_ context.Context, _ event.Alert) bool { return true },
+				Events:   event.NewBus(slog.New(slog.DiscardHandler), time.Now),
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			began := cpu()
+			for b.Loop() {
+				shot.Now = shot.Now.Add(time.Minute)
+				for n := range shot.Accounts {
+					a := &shot.Accounts[n]
+					a.NeedsLogin, a.StoredAt = !a.NeedsLogin, shot.Now
+				}
+				e.evaluate(b.Context())
+			}
+			b.ReportMetric(float64(cpu()-began)/float64(b.N)/float64(accounts), "cpu-ns/account")
+		})
+	}
+}
+
+// cpu is the time that this process has worked.
+func cpu() time.Duration {
+	var used unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
