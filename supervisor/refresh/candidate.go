@@ -35,7 +35,7 @@ var (
 // id_token, or names the same, or is no login's. The caller holds k.mu.
 func (k *Keeper) candidate(a *leased, in store.Intent, t sdk.Token) *store.Candidate {
 	owner, person := OwnerOf(a.rec()), personOf(t.IDToken)
-	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != ""
+	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != "" && !owner.Assumed
 	if in.Kind != spool.KindExchange || !a.stored() || !unread && !isAnother(owner, person) {
 		return nil
 	}
@@ -159,6 +159,9 @@ func (k *Keeper) confirmed(ctx context.Context, a *leased, c *store.Candidate, n
 	next := a.next(t, store.OriginLogin, c.Attempt, now)
 	next.Account, next.Provider = a.cfg.Name, k.cfg.Provider
 	next.GrantedTo, next.LoginAt, next.LoginUncertain, next.RefreshExpiry = c.GrantedTo, c.LoginAt, false, c.RefreshExpiry
+	if next.GrantedTo.Person.Fingerprint == "" {
+		next.GrantedTo.Person = assumed(a.rec())
+	}
 	next.Candidate = nil
 	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
 		return err

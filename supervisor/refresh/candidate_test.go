@@ -178,8 +178,8 @@ func TestALoginWhosePersonCantBeReadWaits(t *testing.T) {
 	}
 }
 
-// Where nothing is known of who it is or was, and where it is the same, a login
-// is what it always was.
+// Where nothing is known of who it is, and where it is the same, a login is what it
+// always was; the last one who was named is known by it all the same.
 func TestALoginOfTheSamePersonOrOfNobody(t *testing.T) {
 	for name, people := range map[string][]string{
 		"the same": {"alice"}, "nobody": {""}, "nobody and then somebody": {"", "alice"},
@@ -195,8 +195,13 @@ func TestALoginOfTheSamePersonOrOfNobody(t *testing.T) {
 					}
 				}
 				last := people[len(people)-1]
-				if rec := r.record("one"); rec.Version != before.Version+uint64(len(people)) || rec.Candidate != nil || rec.GrantedTo.Person.Name != last {
+				if rec := r.record("one"); rec.Version != before.Version+uint64(len(people)) || rec.Candidate != nil ||
+					rec.GrantedTo.Person.Name != "alice" || rec.GrantedTo.Person.Assumed != (last == "") {
 					t.Errorf("version %d of %v, candidate %v", rec.Version, rec.GrantedTo.Person, rec.Candidate)
+				}
+				// Whoever is not named makes nobody forget who was.
+				if _, err := r.loginAs("one", "bob"); !errors.Is(err, refresh.ErrAnotherPerson) {
+					t.Errorf("another person after that: %v", err)
 				}
 				_ = g.end()
 			})

@@ -55,6 +55,14 @@ func OwnerOf(rec store.Record) store.Person {
 	return personOf(rec.Token.IDToken)
 }
 
+// assumed is the last person who was named, for a login that names nobody: so that
+// one of somebody else is still noticed later.
+func assumed(before store.Record) store.Person {
+	p := OwnerOf(before)
+	p.Assumed = p.Fingerprint != ""
+	return p
+}
+
 // personAfter is whose login a version with the token t comes from, which follows
 // before. A refresh stays in its login, whatever its id_token says (OpenID Connect
 // Core 1.0, section 12.2, does not let it name another person).
@@ -62,9 +70,12 @@ func personAfter(before store.Record, t sdk.Token, origin store.Origin) store.Pe
 	named, was := personOf(t.IDToken), OwnerOf(before)
 	switch origin {
 	case store.OriginLogin, store.OriginImport:
+		if named.Fingerprint == "" {
+			return assumed(before)
+		}
 		return named
 	case store.OriginRefresh:
-		if was.Fingerprint != "" {
+		if was.Fingerprint != "" && (!was.Assumed || named.Fingerprint == "") {
 			return was
 		}
 	}

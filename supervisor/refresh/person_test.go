@@ -76,18 +76,26 @@ func TestWhoseAVersionIs(t *testing.T) {
 	for _, tt := range []struct {
 		before, token string
 		origin        store.Origin
-		want          string
+		want          string // "?": of an earlier login
 	}{
-		{"", "", store.OriginLogin, ""}, {"a", "", store.OriginLogin, ""}, {"a", "b", store.OriginLogin, "b"},
-		{"a", "", store.OriginImport, ""}, {"a", "b", store.OriginImport, "b"},
+		{"", "", store.OriginLogin, ""}, {"a", "", store.OriginLogin, "a?"}, {"a", "b", store.OriginLogin, "b"},
+		{"a?", "", store.OriginLogin, "a?"}, {"a?", "a", store.OriginLogin, "a"}, {"a?", "", store.OriginRefresh, "a?"}, {"a?", "b", store.OriginRefresh, "b"},
+		{"a", "", store.OriginImport, "a?"}, {"a", "b", store.OriginImport, "b"},
 		{"a", "", store.OriginRefresh, "a"}, {"", "a", store.OriginRefresh, "a"}, {"a", "b", store.OriginRefresh, "a"},
 		{"a", "", store.OriginExternal, "a"}, {"a", "b", store.OriginExternal, "b"}, {"a", "", store.OriginRestore, "a"},
 	} {
-		for name, before := range map[string]store.Record{
-			"noted":                           {GrantedTo: store.GrantedTo{Person: personOf(named(tt.before))}},
-			"as an older program has left it": {Token: sdk.Token{IDToken: named(tt.before)}},
-		} {
-			if got := personAfter(before, sdk.Token{IDToken: named(tt.token)}, tt.origin); got != personOf(named(tt.want)) {
+		person := func(text string) store.Person {
+			sub, isAssumed := strings.CutSuffix(text, "?")
+			p := personOf(named(sub))
+			p.Assumed = isAssumed
+			return p
+		}
+		before := map[string]store.Record{"noted": {GrantedTo: store.GrantedTo{Person: person(tt.before)}}}
+		if !person(tt.before).Assumed {
+			before["as an older program has left it"] = store.Record{Token: sdk.Token{IDToken: named(tt.before)}}
+		}
+		for name, before := range before {
+			if got := personAfter(before, sdk.Token{IDToken: named(tt.token)}, tt.origin); got != person(tt.want) {
 				t.Errorf("%s: after %q comes %q by %s: %v", name, tt.before, tt.token, tt.origin, got)
 			}
 		}

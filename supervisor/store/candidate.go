@@ -18,6 +18,9 @@ type Person struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Name is what the broker calls him, for people; "": it does not say.
 	Name string `json:"name,omitempty"`
+	// Assumed: he is the last one who was named. Whoever has logged in since has
+	// not been.
+	Assumed bool `json:"assumed,omitempty"`
 }
 
 // shownFingerprint is how much of it people are shown.
@@ -30,9 +33,14 @@ func (p Person) String() string {
 	case short == "":
 		return "somebody of whom nothing is known"
 	case p.Name == "":
-		return "person " + short
+		short = "person " + short
+	default:
+		short = p.Name + " (" + short + ")"
 	}
-	return p.Name + " (" + short + ")"
+	if p.Assumed {
+		short += ", by an earlier login"
+	}
+	return short
 }
 
 // Candidate is the token of a login that was not the account's person's. It is
