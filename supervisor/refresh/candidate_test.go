@@ -67,6 +67,7 @@ func TestALoginOfAnotherPersonWaits(t *testing.T) {
 		if what, _ := refresh.CandidateText(store.Record{Account: "one", Candidate: &over}, time.Now()); what != "" {
 			t.Errorf("after its end an alert says %q", what)
 		}
+		synctest.Wait() // what is told is counted by another goroutine
 		if s := r.status("one"); s.State != refresh.Valid || r.count(event.LoginWaits) != 1 || r.count(event.LoginFailed) != 0 {
 			t.Errorf("the account is %s, told %d times", s.State, r.count(event.LoginWaits))
 		}
