@@ -57,6 +57,7 @@ func testDescribe(t *testing.T, s Suite) {
 	if !slices.Contains([]sdk.PKCE{sdk.PKCENone, sdk.PKCEOptional, sdk.PKCERequired}, p.PKCE) {
 		t.Errorf("Policy.PKCE is %q", p.PKCE)
 	}
+	describesKinds(t, d)
 	seen := map[string]bool{}
 	for _, setting := range d.Settings {
 		if setting.Name == "" || setting.Description == "" || seen[setting.Name] {

@@ -203,6 +203,18 @@ func (p generous) Describe(ctx context.Context) (sdk.Description, error) {
 	return d, err
 }
 
+// described says something else of itself.
+type described struct {
+	*worded
+	change func(*sdk.Description)
+}
+
+func (p described) Describe(ctx context.Context) (sdk.Description, error) {
+	d, err := p.worded.Describe(ctx)
+	p.change(&d)
+	return d, err
+}
+
 // again sends its first assertion with every request.
 func again() func(*oauth.Endpoint) {
 	var once sync.Once
@@ -240,6 +252,18 @@ func TestBrokenWordsAreFound(t *testing.T) {
 		"does not read the JWT":      {withAssertionSuite(also(withAssertion, func(e *oauth.Endpoint) { e.Answers.JWT = false })), "Refresh"},
 		"does not read the moment":   {asJSONSuite(also(asJSON, func(e *oauth.Endpoint) { e.Answers.ExpiresAt = "" })), "Refresh"},
 		"forgives what is not spent": {inAddressesSuite(generous{&worded{change: inAddresses}}), "Describe"},
+	}
+	for name, change := range map[string]func(*sdk.Description){
+		"a zone of nowhere":         func(d *sdk.Description) { d.Policy.Access.Clock.Zone = "Mars/Olympus" },
+		"a time without a zone":     func(d *sdk.Description) { d.Policy.Grant.Clock.Hour = 6 },
+		"logins that it can't":      func(d *sdk.Description) { d.Logins = []sdk.LoginShape{sdk.LoginDevice} },
+		"beats that it can't":       func(d *sdk.Description) { d.KeepaliveEvery = time.Minute },
+		"repeats what it can't":     func(d *sdk.Description) { d.Repeat = sdk.RepeatHarmless },
+		"a limit of less than none": func(d *sdk.Description) { d.Limits.RequestsPerHour = -1 },
+	} {
+		wrong := broken["forgives what is not spent"]
+		wrong.suite = inAddressesSuite(described{&worded{change: inAddresses}, change})
+		broken[name] = wrong
 	}
 	if name := os.Getenv("BROKEN_WORDS"); name != "" {
 		providertest.Run(t, broken[name].suite)

@@ -1,0 +1,42 @@
+package providertest
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// describesKinds: what a description says of deadlines, logins, sessions and limits
+// does not contradict itself or what the provider can do.
+func describesKinds(t *testing.T, d sdk.Description) {
+	t.Helper()
+	for name, deadline := range map[string]sdk.Deadline{"Access": d.Policy.Access, "Refresh": d.Policy.Refresh, "Grant": d.Policy.Grant} {
+		if fault := deadline.Clock.Fault(); fault != "" {
+			t.Errorf("Policy.%s.Clock: %s", name, fault)
+		}
+		if deadline.Lifetime < 0 || deadline.Idle < 0 {
+			t.Errorf("Policy.%s has a negative duration", name)
+		}
+	}
+	if d.LoginGuide != (len(d.Logins) > 0) {
+		t.Errorf("Description.Logins is %v; it lists the shapes of a sdk.LoginGuide, and only of one", d.Logins)
+	}
+	shapes := []sdk.LoginShape{
+		sdk.LoginRedirect, sdk.LoginPasteAddress, sdk.LoginPasteToken, sdk.LoginVerifier, sdk.LoginDevice, sdk.LoginApproval, sdk.LoginCallback,
+	}
+	for _, shape := range d.Logins {
+		if !slices.Contains(shapes, shape) {
+			t.Errorf("Description.Logins has the unknown shape %q", shape)
+		}
+	}
+	if d.KeepaliveEvery < 0 || d.Keepalive != (d.KeepaliveEvery > 0) {
+		t.Errorf("Description.KeepaliveEvery is %s; it is set for a sdk.Keepalive, and only for one", d.KeepaliveEvery)
+	}
+	if !slices.Contains([]sdk.Repeat{"", sdk.RepeatHarmless, sdk.RepeatReplaces, sdk.RepeatLimited}, d.Repeat) || d.Repeat != "" && !d.Minter {
+		t.Errorf("Description.Repeat is %q; it is one of the Repeat… values, for a sdk.Minter", d.Repeat)
+	}
+	if l := d.Limits; l.RequestsPerHour < 0 || l.FailedLoginsPerHour < 0 || l.LockedOutFor < 0 {
+		t.Error("Description.Limits has a negative value")
+	}
+}
