@@ -134,9 +134,10 @@ func (s State) underWay(e Event) (State, Action, bool) {
 }
 
 // announced begins an attempt: one at a time, and what was answered is stored
-// first.
+// first. A login stands over whatever was there, also if the store has nothing of
+// that.
 func (s State) announced(in store.Intent) (State, Action, bool) {
-	over, replay := in.Before != nil, in.Replays != ""
+	over, replay := in.Before != nil || in.Kind == spool.KindExchange, in.Replays != ""
 	_, none := s.Standing.(None)
 	possible := false
 	switch s.Attempt.(type) {

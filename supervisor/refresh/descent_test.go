@@ -21,8 +21,11 @@ var descents = []string{
 	"time passes", "time passes", "the supervisor starts anew",
 	"an answer waits in the spool", "an answer waits in the spool", "a login's answer waits in the spool",
 	"a person logs in", "a person imports a token that lives", "a person imports a dead token",
-	"another program's token is found", "the store is restored",
+	"another program's token is found", "the store is restored", "a login fails", "the store does not say what it took",
 }
+
+// unsaid are the writes of which the store may not say whether it took them.
+var unsaid = []string{"attempt", "mark", "replay", "login", "end", "token"}
 
 // chronicle is a store of which every commit is remembered.
 type chronicle struct {
@@ -38,12 +41,21 @@ func (c *chronicle) Commit(ctx context.Context, rec store.Record) error {
 	return err
 }
 
+// keep has the account kept in a store that remembers its commits, and may not say
+// what it took.
+func (w *descent) keep(c *chronicle) {
+	w.chronicle, w.unclear = c, &unclearStore{Store: c}
+	w.store = w.unclear
+}
+
 // descent is a world in which answers, logins, imports, finds and backups come in
 // any order.
 type descent struct {
 	*rig
-	g    *generation // nil: nothing runs
-	fell atomic.Bool // the process has been killed with an answer in its spool
+	chronicle *chronicle
+	unclear   *unclearStore
+	g         *generation // nil: nothing runs
+	fell      atomic.Bool // the process has been killed with an answer in its spool
 	// pending is the refresh token of an answer that nobody has stored, and answers
 	// are all of them that can be anywhere still.
 	pending string
@@ -61,7 +73,7 @@ func newDescent(t *testing.T) *descent {
 	c := &chronicle{Store: store.NewMemory()}
 	w := &descent{rig: r, answers: map[string]bool{}}
 	r.must(c.Commit(t.Context(), first))
-	r.store = c
+	w.keep(c)
 	r.accounts[0].WholeGrant = true
 	r.elsewhere = func(context.Context, store.Record) refresh.Elsewhere {
 		there := refresh.Elsewhere{Newer: w.found, Where: "a sink", Origin: store.OriginExternal}
@@ -106,6 +118,7 @@ func (w *descent) pass(d time.Duration) {
 // falls has the process killed when the next answer is in its spool.
 func (w *descent) falls() {
 	g := w.g
+	w.broker.calm("one")
 	w.broker.next("one", fault{die: spooled, kill: func() {
 		g.kill()
 		w.fell.Store(true)
@@ -136,15 +149,31 @@ func (w *descent) make(m move) (byPerson bool, err error) {
 		w.falls()
 		_, err = w.keeper.CompleteLogin(w.t.Context(), "one", w.beginLogin("one"), "code-one")
 		w.pass(time.Second)
-		if w.broker.calm("one"); err == nil || w.g != nil {
+		if w.broker.calm("one"); errors.Is(err, errUnclear) {
+			return false, nil
+		} else if err == nil || w.g != nil {
 			return true, errors.New("the login went well")
 		}
 		return true, nil
 	case "a person logs in":
 		w.up()
 		w.found = nil
-		_, err = w.keeper.CompleteLogin(w.t.Context(), "one", w.beginLogin("one"), "code-one")
+		if _, err = w.keeper.CompleteLogin(w.t.Context(), "one", w.beginLogin("one"), "code-one"); errors.Is(err, errUnclear) {
+			return false, nil
+		}
 		return true, err
+	case "a login fails":
+		w.up()
+		if _, err = w.keeper.CompleteLogin(w.t.Context(), "one", w.beginLogin("one"), "wrong"); err == nil {
+			return false, errors.New("a login with a wrong code went well")
+		}
+		return false, nil
+	case "the store does not say what it took":
+		w.up()
+		w.unclear.fails, w.unclear.took = unsaid[m.n%len(unsaid)], m.n/len(unsaid)%2 == 0
+		if m.n%5 == 0 { // and what became of the attempt is not known either
+			w.broker.next("one", fault{refuse: sdk.ErrAmbiguous})
+		}
 	case "a person imports a token that lives", "a person imports a dead token":
 		t := sdk.Token{RefreshToken: sdk.NewSecret(fmt.Sprint("dead-", w.dead)), AccessToken: sdk.NewSecret("dead"), IssuedAt: w.wall(), Lifetime: 20 * time.Minute}
 		if w.dead++; m.what == "a person imports a token that lives" {
@@ -157,13 +186,13 @@ func (w *descent) make(m move) (byPerson bool, err error) {
 		w.found = &format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry(), WrittenAt: w.wall()}
 	case "the store is restored":
 		w.down()
-		commits := w.store.(*chronicle).commits
+		commits := w.chronicle.commits
 		commits = commits[:1+m.n%len(commits)]
 		c := &chronicle{Store: store.NewMemory()}
 		for _, rec := range commits {
 			w.must(c.Commit(w.t.Context(), rec))
 		}
-		w.store = c
+		w.keep(c)
 		w.restart()
 		for rt := range w.answers {
 			if rt != w.pending && !knows(w.record("one"), rt) { // that has gone with the store
@@ -211,7 +240,7 @@ func (w *descent) check(byPerson bool) error {
 			return fmt.Errorf("an answer is lost (%s); version %d from %s stands", answer, rec.Version, rec.Origin)
 		}
 	}
-	if s := w.status("one"); w.g != nil && s.Record.Version != rec.Version {
+	if s := w.status("one"); w.g != nil && !s.Record.Held && s.Record.Version != rec.Version {
 		return fmt.Errorf("version %d is stored, and version %d in memory", rec.Version, s.Record.Version)
 	}
 	return nil

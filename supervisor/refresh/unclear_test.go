@@ -13,11 +13,13 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
+var errUnclear = errors.New("the connection to the store is lost")
+
 // unclearStore fails one write in words that say nothing; took: it was durable all
 // the same, as when the connection to a server breaks before its answer.
 type unclearStore struct {
 	store.Store
-	fails string // an attempt, its replay, a login, or the end of one; "": none
+	fails string // an attempt, its mark, its replay, a login, the end of one, or a token; "": none
 	took  bool
 }
 
@@ -31,7 +33,7 @@ func (u *unclearStore) write(what string, do func() error) error {
 			return err
 		}
 	}
-	return errors.New("the connection to the store is lost")
+	return errUnclear
 }
 
 func (u *unclearStore) Intend(ctx context.Context, in store.Intent) error {
@@ -53,6 +55,14 @@ func (u *unclearStore) Replace(ctx context.Context, attempt string, in store.Int
 	return u.write(what, func() error { return u.Store.Replace(ctx, attempt, in) })
 }
 
+func (u *unclearStore) Commit(ctx context.Context, rec store.Record) error {
+	what := "token"
+	if rec.Origin != store.OriginRefresh {
+		what = "person"
+	}
+	return u.write(what, func() error { return u.Store.Commit(ctx, rec) })
+}
+
 func (u *unclearStore) Abandon(ctx context.Context, account, attempt string, h store.Health) error {
 	return u.write("end", func() error { return u.Store.Abandon(ctx, account, attempt, h) })
 }
@@ -69,6 +79,7 @@ func TestWhatIsAnnouncedIsReadAgain(t *testing.T) {
 		code        string
 	}{
 		{name: "an attempt", fails: "attempt"},
+		{name: "an attempt, before a login", fails: "attempt", login: 15*time.Minute + 2*time.Second, code: "wrong"},
 		{name: "a replay", fails: "replay", first: ambiguous},
 		{name: "a login", fails: "login", login: time.Minute, code: "code-one"},
 		{name: "a login over an unknown attempt", fails: "login", first: ambiguous, login: 15*time.Minute + 10*time.Second, code: "code-one"},
