@@ -2,9 +2,12 @@ package refresh
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -12,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -32,7 +36,7 @@ var (
 
 // candidate is what becomes of the answer to a login that names another person
 // than the account's, or somebody in a way that can't be read; nil: it has no
-// id_token, or names the same, or is no login's. The caller holds k.mu.
+// id_token, or names the same, or is no login's.
 func (k *Keeper) candidate(a *leased, in store.Intent, t sdk.Token) *store.Candidate {
 	owner, person := OwnerOf(a.rec()), personOf(t.IDToken)
 	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != "" && !owner.Assumed
@@ -41,13 +45,13 @@ func (k *Keeper) candidate(a *leased, in store.Intent, t sdk.Token) *store.Candi
 	}
 	t.Rescued = ""
 	if !isHalf(t) {
-		t, _ = believe(t, k.policy, k.clock.Now().Wall)
+		t, _ = believe(t, k.Policy(), k.clock.Now().Wall)
 	}
 	granted := GrantedTo(a.cfg.Account)
 	granted.Person = person
 	return &store.Candidate{
 		Token: t, LoginAt: t.IssuedAt, GrantedTo: granted, Attempt: in.Attempt,
-		RefreshExpiry: refreshExpiry(store.Record{Token: t, LoginAt: t.IssuedAt}, k.policy),
+		RefreshExpiry: refreshExpiry(store.Record{Token: t, LoginAt: t.IssuedAt}, k.Policy()),
 	}
 }
 
@@ -211,4 +215,84 @@ func (k *Keeper) claimCandidate(ctx context.Context, name string) (*leased, erro
 		return nil, fmt.Errorf("account %s: %w; to log in: tokenkeeper login %s", name, ErrNoCandidate, name)
 	}
 	return a, nil
+}
+
+// personOf is whom an id_token names: the issuer and the subject, which together
+// nobody else has (OpenID Connect Core 1.0, section 2); the zero Person if there
+// is none, or it can't be read. Its signature is not checked: it has come straight
+// from the token endpoint over TLS, where the check of the server may stand for
+// that of the signature (section 3.1.3.7, point 6). So it says who has logged in
+// here, and proves nothing to anybody else.
+func personOf(idToken sdk.Secret) store.Person {
+	parts := strings.Split(idToken.Reveal(), ".")
+	if len(parts) != 3 { // of a signed one (RFC 7515); one that is encrypted is not for us
+		return store.Person{}
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(parts[1], "="))
+	if err != nil {
+		return store.Person{}
+	}
+	var claims map[string]any
+	if json.Unmarshal(payload, &claims) != nil {
+		return store.Person{}
+	}
+	text := func(claim string) string {
+		s, _ := claims[claim].(string)
+		return s
+	}
+	issuer, subject := text("iss"), text("sub")
+	if issuer == "" || subject == "" {
+		return store.Person{}
+	}
+	p := store.Person{Fingerprint: sdk.NewSecret(issuer + "\n" + subject).Fingerprint()}
+	for _, claim := range []string{"preferred_username", "email", "name"} {
+		if p.Name = hearsay.New().Clean(text(claim), hearsay.Name); p.Name != "" {
+			break
+		}
+	}
+	return p
+}
+
+// OwnerOf is whose login a record comes from. One that an older program has
+// stored may still tell it by its id_token.
+func OwnerOf(rec store.Record) store.Person {
+	if p := rec.GrantedTo.Person; p.Fingerprint != "" {
+		return p
+	}
+	return personOf(rec.Token.IDToken)
+}
+
+// assumed is the last person who was named, for a login that names nobody: so that
+// one of somebody else is still noticed later.
+func assumed(before store.Record) store.Person {
+	p := OwnerOf(before)
+	p.Assumed = p.Fingerprint != ""
+	return p
+}
+
+// personAfter is whose login a version with the token t comes from, which follows
+// before. A refresh stays in its login, whatever its id_token says (OpenID Connect
+// Core 1.0, section 12.2, does not let it name another person).
+func personAfter(before store.Record, t sdk.Token, origin store.Origin) store.Person {
+	named, was := personOf(t.IDToken), OwnerOf(before)
+	switch origin {
+	case store.OriginLogin, store.OriginImport:
+		if named.Fingerprint == "" {
+			return assumed(before)
+		}
+		return named
+	case store.OriginRefresh:
+		if was.Fingerprint != "" && (!was.Assumed || named.Fingerprint == "") {
+			return was
+		}
+	}
+	if named.Fingerprint == "" {
+		return was
+	}
+	return named
+}
+
+// isAnother says whether both are known, and not the same.
+func isAnother(p, q store.Person) bool {
+	return p.Fingerprint != "" && q.Fingerprint != "" && p.Fingerprint != q.Fingerprint
 }

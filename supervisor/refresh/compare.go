@@ -43,10 +43,8 @@ func (k *Keeper) owner(account, fingerprint string) string {
 // refresh token with that fingerprint; "": none has.
 func (k *Keeper) Knows(except, fingerprint string) string {
 	for _, a := range k.order {
-		k.mu.Lock() // for each of them, so that many hold up nobody
-		rec, stored := a.rec(), a.stored()
-		k.mu.Unlock()
-		if a.cfg.Name != except && stored && (rec.Token.RefreshToken.Fingerprint() == fingerprint || rec.Replaced(fingerprint)) {
+		rec := a.rec()
+		if a.cfg.Name != except && rec.Version > 0 && (rec.Token.RefreshToken.Fingerprint() == fingerprint || rec.Replaced(fingerprint)) {
 			return a.cfg.Name
 		}
 	}

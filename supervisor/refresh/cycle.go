@@ -225,20 +225,15 @@ func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *leased, in sto
 
 // keep makes the new token durable and, only then, known.
 func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, answer sdk.Answer) error {
-	k.mu.Lock()
-	candidate := k.candidate(a, in, answer.Token)
-	k.mu.Unlock()
-	if candidate != nil {
+	if candidate := k.candidate(a, in, answer.Token); candidate != nil {
 		return k.another(ctx, remote, a, in, candidate)
 	}
 	half := isHalf(answer.Token)
 	if half && k.nothingNew(a, in, answer.Token) {
 		return k.failed(ctx, remote, a, in, errNothingNew(a))
 	}
-	k.mu.Lock()
 	next := k.successor(a, in, answer)
 	rec := next.record
-	k.mu.Unlock()
 	switch err := k.cfg.Store.Commit(ctx, rec); {
 	case errors.Is(err, store.ErrConflict):
 		return k.conflicting(ctx, remote, a, in, rec, err)
@@ -250,9 +245,7 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *leased, in sto
 		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
 	}
 	crashpoint.Here("refresh: the token is committed")
-	k.mu.Lock()
-	k.install(a, acct.Stored{Record: rec})
-	k.mu.Unlock()
+	k.tell(a, acct.Stored{Record: rec})
 	k.facts.End(event.DiskTrouble, a.cfg.Name)
 	if half {
 		k.keptHalf(a, rec, in, answer)
@@ -271,7 +264,6 @@ func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *leased, in sto
 func (k *Keeper) hand(a *leased, in store.Intent, answer sdk.Answer, next success) error {
 	rec := next.record
 	k.mu.Lock()
-	a.desk().halves = 0
 	due := k.plan(a)
 	if next.dead != nil {
 		due = k.retry(a.account, schedule.Failure{InRow: rec.Health.Failures})

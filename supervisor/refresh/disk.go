@@ -10,7 +10,6 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -53,7 +52,7 @@ func (k *Keeper) keepHeld(ctx context.Context, remote *sdk.Remote, a *leased, in
 	k.tell(a, acct.Calls{Intent: in})
 	held := a.state().Held()
 	t := held.Token
-	if held.Health.LastKind == kindHalf { // its access token is that of the version before
+	if held.Health.Halves > 0 { // its access token is that of the version before
 		t.AccessToken = sdk.Secret{}
 	}
 	return k.keep(ctx, remote, a, in, sdk.Answer{Token: t, Recovered: true})
@@ -76,9 +75,7 @@ func (k *Keeper) notAnnounced(a *leased, err error) error {
 func (k *Keeper) notTaken(a *leased, e acct.Event, err error) error {
 	k.mu.Lock()
 	k.step(a, e)
-	at := k.retry(a.account, schedule.Failure{InRow: 3})
-	a.pauseFor(promise.DiskAway, err.Error())
-	a.promise(at)
+	k.putOff(a.account, 3, promise.DiskAway, err)
 	k.mu.Unlock()
 	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
 		Type:    event.DiskTrouble,

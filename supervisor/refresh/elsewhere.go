@@ -89,9 +89,7 @@ func (k *Keeper) consult(ctx context.Context, a *leased) (taken bool, doubt stri
 	}
 	err = k.takeFound(ctx, a, *there.Newer, there.Origin, there.Where)
 	if err == nil {
-		k.mu.Lock()
-		a.lookWhenIdle()
-		k.mu.Unlock()
+		k.lookWhenIdle(a)
 	}
 	return true, "", err
 }
@@ -158,9 +156,7 @@ func (k *Keeper) goBack(ctx context.Context, a *leased, refused store.Record) er
 		return k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}
 	k.renewed(a, rec)
-	k.mu.Lock()
-	a.lookWhenIdle()
-	k.mu.Unlock()
+	k.lookWhenIdle(a)
 	k.publish(slog.LevelDebug, a.cfg.Name, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: "the refresh token before the one that was refused is tried",

@@ -80,15 +80,7 @@ func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *lease
 		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
 		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
 	}
-	standing, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
-	switch {
-	case err != nil:
-	case intended:
-		in.Before = under(standing)
-		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
-	default:
-		err = k.cfg.Store.Intend(ctx, in)
-	}
+	in, err := k.announceOver(ctx, in)
 	if err != nil {
 		return k.notAnnounced(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
 	}
@@ -121,13 +113,9 @@ func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *leased, 
 	t := answer.Token
 	t.Rescued = ""
 	if !isHalf(t) {
-		k.mu.Lock()
-		t, _ = believe(t, k.policy, k.clock.Now().Wall)
-		k.mu.Unlock()
+		t, _ = believe(t, k.Policy(), k.clock.Now().Wall)
 	}
-	k.mu.Lock()
 	c := k.candidate(a, in, t)
-	k.mu.Unlock()
 	switch v := k.verdictOf(a, t); {
 	case c != nil && !isHalf(t):
 		rec, err := k.putBeside(ctx, a, c)

@@ -16,19 +16,12 @@ import (
 
 // This file holds how a new version takes the place of the one that stands.
 
-// install tells the account of a record that is durable, by Stored or Taken:
-// whatever was open or unknown of an attempt before it is so no more. The caller
-// holds k.mu.
-func (k *Keeper) install(a *leased, e acct.Event) {
-	k.step(a, e)
-}
-
 // renewed goes on with a record that did not come from the server just now, and
 // is stored; it returns when that is due: at once if nobody has asked the server
 // yet and it is time.
 func (k *Keeper) renewed(a *leased, rec store.Record) (due time.Time) {
 	k.mu.Lock()
-	k.install(a, acct.Taken{Record: rec})
+	k.step(a, acct.Taken{Record: rec})
 	a.desk().doubt = ""
 	k.plan(a)
 	due, _ = k.heap.Due(a.cfg.Name)
@@ -72,10 +65,8 @@ func (k *Keeper) take(ctx context.Context, a *leased, f find) error {
 	if !f.loginAt.IsZero() || f.otherLogin {
 		rec.LoginAt, rec.LoginUncertain = f.loginAt, f.loginUncertain
 	}
-	k.mu.Lock()
-	rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+	rec.RefreshExpiry = refreshExpiry(rec, k.Policy())
 	first := !a.stored()
-	k.mu.Unlock()
 	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
 		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", f.where, err))
 	}
@@ -103,9 +94,7 @@ func (k *Keeper) storeHeld(ctx context.Context, a *leased) error {
 	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
 		return fmt.Errorf("account %s: store the token that is served from memory, before another takes its place: %w", a.cfg.Name, err)
 	}
-	k.mu.Lock()
-	k.install(a, acct.Stored{Record: rec})
-	k.mu.Unlock()
+	k.tell(a, acct.Stored{Record: rec})
 	a.desk().unfreed = rec.Attempt // before the next attempt
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -152,17 +153,7 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *leased) er
 		Version: a.rec().Version, Grant: a.rec().Grant, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
 	}
 	k.place(a, &in)
-	standing, open, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
-	switch {
-	case err != nil:
-	case open:
-		// Only a login that succeeds makes the fate of the attempt before it
-		// unimportant: one that fails gives it back.
-		in.Before = under(standing)
-		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
-	default:
-		err = k.cfg.Store.Intend(ctx, in)
-	}
+	in, err := k.announceOver(ctx, in)
 	if err != nil {
 		return k.notAnnounced(a, fmt.Errorf("announce the login, so the code was not used: %w", err))
 	}
@@ -171,13 +162,21 @@ func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *leased) er
 	return k.attempt(ctx, remote, a, in)
 }
 
-// under is what an intent that takes the place of standing for a time must
-// give back. A login that could not be ended has nothing of its own to give.
-func under(standing store.Intent) *store.Intent {
-	if standing.Kind == spool.KindExchange {
-		return standing.Before
+// announceOver announces an attempt over whatever stands open. Only if it succeeds
+// is the fate of that unimportant: otherwise it is given back. A login that could
+// not be ended has nothing of its own to give.
+func (k *Keeper) announceOver(ctx context.Context, in store.Intent) (store.Intent, error) {
+	standing, open, err := k.cfg.Store.Intent(ctx, in.Account)
+	if err != nil {
+		return in, err
 	}
-	return &standing
+	if !open {
+		return in, k.cfg.Store.Intend(ctx, in)
+	}
+	if in.Before = &standing; standing.Kind == spool.KindExchange {
+		in.Before = standing.Before
+	}
+	return in, k.cfg.Store.Replace(ctx, standing.Attempt, in)
 }
 
 // exchangeFailed ends a login without a token. The record, if there is one, the
@@ -208,4 +207,41 @@ func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *leas
 	})
 	k.free(ctx, remote, a, in.Attempt)
 	return a.named(cause)
+}
+
+// challenged says whether the address of a login carries the code challenge
+// that it has to: by the digest of the verifier, because who sees the address
+// would see a plain one (RFC 7636, section 7.2), and in any case where the
+// provider says that the broker demands it.
+func challenged(address string, pkce sdk.PKCE) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return errors.New("gave no address")
+	}
+	q := u.Query()
+	switch {
+	case q.Has("code_challenge") && q.Get("code_challenge_method") != "S256":
+		return errors.New("would show the code verifier in the address of the login (the code challenge is not of the method S256)")
+	case !q.Has("code_challenge") && pkce == sdk.PKCERequired:
+		return errors.New("says that its broker demands PKCE, and its address for the login has no code challenge")
+	}
+	return nil
+}
+
+// ErrOtherIssuer: what a person brought back from a login was made by another
+// authorization server than the one that he was sent to.
+var ErrOtherIssuer = errors.New("the address was made by another authorization server than the one of this login")
+
+// CheckIssuer refuses an issuer that came back with a login of the account which
+// is under way (RFC 9207, section 2.4) and is not its authorization server's.
+// Where that is not known, or none came back, nothing can be told. The login
+// goes on.
+func (k *Keeper) CheckIssuer(name, issuer string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a, ok := k.accounts[name]
+	if !ok || a.wish.login == nil || a.wish.login.issuer == "" || issuer == "" || issuer == a.wish.login.issuer {
+		return nil
+	}
+	return fmt.Errorf("%w (%s): close that page, and log in at the address that \"tokenkeeper login %s\" gives", ErrOtherIssuer, a.wish.login.issuer, name)
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -70,10 +69,7 @@ func (k *Keeper) Meet(d sdk.Description) {
 // login lives; nil: it may be. Unless by force, a login that has ended by what
 // is known of the broker is none.
 func (k *Keeper) CheckLoginTime(account string, at time.Time, force bool) error {
-	k.mu.Lock()
-	p, now := k.policy, k.clock.Now().Wall
-	k.mu.Unlock()
-	return checkLoginTime(account, at, p, now, force)
+	return checkLoginTime(account, at, k.Policy(), k.clock.Now().Wall, force)
 }
 
 func checkLoginTime(account string, at time.Time, p sdk.Policy, now time.Time, force bool) error {
@@ -117,19 +113,13 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	} else if open || a.unfinished() {
 		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
 	}
-	k.mu.Lock()
 	next := a.rec().Told(at, k.clock.Now().Wall)
-	next.RefreshExpiry = refreshExpiry(next, k.policy)
-	k.mu.Unlock()
+	next.RefreshExpiry = refreshExpiry(next, k.Policy())
 	if err := k.cfg.Store.Commit(ctx, next); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
 	}
-	k.mu.Lock()
-	k.step(a, acct.Taken{Record: next})
-	k.plan(a)
-	a.lookWhenIdle()
-	k.mu.Unlock()
-	k.cfg.Wake(name)
+	k.renewed(a, next)
+	k.lookWhenIdle(a)
 	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
 		Type: event.LoginTold, Version: next.Version, Expiry: next.Token.Expiry(), Message: "a person has said when the login was made",
 	})

@@ -44,9 +44,7 @@ func (k *Keeper) takeLate(ctx context.Context, a *leased, e store.Evidence, mess
 		f.loginAt = e.Token.IssuedAt
 	}
 	err := k.take(ctx, a, f)
-	k.mu.Lock()
-	a.lookWhenIdle()
-	k.mu.Unlock()
+	k.lookWhenIdle(a)
 	return err
 }
 

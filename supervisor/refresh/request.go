@@ -116,16 +116,12 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if next.Origin == store.OriginRestore {
 		next.Before = a.rec().Unproven(next.Token)
 	}
-	k.mu.Lock()
-	next.RefreshExpiry = refreshExpiry(next, k.policy)
-	k.mu.Unlock()
+	next.RefreshExpiry = refreshExpiry(next, k.Policy())
 	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
 		return store.Record{}, err
 	}
 	k.renewed(a, next)
-	k.mu.Lock()
-	a.lookWhenIdle()
-	k.mu.Unlock()
+	k.lookWhenIdle(a)
 	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})

@@ -7,62 +7,11 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
-
-// withShared runs fn while the account's shared file is locked; without a
-// shared file it just runs fn.
-func (k *Keeper) withShared(ctx context.Context, a *leased, fn func() error) error {
-	if a.cfg.Shared == nil {
-		return fn()
-	}
-	k.setLocking(a.account, true)
-	release, err := a.cfg.Shared.Lock(ctx)
-	k.setLocking(a.account, false)
-	if err != nil {
-		return k.sharedHeld(a, err)
-	}
-	crashpoint.Here("shared: locked")
-	k.mu.Lock()
-	a.locked, a.file.shut, a.file.outSince = true, "", nil
-	k.mu.Unlock()
-	defer func() {
-		a.locked = false
-		if err := release(); err != nil {
-			k.cfg.Log.Warn("the shared file's lock was not given back cleanly",
-				"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
-		}
-	}()
-	return fn()
-}
-
-// setLocking notes that the account waits for the lock of its shared file.
-func (k *Keeper) setLocking(a *account, on bool) {
-	k.mu.Lock()
-	a.file.locking = on
-	k.mu.Unlock()
-}
-
-// settleShared is withShared for an attempt that was answered already: its
-// token is made durable also while another program holds the lock. The shared
-// file is then put right at a later look.
-func (k *Keeper) settleShared(ctx context.Context, a *leased, fn func() error) error {
-	ran := false
-	err := k.withShared(ctx, a, func() error {
-		ran = true
-		return fn()
-	})
-	if ran {
-		return err
-	}
-	return fn()
-}
 
 // Touch is called when an account's shared file may have changed, or what a
 // destination holds: the account is looked at soon, but not refreshed before it
@@ -82,8 +31,12 @@ func (k *Keeper) Touch(name string) {
 }
 
 // lookWhenIdle has the shared file looked at once the work on the account ends:
-// it does not hold yet what came from elsewhere. The caller holds k.mu.
-func (a *account) lookWhenIdle() { a.file.look = a.file.look || a.cfg.Shared != nil }
+// it does not hold yet what came from elsewhere.
+func (k *Keeper) lookWhenIdle(a *leased) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a.file.look = a.file.look || a.cfg.Shared != nil
+}
 
 // lookSoon makes an idle account due for a look, and notes when it was due
 // before; also if it has been planned anew since an earlier touch.
@@ -176,9 +129,7 @@ func (k *Keeper) unseen(a *leased, err error) error {
 		return nil
 	}
 	k.mu.Lock()
-	next := k.retry(a.account, schedule.Failure{InRow: 2})
-	a.pauseFor(promise.DiskAway, err.Error())
-	a.promise(next)
+	next := k.putOff(a.account, 2, promise.DiskAway, err)
 	k.mu.Unlock()
 	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
 		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
@@ -186,40 +137,6 @@ func (k *Keeper) unseen(a *leased, err error) error {
 			"when the access token has expired, our own refresh token is used all the same",
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
-}
-
-// writeShared brings the newest token to the shared file, whose lock is held.
-// A failure is told and left to the next look: the record is safe.
-func (k *Keeper) writeShared(a *leased, rec store.Record) bool {
-	if a.cfg.Shared == nil || !a.locked {
-		return a.cfg.Shared == nil
-	}
-	err := a.cfg.Shared.Write(a.shared(rec))
-	crashpoint.Here("shared: written")
-	if err != nil {
-		k.notWritten(a, rec, err)
-		return false
-	}
-	k.mu.Lock()
-	a.file.asked, a.file.zone = question{}, "" // our own token and times stand there
-	k.mu.Unlock()
-	k.facts.End(event.DiskTrouble, a.cfg.Name)
-	return true
-}
-
-func (k *Keeper) notWritten(a *leased, rec store.Record, err error) {
-	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
-		Type: event.DiskTrouble, Version: rec.Version,
-		Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
-			err.Error() + ". It is tried again",
-	})
-}
-
-// shared is what the shared file shall hold.
-func (a *account) shared(rec store.Record) format.Document {
-	d := rec.Document()
-	d.ClientID, d.ClientSecret = a.cfg.ClientID, a.cfg.ClientSecret
-	return d
 }
 
 // lookOnly ends a turn that only looked at the shared file, and gives the

@@ -108,6 +108,7 @@ type tokenLayout struct {
 
 type healthLayout struct {
 	Failures    int       `json:"failures,omitempty"`
+	Halves      int       `json:"halves,omitempty"`
 	LastError   string    `json:"last_error,omitempty"`
 	LastKind    sdk.Kind  `json:"last_kind,omitempty"`
 	LastFailure time.Time `json:"last_failure,omitzero"`
@@ -142,7 +143,7 @@ func seal(r Record) ([]byte, error) {
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
 		Health: healthLayout{
-			Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
+			Failures: r.Health.Failures, Halves: r.Health.Halves, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
 			LastFailure: utc(r.Health.LastFailure), NeedsLogin: r.Health.NeedsLogin,
 			Ambiguous: utc(r.Health.Ambiguous),
 		},

@@ -91,8 +91,10 @@ type Record struct {
 // Health is how the account's refreshes go. It is stored, so that a restart
 // forgets no failure.
 type Health struct {
-	// Failures in a row.
+	// Failures in a row; Halves of them brought a new refresh token and no access
+	// token.
 	Failures    int
+	Halves      int
 	LastError   string
 	LastKind    sdk.Kind
 	LastFailure time.Time

@@ -39,7 +39,7 @@ func plain(r store.Record) map[string]string {
 		"type": t.TokenType, "scope": t.Scope, "issued": stamp(t.IssuedAt),
 		"lifetimes": fmt.Sprint(t.Lifetime, t.Uncertain, t.RefreshLifetime, t.Skew),
 		"extra":     fmt.Sprint(t.Extra), "private": privates(t.Private),
-		"health": fmt.Sprint(r.Health.Failures, r.Health.LastError, r.Health.LastKind, r.Health.NeedsLogin,
+		"health": fmt.Sprint(r.Health.Failures, r.Health.Halves, r.Health.LastError, r.Health.LastKind, r.Health.NeedsLogin,
 			stamp(r.Health.LastFailure), stamp(r.Health.Ambiguous)),
 		"granted to": fmt.Sprint(r.GrantedTo), "candidate": candidate(r.Candidate),
 		"unknown names": fmt.Sprint(slices.Sorted(maps.Keys(r.Unknown))),

@@ -85,7 +85,7 @@ func First(account string) store.Record {
 	r.LoginAt, r.LoginUncertain, r.RefreshExpiry = start.Add(-time.Hour), true, start.Add(7*24*time.Hour)
 	r.Fingerprints = []string{"0123456789abcdef"}
 	r.Health = store.Health{
-		Failures: 3, LastError: "the broker was away", LastKind: sdk.KindRateLimited,
+		Failures: 3, Halves: 2, LastError: "the broker was away", LastKind: sdk.KindRateLimited,
 		LastFailure: start.Add(time.Minute), NeedsLogin: "fedcba9876543210", Ambiguous: start.Add(time.Second),
 	}
 	return r

@@ -1,8 +1,11 @@
 package refresh
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
@@ -10,12 +13,50 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
+// skewTolerated is more than the seconds that a Date is rounded by and an
+// answer takes, and less than matters to a token.
+const skewTolerated = time.Minute
+
+// tellSkew says that this machine's clock is wrong, once. Tokens are issued
+// and die by this clock, so they are kept alive all the same; but elsewhere
+// the moments that consumers are told are wrong.
+func (k *Keeper) tellSkew(skew time.Duration) {
+	k.mu.Lock()
+	news := skew != 0 && (skew-k.skew).Abs() > skewTolerated
+	if news {
+		k.skew = skew
+	}
+	k.mu.Unlock()
+	if !news || skew.Abs() <= skewTolerated {
+		return
+	}
+	is := "behind"
+	if skew < 0 {
+		is = "ahead of"
+	}
+	k.cfg.Log.Warn(fmt.Sprintf("this machine's clock is %s %s the server's. Tokens are kept alive all the same, "+
+		"but programs on other machines see a wrong expiry: set the clock", skew.Abs().Round(time.Second), is),
+		"provider", k.cfg.Provider)
+}
+
+// refreshExpiry is when rec's refresh token dies, as far as anybody says; zero:
+// nobody does.
+func refreshExpiry(rec store.Record, p sdk.Policy) time.Time {
+	switch t := rec.Token; {
+	case t.RefreshLifetime > 0:
+		return moment.Add(t.IssuedAt, t.RefreshLifetime)
+	case p.RefreshLifetime <= 0:
+		return time.Time{}
+	case p.Sliding:
+		return moment.Add(t.IssuedAt, p.RefreshLifetime)
+	default:
+		return moment.Add(rec.LoginAt, p.RefreshLifetime)
+	}
+}
+
 // Foreign reads d by what is known of the account's provider by now.
 func (k *Keeper) Foreign(d format.Document) lineage.Foreign {
-	k.mu.Lock()
-	policy := k.policy
-	k.mu.Unlock()
-	return lineage.TokenOf(d, policy, k.clock.Now().Wall)
+	return lineage.TokenOf(d, k.Policy(), k.clock.Now().Wall)
 }
 
 // foreignOrigin says whether the record's token came from a document.

@@ -1,0 +1,243 @@
+package refresh
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// A success may bring half a token: a new refresh token, whose predecessor is
+// spent, and no access token. The half is kept like a whole one. What consumers
+// have stays as it is, and an access token is asked for again: at once, once,
+// and then with the pauses of any failure.
+
+// kindHalf is Health.LastKind after such an answer.
+const kindHalf sdk.Kind = "no_access_token"
+
+func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
+
+// nothingNew: the refresh token of half an answer is the one that was sent, or
+// one before it.
+func (k *Keeper) nothingNew(a *leased, in store.Intent, t sdk.Token) bool {
+	fp := t.RefreshToken.Fingerprint()
+	return fp == "" || fp == in.Fingerprint || a.rec().Replaced(fp)
+}
+
+func errNothingNew(a *leased) error {
+	return &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
+		"account %s: the broker answered without an access token and without a new refresh token; it will be tried again", a.cfg.Name)}
+}
+
+// success is what becomes of an answer.
+type success struct {
+	// record is the account's next version.
+	record store.Record
+	// doubt is what a person should hear of the token's times; "": nothing.
+	doubt string
+	// dead: the access token was dead when it came; nil: it lives.
+	dead error
+}
+
+// successor is what becomes of an answer.
+func (k *Keeper) successor(a *leased, in store.Intent, answer sdk.Answer) success {
+	now, t, policy := k.clock.Now().Wall, answer.Token, k.Policy()
+	half := isHalf(t)
+	if held := a.state().Held(); held != nil && held.Attempt == in.Attempt {
+		s := success{record: *held}
+		if !half {
+			s.dead = deadOnArrival(&s.record, a.rec(), in, answer.Recovered, now)
+		}
+		return s
+	}
+	t.Rescued = ""
+	doubt := ""
+	if !half {
+		t, doubt = believe(t, policy, now)
+	}
+	origin := store.OriginRefresh
+	if in.Kind == spool.KindExchange {
+		origin = store.OriginLogin
+	}
+	rec := a.next(t, origin, in.Attempt, now)
+	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+	descend(&rec, in)
+	if origin == store.OriginLogin {
+		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
+	}
+	outlived(&rec, a.rec(), policy, in)
+	rec.RefreshExpiry = refreshExpiry(rec, policy)
+	if half {
+		rec.Token = withAccessToken(rec.Token, a.rec().Token)
+		rec.Health = a.rec().Health
+		rec.Health.Failures++
+		rec.Health.Halves++
+		rec.Health.LastKind, rec.Health.LastFailure = kindHalf, now
+		rec.Health.LastError = fmt.Sprintf("account %s: the broker gave a new refresh token, which is stored, and no access token", a.cfg.Name)
+		rec.Health.Ambiguous = time.Time{}
+		return success{record: rec}
+	}
+	dead := deadOnArrival(&rec, a.rec(), in, answer.Recovered, now)
+	return success{rec, doubt, dead}
+}
+
+// withAccessToken gives t the access token that consumers have already, as old
+// as it is.
+func withAccessToken(t, before sdk.Token) sdk.Token {
+	if before.AccessToken.IsZero() {
+		t.Lifetime = 0
+		return t
+	}
+	if t.RefreshLifetime > 0 { // it counts from another moment now
+		t.RefreshLifetime += t.IssuedAt.Sub(before.IssuedAt)
+	}
+	t.AccessToken, t.TokenType, t.IDToken = before.AccessToken, before.TokenType, before.IDToken
+	t.IssuedAt, t.Lifetime, t.Uncertain = before.IssuedAt, before.Lifetime, before.Uncertain
+	return t
+}
+
+// keptHalf plans and tells after half a token has been made durable. Other
+// programs need the refresh token; sinks are told only as long as the access
+// token beside it is worth something.
+func (k *Keeper) keptHalf(a *leased, rec store.Record, in store.Intent, answer sdk.Answer) {
+	k.mu.Lock()
+	now := k.clock.Now()
+	next := now.Wall
+	if rec.Health.Halves > 1 {
+		next = k.retry(a.account, schedule.Failure{InRow: rec.Health.Failures})
+	} else {
+		k.dueAt(a.account, now.Wall, now)
+	}
+	k.mu.Unlock()
+	k.bringToShared(a, in, answer, rec)
+	if rec.Token.Valid(now.Wall) {
+		k.cfg.Wake(a.cfg.Name)
+	}
+	e := event.Event{
+		Type: event.RefreshFailed, Kind: string(kindHalf), Version: rec.Version, Attempt: in.Attempt,
+		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures, Expiry: rec.Token.Expiry(), Next: next,
+		Message: "the broker gave a new refresh token, which is stored, and no access token; it is asked again " + next.Format(time.RFC3339),
+	}
+	if answer.Token.Rescued != "" {
+		e.Message += " (" + answer.Token.Rescued + ")"
+	}
+	k.publish(slog.LevelWarn, a.cfg.Name, e)
+}
+
+const (
+	// assumedLifetime is for an answer of a broker of which nobody knows how
+	// long its tokens live.
+	assumedLifetime = 20 * time.Minute
+	// longestLife is the longest that a server's word on an access token is
+	// believed.
+	longestLife = schedule.Farthest
+	// farOff is by how many times a lifetime must differ from the known one to
+	// be odd, and thousandfold from where on the unit looks wrong.
+	farOff       = 10
+	thousandfold = 300
+)
+
+// believe bounds what an answer says of its token's times, before it enters a
+// record: a provider may be anybody's. doubt is what a person should hear of
+// it; "": nothing.
+func believe(t sdk.Token, p sdk.Policy, now time.Time) (_ sdk.Token, doubt string) {
+	if !moment.Sane(t.IssuedAt) {
+		t.IssuedAt = now
+	}
+	if t.RefreshLifetime < 0 || t.RefreshLifetime > longestLife {
+		t.RefreshLifetime = 0 // as good as no end that is known
+	}
+	if t.Lifetime == 0 {
+		if t.Lifetime = p.AccessLifetime; t.Lifetime <= 0 {
+			t.Lifetime = assumedLifetime
+		}
+		t.Uncertain = true
+		return t, ""
+	}
+	if said := t.Lifetime; said.Abs() > longestLife || said == -said { // the least duration has no opposite
+		t.Lifetime = moment.Within(said, -longestLife, longestLife)
+	}
+	if t.Uncertain || t.Lifetime < 0 || p.AccessLifetime <= 0 {
+		return t, ""
+	}
+	more, less := t.Lifetime/p.AccessLifetime, p.AccessLifetime/t.Lifetime
+	if more < farOff && less < farOff {
+		return t, ""
+	}
+	doubt = fmt.Sprintf("the broker says that this access token lives %s, and such tokens are known to live %s", t.Lifetime, p.AccessLifetime)
+	if max(more, less) >= thousandfold {
+		doubt += " (milliseconds for seconds?)"
+	}
+	return t, doubt + "; the broker is believed. If consumers are refused before that, set refresh.every for this account"
+}
+
+// deadOnArrival counts a refresh that brought an access token without a life as
+// a failure: rec, the next version, is stored all the same, because its refresh
+// token is the newest. It is no failure of a login, after which a refresh helps
+// at once, nor of an answer that died while it waited in the spool. nil: the
+// token lives.
+func deadOnArrival(rec *store.Record, before store.Record, in store.Intent, recovered bool, now time.Time) error {
+	t := rec.Token
+	if t.Valid(now) || in.Kind == spool.KindExchange || recovered && t.Lifetime > 0 {
+		return nil
+	}
+	said := fmt.Sprintf("it says that the token lives %s", t.Lifetime)
+	if t.Lifetime > 0 {
+		said = "it says that the token died " + t.Expiry().UTC().Format(time.RFC3339)
+	}
+	err := fmt.Errorf("account %s: the broker has answered with an access token that is dead already (%s); "+
+		"it is stored as version %d, and given to nobody", rec.Account, said, rec.Version)
+	rec.Health = store.Health{
+		Failures: before.Health.Failures + 1, LastError: err.Error(), LastKind: sdk.KindTransient, LastFailure: now,
+	}
+	return err
+}
+
+// tellDead tells of it as of any failed refresh.
+func (k *Keeper) tellDead(a *leased, rec store.Record, next time.Time) {
+	h := rec.Health
+	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
+		Type: event.RefreshFailed, Version: rec.Version, Attempt: rec.Attempt, Kind: string(h.LastKind),
+		Failures: h.Failures, Max: a.cfg.MaxFailures, Next: next, Message: h.LastError,
+	})
+}
+
+// outlived notes of a refresh token that has just worked after the end of its
+// login that nobody knows that end.
+func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Intent) {
+	if in.Kind == spool.KindRefresh && !p.Sliding && rec.Token.RefreshLifetime == 0 && !before.RefreshExpiry.IsZero() && in.At.After(before.RefreshExpiry) {
+		rec.LoginUncertain = true
+	}
+}
+
+// tellTimes warns once of a lifetime that is odd, and of wishes that it cuts.
+func (k *Keeper) tellTimes(a *leased, rec store.Record, doubt string) {
+	k.mu.Lock()
+	p := k.policyOf(a.account)
+	p.BeforeExpiry = a.cfg.BeforeExpiry // what the provider wishes fits itself
+	var news []string
+	tell := func(key, text string) {
+		if text == "" || a.desk().told[key] {
+			return
+		}
+		if a.desk().told == nil {
+			a.desk().told = map[string]bool{}
+		}
+		a.desk().told[key] = true
+		news = append(news, text)
+	}
+	tell("lifetime "+rec.Token.Lifetime.Round(time.Minute).String(), doubt)
+	for _, cut := range schedule.Cut(p, rec.Token.Lifetime) {
+		tell(cut, "refresh."+cut)
+	}
+	k.mu.Unlock()
+	for _, text := range news {
+		k.cfg.Log.Warn(text, "provider", k.cfg.Provider, "account", a.cfg.Name)
+	}
+}
