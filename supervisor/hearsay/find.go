@@ -40,6 +40,9 @@ func (s *Secrets) find(text string) []finding {
 type finder struct {
 	secrets *Secrets
 	found   []finding
+	// joined: the texts of several places stand side by side, and what follows the
+	// beginning of a secret may be none of it.
+	joined bool
 }
 
 // look searches a view, and what it is when an encoding is undone.
@@ -47,7 +50,7 @@ func (f *finder) look(v *view, depth int) {
 	var whole, parts [][2]int
 	f.secrets.in(v.text, func(from, to int, k kind) {
 		switch {
-		case k == begun && ends(v.text[to:]):
+		case k == begun && !f.joined && ends(v.text[to:]):
 			f.note(v, from, len(v.text), false)
 			return
 		case k == begun:

@@ -1,23 +1,50 @@
 package hearsay
 
+import "slices"
+
 // This file holds how a secret is found that is split over lines, or over texts
 // that people read one after the other. A long one has pieces that give each part
 // away; a short one shows only where the parts are put together again. What looks
 // like a secret is not searched for so: two words that happen to follow each other
 // look like anything.
+//
+// What no search finds: a secret that is told in another order than that in which it
+// is read, with other words between its parts, or, if it has fewer than 24 bytes,
+// its first half by itself, before anybody can know that the rest will follow. A
+// plugin that wants to tell what it was given can always write it in a cipher.
 
-// CleanAfter is Clean for a text that follows another, of which the end is known:
-// the rest of a secret that has begun there is taken out.
-func (s *Secrets) CleanAfter(before, text string, limit int) string {
-	before, text = visible(before), visible(bounded(text))
-	found := s.find(text)
-	if before != "" {
-		found = append(found, s.spanning([]string{before, text})[1]...)
+// CleanTogether is Clean for texts that are told as one, in this order: a secret may
+// be split over them, and may have begun in what was said before, of which the ends
+// are known. The first stays on one line; of the others lines may stand below each
+// other.
+func (s *Secrets) CleanTogether(before, texts []string, limit int) []string {
+	clean := make([]string, len(texts))
+	for i, text := range texts {
+		clean[i] = visible(bounded(text))
 	}
-	return clip(oneLine(cut(text, found)), limit)
+	found := make([][]finding, len(texts))
+	note := func(spanning [][]finding) {
+		for i := range spanning {
+			found[i] = append(found[i], spanning[i]...)
+		}
+	}
+	note(s.spanning(clean))
+	for _, end := range slices.Compact(slices.Clone(before)) {
+		if end != "" && len(clean) > 0 {
+			note(s.spanning(append([]string{visible(end)}, clean...))[1:])
+		}
+	}
+	for i, text := range clean {
+		clean[i] = cut(text, append(found[i], s.find(text)...))
+		if i == 0 {
+			clean[i] = oneLine(clean[i])
+		}
+		clean[i] = clip(clean[i], limit)
+	}
+	return clean
 }
 
-// End is as much of what was said as CleanAfter needs of it. A secret that is
+// End is as much of what was said as CleanTogether needs of it. A secret that is
 // longer is found by its pieces.
 func End(said string) string { return said[max(0, len(said)-pieced):] }
 
@@ -65,7 +92,7 @@ func (s *Secrets) spanning(texts []string) [][]finding {
 		all = append(all, '"') // no secret goes over what is left out
 		add(i, len(text)-edge, len(text))
 	}
-	f := finder{secrets: s}
+	f := finder{secrets: s, joined: true}
 	f.look(unwrapped(&view{text: all}), 1)
 	parts := make([][]finding, len(texts))
 	for _, found := range f.found {

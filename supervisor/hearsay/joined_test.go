@@ -52,7 +52,7 @@ func checkSplit(t *testing.T, secret string, at int, before, behind, gap string)
 			t.Errorf("%q at the end of a line: %q", one, got)
 		}
 	}
-	if got := s.CleanAfter(End("before\n"+one), two, Sentence); leaks(got) {
+	if got := s.CleanTogether([]string{End("before\n" + one)}, []string{two}, Sentence)[0]; leaks(got) {
 		t.Errorf("%q after %q: %q", two, one, got)
 	}
 }
@@ -72,6 +72,23 @@ func FuzzSplit(f *testing.F) {
 	})
 }
 
+// A secret that is split over the texts that are told together is taken out of each,
+// and the rest of one that has begun before.
+func TestSecretThatIsToldTogether(t *testing.T) {
+	for _, secret := range splits {
+		s := told(secret)
+		for at := 1; at+1 < len(secret); at++ {
+			parts := []string{"said", secret[:1], secret[1:at] + secret[at:at+1], secret[at+1:], "so"}
+			if got := s.CleanTogether(nil, parts, Sentence); leaks(strings.Join(got, "")) || got[0] != "said" || got[4] != "so" {
+				t.Errorf("%q became %q", parts, got)
+			}
+			if got := s.CleanTogether([]string{"other", "before " + secret[:at]}, []string{secret[at : at+1], secret[at+1:] + " so"}, Sentence); leaks(strings.Join(got, "")) {
+				t.Errorf("cut at %d, the rest became %q", at, got)
+			}
+		}
+	}
+}
+
 // What follows each other by chance stays.
 func TestLinesThatLookLikeASecretTogether(t *testing.T) {
 	s := told(append(canaries, "correct-horses-1", "x9-0123456789abc")...)
@@ -80,7 +97,7 @@ func TestLinesThatLookLikeASecretTogether(t *testing.T) {
 			t.Errorf("%q became %q", text, got)
 		}
 	}
-	if got := s.CleanAfter("has no refresh_token:", "tried again later", Sentence); got != "tried again later" {
+	if got := s.CleanTogether([]string{"has no refresh_token:"}, []string{"tried again later"}, Sentence)[0]; got != "tried again later" {
 		t.Errorf("became %q", got)
 	}
 	m := &provider.Failure{Message: "the client's password=", OauthError: "invalid_client"}

@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
-	"maps"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -23,8 +19,6 @@ const (
 	// heldLine is more, so that a secret that begins in what is kept is seen
 	// whole.
 	heldLine = 2 * longestLine
-	// mostFields bounds the fields of one structured line.
-	mostFields = 32
 )
 
 // lineWriter hands the lines that are written to it to emit, without their
@@ -98,8 +92,9 @@ type outputLog struct {
 	at time.Time
 	// panicking: the lines belong to the trace of a Go panic.
 	panicking bool
-	// said is the end of what was said before: a secret may go on in the next line.
-	said string
+	// said is the end of the messages before, and ended that of all that was said
+	// with them: a secret may go on in the next line.
+	said, ended string
 }
 
 func newOutputLog(log *slog.Logger, secrets *hearsay.Secrets) *outputLog {
@@ -132,7 +127,7 @@ func (o *outputLog) writer(emit func(line []byte, cut bool)) *lineWriter {
 func (o *outputLog) stderr(line []byte, cut bool) {
 	if len(line) > 0 && line[0] == '{' && !cut {
 		if level, text, fields, ok := structured(line); ok {
-			o.record(level, text, "stderr", false, o.fields(fields)...)
+			o.structured(level, text, fields)
 			return
 		}
 	}
@@ -153,12 +148,29 @@ func (o *outputLog) stdout(line []byte, cut bool) {
 	o.record(slog.LevelDebug, string(line), "stdout", cut)
 }
 
-func (o *outputLog) record(level slog.Level, text, stream string, cut bool, fields ...slog.Attr) {
+func (o *outputLog) record(level slog.Level, text, stream string, cut bool) {
 	if !o.log.Enabled(context.Background(), level) {
 		return
 	}
-	r := slog.NewRecord(o.at, level, o.secrets.CleanAfter(o.said, text, longestLine), 0)
+	clean := o.secrets.CleanTogether([]string{o.said, o.ended}, []string{text}, longestLine)[0]
 	o.said = hearsay.End(o.said + "\n" + text)
+	o.ended = o.said
+	o.tell(level, clean, stream, cut)
+}
+
+// structured logs a line that says its own level.
+func (o *outputLog) structured(level slog.Level, text string, fields map[string]any) {
+	if !o.log.Enabled(context.Background(), level) {
+		return
+	}
+	clean, attrs := o.fields(text, fields)
+	o.said = hearsay.End(o.said + "\n" + text)
+	o.tell(level, clean, "stderr", false, attrs...)
+}
+
+// tell logs what is clean.
+func (o *outputLog) tell(level slog.Level, text, stream string, cut bool, fields ...slog.Attr) {
+	r := slog.NewRecord(o.at, level, text, 0)
 	r.AddAttrs(slog.String("stream", stream))
 	if cut {
 		r.AddAttrs(slog.Bool("cut", true))
@@ -167,20 +179,6 @@ func (o *outputLog) record(level slog.Level, text, stream string, cut bool, fiel
 		r.AddAttrs(slog.GroupAttrs("plugin", fields...))
 	}
 	_ = o.log.Handler().Handle(context.Background(), r)
-}
-
-// fields are those of a structured line, cleaned.
-func (o *outputLog) fields(all map[string]any) (attrs []slog.Attr) {
-	for _, key := range slices.Sorted(maps.Keys(all)) {
-		if strings.HasPrefix(key, "@") {
-			continue
-		}
-		if len(attrs) == mostFields {
-			return append(attrs, slog.Bool("cut", true))
-		}
-		attrs = append(attrs, o.attr(o.secrets.Clean(key, hearsay.Name), all[key]))
-	}
-	return attrs
 }
 
 // structured reads a JSON log line. What it holds is the plugin's: nothing is
@@ -201,30 +199,6 @@ func structured(line []byte) (level slog.Level, text string, fields map[string]a
 		level = slog.LevelInfo
 	}
 	return min(max(level, trace), slog.LevelError), text, fields, true
-}
-
-func (o *outputLog) attr(key string, value any) slog.Attr {
-	switch v := value.(type) {
-	case string:
-		return slog.String(key, o.secrets.CleanLines(v, longestLine))
-	case bool:
-		return slog.Bool(key, v)
-	case float64:
-		text := strconv.FormatFloat(v, 'f', -1, 64)
-		if clean := o.secrets.Clean(text, longestLine); clean != text {
-			return slog.String(key, clean) // of a secret that is a number
-		}
-		if v == float64(int64(v)) {
-			return slog.Int64(key, int64(v))
-		}
-		return slog.Float64(key, v)
-	default:
-		b, err := json.Marshal(v)
-		if err != nil {
-			return slog.String(key, fmt.Sprintf("%T", v))
-		}
-		return slog.String(key, o.secrets.Clean(string(b), longestLine))
-	}
 }
 
 // tail keeps the last line of the standard error of a process that has not

@@ -227,3 +227,45 @@ func TestSecretThatIsANumber(t *testing.T) {
 		t.Error(said)
 	}
 }
+
+// Of a structured line the fields, the keys and what lies in lists are read one after
+// the other, and so may be the lines.
+func TestSecretThatIsSplitOverFields(t *testing.T) {
+	const secret = "Q7Z9X8Q6Z5X4"
+	for name, lines := range map[string][]string{
+		"the message and a field":  {`{"@level":"info","@message":"m Q7Z9X","a":"8Q6Z5X4"}`},
+		"fields":                   {`{"@level":"info","@message":"m","a":"Q7Z9X","b":"8Q6Z","c":"5X4"}`},
+		"fields in another order":  {`{"@level":"info","@message":"m","b":"8Q6Z5X4","a":"Q7Z9X"}`},
+		"keys":                     {`{"@level":"info","@message":"m","Q7Z9X":1,"XQ":2}`, `{"@level":"info","@message":"m","Q7Z9X8Q6Z5X4":1}`},
+		"a list":                   {`{"@level":"info","@message":"m","a":["Q7Z9X","8Q6Z5X4"]}`},
+		"an object":                {`{"@level":"info","@message":"m","a":{"x":"Q7Z9X","y":{"z":"8Q6Z5X4"}}}`},
+		"two lines' messages":      {`{"@level":"info","@message":"m Q7Z9X8","k":"v"}`, `{"@level":"info","@message":"Q6Z5X4","k":"v"}`},
+		"a field and the next one": {`{"@level":"info","@message":"m","k":"Q7Z9X8"}`, `{"@level":"info","@message":"Q6Z5X4","k":"v"}`},
+		"a field and a plain line": {`{"@level":"info","@message":"m","k":"Q7Z9X8"}`, `Q6Z5X4`},
+	} {
+		var log bytes.Buffer
+		secrets := hearsay.New()
+		hears := hearsay.Conn{To: silent{}, Secrets: secrets}
+		if err := hears.Invoke(t.Context(), "", &pb.RefreshRequest{Account: &pb.Account{ClientSecret: secret}}, &pb.TokenResponse{}); err != nil {
+			t.Fatal(err)
+		}
+		o := newOutputLog(slog.New(slog.NewTextHandler(&log, nil)), secrets)
+		for _, line := range lines {
+			o.stderr([]byte(line), false)
+		}
+		if said := log.String(); strings.Contains(said, "Q6Z5X4") || strings.Contains(said, "8Q6Z") || strings.Contains(said, "5X4") {
+			t.Errorf("%s: %s", name, said)
+		}
+	}
+}
+
+// What a usual line says stays as it is.
+func TestFieldsStay(t *testing.T) {
+	var log bytes.Buffer
+	o := newOutputLog(slog.New(slog.NewTextHandler(&log, nil)), hearsay.New())
+	o.stderr([]byte(`{"@level":"warn","@message":"slow","took":1.5,"n":3,"ok":true,"none":null,"list":["a",2],"of":{"x":"y"}}`), false)
+	const want = `msg=slow stream=stderr plugin.list="[\"a\",2]" plugin.n=3 plugin.none=null plugin.of="{\"x\":\"y\"}" plugin.ok=true plugin.took=1.5`
+	if !strings.Contains(log.String(), want) {
+		t.Errorf("%s, want %s", log.String(), want)
+	}
+}
