@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -200,10 +201,14 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 func (s *Supervisor) keeperOf(account string) (*refresh.Keeper, error) {
 	c, ok := s.opts.Config.Accounts[account]
 	if !ok {
-		return nil, control.Errorf(control.CodeNotFound,
-			"no account is named %q in %s%s", account, s.opts.Config.File, hint(account, slices.Sorted(maps.Keys(s.opts.Config.Accounts)), "status"))
+		return nil, noAccount(account, s.opts.Config)
 	}
 	return s.keepers[c.Provider], nil
+}
+
+// noAccount says that an account is not configured, and which are.
+func noAccount(name string, cfg *config.Config) error {
+	return control.Errorf(control.CodeNotFound, "no account is named %q in %s%s", name, cfg.File, hint(name, slices.Sorted(maps.Keys(cfg.Accounts)), "check"))
 }
 
 // apiError gives an error of the refresh cycle its code.

@@ -23,7 +23,7 @@ import (
 func Import(ctx context.Context, cfg *config.Config, req control.ImportRequest, known *sdk.Description) (_ control.ImportAnswer, err error) {
 	c, ok := cfg.Accounts[req.Account]
 	if !ok {
-		return control.ImportAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q in %s", req.Account, cfg.File)
+		return control.ImportAnswer{}, noAccount(req.Account, cfg)
 	}
 	here, _, err := appear(cfg.StateDir)
 	if err != nil {

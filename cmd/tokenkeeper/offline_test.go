@@ -42,7 +42,7 @@ func TestImportWithoutASupervisor(t *testing.T) {
 	if got := take(2, "--force"); got.code != exitOK || decode[control.ImportAnswer](t, got.stdout).Version != 2 {
 		t.Errorf("a second import with --force: %+v", got)
 	}
-	if got := command(t, file(3), "import", "nobody", "-", "-c", w.config); got.code != exitFailure || !strings.Contains(got.stderr, `"nobody"`) {
+	if got := command(t, file(3), "import", "nobody", "-", "-c", w.config); got.code != exitFailure || !strings.Contains(got.stderr, `"nobody"`) || !strings.Contains(got.stderr, "there are: ") {
 		t.Errorf("an account that does not exist: %+v", got)
 	}
 
