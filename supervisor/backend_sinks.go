@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -40,7 +41,7 @@ func (s *Supervisor) sinkStatus(name string) control.Sink {
 	c, m := s.opts.Config.Sinks[name], s.workers[name].Summary()
 	k := control.Sink{
 		Name: name, Type: c.Type, Events: []string{}, Accounts: []string{},
-		UpToDate: m.UpToDate, Behind: m.Behind, Lag: m.Lag, Failing: m.Failing,
+		UpToDate: m.UpToDate, Behind: m.Behind, Lag: m.Lag, LagAtLeast: m.LagAtLeast, Failing: m.Failing,
 		LastError: m.LastError, LastErrorAt: m.LastErrorAt, Next: m.Next, Absent: m.Absent, AbsentBecause: m.AbsentBecause,
 		LastDelivery: m.LastDelivery, Latency: m.Latency, Deliveries: m.Deliveries, Failures: m.Failures,
 		OpenNotices: m.OpenNotices, Dropped: m.DroppedEvents,
@@ -167,23 +168,33 @@ func (s *Supervisor) workerOf(name string) (*sink.Worker, error) {
 	return nil, control.Errorf(control.CodeNotFound, "no sink is named %q%s", name, hint(name, slices.Sorted(maps.Keys(s.workers)), "sinks"))
 }
 
-// hint names what a mistyped name probably meant, or else what there is, or
-// the verb that lists it.
+// hint names what there is, what a mistyped name probably meant first; of much
+// it names the nearest, or else the verb that lists it.
 func hint(name string, known []string, verb string) string {
-	best, least := "", max(2, len(name)/3)+1
-	for _, k := range known {
-		if d := levenshtein.ComputeDistance(name, k); d < least {
-			best, least = k, d
-		}
-	}
-	switch {
-	case best != "":
-		return fmt.Sprintf("; did you mean %q?", best)
+	const most = 10
+	near := nearest(name, known)
+	switch all := append(slices.Clone(near), without(known, near)...); {
 	case len(known) == 0:
 		return "; there is none"
-	case len(known) > 10:
+	case len(known) > most && len(near) == 0:
 		return fmt.Sprintf("; \"tokenkeeper %s\" lists them", verb)
+	case len(known) > most:
+		return fmt.Sprintf("; did you mean %q? \"tokenkeeper %s\" lists all", near[0], verb)
+	case len(near) > 0:
+		return fmt.Sprintf("; did you mean %q? There are: %s", near[0], strings.Join(all, ", "))
 	default:
-		return "; there are: " + strings.Join(known, ", ")
+		return "; there are: " + strings.Join(all, ", ")
 	}
+}
+
+// nearest are those of known that name may be a slip of, the nearest first.
+func nearest(name string, known []string) []string {
+	distance := func(k string) int { return levenshtein.ComputeDistance(name, k) }
+	near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return distance(k) > max(2, len(name)/3) })
+	slices.SortStableFunc(near, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
+	return near
+}
+
+func without(all, some []string) []string {
+	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return slices.Contains(some, s) })
 }

@@ -16,8 +16,9 @@ func newSinksCommand(e *env) *cobra.Command {
 		Long: `Show how every sink does.
 
 ACCOUNTS is how many accounts' tokens go there, UP TO DATE how many of those
-that have a token it has the newest of, LAG for how long it has lacked one, LAST
-when it took something. "tokenkeeper status" shows single accounts.`,
+that have a token it has the newest of, LAG for how long it has lacked one (with
+> for longer: the supervisor was restarted meanwhile), LAST when it took
+something. "tokenkeeper status" shows single accounts.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil

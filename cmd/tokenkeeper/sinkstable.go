@@ -21,6 +21,12 @@ func sinksTable(sinks []control.Sink, now time.Time) table {
 		if s.Lag > 0 {
 			lag = moment.Span(s.Lag)
 		}
+		switch {
+		case s.LagAtLeast && s.Lag == 0:
+			lag = moment.Unknown
+		case s.LagAtLeast:
+			lag = ">" + lag
+		}
 		t.rows = append(t.rows, row{
 			cells: []cell{
 				{s.Name, plain}, {s.Type, plain}, {sends(s.Events), plain}, {accounts, plain}, {upToDate, plain}, {lag, plain},

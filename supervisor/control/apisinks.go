@@ -21,10 +21,13 @@ type Sink struct {
 
 	// UpToDate and Behind count the accounts that have a token: those of which
 	// the sink has the newest, and those of which it lacks it. Lag is for how
-	// long it has lacked what it has lacked longest.
-	UpToDate int           `json:"up_to_date"`
-	Behind   int           `json:"behind"`
-	Lag      time.Duration `json:"lag_ns"`
+	// long it has lacked what it has lacked longest; with LagAtLeast it is longer
+	// than that: a restart lies between, and what is known is for how long it has
+	// lacked the newest.
+	UpToDate   int           `json:"up_to_date"`
+	Behind     int           `json:"behind"`
+	Lag        time.Duration `json:"lag_ns"`
+	LagAtLeast bool          `json:"lag_at_least,omitempty"`
 	// Failing are the accounts and alerts whose newest state it failed to
 	// take. LastError may be over.
 	Failing     int       `json:"failing"`

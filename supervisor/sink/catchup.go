@@ -121,7 +121,9 @@ func (w *Worker) resume(l *lane, o open, before *lane) {
 		l.delivered = o.has
 	}
 	if o.lacks {
-		l.since = o.since
+		// It lacks the newest since that became durable, and has lacked those
+		// before it for longer.
+		l.since, l.atLeast = o.since, o.version > o.has.Version+1
 		if o.has.Result != store.ResultDelivered {
 			l.failures, l.lastError = o.has.Failures, o.has.Error
 		}

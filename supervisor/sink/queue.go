@@ -25,6 +25,9 @@ type lane struct {
 	delivered store.Delivery
 	// since is when the sink fell behind; zero: it has the newest.
 	since time.Time
+	// atLeast: it fell behind before since, in an earlier run, and nobody knows
+	// when.
+	atLeast bool
 
 	// edition that was tried last, and how that went.
 	edition   edition
@@ -90,7 +93,7 @@ const (
 // fallBehind notes since when the sink lacks something.
 func (l *lane) fallBehind(since time.Time) {
 	if l.since.IsZero() {
-		l.since = since
+		l.since, l.atLeast = since, false
 	}
 }
 

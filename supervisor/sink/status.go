@@ -36,6 +36,9 @@ type Summary struct {
 	// Lag is for how long the sink has lacked what it has lacked longest, or
 	// has taken no lifecycle event that it was told; 0: it has everything.
 	Lag time.Duration
+	// LagAtLeast: it is longer than Lag, and nobody knows by how much, because a
+	// restart lies between.
+	LagAtLeast bool
 	// OpenNotices are the alerts whose newest state it has not been told, and
 	// the lifecycle events that wait.
 	OpenNotices int
@@ -179,6 +182,7 @@ func (w *Worker) Summary() Summary {
 	for l := range w.standing.open {
 		s.add(l)
 		lacking(l.since)
+		s.LagAtLeast = s.LagAtLeast || l.behind() && l.atLeast
 	}
 	slices.Sort(s.Unknown)
 	if len(s.Unknown) > 0 {
