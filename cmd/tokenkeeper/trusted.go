@@ -32,7 +32,10 @@ func (e *env) steers(config string) func(path string, trusted []int) error {
 			return err
 		}
 		rule := trust.Rule{Steers: true, Users: trusted}
-		if _, err = judge.Examine(absolute, rule); errors.Is(err, fs.ErrNotExist) {
+		if _, err = judge.Examine(absolute, rule); errors.Is(err, fs.ErrNotExist) || err == nil && strings.HasSuffix(path, "/") {
+			if strings.HasSuffix(path, "/") { // a folder that is searched: see trust.Operands
+				absolute += "/"
+			}
 			if refused := judge.Steered(absolute, rule); refused != nil {
 				err = refused
 			}

@@ -22,8 +22,10 @@ import (
 // a file may be one that the program writes, and what counts is what looks like a
 // program, and what an interpreter is given, up to the first file that is no
 // option's. What an interpreter is to run may be missing, or be a pipe: whoever
-// puts it there has it run. Folders are not looked into, nor what a shell is told
-// to do by a text, of which only files that look like programs count.
+// puts it there has it run. A folder counts in which the program looks for what it
+// runs or goes by, and its path then ends with a slash; it is not looked into, nor is
+// what a shell is told to do by a text, of which only files that look like programs
+// count.
 func Operands(command []string, dir string, onlyRun bool) map[int][]string {
 	found := map[int][]string{}
 	if len(command) == 0 {
@@ -40,14 +42,14 @@ func Operands(command []string, dir string, onlyRun bool) map[int][]string {
 			continue
 		}
 		isOptions := strings.HasPrefix(word, "-") || strings.HasPrefix(command[i], "-")
-		for _, f := range operands(word, dir, is) {
+		for _, f := range operands(command[i], word, dir, is) {
 			if is != program && !f.inText || !onlyRun || isRunnable(f.path) {
 				found[i+1] = append(found[i+1], f.path)
 			}
 			switch next := kindOf(f.path); {
 			case wraps && next != program:
 				is = next
-			case is == wrapper && isRunnable(f.path), is == interpreter && !isOptions && !f.inText:
+			case is == wrapper && isRunnable(f.path) && !strings.HasSuffix(f.path, "/"), is == interpreter && !isOptions && !f.inText:
 				is = program // what follows is what that one is given
 			}
 		}
@@ -76,8 +78,8 @@ type named struct {
 }
 
 // operands are the files that an argument names: as a whole, in a list, after "=",
-// after an option's letter, or in a text.
-func operands(word, dir string, is kind) (found []named) {
+// after an option's letter, or in a text. before is the word before it.
+func operands(before, word, dir string, is kind) (found []named) {
 	at := func(name string) (string, fs.FileInfo) {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(dir, name)
@@ -88,8 +90,11 @@ func operands(word, dir string, is kind) (found []named) {
 		}
 		return name, info
 	}
-	if path, info := at(word); info != nil && steers(info) && (strings.Contains(word, "/") || is != program) {
-		return []named{{path, false}}
+	takes := func(info fs.FileInfo) bool {
+		return info != nil && (steers(info) || info.IsDir() && isSearched(before, word, is))
+	}
+	if path, info := at(word); takes(info) && (strings.Contains(word, "/") || is != program) {
+		return []named{{asFolder(path, info), false}}
 	} else if info == nil && is == interpreter && strings.Contains(word, "/") && !strings.ContainsAny(word, blanks+"=:") && !strings.HasPrefix(word, "-") {
 		return []named{{path, false}}
 	}
@@ -98,8 +103,8 @@ func operands(word, dir string, is kind) (found []named) {
 		if i := strings.IndexByte(name, '/'); i > 0 && strings.HasPrefix(name, "-") {
 			name = name[i:] // without the option's letter
 		}
-		if path, info := at(name); strings.Contains(name, "/") && info != nil && steers(info) {
-			found = append(found, named{path, inText})
+		if path, info := at(name); strings.Contains(name, "/") && takes(info) {
+			found = append(found, named{asFolder(path, info), inText})
 		}
 	}
 	return found

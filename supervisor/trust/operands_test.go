@@ -40,7 +40,12 @@ func TestOperands(t *testing.T) {
 		"what a program runs":       {command: "/opt/launch @/tool @/bin @/lib.js @/empty", plugin: map[int]string{1: "tool", 2: "bin", 3: "lib.js", 4: "empty"}, onlyRun: map[int]string{1: "tool", 2: "bin", 3: "lib.js"}},
 		"a word that is no file":    {command: "/opt/launch tool plain"},
 		"a text for a shell":        {command: "/bin/sh -c cat"},
-		"a folder":                  {command: "/usr/bin/python3 @/folder"},
+		"a folder":                  {command: "/usr/bin/python3 @/folder", plugin: map[int]string{1: "folder/"}, onlyRun: map[int]string{1: "folder/"}},
+		"a folder of data":          {command: "/opt/launch @/folder --out @/folder --tmpdir=@/folder"},
+		"a script's":                {command: "/bin/sh @/plain @/folder", plugin: map[int]string{1: "plain"}, onlyRun: map[int]string{1: "plain"}},
+		"a variable's folders":      {command: "/usr/bin/env PYTHONPATH=/nowhere:@/folder TMPDIR=@/folder /bin/true", plugin: map[int]string{1: "folder/", 3: "/bin/true"}, onlyRun: map[int]string{1: "folder/", 3: "/bin/true"}},
+		"an option's folder":        {command: "/usr/bin/perl -I @/folder -I@/folder @/plain", plugin: map[int]string{2: "folder/", 3: "folder/", 4: "plain"}, onlyRun: map[int]string{2: "folder/", 3: "folder/", 4: "plain"}},
+		"a configuration's folder":  {command: "/opt/launch --config-dir @/folder --plugin-path=@/folder", plugin: map[int]string{2: "folder/", 3: "folder/"}, onlyRun: map[int]string{2: "folder/", 3: "folder/"}},
 		"the program's interpreter": {command: "@/own serve", plugin: map[int]string{0: "plain"}, onlyRun: map[int]string{0: "plain"}},
 		"a pipe for a shell":        {command: "/bin/sh @/pipe x", plugin: map[int]string{1: "pipe"}, onlyRun: map[int]string{1: "pipe"}},
 		"one that is missing":       {command: "/bin/sh @/later x", plugin: map[int]string{1: "later"}, onlyRun: map[int]string{1: "later"}},
@@ -65,7 +70,7 @@ func TestOperands(t *testing.T) {
 				for i, paths := range want {
 					for path := range strings.FieldsSeq(paths) {
 						if !filepath.IsAbs(path) {
-							path = filepath.Join(dir, path)
+							path = dir + "/" + path
 						}
 						whole[i] = append(whole[i], path)
 					}
@@ -76,6 +81,16 @@ func TestOperands(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a folder that others may add to", func(t *testing.T) {
+		folder := filepath.Join(dir, "folder")
+		command := []string{"/usr/bin/env", "PYTHONPATH=" + folder, "/bin/true"}
+		for mode, want := range map[os.FileMode]string{0o755: "", 0o777: "can be changed by everybody", 0o777 | os.ModeSticky: "add to what is looked for"} {
+			must(t, os.Chmod(folder, mode))
+			if err := Here().Operands(command, dir, true, Rule{Steers: true}); (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v", mode, err)
+			}
+		}
+	})
 	t.Run("one that everybody may change", func(t *testing.T) {
 		command := []string{"/usr/bin/python3", filepath.Join(dir, "plugin.py")}
 		if err := Here().Operands(command, dir, true, Rule{Steers: true}); err != nil {
