@@ -170,7 +170,7 @@ func (w *descent) make(m move) (byPerson bool, err error) {
 		return false, nil
 	case "the store does not say what it took":
 		w.up()
-		w.unclear.fails, w.unclear.took = unsaid[m.n%len(unsaid)], m.n/len(unsaid)%2 == 0
+		w.unclear.fail(unsaid[m.n%len(unsaid)], m.n/len(unsaid)%2 == 0)
 		if m.n%5 == 0 { // and what became of the attempt is not known either
 			w.broker.next("one", fault{refuse: sdk.ErrAmbiguous})
 		}
@@ -240,8 +240,13 @@ func (w *descent) check(byPerson bool) error {
 			return fmt.Errorf("an answer is lost (%s); version %d from %s stands", answer, rec.Version, rec.Origin)
 		}
 	}
-	if s := w.status("one"); w.g != nil && !s.Record.Held && s.Record.Version != rec.Version {
-		return fmt.Errorf("version %d is stored, and version %d in memory", rec.Version, s.Record.Version)
+	inMemory := func() store.Record { return w.status("one").Record }
+	if s := inMemory(); w.g != nil && w.unclear.hasHidden() && s.Version != rec.Version {
+		w.pass(30 * time.Second) // it is tried again, and so known
+		rec = w.record("one")
+	}
+	if s := inMemory(); w.g != nil && !s.Held && s.Version != rec.Version {
+		return fmt.Errorf("version %d is stored, and version %d in memory", rec.Version, s.Version)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package refresh_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,16 +20,43 @@ var errUnclear = errors.New("the connection to the store is lost")
 // the same, as when the connection to a server breaks before its answer.
 type unclearStore struct {
 	store.Store
+
+	mu    sync.Mutex
 	fails string // an attempt, its mark, its replay, a login, the end of one, or a token; "": none
 	took  bool
+	hid   bool // it has taken something, and not said so
+}
+
+func (u *unclearStore) fail(what string, took bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.fails, u.took = what, took
+}
+
+// failing says what is still to fail; "": nothing.
+func (u *unclearStore) failing() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.fails
+}
+
+func (u *unclearStore) hasHidden() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.hid
 }
 
 func (u *unclearStore) write(what string, do func() error) error {
-	if u.fails != what {
+	u.mu.Lock()
+	fails, took := u.fails == what, u.took
+	if fails {
+		u.fails, u.hid = "", u.hid || took
+	}
+	u.mu.Unlock()
+	if !fails {
 		return do()
 	}
-	u.fails = ""
-	if u.took {
+	if took {
 		if err := do(); err != nil {
 			return err
 		}
@@ -90,7 +118,7 @@ func TestWhatIsAnnouncedIsReadAgain(t *testing.T) {
 			t.Run(c.name+map[bool]string{false: ", not taken", true: ", taken"}[took], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRig(t, 20*time.Minute, "one")
-					s := &unclearStore{Store: r.store, took: took}
+					s := &unclearStore{Store: r.store}
 					r.store = s
 					r.restart()
 					defer r.watch()()
@@ -99,7 +127,7 @@ func TestWhatIsAnnouncedIsReadAgain(t *testing.T) {
 					if c.first.refuse != nil {
 						r.broker.next("one", c.first)
 					}
-					s.fails = c.fails
+					s.fail(c.fails, took)
 					if c.login > 0 {
 						time.Sleep(c.login)
 						synctest.Wait()
@@ -109,7 +137,7 @@ func TestWhatIsAnnouncedIsReadAgain(t *testing.T) {
 					}
 					time.Sleep(17*time.Minute - c.login)
 					synctest.Wait()
-					if s.fails != "" {
+					if s.failing() != "" {
 						t.Error("nothing has failed: this proves nothing")
 					}
 					want := 1
