@@ -167,7 +167,7 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *leased, in 
 	if newest {
 		k.publish(slog.LevelError, a.cfg.Name, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
-			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, said),
+			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, a.bare(said)),
 		})
 	} else {
 		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
@@ -192,6 +192,12 @@ func (a *leased) ofFound(rec store.Record, cause error) string {
 	}
 	of := "account " + a.cfg.Name + ": "
 	return of + "its refresh token came from " + from + "; " + strings.TrimPrefix(cause.Error(), of)
+}
+
+// bare is a provider's word without the account's name and without the advice that
+// follows in ours.
+func (a *leased) bare(cause string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(cause, "account "+a.cfg.Name+": "), ": unless a newer token turns up, someone must log in again")
 }
 
 // loginMessage says exactly what happened, as far as anybody can know. rec is
