@@ -21,7 +21,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		a := refreshAccount(s.opts.Config, c)
 		if c.SharedFile != nil {
 			stored, deposit := s.deposit(c.Name)
-			f, err := newSharedFile(*c.SharedFile, sharedfile.NotePath(s.opts.Config.StateDir, c.Name), deposit)
+			f, err := newSharedFile(*c.SharedFile, sharedfile.NotePath(s.opts.Config.StateDir, c.Name), deposit, &s.shelf)
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}

@@ -33,7 +33,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 		if c == nil || !isDir(filepath.Dir(c.Path)) {
 			continue
 		}
-		f, err := newSharedFile(*c, "", nil)
+		f, err := newSharedFile(*c, "", nil, nil)
 		if err == nil {
 			err = f.Trusted()
 		}

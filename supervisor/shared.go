@@ -11,8 +11,8 @@ import (
 )
 
 // newSharedFile keeps at note what the file is like, "": nowhere, and at deposit
-// its lock for an attempt, nil: nowhere.
-func newSharedFile(c config.SharedFile, note string, deposit sharedfile.Deposit) (*sharedfile.File, error) {
+// its lock for an attempt, nil: nowhere. Those of one supervisor have one shelf.
+func newSharedFile(c config.SharedFile, note string, deposit sharedfile.Deposit, shelf *sharedfile.Shelf) (*sharedfile.File, error) {
 	location := time.Local
 	if c.Timezone != "" {
 		var err error
@@ -22,13 +22,13 @@ func newSharedFile(c config.SharedFile, note string, deposit sharedfile.Deposit)
 	}
 	return sharedfile.New(sharedfile.Config{
 		Path: c.Path, Lock: c.Lock, Format: c.Format, Location: location, AllowUnsafe: c.UnsafeFilesystem,
-		TrustFolder: c.TrustFolder, Note: note, Deposit: deposit,
+		TrustFolder: c.TrustFolder, Note: note, Deposit: deposit, Shelf: shelf,
 	})
 }
 
 // ReadShared returns what is in a shared file now, without its lock.
 func ReadShared(c config.SharedFile) (format.Document, error) {
-	f, err := newSharedFile(c, "", nil)
+	f, err := newSharedFile(c, "", nil, nil)
 	if err != nil {
 		return format.Document{}, err
 	}

@@ -25,6 +25,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -80,6 +81,7 @@ type Supervisor struct {
 	alerts      *alert.Engine
 	turns       turns
 	shared      map[string]sharedWatch // by account
+	shelf       sharedfile.Shelf       // for the locks of all of them
 	elsewhere   *elsewhere
 	// looking admits one look at the disk at a time.
 	looking sync.Mutex

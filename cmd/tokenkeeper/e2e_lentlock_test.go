@@ -17,6 +17,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
 )
 
+// neighbour is an account whose token file has the same lock.
+const neighbour = "neighbour"
+
 // sharing is an account whose token file a bot shares.
 type sharing struct {
 	*site
@@ -29,12 +32,16 @@ func newSharing(t *testing.T) sharing {
 	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Hour, RefreshLifetime: 2 * time.Hour})
 	s := sharing{site: newSite(t, ""), saxo: saxo}
 	s.file = s.path("tokens.json")
-	s.configure(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+
-		fmt.Sprintf("    shared_file: {path: %q, format: saxo-cache}\n", s.file))
-	g := saxo.Grant(saxoAccount)
-	if err := os.WriteFile(s.file, tokenFileOf(t, g, format.SaxoCache, g.IssuedAt), 0o600); err != nil {
-		t.Fatal(err)
+	yaml := "accounts:\n"
+	for name, file := range map[string]string{saxoAccount: s.file, neighbour: s.path("neighbour.json")} {
+		yaml += accountYAML(name, saxo, saxo.TokenURL(), "before_expiry: 5m") +
+			fmt.Sprintf("    shared_file: {path: %q, lock: %q, format: saxo-cache}\n", file, s.lock())
+		g := saxo.Grant(name)
+		if err := os.WriteFile(file, tokenFileOf(t, g, format.SaxoCache, g.IssuedAt), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
+	s.configure(t, yaml)
 	return s
 }
 
@@ -119,6 +126,7 @@ func TestLockOutlivesAKilledSupervisor(t *testing.T) {
 			}
 			came(t, got, "the bot gets the lock")
 			s.mustHaveSeenLiving(t, s.path("seen"))
+			again.refreshed(neighbour)
 			busy.mustEndSoon()
 			if c := s.saxo.Account(saxoAccount); c.Posts != 1 || c.Answered != 1 {
 				t.Errorf("the broker saw %+v", c)

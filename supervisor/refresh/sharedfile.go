@@ -27,9 +27,9 @@ type SharedFile interface {
 	// Lend gives away a copy of the descriptor that carries the lock, which is
 	// held.
 	Lend(give func(fd int) error) error
-	// Keep keeps the lock that is held for the next Lock, at most for d, and its
-	// release then does nothing. Inherit keeps one that another process has left,
-	// if it is this file's. Forgo gives back what is kept.
+	// Keep keeps the lock that is held for the next Lock, at most for d, whatever
+	// its release does. Inherit keeps one that another process has left, if it is
+	// this file's. Forgo ends either. Files that have one lock share what is kept.
 	Keep(d time.Duration)
 	Inherit(lock *os.File, d time.Duration) bool
 	Forgo()
@@ -170,17 +170,21 @@ func (k *Keeper) collect(ctx context.Context) (end func()) {
 	}
 }
 
-// inherit keeps a lock for the account whose shared file it is of. What is of
-// none, any more, is closed, and so no longer in anybody's way.
+// inherit keeps a lock for the accounts whose shared files it is of, until they
+// are settled: whose attempt it was, only the store and the spool know. What is
+// of none, any more, is closed, and so no longer in anybody's way.
 func (k *Keeper) inherit(lock *os.File) {
-	for _, a := range k.accounts {
-		if a.cfg.Shared != nil && a.cfg.Shared.Inherit(lock, a.cfg.Timeout+keptLonger) {
+	taken := false
+	for _, a := range k.sharing {
+		if a.cfg.Shared.Inherit(lock, a.cfg.Timeout+keptLonger) {
+			taken = true
 			k.cfg.Log.Info("the lock of the shared file was taken over from the start before, in which an attempt was cut off",
 				"provider", k.cfg.Provider, "account", a.cfg.Name)
-			return
 		}
 	}
-	_ = lock.Close()
+	if !taken {
+		_ = lock.Close()
+	}
 }
 
 // forgo gives back a lock that was kept for the settling of the account.

@@ -16,12 +16,6 @@ type carrier interface {
 	Close() error
 }
 
-// kept is a lock that waits for the next Lock. The zero value: there is none.
-type kept struct {
-	lock carrier
-	over *time.Timer // lets it go
-}
-
 // Deposit keeps a copy of the lock's descriptor for the time of an attempt,
 // where it outlives this process.
 type Deposit interface {
@@ -32,75 +26,47 @@ type Deposit interface {
 
 // Keep keeps the lock that is held for the next Lock, at most for d, whatever
 // its release does. It is for an attempt that nobody knows the end of, and that
-// goes on soon: what the file holds may be spent.
+// goes on soon: what the file holds may be spent. Meanwhile other Files of the
+// same [Shelf] may lock, and nobody else.
 func (f *File) Keep(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.lock != nil {
-		f.keep(f.lock, d)
-		f.lock = nil
+	if f.lock == nil {
+		return
+	}
+	if is, err := f.lock.Stat(); err == nil {
+		f.cfg.Shelf.keep(f, f.lock, is, d, f)
 	}
 }
 
 // Inherit takes over a lock that an earlier process has left for the same
 // reason, and keeps it in the same way. It returns false, and leaves lock to its
 // caller, if that is not the lock of this file or somebody else has it by now.
+// Several Files of one [Shelf] may be given the same one.
 func (f *File) Inherit(lock *os.File, d time.Duration) bool {
 	if !f.isLock(lock) || flock(lock) != nil {
 		return false
 	}
-	if before := f.takeKept(); before != nil {
-		_ = before.Close() // it can only carry the same lock, which must not be given back
+	is, err := lock.Stat()
+	if err != nil {
+		return false
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.keep(lock, d)
+	f.cfg.Shelf.keep(f, lock, is, d, nil)
 	return true
 }
 
-// Forgo gives back what is kept, if anything is.
-func (f *File) Forgo() {
-	if lock := f.takeKept(); lock != nil {
-		_ = f.free(lock)
-	}
-}
-
-// keep is called with f.mu held.
-func (f *File) keep(lock carrier, d time.Duration) {
-	f.kept = kept{lock, time.AfterFunc(d, func() {
-		f.mu.Lock()
-		mine := f.kept.lock == lock
-		if mine {
-			f.kept = kept{}
-		}
-		f.mu.Unlock()
-		if mine {
-			_ = f.free(lock)
-		}
-	})}
-}
-
-// takeKept returns what was kept, nil if nothing was.
-func (f *File) takeKept() carrier {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	k := f.kept
-	f.kept = kept{}
-	if k.lock != nil {
-		k.over.Stop()
-	}
-	return k.lock
-}
+// Forgo ends what Keep and Inherit have begun, if anything has.
+func (f *File) Forgo() { f.cfg.Shelf.end(f, func(*shelved) bool { return true }) }
 
 // resume is Lock with the lock that was kept; nil: there is none that counts.
 func (f *File) resume() carrier {
-	lock := f.takeKept()
-	if lock == nil {
+	named, err := f.named()
+	if err != nil {
 		return nil
 	}
-	if !f.isLock(lock) || flock(lock) != nil {
-		_ = lock.Close()
-		f.withdraw()
+	lock := f.cfg.Shelf.take(f, named)
+	if lock != nil && flock(lock) != nil {
+		f.cfg.Shelf.dead(f, lock)
 		return nil
 	}
 	return lock
@@ -116,12 +82,16 @@ func flock(lock carrier) error {
 	}
 }
 
-// free gives a lock back at once, also where another process has a copy of the
-// descriptor.
+// free gives a lock back, unless it is kept.
 func (f *File) free(lock carrier) error {
-	err := errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
-	f.withdraw()
-	return err
+	stays, claimed := f.cfg.Shelf.putBack(f, lock)
+	if !claimed {
+		f.withdraw()
+	}
+	if stays {
+		return nil
+	}
+	return unlock(lock)
 }
 
 func (f *File) withdraw() {

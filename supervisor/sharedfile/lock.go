@@ -51,10 +51,6 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 	if err := f.Trusted(); err != nil {
 		return nil, err
 	}
-	if kept := f.resume(); kept != nil {
-		f.holds(kept)
-		return f.unlocker(kept), nil
-	}
 	deadline := time.Now().Add(f.cfg.Patience)
 	var file files.File
 	defer func() {
@@ -63,6 +59,14 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 		}
 	}()
 	for {
+		if kept := f.resume(); kept != nil {
+			if file != nil {
+				_ = file.Close()
+			}
+			f.forget()
+			f.holds(kept)
+			return f.unlocker(kept), nil
+		}
 		if file == nil {
 			if file, err = f.openLock(); err != nil {
 				return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
@@ -78,6 +82,7 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 			_ = file.Close()
 			file = nil
 		} else if err == nil {
+			f.Forgo() // that was the lock of a file that is not there any more
 			f.forget()
 			f.holds(file)
 			return f.unlocker(file), nil
@@ -101,8 +106,7 @@ func (f *File) holds(lock carrier) {
 	f.mu.Unlock()
 }
 
-// letsGo says whether it is this that carries our lock, and not kept for the
-// next one; then nothing does any more.
+// letsGo says whether it is this that carries our lock; then nothing does any more.
 func (f *File) letsGo(lock carrier) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

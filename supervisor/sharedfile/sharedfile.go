@@ -48,6 +48,9 @@ type Config struct {
 	// Deposit keeps the lock's descriptor, too, from a Lend until the lock is
 	// given back; nil: nobody does.
 	Deposit Deposit
+	// Shelf is where Keep and Inherit keep the lock. Files of one process that
+	// may have the same lock file need the same one; nil: there are no others.
+	Shelf *Shelf
 }
 
 const (
@@ -68,7 +71,6 @@ type File struct {
 	mu       sync.Mutex // guards what follows
 	seen     sighting
 	lock     carrier   // nil: we don't hold it
-	kept     kept      // for the next Lock
 	prepared *prepared // by Prove, for the next Write
 	whole    *whole    // nil: it has not been seen so yet
 	noted    bool      // whole is what the note says
@@ -88,6 +90,9 @@ func New(cfg Config) (*File, error) {
 	}
 	if cfg.Lock == "" {
 		cfg.Lock = cfg.Path + ".lock"
+	}
+	if cfg.Shelf == nil {
+		cfg.Shelf = &Shelf{}
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = 30 * time.Second
