@@ -165,7 +165,7 @@ func TestPlugins(t *testing.T) {
 	t.Setenv("TK_TEST_ID", "app-key")
 	t.Setenv("TK_TEST_SECRET", "app-secret-value")
 	w.plugin(t, "broken", "#!/bin/sh\necho hello\n")
-	found := decode[[]plugin](t, command(t, "", "plugins", "--json", "-c", w.config).stdout)
+	found := decode[foundPlugins](t, command(t, "", "plugins", "--json", "-c", w.config).stdout).Plugins
 	if len(found) != 3 || found[0].Name != "broken" || found[1].Name != "saxo" || found[2].Name != "schwab" {
 		t.Fatalf("got %+v", found)
 	}
@@ -189,7 +189,7 @@ func TestPluginsWithoutAConfiguration(t *testing.T) {
 	}
 	t.Chdir(t.TempDir())
 	t.Setenv("TOKENKEEPER_PLUGINS__DIR", t.TempDir())
-	found := decode[[]plugin](t, command(t, "", "plugins", "--json").stdout)
+	found := decode[foundPlugins](t, command(t, "", "plugins", "--json").stdout).Plugins
 	if len(found) != len(builtins()) {
 		t.Errorf("got %+v", found)
 	}

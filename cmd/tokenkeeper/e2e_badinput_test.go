@@ -292,7 +292,7 @@ func TestChecksumHoldsForEveryGeneration(t *testing.T) {
 	if out, err := exec.Command("cp", s.program, copied).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	found := decode[[]plugin](t, s.withProvider(t, schwab, copied, ""))
+	found := decode[foundPlugins](t, s.withProvider(t, schwab, copied, "")).Plugins
 	sum := ""
 	for _, p := range found {
 		if p.Name == "schwab" {

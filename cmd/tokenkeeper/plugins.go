@@ -52,6 +52,11 @@ type plugin struct {
 	description sdk.Description
 }
 
+// foundPlugins is what "plugins --json" prints.
+type foundPlugins struct {
+	Plugins []plugin `json:"plugins"`
+}
+
 func newPluginsCommand(e *env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "plugins",
@@ -70,7 +75,7 @@ Each is started for a moment and asked who it is.`,
 			names = slices.AppendSeq(names, maps.Keys(cfg.Providers))
 			providers, sinks := inspectAll(cmd.Context(), cfg, names), inspectSinkTypes(cmd.Context(), cfg)
 			if e.json {
-				return e.printJSON(append(providers, sinks...))
+				return e.printJSON(foundPlugins{append(providers, sinks...)})
 			}
 			var b strings.Builder
 			pluginTable(providers).render(&b, e.painter(), 0, 4, 5)

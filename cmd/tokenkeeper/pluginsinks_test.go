@@ -22,7 +22,7 @@ func TestPluginsNamesTheProgramsOfSinks(t *testing.T) {
 		t.Fatal(err)
 	}
 	var sinks []plugin
-	for _, p := range decode[[]plugin](t, command(t, "", "plugins", "--json", "-c", w.config).stdout) {
+	for _, p := range decode[foundPlugins](t, command(t, "", "plugins", "--json", "-c", w.config).stdout).Plugins {
 		if p.Kind == kindSink {
 			sinks = append(sinks, p)
 		} else if p.Kind != kindProvider {

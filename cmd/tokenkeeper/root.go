@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
 // Exit codes.
@@ -170,10 +172,11 @@ func unknownCommand(root *cobra.Command, name string) error {
 // print writes a line of prose to stdout.
 func (e *env) print(format string, args ...any) error { return prose(e.stdout, format, args...) }
 
-// printJSON writes v, indented, to stdout.
+// printJSON writes v, indented, to stdout: an object, never a bare list, to which
+// nothing could be added.
 func (e *env) printJSON(v any) error {
 	enc := json.NewEncoder(e.stdout)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(v)
+	return enc.Encode(control.InUTC(v))
 }

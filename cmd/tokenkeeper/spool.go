@@ -37,6 +37,11 @@ type unreadAnswer struct {
 	Until time.Time `json:"until,omitzero"`
 }
 
+// unreadAnswers is what "spool --json" prints.
+type unreadAnswers struct {
+	Answers []unreadAnswer `json:"answers"`
+}
+
 func newSpoolCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "spool",
@@ -96,11 +101,20 @@ back:
 				_ = os.Remove(body) // a part of it is of no use, and secret
 				return fmt.Errorf("write the answer: %w", err)
 			}
+			if e.json {
+				return e.printJSON(writtenBody{body, len(text)})
+			}
 			return e.print("%d bytes, which hold secrets, are in %s; once it is mended:\n  tokenkeeper spool take %s %[2]s", len(text), body, args[0])
 		},
 	}
 	cmd.Flags().StringVar(&body, "body", "", "write what the broker sent, secrets included, to a new `file`")
 	return cmd
+}
+
+// writtenBody is what "spool inspect FILE --body OUT --json" prints.
+type writtenBody struct {
+	Body  string `json:"body"` // the file, which holds secrets
+	Bytes int    `json:"bytes"`
 }
 
 func newSpoolTakeCommand(e *env) *cobra.Command {
@@ -227,7 +241,7 @@ func (e *env) showUnread(ctx context.Context, file string) error {
 		all = append(all, aside...)
 	}
 	if e.json {
-		return e.printJSON(all)
+		return e.printJSON(unreadAnswers{all})
 	}
 	if len(all) == 0 {
 		return e.print("no answer lies unread")

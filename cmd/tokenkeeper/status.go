@@ -131,7 +131,11 @@ func (e *env) showChanges() func(control.Status, error) error {
 		case e.json && failed != nil:
 			return e.write(string(line) + "\n")
 		case e.json:
-			return json.NewEncoder(e.stdout).Encode(s)
+			line, err := json.Marshal(control.InUTC(s))
+			if err != nil {
+				return err
+			}
+			return e.write(string(line) + "\n")
 		case failed != nil:
 			return e.print("\n%v", failed)
 		case first:

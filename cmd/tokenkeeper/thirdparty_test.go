@@ -42,7 +42,7 @@ func TestThirdPartyProvider(t *testing.T) {
 	if got := s.tool(t, "", "check"); got.code != exitOK {
 		t.Fatalf("check: %+v", got)
 	}
-	found := decode[[]plugin](t, s.tool(t, "", "plugins", "--json").stdout)
+	found := decode[foundPlugins](t, s.tool(t, "", "plugins", "--json").stdout).Plugins
 	i := slices.IndexFunc(found, func(p plugin) bool { return p.Name == "acme" })
 	if i < 0 || len(found) != 3 {
 		t.Fatalf("plugins names %+v", found)

@@ -110,7 +110,7 @@ type Provider struct {
 	// need, and what MaxInFlight allows if an answer takes AnswerTime.
 	NeededRate        float64       `json:"needed_rate"`
 	PossibleRate      float64       `json:"possible_rate"`
-	AnswerTime        time.Duration `json:"answer_time"`
+	AnswerTime        time.Duration `json:"answer_time_ns"`
 	AnswerTimeAssumed bool          `json:"answer_time_assumed,omitempty"`
 }
 

@@ -249,5 +249,5 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // the caller may be gone
+	_ = enc.Encode(InUTC(v)) // the caller may be gone
 }

@@ -55,7 +55,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case e := <-sub.C:
-			if err := send(func() error { return enc.Encode(e) }); err != nil {
+			if err := send(func() error { return enc.Encode(InUTC(e)) }); err != nil {
 				return
 			}
 		}

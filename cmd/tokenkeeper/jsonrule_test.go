@@ -1,0 +1,68 @@
+package main
+
+import (
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// printed is what the verbs print with --json, each as an example.
+func printed() []any {
+	return []any{
+		control.Status{}, control.Sinks{}, control.Sink{}, control.Alerts{}, event.Alert{}, event.Event{}, control.TokenAnswer{}, control.RefreshAnswer{},
+		control.RestartAnswer{}, control.SinkRestartAnswer{}, control.SinkTestAnswer{}, control.RedeliverAnswer{}, control.ImportAnswer{},
+		control.LoginAnswer{}, control.LoggedInAnswer{}, control.DiscardedAnswer{}, control.AdoptAnswer{}, control.VersionAnswer{},
+		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, demoResult{}, failure{},
+	}
+}
+
+// TestJSONKeepsToTheRule is the rule of supervisor/control/README.md: an object,
+// names in snake_case, times that are left out when nobody knows them, and
+// durations in nanoseconds that say so.
+func TestJSONKeepsToTheRule(t *testing.T) {
+	snake := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	seen := map[reflect.Type]bool{}
+	var judge func(typ reflect.Type)
+	judge = func(typ reflect.Type) {
+		switch typ.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			judge(typ.Elem())
+			return
+		case reflect.Struct:
+		default:
+			return
+		}
+		if typ == reflect.TypeFor[time.Time]() || seen[typ] {
+			return
+		}
+		seen[typ] = true
+		for i := range typ.NumField() {
+			f := typ.Field(i)
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if !f.IsExported() || name == "-" {
+				continue
+			}
+			if !f.Anonymous && !snake.MatchString(name) {
+				t.Errorf("%s.%s is called %q", typ, f.Name, name)
+			}
+			if (f.Type == reflect.TypeFor[time.Duration]()) != strings.HasSuffix(name, "_ns") {
+				t.Errorf("%s.%s is a %s and called %q", typ, f.Name, f.Type, name)
+			}
+			judge(f.Type)
+		}
+	}
+	for _, v := range printed() {
+		if reflect.TypeOf(v).Kind() != reflect.Struct {
+			t.Errorf("%T is no object", v)
+		}
+		judge(reflect.TypeOf(v))
+	}
+	if len(seen) < 30 {
+		t.Errorf("only %d types were judged", len(seen))
+	}
+}
