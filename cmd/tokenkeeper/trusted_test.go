@@ -27,6 +27,23 @@ func givenTo(t *testing.T, uid int, paths ...string) {
 // inOneLine undoes what breaks lines at the width of a screen.
 func inOneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
+// TestFileInAText: check warns of a file of another user that a text for a shell names.
+func TestFileInAText(t *testing.T) {
+	usertest.NeedsRoot(t)
+	w := newWorld(t, "")
+	path := filepath.Join(t.TempDir(), "settings")
+	write(t, path, "")
+	write(t, w.config, "accounts: {a: {provider: saxo, client_id: id}}\nsinks: {s: {type: exec, command: [/bin/sh, -c, \". "+path+"; true\"]}}\n")
+	const warned = "names a file that others can change"
+	if got := command(t, "", "check", "-c", w.config); strings.Contains(inOneLine(got.stdout+got.stderr), warned) {
+		t.Errorf("ours: %+v", got)
+	}
+	givenTo(t, usertest.Stranger, path)
+	if got := command(t, "", "check", "-c", w.config); !strings.Contains(inOneLine(got.stdout+got.stderr), warned) {
+		t.Errorf("another user's: %+v", got)
+	}
+}
+
 // TestConfigurationOfAnotherUser: root runs nothing that another user named.
 func TestConfigurationOfAnotherUser(t *testing.T) {
 	usertest.NeedsRoot(t)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // steered reports a path that decides what this process does, and that somebody
@@ -44,6 +45,30 @@ func (o objectReader) steeredProgram(command []string, dir string, isPlugin bool
 	for _, word := range slices.Sorted(maps.Keys(found)) {
 		for _, path := range found[word] {
 			o.steered(o.item("command", word), path)
+		}
+	}
+	if !isPlugin {
+		o.warnOfTexts(append([]string{program}, command[1:]...), dir, found)
+	}
+}
+
+// warnOfTexts warns of a file that is named in a text among a command's words, as one
+// for sh -c, and that others can change: the text alone does not say whether it is
+// read, run or written. found are those that are refused in that case.
+func (o objectReader) warnOfTexts(command []string, dir string, found map[int][]string) {
+	isText := func(word string) bool { return strings.ContainsAny(word, " \t\n") }
+	if o.source.Steers == nil || !slices.ContainsFunc(command[1:], isText) {
+		return
+	}
+	all := o.source.Operands(command, dir, false)
+	for _, word := range slices.Sorted(maps.Keys(all)) {
+		for _, path := range all[word] {
+			if !isText(command[word]) || slices.Contains(found[word], path) {
+				continue
+			}
+			if err := o.source.Steers(path, o.trusted); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				o.warn(o.item("command", word), "names a file that others can change, and who does so steers this command if it reads or runs it: "+err.Error(), "if it is only written to, leave it as it is")
+			}
 		}
 	}
 }
