@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest/folder"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -253,9 +254,8 @@ func TestSinksFileIsPutRight(t *testing.T) {
 				body, err := os.ReadFile(old.file)
 				return err == nil && strings.Contains(string(body), now.RefreshToken)
 			})
-			if !strings.Contains(r.Stderr(), "takes its place") {
-				t.Error("nobody is told")
-			}
+			// The file is seen before the line about it is.
+			waittest.Until(t, "the warning", func() bool { return strings.Contains(r.Stderr(), "takes its place") })
 			old.intact(t, s)
 		})
 	}
