@@ -14,8 +14,8 @@ import (
 )
 
 // wholePlace holds a store of today's program in which every field is set, and a
-// record and an intent as they stand there. It is written once, and never again:
-// a program that adds a field adds a folder.
+// record and an intent as they stand there. From the first release on it is
+// never written again: a program that adds a field adds a folder.
 var wholePlace = filepath.Join("testdata", formatVersion, "whole")
 
 // wholeRecord has every field set, those too that a newer program wrote.
@@ -23,6 +23,7 @@ func wholeRecord() Record {
 	r := golden()
 	at := r.StoredAt
 	r.Token.Uncertain = true
+	r.Health.Halves = 1
 	r.GrantedTo = GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
 		Person: Person{Fingerprint: "2233445566778899", Name: "alice"}}
 	r.Grant, r.Parent = 7, "0123456789abcdef"
@@ -43,7 +44,7 @@ func wholeRecord() Record {
 	r.Candidate = &Candidate{
 		Token: token("another person's"), LoginAt: at.Add(2 * time.Second), RefreshExpiry: at.Add(3 * time.Hour), Attempt: "0197c59e-attempt",
 		GrantedTo: GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
-			Person: Person{Fingerprint: "99aabbccddeeff00", Name: "bob"}},
+			Person: Person{Fingerprint: "99aabbccddeeff00", Name: "bob", Assumed: true}},
 	}
 	return r
 }
@@ -105,7 +106,7 @@ func TestWholeIsWhole(t *testing.T) {
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread // a refresh alone has them
 	r.Held = true // never stored
-	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, in} {
+	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in} {
 		s := reflect.ValueOf(v)
 		for n := range s.NumField() {
 			if f := s.Type().Field(n); f.IsExported() && s.Field(n).IsZero() && f.Name != "Rescued" {
