@@ -62,7 +62,7 @@ func (k *Keeper) take(ctx context.Context, a *leased, f find) error {
 	rec.Before = a.rec().Unproven(rec.Token)
 	rec.Spend(f.parent)
 	a.trim(&rec)
-	if !f.loginAt.IsZero() || f.otherLogin {
+	if f.otherLogin || !f.loginAt.IsZero() && tellsLogin(a.rec(), f.token, f.loginUncertain) {
 		rec.LoginAt, rec.LoginUncertain = f.loginAt, f.loginUncertain
 	}
 	rec.RefreshExpiry = refreshExpiry(rec, k.Policy())

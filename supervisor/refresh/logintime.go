@@ -65,6 +65,15 @@ func (k *Keeper) Meet(d sdk.Description) {
 	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
 }
 
+// tellsLogin says whether the time of a login that came with t from elsewhere
+// takes the place of rec's. An uncertain one, which its writer may set anew at
+// each refresh, does not where rec's is certain and t has the same refresh token;
+// another refresh token may be of another login.
+func tellsLogin(rec store.Record, t sdk.Token, uncertain bool) bool {
+	certain := !rec.LoginAt.IsZero() && !rec.LoginUncertain
+	return !uncertain || !certain || !t.RefreshToken.Equal(rec.Token.RefreshToken)
+}
+
 // CheckLoginTime says why a person can't have logged in at a moment, if the
 // login lives; nil: it may be. Unless by force, a login that has ended by what
 // is known of the broker is none.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -140,6 +141,77 @@ func TestLoginTimeAfterARefresh(t *testing.T) {
 		}
 		if _, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, login); err != nil {
 			t.Errorf("the login before it: %v", err)
+		}
+		_ = g.end()
+	})
+}
+
+// A program that shares the file sets the time of the login anew at each refresh:
+// of the same refresh token, what a person has said is not undone by it.
+func TestLoginTimeThatIsCertainStays(t *testing.T) {
+	for name, c := range map[string]struct {
+		told, another, stays bool
+	}{
+		"the same refresh token":             {told: true, stays: true},
+		"another, perhaps of another login":  {told: true, another: true},
+		"the same, and nobody has said when": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newSharedRigOf(t, format.Schwab)
+				r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+				g := r.start()
+				synctest.Wait()
+				said := r.wall().Add(-48 * time.Hour).Truncate(time.Second)
+				if c.told {
+					if _, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, said); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.Sleep(10 * time.Minute)
+				now := r.wall().Truncate(time.Second)
+				d := format.Document{
+					AccessToken: sdk.NewSecret("theirs"), RefreshToken: r.record("one").Token.RefreshToken,
+					IssuedAt: now, Expiry: now.Add(20 * time.Minute), LoginAt: now,
+				}
+				if c.another {
+					d.RefreshToken = r.broker.grant("one").RefreshToken
+				}
+				if err := r.bot.Write(d); err != nil {
+					t.Fatal(err)
+				}
+				r.keeper.Touch("one")
+				synctest.Wait()
+				rec, want := r.record("one"), now
+				if c.stays {
+					want = said
+				}
+				if !rec.Token.AccessToken.Equal(d.AccessToken) || !rec.LoginAt.Equal(want) || rec.LoginUncertain == c.stays ||
+					!rec.RefreshExpiry.Equal(want.Add(7*24*time.Hour)) {
+					t.Errorf("the login was %v (uncertain: %t, ends %v), want %v", rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, want)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
+// The same where a file is imported by force.
+func TestLoginTimeThatIsCertainStaysAtAnImport(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := fixedRig(t)
+		said := r.wall().Add(-48 * time.Hour)
+		rec, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, said)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := store.Record{Account: "one", Token: rec.Token, LoginAt: r.wall(), LoginUncertain: true}
+		if rec, err = r.keeper.Import(t.Context(), file, true); err != nil || !rec.LoginAt.Equal(said) || rec.LoginUncertain {
+			t.Errorf("an uncertain time: %v, %t, %v", rec.LoginAt, rec.LoginUncertain, err)
+		}
+		file.LoginUncertain = false
+		if rec, err = r.keeper.Import(t.Context(), file, true); err != nil || !rec.LoginAt.Equal(file.LoginAt) {
+			t.Errorf("a certain one: %v, %v", rec.LoginAt, err)
 		}
 		_ = g.end()
 	})

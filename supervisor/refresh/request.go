@@ -110,7 +110,8 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
 	next.Account, next.Provider = rec.Account, k.cfg.Provider
 	next.LoginAt, next.LoginUncertain = rec.LoginAt, rec.LoginUncertain
-	if rec.Version != 0 && rec.LoginAt.IsZero() { // of the same login
+	sameLogin := rec.Version != 0 && rec.LoginAt.IsZero()
+	if sameLogin || !tellsLogin(a.rec(), rec.Token, rec.LoginUncertain) {
 		next.LoginAt, next.LoginUncertain = a.rec().LoginAt, a.rec().LoginUncertain
 	}
 	if next.Origin == store.OriginRestore {
