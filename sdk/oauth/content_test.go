@@ -129,7 +129,8 @@ func TestRefreshTokenIsTakenWhereverItCanBeRead(t *testing.T) {
 		"a page with a script":            {body: []byte("<html><script>post({grant_type:'refresh_token',refresh_token:state.refreshToken})</script>"), media: "text/html", want: none},
 		"a page, compressed":              {body: gzipped("<html>Sign in"), media: "text/html", encoding: "gzip", want: none},
 		"a sentence":                      {body: []byte("Service temporarily unavailable"), media: "text/plain", want: none},
-		"an echo of it beside an error":   {body: []byte(`{"error":"invalid_grant","refresh_token":"` + next + `"}`), want: none},
+		"an echo of it beside an error":   {body: []byte(`{"error":"invalid_grant","refresh_token":"` + canaryRefresh + `"}`), want: none},
+		"a new one beside an error":       {body: []byte(`{"error":"invalid_grant","refresh_token":"` + next + `"}`), want: alone},
 		"beside an error about something": {body: []byte(`{"error":"slow_down","refresh_token":"` + next + `"}`), want: alone},
 	}
 	for name, tt := range tests {

@@ -32,7 +32,7 @@ func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 		}
 	}
 	decided := refusal.Kind == sdk.KindInvalidGrant || refusal.Kind == sdk.KindInvalidClient
-	if f.text("access_token") == "" && decided && !(a.Sent != "" && failed && e.Errors.declared()) {
+	if f.text("access_token") == "" && decided && (a.Sent == "" || !a.brings(f.text("refresh_token"))) {
 		return sdk.Token{}, refusal // its refresh token is an echo
 	}
 	if doubt != "" {
@@ -43,9 +43,13 @@ func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 	return t, nil
 }
 
-// brings says whether a refresh token is another one than that which was sent.
+// brings says whether a refresh token is another one than that which was sent;
+// where none was, or nobody knows which, whether it looks like one.
 func (a answer) brings(refreshToken string) bool {
-	return looksIssued(refreshToken) && sdk.NewSecret(refreshToken).Fingerprint() != a.Sent
+	if a.Sent == "" {
+		return looksIssued(refreshToken)
+	}
+	return refreshToken != "" && sdk.NewSecret(refreshToken).Fingerprint() != a.Sent
 }
 
 func (a answer) ok() bool { return a.Status >= 200 && a.Status <= 299 }
