@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -29,6 +30,9 @@ func dial(ctx context.Context, socket string, users []string) (net.Conn, error) 
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", real)
 	if err != nil {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
+			op.Addr = &net.UnixAddr{Name: path, Net: "unix"} // as who reads it knows it
+		}
 		return nil, err
 	}
 	if err := trusted(conn, socket, held.Name(), users); err != nil {

@@ -2,6 +2,7 @@ package localsocket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -27,7 +28,7 @@ func Dial(ctx context.Context, path string, allow []int) (net.Conn, error) {
 	defer func() { _ = held.Close() }()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", real)
 	if err != nil {
-		return nil, err
+		return nil, named(err, path)
 	}
 	peer, err := PeerOf(conn)
 	if err != nil {
@@ -40,6 +41,14 @@ func Dial(ctx context.Context, path string, allow []int) (net.Conn, error) {
 		return nil, err
 	}
 	return conn, nil
+}
+
+// named lets an error name the socket as who reads it knows it.
+func named(err error, path string) error {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		op.Addr = &net.UnixAddr{Name: path, Net: "unix"}
+	}
+	return err
 }
 
 // reach holds what lies at a path, and says by which path to connect to what is
