@@ -20,11 +20,11 @@ func Keeps(name string) bool { return slices.Contains(Names(), name) || name == 
 // nothing of it stays. What stays of it, after what is written, are the keys
 // that the format does not know, at each level that it does. A key that it does
 // know and that d leaves out goes, and so does a token that another format of
-// ours has left behind.
+// ours has left behind. What [keepsLogin] says stays too.
 //
 // [Merge] is for files that others write too: it keeps more.
 func Keep(name string, existing []byte, d Document, o Options) ([]byte, error) {
-	fresh, err := Encode(name, d, o)
+	fresh, err := Encode(name, keepsLogin(name, existing, d, o), o)
 	if err != nil || !Keeps(name) {
 		return fresh, err
 	}

@@ -2,6 +2,7 @@ package format
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,52 @@ func TestKeep(t *testing.T) {
 				t.Errorf("a second time\n%s\n%v", again, err)
 			}
 		})
+	}
+}
+
+// Of a login whose time nobody knows, creation_timestamp does not become later
+// with each refresh.
+func TestKeepOfTheLogin(t *testing.T) {
+	const issued, older, younger = 1782900000, 1782720930, 1782900001
+	file := func(at int, refresh string) string {
+		return fmt.Sprintf(`{"creation_timestamp": %d, "token": {"refresh_token": %q, "access_token": "A1"}}`, at, refresh)
+	}
+	for name, tt := range map[string]struct {
+		existing string
+		login    int64 // 0: not known
+		refresh  string
+		want     int64
+	}{
+		"the same refresh token": {file(older, "R"), 0, "R", older},
+		"another one":            {file(older, "R1"), 0, "R", issued},
+		"none in the file":       {file(older, ""), 0, "R", issued},
+		"none in both":           {file(older, ""), 0, "", issued},
+		"none is written":        {file(older, "R"), 0, "", issued},
+		"the login is known":     {file(older, "R"), 1782800000, "R", 1782800000},
+		"later than the token":   {file(younger, "R"), 0, "R", issued},
+		"no time that can be":    {file(0, "R"), 0, "R", issued},
+		"no file":                {"", 0, "R", issued},
+		"half a file":            {file(older, "R")[:60], 0, "R", issued},
+	} {
+		for _, layout := range []string{Schwab, SchwabPy} {
+			t.Run(layout+", "+name, func(t *testing.T) {
+				d := Document{
+					Account: "a", AccessToken: sdk.NewSecret("A2"), RefreshToken: sdk.NewSecret(tt.refresh),
+					IssuedAt: time.Unix(issued, 0), Expiry: time.Unix(issued+1800, 0),
+				}
+				if tt.login != 0 {
+					d.LoginAt = time.Unix(tt.login, 0)
+				}
+				b, err := Keep(layout, []byte(tt.existing), d, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := Decode(layout, b, Options{})
+				if err != nil || got.LoginAt.Unix() != tt.want || !got.AccessToken.Equal(d.AccessToken) {
+					t.Errorf("got %d, want %d: %s, %v", got.LoginAt.Unix(), tt.want, b, err)
+				}
+			})
+		}
 	}
 }
 

@@ -53,10 +53,28 @@ func schwabLayout(d Document, _ Options) any {
 func schwabLogin(d Document) time.Time {
 	if d.LoginAt.IsZero() {
 		// The field must be there. The latest moment that it can have been
-		// makes no reader ask for a login too early.
+		// makes no reader ask for a login too early. See also keepsLogin.
 		return d.IssuedAt
 	}
 	return d.LoginAt
+}
+
+// keepsLogin is d with the login time that stands in the file which d replaces, if
+// d knows none and both have the same refresh token. Otherwise each refresh would
+// put creation_timestamp later, and a program that counts seven days from it, as
+// after going back to it, would ask for a login only when the old one is long over.
+// A time after the token's issue can't be its login's. Without a refresh token in
+// both nobody knows whether they are of one login.
+func keepsLogin(name string, existing []byte, d Document, o Options) Document {
+	if name != Schwab && name != SchwabPy || !d.LoginAt.IsZero() || d.RefreshToken.IsZero() {
+		return d
+	}
+	before, err := Decode(name, existing, o)
+	if err != nil || !before.RefreshToken.Equal(d.RefreshToken) || !d.IssuedAt.IsZero() && before.LoginAt.After(d.IssuedAt) {
+		return d
+	}
+	d.LoginAt, d.LoginUncertain = before.LoginAt, before.LoginUncertain
+	return d
 }
 
 func schwabTimes(d Document) map[string]time.Time {
