@@ -119,7 +119,7 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
-		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, Shut: k.Shut, Elsewhere: k.Elsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
+		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, ZoneSink: k.ZoneSink, Shut: k.Shut, Elsewhere: k.Elsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
 		PolicyKnown: p.Description.Name != "", Sliding: p.Description.Policy.Sliding,
 	}
 	if r.Version > 0 {

@@ -92,7 +92,11 @@ func (e *elsewhere) ask(ctx context.Context, rec store.Record) refresh.Elsewhere
 
 // better is the newest of two tokens that were found; a doubt stays.
 func better(a, b refresh.Elsewhere, p sdk.Policy, now time.Time) refresh.Elsewhere {
+	if a.Zone == "" {
+		a.Zone, a.ZoneSink = b.Zone, b.ZoneSink
+	}
 	if b.Newer != nil && (a.Newer == nil || lineage.Later(*b.Newer, *a.Newer, p, now)) {
+		b.Zone, b.ZoneSink = a.Zone, a.ZoneSink
 		return b
 	}
 	if a.Newer == nil && a.Doubt == "" {
@@ -178,18 +182,23 @@ func (e *elsewhere) giveUp(name, account string, first time.Time, err error) {
 }
 
 // found says what the finding means to a refresh.
-func (e *elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) refresh.Elsewhere {
+func (e *elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) (there refresh.Elsewhere) {
+	if held.Owner == "" && (f.Unknown() || f == readback.Ours && rec.Origin == store.OriginExternal) {
+		// Of what we have written there ourselves the times tell nothing.
+		if fault := lineage.ZoneFault(held.Document, e.s.ours(rec.Account).Policy, e.s.opts.Seams.Wall()); fault != "" {
+			there.Zone, there.ZoneSink = fault, w.Name()
+		}
+	}
 	switch f {
 	case readback.Living:
-		there := refresh.Elsewhere{Newer: &held.Document, Where: fmt.Sprintf("sink %q", w.Name()), Origin: store.OriginRestore}
+		there.Newer, there.Where, there.Origin = &held.Document, fmt.Sprintf("sink %q", w.Name()), store.OriginRestore
 		if held.File != "" {
 			there.Where, there.Origin = fmt.Sprintf("%s (sink %q)", held.File, w.Name()), store.OriginExternal
 		}
-		return there
 	case readback.Doubtful:
-		return refresh.Elsewhere{Doubt: w.Guarded(rec.Account, held, f)}
+		there.Doubt = w.Guarded(rec.Account, held, f)
 	}
-	return refresh.Elsewhere{}
+	return there
 }
 
 // readBack is when a sink is asked what it holds before we write there.

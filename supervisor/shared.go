@@ -8,6 +8,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 )
 
 // newSharedFile keeps at note what the file is like, "": nowhere, and at deposit
@@ -33,6 +35,21 @@ func ReadShared(c config.SharedFile) (format.Document, error) {
 		return format.Document{}, err
 	}
 	return f.Read()
+}
+
+// ReadSinkFile returns what the file of a file sink holds of an account now, and
+// its path.
+func ReadSinkFile(ctx context.Context, c config.Sink, a config.Account) (path string, d format.Document, err error) {
+	f, err := file.New(file.Config{
+		Path: c.File.Path, Owner: c.File.Owner, TrustFolder: c.File.TrustFolder, Decode: decoder(c.Content),
+		Encode: func(format.Document) ([]byte, error) { return nil, nil },
+	})
+	if err != nil {
+		return "", d, err
+	}
+	held, err := f.Holds(ctx, readback.Question{Account: a.Name, Provider: a.Provider})
+	held.Document.WrittenAt = held.At
+	return held.File, held.Document, err
 }
 
 // sharedWatch is the member of the set of shared files that looks after one

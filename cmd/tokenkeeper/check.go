@@ -121,7 +121,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)
 	r.addCapacity(cfg)
-	r.addSharedZones(cfg, e.now())
+	r.addZones(ctx, cfg, e.now())
 	r.addOpenLocks(cfg)
 	r.addSinks(cfg)
 	r.addObstacles(cfg)

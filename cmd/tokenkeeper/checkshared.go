@@ -1,6 +1,10 @@
 package main
 
 import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -9,8 +13,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 )
 
-// addSharedZones warns of shared files whose local times can't be right.
-func (r *report) addSharedZones(cfg *config.Config, now time.Time) {
+// addZones warns of files that other programs write too, and whose local times
+// can't be right.
+func (r *report) addZones(ctx context.Context, cfg *config.Config, now time.Time) {
 	policies := map[string]sdk.Policy{}
 	for _, p := range r.Providers {
 		policies[p.Name] = p.description.Policy
@@ -19,22 +24,36 @@ func (r *report) addSharedZones(cfg *config.Config, now time.Time) {
 		if a.SharedFile == nil {
 			continue
 		}
-		d, err := supervisor.ReadShared(*a.SharedFile)
-		if err != nil {
-			continue // there may be none yet
+		if d, err := supervisor.ReadShared(*a.SharedFile); err == nil { // there may be none yet
+			r.addZone(a.SharedFile.Path, lineage.ZoneFault(d, policies[a.Provider], now), a.SharedFile.Timezone, "accounts", name, "shared_file")
 		}
-		fault := lineage.ZoneFault(d, policies[a.Provider], now)
-		if fault == "" {
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		c := cfg.Sinks[name]
+		if c.File == nil || !c.IncludeRefreshToken {
 			continue
 		}
-		key := []string{"accounts", name, "shared_file", "timezone"}
-		line := lineOf(r.Config, key...)
-		r.Warnings = append(r.Warnings, finding{
-			File: r.Config, Line: line, Key: "accounts." + name + ".shared_file.timezone",
-			Message: a.SharedFile.Path + ": " + fault + " (" + zoneOf(a.SharedFile.Timezone) + ")",
-			Hint:    "set timezone to the zone of the programs that write the file, like Europe/Copenhagen",
-		})
+		for _, a := range cfg.SinkAccounts(c) {
+			path, d, err := supervisor.ReadSinkFile(ctx, c, a)
+			if fault := lineage.ZoneFault(d, policies[a.Provider], now); err == nil && fault != "" {
+				r.addZone(path, fault, c.Content.Timezone, "sinks", name)
+				break // the zone is the sink's
+			}
+		}
 	}
+}
+
+// addZone warns of what is wrong with the local times in a file, if anything is.
+func (r *report) addZone(path, fault, timezone string, at ...string) {
+	if fault == "" {
+		return
+	}
+	key := append(at, "timezone")
+	r.Warnings = append(r.Warnings, finding{
+		File: r.Config, Line: lineOf(r.Config, key...), Key: strings.Join(key, "."),
+		Message: path + ": " + fault + " (" + zoneOf(timezone) + ")",
+		Hint:    "set timezone to the zone of the programs that write the file, like Europe/Copenhagen",
+	})
 }
 
 // addOpenLocks warns of locks that others could hold for ever.

@@ -92,13 +92,18 @@ func (a *Account) grantedElsewhere() Condition {
 	return c.on(a.Elsewhere, fmt.Sprintf("account %s is not refreshed, and its access token %s: %s", a.Name, a.ends(), a.Elsewhere), "")
 }
 
+// wrongZone are local times in the shared file, or in a sink's, that can't be right.
 func (a *Account) wrongZone() Condition {
 	c := a.condition(event.WrongZone)
 	if a.Zone == "" {
 		return a.well(c)
 	}
-	return c.on(a.Zone, fmt.Sprintf("account %s, its shared file: %s", a.Name, a.Zone),
-		fmt.Sprintf("set accounts.%s.shared_file.timezone to the zone of the programs that write the file, "+startAgain, a.Name))
+	file, key := "shared file", "accounts."+a.Name+".shared_file"
+	if a.ZoneSink != "" {
+		file, key = "file of sink "+a.ZoneSink, "sinks."+a.ZoneSink
+	}
+	return c.on(a.Zone, fmt.Sprintf("account %s, its %s: %s", a.Name, file, a.Zone),
+		fmt.Sprintf("set %s.timezone to the zone of the programs that write the file, "+startAgain, key))
 }
 
 // fileShut is a shared file whose lock somebody holds, or that is refused.

@@ -115,6 +115,7 @@ func TestConditions(t *testing.T) {
 		{"an unknown token in its file", account(func(a *Account) { a.Asked, a.Ways = "a stranger", "take it" }), "unknown_token:main", On, "take it"},
 		{"a lock that is held", account(func(a *Account) { a.Shut = "python3 (process 7) holds it" }), "shared_file_held:main", On, "tokenkeeper refresh main"},
 		{"a lock that is free again", account(func(a *Account) { a.Zone, a.Renewed = "9h off", true }), "shared_file_held:main", Off, "by nobody else"},
+		{"a wrong zone in a sink's file", account(func(a *Account) { a.Zone, a.ZoneSink = "9h off", "cache" }), "wrong_zone:main", On, "sinks.cache.timezone"},
 		{"a wrong zone", account(func(a *Account) { a.Zone = "9h off" }), "wrong_zone:main", On, "accounts.main.shared_file.timezone"},
 
 		{"a login that waits", account(func(a *Account) { a.Waits, a.WaitsFor = "eve has logged in", "confirm it" }), "login_waits:main", On, "account main: eve has logged in; confirm it"},

@@ -47,8 +47,9 @@ type Account struct {
 	// Failures in a row, of MaxFailures that raise an alert.
 	Failures int
 	// Asked is what a person has to decide about its shared file, and Ways how;
-	// "": nothing. Zone is why the local times there can't be right.
-	Asked, Zone string
+	// "": nothing. Zone is why the local times there, or in the file of
+	// ZoneSink, can't be right.
+	Asked, Zone, ZoneSink string
 	// Shut is why its shared file can't be locked; "": it can be, or will be
 	// before long.
 	Shut string

@@ -49,7 +49,7 @@ func phrasesOf(t event.Type) phrases {
 	case event.UnknownToken:
 		return phrases{"wait for a decision about the token in their files", "", "account %s goes on, and no unknown token stands in its shared file any more"}
 	case event.WrongZone:
-		return phrases{"have files with local times that can't be right", "", "account %s: the times in its shared file can be right"}
+		return phrases{"have files with local times that can't be right", "", "account %s: the times in its file can be right"}
 	case event.SharedFileHeld:
 		return phrases{"can't have their shared files locked", "", "account %s: its shared file is locked by nobody else for long"}
 	case event.StoreRestored:

@@ -240,8 +240,8 @@ func (o Ours) unknown(f Found, now time.Time) Verdict {
 }
 
 // later is by how much the document's access token outlives the record's;
-// known is false if either end is not known. The end of ours is not, if it
-// begins in the future: the clock was set back since.
+// known is false if either end is not known, or was read in a wrong zone. The end
+// of ours is not, if it begins in the future: the clock was set back since.
 func (o Ours) later(d format.Document, now time.Time) (later time.Duration, known bool) {
 	theirs := TokenOf(d, o.Policy, now).Token.Expiry()
 	if d.AccessToken.IsZero() { // what the file says of it is all that there is
@@ -250,6 +250,10 @@ func (o Ours) later(d format.Document, now time.Time) (later time.Duration, know
 	t := o.Record.Token
 	mine := moment.Known(t.Expiry())
 	if theirs.IsZero() || mine.IsZero() || notAfter(t.IssuedAt, now).IsZero() {
+		return 0, false
+	}
+	// One from a zone that is ahead was cut to what is possible by TokenOf.
+	if theirs.Before(mine) && ZoneFault(d, o.Policy, now) != "" {
 		return 0, false
 	}
 	return theirs.Sub(mine), true

@@ -39,3 +39,37 @@ func TestZoneFault(t *testing.T) {
 		}
 	}
 }
+
+// A program in another zone has written its new token into a file: by its own
+// end it would be hours older than ours, or younger, and neither says anything.
+// The time of the file does.
+func TestJudgeInAWrongZone(t *testing.T) {
+	for name, c := range map[string]struct {
+		off     time.Duration
+		written time.Duration // after ours came
+		wrote   time.Duration // the same of our last delivery there; 0: none
+		want    lineage.Verdict
+	}{
+		"behind":                              {-9 * time.Hour, 5 * time.Minute, 0, lineage.Newer},
+		"behind, after our delivery":          {-9 * time.Hour, 5 * time.Minute, time.Second, lineage.Newer},
+		"behind, before the broker gave ours": {-9 * time.Hour, -5 * time.Minute, 0, lineage.Outlived},
+		"ahead":                               {9 * time.Hour, 5 * time.Minute, time.Second, lineage.Newer},
+		"ahead, before the broker gave ours":  {9 * time.Hour, -5 * time.Minute, 0, lineage.Outlived},
+	} {
+		o, f := ours(), unknown()
+		o.Policy = sdk.Policy{AccessLifetime: life}
+		at := came.Add(c.written)
+		f.Document.WrittenAt, f.Document.IssuedAt, f.Document.Naive = at, time.Time{}, true
+		f.Document.Expiry = at.Add(life + c.off)
+		if c.wrote > 0 {
+			f.Wrote = came.Add(c.wrote)
+		}
+		now := came.Add(10 * time.Minute)
+		if got := o.Judge(f, now).Verdict; got != c.want {
+			t.Errorf("%s: verdict %d, want %d", name, got, c.want)
+		}
+		if left := lineage.TokenOf(f.Document, o.Policy, now).Token.Expiry().Sub(now); left > life {
+			t.Errorf("%s: believed to live for %s", name, left)
+		}
+	}
+}

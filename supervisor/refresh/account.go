@@ -17,6 +17,8 @@ type account struct {
 	guard lease.Account[desk]
 	// file is what is known of its shared file.
 	file file
+	// zone is what is wrong with the local times that a sink's file holds.
+	zone wrongZone
 	wish wishes
 	plan planned
 }

@@ -23,6 +23,9 @@ type Elsewhere struct {
 	// Doubt is why the record's refresh token should not be spent before it has
 	// to be, and what a person can do; "": nothing speaks against it.
 	Doubt string
+	// Zone is why the local times that the sink ZoneSink holds can't be right;
+	// "": they can.
+	Zone, ZoneSink string
 }
 
 const (
@@ -58,8 +61,19 @@ func (k *Keeper) inquire(ctx context.Context, a *leased) Elsewhere {
 	}
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	return k.cfg.Elsewhere(asking, a.rec())
+	said := k.cfg.Elsewhere(asking, a.rec())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if zone := (wrongZone{said.Zone, said.ZoneSink}); a.zone != zone {
+		a.zone = zone
+		k.changes(a.account)
+	}
+	return said
 }
+
+// wrongZone is why the local times in a sink's file can't be right; the zero
+// value: they can.
+type wrongZone struct{ fault, sink string }
 
 // askAhead asks before the shared file is locked: the programs that share it
 // wait for nobody's destinations.

@@ -206,3 +206,30 @@ func TestWhatDestinationsSayAheadIsTaken(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// The local times in a sink's file can't be right: that is said until the file has our
+// own again.
+func TestAWrongZoneElsewhereIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		fault := "its local times can't be right"
+		r.asks(func(_ context.Context, rec store.Record) refresh.Elsewhere {
+			if rec.Origin == store.OriginRefresh {
+				return refresh.Elsewhere{}
+			}
+			return refresh.Elsewhere{Zone: fault, ZoneSink: "cache"}
+		})
+		g := r.start()
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.Zone != fault || s.ZoneSink != "cache" {
+			t.Errorf("%q of sink %q", s.Zone, s.ZoneSink)
+		}
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.Zone != "" {
+			t.Errorf("afterwards: %q", s.Zone)
+		}
+		_ = g.end()
+	})
+}

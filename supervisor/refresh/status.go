@@ -34,9 +34,9 @@ type Status struct {
 	// Asked is what a person has to decide about the shared file, before which
 	// nothing is refreshed, and Ways how; "": nothing.
 	Asked, Ways string
-	// Zone is why the local times in the shared file can't be right; "":
-	// nothing speaks against them.
-	Zone string
+	// Zone is why the local times in the shared file, or in the file of the sink
+	// ZoneSink, can't be right; "": nothing speaks against them.
+	Zone, ZoneSink string
 	// Shut is why the shared file can't be locked, if that takes a person: before
 	// that nothing is refreshed; "": it can be, or will be before long.
 	Shut string
@@ -84,6 +84,9 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, k.withheld(a)
 	if a.stored() {
 		s.Elsewhere = k.grantedElsewhere(a)
+	}
+	if s.Zone == "" {
+		s.Zone, s.ZoneSink = a.zone.fault, a.zone.sink
 	}
 	switch {
 	case a.file.locking:

@@ -59,6 +59,7 @@ func (w *Worker) held(ctx context.Context, rec store.Record, wrote store.Deliver
 	case err != nil, held.Untouched:
 		return held, readback.Silent, err
 	}
+	held.Document.WrittenAt = held.At
 	var ours lineage.Ours
 	if w.cfg.ReadBack.Ours != nil {
 		ours = w.cfg.ReadBack.Ours(rec.Account)
