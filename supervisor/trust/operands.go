@@ -36,13 +36,14 @@ func Operands(command []string, dir string, onlyRun bool) map[int][]string {
 	}
 	is := kindOf(command[0])
 	wraps := is == wrapper // and what it runs may be an interpreter, wherever that stands
+	told := false          // an interpreter what to run, in words: what follows is for that
 	for i, word := range command[1:] {
 		if next := kindOf(word); wraps && next != program && filepath.Base(word) == word {
 			is = next // its name is enough, which is looked for like any program's
 			continue
 		}
 		isOptions := strings.HasPrefix(word, "-") || strings.HasPrefix(command[i], "-")
-		for _, f := range operands(command[i], word, dir, is) {
+		for _, f := range operands(command[i], word, dir, is, told) {
 			if is != program && !f.inText || !onlyRun || isRunnable(f.path) {
 				found[i+1] = append(found[i+1], f.path)
 			}
@@ -53,6 +54,7 @@ func Operands(command []string, dir string, onlyRun bool) map[int][]string {
 				is = program // what follows is what that one is given
 			}
 		}
+		told = told || is == interpreter && codes().MatchString(command[i])
 	}
 	return found
 }
@@ -78,8 +80,9 @@ type named struct {
 }
 
 // operands are the files that an argument names: as a whole, in a list, after "=",
-// after an option's letter, or in a text. before is the word before it.
-func operands(before, word, dir string, is kind) (found []named) {
+// after an option's letter, or in a text. before is the word before it; told: an
+// interpreter knows already what to run.
+func operands(before, word, dir string, is kind, told bool) (found []named) {
 	at := func(name string) (string, fs.FileInfo) {
 		if !filepath.IsAbs(name) {
 			name = filepath.Join(dir, name)
@@ -91,7 +94,7 @@ func operands(before, word, dir string, is kind) (found []named) {
 		return name, info
 	}
 	takes := func(info fs.FileInfo) bool {
-		return info != nil && (steers(info) || info.IsDir() && isSearched(before, word, is))
+		return info != nil && (steers(info) || info.IsDir() && isSearched(before, word, is == interpreter && !told))
 	}
 	if path, info := at(word); takes(info) && (strings.Contains(word, "/") || is != program) {
 		return []named{{asFolder(path, info), false}}

@@ -42,6 +42,8 @@ func TestOperands(t *testing.T) {
 		"a text for a shell":        {command: "/bin/sh -c cat"},
 		"a folder":                  {command: "/usr/bin/python3 @/folder", plugin: map[int]string{1: "folder/"}, onlyRun: map[int]string{1: "folder/"}},
 		"a folder of data":          {command: "/opt/launch @/folder --out @/folder --tmpdir=@/folder"},
+		"a text's":                  {command: "/bin/sh -c cat sh @/folder"},
+		"a module's":                {command: "/usr/bin/python3 -m bot.notify @/folder"},
 		"a script's":                {command: "/bin/sh @/plain @/folder", plugin: map[int]string{1: "plain"}, onlyRun: map[int]string{1: "plain"}},
 		"a variable's folders":      {command: "/usr/bin/env PYTHONPATH=/nowhere:@/folder TMPDIR=@/folder /bin/true", plugin: map[int]string{1: "folder/", 3: "/bin/true"}, onlyRun: map[int]string{1: "folder/", 3: "/bin/true"}},
 		"an option's folder":        {command: "/usr/bin/perl -I @/folder -I@/folder @/plain", plugin: map[int]string{2: "folder/", 3: "folder/", 4: "plain"}, onlyRun: map[int]string{2: "folder/", 3: "folder/", 4: "plain"}},

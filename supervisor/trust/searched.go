@@ -8,16 +8,22 @@ import (
 
 // isSearched says whether a folder that a word of a command names is one in which the
 // program looks for what it runs or goes by: that of a variable like PYTHONPATH, of an
-// option like -I or --config-dir, or what an interpreter is given instead of a script.
-// before is the word before it.
-func isSearched(before, word string, is kind) bool {
+// option like -I or --config-dir, or what an interpreter is given instead of a script,
+// if it awaits one. before is the word before it.
+func isSearched(before, word string, awaits bool) bool {
 	if variables().MatchString(word) || options().MatchString(word) {
 		return true
 	}
 	if strings.HasPrefix(before, "-") {
 		return !strings.Contains(before, "=") && options().MatchString(before)
 	}
-	return is == interpreter && !strings.HasPrefix(word, "-") && !strings.ContainsAny(word, "=:"+blanks)
+	return awaits && !strings.HasPrefix(word, "-") && !strings.ContainsAny(word, "=:"+blanks)
+}
+
+// codes are options of interpreters that are followed by what to run: a text, or the
+// name of a module.
+func codes() *regexp.Regexp {
+	return regexp.MustCompile(`^(-[a-z]*[cem]|-r|--eval)$`)
 }
 
 func variables() *regexp.Regexp {
