@@ -16,12 +16,9 @@ import (
 // openLog opens the file that the log is added to, where nobody has led it
 // elsewhere who is not trusted.
 func openLog(log config.Log) (*os.File, error) {
-	if file := ownOutput(log.File); file != nil {
-		return file, nil
-	}
-	folder, path, err := logPlace(log)
-	if err != nil {
-		return nil, err
+	folder, path, own, err := logPlace(log)
+	if err != nil || own != nil {
+		return own, err
 	}
 	defer folder.Close()
 	file, err := folder.OpenAppended(path)
@@ -43,11 +40,11 @@ func openLog(log config.Log) (*os.File, error) {
 // logRefusal is what openLog would say, without making a file. That its folder is
 // missing is for openLog to tell: it may be made at the start.
 func logRefusal(log config.Log) error {
-	if log.File == "" || ownOutput(log.File) != nil {
+	if log.File == "" {
 		return nil
 	}
-	folder, path, err := logPlace(log)
-	if errors.Is(err, fs.ErrNotExist) {
+	folder, path, own, err := logPlace(log)
+	if errors.Is(err, fs.ErrNotExist) || own != nil {
 		return nil
 	} else if err != nil {
 		return err
@@ -62,39 +59,42 @@ func logRefusal(log config.Log) error {
 	return fitForLog(folder, path, info)
 }
 
-// ownOutput is what we write to already, by the name that containers give it; nil: it
+// ownOutput is what we write to already, by the names that the system gives it; nil: it
 // is another file.
 func ownOutput(path string) *os.File {
 	switch filepath.Clean(path) {
-	case os.Stdout.Name():
+	case os.Stdout.Name(), "/dev/fd/1", "/proc/self/fd/1":
 		return os.Stdout
-	case os.Stderr.Name():
+	case os.Stderr.Name(), "/dev/fd/2", "/proc/self/fd/2":
 		return os.Stderr
 	}
 	return nil
 }
 
-// logPlace opens the folder of the log, behind links of root and our own user.
-func logPlace(log config.Log) (*datafolder.Folder, string, error) {
-	path, err := filepath.Abs(log.File)
+// logPlace opens the folder of the log, behind links of root and our own user, or
+// finds that they lead to our own output.
+func logPlace(log config.Log) (folder *datafolder.Folder, path string, own *os.File, err error) {
+	path, err = filepath.Abs(log.File)
 	const mostLinks = 40
 	for range mostLinks {
 		if err != nil {
-			return nil, "", err
+			return nil, "", nil, err
+		}
+		if own = ownOutput(path); own != nil {
+			return nil, "", own, nil
 		}
 		_, private := trust.Here().Private(filepath.Dir(path))
-		var folder *datafolder.Folder
 		if folder, err = datafolder.Open(path, trust.Rule{OpenFolder: log.TrustFolder || private == nil}); err != nil {
-			return nil, "", err
+			return nil, "", nil, err
 		}
 		var target string
 		if target, err = folder.Link(path); err == nil && target == "" {
-			return folder, path, nil
+			return folder, path, nil, nil
 		}
 		folder.Close()
 		path = target
 	}
-	return nil, "", fmt.Errorf("%s: too many symbolic links", log.File)
+	return nil, "", nil, fmt.Errorf("%s: too many symbolic links", log.File)
 }
 
 // fitForLog refuses what only looks like a file of its own: in the folder of another
