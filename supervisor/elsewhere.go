@@ -92,7 +92,7 @@ func (e *elsewhere) ask(ctx context.Context, rec store.Record) refresh.Elsewhere
 
 // better is the newest of two tokens that were found; a doubt stays.
 func better(a, b refresh.Elsewhere, p sdk.Policy, now time.Time) refresh.Elsewhere {
-	if a.Zone == "" {
+	if a.Zone == "" || b.Zone != "" && b.ZoneSink < a.ZoneSink { // whoever answers first
 		a.Zone, a.ZoneSink = b.Zone, b.ZoneSink
 	}
 	if b.Newer != nil && (a.Newer == nil || lineage.Later(*b.Newer, *a.Newer, p, now)) {
