@@ -26,6 +26,7 @@ type shelved struct {
 	lock carrier
 	is   fs.FileInfo // of the lock file
 	user *File       // who has it now; nil: it is on the shelf
+	used carrier     // the copy of it that he has
 	// claims are whose attempts it is kept for, and what ends each.
 	claims map[*File]*time.Timer
 }
@@ -38,14 +39,17 @@ func (s *Shelf) keep(f *File, lock carrier, is fs.FileInfo, d time.Duration, use
 	k := s.of(is)
 	switch {
 	case k == nil:
-		k = &shelved{lock: lock, is: is, user: user, claims: map[*File]*time.Timer{}}
+		k = &shelved{lock: lock, is: is, claims: map[*File]*time.Timer{}}
 		s.locks = append(s.locks, k)
 	case k.lock != lock:
 		// One lock has one open file: what was there carries the same, or none.
-		if k.user == nil {
+		if k.lock != k.used {
 			_ = k.lock.Close()
 		}
 		k.lock = lock
+	}
+	if user != nil {
+		k.user, k.used = user, lock
 	}
 	if over := k.claims[f]; over != nil {
 		over.Stop()
@@ -75,7 +79,7 @@ func (s *Shelf) take(f *File, named fs.FileInfo) carrier {
 		return nil
 	}
 	k.unclaim(f)
-	k.user = f
+	k.user, k.used = f, k.lock
 	return k.lock
 }
 
@@ -88,7 +92,7 @@ func (s *Shelf) putBack(f *File, lock carrier) (stays, claimed bool) {
 		if k.user != f {
 			continue
 		}
-		k.user = nil
+		k.user, k.used = nil, nil
 		_, claimed = k.claims[f]
 		if stays = len(k.claims) > 0; !stays {
 			s.drop(k)
@@ -141,6 +145,9 @@ func (s *Shelf) dead(f *File, lock carrier) {
 				all = append(all, by)
 			}
 			s.drop(k)
+			if k.lock != lock { // another copy of it has come meanwhile
+				_ = k.lock.Close()
+			}
 			break
 		}
 	}
