@@ -84,6 +84,7 @@ func (e *elsewhere) ask(ctx context.Context, rec store.Record) refresh.Elsewhere
 		case a := <-answers:
 			best = better(best, a, policy, e.s.opts.Seams.Wall())
 		case <-ctx.Done(): // a disk that hangs
+			best.Unheard = true
 			return best
 		}
 	}
@@ -95,8 +96,9 @@ func better(a, b refresh.Elsewhere, p sdk.Policy, now time.Time) refresh.Elsewhe
 	if a.Zone == "" || b.Zone != "" && b.ZoneSink < a.ZoneSink { // whoever answers first
 		a.Zone, a.ZoneSink = b.Zone, b.ZoneSink
 	}
+	a.Unheard = a.Unheard || b.Unheard
 	if b.Newer != nil && (a.Newer == nil || lineage.Later(*b.Newer, *a.Newer, p, now)) {
-		b.Zone, b.ZoneSink = a.Zone, a.ZoneSink
+		b.Zone, b.ZoneSink, b.Unheard = a.Zone, a.ZoneSink, a.Unheard
 		return b
 	}
 	if a.Newer == nil && a.Doubt == "" {
@@ -133,7 +135,7 @@ func (e *elsewhere) askOne(ctx context.Context, name string, rec store.Record) r
 		}
 		if plugin == nil {
 			e.s.log.Debug("nobody knows what the sink holds", "sink", name, "account", rec.Account, "error", err)
-			return refresh.Elsewhere{}
+			return refresh.Elsewhere{Unheard: true}
 		}
 		pause, cancel := context.WithTimeout(ctx, askAgain)
 		if errors.Is(err, sink.ErrAbsent) {
@@ -144,7 +146,7 @@ func (e *elsewhere) askOne(ctx context.Context, name string, rec store.Record) r
 		cancel()
 		if ctx.Err() != nil {
 			e.giveUp(name, rec.Account, first, err)
-			return refresh.Elsewhere{}
+			return refresh.Elsewhere{Unheard: true}
 		}
 	}
 }

@@ -26,6 +26,9 @@ type Elsewhere struct {
 	// Zone is why the local times that the sink ZoneSink holds can't be right;
 	// "": they can.
 	Zone, ZoneSink string
+	// Unheard: a destination that may hold a token could not be asked, and what it
+	// said before may still be so.
+	Unheard bool
 }
 
 const (
@@ -64,7 +67,8 @@ func (k *Keeper) inquire(ctx context.Context, a *leased) Elsewhere {
 	said := k.cfg.Elsewhere(asking, a.rec())
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if zone := (wrongZone{said.Zone, said.ZoneSink}); a.zone != zone {
+	unknown := said.Zone == "" && said.Unheard // then it stays as it was
+	if zone := (wrongZone{said.Zone, said.ZoneSink}); a.zone != zone && !unknown {
 		a.zone = zone
 		k.changes(a.account)
 	}

@@ -214,7 +214,10 @@ func TestAWrongZoneElsewhereIsTold(t *testing.T) {
 		r := newRig(t, 20*time.Minute, "one")
 		fault := "its local times can't be right"
 		r.asks(func(_ context.Context, rec store.Record) refresh.Elsewhere {
-			if rec.Origin == store.OriginRefresh {
+			switch rec.Version {
+			case 2: // nobody knows
+				return refresh.Elsewhere{Unheard: true}
+			case 3:
 				return refresh.Elsewhere{}
 			}
 			return refresh.Elsewhere{Zone: fault, ZoneSink: "cache"}
@@ -224,6 +227,11 @@ func TestAWrongZoneElsewhereIsTold(t *testing.T) {
 		synctest.Wait()
 		if s := r.status("one"); s.Zone != fault || s.ZoneSink != "cache" {
 			t.Errorf("%q of sink %q", s.Zone, s.ZoneSink)
+		}
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.Zone != fault {
+			t.Errorf("while it can't be asked: %q", s.Zone)
 		}
 		time.Sleep(16 * time.Minute)
 		synctest.Wait()
