@@ -1,20 +1,23 @@
 package refresh
 
 import (
+	"log/slog"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/account/lease"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // account is one account in memory. Anybody may see how it stands; only [leased]
-// changes that. The rest is under k.mu.
+// changes that. The rest is under the Keeper's lock.
 type account struct {
-	cfg   Account
-	guard lease.Account[desk]
+	keeper *Keeper
+	cfg    Account
+	guard  lease.Account[desk]
 	// file is what is known of its shared file.
 	file file
 	// zone is what is wrong with the local times that a sink's file holds.
@@ -58,6 +61,8 @@ type planned struct {
 type leased struct {
 	*account
 	lease *lease.Lease[desk]
+	// remote is the process through which he works on it; nil: through none.
+	remote *sdk.Remote
 	// locked: the shared file's lock is held.
 	locked bool
 	// exchange is the login whose code is being spent.
@@ -66,13 +71,21 @@ type leased struct {
 	ahead *inquiry
 }
 
+// attempt is an account in the hands of who makes an attempt for it, or settles one.
+type attempt struct {
+	*leased
+	in store.Intent
+}
+
+func (a *leased) attempt(in store.Intent) attempt { return attempt{a, in} }
+
 // newAccount is an account of which the store has that record, of version 0 if it
 // has none.
-func newAccount(cfg Account, rec store.Record, now time.Time) (*account, error) {
+func newAccount(k *Keeper, cfg Account, rec store.Record) (*account, error) {
 	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
-	a := &account{cfg: cfg}
+	a := &account{keeper: k, cfg: cfg}
 	var err error
-	a.ifIdle(func(l *leased) { _, err = l.lease.Happened(acct.Reread{Record: rec}, now) })
+	a.ifIdle(func(l *leased) { _, err = l.lease.Happened(acct.Reread{Record: rec}, k.looked.Wall) })
 	return a, err
 }
 
@@ -106,6 +119,24 @@ func (a *account) trim(rec *store.Record) {
 		rec.Past = nil
 	}
 }
+
+func (a *account) log() *slog.Logger {
+	return a.keeper.cfg.Log.With("provider", a.keeper.cfg.Provider, "account", a.cfg.Name)
+}
+
+func (a *account) publish(level slog.Level, e event.Event) {
+	e.Provider, e.Account = a.keeper.cfg.Provider, a.cfg.Name
+	a.keeper.cfg.Events.Publish(level, e)
+}
+
+// trouble is publish of a trouble that no other state of the account shows.
+func (a *account) trouble(level slog.Level, e event.Event) {
+	e.Provider, e.Account = a.keeper.cfg.Provider, a.cfg.Name
+	a.keeper.facts.Meet(level, e)
+}
+
+// diskServes ends the trouble with what the account is stored on.
+func (a *account) diskServes() { a.keeper.facts.End(event.DiskTrouble, a.cfg.Name) }
 
 func (a *leased) desk() *desk { return a.lease.Desk() }
 

@@ -25,12 +25,12 @@ func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
 
 // nothingNew: the refresh token of half an answer is the one that was sent, or
 // one before it.
-func (k *Keeper) nothingNew(a *leased, in store.Intent, t sdk.Token) bool {
+func (a attempt) nothingNew(t sdk.Token) bool {
 	fp := t.RefreshToken.Fingerprint()
-	return fp == "" || fp == in.Fingerprint || a.rec().Replaced(fp)
+	return fp == "" || fp == a.in.Fingerprint || a.rec().Replaced(fp)
 }
 
-func errNothingNew(a *leased) error {
+func (a attempt) errNothingNew() error {
 	return &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
 		"account %s: the broker answered without an access token and without a new refresh token; it will be tried again", a.cfg.Name)}
 }
@@ -46,13 +46,13 @@ type success struct {
 }
 
 // successor is what becomes of an answer.
-func (k *Keeper) successor(a *leased, in store.Intent, answer sdk.Answer) success {
-	now, t, policy := k.clock.Now().Wall, answer.Token, k.Policy()
+func (a attempt) successor(answer sdk.Answer) success {
+	now, t, policy := a.keeper.clock.Now().Wall, answer.Token, a.keeper.Policy()
 	half := isHalf(t)
-	if held := a.state().Held(); held != nil && held.Attempt == in.Attempt {
+	if held := a.state().Held(); held != nil && held.Attempt == a.in.Attempt {
 		s := success{record: *held}
 		if !half {
-			s.dead = deadOnArrival(&s.record, a.rec(), in, answer.Recovered, now)
+			s.dead = deadOnArrival(&s.record, a.rec(), a.in, answer.Recovered, now)
 		}
 		return s
 	}
@@ -62,16 +62,16 @@ func (k *Keeper) successor(a *leased, in store.Intent, answer sdk.Answer) succes
 		t, doubt = believe(t, policy, now)
 	}
 	origin := store.OriginRefresh
-	if in.Kind == spool.KindExchange {
+	if a.in.Kind == spool.KindExchange {
 		origin = store.OriginLogin
 	}
-	rec := a.next(t, origin, in.Attempt, now)
-	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
-	descend(&rec, in)
+	rec := a.next(t, origin, a.in.Attempt, now)
+	rec.Account, rec.Provider = a.cfg.Name, a.keeper.cfg.Provider
+	descend(&rec, a.in)
 	if origin == store.OriginLogin {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
 	}
-	outlived(&rec, a.rec(), policy, in)
+	outlived(&rec, a.rec(), policy, a.in)
 	rec.RefreshExpiry = refreshExpiry(rec, policy)
 	if half {
 		rec.Token = withAccessToken(rec.Token, a.rec().Token)
@@ -83,7 +83,7 @@ func (k *Keeper) successor(a *leased, in store.Intent, answer sdk.Answer) succes
 		rec.Health.Ambiguous = time.Time{}
 		return success{record: rec}
 	}
-	dead := deadOnArrival(&rec, a.rec(), in, answer.Recovered, now)
+	dead := deadOnArrival(&rec, a.rec(), a.in, answer.Recovered, now)
 	return success{rec, doubt, dead}
 }
 
@@ -105,29 +105,29 @@ func withAccessToken(t, before sdk.Token) sdk.Token {
 // keptHalf plans and tells after half a token has been made durable. Other
 // programs need the refresh token; sinks are told only as long as the access
 // token beside it is worth something.
-func (k *Keeper) keptHalf(a *leased, rec store.Record, in store.Intent, answer sdk.Answer) {
-	k.mu.Lock()
-	now := k.clock.Now()
+func (a attempt) keptHalf(rec store.Record, answer sdk.Answer) {
+	a.keeper.mu.Lock()
+	now := a.keeper.clock.Now()
 	next := now.Wall
 	if rec.Health.Halves > 1 {
-		next = k.retry(a.account, schedule.Failure{InRow: rec.Health.Failures})
+		next = a.retry(schedule.Failure{InRow: rec.Health.Failures})
 	} else {
-		k.dueAt(a.account, now.Wall, now)
+		a.dueAt(now.Wall, now)
 	}
-	k.mu.Unlock()
-	k.bringToShared(a, in, answer, rec)
+	a.keeper.mu.Unlock()
+	a.bringToShared(answer, rec)
 	if rec.Token.Valid(now.Wall) {
-		k.cfg.Wake(a.cfg.Name)
+		a.keeper.cfg.Wake(a.cfg.Name)
 	}
 	e := event.Event{
-		Type: event.RefreshFailed, Kind: string(kindHalf), Version: rec.Version, Attempt: in.Attempt,
+		Type: event.RefreshFailed, Kind: string(kindHalf), Version: rec.Version, Attempt: a.in.Attempt,
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures, Expiry: rec.Token.Expiry(), Next: next,
 		Message: "the broker gave a new refresh token, which is stored, and no access token; it is asked again " + next.Format(time.RFC3339),
 	}
 	if answer.Token.Rescued != "" {
 		e.Message += " (" + answer.Token.Rescued + ")"
 	}
-	k.publish(slog.LevelWarn, a.cfg.Name, e)
+	a.publish(slog.LevelWarn, e)
 }
 
 const (
@@ -200,9 +200,9 @@ func deadOnArrival(rec *store.Record, before store.Record, in store.Intent, reco
 }
 
 // tellDead tells of it as of any failed refresh.
-func (k *Keeper) tellDead(a *leased, rec store.Record, next time.Time) {
+func (a *leased) tellDead(rec store.Record, next time.Time) {
 	h := rec.Health
-	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
+	a.publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Version: rec.Version, Attempt: rec.Attempt, Kind: string(h.LastKind),
 		Failures: h.Failures, Max: a.cfg.MaxFailures, Next: next, Message: h.LastError,
 	})
@@ -217,9 +217,9 @@ func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Int
 }
 
 // tellTimes warns once of a lifetime that is odd, and of wishes that it cuts.
-func (k *Keeper) tellTimes(a *leased, rec store.Record, doubt string) {
-	k.mu.Lock()
-	p := k.policyOf(a.account)
+func (a *leased) tellTimes(rec store.Record, doubt string) {
+	a.keeper.mu.Lock()
+	p := a.policyOf()
 	p.BeforeExpiry = a.cfg.BeforeExpiry // what the provider wishes fits itself
 	var news []string
 	tell := func(key, text string) {
@@ -236,8 +236,8 @@ func (k *Keeper) tellTimes(a *leased, rec store.Record, doubt string) {
 	for _, cut := range schedule.Cut(p, rec.Token.Lifetime) {
 		tell(cut, "refresh."+cut)
 	}
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	for _, text := range news {
-		k.cfg.Log.Warn(text, "provider", k.cfg.Provider, "account", a.cfg.Name)
+		a.log().Warn(text)
 	}
 }

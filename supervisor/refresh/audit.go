@@ -30,43 +30,43 @@ type turn struct {
 }
 
 // dueAt gives the account its turn. The caller holds k.mu.
-func (k *Keeper) dueAt(a *account, due time.Time, now schedule.Instant) {
-	a.plan.turn = turn{true, k.heap.Set(a.cfg.Name, due, now)}
+func (a *account) dueAt(due time.Time, now schedule.Instant) {
+	a.plan.turn = turn{true, a.keeper.heap.Set(a.cfg.Name, due, now)}
 }
 
 // notDue takes its turn away. The caller holds k.mu.
-func (k *Keeper) notDue(a *account) {
-	k.heap.Remove(a.cfg.Name)
+func (a *account) notDue() {
+	a.keeper.heap.Remove(a.cfg.Name)
 	a.plan.turn = turn{}
 }
 
 // waiting is why the account, which is past its due moment, is not in flight.
 // The caller holds k.mu.
-func (k *Keeper) waiting(a *account, now schedule.Instant) promise.Reason {
+func (a *account) waiting(now schedule.Instant) promise.Reason {
 	open := a.state().Ambiguous()
 	return promise.Why(promise.Facts{
-		NeedsLogin: a.rec().NeedsLogin() || k.ended(a, now.Wall), Withheld: k.withheld(a) != "", Asked: a.question().text != "",
+		NeedsLogin: a.rec().NeedsLogin() || a.ended(now.Wall), Withheld: a.withheld() != "", Asked: a.question().text != "",
 		Lingering: a.state().Elsewhere() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
 		Unsettled: a.state().IsCut(), PutOff: now.Wall.Before(a.wish.notBefore), Pause: a.plan.pause,
-		Planned: a.plan.turn.planned, Reached: k.reached(a, now),
-		Running: k.running, Serving: k.remote != nil, Full: k.inFlight >= k.cfg.MaxInFlight, Awake: !k.asleep(now),
+		Planned: a.plan.turn.planned, Reached: a.reached(now),
+		Running: a.keeper.running, Serving: a.keeper.remote != nil, Full: a.keeper.inFlight >= a.keeper.cfg.MaxInFlight, Awake: !a.keeper.asleep(now),
 	})
 }
 
 // reached says whether the account's turn has come, which a jump of the clock
 // may have brought nearer. The caller holds k.mu.
-func (k *Keeper) reached(a *account, now schedule.Instant) bool {
-	mono, held := k.heap.Mono(a.cfg.Name)
+func (a *account) reached(now schedule.Instant) bool {
+	mono, held := a.keeper.heap.Mono(a.cfg.Name)
 	return held && mono <= now.Mono
 }
 
 // overdue says whether the account is past the moment at which its token is to
 // be refreshed, whatever was planned since. The caller holds k.mu.
-func (k *Keeper) overdue(a *account, now schedule.Instant) bool {
+func (a *account) overdue(now schedule.Instant) bool {
 	if a.guard.Taken() || !a.stored() {
 		return false
 	}
-	if k.reached(a, now) {
+	if a.reached(now) {
 		return true
 	}
 	end := a.state().Expiry()
@@ -84,9 +84,9 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 		if a.guard.Taken() {
 			continue
 		}
-		why := k.misplaced(a, now)
-		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && k.overdue(a, now) &&
-			!k.reached(a, now) && k.waiting(a, now) == promise.None {
+		why := a.misplaced(now)
+		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && a.overdue(now) &&
+			!a.reached(now) && a.waiting(now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
 			k.planIdle(a)
 		}
@@ -103,8 +103,8 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 
 // misplaced says what is wrong with what the heap holds of an account; "":
 // nothing. The caller holds k.mu.
-func (k *Keeper) misplaced(a *account, now schedule.Instant) string {
-	mono, held, fault := k.heap.Place(a.cfg.Name)
+func (a *account) misplaced(now schedule.Instant) string {
+	mono, held, fault := a.keeper.heap.Place(a.cfg.Name)
 	switch {
 	case a.plan.turn.planned && !held:
 		return "it was lost from the plan"
@@ -124,7 +124,7 @@ func (k *Keeper) rebuild(now schedule.Instant) {
 			continue
 		}
 		wait := min(a.plan.turn.at.Wall.Sub(now.Wall), a.plan.turn.at.Mono-now.Mono)
-		k.dueAt(a, now.Wall.Add(wait), now)
+		a.dueAt(now.Wall.Add(wait), now)
 	}
 }
 

@@ -37,60 +37,60 @@ var (
 // candidate is what becomes of the answer to a login that names another person
 // than the account's, or somebody in a way that can't be read; nil: it has no
 // id_token, or names the same, or is no login's.
-func (k *Keeper) candidate(a *leased, in store.Intent, t sdk.Token) *store.Candidate {
+func (a attempt) candidate(t sdk.Token) *store.Candidate {
 	owner, person := OwnerOf(a.rec()), personOf(t.IDToken)
 	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != "" && !owner.Assumed
-	if in.Kind != spool.KindExchange || !a.stored() || !unread && !isAnother(owner, person) {
+	if a.in.Kind != spool.KindExchange || !a.stored() || !unread && !isAnother(owner, person) {
 		return nil
 	}
 	t.Rescued = ""
 	if !isHalf(t) {
-		t, _ = believe(t, k.Policy(), k.clock.Now().Wall)
+		t, _ = believe(t, a.keeper.Policy(), a.keeper.clock.Now().Wall)
 	}
 	granted := GrantedTo(a.cfg.Account)
 	granted.Person = person
 	return &store.Candidate{
-		Token: t, LoginAt: t.IssuedAt, GrantedTo: granted, Attempt: in.Attempt,
-		RefreshExpiry: refreshExpiry(store.Record{Token: t, LoginAt: t.IssuedAt}, k.Policy()),
+		Token: t, LoginAt: t.IssuedAt, GrantedTo: granted, Attempt: a.in.Attempt,
+		RefreshExpiry: refreshExpiry(store.Record{Token: t, LoginAt: t.IssuedAt}, a.keeper.Policy()),
 	}
 }
 
 // another ends a login that another person has made: its token is kept beside the
 // record. That, the attempt that stood before the login, and what is planned, are
 // as they were.
-func (k *Keeper) another(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, c *store.Candidate) error {
+func (a attempt) another(ctx context.Context, c *store.Candidate) error {
 	if isHalf(c.Token) || c.Token.RefreshToken.IsZero() && !a.rec().Token.RefreshToken.IsZero() {
-		return k.failed(ctx, remote, a, in, &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
+		return a.failed(ctx, &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
 			"account %s: %s has logged in, and this is the account of %s; the answer has no whole token, so nothing of it was kept",
 			a.cfg.Name, c.GrantedTo.Person, OwnerOf(a.rec()))})
 	}
-	rec, err := k.putBeside(ctx, a, c)
+	rec, err := a.putBeside(ctx, c)
 	if err != nil {
-		k.tell(a, acct.NotStored{})
-		return k.diskTrouble(a, err)
+		a.tell(acct.NotStored{})
+		return a.diskTrouble(err)
 	}
 	if a.exchange != nil {
 		a.exchange.aside = true
 	}
-	k.mu.Lock()
-	k.step(a, acct.Beside{Record: rec})
+	a.keeper.mu.Lock()
+	a.step(acct.Beside{Record: rec})
 	cut := a.state().IsCut()
-	if _, planned := k.heap.Due(a.cfg.Name); !planned && !cut {
-		k.plan(a)
+	if _, planned := a.keeper.heap.Due(a.cfg.Name); !planned && !cut {
+		a.replan()
 	}
-	k.mu.Unlock()
-	k.facts.End(event.DiskTrouble, a.cfg.Name)
-	k.tellWaits(a)
-	k.free(ctx, remote, a, in.Attempt)
+	a.keeper.mu.Unlock()
+	a.diskServes()
+	a.tellWaits()
+	a.free(ctx, a.in.Attempt)
 	if cut {
-		return k.settleGivenBack(ctx, remote, a, in.Before)
+		return a.settleGivenBack(ctx, a.in.Before)
 	}
 	return nil
 }
 
 // putBeside makes a candidate durable, and returns the record beside which it is.
-func (k *Keeper) putBeside(ctx context.Context, a *leased, c *store.Candidate) (store.Record, error) {
-	if err := k.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, c); err != nil {
+func (a *leased) putBeside(ctx context.Context, c *store.Candidate) (store.Record, error) {
+	if err := a.keeper.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, c); err != nil {
 		return store.Record{}, fmt.Errorf("store the login of another person, which the provider's spool still holds: %w", err)
 	}
 	crashpoint.Here("refresh: the candidate is stored")
@@ -99,8 +99,8 @@ func (k *Keeper) putBeside(ctx context.Context, a *leased, c *store.Candidate) (
 	return rec, nil
 }
 
-func (k *Keeper) tellWaits(a *leased) {
-	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{Type: event.LoginWaits, Attempt: a.rec().Candidate.Attempt, Message: waits(a.rec())})
+func (a *leased) tellWaits() {
+	a.publish(slog.LevelWarn, event.Event{Type: event.LoginWaits, Attempt: a.rec().Candidate.Attempt, Message: waits(a.rec())})
 }
 
 // waits says what waits beside a record for a person's word, and how he gives it.
@@ -136,16 +136,16 @@ func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer k.release(a)
+	defer a.release()
 	c, now := a.rec().Candidate, k.clock.Now().Wall
 	if end := c.Ends(); !end.IsZero() && !now.Before(end) {
 		return store.Record{}, fmt.Errorf("account %s: %w (%s): log in again with: tokenkeeper login %s", name, ErrCandidateOver, moment.Stamp(end), name)
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := k.storeHeld(ctx, a); err != nil {
+	if err := a.storeHeld(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err = k.withShared(ctx, a, func() error { return k.confirmed(ctx, a, c, now) })
+	err = a.withShared(ctx, func() error { return a.confirmed(ctx, c, now) })
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -154,28 +154,28 @@ func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 
 // confirmed commits a candidate as the account's next record, over whatever
 // attempt stands open.
-func (k *Keeper) confirmed(ctx context.Context, a *leased, c *store.Candidate, now time.Time) error {
-	k.proveForLogin(a)
+func (a *leased) confirmed(ctx context.Context, c *store.Candidate, now time.Time) error {
+	a.proveForLogin()
 	t := c.Token
 	if t.Private == nil { // the other person's are not his
 		t.Private = map[string]sdk.Secret{}
 	}
 	next := a.next(t, store.OriginLogin, c.Attempt, now)
-	next.Account, next.Provider = a.cfg.Name, k.cfg.Provider
+	next.Account, next.Provider = a.cfg.Name, a.keeper.cfg.Provider
 	next.GrantedTo, next.LoginAt, next.LoginUncertain, next.RefreshExpiry = c.GrantedTo, c.LoginAt, false, c.RefreshExpiry
 	if next.GrantedTo.Person.Fingerprint == "" {
 		next.GrantedTo.Person = assumed(a.rec())
 	}
 	next.Candidate = nil
-	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
+	if err := ReplaceGrant(ctx, a.keeper.cfg.Store, next); err != nil {
 		return err
 	}
 	crashpoint.Here("refresh: the candidate is confirmed")
-	due := k.renewed(a, next)
+	due := a.renewed(next)
 	if a.cfg.Shared != nil {
-		k.writeShared(a, next)
+		a.writeShared(next)
 	}
-	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
+	a.publish(slog.LevelInfo, event.Event{
 		Type: event.LoggedIn, Version: next.Version, Attempt: c.Attempt, Expiry: t.Expiry(), Next: due,
 		Message: "logged in as " + c.GrantedTo.Person.String() + ", as a person has confirmed",
 	})
@@ -189,7 +189,7 @@ func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, e
 	if err != nil {
 		return store.Person{}, err
 	}
-	defer k.release(a)
+	defer a.release()
 	if a.state().Held() != nil { // its version has the candidate, too
 		return store.Person{}, fmt.Errorf("account %s: its newest token is not stored yet, because of the disk; try again when it is: see tokenkeeper status", name)
 	}
@@ -199,8 +199,8 @@ func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, e
 	rec := a.rec()
 	person := rec.Candidate.GrantedTo.Person
 	rec.Candidate = nil
-	k.tell(a, acct.Corrected{Record: rec})
-	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{Type: event.LoginDiscarded, Message: "the login of " + person.String() + " is forgotten, as a person wished"})
+	a.tell(acct.Corrected{Record: rec})
+	a.publish(slog.LevelInfo, event.Event{Type: event.LoginDiscarded, Message: "the login of " + person.String() + " is forgotten, as a person wished"})
 	return person, nil
 }
 
@@ -211,7 +211,7 @@ func (k *Keeper) claimCandidate(ctx context.Context, name string) (*leased, erro
 		return nil, err
 	}
 	if a.rec().Candidate == nil {
-		k.release(a)
+		a.release()
 		return nil, fmt.Errorf("account %s: %w; to log in: tokenkeeper login %s", name, ErrNoCandidate, name)
 	}
 	return a, nil

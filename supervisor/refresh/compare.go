@@ -13,20 +13,20 @@ import (
 )
 
 // compare says how a document stands to the account's record.
-func (k *Keeper) compare(a *account, d format.Document) (lineage.Ours, lineage.Judgement) {
-	k.mu.Lock()
-	o := k.ours(a)
-	now := k.clock.Now().Wall
-	k.mu.Unlock()
+func (a *account) compare(d format.Document) (lineage.Ours, lineage.Judgement) {
+	a.keeper.mu.Lock()
+	o := a.ours()
+	now := a.keeper.clock.Now().Wall
+	a.keeper.mu.Unlock()
 	return o, o.Judge(lineage.Found{Document: d}, now)
 }
 
 // ours is what a document is compared with. The lock is held.
-func (k *Keeper) ours(a *account) lineage.Ours {
+func (a *account) ours() lineage.Ours {
 	return lineage.Ours{
-		Account: a.cfg.Name, Provider: k.cfg.Provider, ClientID: a.cfg.ClientID,
-		Record: a.rec(), Open: a.state().Ambiguous() != nil, Policy: k.policy,
-		Owner: func(fingerprint string) string { return k.owner(a.cfg.Name, fingerprint) },
+		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, ClientID: a.cfg.ClientID,
+		Record: a.rec(), Open: a.state().Ambiguous() != nil, Policy: a.keeper.policy,
+		Owner: func(fingerprint string) string { return a.keeper.owner(a.cfg.Name, fingerprint) },
 	}
 }
 
@@ -61,10 +61,10 @@ func (k *Keeper) Policy() sdk.Policy {
 // judgeZone notes whether the local times in a file can be right. Of a token
 // that we know the file tells nothing: it may have been written again after
 // that had died. The lock is held.
-func (k *Keeper) judgeZone(a *account, d format.Document, v lineage.Verdict) {
+func (a *account) judgeZone(d format.Document, v lineage.Verdict) {
 	if v != lineage.Silent && v != lineage.OtherAccount && (!v.Known() || v == lineage.Renewed) {
-		if a.file.zone = lineage.ZoneFault(d, k.policy, k.clock.Now().Wall); a.file.zone != "" {
-			k.changes(a)
+		if a.file.zone = lineage.ZoneFault(d, a.keeper.policy, a.keeper.clock.Now().Wall); a.file.zone != "" {
+			a.changes()
 		}
 	}
 }
@@ -92,24 +92,24 @@ const askedAgain = 30 * time.Second
 // ask stops what would spend our refresh token, because another one stands in
 // the shared file of which nobody knows where it comes from: one of them may
 // have replaced the other, and to use the wrong one could end the grant.
-func (k *Keeper) ask(a *leased, d format.Document, o lineage.Ours, j lineage.Judgement) error {
-	k.mu.Lock()
+func (a *leased) ask(d format.Document, o lineage.Ours, j lineage.Judgement) error {
+	a.keeper.mu.Lock()
 	mine, theirs := a.rec().Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
 	news := a.file.asked.text == "" || a.file.asked.ours != mine || a.file.asked.theirs != theirs
-	now := k.clock.Now()
+	now := a.keeper.clock.Now()
 	if news {
 		text := o.Words("the shared file", lineage.Found{Document: d}, j, now.Wall)
-		k.changes(a.account)
+		a.changes()
 		a.file.asked = question{text: text, ways: ways(o, j.Verdict), ours: mine, theirs: theirs}
 	}
 	q := a.file.asked
 	next := now.Wall.Add(askedAgain)
 	if !a.stored() || !a.rec().NeedsLogin() {
-		k.dueAt(a.account, next, now)
+		a.dueAt(next, now)
 	}
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	if news {
-		k.publish(slog.LevelError, a.cfg.Name, event.Event{
+		a.publish(slog.LevelError, event.Event{
 			Type: event.UnknownToken, Expiry: a.rec().Token.Expiry(), Next: next,
 			Message: q.text + ". Nothing is refreshed until somebody decides: " + q.ways,
 		})
@@ -130,8 +130,8 @@ func ways(o lineage.Ours, v lineage.Verdict) string {
 }
 
 // insisted says whether a person who waits wants our token to be used.
-func (k *Keeper) insisted(a *account) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (a *account) insisted() bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
 	return a.wish.insisted && a.stored()
 }

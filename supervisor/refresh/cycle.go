@@ -31,259 +31,259 @@ const settleTimeout = 5 * time.Second
 
 // cycle is one attempt for one account, whose lease is taken. Once the intent is
 // committed nothing cancels it: ctx gives values only.
-func (k *Keeper) cycle(ctx context.Context, remote *sdk.Remote, a *leased) error {
+func (a *leased) cycle(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	settled, err := k.settleAgain(ctx, remote, a)
-	if err == nil && !(settled && k.comesLater(a)) {
-		k.askAhead(ctx, a)
-		err = k.withShared(ctx, a, func() error { return k.turn(ctx, remote, a) })
+	settled, err := a.settleAgain(ctx)
+	if err == nil && !(settled && a.comesLater()) {
+		a.askAhead(ctx)
+		err = a.withShared(ctx, func() error { return a.turn(ctx) })
 	}
-	k.landed(a, err)
+	a.landed(err)
 	return err
 }
 
 // comesLater says whether the account, which was settled in its turn, has its next
 // one at another time, and nobody waits for a refresh.
-func (k *Keeper) comesLater(a *leased) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	due, planned := k.heap.Due(a.cfg.Name)
-	return planned && due.After(k.clock.Now().Wall) && !a.wish.asked()
+func (a *leased) comesLater() bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	due, planned := a.keeper.heap.Due(a.cfg.Name)
+	return planned && due.After(a.keeper.clock.Now().Wall) && !a.wish.asked()
 }
 
 // turn is what happens under the lock: adopt what is newer, and only if
 // nothing is, refresh.
-func (k *Keeper) turn(ctx context.Context, remote *sdk.Remote, a *leased) error {
-	switch k.tell(a, acct.Due{}) {
+func (a *leased) turn(ctx context.Context) error {
+	switch a.tell(acct.Due{}) {
 	case acct.Repeat:
 		in, _ := a.state().Unfinished()
-		return k.attempt(ctx, remote, a, in)
+		return a.attempt(in).run(ctx)
 	case acct.Look:
 	default:
 		return nil
 	}
-	adopted, err := k.adopt(ctx, a)
-	if errors.Is(err, errAsked) && k.insisted(a.account) {
+	adopted, err := a.adopt(ctx)
+	if errors.Is(err, errAsked) && a.insisted() {
 		err = nil
 	}
 	unseen := errors.Is(err, errUnseen)
 	if adopted || err != nil && !unseen {
-		k.saw(a)
+		a.saw()
 		return err
 	}
-	taken, doubt, failed := k.consult(ctx, a)
+	taken, doubt, failed := a.consult(ctx)
 	if taken {
-		k.saw(a)
+		a.saw()
 		return failed
 	}
-	if k.lookOnly(a) {
+	if a.lookOnly() {
 		return nil
 	}
 	if !a.stored() {
 		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
 	}
-	if err := k.endLingering(ctx, a); err != nil {
+	if err := a.endLingering(ctx); err != nil {
 		return err
 	}
-	if err := k.mayBeSent(a); err != nil {
+	if err := a.mayBeSent(); err != nil {
 		return err
 	}
-	if send, err := k.spend(a); !send {
+	if send, err := a.spend(); !send {
 		return err
 	}
 	if unseen {
-		if err := k.unseen(a, err); err != nil {
+		if err := a.unseen(err); err != nil {
 			return err
 		}
 	}
-	if err := k.waitInDoubt(a, doubt); err != nil {
+	if err := a.waitInDoubt(doubt); err != nil {
 		return err
 	}
-	if err := k.prove(a); err != nil {
+	if err := a.prove(); err != nil {
 		return err
 	}
-	in, err := k.intend(ctx, a)
+	in, err := a.intend(ctx)
 	if err != nil {
 		return err
 	}
-	return k.attempt(ctx, remote, a, in)
+	return a.attempt(in).run(ctx)
 }
 
 // spend says whether the refresh token may be sent now. If not, the account is
 // planned anew, and the error is for those who wait.
-func (k *Keeper) spend(a *leased) (bool, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.step(a, k.wanted(a)) == acct.Announce {
+func (a *leased) spend() (bool, error) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if a.step(a.wanted()) == acct.Announce {
 		return true, nil
 	}
-	k.plan(a)
+	a.replan()
 	if a.state().Ambiguous() != nil && a.wish.asked() {
-		return false, k.heldBack(a)
+		return false, a.heldBack()
 	}
 	return false, nil
 }
 
 // wanted is what those want who wait for a refresh. The caller holds k.mu.
-func (k *Keeper) wanted(a *leased) acct.Spend {
+func (a *leased) wanted() acct.Spend {
 	if a.state().Ambiguous() != nil {
-		k.replay(a) // by a clock that may have been set back
+		a.replay() // by a clock that may have been set back
 	}
-	return acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: k.terms(a.account)}
+	return acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: a.terms()}
 }
 
 // saw ends a wish to look.
-func (k *Keeper) saw(a *leased) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (a *leased) saw() {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
 	a.file.look = false
 }
 
 // intend commits the announcement of the attempt, which also proves that the
 // disk can be written. If it fails the token is not spent.
-func (k *Keeper) intend(ctx context.Context, a *leased) (store.Intent, error) {
-	rec, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+func (a *leased) intend(ctx context.Context) (store.Intent, error) {
+	rec, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {
-		return store.Intent{}, k.diskTrouble(a, fmt.Errorf("read the record before a refresh: %w", err))
+		return store.Intent{}, a.diskTrouble(fmt.Errorf("read the record before a refresh: %w", err))
 	}
 	in := store.Intent{
-		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindRefresh,
+		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindRefresh,
 		Version: rec.Version, Grant: rec.Grant, Fingerprint: rec.Token.RefreshToken.Fingerprint(),
-		At: k.clock.Now().Wall, Boot: k.cfg.Boot,
+		At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
-	k.place(a, &in)
-	k.tell(a, acct.Reread{Record: rec})
+	a.place(&in)
+	a.tell(acct.Reread{Record: rec})
 	standing := a.state().Ambiguous()
 	if standing == nil {
-		err = k.cfg.Store.Intend(ctx, in)
+		err = a.keeper.cfg.Store.Intend(ctx, in)
 	} else {
-		k.replays(&in, *standing)
-		err = k.cfg.Store.Replace(ctx, standing.Attempt, in)
+		a.keeper.replays(&in, *standing)
+		err = a.keeper.cfg.Store.Replace(ctx, standing.Attempt, in)
 	}
 	if err != nil {
-		return store.Intent{}, k.notAnnounced(a, fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
+		return store.Intent{}, a.notAnnounced(fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
 	}
 	crashpoint.Here("refresh: the intent stands")
-	k.tell(a, acct.Announced{Intent: in})
+	a.tell(acct.Announced{Intent: in})
 	return in, nil
 }
 
 // attempt makes the call and stores its outcome. Called again with the same
 // intent it gets the same answer: that is what recovery is.
-func (k *Keeper) attempt(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent) error {
-	defer k.took(time.Now())
-	does := k.tell(a, acct.Calls{Intent: in})
+func (a attempt) run(ctx context.Context) error {
+	defer a.keeper.took(time.Now())
+	does := a.tell(acct.Calls{Intent: a.in})
 	if does == acct.Wait {
-		return k.unexpected(a)
+		return a.unexpected()
 	}
-	answer, err := k.call(ctx, remote, a, in)
+	answer, err := a.call(ctx)
 	if does == acct.Call && sdk.KindOf(err) == sdk.KindNotSent {
-		in, answer, err = k.callAnew(ctx, remote, a, in, err)
+		a.in, answer, err = a.callAnew(ctx, err)
 	}
 	if a.state().Held() != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {
-		return k.keepHeld(ctx, remote, a, in)
+		return a.keepHeld(ctx)
 	}
 	crashpoint.Here("refresh: the call has returned")
 	if !errors.Is(err, sdk.ErrConnection) {
-		k.sawAnswer()
+		a.keeper.sawAnswer()
 	}
 	switch {
 	case err == nil:
-		if other := k.belongsTo(a, in, answer.Token); other != "" {
-			return k.failed(ctx, remote, a, in, k.mixedUp(a.cfg.Name, other))
+		if other := a.belongsTo(answer.Token); other != "" {
+			return a.failed(ctx, a.mixedUp(other))
 		}
-		return k.keep(ctx, remote, a, in, answer)
+		return a.keep(ctx, answer)
 	case errors.Is(err, sdk.ErrConnection):
-		k.tell(a, acct.Lost{})
-		k.keepLock(a)
-		return fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, in.Attempt, err)
+		a.tell(acct.Lost{})
+		a.keepLock()
+		return fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, a.in.Attempt, err)
 	default:
-		return k.failed(ctx, remote, a, in, err)
+		return a.failed(ctx, err)
 	}
 }
 
-func (k *Keeper) call(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent) (sdk.Answer, error) {
-	if a.desk().unfreed != "" && a.desk().unfreed != in.Attempt {
-		k.free(ctx, remote, a, a.desk().unfreed) // its slot would block this attempt
+func (a attempt) call(ctx context.Context) (sdk.Answer, error) {
+	if a.desk().unfreed != "" && a.desk().unfreed != a.in.Attempt {
+		a.free(ctx, a.desk().unfreed) // its slot would block this attempt
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout+answerMargin)
 	defer cancel()
 	id := sdk.Attempt{
-		ID: in.Attempt, Version: in.Version, Fingerprint: in.Fingerprint,
-		Deadline: time.Now().Add(a.cfg.Timeout), Spool: in.Spool,
+		ID: a.in.Attempt, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
+		Deadline: time.Now().Add(a.cfg.Timeout), Spool: a.in.Spool,
 	}
-	k.lend(remote, a, id.ID)
-	if in.Kind == spool.KindExchange {
+	a.lend(id.ID)
+	if a.in.Kind == spool.KindExchange {
 		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
 		if a.exchange != nil { // otherwise the answer is in the spool
 			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.verifier
 		}
-		return remote.ExchangeAnswer(ctx, req)
+		return a.remote.ExchangeAnswer(ctx, req)
 	}
-	return remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token})
+	return a.remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token})
 }
 
 // keep makes the new token durable and, only then, known.
-func (k *Keeper) keep(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, answer sdk.Answer) error {
-	if candidate := k.candidate(a, in, answer.Token); candidate != nil {
-		return k.another(ctx, remote, a, in, candidate)
+func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
+	if candidate := a.candidate(answer.Token); candidate != nil {
+		return a.another(ctx, candidate)
 	}
 	half := isHalf(answer.Token)
-	if half && k.nothingNew(a, in, answer.Token) {
-		return k.failed(ctx, remote, a, in, errNothingNew(a))
+	if half && a.nothingNew(answer.Token) {
+		return a.failed(ctx, a.errNothingNew())
 	}
-	next := k.successor(a, in, answer)
+	next := a.successor(answer)
 	rec := next.record
-	switch err := k.cfg.Store.Commit(ctx, rec); {
+	switch err := a.keeper.cfg.Store.Commit(ctx, rec); {
 	case errors.Is(err, store.ErrConflict):
-		return k.conflicting(ctx, remote, a, in, rec, err)
+		return a.conflicting(ctx, rec, err)
 	case err != nil:
 		if !a.state().IsAnswered() && !half {
-			k.bringToShared(a, in, answer, rec) // or bots would use the refresh token again that is spent
+			a.bringToShared(answer, rec) // or bots would use the refresh token again that is spent
 		}
-		k.hold(ctx, a, rec)
-		return k.diskTrouble(a, fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
+		a.hold(ctx, rec)
+		return a.diskTrouble(fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
 	}
 	crashpoint.Here("refresh: the token is committed")
-	k.tell(a, acct.Stored{Record: rec})
-	k.facts.End(event.DiskTrouble, a.cfg.Name)
+	a.tell(acct.Stored{Record: rec})
+	a.diskServes()
 	if half {
-		k.keptHalf(a, rec, in, answer)
-		k.free(ctx, remote, a, in.Attempt)
+		a.keptHalf(rec, answer)
+		a.free(ctx, a.in.Attempt)
 		return nil
 	}
-	err := k.hand(a, in, answer, next)
+	err := a.hand(answer, next)
 	crashpoint.Here("refresh: about to settle")
-	k.free(ctx, remote, a, in.Attempt)
+	a.free(ctx, a.in.Attempt)
 	crashpoint.Here("refresh: settled")
 	return err
 }
 
 // hand plans an account that has a new token, and hands that to everybody who
 // waits for it; the error is that of one that was dead when it came.
-func (k *Keeper) hand(a *leased, in store.Intent, answer sdk.Answer, next success) error {
+func (a attempt) hand(answer sdk.Answer, next success) error {
 	rec := next.record
-	k.mu.Lock()
-	due := k.plan(a)
+	a.keeper.mu.Lock()
+	due := a.replan()
 	if next.dead != nil {
-		due = k.retry(a.account, schedule.Failure{InRow: rec.Health.Failures})
+		due = a.retry(schedule.Failure{InRow: rec.Health.Failures})
 	}
-	k.mu.Unlock()
-	k.bringToShared(a, in, answer, rec)
-	k.tellTimes(a, rec, next.doubt)
+	a.keeper.mu.Unlock()
+	a.bringToShared(answer, rec)
+	a.tellTimes(rec, next.doubt)
 	if next.dead != nil {
-		k.tellDead(a, rec, due)
+		a.tellDead(rec, due)
 		return next.dead
 	}
-	k.cfg.Wake(a.cfg.Name)
+	a.keeper.cfg.Wake(a.cfg.Name)
 	if !answer.Recovered {
-		k.tellSkew(answer.Token.Skew)
+		a.keeper.tellSkew(answer.Token.Skew)
 	}
 	e := event.Event{
-		Type: event.Refreshed, Version: rec.Version, Attempt: in.Attempt,
+		Type: event.Refreshed, Version: rec.Version, Attempt: a.in.Attempt,
 		Expiry: rec.Token.Expiry(), Next: due, Message: "token refreshed",
 	}
-	if in.Kind == spool.KindExchange {
+	if a.in.Kind == spool.KindExchange {
 		e.Type, e.Message = event.LoggedIn, "logged in"
 	}
 	if answer.Recovered {
@@ -294,10 +294,10 @@ func (k *Keeper) hand(a *leased, in store.Intent, answer sdk.Answer, next succes
 		level = slog.LevelWarn
 		e.Message += ", though " + answer.Token.Rescued
 	}
-	k.publish(level, a.cfg.Name, e)
+	a.publish(level, e)
 	if answer.SpoolFault != "" {
-		k.trouble(slog.LevelError, a.cfg.Name, event.Event{
-			Type: event.DiskTrouble, Attempt: in.Attempt,
+		a.trouble(slog.LevelError, event.Event{
+			Type: event.DiskTrouble, Attempt: a.in.Attempt,
 			Message: "the provider could not spool the broker's answer: " + answer.SpoolFault +
 				". The token is stored; check the disk of the state directory",
 		})

@@ -54,9 +54,9 @@ type inquiry struct {
 }
 
 // inquire asks the account's destinations what they hold.
-func (k *Keeper) inquire(ctx context.Context, a *leased) Elsewhere {
+func (a *leased) inquire(ctx context.Context) Elsewhere {
 	limit := askingMost
-	if left := a.rec().Token.Expiry().Sub(k.clock.Now().Wall); left > 0 {
+	if left := a.rec().Token.Expiry().Sub(a.keeper.clock.Now().Wall); left > 0 {
 		limit = min(limit, max(left-lastMoment, askingLeast))
 	}
 	if a.locked {
@@ -64,13 +64,13 @@ func (k *Keeper) inquire(ctx context.Context, a *leased) Elsewhere {
 	}
 	asking, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	said := k.cfg.Elsewhere(asking, a.rec())
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	said := a.keeper.cfg.Elsewhere(asking, a.rec())
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
 	unknown := said.Zone == "" && said.Unheard // then it stays as it was
 	if zone := (wrongZone{said.Zone, said.ZoneSink}); a.zone != zone && !unknown {
 		a.zone = zone
-		k.changes(a.account)
+		a.changes()
 	}
 	return said
 }
@@ -81,41 +81,41 @@ type wrongZone struct{ fault, sink string }
 
 // askAhead asks before the shared file is locked: the programs that share it
 // wait for nobody's destinations.
-func (k *Keeper) askAhead(ctx context.Context, a *leased) {
+func (a *leased) askAhead(ctx context.Context) {
 	a.ahead = nil
-	if k.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored() && !a.unfinished() {
-		a.ahead = &inquiry{a.rec().Version, k.inquire(ctx, a)}
+	if a.keeper.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored() && !a.unfinished() {
+		a.ahead = &inquiry{a.rec().Version, a.inquire(ctx)}
 	}
 }
 
 // consult asks the account's destinations what they hold, or goes by what they
 // have said ahead, and takes what is newer than the record. doubt is why the
 // record's token should wait.
-func (k *Keeper) consult(ctx context.Context, a *leased) (taken bool, doubt string, err error) {
-	if k.cfg.Elsewhere == nil || !a.stored() {
+func (a *leased) consult(ctx context.Context) (taken bool, doubt string, err error) {
+	if a.keeper.cfg.Elsewhere == nil || !a.stored() {
 		return false, "", nil
 	}
 	var there Elsewhere
 	if ahead := a.ahead; ahead != nil && ahead.version == a.rec().Version {
 		there = ahead.said
 	} else {
-		there = k.inquire(ctx, a)
+		there = a.inquire(ctx)
 	}
 	a.ahead = nil // it is true once
 	if there.Newer == nil {
 		return false, there.Doubt, nil
 	}
-	err = k.takeFound(ctx, a, *there.Newer, there.Origin, there.Where)
+	err = a.takeFound(ctx, *there.Newer, there.Origin, there.Where)
 	if err == nil {
-		k.lookWhenIdle(a)
+		a.lookWhenIdle()
 	}
 	return true, "", err
 }
 
 // waitInDoubt keeps the refresh token while the access token is valid, as far
 // as there is a doubt; afterwards our record is all that there is.
-func (k *Keeper) waitInDoubt(a *leased, doubt string) error {
-	now := k.clock.Now()
+func (a *leased) waitInDoubt(doubt string) error {
+	now := a.keeper.clock.Now()
 	last := a.rec().Token.Expiry().Add(-lastMoment)
 	told := a.desk().doubt == doubt
 	a.desk().doubt = doubt
@@ -123,31 +123,30 @@ func (k *Keeper) waitInDoubt(a *leased, doubt string) error {
 		return nil
 	}
 	if !now.Wall.Before(last) {
-		k.cfg.Log.Warn("our own refresh token is used, because the access token is about to end: "+doubt,
-			"provider", k.cfg.Provider, "account", a.cfg.Name)
+		a.log().Warn("our own refresh token is used, because the access token is about to end: " + doubt)
 		return nil
 	}
 	next := now.Wall.Add(doubtAgain)
 	if next.After(last) {
 		next = last
 	}
-	k.mu.Lock()
-	k.dueAt(a.account, next, now)
+	a.keeper.mu.Lock()
+	a.dueAt(next, now)
 	a.pauseFor(promise.Doubt, doubt)
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	message := "nothing is refreshed before " + last.UTC().Format(time.RFC3339) + ": " + doubt
 	if !told {
-		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{Type: event.RefreshPutOff, Expiry: a.rec().Token.Expiry(), Next: next, Message: message})
+		a.publish(slog.LevelWarn, event.Event{Type: event.RefreshPutOff, Expiry: a.rec().Token.Expiry(), Next: next, Message: message})
 	}
 	return fmt.Errorf("account %s: %s", a.cfg.Name, message)
 }
 
 // foundAfterRefusal looks once more for a living token, now that the record's
 // is known to be dead.
-func (k *Keeper) foundAfterRefusal(ctx context.Context, a *leased, attempt string) (bool, error) {
-	found, _, err := k.consult(ctx, a)
+func (a *leased) foundAfterRefusal(ctx context.Context, attempt string) (bool, error) {
+	found, _, err := a.consult(ctx)
 	if err == nil && found {
-		k.trouble(slog.LevelWarn, a.cfg.Name, event.Event{
+		a.trouble(slog.LevelWarn, event.Event{
 			Type: event.RivalRefresher, Attempt: attempt,
 			Message: "the server refused our refresh token, and a destination held another one: another program has refreshed " +
 				"this grant, or a login has replaced it. Its token is used; if such a program still runs, stop it or give the account a shared_file",
@@ -162,24 +161,24 @@ var errWentBack = errors.New("the refresh token that was found elsewhere was ref
 
 // goBack returns to the newest token that the refused one had taken the place
 // of, if that may live. Those before it are kept for when it does not.
-func (k *Keeper) goBack(ctx context.Context, a *leased, refused store.Record) error {
+func (a *leased) goBack(ctx context.Context, refused store.Record) error {
 	chain := refused.Unproven(refused.Token)
-	b, now := chain[0], k.clock.Now().Wall
+	b, now := chain[0], a.keeper.clock.Now().Wall
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)
 	a.trim(&rec)
 	from := a.broughtBy(refused)
 	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, rec.Before = b.LoginAt, b.LoginUncertain, b.RefreshExpiry, chain[1:]
 	rec.GrantedTo = b.GrantedTo
-	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
-		return k.diskTrouble(a, fmt.Errorf("go back to the token before the one that was refused: %w", err))
+	if err := ReplaceGrant(ctx, a.keeper.cfg.Store, rec); err != nil {
+		return a.diskTrouble(fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}
-	k.renewed(a, rec)
-	k.lookWhenIdle(a)
-	k.publish(slog.LevelDebug, a.cfg.Name, event.Event{
+	a.renewed(rec)
+	a.lookWhenIdle()
+	a.publish(slog.LevelDebug, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: "the refresh token before the one that was refused is tried",
 	})
-	k.trouble(slog.LevelWarn, a.cfg.Name, event.Event{
+	a.trouble(slog.LevelWarn, event.Event{
 		Type: event.FoundRefused, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: fmt.Sprintf("the broker refused the refresh token that came from %s, and the one before it is tried. Look who wrote that token; "+
 			"if it should have been this account's newest, log in with: tokenkeeper login %s", from, a.cfg.Name),

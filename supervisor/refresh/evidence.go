@@ -39,15 +39,15 @@ func descend(rec *store.Record, in store.Intent) {
 // settleStray ends an attempt in the spool that the store does not announce. Most
 // were over before their slot could be freed. One that was answered may be all
 // that is left of a login, where the store was restored from a backup.
-func (k *Keeper) settleStray(ctx context.Context, remote *sdk.Remote, a *leased, e spool.Entry) error {
+func (a *leased) settleStray(ctx context.Context, e spool.Entry) error {
 	if e.Progress != spool.Answered || a.has(e.Attempt) {
-		return k.clear(ctx, remote, a, e.Attempt)
+		return a.clear(ctx, e.Attempt)
 	}
-	return k.settleShared(ctx, a, func() error {
+	return a.settleShared(ctx, func() error {
 		if a.obtained(e) && !a.unfinished() {
-			return k.announceAgain(ctx, remote, a, e)
+			return a.announceAgain(ctx, e)
 		}
-		return k.weighStray(ctx, remote, a, e)
+		return a.weighStray(ctx, e)
 	})
 }
 
@@ -75,28 +75,28 @@ func (a *account) spends(e spool.Entry) bool {
 
 // announceAgain announces an attempt of the record's refresh token that was
 // answered, and takes the answer.
-func (k *Keeper) announceAgain(ctx context.Context, remote *sdk.Remote, a *leased, e spool.Entry) error {
+func (a *leased) announceAgain(ctx context.Context, e spool.Entry) error {
 	in := store.Intent{
-		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: k.cfg.Boot, Spool: k.spoolID(),
+		Account: e.Account, Provider: a.keeper.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
+		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: a.keeper.cfg.Boot, Spool: a.keeper.spoolID(),
 	}
-	in, err := k.announceOver(ctx, in)
+	in, err := a.keeper.announceOver(ctx, in)
 	if err != nil {
-		return k.notAnnounced(a, fmt.Errorf("announce an attempt found in the spool: %w", err))
+		return a.notAnnounced(fmt.Errorf("announce an attempt found in the spool: %w", err))
 	}
 	crashpoint.Here("refresh: a spooled attempt is announced again")
-	k.tell(a, acct.Announced{Intent: in})
-	return k.attempt(ctx, remote, a, in)
+	a.tell(acct.Announced{Intent: in})
+	return a.attempt(in).run(ctx)
 }
 
 // weighStray finds out what an answer is that was not obtained with the record's
 // refresh token. The provider reads it in its spool, and sends nothing.
-func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *leased, e spool.Entry) error {
+func (a *leased) weighStray(ctx context.Context, e spool.Entry) error {
 	in := store.Intent{
-		Account: e.Account, Provider: k.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: e.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Spool: k.spoolID(),
+		Account: e.Account, Provider: a.keeper.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
+		Version: e.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Spool: a.keeper.spoolID(),
 	}
-	answer, err := k.call(ctx, remote, a, in)
+	answer, err := a.attempt(in).call(ctx)
 	switch kind := sdk.KindOf(err); {
 	case err == nil:
 	case errors.Is(err, sdk.ErrConnection):
@@ -104,54 +104,54 @@ func (k *Keeper) weighStray(ctx context.Context, remote *sdk.Remote, a *leased, 
 	case kind == sdk.KindNotSent: // it was not read either
 		return a.named(err)
 	default: // it brought no token, or one that nobody can read, which the provider puts aside
-		return k.clear(ctx, remote, a, e.Attempt)
+		return a.clear(ctx, e.Attempt)
 	}
-	_, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	_, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
 	}
 	t := answer.Token
 	t.Rescued = ""
 	if !isHalf(t) {
-		t, _ = believe(t, k.Policy(), k.clock.Now().Wall)
+		t, _ = believe(t, a.keeper.Policy(), a.keeper.clock.Now().Wall)
 	}
-	c := k.candidate(a, in, t)
-	switch v := k.verdictOf(a, t); {
+	c := a.attempt(in).candidate(t)
+	switch v := a.verdictOf(t); {
 	case c != nil && !isHalf(t):
-		rec, err := k.putBeside(ctx, a, c)
+		rec, err := a.putBeside(ctx, c)
 		if err != nil {
-			return k.diskTrouble(a, err)
+			return a.diskTrouble(err)
 		}
-		k.tell(a, acct.Corrected{Record: rec})
-		k.tellWaits(a)
+		a.tell(acct.Corrected{Record: rec})
+		a.tellWaits()
 	case v == lineage.Silent || v.Known():
 		// Without a refresh token, or with one that the record has or had: nothing
 		// is lost by it.
 	case a.spends(e) && !a.unfinished():
-		return k.announceAgain(ctx, remote, a, e)
+		return a.announceAgain(ctx, e)
 	case v == lineage.Newer && !intended && a.succeeds(e):
-		if err = k.take(ctx, a, a.strayed(t, e)); err == nil {
-			k.bringToShared(a, in, answer, a.rec())
+		if err = a.take(ctx, a.strayed(t, e)); err == nil {
+			a.attempt(in).bringToShared(answer, a.rec())
 		}
 	default:
-		err = k.setAside(ctx, a, in, t, whyAside(a.rec(), in))
+		err = a.attempt(in).setAside(ctx, t, whyAside(a.rec(), in))
 	}
 	if err != nil {
 		return err
 	}
 	crashpoint.Here("refresh: a stray answer is kept")
-	return k.clear(ctx, remote, a, e.Attempt)
+	return a.clear(ctx, e.Attempt)
 }
 
 // verdictOf says how the token of an answer stands to the record.
-func (k *Keeper) verdictOf(a *leased, t sdk.Token) lineage.Verdict {
+func (a *leased) verdictOf(t sdk.Token) lineage.Verdict {
 	fp := t.RefreshToken.Fingerprint()
 	if slices.ContainsFunc(a.rec().Before, func(b store.Before) bool { return b.Token.RefreshToken.Fingerprint() == fp }) {
 		return lineage.Past
 	}
 	d := store.Record{Token: t}.Document()
 	d.WrittenAt = t.IssuedAt
-	_, j := k.compare(a.account, d)
+	_, j := a.compare(d)
 	return j.Verdict
 }
 
@@ -209,49 +209,49 @@ func words(o store.Origin) string {
 }
 
 // setAside keeps the token of an answer as evidence, and tells.
-func (k *Keeper) setAside(ctx context.Context, a *leased, in store.Intent, t sdk.Token, why string) error {
-	now := k.clock.Now().Wall
-	err := k.cfg.Store.SetAside(ctx, a.cfg.Name, store.Evidence{
-		Attempt: in.Attempt, Kind: in.Kind, Version: in.Version, Grant: in.Grant, Parent: in.Fingerprint, Token: t, At: now, Why: why,
+func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
+	now := a.keeper.clock.Now().Wall
+	err := a.keeper.cfg.Store.SetAside(ctx, a.cfg.Name, store.Evidence{
+		Attempt: a.in.Attempt, Kind: a.in.Kind, Version: a.in.Version, Grant: a.in.Grant, Parent: a.in.Fingerprint, Token: t, At: now, Why: why,
 	})
 	var stored store.Record
 	if err == nil {
-		stored, err = k.cfg.Store.Load(ctx, a.cfg.Name)
+		stored, err = a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	}
 	if err != nil {
-		return k.diskTrouble(a, fmt.Errorf("keep an answer that is not installed, which the provider's spool still holds: %w", err))
+		return a.diskTrouble(fmt.Errorf("keep an answer that is not installed, which the provider's spool still holds: %w", err))
 	}
 	rec := a.rec()
 	rec.Evidence = stored.Evidence
-	k.tell(a, acct.Corrected{Record: rec})
-	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
-		Type: event.AnswerSetAside, Version: a.rec().Version, Attempt: in.Attempt,
+	a.tell(acct.Corrected{Record: rec})
+	a.publish(slog.LevelWarn, event.Event{
+		Type: event.AnswerSetAside, Version: a.rec().Version, Attempt: a.in.Attempt,
 		Message: fmt.Sprintf("an answer of the broker to an attempt begun %s did not become the account's newest token: %s. It is kept until %s, "+
 			"and tried by itself if the token that stands is refused. To take it all the same: tokenkeeper spool adopt %s %s",
-			in.At.UTC().Format(time.RFC3339), why, now.Add(store.EvidenceLife).UTC().Format(time.RFC3339), a.cfg.Name, in.Attempt),
+			a.in.At.UTC().Format(time.RFC3339), why, now.Add(store.EvidenceLife).UTC().Format(time.RFC3339), a.cfg.Name, a.in.Attempt),
 	})
 	return nil
 }
 
 // conflicting ends an attempt whose answer, which was to be rec, the store did not
 // take because something else stands there than what the attempt began with.
-func (k *Keeper) conflicting(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, rec store.Record, conflict error) error {
-	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+func (a attempt) conflicting(ctx context.Context, rec store.Record, conflict error) error {
+	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {
-		return k.diskTrouble(a, errors.Join(conflict, err))
+		return a.diskTrouble(errors.Join(conflict, err))
 	}
-	if stored.Attempt == in.Attempt && stored.Token.RefreshToken.Equal(rec.Token.RefreshToken) { // it was stored already
-		k.renewed(a, stored)
-		k.free(ctx, remote, a, in.Attempt)
+	if stored.Attempt == a.in.Attempt && stored.Token.RefreshToken.Equal(rec.Token.RefreshToken) { // it was stored already
+		a.renewed(stored)
+		a.free(ctx, a.in.Attempt)
 		return nil
 	}
-	why := whyAside(stored, in)
-	if err := k.setAside(ctx, a, in, rec.Token, why); err != nil {
+	why := whyAside(stored, a.in)
+	if err := a.setAside(ctx, rec.Token, why); err != nil {
 		return err
 	}
 	stored.Evidence = a.rec().Evidence
-	k.renewed(a, stored)
-	k.free(ctx, remote, a, in.Attempt)
+	a.renewed(stored)
+	a.free(ctx, a.in.Attempt)
 	return errors.Join(fmt.Errorf("account %s: the broker's answer was not installed, and is kept for a day: %s: %w", a.cfg.Name, why, conflict),
-		k.settleGivenBack(ctx, remote, a, in.Before))
+		a.settleGivenBack(ctx, a.in.Before))
 }

@@ -49,26 +49,26 @@ func (k *Keeper) Hold(h *Hold) {
 
 // withheld is why the account's refresh token is not sent; "": it may be. The
 // caller holds k.mu.
-func (k *Keeper) withheld(a *account) string {
+func (a *account) withheld() string {
 	switch {
 	case !a.stored():
 		return ""
-	case k.withhold.withholds(a.rec()):
-		return k.withhold.Reason
+	case a.keeper.withhold.withholds(a.rec()):
+		return a.keeper.withhold.Reason
 	}
-	return k.grantedElsewhere(a)
+	return a.grantedElsewhere()
 }
 
 // mayBeSent fails while the account's refresh token is withheld, and takes the
 // account out of the plan: the end of the hold, or another token, plans it again.
-func (k *Keeper) mayBeSent(a *leased) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	why := k.withheld(a.account)
+func (a *leased) mayBeSent() error {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	why := a.withheld()
 	if why == "" {
 		return nil
 	}
-	k.plan(a)
+	a.replan()
 	return fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrWithheld, why)
 }
 
@@ -104,18 +104,18 @@ func usualEnvironment(d sdk.Description) string {
 // grantedElsewhere is why the refresh token of the account's record must not be
 // sent as the account is configured now, with what to do; "": it may. The caller
 // holds k.mu.
-func (k *Keeper) grantedElsewhere(a *account) string {
+func (a *account) grantedElsewhere() string {
 	then, now := a.rec().GrantedTo, GrantedTo(a.cfg.Account)
-	environment := func(g store.GrantedTo) string { return cmp.Or(g.Environment, k.usual) }
+	environment := func(g store.GrantedTo) string { return cmp.Or(g.Environment, a.keeper.usual) }
 	was, is := "", ""
 	switch {
-	case a.rec().Provider != "" && a.rec().Provider != k.cfg.Provider:
-		was, is = "by provider "+a.rec().Provider, "provider "+k.cfg.Provider
+	case a.rec().Provider != "" && a.rec().Provider != a.keeper.cfg.Provider:
+		was, is = "by provider "+a.rec().Provider, "provider "+a.keeper.cfg.Provider
 	case then.Client == "" || now.Client == "": // nobody knows
 		return ""
 	case then.Client != now.Client:
 		was, is = "to another client_id", "this one"
-	case k.met && environment(then) != environment(now):
+	case a.keeper.met && environment(then) != environment(now):
 		was, is = "in environment "+environment(then), environment(now)
 	case then.TokenHost != "" && now.TokenHost != "" && then.TokenHost != now.TokenHost:
 		was, is = "by "+then.TokenHost, now.TokenHost
@@ -133,13 +133,13 @@ func (k *Keeper) tellGrantedElsewhere() {
 		k.mu.Lock()
 		why := ""
 		if a.stored() {
-			if why = k.grantedElsewhere(a); why != "" {
-				k.changes(a)
+			if why = a.grantedElsewhere(); why != "" {
+				a.changes()
 			}
 		}
 		k.mu.Unlock()
 		if why != "" {
-			k.publish(slog.LevelError, a.cfg.Name, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
+			a.publish(slog.LevelError, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
 		}
 	}
 }

@@ -19,15 +19,15 @@ import (
 // renewed goes on with a record that did not come from the server just now, and
 // is stored; it returns when that is due: at once if nobody has asked the server
 // yet and it is time.
-func (k *Keeper) renewed(a *leased, rec store.Record) (due time.Time) {
-	k.mu.Lock()
-	k.step(a, acct.Taken{Record: rec})
+func (a *leased) renewed(rec store.Record) (due time.Time) {
+	a.keeper.mu.Lock()
+	a.step(acct.Taken{Record: rec})
 	a.desk().doubt = ""
-	k.plan(a)
-	due, _ = k.heap.Due(a.cfg.Name)
-	k.mu.Unlock()
-	k.facts.End(event.DiskTrouble, a.cfg.Name)
-	k.cfg.Wake(a.cfg.Name)
+	a.replan()
+	due, _ = a.keeper.heap.Due(a.cfg.Name)
+	a.keeper.mu.Unlock()
+	a.diskServes()
+	a.keeper.cfg.Wake(a.cfg.Name)
 	return due
 }
 
@@ -46,9 +46,9 @@ type find struct {
 
 // takeFound stores what another program wrote as the account's newest version.
 // where says for people what held it.
-func (k *Keeper) takeFound(ctx context.Context, a *leased, d format.Document, origin store.Origin, where string) error {
-	f := k.Foreign(d)
-	return k.take(ctx, a, find{
+func (a *leased) takeFound(ctx context.Context, d format.Document, origin store.Origin, where string) error {
+	f := a.keeper.Foreign(d)
+	return a.take(ctx, find{
 		token: f.Token, loginAt: f.LoginAt, loginUncertain: d.LoginUncertain, origin: origin, where: where,
 		message: "a newer token was taken from " + where + ": another program has refreshed this grant, or logged in",
 	})
@@ -56,27 +56,27 @@ func (k *Keeper) takeFound(ctx context.Context, a *leased, d format.Document, or
 
 // take stores a find as the account's newest version, behind which stands what
 // it took the place of, until the broker has taken it.
-func (k *Keeper) take(ctx context.Context, a *leased, f find) error {
-	rec := a.next(f.token, f.origin, "", k.clock.Now().Wall)
-	rec.Account, rec.Provider = a.cfg.Name, k.cfg.Provider
+func (a *leased) take(ctx context.Context, f find) error {
+	rec := a.next(f.token, f.origin, "", a.keeper.clock.Now().Wall)
+	rec.Account, rec.Provider = a.cfg.Name, a.keeper.cfg.Provider
 	rec.Before = a.rec().Unproven(rec.Token)
 	rec.Spend(f.parent)
 	a.trim(&rec)
 	if f.otherLogin || !f.loginAt.IsZero() && tellsLogin(a.rec(), f.token, f.loginUncertain) {
 		rec.LoginAt, rec.LoginUncertain = f.loginAt, f.loginUncertain
 	}
-	rec.RefreshExpiry = refreshExpiry(rec, k.Policy())
+	rec.RefreshExpiry = refreshExpiry(rec, a.keeper.Policy())
 	first := !a.stored()
-	if err := ReplaceGrant(ctx, k.cfg.Store, rec); err != nil {
-		return k.diskTrouble(a, fmt.Errorf("store the token found in %s: %w", f.where, err))
+	if err := ReplaceGrant(ctx, a.keeper.cfg.Store, rec); err != nil {
+		return a.diskTrouble(fmt.Errorf("store the token found in %s: %w", f.where, err))
 	}
 	crashpoint.Here("shared: adopted")
-	due := k.renewed(a, rec)
+	due := a.renewed(rec)
 	a.desk().foundIn = f.where
 	if first {
 		f.message = "the first token was taken from " + f.where
 	}
-	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
+	a.publish(slog.LevelInfo, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: f.message,
 	})
 	return nil
@@ -84,17 +84,17 @@ func (k *Keeper) take(ctx context.Context, a *leased, f find) error {
 
 // storeHeld stores the version that is served from memory before another one is
 // stored: sinks have it under its number.
-func (k *Keeper) storeHeld(ctx context.Context, a *leased) error {
+func (a *leased) storeHeld(ctx context.Context) error {
 	held := a.state().Held()
 	if held == nil {
 		return nil
 	}
 	rec := *held
 	rec.Held = false
-	if err := k.cfg.Store.Commit(ctx, rec); err != nil {
+	if err := a.keeper.cfg.Store.Commit(ctx, rec); err != nil {
 		return fmt.Errorf("account %s: store the token that is served from memory, before another takes its place: %w", a.cfg.Name, err)
 	}
-	k.tell(a, acct.Stored{Record: rec})
+	a.tell(acct.Stored{Record: rec})
 	a.desk().unfreed = rec.Attempt // before the next attempt
 	return nil
 }

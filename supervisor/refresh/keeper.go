@@ -138,7 +138,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("read the record of account %s: %w", c.Name, err)
 		}
-		a, err := newAccount(c, rec, k.looked.Wall)
+		a, err := newAccount(k, c, rec)
 		if err != nil {
 			return nil, fmt.Errorf("account %s: %w", c.Name, err)
 		}
@@ -158,17 +158,6 @@ func (k *Keeper) signal() {
 	case k.wake <- struct{}{}:
 	default:
 	}
-}
-
-func (k *Keeper) publish(level slog.Level, account string, e event.Event) {
-	e.Provider, e.Account = k.cfg.Provider, account
-	k.cfg.Events.Publish(level, e)
-}
-
-// trouble is publish of a trouble that no other state of the account shows.
-func (k *Keeper) trouble(level slog.Level, account string, e event.Event) {
-	e.Provider, e.Account = k.cfg.Provider, account
-	k.facts.Meet(level, e)
 }
 
 // Facts are the troubles that the accounts have met and that no [Status] shows.

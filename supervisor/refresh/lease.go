@@ -12,16 +12,16 @@ import (
 
 // claim waits until nobody is at work on the account and takes its lease, which is
 // given back by release.
-func (k *Keeper) claim(ctx context.Context, a *account) (*leased, error) {
+func (a *account) claim(ctx context.Context) (*leased, error) {
 	for {
-		k.mu.Lock()
+		a.keeper.mu.Lock()
 		if l := a.try(); l != nil {
-			k.mu.Unlock()
+			a.keeper.mu.Unlock()
 			return l, nil
 		}
 		idle := make(chan struct{})
 		a.wish.idle = append(a.wish.idle, idle)
-		k.mu.Unlock()
+		a.keeper.mu.Unlock()
 		select {
 		case <-idle:
 		case <-ctx.Done():
@@ -37,7 +37,7 @@ func (k *Keeper) claimNamed(ctx context.Context, name string) (*leased, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	}
-	return k.claim(ctx, a)
+	return a.claim(ctx)
 }
 
 // ifIdle does something with an account that nobody is at work on, and says whether
@@ -54,68 +54,67 @@ func (a *account) ifIdle(do func(*leased)) bool {
 
 // landed ends an attempt and tells its outcome to those who asked for it; after
 // errWentBack they wait for the next one.
-func (k *Keeper) landed(a *leased, outcome error) {
-	k.mu.Lock()
+func (a *leased) landed(outcome error) {
+	a.keeper.mu.Lock()
 	var waiters []chan error
 	if !errors.Is(outcome, errWentBack) {
 		waiters = a.wish.answered()
 	}
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	for _, w := range waiters {
 		w <- outcome
 	}
-	k.release(a)
-	k.touchDown()
+	a.release()
+	a.keeper.touchDown()
 }
 
 // release ends the work on an account. Whoever has asked for a refresh
 // meanwhile gets one.
-func (k *Keeper) release(a *leased) {
-	k.mu.Lock()
+func (a *leased) release() {
+	a.keeper.mu.Lock()
 	idle := a.wish.idle
 	a.wish.idle = nil
 	if a.wish.unmet {
-		k.apply(a)
+		a.apply()
 		a.wish.missed = true
 	}
-	if _, planned := k.heap.Due(a.cfg.Name); a.wish.missed && !planned {
-		k.plan(a)
+	if _, planned := a.keeper.heap.Due(a.cfg.Name); a.wish.missed && !planned {
+		a.replan()
 	}
 	a.wish.missed = false
-	switch now := k.clock.Now(); {
+	switch now := a.keeper.clock.Now(); {
 	case a.state().IsCut():
 	case a.wish.asked():
-		k.dueAt(a.account, now.Wall, now)
+		a.dueAt(now.Wall, now)
 	case a.file.look:
-		k.lookSoon(a.account)
+		a.lookSoon()
 	}
 	a.lease.End()
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	for _, c := range idle {
 		close(c)
 	}
-	k.signal()
+	a.keeper.signal()
 }
 
 // tell says to an account's state what has happened, and returns what is to be
 // done now.
-func (k *Keeper) tell(a *leased, e acct.Event) acct.Action {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.step(a, e)
+func (a *leased) tell(e acct.Event) acct.Action {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	return a.step(e)
 }
 
 // step is tell for a caller that holds k.mu.
-func (k *Keeper) step(a *leased, e acct.Event) acct.Action {
+func (a *leased) step(e acct.Event) acct.Action {
 	before := a.troubles()
-	action, err := a.lease.Happened(e, k.clock.Now().Wall)
+	action, err := a.lease.Happened(e, a.keeper.clock.Now().Wall)
 	if err != nil {
-		k.cfg.Log.Error("a defect of Tokenkeeper, which does nothing about this account now: please report it",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		a.log().Error("a defect of Tokenkeeper, which does nothing about this account now: please report it", "error", err)
 		return acct.Wait
 	}
 	if a.troubles() != before {
-		k.changes(a.account)
+		a.changes()
 	}
 	return action
 }
@@ -130,9 +129,9 @@ type troubles struct {
 
 // changes notes that an alert may begin or end with the account. The caller holds
 // k.mu.
-func (k *Keeper) changes(a *account) {
-	k.changed[a.cfg.Name] = true
-	k.cfg.Events.Nudge()
+func (a *account) changes() {
+	a.keeper.changed[a.cfg.Name] = true
+	a.keeper.cfg.Events.Nudge()
 }
 
 // Changed are the accounts with which an alert may have begun or ended since the
@@ -152,8 +151,8 @@ func (a *account) troubles() troubles {
 }
 
 // terms are what the time of a replay depends on. The caller holds k.mu.
-func (k *Keeper) terms(a *account) acct.Terms {
-	return acct.Terms{Grace: k.grace(), Timeout: a.cfg.Timeout}
+func (a *account) terms() acct.Terms {
+	return acct.Terms{Grace: a.keeper.grace(), Timeout: a.cfg.Timeout}
 }
 
 // grace is how long the server accepts a refresh token that it has replaced, less
@@ -169,9 +168,9 @@ func (a *account) unfinished() bool {
 
 // unexpected is the failure of an attempt that is not to be made as the account
 // stands.
-func (k *Keeper) unexpected(a *leased) error {
-	k.mu.Lock()
-	k.retry(a.account, schedule.Failure{InRow: 3})
-	k.mu.Unlock()
+func (a *leased) unexpected() error {
+	a.keeper.mu.Lock()
+	a.retry(schedule.Failure{InRow: 3})
+	a.keeper.mu.Unlock()
 	return fmt.Errorf("account %s: its attempt is not made, because it does not stand announced: this is a defect of Tokenkeeper; please report it", a.cfg.Name)
 }

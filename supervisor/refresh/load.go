@@ -73,16 +73,16 @@ func (k *Keeper) crowd(on bool) {
 
 // weigh counts in how often the account is to be refreshed. The caller holds
 // k.mu.
-func (k *Keeper) weigh(a *account) {
+func (a *account) weigh() {
 	interval := time.Duration(0)
 	if a.stored() && !a.rec().NeedsLogin() {
-		interval = promise.Interval(k.policyOf(a), a.rec().Token.Lifetime)
+		interval = promise.Interval(a.policyOf(), a.rec().Token.Lifetime)
 	}
 	if interval == a.plan.interval {
 		return
 	}
-	k.load.needs.Remove(a.plan.interval)
-	k.load.needs.Add(interval)
+	a.keeper.load.needs.Remove(a.plan.interval)
+	a.keeper.load.needs.Add(interval)
 	a.plan.interval = interval
 }
 

@@ -100,11 +100,12 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 		return store.Record{}, err
 	}
 	defer k.touchDown()
-	a, err := k.claim(ctx, unclaimed)
+	a, err := unclaimed.claim(ctx)
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer k.release(a)
+	defer a.release()
+	a.remote = remote
 	k.mu.Lock()
 	l := a.wish.login
 	if l == nil || l.state != state || k.clock.Now().Wall.After(l.until) {
@@ -117,10 +118,10 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 	k.mu.Unlock()
 
 	ctx = context.WithoutCancel(ctx)
-	if err := k.settleBeforeLogin(ctx, remote, a); err != nil {
+	if err := a.settleBeforeLogin(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err = k.withShared(ctx, a, func() error { return k.exchange(ctx, remote, a) })
+	err = a.withShared(ctx, func() error { return a.spendCode(ctx) })
 	if err == nil && l.aside {
 		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec()))
 	}
@@ -132,7 +133,7 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 
 // settleBeforeLogin takes a token that still waits in the spool first: the
 // account's slot is needed.
-func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *leased) error {
+func (a *leased) settleBeforeLogin(ctx context.Context) error {
 	in, unfinished := a.state().Unfinished()
 	switch {
 	case !unfinished && (a.state().IsCut() || a.state().IsAnswered()):
@@ -140,26 +141,26 @@ func (k *Keeper) settleBeforeLogin(ctx context.Context, remote *sdk.Remote, a *l
 	case !unfinished:
 		return nil
 	case a.state().IsAnswered():
-		return k.attempt(ctx, remote, a, in)
+		return a.attempt(in).run(ctx)
 	}
-	_ = k.settleShared(ctx, a, func() error { return k.attempt(ctx, remote, a, in) })
+	_ = a.settleShared(ctx, func() error { return a.attempt(in).run(ctx) })
 	return nil // whatever it was, it does not keep a person from logging in
 }
 
-func (k *Keeper) exchange(ctx context.Context, remote *sdk.Remote, a *leased) error {
-	k.proveForLogin(a)
+func (a *leased) spendCode(ctx context.Context) error {
+	a.proveForLogin()
 	in := store.Intent{
-		Account: a.cfg.Name, Provider: k.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
-		Version: a.rec().Version, Grant: a.rec().Grant, At: k.clock.Now().Wall, Boot: k.cfg.Boot,
+		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
+		Version: a.rec().Version, Grant: a.rec().Grant, At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
-	k.place(a, &in)
-	in, err := k.announceOver(ctx, in)
+	a.place(&in)
+	in, err := a.keeper.announceOver(ctx, in)
 	if err != nil {
-		return k.notAnnounced(a, fmt.Errorf("announce the login, so the code was not used: %w", err))
+		return a.notAnnounced(fmt.Errorf("announce the login, so the code was not used: %w", err))
 	}
 	crashpoint.Here("refresh: the login's intent stands")
-	k.tell(a, acct.Announced{Intent: in})
-	return k.attempt(ctx, remote, a, in)
+	a.tell(acct.Announced{Intent: in})
+	return a.attempt(in).run(ctx)
 }
 
 // announceOver announces an attempt over whatever stands open. Only if it succeeds
@@ -181,31 +182,31 @@ func (k *Keeper) announceOver(ctx context.Context, in store.Intent) (store.Inten
 
 // exchangeFailed ends a login without a token. The record, if there is one, the
 // attempt that stood before, and what is planned, are as they were.
-func (k *Keeper) exchangeFailed(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
-	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
+	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err == nil || errors.Is(err, store.ErrNotFound) {
-		err = k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, stored.Health)
+		err = a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, stored.Health)
 	}
 	if err != nil {
-		return k.diskTrouble(a, fmt.Errorf("note the failed login: %w", err))
+		return a.diskTrouble(fmt.Errorf("note the failed login: %w", err))
 	}
 	crashpoint.Here("refresh: the login is abandoned")
-	k.mu.Lock()
-	does := k.step(a, acct.Ended{})
-	if _, planned := k.heap.Due(a.cfg.Name); does == acct.Again || !planned {
-		k.plan(a)
+	a.keeper.mu.Lock()
+	does := a.step(acct.Ended{})
+	if _, planned := a.keeper.heap.Due(a.cfg.Name); does == acct.Again || !planned {
+		a.replan()
 	}
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	message := "the login failed; begin again with: tokenkeeper login " + a.cfg.Name
 	if sdk.KindOf(cause) == sdk.KindAmbiguous {
 		message = "the login was sent and its answer was lost; the broker may have ended the old login with it. " +
 			"Begin again with: tokenkeeper login " + a.cfg.Name
 	}
-	k.publish(slog.LevelError, a.cfg.Name, event.Event{
-		Type: event.LoginFailed, Attempt: in.Attempt, Kind: string(sdk.KindOf(cause)),
+	a.publish(slog.LevelError, event.Event{
+		Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(sdk.KindOf(cause)),
 		Message: fmt.Sprintf("%s (%v)", message, cause),
 	})
-	k.free(ctx, remote, a, in.Attempt)
+	a.free(ctx, a.in.Attempt)
 	return a.named(cause)
 }
 

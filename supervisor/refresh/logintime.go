@@ -104,7 +104,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer k.release(a)
+	defer a.release()
 	switch {
 	case !a.stored():
 		return store.Record{}, fmt.Errorf("account %s: %w: take one from a token file with: tokenkeeper import %s FILE --login-time %s",
@@ -127,9 +127,9 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	if err := k.cfg.Store.Commit(ctx, next); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
 	}
-	k.renewed(a, next)
-	k.lookWhenIdle(a)
-	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
+	a.renewed(next)
+	a.lookWhenIdle()
+	a.publish(slog.LevelInfo, event.Event{
 		Type: event.LoginTold, Version: next.Version, Expiry: next.Token.Expiry(), Message: "a person has said when the login was made",
 	})
 	return next, nil

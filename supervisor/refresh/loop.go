@@ -53,8 +53,9 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 			continue
 		}
 		wait := k.startDue(func(a *leased) {
+			a.remote = remote
 			go func() {
-				if err := k.cycle(ctx, remote, a); errors.Is(err, sdk.ErrConnection) {
+				if err := a.cycle(ctx); errors.Is(err, sdk.ErrConnection) {
 					select {
 					case lost <- err:
 					default:
@@ -141,8 +142,8 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	if first {
 		for _, a := range k.accounts {
 			a.wish.unmet = !a.ifIdle(func(a *leased) { // otherwise its record is in other hands, and release does it
-				k.apply(a)
-				k.plan(a)
+				a.apply()
+				a.replan()
 			})
 		}
 	}
@@ -164,7 +165,7 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 			return wait
 		}
 		a := k.accounts[name]
-		k.notDue(a)
+		a.notDue()
 		l := a.try()
 		if l == nil {
 			a.wish.missed = true // release plans it

@@ -19,34 +19,34 @@ import (
 
 // failed handles an attempt that the provider reports as failed: what is
 // durable first, then the plan, then the word to people.
-func (k *Keeper) failed(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
+func (a attempt) failed(ctx context.Context, cause error) error {
 	if a.state().IsAnswered() { // whatever is wrong with its place, the token is there
-		k.countFailure(a, sdk.KindOf(cause), cause)
+		a.countFailure(sdk.KindOf(cause), cause)
 		return a.named(cause)
 	}
-	if in.Kind == spool.KindExchange {
-		return k.exchangeFailed(ctx, remote, a, in, cause)
+	if a.in.Kind == spool.KindExchange {
+		return a.exchangeFailed(ctx, cause)
 	}
 	switch kind := sdk.KindOf(cause); kind {
 	case sdk.KindInvalidGrant:
-		return k.refused(ctx, remote, a, in, cause)
+		return a.refused(ctx, cause)
 	case sdk.KindAmbiguous:
 		var e *sdk.Error
-		in.Unread = in.Unread || errors.As(cause, &e) && e.Unread
-		if err := k.markAmbiguous(ctx, a, in, cause.Error()); err != nil {
+		a.in.Unread = a.in.Unread || errors.As(cause, &e) && e.Unread
+		if err := a.markAmbiguous(ctx, cause.Error()); err != nil {
 			return err
 		}
-		k.countFailure(a, kind, cause)
+		a.countFailure(kind, cause)
 	default:
-		h := k.countFailure(a, kind, cause)
-		if in.Replays == "" { // otherwise the intent stands, because nothing is known of what it replays
-			if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
-				return k.diskTrouble(a, fmt.Errorf("note the failed attempt: %w", err))
+		h := a.countFailure(kind, cause)
+		if a.in.Replays == "" { // otherwise the intent stands, because nothing is known of what it replays
+			if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, h); err != nil {
+				return a.diskTrouble(fmt.Errorf("note the failed attempt: %w", err))
 			}
 		}
-		k.tell(a, acct.Ended{})
+		a.tell(acct.Ended{})
 	}
-	k.free(ctx, remote, a, in.Attempt)
+	a.free(ctx, a.in.Attempt)
 	return a.named(cause)
 }
 
@@ -62,33 +62,33 @@ func (a *account) named(err error) error {
 // countFailure notes a failure, plans the next try, and tells. Of an account
 // whose refresh token was refused, it is the refusal that stays noted, and
 // nothing is tried again: somebody had insisted on one try.
-func (k *Keeper) countFailure(a *leased, kind sdk.Kind, cause error) store.Health {
+func (a *leased) countFailure(kind sdk.Kind, cause error) store.Health {
 	var detail *sdk.Error
 	var retryAfter time.Duration
 	if errors.As(cause, &detail) {
 		retryAfter = detail.RetryAfter
 	}
-	k.mu.Lock()
+	a.keeper.mu.Lock()
 	first := !a.state().IsCounted()
-	does := k.step(a, acct.Failed{Kind: kind, Error: cause.Error(), At: k.clock.Now().Wall})
+	does := a.step(acct.Failed{Kind: kind, Error: cause.Error(), At: a.keeper.clock.Now().Wall})
 	h := a.rec().Health
 	f := schedule.Failure{InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter}
 	var next time.Time
 	switch does {
 	case acct.BackOff:
-		next = k.retry(a.account, f)
+		next = a.retry(f)
 	case acct.Replay:
-		next = k.retryOpen(a, f)
+		next = a.retryOpen(f)
 	default: // it was refused, and somebody had insisted on one try
-		k.plan(a)
+		a.replan()
 	}
 	expiry := a.rec().Token.Expiry()
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	if !first { // people were told then
 		return h
 	}
 
-	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
+	a.publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(kind), Failures: h.Failures, Max: a.cfg.MaxFailures,
 		Expiry: expiry, Next: next,
 		Message: fmt.Sprintf("refresh failed (%d/%d): %v", h.Failures, a.cfg.MaxFailures, cause),
@@ -98,40 +98,40 @@ func (k *Keeper) countFailure(a *leased, kind sdk.Kind, cause error) store.Healt
 
 // refused handles invalid_grant. Only if the refresh token that failed is the
 // newest one does the account need a login, and even then nothing is deleted.
-func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
+func (a attempt) refused(ctx context.Context, cause error) error {
 	// A program that writes the shared file without its lock may have been
 	// faster. Ours is dead, so whatever is there that we do not know is better.
-	k.tell(a, acct.Denied{Fingerprint: in.Fingerprint})
-	if adopted, err := k.adopt(ctx, a); err != nil && !errors.Is(err, errUnseen) && !errors.Is(err, errAsked) {
+	a.tell(acct.Denied{Fingerprint: a.in.Fingerprint})
+	if adopted, err := a.adopt(ctx); err != nil && !errors.Is(err, errUnseen) && !errors.Is(err, errAsked) {
 		return err
 	} else if adopted {
-		k.trouble(slog.LevelWarn, a.cfg.Name, event.Event{
-			Type: event.RivalRefresher, Attempt: in.Attempt,
+		a.trouble(slog.LevelWarn, event.Event{
+			Type: event.RivalRefresher, Attempt: a.in.Attempt,
 			Message: "the server refused our refresh token, and the shared file held a newer one: another program refreshes " +
 				"this grant without taking the lock. Its token is used; let that program take the lock, or stop it",
 		})
-		k.free(ctx, remote, a, in.Attempt)
+		a.free(ctx, a.in.Attempt)
 		return nil
 	}
-	if found, err := k.foundAfterRefusal(ctx, a, in.Attempt); found || err != nil {
+	if found, err := a.foundAfterRefusal(ctx, a.in.Attempt); found || err != nil {
 		if err == nil {
-			k.free(ctx, remote, a, in.Attempt)
+			a.free(ctx, a.in.Attempt)
 		}
 		return err
 	}
-	if taken, err := k.takeEvidence(ctx, a); taken || err != nil {
+	if taken, err := a.takeEvidence(ctx); taken || err != nil {
 		if err == nil {
-			k.free(ctx, remote, a, in.Attempt)
+			a.free(ctx, a.in.Attempt)
 			err = errWentBack
 		}
 		return err
 	}
-	now := k.clock.Now().Wall
-	stored, err := k.cfg.Store.Load(ctx, a.cfg.Name)
+	now := a.keeper.clock.Now().Wall
+	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err != nil {
-		return k.diskTrouble(a, fmt.Errorf("read the record after the server refused the grant: %w", err))
+		return a.diskTrouble(fmt.Errorf("read the record after the server refused the grant: %w", err))
 	}
-	newest := stored.Token.RefreshToken.Fingerprint() == in.Fingerprint
+	newest := stored.Token.RefreshToken.Fingerprint() == a.in.Fingerprint
 	known := newest && stored.NeedsLogin() // somebody has insisted on one more try
 	said := cause.Error()
 	if newest {
@@ -143,40 +143,40 @@ func (k *Keeper) refused(ctx context.Context, remote *sdk.Remote, a *leased, in 
 		h.LastError, h.LastKind, h.LastFailure = said, sdk.KindInvalidGrant, now
 	}
 	h.Ambiguous = time.Time{}
-	does := k.tell(a, acct.NothingElse{})
+	does := a.tell(acct.NothingElse{})
 	if newest && does == acct.GoBack {
-		if err := k.goBack(ctx, a, stored); err != nil {
+		if err := a.goBack(ctx, stored); err != nil {
 			return err
 		}
-		k.free(ctx, remote, a, in.Attempt)
+		a.free(ctx, a.in.Attempt)
 		return errWentBack
 	}
 	if newest {
-		h.NeedsLogin = in.Fingerprint
+		h.NeedsLogin = a.in.Fingerprint
 	}
-	if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, h); err != nil {
-		return k.diskTrouble(a, fmt.Errorf("note that the server refused the grant: %w", err))
+	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, h); err != nil {
+		return a.diskTrouble(fmt.Errorf("note that the server refused the grant: %w", err))
 	}
 	judged := stored
 	judged.Health = h
-	k.mu.Lock()
-	k.step(a, acct.Judged{Record: judged})
-	k.plan(a)
-	k.mu.Unlock()
+	a.keeper.mu.Lock()
+	a.step(acct.Judged{Record: judged})
+	a.replan()
+	a.keeper.mu.Unlock()
 
 	if newest {
-		k.publish(slog.LevelError, a.cfg.Name, event.Event{
-			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
-			Expiry: stored.Token.Expiry(), Message: loginMessage(in, stored, a.bare(said)),
+		a.publish(slog.LevelError, event.Event{
+			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
+			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, a.bare(said)),
 		})
 	} else {
-		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
-			Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: in.Attempt,
+		a.publish(slog.LevelWarn, event.Event{
+			Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
 			Failures: h.Failures, Max: a.cfg.MaxFailures,
 			Message: "the server refused a refresh token that is not the newest any more; the newest is tried",
 		})
 	}
-	k.free(ctx, remote, a, in.Attempt)
+	a.free(ctx, a.in.Attempt)
 	if known {
 		return fmt.Errorf("account %s: its refresh token was refused %s already; log in with: tokenkeeper login %s: %w",
 			a.cfg.Name, stored.Health.LastFailure.Format(time.RFC3339), a.cfg.Name, cause)
@@ -223,21 +223,21 @@ func loginMessage(in store.Intent, rec store.Record, cause string) string {
 
 // markAmbiguous makes the standing intent say that the attempt's outcome is
 // unknown.
-func (k *Keeper) markAmbiguous(ctx context.Context, a *leased, in store.Intent, why string) error {
-	first := in.AmbiguousSince.IsZero()
+func (a attempt) markAmbiguous(ctx context.Context, why string) error {
+	first := a.in.AmbiguousSince.IsZero()
 	if first {
-		in.AmbiguousSince = in.At
+		a.in.AmbiguousSince = a.in.At
 	}
-	in.Sends, in.SentAt = in.Sends+1, in.At
-	if err := k.cfg.Store.Replace(ctx, in.Attempt, in); err != nil {
-		return k.diskTrouble(a, fmt.Errorf("note that an attempt is ambiguous: %w", err))
+	a.in.Sends, a.in.SentAt = a.in.Sends+1, a.in.At
+	if err := a.keeper.cfg.Store.Replace(ctx, a.in.Attempt, a.in); err != nil {
+		return a.diskTrouble(fmt.Errorf("note that an attempt is ambiguous: %w", err))
 	}
 	crashpoint.Here("refresh: marked as ambiguous")
-	k.tell(a, acct.Marked{Intent: in})
+	a.tell(acct.Marked{Intent: a.in})
 	if first {
-		k.publish(slog.LevelError, a.cfg.Name, event.Event{
-			Type: event.Ambiguous, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "nobody knows whether the server has used up the refresh token: " + why + ". " + k.replayPlan(a),
+		a.publish(slog.LevelError, event.Event{
+			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
+			Message: "nobody knows whether the server has used up the refresh token: " + why + ". " + a.replayPlan(),
 		})
 	}
 	return nil

@@ -15,32 +15,32 @@ import (
 // end. The caller holds k.mu.
 func (k *Keeper) planIdle(accounts ...*account) {
 	for _, a := range accounts {
-		a.ifIdle(func(a *leased) { k.plan(a) })
+		a.ifIdle(func(a *leased) { a.replan() })
 	}
 }
 
 // plan puts the account at its due time, or out of the heap if only a person
 // can help it; a shared file that changes is looked at all the same. It returns
 // the due time; zero: it is not due by itself.
-func (k *Keeper) plan(a *leased) time.Time {
-	now := k.clock.Now()
-	k.weigh(a.account)
+func (a *leased) replan() time.Time {
+	now := a.keeper.clock.Now()
+	a.weigh()
 	if does := a.state().AtTurn(); does == acct.Repeat || does == acct.Compare {
-		return k.resumeAt(a.account, now)
+		return a.resumeAt(now)
 	}
 	kept := a.kept(now.Wall)
 	a.pauseFor(promise.None, "")
 	if a.cfg.Shared != nil && !a.stored() {
-		k.dueAt(a.account, now.Wall, now) // its first token may be there
+		a.dueAt(now.Wall, now) // its first token may be there
 		return now.Wall
 	}
-	if !a.stored() || a.rec().NeedsLogin() || a.state().IsCut() || k.withheld(a.account) != "" {
-		k.notDue(a.account)
+	if !a.stored() || a.rec().NeedsLogin() || a.state().IsCut() || a.withheld() != "" {
+		a.notDue()
 		return time.Time{}
 	}
-	due := k.dueOf(a, now.Wall)
+	due := a.dueOf(now.Wall)
 	if due.IsZero() {
-		k.notDue(a.account)
+		a.notDue()
 		return due
 	}
 	if a.rec().Health.Failures > 0 && due.After(now.Wall) {
@@ -53,21 +53,21 @@ func (k *Keeper) plan(a *leased) time.Time {
 	if due.Before(a.wish.notBefore) {
 		due = a.wish.notBefore
 	}
-	k.dueAt(a.account, due, now)
+	a.dueAt(due, now)
 	return due
 }
 
 // dueOf is when something can be done by itself for an account that has a token
 // and needs no login; zero: only a person can.
-func (k *Keeper) dueOf(a *leased, now time.Time) time.Time {
+func (a *leased) dueOf(now time.Time) time.Time {
 	if e := a.state().Elsewhere(); e != nil {
 		return e.Until
 	}
 	if a.state().Ambiguous() != nil {
-		at, _ := k.replay(a)
+		at, _ := a.replay()
 		return at
 	}
-	p := k.planOf(a.account, now)
+	p := a.planOf(now)
 	if p.Ended && !a.state().IsAnswered() {
 		return time.Time{}
 	}
@@ -75,60 +75,60 @@ func (k *Keeper) dueOf(a *leased, now time.Time) time.Time {
 }
 
 // planOf asks the plan what the account's token needs.
-func (k *Keeper) planOf(a *account, now time.Time) schedule.Plan {
-	l := k.lifeOf(a)
+func (a *account) planOf(now time.Time) schedule.Plan {
+	l := a.lifeOf()
 	if l.Issued.After(now.Add(driftTolerated)) {
 		// The clock has been set back since the token came, so nobody knows
 		// how old it is.
 		l.Lifetime = 0
 	}
-	return schedule.PlanOf(k.policyOf(a), l, now, mathrand.Float64())
+	return schedule.PlanOf(a.policyOf(), l, now, mathrand.Float64())
 }
 
-func (k *Keeper) lifeOf(a *account) schedule.Life {
+func (a *account) lifeOf() schedule.Life {
 	t := a.rec().Token
 	l := schedule.Life{Issued: t.IssuedAt, Lifetime: t.Lifetime, Asked: a.rec().Health.LastFailure}
 	switch a.rec().Origin {
 	case store.OriginImport, store.OriginRestore:
 		l.Foreign, l.Usual = true, schedule.Farthest
 	case store.OriginExternal:
-		l.Foreign, l.Usual = true, k.policy.AccessLifetime
+		l.Foreign, l.Usual = true, a.keeper.policy.AccessLifetime
 	case store.OriginRefresh:
 		if a.rec().StoredAt.After(l.Asked) {
 			l.Asked = a.rec().StoredAt
 		}
 	}
-	if k.met { // otherwise nobody knows what the end of the refresh token means
-		l.RefreshEnd, l.Sliding, l.Sure = a.rec().RefreshExpiry, k.policy.Sliding, !a.rec().LoginUncertain
+	if a.keeper.met { // otherwise nobody knows what the end of the refresh token means
+		l.RefreshEnd, l.Sliding, l.Sure = a.rec().RefreshExpiry, a.keeper.policy.Sliding, !a.rec().LoginUncertain
 		if l.RefreshLife = t.RefreshLifetime; l.RefreshLife <= 0 {
-			l.RefreshLife = k.policy.RefreshLifetime
+			l.RefreshLife = a.keeper.policy.RefreshLifetime
 		}
 	}
 	return l
 }
 
-func (k *Keeper) policyOf(a *account) schedule.Policy {
+func (a *account) policyOf() schedule.Policy {
 	before := a.cfg.BeforeExpiry
 	if before == 0 {
-		before = k.policy.BeforeExpiry
+		before = a.keeper.policy.BeforeExpiry
 	}
 	return schedule.Policy{BeforeExpiry: before, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
 }
 
 // ended says whether the account's login is over: its refresh token is known to
 // be dead, and was not refused only because nobody sent it.
-func (k *Keeper) ended(a *account, now time.Time) bool {
+func (a *account) ended(now time.Time) bool {
 	return a.stored() && a.state().Ambiguous() == nil && !a.rec().RefreshExpiry.IsZero() && !now.Before(a.rec().RefreshExpiry) &&
-		k.planOf(a, now).Ended
+		a.planOf(now).Ended
 }
 
 // retry puts the account at the time of its next try after a failure, so that
 // several fit in before the first of its tokens dies. If none can help any more
 // it returns the zero time.
-func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
-	now := k.clock.Now()
+func (a *account) retry(f schedule.Failure) time.Time {
+	now := a.keeper.clock.Now()
 	dies := a.rec().Token.Expiry()
-	if k.met && now.Wall.Before(a.rec().RefreshExpiry) {
+	if a.keeper.met && now.Wall.Before(a.rec().RefreshExpiry) {
 		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
 	}
 	a.pauseFor(promise.BackOff, "")
@@ -136,22 +136,22 @@ func (k *Keeper) retry(a *account, f schedule.Failure) time.Time {
 		a.pauseFor(promise.RetryAfter, "")
 	}
 	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
-	if k.ended(a, at) && !a.state().IsAnswered() {
-		if k.ended(a, now.Wall) {
-			k.notDue(a)
+	if a.ended(at) && !a.state().IsAnswered() {
+		if a.ended(now.Wall) {
+			a.notDue()
 			return time.Time{}
 		}
 		at = a.rec().RefreshExpiry // nothing is tried before the login has ended
 	}
 	a.promise(at)
-	k.dueAt(a, at, now)
+	a.dueAt(at, now)
 	return at
 }
 
 // putOff is retry where the broker was not asked, for that reason. The caller holds
 // k.mu.
-func (k *Keeper) putOff(a *account, inRow int, why promise.Reason, err error) (next time.Time) {
-	next = k.retry(a, schedule.Failure{InRow: inRow})
+func (a *account) putOff(inRow int, why promise.Reason, err error) (next time.Time) {
+	next = a.retry(schedule.Failure{InRow: inRow})
 	a.pauseFor(why, err.Error())
 	a.promise(next)
 	return next
@@ -191,10 +191,10 @@ func (a *account) kept(now time.Time) promised {
 // resumeAt plans an account whose attempt was answered, or failed, and could not
 // be noted yet, or not be compared with the spool: that comes before anything else,
 // whatever the record says meanwhile. The caller holds k.mu.
-func (k *Keeper) resumeAt(a *account, now schedule.Instant) time.Time {
+func (a *account) resumeAt(now schedule.Instant) time.Time {
 	p := a.kept(now.Wall)
 	at := moment.Later(p.at, now.Wall)
 	a.pauseFor(p.reason, p.text)
-	k.dueAt(a, at, now)
+	a.dueAt(at, now)
 	return at
 }

@@ -87,17 +87,17 @@ const theSharedFile = "the shared file"
 
 // apply holds the record against the policy, which was not known when it came.
 // The lock is held, and nobody is at work on the account.
-func (k *Keeper) apply(a *leased) {
+func (a *leased) apply() {
 	a.wish.unmet = false
 	if !a.stored() {
 		return
 	}
 	rec := a.rec()
-	k.bound(&rec)
+	a.keeper.bound(&rec)
 	if rec.RefreshExpiry.IsZero() {
-		rec.RefreshExpiry = refreshExpiry(rec, k.policy)
+		rec.RefreshExpiry = refreshExpiry(rec, a.keeper.policy)
 	}
-	k.step(a, acct.Corrected{Record: rec})
+	a.step(acct.Corrected{Record: rec})
 }
 
 // bound holds the times of a token that came from a document against the

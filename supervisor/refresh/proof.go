@@ -56,8 +56,8 @@ func prove(in store.Intent, id, boot string, now time.Time, longest time.Duratio
 	return p
 }
 
-func (k *Keeper) proofOf(a *account, in store.Intent) proof {
-	return prove(in, k.spoolID(), k.cfg.Boot, k.clock.Now().Wall, a.cfg.Timeout+answerMargin)
+func (a *account) proofOf(in store.Intent) proof {
+	return prove(in, a.keeper.spoolID(), a.keeper.cfg.Boot, a.keeper.clock.Now().Wall, a.cfg.Timeout+answerMargin)
 }
 
 func (k *Keeper) spoolID() string {
@@ -86,32 +86,31 @@ func (k *Keeper) readSpool(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 
 // place writes into an intent where its attempt will be noted, and when it is
 // over.
-func (k *Keeper) place(a *leased, in *store.Intent) {
-	in.Spool = k.spoolID()
+func (a *leased) place(in *store.Intent) {
+	in.Spool = a.keeper.spoolID()
 	in.Until = in.At.Add(a.cfg.Timeout + answerMargin)
 }
 
 // callAnew makes an attempt that was not sent once more, under another id, if
 // that was because the spool is not the one any more that it was announced for.
 // Otherwise it returns the failure as it was.
-func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, failure error) (store.Intent, sdk.Answer, error) {
+func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, sdk.Answer, error) {
 	asking, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if _, err := k.readSpool(asking, remote); err != nil || k.spoolID() == in.Spool {
-		return in, sdk.Answer{}, failure
+	if _, err := a.keeper.readSpool(asking, a.remote); err != nil || a.keeper.spoolID() == a.in.Spool {
+		return a.in, sdk.Answer{}, failure
 	}
-	k.cfg.Log.Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one",
-		"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", in.Attempt)
-	next := in
-	next.Attempt, next.At = newAttempt(), k.clock.Now().Wall
-	k.place(a, &next)
-	if err := k.cfg.Store.Replace(ctx, in.Attempt, next); err != nil {
-		return in, sdk.Answer{}, errors.Join(failure, err)
+	a.log().Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one", "attempt", a.in.Attempt)
+	next := a.in
+	next.Attempt, next.At = newAttempt(), a.keeper.clock.Now().Wall
+	a.place(&next)
+	if err := a.keeper.cfg.Store.Replace(ctx, a.in.Attempt, next); err != nil {
+		return a.in, sdk.Answer{}, errors.Join(failure, err)
 	}
 	crashpoint.Here("refresh: announced for another spool")
-	k.tell(a, acct.Moved{Intent: next})
-	k.free(ctx, remote, a, in.Attempt)
-	answer, err := k.call(ctx, remote, a, next)
+	a.tell(acct.Moved{Intent: next})
+	a.free(ctx, a.in.Attempt)
+	answer, err := a.attempt(next).call(ctx)
 	return next, answer, err
 }
 
@@ -120,41 +119,40 @@ func (k *Keeper) callAnew(ctx context.Context, remote *sdk.Remote, a *leased, in
 func isMarked(in store.Intent) bool { return !in.AmbiguousSince.IsZero() }
 
 // awaitLingering lets an attempt come to its end before it counts as ambiguous.
-func (k *Keeper) awaitLingering(ctx context.Context, a *leased, in store.Intent, p proof) error {
-	k.mu.Lock()
-	k.step(a, acct.Lingers{Elsewhere: acct.Elsewhere{Until: p.until, Why: p.why}})
-	k.plan(a)
-	k.mu.Unlock()
-	if err := k.endLingering(ctx, a); errors.Is(err, errLingering) {
-		k.cfg.Log.Warn("an attempt may be under way elsewhere; its refresh token is left alone until that is over",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", in.Attempt, "until", p.until, "why", p.why)
+func (a attempt) awaitLingering(ctx context.Context, p proof) error {
+	a.keeper.mu.Lock()
+	a.step(acct.Lingers{Elsewhere: acct.Elsewhere{Until: p.until, Why: p.why}})
+	a.replan()
+	a.keeper.mu.Unlock()
+	if err := a.endLingering(ctx); errors.Is(err, errLingering) {
+		a.log().Warn("an attempt may be under way elsewhere; its refresh token is left alone until that is over", "attempt", a.in.Attempt, "until", p.until, "why", p.why)
 		return nil
 	} else if err != nil {
 		return err
 	}
-	return k.again(a)
+	return a.again()
 }
 
 var errLingering = errors.New("an attempt may still be under way elsewhere")
 
 // endLingering makes an attempt ambiguous that can't be under way any more. The
 // error is errLingering if it can.
-func (k *Keeper) endLingering(ctx context.Context, a *leased) error {
-	k.mu.Lock()
+func (a *leased) endLingering(ctx context.Context) error {
+	a.keeper.mu.Lock()
 	u, _ := a.state().Attempt.(acct.Unknown)
-	does := k.step(a, k.wanted(a))
+	does := a.step(a.wanted())
 	if u.Elsewhere != nil && does == acct.Wait {
-		k.plan(a)
-		k.mu.Unlock()
+		a.replan()
+		a.keeper.mu.Unlock()
 		return fmt.Errorf("account %s: %w, until %s: %s. Try again then", a.cfg.Name, errLingering, u.Elsewhere.Until.Format(time.RFC3339), u.Elsewhere.Why)
 	}
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	if u.Elsewhere == nil || does != acct.Mark {
 		return nil
 	}
 	in := u.Intent
-	if begun := k.clock.Now().Wall.Add(-a.cfg.Timeout); in.At.After(begun) {
+	if begun := a.keeper.clock.Now().Wall.Add(-a.cfg.Timeout); in.At.After(begun) {
 		in.At = begun // the clock was set back, and the attempt is over all the same
 	}
-	return k.markAmbiguous(ctx, a, in, u.Elsewhere.Why)
+	return a.attempt(in).markAmbiguous(ctx, u.Elsewhere.Why)
 }

@@ -19,15 +19,15 @@ var ErrNotKept = errors.New("no answer to that attempt is kept")
 
 // takeEvidence takes the newest answer that was set aside and may live, now that
 // the record's refresh token is known to be dead.
-func (k *Keeper) takeEvidence(ctx context.Context, a *leased) (bool, error) {
+func (a *leased) takeEvidence(ctx context.Context) (bool, error) {
 	if !a.rec().NeedsLogin() {
 		return false, nil // what was refused is not the newest
 	}
-	for _, e := range a.rec().Late(k.clock.Now().Wall) {
-		if k.verdictOf(a, e.Token) != lineage.Newer {
+	for _, e := range a.rec().Late(a.keeper.clock.Now().Wall) {
+		if a.verdictOf(e.Token) != lineage.Newer {
 			continue
 		}
-		return true, k.takeLate(ctx, a, e, "the server refused our refresh token; that of an answer which was set aside "+
+		return true, a.takeLate(ctx, e, "the server refused our refresh token; that of an answer which was set aside "+
 			e.At.UTC().Format(time.RFC3339)+" is tried")
 	}
 	return false, nil
@@ -35,7 +35,7 @@ func (k *Keeper) takeEvidence(ctx context.Context, a *leased) (bool, error) {
 
 // takeLate takes an answer that was set aside. What it takes the place of stands
 // behind it until the broker has taken it.
-func (k *Keeper) takeLate(ctx context.Context, a *leased, e store.Evidence, message string) error {
+func (a *leased) takeLate(ctx context.Context, e store.Evidence, message string) error {
 	f := find{
 		token: a.whole(e.Token), parent: e.Parent, origin: store.OriginExternal, where: "an answer that was kept", message: message,
 		otherLogin: e.Grant != a.rec().Grant, // or nobody knows
@@ -43,8 +43,8 @@ func (k *Keeper) takeLate(ctx context.Context, a *leased, e store.Evidence, mess
 	if e.Kind == spool.KindExchange {
 		f.loginAt = e.Token.IssuedAt
 	}
-	err := k.take(ctx, a, f)
-	k.lookWhenIdle(a)
+	err := a.take(ctx, f)
+	a.lookWhenIdle()
 	return err
 }
 
@@ -56,18 +56,18 @@ func (k *Keeper) TakeLate(ctx context.Context, name, attempt string) (store.Reco
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer k.release(a)
-	if err := k.storeHeld(ctx, a); err != nil {
+	defer a.release()
+	if err := a.storeHeld(ctx); err != nil {
 		return store.Record{}, err
 	}
 	for _, e := range a.rec().Late(k.clock.Now().Wall) {
 		if e.Attempt != attempt {
 			continue
 		}
-		if err := k.fit(a, e.Token, true); err != nil {
+		if err := a.fit(e.Token, true); err != nil {
 			return store.Record{}, err
 		}
-		err := k.takeLate(ctx, a, e, "a person wants the token of an answer that was set aside; the one before it is kept until the broker has taken this one")
+		err := a.takeLate(ctx, e, "a person wants the token of an answer that was set aside; the one before it is kept until the broker has taken this one")
 		return a.rec(), err
 	}
 	return store.Record{}, fmt.Errorf("account %s: %w (%s); those that are: tokenkeeper spool", name, ErrNotKept, attempt)

@@ -17,19 +17,19 @@ import (
 
 // replay is when the account's open attempt is made again by itself. The caller
 // holds k.mu.
-func (k *Keeper) replay(a *leased) (at time.Time, why string) {
-	now := k.clock.Now().Wall
+func (a *leased) replay() (at time.Time, why string) {
+	now := a.keeper.clock.Now().Wall
 	if a.state().SentAfter(now) {
-		k.step(a, acct.SetBack{})
+		a.step(acct.SetBack{})
 	}
-	return a.state().Replay(k.terms(a.account), now)
+	return a.state().Replay(a.terms(), now)
 }
 
 // replayPlan says to people what will be done.
-func (k *Keeper) replayPlan(a *leased) string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at, why := k.replay(a)
+func (a *leased) replayPlan() string {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	at, why := a.replay()
 	switch {
 	case at.IsZero():
 		return fmt.Sprintf("The same refresh token is not sent again by itself. If nothing can be made of the answer, log in with: "+
@@ -39,24 +39,24 @@ func (k *Keeper) replayPlan(a *leased) string {
 			at.Format(time.RFC3339), why, a.cfg.Name)
 	}
 	return fmt.Sprintf("The same refresh token is sent again %s, %s; if no answer comes then either, with growing pauses, at most 12 times an hour",
-		moment.Later(at, k.clock.Now().Wall).Format(time.RFC3339), why)
+		moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
 }
 
 // retryOpen plans the next replay after one that brought no verdict. The caller
 // holds k.mu.
-func (k *Keeper) retryOpen(a *leased, f schedule.Failure) time.Time {
-	at, _ := k.replay(a)
+func (a *leased) retryOpen(f schedule.Failure) time.Time {
+	at, _ := a.replay()
 	if at.IsZero() {
-		k.notDue(a.account)
+		a.notDue()
 		return at
 	}
-	now := k.clock.Now()
+	now := a.keeper.clock.Now()
 	if f.Misconfigured || f.RetryAfter > 0 {
 		at = moment.Later(at, schedule.Retry(f, now.Wall, a.rec().Token.Expiry(), 0))
 		a.pauseFor(promise.RetryAfter, "")
 		a.promise(at)
 	}
-	k.dueAt(a.account, at, now)
+	a.dueAt(at, now)
 	return at
 }
 
@@ -77,9 +77,9 @@ func (k *Keeper) replays(in *store.Intent, standing store.Intent) {
 
 // heldBack is the answer to a person who asks for a refresh before its time.
 // The caller holds k.mu.
-func (k *Keeper) heldBack(a *leased) error {
+func (a *leased) heldBack() error {
 	when := "not sent again by itself"
-	if at, why := k.replay(a); !at.IsZero() {
+	if at, why := a.replay(); !at.IsZero() {
 		when = fmt.Sprintf("sent again %s, %s", at.Format(time.RFC3339), why)
 	}
 	return fmt.Errorf("account %s: nobody knows whether its refresh token was used up by the attempt of %s; it is %s. To send it now: tokenkeeper refresh %s --force",

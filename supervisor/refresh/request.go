@@ -29,15 +29,15 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	case !a.stored() && a.cfg.Shared == nil:
 		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
-	case k.ended(a, k.clock.Now().Wall) && !force:
+	case a.ended(k.clock.Now().Wall) && !force:
 		err = fmt.Errorf("account %s: %w: its login ended %s; log in with: tokenkeeper login %s",
 			name, ErrNeedsLogin, moment.Stamp(a.rec().RefreshExpiry), name)
 	case a.rec().NeedsLogin() && !force:
 		err = fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s",
 			name, ErrNeedsLogin, strings.TrimPrefix(a.rec().Health.LastError, "account "+name+": "), name)
-	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !k.isDue(a):
-		a.ifIdle(func(a *leased) { err = k.heldBack(a) })
-	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !k.isDue(a):
+	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
+		a.ifIdle(func(a *leased) { err = a.heldBack() })
+	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.isDue():
 		k.mu.Unlock()
 		return false, nil
 	}
@@ -48,7 +48,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	outcome := a.wish.ask(force)
 	if !a.guard.Taken() && !a.state().IsCut() {
 		now := k.clock.Now()
-		k.dueAt(a, now.Wall, now)
+		a.dueAt(now.Wall, now)
 	}
 	k.mu.Unlock()
 	k.signal()
@@ -76,9 +76,9 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 	k.signal()
 }
 
-func (k *Keeper) isDue(a *account) bool {
-	due, ok := k.heap.Due(a.cfg.Name)
-	return ok && !due.After(k.clock.Now().Wall)
+func (a *account) isDue() bool {
+	due, ok := a.keeper.heap.Due(a.cfg.Name)
+	return ok && !due.After(a.keeper.clock.Now().Wall)
 }
 
 // Import stores a token that came from outside as the account's newest. What
@@ -94,17 +94,17 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer k.release(a)
+	defer a.release()
 	if a.stored() && !force && !a.rec().NeedsLogin() {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec().Version)
 	}
-	if err := k.storeHeld(ctx, a); err != nil {
+	if err := a.storeHeld(ctx); err != nil {
 		return store.Record{}, err
 	}
 	if rec.Version != 0 && rec.Version != a.rec().Version+1 {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec().Version)
 	}
-	if err := k.fit(a, rec.Token, force); err != nil {
+	if err := a.fit(rec.Token, force); err != nil {
 		return store.Record{}, err
 	}
 	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
@@ -121,9 +121,9 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
 		return store.Record{}, err
 	}
-	k.renewed(a, next)
-	k.lookWhenIdle(a)
-	k.publish(slog.LevelInfo, a.cfg.Name, event.Event{
+	a.renewed(next)
+	a.lookWhenIdle()
+	a.publish(slog.LevelInfo, event.Event{
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})
 	return next, nil
@@ -131,9 +131,9 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 
 // fit says why a token must not be imported; force is a person's word that the
 // account shall have it all the same.
-func (k *Keeper) fit(a *leased, t sdk.Token, force bool) error {
+func (a *leased) fit(t sdk.Token, force bool) error {
 	name := a.cfg.Name
-	_, j := k.compare(a.account, format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
+	_, j := a.compare(format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
 	switch {
 	case j.Verdict == lineage.OtherAccount:
 		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file, or log in with: tokenkeeper login %s",

@@ -27,19 +27,20 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 	ctx = context.WithoutCancel(ctx)
 	found := k.ofOurs(ctx, entries)
 	for _, idle := range k.order {
-		a, err := k.claim(ctx, idle)
+		a, err := idle.claim(ctx)
 		if err != nil {
 			return err
 		}
-		err = k.settleAll(ctx, remote, a, found)
+		a.remote = remote
+		err = a.settleAll(ctx, found)
 		if !errors.Is(err, sdk.ErrConnection) {
-			k.forgo(a.account)
+			a.forgo()
 		}
 		lost := errors.Is(err, sdk.ErrConnection)
 		if err != nil && !lost {
-			k.stillUnsettled(a, err)
+			a.stillUnsettled(err)
 		}
-		k.release(a)
+		a.release()
 		if lost {
 			return err
 		}
@@ -49,28 +50,27 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 
 // stillUnsettled tells of an account that could not be settled, or whose attempt
 // has failed, and has it settled at its next turn if nothing else is planned.
-func (k *Keeper) stillUnsettled(a *leased, err error) {
-	k.cfg.Log.Info("the attempt that the start before has left open did not end well",
-		"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.step(a, acct.NotSettled{Disk: errors.Is(err, store.ErrDisk)}) == acct.BackOff {
-		k.retry(a.account, schedule.Failure{InRow: 3})
+func (a *leased) stillUnsettled(err error) {
+	a.log().Info("the attempt that the start before has left open did not end well", "error", err)
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if a.step(acct.NotSettled{Disk: errors.Is(err, store.ErrDisk)}) == acct.BackOff {
+		a.retry(schedule.Failure{InRow: 3})
 	}
 }
 
 // settleAgain settles the account as the start of a generation does, if the
 // disk kept it from that then, or if it is not known what is announced.
-func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *leased) (settled bool, err error) {
-	if k.tell(a, acct.Due{}) != acct.Compare {
+func (a *leased) settleAgain(ctx context.Context) (settled bool, err error) {
+	if a.tell(acct.Due{}) != acct.Compare {
 		return false, nil
 	}
-	entries, err := k.readSpool(ctx, remote)
+	entries, err := a.keeper.readSpool(ctx, a.remote)
 	if err != nil {
-		return true, k.diskTrouble(a, err)
+		return true, a.diskTrouble(err)
 	}
-	if err = k.settleAll(ctx, remote, a, k.ofOurs(ctx, entries)); err != nil {
-		k.stillUnsettled(a, err)
+	if err = a.settleAll(ctx, a.keeper.ofOurs(ctx, entries)); err != nil {
+		a.stillUnsettled(err)
 	}
 	return true, err
 }
@@ -78,14 +78,13 @@ func (k *Keeper) settleAgain(ctx context.Context, remote *sdk.Remote, a *leased)
 // clear frees the slot of an attempt that is over. One that the provider can't
 // free is left for the account's next attempt, before which it is tried again;
 // the error is that of a lost connection.
-func (k *Keeper) clear(ctx context.Context, remote *sdk.Remote, a *leased, attempt string) error {
-	err := remote.Settle(ctx, attempt)
+func (a *leased) clear(ctx context.Context, attempt string) error {
+	err := a.remote.Settle(ctx, attempt)
 	if err == nil || errors.Is(err, sdk.ErrConnection) {
 		return err
 	}
 	a.desk().unfreed = attempt
-	k.cfg.Log.Warn("the provider can't free the spool slot of an attempt that is over; it is asked again before the next one",
-		"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
+	a.log().Warn("the provider can't free the spool slot of an attempt that is over; it is asked again before the next one", "attempt", attempt, "error", err)
 	return nil
 }
 
@@ -94,16 +93,16 @@ func (k *Keeper) clear(ctx context.Context, remote *sdk.Remote, a *leased, attem
 // attempt, because the next can't begin before it is settled; but a slot that
 // was settled may come back when the machine goes down before its clearing is
 // on the disk, and the store may be of another day than the spool.
-func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *leased, all spooled) error {
-	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+func (a *leased) settleAll(ctx context.Context, all spooled) error {
+	in, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
 	}
 	if all.mixedUp[in.Attempt] && in.Spool != "" {
 		in.Spool = "" // what the spool says of it, and what it does not, proves nothing
-		err = k.cfg.Store.Replace(ctx, in.Attempt, in)
+		err = a.keeper.cfg.Store.Replace(ctx, in.Attempt, in)
 	}
-	k.found(a, in, intended)
+	a.found(in, intended)
 	if err != nil {
 		return fmt.Errorf("note that the spool of account %s proves nothing of its open attempt: %w", a.cfg.Name, err)
 	}
@@ -116,7 +115,7 @@ func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *leased, a
 	for _, e := range entries {
 		if intended && e.Attempt == in.Attempt {
 			spooled = true
-			if settled(k.settleShared(ctx, a, func() error { return k.settleSpooled(ctx, remote, a, in, e) })) {
+			if settled(a.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })) {
 				return errors.Join(errs...)
 			}
 		}
@@ -125,115 +124,115 @@ func (k *Keeper) settleAll(ctx context.Context, remote *sdk.Remote, a *leased, a
 		if intended && e.Attempt == in.Attempt {
 			continue
 		}
-		if settled(k.settleStray(ctx, remote, a, e)) {
+		if settled(a.settleStray(ctx, e)) {
 			return errors.Join(errs...)
 		}
 	}
 	if !spooled {
-		settled(k.settleUnspooled(ctx, remote, a))
+		settled(a.settleUnspooled(ctx))
 	}
 	return errors.Join(errs...)
 }
 
 // settleUnspooled settles the attempt that is announced, of which the spool knows
 // nothing, if there is one.
-func (k *Keeper) settleUnspooled(ctx context.Context, remote *sdk.Remote, a *leased) error {
-	in, intended, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+func (a *leased) settleUnspooled(ctx context.Context) error {
+	in, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
 	}
-	k.found(a, in, intended)
+	a.found(in, intended)
 	if !intended {
 		return nil
 	}
-	return k.settleIntent(ctx, remote, a, in)
+	return a.attempt(in).settleIntent(ctx)
 }
 
 // found says to the account's state what the store has of its attempt.
-func (k *Keeper) found(a *leased, in store.Intent, intended bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (a *leased) found(in store.Intent, intended bool) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
 	if intended {
-		k.step(a, acct.Found{Intent: in})
-	} else if k.step(a, acct.NotFound{}) == acct.Plan {
-		k.plan(a)
+		a.step(acct.Found{Intent: in})
+	} else if a.step(acct.NotFound{}) == acct.Plan {
+		a.replan()
 	}
 }
 
 // settleIntent ends an intent of which the spool knows nothing.
-func (k *Keeper) settleIntent(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent) error {
-	proof := k.proofOf(a.account, in)
+func (a attempt) settleIntent(ctx context.Context) error {
+	proof := a.proofOf(a.in)
 	switch {
 	case a.state().Held() != nil:
-		return k.keepHeld(ctx, remote, a, in)
-	case in.Kind == spool.KindExchange:
-		return k.endCutLogin(ctx, remote, a, in, exchangeCut(proof.same))
-	case isMarked(in):
-		k.tell(a, acct.Marked{Intent: in})
-		k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
-			Type: event.Ambiguous, Attempt: in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "the outcome of an attempt begun " + in.AmbiguousSince.Format(time.RFC3339) +
-				" is still unknown. " + k.replayPlan(a),
+		return a.keepHeld(ctx)
+	case a.in.Kind == spool.KindExchange:
+		return a.endCutLogin(ctx, exchangeCut(proof.same))
+	case isMarked(a.in):
+		a.tell(acct.Marked{Intent: a.in})
+		a.publish(slog.LevelWarn, event.Event{
+			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
+			Message: "the outcome of an attempt begun " + a.in.AmbiguousSince.Format(time.RFC3339) +
+				" is still unknown. " + a.replayPlan(),
 		})
-		if in.Replays != "" && !proof.same {
-			return k.awaitLingering(ctx, a, in, proof)
+		if a.in.Replays != "" && !proof.same {
+			return a.awaitLingering(ctx, proof)
 		}
-		return k.again(a)
+		return a.again()
 	case proof.same:
-		return k.notSent(ctx, a, in)
+		return a.notSent(ctx)
 	default:
-		return k.awaitLingering(ctx, a, in, proof)
+		return a.awaitLingering(ctx, proof)
 	}
 }
 
 // settleSpooled ends the intended attempt by what its slot holds.
-func (k *Keeper) settleSpooled(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, e spool.Entry) error {
-	proof := k.proofOf(a.account, in)
+func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
+	proof := a.proofOf(a.in)
 	switch {
 	case e.Progress == spool.Answered:
-		return k.attempt(ctx, remote, a, in)
+		return a.run(ctx)
 	case a.state().Held() != nil:
-		return k.keepHeld(ctx, remote, a, in)
-	case in.Kind == spool.KindExchange:
-		return k.endCutLogin(ctx, remote, a, in, exchangeCut(e.Progress == spool.Ready && proof.same))
+		return a.keepHeld(ctx)
+	case a.in.Kind == spool.KindExchange:
+		return a.endCutLogin(ctx, exchangeCut(e.Progress == spool.Ready && proof.same))
 	case !proof.same:
-		if err := k.awaitLingering(ctx, a, in, proof); err != nil {
+		if err := a.awaitLingering(ctx, proof); err != nil {
 			return err
 		}
 	case e.Progress == spool.Ready:
-		if err := k.notSent(ctx, a, in); err != nil {
+		if err := a.notSent(ctx); err != nil {
 			return err
 		}
 	default:
 		why := "the provider's process died after the request was sent, " + e.BegunAt.Format(time.RFC3339)
-		if err := k.markAmbiguous(ctx, a, in, why); err != nil {
+		if err := a.markAmbiguous(ctx, why); err != nil {
 			return err
 		}
-		if err := k.again(a); err != nil {
+		if err := a.again(); err != nil {
 			return err
 		}
 	}
-	return k.clear(ctx, remote, a, e.Attempt)
+	return a.clear(ctx, e.Attempt)
 }
 
 // endCutLogin ends a login that a process's death cut off, and then settles the
 // attempt over which it stood.
-func (k *Keeper) endCutLogin(ctx context.Context, remote *sdk.Remote, a *leased, in store.Intent, cause error) error {
-	err := k.exchangeFailed(ctx, remote, a, in, cause)
-	return errors.Join(err, k.settleGivenBack(ctx, remote, a, in.Before))
+func (a attempt) endCutLogin(ctx context.Context, cause error) error {
+	err := a.exchangeFailed(ctx, cause)
+	return errors.Join(err, a.settleGivenBack(ctx, a.in.Before))
 }
 
 // settleGivenBack settles an intent that was given back, if it was.
-func (k *Keeper) settleGivenBack(ctx context.Context, remote *sdk.Remote, a *leased, before *store.Intent) error {
+func (a *leased) settleGivenBack(ctx context.Context, before *store.Intent) error {
 	if before == nil {
 		return nil
 	}
-	in, stands, err := k.cfg.Store.Intent(ctx, a.cfg.Name)
+	in, stands, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil || !stands || in.Attempt != before.Attempt {
 		return err
 	}
-	k.found(a, in, true)
-	return k.settleIntent(ctx, remote, a, in)
+	a.found(in, true)
+	return a.attempt(in).settleIntent(ctx)
 }
 
 // exchangeCut is the failure of a login that a process's death cut off.
@@ -246,22 +245,22 @@ func exchangeCut(notSent bool) error {
 
 // notSent ends an intent whose request never left: the refresh token is as
 // good as before.
-func (k *Keeper) notSent(ctx context.Context, a *leased, in store.Intent) error {
-	if in.Replays == "" { // otherwise nothing is known of what it replays
-		if err := k.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, a.rec().Health); err != nil {
-			return k.diskTrouble(a, fmt.Errorf("end an attempt that was not sent: %w", err))
+func (a attempt) notSent(ctx context.Context) error {
+	if a.in.Replays == "" { // otherwise nothing is known of what it replays
+		if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, a.rec().Health); err != nil {
+			return a.diskTrouble(fmt.Errorf("end an attempt that was not sent: %w", err))
 		}
 		crashpoint.Here("refresh: the attempt is abandoned")
 	}
-	k.tell(a, acct.Ended{})
-	return k.again(a)
+	a.tell(acct.Ended{})
+	return a.again()
 }
 
 // again makes the account due at once.
-func (k *Keeper) again(a *leased) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.clock.Now()
-	k.dueAt(a.account, now.Wall, now)
+func (a *leased) again() error {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	now := a.keeper.clock.Now()
+	a.dueAt(now.Wall, now)
 	return nil
 }

@@ -23,7 +23,7 @@ func (k *Keeper) Touch(name string) {
 		if a.guard.Taken() {
 			a.file.look = true // release has it looked at
 		} else {
-			k.lookSoon(a)
+			a.lookSoon()
 		}
 	}
 	k.mu.Unlock()
@@ -32,21 +32,21 @@ func (k *Keeper) Touch(name string) {
 
 // lookWhenIdle has the shared file looked at once the work on the account ends:
 // it does not hold yet what came from elsewhere.
-func (k *Keeper) lookWhenIdle(a *leased) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (a *leased) lookWhenIdle() {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
 	a.file.look = a.file.look || a.cfg.Shared != nil
 }
 
 // lookSoon makes an idle account due for a look, and notes when it was due
 // before; also if it has been planned anew since an earlier touch.
-func (k *Keeper) lookSoon(a *account) {
-	now := k.clock.Now()
-	if due, _ := k.heap.Due(a.cfg.Name); !a.file.look || due.After(now.Wall) {
+func (a *account) lookSoon() {
+	now := a.keeper.clock.Now()
+	if due, _ := a.keeper.heap.Due(a.cfg.Name); !a.file.look || due.After(now.Wall) {
 		a.file.planned = due
 	}
 	a.file.look = true
-	k.dueAt(a, now.Wall, now)
+	a.dueAt(now.Wall, now)
 }
 
 // peek touches every account whose shared file does not hold its newest
@@ -55,13 +55,13 @@ func (k *Keeper) peek() {
 	for _, a := range k.sharing {
 		name := a.cfg.Name
 		d, err := a.cfg.Shared.Read()
-		if holdsNothing(err) && k.canMend(a) {
+		if holdsNothing(err) && a.canMend() {
 			k.Touch(name)
 		}
 		if err != nil {
 			continue
 		}
-		if _, j := k.compare(a, d); !settled(j.Verdict) {
+		if _, j := a.compare(d); !settled(j.Verdict) {
 			k.Touch(name)
 		}
 	}
@@ -71,42 +71,42 @@ func (k *Keeper) peek() {
 // What is known to be older is put right. It returns whether the account has
 // a new version; the error is errUnseen if nobody knows what is in the file,
 // and errAsked if a person has to say what is to be done with it.
-func (k *Keeper) adopt(ctx context.Context, a *leased) (bool, error) {
+func (a *leased) adopt(ctx context.Context) (bool, error) {
 	if a.cfg.Shared == nil {
 		return false, nil
 	}
-	d, err := k.readShared(ctx, a)
+	d, err := a.readShared(ctx)
 	switch {
 	case holdsNothing(err):
-		k.mu.Lock()
+		a.keeper.mu.Lock()
 		a.file.asked = question{}
-		k.mu.Unlock()
-		k.mend(a, err)
+		a.keeper.mu.Unlock()
+		a.mend(err)
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("%w: %w", errUnseen, err)
 	}
-	o, j := k.compare(a.account, d)
+	o, j := a.compare(d)
 	older := j.Verdict == lineage.Past || j.Verdict == lineage.Stale
 	known := older || j.Verdict.Newer() || settled(j.Verdict)
-	k.mu.Lock()
-	k.judgeZone(a.account, d, j.Verdict)
+	a.keeper.mu.Lock()
+	a.judgeZone(d, j.Verdict)
 	if known {
 		a.file.asked = question{}
 	}
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	switch {
 	case j.Verdict.Newer():
-		return true, k.takeFound(ctx, a, d, store.OriginExternal, theSharedFile)
+		return true, a.takeFound(ctx, d, store.OriginExternal, theSharedFile)
 	case older:
-		if k.writeShared(a, a.rec()) {
-			k.publish(slog.LevelWarn, a.cfg.Name, event.Event{
+		if a.writeShared(a.rec()) {
+			a.publish(slog.LevelWarn, event.Event{
 				Type: event.SharedFileMended, Version: a.rec().Version,
 				Message: "the shared file held an older token than ours, which would not work any more; the newest was put there",
 			})
 		}
 	case !known:
-		return false, k.ask(a, d, o, j)
+		return false, a.ask(d, o, j)
 	}
 	return false, nil
 }
@@ -122,16 +122,15 @@ var errUnseen = errors.New("the shared file can't be read")
 // a newer token, and using ours a second time could end the grant for everybody:
 // so a token that is still valid is kept. When it is over, our record is all
 // that there is.
-func (k *Keeper) unseen(a *leased, err error) error {
-	if !a.rec().Token.Valid(k.clock.Now().Wall) {
-		k.cfg.Log.Warn("the shared file can't be read; our own record is used",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+func (a *leased) unseen(err error) error {
+	if !a.rec().Token.Valid(a.keeper.clock.Now().Wall) {
+		a.log().Warn("the shared file can't be read; our own record is used", "error", err)
 		return nil
 	}
-	k.mu.Lock()
-	next := k.putOff(a.account, 2, promise.DiskAway, err)
-	k.mu.Unlock()
-	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
+	a.keeper.mu.Lock()
+	next := a.putOff(2, promise.DiskAway, err)
+	a.keeper.mu.Unlock()
+	a.trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: err.Error() + ". It may hold a newer token, so nothing was refreshed. It is tried again; " +
 			"when the access token has expired, our own refresh token is used all the same",
@@ -141,31 +140,31 @@ func (k *Keeper) unseen(a *leased, err error) error {
 
 // lookOnly ends a turn that only looked at the shared file, and gives the
 // account its old due time back.
-func (k *Keeper) lookOnly(a *leased) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (a *leased) lookOnly() bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
 	looked, planned := a.file.look, a.file.planned
 	a.file.look, a.file.planned = false, time.Time{}
-	now := k.clock.Now()
+	now := a.keeper.clock.Now()
 	switch {
 	case a.wish.asked():
 		return false // a person asked meanwhile
 	case !a.stored():
-		k.notDue(a.account)
+		a.notDue()
 		return true
 	case !looked:
 		return false
 	case a.rec().NeedsLogin():
-		k.plan(a)
+		a.replan()
 		return true
 	case planned.After(now.Wall):
-		k.dueAt(a.account, planned, now)
+		a.dueAt(planned, now)
 		return true
 	}
 	// It may be due all the same. But one that was not planned at all, as after
 	// the last refresh that a login allows, is not due because of a look.
-	if due := k.dueOf(a, now.Wall); due.IsZero() || due.After(now.Wall) {
-		k.plan(a)
+	if due := a.dueOf(now.Wall); due.IsZero() || due.After(now.Wall) {
+		a.replan()
 		return true
 	}
 	return false

@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -90,21 +89,21 @@ func lasts(err error) bool {
 }
 
 // sharedHeld keeps the token that is still valid and plans another try.
-func (k *Keeper) sharedHeld(a *leased, err error) error {
-	k.mu.Lock()
-	next := k.putOff(a.account, 2, promise.LockHeld, err)
-	long := lasts(err) || k.keptOut(a.account, err)
+func (a *leased) sharedHeld(err error) error {
+	a.keeper.mu.Lock()
+	next := a.putOff(2, promise.LockHeld, err)
+	long := lasts(err) || a.keptOut(err)
 	news := long && a.file.shut == ""
 	if long {
 		a.file.shut = err.Error()
-		k.changes(a.account)
+		a.changes()
 	}
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	level := slog.LevelWarn
 	if news {
 		level = slog.LevelError
 	}
-	k.publish(level, a.cfg.Name, event.Event{
+	a.publish(level, event.Event{
 		Type: event.SharedFileHeld, Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
 	})
@@ -113,11 +112,11 @@ func (k *Keeper) sharedHeld(a *leased, err error) error {
 
 // keptOut says whether other programs, one after the other, have held the lock
 // for long whenever it was tried. The caller holds k.mu.
-func (k *Keeper) keptOut(a *account, err error) bool {
+func (a *account) keptOut(err error) bool {
 	if _, held := errors.AsType[heldLock](err); !held {
 		return false
 	}
-	now := k.clock.Now().Mono
+	now := a.keeper.clock.Now().Mono
 	if a.file.outSince == nil {
 		a.file.outSince = &now
 	}
@@ -128,14 +127,13 @@ func (k *Keeper) keptOut(a *account, err error) bool {
 // our death while the request is on its way lets no other program use the
 // refresh token a second time. If that can't be had, the attempt is made all the
 // same.
-func (k *Keeper) lend(remote *sdk.Remote, a *leased, attempt string) {
+func (a *leased) lend(attempt string) {
 	if !a.locked {
 		return
 	}
-	err := a.cfg.Shared.Lend(func(fd int) error { return remote.LendLock(attempt, fd) })
+	err := a.cfg.Shared.Lend(func(fd int) error { return a.remote.LendLock(attempt, fd) })
 	if err != nil && !errors.Is(err, lockloan.ErrNotTaken) {
-		k.cfg.Log.Warn("the shared file's lock would not outlive the death of this process during the attempt",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "attempt", attempt, "error", err)
+		a.log().Warn("the shared file's lock would not outlive the death of this process during the attempt", "attempt", attempt, "error", err)
 	}
 }
 
@@ -145,7 +143,7 @@ const keptLonger = time.Minute
 
 // keepLock keeps the shared file's lock for the settling of an attempt whose
 // process is lost: what the file holds may be spent.
-func (k *Keeper) keepLock(a *leased) {
+func (a *leased) keepLock() {
 	if a.locked {
 		a.cfg.Shared.Keep(a.cfg.Timeout + keptLonger)
 	}
@@ -178,8 +176,7 @@ func (k *Keeper) inherit(lock *os.File) {
 	for _, a := range k.sharing {
 		if a.cfg.Shared.Inherit(lock, a.cfg.Timeout+keptLonger) {
 			taken = true
-			k.cfg.Log.Info("the lock of the shared file was taken over from the start before, in which an attempt was cut off",
-				"provider", k.cfg.Provider, "account", a.cfg.Name)
+			a.log().Info("the lock of the shared file was taken over from the start before, in which an attempt was cut off")
 		}
 	}
 	if !taken {
@@ -188,7 +185,7 @@ func (k *Keeper) inherit(lock *os.File) {
 }
 
 // forgo gives back a lock that was kept for the settling of the account.
-func (k *Keeper) forgo(a *account) {
+func (a *account) forgo() {
 	if a.cfg.Shared != nil {
 		a.cfg.Shared.Forgo()
 	}
@@ -196,43 +193,42 @@ func (k *Keeper) forgo(a *account) {
 
 // withShared runs fn while the account's shared file is locked; without a
 // shared file it just runs fn.
-func (k *Keeper) withShared(ctx context.Context, a *leased, fn func() error) error {
+func (a *leased) withShared(ctx context.Context, fn func() error) error {
 	if a.cfg.Shared == nil {
 		return fn()
 	}
-	k.setLocking(a.account, true)
+	a.setLocking(true)
 	release, err := a.cfg.Shared.Lock(ctx)
-	k.setLocking(a.account, false)
+	a.setLocking(false)
 	if err != nil {
-		return k.sharedHeld(a, err)
+		return a.sharedHeld(err)
 	}
 	crashpoint.Here("shared: locked")
-	k.mu.Lock()
+	a.keeper.mu.Lock()
 	a.locked, a.file.shut, a.file.outSince = true, "", nil
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	defer func() {
 		a.locked = false
 		if err := release(); err != nil {
-			k.cfg.Log.Warn("the shared file's lock was not given back cleanly",
-				"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+			a.log().Warn("the shared file's lock was not given back cleanly", "error", err)
 		}
 	}()
 	return fn()
 }
 
 // setLocking notes that the account waits for the lock of its shared file.
-func (k *Keeper) setLocking(a *account, on bool) {
-	k.mu.Lock()
+func (a *account) setLocking(on bool) {
+	a.keeper.mu.Lock()
 	a.file.locking = on
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 }
 
 // settleShared is withShared for an attempt that was answered already: its
 // token is made durable also while another program holds the lock. The shared
 // file is then put right at a later look.
-func (k *Keeper) settleShared(ctx context.Context, a *leased, fn func() error) error {
+func (a *leased) settleShared(ctx context.Context, fn func() error) error {
 	ran := false
-	err := k.withShared(ctx, a, func() error {
+	err := a.withShared(ctx, func() error {
 		ran = true
 		return fn()
 	})

@@ -23,7 +23,7 @@ import (
 // be replaced: a token that is spent while its successor can't be written
 // leaves the other programs with a dead one. If it can't, nothing is spent, and
 // it is tried again with growing pauses.
-func (k *Keeper) prove(a *leased) error {
+func (a *leased) prove() error {
 	if a.cfg.Shared == nil || !a.locked {
 		return nil
 	}
@@ -33,11 +33,11 @@ func (k *Keeper) prove(a *leased) error {
 		return nil
 	}
 	a.desk().unproved++
-	k.mu.Lock()
-	k.step(a, acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: k.clock.Now().Wall})
-	next := k.putOff(a.account, a.desk().unproved, promise.DiskAway, err)
-	k.mu.Unlock()
-	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
+	a.keeper.mu.Lock()
+	a.step(acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: a.keeper.clock.Now().Wall})
+	next := a.putOff(a.desk().unproved, promise.DiskAway, err)
+	a.keeper.mu.Unlock()
+	a.trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Kind: string(sdk.KindNotSent), Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: err.Error() + ". The refresh token was not used, because the other programs would be left with a dead one. It is tried again",
 	})
@@ -47,13 +47,12 @@ func (k *Keeper) prove(a *leased) error {
 // proveForLogin is prove for a code, which a person has just got and which
 // dies within seconds: it is spent in any case. BeginLogin has asked whether
 // the file can be replaced.
-func (k *Keeper) proveForLogin(a *leased) {
+func (a *leased) proveForLogin() {
 	if a.cfg.Shared == nil || !a.locked {
 		return
 	}
 	if err := a.cfg.Shared.Prove(); err != nil {
-		k.cfg.Log.Warn("the token of this login may not reach the shared file",
-			"provider", k.cfg.Provider, "account", a.cfg.Name, "error", err)
+		a.log().Warn("the token of this login may not reach the shared file", "error", err)
 	}
 }
 
@@ -65,7 +64,7 @@ func (k *Keeper) askShared() {
 		if err == nil {
 			continue
 		}
-		k.trouble(slog.LevelError, a.cfg.Name, event.Event{
+		a.trouble(slog.LevelError, event.Event{
 			Type:    event.DiskTrouble,
 			Message: err.Error() + ". Until that is put right, this account is not refreshed",
 		})
@@ -77,27 +76,27 @@ func (k *Keeper) askShared() {
 // took it after hours. Meanwhile another program may have refreshed from the file,
 // or logged in, and nobody has that token but the file: it is not written over,
 // but looked at once the work on the account ends.
-func (k *Keeper) bringToShared(a *leased, in store.Intent, answer sdk.Answer, rec store.Record) {
-	justNow := in.Kind == spool.KindExchange && !answer.Recovered // a person has logged in
-	if a.cfg.Shared == nil || !a.locked || justNow || k.mayReplace(a, rec) {
-		k.writeShared(a, rec)
+func (a attempt) bringToShared(answer sdk.Answer, rec store.Record) {
+	justNow := a.in.Kind == spool.KindExchange && !answer.Recovered // a person has logged in
+	if a.cfg.Shared == nil || !a.locked || justNow || a.mayReplace(rec) {
+		a.writeShared(rec)
 		return
 	}
-	k.lookWhenIdle(a)
+	a.lookWhenIdle()
 }
 
 // mayReplace says whether rec may take the place of what the shared file holds:
 // nothing is lost by it, or a person has been asked about that very token, and
 // wants it so.
-func (k *Keeper) mayReplace(a *leased, rec store.Record) bool {
+func (a *leased) mayReplace(rec store.Record) bool {
 	d, err := a.cfg.Shared.Read()
 	if err != nil { // Write says more
 		return true
 	}
-	k.mu.Lock()
-	o, now := k.ours(a.account), k.clock.Now().Wall
+	a.keeper.mu.Lock()
+	o, now := a.ours(), a.keeper.clock.Now().Wall
 	decided := a.file.asked.theirs != "" && a.file.asked.theirs == d.RefreshToken.Fingerprint()
-	k.mu.Unlock()
+	a.keeper.mu.Unlock()
 	o.Record, o.Open = rec, false
 	switch v := o.Judge(lineage.Found{Document: d}, now).Verdict; v {
 	case lineage.Silent, lineage.Outlived:
@@ -122,10 +121,10 @@ const (
 )
 
 // readShared reads the file under its lock.
-func (k *Keeper) readShared(ctx context.Context, a *leased) (d format.Document, err error) {
+func (a *leased) readShared(ctx context.Context) (d format.Document, err error) {
 	for n := 0; ; n++ {
 		d, err = a.cfg.Shared.Read()
-		if n == readsAgain || !holdsNothing(err) || !k.canMend(a.account) {
+		if n == readsAgain || !holdsNothing(err) || !a.canMend() {
 			return d, err
 		}
 		select {
@@ -138,24 +137,24 @@ func (k *Keeper) readShared(ctx context.Context, a *leased) (d format.Document, 
 
 // canMend says whether there is anything to put into a shared file that holds
 // nothing.
-func (k *Keeper) canMend(a *account) bool {
+func (a *account) canMend() bool {
 	return a.stored() && !a.rec().NeedsLogin() && !a.rec().Token.RefreshToken.IsZero()
 }
 
 // mend puts the newest token into a shared file that holds nothing, and whose
 // lock is held: its other programs would stand still until the next refresh.
-func (k *Keeper) mend(a *leased, why error) {
-	if !k.canMend(a.account) || !a.locked {
-		k.cfg.Log.Debug("nothing usable is in the shared file", "provider", k.cfg.Provider, "account", a.cfg.Name, "error", why)
+func (a *leased) mend(why error) {
+	if !a.canMend() || !a.locked {
+		a.log().Debug("nothing usable is in the shared file", "error", why)
 		return
 	}
 	kept, err := a.cfg.Shared.Mend(a.shared(a.rec()))
 	crashpoint.Here("shared: mended")
 	if err != nil {
-		k.notWritten(a, a.rec(), err)
+		a.notWritten(a.rec(), err)
 		return
 	}
-	k.facts.End(event.DiskTrouble, a.cfg.Name)
+	a.diskServes()
 	message := "the shared file was not there; it is now, with the newest token"
 	if !errors.Is(why, fs.ErrNotExist) {
 		message = "the shared file was empty or damaged; it was put right with the newest token"
@@ -163,30 +162,30 @@ func (k *Keeper) mend(a *leased, why error) {
 	if kept != "" {
 		message += ". What was in it is kept in " + kept + ", and may be removed"
 	}
-	k.publish(slog.LevelWarn, a.cfg.Name, event.Event{Type: event.SharedFileMended, Version: a.rec().Version, Message: message})
+	a.publish(slog.LevelWarn, event.Event{Type: event.SharedFileMended, Version: a.rec().Version, Message: message})
 }
 
 // writeShared brings the newest token to the shared file, whose lock is held.
 // A failure is told and left to the next look: the record is safe.
-func (k *Keeper) writeShared(a *leased, rec store.Record) bool {
+func (a *leased) writeShared(rec store.Record) bool {
 	if a.cfg.Shared == nil || !a.locked {
 		return a.cfg.Shared == nil
 	}
 	err := a.cfg.Shared.Write(a.shared(rec))
 	crashpoint.Here("shared: written")
 	if err != nil {
-		k.notWritten(a, rec, err)
+		a.notWritten(rec, err)
 		return false
 	}
-	k.mu.Lock()
+	a.keeper.mu.Lock()
 	a.file.asked, a.file.zone = question{}, "" // our own token and times stand there
-	k.mu.Unlock()
-	k.facts.End(event.DiskTrouble, a.cfg.Name)
+	a.keeper.mu.Unlock()
+	a.diskServes()
 	return true
 }
 
-func (k *Keeper) notWritten(a *leased, rec store.Record, err error) {
-	k.trouble(slog.LevelError, a.cfg.Name, event.Event{
+func (a *leased) notWritten(rec store.Record, err error) {
+	a.trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Version: rec.Version,
 		Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
 			err.Error() + ". It is tried again",

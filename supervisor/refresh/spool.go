@@ -141,14 +141,14 @@ func (k *Keeper) announced(ctx context.Context) map[string]string {
 // belongsTo names another account whose refresh token a refresh was answered
 // with; "": none. Of a login that is no sign of anything, because one person may
 // log in twice; nor of an account that shared the token before.
-func (k *Keeper) belongsTo(a *leased, in store.Intent, answered sdk.Token) string {
-	if in.Kind != spool.KindRefresh || answered.RefreshToken.IsZero() {
+func (a attempt) belongsTo(answered sdk.Token) string {
+	if a.in.Kind != spool.KindRefresh || answered.RefreshToken.IsZero() {
 		return ""
 	}
 	if a.state().HasToken(answered.RefreshToken) {
 		return ""
 	}
-	for name, other := range k.accounts {
+	for name, other := range a.keeper.accounts {
 		if other != a.account && other.state().HasToken(answered.RefreshToken) {
 			return name
 		}
@@ -159,9 +159,9 @@ func (k *Keeper) belongsTo(a *leased, in store.Intent, answered sdk.Token) strin
 // mixedUp is the failure of an attempt that was answered with the token of
 // another account: most likely two accounts are one login, of which a broker
 // keeps one refresh token. What became of this account's is not known.
-func (k *Keeper) mixedUp(account, other string) error {
+func (a *account) mixedUp(other string) error {
 	return &sdk.Error{Kind: sdk.KindAmbiguous, Message: fmt.Sprintf("it was answered with the refresh token of account %s, and nothing of that "+
 		"was stored. Most likely both accounts are one login at the broker, which keeps one refresh token for it: remove one of the two accounts "+
 		"from the configuration and let its sinks name the other, or log in as somebody else: tokenkeeper login %s. If they are two logins, "+
-		"report it to the author of provider %s", other, account, k.cfg.Provider)}
+		"report it to the author of provider %s", other, a.cfg.Name, a.keeper.cfg.Provider)}
 }

@@ -60,7 +60,7 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	if !ok {
 		return Status{}, false
 	}
-	if s = k.statusOf(a); s.Waiting == promise.LockHeld && s.InFlight {
+	if s = a.statusOf(); s.Waiting == promise.LockHeld && s.InFlight {
 		// To find out who holds a lock takes a while, and whoever does that
 		// must keep nobody else.
 		if err := a.cfg.Shared.Held(); err != nil {
@@ -72,18 +72,18 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	return s, true
 }
 
-func (k *Keeper) statusOf(a *account) (s Status) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	at := k.clock.Now()
+func (a *account) statusOf() (s Status) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	at := a.keeper.clock.Now()
 	now := at.Wall
-	s = Status{State: a.shown(now, k.ended(a, now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
-	s.Due, _ = k.heap.Due(a.cfg.Name)
-	s.LoginEnd = k.loginEnd(s.Record)
+	s = Status{State: a.shown(now, a.ended(now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
+	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
+	s.LoginEnd = a.keeper.loginEnd(s.Record)
 	q := a.question()
-	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, k.withheld(a)
+	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, a.withheld()
 	if a.stored() {
-		s.Elsewhere = k.grantedElsewhere(a)
+		s.Elsewhere = a.grantedElsewhere()
 	}
 	if s.Zone == "" {
 		s.Zone, s.ZoneSink = a.zone.fault, a.zone.sink
@@ -91,8 +91,8 @@ func (k *Keeper) statusOf(a *account) (s Status) {
 	switch {
 	case a.file.locking:
 		s.Waiting = promise.LockHeld
-	case k.overdue(a, at):
-		s.Waiting = k.waiting(a, at)
+	case a.overdue(at):
+		s.Waiting = a.waiting(at)
 		s.WaitingText = s.Waiting.Text()
 		if s.Waiting == a.plan.pause && a.plan.pauseText != "" {
 			s.WaitingText = a.plan.pauseText

@@ -60,8 +60,14 @@ func (l *Lease[Desk]) Happened(e account.Event, now time.Time) (account.Action, 
 	return action, err
 }
 
-// Desk is what the work on the account has left. It is worth nothing after End.
-func (l *Lease[Desk]) Desk() *Desk { return &l.of.desk }
+// Desk is what the work on the account has left. After End it is an empty one of
+// nobody's: what is written there is gone, and what the next has is not touched.
+func (l *Lease[Desk]) Desk() *Desk {
+	if l.of == nil {
+		return new(Desk)
+	}
+	return &l.of.desk
+}
 
 // End gives the lease back.
 func (l *Lease[Desk]) End() {

@@ -70,6 +70,10 @@ func TestNothingChangesAfterTheEnd(t *testing.T) {
 	if _, err := over.Happened(taken, time.Now()); !errors.Is(err, lease.ErrOver) || a.State().Record().Version != 1 {
 		t.Errorf("after the end: %v, version %d", err, a.State().Record().Version)
 	}
+	now.Desk().notes = 1
+	if over.Desk().notes++; over.Desk().notes != 0 || now.Desk().notes != 1 {
+		t.Error("a lease that is over reaches the desk of the next")
+	}
 	seen := a.State()
 	if does, err := now.Happened(taken, time.Now()); err != nil || does != account.Plan || a.State().Record().Version != 2 {
 		t.Errorf("with the lease: %v, %v, version %d", does, err, a.State().Record().Version)
