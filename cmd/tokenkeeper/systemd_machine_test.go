@@ -120,8 +120,9 @@ func (m *machine) systemctl(t *testing.T, args ...string) string {
 	return m.inside(t, append([]string{"systemctl"}, args...)...)
 }
 
-// install installs the program as the unit says, with a configuration.
-func (m *machine) install(t *testing.T, yaml string) {
+// install installs the program as the unit says, with a configuration and a secret
+// that the unit hands over as its credential app_secret.
+func (m *machine) install(t *testing.T, secret, yaml string) {
 	t.Helper()
 	t.Setenv("CGO_ENABLED", "0") // whatever C library the tree has
 	for dir, binary := range map[string]string{".": "tokenkeeper", "testdata/systemd/glutton": "glutton"} {
@@ -140,12 +141,16 @@ func (m *machine) install(t *testing.T, yaml string) {
 		"etc/tokenkeeper/tokenkeeper.yaml":       yaml,
 		"etc/systemd/system/tokenkeeper.service": string(unit),
 		// Soon instead of in minutes, and a limit for the glutton to hit.
-		"etc/systemd/system/tokenkeeper.service.d/test.conf": "[Service]\nWatchdogSec=3\nRestartSec=1\nMemoryMax=256M\n",
+		"etc/systemd/system/tokenkeeper.service.d/test.conf": "[Service]\nWatchdogSec=3\nRestartSec=1\nMemoryMax=256M\nLoadCredential=app_secret:/etc/tokenkeeper/secrets/app_secret\n",
+		"etc/tokenkeeper/secrets/app_secret":                 secret + "\n",
 	} {
 		path := filepath.Join(m.root, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := os.Chmod(filepath.Join(m.root, "etc/tokenkeeper/secrets/app_secret"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	m.systemctl(t, "daemon-reload")
 }

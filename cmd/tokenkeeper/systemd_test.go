@@ -23,7 +23,12 @@ const slowAnswer = 8 * time.Second
 func TestSystemd(t *testing.T) {
 	m := bootMachine(t)
 	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Hour, RefreshLifetime: 2 * time.Hour})
-	m.install(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+`
+	// As the unit shows it: a user that is made up, who may read the secret where
+	// systemd has put it, and nowhere else.
+	secret := saxo.Config().ClientSecret
+	credential := strings.Replace(accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m"),
+		"client_secret: "+secret, "client_secret: ${file:${env:CREDENTIALS_DIRECTORY}/app_secret}", 1)
+	m.install(t, secret, "accounts:\n"+credential+`
   greedy: {provider: glutton, client_id: id}
 `+accountYAML(sharedAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+`    shared_file: {path: "/var/lib/private/tokenkeeper/`+sharedName+`", format: saxo-cache}
 providers:

@@ -68,6 +68,9 @@ inside() {
 	mkdir -p mnt/before
 	pivot_root . mnt/before
 	umount -l /mnt/before
+	# As a container's manager leaves it to systemd, which mounts a service's
+	# credentials in a namespace of a child's.
+	mount --make-rshared /
 	exec env -i container=tokenkeeper PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=console
 }
 
