@@ -83,7 +83,11 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 // setAside are the answers that a person can still take.
 func setAside(r store.Record, now time.Time) (all []control.SetAside) {
 	for _, e := range r.Late(now) {
-		all = append(all, control.SetAside{Attempt: e.Attempt, Kind: e.Kind, Version: e.Version, At: e.At, Until: e.Until, Why: e.Why})
+		s := control.SetAside{Attempt: e.Attempt, Kind: e.Kind, Version: e.Version, Grant: e.Begins(), At: e.At, Until: e.Until, Why: e.Why}
+		if p := refresh.PersonIn(e.Token); p.Fingerprint != "" {
+			s.Person = p.String()
+		}
+		all = append(all, s)
 	}
 	return all
 }

@@ -33,7 +33,8 @@ func TestUnreadAnswerIsMended(t *testing.T) {
 	newest, _ := saxo.Current(saxoAccount)
 
 	seen := s.tool(t, "", "spool")
-	if seen.code != exitOK || !strings.Contains(seen.stdout, file) || !strings.Contains(seen.stdout, "refresh of account "+saxoAccount+", version 1") || !strings.Contains(seen.stdout, "HTTP 200") {
+	if seen.code != exitOK || !strings.Contains(seen.stdout, file) || !strings.Contains(seen.stdout, "refresh of account "+saxoAccount+", version 1") || !strings.Contains(seen.stdout, "HTTP 200") ||
+		strings.Contains(seen.stdout, "overtaken") {
 		t.Errorf("spool: %+v", seen)
 	}
 	if got := s.tool(t, "", "status"); !strings.Contains(got.stdout, "tokenkeeper spool inspect") || !strings.Contains(got.stdout, file) {
@@ -82,6 +83,9 @@ func TestUnreadAnswerIsMended(t *testing.T) {
 	}
 	if err := <-r.forceRefresh(saxoAccount); err != nil {
 		t.Fatal(err)
+	}
+	if got := s.tool(t, "", "spool"); !strings.Contains(got.stdout, "overtaken by v4 ") || !strings.Contains(got.stdout, "tokenkeeper spool discard "+stale+" --yes\n") {
+		t.Errorf("spool says of a stale answer: %+v", got)
 	}
 	if got := s.tool(t, "", "spool", "take", stale, body); got.code == exitOK || !strings.Contains(got.stderr, "came meanwhile") {
 		t.Errorf("a stale answer: %+v", got)

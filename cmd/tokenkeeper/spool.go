@@ -1,46 +1,16 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
-
-// unreadAnswer is an answer that was put aside, without a secret of it.
-type unreadAnswer struct {
-	File     string    `json:"file,omitempty"`
-	Provider string    `json:"provider,omitempty"`
-	Account  string    `json:"account,omitempty"`
-	Attempt  string    `json:"attempt,omitempty"`
-	Kind     string    `json:"kind,omitempty"`
-	Version  uint64    `json:"version,omitempty"`
-	BegunAt  time.Time `json:"begun_at,omitzero"`
-	Bytes    int64     `json:"bytes"`
-	// Shape is not set for an answer that is not whole, or that a provider has
-	// recorded in a way of its own; Fault says so.
-	Shape *oauth.Shape `json:"shape,omitempty"`
-	Fault string       `json:"fault,omitempty"`
-	// Why one that could be read was set aside, beside the account's record, and
-	// until when it is kept; it has no file.
-	Why   string    `json:"why,omitempty"`
-	Until time.Time `json:"until,omitzero"`
-}
-
-// unreadAnswers is what "spool --json" prints.
-type unreadAnswers struct {
-	Answers []unreadAnswer `json:"answers"`
-}
 
 func newSpoolCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
@@ -50,9 +20,9 @@ func newSpoolCommand(e *env) *cobra.Command {
 refresh token of its account that works.
 
 One that nobody could read is kept in a file until newer ones of the account
-take its place (three are kept). One that could be read, and that does not
-descend from the account's newest token, as when somebody has logged in
-meanwhile, is kept for a day; such are shown while the supervisor runs.
+take its place (three are kept); of one that newer tokens have overtaken, that
+is said. One that could be read, and that does not descend from the account's
+newest token, as when somebody has logged in meanwhile, is kept for a day.
 
 What is shown is their shape: no token and no other value.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -211,112 +181,4 @@ more.`,
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "really remove it")
 	return cmd
-}
-
-// showUnread shows one unread answer, or all of the configuration.
-func (e *env) showUnread(ctx context.Context, file string) error {
-	all := []unreadAnswer{}
-	if file != "" {
-		u, err := spool.ReadUnread(file)
-		if err != nil {
-			return err
-		}
-		all = append(all, describeUnread("", u))
-	} else {
-		cfg, err := e.load()
-		if err != nil {
-			return err
-		}
-		found, err := supervisor.Unread(cfg)
-		if err != nil {
-			return err
-		}
-		for _, f := range found {
-			all = append(all, describeUnread(f.Provider, f.Unread))
-		}
-		aside, err := e.setAside(ctx)
-		if err != nil {
-			return err
-		}
-		all = append(all, aside...)
-	}
-	if e.json {
-		return e.printJSON(unreadAnswers{all})
-	}
-	if len(all) == 0 {
-		return e.print("no answer lies unread")
-	}
-	var b strings.Builder
-	for n, u := range all {
-		if n > 0 {
-			b.WriteByte('\n')
-		}
-		u.render(&b, e.now())
-	}
-	return e.write(b.String())
-}
-
-// setAside are the answers that a supervisor which runs has set aside.
-func (e *env) setAside(ctx context.Context) (all []unreadAnswer, err error) {
-	c, err := e.client()
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	st, err := c.Status(ctx)
-	if errors.Is(err, control.ErrNotRunning) {
-		return nil, nil
-	}
-	for _, a := range st.Accounts {
-		for _, s := range a.SetAside {
-			all = append(all, unreadAnswer{
-				Provider: a.Provider, Account: a.Name, Attempt: s.Attempt, Kind: s.Kind, Version: s.Version, Why: s.Why, Until: s.Until,
-			})
-		}
-	}
-	return all, err
-}
-
-func describeUnread(provider string, u spool.Unread) unreadAnswer {
-	d := unreadAnswer{
-		File: u.Path, Provider: provider, Account: u.Account, Attempt: u.Attempt, Kind: u.Kind, Version: u.Version, BegunAt: u.BegunAt, Bytes: u.Size,
-	}
-	if u.Answer == nil {
-		d.Fault = "no whole answer is in it"
-		return d
-	}
-	shape, err := oauth.ShapeOf(u.Answer)
-	if err != nil {
-		d.Fault = "its provider has recorded it in a way of its own"
-		return d
-	}
-	d.Shape = &shape
-	return d
-}
-
-// render writes it for people.
-func (u unreadAnswer) render(b *strings.Builder, now time.Time) {
-	if u.File == "" {
-		fmt.Fprintf(b, "%s of account %s, version %d, attempt %s\n", u.Kind, u.Account, u.Version, u.Attempt)
-		fmt.Fprintf(b, "  set aside: %s\n", u.Why)
-		fmt.Fprintf(b, "  kept until %s; to take it: tokenkeeper spool adopt %s %s\n", moment.Text(u.Until, now, false), u.Account, u.Attempt)
-		return
-	}
-	fmt.Fprintf(b, "%s\n", u.File)
-	if u.Account != "" {
-		fmt.Fprintf(b, "  %s of account %s, version %d, begun %s\n", u.Kind, u.Account, u.Version, moment.Text(u.BegunAt, now, false))
-	}
-	if u.Fault != "" {
-		fmt.Fprintf(b, "  %s\n", u.Fault)
-	}
-	if u.Shape == nil {
-		return
-	}
-	fmt.Fprintf(b, "  %s\n", u.Shape)
-	for _, m := range u.Shape.Members {
-		fmt.Fprintf(b, "    %s: %s\n", m.Name, m.Kind)
-	}
-	if u.Shape.RefreshToken {
-		b.WriteString("  a refresh token can be read in it\n")
-	}
 }

@@ -184,6 +184,11 @@ type SetAside struct {
 	Attempt string `json:"attempt"`
 	Kind    string `json:"kind"`
 	Version uint64 `json:"version"`
+	// Grant that it belongs to, of those that the account counts; 0: not known. An
+	// exchange begins the one after the one it was begun from. Person is whose login
+	// it is, by the broker's word; "": the answer does not say.
+	Grant  uint64 `json:"grant,omitempty"`
+	Person string `json:"person,omitempty"`
 	// At is when it was set aside, Until when it is forgotten, and Why it is not
 	// used.
 	At    time.Time `json:"at"`

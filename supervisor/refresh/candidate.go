@@ -217,6 +217,10 @@ func (k *Keeper) claimCandidate(ctx context.Context, name string) (*leased, erro
 	return a, nil
 }
 
+// PersonIn is who has logged in, by the answer of a broker; the zero value: it
+// does not say.
+func PersonIn(t sdk.Token) store.Person { return personOf(t.IDToken) }
+
 // personOf is whom an id_token names: the issuer and the subject, which together
 // nobody else has (OpenID Connect Core 1.0, section 2); the zero Person if there
 // is none, or it can't be read. Its signature is not checked: it has come straight

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -36,6 +37,15 @@ const (
 	// keptEvidence of one account, the newest.
 	keptEvidence = 16
 )
+
+// Begins is the grant that the token is of; 0: not known. A login's is the one
+// after the one that it was begun from.
+func (e Evidence) Begins() uint64 {
+	if e.Kind == spool.KindExchange && e.Grant > 0 {
+		return e.Grant + 1
+	}
+	return e.Grant
+}
 
 // Late is the evidence that is not to be forgotten yet, newest first.
 func (r Record) Late(now time.Time) (kept []Evidence) {

@@ -18,6 +18,27 @@ func Inspect(dir string) error {
 	return err
 }
 
+// Records reads the records in a directory while no supervisor has it, without
+// changing anything. Its errors are those of [Inspect].
+func Records(dir string) (all []Record, err error) {
+	s, err := inspect(dir)
+	if err != nil {
+		return nil, err
+	}
+	for key, value := range s.values {
+		account, ok := recordAccount(key)
+		if !ok {
+			continue
+		}
+		r, err := open(account, value)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
 // inspect reads the state file in a directory.
 func inspect(dir string) (s source, err error) {
 	d, err := os.Open(dir)

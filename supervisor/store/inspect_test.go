@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -73,4 +74,33 @@ func contents(t *testing.T, dir string) string {
 		t.Fatal(err)
 	}
 	return all.String()
+}
+
+func TestRecords(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if all, err := store.Records(dir); err != nil || len(all) != 0 {
+		t.Errorf("no directory: %v, %v", all, err)
+	}
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := store.Record{Account: "a", Version: 1, Grant: 1, Token: sdk.Token{AccessToken: sdk.NewSecret("x"), RefreshToken: sdk.NewSecret("y")}}
+	if err := errors.Join(s.Commit(t.Context(), rec), s.SaveAlert(t.Context(), event.Alert{Key: "overload:saxo"})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Records(dir); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("while it is open: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, dir)
+	all, err := store.Records(dir)
+	if err != nil || len(all) != 1 || all[0].Account != "a" || all[0].Token.RefreshToken.Reveal() != "y" {
+		t.Errorf("records: %+v, %v", all, err)
+	}
+	if contents(t, dir) != before {
+		t.Error("looking changed it")
+	}
 }
