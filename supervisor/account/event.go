@@ -52,6 +52,8 @@ type (
 	Ended struct{}
 	// NotEnded: the store did not take the end of it.
 	NotEnded struct{}
+	// Unanswered: the attempt was perhaps sent, and its answer can't come any more.
+	Unanswered struct{ Terms Terms }
 	// Marked: the intent says that nobody knows the attempt's outcome.
 	Marked struct{ Intent store.Intent }
 	// Denied: the broker refused the refresh token with that fingerprint.
@@ -103,6 +105,7 @@ func (NotStored) event() string    { return "its token could not be stored" }
 func (Failed) event() string       { return "failed" }
 func (Ended) event() string        { return "its end is noted" }
 func (NotEnded) event() string     { return "its end could not be noted" }
+func (Unanswered) event() string   { return "no answer came" }
 func (Marked) event() string       { return "marked as unknown" }
 func (Denied) event() string       { return "invalid_grant" }
 func (NothingElse) event() string  { return "no other token was found" }

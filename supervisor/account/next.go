@@ -32,7 +32,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 		return s.spend(e, now)
 	case Announced, NotAnnounced, Moved, Calls, Lost:
 		return s.underWay(e)
-	case Stored, Beside, NotStored, Failed, Ended, NotEnded, Marked, Denied, NothingElse, Judged:
+	case Stored, Beside, NotStored, Failed, Ended, NotEnded, Unanswered, Marked, Denied, NothingElse, Judged:
 		return s.outcome(e)
 	case Found, NotFound, NotSettled, Lingers:
 		return s.settle(e)
@@ -93,6 +93,8 @@ func (s State) spend(e Spend, now time.Time) (State, Action, bool) {
 		switch at, _ := s.Replay(e.Terms, now); {
 		case none, a.Elsewhere != nil && now.Before(a.Elsewhere.Until):
 			return s, Wait, true
+		case a.Elsewhere != nil && marked(a.Intent) == nil && s.Harmless(e.Terms):
+			return s, End, true
 		case a.Elsewhere != nil, marked(a.Intent) == nil:
 			return s, Mark, true
 		case e.Insisted, !at.IsZero() && !at.After(now):
@@ -188,6 +190,10 @@ func (s State) outcome(e Event) (State, Action, bool) {
 	case Failed:
 		return s.failed(e, free || unknown || isOpened)
 	case Ended:
+		if u, ok := s.Attempt.(Unknown); ok && u.Elsewhere != nil && marked(u.Intent) == nil {
+			s.Attempt = Free{}
+			return s, Again, true
+		}
 		if c, ok := s.Attempt.(Cut); ok {
 			o, isOpened = opened(c.Of)
 			possible := isOpened && s.Held() == nil
@@ -201,12 +207,14 @@ func (s State) outcome(e Event) (State, Action, bool) {
 			s.Attempt = Unnoted{o}
 		}
 		return s, BackOff, true
-	case Marked:
-		if c, ok := s.Attempt.(Cut); ok {
-			o, refreshes = opened(c.Of)
-			refreshes = refreshes && o.Intent.Kind != spool.KindExchange && s.Held() == nil
+	case Unanswered:
+		o, refreshes := s.refreshing()
+		if marked(o.Intent) == nil && s.Harmless(e.Terms) {
+			return s, End, refreshes
 		}
-		if !refreshes && !unknown {
+		return s, Mark, refreshes
+	case Marked:
+		if _, refreshes := s.refreshing(); !refreshes && !unknown {
 			return s, Wait, false
 		}
 		rec := s.Standing.Record()
@@ -229,6 +237,14 @@ func (s State) outcome(e Event) (State, Action, bool) {
 		return State{StandingOf(e.Record), Free{}}, Plan, true
 	}
 	return s, Wait, false
+}
+
+// refreshing is the refresh that is announced and has brought no token, also if the
+// process is gone that made it.
+func (s State) refreshing() (o Open, ok bool) {
+	o, ok = opened(uncut(s.Attempt))
+	_, answered := s.Attempt.(Answered)
+	return o, ok && !answered && o.Intent.Kind != spool.KindExchange && s.Held() == nil
 }
 
 // failed counts a failure, once, and says when the next try is. Of an account

@@ -37,7 +37,11 @@ func (w *walk) event() Event {
 	next := record(ours.Version+1, fmt.Sprint("token", ours.Version+1))
 	all := happenings()
 	switch e := all[rapid.IntRange(0, len(all)-1).Draw(w.T, "event")].event.(type) {
+	case Unanswered:
+		e.Terms.Stays = rapid.Bool().Draw(w.T, "stays")
+		return e
 	case Spend:
+		e.Terms.Stays = rapid.Bool().Draw(w.T, "stays")
 		e.Asked, e.Insisted = rapid.Bool().Draw(w.T, "asked"), rapid.Bool().Draw(w.T, "insisted")
 		return e
 	case Announced:

@@ -44,6 +44,16 @@ type Terms struct {
 	Grace time.Duration
 	// Timeout of an attempt: no answer to it can come after that.
 	Timeout time.Duration
+	// Stays: the server does not replace refresh tokens, by its provider's word.
+	Stays bool
+}
+
+// Harmless says whether nothing is lost with an answer, because the refresh token
+// that was sent stays good. A broker that has replaced it at the last refresh is not
+// believed to leave it.
+func (s State) Harmless(t Terms) bool {
+	rec := s.Standing.of()
+	return t.Stays && (rec.Parent == "" || rec.Parent == rec.Token.RefreshToken.Fingerprint())
 }
 
 // Replay is when the same refresh token is sent again by itself; zero: never. why

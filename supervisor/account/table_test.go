@@ -20,6 +20,7 @@ var (
 	now   = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	begun = now.Add(-time.Second)
 	terms = Terms{Timeout: 30 * time.Second}
+	stays = Terms{Timeout: 30 * time.Second, Stays: true}
 )
 
 // record has a refresh token of that name.
@@ -123,6 +124,7 @@ func happenings() []happening {
 		{"due", Due{}, 0},
 		{"nothing newer was found", Spend{Terms: terms}, 0},
 		{"… and it is the moment", Spend{Terms: terms}, moment},
+		{"… of a refresh token that stays", Spend{Terms: stays}, moment},
 		{"… and somebody asks", Spend{Asked: true, Terms: terms}, 0},
 		{"… and somebody insists", Spend{Asked: true, Insisted: true, Terms: terms}, 0},
 		{"announced", Announced{intent("a2")}, 0},
@@ -141,6 +143,8 @@ func happenings() []happening {
 		{"failed, not sent", Failed{Kind: sdk.KindNotSent, Error: "failed", At: now}, 0},
 		{"its end is noted", Ended{}, 0},
 		{"the store takes nothing", NotEnded{}, 0},
+		{"no answer came", Unanswered{terms}, 0},
+		{"… to a refresh token that stays", Unanswered{stays}, 0},
 		{"marked as unknown", Marked{unknownIntent("a1")}, 0},
 		{"invalid_grant, of ours", Denied{sdk.NewSecret("ours").Fingerprint()}, 0},
 		{"invalid_grant, of another", Denied{sdk.NewSecret("older").Fingerprint()}, 0},
