@@ -43,7 +43,8 @@ type Policy struct {
 	Sliding bool
 	// Rotates: a refresh may replace the refresh token, and the one before is
 	// then dead. Without it a lost answer costs nothing: the same refresh token
-	// is good for the next one.
+	// is good for the next one, and is sent again after a pause. Set it unless the
+	// broker documents that it leaves the refresh token as it is.
 	Rotates bool
 	// ReuseGrace is how long the server still accepts a refresh token that it
 	// has replaced; 0: not at all. It counts from the first request with it, and

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -248,6 +249,14 @@ func opened(a Attempt) (Open, bool) {
 		return a.Open, true
 	}
 	return Open{}, false
+}
+
+// refreshing is the refresh that is announced and has brought no token, also if the
+// process is gone that made it.
+func (s State) refreshing() (o Open, ok bool) {
+	o, ok = opened(uncut(s.Attempt))
+	_, answered := s.Attempt.(Answered)
+	return o, ok && !answered && o.Intent.Kind != spool.KindExchange && s.Held() == nil
 }
 
 func uncut(a Attempt) Attempt {

@@ -239,14 +239,6 @@ func (s State) outcome(e Event) (State, Action, bool) {
 	return s, Wait, false
 }
 
-// refreshing is the refresh that is announced and has brought no token, also if the
-// process is gone that made it.
-func (s State) refreshing() (o Open, ok bool) {
-	o, ok = opened(uncut(s.Attempt))
-	_, answered := s.Attempt.(Answered)
-	return o, ok && !answered && o.Intent.Kind != spool.KindExchange && s.Held() == nil
-}
-
 // failed counts a failure, once, and says when the next try is. Of an account
 // whose refresh token was refused it is the refusal that stays noted, and nothing
 // is tried again.

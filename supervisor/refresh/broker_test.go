@@ -30,6 +30,8 @@ type broker struct {
 	takes       time.Duration // until it answers
 	// grace and policyLife are what its provider says of it.
 	grace, policyLife time.Duration
+	keeps             bool                 // it does not replace refresh tokens
+	replaces          bool                 // it does all the same
 	fixed             bool                 // a refresh does not extend the life of the refresh token
 	dies              map[string]time.Time // account -> death of its refresh token
 	expires           map[string]time.Time // access token -> its death
@@ -170,7 +172,7 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 	return sdk.Description{
 		Name: "fake", Version: "1",
 		Policy: sdk.Policy{
-			AccessLifetime: b.lifetime, Rotates: true, BeforeExpiry: b.lifetime / 4,
+			AccessLifetime: b.lifetime, Rotates: !b.keeps, BeforeExpiry: b.lifetime / 4,
 			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce,
 		},
 		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}},
@@ -259,8 +261,8 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 		t = *f.answers
 	} else if f.same {
 		t = sdk.Token{RefreshToken: req.Token.RefreshToken, IssuedAt: b.wall()}
-	} else {
-		t = b.rotate(account)
+	} else if t = b.rotate(account); b.keeps && !b.replaces {
+		b.current[account], t.RefreshToken = rt, req.Token.RefreshToken
 	}
 	if f.half {
 		t.AccessToken = sdk.Secret{}

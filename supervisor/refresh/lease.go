@@ -152,7 +152,7 @@ func (a *account) troubles() troubles {
 
 // terms are what the time of a replay depends on. The caller holds k.mu.
 func (a *account) terms() acct.Terms {
-	return acct.Terms{Grace: a.keeper.grace(), Timeout: a.cfg.Timeout}
+	return acct.Terms{Grace: a.keeper.grace(), Timeout: a.cfg.Timeout, Stays: a.keeper.met && !a.keeper.policy.Rotates}
 }
 
 // grace is how long the server accepts a refresh token that it has replaced, less

@@ -27,7 +27,11 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	if a.in.Kind == spool.KindExchange {
 		return a.exchangeFailed(ctx, cause)
 	}
-	switch kind := sdk.KindOf(cause); kind {
+	kind := sdk.KindOf(cause)
+	if kind == sdk.KindAmbiguous && a.unanswered() == acct.End {
+		kind, cause = sdk.KindTransient, harmless(cause)
+	}
+	switch kind {
 	case sdk.KindInvalidGrant:
 		return a.refused(ctx, cause)
 	case sdk.KindAmbiguous:

@@ -135,8 +135,8 @@ func (a attempt) awaitLingering(ctx context.Context, p proof) error {
 
 var errLingering = errors.New("an attempt may still be under way elsewhere")
 
-// endLingering makes an attempt ambiguous that can't be under way any more. The
-// error is errLingering if it can.
+// endLingering ends an attempt that can't be under way any more: it is ambiguous,
+// unless nothing is lost with its answer. The error is errLingering if it can.
 func (a *leased) endLingering(ctx context.Context) error {
 	a.keeper.mu.Lock()
 	u, _ := a.state().Attempt.(acct.Unknown)
@@ -147,10 +147,13 @@ func (a *leased) endLingering(ctx context.Context) error {
 		return fmt.Errorf("account %s: %w, until %s: %s. Try again then", a.cfg.Name, errLingering, u.Elsewhere.Until.Format(time.RFC3339), u.Elsewhere.Why)
 	}
 	a.keeper.mu.Unlock()
-	if u.Elsewhere == nil || does != acct.Mark {
+	in := u.Intent
+	switch {
+	case u.Elsewhere != nil && does == acct.End:
+		return a.attempt(in).abandon(ctx, u.Elsewhere.Why)
+	case u.Elsewhere == nil || does != acct.Mark:
 		return nil
 	}
-	in := u.Intent
 	if begun := a.keeper.clock.Now().Wall.Add(-a.cfg.Timeout); in.At.After(begun) {
 		in.At = begun // the clock was set back, and the attempt is over all the same
 	}

@@ -29,6 +29,7 @@ var sentAgain = map[string]struct {
 	fault fault
 	first *fault // of the first request alone
 	grace time.Duration
+	keeps bool          // the broker does not replace refresh tokens
 	life  time.Duration // of refresh tokens, as the provider says
 	// after the first are the next requests, each up to a fifth later, and a
 	// second; most is how many there are in ten hours.
@@ -44,6 +45,11 @@ var sentAgain = map[string]struct {
 		then:  "at once, then after 2 s, doubling, until the grace less a tenth is over; then as without one",
 		fault: fault{refuse: sdk.ErrAmbiguous}, grace: 10 * s,
 		after: []time.Duration{0, 2 * s, 6 * s, 6*s + 120*s}, most: 130,
+	},
+	"sent, no answer, the broker does not replace refresh tokens": {
+		then:  "after 2 s, doubling up to 1 min: nothing is lost with the answer",
+		fault: fault{loseAnswer: true}, keeps: true,
+		after: []time.Duration{2 * s, 6 * s, 14 * s, 30 * s, 62 * s}, most: 620,
 	},
 	"sent, no answer": {
 		then:  "at its deadline (30 s), or 10 s before the access token ends if that is earlier; then after 30 s, doubling up to 5 min",
@@ -111,7 +117,7 @@ func TestWhatIsSentAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute, "one")
-				r.broker.grace, r.broker.policyLife = tt.grace, tt.life
+				r.broker.grace, r.broker.policyLife, r.broker.keeps = tt.grace, tt.life, tt.keeps
 				if tt.first != nil {
 					r.broker.next("one", *tt.first)
 				}

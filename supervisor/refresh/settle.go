@@ -204,11 +204,7 @@ func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
 			return err
 		}
 	default:
-		why := "the provider's process died after the request was sent, " + e.BegunAt.Format(time.RFC3339)
-		if err := a.markAmbiguous(ctx, why); err != nil {
-			return err
-		}
-		if err := a.again(); err != nil {
+		if err := a.cutOff(ctx, "the provider's process died after the request was sent, "+e.BegunAt.Format(time.RFC3339)); err != nil {
 			return err
 		}
 	}

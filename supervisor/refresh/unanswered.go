@@ -1,0 +1,54 @@
+package refresh
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+)
+
+// An attempt whose answer is lost has perhaps used up the refresh token. Where the
+// broker does not replace refresh tokens it has not, whatever became of it: it has
+// failed like any other, and is made again after a pause.
+
+// unanswered says what is to be done about an attempt whose answer can't come any
+// more: acct.Mark or acct.End.
+func (a attempt) unanswered() acct.Action {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	return a.step(acct.Unanswered{Terms: a.terms()})
+}
+
+const staysGood = "this broker does not replace refresh tokens, so the one that was sent is good for the next try"
+
+// harmless is the failure of an attempt with whose answer nothing is lost.
+func harmless(cause error) error {
+	return &sdk.Error{Kind: sdk.KindTransient, Message: cause.Error() + "; " + staysGood}
+}
+
+// cutOff ends an attempt that a process's death cut off after it was sent, and
+// plans the account's next turn.
+func (a attempt) cutOff(ctx context.Context, why string) error {
+	if a.unanswered() == acct.End {
+		if err := a.abandon(ctx, why); err != nil {
+			return err
+		}
+		return a.again()
+	}
+	if err := a.markAmbiguous(ctx, why); err != nil {
+		return err
+	}
+	return a.again()
+}
+
+// abandon notes the end of an attempt with whose answer nothing is lost. It counts
+// as no failure: why says what kept the answer from us, and that was not the broker.
+func (a attempt) abandon(ctx context.Context, why string) error {
+	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, a.rec().Health); err != nil {
+		return a.diskTrouble(fmt.Errorf("note the end of an attempt whose answer is lost: %w", err))
+	}
+	a.tell(acct.Ended{})
+	a.log().Info("the answer of an attempt is lost, and nothing with it: "+staysGood, "attempt", a.in.Attempt, "why", why)
+	return nil
+}
