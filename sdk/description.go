@@ -88,8 +88,8 @@ type Setting struct {
 	Secret bool
 	// Steers: its value is the path of a file that decides what the plugin does or
 	// whom it believes, as certificate authorities, credentials or a program. One
-	// that others can change is refused by "tokenkeeper check", and for a sink before
-	// each call. A relative path is relative to the supervisor's working directory.
+	// that others can change is refused by "tokenkeeper check", and before
+	// each call of a sink and each refresh and login of a provider. A relative path is relative to the supervisor's working directory.
 	Steers bool
 	// SocketUsers: its value, if it begins with a slash, is the path of a Unix socket
 	// that the plugin connects to, and the setting that is named here lists who may

@@ -36,6 +36,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		Probe:       func() { s.providers[provider].Probe() },
 		Elsewhere:   s.elsewhere.ask,
 		Others:      s.othersThan(provider),
+		Steered:     func(path string) error { return process.Steered(path, s.opts.Config.Trust) },
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
 	}
 	if p := s.predecessor(provider); p != nil {

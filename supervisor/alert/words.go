@@ -52,6 +52,8 @@ func phrasesOf(t event.Type) phrases {
 		return phrases{"have files with local times that can't be right", "", "account %s: the times in its file can be right"}
 	case event.SharedFileHeld:
 		return phrases{"can't have their shared files locked", "", "account %s: its shared file is locked by nobody else for long"}
+	case event.Untrusted:
+		return phrases{"are not refreshed, because others can change files that steer their provider", "", "account %s: nobody else can change what steers its provider"}
 	case event.StoreRestored:
 		return phrases{"go on with a restored token that may be spent", "", "account %s has a token that was made since"}
 	case event.ProviderCrashing, event.ProviderParked:

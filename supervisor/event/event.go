@@ -54,6 +54,7 @@ const (
 	ProviderStopped  Type = "provider_stopped"   // a generation ended
 	ProviderCrashing Type = "provider_crashing"  // alert: crash loop
 	ProviderParked   Type = "provider_parked"    // alert: can't run until someone changes something
+	Untrusted        Type = "untrusted"          // alert: others can change a file that steers a provider, and nothing is sent through it
 	DiskTrouble      Type = "disk_trouble"       // alert: something could not be made durable
 	StoreRestored    Type = "store_restored"     // alert: the store was damaged and has been restored
 	StoreDisplaced   Type = "store_displaced"    // alert: somebody removes or replaces files of the state directory

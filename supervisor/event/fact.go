@@ -28,7 +28,7 @@ func (t Type) Fades() time.Duration {
 		return 24 * time.Hour
 	case StoreDisplaced: // the store is written anew at once, and looked at each half minute
 		return 10 * time.Minute
-	case RivalRefresher, FoundRefused, PlanMended, DiskTrouble:
+	case RivalRefresher, FoundRefused, PlanMended, DiskTrouble, Untrusted:
 		return time.Hour
 	}
 	return 0

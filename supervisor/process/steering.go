@@ -16,9 +16,9 @@ import (
 )
 
 // steering keeps calls from a sink of which a setting names a file that steers it
-// and that somebody can change who is not trusted. A provider's are judged at
-// check alone: what a refresh that is refused here means for one that is still
-// open, this room can't tell. It is safe for concurrent use.
+// and that somebody can change who is not trusted. A provider's are judged by the refresh
+// loop, where an attempt begins: what a refusal means for one that is still open,
+// this room can't tell. It is safe for concurrent use.
 type steering struct {
 	trust []int
 

@@ -21,6 +21,7 @@ const (
 	RetryAfter Reason = "retry_after" // the server has asked for a pause, or limits the rate
 	LockHeld   Reason = "lock_held"   // another program holds the shared file's lock
 	DiskAway   Reason = "disk_away"   // the store or the shared file can't be read or written
+	Untrusted  Reason = "untrusted"   // others can change a file that steers the provider
 	Down       Reason = "down"        // the provider's process is down, parked or paused
 	Starting   Reason = "starting"    // its process settles what was left open, or waits for its predecessor's spool
 	QueueFull  Reason = "queue_full"  // max_in_flight attempts are in flight
@@ -56,6 +57,8 @@ func (r Reason) Text() string {
 		return "the lock of its shared file is held"
 	case DiskAway:
 		return "what holds its token can't be read or written"
+	case Untrusted:
+		return "others can change a file that steers its provider"
 	case Down:
 		return "the provider's process does not run"
 	case Starting:

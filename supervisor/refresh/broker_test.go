@@ -175,7 +175,7 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 			AccessLifetime: b.lifetime, Rotates: !b.keeps, BeforeExpiry: b.lifetime / 4,
 			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce,
 		},
-		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}},
+		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}, {Name: "credentials", Steers: true}},
 	}, nil
 }
 

@@ -99,6 +99,9 @@ func (a *leased) turn(ctx context.Context) error {
 	if err := a.waitInDoubt(doubt); err != nil {
 		return err
 	}
+	if err := a.mayGo(); err != nil {
+		return err
+	}
 	if err := a.prove(); err != nil {
 		return err
 	}

@@ -79,6 +79,9 @@ type Config struct {
 	// Bequests gives keep the locks of shared files that such a process has kept
 	// for this one, and returns when ctx has ended; nil: there are none.
 	Bequests func(ctx context.Context, keep func(lock *os.File))
+	// Steered refuses a file that steers the provider and that somebody can change who
+	// is not trusted; nil: none is.
+	Steered func(path string) error
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string
@@ -100,8 +103,9 @@ type Keeper struct {
 	accounts map[string]*account
 	heap     *schedule.Heap
 	policy   sdk.Policy
-	met      bool   // the policy is known
-	usual    string // environment of the broker, if an account names none
+	met      bool     // the policy is known
+	usual    string   // environment of the broker, if an account names none
+	steering []string // settings that name files which steer the provider
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool

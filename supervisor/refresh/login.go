@@ -56,6 +56,9 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string) (url string, err e
 			return "", fmt.Errorf("account %s: the token of a login would not reach the programs that share it; nothing was begun: %w", name, err)
 		}
 	}
+	if err := a.steered(); err != nil {
+		return "", fmt.Errorf("account %s: nothing was begun: %w", name, err)
+	}
 	l := &login{
 		state: rand.Text(), verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
 		until: k.clock.Now().Wall.Add(loginPatience),
@@ -148,6 +151,9 @@ func (a *leased) settleBeforeLogin(ctx context.Context) error {
 }
 
 func (a *leased) spendCode(ctx context.Context) error {
+	if err := a.steered(); err != nil {
+		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
+	}
 	a.proveForLogin()
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,

@@ -42,6 +42,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	// programs a token that is spent.
 	k.peek()
 	k.askShared()
+	k.askSteering()
 
 	k.setRemote(remote)
 	lost := make(chan error, 1)
@@ -138,7 +139,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := !k.met
-	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
+	k.policy, k.met, k.usual, k.steering = d.Policy, true, usualEnvironment(d), steering(d)
 	if first {
 		for _, a := range k.accounts {
 			a.wish.unmet = !a.ifIdle(func(a *leased) { // otherwise its record is in other hands, and release does it

@@ -42,6 +42,8 @@ type rig struct {
 	keeper   *refresh.Keeper
 	// elsewhere is what destinations hold, from the next restart on.
 	elsewhere func(context.Context, store.Record) refresh.Elsewhere
+	// steered judges files of settings, from the next restart on.
+	steered func(path string) error
 
 	mu      sync.Mutex
 	jump    time.Duration // of the wall clock
@@ -98,7 +100,7 @@ func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...stri
 func (r *rig) restart() {
 	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
 		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
-		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Elsewhere: r.elsewhere,
+		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Elsewhere: r.elsewhere, Steered: r.steered,
 		Probe: func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()

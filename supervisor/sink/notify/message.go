@@ -52,6 +52,7 @@ var titles = map[event.Type]phrases{
 	event.SinkDisabled:     {"sink %s is disabled", "sink %s is still disabled", "sink %s is enabled again"},
 	event.SinkCrashing:     {"sink %s keeps crashing", "sink %s still keeps crashing", "sink %s runs again"},
 	event.SinkParked:       {"sink %s can't run", "sink %s still can't run", "sink %s runs again"},
+	event.Untrusted:        {"%s: others can change what steers its provider", "%s: others can still change what steers its provider", "%s: nobody else can change what steers its provider"},
 	event.DiskTrouble:      {"trouble with the disk%.0s", "still trouble with the disk%.0s", "the disk works again%.0s"},
 	event.OtherMachine:     {"another machine's store: nothing is refreshed%.0s", "still another machine's store: nothing is refreshed%.0s", "the store is this machine's%.0s"},
 	event.StoreDisplaced:   {"somebody meddles with the state directory%.0s", "somebody meddled with the state directory%.0s", "the state directory is left alone%.0s"},
