@@ -42,7 +42,7 @@ func Operands(command []string, dir string, onlyRun bool) map[int][]string {
 			is = next // its name is enough, which is looked for like any program's
 			continue
 		}
-		isOptions := strings.HasPrefix(word, "-") || strings.HasPrefix(command[i], "-")
+		isOptions := strings.HasPrefix(word, "-") || strings.HasPrefix(command[i], "-") && !valueless().MatchString(command[i])
 		for _, f := range operands(command[i], word, dir, is, told) {
 			if is != program && !f.inText || !onlyRun || isRunnable(f.path) {
 				found[i+1] = append(found[i+1], f.path)
@@ -54,7 +54,7 @@ func Operands(command []string, dir string, onlyRun bool) map[int][]string {
 				is = program // what follows is what that one is given
 			}
 		}
-		told = told || is == interpreter && codes().MatchString(command[i])
+		told = told || is == interpreter && (codes().MatchString(command[i]) || i > 0 && isClass(command[i], word))
 	}
 	return found
 }
