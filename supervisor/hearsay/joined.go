@@ -15,9 +15,10 @@ import "slices"
 
 // CleanTogether is Clean for texts that are told as one, in this order: a secret may
 // be split over them, and may have begun in what was said before, of which the ends
-// are known. The first stays on one line; of the others lines may stand below each
-// other.
-func (s *Secrets) CleanTogether(before, texts []string, limit int) []string {
+// are known. above are what was said in the place of each before, as in the same field
+// of a table; none: nothing. The first stays on one line; of the others lines may stand
+// below each other.
+func (s *Secrets) CleanTogether(before, texts []string, limit int, above ...string) []string {
 	clean := make([]string, len(texts))
 	for i, text := range texts {
 		clean[i] = visible(bounded(text))
@@ -32,6 +33,11 @@ func (s *Secrets) CleanTogether(before, texts []string, limit int) []string {
 	for _, end := range slices.Compact(slices.Clone(before)) {
 		if end != "" && len(clean) > 0 {
 			note(s.spanning(append([]string{visible(end)}, clean...))[1:])
+		}
+	}
+	for i := range min(len(above), len(clean)) {
+		if above[i] != "" {
+			found[i] = append(found[i], s.spanning([]string{visible(above[i]), clean[i]})[1]...)
 		}
 	}
 	for i, text := range clean {

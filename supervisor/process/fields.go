@@ -21,15 +21,23 @@ func (o *outputLog) fields(message string, all map[string]any) (clean string, at
 	keys := slices.DeleteFunc(slices.Sorted(maps.Keys(all)), func(key string) bool { return strings.HasPrefix(key, "@") })
 	isCut := len(keys) > mostFields
 	keys = keys[:min(len(keys), mostFields)]
-	texts := []string{message}
+	texts, above := []string{message}, []string{""}
+	said := map[string][]string{}
 	for _, key := range keys {
 		_ = eachText(all[key], func(text string) string {
+			last := ""
+			if n := len(said[key]); n < len(o.fieldsSaid[key]) {
+				last = o.fieldsSaid[key][n]
+			}
+			above = append(above, last)
+			said[key] = append(said[key], hearsay.End(last+"\n"+text))
 			texts = append(texts, text)
 			return text
 		})
 	}
+	o.fieldsSaid = said
 	raw := slices.Clone(texts)
-	texts = o.secrets.CleanTogether([]string{o.said, o.ended}, texts, longestLine)
+	texts = o.secrets.CleanTogether([]string{o.said, o.ended}, texts, longestLine, above...)
 	o.ended = hearsay.End(o.said + "\n" + strings.Join(raw, "\n"))
 	names := o.secrets.CleanTogether(nil, keys, hearsay.Name)
 	next := 1

@@ -95,6 +95,9 @@ type outputLog struct {
 	// said is the end of the messages before, and ended that of all that was said
 	// with them: a secret may go on in the next line.
 	said, ended string
+	// fieldsSaid are the ends of the values of the last structured line's fields,
+	// which people read below each other.
+	fieldsSaid map[string][]string
 }
 
 func newOutputLog(log *slog.Logger, secrets *hearsay.Secrets) *outputLog {

@@ -233,15 +233,18 @@ func TestSecretThatIsANumber(t *testing.T) {
 func TestSecretThatIsSplitOverFields(t *testing.T) {
 	const secret = "Q7Z9X8Q6Z5X4"
 	for name, lines := range map[string][]string{
-		"the message and a field":  {`{"@level":"info","@message":"m Q7Z9X","a":"8Q6Z5X4"}`},
-		"fields":                   {`{"@level":"info","@message":"m","a":"Q7Z9X","b":"8Q6Z","c":"5X4"}`},
-		"fields in another order":  {`{"@level":"info","@message":"m","b":"8Q6Z5X4","a":"Q7Z9X"}`},
-		"keys":                     {`{"@level":"info","@message":"m","Q7Z9X":1,"XQ":2}`, `{"@level":"info","@message":"m","Q7Z9X8Q6Z5X4":1}`},
-		"a list":                   {`{"@level":"info","@message":"m","a":["Q7Z9X","8Q6Z5X4"]}`},
-		"an object":                {`{"@level":"info","@message":"m","a":{"x":"Q7Z9X","y":{"z":"8Q6Z5X4"}}}`},
-		"two lines' messages":      {`{"@level":"info","@message":"m Q7Z9X8","k":"v"}`, `{"@level":"info","@message":"Q6Z5X4","k":"v"}`},
-		"a field and the next one": {`{"@level":"info","@message":"m","k":"Q7Z9X8"}`, `{"@level":"info","@message":"Q6Z5X4","k":"v"}`},
-		"a field and a plain line": {`{"@level":"info","@message":"m","k":"Q7Z9X8"}`, `Q6Z5X4`},
+		"the message and a field":         {`{"@level":"info","@message":"m Q7Z9X","a":"8Q6Z5X4"}`},
+		"fields":                          {`{"@level":"info","@message":"m","a":"Q7Z9X","b":"8Q6Z","c":"5X4"}`},
+		"fields in another order":         {`{"@level":"info","@message":"m","b":"8Q6Z5X4","a":"Q7Z9X"}`},
+		"keys":                            {`{"@level":"info","@message":"m","Q7Z9X":1,"XQ":2}`, `{"@level":"info","@message":"m","Q7Z9X8Q6Z5X4":1}`},
+		"a list":                          {`{"@level":"info","@message":"m","a":["Q7Z9X","8Q6Z5X4"]}`},
+		"an object":                       {`{"@level":"info","@message":"m","a":{"x":"Q7Z9X","y":{"z":"8Q6Z5X4"}}}`},
+		"two lines' messages":             {`{"@level":"info","@message":"m Q7Z9X8","k":"v"}`, `{"@level":"info","@message":"Q6Z5X4","k":"v"}`},
+		"the same field of the next line": {`{"@level":"info","@message":"m","k":"Q7Z9X8"}`, `{"@level":"info","@message":"n","j":"v","k":"Q6Z5X4"}`},
+		"the same field of three":         {`{"@level":"info","@message":"m","k":"Q7Z9"}`, `{"@level":"info","@message":"n","k":"X8"}`, `{"@level":"info","@message":"o","k":"Q6Z5X4"}`},
+		"the same list of the next line":  {`{"@level":"info","@message":"m","k":["v","Q7Z9X8"]}`, `{"@level":"info","@message":"n","k":["v","Q6Z5X4"]}`},
+		"a field and the next one":        {`{"@level":"info","@message":"m","k":"Q7Z9X8"}`, `{"@level":"info","@message":"Q6Z5X4","k":"v"}`},
+		"a field and a plain line":        {`{"@level":"info","@message":"m","k":"Q7Z9X8"}`, `Q6Z5X4`},
 	} {
 		var log bytes.Buffer
 		secrets := hearsay.New()
