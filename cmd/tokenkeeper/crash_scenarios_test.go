@@ -48,7 +48,7 @@ var crashScenarios = []crashScenario{
 		prepare: func(c *crashSite) { c.importToken(wornOut) },
 		act:     func(*crashSite, *running) {},
 		over:    refreshOver, judge: judgeRefresh,
-		short: func(process, victim string) bool { return process != victim },
+		short: func(process, victim string) bool { return victim == "both" },
 	},
 	{
 		// An answer that waits in the spool since everything died.
@@ -64,7 +64,7 @@ var crashScenarios = []crashScenario{
 		},
 		act:  func(*crashSite, *running) {},
 		over: refreshOver, judge: judgeRefresh,
-		short: func(process, victim string) bool { return victim == "both" },
+		short: func(process, victim string) bool { return process == "supervisor" && victim == "both" },
 	},
 	{
 		// A person's login, at a broker where a new login ends the one before.
