@@ -25,11 +25,7 @@ var aboutTrust = regexp.MustCompile(`belongs to|can be changed by|is a symbolic 
 // user or one in whose group the service is.
 func TestExamplesAreTrusted(t *testing.T) {
 	usertest.NeedsRoot(t)
-	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD"} {
-		t.Setenv(name, "of-the-"+name)
-	}
-	t.Setenv("HOOK_SECRET", "whsec_MTIz")
-	t.Setenv("NTFY_URL", "ntfy://ntfy.sh/topic")
+	setExampleSecrets(t)
 	layouts := map[string]machineLayout{
 		"the bots' user":   {owner: usertest.Stranger, group: usertest.Stranger, mode: 0o755},
 		"open to everyone": {mode: 0o777, refused: true},
@@ -58,6 +54,16 @@ func TestExamplesAreTrusted(t *testing.T) {
 	if refused < 5 {
 		t.Errorf("only %d examples name what is in an open folder: nothing was seen", refused)
 	}
+}
+
+// setExampleSecrets sets what the examples refer to.
+func setExampleSecrets(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD"} {
+		t.Setenv(name, "of-the-"+name)
+	}
+	t.Setenv("HOOK_SECRET", "whsec_MTIz")
+	t.Setenv("NTFY_URL", "ntfy://ntfy.sh/topic")
 }
 
 // findings are what check says of a configuration, but for that it starts no
@@ -156,7 +162,7 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 	for _, dir := range []string{"var/lib/bots", "run/bot"} {
 		must(os.Chown(at(dir), m.owner, m.group), os.Chmod(at(dir), m.mode))
 	}
-	_ = usertest.Listen(t, at("run/bot/token.sock"), m.owner)
+	go answerOK(usertest.Listen(t, at("run/bot/token.sock"), m.owner))
 	configuration = at("etc/tokenkeeper/tokenkeeper.yaml")
 	if !regexp.MustCompile(`(?m)^accounts:`).MatchString(text) {
 		text += "\naccounts: {a: {provider: saxo, client_id: id}}\n"
