@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+)
+
+// TestServiceOfAUserOfItsOwn: a service that is neither root nor the bots' user, with
+// the folders that the shipped unit makes and a bots' folder set up as it says,
+// refreshes and delivers, and the bots read it.
+func TestServiceOfAUserOfItsOwn(t *testing.T) {
+	t.Parallel()
+	usertest.NeedsRoot(t)
+	const service, bots = usertest.Stranger + 1, 1
+	if group, err := user.LookupGroupId("1"); err != nil || group.Name != "daemon" {
+		t.Skip("this machine has no group for the bots")
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skip("there is no setpriv")
+	}
+	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Hour, RefreshLifetime: 2 * time.Hour})
+	s := newSite(t, "")
+	secret := saxo.Config().ClientSecret
+	account := strings.Replace(accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m"), "client_secret: "+secret, "client_secret: ${file:${env:CREDENTIALS_DIRECTORY}/app_secret}", 1)
+	write(t, s.config, "accounts:\n"+account+fmt.Sprintf("sinks:\n  files: {type: file, path: %q, mode: \"0640\", owner: \":daemon\"}\n", s.path("bots/{account}.json")))
+	as := s.path("as")
+	write(t, as, fmt.Sprintf("#!/bin/sh\nexec %s --reuid %d --regid %[2]d --groups %d --no-new-privs %s \"$@\"\n", setpriv, service, bots, s.program))
+	s.program, s.env = as, append(s.env, "STATE_DIRECTORY="+s.path("state"), "RUNTIME_DIRECTORY="+s.path("run"), "CREDENTIALS_DIRECTORY="+s.path("credentials"))
+	for dir, mode := range map[string]os.FileMode{"state": 0o700, "run": 0o700, "credentials": 0o500} { // systemd.exec(5)
+		if err := errors.Join(os.Mkdir(s.path(dir), mode), os.Chown(s.path(dir), service, service)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, s.path("credentials/app_secret"), secret)
+	for _, err := range []error{
+		os.Chown(s.path("credentials/app_secret"), service, service), os.Chmod(as, 0o755), os.Chmod(s.config, 0o644), os.Chmod(s.dir, 0o755),
+		os.Mkdir(s.path("bots"), 0o700), os.Chown(s.path("bots"), 0, bots), os.Chmod(s.path("bots"), 0o770|os.ModeSetgid),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if checked := s.tool(t, "", "check"); checked.code != exitOK || aboutTrust.MatchString(checked.stdout+checked.stderr) {
+		t.Errorf("check: %+v", checked)
+	}
+	r := startRun(t, s)
+	r.until(func(control.Status) bool { return true })
+	g := saxo.Grant(saxoAccount)
+	if _, err := r.Client.Import(t.Context(), control.ImportRequest{Account: saxoAccount, Body: tokenFileOf(t, g, format.SaxoCache, g.IssuedAt)}); err != nil {
+		t.Fatal(err)
+	}
+	r.refreshed(saxoAccount)
+	r.delivered(saxoAccount, 2)
+	now, _ := saxo.Current(saxoAccount)
+	file := s.path("bots/" + saxoAccount + ".json")
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Uid != service || st.Gid != bots || info.Mode().Perm() != 0o640 {
+		t.Errorf("the bots' file is of user %d and group %d, mode %s", st.Uid, st.Gid, info.Mode())
+	}
+	read, err := exec.Command(setpriv, "--reuid", "1", "--regid", "1", "--clear-groups", "cat", file).Output()
+	if err != nil || !strings.Contains(string(read), now.AccessToken) {
+		t.Errorf("the bots read %d bytes: %v", len(read), err)
+	}
+	if left, err := filepath.Glob(s.path("run/*")); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v", left, err)
+	}
+	r.Stop()
+}
