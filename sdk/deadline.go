@@ -90,31 +90,63 @@ type End struct {
 // Ends are when the parts of an account die.
 type Ends struct{ Access, Refresh, Grant End }
 
-// Ends gives all deadlines of an account: what an answer has named goes before what
-// the policy says, and nothing outlives its grant. It is a pure function.
+// Ends gives all deadlines of an account, and is the one place that does: what an
+// answer has named goes before what the policy says, and nothing outlives its grant.
+// What counts from a login of which nobody knows when it was has no end that is
+// known. It is a pure function, and what it adds up saturates.
 func (p Policy) Ends(m Moments) Ends {
 	if m.Used.IsZero() {
 		m.Used = m.Issued
 	}
 	var e Ends
-	e.Grant = p.Grant.end(m.Login, m, 0, false)
-	if !m.GrantEnd.IsZero() {
+	e.Grant = p.Grant.end(p.Grant.from(m), m, 0, false)
+	if known(m.GrantEnd) {
 		e.Grant = e.Grant.before(End{m.GrantEnd, true})
 	}
 	access, refresh := p.Access, p.Refresh
 	if access.Lifetime == 0 {
 		access.Lifetime = p.AccessLifetime
 	}
-	if refresh.Lifetime == 0 {
-		refresh.Lifetime, refresh.Sliding = p.RefreshLifetime, refresh.Sliding || p.Sliding
-	}
-	from := m.Login
-	if refresh.Sliding || from.IsZero() {
-		from = m.Issued
+	if refresh.Lifetime == 0 && p.RefreshLifetime > 0 { // which a provider sets only if the broker documents it
+		refresh.Lifetime, refresh.Sliding, refresh.Certain = p.RefreshLifetime, refresh.Sliding || p.Sliding, true
 	}
 	e.Access = access.end(m.Issued, m, m.Access, !m.Assumed).before(e.Grant)
-	e.Refresh = refresh.end(from, m, m.Refresh, true).before(e.Grant)
+	e.Refresh = refresh.end(refresh.from(m), m, m.Refresh, true).before(e.Grant)
 	return e
+}
+
+// Slides says whether a refresh moves the end of the refresh token: it does not if
+// that is the end of the grant, or counts from the login, or is a time of the day.
+func (p Policy) Slides(m Moments) bool {
+	if m.Used.IsZero() {
+		m.Used = m.Issued
+	}
+	later := m
+	later.Issued, later.Used = plus(m.Issued, time.Second), plus(m.Used, time.Second)
+	if m.Refresh > 0 && !p.Sliding && !p.Refresh.Sliding { // the answer counts down
+		later.Refresh -= time.Second
+	}
+	before := p.Ends(m).Refresh.At
+	if before.IsZero() {
+		return p.Sliding || p.Refresh.Sliding
+	}
+	return p.Ends(later).Refresh.At.After(before)
+}
+
+// CountsFromLogin says whether the end of a login counts from when it was made, so that
+// somebody has to know that.
+func (p Policy) CountsFromLogin() bool {
+	at := time.Unix(1<<30, 0)
+	unknown, known := p.Ends(Moments{Issued: at}), p.Ends(Moments{Login: at, Issued: at})
+	return !unknown.Refresh.At.Equal(known.Refresh.At) || !unknown.Grant.At.Equal(known.Grant.At)
+}
+
+// from is what a lifetime counts from.
+func (d Deadline) from(m Moments) time.Time {
+	if d.Sliding {
+		return m.Issued
+	}
+	return m.Login
 }
 
 // end is the earliest of what is set, counted from a moment. said is the lifetime
@@ -123,17 +155,42 @@ func (d Deadline) end(from time.Time, m Moments, said time.Duration, sure bool) 
 	var e End
 	switch {
 	case said != 0 && !m.Issued.IsZero():
-		e = End{m.Issued.Add(said), sure}
+		e = End{plus(m.Issued, said), sure}
 	case d.Lifetime > 0 && !from.IsZero():
-		e = End{from.Add(d.Lifetime), d.Certain}
+		e = End{plus(from, d.Lifetime), d.Certain}
 	}
 	if d.Idle > 0 && !m.Used.IsZero() {
-		e = e.before(End{m.Used.Add(d.Idle), d.Certain})
+		e = e.before(End{plus(m.Used, d.Idle), d.Certain})
 	}
-	if at, ok := d.Clock.Next(from); ok && !from.IsZero() {
-		e = e.before(End{at, d.Certain})
+	if from.IsZero() { // it lived then
+		from = m.Issued
+	}
+	if known(from) {
+		if at, ok := d.Clock.Next(from); ok && known(at) {
+			e = e.before(End{at, d.Certain})
+		}
 	}
 	return e
+}
+
+// The range in which a moment can lie that matters to a token.
+var earliest, latest = time.Unix(0, 0), time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func known(t time.Time) bool { return t.After(earliest) && t.Before(latest) }
+
+// plus is t plus d, not beyond the ends of the range; not known if t is not in it.
+func plus(t time.Time, d time.Duration) time.Time {
+	if !known(t) {
+		return time.Time{}
+	}
+	switch sum := t.Add(d); {
+	case !sum.Before(latest):
+		return latest.Add(-1).In(t.Location())
+	case !sum.After(earliest):
+		return earliest.Add(1).In(t.Location())
+	default:
+		return sum
+	}
 }
 
 // before is the earlier of two ends, as far as they are known.

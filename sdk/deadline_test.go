@@ -1,8 +1,11 @@
 package sdk
 
 import (
+	"math"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 func TestEnds(t *testing.T) {
@@ -34,7 +37,7 @@ func TestEnds(t *testing.T) {
 		"nothing is known": {moments: m},
 		"Schwab": {
 			policy:  Policy{AccessLifetime: 30 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour},
-			moments: m, access: "2026-03-03T12:30:00Z", refresh: "2026-03-09T09:00:00Z",
+			moments: m, access: "2026-03-03T12:30:00Z", refresh: "2026-03-09T09:00:00Z", certain: "r",
 		},
 		"Saxo, by its answer": {
 			policy:  Policy{AccessLifetime: 20 * time.Minute, RefreshLifetime: 40 * time.Minute, Sliding: true},
@@ -76,7 +79,24 @@ func TestEnds(t *testing.T) {
 		},
 		"no login is known": {
 			policy:  Policy{RefreshLifetime: time.Hour},
-			moments: Moments{Issued: m.Issued}, refresh: "2026-03-03T13:00:00Z",
+			moments: Moments{Issued: m.Issued},
+		},
+		"no login is known, and it dies at midnight in New York": {
+			policy:  Policy{RefreshLifetime: time.Hour, Grant: Deadline{Clock: newYork, Certain: true}},
+			moments: Moments{Issued: m.Issued},
+			access:  "2026-03-04T05:00:00Z", refresh: "2026-03-04T05:00:00Z", grant: "2026-03-04T05:00:00Z", certain: "arg",
+		},
+		"the day of 23 hours in New York": {
+			policy:  Policy{Access: Deadline{Clock: newYork, Certain: true}},
+			moments: Moments{Issued: at("2026-03-08T05:00:00Z")}, access: "2026-03-09T04:00:00Z", certain: "a",
+		},
+		"the day of 25 hours in New York": {
+			policy:  Policy{Access: Deadline{Clock: newYork, Certain: true}},
+			moments: Moments{Issued: at("2026-11-01T04:00:00Z")}, access: "2026-11-02T05:00:00Z", certain: "a",
+		},
+		"a grant that each refresh prolongs": {
+			policy:  Policy{Grant: Deadline{Lifetime: 24 * time.Hour, Sliding: true}},
+			moments: m, access: "2026-03-04T12:00:00Z", refresh: "2026-03-04T12:00:00Z", grant: "2026-03-04T12:00:00Z",
 		},
 	}
 	for name, tt := range tests {
@@ -125,4 +145,72 @@ func TestTimeOfDay(t *testing.T) {
 			t.Errorf("%s: fault %q", name, fault)
 		}
 	}
+}
+
+func TestSlides(t *testing.T) {
+	login := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	m := Moments{Login: login, Issued: login.Add(time.Hour)}
+	said := m
+	said.Refresh = time.Hour
+	halfHour := Deadline{Lifetime: 30 * time.Minute, Sliding: true}
+	for name, tt := range map[string]struct {
+		policy             Policy
+		moments            Moments
+		slides, countsFrom bool
+	}{
+		"nothing is known":           {moments: m},
+		"Schwab":                     {Policy{RefreshLifetime: 7 * 24 * time.Hour}, m, false, true},
+		"Saxo":                       {Policy{RefreshLifetime: time.Hour, Sliding: true}, said, true, false},
+		"an answer that counts down": {Policy{}, said, false, false},
+		"idle":                       {Policy{Refresh: Deadline{Idle: 180 * 24 * time.Hour}}, m, true, false},
+		"midnight":                   {Policy{Grant: Deadline{Clock: TimeOfDay{Zone: "America/New_York"}}}, m, false, false},
+		"within the grant's day":     {Policy{Refresh: halfHour, Grant: Deadline{Lifetime: 24 * time.Hour}}, m, true, true},
+		"up to the grant's end":      {Policy{Refresh: halfHour, Grant: Deadline{Lifetime: 80 * time.Minute}}, m, false, true},
+	} {
+		if got := tt.policy.Slides(tt.moments); got != tt.slides {
+			t.Errorf("%s: slides %t", name, got)
+		}
+		if got := tt.policy.CountsFromLogin(); got != tt.countsFrom {
+			t.Errorf("%s: counts from the login %t", name, got)
+		}
+	}
+}
+
+// Whatever a policy, an answer or a clock says, an end is not known or a moment that
+// can be, and never later than that of the grant.
+func TestEndsSaturate(t *testing.T) {
+	moment := func(t *rapid.T, label string) time.Time {
+		return rapid.OneOf(rapid.Just(time.Time{}),
+			rapid.Custom(func(t *rapid.T) time.Time { return time.Unix(rapid.Int64().Draw(t, "s"), 0) }),
+			rapid.Custom(func(t *rapid.T) time.Time { return time.Unix(rapid.Int64Range(0, 1<<33).Draw(t, "s"), 0) })).Draw(t, label)
+	}
+	span := func(t *rapid.T, label string) time.Duration {
+		return time.Duration(rapid.OneOf(rapid.Int64(), rapid.SampledFrom([]int64{0, 1, -1, math.MaxInt64, math.MinInt64})).Draw(t, label))
+	}
+	deadline := func(t *rapid.T, label string) Deadline {
+		return Deadline{
+			Lifetime: span(t, label+" lifetime"), Idle: span(t, label+" idle"), Sliding: rapid.Bool().Draw(t, label+" slides"),
+			Clock: TimeOfDay{Hour: rapid.IntRange(-1, 24).Draw(t, label+" hour"), Zone: rapid.SampledFrom([]string{"", "America/New_York"}).Draw(t, label+" zone")},
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		p := Policy{
+			AccessLifetime: span(t, "access"), RefreshLifetime: span(t, "refresh"), Sliding: rapid.Bool().Draw(t, "slides"),
+			Access: deadline(t, "access"), Refresh: deadline(t, "refresh"), Grant: deadline(t, "grant"),
+		}
+		m := Moments{
+			Login: moment(t, "login"), Issued: moment(t, "issued"), Used: moment(t, "used"), GrantEnd: moment(t, "grant's end"),
+			Access: span(t, "said of access"), Refresh: span(t, "said of refresh"),
+		}
+		e := p.Ends(m)
+		for part, end := range map[string]End{"access": e.Access, "refresh": e.Refresh, "grant": e.Grant} {
+			if !end.At.IsZero() && (!end.At.After(earliest) || !end.At.Before(latest)) {
+				t.Fatalf("%s ends %s", part, end.At)
+			}
+			if end.At.After(e.Grant.At) && !e.Grant.At.IsZero() || end.At.IsZero() && !e.Grant.At.IsZero() {
+				t.Fatalf("%s ends %s, after its grant, %s", part, end.At, e.Grant.At)
+			}
+		}
+		p.Slides(m)
+	})
 }

@@ -120,7 +120,10 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
 		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, ZoneSink: k.ZoneSink, Shut: k.Shut, Elsewhere: k.Elsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
-		PolicyKnown: p.Description.Name != "", Sliding: p.Description.Policy.Sliding,
+		PolicyKnown: p.Description.Name != "", Sliding: k.EndMoves,
+	}
+	if k.EndGuessed && !r.LoginUncertain {
+		a.RefreshExpiry = time.Time{} // what no broker documents wakes nobody
 	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()

@@ -127,13 +127,13 @@ func TestAlertSnapshot(t *testing.T) {
 		Token:  sdk.Token{IssuedAt: at, Lifetime: 20 * time.Minute},
 		Health: store.Health{Failures: 4, LastError: "no such client", LastKind: sdk.KindInvalidClient},
 	}
-	running := process.Status{State: process.Running, Description: sdk.Description{Name: "schwab", Policy: sdk.Policy{Sliding: true}}}
+	running := process.Status{State: process.Running, Description: sdk.Description{Name: "schwab"}}
 	want := alert.Account{
 		Name: "main", Provider: "schwab", StoredAt: at, Renewed: true, Expiry: at.Add(20 * time.Minute), NeedsLogin: true,
 		Failures: 4, MaxFailures: 5, Misconfigured: true, LastError: "no such client", AmbiguousSince: at.Add(time.Minute),
 		RefreshExpiry: at.Add(time.Hour), Uncertain: true, PolicyKnown: true, Sliding: true,
 	}
-	status := refresh.Status{State: refresh.NeedsLogin, Record: rec, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute)}
+	status := refresh.Status{State: refresh.NeedsLogin, Record: rec, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute), EndMoves: true, EndGuessed: true}
 	if got := accountAlerts(account, status, running, at.Add(-time.Second), at); got != want {
 		t.Errorf("account: %+v, want %+v", got, want)
 	}

@@ -63,7 +63,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 	r := k.Record
 	a := control.Account{
 		Name: name, Provider: provider, State: string(k.State), Version: r.Version, Origin: string(r.Origin), Grant: r.Grant,
-		RefreshExpiry: r.RefreshExpiry, RefreshExpiryUncertain: r.LoginUncertain && !r.RefreshExpiry.IsZero(),
+		RefreshExpiry: r.RefreshExpiry, RefreshExpiryUncertain: k.EndGuessed && !r.RefreshExpiry.IsZero(),
 		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
 		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),
 		LastFailure: r.Health.LastFailure, Withheld: k.Withheld,

@@ -72,7 +72,7 @@ func (a attempt) successor(answer sdk.Answer) success {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
 	}
 	outlived(&rec, a.rec(), policy, a.in)
-	rec.RefreshExpiry = refreshExpiry(rec, policy)
+	noteEnds(&rec, policy)
 	if half {
 		rec.Token = withAccessToken(rec.Token, a.rec().Token)
 		rec.Health = a.rec().Health
@@ -211,7 +211,7 @@ func (a *leased) tellDead(rec store.Record, next time.Time) {
 // outlived notes of a refresh token that has just worked after the end of its
 // login that nobody knows that end.
 func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Intent) {
-	if in.Kind == spool.KindRefresh && !p.Sliding && rec.Token.RefreshLifetime == 0 && !before.RefreshExpiry.IsZero() && in.At.After(before.RefreshExpiry) {
+	if in.Kind == spool.KindRefresh && !p.Slides(momentsOf(before)) && rec.Token.RefreshLifetime == 0 && !before.RefreshExpiry.IsZero() && in.At.After(before.RefreshExpiry) {
 		rec.LoginUncertain = true
 	}
 }

@@ -30,6 +30,7 @@ type broker struct {
 	takes       time.Duration // until it answers
 	// grace and policyLife are what its provider says of it.
 	grace, policyLife time.Duration
+	grantEnds         sdk.Deadline         // what its provider says of it
 	keeps             bool                 // it does not replace refresh tokens
 	replaces          bool                 // it does all the same
 	fixed             bool                 // a refresh does not extend the life of the refresh token
@@ -173,7 +174,7 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 		Name: "fake", Version: "1",
 		Policy: sdk.Policy{
 			AccessLifetime: b.lifetime, Rotates: !b.keeps, BeforeExpiry: b.lifetime / 4,
-			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce,
+			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce, Grant: b.grantEnds,
 		},
 		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}, {Name: "credentials", Steers: true}},
 	}, nil

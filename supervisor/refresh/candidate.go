@@ -49,10 +49,9 @@ func (a attempt) candidate(t sdk.Token) *store.Candidate {
 	}
 	granted := GrantedTo(a.cfg.Account)
 	granted.Person = person
-	return &store.Candidate{
-		Token: t, LoginAt: t.IssuedAt, GrantedTo: granted, Attempt: a.in.Attempt,
-		RefreshExpiry: refreshExpiry(store.Record{Token: t, LoginAt: t.IssuedAt}, a.keeper.Policy()),
-	}
+	rec := store.Record{Token: t, LoginAt: t.IssuedAt}
+	noteEnds(&rec, a.keeper.Policy())
+	return &store.Candidate{Token: rec.Token, LoginAt: rec.LoginAt, GrantedTo: granted, Attempt: a.in.Attempt, RefreshExpiry: rec.RefreshExpiry}
 }
 
 // another ends a login that another person has made: its token is kept beside the

@@ -65,7 +65,7 @@ func (a *leased) take(ctx context.Context, f find) error {
 	if f.otherLogin || !f.loginAt.IsZero() && tellsLogin(a.rec(), f.token, f.loginUncertain) {
 		rec.LoginAt, rec.LoginUncertain = f.loginAt, f.loginUncertain
 	}
-	rec.RefreshExpiry = refreshExpiry(rec, a.keeper.Policy())
+	noteEnds(&rec, a.keeper.Policy())
 	first := !a.stored()
 	if err := ReplaceGrant(ctx, a.keeper.cfg.Store, rec); err != nil {
 		return a.diskTrouble(fmt.Errorf("store the token found in %s: %w", f.where, err))

@@ -48,15 +48,12 @@ func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
 		return EndKnown
 	case !k.met:
 		return EndUnmet
-	case fixed(k.policy):
+	case k.policy.CountsFromLogin():
 		return EndUnknown
 	default:
 		return EndKnown
 	}
 }
-
-// fixed says whether a login ends a fixed time after it was made.
-func fixed(p sdk.Policy) bool { return p.RefreshLifetime > 0 && !p.Sliding }
 
 // Meet tells a Keeper that never runs how the broker treats its tokens.
 func (k *Keeper) Meet(d sdk.Description) {
@@ -83,14 +80,15 @@ func (k *Keeper) CheckLoginTime(account string, at time.Time, force bool) error 
 
 func checkLoginTime(account string, at time.Time, p sdk.Policy, now time.Time, force bool) error {
 	stamp := at.Format(time.RFC3339)
+	end := p.Ends(sdk.Moments{Login: at}).Refresh.At
 	switch {
 	case !moment.Sane(at):
 		return fmt.Errorf("account %s: %w: %s", account, ErrLoginTime, stamp)
 	case at.After(now):
 		return fmt.Errorf("account %s: %w: %s has not come yet; it is %s here. Mind the zone", account, ErrLoginTime, stamp, now.In(at.Location()).Format(time.RFC3339))
-	case fixed(p) && !force && !now.Before(moment.Add(at, p.RefreshLifetime)):
+	case !force && !end.IsZero() && !now.Before(end):
 		return fmt.Errorf("account %s: %w: a login ends %s after it was made, and that one would have ended %s; if it has, log in with: tokenkeeper login %s",
-			account, ErrLoginTime, moment.Span(p.RefreshLifetime), moment.Add(at, p.RefreshLifetime).Format(time.RFC3339), account)
+			account, ErrLoginTime, moment.Span(end.Sub(at)), end.In(at.Location()).Format(time.RFC3339), account)
 	}
 	return nil
 }
@@ -123,7 +121,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
 	}
 	next := a.rec().Told(at, k.clock.Now().Wall)
-	next.RefreshExpiry = refreshExpiry(next, k.Policy())
+	noteEnds(&next, k.Policy())
 	if err := k.cfg.Store.Commit(ctx, next); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
 	}

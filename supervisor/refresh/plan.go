@@ -99,10 +99,9 @@ func (a *account) lifeOf() schedule.Life {
 		}
 	}
 	if a.keeper.met { // otherwise nobody knows what the end of the refresh token means
-		l.RefreshEnd, l.Sliding, l.Sure = a.rec().RefreshExpiry, a.keeper.policy.Sliding, !a.rec().LoginUncertain
-		if l.RefreshLife = t.RefreshLifetime; l.RefreshLife <= 0 {
-			l.RefreshLife = a.keeper.policy.RefreshLifetime
-		}
+		rec, p := a.rec(), a.keeper.policy
+		l.RefreshEnd, l.RefreshLife = rec.RefreshExpiry, refreshLife(rec, p)
+		l.Sliding, l.Sure = p.Slides(momentsOf(rec)), endIsSure(rec, p)
 	}
 	return l
 }

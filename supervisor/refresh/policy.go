@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
@@ -37,21 +36,6 @@ func (k *Keeper) tellSkew(skew time.Duration) {
 	k.cfg.Log.Warn(fmt.Sprintf("this machine's clock is %s %s the server's. Tokens are kept alive all the same, "+
 		"but programs on other machines see a wrong expiry: set the clock", skew.Abs().Round(time.Second), is),
 		"provider", k.cfg.Provider)
-}
-
-// refreshExpiry is when rec's refresh token dies, as far as anybody says; zero:
-// nobody does.
-func refreshExpiry(rec store.Record, p sdk.Policy) time.Time {
-	switch t := rec.Token; {
-	case t.RefreshLifetime > 0:
-		return moment.Add(t.IssuedAt, t.RefreshLifetime)
-	case p.RefreshLifetime <= 0:
-		return time.Time{}
-	case p.Sliding:
-		return moment.Add(t.IssuedAt, p.RefreshLifetime)
-	default:
-		return moment.Add(rec.LoginAt, p.RefreshLifetime)
-	}
 }
 
 // Foreign reads d by what is known of the account's provider by now.
@@ -94,9 +78,7 @@ func (a *leased) apply() {
 	}
 	rec := a.rec()
 	a.keeper.bound(&rec)
-	if rec.RefreshExpiry.IsZero() {
-		rec.RefreshExpiry = refreshExpiry(rec, a.keeper.policy)
-	}
+	correctEnds(&rec, a.keeper.policy)
 	a.step(acct.Corrected{Record: rec})
 }
 

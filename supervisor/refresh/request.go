@@ -117,7 +117,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if next.Origin == store.OriginRestore {
 		next.Before = a.rec().Unproven(next.Token)
 	}
-	next.RefreshExpiry = refreshExpiry(next, k.Policy())
+	noteEnds(&next, k.Policy())
 	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
 		return store.Record{}, err
 	}

@@ -40,8 +40,10 @@ type Status struct {
 	// Shut is why the shared file can't be locked, if that takes a person: before
 	// that nothing is refreshed; "": it can be, or will be before long.
 	Shut string
-	// LoginEnd is what is known of the end of its login.
-	LoginEnd LoginEnd
+	// LoginEnd is what is known of the end of its login. EndMoves: a refresh puts
+	// that end off. EndGuessed: it rests on a guess.
+	LoginEnd             LoginEnd
+	EndMoves, EndGuessed bool
 	// Withheld is why its refresh token is not sent; "": it may be. See
 	// [Hold]. Elsewhere is why if the token was granted to another client or
 	// environment than the account's.
@@ -80,6 +82,7 @@ func (a *account) statusOf() (s Status) {
 	s = Status{State: a.shown(now, a.ended(now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.LoginEnd = a.keeper.loginEnd(s.Record)
+	s.EndMoves, s.EndGuessed = a.keeper.policy.Slides(momentsOf(s.Record)), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, a.withheld()
 	if a.stored() {

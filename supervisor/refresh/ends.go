@@ -1,0 +1,59 @@
+package refresh
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// When the parts of an account die is computed by [sdk.Policy.Ends] alone, and
+// noted in its record, where the schedule, the status, sinks and alerts read it.
+
+func momentsOf(rec store.Record) sdk.Moments {
+	return sdk.Moments{
+		Login: rec.LoginAt, Issued: rec.Token.IssuedAt,
+		Access: rec.Token.Lifetime, Assumed: rec.Token.Uncertain, Refresh: max(rec.Token.RefreshLifetime, 0),
+	}
+}
+
+// noteEnds writes into rec when its refresh token dies, and lets its access token
+// live no longer than the policy allows. A token that came after its end shows that
+// nobody knows that end.
+func noteEnds(rec *store.Record, p sdk.Policy) {
+	ends := p.Ends(momentsOf(*rec))
+	rec.RefreshExpiry = ends.Refresh.At
+	t := &rec.Token
+	if t.Lifetime <= 0 || !ends.Access.At.After(t.IssuedAt) || !ends.Access.At.Before(t.Expiry()) {
+		return
+	}
+	t.Lifetime, t.Uncertain = ends.Access.At.Sub(t.IssuedAt), t.Uncertain || !ends.Access.Certain
+}
+
+// correctEnds is noteEnds for a record that came before the policy was known, or of
+// a program that knew another one: what was known of its ends is not put off.
+func correctEnds(rec *store.Record, p sdk.Policy) {
+	had := rec.RefreshExpiry
+	if noteEnds(rec, p); !had.IsZero() && (rec.RefreshExpiry.IsZero() || had.Before(rec.RefreshExpiry)) {
+		rec.RefreshExpiry = had
+	}
+}
+
+// endIsSure says whether the end of rec's refresh token rests on no guess.
+func endIsSure(rec store.Record, p sdk.Policy) bool {
+	end := p.Ends(momentsOf(rec)).Refresh
+	return !rec.LoginUncertain && (end.Certain || end.At.IsZero())
+}
+
+// EndGuessed says whether the end of rec's refresh token rests on a guess.
+func (k *Keeper) EndGuessed(rec store.Record) bool { return !endIsSure(rec, k.Policy()) }
+
+// refreshLife is for how long rec's refresh token lives in all; 0: nobody knows.
+func refreshLife(rec store.Record, p sdk.Policy) time.Duration {
+	for _, life := range []time.Duration{rec.Token.RefreshLifetime, p.Refresh.Lifetime, p.RefreshLifetime} {
+		if life > 0 {
+			return life
+		}
+	}
+	return 0
+}

@@ -1,0 +1,44 @@
+package refresh_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+)
+
+// A grant that dies at midnight in New York is refreshed up to that, no consumer is
+// told that a token lives on after it, and nothing is sent then.
+func TestGrantThatDiesAtATimeOfTheDay(t *testing.T) {
+	for name, certain := range map[string]bool{"documented": true, "a guess": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				midnight := time.Now().Add(5 * time.Hour) // the bubble begins at midnight UTC
+				r.broker.grantEnds = sdk.Deadline{Clock: sdk.TimeOfDay{Zone: "America/New_York"}, Certain: certain}
+				g := r.start()
+				time.Sleep(5*time.Hour - 30*time.Second)
+				synctest.Wait()
+				s := r.status("one")
+				if !s.Record.RefreshExpiry.Equal(midnight) || s.EndMoves || s.EndGuessed == certain || s.Record.Token.Expiry().After(midnight) {
+					t.Errorf("the grant ends %s (moves: %t, a guess: %t), and its token %s", s.Record.RefreshExpiry, s.EndMoves, s.EndGuessed, s.Record.Token.Expiry())
+				}
+				if s.State != refresh.Valid || s.Record.Version < 15 {
+					t.Errorf("%s at version %d shortly before midnight", s.State, s.Record.Version)
+				}
+				before := r.broker.count()
+				time.Sleep(30 * time.Minute)
+				synctest.Wait()
+				switch s := r.status("one"); {
+				case certain && (s.State != refresh.NeedsLogin || r.broker.count() != before || !s.Due.IsZero()):
+					t.Errorf("%s after midnight, due %s, after %d requests", s.State, s.Due, r.broker.count()-before)
+				case !certain && (s.State != refresh.Valid):
+					t.Errorf("%s after a midnight that was a guess", s.State)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
