@@ -73,6 +73,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		a.Expiry, a.ExpiryUncertain = r.Token.Expiry(), r.Token.Uncertain
 	}
 	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
+	a.OldAccessDies = k.OldAccessDies
 	a.Person, a.Candidate = whose(r)
 	if r.Origin == store.OriginRefresh {
 		a.LastRefresh = r.StoredAt

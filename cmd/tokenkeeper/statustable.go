@@ -133,6 +133,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if a.RefreshExpiryUnknown && a.State != control.AccountNeedsLogin {
 		notes = append(notes, cell{"nobody knows when its login ends: tokenkeeper import " + a.Name + " --login-time TIME", yellow})
 	}
+	if a.OldAccessDies {
+		notes = append(notes, cell{"a refresh ends the access token that consumers hold, so it comes shortly before that ends", plain})
+	}
 	switch a.State {
 	case control.AccountNeedsLogin:
 		notes = append(notes, cell{"log in with: tokenkeeper login " + a.Name, red})

@@ -74,6 +74,16 @@ func TestStatusTellsThatTheEndOfALoginIsNotKnown(t *testing.T) {
 	}
 }
 
+func TestStatusTellsThatARefreshEndsTheAccessToken(t *testing.T) {
+	s := sampleStatus()
+	const want = "a refresh ends the access token that consumers hold"
+	before := renderStatus(s, now, painter{}, textWidth)
+	s.Accounts[0].OldAccessDies = true
+	if got := renderStatus(s, now, painter{}, textWidth); strings.Contains(before, want) || !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
+		t.Errorf("it is not told, or always:\n%s", got)
+	}
+}
+
 // A sink that takes no tokens has no account in whose rows it could stand.
 func TestStatusShowsASinkOfWhichOnlyAnAlertSpeaks(t *testing.T) {
 	s := sampleStatus()

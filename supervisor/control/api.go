@@ -145,13 +145,15 @@ type Account struct {
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
 	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
 	// RefreshExpiryUncertain: derived from a file that may have been
-	// rewritten at each refresh.
+	// rewritten at each refresh, or from what the broker does not document.
 	RefreshExpiryUncertain bool `json:"refresh_expiry_uncertain,omitempty"`
 	// RefreshExpiryUnknown: it ends a fixed time after the login, and nobody
 	// knows when that was.
 	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`
 	LastRefresh          time.Time `json:"last_refresh,omitzero"`
-	Due                  time.Time `json:"due,omitzero"`
+	// OldAccessDies: a refresh kills the access token that consumers hold.
+	OldAccessDies bool      `json:"old_access_dies,omitempty"`
+	Due           time.Time `json:"due,omitzero"`
 
 	Failures    int       `json:"failures"`
 	MaxFailures int       `json:"max_failures"`

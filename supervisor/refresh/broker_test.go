@@ -31,6 +31,7 @@ type broker struct {
 	// grace and policyLife are what its provider says of it.
 	grace, policyLife time.Duration
 	grantEnds         sdk.Deadline         // what its provider says of it
+	kills             bool                 // a refresh ends the access token before
 	keeps             bool                 // it does not replace refresh tokens
 	replaces          bool                 // it does all the same
 	fixed             bool                 // a refresh does not extend the life of the refresh token
@@ -174,7 +175,7 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 		Name: "fake", Version: "1",
 		Policy: sdk.Policy{
 			AccessLifetime: b.lifetime, Rotates: !b.keeps, BeforeExpiry: b.lifetime / 4,
-			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce, Grant: b.grantEnds,
+			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce, Grant: b.grantEnds, OldAccessDies: b.kills,
 		},
 		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}, {Name: "credentials", Steers: true}},
 	}, nil

@@ -42,3 +42,34 @@ func TestGrantThatDiesAtATimeOfTheDay(t *testing.T) {
 		})
 	}
 }
+
+// Where a refresh ends the access token that consumers hold, it comes shortly before
+// that ends by itself, unless somebody wants it otherwise.
+func TestRefreshThatKillsTheAccessTokenComesLate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		configured time.Duration
+		late       time.Duration // before the end
+	}{"as the provider says": {0, time.Minute}, "as somebody wants it": {4 * time.Minute, 4 * time.Minute}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				r.broker.kills = true
+				r.accounts[0].BeforeExpiry, r.accounts[0].Jitter = tt.configured, 30*time.Second
+				r.restart()
+				g := r.start()
+				time.Sleep(20*time.Minute - tt.late - time.Second)
+				synctest.Wait()
+				s := r.status("one")
+				if n := r.broker.count(); n != 0 || !s.OldAccessDies {
+					t.Errorf("%d refreshes before they must be, told: %t", n, s.OldAccessDies)
+				}
+				time.Sleep(5 * time.Second)
+				synctest.Wait()
+				if n := r.broker.count(); n != 1 {
+					t.Errorf("%d refreshes when it is time", n)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}

@@ -107,12 +107,23 @@ func (a *account) lifeOf() schedule.Life {
 }
 
 func (a *account) policyOf() schedule.Policy {
-	before := a.cfg.BeforeExpiry
-	if before == 0 {
-		before = a.keeper.policy.BeforeExpiry
+	p := schedule.Policy{BeforeExpiry: a.cfg.BeforeExpiry, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
+	if p.BeforeExpiry == 0 {
+		p.BeforeExpiry = a.keeper.policy.BeforeExpiry
+		if a.keeper.policy.OldAccessDies {
+			p.BeforeExpiry = min(p.BeforeExpiry, asLateAsMust)
+		}
 	}
-	return schedule.Policy{BeforeExpiry: before, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
+	if a.keeper.policy.OldAccessDies {
+		p.Jitter = 0 // which would only make it earlier
+	}
+	return p
 }
+
+// asLateAsMust is how long before its end an access token is replaced that dies with
+// its refresh: until all consumers have the next one they stand still, and a few
+// tries still fit in. Who configures another time has it.
+const asLateAsMust = time.Minute
 
 // ended says whether the account's login is over: its refresh token is known to
 // be dead, and was not refused only because nobody sent it.

@@ -44,6 +44,8 @@ type Status struct {
 	// that end off. EndGuessed: it rests on a guess.
 	LoginEnd             LoginEnd
 	EndMoves, EndGuessed bool
+	// OldAccessDies: a refresh kills the access token that consumers hold.
+	OldAccessDies bool
 	// Withheld is why its refresh token is not sent; "": it may be. See
 	// [Hold]. Elsewhere is why if the token was granted to another client or
 	// environment than the account's.
@@ -82,6 +84,7 @@ func (a *account) statusOf() (s Status) {
 	s = Status{State: a.shown(now, a.ended(now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.LoginEnd = a.keeper.loginEnd(s.Record)
+	s.OldAccessDies = a.keeper.policy.OldAccessDies
 	s.EndMoves, s.EndGuessed = a.keeper.policy.Slides(momentsOf(s.Record)), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, a.withheld()
