@@ -125,6 +125,9 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 	if k.EndGuessed && !r.LoginUncertain {
 		a.RefreshExpiry = time.Time{} // what no broker documents wakes nobody
 	}
+	if now.Before(k.Forgiven) {
+		a.AmbiguousSince = time.Time{} // the same refresh token is accepted again, and sent
+	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
 		a.ExpiryUncertain = r.Token.Uncertain

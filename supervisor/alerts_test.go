@@ -137,6 +137,13 @@ func TestAlertSnapshot(t *testing.T) {
 	if got := accountAlerts(account, status, running, at.Add(-time.Second), at); got != want {
 		t.Errorf("account: %+v, want %+v", got, want)
 	}
+	status.Forgiven = at.Add(time.Second)
+	if got := accountAlerts(account, status, running, at, at); !got.AmbiguousSince.IsZero() {
+		t.Error("an alert tells of what the server forgives")
+	}
+	if got := accountAlerts(account, status, running, at, status.Forgiven); got.AmbiguousSince.IsZero() {
+		t.Error("no alert tells of it when that is over")
+	}
 	if got := accountAlerts(account, status, process.Status{}, at.Add(time.Second), at); got.Renewed || got.PolicyKnown {
 		t.Errorf("a token of an earlier run, and a provider that starts: %+v", got)
 	}

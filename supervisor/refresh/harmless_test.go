@@ -59,3 +59,30 @@ func TestLostAnswerIsHarmlessWhereTheRefreshTokenStays(t *testing.T) {
 		})
 	}
 }
+
+// The grace within which a refresh token is accepted again counts from the first
+// request with it, whatever restarts between.
+func TestGraceCountsFromTheFirstRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 2*time.Hour, "one")
+		r.broker.grace = 10 * time.Minute
+		for range 200 {
+			r.broker.next("one", fault{refuse: sdk.ErrAmbiguous})
+		}
+		g := r.start()
+		time.Sleep(90*time.Minute + 5*time.Minute)
+		synctest.Wait()
+		first := r.broker.sentAt[0]
+		for range 4 {
+			if s := r.status("one"); !s.Forgiven.Equal(first.Add(9*time.Minute)) || !s.AmbiguousSince.Equal(first) {
+				t.Errorf("unknown since %s and forgiven until %s, want %s and nine minutes", s.AmbiguousSince, s.Forgiven, first)
+			}
+			_ = g.end()
+			r.restart()
+			g = r.start()
+			time.Sleep(2 * time.Minute)
+			synctest.Wait()
+		}
+		_ = g.end()
+	})
+}

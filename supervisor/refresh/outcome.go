@@ -239,7 +239,13 @@ func (a attempt) markAmbiguous(ctx context.Context, why string) error {
 	crashpoint.Here("refresh: marked as ambiguous")
 	a.tell(acct.Marked{Intent: a.in})
 	if first {
-		a.publish(slog.LevelError, event.Event{
+		level := slog.LevelError
+		a.keeper.mu.Lock()
+		if a.keeper.clock.Now().Wall.Before(a.in.AmbiguousSince.Add(a.keeper.grace())) {
+			level = slog.LevelWarn // nothing is lost yet
+		}
+		a.keeper.mu.Unlock()
+		a.publish(level, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "nobody knows whether the server has used up the refresh token: " + why + ". " + a.replayPlan(),
 		})

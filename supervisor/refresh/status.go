@@ -29,6 +29,9 @@ type Status struct {
 	MaxFailures int
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
+	// Forgiven is until when the server accepts that attempt's refresh token once
+	// more all the same, so that nothing is lost yet; zero: it does not.
+	Forgiven time.Time
 	// Unread is the attempt whose answer nobody could read; "": there is none.
 	Unread string
 	// Asked is what a person has to decide about the shared file, before which
@@ -111,6 +114,9 @@ func (a *account) statusOf() (s Status) {
 	}
 	if in := a.state().Ambiguous(); in != nil {
 		s.AmbiguousSince = in.AmbiguousSince
+		if grace := a.keeper.grace(); grace > 0 {
+			s.Forgiven = in.AmbiguousSince.Add(grace)
+		}
 		if in.Unread {
 			s.Unread = cmp.Or(in.Replays, in.Attempt)
 		}
