@@ -9,7 +9,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
 // usualLife is assumed of an access token whose provider does not say how long
@@ -46,11 +45,7 @@ func capacityOf(cfg *config.Config, provider string, policy sdk.Policy) (promise
 	}
 	c := promise.Capacity{Slots: cfg.Provider(provider).MaxInFlight, Answer: promise.UsualAnswer}
 	for _, a := range cfg.AccountsOf(provider) {
-		before := a.Refresh.BeforeExpiry
-		if before == 0 {
-			before = policy.BeforeExpiry
-		}
-		c.Add(promise.Interval(schedule.Policy{BeforeExpiry: before, Every: a.Refresh.Every}, life))
+		c.Add(promise.Interval(askedOf(a.Refresh, policy), life))
 	}
 	return c, fmt.Sprintf("An access token lives %s (%s)", life, who)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,7 +28,7 @@ func (r *report) addAccounts(cfg *config.Config) {
 		}
 		r.Accounts = append(r.Accounts, got)
 		if a.Refresh.BeforeExpiry > 0 || a.Refresh.Every > 0 {
-			asked := schedule.Policy{BeforeExpiry: cmp.Or(a.Refresh.BeforeExpiry, policies[a.Provider].BeforeExpiry), Every: a.Refresh.Every}
+			asked := askedOf(a.Refresh, policies[a.Provider])
 			for _, cut := range schedule.Cut(asked, policies[a.Provider].AccessLifetime) {
 				r.Warnings = append(r.Warnings, finding{
 					File: r.Config, Line: lineOf(r.Config, "accounts", name, "refresh"), Key: "accounts." + name + ".refresh", Message: cut,
@@ -39,12 +38,17 @@ func (r *report) addAccounts(cfg *config.Config) {
 	}
 }
 
+// askedOf is when the configuration and the provider want an account to be
+// refreshed.
+func askedOf(c config.Refresh, policy sdk.Policy) schedule.Policy {
+	return schedule.Policy{BeforeExpiry: c.BeforeExpiry, Every: c.Every}.By(policy.BeforeExpiry, policy.OldAccessDies)
+}
+
 // refreshRule is when an account is refreshed, in words: as far as the life of
 // the provider's access tokens, if it tells that, allows what the configuration
 // asks for.
 func refreshRule(c config.Refresh, policy sdk.Policy) string {
-	asked := schedule.Policy{BeforeExpiry: cmp.Or(c.BeforeExpiry, policy.BeforeExpiry), Every: c.Every}
-	holds := schedule.Allowed(asked, policy.AccessLifetime)
+	holds := schedule.Allowed(askedOf(c, policy), policy.AccessLifetime)
 	var rule []string
 	if holds.BeforeExpiry > 0 {
 		rule = append(rule, moment.Span(holds.BeforeExpiry)+" before expiry")

@@ -108,22 +108,8 @@ func (a *account) lifeOf() schedule.Life {
 
 func (a *account) policyOf() schedule.Policy {
 	p := schedule.Policy{BeforeExpiry: a.cfg.BeforeExpiry, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
-	if p.BeforeExpiry == 0 {
-		p.BeforeExpiry = a.keeper.policy.BeforeExpiry
-		if a.keeper.policy.OldAccessDies {
-			p.BeforeExpiry = min(p.BeforeExpiry, asLateAsMust)
-		}
-	}
-	if a.keeper.policy.OldAccessDies {
-		p.Jitter = 0 // which would only make it earlier
-	}
-	return p
+	return p.By(a.keeper.policy.BeforeExpiry, a.keeper.policy.OldAccessDies)
 }
-
-// asLateAsMust is how long before its end an access token is replaced that dies with
-// its refresh: until all consumers have the next one they stand still, and a few
-// tries still fit in. Who configures another time has it.
-const asLateAsMust = time.Minute
 
 // ended says whether the account's login is over: its refresh token is known to
 // be dead, and was not refused only because nobody sent it.

@@ -81,7 +81,7 @@ func (l Life) ended(last, now time.Time) bool {
 // lastRefresh is the latest time for a refresh before the refresh token dies;
 // zero: nobody knows.
 func (l Life) lastRefresh(p Policy) time.Time {
-	margin := max(p.BeforeExpiry, marginLeast)
+	margin := max(p.BeforeExpiry, p.BeforeEnd, marginLeast)
 	if l.RefreshLife > 0 {
 		margin = min(margin, l.RefreshLife/2)
 	}

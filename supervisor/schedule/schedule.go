@@ -8,11 +8,34 @@ import "time"
 type Policy struct {
 	// BeforeExpiry of the access token.
 	BeforeExpiry time.Duration
+	// BeforeEnd of the refresh token, if that is more than BeforeExpiry.
+	BeforeEnd time.Duration
 	// Every is counted from the last refresh; 0: not used. The earlier of
 	// both counts.
 	Every time.Duration
 	// Jitter is the largest time by which chance makes a refresh earlier.
 	Jitter time.Duration
+}
+
+// asLateAsMust is how long before its end an access token is replaced that dies with
+// its refresh: until all consumers have the next one they stand still, and a few
+// tries still fit in. Who configures another time has it.
+const asLateAsMust = time.Minute
+
+// By is p with what its provider says where the configuration says nothing: how long
+// before its expiry an access token is to be refreshed, and whether a refresh kills
+// the one that consumers hold. The refresh token is not used later for that.
+func (p Policy) By(before time.Duration, oldAccessDies bool) Policy {
+	if p.BeforeExpiry == 0 {
+		p.BeforeExpiry = before
+		if oldAccessDies && (before <= 0 || before > asLateAsMust) {
+			p.BeforeExpiry, p.BeforeEnd = asLateAsMust, before
+		}
+	}
+	if oldAccessDies {
+		p.Jitter = 0 // which would only make it earlier
+	}
+	return p
 }
 
 // Failure is what the time of the next try depends on.
