@@ -115,6 +115,7 @@ type Keeper struct {
 	answered time.Duration    // when the process last answered, on the monotonic clock
 	turns    uint64           // how often the loop has looked at the heap
 	looked   schedule.Instant // when the clocks were last compared
+	asked    schedule.Instant // when it was last asked what stands in the way of a later refresh
 	skew     time.Duration    // of which a person was told last
 	withhold *Hold            // nil: refresh tokens may be sent
 	load     load

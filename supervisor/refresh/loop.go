@@ -21,6 +21,10 @@ const (
 	// driftTolerated is how far the clocks may drift apart between two looks:
 	// more than a time daemon slews, less than matters to a token.
 	driftTolerated = 2 * time.Second
+	// askEvery is how often it is asked again what stands in the way of a refresh
+	// that is due much later: before what was told of it fades, which would say
+	// that it is over ([event.Type.Fades]).
+	askEvery = 20 * time.Minute
 )
 
 // Run is the refresh loop of one generation. It settles what stands in the
@@ -41,8 +45,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	// Whoever died between the commit and the write has left the other
 	// programs a token that is spent.
 	k.peek()
-	k.askShared()
-	k.askSteering()
+	k.foresee()
 
 	k.setRemote(remote)
 	lost := make(chan error, 1)
@@ -247,6 +250,7 @@ func (k *Keeper) Look() {
 	k.peek()
 	k.mu.Lock()
 	now := k.clock.Now()
+	ask := k.running && now.Mono-k.asked.Mono >= askEvery
 	drift := schedule.Drift(k.looked, now)
 	k.looked = now
 	moved := 0
@@ -264,9 +268,22 @@ func (k *Keeper) Look() {
 		})
 	}
 	k.tellFaults(faults)
+	if ask {
+		k.foresee()
+	}
 	if ok && wait <= 0 {
 		k.signal()
 	}
+}
+
+// foresee asks, long before a token is needed, what stands in the way of its
+// refresh.
+func (k *Keeper) foresee() {
+	k.mu.Lock()
+	k.asked = k.clock.Now()
+	k.mu.Unlock()
+	k.askShared()
+	k.askSteering()
 }
 
 // Stuck says whether the loop sleeps past an account that is due, with room in

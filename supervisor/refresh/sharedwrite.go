@@ -56,8 +56,8 @@ func (a *leased) proveForLogin() {
 	}
 }
 
-// askShared tells at the start of a generation, and so long before the token
-// would be needed, of every shared file that can't be replaced.
+// askShared tells at the start of a generation and from time to time, and so long
+// before the token would be needed, of every shared file that can't be replaced.
 func (k *Keeper) askShared() {
 	for _, a := range k.sharing {
 		err := a.cfg.Shared.Replaceable()

@@ -76,8 +76,8 @@ func (a *account) tellUntrusted(err error) {
 	})
 }
 
-// askSteering tells at the start of a generation, and so long before a token would be
-// needed, of every file that is refused.
+// askSteering tells at the start of a generation and from time to time, and so long
+// before a token would be needed, of every file that is refused.
 func (k *Keeper) askSteering() {
 	names := k.steers()
 	if len(names) == 0 || k.cfg.Steered == nil {

@@ -92,6 +92,36 @@ func TestAnOpenAttemptIsHeardOutThoughOthersSteer(t *testing.T) {
 	})
 }
 
+// What stands in the way of a refresh that is due hours later is not told to be over
+// while it is not, and is over by itself when it is put right.
+func TestWhatOthersSteerIsToldAsLongAsItLasts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 8*time.Hour, "one")
+		r.accounts[0].Settings = map[string]string{"credentials": "/etc/broker/key.json"}
+		var mended atomic.Bool
+		r.steered = func(path string) error {
+			if mended.Load() {
+				return nil
+			}
+			return errors.New(path + " can be changed by everybody; chmod o-w it")
+		}
+		r.restart()
+		g := r.start()
+		for range 3 * 60 * 2 {
+			time.Sleep(30 * time.Second)
+			r.keeper.Look()
+			r.met(event.Untrusted)
+		}
+		mended.Store(true)
+		for range 2 * 30 {
+			time.Sleep(30 * time.Second)
+			r.keeper.Look()
+		}
+		r.met()
+		_ = g.end()
+	})
+}
+
 // It is told at the start, long before the token is needed, and why an account that
 // is past its due moment waits.
 func TestWhatOthersSteerIsToldAtTheStart(t *testing.T) {
