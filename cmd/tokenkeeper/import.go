@@ -192,7 +192,7 @@ func (e *env) printImported(got control.ImportAnswer) error {
 	}
 	if got.RefreshExpiryUncertain {
 		e.warn("the refresh token's deadline is uncertain: it is derived from the file's time stamp, " +
-			"which some programs reset at each refresh. It may come earlier; the next login sets it right.")
+			"which some programs reset at each refresh and the next login sets right, or from what the broker does not document. It may come earlier.")
 	}
 	return nil
 }

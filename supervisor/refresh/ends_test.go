@@ -1,11 +1,13 @@
 package refresh_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
@@ -36,6 +38,28 @@ func TestGrantThatDiesAtATimeOfTheDay(t *testing.T) {
 					t.Errorf("%s after midnight, due %s, after %d requests", s.State, s.Due, r.broker.count()-before)
 				case !certain && (s.State != refresh.Valid):
 					t.Errorf("%s after a midnight that was a guess", s.State)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
+// A time at which a refresh token should die is called that only if its broker
+// documents it.
+func TestRefusalBeforeAnEndThatIsAGuess(t *testing.T) {
+	for name, certain := range map[string]bool{"documented": true, "a guess": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				defer r.watch()()
+				r.broker.grantEnds = sdk.Deadline{Clock: sdk.TimeOfDay{Zone: "America/New_York"}, Certain: certain}
+				r.broker.next("one", fault{}, fault{refuse: sdk.ErrInvalidGrant})
+				g := r.start()
+				time.Sleep(40 * time.Minute)
+				synctest.Wait()
+				if told := r.lastMessage(event.NeedsLogin); told == "" || strings.Contains(told, "before it should have died") != certain {
+					t.Errorf("told: %q", told)
 				}
 				_ = g.end()
 			})

@@ -171,7 +171,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	if newest {
 		a.publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
-			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, a.bare(said)),
+			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, endIsSure(stored, a.keeper.Policy()), a.bare(said)),
 		})
 	} else {
 		a.publish(slog.LevelWarn, event.Event{
@@ -205,8 +205,8 @@ func (a *leased) bare(cause string) string {
 }
 
 // loginMessage says exactly what happened, as far as anybody can know. rec is
-// as it was before.
-func loginMessage(in store.Intent, rec store.Record, cause string) string {
+// as it was before, and sure: its end rests on no guess.
+func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) string {
 	const next = ". Log in again with: tokenkeeper login %s"
 	if in.Replays != "" {
 		return fmt.Sprintf("the server refused the refresh token (%s). An attempt begun %s was sent and its answer "+
@@ -217,7 +217,7 @@ func loginMessage(in store.Intent, rec store.Record, cause string) string {
 		return fmt.Sprintf("the server refused this refresh token %s already, and once more now that somebody "+
 			"insisted on sending it (%s)"+next, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
 	}
-	if !rec.RefreshExpiry.IsZero() && in.At.Before(rec.RefreshExpiry) && !rec.LoginUncertain {
+	if !rec.RefreshExpiry.IsZero() && in.At.Before(rec.RefreshExpiry) && sure {
 		return fmt.Sprintf("the server refused the refresh token (%s) %s before it should have died. Another program "+
 			"may have refreshed this grant, or a new login has ended it"+next,
 			cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second), in.Account)
