@@ -183,17 +183,22 @@ func (s *Server) Settle(_ context.Context, m *pb.SettleRequest) (*pb.SettleRespo
 	s.mu.Lock()
 	a := s.attempts[m.GetAttempt()]
 	s.mu.Unlock()
-	keep := false
+	keep, spare := false, false
 	if a != nil {
 		select {
 		case <-a.done:
-			keep = unread(a.err)
+			keep, spare = unread(a.err)
 		default:
 			// Waiting here would throw the answer away as soon as it came.
 			return nil, toStatus(&Error{Kind: KindTransient, Message: "attempt " + m.GetAttempt() + " is still under way and can't be settled"})
 		}
 	}
-	if err := sp.Settle(m.GetAttempt(), keep); err != nil {
+	if keep && spare {
+		err = sp.SettleSpare(m.GetAttempt())
+	} else {
+		err = sp.Settle(m.GetAttempt(), keep)
+	}
+	if err != nil {
 		return nil, toStatus(err)
 	}
 	s.mu.Lock()
@@ -214,13 +219,14 @@ func (s *Server) Settle(_ context.Context, m *pb.SettleRequest) (*pb.SettleRespo
 // unread says whether a failed attempt may have left an answer in its slot
 // that nobody could read, and so perhaps the only copy of a refresh token: it
 // is put aside, not overwritten. A failure that comes from reading an answer
-// has that answer's status.
-func unread(err error) bool {
+// has that answer's status. spare: its reader found nothing in it that looks like
+// a token.
+func unread(err error) (keep, spare bool) {
 	var e *Error
 	if !errors.As(fromStatus(err), &e) {
-		return err != nil
+		return err != nil, false
 	}
-	return e.Kind == KindAmbiguous || e.HTTPStatus == 0
+	return e.Kind == KindAmbiguous || e.HTTPStatus == 0, e.HTTPStatus != 0 && !e.Unread
 }
 
 // attempt runs call once per attempt id, detached from the RPC's context: the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -53,6 +54,29 @@ func TestSettleKeepsWhatNobodyRead(t *testing.T) {
 				t.Errorf("unsettled %+v, %v", got, err)
 			}
 		})
+	}
+}
+
+// However many answers come that hold nothing like a token, none takes the place of
+// one that may.
+func TestPagesTakeNoPlaceOfAnUnreadAnswer(t *testing.T) {
+	unread := true
+	w := newWorld(t, t.TempDir(), func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
+		slot, _ := spool.FromContext(ctx)
+		return sdk.Token{}, errors.Join(slot.Record([]byte("Xanswer")), &sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200, Unread: unread})
+	})
+	for n := range 6 {
+		attempt := fmt.Sprint(n)
+		if _, err := w.Refresh(t.Context(), request(attempt, "main")); err == nil {
+			t.Fatal("a page was taken for a token")
+		}
+		if err := w.Settle(t.Context(), attempt); err != nil {
+			t.Fatal(err)
+		}
+		unread = false
+	}
+	if kept, _ := filepath.Glob(filepath.Join(w.dir, "unread-*")); len(kept) != 1 || filepath.Base(kept[0]) != "unread-0" {
+		t.Errorf("put aside: %v", kept)
 	}
 }
 

@@ -38,17 +38,18 @@ func (s *Spool) Aside(attempt string) (path string, ok bool) {
 // asidePrefix: the slot's name, and the time in ns since 1970.
 const damagedName = slotName + "-%d"
 
-// thinOut removes all but the newest unread answers of an account. A file that
-// does not say whose it is stays, and so does all of a directory that can't be
-// read: the next one that is put aside tries again.
-func (p *place) thinOut(account string) {
+// kept is a file that was put aside.
+type kept struct {
+	path string
+	h    header
+}
+
+// aside lists what was put aside of an account, the newest first. A file that does
+// not say whose it is is left out, and so is all of a directory that can't be read.
+func (p *place) aside(account string) []kept {
 	entries, err := p.sys.ReadDir(p.dir)
 	if err != nil {
-		return
-	}
-	type kept struct {
-		path string
-		h    header
+		return nil
 	}
 	var all []kept
 	for _, e := range entries {
@@ -61,7 +62,26 @@ func (p *place) thinOut(account string) {
 		}
 	}
 	slices.SortFunc(all, func(a, b kept) int { return b.h.BegunAt.Compare(a.h.BegunAt) })
-	for _, k := range all[min(len(all), keptAside):] {
+	return all
+}
+
+// thinOut removes all but the newest unread answers of an account, and the first
+// one to the refresh token that the newest was sent: a server that replaces it
+// does so once, and later answers to it hold no token. What can't be removed, or
+// found, is so when the next one is put aside.
+func (p *place) thinOut(account string) {
+	all := p.aside(account)
+	if len(all) <= keptAside {
+		return
+	}
+	const last = keptAside - 1
+	for i := len(all) - 1; i > last; i-- {
+		if sent := all[0].h.Fingerprint; sent != "" && all[i].h.Fingerprint == sent {
+			all[last], all[i] = all[i], all[last]
+			break
+		}
+	}
+	for _, k := range all[keptAside:] {
 		_ = p.sys.Remove(k.path)
 	}
 }

@@ -8,25 +8,37 @@ import (
 )
 
 // Of each account the newest unread answers are kept, and can be named.
+// The newest of an account, and the first one to the refresh token that the newest
+// was sent.
 func TestOnlyTheNewestUnreadAnswersAreKept(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 1)
-	for n := range 5 {
-		for _, account := range []string{"main", "other"} {
-			if account == "other" && n > 0 {
-				continue
-			}
-			id := fmt.Sprintf("%s-%d", account, n)
-			record(t, begin(t, s, id, account), id)
-			if err := s.Settle(id, true); err != nil {
-				t.Fatal(err)
-			}
-			if path, ok := s.Aside(id); !ok || path != filepath.Join(dir, "unread-"+id) {
-				t.Errorf("%s is at %q %t", id, path, ok)
-			}
+	aside := func(account string, n int, sent string) {
+		t.Helper()
+		id := fmt.Sprintf("%s-%d", account, n)
+		slot, _, err := s.Begin(Header{Attempt: id, Account: account, Kind: KindRefresh, Fingerprint: sent})
+		if err != nil {
+			t.Fatal(err)
+		}
+		record(t, slot, id)
+		if err := s.Settle(id, true); err != nil {
+			t.Fatal(err)
+		}
+		if path, ok := s.Aside(id); !ok || path != filepath.Join(dir, "unread-"+id) {
+			t.Errorf("%s is at %q %t", id, path, ok)
 		}
 	}
-	for id, want := range map[string]bool{"main-0": false, "main-1": false, "main-2": true, "main-3": true, "main-4": true, "other-0": true} {
+	aside("other", 0, "")
+	for n, sent := range []string{"one", "one", "two", "two", "two", "two", "two"} {
+		aside("main", n, sent)
+	}
+	for n := range 5 {
+		aside("login", n, "") // each of which spends a code of its own
+	}
+	for id, want := range map[string]bool{
+		"main-0": false, "main-1": false, "main-2": true, "main-3": false, "main-4": false, "main-5": true, "main-6": true,
+		"login-0": false, "login-1": false, "login-2": true, "login-3": true, "login-4": true, "other-0": true,
+	} {
 		if _, ok := s.Aside(id); ok != want {
 			t.Errorf("%s is kept: %t, want %t", id, ok, want)
 		}

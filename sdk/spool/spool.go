@@ -200,6 +200,16 @@ func (s *Spool) Settle(attempt string, keep bool) error {
 	return nil
 }
 
+// SettleSpare is [Spool.Settle] for an answer that nobody could read and that
+// hardly holds a token, as a page does not: it is put aside only if nothing else
+// of its account is, and so never takes the place of one that may.
+func (s *Spool) SettleSpare(attempt string) error {
+	s.mu.Lock()
+	slot, ok := s.used[attempt]
+	s.mu.Unlock()
+	return s.Settle(attempt, ok && len(slot.in().aside(slot.entry().Account)) == 0)
+}
+
 // putAside keeps what the slot holds for a person.
 func (s *Spool) putAside(slot *Slot, attempt string) error {
 	if slot.Fault() != nil { // it is in memory alone

@@ -160,7 +160,7 @@ func (a *leased) intend(ctx context.Context) (store.Intent, error) {
 	if standing == nil {
 		err = a.keeper.cfg.Store.Intend(ctx, in)
 	} else {
-		a.keeper.replays(&in, *standing)
+		replays(&in, *standing)
 		err = a.keeper.cfg.Store.Replace(ctx, standing.Attempt, in)
 	}
 	if err != nil {

@@ -36,7 +36,9 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 		return a.refused(ctx, cause)
 	case sdk.KindAmbiguous:
 		var e *sdk.Error
-		a.in.Unread = a.in.Unread || errors.As(cause, &e) && e.Unread
+		if !a.in.Unread && errors.As(cause, &e) && e.Unread {
+			a.in.Unread, a.in.UnreadAttempt = true, a.in.Attempt
+		}
 		if err := a.markAmbiguous(ctx, cause.Error()); err != nil {
 			return err
 		}

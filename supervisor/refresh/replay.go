@@ -61,18 +61,14 @@ func (a *leased) retryOpen(f schedule.Failure) time.Time {
 }
 
 // replays makes in the replay of the standing intent. What lies unread goes on
-// holding it back if the server accepts the same refresh token again for a
-// while; otherwise the time for that is over, or a person has decided.
-func (k *Keeper) replays(in *store.Intent, standing store.Intent) {
+// holding it back: who insisted has decided about one request.
+func replays(in *store.Intent, standing store.Intent) {
 	in.Replays, in.AmbiguousSince = standing.Attempt, standing.AmbiguousSince
 	if standing.Replays != "" {
 		in.Replays = standing.Replays
 	}
 	in.Sends, in.SentAt = standing.Sends, standing.SentAt
-	k.mu.Lock()
-	grace := k.grace()
-	k.mu.Unlock()
-	in.Unread = standing.Unread && in.At.Before(standing.AmbiguousSince.Add(grace))
+	in.Unread, in.UnreadAttempt = standing.Unread, standing.UnreadAttempt
 }
 
 // heldBack is the answer to a person who asks for a refresh before its time.

@@ -168,6 +168,37 @@ func TestReplaysOverRestarts(t *testing.T) {
 	})
 }
 
+// Who insists decides about one request: what lies unread holds back those after it,
+// and its file is the one that is named.
+func TestInsistingEndsNoHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		page := failing(sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200})
+		r.broker.next("one", page, failing(sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200, Unread: true}), page, page, page, page)
+		g := r.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		unread := r.status("one").Unread
+		if in, ok, err := r.store.Intent(t.Context(), "one"); err != nil || !ok || unread != in.Attempt || in.Replays == "" {
+			t.Fatalf("the unread answer is of %q, the intent %+v, %v", unread, in, err)
+		}
+		for n := 3; n <= 4; n++ {
+			if _, err := r.keeper.Refresh(t.Context(), "one", true); err == nil {
+				t.Fatal("a page was taken for a token")
+			}
+			time.Sleep(48 * time.Hour)
+			synctest.Wait()
+			if got := r.broker.count(); got != n {
+				t.Errorf("%d requests, want %d", got, n)
+			}
+			if st := r.status("one"); st.Unread != unread {
+				t.Errorf("the unread answer is said to be of %q, not of %q any more", st.Unread, unread)
+			}
+		}
+		_ = g.end()
+	})
+}
+
 // What is open can be sent at once by a person who insists, and not otherwise.
 func TestAPersonDecidesAboutAnOpenAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -118,7 +118,7 @@ func (a *account) statusOf() (s Status) {
 			s.Forgiven = in.AmbiguousSince.Add(grace)
 		}
 		if in.Unread {
-			s.Unread = cmp.Or(in.Replays, in.Attempt)
+			s.Unread = cmp.Or(in.UnreadAttempt, in.Replays, in.Attempt)
 		}
 	}
 	return s

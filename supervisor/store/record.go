@@ -230,8 +230,10 @@ type Intent struct {
 	Sends  int       `json:"sends,omitempty"`
 	SentAt time.Time `json:"sent_at,omitzero"`
 	// Unread: an answer came that may hold the new refresh token, and nobody
-	// could read it. The provider's spool has put it aside.
-	Unread bool `json:"unread,omitempty"`
+	// could read it. The provider's spool has put it aside, as the answer to
+	// UnreadAttempt; "": to Replays, or else to Attempt.
+	Unread        bool   `json:"unread,omitempty"`
+	UnreadAttempt string `json:"unread_attempt,omitempty"`
 	// Before is the intent in whose place this one stands for the time being:
 	// a login's, over a refresh of which nobody knows the outcome. Abandon
 	// gives it back; a Commit ends both. nil: none.

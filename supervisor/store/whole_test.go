@@ -53,7 +53,7 @@ func wholeRecord() Record {
 func wholeIntent() Intent {
 	before := goldenIntent()
 	before.Grant, before.Spool, before.Until = 7, "spool-id", before.At.Add(35*time.Second)
-	before.Sends, before.SentAt, before.Unread = 3, before.At, true
+	before.Sends, before.SentAt, before.Unread, before.UnreadAttempt = 3, before.At, true, "the-one-nobody-could-read"
 	before.Unknown = `{"lease":{"keeper":"b"}}`
 	return Intent{
 		Account: before.Account, Provider: before.Provider, Attempt: "0197c5a2-attempt", Kind: "exchange", Version: 42, Grant: 7,
@@ -103,8 +103,8 @@ func TestReleaseWhole(t *testing.T) {
 // No field is left out of the files.
 func TestWholeIsWhole(t *testing.T) {
 	r, in := wholeRecord(), wholeIntent()
-	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread = in.Before.Replays, in.Before.AmbiguousSince,
-		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread // a refresh alone has them
+	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread, in.UnreadAttempt = in.Before.Replays, in.Before.AmbiguousSince,
+		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread, in.Before.UnreadAttempt // a refresh alone has them
 	r.Held = true // never stored
 	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in} {
 		s := reflect.ValueOf(v)
@@ -178,7 +178,7 @@ func TestGoldenWholeStore(t *testing.T) {
 		t.Errorf("it belongs to %+v (%v)", owner, err)
 	}
 
-	in.Unread = true
+	in.Unread, in.UnreadAttempt = true, in.Attempt
 	if err := errors.Join(s.Replace(ctx, in.Attempt, in), s.Abandon(ctx, "saxo-live", in.Attempt, Health{Failures: 3}), s.Close()); err != nil {
 		t.Fatal(err)
 	}
