@@ -87,13 +87,18 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 	if err != nil {
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: read the token file: %v", account, err)
 	}
-	if doc.RefreshToken.IsZero() {
+	if strings.TrimSpace(doc.RefreshToken.Reveal()) == "" {
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
 			"account %s: the file holds no refresh token, so nothing could be kept alive with it", account)
 	}
 	if _, known := cfg.Accounts[doc.Account]; known && doc.Account != account && !req.Force {
 		return control.ImportAnswer{}, control.Errorf(control.CodeConflict,
 			"account %s: the file is account %s's, by its own word; import it there, or give --force if it is this one's all the same", account, doc.Account)
+	}
+	if app := cfg.Accounts[account].ClientID; doc.ClientID != "" && app != "" && doc.ClientID != app && !req.Force {
+		return control.ImportAnswer{}, control.Errorf(control.CodeConflict,
+			"account %s: the file's token is another app's (its key begins with %.4s, client_id with %.4s), and would be refused; correct accounts.%[1]s.client_id, or give --force if it is this one's all the same",
+			account, doc.ClientID, app)
 	}
 	if !req.LoginAt.IsZero() {
 		if !req.Force {

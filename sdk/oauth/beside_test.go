@@ -28,3 +28,11 @@ func TestNewRefreshTokenBesideAnErrorIsKept(t *testing.T) {
 		}
 	}
 }
+
+// A blank refresh token is none: the one that was sent stays.
+func TestBlankRefreshTokenIsNone(t *testing.T) {
+	a := answer{meta: meta{Status: 200, ContentType: "application/json", Received: time.Now()}, body: []byte(`{"access_token":"acc-0123456789abcdef0123","refresh_token":" \t"}`)}
+	if got, err := (Endpoint{}).read("a", a); err != nil || !got.RefreshToken.IsZero() || got.AccessToken.IsZero() {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -18,6 +18,9 @@ func (f fields) text(name string) string {
 	raw := f[name]
 	var s string
 	if json.Unmarshal(raw, &s) == nil {
+		if strings.TrimSpace(s) == "" { // no token is blank
+			return ""
+		}
 		return s
 	}
 	var n json.Number

@@ -49,7 +49,7 @@ func (a answer) brings(refreshToken string) bool {
 	if a.Sent == "" {
 		return looksIssued(refreshToken)
 	}
-	return refreshToken != "" && sdk.NewSecret(refreshToken).Fingerprint() != a.Sent
+	return strings.TrimSpace(refreshToken) != "" && sdk.NewSecret(refreshToken).Fingerprint() != a.Sent
 }
 
 func (a answer) ok() bool { return a.Status >= 200 && a.Status <= 299 }

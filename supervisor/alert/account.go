@@ -48,8 +48,11 @@ const startAgain = "then stop tokenkeeper and start it again (\"tokenkeeper rest
 func (a *Account) failing(now time.Time) Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
-	case a.StoredAt.IsZero(), a.NeedsLogin:
-		// The other alert says what matters.
+	case a.StoredAt.IsZero():
+	case a.NeedsLogin:
+		return c.off(fmt.Sprintf("account %s: refreshing it is over, because it needs a login", a.Name))
+	case a.Unread != "":
+		return c.off(fmt.Sprintf("account %s: it is not tried again, because an answer came that nobody could read", a.Name))
 	case a.Failures > 0 && a.excused(now):
 	case a.Failures > 0 && a.Misconfigured:
 		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token %s",

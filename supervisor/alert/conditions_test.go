@@ -49,7 +49,9 @@ func TestConditions(t *testing.T) {
 			a.Failures, a.LastError = 3, "account main: broker.example answered HTTP 503, which is no OAuth error; it will be tried again"
 		}), "refresh_failing:main", On, "the last error: broker.example answered HTTP 503, which is no OAuth error; it is tried again all the time"},
 		{"bad client", account(func(a *Account) { a.Failures, a.Misconfigured = 1, true }), "refresh_failing:main", On, "accounts.main"},
-		{"failures, then a login is needed", account(func(a *Account) { a.Failures, a.NeedsLogin = 9, true }), "refresh_failing:main", Unknown, ""},
+		{"failures, then a login is needed", account(func(a *Account) { a.Failures, a.NeedsLogin = 9, true }), "refresh_failing:main", Off, "because it needs a login"},
+		{"failures, then a login is needed of a bad client", account(func(a *Account) { a.Failures, a.Misconfigured, a.NeedsLogin = 1, true, true }), "refresh_failing:main", Off, "because it needs a login"},
+		{"failures, then an answer that nobody could read", account(func(a *Account) { a.Failures, a.AmbiguousSince, a.Unread = 9, noon, "/spool/unread-A" }), "refresh_failing:main", Off, "nobody could read"},
 		{"no failure, and an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "refresh_failing:main", Unknown, ""},
 		{"no token yet", account(func(a *Account) { a.StoredAt = time.Time{} }), "refresh_failing:main", Unknown, ""},
 
