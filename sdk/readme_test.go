@@ -11,7 +11,7 @@ import (
 
 // TestReadmePrograms: what README.md shows of Go compiles as it stands there,
 // in a module of its own, and what is only a test there compiles beside the
-// program above it.
+// program above it, which describes itself as that test demands.
 func TestReadmePrograms(t *testing.T) {
 	const project = "github.com/tokenkeeper/tokenkeeper"
 	readme, err := os.ReadFile("README.md")
@@ -71,6 +71,11 @@ func TestReadmePrograms(t *testing.T) {
 	vet.Dir = dir
 	vet.Env = append(os.Environ(), "GOWORK=off")
 	if out, err := vet.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s", err, out)
+	}
+	holds := exec.Command("go", "test", "-mod=mod", "-vet=off", "-run", "TestConformance/Describe", "./a")
+	holds.Dir, holds.Env = dir, vet.Env
+	if out, err := holds.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "ok ") {
+		t.Errorf("the smallest provider does not describe itself as the contract wants it: %v\n%s", err, out)
 	}
 }
