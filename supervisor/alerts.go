@@ -20,19 +20,24 @@ import (
 // looks at everything else only when it runs.
 func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
 	c := s.opts.Config
-	e, err := alert.New(ctx, alert.Config{
+	return alert.New(ctx, alert.Config{
 		Store:    s.store,
 		Policy:   alert.Policy{Repeat: c.Alerts.Repeat, LoginDue: c.Alerts.LoginDue},
 		Snapshot: s.snapshot, Wake: s.wakeAlert, Told: s.alertTold, Some: s.someAccounts(),
 		Events: s.events, Log: s.log,
 	})
-	if err != nil {
-		return nil, err
+}
+
+// carry gives the troubles of an earlier run to the rooms that met them, which
+// alone can say that they are over.
+func (s *Supervisor) carry(facts []event.Fact) {
+	for _, f := range facts {
+		if k, ok := s.keepers[f.Provider]; ok && f.Type != event.StoreRestored {
+			k.Carry(f)
+		} else {
+			s.facts.Keep(f)
+		}
 	}
-	for _, fact := range e.Carried() {
-		s.facts.Keep(fact)
-	}
-	return e, nil
 }
 
 // inTurn is how many accounts a look sees of which nothing has changed: what time

@@ -193,6 +193,24 @@ func TestEarlyAlertIsRaised(t *testing.T) {
 	})
 }
 
+// What an earlier run has told of an account is its keeper's, who says when it is
+// over; what is of the store, or of a provider that is configured no more, is not.
+func TestWhatAnEarlierRunToldIsItsRooms(t *testing.T) {
+	s := crowded(t, 2)
+	s.carry([]event.Fact{
+		{Type: event.Untrusted, Provider: "saxo", Account: "customer-000000", At: time.Now()},
+		{Type: event.DiskTrouble, At: time.Now()},
+		{Type: event.StoreRestored, Provider: "saxo", Account: "customer-000000", At: time.Now()},
+		{Type: event.Untrusted, Provider: "gone", Account: "former", At: time.Now()},
+	})
+	if got := s.keepers["saxo"].Facts(); len(got) != 1 || got[0].Type != event.Untrusted {
+		t.Errorf("the keeper has %v", got)
+	}
+	if got := s.facts.All(); len(got) != 3 {
+		t.Errorf("the supervisor has %v", got)
+	}
+}
+
 // await waits until ok says so.
 func await(t *testing.T, ok func() bool) {
 	t.Helper()

@@ -165,6 +165,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 		s.providers[name] = m
 	}
+	s.carry(s.alerts.Carried())
 	s.inheritLocks()
 	if s.listener, err = newDoor(s.listen); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)

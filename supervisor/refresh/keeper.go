@@ -168,5 +168,9 @@ func (k *Keeper) signal() {
 // Facts are the troubles that the accounts have met and that no [Status] shows.
 func (k *Keeper) Facts() []event.Fact { return k.facts.All() }
 
+// Carry keeps a trouble that the keeper of an earlier run has met: this one says
+// when it is over.
+func (k *Keeper) Carry(f event.Fact) { k.facts.Keep(f) }
+
 // newAttempt names an attempt: 26 characters that no other attempt has.
 func newAttempt() string { return rand.Text() }

@@ -122,6 +122,29 @@ func TestWhatOthersSteerIsToldAsLongAsItLasts(t *testing.T) {
 	})
 }
 
+// What was put right while nothing ran is over at the start: nobody is told for an
+// hour more of what is not.
+func TestWhatOthersSteeredIsOverAtTheNextStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, open := newSteeredRig(t)
+		open.Store(true)
+		g := r.start()
+		synctest.Wait()
+		told := r.keeper.Facts()
+		_ = g.end()
+		open.Store(false)
+		r.restart()
+		for _, fact := range told {
+			r.keeper.Carry(fact)
+		}
+		r.met(event.Untrusted)
+		g = r.start()
+		synctest.Wait()
+		r.met()
+		_ = g.end()
+	})
+}
+
 // It is told at the start, long before the token is needed, and why an account that
 // is past its due moment waits.
 func TestWhatOthersSteerIsToldAtTheStart(t *testing.T) {

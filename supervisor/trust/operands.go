@@ -54,7 +54,7 @@ func Operands(command []string, dir string, onlyRun bool) map[int][]string {
 				is = program // what follows is what that one is given
 			}
 		}
-		told = told || is == interpreter && (codes().MatchString(command[i]) || i > 0 && isClass(command[i], word))
+		told = told || is == interpreter && (codes().MatchString(command[i]) || isClass(command[i], word))
 	}
 	return found
 }

@@ -44,6 +44,7 @@ func TestOperands(t *testing.T) {
 		"a folder of data":          {command: "/opt/launch @/folder --out @/folder --tmpdir=@/folder"},
 		"a folder, after an option": {command: "/usr/bin/python3 -u @/folder @/folder", plugin: map[int]string{2: "folder/"}, onlyRun: map[int]string{2: "folder/"}},
 		"a class's":                 {command: "/usr/bin/java -cp @/folder Main @/folder", plugin: map[int]string{2: "folder/"}, onlyRun: map[int]string{2: "folder/"}},
+		"a class's, at once":        {command: "/usr/bin/java Main @/folder"},
 		"a class's, by way of env":  {command: "/usr/bin/env java -cp @/folder Main @/folder", plugin: map[int]string{3: "folder/"}, onlyRun: map[int]string{3: "folder/"}},
 		"links that are followed":   {command: "/usr/bin/rsync -L @/folder -L @/folder"},
 		"a module's links":          {command: "/usr/bin/python3 -m bot -L @/folder"},
