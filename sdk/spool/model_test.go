@@ -17,8 +17,8 @@ func TestModel(t *testing.T) {
 		dir := filestest.Scratch(t) // in memory: no power is lost here
 		defer func() { _ = os.RemoveAll(dir) }()
 		type state struct {
-			account, answer string
-			slot            *Slot
+			account, kind, answer string
+			slot                  *Slot
 		}
 		var (
 			s   *Spool
@@ -47,17 +47,19 @@ func TestModel(t *testing.T) {
 		r.Repeat(map[string]func(*rapid.T){
 			"begin": func(r *rapid.T) {
 				account := rapid.SampledFrom([]string{"x", "y", "z"}).Draw(r, "account")
+				kind := rapid.SampledFrom([]string{KindRefresh, KindMint, KindExchange}).Draw(r, "kind")
 				busy := false
 				for _, st := range model {
-					busy = busy || st.account == account
+					code := kind == KindExchange && st.kind != KindExchange // beside an attempt that is under way
+					busy = busy || st.account == account && !code
 				}
 				id := fmt.Sprint(next)
-				slot, known, err := s.Begin(Header{Attempt: id, Account: account})
+				slot, known, err := s.Begin(Header{Attempt: id, Account: account, Kind: kind})
 				if known || (err != nil) != busy {
 					r.Fatalf("known %t, account busy %t, %v", known, busy, err)
 				}
 				if err == nil {
-					model[id] = &state{account: account, slot: slot}
+					model[id] = &state{account: account, kind: kind, slot: slot}
 					next++
 				}
 			},

@@ -22,8 +22,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
-// ErrUnsettled: the account has another attempt in the spool, which must be
-// settled first.
+// ErrUnsettled: the account has another attempt in the spool that must be settled
+// first; see [Spool.Begin].
 var ErrUnsettled = errors.New("an earlier attempt of this account is not settled yet")
 
 // Kinds of attempts.
@@ -90,7 +90,8 @@ const (
 // spool is known and gets its own slot back, with what it holds. Begin fails with
 // [ErrUnsettled] while another attempt of the same account is not settled,
 // and with the file system's error when no slot can be had: nothing was sent
-// then, and nothing may be sent.
+// then, and nothing may be sent. One attempt may begin beside another, which is
+// under way: the exchange of a code, which dies before that has ended.
 func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) { return s.BeginIn("", h) }
 
 // BeginIn is [Spool.Begin] for an attempt that was announced for the spool with
@@ -103,7 +104,7 @@ func (s *Spool) BeginIn(id string, h Header) (slot *Slot, known bool, err error)
 		return slot, true, nil
 	}
 	for _, slot := range s.used {
-		if e := slot.entry(); e.Account == h.Account {
+		if e := slot.entry(); e.Account == h.Account && !beside(h.Kind, e.Kind) {
 			return nil, false, fmt.Errorf("account %s, attempt %s: %w", h.Account, e.Attempt, ErrUnsettled)
 		}
 	}
@@ -114,6 +115,10 @@ func (s *Spool) BeginIn(id string, h Header) (slot *Slot, known bool, err error)
 	s.used[h.Attempt] = slot
 	return slot, false, nil
 }
+
+// beside says whether an attempt may begin although one of that other kind is not
+// settled.
+func beside(kind, other string) bool { return kind == KindExchange && other != KindExchange }
 
 // take takes a slot in the first place that has one. That must be a place of
 // the spool that the attempt was announced for: whoever holds the same spool

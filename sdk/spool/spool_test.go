@@ -116,6 +116,51 @@ func TestEachStepSurvivesDeath(t *testing.T) {
 	}
 }
 
+// A code dies before a refresh that hangs has ended: its exchange has a slot beside
+// it. Nothing begins beside the exchange, in a later process either.
+func TestACodeHasASlotBesideARefresh(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1)
+	begun := func(attempt, kind string) error {
+		_, _, err := s.Begin(Header{Attempt: attempt, Account: "main", Kind: kind})
+		return err
+	}
+	if err := begun("refresh", KindRefresh); err != nil {
+		t.Fatal(err)
+	}
+	if err := begun("code", KindExchange); err != nil {
+		t.Fatalf("a code beside a refresh: %v", err)
+	}
+	for _, again := range []bool{false, true} {
+		if again {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir, 1)
+		}
+		for _, kind := range []string{KindRefresh, KindRenew, KindMint, KindLogin, KindExchange} {
+			if err := begun("other", kind); !errors.Is(err, ErrUnsettled) {
+				t.Errorf("a %s beside both: %v", kind, err)
+			}
+		}
+		if n := len(s.Unsettled()); n != 2 {
+			t.Errorf("%d are unsettled, want both", n)
+		}
+	}
+	if err := s.Settle("refresh", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := begun("other", KindRefresh); !errors.Is(err, ErrUnsettled) {
+		t.Errorf("a refresh beside a code: %v", err)
+	}
+	if err := s.Settle("code", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := begun("other", KindRefresh); err != nil {
+		t.Errorf("once both are settled: %v", err)
+	}
+}
+
 func TestUnsettledBlocksItsAccountAlone(t *testing.T) {
 	s := open(t, t.TempDir(), 1)
 	begin(t, s, "a", "main")
