@@ -25,8 +25,8 @@ import (
 // Format 2.1 adds the alerts, and to the ledger how the newest try went. A
 // record of 2.1 may say that its token's lifetime is uncertain; a program that
 // does not know that keeps it. A store of format 2.0 becomes one of 2.1 with the
-// first change. Format 2.2 adds the name of the machine, which a program of 2.1
-// keeps. A program of format 2.0 does not open it: that one still took
+// first change. Format 2.2 adds the name of the machine and the logins that are
+// open, which a program of 2.1 keeps. A program of format 2.0 does not open it: that one still took
 // every key that it does not know for damage.
 const (
 	formatMajor   = 2

@@ -15,7 +15,7 @@ import (
 
 // image is what one file of the store holds.
 type image struct {
-	// values are the records, intents, ledger lines and alerts that are whole, in
+	// values are the records, intents, ledger lines, alerts and open logins that are whole, in
 	// today's format.
 	values map[string][]byte
 	// total as the file says it; of an older format: what it would be.
@@ -128,6 +128,12 @@ func checkValue(key string, value []byte, old bool) ([]byte, error) {
 	if key, ok := strings.CutPrefix(key, prefixAlerts); ok {
 		if _, ok := readAlert(key, value); !ok || !checkSum(value) {
 			return nil, fmt.Errorf("%w: an alert can't be read", ErrDamaged)
+		}
+		return value, nil
+	}
+	if account, ok := strings.CutPrefix(key, prefixLogins); ok {
+		if _, ok := readLogin(account, value); !ok {
+			return nil, fmt.Errorf("%w: the open login of account %s can't be read", ErrDamaged, account)
 		}
 		return value, nil
 	}

@@ -14,6 +14,7 @@ import (
 //	accounts/<id>/intent     JSON of Intent
 //	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
 //	alerts/<key>             JSON of event.Alert and a checksum
+//	logins/<id>              login.go
 //
 // A ledger's <account> is that of an alert if it holds a colon, which the name
 // of no account does. Any other key was written by a newer program and
@@ -25,6 +26,7 @@ const (
 	prefixAccounts = "accounts/"
 	prefixLedger   = "ledger/"
 	prefixAlerts   = "alerts/"
+	prefixLogins   = "logins/"
 	suffixRecord   = "/record"
 	suffixIntent   = "/intent"
 )
@@ -35,13 +37,14 @@ const longestName = 255
 
 func recordKey(account string) string       { return prefixAccounts + account + suffixRecord }
 func intentKey(account string) string       { return prefixAccounts + account + suffixIntent }
+func loginKey(account string) string        { return prefixLogins + account }
 func alertKey(key string) string            { return prefixAlerts + key }
 func ledgerPrefix(sink string) string       { return prefixLedger + sink + "/" }
 func ledgerKey(sink, account string) string { return ledgerPrefix(sink) + account }
 
 // foreignKey says whether no program up to this one writes keys like that.
 func foreignKey(key string) bool {
-	for _, prefix := range []string{prefixAccounts, prefixLedger, prefixAlerts} {
+	for _, prefix := range []string{prefixAccounts, prefixLedger, prefixAlerts, prefixLogins} {
 		if strings.HasPrefix(key, prefix) {
 			return false
 		}

@@ -22,7 +22,7 @@ func newKeyspace(values map[string][]byte) keyspace {
 }
 
 // groupOf is the beginning of a key that it shares with the others of its
-// group: "accounts/", "alerts/", "ledger/<sink>/".
+// group: "accounts/", "alerts/", "logins/", "ledger/<sink>/".
 func groupOf(key string) string {
 	n := strings.IndexByte(key, '/') + 1
 	if strings.HasPrefix(key, prefixLedger) {

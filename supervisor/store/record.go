@@ -234,6 +234,9 @@ type Intent struct {
 	// UnreadAttempt; "": to Replays, or else to Attempt.
 	Unread        bool   `json:"unread,omitempty"`
 	UnreadAttempt string `json:"unread_attempt,omitempty"`
+	// Login is the State of the [Login] whose code an exchange spends; "": none, or
+	// an older program has announced it.
+	Login string `json:"login,omitempty"`
 	// Before is the intent in whose place this one stands for the time being:
 	// a login's, over a refresh of which nobody knows the outcome. Abandon
 	// gives it back; a Commit ends both. nil: none.

@@ -170,7 +170,8 @@ func (r *restoration) offer(rec Record, path string, newest bool) {
 }
 
 // values are those of the restored store. The ledger is left out: a sink may
-// get a token once more, but never misses one whose version was used before.
+// get a token once more, but never misses one whose version was used before. So are
+// the open logins: their codes may have been spent since.
 func (r *restoration) values() map[string][]byte {
 	values := map[string][]byte{}
 	if r.base != nil {

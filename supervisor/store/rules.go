@@ -88,7 +88,7 @@ func (d draft) intend(in Intent) error {
 		return fmt.Errorf("attempt %s of account %s: attempt %s is not settled yet: %w",
 			in.Attempt, in.Account, standing.Attempt, ErrConflict)
 	}
-	return d.putIntent(in)
+	return d.announce(in)
 }
 
 // replace is the rule of [Store.Replace].
@@ -101,7 +101,17 @@ func (d draft) replace(attempt string, in Intent) error {
 		return fmt.Errorf("attempt %s of account %s can't take the place of %s, which does not stand: %w",
 			in.Attempt, in.Account, attempt, ErrConflict)
 	}
-	return d.putIntent(in)
+	return d.announce(in)
+}
+
+// announce puts an intent. The login whose code it spends is over with it: a code
+// is spent once.
+func (d draft) announce(in Intent) error {
+	if err := d.putIntent(in); err != nil {
+		return err
+	}
+	d.dropLogin(in.Account, in.Login)
+	return nil
 }
 
 // commit is the rule of [Store.Commit].

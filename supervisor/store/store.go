@@ -120,6 +120,19 @@ type Store interface {
 	// that is; the zero Delivery if there is none.
 	Delivery(ctx context.Context, sink, account string) (Delivery, error)
 
+	// PutLogin keeps the login of an account that a person has begun. There is one
+	// for each account: ErrConflict while another one is open, which it is before
+	// its Until. An Intend or Replace whose intent names its State as its Login
+	// ends it in the same transaction.
+	PutLogin(ctx context.Context, l Login) error
+	// Login returns the account's begun login, open or not; ok is false if there is
+	// none.
+	Login(ctx context.Context, account string) (l Login, ok bool, err error)
+	// Logins returns those of all accounts, ordered by account.
+	Logins(ctx context.Context) ([]Login, error)
+	// DropLogin ends the login with that State. Any other stays; none is fine.
+	DropLogin(ctx context.Context, account, state string) error
+
 	// SaveAlert stores the newest state of an alert, by its key. The ledger
 	// of who was told of it has the key in the place of the account.
 	SaveAlert(ctx context.Context, a event.Alert) error

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // wholePlace holds a store of today's program in which every field is set, and a
@@ -58,7 +59,18 @@ func wholeIntent() Intent {
 	return Intent{
 		Account: before.Account, Provider: before.Provider, Attempt: "0197c5a2-attempt", Kind: "exchange", Version: 42, Grant: 7,
 		At: before.At.Add(time.Minute), Boot: "boot-id", Spool: "spool-id", Until: before.At.Add(95 * time.Second),
-		Before: &before, Unknown: `{"lease":{"keeper":"a"}}`,
+		Login: "state-of-the-login", Before: &before, Unknown: `{"lease":{"keeper":"a"}}`,
+	}
+}
+
+// wholeLogin has every field set.
+func wholeLogin() Login {
+	at := golden().StoredAt
+	return Login{
+		Account: "saxo-live", State: "state", URL: "https://sim.logonvalidation.example/authorize?state=state&x=<1>", Verifier: sdk.NewSecret("verifier"),
+		Issuer: "https://sim.logonvalidation.example", At: at, Until: at.Add(15 * time.Minute),
+		By:        event.Caller{UID: 1000, PID: 4711, Program: "/usr/bin/tokenkeeper"},
+		GrantedTo: GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example"},
 	}
 }
 
@@ -81,7 +93,7 @@ func TestReleaseWhole(t *testing.T) {
 	intent = sign(intent)
 	dir := plant(t, formatVersion, map[string][]byte{recordKey("saxo-live"): record, intentKey("saxo-live"): intent})
 	s := reach(t, dir)
-	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()),
+	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()), s.PutLogin(t.Context(), wholeLogin()),
 		s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +118,7 @@ func TestWholeIsWhole(t *testing.T) {
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread, in.UnreadAttempt = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread, in.Before.UnreadAttempt // a refresh alone has them
 	r.Held = true // never stored
-	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in} {
+	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, wholeLogin(), wholeLogin().By} {
 		s := reflect.ValueOf(v)
 		for n := range s.NumField() {
 			if f := s.Type().Field(n); f.IsExported() && s.Field(n).IsZero() && f.Name != "Rescued" {
@@ -173,6 +185,9 @@ func TestGoldenWholeStore(t *testing.T) {
 	alerts, err := s.Alerts(ctx)
 	if err != nil || len(alerts) != 1 || !reflect.DeepEqual(alerts[0], goldenAlert()) {
 		t.Errorf("alerts %+v (%v)", alerts, err)
+	}
+	if l, ok, err := s.Login(ctx, "saxo-live"); err != nil || !ok || !reflect.DeepEqual(l, wholeLogin()) {
+		t.Errorf("the open login %+v (%v, %v)", l, ok, err)
 	}
 	if owner, err := s.Owner(ctx); err != nil || !reflect.DeepEqual(owner, goldenOwner()) {
 		t.Errorf("it belongs to %+v (%v)", owner, err)

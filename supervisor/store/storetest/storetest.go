@@ -42,6 +42,7 @@ func Run(t *testing.T, place Place) {
 		{"Lineage", testLineage},
 		{"Evidence", testEvidence},
 		{"CandidateBeside", testCandidateBeside},
+		{"Login", testLogin},
 		{"Ledger", testLedger},
 		{"Tries", testTries},
 		{"Alerts", testAlerts},

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
+
+// Login is a login that a person has begun, and that waits for the code which the
+// broker gives him.
+type Login struct {
+	Account string
+	// State names the login: the broker sends it back beside the code. URL is the
+	// address at which the person logs in, and holds it.
+	State, URL string
+	// Verifier is the code verifier of the address's code challenge (RFC 7636).
+	Verifier sdk.Secret
+	// Issuer is the authorization server; "": not known.
+	Issuer string
+	// At is when it was begun, By by whom, and Until when it is over by itself.
+	At, Until time.Time
+	By        event.Caller
+	// GrantedTo is whom the token will be granted to, as the configuration said
+	// when it was begun. Nobody knows the person yet.
+	GrantedTo GrantedTo
+}
+
+// loginLayout is a login as stored. It is written once, and so needs to keep nothing
+// that a newer program has added.
+type loginLayout struct {
+	Account   string       `json:"account"`
+	State     string       `json:"state"`
+	URL       string       `json:"url"`
+	Verifier  string       `json:"code_verifier"`
+	Issuer    string       `json:"issuer,omitempty"`
+	At        time.Time    `json:"at"`
+	Until     time.Time    `json:"until"`
+	By        event.Caller `json:"by"`
+	GrantedTo GrantedTo    `json:"granted_to,omitzero"`
+	Sum       string       `json:"sum,omitempty"` // as in recordLayout
+}
+
+func sealLogin(l Login) ([]byte, error) {
+	b, err := json.Marshal(loginLayout{
+		Account: l.Account, State: l.State, URL: l.URL, Verifier: l.Verifier.Reveal(), Issuer: l.Issuer,
+		At: utc(l.At), Until: utc(l.Until), By: l.By, GrantedTo: l.GrantedTo,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("the login of account %s can't be stored: %w", l.Account, err)
+	}
+	return sign(b), nil
+}
+
+// readLogin returns the login that stands under an account's key. One that can't be
+// read is none: a person begins another.
+func readLogin(account string, b []byte) (Login, bool) {
+	var l loginLayout
+	if b == nil || !checkSum(b) || json.Unmarshal(b, &l) != nil || l.Account != account || l.State == "" {
+		return Login{}, false
+	}
+	return Login{
+		Account: l.Account, State: l.State, URL: l.URL, Verifier: sdk.NewSecret(l.Verifier), Issuer: l.Issuer,
+		At: moment.Known(l.At), Until: moment.Known(l.Until), By: l.By, GrantedTo: l.GrantedTo,
+	}, true
+}
+
+// PutLogin implements [Store].
+func (e *engine) PutLogin(ctx context.Context, l Login) error {
+	if err := checkName("an account", l.Account); err != nil {
+		return err
+	}
+	if l.State == "" {
+		return fmt.Errorf("a login of account %s has no state: its answer could not be told from another's", l.Account)
+	}
+	return e.write(ctx, l.Account, func(d draft) error { return d.putLogin(l) })
+}
+
+// putLogin is the rule of [Store.PutLogin].
+func (d draft) putLogin(l Login) error {
+	if open, ok := readLogin(l.Account, d.get(loginKey(l.Account))); ok && open.State != l.State && l.At.Before(open.Until) {
+		return fmt.Errorf("account %s: a login was begun before, and is open: %w", l.Account, ErrConflict)
+	}
+	b, err := sealLogin(l)
+	if err != nil {
+		return err
+	}
+	d.put(loginKey(l.Account), b)
+	return nil
+}
+
+// Login implements [Store].
+func (e *engine) Login(ctx context.Context, account string) (l Login, ok bool, err error) {
+	b, err := e.one(ctx, loginKey(account))
+	if err != nil {
+		return Login{}, false, fmt.Errorf("reading the open login of account %s: %w", account, err)
+	}
+	l, ok = readLogin(account, b)
+	return l, ok, nil
+}
+
+// Logins implements [Store].
+func (e *engine) Logins(ctx context.Context) (all []Login, err error) {
+	if err = ctx.Err(); err == nil {
+		err = e.read(func(r reader) {
+			r.scan(prefixLogins, func(key string, value []byte) {
+				if l, ok := readLogin(strings.TrimPrefix(key, prefixLogins), bytes.Clone(value)); ok {
+					all = append(all, l)
+				}
+			})
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing the open logins: %w", err)
+	}
+	slices.SortFunc(all, func(a, b Login) int { return strings.Compare(a.Account, b.Account) })
+	return all, nil
+}
+
+// DropLogin implements [Store].
+func (e *engine) DropLogin(ctx context.Context, account, state string) error {
+	if err := checkName("an account", account); err != nil {
+		return err
+	}
+	return e.write(ctx, account, func(d draft) error { d.dropLogin(account, state); return nil })
+}
+
+// dropLogin is the rule of [Store.DropLogin], and of an announcement.
+func (d draft) dropLogin(account, state string) {
+	if open, ok := readLogin(account, d.get(loginKey(account))); ok && open.State == state {
+		d.delete(loginKey(account))
+	}
+}
