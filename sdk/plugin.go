@@ -2,6 +2,8 @@ package sdk
 
 import (
 	"context"
+	"strconv"
+	"strings"
 
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
@@ -43,6 +45,34 @@ const ProtocolVersion = 1
 // all others run under every Tokenkeeper, and this one under none that would leave
 // half of it undone.
 const KindsVersion = 2
+
+// Versions of the contract of a kind of plugin, [PluginName] or [SinkPluginName],
+// that a supervisor built with this package runs, from the oldest on.
+func Versions(plugin string) []int {
+	if plugin == SinkPluginName {
+		return []int{ProtocolVersion}
+	}
+	return []int{ProtocolVersion, KindsVersion}
+}
+
+// VersionsText puts versions into a sentence.
+func VersionsText(versions []int) string {
+	words := make([]string, len(versions))
+	for i, v := range versions {
+		words[i] = strconv.Itoa(v)
+	}
+	return strings.Join(words, " and ")
+}
+
+// VersionedPlugins are what a supervisor offers a plugin of that name, in each
+// version that it speaks.
+func VersionedPlugins(name string) map[int]plugin.PluginSet {
+	sets := map[int]plugin.PluginSet{}
+	for _, version := range Versions(name) {
+		sets[version] = plugin.PluginSet{name: &Plugin{}}
+	}
+	return sets
+}
 
 // versionOf is the version of the contract that a provider needs.
 func versionOf(p Provider) int {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,6 +86,9 @@ func serve(name string, s service, version int) {
 		}
 		os.Exit(0)
 	}()
+	if told := tooOld(os.Getenv(envOffered), name, version); told != "" {
+		slog.Error(told)
+	}
 	rest := idle.New(restAfter)
 	defer rest.Close()
 	handshake := Handshake()
@@ -100,6 +104,21 @@ func serve(name string, s service, version int) {
 		}),
 	})
 	s.Drain()
+}
+
+// envOffered is where go-plugin's host side lists the versions that it speaks.
+const envOffered = "PLUGIN_PROTOCOL_VERSIONS"
+
+// tooOld says, for the log of a supervisor that does not speak the version that the
+// plugin needs, what a person has to do; "": it does, or is none of go-plugin's that
+// says.
+func tooOld(offered, kind string, version int) string {
+	versions := strings.Split(offered, ",")
+	if offered == "" || slices.Contains(versions, strconv.Itoa(version)) {
+		return ""
+	}
+	return fmt.Sprintf("this %s needs version %d of the %[1]s protocol, and the Tokenkeeper that starts it speaks %[3]s: "+
+		"upgrade Tokenkeeper, or install an older version of the %[1]s", kind, version, strings.Join(versions, " and "))
 }
 
 // restAfter is how long after its last answer a plugin counts as idle.

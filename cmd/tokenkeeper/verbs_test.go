@@ -119,7 +119,8 @@ func TestVerbsAsJSON(t *testing.T) {
 	if got := decode[control.Status](t, out("status")); len(got.Accounts) != 4 || !got.Now.Equal(now) {
 		t.Errorf("status: %+v", got)
 	}
-	if got := decode[control.VersionAnswer](t, out("version")); got.Go == "" || got.Protocol != 1 {
+	if got := decode[control.VersionAnswer](t, out("version")); got.Go == "" || got.Protocol != 1 ||
+		len(got.Providers) != 2 || len(got.Sinks) != 1 {
 		t.Errorf("version: %+v", got)
 	}
 }

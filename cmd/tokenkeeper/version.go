@@ -1,7 +1,6 @@
 package main
 
 import (
-	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
@@ -16,11 +15,12 @@ func newVersionCommand(e *env) *cobra.Command {
 		Short: "Print the version of this program",
 		Args:  exactArgs(),
 		RunE: func(*cobra.Command, []string) error {
-			v := control.VersionAnswer{Version: programVersion(), Go: runtime.Version(), Protocol: sdk.ProtocolVersion}
+			v := control.VersionOf(programVersion())
 			if e.json {
 				return e.printJSON(v)
 			}
-			return e.print("tokenkeeper %s (%s, plugin protocol %d)", v.Version, v.Go, v.Protocol)
+			return e.print("tokenkeeper %s (%s; protocols of providers: %s, of sinks: %s)", v.Version, v.Go,
+				sdk.VersionsText(v.Providers), sdk.VersionsText(v.Sinks))
 		},
 	}
 }

@@ -29,8 +29,10 @@
 package control
 
 import (
+	"runtime"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -295,6 +297,18 @@ type VersionAnswer struct {
 	Version  string `json:"version"`
 	Go       string `json:"go"`
 	Protocol int    `json:"protocol"`
+	// Providers and Sinks are the versions of the plugins' protocols that it speaks;
+	// Protocol is the oldest, which both have.
+	Providers []int `json:"provider_protocols"`
+	Sinks     []int `json:"sink_protocols"`
+}
+
+// VersionOf is the answer of a program of that version.
+func VersionOf(program string) VersionAnswer {
+	return VersionAnswer{
+		Version: program, Go: runtime.Version(), Protocol: sdk.ProtocolVersion,
+		Providers: sdk.Versions(sdk.PluginName), Sinks: sdk.Versions(sdk.SinkPluginName),
+	}
 }
 
 // Alerts is the answer of GET /v1/alerts.

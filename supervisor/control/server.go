@@ -8,12 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -117,7 +115,7 @@ func answer(call func(http.ResponseWriter, *http.Request) (any, error)) http.Han
 
 func (s *Server) version(_ http.ResponseWriter, r *http.Request) (any, error) {
 	status, err := s.backend.Status(r.Context())
-	return VersionAnswer{Version: status.Version, Go: runtime.Version(), Protocol: sdk.ProtocolVersion}, err
+	return VersionOf(status.Version), err
 }
 
 func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {

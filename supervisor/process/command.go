@@ -106,7 +106,7 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 	synced := out.beside() // os.Stdout and os.Stderr after Serve began, over gRPC
 	client := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
-		Plugins:          plugin.PluginSet{c.Kind.pluginName(): &sdk.Plugin{}},
+		VersionedPlugins: sdk.VersionedPlugins(c.Kind.pluginName()),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		SkipHostEnv:      true,

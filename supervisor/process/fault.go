@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,19 +90,21 @@ func (k Kind) handshakeFault(path, line string) error {
 	if err != nil {
 		return notAPlugin
 	}
-	wrong := func(what string) error {
-		return &Fault{
-			Kind: WrongProtocol, Message: fmt.Sprintf("%s speaks %s", path, what),
-			Remedy: fmt.Sprintf("install a version of the %s that is built for this version of Tokenkeeper", k),
-		}
+	wrong := func(what, remedy string) error {
+		return &Fault{Kind: WrongProtocol, Message: fmt.Sprintf("%s speaks %s", path, what), Remedy: remedy}
 	}
+	versions := sdk.Versions(k.pluginName())
+	rebuilt := fmt.Sprintf("install a version of the %s that is built for this version of Tokenkeeper", k)
 	switch {
 	case core != plugin.CoreProtocolVersion:
-		return wrong(fmt.Sprintf("version %d of go-plugin's protocol, this Tokenkeeper %d", core, plugin.CoreProtocolVersion))
-	case version != sdk.ProtocolVersion:
-		return wrong(fmt.Sprintf("version %d of the %s protocol, this Tokenkeeper %d", version, k, sdk.ProtocolVersion))
+		return wrong(fmt.Sprintf("version %d of go-plugin's protocol, this Tokenkeeper %d", core, plugin.CoreProtocolVersion), rebuilt)
+	case version > slices.Max(versions):
+		return wrong(fmt.Sprintf("version %d of the %s protocol, this Tokenkeeper %s", version, k, sdk.VersionsText(versions)),
+			fmt.Sprintf("upgrade Tokenkeeper, or install an older version of the %s", k))
+	case !slices.Contains(versions, version):
+		return wrong(fmt.Sprintf("version %d of the %s protocol, this Tokenkeeper %s", version, k, sdk.VersionsText(versions)), rebuilt)
 	case len(parts) < 5 || parts[4] != string(plugin.ProtocolGRPC):
-		return wrong("net/rpc instead of gRPC")
+		return wrong("net/rpc instead of gRPC", rebuilt)
 	}
 	return nil
 }

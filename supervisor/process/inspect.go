@@ -60,11 +60,11 @@ func inspect(ctx context.Context, c Command, name string) (Info, error) {
 	}
 	// A running supervisor's sockets are not touched.
 	c.SpoolDir, c.SocketDir = "", ""
-	in, err := c.Launch(ctx)
+	in, err := c.launch(ctx)
 	if err != nil {
 		return info, err
 	}
-	info.Protocol = sdk.ProtocolVersion
+	info.Protocol = in.client.NegotiatedVersion()
 	id, err := c.Kind.meet(ctx, in, name, startTimeout)
 	info.Version, info.Description, info.Sink = id.version, id.provider, id.sink
 	in.End(time.Second)

@@ -36,8 +36,14 @@ func TestMain(m *testing.M) {
 			os.Exit(parent())
 		case "kindsplugin":
 			sdk.Serve(mints{})
+		case "yesterday":
+			serveYesterday(os.Args[2])
+			os.Exit(0)
+		case "tomorrow":
+			serveVersion(3)
+			os.Exit(0)
 		case "oldplugin":
-			serveVersion(99)
+			serveVersion(0)
 			os.Exit(0)
 		}
 	}

@@ -52,11 +52,8 @@ func Start(cmd *exec.Cmd, name string, log io.Writer) (*Process, error) {
 	cmd.Env = append(cmd.Env, sdk.EnvLifeline+"=3", sdk.EnvLocks+"=4")
 	p := &Process{Locks: locks, cmd: cmd, lifeline: ours}
 	p.client = plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig: sdk.Handshake(),
-		VersionedPlugins: map[int]plugin.PluginSet{
-			sdk.ProtocolVersion: {name: &sdk.Plugin{}},
-			sdk.KindsVersion:    {name: &sdk.Plugin{}},
-		},
+		HandshakeConfig:  sdk.Handshake(),
+		VersionedPlugins: sdk.VersionedPlugins(name),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		Cmd:              cmd,
