@@ -62,8 +62,11 @@ func (a *leased) take(ctx context.Context, f find) error {
 	rec.Before = a.rec().Unproven(rec.Token)
 	rec.Spend(f.parent)
 	a.trim(&rec)
-	if f.otherLogin || !f.loginAt.IsZero() && tellsLogin(a.rec(), f.token, f.loginUncertain) {
+	switch {
+	case f.otherLogin:
 		rec.LoginAt, rec.LoginUncertain = f.loginAt, f.loginUncertain
+	case !f.loginAt.IsZero():
+		rec.LoginAt, rec.LoginUncertain = toldLogin(a.rec(), f.token, f.loginAt, f.loginUncertain, a.keeper.Policy())
 	}
 	noteEnds(&rec, a.keeper.Policy())
 	first := !a.stored()

@@ -62,13 +62,26 @@ func (k *Keeper) Meet(d sdk.Description) {
 	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
 }
 
-// tellsLogin says whether the time of a login that came with t from elsewhere
-// takes the place of rec's. An uncertain one, which its writer may set anew at
-// each refresh, does not where rec's is certain and t has the same refresh token;
-// another refresh token may be of another login.
-func tellsLogin(rec store.Record, t sdk.Token, uncertain bool) bool {
-	certain := !rec.LoginAt.IsZero() && !rec.LoginUncertain
-	return !uncertain || !certain || !t.RefreshToken.Equal(rec.Token.RefreshToken)
+// toldLogin is the time of the login that a token t comes from which was found
+// elsewhere, beside a time that is told there. An uncertain one may be set anew at
+// each refresh by whoever wrote it: then the login was no later, and may have been
+// earlier. So it does not take the place of rec's where rec's is certain and t has
+// the same refresh token. Another refresh token may be of another login; but where
+// the broker replaces it at each refresh it is likely of the same, and rec's earlier
+// time stays as a guess: people are told of the end too early rather than too late,
+// and nothing ends by it.
+func toldLogin(rec store.Record, t sdk.Token, at time.Time, uncertain bool, p sdk.Policy) (login time.Time, isGuess bool) {
+	same := t.RefreshToken.Equal(rec.Token.RefreshToken)
+	end := p.Ends(sdk.Moments{Login: rec.LoginAt}).Refresh.At
+	switch {
+	case !uncertain || rec.LoginAt.IsZero():
+		return at, uncertain
+	case same && !rec.LoginUncertain:
+		return rec.LoginAt, false
+	case !same && p.Rotates && !rec.NeedsLogin() && rec.LoginAt.Before(at) && (end.IsZero() || t.IssuedAt.Before(end)):
+		return rec.LoginAt, true
+	}
+	return at, true
 }
 
 // CheckLoginTime says why a person can't have logged in at a moment, if the

@@ -147,23 +147,30 @@ func TestLoginTimeAfterARefresh(t *testing.T) {
 }
 
 // A program that shares the file sets the time of the login anew at each refresh:
-// of the same refresh token, what a person has said is not undone by it.
+// of the same refresh token, what a person has said is not undone by it. Where the
+// broker replaces that, it is likely the same login, of which people hear in time.
 func TestLoginTimeThatIsCertainStays(t *testing.T) {
+	const week = 7 * 24 * time.Hour
 	for name, c := range map[string]struct {
-		told, another, stays bool
+		told                    time.Duration // ago; 0: nobody has said when
+		another, keeps, refused bool
+		stays, certain          bool
 	}{
-		"the same refresh token":             {told: true, stays: true},
-		"another, perhaps of another login":  {told: true, another: true},
-		"the same, and nobody has said when": {},
+		"the same refresh token":                   {told: 48 * time.Hour, stays: true, certain: true},
+		"the same, and nobody has said when":       {},
+		"another, where the broker replaces it":    {told: 48 * time.Hour, another: true, stays: true},
+		"another, where the broker leaves it":      {told: 48 * time.Hour, another: true, keeps: true},
+		"another, after the login had ended":       {told: week - time.Minute, another: true},
+		"another, and the broker has refused ours": {told: 48 * time.Hour, another: true, refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newSharedRigOf(t, format.Schwab)
-				r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+				r.broker.policyLife, r.broker.fixed, r.broker.keeps = week, true, c.keeps
 				g := r.start()
 				synctest.Wait()
-				said := r.wall().Add(-48 * time.Hour).Truncate(time.Second)
-				if c.told {
+				said := r.wall().Add(-c.told).Truncate(time.Second)
+				if c.told > 0 {
 					if _, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, said); err != nil {
 						t.Fatal(err)
 					}
@@ -177,6 +184,9 @@ func TestLoginTimeThatIsCertainStays(t *testing.T) {
 				if c.another {
 					d.RefreshToken = r.broker.grant("one").RefreshToken
 				}
+				if c.refused {
+					_, _ = r.keeper.Refresh(t.Context(), "one", true)
+				}
 				if err := r.bot.Write(d); err != nil {
 					t.Fatal(err)
 				}
@@ -186,14 +196,44 @@ func TestLoginTimeThatIsCertainStays(t *testing.T) {
 				if c.stays {
 					want = said
 				}
-				if !rec.Token.AccessToken.Equal(d.AccessToken) || !rec.LoginAt.Equal(want) || rec.LoginUncertain == c.stays ||
-					!rec.RefreshExpiry.Equal(want.Add(7*24*time.Hour)) {
+				if !rec.Token.AccessToken.Equal(d.AccessToken) || !rec.LoginAt.Equal(want) || rec.LoginUncertain == c.certain ||
+					!rec.RefreshExpiry.Equal(want.Add(week)) {
 					t.Errorf("the login was %v (uncertain: %t, ends %v), want %v", rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, want)
 				}
 				_ = g.end()
 			})
 		})
 	}
+}
+
+// It stays however often the other program refreshes.
+func TestLoginTimeStaysOverManyRefreshesElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRigOf(t, format.Schwab)
+		r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+		g := r.start()
+		synctest.Wait()
+		said := r.wall().Add(-48 * time.Hour).Truncate(time.Second)
+		if _, err := r.keeper.TellLogin(t.Context(), "one", sdk.Secret{}, said); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			time.Sleep(10 * time.Minute)
+			now, grant := r.wall().Truncate(time.Second), r.broker.grant("one")
+			if err := r.bot.Write(format.Document{
+				AccessToken: grant.AccessToken, RefreshToken: grant.RefreshToken,
+				IssuedAt: now, Expiry: now.Add(20 * time.Minute), LoginAt: now,
+			}); err != nil {
+				t.Fatal(err)
+			}
+			r.keeper.Touch("one")
+			synctest.Wait()
+			if rec := r.record("one"); !rec.Token.RefreshToken.Equal(grant.RefreshToken) || !rec.LoginAt.Equal(said) || !rec.LoginUncertain {
+				t.Fatalf("the login was %v (uncertain: %t), want %v", rec.LoginAt, rec.LoginUncertain, said)
+			}
+		}
+		_ = g.end()
+	})
 }
 
 // The same where a file is imported by force.

@@ -109,9 +109,9 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	}
 	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
 	next.Account, next.Provider = rec.Account, k.cfg.Provider
-	next.LoginAt, next.LoginUncertain = rec.LoginAt, rec.LoginUncertain
+	next.LoginAt, next.LoginUncertain = toldLogin(a.rec(), rec.Token, rec.LoginAt, rec.LoginUncertain, k.Policy())
 	sameLogin := rec.LoginAt.IsZero() && (rec.Version != 0 || rec.Token.RefreshToken.Equal(a.rec().Token.RefreshToken))
-	if sameLogin || !tellsLogin(a.rec(), rec.Token, rec.LoginUncertain) {
+	if sameLogin {
 		next.LoginAt, next.LoginUncertain = a.rec().LoginAt, a.rec().LoginUncertain
 	}
 	if next.Origin == store.OriginRestore {
