@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -75,6 +76,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
 	a.OldAccessDies = k.OldAccessDies
 	a.Person, a.Candidate = whose(r)
+	a.Login = openLogin(k.Login)
 	if r.Origin == store.OriginRefresh {
 		a.LastRefresh = r.StoredAt
 	}
@@ -170,16 +172,35 @@ func (b backend) Import(ctx context.Context, req control.ImportRequest) (control
 	return importInto(ctx, k, b.s.opts.Config, req)
 }
 
-func (b backend) Login(ctx context.Context, account string) (control.LoginAnswer, error) {
+func (b backend) Login(ctx context.Context, account string, by event.Caller) (control.LoginAnswer, error) {
 	k, err := b.s.keeperOf(account)
 	if err != nil {
 		return control.LoginAnswer{}, err
 	}
-	address, err := k.BeginLogin(ctx, account)
+	l, err := k.BeginLogin(ctx, account, by)
 	if err != nil {
 		return control.LoginAnswer{}, apiError(err)
 	}
-	return control.LoginAnswer{Account: account, URL: address}, nil
+	return control.LoginAnswer{Account: account, URL: l.URL, Earlier: l.Earlier, OpenLogin: *openLogin(&l)}, nil
+}
+
+func (b backend) CancelLogin(ctx context.Context, account string) (control.CancelledAnswer, error) {
+	k, err := b.s.keeperOf(account)
+	if err != nil {
+		return control.CancelledAnswer{}, err
+	}
+	l, err := k.CancelLogin(ctx, account)
+	if err != nil {
+		return control.CancelledAnswer{}, apiError(err)
+	}
+	return control.CancelledAnswer{Account: account, OpenLogin: *openLogin(&l)}, nil
+}
+
+func openLogin(l *refresh.OpenLogin) *control.OpenLogin {
+	if l == nil {
+		return nil
+	}
+	return &control.OpenLogin{BegunAt: l.At, By: l.By, Until: l.Until}
 }
 
 func (b backend) CompleteLogin(ctx context.Context, account, redirected string) (control.LoggedInAnswer, error) {
@@ -230,7 +251,7 @@ func apiError(err error) error {
 		code = control.CodeAnotherPerson
 	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = control.CodeBadRequest
-	case errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted),
+	case errors.Is(err, refresh.ErrLoginOpen), errors.Is(err, refresh.ErrNoOpenLogin), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted),
 		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrOtherAccount):
 		code = control.CodeConflict
 	}

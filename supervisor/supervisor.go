@@ -165,6 +165,9 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 		s.providers[name] = m
 	}
+	if err := s.dropStrayLogins(ctx); err != nil {
+		return err
+	}
 	s.carry(s.alerts.Carried())
 	s.inheritLocks()
 	if s.listener, err = newDoor(s.listen); err != nil {

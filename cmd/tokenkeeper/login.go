@@ -6,7 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/user"
+	"path"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,9 +19,9 @@ import (
 )
 
 func newLoginCommand(e *env) *cobra.Command {
-	var confirm, discard bool
+	var confirm, discard, cancel bool
 	cmd := &cobra.Command{
-		Use:   "login ACCOUNT [--confirm|--discard]",
+		Use:   "login ACCOUNT [--cancel|--confirm|--discard]",
 		Short: "Log in at the broker, for a first token or a new one",
 		Long: `Log in at the broker. It prints an address to open in any browser, on any
 machine. After the login the broker sends the browser to the account's
@@ -28,14 +32,18 @@ give it 30 seconds).
 The supervisor must run. It spends the code itself, and the answer is durable
 before anything else happens.
 
+There is one login of an account at a time, over restarts of the supervisor too:
+asked again, it gives the same address. It is over after 15 minutes, or with
+--cancel. Until then the token is refreshed only if it would die otherwise.
+
 If the broker says that another person has logged in than before, that login
 waits beside the account's own, which goes on being refreshed: --confirm puts
 it in the other's place, --discard forgets it.`,
 		Example: "  tokenkeeper login schwab-main",
 		Args:    exactArgs("ACCOUNT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if confirm && discard {
-				return usageErrorf("give --confirm or --discard, not both")
+			if confirm && discard || cancel && (confirm || discard) {
+				return usageErrorf("give --confirm or --discard or --cancel, and one of them")
 			}
 			c, err := e.client()
 			if err != nil {
@@ -48,21 +56,28 @@ it in the other's place, --discard forgets it.`,
 				return e.loggedIn(got, err)
 			case discard:
 				return e.discardLogin(cmd.Context(), c, args[0])
+			case cancel:
+				return e.cancelLogin(cmd.Context(), c, args[0])
 			}
 			begun, err := c.Login(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
 			// The prompt is for people; what programs read goes to stdout.
+			if begun.Earlier {
+				_, _ = fmt.Fprintf(e.stderr, "A login of this account is open: %s. It is the account's only one.\n", openText(begun.OpenLogin, e.now()))
+			}
 			_, _ = fmt.Fprintf(e.stderr, "Open this address and log in:\n\n  %s\n\nThen paste the whole address that the browser shows:\n", begun.URL)
 			line, err := bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
 			if line = strings.TrimSpace(line); line == "" {
-				return errors.Join(errors.New("no address was pasted: nothing was changed"), ignoreEOF(err))
+				return errors.Join(fmt.Errorf("no address was pasted: nothing was changed, and the login stays open until %s; go on with: tokenkeeper login %s, or end it with --cancel",
+					moment.Text(begun.Until, e.now(), false), args[0]), ignoreEOF(err))
 			}
 			got, err := c.CompleteLogin(cmd.Context(), args[0], line)
 			return e.loggedIn(got, err)
 		},
 	}
+	cmd.Flags().BoolVar(&cancel, "cancel", false, "end the login that is open")
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "take the login of another person, which waits")
 	cmd.Flags().BoolVar(&discard, "discard", false, "forget the login of another person, which waits")
 	return cmd
@@ -93,6 +108,30 @@ func (e *env) discardLogin(ctx context.Context, c *control.Client, account strin
 		return e.printJSON(got)
 	}
 	return e.print("%s: the login of %s is forgotten, and the account is as it was", got.Account, got.Person)
+}
+
+func (e *env) cancelLogin(ctx context.Context, c *control.Client, account string) error {
+	got, err := c.CancelLogin(ctx, account)
+	if err != nil {
+		return err
+	}
+	if e.json {
+		return e.printJSON(got)
+	}
+	return e.print("%s: the login (%s) is cancelled", got.Account, openText(got.OpenLogin, e.now()))
+}
+
+// openText says of a login that is open when it was begun, by whom, and until when it
+// is open.
+func openText(l control.OpenLogin, now time.Time) string {
+	by := "user " + strconv.FormatUint(uint64(l.By.UID), 10)
+	if u, err := user.LookupId(strconv.FormatUint(uint64(l.By.UID), 10)); err == nil {
+		by = u.Username
+	}
+	if l.By.Program != "" {
+		by += " with " + path.Base(l.By.Program)
+	}
+	return fmt.Sprintf("begun %s by %s, open until %s", moment.Relative(l.BegunAt, now), by, moment.Text(l.Until, now, false))
 }
 
 func ignoreEOF(err error) error {

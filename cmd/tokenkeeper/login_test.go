@@ -7,13 +7,30 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-func (f *fake) Login(_ context.Context, account string) (control.LoginAnswer, error) {
+// begunLogin is of a user whom no machine has.
+func begunLogin() control.OpenLogin {
+	return control.OpenLogin{BegunAt: now.Add(-2 * time.Minute), By: event.Caller{UID: 4000000, PID: 7, Program: "/usr/bin/curl"}, Until: now.Add(13 * time.Minute)}
+}
+
+func (f *fake) CancelLogin(_ context.Context, account string) (control.CancelledAnswer, error) {
+	if account != "main" {
+		return control.CancelledAnswer{}, control.Errorf(control.CodeConflict, "no login is open")
+	}
+	return control.CancelledAnswer{Account: account, OpenLogin: begunLogin()}, nil
+}
+
+func (f *fake) Login(_ context.Context, account string, by event.Caller) (control.LoginAnswer, error) {
+	if account == "begun" {
+		return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=first", Earlier: true, OpenLogin: begunLogin()}, nil
+	}
 	if account == "nobody" {
 		return control.LoginAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q", account)
 	}
-	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s"}, nil
+	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s",
+		OpenLogin: control.OpenLogin{BegunAt: now, By: by, Until: now.Add(15 * time.Minute)}}, nil
 }
 
 func (f *fake) CompleteLogin(_ context.Context, account, redirected string) (control.LoggedInAnswer, error) {
@@ -50,6 +67,24 @@ func TestLoginOfAnother(t *testing.T) {
 	}
 	say("other", "--confirm").says(t, exitFailure, "", "no login of another person waits here")
 	say("main", "--confirm", "--discard").says(t, exitUsage, "", "give --confirm or --discard")
+	say("main", "--cancel", "--discard").says(t, exitUsage, "", "give --confirm or --discard or --cancel")
+}
+
+// Whoever begins a login while one is open is told of that one, and can end it.
+func TestLoginThatIsOpen(t *testing.T) {
+	socket, _, stop := serve(t, &fake{})
+	defer stop()
+	got := command(t, "", "login", "begun", "--socket", socket)
+	got.says(t, exitFailure, "", "A login of this account is open: begun 2m ago by user 4000000 with curl, open until", "state=first")
+	got = command(t, "", "login", "main", "--cancel", "--socket", socket)
+	if got.code != exitOK || !strings.Contains(got.stdout, "main: the login (begun 2m ago by user 4000000 with curl, open until ") || !strings.Contains(got.stdout, ") is cancelled\n") {
+		t.Errorf("cancel: %+v", got)
+	}
+	got = command(t, "", "login", "main", "--cancel", "--json", "--socket", socket)
+	if got.code != exitOK || !strings.Contains(got.stdout, `"uid": 4000000`) || !strings.Contains(got.stdout, `"until": "`) {
+		t.Errorf("cancel, JSON: %+v", got)
+	}
+	command(t, "", "login", "other", "--cancel", "--socket", socket).says(t, exitFailure, "", "no login is open")
 }
 
 func TestLogin(t *testing.T) {
@@ -72,7 +107,7 @@ func TestLogin(t *testing.T) {
 	}
 
 	got = command(t, "", "login", "main", "--socket", socket)
-	got.says(t, exitFailure, "", "no address was pasted: nothing was changed")
+	got.says(t, exitFailure, "", "no address was pasted: nothing was changed, and the login stays open until", "tokenkeeper login main, or end it with --cancel")
 	got = command(t, "", "login", "nobody", "--socket", socket)
 	got.says(t, exitFailure, "", `no account is named "nobody"`)
 }

@@ -124,6 +124,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		notes = append(notes, cell{fmt.Sprintf("%s has logged in %s, and this is the account of %s: tokenkeeper login %s --confirm, or --discard",
 			c.Person, moment.Relative(c.LoginAt, now), a.Person, a.Name), yellow})
 	}
+	if a.Login != nil {
+		notes = append(notes, cell{"a login is " + openText(*a.Login, now) + ": tokenkeeper login " + a.Name + " to go on, --cancel to end it", yellow})
+	}
 	if a.Withheld != "" {
 		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
 	}
@@ -151,7 +154,7 @@ func waits(a control.Account) bool {
 	switch promise.Reason(a.Waiting) {
 	case promise.None:
 		return a.WaitingText != ""
-	case promise.NextTurn, promise.NeedsLogin, promise.Withheld, promise.BackOff:
+	case promise.NextTurn, promise.NeedsLogin, promise.Withheld, promise.BackOff, promise.LoginOpen:
 		return false
 	}
 	return true

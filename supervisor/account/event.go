@@ -16,9 +16,11 @@ type (
 	Due struct{}
 	// Spend: nothing newer was found anywhere, and all that is left is to send the
 	// refresh token. Asked: somebody waits for that; Insisted: whatever speaks
-	// against it.
+	// against it. Login is until when a login is open that a person has begun; zero:
+	// none is.
 	Spend struct {
 		Asked, Insisted bool
+		Login           time.Time
 		Terms           Terms
 	}
 	// Announced: the intent stands in the store, in place of whatever stood there.
@@ -153,6 +155,9 @@ const (
 	BackOff
 	// Replay: its next turn is when the same refresh token may be sent again.
 	Replay
+	// Await a login that is open: its next turn is when that is over, or its token
+	// about to die.
+	Await
 )
 
 var does = map[Action]string{
@@ -160,6 +165,7 @@ var does = map[Action]string{
 	Mark: "mark it as unknown", Announce: "prove all places writable, announce", Call: "make the call", Search: "look for another token again",
 	GoBack: "go back to the one before", End: "note its end", Deliver: "deliver, free the slot, plan", Plan: "plan",
 	Again: "due now", BackOff: "due after a pause", Replay: "due when it may be sent again",
+	Await: "due when the login is over, or a minute before the token dies",
 }
 
 func (a Action) String() string { return does[a] }

@@ -79,8 +79,18 @@ func (s State) due() (State, Action, bool) {
 	return s, Wait, false
 }
 
-// spend says whether the refresh token may be sent.
+// spend says whether the refresh token may be sent: not while a login is open,
+// unless a person insists or the token would die.
 func (s State) spend(e Spend, now time.Time) (State, Action, bool) {
+	next, does, ok := s.spendNow(e, now)
+	if does == Announce && !e.Insisted && !s.HeldBy(e.Login, e.Terms, now).IsZero() {
+		does = Await
+	}
+	return next, does, ok
+}
+
+// spendNow is spend where no login is open.
+func (s State) spendNow(e Spend, now time.Time) (State, Action, bool) {
 	_, none := s.Standing.(None)
 	_, refused := s.Standing.(Refused)
 	switch a := s.Attempt.(type) {

@@ -43,6 +43,7 @@ func (w *walk) event() Event {
 	case Spend:
 		e.Terms.Stays = rapid.Bool().Draw(w.T, "stays")
 		e.Asked, e.Insisted = rapid.Bool().Draw(w.T, "asked"), rapid.Bool().Draw(w.T, "insisted")
+		e.Login = rapid.SampledFrom([]time.Time{{}, w.now.Add(-time.Second), w.now.Add(time.Minute), w.now.Add(3 * time.Hour)}).Draw(w.T, "login")
 		return e
 	case Announced:
 		e.Intent.Attempt, e.Intent.Fingerprint = w.name(), fingerprint
@@ -127,6 +128,8 @@ func (w *walk) happens(e Event) {
 		switch {
 		case had.Version == 0:
 			fail("sends what there is not")
+		case !s.Insisted && s.Login.After(w.now) && before.Expiry().Sub(w.now) > beforeDeath:
+			fail("an attempt is made while a login is open, and the token lives")
 		case refused && !unknown && !s.Asked:
 			fail("a refused token is sent by itself")
 		case unknown && (u.Elsewhere != nil || !s.Insisted && (at.IsZero() || at.After(w.now))):

@@ -10,7 +10,8 @@
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token
 //	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true&since=VERSION
-//	POST /v1/accounts/{account}/login        the address at which a person logs in
+//	POST /v1/accounts/{account}/login        the address at which a person logs in; of the login that is open, if one is
+//	POST /v1/accounts/{account}/login/cancel     the open login is over
 //	POST /v1/accounts/{account}/login/complete   body: the address that the broker sent the browser to
 //	POST /v1/accounts/{account}/login/confirm    the login of another person takes the place of the account's
 //	POST /v1/accounts/{account}/login/discard    it is forgotten
@@ -140,6 +141,8 @@ type Account struct {
 	// Candidate is a login of another person, which waits for somebody to confirm
 	// or discard it.
 	Candidate *Candidate `json:"candidate,omitempty"`
+	// Login is the one that is open; not set: none is.
+	Login *OpenLogin `json:"login,omitempty"`
 
 	// Expiry of the access token; not set: nobody knows it. ExpiryUncertain: it
 	// was assumed, and the broker did not say.

@@ -18,17 +18,22 @@ import (
 // brings or answers.
 func (s *Server) audited(act string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		p, _ := r.Context().Value(peerKey{}).(peer)
 		s.events.Publish(slog.LevelInfo, event.Event{
 			Type: event.Audit, Message: "the control API is asked for " + act,
 			Account: r.PathValue("account"), Sink: r.PathValue("sink"), Provider: r.PathValue("provider"),
 			Act: &event.Act{
 				Name: act, Force: r.URL.Query().Get("force") == "true",
-				Caller: event.Caller{UID: p.UID, PID: p.PID, Program: program(p.PID)},
+				Caller: caller(r),
 			},
 		})
 		next(w, r)
 	}
+}
+
+// caller is who calls.
+func caller(r *http.Request) event.Caller {
+	p, _ := r.Context().Value(peerKey{}).(peer)
+	return event.Caller{UID: p.UID, PID: p.PID, Program: program(p.PID)}
 }
 
 // program is what the process runs: the path of its file, or the name that it

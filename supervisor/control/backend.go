@@ -28,8 +28,10 @@ type Backend interface {
 	Token(ctx context.Context, account string) (TokenAnswer, error)
 	// Import stores a token file as the account's next version.
 	Import(ctx context.Context, req ImportRequest) (ImportAnswer, error)
-	// Login begins a person's login.
-	Login(ctx context.Context, account string) (LoginAnswer, error)
+	// Login returns the login that is open, or begins one by the caller. CancelLogin
+	// ends it.
+	Login(ctx context.Context, account string, by event.Caller) (LoginAnswer, error)
+	CancelLogin(ctx context.Context, account string) (CancelledAnswer, error)
 	// CompleteLogin spends the code in redirected, the address that the broker
 	// sent the browser to.
 	CompleteLogin(ctx context.Context, account, redirected string) (LoggedInAnswer, error)

@@ -125,9 +125,15 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (ImportAnswer, e
 	return call[ImportAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(req.Account)+"/import", query, req.Body)
 }
 
-// Login begins a login and returns the address for the person.
+// Login returns the login of the account that is open, with the address for the
+// person, or begins one.
 func (c *Client) Login(ctx context.Context, account string) (LoginAnswer, error) {
 	return call[LoginAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login", nil, nil)
+}
+
+// CancelLogin ends the login that is open.
+func (c *Client) CancelLogin(ctx context.Context, account string) (CancelledAnswer, error) {
+	return call[CancelledAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/cancel", nil, nil)
 }
 
 // CompleteLogin hands over the address that the broker sent the browser to.

@@ -51,7 +51,11 @@ func (b *backend) Refresh(ctx context.Context, account string, force bool) (cont
 	return control.RefreshAnswer{Account: account, Refreshed: force, Version: 5}, ctx.Err()
 }
 
-func (b *backend) Login(_ context.Context, account string) (control.LoginAnswer, error) {
+func (b *backend) CancelLogin(_ context.Context, account string) (control.CancelledAnswer, error) {
+	return control.CancelledAnswer{Account: account}, nil
+}
+
+func (b *backend) Login(_ context.Context, account string, _ event.Caller) (control.LoginAnswer, error) {
 	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s"}, nil
 }
 

@@ -1,6 +1,10 @@
 package control
 
-import "time"
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
 
 // Candidate is a login of another person than the account's. It is not refreshed.
 type Candidate struct {
@@ -10,12 +14,31 @@ type Candidate struct {
 	Ends time.Time `json:"ends,omitzero"`
 }
 
+// OpenLogin is a login that was begun and is not completed. Meanwhile nothing is
+// refreshed of its account that would live without that.
+type OpenLogin struct {
+	BegunAt time.Time `json:"begun_at"`
+	// By is who has begun it, as the audit knows him.
+	By event.Caller `json:"by"`
+	// Until is when it is over by itself.
+	Until time.Time `json:"until"`
+}
+
 // LoginAnswer is the answer of POST /v1/accounts/{account}/login.
 type LoginAnswer struct {
 	Account string `json:"account"`
 	// URL at which a person logs in. The broker then sends the browser to the
 	// account's redirect_url, with a code for login/complete.
 	URL string `json:"url"`
+	// Earlier: this login was begun before, and is the account's only one.
+	Earlier bool `json:"earlier,omitempty"`
+	OpenLogin
+}
+
+// CancelledAnswer is the answer of POST /v1/accounts/{account}/login/cancel.
+type CancelledAnswer struct {
+	Account string `json:"account"`
+	OpenLogin
 }
 
 // LoggedInAnswer is the answer of POST /v1/accounts/{account}/login/complete and

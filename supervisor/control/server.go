@@ -82,6 +82,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /v1/accounts/{account}/token", s.audited("token", answer(s.token)))
 	mux.HandleFunc("POST /v1/accounts/{account}/import", s.audited("import", answer(s.importToken)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login", s.audited("login", answer(s.login)))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/cancel", s.audited("login/cancel", answer(s.cancelLogin)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/complete", s.audited("login/complete", answer(s.completeLogin)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/confirm", s.audited("login/confirm", answer(s.confirmLogin)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/discard", s.audited("login/discard", answer(s.discardLogin)))
@@ -186,7 +187,11 @@ func instant(r *http.Request, name string) (at time.Time, err error) {
 }
 
 func (s *Server) login(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Login(r.Context(), r.PathValue("account"))
+	return s.backend.Login(r.Context(), r.PathValue("account"), caller(r))
+}
+
+func (s *Server) cancelLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.CancelLogin(r.Context(), r.PathValue("account"))
 }
 
 func (s *Server) completeLogin(w http.ResponseWriter, r *http.Request) (any, error) {

@@ -16,6 +16,7 @@ const (
 	Replay     Reason = "replay"      // an attempt's outcome is unknown; the same token is sent again at its time
 	Unread     Reason = "unread"      // an answer that nobody could read may hold the new token
 	Unsettled  Reason = "unsettled"   // the process died in the attempt; the next one asks the spool
+	LoginOpen  Reason = "login_open"  // a person has begun a login, and the token lives for longer
 	PutOff     Reason = "put_off"     // a better token is asked for elsewhere
 	BackOff    Reason = "back_off"    // the pause after a failure
 	RetryAfter Reason = "retry_after" // the server has asked for a pause, or limits the rate
@@ -47,6 +48,8 @@ func (r Reason) Text() string {
 		return "an answer that nobody could read may hold its new token"
 	case Unsettled:
 		return "the process died in its attempt, and the next one asks the spool"
+	case LoginOpen:
+		return "a login is open"
 	case PutOff:
 		return "a better token is asked for elsewhere"
 	case BackOff:

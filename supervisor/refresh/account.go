@@ -52,6 +52,9 @@ type planned struct {
 	// whatever plans the account anew keeps to that, as long as the record is the
 	// same.
 	promised promised
+	// behind is when it would be due if no login were open, while it is put off for
+	// that.
+	behind time.Time
 	// interval between two refreshes, as counted in; see weigh.
 	interval time.Duration
 }
@@ -152,7 +155,7 @@ type wishes struct {
 	insisted bool
 	// notBefore is what the account was postponed to; see Postpone.
 	notBefore time.Time
-	// login was begun and waits for the person's code.
+	// login was begun and waits for the person's code; see openLogin.
 	login *login
 	// idle wait for the lease.
 	idle []chan struct{}

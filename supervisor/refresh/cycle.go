@@ -117,10 +117,14 @@ func (a *leased) turn(ctx context.Context) error {
 func (a *leased) spend() (bool, error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	if a.step(a.wanted()) == acct.Announce {
+	does := a.step(a.wanted())
+	if does == acct.Announce {
 		return true, nil
 	}
 	a.replan()
+	if does == acct.Await && a.wish.asked() {
+		return false, a.errLoginOpen()
+	}
 	if a.state().Ambiguous() != nil && a.wish.asked() {
 		return false, a.heldBack()
 	}
@@ -132,7 +136,11 @@ func (a *leased) wanted() acct.Spend {
 	if a.state().Ambiguous() != nil {
 		a.replay() // by a clock that may have been set back
 	}
-	return acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: a.terms()}
+	s := acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: a.terms()}
+	if l := a.openLogin(a.keeper.clock.Now().Wall); l != nil {
+		s.Login = l.Until
+	}
+	return s
 }
 
 // saw ends a wish to look.
@@ -219,7 +227,7 @@ func (a attempt) call(ctx context.Context) (sdk.Answer, error) {
 	if a.in.Kind == spool.KindExchange {
 		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
 		if a.exchange != nil { // otherwise the answer is in the spool
-			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.verifier
+			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.Verifier
 		}
 		return a.remote.ExchangeAnswer(ctx, req)
 	}

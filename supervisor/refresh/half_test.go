@@ -111,11 +111,11 @@ func TestALoginThatBringsHalfAToken(t *testing.T) {
 		g := r.start()
 		synctest.Wait()
 		r.broker.next("one", fault{half: true})
-		address, err := r.keeper.BeginLogin(t.Context(), "one")
+		begun, err := r.keeper.BeginLogin(t.Context(), "one", event.Caller{UID: 7})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := r.keeper.CompleteLogin(t.Context(), "one", address[strings.LastIndex(address, "=")+1:], "code-one"); err != nil {
+		if _, err := r.keeper.CompleteLogin(t.Context(), "one", begun.URL[strings.LastIndex(begun.URL, "=")+1:], "code-one"); err != nil {
 			t.Fatal(err)
 		}
 		if n := r.woken(); n != 0 {

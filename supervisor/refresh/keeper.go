@@ -124,6 +124,7 @@ type Keeper struct {
 	nudged   nudge
 	facts    *event.Facts
 	changed  map[string]bool // see Changed
+	begun    map[string]bool // the accounts for which a login was begun and is not over
 }
 
 // NewKeeper reads what the store knows of the accounts and plans them.
@@ -136,6 +137,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		heap:     schedule.NewHeap(),
 		facts:    cfg.Events.NewFacts(),
 		changed:  map[string]bool{},
+		begun:    map[string]bool{},
 	}
 	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {
@@ -152,6 +154,9 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		if c.Shared != nil {
 			k.sharing = append(k.sharing, a)
 		}
+	}
+	if err := k.loadLogins(ctx); err != nil {
+		return nil, err
 	}
 	k.planIdle(k.order...)
 	return k, nil

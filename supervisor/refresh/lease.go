@@ -7,6 +7,7 @@ import (
 	"time"
 
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
@@ -78,7 +79,9 @@ func (a *leased) release() {
 		a.apply()
 		a.wish.missed = true
 	}
-	if _, planned := a.keeper.heap.Due(a.cfg.Name); a.wish.missed && !planned {
+	_, planned := a.keeper.heap.Due(a.cfg.Name)
+	loginOver := a.plan.pause == promise.LoginOpen && a.heldByLogin(a.keeper.clock.Now().Wall).IsZero()
+	if a.wish.missed && !planned || loginOver {
 		a.replan()
 	}
 	a.wish.missed = false

@@ -2,14 +2,10 @@ package refresh
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
-	"time"
-
-	"golang.org/x/oauth2"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
@@ -26,57 +22,6 @@ var (
 	// ErrNoLogin: no login is under way, or the state is another login's.
 	ErrNoLogin = errors.New("this is not the answer to the login that was begun last")
 )
-
-// loginPatience is how long a person may take between the address and the
-// answer.
-const loginPatience = 15 * time.Minute
-
-// login is a login that a person has begun.
-type login struct {
-	state    string
-	verifier sdk.Secret
-	issuer   string // of the authorization server; "": not known
-	until    time.Time
-	// code is set while it is spent.
-	code sdk.Secret
-	// aside: another person has made it, and so its token waits beside.
-	aside bool
-}
-
-// BeginLogin returns the address at which a person logs in. A login that was
-// begun earlier is forgotten.
-func (k *Keeper) BeginLogin(ctx context.Context, name string) (url string, err error) {
-	a, remote, err := k.forLogin(name)
-	if err != nil {
-		return "", err
-	}
-	defer k.touchDown()
-	if a.cfg.Shared != nil {
-		if err := a.cfg.Shared.Replaceable(); err != nil {
-			return "", fmt.Errorf("account %s: the token of a login would not reach the programs that share it; nothing was begun: %w", name, err)
-		}
-	}
-	if err := a.steered(); err != nil {
-		return "", fmt.Errorf("account %s: nothing was begun: %w", name, err)
-	}
-	l := &login{
-		state: rand.Text(), verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
-		until: k.clock.Now().Wall.Add(loginPatience),
-	}
-	url, l.issuer, err = remote.AuthAddress(ctx, sdk.AuthRequest{
-		Account: a.cfg.Account, State: l.state, CodeVerifier: l.verifier.Reveal(),
-	})
-	if err != nil {
-		return "", fmt.Errorf("account %s: ask provider %s for the address of the login: %w", name, k.cfg.Provider, err)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err := challenged(url, k.policy.PKCE); err != nil {
-		return "", fmt.Errorf("account %s: provider %s %w; nothing was begun: tell the author of the provider", name, k.cfg.Provider, err)
-	}
-	a.wish.login = l
-	return url, nil
-}
 
 // forLogin returns the account and its provider, whose generation does not end
 // before touchDown.
@@ -110,12 +55,11 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 	defer a.release()
 	a.remote = remote
 	k.mu.Lock()
-	l := a.wish.login
-	if l == nil || l.state != state || k.clock.Now().Wall.After(l.until) {
+	var l *login
+	if l = a.openLogin(k.clock.Now().Wall); l == nil || l.State != state {
 		k.mu.Unlock()
 		return store.Record{}, fmt.Errorf("account %s: %w; begin again with: tokenkeeper login %s", name, ErrNoLogin, name)
 	}
-	a.wish.login = nil // a code is spent once
 	l.code = sdk.NewSecret(code)
 	a.exchange = l
 	k.mu.Unlock()
@@ -159,6 +103,9 @@ func (a *leased) spendCode(ctx context.Context) error {
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
 		Version: a.rec().Version, Grant: a.rec().Grant, At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
+	if a.exchange != nil {
+		in.Login = a.exchange.State
+	}
 	a.place(&in)
 	in, err := a.keeper.announceOver(ctx, in)
 	if err != nil {
@@ -166,6 +113,7 @@ func (a *leased) spendCode(ctx context.Context) error {
 	}
 	crashpoint.Here("refresh: the login's intent stands")
 	a.tell(acct.Announced{Intent: in})
+	a.closeLogin(in.Login) // a code is spent once
 	return a.attempt(in).run(ctx)
 }
 
@@ -247,8 +195,8 @@ func (k *Keeper) CheckIssuer(name, issuer string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a, ok := k.accounts[name]
-	if !ok || a.wish.login == nil || a.wish.login.issuer == "" || issuer == "" || issuer == a.wish.login.issuer {
+	if !ok || a.wish.login == nil || a.wish.login.Issuer == "" || issuer == "" || issuer == a.wish.login.Issuer {
 		return nil
 	}
-	return fmt.Errorf("%w (%s): close that page, and log in at the address that \"tokenkeeper login %s\" gives", ErrOtherIssuer, a.wish.login.issuer, name)
+	return fmt.Errorf("%w (%s): close that page, and log in at the address that \"tokenkeeper login %s\" gives", ErrOtherIssuer, a.wish.login.Issuer, name)
 }

@@ -15,11 +15,11 @@ import (
 
 func (r *rig) beginLogin(account string) (state string) {
 	r.t.Helper()
-	address, err := r.keeper.BeginLogin(r.t.Context(), account)
+	begun, err := r.keeper.BeginLogin(r.t.Context(), account, event.Caller{UID: 7})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	u, err := url.Parse(address)
+	u, err := url.Parse(begun.URL)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -36,6 +36,9 @@ func TestALoginThatFailsLeavesTheAttemptAsItStood(t *testing.T) {
 	for name, login := range map[string]func(*rig, *generation) *generation{
 		"abandoned": func(r *rig, g *generation) *generation {
 			r.beginLogin("one")
+			if _, err := r.keeper.CancelLogin(r.t.Context(), "one"); err != nil {
+				r.t.Error(err)
+			}
 			return g
 		},
 		"refused": func(r *rig, g *generation) *generation {

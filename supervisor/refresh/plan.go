@@ -53,6 +53,7 @@ func (a *leased) replan() time.Time {
 	if due.Before(a.wish.notBefore) {
 		due = a.wish.notBefore
 	}
+	due = a.behindLogin(due, now.Wall)
 	a.dueAt(due, now)
 	return due
 }

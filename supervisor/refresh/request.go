@@ -37,6 +37,8 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 			name, ErrNeedsLogin, strings.TrimPrefix(a.rec().Health.LastError, "account "+name+": "), name)
 	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
 		a.ifIdle(func(a *leased) { err = a.heldBack() })
+	case !force && a.waitsForLogin(k.clock.Now().Wall):
+		err = a.errLoginOpen()
 	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.isDue():
 		k.mu.Unlock()
 		return false, nil

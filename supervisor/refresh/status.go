@@ -58,6 +58,9 @@ type Status struct {
 	// it, or goes on. Where a person has to decide, that is said before the moment.
 	Waiting     promise.Reason
 	WaitingText string
+	// Login is the login that a person has begun, without its address; nil: none is
+	// open.
+	Login *OpenLogin
 }
 
 // Status returns what is known of an account; ok is false if it is not this
@@ -106,11 +109,16 @@ func (a *account) statusOf() (s Status) {
 		if s.Waiting == a.plan.pause && a.plan.pauseText != "" {
 			s.WaitingText = a.plan.pauseText
 		}
+	case a.waitsForLogin(now):
+		s.Waiting, s.WaitingText = promise.LoginOpen, a.plan.pauseText
 	case q.text != "":
 		s.Waiting = promise.Asked // it would wait at its due moment, too
 	}
 	if s.Waiting == promise.Asked {
 		s.WaitingText = q.text + "; " + q.ways
+	}
+	if l := a.openLogin(now); l != nil {
+		s.Login = &OpenLogin{At: l.At, Until: l.Until, By: l.By}
 	}
 	if in := a.state().Ambiguous(); in != nil {
 		s.AmbiguousSince = in.AmbiguousSince

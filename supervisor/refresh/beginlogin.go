@@ -1,0 +1,263 @@
+package refresh
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds a login from its beginning to the moment its code comes. It is
+// durable, and one for each account: whoever begins another gets the first one's
+// address. While it is open nothing is refreshed that would live without that. It
+// ends with the announcement of its exchange, by a person's word, or by itself.
+
+// Errors of a login that is open, or is not.
+var (
+	// ErrLoginOpen: a refresh waits for the login that a person has begun.
+	ErrLoginOpen = errors.New("a login is open")
+	// ErrNoOpenLogin: there is none to cancel.
+	ErrNoOpenLogin = errors.New("no login is open")
+)
+
+// loginPatience is how long a person may take between the address and the
+// answer.
+const loginPatience = 15 * time.Minute
+
+// login is a login that a person has begun.
+type login struct {
+	store.Login
+	// code is set while it is spent.
+	code sdk.Secret
+	// aside: another person has made it, and so its token waits beside.
+	aside bool
+}
+
+// OpenLogin is a login that a person has begun and not completed.
+type OpenLogin struct {
+	// URL at which he logs in; "" in a [Status].
+	URL       string
+	At, Until time.Time
+	By        event.Caller
+	// Earlier: it was begun before it was asked for.
+	Earlier bool
+}
+
+// BeginLogin returns the login that is open, or begins one. By is who asks.
+func (k *Keeper) BeginLogin(ctx context.Context, name string, by event.Caller) (OpenLogin, error) {
+	if open, ok := k.openedLogin(name); ok {
+		return open, nil
+	}
+	a, remote, err := k.forLogin(name)
+	if err != nil {
+		return OpenLogin{}, err
+	}
+	defer k.touchDown()
+	if a.cfg.Shared != nil {
+		if err := a.cfg.Shared.Replaceable(); err != nil {
+			return OpenLogin{}, fmt.Errorf("account %s: the token of a login would not reach the programs that share it; nothing was begun: %w", name, err)
+		}
+	}
+	if err := a.steered(); err != nil {
+		return OpenLogin{}, fmt.Errorf("account %s: nothing was begun: %w", name, err)
+	}
+	now := k.clock.Now().Wall
+	l := store.Login{
+		Account: name, State: rand.Text(), Verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
+		At: now, Until: now.Add(loginPatience), By: by, GrantedTo: GrantedTo(a.cfg.Account),
+	}
+	l.URL, l.Issuer, err = remote.AuthAddress(ctx, sdk.AuthRequest{
+		Account: a.cfg.Account, State: l.State, CodeVerifier: l.Verifier.Reveal(),
+	})
+	if err != nil {
+		return OpenLogin{}, fmt.Errorf("account %s: ask provider %s for the address of the login: %w", name, k.cfg.Provider, err)
+	}
+	if err := challenged(l.URL, k.Policy().PKCE); err != nil {
+		return OpenLogin{}, fmt.Errorf("account %s: provider %s %w; nothing was begun: tell the author of the provider", name, k.cfg.Provider, err)
+	}
+	return a.openWith(ctx, l)
+}
+
+// openWith makes a login durable, and only then open. If somebody was faster, or an
+// earlier one could not be ended yet, it is that one that counts.
+func (a *account) openWith(ctx context.Context, l store.Login) (OpenLogin, error) {
+	k := a.keeper
+	k.endLogins(ctx) // one that is over, by a clock that was set back perhaps
+	err := k.cfg.Store.PutLogin(ctx, l)
+	first, earlier := l, errors.Is(err, store.ErrConflict)
+	if earlier {
+		var stands bool
+		if first, stands, err = k.cfg.Store.Login(ctx, l.Account); err == nil && !stands {
+			err = errors.New("the one that was open ended just now; try again")
+		}
+	}
+	if err != nil {
+		return OpenLogin{}, fmt.Errorf("account %s: the login can't be made durable, so it was not begun: %w", l.Account, err)
+	}
+	crashpoint.Here("refresh: the begun login is stored")
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a.wish.login = &login{Login: first}
+	k.begun[l.Account] = true
+	k.planIdle(a)
+	k.signal()
+	a.log().Info("a login was begun; nothing is refreshed before it is over that lives without that", "until", first.Until, "uid", first.By.UID, "program", first.By.Program)
+	open := openLogin(first)
+	open.Earlier = earlier
+	return open, nil
+}
+
+// openedLogin is the login of the account that is open.
+func (k *Keeper) openedLogin(name string) (OpenLogin, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	a, ok := k.accounts[name]
+	if !ok {
+		return OpenLogin{}, false
+	}
+	l := a.openLogin(k.clock.Now().Wall)
+	if l == nil {
+		return OpenLogin{}, false
+	}
+	open := openLogin(l.Login)
+	open.Earlier = true
+	return open, true
+}
+
+func openLogin(l store.Login) OpenLogin {
+	return OpenLogin{URL: l.URL, At: l.At, Until: l.Until, By: l.By}
+}
+
+// openLogin is the login that a person has begun and that can be completed; nil:
+// there is none. One that was begun for another client, or in the future of a clock
+// that was set back, can't. The caller holds k.mu.
+func (a *account) openLogin(now time.Time) *login {
+	l := a.wish.login
+	if l == nil || !now.Before(l.Until) || l.Until.Sub(now) > loginPatience+driftTolerated || l.GrantedTo != GrantedTo(a.cfg.Account) {
+		return nil
+	}
+	return l
+}
+
+// CancelLogin ends the login that is open, and returns what it was.
+func (k *Keeper) CancelLogin(ctx context.Context, name string) (OpenLogin, error) {
+	a, known := k.accounts[name]
+	if !known {
+		return OpenLogin{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	}
+	k.mu.Lock()
+	l := a.openLogin(k.clock.Now().Wall)
+	k.mu.Unlock()
+	if l == nil {
+		return OpenLogin{}, fmt.Errorf("account %s: %w; begin one with: tokenkeeper login %s", name, ErrNoOpenLogin, name)
+	}
+	if err := k.cfg.Store.DropLogin(ctx, name, l.State); err != nil {
+		return OpenLogin{}, fmt.Errorf("account %s: the login goes on, because its end can't be made durable: %w", name, err)
+	}
+	crashpoint.Here("refresh: the begun login is dropped")
+	a.closeLogin(l.State)
+	k.mu.Lock()
+	k.planIdle(a)
+	k.mu.Unlock()
+	k.signal()
+	a.log().Info("the login was cancelled", "begun", l.At)
+	return openLogin(l.Login), nil
+}
+
+// closeLogin forgets the login of that state, whose end is durable.
+func (a *account) closeLogin(state string) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if l := a.wish.login; l != nil && l.State == state {
+		a.wish.login = nil
+		delete(a.keeper.begun, a.cfg.Name)
+	}
+}
+
+// loadLogins takes up the logins that were begun in an earlier run.
+func (k *Keeper) loadLogins(ctx context.Context) error {
+	all, err := k.cfg.Store.Logins(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range all {
+		if a, ok := k.accounts[l.Account]; ok {
+			a.wish.login = &login{Login: l}
+			k.begun[l.Account] = true
+		}
+	}
+	return nil
+}
+
+// endLogins drops the logins that can't be completed any more. What the store does
+// not take it is asked to take at the next look.
+func (k *Keeper) endLogins(ctx context.Context) {
+	k.mu.Lock()
+	now := k.clock.Now().Wall
+	var over []store.Login
+	for name := range k.begun {
+		if a := k.accounts[name]; a.openLogin(now) == nil {
+			over = append(over, a.wish.login.Login)
+		}
+	}
+	k.mu.Unlock()
+	for _, l := range over {
+		if err := k.cfg.Store.DropLogin(ctx, l.Account, l.State); err != nil {
+			k.cfg.Log.Warn("a login that is over can't be dropped from the store; it is tried again", "provider", k.cfg.Provider, "account", l.Account, "error", err)
+			continue
+		}
+		k.accounts[l.Account].closeLogin(l.State)
+		k.cfg.Log.Info("a login was not completed in time, and is over", "provider", k.cfg.Provider, "account", l.Account, "begun", l.At)
+	}
+}
+
+// heldByLogin is until when the account announces nothing because of its open login;
+// zero: it is not held. The caller holds k.mu.
+func (a *account) heldByLogin(now time.Time) time.Time {
+	if l := a.openLogin(now); l != nil {
+		return a.state().HeldBy(l.Until, a.terms(), now)
+	}
+	return time.Time{}
+}
+
+// behindLogin puts off what is due at due as long as the account is held by its open
+// login. The caller holds k.mu.
+func (a *account) behindLogin(due, now time.Time) time.Time {
+	until := a.heldByLogin(now)
+	if !due.Before(until) {
+		return due
+	}
+	a.plan.behind = due
+	a.pauseFor(promise.LoginOpen, a.loginText())
+	return until
+}
+
+// waitsForLogin says whether the account would have had its turn by now without its
+// open login. The caller holds k.mu.
+func (a *account) waitsForLogin(now time.Time) bool {
+	return a.plan.pause == promise.LoginOpen && !now.Before(a.plan.behind) && !a.heldByLogin(now).IsZero()
+}
+
+// loginText says for people what an account waits for, and what they can do. The
+// caller holds k.mu, and a login is open.
+func (a *account) loginText() string {
+	l := a.wish.login
+	return fmt.Sprintf("a login is open, begun %s by user %d: it is refreshed when that is completed, cancelled (tokenkeeper login %s --cancel), "+
+		"or over at %s, and before its token dies", l.At.UTC().Format(time.RFC3339), l.By.UID, a.cfg.Name, l.Until.UTC().Format(time.RFC3339))
+}
+
+// errLoginOpen is told to who asks for a refresh meanwhile. The caller holds k.mu, and
+// a login is open.
+func (a *account) errLoginOpen() error {
+	return fmt.Errorf("account %s: %w; complete it with: tokenkeeper login %[1]s, end it with: tokenkeeper login %[1]s --cancel, "+
+		"or refresh all the same with: tokenkeeper refresh %[1]s --force (%[3]s)", a.cfg.Name, ErrLoginOpen, a.loginText())
+}
