@@ -183,6 +183,15 @@ func (a *account) closeLogin(state string) {
 	}
 }
 
+// giveUpLogin lets the login whose code is being spent be over; see endLogins.
+func (a *leased) giveUpLogin() {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if a.exchange != nil {
+		a.exchange.Until = time.Time{}
+	}
+}
+
 // loadLogins takes up the logins that were begun in an earlier run.
 func (k *Keeper) loadLogins(ctx context.Context) error {
 	all, err := k.cfg.Store.Logins(ctx)

@@ -109,6 +109,9 @@ func (a *leased) spendCode(ctx context.Context) error {
 	a.place(&in)
 	in, err := a.keeper.announceOver(ctx, in)
 	if err != nil {
+		if !errors.Is(err, store.ErrDisk) {
+			a.giveUpLogin() // nobody knows whether its code is being spent
+		}
 		return a.notAnnounced(fmt.Errorf("announce the login, so the code was not used: %w", err))
 	}
 	crashpoint.Here("refresh: the login's intent stands")
