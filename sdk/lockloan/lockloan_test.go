@@ -174,7 +174,7 @@ func TestManyAttemptsLeaveNoDescriptors(t *testing.T) {
 		b.Claim(id)
 		b.GiveBack(id)
 	}
-	if after := descriptorsOpen(t); after != before {
+	if after := descriptorsOpen(t); after > before { // what earlier tests had may be closed meanwhile
 		t.Errorf("%d descriptors are open, before it were %d", after, before)
 	}
 }
