@@ -35,8 +35,6 @@ type desk struct {
 	told map[string]bool
 	// doubt is why its refresh token waits, as people were told last.
 	doubt string
-	// foundIn is where a token was found last, in this run.
-	foundIn string
 	// unproved counts how often in a row its shared file could not be replaced.
 	unproved int
 }

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -168,7 +169,7 @@ func (a *leased) goBack(ctx context.Context, refused store.Record) error {
 	a.trim(&rec)
 	from := a.broughtBy(refused)
 	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, rec.Before = b.LoginAt, b.LoginUncertain, b.RefreshExpiry, chain[1:]
-	rec.GrantedTo = b.GrantedTo
+	rec.GrantedTo, rec.FoundIn = b.GrantedTo, cmp.Or(b.FoundIn, theBroker)
 	if err := ReplaceGrant(ctx, a.keeper.cfg.Store, rec); err != nil {
 		return a.diskTrouble(fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}

@@ -107,7 +107,7 @@ func TestARefusedFindIsTakenBack(t *testing.T) {
 		time.Sleep(time.Hour) // the dead one is refreshed before its end
 		synctest.Wait()
 		told := r.keeper.Facts()
-		if len(told) != 1 || told[0].Type != event.FoundRefused || told[0].Account != "one" || !strings.Contains(told[0].What, "came from another program") {
+		if len(told) != 1 || told[0].Type != event.FoundRefused || told[0].Account != "one" || !strings.Contains(told[0].What, "came from the file,") {
 			t.Errorf("people hear of %+v", told)
 		}
 		time.Sleep(time.Hour)
@@ -118,6 +118,42 @@ func TestARefusedFindIsTakenBack(t *testing.T) {
 		}
 		if n := r.broker.refusals(); n != 1 {
 			t.Errorf("%d refusals, want that of the dead one", n)
+		}
+		_ = g.end()
+	})
+}
+
+// What is gone back to came from the broker: when that is refused too, nobody is
+// sent to where the other one was found.
+func TestWhatIsGoneBackToWasFoundNowhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		dead := sdk.Token{AccessToken: sdk.NewSecret("a"), RefreshToken: sdk.NewSecret("dead"), IssuedAt: r.wall(), Lifetime: time.Hour}
+		r.asks(func(_ context.Context, rec store.Record) refresh.Elsewhere {
+			if rec.Version == 2 {
+				return foundThere(dead)
+			}
+			return refresh.Elsewhere{}
+		})
+		defer r.watch()()
+		g := r.start()
+		if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+			t.Fatal(err)
+		}
+		r.keeper.Touch("one")
+		synctest.Wait()
+		if rec := r.record("one"); rec.FoundIn != "the file" || rec.Version != 3 || rec.Before[0].FoundIn != "" {
+			t.Errorf("found in %q, before it %q", rec.FoundIn, rec.Before[0].FoundIn)
+		}
+		r.broker.grant("one") // another login has ended ours
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		s := r.status("one")
+		if s.State != refresh.NeedsLogin || r.broker.refusals() != 2 {
+			t.Errorf("state %s after %d refusals", s.State, r.broker.refusals())
+		}
+		if said := s.Record.Health.LastError; strings.Contains(said, "came from") {
+			t.Errorf("people are told: %s", said)
 		}
 		_ = g.end()
 	})

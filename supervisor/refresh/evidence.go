@@ -211,8 +211,11 @@ func words(o store.Origin) string {
 // setAside keeps the token of an answer as evidence, and tells.
 func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
 	now := a.keeper.clock.Now().Wall
+	granted := GrantedTo(a.cfg.Account)
+	granted.Person = personOf(t.IDToken)
 	err := a.keeper.cfg.Store.SetAside(ctx, a.cfg.Name, store.Evidence{
-		Attempt: a.in.Attempt, Kind: a.in.Kind, Version: a.in.Version, Grant: a.in.Grant, Parent: a.in.Fingerprint, Token: t, At: now, Why: why,
+		Attempt: a.in.Attempt, Kind: a.in.Kind, Version: a.in.Version, Grant: a.in.Grant, Parent: a.in.Fingerprint, Token: t,
+		GrantedTo: granted, At: now, Why: why,
 	})
 	var stored store.Record
 	if err == nil {

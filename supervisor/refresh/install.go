@@ -40,6 +40,7 @@ type find struct {
 	loginUncertain bool
 	otherLogin     bool // it is not known to be of the record's login
 	origin         store.Origin
+	grantedTo      store.GrantedTo // zero: to whom the account belongs as it is configured
 	// where says for people what held it, and message how it came there.
 	where, message string
 }
@@ -59,7 +60,11 @@ func (a *leased) takeFound(ctx context.Context, d format.Document, origin store.
 func (a *leased) take(ctx context.Context, f find) error {
 	rec := a.next(f.token, f.origin, "", a.keeper.clock.Now().Wall)
 	rec.Account, rec.Provider = a.cfg.Name, a.keeper.cfg.Provider
-	rec.Before = a.rec().Unproven(rec.Token)
+	rec.Before, rec.FoundIn = a.unproven(rec.Token), f.where
+	if g := f.grantedTo; g.Client != "" {
+		g.Person = rec.GrantedTo.Person
+		rec.GrantedTo = g
+	}
 	rec.Spend(f.parent)
 	a.trim(&rec)
 	switch {
@@ -75,7 +80,6 @@ func (a *leased) take(ctx context.Context, f find) error {
 	}
 	crashpoint.Here("shared: adopted")
 	due := a.renewed(rec)
-	a.desk().foundIn = f.where
 	if first {
 		f.message = "the first token was taken from " + f.where
 	}

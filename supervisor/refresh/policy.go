@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
@@ -54,12 +55,12 @@ func (a *leased) broughtBy(rec store.Record) string {
 	switch {
 	case rec.Origin == store.OriginImport:
 		return "an import of " + moment.Stamp(rec.StoredAt)
+	case rec.Origin != store.OriginExternal && rec.Origin != store.OriginRestore, rec.FoundIn == theBroker:
+		return ""
+	case rec.FoundIn != "":
+		return rec.FoundIn
 	case rec.Origin == store.OriginRestore:
 		return "a sink that gave it back"
-	case rec.Origin != store.OriginExternal:
-		return ""
-	case a.desk().foundIn != "" && a.desk().foundIn != theSharedFile:
-		return a.desk().foundIn
 	case a.cfg.SharedPath != "":
 		return theSharedFile + " " + a.cfg.SharedPath
 	}
@@ -68,6 +69,18 @@ func (a *leased) broughtBy(rec store.Record) string {
 
 // theSharedFile is how people are told of it.
 const theSharedFile = "the shared file"
+
+// theBroker is where a token was found that the broker gave, and that was gone back
+// to.
+const theBroker = "the broker"
+
+// unproven is what a version with the token found has to keep of the account's
+// record, which it takes the place of.
+func (a *leased) unproven(found sdk.Token) []store.Before {
+	rec := a.rec()
+	rec.FoundIn = a.broughtBy(rec)
+	return rec.Unproven(found)
+}
 
 // apply holds the record against the policy, which was not known when it came.
 // The lock is held, and nobody is at work on the account.

@@ -39,6 +39,7 @@ func (a *leased) takeLate(ctx context.Context, e store.Evidence, message string)
 	f := find{
 		token: a.whole(e.Token), parent: e.Parent, origin: store.OriginExternal, where: "an answer that was kept", message: message,
 		otherLogin: e.Grant != a.rec().Grant, // or nobody knows
+		grantedTo:  e.GrantedTo,
 	}
 	if e.Kind == spool.KindExchange {
 		f.loginAt = e.Token.IssuedAt

@@ -149,6 +149,8 @@ func TestAPersonTakesEvidence(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t, 20*time.Minute, "one")
+				r.accounts[0].ClientID = "app"
+				r.restart()
 				defer r.watch()()
 				rec := r.record("one")
 				stray := sdk.Token{AccessToken: sdk.NewSecret("stray"), RefreshToken: sdk.NewSecret("stray"), IssuedAt: r.wall(), Lifetime: 20 * time.Minute}
@@ -159,12 +161,15 @@ func TestAPersonTakesEvidence(t *testing.T) {
 				g := r.start()
 				time.Sleep(time.Second)
 				synctest.Wait()
+				if kept := r.record("one").Evidence; len(kept) != 1 || kept[0].GrantedTo.Client == "" {
+					t.Errorf("nobody knows to whom it was granted: %+v", kept)
+				}
 				if _, err := r.keeper.TakeLate(t.Context(), "one", "another"); !errors.Is(err, refresh.ErrNotKept) {
 					t.Errorf("one that is not kept: %v", err)
 				}
 				got, err := r.keeper.TakeLate(t.Context(), "one", "stray")
 				r.must(err)
-				if !got.Token.RefreshToken.Equal(stray.RefreshToken) || got.Token.AccessToken.IsZero() || len(got.Evidence) != 0 {
+				if got.GrantedTo.Client != sdk.NewSecret("app").Fingerprint() || got.FoundIn == "" || !got.Token.RefreshToken.Equal(stray.RefreshToken) || got.Token.AccessToken.IsZero() || len(got.Evidence) != 0 {
 					t.Errorf("version %d from %s, %d kept, an access token: %t", got.Version, got.Origin, len(got.Evidence), !got.Token.AccessToken.IsZero())
 				}
 				time.Sleep(time.Hour)

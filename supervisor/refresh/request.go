@@ -117,7 +117,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 		next.LoginAt, next.LoginUncertain = a.rec().LoginAt, a.rec().LoginUncertain
 	}
 	if next.Origin == store.OriginRestore {
-		next.Before = a.rec().Unproven(next.Token)
+		next.Before = a.unproven(next.Token)
 	}
 	noteEnds(&next, k.Policy())
 	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {

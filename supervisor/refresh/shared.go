@@ -97,7 +97,7 @@ func (a *leased) adopt(ctx context.Context) (bool, error) {
 	a.keeper.mu.Unlock()
 	switch {
 	case j.Verdict.Newer():
-		return true, a.takeFound(ctx, d, store.OriginExternal, theSharedFile)
+		return true, a.takeFound(ctx, d, store.OriginExternal, theSharedFile+" "+a.cfg.SharedPath)
 	case older:
 		if a.writeShared(a.rec()) {
 			a.publish(slog.LevelWarn, event.Event{

@@ -16,7 +16,9 @@ type Before struct {
 	LoginAt        time.Time
 	LoginUncertain bool
 	RefreshExpiry  time.Time
-	GrantedTo      GrantedTo
+	// FoundIn is as in a [Record].
+	FoundIn   string
+	GrantedTo GrantedTo
 }
 
 // keptUnproven is how many tokens that were found, and that the broker has never
@@ -32,7 +34,10 @@ func (r Record) Unproven(found sdk.Token) []Before {
 	}
 	chain := r.Fallback()
 	if !r.NeedsLogin() {
-		chain = append([]Before{{Token: r.Token, LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry, GrantedTo: r.GrantedTo}}, chain...)
+		chain = append([]Before{{
+			Token: r.Token, LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry,
+			FoundIn: r.FoundIn, GrantedTo: r.GrantedTo,
+		}}, chain...)
 	}
 	seen := map[string]bool{found.RefreshToken.Fingerprint(): true}
 	chain = slices.DeleteFunc(slices.Clone(chain), func(b Before) bool {
@@ -62,6 +67,7 @@ type beforeLayout struct {
 	LoginAt        time.Time   `json:"login_at,omitzero"`
 	LoginUncertain bool        `json:"login_uncertain,omitempty"`
 	RefreshExpiry  time.Time   `json:"refresh_expiry,omitzero"`
+	FoundIn        string      `json:"found_in,omitempty"`
 	GrantedTo      GrantedTo   `json:"granted_to,omitzero"`
 }
 
@@ -78,7 +84,7 @@ func (l *recordLayout) layOutBefore(r Record) {
 		all = append(all, beforeLayout{
 			Token: layOut(b.Token), Uncertain: b.Token.Uncertain,
 			LoginAt: utc(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: utc(b.RefreshExpiry),
-			GrantedTo: b.GrantedTo,
+			FoundIn: b.FoundIn, GrantedTo: b.GrantedTo,
 		})
 	}
 	if len(all) > 0 {
@@ -100,8 +106,29 @@ func (l recordLayout) before() (all []Before) {
 	for _, b := range stored {
 		all = append(all, Before{
 			Token: b.Token.token(b.Uncertain), LoginAt: moment.Known(b.LoginAt), LoginUncertain: b.LoginUncertain, RefreshExpiry: moment.Known(b.RefreshExpiry),
-			GrantedTo: b.GrantedTo,
+			FoundIn: b.FoundIn, GrantedTo: b.GrantedTo,
 		})
 	}
 	return all
+}
+
+// foundLayout is where one version was found. A program that does not know it
+// copies it into the next ones, of which it is not true.
+type foundLayout struct {
+	In      string `json:"in,omitempty"`
+	Version uint64 `json:"version,omitempty"`
+}
+
+func layOutFound(r Record) foundLayout {
+	if r.FoundIn == "" {
+		return foundLayout{}
+	}
+	return foundLayout{r.FoundIn, r.Version}
+}
+
+func (l recordLayout) foundIn() string {
+	if l.Found.Version != l.Version {
+		return ""
+	}
+	return l.Found.In
 }

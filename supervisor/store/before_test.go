@@ -20,7 +20,7 @@ func TestChainIsStored(t *testing.T) {
 		r := golden()
 		r.Origin = OriginExternal
 		for i := range n {
-			r.Before = append(r.Before, Before{Token: found(fmt.Sprint("before-", i)), LoginAt: r.LoginAt, RefreshExpiry: r.RefreshExpiry, GrantedTo: GrantedTo{Client: fmt.Sprint("client-", i)}})
+			r.Before = append(r.Before, Before{Token: found(fmt.Sprint("before-", i)), LoginAt: r.LoginAt, RefreshExpiry: r.RefreshExpiry, FoundIn: fmt.Sprint("place-", i), GrantedTo: GrantedTo{Client: fmt.Sprint("client-", i)}})
 		}
 		b, err := seal(r)
 		if err != nil {
@@ -30,6 +30,30 @@ func TestChainIsStored(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(back.Before, r.Before) {
 			t.Errorf("%d: came back as %d, %v", n, len(back.Before), err)
 		}
+	}
+}
+
+// Where a version was found is stored, is of that version alone, and goes with it
+// into what the next one can be gone back to.
+func TestFoundInIsStored(t *testing.T) {
+	r := golden()
+	r.Origin, r.FoundIn = OriginExternal, "the file"
+	b, err := seal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := open(r.Account, b); err != nil || back.FoundIn != "the file" {
+		t.Errorf("came back as %q, %v", back.FoundIn, err)
+	}
+	if back := copiedByAnOlderProgram(t, r); back.FoundIn != "" {
+		t.Errorf("a version of an older program was found in %q", back.FoundIn)
+	}
+	next := r.Next(found("next"), OriginExternal, "", r.StoredAt)
+	if next.FoundIn != "" {
+		t.Errorf("the next version was found in %q", next.FoundIn)
+	}
+	if chain := r.Unproven(next.Token); len(chain) != 1 || chain[0].FoundIn != "the file" {
+		t.Errorf("before it: %+v", chain)
 	}
 }
 

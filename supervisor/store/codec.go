@@ -77,11 +77,12 @@ type recordLayout struct {
 	Uncertain bool         `json:"expiry_uncertain,omitempty"`
 	Token     tokenLayout  `json:"token"`
 	Health    healthLayout `json:"health,omitzero"`
-	// Before, Earlier, Past, GrantedTo and Lineage are fields that older programs
+	// Before, Earlier, Past, Found, GrantedTo and Lineage are fields that older programs
 	// keep without knowing them.
 	Before    *beforeLayout  `json:"before,omitempty"`
 	Earlier   *earlierLayout `json:"earlier,omitempty"`
 	Past      []byte         `json:"past,omitempty"`
+	Found     foundLayout    `json:"found,omitzero"`
 	GrantedTo grantedLayout  `json:"granted_to,omitzero"`
 	Lineage   lineageLayout  `json:"lineage,omitzero"`
 	// Evidence is kept by them likewise, and forgotten when its time is over.
@@ -138,7 +139,7 @@ func seal(r Record) ([]byte, error) {
 		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
-		Past:         r.Past, GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r), Evidence: layOutEvidence(r),
+		Past:         r.Past, Found: layOutFound(r), GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r), Evidence: layOutEvidence(r),
 		Candidate: layOutCandidate(r.Candidate),
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
@@ -250,7 +251,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Account: l.Account, Provider: l.Provider, Version: l.Version,
 		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
 		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
-		Fingerprints: l.Fingerprints, Past: l.Past, GrantedTo: l.grantedTo(),
+		Fingerprints: l.Fingerprints, Past: l.Past, FoundIn: l.foundIn(), GrantedTo: l.grantedTo(),
 		Token:  l.Token.token(l.Uncertain),
 		Health: Health(l.Health),
 	}

@@ -22,8 +22,9 @@ type Evidence struct {
 	// none, or not known.
 	Version, Grant uint64
 	Parent         string
-	// Token that the broker gave.
-	Token sdk.Token
+	// Token that the broker gave, and GrantedTo, to whom; zero: not known.
+	Token     sdk.Token
+	GrantedTo GrantedTo
 	// At is when it was set aside, and Until when it is forgotten.
 	At, Until time.Time
 	// Why it was not installed, for people.
@@ -115,6 +116,7 @@ type evidenceLayout struct {
 	Parent    string      `json:"parent,omitempty"`
 	Token     tokenLayout `json:"token"`
 	Uncertain bool        `json:"expiry_uncertain,omitempty"`
+	GrantedTo GrantedTo   `json:"granted_to,omitzero"`
 	At        time.Time   `json:"at,omitzero"`
 	Until     time.Time   `json:"until,omitzero"`
 	Why       string      `json:"why,omitempty"`
@@ -124,7 +126,7 @@ func layOutEvidence(r Record) (all []evidenceLayout) {
 	for _, e := range r.Evidence {
 		all = append(all, evidenceLayout{
 			Attempt: e.Attempt, Kind: e.Kind, Version: e.Version, Grant: e.Grant, Parent: e.Parent,
-			Token: layOut(e.Token), Uncertain: e.Token.Uncertain, At: utc(e.At), Until: utc(e.Until), Why: e.Why,
+			Token: layOut(e.Token), Uncertain: e.Token.Uncertain, GrantedTo: e.GrantedTo, At: utc(e.At), Until: utc(e.Until), Why: e.Why,
 		})
 	}
 	return all
@@ -134,7 +136,7 @@ func (l recordLayout) evidence() (all []Evidence) {
 	for _, e := range l.Evidence {
 		all = append(all, Evidence{
 			Attempt: e.Attempt, Kind: e.Kind, Version: e.Version, Grant: e.Grant, Parent: e.Parent,
-			Token: e.Token.token(e.Uncertain), At: moment.Known(e.At), Until: moment.Known(e.Until), Why: e.Why,
+			Token: e.Token.token(e.Uncertain), GrantedTo: e.GrantedTo, At: moment.Known(e.At), Until: moment.Known(e.Until), Why: e.Why,
 		})
 	}
 	return all

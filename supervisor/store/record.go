@@ -53,6 +53,9 @@ type Record struct {
 	// RefreshExpiry is when the refresh token dies; zero: not known.
 	RefreshExpiry time.Time
 
+	// FoundIn says for people where a token was found that no broker has given us,
+	// nor taken yet; "": it was not, or nobody knows.
+	FoundIn string
 	// GrantedTo says where the refresh token may be sent.
 	GrantedTo GrantedTo
 	// Candidate is a login of another person, which waits beside this version
@@ -119,6 +122,7 @@ func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) 
 	n := r
 	n.Version++
 	n.Held, n.Before, n.Evidence = false, nil, r.evidenceOf(t, now)
+	n.FoundIn = ""
 	n.Origin, n.Attempt, n.StoredAt = origin, attempt, now
 	n.Health = Health{}
 	n.descend(r)

@@ -27,6 +27,7 @@ func wholeRecord() Record {
 	r.Health.Halves = 1
 	r.GrantedTo = GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
 		Person: Person{Fingerprint: "2233445566778899", Name: "alice"}}
+	r.FoundIn = "the file of sink bot"
 	r.Grant, r.Parent = 7, "0123456789abcdef"
 	r.Past = []byte("eight by" + "tes each")
 	token := func(name string) sdk.Token {
@@ -35,11 +36,11 @@ func wholeRecord() Record {
 		return t
 	}
 	r.Before = []Before{
-		{Token: token("found"), LoginAt: at.Add(-time.Hour), LoginUncertain: true, RefreshExpiry: at.Add(2 * time.Hour), GrantedTo: r.GrantedTo},
+		{Token: token("found"), LoginAt: at.Add(-time.Hour), LoginUncertain: true, RefreshExpiry: at.Add(2 * time.Hour), FoundIn: "the shared file /srv/bot.json", GrantedTo: r.GrantedTo},
 		{Token: token("proven"), LoginAt: at.Add(-48 * time.Hour), RefreshExpiry: at.Add(time.Hour), GrantedTo: GrantedTo{Client: "8899aabbccddeeff"}},
 	}
 	r.Evidence = []Evidence{{
-		Attempt: "0197c59f-attempt", Kind: "refresh", Version: 40, Grant: 6, Parent: "fedcba9876543210", Token: token("late"),
+		Attempt: "0197c59f-attempt", Kind: "refresh", Version: 40, Grant: 6, Parent: "fedcba9876543210", Token: token("late"), GrantedTo: r.GrantedTo,
 		At: at.Add(time.Second), Until: at.Add(time.Second + EvidenceLife), Why: "it was begun from version 40, and version 42 has come since, by <an import>",
 	}}
 	r.Candidate = &Candidate{
