@@ -87,9 +87,8 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 	if err != nil {
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: read the token file: %v", account, err)
 	}
-	if strings.TrimSpace(doc.RefreshToken.Reveal()) == "" {
-		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest,
-			"account %s: the file holds no refresh token, so nothing could be kept alive with it", account)
+	if err := usable(k, account, doc); err != nil {
+		return control.ImportAnswer{}, err
 	}
 	if _, known := cfg.Accounts[doc.Account]; known && doc.Account != account && !req.Force {
 		return control.ImportAnswer{}, control.Errorf(control.CodeConflict,
@@ -124,6 +123,25 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 	got := importAnswer(k, rec)
 	got.Format, got.Warnings = name, doubts
 	return got, nil
+}
+
+// usable refuses a document with which the account's provider can do nothing.
+func usable(k *refresh.Keeper, account string, doc format.Document) error {
+	refused := func(text string) error {
+		return control.Errorf(control.CodeBadRequest, "account %s: the file holds no %s", account, text)
+	}
+	blank := func(s sdk.Secret) bool { return strings.TrimSpace(s.Reveal()) == "" }
+	switch way, known := k.Way(); {
+	case !blank(doc.RefreshToken) && (!known || way == store.WayRefresh):
+		return nil
+	case !known:
+		return refused("refresh token, and its provider, which may do without one, has not said so yet: start it, or correct its command, and try again")
+	case way == store.WayRefresh:
+		return refused("refresh token, so nothing could be kept alive with it")
+	case blank(doc.AccessToken):
+		return refused("access token, and this provider can use nothing else")
+	}
+	return nil
 }
 
 // takeSetAside takes the token of an answer that was set aside.

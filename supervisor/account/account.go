@@ -46,7 +46,8 @@ type (
 		record *store.Record
 		Before []store.Before
 	}
-	// Refused: the broker has refused its refresh token, or it has none.
+	// Refused: the broker has refused the token that it would send, or it has none and
+	// needs one.
 	Refused struct{ record *store.Record }
 )
 

@@ -58,7 +58,7 @@ type (
 	Unanswered struct{ Terms Terms }
 	// Marked: the intent says that nobody knows the attempt's outcome.
 	Marked struct{ Intent store.Intent }
-	// Denied: the broker refused the refresh token with that fingerprint.
+	// Denied: the broker refused the token that was sent, which has that fingerprint.
 	Denied struct{ Fingerprint string }
 	// NothingElse: no other token was found in the place of a refused one.
 	NothingElse struct{}

@@ -95,7 +95,7 @@ func (s State) spendNow(e Spend, now time.Time) (State, Action, bool) {
 	_, refused := s.Standing.(Refused)
 	switch a := s.Attempt.(type) {
 	case Free:
-		if none || refused && !e.Asked {
+		if none || refused && !e.Asked || s.Standing.of().Way == store.WayLogin {
 			return s, Wait, true
 		}
 		return s, Announce, true
@@ -160,7 +160,7 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 	case Cut, Unnoted:
 		possible = over && !s.IsAnswered()
 	}
-	if !possible || none && in.Kind == spool.KindRefresh {
+	if !possible || none && in.Kind != spool.KindExchange {
 		return s, Wait, false
 	}
 	o := Open{Intent: in}
@@ -234,7 +234,7 @@ func (s State) outcome(e Event) (State, Action, bool) {
 		return s, Replay, marked(e.Intent) != nil
 	case Denied:
 		rec := s.Standing.Record()
-		if rec.Token.RefreshToken.Fingerprint() == e.Fingerprint {
+		if rec.Spends().Fingerprint() == e.Fingerprint {
 			rec.Health.NeedsLogin = e.Fingerprint
 		}
 		return s.with(rec), Search, refreshes

@@ -44,7 +44,7 @@ type Terms struct {
 	Grace time.Duration
 	// Timeout of an attempt: no answer to it can come after that.
 	Timeout time.Duration
-	// Stays: the server does not replace refresh tokens, by its provider's word.
+	// Stays: the server does not replace what is sent, by its provider's word.
 	Stays bool
 }
 
@@ -53,7 +53,7 @@ type Terms struct {
 // believed to leave it.
 func (s State) Harmless(t Terms) bool {
 	rec := s.Standing.of()
-	return t.Stays && (rec.Parent == "" || rec.Parent == rec.Token.RefreshToken.Fingerprint())
+	return t.Stays && (rec.Way != store.WayRefresh || rec.Parent == "" || rec.Parent == rec.Token.RefreshToken.Fingerprint())
 }
 
 // Replay is when the same refresh token is sent again by itself; zero: never. why

@@ -107,6 +107,7 @@ func (a *account) stored() bool      { return a.state().Stored() }
 func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now time.Time) store.Record {
 	was := a.rec()
 	rec := was.Next(t, origin, attempt, now)
+	rec.Way = a.keeper.way(was.Way)
 	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
 		rec.GrantedTo = GrantedTo(a.cfg.Account)
 	}

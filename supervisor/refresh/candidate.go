@@ -49,7 +49,7 @@ func (a attempt) candidate(t sdk.Token) *store.Candidate {
 	}
 	granted := GrantedTo(a.cfg.Account)
 	granted.Person = person
-	rec := store.Record{Token: t, LoginAt: t.IssuedAt}
+	rec := store.Record{Token: t, LoginAt: t.IssuedAt, Way: a.keeper.way(a.rec().Way)}
 	noteEnds(&rec, a.keeper.Policy())
 	return &store.Candidate{Token: rec.Token, LoginAt: rec.LoginAt, GrantedTo: granted, Attempt: a.in.Attempt, RefreshExpiry: rec.RefreshExpiry}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // compare says how a document stands to the account's record.
@@ -56,6 +57,36 @@ func (k *Keeper) Policy() sdk.Policy {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.policy
+}
+
+// way is how a new token of an account is followed by the next one; as long as the
+// provider is not known, as the one before.
+func (k *Keeper) way(before store.Way) store.Way {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.met {
+		return before
+	}
+	return k.ways
+}
+
+// Way is how accounts of the provider get their next token; ok is false as long as
+// it is not known.
+func (k *Keeper) Way() (w store.Way, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ways, k.met
+}
+
+// wayOf is what a provider says of it.
+func wayOf(d sdk.Description) store.Way {
+	switch {
+	case !d.NoRefresh:
+		return store.WayRefresh
+	case d.Renewer:
+		return store.WayRenew
+	}
+	return store.WayLogin
 }
 
 // judgeZone notes whether the local times in a file can be right. Of a token

@@ -158,8 +158,8 @@ func (a *leased) intend(ctx context.Context) (store.Intent, error) {
 		return store.Intent{}, a.diskTrouble(fmt.Errorf("read the record before a refresh: %w", err))
 	}
 	in := store.Intent{
-		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindRefresh,
-		Version: rec.Version, Grant: rec.Grant, Fingerprint: rec.Token.RefreshToken.Fingerprint(),
+		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: attemptOf(rec.Way),
+		Version: rec.Version, Grant: rec.Grant, Fingerprint: rec.Spends().Fingerprint(),
 		At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
 	a.place(&in)
@@ -177,6 +177,14 @@ func (a *leased) intend(ctx context.Context) (store.Intent, error) {
 	crashpoint.Here("refresh: the intent stands")
 	a.tell(acct.Announced{Intent: in})
 	return in, nil
+}
+
+// attemptOf is the kind of the attempt that an account makes by itself.
+func attemptOf(w store.Way) string {
+	if w == store.WayRenew {
+		return spool.KindRenew
+	}
+	return spool.KindRefresh
 }
 
 // attempt makes the call and stores its outcome. Called again with the same
@@ -230,6 +238,9 @@ func (a attempt) call(ctx context.Context) (sdk.Answer, error) {
 			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.Verifier
 		}
 		return a.remote.ExchangeAnswer(ctx, req)
+	}
+	if a.in.Kind == spool.KindRenew {
+		return a.remote.RenewAnswer(ctx, sdk.RenewRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token})
 	}
 	return a.remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token})
 }
@@ -294,8 +305,11 @@ func (a attempt) hand(answer sdk.Answer, next success) error {
 		Type: event.Refreshed, Version: rec.Version, Attempt: a.in.Attempt,
 		Expiry: rec.Token.Expiry(), Next: due, Message: "token refreshed",
 	}
-	if a.in.Kind == spool.KindExchange {
+	switch a.in.Kind {
+	case spool.KindExchange:
 		e.Type, e.Message = event.LoggedIn, "logged in"
+	case spool.KindRenew:
+		e.Message = "token renewed"
 	}
 	if answer.Recovered {
 		e.Message += ", from an answer that was waiting in the spool"

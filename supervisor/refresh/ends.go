@@ -17,17 +17,24 @@ func momentsOf(rec store.Record) sdk.Moments {
 	}
 }
 
-// noteEnds writes into rec when its refresh token dies, and lets its access token
+// endMoves says whether the next token puts off the end of rec's login.
+func endMoves(rec store.Record, p sdk.Policy) bool {
+	return rec.Way == store.WayRenew || rec.Way == store.WayRefresh && p.Slides(momentsOf(rec))
+}
+
+// noteEnds writes into rec when what it spends dies, and lets its access token
 // live no longer than the policy allows. A token that came after its end shows that
 // nobody knows that end.
 func noteEnds(rec *store.Record, p sdk.Policy) {
 	ends := p.Ends(momentsOf(*rec))
 	rec.RefreshExpiry = ends.Refresh.At
 	t := &rec.Token
-	if t.Lifetime <= 0 || !ends.Access.At.After(t.IssuedAt) || !ends.Access.At.Before(t.Expiry()) {
-		return
+	if t.Lifetime > 0 && ends.Access.At.After(t.IssuedAt) && ends.Access.At.Before(t.Expiry()) {
+		t.Lifetime, t.Uncertain = ends.Access.At.Sub(t.IssuedAt), t.Uncertain || !ends.Access.Certain
 	}
-	t.Lifetime, t.Uncertain = ends.Access.At.Sub(t.IssuedAt), t.Uncertain || !ends.Access.Certain
+	if rec.Way != store.WayRefresh { // the access token is all that there is of the login
+		rec.RefreshExpiry = ends.Access.At
+	}
 }
 
 // correctEnds is noteEnds for a record that came before the policy was known, or of
@@ -41,7 +48,11 @@ func correctEnds(rec *store.Record, p sdk.Policy) {
 
 // endIsSure says whether the end of rec's refresh token rests on no guess.
 func endIsSure(rec store.Record, p sdk.Policy) bool {
-	end := p.Ends(momentsOf(rec)).Refresh
+	ends := p.Ends(momentsOf(rec))
+	if rec.Way != store.WayRefresh {
+		return ends.Access.Certain || ends.Access.At.IsZero()
+	}
+	end := ends.Refresh
 	return !rec.LoginUncertain && (end.Certain || end.At.IsZero())
 }
 
@@ -50,6 +61,9 @@ func (k *Keeper) EndGuessed(rec store.Record) bool { return !endIsSure(rec, k.Po
 
 // refreshLife is for how long rec's refresh token lives in all; 0: nobody knows.
 func refreshLife(rec store.Record, p sdk.Policy) time.Duration {
+	if rec.Way != store.WayRefresh {
+		return max(rec.Token.Lifetime, 0)
+	}
 	for _, life := range []time.Duration{rec.Token.RefreshLifetime, p.Refresh.Lifetime, p.RefreshLifetime} {
 		if life > 0 {
 			return life

@@ -70,7 +70,7 @@ func (a *account) obtained(e spool.Entry) bool { return a.spends(e) && e.Version
 // spends says whether an attempt has sent the record's refresh token, if only as
 // that of an earlier version: a person may have brought the same token again.
 func (a *account) spends(e spool.Entry) bool {
-	return a.stored() && e.Kind == spool.KindRefresh && e.Fingerprint != "" && e.Fingerprint == a.rec().Token.RefreshToken.Fingerprint()
+	return a.stored() && e.Kind == attemptOf(a.rec().Way) && e.Fingerprint != "" && e.Fingerprint == a.rec().Spends().Fingerprint()
 }
 
 // announceAgain announces an attempt of the record's refresh token that was

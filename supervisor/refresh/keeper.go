@@ -103,9 +103,10 @@ type Keeper struct {
 	accounts map[string]*account
 	heap     *schedule.Heap
 	policy   sdk.Policy
-	met      bool     // the policy is known
-	usual    string   // environment of the broker, if an account names none
-	steering []string // settings that name files which steer the provider
+	met      bool      // the policy is known
+	ways     store.Way // how the provider's accounts get their next token
+	usual    string    // environment of the broker, if an account names none
+	steering []string  // settings that name files which steer the provider
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool

@@ -9,6 +9,7 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // claim waits until nobody is at work on the account and takes its lease, which is
@@ -155,7 +156,11 @@ func (a *account) troubles() troubles {
 
 // terms are what the time of a replay depends on. The caller holds k.mu.
 func (a *account) terms() acct.Terms {
-	return acct.Terms{Grace: a.keeper.grace(), Timeout: a.cfg.Timeout, Stays: a.keeper.met && !a.keeper.policy.Rotates}
+	t := acct.Terms{Grace: a.keeper.grace(), Timeout: a.cfg.Timeout, Stays: a.keeper.met && !a.keeper.policy.Rotates}
+	if a.rec().Way == store.WayRenew {
+		t.Grace, t.Stays = 0, a.keeper.met && !a.keeper.policy.OldAccessDies
+	}
+	return t
 }
 
 // grace is how long the server accepts a refresh token that it has replaced, less

@@ -48,7 +48,7 @@ func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
 		return EndKnown
 	case !k.met:
 		return EndUnmet
-	case k.policy.CountsFromLogin():
+	case rec.Way == store.WayRefresh && k.policy.CountsFromLogin():
 		return EndUnknown
 	default:
 		return EndKnown
@@ -59,7 +59,7 @@ func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
 func (k *Keeper) Meet(d sdk.Description) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.policy, k.met, k.usual = d.Policy, true, usualEnvironment(d)
+	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), wayOf(d)
 }
 
 // toldLogin is the time of the login that a token t comes from which was found

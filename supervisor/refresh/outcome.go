@@ -137,7 +137,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	if err != nil {
 		return a.diskTrouble(fmt.Errorf("read the record after the server refused the grant: %w", err))
 	}
-	newest := stored.Token.RefreshToken.Fingerprint() == a.in.Fingerprint
+	newest := stored.Spends().Fingerprint() == a.in.Fingerprint
 	known := newest && stored.NeedsLogin() // somebody has insisted on one more try
 	said := cause.Error()
 	if newest {
@@ -209,22 +209,31 @@ func (a *leased) bare(cause string) string {
 // loginMessage says exactly what happened, as far as anybody can know. rec is
 // as it was before, and sure: its end rests on no guess.
 func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) string {
+	what := spent(in.Kind)
 	const next = ". Log in again with: tokenkeeper login %s"
 	if in.Replays != "" {
-		return fmt.Sprintf("the server refused the refresh token (%s). An attempt begun %s was sent and its answer "+
+		return fmt.Sprintf("the server refused the %s (%s). An attempt begun %s was sent and its answer "+
 			"was lost; the server had most likely replaced the token then"+next,
-			cause, in.AmbiguousSince.Format(time.RFC3339), in.Account)
+			what, cause, in.AmbiguousSince.Format(time.RFC3339), in.Account)
 	}
 	if rec.NeedsLogin() {
-		return fmt.Sprintf("the server refused this refresh token %s already, and once more now that somebody "+
-			"insisted on sending it (%s)"+next, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
+		return fmt.Sprintf("the server refused this %s %s already, and once more now that somebody "+
+			"insisted on sending it (%s)"+next, what, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
 	}
 	if !rec.RefreshExpiry.IsZero() && in.At.Before(rec.RefreshExpiry) && sure {
-		return fmt.Sprintf("the server refused the refresh token (%s) %s before it should have died. Another program "+
+		return fmt.Sprintf("the server refused the %s (%s) %s before it should have died. Another program "+
 			"may have refreshed this grant, or a new login has ended it"+next,
-			cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second), in.Account)
+			what, cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second), in.Account)
 	}
-	return fmt.Sprintf("the server refused the refresh token (%s)"+next, cause, in.Account)
+	return fmt.Sprintf("the server refused the %s (%s)"+next, what, cause, in.Account)
+}
+
+// spent names what an attempt of a kind spends.
+func spent(kind string) string {
+	if kind == spool.KindRenew {
+		return "access token"
+	}
+	return "refresh token"
 }
 
 // markAmbiguous makes the standing intent say that the attempt's outcome is
@@ -249,7 +258,7 @@ func (a attempt) markAmbiguous(ctx context.Context, why string) error {
 		a.keeper.mu.Unlock()
 		a.publish(level, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "nobody knows whether the server has used up the refresh token: " + why + ". " + a.replayPlan(),
+			Message: "nobody knows whether the server has used up the " + spent(a.in.Kind) + ": " + why + ". " + a.replayPlan(),
 		})
 	}
 	return nil

@@ -68,8 +68,11 @@ func (a *leased) dueOf(now time.Time) time.Time {
 		at, _ := a.replay()
 		return at
 	}
+	if a.rec().Way == store.WayLogin {
+		return time.Time{}
+	}
 	p := a.planOf(now)
-	if p.Ended && !a.state().IsAnswered() {
+	if (p.Ended || a.died(now)) && !a.state().IsAnswered() {
 		return time.Time{}
 	}
 	return p.Due
@@ -102,7 +105,7 @@ func (a *account) lifeOf() schedule.Life {
 	if a.keeper.met { // otherwise nobody knows what the end of the refresh token means
 		rec, p := a.rec(), a.keeper.policy
 		l.RefreshEnd, l.RefreshLife = rec.RefreshExpiry, refreshLife(rec, p)
-		l.Sliding, l.Sure = p.Slides(momentsOf(rec)), endIsSure(rec, p)
+		l.Sliding, l.Sure = endMoves(rec, p), endIsSure(rec, p)
 	}
 	return l
 }
@@ -112,11 +115,22 @@ func (a *account) policyOf() schedule.Policy {
 	return p.By(a.keeper.policy.BeforeExpiry, a.keeper.policy.OldAccessDies)
 }
 
-// ended says whether the account's login is over: its refresh token is known to
+// ended says whether the account's login is over: what it would send is known to
 // be dead, and was not refused only because nobody sent it.
 func (a *account) ended(now time.Time) bool {
 	return a.stored() && a.state().Ambiguous() == nil && !a.rec().RefreshExpiry.IsZero() && !now.Before(a.rec().RefreshExpiry) &&
-		a.planOf(now).Ended
+		(a.died(now) || a.planOf(now).Ended)
+}
+
+// died says whether the access token of an account that has nothing else is dead, so
+// that nothing renews it any more. Where that is a guess, only the broker knows, if
+// it can be asked.
+func (a *account) died(now time.Time) bool {
+	rec := a.rec()
+	if rec.Way == store.WayRefresh || rec.RefreshExpiry.IsZero() || now.Before(rec.RefreshExpiry) {
+		return false
+	}
+	return rec.Way == store.WayLogin || endIsSure(rec, a.keeper.policy)
 }
 
 // retry puts the account at the time of its next try after a failure, so that

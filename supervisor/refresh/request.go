@@ -29,6 +29,8 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	case !a.stored() && a.cfg.Shared == nil:
 		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
+	case a.rec().Way == store.WayLogin:
+		err = fmt.Errorf("account %s: %w: this broker's tokens come from a login alone; for another one: tokenkeeper login %s", name, ErrNeedsLogin, name)
 	case a.ended(k.clock.Now().Wall) && !force:
 		err = fmt.Errorf("account %s: %w: its login ended %s; log in with: tokenkeeper login %s",
 			name, ErrNeedsLogin, moment.Stamp(a.rec().RefreshExpiry), name)
@@ -97,7 +99,10 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 		return store.Record{}, err
 	}
 	defer a.release()
-	if a.stored() && !force && !a.rec().NeedsLogin() {
+	k.mu.Lock()
+	over := !a.stored() || a.rec().NeedsLogin() || a.died(k.clock.Now().Wall)
+	k.mu.Unlock()
+	if !over && !force {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec().Version)
 	}
 	if err := a.storeHeld(ctx); err != nil {

@@ -44,6 +44,8 @@ type rig struct {
 	elsewhere func(context.Context, store.Record) refresh.Elsewhere
 	// steered judges files of settings, from the next restart on.
 	steered func(path string) error
+	// provider serves in the broker's place, from the next start on; nil: none does.
+	provider sdk.Provider
 
 	mu      sync.Mutex
 	jump    time.Duration // of the wall clock
@@ -195,6 +197,8 @@ type generation struct {
 	done chan error
 	// kill is SIGKILL: the connection breaks and the spool is let go.
 	kill func()
+	// cut breaks the connection alone: the process hears its attempt out.
+	cut func()
 }
 
 func (r *rig) start() *generation {
@@ -203,7 +207,11 @@ func (r *rig) start() *generation {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	server := sdk.NewServer(r.broker, func() (*spool.Spool, error) { return sp, nil }, slog.New(slog.DiscardHandler))
+	var provider sdk.Provider = r.broker
+	if r.provider != nil {
+		provider = r.provider
+	}
+	server := sdk.NewServer(provider, func() (*spool.Spool, error) { return sp, nil }, slog.New(slog.DiscardHandler))
 	g := grpc.NewServer(grpc.UnaryInterceptor(r.hanging))
 	server.Register(g)
 	listener := bufconn.Listen(1 << 20)
@@ -215,6 +223,7 @@ func (r *rig) start() *generation {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	gen := &generation{r: r, stop: cancel, done: make(chan error, 1)}
+	gen.cut = func() { _ = conn.Close() }
 	var once sync.Once
 	gen.kill = func() {
 		once.Do(func() {

@@ -91,7 +91,7 @@ func (a *account) statusOf() (s Status) {
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.LoginEnd = a.keeper.loginEnd(s.Record)
 	s.OldAccessDies = a.keeper.policy.OldAccessDies
-	s.EndMoves, s.EndGuessed = a.keeper.policy.Slides(momentsOf(s.Record)), !endIsSure(s.Record, a.keeper.policy)
+	s.EndMoves, s.EndGuessed = endMoves(s.Record, a.keeper.policy), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, a.withheld()
 	if a.stored() {

@@ -89,6 +89,8 @@ type recordLayout struct {
 	Evidence []evidenceLayout `json:"evidence,omitempty"`
 	// Candidate likewise: it waits whatever version stands.
 	Candidate *candidateLayout `json:"candidate,omitempty"`
+	// Way likewise, and leaves such an account alone, as it has no refresh token.
+	Way Way `json:"way,omitempty"`
 	// Sum is written by sign and checked by checkSum, and nobody else looks.
 	Sum string `json:"sum,omitempty"`
 }
@@ -140,7 +142,7 @@ func seal(r Record) ([]byte, error) {
 		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
 		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
 		Past:         r.Past, Found: layOutFound(r), GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r), Evidence: layOutEvidence(r),
-		Candidate: layOutCandidate(r.Candidate),
+		Candidate: layOutCandidate(r.Candidate), Way: r.Way,
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
 		Health: healthLayout{
@@ -251,7 +253,7 @@ func (l recordLayout) record(unknown map[string][]byte) Record {
 		Account: l.Account, Provider: l.Provider, Version: l.Version,
 		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
 		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
-		Fingerprints: l.Fingerprints, Past: l.Past, FoundIn: l.foundIn(), GrantedTo: l.grantedTo(),
+		Fingerprints: l.Fingerprints, Past: l.Past, FoundIn: l.foundIn(), GrantedTo: l.grantedTo(), Way: l.Way,
 		Token:  l.Token.token(l.Uncertain),
 		Health: Health(l.Health),
 	}

@@ -21,7 +21,7 @@ func (n *Record) descend(r Record) {
 	n.Parent = ""
 	switch n.Origin {
 	case OriginRefresh:
-		n.Parent = r.Token.RefreshToken.Fingerprint()
+		n.Parent = r.Spends().Fingerprint()
 	case OriginLogin, OriginImport:
 		n.Grant++
 	}
@@ -36,7 +36,7 @@ func (n Record) follows(r Record) error {
 	grant, parent := max(r.Grant, 1), ""
 	switch n.Origin {
 	case OriginRefresh:
-		parent = r.Token.RefreshToken.Fingerprint()
+		parent = r.Spends().Fingerprint()
 	case OriginLogin, OriginImport:
 		grant = r.Grant + 1
 	}
@@ -59,7 +59,7 @@ func (r Record) Told(login, now time.Time) Record {
 // amends says whether n has the token of r, and tells the same about where it
 // comes from.
 func (n Record) amends(r Record) bool {
-	return n.Grant == r.Grant && n.Parent == r.Parent && n.Origin == r.Origin && n.Attempt == r.Attempt && !r.Token.RefreshToken.IsZero() &&
+	return n.Grant == r.Grant && n.Parent == r.Parent && n.Origin == r.Origin && n.Attempt == r.Attempt && (r.Way != WayRefresh || !r.Token.RefreshToken.IsZero()) &&
 		n.Token.RefreshToken.Equal(r.Token.RefreshToken) && n.Token.AccessToken.Equal(r.Token.AccessToken)
 }
 

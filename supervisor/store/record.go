@@ -32,6 +32,19 @@ const (
 	fingerprintSize = 8
 )
 
+// Way is how an account gets its next token, by the provider's word when the record
+// came.
+type Way string
+
+const (
+	// WayRefresh spends the refresh token.
+	WayRefresh Way = ""
+	// WayRenew sends the access token, while it lives.
+	WayRenew Way = "renew"
+	// WayLogin: a person logs in.
+	WayLogin Way = "login"
+)
+
 // Record is a token with its version and history, as stored.
 type Record struct {
 	Account  string
@@ -41,6 +54,7 @@ type Record struct {
 	// Token is the newest one. Its RefreshToken is never zero once one is
 	// known: an answer without a refresh token leaves the old one in place.
 	Token  sdk.Token
+	Way    Way
 	Origin Origin
 	// Attempt that produced this version; "" for an import.
 	Attempt  string
@@ -101,18 +115,30 @@ type Health struct {
 	LastError   string
 	LastKind    sdk.Kind
 	LastFailure time.Time
-	// NeedsLogin holds the fingerprint of the refresh token that the server
-	// refused; the account needs a login as long as that is still its newest.
+	// NeedsLogin holds the fingerprint of what the server refused, see
+	// [Record.Spends]; the account needs a login as long as that is still its newest.
 	NeedsLogin string
 	// Ambiguous is since when an attempt's outcome is unknown; zero: none is.
 	Ambiguous time.Time
 }
 
-// NeedsLogin says whether the server has refused this very refresh token, or
-// there is none.
+// Spends is what the account's next attempt sends: the refresh token, or the access
+// token that renews itself; zero: none can be made.
+func (r Record) Spends() sdk.Secret {
+	switch r.Way {
+	case WayRefresh:
+		return r.Token.RefreshToken
+	case WayRenew:
+		return r.Token.AccessToken
+	}
+	return sdk.Secret{}
+}
+
+// NeedsLogin says whether the server has refused the very token that would be sent,
+// or there is none and one is needed. That a token has ended says its time.
 func (r Record) NeedsLogin() bool {
-	fp := r.Token.RefreshToken.Fingerprint()
-	return fp == "" || r.Health.NeedsLogin == fp
+	fp := r.Spends().Fingerprint()
+	return r.Way != WayLogin && (fp == "" || r.Health.NeedsLogin == fp)
 }
 
 // Next returns the record's next version with t as its token. What t does not
@@ -139,7 +165,7 @@ func (r Record) Next(t sdk.Token, origin Origin, attempt string, now time.Time) 
 		t.Extra = r.Token.Extra
 	}
 	n.Token = t
-	if fp := r.Token.RefreshToken.Fingerprint(); fp != "" && !t.RefreshToken.Equal(r.Token.RefreshToken) {
+	if fp := r.Spends().Fingerprint(); fp != "" && !n.Spends().Equal(r.Spends()) {
 		n.replaces(fp)
 	}
 	return n
@@ -206,13 +232,13 @@ type Intent struct {
 	Account  string `json:"account"`
 	Provider string `json:"provider"`
 	Attempt  string `json:"attempt"`
-	// Kind is spool.KindRefresh or spool.KindExchange.
+	// Kind is spool.KindRefresh, spool.KindRenew or spool.KindExchange.
 	Kind string `json:"kind"`
 	// Version of the record that the attempt starts from.
 	Version uint64 `json:"version"`
 	// Grant of that record; 0: an older program has announced it.
 	Grant uint64 `json:"grant,omitempty"`
-	// Fingerprint of the refresh token that it spends; "" for an exchange.
+	// Fingerprint of what it spends, see [Record.Spends]; "" for an exchange.
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	At          time.Time `json:"at"`
 	// Boot is the machine's boot id: what only the page cache held is gone

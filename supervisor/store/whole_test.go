@@ -25,6 +25,7 @@ func wholeRecord() Record {
 	at := r.StoredAt
 	r.Token.Uncertain = true
 	r.Health.Halves = 1
+	r.Way = WayRenew
 	r.GrantedTo = GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
 		Person: Person{Fingerprint: "2233445566778899", Name: "alice"}}
 	r.FoundIn = "the file of sink bot"
