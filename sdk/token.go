@@ -44,6 +44,11 @@ type Token struct {
 	Rescued string
 }
 
+// RescuedBesideError is the Rescued of a refresh token that stood beside an error. If
+// that was the answer to a login, it is kept and does not take the place of a token
+// that is good.
+const RescuedBesideError = "the answer was an error, and held a new refresh token"
+
 // Expiry is the moment at which the access token dies, by this machine's
 // clock; zero if nobody knows it.
 func (t Token) Expiry() time.Time {

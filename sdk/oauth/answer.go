@@ -34,6 +34,9 @@ type meta struct {
 	// Sent is the fingerprint of the refresh token that was spent, by which an
 	// echo of it is known; "": none was, or an older program did not note it.
 	Sent string `json:"sent,omitempty"`
+	// Exchange: a code was spent and no refresh token, so that none can be an echo.
+	// An older program did not note it.
+	Exchange bool `json:"exchange,omitempty"`
 }
 
 // answerMark tells this layout from the one of package sdk.

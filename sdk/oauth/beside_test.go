@@ -29,6 +29,31 @@ func TestNewRefreshTokenBesideAnErrorIsKept(t *testing.T) {
 	}
 }
 
+// The same of the answer to a code: no refresh token was sent that it could be an echo
+// of. Where nobody noted that a code was sent, it may be one.
+func TestRefreshTokenBesideARefusedLoginIsKept(t *testing.T) {
+	const long = "new-refresh-token-0123456789abcdef"
+	for name, e := range map[string]Endpoint{"the RFC's words": {}, "the server's words": {Errors: Errors{Code: "error"}}} {
+		for _, exchange := range []bool{true, false} {
+			a := answer{
+				meta: meta{Status: 200, ContentType: "application/json", Received: time.Now(), Exchange: exchange},
+				body: []byte(`{"error":"invalid_grant","refresh_token":"` + long + `"}`),
+			}
+			got, err := e.read("a", a)
+			if exchange && (err != nil || got.RefreshToken.Reveal() != long || !got.AccessToken.IsZero() || got.Rescued != sdk.RescuedBesideError) {
+				t.Errorf("%s: %+v, %v", name, got, err)
+			}
+			if !exchange && e.Errors.Code == "" && sdk.KindOf(err) != sdk.KindInvalidGrant {
+				t.Errorf("%s, nobody knows what was sent: %+v, %v", name, got, err)
+			}
+		}
+		refused := answer{meta: meta{Status: 400, ContentType: "application/json", Received: time.Now(), Exchange: true}, body: []byte(`{"error":"invalid_grant"}`)}
+		if _, err := e.read("a", refused); err == nil {
+			t.Errorf("%s: a refusal became a token", name)
+		}
+	}
+}
+
 // A blank refresh token is none: the one that was sent stays.
 func TestBlankRefreshTokenIsNone(t *testing.T) {
 	a := answer{meta: meta{Status: 200, ContentType: "application/json", Received: time.Now()}, body: []byte(`{"access_token":"acc-0123456789abcdef0123","refresh_token":" \t"}`)}

@@ -51,7 +51,7 @@ func (c *Client) Refresh(ctx context.Context, e Endpoint, req sdk.RefreshRequest
 // Exchange spends an authorization code in one request to e, under the rules of
 // [Client.Refresh].
 func (c *Client) Exchange(ctx context.Context, e Endpoint, req sdk.ExchangeRequest) (sdk.Token, error) {
-	a := attempt{client: c, endpoint: e, account: req.Account}
+	a := attempt{client: c, endpoint: e, account: req.Account, exchange: true}
 	return a.run(ctx, func(ctx context.Context, config *oauth2.Config) error {
 		var opts []oauth2.AuthCodeOption
 		if e.PKCE {
@@ -69,6 +69,7 @@ type attempt struct {
 	endpoint Endpoint
 	account  sdk.Account
 	sent     string      // fingerprint of the refresh token that is spent; "": none is
+	exchange bool        // a code is spent
 	slot     *spool.Slot // nil outside of sdk.Serve
 }
 

@@ -94,6 +94,7 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 			Received:        time.Now().UTC().Round(0),
 			Private:         reveal(p.endpoint.Private),
 			Sent:            p.sent,
+			Exchange:        p.exchange,
 		},
 		body: body,
 	}

@@ -28,12 +28,17 @@ func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 		f = maps.Clone(f)
 		delete(f, "access_token")
 		if rescued == "" {
-			rescued = "the answer was an error, and held a new refresh token"
+			rescued = sdk.RescuedBesideError
 		}
 	}
 	decided := refusal.Kind == sdk.KindInvalidGrant || refusal.Kind == sdk.KindInvalidClient
-	if f.text("access_token") == "" && decided && (a.Sent == "" || !a.brings(f.text("refresh_token"))) {
-		return sdk.Token{}, refusal // its refresh token is an echo
+	if f.text("access_token") == "" && decided {
+		if !a.brings(f.text("refresh_token")) || a.Sent == "" && !a.Exchange {
+			return sdk.Token{}, refusal // its refresh token is an echo
+		}
+		if a.Exchange && rescued == "" {
+			rescued = sdk.RescuedBesideError
+		}
 	}
 	if doubt != "" {
 		return sdk.Token{}, e.unread(account, a, doubt)

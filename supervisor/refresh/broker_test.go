@@ -47,9 +47,10 @@ type broker struct {
 	refused int            // POSTs with a dead refresh token
 	// who is the id_token of the next logins; beside: they leave the grant that
 	// there is alone, being another person's.
-	who    string
-	beside bool
-	faults map[string][]fault
+	who     string
+	beside  bool
+	rescued string // where the token of a login was found
+	faults  map[string][]fault
 }
 
 // fault is what happens to one POST.
@@ -319,7 +320,7 @@ func (b *broker) AuthCodeURL(_ context.Context, req sdk.AuthRequest) (string, er
 func (b *broker) Issuer(sdk.Account) string { return b.issuer }
 
 func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Token, error) {
-	return b.answer(ctx, req.Account.Name, func(f fault, die func(window) bool) ([]byte, error) {
+	t, err := b.answer(ctx, req.Account.Name, func(f fault, die func(window) bool) ([]byte, error) {
 		if req.Code.Reveal() != "code-"+req.Account.Name {
 			return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant"}
 		}
@@ -338,6 +339,8 @@ func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Tok
 		}
 		return encodeAnswer(t), nil
 	})
+	t.Rescued = b.rescued
+	return t, err
 }
 
 func (b *broker) isDown() bool {

@@ -251,6 +251,9 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 		return a.another(ctx, candidate)
 	}
 	half := isHalf(answer.Token)
+	if half && a.besideRefusal(answer.Token) {
+		return a.keepBesideRefusal(ctx, answer.Token)
+	}
 	if half && a.nothingNew(answer.Token) {
 		return a.failed(ctx, a.errNothingNew())
 	}

@@ -236,6 +236,30 @@ func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
 	return nil
 }
 
+// besideRefusal says whether a login was refused, with a refresh token beside the
+// refusal, at an account whose own token is good: of the two nobody knows which the
+// broker means.
+func (a attempt) besideRefusal(t sdk.Token) bool {
+	return a.in.Kind == spool.KindExchange && t.Rescued == sdk.RescuedBesideError && a.stored() && !a.rec().NeedsLogin()
+}
+
+// keepBesideRefusal ends a login that was refused, and keeps what stood beside that:
+// it is tried by itself if the token that stands is refused.
+func (a attempt) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
+	t.Rescued = ""
+	if err := a.setAside(ctx, a.whole(t), "it refused a login, and put a refresh token beside the refusal"); err != nil {
+		a.tell(acct.NotStored{})
+		return err
+	}
+	cause := &sdk.Error{Kind: sdk.KindInvalidGrant, Message: fmt.Sprintf(
+		"account %s: the broker refused the login; the refresh token that it put beside that is kept for a day, and the account's own stays in use. "+
+			"Begin again with: tokenkeeper login %[1]s", a.cfg.Name)}
+	a.renewed(a.rec())
+	a.publish(slog.LevelError, event.Event{Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(cause.Kind), Message: cause.Message})
+	a.free(ctx, a.in.Attempt)
+	return errors.Join(cause, a.settleGivenBack(ctx, a.in.Before))
+}
+
 // conflicting ends an attempt whose answer, which was to be rec, the store did not
 // take because something else stands there than what the attempt began with.
 func (a attempt) conflicting(ctx context.Context, rec store.Record, conflict error) error {
