@@ -30,6 +30,9 @@ type Description struct {
 	// So do Renewer, Minter, Keepalive and LoginGuide; NoRefresh: Refresh is not
 	// to be called.
 	Renewer, Minter, Keepalive, LoginGuide, NoRefresh bool
+	// And ExchangeBeside: Exchange may be called for an account while another attempt
+	// of it is under way. It is so of every Authorizer that [Serve] serves.
+	ExchangeBeside bool
 }
 
 // Policy is how a broker treats its tokens.

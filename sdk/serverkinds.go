@@ -13,6 +13,7 @@ import (
 // interfaces says which optional interfaces the provider implements.
 func (s *Server) interfaces(d *Description) {
 	_, d.Authorizer = s.provider.(Authorizer)
+	d.ExchangeBeside = d.Authorizer
 	_, d.Checker = s.provider.(Checker)
 	_, d.Revoker = s.provider.(Revoker)
 	_, d.Renewer = s.provider.(Renewer)

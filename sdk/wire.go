@@ -108,6 +108,8 @@ func toDescription(m *pb.DescribeResponse) Description {
 		Authorizer: m.GetAuthorizer(),
 		Checker:    m.GetChecker(),
 		Revoker:    m.GetRevoker(),
+
+		ExchangeBeside: m.GetExchangeBeside(),
 	}
 	kindsTo(&d, m)
 	for _, s := range m.GetSettings() {
@@ -136,6 +138,8 @@ func fromDescription(d Description) *pb.DescribeResponse {
 		Authorizer: d.Authorizer,
 		Checker:    d.Checker,
 		Revoker:    d.Revoker,
+
+		ExchangeBeside: d.ExchangeBeside,
 	}
 	kindsFrom(d, m)
 	for _, s := range d.Settings {

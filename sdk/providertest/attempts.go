@@ -162,6 +162,60 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 		t.Errorf("an attempt beside an unsettled one: %v, want an error of the kind not_sent", err)
 	}
 	b.wantPosts(t, 1)
+	d, err := p.Describe(call(t))
+	if err != nil {
+		t.Fatalf("Describe: %v", err)
+	}
+	if d.ExchangeBeside {
+		testCodeBesideARefresh(t, s)
+	}
+}
+
+// testCodeBesideARefresh: a code is exchanged while a refresh of its account is
+// under way, and both answers stand in the spool.
+func testCodeBesideARefresh(t *testing.T, s Suite) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.PostForm.Get("refresh_token") == "" {
+			s.grant(s.access("access of the login"), "refresh of the login")(w, r)
+			return
+		}
+		close(arrived)
+		<-release
+		s.grant(s.access(newAccess), newRefresh)(w, r)
+	})
+	p := s.start(t, t.TempDir())
+	done := make(chan error, 1)
+	ctx := call(t)
+	go func() {
+		_, err := p.Refresh(ctx, s.refresh("one", b))
+		done <- err
+	}()
+	select {
+	case <-arrived:
+	case err := <-done:
+		t.Fatalf("no request came: %v", err)
+	}
+	token, err := p.Exchange(call(t), s.exchange("code", b))
+	close(release)
+	if err != nil {
+		t.Errorf("a code beside a refresh that is under way: %v", err)
+	} else {
+		s.wantToken(t, token, s.access("access of the login"), "refresh of the login")
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the refresh: %v", err)
+	}
+	left, err := p.Unsettled(call(t))
+	if err != nil || len(left.Entries) != 2 {
+		t.Fatalf("the spool lists %+v (%v), want both attempts", left.Entries, err)
+	}
+	for _, e := range left.Entries {
+		if e.Progress != spool.Answered {
+			t.Errorf("attempt %s is %s", e.Attempt, e.Progress)
+		}
+	}
+	b.wantPosts(t, 2)
 }
 
 // testConcurrent holds the answers back until the requests of all accounts are

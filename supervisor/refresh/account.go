@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/account/lease"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -68,6 +69,8 @@ type leased struct {
 	locked bool
 	// exchange is the login whose code is being spent.
 	exchange *login
+	// slots are what the spool holds of it, while it is settled.
+	slots []spool.Entry
 	// ahead is what its destinations have said before its shared file was locked.
 	ahead *inquiry
 }

@@ -89,17 +89,17 @@ func (a *leased) clear(ctx context.Context, attempt string) error {
 }
 
 // settleAll settles everything that the spool holds of an account: the attempt
-// that is announced first, then those that the store does not know of. That is one
-// attempt, because the next can't begin before it is settled; but a slot that
-// was settled may come back when the machine goes down before its clearing is
-// on the disk, and the store may be of another day than the spool.
+// that is announced first, and the one over which that stands; then those that the
+// store does not know of. A slot that was settled may come back when the machine
+// goes down before its clearing is on the disk, an old grant's refresh may be heard
+// out while a login has taken its place, and the store may be of another day than
+// the spool.
 func (a *leased) settleAll(ctx context.Context, all spooled) error {
 	in, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
 	}
-	if all.mixedUp[in.Attempt] && in.Spool != "" {
-		in.Spool = "" // what the spool says of it, and what it does not, proves nothing
+	if all.doubts(&in) { // what the spool says of it, and what it does not, proves nothing
 		err = a.keeper.cfg.Store.Replace(ctx, in.Attempt, in)
 	}
 	a.found(in, intended)
@@ -111,27 +111,55 @@ func (a *leased) settleAll(ctx context.Context, all spooled) error {
 		errs = append(errs, err) // an attempt that failed is settled too
 		return errors.Is(err, sdk.ErrConnection)
 	}
-	entries, spooled := all.entries[a.cfg.Name], false
-	for _, e := range entries {
-		if intended && e.Attempt == in.Attempt {
-			spooled = true
-			if settled(a.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })) {
-				return errors.Join(errs...)
-			}
-		}
+	a.slots = all.entries[a.cfg.Name]
+	defer func() { a.slots = nil }()
+	before := "" // it is settled when the one over it has given it back
+	if intended && in.Before != nil {
+		before = in.Before.Attempt
 	}
-	for _, e := range entries {
-		if intended && e.Attempt == in.Attempt {
+	e, isSpooled := a.slot(in.Attempt)
+	if intended && isSpooled && settled(a.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })) {
+		return errors.Join(errs...)
+	}
+	for _, e := range a.slots {
+		if intended && (e.Attempt == in.Attempt || e.Attempt == before) {
 			continue
 		}
 		if settled(a.settleStray(ctx, e)) {
 			return errors.Join(errs...)
 		}
 	}
-	if !spooled {
-		settled(a.settleUnspooled(ctx))
+	if !(intended && isSpooled) && settled(a.settleUnspooled(ctx)) {
+		return errors.Join(errs...)
+	}
+	if e, ok := a.slot(before); ok && before != "" {
+		settled(a.settleOvertaken(ctx, e))
 	}
 	return errors.Join(errs...)
+}
+
+// slot is what the spool says of an attempt, while the account is settled.
+func (a *leased) slot(attempt string) (spool.Entry, bool) {
+	for _, e := range a.slots {
+		if e.Attempt == attempt {
+			return e, true
+		}
+	}
+	return spool.Entry{}, false
+}
+
+// settleOvertaken settles an attempt in whose place a login has been announced,
+// unless it stands again: then it was settled when the login gave it back, or is
+// not to be touched before the login is over.
+func (a *leased) settleOvertaken(ctx context.Context, e spool.Entry) error {
+	in, stands, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
+	case stands && (in.Attempt == e.Attempt || in.Before != nil && in.Before.Attempt == e.Attempt):
+		return nil
+	}
+	return a.settleStray(ctx, e)
 }
 
 // settleUnspooled settles the attempt that is announced, of which the spool knows
@@ -218,7 +246,8 @@ func (a attempt) endCutLogin(ctx context.Context, cause error) error {
 	return errors.Join(err, a.settleGivenBack(ctx, a.in.Before))
 }
 
-// settleGivenBack settles an intent that was given back, if it was.
+// settleGivenBack settles an intent that was given back, if it was, by what the
+// spool says of it.
 func (a *leased) settleGivenBack(ctx context.Context, before *store.Intent) error {
 	if before == nil {
 		return nil
@@ -228,6 +257,9 @@ func (a *leased) settleGivenBack(ctx context.Context, before *store.Intent) erro
 		return err
 	}
 	a.found(in, true)
+	if e, ok := a.slot(in.Attempt); ok {
+		return a.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })
+	}
 	return a.attempt(in).settleIntent(ctx)
 }
 

@@ -227,6 +227,9 @@ func (a *account) setLocking(on bool) {
 // token is made durable also while another program holds the lock. The shared
 // file is then put right at a later look.
 func (a *leased) settleShared(ctx context.Context, fn func() error) error {
+	if a.locked {
+		return fn()
+	}
 	ran := false
 	err := a.withShared(ctx, func() error {
 		ran = true

@@ -74,6 +74,21 @@ type spooled struct {
 	mixedUp map[string]bool
 }
 
+// doubts takes from an intent, and from the one over which it stands, the spool in
+// which its attempt was noted, if that says that it is another account's; changed:
+// it was so.
+func (s spooled) doubts(in *store.Intent) (changed bool) {
+	if s.mixedUp[in.Attempt] && in.Spool != "" {
+		in.Spool, changed = "", true
+	}
+	if in.Before != nil && s.mixedUp[in.Before.Attempt] && in.Before.Spool != "" {
+		before := *in.Before
+		before.Spool = ""
+		in.Before, changed = &before, true
+	}
+	return changed
+}
+
 // ofOurs sorts what the provider says is in its spool by account, oldest first.
 // Left out is what belongs to no account here, and an attempt that was announced
 // for another account than the provider says.
@@ -129,7 +144,9 @@ func (k *Keeper) announced(ctx context.Context) map[string]string {
 	for name, a := range k.accounts {
 		in, open, err := k.cfg.Store.Intent(ctx, name)
 		if err == nil && open { // an error is told where the account itself is settled
-			all[in.Attempt] = name
+			for in := &in; in != nil; in = in.Before {
+				all[in.Attempt] = name
+			}
 		}
 		if last := a.rec().Attempt; last != "" {
 			all[last] = name

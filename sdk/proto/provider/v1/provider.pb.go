@@ -84,6 +84,10 @@ type DescribeResponse struct {
 	Repeat         string               `protobuf:"bytes,14,opt,name=repeat,proto3" json:"repeat,omitempty"` // harmless, replaces, limited
 	KeepaliveEvery *durationpb.Duration `protobuf:"bytes,15,opt,name=keepalive_every,json=keepaliveEvery,proto3" json:"keepalive_every,omitempty"`
 	Limits         *Limits              `protobuf:"bytes,16,opt,name=limits,proto3" json:"limits,omitempty"`
+	// Exchange may be called for an account while another attempt of it, as a Refresh,
+	// is under way or not settled: it has a slot of its own in the spool. A code dies
+	// within seconds, and waits for the other attempt where this is not set.
+	ExchangeBeside bool `protobuf:"varint,17,opt,name=exchange_beside,json=exchangeBeside,proto3" json:"exchange_beside,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
 }
@@ -228,6 +232,13 @@ func (x *DescribeResponse) GetLimits() *Limits {
 		return x.Limits
 	}
 	return nil
+}
+
+func (x *DescribeResponse) GetExchangeBeside() bool {
+	if x != nil {
+		return x.ExchangeBeside
+	}
+	return false
 }
 
 // Limits that the broker sets to an account. Zero: nobody knows.
@@ -2310,7 +2321,7 @@ var File_provider_v1_provider_proto protoreflect.FileDescriptor
 const file_provider_v1_provider_proto_rawDesc = "" +
 	"\n" +
 	"\x1aprovider/v1/provider.proto\x12\x17tokenkeeper.provider.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\xc8\x04\n" +
+	"\x0fDescribeRequest\"\xf1\x04\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x127\n" +
@@ -2332,7 +2343,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06logins\x18\r \x03(\tR\x06logins\x12\x16\n" +
 	"\x06repeat\x18\x0e \x01(\tR\x06repeat\x12B\n" +
 	"\x0fkeepalive_every\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x0ekeepaliveEvery\x127\n" +
-	"\x06limits\x18\x10 \x01(\v2\x1f.tokenkeeper.provider.v1.LimitsR\x06limits\"\xaa\x01\n" +
+	"\x06limits\x18\x10 \x01(\v2\x1f.tokenkeeper.provider.v1.LimitsR\x06limits\x12'\n" +
+	"\x0fexchange_beside\x18\x11 \x01(\bR\x0eexchangeBeside\"\xaa\x01\n" +
 	"\x06Limits\x12*\n" +
 	"\x11requests_per_hour\x18\x01 \x01(\x03R\x0frequestsPerHour\x123\n" +
 	"\x16failed_logins_per_hour\x18\x02 \x01(\x03R\x13failedLoginsPerHour\x12?\n" +
