@@ -5,7 +5,8 @@
 //
 // What holds, whatever happens in which order:
 //   - There is one attempt at a time. A login stands over the one before it, and
-//     gives it back as it was if it fails.
+//     gives it back as it was if it fails. That one may be under way all the while,
+//     if it is no login: a code dies before it has ended.
 //   - An attempt changes the standing only by its outcome.
 //   - What was answered is never sent again.
 //   - A refresh token that the broker has refused is sent only if a person insists.
@@ -219,6 +220,18 @@ func (s State) Held() *store.Record {
 		return a.Next
 	}
 	return nil
+}
+
+// IsOpen says whether that attempt is announced, and nothing stands over it.
+func (s State) IsOpen(attempt string) bool {
+	o, ok := s.Attempt.(Open)
+	return ok && o.Intent.Attempt == attempt
+}
+
+// IsFree says whether no attempt is announced.
+func (s State) IsFree() bool {
+	_, free := s.Attempt.(Free)
+	return free
 }
 
 // IsCut says whether only the next generation can go on.

@@ -139,10 +139,21 @@ func (s State) underWay(e Event) (State, Action, bool) {
 		o, ok := opened(s.Attempt)
 		return s, does, ok && o.Intent.Attempt == e.Intent.Attempt
 	case Lost:
-		s.Attempt = Cut{Of: s.Attempt}
+		s.Attempt = Cut{Of: lost(s.Attempt)}
 		return s, Wait, isOpened
 	}
 	return s, Wait, false
+}
+
+// lost is an attempt whose process is gone, and with it what was under way beside:
+// a refresh over which a login stands.
+func lost(a Attempt) Attempt {
+	o, ok := opened(a)
+	if _, open := o.Over.(Open); !ok || !open {
+		return a
+	}
+	o.Over = Cut{Of: o.Over}
+	return reopened(a, o)
 }
 
 // announced begins an attempt: one at a time, and what was answered is stored
@@ -159,6 +170,9 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 		possible = over || replay
 	case Cut, Unnoted:
 		possible = over && !s.IsAnswered()
+	case Open: // a code does not wait for a refresh that is under way
+		o, _ := opened(s.Attempt)
+		possible = in.Kind == spool.KindExchange && o.Intent.Kind != spool.KindExchange && in.Before != nil
 	}
 	if !possible || none && in.Kind != spool.KindExchange {
 		return s, Wait, false
@@ -173,7 +187,7 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 // unclear is an account of which nobody knows what is announced: before that was
 // read again nothing is sent.
 func (s State) unclear() (State, Action, bool) {
-	s.Attempt = Cut{uncut(s.Attempt), true}
+	s.Attempt = Cut{lost(uncut(s.Attempt)), true}
 	return s, BackOff, true
 }
 

@@ -96,12 +96,13 @@ type named struct {
 func attempts() []named {
 	stood := unknownIntent("a0")
 	next := record(4, "new")
-	first := Open{Intent: intent("a1")}
+	first, under := Open{Intent: intent("a1")}, intent("a0")
 	return []named{
 		{"free", Free{}},
 		{"open", first},
 		{"open (a replay)", Open{Intent: replayOf("a1", "a0")}},
 		{"open (a login)", Open{Intent: login("a1", &stood), Over: Unknown{Intent: stood}}},
+		{"open (a login over an open one)", Open{Intent: login("a1", &under), Over: Open{Intent: under}}},
 		{"answered", Answered{first, &next}},
 		{"unnoted", Unnoted{first}},
 		{"cut", Cut{Of: first}},
@@ -167,9 +168,16 @@ func happenings() []happening {
 	}
 }
 
+func isOpen(a Attempt) bool {
+	_, open := a.(Open)
+	return open
+}
+
 // attemptName is the name of the attempt in the table.
 func attemptName(a Attempt) string {
 	switch o, _ := opened(uncut(a)); {
+	case o.Intent.Kind == spool.KindExchange && isOpen(o.Over):
+		return a.name() + " (a login over an open one)"
 	case o.Intent.Kind == spool.KindExchange:
 		return a.name() + " (a login)"
 	case o.Intent.Replays != "":
