@@ -57,6 +57,16 @@ func closed(c <-chan struct{}, within time.Duration) bool {
 	}
 }
 
+// ends waits until c is closed.
+func ends(t *testing.T, c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	case <-waittest.Late(t):
+		return false
+	}
+}
+
 // orphan has the lock of an attempt that was answered, and its lender is dead.
 func orphan(t *testing.T) (b *Borrower, lock string) {
 	t.Helper()
@@ -86,7 +96,7 @@ func TestLockIsHandedOver(t *testing.T) {
 		t.Fatal("it does not wait for the next supervisor")
 	}
 	lock, _ := collected(t, dir)
-	if !closed(over, 10*time.Second) {
+	if !ends(t, over) {
 		t.Fatal("it waits on, although the next supervisor has the lock")
 	}
 	b.GiveBack("a") // as its end does
@@ -123,7 +133,7 @@ func TestHeirThatDiesIsNoHeir(t *testing.T) {
 		t.Fatal("it does not stay for the next one")
 	}
 	collected(t, dir)
-	if !closed(over, 10*time.Second) {
+	if !ends(t, over) {
 		t.Error("it waits on")
 	}
 }
@@ -131,7 +141,7 @@ func TestHeirThatDiesIsNoHeir(t *testing.T) {
 func TestNothingIsKeptWithoutNeed(t *testing.T) {
 	t.Run("nobody comes", func(t *testing.T) {
 		b, _ := orphan(t)
-		if !closed(waits(offer(t, b, t.TempDir()), 50*time.Millisecond), 10*time.Second) {
+		if !ends(t, waits(offer(t, b, t.TempDir()), 50*time.Millisecond)) {
 			t.Error("it waits for ever")
 		}
 	})
@@ -141,7 +151,7 @@ func TestNothingIsKeptWithoutNeed(t *testing.T) {
 		defer f.Close()
 		lend(t, l, "a", f)
 		b.Claim("a")
-		if !closed(waits(offer(t, b, t.TempDir()), time.Hour), 10*time.Second) {
+		if !ends(t, waits(offer(t, b, t.TempDir()), time.Hour)) {
 			t.Error("it waits although it was let go of")
 		}
 	})
@@ -149,7 +159,7 @@ func TestNothingIsKeptWithoutNeed(t *testing.T) {
 		b, _ := orphan(t)
 		o := offer(t, b, t.TempDir())
 		b.GiveBack("a") // the attempt has failed
-		if !closed(waits(o, time.Hour), 10*time.Second) {
+		if !ends(t, waits(o, time.Hour)) {
 			t.Error("it waits with nothing to hand over")
 		}
 	})
@@ -166,7 +176,7 @@ func TestNothingIsKeptWithoutNeed(t *testing.T) {
 		defer other.Close()
 		lockNow(t, other)
 		_, _ = f.Close(), l.Close()
-		if !closed(waits(offer(t, b, t.TempDir()), time.Hour), 10*time.Second) {
+		if !ends(t, waits(offer(t, b, t.TempDir()), time.Hour)) {
 			t.Error("it waits with a lock that is another's")
 		}
 	})

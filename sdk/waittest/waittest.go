@@ -176,6 +176,13 @@ func Returns(t testing.TB, what string, beats int, do func() error) error {
 	}
 }
 
+// Limit lets reads of a connection fail at a standstill.
+func Limit(t testing.TB, conn interface{ SetReadDeadline(time.Time) error }) {
+	ctx, cancel := Context(context.Background(), Patience)
+	t.Cleanup(cancel)
+	context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })
+}
+
 // Late returns a channel that is closed at a standstill, for a select beside
 // what must come. It belongs before a loop, not into it.
 func Late(t testing.TB, steps ...func() any) <-chan struct{} {

@@ -11,7 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // TestAnotherUserIsTurnedAway opens the socket's mode, so that the peer
@@ -52,7 +53,7 @@ func TestAnotherUserIsTurnedAway(t *testing.T) {
 		t.Fatal(failed)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	waittest.Limit(t, conn)
 	if _, err := io.WriteString(conn, "GET /v1/accounts/main/token HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

@@ -7,9 +7,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // manager is the service manager's end.
@@ -34,9 +35,7 @@ func newManager(t *testing.T) manager {
 func (m manager) hears() (lines []string, fds []int) {
 	m.t.Helper()
 	text, rights := make([]byte, 512), make([]byte, 256)
-	if err := m.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		m.t.Fatal(err)
-	}
+	waittest.Limit(m.t, m.conn)
 	n, oob, _, _, err := m.conn.ReadMsgUnix(text, rights)
 	if err != nil {
 		m.t.Fatal(err)

@@ -15,14 +15,15 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
 )
 
-// free fails the test unless the lock can be had at once.
+// free fails the test unless the lock can be had.
 func free(t *testing.T, f *sharedfile.File) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := waittest.Context(t.Context(), waittest.Patience)
 	defer cancel()
 	release, err := f.Lock(ctx)
 	if err != nil {

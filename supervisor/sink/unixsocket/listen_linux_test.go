@@ -111,14 +111,19 @@ func (l *listening) connect(t *testing.T) *net.UnixConn {
 
 func (l *listening) dial(t *testing.T) *net.UnixConn {
 	t.Helper()
-	for began := time.Now(); ; {
+	for late := waittest.Late(t); ; {
 		conn, err := net.Dial("unix", l.path)
 		if err == nil {
 			t.Cleanup(func() { _ = conn.Close() })
-			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			waittest.Limit(t, conn)
 			return conn.(*net.UnixConn)
 		}
-		if time.Since(began) > 10*time.Second || !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) {
+		select {
+		case <-late:
+			t.Fatal(err)
+		default:
+		}
+		if !errors.Is(err, syscall.ENOENT) && !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatal(err)
 		}
 		runtime.Gosched() // Serve is about to open it
