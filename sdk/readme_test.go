@@ -64,8 +64,8 @@ func TestReadmePrograms(t *testing.T) {
 			t.Errorf("a block in Go that nothing tries:\n%s", text)
 		}
 	}
-	if programs != 2 || tests != 1 || parts != 1 {
-		t.Fatalf("found %d programs, %d tests and %d parts, want a provider with its test and an endpoint, and a sink", programs, tests, parts)
+	if programs != 3 || tests != 1 || parts != 1 {
+		t.Fatalf("found %d programs, %d tests and %d parts, want a provider with its test and an endpoint, one without refresh tokens, and a sink", programs, tests, parts)
 	}
 	vet := exec.Command("go", "vet", "-mod=mod", "./...")
 	vet.Dir = dir
