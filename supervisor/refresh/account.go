@@ -29,9 +29,12 @@ type account struct {
 
 // desk is what the work on an account leaves for the next work on it.
 type desk struct {
-	// unfreed is an attempt that is over and whose spool slot could not be
+	// unfreed are attempts that are over and whose spool slots could not be
 	// given back.
-	unfreed string
+	unfreed []string
+	// late is an attempt of an old grant that was answered, and whose answer could
+	// not be kept yet; nil: none.
+	late *spool.Entry
 	// told are the warnings about the token's times that a person has had.
 	told map[string]bool
 	// doubt is why its refresh token waits, as people were told last.
@@ -69,6 +72,8 @@ type leased struct {
 	locked bool
 	// exchange is the login whose code is being spent.
 	exchange *login
+	// underWay is the attempt whose call is made while a code is spent; "": none.
+	underWay string
 	// slots are what the spool holds of it, while it is settled.
 	slots []spool.Entry
 	// ahead is what its destinations have said before its shared file was locked.
@@ -159,8 +164,10 @@ type wishes struct {
 	notBefore time.Time
 	// login was begun and waits for the person's code; see openLogin.
 	login *login
-	// idle wait for the lease.
-	idle []chan struct{}
+	// idle wait for the lease. codes takes a code while an attempt is under way; nil:
+	// none can be taken.
+	idle  []chan struct{}
+	codes chan<- *spending
 }
 
 // asked says whether somebody waits for a refresh.

@@ -74,7 +74,7 @@ func (a attempt) another(ctx context.Context, c *store.Candidate) error {
 	a.keeper.mu.Lock()
 	a.step(acct.Beside{Record: rec})
 	cut := a.state().IsCut()
-	if _, planned := a.keeper.heap.Due(a.cfg.Name); !planned && !cut {
+	if _, planned := a.keeper.heap.Due(a.cfg.Name); !planned && !cut && a.underWay == "" {
 		a.replan()
 	}
 	a.keeper.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -34,6 +35,9 @@ const settleTimeout = 5 * time.Second
 func (a *leased) cycle(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	settled, err := a.settleAgain(ctx)
+	if err == nil {
+		err = a.settleLate(ctx)
+	}
 	if err == nil && !(settled && a.comesLater()) {
 		a.askAhead(ctx)
 		err = a.withShared(ctx, func() error { return a.turn(ctx) })
@@ -195,7 +199,10 @@ func (a attempt) run(ctx context.Context) error {
 	if does == acct.Wait {
 		return a.unexpected()
 	}
-	answer, err := a.call(ctx)
+	answer, err := a.hear(ctx, does)
+	if a.overtaken(does) {
+		return a.late(ctx, answer, err)
+	}
 	if does == acct.Call && sdk.KindOf(err) == sdk.KindNotSent {
 		a.in, answer, err = a.callAnew(ctx, err)
 	}
@@ -221,28 +228,45 @@ func (a attempt) run(ctx context.Context) error {
 	}
 }
 
-func (a attempt) call(ctx context.Context) (sdk.Answer, error) {
-	if a.desk().unfreed != "" && a.desk().unfreed != a.in.Attempt {
-		a.free(ctx, a.desk().unfreed) // its slot would block this attempt
+func (a attempt) call(ctx context.Context) (sdk.Answer, error) { return a.prepared(ctx)() }
+
+// prepared is the call, which needs no lease any more.
+func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error)) {
+	a.desk().unfreed = slices.DeleteFunc(a.desk().unfreed, func(attempt string) bool { return attempt == a.in.Attempt })
+	if len(a.desk().unfreed) > 0 {
+		a.free(ctx) // their slots would block this attempt
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout+answerMargin)
-	defer cancel()
 	id := sdk.Attempt{
 		ID: a.in.Attempt, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
 		Deadline: time.Now().Add(a.cfg.Timeout), Spool: a.in.Spool,
 	}
 	a.lend(id.ID)
+	remote, patience := a.remote, a.cfg.Timeout+answerMargin
 	if a.in.Kind == spool.KindExchange {
 		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
 		if a.exchange != nil { // otherwise the answer is in the spool
 			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.Verifier
 		}
-		return a.remote.ExchangeAnswer(ctx, req)
+		return func() (sdk.Answer, error) {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			return remote.ExchangeAnswer(ctx, req)
+		}
 	}
 	if a.in.Kind == spool.KindRenew {
-		return a.remote.RenewAnswer(ctx, sdk.RenewRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token})
+		req := sdk.RenewRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
+		return func() (sdk.Answer, error) {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			return remote.RenewAnswer(ctx, req)
+		}
 	}
-	return a.remote.RefreshAnswer(ctx, sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token})
+	req := sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
+	return func() (sdk.Answer, error) {
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		return remote.RefreshAnswer(ctx, req)
+	}
 }
 
 // keep makes the new token durable and, only then, known.

@@ -31,16 +31,20 @@ func (a *leased) hold(ctx context.Context, rec store.Record) {
 	a.keeper.cfg.Wake(a.cfg.Name)
 }
 
-// free gives the spool slot of an attempt back. A failure does no harm at once:
+// free gives the spool slots of attempts that are over back, and those that could not
+// be given back before. A failure does no harm at once:
 // before its next attempt the account tries again, and the next generation
 // sees that this one is over.
-func (a *leased) free(ctx context.Context, attempt string) {
+func (a *leased) free(ctx context.Context, over ...string) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	a.desk().unfreed = ""
-	if err := a.remote.Settle(ctx, attempt); err != nil {
-		a.desk().unfreed = attempt
-		a.log().Debug("the spool slot could not be freed yet", "attempt", attempt, "error", err)
+	over = append(a.desk().unfreed, over...)
+	a.desk().unfreed = nil
+	for _, attempt := range over {
+		if err := a.remote.Settle(ctx, attempt); err != nil {
+			a.desk().unfreed = append(a.desk().unfreed, attempt)
+			a.log().Debug("the spool slot could not be freed yet", "attempt", attempt, "error", err)
+		}
 	}
 }
 

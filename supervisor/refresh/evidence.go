@@ -106,6 +106,16 @@ func (a *leased) weighStray(ctx context.Context, e spool.Entry) error {
 	default: // it brought no token, or one that nobody can read, which the provider puts aside
 		return a.clear(ctx, e.Attempt)
 	}
+	return a.keepStray(ctx, e, answer)
+}
+
+// keepStray finds out what an answer is that was not obtained with the record's refresh
+// token, keeps it, and frees its slot.
+func (a *leased) keepStray(ctx context.Context, e spool.Entry, answer sdk.Answer) error {
+	in := store.Intent{
+		Account: e.Account, Provider: a.keeper.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
+		Version: e.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Spool: a.keeper.spoolID(),
+	}
 	_, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)

@@ -102,7 +102,7 @@ func (a *leased) storeHeld(ctx context.Context) error {
 		return fmt.Errorf("account %s: store the token that is served from memory, before another takes its place: %w", a.cfg.Name, err)
 	}
 	a.tell(acct.Stored{Record: rec})
-	a.desk().unfreed = rec.Attempt // before the next attempt
+	a.desk().unfreed = append(a.desk().unfreed, rec.Attempt) // before the next attempt
 	return nil
 }
 

@@ -110,6 +110,7 @@ type Keeper struct {
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool
+	beside   bool             // its provider can exchange a code while a refresh of the account is under way
 	spool    string           // id of the provider's spool, as last heard; "": not known
 	remote   *sdk.Remote      // nil while no process serves
 	landing  *sync.Cond       // an attempt in flight has ended

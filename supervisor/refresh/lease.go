@@ -14,8 +14,12 @@ import (
 
 // claim waits until nobody is at work on the account and takes its lease, which is
 // given back by release.
-func (a *account) claim(ctx context.Context) (*leased, error) {
-	for {
+func (a *account) claim(ctx context.Context) (*leased, error) { return a.claimWith(ctx, nil) }
+
+// claimWith is claim for who has a code (nil: he has none). If the lease is nil, too,
+// whoever has it has spent the code.
+func (a *account) claimWith(ctx context.Context, code *spending) (*leased, error) {
+	for told := false; ; told = true {
 		a.keeper.mu.Lock()
 		if l := a.try(); l != nil {
 			a.keeper.mu.Unlock()
@@ -23,11 +27,25 @@ func (a *account) claim(ctx context.Context) (*leased, error) {
 		}
 		idle := make(chan struct{})
 		a.wish.idle = append(a.wish.idle, idle)
+		var codes chan<- *spending
+		waits := ""
+		if code != nil {
+			codes = a.wish.codes
+			if !a.keeper.beside {
+				waits = ", and this build of provider " + a.keeper.cfg.Provider + " can't spend a code meanwhile"
+			}
+		}
 		a.keeper.mu.Unlock()
+		if waits != "" && !told {
+			a.log().Warn("the code of a login waits: the account is being refreshed" + waits)
+		}
 		select {
+		case codes <- code:
+			<-code.done
+			return nil, nil
 		case <-idle:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("account %s is being refreshed: %w", a.cfg.Name, ctx.Err())
+			return nil, fmt.Errorf("account %s is being refreshed%s: %w", a.cfg.Name, waits, ctx.Err())
 		}
 	}
 }

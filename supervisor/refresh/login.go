@@ -48,27 +48,36 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 		return store.Record{}, err
 	}
 	defer k.touchDown()
-	a, err := unclaimed.claim(ctx)
+	s := &spending{state: state, code: sdk.NewSecret(code), done: make(chan struct{})}
+	a, err := unclaimed.claimWith(ctx, s)
 	if err != nil {
 		return store.Record{}, err
 	}
+	if a == nil {
+		return s.rec, s.err
+	}
 	defer a.release()
 	a.remote = remote
+	return a.complete(context.WithoutCancel(ctx), s)
+}
+
+// complete spends a code, and returns the record that has come of it.
+func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error) {
+	k, name := a.keeper, a.cfg.Name
 	k.mu.Lock()
-	var l *login
-	if l = a.openLogin(k.clock.Now().Wall); l == nil || l.State != state {
+	l := a.openLogin(k.clock.Now().Wall)
+	if l == nil || l.State != s.state {
 		k.mu.Unlock()
 		return store.Record{}, fmt.Errorf("account %s: %w; begin again with: tokenkeeper login %s", name, ErrNoLogin, name)
 	}
-	l.code = sdk.NewSecret(code)
+	l.code = s.code
 	a.exchange = l
 	k.mu.Unlock()
 
-	ctx = context.WithoutCancel(ctx)
 	if err := a.settleBeforeLogin(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err = a.withShared(ctx, func() error { return a.spendCode(ctx) })
+	err := a.withShared(ctx, func() error { return a.spendCode(ctx) })
 	if err == nil && l.aside {
 		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec()))
 	}
@@ -150,7 +159,7 @@ func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
 	crashpoint.Here("refresh: the login is abandoned")
 	a.keeper.mu.Lock()
 	does := a.step(acct.Ended{})
-	if _, planned := a.keeper.heap.Due(a.cfg.Name); does == acct.Again || !planned {
+	if _, planned := a.keeper.heap.Due(a.cfg.Name); a.underWay == "" && (does == acct.Again || !planned) {
 		a.replan()
 	}
 	a.keeper.mu.Unlock()

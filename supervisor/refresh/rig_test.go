@@ -55,6 +55,7 @@ type rig struct {
 	hangs   bool // the process answers no call
 	stuck   bool // it can't free a slot
 	unnamed bool // it does not name its spool
+	alone   bool // it does not say that it can exchange a code beside a refresh
 	probes  int
 }
 
@@ -167,6 +168,9 @@ func (r *rig) hanging(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	defer r.mu.Unlock()
 	if c, ok := answer.(*pb.UnsettledResponse); ok && r.unnamed {
 		c.Spool = ""
+	}
+	if d, ok := answer.(*pb.DescribeResponse); ok && r.alone {
+		d.ExchangeBeside = false
 	}
 	return answer, err
 }

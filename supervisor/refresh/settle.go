@@ -83,7 +83,7 @@ func (a *leased) clear(ctx context.Context, attempt string) error {
 	if err == nil || errors.Is(err, sdk.ErrConnection) {
 		return err
 	}
-	a.desk().unfreed = attempt
+	a.desk().unfreed = append(a.desk().unfreed, attempt)
 	a.log().Warn("the provider can't free the spool slot of an attempt that is over; it is asked again before the next one", "attempt", attempt, "error", err)
 	return nil
 }
@@ -111,7 +111,7 @@ func (a *leased) settleAll(ctx context.Context, all spooled) error {
 		errs = append(errs, err) // an attempt that failed is settled too
 		return errors.Is(err, sdk.ErrConnection)
 	}
-	a.slots = all.entries[a.cfg.Name]
+	a.slots, a.desk().late = all.entries[a.cfg.Name], nil
 	defer func() { a.slots = nil }()
 	before := "" // it is settled when the one over it has given it back
 	if intended && in.Before != nil {
@@ -249,7 +249,7 @@ func (a attempt) endCutLogin(ctx context.Context, cause error) error {
 // settleGivenBack settles an intent that was given back, if it was, by what the
 // spool says of it.
 func (a *leased) settleGivenBack(ctx context.Context, before *store.Intent) error {
-	if before == nil {
+	if before == nil || before.Attempt == a.underWay { // that one is being heard out
 		return nil
 	}
 	in, stands, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)

@@ -192,9 +192,9 @@ func (a *account) forgo() {
 }
 
 // withShared runs fn while the account's shared file is locked; without a
-// shared file it just runs fn.
+// shared file, or within withShared, it just runs fn.
 func (a *leased) withShared(ctx context.Context, fn func() error) error {
-	if a.cfg.Shared == nil {
+	if a.cfg.Shared == nil || a.locked {
 		return fn()
 	}
 	a.setLocking(true)
@@ -227,9 +227,6 @@ func (a *account) setLocking(on bool) {
 // token is made durable also while another program holds the lock. The shared
 // file is then put right at a later look.
 func (a *leased) settleShared(ctx context.Context, fn func() error) error {
-	if a.locked {
-		return fn()
-	}
 	ran := false
 	err := a.withShared(ctx, func() error {
 		ran = true

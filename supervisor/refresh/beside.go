@@ -1,0 +1,138 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds how a code comes in while a refresh of its account is under way,
+// which may take as long as the broker hangs: a code lives 30 s at some. Whoever
+// waits for the refresh's answer has the lease, and spends the code meanwhile. If
+// that brings a token, the refresh was of an old grant, and its answer is kept as
+// evidence; otherwise it counts as if there had been no code.
+
+// spending is a code that a person has brought.
+type spending struct {
+	state string
+	code  sdk.Secret
+	// done is closed when whoever refreshes the account has spent it; the outcome
+	// stands below then.
+	done chan struct{}
+	rec  store.Record
+	err  error
+}
+
+// listens says whether a code may come in while the attempt is under way.
+func (a attempt) listens(does acct.Action) bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	return does == acct.Call && a.in.Kind != spool.KindExchange && a.slots == nil && a.keeper.beside
+}
+
+// hear makes the call, and spends the codes that come until it is answered.
+func (a attempt) hear(ctx context.Context, does acct.Action) (sdk.Answer, error) {
+	call := a.prepared(ctx)
+	if !a.listens(does) {
+		return call()
+	}
+	var answer sdk.Answer
+	var err error
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		answer, err = call()
+	}()
+	codes := a.invite()
+	defer a.uninvite()
+	for {
+		select {
+		case <-answered:
+			return answer, err
+		case s := <-codes:
+			s.rec, s.err = a.complete(ctx, s)
+			a.exchange = nil
+			close(s.done)
+		}
+	}
+}
+
+// invite lets codes come in. Who waits for the lease with one is told.
+func (a attempt) invite() <-chan *spending {
+	codes := make(chan *spending)
+	a.underWay = a.in.Attempt
+	a.keeper.mu.Lock()
+	idle := a.wish.idle
+	a.wish.codes, a.wish.idle = codes, nil
+	a.keeper.mu.Unlock()
+	for _, c := range idle {
+		close(c)
+	}
+	return codes
+}
+
+func (a attempt) uninvite() {
+	a.underWay = ""
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	a.wish.codes = nil
+}
+
+// overtaken says whether the attempt, whose call was made just now, does not stand
+// announced any more: a code came in.
+func (a attempt) overtaken(does acct.Action) bool {
+	return does == acct.Call && !a.state().IsOpen(a.in.Attempt)
+}
+
+// late ends an attempt that a code has overtaken.
+func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
+	lost := errors.Is(err, sdk.ErrConnection)
+	if _, unfinished := a.state().Unfinished(); lost && unfinished {
+		a.tell(acct.Lost{})
+	}
+	switch {
+	case lost || a.state().IsCut(): // the next generation settles both
+		if err == nil && answer.SpoolFault != "" { // it is nowhere else
+			err = a.setAside(ctx, answer.Token, "the provider's process was lost before the login over it was settled")
+		}
+		a.keepLock()
+		return errors.Join(fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, a.in.Attempt, sdk.ErrConnection), err)
+	case !a.state().IsFree(): // it is not known what is announced: the store and the spool say it
+		a.tell(acct.NotAnnounced{})
+		_, err := a.settleAgain(ctx)
+		return err
+	case err != nil:
+		a.log().Info("the refresh that a login has overtaken brought no token", "attempt", a.in.Attempt, "error", err)
+		a.free(ctx, a.in.Attempt)
+		return nil
+	}
+	e := spool.Entry{Progress: spool.Answered, BegunAt: a.in.At, Header: spool.Header{
+		Attempt: a.in.Attempt, Account: a.cfg.Name, Kind: a.in.Kind, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
+	}}
+	if err := a.keepStray(ctx, e, answer); err != nil {
+		if !errors.Is(err, sdk.ErrConnection) {
+			a.desk().late = &e
+		}
+		return err
+	}
+	return nil
+}
+
+// settleLate keeps the answer of an old grant that could not be kept when it came,
+// before a new attempt needs its slot.
+func (a *leased) settleLate(ctx context.Context) error {
+	if a.desk().late == nil {
+		return nil
+	}
+	e := *a.desk().late
+	err := a.settleStray(ctx, e)
+	if err == nil {
+		a.desk().late = nil
+	}
+	return err
+}
