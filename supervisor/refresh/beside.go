@@ -102,7 +102,7 @@ func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
 		}
 		a.keepLock()
 		return errors.Join(fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, a.in.Attempt, sdk.ErrConnection), err)
-	case !a.state().IsFree(): // it is not known what is announced: the store and the spool say it
+	case !a.state().IsFree() || a.stands(ctx): // the store and the spool say what is announced
 		a.tell(acct.NotAnnounced{})
 		_, err := a.settleAgain(ctx)
 		return err
@@ -121,6 +121,12 @@ func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
 		return err
 	}
 	return nil
+}
+
+// stands says whether the store has the attempt as announced, or can't say it.
+func (a attempt) stands(ctx context.Context) bool {
+	in, open, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
+	return err != nil || open && in.Attempt == a.in.Attempt
 }
 
 // settleLate keeps the answer of an old grant that could not be kept when it came,
