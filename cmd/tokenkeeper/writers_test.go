@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -133,11 +134,15 @@ func killHolders(t *testing.T, ctx context.Context, bot sharedfiletest.Bot) (kil
 // the bots leave it nothing to do.
 func askForRefreshes(t *testing.T, ctx context.Context, r *running) (asked int) {
 	for {
-		if err := <-r.forceRefresh(saxoAccount); err != nil {
+		switch err := <-r.forceRefresh(saxoAccount); {
+		case err == nil:
+			asked++
+		case strings.Contains(err.Error(), "an access token that is dead already"):
+			// Tokens live for two seconds, and the disk stood still for longer.
+		default:
 			t.Errorf("refresh: %v", err)
 			return asked
 		}
-		asked++
 		select {
 		case <-ctx.Done():
 			return asked
