@@ -32,7 +32,7 @@ func (r *rig) hangRefresh(f fault) hung {
 	return h
 }
 
-// spooled is what stands in the spool after the generation.
+// spooledAfter is how much stands in the spool after the generation.
 func (r *rig) spooledAfter(g *generation) int {
 	r.t.Helper()
 	_ = g.end()
@@ -168,7 +168,6 @@ func TestDeathWhileACodeIsSpentBesideARefresh(t *testing.T) {
 			if _, err := r.keeper.CompleteLogin(t.Context(), "one", r.beginLogin("one"), "code-one"); !errors.Is(err, sdk.ErrConnection) {
 				t.Fatalf("window %d: %v", w, err)
 			}
-			h.answer()
 			_ = h.died()
 			r.restart()
 			g := r.start()
@@ -187,6 +186,7 @@ func TestDeathWhileACodeIsSpentBesideARefresh(t *testing.T) {
 				t.Errorf("window %d: the refresh token was sent %d times", w, n)
 			}
 			_ = g.end()
+			h.answer() // of a process that is dead
 		})
 	}
 }
