@@ -216,7 +216,7 @@ func (c Command) startFault(path string, p *child, err error) error {
 		return fmt.Errorf("%s started, but no connection to it could be made: %s%s", path,
 			p.log.secrets.Clean(err.Error(), hearsay.Sentence), p.lastWords())
 	case !await(p.exited, 0):
-		return fmt.Errorf("%s did not come up and can't be killed: %w", path, err)
+		return fmt.Errorf("%s wrote no plugin's handshake (within %s), was killed and does not end, as if it waited for a disk: %w", path, startTimeout, err)
 	case p.result() == nil:
 		return &Fault{
 			Kind: NotAPlugin, Message: fmt.Sprintf("%s is no %s: it ended at once without a plugin's handshake%s", path, c.Kind, p.lastWords()),

@@ -107,6 +107,9 @@ func (a *leased) spendCode(ctx context.Context) error {
 	if err := a.steered(); err != nil {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}
+	if a.cancelled() {
+		return fmt.Errorf("account %s: the code was not used: %w; begin again with: tokenkeeper login %[1]s", a.cfg.Name, ErrNoLogin)
+	}
 	a.proveForLogin()
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
@@ -127,6 +130,14 @@ func (a *leased) spendCode(ctx context.Context) error {
 	a.tell(acct.Announced{Intent: in})
 	a.closeLogin(in.Login) // a code is spent once
 	return a.attempt(in).run(ctx)
+}
+
+// cancelled says whether the login whose code came was ended while the code waited
+// for what is settled first, or for the shared file.
+func (a *leased) cancelled() bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	return a.exchange != nil && a.wish.login != a.exchange
 }
 
 // announceOver announces an attempt over whatever stands open. Only if it succeeds

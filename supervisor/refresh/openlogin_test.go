@@ -225,3 +225,37 @@ func TestLoginThatIsNotDurableIsNotBegun(t *testing.T) {
 type loginless struct{ store.Store }
 
 func (loginless) PutLogin(_ context.Context, _ store.Login) error { return store.ErrDisk }
+
+// A login that is cancelled while its code waits for the shared file sends nothing.
+func TestCancelledWhileItsCodeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		defer r.watch()()
+		g := r.start()
+		synctest.Wait()
+		state := r.beginLogin("one")
+		release, err := r.bot.Lock(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcome := make(chan error, 1)
+		go func() {
+			_, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code")
+			outcome <- err
+		}()
+		time.Sleep(time.Second)
+		if _, err := r.keeper.CancelLogin(t.Context(), "one"); err != nil {
+			t.Error(err)
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-outcome; !errors.Is(err, refresh.ErrNoLogin) {
+			t.Errorf("the code: %v", err)
+		}
+		if n := r.broker.count(); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+		_ = g.end()
+	})
+}

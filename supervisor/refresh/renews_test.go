@@ -262,10 +262,7 @@ func TestDeadTokenIsNotRenewed(t *testing.T) {
 }
 
 // daily is a broker whose tokens come from a login alone.
-type daily struct {
-	sdk.NoRefresh
-	calls int
-}
+type daily struct{ sdk.NoRefresh }
 
 func (*daily) Describe(context.Context) (sdk.Description, error) {
 	return sdk.Description{Name: "fake", Policy: sdk.Policy{

@@ -11,14 +11,14 @@ import (
 const (
 	// grace is how long deliveries in flight may go on when the worker ends,
 	// and lastGrace how long sinks have to notice that they are cancelled.
-	grace     = time.Second
+	grace     = 5 * time.Second
 	lastGrace = 500 * time.Millisecond
 )
 
 // Run delivers until ctx ends, and never returns before. At its start
 // everything of which the ledger does not show the newest version gets
-// delivered. Deliveries in flight at the end get a second to finish; Run
-// returns within two, with ctx's error.
+// delivered. Deliveries in flight at the end get five seconds to finish, as a slow
+// disk or receiver may need; Run returns within six, with ctx's error.
 func (w *Worker) Run(ctx context.Context) error {
 	defer w.serve(ctx)()
 	defer w.tellEvents(ctx)()
