@@ -173,7 +173,7 @@ func TestTellingNeverHoldsUpTheEnd(t *testing.T) {
 		b := start(t, lifecycleOnly(out), newRecords())
 		b.Tell(numbered(1))
 		pass(time.Second)
-		b.stop() // within two seconds
+		b.stop() // within six seconds
 		close(let)
 	})
 }
