@@ -97,6 +97,8 @@ sinks:
 	if out := s.tool(t, token, "import", "told", "-"); out.code != exitOK {
 		t.Fatalf("import: %+v", out)
 	}
+	runs := func(st control.Status) bool { return provider(st, "hostile").State == control.ProviderRunning }
+	pid := provider(r.until(runs), "hostile").PID
 	for _, mode := range []string{"", "kind", "unknown", "bare", "invalid_client", "ambiguous", "oversized", "answer", "invalid_grant"} {
 		write(t, s.path("mode"), mode)
 		out := said("refresh", "--force", "told")
@@ -107,10 +109,13 @@ sinks:
 			everywhere()
 		}
 		// An answer that is none of ours ends the process: the next one has
-		// heard everything before it is asked who it is.
-		r.until(func(st control.Status) bool {
-			return provider(st, "hostile").State == control.ProviderRunning && !account(st, "told").InFlight
+		// heard everything before it is asked who it is. What is asked of the
+		// old one until it has ended would wait for as long as its attempt may take.
+		ends := mode == "bare" || mode == "oversized"
+		st := r.until(func(st control.Status) bool {
+			return runs(st) && (provider(st, "hostile").PID != pid) == ends && !account(st, "told").InFlight
 		})
+		pid = provider(st, "hostile").PID
 	}
 	quiet("logging in", loginToldEverything(t, s))
 	write(t, s.path("mode"), "")
@@ -118,7 +123,7 @@ sinks:
 	said("restart", "hostile")
 	said("sinks", "restart", "odd")
 	everywhere()
-	st := r.until(func(st control.Status) bool { return provider(st, "hostile").State == control.ProviderRunning })
+	st := r.until(runs)
 	if v := provider(st, "hostile").Version; len(v) > 64 || !strings.HasPrefix(v, "1.0") {
 		t.Errorf("the version is %q", v)
 	}
