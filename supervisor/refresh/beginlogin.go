@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -73,7 +74,7 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string, by event.Caller) (
 	now := k.clock.Now().Wall
 	l := store.Login{
 		Account: name, State: rand.Text(), Verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
-		At: now, Until: now.Add(loginPatience), By: by, GrantedTo: GrantedTo(a.cfg.Account),
+		At: now, Until: now.Add(loginPatience), By: by, GrantedTo: GrantedTo(a.cfg.Account), Config: a.configuration(),
 	}
 	l.URL, l.Issuer, err = remote.AuthAddress(ctx, sdk.AuthRequest{
 		Account: a.cfg.Account, State: l.State, CodeVerifier: l.Verifier.Reveal(),
@@ -138,14 +139,28 @@ func openLogin(l store.Login) OpenLogin {
 }
 
 // openLogin is the login that a person has begun and that can be completed; nil:
-// there is none. One that was begun for another client, or in the future of a clock
-// that was set back, can't. The caller holds k.mu.
+// there is none. One whose address would be another one by now, or of the future of a
+// clock that was set back, can't. The caller holds k.mu.
 func (a *account) openLogin(now time.Time) *login {
 	l := a.wish.login
-	if l == nil || !now.Before(l.Until) || l.Until.Sub(now) > loginPatience+driftTolerated || l.GrantedTo != GrantedTo(a.cfg.Account) {
+	if l == nil || !now.Before(l.Until) || l.Until.Sub(now) > loginPatience+driftTolerated || l.Config != a.configuration() {
 		return nil
 	}
 	return l
+}
+
+// configuration is the fingerprint of what the address of a login is made from: with
+// another redirect_url, say, or another provider, no code for it can be used. The
+// client secret is none of it, and its JSON is the same for all.
+func (a *account) configuration() string {
+	b, err := json.Marshal(struct {
+		Provider string
+		Account  sdk.Account
+	}{a.keeper.cfg.Provider, a.cfg.Account})
+	if err != nil { // of strings, and a secret that can be marshalled
+		return ""
+	}
+	return sdk.NewSecret(string(b)).Fingerprint()
 }
 
 // CancelLogin ends the login that is open, and returns what it was.

@@ -74,7 +74,7 @@ func TestBegunLoginIsOneAndDurable(t *testing.T) {
 }
 
 // It is over by a person's word, or by itself, and then another one can be begun; also
-// if it was begun for another client, or in the future.
+// if it was begun as the account was configured before, or in the future.
 func TestBegunLoginEnds(t *testing.T) {
 	for name, end := range map[string]func(*rig){
 		"cancelled": func(r *rig) {
@@ -97,6 +97,11 @@ func TestBegunLoginEnds(t *testing.T) {
 		},
 		"another client": func(r *rig) {
 			r.accounts[0].ClientID = "another"
+			r.restart()
+			r.keeper.Look()
+		},
+		"another redirect_url": func(r *rig) {
+			r.accounts[0].RedirectURL = "https://127.0.0.1:8183"
 			r.restart()
 			r.keeper.Look()
 		},

@@ -31,6 +31,8 @@ type Login struct {
 	// GrantedTo is whom the token will be granted to, as the configuration said
 	// when it was begun. Nobody knows the person yet.
 	GrantedTo GrantedTo
+	// Config is the fingerprint of the configuration that its address was made from.
+	Config string
 }
 
 // loginLayout is a login as stored. It is written once, and so needs to keep nothing
@@ -45,13 +47,14 @@ type loginLayout struct {
 	Until     time.Time    `json:"until"`
 	By        event.Caller `json:"by"`
 	GrantedTo GrantedTo    `json:"granted_to,omitzero"`
+	Config    string       `json:"config,omitempty"`
 	Sum       string       `json:"sum,omitempty"` // as in recordLayout
 }
 
 func sealLogin(l Login) ([]byte, error) {
 	b, err := json.Marshal(loginLayout{
 		Account: l.Account, State: l.State, URL: l.URL, Verifier: l.Verifier.Reveal(), Issuer: l.Issuer,
-		At: utc(l.At), Until: utc(l.Until), By: l.By, GrantedTo: l.GrantedTo,
+		At: utc(l.At), Until: utc(l.Until), By: l.By, GrantedTo: l.GrantedTo, Config: l.Config,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the login of account %s can't be stored: %w", l.Account, err)
@@ -68,7 +71,7 @@ func readLogin(account string, b []byte) (Login, bool) {
 	}
 	return Login{
 		Account: l.Account, State: l.State, URL: l.URL, Verifier: sdk.NewSecret(l.Verifier), Issuer: l.Issuer,
-		At: moment.Known(l.At), Until: moment.Known(l.Until), By: l.By, GrantedTo: l.GrantedTo,
+		At: moment.Known(l.At), Until: moment.Known(l.Until), By: l.By, GrantedTo: l.GrantedTo, Config: l.Config,
 	}, true
 }
 

@@ -73,6 +73,7 @@ func wholeLogin() Login {
 		Issuer: "https://sim.logonvalidation.example", At: at, Until: at.Add(15 * time.Minute),
 		By:        event.Caller{UID: 1000, PID: 4711, Program: "/usr/bin/tokenkeeper"},
 		GrantedTo: GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example"},
+		Config:    "7766554433221100",
 	}
 }
 

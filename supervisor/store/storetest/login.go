@@ -18,7 +18,7 @@ func testLogin(t *testing.T, o Opener) {
 		return store.Login{
 			Account: account, State: state, URL: "https://broker.example/?state=" + state, Verifier: sdk.NewSecret("verifier of " + state),
 			Issuer: "https://broker.example", At: at, Until: at.Add(15 * time.Minute), By: event.Caller{UID: 7, PID: 8, Program: "/bin/x"},
-			GrantedTo: store.GrantedTo{Client: "client", TokenHost: "broker.example"},
+			GrantedTo: store.GrantedTo{Client: "client", TokenHost: "broker.example"}, Config: "config",
 		}
 	}
 	check := func(when string, want ...store.Login) {
