@@ -146,13 +146,16 @@ func (s State) underWay(e Event) (State, Action, bool) {
 }
 
 // lost is an attempt whose process is gone, and with it what was under way beside:
-// a refresh over which a login stands.
+// a refresh over which a login stands, or one login after the other.
 func lost(a Attempt) Attempt {
 	o, ok := opened(a)
-	if _, open := o.Over.(Open); !ok || !open {
+	if !ok || o.Over == nil {
 		return a
 	}
-	o.Over = Cut{Of: o.Over}
+	o.Over = lost(o.Over)
+	if _, open := o.Over.(Open); open {
+		o.Over = Cut{Of: o.Over}
+	}
 	return reopened(a, o)
 }
 
@@ -324,7 +327,7 @@ func (s State) settle(e Event) (State, Action, bool) {
 			}
 			of = o
 		}
-		s.Attempt = Cut{Of: of}
+		s.Attempt = Cut{Of: lost(of)}
 		return s, Compare, true
 	case NotFound:
 		_, wasCut := s.Attempt.(Cut)
