@@ -28,6 +28,8 @@ var (
 	ErrLoginOpen = errors.New("a login is open")
 	// ErrNoOpenLogin: there is none to cancel.
 	ErrNoOpenLogin = errors.New("no login is open")
+	// ErrLoginSpent: it is too late to cancel one.
+	ErrLoginSpent = errors.New("the code of the login is being spent just now")
 )
 
 // loginPatience is how long a person may take between the address and the
@@ -41,7 +43,18 @@ type login struct {
 	code sdk.Secret
 	// aside: another person has made it, and so its token waits beside.
 	aside bool
+	stage loginStage
 }
+
+// loginStage is how far an open login is on its way to its end. It is guarded by the
+// keeper's mu.
+type loginStage int
+
+const (
+	loginWaits  loginStage = iota // for a code
+	loginEnds                     // a person cancels it, which is being made durable
+	loginSpends                   // its code is about to be announced
+)
 
 // OpenLogin is a login that a person has begun and not completed.
 type OpenLogin struct {
@@ -169,23 +182,56 @@ func (k *Keeper) CancelLogin(ctx context.Context, name string) (OpenLogin, error
 	if !known {
 		return OpenLogin{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	}
-	k.mu.Lock()
-	l := a.openLogin(k.clock.Now().Wall)
-	k.mu.Unlock()
-	if l == nil {
-		return OpenLogin{}, fmt.Errorf("account %s: %w; begin one with: tokenkeeper login %s", name, ErrNoOpenLogin, name)
+	l, was, err := a.cancelling()
+	if err != nil {
+		return OpenLogin{}, err
 	}
-	if err := k.cfg.Store.DropLogin(ctx, name, l.State); err != nil {
+	if err := k.cfg.Store.DropLogin(ctx, name, was.State); err != nil {
+		a.goesOn(l)
 		return OpenLogin{}, fmt.Errorf("account %s: the login goes on, because its end can't be made durable: %w", name, err)
 	}
 	crashpoint.Here("refresh: the begun login is dropped")
-	a.closeLogin(l.State)
+	a.closeLogin(was.State)
 	k.mu.Lock()
 	k.planIdle(a)
 	k.mu.Unlock()
 	k.signal()
-	a.log().Info("the login was cancelled", "begun", l.At)
-	return openLogin(l.Login), nil
+	a.log().Info("the login was cancelled", "begun", was.At)
+	return openLogin(was), nil
+}
+
+// cancelling keeps the code of the open login from being spent while its end is made
+// durable: nobody is told that it is over while a code is on its way.
+func (a *account) cancelling() (l *login, was store.Login, err error) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	switch l = a.openLogin(a.keeper.clock.Now().Wall); {
+	case l == nil:
+		return nil, was, fmt.Errorf("account %s: %w; begin one with: tokenkeeper login %s", a.cfg.Name, ErrNoOpenLogin, a.cfg.Name)
+	case l.stage == loginSpends:
+		return nil, was, fmt.Errorf("account %s: %w; see what becomes of it with: tokenkeeper status", a.cfg.Name, ErrLoginSpent)
+	}
+	l.stage = loginEnds
+	return l, l.Login, nil
+}
+
+// takesCode says whether the code of the login may be announced, which can't be cancelled
+// from then on.
+func (a *account) takesCode(l *login) bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if a.wish.login != l || l.stage != loginWaits {
+		return false
+	}
+	l.stage = loginSpends
+	return true
+}
+
+// goesOn says that the login waits for a code, as before.
+func (a *account) goesOn(l *login) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	l.stage = loginWaits
 }
 
 // closeLogin forgets the login of that state, whose end is durable.

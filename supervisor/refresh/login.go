@@ -107,7 +107,8 @@ func (a *leased) spendCode(ctx context.Context) error {
 	if err := a.steered(); err != nil {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}
-	if a.cancelled() {
+	l := a.exchange
+	if l != nil && !a.takesCode(l) { // it was cancelled while the code waited
 		return fmt.Errorf("account %s: the code was not used: %w; begin again with: tokenkeeper login %[1]s", a.cfg.Name, ErrNoLogin)
 	}
 	a.proveForLogin()
@@ -115,14 +116,17 @@ func (a *leased) spendCode(ctx context.Context) error {
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
 		Version: a.rec().Version, Grant: a.rec().Grant, At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
-	if a.exchange != nil {
-		in.Login = a.exchange.State
+	if l != nil {
+		in.Login = l.State
 	}
 	a.place(&in)
 	in, err := a.keeper.announceOver(ctx, in)
 	if err != nil {
-		if !errors.Is(err, store.ErrDisk) {
+		switch {
+		case !errors.Is(err, store.ErrDisk):
 			a.giveUpLogin() // nobody knows whether its code is being spent
+		case l != nil:
+			a.goesOn(l)
 		}
 		return a.notAnnounced(fmt.Errorf("announce the login, so the code was not used: %w", err))
 	}
@@ -130,14 +134,6 @@ func (a *leased) spendCode(ctx context.Context) error {
 	a.tell(acct.Announced{Intent: in})
 	a.closeLogin(in.Login) // a code is spent once
 	return a.attempt(in).run(ctx)
-}
-
-// cancelled says whether the login whose code came was ended while the code waited
-// for what is settled first, or for the shared file.
-func (a *leased) cancelled() bool {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	return a.exchange != nil && a.wish.login != a.exchange
 }
 
 // announceOver announces an attempt over whatever stands open. Only if it succeeds
