@@ -6,9 +6,13 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
-// beforeDeath is how long before a token dies an open login holds up nothing any
-// more.
-const beforeDeath = time.Minute
+// beforeDeath is how long before an access token dies an open login holds up nothing
+// any more, and beforeEnd before a refresh token does: with that goes the grant, and
+// there must be time for a second attempt.
+const (
+	beforeDeath = time.Minute
+	beforeEnd   = 5 * time.Minute
+)
 
 // HeldBy is until when an account announces nothing by itself because of a login
 // that is open until then (zero: none is); zero: it is not held. What the login
@@ -17,11 +21,14 @@ const beforeDeath = time.Minute
 // refresh token again can't wait.
 func (s State) HeldBy(login time.Time, t Terms, now time.Time) time.Time {
 	rec := s.Standing.of()
-	if login.IsZero() || rec.Token.Expiry().IsZero() || s.Ambiguous() != nil && t.Grace > 0 {
+	if login.IsZero() || rec.Token.Expiry().IsZero() || rec.Token.IssuedAt.After(now) || s.Ambiguous() != nil && t.Grace > 0 {
 		return time.Time{}
 	}
-	dies := moment.Earlier(rec.Token.Expiry(), rec.RefreshExpiry)
-	if until := moment.Earlier(login, dies.Add(-beforeDeath)); until.After(now) {
+	until := moment.Earlier(login, rec.Token.Expiry().Add(-beforeDeath))
+	if !rec.RefreshExpiry.IsZero() {
+		until = moment.Earlier(until, rec.RefreshExpiry.Add(-beforeEnd))
+	}
+	if until.After(now) {
 		return until
 	}
 	return time.Time{}

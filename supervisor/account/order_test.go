@@ -129,7 +129,7 @@ func (w *walk) happens(e Event) {
 		switch {
 		case had.Version == 0:
 			fail("sends what there is not")
-		case !s.Insisted && s.Login.After(w.now) && before.Expiry().Sub(w.now) > beforeDeath:
+		case !s.Insisted && s.Login.After(w.now) && before.Expiry().Sub(w.now) > beforeDeath && !had.Token.IssuedAt.After(w.now):
 			fail("an attempt is made while a login is open, and the token lives")
 		case refused && !unknown && !s.Asked:
 			fail("a refused token is sent by itself")

@@ -74,7 +74,7 @@ type leased struct {
 	exchange *login
 	// underWay is the attempt whose call is made while a code is spent; "": none.
 	underWay string
-	// slots are what the spool holds of it, while it is settled.
+	// slots are what the spool holds of it, while it is settled; nil: it is not.
 	slots []spool.Entry
 	// ahead is what its destinations have said before its shared file was locked.
 	ahead *inquiry

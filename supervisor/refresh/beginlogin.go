@@ -30,6 +30,8 @@ var (
 	ErrNoOpenLogin = errors.New("no login is open")
 	// ErrLoginSpent: it is too late to cancel one.
 	ErrLoginSpent = errors.New("the code of the login is being spent just now")
+
+	errJustEnded = errors.New("the login that was open ended just now; try again")
 )
 
 // loginPatience is how long a person may take between the address and the
@@ -111,23 +113,37 @@ func (a *account) openWith(ctx context.Context, l store.Login) (OpenLogin, error
 	if earlier {
 		var stands bool
 		if first, stands, err = k.cfg.Store.Login(ctx, l.Account); err == nil && !stands {
-			err = errors.New("the one that was open ended just now; try again")
+			err = errJustEnded
 		}
 	}
 	if err != nil {
 		return OpenLogin{}, fmt.Errorf("account %s: the login can't be made durable, so it was not begun: %w", l.Account, err)
 	}
 	crashpoint.Here("refresh: the begun login is stored")
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	a.wish.login = &login{Login: first}
-	k.begun[l.Account] = true
-	k.planIdle(a)
-	k.signal()
+	a.opened(first)
+	if earlier { // and may have been ended since the store was asked
+		if _, stands, err := k.cfg.Store.Login(ctx, l.Account); err == nil && !stands {
+			a.closeLogin(first.State)
+			return OpenLogin{}, fmt.Errorf("account %s: %w", l.Account, errJustEnded)
+		}
+	}
 	a.log().Info("a login was begun; nothing is refreshed before it is over that lives without that", "until", first.Until, "uid", first.By.UID, "program", first.By.Program)
 	open := openLogin(first)
 	open.Earlier = earlier
 	return open, nil
+}
+
+// opened takes up the login that the store holds.
+func (a *account) opened(l store.Login) {
+	k := a.keeper
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if open := a.wish.login; open == nil || open.State != l.State {
+		a.wish.login = &login{Login: l}
+	}
+	k.begun[l.Account] = true
+	k.planIdle(a)
+	k.signal()
 }
 
 // openedLogin is the login of the account that is open.
@@ -220,10 +236,11 @@ func (a *account) cancelling() (l *login, was store.Login, err error) {
 func (a *account) takesCode(l *login) bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	if a.wish.login != l || l.stage != loginWaits {
+	open := a.wish.login
+	if open == nil || open.State != l.State || open.stage != loginWaits {
 		return false
 	}
-	l.stage = loginSpends
+	open.stage = loginSpends
 	return true
 }
 
@@ -231,7 +248,9 @@ func (a *account) takesCode(l *login) bool {
 func (a *account) goesOn(l *login) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	l.stage = loginWaits
+	if open := a.wish.login; open != nil && open.State == l.State {
+		open.stage = loginWaits
+	}
 }
 
 // closeLogin forgets the login of that state, whose end is durable.
@@ -266,6 +285,23 @@ func (k *Keeper) loadLogins(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// dropLogins does endLogins beside whoever looks: on a disk that hangs, everything
+// else is looked at all the same.
+func (k *Keeper) dropLogins() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.begun) == 0 || k.ending {
+		return
+	}
+	k.ending = true
+	go func() {
+		k.endLogins(context.Background())
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		k.ending = false
+	}()
 }
 
 // endLogins drops the logins that can't be completed any more. What the store does

@@ -111,6 +111,7 @@ type Keeper struct {
 	deadline time.Time // the latest of the attempts in flight
 	running  bool
 	beside   bool             // its provider can exchange a code while a refresh of the account is under way
+	ending   bool             // logins that are over are being dropped from the store
 	spool    string           // id of the provider's spool, as last heard; "": not known
 	remote   *sdk.Remote      // nil while no process serves
 	landing  *sync.Cond       // an attempt in flight has ended

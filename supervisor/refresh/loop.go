@@ -249,7 +249,7 @@ func (k *Keeper) Deadline() time.Time {
 // clock jumps. It is called at least every 30 s.
 func (k *Keeper) Look() {
 	k.peek()
-	k.endLogins(context.Background())
+	k.dropLogins()
 	k.mu.Lock()
 	now := k.clock.Now()
 	ask := k.running && now.Mono-k.asked.Mono >= askEvery

@@ -114,6 +114,7 @@ func TestBegunLoginEnds(t *testing.T) {
 				state := r.beginLogin("one")
 				_ = g.end()
 				end(r)
+				synctest.Wait()
 				if n := r.storedLogins(); n != 0 || r.status("one").Login != nil {
 					t.Errorf("%d logins are left", n)
 				}

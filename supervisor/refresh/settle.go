@@ -111,7 +111,7 @@ func (a *leased) settleAll(ctx context.Context, all spooled) error {
 		errs = append(errs, err) // an attempt that failed is settled too
 		return errors.Is(err, sdk.ErrConnection)
 	}
-	a.slots, a.desk().late = all.entries[a.cfg.Name], nil
+	a.slots, a.desk().late = append([]spool.Entry{}, all.entries[a.cfg.Name]...), nil
 	defer func() { a.slots = nil }()
 	before := "" // it is settled when the one over it has given it back
 	if intended && in.Before != nil {
@@ -257,6 +257,10 @@ func (a *leased) settleGivenBack(ctx context.Context, before *store.Intent) erro
 		return err
 	}
 	a.found(in, true)
+	if a.slots == nil && !isMarked(in) { // its turn reads in the spool what became of it
+		a.tell(acct.NotSettled{})
+		return a.again()
+	}
 	if e, ok := a.slot(in.Attempt); ok {
 		return a.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })
 	}
