@@ -165,7 +165,7 @@ var does = map[Action]string{
 	Mark: "mark it as unknown", Announce: "prove all places writable, announce", Call: "make the call", Search: "look for another token again",
 	GoBack: "go back to the one before", End: "note its end", Deliver: "deliver, free the slot, plan", Plan: "plan",
 	Again: "due now", BackOff: "due after a pause", Replay: "due when it may be sent again",
-	Await: "due when the login is over, or a minute before the token dies",
+	Await: "due when the login is over, or shortly before the token dies",
 }
 
 func (a Action) String() string { return does[a] }

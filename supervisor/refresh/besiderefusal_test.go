@@ -1,6 +1,7 @@
 package refresh_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // A login is refused, and a refresh token stands beside that: it is kept aside, over
@@ -55,4 +57,47 @@ func TestARefreshTokenBesideARefusedLoginIsKeptAside(t *testing.T) {
 			_ = g.end()
 		})
 	}
+}
+
+// unmarkable is a disk that takes no mark before a login is announced.
+type unmarkable struct {
+	store.Store
+	serves bool
+}
+
+func (d *unmarkable) Replace(ctx context.Context, attempt string, in store.Intent) error {
+	if d.serves = d.serves || in.Attempt != attempt; !d.serves {
+		return errNoSpace
+	}
+	return d.Store.Replace(ctx, attempt, in)
+}
+
+// An attempt whose answer was lost, which no disk would take down as unknown, stands
+// again after such a refusal: it was sent, and so counts as unknown.
+func TestWhatSuchARefusalGivesBackWasSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		r.broker.rescued, r.broker.beside = sdk.RescuedBesideError, true
+		r.store = &unmarkable{Store: r.store}
+		r.restart()
+		defer r.watch()()
+		g := r.start()
+		synctest.Wait()
+		r.broker.next("one", fault{loseAnswer: true})
+		time.Sleep(15*time.Minute + time.Second)
+		synctest.Wait()
+		r.broker.next("one", fault{half: true})
+		if _, err := r.keeper.CompleteLogin(t.Context(), "one", r.beginLogin("one"), "code-one"); !errors.Is(err, sdk.ErrInvalidGrant) {
+			t.Errorf("the login: %v", err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if s := r.status("one"); s.AmbiguousSince.IsZero() || r.broker.count() != 1 {
+			t.Errorf("unknown since %s, after %d refreshes", s.AmbiguousSince, r.broker.count())
+		}
+		if in, open, err := r.store.Intent(t.Context(), "one"); !open || err != nil || in.AmbiguousSince.IsZero() {
+			t.Errorf("the store has %+v, %t, %v", in, open, err)
+		}
+		_ = g.end()
+	})
 }
