@@ -65,7 +65,7 @@ it in the other's place, --discard forgets it.`,
 			}
 			// The prompt is for people; what programs read goes to stdout.
 			if begun.Earlier {
-				_, _ = fmt.Fprintf(e.stderr, "A login of this account is open: %s. It is the account's only one.\n", openText(begun.OpenLogin, e.now()))
+				_, _ = fmt.Fprintf(e.stderr, "A login of this account is open: %s. It is the account's only one; end it with: tokenkeeper login %s --cancel\n", openText(begun.OpenLogin, e.now()), args[0])
 			}
 			_, _ = fmt.Fprintf(e.stderr, "Open this address and log in:\n\n  %s\n\nThen paste the whole address that the browser shows:\n", begun.URL)
 			line, err := bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')

@@ -128,7 +128,7 @@ func (a *leased) spendCode(ctx context.Context) error {
 		case l != nil:
 			a.goesOn(l)
 		}
-		return a.notAnnounced(fmt.Errorf("announce the login, so the code was not used: %w", err))
+		return a.notAnnounced(fmt.Errorf("announce the login, so the code was not used (go on with: tokenkeeper login %s): %w", a.cfg.Name, err))
 	}
 	crashpoint.Here("refresh: the login's intent stands")
 	a.tell(acct.Announced{Intent: in})
