@@ -185,6 +185,7 @@ func TestRenewedAnswerIsTakenFromTheSpool(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		gen.kill()
 		r.restart()
 		if in, open, err := r.store.Intent(t.Context(), "main"); err != nil || !open || in.Kind != spool.KindRenew || r.record("main").Version != 1 {
