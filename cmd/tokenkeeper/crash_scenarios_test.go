@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -180,8 +182,19 @@ func (c *crashSite) logInByCode(r *running) error {
 		return err
 	}
 	_ = resp.Body.Close()
-	_, err = r.Client.CompleteLogin(ctx, crashAccount, resp.Header.Get("Location"))
-	return err
+	for {
+		_, err = r.Client.CompleteLogin(ctx, crashAccount, resp.Header.Get("Location"))
+		if err == nil || !strings.Contains(err.Error(), refresh.ErrNoProcess.Error()) {
+			return err
+		}
+		select { // an open login is told of while no process runs, and its code is not used
+		case <-look.C:
+		case <-r.ended:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func refreshOver(_ *crashSite, a control.Account) bool {
