@@ -63,58 +63,6 @@ func (s State) left() Attempt {
 	return Free{}
 }
 
-// due is what an account does at its turn, before anything is sent.
-func (s State) due() (State, Action, bool) {
-	switch a := s.Attempt.(type) {
-	case Answered, Unnoted:
-		return s, Repeat, true
-	case Cut:
-		if a.Again {
-			return s, Compare, true
-		}
-		return s, Wait, true
-	case Free, Unknown:
-		return s, Look, true
-	}
-	return s, Wait, false
-}
-
-// spend says whether the refresh token may be sent: not while a login is open,
-// unless a person insists or the token would die.
-func (s State) spend(e Spend, now time.Time) (State, Action, bool) {
-	next, does, ok := s.spendNow(e, now)
-	if does == Announce && !e.Insisted && !s.HeldBy(e.Login, e.Terms, now).IsZero() {
-		does = Await
-	}
-	return next, does, ok
-}
-
-// spendNow is spend where no login is open.
-func (s State) spendNow(e Spend, now time.Time) (State, Action, bool) {
-	_, none := s.Standing.(None)
-	_, refused := s.Standing.(Refused)
-	switch a := s.Attempt.(type) {
-	case Free:
-		if none || refused && !e.Asked || s.Standing.of().Way == store.WayLogin {
-			return s, Wait, true
-		}
-		return s, Announce, true
-	case Unknown:
-		switch at, _ := s.Replay(e.Terms, now); {
-		case none, a.Elsewhere != nil && now.Before(a.Elsewhere.Until):
-			return s, Wait, true
-		case a.Elsewhere != nil && marked(a.Intent) == nil && s.Harmless(e.Terms):
-			return s, End, true
-		case a.Elsewhere != nil, marked(a.Intent) == nil:
-			return s, Mark, true
-		case e.Insisted, !at.IsZero() && !at.After(now):
-			return s, Announce, true
-		}
-		return s, Wait, true
-	}
-	return s, Wait, false
-}
-
 // underWay is the way of an attempt up to its outcome.
 func (s State) underWay(e Event) (State, Action, bool) {
 	o, isOpened := opened(s.Attempt)
