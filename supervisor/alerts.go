@@ -120,7 +120,7 @@ func (s *Supervisor) outlived(f event.Fact) bool {
 func accountAlerts(c config.Account, k refresh.Status, p process.Status, started, now time.Time) alert.Account {
 	r := k.Record
 	a := alert.Account{
-		Name: c.Name, Provider: c.Provider, NeedsLogin: r.Version > 0 && r.NeedsLogin(),
+		Name: c.Name, Provider: c.Provider, NeedsLogin: r.Version > 0 && r.NeedsLogin(), Undecided: k.Undecided,
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,

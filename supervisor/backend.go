@@ -137,10 +137,13 @@ func (b backend) Refresh(ctx context.Context, account string, force bool) (contr
 		return control.RefreshAnswer{}, err
 	}
 	refreshed, err := k.Refresh(ctx, account, force)
+	st, _ := k.Status(account)
+	if errors.Is(err, sdk.ErrInvalidGrant) && st.Record.NeedsLogin() {
+		return control.RefreshAnswer{}, control.Errorf(control.CodeNeedsLogin, "%v", err)
+	}
 	if err != nil {
 		return control.RefreshAnswer{}, apiError(err)
 	}
-	st, _ := k.Status(account)
 	return control.RefreshAnswer{
 		Account: account, Refreshed: refreshed, Version: st.Record.Version,
 		Expiry: st.Record.Token.Expiry(), ExpiryUncertain: st.Record.Token.Uncertain, Due: st.Due,

@@ -222,10 +222,24 @@ func (s State) Held() *store.Record {
 	return nil
 }
 
+// Undecided says whether the token that an open attempt has sent was refused, and it
+// is not noted yet that no other one is there.
+func (s State) Undecided() bool {
+	_, refused := s.Standing.(Refused)
+	_, open := s.Attempt.(Open)
+	return refused && open
+}
+
 // IsOpen says whether that attempt is announced, and nothing stands over it.
 func (s State) IsOpen(attempt string) bool {
 	o, ok := s.Attempt.(Open)
 	return ok && o.Intent.Attempt == attempt
+}
+
+// Exchanges says whether a code is being exchanged.
+func (s State) Exchanges() bool {
+	o, ok := s.Attempt.(Open)
+	return ok && o.Intent.Kind == spool.KindExchange
 }
 
 // IsFree says whether no attempt is announced.

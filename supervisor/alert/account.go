@@ -48,7 +48,7 @@ const startAgain = "then stop tokenkeeper and start it again (\"tokenkeeper rest
 func (a *Account) failing(now time.Time) Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
-	case a.StoredAt.IsZero():
+	case a.StoredAt.IsZero(), a.Undecided:
 	case a.NeedsLogin:
 		return c.off(fmt.Sprintf("account %s: refreshing it is over, because it needs a login", a.Name))
 	case a.Unread != "":
@@ -122,7 +122,7 @@ func (a *Account) fileShut() Condition {
 func (a *Account) needsLogin() Condition {
 	c := a.condition(event.NeedsLogin)
 	switch {
-	case a.StoredAt.IsZero():
+	case a.StoredAt.IsZero(), a.Undecided:
 		return c
 	case a.NeedsLogin:
 		return c.on(a.cause(), fmt.Sprintf("account %s needs a login: %s; its access token %s", a.Name, a.cause(), a.ends()), "log in with: tokenkeeper login "+a.Name)
@@ -141,7 +141,7 @@ func (a *Account) ambiguous() Condition {
 				"or log in with: tokenkeeper login %[1]s; when it is sent by itself, tokenkeeper status says (NEXT)", a.Name))
 	case !a.AmbiguousSince.IsZero():
 		return c.on("", fmt.Sprintf(doubt, a.Name, moment.Stamp(a.AmbiguousSince)), "when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login "+a.Name)
-	case a.StoredAt.IsZero():
+	case a.StoredAt.IsZero(), a.Undecided:
 		return c
 	case a.NeedsLogin:
 		return c.off(fmt.Sprintf("account %s: the broker has refused the refresh token of that attempt, and so needs a login", a.Name))

@@ -57,6 +57,9 @@ func TestConditions(t *testing.T) {
 
 		{"logged in", account(func(a *Account) {}), "needs_login:main", Off, "logged in again"},
 		{"refused", account(func(a *Account) { a.NeedsLogin = true }), "needs_login:main", On, "tokenkeeper login main"},
+		{"refused, and another is looked for", account(func(a *Account) { a.NeedsLogin, a.Undecided = true, true }), "needs_login:main", Unknown, ""},
+		{"failures, and another is looked for", account(func(a *Account) { a.Failures, a.NeedsLogin, a.Undecided = 9, true, true }), "refresh_failing:main", Unknown, ""},
+		{"answered by that, and another is looked for", account(func(a *Account) { a.NeedsLogin, a.Undecided = true, true }), "ambiguous:main", Unknown, ""},
 		{"refused in the provider's words", account(func(a *Account) {
 			a.NeedsLogin, a.LastError = true, "account main: broker.example refused the grant (HTTP 400, invalid_grant): unless a newer token turns up, someone must log in again"
 		}), "needs_login:main", On, "account main needs a login: broker.example refused the grant (HTTP 400, invalid_grant); its access token ends"},

@@ -33,6 +33,8 @@ type Account struct {
 	// NeedsLogin: the server refused the newest refresh token. Misconfigured: it
 	// refused the client's credentials or settings.
 	NeedsLogin, Misconfigured bool
+	// Undecided: it was refused just now, and another one is looked for.
+	Undecided bool
 	// Renewed: its newest token was stored in this run of the supervisor.
 	Renewed bool
 	// ExpiryUncertain: Expiry was assumed. Uncertain: RefreshExpiry rests on a

@@ -70,8 +70,8 @@ type OpenLogin struct {
 
 // BeginLogin returns the login that is open, or begins one. By is who asks.
 func (k *Keeper) BeginLogin(ctx context.Context, name string, by event.Caller) (OpenLogin, error) {
-	if open, ok := k.openedLogin(name); ok {
-		return open, nil
+	if open, ok, err := k.openedLogin(name); ok || err != nil {
+		return open, err
 	}
 	a, remote, err := k.forLogin(name)
 	if err != nil {
@@ -146,21 +146,30 @@ func (a *account) opened(l store.Login) {
 	k.signal()
 }
 
-// openedLogin is the login of the account that is open.
-func (k *Keeper) openedLogin(name string) (OpenLogin, bool) {
+// openedLogin is the login of the account that is open, if one is. While its code is on
+// its way, there is an error.
+func (k *Keeper) openedLogin(name string) (open OpenLogin, ok bool, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a, ok := k.accounts[name]
 	if !ok {
-		return OpenLogin{}, false
+		return OpenLogin{}, false, nil
 	}
 	l := a.openLogin(k.clock.Now().Wall)
-	if l == nil {
-		return OpenLogin{}, false
+	switch {
+	case l != nil:
+		open := openLogin(l.Login)
+		open.Earlier = true
+		return open, true, nil
+	case a.state().Exchanges():
+		return OpenLogin{}, false, a.errLoginSpent()
 	}
-	open := openLogin(l.Login)
-	open.Earlier = true
-	return open, true
+	return OpenLogin{}, false, nil
+}
+
+// errLoginSpent is told to who would begin or end a login whose code is on its way.
+func (a *account) errLoginSpent() error {
+	return fmt.Errorf("account %s: %w; see what becomes of it with: tokenkeeper status", a.cfg.Name, ErrLoginSpent)
 }
 
 func openLogin(l store.Login) OpenLogin {
@@ -222,10 +231,10 @@ func (a *account) cancelling() (l *login, was store.Login, err error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	switch l = a.openLogin(a.keeper.clock.Now().Wall); {
+	case l == nil && a.state().Exchanges(), l != nil && l.stage == loginSpends:
+		return nil, was, a.errLoginSpent()
 	case l == nil:
 		return nil, was, fmt.Errorf("account %s: %w; begin one with: tokenkeeper login %s", a.cfg.Name, ErrNoOpenLogin, a.cfg.Name)
-	case l.stage == loginSpends:
-		return nil, was, fmt.Errorf("account %s: %w; see what becomes of it with: tokenkeeper status", a.cfg.Name, ErrLoginSpent)
 	}
 	l.stage = loginEnds
 	return l, l.Login, nil

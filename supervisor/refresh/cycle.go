@@ -318,6 +318,7 @@ func (a attempt) hand(answer sdk.Answer, next success) error {
 		due = a.retry(schedule.Failure{InRow: rec.Health.Failures})
 	}
 	a.keeper.mu.Unlock()
+	a.endFound(rec)
 	a.bringToShared(answer, rec)
 	a.tellTimes(rec, next.doubt)
 	if next.dead != nil {

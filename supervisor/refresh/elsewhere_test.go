@@ -123,6 +123,60 @@ func TestARefusedFindIsTakenBack(t *testing.T) {
 	})
 }
 
+// watchedCommits looks whenever a record is about to be stored.
+type watchedCommits struct {
+	store.Store
+	look func()
+}
+
+func (w *watchedCommits) Commit(ctx context.Context, rec store.Record) error {
+	w.look()
+	return w.Store.Commit(ctx, rec)
+}
+
+// While another token is looked for in the place of a refused one nobody is told that
+// a login is needed, and a login that follows ends what was told.
+func TestARefusedFindIsUndecidedBeforeTheOneBeforeItIsTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		dead := sdk.Token{AccessToken: sdk.NewSecret("a"), RefreshToken: sdk.NewSecret("dead"), IssuedAt: r.wall(), Lifetime: time.Hour}
+		r.asks(func(_ context.Context, rec store.Record) refresh.Elsewhere {
+			if rec.Version == 1 {
+				return foundThere(dead)
+			}
+			return refresh.Elsewhere{}
+		})
+		var seen []refresh.Status
+		r.store = &watchedCommits{r.store, func() { seen = append(seen, r.status("one")) }}
+		r.restart()
+		g := r.start()
+		r.keeper.Touch("one")
+		time.Sleep(time.Hour) // the dead one is refreshed before its end
+		synctest.Wait()
+		refused := 0
+		for _, s := range seen {
+			if s.Record.NeedsLogin() {
+				refused++
+				if !s.Undecided {
+					t.Error("it is told to need a login while the token before it was not tried")
+				}
+			}
+		}
+		if refused == 0 {
+			t.Error("nothing was refused: this proves nothing")
+		}
+		if s := r.status("one"); s.Undecided || s.State != refresh.Valid {
+			t.Errorf("afterwards: %s, undecided %t", s.State, s.Undecided)
+		}
+		r.met(event.FoundRefused)
+		if _, err := r.keeper.CompleteLogin(t.Context(), "one", r.beginLogin("one"), "code-one"); err != nil {
+			t.Error(err)
+		}
+		r.met()
+		_ = g.end()
+	})
+}
+
 // What is gone back to came from the broker: when that is refused too, nobody is
 // sent to where the other one was found.
 func TestWhatIsGoneBackToWasFoundNowhere(t *testing.T) {

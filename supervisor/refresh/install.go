@@ -27,8 +27,17 @@ func (a *leased) renewed(rec store.Record) (due time.Time) {
 	due, _ = a.keeper.heap.Due(a.cfg.Name)
 	a.keeper.mu.Unlock()
 	a.diskServes()
+	a.endFound(rec)
 	a.keeper.cfg.Wake(a.cfg.Name)
 	return due
+}
+
+// endFound ends what was told of a token that was found and refused, when a person has
+// brought another one.
+func (a *leased) endFound(rec store.Record) {
+	if rec.Origin == store.OriginLogin || rec.Origin == store.OriginImport {
+		a.keeper.facts.End(event.FoundRefused, a.cfg.Name)
+	}
 }
 
 // find is a token that was found somewhere, of which nobody knows whether it

@@ -169,7 +169,7 @@ func (k *Keeper) Changed() map[string]bool {
 func (a *account) troubles() troubles {
 	s := a.state()
 	rec := s.Record()
-	return troubles{rec.Health.Failures, rec.NeedsLogin(), s.Ambiguous() != nil, rec.Candidate != nil, rec.LoginAt}
+	return troubles{rec.Health.Failures, rec.NeedsLogin() && !s.Undecided(), s.Ambiguous() != nil, rec.Candidate != nil, rec.LoginAt}
 }
 
 // terms are what the time of a replay depends on. The caller holds k.mu.

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -67,8 +68,8 @@ func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error
 	k.mu.Lock()
 	l := a.openLogin(k.clock.Now().Wall)
 	if l == nil || l.State != s.state {
-		k.mu.Unlock()
-		return store.Record{}, fmt.Errorf("account %s: %w; begin again with: tokenkeeper login %s", name, ErrNoLogin, name)
+		defer k.mu.Unlock()
+		return store.Record{}, a.errNoLogin(l)
 	}
 	l.code = s.code
 	a.exchange = l
@@ -109,7 +110,7 @@ func (a *leased) spendCode(ctx context.Context) error {
 	}
 	l := a.exchange
 	if l != nil && !a.takesCode(l) { // it was cancelled while the code waited
-		return fmt.Errorf("account %s: the code was not used: %w; begin again with: tokenkeeper login %[1]s", a.cfg.Name, ErrNoLogin)
+		return a.errNoLogin(nil)
 	}
 	a.proveForLogin()
 	in := store.Intent{
@@ -175,13 +176,34 @@ func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
 		message = "the login was sent and its answer was lost; the broker may have ended the old login with it. " +
 			"Begin again with: tokenkeeper login " + a.cfg.Name
 	}
+	said := a.bare(cause.Error())
 	a.publish(slog.LevelError, event.Event{
 		Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(sdk.KindOf(cause)),
-		Message: fmt.Sprintf("%s (%v)", message, cause),
+		Message: fmt.Sprintf("%s (%s)", message, said),
 	})
 	a.free(ctx, a.in.Attempt)
-	return a.named(cause)
+	return worded{fmt.Sprintf("account %s: %s (%s)", a.cfg.Name, message, said), cause}
 }
+
+// errNoLogin refuses a code. open is the login that is open; nil: none is. The caller
+// holds k.mu if one is.
+func (a *account) errNoLogin(open *login) error {
+	const unused = "account %s: the code was not used: %w"
+	if open == nil {
+		return fmt.Errorf(unused+". No login is open: it was completed, cancelled, or is over; begin again with: tokenkeeper login %[1]s", a.cfg.Name, ErrNoLogin)
+	}
+	return fmt.Errorf(unused+". That one stays open until %[3]s, and refreshes wait for it: go on with: tokenkeeper login %[1]s, or end it with: tokenkeeper login %[1]s --cancel",
+		a.cfg.Name, ErrNoLogin, moment.Stamp(open.Until))
+}
+
+// worded is an error in other words, for who is not told by its own what to do.
+type worded struct {
+	text  string
+	cause error
+}
+
+func (w worded) Error() string { return w.text }
+func (w worded) Unwrap() error { return w.cause }
 
 // challenged says whether the address of a login carries the code challenge
 // that it has to: by the digest of the verifier, because who sees the address

@@ -3,6 +3,7 @@ package refresh_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -231,6 +232,40 @@ func TestLoginThatIsNotDurableIsNotBegun(t *testing.T) {
 type loginless struct{ store.Store }
 
 func (loginless) PutLogin(_ context.Context, _ store.Login) error { return store.ErrDisk }
+
+// While a code is being exchanged no other login is begun and none is cancelled, and
+// who brings a code of another login hears what is open.
+func TestWhatIsToldWhileACodeIsOnItsWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		defer r.watch()()
+		g := r.start()
+		synctest.Wait()
+		told := func(open bool, want string) {
+			t.Helper()
+			_, err := r.keeper.CompleteLogin(t.Context(), "one", "another state", "code")
+			if !errors.Is(err, refresh.ErrNoLogin) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "stays open") != open {
+				t.Errorf("a code of another login: %v", err)
+			}
+		}
+		told(false, "No login is open")
+		state := r.beginLogin("one")
+		told(true, "--cancel")
+		var second, cancel error
+		r.broker.next("one", fault{before: func() {
+			_, second = r.keeper.BeginLogin(t.Context(), "one", event.Caller{})
+			_, cancel = r.keeper.CancelLogin(t.Context(), "one")
+		}})
+		if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); err != nil {
+			t.Error(err)
+		}
+		if !errors.Is(second, refresh.ErrLoginSpent) || !errors.Is(cancel, refresh.ErrLoginSpent) || r.storedLogins() != 0 {
+			t.Errorf("meanwhile: %v; %v; %d logins are left", second, cancel, r.storedLogins())
+		}
+		told(false, "No login is open")
+		_ = g.end()
+	})
+}
 
 // A login that is cancelled while its code waits for the shared file sends nothing.
 func TestCancelledWhileItsCodeWaits(t *testing.T) {
