@@ -74,17 +74,10 @@ func testRecovery(t *testing.T, s Suite) {
 	b.wantPosts(t, 2)
 }
 
-// testDeathInOpenWindow: the process died between the request and the answer.
-func testDeathInOpenWindow(t *testing.T, s Suite) {
-	arrived, release := make(chan struct{}), make(chan struct{})
-	arrive := sync.OnceFunc(func() { close(arrived) })
-	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
-		arrive()
-		<-release
-		s.grant(s.access(newAccess), newRefresh)(w, r)
-	})
-	dir := t.TempDir()
-	p := s.start(t, dir)
+// underWay begins a refresh, and returns when its request has arrived at the broker. Its
+// error comes when it has ended.
+func (s Suite) underWay(t *testing.T, p *process, b *broker, arrived <-chan struct{}) <-chan error {
+	t.Helper()
 	done := make(chan error, 1)
 	ctx := call(t)
 	go func() {
@@ -96,6 +89,21 @@ func testDeathInOpenWindow(t *testing.T, s Suite) {
 	case err := <-done:
 		t.Fatalf("no request came: %v", err)
 	}
+	return done
+}
+
+// testDeathInOpenWindow: the process died between the request and the answer.
+func testDeathInOpenWindow(t *testing.T, s Suite) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	arrive := sync.OnceFunc(func() { close(arrived) })
+	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+		arrive()
+		<-release
+		s.grant(s.access(newAccess), newRefresh)(w, r)
+	})
+	dir := t.TempDir()
+	p := s.start(t, dir)
+	done := s.underWay(t, p, b, arrived)
 	left := image(t, dir)
 	close(release)
 	if err := <-done; err != nil {
@@ -185,17 +193,7 @@ func testCodeBesideARefresh(t *testing.T, s Suite) {
 		s.grant(s.access(newAccess), newRefresh)(w, r)
 	})
 	p := s.start(t, t.TempDir())
-	done := make(chan error, 1)
-	ctx := call(t)
-	go func() {
-		_, err := p.Refresh(ctx, s.refresh("one", b))
-		done <- err
-	}()
-	select {
-	case <-arrived:
-	case err := <-done:
-		t.Fatalf("no request came: %v", err)
-	}
+	done := s.underWay(t, p, b, arrived)
 	token, err := p.Exchange(call(t), s.exchange("code", b))
 	close(release)
 	if err != nil {
