@@ -54,32 +54,41 @@ var _ System = OS{}
 // osFile implements [File].
 type osFile struct{ *os.File }
 
-func (f osFile) Datasync() error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if !errors.Is(err, unix.EINTR) {
-			return os.NewSyscallError("fdatasync", err)
-		}
-	}
-}
+func (f osFile) Datasync() error { return Datasync(f.File) }
 
 func (f osFile) Reserve(n int64) error { return Reserve(f.File, n) }
+
+// call makes a system call with the descriptor of f, which nobody can close meanwhile:
+// its number would be another file's then.
+func call(f *os.File, with func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if conn.Control(func(fd uintptr) {
+		for failed = with(int(fd)); errors.Is(failed, unix.EINTR); {
+			failed = with(int(fd))
+		}
+	}) != nil {
+		return os.ErrClosed // it refuses nothing else
+	}
+	return failed
+}
+
+// Datasync makes the content of f durable (fdatasync(2)).
+func Datasync(f *os.File) error { return os.NewSyscallError("fdatasync", call(f, unix.Fdatasync)) }
 
 // Reserve makes room on the disk for the first n bytes of f, so that to write
 // them can't fail for want of it; neither content nor size change
 // (fallocate(2)). A file system that can't reserve is content with less: what
 // is missing shows when it is written.
 func Reserve(f *os.File, n int64) error {
-	for {
-		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, n)
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return nil
-		default:
-			return os.NewSyscallError("fallocate", err)
-		}
+	err := call(f, func(fd int) error { return unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, n) })
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) {
+		return nil
 	}
+	return os.NewSyscallError("fallocate", err)
 }
 
 // OpenFile implements [System].

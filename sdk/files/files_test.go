@@ -46,3 +46,20 @@ func TestDatasync(t *testing.T) {
 		t.Error("a closed file was synced")
 	}
 }
+
+// The descriptor of a file that is closed may be another file's by now.
+func TestClosedFile(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(files.Reserve(f, 4096), files.Datasync(f), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.Datasync(f); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Datasync: %v", err)
+	}
+	if err := files.Reserve(f, 4096); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Reserve: %v", err)
+	}
+}

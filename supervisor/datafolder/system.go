@@ -17,14 +17,7 @@ var _ files.System = (*Folder)(nil)
 // openFile implements [files.File].
 type openFile struct{ *os.File }
 
-func (f openFile) Datasync() error {
-	for {
-		err := unix.Fdatasync(int(f.Fd()))
-		if !errors.Is(err, unix.EINTR) {
-			return os.NewSyscallError("fdatasync", err)
-		}
-	}
-}
+func (f openFile) Datasync() error { return files.Datasync(f.File) }
 
 func (f openFile) Reserve(n int64) error { return files.Reserve(f.File, n) }
 
