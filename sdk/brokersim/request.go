@@ -31,6 +31,9 @@ func (s *Server) parseTokenRequest(r *http.Request) (url.Values, *refusal) {
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequestBody+1))
 	if err != nil || len(body) > maxRequestBody {
+		// A client that still sends when the connection is closed never sees
+		// the answer, so the rest is read first, as a front end would.
+		io.Copy(io.Discard, io.LimitReader(r.Body, 16*maxRequestBody))
 		return nil, invalid("the body can't be read or is too long")
 	}
 	form, err := url.ParseQuery(string(body))

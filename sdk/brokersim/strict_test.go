@@ -43,6 +43,7 @@ func TestStrictRequests(t *testing.T) {
 				}
 				req.SetBasicAuth(c.sim.cfg.ClientID, c.sim.cfg.ClientSecret)
 				a := c.do(req)
+				c.expect(test.name+": error of the request", a.err, nil)
 				c.expect(test.name+": status", a.status, test.status)
 				if test.err != "" {
 					c.expect(test.name+": error", a.body["error"], test.err)
