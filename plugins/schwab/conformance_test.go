@@ -21,7 +21,8 @@ func TestConformance(t *testing.T) {
 				return 200, fmt.Sprintf(`{"expires_in":%d,"token_type":"Bearer","scope":"api","refresh_token":%q,"access_token":%q,"id_token":"I"}`,
 					providertest.Lifetime/time.Second, refresh, access)
 			},
-			InvalidGrant: func() (int, string) { return 400, deadToken },
+			InvalidGrant:      func() (int, string) { return 400, deadToken },
+			KeepsRefreshToken: true,
 		},
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,11 +17,11 @@ import (
 func testSameAttempt(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.start(t, t.TempDir())
-	first, err := p.Refresh(call(t), s.refresh("one", b))
+	first, err := s.next(call(t), p.Remote, s.request("one", b))
 	if err != nil {
 		t.Fatalf("Refresh: %v", err)
 	}
-	again, err := p.Refresh(call(t), s.refresh("one", b))
+	again, err := s.next(call(t), p.Remote, s.request("one", b))
 	if err != nil {
 		t.Fatalf("the same attempt again: %v", err)
 	}
@@ -35,7 +36,7 @@ func testRecovery(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	p := s.start(t, dir)
-	first, err := p.Refresh(call(t), s.refresh("one", b))
+	first, err := s.next(call(t), p.Remote, s.request("one", b))
 	if err != nil {
 		t.Fatalf("Refresh: %v", err)
 	}
@@ -47,7 +48,7 @@ func testRecovery(t *testing.T, s Suite) {
 	if err != nil || len(entries) != 1 || entries[0].Attempt != "one" || entries[0].Progress != spool.Answered {
 		t.Fatalf("the spool lists %+v (%v), want the answered attempt", entries, err)
 	}
-	a, err := p.RefreshAnswer(call(t), s.refresh("one", b))
+	a, err := s.answer(call(t), p.Remote, s.request("one", b))
 	if err != nil {
 		t.Fatalf("recovery: %v", err)
 	}
@@ -68,7 +69,7 @@ func testRecovery(t *testing.T, s Suite) {
 	if left, err := p.Unsettled(call(t)); err != nil || len(left.Entries) != 0 {
 		t.Errorf("the spool lists %+v (%v) after Settle", left.Entries, err)
 	}
-	if _, err := p.Refresh(call(t), s.refresh("two", b)); err != nil {
+	if _, err := s.next(call(t), p.Remote, s.request("two", b)); err != nil {
 		t.Errorf("the next attempt: %v", err)
 	}
 	b.wantPosts(t, 2)
@@ -81,7 +82,7 @@ func (s Suite) underWay(t *testing.T, p *process, b *broker, arrived <-chan stru
 	done := make(chan error, 1)
 	ctx := call(t)
 	go func() {
-		_, err := p.Refresh(ctx, s.refresh("one", b))
+		_, err := s.next(ctx, p.Remote, s.request("one", b))
 		done <- err
 	}()
 	select {
@@ -110,7 +111,7 @@ func testDeathInOpenWindow(t *testing.T, s Suite) {
 		t.Errorf("the process that lived on: %v", err)
 	}
 
-	_, err := s.start(t, left).Refresh(call(t), s.refresh("one", b))
+	_, err := s.next(call(t), s.start(t, left).Remote, s.request("one", b))
 	if sdk.KindOf(err) != sdk.KindAmbiguous {
 		t.Errorf("recovery of an attempt that was sent and not answered: %v, want an error of the kind ambiguous", err)
 	}
@@ -146,15 +147,15 @@ func testSpoolIsNamed(t *testing.T, s Suite) {
 	if _, other := named(t.TempDir()); other == first {
 		t.Error("two spools have the same name")
 	}
-	req := s.refresh("one", b)
+	req := s.request("one", b)
 	req.Attempt.Spool = "another"
-	if _, err := p.Refresh(call(t), req); sdk.KindOf(err) != sdk.KindNotSent {
+	if _, err := s.next(call(t), p.Remote, req); sdk.KindOf(err) != sdk.KindNotSent {
 		t.Errorf("an attempt announced for another spool: %v, want an error of the kind not_sent", err)
 	}
 	b.wantPosts(t, 0)
-	req = s.refresh("two", b)
+	req = s.request("two", b)
 	req.Attempt.Spool = first
-	if _, err := p.Refresh(call(t), req); err != nil {
+	if _, err := s.next(call(t), p.Remote, req); err != nil {
 		t.Errorf("an attempt announced for this spool: %v", err)
 	}
 	b.wantPosts(t, 1)
@@ -163,10 +164,10 @@ func testSpoolIsNamed(t *testing.T, s Suite) {
 func testUnsettledBlocks(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.start(t, t.TempDir())
-	if _, err := p.Refresh(call(t), s.refresh("one", b)); err != nil {
+	if _, err := s.next(call(t), p.Remote, s.request("one", b)); err != nil {
 		t.Fatalf("Refresh: %v", err)
 	}
-	if _, err := p.Refresh(call(t), s.refresh("two", b)); sdk.KindOf(err) != sdk.KindNotSent {
+	if _, err := s.next(call(t), p.Remote, s.request("two", b)); sdk.KindOf(err) != sdk.KindNotSent {
 		t.Errorf("an attempt beside an unsettled one: %v, want an error of the kind not_sent", err)
 	}
 	b.wantPosts(t, 1)
@@ -174,7 +175,7 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
-	if d.ExchangeBeside {
+	if d.ExchangeBeside && s.way != logsIn { // nothing begins beside a login
 		testCodeBesideARefresh(t, s)
 	}
 }
@@ -184,7 +185,7 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 func testCodeBesideARefresh(t *testing.T, s Suite) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.PostForm.Get("refresh_token") == "" {
+		if r.PostForm.Get("code") != "" {
 			s.grant(s.access("access of the login"), "refresh of the login")(w, r)
 			return
 		}
@@ -224,6 +225,7 @@ func testConcurrent(t *testing.T, s Suite) {
 	all := make(chan struct{})
 	patience, cancel := waittest.Context(t.Context(), 5)
 	defer cancel()
+	name := func(i int) string { return fmt.Sprintf("account-%d", i) }
 	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
 		if arrived.Add(1) == accounts {
 			close(all)
@@ -234,19 +236,24 @@ func testConcurrent(t *testing.T, s Suite) {
 			http.Error(w, "the others never came", http.StatusServiceUnavailable)
 			return
 		}
-		mine := r.PostForm.Get("refresh_token")
-		s.grant(s.access("access for "+mine), "next for "+mine)(w, r)
+		for i := range accounts {
+			if mine := name(i); strings.Contains(textOf(r), mine) {
+				s.grant(s.access("access for "+mine), "next for "+mine)(w, r)
+				return
+			}
+		}
+		http.Error(w, "nobody's", http.StatusBadRequest)
 	})
 	p := s.start(t, t.TempDir())
 	ctx := call(t)
 	var calls sync.WaitGroup
 	for i := range accounts {
 		calls.Go(func() {
-			name := fmt.Sprintf("account-%d", i)
-			req := s.refresh("attempt of "+name, b)
+			name := name(i)
+			req := s.request("attempt of "+name, b)
 			req.Account = s.account(name, b)
-			req.Token.RefreshToken = sdk.NewSecret(name)
-			token, err := p.Refresh(ctx, req)
+			req.Token.AccessToken, req.Token.RefreshToken = sdk.NewSecret(name), sdk.NewSecret(s.given(name))
+			token, err := s.next(ctx, p.Remote, req)
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				return

@@ -1,10 +1,12 @@
 package providertest
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -18,6 +20,7 @@ type broker struct {
 
 	mu         sync.Mutex
 	forms      []url.Values
+	texts      []string        // of whole requests
 	assertions map[string]bool // by their ids
 	faults     []string        // of the requests
 }
@@ -34,6 +37,7 @@ func (s Suite) newBroker(t *testing.T, answer http.HandlerFunc) *broker {
 		b.judge(r)
 		b.mu.Lock()
 		b.forms = append(b.forms, r.PostForm)
+		b.texts = append(b.texts, textOf(r))
 		b.mu.Unlock()
 		answer(w, r)
 	}))
@@ -53,6 +57,23 @@ func (b *broker) posts() []url.Values {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return append([]url.Values(nil), b.forms...)
+}
+
+// textOf is all that a request says: where a broker wants an access token, such as in
+// a header, a cookie or the address, is its own affair.
+func textOf(r *http.Request) string {
+	return fmt.Sprintf("%s %v %s", r.URL, r.Header, r.PostForm.Encode())
+}
+
+// carried says of each request so far whether it carried a secret.
+func (b *broker) carried(secret string) []bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var did []bool
+	for _, text := range b.texts {
+		did = append(did, strings.Contains(text, secret))
+	}
+	return did
 }
 
 func (b *broker) wantPosts(t *testing.T, n int) {
@@ -75,7 +96,7 @@ func respond(status int, contentType, body string, headers ...string) http.Handl
 
 // grant answers with a token of its own.
 func (s Suite) grant(access, refresh string) http.HandlerFunc {
-	status, body := s.Broker.Success(access, refresh)
+	status, body := s.success(access, refresh)
 	return respond(status, "application/json", body)
 }
 
@@ -88,7 +109,7 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 
 // cutAnswer sends a part of an answer and ends the connection.
 func (s Suite) cutAnswer(w http.ResponseWriter, _ *http.Request) {
-	_, body := s.Broker.Success(s.access(newAccess), newRefresh)
+	_, body := s.success(s.access(newAccess), newRefresh)
 	if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n"+body[:len(body)/2])
 		_ = conn.Close()

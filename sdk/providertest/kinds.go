@@ -19,6 +19,12 @@ func describesKinds(t *testing.T, d sdk.Description) {
 			t.Errorf("Policy.%s has a negative duration", name)
 		}
 	}
+	if p := d.Policy; d.NoRefresh && (p.Rotates || p.ReuseGrace != 0 || p.RefreshLifetime != 0 || p.Sliding || p.Refresh != (sdk.Deadline{})) {
+		t.Error("the policy speaks of a refresh token, and the provider knows none (sdk.NoRefresh): Policy.Access and Policy.Grant say how its tokens die")
+	}
+	if d.NoRefresh && !d.Renewer && d.Policy.OldAccessDies {
+		t.Error("Policy.OldAccessDies: nothing refreshes or renews an access token of this provider")
+	}
 	if d.LoginGuide != (len(d.Logins) > 0) {
 		t.Errorf("Description.Logins is %v; it lists the shapes of a sdk.LoginGuide, and only of one", d.Logins)
 	}

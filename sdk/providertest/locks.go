@@ -30,7 +30,7 @@ func testLentLock(t *testing.T, s Suite) {
 		t.Fatal(err)
 	}
 	done := inMidRequest(t, arrived, func() error {
-		_, err := remote.Refresh(ctx, s.refresh("one", b))
+		_, err := s.next(ctx, remote, s.request("one", b))
 		return err
 	})
 	_ = ours.Close() // as if the supervisor were dead, as far as the lock goes
@@ -129,7 +129,7 @@ func (s Suite) orphan(t *testing.T) orphan {
 		t.Fatal(err)
 	}
 	inMidRequest(t, arrived, func() error {
-		_, err := remote.Refresh(o.ctx, s.refresh("one", b))
+		_, err := s.next(o.ctx, remote, s.request("one", b))
 		return err
 	})
 	_, _ = ours.Close(), p.Locks.Close() // as the supervisor's death does

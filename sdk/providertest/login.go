@@ -3,6 +3,7 @@ package providertest
 import (
 	"net/url"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -85,16 +86,20 @@ func testExchange(t *testing.T, s Suite) {
 	}
 	b.wantPosts(t, 1)
 
-	// What came of the exchange must do for the next refresh.
+	// What came of the exchange must do for what follows it.
 	if err := p.Settle(call(t), "one"); err != nil {
 		t.Fatal(err)
 	}
-	req := s.refresh("two", b)
-	req.Token = a.Token
-	if _, err := p.Refresh(call(t), req); err != nil {
-		t.Errorf("the first refresh after the login: %v", err)
+	if s.way != logsIn {
+		req := s.request("two", b)
+		req.Token = a.Token
+		if _, err := s.next(call(t), p.Remote, req); err != nil {
+			t.Errorf("the first %s after the login: %v", s.way, err)
+		}
+		if carried := b.carried(s.spent(req)); !slices.Equal(carried, []bool{false, true}) {
+			t.Errorf("%d requests; want the exchange, and one with the token that it brought", len(carried))
+		}
 	}
-	b.wantPosts(t, 2)
 
 	lost := s.newBroker(t, hangUp)
 	_, err = s.start(t, t.TempDir()).Exchange(call(t), s.exchange("three", lost))

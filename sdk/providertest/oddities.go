@@ -11,12 +11,12 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
-// testOddSuccesses: a success whose refresh token is hard to get at is read, or
-// else it is ambiguous, so that its answer is kept. Any other error would call
-// the old refresh token good, which is spent.
+// testOddSuccesses: a success whose token is hard to get at is read, or else it is
+// ambiguous, so that its answer is kept. Any other error would call the old token
+// good, which is spent.
 func testOddSuccesses(t *testing.T, s Suite) {
-	status, body := s.Broker.Success(s.access(newAccess), newRefresh)
-	emptyStatus, empty := s.Broker.Success("", newRefresh)
+	status, body := s.success(s.access(newAccess), newRefresh)
+	emptyStatus, empty := s.success("", newRefresh)
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
@@ -31,9 +31,9 @@ func testOddSuccesses(t *testing.T, s Suite) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := s.newBroker(t, tt.answer)
-			token, err := s.start(t, t.TempDir()).Refresh(call(t), s.refresh("one", b))
+			token, err := s.next(call(t), s.start(t, t.TempDir()).Remote, s.request("one", b))
 			switch {
-			case err == nil && token.RefreshToken.Reveal() == newRefresh && token.AccessToken.Reveal() == tt.access:
+			case err == nil && token.RefreshToken.Reveal() == s.given(newRefresh) && token.AccessToken.Reveal() == tt.access:
 			case err == nil:
 				t.Error("the token is not the one that the broker sent")
 			case sdk.KindOf(err) != sdk.KindAmbiguous:

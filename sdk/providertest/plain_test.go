@@ -25,7 +25,7 @@ type plain struct {
 func (plain) Describe(context.Context) (sdk.Description, error) {
 	return sdk.Description{
 		Name: "plain", Version: "0",
-		Policy: sdk.Policy{AccessLifetime: time.Hour, BeforeExpiry: time.Minute, PKCE: sdk.PKCENone},
+		Policy: sdk.Policy{AccessLifetime: time.Hour, Rotates: true, BeforeExpiry: time.Minute, PKCE: sdk.PKCENone},
 	}, nil
 }
 

@@ -104,7 +104,7 @@ func testSignals(t *testing.T, s Suite) {
 	p, remote := s.host(t, t.TempDir())
 	ctx := call(t)
 	done := inMidRequest(t, arrived, func() error {
-		_, err := remote.Refresh(ctx, s.refresh("one", b))
+		_, err := s.next(ctx, remote, s.request("one", b))
 		return err
 	})
 	signals(t, p)
@@ -122,7 +122,7 @@ func testSignals(t *testing.T, s Suite) {
 	if err := p.Ended(500 * time.Millisecond); err == nil {
 		t.Fatal("the process ended at a signal, although its lifeline is open")
 	}
-	if _, err := remote.Refresh(ctx, s.refresh("two", b)); err != nil {
+	if _, err := s.next(ctx, remote, s.request("two", b)); err != nil {
 		t.Errorf("an attempt after the signals: %v", err)
 	}
 	b.wantPosts(t, 2)
@@ -149,7 +149,7 @@ func testLifelineInMidRequest(t *testing.T, s Suite) {
 	p, remote := s.host(t, dir)
 	ctx := call(t)
 	done := inMidRequest(t, arrived, func() error {
-		_, err := remote.Refresh(ctx, s.refresh("one", b))
+		_, err := s.next(ctx, remote, s.request("one", b))
 		return err
 	})
 	p.LetGo()
@@ -170,7 +170,7 @@ func testLifelineInMidRequest(t *testing.T, s Suite) {
 	if err != nil || len(entries) != 1 || entries[0].Progress != spool.Answered {
 		t.Fatalf("the spool lists %+v (%v), want the answered attempt", entries, err)
 	}
-	a, err := remote.RefreshAnswer(ctx, s.refresh("one", b))
+	a, err := s.answer(ctx, remote, s.request("one", b))
 	if err != nil || !a.Recovered {
 		t.Fatalf("recovery by the next process: recovered %t, %v", a.Recovered, err)
 	}

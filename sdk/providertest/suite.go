@@ -45,6 +45,7 @@ type Suite struct {
 	Broker Broker
 
 	born time.Time // of the suite's JWTs
+	way  way       // of the provider
 }
 
 // Lifetime of every access token that the suite's server hands out.
@@ -52,6 +53,7 @@ const Lifetime = 1234 * time.Second
 
 // These must never show in an error's text.
 const (
+	oldAccess    = "canary-old-access-token"
 	oldRefresh   = "canary-old-refresh-token"
 	newRefresh   = "canary-new-refresh-token"
 	newAccess    = "canary-new-access-token"
@@ -64,12 +66,17 @@ func Run(t *testing.T, s Suite) {
 	t.Helper()
 	s.serveIfAsked(t)
 	s = s.complete()
+	s.way = s.wayOf(t)
+	next := "Refresh"
+	if s.way == renews {
+		next = "Renew"
+	}
 	rules := []struct {
 		name  string
 		check func(*testing.T, Suite)
 	}{
-		{"Describe", testDescribe},
-		{"Refresh", testRefresh},
+		{next, testNext},
+		{"Rotation", testRotation},
 		{"NoRefreshTokenInAnswer", testNoRefreshToken},
 		{"NoRefreshTokenIsThrownAway", testOddSuccesses},
 		{"Wording", testWording},
@@ -84,13 +91,17 @@ func Run(t *testing.T, s Suite) {
 		{"Concurrent", testConcurrent},
 		{"Login", testLogin},
 		{"Signals", testSignals},
-		{"Lifeline", testLifeline},
 		{"LifelineInMidRequest", testLifelineInMidRequest},
 		{"LentLock", testLentLock},
 		{"LockIsHandedOver", testLockIsHandedOver},
 		{"LockIsFreedIfNobodyComes", testLockIsFreed},
 	}
+	t.Run("Describe", func(t *testing.T) { testDescribe(t, s) })
+	t.Run("Lifeline", func(t *testing.T) { testLifeline(t, s) })
 	for _, rule := range rules {
+		if s.way == none {
+			break // it sends nothing
+		}
 		t.Run(rule.name, func(t *testing.T) { rule.check(t, s) })
 	}
 }
@@ -134,17 +145,18 @@ func (s Suite) account(name string, b *broker) sdk.Account {
 	return a
 }
 
-// refresh is the request of one attempt of account "main".
-func (s Suite) refresh(attempt string, b *broker) sdk.RefreshRequest {
-	old := sdk.NewSecret(oldRefresh)
-	return sdk.RefreshRequest{
-		Attempt: sdk.Attempt{
-			ID: attempt, Version: 3, Fingerprint: old.Fingerprint(), Deadline: time.Now().Add(10 * time.Second),
-		},
+// request is what one attempt of account "main" is made with.
+func (s Suite) request(attempt string, b *broker) sdk.RefreshRequest {
+	req := sdk.RefreshRequest{
+		Attempt: sdk.Attempt{ID: attempt, Version: 3, Deadline: time.Now().Add(10 * time.Second)},
 		Account: s.account("main", b),
 		Token: sdk.Token{
-			AccessToken: sdk.NewSecret("canary-old-access-token"), RefreshToken: old,
-			IssuedAt: time.Now().Add(-Lifetime), Lifetime: Lifetime, Private: maps.Clone(s.Private),
+			AccessToken: sdk.NewSecret(oldAccess), RefreshToken: sdk.NewSecret(s.given(oldRefresh)),
+			IssuedAt: time.Now().Add(-Lifetime / 2), Lifetime: Lifetime, Private: maps.Clone(s.Private),
 		},
 	}
+	if s.way != logsIn {
+		req.Attempt.Fingerprint = sdk.NewSecret(s.spent(req)).Fingerprint()
+	}
+	return req
 }

@@ -33,6 +33,10 @@ type Broker struct {
 	// Failure is an error that the broker puts into a success, beside the tokens
 	// that are not empty. Nil: it does no such thing.
 	Failure func(accessToken, refreshToken string) (status int, body string)
+	// KeepsRefreshToken: a refresh leaves the refresh token as it is, and the broker
+	// documents that. A provider of such a broker has no Policy.Rotates, and every
+	// other one has it.
+	KeepsRefreshToken bool
 	// Moments: Success names the moment of the access token's death and no
 	// lifetime, so that it is compared to a few seconds.
 	Moments bool
