@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -68,6 +69,9 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 	for _, k := range s.keepers {
 		maps.Copy(names, k.Changed())
 	}
+	for _, b := range s.beats {
+		maps.Copy(names, b.Changed())
+	}
 	shot := alert.Snapshot{Now: s.opts.Seams.Wall(), Facts: s.facts.All()}
 	if err := s.store.Fault(); err != nil {
 		shot.StoreFault = err.Error()
@@ -90,6 +94,7 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 			k, _ := keeper.Status(name)
 			a := accountAlerts(c, k, processes[c.Provider], s.started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
+			a.Session = sessionAlerts(s.beats[c.Provider], name, k.Record.Version)
 			if a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
 				a.Unread = "the provider's spool" // which is about to put it aside
 			}
@@ -137,7 +142,34 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
 		a.ExpiryUncertain = r.Token.Uncertain
 	}
+	if k.SessionGone && r.Way == store.WayLogin {
+		a.NeedsLogin, a.LastError = true, refresh.SessionOver
+	}
 	a.Waits, a.WaitsFor = refresh.CandidateText(r, now)
+	return a
+}
+
+// sessionAlerts is how the session of an account's newest version is.
+func sessionAlerts(b *keepalive.Beats, account string, version uint64) alert.Session {
+	s, ok := b.Session(account)
+	switch {
+	case !ok:
+		return alert.Session{State: alert.SessionNone}
+	case s.Version != version:
+		return alert.Session{State: alert.SessionUnknown}
+	}
+	a := alert.Session{State: alert.SessionUnknown, Since: s.Since}
+	switch s.Life {
+	case sdk.Alive:
+		a.State = alert.SessionAlive
+	case sdk.Competing:
+		a.State = alert.SessionCompeting
+	case sdk.Gone:
+		a.State = alert.SessionGone
+	}
+	if s.Unheard() {
+		a.Unheard = s.Error
+	}
 	return a
 }
 

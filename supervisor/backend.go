@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -33,6 +34,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 		for _, a := range s.opts.Config.AccountsOf(name) {
 			k, _ := s.keepers[name].Status(a.Name)
 			acc := accountStatus(a.Name, name, k)
+			acc.Session = sessionStatus(s.beats[name], a.Name, k.Record.Version)
 			acc.Unread = unreadFile(s.opts.Config, name, k.Unread)
 			acc.SetAside = setAside(k.Record, st.Now)
 			acc.Sinks = s.deliveries(a.Name, k.Record)
@@ -81,6 +83,15 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		a.LastRefresh = r.StoredAt
 	}
 	return a
+}
+
+// sessionStatus is what is known of the session of a version; nil: nothing.
+func sessionStatus(b *keepalive.Beats, account string, version uint64) *control.Session {
+	s, ok := b.Session(account)
+	if !ok || version == 0 || s.Version != version {
+		return nil
+	}
+	return &control.Session{Life: string(s.Life), Since: s.Since, Heard: s.Heard, Failures: s.Failures, Silent: s.Silent, LastError: s.Error}
 }
 
 // setAside are the answers that a person can still take.

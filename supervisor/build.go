@@ -8,9 +8,11 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
+	"google.golang.org/grpc"
 )
 
 // This file turns each part of the configuration into its room.
@@ -114,9 +116,27 @@ func (s *Supervisor) credentials(account string) (clientID string, clientSecret 
 	return c.ClientID, c.ClientSecret
 }
 
+// newBeats keeps the sessions of a provider's accounts alive, if they need that.
+func (s *Supervisor) newBeats(provider string, k *refresh.Keeper) *keepalive.Beats {
+	var names []string
+	for _, c := range s.opts.Config.AccountsOf(provider) {
+		names = append(names, c.Name)
+	}
+	return keepalive.New(keepalive.Config{
+		Provider: provider, Names: names, Accounts: k, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
+	})
+}
+
+// beside is what goes on in each generation of a provider beside its refresh loop.
+func (s *Supervisor) beside(provider string) func(context.Context, grpc.ClientConnInterface) error {
+	return func(ctx context.Context, conn grpc.ClientConnInterface) error {
+		return s.beats[provider].Run(ctx, sdk.NewRemote(conn))
+	}
+}
+
 func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
-		Name: provider, Work: process.Refreshing(k), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
+		Name: provider, Work: process.Refreshing(k), Beside: s.beside(provider), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
 	}
 	if s.opts.Seams.Launcher != nil {
 		c.Launcher = s.opts.Seams.Launcher(provider)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -41,6 +42,7 @@ func crowded(t testing.TB, accounts int) *Supervisor {
 	t.Helper()
 	s := alerting(t)
 	s.keepers, s.providers, s.workers = map[string]*refresh.Keeper{}, map[string]*process.Member{}, map[string]*sink.Worker{}
+	s.beats = map[string]*keepalive.Beats{}
 	s.opts.Config.Accounts = map[string]config.Account{}
 	for n := range accounts {
 		a := config.Account{Name: fmt.Sprintf("customer-%06d", n), Provider: []string{"saxo", "schwab"}[n%2]}
@@ -51,7 +53,7 @@ func crowded(t testing.TB, accounts int) *Supervisor {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.keepers[provider] = k
+		s.keepers[provider], s.beats[provider] = k, s.newBeats(provider, k)
 		s.providers[provider] = process.New(process.Config{Name: provider, Work: process.Refreshing(k), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall})
 	}
 	return s

@@ -22,6 +22,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -74,6 +75,7 @@ type Supervisor struct {
 	ownership ownership
 	listener  *door
 	keepers   map[string]*refresh.Keeper
+	beats     map[string]*keepalive.Beats // by provider
 	providers map[string]*process.Member
 	workers   map[string]*sink.Worker
 	// sinkPlugins are the sinks that run as processes of their own.
@@ -110,6 +112,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		opts: opts, log: opts.Log, started: opts.Seams.Wall(), systemClock: systemClock,
 		events:      event.NewBus(opts.Log, opts.Seams.Wall),
 		keepers:     map[string]*refresh.Keeper{},
+		beats:       map[string]*keepalive.Beats{},
 		providers:   map[string]*process.Member{},
 		workers:     map[string]*sink.Worker{},
 		sinkPlugins: map[string]*plugin.Sink{},
@@ -159,6 +162,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 		k.Hold(s.ownership.hold())
 		s.keepers[name] = k
+		s.beats[name] = s.newBeats(name, k)
 		m, err := s.newMember(name, k)
 		if err != nil {
 			return err

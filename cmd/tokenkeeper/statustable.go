@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
@@ -127,6 +128,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if a.Login != nil {
 		notes = append(notes, cell{"a login is " + openText(*a.Login, now) + ": tokenkeeper login " + a.Name + " to go on, --cancel to end it", yellow})
 	}
+	notes = append(notes, sessionNotes(a, now)...)
 	if a.Withheld != "" {
 		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
 	}
@@ -144,6 +146,28 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		notes = append(notes, cell{"log in with: tokenkeeper login " + a.Name, red})
 	case control.AccountNew:
 		notes = append(notes, cell{fmt.Sprintf("no token yet; run: tokenkeeper login %s, or: tokenkeeper import %s FILE", a.Name, a.Name), yellow})
+	}
+	return notes
+}
+
+// sessionNotes say of a session what is not well with it.
+func sessionNotes(a control.Account, now time.Time) (notes []cell) {
+	s := a.Session
+	if s == nil {
+		return nil
+	}
+	switch sdk.Life(s.Life) {
+	case sdk.Competing:
+		notes = append(notes, cell{"another login has taken its session " + moment.Relative(s.Since, now) + ": end that one; nothing is taken back by itself", yellow})
+	case sdk.Gone:
+		notes = append(notes, cell{"the broker says since " + moment.Text(s.Since, now, false) + " that its session is over", red})
+	}
+	if s.Failures > 0 {
+		heard := "nothing was heard of its session yet"
+		if !s.Heard.IsZero() {
+			heard = "its session was heard of " + moment.Relative(s.Heard, now)
+		}
+		notes = append(notes, cell{fmt.Sprintf("%s; %d calls since had no answer: %s", heard, s.Failures, s.LastError), yellow})
 	}
 	return notes
 }

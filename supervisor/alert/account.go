@@ -15,7 +15,7 @@ func (a *Account) condition(t event.Type) Condition {
 
 // troubled is false only if no condition of the account is On.
 func (a *Account) troubled(now time.Time, p Policy) bool {
-	return a.NeedsLogin || a.Failures > 0 || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.Elsewhere != "" || a.LoginUnknown ||
+	return a.NeedsLogin || a.Failures > 0 || a.Session.State > SessionAlive || a.Session.Unheard != "" || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.Elsewhere != "" || a.LoginUnknown ||
 		!a.AmbiguousSince.IsZero() || (p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
 }
 
@@ -126,6 +126,8 @@ func (a *Account) needsLogin() Condition {
 		return c
 	case a.NeedsLogin:
 		return c.on(a.cause(), fmt.Sprintf("account %s needs a login: %s; its access token %s", a.Name, a.cause(), a.ends()), "log in with: tokenkeeper login "+a.Name)
+	case a.Session.State == SessionAlive:
+		return c.off("") // also of the token of which the broker had said that its session was over
 	}
 	return a.well(c)
 }

@@ -120,6 +120,18 @@ func TestConditions(t *testing.T) {
 		{"an unknown token in its file", account(func(a *Account) { a.Asked, a.Ways = "a stranger", "take it" }), "unknown_token:main", On, "take it"},
 		{"a lock that is held", account(func(a *Account) { a.Shut = "python3 (process 7) holds it" }), "shared_file_held:main", On, "tokenkeeper refresh main"},
 		{"a lock that is free again", account(func(a *Account) { a.Zone, a.Renewed = "9h off", true }), "shared_file_held:main", Off, "by nobody else"},
+		{"no session to keep", account(func(a *Account) {}), "session_competing:main", Off, "no other login has its session"},
+		{"a session of which nothing was heard yet", account(func(a *Account) { a.Session.State = SessionUnknown }), "session_competing:main", Unknown, ""},
+		{"a session that another login has", account(func(a *Account) { a.Session.State = SessionCompeting }), "session_competing:main", On, "nothing is taken back by itself"},
+		{"a session that has it back", account(func(a *Account) { a.Session.State = SessionAlive }), "session_competing:main", Off, ""},
+		{"a session that is gone just now", account(func(a *Account) { a.Session = Session{State: SessionGone, Since: noon.Add(-time.Second)} }), "session_gone:main", Unknown, ""},
+		{"a session that stays gone", account(func(a *Account) { a.Session = Session{State: SessionGone, Since: noon.Add(-time.Hour)} }), "session_gone:main", On, "tokenkeeper login main"},
+		{"a session that is gone, and only a login helps", account(func(a *Account) {
+			a.Session, a.NeedsLogin = Session{State: SessionGone, Since: noon.Add(-time.Hour)}, true
+		}), "session_gone:main", Off, "because it needs a login"},
+		{"a session of which nothing was heard after a start, and an alert of it", account(func(a *Account) { a.Session.State = SessionUnknown }), "session_gone:main", Unknown, ""},
+		{"beats without an answer", account(func(a *Account) { a.Session = Session{State: SessionAlive, Unheard: "HTTP 503"} }), "session_unheard:main", On, "HTTP 503; it is tried again"},
+		{"a session that is alive after a login was needed", account(func(a *Account) { a.Session.State = SessionAlive }), "needs_login:main", Off, "logged in again"},
 		{"a wrong zone in a sink's file", account(func(a *Account) { a.Zone, a.ZoneSink = "9h off", "cache" }), "wrong_zone:main", On, "sinks.cache.timezone"},
 		{"a wrong zone", account(func(a *Account) { a.Zone = "9h off" }), "wrong_zone:main", On, "accounts.main.shared_file.timezone"},
 
@@ -168,7 +180,8 @@ func conditions(s Snapshot, p Policy) map[string]Condition {
 // Only a token that came in this run ends an alert whatever its time says.
 func TestProof(t *testing.T) {
 	a := healthy()
-	knownAnyway := map[event.Type]bool{event.LoginDueSoon: true, event.LoginUnknown: true, event.LoginWaits: true, event.GrantedElsewhere: true}
+	knownAnyway := map[event.Type]bool{event.LoginDueSoon: true, event.LoginUnknown: true, event.LoginWaits: true, event.GrantedElsewhere: true,
+		event.SessionCompeting: true, event.SessionGone: true, event.SessionUnheard: true}
 	for key, c := range conditions(Snapshot{Now: noon, Accounts: []Account{a}}, Policy{}) {
 		if strings.HasSuffix(key, ":main") && !knownAnyway[c.Type] && !c.Proof.Equal(a.StoredAt) {
 			t.Errorf("%s: proof %s, want the token's own time", key, c.Proof)

@@ -271,7 +271,7 @@ func TestAlertsOfAnEarlierVersion(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	for _, of := range []event.Type{
-		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.LoginUnknown, event.Ambiguous, event.RivalRefresher, event.StoreRestored, event.UnknownToken, event.WrongZone, event.SharedFileHeld, event.LoginWaits, event.GrantedElsewhere, event.FoundRefused, event.Untrusted,
+		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.LoginUnknown, event.Ambiguous, event.RivalRefresher, event.StoreRestored, event.UnknownToken, event.WrongZone, event.SessionCompeting, event.SessionGone, event.SessionUnheard, event.SharedFileHeld, event.LoginWaits, event.GrantedElsewhere, event.FoundRefused, event.Untrusted,
 	} {
 		text := describe(event.Alert{Type: of, Provider: "schwab", State: event.AlertRaised, Affected: []event.Affected{{Account: "a"}, {Account: "b", Error: "HTTP 503"}}}, nil)
 		if !strings.HasPrefix(text, "2 accounts at schwab ") || !strings.Contains(text, ": a, b; the first error: HTTP 503; ") ||

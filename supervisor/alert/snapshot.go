@@ -61,6 +61,8 @@ type Account struct {
 	Waits, WaitsFor, Elsewhere string
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
+	// Session is how the broker's session of the newest token is.
+	Session Session
 	// RefreshExpiry is when the refresh token dies; zero: unknown.
 	RefreshExpiry time.Time
 
@@ -79,6 +81,27 @@ type Account struct {
 	// AmbiguousSince; "": there is none.
 	Unread string
 }
+
+// Session is how a session is that dies of idleness.
+type Session struct {
+	// State of it, since then by the broker's word.
+	State SessionState
+	Since time.Time
+	// Unheard is what became of the last beat, if the last few had no answer; "": one
+	// had.
+	Unheard string
+}
+
+// SessionState is what the broker said of it last.
+type SessionState int
+
+const (
+	SessionNone    SessionState = iota // the provider's sessions don't die of idleness
+	SessionUnknown                     // nothing was heard of it yet
+	SessionAlive
+	SessionCompeting // another login has taken it
+	SessionGone
+)
 
 // ProcessState is how a plugin's process does, as far as it matters here.
 type ProcessState int

@@ -54,6 +54,13 @@ func phrasesOf(t event.Type) phrases {
 		return phrases{"can't have their shared files locked", "", "account %s: its shared file is locked by nobody else for long"}
 	case event.Untrusted:
 		return phrases{"are not refreshed, because others can change files that steer their provider", "", "account %s: nobody else can change what steers its provider"}
+	case event.SessionCompeting:
+		return phrases{"have had their sessions taken by other logins", "end those; nothing is taken back by itself; ", "account %s: no other login has its session any more"}
+	case event.SessionGone:
+		return phrases{"have sessions that are over", "a new session may need a login; ", "account %s has a session again"}
+	case event.SessionUnheard:
+		return phrases{"have sessions of which nothing is heard", "they are asked again all the time; look at the network and at the broker's status page; ",
+			"account %s: its session is kept alive again"}
 	case event.StoreRestored:
 		return phrases{"go on with a restored token that may be spent", "", "account %s has a token that was made since"}
 	case event.ProviderCrashing, event.ProviderParked:

@@ -168,6 +168,9 @@ type Account struct {
 	// AmbiguousSince: an attempt's outcome is not known.
 	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
 	InFlight       bool      `json:"in_flight,omitempty"`
+	// Session is what is known of the session of the newest token; not set: the
+	// broker's sessions don't die of idleness, or nothing was heard of it yet.
+	Session *Session `json:"session,omitempty"`
 	// Unread is the file of the broker's answer to that attempt, which nobody
 	// could read; "": there is none.
 	Unread string `json:"unread,omitempty"`
@@ -182,6 +185,21 @@ type Account struct {
 	WaitingText string `json:"waiting_text,omitempty"`
 
 	Sinks []Delivery `json:"sinks"`
+}
+
+// Session is one that calls at short intervals keep alive.
+type Session struct {
+	// Life is alive, competing (another login has taken it) or gone, by the broker's
+	// word; "": it has not said so yet. Since is when it said so first, Heard when
+	// last.
+	Life  string    `json:"life,omitempty"`
+	Since time.Time `json:"since,omitzero"`
+	Heard time.Time `json:"heard,omitzero"`
+	// Failures are calls in a row that had no answer, since Silent; LastError is of the
+	// last one.
+	Failures  int       `json:"failures,omitempty"`
+	Silent    time.Time `json:"silent,omitzero"`
+	LastError string    `json:"last_error,omitempty"`
 }
 
 // SetAside is an answer of the broker that is kept and not used.

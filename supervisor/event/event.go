@@ -32,6 +32,9 @@ const (
 	SharedFileMended Type = "shared_file_mended" // the shared file held an older token than ours
 	UnknownToken     Type = "unknown_token"      // alert: a file holds a refresh token that nobody here knows
 	WrongZone        Type = "wrong_zone"         // alert: the local times in a file can't be right
+	SessionCompeting Type = "session_competing"  // alert: another login has taken the session that is kept alive
+	SessionGone      Type = "session_gone"       // alert: a session is over, and the next token does not help
+	SessionUnheard   Type = "session_unheard"    // alert: nothing is heard of a session that dies of idleness
 	Imported         Type = "imported"           // a first token was taken from a file
 	LoginTold        Type = "login_told"         // a person has said when the login was made
 	Restored         Type = "restored"           // a token was taken back from a sink

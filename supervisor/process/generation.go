@@ -127,6 +127,14 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 			return fmt.Errorf("the %s ended by itself", m.cfg.Kind.work())
 		}, cancel)
 	}
+	if m.cfg.Beside != nil { // The beats of sessions.
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		add("beside", func() error {
+			m.beside(ctx, in)
+			<-ctx.Done()
+			return nil
+		}, cancel)
+	}
 	{ // The supervisor is stopping.
 		ctx, cancel := context.WithCancel(ctx)
 		add("context", func() error {
@@ -139,6 +147,17 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 		why = fmt.Errorf("%w: %w", errExited, in.Err())
 	}
 	return why, finished
+}
+
+// beside does what goes on beside the work, and keeps its failure to itself.
+func (m *Member) beside(ctx context.Context, in Instance) {
+	err := func() (err error) {
+		defer m.recovered("beside", &err)
+		return m.cfg.Beside(ctx, in.Conn())
+	}()
+	if err != nil && ctx.Err() == nil {
+		m.cfg.Log.Warn("what goes on beside the "+m.cfg.Kind.work()+" has ended until the next start of the process", m.cfg.Kind.String(), m.cfg.Name, "error", err)
+	}
 }
 
 // exitNews is how long the kernel's news of an exit may come after the end of

@@ -81,7 +81,10 @@ type Config struct {
 	Type     string
 	Launcher Launcher
 	Work     Work
-	Events   *event.Bus
+	// Beside goes on in each generation beside the Work until ctx ends, and what
+	// becomes of it ends nothing; nil: nothing does.
+	Beside func(ctx context.Context, conn grpc.ClientConnInterface) error
+	Events *event.Bus
 	// Log receives what is no event; nil: nothing is logged.
 	Log *slog.Logger
 	// Now is the wall clock; nil: time.Now.

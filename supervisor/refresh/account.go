@@ -25,6 +25,8 @@ type account struct {
 	zone wrongZone
 	wish wishes
 	plan planned
+	// session is what the broker has said of the sessions of its tokens.
+	session sessions
 }
 
 // desk is what the work on an account leaves for the next work on it.

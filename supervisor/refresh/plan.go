@@ -118,6 +118,9 @@ func (a *account) policyOf() schedule.Policy {
 // ended says whether the account's login is over: what it would send is known to
 // be dead, and was not refused only because nobody sent it.
 func (a *account) ended(now time.Time) bool {
+	if a.rec().Way == store.WayLogin && a.sessionGone() {
+		return true
+	}
 	return a.stored() && a.state().Ambiguous() == nil && !a.rec().RefreshExpiry.IsZero() && !now.Before(a.rec().RefreshExpiry) &&
 		(a.died(now) || a.planOf(now).Ended)
 }
@@ -127,7 +130,10 @@ func (a *account) ended(now time.Time) bool {
 // it can be asked.
 func (a *account) died(now time.Time) bool {
 	rec := a.rec()
-	if rec.Way == store.WayRefresh || rec.RefreshExpiry.IsZero() || now.Before(rec.RefreshExpiry) {
+	switch {
+	case rec.Way == store.WayLogin && a.sessionGone():
+		return true
+	case rec.Way == store.WayRefresh, rec.RefreshExpiry.IsZero(), now.Before(rec.RefreshExpiry):
 		return false
 	}
 	return rec.Way == store.WayLogin || endIsSure(rec, a.keeper.policy)

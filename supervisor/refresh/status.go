@@ -58,6 +58,8 @@ type Status struct {
 	// it, or goes on. Where a person has to decide, that is said before the moment.
 	Waiting     promise.Reason
 	WaitingText string
+	// SessionGone: the broker says that the session of the newest token is over.
+	SessionGone bool
 	// Undecided: its token was refused just now, and another one is looked for.
 	Undecided bool
 	// Login is the login that a person has begun, without its address; nil: none is
@@ -90,7 +92,7 @@ func (a *account) statusOf() (s Status) {
 	at := a.keeper.clock.Now()
 	now := at.Wall
 	s = Status{State: a.shown(now, a.ended(now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
-	s.Undecided = a.state().Undecided()
+	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.LoginEnd = a.keeper.loginEnd(s.Record)
 	s.OldAccessDies = a.keeper.policy.OldAccessDies
