@@ -53,6 +53,9 @@ func TestReadmePrograms(t *testing.T) {
 		case strings.HasPrefix(text, "package main\n"):
 			programs++
 			put(folder()+"/main.go", text)
+			if strings.Contains(text, "sdk.Serve(") {
+				standsIn(t, text, filepath.Join(repository, "examples", "providers-short", nameIn(text), "main.go"))
+			}
 		case strings.HasPrefix(text, "func Test") && programs > 0:
 			tests++
 			put(folder()+"/main_test.go", "package main\n\nimport (\n\t\"testing\"\n\n\t\""+
@@ -64,8 +67,8 @@ func TestReadmePrograms(t *testing.T) {
 			t.Errorf("a block in Go that nothing tries:\n%s", text)
 		}
 	}
-	if programs != 3 || tests != 1 || parts != 1 {
-		t.Fatalf("found %d programs, %d tests and %d parts, want a provider with its test and an endpoint, one without refresh tokens, and a sink", programs, tests, parts)
+	if programs != 4 || tests != 1 || parts != 1 {
+		t.Fatalf("found %d programs, %d tests and %d parts, want a provider with its test and an endpoint, two without refresh tokens, and a sink", programs, tests, parts)
 	}
 	vet := exec.Command("go", "vet", "-mod=mod", "./...")
 	vet.Dir = dir
@@ -77,5 +80,31 @@ func TestReadmePrograms(t *testing.T) {
 	holds.Dir, holds.Env = dir, vet.Env
 	if out, err := holds.CombinedOutput(); err != nil || !strings.HasPrefix(string(out), "ok ") {
 		t.Errorf("the smallest provider does not describe itself as the contract wants it: %v\n%s", err, out)
+	}
+}
+
+// nameIn is the name that a provider's program gives itself.
+func nameIn(program string) string {
+	m := regexp.MustCompile(`Name:\s+"([a-z]+)",`).FindStringSubmatch(program)
+	if m == nil {
+		return "nameless"
+	}
+	return m[1]
+}
+
+// standsIn: an example is the program that README.md shows, below a comment that says
+// what it is, and is as short as that promises.
+func standsIn(t *testing.T, program, example string) {
+	t.Helper()
+	b, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	comment, whole := strings.CutSuffix(string(b), program)
+	if !whole || strings.Trim(comment, "\n") == "" || strings.Contains(comment, "\n\n") {
+		t.Errorf("%s is not the program that README.md shows", example)
+	}
+	if n := strings.Count(string(b), "\n"); n >= 60 {
+		t.Errorf("%s has %d lines", example, n)
 	}
 }
