@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -32,7 +31,7 @@ func (l *loader) parseYAML(data []byte) (*yaml.Node, bool) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, true
 	} else if err != nil {
-		l.syntax(err)
+		l.syntax(data, err)
 		return nil, false
 	}
 	if err := dec.Decode(&next); err == nil {
@@ -40,7 +39,7 @@ func (l *loader) parseYAML(data []byte) (*yaml.Node, bool) {
 			"a second YAML document begins here", "keep one document in a file")
 		return nil, false
 	} else if !errors.Is(err, io.EOF) {
-		l.syntax(err)
+		l.syntax(data, err)
 		return nil, false
 	}
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
@@ -51,16 +50,6 @@ func (l *loader) parseYAML(data []byte) (*yaml.Node, bool) {
 
 func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
-}
-
-// syntax reports an error of the YAML parser. What it quotes is left out: it
-// may be a piece of a secret that should have been in quotes.
-func (l *loader) syntax(err error) {
-	m := regexp.MustCompile(`(?s)^(?:yaml: )?(?:line (\d+): )?(.*)$`).FindStringSubmatch(err.Error())
-	line, _ := strconv.Atoi(m[1])
-	what := regexp.MustCompile("(?s)(anchor )'.*'|'[^' ]{2,}'|`.*`").ReplaceAllString(m[2], "${1}…")
-	l.report(place{file: l.file, line: line}, "not valid YAML: "+what,
-		"look at the indentation, and put text with special characters in quotes")
 }
 
 // value reads node, which stands at path; shown is where it was written, which

@@ -199,6 +199,42 @@ tokenkeeper.yaml:4:69: sinks.s.headers.a b: is not a header that can be sent; wr
 			yaml: account + "log:\n\tlevel: info\n",
 			want: `tokenkeeper.yaml:4: not valid YAML: found character that cannot start any token; look at the indentation, and put text with special characters in quotes`,
 		},
+		"invalid YAML, too far to the left": {
+			yaml: account + "log:\n  level: info\n format: text\n",
+			want: `tokenkeeper.yaml:5: not valid YAML: did not find expected key; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, in a mapping that begins further up": {
+			yaml: "log:\n  level: info\naccounts:\n  a:\n    provider: schwab\n    client_id: \"id\" x\n    settings: {}\n",
+			want: `tokenkeeper.yaml:6: not valid YAML: did not find expected key; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, text after a quote in the first line": {
+			yaml: "log: \"a\" b\naccounts: {}\n",
+			want: `tokenkeeper.yaml:1: not valid YAML: did not find expected key; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, an open quote": {
+			yaml: account + "log:\n  level: \"info\n  format: text\n",
+			want: `tokenkeeper.yaml:4: not valid YAML: found unexpected end of stream; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, an open quote in the first line": {
+			yaml: "log: \"info\naccounts: {}\nsinks: {}\n",
+			want: `tokenkeeper.yaml:1: not valid YAML: found unexpected end of stream; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, an open bracket": {
+			yaml: account + "sinks:\n  s:\n    accounts: [a,\n      b\n    type: file\n",
+			want: `tokenkeeper.yaml:7: not valid YAML: did not find expected ',' or ']' of the brackets that begin in line 5; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, a character": {
+			yaml: account + "log:\n  level: \x01\n",
+			want: `tokenkeeper.yaml:4: not valid YAML: control characters are not allowed; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, bytes that are no text": {
+			yaml: account + "log:\n  level: \xff\n",
+			want: `tokenkeeper.yaml:4: not valid YAML: invalid leading UTF-8 octet; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, an alias of nothing": {
+			yaml: account + "log:\n  level: *x\n  format: text\n",
+			want: `tokenkeeper.yaml:4: not valid YAML: unknown anchor … referenced; look at the indentation, and put text with special characters in quotes`,
+		},
 		"no mapping": {
 			yaml: "- accounts\n",
 			want: `tokenkeeper.yaml:1:1: wrong type: this must be a mapping (key: value), not a list`,
