@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -120,8 +121,7 @@ func (c *Client) Token(ctx context.Context, account string) (Token, error) {
 
 // ask makes one call and decodes its answer.
 func (c *Client) ask(ctx context.Context, path string, answer any) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout,
-		fmt.Errorf("the supervisor on %s did not answer within %s: look at its log: %w", c.socket, c.timeout, context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, c.silent())
 	defer cancel()
 	body, err := c.get(ctx, path)
 	if err != nil {
@@ -172,6 +172,11 @@ func (r *refusal) Error() string { return r.Message }
 
 // explain says what a failed connection means.
 func (c *Client) explain(ctx context.Context, err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // without the made-up address
+	}
+	var slow net.Error
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w on %s: start it with \"tokenkeeper run\", or give the path that control.socket names", ErrNotRunning, c.socket)
@@ -179,10 +184,28 @@ func (c *Client) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: user %d may not use %s: run as the supervisor's user, or give this program a sink", ErrForbidden, os.Geteuid(), c.socket)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	}
-	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err // without the made-up address
+	case errors.As(err, &slow) && slow.Timeout():
+		return c.silent()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return &endedError{"the supervisor on " + c.socket + " ended before it had answered: ask again once it runs", err}
+	case strings.Contains(err.Error(), "malformed"): // net/http has no type for it
+		return &endedError{"what answers on " + c.socket + " is no Tokenkeeper supervisor, or one that ended in the middle of its answer: ask again", err}
 	}
 	return fmt.Errorf("calling the supervisor on %s: %w", c.socket, err)
 }
+
+// silent says that no answer came in time.
+func (c *Client) silent() error {
+	return fmt.Errorf("the supervisor on %s did not answer within %s: look at its log: %w", c.socket, c.timeout, context.DeadlineExceeded)
+}
+
+// endedError is the error of a connection that the other end closed, and reads
+// without the words of that.
+type endedError struct {
+	text string
+	why  error
+}
+
+func (e *endedError) Error() string { return e.text }
+
+func (e *endedError) Unwrap() error { return e.why }

@@ -104,6 +104,21 @@ func TestNoSocket(t *testing.T) {
 	}
 }
 
+func TestASupervisorThatEndsIsSaidInPlainWords(t *testing.T) {
+	ended := client.WithDial(func(context.Context) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		go func() {
+			_, _ = theirs.Read(make([]byte, 1<<10))
+			_ = theirs.Close()
+		}()
+		return ours, nil
+	})
+	_, err := client.New("control.sock", ended).Token(t.Context(), "main")
+	if !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "account main: the supervisor on control.sock ended before") || strings.Contains(err.Error(), "EOF") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestAHangingSupervisorIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := client.WithDial(func(context.Context) (net.Conn, error) {

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -182,7 +183,7 @@ func (c *Client) follow(ctx context.Context, query url.Values, started func(), e
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			return fmt.Errorf("the supervisor on %s ended the stream of events: %w", c.socket, io.ErrUnexpectedEOF)
+			return &endedError{"the supervisor on " + c.socket + " ended, and so did the stream of events: follow it again once one runs", io.ErrUnexpectedEOF}
 		}
 		if err := each(e); err != nil {
 			return err
@@ -202,7 +203,11 @@ func call[T any](ctx context.Context, c *Client, timeout time.Duration, method, 
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&got); err != nil {
-		return got, fmt.Errorf("the answer of the supervisor on %s can't be read: %w", c.socket, c.explain(ctx, err))
+		err = c.explain(ctx, err)
+		if ended := (*endedError)(nil); errors.As(err, &ended) || ctx.Err() != nil {
+			return got, err
+		}
+		return got, fmt.Errorf("the answer of the supervisor on %s can't be read: %w", c.socket, err)
 	}
 	return got, nil
 }
@@ -231,6 +236,10 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 
 // explain says what a failed connection means.
 func (c *Client) explain(ctx context.Context, err error) error {
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // without the made-up address
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w on %s: start it with \"tokenkeeper run\", or name another socket with --socket", ErrNotRunning, c.socket)
@@ -241,12 +250,22 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("the supervisor on %s ended while it worked on this; what was under way is settled at its next start: "+
-			"see \"tokenkeeper status\" then: %w", c.socket, err)
-	}
-	var request *url.Error
-	if errors.As(err, &request) {
-		err = request.Err // without the made-up address
+		return &endedError{"the supervisor on " + c.socket + " ended while it worked on this: start it again, unless that happens by itself; " +
+			"what was under way is settled then, and \"tokenkeeper status\" shows the outcome", err}
+	case strings.Contains(err.Error(), "malformed"): // net/http has no type for it
+		return &endedError{"what answers on " + c.socket + " is no Tokenkeeper supervisor, or one that ended in the middle of its answer: " +
+			"\"tokenkeeper status\" tells which", err}
 	}
 	return fmt.Errorf("calling the supervisor on %s: %w", c.socket, err)
 }
+
+// endedError: the supervisor ended before it had answered. It is the connection's
+// error, and reads without the words of that.
+type endedError struct {
+	text string
+	why  error
+}
+
+func (e *endedError) Error() string { return e.text }
+
+func (e *endedError) Unwrap() error { return e.why }

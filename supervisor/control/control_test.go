@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -179,6 +180,8 @@ func TestEventsAreStreamedUntilTheServerStops(t *testing.T) {
 	stop()
 	if err := wait(t, ended); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("Events ended with %v, want io.ErrUnexpectedEOF", err)
+	} else if strings.Contains(err.Error(), "EOF") || !strings.Contains(err.Error(), "follow it again") {
+		t.Errorf("a person reads %q", err)
 	}
 }
 
@@ -285,6 +288,50 @@ func TestTheClientSaysWhatToDo(t *testing.T) {
 	t.Cleanup(func() { _ = srv.Close() })
 	if _, err := control.NewClient(other).Status(t.Context()); err == nil || !strings.Contains(err.Error(), "no Tokenkeeper supervisor") {
 		t.Errorf("another server: %v", err)
+	}
+}
+
+// A supervisor that dies in mid-call leaves the client with an error of the
+// connection, which says nothing to a person.
+func TestTheClientSaysThatTheSupervisorEnded(t *testing.T) {
+	for name, answer := range map[string]string{
+		"before it answered": "",
+		"in its headers":     "HTTP/1.1 200 OK\r\nContent-",
+		"in its answer":      "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"account\":",
+	} {
+		t.Run(name, func(t *testing.T) {
+			socket := t.TempDir() + "/control.sock"
+			ln, err := net.Listen("unix", socket)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = ln.Close() })
+			go func() {
+				for {
+					conn, err := ln.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = http.ReadRequest(bufio.NewReader(conn))
+					_, _ = io.WriteString(conn, answer)
+					_ = conn.Close()
+				}
+			}()
+			_, err = control.NewClient(socket).Refresh(t.Context(), "main", true)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range []string{socket, " ended ", "tokenkeeper status"} {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q does not say %q", err, want)
+				}
+			}
+			for _, raw := range []string{"EOF", "http://", "Post", "malformed"} {
+				if strings.Contains(err.Error(), raw) {
+					t.Errorf("%q says %q to a person", err, raw)
+				}
+			}
+		})
 	}
 }
 
