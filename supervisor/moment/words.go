@@ -28,14 +28,18 @@ func Span(d time.Duration) string {
 	}
 }
 
-// Relative is t as seen from now: "in 12m" or "3m ago".
+// Relative is t as seen from now: "in 12m", "3m ago" or, within the last second,
+// "just now".
 func Relative(t, now time.Time) string {
 	if !Sane(t) {
 		return Never
 	}
 	d := t.Sub(now)
-	if d >= 0 {
+	switch {
+	case d >= 0:
 		return "in " + Span(d)
+	case d > -time.Second:
+		return "just now"
 	}
 	return Span(d) + " ago"
 }
