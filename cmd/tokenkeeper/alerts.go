@@ -125,11 +125,14 @@ func alertLine(alerts []event.Alert, width int) string {
 	return line + hint
 }
 
-// ahead is 1 for an alert of what is only to come, which waits behind what is
-// wrong now.
+// ahead sorts the alerts of the one line: first what only a person can mend, last
+// what is only to come.
 func ahead(a event.Alert) int {
-	if a.Type == event.LoginDueSoon || a.Type == event.LoginUnknown {
-		return 1
+	switch a.Type {
+	case event.NeedsLogin:
+		return 0
+	case event.LoginDueSoon, event.LoginUnknown:
+		return 2
 	}
-	return 0
+	return 1
 }

@@ -142,6 +142,10 @@ func TestAlertLine(t *testing.T) {
 	if got := alertLine(ahead, textWidth); !strings.HasPrefix(got, "4 alerts: needs login schwab-two, ") || ahead[0].Type != event.LoginDueSoon {
 		t.Errorf("what is only to come stands first: %q", got)
 	}
+	behind := append([]event.Alert{{Type: event.DiskTrouble}, {Type: event.ProviderParked, Provider: "saxo"}}, all...)
+	if got := alertLine(behind, textWidth); !strings.HasPrefix(got, "5 alerts: needs login schwab-two, disk trouble, ") {
+		t.Errorf("what a person has to do stands behind other trouble: %q", got)
+	}
 	if got := alertLine(all[3:], textWidth); got != "" {
 		t.Errorf("of an alert that is over: %q", got)
 	}
