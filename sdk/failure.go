@@ -78,6 +78,18 @@ func fromStatus(err error) error {
 	if st.Code() == codes.Unimplemented {
 		return ErrUnimplemented
 	}
+	return lost(st)
+}
+
+// lost is a status of the transport's. What gRPC says where a process has ended
+// ("error reading from server: EOF") tells a person nothing.
+func lost(st *status.Status) error {
+	switch st.Code() {
+	case codes.Unavailable, codes.Canceled:
+		return fmt.Errorf("%w: the process or its connection ended before it had answered", ErrConnection)
+	case codes.DeadlineExceeded:
+		return fmt.Errorf("%w: it had not answered in time", ErrConnection)
+	}
 	return fmt.Errorf("%w: %s", ErrConnection, st.Message())
 }
 

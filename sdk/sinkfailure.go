@@ -113,7 +113,7 @@ func (a *answer) failure(err error) error {
 			return fmt.Errorf("the call to the sink was ended: %w", ended)
 		}
 		if !a.came() {
-			return fmt.Errorf("%w: %s", ErrConnection, st.Message())
+			return lost(st)
 		}
 	case codes.Unknown:
 		// gRPC's libraries put the text of whatever the sink's code threw

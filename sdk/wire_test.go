@@ -122,6 +122,22 @@ func TestConnectionErrors(t *testing.T) {
 			t.Errorf("%v arrives as %v", err, got)
 		}
 	}
+	for err, want := range map[error]string{
+		status.Error(codes.Unavailable, "error reading from server: EOF"):             "ended before it had answered",
+		status.Error(codes.Canceled, "grpc: the client connection is closing"):        "ended before it had answered",
+		status.FromContextError(context.DeadlineExceeded).Err():                       "had not answered in time",
+		status.Error(codes.Internal, "the plugin's code returned what can't be sent"): "can't be sent",
+	} {
+		got := fromStatus(err).Error()
+		if !strings.Contains(got, want) {
+			t.Errorf("%v arrives as %q, which does not say %q", err, got, want)
+		}
+		for _, raw := range []string{"EOF", "grpc", "context", "rpc"} {
+			if strings.Contains(got, raw) {
+				t.Errorf("%q repeats %q to a person", got, raw)
+			}
+		}
+	}
 	if fromStatus(nil) != nil {
 		t.Error("success arrives as an error")
 	}

@@ -155,9 +155,13 @@ func (b backend) Refresh(ctx context.Context, account string, force bool) (contr
 	if err != nil {
 		return control.RefreshAnswer{}, apiError(err)
 	}
+	replacedBy := ""
+	if o := st.Record.Origin; refreshed && (o == store.OriginLogin || o == store.OriginImport) {
+		replacedBy = string(o)
+	}
 	return control.RefreshAnswer{
 		Account: account, Refreshed: refreshed, Version: st.Record.Version,
-		Expiry: st.Record.Token.Expiry(), ExpiryUncertain: st.Record.Token.Uncertain, Due: st.Due,
+		Expiry: st.Record.Token.Expiry(), ExpiryUncertain: st.Record.Token.Uncertain, Due: st.Due, ReplacedBy: replacedBy,
 	}, nil
 }
 
@@ -255,6 +259,9 @@ func noAccount(name string, cfg *config.Config) error {
 func apiError(err error) error {
 	code := control.CodeUnavailable
 	switch {
+	case errors.Is(err, sdk.ErrConnection):
+		return control.Errorf(code, "%v; the provider's process is started again by itself, and what was under way is settled then: "+
+			"\"tokenkeeper status\" shows the outcome", err)
 	case errors.Is(err, refresh.ErrUnknownAccount):
 		code = control.CodeNotFound
 	case errors.Is(err, refresh.ErrNoToken):

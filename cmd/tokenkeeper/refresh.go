@@ -35,6 +35,9 @@ An account that is not due is left alone unless --force is given.`,
 			case !got.Refreshed:
 				return e.print("%s: left alone: v%d expires %s and is due %s; --force refreshes it all the same",
 					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), moment.Text(got.Due, now, false))
+			case got.ReplacedBy != "":
+				return e.print("%s: the refresh was made, and meanwhile a new %s has taken the place of the token: v%d of that expires %s; the next refresh is %s",
+					got.Account, got.ReplacedBy, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), next(got.Due, now))
 			default:
 				return e.print("%s: refreshed: v%d expires %s; the next refresh is %s",
 					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), next(got.Due, now))

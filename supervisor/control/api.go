@@ -261,8 +261,11 @@ type RestartAnswer struct {
 type RefreshAnswer struct {
 	Account string `json:"account"`
 	// Refreshed is false if the account was not due and force was not given.
-	Refreshed bool   `json:"refreshed"`
-	Version   uint64 `json:"version"`
+	Refreshed bool `json:"refreshed"`
+	// ReplacedBy is set if the token is not the refresh's, because a person has put
+	// another in its place meanwhile: "login" or "import".
+	ReplacedBy string `json:"replaced_by,omitempty"`
+	Version    uint64 `json:"version"`
 	// Expiry is as in [Account].
 	Expiry          time.Time `json:"expiry,omitzero"`
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
