@@ -63,11 +63,7 @@ it in the other's place, --discard forgets it.`,
 			if err != nil {
 				return err
 			}
-			// The prompt is for people; what programs read goes to stdout.
-			if begun.Earlier {
-				_, _ = fmt.Fprintf(e.stderr, "A login of this account is open: %s. It is the account's only one; end it with: tokenkeeper login %s --cancel\n", openText(begun.OpenLogin, e.now()), args[0])
-			}
-			_, _ = fmt.Fprintf(e.stderr, "Open this address and log in:\n\n  %s\n\nThen paste the whole address that the browser shows:\n", begun.URL)
+			e.prompt(begun)
 			line, err := bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
 			if line = strings.TrimSpace(line); line == "" {
 				return errors.Join(fmt.Errorf("no address was pasted: nothing was changed, and the login stays open until %s; go on with: tokenkeeper login %s, or end it with --cancel",
@@ -81,6 +77,24 @@ it in the other's place, --discard forgets it.`,
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "take the login of another person, which waits")
 	cmd.Flags().BoolVar(&discard, "discard", false, "forget the login of another person, which waits")
 	return cmd
+}
+
+// begunLogin is what "login --json" prints on stderr, in one line, before it reads
+// the address that the browser ends on.
+type begunLogin struct {
+	Login control.LoginAnswer `json:"login"`
+}
+
+// prompt says where to log in. It goes to stderr, because stdout has the outcome.
+func (e *env) prompt(begun control.LoginAnswer) {
+	if e.json {
+		e.tell(control.InUTC(begunLogin{begun}))
+		return
+	}
+	if begun.Earlier {
+		_, _ = fmt.Fprintf(e.stderr, "A login of this account is open: %s. It is the account's only one; end it with: tokenkeeper login %s --cancel\n", openText(begun.OpenLogin, e.now()), begun.Account)
+	}
+	_, _ = fmt.Fprintf(e.stderr, "Open this address and log in:\n\n  %s\n\nThen paste the whole address that the browser shows:\n", begun.URL)
 }
 
 // loggedIn tells of a login whose token is in use now.

@@ -10,8 +10,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// begunLogin is of a user whom no machine has.
-func begunLogin() control.OpenLogin {
+// openLogin is of a user whom no machine has.
+func openLogin() control.OpenLogin {
 	return control.OpenLogin{BegunAt: now.Add(-2 * time.Minute), By: event.Caller{UID: 4000000, PID: 7, Program: "/usr/bin/curl"}, Until: now.Add(13 * time.Minute)}
 }
 
@@ -19,12 +19,12 @@ func (f *fake) CancelLogin(_ context.Context, account string) (control.Cancelled
 	if account != "main" {
 		return control.CancelledAnswer{}, control.Errorf(control.CodeConflict, "no login is open")
 	}
-	return control.CancelledAnswer{Account: account, OpenLogin: begunLogin()}, nil
+	return control.CancelledAnswer{Account: account, OpenLogin: openLogin()}, nil
 }
 
 func (f *fake) Login(_ context.Context, account string, by event.Caller) (control.LoginAnswer, error) {
 	if account == "begun" {
-		return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=first", Earlier: true, OpenLogin: begunLogin()}, nil
+		return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=first", Earlier: true, OpenLogin: openLogin()}, nil
 	}
 	if account == "nobody" {
 		return control.LoginAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q", account)
@@ -104,6 +104,15 @@ func TestLogin(t *testing.T) {
 	}
 	if f.redirected != pasted {
 		t.Errorf("the supervisor got %q, want the whole address", f.redirected)
+	}
+
+	got = command(t, pasted+"\n", "login", "main", "--json", "--socket", socket)
+	begun := decode[begunLogin](t, got.stderr).Login
+	if strings.Count(got.stderr, "\n") != 1 || begun.URL != "https://broker.example/authorize?state=s" || begun.Account != "main" || !begun.Until.Equal(now.Add(15*time.Minute)) {
+		t.Errorf("stderr %q does not tell a program the address", got.stderr)
+	}
+	if got := decode[control.LoggedInAnswer](t, got.stdout); got.Version != 4 {
+		t.Errorf("JSON: %+v", got)
 	}
 
 	got = command(t, "", "login", "main", "--socket", socket)
