@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
@@ -148,13 +149,13 @@ func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
 			Message: state.Path + " belongs to another machine, " + state.Machine.Owner + ": no refresh token is used",
 			Hint:    "stop Tokenkeeper there for good, then run here: tokenkeeper adopt"})
 	}
-	if err := supervisor.ControlExposed(cfg); err != nil {
+	if err := supervisor.ControlExposed(cfg); err != nil && !state.tells(err) {
 		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "control", "socket"), Key: "control.socket", Message: err.Error()})
 	}
 	if err := logRefusal(cfg.Log); err != nil {
 		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "log", "file"), Key: "log.file", Message: err.Error()})
 	}
-	if refusal := whoCanReplace(cfg); refusal != nil {
+	if refusal := whoCanReplace(cfg); refusal != nil && !state.tells(refusal) {
 		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir",
 			Message: refusal.Error(),
 			Hint:    "who can do that can put another store in the place of ours: choose a directory below those of root and of the user that runs Tokenkeeper"})
@@ -176,9 +177,22 @@ func (r *report) addProviders(cfg *config.Config) {
 			r.warnOfScript(p.Interpreter, p.Command[0], "providers", p.Name, "sha256")
 		}
 		for _, a := range cfg.AccountsOf(p.Name) {
+			r.warnOfLogin(a, p.description)
 			r.add(settingProblems(r.Config, []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
 		}
 	}
+}
+
+// warnOfLogin says of an account that nobody can log in to it.
+func (r *report) warnOfLogin(a config.Account, provider sdk.Description) {
+	if !provider.Authorizer || a.RedirectURL != "" {
+		return
+	}
+	r.Warnings = append(r.Warnings, finding{
+		File: r.Config, Line: lineOf(r.Config, "accounts", a.Name), Key: "accounts." + a.Name + ".redirect_url",
+		Message: `is missing: "tokenkeeper login ` + a.Name + `" needs it`,
+		Hint:    "write the redirect address that is registered for the app at the broker",
+	})
 }
 
 // warnOfScript says what a checksum at key does not say of a script.

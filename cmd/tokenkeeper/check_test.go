@@ -81,6 +81,32 @@ func TestCheckGoodConfiguration(t *testing.T) {
 	}
 }
 
+// What login would miss is told before somebody needs it.
+func TestCheckSaysThatNobodyCanLogIn(t *testing.T) {
+	w := newWorld(t, strings.Replace(twoAccounts, "    redirect_url: \"http://localhost/callback\"\n", "", 1))
+	t.Setenv("TK_TEST_ID", "app-key")
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	got := command(t, "", "check", "-c", w.config)
+	want := `warning: ` + w.config + `:5: accounts.saxo-live.redirect_url: is missing: "tokenkeeper login saxo-live" needs it; write the redirect address`
+	if got.code != exitOK || !strings.Contains(got.stdout, want) || strings.Count(got.stdout, "warning:") != 1 {
+		t.Errorf("exit code %d:\n%s\nwant %s", got.code, got.stdout, want)
+	}
+}
+
+// One trouble is one problem, whatever else the state directory holds.
+func TestCheckSaysOnceThatTheStateDirectoryIsOpen(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	t.Setenv("TK_TEST_ID", "app-key")
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	if err := os.Chmod(w.state, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	got := command(t, "", "check", "-c", w.config)
+	if got.code != exitUsage || strings.Count(got.stdout, "777") != 1 || !strings.HasSuffix(got.stdout, "\n1 problem\n") {
+		t.Errorf("exit code %d:\n%s", got.code, got.stdout)
+	}
+}
+
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -73,7 +73,11 @@ func renderReport(r report, p painter, width int) string {
 	}
 	say(dim, "configuration  ", r.Config)
 	if r.StateDir != nil {
-		say(dim, "state directory", fmt.Sprintf("%s (%s)", r.StateDir.Path, r.StateDir.State))
+		state := r.StateDir.State
+		if !r.StateDir.OK {
+			state = "not usable, see below" // it is among the problems
+		}
+		say(dim, "state directory", fmt.Sprintf("%s (%s)", r.StateDir.Path, state))
 		if line := machineLine(r.StateDir.Machine); line != "" {
 			writeBroken(&b, p, cell{line, plain}, "machine         ", strings.Repeat(" ", 16), narrow)
 		}

@@ -30,6 +30,8 @@ type stateDir struct {
 	Machine control.Machine `json:"machine"`
 	// oldConfig says that what runs does not use what the file holds.
 	oldConfig string
+	// refused is why it is not used, if others could have put it there or can use it.
+	refused *trust.Refusal
 }
 
 // checkStateDir looks without changing anything.
@@ -38,7 +40,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	info, err := os.Stat(d.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if d.State = refusedState(d.Path); d.State != "" {
+		if d.State, d.refused = refusedState(d.Path); d.State != "" {
 			return d
 		}
 		d.Machine, _ = supervisor.WhoseStore(cfg)
@@ -60,7 +62,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		d.State = "is no directory: set state_dir to one"
 		return d
 	}
-	if d.State = refusedState(d.Path); d.State != "" {
+	if d.State, d.refused = refusedState(d.Path); d.State != "" {
 		return d
 	}
 	err = unix.Access(d.Path, unix.R_OK|unix.W_OK|unix.X_OK)
@@ -97,6 +99,12 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	return d
 }
 
+// tells says whether what is wrong with the state directory is the same as err.
+func (d stateDir) tells(err error) bool {
+	var refusal *trust.Refusal
+	return d.refused != nil && errors.As(err, &refusal) && refusal.Path == d.refused.Path
+}
+
 // whoCanReplace says who can replace the state directory as a whole; nil:
 // nobody but root, our own user and whom the configuration trusts.
 func whoCanReplace(cfg *config.Config) *trust.Refusal {
@@ -114,20 +122,19 @@ func whoCanReplace(cfg *config.Config) *trust.Refusal {
 
 // refusedState says why a state directory is not used, whether it is there or
 // not: others could have put it there, or can use it; "": they can't.
-func refusedState(dir string) string {
+func refusedState(dir string) (why string, refusal *trust.Refusal) {
 	path, err := filepath.Abs(dir)
 	if err != nil {
-		return "can't be looked at: " + err.Error()
+		return "can't be looked at: " + err.Error(), nil
 	}
 	_, err = trust.Here().Private(path)
-	var refusal *trust.Refusal
 	switch {
 	case !errors.As(err, &refusal):
-		return "" // what else is wrong is told elsewhere
+		return "", nil // what else is wrong is told elsewhere
 	case refusal.Path == path:
-		return fmt.Sprintf("%s (%s): %s", refusal.Reason, refusal.Mode, refusal.Remedy)
+		return fmt.Sprintf("%s (%s): %s", refusal.Reason, refusal.Mode, refusal.Remedy), refusal
 	}
-	return "is not used: " + refusal.Error()
+	return "is not used: " + refusal.Error(), refusal
 }
 
 // machineLine says whose store it is, if there is anything to say.

@@ -57,6 +57,11 @@ func TestSpoolWithoutASupervisor(t *testing.T) {
 	if a := all.Answers[1]; a.Attempt != "OLD" || a.Grant != 1 || a.AccountGrant != 2 || a.AccountVersion != 2 || a.Provider != "saxo" {
 		t.Errorf("spool --json: %+v", a)
 	}
+	got = s.tool(t, "", "spool", "--socket", s.path("none.sock"))
+	if got.code != exitOK || !strings.Contains(got.stdout, "attempt OLD\n") ||
+		!strings.Contains(got.stderr, "no supervisor is running on "+s.path("none.sock")+": this is what the state directory "+s.path("state")+" holds") {
+		t.Errorf("spool --socket: %+v", got)
+	}
 	if got := s.tool(t, "", "spool", "adopt", "main", "OLD"); got.code != exitOK || !strings.Contains(got.stdout, "imported as v3") {
 		t.Errorf("adopt: %+v", got)
 	}

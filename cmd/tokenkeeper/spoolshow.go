@@ -101,8 +101,11 @@ func (e *env) storedAccounts(ctx context.Context, cfg *config.Config) ([]control
 	}
 	defer c.Close()
 	st, err := c.Status(ctx)
-	if !errors.Is(err, control.ErrNotRunning) || e.socket != "" {
+	if !errors.Is(err, control.ErrNotRunning) {
 		return st.Accounts, err
+	}
+	if e.socket != "" {
+		e.warn("no supervisor is running on %s: this is what the state directory %s holds", e.socket, cfg.StateDir)
 	}
 	stored, err := supervisor.Stored(cfg, e.now())
 	if err != nil {
