@@ -73,7 +73,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		Waiting: string(k.Waiting), WaitingText: k.WaitingText,
 	}
 	if r.Version > 0 {
-		a.Expiry, a.ExpiryUncertain = r.Token.Expiry(), r.Token.Uncertain
+		a.Expiry, a.ExpiryUncertain, a.Way = r.Token.Expiry(), r.Token.Uncertain, wayOf(r)
 	}
 	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
 	a.OldAccessDies = k.OldAccessDies
@@ -83,6 +83,14 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		a.LastRefresh = r.StoredAt
 	}
 	return a
+}
+
+// wayOf is how a record's account gets its next token.
+func wayOf(r store.Record) string {
+	if r.Way == store.WayRefresh {
+		return control.WayRefresh
+	}
+	return string(r.Way)
 }
 
 // sessionStatus is what is known of the session of a version; nil: nothing.

@@ -36,7 +36,7 @@ func (b backend) DiscardLogin(ctx context.Context, account string) (control.Disc
 func loggedInAnswer(rec store.Record) control.LoggedInAnswer {
 	person, _ := whose(rec)
 	return control.LoggedInAnswer{
-		Account: rec.Account, Person: person, Version: rec.Version,
+		Account: rec.Account, Person: person, Version: rec.Version, Way: wayOf(rec),
 		Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain, RefreshExpiry: rec.RefreshExpiry,
 	}
 }

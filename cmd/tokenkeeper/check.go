@@ -42,10 +42,13 @@ type finding struct {
 func (f finding) String() string { return config.Problem(f).String() }
 
 type accountReport struct {
-	Name     string   `json:"name"`
-	Provider string   `json:"provider"`
-	Refresh  string   `json:"refresh"`
-	Sinks    []string `json:"sinks"`
+	Name     string `json:"name"`
+	Provider string `json:"provider"`
+	Refresh  string `json:"refresh"`
+	// Way in which it gets its next token, as in a status; "": its provider was not
+	// asked.
+	Way   string   `json:"way,omitempty"`
+	Sinks []string `json:"sinks"`
 }
 
 type sinkReport struct {

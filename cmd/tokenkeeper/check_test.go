@@ -59,8 +59,8 @@ func TestCheckGoodConfiguration(t *testing.T) {
 	}
 	for _, want := range []string{
 		w.state + " (ready)\n",
-		"saxo-live    saxo      3m before expiry or every 15m  cache\n",
-		"schwab-main  schwab    5m before expiry               bot, cache\n",
+		"saxo-live    saxo      refreshed 3m before expiry or every 15m  cache\n",
+		"schwab-main  schwab    refreshed 5m before expiry               bot, cache\n",
 		"bot    unixsocket  SENT",
 		"cache  file        not sent",
 		"built in  tokenkeeper provider saxo\n",

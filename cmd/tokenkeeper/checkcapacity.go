@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 )
 
@@ -21,7 +22,9 @@ const usualLife = 20 * time.Minute
 func (r *report) addCapacity(cfg *config.Config) {
 	policies := map[string]sdk.Policy{}
 	for _, p := range r.Providers {
-		policies[p.Name] = p.description.Policy
+		if wayBy(p.description) != control.WayLogin { // which asks the broker for nothing
+			policies[p.Name] = timesOf(p.description)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(policies)) {
 		c, life := capacityOf(cfg, name, policies[name])

@@ -9,18 +9,25 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
 func (r *report) addAccounts(cfg *config.Config) {
-	policies := map[string]sdk.Policy{}
+	policies, ways := map[string]sdk.Policy{}, map[string]string{}
 	for _, p := range r.Providers {
-		policies[p.Name] = p.description.Policy
+		policies[p.Name] = timesOf(p.description)
+		if p.Error == "" {
+			ways[p.Name] = wayBy(p.description)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
 		a := cfg.Accounts[name]
-		got := accountReport{Name: name, Provider: a.Provider, Refresh: refreshRule(a.Refresh, policies[a.Provider]), Sinks: []string{}}
+		got := accountReport{Name: name, Provider: a.Provider, Way: ways[a.Provider], Sinks: []string{}}
+		if got.Way != control.WayLogin {
+			got.Refresh = refreshRule(a.Refresh, policies[a.Provider])
+		}
 		for _, sink := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 			if slices.Contains(accountsOf(cfg, cfg.Sinks[sink]), name) {
 				got.Sinks = append(got.Sinks, sink)
@@ -59,6 +66,19 @@ func refreshRule(c config.Refresh, policy sdk.Policy) string {
 	return strings.Join(rule, " or ")
 }
 
+// nextToken is how and when an account gets its next token.
+func nextToken(a accountReport) string {
+	switch a.Way {
+	case control.WayLogin:
+		return "by a login"
+	case control.WayRenew:
+		return "renewed " + a.Refresh
+	case control.WayRefresh:
+		return "refreshed " + a.Refresh
+	}
+	return a.Refresh
+}
+
 // renderReport is a report as a person reads it, its messages no wider than width.
 func renderReport(r report, p painter, width int) string {
 	var b strings.Builder
@@ -83,9 +103,9 @@ func renderReport(r report, p painter, width int) string {
 		}
 	}
 	if len(r.Accounts) > 0 {
-		t := table{head: []string{"ACCOUNT", "PROVIDER", "REFRESHED", "SINKS"}}
+		t := table{head: []string{"ACCOUNT", "PROVIDER", "NEXT TOKEN", "SINKS"}}
 		for _, a := range r.Accounts {
-			t.rows = append(t.rows, row{cells: cells(a.Name, a.Provider, orNever(a.Refresh), orNever(strings.Join(a.Sinks, ", ")))})
+			t.rows = append(t.rows, row{cells: cells(a.Name, a.Provider, orNever(nextToken(a)), orNever(strings.Join(a.Sinks, ", ")))})
 		}
 		b.WriteByte('\n')
 		t.render(&b, p, 0, 1, 2, 3)

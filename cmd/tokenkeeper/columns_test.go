@@ -55,7 +55,7 @@ func TestTablesFitColumns(t *testing.T) {
 
 	r := report{Config: "c.yaml", Trusts: []string{"trusts " + long("who") + ", because the configuration says so, and nobody else at all is trusted here"}}
 	r.StateDir = &stateDir{Path: "/s", State: "ready", Machine: control.Machine{Unguarded: "this is a container (/.dockerenv), which has no identity of its own; machine_guard: on asks for it all the same"}}
-	r.Accounts = []accountReport{{Name: long("account"), Provider: long("provider"), Refresh: "22m before expiry or every 20m", Sinks: []string{long("a"), long("b")}}}
+	r.Accounts = []accountReport{{Name: long("account"), Provider: long("provider"), Way: "refresh", Refresh: "22m before expiry or every 20m", Sinks: []string{long("a"), long("b")}}}
 	r.Sinks = []sinkReport{{Name: "file", Type: "file", Accounts: []string{long("account")}, To: "/" + long("path"), Events: []string{"token", "alert", "lifecycle"}}}
 	r.Providers = []plugin{{Name: "schwab", Version: "1.0.0", Protocol: 1, SHA256: strings.Repeat("a", 64), Source: "plugin directory", Command: []string{"/" + long("bin"), "-v"}}}
 	r.SinkPlugins = []sinkPlugin{{Sink: long("sink"), Type: "vault", Command: []string{"/" + long("bin")}}}

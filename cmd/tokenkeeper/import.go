@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
@@ -27,7 +28,8 @@ func newImportCommand(e *env) *cobra.Command {
 		Short: "Take an account's first token from an existing token file",
 		Long: `Take an account's first token from a token file that another program wrote.
 
-FILE may be "-" for standard input. Its format is detected: our own,
+FILE may be "-" for standard input. A refresh token is wanted; at a broker that
+has none, an access token alone does. Its format is detected: our own,
 schwab-py's, Schwabdev's, a Saxo bot's, Go's oauth2.Token, and what a token
 endpoint answers. If a supervisor runs, it takes the token and goes on
 with it; if not, the token is stored and the next "tokenkeeper run" goes on with
@@ -139,11 +141,43 @@ func (e *env) importToken(ctx context.Context, req control.ImportRequest) (contr
 	}
 	var known *sdk.Description
 	if c, ok := cfg.Accounts[req.Account]; ok {
-		if p, ok := describeBuiltin(ctx, cfg, c.Provider); ok {
-			known = &p.description
-		}
+		known = e.described(ctx, cfg, c.Provider)
 	}
 	return supervisor.Import(ctx, cfg, req, known)
+}
+
+// described is what a provider says of itself. One that is not built in is started for
+// a moment, as "check" does. nil: it can't be asked, and a person was told why: a token
+// can be taken all the same, as far as nothing depends on what kind it is.
+func (e *env) described(ctx context.Context, cfg *config.Config, name string) *sdk.Description {
+	p, ok := describeBuiltin(ctx, cfg, name)
+	if !ok {
+		p = inspect(ctx, cfg, name)
+	}
+	if p.Error != "" {
+		e.warn("provider %s could not be asked how its tokens live: %s", name, p.Error)
+		return nil
+	}
+	return &p.description
+}
+
+// importedAccess says when the access token dies, and what comes of that.
+func importedAccess(got control.ImportAnswer, now time.Time) string {
+	end := moment.Text(got.Expiry, now, got.ExpiryUncertain)
+	unknown, dead := "refreshed at once", "refreshed at once"
+	switch got.Way {
+	case control.WayRenew:
+		unknown, dead = "renewed at once", "too late to renew it; log in"
+	case control.WayLogin:
+		unknown, dead = "served until the broker refuses it", "log in"
+	}
+	switch {
+	case got.Expiry.IsZero():
+		return "expiry unknown: " + unknown
+	case !got.Expiry.After(now):
+		return "expired " + end + ": " + dead
+	}
+	return "expires " + end
 }
 
 func (e *env) printImported(got control.ImportAnswer) error {
@@ -160,18 +194,13 @@ func (e *env) printImported(got control.ImportAnswer) error {
 			return err
 		}
 	}
-	access := "expires " + moment.Text(got.Expiry, now, got.ExpiryUncertain)
-	switch {
-	case got.Expiry.IsZero():
-		access = "expiry unknown: refreshed at once"
-	case !got.Expiry.After(now):
-		access = "expired " + moment.Text(got.Expiry, now, got.ExpiryUncertain) + ": refreshed at once"
-	}
-	if err := e.print("  access token   %s", access); err != nil {
+	if err := e.print("  access token   %s", importedAccess(got, now)); err != nil {
 		return err
 	}
 	deadline := "expires " + moment.Text(got.RefreshExpiry, now, got.RefreshExpiryUncertain)
-	switch {
+	switch none := noRefreshToken(got.Way); {
+	case none != "":
+		deadline = none
 	case got.RefreshExpiryUnknown:
 		deadline = "expires at a time that nobody knows"
 	case got.RefreshExpiry.IsZero():
@@ -190,7 +219,7 @@ func (e *env) printImported(got control.ImportAnswer) error {
 	if got.Advice != "" {
 		e.warn("%s", got.Advice)
 	}
-	if got.RefreshExpiryUncertain {
+	if got.RefreshExpiryUncertain && noRefreshToken(got.Way) == "" {
 		e.warn("the refresh token's deadline is uncertain: it is derived from the file's time stamp, " +
 			"which some programs reset at each refresh and the next login sets right, or from what the broker does not document. It may come earlier.")
 	}

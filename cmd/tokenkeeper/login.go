@@ -109,8 +109,12 @@ func (e *env) loggedIn(got control.LoggedInAnswer, err error) error {
 	if got.Person != "" {
 		person = "\n  person         " + got.Person
 	}
-	return e.print("%s: logged in as v%d%s\n  access token   expires %s\n  refresh token  expires %s", got.Account, got.Version, person,
-		ending(got.Expiry, now, got.ExpiryUncertain), orNever(moment.Text(got.RefreshExpiry, now, false)))
+	refresh := noRefreshToken(got.Way)
+	if refresh == "" {
+		refresh = "expires " + orNever(moment.Text(got.RefreshExpiry, now, false))
+	}
+	return e.print("%s: logged in as v%d%s\n  access token   expires %s\n  refresh token  %s", got.Account, got.Version, person,
+		ending(got.Expiry, now, got.ExpiryUncertain), refresh)
 }
 
 func (e *env) discardLogin(ctx context.Context, c *control.Client, account string) error {

@@ -80,9 +80,15 @@ func accessEnd(a control.Account, now time.Time) string {
 	return moment.Brief(a.Expiry, now, a.ExpiryUncertain)
 }
 
-// refreshEnd is when the refresh token expires, for a column.
+// refreshEnd is when the refresh token expires, or what there is in its place, for a
+// column.
 func refreshEnd(a control.Account, now time.Time) string {
-	if a.RefreshExpiryUnknown {
+	switch {
+	case a.Way == control.WayRenew:
+		return "none: renewed"
+	case a.Way == control.WayLogin:
+		return "none: login"
+	case a.RefreshExpiryUnknown:
 		return moment.Unknown
 	}
 	return moment.Brief(a.RefreshExpiry, now, a.RefreshExpiryUncertain)
@@ -113,7 +119,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	}
 	if !a.AmbiguousSince.IsZero() {
 		notes = append(notes, cell{"ambiguous since " + moment.Text(a.AmbiguousSince, now, false) +
-			": a refresh was sent and nobody knows whether it was answered", yellow})
+			": a " + act(a.Way) + " was sent and nobody knows whether it was answered", yellow})
 	}
 	if a.Unread != "" {
 		notes = append(notes, cell{"nobody could read the broker's answer: tokenkeeper spool inspect " + a.Unread, yellow})
@@ -138,7 +144,10 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if a.RefreshExpiryUnknown && a.State != control.AccountNeedsLogin {
 		notes = append(notes, cell{"nobody knows when its login ends: tokenkeeper import " + a.Name + " --login-time TIME", yellow})
 	}
-	if a.OldAccessDies {
+	switch {
+	case a.OldAccessDies && a.Way == control.WayRenew:
+		notes = append(notes, cell{"a renewal ends the access token that consumers hold: let them take each new one at once", plain})
+	case a.OldAccessDies:
 		notes = append(notes, cell{"a refresh ends the access token that consumers hold, so it comes shortly before that ends", plain})
 	}
 	switch a.State {

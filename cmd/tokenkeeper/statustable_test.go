@@ -84,6 +84,29 @@ func TestStatusTellsThatARefreshEndsTheAccessToken(t *testing.T) {
 	}
 }
 
+// Where there is no refresh token, its column says what brings the next token.
+func TestStatusOfAccountsWithoutARefreshToken(t *testing.T) {
+	for way, want := range map[string][]string{
+		control.WayRenew: {"none: renewed", "a renewal was sent", "a renewal ends the access token that consumers hold: let them take each new one at once"},
+		control.WayLogin: {"none: login"},
+	} {
+		s := sampleStatus()
+		s.Accounts = s.Accounts[1:2]
+		s.Accounts[0].Way, s.Accounts[0].OldAccessDies = way, way == control.WayRenew
+		s.Accounts[0].AmbiguousSince = now.Add(-time.Hour)
+		got := renderStatus(s, now, painter{}, textWidth)
+		words := strings.Join(strings.Fields(got), " ")
+		for _, w := range want {
+			if !strings.Contains(words, w) {
+				t.Errorf("%s: %q is not told:\n%s", way, w, got)
+			}
+		}
+		if strings.Contains(got, "Sep 21") {
+			t.Errorf("%s: the end of a refresh token is told:\n%s", way, got)
+		}
+	}
+}
+
 // A sink that takes no tokens has no account in whose rows it could stand.
 func TestStatusShowsASinkOfWhichOnlyAnAlertSpeaks(t *testing.T) {
 	s := sampleStatus()

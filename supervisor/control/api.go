@@ -126,6 +126,14 @@ const (
 	AccountNeedsLogin = "needs_login"
 )
 
+// Ways in which an account gets its next token. Those without a refresh token have in
+// RefreshExpiry the moment after which only a login helps.
+const (
+	WayRefresh = "refresh" // its refresh token is spent
+	WayRenew   = "renew"   // its access token renews itself while it lives
+	WayLogin   = "login"   // somebody logs in
+)
+
 // Account is one account in a Status.
 type Account struct {
 	Name     string `json:"name"`
@@ -133,6 +141,8 @@ type Account struct {
 	State    string `json:"state"`
 	Version  uint64 `json:"version"`
 	Origin   string `json:"origin,omitempty"`
+	// Way in which it gets its next token; "": there is none yet.
+	Way string `json:"way,omitempty"`
 	// Grant counts the account's logins and imports; 0: there is no token.
 	Grant uint64 `json:"grant,omitempty"`
 	// Person is whose login it is, by the broker's word, as people are told; "":
@@ -156,7 +166,7 @@ type Account struct {
 	// knows when that was.
 	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`
 	LastRefresh          time.Time `json:"last_refresh,omitzero"`
-	// OldAccessDies: a refresh kills the access token that consumers hold.
+	// OldAccessDies: a refresh, or a renewal, kills the access token that consumers hold.
 	OldAccessDies bool      `json:"old_access_dies,omitempty"`
 	Due           time.Time `json:"due,omitzero"`
 
@@ -298,9 +308,11 @@ type ImportRequest struct {
 
 // ImportAnswer is the answer of POST /v1/accounts/{account}/import.
 type ImportAnswer struct {
-	Account                string    `json:"account"`
-	Version                uint64    `json:"version"`
-	Format                 string    `json:"format"`
+	Account string `json:"account"`
+	Version uint64 `json:"version"`
+	Format  string `json:"format"`
+	// Way is as in [Account].
+	Way                    string    `json:"way,omitempty"`
 	Expiry                 time.Time `json:"expiry,omitzero"`
 	ExpiryUncertain        bool      `json:"expiry_uncertain,omitempty"`
 	RefreshExpiry          time.Time `json:"refresh_expiry,omitzero"`

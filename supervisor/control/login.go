@@ -47,8 +47,10 @@ type CancelledAnswer struct {
 type LoggedInAnswer struct {
 	Account string `json:"account"`
 	// Person is as in [Account].
-	Person          string    `json:"person,omitempty"`
-	Version         uint64    `json:"version"`
+	Person  string `json:"person,omitempty"`
+	Version uint64 `json:"version"`
+	// Way is as in [Account].
+	Way             string    `json:"way,omitempty"`
 	Expiry          time.Time `json:"expiry,omitzero"`
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
 	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// kindBroker is a token endpoint that takes for each account what it gave out last: a
+// refresh token, or the access token itself, once; or any code.
+type kindBroker struct {
+	mu     sync.Mutex
+	access map[string]string // by the path's first part
+	issued int
+}
+
+func (b *kindBroker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	kind := strings.Split(r.URL.Path, "/")[1]
+	good := map[string]bool{
+		"mybroker": r.FormValue("refresh_token") == "refresh of "+b.access[kind],
+		"renews":   r.Header.Get("Authorization") == "Bearer "+b.access[kind],
+		"daily":    r.FormValue("grant_type") == "authorization_code",
+	}
+	if !good[kind] {
+		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
+		return
+	}
+	b.issued++
+	b.access[kind] = fmt.Sprintf("access-%d", b.issued)
+	answer := map[string]any{"access_token": b.access[kind], "expires_in": 3600}
+	if kind == "mybroker" {
+		answer["refresh_token"] = "refresh of " + b.access[kind]
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(answer)
+}
+
+func (b *kindBroker) newest(kind string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.access[kind]
+}
+
+// TestShortProviders installs the shortest provider of each kind as a user does. Each
+// account gets its first token in the way of its kind, also while no supervisor runs,
+// then the next one, and every verb says which way that goes.
+func TestShortProviders(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	kinds := []string{"daily", "mybroker", "renews"}
+	sim := &kindBroker{access: map[string]string{"mybroker": "M", "renews": "R"}}
+	server := httptest.NewServer(sim)
+	t.Cleanup(server.Close)
+	var yaml strings.Builder
+	yaml.WriteString("plugins: {dir: plugins}\naccounts:\n")
+	for _, kind := range kinds {
+		more := ""
+		if kind == "daily" {
+			more = fmt.Sprintf(", authorize_url: %q", server.URL+"/daily/authorize")
+		}
+		fmt.Fprintf(&yaml, "  %s: {provider: %[1]s, client_id: app, client_secret: app-secret, redirect_url: 'https://127.0.0.1:8182', settings: {token_url: %q%s}}\n",
+			kind, server.URL+"/"+kind+"/token", more)
+	}
+	yaml.WriteString("sinks:\n  files: {type: file, path: '{account}.json', include_refresh_token: true}\n")
+	s := newSite(t, yaml.String())
+	install := func(kind string) {
+		t.Helper()
+		if err := goBuild(example("providers-short/"+kind), s.path("plugins/tokenkeeper-provider-"+kind)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install("mybroker")
+	install("daily")
+	says := func(stdin string, code int, wants []string, args ...string) {
+		t.Helper()
+		got := s.tool(t, stdin, args...)
+		text := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
+		for _, want := range wants {
+			if got.code != code || !strings.Contains(text, want) {
+				t.Errorf("%v: %q is not there: %+v", args, want, got)
+			}
+		}
+	}
+	alone := func(access string) string { return fmt.Sprintf(`{"access_token": %q, "expires_in": 3600}`, access) }
+	if err := os.WriteFile(s.path("plugins/tokenkeeper-provider-renews"), []byte("#!/bin/sh\nexit 1\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	says(alone("R"), exitFailure, []string{"provider renews could not be asked", "holds no refresh token, and its provider, which may do without one"}, "import", "renews", "-")
+	if err := os.Remove(s.path("plugins/tokenkeeper-provider-renews")); err != nil { // go build replaces no script
+		t.Fatal(err)
+	}
+	install("renews")
+
+	says("", exitOK, []string{
+		"daily daily by a login files", "mybroker mybroker refreshed 5m before expiry files", "renews renews renewed 15m before expiry files",
+	}, "check")
+	for _, a := range decode[report](t, s.tool(t, "", "check", "--json").stdout).Accounts {
+		if want := map[string]string{"daily": "login", "mybroker": "refresh", "renews": "renew"}[a.Name]; a.Way != want {
+			t.Errorf("check --json: %+v", a)
+		}
+	}
+
+	says(alone("M"), exitFailure, []string{"the file holds no refresh token, so nothing could be kept alive with it"}, "import", "mybroker", "-")
+	says(`{"access_token": "M", "refresh_token": "refresh of M", "expires_in": 3600}`, exitOK, []string{"mybroker: imported as v1"}, "import", "mybroker", "-")
+	says(alone("R"), exitOK, []string{"renews: imported as v1", "refresh token none: the access token renews itself while it lives"}, "import", "renews", "-")
+	says(alone("D"), exitOK, []string{"daily: imported as v1", "refresh token none: the next token comes from a login"}, "import", "daily", "-")
+
+	r := startRun(t, s)
+	r.until(func(st control.Status) bool {
+		for _, kind := range kinds {
+			if provider(st, kind).State != control.ProviderRunning {
+				return false
+			}
+		}
+		return true
+	})
+	for _, kind := range []string{"mybroker", "renews"} {
+		says("", exitOK, []string{kind + ": refreshed: v2"}, "refresh", kind, "--force")
+	}
+	says("", exitFailure, []string{"this broker's tokens come from a login alone"}, "refresh", "daily", "--force")
+	got := s.tool(t, "", "login", "daily")
+	_, address, _ := strings.Cut(got.stderr, "\n\n  ")
+	address, _, _ = strings.Cut(address, "\n")
+	u, err := url.Parse(address)
+	if err != nil || u.Query().Get("state") == "" {
+		t.Fatalf("the login's address: %+v", got)
+	}
+	says("https://127.0.0.1:8182/?code=C&state="+url.QueryEscape(u.Query().Get("state"))+"\n", exitOK,
+		[]string{"daily: logged in as v2", "refresh token none: the next token comes from a login"}, "login", "daily")
+	says("", exitOK, []string{"none: login", "none: renewed", "a renewal ends the access token that consumers hold"}, "status")
+	st := r.until(func(st control.Status) bool {
+		for _, kind := range kinds {
+			if a := account(st, kind); a.Version != 2 || a.State != control.AccountValid || len(a.Sinks) != 1 || a.Sinks[0].Version != 2 {
+				return false
+			}
+		}
+		return true
+	})
+	for kind, want := range map[string]string{"daily": control.WayLogin, "mybroker": control.WayRefresh, "renews": control.WayRenew} {
+		if a := account(st, kind); a.Way != want {
+			t.Errorf("%s goes on by %q", kind, a.Way)
+		}
+		body, err := os.ReadFile(s.path(kind + ".json"))
+		if err != nil || !strings.Contains(string(body), `"`+sim.newest(kind)+`"`) {
+			t.Errorf("the file of %s does not hold the broker's newest token: %v", kind, err)
+		}
+	}
+	stop(t, s, r)
+}

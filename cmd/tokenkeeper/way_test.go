@@ -1,0 +1,71 @@
+package main
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// What check says of a provider's way is what the supervisor does.
+func TestWayIsTheSupervisors(t *testing.T) {
+	words := map[store.Way]string{store.WayRefresh: control.WayRefresh, store.WayRenew: control.WayRenew, store.WayLogin: control.WayLogin}
+	log := slog.New(slog.DiscardHandler)
+	for _, d := range []sdk.Description{
+		{}, {Renewer: true}, {Authorizer: true}, {NoRefresh: true}, {NoRefresh: true, Renewer: true}, {NoRefresh: true, Authorizer: true},
+		{NoRefresh: true, Minter: true}, {NoRefresh: true, Renewer: true, Authorizer: true},
+	} {
+		k, err := refresh.NewKeeper(t.Context(), refresh.Config{
+			Provider: "fake", Store: store.NewMemory(), Wake: func(string) {}, Events: event.NewBus(log, time.Now), Log: log, Wall: time.Now,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Meet(d)
+		if way, _ := k.Way(); wayBy(d) != words[way] {
+			t.Errorf("%+v: %q, and the supervisor's is %q", d, wayBy(d), way)
+		}
+	}
+}
+
+// What import says of the access token depends on what can be done about it.
+func TestImportedAccess(t *testing.T) {
+	past, ahead := now.Add(-time.Hour), now.Add(time.Hour)
+	for _, tt := range []struct {
+		way    string
+		expiry time.Time
+		want   string
+	}{
+		{control.WayRefresh, time.Time{}, "expiry unknown: refreshed at once"},
+		{control.WayRenew, time.Time{}, "expiry unknown: renewed at once"},
+		{control.WayLogin, time.Time{}, "expiry unknown: served until the broker refuses it"},
+		{control.WayRefresh, past, "expired 13:20:00 60m ago: refreshed at once"},
+		{control.WayRenew, past, "expired 13:20:00 60m ago: too late to renew it; log in"},
+		{control.WayLogin, past, "expired 13:20:00 60m ago: log in"},
+		{control.WayRenew, ahead, "expires 15:20:00 in 60m"},
+	} {
+		if got := importedAccess(control.ImportAnswer{Way: tt.way, Expiry: tt.expiry}, now); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.way, got, tt.want)
+		}
+	}
+}
+
+// A renewal is not put off, whatever it kills: the login dies with the token.
+func TestTimesOfARenewer(t *testing.T) {
+	p := sdk.Policy{AccessLifetime: time.Hour, BeforeExpiry: 15 * time.Minute, OldAccessDies: true}
+	if got := timesOf(sdk.Description{NoRefresh: true, Renewer: true, Policy: p}); got.OldAccessDies || got.BeforeExpiry != 15*time.Minute {
+		t.Errorf("%+v", got)
+	}
+	p.BeforeExpiry = 50 * time.Minute
+	if got := timesOf(sdk.Description{NoRefresh: true, Renewer: true, Policy: p}); got.BeforeExpiry != 30*time.Minute {
+		t.Errorf("%+v", got)
+	}
+	if got := timesOf(sdk.Description{Policy: p}); got != p {
+		t.Errorf("%+v", got)
+	}
+}
