@@ -19,7 +19,8 @@ type Description struct {
 	// Repeat is what a second [Minter.Mint] does; "": [RepeatReplaces], which is the
 	// careful one.
 	Repeat Repeat
-	// KeepaliveEvery is how often a session needs a [Keepalive] call.
+	// KeepaliveEvery is how often a session needs a [Keepalive] call; no more often
+	// than [LeastKeepalive].
 	KeepaliveEvery time.Duration
 	// Limits that the broker sets to an account.
 	Limits Limits
@@ -34,6 +35,9 @@ type Description struct {
 	// of it is under way. It is so of every Authorizer that [Serve] serves.
 	ExchangeBeside bool
 }
+
+// LeastKeepalive is the least time between two calls that keep a session alive.
+const LeastKeepalive = 10 * time.Second
 
 // Policy is how a broker treats its tokens.
 type Policy struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,6 +47,9 @@ func (m *many) Mint(_ context.Context, req sdk.MintRequest) (sdk.Token, error) {
 }
 
 func (m *many) KeepAlive(context.Context, sdk.KeepaliveRequest) (sdk.Life, error) {
+	if m.life == "panic" {
+		panic("a secret")
+	}
 	return m.life, m.err
 }
 
@@ -126,6 +130,10 @@ func TestKindsOverTheWire(t *testing.T) {
 		if got, err := w.KeepAlive(ctx, sdk.KeepaliveRequest{}); got != life || err != nil {
 			t.Errorf("%s: %s, %v", life, got, err)
 		}
+	}
+	p.life = "panic"
+	if _, err := w.KeepAlive(ctx, sdk.KeepaliveRequest{}); sdk.KindOf(err) != sdk.KindTransient || !strings.Contains(err.Error(), "the provider panicked: string") || strings.Contains(err.Error(), "a secret") {
+		t.Errorf("a panic: %v", err)
 	}
 	p.life = "so so"
 	if got, err := w.KeepAlive(ctx, sdk.KeepaliveRequest{}); err == nil || got != "" {

@@ -71,7 +71,8 @@ func (s *Server) Drain() bool {
 }
 
 // Describe implements the wire contract.
-func (s *Server) Describe(ctx context.Context, _ *pb.DescribeRequest) (*pb.DescribeResponse, error) {
+func (s *Server) Describe(ctx context.Context, _ *pb.DescribeRequest) (_ *pb.DescribeResponse, err error) {
+	defer s.recovered(&err)
 	d, err := s.provider.Describe(ctx)
 	if err != nil {
 		return nil, toStatus(err)
@@ -118,7 +119,8 @@ func (s *Server) Exchange(ctx context.Context, m *pb.ExchangeRequest) (*pb.Token
 }
 
 // AuthCodeURL implements the wire contract.
-func (s *Server) AuthCodeURL(ctx context.Context, m *pb.AuthCodeURLRequest) (*pb.AuthCodeURLResponse, error) {
+func (s *Server) AuthCodeURL(ctx context.Context, m *pb.AuthCodeURLRequest) (_ *pb.AuthCodeURLResponse, err error) {
+	defer s.recovered(&err)
 	p, ok := s.provider.(Authorizer)
 	if !ok {
 		return nil, toStatus(ErrUnimplemented)
@@ -137,7 +139,8 @@ func (s *Server) AuthCodeURL(ctx context.Context, m *pb.AuthCodeURLRequest) (*pb
 }
 
 // Check implements the wire contract.
-func (s *Server) Check(ctx context.Context, m *pb.CheckRequest) (*pb.CheckResponse, error) {
+func (s *Server) Check(ctx context.Context, m *pb.CheckRequest) (_ *pb.CheckResponse, err error) {
+	defer s.recovered(&err)
 	p, ok := s.provider.(Checker)
 	if !ok {
 		return nil, toStatus(ErrUnimplemented)
@@ -149,7 +152,8 @@ func (s *Server) Check(ctx context.Context, m *pb.CheckRequest) (*pb.CheckRespon
 }
 
 // Revoke implements the wire contract.
-func (s *Server) Revoke(ctx context.Context, m *pb.RevokeRequest) (*pb.RevokeResponse, error) {
+func (s *Server) Revoke(ctx context.Context, m *pb.RevokeRequest) (_ *pb.RevokeResponse, err error) {
+	defer s.recovered(&err)
 	p, ok := s.provider.(Revoker)
 	if !ok {
 		return nil, toStatus(ErrUnimplemented)
@@ -324,22 +328,33 @@ func (s *Server) run(h spool.Header, id Attempt, call func(context.Context) (Tok
 // value is told: the value itself may hold a token.
 func (s *Server) guard(ctx context.Context, slot *spool.Slot, call func(context.Context) (Token, error)) (t Token, err error) {
 	defer func() {
-		v := recover()
-		if v == nil {
-			return
+		if v := recover(); v != nil {
+			kind := KindAmbiguous
+			if slot.Progress() == spool.Ready {
+				kind = KindNotSent
+			}
+			err = &Error{Kind: kind, Message: s.panicked(v)}
 		}
-		what := fmt.Sprintf("%T", v)
-		if re, ok := v.(runtime.Error); ok {
-			what = re.Error()
-		}
-		s.log.Error("the provider panicked", "panic", what, "stack", string(debug.Stack()))
-		kind := KindAmbiguous
-		if slot.Progress() == spool.Ready {
-			kind = KindNotSent
-		}
-		err = &Error{Kind: kind, Message: "the provider panicked: " + what}
 	}()
 	return call(ctx)
+}
+
+// recovered is guard of a call that is no attempt: a panic of it must not end the
+// attempts beside it. The error is the call's answer.
+func (s *Server) recovered(err *error) {
+	if v := recover(); v != nil {
+		*err = toStatus(&Error{Kind: KindTransient, Message: s.panicked(v)})
+	}
+}
+
+// panicked logs a panic of the provider, and words it.
+func (s *Server) panicked(v any) string {
+	what := fmt.Sprintf("%T", v)
+	if re, ok := v.(runtime.Error); ok {
+		what = re.Error()
+	}
+	s.log.Error("the provider panicked", "panic", what, "stack", string(debug.Stack()))
+	return "the provider panicked: " + what
 }
 
 // tokenAnswer marks a spooled answer that is a whole Token and not the bytes

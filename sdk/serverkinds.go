@@ -48,7 +48,8 @@ func (s *Server) Mint(ctx context.Context, m *pb.MintRequest) (*pb.TokenResponse
 }
 
 // KeepAlive implements the wire contract.
-func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (*pb.KeepAliveResponse, error) {
+func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (_ *pb.KeepAliveResponse, err error) {
+	defer s.recovered(&err)
 	p, ok := s.provider.(Keepalive)
 	if !ok {
 		return nil, toStatus(ErrUnimplemented)
@@ -61,7 +62,8 @@ func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (*pb.Kee
 }
 
 // BeginLogin implements the wire contract.
-func (s *Server) BeginLogin(ctx context.Context, m *pb.BeginLoginRequest) (*pb.Login, error) {
+func (s *Server) BeginLogin(ctx context.Context, m *pb.BeginLoginRequest) (_ *pb.Login, err error) {
+	defer s.recovered(&err)
 	p, ok := s.provider.(LoginGuide)
 	if !ok {
 		return nil, toStatus(ErrUnimplemented)

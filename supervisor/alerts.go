@@ -94,7 +94,7 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 			k, _ := keeper.Status(name)
 			a := accountAlerts(c, k, processes[c.Provider], s.started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
-			a.Session = sessionAlerts(s.beats[c.Provider], name, k.Record.Version)
+			a.Session = sessionAlerts(s.beats[c.Provider], name, k.Record, shot.Now)
 			if a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
 				a.Unread = "the provider's spool" // which is about to put it aside
 			}
@@ -149,13 +149,14 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 	return a
 }
 
-// sessionAlerts is how the session of an account's newest version is.
-func sessionAlerts(b *keepalive.Beats, account string, version uint64) alert.Session {
+// sessionAlerts is how the session of an account's newest version is. A token that is
+// dead, or was refused, has none.
+func sessionAlerts(b *keepalive.Beats, account string, rec store.Record, now time.Time) alert.Session {
 	s, ok := b.Session(account)
 	switch {
-	case !ok:
+	case !ok, !hasSession(rec, now):
 		return alert.Session{State: alert.SessionNone}
-	case s.Version != version:
+	case s.Version != rec.Version:
 		return alert.Session{State: alert.SessionUnknown}
 	}
 	a := alert.Session{State: alert.SessionUnknown, Since: s.Since}
@@ -167,10 +168,12 @@ func sessionAlerts(b *keepalive.Beats, account string, version uint64) alert.Ses
 	case sdk.Gone:
 		a.State = alert.SessionGone
 	}
-	if s.Unheard() {
-		a.Unheard = s.Error
-	}
+	a.Unheard = s.Unheard
 	return a
+}
+
+func hasSession(rec store.Record, now time.Time) bool {
+	return rec.Version > 0 && !rec.NeedsLogin() && rec.Token.Valid(now)
 }
 
 // windows are the broker's times of maintenance.

@@ -34,7 +34,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 		for _, a := range s.opts.Config.AccountsOf(name) {
 			k, _ := s.keepers[name].Status(a.Name)
 			acc := accountStatus(a.Name, name, k)
-			acc.Session = sessionStatus(s.beats[name], a.Name, k.Record.Version)
+			acc.Session = sessionStatus(s.beats[name], a.Name, k.Record, st.Now)
 			acc.Unread = unreadFile(s.opts.Config, name, k.Unread)
 			acc.SetAside = setAside(k.Record, st.Now)
 			acc.Sinks = s.deliveries(a.Name, k.Record)
@@ -94,9 +94,9 @@ func wayOf(r store.Record) string {
 }
 
 // sessionStatus is what is known of the session of a version; nil: nothing.
-func sessionStatus(b *keepalive.Beats, account string, version uint64) *control.Session {
+func sessionStatus(b *keepalive.Beats, account string, rec store.Record, now time.Time) *control.Session {
 	s, ok := b.Session(account)
-	if !ok || version == 0 || s.Version != version {
+	if !ok || !hasSession(rec, now) || s.Version != rec.Version {
 		return nil
 	}
 	return &control.Session{Life: string(s.Life), Since: s.Since, Heard: s.Heard, Failures: s.Failures, Silent: s.Silent, LastError: s.Error}

@@ -33,7 +33,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		accounts = append(accounts, a)
 	}
 	c := refresh.Config{
-		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.wake,
+		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.newToken(provider),
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
 		Probe:       func() { s.providers[provider].Probe() },
 		Elsewhere:   s.elsewhere.ask,
@@ -127,10 +127,21 @@ func (s *Supervisor) newBeats(provider string, k *refresh.Keeper) *keepalive.Bea
 	})
 }
 
+// newToken tells of an account's new version: it is delivered, and its session kept.
+func (s *Supervisor) newToken(provider string) func(account string) {
+	return func(account string) {
+		s.wake(account)
+		if b := s.beats[provider]; b != nil { // none is made yet while the store is read
+			b.NewToken(account)
+		}
+	}
+}
+
 // beside is what goes on in each generation of a provider beside its refresh loop.
 func (s *Supervisor) beside(provider string) func(context.Context, grpc.ClientConnInterface) error {
 	return func(ctx context.Context, conn grpc.ClientConnInterface) error {
-		return s.beats[provider].Run(ctx, sdk.NewRemote(conn))
+		s.beats[provider].Run(ctx, sdk.NewRemote(conn))
+		return nil
 	}
 }
 

@@ -39,6 +39,9 @@ func describesKinds(t *testing.T, d sdk.Description) {
 	if d.KeepaliveEvery < 0 || d.Keepalive != (d.KeepaliveEvery > 0) {
 		t.Errorf("Description.KeepaliveEvery is %s; it is set for a sdk.Keepalive, and only for one", d.KeepaliveEvery)
 	}
+	if d.KeepaliveEvery > 0 && d.KeepaliveEvery < sdk.LeastKeepalive {
+		t.Errorf("Description.KeepaliveEvery is %s, and no call comes more often than every %s", d.KeepaliveEvery, sdk.LeastKeepalive)
+	}
 	if !slices.Contains([]sdk.Repeat{"", sdk.RepeatHarmless, sdk.RepeatReplaces, sdk.RepeatLimited}, d.Repeat) || d.Repeat != "" && !d.Minter {
 		t.Errorf("Description.Repeat is %q; it is one of the Repeat… values, for a sdk.Minter", d.Repeat)
 	}

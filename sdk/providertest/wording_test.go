@@ -204,6 +204,13 @@ func (p generous) Describe(ctx context.Context) (sdk.Description, error) {
 }
 
 // described says something else of itself.
+// tickled has sessions that are kept alive.
+type tickled struct{ described }
+
+func (tickled) KeepAlive(context.Context, sdk.KeepaliveRequest) (sdk.Life, error) {
+	return sdk.Alive, nil
+}
+
 type described struct {
 	*worded
 	change func(*sdk.Description)
@@ -265,6 +272,9 @@ func TestBrokenWordsAreFound(t *testing.T) {
 		wrong.suite = inAddressesSuite(described{&worded{change: inAddresses}, change})
 		broken[name] = wrong
 	}
+	often := broken["forgives what is not spent"]
+	often.suite = inAddressesSuite(tickled{described{&worded{change: inAddresses}, func(d *sdk.Description) { d.KeepaliveEvery = time.Second }}})
+	broken["beats too often"] = often
 	if name := os.Getenv("BROKEN_WORDS"); name != "" {
 		providertest.Run(t, broken[name].suite)
 		return

@@ -126,7 +126,7 @@ func (a *Account) needsLogin() Condition {
 		return c
 	case a.NeedsLogin:
 		return c.on(a.cause(), fmt.Sprintf("account %s needs a login: %s; its access token %s", a.Name, a.cause(), a.ends()), "log in with: tokenkeeper login "+a.Name)
-	case a.Session.State == SessionAlive:
+	case a.Session.State == SessionAlive, a.Session.State == SessionCompeting:
 		return c.off("") // also of the token of which the broker had said that its session was over
 	}
 	return a.well(c)

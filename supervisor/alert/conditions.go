@@ -104,7 +104,7 @@ func (s *Snapshot) conditions(p Policy, asked map[string]bool, tell func(Conditi
 		for _, c := range []Condition{
 			a.failing(s.Now), a.needsLogin(), a.ambiguous(), a.loginWaits(), a.grantedElsewhere(), a.unknownToken(), a.wrongZone(), a.fileShut(),
 			a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue),
-			a.sessionCompeting(), a.sessionGone(s.Now), a.sessionUnheard(),
+			a.sessionCompeting(), a.sessionGone(s.Now), a.sessionUnheard(s.Now),
 		} {
 			tell(c)
 		}

@@ -131,6 +131,11 @@ func TestConditions(t *testing.T) {
 		}), "session_gone:main", Off, "because it needs a login"},
 		{"a session of which nothing was heard after a start, and an alert of it", account(func(a *Account) { a.Session.State = SessionUnknown }), "session_gone:main", Unknown, ""},
 		{"beats without an answer", account(func(a *Account) { a.Session = Session{State: SessionAlive, Unheard: "HTTP 503"} }), "session_unheard:main", On, "HTTP 503; it is tried again"},
+		{"beats without an answer in a maintenance", account(func(a *Account) {
+			a.Session, a.Maintenance = Session{State: SessionAlive, Unheard: "HTTP 503"}, noon.Add(time.Hour)
+		}), "session_unheard:main", Unknown, ""},
+		{"a session that is gone, by a clock that was set back", account(func(a *Account) { a.Session = Session{State: SessionGone, Since: noon.Add(time.Hour)} }), "session_gone:main", On, "tokenkeeper login main"},
+		{"a session that somebody else has after a login was needed", account(func(a *Account) { a.Session.State = SessionCompeting }), "needs_login:main", Off, "logged in again"},
 		{"a session that is alive after a login was needed", account(func(a *Account) { a.Session.State = SessionAlive }), "needs_login:main", Off, "logged in again"},
 		{"a wrong zone in a sink's file", account(func(a *Account) { a.Zone, a.ZoneSink = "9h off", "cache" }), "wrong_zone:main", On, "sinks.cache.timezone"},
 		{"a wrong zone", account(func(a *Account) { a.Zone = "9h off" }), "wrong_zone:main", On, "accounts.main.shared_file.timezone"},

@@ -35,7 +35,7 @@ func (a *Account) sessionGone(now time.Time) Condition {
 		return c
 	case a.Session.State == SessionGone && a.NeedsLogin:
 		return c.off(fmt.Sprintf("account %s: its session is not waited for any more, because it needs a login", a.Name))
-	case a.Session.State == SessionGone && now.Sub(a.Session.Since) < goneFor:
+	case a.Session.State == SessionGone && now.Sub(a.Session.Since).Abs() < goneFor:
 		return c
 	case a.Session.State == SessionGone:
 		return c.on("", fmt.Sprintf("account %s: the broker says that the session of its token is over, since %s, and the next token does not come or does not help",
@@ -45,9 +45,11 @@ func (a *Account) sessionGone(now time.Time) Condition {
 }
 
 // sessionUnheard is a session of which nobody knows how it is.
-func (a *Account) sessionUnheard() Condition {
+func (a *Account) sessionUnheard(now time.Time) Condition {
 	c := a.condition(event.SessionUnheard)
 	switch {
+	case a.Session.Unheard != "" && now.Before(a.Maintenance):
+		return c
 	case a.Session.Unheard != "":
 		return c.on(a.Session.Unheard, fmt.Sprintf("account %s: the calls that keep its session alive have no answer, and it may die of idleness; the last one: %s",
 			a.Name, a.Session.Unheard), "it is tried again all the time; look at the network and at the broker's status page")

@@ -5,34 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 const (
-	// atOnce is how many beats may be in flight.
-	atOnce = 16
-	// longest is how long one may take.
+	// longest is how long a beat may take.
 	longest = 30 * time.Second
-	// describeTimeout bounds the question how often a session needs one.
-	describeTimeout = 10 * time.Second
+	// soon is when a new token's session has its first beat.
+	soon = time.Second
 	// looksAgain is how soon an account is looked at again that has no session now.
 	looksAgain = time.Minute
+	// longestLimit bounds what a broker may ask for as a pause.
+	longestLimit = time.Hour
 )
 
 // Accounts has the tokens. It is safe for concurrent use.
 type Accounts interface {
+	// Serves says whether tokens may be used already: a generation settles first what
+	// the one before has left open.
+	Serves() bool
 	// Session returns the account and its newest token; ok is false if no session is
 	// to be kept alive now: there is no token, it is dead or not to be used, or
 	// another one is on its way.
 	Session(name string) (a sdk.Account, rec store.Record, ok bool)
 	// SessionGone is told at each answer whether the session of that version is over.
-	// It does what can be done without a person, at most once for a version.
+	// It does what can be done without a person.
 	SessionGone(name string, version uint64, gone bool)
 }
 
@@ -52,176 +57,109 @@ type Config struct {
 type Beats struct {
 	cfg   Config
 	clock *schedule.Clock
-	slots chan struct{} // a place for each that may be in flight
 	wake  chan struct{} // interrupts the loop's sleep
 
 	mu       sync.Mutex
 	met      bool // the provider has said whether its sessions need beats
 	every    time.Duration
 	heap     *schedule.Heap
+	looked   schedule.Instant // when the clocks were last compared
+	lanes    lanes
 	sessions map[string]Session
-	changed  map[string]bool
+	// held is until when no beat is made, on the monotonic clock: the broker has
+	// asked for a pause, or the account's beat has ended the process.
+	held    map[string]time.Duration
+	changed map[string]bool
 }
 
 // New returns Beats that [Beats.Run] makes.
 func New(cfg Config) *Beats {
 	return &Beats{
-		cfg: cfg, clock: schedule.NewClock(cfg.Wall), slots: make(chan struct{}, atOnce), wake: make(chan struct{}, 1), heap: schedule.NewHeap(),
-		sessions: map[string]Session{}, changed: map[string]bool{},
+		cfg: cfg, clock: schedule.NewClock(cfg.Wall), wake: make(chan struct{}, 1), heap: schedule.NewHeap(),
+		sessions: map[string]Session{}, held: map[string]time.Duration{}, changed: map[string]bool{},
 	}
 }
 
-// Provider is the process of which beats ask something; [sdk.Remote] is one.
-type Provider interface {
-	Describe(ctx context.Context) (sdk.Description, error)
-	KeepAlive(ctx context.Context, req sdk.KeepaliveRequest) (sdk.Life, error)
+// beat is one that is due.
+type beat struct {
+	name  string
+	began schedule.Instant
+	late  time.Duration
+	slow  bool // its account had no answer last time
 }
 
-// Run makes the beats of one generation until ctx ends. Where the provider's sessions
-// need none it does nothing. It returns an error only if the provider does not say.
-func (b *Beats) Run(ctx context.Context, p Provider) error {
-	if err := b.meet(ctx, p); err != nil {
-		return err
-	}
-	var flights sync.WaitGroup
-	defer flights.Wait()
-	for ctx.Err() == nil {
-		name, wait := b.next()
-		if wait > 0 {
-			timer := time.NewTimer(wait)
-			select {
-			case <-ctx.Done():
-			case <-b.wake:
-			case <-timer.C:
-			}
-			timer.Stop()
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case b.slots <- struct{}{}:
-		}
-		flights.Go(func() {
-			defer func() { <-b.slots }()
-			b.beat(ctx, p, name)
-		})
-	}
-	return nil
-}
-
-// meet learns how often sessions need a beat, and spreads the first ones over a
-// quarter of that: they have waited while nobody made any.
-func (b *Beats) meet(ctx context.Context, p Provider) error {
-	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
-	defer cancel()
-	d, err := p.Describe(ctx)
-	if err != nil {
-		return fmt.Errorf("ask provider %s how often its sessions need a call: %w", b.cfg.Provider, err)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.met, b.every, b.heap = true, 0, schedule.NewHeap()
-	if d.Keepalive && d.KeepaliveEvery > 0 {
-		b.every = d.KeepaliveEvery
-		now := b.clock.Now()
-		for n, name := range b.cfg.Names {
-			b.heap.Set(name, now.Wall.Add(b.every/4*time.Duration(n)/time.Duration(len(b.cfg.Names))), now)
-		}
-	}
-	return nil
-}
-
-// next takes the account out of the heap whose beat is due; if none is, it says how
-// long to wait.
-func (b *Beats) next() (name string, wait time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	name, wait, ok := b.heap.Next(b.clock.Now())
-	switch {
-	case !ok: // all are in flight, or no session needs any
-		return "", schedule.Farthest
-	case wait > 0:
-		return "", wait
-	}
-	b.heap.Remove(name)
-	return name, 0
-}
-
-// beat makes one, and plans the next.
-func (b *Beats) beat(ctx context.Context, p Provider, name string) {
-	began := b.clock.Now()
-	a, rec, ok := b.cfg.Accounts.Session(name)
+// make makes a beat, and plans the next.
+func (b *Beats) make(ctx context.Context, p Provider, due beat) {
+	a, rec, ok := b.cfg.Accounts.Session(due.name)
 	if !ok {
-		b.later(name, began, min(b.cadence(), looksAgain))
+		b.later(due, looksAgain)
 		return
 	}
+	token := rec.Token
+	token.RefreshToken = sdk.Secret{} // which no beat needs
 	timeout := min(b.cadence(), longest)
 	call, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	life, err := ask(call, p, sdk.KeepaliveRequest{Account: a, Token: rec.Token})
-	if ctx.Err() != nil {
-		return // the generation ends, and the next one begins anew
-	}
+	life, err := p.KeepAlive(call, sdk.KeepaliveRequest{Account: a, Token: token})
 	var failure *sdk.Error
-	if errors.As(err, &failure) {
+	switch {
+	case ctx.Err() != nil:
+		return // the generation ends, and the next one begins anew
+	case errors.As(err, &failure):
 		err = failure // and not how it came here
-	} else if err != nil && call.Err() != nil {
+		b.hold(due.name, min(failure.RetryAfter, longestLimit))
+	case errors.Is(err, sdk.ErrConnection):
+		b.hold(due.name, b.cadence()) // it may be what has ended the process: others come first
+		b.later(due, b.cadence())
+		return
+	case err != nil && call.Err() != nil:
 		err = fmt.Errorf("no answer came within %s", timeout)
 	}
-	if _, now, ok := b.cfg.Accounts.Session(name); !ok || now.Version != rec.Version {
-		b.later(name, began, soonest) // it was about a token that is replaced, or is being replaced now
+	if _, now, ok := b.cfg.Accounts.Session(due.name); !ok || now.Version != rec.Version {
+		b.later(due, soon) // it was about a token that is replaced, or is being replaced now
 		return
 	}
-	s, pause := b.heard(name, rec.Version, life, err)
-	b.later(name, began, pause)
+	b.later(due, b.heard(due, rec.Version, life, err))
 	if err == nil {
-		b.cfg.Accounts.SessionGone(name, rec.Version, s.Life == sdk.Gone)
+		b.cfg.Accounts.SessionGone(due.name, rec.Version, life == sdk.Gone)
 	}
 }
 
-// ask keeps a panic, which would end the supervisor, with the beat.
-func ask(ctx context.Context, p Provider, req sdk.KeepaliveRequest) (life sdk.Life, err error) {
-	defer func() {
-		if v := recover(); v != nil { // it may hold anything, a token too
-			err = fmt.Errorf("a defect of Tokenkeeper: panic of type %T", v)
-		}
-	}()
-	return p.KeepAlive(ctx, req)
+// recovered keeps a panic, which would end the supervisor, with the beat.
+func (b *Beats) recovered(due beat) {
+	if v := recover(); v != nil { // it may hold anything, a token too
+		b.cfg.Log.Error("a defect of Tokenkeeper: please report it", "account", due.name, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+		b.later(due, b.cadence())
+	}
 }
 
 // heard notes what came of a beat, tells what is news, and says how long it is to
 // the next one.
-func (b *Beats) heard(name string, version uint64, life sdk.Life, err error) (Session, time.Duration) {
+func (b *Beats) heard(due beat, version uint64, life sdk.Life, err error) time.Duration {
 	now := b.clock.Now().Wall
 	b.mu.Lock()
-	had := b.sessions[name]
+	had := b.sessions[due.name]
 	s := had
 	if s.Version != version {
 		s = Session{Version: version}
 	}
-	var retryAfter time.Duration
 	if err != nil {
-		s = s.unanswered(err, now)
-		var failure *sdk.Error
-		if errors.As(err, &failure) {
-			retryAfter = failure.RetryAfter
-		}
+		s = s.unanswered(err, b.every, now)
 	} else {
-		s = s.answered(life, now)
+		s = s.answered(life, due.late, b.every, now)
 	}
-	b.sessions[name] = s
-	pause := s.pause(b.every, retryAfter, now)
-	news := s.Life != had.Life || s.Unheard() != had.Unheard() || s.Version != had.Version
+	b.sessions[due.name] = s
+	pause := s.pause(b.every, now)
+	news := s.Life != had.Life || (s.Unheard != "") != (had.Unheard != "") || s.Version != had.Version
 	if news {
-		b.changed[name] = true
+		b.changed[due.name] = true
 	}
 	b.mu.Unlock()
 	if news {
 		b.cfg.Events.Nudge()
 	}
-	b.log(name, had, s)
-	return s, pause
+	b.log(due.name, had, s)
+	return pause
 }
 
 // log says at the level of a detail what alerts tell where it matters.
@@ -244,14 +182,50 @@ func (b *Beats) cadence() time.Duration {
 	return b.every
 }
 
-// later plans the next look at an account, counted from a moment.
-func (b *Beats) later(name string, from schedule.Instant, pause time.Duration) {
+// later ends a beat and plans the next one so long after it began.
+func (b *Beats) later(due beat, pause time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.heap.Set(name, from.Wall.Add(pause), b.clock.Now())
+	b.lanes.leave(due.slow)
+	now := b.clock.Now()
+	b.plan(due.name, pause-(now.Mono-due.began.Mono), now)
+}
+
+// plan plans the next beat of an account. The lock is held.
+func (b *Beats) plan(name string, pause time.Duration, now schedule.Instant) {
+	if held := b.held[name] - now.Mono; held > 0 {
+		pause = max(pause, held)
+	} else {
+		delete(b.held, name)
+	}
+	b.heap.Set(name, moment.Add(now.Wall, pause), now)
+	b.signal()
+}
+
+func (b *Beats) hold(name string, pause time.Duration) {
+	if pause <= 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.held[name] = b.clock.Now().Mono + pause
+}
+
+// signal interrupts the loop's sleep without blocking.
+func (b *Beats) signal() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
+	}
+}
+
+// NewToken has the session of an account's new token looked at soon. It never blocks.
+func (b *Beats) NewToken(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.clock.Now()
+	if at, planned := b.heap.Mono(name); planned && at > now.Mono+soon {
+		b.plan(name, soon, now)
 	}
 }
 

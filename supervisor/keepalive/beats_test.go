@@ -26,12 +26,15 @@ type desk struct {
 	life    map[string]sdk.Life
 	err     map[string]error
 	takes   time.Duration // an answer
+	slow    map[string]bool
 	busy    map[string]bool
 	calls   map[string][]time.Time
 	most    int // calls at once
 	flying  int
 	gone    []string
 	replace bool // a new token comes in the middle of a call
+	mute    int  // times that it does not say who it is
+	idle    bool // nothing may be used yet
 }
 
 func newDesk(every time.Duration, names ...string) *desk {
@@ -45,7 +48,19 @@ func newDesk(every time.Duration, names ...string) *desk {
 	return d
 }
 
+func (d *desk) Serves() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.idle
+}
+
 func (d *desk) Describe(context.Context) (sdk.Description, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mute > 0 {
+		d.mute--
+		return sdk.Description{}, errors.New("no word")
+	}
 	return sdk.Description{Keepalive: d.every > 0, KeepaliveEvery: d.every}, nil
 }
 
@@ -56,6 +71,9 @@ func (d *desk) KeepAlive(ctx context.Context, req sdk.KeepaliveRequest) (sdk.Lif
 	d.flying++
 	d.most = max(d.most, d.flying)
 	takes := d.takes
+	if d.slow[name] {
+		takes = time.Hour
+	}
 	d.mu.Unlock()
 	select {
 	case <-ctx.Done():
@@ -114,32 +132,28 @@ func (d *desk) told() []string {
 
 // beating runs the beats of d until the test ends.
 func beating(t *testing.T, d *desk) *keepalive.Beats {
+	b := newBeats(d, time.Now)
+	run(t, b, d)
+	return b
+}
+
+func newBeats(d *desk, wall func() time.Time) *keepalive.Beats {
 	log := slog.New(slog.DiscardHandler)
 	var names []string
 	for name := range d.version {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	b := keepalive.New(keepalive.Config{
-		Provider: "fake", Names: names, Accounts: d, Events: event.NewBus(log, time.Now), Log: log, Wall: time.Now,
+	return keepalive.New(keepalive.Config{
+		Provider: "fake", Names: names, Accounts: d, Events: event.NewBus(log, time.Now), Log: log, Wall: wall,
 	})
-	run(t, b, d)
-	return b
 }
 
 func run(t *testing.T, b *keepalive.Beats, p keepalive.Provider) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx, p) }()
-	var once sync.Once
-	stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		})
-	}
+	done := make(chan struct{})
+	go func() { defer close(done); b.Run(ctx, p) }()
+	stop = func() { cancel(); <-done }
 	t.Cleanup(stop)
 	return stop
 }
@@ -178,7 +192,7 @@ func TestEverySessionIsKept(t *testing.T) {
 			}
 		}
 		d.set(func() {
-			if d.most > 16 {
+			if d.most > 64 {
 				t.Errorf("%d at once", d.most)
 			}
 		})
@@ -247,7 +261,8 @@ func TestGoneSessionIsLookedAtRarely(t *testing.T) {
 			t.Errorf("%d beats in four hours", n)
 		}
 		d.set(func() { d.version["main"], d.life["main"] = 2, sdk.Alive })
-		time.Sleep(15 * time.Minute)
+		b.NewToken("main") // a login
+		time.Sleep(2 * time.Second)
 		if s := session(t, b, "main"); s.Life != sdk.Alive || s.Version != 2 {
 			t.Errorf("after a login: %+v", s)
 		}
@@ -262,10 +277,9 @@ func TestUnansweredBeats(t *testing.T) {
 		takes       time.Duration
 		least, most int // beats in ten minutes
 	}{
-		"refused connection": {&sdk.Error{Kind: sdk.KindTransient, Message: "no connection"}, 0, 10, 14},
-		"no answer":          {nil, time.Hour, 10, 14},
+		"refused connection": {&sdk.Error{Kind: sdk.KindTransient, Message: "no connection"}, 0, 10, 20},
+		"no answer":          {nil, time.Hour, 10, 20},
 		"a limit":            {&sdk.Error{Kind: sdk.KindRateLimited, Message: "slowly", RetryAfter: 5 * time.Minute}, 0, 2, 3},
-		"a panic":            {nil, 0, 10, 14},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -273,23 +287,22 @@ func TestUnansweredBeats(t *testing.T) {
 				b := beating(t, d)
 				time.Sleep(time.Minute + time.Second)
 				d.called("main")
-				d.set(func() {
-					d.err["main"], d.takes = c.err, c.takes
-					if name == "a panic" {
-						d.life["main"] = "panic"
-					}
-				})
+				d.set(func() { d.err["main"], d.takes = c.err, c.takes })
+				time.Sleep(30 * time.Second)
+				if s := session(t, b, "main"); s.Unheard != "" {
+					t.Errorf("told at once: %+v", s)
+				}
 				time.Sleep(10 * time.Minute)
 				if n := d.called("main"); n < c.least || n > c.most {
 					t.Errorf("%d beats in ten minutes", n)
 				}
 				s := session(t, b, "main")
-				if s.Life != sdk.Alive || s.Failures == 0 || s.Error == "" || s.Unheard() != (s.Failures >= 3) || len(d.told()) > 0 {
+				if s.Life != sdk.Alive || s.Failures == 0 || s.Error == "" || s.Unheard == "" || len(d.told()) > 0 {
 					t.Errorf("%+v", s)
 				}
 				d.set(func() { d.err["main"], d.takes, d.life["main"] = nil, 0, sdk.Alive })
 				time.Sleep(5 * time.Minute)
-				if s := session(t, b, "main"); s.Failures > 0 || s.Error != "" || !s.Silent.IsZero() {
+				if s := session(t, b, "main"); s.Failures > 0 || s.Error != "" || s.Unheard != "" || !s.Silent.IsZero() {
 					t.Errorf("answered again: %+v", s)
 				}
 			})
@@ -324,10 +337,7 @@ func TestOnlyTheNewestTokenCounts(t *testing.T) {
 func TestBeatsOutliveGenerations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(time.Minute, "main")
-		log := slog.New(slog.DiscardHandler)
-		b := keepalive.New(keepalive.Config{
-			Provider: "fake", Names: []string{"main"}, Accounts: d, Events: event.NewBus(log, time.Now), Log: log, Wall: time.Now,
-		})
+		b := newBeats(d, time.Now)
 		if s, ok := b.Session("main"); !ok || s.Life != "" {
 			t.Errorf("before the provider is known: %+v, %t", s, ok)
 		}
@@ -346,15 +356,160 @@ func TestBeatsOutliveGenerations(t *testing.T) {
 		if n := d.called("main"); n != 1 {
 			t.Errorf("%d beats at the start of the next generation", n)
 		}
-		refuses := keepalive.New(keepalive.Config{Provider: "fake", Accounts: d, Events: event.NewBus(log, time.Now), Log: log, Wall: time.Now})
-		if err := refuses.Run(t.Context(), mute{d}); err == nil {
-			t.Error("a provider that does not say who it is has beats")
+	})
+}
+
+// A panic here ends neither the supervisor nor the beats of others.
+func TestPanicStaysWithItsBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Minute, "main", "other")
+		d.life["main"] = "panic"
+		b := beating(t, d)
+		time.Sleep(10*time.Minute + time.Second)
+		if n, m := d.called("other"), d.called("main"); n < 10 || m < 9 {
+			t.Errorf("%d beats of the other one, %d of the one that panics", n, m)
+		}
+		if s := session(t, b, "other"); s.Life != sdk.Alive {
+			t.Errorf("%+v", s)
 		}
 	})
 }
 
-type mute struct{ *desk }
+// A provider that does not say at first who it is has beats once it does, and none is
+// made before tokens may be used.
+func TestBeatsBeginWhenTheyCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Minute, "main")
+		d.mute, d.idle = 5, true
+		beating(t, d)
+		time.Sleep(2 * time.Minute)
+		if n := d.called("main"); n > 0 {
+			t.Errorf("%d beats while nothing may be used", n)
+		}
+		d.set(func() { d.idle = false })
+		time.Sleep(time.Second)
+		if n := d.called("main"); n != 1 {
+			t.Errorf("%d beats", n)
+		}
+	})
+}
 
-func (mute) Describe(context.Context) (sdk.Description, error) {
-	return sdk.Description{}, errors.New("no word")
+// The wall clock, set back in the middle of a beat or ahead, and a machine that sleeps
+// stop none of them.
+func TestBeatsGoOnWhateverTheClockDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Minute, "main")
+		d.takes = 5 * time.Second
+		var mu sync.Mutex
+		var jump time.Duration
+		b := newBeats(d, func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(jump) })
+		run(t, b, d)
+		for _, by := range []time.Duration{-6 * time.Hour, 12 * time.Hour, -time.Minute} {
+			time.Sleep(time.Minute - time.Second)
+			mu.Lock()
+			jump += by
+			mu.Unlock()
+			d.called("main")
+			time.Sleep(10 * time.Minute)
+			if n := d.called("main"); n < 9 || n > 13 {
+				t.Errorf("%d beats in the ten minutes after %s", n, by)
+			}
+		}
+	})
+}
+
+// The broker's pause outlives a generation, and the account whose beat has ended the
+// process comes last in the next.
+func TestPausesOutliveGenerations(t *testing.T) {
+	for name, err := range map[string]error{
+		"a limit": &sdk.Error{Kind: sdk.KindRateLimited, Message: "slowly", RetryAfter: 30 * time.Second},
+		"a crash": fmt.Errorf("%w: EOF", sdk.ErrConnection),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(time.Minute, "main", "other")
+				d.err["main"] = err
+				b := newBeats(d, time.Now)
+				stop := run(t, b, d)
+				time.Sleep(time.Second)
+				stop()
+				if s, _ := b.Session("main"); name == "a crash" && s.Failures > 0 {
+					t.Errorf("a crash counts: %+v", s)
+				}
+				for range 5 {
+					stop = run(t, b, d)
+					time.Sleep(time.Second)
+					stop()
+				}
+				if n := d.called("main"); n != 1 {
+					t.Errorf("%d beats", n)
+				}
+				d.set(func() { delete(d.err, "main") })
+				run(t, b, d)
+				time.Sleep(time.Minute + time.Second)
+				if n, m := d.called("main"), d.called("other"); n == 0 || m == 0 {
+					t.Errorf("after that %d beats, %d of the other", n, m)
+				}
+			})
+		})
+	}
+}
+
+// Accounts that hang keep none of the others waiting, and more sessions than can be
+// asked in time are told.
+func TestCrowd(t *testing.T) {
+	for name, c := range map[string]struct {
+		accounts, hang int
+		takes          time.Duration
+		late           bool
+	}{
+		"some hang": {400, 100, time.Millisecond, false},
+		"too many":  {4000, 0, 25 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var names []string
+				for n := range c.accounts {
+					names = append(names, fmt.Sprintf("a%04d", n))
+				}
+				d := newDesk(time.Minute, names...)
+				d.takes = c.takes
+				d.slow = map[string]bool{}
+				for n := range c.hang {
+					d.slow[names[4*n+1]] = true
+				}
+				b := beating(t, d)
+				time.Sleep(10 * time.Minute)
+				for _, name := range names {
+					d.called(name)
+				}
+				time.Sleep(10 * time.Minute)
+				late := 0
+				for n, name := range names {
+					s := session(t, b, name)
+					if s.Unheard != "" && !d.slow[name] {
+						late++
+					}
+					if beats := d.called(name); !d.slow[name] && !c.late && beats < 10 {
+						t.Errorf("%d: %d beats in ten minutes beside others that hang", n, beats)
+					}
+				}
+				if (late > 0) != c.late {
+					t.Errorf("%d are told to come late", late)
+				}
+			})
+		})
+	}
+}
+
+// Nobody is called more often than the contract says, whatever the provider says.
+func TestLeastKeepalive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(60, "main") // nanoseconds
+		beating(t, d)
+		time.Sleep(time.Minute)
+		if n := d.called("main"); n < 5 || n > 7 {
+			t.Errorf("%d beats in a minute", n)
+		}
+	})
 }

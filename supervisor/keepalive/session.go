@@ -9,6 +9,7 @@
 package keepalive
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -28,52 +29,52 @@ type Session struct {
 	Failures int
 	Silent   time.Time
 	Error    string
+	// Unheard is why the session may be dying, because for longer than it should be
+	// nothing was heard of it; "": it was.
+	Unheard string
 }
 
-// Unheard says whether so many beats in a row had no answer that the session may be
-// dying.
-func (s Session) Unheard() bool { return s.Failures >= unheardAfter }
+// unheardAfter is for how many cadences nothing may be heard before a person is told:
+// a session lives longer than for one.
+const unheardAfter = 2
 
-// unheardAfter is how many beats may be lost before a person is told: a session lives
-// longer than for one.
-const unheardAfter = 3
-
-// answered is the session after an answer.
-func (s Session) answered(life sdk.Life, now time.Time) Session {
+// answered is the session after an answer, to a beat that came so late.
+func (s Session) answered(life sdk.Life, late, every time.Duration, now time.Time) Session {
 	if s.Life != life {
 		s.Life, s.Since = life, now
 	}
 	s.Heard = now
-	s.Failures, s.Silent, s.Error = 0, time.Time{}, ""
+	s.Failures, s.Silent, s.Error, s.Unheard = 0, time.Time{}, "", ""
+	if late > unheardAfter*every {
+		s.Unheard = fmt.Sprintf("its calls come %s late, because there are more sessions than can be asked in time", late.Round(time.Second))
+	}
 	return s
 }
 
 // unanswered is the session after a beat without an answer.
-func (s Session) unanswered(err error, now time.Time) Session {
-	if s.Failures == 0 {
+func (s Session) unanswered(err error, every time.Duration, now time.Time) Session {
+	if s.Failures == 0 || now.Before(s.Silent) {
 		s.Silent = now
 	}
 	s.Failures++
 	s.Error = err.Error()
+	if now.Sub(s.Silent) >= unheardAfter*every {
+		s.Unheard = s.Error
+	}
 	return s
 }
 
-const (
-	// soonest is the pause after a beat that had no answer, at least.
-	soonest = time.Second
-	// slowest is how rarely a session that is gone is looked at: it may have been
-	// said by mistake, and a broker counts who comes with a dead token.
-	slowest = 15 * time.Minute
-)
+// slowest is how rarely a session that is gone is looked at: it may have been said by
+// mistake, and a broker counts who comes with a dead token.
+const slowest = 15 * time.Minute
 
 // pause is how long after a beat the next one begins.
-func (s Session) pause(every, retryAfter time.Duration, now time.Time) time.Duration {
-	p := every
+func (s Session) pause(every time.Duration, now time.Time) time.Duration {
 	switch {
-	case s.Failures > 0 && !s.Unheard():
-		p = max(every/4, soonest)
+	case s.Failures > 0 && s.Unheard == "":
+		return every / 4
 	case s.Failures == 0 && s.Life == sdk.Gone:
-		p = max(every, min(now.Sub(s.Since), slowest)) // twice as long each time
+		return max(every, min(now.Sub(s.Since), slowest)) // twice as long each time
 	}
-	return max(p, min(retryAfter, time.Hour))
+	return every
 }

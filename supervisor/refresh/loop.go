@@ -144,6 +144,9 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	first := !k.met
 	k.policy, k.met, k.usual, k.steering, k.ways = d.Policy, true, usualEnvironment(d), steering(d), wayOf(d)
 	k.beside = d.ExchangeBeside
+	if !d.Keepalive {
+		k.forgetSessions()
+	}
 	if first {
 		for _, a := range k.accounts {
 			a.wish.unmet = !a.ifIdle(func(a *leased) { // otherwise its record is in other hands, and release does it

@@ -199,6 +199,8 @@ type generation struct {
 	r    *rig
 	stop context.CancelFunc
 	done chan error
+	// remote is the process.
+	remote *sdk.Remote
 	// kill is SIGKILL: the connection breaks and the spool is let go.
 	kill func()
 	// cut breaks the connection alone: the process hears its attempt out.
@@ -237,9 +239,10 @@ func (r *rig) start() *generation {
 			go g.Stop()
 		})
 	}
-	keeper := r.keeper
+	keeper, remote := r.keeper, sdk.NewRemote(conn)
+	gen.remote = remote
 	go func() {
-		err := keeper.Run(ctx, sdk.NewRemote(conn))
+		err := keeper.Run(ctx, remote)
 		gen.done <- err
 	}()
 	return gen

@@ -25,14 +25,21 @@ const hastenEvery = 15 * time.Minute
 type sessions struct {
 	// gone is the version whose session is over; 0: none is known to be.
 	gone uint64
-	// hastened is the version that was due earlier because its session was over, and
-	// at when that was.
-	hastened uint64
-	at       time.Time
+	// hastened is when it had its turn earlier because a session was over.
+	hastened time.Time
+}
+
+// Serves says whether the provider's process takes turns: it is known, and what was
+// left open is settled.
+func (k *Keeper) Serves() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.remote != nil
 }
 
 // Session returns the account and its record if the session of that token is to be
-// kept alive: it is durable, lives and may be used, and no attempt is under way.
+// kept alive: the provider serves, the token is durable, lives and may be used, and
+// no attempt is under way.
 func (k *Keeper) Session(name string) (sdk.Account, store.Record, bool) {
 	a, ok := k.accounts[name]
 	if !ok || a.steered() != nil {
@@ -41,7 +48,7 @@ func (k *Keeper) Session(name string) (sdk.Account, store.Record, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	rec := a.rec()
-	ok = a.stored() && !rec.NeedsLogin() && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(k.clock.Now().Wall)
+	ok = k.remote != nil && a.stored() && !rec.NeedsLogin() && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(k.clock.Now().Wall)
 	return a.cfg.Account, rec, ok
 }
 
@@ -52,7 +59,7 @@ func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
 		return
 	}
 	k.mu.Lock()
-	was := a.sessionGone()
+	was, hastened := a.sessionGone(), false
 	switch {
 	case !a.stored() || a.rec().Version != version:
 		k.mu.Unlock()
@@ -61,13 +68,17 @@ func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
 		a.session.gone = 0
 	default:
 		a.session.gone = version
-		a.hasten()
+		hastened = a.hasten()
 	}
 	person := a.rec().Way == store.WayLogin
 	if was != gone {
 		a.changes()
 	}
 	k.mu.Unlock()
+	if hastened {
+		a.log().Info(SessionOver+"; the next one is asked for now", "version", version)
+		k.signal()
+	}
 	if gone && !was && person {
 		a.publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Version: version, Expiry: a.rec().Token.Expiry(),
@@ -84,21 +95,30 @@ const SessionOver = "the broker says that the session of its token is over"
 func (a *account) sessionGone() bool { return a.stored() && a.session.gone == a.rec().Version }
 
 // hasten gives the account its turn now, if it would have one later and nothing
-// but time keeps it from that. The caller holds k.mu.
-func (a *account) hasten() {
+// but time keeps it from that, and says so. The caller holds k.mu.
+func (a *account) hasten() bool {
 	now := a.keeper.clock.Now()
-	version := a.rec().Version
-	since := now.Wall.Sub(a.session.at)
-	if a.session.hastened == version || since >= 0 && since < hastenEvery {
-		return
-	}
 	due, planned := a.keeper.heap.Due(a.cfg.Name)
-	if !planned || !due.After(now.Wall) || a.plan.pause != promise.None || a.wish.notBefore.After(now.Wall) || a.waitsForLogin(now.Wall) {
-		return
+	since := now.Wall.Sub(a.session.hastened)
+	switch {
+	case !a.session.hastened.IsZero() && since >= 0 && since < hastenEvery,
+		!planned, !due.After(now.Wall), a.plan.pause != promise.None, a.wish.notBefore.After(now.Wall), !a.heldByLogin(now.Wall).IsZero():
+		return false
 	}
-	if a.ifIdle(func(a *leased) { a.dueAt(now.Wall, now) }) {
-		a.session.hastened, a.session.at = version, now.Wall
-		a.log().Info(SessionOver+"; the next one is asked for now", "version", version)
-		a.keeper.signal()
+	idle := a.ifIdle(func(a *leased) { a.dueAt(now.Wall, now) })
+	if idle {
+		a.session.hastened = now.Wall
+	}
+	return idle
+}
+
+// forgetSessions is told that nobody says any more how sessions are. The caller holds
+// k.mu.
+func (k *Keeper) forgetSessions() {
+	for _, a := range k.accounts {
+		if a.session.gone != 0 {
+			a.session.gone = 0
+			a.changes()
+		}
 	}
 }

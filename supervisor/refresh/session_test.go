@@ -20,6 +20,9 @@ func TestLostSessionBringsTheNextToken(t *testing.T) {
 		r := newRig(t, 10*time.Hour, "main")
 		gen := r.start()
 		synctest.Wait()
+		if _, err := r.keeper.Refresh(t.Context(), "main", true); err != nil {
+			t.Fatal(err)
+		}
 		first := r.status("main").Record.Version
 		r.keeper.SessionGone("main", first-1, true) // of a token that is replaced
 		time.Sleep(time.Second)
@@ -127,6 +130,11 @@ func TestLostSessionNeedsALogin(t *testing.T) {
 func TestWhoseSessionIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, time.Hour, "main")
+		if _, _, ok := r.keeper.Session("main"); ok {
+			t.Error("before the provider serves")
+		}
+		gen := r.start()
+		synctest.Wait()
 		kept := func(name string) bool { _, _, ok := r.keeper.Session(name); return ok }
 		if !kept("main") || kept("nobody's") {
 			t.Error("of a token that lives")
@@ -136,9 +144,13 @@ func TestWhoseSessionIsKept(t *testing.T) {
 			t.Error("of a token that may not be used")
 		}
 		r.keeper.Hold(nil)
+		r.broker.setDown(true)
 		time.Sleep(2 * time.Hour)
 		if kept("main") {
 			t.Error("of a dead token")
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
 		}
 	})
 }
