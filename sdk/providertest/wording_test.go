@@ -203,7 +203,6 @@ func (p generous) Describe(ctx context.Context) (sdk.Description, error) {
 	return d, err
 }
 
-// described says something else of itself.
 // tickled has sessions that are kept alive.
 type tickled struct{ described }
 
@@ -211,6 +210,7 @@ func (tickled) KeepAlive(context.Context, sdk.KeepaliveRequest) (sdk.Life, error
 	return sdk.Alive, nil
 }
 
+// described says something else of itself.
 type described struct {
 	*worded
 	change func(*sdk.Description)

@@ -58,6 +58,7 @@ func TestBrokenPrograms(t *testing.T) {
 		{"endless line", Command{Path: file("endless", "#!/bin/sh\nexec cat /dev/zero\n", 0o700)}, NotAPlugin, "instead of a plugin's handshake"},
 		{"wrong checksum", Command{Path: self, Args: []string{"provider"}, SHA256: strings.Repeat("ab", 32)}, WrongChecksum, "providers.real.sha256"},
 		{"other provider", Command{Name: "unreal", Path: self, Args: []string{"provider"}}, WrongProvider, `"real", not "unreal"`},
+		{"panics when asked", Command{Path: self, Args: []string{"provider", "panic"}}, "", "the provider panicked: string"},
 		{"dies when asked", Command{Path: self, Args: []string{"provider", "die"}}, "", "exit status 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

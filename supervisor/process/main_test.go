@@ -63,7 +63,9 @@ func (p realProvider) Describe(context.Context) (sdk.Description, error) {
 	for _, arg := range p.args {
 		switch arg {
 		case "die":
-			panic("nothing secret")
+			os.Exit(2)
+		case "panic":
+			panic("a secret")
 		case "chatter":
 			slog.Warn("structured", "account", "a1", "count", 3)
 			fmt.Fprintln(p.stderr, `{"@message": 7, "@level": []}`)

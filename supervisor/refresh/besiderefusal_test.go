@@ -39,6 +39,7 @@ func TestARefreshTokenBesideARefusedLoginIsKeptAside(t *testing.T) {
 			} else if !errors.Is(err, sdk.ErrInvalidGrant) {
 				t.Errorf("the login: %v", err)
 			}
+			synctest.Wait() // until it is told
 			rec := r.record("one")
 			if rec.Version != 1 || !rec.Token.RefreshToken.Equal(before.Token.RefreshToken) || len(rec.Evidence) != 1 {
 				t.Fatalf("version %d, with %d answers aside", rec.Version, len(rec.Evidence))
