@@ -64,6 +64,15 @@ func TestLostSessionWaitsLikeAnyOther(t *testing.T) {
 			t.Errorf("v%d while a better token is asked for elsewhere", got)
 		}
 		r.keeper.Postpone("main", time.Time{})
+		r.beginLogin("main")
+		r.keeper.SessionGone("main", v, true)
+		time.Sleep(time.Minute)
+		if got := r.status("main").Record.Version; got != v {
+			t.Errorf("v%d while a login is open", got)
+		}
+		if _, err := r.keeper.CancelLogin(t.Context(), "main"); err != nil {
+			t.Fatal(err)
+		}
 		r.keeper.SessionGone("main", v, true)
 		time.Sleep(time.Second)
 		if got := r.status("main").Record.Version; got != v+1 {
