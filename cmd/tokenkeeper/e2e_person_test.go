@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,10 +29,7 @@ func (s *site) logInAs(t *testing.T, person, account string, flags ...string) re
 	}
 	address := ""
 	stderr.until(t, func(text string) bool {
-		if strings.Contains(text, "Then paste") {
-			_, address, _ = strings.Cut(text, "\n\n  ")
-			address, _, _ = strings.Cut(address, "\n")
-		}
+		address = addressIn(t, text)
 		return address != ""
 	})
 	_, _ = fmt.Fprintln(paste, redirectOf(t, address+"&login_hint="+person))
@@ -40,6 +38,26 @@ func (s *site) logInAs(t *testing.T, person, account string, flags ...string) re
 		t.Fatalf("login as %s: %v\n%s", person, err, stderr.String())
 	}
 	return result{code: cmd.ProcessState.ExitCode(), stdout: stdout.String(), stderr: stderr.String()}
+}
+
+// addressIn is the address that a person, or a program, is told to open; "": it did
+// not come yet.
+func addressIn(t *testing.T, text string) string {
+	t.Helper()
+	line, _, whole := strings.Cut(text, "\n")
+	if whole && strings.HasPrefix(line, "{") {
+		var begun struct{ Login struct{ URL string } }
+		if err := json.Unmarshal([]byte(line), &begun); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		return begun.Login.URL
+	}
+	if !strings.Contains(text, "Then paste") {
+		return ""
+	}
+	_, address, _ := strings.Cut(text, "\n\n  ")
+	address, _, _ = strings.Cut(address, "\n")
+	return address
 }
 
 // redirectOf is where the broker sends the browser.
