@@ -483,7 +483,7 @@ func TestCrowd(t *testing.T) {
 				for _, name := range names {
 					d.called(name)
 				}
-				time.Sleep(10 * time.Minute)
+				time.Sleep(10*time.Minute + time.Second)
 				late := 0
 				for n, name := range names {
 					s := session(t, b, name)
