@@ -279,6 +279,9 @@ func TestBrokenWordsAreFound(t *testing.T) {
 		providertest.Run(t, broken[name].suite)
 		return
 	}
+	if testing.Short() {
+		t.Skip("a process for every provider takes a while: not with -short")
+	}
 	for name, tt := range broken {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenWordsAreFound$/^"+strings.ReplaceAll(tt.foundBy, "/", "$/^")+"$")
