@@ -47,6 +47,10 @@ type Plan struct {
 // marginLeast is the least time for a refresh before its refresh token dies.
 const marginLeast = 30 * time.Second
 
+// shortestLife is the least that a refresh token is believed to live: what is said to
+// live for a nanosecond, and to die in a minute, is refreshed before that.
+const shortestLife = 2 * time.Second
+
 // PlanOf says when a token of that life is to be refreshed, as seen from now.
 // What nobody knows is due now.
 func PlanOf(p Policy, l Life, now time.Time, chance float64) Plan {
@@ -83,7 +87,7 @@ func (l Life) ended(last, now time.Time) bool {
 func (l Life) lastRefresh(p Policy) time.Time {
 	margin := max(p.BeforeExpiry, p.BeforeEnd, marginLeast)
 	if l.RefreshLife > 0 {
-		margin = min(margin, l.RefreshLife/2)
+		margin = min(margin, max(l.RefreshLife/2, shortestLife/2))
 	}
 	return moment.Add(l.RefreshEnd, -margin)
 }

@@ -89,6 +89,15 @@ func TestAnyPlanIsSane(t *testing.T) {
 	})
 }
 
+// A refresh token that is said to live for no time at all is refreshed before its end
+// like any other.
+func TestLifeOfNoTimeIsNotBelieved(t *testing.T) {
+	l := schedule.Life{Issued: issued, Lifetime: time.Hour, RefreshEnd: issued.Add(time.Minute), RefreshLife: 1, Sliding: true, Asked: issued}
+	if got := schedule.PlanOf(schedule.Policy{}, l, issued, 0.5); !got.Due.Before(l.RefreshEnd) {
+		t.Errorf("due %v, and the refresh token dies %v", got.Due, l.RefreshEnd)
+	}
+}
+
 func TestWishesThatAShortLifeCuts(t *testing.T) {
 	const m = time.Minute
 	for _, tt := range []struct {
