@@ -181,10 +181,7 @@ func TestKinds(t *testing.T) {
 // Each rule of a kind finds the provider that breaks it.
 func TestBrokenKindsAreFound(t *testing.T) {
 	rotates := func(d *sdk.Description) { d.Policy.Rotates = true }
-	broken := map[string]struct {
-		suite   providertest.Suite
-		foundBy string
-	}{
+	broken := map[string]brokenSuite{
 		"forgets that it rotates":      {keepingSuite(keeping(false)), "Rotation"},
 		"says that it rotates":         {keepingSuite(keeping(true)), "Rotation"},
 		"invents a refresh token":      {keepingSuite(inventive{keeping(false)}), "Rotation"},
@@ -224,24 +221,5 @@ func TestBrokenKindsAreFound(t *testing.T) {
 	wrong := broken["forgets that it rotates"]
 	wrong.suite.Broker.KeepsRefreshToken = false
 	broken["forgets that it rotates"] = wrong
-	if name := os.Getenv("BROKEN_KIND"); name != "" {
-		providertest.Run(t, broken[name].suite)
-		return
-	}
-	if testing.Short() {
-		t.Skip("a process for every provider takes a while: not with -short")
-	}
-	for name, tt := range broken {
-		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenKindsAreFound$/^"+strings.ReplaceAll(tt.foundBy, "/", "$/^")+"$")
-			cmd.Env = append(os.Environ(), "BROKEN_KIND="+name)
-			out, err := cmd.CombinedOutput()
-			if err == nil {
-				t.Fatal("the suite let it pass")
-			}
-			if !strings.Contains(string(out), "--- FAIL: TestBrokenKindsAreFound/"+tt.foundBy+" ") {
-				t.Errorf("not found by %s:\n%s", tt.foundBy, out)
-			}
-		})
-	}
+	eachIsFound(t, broken, false)
 }

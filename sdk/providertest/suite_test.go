@@ -45,15 +45,33 @@ var broken = map[string]struct {
 // runs in a process of its own, which must fail in the right place. A short run
 // goes there straight.
 func TestBrokenProvidersAreFound(t *testing.T) {
+	suites := map[string]brokenSuite{}
+	for name, b := range broken {
+		suites[name] = brokenSuite{suite(b.provider), b.foundBy}
+	}
+	eachIsFound(t, suites, !testing.Short())
+}
+
+// brokenSuite is one that a provider fails, and the subtest that finds its mistake.
+type brokenSuite struct {
+	suite   providertest.Suite
+	foundBy string
+}
+
+// eachIsFound runs each suite in a process of its own, the whole of it or only the
+// place in which it must fail.
+func eachIsFound(t *testing.T, broken map[string]brokenSuite, whole bool) {
+	t.Helper()
 	if name := os.Getenv("BROKEN_PROVIDER"); name != "" {
-		providertest.Run(t, suite(broken[name].provider))
+		providertest.Run(t, broken[name].suite)
 		return
 	}
+	test := t.Name()
 	for name, tt := range broken {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			pattern := "^TestBrokenProvidersAreFound$"
-			if testing.Short() {
+			pattern := "^" + test + "$"
+			if !whole {
 				pattern += "/^" + strings.ReplaceAll(tt.foundBy, "/", "$/^") + "$"
 			}
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+pattern)
@@ -62,7 +80,7 @@ func TestBrokenProvidersAreFound(t *testing.T) {
 			if err == nil {
 				t.Fatal("the suite let it pass")
 			}
-			if !strings.Contains(string(out), "--- FAIL: TestBrokenProvidersAreFound/"+tt.foundBy+" ") {
+			if !strings.Contains(string(out), "--- FAIL: "+test+"/"+tt.foundBy+" ") {
 				t.Errorf("not found by %s:\n%s", tt.foundBy, out)
 			}
 		})

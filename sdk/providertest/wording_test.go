@@ -240,10 +240,7 @@ func TestBrokenWordsAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := map[string]struct {
-		suite   providertest.Suite
-		foundBy string
-	}{
+	broken := map[string]brokenSuite{
 		"lets addresses be stored":   {inAddressesSuite(stored{&worded{change: inAddresses}}), "Wording"},
 		"forgets a header":           {inAddressesSuite(also(inAddresses, func(e *oauth.Endpoint) { e.Requests.Header = nil })), "Wording"},
 		"posts":                      {inAddressesSuite(also(inAddresses, func(e *oauth.Endpoint) { e.Requests.Encoding = "" })), "Wording"},
@@ -275,24 +272,5 @@ func TestBrokenWordsAreFound(t *testing.T) {
 	often := broken["forgives what is not spent"]
 	often.suite = inAddressesSuite(tickled{described{&worded{change: inAddresses}, func(d *sdk.Description) { d.KeepaliveEvery = time.Second }}})
 	broken["beats too often"] = often
-	if name := os.Getenv("BROKEN_WORDS"); name != "" {
-		providertest.Run(t, broken[name].suite)
-		return
-	}
-	if testing.Short() {
-		t.Skip("a process for every provider takes a while: not with -short")
-	}
-	for name, tt := range broken {
-		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBrokenWordsAreFound$/^"+strings.ReplaceAll(tt.foundBy, "/", "$/^")+"$")
-			cmd.Env = append(os.Environ(), "BROKEN_WORDS="+name)
-			out, err := cmd.CombinedOutput()
-			if err == nil {
-				t.Fatal("the suite let it pass")
-			}
-			if !strings.Contains(string(out), "--- FAIL: TestBrokenWordsAreFound/"+tt.foundBy+" ") {
-				t.Errorf("not found by %s:\n%s", tt.foundBy, out)
-			}
-		})
-	}
+	eachIsFound(t, broken, false)
 }
