@@ -3,18 +3,17 @@ package main
 import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // wayBy is the way in which accounts of a provider get their next token, by what it
-// says of itself, as the supervisor decides it.
+// says of itself, as the control API names it.
 func wayBy(d sdk.Description) string {
-	switch {
-	case !d.NoRefresh:
-		return control.WayRefresh
-	case d.Renewer:
-		return control.WayRenew
+	if w := refresh.WayOf(d); w != store.WayRefresh {
+		return string(w)
 	}
-	return control.WayLogin
+	return control.WayRefresh
 }
 
 // timesOf is a provider's policy as the time of a refresh or a renewal follows from it:

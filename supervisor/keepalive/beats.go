@@ -88,8 +88,8 @@ type beat struct {
 	slow  bool // its account had no answer last time
 }
 
-// make makes a beat, and plans the next.
-func (b *Beats) make(ctx context.Context, p Provider, due beat) {
+// send makes a beat, and plans the next.
+func (b *Beats) send(ctx context.Context, p Provider, due beat) {
 	a, rec, ok := b.cfg.Accounts.Session(due.name)
 	if !ok {
 		b.later(due, looksAgain)

@@ -50,7 +50,7 @@ func (b *Beats) Run(ctx context.Context, p Provider) {
 		}
 		flights.Go(func() {
 			defer b.recovered(due)
-			b.make(ctx, p, due)
+			b.send(ctx, p, due)
 		})
 	}
 }

@@ -78,8 +78,8 @@ func (k *Keeper) Way() (w store.Way, ok bool) {
 	return k.ways, k.met
 }
 
-// wayOf is what a provider says of it.
-func wayOf(d sdk.Description) store.Way {
+// WayOf is what a provider says of it.
+func WayOf(d sdk.Description) store.Way {
 	switch {
 	case !d.NoRefresh:
 		return store.WayRefresh

@@ -59,7 +59,7 @@ func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
 func (k *Keeper) Meet(d sdk.Description) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), wayOf(d)
+	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), WayOf(d)
 }
 
 // toldLogin is the time of the login that a token t comes from which was found

@@ -142,7 +142,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := !k.met
-	k.policy, k.met, k.usual, k.steering, k.ways = d.Policy, true, usualEnvironment(d), steering(d), wayOf(d)
+	k.policy, k.met, k.usual, k.steering, k.ways = d.Policy, true, usualEnvironment(d), steering(d), WayOf(d)
 	k.beside = d.ExchangeBeside
 	if !d.Keepalive {
 		k.forgetSessions()

@@ -271,14 +271,20 @@ func (*daily) Describe(context.Context) (sdk.Description, error) {
 	}}, nil
 }
 
+// newDailyRig is a rig at such a broker, without a token.
+func newDailyRig(t *testing.T) *rig {
+	r := newRig(t, time.Hour)
+	r.provider = &daily{}
+	r.accounts = []refresh.Account{{Account: sdk.Account{Name: "main"}, Timeout: 30 * time.Second, MaxFailures: 5}}
+	r.restart()
+	return r
+}
+
 // A token that nothing renews is served until it dies; then a person is needed, and
 // nothing is ever sent.
 func TestLoggedInEachMorning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, time.Hour)
-		r.provider = &daily{}
-		r.accounts = []refresh.Account{{Account: sdk.Account{Name: "main"}, Timeout: 30 * time.Second, MaxFailures: 5}}
-		r.restart()
+		r := newDailyRig(t)
 		defer r.watch()()
 		gen := r.start()
 		synctest.Wait()

@@ -88,10 +88,7 @@ func TestLostSessionWaitsLikeAnyOther(t *testing.T) {
 // and none when that turns out to be a mistake. Its token may be replaced meanwhile.
 func TestLostSessionNeedsALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, time.Hour)
-		r.provider = &daily{}
-		r.accounts = []refresh.Account{{Account: sdk.Account{Name: "main"}, Timeout: 30 * time.Second, MaxFailures: 5}}
-		r.restart()
+		r := newDailyRig(t)
 		defer r.watch()()
 		gen := r.start()
 		synctest.Wait()

@@ -1,0 +1,166 @@
+package keepalive_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// A panic here ends neither the supervisor nor the beats of others.
+func TestPanicStaysWithItsBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Minute, "main", "other")
+		d.life["main"] = "panic"
+		b := beating(t, d)
+		time.Sleep(10*time.Minute + time.Second)
+		if n, m := d.called("other"), d.called("main"); n < 10 || m < 9 {
+			t.Errorf("%d beats of the other one, %d of the one that panics", n, m)
+		}
+		if s := session(t, b, "other"); s.Life != sdk.Alive {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
+// A provider that does not say at first who it is has beats once it does, and none is
+// made before tokens may be used.
+func TestBeatsBeginWhenTheyCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Minute, "main")
+		d.mute, d.idle = 5, true
+		beating(t, d)
+		time.Sleep(2 * time.Minute)
+		if n := d.called("main"); n > 0 {
+			t.Errorf("%d beats while nothing may be used", n)
+		}
+		d.set(func() { d.idle = false })
+		time.Sleep(time.Second)
+		if n := d.called("main"); n != 1 {
+			t.Errorf("%d beats", n)
+		}
+	})
+}
+
+// The wall clock, set back in the middle of a beat or ahead, and a machine that sleeps
+// stop none of them.
+func TestBeatsGoOnWhateverTheClockDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Minute, "main")
+		d.takes = 5 * time.Second
+		var mu sync.Mutex
+		var jump time.Duration
+		b := newBeats(d, func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(jump) })
+		run(t, b, d)
+		for _, by := range []time.Duration{-6 * time.Hour, 12 * time.Hour, -time.Minute} {
+			time.Sleep(time.Minute - time.Second)
+			mu.Lock()
+			jump += by
+			mu.Unlock()
+			d.called("main")
+			time.Sleep(10 * time.Minute)
+			if n := d.called("main"); n < 9 || n > 13 {
+				t.Errorf("%d beats in the ten minutes after %s", n, by)
+			}
+		}
+	})
+}
+
+// The broker's pause outlives a generation, and the account whose beat has ended the
+// process comes last in the next.
+func TestPausesOutliveGenerations(t *testing.T) {
+	for name, err := range map[string]error{
+		"a limit": &sdk.Error{Kind: sdk.KindRateLimited, Message: "slowly", RetryAfter: 30 * time.Second},
+		"a crash": fmt.Errorf("%w: EOF", sdk.ErrConnection),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(time.Minute, "main", "other")
+				d.err["main"] = err
+				b := newBeats(d, time.Now)
+				stop := run(t, b, d)
+				time.Sleep(time.Second)
+				stop()
+				if s, _ := b.Session("main"); name == "a crash" && s.Failures > 0 {
+					t.Errorf("a crash counts: %+v", s)
+				}
+				for range 5 {
+					stop = run(t, b, d)
+					time.Sleep(time.Second)
+					stop()
+				}
+				if n := d.called("main"); n != 1 {
+					t.Errorf("%d beats", n)
+				}
+				d.set(func() { delete(d.err, "main") })
+				run(t, b, d)
+				time.Sleep(time.Minute + time.Second)
+				if n, m := d.called("main"), d.called("other"); n == 0 || m == 0 {
+					t.Errorf("after that %d beats, %d of the other", n, m)
+				}
+			})
+		})
+	}
+}
+
+// Accounts that hang keep none of the others waiting, and more sessions than can be
+// asked in time are told.
+func TestCrowd(t *testing.T) {
+	for name, c := range map[string]struct {
+		accounts, hang int
+		takes          time.Duration
+		late           bool
+	}{
+		"some hang": {400, 100, time.Millisecond, false},
+		"too many":  {4000, 0, 25 * time.Second, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var names []string
+				for n := range c.accounts {
+					names = append(names, fmt.Sprintf("a%04d", n))
+				}
+				d := newDesk(time.Minute, names...)
+				d.takes = c.takes
+				d.slow = map[string]bool{}
+				for n := range c.hang {
+					d.slow[names[4*n+1]] = true
+				}
+				b := beating(t, d)
+				time.Sleep(10 * time.Minute)
+				for _, name := range names {
+					d.called(name)
+				}
+				time.Sleep(10*time.Minute + time.Second)
+				late := 0
+				for n, name := range names {
+					s := session(t, b, name)
+					if s.Unheard != "" && !d.slow[name] {
+						late++
+					}
+					if beats := d.called(name); !d.slow[name] && !c.late && beats < 10 {
+						t.Errorf("%d: %d beats in ten minutes beside others that hang", n, beats)
+					}
+				}
+				if (late > 0) != c.late {
+					t.Errorf("%d are told to come late", late)
+				}
+			})
+		})
+	}
+}
+
+// Nobody is called more often than the contract says, whatever the provider says.
+func TestLeastKeepalive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(60, "main") // nanoseconds
+		beating(t, d)
+		time.Sleep(time.Minute)
+		if n := d.called("main"); n < 5 || n > 7 {
+			t.Errorf("%d beats in a minute", n)
+		}
+	})
+}
