@@ -15,6 +15,7 @@ import (
 //	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
 //	alerts/<key>             JSON of event.Alert and a checksum
 //	logins/<id>              login.go
+//	requests/<id>            requests.go
 //
 // A ledger's <account> is that of an alert if it holds a colon, which the name
 // of no account does. Any other key was written by a newer program and
@@ -27,6 +28,7 @@ const (
 	prefixLedger   = "ledger/"
 	prefixAlerts   = "alerts/"
 	prefixLogins   = "logins/"
+	prefixRequests = "requests/"
 	suffixRecord   = "/record"
 	suffixIntent   = "/intent"
 )
@@ -38,13 +40,14 @@ const longestName = 255
 func recordKey(account string) string       { return prefixAccounts + account + suffixRecord }
 func intentKey(account string) string       { return prefixAccounts + account + suffixIntent }
 func loginKey(account string) string        { return prefixLogins + account }
+func requestsKey(account string) string     { return prefixRequests + account }
 func alertKey(key string) string            { return prefixAlerts + key }
 func ledgerPrefix(sink string) string       { return prefixLedger + sink + "/" }
 func ledgerKey(sink, account string) string { return ledgerPrefix(sink) + account }
 
 // foreignKey says whether no program up to this one writes keys like that.
 func foreignKey(key string) bool {
-	for _, prefix := range []string{prefixAccounts, prefixLedger, prefixAlerts, prefixLogins} {
+	for _, prefix := range []string{prefixAccounts, prefixLedger, prefixAlerts, prefixLogins, prefixRequests} {
 		if strings.HasPrefix(key, prefix) {
 			return false
 		}

@@ -267,6 +267,9 @@ type Intent struct {
 	// Login is the State of the [Login] whose code an exchange spends; "": none, or
 	// an older program has announced it.
 	Login string `json:"login,omitempty"`
+	// Requests, if not nil, take the place of the account's with the announcement,
+	// which is one of them: see [Store.Requests]. Not stored in the intent.
+	Requests []Request `json:"-"`
 	// Before is the intent in whose place this one stands for the time being:
 	// a login's, over a refresh of which nobody knows the outcome. Abandon
 	// gives it back; a Commit ends both. nil: none.

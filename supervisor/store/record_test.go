@@ -82,7 +82,7 @@ func TestGoldenStore(t *testing.T) {
 		}
 		checkSame(t, r, golden())
 		in, ok, err := s.Intent(t.Context(), "saxo-live")
-		if err != nil || !ok || in != goldenIntent() {
+		if err != nil || !ok || !reflect.DeepEqual(in, goldenIntent()) {
 			t.Errorf("intent %+v (%v, %v)", in, ok, err)
 		}
 		ledger, err := s.Deliveries(t.Context(), "bot")

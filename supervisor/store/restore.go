@@ -21,8 +21,9 @@ type restoration struct {
 	records map[string]restoredRecord
 	// intents that stood in what is left.
 	intents map[string][]byte
-	// alerts that were open in what is left.
-	alerts map[string][]byte
+	// outlived are the alerts that were open in what is left, and the requests that
+	// were made, by key.
+	outlived map[string][]byte
 	// machine is what is left says of the machine that the store belongs to.
 	machine []byte
 	// named are accounts that something speaks of.
@@ -42,7 +43,7 @@ type restoredRecord struct {
 // highest version counts, wherever it stands: versions never go back, and
 // the newest refresh token is the one that is good.
 func (m *mirror) restore(live []source, cause error) error {
-	r := &restoration{records: map[string]restoredRecord{}, intents: map[string][]byte{}, alerts: map[string][]byte{}, named: map[string]bool{}}
+	r := &restoration{records: map[string]restoredRecord{}, intents: map[string][]byte{}, outlived: map[string][]byte{}, named: map[string]bool{}}
 	for n := range live {
 		if err := r.add(&live[n], true); err != nil {
 			return err
@@ -145,8 +146,8 @@ func (r *restoration) add(s *source, live bool) error {
 		if live && key == keyMachine {
 			r.machine = value
 		}
-		if live && strings.HasPrefix(key, prefixAlerts) {
-			r.alerts[key] = value
+		if live && outlives(key) {
+			r.outlived[key] = value
 		}
 	}
 	if s.good() {
@@ -160,6 +161,11 @@ func (r *restoration) add(s *source, live bool) error {
 		r.offer(rec, s.path, false)
 	}
 	return nil
+}
+
+// outlives says whether what is under a key is as true after a restoration.
+func outlives(key string) bool {
+	return strings.HasPrefix(key, prefixAlerts) || strings.HasPrefix(key, prefixRequests)
 }
 
 func (r *restoration) offer(rec Record, path string, newest bool) {
@@ -179,12 +185,12 @@ func (r *restoration) values() map[string][]byte {
 			if account, ok := intentAccount(key); ok && r.intents[account] == nil {
 				r.intents[account] = value
 			}
-			if foreignKey(key) || key == keyMachine || strings.HasPrefix(key, prefixAlerts) {
+			if foreignKey(key) || key == keyMachine || outlives(key) {
 				values[key] = value
 			}
 		}
 	}
-	maps.Copy(values, r.alerts)
+	maps.Copy(values, r.outlived)
 	if r.machine != nil {
 		values[keyMachine] = r.machine
 	}

@@ -104,11 +104,16 @@ func (d draft) replace(attempt string, in Intent) error {
 	return d.announce(in)
 }
 
-// announce puts an intent. The login whose code it spends is over with it: a code
-// is spent once.
+// announce puts an intent, and the requests of which it is one. The login whose code
+// it spends is over with it: a code is spent once.
 func (d draft) announce(in Intent) error {
 	if err := d.putIntent(in); err != nil {
 		return err
+	}
+	if in.Requests != nil {
+		if err := d.putRequests(in.Account, in.Requests); err != nil {
+			return err
+		}
 	}
 	d.dropLogin(in.Account, in.Login)
 	return nil

@@ -133,6 +133,13 @@ type Store interface {
 	// DropLogin ends the login with that State. Any other stays; none is fine.
 	DropLogin(ctx context.Context, account, state string) error
 
+	// Requests returns those that the account has made of late, as they were put
+	// last: with an announcement ([Intent.Requests]), or by PutRequests.
+	Requests(ctx context.Context, account string) ([]Request, error)
+	// PutRequests makes all the account's requests, in the place of any others. They
+	// need no record.
+	PutRequests(ctx context.Context, account string, all []Request) error
+
 	// SaveAlert stores the newest state of an alert, by its key. The ledger
 	// of who was told of it has the key in the place of the account.
 	SaveAlert(ctx context.Context, a event.Alert) error

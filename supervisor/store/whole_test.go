@@ -77,6 +77,12 @@ func wholeLogin() Login {
 	}
 }
 
+// wholeRequests have every field set.
+func wholeRequests() []Request {
+	at := golden().StoredAt
+	return []Request{{Attempt: "0197c59f-attempt", At: at, Failed: true}, {Attempt: "0197c5a2-attempt", At: at.Add(time.Minute)}}
+}
+
 // TestReleaseWhole writes the files, once.
 func TestReleaseWhole(t *testing.T) {
 	if !*release {
@@ -97,6 +103,7 @@ func TestReleaseWhole(t *testing.T) {
 	dir := plant(t, formatVersion, map[string][]byte{recordKey("saxo-live"): record, intentKey("saxo-live"): intent})
 	s := reach(t, dir)
 	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()), s.PutLogin(t.Context(), wholeLogin()),
+		s.PutRequests(t.Context(), "saxo-live", wholeRequests()),
 		s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +127,8 @@ func TestWholeIsWhole(t *testing.T) {
 	r, in := wholeRecord(), wholeIntent()
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread, in.UnreadAttempt = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread, in.Before.UnreadAttempt // a refresh alone has them
-	r.Held = true // never stored
-	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, wholeLogin(), wholeLogin().By} {
+	r.Held, in.Requests = true, wholeRequests() // never stored there
+	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, wholeLogin(), wholeLogin().By, wholeRequests()[0]} {
 		s := reflect.ValueOf(v)
 		for n := range s.NumField() {
 			if f := s.Type().Field(n); f.IsExported() && s.Field(n).IsZero() && f.Name != "Rescued" {
@@ -191,6 +198,9 @@ func TestGoldenWholeStore(t *testing.T) {
 	}
 	if l, ok, err := s.Login(ctx, "saxo-live"); err != nil || !ok || !reflect.DeepEqual(l, wholeLogin()) {
 		t.Errorf("the open login %+v (%v, %v)", l, ok, err)
+	}
+	if all, err := s.Requests(ctx, "saxo-live"); err != nil || !reflect.DeepEqual(all, wholeRequests()) {
+		t.Errorf("requests %+v (%v)", all, err)
 	}
 	if owner, err := s.Owner(ctx); err != nil || !reflect.DeepEqual(owner, goldenOwner()) {
 		t.Errorf("it belongs to %+v (%v)", owner, err)

@@ -98,7 +98,7 @@ func sameIntent(a, b store.Intent) bool {
 	}
 	a.At, a.AmbiguousSince, a.Until, a.Before = time.Time{}, time.Time{}, time.Time{}, nil
 	b.At, b.AmbiguousSince, b.Until, b.Before = time.Time{}, time.Time{}, time.Time{}, nil
-	return a == b
+	return reflect.DeepEqual(a, b)
 }
 
 func sameDelivery(a, b store.Delivery) bool {

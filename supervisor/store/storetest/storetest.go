@@ -43,6 +43,7 @@ func Run(t *testing.T, place Place) {
 		{"Evidence", testEvidence},
 		{"CandidateBeside", testCandidateBeside},
 		{"Login", testLogin},
+		{"Requests", testRequests},
 		{"Ledger", testLedger},
 		{"Tries", testTries},
 		{"Alerts", testAlerts},
