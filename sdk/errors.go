@@ -27,7 +27,8 @@ const (
 	// may be used again freely.
 	KindNotSent Kind = "not_sent"
 	// KindPending: the person has not approved a login yet (RFC 8628, section 3.5:
-	// authorization_pending). Of [LoginGuide.EndLogin] alone.
+	// authorization_pending). Of [LoginGuide.EndLogin] alone. With a RetryAfter the
+	// server wants it in the place of [Login.PollEvery] from now on (slow_down).
 	KindPending Kind = "pending"
 )
 

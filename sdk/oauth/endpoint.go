@@ -23,6 +23,8 @@ type Endpoint struct {
 	// RefreshURL is where refreshes go, if not to TokenURL: Tradier has two
 	// addresses. "": there too.
 	RefreshURL string
+	// DeviceURL is where logins with a device code begin (RFC 8628, section 3.1).
+	DeviceURL string
 	// AuthStyle says how the client authenticates (RFC 6749, section 2.3.1).
 	// It must be set: x/oauth2 would find it out by posting the same refresh
 	// token twice.

@@ -178,6 +178,8 @@ func (e Endpoint) decided(kind sdk.Kind, status int, code string, fail func(sdk.
 		return fail(kind, code, "refused the grant (HTTP %d, %s): unless a newer token turns up, someone must log in again", status, said)
 	case sdk.KindInvalidClient:
 		return fail(kind, code, "refused the client (HTTP %d, %s): check client_id and client_secret", status, said)
+	case sdk.KindPending:
+		return fail(kind, code, "still waits for the person (HTTP %d, %s)", status, said)
 	case "", sdk.KindTransient:
 		return nil
 	}

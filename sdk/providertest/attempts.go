@@ -19,7 +19,7 @@ func testSameAttempt(t *testing.T, s Suite) {
 	p := s.start(t, t.TempDir())
 	first, err := s.next(call(t), p.Remote, s.request("one", b))
 	if err != nil {
-		t.Fatalf("Refresh: %v", err)
+		t.Fatalf("%s: %v", s.name(), err)
 	}
 	again, err := s.next(call(t), p.Remote, s.request("one", b))
 	if err != nil {
@@ -38,7 +38,7 @@ func testRecovery(t *testing.T, s Suite) {
 	p := s.start(t, dir)
 	first, err := s.next(call(t), p.Remote, s.request("one", b))
 	if err != nil {
-		t.Fatalf("Refresh: %v", err)
+		t.Fatalf("%s: %v", s.name(), err)
 	}
 	p.die()
 
@@ -165,7 +165,7 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.start(t, t.TempDir())
 	if _, err := s.next(call(t), p.Remote, s.request("one", b)); err != nil {
-		t.Fatalf("Refresh: %v", err)
+		t.Fatalf("%s: %v", s.name(), err)
 	}
 	if _, err := s.next(call(t), p.Remote, s.request("two", b)); sdk.KindOf(err) != sdk.KindNotSent {
 		t.Errorf("an attempt beside an unsettled one: %v, want an error of the kind not_sent", err)
@@ -175,7 +175,7 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
-	if d.ExchangeBeside && s.way != logsIn { // nothing begins beside a login
+	if d.ExchangeBeside && (s.way == refreshes || s.way == renews) { // nothing begins beside a login
 		testCodeBesideARefresh(t, s)
 	}
 }
@@ -225,31 +225,28 @@ func testConcurrent(t *testing.T, s Suite) {
 	all := make(chan struct{})
 	patience, cancel := waittest.Context(t.Context(), 5)
 	defer cancel()
-	name := func(i int) string { return fmt.Sprintf("account-%d", i) }
-	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
-		if arrived.Add(1) == accounts {
-			close(all)
-		}
-		select {
-		case <-all:
-		case <-patience.Done():
-			http.Error(w, "the others never came", http.StatusServiceUnavailable)
-			return
-		}
-		for i := range accounts {
-			if mine := name(i); strings.Contains(textOf(r), mine) {
-				s.grant(s.access("access for "+mine), "next for "+mine)(w, r)
-				return
-			}
-		}
-		http.Error(w, "nobody's", http.StatusBadRequest)
-	})
 	p := s.start(t, t.TempDir())
 	ctx := call(t)
 	var calls sync.WaitGroup
 	for i := range accounts {
+		name := fmt.Sprintf("account-%d", i)
+		b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+			if arrived.Add(1) == accounts {
+				close(all)
+			}
+			select {
+			case <-all:
+			case <-patience.Done():
+				http.Error(w, "the others never came", http.StatusServiceUnavailable)
+				return
+			}
+			if s.carriesToken() && !strings.Contains(textOf(r), name) {
+				http.Error(w, "another account's", http.StatusBadRequest)
+				return
+			}
+			s.grant(s.access("access for "+name), "next for "+name)(w, r)
+		})
 		calls.Go(func() {
-			name := name(i)
 			req := s.request("attempt of "+name, b)
 			req.Account = s.account(name, b)
 			req.Token.AccessToken, req.Token.RefreshToken = sdk.NewSecret(name), sdk.NewSecret(s.given(name))

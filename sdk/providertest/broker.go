@@ -16,7 +16,8 @@ import (
 type broker struct {
 	server *httptest.Server
 
-	words Broker
+	words  Broker
+	judged bool // by the words of a token request
 
 	mu         sync.Mutex
 	forms      []url.Values
@@ -27,14 +28,26 @@ type broker struct {
 
 func (s Suite) newBroker(t *testing.T, answer http.HandlerFunc) *broker {
 	t.Helper()
+	b := s.beside(t, answer)
+	b.judged = true
+	return b
+}
+
+// beside is a server for what is no token request, as a beat: worded as it likes.
+func (s Suite) beside(t *testing.T, answer http.HandlerFunc) *broker {
+	t.Helper()
 	b := &broker{words: s.Broker, assertions: map[string]bool{}}
 	b.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != s.Broker.method() {
-			http.Error(w, s.Broker.method()+" only", http.StatusMethodNotAllowed)
+		if b.judged && r.Method != b.words.method() {
+			http.Error(w, b.words.method()+" only", http.StatusMethodNotAllowed)
 			return
 		}
-		r.PostForm = s.Broker.parameters(r)
-		b.judge(r)
+		if b.judged {
+			r.PostForm = b.words.parameters(r)
+			b.judge(r)
+		} else {
+			_ = r.ParseForm()
+		}
 		b.mu.Lock()
 		b.forms = append(b.forms, r.PostForm)
 		b.texts = append(b.texts, textOf(r))

@@ -28,9 +28,6 @@ func describesKinds(t *testing.T, d sdk.Description) {
 	if d.LoginGuide != (len(d.Logins) > 0) {
 		t.Errorf("Description.Logins is %v; it lists the shapes of a sdk.LoginGuide, and only of one", d.Logins)
 	}
-	shapes := []sdk.LoginShape{
-		sdk.LoginRedirect, sdk.LoginPasteAddress, sdk.LoginPasteToken, sdk.LoginVerifier, sdk.LoginDevice, sdk.LoginApproval, sdk.LoginCallback,
-	}
 	for _, shape := range d.Logins {
 		if !slices.Contains(shapes, shape) {
 			t.Errorf("Description.Logins has the unknown shape %q", shape)

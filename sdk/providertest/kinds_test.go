@@ -5,7 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"strings"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -159,6 +159,11 @@ func TestKinds(t *testing.T) {
 		"logs in daily":   {dailySuite(&daily{}), 11},
 		"is brought":      {suite(brought{}), 1},
 		"keeps its token": {keepingSuite(keeping(false)), 12},
+		"mints":           {mintingSuite(&minting{}), 12},
+		"mints beside":    {refreshesAndMintsSuite(&minting{}), 25},
+		"guides":          {guidingSuite(guide()), 50},
+		"guides alone":    {suite(deviceOnly{guide: guide()}), 14},
+		"is kept alive":   {beatingSuite(&beating{}), 14},
 	}
 	if name := os.Getenv("KIND"); name != "" {
 		providertest.Run(t, right[name].suite)
@@ -166,17 +171,21 @@ func TestKinds(t *testing.T) {
 	}
 	for name, tt := range right {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^TestKinds$/^(Describe|Refresh|Renew|Rotation|"+
-				"NoRefreshTokenIsThrownAway|Wording|OnePostPerAttempt|SameAttemptAgain|Recovery|DeathWithOpenRequest|UnsettledBlocks|"+
-				"SpoolIsNamed|NothingListens|Concurrent|Login|LentLock)$")
+				"NoRefreshTokenIsThrownAway|Wording|OnePostPerAttempt|SameAttemptAgain|Recovery|Killed|DeathWithOpenRequest|UnsettledBlocks|"+
+				"SpoolIsNamed|NothingListens|Concurrent|Login|LentLock|Mint.*|EndLogin_.*|Pending|BeginLogin|KeepAlive|Also.*)$")
 			cmd.Env = append(os.Environ(), "KIND="+name)
 			out, err := cmd.CombinedOutput()
-			if n := strings.Count(string(out), "\n    --- PASS: "); err != nil || n < tt.rules {
+			if n := passed(out); err != nil || n < tt.rules {
 				t.Errorf("%d rules: %v\n%s", n, err, out)
 			}
 		})
 	}
 }
+
+// passed counts the rules that were held, those of a further way, too.
+func passed(out []byte) int { return len(regexp.MustCompile(`\n +--- PASS: `).FindAll(out, -1)) }
 
 // Each rule of a kind finds the provider that breaks it.
 func TestBrokenKindsAreFound(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 // has ended, also if whoever lent it dies in mid-request, and no longer than
 // until it is settled.
 func testLentLock(t *testing.T, s Suite) {
-	b, arrived, release := s.hold(t)
+	b, arrived, release := s.holdBack(t)
 	p, remote := s.host(t, t.TempDir())
 	ctx := call(t)
 	path := filepath.Join(t.TempDir(), "lock")
@@ -117,7 +117,7 @@ type orphan struct {
 
 func (s Suite) orphan(t *testing.T) orphan {
 	t.Helper()
-	b, arrived, release := s.hold(t)
+	b, arrived, release := s.holdBack(t)
 	o := orphan{ctx: call(t), dir: t.TempDir(), lock: filepath.Join(t.TempDir(), "lock"), answer: release}
 	p, remote := s.host(t, o.dir)
 	o.Process = p

@@ -39,7 +39,7 @@ func testOddSuccesses(t *testing.T, s Suite) {
 			case sdk.KindOf(err) != sdk.KindAmbiguous:
 				t.Errorf("the error is of the kind %s, want a token or ambiguous: %v", sdk.KindOf(err), err)
 			default:
-				wantNoSecret(t, err)
+				s.wantNoSecret(t, err)
 			}
 			b.wantPosts(t, 1)
 		})

@@ -1,9 +1,10 @@
 package providertest
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"regexp"
 	"slices"
@@ -42,7 +43,7 @@ func testDescribe(t *testing.T, s Suite) {
 	if p.AccessLifetime <= 0 {
 		t.Error("Policy.AccessLifetime is not set: nothing stands in for a missing expires_in")
 	}
-	if goesOn := !d.NoRefresh || d.Renewer; goesOn && p.BeforeExpiry <= 0 || p.BeforeExpiry < 0 || p.BeforeExpiry >= p.AccessLifetime {
+	if goesOn := !d.NoRefresh || d.Renewer || d.Minter; goesOn && p.BeforeExpiry <= 0 || p.BeforeExpiry < 0 || p.BeforeExpiry >= p.AccessLifetime {
 		t.Errorf("Policy.BeforeExpiry %s is not between 0 and AccessLifetime %s", p.BeforeExpiry, p.AccessLifetime)
 	}
 	if p.RefreshLifetime < 0 || p.ReuseGrace < 0 {
@@ -88,7 +89,7 @@ func testNext(t *testing.T, s Suite) {
 	if errors.Is(err, sdk.ErrUnimplemented) {
 		t.Fatal("Refresh is not implemented, and the description does not say so: embed sdk.NoRefresh in the provider")
 	} else if err != nil {
-		t.Fatalf("%s: %v", s.way, err)
+		t.Fatalf("%s: %v", s.name(), err)
 	}
 	if a.Recovered || a.SpoolFault != "" {
 		t.Errorf("a first answer: recovered %t, spool fault %q", a.Recovered, a.SpoolFault)
@@ -145,6 +146,11 @@ func testFailures(t *testing.T, s Suite) {
 	status, body := s.Broker.InvalidGrant()
 	clientStatus, client := s.Broker.InvalidClient()
 	html := "<html><body>invalid_grant " + bodyText + "</body></html>"
+	dead, refused := []sdk.Kind{sdk.KindInvalidGrant}, []sdk.Kind{sdk.KindInvalidClient}
+	if s.way == mints { // whose key is both
+		dead = append(dead, refused...)
+		refused = dead
+	}
 	unhurt := []sdk.Kind{sdk.KindTransient}
 	limited := []sdk.Kind{sdk.KindTransient, sdk.KindRateLimited}
 	unknown := []sdk.Kind{sdk.KindAmbiguous}
@@ -155,8 +161,8 @@ func testFailures(t *testing.T, s Suite) {
 		kinds  []sdk.Kind
 	}
 	tests := []rule{
-		{"InvalidGrant", respond(status, "application/json", body), []sdk.Kind{sdk.KindInvalidGrant}},
-		{"InvalidClient", respond(clientStatus, "application/json", client), []sdk.Kind{sdk.KindInvalidClient}},
+		{"InvalidGrant", respond(status, "application/json", body), dead},
+		{"InvalidClient", respond(clientStatus, "application/json", client), refused},
 		{"HTML400", respond(400, "text/html", html), unhurt},
 		{"HTML401", respond(401, "text/html", html), unhurt},
 		{"HTML403", respond(403, "text/html", html), unhurt},
@@ -167,7 +173,7 @@ func testFailures(t *testing.T, s Suite) {
 		{"Redirect302", respond(302, "text/html", html, "Location", elsewhere.url()), unhurt},
 		{"Redirect307", respond(307, "text/html", html, "Location", elsewhere.url()), unhurt},
 		{"Redirect308", respond(308, "text/html", html, "Location", elsewhere.url()), unhurt},
-		{"EchoedSecrets", respond(400, "application/json", `{"error":"`+s.spent(s.request("", elsewhere))+`","error_description":"`+clientSecret+`"}`), unhurt},
+		{"EchoedSecrets", respond(400, "application/json", s.echo(s.spent(s.request("", elsewhere)))), unhurt},
 		{"LostAnswer", hangUp, unknown},
 		{"CutAnswer", s.cutAnswer, unknown},
 		{"GarbageWith200", respond(200, "text/html", html), unknown},
@@ -189,35 +195,45 @@ func testFailures(t *testing.T, s Suite) {
 			if kind := sdk.KindOf(err); kind == sdk.KindInvalidGrant && !errors.Is(err, sdk.ErrInvalidGrant) {
 				t.Error("the error does not match sdk.ErrInvalidGrant")
 			}
-			wantNoSecret(t, err)
+			s.wantNoSecret(t, err)
 			b.wantPosts(t, 1)
 		})
 	}
 	elsewhere.wantPosts(t, 0)
 }
 
-func wantNoSecret(t *testing.T, err error) {
+// echo is an error that says what it was told.
+func (s Suite) echo(spent string) string {
+	key := clientSecret
+	if len(s.keys) > 0 {
+		key = s.keys[0]
+	}
+	b, _ := json.Marshal(map[string]string{"error": cmp.Or(spent, key), "error_description": clientSecret})
+	return string(b)
+}
+
+func (s Suite) wantNoSecret(t *testing.T, err error) {
 	t.Helper()
-	if strings.Contains(err.Error(), "canary") {
+	if s.tells(err.Error()) {
 		t.Errorf("the error's text tells a token, a secret or the answer's body: %v", err)
 	}
 }
 
+// tells says whether a text holds a secret of the suite's or a key of the account's.
+func (s Suite) tells(text string) bool {
+	return strings.Contains(text, "canary") || strings.Contains(text, verifier) ||
+		slices.ContainsFunc(s.keys, func(key string) bool { return strings.Contains(text, key) })
+}
+
 func testNothingListens(t *testing.T, s Suite) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	_ = l.Close()
 	req := s.request("one", s.newBroker(t, hangUp))
-	s.PointTo(&req.Account, "http://"+addr+"/token")
-	_, err = s.next(call(t), s.start(t, t.TempDir()).Remote, req)
+	s.PointTo(&req.Account, "http://"+deafAddress(t)+"/token")
+	_, err := s.next(call(t), s.start(t, t.TempDir()).Remote, req)
 	if err == nil {
 		t.Fatal("no error although nothing listens")
 	}
 	if kind := sdk.KindOf(err); kind != sdk.KindNotSent && kind != sdk.KindTransient {
 		t.Errorf("the error is of the kind %s, want not_sent or transient: %v", kind, err)
 	}
-	wantNoSecret(t, err)
+	s.wantNoSecret(t, err)
 }

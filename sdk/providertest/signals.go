@@ -42,13 +42,12 @@ func (s Suite) host(t *testing.T, dir string) (*hosted.Process, *sdk.Remote) {
 	if len(s.Program) > 0 {
 		cmd = exec.Command(s.Program[0], s.Program[1:]...)
 	} else {
-		suite := t.Name()[:strings.LastIndex(t.Name(), "/")] // less the rule
 		var pattern []string
-		for _, part := range strings.Split(suite, "/") {
+		for _, part := range strings.Split(s.test, "/") {
 			pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
 		}
 		cmd = exec.Command("/proc/self/exe", "-test.run="+strings.Join(pattern, "/"))
-		env = append(env, serveVariable+"="+suite)
+		env = append(env, serveVariable+"="+s.test)
 	}
 	cmd.Env = env
 	p, err := hosted.Start(cmd, sdk.PluginName, io.Discard)
@@ -68,9 +67,9 @@ func signals(t *testing.T, p *hosted.Process) {
 	}
 }
 
-// hold answers a request when release is called, and closes arrived when the
+// holdBack answers a request when release is called, and closes arrived when the
 // first one comes.
-func (s Suite) hold(t *testing.T) (b *broker, arrived <-chan struct{}, release func()) {
+func (s Suite) holdBack(t *testing.T) (b *broker, arrived <-chan struct{}, release func()) {
 	came, open := make(chan struct{}), make(chan struct{})
 	arrive := sync.OnceFunc(func() { close(came) })
 	b = s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
@@ -100,7 +99,7 @@ func inMidRequest(t *testing.T, arrived <-chan struct{}, call func() error) (don
 // testSignals: what is sent to a whole service means nothing to a provider, not
 // in mid-request and not afterwards.
 func testSignals(t *testing.T, s Suite) {
-	b, arrived, release := s.hold(t)
+	b, arrived, release := s.holdBack(t)
 	p, remote := s.host(t, t.TempDir())
 	ctx := call(t)
 	done := inMidRequest(t, arrived, func() error {
@@ -144,7 +143,7 @@ func testLifeline(t *testing.T, s Suite) {
 // to which the service manager then sends its signals, finishes, spools the
 // answer and exits.
 func testLifelineInMidRequest(t *testing.T, s Suite) {
-	b, arrived, release := s.hold(t)
+	b, arrived, release := s.holdBack(t)
 	dir := t.TempDir()
 	p, remote := s.host(t, dir)
 	ctx := call(t)

@@ -15,8 +15,9 @@
 package providertest
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -43,9 +44,21 @@ type Suite struct {
 	Private map[string]sdk.Secret
 	// Broker is how the provider's broker answers; its zero value is RFC 6749.
 	Broker Broker
+	// MintBroker and LoginBroker word the requests of Mint and EndLogin, and their
+	// answers, where they are others than those of Broker; nil: they are not.
+	MintBroker, LoginBroker *Broker
+	// HandIn is what a person, or the broker, hands in to end a login of a shape, with
+	// secret in it: a code, a verifier, a token. Nil: for an address that is pasted the
+	// redirect address with secret as its code and a state, otherwise secret itself.
+	HandIn func(shape sdk.LoginShape, secret string) string
 
-	born time.Time // of the suite's JWTs
-	way  way       // of the provider
+	test      string    // that calls Run
+	born      time.Time // of the suite's JWTs
+	words     Broker    // Broker, whole
+	noRefresh bool      // the provider knows no refresh tokens
+	keys      []string  // secrets of the account
+	turn                // what one attempt is
+	begun     sdk.Login // that the attempts of a guided turn end
 }
 
 // Lifetime of every access token that the suite's server hands out.
@@ -65,48 +78,78 @@ const (
 func Run(t *testing.T, s Suite) {
 	t.Helper()
 	s.serveIfAsked(t)
-	s = s.complete()
-	s.way = s.wayOf(t)
-	next := "Refresh"
-	if s.way == renews {
-		next = "Renew"
-	}
-	rules := []struct {
-		name  string
-		check func(*testing.T, Suite)
-	}{
-		{next, testNext},
-		{"Rotation", testRotation},
-		{"NoRefreshTokenInAnswer", testNoRefreshToken},
-		{"NoRefreshTokenIsThrownAway", testOddSuccesses},
-		{"Wording", testWording},
-		{"ErrorInsideSuccess", testErrorInsideSuccess},
-		{"OnePostPerAttempt", testFailures},
-		{"SameAttemptAgain", testSameAttempt},
-		{"Recovery", testRecovery},
-		{"DeathWithOpenRequest", testDeathInOpenWindow},
-		{"UnsettledBlocks", testUnsettledBlocks},
-		{"SpoolIsNamed", testSpoolIsNamed},
-		{"NothingListens", testNothingListens},
-		{"Concurrent", testConcurrent},
-		{"Login", testLogin},
-		{"Signals", testSignals},
-		{"LifelineInMidRequest", testLifelineInMidRequest},
-		{"LentLock", testLentLock},
-		{"LockIsHandedOver", testLockIsHandedOver},
-		{"LockIsFreedIfNobodyComes", testLockIsFreed},
-	}
+	s = s.complete(t)
+	d := s.known(t)
+	s.noRefresh, s.keys = d.NoRefresh, s.keysOf(d)
+	turns := turnsOf(d)
+	s = s.on(turns[0])
 	t.Run("Describe", func(t *testing.T) { testDescribe(t, s) })
 	t.Run("Lifeline", func(t *testing.T) { testLifeline(t, s) })
-	for _, rule := range rules {
-		if s.way == none {
-			break // it sends nothing
-		}
-		t.Run(rule.name, func(t *testing.T) { rule.check(t, s) })
+	s.hold(t, attemptRules, processRules)
+	t.Run("BeginLogin", func(t *testing.T) { testBeginLogin(t, s) })
+	t.Run("KeepAlive", func(t *testing.T) { testKeepAlive(t, s) })
+	for _, other := range turns[1:] {
+		s := s.on(other)
+		t.Run("Also"+s.name(), func(t *testing.T) { s.hold(t, attemptRules) })
 	}
 }
 
-func (s Suite) complete() Suite {
+// rule is one subtest. The rule without a name is called as one attempt is.
+type rule struct {
+	name  string
+	check func(*testing.T, Suite)
+}
+
+// attemptRules are held for each way in which the provider gets tokens.
+var attemptRules = []rule{
+	{"", testNext},
+	{"MintNeedsNoToken", testMintNeedsNoToken},
+	{"Pending", testPending},
+	{"Rotation", testRotation},
+	{"NoRefreshTokenInAnswer", testNoRefreshToken},
+	{"NoRefreshTokenIsThrownAway", testOddSuccesses},
+	{"Wording", testWording},
+	{"ErrorInsideSuccess", testErrorInsideSuccess},
+	{"OnePostPerAttempt", testFailures},
+	{"SameAttemptAgain", testSameAttempt},
+	{"Recovery", testRecovery},
+	{"Killed", testKilled},
+	{"DeathWithOpenRequest", testDeathInOpenWindow},
+	{"UnsettledBlocks", testUnsettledBlocks},
+	{"NothingListens", testNothingListens},
+	{"Concurrent", testConcurrent},
+}
+
+// processRules are about the provider's process and know no ways: one is enough.
+var processRules = []rule{
+	{"SpoolIsNamed", testSpoolIsNamed},
+	{"Login", testLogin},
+	{"Signals", testSignals},
+	{"LifelineInMidRequest", testLifelineInMidRequest},
+	{"LentLock", testLentLock},
+	{"LockIsHandedOver", testLockIsHandedOver},
+	{"LockIsFreedIfNobodyComes", testLockIsFreed},
+}
+
+// hold holds rules in the suite's way.
+func (s Suite) hold(t *testing.T, groups ...[]rule) {
+	if s.way == none {
+		return // it sends nothing
+	}
+	if s.way == guided {
+		var err error
+		if s, err = s.begin(t); err != nil {
+			t.Run(s.name(), func(t *testing.T) { t.Fatalf("BeginLogin: %v", err) })
+			return
+		}
+	}
+	for _, rule := range slices.Concat(groups...) {
+		t.Run(cmp.Or(rule.name, s.name()), func(t *testing.T) { rule.check(t, s) })
+	}
+}
+
+func (s Suite) complete(t *testing.T) Suite {
+	s.test = t.Name()
 	s.born = time.Now().Truncate(time.Second)
 	if s.Account.ClientID == "" {
 		s.Account.ClientID = "app"
@@ -117,20 +160,7 @@ func (s Suite) complete() Suite {
 	if s.PointTo == nil {
 		s.PointTo = func(a *sdk.Account, tokenURL string) { a.Settings["token_url"] = tokenURL }
 	}
-	if s.Broker.Success == nil {
-		s.Broker.Success = func(access, refresh string) (int, string) {
-			return 200, fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":%d}`,
-				access, refresh, Lifetime/time.Second)
-		}
-	}
-	if s.Broker.InvalidClient == nil {
-		s.Broker.InvalidClient = func() (int, string) { return 401, `{"error":"invalid_client"}` }
-	}
-	if s.Broker.InvalidGrant == nil {
-		s.Broker.InvalidGrant = func() (int, string) {
-			return 400, `{"error":"invalid_grant","error_description":"` + bodyText + `"}`
-		}
-	}
+	s.words = s.Broker.complete()
 	return s
 }
 
@@ -155,7 +185,7 @@ func (s Suite) request(attempt string, b *broker) sdk.RefreshRequest {
 			IssuedAt: time.Now().Add(-Lifetime / 2), Lifetime: Lifetime, Private: maps.Clone(s.Private),
 		},
 	}
-	if s.way != logsIn {
+	if s.way == refreshes || s.way == renews {
 		req.Attempt.Fingerprint = sdk.NewSecret(s.spent(req)).Fingerprint()
 	}
 	return req

@@ -15,7 +15,7 @@ func testWording(t *testing.T, s Suite) {
 	p := s.start(t, t.TempDir())
 	for _, attempt := range []string{"one", "two"} {
 		if _, err := s.next(call(t), p.Remote, s.request(attempt, b)); err != nil {
-			t.Fatalf("Refresh: %v", err)
+			t.Fatalf("%s: %v", s.name(), err)
 		}
 		if err := p.Settle(call(t), attempt); err != nil {
 			t.Fatal(err)
@@ -57,7 +57,7 @@ func testErrorInsideSuccess(t *testing.T, s Suite) {
 			kind := sdk.KindOf(err)
 			switch {
 			case err != nil:
-				wantNoSecret(t, err)
+				s.wantNoSecret(t, err)
 				if tt.refresh == newRefresh && kind != sdk.KindAmbiguous {
 					t.Errorf("a new refresh token is thrown away with the kind %s: %v", kind, err)
 				}

@@ -16,6 +16,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
 // Broker words the answers of the suite's authorization server, and says what it
@@ -33,6 +35,15 @@ type Broker struct {
 	// Failure is an error that the broker puts into a success, beside the tokens
 	// that are not empty. Nil: it does no such thing.
 	Failure func(accessToken, refreshToken string) (status int, body string)
+	// BeginLogin answers what a provider asks to begin a login of a shape. Nil: 200 with
+	// the JSON of RFC 8628, section 3.2.
+	BeginLogin func(sdk.LoginShape) (status int, body string)
+	// Pending is the answer while the person is not done with a login that is polled.
+	// Nil: 400 {"error":"authorization_pending"} (RFC 8628, section 3.5).
+	Pending func() (status int, body string)
+	// Beat is the answer to a call that keeps a session alive, when it is so; status 0:
+	// the broker does not tell that. Nil: 200 if it is alive, 401 if it is gone.
+	Beat func(sdk.Life) (status int, body string)
 	// KeepsRefreshToken: a refresh leaves the refresh token as it is, and the broker
 	// documents that. A provider of such a broker has no Policy.Rotates, and every
 	// other one has it.
@@ -60,6 +71,49 @@ type Broker struct {
 	AssertionKey crypto.PublicKey
 	// Audience of the assertions; "": the token endpoint's address.
 	Audience string
+
+	rfc8628   bool // Pending was not set
+	bareBeats bool // Beat was not set
+}
+
+// complete fills in what RFC 6749 and RFC 8628 say.
+func (w Broker) complete() Broker {
+	if w.Success == nil {
+		w.Success = func(access, refresh string) (int, string) {
+			return 200, fmt.Sprintf(`{"access_token":%q,"refresh_token":%q,"token_type":"Bearer","expires_in":%d}`,
+				access, refresh, Lifetime/time.Second)
+		}
+	}
+	if w.InvalidClient == nil {
+		w.InvalidClient = func() (int, string) { return 401, `{"error":"invalid_client"}` }
+	}
+	if w.InvalidGrant == nil {
+		w.InvalidGrant = func() (int, string) {
+			return 400, `{"error":"invalid_grant","error_description":"` + bodyText + `"}`
+		}
+	}
+	if w.BeginLogin == nil {
+		w.BeginLogin = func(sdk.LoginShape) (int, string) {
+			return 200, `{"device_code":"` + deviceCode + `","user_code":"WDJB-MJHT","verification_uri":"https://login.example/device","expires_in":1800,"interval":5}`
+		}
+	}
+	if w.Pending == nil {
+		w.Pending, w.rfc8628 = func() (int, string) { return 400, `{"error":"authorization_pending"}` }, true
+	}
+	if w.Beat == nil {
+		w.Beat, w.bareBeats = bareBeat, true
+	}
+	return w
+}
+
+func bareBeat(life sdk.Life) (status int, body string) {
+	switch life {
+	case sdk.Alive:
+		return 200, `{}`
+	case sdk.Gone:
+		return 401, `{}`
+	}
+	return 0, ""
 }
 
 func (w Broker) method() string {

@@ -1,0 +1,199 @@
+package providertest
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+const (
+	// deviceCode is what the suite's server answers to a device login that begins.
+	deviceCode = "canary-device-code"
+	loginState = "state-1"
+	// callbackURL is ours for a login that comes back by a post.
+	callbackURL = "https://tokenkeeper.example/callback/an-address-that-nobody-guesses"
+)
+
+var shapes = []sdk.LoginShape{
+	sdk.LoginRedirect, sdk.LoginPasteAddress, sdk.LoginPasteToken, sdk.LoginVerifier, sdk.LoginDevice, sdk.LoginApproval, sdk.LoginCallback,
+}
+
+// polled: nobody hands anything in, and we ask until the person is done.
+func polled(shape sdk.LoginShape) bool { return shape == sdk.LoginDevice || shape == sdk.LoginApproval }
+
+func (s Suite) beginning(shape sdk.LoginShape, b *broker) sdk.BeginLoginRequest {
+	req := sdk.BeginLoginRequest{Account: s.account("main", b), Shape: shape, State: loginState, CodeVerifier: verifier}
+	if shape == sdk.LoginCallback {
+		req.CallbackURL = callbackURL
+	}
+	return req
+}
+
+// begins answers what a provider asks to begin a login.
+func (s Suite) begins(shape sdk.LoginShape) http.HandlerFunc {
+	status, body := s.Broker.BeginLogin(shape)
+	return respond(status, "application/json", body)
+}
+
+// begin begins the login that the attempts of a guided suite end.
+func (s Suite) begin(t *testing.T) (Suite, error) {
+	t.Helper()
+	var err error
+	s.begun, err = s.start(t, t.TempDir()).BeginLogin(call(t), s.beginning(s.shape, s.beside(t, s.begins(s.shape))))
+	return s, err
+}
+
+// testBeginLogin: each declared shape can be begun as often as one likes, and no other
+// one. A login that has begun is nothing that could be lost.
+func testBeginLogin(t *testing.T, s Suite) {
+	if _, ok := s.New().(sdk.LoginGuide); !ok {
+		t.Skip("no sdk.LoginGuide")
+	}
+	d, err := s.start(t, t.TempDir()).Describe(call(t))
+	if err != nil {
+		t.Fatalf("Describe: %v", err)
+	}
+	for _, shape := range shapes {
+		switch s := s.on(turn{guided, shape}); {
+		case slices.Contains(d.Logins, shape):
+			t.Run(string(shape), func(t *testing.T) { testBegin(t, s) })
+		case shape != sdk.LoginRedirect || !d.Authorizer:
+			t.Run("not_"+string(shape), func(t *testing.T) { testBeginsNot(t, s) })
+		}
+	}
+}
+
+func testBegin(t *testing.T, s Suite) {
+	b := s.beside(t, s.begins(s.shape))
+	dir := t.TempDir()
+	p := s.start(t, dir)
+	for _, time := range []string{"first", "second"} {
+		login, err := p.BeginLogin(call(t), s.beginning(s.shape, b))
+		if err != nil {
+			t.Fatalf("the %s BeginLogin: %v", time, err)
+		}
+		s.wantLogin(t, login)
+	}
+	if left, err := p.Unsettled(call(t)); err != nil || len(left.Entries) != 0 {
+		t.Errorf("the spool lists %+v (%v) after BeginLogin, which is no attempt", left.Entries, err)
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"an error": respond(400, "application/json", `{"error":"`+clientSecret+`","error_description":"`+bodyText+`"}`),
+		"a page":   respond(500, "text/html", "<html>"+bodyText+"</html>"), "no answer": hangUp,
+	} {
+		if _, err := p.BeginLogin(call(t), s.beginning(s.shape, s.beside(t, answer))); err != nil { // which need not ask
+			s.wantNoSecret(t, err)
+		} else if s.asks(t) {
+			t.Errorf("BeginLogin is content with %s of the broker", name)
+		}
+	}
+}
+
+// asks says whether a login of the shape begins with a request to the broker.
+func (s Suite) asks(t *testing.T) bool {
+	b := s.beside(t, s.begins(s.shape))
+	_, err := s.start(t, t.TempDir()).BeginLogin(call(t), s.beginning(s.shape, b))
+	return err == nil && len(b.posts()) > 0
+}
+
+// wantLogin: a person can follow it, and nothing of it tells a secret.
+func (s Suite) wantLogin(t *testing.T, login sdk.Login) {
+	t.Helper()
+	if login.Shape != s.shape {
+		t.Errorf("a login of the shape %q has begun, asked for was %q", login.Shape, s.shape)
+	}
+	for what, text := range map[string]string{"Address": login.Address, "Instructions": login.Instructions, "UserCode": login.UserCode} {
+		if plain, err := url.QueryUnescape(text); s.tells(text) || err == nil && s.tells(plain) {
+			t.Errorf("Login.%s tells a secret", what)
+		}
+	}
+	if u, err := url.Parse(login.Address); login.Address != "" && (err != nil || u.Host == "" || !safe(u)) {
+		t.Errorf("Login.Address is %q; a person is sent to https://, or http:// of the own machine, and nowhere else", login.Address)
+	}
+	switch {
+	case polled(s.shape) && login.PollEvery <= 0:
+		t.Error("Login.PollEvery is not set, so that nobody asks whether the person is done")
+	case !polled(s.shape) && s.shape != sdk.LoginCallback && login.PollEvery != 0:
+		t.Errorf("Login.PollEvery is %s, and nothing is polled: the person hands something in", login.PollEvery)
+	}
+	if s.shape == sdk.LoginDevice && (login.UserCode == "" || login.Address == "") {
+		t.Error("Login has no UserCode or no Address: the person can't type the one at the other (RFC 8628, section 3.3)")
+	}
+	if login.Address == "" && login.Instructions == "" {
+		t.Error("Login has neither Address nor Instructions: nobody knows what to do")
+	}
+	if !login.Expires.IsZero() && !login.Expires.After(time.Now()) {
+		t.Errorf("Login.Expires is %s, which is past", login.Expires)
+	}
+}
+
+func safe(u *url.URL) bool {
+	ip := net.ParseIP(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
+}
+
+func testBeginsNot(t *testing.T, s Suite) {
+	b := s.beside(t, s.begins(s.shape))
+	if login, err := s.start(t, t.TempDir()).BeginLogin(call(t), s.beginning(s.shape, b)); err == nil {
+		t.Errorf("a login of the shape %q has begun, as %q, and Description.Logins does not list it", s.shape, login.Shape)
+	}
+	b.wantPosts(t, 0)
+}
+
+// testPending: while the person is not done each attempt ends with the kind pending,
+// and is no burden to the next one. What ends the login is told as such.
+func testPending(t *testing.T, s Suite) {
+	if s.way != guided || !polled(s.shape) {
+		t.Skip("nothing is polled")
+	}
+	status, body := s.Broker.Pending()
+	waits := []http.HandlerFunc{respond(status, "application/json", body)}
+	ends := map[string]string{}
+	if s.shape == sdk.LoginDevice && s.Broker.rfc8628 {
+		waits = append(waits, respond(400, "application/json", `{"error":"slow_down"}`))
+		ends = map[string]string{"the person said no": `{"error":"access_denied"}`, "the code is too old": `{"error":"expired_token"}`}
+	}
+	answers := append(waits, s.grant(s.access(newAccess), newRefresh))
+	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
+		answer := hangUp
+		if len(answers) > 0 {
+			answer, answers = answers[0], answers[1:]
+		}
+		answer(w, r)
+	})
+	dir := t.TempDir()
+	p := s.start(t, dir)
+	for i := range waits {
+		attempt := []string{"one", "two"}[i]
+		_, err := s.next(call(t), p.Remote, s.request(attempt, b))
+		if sdk.KindOf(err) != sdk.KindPending || err == nil {
+			t.Fatalf("the person is not done: %v, want an error of the kind pending, and one request", err)
+		}
+		s.wantNoSecret(t, err)
+		if err := p.Settle(call(t), attempt); err != nil {
+			t.Fatalf("Settle: %v", err)
+		}
+		if _, err := os.Stat(spool.UnreadPath(dir, attempt)); err == nil {
+			t.Error("the answer was put aside as one that nobody could read: the error lacks its HTTPStatus")
+		}
+		b.wantPosts(t, i+1)
+	}
+	token, err := s.next(call(t), p.Remote, s.request("three", b))
+	if err != nil {
+		t.Fatalf("the attempt after the pending ones: %v", err)
+	}
+	s.wantToken(t, token, s.access(newAccess), newRefresh)
+	for why, body := range ends {
+		_, err := s.next(call(t), s.start(t, t.TempDir()).Remote, s.request("one", s.newBroker(t, respond(400, "application/json", body))))
+		if sdk.KindOf(err) != sdk.KindInvalidGrant {
+			t.Errorf("%s: %v, want an error of the kind invalid_grant, since nobody can end this login any more (RFC 8628, section 3.5)", why, err)
+		}
+	}
+}
