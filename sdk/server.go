@@ -230,6 +230,9 @@ func unread(err error) (keep, spare bool) {
 	if !errors.As(fromStatus(err), &e) {
 		return err != nil, false
 	}
+	if e.Kind == KindPending { // the broker has said all of it
+		return false, false
+	}
 	return e.Kind == KindAmbiguous || e.HTTPStatus == 0, e.HTTPStatus != 0 && !e.Unread
 }
 

@@ -13,13 +13,13 @@ import (
 // interfaces says which optional interfaces the provider implements.
 func (s *Server) interfaces(d *Description) {
 	_, d.Authorizer = s.provider.(Authorizer)
-	d.ExchangeBeside = d.Authorizer
 	_, d.Checker = s.provider.(Checker)
 	_, d.Revoker = s.provider.(Revoker)
 	_, d.Renewer = s.provider.(Renewer)
 	_, d.Minter = s.provider.(Minter)
 	_, d.Keepalive = s.provider.(Keepalive)
 	_, d.LoginGuide = s.provider.(LoginGuide)
+	d.ExchangeBeside = d.Authorizer || d.LoginGuide
 	_, d.NoRefresh = s.provider.(interface{ knowsNoRefreshTokens() })
 }
 

@@ -35,6 +35,10 @@ const (
 	KindLogin    = "login"
 )
 
+// IsLogin says whether an attempt of that kind ends a login: it begins a grant, and
+// spends nothing of the one before.
+func IsLogin(kind string) bool { return kind == KindExchange || kind == KindLogin }
+
 // Progress is how far an attempt came.
 type Progress string
 
@@ -91,7 +95,7 @@ const (
 // [ErrUnsettled] while another attempt of the same account is not settled,
 // and with the file system's error when no slot can be had: nothing was sent
 // then, and nothing may be sent. One attempt may begin beside another, which is
-// under way: the exchange of a code, which dies before that has ended.
+// under way: the end of a login, whose code dies before that has ended.
 func (s *Spool) Begin(h Header) (slot *Slot, known bool, err error) { return s.BeginIn("", h) }
 
 // BeginIn is [Spool.Begin] for an attempt that was announced for the spool with
@@ -118,7 +122,7 @@ func (s *Spool) BeginIn(id string, h Header) (slot *Slot, known bool, err error)
 
 // beside says whether an attempt may begin although one of that other kind is not
 // settled.
-func beside(kind, other string) bool { return kind == KindExchange && other != KindExchange }
+func beside(kind, other string) bool { return IsLogin(kind) && !IsLogin(other) }
 
 // take takes a slot in the first place that has one. That must be a place of
 // the spool that the attempt was announced for: whoever holds the same spool

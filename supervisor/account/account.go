@@ -239,7 +239,7 @@ func (s State) IsOpen(attempt string) bool {
 // Exchanges says whether a code is being exchanged.
 func (s State) Exchanges() bool {
 	o, ok := s.Attempt.(Open)
-	return ok && o.Intent.Kind == spool.KindExchange
+	return ok && spool.IsLogin(o.Intent.Kind)
 }
 
 // IsFree says whether no attempt is announced.
@@ -284,7 +284,7 @@ func opened(a Attempt) (Open, bool) {
 func (s State) refreshing() (o Open, ok bool) {
 	o, ok = opened(uncut(s.Attempt))
 	_, answered := s.Attempt.(Answered)
-	return o, ok && !answered && o.Intent.Kind != spool.KindExchange && s.Held() == nil
+	return o, ok && !answered && !spool.IsLogin(o.Intent.Kind) && s.Held() == nil
 }
 
 func uncut(a Attempt) Attempt {

@@ -111,7 +111,7 @@ func lost(a Attempt) Attempt {
 // first. A login stands over whatever was there, also if the store has nothing of
 // that.
 func (s State) announced(in store.Intent) (State, Action, bool) {
-	over, replay := in.Before != nil || in.Kind == spool.KindExchange, in.Replays != ""
+	over, replay := in.Before != nil || spool.IsLogin(in.Kind), in.Replays != ""
 	_, none := s.Standing.(None)
 	possible := false
 	switch s.Attempt.(type) {
@@ -123,9 +123,9 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 		possible = over && !s.IsAnswered()
 	case Open: // a code does not wait for a refresh that is under way
 		o, _ := opened(s.Attempt)
-		possible = in.Kind == spool.KindExchange && o.Intent.Kind != spool.KindExchange && in.Before != nil
+		possible = spool.IsLogin(in.Kind) && !spool.IsLogin(o.Intent.Kind) && in.Before != nil
 	}
-	if !possible || none && in.Kind != spool.KindExchange {
+	if !possible || none && !spool.IsLogin(in.Kind) {
 		return s, Wait, false
 	}
 	o := Open{Intent: in}
@@ -148,12 +148,12 @@ func (s State) outcome(e Event) (State, Action, bool) {
 	_, free := s.Attempt.(Free)
 	o, isOpened := opened(s.Attempt)
 	_, answered := s.Attempt.(Answered)
-	refreshes := isOpened && !answered && o.Intent.Kind != spool.KindExchange
+	refreshes := isOpened && !answered && !spool.IsLogin(o.Intent.Kind)
 	switch e := e.(type) {
 	case Stored:
 		return State{StandingOf(e.Record), Free{}}, Deliver, true
 	case Beside:
-		possible := isOpened && o.Intent.Kind == spool.KindExchange && s.Held() == nil && s.isAt(e.Record.Version)
+		possible := isOpened && spool.IsLogin(o.Intent.Kind) && s.Held() == nil && s.isAt(e.Record.Version)
 		return State{StandingOf(e.Record), o.ended()}, Wait, possible
 	case NotStored:
 		next := e.Next
@@ -306,7 +306,7 @@ func (s State) settle(e Event) (State, Action, bool) {
 			o, ok = opened(a.Of)
 			in = o.Intent
 		}
-		ok = ok && s.Held() == nil && in.Kind != spool.KindExchange
+		ok = ok && s.Held() == nil && !spool.IsLogin(in.Kind)
 		s.Attempt = Unknown{in, &e.Elsewhere}
 		return s, Plan, ok
 	}

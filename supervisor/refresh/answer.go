@@ -62,7 +62,7 @@ func (a attempt) successor(answer sdk.Answer) success {
 		t, doubt = believe(t, policy, now)
 	}
 	origin := store.OriginRefresh
-	if a.in.Kind == spool.KindExchange {
+	if spool.IsLogin(a.in.Kind) {
 		origin = store.OriginLogin
 	}
 	rec := a.next(t, origin, a.in.Attempt, now)
@@ -184,7 +184,7 @@ func believe(t sdk.Token, p sdk.Policy, now time.Time) (_ sdk.Token, doubt strin
 // token lives.
 func deadOnArrival(rec *store.Record, before store.Record, in store.Intent, recovered bool, now time.Time) error {
 	t := rec.Token
-	if t.Valid(now) || in.Kind == spool.KindExchange || recovered && t.Lifetime > 0 {
+	if t.Valid(now) || spool.IsLogin(in.Kind) || recovered && t.Lifetime > 0 {
 		return nil
 	}
 	said := fmt.Sprintf("it says that the token lives %s", t.Lifetime)

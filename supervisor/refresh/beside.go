@@ -32,7 +32,7 @@ type spending struct {
 func (a attempt) listens(does acct.Action) bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	return does == acct.Call && a.in.Kind != spool.KindExchange && a.slots == nil && a.keeper.beside
+	return does == acct.Call && !spool.IsLogin(a.in.Kind) && a.slots == nil && a.keeper.beside
 }
 
 // hear makes the call, and spends the codes that come until it is answered.

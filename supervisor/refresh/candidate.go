@@ -40,7 +40,7 @@ var (
 func (a attempt) candidate(t sdk.Token) *store.Candidate {
 	owner, person := OwnerOf(a.rec()), personOf(t.IDToken)
 	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != "" && !owner.Assumed
-	if a.in.Kind != spool.KindExchange || !a.stored() || !unread && !isAnother(owner, person) {
+	if !spool.IsLogin(a.in.Kind) || !a.stored() || !unread && !isAnother(owner, person) {
 		return nil
 	}
 	t.Rescued = ""

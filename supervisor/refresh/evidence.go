@@ -24,7 +24,7 @@ import (
 
 // descend says of the answer to an attempt what it was obtained with.
 func descend(rec *store.Record, in store.Intent) {
-	if in.Kind == spool.KindExchange {
+	if spool.IsLogin(in.Kind) {
 		if in.Grant > 0 {
 			rec.Grant = in.Grant + 1
 		}
@@ -182,7 +182,7 @@ func (a *account) strayed(t sdk.Token, e spool.Entry) find {
 			"as when the store was restored from a backup: its token is used; the one before it is kept until the broker has taken this one",
 			e.Version, e.BegunAt.UTC().Format(time.RFC3339)),
 	}
-	if e.Kind == spool.KindExchange {
+	if spool.IsLogin(e.Kind) {
 		f.loginAt = t.IssuedAt
 	}
 	return f
@@ -250,7 +250,7 @@ func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
 // refusal, at an account whose own token is good: of the two nobody knows which the
 // broker means.
 func (a attempt) besideRefusal(t sdk.Token) bool {
-	return a.in.Kind == spool.KindExchange && t.Rescued == sdk.RescuedBesideError && a.stored() && !a.rec().NeedsLogin()
+	return spool.IsLogin(a.in.Kind) && t.Rescued == sdk.RescuedBesideError && a.stored() && !a.rec().NeedsLogin()
 }
 
 // keepBesideRefusal ends a login that was refused, and keeps what stood beside that:

@@ -148,7 +148,7 @@ func (k *Keeper) announceOver(ctx context.Context, in store.Intent) (store.Inten
 	if !open {
 		return in, k.cfg.Store.Intend(ctx, in)
 	}
-	if in.Before = &standing; standing.Kind == spool.KindExchange {
+	if in.Before = &standing; spool.IsLogin(standing.Kind) {
 		in.Before = standing.Before
 	}
 	return in, k.cfg.Store.Replace(ctx, standing.Attempt, in)

@@ -24,7 +24,7 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 		a.countFailure(sdk.KindOf(cause), cause)
 		return a.named(cause)
 	}
-	if a.in.Kind == spool.KindExchange {
+	if spool.IsLogin(a.in.Kind) {
 		return a.exchangeFailed(ctx, cause)
 	}
 	kind := sdk.KindOf(cause)

@@ -41,7 +41,7 @@ func (a *leased) takeLate(ctx context.Context, e store.Evidence, message string)
 		otherLogin: e.Grant != a.rec().Grant, // or nobody knows
 		grantedTo:  e.GrantedTo,
 	}
-	if e.Kind == spool.KindExchange {
+	if spool.IsLogin(e.Kind) {
 		f.loginAt = e.Token.IssuedAt
 	}
 	err := a.take(ctx, f)

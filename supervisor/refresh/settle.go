@@ -193,7 +193,7 @@ func (a attempt) settleIntent(ctx context.Context) error {
 	switch {
 	case a.state().Held() != nil:
 		return a.keepHeld(ctx)
-	case a.in.Kind == spool.KindExchange:
+	case spool.IsLogin(a.in.Kind):
 		return a.endCutLogin(ctx, exchangeCut(proof.same))
 	case isMarked(a.in):
 		a.tell(acct.Marked{Intent: a.in})
@@ -221,7 +221,7 @@ func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
 		return a.run(ctx)
 	case a.state().Held() != nil:
 		return a.keepHeld(ctx)
-	case a.in.Kind == spool.KindExchange:
+	case spool.IsLogin(a.in.Kind):
 		return a.endCutLogin(ctx, exchangeCut(e.Progress == spool.Ready && proof.same))
 	case !proof.same:
 		if err := a.awaitLingering(ctx, proof); err != nil {

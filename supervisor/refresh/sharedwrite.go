@@ -77,7 +77,7 @@ func (k *Keeper) askShared() {
 // or logged in, and nobody has that token but the file: it is not written over,
 // but looked at once the work on the account ends.
 func (a attempt) bringToShared(answer sdk.Answer, rec store.Record) {
-	justNow := a.in.Kind == spool.KindExchange && !answer.Recovered // a person has logged in
+	justNow := spool.IsLogin(a.in.Kind) && !answer.Recovered // a person has logged in
 	if a.cfg.Shared == nil || !a.locked || justNow || a.mayReplace(rec) {
 		a.writeShared(rec)
 		return

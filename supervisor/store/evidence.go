@@ -42,7 +42,7 @@ const (
 // Begins is the grant that the token is of; 0: not known. A login's is the one
 // after the one that it was begun from.
 func (e Evidence) Begins() uint64 {
-	if e.Kind == spool.KindExchange && e.Grant > 0 {
+	if spool.IsLogin(e.Kind) && e.Grant > 0 {
 		return e.Grant + 1
 	}
 	return e.Grant
