@@ -89,6 +89,9 @@ func (d draft) putBeside(account, attempt string, c *Candidate) error {
 		return err
 	}
 	d.put(recordKey(account), b)
+	if ok && standing.Attempt == attempt {
+		d.endGuided(standing)
+	}
 	switch {
 	case !ok || standing.Attempt != attempt:
 	case standing.Before != nil:

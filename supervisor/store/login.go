@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
-// Login is a login that a person has begun, and that waits for the code which the
-// broker gives him.
+// Login is a login that a person has begun, and that waits for what the broker gives
+// him, or for his word to the broker.
 type Login struct {
 	Account string
 	// State names the login: the broker sends it back beside the code. URL is the
@@ -33,7 +34,16 @@ type Login struct {
 	GrantedTo GrantedTo
 	// Config is the fingerprint of the configuration that its address was made from.
 	Config string
+	// Guided is what a [sdk.LoginGuide] has made of it, which it needs to end it; of
+	// no shape: it is the redirect of an [sdk.Authorizer], which ends with a code.
+	Guided sdk.Login
+	// Given is what a person has handed in for a guided one, while that is being
+	// spent: after a death the same call is made again.
+	Given sdk.Secret
 }
+
+// IsGuided says whether a [sdk.LoginGuide] ends it.
+func (l Login) IsGuided() bool { return l.Guided.Shape != "" }
 
 // loginLayout is a login as stored. It is written once, and so needs to keep nothing
 // that a newer program has added.
@@ -48,13 +58,58 @@ type loginLayout struct {
 	By        event.Caller `json:"by"`
 	GrantedTo GrantedTo    `json:"granted_to,omitzero"`
 	Config    string       `json:"config,omitempty"`
+	Guided    *guideLayout `json:"guided,omitempty"`
+	Given     string       `json:"given,omitempty"`
 	Sum       string       `json:"sum,omitempty"` // as in recordLayout
+}
+
+// guideLayout is a guided login as stored.
+type guideLayout struct {
+	Shape        sdk.LoginShape    `json:"shape"`
+	Address      string            `json:"address,omitempty"`
+	Instructions string            `json:"instructions,omitempty"`
+	UserCode     string            `json:"user_code,omitempty"`
+	Expires      time.Time         `json:"expires,omitzero"`
+	PollEvery    time.Duration     `json:"poll_every,omitempty"`
+	Private      map[string]string `json:"private,omitempty"`
+}
+
+func layOutGuide(l sdk.Login) *guideLayout {
+	if l.Shape == "" {
+		return nil
+	}
+	g := &guideLayout{
+		Shape: l.Shape, Address: l.Address, Instructions: l.Instructions, UserCode: l.UserCode,
+		Expires: utc(l.Expires), PollEvery: l.PollEvery, Private: map[string]string{},
+	}
+	for name, s := range l.Private {
+		g.Private[name] = s.Reveal()
+	}
+	return g
+}
+
+func (g *guideLayout) login() sdk.Login {
+	if g == nil {
+		return sdk.Login{}
+	}
+	l := sdk.Login{
+		Shape: g.Shape, Address: g.Address, Instructions: g.Instructions, UserCode: g.UserCode,
+		Expires: moment.Known(g.Expires), PollEvery: g.PollEvery,
+	}
+	if len(g.Private) > 0 {
+		l.Private = make(map[string]sdk.Secret, len(g.Private))
+		for name, s := range g.Private {
+			l.Private[name] = sdk.NewSecret(s)
+		}
+	}
+	return l
 }
 
 func sealLogin(l Login) ([]byte, error) {
 	b, err := json.Marshal(loginLayout{
 		Account: l.Account, State: l.State, URL: l.URL, Verifier: l.Verifier.Reveal(), Issuer: l.Issuer,
 		At: utc(l.At), Until: utc(l.Until), By: l.By, GrantedTo: l.GrantedTo, Config: l.Config,
+		Guided: layOutGuide(l.Guided), Given: l.Given.Reveal(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the login of account %s can't be stored: %w", l.Account, err)
@@ -72,6 +127,7 @@ func readLogin(account string, b []byte) (Login, bool) {
 	return Login{
 		Account: l.Account, State: l.State, URL: l.URL, Verifier: sdk.NewSecret(l.Verifier), Issuer: l.Issuer,
 		At: moment.Known(l.At), Until: moment.Known(l.Until), By: l.By, GrantedTo: l.GrantedTo, Config: l.Config,
+		Guided: l.Guided.login(), Given: sdk.NewSecret(l.Given),
 	}, true
 }
 
@@ -135,7 +191,14 @@ func (e *engine) DropLogin(ctx context.Context, account, state string) error {
 	return e.write(ctx, account, func(d draft) error { d.dropLogin(account, state); return nil })
 }
 
-// dropLogin is the rule of [Store.DropLogin], and of an announcement.
+// endGuided ends the login that an attempt has ended which brought a token.
+func (d draft) endGuided(of Intent) {
+	if of.Kind == spool.KindLogin {
+		d.dropLogin(of.Account, of.Login)
+	}
+}
+
+// dropLogin is the rule of [Store.DropLogin], of an announcement, and of a token.
 func (d draft) dropLogin(account, state string) {
 	if open, ok := readLogin(account, d.get(loginKey(account))); ok && open.State == state {
 		d.delete(loginKey(account))

@@ -232,7 +232,7 @@ type Intent struct {
 	Account  string `json:"account"`
 	Provider string `json:"provider"`
 	Attempt  string `json:"attempt"`
-	// Kind is spool.KindRefresh, spool.KindRenew or spool.KindExchange.
+	// Kind is one of package spool's.
 	Kind string `json:"kind"`
 	// Version of the record that the attempt starts from.
 	Version uint64 `json:"version"`
@@ -264,8 +264,8 @@ type Intent struct {
 	// UnreadAttempt; "": to Replays, or else to Attempt.
 	Unread        bool   `json:"unread,omitempty"`
 	UnreadAttempt string `json:"unread_attempt,omitempty"`
-	// Login is the State of the [Login] whose code an exchange spends; "": none, or
-	// an older program has announced it.
+	// Login is the State of the [Login] whose code an exchange spends, or that the
+	// attempt ends; "": none, or an older program has announced it.
 	Login string `json:"login,omitempty"`
 	// Requests, if not nil, take the place of the account's with the announcement,
 	// which is one of them: see [Store.Requests]. Not stored in the intent.

@@ -3,6 +3,8 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
 // change is what one transaction does to one key; a nil value deletes it.
@@ -105,7 +107,8 @@ func (d draft) replace(attempt string, in Intent) error {
 }
 
 // announce puts an intent, and the requests of which it is one. The login whose code
-// it spends is over with it: a code is spent once.
+// it spends is over with it: a code is spent once. A guided one is over with its
+// token, or by a word.
 func (d draft) announce(in Intent) error {
 	if err := d.putIntent(in); err != nil {
 		return err
@@ -115,7 +118,9 @@ func (d draft) announce(in Intent) error {
 			return err
 		}
 	}
-	d.dropLogin(in.Account, in.Login)
+	if in.Kind != spool.KindLogin {
+		d.dropLogin(in.Account, in.Login)
+	}
 	return nil
 }
 
@@ -148,6 +153,7 @@ func (d draft) commit(rec Record) error {
 	}
 	d.put(recordKey(rec.Account), b)
 	d.delete(intentKey(rec.Account))
+	d.endGuided(standing)
 	return nil
 }
 

@@ -74,6 +74,11 @@ func wholeLogin() Login {
 		By:        event.Caller{UID: 1000, PID: 4711, Program: "/usr/bin/tokenkeeper"},
 		GrantedTo: GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example"},
 		Config:    "7766554433221100",
+		Guided: sdk.Login{
+			Shape: sdk.LoginDevice, Address: "https://sim.logonvalidation.example/device?x=<1>", Instructions: "Type the code.", UserCode: "WDJB-MJHT",
+			Expires: at.Add(30 * time.Minute), PollEvery: 5 * time.Second, Private: map[string]sdk.Secret{"device_code": sdk.NewSecret("device")},
+		},
+		Given: sdk.NewSecret("given"),
 	}
 }
 
@@ -128,7 +133,7 @@ func TestWholeIsWhole(t *testing.T) {
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread, in.UnreadAttempt = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread, in.Before.UnreadAttempt // a refresh alone has them
 	r.Held, in.Requests = true, wholeRequests() // never stored there
-	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, wholeLogin(), wholeLogin().By, wholeRequests()[0]} {
+	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, wholeLogin(), wholeLogin().By, wholeLogin().Guided, wholeRequests()[0]} {
 		s := reflect.ValueOf(v)
 		for n := range s.NumField() {
 			if f := s.Type().Field(n); f.IsExported() && s.Field(n).IsZero() && f.Name != "Rescued" {

@@ -1,10 +1,13 @@
 package storetest
 
 import (
+	"maps"
+	"reflect"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -68,6 +71,36 @@ func testLogin(t *testing.T, o Opener) {
 	must(t, s.Intend(ctx, store.Intent{Account: "other", Attempt: "o1", Kind: "exchange", Login: "others"}))
 	check("and the first of an account")
 
+	// One that is guided is over with its token, and not with an attempt.
+	guided := func(account string) store.Login {
+		l := begun(account, "guided", start)
+		l.URL, l.Given = "", sdk.NewSecret("given")
+		l.Guided = sdk.Login{
+			Shape: sdk.LoginDevice, Address: "https://broker.example/device", Instructions: "Type it.", UserCode: "WDJB-MJHT",
+			Expires: start.Add(time.Hour), PollEvery: 5 * time.Second, Private: map[string]sdk.Secret{"device_code": sdk.NewSecret("device")},
+		}
+		return l
+	}
+	ends := func(account, attempt string, version uint64) store.Intent {
+		return store.Intent{Account: account, Attempt: attempt, Version: version, Kind: spool.KindLogin, Login: "guided"}
+	}
+	must(t, s.PutLogin(ctx, guided("main")))
+	must(t, s.PutLogin(ctx, guided("other")))
+	must(t, s.Replace(ctx, "a3", ends("main", "a4", 1)))
+	must(t, s.Replace(ctx, "o1", ends("other", "o2", 0)))
+	check("its end is announced", guided("main"), guided("other"))
+	must(t, s.Abandon(ctx, "main", "a4", store.Health{}))
+	must(t, s.Abandon(ctx, "other", "o2", store.Health{}))
+	check("it failed", guided("main"), guided("other"))
+	must(t, s.Intend(ctx, ends("main", "a5", 1)))
+	must(t, s.Intend(ctx, ends("other", "o3", 0)))
+	rec := First("other")
+	rec.Attempt = "o3"
+	must(t, s.Commit(ctx, rec))
+	check("it brought a token", guided("main"))
+	must(t, s.PutBeside(ctx, "main", "a5", &store.Candidate{Token: Token("main", 9), Attempt: "a5", LoginAt: start}))
+	check("it brought another person's")
+
 	must(t, s.PutLogin(ctx, first))
 	must(t, s.DropLogin(ctx, "main", "first"))
 	check("dropped")
@@ -82,9 +115,11 @@ func testLogin(t *testing.T, o Opener) {
 }
 
 func sameLogin(a, b store.Login) bool {
-	same := a.Verifier.Equal(b.Verifier) && a.At.Equal(b.At) && a.Until.Equal(b.Until)
+	same := a.Verifier.Equal(b.Verifier) && a.Given.Equal(b.Given) && a.At.Equal(b.At) && a.Until.Equal(b.Until) && a.Guided.Expires.Equal(b.Guided.Expires) &&
+		maps.EqualFunc(a.Guided.Private, b.Guided.Private, sdk.Secret.Equal)
 	for _, l := range []*store.Login{&a, &b} {
-		l.Verifier, l.At, l.Until = sdk.Secret{}, time.Time{}, time.Time{}
+		l.Verifier, l.Given, l.At, l.Until = sdk.Secret{}, sdk.Secret{}, time.Time{}, time.Time{}
+		l.Guided.Expires, l.Guided.Private = time.Time{}, nil
 	}
-	return same && a == b
+	return same && reflect.DeepEqual(a, b)
 }
