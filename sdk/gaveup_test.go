@@ -32,6 +32,10 @@ func TestResetAtTheDeadlineIsNoLostConnection(t *testing.T) {
 	now := time.Now()
 	for name, call := range map[string]func(context.Context) error{
 		"provider": func(ctx context.Context) error { return NewRemote(resetting{}).Ping(ctx) },
+		"session": func(ctx context.Context) error {
+			_, err := NewRemote(resetting{}).KeepAlive(ctx, KeepaliveRequest{})
+			return err
+		},
 		"sink": func(ctx context.Context) error {
 			return (&answer{ctx: ctx}).failure(resetting{}.Invoke(ctx, "", nil, nil))
 		},

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
@@ -46,11 +47,17 @@ func (r *Remote) MintAnswer(ctx context.Context, req MintRequest) (Answer, error
 }
 
 // KeepAlive implements [Keepalive]. What is none of the known lives is an error, as
-// nobody knows then how the session is.
+// nobody knows then how the session is. If no answer has come when ctx ends, the error
+// is that of ctx.
 func (r *Remote) KeepAlive(ctx context.Context, req KeepaliveRequest) (Life, error) {
 	m, err := r.rpc.KeepAlive(ctx, &pb.KeepAliveRequest{Account: fromAccount(req.Account), Token: fromToken(req.Token)})
+	if err = fromStatus(err); errors.Is(err, ErrConnection) {
+		if ended := gaveUp(ctx); ended != nil {
+			return "", fmt.Errorf("account %s: the provider has not said how the session is: %w", req.Account.Name, ended)
+		}
+	}
 	if err != nil {
-		return "", fromStatus(err)
+		return "", err
 	}
 	switch life := Life(m.GetLife()); life {
 	case Alive, Competing, Gone:

@@ -19,6 +19,8 @@ func (a *Account) sessionCompeting() Condition {
 	switch a.Session.State {
 	case SessionUnknown:
 		return c
+	case SessionNone:
+		return c.off(a.unwatched())
 	case SessionCompeting:
 		return c.on("", fmt.Sprintf("account %s: another login has taken its session, since %s, and what its consumers ask of the broker may fail",
 			a.Name, moment.Stamp(a.Session.Since)), "end that other login; nothing is taken back by itself")
@@ -33,6 +35,8 @@ func (a *Account) sessionGone(now time.Time) Condition {
 	switch {
 	case a.Session.State == SessionUnknown:
 		return c
+	case a.Session.State == SessionNone:
+		return c.off(a.unwatched())
 	case a.Session.State == SessionGone && a.NeedsLogin:
 		return c.off(fmt.Sprintf("account %s: its session is not waited for any more, because it needs a login", a.Name))
 	case a.Session.State == SessionGone && now.Sub(a.Session.Since).Abs() < goneFor:
@@ -55,6 +59,13 @@ func (a *Account) sessionUnheard(now time.Time) Condition {
 			a.Name, a.Session.Unheard), "it is tried again all the time; look at the network and at the broker's status page")
 	case a.Session.State == SessionUnknown:
 		return c
+	case a.Session.State == SessionNone:
+		return c.off(a.unwatched())
 	}
 	return c.off("")
+}
+
+// unwatched is the end of what was told of a session that nobody asks for any more.
+func (a *Account) unwatched() string {
+	return fmt.Sprintf("account %s: its session is not watched any more: its token is dead or refused, or the provider needs no calls", a.Name)
 }

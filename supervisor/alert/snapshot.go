@@ -96,7 +96,7 @@ type Session struct {
 type SessionState int
 
 const (
-	SessionNone    SessionState = iota // the provider's sessions don't die of idleness
+	SessionNone    SessionState = iota // the token is dead or refused, or the provider's sessions don't die of idleness
 	SessionUnknown                     // nothing was heard of it yet
 	SessionAlive
 	SessionCompeting // another login has taken it

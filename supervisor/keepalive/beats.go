@@ -59,11 +59,14 @@ type Beats struct {
 	clock *schedule.Clock
 	wake  chan struct{} // interrupts the loop's sleep
 
-	mu       sync.Mutex
-	met      bool // the provider has said whether its sessions need beats
-	every    time.Duration
-	heap     *schedule.Heap
-	looked   schedule.Instant // when the clocks were last compared
+	mu     sync.Mutex
+	met    bool // the provider has said whether its sessions need beats
+	every  time.Duration
+	heap   *schedule.Heap
+	looked schedule.Instant // when the clocks were last compared
+	// woke is when beats became due because the clocks had drifted apart, on the
+	// monotonic one: before that, none was late.
+	woke     time.Duration
 	lanes    lanes
 	sessions map[string]Session
 	// held is until when no beat is made, on the monotonic clock: the broker has
@@ -92,7 +95,7 @@ type beat struct {
 func (b *Beats) send(ctx context.Context, p Provider, due beat) {
 	a, rec, ok := b.cfg.Accounts.Session(due.name)
 	if !ok {
-		b.later(due, looksAgain)
+		b.later(due, min(looksAgain, b.cadence()))
 		return
 	}
 	token := rec.Token
@@ -108,12 +111,12 @@ func (b *Beats) send(ctx context.Context, p Provider, due beat) {
 	case errors.As(err, &failure):
 		err = failure // and not how it came here
 		b.hold(due.name, min(failure.RetryAfter, longestLimit))
+	case errors.Is(err, context.DeadlineExceeded):
+		err = fmt.Errorf("no answer came within %s", timeout)
 	case errors.Is(err, sdk.ErrConnection):
 		b.hold(due.name, b.cadence()) // it may be what has ended the process: others come first
 		b.later(due, b.cadence())
 		return
-	case err != nil && call.Err() != nil:
-		err = fmt.Errorf("no answer came within %s", timeout)
 	}
 	if _, now, ok := b.cfg.Accounts.Session(due.name); !ok || now.Version != rec.Version {
 		b.later(due, soon) // it was about a token that is replaced, or is being replaced now

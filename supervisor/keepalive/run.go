@@ -128,6 +128,7 @@ func (b *Beats) next() (due beat, wait time.Duration) {
 	now := b.clock.Now()
 	if drift := schedule.Drift(b.looked, now); drift.Abs() > driftTolerated {
 		b.heap.Replan(now)
+		b.woke = now.Mono
 	}
 	b.looked = now
 	for {
@@ -140,7 +141,7 @@ func (b *Beats) next() (due beat, wait time.Duration) {
 		case wait > 0:
 			return beat{}, min(wait, lookEvery)
 		}
-		due = beat{name: name, began: now, late: -wait, slow: b.sessions[name].Failures > 0}
+		due = beat{name: name, began: now, late: min(-wait, now.Mono-b.woke), slow: b.sessions[name].Failures > 0}
 		if b.lanes.enter(due.slow) {
 			b.heap.Remove(name)
 			return due, 0

@@ -69,6 +69,45 @@ func TestBeatsGoOnWhateverTheClockDoes(t *testing.T) {
 	})
 }
 
+// A clock that is set ahead, or a machine that has slept, is no crowd.
+func TestJumpOfTheClockIsNoCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(time.Minute, "main")
+		var mu sync.Mutex
+		var jump time.Duration
+		b := newBeats(d, func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(jump) })
+		run(t, b, d)
+		time.Sleep(30 * time.Second)
+		mu.Lock()
+		jump = 8 * time.Hour
+		mu.Unlock()
+		time.Sleep(20 * time.Second)
+		if n := d.called("main"); n != 2 {
+			t.Errorf("%d beats", n)
+		}
+		if s := session(t, b, "main"); s.Unheard != "" {
+			t.Errorf("one account: %s", s.Unheard)
+		}
+	})
+}
+
+// An attempt that is under way for a moment costs no more than a cadence.
+func TestAttemptUnderWayCostsOneBeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(10*time.Second, "main")
+		beating(t, d)
+		time.Sleep(9500 * time.Millisecond)
+		d.called("main")
+		d.set(func() { d.busy["main"] = true })
+		time.Sleep(time.Second)
+		d.set(func() { d.busy["main"] = false }) // it has failed: no new token comes
+		time.Sleep(20 * time.Second)
+		if n := d.called("main"); n != 2 {
+			t.Errorf("%d beats in two cadences", n)
+		}
+	})
+}
+
 // The broker's pause outlives a generation, and the account whose beat has ended the
 // process comes last in the next.
 func TestPausesOutliveGenerations(t *testing.T) {
