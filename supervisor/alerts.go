@@ -77,10 +77,9 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 		shot.StoreFault = err.Error()
 	}
 	shot.OtherMachine, shot.OtherTodo = s.ownership.trouble()
-	processes, maintenance := map[string]process.Status{}, map[string]time.Time{}
+	maintenance := map[string]time.Time{}
 	for name, m := range s.providers {
-		processes[name] = m.Status()
-		shot.Processes = append(shot.Processes, processAlerts(name, false, processes[name]))
+		shot.Processes = append(shot.Processes, processAlerts(name, false, m.Status()))
 		maintenance[name] = alert.Maintenance(windows(s.opts.Config.Providers[name]), shot.Now)
 		shot.Facts = append(shot.Facts, s.keepers[name].Facts()...)
 		load := loadAlerts(name, s.keepers[name].Load(), shot.Now)
@@ -92,7 +91,7 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 		c := s.opts.Config.Accounts[name] // what is not configured any more has no keeper
 		if keeper, ok := s.keepers[c.Provider]; ok {
 			k, _ := keeper.Status(name)
-			a := accountAlerts(c, k, processes[c.Provider], s.started, shot.Now)
+			a := accountAlerts(c, k, s.started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
 			a.Session = sessionAlerts(s.beats[c.Provider], name, k.Record, shot.Now)
 			if a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
@@ -122,7 +121,7 @@ func (s *Supervisor) outlived(f event.Fact) bool {
 	return status.Record.StoredAt.After(f.At)
 }
 
-func accountAlerts(c config.Account, k refresh.Status, p process.Status, started, now time.Time) alert.Account {
+func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) alert.Account {
 	r := k.Record
 	a := alert.Account{
 		Name: c.Name, Provider: c.Provider, NeedsLogin: r.Version > 0 && r.NeedsLogin(), Undecided: k.Undecided,
@@ -130,7 +129,7 @@ func accountAlerts(c config.Account, k refresh.Status, p process.Status, started
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
 		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, ZoneSink: k.ZoneSink, Shut: k.Shut, Elsewhere: k.Elsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
-		PolicyKnown: p.Description.Name != "", Sliding: k.EndMoves,
+		PolicyKnown: k.Met, Sliding: k.EndMoves,
 	}
 	if k.EndGuessed && !r.LoginUncertain {
 		a.RefreshExpiry = time.Time{} // what no broker documents wakes nobody

@@ -127,27 +127,27 @@ func TestAlertSnapshot(t *testing.T) {
 		Token:  sdk.Token{IssuedAt: at, Lifetime: 20 * time.Minute},
 		Health: store.Health{Failures: 4, LastError: "no such client", LastKind: sdk.KindInvalidClient},
 	}
-	running := process.Status{State: process.Running, Description: sdk.Description{Name: "schwab"}}
 	want := alert.Account{
 		Name: "main", Provider: "schwab", StoredAt: at, Renewed: true, Expiry: at.Add(20 * time.Minute), NeedsLogin: true,
 		Failures: 4, MaxFailures: 5, Misconfigured: true, LastError: "no such client", AmbiguousSince: at.Add(time.Minute),
 		RefreshExpiry: at.Add(time.Hour), Uncertain: true, PolicyKnown: true, Sliding: true,
 	}
-	status := refresh.Status{State: refresh.NeedsLogin, Record: rec, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute), EndMoves: true, EndGuessed: true}
-	if got := accountAlerts(account, status, running, at.Add(-time.Second), at); got != want {
+	status := refresh.Status{State: refresh.NeedsLogin, Record: rec, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute), Met: true, EndMoves: true, EndGuessed: true}
+	if got := accountAlerts(account, status, at.Add(-time.Second), at); got != want {
 		t.Errorf("account: %+v, want %+v", got, want)
 	}
 	status.Forgiven = at.Add(time.Second)
-	if got := accountAlerts(account, status, running, at, at); !got.AmbiguousSince.IsZero() {
+	if got := accountAlerts(account, status, at, at); !got.AmbiguousSince.IsZero() {
 		t.Error("an alert tells of what the server forgives")
 	}
-	if got := accountAlerts(account, status, running, at, status.Forgiven); got.AmbiguousSince.IsZero() {
+	if got := accountAlerts(account, status, at, status.Forgiven); got.AmbiguousSince.IsZero() {
 		t.Error("no alert tells of it when that is over")
 	}
-	if got := accountAlerts(account, status, process.Status{}, at.Add(time.Second), at); got.Renewed || got.PolicyKnown {
-		t.Errorf("a token of an earlier run, and a provider that starts: %+v", got)
+	status.Met = false // whether or not its provider has said so to others
+	if got := accountAlerts(account, status, at.Add(time.Second), at); got.Renewed || got.PolicyKnown {
+		t.Errorf("a token of an earlier run, and a broker that nobody has met: %+v", got)
 	}
-	if got := accountAlerts(account, refresh.Status{State: refresh.New}, running, at, at); !got.StoredAt.IsZero() || got.NeedsLogin {
+	if got := accountAlerts(account, refresh.Status{State: refresh.New}, at, at); !got.StoredAt.IsZero() || got.NeedsLogin {
 		t.Errorf("no token yet: %+v", got)
 	}
 

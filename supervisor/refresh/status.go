@@ -43,6 +43,8 @@ type Status struct {
 	// Shut is why the shared file can't be locked, if that takes a person: before
 	// that nothing is refreshed; "": it can be, or will be before long.
 	Shut string
+	// Met: how the broker treats its tokens is known, on which what follows rests.
+	Met bool
 	// LoginEnd is what is known of the end of its login. EndMoves: a refresh puts
 	// that end off. EndGuessed: it rests on a guess.
 	LoginEnd             LoginEnd
@@ -94,7 +96,7 @@ func (a *account) statusOf() (s Status) {
 	s = Status{State: a.shown(now, a.ended(now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
 	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
-	s.LoginEnd = a.keeper.loginEnd(s.Record)
+	s.Met, s.LoginEnd = a.keeper.met, a.keeper.loginEnd(s.Record)
 	s.OldAccessDies = a.keeper.policy.OldAccessDies
 	s.EndMoves, s.EndGuessed = endMoves(s.Record, a.keeper.policy), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
