@@ -67,8 +67,8 @@ func TestReadmePrograms(t *testing.T) {
 			t.Errorf("a block in Go that nothing tries:\n%s", text)
 		}
 	}
-	if programs != 4 || tests != 1 || parts != 1 {
-		t.Fatalf("found %d programs, %d tests and %d parts, want a provider with its test and an endpoint, two without refresh tokens, and a sink", programs, tests, parts)
+	if programs != 7 || tests != 1 || parts != 1 {
+		t.Fatalf("found %d programs, %d tests and %d parts, want a provider with its test and an endpoint, one of each other kind, and a sink", programs, tests, parts)
 	}
 	vet := exec.Command("go", "vet", "-mod=mod", "./...")
 	vet.Dir = dir

@@ -35,8 +35,12 @@ var deviceKinds = map[string]sdk.Kind{
 
 // BeginDevice asks e.DeviceURL for a device code (RFC 8628, section 3.1): the
 // BeginLogin of [sdk.LoginDevice]. It is no attempt, and nothing of it is spooled. What
-// [Requests], [Answers] and [Errors] say goes for this request, too.
+// [Requests], [Answers] and [Errors] say goes for this request, too. Another shape is
+// [sdk.ErrUnimplemented].
 func (c *Client) BeginDevice(ctx context.Context, e Endpoint, req sdk.BeginLoginRequest) (sdk.Login, error) {
+	if req.Shape != sdk.LoginDevice {
+		return sdk.Login{}, sdk.ErrUnimplemented
+	}
 	if err := checkURL(req.Account.Name, "device_url", e.DeviceURL); err != nil && e.Fault == nil {
 		return sdk.Login{}, err
 	}
