@@ -203,7 +203,7 @@ func (b backend) Login(ctx context.Context, account string, by event.Caller) (co
 	if err != nil {
 		return control.LoginAnswer{}, err
 	}
-	l, err := k.BeginLogin(ctx, account, by)
+	l, err := k.BeginLogin(ctx, account, "", by)
 	if err != nil {
 		return control.LoginAnswer{}, apiError(err)
 	}

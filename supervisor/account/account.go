@@ -236,7 +236,13 @@ func (s State) IsOpen(attempt string) bool {
 	return ok && o.Intent.Attempt == attempt
 }
 
-// Exchanges says whether a code is being exchanged.
+// Ends is the login that the announced attempt ends; "": none.
+func (s State) Ends() string {
+	o, _ := opened(uncut(s.Attempt))
+	return o.Intent.Login
+}
+
+// Exchanges says whether a login is being ended.
 func (s State) Exchanges() bool {
 	o, ok := s.Attempt.(Open)
 	return ok && spool.IsLogin(o.Intent.Kind)

@@ -166,6 +166,8 @@ type wishes struct {
 	notBefore time.Time
 	// login was begun and waits for the person's code; see openLogin.
 	login *login
+	// ended is how the last one has ended; nil: nobody knows.
+	ended *outcome
 	// idle wait for the lease. codes takes a code while an attempt is under way; nil:
 	// none can be taken.
 	idle  []chan struct{}

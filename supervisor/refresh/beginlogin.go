@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -31,6 +32,8 @@ var (
 	// ErrLoginSpent: it is too late to cancel one.
 	ErrLoginSpent = errors.New("the code of the login is being spent just now")
 
+	errCancelled = errors.New("the login was cancelled")
+	errNotInTime = errors.New("the login was not completed in time, and is over")
 	errJustEnded = errors.New("the login that was open ended just now; try again")
 )
 
@@ -41,11 +44,19 @@ const loginPatience = 15 * time.Minute
 // login is a login that a person has begun.
 type login struct {
 	store.Login
-	// code is set while it is spent.
+	// code, or what else a person has brought, is set while it is spent.
 	code sdk.Secret
 	// aside: another person has made it, and so its token waits beside.
 	aside bool
 	stage loginStage
+	polls polling
+	// unsettled: it is of an earlier run, and an attempt to end it may stand open.
+	unsettled bool
+	outcome   *outcome
+}
+
+func newLogin(l store.Login) *login {
+	return &login{Login: l, outcome: &outcome{id: idOf(l), over: make(chan struct{})}}
 }
 
 // loginStage is how far an open login is on its way to its end. It is guarded by the
@@ -53,24 +64,34 @@ type login struct {
 type loginStage int
 
 const (
-	loginWaits  loginStage = iota // for a code
+	loginWaits  loginStage = iota // for a code, or until it is polled
 	loginEnds                     // a person cancels it, which is being made durable
 	loginSpends                   // its code is about to be announced
 )
 
 // OpenLogin is a login that a person has begun and not completed.
 type OpenLogin struct {
-	// URL at which he logs in; "" in a [Status].
-	URL       string
+	// ID names it, and is no secret.
+	ID string
+	// URL at which he logs in, UserCode what he types there, and Instructions what else
+	// he does; "" in a [Status], or if there is none.
+	URL, UserCode, Instructions string
+	Shape                       sdk.LoginShape
+	// Polled: nothing is handed in; the broker is asked until the person is done.
+	Polled    bool
 	At, Until time.Time
 	By        event.Caller
 	// Earlier: it was begun before it was asked for.
 	Earlier bool
 }
 
-// BeginLogin returns the login that is open, or begins one. By is who asks.
-func (k *Keeper) BeginLogin(ctx context.Context, name string, by event.Caller) (OpenLogin, error) {
+// BeginLogin returns the login that is open, or begins one of a shape; "": the usual
+// one of the provider. By is who asks.
+func (k *Keeper) BeginLogin(ctx context.Context, name string, shape sdk.LoginShape, by event.Caller) (OpenLogin, error) {
 	if open, ok, err := k.openedLogin(name); ok || err != nil {
+		if ok && shape != "" && shape != open.Shape {
+			return OpenLogin{}, fmt.Errorf("account %s: %w, of the shape %s: go on with: tokenkeeper login %[1]s, or end it with: tokenkeeper login %[1]s --cancel", name, ErrLoginOpen, open.Shape)
+		}
 		return open, err
 	}
 	a, remote, err := k.forLogin(name)
@@ -89,7 +110,19 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string, by event.Caller) (
 	now := k.clock.Now().Wall
 	l := store.Login{
 		Account: name, State: rand.Text(), Verifier: sdk.NewSecret(oauth2.GenerateVerifier()),
-		At: now, Until: now.Add(loginPatience), By: by, GrantedTo: GrantedTo(a.cfg.Account), Config: a.configuration(),
+		At: now, Until: now.Add(loginPatience), By: by, GrantedTo: GrantedTo(a.cfg.Account), Config: a.configuration(""),
+	}
+	k.mu.Lock()
+	has := k.logins
+	k.mu.Unlock()
+	if shape, err = has.choose(shape); err != nil {
+		return OpenLogin{}, fmt.Errorf("account %s: provider %s: %w", name, k.cfg.Provider, err)
+	}
+	if guided := len(has.all) > 0 && !(shape == sdk.LoginRedirect && has.redirects); guided {
+		if err := a.beginGuided(ctx, remote, shape, &l); err != nil {
+			return OpenLogin{}, err
+		}
+		return a.openWith(ctx, l)
 	}
 	l.URL, l.Issuer, err = remote.AuthAddress(ctx, sdk.AuthRequest{
 		Account: a.cfg.Account, State: l.State, CodeVerifier: l.Verifier.Reveal(),
@@ -123,7 +156,7 @@ func (a *account) openWith(ctx context.Context, l store.Login) (OpenLogin, error
 	a.opened(first)
 	if earlier { // and may have been ended since the store was asked
 		if _, stands, err := k.cfg.Store.Login(ctx, l.Account); err == nil && !stands {
-			a.closeLogin(first.State)
+			a.closeLogin(first.State, errJustEnded)
 			return OpenLogin{}, fmt.Errorf("account %s: %w", l.Account, errJustEnded)
 		}
 	}
@@ -139,11 +172,12 @@ func (a *account) opened(l store.Login) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if open := a.wish.login; open == nil || open.State != l.State {
-		a.wish.login = &login{Login: l}
+		a.wish.login = newLogin(l)
 	}
 	k.begun[l.Account] = true
 	k.planIdle(a)
 	k.signal()
+	k.lookAtPolls()
 }
 
 // openedLogin is the login of the account that is open, if one is. While its code is on
@@ -173,15 +207,21 @@ func (a *account) errLoginSpent() error {
 }
 
 func openLogin(l store.Login) OpenLogin {
-	return OpenLogin{URL: l.URL, At: l.At, Until: l.Until, By: l.By}
+	return OpenLogin{
+		ID: idOf(l), URL: cmp.Or(l.URL, l.Guided.Address), UserCode: l.Guided.UserCode, Instructions: l.Guided.Instructions,
+		Shape: cmp.Or(l.Guided.Shape, sdk.LoginRedirect), Polled: isPolled(l.Guided.Shape), At: l.At, Until: l.Until, By: l.By,
+	}
 }
+
+// idOf names a login to whoever waits for it.
+func idOf(l store.Login) string { return sdk.NewSecret(l.State).Fingerprint() }
 
 // openLogin is the login that a person has begun and that can be completed; nil:
 // there is none. One whose address would be another one by now, or of the future of a
 // clock that was set back, can't. The caller holds k.mu.
 func (a *account) openLogin(now time.Time) *login {
 	l := a.wish.login
-	if l == nil || !now.Before(l.Until) || l.Until.Sub(now) > loginPatience+driftTolerated || l.Config != a.configuration() {
+	if l == nil || !now.Before(l.Until) || now.Before(l.At.Add(-driftTolerated)) || l.Config != a.configuration(l.Guided.Shape) {
 		return nil
 	}
 	return l
@@ -189,12 +229,14 @@ func (a *account) openLogin(now time.Time) *login {
 
 // configuration is the fingerprint of what the address of a login is made from: with
 // another redirect_url, say, or another provider, no code for it can be used. The
-// client secret is none of it, and its JSON is the same for all.
-func (a *account) configuration() string {
+// client secret is none of it, and its JSON is the same for all. Nor is the shape of a
+// redirect; an older program takes no guided login for one.
+func (a *account) configuration(shape sdk.LoginShape) string {
 	b, err := json.Marshal(struct {
 		Provider string
 		Account  sdk.Account
-	}{a.keeper.cfg.Provider, a.cfg.Account})
+		Shape    sdk.LoginShape `json:",omitempty"`
+	}{a.keeper.cfg.Provider, a.cfg.Account, shape})
 	if err != nil { // of strings, and a secret that can be marshalled
 		return ""
 	}
@@ -207,6 +249,9 @@ func (k *Keeper) CancelLogin(ctx context.Context, name string) (OpenLogin, error
 	if !known {
 		return OpenLogin{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	}
+	if err := a.awaitPoll(ctx); err != nil {
+		return OpenLogin{}, err
+	}
 	l, was, err := a.cancelling()
 	if err != nil {
 		return OpenLogin{}, err
@@ -216,7 +261,7 @@ func (k *Keeper) CancelLogin(ctx context.Context, name string) (OpenLogin, error
 		return OpenLogin{}, fmt.Errorf("account %s: the login goes on, because its end can't be made durable: %w", name, err)
 	}
 	crashpoint.Here("refresh: the begun login is dropped")
-	a.closeLogin(was.State)
+	a.closeLogin(was.State, errCancelled)
 	k.mu.Lock()
 	k.planIdle(a)
 	k.mu.Unlock()
@@ -262,22 +307,25 @@ func (a *account) goesOn(l *login) {
 	}
 }
 
-// closeLogin forgets the login of that state, whose end is durable.
-func (a *account) closeLogin(state string) {
+// closeLogin forgets the login of that state, whose end is durable. Why it has brought
+// no token is told to those who wait for it; nil: it has.
+func (a *account) closeLogin(state string, why error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	if l := a.wish.login; l != nil && l.State == state {
-		a.wish.login = nil
+		a.wish.login, a.wish.ended = nil, l.outcome
 		delete(a.keeper.begun, a.cfg.Name)
+		l.outcome.err = why
+		close(l.outcome.over)
 	}
 }
 
-// giveUpLogin lets the login whose code is being spent be over; see endLogins.
-func (a *leased) giveUpLogin() {
+// giveUp lets the login of that state be over; see endLogins.
+func (a *account) giveUp(state string) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	if a.exchange != nil {
-		a.exchange.Until = time.Time{}
+	if l := a.wish.login; l != nil && l.State == state {
+		l.Until = time.Time{}
 	}
 }
 
@@ -289,7 +337,8 @@ func (k *Keeper) loadLogins(ctx context.Context) error {
 	}
 	for _, l := range all {
 		if a, ok := k.accounts[l.Account]; ok {
-			a.wish.login = &login{Login: l}
+			a.wish.login = newLogin(l)
+			a.wish.login.unsettled = l.IsGuided()
 			k.begun[l.Account] = true
 		}
 	}
@@ -320,7 +369,7 @@ func (k *Keeper) endLogins(ctx context.Context) {
 	now := k.clock.Now().Wall
 	var over []store.Login
 	for name := range k.begun {
-		if a := k.accounts[name]; a.openLogin(now) == nil {
+		if a := k.accounts[name]; a.openLogin(now) == nil && !a.ends(a.wish.login) {
 			over = append(over, a.wish.login.Login)
 		}
 	}
@@ -330,7 +379,7 @@ func (k *Keeper) endLogins(ctx context.Context) {
 			k.cfg.Log.Warn("a login that is over can't be dropped from the store; it is tried again", "provider", k.cfg.Provider, "account", l.Account, "error", err)
 			continue
 		}
-		k.accounts[l.Account].closeLogin(l.State)
+		k.accounts[l.Account].closeLogin(l.State, errNotInTime)
 		k.cfg.Log.Info("a login was not completed in time, and is over", "provider", k.cfg.Provider, "account", l.Account, "begun", l.At)
 	}
 }

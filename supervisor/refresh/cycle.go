@@ -253,6 +253,9 @@ func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error))
 			return remote.ExchangeAnswer(ctx, req)
 		}
 	}
+	if a.in.Kind == spool.KindLogin {
+		return a.end(ctx, id)
+	}
 	if a.in.Kind == spool.KindRenew {
 		req := sdk.RenewRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
 		return func() (sdk.Answer, error) {
@@ -295,6 +298,7 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 	}
 	crashpoint.Here("refresh: the token is committed")
 	a.tell(acct.Stored{Record: rec})
+	a.closeLogin(a.in.Login, nil)
 	a.diskServes()
 	if half {
 		a.keptHalf(rec, answer)
@@ -334,7 +338,7 @@ func (a attempt) hand(answer sdk.Answer, next success) error {
 		Expiry: rec.Token.Expiry(), Next: due, Message: "token refreshed",
 	}
 	switch a.in.Kind {
-	case spool.KindExchange:
+	case spool.KindExchange, spool.KindLogin:
 		e.Type, e.Message = event.LoggedIn, "logged in"
 	case spool.KindRenew:
 		e.Message = "token renewed"

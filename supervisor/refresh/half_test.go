@@ -111,7 +111,7 @@ func TestALoginThatBringsHalfAToken(t *testing.T) {
 		g := r.start()
 		synctest.Wait()
 		r.broker.next("one", fault{half: true})
-		begun, err := r.keeper.BeginLogin(t.Context(), "one", event.Caller{UID: 7})
+		begun, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{UID: 7})
 		if err != nil {
 			t.Fatal(err)
 		}

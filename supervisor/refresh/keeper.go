@@ -82,6 +82,9 @@ type Config struct {
 	// Steered refuses a file that steers the provider and that somebody can change who
 	// is not trusted; nil: none is.
 	Steered func(path string) error
+	// LoggedIn is told of the record of a login that was polled; nil: nobody is. Who
+	// completes one is told himself.
+	LoggedIn func(ctx context.Context, rec store.Record)
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string
@@ -93,8 +96,8 @@ type Config struct {
 type Keeper struct {
 	cfg   Config
 	clock *schedule.Clock
-	// wake interrupts the loop's sleep.
-	wake chan struct{}
+	// wake interrupts the loop's sleep, and polls that of who polls logins.
+	wake, polls chan struct{}
 	// sharing are the accounts that have a shared file. Among a hundred thousand
 	// these few are looked at again and again.
 	sharing []*account
@@ -105,8 +108,9 @@ type Keeper struct {
 	policy   sdk.Policy
 	met      bool      // the policy is known
 	ways     store.Way // how the provider's accounts get their next token
-	usual    string    // environment of the broker, if an account names none
-	steering []string  // settings that name files which steer the provider
+	logins   loginShapes
+	usual    string   // environment of the broker, if an account names none
+	steering []string // settings that name files which steer the provider
 	inFlight int
 	deadline time.Time // the latest of the attempts in flight
 	running  bool
@@ -136,6 +140,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		cfg:      cfg,
 		clock:    schedule.NewClock(cfg.Wall),
 		wake:     make(chan struct{}, 1),
+		polls:    make(chan struct{}, 1),
 		accounts: map[string]*account{},
 		heap:     schedule.NewHeap(),
 		facts:    cfg.Events.NewFacts(),

@@ -117,23 +117,33 @@ func (a *leased) spendCode(ctx context.Context) error {
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
 		Version: a.rec().Version, Grant: a.rec().Grant, At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
+	var err error
 	if l != nil {
 		in.Login = l.State
+		if l.IsGuided() {
+			in.Kind = spool.KindLogin
+		}
+		err = a.noteGiven(ctx, l)
 	}
 	a.place(&in)
-	in, err := a.keeper.announceOver(ctx, in)
+	if err == nil {
+		in, err = a.keeper.announceOver(ctx, in)
+	}
 	if err != nil {
 		switch {
-		case !errors.Is(err, store.ErrDisk):
-			a.giveUpLogin() // nobody knows whether its code is being spent
-		case l != nil:
+		case l == nil:
+		case errors.Is(err, store.ErrDisk), l.IsGuided():
 			a.goesOn(l)
+		default:
+			a.giveUp(l.State) // nobody knows whether its code is being spent
 		}
 		return a.notAnnounced(fmt.Errorf("announce the login, so the code was not used (go on with: tokenkeeper login %s): %w", a.cfg.Name, err))
 	}
 	crashpoint.Here("refresh: the login's intent stands")
 	a.tell(acct.Announced{Intent: in})
-	a.closeLogin(in.Login) // a code is spent once
+	if in.Kind == spool.KindExchange {
+		a.closeLogin(in.Login, ErrLoginSpent) // a code is spent once
+	}
 	return a.attempt(in).run(ctx)
 }
 
@@ -171,7 +181,11 @@ func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
 		a.replan()
 	}
 	a.keeper.mu.Unlock()
-	message := "the login failed; begin again with: tokenkeeper login " + a.cfg.Name
+	if a.staysOpen(cause) {
+		a.free(ctx, a.in.Attempt)
+		return a.goesOnAfter(cause)
+	}
+	message := a.failedText(cause) + "; begin again with: tokenkeeper login " + a.cfg.Name
 	if sdk.KindOf(cause) == sdk.KindAmbiguous {
 		message = "the login was sent and its answer was lost; the broker may have ended the old login with it. " +
 			"Begin again with: tokenkeeper login " + a.cfg.Name
@@ -182,7 +196,9 @@ func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
 		Message: fmt.Sprintf("%s (%s)", message, said),
 	})
 	a.free(ctx, a.in.Attempt)
-	return worded{fmt.Sprintf("account %s: %s (%s)", a.cfg.Name, message, said), cause}
+	err = worded{fmt.Sprintf("account %s: %s (%s)", a.cfg.Name, message, said), cause}
+	a.overWith(ctx, err)
+	return err
 }
 
 // errNoLogin refuses a code. open is the login that is open; nil: none is. The caller

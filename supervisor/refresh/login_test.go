@@ -15,7 +15,7 @@ import (
 
 func (r *rig) beginLogin(account string) (state string) {
 	r.t.Helper()
-	begun, err := r.keeper.BeginLogin(r.t.Context(), account, event.Caller{UID: 7})
+	begun, err := r.keeper.BeginLogin(r.t.Context(), account, "", event.Caller{UID: 7})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func TestLoginWithoutACodeChallenge(t *testing.T) {
 				r.broker.asks, r.broker.pkce = tt.asks, tt.pkce
 				g := r.start()
 				synctest.Wait()
-				_, err := r.keeper.BeginLogin(t.Context(), "one", event.Caller{UID: 7})
+				_, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{UID: 7})
 				if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("got %v, want %q", err, tt.want)
 				}

@@ -48,6 +48,9 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	k.foresee()
 
 	k.setRemote(remote)
+	polled, stop := context.WithCancel(ctx)
+	defer stop()
+	go k.pollLogins(polled)
 	lost := make(chan error, 1)
 	for ctx.Err() == nil {
 		k.awake()
@@ -143,7 +146,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	defer k.mu.Unlock()
 	first := !k.met
 	k.policy, k.met, k.usual, k.steering, k.ways = d.Policy, true, usualEnvironment(d), steering(d), WayOf(d)
-	k.beside = d.ExchangeBeside
+	k.beside, k.logins = d.ExchangeBeside, shapesOf(d)
 	if !d.Keepalive {
 		k.forgetSessions()
 	}

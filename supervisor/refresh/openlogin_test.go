@@ -32,13 +32,13 @@ func TestBegunLoginIsOneAndDurable(t *testing.T) {
 		g := r.start()
 		synctest.Wait()
 		by := event.Caller{UID: 7, PID: 8, Program: "/bin/first"}
-		first, err := r.keeper.BeginLogin(t.Context(), "one", by)
+		first, err := r.keeper.BeginLogin(t.Context(), "one", "", by)
 		if err != nil || first.Earlier {
 			t.Fatalf("%+v, %v", first, err)
 		}
 		same := func(when string) {
 			t.Helper()
-			again, err := r.keeper.BeginLogin(t.Context(), "one", event.Caller{UID: 9})
+			again, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{UID: 9})
 			if err != nil || !again.Earlier || again.URL != first.URL || again.By != by || !again.At.Equal(first.At) || !again.Until.Equal(first.At.Add(15*time.Minute)) {
 				t.Errorf("%s: %+v, %v; the first was %+v", when, again, err, first)
 			}
@@ -221,7 +221,7 @@ func TestLoginThatIsNotDurableIsNotBegun(t *testing.T) {
 		r.restart()
 		g := r.start()
 		synctest.Wait()
-		if l, err := r.keeper.BeginLogin(t.Context(), "one", event.Caller{}); !errors.Is(err, store.ErrDisk) || l.URL != "" || r.status("one").Login != nil {
+		if l, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{}); !errors.Is(err, store.ErrDisk) || l.URL != "" || r.status("one").Login != nil {
 			t.Errorf("%+v, %v", l, err)
 		}
 		_ = g.end()
@@ -253,7 +253,7 @@ func TestWhatIsToldWhileACodeIsOnItsWay(t *testing.T) {
 		told(true, "--cancel")
 		var second, cancel error
 		r.broker.next("one", fault{before: func() {
-			_, second = r.keeper.BeginLogin(t.Context(), "one", event.Caller{})
+			_, second = r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{})
 			_, cancel = r.keeper.CancelLogin(t.Context(), "one")
 		}})
 		if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); err != nil {

@@ -35,6 +35,7 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		err = a.settleAll(ctx, found)
 		if !errors.Is(err, sdk.ErrConnection) {
 			a.forgo()
+			a.loginSettled()
 		}
 		lost := errors.Is(err, sdk.ErrConnection)
 		if err != nil && !lost {

@@ -125,7 +125,9 @@ func (a *account) statusOf() (s Status) {
 		s.WaitingText = q.text + "; " + q.ways
 	}
 	if l := a.openLogin(now); l != nil {
-		s.Login = &OpenLogin{At: l.At, Until: l.Until, By: l.By}
+		open := openLogin(l.Login)
+		open.URL, open.UserCode, open.Instructions = "", "", ""
+		s.Login = &open
 	}
 	if in := a.state().Ambiguous(); in != nil {
 		s.AmbiguousSince = in.AmbiguousSince

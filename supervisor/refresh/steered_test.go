@@ -59,7 +59,7 @@ func TestNothingIsSentThroughAProviderThatOthersSteer(t *testing.T) {
 			t.Errorf("told %d times in half an hour", n)
 		}
 		r.met(event.Untrusted)
-		if _, err := r.keeper.BeginLogin(t.Context(), "one", event.Caller{UID: 7}); !errors.Is(err, refresh.ErrUntrusted) {
+		if _, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{UID: 7}); !errors.Is(err, refresh.ErrUntrusted) {
 			t.Errorf("a login was begun: %v", err)
 		}
 		open.Store(false)
