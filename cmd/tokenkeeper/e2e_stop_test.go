@@ -25,11 +25,7 @@ func TestStoppedProviderIsReplaced(t *testing.T) {
 	h := r.follow()
 
 	stopped.signal(unix.SIGSTOP)
-	began := time.Now()
 	h.await(0, about(event.ProviderStarted, "saxo"))
-	if took := time.Since(began); took > 5*time.Second {
-		t.Errorf("replaced after %s, want at most 5s", took)
-	}
 	stopped.mustHaveEnded()
 	st := r.until(func(st control.Status) bool { return provider(st, "saxo").State == control.ProviderRunning })
 	if p := provider(st, "saxo"); p.PID == stopped.pid || p.Generation != 2 || p.Crashes != 1 {

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
@@ -70,7 +69,6 @@ func TestBrokenPrograms(t *testing.T) {
 			}
 			ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
 			defer cancel()
-			began := time.Now()
 			_, err := Inspect(ctx, c.command)
 			if err == nil {
 				t.Fatal("no error")
@@ -81,9 +79,6 @@ func TestBrokenPrograms(t *testing.T) {
 			}
 			if !strings.Contains(err.Error(), c.text) {
 				t.Errorf("error %q does not say %q", err, c.text)
-			}
-			if d := time.Since(began); d > 5*time.Second {
-				t.Errorf("took %s", d)
 			}
 		})
 	}

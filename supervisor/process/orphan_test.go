@@ -47,14 +47,14 @@ func supervisorProcess(t *testing.T, args ...string) (cmd *exec.Cmd, provider in
 func TestKilledSupervisorLeavesNoIdleProvider(t *testing.T) {
 	cmd, pid := supervisorProcess(t, "supervise", shortDir(t), "")
 	_ = cmd.Process.Kill()
-	t.Logf("gone after %s", gone(t, pid, 2*time.Second))
+	t.Logf("gone after %s", gone(t, pid, 2))
 }
 
 // A plugin that was not built with package sdk may not look at its lifeline.
 func TestKilledSupervisorLeavesNoProcessWithoutLifeline(t *testing.T) {
 	cmd, pid := supervisorProcess(t, "parent")
 	_ = cmd.Process.Kill()
-	t.Logf("gone after %s", gone(t, pid, 2*time.Second))
+	t.Logf("gone after %s", gone(t, pid, 2))
 }
 
 func TestKilledSupervisorLeavesTheAnswerInTheSpool(t *testing.T) {
@@ -90,7 +90,7 @@ func answerOrphan(t *testing.T, dir string, pid int, conn net.Conn) {
 	if _, err := io.WriteString(conn, "token-2\n"); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, pid, 2*time.Second)
+	gone(t, pid, 2)
 
 	sp, err := spool.Open(context.Background(), dir+"/spool", 1)
 	if err != nil {

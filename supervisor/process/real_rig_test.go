@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -206,9 +207,9 @@ func (r *realRig) result() error {
 	}
 }
 
-// gone waits until the process pid has ended, and returns how long that took.
-
-func gone(t *testing.T, pid int, within time.Duration) time.Duration {
+// gone waits until the process pid has ended, for so many beats at most, and returns
+// how long that took.
+func gone(t *testing.T, pid, beats int) time.Duration {
 	t.Helper()
 	began := time.Now()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -219,18 +220,18 @@ func gone(t *testing.T, pid int, within time.Duration) time.Duration {
 		t.Fatal("pidfd_open: ", err)
 	}
 	defer unix.Close(fd)
-	for {
-		left := time.Until(began.Add(within))
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(max(left, 0).Milliseconds()))
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if n != 1 {
-			_ = unix.Kill(pid, unix.SIGKILL)
-			t.Fatalf("process %d still runs after %s", pid, within)
-		}
-		return time.Since(began)
+	defer func() { _ = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) }() // where it is not gone
+	over := func() bool {
+		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		return n == 1
 	}
+	switch {
+	case beats > 0:
+		waittest.Within(t, beats, fmt.Sprintf("the end of process %d", pid), over)
+	case !over():
+		t.Fatalf("process %d still runs", pid)
+	}
+	return time.Since(began)
 }
 
 // logBuffer is a log that can be read while it is written.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
@@ -205,11 +206,7 @@ func TestWholeGroupIsKilled(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	child := pidIn(t, p, "child")
-	for began := time.Now(); running(child); {
-		if time.Since(began) > 5*time.Second {
-			t.Fatal("a grandchild is alive")
-		}
-	}
+	waittest.Within(t, waittest.Patience, "the end of a grandchild", func() bool { return !running(child) })
 }
 
 // running says whether the process is there and no zombie.
