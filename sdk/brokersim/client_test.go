@@ -39,7 +39,11 @@ type testAnswer struct {
 
 // try posts a form; basic: client credentials go into the header.
 func (c *testClient) try(form url.Values, basic bool) testAnswer {
-	req, err := http.NewRequest(http.MethodPost, c.sim.TokenURL(), strings.NewReader(form.Encode()))
+	return c.postForm(c.sim.TokenURL(), form, basic)
+}
+
+func (c *testClient) postForm(address string, form url.Values, basic bool) testAnswer {
+	req, err := http.NewRequest(http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		c.t.Fatal(err)
 	}

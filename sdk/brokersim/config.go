@@ -121,6 +121,9 @@ type Config struct {
 	// "1234" and the key of RFC 6238, appendix B.
 	PIN     string
 	TOTPKey []byte
+	// Device adds the device authorization grant (RFC 8628) to a dialect that takes
+	// forms: [Server.DeviceURL], and a person who is [Server.ApproveDevice].
+	Device bool
 	// DeadGrantStatus is the HTTP status of an answer to a dead refresh token
 	// or code. Default: 400 (RFC 6749, section 5.2); 401 is seen at Saxo too.
 	DeadGrantStatus int
@@ -163,6 +166,8 @@ func (c *Config) complete(rules rules) {
 		panic(fmt.Sprintf("brokersim: %s knows its clients by a key; set Config.ClientKey", c.Dialect))
 	case rules.redirects != nil && rules.redirects(c.RedirectURL) != "":
 		panic("brokersim: Config.RedirectURL: " + rules.redirects(c.RedirectURL))
+	case c.Device && rules.query:
+		panic(fmt.Sprintf("brokersim: %s takes no forms; leave Config.Device false", c.Dialect))
 	case c.PKCE && !rules.pkce:
 		panic(fmt.Sprintf("brokersim: %s has no PKCE; leave Config.PKCE false", c.Dialect))
 	case c.PKCE && c.ClientSecret != "":

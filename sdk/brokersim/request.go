@@ -75,7 +75,10 @@ func (s *Server) checkTokenRequest(r *http.Request, form url.Values) *refusal {
 	if refused != nil {
 		return refused
 	}
-	rules := s.rules.fields(grantType, s.cfg.PKCE)
+	rules := fieldRules{required: []string{"device_code"}, optional: []string{"client_id"}} // RFC 8628, section 3.4
+	if grantType != grantDevice {
+		rules = s.rules.fields(grantType, s.cfg.PKCE)
+	}
 	for _, name := range rules.required {
 		if form.Get(name) == "" {
 			return &refusal{code: codeInvalidRequest, detail: name + " is missing"}
@@ -95,6 +98,9 @@ func (s *Server) grantTypes() []string {
 	types := s.rules.grantTypes
 	if types == nil {
 		types = []string{grantCode, grantRefresh}
+	}
+	if s.cfg.Device {
+		types = append(slices.Clone(types), grantDevice)
 	}
 	if s.rules.personalJWT && s.cfg.ClientKey != nil {
 		types = append(slices.Clone(types), grantPersonal)

@@ -23,6 +23,7 @@ type Server struct {
 	refresh map[string]*refreshToken
 	access  map[string]*accessToken
 	codes   map[string]*authCode
+	devices map[string]*deviceLogin
 	// assertions are the ids of those that were used, lastStep the newest TOTP code
 	// of each account.
 	assertions map[string]bool
@@ -54,6 +55,7 @@ func New(cfg Config) *Server {
 		refresh: map[string]*refreshToken{},
 		access:  map[string]*accessToken{},
 		codes:   map[string]*authCode{},
+		devices: map[string]*deviceLogin{},
 
 		assertions: map[string]bool{}, lastStep: map[string]int64{}, budget: budget{}, ousted: map[string]bool{},
 		login:   login{account: DefaultAccount},
@@ -71,6 +73,10 @@ func New(cfg Config) *Server {
 	}
 	if rules.keepalivePath != "" {
 		s.mux.HandleFunc("POST "+rules.keepalivePath, s.serveKeepalive)
+	}
+	if cfg.Device {
+		s.mux.HandleFunc("POST "+devicePath, s.serveDevice)
+		s.mux.HandleFunc("GET "+approvePath, s.serveApproval)
 	}
 	s.mux.HandleFunc("GET /resource", s.serveResource)
 	s.mux.HandleFunc("GET "+rules.apiPrefix, s.serveResource)

@@ -95,6 +95,10 @@ func (s *Server) accountOf(form url.Values) string {
 		return subjectOf(form.Get("assertion"))
 	case grantClient:
 		return s.login.account
+	case grantDevice:
+		if d := s.devices[form.Get("device_code")]; d != nil {
+			return d.account
+		}
 	case grantTOTP:
 		return form.Get(s.rules.accountField)
 	}
@@ -164,6 +168,8 @@ func (s *Server) grantRequest(ex *exchange, keep bool) (issued, *refusal) {
 		return s.grantPersonalJWT(ex)
 	case grantRenew:
 		return s.grantRenewal(ex)
+	case grantDevice:
+		return s.grantDevice(ex)
 	default:
 		return s.grantMint(ex)
 	}

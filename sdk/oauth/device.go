@@ -51,7 +51,11 @@ func (c *Client) BeginDevice(ctx context.Context, e Endpoint, req sdk.BeginLogin
 	ctx, cancel := context.WithTimeout(ctx, e.timeout())
 	defer cancel()
 	a := attempt{client: c, endpoint: e, account: req.Account}
-	form := url.Values{"client_id": {req.Account.ClientID}}
+	config := e.config(req.Account) // a client with a secret authenticates here, too
+	form := url.Values{"client_id": {config.ClientID}}
+	if config.ClientSecret != "" && config.Endpoint.AuthStyle == AuthInParams {
+		form.Set("client_secret", config.ClientSecret)
+	}
 	if len(req.Account.Scopes) > 0 {
 		form.Set("scope", strings.Join(req.Account.Scopes, " "))
 	}
@@ -60,6 +64,9 @@ func (c *Client) BeginDevice(ctx context.Context, e Endpoint, req sdk.BeginLogin
 		return sdk.Login{}, a.notSent("the request could not be built")
 	}
 	post.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if config.ClientSecret != "" && config.Endpoint.AuthStyle == AuthInHeader {
+		post.SetBasicAuth(url.QueryEscape(config.ClientID), url.QueryEscape(config.ClientSecret)) // RFC 6749, section 2.3.1
+	}
 	ans, err := (&onePost{attempt: a}).send(post)
 	if err != nil {
 		return sdk.Login{}, harmless(err)
