@@ -26,6 +26,12 @@ func (b *kindBroker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	kind := strings.Split(r.URL.Path, "/")[1]
+	if kind == "session" {
+		if r.Header.Get("Authorization") != "Bearer "+b.access[kind] {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+		return
+	}
 	good := map[string]bool{
 		"mybroker": r.FormValue("refresh_token") == "refresh of "+b.access[kind],
 		"renews":   r.Header.Get("Authorization") == "Bearer "+b.access[kind],
@@ -57,19 +63,21 @@ func (b *kindBroker) newest(kind string) string {
 func TestShortProviders(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
-	kinds := []string{"daily", "mybroker", "renews"}
-	sim := &kindBroker{access: map[string]string{"mybroker": "M", "renews": "R"}}
+	kinds := []string{"daily", "mybroker", "renews", "session"}
+	sim := &kindBroker{access: map[string]string{"mybroker": "M", "renews": "R", "session": "S"}}
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
 	var yaml strings.Builder
 	yaml.WriteString("plugins: {dir: plugins}\naccounts:\n")
 	for _, kind := range kinds {
-		more := ""
-		if kind == "daily" {
-			more = fmt.Sprintf(", authorize_url: %q", server.URL+"/daily/authorize")
+		settings := fmt.Sprintf("token_url: %q", server.URL+"/"+kind+"/token")
+		switch kind {
+		case "daily":
+			settings += fmt.Sprintf(", authorize_url: %q", server.URL+"/daily/authorize")
+		case "session":
+			settings = fmt.Sprintf("beat_url: %q", server.URL+"/session/beat")
 		}
-		fmt.Fprintf(&yaml, "  %s: {provider: %[1]s, client_id: app, client_secret: app-secret, redirect_url: 'https://127.0.0.1:8182', settings: {token_url: %q%s}}\n",
-			kind, server.URL+"/"+kind+"/token", more)
+		fmt.Fprintf(&yaml, "  %s: {provider: %[1]s, client_id: app, client_secret: app-secret, redirect_url: 'https://127.0.0.1:8182', settings: {%s}}\n", kind, settings)
 	}
 	yaml.WriteString("sinks:\n  files: {type: file, path: '{account}.json', include_refresh_token: true}\n")
 	s := newSite(t, yaml.String())
@@ -81,6 +89,7 @@ func TestShortProviders(t *testing.T) {
 	}
 	install("mybroker")
 	install("daily")
+	install("session")
 	says := func(stdin string, code int, wants []string, args ...string) {
 		t.Helper()
 		got := s.tool(t, stdin, args...)
@@ -105,7 +114,7 @@ func TestShortProviders(t *testing.T) {
 		"daily daily by a login files", "mybroker mybroker refreshed 5m before expiry files", "renews renews renewed 15m before expiry files",
 	}, "check")
 	for _, a := range decode[report](t, s.tool(t, "", "check", "--json").stdout).Accounts {
-		if want := map[string]string{"daily": "login", "mybroker": "refresh", "renews": "renew"}[a.Name]; a.Way != want {
+		if want := map[string]string{"daily": "login", "mybroker": "refresh", "renews": "renew", "session": "login"}[a.Name]; a.Way != want {
 			t.Errorf("check --json: %+v", a)
 		}
 	}
@@ -114,6 +123,8 @@ func TestShortProviders(t *testing.T) {
 	says(`{"access_token": "M", "refresh_token": "refresh of M", "expires_in": 3600}`, exitOK, []string{"mybroker: imported as v1"}, "import", "mybroker", "-")
 	says(alone("R"), exitOK, []string{"renews: imported as v1", "refresh token none: the access token renews itself while it lives"}, "import", "renews", "-")
 	says(alone("D"), exitOK, []string{"daily: imported as v1", "refresh token none: the next token comes from a login"}, "import", "daily", "-")
+
+	says(alone("S"), exitOK, []string{"session: imported as v1"}, "import", "session", "-")
 
 	r := startRun(t, s)
 	r.until(func(st control.Status) bool {
@@ -140,13 +151,18 @@ func TestShortProviders(t *testing.T) {
 	says("", exitOK, []string{"none: login", "none: renewed", "a renewal ends the access token that consumers hold"}, "status")
 	st := r.until(func(st control.Status) bool {
 		for _, kind := range kinds {
-			if a := account(st, kind); a.Version != 2 || a.State != control.AccountValid || len(a.Sinks) != 1 || a.Sinks[0].Version != 2 {
+			version := map[bool]uint64{true: 1, false: 2}[kind == "session"] // of which nothing but a login brings the next one
+			if a := account(st, kind); a.Version != version || a.State != control.AccountValid || len(a.Sinks) != 1 || a.Sinks[0].Version != version {
 				return false
 			}
 		}
 		return true
 	})
-	for kind, want := range map[string]string{"daily": control.WayLogin, "mybroker": control.WayRefresh, "renews": control.WayRenew} {
+	r.until(func(st control.Status) bool {
+		s := account(st, "session").Session
+		return s != nil && s.Life == "alive"
+	})
+	for kind, want := range map[string]string{"daily": control.WayLogin, "session": control.WayLogin, "mybroker": control.WayRefresh, "renews": control.WayRenew} {
 		if a := account(st, kind); a.Way != want {
 			t.Errorf("%s goes on by %q", kind, a.Way)
 		}

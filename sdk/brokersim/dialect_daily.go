@@ -79,7 +79,9 @@ func tradovateRules() rules {
 // steps. Sources: its OpenAPI text, 2.28.0 (the path, the scope, 86399 seconds,
 // problem+json, the answer to a tickle), public clients (aud is the text /token, an
 // assertion of a minute with a jti). That a session dies after six minutes without
-// a beat is what client authors write; the vendor says several: UNVERIFIED.
+// a beat is what client authors write; the vendor says several: UNVERIFIED. A session
+// that another one has taken is told as competing, in the answer to a tickle; that each
+// new login takes it, and not only one that asks for it (compete), is UNVERIFIED.
 func ibkrRules() rules {
 	r := rfcRules("/oauth2/api/v1/token")
 	r.basic, r.assertion, r.audience = false, true, "/token"
