@@ -124,7 +124,8 @@ func (s *Supervisor) outlived(f event.Fact) bool {
 func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) alert.Account {
 	r := k.Record
 	a := alert.Account{
-		Name: c.Name, Provider: c.Provider, NeedsLogin: r.Version > 0 && r.NeedsLogin(), Undecided: k.Undecided,
+		Name: c.Name, Provider: c.Provider, NeedsLogin: (r.Version > 0 || r.Key != "") && r.NeedsLogin(), Undecided: k.Undecided,
+		Mints: r.Key != "", MendKey: mendKey(r),
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
@@ -134,8 +135,8 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 	if k.EndGuessed && !r.LoginUncertain {
 		a.RefreshExpiry = time.Time{} // what no broker documents wakes nobody
 	}
-	if now.Before(k.Forgiven) {
-		a.AmbiguousSince = time.Time{} // the same refresh token is accepted again, and sent
+	if now.Before(k.Forgiven) || k.Mints {
+		a.AmbiguousSince = time.Time{} // the same refresh token is accepted again, and sent; or another one is minted
 	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
@@ -146,6 +147,15 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 	}
 	a.Waits, a.WaitsFor = refresh.CandidateText(r, now)
 	return a
+}
+
+// mendKey is what is to be done about the key of an account that the broker refuses;
+// "": nothing.
+func mendKey(r store.Record) string {
+	if !refresh.KeyRefused(r) {
+		return ""
+	}
+	return refresh.MendKey(r.Account)
 }
 
 // sessionAlerts is how the session of an account's newest version is. A token that is

@@ -75,11 +75,14 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 	if r.Version > 0 {
 		a.Expiry, a.ExpiryUncertain, a.Way = r.Token.Expiry(), r.Token.Uncertain, wayOf(r)
 	}
+	if k.Mints {
+		a.Way = control.WayMint
+	}
 	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
 	a.OldAccessDies = k.OldAccessDies
 	a.Person, a.Candidate = whose(r)
 	a.Login = openLogin(k.Login)
-	if r.Origin == store.OriginRefresh {
+	if r.Origin == store.OriginRefresh || r.Origin == store.OriginMint {
 		a.LastRefresh = r.StoredAt
 	}
 	return a
@@ -180,6 +183,10 @@ func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, 
 	}
 	st, _ := k.Status(account)
 	r := st.Record
+	if r.Version == 0 && st.Mints {
+		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken,
+			"account %s has no token yet: its provider mints one, which has not come; how it goes: tokenkeeper status %[1]s", account)
+	}
 	if r.Version == 0 {
 		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken,
 			"account %s has no token yet; log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", account, account, account)

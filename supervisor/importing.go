@@ -87,7 +87,7 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 	if err != nil {
 		return control.ImportAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: read the token file: %v", account, err)
 	}
-	if err := usable(k, account, doc); err != nil {
+	if err := usable(k, account, doc, req.Force); err != nil {
 		return control.ImportAnswer{}, err
 	}
 	if _, known := cfg.Accounts[doc.Account]; known && doc.Account != account && !req.Force {
@@ -126,7 +126,11 @@ func importInto(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req 
 }
 
 // usable refuses a document with which the account's provider can do nothing.
-func usable(k *refresh.Keeper, account string, doc format.Document) error {
+func usable(k *refresh.Keeper, account string, doc format.Document, force bool) error {
+	if way, _ := k.Way(); way == store.WayMint && !force {
+		return control.Errorf(control.CodeConflict,
+			"account %s: its provider mints its tokens from client_id, client_secret and settings, so none has to be imported; give --force to take this one all the same", account)
+	}
 	refused := func(text string) error {
 		return control.Errorf(control.CodeBadRequest, "account %s: the file holds no %s", account, text)
 	}

@@ -87,7 +87,7 @@ func (s *Supervisor) ready() <-chan struct{} {
 func (s *Supervisor) tellTokenless(shared bool) {
 	var names []string
 	for name, c := range s.opts.Config.Accounts {
-		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New && shared == (c.SharedFile != nil) {
+		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New && !st.Mints && shared == (c.SharedFile != nil) {
 			names = append(names, name)
 		}
 	}

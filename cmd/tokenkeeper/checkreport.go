@@ -73,6 +73,8 @@ func nextToken(a accountReport) string {
 		return "by a login"
 	case control.WayRenew:
 		return "renewed " + a.Refresh
+	case control.WayMint:
+		return "minted " + a.Refresh
 	case control.WayRefresh:
 		return "refreshed " + a.Refresh
 	}

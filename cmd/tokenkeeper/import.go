@@ -168,6 +168,8 @@ func importedAccess(got control.ImportAnswer, now time.Time) string {
 	switch got.Way {
 	case control.WayRenew:
 		unknown, dead = "renewed at once", "too late to renew it; log in"
+	case control.WayMint:
+		unknown, dead = "another one is minted at once", "another one is minted at once"
 	case control.WayLogin:
 		unknown, dead = "served until the broker refuses it", "log in"
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
@@ -88,6 +89,8 @@ func refreshEnd(a control.Account, now time.Time) string {
 		return "none: renewed"
 	case a.Way == control.WayLogin:
 		return "none: login"
+	case a.Way == control.WayMint:
+		return "none: minted"
 	case a.RefreshExpiryUnknown:
 		return moment.Unknown
 	}
@@ -147,13 +150,19 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	switch {
 	case a.OldAccessDies && a.Way == control.WayRenew:
 		notes = append(notes, cell{"a renewal ends the access token that consumers hold: let them take each new one at once", plain})
+	case a.OldAccessDies && a.Way == control.WayMint:
+		notes = append(notes, cell{"a mint ends the access token that consumers hold: let them take each new one at once", plain})
 	case a.OldAccessDies:
 		notes = append(notes, cell{"a refresh ends the access token that consumers hold, so it comes shortly before that ends", plain})
 	}
-	switch a.State {
-	case control.AccountNeedsLogin:
+	switch {
+	case a.State == control.AccountNeedsLogin && a.Way == control.WayMint:
+		notes = append(notes, cell{refresh.MendKey(a.Name), red})
+	case a.State == control.AccountNew && a.Way == control.WayMint:
+		notes = append(notes, cell{"no token yet: it is minted by itself", plain})
+	case a.State == control.AccountNeedsLogin:
 		notes = append(notes, cell{"log in with: tokenkeeper login " + a.Name, red})
-	case control.AccountNew:
+	case a.State == control.AccountNew:
 		notes = append(notes, cell{fmt.Sprintf("no token yet; run: tokenkeeper login %s, or: tokenkeeper import %s FILE", a.Name, a.Name), yellow})
 	}
 	return notes

@@ -89,10 +89,11 @@ func TestStatusOfAccountsWithoutARefreshToken(t *testing.T) {
 	for way, want := range map[string][]string{
 		control.WayRenew: {"none: renewed", "a renewal was sent", "a renewal ends the access token that consumers hold: let them take each new one at once"},
 		control.WayLogin: {"none: login"},
+		control.WayMint:  {"none: minted", "a mint was sent", "a mint ends the access token that consumers hold"},
 	} {
 		s := sampleStatus()
 		s.Accounts = s.Accounts[1:2]
-		s.Accounts[0].Way, s.Accounts[0].OldAccessDies = way, way == control.WayRenew
+		s.Accounts[0].Way, s.Accounts[0].OldAccessDies = way, way != control.WayLogin
 		s.Accounts[0].AmbiguousSince = now.Add(-time.Hour)
 		got := renderStatus(s, now, painter{}, textWidth)
 		words := strings.Join(strings.Fields(got), " ")

@@ -35,14 +35,19 @@ func noRefreshToken(way string) string {
 		return "none: the access token renews itself while it lives"
 	case control.WayLogin:
 		return "none: the next token comes from a login"
+	case control.WayMint:
+		return "none: the next token is minted from the account's key"
 	}
 	return ""
 }
 
 // act is what is done to get the next token.
 func act(way string) string {
-	if way == control.WayRenew {
+	switch way {
+	case control.WayRenew:
 		return "renewal"
+	case control.WayMint:
+		return "mint"
 	}
 	return "refresh"
 }

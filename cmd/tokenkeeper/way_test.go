@@ -14,11 +14,11 @@ import (
 
 // What check says of a provider's way is what the supervisor does.
 func TestWayIsTheSupervisors(t *testing.T) {
-	words := map[store.Way]string{store.WayRefresh: control.WayRefresh, store.WayRenew: control.WayRenew, store.WayLogin: control.WayLogin}
+	words := map[store.Way]string{store.WayRefresh: control.WayRefresh, store.WayRenew: control.WayRenew, store.WayLogin: control.WayLogin, store.WayMint: control.WayMint}
 	log := slog.New(slog.DiscardHandler)
 	for _, d := range []sdk.Description{
 		{}, {Renewer: true}, {Authorizer: true}, {NoRefresh: true}, {NoRefresh: true, Renewer: true}, {NoRefresh: true, Authorizer: true},
-		{NoRefresh: true, Minter: true}, {NoRefresh: true, Renewer: true, Authorizer: true},
+		{NoRefresh: true, Minter: true}, {Minter: true}, {NoRefresh: true, Minter: true, Authorizer: true}, {NoRefresh: true, Minter: true, Renewer: true}, {NoRefresh: true, Renewer: true, Authorizer: true},
 	} {
 		k, err := refresh.NewKeeper(t.Context(), refresh.Config{
 			Provider: "fake", Store: store.NewMemory(), Wake: func(string) {}, Events: event.NewBus(log, time.Now), Log: log, Wall: time.Now,
@@ -47,6 +47,7 @@ func TestImportedAccess(t *testing.T) {
 		{control.WayRefresh, past, "expired 13:20:00 60m ago: refreshed at once"},
 		{control.WayRenew, past, "expired 13:20:00 60m ago: too late to renew it; log in"},
 		{control.WayLogin, past, "expired 13:20:00 60m ago: log in"},
+		{control.WayMint, past, "expired 13:20:00 60m ago: another one is minted at once"},
 		{control.WayRenew, ahead, "expires 15:20:00 in 60m"},
 	} {
 		if got := importedAccess(control.ImportAnswer{Way: tt.way, Expiry: tt.expiry}, now); got != tt.want {

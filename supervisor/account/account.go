@@ -9,7 +9,8 @@
 //     if it is no login: a code dies before it has ended.
 //   - An attempt changes the standing only by its outcome.
 //   - What was answered is never sent again.
-//   - A refresh token that the broker has refused is sent only if a person insists.
+//   - A refresh token, or a key, that the broker has refused is sent only if a person
+//     insists.
 package account
 
 import (
@@ -29,7 +30,7 @@ type State struct {
 // Standing is the token that an account has: [None], [Good], [Unproven] or
 // [Refused].
 type Standing interface {
-	// Record is of version 0 if there is none.
+	// Record is of version 0 if there is none; it may have a key, and a health.
 	Record() store.Record
 	// of is the record itself, which nobody changes.
 	of() *store.Record
@@ -38,7 +39,7 @@ type Standing interface {
 
 type (
 	// None: there was never a token.
-	None struct{}
+	None struct{ record *store.Record }
 	// Good: the broker gave it, or a person brought it.
 	Good struct{ record *store.Record }
 	// Unproven: it was found somewhere, and the broker has not seen it yet. What
@@ -47,17 +48,22 @@ type (
 		record *store.Record
 		Before []store.Before
 	}
-	// Refused: the broker has refused the token that it would send, or it has none and
-	// needs one.
+	// Refused: the broker has refused the token, or of a minted one the key, that it
+	// would send, or it has none and needs one.
 	Refused struct{ record *store.Record }
 )
 
-func (None) Record() store.Record       { return store.Record{} }
+func (s None) Record() store.Record     { return *s.of() }
 func (s Good) Record() store.Record     { return *s.record }
 func (s Unproven) Record() store.Record { return *s.record }
 func (s Refused) Record() store.Record  { return *s.record }
 
-func (None) of() *store.Record       { return &store.Record{} }
+func (s None) of() *store.Record {
+	if s.record == nil {
+		return &store.Record{}
+	}
+	return s.record
+}
 func (s Good) of() *store.Record     { return s.record }
 func (s Unproven) of() *store.Record { return s.record }
 func (s Refused) of() *store.Record  { return s.record }
@@ -71,8 +77,8 @@ func (Refused) name() string  { return "refused" }
 func StandingOf(rec store.Record) Standing {
 	switch before := rec.Unproven(rec.Token); {
 	case rec.Version == 0:
-		return None{}
-	case rec.NeedsLogin():
+		return None{&rec}
+	case rec.Refused():
 		return Refused{&rec}
 	case len(before) > 0:
 		return Unproven{&rec, before}

@@ -14,8 +14,8 @@ type Event interface{ event() string }
 type (
 	// Due: the account has its turn.
 	Due struct{}
-	// Spend: nothing newer was found anywhere, and all that is left is to send the
-	// refresh token. Asked: somebody waits for that; Insisted: whatever speaks
+	// Spend: nothing newer was found anywhere, and all that is left is to send what the
+	// account has. Asked: somebody waits for that; Insisted: whatever speaks
 	// against it. Login is until when a login is open that a person has begun; zero:
 	// none is.
 	Spend struct {
@@ -58,7 +58,7 @@ type (
 	Unanswered struct{ Terms Terms }
 	// Marked: the intent says that nobody knows the attempt's outcome.
 	Marked struct{ Intent store.Intent }
-	// Denied: the broker refused the token that was sent, which has that fingerprint.
+	// Denied: the broker refused what was sent, which has that fingerprint.
 	Denied struct{ Fingerprint string }
 	// NothingElse: no other token was found in the place of a refused one.
 	NothingElse struct{}
@@ -82,6 +82,9 @@ type (
 	Reread struct{ Record store.Record }
 	// Corrected: the times of the record are these, by the provider's policy.
 	Corrected struct{ Record store.Record }
+	// Keyed: the account has a key with that fingerprint, from which its provider mints
+	// tokens; "": it has none.
+	Keyed struct{ Key string }
 	// SetBack: the clock stands before the attempt.
 	SetBack struct{}
 )
@@ -119,6 +122,7 @@ func (Lingers) event() string      { return "may be made elsewhere" }
 func (Taken) event() string        { return "another token is stored" }
 func (Reread) event() string       { return "the record is read" }
 func (Corrected) event() string    { return "its times are corrected" }
+func (Keyed) event() string        { return "its key is known" }
 func (SetBack) event() string      { return "the clock was set back" }
 
 // Action is what is to be done next.

@@ -18,6 +18,11 @@ var ErrImpossible = errors.New("this can't happen to an account that stands like
 // now. After [ErrImpossible] the state is as it was, and nothing is to be done.
 func Next(s State, e Event, now time.Time) (State, Action, error) {
 	next, action, ok := s.next(e, now)
+	if k, ok := e.(Keyed); ok {
+		next = s.keyed(k.Key)
+	} else { // no record that is read from anywhere knows it
+		next = next.keyed(s.Standing.of().Key)
+	}
 	if !ok {
 		return s, Wait, fmt.Errorf("%w: %s, while its token is %s and its attempt %s", ErrImpossible, e.event(), s.Standing.name(), s.Attempt.name())
 	}
@@ -42,6 +47,8 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 		return s.reread(e.Record), Wait, true
 	case Corrected:
 		return s.with(e.Record), Wait, s.isAt(e.Record.Version)
+	case Keyed:
+		return s, Wait, true
 	case SetBack:
 		return s.setBack(now)
 	}
@@ -125,7 +132,7 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 		o, _ := opened(s.Attempt)
 		possible = spool.IsLogin(in.Kind) && !spool.IsLogin(o.Intent.Kind) && in.Before != nil
 	}
-	if !possible || none && !spool.IsLogin(in.Kind) {
+	if !possible || none && !spool.IsLogin(in.Kind) && in.Kind != spool.KindMint {
 		return s, Wait, false
 	}
 	o := Open{Intent: in}
@@ -184,7 +191,7 @@ func (s State) outcome(e Event) (State, Action, bool) {
 		return s, BackOff, true
 	case Unanswered:
 		o, refreshes := s.refreshing()
-		if marked(o.Intent) == nil && s.Harmless(e.Terms) {
+		if marked(o.Intent) == nil && s.harmless(e.Terms, o.Intent) {
 			return s, End, refreshes
 		}
 		return s, Mark, refreshes
@@ -198,13 +205,13 @@ func (s State) outcome(e Event) (State, Action, bool) {
 		s.Attempt = Unknown{Intent: e.Intent}
 		return s, Replay, marked(e.Intent) != nil
 	case Denied:
-		rec := s.Standing.Record()
-		if rec.Spends().Fingerprint() == e.Fingerprint {
-			rec.Health.NeedsLogin = e.Fingerprint
+		s = s.with(denied(s.Standing.Record(), o.Intent.Kind, e.Fingerprint))
+		if o.Intent.Kind == spool.KindMint { // a token found elsewhere is no better key
+			return s, End, refreshes
 		}
-		return s.with(rec), Search, refreshes
+		return s, Search, refreshes
 	case NothingElse:
-		if rec := s.Standing.Record(); rec.NeedsLogin() && len(rec.Unproven(rec.Token)) > 0 {
+		if rec := s.Standing.Record(); rec.Refused() && len(rec.Unproven(rec.Token)) > 0 {
 			return s, GoBack, refreshes
 		}
 		return s, End, refreshes
@@ -214,8 +221,8 @@ func (s State) outcome(e Event) (State, Action, bool) {
 	return s, Wait, false
 }
 
-// failed counts a failure, once, and says when the next try is. Of an account
-// whose refresh token was refused it is the refusal that stays noted, and nothing
+// failed counts a failure, once, and says when the next try is. Of an account for
+// which only a person can do something it is the refusal that stays noted, and nothing
 // is tried again.
 func (s State) failed(e Failed, possible bool) (State, Action, bool) {
 	if !possible {
@@ -323,6 +330,9 @@ func (s State) reread(rec store.Record) State {
 		}
 		if rec.RefreshExpiry.IsZero() {
 			rec.RefreshExpiry = had.RefreshExpiry
+		}
+		if rec.Version == 0 {
+			rec.Health = had.Health // which is nowhere else
 		}
 	}
 	return s.with(rec)

@@ -39,15 +39,22 @@ func (w *walk) event() Event {
 	all := happenings()
 	switch e := all[rapid.IntRange(0, len(all)-1).Draw(w.T, "event")].event.(type) {
 	case Unanswered:
-		e.Terms.Stays = rapid.Bool().Draw(w.T, "stays")
+		e.Terms.Stays, e.Terms.MintsBeside = rapid.Bool().Draw(w.T, "stays"), rapid.Bool().Draw(w.T, "mints beside")
 		return e
 	case Spend:
-		e.Terms.Stays = rapid.Bool().Draw(w.T, "stays")
+		e.Terms.Stays, e.Terms.MintsBeside = rapid.Bool().Draw(w.T, "stays"), rapid.Bool().Draw(w.T, "mints beside")
+		e.Terms.Over = rapid.Bool().Draw(w.T, "over")
 		e.Asked, e.Insisted = rapid.Bool().Draw(w.T, "asked"), rapid.Bool().Draw(w.T, "insisted")
 		e.Login = rapid.SampledFrom([]time.Time{{}, w.now.Add(-time.Second), w.now.Add(time.Minute), w.now.Add(3 * time.Hour)}).Draw(w.T, "login")
 		return e
 	case Announced:
 		e.Intent.Attempt, e.Intent.Fingerprint = w.name(), fingerprint
+		if e.Intent.Replays != "" && in.Kind != spool.KindExchange {
+			e.Intent.Kind = in.Kind
+		}
+		if e.Intent.Kind == spool.KindMint {
+			e.Intent.Fingerprint = ours.Key
+		}
 		if e.Intent.Before != nil {
 			e.Intent.Before = &in
 		}
@@ -74,9 +81,17 @@ func (w *walk) event() Event {
 		e.Intent.Attempt = in.Attempt
 		return e
 	case Denied:
+		if in.Kind == spool.KindMint {
+			return Denied{in.Fingerprint}
+		}
 		return Denied{fingerprint}
 	case Judged:
+		if in.Kind == spool.KindMint {
+			return Judged{keyRefused(ours)}
+		}
 		return Judged{refused(ours)}
+	case Keyed:
+		return Keyed{rapid.SampledFrom([]string{"", ourKey, "another key"}).Draw(w.T, "key")}
 	case Found:
 		if isOpened && rapid.Bool().Draw(w.T, "fits") {
 			e.Intent = in
@@ -124,18 +139,24 @@ func (w *walk) happens(e Event) {
 	}
 	if s, ok := e.(Spend); ok && does == Announce {
 		_, refused := before.Standing.(Refused)
+		kind := before.Kind(s.Terms.Over)
 		u, unknown := before.Attempt.(Unknown)
 		at, _ := before.Replay(s.Terms, w.now)
 		switch {
-		case had.Version == 0:
+		case kind == spool.KindMint && had.Key == "" && !unknown, kind != spool.KindMint && had.Version == 0:
 			fail("sends what there is not")
+		case kind == spool.KindMint && !unknown && !s.Asked && !had.CanMint():
+			fail("a refused key is sent by itself")
 		case !s.Insisted && s.Login.After(w.now) && before.Expiry().Sub(w.now) > beforeDeath && !had.Token.IssuedAt.After(w.now):
 			fail("an attempt is made while a login is open, and the token lives")
-		case refused && !unknown && !s.Asked:
+		case kind != spool.KindMint && refused && !unknown && !s.Asked:
 			fail("a refused token is sent by itself")
 		case unknown && (u.Elsewhere != nil || !s.Insisted && (at.IsZero() || at.After(w.now))):
 			fail("an unknown attempt is made again before its moment")
 		}
+	}
+	if o, ok := opened(before.Attempt); ok && o.Intent.Kind == spool.KindMint && !installed && had.Health.NeedsLogin != has.Health.NeedsLogin {
+		fail("a mint has refused the refresh token")
 	}
 	if before.IsAnswered() && (does == Announce || does == Call) {
 		fail("what was answered is sent again")

@@ -3,6 +3,7 @@ package account
 import (
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -44,24 +45,22 @@ type Terms struct {
 	Grace time.Duration
 	// Timeout of an attempt: no answer to it can come after that.
 	Timeout time.Duration
-	// Stays: the server does not replace what is sent, by its provider's word.
-	Stays bool
+	// Stays: the server does not replace what is sent, and MintsBeside: a token that is
+	// minted ends no other, by its provider's word.
+	Stays, MintsBeside bool
+	// Over: nothing follows from the token that stands, see [State.Kind].
+	Over bool
 }
 
-// Harmless says whether nothing is lost with an answer, because the refresh token
-// that was sent stays good. A broker that has replaced it at the last refresh is not
-// believed to leave it.
-func (s State) Harmless(t Terms) bool {
-	rec := s.Standing.of()
-	return t.Stays && (rec.Way != store.WayRefresh || rec.Parent == "" || rec.Parent == rec.Token.RefreshToken.Fingerprint())
-}
-
-// Replay is when the same refresh token is sent again by itself; zero: never. why
+// Replay is when the same attempt is made again by itself; zero: never. why
 // says it to people. Its attempt is Ambiguous.
 func (s State) Replay(t Terms, now time.Time) (at time.Time, why string) {
 	in := s.Ambiguous()
 	if in == nil {
 		return time.Time{}, ""
+	}
+	if in.Kind == spool.KindMint {
+		return mintAt(sendsOf(*in), t)
 	}
 	rec := s.Standing.Record()
 	return replayAt(sendsOf(*in), t, rec.RefreshExpiry, rec.Token.Expiry(), now)

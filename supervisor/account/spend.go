@@ -3,8 +3,8 @@ package account
 import (
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // due is what an account does at its turn, before anything is sent.
@@ -23,7 +23,7 @@ func (s State) due() (State, Action, bool) {
 	return s, Wait, false
 }
 
-// spend says whether the refresh token may be sent: not while a login is open,
+// spend says whether what the account has may be sent: not while a login is open,
 // unless a person insists or the token would die.
 func (s State) spend(e Spend, now time.Time) (State, Action, bool) {
 	next, does, ok := s.spendNow(e, now)
@@ -35,19 +35,17 @@ func (s State) spend(e Spend, now time.Time) (State, Action, bool) {
 
 // spendNow is spend where no login is open.
 func (s State) spendNow(e Spend, now time.Time) (State, Action, bool) {
-	_, none := s.Standing.(None)
-	_, refused := s.Standing.(Refused)
 	switch a := s.Attempt.(type) {
 	case Free:
-		if none || refused && !e.Asked || s.Standing.of().Way == store.WayLogin {
-			return s, Wait, true
+		if s.mayBegin(s.Kind(e.Terms.Over), e.Asked) {
+			return s, Announce, true
 		}
-		return s, Announce, true
+		return s, Wait, true
 	case Unknown:
 		switch at, _ := s.Replay(e.Terms, now); {
-		case none, a.Elsewhere != nil && now.Before(a.Elsewhere.Until):
+		case !s.Stored() && a.Intent.Kind != spool.KindMint, a.Elsewhere != nil && now.Before(a.Elsewhere.Until):
 			return s, Wait, true
-		case a.Elsewhere != nil && marked(a.Intent) == nil && s.Harmless(e.Terms):
+		case a.Elsewhere != nil && marked(a.Intent) == nil && s.harmless(e.Terms, a.Intent):
 			return s, End, true
 		case a.Elsewhere != nil, marked(a.Intent) == nil:
 			return s, Mark, true

@@ -46,6 +46,27 @@ func refused(rec store.Record) store.Record {
 	return rec
 }
 
+// ourKey is the fingerprint of the key in the configuration.
+const ourKey = "aabbccddeeff0011"
+
+// keyed has that key.
+func keyed(rec store.Record) store.Record {
+	rec.Key = ourKey
+	return rec
+}
+
+// minted has a token from its key alone.
+func minted(version uint64) store.Record {
+	rec := keyed(record(version, ""))
+	rec.Way, rec.Origin = store.WayMint, store.OriginMint
+	return rec
+}
+
+func keyRefused(rec store.Record) store.Record {
+	rec.Health.KeyRefused = ourKey
+	return rec
+}
+
 // intent is of an attempt with the record's token; a login has a Before.
 func intent(attempt string) store.Intent {
 	return store.Intent{
@@ -66,6 +87,11 @@ func unknownIntent(attempt string) store.Intent {
 	return in
 }
 
+func mint(in store.Intent) store.Intent {
+	in.Kind, in.Fingerprint = spool.KindMint, ourKey
+	return in
+}
+
 func login(attempt string, before *store.Intent) store.Intent {
 	in := intent(attempt)
 	in.Kind, in.Fingerprint, in.Before = spool.KindExchange, "", before
@@ -80,6 +106,11 @@ func standings() []standing {
 		{"unproven", StandingOf(f)},
 		{"refused", StandingOf(refused(record(3, "ours")))},
 		{"refused (found)", StandingOf(refused(f))},
+		{"none (a key)", StandingOf(keyed(store.Record{}))},
+		{"good (a key)", StandingOf(keyed(record(3, "ours")))},
+		{"refused (a key)", StandingOf(keyed(refused(record(3, "ours"))))},
+		{"minted", StandingOf(minted(3))},
+		{"minted (its key refused)", StandingOf(keyRefused(minted(3)))},
 	}
 }
 
@@ -103,11 +134,13 @@ func attempts() []named {
 		{"open (a replay)", Open{Intent: replayOf("a1", "a0")}},
 		{"open (a login)", Open{Intent: login("a1", &stood), Over: Unknown{Intent: stood}}},
 		{"open (a login over an open one)", Open{Intent: login("a1", &under), Over: Open{Intent: under}}},
+		{"open (a mint)", Open{Intent: mint(intent("a1"))}},
 		{"answered", Answered{first, &next}},
 		{"unnoted", Unnoted{first}},
 		{"cut", Cut{Of: first}},
 		{"cut (again)", Cut{Of: first, Again: true}},
 		{"unknown", Unknown{Intent: stood}},
+		{"unknown (a mint)", Unknown{Intent: mint(stood)}},
 		{"unknown (elsewhere)", Unknown{intent("a0"), &Elsewhere{Until: now.Add(time.Second)}}},
 	}
 }
@@ -126,6 +159,7 @@ func happenings() []happening {
 		{"nothing newer was found", Spend{Terms: terms}, 0},
 		{"… and it is the moment", Spend{Terms: terms}, moment},
 		{"… of a refresh token that stays", Spend{Terms: stays}, moment},
+		{"… and its session is gone", Spend{Terms: Terms{Timeout: terms.Timeout, Over: true}}, 0},
 		{"… and somebody asks", Spend{Asked: true, Terms: terms}, 0},
 		{"… and somebody insists", Spend{Asked: true, Insisted: true, Terms: terms}, 0},
 		{"… while a login is open", Spend{Asked: true, Login: now.Add(time.Hour), Terms: terms}, moment},
@@ -133,6 +167,7 @@ func happenings() []happening {
 		{"… and somebody insists", Spend{Asked: true, Insisted: true, Login: now.Add(time.Hour), Terms: terms}, moment},
 		{"announced", Announced{intent("a2")}, 0},
 		{"announced, a replay", Announced{replayOf("a2", "a0")}, 0},
+		{"announced, a mint", Announced{mint(intent("a2"))}, 0},
 		{"announced, a login", Announced{login("a2", nil)}, 0},
 		{"announced, a login over it", Announced{login("a2", &stood)}, 0},
 		{"it is not known what is announced", NotAnnounced{}, 0},
@@ -149,9 +184,11 @@ func happenings() []happening {
 		{"the store takes nothing", NotEnded{}, 0},
 		{"no answer came", Unanswered{terms}, 0},
 		{"… to a refresh token that stays", Unanswered{stays}, 0},
+		{"… to a mint that ends no other token", Unanswered{Terms{Timeout: terms.Timeout, MintsBeside: true}}, 0},
 		{"marked as unknown", Marked{unknownIntent("a1")}, 0},
 		{"invalid_grant, of ours", Denied{sdk.NewSecret("ours").Fingerprint()}, 0},
 		{"invalid_grant, of another", Denied{sdk.NewSecret("older").Fingerprint()}, 0},
+		{"invalid_grant, of the key", Denied{ourKey}, 0},
 		{"no other token is found", NothingElse{}, 0},
 		{"the refusal is noted", Judged{refused(record(3, "ours"))}, 0},
 		{"a generation begins: announced", Found{intent("a1")}, 0},
@@ -164,6 +201,7 @@ func happenings() []happening {
 		{"an import is stored", Taken{record(4, "theirs")}, 0},
 		{"the record is read", Reread{record(3, "ours")}, 0},
 		{"its times are corrected", Corrected{record(3, "ours")}, 0},
+		{"its key is known", Keyed{ourKey}, 0},
 		{"the clock was set back", SetBack{}, 0},
 	}
 }
@@ -182,6 +220,8 @@ func attemptName(a Attempt) string {
 		return a.name() + " (a login)"
 	case o.Intent.Replays != "":
 		return a.name() + " (a replay)"
+	case o.Intent.Kind == spool.KindMint:
+		return a.name() + " (a mint)"
 	}
 	switch a := a.(type) {
 	case Cut:
@@ -191,6 +231,9 @@ func attemptName(a Attempt) string {
 	case Unknown:
 		if a.Elsewhere != nil {
 			return "unknown (elsewhere)"
+		}
+		if a.Intent.Kind == spool.KindMint {
+			return "unknown (a mint)"
 		}
 	}
 	return a.name()

@@ -42,24 +42,40 @@ func (a *Account) cause() string {
 
 func (a *Account) ends() string { return moment.Ends(a.Expiry, a.ExpiryUncertain) }
 
+// token says how the access token is that consumers have.
+func (a *Account) token() string {
+	if a.StoredAt.IsZero() {
+		return "it has no token yet"
+	}
+	return "its access token " + a.ends()
+}
+
+// untried says whether nothing is known of the account's attempts: it has no token, and
+// can't get one by itself, or has not failed to.
+func (a *Account) untried() bool {
+	return a.StoredAt.IsZero() && !(a.Mints && (a.NeedsLogin || a.Failures > 0))
+}
+
 // startAgain is how a change of the configuration comes into use.
 const startAgain = "then stop tokenkeeper and start it again (\"tokenkeeper restart\" alone keeps the configuration that it has)"
 
 func (a *Account) failing(now time.Time) Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
-	case a.StoredAt.IsZero(), a.Undecided:
+	case a.untried(), a.Undecided:
+	case a.MendKey != "":
+		return c.off(fmt.Sprintf("account %s: refreshing it is over, because the broker refuses its key", a.Name))
 	case a.NeedsLogin:
 		return c.off(fmt.Sprintf("account %s: refreshing it is over, because it needs a login", a.Name))
 	case a.Unread != "":
 		return c.off(fmt.Sprintf("account %s: it is not tried again, because an answer came that nobody could read", a.Name))
 	case a.Failures > 0 && a.excused(now):
 	case a.Failures > 0 && a.Misconfigured:
-		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); its access token %s",
-			a.Name, a.cause(), a.ends()), fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name))
+		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); %s",
+			a.Name, a.cause(), a.token()), fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name))
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
-		return c.on(a.cause(), fmt.Sprintf("account %s: %d refreshes in a row have failed; its access token %s; the last error: %s",
-			a.Name, a.Failures, a.ends(), a.cause()),
+		return c.on(a.cause(), fmt.Sprintf("account %s: %d refreshes in a row have failed; %s; the last error: %s",
+			a.Name, a.Failures, a.token(), a.cause()),
 			"it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh "+a.Name)
 	case a.Failures == 0 && a.AmbiguousSince.IsZero():
 		return a.well(c)
@@ -122,8 +138,10 @@ func (a *Account) fileShut() Condition {
 func (a *Account) needsLogin() Condition {
 	c := a.condition(event.NeedsLogin)
 	switch {
-	case a.StoredAt.IsZero(), a.Undecided:
+	case a.untried(), a.Undecided:
 		return c
+	case a.MendKey != "":
+		return c.on(a.cause(), fmt.Sprintf("account %s: the broker refuses the key from which its tokens are minted: %s; %s", a.Name, a.cause(), a.token()), a.MendKey)
 	case a.NeedsLogin:
 		return c.on(a.cause(), fmt.Sprintf("account %s needs a login: %s; its access token %s", a.Name, a.cause(), a.ends()), "log in with: tokenkeeper login "+a.Name)
 	case a.Session.State == SessionAlive, a.Session.State == SessionCompeting:

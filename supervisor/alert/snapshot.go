@@ -66,6 +66,11 @@ type Account struct {
 	// RefreshExpiry is when the refresh token dies; zero: unknown.
 	RefreshExpiry time.Time
 
+	// Mints: tokens can be minted from its key, so that it may have none yet. MendKey is
+	// what to do about that key, because the broker refuses it; "": it does not.
+	Mints   bool
+	MendKey string
+
 	Name, Provider string
 	Ways           string
 	MaxFailures    int

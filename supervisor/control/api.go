@@ -127,11 +127,12 @@ const (
 )
 
 // Ways in which an account gets its next token. Those without a refresh token have in
-// RefreshExpiry the moment after which only a login helps.
+// RefreshExpiry the moment after which only a login helps; a key has no end.
 const (
 	WayRefresh = "refresh" // its refresh token is spent
 	WayRenew   = "renew"   // its access token renews itself while it lives
 	WayLogin   = "login"   // somebody logs in
+	WayMint    = "mint"    // it is minted from the account's key
 )
 
 // Account is one account in a Status.
@@ -141,9 +142,9 @@ type Account struct {
 	State    string `json:"state"`
 	Version  uint64 `json:"version"`
 	Origin   string `json:"origin,omitempty"`
-	// Way in which it gets its next token; "": there is none yet.
+	// Way in which it gets its next token; "": there is none yet, and none is minted.
 	Way string `json:"way,omitempty"`
-	// Grant counts the account's logins and imports; 0: there is no token.
+	// Grant counts the account's logins, imports and mints; 0: there is no token.
 	Grant uint64 `json:"grant,omitempty"`
 	// Person is whose login it is, by the broker's word, as people are told; "":
 	// the broker does not say.

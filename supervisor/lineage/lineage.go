@@ -128,7 +128,7 @@ func (o Ours) Judge(f Found, now time.Time) Judgement {
 		return Judgement{Verdict: OtherApp}
 	case o.ended(d, now):
 		return Judgement{Verdict: Ended}
-	case !has, o.Record.NeedsLogin(): // nothing is lost by it
+	case !has, o.Record.Refused(): // nothing is lost by it
 		return Judgement{Verdict: Newer}
 	}
 	// A file that was copied together with its old time is no older for it:
@@ -152,7 +152,7 @@ func (o Ours) kept(f Found, now time.Time) Verdict {
 	later, known := o.later(f.Document, now)
 	theirs := f.Document.AccessToken
 	switch {
-	case o.Record.NeedsLogin():
+	case o.Record.Refused():
 		return Refused
 	case theirs.Equal(o.Record.Token.AccessToken):
 		return Same

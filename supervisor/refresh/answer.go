@@ -65,11 +65,17 @@ func (a attempt) successor(answer sdk.Answer) success {
 	if spool.IsLogin(a.in.Kind) {
 		origin = store.OriginLogin
 	}
+	if a.in.Kind == spool.KindMint {
+		origin = store.OriginMint
+	}
 	rec := a.next(t, origin, a.in.Attempt, now)
 	rec.Account, rec.Provider = a.cfg.Name, a.keeper.cfg.Provider
 	descend(&rec, a.in)
 	if origin == store.OriginLogin {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
+	}
+	if origin == store.OriginMint {
+		a.ofMint(&rec, t)
 	}
 	outlived(&rec, a.rec(), policy, a.in)
 	noteEnds(&rec, policy)

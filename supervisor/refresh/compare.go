@@ -85,6 +85,8 @@ func WayOf(d sdk.Description) store.Way {
 		return store.WayRefresh
 	case d.Renewer:
 		return store.WayRenew
+	case d.Minter:
+		return store.WayMint
 	}
 	return store.WayLogin
 }

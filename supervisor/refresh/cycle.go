@@ -83,7 +83,7 @@ func (a *leased) turn(ctx context.Context) error {
 	if a.lookOnly() {
 		return nil
 	}
-	if !a.stored() {
+	if !a.stored() && a.rec().Key == "" {
 		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
 	}
 	if err := a.endLingering(ctx); err != nil {
@@ -157,17 +157,21 @@ func (a *leased) saw() {
 // intend commits the announcement of the attempt, which also proves that the
 // disk can be written. If it fails the token is not spent.
 func (a *leased) intend(ctx context.Context) (store.Intent, error) {
-	rec, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
+	rec, err := a.loadOrNone(ctx)
 	if err != nil {
 		return store.Intent{}, a.diskTrouble(fmt.Errorf("read the record before a refresh: %w", err))
 	}
+	a.tell(acct.Reread{Record: rec})
+	kind, fingerprint, err := a.begins()
+	if err != nil {
+		return store.Intent{}, err
+	}
 	in := store.Intent{
-		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: attemptOf(rec.Way),
-		Version: rec.Version, Grant: rec.Grant, Fingerprint: rec.Spends().Fingerprint(),
+		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: kind,
+		Version: rec.Version, Grant: rec.Grant, Fingerprint: fingerprint,
 		At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
 	a.place(&in)
-	a.tell(acct.Reread{Record: rec})
 	standing := a.state().Ambiguous()
 	if standing == nil {
 		err = a.keeper.cfg.Store.Intend(ctx, in)
@@ -176,19 +180,11 @@ func (a *leased) intend(ctx context.Context) (store.Intent, error) {
 		err = a.keeper.cfg.Store.Replace(ctx, standing.Attempt, in)
 	}
 	if err != nil {
-		return store.Intent{}, a.notAnnounced(fmt.Errorf("announce the attempt, so the refresh token was not used: %w", err))
+		return store.Intent{}, a.notAnnounced(fmt.Errorf("announce the attempt, so the %s was not used: %w", spent(kind), err))
 	}
 	crashpoint.Here("refresh: the intent stands")
 	a.tell(acct.Announced{Intent: in})
 	return in, nil
-}
-
-// attemptOf is the kind of the attempt that an account makes by itself.
-func attemptOf(w store.Way) string {
-	if w == store.WayRenew {
-		return spool.KindRenew
-	}
-	return spool.KindRefresh
 }
 
 // attempt makes the call and stores its outcome. Called again with the same
@@ -262,6 +258,14 @@ func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error))
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
 			return remote.RenewAnswer(ctx, req)
+		}
+	}
+	if a.in.Kind == spool.KindMint {
+		req := sdk.MintRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
+		return func() (sdk.Answer, error) {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			return remote.MintAnswer(ctx, req)
 		}
 	}
 	req := sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
@@ -342,6 +346,8 @@ func (a attempt) hand(answer sdk.Answer, next success) error {
 		e.Type, e.Message = event.LoggedIn, "logged in"
 	case spool.KindRenew:
 		e.Message = "token renewed"
+	case spool.KindMint:
+		e.Message = "token minted"
 	}
 	if answer.Recovered {
 		e.Message += ", from an answer that was waiting in the spool"

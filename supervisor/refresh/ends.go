@@ -19,7 +19,7 @@ func momentsOf(rec store.Record) sdk.Moments {
 
 // endMoves says whether the next token puts off the end of rec's login.
 func endMoves(rec store.Record, p sdk.Policy) bool {
-	return rec.Way == store.WayRenew || rec.Way == store.WayRefresh && p.Slides(momentsOf(rec))
+	return rec.Way == store.WayRenew || rec.Way == store.WayMint || rec.Way == store.WayRefresh && p.Slides(momentsOf(rec))
 }
 
 // noteEnds writes into rec when what it spends dies, and lets its access token
@@ -32,8 +32,11 @@ func noteEnds(rec *store.Record, p sdk.Policy) {
 	if t.Lifetime > 0 && ends.Access.At.After(t.IssuedAt) && ends.Access.At.Before(t.Expiry()) {
 		t.Lifetime, t.Uncertain = ends.Access.At.Sub(t.IssuedAt), t.Uncertain || !ends.Access.Certain
 	}
-	if rec.Way != store.WayRefresh { // the access token is all that there is of the login
+	switch rec.Way {
+	case store.WayRenew, store.WayLogin: // the access token is all that there is of the login
 		rec.RefreshExpiry = ends.Access.At
+	case store.WayMint: // whatever ends, the key does not
+		rec.RefreshExpiry = time.Time{}
 	}
 }
 
@@ -41,7 +44,7 @@ func noteEnds(rec *store.Record, p sdk.Policy) {
 // a program that knew another one: what was known of its ends is not put off.
 func correctEnds(rec *store.Record, p sdk.Policy) {
 	had := rec.RefreshExpiry
-	if noteEnds(rec, p); !had.IsZero() && (rec.RefreshExpiry.IsZero() || had.Before(rec.RefreshExpiry)) {
+	if noteEnds(rec, p); rec.Way != store.WayMint && !had.IsZero() && (rec.RefreshExpiry.IsZero() || had.Before(rec.RefreshExpiry)) {
 		rec.RefreshExpiry = had
 	}
 }

@@ -24,7 +24,7 @@ import (
 
 // descend says of the answer to an attempt what it was obtained with.
 func descend(rec *store.Record, in store.Intent) {
-	if spool.IsLogin(in.Kind) {
+	if spool.IsLogin(in.Kind) || in.Kind == spool.KindMint {
 		if in.Grant > 0 {
 			rec.Grant = in.Grant + 1
 		}
@@ -63,14 +63,17 @@ func (a *account) has(attempt string) bool {
 	return slices.ContainsFunc(a.rec().Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
 }
 
-// obtained says whether an answer was obtained with the record's refresh token,
-// after the record came.
-func (a *account) obtained(e spool.Entry) bool { return a.spends(e) && e.Version >= a.rec().Version }
+// obtained says whether an answer was obtained with the record's refresh token, or
+// minted from the account's key, after the record came.
+func (a *account) obtained(e spool.Entry) bool {
+	minted := e.Kind == spool.KindMint && e.Fingerprint != "" && e.Fingerprint == a.rec().Key
+	return (a.spends(e) || minted) && e.Version >= a.rec().Version
+}
 
 // spends says whether an attempt has sent the record's refresh token, if only as
 // that of an earlier version: a person may have brought the same token again.
 func (a *account) spends(e spool.Entry) bool {
-	return a.stored() && e.Kind == attemptOf(a.rec().Way) && e.Fingerprint != "" && e.Fingerprint == a.rec().Spends().Fingerprint()
+	return a.stored() && e.Kind == acct.KindOf(a.rec().Way) && e.Fingerprint != "" && e.Fingerprint == a.rec().Spends().Fingerprint()
 }
 
 // announceAgain announces an attempt of the record's refresh token that was
@@ -172,7 +175,7 @@ func (a *leased) verdictOf(t sdk.Token) lineage.Verdict {
 // with the record behind it. Of an account whose refresh token was refused, or that
 // has none, nothing is lost by it.
 func (a *account) succeeds(e spool.Entry) bool {
-	return !a.stored() || a.rec().NeedsLogin() || e.Version >= a.rec().Version && !a.rec().Replaced(e.Fingerprint)
+	return !a.stored() || a.rec().Refused() || e.Version >= a.rec().Version && !a.rec().Replaced(e.Fingerprint)
 }
 
 func (a *account) strayed(t sdk.Token, e spool.Entry) find {
@@ -212,6 +215,8 @@ func words(o store.Origin) string {
 		return "an import"
 	case store.OriginRefresh:
 		return "a refresh"
+	case store.OriginMint:
+		return "a mint"
 	case store.OriginRestore:
 		return "a sink that gave it back"
 	}
@@ -250,7 +255,7 @@ func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
 // refusal, at an account whose own token is good: of the two nobody knows which the
 // broker means.
 func (a attempt) besideRefusal(t sdk.Token) bool {
-	return spool.IsLogin(a.in.Kind) && t.Rescued == sdk.RescuedBesideError && a.stored() && !a.rec().NeedsLogin()
+	return spool.IsLogin(a.in.Kind) && t.Rescued == sdk.RescuedBesideError && a.stored() && !a.rec().Refused()
 }
 
 // keepBesideRefusal ends a login that was refused, and keeps what stood beside that:

@@ -105,6 +105,17 @@ func usualEnvironment(d sdk.Description) string {
 // sent as the account is configured now, with what to do; "": it may. The caller
 // holds k.mu.
 func (a *account) grantedElsewhere() string {
+	if a.rec().CanMint() { // from what is configured now
+		return ""
+	}
+	return a.toAnother()
+}
+
+// toAnother is grantedElsewhere whatever follows from that. The caller holds k.mu.
+func (a *account) toAnother() string {
+	if a.rec().Way == store.WayMint { // nothing of it is sent
+		return ""
+	}
 	then, now := a.rec().GrantedTo, GrantedTo(a.cfg.Account)
 	environment := func(g store.GrantedTo) string { return cmp.Or(g.Environment, a.keeper.usual) }
 	was, is := "", ""

@@ -33,9 +33,9 @@ func (a *leased) renewed(rec store.Record) (due time.Time) {
 }
 
 // endFound ends what was told of a token that was found and refused, when a person has
-// brought another one.
+// brought another one, or one was minted.
 func (a *leased) endFound(rec store.Record) {
-	if rec.Origin == store.OriginLogin || rec.Origin == store.OriginImport {
+	if rec.Origin == store.OriginLogin || rec.Origin == store.OriginImport || rec.Origin == store.OriginMint {
 		a.keeper.facts.End(event.FoundRefused, a.cfg.Name)
 	}
 }

@@ -108,6 +108,8 @@ type Keeper struct {
 	policy   sdk.Policy
 	met      bool      // the policy is known
 	ways     store.Way // how the provider's accounts get their next token
+	mints    bool      // it can mint
+	besides  bool      // a token that it mints ends no other
 	logins   loginShapes
 	usual    string   // environment of the broker, if an account names none
 	steering []string // settings that name files which steer the provider

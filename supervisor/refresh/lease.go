@@ -145,7 +145,7 @@ func (a *leased) step(e acct.Event) acct.Action {
 type troubles struct {
 	failures              int
 	needsLogin, ambiguous bool
-	waits                 bool
+	waits, keyRefused     bool
 	loginAt               time.Time
 }
 
@@ -169,12 +169,15 @@ func (k *Keeper) Changed() map[string]bool {
 func (a *account) troubles() troubles {
 	s := a.state()
 	rec := s.Record()
-	return troubles{rec.Health.Failures, rec.NeedsLogin() && !s.Undecided(), s.Ambiguous() != nil, rec.Candidate != nil, rec.LoginAt}
+	return troubles{rec.Health.Failures, rec.NeedsLogin() && !s.Undecided(), s.Ambiguous() != nil, rec.Candidate != nil, KeyRefused(rec), rec.LoginAt}
 }
 
 // terms are what the time of a replay depends on. The caller holds k.mu.
 func (a *account) terms() acct.Terms {
-	t := acct.Terms{Grace: a.keeper.grace(), Timeout: a.cfg.Timeout, Stays: a.keeper.met && !a.keeper.policy.Rotates}
+	t := acct.Terms{
+		Grace: a.keeper.grace(), Timeout: a.cfg.Timeout, Stays: a.keeper.met && !a.keeper.policy.Rotates,
+		MintsBeside: a.keeper.besides, Over: a.over(a.keeper.clock.Now().Wall),
+	}
 	if a.rec().Way == store.WayRenew {
 		t.Grace, t.Stays = 0, a.keeper.met && !a.keeper.policy.OldAccessDies
 	}

@@ -59,7 +59,10 @@ func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
 func (k *Keeper) Meet(d sdk.Description) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), WayOf(d)
+	k.learn(d)
+	for _, a := range k.accounts {
+		a.ifIdle(func(a *leased) { a.getsKey() })
+	}
 }
 
 // toldLogin is the time of the login that a token t comes from which was found
@@ -78,7 +81,7 @@ func toldLogin(rec store.Record, t sdk.Token, at time.Time, uncertain bool, p sd
 		return at, uncertain
 	case same && !rec.LoginUncertain:
 		return rec.LoginAt, false
-	case !same && p.Rotates && !rec.NeedsLogin() && rec.LoginAt.Before(at) && (end.IsZero() || t.IssuedAt.Before(end)):
+	case !same && p.Rotates && !rec.Refused() && rec.LoginAt.Before(at) && (end.IsZero() || t.IssuedAt.Before(end)):
 		return rec.LoginAt, true
 	}
 	return at, true

@@ -145,12 +145,13 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := !k.met
-	k.policy, k.met, k.usual, k.steering, k.ways = d.Policy, true, usualEnvironment(d), steering(d), WayOf(d)
-	k.beside, k.logins = d.ExchangeBeside, shapesOf(d)
+	other := d.Minter != k.mints // a provider was replaced by one that can mint, or can't
+	k.learn(d)
+	k.steering, k.beside, k.logins = steering(d), d.ExchangeBeside, shapesOf(d)
 	if !d.Keepalive {
 		k.forgetSessions()
 	}
-	if first {
+	if first || other {
 		for _, a := range k.accounts {
 			a.wish.unmet = !a.ifIdle(func(a *leased) { // otherwise its record is in other hands, and release does it
 				a.apply()

@@ -29,14 +29,17 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	}
 	kind := sdk.KindOf(cause)
 	if kind == sdk.KindAmbiguous && a.unanswered() == acct.End {
-		kind, cause = sdk.KindTransient, harmless(cause)
+		kind, cause = sdk.KindTransient, a.harmless(cause)
 	}
 	switch kind {
 	case sdk.KindInvalidGrant:
+		if a.in.Kind == spool.KindMint {
+			return a.keyRefused(ctx, cause)
+		}
 		return a.refused(ctx, cause)
 	case sdk.KindAmbiguous:
 		var e *sdk.Error
-		if !a.in.Unread && errors.As(cause, &e) && e.Unread {
+		if !a.in.Unread && a.in.Kind != spool.KindMint && errors.As(cause, &e) && e.Unread {
 			a.in.Unread, a.in.UnreadAttempt = true, a.in.Attempt
 		}
 		if err := a.markAmbiguous(ctx, cause.Error()); err != nil {
@@ -138,7 +141,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 		return a.diskTrouble(fmt.Errorf("read the record after the server refused the grant: %w", err))
 	}
 	newest := stored.Spends().Fingerprint() == a.in.Fingerprint
-	known := newest && stored.NeedsLogin() // somebody has insisted on one more try
+	known := newest && stored.Refused() // somebody has insisted on one more try
 	said := cause.Error()
 	if newest {
 		said = a.ofFound(stored, cause)
@@ -170,6 +173,9 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	a.replan()
 	a.keeper.mu.Unlock()
 
+	if newest && a.rec().CanMint() {
+		return a.mintsNext(ctx, judged, said)
+	}
 	if newest {
 		a.publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
@@ -216,7 +222,7 @@ func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) st
 			"was lost; the server had most likely replaced the token then"+next,
 			what, cause, in.AmbiguousSince.Format(time.RFC3339), in.Account)
 	}
-	if rec.NeedsLogin() {
+	if rec.Refused() {
 		return fmt.Sprintf("the server refused this %s %s already, and once more now that somebody "+
 			"insisted on sending it (%s)"+next, what, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
 	}
@@ -230,10 +236,21 @@ func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) st
 
 // spent names what an attempt of a kind spends.
 func spent(kind string) string {
-	if kind == spool.KindRenew {
+	switch kind {
+	case spool.KindRenew:
 		return "access token"
+	case spool.KindMint:
+		return "key"
 	}
 	return "refresh token"
+}
+
+// perhaps is what a server has perhaps done that was sent an attempt of a kind.
+func perhaps(kind string) string {
+	if kind == spool.KindMint {
+		return "minted a token, which would have ended the one before"
+	}
+	return "used up the " + spent(kind)
 }
 
 // markAmbiguous makes the standing intent say that the attempt's outcome is
@@ -258,7 +275,7 @@ func (a attempt) markAmbiguous(ctx context.Context, why string) error {
 		a.keeper.mu.Unlock()
 		a.publish(level, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "nobody knows whether the server has used up the " + spent(a.in.Kind) + ": " + why + ". " + a.replayPlan(),
+			Message: "nobody knows whether the server has " + perhaps(a.in.Kind) + ": " + why + ". " + a.replayPlan(),
 		})
 	}
 	return nil

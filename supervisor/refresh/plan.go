@@ -34,7 +34,7 @@ func (a *leased) replan() time.Time {
 		a.dueAt(now.Wall, now) // its first token may be there
 		return now.Wall
 	}
-	if !a.stored() || a.rec().NeedsLogin() || a.state().IsCut() || a.withheld() != "" {
+	if a.rec().NeedsLogin() || a.state().IsCut() || a.withheld() != "" {
 		a.notDue()
 		return time.Time{}
 	}
@@ -58,8 +58,7 @@ func (a *leased) replan() time.Time {
 	return due
 }
 
-// dueOf is when something can be done by itself for an account that has a token
-// and needs no login; zero: only a person can.
+// dueOf is when something can be done by itself for an account that needs no login; zero: only a person can.
 func (a *leased) dueOf(now time.Time) time.Time {
 	if e := a.state().Elsewhere(); e != nil {
 		return e.Until
@@ -67,6 +66,9 @@ func (a *leased) dueOf(now time.Time) time.Time {
 	if a.state().Ambiguous() != nil {
 		at, _ := a.replay()
 		return at
+	}
+	if a.mintsAtOnce(now) {
+		return now
 	}
 	if a.rec().Way == store.WayLogin {
 		return time.Time{}
@@ -97,7 +99,7 @@ func (a *account) lifeOf() schedule.Life {
 		l.Foreign, l.Usual = true, schedule.Farthest
 	case store.OriginExternal:
 		l.Foreign, l.Usual = true, a.keeper.policy.AccessLifetime
-	case store.OriginRefresh:
+	case store.OriginRefresh, store.OriginMint:
 		if a.rec().StoredAt.After(l.Asked) {
 			l.Asked = a.rec().StoredAt
 		}
@@ -115,9 +117,12 @@ func (a *account) policyOf() schedule.Policy {
 	return p.By(a.keeper.policy.BeforeExpiry, a.keeper.policy.OldAccessDies)
 }
 
-// ended says whether the account's login is over: what it would send is known to
+// ended says whether the account's login is over, and only a person can help.
+func (a *account) ended(now time.Time) bool { return !a.rec().CanMint() && a.isOver(now) }
+
+// isOver says whether the account's login is over: what it would send is known to
 // be dead, and was not refused only because nobody sent it.
-func (a *account) ended(now time.Time) bool {
+func (a *account) isOver(now time.Time) bool {
 	if a.rec().Way == store.WayLogin && a.sessionGone() {
 		return true
 	}
@@ -133,7 +138,7 @@ func (a *account) died(now time.Time) bool {
 	switch {
 	case rec.Way == store.WayLogin && a.sessionGone():
 		return true
-	case rec.Way == store.WayRefresh, rec.RefreshExpiry.IsZero(), now.Before(rec.RefreshExpiry):
+	case rec.Way == store.WayRefresh, rec.Way == store.WayMint, rec.RefreshExpiry.IsZero(), now.Before(rec.RefreshExpiry):
 		return false
 	}
 	return rec.Way == store.WayLogin || endIsSure(rec, a.keeper.policy)

@@ -86,10 +86,12 @@ func (a *leased) unproven(found sdk.Token) []store.Before {
 // The lock is held, and nobody is at work on the account.
 func (a *leased) apply() {
 	a.wish.unmet = false
+	a.getsKey()
 	if !a.stored() {
 		return
 	}
 	rec := a.rec()
+	rec.Way = a.wayNow(rec)
 	a.keeper.bound(&rec)
 	correctEnds(&rec, a.keeper.policy)
 	a.step(acct.Corrected{Record: rec})

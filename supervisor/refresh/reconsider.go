@@ -20,7 +20,7 @@ var ErrNotKept = errors.New("no answer to that attempt is kept")
 // takeEvidence takes the newest answer that was set aside and may live, now that
 // the record's refresh token is known to be dead.
 func (a *leased) takeEvidence(ctx context.Context) (bool, error) {
-	if !a.rec().NeedsLogin() {
+	if !a.rec().Refused() {
 		return false, nil // what was refused is not the newest
 	}
 	for _, e := range a.rec().Late(a.keeper.clock.Now().Wall) {

@@ -2,8 +2,10 @@ package refresh
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
@@ -31,6 +33,8 @@ func (a *leased) replayPlan() string {
 	defer a.keeper.mu.Unlock()
 	at, why := a.replay()
 	switch {
+	case a.state().Ambiguous().Kind == spool.KindMint:
+		return fmt.Sprintf("Another one is minted %s, %s", moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
 	case at.IsZero():
 		return fmt.Sprintf("The same refresh token is not sent again by itself. If nothing can be made of the answer, log in with: "+
 			"tokenkeeper login %s, or send it all the same with: tokenkeeper refresh %s --force", a.cfg.Name, a.cfg.Name)
@@ -78,6 +82,11 @@ func (a *leased) heldBack() error {
 	if at, why := a.replay(); !at.IsZero() {
 		when = fmt.Sprintf("sent again %s, %s", at.Format(time.RFC3339), why)
 	}
+	in := a.state().Ambiguous()
+	if in.Kind == spool.KindMint {
+		return fmt.Errorf("account %s: nobody knows whether the attempt of %s has minted a token; another is %s. To mint it now: tokenkeeper refresh %s --force",
+			a.cfg.Name, in.AmbiguousSince.Format(time.RFC3339), strings.Replace(when, "sent again", "minted", 1), a.cfg.Name)
+	}
 	return fmt.Errorf("account %s: nobody knows whether its refresh token was used up by the attempt of %s; it is %s. To send it now: tokenkeeper refresh %s --force",
-		a.cfg.Name, a.state().Ambiguous().AmbiguousSince.Format(time.RFC3339), when, a.cfg.Name)
+		a.cfg.Name, in.AmbiguousSince.Format(time.RFC3339), when, a.cfg.Name)
 }

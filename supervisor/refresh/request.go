@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -27,16 +26,15 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	switch {
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	case !a.stored() && a.cfg.Shared == nil:
+	case !a.stored() && a.cfg.Shared == nil && a.rec().Key == "":
 		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
 	case a.rec().Way == store.WayLogin:
 		err = fmt.Errorf("account %s: %w: this broker's tokens come from a login alone; for another one: tokenkeeper login %s", name, ErrNeedsLogin, name)
 	case a.ended(k.clock.Now().Wall) && !force:
 		err = fmt.Errorf("account %s: %w: its login ended %s; log in with: tokenkeeper login %s",
 			name, ErrNeedsLogin, moment.Stamp(a.rec().RefreshExpiry), name)
-	case a.rec().NeedsLogin() && !force:
-		err = fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s",
-			name, ErrNeedsLogin, strings.TrimPrefix(a.rec().Health.LastError, "account "+name+": "), name)
+	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != "") && !force:
+		err = a.errNeeds()
 	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
 		a.ifIdle(func(a *leased) { err = a.heldBack() })
 	case !force && a.waitsForLogin(k.clock.Now().Wall):

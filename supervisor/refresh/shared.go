@@ -149,7 +149,7 @@ func (a *leased) lookOnly() bool {
 	switch {
 	case a.wish.asked():
 		return false // a person asked meanwhile
-	case !a.stored():
+	case !a.stored() && a.rec().Key == "":
 		a.notDue()
 		return true
 	case !looked:

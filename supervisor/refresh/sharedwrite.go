@@ -138,7 +138,7 @@ func (a *leased) readShared(ctx context.Context) (d format.Document, err error) 
 // canMend says whether there is anything to put into a shared file that holds
 // nothing.
 func (a *account) canMend() bool {
-	return a.stored() && !a.rec().NeedsLogin() && !a.rec().Token.RefreshToken.IsZero()
+	return a.stored() && !a.rec().Refused() && !a.rec().Token.RefreshToken.IsZero()
 }
 
 // mend puts the newest token into a shared file that holds nothing, and whose

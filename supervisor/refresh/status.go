@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -62,6 +63,8 @@ type Status struct {
 	WaitingText string
 	// SessionGone: the broker says that the session of the newest token is over.
 	SessionGone bool
+	// Mints: its next token is minted from its key.
+	Mints bool
 	// Undecided: its token was refused just now, and another one is looked for.
 	Undecided bool
 	// Login is the login that a person has begun, without its address; nil: none is
@@ -97,7 +100,8 @@ func (a *account) statusOf() (s Status) {
 	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.Met, s.LoginEnd = a.keeper.met, a.keeper.loginEnd(s.Record)
-	s.OldAccessDies = a.keeper.policy.OldAccessDies
+	s.Mints = a.kind() == spool.KindMint
+	s.OldAccessDies = a.keeper.policy.OldAccessDies || s.Mints && !a.keeper.besides
 	s.EndMoves, s.EndGuessed = endMoves(s.Record, a.keeper.policy), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, a.withheld()
@@ -153,7 +157,7 @@ func (a *account) newest() store.Record {
 // shown is the state of the account for people; ended: its login is over.
 func (a *account) shown(now time.Time, ended bool) State {
 	switch {
-	case !a.stored():
+	case !a.stored() && !KeyRefused(a.rec()):
 		return New
 	case a.rec().NeedsLogin(), ended:
 		return NeedsLogin

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 )
 
@@ -22,9 +23,19 @@ func (a attempt) unanswered() acct.Action {
 
 const staysGood = "this broker does not replace refresh tokens, so the one that was sent is good for the next try"
 
+const mintsBeside = "a token that this broker mints ends no other, so another one is minted"
+
+// unharmed says why nothing is lost with the attempt's answer.
+func (a attempt) unharmed() string {
+	if a.in.Kind == spool.KindMint {
+		return mintsBeside
+	}
+	return staysGood
+}
+
 // harmless is the failure of an attempt with whose answer nothing is lost.
-func harmless(cause error) error {
-	return &sdk.Error{Kind: sdk.KindTransient, Message: cause.Error() + "; " + staysGood}
+func (a attempt) harmless(cause error) error {
+	return &sdk.Error{Kind: sdk.KindTransient, Message: cause.Error() + "; " + a.unharmed()}
 }
 
 // cutOff ends an attempt that a process's death cut off after it was sent, and
@@ -49,6 +60,6 @@ func (a attempt) abandon(ctx context.Context, why string) error {
 		return a.diskTrouble(fmt.Errorf("note the end of an attempt whose answer is lost: %w", err))
 	}
 	a.tell(acct.Ended{})
-	a.log().Info("the answer of an attempt is lost, and nothing with it: "+staysGood, "attempt", a.in.Attempt, "why", why)
+	a.log().Info("the answer of an attempt is lost, and nothing with it: "+a.unharmed(), "attempt", a.in.Attempt, "why", why)
 	return nil
 }

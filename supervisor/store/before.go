@@ -33,7 +33,7 @@ func (r Record) Unproven(found sdk.Token) []Before {
 		return nil
 	}
 	chain := r.Fallback()
-	if !r.NeedsLogin() {
+	if !r.Refused() {
 		chain = append([]Before{{
 			Token: r.Token, LoginAt: r.LoginAt, LoginUncertain: r.LoginUncertain, RefreshExpiry: r.RefreshExpiry,
 			FoundIn: r.FoundIn, GrantedTo: r.GrantedTo,

@@ -117,6 +117,7 @@ type healthLayout struct {
 	LastFailure time.Time `json:"last_failure,omitzero"`
 	NeedsLogin  string    `json:"needs_login,omitempty"`
 	Ambiguous   time.Time `json:"ambiguous,omitzero"`
+	KeyRefused  string    `json:"key_refused,omitempty"`
 }
 
 // span is a duration that is stored as people write it: "30m0s".
@@ -148,7 +149,7 @@ func seal(r Record) ([]byte, error) {
 		Health: healthLayout{
 			Failures: r.Health.Failures, Halves: r.Health.Halves, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
 			LastFailure: utc(r.Health.LastFailure), NeedsLogin: r.Health.NeedsLogin,
-			Ambiguous: utc(r.Health.Ambiguous),
+			Ambiguous: utc(r.Health.Ambiguous), KeyRefused: r.Health.KeyRefused,
 		},
 	}
 	l.layOutBefore(r)

@@ -15,29 +15,29 @@ var ErrLineage = fmt.Errorf("%w: %w", ErrConflict, errors.New("it does not desce
 // never of a number or a time alone.
 
 // descend says where n, the next version of r, comes from: the answer to a
-// refresh of r's refresh token, a grant of its own that a person has brought, or
-// found somewhere, of which nobody knows.
+// refresh of r's refresh token, a grant of its own that a person has brought or that
+// was minted, or found somewhere, of which nobody knows.
 func (n *Record) descend(r Record) {
 	n.Parent = ""
 	switch n.Origin {
 	case OriginRefresh:
 		n.Parent = r.Spends().Fingerprint()
-	case OriginLogin, OriginImport:
+	case OriginLogin, OriginImport, OriginMint:
 		n.Grant++
 	}
 	n.Grant = max(n.Grant, 1)
 }
 
 // follows says why n must not take the place of r, whose version is one less: an
-// answer must have been obtained with r's refresh token, in r's grant. A login or
-// an import begins the grant after r's, and what was found somewhere, of which
+// answer must have been obtained with r's refresh token, in r's grant. A login, an
+// import or a mint begins the grant after r's, and what was found somewhere, of which
 // nobody knows, leaves it as it is. So does what is known better of the same token.
 func (n Record) follows(r Record) error {
 	grant, parent := max(r.Grant, 1), ""
 	switch n.Origin {
 	case OriginRefresh:
 		parent = r.Spends().Fingerprint()
-	case OriginLogin, OriginImport:
+	case OriginLogin, OriginImport, OriginMint:
 		grant = r.Grant + 1
 	}
 	if n.Grant == grant && n.Parent == parent || n.amends(r) {

@@ -20,6 +20,7 @@ const (
 	OriginRefresh  Origin = "refresh"
 	OriginExternal Origin = "external" // another program refreshed the shared grant
 	OriginRestore  Origin = "restore"  // a sink gave it back
+	OriginMint     Origin = "mint"     // from the account's key, as a grant of its own
 )
 
 // keptFingerprints is how many past refresh tokens a record can tell apart.
@@ -43,6 +44,8 @@ const (
 	WayRenew Way = "renew"
 	// WayLogin: a person logs in.
 	WayLogin Way = "login"
+	// WayMint: the token is got from the account's key, which the configuration has.
+	WayMint Way = "mint"
 )
 
 // Record is a token with its version and history, as stored.
@@ -76,9 +79,9 @@ type Record struct {
 	// and those that follow; nil: there is none.
 	Candidate *Candidate
 
-	// Grant counts the account's grants: it grows with each login and import, and
+	// Grant counts the account's grants: it grows with each login, import and mint, and
 	// is 1 for the first. Parent is the fingerprint of the refresh token that this
-	// version was obtained with; "": none (a login, an import), or nobody knows.
+	// version was obtained with; "": none (a login, an import, a mint), or nobody knows.
 	Grant  uint64
 	Parent string
 
@@ -100,6 +103,9 @@ type Record struct {
 
 	// Held: it is in memory only (see Store.Hold). Not stored.
 	Held bool
+	// Key is the fingerprint of the key from which the account's tokens can be minted,
+	// as it is configured now; "": they can't be, or nobody knows. Not stored.
+	Key string
 
 	// Unknown holds the fields that a newer program wrote; they survive.
 	Unknown map[string][]byte
@@ -115,11 +121,14 @@ type Health struct {
 	LastError   string
 	LastKind    sdk.Kind
 	LastFailure time.Time
-	// NeedsLogin holds the fingerprint of what the server refused, see
-	// [Record.Spends]; the account needs a login as long as that is still its newest.
+	// NeedsLogin holds the fingerprint of the token that the server refused, see
+	// [Record.Spends].
 	NeedsLogin string
 	// Ambiguous is since when an attempt's outcome is unknown; zero: none is.
 	Ambiguous time.Time
+	// KeyRefused holds the fingerprint of the key that the server refused, see
+	// [Record.Key].
+	KeyRefused string
 }
 
 // Spends is what the account's next attempt sends: the refresh token, or the access
@@ -132,13 +141,6 @@ func (r Record) Spends() sdk.Secret {
 		return r.Token.AccessToken
 	}
 	return sdk.Secret{}
-}
-
-// NeedsLogin says whether the server has refused the very token that would be sent,
-// or there is none and one is needed. That a token has ended says its time.
-func (r Record) NeedsLogin() bool {
-	fp := r.Spends().Fingerprint()
-	return r.Way != WayLogin && (fp == "" || r.Health.NeedsLogin == fp)
 }
 
 // Next returns the record's next version with t as its token. What t does not
@@ -238,7 +240,8 @@ type Intent struct {
 	Version uint64 `json:"version"`
 	// Grant of that record; 0: an older program has announced it.
 	Grant uint64 `json:"grant,omitempty"`
-	// Fingerprint of what it spends, see [Record.Spends]; "" for an exchange.
+	// Fingerprint of what it spends, see [Record.Spends], or of the key that a mint
+	// presents, see [Record.Key]; "" for an exchange.
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	At          time.Time `json:"at"`
 	// Boot is the machine's boot id: what only the page cache held is gone

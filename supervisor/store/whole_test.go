@@ -25,6 +25,7 @@ func wholeRecord() Record {
 	at := r.StoredAt
 	r.Token.Uncertain = true
 	r.Health.Halves = 1
+	r.Health.KeyRefused = "aabbccddeeff0011"
 	r.Way = WayRenew
 	r.GrantedTo = GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
 		Person: Person{Fingerprint: "2233445566778899", Name: "alice"}}
@@ -132,7 +133,7 @@ func TestWholeIsWhole(t *testing.T) {
 	r, in := wholeRecord(), wholeIntent()
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread, in.UnreadAttempt = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread, in.Before.UnreadAttempt // a refresh alone has them
-	r.Held, in.Requests = true, wholeRequests() // never stored there
+	r.Held, r.Key, in.Requests = true, "aabbccddeeff0011", wholeRequests() // never stored there
 	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, wholeLogin(), wholeLogin().By, wholeLogin().Guided, wholeRequests()[0]} {
 		s := reflect.ValueOf(v)
 		for n := range s.NumField() {

@@ -1,0 +1,184 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file holds how an account gets a token from its key, without a person and
+// without a token: where its provider knows no other way, or nothing follows any more
+// from the token that it has. A mint takes the way of every attempt, announced and
+// spooled, also where a second one would do no harm: one way is easier to get right
+// than two, and it costs a commit.
+
+// KeyOf is the fingerprint of what a mint of the account presents: all that the
+// configuration says of it to its broker. All of it goes into one sum, so that a short
+// secret, such as a PIN, can't be guessed from that without the others.
+func KeyOf(a sdk.Account) string {
+	parts := []string{a.ClientID, a.ClientSecret.Reveal()}
+	for _, name := range slices.Sorted(maps.Keys(a.Settings)) {
+		parts = append(parts, name, a.Settings[name])
+	}
+	return sdk.NewSecret(fmt.Sprintf("tokenkeeper mint %q", parts)).Fingerprint()
+}
+
+// getsKey tells the account whether there is a key to mint from, once its provider is
+// known. The caller holds k.mu.
+func (a *leased) getsKey() {
+	key := ""
+	if a.keeper.mints {
+		key = KeyOf(a.cfg.Account)
+	}
+	a.step(acct.Keyed{Key: key})
+}
+
+// wayNow is how a record gets its next token by what is known of its provider now: one
+// that has come to mint, or does so no more, holds for the tokens that are there.
+func (a *leased) wayNow(rec store.Record) store.Way {
+	if a.keeper.ways == store.WayMint || rec.Way == store.WayMint && !a.keeper.mints {
+		return a.keeper.ways
+	}
+	return rec.Way
+}
+
+// mintFailed are the words for people of a key that the broker refuses.
+const mintFailed = "the broker refuses the key of the configuration"
+
+// MendKey says what to do about a key that the broker refuses.
+func MendKey(account string) string {
+	return "mend client_id, client_secret or settings of the account, then restart; if what they name was mended: tokenkeeper refresh " + account + " --force"
+}
+
+// KeyRefused says whether the broker refuses the key of the record's account, and
+// nothing else can be sent for it.
+func KeyRefused(rec store.Record) bool { return rec.Key != "" && rec.NeedsLogin() }
+
+// errNeeds is why only a person can help, for who asks for a refresh. The caller holds
+// k.mu.
+func (a *account) errNeeds() error {
+	rec, name := a.rec(), a.cfg.Name
+	said := strings.TrimPrefix(rec.Health.LastError, "account "+name+": ")
+	if KeyRefused(rec) {
+		return worded{fmt.Sprintf("account %s: %s (%s); %s", name, mintFailed, said, MendKey(name)), ErrNeedsLogin}
+	}
+	return fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s", name, ErrNeedsLogin, said, name)
+}
+
+// mintsAtOnce says whether the account is minted a token for now, and not by its plan:
+// it has none, or nothing follows from it any more. A session that is gone gives it its
+// turn by [account.hasten]. The caller holds k.mu.
+func (a *account) mintsAtOnce(now time.Time) bool {
+	rec := a.rec()
+	return rec.CanMint() && (!a.stored() || rec.Way != store.WayMint && (rec.Refused() || a.isOver(now) || a.toAnother() != ""))
+}
+
+// over says whether nothing follows from the account's token any more. The caller
+// holds k.mu.
+func (a *account) over(now time.Time) bool {
+	return a.stored() && (a.sessionGone() || a.isOver(now) || a.toAnother() != "")
+}
+
+// kind is the attempt that the account makes next. The caller holds k.mu.
+func (a *account) kind() string { return a.state().Kind(a.over(a.keeper.clock.Now().Wall)) }
+
+// begins is the attempt that the account is about to announce: its kind, and the
+// fingerprint of what it sends.
+func (a *leased) begins() (kind, fingerprint string, err error) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	switch kind = a.kind(); kind {
+	case "":
+		return "", "", fmt.Errorf("account %s: %w", a.cfg.Name, ErrNoToken)
+	case spool.KindMint:
+		return kind, a.rec().Key, nil
+	}
+	return kind, a.rec().Spends().Fingerprint(), nil
+}
+
+// ofMint says of a record that was minted what its answer does not.
+func (a attempt) ofMint(rec *store.Record, t sdk.Token) {
+	if t.RefreshToken.IsZero() && rec.Way == store.WayRefresh {
+		rec.Way = store.WayMint // the refresh token of the grant before is not this one's
+	}
+	if rec.Way != store.WayMint {
+		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false // from which its end counts
+	}
+}
+
+// keyRefused handles the refusal of a mint: what was presented is not presented again
+// by itself. Whatever token stands, stands as before.
+func (a attempt) keyRefused(ctx context.Context, cause error) error {
+	a.tell(acct.Denied{Fingerprint: a.in.Fingerprint})
+	rec := a.rec()
+	h := &rec.Health
+	h.Failures++
+	h.LastError, h.LastKind, h.LastFailure, h.Ambiguous = cause.Error(), sdk.KindInvalidGrant, a.keeper.clock.Now().Wall, time.Time{}
+	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, rec.Health); err != nil {
+		return a.diskTrouble(fmt.Errorf("note that the server refused the key: %w", err))
+	}
+	a.keeper.mu.Lock()
+	a.step(acct.Judged{Record: rec})
+	a.replan()
+	a.keeper.mu.Unlock()
+	e := event.Event{
+		Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt, Expiry: rec.Token.Expiry(),
+		Failures: h.Failures, Max: a.cfg.MaxFailures,
+		Message: fmt.Sprintf("%s (%s); %s", mintFailed, a.bare(cause.Error()), MendKey(a.cfg.Name)),
+	}
+	level := slog.LevelError
+	if !rec.NeedsLogin() { // another key is configured by now, or the token that stands goes on
+		level, e.Type, e.Message = slog.LevelWarn, event.RefreshFailed, fmt.Sprintf("%s (%s)", mintFailed, a.bare(cause.Error()))
+	}
+	a.publish(level, e)
+	a.free(ctx, a.in.Attempt)
+	return a.named(cause)
+}
+
+// errMints: what was sent is dead, and the next token is minted.
+var errMints = worded{"the token that was sent is dead; the next one is minted", errWentBack}
+
+// mintsNext ends the refusal of a token at an account that has a key: nobody is
+// needed, and who waits for a refresh waits for the mint.
+func (a attempt) mintsNext(ctx context.Context, rec store.Record, said string) error {
+	a.publish(slog.LevelWarn, event.Event{
+		Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt, Expiry: rec.Token.Expiry(),
+		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,
+		Message: fmt.Sprintf("the server refused the %s (%s); the next token is minted from the account's key", spent(a.in.Kind), a.bare(said)),
+	})
+	a.free(ctx, a.in.Attempt)
+	return errMints
+}
+
+// loadOrNone is the store's record of the account; of version 0 if there is none.
+func (a *leased) loadOrNone(ctx context.Context) (store.Record, error) {
+	rec, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.Record{Account: a.cfg.Name}, nil
+	}
+	return rec, err
+}
+
+// mintsNow says whether the account's next attempt is a mint.
+func (a *leased) mintsNow() bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	return a.kind() == spool.KindMint
+}
+
+// learn notes what a provider says of itself. The caller holds k.mu.
+func (k *Keeper) learn(d sdk.Description) {
+	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), WayOf(d)
+	k.mints, k.besides = d.Minter, d.Repeat == sdk.RepeatHarmless
+}
