@@ -175,35 +175,42 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
-	if d.ExchangeBeside && (s.way == refreshes || s.way == renews) { // nothing begins beside a login
-		testCodeBesideARefresh(t, s)
+	if !d.ExchangeBeside || s.way == logsIn || s.way == guided { // nothing begins beside a login
+		return
+	}
+	if d.Authorizer {
+		testLoginBeside(t, s, s.on(turn{way: logsIn}))
+	}
+	if d.LoginGuide && len(d.Logins) > 0 {
+		guide, err := s.on(turn{guided, d.Logins[0]}).begin(t)
+		if err != nil {
+			t.Fatalf("BeginLogin: %v", err)
+		}
+		testLoginBeside(t, s, guide)
 	}
 }
 
-// testCodeBesideARefresh: a code is exchanged while a refresh of its account is
-// under way, and both answers stand in the spool.
-func testCodeBesideARefresh(t *testing.T, s Suite) {
+// testLoginBeside: a login ends while another attempt of its account is under way, and
+// both answers stand in the spool.
+func testLoginBeside(t *testing.T, s, login Suite) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.PostForm.Get("code") != "" {
-			s.grant(s.access("access of the login"), "refresh of the login")(w, r)
-			return
-		}
 		close(arrived)
 		<-release
 		s.grant(s.access(newAccess), newRefresh)(w, r)
 	})
+	logins := login.newBroker(t, login.grant(s.access("access of the login"), "refresh of the login"))
 	p := s.start(t, t.TempDir())
 	done := s.underWay(t, p, b, arrived)
-	token, err := p.Exchange(call(t), s.exchange("code", b))
+	token, err := login.next(call(t), p.Remote, login.request("login", logins))
 	close(release)
 	if err != nil {
-		t.Errorf("a code beside a refresh that is under way: %v", err)
+		t.Errorf("a login (%s) beside a %s that is under way: %v", login.way, s.way, err)
 	} else {
-		s.wantToken(t, token, s.access("access of the login"), "refresh of the login")
+		login.wantToken(t, token, s.access("access of the login"), "refresh of the login")
 	}
 	if err := <-done; err != nil {
-		t.Errorf("the refresh: %v", err)
+		t.Errorf("the %s: %v", s.way, err)
 	}
 	left, err := p.Unsettled(call(t))
 	if err != nil || len(left.Entries) != 2 {
@@ -214,7 +221,8 @@ func testCodeBesideARefresh(t *testing.T, s Suite) {
 			t.Errorf("attempt %s is %s", e.Attempt, e.Progress)
 		}
 	}
-	b.wantPosts(t, 2)
+	b.wantPosts(t, 1)
+	logins.wantPosts(t, 1)
 }
 
 // testConcurrent holds the answers back until the requests of all accounts are

@@ -20,12 +20,15 @@ type beating struct {
 	minting
 	read  func(status int, body []byte) (sdk.Life, error)
 	calls int
+	never bool
 	late  *sync.Map // accounts with an attempt
 }
 
 func (p *beating) Describe(ctx context.Context) (sdk.Description, error) {
 	d, err := p.minting.Describe(ctx)
-	d.KeepaliveEvery = time.Minute
+	if !p.never {
+		d.KeepaliveEvery = time.Minute
+	}
 	return d, err
 }
 
@@ -112,6 +115,7 @@ func TestBrokenBeatsAreFound(t *testing.T) {
 		"calls all failures gone":    reads("KeepAlive/NobodyKnows/Page500", failed(sdk.Gone)),
 		"calls all failures alive":   reads("KeepAlive/NobodyKnows/Page200", failed(sdk.Alive)),
 		"prints bodies":              reads("KeepAlive/NobodyKnows/Page500", func(_ int, b []byte) (sdk.Life, error) { return "", fmt.Errorf("%s", b) }),
+		"says not how often":         {beatingSuite(&beating{never: true}), "Describe"},
 		"beats twice":                {beatingSuite(&beating{calls: 1}), "KeepAlive/alive"},
 		"beats not beside attempts":  {beatingSuite(&beating{late: &sync.Map{}}), "KeepAlive/IsNoAttempt"},
 		"does not know what is gone": {bare, "KeepAlive/gone"},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type guiding struct {
 	begun    func(sdk.Login, sdk.BeginLoginRequest, error) (sdk.Login, error)
 	ended    func(sdk.Token, sdk.EndLoginRequest, error) (sdk.Token, error)
 	tries    int
+	one      *sync.Mutex // attempts wait for each other
 }
 
 func (p *guiding) Describe(ctx context.Context) (sdk.Description, error) {
@@ -63,7 +65,20 @@ func (p *guiding) BeginLogin(ctx context.Context, req sdk.BeginLoginRequest) (l 
 	return l, err
 }
 
+func (p *guiding) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	if p.one != nil {
+		p.one.Lock()
+		defer p.one.Unlock()
+	}
+	return p.worded.Refresh(ctx, req)
+}
+
 func (p *guiding) EndLogin(ctx context.Context, req sdk.EndLoginRequest) (t sdk.Token, err error) {
+	if p.one != nil && !p.one.TryLock() {
+		return sdk.Token{}, sdk.ErrNotSent
+	} else if p.one != nil {
+		p.one.Unlock()
+	}
 	end := func(ctx context.Context) (sdk.Token, error) {
 		switch req.Login.Shape {
 		case sdk.LoginPasteAddress:
@@ -163,7 +178,13 @@ func TestBrokenGuidesAreFound(t *testing.T) {
 	content.begun = func(l sdk.Login, req sdk.BeginLoginRequest, err error) (sdk.Login, error) {
 		return sdk.Login{Shape: req.Shape, Address: cmp.Or(l.Address, "https://login.example"), UserCode: "A", PollEvery: time.Second}, nil
 	}
+	shapeless := guide()
+	shapeless.describe = func(d *sdk.Description) { d.Logins = nil }
+	serial := guide()
+	serial.one = &sync.Mutex{}
 	eachIsFound(t, map[string]brokenSuite{
+		"has no shape":               {guidingSuite(shapeless), "Describe"},
+		"logs in after the refresh":  {guidingSuite(serial), "UnsettledBlocks"},
 		"begins what it has not":     {guidingSuite(anyShape), "BeginLogin/not_verifier"},
 		"has what it can't begin":    {guidingSuite(none), "BeginLogin/verifier"},
 		"begins once":                {guidingSuite(once), "BeginLogin/paste_token"},
@@ -182,12 +203,6 @@ func TestBrokenGuidesAreFound(t *testing.T) {
 		"calls pending a failure": ended("AlsoEndLogin_device/Pending", func(t sdk.Token, _ sdk.EndLoginRequest, err error) (sdk.Token, error) {
 			if sdk.KindOf(err) == sdk.KindPending {
 				return t, errors.New("not yet")
-			}
-			return t, err
-		}),
-		"leaves each poll to a person": ended("AlsoEndLogin_device/Pending", func(t sdk.Token, _ sdk.EndLoginRequest, err error) (sdk.Token, error) {
-			if sdk.KindOf(err) == sdk.KindPending {
-				return t, &sdk.Error{Kind: sdk.KindPending, Message: "not yet"}
 			}
 			return t, err
 		}),
