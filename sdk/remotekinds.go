@@ -2,8 +2,10 @@ package sdk
 
 import (
 	"context"
-	"errors"
 	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 )
@@ -51,13 +53,14 @@ func (r *Remote) MintAnswer(ctx context.Context, req MintRequest) (Answer, error
 // is that of ctx.
 func (r *Remote) KeepAlive(ctx context.Context, req KeepaliveRequest) (Life, error) {
 	m, err := r.rpc.KeepAlive(ctx, &pb.KeepAliveRequest{Account: fromAccount(req.Account), Token: fromToken(req.Token)})
-	if err = fromStatus(err); errors.Is(err, ErrConnection) {
+	switch status.Code(err) {
+	case codes.Canceled, codes.DeadlineExceeded: // and no process that has ended
 		if ended := gaveUp(ctx); ended != nil {
 			return "", fmt.Errorf("account %s: the provider has not said how the session is: %w", req.Account.Name, ended)
 		}
 	}
 	if err != nil {
-		return "", err
+		return "", fromStatus(err)
 	}
 	switch life := Life(m.GetLife()); life {
 	case Alive, Competing, Gone:

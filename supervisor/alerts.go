@@ -177,12 +177,12 @@ func sessionAlerts(b *keepalive.Beats, account string, rec store.Record, now tim
 	case sdk.Gone:
 		a.State = alert.SessionGone
 	}
-	a.Unheard = s.Unheard
+	a.Unheard, a.Late = s.Unheard, s.Late
 	return a
 }
 
 func hasSession(rec store.Record, now time.Time) bool {
-	return rec.Version > 0 && !rec.NeedsLogin() && rec.Token.Valid(now)
+	return rec.Version > 0 && !refresh.Refused(rec) && rec.Token.Valid(now)
 }
 
 // windows are the broker's times of maintenance.

@@ -102,7 +102,7 @@ func sessionStatus(b *keepalive.Beats, account string, rec store.Record, now tim
 	if !ok || !hasSession(rec, now) || s.Version != rec.Version {
 		return nil
 	}
-	return &control.Session{Life: string(s.Life), Since: s.Since, Heard: s.Heard, Failures: s.Failures, Silent: s.Silent, LastError: s.Error}
+	return &control.Session{Life: string(s.Life), Since: s.Since, Heard: s.Heard, Failures: s.Failures, Silent: s.Silent, LastError: s.Error, Unheard: s.Unheard}
 }
 
 // setAside are the answers that a person can still take.
@@ -287,7 +287,7 @@ func apiError(err error) error {
 		code = control.CodeAnotherPerson
 	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = control.CodeBadRequest
-	case errors.Is(err, refresh.ErrLoginOpen), errors.Is(err, refresh.ErrNoOpenLogin), errors.Is(err, refresh.ErrLoginSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted),
+	case errors.Is(err, refresh.ErrLoginOpen), errors.Is(err, refresh.ErrNoOpenLogin), errors.Is(err, refresh.ErrLoginSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked),
 		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrOtherAccount):
 		code = control.CodeConflict
 	}

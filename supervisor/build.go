@@ -124,6 +124,7 @@ func (s *Supervisor) newBeats(provider string, k *refresh.Keeper) *keepalive.Bea
 	}
 	return keepalive.New(keepalive.Config{
 		Provider: provider, Names: names, Accounts: k, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
+		Probe: func() { s.providers[provider].Probe() },
 	})
 }
 

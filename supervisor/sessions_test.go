@@ -26,9 +26,11 @@ func (competing) KeepAlive(context.Context, sdk.KeepaliveRequest) (sdk.Life, err
 
 func (competing) Serves() bool { return true }
 
-func (c competing) Session(string) (sdk.Account, store.Record, bool) {
-	return sdk.Account{}, c.rec, true
+func (c competing) Session(string) (sdk.Account, store.Record, bool, error) {
+	return sdk.Account{}, c.rec, true, nil
 }
+
+func (c competing) SessionOf(_ string, version uint64) bool { return version == c.rec.Version }
 
 func (competing) SessionGone(string, uint64, bool) {}
 
@@ -48,9 +50,11 @@ func TestSessionOfADeadTokenIsNoTrouble(t *testing.T) {
 		done := make(chan struct{})
 		go func() { defer close(done); b.Run(ctx, desk) }()
 		time.Sleep(time.Second)
-		next, refused := rec, rec
+		next, refused, renewed := rec, rec, rec
 		next.Version++
 		refused.Health.NeedsLogin = rec.Spends().Fingerprint()
+		renewed.Way = store.WayRenew
+		renewed.Health.NeedsLogin = renewed.Spends().Fingerprint()
 		for name, c := range map[string]struct {
 			rec   store.Record
 			at    time.Time
@@ -60,7 +64,8 @@ func TestSessionOfADeadTokenIsNoTrouble(t *testing.T) {
 			"now":               {rec, now, alert.SessionCompeting, true},
 			"of the next token": {next, now, alert.SessionUnknown, false},
 			"dead":              {rec, now.Add(2 * time.Hour), alert.SessionNone, false},
-			"refused":           {refused, now, alert.SessionNone, false},
+			"refused":           {renewed, now, alert.SessionNone, false},
+			"not to be renewed": {refused, now, alert.SessionCompeting, true},
 			"no token":          {store.Record{}, now, alert.SessionNone, false},
 		} {
 			if got := sessionAlerts(b, "main", c.rec, c.at).State; got != c.want {

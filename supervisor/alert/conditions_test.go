@@ -134,6 +134,9 @@ func TestConditions(t *testing.T) {
 		}), "session_gone:main", Off, "because it needs a login"},
 		{"a session of which nothing was heard after a start, and an alert of it", account(func(a *Account) { a.Session.State = SessionUnknown }), "session_gone:main", Unknown, ""},
 		{"beats without an answer", account(func(a *Account) { a.Session = Session{State: SessionAlive, Unheard: "HTTP 503"} }), "session_unheard:main", On, "HTTP 503; it is tried again"},
+		{"beats that come late", account(func(a *Account) {
+			a.Session = Session{State: SessionAlive, Unheard: "its calls come 9m0s late", Late: true}
+		}), "session_unheard:main", On, "may die of idleness: its calls come 9m0s late; spread"},
 		{"beats without an answer in a maintenance", account(func(a *Account) {
 			a.Session, a.Maintenance = Session{State: SessionAlive, Unheard: "HTTP 503"}, noon.Add(time.Hour)
 		}), "session_unheard:main", Unknown, ""},

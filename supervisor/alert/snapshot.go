@@ -93,8 +93,9 @@ type Session struct {
 	State SessionState
 	Since time.Time
 	// Unheard is what became of the last beat, if the last few had no answer; "": one
-	// had.
+	// had. Late: each has one, and they come late.
 	Unheard string
+	Late    bool
 }
 
 // SessionState is what the broker said of it last.

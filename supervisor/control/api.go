@@ -211,6 +211,9 @@ type Session struct {
 	Failures  int       `json:"failures,omitempty"`
 	Silent    time.Time `json:"silent,omitzero"`
 	LastError string    `json:"last_error,omitempty"`
+	// Unheard is why the session may be dying, because for too long nothing was heard
+	// of it; "": it was heard of in time.
+	Unheard string `json:"unheard,omitempty"`
 }
 
 // SetAside is an answer of the broker that is kept and not used.

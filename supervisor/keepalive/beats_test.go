@@ -194,7 +194,7 @@ func TestBeatsOutliveGenerations(t *testing.T) {
 		d.set(func() { d.takes = 0 })
 		d.called("main")
 		run(t, b, d)
-		time.Sleep(time.Second)
+		time.Sleep(sdk.LeastKeepalive)
 		if n := d.called("main"); n != 1 {
 			t.Errorf("%d beats at the start of the next generation", n)
 		}

@@ -27,6 +27,7 @@ type desk struct {
 	takes   time.Duration // an answer
 	slow    map[string]bool
 	busy    map[string]bool
+	unseen  map[string]error // nobody can say whether it may be asked of
 	calls   map[string][]time.Time
 	most    int // calls at once
 	flying  int
@@ -93,10 +94,16 @@ func (d *desk) KeepAlive(ctx context.Context, req sdk.KeepaliveRequest) (sdk.Lif
 	return d.life[name], d.err[name]
 }
 
-func (d *desk) Session(name string) (sdk.Account, store.Record, bool) {
+func (d *desk) Session(name string) (sdk.Account, store.Record, bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return sdk.Account{Name: name}, store.Record{Version: d.version[name]}, d.version[name] > 0 && !d.busy[name]
+	return sdk.Account{Name: name}, store.Record{Version: d.version[name]}, d.version[name] > 0 && !d.busy[name], d.unseen[name]
+}
+
+func (d *desk) SessionOf(name string, version uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return version > 0 && d.version[name] == version && !d.busy[name]
 }
 
 func (d *desk) SessionGone(name string, version uint64, gone bool) {
@@ -137,15 +144,17 @@ func beating(t *testing.T, d *desk) *keepalive.Beats {
 }
 
 func newBeats(d *desk, wall func() time.Time) *keepalive.Beats {
-	log := slog.New(slog.DiscardHandler)
 	var names []string
 	for name := range d.version {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	return keepalive.New(keepalive.Config{
-		Provider: "fake", Names: names, Accounts: d, Events: event.NewBus(log, time.Now), Log: log, Wall: wall,
-	})
+	return keepalive.New(configOf(d, wall, names...))
+}
+
+func configOf(a keepalive.Accounts, wall func() time.Time, names ...string) keepalive.Config {
+	log := slog.New(slog.DiscardHandler)
+	return keepalive.Config{Provider: "fake", Names: names, Accounts: a, Events: event.NewBus(log, time.Now), Log: log, Wall: wall}
 }
 
 func run(t *testing.T, b *keepalive.Beats, p keepalive.Provider) (stop func()) {

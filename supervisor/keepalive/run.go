@@ -2,11 +2,9 @@ package keepalive
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
@@ -22,9 +20,6 @@ const (
 	lookEvery = 15 * time.Second
 	// driftTolerated is how far the clocks may drift apart between two looks.
 	driftTolerated = 2 * time.Second
-	// leaving is how long the end of a generation waits for beats that do not mind
-	// that their call is over.
-	leaving = 5 * time.Second
 )
 
 // Provider is the process of which beats ask something; [sdk.Remote] is one.
@@ -40,18 +35,16 @@ func (b *Beats) Run(ctx context.Context, p Provider) {
 	for b.cadence() > 0 && !b.cfg.Accounts.Serves() && sleep(ctx, serves, nil) {
 	}
 	b.begin()
-	var flights sync.WaitGroup
-	defer await(&flights)
 	for ctx.Err() == nil {
 		due, wait := b.next()
 		if wait > 0 {
 			sleep(ctx, wait, b.wake)
 			continue
 		}
-		flights.Go(func() {
+		go func() { // which may outlive the generation, and counts for nothing then
 			defer b.recovered(due)
 			b.send(ctx, p, due)
-		})
+		}()
 	}
 }
 
@@ -65,17 +58,6 @@ func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	case <-timer.C:
 	}
 	return ctx.Err() == nil
-}
-
-func await(flights *sync.WaitGroup) {
-	landed := make(chan struct{})
-	go func() { flights.Wait(); close(landed) }()
-	timer := time.NewTimer(leaving)
-	defer timer.Stop()
-	select {
-	case <-landed:
-	case <-timer.C:
-	}
 }
 
 // meet learns how often sessions need a beat. A provider that does not say so is asked
@@ -101,95 +83,31 @@ func (b *Beats) take(d sdk.Description) {
 	defer b.mu.Unlock()
 	b.met, b.every = true, 0
 	if d.Keepalive && d.KeepaliveEvery > 0 {
-		b.every = max(d.KeepaliveEvery, sdk.LeastKeepalive)
+		b.every = min(max(d.KeepaliveEvery, sdk.LeastKeepalive), rarest)
 	}
 }
 
-// begin plans the first beats of a generation, spread over a quarter of the cadence:
-// the sessions have waited while nobody made any.
-func (b *Beats) begin() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.heap, b.looked = schedule.NewHeap(), b.clock.Now()
-	if b.every == 0 {
-		return
-	}
-	b.lanes = lanesFor(len(b.cfg.Names), b.every)
-	for n, name := range b.cfg.Names {
-		b.plan(name, time.Duration(float64(b.every)/4*float64(n)/float64(len(b.cfg.Names))), b.looked)
-	}
-}
-
-// next takes the account out of the heap whose beat is due; if none is, or none may be
+// next takes the account out of its lane whose beat is due; if none is, or none may be
 // in flight, it says how long to wait, unless something comes up.
 func (b *Beats) next() (due beat, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.every == 0 {
+		return beat{}, schedule.Farthest
+	}
 	now := b.clock.Now()
 	if drift := schedule.Drift(b.looked, now); drift.Abs() > driftTolerated {
-		b.heap.Replan(now)
+		b.lanes.replan(now)
 		b.woke = now.Mono
 	}
 	b.looked = now
-	for {
-		name, wait, ok := b.heap.Next(now)
-		switch {
-		case !ok && b.every == 0:
-			return beat{}, schedule.Farthest
-		case !ok || b.lanes.full():
-			return beat{}, lookEvery
-		case wait > 0:
-			return beat{}, min(wait, lookEvery)
-		}
-		due = beat{name: name, began: now, late: min(-wait, now.Mono-b.woke), slow: b.sessions[name].Failures > 0}
-		if b.lanes.enter(due.slow) {
-			b.heap.Remove(name)
-			return due, 0
-		}
-		b.heap.Set(name, now.Wall.Add(soon), now) // others that are well come first
+	name, in, wait := b.lanes.next(now)
+	if wait > 0 {
+		return beat{}, min(wait, lookEvery)
 	}
-}
-
-// lanes are the beats in flight: those of accounts that had no answer last time have
-// places of their own, so that they keep none of the others waiting.
-type lanes struct {
-	quick, slow         int // in flight
-	mostQuick, mostSlow int
-}
-
-const (
-	leastAtOnce = 64
-	mostAtOnce  = 1024
-)
-
-// lanesFor has places for twice what so many accounts need, by how long an answer
-// usually takes.
-func lanesFor(accounts int, every time.Duration) lanes {
-	need := int(2 * float64(accounts) * promise.UsualAnswer.Seconds() / every.Seconds())
-	most := min(max(need, leastAtOnce), mostAtOnce)
-	return lanes{mostQuick: most, mostSlow: most / 2}
-}
-
-func (l *lanes) full() bool { return l.quick >= l.mostQuick }
-
-func (l *lanes) enter(slow bool) bool {
-	n, most := &l.quick, l.mostQuick
-	if slow {
-		n, most = &l.slow, l.mostSlow
+	due = beat{name: name, generation: b.generation, lane: in, began: now}
+	if in == quick { // the others wait for reasons of their own
+		due.late = min(-wait, now.Mono-b.woke)
 	}
-	if *n >= most {
-		return false
-	}
-	*n++
-	return true
-}
-
-// leave is told once of each that has entered; of one that a generation has left behind
-// later, or never.
-func (l *lanes) leave(slow bool) {
-	if slow {
-		l.slow = max(0, l.slow-1)
-		return
-	}
-	l.quick = max(0, l.quick-1)
+	return due, 0
 }

@@ -30,8 +30,10 @@ type Session struct {
 	Silent   time.Time
 	Error    string
 	// Unheard is why the session may be dying, because for longer than it should be
-	// nothing was heard of it; "": it was.
+	// nothing was heard of it; "": it was. Late: because its beats come late, of which
+	// each had an answer.
 	Unheard string
+	Late    bool
 }
 
 // unheardAfter is for how many cadences nothing may be heard before a person is told:
@@ -44,9 +46,9 @@ func (s Session) answered(life sdk.Life, late, every time.Duration, now time.Tim
 		s.Life, s.Since = life, now
 	}
 	s.Heard = now
-	s.Failures, s.Silent, s.Error, s.Unheard = 0, time.Time{}, "", ""
+	s.Failures, s.Silent, s.Error, s.Unheard, s.Late = 0, time.Time{}, "", "", false
 	if late > unheardAfter*every {
-		s.Unheard = fmt.Sprintf("its calls come %s late, because there are more sessions than can be asked in time", late.Round(time.Second))
+		s.Late, s.Unheard = true, fmt.Sprintf("its calls come %s late, because there are more sessions than can be asked in time", late.Round(time.Second))
 	}
 	return s
 }
@@ -59,7 +61,7 @@ func (s Session) unanswered(err error, every time.Duration, now time.Time) Sessi
 	s.Failures++
 	s.Error = err.Error()
 	if now.Sub(s.Silent) >= unheardAfter*every {
-		s.Unheard = s.Error
+		s.Unheard, s.Late = s.Error, false
 	}
 	return s
 }
@@ -68,13 +70,16 @@ func (s Session) unanswered(err error, every time.Duration, now time.Time) Sessi
 // mistake, and a broker counts who comes with a dead token.
 const slowest = 15 * time.Minute
 
+// spared says whether the session is looked at that rarely.
+func (s Session) spared() bool { return s.Life == sdk.Gone }
+
 // pause is how long after a beat the next one begins.
 func (s Session) pause(every time.Duration, now time.Time) time.Duration {
 	switch {
-	case s.Failures > 0 && s.Unheard == "":
-		return every / 4
-	case s.Failures == 0 && s.Life == sdk.Gone:
+	case s.spared():
 		return max(every, min(now.Sub(s.Since), slowest)) // twice as long each time
+	case s.Failures > 0 && s.Unheard == "":
+		return max(every/4, sdk.LeastKeepalive)
 	}
 	return every
 }

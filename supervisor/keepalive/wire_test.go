@@ -3,6 +3,7 @@ package keepalive_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"testing"
@@ -49,6 +50,40 @@ func TestBrokerThatHangsIsTold(t *testing.T) {
 		time.Sleep(30 * time.Minute)
 		if s := session(t, b, "main"); s.Failures == 0 || s.Unheard != "no answer came within 30s" {
 			t.Errorf("half an hour without an answer, %d calls: %+v", d.called("main"), s)
+		}
+	})
+}
+
+// Accounts whose calls hang keep none of the others waiting, over the wire too.
+func TestHangsOverTheWireHarmNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var names []string
+		for n := range 400 {
+			names = append(names, fmt.Sprintf("a%03d", n))
+		}
+		d := newDesk(time.Minute, names...)
+		d.slow = map[string]bool{}
+		for n := range 300 {
+			d.slow[names[n]] = true
+		}
+		b := newBeats(d, time.Now)
+		run(t, b, overTheWire(t, d))
+		time.Sleep(20 * time.Minute)
+		for _, name := range names {
+			d.called(name)
+		}
+		time.Sleep(20*time.Minute + time.Second)
+		least, told := 99, 0
+		for _, name := range names[300:] {
+			least = min(least, d.called(name))
+		}
+		for _, name := range names[:300] {
+			if session(t, b, name).Unheard != "" {
+				told++
+			}
+		}
+		if least < 18 || told < 300 {
+			t.Errorf("%d beats in twenty minutes beside others that hang, of which %d of 300 are told", least, told)
 		}
 	})
 }

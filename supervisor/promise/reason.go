@@ -21,7 +21,7 @@ const (
 	BackOff    Reason = "back_off"    // the pause after a failure
 	RetryAfter Reason = "retry_after" // the server has asked for a pause, or limits the rate
 	LockHeld   Reason = "lock_held"   // another program holds the shared file's lock
-	DiskAway   Reason = "disk_away"   // the store or the shared file can't be read or written
+	DiskAway   Reason = "disk_away"   // the store, the shared file or one that its settings name can't be read or written
 	Untrusted  Reason = "untrusted"   // others can change a file that steers the provider
 	Down       Reason = "down"        // the provider's process is down, parked or paused
 	Starting   Reason = "starting"    // its process settles what was left open, or waits for its predecessor's spool
@@ -59,7 +59,7 @@ func (r Reason) Text() string {
 	case LockHeld:
 		return "the lock of its shared file is held"
 	case DiskAway:
-		return "what holds its token can't be read or written"
+		return "what holds its token, or a file that its settings name, can't be read or written"
 	case Untrusted:
 		return "others can change a file that steers its provider"
 	case Down:

@@ -104,7 +104,7 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string, shape sdk.LoginSha
 			return OpenLogin{}, fmt.Errorf("account %s: the token of a login would not reach the programs that share it; nothing was begun: %w", name, err)
 		}
 	}
-	if err := a.steered(); err != nil {
+	if err := a.steered(time.Now()); err != nil {
 		return OpenLogin{}, fmt.Errorf("account %s: nothing was begun: %w", name, err)
 	}
 	now := k.clock.Now().Wall

@@ -101,6 +101,7 @@ type Keeper struct {
 	// sharing are the accounts that have a shared file. Among a hundred thousand
 	// these few are looked at again and again.
 	sharing []*account
+	looks   *looks
 
 	mu       sync.Mutex
 	accounts map[string]*account
@@ -143,6 +144,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		clock:    schedule.NewClock(cfg.Wall),
 		wake:     make(chan struct{}, 1),
 		polls:    make(chan struct{}, 1),
+		looks:    newLooks(cfg.Steered),
 		accounts: map[string]*account{},
 		heap:     schedule.NewHeap(),
 		facts:    cfg.Events.NewFacts(),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
@@ -105,7 +106,7 @@ func (a *leased) settleBeforeLogin(ctx context.Context) error {
 }
 
 func (a *leased) spendCode(ctx context.Context) error {
-	if err := a.steered(); err != nil {
+	if err := a.steered(time.Now()); err != nil {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}
 	l := a.exchange

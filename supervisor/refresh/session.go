@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -39,17 +40,45 @@ func (k *Keeper) Serves() bool {
 
 // Session returns the account and its record if the session of that token is to be
 // kept alive: the provider serves, the token is durable, lives and may be used, and
-// no attempt is under way.
-func (k *Keeper) Session(name string) (sdk.Account, store.Record, bool) {
-	a, ok := k.accounts[name]
-	if !ok || a.steered() != nil {
-		return sdk.Account{}, store.Record{}, false
+// no attempt is under way. It is an error that nobody can say whether the provider may
+// have it.
+func (k *Keeper) Session(name string) (sdk.Account, store.Record, bool, error) {
+	a, known := k.accounts[name]
+	if !known || !a.hasSession() {
+		return sdk.Account{}, store.Record{}, false, nil
+	}
+	err := a.steered(time.Now().Add(-verdictLasts))
+	if errors.Is(err, ErrUntrusted) {
+		return sdk.Account{}, store.Record{}, false, nil
+	}
+	k.mu.Lock()
+	rec := a.rec()
+	k.mu.Unlock()
+	return a.cfg.Account, rec, a.hasSession(), err
+}
+
+// SessionOf says whether the session of a version is still to be kept alive, as far as
+// that is known without a look at the disk.
+func (k *Keeper) SessionOf(name string, version uint64) bool {
+	a, known := k.accounts[name]
+	if !known || !a.hasSession() {
+		return false
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return a.rec().Version == version
+}
+
+// Refused says whether the broker has refused the very token that has the session. That
+// it has refused the refresh token ends none.
+func Refused(rec store.Record) bool { return rec.Way != store.WayRefresh && rec.NeedsLogin() }
+
+func (a *account) hasSession() bool {
+	k := a.keeper
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	rec := a.rec()
-	ok = k.remote != nil && a.stored() && !rec.NeedsLogin() && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(k.clock.Now().Wall)
-	return a.cfg.Account, rec, ok
+	return k.remote != nil && a.stored() && !Refused(rec) && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(k.clock.Now().Wall)
 }
 
 // SessionGone takes note of whether the session of a version is over. See [Status.SessionGone].

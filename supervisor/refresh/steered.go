@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
@@ -30,8 +31,21 @@ func steering(d sdk.Description) (names []string) {
 	return names
 }
 
-// steered refuses with [ErrUntrusted] what a setting of the account names.
-func (a *account) steered() error { return a.steeredBy(a.keeper.steers(), a.keeper.cfg.Steered) }
+// steered refuses with [ErrUntrusted] what a setting of the account names, by a look
+// that counts since then (see [looks.at]), or says with [ErrNotLooked] that there is
+// none.
+func (a *account) steered(since time.Time) error {
+	for _, name := range a.keeper.steers() {
+		err := a.keeper.looks.at(a.cfg.Settings[name], since)
+		switch {
+		case errors.Is(err, ErrNotLooked):
+			return fmt.Errorf("nothing is sent through the provider: its setting %s was not looked at in time: %w", name, err)
+		case err != nil:
+			return fmt.Errorf("%w: its setting %s is refused: %w", ErrUntrusted, name, err)
+		}
+	}
+	return nil
+}
 
 func (k *Keeper) steers() []string {
 	k.mu.Lock()
@@ -39,33 +53,26 @@ func (k *Keeper) steers() []string {
 	return k.steering
 }
 
-func (a *account) steeredBy(names []string, judge func(path string) error) error {
-	for _, name := range names {
-		path := a.cfg.Settings[name]
-		if path == "" || judge == nil {
-			continue
-		}
-		if err := judge(path); err != nil {
-			return fmt.Errorf("%w: its setting %s is refused: %w", ErrUntrusted, name, err)
-		}
-	}
-	return nil
-}
-
 // mayGo keeps an attempt from being announced while a file that steers the provider
-// is refused: the refresh token is not used, and it is tried again with growing
-// pauses.
+// is refused, or its disk does not answer: the refresh token is not used, and it is
+// tried again with growing pauses.
 func (a *leased) mayGo() error {
-	err := a.steered()
+	err := a.steered(time.Now())
 	if err == nil {
 		a.keeper.facts.End(event.Untrusted, a.cfg.Name)
 		return nil
 	}
+	why := promise.Untrusted
+	if errors.Is(err, ErrNotLooked) {
+		why = promise.DiskAway
+	}
 	a.keeper.mu.Lock()
 	a.step(acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: a.keeper.clock.Now().Wall})
-	a.putOff(a.rec().Health.Failures, promise.Untrusted, err)
+	a.putOff(a.rec().Health.Failures, why, err)
 	a.keeper.mu.Unlock()
-	a.tellUntrusted(err)
+	if why == promise.Untrusted {
+		a.tellUntrusted(err)
+	}
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }
 
@@ -77,23 +84,22 @@ func (a *account) tellUntrusted(err error) {
 }
 
 // askSteering tells at the start of a generation and from time to time, and so long
-// before a token would be needed, of every file that is refused.
+// before a token would be needed, of every file that is refused. This is no place to
+// wait for one file after the other of a disk that does not answer.
 func (k *Keeper) askSteering() {
-	names := k.steers()
-	if len(names) == 0 || k.cfg.Steered == nil {
+	if len(k.steers()) == 0 || k.cfg.Steered == nil {
 		return
 	}
-	verdicts := map[string]error{} // a hundred thousand accounts may name one file
-	judge := func(path string) error {
-		if _, known := verdicts[path]; !known {
-			verdicts[path] = k.cfg.Steered(path)
-		}
-		return verdicts[path]
-	}
+	began := time.Now()
 	for _, a := range k.order {
-		if err := a.steeredBy(names, judge); err != nil {
+		switch err := a.steered(began); { // a hundred thousand accounts may name one file
+		case errors.Is(err, ErrNotLooked):
+			if time.Since(began) > 3*lookPatience {
+				return
+			}
+		case err != nil:
 			a.tellUntrusted(err)
-		} else {
+		default:
 			k.facts.End(event.Untrusted, a.cfg.Name)
 		}
 	}
