@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"reflect"
 	"strings"
@@ -221,3 +222,46 @@ func newVersion1(t *testing.T, answers map[string]string) *sdk.Remote {
 }
 
 var _ encoding.Codec = asIs{}
+
+// unending does not mind that its time is over.
+type unending struct {
+	sdk.NoRefresh
+	entered, leave chan struct{}
+}
+
+func (*unending) Describe(context.Context) (sdk.Description, error) {
+	return sdk.Description{Name: "unending", KeepaliveEvery: time.Minute}, nil
+}
+
+func (u *unending) KeepAlive(context.Context, sdk.KeepaliveRequest) (sdk.Life, error) {
+	u.entered <- struct{}{}
+	<-u.leave
+	return sdk.Alive, nil
+}
+
+// Calls that do not end do not heap up in a provider: an account has one at a time.
+func TestOneKeepAliveOfAnAccountAtATime(t *testing.T) {
+	u := &unending{entered: make(chan struct{}, 9), leave: make(chan struct{})}
+	s := sdk.NewServer(u, func() (*spool.Spool, error) { return nil, errors.New("none") }, slog.New(slog.DiscardHandler))
+	ask := func(name string) error {
+		_, err := s.KeepAlive(t.Context(), &pb.KeepAliveRequest{Account: &pb.Account{Name: name}})
+		return err
+	}
+	first := make(chan error, 2)
+	for _, name := range []string{"one", "other"} {
+		go func() { first <- ask(name) }()
+		<-u.entered
+	}
+	if err := ask("one"); err == nil || !strings.Contains(err.Error(), "account one: an earlier call is still under way") || len(u.entered) > 0 {
+		t.Errorf("beside another: %v", err)
+	}
+	close(u.leave)
+	for range 2 {
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := ask("one"); err != nil {
+		t.Errorf("after that: %v", err)
+	}
+}

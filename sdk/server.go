@@ -36,6 +36,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	attempts map[string]*attempt
+	beats    map[string]bool // the accounts whose sessions are being kept alive now
 	inFlight flights
 }
 
@@ -55,7 +56,7 @@ type attempt struct {
 func NewServer(p Provider, open func() (*spool.Spool, error), log *slog.Logger) *Server {
 	opened := sync.OnceValues(open)
 	go func() { _, _ = opened() }()
-	return &Server{provider: p, spool: opened, log: log, attempts: map[string]*attempt{}}
+	return &Server{provider: p, spool: opened, log: log, attempts: map[string]*attempt{}, beats: map[string]bool{}}
 }
 
 // Register adds the service to g.

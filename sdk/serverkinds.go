@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"fmt"
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
@@ -54,11 +55,34 @@ func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (_ *pb.K
 	if !ok {
 		return nil, toStatus(ErrUnimplemented)
 	}
+	name := m.GetAccount().GetName()
+	if !s.beat(name) {
+		return nil, toStatus(&Error{Kind: KindTransient, Message: fmt.Sprintf("account %s: an earlier call is still under way: the provider does not end it in time", name)})
+	}
+	defer s.beaten(name)
 	life, err := p.KeepAlive(ctx, KeepaliveRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())})
 	if err != nil {
 		return nil, toStatus(err)
 	}
 	return &pb.KeepAliveResponse{Life: string(life)}, nil
+}
+
+// beat begins a call that keeps an account's session alive, and says whether it may:
+// one that does not mind that its time is over has no second one beside it.
+func (s *Server) beat(account string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.beats[account] {
+		return false
+	}
+	s.beats[account] = true
+	return true
+}
+
+func (s *Server) beaten(account string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.beats, account)
 }
 
 // BeginLogin implements the wire contract.

@@ -185,7 +185,9 @@ func sessionNotes(a control.Account, now time.Time) (notes []cell) {
 		if !s.Heard.IsZero() {
 			heard = "its session was heard of " + moment.Relative(s.Heard, now)
 		}
-		notes = append(notes, cell{fmt.Sprintf("%s; %d calls since had no answer: %s", heard, s.Failures, s.LastError), yellow})
+		notes = append(notes, cell{fmt.Sprintf("%s; %s since had no answer: %s", heard, counted(s.Failures, "call", "calls"), s.LastError), yellow})
+	} else if s.Unheard != "" {
+		notes = append(notes, cell{"its session may die of idleness: " + s.Unheard, yellow})
 	}
 	return notes
 }

@@ -169,3 +169,19 @@ func TestClip(t *testing.T) {
 		}
 	}
 }
+
+// What is not well with a session is said beside its account.
+func TestSessionNotes(t *testing.T) {
+	heard := now.Add(-time.Minute)
+	for want, s := range map[string]control.Session{
+		"":                                 {Life: "alive", Heard: heard},
+		"1 call since had no answer: EOF":  {Life: "alive", Heard: heard, Failures: 1, LastError: "EOF"},
+		"2 calls since had no answer: EOF": {Failures: 2, LastError: "EOF", Unheard: "EOF"},
+		"its session may die of idleness: its calls come 9m0s late": {Life: "alive", Heard: heard, Unheard: "its calls come 9m0s late"},
+	} {
+		notes := sessionNotes(control.Account{Session: &s}, now)
+		if want == "" && len(notes) > 0 || want != "" && (len(notes) != 1 || !strings.Contains(notes[0].text, want)) {
+			t.Errorf("%+v, want %q", notes, want)
+		}
+	}
+}

@@ -33,6 +33,9 @@ func (provider) KeepAlive(ctx context.Context, req sdk.KeepaliveRequest) (sdk.Li
 		return "", err
 	}
 	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK { // which says nothing of the session
+		return "", fmt.Errorf("the broker answered with HTTP %d", answer.StatusCode)
+	}
 	var body struct {
 		Iserver struct {
 			AuthStatus struct{ Authenticated, Competing bool }
