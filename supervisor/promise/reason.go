@@ -20,6 +20,7 @@ const (
 	PutOff     Reason = "put_off"     // a better token is asked for elsewhere
 	BackOff    Reason = "back_off"    // the pause after a failure
 	RetryAfter Reason = "retry_after" // the server has asked for a pause, or limits the rate
+	Limit      Reason = "limit"       // the broker allows only so many requests, or failed logins, an hour
 	LockHeld   Reason = "lock_held"   // another program holds the shared file's lock
 	DiskAway   Reason = "disk_away"   // the store, the shared file or one that its settings name can't be read or written
 	Untrusted  Reason = "untrusted"   // others can change a file that steers the provider
@@ -56,6 +57,8 @@ func (r Reason) Text() string {
 		return "the pause after a failure"
 	case RetryAfter:
 		return "the server asked for a pause"
+	case Limit:
+		return "its broker's limit of requests is reached"
 	case LockHeld:
 		return "the lock of its shared file is held"
 	case DiskAway:

@@ -59,6 +59,8 @@ type planned struct {
 	// behind is when it would be due if no login were open, while it is put off for
 	// that.
 	behind time.Time
+	// allowance is what its broker was asked of late, if that allows only so much.
+	allowance allowance
 	// interval between two refreshes, as counted in; see weigh.
 	interval time.Duration
 }

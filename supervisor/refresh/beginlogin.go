@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -106,6 +107,9 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string, shape sdk.LoginSha
 	}
 	if err := a.steered(time.Now()); err != nil {
 		return OpenLogin{}, fmt.Errorf("account %s: nothing was begun: %w", name, err)
+	}
+	if err := a.mayLogIn(spool.KindExchange); err != nil {
+		return OpenLogin{}, fmt.Errorf("nothing was begun: %w", err)
 	}
 	now := k.clock.Now().Wall
 	l := store.Login{

@@ -31,6 +31,7 @@ type broker struct {
 	// grace and policyLife are what its provider says of it.
 	grace, policyLife time.Duration
 	grantEnds         sdk.Deadline         // what its provider says of it
+	limits            sdk.Limits           // what its provider says of it
 	kills             bool                 // a refresh ends the access token before
 	keeps             bool                 // it does not replace refresh tokens
 	replaces          bool                 // it does all the same
@@ -44,7 +45,9 @@ type broker struct {
 	issued  int
 	posts   map[string]int // by refresh token
 	sentAt  []time.Time    // when each POST came
-	refused int            // POSTs with a dead refresh token
+	// failedAt is when each code came that was none.
+	failedAt []time.Time
+	refused  int // POSTs with a dead refresh token
 	// who is the id_token of the next logins; beside: they leave the grant that
 	// there is alone, being another person's.
 	who     string
@@ -173,7 +176,7 @@ func (b *broker) count() int {
 
 func (b *broker) Describe(context.Context) (sdk.Description, error) {
 	return sdk.Description{
-		Name: "fake", Version: "1",
+		Name: "fake", Version: "1", Limits: b.limits,
 		Policy: sdk.Policy{
 			AccessLifetime: b.lifetime, Rotates: !b.keeps, BeforeExpiry: b.lifetime / 4,
 			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce, Grant: b.grantEnds, OldAccessDies: b.kills,
@@ -321,7 +324,13 @@ func (b *broker) Issuer(sdk.Account) string { return b.issuer }
 
 func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Token, error) {
 	t, err := b.answer(ctx, req.Account.Name, func(f fault, die func(window) bool) ([]byte, error) {
+		b.mu.Lock()
+		b.sentAt = append(b.sentAt, b.clock())
+		b.mu.Unlock()
 		if req.Code.Reveal() != "code-"+req.Account.Name {
+			b.mu.Lock()
+			b.failedAt = append(b.failedAt, b.clock())
+			b.mu.Unlock()
 			return nil, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant"}
 		}
 		b.mu.Lock()

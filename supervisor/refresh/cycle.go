@@ -106,6 +106,9 @@ func (a *leased) turn(ctx context.Context) error {
 	if err := a.mayGo(); err != nil {
 		return err
 	}
+	if err := a.mayAsk(); err != nil {
+		return err
+	}
 	if err := a.prove(); err != nil {
 		return err
 	}

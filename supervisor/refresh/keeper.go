@@ -107,6 +107,7 @@ type Keeper struct {
 	accounts map[string]*account
 	heap     *schedule.Heap
 	policy   sdk.Policy
+	limits   sdk.Limits
 	met      bool      // the policy is known
 	ways     store.Way // how the provider's accounts get their next token
 	mints    bool      // it can mint

@@ -135,6 +135,7 @@ func (a *leased) step(e acct.Event) acct.Action {
 		a.log().Error("a defect of Tokenkeeper, which does nothing about this account now: please report it", "error", err)
 		return acct.Wait
 	}
+	a.counts(e)
 	if a.troubles() != before {
 		a.changes()
 	}

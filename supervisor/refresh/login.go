@@ -109,6 +109,9 @@ func (a *leased) spendCode(ctx context.Context) error {
 	if err := a.steered(time.Now()); err != nil {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}
+	if err := a.mayLogIn(spool.KindExchange); err != nil {
+		return fmt.Errorf("the code was not used: %w", err)
+	}
 	l := a.exchange
 	if l != nil && !a.takesCode(l) { // it was cancelled while the code waited
 		return a.errNoLogin(nil)
@@ -168,6 +171,9 @@ func (k *Keeper) announceOver(ctx context.Context, in store.Intent) (store.Inten
 // exchangeFailed ends a login without a token. The record, if there is one, the
 // attempt that stood before, and what is planned, are as they were.
 func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
+	if err := a.judged(ctx, cause); err != nil {
+		return err
+	}
 	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err == nil || errors.Is(err, store.ErrNotFound) {
 		err = a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, stored.Health)

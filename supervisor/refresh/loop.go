@@ -142,10 +142,14 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 		return fmt.Errorf("ask provider %s who it is: %w", k.cfg.Provider, err)
 	}
 	k.sawAnswer()
+	if err := k.recall(ctx, d.Limits); err != nil {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := !k.met
 	other := d.Minter != k.mints // a provider was replaced by one that can mint, or can't
+	k.limits = d.Limits
 	k.learn(d)
 	k.steering, k.beside, k.logins = steering(d), d.ExchangeBeside, shapesOf(d)
 	if !d.Keepalive {

@@ -27,6 +27,9 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	if spool.IsLogin(a.in.Kind) {
 		return a.exchangeFailed(ctx, cause)
 	}
+	if err := a.judged(ctx, cause); err != nil {
+		return err
+	}
 	kind := sdk.KindOf(cause)
 	if kind == sdk.KindAmbiguous && a.unanswered() == acct.End {
 		kind, cause = sdk.KindTransient, a.harmless(cause)

@@ -53,7 +53,7 @@ func (a *leased) replan() time.Time {
 	if due.Before(a.wish.notBefore) {
 		due = a.wish.notBefore
 	}
-	due = a.behindLogin(due, now.Wall)
+	due = a.behindLogin(a.behindLimits(due, now), now.Wall)
 	a.dueAt(due, now)
 	return due
 }

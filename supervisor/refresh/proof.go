@@ -84,11 +84,12 @@ func (k *Keeper) readSpool(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 	return c.Entries, nil
 }
 
-// place writes into an intent where its attempt will be noted, and when it is
-// over.
+// place writes into an intent where its attempt will be noted, when it is over, and
+// what it is one of.
 func (a *leased) place(in *store.Intent) {
 	in.Spool = a.keeper.spoolID()
 	in.Until = in.At.Add(a.cfg.Timeout + answerMargin)
+	a.counting(in)
 }
 
 // callAnew makes an attempt that was not sent once more, under another id, if

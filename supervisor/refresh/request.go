@@ -37,6 +37,9 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = a.errNeeds()
 	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
 		a.ifIdle(func(a *leased) { err = a.heldBack() })
+	case !force && a.waitsForLimit(k.clock.Now().Wall):
+		now := k.clock.Now()
+		err = a.errLimit(a.heldByLimit(a.kind(), false, now), now)
 	case !force && a.waitsForLogin(k.clock.Now().Wall):
 		err = a.errLoginOpen()
 	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.isDue():

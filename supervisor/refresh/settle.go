@@ -279,6 +279,9 @@ func exchangeCut(notSent bool) error {
 // notSent ends an intent whose request never left: the refresh token is as
 // good as before.
 func (a attempt) notSent(ctx context.Context) error {
+	if err := a.judged(ctx, sdk.ErrNotSent); err != nil {
+		return err
+	}
 	if a.in.Replays == "" { // otherwise nothing is known of what it replays
 		if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, a.rec().Health); err != nil {
 			return a.diskTrouble(fmt.Errorf("end an attempt that was not sent: %w", err))

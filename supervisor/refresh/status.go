@@ -120,6 +120,8 @@ func (a *account) statusOf() (s Status) {
 		if s.Waiting == a.plan.pause && a.plan.pauseText != "" {
 			s.WaitingText = a.plan.pauseText
 		}
+	case a.waitsForLimit(now):
+		s.Waiting, s.WaitingText = promise.Limit, a.plan.pauseText
 	case a.waitsForLogin(now):
 		s.Waiting, s.WaitingText = promise.LoginOpen, a.plan.pauseText
 	case q.text != "":

@@ -103,6 +103,9 @@ func (d draft) replace(attempt string, in Intent) error {
 		return fmt.Errorf("attempt %s of account %s can't take the place of %s, which does not stand: %w",
 			in.Attempt, in.Account, attempt, ErrConflict)
 	}
+	if in.Attempt == attempt { // it was announced before
+		in.Requests = nil
+	}
 	return d.announce(in)
 }
 

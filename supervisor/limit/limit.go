@@ -1,0 +1,143 @@
+// Package limit says when a broker that allows an account so many requests, or so
+// many failed logins, may be asked for a token again. Everything here is pure.
+package limit
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+const (
+	// window is what a broker counts in.
+	window = time.Hour
+	// kept is how many requests are remembered. A limit above it is none: the pauses
+	// after failures keep an account below that.
+	kept = 300
+	// forPeople is the limit from which on an account leaves one request of each hour
+	// to a person.
+	forPeople = 3
+)
+
+// Made is a request that was announced, At a moment of the monotonic clock: a wall
+// clock that is set makes it neither older nor younger.
+type Made struct {
+	Attempt string
+	At      time.Duration
+	// Failed: the broker refused it as a login that failed.
+	Failed bool
+}
+
+// Ask is a request that is to be made.
+type Ask struct {
+	// Login: it proves who asks, and counts as a failed login if it is refused.
+	Login bool
+	// Insisted: a person wants it.
+	Insisted bool
+}
+
+// Rule is what a broker allows, and how much later than its announcement a request may
+// reach it.
+type Rule struct {
+	sdk.Limits
+	Slack time.Duration
+}
+
+// Hold is how long a request has to wait, and why.
+type Hold struct {
+	Wait time.Duration // 0: it may be made
+	// Counted are the requests, or with Failed the failed logins, that keep it, and
+	// Since is when the first of them was announced.
+	Counted int
+	Since   time.Duration
+	Failed  bool
+	// Locked: they are so many that the broker has locked the account out.
+	Locked bool
+	// Left is what is kept for a person.
+	Left int
+}
+
+// Next says how long a request has to wait. Of made, the oldest comes first.
+func (r Rule) Next(made []Made, ask Ask, now time.Duration) Hold {
+	hold := r.nextRequest(made, ask, now)
+	if !ask.Login || r.FailedLoginsPerHour <= 0 {
+		return hold
+	}
+	if h := r.nextLogin(made, now); h.Wait >= hold.Wait && h.Wait > 0 {
+		return h
+	}
+	return hold
+}
+
+// Unasked is how many requests an hour an account may make by itself; 0: any number.
+func (r Rule) Unasked() int {
+	if r.RequestsPerHour >= forPeople {
+		return r.RequestsPerHour - 1
+	}
+	return max(r.RequestsPerHour, 0)
+}
+
+func (r Rule) nextRequest(made []Made, ask Ask, now time.Duration) Hold {
+	allowed := r.Unasked()
+	if ask.Insisted {
+		allowed = r.RequestsPerHour
+	}
+	recent := made
+	for len(recent) > 0 && r.fresh(recent[0], now) == 0 {
+		recent = recent[1:]
+	}
+	if allowed <= 0 || len(recent) < allowed {
+		return Hold{}
+	}
+	return Hold{
+		Wait: r.fresh(recent[len(recent)-allowed], now), Counted: len(recent), Since: recent[0].At,
+		Left: max(0, r.RequestsPerHour-len(recent)),
+	}
+}
+
+// nextLogin keeps away from the failure that would lock the account out, and waits
+// out what has.
+func (r Rule) nextLogin(made []Made, now time.Duration) Hold {
+	var failed []Made
+	var hold Hold
+	for _, m := range made {
+		if !m.Failed {
+			continue
+		}
+		failed = append(failed, m)
+		first := len(failed) - r.FailedLoginsPerHour
+		if first < 0 || m.At-failed[first].At >= window+r.Slack {
+			continue
+		}
+		if wait := m.At + r.LockedOutFor + r.Slack - now; wait > 0 {
+			hold = Hold{Wait: wait, Counted: r.FailedLoginsPerHour, Since: failed[first].At, Failed: true, Locked: true}
+		}
+	}
+	for len(failed) > 0 && r.fresh(failed[0], now) == 0 {
+		failed = failed[1:]
+	}
+	allowed := max(1, r.FailedLoginsPerHour-1)
+	if len(failed) < allowed {
+		return hold
+	}
+	if wait := r.fresh(failed[len(failed)-allowed], now); wait > hold.Wait {
+		return Hold{Wait: wait, Counted: len(failed), Since: failed[0].At, Failed: true, Locked: hold.Locked}
+	}
+	return hold
+}
+
+// fresh is for how much longer a request counts.
+func (r Rule) fresh(m Made, now time.Duration) time.Duration {
+	return max(0, m.At+window+r.Slack-now)
+}
+
+// Keep returns those of made that count, or may come to count, at now: failed logins
+// for as long as they can have locked the account out.
+func (r Rule) Keep(made []Made, now time.Duration) (still []Made) {
+	for _, m := range made[max(0, len(made)-kept):] {
+		if r.fresh(m, now) > 0 || m.Failed && r.fresh(m, now-r.LockedOutFor) > 0 {
+			still = append(still, m)
+		}
+	}
+	return still
+}

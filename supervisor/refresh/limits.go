@@ -1,0 +1,231 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/limit"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file keeps to what a broker allows an account: requests an hour, and failed
+// logins ([sdk.Limits]). It stands before an announcement and nowhere else: what was
+// announced is settled, and what lies in the spool is taken, whatever was asked for
+// before. Requests are stored with the announcement of one, so that they count over
+// restarts; in memory they have their moments on the monotonic clock.
+
+// ErrLimit: the broker would not allow, or would punish, one more request.
+var ErrLimit = errors.New("the broker's limit is reached")
+
+// allowance is what is known of the requests of an account.
+type allowance struct {
+	made  []limit.Made
+	known bool // they were read from the store
+	// behind is when it would be due without the limit, while it is put off for that.
+	behind time.Time
+}
+
+// recall reads what each account has asked of a broker that allows only so much.
+func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
+	if l == (sdk.Limits{}) {
+		return nil
+	}
+	for _, a := range k.order {
+		k.mu.Lock()
+		known := a.plan.allowance.known
+		k.mu.Unlock()
+		if known {
+			continue
+		}
+		all, err := k.cfg.Store.Requests(ctx, a.cfg.Name)
+		if err != nil {
+			return fmt.Errorf("account %s: what was asked of its broker is not known: %w", a.cfg.Name, err)
+		}
+		now := k.clock.Now()
+		made, setBack := madeOf(all, now)
+		if setBack { // or they would count as those of the next start, too
+			if err := k.cfg.Store.PutRequests(ctx, a.cfg.Name, requestsOf(made, now)); err != nil {
+				return fmt.Errorf("account %s: note when its broker was asked: %w", a.cfg.Name, err)
+			}
+		}
+		k.mu.Lock()
+		a.plan.allowance.made, a.plan.allowance.known = made, true
+		k.mu.Unlock()
+	}
+	return nil
+}
+
+// madeOf are the requests that the store has. One in the future was made before the
+// clock was set back: nobody knows when, so that it counts as one of now.
+func madeOf(all []store.Request, now schedule.Instant) (made []limit.Made, setBack bool) {
+	for _, r := range all {
+		age := now.Wall.Sub(r.At)
+		setBack = setBack || age < 0
+		made = append(made, limit.Made{Attempt: r.Attempt, At: moment.Minus(now.Mono, max(0, age)), Failed: r.Failed})
+	}
+	return made, setBack
+}
+
+// rule is what the account's broker allows. An attempt may reach it until its
+// deadline. The caller holds k.mu.
+func (a *account) rule() limit.Rule {
+	return limit.Rule{Limits: a.keeper.limits, Slack: a.cfg.Timeout + answerMargin}
+}
+
+// heldByLimit is how long a request of that kind has to wait. The caller holds k.mu.
+func (a *account) heldByLimit(kind string, insisted bool, now schedule.Instant) limit.Hold {
+	return a.rule().Next(a.plan.allowance.made, limit.Ask{Login: isLogin(kind), Insisted: insisted}, now.Mono)
+}
+
+// isLogin says whether an attempt of that kind proves who asks.
+func isLogin(kind string) bool {
+	return spool.IsLogin(kind) || kind == spool.KindMint
+}
+
+// errLimit says what a request waits for; nil: nothing. The caller holds k.mu.
+func (a *account) errLimit(h limit.Hold, now schedule.Instant) error {
+	if h.Wait <= 0 {
+		return nil
+	}
+	return fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrLimit, a.limitText(h, now))
+}
+
+func (a *account) limitText(h limit.Hold, now schedule.Instant) string {
+	since, at, l := moment.Stamp(now.Wall.Add(h.Since-now.Mono)), moment.Stamp(now.Wall.Add(h.Wait)), a.keeper.limits
+	switch {
+	case h.Locked:
+		return fmt.Sprintf("%d logins have failed since %s, after which it locks the account out for %s; nothing is sent before %s. "+
+			"See until then why they were refused", h.Counted, since, moment.Span(l.LockedOutFor), at)
+	case h.Failed:
+		return fmt.Sprintf("%d logins have failed since %s, and %d within an hour lock the account out; the next is safe %s. "+
+			"See until then why they were refused", h.Counted, since, l.FailedLoginsPerHour, at)
+	case h.Left > 0:
+		return fmt.Sprintf("%d of the %d requests that it allows an hour were made since %s; the next is sent %s. "+
+			"The last one is left for a person: tokenkeeper refresh %s --force", h.Counted, l.RequestsPerHour, since, at, a.cfg.Name)
+	}
+	return fmt.Sprintf("%d requests were made since %s, and it allows %d an hour; the next can be sent %s", h.Counted, since, l.RequestsPerHour, at)
+}
+
+// mayAsk keeps an attempt from being announced that the broker would not allow, and
+// puts the account off until it does.
+func (a *leased) mayAsk() error {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	now := a.keeper.clock.Now()
+	h := a.heldByLimit(a.kind(), a.wish.insisted, now)
+	if h.Wait <= 0 {
+		return nil
+	}
+	a.replan()
+	if until := now.Wall.Add(h.Wait); a.isDue() {
+		a.behindLimit(now.Wall, until, a.limitText(h, now))
+		a.dueAt(until, now)
+	}
+	err := a.errLimit(h, now)
+	a.log().Info("the account waits", "why", err)
+	return err
+}
+
+// mayLogIn refuses a login whose answer the broker would not allow to be asked for.
+func (a *account) mayLogIn(kind string) error {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	now := a.keeper.clock.Now()
+	return a.errLimit(a.heldByLimit(kind, true, now), now)
+}
+
+// behindLimits puts off what is due at due, if it is sooner than the broker allows.
+// The caller holds k.mu.
+func (a *account) behindLimits(due time.Time, now schedule.Instant) time.Time {
+	h := a.heldByLimit(a.kind(), false, now)
+	until := now.Wall.Add(h.Wait)
+	if h.Wait <= 0 || !due.Before(until) {
+		return due
+	}
+	a.behindLimit(due, until, a.limitText(h, now))
+	return until
+}
+
+func (a *account) behindLimit(due, until time.Time, why string) {
+	a.plan.allowance.behind = due
+	a.pauseFor(promise.Limit, why)
+}
+
+// waitsForLimit says whether the account would have had its turn by now without the
+// broker's limit. The caller holds k.mu.
+func (a *account) waitsForLimit(now time.Time) bool {
+	return a.plan.pause == promise.Limit && !now.Before(a.plan.allowance.behind)
+}
+
+// counting puts into an intent, which is about to be announced, the account's
+// requests with it, if its broker allows only so many.
+func (a *account) counting(in *store.Intent) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if a.keeper.limits == (sdk.Limits{}) {
+		return
+	}
+	now := a.keeper.clock.Now()
+	in.Requests = requestsOf(a.withRequest(in.Attempt, now), now)
+}
+
+// withRequest are the account's requests, and one more. The caller holds k.mu.
+func (a *account) withRequest(attempt string, now schedule.Instant) []limit.Made {
+	return append(a.rule().Keep(a.plan.allowance.made, now.Mono), limit.Made{Attempt: attempt, At: now.Mono})
+}
+
+func requestsOf(made []limit.Made, now schedule.Instant) (all []store.Request) {
+	for _, m := range made {
+		all = append(all, store.Request{Attempt: m.Attempt, At: now.Wall.Add(m.At - now.Mono), Failed: m.Failed})
+	}
+	return all
+}
+
+// counts notes a request that was announced just now. The caller holds k.mu.
+func (a *account) counts(e acct.Event) {
+	announced, ok := e.(acct.Announced)
+	if ok && announced.Intent.Requests != nil { // otherwise it was sent before
+		a.plan.allowance.made = a.withRequest(announced.Intent.Attempt, a.keeper.clock.Now())
+	}
+}
+
+// judged notes what an attempt's failure says of it as a request: that it was none, or
+// only asked whether a person is done, or that it was a login which failed. That is
+// durable before the attempt ends.
+func (a attempt) judged(ctx context.Context, cause error) error {
+	kind := sdk.KindOf(cause)
+	failed := isLogin(a.in.Kind) && (kind == sdk.KindInvalidGrant || kind == sdk.KindInvalidClient)
+	if !failed && kind != sdk.KindNotSent && kind != sdk.KindPending {
+		return nil
+	}
+	a.keeper.mu.Lock()
+	now := a.keeper.clock.Now()
+	found := false
+	var made []limit.Made
+	for _, m := range a.plan.allowance.made {
+		if m.Attempt == a.in.Attempt {
+			found = true
+			m.Failed = failed
+		}
+		if m.Attempt != a.in.Attempt || failed {
+			made = append(made, m)
+		}
+	}
+	a.plan.allowance.made = made
+	a.keeper.mu.Unlock()
+	if !found || !failed { // one that does not count is forgotten with the next announcement
+		return nil
+	}
+	if err := a.keeper.cfg.Store.PutRequests(ctx, a.cfg.Name, requestsOf(made, now)); err != nil {
+		return a.diskTrouble(fmt.Errorf("note the failed login: %w", err))
+	}
+	return nil
+}
