@@ -87,7 +87,7 @@ func (s *Supervisor) ready() <-chan struct{} {
 func (s *Supervisor) tellTokenless(shared bool) {
 	var names []string
 	for name, c := range s.opts.Config.Accounts {
-		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New && !st.Mints && shared == (c.SharedFile != nil) {
+		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New && !s.mints(c.Provider) && shared == (c.SharedFile != nil) {
 			names = append(names, name)
 		}
 	}
@@ -102,6 +102,12 @@ func (s *Supervisor) tellTokenless(shared bool) {
 	}
 	s.log.Warn(fmt.Sprintf("no token yet of: %s; log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %[2]s FILE",
 		some, names[0]), "accounts", len(names))
+}
+
+// mints says whether a provider gets tokens by itself for accounts that have none.
+func (s *Supervisor) mints(provider string) bool {
+	m, ok := s.providers[provider]
+	return ok && m.Status().Description.Minter
 }
 
 // lookAround lets every refresh loop and the alerts look at the clocks, and the

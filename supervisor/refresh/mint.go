@@ -77,11 +77,17 @@ func (a *account) errNeeds() error {
 }
 
 // mintsAtOnce says whether the account is minted a token for now, and not by its plan:
-// it has none, or nothing follows from it any more. A session that is gone gives it its
+// it has none, nothing follows from it any more, or the key before was refused. A session that is gone gives it its
 // turn by [account.hasten]. The caller holds k.mu.
 func (a *account) mintsAtOnce(now time.Time) bool {
 	rec := a.rec()
-	return rec.CanMint() && (!a.stored() || rec.Way != store.WayMint && (rec.Refused() || a.isOver(now) || a.toAnother() != ""))
+	switch {
+	case !rec.CanMint():
+		return false
+	case rec.Way == store.WayMint:
+		return rec.Health.KeyRefused != ""
+	}
+	return !a.stored() || rec.Refused() || a.isOver(now) || a.toAnother() != ""
 }
 
 // over says whether nothing follows from the account's token any more. The caller
@@ -121,10 +127,10 @@ func (a attempt) ofMint(rec *store.Record, t sdk.Token) {
 // by itself. Whatever token stands, stands as before.
 func (a attempt) keyRefused(ctx context.Context, cause error) error {
 	a.tell(acct.Denied{Fingerprint: a.in.Fingerprint})
-	rec := a.rec()
+	rec, said := a.rec(), a.bare(cause.Error()) // without the advice to log in
 	h := &rec.Health
 	h.Failures++
-	h.LastError, h.LastKind, h.LastFailure, h.Ambiguous = cause.Error(), sdk.KindInvalidGrant, a.keeper.clock.Now().Wall, time.Time{}
+	h.LastError, h.LastKind, h.LastFailure, h.Ambiguous = said, sdk.KindInvalidGrant, a.keeper.clock.Now().Wall, time.Time{}
 	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, rec.Health); err != nil {
 		return a.diskTrouble(fmt.Errorf("note that the server refused the key: %w", err))
 	}
@@ -135,15 +141,15 @@ func (a attempt) keyRefused(ctx context.Context, cause error) error {
 	e := event.Event{
 		Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: h.Failures, Max: a.cfg.MaxFailures,
-		Message: fmt.Sprintf("%s (%s); %s", mintFailed, a.bare(cause.Error()), MendKey(a.cfg.Name)),
+		Message: fmt.Sprintf("%s (%s); %s", mintFailed, said, MendKey(a.cfg.Name)),
 	}
 	level := slog.LevelError
 	if !rec.NeedsLogin() { // another key is configured by now, or the token that stands goes on
-		level, e.Type, e.Message = slog.LevelWarn, event.RefreshFailed, fmt.Sprintf("%s (%s)", mintFailed, a.bare(cause.Error()))
+		level, e.Type, e.Message = slog.LevelWarn, event.RefreshFailed, fmt.Sprintf("%s (%s)", mintFailed, said)
 	}
 	a.publish(level, e)
 	a.free(ctx, a.in.Attempt)
-	return a.named(cause)
+	return worded{fmt.Sprintf("account %s: %s", a.cfg.Name, e.Message), cause}
 }
 
 // errMints: what was sent is dead, and the next token is minted.

@@ -406,6 +406,34 @@ func TestRefusedKeyByAPersonsWord(t *testing.T) {
 	})
 }
 
+// Another key than the one that was refused is presented at once, though the token that
+// stands would live for a while.
+func TestAnotherKeyIsPresentedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &mint{minter: newMinter(time.Hour, sdk.RepeatHarmless)}
+		r := newMintRig(t, b, b.lifetime)
+		gen := r.start()
+		synctest.Wait()
+		b.takes("another")
+		if _, err := r.keeper.Refresh(t.Context(), "main", true); !errors.Is(err, sdk.ErrInvalidGrant) || !strings.Contains(err.Error(), "client_secret") {
+			t.Error(err)
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+		r.keyed("another")
+		gen = r.start()
+		synctest.Wait()
+		r.works(&b.minter, "with the other key")
+		if rec := r.record("main"); rec.Version != 2 || b.requests() != 3 {
+			t.Errorf("version %d, %d requests", rec.Version, b.requests())
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // A first mint that fails is counted and tried again like any attempt.
 func TestFirstMintFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
