@@ -32,10 +32,12 @@ func (b *kindBroker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	id, secret, ok := r.BasicAuth()
 	good := map[string]bool{
 		"mybroker": r.FormValue("refresh_token") == "refresh of "+b.access[kind],
 		"renews":   r.Header.Get("Authorization") == "Bearer "+b.access[kind],
 		"daily":    r.FormValue("grant_type") == "authorization_code",
+		"mints":    r.FormValue("grant_type") == "client_credentials" && ok && id == "app" && secret == "app-secret",
 	}
 	if !good[kind] {
 		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
@@ -63,7 +65,7 @@ func (b *kindBroker) newest(kind string) string {
 func TestShortProviders(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
-	kinds := []string{"daily", "mybroker", "renews", "session"}
+	kinds := []string{"daily", "mints", "mybroker", "renews", "session"}
 	sim := &kindBroker{access: map[string]string{"mybroker": "M", "renews": "R", "session": "S"}}
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
@@ -89,6 +91,7 @@ func TestShortProviders(t *testing.T) {
 	}
 	install("mybroker")
 	install("daily")
+	install("mints")
 	install("session")
 	says := func(stdin string, code int, wants []string, args ...string) {
 		t.Helper()
@@ -114,7 +117,7 @@ func TestShortProviders(t *testing.T) {
 		"daily daily by a login files", "mybroker mybroker refreshed 5m before expiry files", "renews renews renewed 15m before expiry files",
 	}, "check")
 	for _, a := range decode[report](t, s.tool(t, "", "check", "--json").stdout).Accounts {
-		if want := map[string]string{"daily": "login", "mybroker": "refresh", "renews": "renew", "session": "login"}[a.Name]; a.Way != want {
+		if want := map[string]string{"daily": "login", "mints": "mint", "mybroker": "refresh", "renews": "renew", "session": "login"}[a.Name]; a.Way != want {
 			t.Errorf("check --json: %+v", a)
 		}
 	}
@@ -151,7 +154,7 @@ func TestShortProviders(t *testing.T) {
 	says("", exitOK, []string{"none: login", "none: renewed", "a renewal ends the access token that consumers hold"}, "status")
 	st := r.until(func(st control.Status) bool {
 		for _, kind := range kinds {
-			version := map[bool]uint64{true: 1, false: 2}[kind == "session"] // of which nothing but a login brings the next one
+			version := map[bool]uint64{true: 1, false: 2}[kind == "session" || kind == "mints"] // which have their first one
 			if a := account(st, kind); a.Version != version || a.State != control.AccountValid || len(a.Sinks) != 1 || a.Sinks[0].Version != version {
 				return false
 			}
@@ -162,7 +165,7 @@ func TestShortProviders(t *testing.T) {
 		s := account(st, "session").Session
 		return s != nil && s.Life == "alive"
 	})
-	for kind, want := range map[string]string{"daily": control.WayLogin, "session": control.WayLogin, "mybroker": control.WayRefresh, "renews": control.WayRenew} {
+	for kind, want := range map[string]string{"daily": control.WayLogin, "session": control.WayLogin, "mints": control.WayMint, "mybroker": control.WayRefresh, "renews": control.WayRenew} {
 		if a := account(st, kind); a.Way != want {
 			t.Errorf("%s goes on by %q", kind, a.Way)
 		}
