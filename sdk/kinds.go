@@ -96,9 +96,11 @@ const (
 )
 
 // Limits are what a broker allows an account; 0: nobody knows. The supervisor keeps
-// to them over restarts.
+// to them over restarts: from three requests an hour on it leaves one to a person, and
+// it sends nothing that could be the failed login which locks the account out.
 type Limits struct {
-	// RequestsPerHour of those that get tokens.
+	// RequestsPerHour of those that get tokens. To ask whether a person is done with
+	// a login is none.
 	RequestsPerHour int
 	// FailedLoginsPerHour after which the broker locks the account or the address
 	// out; LockedOutFor is for how long.

@@ -125,6 +125,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)
 	r.addCapacity(cfg)
+	r.addLimits(cfg)
 	r.addZones(ctx, cfg, e.now())
 	r.addOpenLocks(cfg)
 	r.addSinks(cfg)

@@ -52,3 +52,40 @@ func TestCheckComputesCapacity(t *testing.T) {
 		})
 	}
 }
+
+// An account that needs more than its broker allows an hour is told before it waits.
+func TestCheckHoldsLimits(t *testing.T) {
+	short := sdk.Policy{AccessLifetime: 10 * time.Minute, BeforeExpiry: 5 * time.Minute, Rotates: true}
+	for name, tt := range map[string]struct {
+		refresh config.Refresh
+		policy  sdk.Policy
+		limits  sdk.Limits
+		want    string
+	}{
+		"enough":                       {config.Refresh{}, short, sdk.Limits{RequestsPerHour: 13}, ""},
+		"no limit":                     {config.Refresh{Every: time.Minute}, short, sdk.Limits{FailedLoginsPerHour: 3}, ""},
+		"a lifetime that nobody knows": {config.Refresh{}, sdk.Policy{}, sdk.Limits{RequestsPerHour: 1}, ""},
+		"by its lifetime": {config.Refresh{}, short, sdk.Limits{RequestsPerHour: 10},
+			"tk.yaml: accounts.a.refresh: a refresh every 5m is 12 an hour, and the broker allows 10, the last of which is left for a person: " +
+				"the last ones of each hour wait; set accounts.a.refresh.every to 7m or more, and before_expiry so that it asks no sooner"},
+		"by every": {config.Refresh{Every: 20 * time.Minute}, sdk.Policy{AccessLifetime: time.Hour}, sdk.Limits{RequestsPerHour: 2},
+			"tk.yaml: accounts.a.refresh: a refresh every 20m is 3 an hour, and the broker allows 2: " +
+				"the last ones of each hour wait; set accounts.a.refresh.every to 30m or more, and before_expiry so that it asks no sooner"},
+		"nothing helps": {config.Refresh{}, short, sdk.Limits{RequestsPerHour: 5},
+			"tk.yaml: accounts.a.refresh: a refresh every 5m is 12 an hour, and the broker allows 5, the last of which is left for a person: " +
+				"the last ones of each hour wait; its access tokens live 10m, so that consumers will be without one now and then, whatever is configured; ask the broker for more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := &config.Config{Accounts: map[string]config.Account{"a": {Name: "a", Provider: "fake", Refresh: tt.refresh}}}
+			r := report{Config: "tk.yaml", Providers: []plugin{{Name: "fake", description: sdk.Description{Policy: tt.policy, Limits: tt.limits}}}}
+			r.addLimits(cfg)
+			var got []string
+			for _, w := range r.Warnings {
+				got = append(got, w.String())
+			}
+			if text := strings.Join(got, "\n"); text != tt.want {
+				t.Errorf("got  %s\nwant %s", text, tt.want)
+			}
+		})
+	}
+}
