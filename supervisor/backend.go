@@ -205,16 +205,19 @@ func (b backend) Import(ctx context.Context, req control.ImportRequest) (control
 	return importInto(ctx, k, b.s.opts.Config, req)
 }
 
-func (b backend) Login(ctx context.Context, account string, by event.Caller) (control.LoginAnswer, error) {
+func (b backend) Login(ctx context.Context, account, shape string, by event.Caller) (control.LoginAnswer, error) {
 	k, err := b.s.keeperOf(account)
 	if err != nil {
 		return control.LoginAnswer{}, err
 	}
-	l, err := k.BeginLogin(ctx, account, "", by)
+	l, err := k.BeginLogin(ctx, account, sdk.LoginShape(shape), by)
 	if err != nil {
 		return control.LoginAnswer{}, apiError(err)
 	}
-	return control.LoginAnswer{Account: account, URL: l.URL, Earlier: l.Earlier, OpenLogin: *openLogin(&l)}, nil
+	return control.LoginAnswer{
+		Account: account, ID: l.ID, URL: l.URL, UserCode: l.UserCode, Instructions: l.Instructions, Polled: l.Polled,
+		Earlier: l.Earlier, OpenLogin: *openLogin(&l),
+	}, nil
 }
 
 func (b backend) CancelLogin(ctx context.Context, account string) (control.CancelledAnswer, error) {
@@ -233,13 +236,21 @@ func openLogin(l *refresh.OpenLogin) *control.OpenLogin {
 	if l == nil {
 		return nil
 	}
-	return &control.OpenLogin{BegunAt: l.At, By: l.By, Until: l.Until}
+	return &control.OpenLogin{Shape: string(l.Shape), BegunAt: l.At, By: l.By, Until: l.Until}
 }
 
 func (b backend) CompleteLogin(ctx context.Context, account, redirected string) (control.LoggedInAnswer, error) {
 	k, err := b.s.keeperOf(account)
 	if err != nil {
 		return control.LoggedInAnswer{}, err
+	}
+	if k.IsGuided(account) {
+		rec, err := k.HandIn(ctx, account, sdk.NewSecret(redirected))
+		if err != nil {
+			return control.LoggedInAnswer{}, apiError(err)
+		}
+		b.s.loggedIn(ctx, rec)
+		return loggedInAnswer(rec), nil
 	}
 	got, err := codeIn(redirected, b.s.opts.Config.Accounts[account].RedirectURL)
 	if err == nil {
@@ -254,6 +265,22 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 	}
 	b.s.loggedIn(ctx, rec)
 	return loggedInAnswer(rec), nil
+}
+
+func (b backend) AwaitLogin(ctx context.Context, account, id string) (control.AwaitedAnswer, error) {
+	k, err := b.s.keeperOf(account)
+	if err != nil {
+		return control.AwaitedAnswer{}, err
+	}
+	rec, err := k.AwaitLogin(ctx, account, id)
+	switch {
+	case errors.Is(err, refresh.ErrLoginOpen):
+		return control.AwaitedAnswer{Account: account}, nil
+	case err != nil:
+		return control.AwaitedAnswer{}, apiError(err)
+	}
+	got := loggedInAnswer(rec)
+	return control.AwaitedAnswer{Account: account, LoggedIn: &got}, nil
 }
 
 // keeperOf returns the Keeper of an account.
@@ -285,7 +312,7 @@ func apiError(err error) error {
 		code = control.CodeNeedsLogin
 	case errors.Is(err, refresh.ErrAnotherPerson):
 		code = control.CodeAnotherPerson
-	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
+	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, refresh.ErrNoShape), errors.Is(err, refresh.ErrNothingToHandIn), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = control.CodeBadRequest
 	case errors.Is(err, refresh.ErrLoginOpen), errors.Is(err, refresh.ErrNoOpenLogin), errors.Is(err, refresh.ErrLoginSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked),
 		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrLimit), errors.Is(err, refresh.ErrOtherAccount):

@@ -40,6 +40,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		Others:      s.othersThan(provider),
 		Steered:     func(path string) error { return process.Steered(path, s.opts.Config.Trust) },
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
+		LoggedIn:    s.loggedIn,
 	}
 	if p := s.predecessor(provider); p != nil {
 		c.Outwait, c.Bequests = p.Outwait, p.Bequests

@@ -162,11 +162,11 @@ func (c *crashSite) logInByCode(r *running) error {
 	defer cancel()
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	begun, err := r.Client.Login(ctx, crashAccount)
+	begun, err := r.Client.Login(ctx, crashAccount, "")
 	for err != nil { // the process may be starting
 		select {
 		case <-look.C:
-			begun, err = r.Client.Login(ctx, crashAccount)
+			begun, err = r.Client.Login(ctx, crashAccount, "")
 		case <-r.ended:
 			return err
 		case <-ctx.Done():

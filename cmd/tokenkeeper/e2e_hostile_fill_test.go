@@ -75,7 +75,7 @@ func loginToldEverything(t *testing.T, s *site) (told string) {
 	defer c.Close()
 	for _, try := range []struct{ mode, more string }{{"login", "&iss=https%3A%2F%2Fevil.example"}, {"login", ""}, {"login-answer", ""}} {
 		write(t, s.path("mode"), try.mode)
-		begun, err := c.Login(t.Context(), "told")
+		begun, err := c.Login(t.Context(), "told", "")
 		if err != nil {
 			t.Fatalf("the login of %q: %v", try.mode, err)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os/user"
 	"path"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +17,8 @@ import (
 )
 
 func newLoginCommand(e *env) *cobra.Command {
-	var confirm, discard, cancel bool
+	var confirm, discard, cancel, noWait bool
+	var shape string
 	cmd := &cobra.Command{
 		Use:   "login ACCOUNT [--cancel|--confirm|--discard]",
 		Short: "Log in at the broker, for a first token or a new one",
@@ -29,12 +28,19 @@ redirect_url, where usually nothing answers: copy the whole address that the
 browser then shows and paste it here, before the code in it dies (some brokers
 give it 30 seconds).
 
+Some brokers want it otherwise, and then it says how: a token to paste
+(paste_token) or a code to type (verifier), which are read from stdin too, or an
+approval elsewhere (device, approval), for which the broker is asked again and
+again. --shape takes another way than the usual one. --no-wait leaves the login
+open: it goes on by itself, and the same command waits for it again.
+
 The supervisor must run. It spends the code itself, and the answer is durable
 before anything else happens.
 
 There is one login of an account at a time, over restarts of the supervisor too:
-asked again, it gives the same address. It is over after 15 minutes, or with
---cancel. Until then the token is refreshed only if it would die otherwise.
+asked again, it gives the same address. It is over after 15 minutes, when the
+broker says so, or with --cancel. Until then the token is refreshed only if it
+would die otherwise.
 
 If the broker says that another person has logged in than before, that login
 waits beside the account's own, which goes on being refreshed: --confirm puts
@@ -42,6 +48,10 @@ it in the other's place, --discard forgets it.`,
 		Example: "  tokenkeeper login schwab-main",
 		Args:    exactArgs("ACCOUNT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			ends := confirm || discard || cancel
+			if ends && (noWait || shape != "") {
+				return usageErrorf("--shape and --no-wait are for a login that begins")
+			}
 			if confirm && discard || cancel && (confirm || discard) {
 				return usageErrorf("give --confirm or --discard or --cancel, and one of them")
 			}
@@ -59,20 +69,11 @@ it in the other's place, --discard forgets it.`,
 			case cancel:
 				return e.cancelLogin(cmd.Context(), c, args[0])
 			}
-			begun, err := c.Login(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			e.prompt(begun)
-			line, err := bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
-			if line = strings.TrimSpace(line); line == "" {
-				return errors.Join(fmt.Errorf("no address was pasted: nothing was changed, and the login stays open until %s; go on with: tokenkeeper login %s, or end it with --cancel",
-					moment.Text(begun.Until, e.now(), false), args[0]), ignoreEOF(err))
-			}
-			got, err := c.CompleteLogin(cmd.Context(), args[0], line)
-			return e.loggedIn(got, err)
+			return e.logIn(cmd.Context(), c, args[0], shape, noWait)
 		},
 	}
+	cmd.Flags().StringVar(&shape, "shape", "", "how to log in: redirect, paste_address, paste_token, verifier, device, approval")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "begin the login and leave it open")
 	cmd.Flags().BoolVar(&cancel, "cancel", false, "end the login that is open")
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "take the login of another person, which waits")
 	cmd.Flags().BoolVar(&discard, "discard", false, "forget the login of another person, which waits")
@@ -94,7 +95,7 @@ func (e *env) prompt(begun control.LoginAnswer) {
 	if begun.Earlier {
 		_, _ = fmt.Fprintf(e.stderr, "A login of this account is open: %s. It is the account's only one; end it with: tokenkeeper login %s --cancel\n", openText(begun.OpenLogin, e.now()), begun.Account)
 	}
-	_, _ = fmt.Fprintf(e.stderr, "Open this address and log in:\n\n  %s\n\nThen paste the whole address that the browser shows:\n", begun.URL)
+	e.askFor(begun)
 }
 
 // loggedIn tells of a login whose token is in use now.

@@ -22,15 +22,33 @@ func (f *fake) CancelLogin(_ context.Context, account string) (control.Cancelled
 	return control.CancelledAnswer{Account: account, OpenLogin: openLogin()}, nil
 }
 
-func (f *fake) Login(_ context.Context, account string, by event.Caller) (control.LoginAnswer, error) {
+func (f *fake) Login(_ context.Context, account, shape string, by event.Caller) (control.LoginAnswer, error) {
 	if account == "begun" {
 		return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=first", Earlier: true, OpenLogin: openLogin()}, nil
+	}
+	if shape == "device" {
+		return control.LoginAnswer{Account: account, ID: "id", URL: "https://broker.example/device", UserCode: "WDJB-MJHT", Instructions: "Type it.", Polled: true,
+			OpenLogin: control.OpenLogin{Shape: shape, BegunAt: now, By: by, Until: now.Add(15 * time.Minute)}}, nil
+	}
+	if shape != "" {
+		return control.LoginAnswer{Account: account, ID: "id", Instructions: "Do it.",
+			OpenLogin: control.OpenLogin{Shape: shape, BegunAt: now, By: by, Until: now.Add(15 * time.Minute)}}, nil
 	}
 	if account == "nobody" {
 		return control.LoginAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q", account)
 	}
 	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s",
 		OpenLogin: control.OpenLogin{BegunAt: now, By: by, Until: now.Add(15 * time.Minute)}}, nil
+}
+
+func (f *fake) AwaitLogin(_ context.Context, account, id string) (control.AwaitedAnswer, error) {
+	if account == "declined" {
+		return control.AwaitedAnswer{}, control.Errorf(control.CodeBadRequest, "account declined: the login was declined at the broker; begin again with: tokenkeeper login declined")
+	}
+	if f.awaited++; f.awaited < 3 || id != "id" {
+		return control.AwaitedAnswer{Account: account}, nil
+	}
+	return control.AwaitedAnswer{Account: account, LoggedIn: &control.LoggedInAnswer{Account: account, Version: 4, Expiry: now.Add(30 * time.Minute)}}, nil
 }
 
 func (f *fake) CompleteLogin(_ context.Context, account, redirected string) (control.LoggedInAnswer, error) {
@@ -119,4 +137,50 @@ func TestLogin(t *testing.T) {
 	got.says(t, exitFailure, "", "no address was pasted: nothing was changed, and the login stays open until", "tokenkeeper login main, or end it with --cancel")
 	got = command(t, "", "login", "nobody", "--socket", socket)
 	got.says(t, exitFailure, "", `no account is named "nobody"`)
+}
+
+// What a person does follows from the shape of the login, and so does what is waited
+// for.
+func TestLoginOfAShape(t *testing.T) {
+	f := &fake{}
+	socket, _, stop := serve(t, f)
+	defer stop()
+	got := command(t, "", "login", "main", "--shape", "device", "--socket", socket)
+	if got.code != exitOK || !strings.Contains(got.stdout, "main: logged in as v4") || f.awaited != 3 {
+		t.Errorf("device: %+v, awaited %d times", got, f.awaited)
+	}
+	for _, want := range []string{"Open this address:\n\n  https://broker.example/device\n", "\n  WDJB-MJHT\n", "Type it.\n", "The broker is asked until you are done, at most until "} {
+		if !strings.Contains(got.stderr, want) {
+			t.Errorf("%q is not in %q", want, got.stderr)
+		}
+	}
+	f.awaited = 2
+	got = command(t, "", "login", "main", "--shape", "device", "--json", "--socket", socket)
+	if begun := decode[begunLogin](t, got.stderr).Login; begun.UserCode != "WDJB-MJHT" || begun.Shape != "device" || !begun.Polled || begun.ID == "" || begun.Until.IsZero() {
+		t.Errorf("stderr %q does not tell a program what to show", got.stderr)
+	}
+	if got := decode[control.LoggedInAnswer](t, got.stdout); got.Version != 4 {
+		t.Errorf("JSON: %+v", got)
+	}
+	got = command(t, "", "login", "main", "--shape", "device", "--no-wait", "--json", "--socket", socket)
+	if begun := decode[control.LoginAnswer](t, got.stdout); got.code != exitOK || begun.UserCode != "WDJB-MJHT" || got.stderr != "" {
+		t.Errorf("left, JSON: %+v", got)
+	}
+	got = command(t, "", "login", "main", "--shape", "device", "--no-wait", "--socket", socket)
+	if got.code != exitOK || !strings.Contains(got.stdout, "main: the login stays open until ") || !strings.Contains(got.stderr, "WDJB-MJHT") {
+		t.Errorf("left: %+v", got)
+	}
+	command(t, "", "login", "declined", "--shape", "device", "--socket", socket).says(t, exitFailure, "", "the login was declined at the broker")
+
+	for shape, says := range map[string]string{
+		"paste_token": "Then paste the token that the broker shows; it is not shown here:", "verifier": "Then type the code that the broker shows:",
+		"paste_address": "Then paste the whole address that the browser shows:",
+	} {
+		got := command(t, "what-it-showed\n", "login", "main", "--shape", shape, "--socket", socket)
+		if got.code != exitOK || f.redirected != "what-it-showed" || !strings.Contains(got.stderr, "Do it.\n") || !strings.Contains(got.stderr, says) || strings.Contains(got.stdout+got.stderr, "what-it-showed") {
+			t.Errorf("%s: %+v, handed in %q", shape, got, f.redirected)
+		}
+	}
+	command(t, "", "login", "main", "--shape", "paste_token", "--socket", socket).says(t, exitFailure, "", "no token was pasted: nothing was changed, and the login stays open")
+	command(t, "", "login", "main", "--shape", "device", "--cancel", "--socket", socket).says(t, exitUsage, "", "--shape and --no-wait are for a login that begins")
 }

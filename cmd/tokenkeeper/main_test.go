@@ -134,6 +134,8 @@ type fake struct {
 	forced   bool
 	// redirected is what CompleteLogin got.
 	redirected string
+	// awaited counts the calls of AwaitLogin.
+	awaited int
 }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }

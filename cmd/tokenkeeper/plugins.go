@@ -141,7 +141,7 @@ func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
 		return p
 	}
 	p.description, p.Version, p.Protocol = info.Description, info.Description.Version, info.Protocol
-	p.Login, p.Check, p.Revoke = p.description.Authorizer, p.description.Checker, p.description.Revoker
+	p.Login, p.Check, p.Revoke = p.description.Authorizer || p.description.LoginGuide, p.description.Checker, p.description.Revoker
 	return p
 }
 

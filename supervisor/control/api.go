@@ -10,9 +10,10 @@
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token
 //	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true&since=VERSION
-//	POST /v1/accounts/{account}/login        the address at which a person logs in; of the login that is open, if one is
+//	POST /v1/accounts/{account}/login        the address at which a person logs in; of the login that is open, if one is. ?shape=
 //	POST /v1/accounts/{account}/login/cancel     the open login is over
-//	POST /v1/accounts/{account}/login/complete   body: the address that the broker sent the browser to
+//	POST /v1/accounts/{account}/login/complete   body: the address that the broker sent the browser to, or what it showed
+//	POST /v1/accounts/{account}/login/wait       how the login ?id= has ended; after a minute that it is still open
 //	POST /v1/accounts/{account}/login/confirm    the login of another person takes the place of the account's
 //	POST /v1/accounts/{account}/login/discard    it is forgotten
 //	GET  /v1/sinks

@@ -28,13 +28,16 @@ type Backend interface {
 	Token(ctx context.Context, account string) (TokenAnswer, error)
 	// Import stores a token file as the account's next version.
 	Import(ctx context.Context, req ImportRequest) (ImportAnswer, error)
-	// Login returns the login that is open, or begins one by the caller. CancelLogin
+	// Login returns the login that is open, or begins one of the shape ("": the usual
+	// one) by the caller. CancelLogin
 	// ends it.
-	Login(ctx context.Context, account string, by event.Caller) (LoginAnswer, error)
+	Login(ctx context.Context, account, shape string, by event.Caller) (LoginAnswer, error)
 	CancelLogin(ctx context.Context, account string) (CancelledAnswer, error)
 	// CompleteLogin spends the code in redirected, the address that the broker
 	// sent the browser to.
 	CompleteLogin(ctx context.Context, account, redirected string) (LoggedInAnswer, error)
+	// AwaitLogin waits for the end of a login; if ctx ends first, it is still open.
+	AwaitLogin(ctx context.Context, account, id string) (AwaitedAnswer, error)
 	// ConfirmLogin puts a login of another person in the place of the account's,
 	// DiscardLogin forgets it.
 	ConfirmLogin(ctx context.Context, account string) (LoggedInAnswer, error)

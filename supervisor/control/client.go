@@ -126,18 +126,29 @@ func (c *Client) Import(ctx context.Context, req ImportRequest) (ImportAnswer, e
 	return call[ImportAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(req.Account)+"/import", query, req.Body)
 }
 
-// Login returns the login of the account that is open, with the address for the
+// Login returns the login of the account that is open, or begins one of the shape ("":
+// the usual one), with the address for the
 // person, or begins one.
-func (c *Client) Login(ctx context.Context, account string) (LoginAnswer, error) {
-	return call[LoginAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login", nil, nil)
+func (c *Client) Login(ctx context.Context, account, shape string) (LoginAnswer, error) {
+	query := url.Values{}
+	if shape != "" {
+		query.Set("shape", shape)
+	}
+	return call[LoginAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login", query, nil)
+}
+
+// AwaitLogin waits for the end of a login, a minute at most.
+func (c *Client) AwaitLogin(ctx context.Context, account, id string) (AwaitedAnswer, error) {
+	return call[AwaitedAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/wait", url.Values{"id": {id}}, nil)
 }
 
 // CancelLogin ends the login that is open.
 func (c *Client) CancelLogin(ctx context.Context, account string) (CancelledAnswer, error) {
-	return call[CancelledAnswer](ctx, c, lookTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/cancel", nil, nil)
+	return call[CancelledAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/cancel", nil, nil)
 }
 
-// CompleteLogin hands over the address that the broker sent the browser to.
+// CompleteLogin hands over the address that the broker sent the browser to, or what
+// else it gave the person.
 func (c *Client) CompleteLogin(ctx context.Context, account, redirected string) (LoggedInAnswer, error) {
 	return call[LoggedInAnswer](ctx, c, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/login/complete", nil, []byte(redirected))
 }
@@ -257,6 +268,12 @@ func (c *Client) explain(ctx context.Context, err error) error {
 			"\"tokenkeeper status\" tells which", err}
 	}
 	return fmt.Errorf("calling the supervisor on %s: %w", c.socket, err)
+}
+
+// Ended says whether the supervisor ended before it had answered.
+func Ended(err error) bool {
+	var ended *endedError
+	return errors.As(err, &ended)
 }
 
 // endedError: the supervisor ended before it had answered. It is the connection's

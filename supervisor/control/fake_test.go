@@ -55,8 +55,15 @@ func (b *backend) CancelLogin(_ context.Context, account string) (control.Cancel
 	return control.CancelledAnswer{Account: account}, nil
 }
 
-func (b *backend) Login(_ context.Context, account string, _ event.Caller) (control.LoginAnswer, error) {
+func (b *backend) Login(_ context.Context, account, _ string, _ event.Caller) (control.LoginAnswer, error) {
 	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s"}, nil
+}
+
+func (b *backend) AwaitLogin(_ context.Context, account, id string) (control.AwaitedAnswer, error) {
+	if id != "id" {
+		return control.AwaitedAnswer{}, control.Errorf(control.CodeConflict, "no login is open")
+	}
+	return control.AwaitedAnswer{Account: account}, nil
 }
 
 func (b *backend) CompleteLogin(_ context.Context, account, redirected string) (control.LoggedInAnswer, error) {

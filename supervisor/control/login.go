@@ -17,6 +17,9 @@ type Candidate struct {
 // OpenLogin is a login that was begun and is not completed. Meanwhile nothing is
 // refreshed of its account that would live without that.
 type OpenLogin struct {
+	// Shape is what a person does: redirect, paste_address, paste_token, verifier,
+	// device or approval.
+	Shape   string    `json:"shape,omitempty"`
 	BegunAt time.Time `json:"begun_at"`
 	// By is who has begun it, as the audit knows him.
 	By event.Caller `json:"by"`
@@ -27,12 +30,29 @@ type OpenLogin struct {
 // LoginAnswer is the answer of POST /v1/accounts/{account}/login.
 type LoginAnswer struct {
 	Account string `json:"account"`
-	// URL at which a person logs in. The broker then sends the browser to the
-	// account's redirect_url, with a code for login/complete.
+	// ID names the login to login/wait.
+	ID string `json:"id"`
+	// URL at which a person logs in; "": there is none. Of the shape redirect, the
+	// broker then sends the browser to the account's redirect_url, with a code for
+	// login/complete.
 	URL string `json:"url"`
+	// UserCode is what he types there, and Instructions what else he does; "": nothing.
+	UserCode     string `json:"user_code,omitempty"`
+	Instructions string `json:"instructions,omitempty"`
+	// Polled: the broker is asked until he is done, which login/wait awaits. Otherwise
+	// login/complete takes what he brings back.
+	Polled bool `json:"polled,omitempty"`
 	// Earlier: this login was begun before, and is the account's only one.
 	Earlier bool `json:"earlier,omitempty"`
 	OpenLogin
+}
+
+// AwaitedAnswer is the answer of POST /v1/accounts/{account}/login/wait. A login that
+// has ended without a token is its error, as that of login/complete.
+type AwaitedAnswer struct {
+	Account string `json:"account"`
+	// LoggedIn is what has come of it; not set: it is still open.
+	LoggedIn *LoggedInAnswer `json:"logged_in,omitempty"`
 }
 
 // CancelledAnswer is the answer of POST /v1/accounts/{account}/login/cancel.

@@ -22,6 +22,7 @@ const (
 	// together.
 	callTimeout   = 90 * time.Second
 	writeTimeout  = 2 * time.Minute
+	awaitTimeout  = time.Minute
 	headerTimeout = 5 * time.Second
 	bodyTimeout   = 10 * time.Second
 	idleTimeout   = 30 * time.Second
@@ -84,6 +85,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/accounts/{account}/login", s.audited("login", answer(s.login)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/cancel", s.audited("login/cancel", answer(s.cancelLogin)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/complete", s.audited("login/complete", answer(s.completeLogin)))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/wait", answer(s.awaitLogin))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/confirm", s.audited("login/confirm", answer(s.confirmLogin)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/discard", s.audited("login/discard", answer(s.discardLogin)))
 	mux.HandleFunc("GET /v1/sinks", answer(s.sinks))
@@ -187,7 +189,13 @@ func instant(r *http.Request, name string) (at time.Time, err error) {
 }
 
 func (s *Server) login(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Login(r.Context(), r.PathValue("account"), caller(r))
+	return s.backend.Login(r.Context(), r.PathValue("account"), r.URL.Query().Get("shape"), caller(r))
+}
+
+func (s *Server) awaitLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), awaitTimeout)
+	defer cancel()
+	return s.backend.AwaitLogin(ctx, r.PathValue("account"), r.URL.Query().Get("id"))
 }
 
 func (s *Server) cancelLogin(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -40,11 +40,13 @@ func (c Conn) Invoke(ctx context.Context, method string, request, reply any, opt
 	}
 	c.Secrets.hearOf(ownerOf(asked.ProtoReflect()), answered)
 	c.Secrets.declare(secretSettings(answered))
-	if a, ok := answered.(*provider.AuthCodeURLResponse); ok {
-		c.Secrets.cleanMessage(a.ProtoReflect()) // but for the address
+	c.Secrets.cleanMessage(answered.ProtoReflect()) // but for what a person logs in with
+	switch a := answered.(type) {
+	case *provider.AuthCodeURLResponse:
 		return c.address(asked, a.GetUrl())
+	case *provider.Login:
+		return c.login(asked, a)
 	}
-	c.Secrets.cleanMessage(answered.ProtoReflect())
 	return nil
 }
 
@@ -92,6 +94,20 @@ func with(st *status.Status, f protoadapt.MessageV1) error {
 		return st.Err()
 	}
 	return detailed.Err()
+}
+
+// login judges what a person shall log in with. His code is shown as it is.
+func (c Conn) login(asked proto.Message, l *provider.Login) error {
+	if l.UserCode = clip(oneLine(visible(bounded(l.GetUserCode()))), Name); c.Secrets.Tells(l.GetUserCode()) {
+		const why = "it holds a token or the client's secret"
+		return with(status.New(codes.Unavailable, why), &provider.Failure{
+			Message: "the plugin's code for the person who logs in is not shown: " + why + "; tell the author of the plugin",
+		})
+	}
+	if l.GetAddress() == "" {
+		return nil
+	}
+	return c.address(asked, l.GetAddress())
 }
 
 // longestAddress is what browsers and servers take.

@@ -18,11 +18,12 @@ import (
 // secretFields hold what the plugin and the supervisor tell each other in
 // confidence. They are not changed.
 var secretFields = []protoreflect.Name{
-	"access_token", "refresh_token", "id_token", "private", "client_secret", "code", "code_verifier", "content",
+	"access_token", "refresh_token", "id_token", "private", "client_secret", "code", "code_verifier", "content", "given",
 }
 
-// dataFields are not for people: consumers get them as the broker gave them.
-var dataFields = []protoreflect.Name{"token_type", "scope", "extra", "url"}
+// dataFields are not for people: consumers get them as the broker gave them. An address
+// and a code to log in with are judged by themselves.
+var dataFields = []protoreflect.Name{"token_type", "scope", "extra", "url", "address", "user_code"}
 
 // comparedFields are compared with what is known and not shown as they are: a
 // name that happens to look like a secret must stay the name that it is.
@@ -62,7 +63,7 @@ func bringsSecrets(m proto.Message) bool {
 		return false
 	}
 	fields := m.ProtoReflect().Descriptor().Fields()
-	return fields.ByName("token") != nil || fields.ByName("content") != nil
+	return fields.ByName("token") != nil || fields.ByName("content") != nil || fields.ByName("private") != nil
 }
 
 // hearOf takes in the secrets of a message about an account.
@@ -73,8 +74,12 @@ func (s *Secrets) hearOf(owner string, m proto.Message) {
 		case f.Kind() == protoreflect.BytesKind:
 			s.learn("the documents of "+owner, settled, setting, secretsIn("content", string(in.Get(f).Bytes()))...)
 		case f.IsMap():
+			k := token
+			if in.Descriptor().Name() == "Login" { // a request token stands in the login's address (RFC 5849, section 2.2)
+				k = setting
+			}
 			in.Get(f).Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
-				s.learn(owner, newest, token, v.String())
+				s.learn(owner, newest, k, v.String())
 				return true
 			})
 		case name == "code_verifier": // which may stand in the login's address (RFC 7636, "plain")

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
+
+// handedIn is what a person brings back from a login of a shape, in words.
+func handedIn(shape string) string {
+	switch sdk.LoginShape(shape) {
+	case sdk.LoginPasteToken:
+		return "token"
+	case sdk.LoginVerifier:
+		return "code"
+	}
+	return "address"
+}
+
+// logIn begins a login, or goes on with the one that is open, and waits for its end.
+func (e *env) logIn(ctx context.Context, c *control.Client, account, shape string, noWait bool) error {
+	begun, err := c.Login(ctx, account, shape)
+	if err != nil {
+		return err
+	}
+	if noWait {
+		return e.leaveOpen(begun)
+	}
+	e.prompt(begun)
+	if begun.Polled {
+		return e.awaitLogin(ctx, c, begun)
+	}
+	line, err := e.readHandedIn(ctx, begun)
+	if line == "" {
+		return errors.Join(fmt.Errorf("no %s was pasted: nothing was changed, and %s", handedIn(begun.Shape), e.staysOpen(begun)), ignoreEOF(err))
+	}
+	got, err := c.CompleteLogin(ctx, account, line)
+	return e.loggedIn(got, err)
+}
+
+// staysOpen says how a login goes on that nobody waits for.
+func (e *env) staysOpen(begun control.LoginAnswer) string {
+	return fmt.Sprintf("the login stays open until %s; go on with: tokenkeeper login %s, or end it with --cancel", moment.Text(begun.Until, e.now(), false), begun.Account)
+}
+
+// leaveOpen tells of a login that is open, for who goes on with it later.
+func (e *env) leaveOpen(begun control.LoginAnswer) error {
+	if e.json {
+		return e.printJSON(begun)
+	}
+	e.prompt(begun)
+	return e.print("%s: %s", begun.Account, e.staysOpen(begun))
+}
+
+// askFor says what a person does for a login of a shape. Lines hold no more than one
+// address or code, so that it can be copied.
+func (e *env) askFor(begun control.LoginAnswer) {
+	say := func(format string, args ...any) { _ = prose(e.stderr, format, args...) }
+	if begun.URL != "" {
+		logIn := " and log in"
+		if begun.Polled {
+			logIn = ""
+		}
+		say("Open this address%s:\n", logIn)
+		_, _ = fmt.Fprintf(e.stderr, "  %s\n\n", begun.URL)
+	}
+	if begun.UserCode != "" {
+		say("The code that belongs there:\n\n  %s\n", begun.UserCode)
+	}
+	if begun.Instructions != "" {
+		say("%s\n", begun.Instructions)
+	}
+	switch {
+	case begun.Polled:
+		say("The broker is asked until you are done, at most until %s.", moment.Text(begun.Until, e.now(), false))
+	case begun.Shape == string(sdk.LoginPasteToken):
+		say("Then paste the token that the broker shows; it is not shown here:")
+	case begun.Shape == string(sdk.LoginVerifier):
+		say("Then type the code that the broker shows:")
+	default:
+		say("Then paste the whole address that the browser shows:")
+	}
+}
+
+// readHandedIn reads one line. A token is not shown while it is typed.
+func (e *env) readHandedIn(ctx context.Context, begun control.LoginAnswer) (string, error) {
+	if f, ok := e.stdin.(*os.File); ok && begun.Shape == string(sdk.LoginPasteToken) && term.IsTerminal(int(f.Fd())) {
+		if state, err := term.GetState(int(f.Fd())); err == nil { // or the shell would be left without an echo
+			defer context.AfterFunc(ctx, func() { _ = term.Restore(int(f.Fd()), state) })()
+		}
+		line, err := term.ReadPassword(int(f.Fd()))
+		return strings.TrimSpace(string(line)), err
+	}
+	line, err := bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+// awaitLogin waits until a login that is polled is over.
+func (e *env) awaitLogin(ctx context.Context, c *control.Client, begun control.LoginAnswer) error {
+	ctx, cancel := untilEnded(ctx)
+	defer cancel()
+	for {
+		got, err := c.AwaitLogin(ctx, begun.Account, begun.ID)
+		switch {
+		case ctx.Err() != nil:
+			return errors.New("nobody waits any more: " + e.staysOpen(begun))
+		case err != nil && (errors.Is(err, control.ErrNotRunning) || control.Ended(err)):
+			return fmt.Errorf("%w. The login itself goes on when it runs again: %s", err, e.staysOpen(begun))
+		case err != nil:
+			return err
+		case got.LoggedIn != nil:
+			return e.loggedIn(*got.LoggedIn, nil)
+		}
+	}
+}
