@@ -182,7 +182,7 @@ func sessionAlerts(b *keepalive.Beats, account string, rec store.Record, now tim
 }
 
 func hasSession(rec store.Record, now time.Time) bool {
-	return rec.Version > 0 && !refresh.Refused(rec) && rec.Token.Valid(now)
+	return rec.Version > 0 && !refresh.AccessRefused(rec) && rec.Token.Valid(now)
 }
 
 // windows are the broker's times of maintenance.

@@ -69,16 +69,16 @@ func (k *Keeper) SessionOf(name string, version uint64) bool {
 	return a.rec().Version == version
 }
 
-// Refused says whether the broker has refused the very token that has the session. That
-// it has refused the refresh token ends none.
-func Refused(rec store.Record) bool { return rec.Way != store.WayRefresh && rec.NeedsLogin() }
+// AccessRefused says whether the broker has refused the access token itself, and so its
+// session. That it has refused a refresh token or a key ends none.
+func AccessRefused(rec store.Record) bool { return rec.Way == store.WayRenew && rec.Refused() }
 
 func (a *account) hasSession() bool {
 	k := a.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	rec := a.rec()
-	return k.remote != nil && a.stored() && !Refused(rec) && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(k.clock.Now().Wall)
+	return k.remote != nil && a.stored() && !AccessRefused(rec) && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(k.clock.Now().Wall)
 }
 
 // SessionGone takes note of whether the session of a version is over. See [Status.SessionGone].
