@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -241,6 +242,10 @@ func (u *unending) KeepAlive(context.Context, sdk.KeepaliveRequest) (sdk.Life, e
 
 // Calls that do not end do not heap up in a provider: an account has one at a time.
 func TestOneKeepAliveOfAnAccountAtATime(t *testing.T) {
+	synctest.Test(t, testOneKeepAliveOfAnAccountAtATime)
+}
+
+func testOneKeepAliveOfAnAccountAtATime(t *testing.T) {
 	u := &unending{entered: make(chan struct{}, 9), leave: make(chan struct{})}
 	s := sdk.NewServer(u, func() (*spool.Spool, error) { return nil, errors.New("none") }, slog.New(slog.DiscardHandler))
 	ask := func(name string) error {
@@ -255,7 +260,13 @@ func TestOneKeepAliveOfAnAccountAtATime(t *testing.T) {
 	if err := ask("one"); err == nil || !strings.Contains(err.Error(), "account one: an earlier call is still under way") || len(u.entered) > 0 {
 		t.Errorf("beside another: %v", err)
 	}
+	next := make(chan error, 1)
+	go func() { next <- ask("other") }() // whose time is over, and which needs a moment to see that
+	synctest.Wait()
 	close(u.leave)
+	if err := <-next; err != nil {
+		t.Errorf("after one that was under way still: %v", err)
+	}
 	for range 2 {
 		if err := <-first; err != nil {
 			t.Error(err)

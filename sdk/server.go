@@ -36,7 +36,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	attempts map[string]*attempt
-	beats    map[string]bool // the accounts whose sessions are being kept alive now
+	beats    map[string]chan struct{} // closed when the call that keeps an account's session alive is over
 	inFlight flights
 }
 
@@ -56,7 +56,7 @@ type attempt struct {
 func NewServer(p Provider, open func() (*spool.Spool, error), log *slog.Logger) *Server {
 	opened := sync.OnceValues(open)
 	go func() { _, _ = opened() }()
-	return &Server{provider: p, spool: opened, log: log, attempts: map[string]*attempt{}, beats: map[string]bool{}}
+	return &Server{provider: p, spool: opened, log: log, attempts: map[string]*attempt{}, beats: map[string]chan struct{}{}}
 }
 
 // Register adds the service to g.

@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"fmt"
+	"time"
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
@@ -56,10 +57,11 @@ func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (_ *pb.K
 		return nil, toStatus(ErrUnimplemented)
 	}
 	name := m.GetAccount().GetName()
-	if !s.beat(name) {
+	over, ok := s.beat(name)
+	if !ok {
 		return nil, toStatus(&Error{Kind: KindTransient, Message: fmt.Sprintf("account %s: an earlier call is still under way: the provider does not end it in time", name)})
 	}
-	defer s.beaten(name)
+	defer over()
 	life, err := p.KeepAlive(ctx, KeepaliveRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())})
 	if err != nil {
 		return nil, toStatus(err)
@@ -67,22 +69,36 @@ func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (_ *pb.K
 	return &pb.KeepAliveResponse{Life: string(life)}, nil
 }
 
-// beat begins a call that keeps an account's session alive, and says whether it may:
-// one that does not mind that its time is over has no second one beside it.
-func (s *Server) beat(account string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.beats[account] {
-		return false
-	}
-	s.beats[account] = true
-	return true
-}
+// beatsGoOn is how long a call that keeps a session alive may go on after its time is
+// over, until the account's next one is refused.
+const beatsGoOn = time.Second
 
-func (s *Server) beaten(account string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.beats, account)
+// beat begins a call that keeps an account's session alive, unless one goes on that
+// does not mind that its time is over. The caller ends it with over.
+func (s *Server) beat(account string) (over func(), ok bool) {
+	patience := time.NewTimer(beatsGoOn)
+	defer patience.Stop()
+	for {
+		s.mu.Lock()
+		earlier := s.beats[account]
+		if earlier == nil {
+			mine := make(chan struct{})
+			s.beats[account] = mine
+			s.mu.Unlock()
+			return func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				delete(s.beats, account)
+				close(mine)
+			}, true
+		}
+		s.mu.Unlock()
+		select {
+		case <-earlier:
+		case <-patience.C:
+			return nil, false
+		}
+	}
 }
 
 // BeginLogin implements the wire contract.
