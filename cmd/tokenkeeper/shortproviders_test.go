@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,6 +21,7 @@ type kindBroker struct {
 	mu     sync.Mutex
 	access map[string]string // by the path's first part
 	issued int
+	asked  bool // for the token of a device code
 }
 
 func (b *kindBroker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -32,10 +34,16 @@ func (b *kindBroker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
+	w.Header().Set("Content-Type", "application/json")
+	if r.URL.Path == "/device/begin" {
+		_, _ = io.WriteString(w, `{"device_code": "D", "user_code": "WDJB-MJHT", "verification_uri": "https://login.example/device", "interval": 1}`)
+		return
+	}
 	id, secret, ok := r.BasicAuth()
 	good := map[string]bool{
 		"mybroker": r.FormValue("refresh_token") == "refresh of "+b.access[kind],
 		"renews":   r.Header.Get("Authorization") == "Bearer "+b.access[kind],
+		"device":   r.FormValue("refresh_token") == "refresh of "+b.access[kind] || r.FormValue("device_code") == "D",
 		"daily":    r.FormValue("grant_type") == "authorization_code",
 		"mints":    r.FormValue("grant_type") == "client_credentials" && ok && id == "app" && secret == "app-secret",
 	}
@@ -43,13 +51,17 @@ func (b *kindBroker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, `{"error":"invalid_grant"}`, http.StatusBadRequest)
 		return
 	}
+	if r.FormValue("device_code") != "" && !b.asked { // the person is not done
+		b.asked = true
+		http.Error(w, `{"error":"authorization_pending"}`, http.StatusBadRequest)
+		return
+	}
 	b.issued++
 	b.access[kind] = fmt.Sprintf("access-%d", b.issued)
 	answer := map[string]any{"access_token": b.access[kind], "expires_in": 3600}
-	if kind == "mybroker" {
+	if kind == "mybroker" || kind == "device" {
 		answer["refresh_token"] = "refresh of " + b.access[kind]
 	}
-	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
@@ -65,7 +77,7 @@ func (b *kindBroker) newest(kind string) string {
 func TestShortProviders(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
-	kinds := []string{"daily", "mints", "mybroker", "renews", "session"}
+	kinds := []string{"daily", "device", "mints", "mybroker", "renews", "session"}
 	sim := &kindBroker{access: map[string]string{"mybroker": "M", "renews": "R", "session": "S"}}
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
@@ -76,6 +88,8 @@ func TestShortProviders(t *testing.T) {
 		switch kind {
 		case "daily":
 			settings += fmt.Sprintf(", authorize_url: %q", server.URL+"/daily/authorize")
+		case "device":
+			settings += fmt.Sprintf(", device_url: %q", server.URL+"/device/begin")
 		case "session":
 			settings = fmt.Sprintf("beat_url: %q", server.URL+"/session/beat")
 		}
@@ -91,6 +105,7 @@ func TestShortProviders(t *testing.T) {
 	}
 	install("mybroker")
 	install("daily")
+	install("device")
 	install("mints")
 	install("session")
 	says := func(stdin string, code int, wants []string, args ...string) {
@@ -117,7 +132,7 @@ func TestShortProviders(t *testing.T) {
 		"daily daily by a login files", "mybroker mybroker refreshed 5m before expiry files", "renews renews renewed 15m before expiry files",
 	}, "check")
 	for _, a := range decode[report](t, s.tool(t, "", "check", "--json").stdout).Accounts {
-		if want := map[string]string{"daily": "login", "mints": "mint", "mybroker": "refresh", "renews": "renew", "session": "login"}[a.Name]; a.Way != want {
+		if want := map[string]string{"daily": "login", "device": "refresh", "mints": "mint", "mybroker": "refresh", "renews": "renew", "session": "login"}[a.Name]; a.Way != want {
 			t.Errorf("check --json: %+v", a)
 		}
 	}
@@ -138,7 +153,8 @@ func TestShortProviders(t *testing.T) {
 		}
 		return true
 	})
-	for _, kind := range []string{"mybroker", "renews"} {
+	says("", exitOK, []string{"https://login.example/device", "WDJB-MJHT", "device: logged in as v1"}, "login", "device")
+	for _, kind := range []string{"device", "mybroker", "renews"} {
 		says("", exitOK, []string{kind + ": refreshed: v2"}, "refresh", kind, "--force")
 	}
 	says("", exitFailure, []string{"this broker's tokens come from a login alone"}, "refresh", "daily", "--force")
@@ -165,7 +181,7 @@ func TestShortProviders(t *testing.T) {
 		s := account(st, "session").Session
 		return s != nil && s.Life == "alive"
 	})
-	for kind, want := range map[string]string{"daily": control.WayLogin, "session": control.WayLogin, "mints": control.WayMint, "mybroker": control.WayRefresh, "renews": control.WayRenew} {
+	for kind, want := range map[string]string{"daily": control.WayLogin, "session": control.WayLogin, "mints": control.WayMint, "device": control.WayRefresh, "mybroker": control.WayRefresh, "renews": control.WayRenew} {
 		if a := account(st, kind); a.Way != want {
 			t.Errorf("%s goes on by %q", kind, a.Way)
 		}
