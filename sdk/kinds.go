@@ -85,8 +85,8 @@ const (
 type Repeat string
 
 const (
-	// RepeatHarmless: as many as one likes live side by side, so that no intent has
-	// to be durable before the request, and a lost answer is asked for again.
+	// RepeatHarmless: as many as one likes live side by side, so that a lost answer is
+	// asked for again at once.
 	RepeatHarmless Repeat = "harmless"
 	// RepeatReplaces: the token before dies at once, whether or not the answer came.
 	RepeatReplaces Repeat = "replaces"

@@ -2,7 +2,10 @@ package refresh_test
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -112,17 +115,22 @@ type kind struct {
 	// bites is the fault of this kind, met in each day at noon.
 	bites string
 	fault func(w *week)
-	// daily: the broker demands a login each day, and otherwise one at the beginning.
+	// daily: the broker demands a login each day, and otherwise one at the beginning;
+	// mints: none at all.
 	// gap is for how long of a day consumers may have no token that works while the
 	// broker has one.
-	daily bool
-	gap   time.Duration
+	daily, mints bool
+	gap          time.Duration
 	// repeats are tokens that the fault makes come twice, and that the broker takes.
 	repeats bool
 }
 
 func kinds(t *testing.T) []kind {
 	public, _, err := ed25519.GenerateKey(nil) // of a client that never comes: logins are imported
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,6 +166,18 @@ func kinds(t *testing.T) []kind {
 			bites: "the person logs in elsewhere",
 			fault: func(w *week) { w.sim.Grant("main") }, daily: true, gap: 11 * time.Minute,
 		},
+		{
+			name: "minted from a key", broker: "IBKR", config: brokersim.Config{Dialect: brokersim.IBKR, ClientKey: &key.PublicKey},
+			provider: func(s *brokersim.Server) sdk.Provider { return newSigning(s, key) },
+			bites:    "the answer is lost, and its token has ended the one before",
+			fault:    (*week).mintLost, mints: true,
+		},
+		{
+			name: "minted with a TOTP", broker: "Dhan", config: brokersim.Config{Dialect: brokersim.Dhan},
+			provider: func(s *brokersim.Server) sdk.Provider { return newOneTime(s) },
+			bites:    "killed between the answer and the disk",
+			fault:    (*week).killBeforeTheStore, mints: true,
+		},
 	}
 }
 
@@ -182,7 +202,7 @@ func TestWeekOfEachKind(t *testing.T) {
 	if testing.Short() {
 		days = 2
 	}
-	rows := []string{"", fmt.Sprintf("%-26s %-10s %9s %7s %6s  %s", "kind", "broker", "refreshes", "logins", "gap", "faults survived")}
+	rows := []string{"", fmt.Sprintf("%-26s %-10s %9s %7s %6s  %s", "kind", "broker", "tokens", "logins", "gap", "faults survived")}
 	for _, k := range kinds(t) {
 		t.Run(k.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -191,6 +211,10 @@ func TestWeekOfEachKind(t *testing.T) {
 				c, logins := w.sim.Account("main"), 1
 				if k.daily {
 					logins += days
+				}
+				got := c.Refreshes
+				if k.mints {
+					logins, got = 0, c.Logins
 				}
 				if w.logins != logins || w.gone > time.Duration(days)*k.gap || w.faults != days {
 					t.Errorf("%d logins, want %d; %s without a token that works, at most %s a day; %d faults", w.logins, logins, w.gone, k.gap, w.faults)
@@ -201,7 +225,7 @@ func TestWeekOfEachKind(t *testing.T) {
 				if v := w.sim.Violations(); len(v) > 0 {
 					t.Errorf("the broker complains: %v", v)
 				}
-				rows = append(rows, fmt.Sprintf("%-26s %-10s %9d %7d %6s  %d x %s", k.name, k.broker, c.Refreshes, w.logins, w.gone.Round(time.Minute), w.faults, k.bites))
+				rows = append(rows, fmt.Sprintf("%-26s %-10s %9d %7d %6s  %d x %s", k.name, k.broker, got, w.logins, w.gone.Round(time.Minute), w.faults, k.bites))
 			})
 		})
 	}
@@ -220,7 +244,9 @@ func newWeek(t *testing.T, k kind) *week {
 	w.restart()
 	w.begin()
 	synctest.Wait()
-	w.logIn()
+	if !k.mints {
+		w.logIn()
+	}
 	return w
 }
 
