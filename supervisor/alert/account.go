@@ -138,7 +138,7 @@ func (a *Account) fileShut() Condition {
 func (a *Account) needsLogin() Condition {
 	c := a.condition(event.NeedsLogin)
 	switch {
-	case a.untried(), a.Undecided:
+	case a.StoredAt.IsZero() && !a.NeedsLogin, a.StoredAt.IsZero() && !a.Mints, a.Undecided:
 		return c
 	case a.MendKey != "":
 		return c.on(a.cause(), fmt.Sprintf("account %s: the broker refuses the key from which its tokens are minted: %s; %s", a.Name, a.cause(), a.token()), a.MendKey)

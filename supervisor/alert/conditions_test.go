@@ -55,6 +55,14 @@ func TestConditions(t *testing.T) {
 		{"no failure, and an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "refresh_failing:main", Unknown, ""},
 		{"no token yet", account(func(a *Account) { a.StoredAt = time.Time{} }), "refresh_failing:main", Unknown, ""},
 
+		{"no token yet, and minting one fails", account(func(a *Account) { a.StoredAt, a.Mints, a.Failures = time.Time{}, true, 5 }), "refresh_failing:main", On, "it has no token yet"},
+		{"minting one has failed twice", account(func(a *Account) { a.StoredAt, a.Mints, a.Failures = time.Time{}, true, 2 }), "refresh_failing:main", Unknown, ""},
+		{"no token yet, and none was tried", account(func(a *Account) { a.StoredAt, a.Mints = time.Time{}, true }), "refresh_failing:main", Unknown, ""},
+		{"no token yet, and a person is not needed", account(func(a *Account) { a.StoredAt, a.Mints, a.Failures = time.Time{}, true, 5 }), "needs_login:main", Unknown, ""},
+		{"its first key is refused", account(func(a *Account) { a.StoredAt, a.Mints, a.NeedsLogin, a.MendKey = time.Time{}, true, true, "mend it" }), "needs_login:main", On, "refuses the key from which its tokens are minted"},
+		{"its key is refused", account(func(a *Account) { a.Mints, a.NeedsLogin, a.MendKey = true, true, "mend it" }), "needs_login:main", On, "mend it"},
+		{"its key is refused after failures", account(func(a *Account) { a.Mints, a.NeedsLogin, a.MendKey, a.Failures = true, true, "mend it", 9 }), "refresh_failing:main", Off, "refuses its key"},
+
 		{"logged in", account(func(a *Account) {}), "needs_login:main", Off, "logged in again"},
 		{"refused", account(func(a *Account) { a.NeedsLogin = true }), "needs_login:main", On, "tokenkeeper login main"},
 		{"refused, and another is looked for", account(func(a *Account) { a.NeedsLogin, a.Undecided = true, true }), "needs_login:main", Unknown, ""},

@@ -58,7 +58,7 @@ const mintFailed = "the broker refuses the key of the configuration"
 
 // MendKey says what to do about a key that the broker refuses.
 func MendKey(account string) string {
-	return "mend client_id, client_secret or settings of the account, then restart; if what they name was mended: tokenkeeper refresh " + account + " --force"
+	return "mend client_id, client_secret or settings of the account, then stop tokenkeeper and start it again; if what they name was mended: tokenkeeper refresh " + account + " --force"
 }
 
 // KeyRefused says whether the broker refuses the key of the record's account, and
