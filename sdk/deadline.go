@@ -18,7 +18,7 @@ type Deadline struct {
 	// Sliding: each refresh starts Lifetime anew.
 	Sliding bool
 	// Certain: the broker documents it. What is not certain is told as such, and
-	// wakes nobody by itself.
+	// nobody is woken before it comes.
 	Certain bool
 }
 

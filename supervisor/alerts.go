@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -130,7 +131,7 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
 		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, ZoneSink: k.ZoneSink, Shut: k.Shut, Elsewhere: k.Elsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
-		PolicyKnown: k.Met, Sliding: k.EndMoves,
+		PolicyKnown: k.Met, Sliding: k.EndMoves, LoginLife: loginLife(r),
 	}
 	if k.EndGuessed && !r.LoginUncertain {
 		a.RefreshExpiry = time.Time{} // what no broker documents wakes nobody
@@ -142,11 +143,29 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
 		a.ExpiryUncertain = r.Token.Uncertain
 	}
-	if k.SessionGone && r.Way == store.WayLogin {
+	switch {
+	case k.SessionGone && r.Way == store.WayLogin:
 		a.NeedsLogin, a.LastError = true, refresh.SessionOver
+	case k.State == refresh.NeedsLogin && !r.NeedsLogin() && !r.Held:
+		a.NeedsLogin, a.Ended = true, "its login has ended "+moment.Stamp(r.RefreshExpiry)
+		if k.EndGuessed {
+			a.Ended += ", as far as anybody knows"
+		}
 	}
 	a.Waits, a.WaitsFor = refresh.CandidateText(r, now)
 	return a
+}
+
+// loginLife is for how long the login of an account lives in all; 0: nobody knows.
+func loginLife(r store.Record) time.Duration {
+	switch {
+	case r.RefreshExpiry.IsZero():
+	case !r.LoginAt.IsZero():
+		return r.RefreshExpiry.Sub(r.LoginAt)
+	case r.Way == store.WayLogin: // each token is of a login of its own
+		return r.RefreshExpiry.Sub(r.Token.IssuedAt)
+	}
+	return 0
 }
 
 // mendKey is what is to be done about the key of an account that the broker refuses;

@@ -142,6 +142,13 @@ func (a *Account) needsLogin() Condition {
 		return c
 	case a.MendKey != "":
 		return c.on(a.cause(), fmt.Sprintf("account %s: the broker refuses the key from which its tokens are minted: %s; %s", a.Name, a.cause(), a.token()), a.MendKey)
+	case a.NeedsLogin && a.Ended != "":
+		what := fmt.Sprintf("account %s needs a login: %s", a.Name, a.Ended)
+		if a.Failures > 0 {
+			what += fmt.Sprintf(", and every try to refresh it in time has failed, the last one so: %s", a.cause())
+		}
+		c.Unannounced = true
+		return c.on(a.Ended, what+"; its access token "+a.ends(), "log in with: tokenkeeper login "+a.Name)
 	case a.NeedsLogin:
 		return c.on(a.cause(), fmt.Sprintf("account %s needs a login: %s; its access token %s", a.Name, a.cause(), a.ends()), "log in with: tokenkeeper login "+a.Name)
 	case a.Session.State == SessionAlive, a.Session.State == SessionCompeting:
@@ -163,6 +170,8 @@ func (a *Account) ambiguous() Condition {
 		return c.on("", fmt.Sprintf(doubt, a.Name, moment.Stamp(a.AmbiguousSince)), "when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login "+a.Name)
 	case a.StoredAt.IsZero(), a.Undecided:
 		return c
+	case a.NeedsLogin && a.Ended != "":
+		return c.off(fmt.Sprintf("account %s: that attempt matters no more, because its login has ended, and so it needs one", a.Name))
 	case a.NeedsLogin:
 		return c.off(fmt.Sprintf("account %s: the broker has refused the refresh token of that attempt, and so needs a login", a.Name))
 	}
@@ -172,13 +181,24 @@ func (a *Account) ambiguous() Condition {
 // untold is why nobody is told of the ends of logins.
 const untold = "nobody wants to be told before a login ends"
 
+// shortShare is the part of a login's life in which it is told that it ends, if all of
+// it is shorter than the time before the end at which people want to know.
+const shortShare = 4
+
 func (a *Account) loginDue(now time.Time, before time.Duration) Condition {
 	c := a.condition(event.LoginDueSoon)
 	left := a.RefreshExpiry.Sub(now)
+	if a.LoginLife > 0 && a.LoginLife <= before {
+		before = a.LoginLife / shortShare
+	}
 	switch {
 	case before <= 0:
 		return c.off(untold)
-	case a.StoredAt.IsZero(), a.NeedsLogin, !a.PolicyKnown:
+	case a.StoredAt.IsZero(), a.Undecided:
+		return c
+	case a.NeedsLogin:
+		return c.off(fmt.Sprintf("account %s: its login is over, and so it needs one now", a.Name))
+	case !a.PolicyKnown:
 		return c
 	case a.Sliding || a.RefreshExpiry.IsZero():
 		return c.off(fmt.Sprintf("account %s: no end of the login is known", a.Name))

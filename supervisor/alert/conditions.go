@@ -29,6 +29,9 @@ type Condition struct {
 	What, Todo string
 	// Cause of the trouble alone; "": What is all that is known.
 	Cause string
+	// Unannounced: nobody else tells of the trouble, though others of its type are told
+	// by who meets them.
+	Unannounced bool
 	// Proof, if it is set, is when things went well. It ends only an alert
 	// that was raised before.
 	Proof time.Time

@@ -86,7 +86,20 @@ func TestConditions(t *testing.T) {
 		{"each refresh starts anew", account(func(a *Account) { a.RefreshExpiry, a.Sliding = noon.Add(time.Hour), true }), "login_due_soon:main", Off, ""},
 		{"no end known", account(func(a *Account) { a.RefreshExpiry = time.Time{} }), "login_due_soon:main", Off, ""},
 		{"the provider still starts", account(func(a *Account) { a.RefreshExpiry, a.PolicyKnown = noon.Add(time.Hour), false }), "login_due_soon:main", Unknown, ""},
-		{"over already", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin = noon, true }), "login_due_soon:main", Unknown, ""},
+		{"over already", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin = noon, true }), "login_due_soon:main", Off, "needs one now"},
+		{"over, and nobody has met its provider yet", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin, a.PolicyKnown = noon, true, false }), "login_due_soon:main", Off, "needs one now"},
+		{"refused, and another is looked for, near its end", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin, a.Undecided = noon.Add(time.Hour), true, true }), "login_due_soon:main", Unknown, ""},
+		{"a login of a day, in its third quarter", account(func(a *Account) { a.RefreshExpiry, a.LoginLife = noon.Add(7*time.Hour), 24*time.Hour }), "login_due_soon:main", Off, "is logged in until"},
+		{"a login of a day, in its last quarter", account(func(a *Account) { a.RefreshExpiry, a.LoginLife = noon.Add(6*time.Hour), 24*time.Hour }), "login_due_soon:main", On, "ends 2027-03-01 18:00"},
+		{"a login of a week", account(func(a *Account) { a.RefreshExpiry, a.LoginLife = noon.Add(24*time.Hour), 7*24*time.Hour }), "login_due_soon:main", On, "ends"},
+
+		{"its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended at noon" }), "needs_login:main", On,
+			"account main needs a login: its login has ended at noon; its access token ends"},
+		{"its time is over after failures", account(func(a *Account) {
+			a.NeedsLogin, a.Ended, a.Failures, a.LastError = true, "its login has ended at noon", 7, "account main: HTTP 503; it will be tried again"
+		}), "needs_login:main", On, "ended at noon, and every try to refresh it in time has failed, the last one so: HTTP 503; its access"},
+		{"failures, and then its time is over", account(func(a *Account) { a.Failures, a.NeedsLogin, a.Ended = 9, true, "its login has ended" }), "refresh_failing:main", Off, "because it needs a login"},
+		{"an attempt that was lost, and then its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended" }), "ambiguous:main", Off, "its login has ended, and so it needs one"},
 
 		{"nobody knows when the login was", account(func(a *Account) { a.LoginUnknown, a.RefreshExpiry = true, time.Time{} }), "login_unknown:main", On,
 			"say when it was with: tokenkeeper import main --login-time TIME"},
@@ -140,6 +153,8 @@ func TestConditions(t *testing.T) {
 		{"a session that is gone, and only a login helps", account(func(a *Account) {
 			a.Session, a.NeedsLogin = Session{State: SessionGone, Since: noon.Add(-time.Hour)}, true
 		}), "session_gone:main", Off, "because it needs a login"},
+		{"a session that somebody else had, and is gone", account(func(a *Account) { a.Session.State = SessionGone }), "session_competing:main", Off, "another login has its session, but that it is over"},
+		{"a session that somebody else had, is gone, and only a login helps", account(func(a *Account) { a.Session.State, a.NeedsLogin = SessionGone, true }), "session_competing:main", Off, "but that it is over, and so it needs a login"},
 		{"a session of which nothing was heard after a start, and an alert of it", account(func(a *Account) { a.Session.State = SessionUnknown }), "session_gone:main", Unknown, ""},
 		{"beats without an answer", account(func(a *Account) { a.Session = Session{State: SessionAlive, Unheard: "HTTP 503"} }), "session_unheard:main", On, "HTTP 503; it is tried again"},
 		{"beats that come late", account(func(a *Account) {

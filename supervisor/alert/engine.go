@@ -130,8 +130,8 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	e.mu.Unlock()
 	looked = time.Since(began)
 
-	for _, a := range changed {
-		e.tell(a)
+	for _, n := range changed {
+		e.tell(n)
 	}
 	e.save(ctx)
 	e.drop(ctx, snapshot.Now)
@@ -157,7 +157,7 @@ func (e *Engine) asked() map[string]bool {
 
 // compare brings every alert to how things stand, and returns those of which
 // there is something to tell. The caller holds e.mu.
-func (e *Engine) compare(s *Snapshot, asked map[string]bool) (changed []*event.Alert) {
+func (e *Engine) compare(s *Snapshot, asked map[string]bool) (changed []news) {
 	e.look++
 	now := s.Now.UTC().Round(0)
 	e.doubtful = s.doubtful(e.cfg.Policy)
@@ -179,18 +179,25 @@ func (e *Engine) compare(s *Snapshot, asked map[string]bool) (changed []*event.A
 			// the process died: no version is ever used twice.
 			e.last = max(e.last+1, uint64(max(now.UnixMilli(), 0)))
 			g.advance(what, e.last, now)
-			changed = append(changed, g.newest)
+			changed = append(changed, news{g.newest, g.head.Type.Announced() && !g.unannounced})
+			g.unannounced = false
 		}
 	}
 	return changed
 }
 
+// news is an alert's new state. announced: the log has the trouble from who met it.
+type news struct {
+	alert     *event.Alert
+	announced bool
+}
+
 // tell publishes an alert's new state, unless it is no news to who follows
 // everything. Where the log has the trouble from who met it, it is not told there
 // a second time.
-func (e *Engine) tell(whole *event.Alert) {
-	a, _ := Narrow(*whole, nil)
-	if a.Version != whole.Version {
+func (e *Engine) tell(n news) {
+	a, _ := Narrow(*n.alert, nil)
+	if a.Version != n.alert.Version {
 		return
 	}
 	ev := event.Event{
@@ -201,7 +208,7 @@ func (e *Engine) tell(whole *event.Alert) {
 	switch {
 	case a.State == event.AlertRecovered:
 		level, ev.Type, ev.Alert = slog.LevelInfo, event.Recovered, false
-	case a.State == event.AlertRaised && a.Type.Announced():
+	case a.State == event.AlertRaised && n.announced:
 		level = slog.LevelDebug
 	case a.State == event.AlertRaised:
 		level = slog.LevelError

@@ -342,6 +342,34 @@ func TestEventsOfAnAlert(t *testing.T) {
 	})
 }
 
+// That a login has ended by its time nobody tells but its alert: the log has it from
+// there, and people hear of it also if they know that it was due.
+func TestEndOfALoginIsTold(t *testing.T) {
+	run(t, func(t *testing.T, w *world) {
+		w.set2(w.account(func(a *Account) { a.RefreshExpiry = time.Now().Add(time.Hour) }))
+		w.start()
+		w.want(event.AlertRaised, true)
+		if _, err := w.engine.Acknowledge(t.Context(), "login_due_soon:schwab"); err != nil {
+			t.Fatal(err)
+		}
+		w.set(w.account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended" }))
+		if a := w.alert(); a.Type != event.NeedsLogin || a.State != event.AlertRaised || a.Hush != nil {
+			t.Errorf("%+v", a)
+		}
+		if log := w.log.String(); strings.Count(log, `level=ERROR msg="account main needs a login: its login has ended`) != 1 || strings.Count(log, "needs one now") != 1 {
+			t.Errorf("logged:\n%s", log)
+		}
+		w.set(w.account(needsLogin))
+		w.set(w.account(loggedIn))
+		w.log.Reset()
+		w.pass(listPause)
+		w.set(w.account(needsLogin)) // whose cycle tells it
+		if log := w.log.String(); strings.Contains(log, "needs_login") {
+			t.Errorf("logged twice:\n%s", log)
+		}
+	})
+}
+
 // Who disables a sink that fails ends its alert.
 func TestDisablingEndsSinkFailing(t *testing.T) {
 	run(t, func(t *testing.T, w *world) {

@@ -29,6 +29,8 @@ type group struct {
 	// see: what is durable, or could not be made durable. They are never changed,
 	// but replaced.
 	newest, stored, shown *event.Alert
+	// unannounced: of those to be told next there is one of whom nobody else tells.
+	unannounced bool
 }
 
 // member is one account in an alert.
@@ -72,6 +74,7 @@ func (g *group) take(c Condition, now time.Time, look uint64) {
 		case m == nil, !m.lasts() && !m.news:
 			m = &member{Affected: event.Affected{Account: c.Account, Since: now}, news: true, seen: look}
 			g.members[c.Account] = m
+			g.unannounced = g.unannounced || c.Unannounced
 		case !m.lasts(): // nobody has been told that it went
 			m.Until, m.news = time.Time{}, false
 		}

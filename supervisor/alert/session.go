@@ -24,6 +24,12 @@ func (a *Account) sessionCompeting() Condition {
 	case SessionCompeting:
 		return c.on("", fmt.Sprintf("account %s: another login has taken its session, since %s, and what its consumers ask of the broker may fail",
 			a.Name, moment.Stamp(a.Session.Since)), "end that other login; nothing is taken back by itself")
+	case SessionGone:
+		text := fmt.Sprintf("account %s: the broker says no more that another login has its session, but that it is over", a.Name)
+		if a.NeedsLogin {
+			text += ", and so it needs a login"
+		}
+		return c.off(text)
 	}
 	return c.off("")
 }

@@ -30,8 +30,8 @@ type Snapshot struct {
 // Account is how one account does. A look reads of almost all accounts only what
 // comes first, up to RefreshExpiry.
 type Account struct {
-	// NeedsLogin: the server refused the newest refresh token. Misconfigured: it
-	// refused the client's credentials or settings.
+	// NeedsLogin: the server refused the newest refresh token, or its login is over.
+	// Misconfigured: it refused the client's credentials or settings.
 	NeedsLogin, Misconfigured bool
 	// Undecided: it was refused just now, and another one is looked for.
 	Undecided bool
@@ -70,6 +70,12 @@ type Account struct {
 	// what to do about that key, because the broker refuses it; "": it does not.
 	Mints   bool
 	MendKey string
+
+	// LoginLife is for how long its login lives in all; 0: nobody knows.
+	LoginLife time.Duration
+	// Ended is the end of its login, of one that needs one because its time is over and
+	// not because the server refused anything; "": it is not so.
+	Ended string
 
 	Name, Provider string
 	Ways           string

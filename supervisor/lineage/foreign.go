@@ -114,13 +114,16 @@ func notAfter(t, now time.Time) time.Time {
 }
 
 // begun is when the life of a token began that ends at expiry: as its file says,
-// or as the provider's policy tells; never so that it had no life.
+// or as the provider's policy tells; never so that it had no life, and, where that is a
+// guess, never so early that a time of the day has killed since what its file says lives.
 func begun(issued, written, expiry time.Time, p sdk.Policy, now time.Time) time.Time {
 	at := issued
 	if at.IsZero() && p.AccessLifetime > 0 {
 		at = moment.Add(expiry, -p.AccessLifetime)
-		if at.After(now) {
+		if seen := seen(written, now); at.After(now) {
 			at = now
+		} else if expiry.After(now) && strikes(p, at, seen) {
+			at = seen
 		}
 	}
 	if at.IsZero() {
@@ -136,6 +139,25 @@ func begun(issued, written, expiry time.Time, p sdk.Policy, now time.Time) time.
 		at = longest
 	}
 	return at
+}
+
+// seen is when a document's token was there for certain.
+func seen(written, now time.Time) time.Time {
+	if written.IsZero() {
+		return now
+	}
+	return written
+}
+
+// strikes says whether a time of the day at which the provider's tokens die comes
+// after one moment, and not after another: what lives at the other was made later.
+func strikes(p sdk.Policy, after, until time.Time) bool {
+	for _, d := range []sdk.Deadline{p.Access, p.Refresh, p.Grant} {
+		if at, ok := d.Clock.Next(after); ok && !at.After(until) {
+			return true
+		}
+	}
+	return false
 }
 
 func lifetimeOf(p sdk.Policy) time.Duration {

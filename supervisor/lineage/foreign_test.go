@@ -58,6 +58,35 @@ func TestTimesOfADocument(t *testing.T) {
 	}
 }
 
+// A token that lives by its file's word was made after the last time of the day at which
+// such tokens die, if nothing tells when; but not after its file was written.
+func TestLivingTokenWasMadeAfterTheLastTimeOfTheDay(t *testing.T) {
+	now := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) time.Time { return now.Add(d) }
+	six := sdk.Deadline{Clock: sdk.TimeOfDay{Hour: 6, Zone: "UTC"}, Certain: true}
+	for name, tt := range map[string]struct {
+		d      format.Document
+		issued time.Time
+	}{
+		"a lifetime":                      {format.Document{Lifetime: 10 * time.Hour}, now},
+		"a lifetime, just written":        {format.Document{Lifetime: 10 * time.Hour, WrittenAt: at(-time.Minute)}, at(-time.Minute)},
+		"an expiry":                       {format.Document{Expiry: at(10 * time.Hour)}, now},
+		"an expiry after the next one":    {format.Document{Expiry: at(20 * time.Hour)}, at(-4 * time.Hour)},
+		"a time of issue":                 {format.Document{Expiry: at(10 * time.Hour), IssuedAt: at(-10 * time.Hour)}, at(-10 * time.Hour)},
+		"a file from before":              {format.Document{Expiry: at(10 * time.Hour), WrittenAt: at(-10 * time.Hour)}, at(-14 * time.Hour)},
+		"a file of the evening before":    {format.Document{Expiry: at(time.Hour), WrittenAt: at(-15 * time.Hour)}, at(-23 * time.Hour)},
+		"one that its file says has died": {format.Document{Expiry: at(-time.Hour)}, at(-25 * time.Hour)},
+	} {
+		tt.d.AccessToken = sdk.NewSecret("a")
+		for what, p := range map[string]sdk.Policy{"the token": {Access: six}, "the grant": {Grant: six}, "the refresh token": {Refresh: six}} {
+			p.AccessLifetime = 24 * time.Hour
+			if got := lineage.TokenOf(tt.d, p, now).Token.IssuedAt; !got.Equal(tt.issued) {
+				t.Errorf("%s, %s dies at six: issued at %s, want %s", name, what, got, tt.issued)
+			}
+		}
+	}
+}
+
 // FuzzDocuments: whatever a file of any format says of its times, what comes of
 // it is sane or not known, and its life is one that a token can have.
 func FuzzDocuments(f *testing.F) {

@@ -32,9 +32,9 @@ type phrases struct{ begins, lasts, ends string }
 
 var titles = map[event.Type]phrases{
 	event.NeedsLogin:       {"%s needs a login", "%s still needs a login", "%s is logged in again"},
-	event.LoginDueSoon:     {"%s needs a login soon", "%s still needs a login soon", "%s needs no login any more"},
+	event.LoginDueSoon:     {"%s needs a login soon", "%s still needs a login soon", "%s: the alert of its login's end is over"},
 	event.LoginUnknown:     {"%s: nobody knows when its login ends", "%s: nobody knows yet when its login ends", "%s: it is known when its login ends"},
-	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s is refreshed again"},
+	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s: the alert of its refreshes is over"},
 	event.LoginWaits:       {"%s: another person has logged in", "%s: another person's login still waits", "%s: no other person's login waits any more"},
 	event.GrantedElsewhere: {"%s is not refreshed: its token was granted elsewhere", "%s is still not refreshed: its token was granted elsewhere", "%s: its token may be refreshed again"},
 	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
