@@ -279,7 +279,7 @@ func (a attempt) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
 // conflicting ends an attempt whose answer, which was to be rec, the store did not
 // take because something else stands there than what the attempt began with.
 func (a attempt) conflicting(ctx context.Context, rec store.Record, conflict error) error {
-	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
+	stored, err := a.load(ctx)
 	if err != nil {
 		return a.diskTrouble(errors.Join(conflict, err))
 	}

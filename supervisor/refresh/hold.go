@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -105,7 +106,7 @@ func usualEnvironment(d sdk.Description) string {
 // sent as the account is configured now, with what to do; "": it may. The caller
 // holds k.mu.
 func (a *account) grantedElsewhere() string {
-	if a.rec().CanMint() { // from what is configured now
+	if a.kind() == spool.KindMint && a.rec().CanMint() { // from what is configured now
 		return ""
 	}
 	return a.toAnother()

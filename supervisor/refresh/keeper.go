@@ -108,10 +108,10 @@ type Keeper struct {
 	heap     *schedule.Heap
 	policy   sdk.Policy
 	limits   sdk.Limits
-	met      bool      // the policy is known
-	ways     store.Way // how the provider's accounts get their next token
-	mints    bool      // it can mint
-	besides  bool      // a token that it mints ends no other
+	met      bool       // the policy is known
+	ways     store.Way  // how the provider's accounts get their next token
+	mints    bool       // it can mint
+	repeat   sdk.Repeat // what a second mint does
 	logins   loginShapes
 	usual    string   // environment of the broker, if an account names none
 	steering []string // settings that name files which steer the provider

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
@@ -177,7 +178,7 @@ func (a *account) troubles() troubles {
 func (a *account) terms() acct.Terms {
 	t := acct.Terms{
 		Grace: a.keeper.grace(), Timeout: a.cfg.Timeout, Stays: a.keeper.met && !a.keeper.policy.Rotates,
-		MintsBeside: a.keeper.besides, Over: a.over(a.keeper.clock.Now().Wall),
+		MintsBeside: a.keeper.repeat == sdk.RepeatHarmless, Over: a.over(a.keeper.clock.Now().Wall),
 	}
 	if a.rec().Way == store.WayRenew {
 		t.Grace, t.Stays = 0, a.keeper.met && !a.keeper.policy.OldAccessDies

@@ -148,7 +148,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	first := !k.met
-	other := d.Minter != k.mints // a provider was replaced by one that can mint, or can't
+	other := d.Minter != k.mints || WayOf(d) != k.ways // a provider was replaced by one of another kind
 	k.limits = d.Limits
 	k.learn(d)
 	k.steering, k.beside, k.logins = steering(d), d.ExchangeBeside, shapesOf(d)

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,6 +107,7 @@ func (a *leased) begins() (kind, fingerprint string, err error) {
 	defer a.keeper.mu.Unlock()
 	switch kind = a.kind(); kind {
 	case "":
+		a.replan()
 		return "", "", fmt.Errorf("account %s: %w", a.cfg.Name, ErrNoToken)
 	case spool.KindMint:
 		return kind, a.rec().Key, nil
@@ -152,6 +154,15 @@ func (a attempt) keyRefused(ctx context.Context, cause error) error {
 	return worded{fmt.Sprintf("account %s: %s", a.cfg.Name, e.Message), cause}
 }
 
+// locksOut says whether the broker locks an account out that presents a wrong key too
+// often, and nobody knows how often that is: then one that it does not know is presented
+// once. Elsewhere that is tried again, slowly, as it may be the broker that is mistaken.
+func (a *leased) locksOut() bool {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	return a.keeper.repeat == sdk.RepeatLimited && a.keeper.limits.FailedLoginsPerHour == 0
+}
+
 // errMints: what was sent is dead, and the next token is minted.
 var errMints = worded{"the token that was sent is dead; the next one is minted", errWentBack}
 
@@ -167,9 +178,25 @@ func (a attempt) mintsNext(ctx context.Context, rec store.Record, said string) e
 	return errMints
 }
 
-// loadOrNone is the store's record of the account; of version 0 if there is none.
-func (a *leased) loadOrNone(ctx context.Context) (store.Record, error) {
+// load is the store's record of the account, by what is known of its provider now: the
+// store has it as it was when it came.
+func (a *leased) load(ctx context.Context) (store.Record, error) {
 	rec, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
+	if err != nil {
+		return rec, err
+	}
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if way := a.wayNow(rec); a.keeper.met && way != rec.Way {
+		rec.Way = way
+		correctEnds(&rec, a.keeper.policy)
+	}
+	return rec, nil
+}
+
+// loadOrNone is load; of version 0 if there is no record.
+func (a *leased) loadOrNone(ctx context.Context) (store.Record, error) {
+	rec, err := a.load(ctx)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Record{Account: a.cfg.Name}, nil
 	}
@@ -186,5 +213,5 @@ func (a *leased) mintsNow() bool {
 // learn notes what a provider says of itself. The caller holds k.mu.
 func (k *Keeper) learn(d sdk.Description) {
 	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), WayOf(d)
-	k.mints, k.besides = d.Minter, d.Repeat == sdk.RepeatHarmless
+	k.mints, k.repeat = d.Minter, cmp.Or(d.Repeat, sdk.RepeatReplaces)
 }

@@ -34,6 +34,9 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	if kind == sdk.KindAmbiguous && a.unanswered() == acct.End {
 		kind, cause = sdk.KindTransient, a.harmless(cause)
 	}
+	if kind == sdk.KindInvalidClient && a.in.Kind == spool.KindMint && a.locksOut() {
+		kind = sdk.KindInvalidGrant
+	}
 	switch kind {
 	case sdk.KindInvalidGrant:
 		if a.in.Kind == spool.KindMint {
@@ -139,7 +142,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 		return err
 	}
 	now := a.keeper.clock.Now().Wall
-	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
+	stored, err := a.load(ctx)
 	if err != nil {
 		return a.diskTrouble(fmt.Errorf("read the record after the server refused the grant: %w", err))
 	}

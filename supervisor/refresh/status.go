@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -101,7 +102,7 @@ func (a *account) statusOf() (s Status) {
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.Met, s.LoginEnd = a.keeper.met, a.keeper.loginEnd(s.Record)
 	s.Mints = a.kind() == spool.KindMint
-	s.OldAccessDies = a.keeper.policy.OldAccessDies || s.Mints && !a.keeper.besides
+	s.OldAccessDies = a.keeper.policy.OldAccessDies || s.Mints && a.keeper.repeat != sdk.RepeatHarmless
 	s.EndMoves, s.EndGuessed = endMoves(s.Record, a.keeper.policy), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
 	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, a.withheld()

@@ -12,7 +12,7 @@ func (r Record) Refused() bool {
 	case WayLogin:
 		return false
 	case WayMint:
-		return r.Health.KeyRefused != "" && !r.CanMint()
+		return r.Key != "" && !r.CanMint() // without a key nobody has met its provider yet
 	}
 	return fp == "" || r.Health.NeedsLogin == fp
 }
