@@ -23,12 +23,16 @@ func endMoves(rec store.Record, p sdk.Policy) bool {
 }
 
 // noteEnds writes into rec when what it spends dies, and lets its access token
-// live no longer than the policy allows. A token that came after its end shows that
-// nobody knows that end.
+// live no longer than the policy allows, which tells its end too where nothing else
+// does and a login alone brings the next one. A token that came after its end shows
+// that nobody knows that end.
 func noteEnds(rec *store.Record, p sdk.Policy) {
 	ends := p.Ends(momentsOf(*rec))
 	rec.RefreshExpiry = ends.Refresh.At
 	t := &rec.Token
+	if t.Lifetime == 0 && rec.Way == store.WayLogin && ends.Access.At.After(t.IssuedAt) {
+		t.Lifetime, t.Uncertain = ends.Access.At.Sub(t.IssuedAt), !ends.Access.Certain
+	}
 	if t.Lifetime > 0 && ends.Access.At.After(t.IssuedAt) && ends.Access.At.Before(t.Expiry()) {
 		t.Lifetime, t.Uncertain = ends.Access.At.Sub(t.IssuedAt), t.Uncertain || !ends.Access.Certain
 	}

@@ -314,3 +314,49 @@ func TestLoggedInEachMorning(t *testing.T) {
 		}
 	})
 }
+
+// An access token of which nothing says when it ends has the end that its provider's
+// policy tells, if only a login brings the next one: consumers are told of it.
+func TestEndOfAnAccessTokenByThePolicy(t *testing.T) {
+	for name, certain := range map[string]bool{"documented": true, "a guess": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newDailyRig(t)
+				r.provider = &dailyBy{certain: certain}
+				gen := r.start()
+				synctest.Wait()
+				if _, err := r.keeper.Import(t.Context(), store.Record{Account: "main", Token: sdk.Token{AccessToken: sdk.NewSecret("a"), IssuedAt: time.Now()}}, false); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 { // also of the record as it stands at the next start
+					s := r.status("main")
+					rec, at := s.Record, time.Date(2000, 1, 1, 0, 30, 0, 0, time.UTC)
+					if !rec.Token.Expiry().Equal(at) || !rec.RefreshExpiry.Equal(at) || rec.Token.Uncertain == certain || s.EndGuessed == certain {
+						t.Errorf("it ends %s (assumed: %t), its login %s (a guess: %t)", rec.Token.Expiry(), rec.Token.Uncertain, rec.RefreshExpiry, s.EndGuessed)
+					}
+					if err := gen.end(); err != nil {
+						t.Error(err)
+					}
+					r.restart()
+					gen = r.start()
+					synctest.Wait()
+				}
+				if err := gen.end(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// dailyBy is daily whose broker documents that, or does not.
+type dailyBy struct {
+	daily
+	certain bool
+}
+
+func (b *dailyBy) Describe(ctx context.Context) (sdk.Description, error) {
+	d, err := b.daily.Describe(ctx)
+	d.Policy.Access.Certain = b.certain
+	return d, err
+}
