@@ -81,7 +81,7 @@ var sentAgain = map[string]struct {
 		then: "never, unless a person insists", fault: failing(sdk.Error{Kind: sdk.KindInvalidGrant, HTTPStatus: 400}), most: 1,
 	},
 	"invalid_client": {
-		then: "after 1 min, doubling up to 15 min", fault: failing(sdk.Error{Kind: sdk.KindInvalidClient, HTTPStatus: 401}),
+		then: "after 1 min, doubling up to 15 min, and 10 s before the token dies if that is earlier", fault: failing(sdk.Error{Kind: sdk.KindInvalidClient, HTTPStatus: 401}),
 		after: []time.Duration{60 * s}, most: 45,
 	},
 	"429, or Retry-After": {

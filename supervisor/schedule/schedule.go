@@ -58,6 +58,9 @@ const (
 	// several tries fit in before the token dies.
 	retryShare = 6
 	retryLeast = time.Second
+	// lastTry is how long before a token dies it is tried once more that is tried so
+	// slowly that its next turn would come after that.
+	lastTry = 10 * time.Second
 )
 
 // MaxRetryAfter bounds for how long a server may ask to be left alone: some
@@ -66,7 +69,7 @@ const MaxRetryAfter = time.Hour
 
 // Retry is when to try again after a failure at now, for a token that dies at
 // expiry; zero: nobody knows when. Pauses double, and shrink to fit into the time that is
-// left; once the token is dead they are as long as a patient server bears.
+// left, or, of what will not heal soon, to one try before that is over; once the token is dead they are as long as a patient server bears.
 func Retry(f Failure, now, expiry time.Time, chance float64) time.Time {
 	first, most := retryFirst, retryMost
 	if f.Misconfigured {
@@ -76,10 +79,14 @@ func Retry(f Failure, now, expiry time.Time, chance float64) time.Time {
 	if f.InRow < 16 {
 		pause = min(first<<max(f.InRow-1, 0), most)
 	}
-	if left := expiry.Sub(now); left > 0 && !f.Misconfigured {
+	left := expiry.Sub(now)
+	if left > 0 && !f.Misconfigured {
 		pause = min(pause, max(left/retryShare, retryLeast))
 	}
 	// A fifth of chance keeps many accounts from trying in step.
 	pause += time.Duration(chance * float64(pause) / 5)
+	if f.Misconfigured && pause >= left && left >= 2*lastTry {
+		pause = left - lastTry
+	}
 	return now.Add(max(pause, min(f.RetryAfter, MaxRetryAfter)))
 }

@@ -86,6 +86,10 @@ func TestRetry(t *testing.T) {
 		{"told to wait less", schedule.Failure{InRow: 100, RetryAfter: time.Second}, alive, time.Minute},
 		{"misconfigured", schedule.Failure{InRow: 1, Misconfigured: true}, alive, time.Minute},
 		{"misconfigured for long", schedule.Failure{InRow: 50, Misconfigured: true}, dead, 15 * time.Minute},
+		{"misconfigured, and dead before the next try", schedule.Failure{InRow: 1, Misconfigured: true}, issued.Add(58 * time.Second), 48 * time.Second},
+		{"misconfigured, and dead long before the next try", schedule.Failure{InRow: 9, Misconfigured: true}, issued.Add(14 * time.Minute), 14*time.Minute - 10*time.Second},
+		{"misconfigured, and tried for the last time", schedule.Failure{InRow: 2, Misconfigured: true}, issued.Add(10 * time.Second), 2 * time.Minute},
+		{"misconfigured, told to wait for longer than it lives", schedule.Failure{InRow: 1, Misconfigured: true, RetryAfter: 5 * time.Minute}, issued.Add(58 * time.Second), 5 * time.Minute},
 		{"a second is left", schedule.Failure{InRow: 9}, issued.Add(time.Second), time.Second},
 	} {
 		if got := schedule.Retry(tt.failure, issued, tt.expiry, 0).Sub(issued); got != tt.want {
