@@ -18,7 +18,7 @@ import (
 
 // usualLife is assumed of an access token whose provider does not say how long
 // it lives.
-const usualLife = 20 * time.Minute
+const usualLife = 15 * time.Minute
 
 // addCapacity warns of providers that have more accounts than can be refreshed
 // in time. How long an answer takes is only known while the service runs, so

@@ -22,9 +22,9 @@ func TestCheckComputesCapacity(t *testing.T) {
 				"An access token lives 2m0s (as the provider says); set providers.fake.max_in_flight to 14 or more, as far as the broker allows it"},
 		"enough": {2000, 14, sdk.Policy{AccessLifetime: 2 * time.Minute, BeforeExpiry: 30 * time.Second}, ""},
 		"a lifetime that nobody knows": {20000, 4, sdk.Policy{BeforeExpiry: time.Minute},
-			"tk.yaml: providers.fake.max_in_flight: tokens will expire before their turn: 20000 accounts need 18 refreshes a second; " +
+			"tk.yaml: providers.fake.max_in_flight: tokens will expire before their turn: 20000 accounts need 24 refreshes a second; " +
 				"with 4 in flight and 500ms for an answer (as assumed, because nobody has measured it), 8.0 a second are possible. " +
-				"An access token lives 20m0s (as assumed, because the provider does not say); set providers.fake.max_in_flight to 11 or more, as far as the broker allows it"},
+				"An access token lives 15m0s (as assumed, because the provider does not say); set providers.fake.max_in_flight to 15 or more, as far as the broker allows it"},
 		"more than any setting allows": {200000, 1024, sdk.Policy{AccessLifetime: time.Minute, BeforeExpiry: 30 * time.Second},
 			"tk.yaml: providers.fake.max_in_flight: tokens will expire before their turn: 200000 accounts need 6667 refreshes a second; " +
 				"with 1024 in flight and 500ms for an answer (as assumed, because nobody has measured it), 2048 a second are possible. " +

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
@@ -61,6 +62,9 @@ func (b *kindBroker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"access_token": b.access[kind], "expires_in": 3600}
 	if kind == "mybroker" || kind == "device" {
 		answer["refresh_token"] = "refresh of " + b.access[kind]
+	}
+	if kind == "mybroker" {
+		delete(answer, "expires_in") // its policy knows
 	}
 	_ = json.NewEncoder(w).Encode(answer)
 }
@@ -177,6 +181,9 @@ func TestShortProviders(t *testing.T) {
 		}
 		return true
 	})
+	if a := account(st, "mybroker"); time.Until(a.Expiry) < 16*time.Minute || time.Until(a.Expiry) > 20*time.Minute || !a.ExpiryUncertain {
+		t.Errorf("an answer without a lifetime expires %s (uncertain %t), and the provider's policy says 20m", time.Until(a.Expiry), a.ExpiryUncertain)
+	}
 	r.until(func(st control.Status) bool {
 		s := account(st, "session").Session
 		return s != nil && s.Life == "alive"

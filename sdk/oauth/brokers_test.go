@@ -231,6 +231,7 @@ func TestBrokersOfTheirOwn(t *testing.T) {
 func TestErrorsOfTheirOwn(t *testing.T) {
 	const fresh = "r2-the-new-one"
 	kinds := map[string]sdk.Kind{"ACCESS_DENIED": sdk.KindInvalidGrant, "13009": sdk.KindInvalidGrant, "10028": sdk.KindRateLimited, "BAD_REFRESH_TOKEN": sdk.KindInvalidGrant, "invalid_grant": sdk.KindInvalidGrant}
+	status := func(n int) Errors { return Errors{Statuses: map[int]sdk.Kind{n: sdk.KindInvalidGrant}} }
 	code := func(path string) Errors { return Errors{Code: path, Kinds: kinds} }
 	tests := map[string]struct {
 		errors  Errors
@@ -242,28 +243,44 @@ func TestErrorsOfTheirOwn(t *testing.T) {
 		refresh string
 		access  string
 	}{
-		"none":                             {errors: code("errorCode"), body: `{"accessToken":"A","refreshToken":"` + fresh + `","errorCode":null}`, refresh: fresh, access: "A"},
-		"none, by its value":               {errors: Errors{Code: "s", Success: []string{"ok"}}, body: `{"s":"ok","access_token":"A"}`, access: "A"},
-		"not the value of a success":       {errors: Errors{Code: "s", Success: []string{"ok"}}, body: `{"s":"error","code":-16}`, kind: sdk.KindTransient, shown: "error"},
-		"in a 200":                         {errors: code("errorCode"), body: `{"accessToken":null,"refreshToken":null,"errorCode":"ACCESS_DENIED"}`, kind: sdk.KindInvalidGrant, shown: "ACCESS_DENIED"},
-		"in a 200, not listed":             {errors: code("errorCode"), body: `{"errorCode":"` + canaryBody + `"}`, kind: sdk.KindTransient},
-		"beside an access token":           {errors: code("errorCode"), body: `{"accessToken":"A","errorCode":"SLOW"}`, kind: sdk.KindTransient},
-		"beside a new refresh token":       {errors: code("errorCode"), body: `{"accessToken":"A","refreshToken":"` + fresh + `","errorCode":"SLOW"}`, refresh: fresh},
-		"dead, beside a new refresh token": {errors: code("errorCode"), body: `{"refreshToken":"` + fresh + `","errorCode":"ACCESS_DENIED"}`, refresh: fresh},
-		"dead, beside an echo":             {errors: code("errorCode"), body: `{"refreshToken":"` + canaryRefresh + `","errorCode":"ACCESS_DENIED"}`, kind: sdk.KindInvalidGrant, shown: "ACCESS_DENIED"},
-		"slow, beside an echo":             {errors: code("errorCode"), body: `{"refreshToken":"` + canaryRefresh + `","errorCode":"SLOW"}`, kind: sdk.KindTransient},
-		"a number, nested":                 {errors: code("error.code"), body: `{"error":{"code":13009,"message":"unauthorized"}}`, kind: sdk.KindInvalidGrant, shown: "13009"},
-		"about the rate, in a 200":         {errors: code("error.code"), body: `{"error":{"code":10028}}`, kind: sdk.KindRateLimited, shown: "10028"},
-		"in a list":                        {errors: code("errors.0.errorCode"), status: 401, body: `{"status":"error","errors":[{"errorCode":"ACCESS_DENIED"}]}`, kind: sdk.KindInvalidGrant, shown: "ACCESS_DENIED"},
-		"HubSpot":                          {errors: code("status"), status: 400, body: `{"status":"BAD_REFRESH_TOKEN","message":"x"}`, kind: sdk.KindInvalidGrant, shown: "BAD_REFRESH_TOKEN"},
-		"Auth0's 403":                      {errors: code(""), status: 403, body: `{"error":"invalid_grant"}`, kind: sdk.KindInvalidGrant, shown: "invalid_grant"},
-		"a 500 decides nothing":            {errors: code("errorCode"), status: 500, body: `{"errorCode":"ACCESS_DENIED"}`, kind: sdk.KindTransient},
-		"a page decides nothing":           {errors: code("errorCode"), status: 400, media: "text/html", body: `{"errorCode":"ACCESS_DENIED"}`, kind: sdk.KindTransient},
-		"cut decides nothing":              {errors: code("errorCode"), status: 400, body: `{"errorCode":"ACCESS_DENIED"`, kind: sdk.KindTransient},
-		"Questrade":                        {errors: Errors{Statuses: map[int]sdk.Kind{400: sdk.KindInvalidGrant}}, status: 400, media: "text/plain", body: "Bad Request", kind: sdk.KindInvalidGrant},
-		"Questrade, a page":                {errors: Errors{Statuses: map[int]sdk.Kind{400: sdk.KindInvalidGrant}}, status: 400, media: "text/html", body: "Bad Request", kind: sdk.KindTransient},
-		"Questrade, JSON":                  {errors: Errors{Statuses: map[int]sdk.Kind{400: sdk.KindInvalidGrant}}, status: 400, body: "{}", kind: sdk.KindTransient},
-		"never a 429":                      {errors: Errors{Statuses: map[int]sdk.Kind{429: sdk.KindInvalidGrant}}, status: 429, media: "text/plain", kind: sdk.KindRateLimited},
+		"none":                                     {errors: code("errorCode"), body: `{"accessToken":"A","refreshToken":"` + fresh + `","errorCode":null}`, refresh: fresh, access: "A"},
+		"none, by its value":                       {errors: Errors{Code: "s", Success: []string{"ok"}}, body: `{"s":"ok","access_token":"A"}`, access: "A"},
+		"not the value of a success":               {errors: Errors{Code: "s", Success: []string{"ok"}}, body: `{"s":"error","code":-16}`, kind: sdk.KindTransient, shown: "error"},
+		"in a 200":                                 {errors: code("errorCode"), body: `{"accessToken":null,"refreshToken":null,"errorCode":"ACCESS_DENIED"}`, kind: sdk.KindInvalidGrant, shown: "ACCESS_DENIED"},
+		"in a 200, not listed":                     {errors: code("errorCode"), body: `{"errorCode":"` + canaryBody + `"}`, kind: sdk.KindTransient},
+		"beside an access token":                   {errors: code("errorCode"), body: `{"accessToken":"A","errorCode":"SLOW"}`, kind: sdk.KindTransient, shown: "SLOW"},
+		"beside a new refresh token":               {errors: code("errorCode"), body: `{"accessToken":"A","refreshToken":"` + fresh + `","errorCode":"SLOW"}`, refresh: fresh},
+		"dead, beside a new refresh token":         {errors: code("errorCode"), body: `{"refreshToken":"` + fresh + `","errorCode":"ACCESS_DENIED"}`, refresh: fresh},
+		"dead, beside an echo":                     {errors: code("errorCode"), body: `{"refreshToken":"` + canaryRefresh + `","errorCode":"ACCESS_DENIED"}`, kind: sdk.KindInvalidGrant, shown: "ACCESS_DENIED"},
+		"slow, beside an echo":                     {errors: code("errorCode"), body: `{"refreshToken":"` + canaryRefresh + `","errorCode":"SLOW"}`, kind: sdk.KindTransient, shown: "SLOW"},
+		"a number, nested":                         {errors: code("error.code"), body: `{"error":{"code":13009,"message":"unauthorized"}}`, kind: sdk.KindInvalidGrant, shown: "13009"},
+		"about the rate, in a 200":                 {errors: code("error.code"), body: `{"error":{"code":10028}}`, kind: sdk.KindRateLimited, shown: "10028"},
+		"in a list":                                {errors: code("errors.0.errorCode"), status: 401, body: `{"status":"error","errors":[{"errorCode":"ACCESS_DENIED"}]}`, kind: sdk.KindInvalidGrant, shown: "ACCESS_DENIED"},
+		"HubSpot":                                  {errors: code("status"), status: 400, body: `{"status":"BAD_REFRESH_TOKEN","message":"x"}`, kind: sdk.KindInvalidGrant, shown: "BAD_REFRESH_TOKEN"},
+		"Auth0's 403":                              {errors: code(""), status: 403, body: `{"error":"invalid_grant"}`, kind: sdk.KindInvalidGrant, shown: "invalid_grant"},
+		"a 500 decides nothing":                    {errors: code("errorCode"), status: 500, body: `{"errorCode":"ACCESS_DENIED"}`, kind: sdk.KindTransient},
+		"a page decides nothing":                   {errors: code("errorCode"), status: 400, media: "text/html", body: `{"errorCode":"ACCESS_DENIED"}`, kind: sdk.KindTransient},
+		"cut decides nothing":                      {errors: code("errorCode"), status: 400, body: `{"errorCode":"ACCESS_DENIED"`, kind: sdk.KindTransient},
+		"Questrade":                                {errors: Errors{Statuses: map[int]sdk.Kind{400: sdk.KindInvalidGrant}}, status: 400, media: "text/plain", body: "Bad Request", kind: sdk.KindInvalidGrant},
+		"Questrade, a page":                        {errors: Errors{Statuses: map[int]sdk.Kind{400: sdk.KindInvalidGrant}}, status: 400, media: "text/html", body: "Bad Request", kind: sdk.KindTransient},
+		"Questrade, JSON":                          {errors: Errors{Statuses: map[int]sdk.Kind{400: sdk.KindInvalidGrant}}, status: 400, body: "{}", kind: sdk.KindInvalidGrant},
+		"a status, and an error that nobody knows": {errors: status(401), status: 401, body: `{"error":"invalid_token"}`, kind: sdk.KindInvalidGrant, shown: "invalid_token"},
+		"a status, and the RFC's error":            {errors: status(401), status: 401, body: `{"error":"temporarily_unavailable"}`, kind: sdk.KindTransient, shown: "temporarily_unavailable"},
+		"a status, and the RFC's error in a 403":   {errors: status(403), status: 403, body: `{"error":"invalid_client"}`, kind: sdk.KindInvalidClient, shown: "invalid_client"},
+		"a status, and an error of its own":        {errors: Errors{Code: "errorCode", Kinds: map[string]sdk.Kind{"BUSY": sdk.KindTransient}, Statuses: status(401).Statuses}, status: 401, body: `{"errorCode":"BUSY"}`, kind: sdk.KindTransient, shown: "BUSY"},
+		"a status, and another of its own":         {errors: Errors{Code: "errorCode", Statuses: status(401).Statuses}, status: 401, body: `{"errorCode":"GONE"}`, kind: sdk.KindInvalidGrant, shown: "GONE"},
+		"a status, and a long page":                {errors: status(401), status: 401, media: "text/plain", body: strings.Repeat("down for now ", 40), kind: sdk.KindTransient},
+		"a status that decides nothing":            {errors: Errors{Statuses: map[int]sdk.Kind{403: sdk.KindTransient}}, status: 403, media: "text/plain", kind: sdk.KindTransient},
+		"the RFC's beside a declared code":         {errors: code("errorCode"), status: 400, body: `{"error":"invalid_grant"}`, kind: sdk.KindInvalidGrant, shown: "invalid_grant"},
+		"the same in a 200":                        {errors: code("errorCode"), body: `{"error":"invalid_grant"}`, kind: sdk.KindInvalidGrant, shown: "invalid_grant"},
+		"its own word before the RFC's":            {errors: code("errorCode"), status: 400, body: `{"error":"invalid_grant","errorCode":"10028"}`, kind: sdk.KindRateLimited, shown: "10028"},
+		"a success by its own word":                {errors: Errors{Code: "s", Success: []string{"ok"}}, body: `{"s":"ok","error":"invalid_grant"}`, kind: sdk.KindAmbiguous},
+		"a token, and a member called error":       {errors: code("errorCode"), body: `{"accessToken":"A","error":"none"}`, access: "A"},
+		"a code with a hyphen":                     {errors: code("errorCode"), body: `{"errorCode":"DH-901"}`, kind: sdk.KindTransient, shown: "DH-901"},
+		"a negative code":                          {errors: code("error.code"), body: `{"error":{"code":-32602}}`, kind: sdk.KindTransient, shown: "-32602"},
+		"a code that may be a token":               {errors: code("errorCode"), body: `{"errorCode":"Zk3f9Q0aXb7T"}`, kind: sdk.KindTransient},
+		"a code that is too long":                  {errors: code("errorCode"), body: `{"errorCode":"` + strings.Repeat("LONG_", 20) + `"}`, kind: sdk.KindTransient},
+		"never a 429":                              {errors: Errors{Statuses: map[int]sdk.Kind{429: sdk.KindInvalidGrant}}, status: 429, media: "text/plain", kind: sdk.KindRateLimited},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

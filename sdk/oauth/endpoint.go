@@ -32,8 +32,9 @@ type Endpoint struct {
 	// PKCE sends a code challenge (S256) with the login and the code verifier
 	// with the exchange (RFC 7636).
 	PKCE bool
-	// DefaultLifetime of an access token whose answer says nothing usable; 0:
-	// 15 minutes.
+	// DefaultLifetime of an access token whose answer says nothing usable, where
+	// this endpoint knows it better than [sdk.Policy.AccessLifetime]; 0: that one
+	// holds, and the token's own Lifetime is 0.
 	DefaultLifetime time.Duration
 	// Timeout of a whole attempt; 0: [DefaultTimeout]. The context's deadline
 	// also holds.

@@ -10,9 +10,6 @@ import (
 )
 
 const (
-	// fallbackLifetime stands in where neither the answer nor the provider
-	// names one.
-	fallbackLifetime = 15 * time.Minute
 	// maxLifetime clamps what a server may promise.
 	maxLifetime = 366 * 24 * time.Hour
 	// maxRetryAfter clamps how long a server may ask to be left alone: some
@@ -21,17 +18,15 @@ const (
 )
 
 // lifetime reads expires_in: seconds as a number or a string, whole or not.
-// Missing, unreadable or zero, it is def, which is uncertain. Negative, which
+// Missing, unreadable or zero, it is def, which is uncertain and may be 0:
+// nobody knows. Negative, which
 // Saxo sends when a code was exchanged late, it stays: the token was dead before
 // it came.
 func lifetime(raw json.RawMessage, def time.Duration) (life time.Duration, uncertain bool) {
-	if def <= 0 {
-		def = fallbackLifetime
-	}
 	s, ok := seconds(raw)
 	switch {
 	case !ok || s == 0:
-		return def, true
+		return max(def, 0), true
 	case s < 0:
 		return -clamp(-s), false
 	}

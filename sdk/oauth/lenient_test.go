@@ -40,7 +40,7 @@ func TestLifetime(t *testing.T) {
 			t.Errorf("expires_in %s: %s (uncertain %t), want %s", raw, got, uncertain, want)
 		}
 	}
-	if got, uncertain := lifetime(nil, 0); got != fallbackLifetime || !uncertain {
+	if got, uncertain := lifetime(nil, 0); got != 0 || !uncertain {
 		t.Errorf("without any default: %s (uncertain %t)", got, uncertain)
 	}
 	for raw, want := range map[string]time.Duration{``: 0, `0`: 0, `-1`: 0, `3600`: time.Hour, `"2400"`: 40 * time.Minute, `"x"`: 0} {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -108,7 +109,7 @@ func (e Endpoint) sorted(account string, a answer, c content, oauth OAuthError, 
 			Message: fmt.Sprintf("account %s: %s ", account, e.host()) + fmt.Sprintf(format, args...),
 		}
 	}
-	shown := e.Errors.shown(oauth.Code)
+	shown := e.Errors.shown(a, oauth.Code)
 	wait, hasWait := retryAfter(a.RetryAfter, a.Date, a.Received)
 	switch {
 	case a.ok() && !parsed && c.mayHoldToken(a.mediaType()):
@@ -120,11 +121,17 @@ func (e Endpoint) sorted(account string, a answer, c content, oauth OAuthError, 
 		err.RetryAfter = wait
 		return err
 	case parsed:
-		if err := e.refused(oauth, fail); err != nil {
+		kind := e.kindOf(oauth)
+		if kind == "" && !slices.Contains(registered, oauth.Code) {
+			kind = e.Errors.statusKind(a, c)
+		}
+		if err := decided(kind, a.Status, shown, fail); err != nil {
 			return err
 		}
-	case e.Errors.silent(a, c) != "":
-		return e.decided(e.Errors.silent(a, c), a.Status, "", fail)
+	case e.Errors.statusKind(a, c) != "":
+		if err := decided(e.Errors.statusKind(a, c), a.Status, "", fail); err != nil {
+			return err
+		}
 	case a.ok() && c.cut != "":
 		return fail(sdk.KindAmbiguous, "", "answered HTTP %d, but the answer is not whole: %s", a.Status, c.cut)
 	case a.ok():
@@ -150,28 +157,34 @@ func (e Endpoint) unread(account string, a answer, why string) *sdk.Error {
 	}
 }
 
-// refused gives the OAuth errors that decide something their kind; nil: the
-// error decides nothing.
-func (e Endpoint) refused(oauth OAuthError, fail func(sdk.Kind, string, string, ...any) *sdk.Error) *sdk.Error {
-	var kind sdk.Kind
+// kindOf is the kind of an OAuth error by its code; "": that decides nothing.
+func (e Endpoint) kindOf(oauth OAuthError) sdk.Kind {
 	if e.Classify != nil {
-		kind = e.Classify(oauth)
-	}
-	if kind == "" {
-		kind = e.Errors.Kinds[oauth.Code]
-	}
-	if kind == "" {
-		switch oauth.Code {
-		case "invalid_grant":
-			kind = sdk.KindInvalidGrant
-		case "invalid_client", "unauthorized_client":
-			kind = sdk.KindInvalidClient
+		if kind := e.Classify(oauth); kind != "" {
+			return kind
 		}
 	}
-	return e.decided(kind, oauth.HTTPStatus, e.Errors.shown(oauth.Code), fail)
+	if kind := e.Errors.Kinds[oauth.Code]; kind != "" {
+		return kind
+	}
+	switch oauth.Code {
+	case "invalid_grant":
+		return sdk.KindInvalidGrant
+	case "invalid_client", "unauthorized_client":
+		return sdk.KindInvalidClient
+	}
+	return ""
 }
 
-func (e Endpoint) decided(kind sdk.Kind, status int, code string, fail func(sdk.Kind, string, string, ...any) *sdk.Error) *sdk.Error {
+// registered are the error codes of RFC 6749, sections 4.1.2.1 and 5.2: they mean
+// what it says, under whatever status.
+var registered = []string{
+	"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope",
+	"access_denied", "unsupported_response_type", "server_error", "temporarily_unavailable",
+}
+
+// decided is the error of a kind; nil: it is none that decides anything.
+func decided(kind sdk.Kind, status int, code string, fail func(sdk.Kind, string, string, ...any) *sdk.Error) *sdk.Error {
 	said := or(code, "in its own words")
 	switch kind {
 	case sdk.KindInvalidGrant:
@@ -186,14 +199,19 @@ func (e Endpoint) decided(kind sdk.Kind, status int, code string, fail func(sdk.
 	return fail(kind, code, "answered HTTP %d (%s)", status, said)
 }
 
-// oauthError reads the error answer of RFC 6749, section 5.2. It is one only
-// if it is a whole JSON object that does not call itself HTML, under a status
-// that the RFC gives to errors, or under a 2xx, as some servers do.
+// oauthError reads an error in the server's own words, or else the error answer of
+// RFC 6749, section 5.2. The latter is one only if it is a whole JSON object that
+// does not call itself HTML, under a status that the RFC or the provider gives to
+// errors, or under a 2xx, as some servers do.
 func (e Endpoint) oauthError(a answer, c content, f fields) (OAuthError, bool) {
 	if e.Errors.declared() {
-		return e.Errors.error(a, c)
+		own, refused, granted := e.Errors.error(a, c)
+		// What its own words call a success, or a token without a word, is no error.
+		if refused || a.ok() && (granted || f.text("access_token") != "") {
+			return own, refused
+		}
 	}
-	if a.Status != http.StatusBadRequest && a.Status != http.StatusUnauthorized && !a.ok() {
+	if a.Status != http.StatusBadRequest && a.Status != http.StatusUnauthorized && !a.ok() && e.Errors.statusKind(a, c) == "" {
 		return OAuthError{}, false
 	}
 	code := f.text("error")

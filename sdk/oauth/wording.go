@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,7 +49,8 @@ type Answers struct {
 // believed; a new refresh token beside it is kept all the same.
 type Errors struct {
 	// Code is the member with the error's code, by its path in the whole answer:
-	// cTrader's errorCode, Deribit's error.code, HubSpot's status; "": error. It
+	// cTrader's errorCode, Deribit's error.code, HubSpot's status; "": error, which
+	// is looked at all the same where Code says nothing. It
 	// is an error if it is there and neither null, empty, zero nor false.
 	Code string
 	// Description likewise, for [Endpoint.Classify]; "": error_description.
@@ -56,12 +58,13 @@ type Errors struct {
 	// Success are the values of Code that mean that all is well, e.g. "ok".
 	Success []string
 	// Kinds of errors by their code, as the broker documents it. Other codes mean
-	// what RFC 6749 says of them, or are transient; they are shown to people only
-	// if they look like those of the RFC, because a server may echo anything.
+	// what RFC 6749 says of them, or what Statuses says, or are transient; they are
+	// shown to people only if they look like codes, because a server may echo anything.
 	Kinds map[string]sdk.Kind
-	// Statuses are kinds of refusals whose body says nothing, by their status in
-	// 400 to 499: Questrade's plain 400 is a dead refresh token. Pages, JSON, and
-	// the statuses 408 and 429 are never meant.
+	// Statuses are kinds of refusals by their status in 400 to 499: Questrade's plain
+	// 400 is a dead refresh token. An error in the body goes before it if Kinds,
+	// [Endpoint.Classify] or RFC 6749 know its code. Pages, long texts that are no
+	// JSON, and the statuses 408 and 429 are never meant.
 	Statuses map[int]sdk.Kind
 }
 
@@ -139,12 +142,13 @@ func (f fields) at(path string) json.RawMessage {
 	return raw
 }
 
-// error reads the refusal of a server with words of its own.
-func (w Errors) error(a answer, c content) (OAuthError, bool) {
+// error reads the refusal of a server with words of its own. granted: they say that
+// all is well.
+func (w Errors) error(a answer, c content) (_ OAuthError, refused, granted bool) {
 	clientError := a.Status >= 400 && a.Status <= 499 && a.Status != http.StatusRequestTimeout
 	var top fields
 	if !a.ok() && !clientError || a.mediaType() == "text/html" || !json.Valid(c.text) || json.Unmarshal(c.text, &top) != nil {
-		return OAuthError{}, false
+		return OAuthError{}, false, false
 	}
 	raw := top.at(or(w.Code, "error"))
 	code := fields{"": raw}.text("")
@@ -152,31 +156,40 @@ func (w Errors) error(a answer, c content) (OAuthError, bool) {
 		code = "true"
 	}
 	if code == "" || code == "0" || slices.Contains(w.Success, code) {
-		return OAuthError{}, false
+		return OAuthError{}, false, code != ""
 	}
 	return OAuthError{
 		HTTPStatus: a.Status, Code: code,
 		Description: fields{"": top.at(or(w.Description, "error_description"))}.text(""),
-	}, true
+	}, true, false
 }
 
-// silent is the kind of a refusal that says nothing but its status; "": it is none.
-func (w Errors) silent(a answer, c content) sdk.Kind {
+// statusKind is the kind that a refusal has by its status, unless its body names an
+// error that is known; "": none.
+func (w Errors) statusKind(a answer, c content) sdk.Kind {
 	text := bytes.TrimSpace(c.text)
 	if a.Status < 400 || a.Status > 499 || a.Status == http.StatusRequestTimeout || a.Status == http.StatusTooManyRequests ||
-		a.Incomplete != "" || c.fault != "" || len(text) > 256 || json.Valid(text) ||
+		a.Incomplete != "" || c.fault != "" || len(text) > 256 && !json.Valid(text) ||
 		a.mediaType() == "text/html" || bytes.HasPrefix(text, []byte("<")) {
 		return ""
 	}
 	return w.Statuses[a.Status]
 }
 
-// shown is an error's code as people may see it; "": it may be anything.
-func (w Errors) shown(code string) string {
+// codeLike are the codes of brokers: words and numbers such as CH_TOKEN_INVALID,
+// AG8001, DH-901, -32602. A token is none, with letters and digits in any order.
+var codeLike = regexp.MustCompile(`^(-?[0-9]{1,8}|[A-Z]{1,6}-[0-9]{1,8}|[A-Za-z]{1,24}[0-9]{0,8}([_.: ]([A-Za-z]{1,24}[0-9]{0,8}|[0-9]{1,8}))*)$`)
+
+// shown is an error's code as people may see it; "": it may be anything, as what
+// was sent.
+func (w Errors) shown(a answer, code string) string {
 	if _, known := w.Kinds[code]; known || isErrorCode(code) {
 		return code
 	}
-	return ""
+	if len(code) > 48 || !codeLike.MatchString(code) || a.Sent != "" && sdk.NewSecret(code).Fingerprint() == a.Sent {
+		return ""
+	}
+	return code
 }
 
 func or(text, otherwise string) string {

@@ -138,8 +138,8 @@ func (a attempt) keptHalf(rec store.Record, answer sdk.Answer) {
 
 const (
 	// assumedLifetime is for an answer of a broker of which nobody knows how
-	// long its tokens live.
-	assumedLifetime = 20 * time.Minute
+	// long its tokens live: neither it nor the provider's policy says so.
+	assumedLifetime = 15 * time.Minute
 	// longestLife is the longest that a server's word on an access token is
 	// believed.
 	longestLife = schedule.Farthest
