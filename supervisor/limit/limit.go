@@ -34,6 +34,15 @@ type Ask struct {
 	Login bool
 	// Insisted: a person wants it.
 	Insisted bool
+	// Saves: without it a token, or a login, would be lost. So it may take what is left
+	// for a person, if that is free, from the moment Last on.
+	Saves bool
+	Last  time.Duration
+	// Again: it repeats one that has failed. What is left of the hour's requests is
+	// spread up to the moment Until, and after that over the time until one is free
+	// again. Soon: the first repetition is not, unless there is only one left.
+	Again, Soon bool
+	Until       time.Duration
 }
 
 // Rule is what a broker allows, and how much later than its announcement a request may
@@ -55,6 +64,8 @@ type Hold struct {
 	Locked bool
 	// Left is what is kept for a person.
 	Left int
+	// Spread: it is put off so that what is left lasts.
+	Spread bool
 }
 
 // Next says how long a request has to wait. Of made, the oldest comes first.
@@ -78,21 +89,55 @@ func (r Rule) Unasked() int {
 }
 
 func (r Rule) nextRequest(made []Made, ask Ask, now time.Duration) Hold {
-	allowed := r.Unasked()
-	if ask.Insisted {
-		allowed = r.RequestsPerHour
-	}
 	recent := made
 	for len(recent) > 0 && r.fresh(recent[0], now) == 0 {
 		recent = recent[1:]
 	}
-	if allowed <= 0 || len(recent) < allowed {
+	if r.RequestsPerHour <= 0 || len(recent) == 0 {
+		return Hold{}
+	}
+	allowed := r.Unasked()
+	if ask.Insisted || ask.Saves && ask.Last <= now {
+		allowed = r.RequestsPerHour
+	}
+	hold := r.counted(recent, allowed, now)
+	if last := max(r.counted(recent, r.RequestsPerHour, now).Wait, ask.Last-now); ask.Saves && last < hold.Wait {
+		hold.Wait = last
+	}
+	if wait := r.spread(recent, ask) - now; wait > hold.Wait {
+		hold = Hold{Wait: wait, Counted: len(recent), Since: recent[0].At, Spread: true}
+	}
+	return hold
+}
+
+// counted is how long a request has to wait of which so many are allowed.
+func (r Rule) counted(recent []Made, allowed int, now time.Duration) Hold {
+	if len(recent) < allowed {
 		return Hold{}
 	}
 	return Hold{
 		Wait: r.fresh(recent[len(recent)-allowed], now), Counted: len(recent), Since: recent[0].At,
 		Left: max(0, r.RequestsPerHour-len(recent)),
 	}
+}
+
+// spread is before when a request is not repeated, so that what is left lasts. Where
+// there is a moment up to which it has to, the last one is made then. Where there is
+// none any more, each pause is as long as all those before it: a short outage is over
+// soon, and a long one does not take all that an hour has.
+func (r Rule) spread(recent []Made, ask Ask) time.Duration {
+	left := r.Unasked() - len(recent)
+	if ask.Saves {
+		left = r.RequestsPerHour - len(recent)
+	}
+	last := recent[len(recent)-1].At
+	switch {
+	case !ask.Again || ask.Insisted || left <= 0 || ask.Soon && left > 1:
+		return last
+	case ask.Until > last:
+		return last + min(ask.Until-last, window)/time.Duration(left)
+	}
+	return last + r.fresh(recent[0], last)>>min(left, 62)
 }
 
 // nextLogin keeps away from the failure that would lock the account out, and waits

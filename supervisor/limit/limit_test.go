@@ -45,6 +45,27 @@ func TestNext(t *testing.T) {
 		{"it may have come late", requests(1), at(60), Ask{}, Hold{Wait: time.Minute, Counted: 1, Since: noon - time.Hour}},
 		{"a limit that cannot be reached", requests(kept + 1), at(make([]int, 65)...), Ask{}, Hold{}},
 
+		{"nothing was asked for yet that could be repeated", requests(5), nil, Ask{Again: true, Saves: true, Until: noon + 5*time.Minute}, Hold{}},
+		{"a repetition leaves enough up to the end", requests(5), at(0), Ask{Again: true, Saves: true, Last: noon + 4*time.Minute, Until: noon + 4*time.Minute},
+			Hold{Wait: time.Minute, Counted: 1, Since: noon, Spread: true}},
+		{"also without what is a person's", requests(5), at(0), Ask{Again: true, Until: noon + 6*time.Minute},
+			Hold{Wait: 2 * time.Minute, Counted: 1, Since: noon, Spread: true}},
+		{"the last one is for the end", requests(5), at(30, 20, 10, 0), Ask{Again: true, Saves: true, Last: noon + 4*time.Minute, Until: noon + 4*time.Minute},
+			Hold{Wait: 4 * time.Minute, Counted: 4, Since: noon - 30*time.Minute, Left: 1}},
+		{"and is used then", requests(5), at(30, 20, 10, 0), Ask{Saves: true, Last: noon}, Hold{}},
+		{"but is waited for no longer than without", requests(5), at(58, 20, 10, 0), Ask{Saves: true, Last: noon + 4*time.Minute},
+			Hold{Wait: 3 * time.Minute, Counted: 4, Since: noon - 58*time.Minute, Left: 1}},
+		{"and used by nobody twice", requests(5), at(40, 30, 20, 10, 0), Ask{Saves: true, Last: noon},
+			Hold{Wait: 21 * time.Minute, Counted: 5, Since: noon - 40*time.Minute}},
+		{"an end that is far off", requests(4), at(0), Ask{Again: true, Saves: true, Last: noon, Until: noon + 1000*time.Hour},
+			Hold{Wait: 20 * time.Minute, Counted: 1, Since: noon, Spread: true}},
+		{"after the end each pause is as long as all before", requests(5), at(0), Ask{Again: true, Saves: true, Last: noon, Until: noon},
+			Hold{Wait: 61 * time.Minute / 16, Counted: 1, Since: noon, Spread: true}},
+		{"of many nothing has to be spared", requests(100), at(0), Ask{Again: true, Until: noon}, Hold{}},
+		{"soon", requests(5), at(0), Ask{Again: true, Soon: true, Saves: true, Last: noon, Until: noon + 4*time.Minute}, Hold{}},
+		{"soon, and it is the last", requests(2), at(0), Ask{Again: true, Soon: true, Saves: true, Last: noon, Until: noon + 4*time.Minute},
+			Hold{Wait: 4 * time.Minute, Counted: 1, Since: noon, Spread: true}},
+
 		{"logins may fail", logins(5, time.Hour), at(-40, -30, -20), Ask{Login: true}, Hold{}},
 		{"but not up to the limit", logins(5, time.Hour), at(-40, -30, 25, -20, -10), Ask{Login: true},
 			Hold{Wait: 21 * time.Minute, Counted: 4, Since: noon - 40*time.Minute, Failed: true}},
@@ -96,11 +117,16 @@ func TestNeverMore(t *testing.T) {
 		var arrived, failed []time.Duration
 		for range rapid.IntRange(1, 80).Draw(rt, "asked") {
 			now += time.Duration(rapid.IntRange(0, 1200).Draw(rt, "pause")) * time.Second
-			ask := Ask{rapid.Bool().Draw(rt, "login"), rapid.Bool().Draw(rt, "insisted")}
+			ask := Ask{Login: rapid.Bool().Draw(rt, "login"), Insisted: rapid.Bool().Draw(rt, "insisted")}
+			if rapid.Bool().Draw(rt, "repeats") {
+				ask.Again, ask.Saves, ask.Soon = true, rapid.Bool().Draw(rt, "saves"), rapid.Bool().Draw(rt, "soon")
+				ask.Until = now + time.Duration(rapid.IntRange(-90, 90).Draw(rt, "until"))*time.Minute
+				ask.Last = ask.Until
+			}
 			made = rule.Keep(made, now)
 			h := rule.Next(made, ask, now)
 			if h.Wait > 0 {
-				if rule.Next(made, ask, now+h.Wait).Wait > 0 || rule.Next(made, ask, now+h.Wait-1).Wait == 0 {
+				if then := rule.Next(made, ask, now+h.Wait); then.Wait > 0 && !then.Spread || !h.Spread && rule.Next(made, ask, now+h.Wait-1).Wait == 0 {
 					rt.Fatalf("it is said to wait %s, which is not so: %+v", h.Wait, made)
 				}
 				continue

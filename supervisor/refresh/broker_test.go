@@ -54,6 +54,10 @@ type broker struct {
 	beside  bool
 	rescued string // where the token of a login was found
 	faults  map[string][]fault
+	// ails is how long from the next request on it answers HTTP 503, and ailing since
+	// when it does.
+	ails   time.Duration
+	ailing time.Time
 }
 
 // fault is what happens to one POST.
@@ -91,6 +95,8 @@ const (
 )
 
 var errKilled = errors.New("killed")
+
+var unavailable = &sdk.Error{Kind: sdk.KindTransient, Message: "HTTP 503", HTTPStatus: 503}
 
 func newBroker(lifetime time.Duration) *broker {
 	return &broker{
@@ -253,6 +259,12 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 	b.mu.Lock()
 	b.posts[rt]++
 	b.sentAt = append(b.sentAt, b.clock())
+	if b.ails > 0 && b.ailing.IsZero() {
+		b.ailing = b.clock()
+	}
+	if b.ails > 0 && b.clock().Before(b.ailing.Add(b.ails)) {
+		f.refuse = unavailable
+	}
 	if f.refuse != nil {
 		b.mu.Unlock()
 		return nil, f.refuse

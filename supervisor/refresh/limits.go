@@ -82,7 +82,41 @@ func (a *account) rule() limit.Rule {
 
 // heldByLimit is how long a request of that kind has to wait. The caller holds k.mu.
 func (a *account) heldByLimit(kind string, insisted bool, now schedule.Instant) limit.Hold {
-	return a.rule().Next(a.plan.allowance.made, limit.Ask{Login: isLogin(kind), Insisted: insisted}, now.Mono)
+	ask := limit.Ask{Login: isLogin(kind), Insisted: insisted}
+	if !insisted && !spool.IsLogin(kind) {
+		a.repeats(&ask, now)
+	}
+	return a.rule().Next(a.plan.allowance.made, ask, now.Mono)
+}
+
+// lastTry is how long before a token dies what is left for a person is used at the
+// latest, rather than let it die: an answer has to come, and consumers have to get it.
+const lastTry = time.Minute
+
+// repeats says of a request that an account makes by itself what it repeats, and what
+// would be lost without it. What is left for a person is not used for a token that
+// would die soon again, because the broker allows less than its lifetime needs. The
+// caller holds k.mu.
+func (a *account) repeats(ask *limit.Ask, now schedule.Instant) {
+	open, terms := a.state().Ambiguous(), a.terms()
+	ask.Again = open != nil || a.rec().Health.Failures > 0
+	if open != nil && open.Kind != spool.KindMint && terms.Grace > 0 {
+		if left := open.AmbiguousSince.Add(terms.Grace).Sub(now.Wall); left > 0 {
+			ask.Saves, ask.Last, ask.Until = true, now.Mono, now.Mono+left-terms.Grace/10
+			ask.Soon = open.Sends <= 1
+			return
+		}
+	}
+	end := a.rec().Token.Expiry()
+	if a.keeper.met && now.Wall.Before(a.rec().RefreshExpiry) {
+		end = moment.Earlier(end, a.rec().RefreshExpiry)
+	}
+	if end.IsZero() || a.rec().Token.IssuedAt.After(now.Wall) { // nobody knows when it dies
+		return
+	}
+	ask.Until = moment.Minus(now.Mono, moment.Plus(now.Wall.Sub(end), lastTry))
+	interval := promise.Interval(a.policyOf(), a.rec().Token.Lifetime)
+	ask.Saves, ask.Last = time.Duration(a.rule().Unasked())*interval >= time.Hour, ask.Until
 }
 
 // isLogin says whether an attempt of that kind proves who asks.
@@ -107,6 +141,9 @@ func (a *account) limitText(h limit.Hold, now schedule.Instant) string {
 	case h.Failed:
 		return fmt.Sprintf("%d logins have failed since %s, and %d within an hour lock the account out; the next is safe %s. "+
 			"See until then why they were refused", h.Counted, since, l.FailedLoginsPerHour, at)
+	case h.Spread:
+		return fmt.Sprintf("%d of the %d requests that it allows an hour were made since %s; so that the others last, the next is sent %s. "+
+			"To send one now: tokenkeeper refresh %s --force", h.Counted, l.RequestsPerHour, since, at, a.cfg.Name)
 	case h.Left > 0:
 		return fmt.Sprintf("%d of the %d requests that it allows an hour were made since %s; the next is sent %s. "+
 			"The last one is left for a person: tokenkeeper refresh %s --force", h.Counted, l.RequestsPerHour, since, at, a.cfg.Name)

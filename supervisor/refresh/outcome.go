@@ -97,6 +97,9 @@ func (a *leased) countFailure(kind sdk.Kind, cause error) store.Health {
 	default: // it was refused, and somebody had insisted on one try
 		a.replan()
 	}
+	if !next.IsZero() && !a.state().IsAnswered() {
+		next = a.behindLimits(next, a.keeper.clock.Now())
+	}
 	expiry := a.rec().Token.Expiry()
 	a.keeper.mu.Unlock()
 	if !first { // people were told then
