@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,7 +91,7 @@ func (s *Server) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, error
 // Refresh implements the wire contract.
 func (s *Server) Refresh(ctx context.Context, m *pb.RefreshRequest) (*pb.TokenResponse, error) {
 	if _, none := s.provider.(interface{ knowsNoRefreshTokens() }); none {
-		return nil, toStatus(ErrUnimplemented)
+		return s.unimplemented(ctx, spool.KindRefresh, m)
 	}
 	req := RefreshRequest{
 		Attempt: toAttempt(m.GetAttempt()),
@@ -106,7 +107,7 @@ func (s *Server) Refresh(ctx context.Context, m *pb.RefreshRequest) (*pb.TokenRe
 func (s *Server) Exchange(ctx context.Context, m *pb.ExchangeRequest) (*pb.TokenResponse, error) {
 	p, ok := s.provider.(Authorizer)
 	if !ok {
-		return nil, toStatus(ErrUnimplemented)
+		return s.unimplemented(ctx, spool.KindExchange, m)
 	}
 	req := ExchangeRequest{
 		Attempt:      toAttempt(m.GetAttempt()),
@@ -282,6 +283,27 @@ func (s *Server) attempt(ctx context.Context, kind string, id Attempt, account s
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// unimplemented is an attempt of a kind that the provider does not implement, or does
+// not any more: what it has spooled as a whole token is given all the same, and what
+// nobody can read here stays in its slot.
+func (s *Server) unimplemented(ctx context.Context, kind string, m interface {
+	GetAttempt() *pb.Attempt
+	GetAccount() *pb.Account
+},
+) (*pb.TokenResponse, error) {
+	sp, err := s.spool()
+	if err != nil {
+		return nil, toStatus(&Error{Kind: KindNotSent, Message: err.Error()})
+	}
+	id := toAttempt(m.GetAttempt())
+	if !slices.ContainsFunc(sp.Unsettled(), func(e spool.Entry) bool { return e.Attempt == id.ID && e.Progress == spool.Answered }) {
+		return nil, toStatus(ErrUnimplemented)
+	}
+	return s.attempt(ctx, kind, id, toAccount(m.GetAccount()).Name, func(context.Context) (Token, error) {
+		return Token{}, ErrUnimplemented
+	})
 }
 
 // run takes the attempt's slot, answers from it if it can, and otherwise lets

@@ -29,7 +29,7 @@ func (s *Server) interfaces(d *Description) {
 func (s *Server) Renew(ctx context.Context, m *pb.RenewRequest) (*pb.TokenResponse, error) {
 	p, ok := s.provider.(Renewer)
 	if !ok {
-		return nil, toStatus(ErrUnimplemented)
+		return s.unimplemented(ctx, spool.KindRenew, m)
 	}
 	req := RenewRequest{Attempt: toAttempt(m.GetAttempt()), Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}
 	return s.attempt(ctx, spool.KindRenew, req.Attempt, req.Account.Name, func(ctx context.Context) (Token, error) {
@@ -41,7 +41,7 @@ func (s *Server) Renew(ctx context.Context, m *pb.RenewRequest) (*pb.TokenRespon
 func (s *Server) Mint(ctx context.Context, m *pb.MintRequest) (*pb.TokenResponse, error) {
 	p, ok := s.provider.(Minter)
 	if !ok {
-		return nil, toStatus(ErrUnimplemented)
+		return s.unimplemented(ctx, spool.KindMint, m)
 	}
 	req := MintRequest{Attempt: toAttempt(m.GetAttempt()), Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())}
 	return s.attempt(ctx, spool.KindMint, req.Attempt, req.Account.Name, func(ctx context.Context) (Token, error) {
@@ -122,7 +122,7 @@ func (s *Server) BeginLogin(ctx context.Context, m *pb.BeginLoginRequest) (_ *pb
 func (s *Server) EndLogin(ctx context.Context, m *pb.EndLoginRequest) (*pb.TokenResponse, error) {
 	p, ok := s.provider.(LoginGuide)
 	if !ok {
-		return nil, toStatus(ErrUnimplemented)
+		return s.unimplemented(ctx, spool.KindLogin, m)
 	}
 	req := EndLoginRequest{
 		Attempt: toAttempt(m.GetAttempt()), Account: toAccount(m.GetAccount()), Login: toLogin(m.GetLogin()), Given: NewSecret(m.GetGiven()),

@@ -249,7 +249,6 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 		if err != nil {
 			return control.LoggedInAnswer{}, apiError(err)
 		}
-		b.s.loggedIn(ctx, rec)
 		return loggedInAnswer(rec), nil
 	}
 	got, err := codeIn(redirected, b.s.opts.Config.Accounts[account].RedirectURL)
@@ -263,7 +262,6 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 	if err != nil {
 		return control.LoggedInAnswer{}, apiError(err)
 	}
-	b.s.loggedIn(ctx, rec)
 	return loggedInAnswer(rec), nil
 }
 

@@ -37,6 +37,9 @@ type desk struct {
 	// late is an attempt of an old grant that was answered, and whose answer could
 	// not be kept yet; nil: none.
 	late *spool.Entry
+	// unreadable is the attempt to end a login whose answer waits in the spool, and
+	// which this build of the provider can't read; "": none.
+	unreadable string
 	// told are the warnings about the token's times that a person has had.
 	told map[string]bool
 	// doubt is why its refresh token waits, as people were told last.

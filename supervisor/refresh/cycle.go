@@ -208,6 +208,9 @@ func (a attempt) run(ctx context.Context) error {
 	if a.state().Held() != nil && err != nil && !errors.Is(err, sdk.ErrConnection) {
 		return a.keepHeld(ctx)
 	}
+	if errors.Is(err, sdk.ErrUnimplemented) && a.isSpooled() {
+		return a.unreadable()
+	}
 	crashpoint.Here("refresh: the call has returned")
 	if !errors.Is(err, sdk.ErrConnection) {
 		a.keeper.sawAnswer()
@@ -293,6 +296,9 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 	}
 	next := a.successor(answer)
 	rec := next.record
+	if spool.IsLogin(a.in.Kind) && a.keeper.cfg.LoggedIn != nil { // a death in between harms nothing: it says of which login
+		a.keeper.cfg.LoggedIn(ctx, rec)
+	}
 	switch err := a.keeper.cfg.Store.Commit(ctx, rec); {
 	case errors.Is(err, store.ErrConflict):
 		return a.conflicting(ctx, rec, err)

@@ -104,7 +104,7 @@ func (a *leased) weighStray(ctx context.Context, e spool.Entry) error {
 	case err == nil:
 	case errors.Is(err, sdk.ErrConnection):
 		return err
-	case kind == sdk.KindNotSent: // it was not read either
+	case kind == sdk.KindNotSent, errors.Is(err, sdk.ErrUnimplemented): // it was not read either
 		return a.named(err)
 	default: // it brought no token, or one that nobody can read, which the provider puts aside
 		return a.clear(ctx, e.Attempt)

@@ -36,7 +36,9 @@ const (
 	// section 3.5).
 	pollUsual = 5 * time.Second
 	pollLeast = time.Second
-	pollMost  = time.Minute
+	// pollMost is the longest pause for a broker that can't be asked and does not want
+	// a longer one.
+	pollMost = time.Minute
 )
 
 // loginShapes are the shapes of login that a provider has.
@@ -136,7 +138,8 @@ func (a *account) beginGuided(ctx context.Context, remote *sdk.Remote, shape sdk
 		l.Until = moment.Earlier(g.Expires, now.Add(longestLogin))
 	}
 	if isPolled(shape) {
-		g.PollEvery = moment.Within(cmp.Or(g.PollEvery, pollUsual), pollLeast, pollMost)
+		last := l.Until.Sub(now) - a.cfg.Timeout // it is asked once at least
+		g.PollEvery = max(min(cmp.Or(g.PollEvery, pollUsual), last), pollLeast)
 	} else {
 		g.PollEvery = 0
 	}

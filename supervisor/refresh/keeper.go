@@ -82,8 +82,8 @@ type Config struct {
 	// Steered refuses a file that steers the provider and that somebody can change who
 	// is not trusted; nil: none is.
 	Steered func(path string) error
-	// LoggedIn is told of the record of a login that was polled; nil: nobody is. Who
-	// completes one is told himself.
+	// LoggedIn is told of the record that comes of a login, before that is durable;
+	// nil: nobody is. Who confirms one of another person is told himself.
 	LoggedIn func(ctx context.Context, rec store.Record)
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
@@ -113,10 +113,11 @@ type Keeper struct {
 	mints    bool       // it can mint
 	repeat   sdk.Repeat // what a second mint does
 	logins   loginShapes
-	usual    string   // environment of the broker, if an account names none
-	steering []string // settings that name files which steer the provider
-	inFlight int
-	deadline time.Time // the latest of the attempts in flight
+	usual    string    // environment of the broker, if an account names none
+	steering []string  // settings that name files which steer the provider
+	inFlight int       // attempts that take a place of those that there are
+	polling  int       // polls of logins, which take none
+	deadline time.Time // the latest of both
 	running  bool
 	beside   bool             // its provider can exchange a code while a refresh of the account is under way
 	ending   bool             // logins that are over are being dropped from the store

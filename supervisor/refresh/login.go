@@ -50,7 +50,12 @@ func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (s
 		return store.Record{}, err
 	}
 	defer k.touchDown()
-	s := &spending{state: state, code: sdk.NewSecret(code), done: make(chan struct{})}
+	return unclaimed.completeWith(ctx, remote, state, sdk.NewSecret(code))
+}
+
+// completeWith is CompleteLogin of an attempt that counts as being in flight.
+func (unclaimed *account) completeWith(ctx context.Context, remote *sdk.Remote, state string, code sdk.Secret) (store.Record, error) {
+	s := &spending{state: state, code: code, done: make(chan struct{})}
 	a, err := unclaimed.claimWith(ctx, s)
 	if err != nil {
 		return store.Record{}, err
@@ -71,6 +76,10 @@ func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error
 	if l == nil || l.State != s.state {
 		defer k.mu.Unlock()
 		return store.Record{}, a.errNoLogin(l)
+	}
+	if l.unsettled {
+		defer k.mu.Unlock()
+		return store.Record{}, a.errUnreadable(k.cfg.Provider)
 	}
 	l.code = s.code
 	a.exchange = l
@@ -97,6 +106,7 @@ func (a *leased) settleBeforeLogin(ctx context.Context) error {
 	case !unfinished && (a.state().IsCut() || a.state().IsAnswered()):
 		return fmt.Errorf("account %s: %w: it was lost in the middle of an attempt, which has to be settled first; try again soon", a.cfg.Name, ErrNoProcess)
 	case !unfinished:
+		a.giveUpUnreadable()
 		return nil
 	case a.state().IsAnswered():
 		return a.attempt(in).run(ctx)

@@ -202,6 +202,11 @@ const idleSleep = 24 * time.Hour
 // k.mu.
 func (k *Keeper) takeOff(timeout time.Duration) {
 	k.inFlight++
+	k.awaits(timeout)
+}
+
+// awaits notes how long an attempt that begins now may take. The caller holds k.mu.
+func (k *Keeper) awaits(timeout time.Duration) {
 	if d := k.clock.Now().Wall.Add(timeout); d.After(k.deadline) {
 		k.deadline = d
 	}
@@ -212,11 +217,16 @@ func (k *Keeper) touchDown() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.inFlight--
-	if k.inFlight == 0 {
+	k.ended()
+	k.signal()
+}
+
+// ended tells who waits that an attempt is over. The caller holds k.mu.
+func (k *Keeper) ended() {
+	if k.inFlight+k.polling == 0 {
 		k.deadline = time.Time{}
 	}
 	k.landing.Broadcast()
-	k.signal()
 }
 
 // awaitFlights lets no new login begin and waits for every attempt in flight.
@@ -224,7 +234,7 @@ func (k *Keeper) awaitFlights() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.remote = nil
-	for k.inFlight > 0 {
+	for k.inFlight+k.polling > 0 {
 		k.landing.Wait()
 	}
 }
@@ -241,11 +251,11 @@ func (k *Keeper) setRemote(r *sdk.Remote) {
 	k.remote = r
 }
 
-// InFlight is how many attempts are under way.
+// InFlight is how many attempts are under way, polls of logins among them.
 func (k *Keeper) InFlight() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.inFlight
+	return k.inFlight + k.polling
 }
 
 // Deadline is when the last of the attempts in flight must have ended, by the

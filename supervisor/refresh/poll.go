@@ -20,7 +20,6 @@ const slowerBy = 5 * time.Second
 // polling is how an open login is polled. It is under k.mu.
 type polling struct {
 	at       time.Duration // when next, on the monotonic clock; 0: not planned
-	slower   time.Duration // than the login says, by the broker's word
 	failures int           // in a row, in which the broker could not be asked
 	under    chan struct{} // closed when the poll ends that is made; nil: none is
 	lost     time.Time     // when a poll began whose answer was lost; zero: none was
@@ -64,38 +63,71 @@ func (k *Keeper) startPolls(ctx context.Context) time.Duration {
 	for name := range k.begun {
 		a := k.accounts[name]
 		l := a.openLogin(now.Wall)
-		if l == nil || !isPolled(l.Guided.Shape) || l.stage != loginWaits || l.polls.under != nil || l.unsettled {
+		if k.remote == nil || l == nil || !isPolled(l.Guided.Shape) || l.stage != loginWaits || l.polls.under != nil || l.unsettled {
 			continue
 		}
 		if l.polls.at == 0 {
-			l.polls.at = now.Mono + l.polls.every(l.Login)
+			l.polls.at = now.Mono + l.Guided.PollEvery
 		}
 		if left := l.polls.at - now.Mono; left > 0 {
 			wait = min(wait, left)
 			continue
 		}
+		if k.polling >= k.cfg.MaxInFlight { // one that ends wakes who polls
+			continue
+		}
+		k.polling++
+		k.awaits(a.cfg.Timeout)
 		l.polls.under = make(chan struct{})
-		go a.poll(ctx, l)
+		go a.poll(ctx, k.remote, l)
 	}
 	return wait
 }
 
 // poll asks once whether the person is done, and plans the next time.
-func (a *account) poll(ctx context.Context, l *login) {
+func (a *account) poll(ctx context.Context, remote *sdk.Remote, l *login) {
 	k := a.keeper
-	rec, err := k.CompleteLogin(ctx, a.cfg.Name, l.State, "")
-	if err == nil && k.cfg.LoggedIn != nil {
-		k.cfg.LoggedIn(ctx, rec)
-	}
+	_, err := a.completeWith(ctx, remote, l.State, sdk.Secret{})
+	a.paceBy(ctx, l, err)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	close(l.polls.under)
 	l.polls.under = nil
 	l.polls.at = k.clock.Now().Mono + l.polls.next(l.Login, err)
+	k.polling--
+	k.ended()
 	k.lookAtPolls()
 }
 
-func (p *polling) every(l store.Login) time.Duration { return l.Guided.PollEvery + p.slower }
+// paceBy takes over the pace that a broker wants from now on, and makes it durable.
+func (a *account) paceBy(ctx context.Context, l *login, pending error) {
+	k := a.keeper
+	k.mu.Lock()
+	every := paceOf(l.Login, pending)
+	changed := a.wish.login == l && every != l.Guided.PollEvery
+	l.Guided.PollEvery = every
+	noted := l.Login
+	k.mu.Unlock()
+	if !changed {
+		return
+	}
+	if err := k.cfg.Store.PutLogin(context.WithoutCancel(ctx), noted); err != nil {
+		a.log().Warn("the broker wants to be asked less often whether a login is done, which could not be stored; a restart forgets it", "every", every, "error", err)
+	}
+}
+
+// paceOf is how often a broker that has answered that wants to be asked.
+func paceOf(l store.Login, pending error) time.Duration {
+	var e *sdk.Error
+	if !errors.As(pending, &e) || e.Kind != sdk.KindPending {
+		return l.Guided.PollEvery
+	}
+	every := l.Guided.PollEvery
+	if e.OAuthError == "slow_down" {
+		every += slowerBy
+	}
+	return max(every, e.RetryAfter)
+}
 
 // next is how long after a poll with that outcome the next one comes. Who can't be
 // asked is left alone longer each time, as RFC 8628 wants it.
@@ -104,21 +136,19 @@ func (p *polling) next(l store.Login, err error) time.Duration {
 	if !errors.As(err, &e) {
 		e = &sdk.Error{}
 	}
+	every := l.Guided.PollEvery
 	if e.Kind == sdk.KindPending {
 		p.failures = 0
-		if e.OAuthError == "slow_down" {
-			p.slower += slowerBy
-		}
-		return max(p.every(l), e.RetryAfter)
+		return every
 	}
-	wait := p.every(l)
+	wait := every
 	for range p.failures {
 		if wait *= 2; wait >= pollMost {
 			break
 		}
 	}
 	p.failures++
-	return max(min(wait, max(pollMost, p.every(l))), e.RetryAfter)
+	return max(min(wait, max(pollMost, every)), e.RetryAfter)
 }
 
 // awaitPoll returns when no poll of the account's login is under way.
@@ -147,11 +177,11 @@ func (a *account) ends(l *login) bool {
 }
 
 // loginSettled says that no attempt of an earlier run to end the open login is left
-// that was not settled.
+// that was not settled, unless its answer waits for another build of the provider.
 func (a *leased) loginSettled() {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	if l := a.wish.login; l != nil {
+	if l := a.wish.login; l != nil && a.desk().unreadable == "" {
 		l.unsettled = false
 	}
 }

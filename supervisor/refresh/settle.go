@@ -52,11 +52,16 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 // stillUnsettled tells of an account that could not be settled, or whose attempt
 // has failed, and has it settled at its next turn if nothing else is planned.
 func (a *leased) stillUnsettled(err error) {
-	a.log().Info("the attempt that the start before has left open did not end well", "error", err)
+	pause := schedule.Failure{InRow: 3}
+	if errors.Is(err, sdk.ErrUnimplemented) { // which the next process can, if one
+		pause.InRow = a.cfg.MaxFailures + 20
+	} else {
+		a.log().Info("the attempt that the start before has left open did not end well", "error", err)
+	}
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	if a.step(acct.NotSettled{Disk: errors.Is(err, store.ErrDisk)}) == acct.BackOff {
-		a.retry(schedule.Failure{InRow: 3})
+		a.retry(pause)
 	}
 }
 
@@ -112,7 +117,7 @@ func (a *leased) settleAll(ctx context.Context, all spooled) error {
 		errs = append(errs, err) // an attempt that failed is settled too
 		return errors.Is(err, sdk.ErrConnection)
 	}
-	a.slots, a.desk().late = append([]spool.Entry{}, all.entries[a.cfg.Name]...), nil
+	a.slots, a.desk().late, a.desk().unreadable = append([]spool.Entry{}, all.entries[a.cfg.Name]...), nil, ""
 	defer func() { a.slots = nil }()
 	before := "" // it is settled when the one over it has given it back
 	if intended && in.Before != nil {

@@ -1,0 +1,46 @@
+package refresh
+
+import (
+	"fmt"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+)
+
+// A provider may be replaced by a build that does not implement a call any more, while
+// an answer to that call waits in the spool. It may be the only copy of a token, so it
+// stays there with its intent, until a build comes that can read it, or a person logs
+// in anew.
+
+// isSpooled says whether the answer to the attempt, which is settled, is in the spool.
+func (a attempt) isSpooled() bool {
+	e, ok := a.slot(a.in.Attempt)
+	return ok && e.Progress == spool.Answered
+}
+
+// unreadable leaves the answer where it is, and tells.
+func (a attempt) unreadable() error {
+	err := a.errUnreadable(a.keeper.cfg.Provider)
+	a.countFailure(sdk.KindTransient, err)
+	a.tell(acct.Lost{})
+	if spool.IsLogin(a.in.Kind) {
+		a.desk().unreadable = a.in.Attempt
+	}
+	return err
+}
+
+func (a *account) errUnreadable(provider string) error {
+	return fmt.Errorf("account %s: an answer of the broker, perhaps with a token, waits in the spool, and this build of provider %s can't read it: "+
+		"%w. It is kept, and nothing is sent before it is read: put the build back that sent the request, and then: tokenkeeper restart %[2]s",
+		a.cfg.Name, provider, sdk.ErrUnimplemented)
+}
+
+// giveUpUnreadable frees the slot of such an answer to a login, which the provider puts
+// aside: a person logs in anew.
+func (a *leased) giveUpUnreadable() {
+	if d := a.desk(); d.unreadable != "" {
+		d.unfreed = append(d.unfreed, d.unreadable)
+		d.unreadable = ""
+	}
+}
