@@ -183,6 +183,7 @@ func (r *report) addProviders(cfg *config.Config) {
 		for _, a := range cfg.AccountsOf(p.Name) {
 			r.warnOfLogin(a, p.description)
 			r.add(settingProblems(r.Config, []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
+			r.add(addressProblems(r.Config, a, p.description.Settings)...)
 		}
 	}
 }

@@ -126,6 +126,8 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		{"a setting that does not exist", account("saxo", "    settings:\n      environment: sim\n      environmnt: sim\n"), nil,
 			`tk.yaml:11: accounts.main.settings.environmnt: is no setting of provider saxo; did you mean "environment"?`},
 		{"a setting's value", account("saxo", "    settings: {environment: prod}\n"), nil, "accounts.main.settings.environment: has a value that provider saxo does not know; use one of: "},
+		{"an address that is none", account("saxo", "    settings: {token_url: not a url}\n"), nil, "accounts.main.settings.token_url: is not an absolute URL; write it like https://"},
+		{"an address without TLS", account("saxo", "    settings: {token_url: 'http://broker.example/token'}\n"), nil, "accounts.main.settings.token_url: must begin with https://"},
 		{"a provider that does not exist", account("nope", ""), nil, `unknown provider "nope"`},
 		{"a missing program", account("other", "providers:\n  other: {command: [/nonexistent/plugin]}\n"), nil, "tk.yaml:10: providers.other: /nonexistent/plugin does not exist"},
 		{"no plugin", account("other", ""), func(t *testing.T, w world) { w.plugin(t, "other", "#!/bin/sh\nexit 0\n") }, "tokenkeeper-provider-other is no provider"},

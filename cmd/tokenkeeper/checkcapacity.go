@@ -24,14 +24,14 @@ const usualLife = 15 * time.Minute
 // in time. How long an answer takes is only known while the service runs, so
 // here it is assumed.
 func (r *report) addCapacity(cfg *config.Config) {
-	policies := map[string]sdk.Policy{}
+	described := map[string]sdk.Description{}
 	for _, p := range r.Providers {
 		if wayBy(p.description) != control.WayLogin { // which asks the broker for nothing
-			policies[p.Name] = timesOf(p.description)
+			described[p.Name] = p.description
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(policies)) {
-		c, life := capacityOf(cfg, name, policies[name])
+	for _, name := range slices.Sorted(maps.Keys(described)) {
+		c, life := capacityOf(cfg, name, described[name])
 		if c.Enough() {
 			continue
 		}
@@ -50,10 +50,9 @@ func (r *report) addLimits(cfg *config.Config) {
 		if rule.Unasked() == 0 || p.Error != "" || way == control.WayLogin {
 			continue
 		}
-		policy := timesOf(p.description)
 		for _, a := range cfg.AccountsOf(p.Name) {
-			life := policy.AccessLifetime
-			interval := promise.Interval(askedOf(a.Refresh, policy), life)
+			life := p.description.Policy.AccessLifetime
+			interval := promise.Interval(askedOf(a.Refresh, p.description), life)
 			if interval <= 0 || time.Duration(rule.Unasked())*interval >= time.Hour {
 				continue
 			}
@@ -87,14 +86,14 @@ func rarer(key string, interval, life time.Duration) string {
 
 // capacityOf is what the configured accounts of a provider need, and how long
 // their tokens are taken to live, in words.
-func capacityOf(cfg *config.Config, provider string, policy sdk.Policy) (promise.Capacity, string) {
-	life, who := policy.AccessLifetime, "as the provider says"
+func capacityOf(cfg *config.Config, provider string, d sdk.Description) (promise.Capacity, string) {
+	life, who := d.Policy.AccessLifetime, "as the provider says"
 	if life <= 0 {
 		life, who = usualLife, "as assumed, because the provider does not say"
 	}
 	c := promise.Capacity{Slots: cfg.Provider(provider).MaxInFlight, Answer: promise.UsualAnswer}
 	for _, a := range cfg.AccountsOf(provider) {
-		c.Add(promise.Interval(askedOf(a.Refresh, policy), life))
+		c.Add(promise.Interval(askedOf(a.Refresh, d), life))
 	}
 	return c, fmt.Sprintf("An access token lives %s (%s)", life, who)
 }

@@ -15,9 +15,9 @@ import (
 )
 
 func (r *report) addAccounts(cfg *config.Config) {
-	policies, ways := map[string]sdk.Policy{}, map[string]string{}
+	described, ways := map[string]sdk.Description{}, map[string]string{}
 	for _, p := range r.Providers {
-		policies[p.Name] = timesOf(p.description)
+		described[p.Name] = p.description
 		if p.Error == "" {
 			ways[p.Name] = wayBy(p.description)
 		}
@@ -26,7 +26,7 @@ func (r *report) addAccounts(cfg *config.Config) {
 		a := cfg.Accounts[name]
 		got := accountReport{Name: name, Provider: a.Provider, Way: ways[a.Provider], Sinks: []string{}}
 		if got.Way != control.WayLogin {
-			got.Refresh = refreshRule(a.Refresh, policies[a.Provider])
+			got.Refresh = refreshRule(a.Refresh, described[a.Provider])
 		}
 		for _, sink := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 			if slices.Contains(accountsOf(cfg, cfg.Sinks[sink]), name) {
@@ -35,8 +35,8 @@ func (r *report) addAccounts(cfg *config.Config) {
 		}
 		r.Accounts = append(r.Accounts, got)
 		if a.Refresh.BeforeExpiry > 0 || a.Refresh.Every > 0 {
-			asked := askedOf(a.Refresh, policies[a.Provider])
-			for _, cut := range schedule.Cut(asked, policies[a.Provider].AccessLifetime) {
+			d := described[a.Provider]
+			for _, cut := range schedule.Cut(wishesOf(a.Refresh, d), d.Policy.AccessLifetime) {
 				r.Warnings = append(r.Warnings, finding{
 					File: r.Config, Line: lineOf(r.Config, "accounts", name, "refresh"), Key: "accounts." + name + ".refresh", Message: cut,
 				})
@@ -45,17 +45,11 @@ func (r *report) addAccounts(cfg *config.Config) {
 	}
 }
 
-// askedOf is when the configuration and the provider want an account to be
-// refreshed.
-func askedOf(c config.Refresh, policy sdk.Policy) schedule.Policy {
-	return schedule.Policy{BeforeExpiry: c.BeforeExpiry, Every: c.Every}.By(policy.BeforeExpiry, policy.OldAccessDies)
-}
-
 // refreshRule is when an account is refreshed, in words: as far as the life of
 // the provider's access tokens, if it tells that, allows what the configuration
 // asks for.
-func refreshRule(c config.Refresh, policy sdk.Policy) string {
-	holds := schedule.Allowed(askedOf(c, policy), policy.AccessLifetime)
+func refreshRule(c config.Refresh, d sdk.Description) string {
+	holds := schedule.Allowed(askedOf(c, d), d.Policy.AccessLifetime)
 	var rule []string
 	if holds.BeforeExpiry > 0 {
 		rule = append(rule, moment.Span(holds.BeforeExpiry)+" before expiry")

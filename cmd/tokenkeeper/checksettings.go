@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
@@ -34,7 +37,7 @@ func settingProblems(file string, place []string, of string, known []sdk.Setting
 		value, set := settings[s.Name]
 		switch {
 		case !set && s.Required:
-			add(s.Name, fmt.Sprintf("is missing, and %s needs it", of), s.Description)
+			add(s.Name, missing(of, s.Description), "")
 		case set && len(s.OneOf) > 0 && !slices.Contains(s.OneOf, value):
 			add(s.Name, "has a value that "+of+" does not know", "use one of: "+strings.Join(s.OneOf, ", "))
 		case set && s.Steers:
@@ -59,6 +62,41 @@ func settingProblems(file string, place []string, of string, known []sdk.Setting
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		if !slices.Contains(names, name) {
 			add(name, "is no setting of "+of, nearestSetting(name, names))
+		}
+	}
+	return problems
+}
+
+// missing says that a program needs a setting, in the words by which it describes it.
+func missing(of, description string) string {
+	message := "is missing, and " + of + " needs it"
+	if description == "" {
+		return message
+	}
+	return message + ": " + strconv.Quote(description)
+}
+
+// addressProblems are an account's settings that are addresses, by their names, and
+// hold none. What sdk/oauth takes is known of the built-in providers alone.
+func addressProblems(file string, a config.Account, known []sdk.Setting) []config.Problem {
+	var problems []config.Problem
+	_, strict := builtin(a.Provider)
+	for _, s := range known {
+		value, set := a.Settings[s.Name]
+		if !set || !strings.HasSuffix(s.Name, "_url") || value == "" && !s.Required {
+			continue
+		}
+		fault := ""
+		if u, err := url.Parse(value); err != nil || u.Scheme == "" || u.Host == "" {
+			fault = "is not an absolute URL"
+		} else if strict {
+			fault = oauth.AddressFault(value)
+		}
+		if fault != "" {
+			path := []string{"accounts", a.Name, "settings", s.Name}
+			problems = append(problems, config.Problem{
+				File: file, Line: lineOf(file, path...), Key: strings.Join(path, "."), Message: fault, Hint: "write it like https://broker.example/path",
+			})
 		}
 	}
 	return problems

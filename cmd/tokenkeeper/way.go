@@ -2,8 +2,10 @@ package main
 
 import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -16,13 +18,17 @@ func wayBy(d sdk.Description) string {
 	return control.WayRefresh
 }
 
-// timesOf is a provider's policy as the time of a refresh or a renewal follows from it:
-// a login dies with the access token that nobody has renewed, so that a renewal is not
-// put off for consumers' sake.
-func timesOf(d sdk.Description) sdk.Policy {
-	p := d.Policy
-	if wayBy(d) == control.WayRenew && p.OldAccessDies {
-		p.OldAccessDies, p.BeforeExpiry = false, min(p.BeforeExpiry, p.AccessLifetime/2)
+// wishesOf is when the configuration and the provider want an account to be refreshed.
+func wishesOf(c config.Refresh, d sdk.Description) schedule.Policy {
+	return schedule.Policy{BeforeExpiry: c.BeforeExpiry, Every: c.Every}.By(d.Policy.BeforeExpiry, d.Policy.OldAccessDies)
+}
+
+// askedOf is when an account is refreshed or renewed by that: its login dies with an
+// access token that nobody has renewed.
+func askedOf(c config.Refresh, d sdk.Description) schedule.Policy {
+	p := wishesOf(c, d)
+	if wayBy(d) == control.WayRenew {
+		p = p.Renewing(d.Policy.AccessLifetime)
 	}
 	return p
 }

@@ -6,9 +6,12 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -56,17 +59,28 @@ func TestImportedAccess(t *testing.T) {
 	}
 }
 
-// A renewal is not put off, whatever it kills: the login dies with the token.
-func TestTimesOfARenewer(t *testing.T) {
-	p := sdk.Policy{AccessLifetime: time.Hour, BeforeExpiry: 15 * time.Minute, OldAccessDies: true}
-	if got := timesOf(sdk.Description{NoRefresh: true, Renewer: true, Policy: p}); got.OldAccessDies || got.BeforeExpiry != 15*time.Minute {
-		t.Errorf("%+v", got)
-	}
-	p.BeforeExpiry = 50 * time.Minute
-	if got := timesOf(sdk.Description{NoRefresh: true, Renewer: true, Policy: p}); got.BeforeExpiry != 30*time.Minute {
-		t.Errorf("%+v", got)
-	}
-	if got := timesOf(sdk.Description{Policy: p}); got != p {
-		t.Errorf("%+v", got)
+// What check says of a renewal is what the schedule does.
+func TestCheckTellsTheTimeOfARenewal(t *testing.T) {
+	issued := time.Unix(1<<30, 0)
+	for _, p := range []sdk.Policy{
+		{AccessLifetime: time.Hour, BeforeExpiry: 15 * time.Minute},
+		{AccessLifetime: time.Hour, BeforeExpiry: 50 * time.Minute},
+		{AccessLifetime: time.Minute, BeforeExpiry: 40 * time.Second},
+		{AccessLifetime: time.Minute, BeforeExpiry: 5 * time.Second},
+		{AccessLifetime: time.Minute, BeforeExpiry: 55 * time.Second},
+		{AccessLifetime: 4 * time.Minute},
+	} {
+		for _, configured := range []time.Duration{0, 10 * time.Second, 50 * time.Second, 55 * time.Minute} {
+			for _, p.OldAccessDies = range []bool{false, true} {
+				rule := refreshRule(config.Refresh{BeforeExpiry: configured}, sdk.Description{NoRefresh: true, Renewer: true, Policy: p})
+				end := issued.Add(p.AccessLifetime)
+				plan := schedule.PlanOf(schedule.Policy{BeforeExpiry: configured}.By(p.BeforeExpiry, p.OldAccessDies), schedule.Life{
+					Issued: issued, Lifetime: p.AccessLifetime, RefreshEnd: end, RefreshLife: p.AccessLifetime, Sliding: true, Sure: true,
+				}, issued, 0)
+				if want := moment.Span(end.Sub(plan.Due)) + " before expiry"; rule != want {
+					t.Errorf("%+v, configured %s: %q, and it comes %s", p, configured, rule, want)
+				}
+			}
+		}
 	}
 }

@@ -152,16 +152,24 @@ func (e Endpoint) checkToken(a sdk.Account) error {
 	return checkURL(a.Name, setting, e.TokenURL)
 }
 
-// checkURL wants TLS (RFC 6749, section 3.2), except on this machine.
 func checkURL(account, setting, raw string) error {
+	if fault := AddressFault(raw); fault != "" {
+		return Misconfigured(account, setting+" "+fault)
+	}
+	return nil
+}
+
+// AddressFault says why raw can be no address of an [Endpoint], which wants TLS (RFC
+// 6749, section 3.2) except on this machine; "": it can. It quotes nothing of raw.
+func AddressFault(raw string) string {
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" {
-		return Misconfigured(account, setting+" is not an absolute URL")
+	switch {
+	case err != nil || u.Host == "":
+		return "is not an absolute URL"
+	case u.Scheme == "https" || u.Scheme == "http" && staysHere(u.Hostname()):
+		return ""
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && staysHere(u.Hostname()) {
-		return nil
-	}
-	return Misconfigured(account, setting+" must begin with https:// (http:// is allowed to this machine alone)")
+	return "must begin with https:// (http:// is allowed to this machine alone)"
 }
 
 // staysHere: loopback addresses, and the names that RFC 6761 keeps off the

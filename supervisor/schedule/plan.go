@@ -85,11 +85,24 @@ func (l Life) ended(last, now time.Time) bool {
 // lastRefresh is the latest time for a refresh before the refresh token dies;
 // zero: nobody knows.
 func (l Life) lastRefresh(p Policy) time.Time {
+	return moment.Add(l.RefreshEnd, -p.margin(l.RefreshLife))
+}
+
+// margin is the least time between the last refresh and the end of what it spends,
+// which lives so long in all; 0: nobody knows.
+func (p Policy) margin(life time.Duration) time.Duration {
 	margin := max(p.BeforeExpiry, p.BeforeEnd, marginLeast)
-	if l.RefreshLife > 0 {
-		margin = min(margin, max(l.RefreshLife/2, shortestLife/2))
+	if life > 0 {
+		margin = min(margin, max(life/2, shortestLife/2))
 	}
-	return moment.Add(l.RefreshEnd, -margin)
+	return margin
+}
+
+// Renewing is p for access tokens of that lifetime that are renewed while they live,
+// and end their logins with them: BeforeExpiry is when [PlanOf] wants that at the latest.
+func (p Policy) Renewing(lifetime time.Duration) Policy {
+	p.BeforeExpiry = max(Allowed(p, lifetime).BeforeExpiry, p.margin(lifetime))
+	return p
 }
 
 // accessDue is when the access token is to be replaced; zero: nobody knows.
