@@ -280,12 +280,13 @@ func (s *service) hang() {
 }
 
 // hangUp is a reload, or a log that was rotated; the other signals reach the
-// providers alone, since they would end the supervisor.
+// built-in providers alone, since they would end the supervisor, and the glutton dies
+// again at any moment, when it is asked again.
 func (s *service) hangUp() {
 	s.systemctl(s.t, "kill", "-s", "HUP", "tokenkeeper")
 	main := s.mainPID()
 	for _, pid := range s.processes(s.t) {
-		if pid != main {
+		if pid != main && strings.Contains(s.commandOf(pid), "provider saxo") {
 			s.kill(pid, "TERM", "ABRT", "INT")
 		}
 	}
