@@ -69,6 +69,7 @@ func TestMintsOverARecordOfALogin(t *testing.T) {
 		gen := r.start()
 		time.Sleep(105 * time.Minute)
 		time.Sleep(6 * time.Hour)
+		synctest.Wait()
 		r.works(&b.minter, "after the end of the login's token")
 		_ = gen.end()
 	})
