@@ -147,6 +147,59 @@ func TestKindsOverTheWire(t *testing.T) {
 	}
 }
 
+// refreshes implements nothing but refreshes, which it leaves to the test.
+type refreshes struct{ sdk.Provider }
+
+// A token that was spooled whole is given by a build of the provider, too, that does not
+// implement the call any more; nothing else is answered, or takes a slot.
+func TestSpooledTokenOfACallThatIsGone(t *testing.T) {
+	ctx, dir := t.Context(), t.TempDir()
+	w := newWorld(t, t.TempDir(), grant)
+	open := func() *spool.Spool {
+		sp, err := spool.Open(ctx, dir, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sp
+	}
+	for kind, ask := range map[string]func(id string) (sdk.Answer, error){
+		"refresh": func(id string) (sdk.Answer, error) { return w.RefreshAnswer(ctx, request(id, "a4")) },
+		"renew": func(id string) (sdk.Answer, error) {
+			return w.RenewAnswer(ctx, sdk.RenewRequest{Attempt: sdk.Attempt{ID: id}, Account: sdk.Account{Name: "a1"}})
+		},
+		"mint": func(id string) (sdk.Answer, error) {
+			return w.MintAnswer(ctx, sdk.MintRequest{Attempt: sdk.Attempt{ID: id}, Account: sdk.Account{Name: "a2"}})
+		},
+		"login": func(id string) (sdk.Answer, error) {
+			return w.EndLoginAnswer(ctx, sdk.EndLoginRequest{Attempt: sdk.Attempt{ID: id}, Account: sdk.Account{Name: "a3"}})
+		},
+	} {
+		sp, had, has := open(), sdk.Provider(&many{}), sdk.Provider(refreshes{&many{}})
+		if kind == "refresh" {
+			had, has = refreshes{w.fake}, &many{}
+		}
+		w.serveAs(t, had, func() (*spool.Spool, error) { return sp, nil })
+		first, err := ask(kind)
+		if err != nil {
+			t.Fatal(kind, err)
+		}
+		_ = sp.Close()
+		sp = open()
+		w.serveAs(t, has, func() (*spool.Spool, error) { return sp, nil })
+		again, err := ask(kind)
+		if err != nil || !again.Recovered || !reflect.DeepEqual(again.Token, first.Token) {
+			t.Errorf("%s: %+v, %v", kind, again, err)
+		}
+		if err := w.Settle(ctx, kind); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ask("another"); !errors.Is(err, sdk.ErrUnimplemented) || len(sp.Unsettled()) > 0 {
+			t.Errorf("%s of which nothing is spooled: %v, %+v", kind, err, sp.Unsettled())
+		}
+		_ = sp.Close()
+	}
+}
+
 // The messages of version 1, as its builds send them, are what they were.
 func TestMessagesOfVersion1(t *testing.T) {
 	const described = "0a0461636d651205302e392e301a210a0308b009120308901c180120012a02083c32086f7074696f6e616c3a0308ac02" +

@@ -1,12 +1,15 @@
 package refresh_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // An answer with a token is kept, and read, though the provider is replaced meanwhile by
@@ -108,6 +111,38 @@ func TestPollsTakeNoPlaceOfRefreshes(t *testing.T) {
 		}
 		if dead > 0 {
 			t.Errorf("one had no living token for %ds", dead*10)
+		}
+		_ = g.end()
+	})
+}
+
+// A login of this machine is one whenever its token comes: at a store of another machine
+// its account is refreshed, also if the token was taken from the spool by the next start.
+func TestLoginTakenFromTheSpoolEndsItsHold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := guidedRig(t, []string{"one"}, sdk.LoginDevice)
+		var hold refresh.Hold
+		r.loggedIn = func(_ context.Context, rec store.Record) {
+			hold.Logins = map[string]time.Time{rec.Account: rec.LoginAt}
+			r.keeper.Hold(&hold)
+		}
+		hold.Reason = "it is another machine's"
+		r.restart()
+		r.keeper.Hold(&hold)
+		g := r.start()
+		synctest.Wait()
+		r.begin("one", "")
+		r.broker.next("one", fault{die: spooled, kill: func() { g.kill() }})
+		time.Sleep(6 * time.Second)
+		g.stop()
+		<-g.done
+		r.restart()
+		r.keeper.Hold(&hold)
+		g = r.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if s := r.status("one"); s.Withheld != "" || s.Record.Version < 3 {
+			t.Errorf("an hour after the login: version %d, withheld %q", s.Record.Version, s.Withheld)
 		}
 		_ = g.end()
 	})
