@@ -186,15 +186,16 @@ func TestMintedAnswerIsTakenFromTheSpool(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &mint{minter: newMinter(time.Hour, "")}
 			r := newMintRig(t, b, b.lifetime)
-			var gen *generation
-			die := func(*spool.Slot) error { gen.cut(); time.Sleep(time.Second); return nil }
+			started := make(chan *generation, 1)
+			die := func(*spool.Slot) error { (<-started).cut(); time.Sleep(time.Second); return nil }
 			want := uint64(1)
 			if !first {
 				b.next(nil)
 				want = 2
 			}
 			b.next(die)
-			gen = r.start()
+			gen := r.start()
+			started <- gen
 			if err := gen.died(); !errors.Is(err, sdk.ErrConnection) {
 				t.Fatal(err)
 			}
@@ -225,9 +226,10 @@ func TestMintedAnswerOfAnEarlierStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &mint{minter: newMinter(time.Hour, "")}
 		r := newMintRig(t, b, b.lifetime)
-		var gen *generation
-		b.next(func(*spool.Slot) error { gen.cut(); time.Sleep(time.Second); return nil })
-		gen = r.start()
+		started := make(chan *generation, 1)
+		b.next(func(*spool.Slot) error { (<-started).cut(); time.Sleep(time.Second); return nil })
+		gen := r.start()
+		started <- gen
 		if err := gen.died(); !errors.Is(err, sdk.ErrConnection) {
 			t.Fatal(err)
 		}
@@ -272,10 +274,10 @@ func TestLostMint(t *testing.T) {
 					b := &mint{minter: newMinter(time.Hour, c.repeat)}
 					r := newMintRig(t, b, b.lifetime)
 					defer r.watch()()
-					var gen *generation
+					started := make(chan *generation, 1)
 					fault := lost
 					if dies {
-						fault = func(*spool.Slot) error { gen.kill(); return sdk.ErrAmbiguous }
+						fault = func(*spool.Slot) error { (<-started).kill(); return sdk.ErrAmbiguous }
 					}
 					n := 0
 					if !c.first {
@@ -283,7 +285,8 @@ func TestLostMint(t *testing.T) {
 						n = 1
 					}
 					b.next(fault)
-					gen = r.start()
+					gen := r.start()
+					started <- gen
 					if dies {
 						if err := gen.died(); !errors.Is(err, sdk.ErrConnection) {
 							t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,12 +21,12 @@ import (
 type mintsAnd struct {
 	*broker
 	*minter
-	bare bool
+	bare atomic.Bool
 }
 
 func (b *mintsAnd) Mint(ctx context.Context, req sdk.MintRequest) (sdk.Token, error) {
 	t, err := b.minter.Mint(ctx, req)
-	if err != nil || b.bare {
+	if err != nil || b.bare.Load() {
 		return t, err
 	}
 	return b.grant(req.Account.Name), nil
@@ -168,7 +169,7 @@ func TestMintedWithoutARefreshToken(t *testing.T) {
 		gen := r.start()
 		synctest.Wait()
 		r.broker.grant("main")
-		b.bare = true
+		b.bare.Store(true)
 		for range 20 {
 			time.Sleep(time.Hour)
 			synctest.Wait()
