@@ -10,7 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 )
 
-// TestReadmeTriesAConfigurationWithoutABroker does what the README says, line by
+// TestReadmeTriesAConfigurationWithoutABroker does what configs/README.md says, line by
 // line: the account and the sink are shown, and the broker hears nothing.
 func TestReadmeTriesAConfigurationWithoutABroker(t *testing.T) {
 	t.Parallel()
@@ -19,7 +19,7 @@ func TestReadmeTriesAConfigurationWithoutABroker(t *testing.T) {
 		filesYAML)
 
 	var script string
-	for _, block := range fenced(t, filepath.Join(repository, "README.md"), "sh") {
+	for _, block := range fenced(t, filepath.Join(repository, "configs", "README.md"), "sh") {
 		if strings.Contains(block, "TOKENKEEPER_STATE_DIR") {
 			script = block
 		}

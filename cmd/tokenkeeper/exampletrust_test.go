@@ -59,7 +59,7 @@ func TestExamplesAreTrusted(t *testing.T) {
 // setExampleSecrets sets what the examples refer to.
 func setExampleSecrets(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD"} {
+	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD", "ACME_CLIENT_ID", "ACME_CLIENT_SECRET"} {
 		t.Setenv(name, "of-the-"+name)
 	}
 	t.Setenv("HOOK_SECRET", "whsec_MTIz")
@@ -85,7 +85,7 @@ func findings(t *testing.T, file string) ([]finding, error) {
 	return append(r.Problems, r.Warnings...), nil
 }
 
-// exampleConfigurations are those of configs, of the README, and what init writes,
+// exampleConfigurations are those of configs, of every README, and what init writes,
 // by where they stand.
 func exampleConfigurations(t *testing.T) map[string]string {
 	t.Helper()
@@ -98,8 +98,10 @@ func exampleConfigurations(t *testing.T) map[string]string {
 		found[filepath.Base(file)] = readText(t, file)
 	}
 	for _, language := range []string{"yaml", "yaml fragment"} {
-		for i, block := range fenced(t, filepath.Join(repository, "README.md"), language) {
-			found["README, "+language+" "+strconv.Itoa(i+1)] = block
+		for _, file := range readmes(t) {
+			for i, block := range fenced(t, file, language) {
+				found[inRepository(t, file)+", "+language+" "+strconv.Itoa(i+1)] = block
+			}
 		}
 	}
 	unit := readText(t, filepath.Join(repository, "configs", "systemd", "tokenkeeper.service"))
@@ -147,8 +149,10 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 	t.Setenv("CREDENTIALS_DIRECTORY", at("run/credentials/tokenkeeper.service"))
 	for file, content := range map[string]string{
 		"run/credentials/tokenkeeper.service/schwab_app_secret": "secret", "etc/tokenkeeper/secrets/schwab.yaml": "app_key: key\napp_secret: secret\n",
-		"opt/other/provider": "#!/bin/sh\n", "opt/acme/tokenkeeper-provider-acme": "#!/bin/sh\n", "opt/tokenkeeper/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
-		"usr/local/bin/on-token": "#!/bin/sh\n",
+		"etc/tokenkeeper/secrets/redis.yaml": "password: secret\n",
+		"opt/other/provider":                 "#!/bin/sh\n", "opt/acme/tokenkeeper-provider-acme": "#!/bin/sh\n", "opt/tokenkeeper/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
+		"usr/local/bin/on-token": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-acme": "#!/bin/sh\n",
+		"usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-redis": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
 	} {
 		must(os.WriteFile(at(file), []byte(content), 0o600), os.Chmod(at(file), 0o700))
 	}
@@ -165,8 +169,12 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 	go answerOK(usertest.Listen(t, at("run/bot/token.sock"), m.owner))
 	configuration = at("etc/tokenkeeper/tokenkeeper.yaml")
 	if !regexp.MustCompile(`(?m)^accounts:`).MatchString(text) {
-		text += "\naccounts: {a: {provider: saxo, client_id: id}}\n"
+		text += "\naccounts: {saxo-live: {provider: saxo, client_id: id}, schwab-main: {provider: schwab, client_id: id}}\n"
 	}
+	if !regexp.MustCompile(`(?m)^plugins:`).MatchString(text) {
+		text += "\nplugins: {dir: /usr/local/lib/tokenkeeper/plugins}\n"
+	}
+	text = strings.Replace(text, "sha256: …", "sha256: "+strings.Repeat("0", 64), 1)
 	text = regexp.MustCompile(`([\s"\[{:])/(var|run|mnt|opt|usr|etc)/`).ReplaceAllString(text, "${1}"+strings.ReplaceAll(root, "$", "$$")+"/${2}/")
 	must(os.WriteFile(configuration, []byte(text), 0o644))
 	return configuration

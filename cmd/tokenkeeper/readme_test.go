@@ -48,26 +48,28 @@ func TestReadmeConfigurationLoads(t *testing.T) {
 	}
 }
 
-// TestReadmeHasEveryVerb, and none that does not exist.
+// TestReadmeHasEveryVerb, and no README one that does not exist.
 func TestReadmeHasEveryVerb(t *testing.T) {
-	readme := readText(t, filepath.Join(repository, "README.md"))
+	table := readText(t, "README.md")
 	root := newRootCommand(newEnv(strings.NewReader(""), &strings.Builder{}, &strings.Builder{}))
 	root.InitDefaultCompletionCmd()
 	verbs := []string{}
 	for _, c := range root.Commands() {
 		verbs = append(verbs, c.Name())
-		if !strings.Contains(readme, "| `tokenkeeper "+c.Name()) {
-			t.Errorf("README.md's table lacks %q", c.Name())
+		if !strings.Contains(table, "| `tokenkeeper "+c.Name()) {
+			t.Errorf("the table of verbs lacks %q", c.Name())
 		}
 	}
-	said := regexp.MustCompile("(?m)(?:^|`|\\()tokenkeeper ([a-z]+)").FindAllStringSubmatch(readme, -1)
-	if len(said) < len(verbs) {
-		t.Fatalf("found only %d command lines in README.md", len(said))
-	}
-	for _, match := range said {
-		if !slices.Contains(verbs, match[1]) {
-			t.Errorf("README.md speaks of \"tokenkeeper %s\", which does not exist", match[1])
+	said := 0
+	for _, file := range readmes(t) {
+		for _, match := range regexp.MustCompile("(?m)(?:^|`|\\()tokenkeeper ([a-z]+)").FindAllStringSubmatch(readText(t, file), -1) {
+			if said++; !slices.Contains(verbs, match[1]) {
+				t.Errorf("%s speaks of \"tokenkeeper %s\", which does not exist", file, match[1])
+			}
 		}
+	}
+	if said < 2*len(verbs) {
+		t.Fatalf("found only %d command lines", said)
 	}
 }
 
@@ -161,14 +163,25 @@ func readmes(t *testing.T) []string {
 	return files
 }
 
-// walk visits the repository's files, but for hidden folders.
+// inRepository is the name of a file as seen from the top.
+func inRepository(t *testing.T, file string) string {
+	t.Helper()
+	name, err := filepath.Rel(repository, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// walk visits the repository's files, but for hidden folders that people don't
+// read on its page.
 func walk(t *testing.T, visit func(path string)) {
 	t.Helper()
 	err := filepath.WalkDir(repository, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != repository && strings.HasPrefix(d.Name(), "."):
+		case d.IsDir() && path != repository && strings.HasPrefix(d.Name(), ".") && d.Name() != ".github":
 			return filepath.SkipDir
 		case !d.IsDir():
 			visit(path)
