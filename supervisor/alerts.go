@@ -136,7 +136,7 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 	if k.EndGuessed && !r.LoginUncertain {
 		a.RefreshExpiry = time.Time{} // what no broker documents wakes nobody
 	}
-	if now.Before(k.Forgiven) || k.Mints {
+	if now.Before(k.Forgiven) || k.Mints || r.CanMint() {
 		a.AmbiguousSince = time.Time{} // the same refresh token is accepted again, and sent; or another one is minted
 	}
 	if r.Version > 0 {

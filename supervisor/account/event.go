@@ -65,6 +65,9 @@ type (
 	// Judged: the end of an attempt that was refused is durable, and so is Record's
 	// health.
 	Judged struct{ Record store.Record }
+	// GivenUp: the end of an attempt of which nobody knows the outcome is durable, and
+	// so is Record's health, as [State.GivingUp] has it: the account goes on without.
+	GivenUp struct{ Record store.Record }
 	// Found: a generation begins, and the store has that intent. The spool is
 	// compared next.
 	Found struct{ Intent store.Intent }
@@ -115,6 +118,7 @@ func (Marked) event() string       { return "marked as unknown" }
 func (Denied) event() string       { return "invalid_grant" }
 func (NothingElse) event() string  { return "no other token was found" }
 func (Judged) event() string       { return "the refusal is noted" }
+func (GivenUp) event() string      { return "it is given up" }
 func (Found) event() string        { return "a generation begins, announced" }
 func (NotFound) event() string     { return "a generation begins, not announced" }
 func (NotSettled) event() string   { return "could not be compared" }

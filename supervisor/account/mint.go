@@ -11,16 +11,16 @@ import (
 // Its key is part of the account's record, as it is configured now.
 
 // Kind is the attempt by which the account gets its next token by itself:
-// spool.KindRefresh, KindRenew or KindMint; "": none, somebody logs in. over: nothing
-// follows from its token any more, by the clock or by the broker's word. The replay of
-// an attempt is of the same kind.
-func (s State) Kind(over bool) string {
+// spool.KindRefresh, KindRenew or KindMint; "": none, somebody logs in. The replay of
+// an attempt is of the same kind, and what follows one that is given up is not.
+func (s State) Kind(t Terms, now time.Time) string {
 	rec := s.Standing.of()
 	_, refused := s.Standing.(Refused)
-	switch in := s.Ambiguous(); {
-	case in != nil:
+	in, givenUp := s.Ambiguous(), s.isGivenUp(t, now)
+	switch {
+	case in != nil && !givenUp:
 		return in.Kind
-	case rec.Key != "" && (rec.Way == store.WayMint || !s.Stored() || refused || over && rec.CanMint()):
+	case rec.Key != "" && (rec.Way == store.WayMint || !s.Stored() || refused || (t.Over || givenUp) && rec.CanMint()):
 		return spool.KindMint
 	case !s.Stored():
 		return ""

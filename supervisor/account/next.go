@@ -37,7 +37,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 		return s.spend(e, now)
 	case Announced, NotAnnounced, Moved, Calls, Lost:
 		return s.underWay(e)
-	case Stored, Beside, NotStored, Failed, Ended, NotEnded, Unanswered, Marked, Denied, NothingElse, Judged:
+	case Stored, Beside, NotStored, Failed, Ended, NotEnded, Unanswered, Marked, Denied, NothingElse, Judged, GivenUp:
 		return s.outcome(e)
 	case Found, NotFound, NotSettled, Lingers:
 		return s.settle(e)
@@ -217,6 +217,8 @@ func (s State) outcome(e Event) (State, Action, bool) {
 		return s, End, refreshes
 	case Judged:
 		return State{StandingOf(e.Record), Free{}}, Plan, true
+	case GivenUp:
+		return State{StandingOf(e.Record), Free{}}, Plan, unknown && s.Ambiguous() != nil
 	}
 	return s, Wait, false
 }
@@ -331,8 +333,8 @@ func (s State) reread(rec store.Record) State {
 		if rec.RefreshExpiry.IsZero() {
 			rec.RefreshExpiry = had.RefreshExpiry
 		}
-		if rec.Version == 0 {
-			rec.Health = had.Health // which is nowhere else
+		if rec.Version == 0 && had.Health != (store.Health{}) {
+			rec.Health = had.Health // of which the store has only that a key was refused
 		}
 	}
 	return s.with(rec)

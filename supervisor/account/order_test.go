@@ -90,6 +90,8 @@ func (w *walk) event() Event {
 			return Judged{keyRefused(ours)}
 		}
 		return Judged{refused(ours)}
+	case GivenUp:
+		return GivenUp{w.state.GivingUp()}
 	case Keyed:
 		return Keyed{rapid.SampledFrom([]string{"", ourKey, "another key"}).Draw(w.T, "key")}
 	case Found:
@@ -139,7 +141,7 @@ func (w *walk) happens(e Event) {
 	}
 	if s, ok := e.(Spend); ok && does == Announce {
 		_, refused := before.Standing.(Refused)
-		kind := before.Kind(s.Terms.Over)
+		kind := before.Kind(s.Terms, w.now)
 		u, unknown := before.Attempt.(Unknown)
 		at, _ := before.Replay(s.Terms, w.now)
 		switch {
@@ -153,6 +155,24 @@ func (w *walk) happens(e Event) {
 			fail("a refused token is sent by itself")
 		case unknown && (u.Elsewhere != nil || !s.Insisted && (at.IsZero() || at.After(w.now))):
 			fail("an unknown attempt is made again before its moment")
+		}
+	}
+	if s, ok := e.(Spend); ok && does == End && before.Ambiguous() != nil {
+		in := before.Ambiguous()
+		at, _ := before.Replay(s.Terms, w.now)
+		switch {
+		case in.Kind == spool.KindMint && had.Key != "":
+			fail("a mint is given up whose key there is")
+		case in.Kind != spool.KindMint && !had.CanMint() && KindOf(had.Way) == in.Kind:
+			fail("what may have used up all that there is is given up")
+		case !at.IsZero() && !s.Terms.Over && in.Kind != spool.KindMint && had.Version > 0 && KindOf(had.Way) == in.Kind:
+			fail("an attempt is given up that would be made again")
+		}
+	}
+	if _, ok := e.(GivenUp); ok {
+		if in := before.Ambiguous(); in.Kind != spool.KindMint && had.CanMint() && had.Spends().Fingerprint() == in.Fingerprint &&
+			after.Kind(Terms{}, w.now) != spool.KindMint {
+			fail("what was given up is sent again")
 		}
 	}
 	if o, ok := opened(before.Attempt); ok && o.Intent.Kind == spool.KindMint && !installed && had.Health.NeedsLogin != has.Health.NeedsLogin {
@@ -169,7 +189,8 @@ func (w *walk) happens(e Event) {
 	if before.Held() != nil && after.IsAnswered() && after.Held() != before.Held() {
 		fail("another token is served from memory")
 	}
-	if before.Ambiguous() != nil && after.Ambiguous() == nil && !installed && !found && !notFound {
+	_, givenUp := e.(GivenUp)
+	if before.Ambiguous() != nil && after.Ambiguous() == nil && !installed && !givenUp && !found && !notFound {
 		fail("that an attempt may have used up the token was forgotten")
 	}
 	for o, ok := opened(uncut(after.Attempt)); ok; o, ok = opened(uncut(o.Over)) {

@@ -37,13 +37,17 @@ func (s State) spend(e Spend, now time.Time) (State, Action, bool) {
 func (s State) spendNow(e Spend, now time.Time) (State, Action, bool) {
 	switch a := s.Attempt.(type) {
 	case Free:
-		if s.mayBegin(s.Kind(e.Terms.Over), e.Asked) {
+		if s.mayBegin(s.Kind(e.Terms, now), e.Asked) {
 			return s, Announce, true
 		}
 		return s, Wait, true
 	case Unknown:
 		switch at, _ := s.Replay(e.Terms, now); {
-		case !s.Stored() && a.Intent.Kind != spool.KindMint, a.Elsewhere != nil && now.Before(a.Elsewhere.Until):
+		case a.Elsewhere != nil && now.Before(a.Elsewhere.Until):
+			return s, Wait, true
+		case a.Elsewhere == nil && s.isGivenUp(e.Terms, now):
+			return s, End, true
+		case !s.Stored() && a.Intent.Kind != spool.KindMint && !s.Standing.of().CanMint():
 			return s, Wait, true
 		case a.Elsewhere != nil && marked(a.Intent) == nil && s.harmless(e.Terms, a.Intent):
 			return s, End, true

@@ -92,6 +92,12 @@ func mint(in store.Intent) store.Intent {
 	return in
 }
 
+// unread is of an attempt whose answer nobody could read.
+func unread(in store.Intent) store.Intent {
+	in.Unread = true
+	return in
+}
+
 func login(attempt string, before *store.Intent) store.Intent {
 	in := intent(attempt)
 	in.Kind, in.Fingerprint, in.Before = spool.KindExchange, "", before
@@ -140,6 +146,7 @@ func attempts() []named {
 		{"cut", Cut{Of: first}},
 		{"cut (again)", Cut{Of: first, Again: true}},
 		{"unknown", Unknown{Intent: stood}},
+		{"unknown (unread)", Unknown{Intent: unread(stood)}},
 		{"unknown (a mint)", Unknown{Intent: mint(stood)}},
 		{"unknown (elsewhere)", Unknown{intent("a0"), &Elsewhere{Until: now.Add(time.Second)}}},
 	}
@@ -159,6 +166,7 @@ func happenings() []happening {
 		{"nothing newer was found", Spend{Terms: terms}, 0},
 		{"… and it is the moment", Spend{Terms: terms}, moment},
 		{"… of a refresh token that stays", Spend{Terms: stays}, moment},
+		{"… and its token is about to end", Spend{Terms: terms}, time.Hour - moment},
 		{"… and its session is gone", Spend{Terms: Terms{Timeout: terms.Timeout, Over: true}}, 0},
 		{"… and somebody asks", Spend{Asked: true, Terms: terms}, 0},
 		{"… and somebody insists", Spend{Asked: true, Insisted: true, Terms: terms}, 0},
@@ -191,6 +199,7 @@ func happenings() []happening {
 		{"invalid_grant, of the key", Denied{ourKey}, 0},
 		{"no other token is found", NothingElse{}, 0},
 		{"the refusal is noted", Judged{refused(record(3, "ours"))}, 0},
+		{"it is given up", GivenUp{refused(record(3, "ours"))}, 0},
 		{"a generation begins: announced", Found{intent("a1")}, 0},
 		{"… another is announced", Found{intent("a9")}, 0},
 		{"… nothing is announced", NotFound{}, 0},
@@ -235,6 +244,9 @@ func attemptName(a Attempt) string {
 		if a.Intent.Kind == spool.KindMint {
 			return "unknown (a mint)"
 		}
+		if a.Intent.Unread {
+			return "unknown (unread)"
+		}
 	}
 	return a.name()
 }
@@ -248,7 +260,7 @@ func becomes(s State, attempt string, h happening) string {
 	var parts []string
 	sets := false // whatever stood before
 	switch h.event.(type) {
-	case Stored, Beside, Taken, Judged, Reread, Corrected:
+	case Stored, Beside, Taken, Judged, GivenUp, Reread, Corrected:
 		sets = true
 	}
 	if n := next.Standing.name(); sets || n != s.Standing.name() {

@@ -83,11 +83,11 @@ func (a *leased) turn(ctx context.Context) error {
 	if a.lookOnly() {
 		return nil
 	}
-	if !a.stored() && a.rec().Key == "" {
-		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
-	}
 	if err := a.endLingering(ctx); err != nil {
 		return err
+	}
+	if !a.stored() && a.rec().Key == "" {
+		return fmt.Errorf("account %s: %w", a.cfg.Name, errNothingShared)
 	}
 	if err := a.mayBeSent(); err != nil {
 		return err

@@ -98,7 +98,7 @@ func (a *account) over(now time.Time) bool {
 }
 
 // kind is the attempt that the account makes next. The caller holds k.mu.
-func (a *account) kind() string { return a.state().Kind(a.over(a.keeper.clock.Now().Wall)) }
+func (a *account) kind() string { return a.state().Kind(a.terms(), a.keeper.clock.Now().Wall) }
 
 // begins is the attempt that the account is about to announce: its kind, and the
 // fingerprint of what it sends.

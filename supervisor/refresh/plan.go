@@ -64,8 +64,7 @@ func (a *leased) dueOf(now time.Time) time.Time {
 		return e.Until
 	}
 	if a.state().Ambiguous() != nil {
-		at, _ := a.replay()
-		return at
+		return a.unknownUntil()
 	}
 	if a.mintsAtOnce(now) {
 		return now

@@ -137,7 +137,8 @@ func (a attempt) awaitLingering(ctx context.Context, p proof) error {
 var errLingering = errors.New("an attempt may still be under way elsewhere")
 
 // endLingering ends an attempt that can't be under way any more: it is ambiguous,
-// unless nothing is lost with its answer. The error is errLingering if it can.
+// unless nothing is lost with its answer. One that is ambiguous it gives up when it is
+// time. The error is errLingering if it can.
 func (a *leased) endLingering(ctx context.Context) error {
 	a.keeper.mu.Lock()
 	u, _ := a.state().Attempt.(acct.Unknown)
@@ -150,6 +151,8 @@ func (a *leased) endLingering(ctx context.Context) error {
 	a.keeper.mu.Unlock()
 	in := u.Intent
 	switch {
+	case u.Elsewhere == nil && does == acct.End:
+		return a.giveUpUnknown(ctx)
 	case u.Elsewhere != nil && does == acct.End:
 		return a.attempt(in).abandon(ctx, u.Elsewhere.Why)
 	case u.Elsewhere == nil || does != acct.Mark:

@@ -32,7 +32,11 @@ func (a *leased) replayPlan() string {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	at, why := a.replay()
+	givenUp := a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall)
 	switch {
+	case !givenUp.IsZero():
+		return fmt.Sprintf("It is given up %s, if nothing can be made of it before: the account has another way to its next token",
+			moment.Later(givenUp, a.keeper.clock.Now().Wall).Format(time.RFC3339))
 	case a.state().Ambiguous().Kind == spool.KindMint:
 		return fmt.Sprintf("Another one is minted %s, %s", moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
 	case at.IsZero():
@@ -49,7 +53,7 @@ func (a *leased) replayPlan() string {
 // retryOpen plans the next replay after one that brought no verdict. The caller
 // holds k.mu.
 func (a *leased) retryOpen(f schedule.Failure) time.Time {
-	at, _ := a.replay()
+	at := a.unknownUntil()
 	if at.IsZero() {
 		a.notDue()
 		return at
@@ -79,7 +83,9 @@ func replays(in *store.Intent, standing store.Intent) {
 // The caller holds k.mu.
 func (a *leased) heldBack() error {
 	when := "not sent again by itself"
-	if at, why := a.replay(); !at.IsZero() {
+	if at := a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall); !at.IsZero() {
+		when = fmt.Sprintf("given up %s, and the next token got in another way", at.Format(time.RFC3339))
+	} else if at, why := a.replay(); !at.IsZero() {
 		when = fmt.Sprintf("sent again %s, %s", at.Format(time.RFC3339), why)
 	}
 	in := a.state().Ambiguous()

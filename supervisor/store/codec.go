@@ -146,11 +146,7 @@ func seal(r Record) ([]byte, error) {
 		Candidate: layOutCandidate(r.Candidate), Way: r.Way,
 		Uncertain: r.Token.Uncertain,
 		Token:     layOut(r.Token),
-		Health: healthLayout{
-			Failures: r.Health.Failures, Halves: r.Health.Halves, LastError: r.Health.LastError, LastKind: r.Health.LastKind,
-			LastFailure: utc(r.Health.LastFailure), NeedsLogin: r.Health.NeedsLogin,
-			Ambiguous: utc(r.Health.Ambiguous), KeyRefused: r.Health.KeyRefused,
-		},
+		Health:    layOutHealth(r.Health),
 	}
 	l.layOutBefore(r)
 	b, err := json.Marshal(l)
@@ -161,6 +157,11 @@ func seal(r Record) ([]byte, error) {
 		return nil, err
 	}
 	return sign(b), nil
+}
+
+func layOutHealth(h Health) healthLayout {
+	h.LastFailure, h.Ambiguous = utc(h.LastFailure), utc(h.Ambiguous)
+	return healthLayout(h)
 }
 
 // utc drops a time that no token can have: JSON could not hold it.

@@ -148,10 +148,14 @@ func (e *engine) stored(ctx context.Context, account string) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("reading the record of account %s: %w", account, err)
 	}
-	if b == nil {
-		return Record{}, fmt.Errorf("account %s: %w", account, ErrNotFound)
+	if b != nil {
+		return open(account, b)
 	}
-	return open(account, b)
+	if b, err = e.one(ctx, refusalKey(account)); err != nil {
+		return Record{}, fmt.Errorf("reading the refusal of account %s's key: %w", account, err)
+	}
+	refusal, _ := readRefusal(account, b)
+	return Record{Account: account, Health: refusal}, fmt.Errorf("account %s: %w", account, ErrNotFound)
 }
 
 // List implements [Store]. Records that can't be read are left out, and the

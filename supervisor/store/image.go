@@ -143,6 +143,12 @@ func checkValue(key string, value []byte, old bool) ([]byte, error) {
 		}
 		return value, nil
 	}
+	if account, ok := strings.CutPrefix(key, prefixRefusals); ok {
+		if _, ok := readRefusal(account, value); !ok {
+			return nil, fmt.Errorf("%w: the refusal of account %s's key can't be read", ErrDamaged, account)
+		}
+		return value, nil
+	}
 	if key == keyMachine {
 		if readOwner(value).Name.Zero() || !checkSum(value) {
 			return nil, fmt.Errorf("%w: the name of its machine can't be read", ErrDamaged)

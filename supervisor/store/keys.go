@@ -16,6 +16,7 @@ import (
 //	alerts/<key>             JSON of event.Alert and a checksum
 //	logins/<id>              login.go
 //	requests/<id>            requests.go
+//	refusals/<id>            refusal.go
 //
 // A ledger's <account> is that of an alert if it holds a colon, which the name
 // of no account does. Any other key was written by a newer program and
@@ -29,6 +30,7 @@ const (
 	prefixAlerts   = "alerts/"
 	prefixLogins   = "logins/"
 	prefixRequests = "requests/"
+	prefixRefusals = "refusals/"
 	suffixRecord   = "/record"
 	suffixIntent   = "/intent"
 )
@@ -41,13 +43,14 @@ func recordKey(account string) string       { return prefixAccounts + account + 
 func intentKey(account string) string       { return prefixAccounts + account + suffixIntent }
 func loginKey(account string) string        { return prefixLogins + account }
 func requestsKey(account string) string     { return prefixRequests + account }
+func refusalKey(account string) string      { return prefixRefusals + account }
 func alertKey(key string) string            { return prefixAlerts + key }
 func ledgerPrefix(sink string) string       { return prefixLedger + sink + "/" }
 func ledgerKey(sink, account string) string { return ledgerPrefix(sink) + account }
 
 // foreignKey says whether no program up to this one writes keys like that.
 func foreignKey(key string) bool {
-	for _, prefix := range []string{prefixAccounts, prefixLedger, prefixAlerts, prefixLogins, prefixRequests} {
+	for _, prefix := range []string{prefixAccounts, prefixLedger, prefixAlerts, prefixLogins, prefixRequests, prefixRefusals} {
 		if strings.HasPrefix(key, prefix) {
 			return false
 		}

@@ -165,7 +165,7 @@ func (r *restoration) add(s *source, live bool) error {
 
 // outlives says whether what is under a key is as true after a restoration.
 func outlives(key string) bool {
-	return strings.HasPrefix(key, prefixAlerts) || strings.HasPrefix(key, prefixRequests)
+	return strings.HasPrefix(key, prefixAlerts) || strings.HasPrefix(key, prefixRequests) || strings.HasPrefix(key, prefixRefusals)
 }
 
 func (r *restoration) offer(rec Record, path string, newest bool) {

@@ -156,6 +156,7 @@ func (d draft) commit(rec Record) error {
 	}
 	d.put(recordKey(rec.Account), b)
 	d.delete(intentKey(rec.Account))
+	d.delete(refusalKey(rec.Account))
 	d.endGuided(standing)
 	return nil
 }
@@ -185,6 +186,8 @@ func (d draft) abandon(account, attempt string, h Health) error {
 			return err
 		}
 		d.put(recordKey(account), b)
+	} else if err := d.putRefusal(account, h); err != nil {
+		return err
 	}
 	if standing.Before != nil {
 		return d.putIntent(*standing.Before)

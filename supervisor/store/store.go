@@ -47,7 +47,8 @@ var (
 // A context that has ended refuses a write; one that ends later does not cut
 // it off, because the caller would not know whether it happened.
 type Store interface {
-	// Load returns the account's record, or ErrNotFound.
+	// Load returns the account's record, or ErrNotFound. Beside that stands the Health
+	// of one that never had a record and whose key was refused.
 	Load(ctx context.Context, account string) (Record, error)
 	// List returns every record, ordered by account. Those that can't be read
 	// are named by the error, beside which the others are returned.
@@ -89,7 +90,8 @@ type Store interface {
 	// version takes its place, and the death of the process ends it.
 	Hold(ctx context.Context, rec Record) error
 	// Abandon ends the intent of attempt without a new version and stores the
-	// record's Health in the same transaction. The intent's Before, if it has
+	// record's Health in the same transaction; without a record it keeps h only if that
+	// says that a key was refused, until a Commit. The intent's Before, if it has
 	// one, stands again. ErrConflict if the intent is another's; no intent at
 	// all is fine.
 	Abandon(ctx context.Context, account, attempt string, h Health) error

@@ -109,7 +109,7 @@ func TestReleaseWhole(t *testing.T) {
 	dir := plant(t, formatVersion, map[string][]byte{recordKey("saxo-live"): record, intentKey("saxo-live"): intent})
 	s := reach(t, dir)
 	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()), s.PutLogin(t.Context(), wholeLogin()),
-		s.PutRequests(t.Context(), "saxo-live", wholeRequests()),
+		s.PutRequests(t.Context(), "saxo-live", wholeRequests()), s.Abandon(t.Context(), "new-one", "", wholeRecord().Health),
 		s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -207,6 +207,9 @@ func TestGoldenWholeStore(t *testing.T) {
 	}
 	if all, err := s.Requests(ctx, "saxo-live"); err != nil || !reflect.DeepEqual(all, wholeRequests()) {
 		t.Errorf("requests %+v (%v)", all, err)
+	}
+	if r, err := s.Load(ctx, "new-one"); !errors.Is(err, ErrNotFound) || !reflect.DeepEqual(r.Health, wholeRecord().Health) {
+		t.Errorf("the refusal of an account's first key: %+v (%v)", r.Health, err)
 	}
 	if owner, err := s.Owner(ctx); err != nil || !reflect.DeepEqual(owner, goldenOwner()) {
 		t.Errorf("it belongs to %+v (%v)", owner, err)

@@ -232,6 +232,44 @@ func testBeforeIsGivenBack(t *testing.T, o Opener) {
 	}
 }
 
+// The refusal of its first key is kept for an account without a record, until it has
+// one, or another attempt ends otherwise.
+func testRefusalWithoutARecord(t *testing.T, o Opener) {
+	ctx := t.Context()
+	s := open(t, o)
+	want := store.Health{Failures: 1, LastError: "no such key", LastKind: sdk.KindInvalidGrant, LastFailure: start, KeyRefused: "aabbccddeeff0011"}
+	check := func(when, account string, want store.Health) {
+		t.Helper()
+		s = reopen(t, s, o)
+		rec, err := s.Load(ctx, account)
+		wantErr(t, err, store.ErrNotFound)
+		rec.Health.LastFailure = rec.Health.LastFailure.UTC()
+		if rec.Version != 0 || rec.Account != account && want != (store.Health{}) || rec.Health != want {
+			t.Errorf("%s: version %d of %q, %+v, want %+v", when, rec.Version, rec.Account, rec.Health, want)
+		}
+	}
+	for _, account := range []string{"main", "other"} {
+		must(t, s.Intend(ctx, store.Intent{Account: account, Attempt: "a1", Kind: "mint"}))
+		must(t, s.Abandon(ctx, account, "a1", want))
+		check("refused", account, want)
+	}
+	if all, err := s.List(ctx); err != nil || len(all) != 0 {
+		t.Errorf("it counts as a record: %d (%v)", len(all), err)
+	}
+
+	must(t, s.Intend(ctx, store.Intent{Account: "other", Attempt: "a2", Kind: "mint"}))
+	check("another is announced", "other", want)
+	must(t, s.Abandon(ctx, "other", "a2", store.Health{Failures: 2}))
+	check("another has failed otherwise", "other", store.Health{})
+
+	first := First("main")
+	must(t, s.Commit(ctx, first))
+	s = reopen(t, s, o)
+	if got, err := s.Load(ctx, "main"); err != nil || got.Health.KeyRefused != "" {
+		t.Errorf("beside a record: %+v (%v)", got.Health, err)
+	}
+}
+
 func testAbandonStoresHealth(t *testing.T, o Opener) {
 	ctx := t.Context()
 	s := open(t, o)

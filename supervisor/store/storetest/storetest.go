@@ -38,6 +38,7 @@ func Run(t *testing.T, place Place) {
 		{"RefreshTokenIsKept", testRefreshTokenIsKept},
 		{"IntentSurvives", testIntentSurvives},
 		{"AbandonStoresHealth", testAbandonStoresHealth},
+		{"RefusalWithoutARecord", testRefusalWithoutARecord},
 		{"BeforeIsGivenBack", testBeforeIsGivenBack},
 		{"Lineage", testLineage},
 		{"Evidence", testEvidence},

@@ -1,0 +1,57 @@
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
+
+// giveUpUnknown ends an attempt of which nobody knows the outcome, because the account has
+// another way to its next token. What its broker has answered is not touched: an
+// answer that nobody could read stays where the provider's spool has put it, and one
+// that comes late is weighed like any that the store knows nothing of.
+func (a *leased) giveUpUnknown(ctx context.Context) error {
+	in, rec := *a.state().Ambiguous(), a.state().GivingUp()
+	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, rec.Health); err != nil {
+		return a.diskTrouble(fmt.Errorf("give up an attempt of which nobody knows the outcome: %w", err))
+	}
+	crashpoint.Here("refresh: an unknown attempt is given up")
+	a.keeper.mu.Lock()
+	a.step(acct.GivenUp{Record: rec})
+	a.replan()
+	next := a.kind()
+	a.keeper.mu.Unlock()
+	a.publish(slog.LevelWarn, event.Event{
+		Type: event.RefreshFailed, Kind: string(sdk.KindAmbiguous), Attempt: in.Attempt, Expiry: rec.Token.Expiry(),
+		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,
+		Message: fmt.Sprintf("nobody will know whether the server has %s in the attempt begun %s; the account goes on without: %s",
+			perhaps(in.Kind), in.AmbiguousSince.Format(time.RFC3339), goesOn(next)),
+	})
+	return nil
+}
+
+// goesOn is how an account gets its next token by an attempt of that kind.
+func goesOn(kind string) string {
+	switch kind {
+	case spool.KindMint:
+		return "the next token is minted from its key"
+	case spool.KindRefresh, spool.KindRenew:
+		return "its " + spent(kind) + " is sent when the next token is due"
+	}
+	return "somebody has to log in for the next token"
+}
+
+// unknownUntil is when something is done by itself about an attempt of which nobody
+// knows the outcome: it is made again, or given up; zero: never. The caller holds k.mu.
+func (a *leased) unknownUntil() time.Time {
+	at, _ := a.replay()
+	return moment.Earlier(at, a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall))
+}
