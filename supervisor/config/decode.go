@@ -16,14 +16,14 @@ import (
 type objectReader struct {
 	*loader
 	values map[string]any
-	path   []string
+	path   string // dotted
 }
 
 func (o objectReader) down(key string) objectReader {
-	return objectReader{o.loader, child(o.values, key), append(o.path[:len(o.path):len(o.path)], key)}
+	return objectReader{o.loader, child(o.values, key), below(o.path, key)}
 }
 
-func (o objectReader) dotted(key string) string { return dotted(o.down(key).path) }
+func (o objectReader) dotted(key string) string { return below(o.path, key) }
 
 // at is where key was written, or if it was not, where the mapping was that
 // should hold it.
@@ -31,7 +31,7 @@ func (o objectReader) at(key string) place {
 	if at, ok := o.places[o.dotted(key)]; ok {
 		return at
 	}
-	at, ok := o.places[dotted(o.path)]
+	at, ok := o.places[o.path]
 	if !ok {
 		at = place{file: o.file}
 	}
@@ -84,7 +84,7 @@ func (o objectReader) secret(key string, checks ...func(string) *fault) sdk.Secr
 	value, referenced := o.text(key)
 	for _, check := range checks {
 		if f := check(value); f != nil && !o.broken[o.dotted(key)] {
-			o.reject(o.at(key), o.down(key).path, f)
+			o.reject(o.at(key), o.dotted(key), f)
 		}
 	}
 	if value != "" && !referenced {
@@ -115,13 +115,13 @@ func (l *loader) inClearAt(at place) {
 func (o objectReader) pathOf(key string) string {
 	raw := o.word(key)
 	if f := notExpanded(raw); f != nil {
-		o.reject(o.at(key), o.down(key).path, f)
+		o.reject(o.at(key), o.dotted(key), f)
 		return ""
 	}
 	value, _ := o.text(key)
 	if value == "" {
 		if o.given(key) && !o.broken[o.dotted(key)] {
-			o.reject(o.at(key), o.down(key).path, &fault{"is empty", "write a path, or remove the line"})
+			o.reject(o.at(key), o.dotted(key), &fault{"is empty", "write a path, or remove the line"})
 		}
 		return ""
 	}

@@ -83,13 +83,13 @@ func TestFormats(t *testing.T) {
 	}
 }
 
-// TestKeysOfSinksHaveOneKind: anySinkFields relies on it.
+// TestKeysOfSinksHaveOneKind: sinkSchema.any relies on it.
 func TestKeysOfSinksHaveOneKind(t *testing.T) {
 	types := builtInSinkFields()
 	types["a plugin"] = pluginSinkFields()
 	for typ, fields := range types {
 		for key, f := range fields {
-			if any := anySinkFields()[key]; any.kind != f.kind {
+			if any := newSinkSchema().any()[key]; any.kind != f.kind {
 				t.Errorf("%s of a %s sink has another kind than elsewhere", key, typ)
 			}
 		}

@@ -19,7 +19,7 @@ func (l *loader) document(data []byte) map[string]any {
 	if !ok || root == nil {
 		return nil
 	}
-	values, _ := l.value(schema(), root, root, nil).(map[string]any)
+	values, _ := l.value(l.schema, root, root, "").(map[string]any)
 	return values
 }
 
@@ -55,11 +55,11 @@ func isNull(n *yaml.Node) bool {
 // value reads node, which stands at path; shown is where it was written, which
 // is the alias if node was reached through one. It returns nil if there is
 // nothing usable.
-func (l *loader) value(f field, node, shown *yaml.Node, path []string) any {
+func (l *loader) value(f field, node, shown *yaml.Node, path string) any {
 	if node.Kind == yaml.AliasNode && node.Alias != nil {
 		node = node.Alias
 	}
-	at := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: dotted(path),
+	at := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: path,
 		literal: node.Style&yaml.LiteralStyle != 0 && node.Line == shown.Line}
 	switch f.kind {
 	case object, named, table:
@@ -79,27 +79,27 @@ func (l *loader) value(f field, node, shown *yaml.Node, path []string) any {
 	if fault != nil {
 		return l.reject(at, path, fault)
 	}
-	l.places[dotted(path)] = at
+	l.places[path] = at
 	return v
 }
 
 // reject reports a value, and remembers that it is there all the same, so that
 // nobody reports it as missing.
-func (l *loader) reject(at place, path []string, f *fault) any {
-	l.places[dotted(path)] = at
-	l.broken[dotted(path)] = true
+func (l *loader) reject(at place, path string, f *fault) any {
+	l.places[path] = at
+	l.broken[path] = true
 	l.report(at, f.message, f.hint)
 	return nil
 }
 
-func (l *loader) mapping(f field, node *yaml.Node, path []string) map[string]any {
+func (l *loader) mapping(f field, node *yaml.Node, path string) map[string]any {
 	values, lines := map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, val := node.Content[i], node.Content[i+1]
-		here := append(path[:len(path):len(path)], key.Value)
-		at := place{file: l.file, line: key.Line, column: key.Column, layer: inFile, key: dotted(here)}
+		here := below(path, key.Value)
+		at := place{file: l.file, line: key.Line, column: key.Column, layer: inFile, key: here}
 		if key.Kind != yaml.ScalarNode || key.Value == "" {
-			at.key = dotted(path)
+			at.key = path
 			l.report(at, "a key here is not plain text", "write key: value")
 			continue
 		}
@@ -113,10 +113,10 @@ func (l *loader) mapping(f field, node *yaml.Node, path []string) map[string]any
 			continue
 		}
 		if sub.kind == object || sub.kind == named || sub.kind == table {
-			l.places[dotted(here)] = at
+			l.places[here] = at
 		}
 		v := l.value(sub, val, val, here)
-		if v == nil && f.kind == named && !l.broken[dotted(here)] {
+		if v == nil && f.kind == named && !l.broken[here] {
 			v = map[string]any{} // a name with nothing under it is still an entry
 		}
 		if v != nil {
@@ -128,7 +128,7 @@ func (l *loader) mapping(f field, node *yaml.Node, path []string) map[string]any
 
 // under returns what belongs under a key of f, and reports a key that has no
 // business there.
-func (l *loader) under(f field, key *yaml.Node, at place, path []string) (field, bool) {
+func (l *loader) under(f field, key *yaml.Node, at place, path string) (field, bool) {
 	if f.kind != object {
 		if f.kind == named && !validName(key.Value) {
 			l.badNames[key.Value] = true
@@ -144,7 +144,7 @@ func (l *loader) under(f field, key *yaml.Node, at place, path []string) (field,
 	} else if !known {
 		l.report(at, "unknown key", suggest(key.Value, keysOf(f.fields)))
 		if meant := nearest(key.Value, keysOf(f.fields)); meant != "" { // not to be reported as missing
-			l.broken[dotted(append(path[:len(path):len(path)], meant))] = true
+			l.broken[below(path, meant)] = true
 		}
 	}
 	return sub, known
@@ -158,15 +158,15 @@ func badName(name string) (message, hint string) {
 	return fmt.Sprintf("%q can't be a name", name), hint
 }
 
-func (l *loader) rows(each field, node *yaml.Node, at place, path []string) any {
+func (l *loader) rows(each field, node *yaml.Node, at place, path string) any {
 	if node.Kind != yaml.SequenceNode {
 		return l.reject(at, path, wrongType(rows, node))
 	}
-	l.places[dotted(path)] = at
+	l.places[path] = at
 	items := map[string]any{}
 	for i, item := range node.Content {
-		here := append(path[:len(path):len(path)], strconv.Itoa(i))
-		l.places[dotted(here)] = place{file: l.file, line: item.Line, column: item.Column, layer: inFile, key: dotted(path)}
+		here := below(path, strconv.Itoa(i))
+		l.places[here] = place{file: l.file, line: item.Line, column: item.Column, layer: inFile, key: path}
 		if v := l.value(each, item, item, here); v != nil {
 			items[strconv.Itoa(i)] = v
 		}
@@ -174,7 +174,7 @@ func (l *loader) rows(each field, node *yaml.Node, at place, path []string) any 
 	return items
 }
 
-func (l *loader) list(node *yaml.Node, at place, path []string) any {
+func (l *loader) list(node *yaml.Node, at place, path string) any {
 	if node.Kind != yaml.SequenceNode {
 		f := wrongType(words, node)
 		if node.Kind == yaml.ScalarNode && !isNull(node) {
@@ -182,7 +182,7 @@ func (l *loader) list(node *yaml.Node, at place, path []string) any {
 		}
 		return l.reject(at, path, f)
 	}
-	l.places[dotted(path)] = at
+	l.places[path] = at
 	items := []string{}
 	for i, item := range node.Content {
 		shown := item
@@ -190,13 +190,13 @@ func (l *loader) list(node *yaml.Node, at place, path []string) any {
 			item = item.Alias
 		}
 		v, fault := parseNode(word, item)
-		here := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: dotted(path)}
+		here := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: path}
 		if fault != nil {
 			l.report(here, fmt.Sprintf("item %d: %s", i+1, fault.message), fault.hint)
-			l.broken[dotted(path)] = true
+			l.broken[path] = true
 			continue
 		}
-		l.places[dotted(append(path[:len(path):len(path)], strconv.Itoa(i)))] = here
+		l.places[below(path, strconv.Itoa(i))] = here
 		items = append(items, v.(string))
 	}
 	return items

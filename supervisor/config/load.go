@@ -7,9 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/knadh/koanf/providers/confmap"
-	"github.com/knadh/koanf/v2"
 )
 
 // Source is what a configuration is loaded from. A later layer wins over an
@@ -76,6 +73,8 @@ const (
 // loader is the state of one Load.
 type loader struct {
 	source  Source
+	schema  field
+	sinks   sinkSchema
 	file    string            // what messages call the YAML file
 	dir     string            // absolute; base of relative paths in the YAML
 	cwd     string            // base of those in the environment and in flags
@@ -119,6 +118,14 @@ type place struct {
 
 func dotted(path []string) string { return strings.Join(path, ".") }
 
+// below is the dotted path of what stands under key at path.
+func below(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
 func (l *loader) report(at place, message, hint string) {
 	l.problems = append(l.problems, Problem{at.file, at.line, at.column, at.key, message, hint})
 }
@@ -140,7 +147,7 @@ func Load(src Source) (*Config, []Warning, error) {
 	if fromFile == nil && len(l.problems) > 0 {
 		return nil, nil, l.problems
 	}
-	l.merged = objectReader{l, l.merge(fromFile), nil}
+	l.merged = objectReader{l, l.merge(fromFile), ""}
 	cfg := l.decode()
 	l.validate(cfg)
 	l.sortFindings()
@@ -151,29 +158,11 @@ func Load(src Source) (*Config, []Warning, error) {
 	return cfg, l.warnings, nil
 }
 
-// merge lays the layers over each other, in koanfs of its own.
-func (l *loader) merge(fromFile map[string]any) map[string]any {
-	given := koanf.New(".")
-	l.lay(given, confmap.Provider(fromFile, ""))
-	l.lay(given, l.environment(fromFile))
-	l.lay(given, confmap.Provider(l.flags(fromFile), "."))
-
-	whole := koanf.New(".")
-	l.lay(whole, confmap.Provider(defaults(given.Raw()), ""))
-	l.lay(whole, confmap.Provider(given.Raw(), ""))
-	return whole.Raw()
-}
-
-func (l *loader) lay(k *koanf.Koanf, p koanf.Provider) {
-	if err := k.Load(p, nil); err != nil { // values in memory: it can't fail
-		l.report(place{file: l.file}, "can't be merged: "+err.Error(), "")
-	}
-}
-
 // open prepares a loader and reads the YAML.
 func open(src Source) (*loader, []byte) {
+	sinks := newSinkSchema()
 	l := &loader{
-		source: src, file: src.Path, environ: map[string]string{}, trusted: src.Trust, referred: map[string]bool{},
+		source: src, schema: schema(sinks), sinks: sinks, file: src.Path, environ: map[string]string{}, trusted: src.Trust, referred: map[string]bool{},
 		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{},
 	}
 	if l.source.Environ == nil {

@@ -39,7 +39,7 @@ func (l *loader) environment(fromFile map[string]any) *env.Env {
 			}
 			segments := strings.Split(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__")
 			at := place{file: "environment", key: name, layer: inEnvironment}
-			path, f, known := locate(segments, fromFile)
+			path, f, known := l.locate(segments, fromFile)
 			if !known {
 				l.unknownVariable(at, name, fromFile)
 				return "", nil
@@ -58,7 +58,7 @@ func (l *loader) environment(fromFile map[string]any) *env.Env {
 // more for each service called NAME.
 func (l *loader) unknownVariable(at place, name string, fromFile map[string]any) {
 	var known []string
-	for _, path := range leaves(schema(), fromFile, nil) {
+	for _, path := range leaves(l.schema, fromFile, nil) {
 		known = append(known, variable(path))
 	}
 	hint := ""
@@ -85,10 +85,10 @@ func (l *loader) flags(fromFile map[string]any) map[string]any {
 	values := map[string]any{}
 	for _, key := range keysOf(l.source.Flags) {
 		at := place{file: "flags", key: key, layer: inFlags}
-		path, f, known := locate(strings.Split(key, "."), fromFile)
+		path, f, known := l.locate(strings.Split(key, "."), fromFile)
 		if !known {
 			var all []string
-			for _, path := range leaves(schema(), fromFile, nil) {
+			for _, path := range leaves(l.schema, fromFile, nil) {
 				all = append(all, dotted(path))
 			}
 			l.report(at, "no such key", didYouMean(key, all))
@@ -125,7 +125,7 @@ func (l *loader) override(at place, f field, path []string, raw string) (any, bo
 	} else {
 		parsed, fault := parse(f.kind, raw)
 		if fault != nil {
-			l.reject(at, path, fault)
+			l.reject(at, dotted(path), fault)
 			return nil, false
 		}
 		v = parsed
@@ -149,8 +149,8 @@ func splitWords(raw string) []string {
 }
 
 // locate finds the single value that segments name.
-func locate(segments []string, fromFile map[string]any) (path []string, f field, known bool) {
-	f = schema()
+func (l *loader) locate(segments []string, fromFile map[string]any) (path []string, f field, known bool) {
+	f = l.schema
 	for _, s := range segments {
 		switch f.kind {
 		case object:

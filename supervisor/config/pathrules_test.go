@@ -42,7 +42,7 @@ func TestEveryPathHasARule(t *testing.T) {
 			visit(key+".*", *f.each)
 		}
 	}
-	visit("", schema())
+	visit("", schema(newSinkSchema()))
 	for _, key := range slices.Sorted(maps.Keys(paths)) {
 		if rules[key] == "" {
 			t.Errorf("%s names a file: who could have put it there?", key)

@@ -51,7 +51,7 @@ type field struct {
 }
 
 // schema is everything that may stand in a configuration.
-func schema() field {
+func schema(sinks sinkSchema) field {
 	return field{kind: object, fields: map[string]field{
 		"state_dir":     {kind: path},
 		"fallback_dir":  {kind: path},
@@ -105,7 +105,7 @@ func schema() field {
 				"timeout":       {kind: duration, preset: 30 * time.Second},
 			}},
 		}}},
-		"sinks": {kind: named, each: &field{kind: object, fields: anySinkFields()}},
+		"sinks": {kind: named, each: &field{kind: object, fields: sinks.any()}},
 	}}
 }
 
@@ -114,43 +114,6 @@ func schema() field {
 const defaultMaxInFlight = 4
 
 func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// presets returns the defaults of an object's keys, those of objects in it
-// included.
-func presets(fields map[string]field) map[string]any {
-	values := map[string]any{}
-	for key, f := range fields {
-		switch {
-		case f.kind == object:
-			values[key] = presets(f.fields)
-		case f.preset != nil:
-			values[key] = f.preset
-		}
-	}
-	return values
-}
-
-// defaults is the lowest layer: the defaults of everything that the given
-// layers name.
-func defaults(given map[string]any) map[string]any {
-	root := schema()
-	values := presets(root.fields)
-	for _, section := range []string{"providers", "accounts"} {
-		each := map[string]any{}
-		for name := range child(given, section) {
-			each[name] = presets(root.fields[section].each.fields)
-		}
-		values[section] = each
-	}
-	sinks := map[string]any{}
-	for name := range child(given, "sinks") {
-		typ, _ := child(child(given, "sinks"), name)["type"].(string)
-		sinks[name] = presets(commonSinkFields())
-		maps.Copy(sinks[name].(map[string]any), presets(fieldsOfSink(typ)))
-	}
-	values["sinks"] = sinks
-	return values
-}
 
 // child is the object under key, or nil.
 func child(tree map[string]any, key string) map[string]any {

@@ -94,21 +94,29 @@ func signalField() field {
 	}}
 }
 
-// fieldsOfSink are the keys of a type of sink beside the common ones. A type
-// that is not built in is a plugin.
-func fieldsOfSink(typ string) map[string]field {
-	if fields, ok := builtInSinkFields()[typ]; ok {
+// sinkSchema is what may stand in a sink, by its type.
+type sinkSchema struct {
+	builtIn map[string]map[string]field
+	plugin  map[string]field
+}
+
+func newSinkSchema() sinkSchema { return sinkSchema{builtInSinkFields(), pluginSinkFields()} }
+
+// of are the keys of a type of sink beside the common ones. A type that is not
+// built in is a plugin.
+func (s sinkSchema) of(typ string) map[string]field {
+	if fields, ok := s.builtIn[typ]; ok {
 		return fields
 	}
 	if typ == "" {
 		return nil
 	}
-	return pluginSinkFields()
+	return s.plugin
 }
 
-// anySinkFields are the keys of all types together, because the type may come
-// from another layer than the key. A key has the same kind in every type.
-func anySinkFields() map[string]field {
+// any are the keys of all types together, because the type may come from
+// another layer than the key. A key has the same kind in every type.
+func (s sinkSchema) any() map[string]field {
 	all := commonSinkFields()
 	add := func(fields map[string]field) {
 		for key, f := range fields {
@@ -116,20 +124,12 @@ func anySinkFields() map[string]field {
 			all[key] = f
 		}
 	}
-	for _, fields := range builtInSinkFields() {
+	for _, fields := range s.builtIn {
 		add(fields)
 	}
-	add(pluginSinkFields())
+	add(s.plugin)
 	return all
 }
 
-// isBuiltIn says whether a type of sink is a part of this program.
-func isBuiltIn(typ string) bool {
-	_, ok := builtInSinkFields()[typ]
-	return ok
-}
-
-// builtInTypes of sinks, by name.
-func builtInTypes() []string {
-	return keysOf(builtInSinkFields())
-}
+// types that are built in, by name.
+func (s sinkSchema) types() []string { return keysOf(s.builtIn) }

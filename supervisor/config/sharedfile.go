@@ -13,7 +13,7 @@ const sharedFileOf = "the shared file of account"
 // sharedFile is nil if nothing was written about one.
 func (o objectReader) sharedFile() *SharedFile {
 	written := false
-	for key := range schema().fields["accounts"].each.fields["shared_file"].fields {
+	for key := range o.schema.fields["accounts"].each.fields["shared_file"].fields {
 		written = written || o.given(key)
 	}
 	if !written {

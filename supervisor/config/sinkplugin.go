@@ -33,11 +33,11 @@ func (o objectReader) validateType(cfg *Config) bool {
 	typ := o.word("type")
 	switch {
 	case !o.given("type"):
-		o.report(o.at("type"), "the sink has no type", "write type: "+oneOf(builtInTypes())+", or the name of a plugin")
+		o.report(o.at("type"), "the sink has no type", "write type: "+oneOf(o.sinks.types())+", or the name of a plugin")
 		return false
 	case o.broken[o.dotted("type")]:
 		return false
-	case isBuiltIn(typ):
+	case o.sinks.builtIn[typ] != nil:
 		return true
 	case !validName(typ):
 		message, hint := badName(typ)
@@ -50,12 +50,12 @@ func (o objectReader) validateType(cfg *Config) bool {
 	if slices.Contains(known, typ) {
 		return true
 	}
-	hint := didYouMean(typ, append(builtInTypes(), known...))
+	hint := didYouMean(typ, append(o.sinks.types(), known...))
 	if hint == "" {
 		hint = fmt.Sprintf("put the plugin there, or write its program in %s", o.dotted("command"))
 	}
 	o.report(o.at("type"), fmt.Sprintf("unknown type %q: it is not built in (as %s are), and there is no %s%s in %s",
-		typ, strings.Join(builtInTypes(), ", "), sinkBinary, typ, cfg.Plugins.Dir), hint)
+		typ, strings.Join(o.sinks.types(), ", "), sinkBinary, typ, cfg.Plugins.Dir), hint)
 	return false
 }
 

@@ -44,8 +44,8 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 
 // foreignKeys reports keys that belong to another type of sink.
 func (o objectReader) foreignKeys(typ string) {
-	own, common := fieldsOfSink(typ), commonSinkFields()
-	for _, key := range keysOf(anySinkFields()) {
+	own, common := o.sinks.of(typ), commonSinkFields()
+	for _, key := range keysOf(o.schema.fields["sinks"].each.fields) {
 		_, isOwn := own[key]
 		_, isCommon := common[key]
 		if isOwn || isCommon || !(o.given(key) || o.values[key] != nil) {

@@ -29,7 +29,7 @@ func (o objectReader) webhook() *WebhookSink {
 	s.URL, _ = o.text("url")
 	proxy, referenced := o.text("proxy")
 	if f := proxyFault(proxy); f != nil && o.given("proxy") && !o.broken[o.dotted("proxy")] {
-		o.reject(o.at("proxy"), o.down("proxy").path, f)
+		o.reject(o.at("proxy"), o.dotted("proxy"), f)
 	} else if u, err := url.Parse(proxy); err == nil && u.User != nil && !referenced {
 		o.inClear("proxy")
 	}
