@@ -13,16 +13,10 @@ import (
 func BenchmarkLoad(b *testing.B) {
 	for _, accounts := range []int{100, 20000} {
 		b.Run(fmt.Sprintf("accounts=%d", accounts), func(b *testing.B) {
-			text := manyAccounts(accounts)
+			src := manyAccounts(b.TempDir(), accounts)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _, err := config.Load(config.Source{
-					Bytes: text, Dir: b.TempDir(), KnownProviders: builtIn,
-					Environ: func() []string {
-						return []string{"STATE_DIRECTORY=/s", "SECRET=s3cret", "TOKENKEEPER_LOG__LEVEL=debug"}
-					},
-				})
-				if err != nil {
+				if _, _, err := config.Load(src); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -30,9 +24,25 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
+// TestLoadIsLinear counts what is allocated, which grows as the work does.
+func TestLoadIsLinear(t *testing.T) {
+	dir := t.TempDir()
+	allocated := func(accounts int) float64 {
+		src := manyAccounts(dir, accounts)
+		return testing.AllocsPerRun(1, func() {
+			if _, _, err := config.Load(src); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if few, many := allocated(400), allocated(1600); many > 5*few {
+		t.Errorf("%.0f allocations for 400 accounts, and %.0f for four times as many", few, many)
+	}
+}
+
 // manyAccounts is a configuration of n accounts at two brokers, each twentieth
 // with a sink of its own.
-func manyAccounts(n int) []byte {
+func manyAccounts(dir string, n int) config.Source {
 	var text strings.Builder
 	text.WriteString("accounts:\n")
 	for i := range n {
@@ -44,5 +54,8 @@ func manyAccounts(n int) []byte {
 	for i := 0; i < n; i += 20 {
 		fmt.Fprintf(&text, "  bot-%05d: {type: unixsocket, path: /run/bot-%[1]d.sock, accounts: [customer-%05[1]d], include_refresh_token: true}\n", i)
 	}
-	return []byte(text.String())
+	return config.Source{
+		Bytes: []byte(text.String()), Dir: dir, KnownProviders: builtIn,
+		Environ: environ("STATE_DIRECTORY=/s", "SECRET=s3cret", "TOKENKEEPER_LOG__LEVEL=debug"),
+	}
 }

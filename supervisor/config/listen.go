@@ -61,7 +61,7 @@ func (o objectReader) validateListen(s *UnixSocketSink, taken map[string]string)
 	if s.Path == "" {
 		return
 	}
-	path := canonical(s.Path)
+	path := o.canonical(s.Path)
 	if by, ok := taken[path]; ok {
 		o.report(o.at("path"), "the socket's path is that of "+by+" too", "choose another path")
 		return

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -88,7 +89,8 @@ type loader struct {
 	badNames map[string]bool  // names that can't be names
 	told     map[string]bool  // referenced files that were warned about
 
-	merged   objectReader // all layers together
+	folders  map[string]string // canonical names of folders
+	merged   objectReader      // all layers together
 	stateDir string
 	trusted  []int           // users, by "trust"
 	referred map[string]bool // settings that are given by reference
@@ -141,6 +143,8 @@ func Load(src Source) (*Config, []Warning, error) {
 	l, data := open(src)
 	var fromFile map[string]any
 	if len(l.problems) == 0 {
+		// Nearly every line gives a value.
+		l.places = make(map[string]place, bytes.Count(data, []byte{'\n'}))
 		fromFile = l.document(data)
 	}
 	// Without a readable file everything else would be reported as missing.
@@ -163,7 +167,7 @@ func open(src Source) (*loader, []byte) {
 	sinks := newSinkSchema()
 	l := &loader{
 		source: src, schema: schema(sinks), sinks: sinks, file: src.Path, environ: map[string]string{}, trusted: src.Trust, referred: map[string]bool{},
-		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{},
+		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{}, folders: map[string]string{},
 	}
 	if l.source.Environ == nil {
 		l.source.Environ = os.Environ

@@ -188,6 +188,39 @@ accounts:
 	}
 }
 
+// TestOverrideOfOneMember: members may be written once and named again, and each is
+// an account or a sink of its own all the same.
+func TestOverrideOfOneMember(t *testing.T) {
+	src := source(t, `
+accounts:
+  a: &one {provider: schwab, client_id: id, settings: {token_url: u}, refresh: {every: 1m, timeout: 10s}}
+  b: *one
+sinks:
+  s: &hook {type: webhook, url: "https://h", secret: MTIz, headers: {X-A: a, X-B: b}}
+  t: *hook
+`, "TOKENKEEPER_ACCOUNTS__B__SETTINGS__TOKEN_URL=v", "TOKENKEEPER_SINKS__T__HEADERS__X_A=c")
+	src.Flags = map[string]string{"accounts.b.refresh.timeout": "20s", "sinks.t.timeout": "3s"}
+	cfg, _ := load(t, src)
+	for _, tt := range []struct {
+		account, setting string
+		refresh          config.Refresh
+	}{
+		{"a", "u", config.Refresh{Every: time.Minute, Jitter: 6 * time.Second, MaxFailures: 5, Timeout: 10 * time.Second}},
+		{"b", "v", config.Refresh{Every: time.Minute, Jitter: 6 * time.Second, MaxFailures: 5, Timeout: 20 * time.Second}},
+	} {
+		a := cfg.Accounts[tt.account]
+		if a.Refresh != tt.refresh || a.Settings["token_url"] != tt.setting || a.ClientID != "id" {
+			t.Errorf("account %s: %+v", tt.account, a)
+		}
+	}
+	for name, want := range map[string][]string{"s": {"a", "b", "10s"}, "t": {"c", "b", "3s"}} {
+		hook := cfg.Sinks[name].Webhook
+		if got := []string{hook.Headers["X-A"].Reveal(), hook.Headers["X-B"].Reveal(), hook.Timeout.String()}; !reflect.DeepEqual(got, want) {
+			t.Errorf("sink %s has %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestKnownProvidersAreSoughtInThePluginDirectory(t *testing.T) {
 	src := source(t, "plugins: {dir: brokers}\naccounts:\n  a: {provider: mine, client_id: id}\n")
 	src.KnownProviders = func(dir string) []string {

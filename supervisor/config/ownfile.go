@@ -18,7 +18,7 @@ func ownFileOf(account string, s *SharedFile) ownFile {
 // ownsSecret says whether path is the shared file of the account that is being
 // read.
 func (l *loader) ownsSecret(path string) bool {
-	return l.own.path != "" && canonical(path) == canonical(l.own.path)
+	return l.own.path != "" && l.canonical(path) == l.canonical(l.own.path)
 }
 
 // lastKnown is what a reference that has failed with f stood for before; f if

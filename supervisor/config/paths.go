@@ -57,14 +57,22 @@ func (l *loader) pluginsDir() string {
 
 // canonical is the name that a file has without symbolic links, as far as it
 // exists.
-func canonical(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+func (l *loader) canonical(path string) string {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real
+		}
 	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(dir, filepath.Base(path))
+	dir := filepath.Dir(path)
+	real, known := l.folders[dir]
+	if !known {
+		var err error
+		if real, err = filepath.EvalSymlinks(dir); err != nil {
+			real = dir
+		}
+		l.folders[dir] = real
 	}
-	return path
+	return filepath.Join(real, filepath.Base(path))
 }
 
 // liesIn says whether path is dir or lies in it. Both are absolute and clean.

@@ -4,10 +4,24 @@ import "slices"
 
 // SinkAccounts returns the accounts whose tokens go to a sink, by name.
 func (c *Config) SinkAccounts(s Sink) []Account {
+	chosen := map[string]bool{}
+	patterns := Sink{Providers: s.Providers}
+	for _, word := range s.Accounts {
+		if _, known := c.Accounts[word]; known {
+			chosen[word] = true
+		} else if isGlob(word) {
+			patterns.Accounts = append(patterns.Accounts, word)
+		}
+	}
+	if len(s.Accounts) == 0 || len(patterns.Accounts)+len(patterns.Providers) > 0 {
+		for name, a := range c.Accounts {
+			chosen[name] = chosen[name] || patterns.routes(a)
+		}
+	}
 	var all []Account
-	for _, name := range keysOf(c.Accounts) {
-		if a := c.Accounts[name]; s.routes(a) {
-			all = append(all, a)
+	for _, name := range keysOf(chosen) {
+		if chosen[name] {
+			all = append(all, c.Accounts[name])
 		}
 	}
 	return all
@@ -54,11 +68,5 @@ func (c *Config) ProviderNames() []string {
 
 // AccountsOf returns the accounts of one provider, by name.
 func (c *Config) AccountsOf(provider string) []Account {
-	var all []Account
-	for _, name := range keysOf(c.Accounts) {
-		if c.Accounts[name].Provider == provider {
-			all = append(all, c.Accounts[name])
-		}
-	}
-	return all
+	return c.SinkAccounts(Sink{Providers: []string{provider}})
 }

@@ -36,10 +36,10 @@ func (o objectReader) events() []string {
 	return []string{SendToken}
 }
 
-func (o objectReader) validateRouting(cfg *Config, s Sink) {
+func (o objectReader) validateRouting(cfg *Config, s Sink, used map[string]bool) {
 	if !o.broken["accounts"] {
 		o.validateSinkAccounts(cfg)
-		o.validateSinkProviders(cfg)
+		o.validateSinkProviders(used)
 	}
 	within(o, "max_concurrent", s.MaxConcurrent, 1, maxInFlight)
 }
@@ -51,11 +51,13 @@ func (o objectReader) eachWord(key, what, empty string, each func(at place, word
 	if o.given(key) && len(words) == 0 && !o.broken[o.dotted(key)] {
 		o.report(o.at(key), "is an empty list", empty)
 	}
+	seen := make(map[string]bool, len(words))
 	for i, word := range words {
-		if slices.Index(words, word) < i {
+		if seen[word] {
 			o.report(o.item(key, i), fmt.Sprintf("%s %q is there twice", what, word), "remove one of the two")
 			continue
 		}
+		seen[word] = true
 		each(o.item(key, i), word)
 	}
 }
@@ -102,13 +104,22 @@ func suggestGlob(glob string, names []string) string {
 	return suggest(glob, names)
 }
 
-func (o objectReader) validateSinkProviders(cfg *Config) {
+// usedProviders are those that have accounts; nil if that can't be told: an account
+// whose provider is reported where it stands may be of the one that is meant.
+func (l *loader) usedProviders(cfg *Config) map[string]bool {
 	used := map[string]bool{}
 	for name, a := range cfg.Accounts {
-		if a.Provider == "" || o.broken["accounts."+name+".provider"] {
-			return // reported where it stands, and it may be the one that is meant
+		if a.Provider == "" || l.broken["accounts."+name+".provider"] {
+			return nil
 		}
 		used[a.Provider] = true
+	}
+	return used
+}
+
+func (o objectReader) validateSinkProviders(used map[string]bool) {
+	if used == nil {
+		return
 	}
 	o.eachWord("providers", "provider", "name providers, or remove the line", func(at place, word string) {
 		if !used[word] && len(o.badNames) == 0 {

@@ -43,7 +43,7 @@ func (o objectReader) validateSharedFile(s *SharedFile) {
 	if s.Path == "" {
 		return
 	}
-	if canonical(s.Lock) == canonical(s.Path) {
+	if o.canonical(s.Lock) == o.canonical(s.Path) {
 		o.report(o.at("lock"), "the file can't be its own lock, because it is replaced at each write",
 			"name the file that the other programs lock, or remove the line")
 	}
@@ -82,7 +82,7 @@ func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
 		}
 	}
 	each(func(o objectReader, name string, s *SharedFile) {
-		path := canonical(s.Path)
+		path := o.canonical(s.Path)
 		if by, ok := taken[path]; ok {
 			o.report(o.at("path"), "the file is "+by+" too", "choose another path; a grant has one account")
 			return
@@ -91,8 +91,8 @@ func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
 	})
 	locks := map[string]string{}
 	each(func(o objectReader, name string, s *SharedFile) {
-		lock := canonical(s.Lock)
-		if by, ok := taken[lock]; ok && lock != canonical(s.Path) {
+		lock := o.canonical(s.Lock)
+		if by, ok := taken[lock]; ok && lock != o.canonical(s.Path) {
 			o.report(o.at("lock"), "the lock is "+by+" too", "choose another file, the one that the other programs lock")
 			return
 		}

@@ -14,9 +14,10 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 		l.warn(l.merged.at("sinks"), "there is no sink: tokens are kept fresh, but delivered nowhere",
 			"write one, or read them with \"tokenkeeper token ACCOUNT\"")
 	}
+	used := l.usedProviders(cfg)
 	for _, name := range keysOf(cfg.Sinks) {
 		o, s := sinks.down(name), cfg.Sinks[name]
-		o.validateRouting(cfg, s)
+		o.validateRouting(cfg, s, used)
 		if !o.validateType(cfg) {
 			continue
 		}
@@ -58,12 +59,12 @@ func (o objectReader) foreignKeys(typ string) {
 // takenPaths are the files that tokens must not be written to, by their
 // canonical path, each with what it is.
 func (l *loader) takenPaths(cfg *Config) map[string]string {
-	taken := map[string]string{canonical(cfg.Control.Socket): "the control socket"}
+	taken := map[string]string{l.canonical(cfg.Control.Socket): "the control socket"}
 	if cfg.Log.File != "" {
-		taken[canonical(cfg.Log.File)] = "log.file"
+		taken[l.canonical(cfg.Log.File)] = "log.file"
 	}
 	if l.source.Bytes == nil && l.source.Path != "" {
-		taken[canonical(filepath.Join(l.dir, filepath.Base(l.source.Path)))] = "this configuration"
+		taken[l.canonical(filepath.Join(l.dir, filepath.Base(l.source.Path)))] = "this configuration"
 	}
 	return taken
 }
@@ -111,7 +112,7 @@ func (o objectReader) validateFilePath(cfg *Config, s Sink, taken map[string]str
 		return
 	}
 	for _, a := range accounts {
-		path := canonical(strings.NewReplacer("{account}", a.Name, "{provider}", a.Provider).Replace(s.File.Path))
+		path := o.canonical(strings.NewReplacer("{account}", a.Name, "{provider}", a.Provider).Replace(s.File.Path))
 		if by, ok := taken[path]; ok {
 			if strings.HasPrefix(by, sharedFileOf) {
 				o.report(at, fmt.Sprintf("the file for account %q is %s", a.Name, by),
