@@ -194,3 +194,53 @@ func TestDeathWhileAnAttemptIsGivenUp(t *testing.T) {
 		})
 	}
 }
+
+// A login whose end has passed by our clock is tried once before a mint takes its
+// place: a clock that is days ahead ends none that lives.
+func TestMintOverALoginThatHasEnded(t *testing.T) {
+	for name, c := range map[string]struct {
+		lives     bool // at the broker
+		fault     *fault
+		mints     int
+		sendsMost int
+	}{
+		"it lives, and the clock is wrong":        {lives: true, mints: 1, sendsMost: 1},
+		"it has ended":                            {mints: 2, sendsMost: 1},
+		"the broker says nothing of it":           {fault: &fault{refuse: unavailable}, mints: 2, sendsMost: 1},
+		"the first try was not sent, and it ends": {fault: &fault{beforeSend: &sdk.Error{Kind: sdk.KindNotSent, Message: "connection refused"}}, mints: 2, sendsMost: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, b := newMintsAndRig(t)
+				r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+				defer r.watch()()
+				gen := r.start()
+				synctest.Wait()
+				was := r.record("main")
+				if !c.lives {
+					r.broker.grant("main") // so that ours is refused
+				}
+				if c.fault != nil {
+					r.broker.next("main", *c.fault)
+				}
+				r.jumpBy(8 * 24 * time.Hour)
+				r.keeper.Look()
+				time.Sleep(time.Minute)
+				r.jumpBy(-8 * 24 * time.Hour)
+				rec := r.record("main")
+				if sent := r.broker.posts[was.Token.RefreshToken.Reveal()]; b.requests() != c.mints || sent > c.sendsMost || rec.Version == was.Version {
+					t.Errorf("%d mints, want %d; sent %d times; version %d by %s; %+v", b.requests(), c.mints, sent, rec.Version, rec.Origin, rec.Health)
+				}
+				if c.lives && rec.Grant != was.Grant {
+					t.Errorf("grant %d took the place of %d, which lives", rec.Grant, was.Grant)
+				}
+				time.Sleep(5 * time.Hour)
+				r.holds("with the clock put right", c.mints, b)
+				if n := r.count(event.NeedsLogin); n > 0 {
+					t.Errorf("%d logins asked for", n)
+				}
+				_ = gen.end()
+			})
+		})
+	}
+}

@@ -27,12 +27,18 @@ import (
 // KeyOf is the fingerprint of what a mint of the account presents: all that the
 // configuration says of it to its broker. All of it goes into one sum, so that a short
 // secret, such as a PIN, can't be guessed from that without the others.
+//
+// Whoever has all the others can try the few PINs there are. The sum is told nobody, and
+// stands in the store and in the spool alone, beside the tokens themselves, where only
+// they read who read the configuration, too; so no key is kept for it, which would have
+// to lie there as well. A copy of the store that leaves the machine is another matter:
+// it holds the account's tokens anyway, and has to be kept as a secret.
 func KeyOf(a sdk.Account) string {
-	parts := []string{a.ClientID, a.ClientSecret.Reveal()}
+	var settings []string
 	for _, name := range slices.Sorted(maps.Keys(a.Settings)) {
-		parts = append(parts, name, a.Settings[name])
+		settings = append(settings, name, a.Settings[name])
 	}
-	return sdk.NewSecret(fmt.Sprintf("tokenkeeper mint %q", parts)).Fingerprint()
+	return sdk.NewSecret(fmt.Sprintf("tokenkeeper mint %q %q %q %q", a.ClientID, a.ClientSecret.Reveal(), a.Scopes, settings)).Fingerprint()
 }
 
 // getsKey tells the account whether there is a key to mint from, once its provider is
@@ -94,7 +100,21 @@ func (a *account) mintsAtOnce(now time.Time) bool {
 // over says whether nothing follows from the account's token any more. The caller
 // holds k.mu.
 func (a *account) over(now time.Time) bool {
-	return a.stored() && (a.sessionGone() || a.isOver(now) || a.toAnother() != "")
+	return a.stored() && (a.sessionGone() || a.toAnother() != "" || a.isOver(now) && a.triedAfterEnd())
+}
+
+// triedAfterEnd says whether the broker was asked once more after the end of the
+// account's login, if anything can be sent. That end is known by our clock alone, which
+// may be days ahead, and at some brokers a mint ends the login that lives: so the
+// broker's word is heard before one takes its place. One request that brings no token
+// is enough, whatever else it brings; one that was not sent is none.
+func (a *account) triedAfterEnd() bool {
+	rec := a.rec()
+	if acct.KindOf(rec.Way) == "" {
+		return true
+	}
+	h := rec.Health
+	return h.Failures > 0 && h.LastKind != sdk.KindNotSent && !h.LastFailure.Before(rec.RefreshExpiry)
 }
 
 // kind is the attempt that the account makes next. The caller holds k.mu.
