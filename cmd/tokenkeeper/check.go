@@ -27,6 +27,8 @@ type report struct {
 	// Trusts are the other users who are trusted, and why.
 	Trusts   []string  `json:"trusts"`
 	StateDir *stateDir `json:"state_dir,omitempty"`
+
+	lines *keyLines
 }
 
 // finding is a config.Problem for programs.
@@ -136,6 +138,14 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	return r, nil
 }
 
+// where finds lines of the configuration, for what is told of each account.
+func (r *report) where() *keyLines {
+	if r.lines == nil {
+		r.lines = &keyLines{file: r.Config}
+	}
+	return r.lines
+}
+
 func (r *report) add(problems ...config.Problem) {
 	for _, p := range problems {
 		r.Problems = append(r.Problems, finding(p))
@@ -173,7 +183,7 @@ func (r *report) addProviders(cfg *config.Config) {
 	for _, p := range r.Providers {
 		if p.Error != "" {
 			r.add(config.Problem{
-				File: r.Config, Line: lineOf(r.Config, "providers", p.Name), Key: "providers." + p.Name, Message: p.Error,
+				File: r.Config, Line: r.where().of("providers", p.Name), Key: "providers." + p.Name, Message: p.Error,
 			})
 			continue
 		}
@@ -182,8 +192,8 @@ func (r *report) addProviders(cfg *config.Config) {
 		}
 		for _, a := range cfg.AccountsOf(p.Name) {
 			r.warnOfLogin(a, p.description)
-			r.add(settingProblems(r.Config, []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
-			r.add(addressProblems(r.Config, a, p.description.Settings)...)
+			r.add(settingProblems(r.where(), []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
+			r.add(addressProblems(r.where(), a, p.description.Settings)...)
 		}
 	}
 }
@@ -194,7 +204,7 @@ func (r *report) warnOfLogin(a config.Account, provider sdk.Description) {
 		return
 	}
 	r.Warnings = append(r.Warnings, finding{
-		File: r.Config, Line: lineOf(r.Config, "accounts", a.Name), Key: "accounts." + a.Name + ".redirect_url",
+		File: r.Config, Line: r.where().of("accounts", a.Name), Key: "accounts." + a.Name + ".redirect_url",
 		Message: `is missing: "tokenkeeper login ` + a.Name + `" needs it`,
 		Hint:    "write the redirect address that is registered for the app at the broker",
 	})
@@ -206,7 +216,7 @@ func (r *report) warnOfScript(interpreter, path string, key ...string) {
 		return
 	}
 	r.Warnings = append(r.Warnings, finding{
-		File: r.Config, Line: lineOf(r.Config, key...), Key: strings.Join(key, "."),
+		File: r.Config, Line: r.where().of(key...), Key: strings.Join(key, "."),
 		Message: fmt.Sprintf("%s is a script, and the checksum pins it alone: not its interpreter, %s, and not what it loads", path, interpreter),
 		Hint:    "pin a program that is one file, if that is not enough",
 	})

@@ -14,7 +14,7 @@ import (
 type world struct{ dir, config, plugins, state string }
 
 // newWorld writes a configuration: yaml, and above it the folders.
-func newWorld(t *testing.T, yaml string) world {
+func newWorld(t testing.TB, yaml string) world {
 	t.Helper()
 	dir := t.TempDir()
 	w := world{dir: dir, config: filepath.Join(dir, "tk.yaml"), plugins: filepath.Join(dir, "plugins"), state: filepath.Join(dir, "state")}

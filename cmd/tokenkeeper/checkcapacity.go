@@ -36,7 +36,7 @@ func (r *report) addCapacity(cfg *config.Config) {
 			continue
 		}
 		r.Warnings = append(r.Warnings, finding{
-			File: r.Config, Line: lineOf(r.Config, "providers", name, "max_in_flight"), Key: "providers." + name + ".max_in_flight",
+			File: r.Config, Line: r.where().of("providers", name, "max_in_flight"), Key: "providers." + name + ".max_in_flight",
 			Message: "tokens will expire before their turn: " + c.String() + ". " + life,
 			Hint:    c.Remedy(name),
 		})
@@ -58,7 +58,7 @@ func (r *report) addLimits(cfg *config.Config) {
 			}
 			key := "accounts." + a.Name + ".refresh"
 			r.Warnings = append(r.Warnings, finding{
-				File: r.Config, Line: lineOf(r.Config, "accounts", a.Name, "refresh"), Key: key,
+				File: r.Config, Line: r.where().of("accounts", a.Name, "refresh"), Key: key,
 				Message: fmt.Sprintf("a %s every %s is %d an hour, and the broker allows %s: the last ones of each hour wait",
 					act(way), moment.Span(interval), int(math.Ceil(time.Hour.Seconds()/interval.Seconds())), allowedInWords(rule)),
 				Hint: rarer(key, time.Hour/time.Duration(rule.Unasked()), life),

@@ -21,7 +21,7 @@ func (r *report) addObstacles(cfg *config.Config) {
 			at = []string{"accounts", o.Account, "shared_file"}
 		}
 		p := config.Problem{
-			File: r.Config, Line: lineOf(r.Config, at...), Key: strings.Join(at, "."), Message: o.Err.Error(),
+			File: r.Config, Line: r.where().of(at...), Key: strings.Join(at, "."), Message: o.Err.Error(),
 		}
 		if o.Account != "" && !errors.Is(o.Err, fs.ErrPermission) {
 			r.add(p)

@@ -22,23 +22,19 @@ func (r *report) addAccounts(cfg *config.Config) {
 			ways[p.Name] = wayBy(p.description)
 		}
 	}
+	sinks := sinksOfAccounts(cfg)
 	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
 		a := cfg.Accounts[name]
-		got := accountReport{Name: name, Provider: a.Provider, Way: ways[a.Provider], Sinks: []string{}}
+		got := accountReport{Name: name, Provider: a.Provider, Way: ways[a.Provider], Sinks: append([]string{}, sinks[name]...)}
 		if got.Way != control.WayLogin {
 			got.Refresh = refreshRule(a.Refresh, described[a.Provider])
-		}
-		for _, sink := range slices.Sorted(maps.Keys(cfg.Sinks)) {
-			if slices.Contains(accountsOf(cfg, cfg.Sinks[sink]), name) {
-				got.Sinks = append(got.Sinks, sink)
-			}
 		}
 		r.Accounts = append(r.Accounts, got)
 		if a.Refresh.BeforeExpiry > 0 || a.Refresh.Every > 0 {
 			d := described[a.Provider]
 			for _, cut := range schedule.Cut(wishesOf(a.Refresh, d), d.Policy.AccessLifetime) {
 				r.Warnings = append(r.Warnings, finding{
-					File: r.Config, Line: lineOf(r.Config, "accounts", name, "refresh"), Key: "accounts." + name + ".refresh", Message: cut,
+					File: r.Config, Line: r.where().of("accounts", name, "refresh"), Key: "accounts." + name + ".refresh", Message: cut,
 				})
 			}
 		}

@@ -23,12 +23,12 @@ import (
 // configuration against those that its program, called of, knows. Values are
 // not quoted, but for names of files: a setting may be a secret, or hold a
 // reference to one. trusted may change the files that steer.
-func settingProblems(file string, place []string, of string, known []sdk.Setting, settings map[string]string, trusted []int) []config.Problem {
+func settingProblems(lines *keyLines, place []string, of string, known []sdk.Setting, settings map[string]string, trusted []int) []config.Problem {
 	var problems []config.Problem
 	add := func(setting, message, hint string) {
 		path := append(slices.Clone(place), "settings", setting)
 		problems = append(problems, config.Problem{
-			File: file, Line: lineOf(file, path...), Key: strings.Join(path, "."), Message: message, Hint: hint,
+			File: lines.file, Line: lines.of(path...), Key: strings.Join(path, "."), Message: message, Hint: hint,
 		})
 	}
 	var names []string
@@ -78,7 +78,7 @@ func missing(of, description string) string {
 
 // addressProblems are an account's settings that are addresses, by their names, and
 // hold none. What sdk/oauth takes is known of the built-in providers alone.
-func addressProblems(file string, a config.Account, known []sdk.Setting) []config.Problem {
+func addressProblems(lines *keyLines, a config.Account, known []sdk.Setting) []config.Problem {
 	var problems []config.Problem
 	_, strict := builtin(a.Provider)
 	for _, s := range known {
@@ -95,7 +95,7 @@ func addressProblems(file string, a config.Account, known []sdk.Setting) []confi
 		if fault != "" {
 			path := []string{"accounts", a.Name, "settings", s.Name}
 			problems = append(problems, config.Problem{
-				File: file, Line: lineOf(file, path...), Key: strings.Join(path, "."), Message: fault, Hint: "write it like https://broker.example/path",
+				File: lines.file, Line: lines.of(path...), Key: strings.Join(path, "."), Message: fault, Hint: "write it like https://broker.example/path",
 			})
 		}
 	}

@@ -50,7 +50,7 @@ func (r *report) addZone(path, fault, timezone string, at ...string) {
 	}
 	key := append(at, "timezone")
 	r.Warnings = append(r.Warnings, finding{
-		File: r.Config, Line: lineOf(r.Config, key...), Key: strings.Join(key, "."),
+		File: r.Config, Line: r.where().of(key...), Key: strings.Join(key, "."),
 		Message: path + ": " + fault + " (" + zoneOf(timezone) + ")",
 		Hint:    "set timezone to the zone of the programs that write the file, like Europe/Copenhagen",
 	})
@@ -60,7 +60,7 @@ func (r *report) addZone(path, fault, timezone string, at ...string) {
 func (r *report) addOpenLocks(cfg *config.Config) {
 	for _, l := range supervisor.OpenLocks(cfg) {
 		r.Warnings = append(r.Warnings, finding{
-			File: r.Config, Line: lineOf(r.Config, "accounts", l.Account, "shared_file"), Key: "accounts." + l.Account + ".shared_file.lock",
+			File: r.Config, Line: r.where().of("accounts", l.Account, "shared_file"), Key: "accounts." + l.Account + ".shared_file.lock",
 			Message: l.Path + " may be opened by " + l.By + ", who could hold it for ever: no program would refresh the token then",
 			Hint:    l.Closing + " (its group should be that of the programs that share it); or, if they may all hold it, trust_folder: true",
 		})

@@ -78,16 +78,16 @@ func (r *report) addSinkPlugins(cfg *config.Config) {
 	for _, p := range r.SinkPlugins {
 		s, key := cfg.Sinks[p.Sink], "sinks."+p.Sink
 		if p.Error != "" {
-			r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "sinks", p.Sink), Key: key, Message: p.Error})
+			r.add(config.Problem{File: r.Config, Line: r.where().of("sinks", p.Sink), Key: key, Message: p.Error})
 			continue
 		}
 		if s.Plugin.SHA256 != "" {
 			r.warnOfScript(p.Interpreter, p.Command[0], "sinks", p.Sink, "sha256")
 		}
-		r.add(settingProblems(r.Config, []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(s.Plugin.Settings), cfg.Trust)...)
+		r.add(settingProblems(r.where(), []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(s.Plugin.Settings), cfg.Trust)...)
 		if (s.Sends(config.SendAlert) || s.Sends(config.SendLifecycle)) && !p.Notify {
 			r.add(config.Problem{
-				File: r.Config, Line: lineOf(r.Config, "sinks", p.Sink, "events"), Key: key + ".events",
+				File: r.Config, Line: r.where().of("sinks", p.Sink, "events"), Key: key + ".events",
 				Message: "the plugin for sinks of type " + p.Type + " takes tokens only", Hint: "write events: [token], and another sink for the rest",
 			})
 		}
@@ -128,6 +128,18 @@ func accountsOf(cfg *config.Config, s config.Sink) []string {
 		names = append(names, a.Name)
 	}
 	return names
+}
+
+// sinksOfAccounts are the names of the sinks that each account's tokens and alerts go
+// to, in order.
+func sinksOfAccounts(cfg *config.Config) map[string][]string {
+	all := map[string][]string{}
+	for _, sink := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		for _, name := range accountsOf(cfg, cfg.Sinks[sink]) {
+			all[name] = append(all[name], sink)
+		}
+	}
+	return all
 }
 
 func destination(s config.Sink) string {

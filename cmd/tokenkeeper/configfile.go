@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -220,31 +219,4 @@ func socketEnviron() []string {
 		}
 	}
 	return kept
-}
-
-// lineOf finds where a key stands in a YAML file; 0: not found.
-func lineOf(path string, keys ...string) int {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	var doc yaml.Node
-	if err := yaml.NewDecoder(bytes.NewReader(data)).Decode(&doc); err != nil || len(doc.Content) == 0 {
-		return 0
-	}
-	node, line := doc.Content[0], 0
-next:
-	for _, key := range keys {
-		for i := 0; i+1 < len(node.Content) && node.Kind == yaml.MappingNode; i += 2 {
-			if node.Content[i].Value == key {
-				node, line = node.Content[i+1], node.Content[i].Line
-				if node.Kind == yaml.AliasNode {
-					node = node.Alias
-				}
-				continue next
-			}
-		}
-		return line // the nearest one that is there
-	}
-	return line
 }

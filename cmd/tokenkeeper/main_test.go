@@ -78,7 +78,7 @@ type result struct {
 }
 
 // command runs one command line at now, in an environment without a user.
-func command(t *testing.T, stdin string, args ...string) result {
+func command(t testing.TB, stdin string, args ...string) result {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	code := testEnv(stdin, &stdout, &stderr).execute(t.Context(), args)
