@@ -126,7 +126,7 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 	r := k.Record
 	a := alert.Account{
 		Name: c.Name, Provider: c.Provider, NeedsLogin: (r.Version > 0 || r.Key != "") && r.NeedsLogin(), Undecided: k.Undecided,
-		Mints: r.Key != "", MendKey: mendKey(r),
+		Mints: r.Key != "", By: k.By, Act: k.Act, Spent: k.Spent,
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
@@ -135,6 +135,9 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 	}
 	if k.EndGuessed && !r.LoginUncertain {
 		a.RefreshExpiry = time.Time{} // what no broker documents wakes nobody
+	}
+	if r.CanMint() { // what comes after the login's end comes by itself
+		a.RefreshExpiry, a.LoginUnknown = time.Time{}, false
 	}
 	if now.Before(k.Forgiven) || k.Mints || r.CanMint() {
 		a.AmbiguousSince = time.Time{} // the same refresh token is accepted again, and sent; or another one is minted
@@ -166,15 +169,6 @@ func loginLife(r store.Record) time.Duration {
 		return r.RefreshExpiry.Sub(r.Token.IssuedAt)
 	}
 	return 0
-}
-
-// mendKey is what is to be done about the key of an account that the broker refuses;
-// "": nothing.
-func mendKey(r store.Record) string {
-	if !refresh.KeyRefused(r) {
-		return ""
-	}
-	return refresh.MendKey(r.Account)
 }
 
 // sessionAlerts is how the session of an account's newest version is. A token that is

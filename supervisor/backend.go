@@ -70,7 +70,7 @@ func accountStatus(name, provider string, k refresh.Status) control.Account {
 		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
 		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),
 		LastFailure: r.Health.LastFailure, Withheld: k.Withheld,
-		Waiting: string(k.Waiting), WaitingText: k.WaitingText,
+		Waiting: string(k.Waiting), WaitingText: k.WaitingText, Advice: k.Advice(),
 	}
 	if r.Version > 0 {
 		a.Expiry, a.ExpiryUncertain, a.Way = r.Token.Expiry(), r.Token.Uncertain, wayOf(r)
@@ -189,7 +189,7 @@ func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, 
 	}
 	if r.Version == 0 {
 		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken,
-			"account %s has no token yet; log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", account, account, account)
+			"account %s has no token yet; %s", account, st.By.First())
 	}
 	return control.TokenAnswer{
 		Account: account, Version: r.Version, AccessToken: r.Token.AccessToken.Reveal(),

@@ -184,6 +184,9 @@ func importAnswer(k *refresh.Keeper, rec store.Record) control.ImportAnswer {
 		got.Advice = "nobody knows when this login ends, so nobody is told in time that a new one is due; " + say
 	case refresh.EndUnmet:
 		got.Advice = "nothing tells when you logged in: if a login at this broker ends a fixed time after that, nobody knows when; " + say
+	default:
+		st, _ := k.Status(rec.Account)
+		got.Advice = st.Advice()
 	}
 	return got
 }

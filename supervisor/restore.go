@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -175,7 +176,7 @@ func (r restorer) round(ctx context.Context, l *lostToken, pause time.Duration) 
 			r.s.log.Info("the sink holds nothing better than the restored store", "sink", name, "account", l.account.Name, "error", err)
 		case errors.Is(err, errConclusive):
 			r.tell(l, slog.LevelWarn, event.RestoreFailed, name, fmt.Sprintf(
-				"%s, and sink %q is of no help: %v; log in with: tokenkeeper login %s", l.trouble(), name, err, l.account.Name))
+				"%s, and sink %q is of no help: %v; %s", l.trouble(), name, err, r.otherwise(l).With("")))
 		case err != nil:
 			failed[name] = err
 		case f != nil && (best == nil || lineage.Later(f.document, best.document, k.Policy(), r.s.opts.Seams.Wall())):
@@ -290,8 +291,16 @@ func (r restorer) complain(ctx context.Context, l *lostToken, failed map[string]
 	for _, name := range slices.Sorted(maps.Keys(failed)) {
 		r.tell(l, slog.LevelWarn, event.RestoreFailed, name, fmt.Sprintf(
 			"%s, and sink %q could not be asked for the one that it holds: %v; trying again in %s; "+
-				"a login ends this too: tokenkeeper login %s", l.trouble(), name, failed[name], pause, l.account.Name))
+				"this ends too once you %s", l.trouble(), name, failed[name], pause, r.otherwise(l).With("")))
 	}
+}
+
+// otherwise is how a person gives the account a token that no sink brings.
+func (r restorer) otherwise(l *lostToken) advice.Token {
+	st, _ := r.s.keepers[l.account.Provider].Status(l.account.Name)
+	by := st.By
+	by.Stands = st.Record.Version > 0
+	return by
 }
 
 func (r restorer) tell(l *lostToken, level slog.Level, t event.Type, sinkName, message string) {

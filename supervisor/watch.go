@@ -100,8 +100,8 @@ func (s *Supervisor) tellTokenless(shared bool) {
 	if more := len(names) - most; more > 0 {
 		some += fmt.Sprintf(" and %d more", more)
 	}
-	s.log.Warn(fmt.Sprintf("no token yet of: %s; log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %[2]s FILE",
-		some, names[0]), "accounts", len(names))
+	first, _ := s.keepers[s.opts.Config.Accounts[names[0]].Provider].Status(names[0])
+	s.log.Warn(fmt.Sprintf("no token yet of: %s; %s", some, first.Advice()), "accounts", len(names))
 }
 
 // mints says whether a provider gets tokens by itself for accounts that have none.

@@ -191,11 +191,25 @@ func (r *report) addProviders(cfg *config.Config) {
 			r.warnOfScript(p.Interpreter, p.Command[0], "providers", p.Name, "sha256")
 		}
 		for _, a := range cfg.AccountsOf(p.Name) {
+			r.warnOfClient(a, p.description)
 			r.warnOfLogin(a, p.description)
 			r.add(settingProblems(r.where(), []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
 			r.add(addressProblems(r.where(), a, p.description.Settings)...)
 		}
 	}
+}
+
+// warnOfClient says of an account that it names no client, where its provider most likely
+// presents one: for a login, or with a refresh token.
+func (r *report) warnOfClient(a config.Account, provider sdk.Description) {
+	if a.ClientID != "" || !provider.Authorizer && provider.NoRefresh {
+		return
+	}
+	r.Warnings = append(r.Warnings, finding{
+		File: r.Config, Line: lineOf(r.Config, "accounts", a.Name), Key: "accounts." + a.Name + ".client_id",
+		Message: "the account has no client_id, which nearly every broker asks for",
+		Hint:    "write client_id: ${env:NAME}",
+	})
 }
 
 // warnOfLogin says of an account that nobody can log in to it.

@@ -32,9 +32,6 @@ func eventLine(ev event.Event, zone *time.Location, p painter) string {
 	if ev.Version > 0 {
 		about = append(about, version(ev.Version))
 	}
-	if ev.Failures > 0 && ev.Max > 0 {
-		about = append(about, fmt.Sprintf("%d/%d", ev.Failures, ev.Max))
-	}
 	parts := []string{p.paint(dim, ev.Time.In(zone).Format("15:04:05")), p.paint(s, kind)}
 	if len(about) > 0 {
 		parts = append(parts, strings.Join(about, " "))

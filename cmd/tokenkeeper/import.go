@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -167,17 +168,17 @@ func importedAccess(got control.ImportAnswer, now time.Time) string {
 	unknown, dead := "refreshed at once", "refreshed at once"
 	switch got.Way {
 	case control.WayRenew:
-		unknown, dead = "renewed at once", "too late to renew it; log in"
+		unknown, dead = "renewed at once", "too late to renew it"
 	case control.WayMint:
 		unknown, dead = "another one is minted at once", "another one is minted at once"
 	case control.WayLogin:
-		unknown, dead = "served until the broker refuses it", "log in"
+		unknown, dead = "served until the broker refuses it", ""
 	}
 	switch {
 	case got.Expiry.IsZero():
 		return "expiry unknown: " + unknown
 	case !got.Expiry.After(now):
-		return "expired " + end + ": " + dead
+		return strings.TrimSuffix("expired "+end+": "+dead, ": ")
 	}
 	return "expires " + end
 }

@@ -9,9 +9,9 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
@@ -116,7 +116,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 			text = moment.Relative(a.LastFailure, now) + ", " + text
 		}
 		if a.Failures > 0 {
-			text = fmt.Sprintf("failure %d/%d, ", a.Failures, a.MaxFailures) + text
+			text = "failed " + event.InRow(a.Failures, a.MaxFailures) + "; " + text
 		}
 		notes = append(notes, cell{text, failureStyle(a.Failures, a.MaxFailures)})
 	}
@@ -156,14 +156,12 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		notes = append(notes, cell{"a refresh ends the access token that consumers hold, so it comes shortly before that ends", plain})
 	}
 	switch {
-	case a.State == control.AccountNeedsLogin && a.Way == control.WayMint:
-		notes = append(notes, cell{refresh.MendKey(a.Name), red})
-	case a.State == control.AccountNew && a.Way == control.WayMint:
+	case a.State == control.AccountNew && a.Advice == "" && a.Way == control.WayMint:
 		notes = append(notes, cell{"no token yet: it is minted by itself", plain})
-	case a.State == control.AccountNeedsLogin:
-		notes = append(notes, cell{"log in with: tokenkeeper login " + a.Name, red})
-	case a.State == control.AccountNew:
-		notes = append(notes, cell{fmt.Sprintf("no token yet; run: tokenkeeper login %s, or: tokenkeeper import %s FILE", a.Name, a.Name), yellow})
+	case a.State == control.AccountNew && a.Advice != "":
+		notes = append(notes, cell{"no token yet; " + a.Advice, yellow})
+	case a.Advice != "":
+		notes = append(notes, cell{a.Advice, red})
 	}
 	return notes
 }

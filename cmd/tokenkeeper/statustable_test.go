@@ -44,10 +44,10 @@ func sampleStatus() control.Status {
 				Name: "schwab-two", Provider: "schwab", State: control.AccountNeedsLogin, Version: 3, Origin: "import",
 				Expiry: at(-26 * time.Hour), RefreshExpiry: at(-2 * time.Hour), MaxFailures: 5, Failures: 1,
 				LastKind: "invalid_grant", LastError: "the authorization server refused the grant", LastFailure: at(-2 * time.Hour),
-				AmbiguousSince: at(-3 * time.Hour),
-				Sinks:          []control.Delivery{{Sink: "hook", Type: "webhook", Version: 3, Disabled: true, LastError: "the receiver says that it is gone for good"}},
+				AmbiguousSince: at(-3 * time.Hour), Advice: "log in with: tokenkeeper login schwab-two",
+				Sinks: []control.Delivery{{Sink: "hook", Type: "webhook", Version: 3, Disabled: true, LastError: "the receiver says that it is gone for good"}},
 			},
-			{Name: "third", Provider: "other", State: control.AccountNew, MaxFailures: 5, InFlight: true},
+			{Name: "third", Provider: "other", State: control.AccountNew, MaxFailures: 5, InFlight: true, Advice: "take one from a token file with: tokenkeeper import third FILE"},
 		},
 		Providers: []control.Provider{
 			{Name: "other", State: control.ProviderParked, Generation: 1, LastError: "the checksum of /usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-other is not the configured one"},

@@ -36,6 +36,27 @@ func TestWayIsTheSupervisors(t *testing.T) {
 	}
 }
 
+// A client is missed where the provider presents one.
+func TestClientIsMissedWhereOneIsPresented(t *testing.T) {
+	for _, c := range []struct {
+		provider sdk.Description
+		client   string
+		warned   bool
+	}{
+		{sdk.Description{}, "", true},
+		{sdk.Description{}, "app", false},
+		{sdk.Description{NoRefresh: true, Authorizer: true}, "", true},
+		{sdk.Description{NoRefresh: true, Renewer: true}, "", false},
+		{sdk.Description{NoRefresh: true, Minter: true}, "", false},
+		{sdk.Description{NoRefresh: true, Keepalive: true}, "", false},
+	} {
+		var r report
+		if r.warnOfClient(config.Account{Name: "a", ClientID: c.client}, c.provider); (len(r.Warnings) == 1) != c.warned {
+			t.Errorf("%+v, client %q: %+v", c.provider, c.client, r.Warnings)
+		}
+	}
+}
+
 // What import says of the access token depends on what can be done about it.
 func TestImportedAccess(t *testing.T) {
 	past, ahead := now.Add(-time.Hour), now.Add(time.Hour)
@@ -48,8 +69,8 @@ func TestImportedAccess(t *testing.T) {
 		{control.WayRenew, time.Time{}, "expiry unknown: renewed at once"},
 		{control.WayLogin, time.Time{}, "expiry unknown: served until the broker refuses it"},
 		{control.WayRefresh, past, "expired 13:20:00 60m ago: refreshed at once"},
-		{control.WayRenew, past, "expired 13:20:00 60m ago: too late to renew it; log in"},
-		{control.WayLogin, past, "expired 13:20:00 60m ago: log in"},
+		{control.WayRenew, past, "expired 13:20:00 60m ago: too late to renew it"},
+		{control.WayLogin, past, "expired 13:20:00 60m ago"},
 		{control.WayMint, past, "expired 13:20:00 60m ago: another one is minted at once"},
 		{control.WayRenew, ahead, "expires 15:20:00 in 60m"},
 	} {

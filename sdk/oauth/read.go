@@ -188,7 +188,7 @@ func decided(kind sdk.Kind, status int, code string, fail func(sdk.Kind, string,
 	said := or(code, "in its own words")
 	switch kind {
 	case sdk.KindInvalidGrant:
-		return fail(kind, code, "refused the grant (HTTP %d, %s): unless a newer token turns up, someone must log in again", status, said)
+		return fail(kind, code, "refused the grant (HTTP %d, %s)", status, said)
 	case sdk.KindInvalidClient:
 		return fail(kind, code, "refused the client (HTTP %d, %s): check client_id and client_secret", status, said)
 	case sdk.KindPending:

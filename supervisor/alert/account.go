@@ -1,16 +1,31 @@
 package alert
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 func (a *Account) condition(t event.Type) Condition {
 	return Condition{Type: t, Account: a.Name, Provider: a.Provider}
+}
+
+// until is a condition that a token ends which a person gives the account.
+func (a *Account) until(c Condition) Condition {
+	c.Needs = cmp.Or(a.By.Means, advice.Login)
+	return c
+}
+
+// instead is how a person gives it another token than the one that stands.
+func (a *Account) instead() advice.Token {
+	t := a.By
+	t.Stands = true
+	return t
 }
 
 // troubled is false only if no condition of the account is On.
@@ -50,6 +65,16 @@ func (a *Account) token() string {
 	return "its access token " + a.ends()
 }
 
+// acts names what has failed, as many.
+func (a *Account) acts() string {
+	switch act := cmp.Or(a.Act, "refresh"); act {
+	case "refresh":
+		return "refreshes"
+	default:
+		return act + "s"
+	}
+}
+
 // untried says whether nothing is known of the account's attempts: it has no token, and
 // can't get one by itself, or has not failed to.
 func (a *Account) untried() bool {
@@ -63,10 +88,10 @@ func (a *Account) failing(now time.Time) Condition {
 	c := a.condition(event.RefreshFailing)
 	switch {
 	case a.untried(), a.Undecided:
-	case a.MendKey != "":
+	case a.By.Means == advice.Key:
 		return c.off(fmt.Sprintf("account %s: refreshing it is over, because the broker refuses its key", a.Name))
 	case a.NeedsLogin:
-		return c.off(fmt.Sprintf("account %s: refreshing it is over, because it needs a login", a.Name))
+		return c.off(fmt.Sprintf("account %s: refreshing it is over, because it needs %s", a.Name, a.By.Needs()))
 	case a.Unread != "":
 		return c.off(fmt.Sprintf("account %s: it is not tried again, because an answer came that nobody could read", a.Name))
 	case a.Failures > 0 && a.excused(now):
@@ -74,8 +99,8 @@ func (a *Account) failing(now time.Time) Condition {
 		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); %s",
 			a.Name, a.cause(), a.token()), fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name))
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
-		return c.on(a.cause(), fmt.Sprintf("account %s: %d refreshes in a row have failed; %s; the last error: %s",
-			a.Name, a.Failures, a.token(), a.cause()),
+		return c.on(a.cause(), fmt.Sprintf("account %s: %d %s in a row have failed; %s; the last error: %s",
+			a.Name, a.Failures, a.acts(), a.token(), a.cause()),
 			"it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh "+a.Name)
 	case a.Failures == 0 && a.AmbiguousSince.IsZero():
 		return a.well(c)
@@ -108,7 +133,7 @@ func (a *Account) grantedElsewhere() Condition {
 	if a.Elsewhere == "" {
 		return c.off("")
 	}
-	return c.on(a.Elsewhere, fmt.Sprintf("account %s is not refreshed, and its access token %s: %s", a.Name, a.ends(), a.Elsewhere), "")
+	return a.until(c).on(a.Elsewhere, fmt.Sprintf("account %s is not refreshed, and its access token %s: %s", a.Name, a.ends(), a.Elsewhere), "")
 }
 
 // wrongZone are local times in the shared file, or in a sink's, that can't be right.
@@ -140,40 +165,44 @@ func (a *Account) needsLogin() Condition {
 	switch {
 	case a.StoredAt.IsZero() && !a.NeedsLogin, a.StoredAt.IsZero() && !a.Mints, a.Undecided:
 		return c
-	case a.MendKey != "":
-		return c.on(a.cause(), fmt.Sprintf("account %s: the broker refuses the key from which its tokens are minted: %s; %s", a.Name, a.cause(), a.token()), a.MendKey)
+	case a.By.Means == advice.Key:
+		return a.until(c).on(a.cause(), fmt.Sprintf("account %s: the broker refuses the key from which its tokens are minted: %s; %s", a.Name, a.cause(), a.token()), a.By.With(""))
 	case a.NeedsLogin && a.Ended != "":
-		what := fmt.Sprintf("account %s needs a login: %s", a.Name, a.Ended)
+		what := fmt.Sprintf("account %s needs %s: %s", a.Name, a.By.Needs(), a.Ended)
 		if a.Failures > 0 {
 			what += fmt.Sprintf(", and every try to refresh it in time has failed, the last one so: %s", a.cause())
 		}
 		c.Unannounced = true
-		return c.on(a.Ended, what+"; its access token "+a.ends(), "log in with: tokenkeeper login "+a.Name)
+		return a.until(c).on(a.Ended, what+"; its access token "+a.ends(), a.By.With(""))
 	case a.NeedsLogin:
-		return c.on(a.cause(), fmt.Sprintf("account %s needs a login: %s; its access token %s", a.Name, a.cause(), a.ends()), "log in with: tokenkeeper login "+a.Name)
+		return a.until(c).on(a.cause(), fmt.Sprintf("account %s needs %s: %s; its access token %s", a.Name, a.By.Needs(), a.cause(), a.ends()), a.By.With(""))
 	case a.Session.State == SessionAlive, a.Session.State == SessionCompeting:
 		return c.off("") // also of the token of which the broker had said that its session was over
 	}
-	return a.well(c)
+	c = a.well(c)
+	if a.Mints || a.By.Means == advice.Import {
+		c.What = fmt.Sprintf("account %s has a token that works again", a.Name)
+	}
+	return c
 }
 
 func (a *Account) ambiguous() Condition {
 	c := a.condition(event.Ambiguous)
-	const doubt = "account %s: nobody knows whether the broker has used up its refresh token in the attempt of %s"
+	const doubt = "account %s: nobody knows whether the broker has used up its %s in the attempt of %s"
 	switch {
 	case !a.AmbiguousSince.IsZero() && a.Unread != "":
 		return c.on("", fmt.Sprintf(doubt+"; the answer came, nobody could read it, and it is kept in %s; its access token %s",
-			a.Name, moment.Stamp(a.AmbiguousSince), a.Unread, a.ends()),
+			a.Name, a.Spent, moment.Stamp(a.AmbiguousSince), a.Unread, a.ends()),
 			fmt.Sprintf("look at it with: tokenkeeper spool; if nothing can be made of it, send the same token now with: tokenkeeper refresh %s --force; "+
-				"or log in with: tokenkeeper login %[1]s; when it is sent by itself, tokenkeeper status says (NEXT)", a.Name))
+				"or %s; when it is sent by itself, tokenkeeper status says (NEXT)", a.Name, a.instead().With("")))
 	case !a.AmbiguousSince.IsZero():
-		return c.on("", fmt.Sprintf(doubt, a.Name, moment.Stamp(a.AmbiguousSince)), "when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, log in with: tokenkeeper login "+a.Name)
+		return c.on("", fmt.Sprintf(doubt, a.Name, a.Spent, moment.Stamp(a.AmbiguousSince)), "when the same token is sent again, tokenkeeper status says (NEXT); to be on the safe side, "+a.instead().With(""))
 	case a.StoredAt.IsZero(), a.Undecided:
 		return c
 	case a.NeedsLogin && a.Ended != "":
-		return c.off(fmt.Sprintf("account %s: that attempt matters no more, because its login has ended, and so it needs one", a.Name))
+		return c.off(fmt.Sprintf("account %s: that attempt matters no more, because its login has ended, and so it needs %s", a.Name, a.By.Needs()))
 	case a.NeedsLogin:
-		return c.off(fmt.Sprintf("account %s: the broker has refused the refresh token of that attempt, and so needs a login", a.Name))
+		return c.off(fmt.Sprintf("account %s: the broker has refused the token of that attempt, and so it needs %s", a.Name, a.By.Needs()))
 	}
 	return a.well(c)
 }
@@ -197,7 +226,7 @@ func (a *Account) loginDue(now time.Time, before time.Duration) Condition {
 	case a.StoredAt.IsZero(), a.Undecided:
 		return c
 	case a.NeedsLogin:
-		return c.off(fmt.Sprintf("account %s: its login is over, and so it needs one now", a.Name))
+		return c.off(fmt.Sprintf("account %s: its login is over, and so it needs %s now", a.Name, a.By.Needs()))
 	case !a.PolicyKnown:
 		return c
 	case a.Sliding || a.RefreshExpiry.IsZero():
@@ -205,14 +234,14 @@ func (a *Account) loginDue(now time.Time, before time.Duration) Condition {
 	case left > before:
 		return c.off(fmt.Sprintf("account %s is logged in until %s", a.Name, moment.Stamp(a.RefreshExpiry)))
 	}
-	when, todo := "ends "+moment.Stamp(a.RefreshExpiry), "log in before that with: tokenkeeper login "+a.Name
+	when, todo := "ends "+moment.Stamp(a.RefreshExpiry), a.instead().With("before that")
 	if left <= 0 {
-		when, todo = "has ended "+moment.Stamp(a.RefreshExpiry), "log in with: tokenkeeper login "+a.Name
+		when, todo = "has ended "+moment.Stamp(a.RefreshExpiry), a.By.With("")
 	}
 	if a.Uncertain {
 		when += " or earlier, because nobody knows exactly when it began"
 	}
-	return c.on("", fmt.Sprintf("the login of account %s %s", a.Name, when), todo)
+	return a.until(c).on("", fmt.Sprintf("the login of account %s %s", a.Name, when), todo)
 }
 
 // loginUnknown is told once, and long before anything is lost: a person can look
@@ -224,7 +253,7 @@ func (a *Account) loginUnknown(before time.Duration) Condition {
 		return c.off(untold)
 	case a.LoginUnknown && !a.NeedsLogin:
 		return c.on("", fmt.Sprintf("account %s: its login ends a fixed time after it was made, and nobody knows when that was: it can't be told before it ends", a.Name),
-			fmt.Sprintf("say when it was with: tokenkeeper import %s --login-time TIME; or log in anew with: tokenkeeper login %[1]s", a.Name))
+			fmt.Sprintf("say when it was with: tokenkeeper import %s --login-time TIME; or %s", a.Name, a.instead().With("anew")))
 	case a.StoredAt.IsZero(), !a.PolicyKnown:
 		return c
 	}

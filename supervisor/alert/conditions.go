@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -27,6 +28,8 @@ type Condition struct {
 	// What is wrong, and what to do about it; of one that is Off: what is well
 	// again, if that is not the same for all of its type.
 	What, Todo string
+	// Needs is what gives the account a token, if that ends the trouble.
+	Needs advice.Means
 	// Cause of the trouble alone; "": What is all that is known.
 	Cause string
 	// Unannounced: nobody else tells of the trouble, though others of its type are told

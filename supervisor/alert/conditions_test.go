@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -16,6 +17,7 @@ var noon = time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
 func healthy() Account {
 	return Account{
 		Name: "main", Provider: "schwab", StoredAt: noon.Add(-time.Hour), Expiry: noon.Add(time.Minute),
+		By: advice.Token{Account: "main"}, Spent: "refresh token",
 		MaxFailures: 3, RefreshExpiry: noon.Add(5 * 24 * time.Hour), PolicyKnown: true,
 	}
 }
@@ -59,10 +61,29 @@ func TestConditions(t *testing.T) {
 		{"minting one has failed twice", account(func(a *Account) { a.StoredAt, a.Mints, a.Failures = time.Time{}, true, 2 }), "refresh_failing:main", Unknown, ""},
 		{"no token yet, and none was tried", account(func(a *Account) { a.StoredAt, a.Mints = time.Time{}, true }), "refresh_failing:main", Unknown, ""},
 		{"no token yet, and a person is not needed", account(func(a *Account) { a.StoredAt, a.Mints, a.Failures = time.Time{}, true, 5 }), "needs_login:main", Unknown, ""},
-		{"its first key is refused", account(func(a *Account) { a.StoredAt, a.Mints, a.NeedsLogin, a.MendKey = time.Time{}, true, true, "mend it" }), "needs_login:main", On, "refuses the key from which its tokens are minted"},
-		{"its key is refused", account(func(a *Account) { a.Mints, a.NeedsLogin, a.MendKey = true, true, "mend it" }), "needs_login:main", On, "mend it"},
-		{"its key is refused after failures", account(func(a *Account) { a.Mints, a.NeedsLogin, a.MendKey, a.Failures = true, true, "mend it", 9 }), "refresh_failing:main", Off, "refuses its key"},
+		{"its first key is refused", account(func(a *Account) { a.StoredAt, a.Mints, a.NeedsLogin, a.By.Means = time.Time{}, true, true, advice.Key }), "needs_login:main", On, "refuses the key from which its tokens are minted"},
+		{"its key is refused", account(func(a *Account) { a.Mints, a.NeedsLogin, a.By.Means = true, true, advice.Key }), "needs_login:main", On, "mend client_id, client_secret or settings of the account"},
+		{"its key is refused after failures", account(func(a *Account) { a.Mints, a.NeedsLogin, a.By.Means, a.Failures = true, true, advice.Key, 9 }), "refresh_failing:main", Off, "refuses its key"},
 
+		{"refused, where a file brings tokens", account(func(a *Account) { a.NeedsLogin, a.By.Means = true, advice.Import }), "needs_login:main", On,
+			"account main needs another token from a file: ; its access token ends 2027-03-01 12:01 UTC; import a token with: tokenkeeper import main FILE"},
+		{"over, where a file brings tokens", account(func(a *Account) {
+			a.NeedsLogin, a.Ended, a.By.Means = true, "its login has ended at noon", advice.Import
+		}), "needs_login:main", On,
+			"needs another token from a file: its login has ended at noon; its access token ends 2027-03-01 12:01 UTC; import a token with: tokenkeeper import main FILE"},
+		{"a login that ends, where a file brings tokens", account(func(a *Account) { a.RefreshExpiry, a.By.Means = noon.Add(time.Hour), advice.Import }), "login_due_soon:main", On,
+			"import a token before that with: tokenkeeper import main FILE --force"},
+		{"an open attempt, where a file brings tokens", account(func(a *Account) { a.AmbiguousSince, a.By.Means = noon, advice.Import }), "ambiguous:main", On,
+			"to be on the safe side, import a token with: tokenkeeper import main FILE --force"},
+		{"an open renewal", account(func(a *Account) { a.AmbiguousSince, a.Spent = noon, "access token" }), "ambiguous:main", On,
+			"whether the broker has used up its access token in the attempt of"},
+		{"renewals fail", account(func(a *Account) { a.Failures, a.Act = 3, "renewal" }), "refresh_failing:main", On, "account main: 3 renewals in a row have failed"},
+		{"a session is over, where a file brings tokens", account(func(a *Account) {
+			a.Session, a.By.Means = Session{State: SessionGone, Since: noon.Add(-time.Hour)}, advice.Import
+		}), "session_gone:main", On, "a new session may need another token from a file: tokenkeeper import main FILE --force"},
+
+		{"a token from a file", account(func(a *Account) { a.By.Means = advice.Import }), "needs_login:main", Off, "has a token that works again"},
+		{"a token from a key", account(func(a *Account) { a.Mints = true }), "needs_login:main", Off, "has a token that works again"},
 		{"logged in", account(func(a *Account) {}), "needs_login:main", Off, "logged in again"},
 		{"refused", account(func(a *Account) { a.NeedsLogin = true }), "needs_login:main", On, "tokenkeeper login main"},
 		{"refused, and another is looked for", account(func(a *Account) { a.NeedsLogin, a.Undecided = true, true }), "needs_login:main", Unknown, ""},
@@ -77,7 +98,7 @@ func TestConditions(t *testing.T) {
 		{"an open attempt", account(func(a *Account) { a.AmbiguousSince = noon }), "ambiguous:main", On, "2027-03-01 12:00 UTC"},
 		{"an answer that lies unread", account(func(a *Account) { a.AmbiguousSince, a.Unread = noon, "/s/spool/saxo/unread-X" }), "ambiguous:main", On,
 			"nobody could read it, and it is kept in /s/spool/saxo/unread-X; its access token ends"},
-		{"answered by a refusal", account(func(a *Account) { a.NeedsLogin = true }), "ambiguous:main", Off, "has refused the refresh token of that attempt"},
+		{"answered by a refusal", account(func(a *Account) { a.NeedsLogin = true }), "ambiguous:main", Off, "has refused the token of that attempt, and so it needs a login"},
 
 		{"login in five days", account(func(a *Account) {}), "login_due_soon:main", Off, "2027-03-06 12:00 UTC"},
 		{"login in a day", account(func(a *Account) { a.RefreshExpiry = noon.Add(24 * time.Hour) }), "login_due_soon:main", On, "ends 2027-03-02 12:00 UTC; log in before"},
@@ -86,8 +107,8 @@ func TestConditions(t *testing.T) {
 		{"each refresh starts anew", account(func(a *Account) { a.RefreshExpiry, a.Sliding = noon.Add(time.Hour), true }), "login_due_soon:main", Off, ""},
 		{"no end known", account(func(a *Account) { a.RefreshExpiry = time.Time{} }), "login_due_soon:main", Off, ""},
 		{"the provider still starts", account(func(a *Account) { a.RefreshExpiry, a.PolicyKnown = noon.Add(time.Hour), false }), "login_due_soon:main", Unknown, ""},
-		{"over already", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin = noon, true }), "login_due_soon:main", Off, "needs one now"},
-		{"over, and nobody has met its provider yet", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin, a.PolicyKnown = noon, true, false }), "login_due_soon:main", Off, "needs one now"},
+		{"over already", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin = noon, true }), "login_due_soon:main", Off, "needs a login now"},
+		{"over, and nobody has met its provider yet", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin, a.PolicyKnown = noon, true, false }), "login_due_soon:main", Off, "needs a login now"},
 		{"refused, and another is looked for, near its end", account(func(a *Account) { a.RefreshExpiry, a.NeedsLogin, a.Undecided = noon.Add(time.Hour), true, true }), "login_due_soon:main", Unknown, ""},
 		{"a login of a day, in its third quarter", account(func(a *Account) { a.RefreshExpiry, a.LoginLife = noon.Add(7*time.Hour), 24*time.Hour }), "login_due_soon:main", Off, "is logged in until"},
 		{"a login of a day, in its last quarter", account(func(a *Account) { a.RefreshExpiry, a.LoginLife = noon.Add(6*time.Hour), 24*time.Hour }), "login_due_soon:main", On, "ends 2027-03-01 18:00"},
@@ -99,7 +120,7 @@ func TestConditions(t *testing.T) {
 			a.NeedsLogin, a.Ended, a.Failures, a.LastError = true, "its login has ended at noon", 7, "account main: HTTP 503; it will be tried again"
 		}), "needs_login:main", On, "ended at noon, and every try to refresh it in time has failed, the last one so: HTTP 503; its access"},
 		{"failures, and then its time is over", account(func(a *Account) { a.Failures, a.NeedsLogin, a.Ended = 9, true, "its login has ended" }), "refresh_failing:main", Off, "because it needs a login"},
-		{"an attempt that was lost, and then its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended" }), "ambiguous:main", Off, "its login has ended, and so it needs one"},
+		{"an attempt that was lost, and then its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended" }), "ambiguous:main", Off, "its login has ended, and so it needs a login"},
 
 		{"nobody knows when the login was", account(func(a *Account) { a.LoginUnknown, a.RefreshExpiry = true, time.Time{} }), "login_unknown:main", On,
 			"say when it was with: tokenkeeper import main --login-time TIME"},

@@ -356,7 +356,7 @@ func TestEndOfALoginIsTold(t *testing.T) {
 		if a := w.alert(); a.Type != event.NeedsLogin || a.State != event.AlertRaised || a.Hush != nil {
 			t.Errorf("%+v", a)
 		}
-		if log := w.log.String(); strings.Count(log, `level=ERROR msg="account main needs a login: its login has ended`) != 1 || strings.Count(log, "needs one now") != 1 {
+		if log := w.log.String(); strings.Count(log, `level=ERROR msg="account main needs a login: its login has ended`) != 1 || strings.Count(log, "needs a login now") != 1 {
 			t.Errorf("logged:\n%s", log)
 		}
 		w.set(w.account(needsLogin))

@@ -78,7 +78,7 @@ func (g *group) take(c Condition, now time.Time, look uint64) {
 		case !m.lasts(): // nobody has been told that it went
 			m.Until, m.news = time.Time{}, false
 		}
-		m.Error, m.Message = c.Cause, c.text()
+		m.Error, m.Message, m.Needs = c.Cause, c.text(), string(c.Needs)
 	case m != nil && m.lasts() && c.over(m.Since):
 		m.end(now, c.text())
 	}

@@ -27,7 +27,7 @@ func (a *Account) sessionCompeting() Condition {
 	case SessionGone:
 		text := fmt.Sprintf("account %s: the broker says no more that another login has its session, but that it is over", a.Name)
 		if a.NeedsLogin {
-			text += ", and so it needs a login"
+			text += ", and so it needs " + a.By.Needs()
 		}
 		return c.off(text)
 	}
@@ -44,12 +44,12 @@ func (a *Account) sessionGone(now time.Time) Condition {
 	case a.Session.State == SessionNone:
 		return c.off(a.unwatched())
 	case a.Session.State == SessionGone && a.NeedsLogin:
-		return c.off(fmt.Sprintf("account %s: its session is not waited for any more, because it needs a login", a.Name))
+		return c.off(fmt.Sprintf("account %s: its session is not waited for any more, because it needs %s", a.Name, a.By.Needs()))
 	case a.Session.State == SessionGone && now.Sub(a.Session.Since).Abs() < goneFor:
 		return c
 	case a.Session.State == SessionGone:
-		return c.on("", fmt.Sprintf("account %s: the broker says that the session of its token is over, since %s, and the next token does not come or does not help",
-			a.Name, moment.Stamp(a.Session.Since)), "see why with: tokenkeeper status; a new session may need a login: tokenkeeper login "+a.Name)
+		return a.until(c).on("", fmt.Sprintf("account %s: the broker says that the session of its token is over, since %s, and the next token does not come or does not help",
+			a.Name, moment.Stamp(a.Session.Since)), "see why with: tokenkeeper status; a new session may need "+a.By.Needs()+": "+a.instead().Command())
 	}
 	return c.off("")
 }

@@ -6,6 +6,7 @@ package alert
 import (
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -66,10 +67,10 @@ type Account struct {
 	// RefreshExpiry is when the refresh token dies; zero: unknown.
 	RefreshExpiry time.Time
 
-	// Mints: tokens can be minted from its key, so that it may have none yet. MendKey is
-	// what to do about that key, because the broker refuses it; "": it does not.
-	Mints   bool
-	MendKey string
+	// Mints: tokens can be minted from its key, so that it may have none yet. By is how a
+	// person gives it one: by another key only while the broker refuses this one.
+	Mints bool
+	By    advice.Token
 
 	// LoginLife is for how long its login lives in all; 0: nobody knows.
 	LoginLife time.Duration
@@ -88,6 +89,9 @@ type Account struct {
 	// FailedAt is when it failed last, and Maintenance the end of the broker's
 	// time of maintenance that is, or was lately; zero: none. See [Maintenance].
 	FailedAt, Maintenance time.Time
+	// Act names what gets it the next token, "refresh" for example, and Spent what the
+	// attempt of AmbiguousSince has perhaps used up.
+	Act, Spent string
 	// Unread is the file of an answer that nobody could read, to the attempt of
 	// AmbiguousSince; "": there is none.
 	Unread string

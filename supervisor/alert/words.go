@@ -6,13 +6,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // phrases are what people are told of one kind of trouble.
 type phrases struct {
-	// many is what is wrong with several accounts, and todo what to do about it.
+	// many is what is wrong with several accounts, and todo what to do about it: in both,
+	// NEEDS is what they need, and EACH what gives it to them.
 	many, todo string
 	// over is what is well again; %s is what had the trouble.
 	over string
@@ -24,9 +26,9 @@ func phrasesOf(t event.Type) phrases {
 		return phrases{"can't be refreshed", "they are tried again all the time; look at the network and at the broker's status page; ",
 			"account %s is refreshed again"}
 	case event.NeedsLogin:
-		return phrases{"need a login", loginToEach, "account %s is logged in again"}
+		return phrases{"need NEEDS", "EACH; ", "account %s is logged in again"}
 	case event.LoginDueSoon:
-		return phrases{"need a login soon", loginToEach, "account %s needs no login soon"}
+		return phrases{"need NEEDS soon", "EACH; ", "account %s needs no login soon"}
 	case event.LoginUnknown:
 		return phrases{"have logins that end, and nobody knows when", "say of each when it was made with: tokenkeeper import ACCOUNT --login-time TIME; ",
 			"account %s: it is known whether and when its login ends, or it has ended"}
@@ -35,7 +37,7 @@ func phrasesOf(t event.Type) phrases {
 			"account %s: no login of another person waits any more"}
 	case event.GrantedElsewhere:
 		return phrases{"are not refreshed, because their tokens were granted to another client or environment",
-			"change the configuration back, or log in to each with: tokenkeeper login ACCOUNT; ",
+			"change the configuration back, or: EACH; ",
 			"account %s: its token was granted to what the configuration says"}
 	case event.Ambiguous:
 		return phrases{"have had a refresh of which nobody knows the outcome", "the same tokens are tried again by themselves; ",
@@ -57,7 +59,7 @@ func phrasesOf(t event.Type) phrases {
 	case event.SessionCompeting:
 		return phrases{"have had their sessions taken by other logins", "end those; nothing is taken back by itself; ", "account %s: no other login has its session any more"}
 	case event.SessionGone:
-		return phrases{"have sessions that are over", "a new session may need a login; ", "account %s has a session again"}
+		return phrases{"have sessions that are over", "a new session may need NEEDS; ", "account %s has a session again"}
 	case event.SessionUnheard:
 		return phrases{"have sessions of which nothing is heard", "they are asked again all the time; look at the network and at the broker's status page; ",
 			"account %s: its session is kept alive again"}
@@ -87,7 +89,14 @@ func phrasesOf(t event.Type) phrases {
 	return phrases{many: "have trouble (" + words(t) + ")"}
 }
 
-const loginToEach = "log in to each with: tokenkeeper login ACCOUNT; "
+// needed puts into a phrase what the accounts of a list need.
+func needed(phrase string, list []event.Affected) string {
+	needs := make([]advice.Means, len(list))
+	for n, m := range list {
+		needs[n] = advice.Means(m.Needs)
+	}
+	return strings.NewReplacer("NEEDS", advice.NeededBy(needs), "EACH", advice.ForEach(needs)).Replace(phrase)
+}
 
 func words(t event.Type) string { return strings.ReplaceAll(string(t), "_", " ") }
 
@@ -126,11 +135,11 @@ func describe(a event.Alert, had []event.Affected) string {
 	p := phrasesOf(a.Type)
 	// Who is new to the list comes first.
 	names := append(namesOf(list, a.Version, true), namesOf(list, a.Version, false)...)
-	text := fmt.Sprintf("%d accounts at %s %s: %s", len(list), a.Provider, p.many, some(names))
+	text := fmt.Sprintf("%d accounts at %s %s: %s", len(list), a.Provider, needed(p.many, list), some(names))
 	if at := slices.IndexFunc(list, func(m event.Affected) bool { return m.Error != "" }); at >= 0 {
 		text += "; the first error: " + list[at].Error
 	}
-	return text + left + "; " + p.todo + "to see every account run: tokenkeeper status; to see what is open run: tokenkeeper alerts"
+	return text + left + "; " + needed(p.todo, list) + "to see every account run: tokenkeeper status; to see what is open run: tokenkeeper alerts"
 }
 
 // namesOf are the accounts that were told of last in a version, or in another.

@@ -187,8 +187,6 @@ FILE:4:81: sinks.h.headers.Authorization: a secret in clear text in a file that 
 			want: "flags: accounts.a.client_secret: a secret in clear text in a flag: every process on this machine can read it; use ${env:NAME} or ${file:PATH}"},
 		"nothing to deliver to": {yaml: account, mode: 0o600,
 			want: `FILE: sinks: there is no sink: tokens are kept fresh, but delivered nowhere; write one, or read them with "tokenkeeper token ACCOUNT"`},
-		"no client_id": {yaml: "accounts:\n  a: {provider: saxo}\nsinks:\n  f: {type: file, path: /x/f}\n", mode: 0o600,
-			want: "FILE:2:3: accounts.a.client_id: the account has no client_id, which nearly every broker asks for; write client_id: ${env:NAME}"},
 		"a refresh token for everyone": {yaml: account + "sinks:\n  f: {type: file, path: /x/f, mode: \"0644\", include_refresh_token: true}\n", mode: 0o600,
 			want: `FILE:4:37: sinks.f.mode: everyone on this machine will be able to read the refresh token (mode 0644); write mode: "0600", or "0640" with an owner of :group`},
 	} {

@@ -160,10 +160,6 @@ func (l *loader) validateAccounts(cfg *Config, known []string, check bool) {
 		case check && !slices.Contains(known, a.Provider) && !l.merged.down("providers").given(a.Provider):
 			l.report(at, fmt.Sprintf("unknown provider %q", a.Provider), unknownProvider(a.Provider, known, cfg))
 		}
-		if a.ClientID == "" && !l.broken[o.dotted("client_id")] {
-			l.warn(o.at("client_id"), "the account has no client_id, which nearly every broker asks for",
-				"write client_id: ${env:NAME}")
-		}
 		o.validateURL("redirect_url", a.RedirectURL)
 		if a.SharedFile != nil {
 			o.down("shared_file").validateSharedFile(a.SharedFile)

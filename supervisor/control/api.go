@@ -195,6 +195,9 @@ type Account struct {
 	// package promise names it; "": it is not past it. WaitingText is for people.
 	Waiting     string `json:"waiting,omitempty"`
 	WaitingText string `json:"waiting_text,omitempty"`
+	// Advice is what only a person can do for its token now, with the command; "":
+	// nothing.
+	Advice string `json:"advice,omitempty"`
 
 	Sinks []Delivery `json:"sinks"`
 }

@@ -54,6 +54,9 @@ type Affected struct {
 	Error string `json:"error,omitempty"`
 	// Message says of this account alone what is wrong and what to do.
 	Message string `json:"message,omitempty"`
+	// Needs is what a person gives the account to end it: "login", "import" (of a token
+	// file) or "key"; "": something else, or nothing.
+	Needs string `json:"needs,omitempty"`
 	// Version of the alert in which the sinks were told of it last.
 	Version uint64 `json:"version"`
 }

@@ -131,8 +131,11 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string, shape sdk.LoginSha
 	l.URL, l.Issuer, err = remote.AuthAddress(ctx, sdk.AuthRequest{
 		Account: a.cfg.Account, State: l.State, CodeVerifier: l.Verifier.Reveal(),
 	})
-	if err != nil {
-		return OpenLogin{}, fmt.Errorf("account %s: ask provider %s for the address of the login: %w", name, k.cfg.Provider, err)
+	switch {
+	case errors.Is(err, sdk.ErrUnimplemented):
+		return OpenLogin{}, a.errLoginless()
+	case err != nil:
+		return OpenLogin{}, a.within("ask provider "+k.cfg.Provider+" for the address of the login", err)
 	}
 	if err := challenged(l.URL, k.Policy().PKCE); err != nil {
 		return OpenLogin{}, fmt.Errorf("account %s: provider %s %w; nothing was begun: tell the author of the provider", name, k.cfg.Provider, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -212,6 +213,9 @@ func (k *Keeper) claimCandidate(ctx context.Context, name string) (*leased, erro
 	}
 	if a.rec().Candidate == nil {
 		a.release()
+		if a.anew().Means == advice.Import {
+			return nil, a.errLoginless()
+		}
 		return nil, fmt.Errorf("account %s: %w; to log in: tokenkeeper login %s", name, ErrNoCandidate, name)
 	}
 	return a, nil

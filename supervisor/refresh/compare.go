@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
@@ -133,7 +134,7 @@ func (a *leased) ask(d format.Document, o lineage.Ours, j lineage.Judgement) err
 	if news {
 		text := o.Words("the shared file", lineage.Found{Document: d}, j, now.Wall)
 		a.changes()
-		a.file.asked = question{text: text, ways: ways(o, j.Verdict), ours: mine, theirs: theirs}
+		a.file.asked = question{text: text, ways: ways(o, j.Verdict, a.anew()), ours: mine, theirs: theirs}
 	}
 	q := a.file.asked
 	next := now.Wall.Add(askedAgain)
@@ -150,12 +151,13 @@ func (a *leased) ask(d format.Document, o lineage.Ours, j lineage.Judgement) err
 	return fmt.Errorf("account %s: %w: %s; %s", a.cfg.Name, errAsked, q.text, q.ways)
 }
 
-// ways are the ways out of a question about a shared file.
-func ways(o lineage.Ours, v lineage.Verdict) string {
+// ways are the ways out of a question about a shared file; by is how the account gets
+// a token without it.
+func ways(o lineage.Ours, v lineage.Verdict, by advice.Token) string {
 	over := fmt.Sprintf("to go on with ours and write it into the file: tokenkeeper refresh %s --force", o.Account)
 	switch {
 	case v == lineage.OtherAccount && o.Record.Version == 0:
-		return fmt.Sprintf("put this account's own file there, or log in: tokenkeeper login %s", o.Account)
+		return "put this account's own file there, or " + by.With("")
 	case v == lineage.OtherAccount:
 		return "put this account's own file there, or " + over
 	}

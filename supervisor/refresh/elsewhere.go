@@ -182,7 +182,7 @@ func (a *leased) goBack(ctx context.Context, refused store.Record) error {
 	a.trouble(slog.LevelWarn, event.Event{
 		Type: event.FoundRefused, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: fmt.Sprintf("the broker refused the refresh token that came from %s, and the one before it is tried. Look who wrote that token; "+
-			"if it should have been this account's newest, log in with: tokenkeeper login %s", from, a.cfg.Name),
+			"if it should have been this account's newest, %s", from, a.instead().With("")),
 	})
 	return nil
 }

@@ -116,7 +116,7 @@ func (a *account) beginGuided(ctx context.Context, remote *sdk.Remote, shape sdk
 	defer cancel()
 	g, err := remote.BeginLogin(ctx, sdk.BeginLoginRequest{Account: a.cfg.Account, Shape: shape, State: l.State, CodeVerifier: l.Verifier.Reveal()})
 	if err != nil {
-		return fmt.Errorf("account %s: let provider %s begin a login of the shape %s: %w; nothing was begun", a.cfg.Name, k.cfg.Provider, shape, err)
+		return a.within(fmt.Sprintf("nothing was begun: let provider %s begin a login of the shape %s", k.cfg.Provider, shape), err)
 	}
 	if g.Shape = cmp.Or(g.Shape, shape); g.Shape != shape {
 		return fmt.Errorf("account %s: provider %s was asked for a login of the shape %s and began another one; nothing was begun: tell the author of the provider",

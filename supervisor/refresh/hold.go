@@ -135,7 +135,7 @@ func (a *account) toAnother() string {
 		return ""
 	}
 	return fmt.Sprintf("its refresh token was granted %s, and the configuration names %s: the broker might end the login if it were "+
-		"sent. Put the configuration back as it was, or: tokenkeeper login %s", was, is, a.cfg.Name)
+		"sent. Put the configuration back as it was, or: %s", was, is, a.instead().Command())
 }
 
 // tellGrantedElsewhere says it of every account, once a policy is known. The

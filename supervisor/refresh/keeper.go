@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -113,11 +114,12 @@ type Keeper struct {
 	mints    bool       // it can mint
 	repeat   sdk.Repeat // what a second mint does
 	logins   loginShapes
-	usual    string    // environment of the broker, if an account names none
-	steering []string  // settings that name files which steer the provider
-	inFlight int       // attempts that take a place of those that there are
-	polling  int       // polls of logins, which take none
-	deadline time.Time // the latest of both
+	imported atomic.Bool // it has no login, so that tokens are imported
+	usual    string      // environment of the broker, if an account names none
+	steering []string    // settings that name files which steer the provider
+	inFlight int         // attempts that take a place of those that there are
+	polling  int         // polls of logins, which take none
+	deadline time.Time   // the latest of both
 	running  bool
 	beside   bool             // its provider can exchange a code while a refresh of the account is under way
 	ending   bool             // logins that are over are being dropped from the store

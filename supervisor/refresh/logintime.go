@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -91,11 +92,11 @@ func toldLogin(rec store.Record, t sdk.Token, at time.Time, uncertain bool, p sd
 // login lives; nil: it may be. Unless by force, a login that has ended by what
 // is known of the broker is none.
 func (k *Keeper) CheckLoginTime(account string, at time.Time, force bool) error {
-	return checkLoginTime(account, at, k.Policy(), k.clock.Now().Wall, force)
+	return checkLoginTime(advice.Token{Account: account, Means: k.means(), Stands: true}, at, k.Policy(), k.clock.Now().Wall, force)
 }
 
-func checkLoginTime(account string, at time.Time, p sdk.Policy, now time.Time, force bool) error {
-	stamp := at.Format(time.RFC3339)
+func checkLoginTime(by advice.Token, at time.Time, p sdk.Policy, now time.Time, force bool) error {
+	account, stamp := by.Account, at.Format(time.RFC3339)
 	end := p.Ends(sdk.Moments{Login: at}).Refresh.At
 	switch {
 	case !moment.Sane(at):
@@ -103,8 +104,8 @@ func checkLoginTime(account string, at time.Time, p sdk.Policy, now time.Time, f
 	case at.After(now):
 		return fmt.Errorf("account %s: %w: %s has not come yet; it is %s here. Mind the zone", account, ErrLoginTime, stamp, now.In(at.Location()).Format(time.RFC3339))
 	case !force && !end.IsZero() && !now.Before(end):
-		return fmt.Errorf("account %s: %w: a login ends %s after it was made, and that one would have ended %s; if it has, log in with: tokenkeeper login %s",
-			account, ErrLoginTime, moment.Span(end.Sub(at)), end.In(at.Location()).Format(time.RFC3339), account)
+		return fmt.Errorf("account %s: %w: a login ends %s after it was made, and that one would have ended %s; if it has, %s",
+			account, ErrLoginTime, moment.Span(end.Sub(at)), end.In(at.Location()).Format(time.RFC3339), by.With(""))
 	}
 	return nil
 }
@@ -127,9 +128,9 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		return store.Record{}, fmt.Errorf("account %s: %w", name, ErrAnotherToken)
 	case a.rec().Origin == store.OriginRefresh && at.After(a.rec().Token.IssuedAt):
 		return store.Record{}, fmt.Errorf("account %s: %w: its login is older than its token, which was refreshed %s. If there is a newer login, "+
-			"import its token, or log in with: tokenkeeper login %s", name, ErrLoginTime, moment.Stamp(a.rec().Token.IssuedAt), name)
+			"import its token%s", name, ErrLoginTime, moment.Stamp(a.rec().Token.IssuedAt), a.orLogin())
 	case a.rec().NeedsLogin():
-		return store.Record{}, fmt.Errorf("account %s: %w, and the new one's time is known by itself: tokenkeeper login %s", name, ErrNeedsLogin, name)
+		return store.Record{}, a.needs(", and the new one's time is known by itself: " + a.anew().Command())
 	}
 	if _, open, err := k.cfg.Store.Intent(ctx, name); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: read the open attempt: %w", name, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -63,11 +64,6 @@ func (a *leased) wayNow(rec store.Record) store.Way {
 // mintFailed are the words for people of a key that the broker refuses.
 const mintFailed = "the broker refuses the key of the configuration"
 
-// MendKey says what to do about a key that the broker refuses.
-func MendKey(account string) string {
-	return "mend client_id, client_secret or settings of the account, then stop tokenkeeper and start it again; if what they name was mended: tokenkeeper refresh " + account + " --force"
-}
-
 // KeyRefused says whether the broker refuses the key of the record's account, and
 // nothing else can be sent for it.
 func KeyRefused(rec store.Record) bool { return rec.Key != "" && rec.NeedsLogin() }
@@ -78,9 +74,9 @@ func (a *account) errNeeds() error {
 	rec, name := a.rec(), a.cfg.Name
 	said := strings.TrimPrefix(rec.Health.LastError, "account "+name+": ")
 	if KeyRefused(rec) {
-		return worded{fmt.Sprintf("account %s: %s (%s); %s", name, mintFailed, said, MendKey(name)), ErrNeedsLogin}
+		return worded{fmt.Sprintf("account %s: %s (%s); %s", name, mintFailed, said, advice.MendKey(name)), ErrNeedsLogin}
 	}
-	return fmt.Errorf("account %s: %w (%s); log in with: tokenkeeper login %s", name, ErrNeedsLogin, said, name)
+	return a.needs(" (" + said + "); " + a.anew().With(""))
 }
 
 // mintsAtOnce says whether the account is minted a token for now, and not by its plan:
@@ -163,7 +159,7 @@ func (a attempt) keyRefused(ctx context.Context, cause error) error {
 	e := event.Event{
 		Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: h.Failures, Max: a.cfg.MaxFailures,
-		Message: fmt.Sprintf("%s (%s); %s", mintFailed, said, MendKey(a.cfg.Name)),
+		Message: fmt.Sprintf("%s (%s); %s", mintFailed, said, advice.MendKey(a.cfg.Name)),
 	}
 	level := slog.LevelError
 	if !rec.NeedsLogin() { // another key is configured by now, or the token that stands goes on
@@ -234,4 +230,5 @@ func (a *leased) mintsNow() bool {
 func (k *Keeper) learn(d sdk.Description) {
 	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), WayOf(d)
 	k.mints, k.repeat = d.Minter, cmp.Or(d.Repeat, sdk.RepeatReplaces)
+	k.imported.Store(!d.Authorizer && !d.LoginGuide)
 }

@@ -77,7 +77,7 @@ func (a *account) named(err error) error {
 // countFailure notes a failure, plans the next try, and tells. Of an account
 // whose refresh token was refused, it is the refusal that stays noted, and
 // nothing is tried again: somebody had insisted on one try.
-func (a *leased) countFailure(kind sdk.Kind, cause error) store.Health {
+func (a attempt) countFailure(kind sdk.Kind, cause error) store.Health {
 	var detail *sdk.Error
 	var retryAfter time.Duration
 	if errors.As(cause, &detail) {
@@ -109,7 +109,7 @@ func (a *leased) countFailure(kind sdk.Kind, cause error) store.Health {
 	a.publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(kind), Failures: h.Failures, Max: a.cfg.MaxFailures,
 		Expiry: expiry, Next: next,
-		Message: fmt.Sprintf("refresh failed (%d/%d): %v", h.Failures, a.cfg.MaxFailures, cause),
+		Message: fmt.Sprintf("%s failed (%s): %v", actOf(a.in.Kind), event.InRow(h.Failures, a.cfg.MaxFailures), cause),
 	})
 	return h
 }
@@ -158,7 +158,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	h := stored.Health
 	h.Failures++
 	if !known {
-		h.LastError, h.LastKind, h.LastFailure = said, sdk.KindInvalidGrant, now
+		h.LastError, h.LastKind, h.LastFailure = unadvised(said), sdk.KindInvalidGrant, now
 	}
 	h.Ambiguous = time.Time{}
 	does := a.tell(acct.NothingElse{})
@@ -188,19 +188,22 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	if newest {
 		a.publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
-			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, endIsSure(stored, a.keeper.Policy()), a.bare(said)),
+			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, endIsSure(stored, a.keeper.Policy()), a.bare(said)) + ". " + sentence(a.anew().With("again")),
 		})
 	} else {
 		a.publish(slog.LevelWarn, event.Event{
 			Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
 			Failures: h.Failures, Max: a.cfg.MaxFailures,
-			Message: "the server refused a refresh token that is not the newest any more; the newest is tried",
+			Message: "the server refused a token that is not the newest any more; the newest is tried",
 		})
 	}
 	a.free(ctx, a.in.Attempt)
 	if known {
-		return fmt.Errorf("account %s: its refresh token was refused %s already; log in with: tokenkeeper login %s: %w",
-			a.cfg.Name, stored.Health.LastFailure.Format(time.RFC3339), a.cfg.Name, cause)
+		return fmt.Errorf("account %s: its %s was refused %s already; %s: %w",
+			a.cfg.Name, spent(a.in.Kind), stored.Health.LastFailure.Format(time.RFC3339), a.anew().With(""), cause)
+	}
+	if newest {
+		return worded{a.named(cause).Error() + "; " + a.anew().With("again"), cause}
 	}
 	return a.named(cause)
 }
@@ -215,32 +218,36 @@ func (a *leased) ofFound(rec store.Record, cause error) string {
 	return of + "its refresh token came from " + from + "; " + strings.TrimPrefix(cause.Error(), of)
 }
 
-// bare is a provider's word without the account's name and without the advice that
-// follows in ours.
+// bare is a provider's word without the account's name and without its advice.
 func (a *leased) bare(cause string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(cause, "account "+a.cfg.Name+": "), ": unless a newer token turns up, someone must log in again")
+	return unadvised(strings.TrimPrefix(cause, "account "+a.cfg.Name+": "))
+}
+
+// unadvised is a provider's word without the advice that those of earlier SDKs gave: what
+// is to be done follows in ours.
+func unadvised(cause string) string {
+	return strings.TrimSuffix(cause, ": unless a newer token turns up, someone must log in again")
 }
 
 // loginMessage says exactly what happened, as far as anybody can know. rec is
 // as it was before, and sure: its end rests on no guess.
 func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) string {
 	what := spent(in.Kind)
-	const next = ". Log in again with: tokenkeeper login %s"
 	if in.Replays != "" {
 		return fmt.Sprintf("the server refused the %s (%s). An attempt begun %s was sent and its answer "+
-			"was lost; the server had most likely replaced the token then"+next,
-			what, cause, in.AmbiguousSince.Format(time.RFC3339), in.Account)
+			"was lost; the server had most likely replaced the token then",
+			what, cause, in.AmbiguousSince.Format(time.RFC3339))
 	}
 	if rec.Refused() {
 		return fmt.Sprintf("the server refused this %s %s already, and once more now that somebody "+
-			"insisted on sending it (%s)"+next, what, rec.Health.LastFailure.Format(time.RFC3339), cause, in.Account)
+			"insisted on sending it (%s)", what, rec.Health.LastFailure.Format(time.RFC3339), cause)
 	}
 	if !rec.RefreshExpiry.IsZero() && in.At.Before(rec.RefreshExpiry) && sure {
 		return fmt.Sprintf("the server refused the %s (%s) %s before it should have died. Another program "+
-			"may have refreshed this grant, or a new login has ended it"+next,
-			what, cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second), in.Account)
+			"may have refreshed this grant, or a new login has ended it",
+			what, cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second))
 	}
-	return fmt.Sprintf("the server refused the %s (%s)"+next, what, cause, in.Account)
+	return fmt.Sprintf("the server refused the %s (%s)", what, cause)
 }
 
 // spent names what an attempt of a kind spends.
@@ -252,6 +259,19 @@ func spent(kind string) string {
 		return "key"
 	}
 	return "refresh token"
+}
+
+// actOf names an attempt of a kind.
+func actOf(kind string) string {
+	switch kind {
+	case spool.KindRenew:
+		return "renewal"
+	case spool.KindMint:
+		return "mint"
+	case spool.KindExchange, spool.KindLogin:
+		return "login"
+	}
+	return "refresh"
 }
 
 // perhaps is what a server has perhaps done that was sent an attempt of a kind.

@@ -32,22 +32,23 @@ func (a *leased) replayPlan() string {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	at, why := a.replay()
+	in := a.state().Ambiguous()
 	givenUp := a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall)
 	switch {
 	case !givenUp.IsZero():
 		return fmt.Sprintf("It is given up %s, if nothing can be made of it before: the account has another way to its next token",
 			moment.Later(givenUp, a.keeper.clock.Now().Wall).Format(time.RFC3339))
-	case a.state().Ambiguous().Kind == spool.KindMint:
+	case in.Kind == spool.KindMint:
 		return fmt.Sprintf("Another one is minted %s, %s", moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
 	case at.IsZero():
-		return fmt.Sprintf("The same refresh token is not sent again by itself. If nothing can be made of the answer, log in with: "+
-			"tokenkeeper login %s, or send it all the same with: tokenkeeper refresh %s --force", a.cfg.Name, a.cfg.Name)
-	case a.state().Ambiguous().Unread:
-		return fmt.Sprintf("The same refresh token is not sent again by itself before %s, %s. To send it now: tokenkeeper refresh %s --force",
-			at.Format(time.RFC3339), why, a.cfg.Name)
+		return fmt.Sprintf("The same %s is not sent again by itself. If nothing can be made of the answer, %s, "+
+			"or send it all the same with: tokenkeeper refresh %s --force", spent(in.Kind), a.instead().With(""), a.cfg.Name)
+	case in.Unread:
+		return fmt.Sprintf("The same %s is not sent again by itself before %s, %s. To send it now: tokenkeeper refresh %s --force",
+			spent(in.Kind), at.Format(time.RFC3339), why, a.cfg.Name)
 	}
-	return fmt.Sprintf("The same refresh token is sent again %s, %s; if no answer comes then either, with growing pauses, at most 12 times an hour",
-		moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
+	return fmt.Sprintf("The same %s is sent again %s, %s; if no answer comes then either, with growing pauses, at most 12 times an hour",
+		spent(in.Kind), moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
 }
 
 // retryOpen plans the next replay after one that brought no verdict. The caller
@@ -93,6 +94,6 @@ func (a *leased) heldBack() error {
 		return fmt.Errorf("account %s: nobody knows whether the attempt of %s has minted a token; another is %s. To mint it now: tokenkeeper refresh %s --force",
 			a.cfg.Name, in.AmbiguousSince.Format(time.RFC3339), strings.Replace(when, "sent again", "minted", 1), a.cfg.Name)
 	}
-	return fmt.Errorf("account %s: nobody knows whether its refresh token was used up by the attempt of %s; it is %s. To send it now: tokenkeeper refresh %s --force",
-		a.cfg.Name, in.AmbiguousSince.Format(time.RFC3339), when, a.cfg.Name)
+	return fmt.Errorf("account %s: nobody knows whether its %s was used up by the attempt of %s; it is %s. To send it now: tokenkeeper refresh %s --force",
+		a.cfg.Name, spent(in.Kind), in.AmbiguousSince.Format(time.RFC3339), when, a.cfg.Name)
 }

@@ -27,12 +27,11 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	case !a.stored() && a.cfg.Shared == nil && a.rec().Key == "":
-		err = fmt.Errorf("account %s: %w: log in with: tokenkeeper login %s, or take one from a token file with: tokenkeeper import %s FILE", name, ErrNoToken, name, name)
+		err = fmt.Errorf("account %s: %w: %s", name, ErrNoToken, a.anew().First())
 	case a.rec().Way == store.WayLogin:
-		err = fmt.Errorf("account %s: %w: this broker's tokens come from a login alone; for another one: tokenkeeper login %s", name, ErrNeedsLogin, name)
+		err = a.errLoginsOnly()
 	case a.ended(k.clock.Now().Wall) && !force:
-		err = fmt.Errorf("account %s: %w: its login ended %s; log in with: tokenkeeper login %s",
-			name, ErrNeedsLogin, moment.Stamp(a.rec().RefreshExpiry), name)
+		err = a.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.anew().With(""))
 	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != "") && !force:
 		err = a.errNeeds()
 	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
@@ -144,16 +143,16 @@ func (a *leased) fit(t sdk.Token, force bool) error {
 	_, j := a.compare(format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
 	switch {
 	case j.Verdict == lineage.OtherAccount:
-		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file, or log in with: tokenkeeper login %s",
-			name, ErrOtherAccount, j.Owner, name)
+		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file%s",
+			name, ErrOtherAccount, j.Owner, a.orLogin())
 	case force:
 		return nil
 	case j.Verdict == lineage.Past:
 		return fmt.Errorf("account %s: %w: it is one that version %d or one before it has replaced, and would not work; give --force to take it all the same",
 			name, ErrNotNewer, a.rec().Version)
 	case j.Verdict == lineage.Refused:
-		return fmt.Errorf("account %s: %w: the server has refused this very refresh token; log in with: tokenkeeper login %s, or give --force to take it all the same",
-			name, ErrNotNewer, name)
+		return fmt.Errorf("account %s: %w: the server has refused this very refresh token; import another one%s, or give --force to take it all the same",
+			name, ErrNotNewer, a.orLogin())
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package refresh
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -111,7 +110,7 @@ func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
 	if gone && !was && person {
 		a.publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Version: version, Expiry: a.rec().Token.Expiry(),
-			Message: fmt.Sprintf("%s; log in with: tokenkeeper login %s", SessionOver, name),
+			Message: SessionOver + "; " + a.anew().With(""),
 		})
 	}
 }

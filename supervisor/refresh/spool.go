@@ -179,6 +179,6 @@ func (a attempt) belongsTo(answered sdk.Token) string {
 func (a *account) mixedUp(other string) error {
 	return &sdk.Error{Kind: sdk.KindAmbiguous, Message: fmt.Sprintf("it was answered with the refresh token of account %s, and nothing of that "+
 		"was stored. Most likely both accounts are one login at the broker, which keeps one refresh token for it: remove one of the two accounts "+
-		"from the configuration and let its sinks name the other, or log in as somebody else: tokenkeeper login %s. If they are two logins, "+
-		"report it to the author of provider %s", other, a.cfg.Name, a.keeper.cfg.Provider)}
+		"from the configuration and let its sinks name the other, or %s, as somebody else. If they are two logins, "+
+		"report it to the author of provider %s", other, a.instead().With(""), a.keeper.cfg.Provider)}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -31,6 +32,9 @@ type Status struct {
 	MaxFailures int
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
+	// Act names what gets the account its next token, and Spent what the attempt of
+	// AmbiguousSince has perhaps used up.
+	Act, Spent string
 	// Forgiven is until when the server accepts that attempt's refresh token once
 	// more all the same, so that nothing is lost yet; zero: it does not.
 	Forgiven time.Time
@@ -64,6 +68,8 @@ type Status struct {
 	WaitingText string
 	// SessionGone: the broker says that the session of the newest token is over.
 	SessionGone bool
+	// By is how a person gives it a token.
+	By advice.Token
 	// Mints: its next token is minted from its key.
 	Mints bool
 	// Undecided: its token was refused just now, and another one is looked for.
@@ -101,7 +107,8 @@ func (a *account) statusOf() (s Status) {
 	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.Met, s.LoginEnd = a.keeper.met, a.keeper.loginEnd(s.Record)
-	s.Mints = a.kind() == spool.KindMint
+	s.Mints, s.By = a.kind() == spool.KindMint, a.by()
+	s.Act = actOf(a.kind())
 	s.OldAccessDies = a.keeper.policy.OldAccessDies || s.Mints && a.keeper.repeat != sdk.RepeatHarmless
 	s.EndMoves, s.EndGuessed = endMoves(s.Record, a.keeper.policy), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
@@ -137,7 +144,7 @@ func (a *account) statusOf() (s Status) {
 		s.Login = &open
 	}
 	if in := a.state().Ambiguous(); in != nil {
-		s.AmbiguousSince = in.AmbiguousSince
+		s.AmbiguousSince, s.Spent = in.AmbiguousSince, spent(in.Kind)
 		if grace := a.keeper.grace(); grace > 0 {
 			s.Forgiven = in.AmbiguousSince.Add(grace)
 		}

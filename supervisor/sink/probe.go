@@ -59,7 +59,7 @@ func (w *Worker) testWith(ctx context.Context, tester Tester) (done string, err 
 		})
 		return done, err
 	}
-	return "", errors.New("none of its accounts has a token to test with; log in first with: tokenkeeper login ACCOUNT")
+	return "", errors.New("none of its accounts has a token to test with; what gives each of them one says: tokenkeeper status")
 }
 
 func (w *Worker) testNotice() Notice {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
@@ -27,12 +28,13 @@ type message struct {
 	over bool
 }
 
-// phrases are the titles of one type of alert; %s is what it concerns.
+// phrases are the titles of one type of alert; %s is what it concerns, NEEDS what that
+// needs, and HAS what it has again.
 type phrases struct{ begins, lasts, ends string }
 
 var titles = map[event.Type]phrases{
-	event.NeedsLogin:       {"%s needs a login", "%s still needs a login", "%s is logged in again"},
-	event.LoginDueSoon:     {"%s needs a login soon", "%s still needs a login soon", "%s: the alert of its login's end is over"},
+	event.NeedsLogin:       {"%s needs NEEDS", "%s still needs NEEDS", "%s HAS"},
+	event.LoginDueSoon:     {"%s needs NEEDS soon", "%s still needs NEEDS soon", "%s: the alert of its login's end is over"},
 	event.LoginUnknown:     {"%s: nobody knows when its login ends", "%s: nobody knows yet when its login ends", "%s: it is known when its login ends"},
 	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s: the alert of its refreshes is over"},
 	event.LoginWaits:       {"%s: another person has logged in", "%s: another person's login still waits", "%s: no other person's login waits any more"},
@@ -108,6 +110,11 @@ func alertTitle(a event.Alert) string {
 	case event.AlertRecovered:
 		format = p.ends
 	}
+	var needs []advice.Means
+	for _, m := range a.Affected {
+		needs = append(needs, advice.Means(m.Needs))
+	}
+	format = strings.NewReplacer("NEEDS", advice.NeededBy(needs), "HAS", advice.Has(needs)).Replace(format)
 	return strings.TrimSuffix(fmt.Sprintf(format, subject), ": ")
 }
 

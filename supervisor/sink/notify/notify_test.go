@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
@@ -35,6 +36,12 @@ func ntfyServer(t *testing.T) (*inbox, string) {
 	return b, "ntfy://" + host + "/topic?scheme=http"
 }
 
+func needing(m advice.Means, state event.AlertState) sink.Notice {
+	n := needsLogin(state)
+	n.Alert.Affected = []event.Affected{{Account: "schwab-main", Needs: string(m)}}
+	return n
+}
+
 func TestWhatPeopleRead(t *testing.T) {
 	test := needsLogin(event.AlertRaised)
 	test.Test = true
@@ -45,12 +52,15 @@ func TestWhatPeopleRead(t *testing.T) {
 		notice      sink.Notice
 		title, body string
 	}{
-		"raised":    {needsLogin(event.AlertRaised), "Tokenkeeper: schwab-main needs a login", text + "From trading-vm"},
-		"repeated":  {needsLogin(event.AlertRepeated), "Tokenkeeper: schwab-main still needs a login", text + "From trading-vm"},
-		"recovered": {needsLogin(event.AlertRecovered), "Tokenkeeper: schwab-main is logged in again", text + "From trading-vm"},
-		"test":      {test, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives.\n" + text + "From trading-vm"},
-		"bare test": {sink.Notice{ID: "t", Kind: sink.KindAlert, Test: true}, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives.\nNothing is wrong.\nFrom trading-vm"},
-		"long":      {many, "Tokenkeeper: schwab-main needs a login", strings.Repeat("ä", 699) + "…\nFrom trading-vm"},
+		"raised":      {needsLogin(event.AlertRaised), "Tokenkeeper: schwab-main needs a login", text + "From trading-vm"},
+		"repeated":    {needsLogin(event.AlertRepeated), "Tokenkeeper: schwab-main still needs a login", text + "From trading-vm"},
+		"recovered":   {needsLogin(event.AlertRecovered), "Tokenkeeper: schwab-main is logged in again", text + "From trading-vm"},
+		"for a file":  {needing(advice.Import, event.AlertRaised), "Tokenkeeper: schwab-main needs another token from a file", text + "From trading-vm"},
+		"from a file": {needing(advice.Import, event.AlertRecovered), "Tokenkeeper: schwab-main has a token that works again", text + "From trading-vm"},
+		"for a key":   {needing(advice.Key, event.AlertRepeated), "Tokenkeeper: schwab-main still needs a key that the broker takes", text + "From trading-vm"},
+		"test":        {test, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives.\n" + text + "From trading-vm"},
+		"bare test":   {sink.Notice{ID: "t", Kind: sink.KindAlert, Test: true}, "Tokenkeeper: a test message", "Somebody asked for this message to see whether it arrives.\nNothing is wrong.\nFrom trading-vm"},
+		"long":        {many, "Tokenkeeper: schwab-main needs a login", strings.Repeat("ä", 699) + "…\nFrom trading-vm"},
 		"of the disk": {sink.Notice{ID: "d", Alert: &event.Alert{Type: event.DiskTrouble, State: event.AlertRaised, Message: "full"}},
 			"Tokenkeeper: trouble with the disk", "full\nFrom trading-vm"},
 		"of a sink": {sink.Notice{ID: "s", Alert: &event.Alert{Type: event.SinkFailing, State: event.AlertRecovered, Sink: "hook", Account: "a", Message: "fine"}},
