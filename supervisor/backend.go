@@ -236,7 +236,7 @@ func openLogin(l *refresh.OpenLogin) *control.OpenLogin {
 	if l == nil {
 		return nil
 	}
-	return &control.OpenLogin{Shape: string(l.Shape), BegunAt: l.At, By: l.By, Until: l.Until}
+	return &control.OpenLogin{Shape: string(l.Shape), BegunAt: l.At, By: l.By, Until: l.Until, Unpolled: l.Unpolled}
 }
 
 func (b backend) CompleteLogin(ctx context.Context, account, redirected string) (control.LoggedInAnswer, error) {
@@ -273,7 +273,11 @@ func (b backend) AwaitLogin(ctx context.Context, account, id string) (control.Aw
 	rec, err := k.AwaitLogin(ctx, account, id)
 	switch {
 	case errors.Is(err, refresh.ErrLoginOpen):
-		return control.AwaitedAnswer{Account: account}, nil
+		open := control.AwaitedAnswer{Account: account}
+		if st, _ := k.Status(account); st.Login != nil && st.Login.ID == id {
+			open.Unpolled = st.Login.Unpolled
+		}
+		return open, nil
 	case err != nil:
 		return control.AwaitedAnswer{}, apiError(err)
 	}

@@ -153,6 +153,11 @@ func openText(l control.OpenLogin, now time.Time) string {
 	return fmt.Sprintf("begun %s by %s, open until %s", moment.Relative(l.BegunAt, now), by, moment.Text(l.Until, now, false))
 }
 
+// unpolledText says why nobody is asked whether the person is done.
+func unpolledText(why string) string {
+	return "the broker is not asked now whether the login is done: " + why
+}
+
 func ignoreEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil

@@ -81,6 +81,8 @@ func (e *env) askFor(begun control.LoginAnswer) {
 		say("%s\n", begun.Instructions)
 	}
 	switch {
+	case begun.Polled && begun.Unpolled != "":
+		say("%s. Until %s this login is open.", unpolledText(begun.Unpolled), moment.Text(begun.Until, e.now(), false))
 	case begun.Polled:
 		say("The broker is asked until you are done, at most until %s.", moment.Text(begun.Until, e.now(), false))
 	case begun.Shape == string(sdk.LoginPasteToken):
@@ -107,6 +109,7 @@ func (e *env) readHandedIn(ctx context.Context, begun control.LoginAnswer) (stri
 
 // awaitLogin waits until a login that is polled is over.
 func (e *env) awaitLogin(ctx context.Context, c *control.Client, begun control.LoginAnswer) error {
+	told := begun.Unpolled
 	ctx, cancel := untilEnded(ctx)
 	defer cancel()
 	for {
@@ -120,6 +123,10 @@ func (e *env) awaitLogin(ctx context.Context, c *control.Client, begun control.L
 			return err
 		case got.LoggedIn != nil:
 			return e.loggedIn(*got.LoggedIn, nil)
+		case got.Unpolled != told:
+			if told = got.Unpolled; told != "" {
+				_ = prose(e.stderr, "%s", unpolledText(told))
+			}
 		}
 	}
 }

@@ -136,6 +136,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	}
 	if a.Login != nil {
 		notes = append(notes, cell{"a login is " + openText(*a.Login, now) + ": tokenkeeper login " + a.Name + " to go on, --cancel to end it", yellow})
+		if a.Login.Unpolled != "" {
+			notes = append(notes, cell{unpolledText(a.Login.Unpolled), yellow})
+		}
 	}
 	notes = append(notes, sessionNotes(a, now)...)
 	if a.Withheld != "" {

@@ -25,6 +25,9 @@ type OpenLogin struct {
 	By event.Caller `json:"by"`
 	// Until is when it is over by itself.
 	Until time.Time `json:"until"`
+	// Unpolled is why, and until when, the broker may not be asked whether the person
+	// is done; "": it may, or nothing is asked.
+	Unpolled string `json:"unpolled,omitempty"`
 }
 
 // LoginAnswer is the answer of POST /v1/accounts/{account}/login.
@@ -53,6 +56,8 @@ type AwaitedAnswer struct {
 	Account string `json:"account"`
 	// LoggedIn is what has come of it; not set: it is still open.
 	LoggedIn *LoggedInAnswer `json:"logged_in,omitempty"`
+	// Unpolled is as in [OpenLogin].
+	Unpolled string `json:"unpolled,omitempty"`
 }
 
 // CancelledAnswer is the answer of POST /v1/accounts/{account}/login/cancel.

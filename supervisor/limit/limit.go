@@ -3,6 +3,7 @@
 package limit
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -24,6 +25,9 @@ const (
 type Made struct {
 	Attempt string
 	At      time.Duration
+	// Poll names the login that it polled; "": none. However often one is polled, it
+	// is one request: the broker gives one token for it, and has asked to be polled.
+	Poll string
 	// Failed: the broker refused it as a login that failed.
 	Failed bool
 }
@@ -34,6 +38,8 @@ type Ask struct {
 	Login bool
 	// Insisted: a person wants it.
 	Insisted bool
+	// Poll is as in [Made]: earlier polls of the same login do not keep it back.
+	Poll string
 	// Saves: without it a token, or a login, would be lost. So it may take what is left
 	// for a person, if that is free, from the moment Last on.
 	Saves bool
@@ -70,6 +76,7 @@ type Hold struct {
 
 // Next says how long a request has to wait. Of made, the oldest comes first.
 func (r Rule) Next(made []Made, ask Ask, now time.Duration) Hold {
+	made = besidePolls(made, ask.Poll)
 	hold := r.nextRequest(made, ask, now)
 	if !ask.Login || r.FailedLoginsPerHour <= 0 {
 		return hold
@@ -174,6 +181,20 @@ func (r Rule) nextLogin(made []Made, now time.Duration) Hold {
 // fresh is for how much longer a request counts.
 func (r Rule) fresh(m Made, now time.Duration) time.Duration {
 	return max(0, m.At+window+r.Slack-now)
+}
+
+// With returns those of made that count, and one more.
+func (r Rule) With(made []Made, one Made) []Made {
+	return append(besidePolls(r.Keep(made, one.At), one.Poll), one)
+}
+
+// besidePolls are the requests that are no polls of that login. What the broker has
+// refused as a failed login stays one.
+func besidePolls(made []Made, login string) []Made {
+	if login == "" {
+		return made
+	}
+	return slices.DeleteFunc(slices.Clone(made), func(m Made) bool { return m.Poll == login && !m.Failed })
 }
 
 // Keep returns those of made that count, or may come to count, at now: failed logins

@@ -13,9 +13,9 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
-	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -79,7 +79,9 @@ type OpenLogin struct {
 	URL, UserCode, Instructions string
 	Shape                       sdk.LoginShape
 	// Polled: nothing is handed in; the broker is asked until the person is done.
-	Polled    bool
+	Polled bool
+	// Unpolled is why, and until when, the broker may not be asked; "": it may.
+	Unpolled  string
 	At, Until time.Time
 	By        event.Caller
 	// Earlier: it was begun before it was asked for.
@@ -108,7 +110,7 @@ func (k *Keeper) BeginLogin(ctx context.Context, name string, shape sdk.LoginSha
 	if err := a.steered(time.Now()); err != nil {
 		return OpenLogin{}, fmt.Errorf("account %s: nothing was begun: %w", name, err)
 	}
-	if err := a.mayLogIn(spool.KindExchange); err != nil {
+	if err := a.mayLogIn(""); err != nil {
 		return OpenLogin{}, fmt.Errorf("nothing was begun: %w", err)
 	}
 	now := k.clock.Now().Wall
@@ -196,10 +198,11 @@ func (k *Keeper) openedLogin(name string) (open OpenLogin, ok bool, err error) {
 	if !ok {
 		return OpenLogin{}, false, nil
 	}
-	l := a.openLogin(k.clock.Now().Wall)
+	now := k.clock.Now()
+	l := a.openLogin(now.Wall)
 	switch {
 	case l != nil:
-		open := openLogin(l.Login)
+		open := a.shownLogin(l, now)
 		open.Earlier = true
 		return open, true, nil
 	case a.state().Exchanges():
@@ -218,6 +221,15 @@ func openLogin(l store.Login) OpenLogin {
 		ID: idOf(l), URL: cmp.Or(l.URL, l.Guided.Address), UserCode: l.Guided.UserCode, Instructions: l.Guided.Instructions,
 		Shape: cmp.Or(l.Guided.Shape, sdk.LoginRedirect), Polled: isPolled(l.Guided.Shape), At: l.At, Until: l.Until, By: l.By,
 	}
+}
+
+// shownLogin is openLogin, with what keeps it back. The caller holds k.mu.
+func (a *account) shownLogin(l *login, now schedule.Instant) OpenLogin {
+	open := openLogin(l.Login)
+	if err := a.unpolled(l, now); err != nil {
+		open.Unpolled = err.Error()
+	}
+	return open
 }
 
 // idOf names a login to whoever waits for it.
@@ -250,92 +262,6 @@ func (a *account) configuration(shape sdk.LoginShape) string {
 	return sdk.NewSecret(string(b)).Fingerprint()
 }
 
-// CancelLogin ends the login that is open, and returns what it was.
-func (k *Keeper) CancelLogin(ctx context.Context, name string) (OpenLogin, error) {
-	a, known := k.accounts[name]
-	if !known {
-		return OpenLogin{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	}
-	if err := a.awaitPoll(ctx); err != nil {
-		return OpenLogin{}, err
-	}
-	l, was, err := a.cancelling()
-	if err != nil {
-		return OpenLogin{}, err
-	}
-	if err := k.cfg.Store.DropLogin(ctx, name, was.State); err != nil {
-		a.goesOn(l)
-		return OpenLogin{}, fmt.Errorf("account %s: the login goes on, because its end can't be made durable: %w", name, err)
-	}
-	crashpoint.Here("refresh: the begun login is dropped")
-	a.closeLogin(was.State, errCancelled)
-	k.mu.Lock()
-	k.planIdle(a)
-	k.mu.Unlock()
-	k.signal()
-	a.log().Info("the login was cancelled", "begun", was.At)
-	return openLogin(was), nil
-}
-
-// cancelling keeps the code of the open login from being spent while its end is made
-// durable: nobody is told that it is over while a code is on its way.
-func (a *account) cancelling() (l *login, was store.Login, err error) {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	switch l = a.openLogin(a.keeper.clock.Now().Wall); {
-	case l == nil && a.state().Exchanges(), l != nil && l.stage == loginSpends:
-		return nil, was, a.errLoginSpent()
-	case l == nil:
-		return nil, was, fmt.Errorf("account %s: %w; begin one with: tokenkeeper login %s", a.cfg.Name, ErrNoOpenLogin, a.cfg.Name)
-	}
-	l.stage = loginEnds
-	return l, l.Login, nil
-}
-
-// takesCode says whether the code of the login may be announced, which can't be cancelled
-// from then on.
-func (a *account) takesCode(l *login) bool {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	open := a.wish.login
-	if open == nil || open.State != l.State || open.stage != loginWaits {
-		return false
-	}
-	open.stage = loginSpends
-	return true
-}
-
-// goesOn says that the login waits for a code, as before.
-func (a *account) goesOn(l *login) {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	if open := a.wish.login; open != nil && open.State == l.State {
-		open.stage = loginWaits
-	}
-}
-
-// closeLogin forgets the login of that state, whose end is durable. Why it has brought
-// no token is told to those who wait for it; nil: it has.
-func (a *account) closeLogin(state string, why error) {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	if l := a.wish.login; l != nil && l.State == state {
-		a.wish.login, a.wish.ended = nil, l.outcome
-		delete(a.keeper.begun, a.cfg.Name)
-		l.outcome.err = why
-		close(l.outcome.over)
-	}
-}
-
-// giveUp lets the login of that state be over; see endLogins.
-func (a *account) giveUp(state string) {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	if l := a.wish.login; l != nil && l.State == state {
-		l.Until = time.Time{}
-	}
-}
-
 // loadLogins takes up the logins that were begun in an earlier run.
 func (k *Keeper) loadLogins(ctx context.Context) error {
 	all, err := k.cfg.Store.Logins(ctx)
@@ -350,45 +276,6 @@ func (k *Keeper) loadLogins(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// dropLogins does endLogins beside whoever looks: on a disk that hangs, everything
-// else is looked at all the same.
-func (k *Keeper) dropLogins() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.begun) == 0 || k.ending {
-		return
-	}
-	k.ending = true
-	go func() {
-		k.endLogins(context.Background())
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.ending = false
-	}()
-}
-
-// endLogins drops the logins that can't be completed any more. What the store does
-// not take it is asked to take at the next look.
-func (k *Keeper) endLogins(ctx context.Context) {
-	k.mu.Lock()
-	now := k.clock.Now().Wall
-	var over []store.Login
-	for name := range k.begun {
-		if a := k.accounts[name]; a.openLogin(now) == nil && !a.ends(a.wish.login) {
-			over = append(over, a.wish.login.Login)
-		}
-	}
-	k.mu.Unlock()
-	for _, l := range over {
-		if err := k.cfg.Store.DropLogin(ctx, l.Account, l.State); err != nil {
-			k.cfg.Log.Warn("a login that is over can't be dropped from the store; it is tried again", "provider", k.cfg.Provider, "account", l.Account, "error", err)
-			continue
-		}
-		k.accounts[l.Account].closeLogin(l.State, errNotInTime)
-		k.cfg.Log.Info("a login was not completed in time, and is over", "provider", k.cfg.Provider, "account", l.Account, "begun", l.At)
-	}
 }
 
 // heldByLogin is until when the account announces nothing because of its open login;

@@ -287,8 +287,9 @@ func (a attempt) goesOnAfter(cause error) error {
 	return worded{fmt.Sprintf("account %s: what was handed in was not sent (%s); the login stays open: go on with: tokenkeeper login %[1]s", name, a.bare(cause.Error())), cause}
 }
 
-// failedText says to people how a login has failed.
-func (a attempt) failedText(cause error) string {
+// saidNo says to people how a broker has ended a login that it was asked about, by
+// word of the person or of its clock (RFC 8628, section 3.5); "": it did not.
+func saidNo(cause error) string {
 	var e *sdk.Error
 	if errors.As(cause, &e) {
 		switch e.OAuthError {
@@ -297,6 +298,14 @@ func (a attempt) failedText(cause error) string {
 		case "expired_token":
 			return "the login was not approved in time"
 		}
+	}
+	return ""
+}
+
+// failedText says to people how a login has failed.
+func (a attempt) failedText(cause error) string {
+	if said := saidNo(cause); said != "" {
+		return said
 	}
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()

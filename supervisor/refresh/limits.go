@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -69,7 +70,7 @@ func madeOf(all []store.Request, now schedule.Instant) (made []limit.Made, setBa
 	for _, r := range all {
 		age := now.Wall.Sub(r.At)
 		setBack = setBack || age < 0
-		made = append(made, limit.Made{Attempt: r.Attempt, At: moment.Minus(now.Mono, max(0, age)), Failed: r.Failed})
+		made = append(made, limit.Made{Attempt: r.Attempt, At: moment.Minus(now.Mono, max(0, age)), Failed: r.Failed, Poll: r.Poll})
 	}
 	return made, setBack
 }
@@ -80,10 +81,11 @@ func (a *account) rule() limit.Rule {
 	return limit.Rule{Limits: a.keeper.limits, Slack: a.cfg.Timeout + answerMargin}
 }
 
-// heldByLimit is how long a request of that kind has to wait. The caller holds k.mu.
+// heldByLimit is how long a request of that kind has to wait, which is no login. The
+// caller holds k.mu.
 func (a *account) heldByLimit(kind string, insisted bool, now schedule.Instant) limit.Hold {
 	ask := limit.Ask{Login: isLogin(kind), Insisted: insisted}
-	if !insisted && !spool.IsLogin(kind) {
+	if !insisted {
 		a.repeats(&ask, now)
 	}
 	return a.rule().Next(a.plan.allowance.made, ask, now.Mono)
@@ -129,7 +131,12 @@ func (a *account) errLimit(h limit.Hold, now schedule.Instant) error {
 	if h.Wait <= 0 {
 		return nil
 	}
-	return fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrLimit, a.limitText(h, now))
+	return fmt.Errorf("account %s: %w", a.cfg.Name, a.errHeld(h, now))
+}
+
+// errHeld is errLimit for who knows of which account it is said.
+func (a *account) errHeld(h limit.Hold, now schedule.Instant) error {
+	return fmt.Errorf("%w: %s", ErrLimit, a.limitText(h, now))
 }
 
 func (a *account) limitText(h limit.Hold, now schedule.Instant) string {
@@ -172,11 +179,17 @@ func (a *leased) mayAsk() error {
 }
 
 // mayLogIn refuses a login whose answer the broker would not allow to be asked for.
-func (a *account) mayLogIn(kind string) error {
+// Poll names the login that is polled; "": none is.
+func (a *account) mayLogIn(poll string) error {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	now := a.keeper.clock.Now()
-	return a.errLimit(a.heldByLimit(kind, true, now), now)
+	return a.errLimit(a.loginHeld(poll, now), now)
+}
+
+// loginHeld is how long the answer to a login has to wait. The caller holds k.mu.
+func (a *account) loginHeld(poll string, now schedule.Instant) limit.Hold {
+	return a.rule().Next(a.plan.allowance.made, limit.Ask{Login: true, Insisted: true, Poll: poll}, now.Mono)
 }
 
 // behindLimits puts off what is due at due, if it is sooner than the broker allows.
@@ -211,26 +224,45 @@ func (a *account) counting(in *store.Intent) {
 		return
 	}
 	now := a.keeper.clock.Now()
-	in.Requests = requestsOf(a.withRequest(in.Attempt, now), now)
+	in.Requests = requestsOf(a.withRequest(*in, now), now)
 }
 
-// withRequest are the account's requests, and one more. The caller holds k.mu.
-func (a *account) withRequest(attempt string, now schedule.Instant) []limit.Made {
-	return append(a.rule().Keep(a.plan.allowance.made, now.Mono), limit.Made{Attempt: attempt, At: now.Mono})
+// withRequest are the account's requests, and that of an intent. The caller holds k.mu.
+func (a *account) withRequest(in store.Intent, now schedule.Instant) []limit.Made {
+	one := limit.Made{Attempt: in.Attempt, At: now.Mono}
+	if l := a.wish.login; l != nil && in.Login == l.State {
+		one.Poll = l.polled()
+	}
+	return a.rule().With(a.plan.allowance.made, one)
 }
 
-func requestsOf(made []limit.Made, now schedule.Instant) (all []store.Request) {
-	for _, m := range made {
-		all = append(all, store.Request{Attempt: m.Attempt, At: now.Wall.Add(m.At - now.Mono), Failed: m.Failed})
+// polled names a login that is polled; "": it is none, or not known.
+func (l *login) polled() string {
+	if l != nil && isPolled(l.Guided.Shape) {
+		return idOf(l.Login)
+	}
+	return ""
+}
+
+func requestsOf(made []limit.Made, now schedule.Instant) []store.Request {
+	all := make([]store.Request, len(made))
+	for n, m := range made {
+		all[n] = store.Request{Attempt: m.Attempt, At: now.Wall.Add(m.At - now.Mono), Failed: m.Failed, Poll: m.Poll}
 	}
 	return all
 }
 
 // counts notes a request that was announced just now. The caller holds k.mu.
 func (a *account) counts(e acct.Event) {
-	announced, ok := e.(acct.Announced)
-	if ok && announced.Intent.Requests != nil { // otherwise it was sent before
-		a.plan.allowance.made = a.withRequest(announced.Intent.Attempt, a.keeper.clock.Now())
+	var in store.Intent
+	switch e := e.(type) {
+	case acct.Announced:
+		in = e.Intent
+	case acct.Moved:
+		in = e.Intent
+	}
+	if in.Requests != nil { // otherwise it was sent before
+		a.plan.allowance.made = a.withRequest(in, a.keeper.clock.Now())
 	}
 }
 
@@ -239,30 +271,50 @@ func (a *account) counts(e acct.Event) {
 // durable before the attempt ends.
 func (a attempt) judged(ctx context.Context, cause error) error {
 	kind := sdk.KindOf(cause)
-	failed := isLogin(a.in.Kind) && (kind == sdk.KindInvalidGrant || kind == sdk.KindInvalidClient)
-	if !failed && kind != sdk.KindNotSent && kind != sdk.KindPending {
+	none := kind == sdk.KindNotSent || kind == sdk.KindPending || a.polls() && saidNo(cause) != ""
+	failed := !none && isLogin(a.in.Kind) && (kind == sdk.KindInvalidGrant || kind == sdk.KindInvalidClient)
+	if !failed && !none {
 		return nil
 	}
 	a.keeper.mu.Lock()
-	now := a.keeper.clock.Now()
-	found := false
-	var made []limit.Made
-	for _, m := range a.plan.allowance.made {
-		if m.Attempt == a.in.Attempt {
-			found = true
-			m.Failed = failed
+	made, found := a.plan.allowance.made, false
+	for n, m := range made {
+		if m.Attempt != a.in.Attempt {
+			continue
 		}
-		if m.Attempt != a.in.Attempt || failed {
-			made = append(made, m)
+		found, made = true, slices.Clone(made)
+		if made[n].Failed = failed; none {
+			made = slices.Delete(made, n, n+1)
 		}
+		break
 	}
 	a.plan.allowance.made = made
+	all := requestsOf(made, a.keeper.clock.Now())
 	a.keeper.mu.Unlock()
-	if !found || !failed { // one that does not count is forgotten with the next announcement
+	if !found {
 		return nil
 	}
-	if err := a.keeper.cfg.Store.PutRequests(ctx, a.cfg.Name, requestsOf(made, now)); err != nil {
-		return a.diskTrouble(fmt.Errorf("note the failed login: %w", err))
+	if err := a.keeper.cfg.Store.PutRequests(ctx, a.cfg.Name, all); err != nil {
+		return a.diskTrouble(fmt.Errorf("note whether what was sent counts at the broker: %w", err))
 	}
 	return nil
+}
+
+// polls says whether the attempt asks whether a person is done.
+func (a attempt) polls() bool {
+	l, ok := a.ending()
+	return a.in.Kind == spool.KindLogin && ok && isPolled(l.Guided.Shape)
+}
+
+// uncounted takes an attempt that was not sent out of the requests of another intent,
+// which takes its place.
+func (a attempt) uncounted(next *store.Intent) {
+	next.Requests = slices.DeleteFunc(next.Requests, func(r store.Request) bool { return r.Attempt == a.in.Attempt })
+}
+
+// forget is uncounted of what is known of the account.
+func (a attempt) forget() {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	a.plan.allowance.made = slices.DeleteFunc(slices.Clone(a.plan.allowance.made), func(m limit.Made) bool { return m.Attempt == a.in.Attempt })
 }

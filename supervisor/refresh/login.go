@@ -119,10 +119,10 @@ func (a *leased) spendCode(ctx context.Context) error {
 	if err := a.steered(time.Now()); err != nil {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}
-	if err := a.mayLogIn(spool.KindExchange); err != nil {
+	l := a.exchange
+	if err := a.mayLogIn(l.polled()); err != nil {
 		return fmt.Errorf("the code was not used: %w", err)
 	}
-	l := a.exchange
 	if l != nil && !a.takesCode(l) { // it was cancelled while the code waited
 		return a.errNoLogin(nil)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -73,6 +74,10 @@ func (k *Keeper) startPolls(ctx context.Context) time.Duration {
 			wait = min(wait, left)
 			continue
 		}
+		if h := a.loginHeld(l.polled(), now); h.Wait > 0 {
+			wait = min(wait, h.Wait)
+			continue
+		}
 		if k.polling >= k.cfg.MaxInFlight { // one that ends wakes who polls
 			continue
 		}
@@ -82,6 +87,23 @@ func (k *Keeper) startPolls(ctx context.Context) time.Duration {
 		go a.poll(ctx, k.remote, l)
 	}
 	return wait
+}
+
+// unpolled says why, and until when, the broker may not be asked whether the person is
+// done with an open login; nil: it may, or is not asked. The caller holds k.mu.
+func (a *account) unpolled(l *login, now schedule.Instant) error {
+	if h := a.loginHeld(l.polled(), now); l.polled() != "" && h.Wait > 0 {
+		return a.errHeld(h, now)
+	}
+	return nil
+}
+
+// notInTime is why the account's login is over by itself. The caller holds k.mu.
+func (a *account) notInTime(now schedule.Instant) error {
+	if err := a.unpolled(a.wish.login, now); err != nil {
+		return fmt.Errorf("%w; whether it was approved could not be asked: %w", errNotInTime, err)
+	}
+	return errNotInTime
 }
 
 // poll asks once whether the person is done, and plans the next time.

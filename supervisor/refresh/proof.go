@@ -105,10 +105,12 @@ func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, sdk
 	next := a.in
 	next.Attempt, next.At = newAttempt(), a.keeper.clock.Now().Wall
 	a.place(&next)
+	a.uncounted(&next)
 	if err := a.keeper.cfg.Store.Replace(ctx, a.in.Attempt, next); err != nil {
 		return a.in, sdk.Answer{}, errors.Join(failure, err)
 	}
 	crashpoint.Here("refresh: announced for another spool")
+	a.forget()
 	a.tell(acct.Moved{Intent: next})
 	a.free(ctx, a.in.Attempt)
 	answer, err := a.attempt(next).call(ctx)

@@ -139,7 +139,7 @@ func (a *account) statusOf() (s Status) {
 		s.WaitingText = q.text + "; " + q.ways
 	}
 	if l := a.openLogin(now); l != nil {
-		open := openLogin(l.Login)
+		open := a.shownLogin(l, at)
 		open.URL, open.UserCode, open.Instructions = "", "", ""
 		s.Login = &open
 	}

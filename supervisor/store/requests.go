@@ -13,6 +13,8 @@ type Request struct {
 	At      time.Time `json:"at"`
 	// Failed: the broker refused it as a login that failed.
 	Failed bool `json:"failed,omitempty"`
+	// Poll names the login that it polled; "": none.
+	Poll string `json:"poll,omitempty"`
 }
 
 // requestsLayout is what is stored of an account's requests. It is written as a
