@@ -1,0 +1,98 @@
+package refresh_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+)
+
+// Whatever people, clocks, machines and processes do, no hour of the broker's has more
+// requests than it allows, or more failed logins than it forgives.
+func TestLimitsHoldWhateverHappens(t *testing.T) {
+	moves := []string{
+		"time passes", "time passes", "time passes", "a person insists", "a code is none", "a login", "the answer is lost", "the broker fails",
+		"the process dies", "the supervisor dies", "the clock is set back", "the clock is set ahead", "the machine sleeps",
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		ms := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) move {
+			return move{rapid.SampledFrom(moves).Draw(rt, "what"), rapid.IntRange(1, 60).Draw(rt, "n")}
+		}), 5, 40).Draw(rt, "moves")
+		l := sdk.Limits{
+			RequestsPerHour: rapid.IntRange(1, 8).Draw(rt, "requests"), FailedLoginsPerHour: rapid.IntRange(2, 4).Draw(rt, "failed"),
+			LockedOutFor: time.Duration(rapid.IntRange(0, 3).Draw(rt, "hours")) * time.Hour,
+		}
+		var fault string
+		synctest.Test(t, func(t *testing.T) {
+			r := newLimitRig(t, 8*time.Minute, l)
+			g := r.start()
+			synctest.Wait()
+			ahead := -1
+			for _, m := range ms {
+				g, ahead = r.move(g, m, ahead)
+				synctest.Wait()
+				came := r.broker.came()
+				if n := mostInAnHour(came); n > l.RequestsPerHour {
+					fault = fmt.Sprintf("%d requests in an hour: %v", n, came)
+				}
+				if n := mostInAnHour(r.broker.failedAt); n >= l.FailedLoginsPerHour {
+					fault = fmt.Sprintf("%d failed logins in an hour: %v", n, r.broker.failedAt)
+				}
+			}
+			_ = g.end()
+		})
+		if fault != "" {
+			rt.Fatal(fault)
+		}
+	})
+}
+
+// move makes one. ahead is how many requests had come when the clock was set ahead: a
+// supervisor that dies before the next one can't know that it was.
+func (r *rig) move(g *generation, m move, ahead int) (*generation, int) {
+	minutes := time.Duration(m.n) * time.Minute
+	switch m.what {
+	case "time passes":
+		for range m.n {
+			time.Sleep(time.Minute)
+			r.keeper.Look()
+		}
+	case "a person insists":
+		_, _ = r.keeper.Refresh(r.t.Context(), "one", true)
+	case "a code is none", "a login":
+		code := map[string]string{"a login": "code-one"}[m.what]
+		if open, err := r.keeper.BeginLogin(r.t.Context(), "one", "", event.Caller{}); err == nil {
+			_, state, _ := strings.Cut(open.URL, "state=")
+			_, _ = r.keeper.CompleteLogin(r.t.Context(), "one", state, code)
+		}
+	case "the answer is lost":
+		r.broker.next("one", fault{loseAnswer: true})
+	case "the broker fails":
+		r.broker.next("one", fault{refuse: unavailable})
+	case "the process dies":
+		g.kill()
+		_ = g.end()
+		g = r.start()
+	case "the supervisor dies":
+		if len(r.broker.came()) > ahead {
+			return r.anew(g), -1
+		}
+	case "the clock is set back":
+		r.jumpBy(-minutes * 5)
+		r.keeper.Look()
+	case "the clock is set ahead":
+		r.jumpBy(minutes * 5)
+		r.keeper.Look()
+		ahead = len(r.broker.came())
+	case "the machine sleeps":
+		r.suspend(minutes)
+		r.keeper.Look()
+	}
+	return g, ahead
+}
