@@ -65,7 +65,8 @@ type sinkReport struct {
 }
 
 func newCheckCommand(e *env) *cobra.Command {
-	return &cobra.Command{
+	var verbose bool
+	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and everything it names",
 		Long: `Validate the configuration and everything it names, without starting the
@@ -73,7 +74,8 @@ service: every key, every secret, certificate and template, the programs of
 providers and sinks and their checksums (each is started for a moment and asked
 which settings it knows), the files that every new token replaces, and the state
 directory with the store in it. It says
-what goes to which sink, and which of them carry the refresh token.`,
+what goes to which sink, and which of them carry the refresh token. Of more than
+20 accounts or sinks those that are alike are told as one, with their number.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := e.configPath()
@@ -87,7 +89,7 @@ what goes to which sink, and which of them carry the refresh token.`,
 			if e.json {
 				err = e.printJSON(r)
 			} else {
-				err = e.write(renderReport(r, e.painter(), widthOf(e.stdout)))
+				err = e.write(renderReport(r, e.painter(), widthOf(e.stdout), !verbose))
 			}
 			if err == nil && !r.OK {
 				err = &exitError{exitUsage, errSaid}
@@ -95,6 +97,8 @@ what goes to which sink, and which of them carry the refresh token.`,
 			return err
 		},
 	}
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list each account, sink and warning, however many there are")
+	return cmd
 }
 
 func (e *env) check(ctx context.Context, path string) (report, error) {

@@ -43,3 +43,39 @@ func BenchmarkCheck(b *testing.B) {
 		})
 	}
 }
+
+// TestCheckIsBrief: of many what is alike is told once, and what is not, or wrong, by
+// itself.
+func TestCheckIsBrief(t *testing.T) {
+	t.Setenv("TK_TEST_SECRET", "secret")
+	yaml := strings.Replace(manyCustomers(30), "sinks:\n", `  odd: {provider: saxo, client_id: app, client_secret: "${env:TK_TEST_SECRET}", redirect_url: "http://localhost/x"}
+sinks:
+  push: {type: file, path: "out/{account}.json", accounts: [odd], include_refresh_token: true}
+`, 1)
+	w := newWorld(t, yaml)
+	brief := command(t, "", "check", "-c", w.config)
+	for _, want := range []string{
+		"\n30 accounts  schwab    refreshed 5m before expiry  30 different\n",
+		"\nodd          saxo      refreshed 5m before expiry  all, push\n",
+		"\n31 sinks  unixsocket  not sent       token   31 places",
+		"accounts.customer-00000.redirect_url: is missing",
+		"and 29 more like it, which --verbose lists\n",
+		"\nit can run; 30 warnings, see above\n",
+	} {
+		if !strings.Contains(brief.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, brief.stdout)
+		}
+	}
+	if strings.Contains(brief.stdout, "customer-00001") {
+		t.Errorf("what is alike is told more than once:\n%s", brief.stdout)
+	}
+	for _, flag := range []string{"--verbose", "--json"} {
+		if got := command(t, "", "check", flag, "-c", w.config); strings.Count(got.stdout, "accounts.customer-") != 30 || !strings.Contains(got.stdout, "bot-00029") {
+			t.Errorf("%s leaves something out:\n%s", flag, got.stdout)
+		}
+	}
+	wrong := newWorld(t, strings.ReplaceAll(yaml, "provider: schwab,", "provider: schwab, settings: {nonsense: x},"))
+	if got := command(t, "", "check", "-c", wrong.config); got.code != exitUsage || strings.Count(got.stdout, "problem: ") != 30 {
+		t.Errorf("exit code %d, and not every problem is told:\n%s", got.code, got.stdout)
+	}
+}

@@ -71,8 +71,10 @@ func nextToken(a accountReport) string {
 	return a.Refresh
 }
 
-// renderReport is a report as a person reads it, its messages no wider than width.
-func renderReport(r report, p painter, width int) string {
+// renderReport is a report as a person reads it, its messages no wider than width. A
+// brief one tells once what is alike of many accounts; what is wrong is told in any
+// case.
+func renderReport(r report, p painter, width int, brief bool) string {
 	var b strings.Builder
 	say := func(s style, lead, text string) {
 		line := lead + " " + text + "\n"
@@ -95,16 +97,12 @@ func renderReport(r report, p painter, width int) string {
 		}
 	}
 	if len(r.Accounts) > 0 {
-		t := table{head: []string{"ACCOUNT", "PROVIDER", "NEXT TOKEN", "SINKS"}}
-		for _, a := range r.Accounts {
-			t.rows = append(t.rows, row{cells: cells(a.Name, a.Provider, orNever(nextToken(a)), orNever(strings.Join(a.Sinks, ", ")))})
-		}
 		b.WriteByte('\n')
-		t.render(&b, p, 0, 1, 2, 3)
+		nextTokenTable(r.Accounts, brief).render(&b, p, 0, 1, 2, 3)
 	}
 	if len(r.Sinks) > 0 {
 		b.WriteByte('\n')
-		sinkTable(r.Sinks).render(&b, p, 0, 1, 4, 5)
+		sinkTable(r.Sinks, brief).render(&b, p, 0, 1, 4, 5)
 	}
 	if len(r.Providers) > 0 {
 		b.WriteByte('\n')
@@ -122,8 +120,15 @@ func renderReport(r report, p painter, width int) string {
 	for _, who := range r.Trusts {
 		writeBroken(&b, p, cell{who, plain}, "", "  ", narrow)
 	}
-	for _, f := range r.Warnings {
+	warnings, more := r.Warnings, make([]int, len(r.Warnings))
+	if brief {
+		warnings, more = briefWarnings(r.Warnings)
+	}
+	for i, f := range warnings {
 		say(yellow, "warning:", f.String())
+		if more[i] > 0 {
+			writeNote(&b, p, cell{fmt.Sprintf("and %d more like it, which --verbose lists", more[i]), plain}, narrow)
+		}
 	}
 	for _, f := range r.Problems {
 		say(red, "problem:", f.String())

@@ -182,22 +182,6 @@ func withoutQuery(url string) string {
 	return before
 }
 
-// sinkTable says where everything goes, and which sinks carry the refresh
-// token.
-func sinkTable(sinks []sinkReport) table {
-	t := table{head: []string{"SINK", "TYPE", "REFRESH TOKEN", "EVENTS", "TO", "ACCOUNTS"}}
-	for _, s := range sinks {
-		carries := cell{"not sent", plain}
-		if s.RefreshToken {
-			carries = cell{"SENT", yellow}
-		}
-		t.rows = append(t.rows, row{cells: []cell{
-			{s.Name, plain}, {s.Type, plain}, carries, {strings.Join(s.Events, ", "), plain}, {s.To, plain}, {some(s.Accounts), plain},
-		}})
-	}
-	return t
-}
-
 // some names a few, and counts more.
 func some(names []string) string {
 	const few = 3

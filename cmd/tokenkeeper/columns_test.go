@@ -60,7 +60,7 @@ func TestTablesFitColumns(t *testing.T) {
 	r.Providers = []plugin{{Name: "schwab", Version: "1.0.0", Protocol: 1, SHA256: strings.Repeat("a", 64), Source: "plugin directory", Command: []string{"/" + long("bin"), "-v"}}}
 	r.SinkPlugins = []sinkPlugin{{Sink: long("sink"), Type: "vault", Command: []string{"/" + long("bin")}}}
 	r.OK = true
-	fitsColumns(t, renderReport(r, painter{}, narrow), long("account"), long("provider"), "/"+long("path"), long("a")+",", "/"+long("bin"), long("who"))
+	fitsColumns(t, renderReport(r, painter{}, narrow, true), long("account"), long("provider"), "/"+long("path"), long("a")+",", "/"+long("bin"), long("who"))
 }
 
 func TestPluginsFitColumnsWithoutNotes(t *testing.T) {
