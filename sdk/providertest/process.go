@@ -24,14 +24,14 @@ type process struct {
 // start runs a fresh provider on a spool directory.
 func (s Suite) start(t *testing.T, dir string) *process {
 	t.Helper()
-	sp, err := spool.Open(t.Context(), dir, 8)
+	sp, err := spool.Open(t.Context(), dir, 2)
 	if err != nil {
 		t.Fatalf("open the spool: %v", err)
 	}
 	server := sdk.NewServer(s.New(), func() (*spool.Spool, error) { return sp, nil }, slog.New(slog.DiscardHandler))
 	g := grpc.NewServer()
 	server.Register(g)
-	listener := bufconn.Listen(1 << 20)
+	listener := bufconn.Listen(1 << 16)
 	go func() { _ = g.Serve(listener) }()
 	conn, err := grpc.NewClient("passthrough:///provider",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }),

@@ -42,7 +42,7 @@ func (s Suite) inProcess(t *testing.T) running {
 	g := grpc.NewServer()
 	server := sdk.NewSinkServer(s.New(), logger)
 	server.Register(g)
-	listener := bufconn.Listen(1 << 20)
+	listener := bufconn.Listen(1 << 16)
 	go func() { _ = g.Serve(listener) }()
 	t.Cleanup(g.Stop)
 	conn, err := grpc.NewClient("passthrough:///sink",

@@ -222,7 +222,7 @@ func (r *rig) start() *generation {
 	server := sdk.NewServer(provider, func() (*spool.Spool, error) { return sp, nil }, slog.New(slog.DiscardHandler))
 	g := grpc.NewServer(grpc.UnaryInterceptor(r.hanging))
 	server.Register(g)
-	listener := bufconn.Listen(1 << 20)
+	listener := bufconn.Listen(1 << 16)
 	go func() { _ = g.Serve(listener) }()
 	conn, err := grpc.NewClient("passthrough:///provider", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
