@@ -24,6 +24,6 @@ var alsoRaced = map[string]bool{
 func skipUnlessRaced(t *testing.T) {
 	t.Helper()
 	if testing.Short() && !alsoRaced[t.Name()] {
-		t.Skip("in short, few of the tests that run the program itself do so under the race detector")
+		t.Skip("in short, few of the tests that run other programs do so under the race detector")
 	}
 }

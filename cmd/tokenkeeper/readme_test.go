@@ -118,6 +118,7 @@ func TestDocumentedTestsExist(t *testing.T) {
 
 // TestDocumentedProgramsCompile takes the whole programs out of the READMEs.
 func TestDocumentedProgramsCompile(t *testing.T) {
+	skipUnlessRaced(t) // it runs the compiler
 	programs := 0
 	for _, file := range readmes(t) {
 		for _, code := range fenced(t, file, "go") {

@@ -49,8 +49,12 @@ func TestManyWriters(t *testing.T) {
 	r := startRun(t, s)
 	r.until(func(st control.Status) bool { return account(st, saxoAccount).Version > 0 })
 	seen := readSink(t, s.path(saxoAccount+".json"))
+	each := *writerRefreshes
+	if testing.Short() && raceDetector {
+		each = min(each, 12)
+	}
 	bot := sharedfiletest.Bot{
-		Path: path, Lock: path + ".lock", TokenURL: sim.TokenURL(), Refreshes: *writerRefreshes, Pause: 250 * time.Millisecond,
+		Path: path, Lock: path + ".lock", TokenURL: sim.TokenURL(), Refreshes: each, Pause: 250 * time.Millisecond,
 	}
 	working, worked := context.WithCancel(t.Context())
 	var others sync.WaitGroup
@@ -59,7 +63,7 @@ func TestManyWriters(t *testing.T) {
 	others.Go(func() { asked = askForRefreshes(t, working, r) })
 	// Who gets the lock how often is up to the kernel: they go on until
 	// everybody has done enough.
-	share, theirs, rounds := bots**writerRefreshes, 0, 0
+	share, theirs, rounds := bots*each, 0, 0
 	enough := func() bool {
 		return sim.Account(saxoAccount).Refreshes-theirs >= share/40 && seen.count() >= share/10
 	}
