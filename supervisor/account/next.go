@@ -121,11 +121,11 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 	over, replay := in.Before != nil || spool.IsLogin(in.Kind), in.Replays != ""
 	_, none := s.Standing.(None)
 	possible := false
-	switch s.Attempt.(type) {
+	switch a := s.Attempt.(type) {
 	case Free:
 		possible = over || !replay
 	case Unknown:
-		possible = over || replay
+		possible = over || replay && in.Kind == a.Intent.Kind
 	case Cut, Unnoted:
 		possible = over && !s.IsAnswered()
 	case Open: // a code does not wait for a refresh that is under way

@@ -105,6 +105,7 @@ func (w *walk) event() Event {
 		}
 		return Taken{next}
 	case Reread, Corrected:
+		ours.Way = rapid.SampledFrom([]store.Way{ours.Way, ours.Way, ours.Way, store.WayRefresh, store.WayMint, store.WayLogin}).Draw(w.T, "way")
 		return Reread{ours}
 	default:
 		return e

@@ -41,6 +41,14 @@ func found(version uint64, refreshToken string, before store.Record) store.Recor
 	return rec
 }
 
+// ofWay has a refresh token, and gets its next token in another way since its provider
+// was replaced.
+func ofWay(w store.Way) store.Record {
+	rec := record(3, "ours")
+	rec.Way = w
+	return rec
+}
+
 func refused(rec store.Record) store.Record {
 	rec.Health.NeedsLogin = rec.Token.RefreshToken.Fingerprint()
 	return rec
@@ -141,6 +149,7 @@ func attempts() []named {
 		{"open (a login)", Open{Intent: login("a1", &stood), Over: Unknown{Intent: stood}}},
 		{"open (a login over an open one)", Open{Intent: login("a1", &under), Over: Open{Intent: under}}},
 		{"open (a mint)", Open{Intent: mint(intent("a1"))}},
+		{"open (a mint's replay)", Open{Intent: mint(replayOf("a1", "a0"))}},
 		{"answered", Answered{first, &next}},
 		{"unnoted", Unnoted{first}},
 		{"cut", Cut{Of: first}},
@@ -176,6 +185,7 @@ func happenings() []happening {
 		{"announced", Announced{intent("a2")}, 0},
 		{"announced, a replay", Announced{replayOf("a2", "a0")}, 0},
 		{"announced, a mint", Announced{mint(intent("a2"))}, 0},
+		{"announced, a mint's replay", Announced{mint(replayOf("a2", "a0"))}, 0},
 		{"announced, a login", Announced{login("a2", nil)}, 0},
 		{"announced, a login over it", Announced{login("a2", &stood)}, 0},
 		{"it is not known what is announced", NotAnnounced{}, 0},
@@ -209,7 +219,10 @@ func happenings() []happening {
 		{"a found token is stored", Taken{found(4, "theirs", record(3, "ours"))}, 0},
 		{"an import is stored", Taken{record(4, "theirs")}, 0},
 		{"the record is read", Reread{record(3, "ours")}, 0},
+		{"… and its provider only mints by now", Reread{ofWay(store.WayMint)}, 0},
+		{"… and its provider leaves it to logins", Reread{ofWay(store.WayLogin)}, 0},
 		{"its times are corrected", Corrected{record(3, "ours")}, 0},
+		{"… and its provider only mints by now", Corrected{ofWay(store.WayMint)}, 0},
 		{"its key is known", Keyed{ourKey}, 0},
 		{"the clock was set back", SetBack{}, 0},
 	}
@@ -227,6 +240,8 @@ func attemptName(a Attempt) string {
 		return a.name() + " (a login over an open one)"
 	case o.Intent.Kind == spool.KindExchange:
 		return a.name() + " (a login)"
+	case o.Intent.Replays != "" && o.Intent.Kind == spool.KindMint:
+		return a.name() + " (a mint's replay)"
 	case o.Intent.Replays != "":
 		return a.name() + " (a replay)"
 	case o.Intent.Kind == spool.KindMint:

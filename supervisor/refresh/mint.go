@@ -121,7 +121,11 @@ func (a *account) kind() string { return a.state().Kind(a.terms(), a.keeper.cloc
 func (a *leased) begins() (kind, fingerprint string, err error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	switch kind = a.kind(); kind {
+	kind = a.kind()
+	if in := a.state().Ambiguous(); in != nil {
+		kind = in.Kind // though it may be given up by now
+	}
+	switch kind {
 	case "":
 		a.replan()
 		return "", "", fmt.Errorf("account %s: %w", a.cfg.Name, ErrNoToken)
