@@ -42,6 +42,9 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
 		LoggedIn:    s.loggedIn,
 	}
+	if s.systemClock {
+		c.Up = uptime()
+	}
 	if p := s.predecessor(provider); p != nil {
 		c.Outwait, c.Bequests = p.Outwait, p.Bequests
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/oklog/run"
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -303,6 +304,23 @@ func bootID() string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// uptime reads how long the machine has been up, its sleep included; nil: its kernel
+// does not say.
+func uptime() func() time.Duration {
+	read := func() (time.Duration, error) {
+		var t unix.Timespec
+		err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
+		return time.Duration(t.Nano()), err
+	}
+	if _, err := read(); err != nil {
+		return nil
+	}
+	return func() time.Duration {
+		up, _ := read() // a clock that is there stays
+		return up
+	}
 }
 
 // spoolDir is the directory of one provider's spool.

@@ -114,7 +114,7 @@ func (p *pulse) lane() int {
 // New returns Beats that [Beats.Run] makes.
 func New(cfg Config) *Beats {
 	b := &Beats{
-		cfg: cfg, clock: schedule.NewClock(cfg.Wall), wake: make(chan struct{}, 1), lanes: lanesFor(0, 0),
+		cfg: cfg, clock: schedule.NewClock(cfg.Wall, nil), wake: make(chan struct{}, 1), lanes: lanesFor(0, 0),
 		pulses: map[string]*pulse{}, changed: map[string]bool{},
 	}
 	for _, name := range cfg.Names {

@@ -20,8 +20,8 @@ const (
 	forPeople = 3
 )
 
-// Made is a request that was announced, At a moment of the monotonic clock: a wall
-// clock that is set makes it neither older nor younger.
+// Made is a request that was announced, At a moment of a clock that nobody sets and that
+// goes on while the machine sleeps.
 type Made struct {
 	Attempt string
 	At      time.Duration

@@ -86,6 +86,8 @@ type Config struct {
 	// LoggedIn is told of the record that comes of a login, before that is durable;
 	// nil: nobody is. Who confirms one of another person is told himself.
 	LoggedIn func(ctx context.Context, rec store.Record)
+	// Up is how long the machine has been up, its sleep included; nil: nobody knows.
+	Up func() time.Duration
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string
@@ -145,7 +147,7 @@ type Keeper struct {
 func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k := &Keeper{
 		cfg:      cfg,
-		clock:    schedule.NewClock(cfg.Wall),
+		clock:    schedule.NewClock(cfg.Wall, cfg.Up),
 		wake:     make(chan struct{}, 1),
 		polls:    make(chan struct{}, 1),
 		looks:    newLooks(cfg.Steered),

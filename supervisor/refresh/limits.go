@@ -21,7 +21,8 @@ import (
 // logins ([sdk.Limits]). It stands before an announcement and nowhere else: what was
 // announced is settled, and what lies in the spool is taken, whatever was asked for
 // before. Requests are stored with the announcement of one, so that they count over
-// restarts; in memory they have their moments on the monotonic clock.
+// restarts. They age by the time that the machine is up, its sleep included: no clock
+// that is set, and no restart within one run of its kernel, makes them older or younger.
 
 // ErrLimit: the broker would not allow, or would punish, one more request.
 var ErrLimit = errors.New("the broker's limit is reached")
@@ -51,9 +52,9 @@ func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
 			return fmt.Errorf("account %s: what was asked of its broker is not known: %w", a.cfg.Name, err)
 		}
 		now := k.clock.Now()
-		made, setBack := madeOf(all, now)
-		if setBack { // or they would count as those of the next start, too
-			if err := k.cfg.Store.PutRequests(ctx, a.cfg.Name, requestsOf(made, now)); err != nil {
+		made, others := k.madeOf(all, now)
+		if others { // from now on the clock may be set
+			if err := k.cfg.Store.PutRequests(ctx, a.cfg.Name, k.requestsOf(made, now)); err != nil {
 				return fmt.Errorf("account %s: note when its broker was asked: %w", a.cfg.Name, err)
 			}
 		}
@@ -64,15 +65,31 @@ func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
 	return nil
 }
 
-// madeOf are the requests that the store has. One in the future was made before the
-// clock was set back: nobody knows when, so that it counts as one of now.
-func madeOf(all []store.Request, now schedule.Instant) (made []limit.Made, setBack bool) {
+// madeOf are the requests that the store has, and whether there are some of another run
+// of the machine's kernel. Those are as old as the wall clock says; one in the future
+// was made before that was set back: nobody knows when, so that it counts as one of now.
+func (k *Keeper) madeOf(all []store.Request, now schedule.Instant) (made []limit.Made, others bool) {
 	for _, r := range all {
-		age := now.Wall.Sub(r.At)
-		setBack = setBack || age < 0
-		made = append(made, limit.Made{Attempt: r.Attempt, At: moment.Minus(now.Mono, max(0, age)), Failed: r.Failed, Poll: r.Poll})
+		age := now.Up - r.Up
+		if !k.isOurs(r) || age < 0 {
+			age, others = now.Wall.Sub(r.At), true
+		}
+		made = append(made, limit.Made{Attempt: r.Attempt, At: moment.Minus(now.Up, max(0, age)), Failed: r.Failed, Poll: r.Poll})
 	}
-	return made, setBack
+	return made, others
+}
+
+// isOurs says whether a request is of this run of the machine's kernel.
+func (k *Keeper) isOurs(r store.Request) bool {
+	return k.cfg.Up != nil && k.cfg.Boot != "" && r.Boot == k.cfg.Boot
+}
+
+func (k *Keeper) requestsOf(made []limit.Made, now schedule.Instant) []store.Request {
+	all := make([]store.Request, len(made))
+	for n, m := range made {
+		all[n] = store.Request{Attempt: m.Attempt, At: now.Wall.Add(m.At - now.Up), Up: m.At, Boot: k.cfg.Boot, Failed: m.Failed, Poll: m.Poll}
+	}
+	return all
 }
 
 // rule is what the account's broker allows. An attempt may reach it until its
@@ -88,7 +105,7 @@ func (a *account) heldByLimit(kind string, insisted bool, now schedule.Instant) 
 	if !insisted {
 		a.repeats(&ask, now)
 	}
-	return a.rule().Next(a.plan.allowance.made, ask, now.Mono)
+	return a.rule().Next(a.plan.allowance.made, ask, now.Up)
 }
 
 // lastTry is how long before a token dies what is left for a person is used at the
@@ -104,7 +121,7 @@ func (a *account) repeats(ask *limit.Ask, now schedule.Instant) {
 	ask.Again = open != nil || a.rec().Health.Failures > 0
 	if open != nil && open.Kind != spool.KindMint && terms.Grace > 0 {
 		if left := open.AmbiguousSince.Add(terms.Grace).Sub(now.Wall); left > 0 {
-			ask.Saves, ask.Last, ask.Until = true, now.Mono, now.Mono+left-terms.Grace/10
+			ask.Saves, ask.Last, ask.Until = true, now.Up, now.Up+left-terms.Grace/10
 			ask.Soon = open.Sends <= 1
 			return
 		}
@@ -116,7 +133,7 @@ func (a *account) repeats(ask *limit.Ask, now schedule.Instant) {
 	if end.IsZero() || a.rec().Token.IssuedAt.After(now.Wall) { // nobody knows when it dies
 		return
 	}
-	ask.Until = moment.Minus(now.Mono, moment.Plus(now.Wall.Sub(end), lastTry))
+	ask.Until = moment.Minus(now.Up, moment.Plus(now.Wall.Sub(end), lastTry))
 	interval := promise.Interval(a.policyOf(), a.rec().Token.Lifetime)
 	ask.Saves, ask.Last = time.Duration(a.rule().Unasked())*interval >= time.Hour, ask.Until
 }
@@ -140,7 +157,7 @@ func (a *account) errHeld(h limit.Hold, now schedule.Instant) error {
 }
 
 func (a *account) limitText(h limit.Hold, now schedule.Instant) string {
-	since, at, l := moment.Stamp(now.Wall.Add(h.Since-now.Mono)), moment.Stamp(now.Wall.Add(h.Wait)), a.keeper.limits
+	since, at, l := moment.Stamp(now.Wall.Add(h.Since-now.Up)), moment.Stamp(now.Wall.Add(h.Wait)), a.keeper.limits
 	switch {
 	case h.Locked:
 		return fmt.Sprintf("%d logins have failed since %s, after which it locks the account out for %s; nothing is sent before %s. "+
@@ -189,7 +206,7 @@ func (a *account) mayLogIn(poll string) error {
 
 // loginHeld is how long the answer to a login has to wait. The caller holds k.mu.
 func (a *account) loginHeld(poll string, now schedule.Instant) limit.Hold {
-	return a.rule().Next(a.plan.allowance.made, limit.Ask{Login: true, Insisted: true, Poll: poll}, now.Mono)
+	return a.rule().Next(a.plan.allowance.made, limit.Ask{Login: true, Insisted: true, Poll: poll}, now.Up)
 }
 
 // behindLimits puts off what is due at due, if it is sooner than the broker allows.
@@ -224,12 +241,12 @@ func (a *account) counting(in *store.Intent) {
 		return
 	}
 	now := a.keeper.clock.Now()
-	in.Requests = requestsOf(a.withRequest(*in, now), now)
+	in.Requests = a.keeper.requestsOf(a.withRequest(*in, now), now)
 }
 
 // withRequest are the account's requests, and that of an intent. The caller holds k.mu.
 func (a *account) withRequest(in store.Intent, now schedule.Instant) []limit.Made {
-	one := limit.Made{Attempt: in.Attempt, At: now.Mono}
+	one := limit.Made{Attempt: in.Attempt, At: now.Up}
 	if l := a.wish.login; l != nil && in.Login == l.State {
 		one.Poll = l.polled()
 	}
@@ -242,14 +259,6 @@ func (l *login) polled() string {
 		return idOf(l.Login)
 	}
 	return ""
-}
-
-func requestsOf(made []limit.Made, now schedule.Instant) []store.Request {
-	all := make([]store.Request, len(made))
-	for n, m := range made {
-		all[n] = store.Request{Attempt: m.Attempt, At: now.Wall.Add(m.At - now.Mono), Failed: m.Failed, Poll: m.Poll}
-	}
-	return all
 }
 
 // counts notes a request that was announced just now. The caller holds k.mu.
@@ -289,7 +298,7 @@ func (a attempt) judged(ctx context.Context, cause error) error {
 		break
 	}
 	a.plan.allowance.made = made
-	all := requestsOf(made, a.keeper.clock.Now())
+	all := a.keeper.requestsOf(made, a.keeper.clock.Now())
 	a.keeper.mu.Unlock()
 	if !found {
 		return nil

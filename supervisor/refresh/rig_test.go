@@ -105,7 +105,7 @@ func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...stri
 func (r *rig) restart() {
 	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
 		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
-		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Elsewhere: r.elsewhere, Steered: r.steered, LoggedIn: r.loggedIn,
+		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Up: r.up, Elsewhere: r.elsewhere, Steered: r.steered, LoggedIn: r.loggedIn,
 		Probe: func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -142,6 +142,9 @@ func (r *rig) suspend(d time.Duration) {
 	defer r.mu.Unlock()
 	r.slept += d
 }
+
+// up is how long the machine has been up.
+func (r *rig) up() time.Duration { return r.real().Sub(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) }
 
 func (r *rig) jumpBy(d time.Duration) {
 	r.mu.Lock()

@@ -11,18 +11,24 @@ import (
 // test.
 type Clock struct {
 	wall  func() time.Time
+	up    func() time.Duration
 	start time.Time
 }
 
-// NewClock starts the monotonic clock at zero.
-func NewClock(wall func() time.Time) *Clock {
-	return &Clock{wall: wall, start: time.Now()}
+// NewClock starts the monotonic clock at zero. Up is how long the machine has been up,
+// its sleep included; nil: nobody knows, and the monotonic clock stands in.
+func NewClock(wall func() time.Time, up func() time.Duration) *Clock {
+	return &Clock{wall: wall, up: up, start: time.Now()}
 }
 
 // Now reads both clocks. Wall carries no monotonic reading, so that
 // subtracting two of them is wall-clock arithmetic.
 func (c *Clock) Now() Instant {
-	return Instant{Wall: c.wall().Round(0), Mono: time.Since(c.start)}
+	now := Instant{Wall: c.wall().Round(0), Mono: time.Since(c.start)}
+	if now.Up = now.Mono; c.up != nil {
+		now.Up = c.up()
+	}
+	return now
 }
 
 // Drift is by how much the wall clock moved against the monotonic one between

@@ -32,10 +32,13 @@ type item struct {
 // NewHeap returns an empty heap.
 func NewHeap() *Heap { return &Heap{account: map[string]*item{}} }
 
-// Instant is one moment on both clocks.
+// Instant is one moment on all clocks.
 type Instant struct {
 	Wall time.Time
 	Mono time.Duration
+	// Up is how long the machine has been up, its sleep included: nobody sets it, and it
+	// stands still at no time.
+	Up time.Duration
 }
 
 // Farthest is how far ahead an account can be due: the longest life that any
@@ -58,12 +61,12 @@ func (h *Heap) Set(account string, due time.Time, now Instant) Instant {
 	if it, ok := h.account[account]; ok {
 		it.wall, it.mono = due, mono
 		heap.Fix(&h.items, it.index)
-		return Instant{due, mono}
+		return Instant{Wall: due, Mono: mono}
 	}
 	it := &item{account: account, wall: due, mono: mono}
 	h.account[account] = it
 	heap.Push(&h.items, it)
-	return Instant{due, mono}
+	return Instant{Wall: due, Mono: mono}
 }
 
 // Remove takes account out: it is not due at any time.

@@ -165,7 +165,7 @@ func TestHeapGivesTheEarliest(t *testing.T) {
 func TestDrift(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var jump time.Duration
-		c := schedule.NewClock(func() time.Time { return time.Now().Add(jump) })
+		c := schedule.NewClock(func() time.Time { return time.Now().Add(jump) }, nil)
 		before := c.Now()
 		time.Sleep(30 * time.Second)
 		if d := schedule.Drift(before, c.Now()); d != 0 {

@@ -11,6 +11,10 @@ import (
 type Request struct {
 	Attempt string    `json:"attempt"`
 	At      time.Time `json:"at"`
+	// Up is how long the machine had been up then, in the run of its kernel that Boot
+	// names: within one, a clock that is set makes no request older or younger.
+	Up   time.Duration `json:"up,omitempty"`
+	Boot string        `json:"boot,omitempty"`
 	// Failed: the broker refused it as a login that failed.
 	Failed bool `json:"failed,omitempty"`
 	// Poll names the login that it polled; "": none.

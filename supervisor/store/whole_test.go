@@ -86,7 +86,7 @@ func wholeLogin() Login {
 // wholeRequests have every field set.
 func wholeRequests() []Request {
 	at := golden().StoredAt
-	return []Request{{Attempt: "0197c59f-attempt", At: at, Failed: true, Poll: "8899aabbccddeeff"}, {Attempt: "0197c5a2-attempt", At: at.Add(time.Minute)}}
+	return []Request{{Attempt: "0197c59f-attempt", At: at, Up: time.Hour, Boot: "boot-id", Failed: true, Poll: "8899aabbccddeeff"}, {Attempt: "0197c5a2-attempt", At: at.Add(time.Minute)}}
 }
 
 // TestReleaseWhole writes the files, once.
