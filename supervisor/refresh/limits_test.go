@@ -151,22 +151,35 @@ func TestLimitCountsWhatWasSent(t *testing.T) {
 }
 
 // A code that came while a login was open is not used when the limit is reached
-// meanwhile, and the login stays open.
+// meanwhile: the login stays open, and takes the code later.
 func TestCodeWaitsForTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newLimitRig(t, 20*time.Minute, sdk.Limits{RequestsPerHour: 1})
+		r := newLimitRig(t, 3*time.Hour, sdk.Limits{RequestsPerHour: 2})
 		g := r.start()
 		synctest.Wait()
-		state := r.beginLogin("one")
-		if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
-			t.Fatal(err)
+		insists := func() {
+			t.Helper()
+			if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+				t.Fatal(err)
+			}
 		}
+		insists()
+		time.Sleep(50 * time.Minute)
+		state := r.beginLogin("one")
+		insists()
 		_, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one")
 		if !errors.Is(err, refresh.ErrLimit) || !strings.Contains(err.Error(), "the code was not used") {
 			t.Errorf("%v", err)
 		}
-		if r.status("one").Login == nil || len(r.broker.came()) != 1 {
+		if r.status("one").Login == nil || len(r.broker.came()) != 2 {
 			t.Errorf("%d requests, %+v", len(r.broker.came()), r.status("one").Login)
+		}
+		time.Sleep(11 * time.Minute)
+		if rec, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); err != nil || rec.Version != 4 {
+			t.Errorf("version %d, %v", rec.Version, err)
+		}
+		if n := mostInAnHour(r.broker.came()); n != 2 {
+			t.Errorf("%d in an hour", n)
 		}
 		if err := g.end(); err != nil {
 			t.Error(err)
