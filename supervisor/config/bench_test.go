@@ -1,7 +1,9 @@
 package config_test
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -28,17 +30,44 @@ func BenchmarkLoad(b *testing.B) {
 // TestLoadIsLinear counts what is allocated, which grows as the work does.
 func TestLoadIsLinear(t *testing.T) {
 	dir := t.TempDir()
-	allocated := func(accounts int) uint64 {
-		src := manyAccounts(dir, accounts, 1)
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		load(t, src)
-		runtime.ReadMemStats(&after)
-		return after.TotalAlloc - before.TotalAlloc
+	for name, of := range map[string]func(n int) config.Source{
+		"a sink each":         func(n int) config.Source { return manyAccounts(dir, n, 1) },
+		"secrets in one file": func(n int) config.Source { return manySecrets(t, dir, n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			if few, many := allocated(t, of(400)), allocated(t, of(1600)); many > 5*few {
+				t.Errorf("%d bytes allocated for 400 accounts, and %d for four times as many", few, many)
+			}
+		})
 	}
-	if few, many := allocated(400), allocated(1600); many > 5*few {
-		t.Errorf("%d bytes allocated for 400 accounts, and %d for four times as many", few, many)
+}
+
+func allocated(t *testing.T, src config.Source) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	load(t, src)
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// manySecrets is manyAccounts with each account's secret in one file.
+func manySecrets(t *testing.T, dir string, n int) config.Source {
+	src := manyAccounts(dir, n, n)
+	var secrets strings.Builder
+	for i := range n {
+		fmt.Fprintf(&secrets, "customer-%05d: {secret: s-%[1]d}\n", i)
 	}
+	write(t, filepath.Join(dir, "secrets.yaml"), secrets.String(), 0o600)
+	lines := strings.Split(string(src.Bytes), "\n")
+	account := ""
+	for i, line := range lines {
+		if name, ok := strings.CutPrefix(line, "  customer-"); ok {
+			account = "customer-" + strings.TrimSuffix(name, ":")
+		}
+		lines[i] = strings.Replace(line, "${env:SECRET}", "${file:secrets.yaml#"+account+".secret}", 1)
+	}
+	src.Bytes = []byte(strings.Join(lines, "\n"))
+	return src
 }
 
 // manyAccounts is a configuration of n accounts at two brokers; one of so many
@@ -58,5 +87,22 @@ func manyAccounts(dir string, n, one int) config.Source {
 	return config.Source{
 		Bytes: []byte(text.String()), Dir: dir, KnownProviders: builtIn,
 		Environ: environ("STATE_DIRECTORY=/s", "SECRET=s3cret", "TOKENKEEPER_LOG__LEVEL=debug"),
+	}
+}
+
+// Who could change a file is asked once of it, however many accounts refer to it.
+func TestSteersIsAskedOnceOfAFile(t *testing.T) {
+	src := manySecrets(t, t.TempDir(), 10)
+	asked := 0
+	src.Steers = func(path string, _ []int) error {
+		if filepath.Base(path) == "secrets.yaml" {
+			asked++
+			return errors.New("others could change it")
+		}
+		return nil
+	}
+	_, _, err := config.Load(src)
+	if asked != 1 || strings.Count(err.Error(), "others could change it") != 10 {
+		t.Errorf("asked %d times, and told:\n%v", asked, err)
 	}
 }

@@ -136,6 +136,7 @@ func (l *loader) decode() *Config {
 	root := l.merged
 	logs := root.down("log")
 	l.trusted = slices.Concat(l.source.Trust, root.users("trust"))
+	clear(l.verdicts) // they were of those alone who are trusted without the file
 	cfg := &Config{
 		File:         l.source.Path,
 		StateDir:     root.pathOf("state_dir"),

@@ -90,7 +90,9 @@ type loader struct {
 	told     map[string]bool  // referenced files that were warned about
 
 	folders  map[string]string // canonical names of folders
-	merged   objectReader      // all layers together
+	secrets  map[string]*secretText
+	verdicts map[string]error // of Steers, by path
+	merged   objectReader     // all layers together
 	stateDir string
 	trusted  []int           // users, by "trust"
 	referred map[string]bool // settings that are given by reference
@@ -168,6 +170,7 @@ func open(src Source) (*loader, []byte) {
 	l := &loader{
 		source: src, schema: schema(sinks), sinks: sinks, file: src.Path, environ: map[string]string{}, trusted: src.Trust, referred: map[string]bool{},
 		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{}, folders: map[string]string{},
+		secrets: map[string]*secretText{}, verdicts: map[string]error{},
 	}
 	if l.source.Environ == nil {
 		l.source.Environ = os.Environ

@@ -27,7 +27,7 @@ func (l *loader) lastKnown(at place, path, written, key string, f *fault) (strin
 	if key == "" || l.source.LastWhole == nil || !l.ownsSecret(path) {
 		return "", f
 	}
-	value, missing := content(l.source.LastWhole(l.stateDir, l.own.account, l.own.path), written, key)
+	value, missing := newSecretText(l.source.LastWhole(l.stateDir, l.own.account, l.own.path)).value(written, key)
 	if missing != nil {
 		return "", f
 	}

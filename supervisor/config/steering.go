@@ -17,7 +17,12 @@ func (l *loader) steered(at place, path string) {
 	if l.source.Steers == nil || path == "" {
 		return
 	}
-	if err := l.source.Steers(path, l.trusted); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err, asked := l.verdicts[path]
+	if !asked {
+		err = l.source.Steers(path, l.trusted)
+		l.verdicts[path] = err
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		l.report(at, err.Error(), "")
 	}
 }
