@@ -173,7 +173,22 @@ func (b backend) Refresh(ctx context.Context, account string, force bool) (contr
 	return control.RefreshAnswer{
 		Account: account, Refreshed: refreshed, Version: st.Record.Version,
 		Expiry: st.Record.Token.Expiry(), ExpiryUncertain: st.Record.Token.Uncertain, Due: st.Due, ReplacedBy: replacedBy,
+		By: broughtBy(st.Record, refreshed),
 	}, nil
+}
+
+// broughtBy is what has brought a record's token, if somebody asked for it just now.
+func broughtBy(r store.Record, asked bool) string {
+	switch {
+	case !asked:
+	case r.Origin == store.OriginMint:
+		return control.ByMint
+	case r.Origin == store.OriginRefresh && r.Way == store.WayRenew:
+		return control.ByRenewal
+	case r.Origin == store.OriginRefresh:
+		return control.ByRefresh
+	}
+	return ""
 }
 
 func (b backend) Token(_ context.Context, account string) (control.TokenAnswer, error) {
@@ -215,7 +230,7 @@ func (b backend) Login(ctx context.Context, account, shape string, by event.Call
 		return control.LoginAnswer{}, apiError(err)
 	}
 	return control.LoginAnswer{
-		Account: account, ID: l.ID, URL: l.URL, UserCode: l.UserCode, Instructions: l.Instructions, Polled: l.Polled,
+		Account: account, ID: l.ID, Address: l.URL, UserCode: l.UserCode, Instructions: l.Instructions, Polled: l.Polled,
 		Earlier: l.Earlier, OpenLogin: *openLogin(&l),
 	}, nil
 }

@@ -173,7 +173,7 @@ func (c *crashSite) logInByCode(r *running) error {
 			return err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, begun.URL+"&login_hint="+crashAccount, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, begun.Address+"&login_hint="+crashAccount, nil)
 	if err != nil {
 		return err
 	}

@@ -120,7 +120,7 @@ func (e *env) showDemo(ctx context.Context, w *demoWorld, c *control.Client, eve
 			if e.json {
 				continue // the verdict is the one document
 			}
-			if err := e.write(eventLine(ev, time.Local, e.painter()) + "\n"); err != nil {
+			if err := e.write(eventLine(ev, time.Local, e.painter(), unbroken) + "\n"); err != nil {
 				return err
 			}
 		}

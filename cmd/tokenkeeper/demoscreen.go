@@ -50,7 +50,7 @@ func (e *env) demoScreen(ctx context.Context, in *os.File, w *demoWorld, c *cont
 		case <-tick.C:
 		case note = <-said:
 		case ev := <-events.C:
-			newest = append(newest, clip(eventLine(ev, time.Local, e.painter()), e.width()))
+			newest = append(newest, clip(eventLine(ev, time.Local, e.painter(), unbroken), e.width()))
 			newest = newest[max(len(newest)-demoLines, 0):]
 		case key := <-keys:
 			switch key {

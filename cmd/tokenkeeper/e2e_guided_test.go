@@ -111,7 +111,7 @@ func TestGuidedLogins(t *testing.T) {
 	r.delivered("desk", 1)
 
 	begun := decode[control.LoginAnswer](t, login("", "--no-wait", "--json").stdout)
-	if begun.UserCode != "WDJB-MJHT" || begun.URL != "https://broker.example/device" || begun.Shape != "device" || !begun.Polled || begun.Until.IsZero() {
+	if begun.UserCode != "WDJB-MJHT" || begun.Address != "https://broker.example/device" || begun.Shape != "device" || !begun.Polled || begun.Until.IsZero() {
 		t.Fatalf("begun: %+v", begun)
 	}
 	came(t, sim.heard, "a poll")

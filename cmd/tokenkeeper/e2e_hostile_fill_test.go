@@ -79,7 +79,7 @@ func loginToldEverything(t *testing.T, s *site) (told string) {
 		if err != nil {
 			t.Fatalf("the login of %q: %v", try.mode, err)
 		}
-		u, err := url.Parse(begun.URL)
+		u, err := url.Parse(begun.Address)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,11 +46,11 @@ func addressIn(t *testing.T, text string) string {
 	t.Helper()
 	line, _, whole := strings.Cut(text, "\n")
 	if whole && strings.HasPrefix(line, "{") {
-		var begun struct{ Login struct{ URL string } }
+		var begun struct{ Login struct{ Address string } }
 		if err := json.Unmarshal([]byte(line), &begun); err != nil {
 			t.Fatalf("%v in %s", err, line)
 		}
-		return begun.Login.URL
+		return begun.Login.Address
 	}
 	if !strings.Contains(text, "Then paste") {
 		return ""

@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// eventLine is an event as a person reads it.
-func eventLine(ev event.Event, zone *time.Location, p painter) string {
+// eventIndent is where the later lines of an event begin that is wider than the terminal.
+const eventIndent = "          "
+
+// eventLine is an event as a person reads it, broken to width.
+func eventLine(ev event.Event, zone *time.Location, p painter, width int) string {
 	kind := fmt.Sprintf("%-17s", strings.ReplaceAll(string(ev.Type), "_", " "))
 	s := plain
 	switch {
@@ -32,14 +36,22 @@ func eventLine(ev event.Event, zone *time.Location, p painter) string {
 	if ev.Version > 0 {
 		about = append(about, version(ev.Version))
 	}
-	parts := []string{p.paint(dim, ev.Time.In(zone).Format("15:04:05")), p.paint(s, kind)}
-	if len(about) > 0 {
-		parts = append(parts, strings.Join(about, " "))
-	}
+	at := ev.Time.In(zone).Format("15:04:05")
+	painted := p.paint(dim, at) + "  " + p.paint(s, kind) + "  "
+	text := ev.Message
 	if ev.Act != nil {
-		return strings.Join(append(parts, actText(*ev.Act)), "  ")
+		text = actText(*ev.Act)
 	}
-	return strings.Join(append(parts, ev.Message), "  ")
+	if len(about) > 0 {
+		text = strings.Join(about, " ") + "  " + text
+	}
+	bare := at + "  " + kind + "  "
+	if width == unbroken || utf8.RuneCountInString(bare+text) <= width {
+		return painted + text
+	}
+	var b strings.Builder
+	writeBroken(&b, painter{}, cell{text, plain}, bare, eventIndent, width)
+	return painted + strings.TrimSuffix(strings.TrimPrefix(b.String(), bare), "\n")
 }
 
 // actText says what was asked for, and by whom.

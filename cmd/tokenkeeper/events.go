@@ -47,7 +47,7 @@ A program that asks for a token at each of these would call itself for ever.`,
 					}
 				}
 				last[act] = ev.Seq
-				return e.write(eventLine(ev, e.now().Location(), p) + "\n")
+				return e.write(eventLine(ev, e.now().Location(), p, widthOf(e.stdout)) + "\n")
 			})
 			if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 				return nil

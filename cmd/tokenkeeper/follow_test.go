@@ -115,6 +115,32 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// On a terminal an event is broken between words; in a pipe it is one line.
+func TestEventsFitTheTerminal(t *testing.T) {
+	ev := event.Event{Time: now, Type: event.RefreshFailing, Alert: true, Account: "main", Version: 7, Message: strings.Repeat("many words ", 20) + "end"}
+	whole := eventLine(ev, time.UTC, painter{}, unbroken)
+	if strings.Contains(whole, "\n") {
+		t.Errorf("in a pipe: %q", whole)
+	}
+	for _, p := range []painter{{}, {on: true}} {
+		got := eventLine(ev, time.UTC, p, narrow)
+		if p.on != strings.Contains(got, "\x1b[") {
+			t.Errorf("painted %v: %q", p.on, got)
+		}
+		if p.on {
+			continue
+		}
+		if strings.Join(strings.Fields(got), " ") != strings.Join(strings.Fields(whole), " ") {
+			t.Errorf("got %q\nof  %q", got, whole)
+		}
+		for line := range strings.Lines(got) {
+			if len(line) > narrow+1 {
+				t.Errorf("%d columns: %q", len(line), line)
+			}
+		}
+	}
+}
+
 func TestEventsAsJSON(t *testing.T) {
 	socket, bus, _ := serve(t, &fake{})
 	out, stop := follow(t, "events", "--json", "--socket", socket)

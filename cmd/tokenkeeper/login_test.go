@@ -24,10 +24,10 @@ func (f *fake) CancelLogin(_ context.Context, account string) (control.Cancelled
 
 func (f *fake) Login(_ context.Context, account, shape string, by event.Caller) (control.LoginAnswer, error) {
 	if account == "begun" {
-		return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=first", Earlier: true, OpenLogin: openLogin()}, nil
+		return control.LoginAnswer{Account: account, Address: "https://broker.example/authorize?state=first", Earlier: true, OpenLogin: openLogin()}, nil
 	}
 	if shape == "device" {
-		return control.LoginAnswer{Account: account, ID: "id", URL: "https://broker.example/device", UserCode: "WDJB-MJHT", Instructions: "Type it.", Polled: true,
+		return control.LoginAnswer{Account: account, ID: "id", Address: "https://broker.example/device", UserCode: "WDJB-MJHT", Instructions: "Type it.", Polled: true,
 			OpenLogin: control.OpenLogin{Shape: shape, BegunAt: now, By: by, Until: now.Add(15 * time.Minute)}}, nil
 	}
 	if shape != "" {
@@ -37,7 +37,7 @@ func (f *fake) Login(_ context.Context, account, shape string, by event.Caller) 
 	if account == "nobody" {
 		return control.LoginAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q", account)
 	}
-	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s",
+	return control.LoginAnswer{Account: account, Address: "https://broker.example/authorize?state=s",
 		OpenLogin: control.OpenLogin{BegunAt: now, By: by, Until: now.Add(15 * time.Minute)}}, nil
 }
 
@@ -126,7 +126,7 @@ func TestLogin(t *testing.T) {
 
 	got = command(t, pasted+"\n", "login", "main", "--json", "--socket", socket)
 	begun := decode[begunLogin](t, got.stderr).Login
-	if strings.Count(got.stderr, "\n") != 1 || begun.URL != "https://broker.example/authorize?state=s" || begun.Account != "main" || !begun.Until.Equal(now.Add(15*time.Minute)) {
+	if strings.Count(got.stderr, "\n") != 1 || begun.Address != "https://broker.example/authorize?state=s" || begun.Account != "main" || !begun.Until.Equal(now.Add(15*time.Minute)) {
 		t.Errorf("stderr %q does not tell a program the address", got.stderr)
 	}
 	if got := decode[control.LoggedInAnswer](t, got.stdout); got.Version != 4 {

@@ -66,13 +66,13 @@ func (e *env) leaveOpen(begun control.LoginAnswer) error {
 // address or code, so that it can be copied.
 func (e *env) askFor(begun control.LoginAnswer) {
 	say := func(format string, args ...any) { _ = prose(e.stderr, format, args...) }
-	if begun.URL != "" {
+	if begun.Address != "" {
 		logIn := " and log in"
 		if begun.Polled {
 			logIn = ""
 		}
 		say("Open this address%s:\n", logIn)
-		_, _ = fmt.Fprintf(e.stderr, "  %s\n\n", begun.URL)
+		_, _ = fmt.Fprintf(e.stderr, "  %s\n\n", begun.Address)
 	}
 	if begun.UserCode != "" {
 		say("The code that belongs there:\n\n  %s\n", begun.UserCode)

@@ -14,8 +14,10 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // inspectTimeout bounds the start of a provider and its answer to who it is.
@@ -42,6 +44,13 @@ type plugin struct {
 	Login  bool `json:"login"`
 	Check  bool `json:"check"`
 	Revoke bool `json:"revoke"`
+	// Logins are its shapes of login, the usual one first. Way is how its accounts get
+	// their next token, as in a status; Mints: from a key, where nothing else follows;
+	// KeepsAlive: it makes the calls that keep a session from dying of idleness.
+	Logins     []sdk.LoginShape `json:"logins,omitempty"`
+	Way        string           `json:"way,omitempty"`
+	Mints      bool             `json:"mints,omitempty"`
+	KeepsAlive bool             `json:"keeps_alive,omitempty"`
 	// Restore, Test and Notify are what a sink can beside delivering.
 	Restore bool `json:"restore,omitempty"`
 	Test    bool `json:"test,omitempty"`
@@ -142,7 +151,57 @@ func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
 	}
 	p.description, p.Version, p.Protocol = info.Description, info.Description.Version, info.Protocol
 	p.Login, p.Check, p.Revoke = p.description.Authorizer || p.description.LoginGuide, p.description.Checker, p.description.Revoker
+	p.Logins, p.Way = refresh.LoginShapes(p.description), wayBy(p.description)
+	p.Mints, p.KeepsAlive = p.description.Minter, p.description.Keepalive
 	return p
+}
+
+// kindOf says in words how a provider gets tokens.
+func kindOf(p plugin) string {
+	if p.Way == "" {
+		return ""
+	}
+	first := "login: none, a token is imported"
+	switch {
+	case len(p.Logins) > 0:
+		names := make([]string, len(p.Logins))
+		for n, shape := range p.Logins {
+			names[n] = shapeText(shape)
+		}
+		first = "login: " + strings.Join(names, " or ")
+	case p.Mints:
+		first = "login: none"
+	}
+	next := map[string]string{
+		control.WayRefresh: "tokens are refreshed", control.WayRenew: "the access token renews itself",
+		control.WayLogin: "the next token comes from a login", control.WayMint: "tokens are minted from the key",
+	}[p.Way]
+	if p.Way == control.WayLogin && len(p.Logins) == 0 {
+		next = "the next token comes from a file"
+	}
+	parts := []string{first, next}
+	if p.Mints && p.Way != control.WayMint {
+		parts = append(parts, "or minted from the key")
+	}
+	if p.KeepsAlive {
+		parts = append(parts, "sessions are kept alive")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// shapeText names a shape of login.
+func shapeText(shape sdk.LoginShape) string {
+	switch shape {
+	case sdk.LoginPasteAddress:
+		return "paste of an address"
+	case sdk.LoginPasteToken:
+		return "paste of a refresh token"
+	case sdk.LoginDevice:
+		return "device code"
+	case sdk.LoginApproval:
+		return "approval elsewhere"
+	}
+	return string(shape)
 }
 
 func pluginTable(found []plugin) table {
@@ -162,6 +221,8 @@ func pluginTable(found []plugin) table {
 		r := row{cells: cells(p.Name, orNever(p.Version), protocol, sum, p.Source, command)}
 		if p.Error != "" {
 			r.notes = []cell{{p.Error, red}}
+		} else if text := kindOf(p); text != "" {
+			r.notes = []cell{{text, plain}}
 		}
 		t.rows = append(t.rows, r)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -13,9 +14,14 @@ func newRefreshCommand(e *env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "refresh ACCOUNT [--force]",
 		Short: "Refresh one account's token now, if it is due",
-		Long: `Refresh one account's token now and wait for the outcome.
+		Long: `Get one account's next token now and wait for the outcome: by a refresh, a
+renewal or a mint, whichever its provider knows.
 
-An account that is not due is left alone unless --force is given.`,
+An account that is not due is left alone unless --force is given. After a
+failure it is tried at once, also before the pause is over that the broker has
+asked for (Retry-After). With --force even a token or a key is sent that was refused, or
+perhaps used up, and over the broker's limit of requests an hour: a broker that
+is asked too often may lock you out.`,
 		Example: "  tokenkeeper refresh schwab-main --force",
 		Args:    exactArgs("ACCOUNT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -33,14 +39,21 @@ An account that is not due is left alone unless --force is given.`,
 			case e.json:
 				return e.printJSON(got)
 			case !got.Refreshed:
-				return e.print("%s: left alone: v%d expires %s and is due %s; --force refreshes it all the same",
+				return e.print("%s: left alone: v%d expires %s and is due %s; --force gets the next one all the same",
 					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), moment.Text(got.Due, now, false))
 			case got.ReplacedBy != "":
-				return e.print("%s: the refresh was made, and meanwhile a new %s has taken the place of the token: v%d of that expires %s; the next refresh is %s",
+				return e.print("%s: a token was asked for, and meanwhile a new %s has taken the place of the token: v%d of that expires %s; the next refresh is %s",
 					got.Account, got.ReplacedBy, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), next(got.Due, now))
 			default:
-				return e.print("%s: refreshed: v%d expires %s; the next refresh is %s",
-					got.Account, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), next(got.Due, now))
+				did, again := "refreshed", "refresh"
+				switch got.By {
+				case control.ByRenewal:
+					did, again = "renewed", "renewal"
+				case control.ByMint:
+					did, again = "minted", "mint"
+				}
+				return e.print("%s: %s: v%d expires %s; the next %s is %s",
+					got.Account, did, got.Version, ending(got.Expiry, now, got.ExpiryUncertain), again, next(got.Due, now))
 			}
 		},
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
@@ -88,7 +89,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &exitError{exitUsage, fmt.Errorf("%w; see \"%s --help\"", err, cmd.CommandPath())}
+		return &exitError{exitUsage, fmt.Errorf("%w; see \"%s --help\"", plainFlagError(err), cmd.CommandPath())}
 	})
 	flags := root.PersistentFlags()
 	flags.StringVarP(&e.configFile, "config", "c", "", "configuration `file` (default: the first of $TOKENKEEPER_CONFIG, ./tokenkeeper.yaml, ~/.config/tokenkeeper/tokenkeeper.yaml, /etc/tokenkeeper/tokenkeeper.yaml)")
@@ -145,6 +146,23 @@ var errSaid = errors.New("failed")
 
 func usageErrorf(format string, args ...any) error {
 	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// plainFlagError is the error of a flag in words of ours where the library's are those of
+// a programmer.
+func plainFlagError(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	f := bad.GetFlag()
+	looks := map[string]string{
+		"duration": "no duration; write it like 90s, 30m or 2h", "bool": "neither true nor false", "int": "no whole number",
+	}[f.Value.Type()]
+	if looks == "" {
+		return err
+	}
+	return fmt.Errorf("--%s: %q is %s", f.Name, bad.GetValue(), looks)
 }
 
 // exactArgs wants one argument for each of names.

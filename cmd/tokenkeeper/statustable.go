@@ -169,7 +169,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	return notes
 }
 
-// sessionNotes say of a session what is not well with it.
+// sessionNotes say of a session how it is.
 func sessionNotes(a control.Account, now time.Time) (notes []cell) {
 	s := a.Session
 	if s == nil {
@@ -186,9 +186,11 @@ func sessionNotes(a control.Account, now time.Time) (notes []cell) {
 		if !s.Heard.IsZero() {
 			heard = "its session was heard of " + moment.Relative(s.Heard, now)
 		}
-		notes = append(notes, cell{fmt.Sprintf("%s; %s since had no answer: %s", heard, counted(s.Failures, "call", "calls"), s.LastError), yellow})
+		notes = append(notes, cell{fmt.Sprintf("%s; %s since failed: %s", heard, counted(s.Failures, "call", "calls"), s.LastError), yellow})
 	} else if s.Unheard != "" {
 		notes = append(notes, cell{"its session may die of idleness: " + s.Unheard, yellow})
+	} else if sdk.Life(s.Life) == sdk.Alive && !s.Heard.IsZero() {
+		notes = append(notes, cell{"its session is kept alive, heard of " + moment.Relative(s.Heard, now), plain})
 	}
 	return notes
 }

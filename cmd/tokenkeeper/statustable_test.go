@@ -170,13 +170,14 @@ func TestClip(t *testing.T) {
 	}
 }
 
-// What is not well with a session is said beside its account.
+// How a session is, is said beside its account.
 func TestSessionNotes(t *testing.T) {
 	heard := now.Add(-time.Minute)
 	for want, s := range map[string]control.Session{
-		"":                                 {Life: "alive", Heard: heard},
-		"1 call since had no answer: EOF":  {Life: "alive", Heard: heard, Failures: 1, LastError: "EOF"},
-		"2 calls since had no answer: EOF": {Failures: 2, LastError: "EOF", Unheard: "EOF"},
+		"its session is kept alive, heard of 60s ago": {Life: "alive", Heard: heard},
+		"":                          {},
+		"1 call since failed: EOF":  {Life: "alive", Heard: heard, Failures: 1, LastError: "EOF"},
+		"2 calls since failed: EOF": {Failures: 2, LastError: "EOF", Unheard: "EOF"},
 		"its session may die of idleness: its calls come 9m0s late": {Life: "alive", Heard: heard, Unheard: "its calls come 9m0s late"},
 	} {
 		notes := sessionNotes(control.Account{Session: &s}, now)

@@ -64,7 +64,7 @@ func (a *Account) sessionUnheard(now time.Time) Condition {
 		return c.on(a.Session.Unheard, fmt.Sprintf("account %s: its session may die of idleness: %s", a.Name, a.Session.Unheard),
 			"spread the accounts over several machines, or see why answers take that long")
 	case a.Session.Unheard != "":
-		return c.on(a.Session.Unheard, fmt.Sprintf("account %s: the calls that keep its session alive have no answer, and it may die of idleness; the last one: %s",
+		return c.on(a.Session.Unheard, fmt.Sprintf("account %s: the calls that keep its session alive fail, and it may die of idleness; the last one: %s",
 			a.Name, a.Session.Unheard), "it is tried again all the time; look at the network and at the broker's status page")
 	case a.Session.State == SessionUnknown:
 		return c

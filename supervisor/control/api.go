@@ -275,6 +275,13 @@ type RestartAnswer struct {
 	Generation int    `json:"generation"`
 }
 
+// What a RefreshAnswer's token came by.
+const (
+	ByRefresh = "refresh"
+	ByRenewal = "renewal"
+	ByMint    = "mint"
+)
+
 // RefreshAnswer is the answer of POST /v1/accounts/{account}/refresh.
 type RefreshAnswer struct {
 	Account string `json:"account"`
@@ -283,6 +290,9 @@ type RefreshAnswer struct {
 	// ReplacedBy is set if the token is not the refresh's, because a person has put
 	// another in its place meanwhile: "login" or "import".
 	ReplacedBy string `json:"replaced_by,omitempty"`
+	// By is what brought the token: refresh, renewal or mint; "": none of them was made,
+	// or its token is not this one.
+	By string `json:"by,omitempty"`
 	Version    uint64 `json:"version"`
 	// Expiry is as in [Account].
 	Expiry          time.Time `json:"expiry,omitzero"`

@@ -56,7 +56,7 @@ func (b *backend) CancelLogin(_ context.Context, account string) (control.Cancel
 }
 
 func (b *backend) Login(_ context.Context, account, _ string, _ event.Caller) (control.LoginAnswer, error) {
-	return control.LoginAnswer{Account: account, URL: "https://broker.example/authorize?state=s"}, nil
+	return control.LoginAnswer{Account: account, Address: "https://broker.example/authorize?state=s"}, nil
 }
 
 func (b *backend) AwaitLogin(_ context.Context, account, id string) (control.AwaitedAnswer, error) {

@@ -35,10 +35,10 @@ type LoginAnswer struct {
 	Account string `json:"account"`
 	// ID names the login to login/wait.
 	ID string `json:"id"`
-	// URL at which a person logs in; "": there is none. Of the shape redirect, the
+	// Address at which a person logs in; "": there is none. Of the shape redirect, the
 	// broker then sends the browser to the account's redirect_url, with a code for
 	// login/complete.
-	URL string `json:"url"`
+	Address string `json:"address,omitempty"`
 	// UserCode is what he types there, and Instructions what else he does; "": nothing.
 	UserCode     string `json:"user_code,omitempty"`
 	Instructions string `json:"instructions,omitempty"`

@@ -22,7 +22,7 @@ func (s *Server) acknowledgeAlert(_ http.ResponseWriter, r *http.Request) (any, 
 func (s *Server) silenceAlert(_ http.ResponseWriter, r *http.Request) (any, error) {
 	during, err := time.ParseDuration(r.URL.Query().Get("for"))
 	if err != nil || during <= 0 {
-		return nil, Errorf(CodeBadRequest, "for how long? Give ?for= a duration, e.g. 2h")
+		return nil, Errorf(CodeBadRequest, "for how long? Give ?for= a duration, like 90s, 30m or 2h")
 	}
 	return s.backend.SilenceAlert(r.Context(), r.PathValue("alert"), during)
 }

@@ -48,6 +48,9 @@ type loginShapes struct {
 	redirects bool
 }
 
+// LoginShapes are the shapes of login that a provider has, the usual one first.
+func LoginShapes(d sdk.Description) []sdk.LoginShape { return shapesOf(d).all }
+
 func shapesOf(d sdk.Description) loginShapes {
 	s := loginShapes{redirects: d.Authorizer}
 	if d.Authorizer {
