@@ -132,7 +132,7 @@ func TestMintedFromAKey(t *testing.T) {
 	holds("minted-1")
 	says(exitOK, "", []string{"valid", "none: minted"}, "status")
 	says(exitFailure, `{"access_token": "theirs", "expires_in": 3600}`, []string{"its provider mints its tokens"}, "import", "desk", "-")
-	says(exitOK, "", []string{"desk: refreshed: v2"}, "refresh", "desk", "--force")
+	says(exitOK, "", []string{"desk: minted: v2"}, "refresh", "desk", "--force")
 	holds("minted-2")
 
 	h = sim.holdNext()

@@ -84,7 +84,7 @@ func TestVerbs(t *testing.T) {
 	}{
 		{"restart schwab", 0, "schwab: PID 4243 was replaced by PID 4250 (generation 2)\n", nil},
 		{"restart nope", 1, "", []string{`tokenkeeper: there is no provider "nope"`}},
-		{"refresh main", 0, "main: left alone: v12 expires 14:50:00 in 30m and is due 14:45:00 in 25m; --force refreshes it all the same\n", nil},
+		{"refresh main", 0, "main: left alone: v12 expires 14:50:00 in 30m and is due 14:45:00 in 25m; --force gets the next one all the same\n", nil},
 		{"refresh main --force", 0, "main: refreshed: v12 expires 14:50:00 in 30m; the next refresh is in 25m\n", nil},
 		{"token main", 0, "secret-access-token\n", nil},
 		{"token main --header", 0, "Authorization: Bearer secret-access-token\n", nil},

@@ -292,8 +292,8 @@ type RefreshAnswer struct {
 	ReplacedBy string `json:"replaced_by,omitempty"`
 	// By is what brought the token: refresh, renewal or mint; "": none of them was made,
 	// or its token is not this one.
-	By string `json:"by,omitempty"`
-	Version    uint64 `json:"version"`
+	By      string `json:"by,omitempty"`
+	Version uint64 `json:"version"`
 	// Expiry is as in [Account].
 	Expiry          time.Time `json:"expiry,omitzero"`
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
