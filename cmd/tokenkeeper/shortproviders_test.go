@@ -158,8 +158,8 @@ func TestShortProviders(t *testing.T) {
 		return true
 	})
 	says("", exitOK, []string{"https://login.example/device", "WDJB-MJHT", "device: logged in as v1"}, "login", "device")
-	for _, kind := range []string{"device", "mybroker", "renews"} {
-		says("", exitOK, []string{kind + ": refreshed: v2"}, "refresh", kind, "--force")
+	for kind, did := range map[string]string{"device": "refreshed", "mybroker": "refreshed", "renews": "renewed"} {
+		says("", exitOK, []string{kind + ": " + did + ": v2"}, "refresh", kind, "--force")
 	}
 	says("", exitFailure, []string{"this broker's tokens come from a login alone"}, "refresh", "daily", "--force")
 	got := s.tool(t, "", "login", "daily")
