@@ -298,7 +298,7 @@ func (a attempt) markAmbiguous(ctx context.Context, why string) error {
 	if first {
 		level := slog.LevelError
 		a.keeper.mu.Lock()
-		if a.in.Kind == spool.KindMint || a.keeper.clock.Now().Wall.Before(a.in.AmbiguousSince.Add(a.keeper.grace())) {
+		if a.in.Kind == spool.KindMint || a.rec().CanMint() || a.keeper.clock.Now().Wall.Before(a.in.AmbiguousSince.Add(a.keeper.grace())) {
 			level = slog.LevelWarn // nothing is lost yet
 		}
 		a.keeper.mu.Unlock()
