@@ -41,8 +41,8 @@ func TestUnreadAnswerGivesWayToTheKey(t *testing.T) {
 			r.holds("a minute before the end", 2, b)
 			time.Sleep(10 * time.Hour)
 			r.holds("ten hours later", 2, b)
-			if s := r.status("main"); s.Unread != "" || !s.AmbiguousSince.IsZero() || r.broker.posts[was] != 1 || r.count(event.NeedsLogin) != 0 {
-				t.Errorf("unread %q since %s; sent %d times, %d logins asked for", s.Unread, s.AmbiguousSince, r.broker.posts[was], r.count(event.NeedsLogin))
+			if s := r.status("main"); s.Unread != "" || !s.AmbiguousSince.IsZero() || r.broker.sentOf(was) != 1 || r.count(event.NeedsLogin) != 0 {
+				t.Errorf("unread %q since %s; sent %d times, %d logins asked for", s.Unread, s.AmbiguousSince, r.broker.sentOf(was), r.count(event.NeedsLogin))
 			}
 			if err := gen.end(); err != nil {
 				t.Error(err)
@@ -70,7 +70,7 @@ func TestGivenUpStaysSo(t *testing.T) {
 			gen = r.start()
 			synctest.Wait()
 		}
-		if n := r.broker.posts[was]; n != 1 {
+		if n := r.broker.sentOf(was); n != 1 {
 			t.Errorf("the refresh token was sent %d times", n)
 		}
 		b.minter.mu.Lock()
@@ -163,8 +163,8 @@ func TestLateAnswerOfAnAttemptThatWasGivenUp(t *testing.T) {
 		synctest.Wait()
 		rec := r.record("main")
 		late := slices.IndexFunc(rec.Evidence, func(e store.Evidence) bool { return e.Kind == spool.KindRefresh })
-		if late < 0 || rec.Version != now.Version || r.broker.posts[was] != 1 {
-			t.Errorf("version %d after %d, %d answers kept, sent %d times", rec.Version, now.Version, len(rec.Evidence), r.broker.posts[was])
+		if late < 0 || rec.Version != now.Version || r.broker.sentOf(was) != 1 {
+			t.Errorf("version %d after %d, %d answers kept, sent %d times", rec.Version, now.Version, len(rec.Evidence), r.broker.sentOf(was))
 		}
 		_ = gen.end()
 	})
@@ -228,7 +228,7 @@ func TestMintOverALoginThatHasEnded(t *testing.T) {
 				time.Sleep(time.Minute)
 				r.jumpBy(-8 * 24 * time.Hour)
 				rec := r.record("main")
-				if sent := r.broker.posts[was.Token.RefreshToken.Reveal()]; b.requests() != c.mints || sent > c.sendsMost || rec.Version == was.Version {
+				if sent := r.broker.sentOf(was.Token.RefreshToken.Reveal()); b.requests() != c.mints || sent > c.sendsMost || rec.Version == was.Version {
 					t.Errorf("%d mints, want %d; sent %d times; version %d by %s; %+v", b.requests(), c.mints, sent, rec.Version, rec.Origin, rec.Health)
 				}
 				if c.lives && rec.Grant != was.Grant {
@@ -243,4 +243,11 @@ func TestMintOverALoginThatHasEnded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// sentOf is how often a refresh token was sent.
+func (b *broker) sentOf(refreshToken string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.posts[refreshToken]
 }

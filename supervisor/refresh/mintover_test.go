@@ -135,13 +135,13 @@ func TestLostRefreshOfAnotherClient(t *testing.T) {
 		r.broker.next("main", fault{loseAnswer: true})
 		time.Sleep(45*time.Minute + time.Second)
 		_ = gen.end()
-		n := r.broker.posts[was]
+		n := r.broker.sentOf(was)
 		r.accounts[0].ClientID = "another client"
 		r.restart()
 		gen = r.start()
 		time.Sleep(10 * time.Minute)
-		if r.broker.posts[was] > n {
-			t.Errorf("a refresh token of another client was sent %d times as the account is configured now; %d mints", r.broker.posts[was]-n, b.requests())
+		if r.broker.sentOf(was) > n {
+			t.Errorf("a refresh token of another client was sent %d times as the account is configured now; %d mints", r.broker.sentOf(was)-n, b.requests())
 		}
 		_ = gen.end()
 	})
