@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,9 @@ func (p *typist) line(line string) (said string) {
 		return ""
 	case strings.HasPrefix(line, "tokenkeeper run"):
 		p.r = startRun(p.t, p.s)
+		p.r.until(func(st control.Status) bool { // a person types no faster
+			return !slices.ContainsFunc(st.Providers, func(s control.Provider) bool { return s.State != control.ProviderRunning })
+		})
 		return ""
 	case strings.HasPrefix(line, "tokenkeeper login "):
 		got := p.s.logInAs(p.t, words[2], words[2])
