@@ -19,9 +19,9 @@ renewal or a mint, whichever its provider knows.
 
 An account that is not due is left alone unless --force is given. After a
 failure it is tried at once, also before the pause is over that the broker has
-asked for (Retry-After). With --force even a token or a key is sent that was refused, or
-perhaps used up, and over the broker's limit of requests an hour: a broker that
-is asked too often may lock you out.`,
+asked for (Retry-After). With --force even a token or a key is sent that was
+refused, or perhaps used up, and over the broker's limit of requests an hour: a
+broker that is asked too often may lock you out.`,
 		Example: "  tokenkeeper refresh schwab-main --force",
 		Args:    exactArgs("ACCOUNT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
