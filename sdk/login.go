@@ -26,9 +26,10 @@ const (
 	// poll (Webull).
 	LoginApproval LoginShape = "approval"
 	// LoginCallback: the person approves elsewhere, and the broker posts the token
-	// to an address of ours (Upstox). Such a post proves nothing by itself: it is
-	// taken for an open login alone, at an address that can't be guessed, and
-	// checked before it is believed.
+	// to an address of ours or of the person's (Upstox). Such a post proves nothing by
+	// itself: it is taken for an open login alone, and EndLogin asks the broker before
+	// it believes it. One that is not of this login is an error of [KindNotSent], and
+	// one that the broker refuses of [KindInvalidGrant]; neither ends the login.
 	LoginCallback LoginShape = "callback"
 )
 
@@ -69,7 +70,8 @@ type BeginLoginRequest struct {
 	// State and CodeVerifier are those of an [AuthRequest].
 	State        string
 	CodeVerifier string
-	// CallbackURL is ours for [LoginCallback]; "": there is none.
+	// CallbackURL is ours for [LoginCallback]; "": there is none, and the person hands
+	// in what came to an address that the broker knows.
 	CallbackURL string
 }
 

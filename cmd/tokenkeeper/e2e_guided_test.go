@@ -74,8 +74,8 @@ func (b *guidedBroker) decide(verdict string) {
 	b.verdict = verdict
 }
 
-// TestGuidedLogins logs in at a plugin that guides its logins, as a user does: with a
-// pasted token, then by a code on another device, while the supervisor dies between
+// TestGuidedLogins logs in at a plugin that guides its logins, as a user does: with
+// what the broker has posted, with a pasted token, then by a code on another device, while the supervisor dies between
 // two polls.
 func TestGuidedLogins(t *testing.T) {
 	skipUnlessRaced(t)
@@ -99,16 +99,25 @@ func TestGuidedLogins(t *testing.T) {
 		return got
 	}
 
-	if got := login("", "--shape", "callback"); got.code != exitFailure || !strings.Contains(got.stderr, "Tokenkeeper listens at none") {
-		t.Errorf("callback: %+v", got)
+	if got := login("", "--shape", "callback"); got.code != exitFailure || !strings.Contains(got.stderr, "no post was pasted") || !strings.Contains(got.stderr, "the login stays open until") {
+		t.Errorf("a post that does not come: %+v", got)
 	}
+	for why, post := range map[string]string{"not sent": `{"client_id":"another","refresh_token":"pasted-canary"}`, "not taken": `{"client_id":"app","refresh_token":"forged-canary"}`} {
+		if got := login(post, "--shape", "callback"); got.code != exitFailure || !strings.Contains(strings.Join(strings.Fields(got.stderr), " "), "what was handed in was "+why) {
+			t.Errorf("a forged post: %+v", got)
+		}
+	}
+	if got := login("{\n \"client_id\": \"app\",\n \"refresh_token\": \"pasted-canary\"\n}\n", "--shape", "callback"); got.code != exitOK || !strings.Contains(got.stdout, "desk: logged in as v1") {
+		t.Fatalf("the post: %+v", got)
+	}
+	r.delivered("desk", 1)
 	if got := login("no-such-canary\n", "--shape", "paste_token"); got.code != exitFailure || !strings.Contains(got.stderr, "the login failed; begin again with: tokenkeeper login desk") {
 		t.Errorf("a wrong token: %+v", got)
 	}
-	if got := login("pasted-canary\n", "--shape", "paste_token"); got.code != exitOK || !strings.Contains(got.stdout, "desk: logged in as v1") || !strings.Contains(got.stderr, server.URL+"/apps") {
+	if got := login("refresh-canary-1\n", "--shape", "paste_token"); got.code != exitOK || !strings.Contains(got.stdout, "desk: logged in as v2") || !strings.Contains(got.stderr, server.URL+"/apps") {
 		t.Fatalf("a pasted token: %+v", got)
 	}
-	r.delivered("desk", 1)
+	r.delivered("desk", 2)
 
 	begun := decode[control.LoginAnswer](t, login("", "--no-wait", "--json").stdout)
 	if begun.UserCode != "WDJB-MJHT" || begun.Address != "https://broker.example/device" || begun.Shape != "device" || !begun.Polled || begun.Until.IsZero() {
@@ -128,10 +137,10 @@ func TestGuidedLogins(t *testing.T) {
 	}
 	came(t, sim.heard, "a poll of the next supervisor")
 	sim.decide("approved")
-	if got := login(""); got.code != exitOK || !strings.Contains(got.stdout, "desk: logged in as v2") {
+	if got := login(""); got.code != exitOK || !strings.Contains(got.stdout, "desk: logged in as v3") {
 		t.Fatalf("approved: %+v", got)
 	}
-	r.delivered("desk", 2)
+	r.delivered("desk", 3)
 
 	done := make(chan result, 1)
 	sim.decide("")
@@ -143,7 +152,7 @@ func TestGuidedLogins(t *testing.T) {
 	if got.code != exitFailure || !strings.Contains(got.stderr, "the login was declined at the broker; begin again with: tokenkeeper login desk") || !strings.Contains(got.stderr, "WDJB-MJHT") {
 		t.Errorf("declined: %+v", got)
 	}
-	if got := s.tool(t, "", "refresh", "desk", "--force"); got.code != exitOK || !strings.Contains(got.stdout, "v3") {
+	if got := s.tool(t, "", "refresh", "desk", "--force"); got.code != exitOK || !strings.Contains(got.stdout, "v4") {
 		t.Errorf("the login that there was: %+v", got)
 	}
 
@@ -151,7 +160,7 @@ func TestGuidedLogins(t *testing.T) {
 	if codes := slices.Compact(slices.Clone(sim.polls)); !slices.Equal(codes, []string{"device-canary-1", "device-canary-2"}) || len(sim.polls) < 3 {
 		t.Errorf("polled with %v", sim.polls)
 	}
-	if !slices.Equal(sim.spent, []string{"no-such-canary", "pasted-canary", "refresh-canary-2"}) {
+	if !slices.Equal(sim.spent, []string{"forged-canary", "pasted-canary", "no-such-canary", "refresh-canary-1", "refresh-canary-3"}) {
 		t.Errorf("refresh tokens that came: %v", sim.spent)
 	}
 	sim.mu.Unlock()

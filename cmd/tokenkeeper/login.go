@@ -29,9 +29,10 @@ browser then shows and paste it here, before the code in it dies (some brokers
 give it 30 seconds).
 
 Some brokers want it otherwise, and then it says how: a token to paste
-(paste_token) or a code to type (verifier), which are read from stdin too, or an
-approval elsewhere (device, approval), for which the broker is asked again and
-again. --shape takes another way than the usual one. --no-wait leaves the login
+(paste_token), a code to type (verifier) or what the broker has posted to an
+address of yours (callback), which are read from stdin too, or an approval
+elsewhere (device, approval), for which the broker is asked again and again.
+--shape takes another way than the usual one. --no-wait leaves the login
 open: it goes on by itself, and the same command waits for it again.
 
 The supervisor must run. It spends the code itself, and the answer is durable
@@ -72,7 +73,7 @@ it in the other's place, --discard forgets it.`,
 			return e.logIn(cmd.Context(), c, args[0], shape, noWait)
 		},
 	}
-	cmd.Flags().StringVar(&shape, "shape", "", "how to log in: redirect, paste_address, paste_token, verifier, device, approval")
+	cmd.Flags().StringVar(&shape, "shape", "", "how to log in: redirect, paste_address, paste_token, verifier, device, approval, callback")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "begin the login and leave it open")
 	cmd.Flags().BoolVar(&cancel, "cancel", false, "end the login that is open")
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "take the login of another person, which waits")

@@ -23,6 +23,8 @@ func handedIn(shape string) string {
 		return "token"
 	case sdk.LoginVerifier:
 		return "code"
+	case sdk.LoginCallback:
+		return "post"
 	}
 	return "address"
 }
@@ -68,7 +70,7 @@ func (e *env) askFor(begun control.LoginAnswer) {
 	say := func(format string, args ...any) { _ = prose(e.stderr, format, args...) }
 	if begun.Address != "" {
 		logIn := " and log in"
-		if begun.Polled {
+		if begun.Polled || begun.Shape == string(sdk.LoginCallback) {
 			logIn = ""
 		}
 		say("Open this address%s:\n", logIn)
@@ -89,19 +91,27 @@ func (e *env) askFor(begun control.LoginAnswer) {
 		say("Then paste the token that the broker shows; it is not shown here:")
 	case begun.Shape == string(sdk.LoginVerifier):
 		say("Then type the code that the broker shows:")
+	case begun.Shape == string(sdk.LoginCallback):
+		say("The broker posts to the address that it knows of you. Paste the body of that post, in one line, or give it on stdin; it is not shown here:")
 	default:
 		say("Then paste the whole address that the browser shows:")
 	}
 }
 
-// readHandedIn reads one line. A token is not shown while it is typed.
+// readHandedIn reads one line, or a whole post that does not come from a terminal. What
+// holds a token is not shown while it is typed.
 func (e *env) readHandedIn(ctx context.Context, begun control.LoginAnswer) (string, error) {
-	if f, ok := e.stdin.(*os.File); ok && begun.Shape == string(sdk.LoginPasteToken) && term.IsTerminal(int(f.Fd())) {
+	posted := begun.Shape == string(sdk.LoginCallback)
+	if f, ok := e.stdin.(*os.File); ok && (posted || begun.Shape == string(sdk.LoginPasteToken)) && term.IsTerminal(int(f.Fd())) {
 		if state, err := term.GetState(int(f.Fd())); err == nil { // or the shell would be left without an echo
 			defer context.AfterFunc(ctx, func() { _ = term.Restore(int(f.Fd()), state) })()
 		}
 		line, err := term.ReadPassword(int(f.Fd()))
 		return strings.TrimSpace(string(line)), err
+	}
+	if posted {
+		body, err := io.ReadAll(io.LimitReader(e.stdin, maxTokenFile))
+		return strings.TrimSpace(string(body)), err
 	}
 	line, err := bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
 	return strings.TrimSpace(line), err

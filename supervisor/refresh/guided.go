@@ -23,7 +23,7 @@ import (
 
 // Errors of the shapes of a login.
 var (
-	// ErrNoShape: the provider has no login of that shape, or it does not work here.
+	// ErrNoShape: the provider has no login of that shape, or nobody here knows it.
 	ErrNoShape = errors.New("there is no such login")
 	// ErrNothingToHandIn: the login that is open goes on by itself.
 	ErrNothingToHandIn = errors.New("this login takes nothing from a person")
@@ -66,8 +66,9 @@ func shapesOf(d sdk.Description) loginShapes {
 	return s
 }
 
-// choose returns the shape that is wanted, or the first that works here. One that
-// says nothing of its logins is asked for a redirect.
+// choose returns the shape that is wanted, or the first that works here; a callback
+// only if there is no other, because a person has to receive it. One that says nothing
+// of its logins is asked for a redirect.
 func (s loginShapes) choose(want sdk.LoginShape) (sdk.LoginShape, error) {
 	switch {
 	case want == "" && len(s.all) == 0:
@@ -75,14 +76,17 @@ func (s loginShapes) choose(want sdk.LoginShape) (sdk.LoginShape, error) {
 	case want != "" && !slices.Contains(s.all, want):
 		return "", fmt.Errorf("%w of the shape %q; it has: %s", ErrNoShape, want, cmp.Or(s.list(), "none"))
 	case want != "" && !worksHere(want):
-		return "", fmt.Errorf("%w here: for the shape %s the broker posts to an address of ours, and Tokenkeeper listens at none", ErrNoShape, want)
+		return "", fmt.Errorf("%w here: this Tokenkeeper does not know the shape %s; a newer one may", ErrNoShape, want)
 	case want != "":
 		return want, nil
 	}
-	if n := slices.IndexFunc(s.all, worksHere); n >= 0 {
+	if n := slices.IndexFunc(s.all, func(shape sdk.LoginShape) bool { return worksHere(shape) && shape != sdk.LoginCallback }); n >= 0 {
 		return s.all[n], nil
 	}
-	return "", fmt.Errorf("%w here: for its shapes (%s) the broker posts to an address of ours, and Tokenkeeper listens at none", ErrNoShape, s.list())
+	if slices.Contains(s.all, sdk.LoginCallback) {
+		return sdk.LoginCallback, nil
+	}
+	return "", fmt.Errorf("%w here: this Tokenkeeper knows none of its shapes (%s); a newer one may", ErrNoShape, s.list())
 }
 
 func (s loginShapes) list() string {
@@ -96,7 +100,7 @@ func (s loginShapes) list() string {
 // worksHere says whether a login of that shape can be ended.
 func worksHere(shape sdk.LoginShape) bool {
 	switch shape {
-	case sdk.LoginRedirect, sdk.LoginPasteAddress, sdk.LoginPasteToken, sdk.LoginVerifier:
+	case sdk.LoginRedirect, sdk.LoginPasteAddress, sdk.LoginPasteToken, sdk.LoginVerifier, sdk.LoginCallback:
 		return true
 	}
 	return isPolled(shape)
@@ -164,7 +168,8 @@ func (k *Keeper) IsGuided(name string) bool {
 }
 
 // HandIn ends the guided login that is open with what the person was given: an
-// address, a token, a verifier. Its errors are those of [Keeper.CompleteLogin].
+// address, a token, a verifier, what the broker has posted to the person. Its errors
+// are those of [Keeper.CompleteLogin].
 func (k *Keeper) HandIn(ctx context.Context, name string, given sdk.Secret) (store.Record, error) {
 	state, err := k.takes(name, given)
 	if err != nil {
@@ -248,19 +253,23 @@ func (a attempt) end(ctx context.Context, id sdk.Attempt) func() (sdk.Answer, er
 
 // staysOpen says whether the login that the attempt was to end goes on after that
 // failure. One that is polled does unless the broker, or our configuration, has ended
-// it; what a person has handed in may be spent, and is not sent twice.
+// it; what a person has handed in may be spent, and is not sent twice. A post may be
+// anybody's: that one was no good ends no login, and the true one may be on its way.
 func (a attempt) staysOpen(cause error) bool {
 	l, ok := a.ending()
 	if a.in.Kind != spool.KindLogin || !ok {
 		return false
 	}
-	switch sdk.KindOf(cause) {
+	kind, posted := sdk.KindOf(cause), l.Guided.Shape == sdk.LoginCallback
+	switch kind {
 	case sdk.KindNotSent:
 		return true
-	case sdk.KindInvalidGrant, sdk.KindInvalidClient:
+	case sdk.KindInvalidClient:
 		return false
+	case sdk.KindInvalidGrant:
+		return posted
 	}
-	return isPolled(l.Guided.Shape)
+	return posted || isPolled(l.Guided.Shape)
 }
 
 // goesOnAfter lets the login wait again, and says what has happened to it.
@@ -278,6 +287,10 @@ func (a attempt) goesOnAfter(cause error) error {
 		open.polls.lost = a.in.At
 	}
 	polled := isPolled(open.Guided.Shape)
+	not := "taken"
+	if kind == sdk.KindNotSent {
+		not = "sent"
+	}
 	a.keeper.mu.Unlock()
 	a.keeper.lookAtPolls()
 	switch {
@@ -287,7 +300,8 @@ func (a attempt) goesOnAfter(cause error) error {
 		a.log().Info("the broker could not be asked whether the login is done; it is asked again", "attempt", a.in.Attempt, "error", cause)
 		return a.named(cause)
 	}
-	return worded{fmt.Sprintf("account %s: what was handed in was not sent (%s); the login stays open: go on with: tokenkeeper login %[1]s", name, a.bare(cause.Error())), cause}
+	a.log().Warn("what was handed in for a login was not "+not+"; the login stays open", "attempt", a.in.Attempt, "error", cause)
+	return worded{fmt.Sprintf("account %s: what was handed in was not %s (%s); the login stays open: go on with: tokenkeeper login %[1]s", name, not, a.bare(cause.Error())), cause}
 }
 
 // saidNo says to people how a broker has ended a login that it was asked about, by

@@ -330,8 +330,11 @@ func TestDeathDuringAPoll(t *testing.T) {
 // What a person hands in is spent once. A death in the middle takes what was answered,
 // by the same call with the same text.
 func TestHandIn(t *testing.T) {
-	for _, shape := range []sdk.LoginShape{sdk.LoginPasteToken, sdk.LoginVerifier, sdk.LoginPasteAddress} {
+	for _, shape := range []sdk.LoginShape{sdk.LoginPasteToken, sdk.LoginVerifier, sdk.LoginPasteAddress, sdk.LoginCallback} {
 		for _, die := range []window{nowhere, sent, spooled} {
+			if shape == sdk.LoginCallback && die == sent { // which ends no login: see below
+				continue
+			}
 			t.Run(fmt.Sprintf("%s, window %d", shape, die), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r, g := guidedRig(t, []string{"one"}, shape)
@@ -412,6 +415,41 @@ func TestHandInThatFails(t *testing.T) {
 	})
 }
 
+// A post may be anybody's: one that is no good, or of which nobody knows, ends no
+// login, and the true one is taken after it.
+func TestAPostThatIsNoGoodEndsNoLogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := guidedRig(t, []string{"one"}, sdk.LoginCallback)
+		defer r.watch()()
+		gen := r.start()
+		synctest.Wait()
+		if l := r.begin("one", ""); l.Shape != sdk.LoginCallback || l.Polled {
+			t.Errorf("begun: %+v", l)
+		}
+		for kind, says := range map[sdk.Kind]string{
+			sdk.KindNotSent: "was not sent (", sdk.KindInvalidGrant: "was not taken (", sdk.KindTransient: "was not taken (", sdk.KindAmbiguous: "was not taken (",
+		} {
+			g.say(&sdk.Error{Kind: kind, Message: "no"})
+			_, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("forged"))
+			if err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), "the login stays open: go on with: tokenkeeper login one") || r.storedLogins() != 1 {
+				t.Errorf("%s: %v; %d logins", kind, err, r.storedLogins())
+			}
+		}
+		if n := r.count(event.LoginFailed); n > 0 || r.record("one").Version != 1 {
+			t.Errorf("told %d times, version %d", n, r.record("one").Version)
+		}
+		if rec, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("true")); err != nil || rec.Version != 2 || r.storedLogins() > 0 {
+			t.Errorf("the true one: version %d, %v; %d logins", rec.Version, err, r.storedLogins())
+		}
+		r.begin("one", "")
+		g.say(&sdk.Error{Kind: sdk.KindInvalidClient, Message: "our configuration"})
+		if _, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("true")); !errors.Is(err, sdk.ErrInvalidClient) || r.storedLogins() > 0 {
+			t.Errorf("a wrong client: %v; %d logins", err, r.storedLogins())
+		}
+		_ = gen.end()
+	})
+}
+
 // The open login holds back refreshes, as any, but a login that is polled stands over a
 // refresh that is under way.
 func TestPollBesideARefresh(t *testing.T) {
@@ -466,15 +504,15 @@ func TestPolledLoginOfAnotherPerson(t *testing.T) {
 // Which shape is taken, and what is said of one that is not to be had.
 func TestShapeOfALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, g := guidedRig(t, []string{"one"}, sdk.LoginCallback, sdk.LoginVerifier, sdk.LoginDevice)
+		r, g := guidedRig(t, []string{"one"}, "by_pigeon", sdk.LoginCallback, sdk.LoginVerifier, sdk.LoginDevice)
 		begin := func(shape sdk.LoginShape) (refresh.OpenLogin, error) {
 			return r.keeper.BeginLogin(t.Context(), "one", shape, event.Caller{})
 		}
 		gen := r.start()
 		synctest.Wait()
 		for shape, says := range map[sdk.LoginShape]string{
-			sdk.LoginCallback:   "the broker posts to an address of ours, and Tokenkeeper listens at none",
-			sdk.LoginPasteToken: `of the shape "paste_token"; it has: callback, verifier, device`,
+			"by_pigeon":         `this Tokenkeeper does not know the shape by_pigeon`,
+			sdk.LoginPasteToken: `of the shape "paste_token"; it has: by_pigeon, callback, verifier, device`,
 		} {
 			if _, err := begin(shape); !errors.Is(err, refresh.ErrNoShape) || !strings.Contains(err.Error(), says) || r.storedLogins() > 0 {
 				t.Errorf("%s: %v", shape, err)
@@ -491,7 +529,7 @@ func TestShapeOfALogin(t *testing.T) {
 		}
 		_ = gen.end()
 
-		g.shapes = []sdk.LoginShape{sdk.LoginCallback}
+		g.shapes = []sdk.LoginShape{"by_pigeon"}
 		r.restart()
 		gen = r.start()
 		synctest.Wait()

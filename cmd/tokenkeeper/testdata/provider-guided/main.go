@@ -1,9 +1,10 @@
 // Command provider-guided is the shortest provider of a broker at which a person logs
-// in by a code on another device, or pastes a refresh token.
+// in by a code on another device, pastes a refresh token, or is posted one.
 package main
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -40,6 +41,16 @@ func (p *provider) EndLogin(ctx context.Context, req sdk.EndLoginRequest) (sdk.T
 		return p.http.EndDevice(ctx, endpoint(req.Account), req)
 	}
 	pasted := sdk.Token{RefreshToken: req.Given}
+	if req.Login.Shape == sdk.LoginCallback {
+		var post struct {
+			Client string `json:"client_id"`
+			Token  string `json:"refresh_token"`
+		}
+		if json.Unmarshal([]byte(req.Given.Reveal()), &post) != nil || post.Client != req.Account.ClientID || post.Token == "" {
+			return sdk.Token{}, &sdk.Error{Kind: sdk.KindNotSent, Message: "this is no post for the application " + req.Account.ClientID}
+		}
+		pasted.RefreshToken = sdk.NewSecret(post.Token)
+	}
 	return p.http.Refresh(ctx, endpoint(req.Account), sdk.RefreshRequest{Attempt: req.Attempt, Account: req.Account, Token: pasted})
 }
 
