@@ -11,7 +11,7 @@ type Deadline struct {
 	// Lifetime counts from the newest token where Sliding is set, and of an access
 	// token always; otherwise from the login.
 	Lifetime time.Duration
-	// Idle counts from the last use.
+	// Idle counts from the newest token: what consumers do with it nobody sees.
 	Idle time.Duration
 	// Clock is a time of the day at which it dies, whenever it was made.
 	Clock TimeOfDay
@@ -70,9 +70,8 @@ func (c TimeOfDay) Next(t time.Time) (at time.Time, ok bool) {
 
 // Moments are what the deadlines of an account count from. A zero one is not known.
 type Moments struct {
-	// Login is when the grant began, Issued when the newest token came, Used when
-	// the broker was last asked for something with it; zero: not since Issued.
-	Login, Issued, Used time.Time
+	// Login is when the grant began, Issued when the newest token came.
+	Login, Issued time.Time
 	// Access and Refresh are the lifetimes that the newest answer named, 0: none.
 	// Assumed: Access is none that the broker has named.
 	Access, Refresh time.Duration
@@ -95,9 +94,6 @@ type Ends struct{ Access, Refresh, Grant End }
 // What counts from a login of which nobody knows when it was has no end that is
 // known. It is a pure function, and what it adds up saturates.
 func (p Policy) Ends(m Moments) Ends {
-	if m.Used.IsZero() {
-		m.Used = m.Issued
-	}
 	var e Ends
 	e.Grant = p.Grant.end(p.Grant.from(m), m, 0, false)
 	if known(m.GrantEnd) {
@@ -118,11 +114,8 @@ func (p Policy) Ends(m Moments) Ends {
 // Slides says whether a refresh moves the end of the refresh token: it does not if
 // that is the end of the grant, or counts from the login, or is a time of the day.
 func (p Policy) Slides(m Moments) bool {
-	if m.Used.IsZero() {
-		m.Used = m.Issued
-	}
 	later := m
-	later.Issued, later.Used = plus(m.Issued, time.Second), plus(m.Used, time.Second)
+	later.Issued = plus(m.Issued, time.Second)
 	if m.Refresh > 0 && !p.Sliding && !p.Refresh.Sliding { // the answer counts down
 		later.Refresh -= time.Second
 	}
@@ -159,8 +152,8 @@ func (d Deadline) end(from time.Time, m Moments, said time.Duration, sure bool) 
 	case d.Lifetime > 0 && !from.IsZero():
 		e = End{plus(from, d.Lifetime), d.Certain}
 	}
-	if d.Idle > 0 && !m.Used.IsZero() {
-		e = e.before(End{plus(m.Used, d.Idle), d.Certain})
+	if d.Idle > 0 && !m.Issued.IsZero() {
+		e = e.before(End{plus(m.Issued, d.Idle), d.Certain})
 	}
 	if from.IsZero() { // it lived then
 		from = m.Issued

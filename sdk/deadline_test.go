@@ -58,10 +58,6 @@ func TestEnds(t *testing.T) {
 			policy:  Policy{Access: Deadline{Clock: newYork, Idle: 2 * time.Hour, Certain: true}},
 			moments: m, access: "2026-03-03T14:00:00Z", certain: "a",
 		},
-		"used a while ago": {
-			policy:  Policy{Access: Deadline{Clock: newYork, Idle: 2 * time.Hour, Certain: true}},
-			moments: with(func(m *Moments) { m.Used = at("2026-03-04T04:00:00Z") }), access: "2026-03-04T05:00:00Z", certain: "a",
-		},
 		"TradeStation, a day at most": {
 			policy: Policy{
 				AccessLifetime: 20 * time.Minute, Refresh: Deadline{Lifetime: 30 * time.Minute, Sliding: true, Certain: true},
@@ -199,7 +195,7 @@ func TestEndsSaturate(t *testing.T) {
 			Access: deadline(t, "access"), Refresh: deadline(t, "refresh"), Grant: deadline(t, "grant"),
 		}
 		m := Moments{
-			Login: moment(t, "login"), Issued: moment(t, "issued"), Used: moment(t, "used"), GrantEnd: moment(t, "grant's end"),
+			Login: moment(t, "login"), Issued: moment(t, "issued"), GrantEnd: moment(t, "grant's end"),
 			Access: span(t, "said of access"), Refresh: span(t, "said of refresh"),
 		}
 		e := p.Ends(m)

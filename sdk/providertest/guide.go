@@ -191,3 +191,31 @@ func testPending(t *testing.T, s Suite) {
 		}
 	}
 }
+
+// testForgedPost: anybody may post to an address. What is no post of the broker's is
+// not asked about, and ends no login: the true one may be on its way.
+func testForgedPost(t *testing.T, s Suite) {
+	if s.shape != sdk.LoginCallback {
+		t.Skip("nothing is posted")
+	}
+	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
+	p := s.start(t, t.TempDir())
+	for what, post := range map[string]string{
+		"nothing": "", "an empty object": "{}", "null": "null", "a page": "<html>" + bodyText + "</html>",
+		"what is cut off": s.handedIn(s.request("", b))[:1],
+	} {
+		_, err := p.EndLogin(call(t), sdk.EndLoginRequest{
+			Attempt: sdk.Attempt{ID: "forged", Deadline: time.Now().Add(10 * time.Second)},
+			Account: s.account("main", b), Login: s.begun, Given: sdk.NewSecret(post),
+		})
+		if sdk.KindOf(err) != sdk.KindNotSent || err == nil {
+			t.Errorf("%s was posted: %v, want an error of the kind not_sent", what, err)
+			continue
+		}
+		s.wantNoSecret(t, err)
+		if err := p.Settle(call(t), "forged"); err != nil {
+			t.Fatalf("Settle: %v", err)
+		}
+	}
+	b.wantPosts(t, 0)
+}

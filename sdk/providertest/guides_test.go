@@ -3,6 +3,7 @@ package providertest_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"strings"
@@ -23,6 +24,7 @@ type guiding struct {
 	begin    func(sdk.BeginLoginRequest) (sdk.BeginLoginRequest, error)
 	begun    func(sdk.Login, sdk.BeginLoginRequest, error) (sdk.Login, error)
 	ended    func(sdk.Token, sdk.EndLoginRequest, error) (sdk.Token, error)
+	posted   func(given string) (code string) // "": it is no post of the broker's
 	tries    int
 	one      *sync.Mutex // attempts wait for each other
 }
@@ -55,6 +57,8 @@ func (p *guiding) BeginLogin(ctx context.Context, req sdk.BeginLoginRequest) (l 
 		l.Address, err = p.endpoint(req.Account).AuthCodeURL(sdk.AuthRequest{Account: req.Account, State: req.State, CodeVerifier: req.CodeVerifier})
 	case sdk.LoginPasteToken:
 		l.Instructions = "Copy a refresh token from the page of your apps."
+	case sdk.LoginCallback:
+		l.Instructions = "Approve it in the app."
 	default:
 		err = sdk.ErrUnimplemented
 	}
@@ -87,6 +91,12 @@ func (p *guiding) EndLogin(ctx context.Context, req sdk.EndLoginRequest) (t sdk.
 				return sdk.Token{}, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "what was pasted is no address"}
 			}
 			return p.Exchange(ctx, sdk.ExchangeRequest{Attempt: req.Attempt, Account: req.Account, Code: sdk.NewSecret(u.Query().Get("code"))})
+		case sdk.LoginCallback:
+			code := p.posted(req.Given.Reveal())
+			if code == "" {
+				return sdk.Token{}, &sdk.Error{Kind: sdk.KindNotSent, Message: "this is no post of the broker's"}
+			}
+			return p.Exchange(ctx, sdk.ExchangeRequest{Attempt: req.Attempt, Account: req.Account, Code: sdk.NewSecret(code)})
 		case sdk.LoginPasteToken:
 			return p.Refresh(ctx, sdk.RefreshRequest{Attempt: req.Attempt, Account: req.Account, Token: sdk.Token{RefreshToken: req.Given}})
 		}
@@ -133,6 +143,34 @@ func (p deviceOnly) BeginLogin(ctx context.Context, req sdk.BeginLoginRequest) (
 
 func (p deviceOnly) EndLogin(ctx context.Context, req sdk.EndLoginRequest) (sdk.Token, error) {
 	return p.guide.EndLogin(ctx, req)
+}
+
+// posted is a guide at whose broker a code is posted for a login.
+func posted(read func(given string) (code string)) providertest.Suite {
+	p := guide()
+	p.describe = func(d *sdk.Description) { d.Logins = []sdk.LoginShape{sdk.LoginCallback} }
+	p.begin = func(req sdk.BeginLoginRequest) (sdk.BeginLoginRequest, error) {
+		if req.Shape != sdk.LoginCallback {
+			return req, sdk.ErrUnimplemented
+		}
+		return req, nil
+	}
+	p.posted = read
+	s := guidingSuite(p)
+	s.HandIn = func(_ sdk.LoginShape, secret string) string { return `{"client_id":"app","code":"` + secret + `"}` }
+	return s
+}
+
+// codeIn is the code of a post for the application of the suite; "": there is none.
+func codeIn(given string) string {
+	var post struct {
+		Client string `json:"client_id"`
+		Code   string `json:"code"`
+	}
+	if json.Unmarshal([]byte(given), &post) != nil || post.Client != "app" {
+		return ""
+	}
+	return post.Code
 }
 
 // Each rule of a login guide finds the one that breaks it.
@@ -199,7 +237,10 @@ func TestBrokenGuidesAreFound(t *testing.T) {
 		"has no code to type":        begun("BeginLogin/device", func(l *sdk.Login, _ sdk.BeginLoginRequest) { l.UserCode = "" }),
 		"is too late at once":        begun("BeginLogin/device", func(l *sdk.Login, _ sdk.BeginLoginRequest) { l.Expires = time.Unix(1, 0) }),
 		"tells a secret as it fails": {guidingSuite(talks), "BeginLogin/device"},
-		"polls by itself":            {guidingSuite(again), "AlsoEndLogin_device/Pending"},
+		"takes any post for a code": {posted(func(given string) string {
+			return cmp.Or(codeIn(given), given)
+		}), "AlsoEndLogin_callback/ForgedPost"},
+		"polls by itself": {guidingSuite(again), "AlsoEndLogin_device/Pending"},
 		"calls pending a failure": ended("AlsoEndLogin_device/Pending", func(t sdk.Token, _ sdk.EndLoginRequest, err error) (sdk.Token, error) {
 			if sdk.KindOf(err) == sdk.KindPending {
 				return t, errors.New("not yet")

@@ -155,15 +155,16 @@ func TestKinds(t *testing.T) {
 		suite providertest.Suite
 		rules int // that are held, at least
 	}{
-		"renews":          {renewingSuite(&renewing{}), 12},
-		"logs in daily":   {dailySuite(&daily{}), 11},
-		"is brought":      {suite(brought{}), 1},
-		"keeps its token": {keepingSuite(keeping(false)), 12},
-		"mints":           {mintingSuite(&minting{}), 12},
-		"mints beside":    {refreshesAndMintsSuite(&minting{}), 25},
-		"guides":          {guidingSuite(guide()), 50},
-		"guides alone":    {suite(deviceOnly{guide: guide()}), 14},
-		"is kept alive":   {beatingSuite(&beating{}), 14},
+		"renews":           {renewingSuite(&renewing{}), 12},
+		"logs in daily":    {dailySuite(&daily{}), 11},
+		"is brought":       {suite(brought{}), 1},
+		"keeps its token":  {keepingSuite(keeping(false)), 12},
+		"mints":            {mintingSuite(&minting{}), 12},
+		"mints beside":     {refreshesAndMintsSuite(&minting{}), 25},
+		"guides":           {guidingSuite(guide()), 50},
+		"is posted a code": {posted(codeIn), 50},
+		"guides alone":     {suite(deviceOnly{guide: guide()}), 14},
+		"is kept alive":    {beatingSuite(&beating{}), 14},
 	}
 	if name := os.Getenv("KIND"); name != "" {
 		providertest.Run(t, right[name].suite)

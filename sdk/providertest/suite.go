@@ -105,6 +105,7 @@ var attemptRules = []rule{
 	{"", testNext},
 	{"MintNeedsNoToken", testMintNeedsNoToken},
 	{"Pending", testPending},
+	{"ForgedPost", testForgedPost},
 	{"Rotation", testRotation},
 	{"NoRefreshTokenInAnswer", testNoRefreshToken},
 	{"NoRefreshTokenIsThrownAway", testOddSuccesses},
