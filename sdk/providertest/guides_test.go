@@ -58,7 +58,9 @@ func (p *guiding) BeginLogin(ctx context.Context, req sdk.BeginLoginRequest) (l 
 	case sdk.LoginPasteToken:
 		l.Instructions = "Copy a refresh token from the page of your apps."
 	case sdk.LoginCallback:
-		l.Instructions = "Approve it in the app."
+		if l.Instructions = "Approve it in the app."; p.posted == nil {
+			err = sdk.ErrUnimplemented
+		}
 	default:
 		err = sdk.ErrUnimplemented
 	}
