@@ -12,10 +12,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// binaryPrefix and a provider's name are the name of its binary in the plugin
-// directory.
-const binaryPrefix = "tokenkeeper-provider-"
-
 // handOver is how long the next supervisor may take to come, after one was
 // killed. So long bots wait, at most, beside the time of the attempt itself.
 const handOver = time.Minute
@@ -29,7 +25,7 @@ func (s *Supervisor) predecessor(provider string) *process.Predecessor {
 	dir, fallback := spoolDirs(s.opts.Config, provider)
 	p := &process.Predecessor{
 		Name: provider, SpoolDir: dir, SpoolFallback: fallback, Log: s.log,
-		Programs: []string{"provider-" + provider, binaryPrefix + provider}, // built in, or not
+		Programs: []string{"provider-" + provider, config.ProviderBinary + provider}, // built in, or not
 	}
 	if c := s.opts.Config.Providers[provider].Command; len(c) > 0 {
 		p.Programs = append(p.Programs, filepath.Base(c[0]))
@@ -56,7 +52,7 @@ func Command(cfg *config.Config, provider string, builtin func(string) ([]string
 		SocketDir: filepath.Join(cfg.StateDir, "sockets"), Secrets: hearsay.NewDeclared(cfg.SecretSettings),
 	}
 	c.SpoolDir, c.SpoolFallback = spoolDirs(cfg, provider)
-	inDir := filepath.Join(cfg.Plugins.Dir, binaryPrefix+provider)
+	inDir := filepath.Join(cfg.Plugins.Dir, config.ProviderBinary+provider)
 	switch {
 	case len(p.Command) > 0:
 		c.Path, c.Args = p.Command[0], p.Command[1:]

@@ -9,10 +9,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
-// sinkPrefix and a type are the name of the program of sinks of that type in
-// the plugin directory.
-const sinkPrefix = "tokenkeeper-sink-"
-
 // SinkCommand returns how the process of a sink that is a plugin is started: by
 // the command that the configuration names, or else by its type's program in
 // the plugin directory. The error says where it was looked for.
@@ -24,7 +20,7 @@ func SinkCommand(cfg *config.Config, s config.Sink) (*process.Command, error) {
 		Kind: process.Sink, Name: s.Name, Trust: cfg.Trust, SHA256: s.Plugin.SHA256, SocketDir: filepath.Join(cfg.StateDir, "sockets"),
 		Secrets: hearsay.NewDeclared(cfg.SecretSettings),
 	}
-	inDir := filepath.Join(cfg.Plugins.Dir, sinkPrefix+s.Type)
+	inDir := filepath.Join(cfg.Plugins.Dir, config.SinkBinary+s.Type)
 	switch {
 	case len(s.Plugin.Command) > 0:
 		c.Path, c.Args = s.Plugin.Command[0], s.Plugin.Command[1:]

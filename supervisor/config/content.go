@@ -52,7 +52,7 @@ func (o objectReader) validateContent(s Sink) {
 		o.withoutToken("gets no tokens")
 		return
 	}
-	o.validateTimezone(s.Content.Timezone)
+	o.validateZone("timezone", s.Content.Timezone)
 	if o.given("format") && !o.validateFormat(s) {
 		return
 	}
@@ -99,9 +99,10 @@ func (o objectReader) validateTemplate(s Content, includeRefreshToken bool) {
 	}
 }
 
-func (o objectReader) validateTimezone(name string) {
+// validateZone reports a name of a time zone of which this machine has no data.
+func (o objectReader) validateZone(key, name string) {
 	if _, err := time.LoadLocation(name); err != nil {
-		o.report(o.at("timezone"), fmt.Sprintf("unknown time zone %q", name),
+		o.report(o.at(key), fmt.Sprintf("unknown time zone %q", name),
 			"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
 	}
 }

@@ -66,9 +66,6 @@ func (o objectReader) validateMaintenance() {
 				w.report(w.item("days", n), fmt.Sprintf("%q is no day of the week", day), "write mon, tue, wed, thu, fri, sat or sun")
 			}
 		}
-		if _, err := time.LoadLocation(w.word("zone")); err != nil {
-			w.report(w.at("zone"), fmt.Sprintf("unknown time zone %q", w.word("zone")),
-				"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
-		}
+		w.validateZone("zone", w.word("zone"))
 	}
 }

@@ -39,7 +39,7 @@ func (o objectReader) validateSharedFile(s *SharedFile) {
 	} else {
 		o.choice("format", formats()...)
 	}
-	o.validateTimezone(s.Timezone)
+	o.validateZone("timezone", s.Timezone)
 	if s.Path == "" {
 		return
 	}

@@ -9,9 +9,12 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
-// sinkBinary and a type are the name of the program of sinks of that type, in
-// the plugin directory.
-const sinkBinary = "tokenkeeper-sink-"
+// These and the name of a provider, or a type of sinks, are the name of its program
+// in the plugin directory.
+const (
+	ProviderBinary = "tokenkeeper-provider-"
+	SinkBinary     = "tokenkeeper-sink-"
+)
 
 func (o objectReader) pluginSink() *PluginSink {
 	s := &PluginSink{
@@ -55,7 +58,7 @@ func (o objectReader) validateType(cfg *Config) bool {
 		hint = fmt.Sprintf("put the plugin there, or write its program in %s", o.dotted("command"))
 	}
 	o.report(o.at("type"), fmt.Sprintf("unknown type %q: it is not built in (as %s are), and there is no %s%s in %s",
-		typ, strings.Join(o.sinks.types(), ", "), sinkBinary, typ, cfg.Plugins.Dir), hint)
+		typ, strings.Join(o.sinks.types(), ", "), SinkBinary, typ, cfg.Plugins.Dir), hint)
 	return false
 }
 

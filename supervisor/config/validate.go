@@ -117,7 +117,7 @@ func unknownProvider(name string, known []string, cfg *Config) string {
 	if hint := didYouMean(name, known); hint != "" {
 		return hint
 	}
-	return fmt.Sprintf("put tokenkeeper-provider-%s into %s, or write providers.%s.command", name, cfg.Plugins.Dir, name)
+	return fmt.Sprintf("put %s%s into %s, or write providers.%s.command", ProviderBinary, name, cfg.Plugins.Dir, name)
 }
 
 func (o objectReader) validateProvider() {
