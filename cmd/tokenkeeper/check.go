@@ -142,7 +142,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	return r, nil
 }
 
-// where finds lines of the configuration, for what is told of each account.
+// where finds lines of the configuration, which is read once.
 func (r *report) where() *keyLines {
 	if r.lines == nil {
 		r.lines = &keyLines{file: r.Config}
@@ -163,23 +163,23 @@ func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
 		r.Warnings = append(r.Warnings, finding{File: r.Config, Message: state.oldConfig})
 	}
 	if state.Machine.Other {
-		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir",
+		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: r.where().of("state_dir"), Key: "state_dir",
 			Message: state.Path + " belongs to another machine, " + state.Machine.Owner + ": no refresh token is used",
 			Hint:    "stop Tokenkeeper there for good, then run here: tokenkeeper adopt"})
 	}
 	if err := supervisor.ControlExposed(cfg); err != nil && !state.tells(err) {
-		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "control", "socket"), Key: "control.socket", Message: err.Error()})
+		r.add(config.Problem{File: r.Config, Line: r.where().of("control", "socket"), Key: "control.socket", Message: err.Error()})
 	}
 	if err := logRefusal(cfg.Log); err != nil {
-		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "log", "file"), Key: "log.file", Message: err.Error()})
+		r.add(config.Problem{File: r.Config, Line: r.where().of("log", "file"), Key: "log.file", Message: err.Error()})
 	}
 	if refusal := whoCanReplace(cfg); refusal != nil && !state.tells(refusal) {
-		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir",
+		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: r.where().of("state_dir"), Key: "state_dir",
 			Message: refusal.Error(),
 			Hint:    "who can do that can put another store in the place of ours: choose a directory below those of root and of the user that runs Tokenkeeper"})
 	}
 	if !state.OK {
-		r.add(config.Problem{File: r.Config, Line: lineOf(r.Config, "state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
+		r.add(config.Problem{File: r.Config, Line: r.where().of("state_dir"), Key: "state_dir", Message: state.Path + " " + state.State})
 	}
 }
 
@@ -210,7 +210,7 @@ func (r *report) warnOfClient(a config.Account, provider sdk.Description) {
 		return
 	}
 	r.Warnings = append(r.Warnings, finding{
-		File: r.Config, Line: lineOf(r.Config, "accounts", a.Name), Key: "accounts." + a.Name + ".client_id",
+		File: r.Config, Line: r.where().of("accounts", a.Name), Key: "accounts." + a.Name + ".client_id",
 		Message: "the account has no client_id, which nearly every broker asks for",
 		Hint:    "write client_id: ${env:NAME}",
 	})

@@ -37,9 +37,6 @@ func (l *keyLines) of(keys ...string) (line int) {
 	return line
 }
 
-// lineOf is [keyLines.of] for who asks once.
-func lineOf(path string, keys ...string) int { return (&keyLines{file: path}).of(keys...) }
-
 func (l *keyLines) under(node *yaml.Node) map[string]keyAt {
 	if node == nil || node.Kind != yaml.MappingNode {
 		return nil
