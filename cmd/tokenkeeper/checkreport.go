@@ -60,7 +60,7 @@ func refreshRule(c config.Refresh, d sdk.Description) string {
 func nextToken(a accountReport) string {
 	switch a.Way {
 	case control.WayLogin:
-		return "by a login"
+		return "by hand" // a login, or an import where there is none
 	case control.WayRenew:
 		return "renewed " + a.Refresh
 	case control.WayMint:

@@ -133,7 +133,7 @@ func TestShortProviders(t *testing.T) {
 	install("renews")
 
 	says("", exitOK, []string{
-		"daily daily by a login files", "mybroker mybroker refreshed 5m before expiry files", "renews renews renewed 15m before expiry files",
+		"daily daily by hand files", "mybroker mybroker refreshed 5m before expiry files", "renews renews renewed 15m before expiry files",
 	}, "check")
 	for _, a := range decode[report](t, s.tool(t, "", "check", "--json").stdout).Accounts {
 		if want := map[string]string{"daily": "login", "device": "refresh", "mints": "mint", "mybroker": "refresh", "renews": "renew", "session": "login"}[a.Name]; a.Way != want {
@@ -171,7 +171,7 @@ func TestShortProviders(t *testing.T) {
 	}
 	says("https://127.0.0.1:8182/?code=C&state="+url.QueryEscape(u.Query().Get("state"))+"\n", exitOK,
 		[]string{"daily: logged in as v2", "refresh token none: the next token comes from a login"}, "login", "daily")
-	says("", exitOK, []string{"none: login", "none: renewed", "a renewal ends the access token that consumers hold"}, "status")
+	says("", exitOK, []string{"none: by hand", "none: renewed", "a renewal ends the access token that consumers hold"}, "status")
 	st := r.until(func(st control.Status) bool {
 		for _, kind := range kinds {
 			version := map[bool]uint64{true: 1, false: 2}[kind == "session" || kind == "mints"] // which have their first one

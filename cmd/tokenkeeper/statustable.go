@@ -88,7 +88,7 @@ func refreshEnd(a control.Account, now time.Time) string {
 	case a.Way == control.WayRenew:
 		return "none: renewed"
 	case a.Way == control.WayLogin:
-		return "none: login"
+		return "none: by hand"
 	case a.Way == control.WayMint:
 		return "none: minted"
 	case a.RefreshExpiryUnknown:

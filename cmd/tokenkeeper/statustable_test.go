@@ -88,7 +88,7 @@ func TestStatusTellsThatARefreshEndsTheAccessToken(t *testing.T) {
 func TestStatusOfAccountsWithoutARefreshToken(t *testing.T) {
 	for way, want := range map[string][]string{
 		control.WayRenew: {"none: renewed", "a renewal was sent", "a renewal ends the access token that consumers hold: let them take each new one at once"},
-		control.WayLogin: {"none: login"},
+		control.WayLogin: {"none: by hand"},
 		control.WayMint:  {"none: minted", "a mint was sent", "a mint ends the access token that consumers hold"},
 	} {
 		s := sampleStatus()
