@@ -39,7 +39,7 @@ func TestARefreshThatSomethingComesBetweenIsToldInPlainWords(t *testing.T) {
 			t.Errorf("the login: %+v", got)
 		}
 	})
-	if got.code != exitOK || !strings.HasPrefix(got.stdout, name+": the refresh was made, and meanwhile a new login has taken the place of the token: v2 of that expires ") {
+	if got.code != exitOK || !strings.HasPrefix(got.stdout, name+": a token was asked for, and meanwhile a new login has taken the place of the token: v2 of that expires ") {
 		t.Errorf("a login came between: %+v", got)
 	}
 	r.until(func(st control.Status) bool { return !account(st, name).InFlight })

@@ -88,7 +88,7 @@ func TestSessionsAreKeptAlive(t *testing.T) {
 	r.until(func(st control.Status) bool {
 		return strings.Contains(alertOf(st, event.NeedsLogin), "session of its token is over")
 	})
-	if got := s.tool(t, "", "status"); !strings.Contains(got.stdout, "that its session is over") || !strings.Contains(got.stdout, "tokenkeeper login desk") {
+	if got := s.tool(t, "", "status"); !strings.Contains(got.stdout, "that its session is over") || !strings.Contains(got.stdout, "import a token with: tokenkeeper import desk FILE") {
 		t.Errorf("status says\n%s", got.stdout)
 	}
 

@@ -106,7 +106,7 @@ func TestStartWithoutATokenSaysWhatToDo(t *testing.T) {
 	if log := r.Stderr(); !strings.Contains(log, "no token yet of: "+schwabAccount+"; log in with: "+login) {
 		t.Errorf("the log:\n%s", log)
 	}
-	if got := s.tool(t, "", "status"); !strings.Contains(got.stdout, "no token yet; run: "+login) || strings.Contains(got.stdout, "login "+saxoAccount) {
+	if got := s.tool(t, "", "status"); !strings.Contains(got.stdout, "no token yet; log in with: "+login) || strings.Contains(got.stdout, "login "+saxoAccount) {
 		t.Errorf("status: %+v", got)
 	}
 	r.Stop()
