@@ -259,14 +259,17 @@ func (b backend) CompleteLogin(ctx context.Context, account, redirected string) 
 	if err != nil {
 		return control.LoggedInAnswer{}, err
 	}
-	if k.IsGuided(account) {
+	guided, open := k.IsGuided(account)
+	got, err := codeIn(redirected, b.s.opts.Config.Accounts[account].RedirectURL)
+	// What is no address may be meant for a login that is over: of that, then, its person
+	// hears.
+	if guided || err != nil && !open {
 		rec, err := k.HandIn(ctx, account, sdk.NewSecret(redirected))
 		if err != nil {
 			return control.LoggedInAnswer{}, apiError(err)
 		}
 		return loggedInAnswer(rec), nil
 	}
-	got, err := codeIn(redirected, b.s.opts.Config.Accounts[account].RedirectURL)
 	if err == nil {
 		err = k.CheckIssuer(account, got.issuer)
 	}

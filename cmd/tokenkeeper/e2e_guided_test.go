@@ -152,6 +152,9 @@ func TestGuidedLogins(t *testing.T) {
 	if got.code != exitFailure || !strings.Contains(got.stderr, "the login was declined at the broker; begin again with: tokenkeeper login desk") || !strings.Contains(got.stderr, "WDJB-MJHT") {
 		t.Errorf("declined: %+v", got)
 	}
+	if _, err := r.Client.CompleteLogin(t.Context(), "desk", "late-canary"); err == nil || !strings.Contains(err.Error(), "No login is open") {
+		t.Errorf("handed in for a login that is over: %v", err)
+	}
 	if got := s.tool(t, "", "refresh", "desk", "--force"); got.code != exitOK || !strings.Contains(got.stdout, "v4") {
 		t.Errorf("the login that there was: %+v", got)
 	}

@@ -154,17 +154,17 @@ func (a *account) beginGuided(ctx context.Context, remote *sdk.Remote, shape sdk
 	return nil
 }
 
-// IsGuided says whether what a person brings for the login that is open is handed in as
-// it is, with [Keeper.HandIn]; false also where none is open.
-func (k *Keeper) IsGuided(name string) bool {
+// IsGuided says whether a login is open, and whether what a person brings for it is
+// handed in as it is, with [Keeper.HandIn].
+func (k *Keeper) IsGuided(name string) (guided, open bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	a, ok := k.accounts[name]
 	if !ok {
-		return false
+		return false, false
 	}
 	l := a.openLogin(k.clock.Now().Wall)
-	return l != nil && l.IsGuided()
+	return l != nil && l.IsGuided(), l != nil
 }
 
 // HandIn ends the guided login that is open with what the person was given: an

@@ -27,7 +27,7 @@ func TestHandIn(t *testing.T) {
 					gen := r.start()
 					synctest.Wait()
 					l := r.begin("one", shape)
-					if l.Polled || !r.keeper.IsGuided("one") {
+					if l.Polled || !isGuided(r, "one") {
 						t.Errorf("begun: %+v", l)
 					}
 					given := "what-the-broker-showed"
@@ -54,7 +54,7 @@ func TestHandIn(t *testing.T) {
 					if die == sent {
 						want = 1
 					}
-					if rec.Version != want || r.storedLogins() > 0 || r.keeper.IsGuided("one") || r.count(event.LoginFailed) != int(2-want) {
+					if rec.Version != want || r.storedLogins() > 0 || isGuided(r, "one") || r.count(event.LoginFailed) != int(2-want) {
 						t.Errorf("version %d, want %d (%v); %d logins left, told %d times", rec.Version, want, err, r.storedLogins(), r.count(event.LoginFailed))
 					}
 					for _, a := range g.asks() {

@@ -145,3 +145,9 @@ func (r *rig) await(l refresh.OpenLogin) (store.Record, error) {
 	defer cancel()
 	return r.keeper.AwaitLogin(ctx, "one", l.ID)
 }
+
+// isGuided says whether a login is open whose end is handed in.
+func isGuided(r *rig, name string) bool {
+	guided, _ := r.keeper.IsGuided(name)
+	return guided
+}
