@@ -204,7 +204,7 @@ func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
 	}
 	message := a.failedText(cause) + "; begin again with: tokenkeeper login " + a.cfg.Name
 	if sdk.KindOf(cause) == sdk.KindAmbiguous {
-		message = "the login was sent and its answer was lost; the broker may have ended the old login with it. " +
+		message = "the login may have been sent, and no answer came; the broker may have ended the old login with it. " +
 			"Begin again with: tokenkeeper login " + a.cfg.Name
 	}
 	said := a.bare(cause.Error())
