@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -12,32 +13,50 @@ import (
 // where its provider makes such attempts no more. Then it is given up in the end, and
 // the account goes on in another way. What its broker has answered stays where it is.
 
-// GiveUp is when that is, if it is not settled before; zero: never. Its attempt is
-// Ambiguous.
+// GiveUp is when that is, if it is not settled before; zero: never. It is never before
+// the moment after which no answer can come, because what takes its place might end the
+// token that such an answer brings. Its attempt is Ambiguous.
 func (s State) GiveUp(t Terms, now time.Time) time.Time {
 	in, rec := s.Ambiguous(), s.Standing.of()
+	if in == nil {
+		return time.Time{}
+	}
+	o := sendsOf(*in)
+	silent := o.last
+	if !o.unread {
+		silent = silent.Add(t.Timeout)
+	}
 	switch {
-	case in == nil:
+	case !s.makes(*in):
+		return silent
+	case in.Kind == spool.KindMint, !rec.CanMint():
 		return time.Time{}
-	case in.Kind == spool.KindMint:
-		if rec.Key == "" { // its provider mints no more
-			return now
-		}
-		return time.Time{}
-	case s.Stored() && KindOf(rec.Way) != in.Kind: // its provider makes such attempts no more
-		return now
-	case !rec.CanMint():
-		return time.Time{}
-	case !s.Stored(), t.Over: // what would be sent again is not there, or is not to be sent
-		return now
+	case !s.Stored(): // what would be sent again is not there
+		return silent
+	case t.Over: // it is not worth much: but a replay may still bring a better one
+		return moment.Later(silent, moment.Earlier(s.needed(), o.first.Add(t.Grace)))
 	}
-	if at, _ := s.Replay(t, now); !at.IsZero() {
+	if at, _ := s.Replay(t, now); !at.IsZero() && !o.unread {
 		return time.Time{}
 	}
-	if end := rec.Token.Expiry(); !end.IsZero() { // until then somebody may mend an answer that nobody could read
+	return moment.Later(silent, s.needed()) // until then somebody may mend an answer that nobody could read
+}
+
+// makes says whether the account's provider still makes attempts of that kind.
+func (s State) makes(in store.Intent) bool {
+	rec := s.Standing.of()
+	if in.Kind == spool.KindMint {
+		return rec.Key != ""
+	}
+	return !s.Stored() || KindOf(rec.Way) == in.Kind
+}
+
+// needed is when consumers need another token; zero: nobody knows.
+func (s State) needed() time.Time {
+	if end := s.Standing.of().Token.Expiry(); !end.IsZero() {
 		return end.Add(-beforeDeath)
 	}
-	return now
+	return time.Time{}
 }
 
 func (s State) isGivenUp(t Terms, now time.Time) bool {
@@ -45,14 +64,14 @@ func (s State) isGivenUp(t Terms, now time.Time) bool {
 	return !at.IsZero() && !at.After(now)
 }
 
-// GivingUp is the record of an account whose attempt is given up: a refresh token of
-// which nobody knows whether it is used up counts as refused where the key takes its
-// place, so that it is not sent after a restart either.
+// GivingUp is the record of an account whose attempt is given up: what it has sent, and
+// nobody knows whether it is used up, counts as refused, so that it is not sent after a
+// restart either, nor where its provider makes such attempts again.
 func (s State) GivingUp() store.Record {
 	rec := s.Standing.Record()
 	rec.Health.Ambiguous = time.Time{}
-	if in := s.Ambiguous(); in != nil && in.Kind != spool.KindMint && rec.CanMint() {
-		return denied(rec, in.Kind, in.Fingerprint)
+	if in := s.Ambiguous(); in != nil && in.Kind != spool.KindMint {
+		rec.Health.NeedsLogin = in.Fingerprint
 	}
 	return rec
 }

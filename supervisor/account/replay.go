@@ -56,7 +56,7 @@ type Terms struct {
 // says it to people. Its attempt is Ambiguous.
 func (s State) Replay(t Terms, now time.Time) (at time.Time, why string) {
 	in := s.Ambiguous()
-	if in == nil {
+	if in == nil || !s.makes(*in) {
 		return time.Time{}, ""
 	}
 	if in.Kind == spool.KindMint {

@@ -47,6 +47,8 @@ func (s State) spendNow(e Spend, now time.Time) (State, Action, bool) {
 			return s, Wait, true
 		case a.Elsewhere == nil && s.isGivenUp(e.Terms, now):
 			return s, End, true
+		case a.Elsewhere == nil && !s.makes(a.Intent):
+			return s, Wait, true
 		case !s.Stored() && a.Intent.Kind != spool.KindMint && !s.Standing.of().CanMint():
 			return s, Wait, true
 		case a.Elsewhere != nil && marked(a.Intent) == nil && s.harmless(e.Terms, a.Intent):

@@ -251,3 +251,105 @@ func (b *broker) sentOf(refreshToken string) int {
 	defer b.mu.Unlock()
 	return b.posts[refreshToken]
 }
+
+// That the end of the login is known holds the key back no longer.
+func TestUnreadAnswerOfALoginWithAnEndGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newMintsAndRig(t)
+		r.broker.policyLife = 7 * 24 * time.Hour
+		gen := r.start()
+		synctest.Wait()
+		r.broker.next("main", unreadAnswer)
+		time.Sleep(10 * time.Hour)
+		r.holds("ten hours later", 2, b)
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A session that is gone, perhaps because of the very refresh whose answer was lost, is
+// no reason to give up what the broker still accepts.
+func TestNothingIsGivenUpWithinTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newMintsAndRig(t)
+		r.broker.grace = 30 * time.Minute
+		gen := r.start()
+		synctest.Wait()
+		was := r.record("main")
+		for range 8 {
+			r.broker.next("main", fault{refuse: sdk.ErrAmbiguous})
+		}
+		time.Sleep(46*time.Minute + 10*time.Second)
+		r.keeper.SessionGone("main", was.Version, true)
+		time.Sleep(10 * time.Minute)
+		if rec := r.record("main"); rec.Grant != was.Grant || rec.Version != was.Version+1 || b.requests() != 1 {
+			t.Errorf("v%d by %s of grant %d, %d mints", rec.Version, rec.Origin, rec.Grant, b.requests())
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A mint waits until no answer can come any more to what it takes the place of: a
+// refresh that the broker makes after it would end its token.
+func TestNothingIsGivenUpWhileAnAnswerMayCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newMintsAndRig(t)
+		gen := r.start()
+		synctest.Wait()
+		was := r.record("main")
+		for range 8 {
+			r.broker.next("main", fault{refuse: sdk.ErrAmbiguous})
+		}
+		time.Sleep(45*time.Minute + time.Second)
+		if r.status("main").AmbiguousSince.IsZero() {
+			t.Fatal("no answer was lost")
+		}
+		r.keeper.SessionGone("main", was.Version, true)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if b.requests() != 1 {
+			t.Errorf("%d mints, eleven seconds after the refresh was sent", b.requests())
+		}
+		time.Sleep(time.Minute)
+		r.holds("a minute later", 2, b)
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a build that only mints has given up is not sent by the next one that refreshes,
+// as if it had never been sent.
+func TestGivenUpByAnotherBuildStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, and := newMintsAndRig(t)
+		gen := r.start()
+		synctest.Wait()
+		was := r.record("main").Token.RefreshToken.Reveal()
+		r.broker.next("main", unreadAnswer)
+		time.Sleep(50 * time.Minute)
+		_ = gen.end()
+		only := &mint{minter: newMinter(time.Hour, "")}
+		for range 40 {
+			only.next(func(*spool.Slot) error { return unavailable })
+		}
+		r.provider = only
+		r.restart()
+		gen = r.start()
+		time.Sleep(time.Minute)
+		_ = gen.end()
+		r.provider = and
+		r.restart()
+		gen = r.start()
+		time.Sleep(30 * time.Minute)
+		if n := r.broker.sentOf(was); n != 1 {
+			t.Errorf("sent %d times, %+v", n, r.record("main").Health)
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}

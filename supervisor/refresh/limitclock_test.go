@@ -1,6 +1,7 @@
 package refresh_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // An hour of sleep frees the hour's requests, for who sleeps and for who starts then.
@@ -88,6 +90,35 @@ func TestLimitAfterTheClockWasSetBack(t *testing.T) {
 			t.Errorf("%d requests, %d in the fullest hour: %v", len(came), mostInAnHour(came), came)
 		}
 		if err := g.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+type noPutRequests struct{ store.Store }
+
+func (noPutRequests) PutRequests(context.Context, string, []store.Request) error { return errNoSpace }
+
+// After a reboot a disk that can't be written stops no provider: what it has in its
+// spool, and whatever else needs no request, goes on.
+func TestRequestsThatCantBeNotedAnewStopNoProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newLimitRig(t, 20*time.Minute, sdk.Limits{RequestsPerHour: 10})
+		gen := r.start()
+		if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+			t.Fatal(err)
+		}
+		gen.kill()
+		_ = gen.end()
+		r.store, r.boot = noPutRequests{r.store}, "another-boot"
+		r.restart()
+		gen = r.start()
+		time.Sleep(time.Second)
+		if !r.keeper.Serves() {
+			t.Errorf("not served: %v", gen.end())
+			return
+		}
+		if err := gen.end(); err != nil {
 			t.Error(err)
 		}
 	})

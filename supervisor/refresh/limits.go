@@ -55,7 +55,7 @@ func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
 		made, others := k.madeOf(all, now)
 		if others { // from now on the clock may be set
 			if err := k.cfg.Store.PutRequests(ctx, a.cfg.Name, k.requestsOf(made, now)); err != nil {
-				return fmt.Errorf("account %s: note when its broker was asked: %w", a.cfg.Name, err)
+				a.log().Warn("when its broker was asked could not be noted anew; the next request notes it", "error", err)
 			}
 		}
 		k.mu.Lock()

@@ -103,14 +103,15 @@ func (a *account) over(now time.Time) bool {
 // account's login, if anything can be sent. That end is known by our clock alone, which
 // may be days ahead, and at some brokers a mint ends the login that lives: so the
 // broker's word is heard before one takes its place. One request that brings no token
-// is enough, whatever else it brings; one that was not sent is none.
+// is enough, whatever else it brings. One that was not sent is none; after three tries
+// that is enough, too, because the key may be taken where nothing else can be sent.
 func (a *account) triedAfterEnd() bool {
 	rec := a.rec()
 	if acct.KindOf(rec.Way) == "" {
 		return true
 	}
 	h := rec.Health
-	return h.Failures > 0 && h.LastKind != sdk.KindNotSent && !h.LastFailure.Before(rec.RefreshExpiry)
+	return h.Failures > 0 && (h.LastKind != sdk.KindNotSent || h.Failures >= 3) && !h.LastFailure.Before(rec.RefreshExpiry)
 }
 
 // kind is the attempt that the account makes next. The caller holds k.mu.

@@ -146,3 +146,50 @@ func TestLostRefreshOfAnotherClient(t *testing.T) {
 		_ = gen.end()
 	})
 }
+
+// That the broker is asked once more after the end of a login is no way to ask it for
+// ever, whatever becomes of the mints between.
+func TestLoginThatHasEndedIsNotSentOverAndOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newMintsAndRig(t)
+		r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+		gen := r.start()
+		synctest.Wait()
+		was := r.record("main").Token.RefreshToken.Reveal()
+		for range 20 {
+			r.broker.next("main", fault{refuse: unavailable})
+			b.minter.next(func(*spool.Slot) error { return &sdk.Error{Kind: sdk.KindNotSent, Message: "connection refused"} })
+		}
+		r.jumpBy(8 * 24 * time.Hour)
+		r.keeper.Look()
+		time.Sleep(30 * time.Minute)
+		if n := r.broker.sentOf(was); n < 1 || n > 2 {
+			t.Errorf("sent %d times, beside %d mints", n, b.requests())
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A refresh that can't be sent does not keep the key from being used for ever.
+func TestMintWhereTheRefreshCantBeSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newMintsAndRig(t)
+		r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+		gen := r.start()
+		synctest.Wait()
+		for range 40 {
+			r.broker.next("main", fault{beforeSend: &sdk.Error{Kind: sdk.KindNotSent, Message: "connection refused"}})
+		}
+		r.jumpBy(8 * 24 * time.Hour)
+		r.keeper.Look()
+		time.Sleep(10 * time.Minute)
+		if b.requests() != 2 {
+			t.Errorf("%d mints, %+v", b.requests(), r.record("main").Health)
+		}
+		if err := gen.end(); err != nil {
+			t.Error(err)
+		}
+	})
+}
