@@ -100,7 +100,7 @@ func (e *env) readTokenFile(name string) (body []byte, written time.Time, err er
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, written, fmt.Errorf("opening the token file: %w", err)
+			return nil, written, fmt.Errorf("the token file can't be read: %w; name one that is there, or - for what comes on stdin", err)
 		}
 		defer func() { _ = f.Close() }()
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {

@@ -121,10 +121,10 @@ tokenkeeper.yaml:2:53: providers.schwab.max_in_flight: 0 is out of bounds; write
 				"      before_expiry: -1s\n      every: -5m\n      jitter: -1s\n      max_failures: 0\n      timeout: 10m\n",
 			want: `tokenkeeper.yaml:5:19: accounts.a.redirect_url: is not an address; write it like https://127.0.0.1:8182
 tokenkeeper.yaml:7:22: accounts.a.refresh.before_expiry: -1s is too small; write at least 0s
-tokenkeeper.yaml:8:14: accounts.a.refresh.every: -5m0s is too small; write at least 0s
+tokenkeeper.yaml:8:14: accounts.a.refresh.every: -5m is too small; write at least 0s
 tokenkeeper.yaml:9:15: accounts.a.refresh.jitter: -1s is too small; write at least 0s
 tokenkeeper.yaml:10:21: accounts.a.refresh.max_failures: 0 is too small; write at least 1
-tokenkeeper.yaml:11:16: accounts.a.refresh.timeout: 10m0s is out of bounds; write 1s to 5m0s`,
+tokenkeeper.yaml:11:16: accounts.a.refresh.timeout: 10m is out of bounds; write 1s to 5m`,
 		},
 		"log": {
 			yaml: account + "log: {level: debgu, format: xml, file: ~/log}\n",

@@ -83,17 +83,28 @@ func (o objectReader) choice(key string, options ...string) bool {
 	return false
 }
 
+// typed is a number or duration as people write it: 5m, where Go prints 5m0s.
+func typed[T int | time.Duration](v T) string {
+	s := fmt.Sprint(v)
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(s, zero) {
+			s = s[:len(s)-2]
+		}
+	}
+	return s
+}
+
 // within reports a number or duration outside of its bounds.
 func within[T int | time.Duration](o objectReader, key string, v, low, high T) {
 	if (v < low || v > high) && !o.broken[o.dotted(key)] {
-		o.report(o.at(key), fmt.Sprintf("%v is out of bounds", v), fmt.Sprintf("write %v to %v", low, high))
+		o.report(o.at(key), typed(v)+" is out of bounds", fmt.Sprintf("write %s to %s", typed(low), typed(high)))
 	}
 }
 
 // atLeast reports a number or duration below its bound.
 func atLeast[T int | time.Duration](o objectReader, key string, v, low T) {
 	if v < low && !o.broken[o.dotted(key)] {
-		o.report(o.at(key), fmt.Sprintf("%v is too small", v), fmt.Sprintf("write at least %v", low))
+		o.report(o.at(key), typed(v)+" is too small", "write at least "+typed(low))
 	}
 }
 
