@@ -33,20 +33,20 @@ func (a *leased) giveUpUnknown(ctx context.Context) error {
 		Type: event.RefreshFailed, Kind: string(sdk.KindAmbiguous), Attempt: in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,
 		Message: fmt.Sprintf("nobody will know whether the server has %s in the attempt begun %s; the account goes on without: %s",
-			perhaps(in.Kind), in.AmbiguousSince.Format(time.RFC3339), goesOn(next)),
+			perhaps(in.Kind), in.AmbiguousSince.Format(time.RFC3339), a.nextBy(next)),
 	})
 	return nil
 }
 
-// goesOn is how an account gets its next token by an attempt of that kind.
-func goesOn(kind string) string {
+// nextBy is how the account gets its next token by an attempt of that kind.
+func (a *account) nextBy(kind string) string {
 	switch kind {
 	case spool.KindMint:
 		return "the next token is minted from its key"
 	case spool.KindRefresh, spool.KindRenew:
 		return "its " + spent(kind) + " is sent when the next token is due"
 	}
-	return "somebody has to log in for the next token"
+	return "for the next token it needs " + a.anew().Needs()
 }
 
 // unknownUntil is when something is done by itself about an attempt of which nobody
