@@ -1,11 +1,9 @@
 package refresh_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,120 +14,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
-
-// mint is a broker that mints tokens from a key, and its provider. It keeps no refresh
-// tokens.
-type mint struct {
-	sdk.NoRefresh
-	minter
-}
-
-func (b *mint) Describe(context.Context) (sdk.Description, error) {
-	return sdk.Description{Name: "fake", Version: "1", Repeat: b.repeat, Policy: sdk.Policy{
-		AccessLifetime: b.lifetime, BeforeExpiry: b.lifetime / 4,
-	}}, nil
-}
-
-// minter is the part of a broker that mints.
-type minter struct {
-	lifetime time.Duration
-	repeat   sdk.Repeat
-
-	mu     sync.Mutex
-	key    string // that it accepts
-	lives  map[string]time.Time
-	minted []time.Time // when each was
-	issued int
-	sent   int
-	faults []func(slot *spool.Slot) error // of the next requests, by turn; of a nil one nothing is amiss
-}
-
-func newMinter(lifetime time.Duration, repeat sdk.Repeat) minter {
-	return minter{lifetime: lifetime, repeat: repeat, key: "the-key", lives: map[string]time.Time{}}
-}
-
-// next says what becomes of the answers to the next requests.
-func (b *minter) next(fs ...func(*spool.Slot) error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.faults = append(b.faults, fs...)
-}
-
-func (b *minter) takes(key string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.key = key
-}
-
-func (b *minter) accepts(t sdk.Secret) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return time.Now().Before(b.lives[t.Reveal()])
-}
-
-// requests are how many came.
-func (b *minter) requests() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.sent
-}
-
-func (b *minter) Mint(ctx context.Context, req sdk.MintRequest) (sdk.Token, error) {
-	slot, _ := spool.FromContext(ctx)
-	if err := errors.Join(slot.Advance(spool.Ready), slot.Advance(spool.Sent)); err != nil {
-		return sdk.Token{}, sdk.ErrNotSent
-	}
-	b.mu.Lock()
-	b.sent++
-	var fault func(*spool.Slot) error
-	if len(b.faults) > 0 {
-		fault, b.faults = b.faults[0], b.faults[1:]
-	}
-	if req.Account.ClientSecret.Reveal() != b.key {
-		b.mu.Unlock()
-		return sdk.Token{}, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "the key is not known", HTTPStatus: 401}
-	}
-	if b.repeat != sdk.RepeatHarmless {
-		clear(b.lives)
-	}
-	b.issued++
-	b.minted = append(b.minted, time.Now())
-	token := fmt.Sprintf("minted-%d", b.issued)
-	b.lives[token] = time.Now().Add(b.lifetime)
-	b.mu.Unlock()
-	if fault != nil {
-		if err := fault(slot); err != nil {
-			return sdk.Token{}, err
-		}
-	}
-	return sdk.Token{AccessToken: sdk.NewSecret(token), IssuedAt: time.Now(), Lifetime: b.lifetime}, nil
-}
-
-// newMintRig is a rig at such a broker, with an account that has a key and nothing
-// else.
-func newMintRig(t *testing.T, provider sdk.Provider, lifetime time.Duration) *rig {
-	r := newRig(t, lifetime)
-	r.provider = provider
-	r.keyed("the-key")
-	return r
-}
-
-// keyed restarts with that key in the configuration.
-func (r *rig) keyed(key string) {
-	r.accounts = []refresh.Account{{
-		Account: sdk.Account{Name: "main", ClientID: "me", ClientSecret: sdk.NewSecret(key), Settings: map[string]string{"pin": "1234"}},
-		Timeout: 30 * time.Second, MaxFailures: 5,
-	}}
-	r.restart()
-}
-
-// works fails the test unless consumers hold a token that works, and nobody is needed.
-func (r *rig) works(b *minter, when string) {
-	r.t.Helper()
-	if s := r.status("main"); s.State != refresh.Valid || !b.accepts(s.Record.Token.AccessToken) {
-		r.t.Errorf("%s: %s, version %d, %+v", when, s.State, s.Record.Version, s.Record.Health)
-	}
-}
 
 // Through a week an account that has nothing but a key always has a token, whatever
 // ends the provider and the supervisor, and nobody logs in.
@@ -434,84 +318,5 @@ func TestAnotherKeyIsPresentedAtOnce(t *testing.T) {
 		if err := gen.end(); err != nil {
 			t.Error(err)
 		}
-	})
-}
-
-// A first mint that fails is counted and tried again like any attempt.
-func TestFirstMintFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &mint{minter: newMinter(time.Hour, sdk.RepeatHarmless)}
-		r := newMintRig(t, b, b.lifetime)
-		defer r.watch()()
-		down := func(*spool.Slot) error { return &sdk.Error{Kind: sdk.KindTransient, Message: "it is down"} }
-		b.next(down, down, down)
-		gen := r.start()
-		time.Sleep(3 * time.Second)
-		if s := r.status("main"); s.Record.Health.Failures < 2 || s.Record.Health.LastKind != sdk.KindTransient || s.Record.Health.LastError == "" || s.Due.IsZero() {
-			t.Errorf("%s, %+v, due %s", s.State, s.Record.Health, s.Due)
-		}
-		time.Sleep(time.Minute)
-		r.works(&b.minter, "in the end")
-		if n := r.count(event.RefreshFailed); n != 3 || b.requests() != 4 {
-			t.Errorf("%d failures, %d requests", n, b.requests())
-		}
-		if err := gen.end(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// The first key is presented once if it is refused, however often everything is
-// started anew, until another one is configured or a person asks for it.
-func TestFirstKeyRefusedOverRestarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := &mint{minter: newMinter(time.Hour, "")}
-		r := newMintRig(t, b, b.lifetime)
-		b.takes("another")
-		again := func(want int, when string) {
-			t.Helper()
-			for range 5 {
-				gen := r.start()
-				time.Sleep(time.Minute)
-				s := r.status("main")
-				if s.State != refresh.NeedsLogin || b.requests() != want || !strings.Contains(s.Record.Health.LastError, "the key is not known") {
-					t.Errorf("%s: %s, presented %d times, want %d (%+v)", when, s.State, b.requests(), want, s.Record.Health)
-				}
-				if err := gen.end(); err != nil {
-					t.Error(err)
-				}
-				r.restart()
-			}
-		}
-		again(1, "refused")
-		gen := r.start()
-		synctest.Wait()
-		if _, err := r.keeper.Refresh(t.Context(), "main", true); err == nil || !strings.Contains(err.Error(), "client_secret") {
-			t.Error(err)
-		}
-		b.next(func(*spool.Slot) error { return unavailable })
-		b.takes("the-key")
-		if _, err := r.keeper.Refresh(t.Context(), "main", true); err == nil {
-			t.Error("nothing is wrong")
-		}
-		b.takes("another")
-		_ = gen.end()
-		r.restart()
-		again(3, "asked for twice")
-
-		r.keyed("another")
-		gen = r.start()
-		synctest.Wait()
-		r.works(&b.minter, "with the other key")
-		if err := gen.end(); err != nil {
-			t.Error(err)
-		}
-		r.keyed("the-key") // which the store knew as refused before it had a token
-		gen = r.start()
-		time.Sleep(50 * time.Minute)
-		if b.requests() != 5 {
-			t.Errorf("the first key was presented %d times", b.requests()-4)
-		}
-		_ = gen.end()
 	})
 }
