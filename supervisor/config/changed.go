@@ -19,7 +19,7 @@ func (l *loader) origin(data []byte) origin {
 	}
 	path := l.source.Path
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.cwd, path)
+		path = filepath.Join(l.folders.cwd, path)
 	}
 	return origin{path, sha256.Sum256(data)}
 }

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"time"
 )
 
 // The names of formats that are spoken of here.
@@ -24,9 +23,9 @@ func lineFormats() []string { return append(formats(), formatMessage) }
 
 // content reads how a token is written. Without a format it is what the type
 // has always sent.
-func (o objectReader) content(s Sink) Content {
-	c := Content{Format: o.word("format"), Template: o.word("template"), Timezone: o.word("timezone")}
-	if o.given("format") {
+func (o Object) content(s Sink) Content {
+	c := Content{Format: o.Word("format"), Template: o.Word("template"), Timezone: o.Word("timezone")}
+	if o.Given("format") {
 		return c
 	}
 	switch {
@@ -39,27 +38,27 @@ func (o objectReader) content(s Sink) Content {
 	return c
 }
 
-func (o objectReader) validateContent(s Sink) {
-	if o.broken[o.dotted("events")] {
+func (o Object) validateContent(s Sink) {
+	if o.Broken("events") {
 		return
 	}
 	if !s.Sends(SendToken) {
 		for _, key := range contentKeys() {
-			if o.given(key) {
-				o.report(o.at(key), "has no effect on a sink that gets no tokens", "remove the line, or add token to its events")
+			if o.Given(key) {
+				o.Report(o.At(key), "has no effect on a sink that gets no tokens", "remove the line, or add token to its events")
 			}
 		}
 		o.withoutToken("gets no tokens")
 		return
 	}
-	o.validateZone("timezone", s.Content.Timezone)
-	if o.given("format") && !o.validateFormat(s) {
+	Zone(o, "timezone", s.Content.Timezone)
+	if o.Given("format") && !o.validateFormat(s) {
 		return
 	}
 	if s.Type == SinkWebhook && s.Content.Format == "" {
 		for _, key := range []string{"template", "timezone"} {
-			if o.given(key) {
-				o.report(o.at(key), "has no effect without a format: the post is then that of the Standard Webhooks specification",
+			if o.Given(key) {
+				o.Report(o.At(key), "has no effect without a format: the post is then that of the Standard Webhooks specification",
 					"write a format too, or remove the line")
 			}
 		}
@@ -68,41 +67,33 @@ func (o objectReader) validateContent(s Sink) {
 	o.validateTemplate(s.Content, s.IncludeRefreshToken)
 }
 
-func (o objectReader) validateFormat(s Sink) bool {
+func (o Object) validateFormat(s Sink) bool {
 	if s.UnixSocket != nil && s.UnixSocket.Listen != nil && slices.Contains(sinkFormats(), s.Content.Format) &&
 		!slices.Contains(lineFormats(), s.Content.Format) {
-		o.report(o.at("format"), fmt.Sprintf("consumers that connect get JSON in lines, and %s is not JSON", s.Content.Format),
+		o.Report(o.At("format"), fmt.Sprintf("consumers that connect get JSON in lines, and %s is not JSON", s.Content.Format),
 			"write json, or another of the formats that are JSON, or direction: dial")
 		return false
 	}
-	return o.choice("format", sinkFormats()...)
+	return Choice(o, "format", sinkFormats()...)
 }
 
-func (o objectReader) validateTemplate(s Content, includeRefreshToken bool) {
+func (o Object) validateTemplate(s Content, includeRefreshToken bool) {
 	switch {
-	case s.Format == formatTemplate && !o.given("template"):
-		o.report(o.at("template"), "the sink has no template", "write template: | and the text in the lines below")
-	case s.Format != formatTemplate && o.given("template"):
-		o.report(o.at("template"), fmt.Sprintf("has no effect with format %s", s.Format), "write format: template, or remove the lines")
-	case s.Format == formatTemplate && !o.broken[o.dotted("template")] && o.source.CheckTemplate != nil:
-		line, problem := o.source.CheckTemplate(s.Template, includeRefreshToken)
+	case s.Format == formatTemplate && !o.Given("template"):
+		o.Report(o.At("template"), "the sink has no template", "write template: | and the text in the lines below")
+	case s.Format != formatTemplate && o.Given("template"):
+		o.Report(o.At("template"), fmt.Sprintf("has no effect with format %s", s.Format), "write format: template, or remove the lines")
+	case s.Format == formatTemplate && !o.Broken("template") && o.l.source.CheckTemplate != nil:
+		line, problem := o.l.source.CheckTemplate(s.Template, includeRefreshToken)
 		if problem == "" {
 			return
 		}
-		at := o.at("template")
+		at := o.At("template")
 		if at.literal && line > 0 {
 			at.line, at.column = at.line+line, 0
 		} else if line > 0 {
 			problem = fmt.Sprintf("line %d of the template: %s", line, problem)
 		}
-		o.report(at, problem, "see the functions and fields in the reference of the configuration")
-	}
-}
-
-// validateZone reports a name of a time zone of which this machine has no data.
-func (o objectReader) validateZone(key, name string) {
-	if _, err := time.LoadLocation(name); err != nil {
-		o.report(o.at(key), fmt.Sprintf("unknown time zone %q", name),
-			"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
+		o.Report(at, problem, "see the functions and fields in the reference of the configuration")
 	}
 }

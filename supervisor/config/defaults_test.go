@@ -89,7 +89,7 @@ func TestKeysOfSinksHaveOneKind(t *testing.T) {
 	types["a plugin"] = pluginSinkFields()
 	for typ, fields := range types {
 		for key, f := range fields {
-			if any := newSinkSchema().any()[key]; any.kind != f.kind {
+			if any := newSinkSchema().any()[key]; any.Holds != f.Holds {
 				t.Errorf("%s of a %s sink has another kind than elsewhere", key, typ)
 			}
 		}

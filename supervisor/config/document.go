@@ -14,32 +14,37 @@ import (
 // document reads the YAML file into a layer: the values that are right, each
 // with its place, and a problem for every other one. The walk follows the
 // schema, so it ends even where an alias holds itself.
-func (l *loader) document(data []byte) map[string]any {
-	root, ok := l.parseYAML(data)
+type document struct {
+	*findings
+	schema Field
+}
+
+func (d *document) read(data []byte) map[string]any {
+	root, ok := d.parseYAML(data)
 	if !ok || root == nil {
 		return nil
 	}
-	values, _ := l.value(l.schema, root, root, "").(map[string]any)
+	values, _ := d.value(d.schema, root, root, "").(map[string]any)
 	return values
 }
 
 // parseYAML returns the root of the one document in data, or nil for an empty
 // one.
-func (l *loader) parseYAML(data []byte) (*yaml.Node, bool) {
+func (d *document) parseYAML(data []byte) (*yaml.Node, bool) {
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, next yaml.Node
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, true
 	} else if err != nil {
-		l.syntax(data, err)
+		d.syntax(data, err)
 		return nil, false
 	}
 	if err := dec.Decode(&next); err == nil {
-		l.report(place{file: l.file, line: next.Line, column: next.Column},
+		d.report(Place{file: d.file, line: next.Line, column: next.Column},
 			"a second YAML document begins here", "keep one document in a file")
 		return nil, false
 	} else if !errors.Is(err, io.EOF) {
-		l.syntax(data, err)
+		d.syntax(data, err)
 		return nil, false
 	}
 	if len(doc.Content) == 0 || isNull(doc.Content[0]) {
@@ -55,68 +60,59 @@ func isNull(n *yaml.Node) bool {
 // value reads node, which stands at path; shown is where it was written, which
 // is the alias if node was reached through one. It returns nil if there is
 // nothing usable.
-func (l *loader) value(f field, node, shown *yaml.Node, path string) any {
+func (d *document) value(f Field, node, shown *yaml.Node, path string) any {
 	if node.Kind == yaml.AliasNode && node.Alias != nil {
 		node = node.Alias
 	}
-	at := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: path,
+	at := Place{file: d.file, line: shown.Line, column: shown.Column, layer: inFile, key: path,
 		literal: node.Style&yaml.LiteralStyle != 0 && node.Line == shown.Line}
-	switch f.kind {
-	case object, named, table:
+	switch f.Holds {
+	case Nested, named, Table:
 		if isNull(node) { // everything below it is a comment
 			return nil
 		}
 		if node.Kind != yaml.MappingNode {
-			return l.reject(at, path, wrongType(f.kind, node))
+			return d.reject(at, path, wrongType(f.Holds, node))
 		}
-		return l.mapping(f, node, path)
-	case words, secrets:
-		return l.list(node, at, path)
+		return d.mapping(f, node, path)
+	case Words, Secrets:
+		return d.list(node, at, path)
 	case rows:
-		return l.rows(*f.each, node, at, path)
+		return d.rows(*f.Each, node, at, path)
 	}
-	v, fault := parseNode(f.kind, node)
+	v, fault := parseNode(f.Holds, node)
 	if fault != nil {
-		return l.reject(at, path, fault)
+		return d.reject(at, path, fault)
 	}
-	l.places[path] = at
+	d.places[path] = at
 	return v
 }
 
-// reject reports a value, and remembers that it is there all the same, so that
-// nobody reports it as missing.
-func (l *loader) reject(at place, path string, f *fault) any {
-	l.places[path] = at
-	l.broken[path] = true
-	l.report(at, f.message, f.hint)
-	return nil
-}
-
-func (l *loader) mapping(f field, node *yaml.Node, path string) map[string]any {
+func (d *document) mapping(f Field, node *yaml.Node, path string) map[string]any {
 	values, lines := map[string]any{}, map[string]int{}
 	for i := 0; i+1 < len(node.Content); i += 2 {
 		key, val := node.Content[i], node.Content[i+1]
 		here := below(path, key.Value)
-		at := place{file: l.file, line: key.Line, column: key.Column, layer: inFile, key: here}
+		at := Place{file: d.file, line: key.Line, column: key.Column, layer: inFile, key: here}
 		if key.Kind != yaml.ScalarNode || key.Value == "" {
 			at.key = path
-			l.report(at, "a key here is not plain text", "write key: value")
+			d.report(at, "a key here is not plain text", "write key: value")
 			continue
 		}
 		if first, twice := lines[key.Value]; twice {
-			l.report(at, fmt.Sprintf("is there twice, first in line %d", first), "remove or rename one of the two")
+			d.report(at, fmt.Sprintf("is there twice, first in line %d", first), "remove or rename one of the two")
 			continue
 		}
 		lines[key.Value] = key.Line
-		sub, known := l.under(f, key, at, path)
+		sub, known := d.under(f, key, at, path)
 		if !known {
 			continue
 		}
-		if sub.kind == object || sub.kind == named || sub.kind == table {
-			l.places[here] = at
+		if sub.Holds == Nested || sub.Holds == named || sub.Holds == Table {
+			d.places[here] = at
 		}
-		v := l.value(sub, val, val, here)
-		if v == nil && f.kind == named && !l.broken[here] {
+		v := d.value(sub, val, val, here)
+		if v == nil && f.Holds == named && !d.broken[here] {
 			v = map[string]any{} // a name with nothing under it is still an entry
 		}
 		if v != nil {
@@ -128,23 +124,23 @@ func (l *loader) mapping(f field, node *yaml.Node, path string) map[string]any {
 
 // under returns what belongs under a key of f, and reports a key that has no
 // business there.
-func (l *loader) under(f field, key *yaml.Node, at place, path string) (field, bool) {
-	if f.kind != object {
-		if f.kind == named && !validName(key.Value) {
-			l.badNames[key.Value] = true
+func (d *document) under(f Field, key *yaml.Node, at Place, path string) (Field, bool) {
+	if f.Holds != Nested {
+		if f.Holds == named && !validName(key.Value) {
+			d.badNames[key.Value] = true
 			message, hint := badName(key.Value)
-			l.report(at, message, hint)
-			return field{}, false
+			d.report(at, message, hint)
+			return Field{}, false
 		}
-		return *f.each, true
+		return *f.Each, true
 	}
-	sub, known := f.fields[key.Value]
+	sub, known := f.Fields[key.Value]
 	if !known && key.ShortTag() == "!!merge" {
-		l.report(at, "merge keys are not supported", "write the keys out, or use an alias for a whole value")
+		d.report(at, "merge keys are not supported", "write the keys out, or use an alias for a whole value")
 	} else if !known {
-		l.report(at, "unknown key", suggest(key.Value, keysOf(f.fields)))
-		if meant := nearest(key.Value, keysOf(f.fields)); meant != "" { // not to be reported as missing
-			l.broken[below(path, meant)] = true
+		d.report(at, "unknown key", suggest(key.Value, keysOf(f.Fields)))
+		if meant := nearest(key.Value, keysOf(f.Fields)); meant != "" { // not to be reported as missing
+			d.broken[below(path, meant)] = true
 		}
 	}
 	return sub, known
@@ -158,45 +154,45 @@ func badName(name string) (message, hint string) {
 	return fmt.Sprintf("%q can't be a name", name), hint
 }
 
-func (l *loader) rows(each field, node *yaml.Node, at place, path string) any {
+func (d *document) rows(each Field, node *yaml.Node, at Place, path string) any {
 	if node.Kind != yaml.SequenceNode {
-		return l.reject(at, path, wrongType(rows, node))
+		return d.reject(at, path, wrongType(rows, node))
 	}
-	l.places[path] = at
+	d.places[path] = at
 	items := map[string]any{}
 	for i, item := range node.Content {
 		here := below(path, strconv.Itoa(i))
-		l.places[here] = place{file: l.file, line: item.Line, column: item.Column, layer: inFile, key: path}
-		if v := l.value(each, item, item, here); v != nil {
+		d.places[here] = Place{file: d.file, line: item.Line, column: item.Column, layer: inFile, key: path}
+		if v := d.value(each, item, item, here); v != nil {
 			items[strconv.Itoa(i)] = v
 		}
 	}
 	return items
 }
 
-func (l *loader) list(node *yaml.Node, at place, path string) any {
+func (d *document) list(node *yaml.Node, at Place, path string) any {
 	if node.Kind != yaml.SequenceNode {
-		f := wrongType(words, node)
+		f := wrongType(Words, node)
 		if node.Kind == yaml.ScalarNode && !isNull(node) {
-			f.hint = "put it in brackets: [ … ]"
+			f.Hint = "put it in brackets: [ … ]"
 		}
-		return l.reject(at, path, f)
+		return d.reject(at, path, f)
 	}
-	l.places[path] = at
+	d.places[path] = at
 	items := []string{}
 	for i, item := range node.Content {
 		shown := item
 		if item.Kind == yaml.AliasNode && item.Alias != nil {
 			item = item.Alias
 		}
-		v, fault := parseNode(word, item)
-		here := place{file: l.file, line: shown.Line, column: shown.Column, layer: inFile, key: path}
+		v, fault := parseNode(Word, item)
+		here := Place{file: d.file, line: shown.Line, column: shown.Column, layer: inFile, key: path}
 		if fault != nil {
-			l.report(here, fmt.Sprintf("item %d: %s", i+1, fault.message), fault.hint)
-			l.broken[path] = true
+			d.report(here, fmt.Sprintf("item %d: %s", i+1, fault.Message), fault.Hint)
+			d.broken[path] = true
 			continue
 		}
-		l.places[below(path, strconv.Itoa(i))] = here
+		d.places[below(path, strconv.Itoa(i))] = here
 		items = append(items, v.(string))
 	}
 	return items

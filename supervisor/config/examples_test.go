@@ -138,7 +138,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, _ := open(exampleSource(t, "reference.yaml", data))
-	tree := l.document(data)
+	tree := (&document{l.findings, l.schema}).read(data)
 	has := func(section string, key string) bool {
 		for p := range l.places {
 			if strings.HasPrefix(p, section) && strings.HasSuffix(p, "."+key) {
@@ -243,7 +243,7 @@ func TestUnit(t *testing.T) {
 	_, rest, _ := strings.Cut(string(data), "\nTimeoutStopSec=")
 	number, _, _ := strings.Cut(rest, "\n")
 	stop, err := time.ParseDuration(number + "s")
-	attempt := schema(newSinkSchema()).fields["accounts"].each.fields["refresh"].fields["timeout"].preset.(time.Duration)
+	attempt := schema(newSinkSchema()).Fields["accounts"].Each.Fields["refresh"].Fields["timeout"].Default.(time.Duration)
 	if err != nil || stop != attempt+15*time.Second {
 		t.Errorf("TimeoutStopSec is %v (%v), want the %v of a refresh and 15 s", stop, err, attempt)
 	}

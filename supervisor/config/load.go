@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 )
 
@@ -73,51 +72,18 @@ const (
 
 // loader is the state of one Load.
 type loader struct {
-	source  Source
-	schema  field
-	sinks   sinkSchema
-	file    string            // what messages call the YAML file
-	dir     string            // absolute; base of relative paths in the YAML
-	cwd     string            // base of those in the environment and in flags
-	environ map[string]string // the environment
+	*findings
+	folders    *folders
+	steering   *steering
+	references *references
+	schema     Field
+	sinks      sinkSchema
 	// exposed is the mode of the YAML file if others than its owner can read
 	// it, else 0.
 	exposed fs.FileMode
 
-	places   map[string]place // of everything that was given, by dotted path
-	broken   map[string]bool  // what was given but can't be used
-	badNames map[string]bool  // names that can't be names
-	told     map[string]bool  // referenced files that were warned about
-
-	folders  map[string]string // canonical names of folders
-	secrets  map[string]*secretText
-	verdicts map[string]error // of Steers, by path
-	merged   objectReader     // all layers together
-	stateDir string
-	trusted  []int           // users, by "trust"
+	merged   Object          // all layers together
 	referred map[string]bool // settings that are given by reference
-	own      ownFile         // of the account that is being read
-	problems Problems
-	warnings []Warning
-}
-
-// layer is one of the layers that a value comes from.
-type layer int
-
-const (
-	inFile layer = iota
-	inEnvironment
-	inFlags
-)
-
-// place is where something was written.
-type place struct {
-	file         string
-	line, column int
-	key          string
-	layer        layer
-	// literal: a block of lines, the first of which follows this one (|).
-	literal bool
 }
 
 func dotted(path []string) string { return strings.Join(path, ".") }
@@ -130,14 +96,6 @@ func below(path, key string) string {
 	return path + "." + key
 }
 
-func (l *loader) report(at place, message, hint string) {
-	l.problems = append(l.problems, Problem{at.file, at.line, at.column, at.key, message, hint})
-}
-
-func (l *loader) warn(at place, message, hint string) {
-	l.warnings = append(l.warnings, Warning{at.file, at.line, at.column, at.key, message, hint})
-}
-
 // Load reads, merges, resolves and checks a configuration. It reads files but
 // changes nothing and starts nothing. The error is of type [Problems] and
 // tells all that is wrong; warnings are returned with and without an error.
@@ -146,17 +104,17 @@ func Load(src Source) (*Config, []Warning, error) {
 	var fromFile map[string]any
 	if len(l.problems) == 0 {
 		// Nearly every line gives a value.
-		l.places = make(map[string]place, bytes.Count(data, []byte{'\n'}))
-		fromFile = l.document(data)
+		l.places = make(map[string]Place, bytes.Count(data, []byte{'\n'}))
+		fromFile = (&document{l.findings, l.schema}).read(data)
 	}
 	// Without a readable file everything else would be reported as missing.
 	if fromFile == nil && len(l.problems) > 0 {
 		return nil, nil, l.problems
 	}
-	l.merged = objectReader{l, l.merge(fromFile), ""}
+	l.merged = Object{l, l.merge(fromFile), ""}
 	cfg := l.decode()
 	l.validate(cfg)
-	l.sortFindings()
+	l.findings.sort()
 	if len(l.problems) > 0 {
 		return nil, l.warnings, l.problems
 	}
@@ -167,18 +125,13 @@ func Load(src Source) (*Config, []Warning, error) {
 // open prepares a loader and reads the YAML.
 func open(src Source) (*loader, []byte) {
 	sinks := newSinkSchema()
+	found := &findings{source: src, file: src.Path, places: map[string]Place{}, broken: map[string]bool{}, badNames: map[string]bool{}}
 	l := &loader{
-		source: src, schema: schema(sinks), sinks: sinks, file: src.Path, environ: map[string]string{}, trusted: src.Trust, referred: map[string]bool{},
-		places: map[string]place{}, broken: map[string]bool{}, badNames: map[string]bool{}, told: map[string]bool{}, folders: map[string]string{},
-		secrets: map[string]*secretText{}, verdicts: map[string]error{},
+		findings: found, schema: schema(sinks), sinks: sinks, referred: map[string]bool{},
+		steering: &steering{found, src.Trust, map[string]error{}},
 	}
 	if l.source.Environ == nil {
 		l.source.Environ = os.Environ
-	}
-	for _, entry := range l.source.Environ() {
-		if name, value, ok := strings.Cut(entry, "="); ok {
-			l.environ[name] = value
-		}
 	}
 	if src.Bytes != nil || src.Path == "" {
 		l.file = src.Name
@@ -186,14 +139,19 @@ func open(src Source) (*loader, []byte) {
 			l.file = "configuration"
 		}
 	}
-	if err := l.findFolders(); err != nil {
-		l.report(place{file: l.file}, "the current folder can't be found: "+reason(err), "start in a folder that exists")
+	var err error
+	if l.folders, err = newFolders(src.Dir, src.Path); err != nil {
+		l.report(Place{file: l.file}, "the current folder can't be found: "+reason(err), "start in a folder that exists")
 		return l, nil
+	}
+	l.references = &references{
+		findings: found, folders: l.folders, steering: l.steering, environ: environment(l.source.Environ()),
+		secrets: map[string]*secretText{}, told: map[string]bool{},
 	}
 	if src.Bytes != nil || src.Path == "" {
 		return l, src.Bytes
 	}
-	if l.steered(place{file: l.file}, src.Path); len(l.problems) > 0 {
+	if l.steering.steered(Place{file: l.file}, src.Path); len(l.problems) > 0 {
 		return l, nil
 	}
 	data, mode, err := readText(src.Path, maxFileSize)
@@ -202,7 +160,7 @@ func open(src Source) (*loader, []byte) {
 		if errors.Is(err, fs.ErrNotExist) {
 			hint = "name the right file, or let \"tokenkeeper init\" write one"
 		}
-		l.report(place{file: l.file}, "can't be read: "+reason(err), hint)
+		l.report(Place{file: l.file}, "can't be read: "+reason(err), hint)
 		return l, nil
 	}
 	if mode&0o044 != 0 {
@@ -211,18 +169,15 @@ func open(src Source) (*loader, []byte) {
 	return l, data
 }
 
-func (l *loader) findFolders() (err error) {
-	if l.cwd, err = os.Getwd(); err != nil {
-		return err
+// environment is what entries like NAME=value say.
+func environment(entries []string) map[string]string {
+	all := make(map[string]string, len(entries))
+	for _, entry := range entries {
+		if name, value, ok := strings.Cut(entry, "="); ok {
+			all[name] = value
+		}
 	}
-	l.dir = l.source.Dir
-	if l.dir == "" && l.source.Path != "" {
-		l.dir = filepath.Dir(l.source.Path)
-	}
-	if !filepath.IsAbs(l.dir) {
-		l.dir = filepath.Join(l.cwd, l.dir)
-	}
-	return nil
+	return all
 }
 
 // readText reads a whole regular file. Its errors name no path.

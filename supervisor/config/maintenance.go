@@ -21,17 +21,17 @@ var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
 // maintenance reads the windows of a provider. What is wrong in one, which
 // validateMaintenance reports, reads as zero.
-func (o objectReader) maintenance() (all []Maintenance) {
-	for _, w := range o.windows() {
+func maintenance(o Object) (all []Maintenance) {
+	for _, w := range windows(o) {
 		m := Maintenance{Zone: time.Local}
-		for _, day := range w.words("days") {
+		for _, day := range w.Words("days") {
 			if n := slices.Index(weekdays, day); n >= 0 {
 				m.Days = append(m.Days, time.Weekday(n))
 			}
 		}
-		m.From, _ = timeOfDay(w.word("from"))
-		m.To, _ = timeOfDay(w.word("to"))
-		if zone, err := time.LoadLocation(w.word("zone")); err == nil && w.given("zone") {
+		m.From, _ = timeOfDay(w.Word("from"))
+		m.To, _ = timeOfDay(w.Word("to"))
+		if zone, err := time.LoadLocation(w.Word("zone")); err == nil && w.Given("zone") {
 			m.Zone = zone
 		}
 		all = append(all, m)
@@ -40,10 +40,10 @@ func (o objectReader) maintenance() (all []Maintenance) {
 }
 
 // windows are the entries of the list, in order.
-func (o objectReader) windows() (all []objectReader) {
-	list := o.down("maintenance")
+func windows(o Object) (all []Object) {
+	list := o.Down("maintenance")
 	for n := range len(list.values) {
-		all = append(all, list.down(strconv.Itoa(n)))
+		all = append(all, list.Down(strconv.Itoa(n)))
 	}
 	return all
 }
@@ -53,19 +53,19 @@ func timeOfDay(text string) (time.Duration, error) {
 	return time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute, err
 }
 
-func (o objectReader) validateMaintenance() {
-	for _, w := range o.windows() {
+func validateMaintenance(o Object) {
+	for _, w := range windows(o) {
 		for _, key := range []string{"from", "to"} {
-			text := w.word(key)
-			if _, err := timeOfDay(text); err != nil && !w.broken[w.dotted(key)] {
-				w.report(w.at(key), fmt.Sprintf("%q is no time of the day", text), `write it like "02:00"`)
+			text := w.Word(key)
+			if _, err := timeOfDay(text); err != nil && !w.Broken(key) {
+				w.Report(w.At(key), fmt.Sprintf("%q is no time of the day", text), `write it like "02:00"`)
 			}
 		}
-		for n, day := range w.words("days") {
+		for n, day := range w.Words("days") {
 			if !slices.Contains(weekdays, day) {
-				w.report(w.item("days", n), fmt.Sprintf("%q is no day of the week", day), "write mon, tue, wed, thu, fri, sat or sun")
+				w.Report(w.Item("days", n), fmt.Sprintf("%q is no day of the week", day), "write mon, tue, wed, thu, fri, sat or sun")
 			}
 		}
-		w.validateZone("zone", w.word("zone"))
+		Zone(w, "zone", w.Word("zone"))
 	}
 }

@@ -15,10 +15,10 @@ func bulky() []string { return []string{"accounts", "sinks"} }
 
 // merge lays the layers over each other. fromFile is taken over.
 func (l *loader) merge(fromFile map[string]any) map[string]any {
-	overrides := koanf.New(".")
-	l.lay(overrides, l.environment(fromFile))
-	l.lay(overrides, confmap.Provider(l.flags(fromFile), "."))
-	over := overrides.Raw()
+	above, reads := koanf.New("."), &overrides{l.findings, l.schema}
+	l.lay(above, reads.environment(fromFile))
+	l.lay(above, confmap.Provider(reads.flags(fromFile), "."))
+	over := above.Raw()
 
 	whole := koanf.New(".")
 	l.lay(whole, confmap.Provider(withoutBulky(fromFile), ""))
@@ -36,7 +36,7 @@ func (l *loader) merge(fromFile map[string]any) map[string]any {
 
 func (l *loader) lay(k *koanf.Koanf, p koanf.Provider) {
 	if err := k.Load(p, nil); err != nil { // values in memory: it can't fail
-		l.report(place{file: l.file}, "can't be merged: "+err.Error(), "")
+		l.report(Place{file: l.file}, "can't be merged: "+err.Error(), "")
 	}
 }
 
@@ -51,10 +51,10 @@ func withoutBulky(layer map[string]any) map[string]any {
 // underlayAll adds the lowest layer: the defaults of everything that the others
 // name.
 func (l *loader) underlayAll(merged map[string]any) {
-	underlay(merged, l.schema.fields)
+	underlay(merged, l.schema.Fields)
 	for _, section := range []string{"providers", "accounts"} {
 		for name := range child(merged, section) {
-			underlay(child(child(merged, section), name), l.schema.fields[section].each.fields)
+			underlay(child(child(merged, section), name), l.schema.Fields[section].Each.Fields)
 		}
 	}
 	sinks, common := child(merged, "sinks"), commonSinkFields()
@@ -68,17 +68,17 @@ func (l *loader) underlayAll(merged map[string]any) {
 
 // underlay gives the keys of an object that have no value their defaults, those
 // of objects in it included.
-func underlay(values map[string]any, fields map[string]field) {
+func underlay(values map[string]any, fields Fields) {
 	for key, f := range fields {
 		switch _, given := values[key]; {
-		case f.kind == object && !given:
+		case f.Holds == Nested && !given:
 			below := map[string]any{}
-			underlay(below, f.fields)
+			underlay(below, f.Fields)
 			values[key] = below
-		case f.kind == object:
-			underlay(child(values, key), f.fields)
-		case f.preset != nil && !given:
-			values[key] = f.preset
+		case f.Holds == Nested:
+			underlay(child(values, key), f.Fields)
+		case f.Default != nil && !given:
+			values[key] = f.Default
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,26 +24,32 @@ func otherVariables() []string {
 	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolFallback, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.EnvLocks, sdk.EnvHandOver, sdk.Handshake().MagicCookieKey, coredump.EnvAllow}
 }
 
+// overrides reads the layers above the file.
+type overrides struct {
+	*findings
+	schema Field
+}
+
 // environment is the layer of TOKENKEEPER_… variables: levels are separated by
 // two underscores, and a name in the YAML is meant whether it has dashes or
 // underscores. What the variable says of a name that the YAML does not have
 // makes a new entry.
-func (l *loader) environment(fromFile map[string]any) *env.Env {
+func (o *overrides) environment(fromFile map[string]any) *env.Env {
 	return env.Provider(".", env.Opt{
 		Prefix:      envPrefix,
-		EnvironFunc: l.source.Environ,
+		EnvironFunc: o.source.Environ,
 		TransformFunc: func(name, raw string) (string, any) {
 			if slices.Contains(otherVariables(), name) {
 				return "", nil
 			}
 			segments := strings.Split(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__")
-			at := place{file: "environment", key: name, layer: inEnvironment}
-			path, f, known := l.locate(segments, fromFile)
+			at := Place{file: "environment", key: name, layer: inEnvironment}
+			path, f, known := o.locate(segments, fromFile)
 			if !known {
-				l.unknownVariable(at, name, fromFile)
+				o.unknownVariable(at, name, fromFile)
 				return "", nil
 			}
-			v, ok := l.override(at, f, path, raw)
+			v, ok := o.override(at, f, path, raw)
 			if !ok {
 				return "", nil
 			}
@@ -56,9 +61,9 @@ func (l *loader) environment(fromFile map[string]any) *env.Env {
 // unknownVariable is an error if the name has the separator that only our own
 // have. Others may be somebody else's: Kubernetes sets NAME_SERVICE_HOST and
 // more for each service called NAME.
-func (l *loader) unknownVariable(at place, name string, fromFile map[string]any) {
+func (o *overrides) unknownVariable(at Place, name string, fromFile map[string]any) {
 	var known []string
-	for _, path := range leaves(l.schema, fromFile, nil) {
+	for _, path := range leaves(o.schema, fromFile, nil) {
 		known = append(known, variable(path))
 	}
 	hint := ""
@@ -66,13 +71,13 @@ func (l *loader) unknownVariable(at place, name string, fromFile map[string]any)
 		hint = "did you mean " + envPrefix + n + "?"
 	}
 	if strings.Contains(name, "__") {
-		l.report(at, "no such key", hint)
+		o.report(at, "no such key", hint)
 		return
 	}
 	if hint == "" {
 		hint = "unset it, or write two underscores between the levels of a key"
 	}
-	l.warn(at, "has no effect: no such key", hint)
+	o.warn(at, "has no effect: no such key", hint)
 }
 
 // variable names the environment variable for a key, without the prefix.
@@ -81,20 +86,20 @@ func variable(path []string) string {
 }
 
 // flags is the layer of flags. It is keyed by dotted paths.
-func (l *loader) flags(fromFile map[string]any) map[string]any {
+func (o *overrides) flags(fromFile map[string]any) map[string]any {
 	values := map[string]any{}
-	for _, key := range keysOf(l.source.Flags) {
-		at := place{file: "flags", key: key, layer: inFlags}
-		path, f, known := l.locate(strings.Split(key, "."), fromFile)
+	for _, key := range keysOf(o.source.Flags) {
+		at := Place{file: "flags", key: key, layer: inFlags}
+		path, f, known := o.locate(strings.Split(key, "."), fromFile)
 		if !known {
 			var all []string
-			for _, path := range leaves(l.schema, fromFile, nil) {
+			for _, path := range leaves(o.schema, fromFile, nil) {
 				all = append(all, dotted(path))
 			}
-			l.report(at, "no such key", didYouMean(key, all))
+			o.report(at, "no such key", didYouMean(key, all))
 			continue
 		}
-		if v, ok := l.override(at, f, path, l.source.Flags[key]); ok {
+		if v, ok := o.override(at, f, path, o.source.Flags[key]); ok {
 			values[dotted(path)] = v
 		}
 	}
@@ -102,37 +107,37 @@ func (l *loader) flags(fromFile map[string]any) map[string]any {
 }
 
 // override reads one value for path from plain text.
-func (l *loader) override(at place, f field, path []string, raw string) (any, bool) {
+func (o *overrides) override(at Place, f Field, path []string, raw string) (any, bool) {
 	if len(path) > 2 && (path[0] == "accounts" || path[0] == "sinks" || path[0] == "providers") && !validName(path[1]) {
 		message, hint := badName(path[1])
-		l.report(at, message, hint)
+		o.report(at, message, hint)
 		return nil, false
 	}
-	if f.kind == rows {
-		l.report(at, "can't be given here", "write it into the configuration file")
+	if f.Holds == rows {
+		o.report(at, "can't be given here", "write it into the configuration file")
 		return nil, false
 	}
 	var v any
-	if f.kind == words || f.kind == secrets {
+	if f.Holds == Words || f.Holds == Secrets {
 		items := splitWords(raw)
-		if f.kind == secrets {
+		if f.Holds == Secrets {
 			items = strings.Fields(raw) // an address may hold commas
 		}
 		for i := range items {
-			l.places[dotted(path)+"."+strconv.Itoa(i)] = at
+			o.places[dotted(path)+"."+strconv.Itoa(i)] = at
 		}
 		v = items
 	} else {
-		parsed, fault := parse(f.kind, raw)
+		parsed, fault := parse(f.Holds, raw)
 		if fault != nil {
-			l.reject(at, dotted(path), fault)
+			o.reject(at, dotted(path), fault)
 			return nil, false
 		}
 		v = parsed
 	}
-	l.places[dotted(path)] = at
-	if entry := dotted(path[:min(2, len(path))]); l.places[entry].file == "" {
-		l.places[entry] = at // a name that the YAML does not have
+	o.places[dotted(path)] = at
+	if entry := dotted(path[:min(2, len(path))]); o.places[entry].file == "" {
+		o.places[entry] = at // a name that the YAML does not have
 	}
 	return v, true
 }
@@ -149,33 +154,33 @@ func splitWords(raw string) []string {
 }
 
 // locate finds the single value that segments name.
-func (l *loader) locate(segments []string, fromFile map[string]any) (path []string, f field, known bool) {
-	f = l.schema
+func (o *overrides) locate(segments []string, fromFile map[string]any) (path []string, f Field, known bool) {
+	f = o.schema
 	for _, s := range segments {
-		switch f.kind {
-		case object:
-			sub, ok := f.fields[s]
+		switch f.Holds {
+		case Nested:
+			sub, ok := f.Fields[s]
 			if !ok {
-				return nil, field{}, false
+				return nil, Field{}, false
 			}
 			f = sub
-		case named, table:
+		case named, Table:
 			if s == "" || strings.Contains(s, ".") {
-				return nil, field{}, false
+				return nil, Field{}, false
 			}
 			s = sameName(s, keysOf(fromFile))
-			if f.kind == table && dotted(path) != "" && path[len(path)-1] == "headers" {
-				s = textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(s, "_", "-"))
+			if f.Spell != nil {
+				s = f.Spell(s)
 			}
-			f = *f.each
+			f = *f.Each
 		default:
-			return nil, field{}, false
+			return nil, Field{}, false
 		}
 		path = append(path, s)
 		fromFile = child(fromFile, s)
 	}
-	if f.kind == object || f.kind == named || f.kind == table {
-		return nil, field{}, false
+	if f.Holds == Nested || f.Holds == named || f.Holds == Table {
+		return nil, Field{}, false
 	}
 	return path, f, true
 }
@@ -197,20 +202,20 @@ func sameName(name string, existing []string) string {
 
 // leaves lists the paths of all single values, with the names that the YAML
 // has. Keys of tables are the user's own and are left out.
-func leaves(f field, fromFile map[string]any, path []string) (all [][]string) {
-	down := func(key string, sub field) {
+func leaves(f Field, fromFile map[string]any, path []string) (all [][]string) {
+	down := func(key string, sub Field) {
 		all = append(all, leaves(sub, child(fromFile, key), append(path[:len(path):len(path)], key))...)
 	}
-	switch f.kind {
-	case object:
-		for _, key := range keysOf(f.fields) {
-			down(key, f.fields[key])
+	switch f.Holds {
+	case Nested:
+		for _, key := range keysOf(f.Fields) {
+			down(key, f.Fields[key])
 		}
 	case named:
 		for _, name := range keysOf(fromFile) {
-			down(name, *f.each)
+			down(name, *f.Each)
 		}
-	case table:
+	case Table:
 	default:
 		return [][]string{path}
 	}

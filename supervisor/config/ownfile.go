@@ -17,21 +17,21 @@ func ownFileOf(account string, s *SharedFile) ownFile {
 
 // ownsSecret says whether path is the shared file of the account that is being
 // read.
-func (l *loader) ownsSecret(path string) bool {
-	return l.own.path != "" && l.canonical(path) == l.canonical(l.own.path)
+func (r *references) ownsSecret(path string) bool {
+	return r.own.path != "" && r.folders.canonical(path) == r.folders.canonical(r.own.path)
 }
 
 // lastKnown is what a reference that has failed with f stood for before; f if
 // it leads anywhere else than into the account's own shared file.
-func (l *loader) lastKnown(at place, path, written, key string, f *fault) (string, *fault) {
-	if key == "" || l.source.LastWhole == nil || !l.ownsSecret(path) {
+func (r *references) lastKnown(at Place, path, written, key string, f *Fault) (string, *Fault) {
+	if key == "" || r.source.LastWhole == nil || !r.ownsSecret(path) {
 		return "", f
 	}
-	value, missing := newSecretText(l.source.LastWhole(l.stateDir, l.own.account, l.own.path)).value(written, key)
+	value, missing := newSecretText(r.source.LastWhole(r.stateDir, r.own.account, r.own.path)).value(written, key)
 	if missing != nil {
 		return "", f
 	}
-	l.warn(at, fmt.Sprintf("%s; the value that it held when it was whole is used", f.message),
+	r.warn(at, fmt.Sprintf("%s; the value that it held when it was whole is used", f.Message),
 		"nothing need be done: the supervisor puts the file right, with what was in it, once it runs")
 	return value, nil
 }

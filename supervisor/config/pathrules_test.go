@@ -30,16 +30,16 @@ func TestEveryPathHasARule(t *testing.T) {
 		"sinks.*.signal.pidfile":      data,
 	}
 	paths := map[string]bool{}
-	var visit func(key string, f field)
-	visit = func(key string, f field) {
-		if f.kind == path || strings.HasSuffix(key, ".command") {
+	var visit func(key string, f Field)
+	visit = func(key string, f Field) {
+		if f.Holds == Path || strings.HasSuffix(key, ".command") {
 			paths[strings.TrimPrefix(key, ".")] = true
 		}
-		for name, of := range f.fields {
+		for name, of := range f.Fields {
 			visit(key+"."+name, of)
 		}
-		if f.kind == named {
-			visit(key+".*", *f.each)
+		if f.Holds == named {
+			visit(key+".*", *f.Each)
 		}
 	}
 	visit("", schema(newSinkSchema()))

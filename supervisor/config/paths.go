@@ -10,19 +10,41 @@ import (
 // sun_path holds 108 with the zero byte at its end (unix(7)).
 const maxSocketPath = 107
 
-// base is the folder that a relative path is relative to, if it stands at at.
-func (l *loader) base(at place) string {
-	if at.layer == inFile {
-		return l.dir
+// folders are what relative paths are relative to, and what they really are.
+type folders struct {
+	dir  string            // absolute; of the YAML
+	cwd  string            // of the environment and of flags
+	real map[string]string // names without symbolic links
+}
+
+// newFolders takes dir, "" for that of the file at path.
+func newFolders(dir, path string) (*folders, error) {
+	cwd, err := os.Getwd()
+	if err != nil {
+		return nil, err
 	}
-	return l.cwd
+	if dir == "" && path != "" {
+		dir = filepath.Dir(path)
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(cwd, dir)
+	}
+	return &folders{dir: dir, cwd: cwd, real: map[string]string{}}, nil
+}
+
+// base is the folder that a relative path is relative to, if it stands at at.
+func (f *folders) base(at Place) string {
+	if at.layer == inFile {
+		return f.dir
+	}
+	return f.cwd
 }
 
 // notExpanded says that a leading ~ is an ordinary letter here: the
 // supervisor often runs as another user than the one who wrote it.
-func notExpanded(path string) *fault {
+func notExpanded(path string) *Fault {
 	if path == "~" || strings.HasPrefix(path, "~/") {
-		return &fault{"~ is not expanded", "write the whole path, or ${env:HOME}/…"}
+		return &Fault{"~ is not expanded", "write the whole path, or ${env:HOME}/…"}
 	}
 	return nil
 }
@@ -47,8 +69,8 @@ func stateDir(env map[string]string, root bool) string {
 
 // pluginsDir is the default of plugins.dir: the folder "plugins" beside the
 // configuration if there is one, else the one of the machine.
-func (l *loader) pluginsDir() string {
-	beside := filepath.Join(l.dir, "plugins")
+func (f *folders) pluginsDir() string {
+	beside := filepath.Join(f.dir, "plugins")
 	if info, err := os.Stat(beside); err == nil && info.IsDir() {
 		return beside
 	}
@@ -57,20 +79,20 @@ func (l *loader) pluginsDir() string {
 
 // canonical is the name that a file has without symbolic links, as far as it
 // exists.
-func (l *loader) canonical(path string) string {
+func (f *folders) canonical(path string) string {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			return real
 		}
 	}
 	dir := filepath.Dir(path)
-	real, known := l.folders[dir]
+	real, known := f.real[dir]
 	if !known {
 		var err error
 		if real, err = filepath.EvalSymlinks(dir); err != nil {
 			real = dir
 		}
-		l.folders[dir] = real
+		f.real[dir] = real
 	}
 	return filepath.Join(real, filepath.Base(path))
 }

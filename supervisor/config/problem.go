@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -66,11 +65,4 @@ func inOrder(a, b Problem) int {
 	return cmp.Or(
 		cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
 		cmp.Compare(a.Key, b.Key), cmp.Compare(a.Message, b.Message))
-}
-
-func (l *loader) sortFindings() {
-	slices.SortFunc(l.problems, inOrder)
-	l.problems = slices.Compact(l.problems)
-	slices.SortFunc(l.warnings, func(a, b Warning) int { return inOrder(Problem(a), Problem(b)) })
-	l.warnings = slices.Compact(l.warnings)
 }

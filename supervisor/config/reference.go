@@ -5,15 +5,27 @@ import (
 	"strings"
 )
 
+// references finds what ${…} stand for.
+type references struct {
+	*findings
+	folders  *folders
+	steering *steering
+	environ  map[string]string
+	secrets  map[string]*secretText
+	told     map[string]bool // files that were warned about
+	stateDir string
+	own      ownFile // of the account that is being read
+}
+
 // expand replaces the references in raw, which stands at at, by what they
 // refer to: ${env:NAME}, ${file:PATH} and ${file:PATH#key.in.yaml.or.json}. A
 // plain "${" is written "$${". What goes wrong is reported, and ok is false;
 // the reports name variables, paths and keys, never a value.
-func (l *loader) expand(at place, raw string) (value string, referenced, ok bool) {
-	value, referenced, fault := l.substitute(at, raw, true)
+func (r *references) expand(at Place, raw string) (value string, referenced, ok bool) {
+	value, referenced, fault := r.substitute(at, raw, true)
 	if fault != nil {
-		if !l.source.Secretless || !leftOut(at.key) {
-			l.report(at, fault.message, fault.hint)
+		if !r.source.Secretless || !leftOut(at.key) {
+			r.report(at, fault.Message, fault.Hint)
 		}
 		return "", referenced, false
 	}
@@ -36,7 +48,7 @@ func leftOut(key string) bool {
 
 // substitute does it once: what a reference stands for is not looked at for
 // further references.
-func (l *loader) substitute(at place, raw string, filesToo bool) (value string, referenced bool, f *fault) {
+func (r *references) substitute(at Place, raw string, filesToo bool) (value string, referenced bool, f *Fault) {
 	var b strings.Builder
 	for {
 		before, after, found := strings.Cut(raw, "${")
@@ -51,9 +63,9 @@ func (l *loader) substitute(at place, raw string, filesToo bool) (value string, 
 		}
 		end := closing(after)
 		if end < 0 {
-			return "", true, &fault{"a reference that begins with ${ has no end", "close it with }, or write $${ for a plain ${"}
+			return "", true, &Fault{"a reference that begins with ${ has no end", "close it with }, or write $${ for a plain ${"}
 		}
-		resolved, fault := l.resolve(at, after[:end], filesToo)
+		resolved, fault := r.resolve(at, after[:end], filesToo)
 		if fault != nil {
 			return "", true, fault
 		}
@@ -80,33 +92,33 @@ func closing(s string) int {
 }
 
 // resolve returns what one reference refers to.
-func (l *loader) resolve(at place, ref string, filesToo bool) (string, *fault) {
+func (r *references) resolve(at Place, ref string, filesToo bool) (string, *Fault) {
 	scheme, name, _ := strings.Cut(ref, ":")
 	switch {
 	case scheme == "env":
-		return l.resolveEnv(name)
+		return r.resolveEnv(name)
 	case scheme == "file" && filesToo:
-		return l.resolveFile(at, name)
+		return r.resolveFile(at, name)
 	case scheme == "file":
-		return "", &fault{"a ${file:…} stands inside another one", "only ${env:NAME} may stand in a path"}
+		return "", &Fault{"a ${file:…} stands inside another one", "only ${env:NAME} may stand in a path"}
 	}
-	return "", &fault{"a reference of an unknown kind",
+	return "", &Fault{"a reference of an unknown kind",
 		"write ${env:NAME}, ${file:PATH} or ${file:PATH#key}, or $${ for a plain ${"}
 }
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (l *loader) resolveEnv(name string) (string, *fault) {
+func (r *references) resolveEnv(name string) (string, *Fault) {
 	if !variableName.MatchString(name) {
-		return "", &fault{"the reference ${env:…} does not hold the name of a variable", "write ${env:NAME}"}
+		return "", &Fault{"the reference ${env:…} does not hold the name of a variable", "write ${env:NAME}"}
 	}
-	value, set := l.environ[name]
+	value, set := r.environ[name]
 	if !set {
-		return "", &fault{"the environment variable " + name + " is not set",
+		return "", &Fault{"the environment variable " + name + " is not set",
 			"set it for the service, or refer to a file with ${file:PATH}"}
 	}
 	if value == "" {
-		return "", &fault{"the environment variable " + name + " is empty", "give it a value"}
+		return "", &Fault{"the environment variable " + name + " is empty", "give it a value"}
 	}
 	return value, nil
 }

@@ -26,63 +26,63 @@ func (s Sink) routes(a Account) bool {
 
 // events are what is sent to the sink; without a word about it, tokens, and to
 // people alerts.
-func (o objectReader) events() []string {
-	if all := o.words("events"); o.given("events") {
+func (o Object) events() []string {
+	if all := o.Words("events"); o.Given("events") {
 		return all
 	}
-	if o.word("type") == SinkNotify {
+	if o.Word("type") == SinkNotify {
 		return []string{SendAlert}
 	}
 	return []string{SendToken}
 }
 
-func (o objectReader) validateRouting(cfg *Config, s Sink, used map[string]bool) {
-	if !o.broken["accounts"] {
+func (o Object) validateRouting(cfg *Config, s Sink, used map[string]bool) {
+	if !o.l.broken["accounts"] {
 		o.validateSinkAccounts(cfg)
 		o.validateSinkProviders(used)
 	}
-	within(o, "max_concurrent", s.MaxConcurrent, 1, maxInFlight)
+	Within(o, "max_concurrent", s.MaxConcurrent, 1, maxInFlight)
 }
 
 // eachWord reports an empty list and words that are there twice; each gets every
 // other word.
-func (o objectReader) eachWord(key, what, empty string, each func(at place, word string)) {
-	words := o.words(key)
-	if o.given(key) && len(words) == 0 && !o.broken[o.dotted(key)] {
-		o.report(o.at(key), "is an empty list", empty)
+func (o Object) eachWord(key, what, empty string, each func(at Place, word string)) {
+	words := o.Words(key)
+	if o.Given(key) && len(words) == 0 && !o.Broken(key) {
+		o.Report(o.At(key), "is an empty list", empty)
 	}
 	seen := make(map[string]bool, len(words))
 	for i, word := range words {
 		if seen[word] {
-			o.report(o.item(key, i), fmt.Sprintf("%s %q is there twice", what, word), "remove one of the two")
+			o.Report(o.Item(key, i), fmt.Sprintf("%s %q is there twice", what, word), "remove one of the two")
 			continue
 		}
 		seen[word] = true
-		each(o.item(key, i), word)
+		each(o.Item(key, i), word)
 	}
 }
 
-func (o objectReader) validateSinkAccounts(cfg *Config) {
-	o.eachWord("accounts", "account", "name accounts, or remove the line to send all of them", func(at place, word string) {
+func (o Object) validateSinkAccounts(cfg *Config) {
+	o.eachWord("accounts", "account", "name accounts, or remove the line to send all of them", func(at Place, word string) {
 		switch _, known := cfg.Accounts[word]; {
-		case o.badNames[word] || o.broken["accounts."+word]: // reported where it stands
+		case o.l.badNames[word] || o.l.broken["accounts."+word]: // reported where it stands
 		case isGlob(word):
 			o.validateGlob(cfg, at, word)
 		case !known:
-			o.report(at, fmt.Sprintf("unknown account %q", word), suggest(word, keysOf(cfg.Accounts)))
+			o.Report(at, fmt.Sprintf("unknown account %q", word), suggest(word, keysOf(cfg.Accounts)))
 		}
 	})
 }
 
-func (o objectReader) validateGlob(cfg *Config, at place, glob string) {
+func (o Object) validateGlob(cfg *Config, at Place, glob string) {
 	if _, err := slashed.Match(glob, ""); err != nil {
-		o.report(at, fmt.Sprintf("%q is not a pattern", glob), "write * for any letters, ? for one, and [abc] for one of some")
+		o.Report(at, fmt.Sprintf("%q is not a pattern", glob), "write * for any letters, ? for one, and [abc] for one of some")
 		return
 	}
-	if len(o.badNames) > 0 || len(cfg.SinkAccounts(Sink{Accounts: []string{glob}})) > 0 {
+	if len(o.l.badNames) > 0 || len(cfg.SinkAccounts(Sink{Accounts: []string{glob}})) > 0 {
 		return
 	}
-	o.report(at, fmt.Sprintf("no account matches %q", glob), suggestGlob(glob, keysOf(cfg.Accounts)))
+	o.Report(at, fmt.Sprintf("no account matches %q", glob), suggestGlob(glob, keysOf(cfg.Accounts)))
 }
 
 // suggestGlob is the hint about a pattern that matches none of the names: the
@@ -117,13 +117,13 @@ func (l *loader) usedProviders(cfg *Config) map[string]bool {
 	return used
 }
 
-func (o objectReader) validateSinkProviders(used map[string]bool) {
+func (o Object) validateSinkProviders(used map[string]bool) {
 	if used == nil {
 		return
 	}
-	o.eachWord("providers", "provider", "name providers, or remove the line", func(at place, word string) {
-		if !used[word] && len(o.badNames) == 0 {
-			o.report(at, fmt.Sprintf("no account belongs to provider %q", word), suggest(word, keysOf(used)))
+	o.eachWord("providers", "provider", "name providers, or remove the line", func(at Place, word string) {
+		if !used[word] && len(o.l.badNames) == 0 {
+			o.Report(at, fmt.Sprintf("no account belongs to provider %q", word), suggest(word, keysOf(used)))
 		}
 	})
 }
@@ -141,17 +141,17 @@ func (s Sink) tokensOnly() string {
 	return ""
 }
 
-func (o objectReader) validateEvents(s Sink) {
+func (o Object) validateEvents(s Sink) {
 	kinds := map[string]bool{SendToken: true, SendAlert: true, SendLifecycle: true}
-	o.eachWord("events", "event", "name token, alert or lifecycle, or remove the line", func(at place, word string) {
+	o.eachWord("events", "event", "name token, alert or lifecycle, or remove the line", func(at Place, word string) {
 		switch only := s.tokensOnly(); {
 		case !kinds[word]:
-			o.report(at, fmt.Sprintf("unknown event %q", word), suggest(word, slices.Collect(maps.Keys(kinds))))
+			o.Report(at, fmt.Sprintf("unknown event %q", word), suggest(word, slices.Collect(maps.Keys(kinds))))
 		case word == SendToken && s.Notify != nil:
-			o.report(at, "a sink of type notify tells people, through services of others, and is never given a token",
+			o.Report(at, "a sink of type notify tells people, through services of others, and is never given a token",
 				"write alert or lifecycle, and another sink for the tokens")
 		case word != SendToken && only != "":
-			o.report(at, fmt.Sprintf("%s, and no event %q", only, word),
+			o.Report(at, fmt.Sprintf("%s, and no event %q", only, word),
 				"write another sink for it, of type notify, webhook, exec with a command, or unixsocket with direction: listen")
 		}
 	})

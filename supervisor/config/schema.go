@@ -6,106 +6,62 @@ import (
 	"time"
 )
 
-// kind is what a key holds.
-type kind int
-
-const (
-	// object has the keys of fields.
-	object kind = iota
-	// named maps a name that the user chooses to objects.
-	named
-	// table maps keys that the user chooses to one kind of value.
-	table
-	// word is a choice or a name; references are not resolved in it, so that
-	// messages may quote it.
-	word
-	// text may hold references, and messages never quote it.
-	text
-	// secret is text that should not stand in clear in a file.
-	secret
-	// path is a file name; it may hold references, and messages quote it as
-	// it was written.
-	path
-	duration
-	number
-	boolean
-	// words is a list of word.
-	words
-	// secrets is a list of secret.
-	secrets
-	// mode is a file's permission bits in octal.
-	mode
-	// rows is a list of objects, which the file alone can hold. They are kept
-	// by their number.
-	rows
-)
-
-// field describes one key.
-type field struct {
-	kind   kind
-	fields map[string]field // of an object
-	each   *field           // of named, table and rows
-	// preset is the default, in the type that parse returns; nil: none, or
-	// one that depends on other keys.
-	preset any
-}
-
 // schema is everything that may stand in a configuration.
-func schema(sinks sinkSchema) field {
-	return field{kind: object, fields: map[string]field{
-		"state_dir":     {kind: path},
-		"fallback_dir":  {kind: path},
-		"trust":         {kind: words},
-		"machine_guard": {kind: word, preset: "auto"},
-		"control":       {kind: object, fields: map[string]field{"socket": {kind: path}, "trust_folder": {kind: boolean, preset: false}}},
-		"log": {kind: object, fields: map[string]field{
-			"level":  {kind: word, preset: "info"},
-			"format": {kind: word, preset: "text"},
-			"file":   {kind: path},
+func schema(sinks sinkSchema) Field {
+	return Field{Holds: Nested, Fields: Fields{
+		"state_dir":     {Holds: Path},
+		"fallback_dir":  {Holds: Path},
+		"trust":         {Holds: Words},
+		"machine_guard": {Holds: Word, Default: "auto"},
+		"control":       {Holds: Nested, Fields: Fields{"socket": {Holds: Path}, "trust_folder": {Holds: Boolean, Default: false}}},
+		"log": {Holds: Nested, Fields: Fields{
+			"level":  {Holds: Word, Default: "info"},
+			"format": {Holds: Word, Default: "text"},
+			"file":   {Holds: Path},
 
-			"trust_folder": {kind: boolean, preset: false},
+			"trust_folder": {Holds: Boolean, Default: false},
 		}},
-		"plugins": {kind: object, fields: map[string]field{"dir": {kind: path}}},
-		"alerts": {kind: object, fields: map[string]field{
-			"repeat":    {kind: duration, preset: 4 * time.Hour},
-			"login_due": {kind: duration, preset: 24 * time.Hour},
+		"plugins": {Holds: Nested, Fields: Fields{"dir": {Holds: Path}}},
+		"alerts": {Holds: Nested, Fields: Fields{
+			"repeat":    {Holds: Duration, Default: 4 * time.Hour},
+			"login_due": {Holds: Duration, Default: 24 * time.Hour},
 		}},
-		"providers": {kind: named, each: &field{kind: object, fields: map[string]field{
-			"command":       {kind: words},
-			"sha256":        {kind: word},
-			"settings":      {kind: table, each: &field{kind: text}},
-			"max_in_flight": {kind: number, preset: defaultMaxInFlight},
-			"maintenance": {kind: rows, each: &field{kind: object, fields: map[string]field{
-				"days": {kind: words},
-				"from": {kind: word},
-				"to":   {kind: word},
-				"zone": {kind: word},
+		"providers": {Holds: named, Each: &Field{Holds: Nested, Fields: Fields{
+			"command":       {Holds: Words},
+			"sha256":        {Holds: Word},
+			"settings":      {Holds: Table, Each: &Field{Holds: Text}},
+			"max_in_flight": {Holds: Number, Default: defaultMaxInFlight},
+			"maintenance": {Holds: rows, Each: &Field{Holds: Nested, Fields: Fields{
+				"days": {Holds: Words},
+				"from": {Holds: Word},
+				"to":   {Holds: Word},
+				"zone": {Holds: Word},
 			}}},
 		}}},
-		"accounts": {kind: named, each: &field{kind: object, fields: map[string]field{
-			"provider":      {kind: word},
-			"client_id":     {kind: text},
-			"client_secret": {kind: secret},
-			"redirect_url":  {kind: text},
-			"scopes":        {kind: words},
-			"settings":      {kind: table, each: &field{kind: text}},
-			"shared_file": {kind: object, fields: map[string]field{
-				"path":              {kind: path},
-				"lock":              {kind: path},
-				"format":            {kind: word},
-				"timezone":          {kind: word},
-				"unsafe_filesystem": {kind: boolean, preset: false},
-				"trust_folder":      {kind: boolean, preset: false},
+		"accounts": {Holds: named, Each: &Field{Holds: Nested, Fields: Fields{
+			"provider":      {Holds: Word},
+			"client_id":     {Holds: Text},
+			"client_secret": {Holds: Secret},
+			"redirect_url":  {Holds: Text},
+			"scopes":        {Holds: Words},
+			"settings":      {Holds: Table, Each: &Field{Holds: Text}},
+			"shared_file": {Holds: Nested, Fields: Fields{
+				"path":              {Holds: Path},
+				"lock":              {Holds: Path},
+				"format":            {Holds: Word},
+				"timezone":          {Holds: Word},
+				"unsafe_filesystem": {Holds: Boolean, Default: false},
+				"trust_folder":      {Holds: Boolean, Default: false},
 			}},
-			"refresh": {kind: object, fields: map[string]field{
-				"before_expiry": {kind: duration, preset: time.Duration(0)},
-				"every":         {kind: duration, preset: time.Duration(0)},
-				"jitter":        {kind: duration},
-				"max_failures":  {kind: number, preset: 5},
-				"timeout":       {kind: duration, preset: 30 * time.Second},
+			"refresh": {Holds: Nested, Fields: Fields{
+				"before_expiry": {Holds: Duration, Default: time.Duration(0)},
+				"every":         {Holds: Duration, Default: time.Duration(0)},
+				"jitter":        {Holds: Duration},
+				"max_failures":  {Holds: Number, Default: 5},
+				"timeout":       {Holds: Duration, Default: 30 * time.Second},
 			}},
 		}}},
-		"sinks": {kind: named, each: &field{kind: object, fields: sinks.any()}},
+		"sinks": {Holds: named, Each: &Field{Holds: Nested, Fields: sinks.any()}},
 	}}
 }
 

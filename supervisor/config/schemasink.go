@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net/textproto"
+	"strings"
 	"time"
 )
 
@@ -8,103 +10,107 @@ import (
 // at once.
 const defaultMaxConcurrent = 4
 
-func commonSinkFields() map[string]field {
-	return map[string]field{
-		"type":                  {kind: word},
-		"accounts":              {kind: words},
-		"providers":             {kind: words},
-		"events":                {kind: words},
-		"max_concurrent":        {kind: number, preset: defaultMaxConcurrent},
-		"include_refresh_token": {kind: boolean, preset: false},
+func commonSinkFields() Fields {
+	return Fields{
+		"type":                  {Holds: Word},
+		"accounts":              {Holds: Words},
+		"providers":             {Holds: Words},
+		"events":                {Holds: Words},
+		"max_concurrent":        {Holds: Number, Default: defaultMaxConcurrent},
+		"include_refresh_token": {Holds: Boolean, Default: false},
 	}
 }
 
 // builtInSinkFields are the keys of each built-in type of sink, beside the
 // common ones.
-func builtInSinkFields() map[string]map[string]field {
-	return map[string]map[string]field{
-		SinkFile: withContent(map[string]field{
-			"path":         {kind: path},
-			"mode":         {kind: mode},
-			"owner":        {kind: word},
-			"trust_folder": {kind: boolean, preset: false},
+func builtInSinkFields() map[string]Fields {
+	return map[string]Fields{
+		SinkFile: withContent(Fields{
+			"path":         {Holds: Path},
+			"mode":         {Holds: Mode},
+			"owner":        {Holds: Word},
+			"trust_folder": {Holds: Boolean, Default: false},
 			"signal":       signalField(),
 		}),
-		SinkUnixSocket: withContent(map[string]field{
-			"path":          {kind: path},
-			"direction":     {kind: word, preset: directionDial},
-			"ack":           {kind: word, preset: "ok"},
-			"timeout":       {kind: duration, preset: 5 * time.Second},
-			"attempts":      {kind: number, preset: 3},
-			"interval":      {kind: duration, preset: 5 * time.Second},
-			"mode":          {kind: mode, preset: 0o600},
-			"allow_uids":    {kind: words},
-			"max_consumers": {kind: number, preset: 64},
-			"trust_folder":  {kind: boolean, preset: false},
+		SinkUnixSocket: withContent(Fields{
+			"path":          {Holds: Path},
+			"direction":     {Holds: Word, Default: directionDial},
+			"ack":           {Holds: Word, Default: "ok"},
+			"timeout":       {Holds: Duration, Default: 5 * time.Second},
+			"attempts":      {Holds: Number, Default: 3},
+			"interval":      {Holds: Duration, Default: 5 * time.Second},
+			"mode":          {Holds: Mode, Default: 0o600},
+			"allow_uids":    {Holds: Words},
+			"max_consumers": {Holds: Number, Default: 64},
+			"trust_folder":  {Holds: Boolean, Default: false},
 		}),
-		SinkWebhook: withContent(map[string]field{
-			"url":       {kind: text},
-			"secret":    {kind: secret},
-			"headers":   {kind: table, each: &field{kind: secret}},
-			"timeout":   {kind: duration, preset: 10 * time.Second},
-			"ca_file":   {kind: path},
-			"cert_file": {kind: path},
-			"key_file":  {kind: path},
-			"proxy":     {kind: secret},
+		SinkWebhook: withContent(Fields{
+			"url":       {Holds: Text},
+			"secret":    {Holds: Secret},
+			"headers":   {Holds: Table, Each: &Field{Holds: Secret}, Spell: headerName},
+			"timeout":   {Holds: Duration, Default: 10 * time.Second},
+			"ca_file":   {Holds: Path},
+			"cert_file": {Holds: Path},
+			"key_file":  {Holds: Path},
+			"proxy":     {Holds: Secret},
 		}),
-		SinkExec: withContent(map[string]field{
-			"command": {kind: words},
-			"timeout": {kind: duration, preset: 10 * time.Second},
+		SinkExec: withContent(Fields{
+			"command": {Holds: Words},
+			"timeout": {Holds: Duration, Default: 10 * time.Second},
 			"signal":  signalField(),
 		}),
 		SinkNotify: {
-			"urls":    {kind: secrets},
-			"timeout": {kind: duration, preset: 10 * time.Second},
+			"urls":    {Holds: Secrets},
+			"timeout": {Holds: Duration, Default: 10 * time.Second},
 		},
 	}
 }
 
+func headerName(variable string) string {
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(variable, "_", "-"))
+}
+
 // pluginSinkFields are the keys of a sink that is a plugin, beside the common
 // ones.
-func pluginSinkFields() map[string]field {
-	return withContent(map[string]field{
-		"command":  {kind: words},
-		"sha256":   {kind: word},
-		"settings": {kind: table, each: &field{kind: secret}},
-		"timeout":  {kind: duration, preset: 30 * time.Second},
-		"restore":  {kind: boolean, preset: true},
+func pluginSinkFields() Fields {
+	return withContent(Fields{
+		"command":  {Holds: Words},
+		"sha256":   {Holds: Word},
+		"settings": {Holds: Table, Each: &Field{Holds: Secret}},
+		"timeout":  {Holds: Duration, Default: 30 * time.Second},
+		"restore":  {Holds: Boolean, Default: true},
 	})
 }
 
 // withContent adds the keys that say how a token is written.
-func withContent(fields map[string]field) map[string]field {
+func withContent(fields Fields) Fields {
 	for _, key := range contentKeys() {
-		fields[key] = field{kind: word}
+		fields[key] = Field{Holds: Word}
 	}
 	return fields
 }
 
 func contentKeys() []string { return []string{"format", "template", "timezone"} }
 
-func signalField() field {
-	return field{kind: object, fields: map[string]field{
-		"pidfile":      {kind: path},
-		"signal":       {kind: word, preset: "HUP"},
-		"trust_folder": {kind: boolean, preset: false},
+func signalField() Field {
+	return Field{Holds: Nested, Fields: Fields{
+		"pidfile":      {Holds: Path},
+		"signal":       {Holds: Word, Default: "HUP"},
+		"trust_folder": {Holds: Boolean, Default: false},
 	}}
 }
 
 // sinkSchema is what may stand in a sink, by its type.
 type sinkSchema struct {
-	builtIn map[string]map[string]field
-	plugin  map[string]field
+	builtIn map[string]Fields
+	plugin  Fields
 }
 
 func newSinkSchema() sinkSchema { return sinkSchema{builtInSinkFields(), pluginSinkFields()} }
 
 // of are the keys of a type of sink beside the common ones. A type that is not
 // built in is a plugin.
-func (s sinkSchema) of(typ string) map[string]field {
+func (s sinkSchema) of(typ string) Fields {
 	if fields, ok := s.builtIn[typ]; ok {
 		return fields
 	}
@@ -116,11 +122,11 @@ func (s sinkSchema) of(typ string) map[string]field {
 
 // any are the keys of all types together, because the type may come from
 // another layer than the key. A key has the same kind in every type.
-func (s sinkSchema) any() map[string]field {
+func (s sinkSchema) any() Fields {
 	all := commonSinkFields()
-	add := func(fields map[string]field) {
+	add := func(fields Fields) {
 		for key, f := range fields {
-			f.preset = nil
+			f.Default = nil
 			all[key] = f
 		}
 	}

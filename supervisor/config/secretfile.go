@@ -10,48 +10,48 @@ import (
 
 // resolveFile returns the text that ${file:PATH} or ${file:PATH#key} refers
 // to.
-func (l *loader) resolveFile(at place, ref string) (string, *fault) {
+func (r *references) resolveFile(at Place, ref string) (string, *Fault) {
 	written, key := ref, ""
 	if i := strings.LastIndexByte(ref, '#'); i >= 0 {
 		written, key = ref[:i], ref[i+1:]
 		if key == "" {
-			return "", &fault{"the reference to " + written + " has no key after #", "name one, or leave out the #"}
+			return "", &Fault{"the reference to " + written + " has no key after #", "name one, or leave out the #"}
 		}
 	}
-	path, fault := l.referencedPath(at, written)
+	path, fault := r.referencedPath(at, written)
 	if fault != nil {
 		return "", fault
 	}
-	if !l.ownsSecret(path) { // whose programs are trusted with what it holds
-		l.steered(at, path)
+	if !r.ownsSecret(path) { // whose programs are trusted with what it holds
+		r.steering.steered(at, path)
 	}
-	file := l.secretFile(path)
+	file := r.secretFile(path)
 	if file.err != nil {
-		return l.lastKnown(at, path, written, key, unreadable(written, l.base(at), file.err))
+		return r.lastKnown(at, path, written, key, unreadable(written, r.folders.base(at), file.err))
 	}
-	if perm := file.mode; perm&0o004 != 0 && !l.told[path] {
-		l.told[path] = true
-		l.warn(at, fmt.Sprintf("everyone on this machine can read the secret file %s (mode %#o)", written, perm),
+	if perm := file.mode; perm&0o004 != 0 && !r.told[path] {
+		r.told[path] = true
+		r.warn(at, fmt.Sprintf("everyone on this machine can read the secret file %s (mode %#o)", written, perm),
 			"chmod 600 "+written)
 	}
 	value, fault := file.value(written, key)
 	if fault != nil {
-		return l.lastKnown(at, path, written, key, fault)
+		return r.lastKnown(at, path, written, key, fault)
 	}
 	return value, nil
 }
 
 // secretFile reads a file that is referred to, once for all accounts.
-func (l *loader) secretFile(path string) *secretText {
-	if l.secrets[path] == nil {
+func (r *references) secretFile(path string) *secretText {
+	if r.secrets[path] == nil {
 		data, mode, err := readText(path, maxSecretSize)
-		l.secrets[path] = newSecretText(data)
-		l.secrets[path].mode, l.secrets[path].err = mode, err
+		r.secrets[path] = newSecretText(data)
+		r.secrets[path].mode, r.secrets[path].err = mode, err
 	}
-	return l.secrets[path]
+	return r.secrets[path]
 }
 
-func unreadable(written, base string, err error) *fault {
+func unreadable(written, base string, err error) *Fault {
 	hint := "let the user who runs tokenkeeper read it"
 	if errors.Is(err, fs.ErrNotExist) {
 		hint = "create it with chmod 600"
@@ -59,24 +59,24 @@ func unreadable(written, base string, err error) *fault {
 			hint += "; its path is relative to " + base
 		}
 	}
-	return &fault{fmt.Sprintf("the secret file %s can't be read: %s", written, reason(err)), hint}
+	return &Fault{fmt.Sprintf("the secret file %s can't be read: %s", written, reason(err)), hint}
 }
 
 // referencedPath makes the path of a ${file:…} absolute. Variables may stand
 // in it, as in ${file:${env:CREDENTIALS_DIRECTORY}/name}.
-func (l *loader) referencedPath(at place, written string) (string, *fault) {
+func (r *references) referencedPath(at Place, written string) (string, *Fault) {
 	if f := notExpanded(written); f != nil {
 		return "", f
 	}
-	path, _, f := l.substitute(at, written, false)
+	path, _, f := r.substitute(at, written, false)
 	if f != nil {
 		return "", f
 	}
 	if path == "" {
-		return "", &fault{"the reference ${file:…} has no path", "write ${file:PATH}"}
+		return "", &Fault{"the reference ${file:…} has no path", "write ${file:PATH}"}
 	}
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.base(at), path)
+		path = filepath.Join(r.folders.base(at), path)
 	}
 	return path, nil
 }

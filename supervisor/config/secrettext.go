@@ -32,13 +32,13 @@ func newSecretText(data []byte) *secretText {
 }
 
 // value takes the wanted text out of the file.
-func (s *secretText) value(written, key string) (string, *fault) {
+func (s *secretText) value(written, key string) (string, *Fault) {
 	if !s.isText {
-		return "", &fault{"the secret file " + written + " does not hold text", "refer to a text file in UTF-8"}
+		return "", &Fault{"the secret file " + written + " does not hold text", "refer to a text file in UTF-8"}
 	}
 	value := ""
 	if key != "" {
-		var fault *fault
+		var fault *Fault
 		if value, fault = s.lookup(written, key); fault != nil {
 			return "", fault
 		}
@@ -46,13 +46,13 @@ func (s *secretText) value(written, key string) (string, *fault) {
 		value = strings.TrimRight(string(s.data), "\r\n")
 	}
 	if value == "" {
-		return "", &fault{"the secret in " + written + " is empty", "write the secret into it"}
+		return "", &Fault{"the secret in " + written + " is empty", "write the secret into it"}
 	}
 	return value, nil
 }
 
 // lookup finds a dotted key in YAML or JSON, which is YAML too.
-func (s *secretText) lookup(written, key string) (string, *fault) {
+func (s *secretText) lookup(written, key string) (string, *Fault) {
 	if !s.parsed {
 		var doc yaml.Node
 		if err := yaml.Unmarshal(s.data, &doc); err == nil && len(doc.Content) > 0 {
@@ -62,15 +62,15 @@ func (s *secretText) lookup(written, key string) (string, *fault) {
 	}
 	if s.root == nil {
 		// The parser's text may quote the file.
-		return "", &fault{"the secret file " + written + " is neither YAML nor JSON",
+		return "", &Fault{"the secret file " + written + " is neither YAML nor JSON",
 			"put it right, or leave out #" + key + " to take the whole file"}
 	}
 	n := s.find(s.root, key)
 	switch {
 	case n == nil:
-		return "", &fault{fmt.Sprintf("the secret file %s has no key %s", written, key), "add it, or name the right key after #"}
+		return "", &Fault{fmt.Sprintf("the secret file %s has no key %s", written, key), "add it, or name the right key after #"}
 	case n.Kind != yaml.ScalarNode:
-		return "", &fault{fmt.Sprintf("%s in the secret file %s is not text", key, written), "name the key of a single value"}
+		return "", &Fault{fmt.Sprintf("%s in the secret file %s is not text", key, written), "name the key of a single value"}
 	case isNull(n):
 		return "", nil
 	}

@@ -11,18 +11,18 @@ import (
 const sharedFileOf = "the shared file of account"
 
 // sharedFile is nil if nothing was written about one.
-func (o objectReader) sharedFile() *SharedFile {
+func sharedFile(o Object) *SharedFile {
 	written := false
-	for key := range o.schema.fields["accounts"].each.fields["shared_file"].fields {
-		written = written || o.given(key)
+	for key := range o.l.schema.Fields["accounts"].Each.Fields["shared_file"].Fields {
+		written = written || o.Given(key)
 	}
 	if !written {
 		return nil
 	}
 	s := &SharedFile{
-		Path: o.pathOf("path"), Lock: o.pathOf("lock"), Format: o.word("format"),
-		Timezone: o.word("timezone"), UnsafeFilesystem: o.boolean("unsafe_filesystem"),
-		TrustFolder: o.boolean("trust_folder"),
+		Path: o.Path("path"), Lock: o.Path("lock"), Format: o.Word("format"),
+		Timezone: o.Word("timezone"), UnsafeFilesystem: o.Boolean("unsafe_filesystem"),
+		TrustFolder: o.Boolean("trust_folder"),
 	}
 	if s.Lock == "" && s.Path != "" {
 		s.Lock = s.Path + ".lock"
@@ -30,32 +30,32 @@ func (o objectReader) sharedFile() *SharedFile {
 	return s
 }
 
-func (o objectReader) validateSharedFile(s *SharedFile) {
-	if !o.given("path") {
-		o.report(o.at("path"), "the shared file has no path", "write path: /var/lib/bots/token.json")
+func validateSharedFile(o Object, s *SharedFile) {
+	if !o.Given("path") {
+		o.Report(o.At("path"), "the shared file has no path", "write path: /var/lib/bots/token.json")
 	}
-	if !o.given("format") {
-		o.report(o.at("format"), "the shared file has no format", "write format: saxo-cache, or whichever its programs use")
+	if !o.Given("format") {
+		o.Report(o.At("format"), "the shared file has no format", "write format: saxo-cache, or whichever its programs use")
 	} else {
-		o.choice("format", formats()...)
+		Choice(o, "format", formats()...)
 	}
-	o.validateZone("timezone", s.Timezone)
+	Zone(o, "timezone", s.Timezone)
 	if s.Path == "" {
 		return
 	}
-	if o.canonical(s.Lock) == o.canonical(s.Path) {
-		o.report(o.at("lock"), "the file can't be its own lock, because it is replaced at each write",
+	if o.l.folders.canonical(s.Lock) == o.l.folders.canonical(s.Path) {
+		o.Report(o.At("lock"), "the file can't be its own lock, because it is replaced at each write",
 			"name the file that the other programs lock, or remove the line")
 	}
 	switch info, err := os.Lstat(s.Path); {
 	case err != nil: // it may come later
 	case info.Mode()&fs.ModeSymlink != 0:
-		o.report(o.at("path"), "is a symbolic link, which a write would replace",
+		o.Report(o.At("path"), "is a symbolic link, which a write would replace",
 			"write the path of the file that it names, and lock: the file that the other programs lock")
 	case !info.Mode().IsRegular():
-		o.report(o.at("path"), "is not a file", "move it away, or choose another path")
-	case info.Mode().Perm()&0o004 != 0 && !o.told[s.Path]:
-		o.warn(o.at("path"), fmt.Sprintf("everyone on this machine can read the refresh token (mode %#o), and this mode is kept", info.Mode().Perm()),
+		o.Report(o.At("path"), "is not a file", "move it away, or choose another path")
+	case info.Mode().Perm()&0o004 != 0 && !o.l.references.told[s.Path]:
+		o.Warn(o.At("path"), fmt.Sprintf("everyone on this machine can read the refresh token (mode %#o), and this mode is kept", info.Mode().Perm()),
 			"chmod 600 it, or 660 with a group of the programs that use it")
 	}
 	for _, key := range []string{"path", "lock"} {
@@ -63,7 +63,7 @@ func (o objectReader) validateSharedFile(s *SharedFile) {
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 			// Not an error: a service may make it before it starts, or the
 			// configuration may be checked on another machine.
-			o.warn(o.at(key), "there is no directory "+dir+" here", "create it before the supervisor starts")
+			o.Warn(o.At(key), "there is no directory "+dir+" here", "create it before the supervisor starts")
 			return
 		}
 	}
@@ -73,33 +73,33 @@ func (o objectReader) validateSharedFile(s *SharedFile) {
 // shared files and their locks to taken. Several shared files may have one
 // lock.
 func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
-	accounts := l.merged.down("accounts")
-	each := func(check func(o objectReader, name string, s *SharedFile)) {
+	accounts := l.merged.Down("accounts")
+	each := func(check func(o Object, name string, s *SharedFile)) {
 		for _, name := range keysOf(cfg.Accounts) {
 			if s := cfg.Accounts[name].SharedFile; s != nil && s.Path != "" {
-				check(accounts.down(name).down("shared_file"), name, s)
+				check(accounts.Down(name).Down("shared_file"), name, s)
 			}
 		}
 	}
-	each(func(o objectReader, name string, s *SharedFile) {
-		path := o.canonical(s.Path)
+	each(func(o Object, name string, s *SharedFile) {
+		path := o.l.folders.canonical(s.Path)
 		if by, ok := taken[path]; ok {
-			o.report(o.at("path"), "the file is "+by+" too", "choose another path; a grant has one account")
+			o.Report(o.At("path"), "the file is "+by+" too", "choose another path; a grant has one account")
 			return
 		}
-		taken[path] = fmt.Sprintf("%s %q%s", sharedFileOf, name, inLine(o.at("path")))
+		taken[path] = fmt.Sprintf("%s %q%s", sharedFileOf, name, inLine(o.At("path")))
 	})
 	locks := map[string]string{}
-	each(func(o objectReader, name string, s *SharedFile) {
-		lock := o.canonical(s.Lock)
-		if by, ok := taken[lock]; ok && lock != o.canonical(s.Path) {
-			o.report(o.at("lock"), "the lock is "+by+" too", "choose another file, the one that the other programs lock")
+	each(func(o Object, name string, s *SharedFile) {
+		lock := o.l.folders.canonical(s.Lock)
+		if by, ok := taken[lock]; ok && lock != o.l.folders.canonical(s.Path) {
+			o.Report(o.At("lock"), "the lock is "+by+" too", "choose another file, the one that the other programs lock")
 			return
 		}
 		if locks[lock] != "" {
 			return
 		}
-		locks[lock] = fmt.Sprintf("the lock of the shared file of account %q%s", name, inLine(o.at("lock")))
+		locks[lock] = fmt.Sprintf("the lock of the shared file of account %q%s", name, inLine(o.At("lock")))
 	})
 	for lock, what := range locks {
 		if taken[lock] == "" {

@@ -14,14 +14,14 @@ import (
 // syntax reports an error of the YAML parser about data, at the line of the
 // fault. What it quotes is left out: it may be a piece of a secret that should
 // have been in quotes.
-func (l *loader) syntax(data []byte, err error) {
+func (d *document) syntax(data []byte, err error) {
 	_, what := lineIn(err)
 	line, within := faultLine(data, what)
 	what = regexp.MustCompile("(?s)(anchor )'.*'|'[^' ]{2,}'|`.*`").ReplaceAllString(what, "${1}…")
 	if within != line && strings.Contains(what, "','") {
 		what += fmt.Sprintf(" of the brackets that begin in line %d", within)
 	}
-	l.report(place{file: l.file, line: line}, "not valid YAML: "+what,
+	d.report(Place{file: d.file, line: line}, "not valid YAML: "+what,
 		"look at the indentation, and put text with special characters in quotes")
 }
 

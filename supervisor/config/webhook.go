@@ -21,106 +21,106 @@ import (
 // noProxy in place of a proxy's URL: none, whatever the environment says.
 const noProxy = "none"
 
-func (o objectReader) webhook() *WebhookSink {
+func (o Object) webhook() *WebhookSink {
 	s := &WebhookSink{
-		Secret: o.secret("secret", signingKey), Headers: o.headers(), Timeout: o.duration("timeout"),
-		CAFile: o.pathOf("ca_file"), CertFile: o.pathOf("cert_file"), KeyFile: o.pathOf("key_file"),
+		Secret: o.Secret("secret", signingKey), Headers: o.headers(), Timeout: o.Duration("timeout"),
+		CAFile: o.Path("ca_file"), CertFile: o.Path("cert_file"), KeyFile: o.Path("key_file"),
 	}
-	s.URL, _ = o.text("url")
-	proxy, referenced := o.text("proxy")
-	if f := proxyFault(proxy); f != nil && o.given("proxy") && !o.broken[o.dotted("proxy")] {
-		o.reject(o.at("proxy"), o.dotted("proxy"), f)
+	s.URL, _ = o.Text("url")
+	proxy, referenced := o.Text("proxy")
+	if f := proxyFault(proxy); f != nil && o.Given("proxy") && !o.Broken("proxy") {
+		o.Reject("proxy", f)
 	} else if u, err := url.Parse(proxy); err == nil && u.User != nil && !referenced {
-		o.inClear("proxy")
+		o.InClear("proxy")
 	}
 	s.Proxy = sdk.NewSecret(proxy)
 	return s
 }
 
 // proxyFault does not quote the address: it may hold a password.
-func proxyFault(proxy string) *fault {
+func proxyFault(proxy string) *Fault {
 	if proxy == noProxy {
 		return nil
 	}
 	u, err := url.Parse(proxy)
 	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-		return &fault{"is not the address of a proxy", "write it like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none"}
+		return &Fault{"is not the address of a proxy", "write it like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none"}
 	}
 	return nil
 }
 
 // headers are all kept as secrets, but only one whose name sounds like a
 // secret is warned about.
-func (o objectReader) headers() map[string]sdk.Secret {
-	table, values := o.down("headers"), map[string]sdk.Secret{}
+func (o Object) headers() map[string]sdk.Secret {
+	table, values := o.Down("headers"), map[string]sdk.Secret{}
 	for _, key := range keysOf(table.values) {
-		value, referenced := table.text(key)
+		value, referenced := table.Text(key)
 		if strings.ContainsAny(value, "\r\n") || !regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(key) {
-			o.report(table.at(key), "is not a header that can be sent", "write Name: value, in one line")
+			o.Report(table.At(key), "is not a header that can be sent", "write Name: value, in one line")
 		}
 		switch name := strings.ToLower(key); {
 		case strings.HasPrefix(name, "webhook-"):
-			o.report(table.at(key), "belongs to the signature and can't be set", "remove the line")
-		case name != "content-type" || table.broken[table.dotted(key)]:
-		case !o.given("format"):
-			o.report(table.at(key), "has no effect without a format: the post is then that of the Standard Webhooks specification, which is JSON",
+			o.Report(table.At(key), "belongs to the signature and can't be set", "remove the line")
+		case name != "content-type" || table.Broken(key):
+		case !o.Given("format"):
+			o.Report(table.At(key), "has no effect without a format: the post is then that of the Standard Webhooks specification, which is JSON",
 				"write a format too, or remove the line")
 		default:
 			if _, _, err := mime.ParseMediaType(value); err != nil {
-				o.report(table.at(key), "is not a media type", "write it like application/json")
+				o.Report(table.At(key), "is not a media type", "write it like application/json")
 			}
 		}
 		values[key] = sdk.NewSecret(value)
-		if value != "" && !referenced && soundsSecret(key) {
-			table.inClear(key)
+		if value != "" && !referenced && SoundsSecret(key) {
+			table.InClear(key)
 		}
 	}
 	return values
 }
 
 // signingKey checks a secret of the Standard Webhooks specification.
-func signingKey(secret string) *fault {
+func signingKey(secret string) *Fault {
 	if secret == "" {
 		return nil
 	}
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
 	if err != nil || len(key) == 0 {
-		return &fault{"is not a Standard Webhooks secret: whsec_ and base64",
+		return &Fault{"is not a Standard Webhooks secret: whsec_ and base64",
 			"make one with: printf whsec_; openssl rand -base64 32"}
 	}
 	return nil
 }
 
-func (o objectReader) validateWebhook(sink Sink) {
+func (o Object) validateWebhook(sink Sink) {
 	s := sink.Webhook
-	atLeast(o, "timeout", s.Timeout, time.Millisecond)
-	if o.required("url", "https://…") {
-		if u := o.validateURL("url", s.URL); u != nil && u.Scheme == "http" {
+	AtLeast(o, "timeout", s.Timeout, time.Millisecond)
+	if Required(o, "url", "https://…") {
+		if u := URL(o, "url", s.URL); u != nil && u.Scheme == "http" {
 			switch {
 			case loopback(u.Hostname()):
 				if sink.IncludeRefreshToken {
-					o.warn(o.at("url"), "any user of this machine may listen on that port while the receiver does not, and gets the refresh token",
+					o.Warn(o.At("url"), "any user of this machine may listen on that port while the receiver does not, and gets the refresh token",
 						"use https with ca_file, or a unixsocket sink, which asks the kernel who is there")
 				}
 			case sink.Sends(SendToken):
-				o.report(o.at("url"), "tokens would travel to another machine in clear text", "use https")
+				o.Report(o.At("url"), "tokens would travel to another machine in clear text", "use https")
 			default:
-				o.warn(o.at("url"), "alerts will travel in clear text", "use https")
+				o.Warn(o.At("url"), "alerts will travel in clear text", "use https")
 			}
 			for _, key := range []string{"ca_file", "cert_file", "key_file"} {
-				if o.given(key) {
-					o.report(o.at(key), "has no effect on an address of http", "use https, or remove the line")
+				if o.Given(key) {
+					o.Report(o.At(key), "has no effect on an address of http", "use https, or remove the line")
 				}
 			}
 		}
 	}
-	if s.Secret.IsZero() && !o.broken[o.dotted("secret")] {
-		o.warn(o.at("secret"), "the sink has no secret: the receiver can't tell our posts from forged ones",
+	if s.Secret.IsZero() && !o.Broken("secret") {
+		o.Warn(o.At("secret"), "the sink has no secret: the receiver can't tell our posts from forged ones",
 			"write secret: ${env:NAME}")
 	}
-	o.steered(o.at("ca_file"), s.CAFile)
-	o.steered(o.at("cert_file"), s.CertFile)
-	o.steered(o.at("key_file"), s.KeyFile)
+	Steered(o, "ca_file", s.CAFile)
+	Steered(o, "cert_file", s.CertFile)
+	Steered(o, "key_file", s.KeyFile)
 	o.validateCertificates(s)
 }
 
@@ -131,7 +131,7 @@ func loopback(host string) bool {
 
 // validateCertificates loads the files, so that one which is missing or wrong
 // is found before a token has to go out.
-func (o objectReader) validateCertificates(s *WebhookSink) {
+func (o Object) validateCertificates(s *WebhookSink) {
 	if s.CAFile != "" {
 		data, _, err := readText(s.CAFile, maxSecretSize)
 		if err != nil {
@@ -142,16 +142,16 @@ func (o objectReader) validateCertificates(s *WebhookSink) {
 		}
 	}
 	switch {
-	case o.given("cert_file") && !o.given("key_file"):
-		o.report(o.at("cert_file"), "the certificate has no key", "write key_file: the file of its private key")
-	case o.given("key_file") && !o.given("cert_file"):
-		o.report(o.at("key_file"), "the key has no certificate", "write cert_file: the file of its certificate")
+	case o.Given("cert_file") && !o.Given("key_file"):
+		o.Report(o.At("cert_file"), "the certificate has no key", "write key_file: the file of its private key")
+	case o.Given("key_file") && !o.Given("cert_file"):
+		o.Report(o.At("key_file"), "the key has no certificate", "write cert_file: the file of its certificate")
 	case s.CertFile != "" && s.KeyFile != "":
 		o.validateKeyPair(s)
 	}
 }
 
-func (o objectReader) validateKeyPair(s *WebhookSink) {
+func (o Object) validateKeyPair(s *WebhookSink) {
 	cert, _, err := readText(s.CertFile, maxSecretSize)
 	if err != nil {
 		o.unreadableFile("cert_file", err)
@@ -160,7 +160,7 @@ func (o objectReader) validateKeyPair(s *WebhookSink) {
 	if keyErr != nil {
 		o.unreadableFile("key_file", keyErr)
 	} else if mode&0o004 != 0 {
-		o.warn(o.at("key_file"), fmt.Sprintf("everyone on this machine can read the private key (mode %#o)", mode), "chmod 600 it")
+		o.Warn(o.At("key_file"), fmt.Sprintf("everyone on this machine can read the private key (mode %#o)", mode), "chmod 600 it")
 	}
 	if err != nil || keyErr != nil {
 		return
@@ -172,7 +172,7 @@ func (o objectReader) validateKeyPair(s *WebhookSink) {
 }
 
 // unreadableFile tells of a file that is named by key.
-func (o objectReader) unreadableFile(key string, err error) {
+func (o Object) unreadableFile(key string, err error) {
 	hint := "let the user who runs tokenkeeper read it"
 	if errors.Is(err, fs.ErrNotExist) {
 		hint = "name the right file, or remove the line"
@@ -180,10 +180,10 @@ func (o objectReader) unreadableFile(key string, err error) {
 	o.badFile(key, "the file can't be read: "+reason(err), hint)
 }
 
-func (o objectReader) badFile(key, message, hint string) {
-	if o.source.StrictFiles {
-		o.report(o.at(key), message, hint)
+func (o Object) badFile(key, message, hint string) {
+	if o.l.source.StrictFiles {
+		o.Report(o.At(key), message, hint)
 	} else {
-		o.warn(o.at(key), message, hint)
+		o.Warn(o.At(key), message, hint)
 	}
 }

@@ -1,0 +1,246 @@
+package config
+
+import (
+	"fmt"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// Object reads the keys of one mapping of the merged configuration, as it stands
+// in the file, the environment and flags together, and reports what is wrong
+// with them. A missing or broken value reads as zero.
+type Object struct {
+	l      *loader
+	values map[string]any
+	path   string // dotted
+}
+
+// Down is the mapping under key.
+func (o Object) Down(key string) Object {
+	return Object{o.l, child(o.values, key), below(o.path, key)}
+}
+
+func (o Object) dotted(key string) string { return below(o.path, key) }
+
+// Keys are those that have a value, in order.
+func (o Object) Keys() []string { return keysOf(o.values) }
+
+// At is where key was written, or if it was not, where the mapping was that
+// should hold it.
+func (o Object) At(key string) Place {
+	if at, ok := o.l.places[o.dotted(key)]; ok {
+		return at
+	}
+	at, ok := o.l.places[o.path]
+	if !ok {
+		at = Place{file: o.l.file}
+	}
+	if at.layer == inFile {
+		at.key = o.dotted(key)
+	}
+	return at
+}
+
+// Given says whether key was written at all, be it right or wrong.
+func (o Object) Given(key string) bool {
+	_, ok := o.l.places[o.dotted(key)]
+	return ok
+}
+
+// Broken says whether key was written and can't be used, which has been reported.
+func (o Object) Broken(key string) bool { return o.l.broken[o.dotted(key)] }
+
+// Report tells of something that is wrong, in words that quote no secret: what it
+// is, and what to do about it ("" if nothing can be said).
+func (o Object) Report(at Place, message, hint string) { o.l.report(at, message, hint) }
+
+// Warn tells of something that works but should be put right.
+func (o Object) Warn(at Place, message, hint string) { o.l.warn(at, message, hint) }
+
+// Reject reports the value of key, which is then broken.
+func (o Object) Reject(key string, wrong *Fault) { o.l.reject(o.At(key), o.dotted(key), wrong) }
+
+// Word, Number, Boolean and Duration return a value or the default of its field.
+func (o Object) Word(key string) string  { v, _ := o.values[key].(string); return v }
+func (o Object) Number(key string) int   { v, _ := o.values[key].(int); return v }
+func (o Object) Boolean(key string) bool { v, _ := o.values[key].(bool); return v }
+func (o Object) Duration(key string) time.Duration {
+	v, _ := o.values[key].(time.Duration)
+	return v
+}
+
+// Words returns a copy of a list, or nil for an empty one.
+func (o Object) Words(key string) []string {
+	v, _ := o.values[key].([]string)
+	return append([]string(nil), v...)
+}
+
+// Item is where the i-th item of a list was written.
+func (o Object) Item(key string, i int) Place {
+	if at, ok := o.l.places[o.dotted(key)+"."+strconv.Itoa(i)]; ok {
+		return at
+	}
+	return o.At(key)
+}
+
+// Text resolves references; referenced says whether there was one.
+func (o Object) Text(key string) (value string, referenced bool) {
+	value, referenced, ok := o.l.references.expand(o.At(key), o.Word(key))
+	if !ok {
+		o.l.broken[o.dotted(key)] = true
+	}
+	return value, referenced
+}
+
+// Secret is text that should not stand in a file that others can read.
+// Each check looks at the value and must not quote it.
+func (o Object) Secret(key string, checks ...func(string) *Fault) sdk.Secret {
+	value, referenced := o.Text(key)
+	for _, check := range checks {
+		if f := check(value); f != nil && !o.Broken(key) {
+			o.Reject(key, f)
+		}
+	}
+	if value != "" && !referenced {
+		o.InClear(key)
+	}
+	return sdk.NewSecret(value)
+}
+
+// InClear warns if the value of key can be read by others.
+func (o Object) InClear(key string) { o.l.inClearAt(o.At(key)) }
+
+// Path makes a path absolute, and resolves references.
+func (o Object) Path(key string) string {
+	raw := o.Word(key)
+	if f := notExpanded(raw); f != nil {
+		o.Reject(key, f)
+		return ""
+	}
+	value, _ := o.Text(key)
+	if value == "" {
+		if o.Given(key) && !o.Broken(key) {
+			o.Reject(key, &Fault{"is empty", "write a path, or remove the line"})
+		}
+		return ""
+	}
+	if !filepath.IsAbs(value) {
+		value = filepath.Join(o.l.folders.base(o.At(key)), value)
+	}
+	return filepath.Clean(value)
+}
+
+// Users reads names and numbers of users.
+func (o Object) Users(key string) []int {
+	var all []int
+	for i, word := range o.Words(key) {
+		number := word
+		if _, err := strconv.ParseUint(word, 10, 31); err != nil {
+			u, err := user.Lookup(word)
+			if err != nil {
+				o.Report(o.Item(key, i), fmt.Sprintf("there is no user %q on this machine", word), "create it, or write its number")
+				continue
+			}
+			number = u.Uid
+		}
+		uid, err := strconv.ParseUint(number, 10, 31)
+		if err != nil {
+			o.Report(o.Item(key, i), fmt.Sprintf("%q is no user's number", number), "write what id -u prints for the user")
+			continue
+		}
+		all = append(all, int(uid))
+	}
+	return all
+}
+
+// Secrets reads a list of secrets, each with the place of its own. The check
+// of each must not quote it. What is broken is left out.
+func (o Object) Secrets(key string, check func(string) *Fault) []sdk.Secret {
+	var all []sdk.Secret
+	for i, raw := range o.Words(key) {
+		at := o.Item(key, i)
+		value, referenced, ok := o.l.references.expand(at, raw)
+		if f := check(value); ok && f != nil {
+			o.Report(at, fmt.Sprintf("item %d: %s", i+1, f.Message), f.Hint)
+			ok = false
+		}
+		if !ok {
+			o.l.broken[o.dotted(key)] = true
+			continue
+		}
+		if !referenced {
+			o.l.inClearAt(at)
+		}
+		all = append(all, sdk.NewSecret(value))
+	}
+	return all
+}
+
+// Command reads a program and its arguments from "command". The program's path
+// is made absolute.
+func (o Object) Command() []string {
+	command := o.Words("command")
+	if len(command) > 0 {
+		command[0] = o.executable(command[0])
+	}
+	return command
+}
+
+// executable makes a path absolute; a name without a slash is left to be
+// looked up in $PATH.
+func (o Object) executable(program string) string {
+	if f := notExpanded(program); f != nil {
+		at := o.Item("command", 0)
+		o.Report(at, f.Message, "write the whole path")
+	}
+	if filepath.Base(program) == program || filepath.IsAbs(program) {
+		return program
+	}
+	return filepath.Join(o.l.folders.base(o.Item("command", 0)), program)
+}
+
+// Settings reads the table "settings". A broken value is left out.
+func (o Object) Settings() map[string]string {
+	table, values := o.Down("settings"), map[string]string{}
+	for _, key := range keysOf(table.values) {
+		value, referenced := table.Text(key)
+		if !table.Broken(key) {
+			values[key] = value
+		}
+		if referenced {
+			o.l.referred[key] = true
+		}
+		if value != "" && !referenced && SoundsSecret(key) {
+			table.InClear(key)
+		}
+	}
+	return values
+}
+
+func (l *loader) inClearAt(at Place) {
+	switch {
+	case at.layer == inFlags:
+		l.warn(at, "a secret in clear text in a flag: every process on this machine can read it",
+			"use ${env:NAME} or ${file:PATH}")
+	case at.layer == inFile && l.exposed != 0:
+		who := "the file's group"
+		if l.exposed&0o004 != 0 {
+			who = "everyone on this machine"
+		}
+		l.warn(at, "a secret in clear text in a file that "+who+" can read",
+			"chmod 600 "+l.file+", or move the secret out and write ${file:PATH} or ${env:NAME}")
+	}
+}
+
+var secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|private_?key|api[-_]?key|authorization|cookie|[-_]token$|^token$`)
+
+// SoundsSecret says whether the value under a name of the user's choice is
+// probably a secret.
+func SoundsSecret(key string) bool {
+	return secretName.MatchString(key)
+}

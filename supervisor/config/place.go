@@ -1,0 +1,68 @@
+package config
+
+import "slices"
+
+// layer is one of the layers that a value comes from.
+type layer int
+
+const (
+	inFile layer = iota
+	inEnvironment
+	inFlags
+)
+
+// Place is where something was written.
+type Place struct {
+	file         string
+	line, column int
+	key          string
+	layer        layer
+	// literal: a block of lines, the first of which follows this one (|).
+	literal bool
+}
+
+// Line within a text that stands at the place; ok is false if the text is not a
+// block of lines, so that nobody can tell.
+func (at Place) Line(n int) (in Place, ok bool) {
+	if !at.literal || n <= 0 {
+		return at, false
+	}
+	at.line, at.column = at.line+n, 0
+	return at, true
+}
+
+// findings are what a load has found, by what was given and where.
+type findings struct {
+	source Source
+	file   string // what messages call the YAML file
+
+	places   map[string]Place // of everything that was given, by dotted path
+	broken   map[string]bool  // what was given but can't be used
+	badNames map[string]bool  // names that can't be names
+	problems Problems
+	warnings []Warning
+}
+
+func (f *findings) report(at Place, message, hint string) {
+	f.problems = append(f.problems, Problem{at.file, at.line, at.column, at.key, message, hint})
+}
+
+func (f *findings) warn(at Place, message, hint string) {
+	f.warnings = append(f.warnings, Warning{at.file, at.line, at.column, at.key, message, hint})
+}
+
+// reject reports a value, and remembers that it is there all the same, so that
+// nobody reports it as missing.
+func (f *findings) reject(at Place, path string, wrong *Fault) any {
+	f.places[path] = at
+	f.broken[path] = true
+	f.report(at, wrong.Message, wrong.Hint)
+	return nil
+}
+
+func (f *findings) sort() {
+	slices.SortFunc(f.problems, inOrder)
+	f.problems = slices.Compact(f.problems)
+	slices.SortFunc(f.warnings, func(a, b Warning) int { return inOrder(Problem(a), Problem(b)) })
+	f.warnings = slices.Compact(f.warnings)
+}
