@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -95,7 +96,7 @@ func (s *Supervisor) snapshot(asked map[string]bool) alert.Snapshot {
 			a := accountAlerts(c, k, s.started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
 			a.Session = sessionAlerts(s.beats[c.Provider], name, k.Record, shot.Now)
-			if a.Unread = unreadFile(s.opts.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
+			if a.Unread = spools.UnreadFile(s.opts.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
 				a.Unread = "the provider's spool" // which is about to put it aside
 			}
 			shot.Accounts = append(shot.Accounts, a)

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -35,7 +36,7 @@ func (b backend) Status(ctx context.Context) (control.Status, error) {
 			k, _ := s.keepers[name].Status(a.Name)
 			acc := accountStatus(a.Name, name, k)
 			acc.Session = sessionStatus(s.beats[name], a.Name, k.Record, st.Now)
-			acc.Unread = unreadFile(s.opts.Config, name, k.Unread)
+			acc.Unread = spools.UnreadFile(s.opts.Config, name, k.Unread)
 			acc.SetAside = setAside(k.Record, st.Now)
 			acc.Sinks = s.deliveries(a.Name, k.Record)
 			st.Accounts = append(st.Accounts, acc)

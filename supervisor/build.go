@@ -4,15 +4,18 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
-	"google.golang.org/grpc"
 )
 
 // This file turns each part of the configuration into its room.
@@ -22,13 +25,11 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 	for _, c := range s.opts.Config.AccountsOf(provider) {
 		a := refreshAccount(s.opts.Config, c)
 		if c.SharedFile != nil {
-			stored, deposit := s.deposit(c.Name)
-			f, err := newSharedFile(*c.SharedFile, sharedfile.NotePath(s.opts.Config.StateDir, c.Name), deposit, &s.shelf)
+			f, err := s.shared.Add(c, func() { s.keepers[provider].Touch(c.Name) })
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}
 			a.Shared, a.SharedPath = f, c.SharedFile.Path
-			s.shared[c.Name] = sharedWatch{file: f, stored: stored, account: c.Name, supervisor: s}
 		}
 		accounts = append(accounts, a)
 	}
@@ -43,9 +44,10 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		LoggedIn:    s.loggedIn,
 	}
 	if s.systemClock {
-		c.Up = uptime()
+		c.Up = machine.Uptime()
 	}
-	if p := s.predecessor(provider); p != nil {
+	if s.opts.Seams.Launcher == nil { // processes in memory end with their supervisor
+		p := programs.Predecessor(s.opts.Config, provider, s.log)
 		c.Outwait, c.Bequests = p.Outwait, p.Bequests
 	}
 	return refresh.NewKeeper(ctx, c)
@@ -150,6 +152,10 @@ func (s *Supervisor) beside(provider string) func(context.Context, grpc.ClientCo
 	}
 }
 
+// handOver is how long the next supervisor may take to come, after one was
+// killed. So long bots wait, at most, beside the time of the attempt itself.
+const handOver = time.Minute
+
 func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
 		Name: provider, Work: process.Refreshing(k), Beside: s.beside(provider), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
@@ -158,7 +164,7 @@ func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Mem
 		c.Launcher = s.opts.Seams.Launcher(provider)
 		return process.New(c), nil
 	}
-	command, err := Command(s.opts.Config, provider, s.opts.Builtin)
+	command, err := programs.OfProvider(s.opts.Config, provider, s.opts.Builtin)
 	if err != nil {
 		return nil, err
 	}

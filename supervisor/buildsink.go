@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
@@ -184,7 +185,7 @@ func (s *Supervisor) newPlugin(c config.Sink) (sink.Sink, error) {
 	if c.Plugin.Restore {
 		p.Decode = decoder(c.Content)
 	}
-	if p.Command, err = SinkCommand(s.opts.Config, c); err != nil {
+	if p.Command, err = programs.OfSink(s.opts.Config, c); err != nil {
 		return nil, err
 	}
 	d, err := plugin.New(p)

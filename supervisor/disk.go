@@ -61,7 +61,7 @@ func (s *Supervisor) lookAtDisk() {
 }
 
 func (s *Supervisor) lookAtSocket() {
-	reopened, err := s.listener.reopen()
+	reopened, err := s.listener.Reopen()
 	switch {
 	case reopened:
 		s.shut = ""

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
 )
 
@@ -33,7 +34,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 		if c == nil || !isDir(filepath.Dir(c.Path)) {
 			continue
 		}
-		f, err := newSharedFile(*c, "", nil, nil)
+		f, err := sharedfiles.Open(*c)
 		if err == nil {
 			err = f.Trusted()
 		}

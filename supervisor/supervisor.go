@@ -10,13 +10,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/oklog/run"
-	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -27,10 +24,11 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/watchdog"
 )
 
 // Options is what a Supervisor is made of. `run`, the demo and every test use
@@ -74,7 +72,7 @@ type Supervisor struct {
 	presence  *presence
 	store     *store.Bolt
 	ownership ownership
-	listener  *door
+	listener  *control.Door
 	keepers   map[string]*refresh.Keeper
 	beats     map[string]*keepalive.Beats // by provider
 	providers map[string]*process.Member
@@ -83,8 +81,7 @@ type Supervisor struct {
 	sinkPlugins map[string]*plugin.Sink
 	alerts      *alert.Engine
 	turns       turns
-	shared      map[string]sharedWatch // by account
-	shelf       sharedfile.Shelf       // for the locks of all of them
+	shared      *sharedfiles.Files
 	elsewhere   *elsewhere
 	// looking admits one look at the disk at a time.
 	looking sync.Mutex
@@ -101,11 +98,6 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	if systemClock {
 		opts.Seams.Wall = time.Now
 	}
-	if opts.Seams.Listen == nil {
-		opts.Seams.Listen = func(socket string) (net.Listener, error) {
-			return control.Listen(socket, opts.Config.Control.TrustFolder)
-		}
-	}
 	if opts.Seams.Machine == nil {
 		opts.Seams.Machine = machine.Read
 	}
@@ -117,7 +109,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		providers:   map[string]*process.Member{},
 		workers:     map[string]*sink.Worker{},
 		sinkPlugins: map[string]*plugin.Sink{},
-		shared:      map[string]sharedWatch{},
+		shared:      sharedfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
 	s.facts = s.events.NewFacts()
 	s.elsewhere = newElsewhere(s)
@@ -155,7 +147,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 	}
 	s.events.Observe(s.tellSinks)
 	s.events.Observe(s.elsewhere.observe)
-	boot := bootID()
+	boot := machine.BootID()
 	for _, name := range cfg.ProviderNames() {
 		k, err := s.newKeeper(ctx, name, boot)
 		if err != nil {
@@ -174,8 +166,8 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.carry(s.alerts.Carried())
-	s.inheritLocks()
-	if s.listener, err = newDoor(s.listen); err != nil {
+	s.shared.InheritLocks()
+	if s.listener, err = control.OpenDoor(cfg, s.opts.Seams.Listen, s.log); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
 	return nil
@@ -279,12 +271,13 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	// The set of shared files that are watched for what other programs write.
 	{
 		watching, cancel := context.WithCancel(context.Background())
-		group.Add(func() error { return runMembers(watching, s.shared, s.log) }, func(error) { cancel() })
+		group.Add(func() error { return runMembers(watching, s.shared.Watches(), s.log) }, func(error) { cancel() })
 	}
 	// The service manager's watchdog, and the look at the clocks.
 	{
 		watching, cancel := context.WithCancel(context.Background())
-		group.Add(func() error { return s.watch(watching) }, func(error) { cancel() })
+		dog := watchdog.Watchdog{Watched: &watched{s: s}, MachineClock: s.systemClock, Log: s.log}
+		group.Add(func() error { return dog.Run(watching) }, func(error) { cancel() })
 	}
 
 	err := group.Run()
@@ -294,36 +287,4 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.log.Info("tokenkeeper ends")
 	}
 	return errors.Join(err, s.Close())
-}
-
-// bootID identifies this run of the kernel; "" where it can't be had, which
-// makes every open attempt count as ambiguous.
-func bootID() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(b))
-}
-
-// uptime reads how long the machine has been up, its sleep included; nil: its kernel
-// does not say.
-func uptime() func() time.Duration {
-	read := func() (time.Duration, error) {
-		var t unix.Timespec
-		err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &t)
-		return time.Duration(t.Nano()), err
-	}
-	if _, err := read(); err != nil {
-		return nil
-	}
-	return func() time.Duration {
-		up, _ := read() // a clock that is there stays
-		return up
-	}
-}
-
-// spoolDir is the directory of one provider's spool.
-func spoolDir(stateDir, provider string) string {
-	return filepath.Join(stateDir, "spool", provider)
 }

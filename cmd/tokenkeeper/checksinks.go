@@ -9,10 +9,10 @@ import (
 	"sync"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 )
 
 // sinkPlugin is the program of one sink.
@@ -54,7 +54,7 @@ func inspectSinks(ctx context.Context, cfg *config.Config) []sinkPlugin {
 }
 
 func (p *sinkPlugin) inspect(ctx context.Context, cfg *config.Config) {
-	command, err := supervisor.SinkCommand(cfg, cfg.Sinks[p.Sink])
+	command, err := programs.OfSink(cfg, cfg.Sinks[p.Sink])
 	if err != nil {
 		p.Error = err.Error()
 		return

@@ -159,7 +159,7 @@ func (e *env) reached(cfg *config.Config) (*control.Client, error) {
 // is in the fallback directory when the state directory took none.
 func clientOf(cfg *config.Config) *control.Client {
 	socket := cfg.Control.Socket
-	if fallback := supervisor.ControlFallback(cfg); fallback != "" && !answers(socket) && answers(fallback) {
+	if fallback := control.Fallback(cfg); fallback != "" && !answers(socket) && answers(fallback) {
 		socket = fallback
 	}
 	return control.NewClient(socket)

@@ -12,11 +12,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
@@ -130,7 +130,7 @@ func inspectAll(ctx context.Context, cfg *config.Config, names []string) []plugi
 
 func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
 	p := plugin{Name: name, Kind: kindProvider, Source: "plugin directory"}
-	command, err := supervisor.Command(cfg, name, builtinCommand)
+	command, err := programs.OfProvider(cfg, name, builtinCommand)
 	if err != nil {
 		p.Source, p.Error = "not found", err.Error()
 		return p

@@ -20,6 +20,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 )
 
 func newRunCommand(e *env) *cobra.Command {
@@ -202,7 +203,7 @@ func builtinsOf(ctx context.Context, cfg *config.Config) []plugin {
 // name leads to another program, or to an answer that only a real start can
 // explain.
 func describeBuiltin(ctx context.Context, cfg *config.Config, name string) (plugin, bool) {
-	command, err := supervisor.Command(cfg, name, builtinCommand)
+	command, err := programs.OfProvider(cfg, name, builtinCommand)
 	own, isBuiltin := builtinCommand(name)
 	if err != nil || !isBuiltin || command.Path != own[0] || command.SHA256 != "" {
 		return plugin{}, false

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
 )
 
 // unreadAnswer is an answer that was put aside, without a secret of it.
@@ -63,7 +64,7 @@ func (e *env) showUnread(ctx context.Context, file string) error {
 		if err != nil {
 			return err
 		}
-		found, err := supervisor.Unread(cfg)
+		found, err := spools.Unread(cfg)
 		if err != nil {
 			return err
 		}

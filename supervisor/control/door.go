@@ -1,13 +1,13 @@
-package supervisor
+package control
 
 import (
 	"net"
 	"sync"
 )
 
-// door is the control socket. When somebody has removed or replaced what stood
+// Door is the control socket. When somebody has removed or replaced what stood
 // at its path it is opened again, and who is connected stays so.
-type door struct {
+type Door struct {
 	open func() (net.Listener, error)
 
 	mu     sync.Mutex
@@ -15,16 +15,16 @@ type door struct {
 	closed bool
 }
 
-func newDoor(open func() (net.Listener, error)) (*door, error) {
+func openDoor(open func() (net.Listener, error)) (*Door, error) {
 	ln, err := open()
 	if err != nil {
 		return nil, err
 	}
-	return &door{open: open, now: ln}, nil
+	return &Door{open: open, now: ln}, nil
 }
 
-// reopen opens the socket again if it is not at its path any more.
-func (d *door) reopen() (reopened bool, err error) {
+// Reopen opens the socket again if it is not at its path any more.
+func (d *Door) Reopen() (reopened bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, ok := d.now.(interface{ Stands() bool })
@@ -41,14 +41,14 @@ func (d *door) reopen() (reopened bool, err error) {
 	return true, nil
 }
 
-func (d *door) current() net.Listener {
+func (d *Door) current() net.Listener {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.now
 }
 
 // Accept implements [net.Listener].
-func (d *door) Accept() (net.Conn, error) {
+func (d *Door) Accept() (net.Conn, error) {
 	for {
 		ln := d.current()
 		conn, err := ln.Accept()
@@ -59,10 +59,10 @@ func (d *door) Accept() (net.Conn, error) {
 }
 
 // Addr implements [net.Listener].
-func (d *door) Addr() net.Addr { return d.current().Addr() }
+func (d *Door) Addr() net.Addr { return d.current().Addr() }
 
 // Close implements [net.Listener].
-func (d *door) Close() error {
+func (d *Door) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true

@@ -1,4 +1,4 @@
-package supervisor
+package programs
 
 import (
 	"fmt"
@@ -9,10 +9,10 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
-// SinkCommand returns how the process of a sink that is a plugin is started: by
+// OfSink returns how the process of a sink that is a plugin is started: by
 // the command that the configuration names, or else by its type's program in
 // the plugin directory. The error says where it was looked for.
-func SinkCommand(cfg *config.Config, s config.Sink) (*process.Command, error) {
+func OfSink(cfg *config.Config, s config.Sink) (*process.Command, error) {
 	if s.Plugin == nil {
 		return nil, fmt.Errorf("sink %s: type %s is built in and has no program of its own", s.Name, s.Type)
 	}

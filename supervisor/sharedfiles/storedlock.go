@@ -1,4 +1,4 @@
-package supervisor
+package sharedfiles
 
 import (
 	"log/slog"
@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
 
 const (
@@ -60,40 +59,31 @@ func (l *storedLock) Remove() {
 	l.name = ""
 }
 
-// inheritLocks gives each account the lock of its shared file that the service
+// InheritLocks gives each account the lock of its shared file that the service
 // manager has kept since an attempt that was cut off. What belongs to no account
-// any more, or has waited for too long, is given back.
-func (s *Supervisor) inheritLocks() {
-	for _, stored := range s.opts.Stored.Received() {
+// any more, or has waited for too long, is given back. It is called once all files
+// were added.
+func (f *Files) InheritLocks() {
+	for _, stored := range f.stored.Received() {
 		account, isLock := strings.CutPrefix(stored.Name, lockName)
-		w, known := s.shared[account]
-		if isLock && known && w.stored != nil && time.Since(stored.At).Abs() < longestStored && w.inherit(stored) {
-			s.log.Info("the lock of the shared file was kept by the service manager since an attempt that was cut off", "account", account)
+		w, known := f.watches[account]
+		if isLock && known && time.Since(stored.At).Abs() < longestStored && w.inherit(stored) {
+			f.log.Info("the lock of the shared file was kept by the service manager since an attempt that was cut off", "account", account)
 			continue
 		}
-		if err := s.opts.Stored.Drop(stored); err != nil {
-			s.log.Warn("a lock that the service manager has kept could not be given back", "account", account, "error", err)
+		if err := f.stored.Drop(stored); err != nil {
+			f.log.Warn("a lock that the service manager has kept could not be given back", "account", account, "error", err)
 		}
 	}
 }
 
 // inherit takes over a lock that is in the store.
-func (w sharedWatch) inherit(stored fdstore.Stored) bool {
-	s := w.supervisor
-	if !w.file.Inherit(stored.File, s.opts.Config.Accounts[w.account].Refresh.Timeout+inheritedFor) {
+func (w Watch) inherit(stored fdstore.Stored) bool {
+	if w.stored == nil || !w.file.Inherit(stored.File, w.patience) {
 		return false
 	}
 	w.stored.mu.Lock()
 	defer w.stored.mu.Unlock()
 	w.stored.name = stored.Full()
 	return true
-}
-
-// deposit is where an account's lock is kept for the attempt; nil: nowhere.
-func (s *Supervisor) deposit(account string) (*storedLock, sharedfile.Deposit) {
-	if s.opts.Stored == nil {
-		return nil, nil
-	}
-	l := &storedLock{store: s.opts.Stored, account: account, log: s.log}
-	return l, l
 }

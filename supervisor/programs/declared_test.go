@@ -1,4 +1,4 @@
-package supervisor
+package programs
 
 import (
 	"context"
@@ -35,7 +35,7 @@ func TestSettingsByReferenceAreSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Command(cfg, "saxo", func(string) ([]string, bool) { return []string{"x"}, true })
+	c, err := OfProvider(cfg, "saxo", func(string) ([]string, bool) { return []string{"x"}, true })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,19 +1,17 @@
-package supervisor
+package control
 
 import (
 	"net"
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
 // The control socket is opened again wherever it has gone, and who connects
 // reaches the same listener; what is somebody else's is left alone.
 func TestDoor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state", "control.sock")
-	d, err := newDoor(func() (net.Listener, error) { return control.Listen(path, false) })
+	d, err := openDoor(func() (net.Listener, error) { return Listen(path, false) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +38,7 @@ func TestDoor(t *testing.T) {
 		_ = conn.Close()
 	}
 	connects()
-	if reopened, err := d.reopen(); reopened || err != nil {
+	if reopened, err := d.Reopen(); reopened || err != nil {
 		t.Errorf("opened again in its place: %t, %v", reopened, err)
 	}
 	for _, meddle := range []func() error{
@@ -52,7 +50,7 @@ func TestDoor(t *testing.T) {
 		if err := meddle(); err != nil {
 			t.Fatal(err)
 		}
-		if reopened, err := d.reopen(); !reopened || err != nil {
+		if reopened, err := d.Reopen(); !reopened || err != nil {
 			t.Fatalf("opened again: %t, %v", reopened, err)
 		}
 		connects()
@@ -63,7 +61,7 @@ func TestDoor(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if reopened, err := d.reopen(); reopened || err == nil {
+	if reopened, err := d.Reopen(); reopened || err == nil {
 		t.Errorf("opened over a file: %t, %v", reopened, err)
 	}
 	if err := d.Close(); err != nil {
@@ -73,7 +71,7 @@ func TestDoor(t *testing.T) {
 	if b, err := os.ReadFile(path); string(b) != "precious" {
 		t.Errorf("the file of somebody else: %q, %v", b, err)
 	}
-	if reopened, err := d.reopen(); reopened || err != nil {
+	if reopened, err := d.Reopen(); reopened || err != nil {
 		t.Errorf("opened after its end: %t, %v", reopened, err)
 	}
 }

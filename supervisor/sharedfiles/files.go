@@ -1,0 +1,99 @@
+// Package sharedfiles keeps the shared files of one supervisor's accounts: each is
+// opened as it is configured, watched for what other programs write, and its lock
+// is kept by the service manager while an attempt is under way.
+package sharedfiles
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
+)
+
+// Open opens a shared file of which nothing is kept: to look at it.
+func Open(c config.SharedFile) (*sharedfile.File, error) {
+	return open(c, sharedfile.Config{})
+}
+
+// Read returns what is in a shared file now, without its lock.
+func Read(c config.SharedFile) (format.Document, error) {
+	f, err := Open(c)
+	if err != nil {
+		return format.Document{}, err
+	}
+	return f.Read()
+}
+
+// open adds to kept what is configured.
+func open(c config.SharedFile, kept sharedfile.Config) (*sharedfile.File, error) {
+	location := time.Local
+	if c.Timezone != "" {
+		var err error
+		if location, err = time.LoadLocation(c.Timezone); err != nil {
+			return nil, fmt.Errorf("shared_file.timezone: %w", err)
+		}
+	}
+	kept.Path, kept.Lock, kept.Format, kept.Location = c.Path, c.Lock, c.Format, location
+	kept.AllowUnsafe, kept.TrustFolder = c.UnsafeFilesystem, c.TrustFolder
+	return sharedfile.New(kept)
+}
+
+// Files are those of one supervisor. They are added before anything runs.
+type Files struct {
+	stateDir string
+	stored   *fdstore.Store // nil: there is no service manager that keeps locks
+	log      *slog.Logger
+	shelf    sharedfile.Shelf // for the locks of all of them
+	watches  map[string]Watch // by account
+}
+
+// New returns no files yet.
+func New(stateDir string, stored *fdstore.Store, log *slog.Logger) *Files {
+	return &Files{stateDir: stateDir, stored: stored, log: log, watches: map[string]Watch{}}
+}
+
+// Add opens the shared file of an account, which must have one. changed is called
+// when another program may have written there, and must not wait.
+func (f *Files) Add(c config.Account, changed func()) (*sharedfile.File, error) {
+	w := Watch{account: c.Name, changed: changed, log: f.log}
+	kept := sharedfile.Config{Note: sharedfile.NotePath(f.stateDir, c.Name), Shelf: &f.shelf}
+	if f.stored != nil {
+		w.stored = &storedLock{store: f.stored, account: c.Name, log: f.log}
+		w.patience = c.Refresh.Timeout + inheritedFor
+		kept.Deposit = w.stored
+	}
+	var err error
+	if w.file, err = open(*c.SharedFile, kept); err != nil {
+		return nil, err
+	}
+	f.watches[c.Name] = w
+	return w.file, nil
+}
+
+// Watches are the parts of the supervisor that look after the files, by account.
+func (f *Files) Watches() map[string]Watch { return f.watches }
+
+// Watch looks after one account's shared file.
+type Watch struct {
+	file     *sharedfile.File
+	account  string
+	changed  func()
+	log      *slog.Logger
+	stored   *storedLock   // nil: nobody keeps its lock over a restart
+	patience time.Duration // for which an inherited lock waits for the attempt to be settled
+}
+
+// Run tells of every change until ctx ends. Where changes can't be watched, the
+// regular look has to do.
+func (w Watch) Run(ctx context.Context) error {
+	if err := w.file.Watch(ctx, w.changed); err != nil && ctx.Err() == nil {
+		w.log.Warn("the shared file is looked at every 30 s only", "account", w.account, "error", err)
+		<-ctx.Done()
+	}
+	return nil
+}

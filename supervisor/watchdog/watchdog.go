@@ -1,0 +1,90 @@
+// Package watchdog has the supervisor look around at regular moments, and at once
+// when the machine's clock was set or the machine was asleep, and tells the service
+// manager that the supervisor is ready, lives and ends.
+package watchdog
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+)
+
+// lookEvery is how often the clocks are compared. One timer serves all
+// providers, so that an idle supervisor wakes twice a minute.
+const lookEvery = 30 * time.Second
+
+// Watched is what is looked at. Its methods are called one after the other.
+type Watched interface {
+	// Ready closes when the supervisor is ready.
+	Ready() <-chan struct{}
+	// IsReady is called once, when Ready has closed.
+	IsReady()
+	// Look looks at everything once more, first when one interval has passed, and
+	// says whether all loops make progress: only then the service manager is told
+	// that the supervisor lives. It must not wait for a disk.
+	Look(ctx context.Context) (progress bool)
+	// LongestStop is how long a stop may take.
+	LongestStop() time.Duration
+}
+
+// Watchdog is an actor of the root group.
+type Watchdog struct {
+	Watched Watched
+	// MachineClock: the supervisor goes by the machine's clock, whose kernel can be
+	// asked to tell when it was set.
+	MachineClock bool
+	Log          *slog.Logger
+}
+
+// Run returns when ctx has ended.
+func (w Watchdog) Run(ctx context.Context) error {
+	ready := w.Watched.Ready()
+	every := lookEvery
+	if limit, err := daemon.SdWatchdogEnabled(false); err == nil && limit > 0 {
+		every = min(every, limit/2)
+	}
+	look := w.looks(ctx, every)
+	for {
+		select {
+		case <-ctx.Done():
+			w.notify(daemon.SdNotifyStopping)
+			// However short the time is that the service manager was given for
+			// a stop: a refresh that was sent is heard out.
+			w.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", w.Watched.LongestStop().Microseconds()))
+			return nil
+		case <-ready:
+			ready = nil
+			w.Log.Info("tokenkeeper is ready")
+			w.Watched.IsReady()
+			w.notify(daemon.SdNotifyReady)
+		case <-look:
+			if w.Watched.Look(ctx) {
+				w.notify(daemon.SdNotifyWatchdog)
+			}
+		}
+	}
+}
+
+// looks returns a channel that gets a value at every moment to look, until ctx
+// ends. The machine's clock also tells when it was set.
+func (w Watchdog) looks(ctx context.Context, every time.Duration) <-chan time.Time {
+	if w.MachineClock {
+		a, err := newAlarm(every)
+		if err == nil {
+			return a.ticks(ctx)
+		}
+		w.Log.Warn("the kernel can't tell when the clock is set; it is looked at all the same", "every", every, "error", err)
+	}
+	ticker := time.NewTicker(every)
+	context.AfterFunc(ctx, ticker.Stop)
+	return ticker.C
+}
+
+func (w Watchdog) notify(state string) {
+	if _, err := daemon.SdNotify(false, state); err != nil {
+		w.Log.Warn("the service manager could not be told", "state", state, "error", err)
+	}
+}
