@@ -98,7 +98,7 @@ func with(st *status.Status, f protoadapt.MessageV1) error {
 
 // login judges what a person shall log in with. His code is shown as it is.
 func (c Conn) login(asked proto.Message, l *provider.Login) error {
-	if l.UserCode = clip(oneLine(visible(bounded(l.GetUserCode()))), Name); c.Secrets.Tells(l.GetUserCode()) {
+	if l.UserCode = clip(oneLine(look(l.GetUserCode(), Name).text), Name); c.Secrets.Tells(l.GetUserCode()) {
 		const why = "it holds a token or the client's secret"
 		return with(status.New(codes.Unavailable, why), &provider.Failure{
 			Message: "the plugin's code for the person who logs in is not shown: " + why + "; tell the author of the plugin",

@@ -19,6 +19,11 @@ func (v *view) span(from, to int) (int, int) {
 	return int(v.from[from]), int(v.to[to-1])
 }
 
+// sized is a view with room for so many bytes.
+func sized(bytes int) *view {
+	return &view{text: make([]byte, 0, bytes), from: make([]int32, 0, bytes), to: make([]int32, 0, bytes)}
+}
+
 // add puts a byte into the view that the bytes [from, to) of its parent stand
 // for.
 func (v *view) add(b byte, parent *view, from, to int) {

@@ -32,8 +32,10 @@ const (
 	Name = 64
 	// Line is for one line of a plugin's output.
 	Line = 8 << 10
-	// looked is how much of a text is looked at; the rest is dropped first.
-	looked = 64 << 10
+	// margin is how much is looked at behind everything that may be shown. What a
+	// secret of this length begins with is never shown, although the text is cut
+	// in it; of a longer one, the pieces are found.
+	margin = 4 << 10
 )
 
 // redacted stands in for what was taken out; package sdk's Secret prints so, too.
@@ -42,20 +44,43 @@ const redacted = "[redacted]"
 // Clean returns the text as it may be repeated, on one line of at most limit
 // bytes.
 func (s *Secrets) Clean(text string, limit int) string {
-	return clip(oneLine(s.discreet(text)), limit)
+	return clip(oneLine(s.discreet(text, limit)), limit)
 }
 
 // CleanLines is Clean for a place where lines may stand below each other.
-func (s *Secrets) CleanLines(text string, limit int) string { return clip(s.discreet(text), limit) }
-
-// discreet is the text without what is not to be seen.
-func (s *Secrets) discreet(text string) string {
-	text = visible(bounded(text))
-	return cut(text, s.find(text))
+func (s *Secrets) CleanLines(text string, limit int) string {
+	return clip(s.discreet(text, limit), limit)
 }
 
-// bounded is as much of a text as is looked at.
-func bounded(text string) string { return text[:min(len(text), looked)] }
+// discreet is the text, or as much of it as may become limit bytes, without what is
+// not to be seen.
+func (s *Secrets) discreet(text string, limit int) string {
+	l := look(text, limit)
+	return l.without(s.find(l.text))
+}
+
+// looked is as much of a text as is looked at.
+type looked struct {
+	text string
+	// shown is how much of it may be shown.
+	shown int
+}
+
+// look drops what has no place in limit bytes, before anything is searched in it:
+// a plugin may say megabytes. Much may be taken out of what is shown, so some
+// times the limit is looked at.
+func look(text string, limit int) looked {
+	most := 4*limit + margin
+	if len(text) <= most {
+		text = visible(text)
+		return looked{text, len(text)}
+	}
+	text = visible(text[:most])
+	return looked{text, max(0, len(text)-margin)}
+}
+
+// without is what may be shown less the findings.
+func (l looked) without(all []finding) string { return cut(l.text[:l.shown], all) }
 
 // Tells says whether the text holds one of the tokens or client secrets.
 func (s *Secrets) Tells(text string) bool {
@@ -69,7 +94,7 @@ type finding struct {
 	certain bool
 }
 
-// cut replaces the findings.
+// cut replaces the findings, of which some may stand behind the text.
 func cut(text string, all []finding) string {
 	if len(all) == 0 {
 		return text
@@ -77,14 +102,14 @@ func cut(text string, all []finding) string {
 	slices.SortFunc(all, func(a, b finding) int { return a.from - b.from })
 	var out strings.Builder
 	end := 0
-	for i := 0; i < len(all); {
+	for i := 0; i < len(all) && all[i].from < len(text); {
 		from, to := all[i].from, all[i].to
 		for i++; i < len(all) && all[i].from <= to; i++ {
 			to = max(to, all[i].to)
 		}
 		out.WriteString(text[end:from])
 		out.WriteString(redacted)
-		end = to
+		end = min(to, len(text))
 	}
 	out.WriteString(text[end:])
 	return out.String()

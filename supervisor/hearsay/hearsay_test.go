@@ -262,6 +262,33 @@ func FuzzClean(f *testing.F) {
 	})
 }
 
+// Of a long text only a part is looked at, and a secret in which that part ends is
+// not known as a whole. So much is taken out before it that all of the part could
+// be shown.
+func TestSecretAtTheEndOfWhatIsLookedAt(t *testing.T) {
+	long := strings.Repeat("Long-Token0", 100)
+	s := told(append(canaries, long)...)
+	filler := strings.Repeat(long+" ", 8)
+	for _, limit := range []int{Name, Sentence} {
+		most := 4*limit + margin
+		for _, secret := range canaries {
+			for _, known := range []int{1, 5, piece - 1, piece + 1, len(secret) - 1} {
+				known = min(known, len(secret)-1)
+				before := most - known
+				text := filler[:before-1] + " " + secret + strings.Repeat(" and more", 1<<10)
+				for name, got := range map[string]string{
+					"Clean": s.Clean(text, limit), "CleanLines": s.CleanLines(text, limit),
+					"CleanTogether": s.CleanTogether(nil, []string{text}, limit)[0], "cleanAll": s.cleanAll([]string{text}, []int{limit})[0],
+				} {
+					if len(got) > limit || !strings.Contains(got, redacted) || strings.Contains(got, secret[:4]) {
+						t.Fatalf("%s: %d bytes of %q before the end: %q", name, known, secret, got)
+					}
+				}
+			}
+		}
+	}
+}
+
 func inEveryEncoding() string {
 	var all []string
 	for _, encode := range encodings {
@@ -303,6 +330,7 @@ func BenchmarkTenThousandAccounts(b *testing.B) {
 		"a line of 8 KiB": strings.Repeat(`level=info msg="GET /v1/accounts/0123456789/positions" took=31ms; `, 120),
 		"all encodings":   inEveryEncoding(),
 		"base64 of 8 KiB": strings.Repeat("QUJD", 2<<10),
+		"3 MiB":           inEveryEncoding() + strings.Repeat("long", 3<<20/4),
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))

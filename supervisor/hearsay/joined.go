@@ -1,6 +1,9 @@
 package hearsay
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // This file holds how a secret is found that is split over lines, or over texts
 // that people read one after the other. A long one has pieces that give each part
@@ -19,10 +22,7 @@ import "slices"
 // of a table; none: nothing. The first stays on one line; of the others lines may stand
 // below each other.
 func (s *Secrets) CleanTogether(before, texts []string, limit int, above ...string) []string {
-	clean := make([]string, len(texts))
-	for i, text := range texts {
-		clean[i] = visible(bounded(text))
-	}
+	looked, clean := lookAll(texts, func(int) int { return limit })
 	found := make([][]finding, len(texts))
 	note := func(spanning [][]finding) {
 		for i := range spanning {
@@ -41,7 +41,7 @@ func (s *Secrets) CleanTogether(before, texts []string, limit int, above ...stri
 		}
 	}
 	for i, text := range clean {
-		clean[i] = cut(text, append(found[i], s.find(text)...))
+		clean[i] = looked[i].without(append(found[i], s.find(text)...))
 		if i == 0 {
 			clean[i] = oneLine(clean[i])
 		}
@@ -57,18 +57,26 @@ func End(said string) string { return said[max(0, len(said)-pieced):] }
 // cleanAll is Clean for texts that stand in one message, in the order of its
 // fields: a secret may be split over them.
 func (s *Secrets) cleanAll(texts []string, limits []int) []string {
-	for i, text := range texts {
-		texts[i] = visible(bounded(text))
-	}
-	spanning := s.spanning(texts)
-	for i, text := range texts {
+	looked, clean := lookAll(texts, func(i int) int { return limits[i] })
+	spanning := s.spanning(clean)
+	for i, text := range clean {
 		found := s.find(text)
 		if spanning != nil {
 			found = append(found, spanning[i]...)
 		}
-		texts[i] = clip(oneLine(cut(text, found)), limits[i])
+		clean[i] = clip(oneLine(looked[i].without(found)), limits[i])
 	}
-	return texts
+	return clean
+}
+
+// lookAll is look for several texts, and what is searched of each.
+func lookAll(texts []string, limit func(int) int) ([]looked, []string) {
+	all, searched := make([]looked, len(texts)), make([]string, len(texts))
+	for i, text := range texts {
+		all[i] = look(text, limit(i))
+		searched[i] = all[i].text
+	}
+	return all, searched
 }
 
 // edge is how much of the beginning and of the end of a text is looked at for a
@@ -114,8 +122,12 @@ func (s *Secrets) spanning(texts []string) [][]finding {
 // unwrapped undoes the end of a line in the middle of a word, and the blanks around
 // it; nil: there is only one line.
 func unwrapped(v *view) *view {
+	if bytes.IndexByte(v.text, '\n') < 0 {
+		return nil
+	}
 	isBlank := func(c byte) bool { return c == ' ' || c == '\t' || c == '\n' }
-	out := &view{known: true}
+	out := sized(len(v.text))
+	out.known = true
 	broken := false
 	for i := 0; i < len(v.text); i++ {
 		if !isBlank(v.text[i]) {

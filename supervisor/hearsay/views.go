@@ -88,7 +88,7 @@ func escapes(v *view) *view {
 // that rest begins with, and how long it is; 0: it begins with none. nil: there
 // is no quotation.
 func unquoted(v *view, quoted func(rest []byte) (string, int)) *view {
-	inner, any := &view{}, false
+	inner, any := sized(len(v.text)), false
 	for i := 0; i < len(v.text); {
 		means, size := quoted(v.text[i:])
 		if size == 0 {
@@ -138,10 +138,7 @@ func runs(text []byte, least int, value func(byte) (byte, bool), f func(run)) {
 
 // decoded reads a run of digits of some bits each, from its skip-th digit on.
 func decoded(v *view, r run, skip, bits int) *view {
-	inner := &view{}
-	n := (len(r.values) - skip) * bits / 8
-	inner.text = make([]byte, 0, n)
-	inner.from, inner.to = make([]int32, 0, n), make([]int32, 0, n)
+	inner := sized((len(r.values) - skip) * bits / 8)
 	var sum uint32
 	for j, have := 0, 0; skip+j < len(r.values); j++ {
 		sum = sum<<bits | uint32(r.values[skip+j])
