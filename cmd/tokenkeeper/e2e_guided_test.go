@@ -136,9 +136,19 @@ func TestGuidedLogins(t *testing.T) {
 		t.Errorf("after the supervisor's death: %+v", got)
 	}
 	came(t, sim.heard, "a poll of the next supervisor")
+	// Joined before it is approved: asked for afterwards, another would be begun.
+	shown := newAwaited()
+	joined := s.command(t.Context(), "", "login", "desk")
+	joined.Stdout, joined.Stderr = shown, shown
+	if err := joined.Start(); err != nil {
+		t.Fatal(err)
+	}
+	shown.until(t, func(text string) bool { return strings.Contains(text, begun.UserCode) })
 	sim.decide("approved")
-	if got := login(""); got.code != exitOK || !strings.Contains(got.stdout, "desk: logged in as v3") {
-		t.Fatalf("approved: %+v", got)
+	err := joined.Wait()
+	said.WriteString(shown.String())
+	if err != nil || !strings.Contains(shown.String(), "desk: logged in as v3") {
+		t.Fatalf("approved: %v\n%s", err, shown)
 	}
 	r.delivered("desk", 3)
 
