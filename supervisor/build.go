@@ -9,23 +9,118 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/backend"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/survey"
 )
 
 // This file turns each part of the configuration into its room.
 
+// build opens what is on the disk, and fills the roster.
+func (s *Supervisor) build(ctx context.Context) error {
+	cfg := s.opts.Config
+	var err error
+	if s.dir, err = statedir.Open(statedir.Config{
+		Path: cfg.StateDir, Fallback: cfg.FallbackDir, Wall: s.opts.Seams.Wall, Events: s.events, Log: s.log,
+		Provider: func(account string) string { return cfg.Accounts[account].Provider },
+	}); err != nil {
+		return err
+	}
+	if s.ownership, err = ownership.Recognise(ctx, ownership.Config{
+		Guard: cfg.MachineGuard, Machine: s.opts.Seams.Machine(), Store: s.dir.Store(), Changed: s.roster.Hold, Events: s.events, Log: s.log,
+	}); err != nil {
+		return err
+	}
+	s.survey = survey.New(survey.Config{
+		Roster: s.roster, Store: s.dir.Store(), Facts: s.dir.Facts(), Ownership: s.ownership, Started: s.started, Wall: s.opts.Seams.Wall,
+	})
+	if s.alerts, err = s.newAlerts(ctx); err != nil {
+		return err
+	}
+	for name, c := range cfg.Sinks {
+		if s.roster.Workers[name], err = s.newWorker(c); err != nil {
+			return fmt.Errorf("sink %s: %w", name, err)
+		}
+	}
+	s.events.Observe(s.roster.Tell)
+	s.events.Observe(s.elsewhere.Observe)
+	boot := machine.BootID()
+	for _, name := range cfg.ProviderNames() {
+		if err := s.addProvider(ctx, name, boot); err != nil {
+			return err
+		}
+	}
+	if err := dropStrayLogins(ctx, cfg, s.dir.Store(), s.log); err != nil {
+		return err
+	}
+	s.survey.Carry(s.alerts.Carried())
+	s.shared.InheritLocks()
+	if s.door, err = control.OpenDoor(cfg, s.opts.Seams.Listen, s.log); err != nil {
+		return fmt.Errorf("open the control socket: %w", err)
+	}
+	return nil
+}
+
+// newAlerts builds the alert engine. It looks at everything else only when it runs.
+func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
+	c, audience := s.opts.Config, s.audience()
+	return alert.New(ctx, alert.Config{
+		Store:    s.dir.Store(),
+		Policy:   alert.Policy{Repeat: c.Alerts.Repeat, LoginDue: c.Alerts.LoginDue},
+		Snapshot: s.survey.Take, Wake: s.roster.WakeAlert, Some: audience.Some(),
+		Told:   func(ctx context.Context, a event.Alert) bool { return audience.Told(ctx, s.dir.Store(), a) },
+		Events: s.events, Log: s.log,
+	})
+}
+
+func (s *Supervisor) audience() survey.Audience { return survey.Audience{Config: s.opts.Config} }
+
+// backend is what the control API controls.
+func (s *Supervisor) backend() control.Backend {
+	return backend.New(backend.Config{
+		Version: s.opts.Version, Started: s.started, Wall: s.opts.Seams.Wall,
+		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
+	})
+}
+
+// addProvider builds what there is of a provider.
+func (s *Supervisor) addProvider(ctx context.Context, name, boot string) error {
+	k, err := s.newKeeper(ctx, name, boot)
+	if err != nil {
+		return err
+	}
+	k.Hold(s.ownership.Hold())
+	s.roster.Keepers[name] = k
+	s.roster.Beats[name] = keepalive.New(keepalive.Config{
+		Provider: name, Names: roster.Names(s.opts.Config.AccountsOf(name)), Accounts: k, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
+		Probe: s.probe(name),
+	})
+	s.roster.Members[name], err = s.newMember(name, k)
+	return err
+}
+
+// probe has a provider's process probed, once it is built.
+func (s *Supervisor) probe(provider string) func() {
+	return func() { s.roster.Members[provider].Probe() }
+}
+
 func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*refresh.Keeper, error) {
 	var accounts []refresh.Account
 	for _, c := range s.opts.Config.AccountsOf(provider) {
-		a := refreshAccount(s.opts.Config, c)
+		a := roster.Account(s.opts.Config, c)
 		if c.SharedFile != nil {
-			f, err := s.shared.Add(c, func() { s.keepers[provider].Touch(c.Name) })
+			f, err := s.shared.Add(c, func() { s.roster.Touch(c.Name) })
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}
@@ -34,16 +129,17 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		accounts = append(accounts, a)
 	}
 	c := refresh.Config{
-		Provider: provider, Accounts: accounts, Store: s.store, Wake: s.newToken(provider),
+		Provider: provider, Accounts: accounts, Store: s.dir.Store(),
+		Wake:   func(account string) { s.roster.NewToken(provider, account) },
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
-		Probe:       func() { s.providers[provider].Probe() },
-		Elsewhere:   s.elsewhere.ask,
-		Others:      s.othersThan(provider),
+		Probe:       s.probe(provider),
+		Elsewhere:   s.elsewhere.Ask,
+		Others:      s.roster.Others(provider),
 		Steered:     func(path string) error { return process.Steered(path, s.opts.Config.Trust) },
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
-		LoggedIn:    s.loggedIn,
+		LoggedIn:    s.ownership.LoggedIn,
 	}
-	if s.systemClock {
+	if s.machineClock {
 		c.Up = machine.Uptime()
 	}
 	if s.opts.Seams.Launcher == nil { // processes in memory end with their supervisor
@@ -53,101 +149,10 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 	return refresh.NewKeeper(ctx, c)
 }
 
-// othersThan is [refresh.Config.Others] of a provider's Keeper; of "" it asks
-// all of them.
-func (s *Supervisor) othersThan(provider string) func(account, fingerprint string) string {
-	return func(account, fingerprint string) string {
-		for name, k := range s.keepers {
-			if name == provider {
-				continue
-			}
-			if other := k.Knows(account, fingerprint); other != "" {
-				return other
-			}
-		}
-		return ""
-	}
-}
-
-func refreshAccount(cfg *config.Config, c config.Account) refresh.Account {
-	return refresh.Account{
-		Account:      sdkAccount(c),
-		BeforeExpiry: c.Refresh.BeforeExpiry,
-		Every:        c.Refresh.Every,
-		Jitter:       c.Refresh.Jitter,
-		Timeout:      c.Refresh.Timeout,
-		MaxFailures:  c.Refresh.MaxFailures,
-		WholeGrant:   seenByOthers(cfg, c),
-	}
-}
-
-// seenByOthers says whether other programs read the account's refresh token in
-// a file, which may come back with any that it ever held.
-func seenByOthers(cfg *config.Config, c config.Account) bool {
-	if c.SharedFile != nil {
-		return true
-	}
-	for _, s := range cfg.Sinks {
-		if s.File != nil && s.IncludeRefreshToken && cfg.SinkWants(s, c.Name, c.Provider) {
-			return true
-		}
-	}
-	return false
-}
-
-func sdkAccount(c config.Account) sdk.Account {
-	return sdk.Account{
-		Name: c.Name, ClientID: c.ClientID, ClientSecret: c.ClientSecret,
-		RedirectURL: c.RedirectURL, Scopes: c.Scopes, Settings: c.Settings,
-	}
-}
-
-// wake tells every sink that an account has a new version.
-func (s *Supervisor) wake(account string) {
-	for _, w := range s.workers {
-		w.Wake(account)
-	}
-}
-
-func accountNames(accounts []config.Account) []string {
-	names := make([]string, len(accounts))
-	for i, a := range accounts {
-		names[i] = a.Name
-	}
-	return names
-}
-
-func (s *Supervisor) credentials(account string) (clientID string, clientSecret sdk.Secret) {
-	c := s.opts.Config.Accounts[account]
-	return c.ClientID, c.ClientSecret
-}
-
-// newBeats keeps the sessions of a provider's accounts alive, if they need that.
-func (s *Supervisor) newBeats(provider string, k *refresh.Keeper) *keepalive.Beats {
-	var names []string
-	for _, c := range s.opts.Config.AccountsOf(provider) {
-		names = append(names, c.Name)
-	}
-	return keepalive.New(keepalive.Config{
-		Provider: provider, Names: names, Accounts: k, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
-		Probe: func() { s.providers[provider].Probe() },
-	})
-}
-
-// newToken tells of an account's new version: it is delivered, and its session kept.
-func (s *Supervisor) newToken(provider string) func(account string) {
-	return func(account string) {
-		s.wake(account)
-		if b := s.beats[provider]; b != nil { // none is made yet while the store is read
-			b.NewToken(account)
-		}
-	}
-}
-
 // beside is what goes on in each generation of a provider beside its refresh loop.
 func (s *Supervisor) beside(provider string) func(context.Context, grpc.ClientConnInterface) error {
 	return func(ctx context.Context, conn grpc.ClientConnInterface) error {
-		s.beats[provider].Run(ctx, sdk.NewRemote(conn))
+		s.roster.Beats[provider].Run(ctx, sdk.NewRemote(conn))
 		return nil
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
@@ -30,28 +31,21 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 	}
 	w := sink.WorkerConfig{
 		Name: c.Name, Type: c.Type, Sink: destination, Policy: policy, MaxConcurrent: c.MaxConcurrent,
-		Accounts: accountNames(s.opts.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
-		WantsAlert: func(a event.Alert) bool { return s.alertConcerns(c, a) },
-		Store:      s.store, Credentials: s.credentials, Events: s.events, Wall: s.opts.Seams.Wall,
-		ReadBack: s.readBack(c),
+		Accounts: roster.Names(s.opts.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
+		WantsAlert: func(a event.Alert) bool { return s.audience().Concerns(c, a) },
+		Store:      s.dir.Store(), Credentials: s.roster.Credentials, Events: s.events, Wall: s.opts.Seams.Wall,
+		ReadBack: s.elsewhere.ReadBack(c),
 	}
 	for _, kind := range c.Events {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))
 	}
 	if s.alerts != nil {
-		w.Alerts = s.alerts.For(s.alertAccounts(c))
+		w.Alerts = s.alerts.For(s.audience().Accounts(c))
 	}
 	if err := sink.CheckWorker(w); err != nil {
 		return nil, err
 	}
 	return sink.NewWorker(w), nil
-}
-
-// tellSinks hands an event to the sinks that take lifecycle events.
-func (s *Supervisor) tellSinks(e event.Event) {
-	for _, w := range s.workers {
-		w.Tell(e)
-	}
 }
 
 // newSink makes the destination. A worker's own limit of a try must not be the
@@ -192,7 +186,7 @@ func (s *Supervisor) newPlugin(c config.Sink) (sink.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.sinkPlugins[c.Name] = d
+	s.roster.Plugins[c.Name] = d
 	return d, nil
 }
 

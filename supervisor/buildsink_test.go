@@ -18,8 +18,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 )
 
 // configOf loads a configuration of one account with one sink.
@@ -36,7 +36,7 @@ func configOf(t *testing.T, dir, yaml string) *config.Config {
 // destination is the one sink of a configuration.
 func destination(t *testing.T, cfg *config.Config) (sink.Sink, sink.RetryPolicy, error) {
 	t.Helper()
-	s := &Supervisor{opts: Options{Config: cfg}, sinkPlugins: map[string]*plugin.Sink{}}
+	s := &Supervisor{opts: Options{Config: cfg}, roster: roster.New(cfg)}
 	return s.newSink(cfg.Sinks["s"])
 }
 

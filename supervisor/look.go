@@ -2,12 +2,7 @@ package supervisor
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // watched is what the watchdog looks at.
@@ -24,7 +19,7 @@ func (w *watched) Ready() <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for _, m := range w.s.providers {
+		for _, m := range w.s.roster.Members {
 			<-m.Ready()
 		}
 	}()
@@ -34,7 +29,7 @@ func (w *watched) Ready() <-chan struct{} {
 // IsReady implements [watchdog.Watched].
 func (w *watched) IsReady() {
 	w.ready = true
-	w.s.tellTokenless(false)
+	w.s.survey.TellTokenless(false, w.s.log)
 }
 
 // Look implements [watchdog.Watched]: every refresh loop and the alerts look at the
@@ -43,21 +38,21 @@ func (w *watched) Look(ctx context.Context) (progress bool) {
 	s := w.s
 	progress = true
 	s.events.Nudge()
-	for _, worker := range s.workers {
+	for _, worker := range s.roster.Workers {
 		worker.Look()
 	}
-	for name, k := range s.keepers {
+	for name, k := range s.roster.Keepers {
 		k.Look()
 		if k.Stuck() { // told as an alert, and its plan made anew, by Look
 			progress = false
 			s.log.Error("a refresh loop is stuck; the watchdog is not fed", "provider", name)
 		}
 	}
-	s.lookAtDisk()
-	s.backUp(ctx)
+	s.dir.Look(func() { s.door.Look(s.log) })
+	s.dir.BackUp(ctx)
 	if w.ready && !w.complained {
 		w.complained = true
-		s.tellTokenless(true)
+		s.survey.TellTokenless(true, s.log)
 	}
 	return progress
 }
@@ -75,32 +70,3 @@ func (w *watched) LongestStop() time.Duration {
 // stopSlack is what a stop may take beyond the deadline of a refresh that was
 // sent.
 const stopSlack = 15 * time.Second
-
-// tellTokenless says in the log, in one line, for which accounts nothing can be
-// done before a person does something: for those without a shared file, or with
-// one, in which their first token may stand that was not looked for yet.
-func (s *Supervisor) tellTokenless(shared bool) {
-	var names []string
-	for name, c := range s.opts.Config.Accounts {
-		if st, _ := s.keepers[c.Provider].Status(name); st.State == refresh.New && !s.mints(c.Provider) && shared == (c.SharedFile != nil) {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return
-	}
-	slices.Sort(names)
-	const most = 10
-	some := strings.Join(names[:min(most, len(names))], ", ")
-	if more := len(names) - most; more > 0 {
-		some += fmt.Sprintf(" and %d more", more)
-	}
-	first, _ := s.keepers[s.opts.Config.Accounts[names[0]].Provider].Status(names[0])
-	s.log.Warn(fmt.Sprintf("no token yet of: %s; %s", some, first.Advice()), "accounts", len(names))
-}
-
-// mints says whether a provider gets tokens by itself for accounts that have none.
-func (s *Supervisor) mints(provider string) bool {
-	m, ok := s.providers[provider]
-	return ok && m.Status().Description.Minter
-}

@@ -18,31 +18,58 @@ type member interface {
 // memberPause is how long a member that panicked or gave up is left alone.
 const memberPause = time.Second
 
-// runMembers runs every member until ctx ends, and returns when all of them
-// have. It is an actor of a run.Group, whose first actor to return would stop
-// all others: so it never returns earlier, and what a member does wrong stays
-// with that member.
-func runMembers[M member](ctx context.Context, members map[string]M, log *slog.Logger) error {
-	var all sync.WaitGroup
+// phase is the sets of members, each by its name, that end at the same time.
+type phase []map[string]member
+
+// set is a set of members of one kind.
+func set[M member](members map[string]M) map[string]member {
+	all := make(map[string]member, len(members))
 	for name, m := range members {
-		all.Go(func() {
-			for {
-				err := runMember(ctx, m)
-				if ctx.Err() != nil {
-					return
-				}
-				log.Error("a part of the supervisor ended and is started again", "member", name, "error", err)
-				select {
-				case <-ctx.Done():
-					return
-				case <-time.After(memberPause):
-				}
+		all[name] = m
+	}
+	return all
+}
+
+// runPhases runs every member of all phases until ctx ends, and then ends the phases
+// one after the other, each when all members of the one before have returned. It is
+// an actor of a run.Group, whose first actor to return would stop all others: so it
+// never returns earlier, and what a member does wrong stays with that member.
+func runPhases(ctx context.Context, log *slog.Logger, phases ...phase) error {
+	var ends []func()
+	for _, p := range phases {
+		running, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		var all sync.WaitGroup
+		for _, members := range p {
+			for name, m := range members {
+				all.Go(func() { keepRunning(running, name, m, log) })
 			}
+		}
+		ends = append(ends, func() {
+			cancel()
+			all.Wait()
 		})
 	}
 	<-ctx.Done()
-	all.Wait()
+	for _, end := range ends {
+		end()
+	}
 	return nil
+}
+
+// keepRunning starts a member again that has ended, until ctx ends.
+func keepRunning(ctx context.Context, name string, m member, log *slog.Logger) {
+	for {
+		err := runMember(ctx, m)
+		if ctx.Err() != nil {
+			return
+		}
+		log.Error("a part of the supervisor ended and is started again", "member", name, "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(memberPause):
+		}
+	}
 }
 
 func runMember(ctx context.Context, m member) (err error) {

@@ -23,8 +23,8 @@ func TestStrayLoginsAreDropped(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := &Supervisor{store: kept, log: slog.New(slog.DiscardHandler), opts: Options{Config: &config.Config{Accounts: map[string]config.Account{"here": {}}}}}
-	if err := s.dropStrayLogins(t.Context()); err != nil {
+	cfg := &config.Config{Accounts: map[string]config.Account{"here": {}}}
+	if err := dropStrayLogins(t.Context(), cfg, kept, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	if all, err := kept.Logins(t.Context()); err != nil || len(all) != 1 || all[0].Account != "here" {

@@ -6,11 +6,9 @@ package supervisor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/oklog/run"
@@ -20,14 +18,14 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/restore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfiles"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/survey"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/watchdog"
 )
 
@@ -61,116 +59,45 @@ type Seams struct {
 
 // Supervisor keeps the tokens of one configuration.
 type Supervisor struct {
-	opts    Options
-	log     *slog.Logger
-	started time.Time
-	// systemClock: the wall clock is the machine's, whose kernel can be asked.
-	systemClock bool
+	opts Options
+	log  *slog.Logger
+	// machineClock: the wall clock is the machine's, whose kernel can be asked.
+	machineClock bool
+	started      time.Time
 
 	events    *event.Bus
-	facts     *event.Facts // of the store and its disk
-	presence  *presence
-	store     *store.Bolt
-	ownership ownership
-	listener  *control.Door
-	keepers   map[string]*refresh.Keeper
-	beats     map[string]*keepalive.Beats // by provider
-	providers map[string]*process.Member
-	workers   map[string]*sink.Worker
-	// sinkPlugins are the sinks that run as processes of their own.
-	sinkPlugins map[string]*plugin.Sink
-	alerts      *alert.Engine
-	turns       turns
-	shared      *sharedfiles.Files
-	elsewhere   *elsewhere
-	// looking admits one look at the disk at a time.
-	looking sync.Mutex
-	// shut is why the control socket could not be opened again; looking
-	// guards it.
-	shut string
+	dir       *statedir.Dir
+	ownership *ownership.Ownership
+	roster    *roster.Roster
+	shared    *sharedfiles.Files
+	elsewhere *restore.Elsewhere
+	survey    *survey.Survey
+	alerts    *alert.Engine
+	door      *control.Door
 }
 
 // New opens the store and the control socket and builds every room. Nothing
 // runs and nothing is sent before [Supervisor.Run]. The caller closes a
 // Supervisor that it does not run.
 func New(ctx context.Context, opts Options) (*Supervisor, error) {
-	systemClock := opts.Seams.Wall == nil
-	if systemClock {
+	machineClock := opts.Seams.Wall == nil
+	if machineClock {
 		opts.Seams.Wall = time.Now
 	}
 	if opts.Seams.Machine == nil {
 		opts.Seams.Machine = machine.Read
 	}
 	s := &Supervisor{
-		opts: opts, log: opts.Log, started: opts.Seams.Wall(), systemClock: systemClock,
-		events:      event.NewBus(opts.Log, opts.Seams.Wall),
-		keepers:     map[string]*refresh.Keeper{},
-		beats:       map[string]*keepalive.Beats{},
-		providers:   map[string]*process.Member{},
-		workers:     map[string]*sink.Worker{},
-		sinkPlugins: map[string]*plugin.Sink{},
-		shared:      sharedfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
+		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(),
+		events: event.NewBus(opts.Log, opts.Seams.Wall),
+		roster: roster.New(opts.Config),
+		shared: sharedfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
-	s.facts = s.events.NewFacts()
-	s.elsewhere = newElsewhere(s)
+	s.elsewhere = restore.NewElsewhere(s.roster, s.log, opts.Seams.Wall)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-func (s *Supervisor) build(ctx context.Context) error {
-	cfg := s.opts.Config
-	var warning string
-	var err error
-	if s.presence, warning, err = appear(cfg.StateDir); err != nil {
-		return err
-	}
-	if warning != "" {
-		s.log.Warn(warning)
-	}
-	if s.store, err = s.openStore(); err != nil {
-		return err
-	}
-	if err = s.recognise(ctx); err != nil {
-		return err
-	}
-	if s.alerts, err = s.newAlerts(ctx); err != nil {
-		return err
-	}
-	for name, c := range cfg.Sinks {
-		w, err := s.newWorker(c)
-		if err != nil {
-			return fmt.Errorf("sink %s: %w", name, err)
-		}
-		s.workers[name] = w
-	}
-	s.events.Observe(s.tellSinks)
-	s.events.Observe(s.elsewhere.observe)
-	boot := machine.BootID()
-	for _, name := range cfg.ProviderNames() {
-		k, err := s.newKeeper(ctx, name, boot)
-		if err != nil {
-			return err
-		}
-		k.Hold(s.ownership.hold())
-		s.keepers[name] = k
-		s.beats[name] = s.newBeats(name, k)
-		m, err := s.newMember(name, k)
-		if err != nil {
-			return err
-		}
-		s.providers[name] = m
-	}
-	if err := s.dropStrayLogins(ctx); err != nil {
-		return err
-	}
-	s.carry(s.alerts.Carried())
-	s.shared.InheritLocks()
-	if s.listener, err = control.OpenDoor(cfg, s.opts.Seams.Listen, s.log); err != nil {
-		return fmt.Errorf("open the control socket: %w", err)
-	}
-	return nil
 }
 
 // Events is the bus that everything is told on.
@@ -179,14 +106,11 @@ func (s *Supervisor) Events() *event.Bus { return s.events }
 // Close releases what New has opened.
 func (s *Supervisor) Close() error {
 	var errs []error
-	if s.listener != nil {
-		errs = append(errs, ignoreClosed(s.listener.Close()))
+	if s.door != nil {
+		errs = append(errs, ignoreClosed(s.door.Close()))
 	}
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
-	if s.presence != nil {
-		errs = append(errs, s.presence.Close())
+	if s.dir != nil {
+		errs = append(errs, s.dir.Close())
 	}
 	return errors.Join(errs...)
 }
@@ -217,67 +141,20 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	// The control API.
 	{
 		api, cancel := context.WithCancel(context.Background())
-		group.Add(func() error {
-			return control.NewServer(backend{s}, s.events, s.log).Serve(api, s.listener)
-		}, func(error) { cancel() })
-	}
-	// The set of providers.
-	refreshing, stopRefreshing := context.WithCancel(context.Background())
-	refreshed := make(chan struct{})
-	group.Add(func() error {
-		defer close(refreshed)
-		return runMembers(refreshing, s.providers, s.log)
-	}, func(error) { stopRefreshing() })
-	// The set of sinks, which outlives the providers: the last refresh's
-	// token should still go out.
-	delivered := make(chan struct{})
-	{
-		delivering, cancel := context.WithCancel(context.Background())
-		group.Add(func() error {
-			defer close(delivered)
-			return runMembers(delivering, s.workers, s.log)
-		}, func(error) {
-			go func() {
-				<-refreshed
-				cancel()
-			}()
-		})
-	}
-	// The set of sinks' processes, which outlives the deliveries.
-	{
-		serving, cancel := context.WithCancel(context.Background())
-		group.Add(func() error { return runMembers(serving, s.sinkPlugins, s.log) }, func(error) {
-			go func() {
-				<-delivered
-				cancel()
-			}()
-		})
-	}
-	// What this machine has lost and sinks may give back.
-	{
-		lost := s.restoring()
-		asking, cancel := context.WithCancel(context.Background())
-		group.Add(func() error {
-			return runMembers(asking, map[string]restorer{"restore": lost}, s.log)
-		}, func(error) { cancel() })
-	}
-	// The alerts.
-	{
-		watching, cancel := context.WithCancel(context.Background())
-		group.Add(func() error {
-			return runMembers(watching, map[string]*alert.Engine{"alerts": s.alerts}, s.log)
-		}, func(error) { cancel() })
-	}
-	// The set of shared files that are watched for what other programs write.
-	{
-		watching, cancel := context.WithCancel(context.Background())
-		group.Add(func() error { return runMembers(watching, s.shared.Watches(), s.log) }, func(error) { cancel() })
+		server := control.NewServer(s.backend(), s.events, s.log)
+		group.Add(func() error { return server.Serve(api, s.door) }, func(error) { cancel() })
 	}
 	// The service manager's watchdog, and the look at the clocks.
 	{
 		watching, cancel := context.WithCancel(context.Background())
-		dog := watchdog.Watchdog{Watched: &watched{s: s}, MachineClock: s.systemClock, Log: s.log}
+		dog := watchdog.Watchdog{Watched: &watched{s: s}, MachineClock: s.machineClock, Log: s.log}
 		group.Add(func() error { return dog.Run(watching) }, func(error) { cancel() })
+	}
+	// Everything that keeps tokens, which never ends first.
+	{
+		keeping, cancel := context.WithCancel(context.Background())
+		phases := s.phases()
+		group.Add(func() error { return runPhases(keeping, s.log, phases...) }, func(error) { cancel() })
 	}
 
 	err := group.Run()
@@ -287,4 +164,25 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.log.Info("tokenkeeper ends")
 	}
 	return errors.Join(err, s.Close())
+}
+
+// phases are what keeps tokens, in the order in which it ends.
+func (s *Supervisor) phases() []phase {
+	restorer := restore.New(restore.Config{
+		Roster: s.roster, Store: s.dir.Store(), Doubted: s.dir.Doubted(), Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
+	})
+	return []phase{
+		// What brings tokens, and what looks at them. A refresh that was sent is
+		// heard out.
+		{
+			set(s.roster.Members),
+			set(s.shared.Watches()),
+			set(map[string]*restore.Restorer{"restore": restorer}),
+			set(map[string]*alert.Engine{"alerts": s.alerts}),
+		},
+		// Deliveries: the last refresh's token should still go out.
+		{set(s.roster.Workers)},
+		// The processes of sinks, through which it goes.
+		{set(s.roster.Plugins)},
+	}
 }

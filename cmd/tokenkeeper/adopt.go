@@ -6,8 +6,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 )
 
 func newAdoptCommand(e *env) *cobra.Command {
@@ -56,5 +56,5 @@ func (e *env) adopt(ctx context.Context) (control.AdoptAnswer, error) {
 	if state := checkStateDir(ctx, cfg); !state.OK {
 		return control.AdoptAnswer{}, usageErrorf("the state directory %s %s", state.Path, state.State)
 	}
-	return supervisor.Adopt(ctx, cfg)
+	return ownership.Adopt(ctx, cfg)
 }

@@ -11,9 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
@@ -43,8 +44,8 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		if d.State, d.refused = refusedState(d.Path); d.State != "" {
 			return d
 		}
-		d.Machine, _ = supervisor.WhoseStore(cfg)
-		if d.InUseBy = supervisor.Displaced(cfg); d.InUseBy != 0 {
+		d.Machine, _ = ownership.Of(cfg)
+		if d.InUseBy = statedir.Displaced(cfg.StateDir); d.InUseBy != 0 {
 			d.State, d.OK = fmt.Sprintf("has been moved or removed while a supervisor uses it (PID %d), which makes it again within half a minute", d.InUseBy), true
 			return d
 		}
@@ -83,12 +84,12 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)
 		return d
 	}
-	d.Machine, err = supervisor.WhoseStore(cfg)
+	d.Machine, err = ownership.Of(cfg)
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrInUse):
 		d.State = "in use by a supervisor that does not answer here"
-		if d.InUseBy = supervisor.Displaced(cfg); d.InUseBy != 0 {
+		if d.InUseBy = statedir.Displaced(cfg.StateDir); d.InUseBy != 0 {
 			d.State = fmt.Sprintf("in use by a supervisor (PID %d), whose control socket has been moved or removed", d.InUseBy)
 		}
 	case errors.Is(err, store.ErrDamaged):

@@ -12,13 +12,13 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
@@ -147,7 +147,7 @@ func (e *env) reached(cfg *config.Config) (*control.Client, error) {
 	if answers(c.Socket()) {
 		return c, nil
 	}
-	if pid := supervisor.Displaced(cfg); pid != 0 {
+	if pid := statedir.Displaced(cfg.StateDir); pid != 0 {
 		c.Close()
 		return nil, fmt.Errorf("a supervisor (PID %d) runs, but its control socket %s has been moved or removed, with its state directory %s perhaps: "+
 			"it makes both again within half a minute. Try again then; if it does not help, restart it", pid, c.Socket(), cfg.StateDir)

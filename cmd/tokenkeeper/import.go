@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/importing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -144,7 +144,7 @@ func (e *env) importToken(ctx context.Context, req control.ImportRequest) (contr
 	if c, ok := cfg.Accounts[req.Account]; ok {
 		known = e.described(ctx, cfg, c.Provider)
 	}
-	return supervisor.Import(ctx, cfg, req, known)
+	return importing.Offline(ctx, cfg, req, known)
 }
 
 // described is what a provider says of itself. One that is not built in is started for

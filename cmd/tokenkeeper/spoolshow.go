@@ -9,7 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/backend"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -108,7 +108,7 @@ func (e *env) storedAccounts(ctx context.Context, cfg *config.Config) ([]control
 	if e.socket != "" {
 		e.warn("no supervisor is running on %s: this is what the state directory %s holds", e.socket, cfg.StateDir)
 	}
-	stored, err := supervisor.Stored(cfg, e.now())
+	stored, err := backend.Stored(cfg, e.now())
 	if err != nil {
 		e.warn("the answers that were set aside beside the tokens can't be shown: %v", err)
 	}

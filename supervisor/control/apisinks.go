@@ -58,6 +58,9 @@ type Sink struct {
 	Process *SinkProcess `json:"process,omitempty"`
 }
 
+// ByPerson is who disables a sink through the API.
+const ByPerson = "a person"
+
 // Disabled says who disabled a sink, and when.
 type Disabled struct {
 	By    string    `json:"by"`

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"log/slog"
 	"net"
 	"sync"
 )
@@ -13,6 +14,9 @@ type Door struct {
 	mu     sync.Mutex
 	now    net.Listener
 	closed bool
+
+	looking sync.Mutex
+	shut    string // why it could not be opened again at the last look; looking guards it
 }
 
 func openDoor(open func() (net.Listener, error)) (*Door, error) {
@@ -23,8 +27,24 @@ func openDoor(open func() (net.Listener, error)) (*Door, error) {
 	return &Door{open: open, now: ln}, nil
 }
 
-// Reopen opens the socket again if it is not at its path any more.
-func (d *Door) Reopen() (reopened bool, err error) {
+// Look sees whether the socket still is where it was put, and tells.
+func (d *Door) Look(log *slog.Logger) {
+	d.looking.Lock()
+	defer d.looking.Unlock()
+	reopened, err := d.reopen()
+	switch {
+	case reopened:
+		d.shut = ""
+		log.Warn("the control socket had been removed or replaced, and was opened again", "socket", d.Addr())
+	case err != nil && err.Error() != d.shut:
+		d.shut = err.Error()
+		log.Error("the control socket was removed or replaced and can't be opened again, so the verbs do not reach this process; "+
+			"it is tried again all the time, and everything else goes on", "error", err)
+	}
+}
+
+// reopen opens the socket again if it is not at its path any more.
+func (d *Door) reopen() (reopened bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	at, ok := d.now.(interface{ Stands() bool })

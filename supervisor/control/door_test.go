@@ -38,7 +38,7 @@ func TestDoor(t *testing.T) {
 		_ = conn.Close()
 	}
 	connects()
-	if reopened, err := d.Reopen(); reopened || err != nil {
+	if reopened, err := d.reopen(); reopened || err != nil {
 		t.Errorf("opened again in its place: %t, %v", reopened, err)
 	}
 	for _, meddle := range []func() error{
@@ -50,7 +50,7 @@ func TestDoor(t *testing.T) {
 		if err := meddle(); err != nil {
 			t.Fatal(err)
 		}
-		if reopened, err := d.Reopen(); !reopened || err != nil {
+		if reopened, err := d.reopen(); !reopened || err != nil {
 			t.Fatalf("opened again: %t, %v", reopened, err)
 		}
 		connects()
@@ -61,7 +61,7 @@ func TestDoor(t *testing.T) {
 	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if reopened, err := d.Reopen(); reopened || err == nil {
+	if reopened, err := d.reopen(); reopened || err == nil {
 		t.Errorf("opened over a file: %t, %v", reopened, err)
 	}
 	if err := d.Close(); err != nil {
@@ -71,7 +71,7 @@ func TestDoor(t *testing.T) {
 	if b, err := os.ReadFile(path); string(b) != "precious" {
 		t.Errorf("the file of somebody else: %q, %v", b, err)
 	}
-	if reopened, err := d.Reopen(); reopened || err != nil {
+	if reopened, err := d.reopen(); reopened || err != nil {
 		t.Errorf("opened after its end: %t, %v", reopened, err)
 	}
 }

@@ -1,0 +1,100 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/importing"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// accounts lets a person, or a program, act on accounts and their providers.
+type accounts struct{ Config }
+
+func (b accounts) Restart(ctx context.Context, provider string) (control.RestartAnswer, error) {
+	m, ok := b.Roster.Members[provider]
+	if !ok {
+		if _, sink := b.Roster.Plugins[provider]; sink {
+			return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
+				"%s is no provider but a sink; restart it with: tokenkeeper sinks restart %s", provider, provider)
+		}
+		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
+			"no account uses a provider named %q%s", provider, control.Hint(provider, slices.Sorted(maps.Keys(b.Roster.Members)), "status"))
+	}
+	a, err := m.Restart(ctx)
+	if err != nil {
+		return control.RestartAnswer{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	return control.RestartAnswer{Provider: provider, OldPID: a.OldPID, PID: a.PID, Generation: a.Generation}, nil
+}
+
+func (b accounts) Refresh(ctx context.Context, account string, force bool) (control.RefreshAnswer, error) {
+	k, err := b.keeperOf(account)
+	if err != nil {
+		return control.RefreshAnswer{}, err
+	}
+	refreshed, err := k.Refresh(ctx, account, force)
+	st, _ := k.Status(account)
+	if errors.Is(err, sdk.ErrInvalidGrant) && st.Record.NeedsLogin() {
+		return control.RefreshAnswer{}, control.Errorf(control.CodeNeedsLogin, "%v", err)
+	}
+	if err != nil {
+		return control.RefreshAnswer{}, control.RefreshError(err)
+	}
+	replacedBy := ""
+	if o := st.Record.Origin; refreshed && (o == store.OriginLogin || o == store.OriginImport) {
+		replacedBy = string(o)
+	}
+	return control.RefreshAnswer{
+		Account: account, Refreshed: refreshed, Version: st.Record.Version,
+		Expiry: st.Record.Token.Expiry(), ExpiryUncertain: st.Record.Token.Uncertain, Due: st.Due, ReplacedBy: replacedBy,
+		By: broughtBy(st.Record, refreshed),
+	}, nil
+}
+
+// broughtBy is what has brought a record's token, if somebody asked for it just now.
+func broughtBy(r store.Record, asked bool) string {
+	switch {
+	case !asked:
+	case r.Origin == store.OriginMint:
+		return control.ByMint
+	case r.Origin == store.OriginRefresh && r.Way == store.WayRenew:
+		return control.ByRenewal
+	case r.Origin == store.OriginRefresh:
+		return control.ByRefresh
+	}
+	return ""
+}
+
+func (b accounts) Token(_ context.Context, account string) (control.TokenAnswer, error) {
+	k, err := b.keeperOf(account)
+	if err != nil {
+		return control.TokenAnswer{}, err
+	}
+	st, _ := k.Status(account)
+	r := st.Record
+	if r.Version == 0 && st.Mints {
+		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken,
+			"account %s has no token yet: its provider mints one, which has not come; how it goes: tokenkeeper status %[1]s", account)
+	}
+	if r.Version == 0 {
+		return control.TokenAnswer{}, control.Errorf(control.CodeNoToken,
+			"account %s has no token yet; %s", account, st.By.First())
+	}
+	return control.TokenAnswer{
+		Account: account, Version: r.Version, AccessToken: r.Token.AccessToken.Reveal(),
+		TokenType: r.Token.TokenType, Expiry: r.Token.Expiry(), ExpiryUncertain: r.Token.Uncertain,
+	}, nil
+}
+
+func (b accounts) Import(ctx context.Context, req control.ImportRequest) (control.ImportAnswer, error) {
+	k, err := b.keeperOf(req.Account)
+	if err != nil {
+		return control.ImportAnswer{}, err
+	}
+	return importing.Into(ctx, k, b.Roster.Config, req)
+}

@@ -1,0 +1,57 @@
+// Package backend is what the control API controls: the parts of one supervisor, seen
+// and moved through the small interface of each.
+package backend
+
+import (
+	"context"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
+)
+
+// Config is what a Backend is over.
+type Config struct {
+	Version   string // of the program
+	Started   time.Time
+	Wall      func() time.Time
+	Roster    *roster.Roster
+	Engine    *alert.Engine
+	Ownership *ownership.Ownership
+}
+
+// Backend implements [control.Backend].
+type Backend struct {
+	overview
+	accounts
+	logins
+	sinks
+	alerts
+}
+
+var _ control.Backend = Backend{}
+
+// New returns the Backend over c.
+func New(c Config) Backend {
+	return Backend{overview{c}, accounts{c}, logins{c}, sinks{c}, alerts{c}}
+}
+
+// keeperOf returns who keeps the token of an account.
+func (c Config) keeperOf(account string) (*refresh.Keeper, error) {
+	k, ok := c.Roster.KeeperOf(account)
+	if !ok {
+		return nil, control.NoAccount(account, c.Roster.Config)
+	}
+	return k, nil
+}
+
+// overview is how everything is.
+type overview struct{ Config }
+
+// Adopt implements [control.Backend].
+func (b overview) Adopt(ctx context.Context) (control.AdoptAnswer, error) {
+	return b.Ownership.Adopt(ctx)
+}

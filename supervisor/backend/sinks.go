@@ -1,0 +1,156 @@
+package backend
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+// sinks lets a person see and control the sinks.
+type sinks struct{ Config }
+
+func (b sinks) Sinks(context.Context) (control.Sinks, error) {
+	all := control.Sinks{Now: b.Wall(), Sinks: []control.Sink{}}
+	for _, name := range slices.Sorted(maps.Keys(b.Roster.Workers)) {
+		all.Sinks = append(all.Sinks, b.sinkStatus(name))
+	}
+	return all, nil
+}
+
+func (b sinks) sinkStatus(name string) control.Sink {
+	c, m := b.Roster.Config.Sinks[name], b.Roster.Workers[name].Summary()
+	k := control.Sink{
+		Name: name, Type: c.Type, Events: []string{}, Accounts: []string{},
+		UpToDate: m.UpToDate, Behind: m.Behind, Lag: m.Lag, LagAtLeast: m.LagAtLeast, Failing: m.Failing,
+		LastError: m.LastError, LastErrorAt: m.LastErrorAt, Next: m.Next, Absent: m.Absent, AbsentBecause: m.AbsentBecause,
+		LastDelivery: m.LastDelivery, Latency: m.Latency, Deliveries: m.Deliveries, Failures: m.Failures,
+		OpenNotices: m.OpenNotices, Dropped: m.DroppedEvents,
+	}
+	for _, kind := range m.Kinds {
+		k.Events = append(k.Events, string(kind))
+	}
+	if slices.Contains(m.Kinds, sink.KindToken) {
+		k.Accounts = append(k.Accounts, roster.Names(b.Roster.Config.SinkAccounts(c))...)
+	}
+	if m.Disabled {
+		k.Disabled = &control.Disabled{By: m.DisabledBy, Since: m.DisabledAt}
+	}
+	if p, ok := b.Roster.Plugins[name]; ok {
+		k.Process = sinkProcessStatus(p.Status())
+	}
+	return k
+}
+
+func sinkProcessStatus(p process.Status) *control.SinkProcess {
+	return &control.SinkProcess{
+		State: string(p.State), PID: p.PID, Generation: p.Generation, StartedAt: p.StartedAt,
+		Restarts: p.Restarts, Crashes: p.Crashes, LastError: p.LastError, NextStart: p.NextStart,
+		Version: p.Version, Command: p.Command, InFlight: p.InFlight,
+	}
+}
+
+func (b sinks) TestSink(ctx context.Context, name string) (control.SinkTestAnswer, error) {
+	w, err := b.workerOf(name)
+	if err != nil {
+		return control.SinkTestAnswer{}, err
+	}
+	done, err := w.Test(ctx)
+	if err != nil {
+		return control.SinkTestAnswer{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	return control.SinkTestAnswer{Sink: name, Done: done}, nil
+}
+
+func (b sinks) Redeliver(ctx context.Context, name, account string, force bool) (control.RedeliverAnswer, error) {
+	w, err := b.workerOf(name)
+	if err != nil {
+		return control.RedeliverAnswer{}, err
+	}
+	// A key with a colon is an alert's.
+	if account != "" && !strings.Contains(account, ":") {
+		if err := b.checkRedelivery(name, account); err != nil {
+			return control.RedeliverAnswer{}, err
+		}
+	}
+	deliver := w.Redeliver
+	if force {
+		if account == "" {
+			return control.RedeliverAnswer{}, control.Errorf(control.CodeBadRequest,
+				"name the account: force writes over what may be the only copy of a login")
+		}
+		deliver = w.Overwrite
+	}
+	n, err := deliver(ctx, account)
+	switch {
+	case err != nil && w.Summary().Disabled:
+		return control.RedeliverAnswer{}, control.Errorf(control.CodeConflict, "%v", err)
+	case err != nil:
+		return control.RedeliverAnswer{}, control.Errorf(control.CodeNotFound, "%v", err)
+	}
+	return control.RedeliverAnswer{Sink: name, Account: account, Deliveries: n}, nil
+}
+
+// checkRedelivery says why an account can't be delivered to a sink once more.
+func (b sinks) checkRedelivery(name, account string) error {
+	if _, err := b.keeperOf(account); err != nil {
+		return err
+	}
+	c := b.Roster.Config.Sinks[name]
+	if !c.Sends(config.SendToken) {
+		return control.Errorf(control.CodeBadRequest, "sink %q gets no tokens; \"tokenkeeper sinks\" shows what each sink gets", name)
+	}
+	if there := roster.Names(b.Roster.Config.SinkAccounts(c)); !slices.Contains(there, account) {
+		return control.Errorf(control.CodeBadRequest, "account %q does not go to sink %q; these do: %s", account, name, strings.Join(there, ", "))
+	}
+	return nil
+}
+
+func (b sinks) DisableSink(_ context.Context, name string) (control.Sink, error) {
+	w, err := b.workerOf(name)
+	if err != nil {
+		return control.Sink{}, err
+	}
+	w.Disable(control.ByPerson)
+	return b.sinkStatus(name), nil
+}
+
+func (b sinks) EnableSink(_ context.Context, name string) (control.Sink, error) {
+	w, err := b.workerOf(name)
+	if err != nil {
+		return control.Sink{}, err
+	}
+	w.Enable()
+	return b.sinkStatus(name), nil
+}
+
+func (b sinks) RestartSink(ctx context.Context, name string) (control.SinkRestartAnswer, error) {
+	if _, err := b.workerOf(name); err != nil {
+		return control.SinkRestartAnswer{}, err
+	}
+	p, ok := b.Roster.Plugins[name]
+	if !ok {
+		return control.SinkRestartAnswer{}, control.Errorf(control.CodeBadRequest,
+			"sink %q has no process: its type %s is built in; to deliver once more, use: tokenkeeper sinks redeliver %s",
+			name, b.Roster.Config.Sinks[name].Type, name)
+	}
+	a, err := p.Restart(ctx)
+	if err != nil {
+		return control.SinkRestartAnswer{}, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	return control.SinkRestartAnswer{Sink: name, OldPID: a.OldPID, PID: a.PID, Generation: a.Generation}, nil
+}
+
+// workerOf returns the worker of a sink.
+func (b sinks) workerOf(name string) (*sink.Worker, error) {
+	if w, ok := b.Roster.Workers[name]; ok {
+		return w, nil
+	}
+	return nil, control.Errorf(control.CodeNotFound, "no sink is named %q%s", name, control.Hint(name, slices.Sorted(maps.Keys(b.Roster.Workers)), "sinks"))
+}

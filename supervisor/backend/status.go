@@ -1,0 +1,136 @@
+package backend
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+func (b overview) Status(ctx context.Context) (control.Status, error) {
+	st := control.Status{
+		Version: b.Version, PID: os.Getpid(), StartedAt: b.Started, Now: b.Wall(),
+		StateDir: b.Roster.Config.StateDir, Config: b.Roster.Config.File, ConfigChanged: b.Roster.Config.Changed(),
+		Providers: []control.Provider{}, Accounts: []control.Account{},
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Roster.Members)) {
+		st.Providers = append(st.Providers, providerStatus(name, b.Roster.Members[name].Status(), b.Roster.Keepers[name], st.Now))
+		for _, a := range b.Roster.Config.AccountsOf(name) {
+			k, _ := b.Roster.Keepers[name].Status(a.Name)
+			acc := accountStatus(a.Name, name, k)
+			acc.Session = sessionStatus(b.Roster.Beats[name], a.Name, k.Record, st.Now)
+			acc.Unread = spools.UnreadFile(b.Roster.Config, name, k.Unread)
+			acc.SetAside = setAside(k.Record, st.Now)
+			acc.Sinks = b.deliveries(a.Name, k.Record)
+			st.Accounts = append(st.Accounts, acc)
+		}
+	}
+	slices.SortFunc(st.Accounts, func(x, y control.Account) int { return cmp.Compare(x.Name, y.Name) })
+	alerts, err := b.Engine.Alerts(ctx)
+	if err != nil {
+		return st, control.Errorf(control.CodeUnavailable, "%v", err)
+	}
+	st.Alerts = openAlerts(alerts)
+	st.Machine = b.Ownership.Status()
+	return st, nil
+}
+
+func providerStatus(name string, m process.Status, k *refresh.Keeper, now time.Time) control.Provider {
+	l := k.Load()
+	return control.Provider{
+		Name: name, State: string(m.State), PID: m.PID, Generation: m.Generation, StartedAt: m.StartedAt,
+		Restarts: m.Restarts, Crashes: m.Crashes, LastError: m.LastError, NextStart: m.NextStart,
+		Version: m.Description.Version, Command: m.Command, InFlight: k.InFlight(),
+		MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
+		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured,
+	}
+}
+
+func accountStatus(name, provider string, k refresh.Status) control.Account {
+	r := k.Record
+	a := control.Account{
+		Name: name, Provider: provider, State: string(k.State), Version: r.Version, Origin: string(r.Origin), Grant: r.Grant,
+		RefreshExpiry: r.RefreshExpiry, RefreshExpiryUncertain: k.EndGuessed && !r.RefreshExpiry.IsZero(),
+		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
+		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),
+		LastFailure: r.Health.LastFailure, Withheld: k.Withheld,
+		Waiting: string(k.Waiting), WaitingText: k.WaitingText, Advice: k.Advice(),
+	}
+	if r.Version > 0 {
+		a.Expiry, a.ExpiryUncertain, a.Way = r.Token.Expiry(), r.Token.Uncertain, control.WayOf(r)
+	}
+	if k.Mints {
+		a.Way = control.WayMint
+	}
+	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
+	a.OldAccessDies = k.OldAccessDies
+	a.Person, a.Candidate = whose(r)
+	a.Login = openLogin(k.Login)
+	if r.Origin == store.OriginRefresh || r.Origin == store.OriginMint {
+		a.LastRefresh = r.StoredAt
+	}
+	return a
+}
+
+// sessionStatus is what is known of the session of a version; nil: nothing.
+func sessionStatus(b *keepalive.Beats, account string, rec store.Record, now time.Time) *control.Session {
+	s, _, known := roster.Session(b, account, rec, now)
+	if !known {
+		return nil
+	}
+	return &control.Session{Life: string(s.Life), Since: s.Since, Heard: s.Heard, Failures: s.Failures, Silent: s.Silent, LastError: s.Error, Unheard: s.Unheard}
+}
+
+// setAside are the answers that a person can still take.
+func setAside(r store.Record, now time.Time) (all []control.SetAside) {
+	for _, e := range r.Late(now) {
+		s := control.SetAside{Attempt: e.Attempt, Kind: e.Kind, Version: e.Version, Grant: e.Begins(), At: e.At, Until: e.Until, Why: e.Why}
+		if p := refresh.PersonIn(e.Token); p.Fingerprint != "" {
+			s.Person = p.String()
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+func (b overview) deliveries(account string, rec store.Record) []control.Delivery {
+	out := []control.Delivery{}
+	for _, name := range slices.Sorted(maps.Keys(b.Roster.Workers)) {
+		if !b.Roster.Workers[name].Takes(account) {
+			continue
+		}
+		w := b.Roster.Workers[name].Status(account)
+		d := control.Delivery{
+			Sink: name, Type: b.Roster.Workers[name].Type(), Version: w.Version, DeliveredAt: w.DeliveredAt, Latency: w.Latency,
+			Failures: w.Failures, LastError: w.LastError, Absent: w.Absent, Disabled: w.Disabled,
+		}
+		if rec.Version > w.Version {
+			d.Lag = rec.Version - w.Version
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// whose is whose login a record comes from, and the login of another person that
+// waits beside it.
+func whose(rec store.Record) (person string, candidate *control.Candidate) {
+	if p := rec.GrantedTo.Person; p.Fingerprint != "" {
+		person = p.String()
+	}
+	if c := rec.Candidate; c != nil {
+		person = refresh.OwnerOf(rec).String()
+		candidate = &control.Candidate{Person: c.GrantedTo.Person.String(), LoginAt: c.LoginAt, Ends: c.Ends()}
+	}
+	return person, candidate
+}

@@ -1,0 +1,41 @@
+package control
+
+import (
+	"errors"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// RefreshError gives an error of the refresh cycle its code.
+func RefreshError(err error) error {
+	code := CodeUnavailable
+	switch {
+	case errors.Is(err, sdk.ErrConnection):
+		return Errorf(code, "%v; the provider's process is started again by itself, and what was under way is settled then: "+
+			"\"tokenkeeper status\" shows the outcome", err)
+	case errors.Is(err, refresh.ErrUnknownAccount):
+		code = CodeNotFound
+	case errors.Is(err, refresh.ErrNoToken):
+		code = CodeNoToken
+	case errors.Is(err, refresh.ErrNeedsLogin):
+		code = CodeNeedsLogin
+	case errors.Is(err, refresh.ErrAnotherPerson):
+		code = CodeAnotherPerson
+	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, refresh.ErrNoShape), errors.Is(err, refresh.ErrNothingToHandIn), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
+		code = CodeBadRequest
+	case errors.Is(err, refresh.ErrLoginOpen), errors.Is(err, refresh.ErrNoOpenLogin), errors.Is(err, refresh.ErrLoginSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked),
+		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrLimit), errors.Is(err, refresh.ErrOtherAccount):
+		code = CodeConflict
+	}
+	return Errorf(code, "%v", err)
+}
+
+// WayOf is how a record's account gets its next token.
+func WayOf(r store.Record) string {
+	if r.Way == store.WayRefresh {
+		return WayRefresh
+	}
+	return string(r.Way)
+}

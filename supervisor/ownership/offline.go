@@ -1,0 +1,39 @@
+package ownership
+
+import (
+	"context"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Adopt makes a store this machine's while no supervisor runs: the store's lock
+// makes sure of that.
+func Adopt(ctx context.Context, cfg *config.Config) (got control.AdoptAnswer, err error) {
+	facts := machine.Read()
+	_, unguarded := machine.Guarded(cfg.MachineGuard, facts)
+	err = statedir.Use(cfg.StateDir, cfg.FallbackDir, func(st *store.Bolt) error {
+		owner, err := st.Owner(ctx)
+		if err != nil {
+			return err
+		}
+		got, _, err = adopt(ctx, st, unguarded, owner.Found(facts), facts)
+		return err
+	})
+	return got, err
+}
+
+// Of says whose the store is while no supervisor runs, without changing
+// anything. Its errors are those of [store.Inspect].
+func Of(cfg *config.Config) (control.Machine, error) {
+	facts := machine.Read()
+	_, unguarded := machine.Guarded(cfg.MachineGuard, facts)
+	owner, err := store.OwnerOf(cfg.StateDir)
+	if !owner.Name.Zero() {
+		owner = owner.Found(facts)
+	}
+	return status(unguarded, owner, facts), err
+}

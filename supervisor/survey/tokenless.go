@@ -1,0 +1,39 @@
+package survey
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+)
+
+// TellTokenless says in the log, in one line, for which accounts nothing can be
+// done before a person does something: for those without a shared file, or with
+// one, in which their first token may stand that was not looked for yet.
+func (s *Survey) TellTokenless(shared bool, log *slog.Logger) {
+	var names []string
+	for name, c := range s.cfg.Roster.Config.Accounts {
+		if st, _ := s.cfg.Roster.Keepers[c.Provider].Status(name); st.State == refresh.New && !s.mints(c.Provider) && shared == (c.SharedFile != nil) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	slices.Sort(names)
+	const most = 10
+	some := strings.Join(names[:min(most, len(names))], ", ")
+	if more := len(names) - most; more > 0 {
+		some += fmt.Sprintf(" and %d more", more)
+	}
+	first, _ := s.cfg.Roster.Keepers[s.cfg.Roster.Config.Accounts[names[0]].Provider].Status(names[0])
+	log.Warn(fmt.Sprintf("no token yet of: %s; %s", some, first.Advice()), "accounts", len(names))
+}
+
+// mints says whether a provider gets tokens by itself for accounts that have none.
+func (s *Survey) mints(provider string) bool {
+	m, ok := s.cfg.Roster.Members[provider]
+	return ok && m.Status().Description.Minter
+}
