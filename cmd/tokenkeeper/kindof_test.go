@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	logins "github.com/tokenkeeper/tokenkeeper/supervisor/login"
 )
 
 // check and plugins say how a provider gets tokens.
@@ -24,7 +24,7 @@ func TestKindOfAProvider(t *testing.T) {
 		"login: redirect; tokens are refreshed; or minted from the key":                               {Authorizer: true, Minter: true},
 		"login: none, a token is imported; the next token comes from a file; sessions are kept alive": {NoRefresh: true, Keepalive: true},
 	} {
-		p := plugin{Logins: refresh.LoginShapes(d), Way: wayBy(d), Mints: d.Minter, KeepsAlive: d.Keepalive}
+		p := plugin{Logins: logins.Shapes(d), Way: wayBy(d), Mints: d.Minter, KeepsAlive: d.Keepalive}
 		if got := kindOf(p); got != want {
 			t.Errorf("%+v: %q, want %q", d, got, want)
 		}

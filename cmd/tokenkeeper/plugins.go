@@ -14,10 +14,10 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	logins "github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // inspectTimeout bounds the start of a provider and its answer to who it is.
@@ -151,7 +151,7 @@ func inspect(ctx context.Context, cfg *config.Config, name string) plugin {
 	}
 	p.description, p.Version, p.Protocol = info.Description, info.Description.Version, info.Protocol
 	p.Login, p.Check, p.Revoke = p.description.Authorizer || p.description.LoginGuide, p.description.Checker, p.description.Revoker
-	p.Logins, p.Way = refresh.LoginShapes(p.description), wayBy(p.description)
+	p.Logins, p.Way = logins.Shapes(p.description), wayBy(p.description)
 	p.Mints, p.KeepsAlive = p.description.Minter, p.description.Keepalive
 	return p
 }

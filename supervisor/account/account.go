@@ -14,12 +14,16 @@
 package account
 
 import (
+	"errors"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
+
+// ErrUnknown: the configuration has no account of that name.
+var ErrUnknown = errors.New("no such account")
 
 // State is all that decides about an account. The zero value is nobody's.
 type State struct {

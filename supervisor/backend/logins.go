@@ -7,7 +7,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -41,7 +41,7 @@ func (b logins) CancelLogin(ctx context.Context, account string) (control.Cancel
 	return control.CancelledAnswer{Account: account, OpenLogin: *openLogin(&l)}, nil
 }
 
-func openLogin(l *refresh.OpenLogin) *control.OpenLogin {
+func openLogin(l *login.Begun) *control.OpenLogin {
 	if l == nil {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (b logins) AwaitLogin(ctx context.Context, account, id string) (control.Awa
 	}
 	rec, err := k.AwaitLogin(ctx, account, id)
 	switch {
-	case errors.Is(err, refresh.ErrLoginOpen):
+	case errors.Is(err, login.ErrOpen):
 		open := control.AwaitedAnswer{Account: account}
 		if st, _ := k.Status(account); st.Login != nil && st.Login.ID == id {
 			open.Unpolled = st.Login.Unpolled

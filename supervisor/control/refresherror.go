@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -23,9 +24,9 @@ func RefreshError(err error) error {
 		code = CodeNeedsLogin
 	case errors.Is(err, refresh.ErrAnotherPerson):
 		code = CodeAnotherPerson
-	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, refresh.ErrNoLogin), errors.Is(err, refresh.ErrNoShape), errors.Is(err, refresh.ErrNothingToHandIn), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
+	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, login.ErrNotThis), errors.Is(err, login.ErrNoShape), errors.Is(err, login.ErrNothingToHandIn), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = CodeBadRequest
-	case errors.Is(err, refresh.ErrLoginOpen), errors.Is(err, refresh.ErrNoOpenLogin), errors.Is(err, refresh.ErrLoginSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked),
+	case errors.Is(err, login.ErrOpen), errors.Is(err, login.ErrNotOpen), errors.Is(err, login.ErrSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked),
 		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrLimit), errors.Is(err, refresh.ErrOtherAccount):
 		code = CodeConflict
 	}

@@ -77,8 +77,8 @@ type leased struct {
 	remote *sdk.Remote
 	// locked: the shared file's lock is held.
 	locked bool
-	// exchange is the login whose code is being spent.
-	exchange *login
+	// exchange is the code that is being spent; nil: none is.
+	exchange *spending
 	// underWay is the attempt whose call is made while a code is spent; "": none.
 	underWay string
 	// slots are what the spool holds of it, while it is settled; nil: it is not.
@@ -169,10 +169,6 @@ type wishes struct {
 	insisted bool
 	// notBefore is what the account was postponed to; see Postpone.
 	notBefore time.Time
-	// login was begun and waits for the person's code; see openLogin.
-	login *login
-	// ended is how the last one has ended; nil: nobody knows.
-	ended *outcome
 	// idle wait for the lease. codes takes a code while an attempt is under way; nil:
 	// none can be taken.
 	idle  []chan struct{}

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -56,7 +57,7 @@ func (a *account) needs(said string) error {
 	if t := a.anew(); t.Means == advice.Import {
 		what = "the account needs " + t.Needs()
 	}
-	return worded{"account " + a.cfg.Name + ": " + what + said, ErrNeedsLogin}
+	return advice.Worded("account "+a.cfg.Name+": "+what+said, ErrNeedsLogin)
 }
 
 // errLoginsOnly is why the account's token brings no next one.
@@ -78,13 +79,7 @@ func (a *account) errLoginless() error {
 	if mints {
 		instead = ": its tokens are minted from the account's key"
 	}
-	return worded{"account " + a.cfg.Name + ": provider " + k.cfg.Provider + " has no login of its own" + instead, ErrNoShape}
-}
-
-// within is an error of a provider in what was being done, and names the account once.
-func (a *account) within(what string, err error) error {
-	of := "account " + a.cfg.Name + ": "
-	return worded{of + what + ": " + strings.TrimPrefix(err.Error(), of), err}
+	return advice.Worded("account "+a.cfg.Name+": provider "+k.cfg.Provider+" has no login of its own"+instead, login.ErrNoShape)
 }
 
 // orLogin is the way out beside an import; "": there is none.

@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -17,10 +18,14 @@ import (
 // that brings a token, the refresh was of an old grant, and its answer is kept as
 // evidence; otherwise it counts as if there had been no code.
 
-// spending is a code that a person has brought.
+// spending is a code, or what else a person has brought, for the login of that state.
 type spending struct {
 	state string
 	code  sdk.Secret
+	// login is the one that it ends, as long as it is being spent; aside: another person
+	// has made it, and so its token waits beside.
+	login *login.Login
+	aside bool
 	// done is closed when whoever refreshes the account has spent it; the outcome
 	// stands below then.
 	done chan struct{}

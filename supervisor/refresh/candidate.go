@@ -72,7 +72,7 @@ func (a attempt) another(ctx context.Context, c *store.Candidate) error {
 	if a.exchange != nil {
 		a.exchange.aside = true
 	}
-	a.closeLogin(a.in.Login, fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrAnotherPerson, waits(rec)))
+	a.keeper.open.Close(a.cfg.Name, a.in.Login, fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrAnotherPerson, waits(rec)))
 	a.keeper.mu.Lock()
 	a.step(acct.Beside{Record: rec})
 	cut := a.state().IsCut()

@@ -144,8 +144,8 @@ func (a *leased) wanted() acct.Spend {
 		a.replay() // by a clock that may have been set back
 	}
 	s := acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: a.terms()}
-	if l := a.openLogin(a.keeper.clock.Now().Wall); l != nil {
-		s.Login = l.Until
+	if l := a.keeper.open.At(a.cfg.Name, a.keeper.clock.Now().Wall); l != nil {
+		s.Login = l.Until()
 	}
 	return s
 }
@@ -247,7 +247,7 @@ func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error))
 	if a.in.Kind == spool.KindExchange {
 		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
 		if a.exchange != nil { // otherwise the answer is in the spool
-			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.Verifier
+			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.login.Stored().Verifier
 		}
 		return func() (sdk.Answer, error) {
 			ctx, cancel := context.WithTimeout(ctx, patience)
@@ -256,7 +256,12 @@ func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error))
 		}
 	}
 	if a.in.Kind == spool.KindLogin {
-		return a.end(ctx, id)
+		req := exchange{a}.request(id)
+		return func() (sdk.Answer, error) {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
+			return remote.EndLoginAnswer(ctx, req)
+		}
 	}
 	if a.in.Kind == spool.KindRenew {
 		req := sdk.RenewRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
@@ -311,7 +316,7 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 	}
 	crashpoint.Here("refresh: the token is committed")
 	a.tell(acct.Stored{Record: rec})
-	a.closeLogin(a.in.Login, nil)
+	a.keeper.open.Close(a.cfg.Name, a.in.Login, nil)
 	a.diskServes()
 	if half {
 		a.keptHalf(rec, answer)

@@ -271,7 +271,7 @@ func (a attempt) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
 			"Begin again with: tokenkeeper login %[1]s", a.cfg.Name)}
 	a.renewed(a.rec())
 	a.publish(slog.LevelError, event.Event{Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(cause.Kind), Message: cause.Message})
-	a.overWith(ctx, cause)
+	exchange{a}.over(ctx, cause)
 	a.free(ctx, a.in.Attempt)
 	return errors.Join(cause, a.settleGivenBack(ctx, a.in.Before))
 }
@@ -296,6 +296,6 @@ func (a attempt) conflicting(ctx context.Context, rec store.Record, conflict err
 	a.renewed(stored)
 	a.free(ctx, a.in.Attempt)
 	err = fmt.Errorf("account %s: the broker's answer was not installed, and is kept for a day: %s: %w", a.cfg.Name, why, conflict)
-	a.overWith(ctx, err)
+	exchange{a}.over(ctx, err)
 	return errors.Join(err, a.settleGivenBack(ctx, a.in.Before))
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
@@ -32,7 +33,7 @@ func TestHandIn(t *testing.T) {
 					}
 					given := "what-the-broker-showed"
 					if shape == sdk.LoginPasteAddress {
-						if _, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("https://127.0.0.1/?code=c&state=forged")); !errors.Is(err, refresh.ErrNoLogin) {
+						if _, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("https://127.0.0.1/?code=c&state=forged")); !errors.Is(err, login.ErrNotThis) {
 							t.Errorf("another login's: %v", err)
 						}
 						given = "https://127.0.0.1/?code=c&" + l.URL[strings.Index(l.URL, "state="):]
@@ -62,7 +63,7 @@ func TestHandIn(t *testing.T) {
 							t.Errorf("asked with %+v", a)
 						}
 					}
-					if _, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret(given)); !errors.Is(err, refresh.ErrNoLogin) {
+					if _, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret(given)); !errors.Is(err, login.ErrNotThis) {
 						t.Errorf("once more: %v", err)
 					}
 					_ = gen.end()
@@ -139,7 +140,7 @@ func TestAPostThatIsNoGoodEndsNoLogin(t *testing.T) {
 func TestShapeOfALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, g := guidedRig(t, []string{"one"}, "by_pigeon", sdk.LoginCallback, sdk.LoginVerifier, sdk.LoginDevice)
-		begin := func(shape sdk.LoginShape) (refresh.OpenLogin, error) {
+		begin := func(shape sdk.LoginShape) (login.Begun, error) {
 			return r.keeper.BeginLogin(t.Context(), "one", shape, event.Caller{})
 		}
 		gen := r.start()
@@ -148,14 +149,14 @@ func TestShapeOfALogin(t *testing.T) {
 			"by_pigeon":         `this Tokenkeeper does not know the shape by_pigeon`,
 			sdk.LoginPasteToken: `of the shape "paste_token"; it has: by_pigeon, callback, verifier, device`,
 		} {
-			if _, err := begin(shape); !errors.Is(err, refresh.ErrNoShape) || !strings.Contains(err.Error(), says) || r.storedLogins() > 0 {
+			if _, err := begin(shape); !errors.Is(err, login.ErrNoShape) || !strings.Contains(err.Error(), says) || r.storedLogins() > 0 {
 				t.Errorf("%s: %v", shape, err)
 			}
 		}
 		if l, err := begin(""); err != nil || l.Shape != sdk.LoginVerifier {
 			t.Errorf("the usual one: %+v, %v", l, err)
 		}
-		if _, err := begin(sdk.LoginDevice); !errors.Is(err, refresh.ErrLoginOpen) || !strings.Contains(err.Error(), "of the shape verifier") {
+		if _, err := begin(sdk.LoginDevice); !errors.Is(err, login.ErrOpen) || !strings.Contains(err.Error(), "of the shape verifier") {
 			t.Errorf("beside another: %v", err)
 		}
 		if l, err := begin(sdk.LoginVerifier); err != nil || !l.Earlier {
@@ -170,7 +171,7 @@ func TestShapeOfALogin(t *testing.T) {
 		if _, err := r.keeper.CancelLogin(t.Context(), "one"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := begin(""); !errors.Is(err, refresh.ErrNoShape) {
+		if _, err := begin(""); !errors.Is(err, login.ErrNoShape) {
 			t.Errorf("none that works: %v", err)
 		}
 		_ = gen.end()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -31,7 +32,7 @@ func TestPolledLogin(t *testing.T) {
 			if !l.Polled || l.Shape != shape || l.URL == "" || (l.UserCode != "") != (shape == sdk.LoginDevice) {
 				t.Errorf("begun: %+v", l)
 			}
-			if _, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("x")); !errors.Is(err, refresh.ErrNothingToHandIn) {
+			if _, err := r.keeper.HandIn(t.Context(), "one", sdk.NewSecret("x")); !errors.Is(err, login.ErrNothingToHandIn) {
 				t.Errorf("handed in: %v", err)
 			}
 			rec, err := r.await(l)
@@ -56,7 +57,7 @@ func TestPolledLogin(t *testing.T) {
 			if again, err := r.await(l); err != nil || again.Version != 2 {
 				t.Errorf("waited for once it was over: version %d, %v", again.Version, err)
 			}
-			if _, err := r.keeper.AwaitLogin(t.Context(), "one", "another"); !errors.Is(err, refresh.ErrNoOpenLogin) {
+			if _, err := r.keeper.AwaitLogin(t.Context(), "one", "another"); !errors.Is(err, login.ErrNotOpen) {
 				t.Errorf("of another: %v", err)
 			}
 			_ = gen.end()
@@ -67,24 +68,24 @@ func TestPolledLogin(t *testing.T) {
 // How a polled login ends without a token, and what is said of it.
 func TestPolledLoginEndsWithoutAToken(t *testing.T) {
 	for name, tt := range map[string]struct {
-		end  func(*rig, *guide, refresh.OpenLogin)
+		end  func(*rig, *guide, login.Begun)
 		says string
 		told int
 	}{
-		"declined": {func(r *rig, g *guide, _ refresh.OpenLogin) { g.say(pending, declined) }, "the login was declined at the broker; begin again with: tokenkeeper login one", 1},
-		"expired at the broker": {func(_ *rig, g *guide, _ refresh.OpenLogin) {
+		"declined": {func(r *rig, g *guide, _ login.Begun) { g.say(pending, declined) }, "the login was declined at the broker; begin again with: tokenkeeper login one", 1},
+		"expired at the broker": {func(_ *rig, g *guide, _ login.Begun) {
 			g.say(&sdk.Error{Kind: sdk.KindInvalidGrant, Message: "expired_token", OAuthError: "expired_token", HTTPStatus: 400})
 		}, "the login was not approved in time; begin again with: tokenkeeper login one", 1},
-		"an answer was lost": {func(_ *rig, g *guide, _ refresh.OpenLogin) {
+		"an answer was lost": {func(_ *rig, g *guide, _ login.Begun) {
 			g.say(&sdk.Error{Kind: sdk.KindAmbiguous, Message: "cut"}, &sdk.Error{Kind: sdk.KindInvalidGrant, Message: "invalid_grant", HTTPStatus: 400})
 		}, "most likely because an earlier answer to it was lost", 1},
-		"over by itself": {func(r *rig, g *guide, _ refresh.OpenLogin) {
+		"over by itself": {func(r *rig, g *guide, _ login.Begun) {
 			for range 40 {
 				g.say(pending)
 			}
 			go func() { time.Sleep(181 * time.Second); r.keeper.Look() }()
 		}, "the login was not completed in time, and is over; begin again with: tokenkeeper login one", 0},
-		"cancelled": {func(r *rig, g *guide, _ refresh.OpenLogin) {
+		"cancelled": {func(r *rig, g *guide, _ login.Begun) {
 			g.say(pending, pending)
 			go func() {
 				time.Sleep(7 * time.Second)
@@ -93,7 +94,7 @@ func TestPolledLoginEndsWithoutAToken(t *testing.T) {
 				}
 			}()
 		}, "the login was cancelled; begin again with: tokenkeeper login one", 0},
-		"cancelled while it is polled": {func(r *rig, g *guide, _ refresh.OpenLogin) {
+		"cancelled while it is polled": {func(r *rig, g *guide, _ login.Begun) {
 			g.say(pending, pending)
 			r.broker.setTakes(4 * time.Second)
 			go func() {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -130,7 +130,7 @@ func guidedRig(t *testing.T, names []string, shapes ...sdk.LoginShape) (*rig, *g
 	return r, g
 }
 
-func (r *rig) begin(account string, shape sdk.LoginShape) refresh.OpenLogin {
+func (r *rig) begin(account string, shape sdk.LoginShape) login.Begun {
 	r.t.Helper()
 	l, err := r.keeper.BeginLogin(r.t.Context(), account, shape, event.Caller{UID: 7})
 	if err != nil {
@@ -139,7 +139,7 @@ func (r *rig) begin(account string, shape sdk.LoginShape) refresh.OpenLogin {
 	return l
 }
 
-func (r *rig) await(l refresh.OpenLogin) (store.Record, error) {
+func (r *rig) await(l login.Begun) (store.Record, error) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Hour)
 	defer cancel()

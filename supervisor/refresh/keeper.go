@@ -14,14 +14,16 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // Errors of a request about one account.
 var (
-	ErrUnknownAccount = errors.New("no such account")
+	ErrUnknownAccount = acct.ErrUnknown
 	ErrNoToken        = errors.New("the account has no token yet")
 	ErrNeedsLogin     = errors.New("the account needs a login")
 	ErrHasToken       = errors.New("the account already has a token, which the broker has not refused")
@@ -97,10 +99,14 @@ type Config struct {
 // provider's generations; each generation is one call of [Keeper.Run]. It is
 // safe for concurrent use.
 type Keeper struct {
+	*login.Front
+	// open are the logins that people have begun.
+	open *login.Open
+
 	cfg   Config
 	clock *schedule.Clock
-	// wake interrupts the loop's sleep, and polls that of who polls logins.
-	wake, polls chan struct{}
+	// wake interrupts the loop's sleep.
+	wake chan struct{}
 	// sharing are the accounts that have a shared file. Among a hundred thousand
 	// these few are looked at again and again.
 	sharing []*account
@@ -111,11 +117,10 @@ type Keeper struct {
 	heap     *schedule.Heap
 	policy   sdk.Policy
 	limits   sdk.Limits
-	met      bool       // the policy is known
-	ways     store.Way  // how the provider's accounts get their next token
-	mints    bool       // it can mint
-	repeat   sdk.Repeat // what a second mint does
-	logins   loginShapes
+	met      bool        // the policy is known
+	ways     store.Way   // how the provider's accounts get their next token
+	mints    bool        // it can mint
+	repeat   sdk.Repeat  // what a second mint does
 	imported atomic.Bool // it has no login, so that tokens are imported
 	usual    string      // environment of the broker, if an account names none
 	steering []string    // settings that name files which steer the provider
@@ -124,7 +129,6 @@ type Keeper struct {
 	deadline time.Time   // the latest of both
 	running  bool
 	beside   bool             // its provider can exchange a code while a refresh of the account is under way
-	ending   bool             // logins that are over are being dropped from the store
 	spool    string           // id of the provider's spool, as last heard; "": not known
 	remote   *sdk.Remote      // nil while no process serves
 	landing  *sync.Cond       // an attempt in flight has ended
@@ -140,7 +144,6 @@ type Keeper struct {
 	nudged   nudge
 	facts    *event.Facts
 	changed  map[string]bool // see Changed
-	begun    map[string]bool // the accounts for which a login was begun and is not over
 }
 
 // NewKeeper reads what the store knows of the accounts and plans them.
@@ -149,13 +152,11 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		cfg:      cfg,
 		clock:    schedule.NewClock(cfg.Wall, cfg.Up),
 		wake:     make(chan struct{}, 1),
-		polls:    make(chan struct{}, 1),
 		looks:    newLooks(cfg.Steered),
 		accounts: map[string]*account{},
 		heap:     schedule.NewHeap(),
 		facts:    cfg.Events.NewFacts(),
 		changed:  map[string]bool{},
-		begun:    map[string]bool{},
 	}
 	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
 	for _, c := range cfg.Accounts {
@@ -173,7 +174,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 			k.sharing = append(k.sharing, a)
 		}
 	}
-	if err := k.loadLogins(ctx); err != nil {
+	if err := k.openLogins(ctx); err != nil {
 		return nil, err
 	}
 	k.planIdle(k.order...)

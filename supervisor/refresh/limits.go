@@ -209,6 +209,16 @@ func (a *account) loginHeld(poll string, now schedule.Instant) limit.Hold {
 	return a.rule().Next(a.plan.allowance.made, limit.Ask{Login: true, Insisted: true, Poll: poll}, now.Up)
 }
 
+// unpolled is for how long, and why, the broker may not be asked whether the person is
+// done with a login that is polled. The caller holds k.mu.
+func (a *account) unpolled(poll string) (time.Duration, error) {
+	now := a.keeper.clock.Now()
+	if h := a.loginHeld(poll, now); h.Wait > 0 {
+		return h.Wait, a.errHeld(h, now)
+	}
+	return 0, nil
+}
+
 // behindLimits puts off what is due at due, if it is sooner than the broker allows.
 // The caller holds k.mu.
 func (a *account) behindLimits(due time.Time, now schedule.Instant) time.Time {
@@ -247,18 +257,10 @@ func (a *account) counting(in *store.Intent) {
 // withRequest are the account's requests, and that of an intent. The caller holds k.mu.
 func (a *account) withRequest(in store.Intent, now schedule.Instant) []limit.Made {
 	one := limit.Made{Attempt: in.Attempt, At: now.Up}
-	if l := a.wish.login; l != nil && in.Login == l.State {
-		one.Poll = l.polled()
+	if l := a.keeper.open.Of(a.cfg.Name, in.Login); l != nil {
+		one.Poll = l.Poll
 	}
 	return a.rule().With(a.plan.allowance.made, one)
-}
-
-// polled names a login that is polled; "": it is none, or not known.
-func (l *login) polled() string {
-	if l != nil && isPolled(l.Guided.Shape) {
-		return idOf(l.Login)
-	}
-	return ""
 }
 
 // counts notes a request that was announced just now. The caller holds k.mu.
@@ -280,7 +282,7 @@ func (a *account) counts(e acct.Event) {
 // durable before the attempt ends.
 func (a attempt) judged(ctx context.Context, cause error) error {
 	kind := sdk.KindOf(cause)
-	none := kind == sdk.KindNotSent || kind == sdk.KindPending || a.polls() && saidNo(cause) != ""
+	none := kind == sdk.KindNotSent || kind == sdk.KindPending || exchange{a}.polls() && saidNo(cause) != ""
 	failed := !none && isLogin(a.in.Kind) && (kind == sdk.KindInvalidGrant || kind == sdk.KindInvalidClient)
 	if !failed && !none {
 		return nil
@@ -307,12 +309,6 @@ func (a attempt) judged(ctx context.Context, cause error) error {
 		return a.diskTrouble(fmt.Errorf("note whether what was sent counts at the broker: %w", err))
 	}
 	return nil
-}
-
-// polls says whether the attempt asks whether a person is done.
-func (a attempt) polls() bool {
-	l, ok := a.ending()
-	return a.in.Kind == spool.KindLogin && ok && isPolled(l.Guided.Shape)
 }
 
 // uncounted takes an attempt that was not sent out of the requests of another intent,

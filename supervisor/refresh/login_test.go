@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -35,7 +36,7 @@ func TestLoginGivesANewAccountItsFirstToken(t *testing.T) {
 		g := r.start()
 		synctest.Wait()
 		state := r.beginLogin("new")
-		if _, err := r.keeper.CompleteLogin(t.Context(), "new", "forged", "code-new"); !errors.Is(err, refresh.ErrNoLogin) {
+		if _, err := r.keeper.CompleteLogin(t.Context(), "new", "forged", "code-new"); !errors.Is(err, login.ErrNotThis) {
 			t.Fatalf("a forged state: %v", err)
 		}
 		rec, err := r.keeper.CompleteLogin(t.Context(), "new", state, "code-new")
@@ -45,7 +46,7 @@ func TestLoginGivesANewAccountItsFirstToken(t *testing.T) {
 		if rec.Version != 1 || rec.Origin != store.OriginLogin || rec.LoginAt.IsZero() {
 			t.Errorf("record: version %d, origin %s, login at %s", rec.Version, rec.Origin, rec.LoginAt)
 		}
-		if _, err := r.keeper.CompleteLogin(t.Context(), "new", state, "code-new"); !errors.Is(err, refresh.ErrNoLogin) {
+		if _, err := r.keeper.CompleteLogin(t.Context(), "new", state, "code-new"); !errors.Is(err, login.ErrNotThis) {
 			t.Errorf("the same code again: %v", err)
 		}
 		time.Sleep(16 * time.Minute)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 )
 
 // What comes back from another authorization server than the login's is not
@@ -22,7 +22,7 @@ func TestAnswerOfAnotherIssuer(t *testing.T) {
 		synctest.Wait()
 		state := r.beginLogin("one")
 		for issuer, want := range map[string]error{
-			"https://evil.example": refresh.ErrOtherIssuer, "https://broker.invalid/": refresh.ErrOtherIssuer,
+			"https://evil.example": login.ErrOtherIssuer, "https://broker.invalid/": login.ErrOtherIssuer,
 			"https://broker.invalid": nil, "": nil,
 		} {
 			if err := r.keeper.CheckIssuer("one", issuer); !errors.Is(err, want) {

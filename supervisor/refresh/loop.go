@@ -50,7 +50,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	k.setRemote(remote)
 	polled, stop := context.WithCancel(ctx)
 	defer stop()
-	go k.pollLogins(polled)
+	go k.PollLogins(polled)
 	lost := make(chan error, 1)
 	for ctx.Err() == nil {
 		k.awake()
@@ -151,7 +151,8 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	other := d.Minter != k.mints || WayOf(d) != k.ways // a provider was replaced by one of another kind
 	k.limits = d.Limits
 	k.learn(d)
-	k.steering, k.beside, k.logins = steering(d), d.ExchangeBeside, shapesOf(d)
+	k.steering, k.beside = steering(d), d.ExchangeBeside
+	k.open.Learn(d)
 	if !d.Keepalive {
 		k.forgetSessions()
 	}
@@ -270,7 +271,7 @@ func (k *Keeper) Deadline() time.Time {
 // clock jumps. It is called at least every 30 s.
 func (k *Keeper) Look() {
 	k.peek()
-	k.dropLogins()
+	k.DropLogins()
 	k.mu.Lock()
 	now := k.clock.Now()
 	ask := k.running && now.Mono-k.asked.Mono >= askEvery

@@ -74,7 +74,7 @@ func (a *account) errNeeds() error {
 	rec, name := a.rec(), a.cfg.Name
 	said := strings.TrimPrefix(rec.Health.LastError, "account "+name+": ")
 	if KeyRefused(rec) {
-		return worded{fmt.Sprintf("account %s: %s (%s); %s", name, mintFailed, said, advice.MendKey(name)), ErrNeedsLogin}
+		return advice.Worded(fmt.Sprintf("account %s: %s (%s); %s", name, mintFailed, said, advice.MendKey(name)), ErrNeedsLogin)
 	}
 	return a.needs(" (" + said + "); " + a.anew().With(""))
 }
@@ -172,7 +172,7 @@ func (a attempt) keyRefused(ctx context.Context, cause error) error {
 	}
 	a.publish(level, e)
 	a.free(ctx, a.in.Attempt)
-	return worded{fmt.Sprintf("account %s: %s", a.cfg.Name, e.Message), cause}
+	return advice.Worded(fmt.Sprintf("account %s: %s", a.cfg.Name, e.Message), cause)
 }
 
 // locksOut says whether the broker locks an account out that presents a wrong key too
@@ -185,7 +185,7 @@ func (a *leased) locksOut() bool {
 }
 
 // errMints: what was sent is dead, and the next token is minted.
-var errMints = worded{"the token that was sent is dead; the next one is minted", errWentBack}
+var errMints = advice.Worded("the token that was sent is dead; the next one is minted", errWentBack)
 
 // mintsNext ends the refusal of a token at an account that has a key: nobody is
 // needed, and who waits for a refresh waits for the mint.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -64,7 +65,7 @@ func TestBegunLoginIsOneAndDurable(t *testing.T) {
 		if err != nil || rec.Version != 2 || rec.Origin != store.OriginLogin {
 			t.Fatalf("version %d by %s, %v", rec.Version, rec.Origin, err)
 		}
-		if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); !errors.Is(err, refresh.ErrNoLogin) {
+		if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); !errors.Is(err, login.ErrNotThis) {
 			t.Errorf("once more: %v", err)
 		}
 		if n := r.storedLogins(); n != 0 || r.status("one").Login != nil {
@@ -119,12 +120,12 @@ func TestBegunLoginEnds(t *testing.T) {
 				if n := r.storedLogins(); n != 0 || r.status("one").Login != nil {
 					t.Errorf("%d logins are left", n)
 				}
-				if _, err := r.keeper.CancelLogin(t.Context(), "one"); !errors.Is(err, refresh.ErrNoOpenLogin) {
+				if _, err := r.keeper.CancelLogin(t.Context(), "one"); !errors.Is(err, login.ErrNotOpen) {
 					t.Errorf("cancelled once more: %v", err)
 				}
 				g = r.start()
 				synctest.Wait()
-				if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); !errors.Is(err, refresh.ErrNoLogin) {
+				if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); !errors.Is(err, login.ErrNotThis) {
 					t.Errorf("completed: %v", err)
 				}
 				if again := r.beginLogin("one"); again == state {
@@ -155,7 +156,7 @@ func TestOpenLoginHoldsRefreshes(t *testing.T) {
 			}
 		}, 17 * time.Minute, 17*time.Minute + time.Second},
 		{"somebody insists", 14 * time.Minute, func(r *rig) {
-			if _, err := r.keeper.Refresh(r.t.Context(), "one", false); !errors.Is(err, refresh.ErrLoginOpen) {
+			if _, err := r.keeper.Refresh(r.t.Context(), "one", false); !errors.Is(err, login.ErrOpen) {
 				r.t.Errorf("asked: %v", err)
 			}
 			if did, err := r.keeper.Refresh(r.t.Context(), "one", true); !did || err != nil {
@@ -244,7 +245,7 @@ func TestWhatIsToldWhileACodeIsOnItsWay(t *testing.T) {
 		told := func(open bool, want string) {
 			t.Helper()
 			_, err := r.keeper.CompleteLogin(t.Context(), "one", "another state", "code")
-			if !errors.Is(err, refresh.ErrNoLogin) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "stays open") != open {
+			if !errors.Is(err, login.ErrNotThis) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "stays open") != open {
 				t.Errorf("a code of another login: %v", err)
 			}
 		}
@@ -259,7 +260,7 @@ func TestWhatIsToldWhileACodeIsOnItsWay(t *testing.T) {
 		if _, err := r.keeper.CompleteLogin(t.Context(), "one", state, "code-one"); err != nil {
 			t.Error(err)
 		}
-		if !errors.Is(second, refresh.ErrLoginSpent) || !errors.Is(cancel, refresh.ErrLoginSpent) || r.storedLogins() != 0 {
+		if !errors.Is(second, login.ErrSpent) || !errors.Is(cancel, login.ErrSpent) || r.storedLogins() != 0 {
 			t.Errorf("meanwhile: %v; %v; %d logins are left", second, cancel, r.storedLogins())
 		}
 		told(false, "No login is open")
@@ -291,7 +292,7 @@ func TestCancelledWhileItsCodeWaits(t *testing.T) {
 		if err := release(); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-outcome; !errors.Is(err, refresh.ErrNoLogin) {
+		if err := <-outcome; !errors.Is(err, login.ErrNotThis) {
 			t.Errorf("the code: %v", err)
 		}
 		if n := r.broker.count(); n != 0 {

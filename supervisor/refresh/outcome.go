@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -25,7 +26,7 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 		return a.named(cause)
 	}
 	if spool.IsLogin(a.in.Kind) {
-		return a.exchangeFailed(ctx, cause)
+		return exchange{a}.failed(ctx, cause)
 	}
 	if err := a.judged(ctx, cause); err != nil {
 		return err
@@ -65,14 +66,8 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	return a.named(cause)
 }
 
-// named returns an error that names the account, once: those of providers do
-// already.
-func (a *account) named(err error) error {
-	if strings.HasPrefix(err.Error(), "account "+a.cfg.Name+": ") {
-		return err
-	}
-	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
-}
+// named returns an error that names the account, once.
+func (a *account) named(err error) error { return advice.Named(a.cfg.Name, err) }
 
 // countFailure notes a failure, plans the next try, and tells. Of an account
 // whose refresh token was refused, it is the refusal that stays noted, and
@@ -158,7 +153,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	h := stored.Health
 	h.Failures++
 	if !known {
-		h.LastError, h.LastKind, h.LastFailure = unadvised(said), sdk.KindInvalidGrant, now
+		h.LastError, h.LastKind, h.LastFailure = advice.Unadvised(said), sdk.KindInvalidGrant, now
 	}
 	h.Ambiguous = time.Time{}
 	does := a.tell(acct.NothingElse{})
@@ -203,7 +198,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 			a.cfg.Name, spent(a.in.Kind), stored.Health.LastFailure.Format(time.RFC3339), a.anew().With(""), cause)
 	}
 	if newest {
-		return worded{a.named(cause).Error() + "; " + a.anew().With("again"), cause}
+		return advice.Worded(a.named(cause).Error()+"; "+a.anew().With("again"), cause)
 	}
 	return a.named(cause)
 }
@@ -219,15 +214,7 @@ func (a *leased) ofFound(rec store.Record, cause error) string {
 }
 
 // bare is a provider's word without the account's name and without its advice.
-func (a *leased) bare(cause string) string {
-	return unadvised(strings.TrimPrefix(cause, "account "+a.cfg.Name+": "))
-}
-
-// unadvised is a provider's word without the advice that those of earlier SDKs gave: what
-// is to be done follows in ours.
-func unadvised(cause string) string {
-	return strings.TrimSuffix(cause, ": unless a newer token turns up, someone must log in again")
-}
+func (a *leased) bare(cause string) string { return advice.Bare(a.cfg.Name, cause) }
 
 // loginMessage says exactly what happened, as far as anybody can know. rec is
 // as it was before, and sure: its end rests on no guess.

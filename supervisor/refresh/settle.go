@@ -35,7 +35,9 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		err = a.settleAll(ctx, found)
 		if !errors.Is(err, sdk.ErrConnection) {
 			a.forgo()
-			a.loginSettled()
+			if a.desk().unreadable == "" { // otherwise its answer waits for another build of the provider
+				k.open.Settled(a.cfg.Name)
+			}
 		}
 		lost := errors.Is(err, sdk.ErrConnection)
 		if err != nil && !lost {
@@ -248,7 +250,7 @@ func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
 // endCutLogin ends a login that a process's death cut off, and then settles the
 // attempt over which it stood.
 func (a attempt) endCutLogin(ctx context.Context, cause error) error {
-	err := a.exchangeFailed(ctx, cause)
+	err := exchange{a}.failed(ctx, cause)
 	return errors.Join(err, a.settleGivenBack(ctx, a.in.Before))
 }
 

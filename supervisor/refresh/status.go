@@ -7,6 +7,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -76,7 +77,7 @@ type Status struct {
 	Undecided bool
 	// Login is the login that a person has begun, without its address; nil: none is
 	// open.
-	Login *OpenLogin
+	Login *login.Begun
 }
 
 // Status returns what is known of an account; ok is false if it is not this
@@ -138,8 +139,9 @@ func (a *account) statusOf() (s Status) {
 	if s.Waiting == promise.Asked {
 		s.WaitingText = q.text + "; " + q.ways
 	}
-	if l := a.openLogin(now); l != nil {
-		open := a.shownLogin(l, at)
+	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
+		_, unpolled := a.unpolled(l.Poll)
+		open := l.Begun(unpolled)
 		open.URL, open.UserCode, open.Instructions = "", "", ""
 		s.Login = &open
 	}

@@ -5,41 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// Errors of a login.
-var (
-	// ErrNoProcess: the provider's process does not run just now.
-	ErrNoProcess = errors.New("the provider's process does not run now")
-	// ErrNoLogin: no login is under way, or the state is another login's.
-	ErrNoLogin = errors.New("this is not the answer to the login that was begun last")
-)
-
-// forLogin returns the account and its provider, whose generation does not end
-// before touchDown.
-func (k *Keeper) forLogin(name string) (*account, *sdk.Remote, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	a, ok := k.accounts[name]
-	switch {
-	case !ok:
-		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	case k.remote == nil:
-		return nil, nil, fmt.Errorf("account %s: %w; see: tokenkeeper status", name, ErrNoProcess)
-	}
-	k.takeOff(a.cfg.Timeout)
-	return a, k.remote, nil
-}
+// This file holds the attempt that ends a login: it spends the code that a person has
+// brought, or what else was handed in, or asks whether the person is done.
 
 // CompleteLogin spends the code that the broker gave the person. It is an
 // attempt like a refresh: announced, spooled, and never cancelled once it was
@@ -71,25 +51,21 @@ func (unclaimed *account) completeWith(ctx context.Context, remote *sdk.Remote, 
 // complete spends a code, and returns the record that has come of it.
 func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error) {
 	k, name := a.keeper, a.cfg.Name
-	k.mu.Lock()
-	l := a.openLogin(k.clock.Now().Wall)
+	l := k.open.At(name, k.clock.Now().Wall)
 	if l == nil || l.State != s.state {
-		defer k.mu.Unlock()
-		return store.Record{}, a.errNoLogin(l)
+		return store.Record{}, login.NotTaken(name, l)
 	}
-	if l.unsettled {
-		defer k.mu.Unlock()
+	if l.IsUnsettled() {
 		return store.Record{}, a.errUnreadable(k.cfg.Provider)
 	}
-	l.code = s.code
-	a.exchange = l
-	k.mu.Unlock()
+	s.login = l
+	a.exchange = s
 
 	if err := a.settleBeforeLogin(ctx); err != nil {
 		return store.Record{}, err
 	}
 	err := a.withShared(ctx, func() error { return a.spendCode(ctx) })
-	if err == nil && l.aside {
+	if err == nil && s.aside {
 		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec()))
 	}
 	if err != nil {
@@ -119,44 +95,38 @@ func (a *leased) spendCode(ctx context.Context) error {
 	if err := a.steered(time.Now()); err != nil {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}
-	l := a.exchange
-	if err := a.mayLogIn(l.polled()); err != nil {
+	l := a.exchange.login
+	if err := a.mayLogIn(l.Poll); err != nil {
 		return fmt.Errorf("the code was not used: %w", err)
 	}
-	if l != nil && !a.takesCode(l) { // it was cancelled while the code waited
-		return a.errNoLogin(nil)
+	if !l.Spends() { // it was cancelled while the code waited
+		return login.NotTaken(a.cfg.Name, nil)
 	}
 	a.proveForLogin()
 	in := store.Intent{
-		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange,
+		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange, Login: l.State,
 		Version: a.rec().Version, Grant: a.rec().Grant, At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
-	var err error
-	if l != nil {
-		in.Login = l.State
-		if l.IsGuided() {
-			in.Kind = spool.KindLogin
-		}
-		err = a.noteGiven(ctx, l)
+	if l.Guided {
+		in.Kind = spool.KindLogin
 	}
+	err := l.Give(ctx, a.exchange.code)
 	a.place(&in)
 	if err == nil {
 		in, err = a.keeper.announceOver(ctx, in)
 	}
 	if err != nil {
-		switch {
-		case l == nil:
-		case errors.Is(err, store.ErrDisk), l.IsGuided():
-			a.goesOn(l)
-		default:
-			a.giveUp(l.State) // nobody knows whether its code is being spent
+		if errors.Is(err, store.ErrDisk) || l.Guided {
+			l.GoesOn()
+		} else {
+			a.keeper.open.GiveUp(a.cfg.Name, l.State) // nobody knows whether its code is being spent
 		}
 		return a.notAnnounced(fmt.Errorf("announce the login, so the code was not used (go on with: tokenkeeper login %s): %w", a.cfg.Name, err))
 	}
 	crashpoint.Here("refresh: the login's intent stands")
 	a.tell(acct.Announced{Intent: in})
 	if in.Kind == spool.KindExchange {
-		a.closeLogin(in.Login, ErrLoginSpent) // a code is spent once
+		a.keeper.open.Close(a.cfg.Name, in.Login, login.ErrSpent) // a code is spent once
 	}
 	return a.attempt(in).run(ctx)
 }
@@ -178,9 +148,43 @@ func (k *Keeper) announceOver(ctx context.Context, in store.Intent) (store.Inten
 	return in, k.cfg.Store.Replace(ctx, standing.Attempt, in)
 }
 
-// exchangeFailed ends a login without a token. The record, if there is one, the
+// exchange is an attempt that ends a login.
+type exchange struct{ attempt }
+
+// ending is the guided login that the attempt ends; ok is false if nobody knows it any
+// more. What an attempt that is over has left in the spool is read with the one that
+// is open.
+func (a exchange) ending() (l store.Login, ok bool) {
+	known := []*login.Login{a.keeper.open.Last(a.cfg.Name)}
+	if a.exchange != nil {
+		known = []*login.Login{a.exchange.login, known[0]}
+	}
+	for _, l := range known {
+		if l != nil && l.Guided && (a.in.Login == "" || l.State == a.in.Login) {
+			return l.Stored(), true
+		}
+	}
+	return store.Login{}, false
+}
+
+// polls says whether the attempt asks whether a person is done.
+func (a exchange) polls() bool {
+	l, ok := a.ending()
+	return ok && a.in.Kind == spool.KindLogin && login.IsPolled(l)
+}
+
+// request is what the provider is asked that ends a guided login.
+func (a exchange) request(id sdk.Attempt) sdk.EndLoginRequest {
+	req := sdk.EndLoginRequest{Attempt: id, Account: a.cfg.Account}
+	if l, ok := a.ending(); ok {
+		req.Login, req.Given = l.Guided, l.Given
+	}
+	return req
+}
+
+// failed ends a login without a token. The record, if there is one, the
 // attempt that stood before, and what is planned, are as they were.
-func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
+func (a exchange) failed(ctx context.Context, cause error) error {
 	if err := a.judged(ctx, cause); err != nil {
 		return err
 	}
@@ -213,64 +217,87 @@ func (a attempt) exchangeFailed(ctx context.Context, cause error) error {
 		Message: fmt.Sprintf("%s (%s)", message, said),
 	})
 	a.free(ctx, a.in.Attempt)
-	err = worded{fmt.Sprintf("account %s: %s (%s)", a.cfg.Name, message, said), cause}
-	a.overWith(ctx, err)
+	err = advice.Worded(fmt.Sprintf("account %s: %s (%s)", a.cfg.Name, message, said), cause)
+	a.over(ctx, err)
 	return err
 }
 
-// errNoLogin refuses a code. open is the login that is open; nil: none is. The caller
-// holds k.mu if one is.
-func (a *account) errNoLogin(open *login) error {
-	const unused = "account %s: the code was not used: %w"
-	if open == nil {
-		return fmt.Errorf(unused+". No login is open: it was completed, cancelled, or is over; begin again with: tokenkeeper login %[1]s", a.cfg.Name, ErrNoLogin)
+// staysOpen says whether the login that the attempt was to end goes on after that
+// failure. One that is polled does unless the broker, or our configuration, has ended
+// it; what a person has handed in may be spent, and is not sent twice. A post may be
+// anybody's: that one was no good ends no login, and the true one may be on its way.
+func (a exchange) staysOpen(cause error) bool {
+	l, ok := a.ending()
+	if a.in.Kind != spool.KindLogin || !ok {
+		return false
 	}
-	return fmt.Errorf(unused+". That one stays open until %[3]s, and refreshes wait for it: go on with: tokenkeeper login %[1]s, or end it with: tokenkeeper login %[1]s --cancel",
-		a.cfg.Name, ErrNoLogin, moment.Stamp(open.Until))
+	kind, posted := sdk.KindOf(cause), l.Guided.Shape == sdk.LoginCallback
+	switch kind {
+	case sdk.KindNotSent:
+		return true
+	case sdk.KindInvalidClient:
+		return false
+	case sdk.KindInvalidGrant:
+		return posted
+	}
+	return posted || login.IsPolled(l)
 }
 
-// worded is an error in other words, for who is not told by its own what to do.
-type worded struct {
-	text  string
-	cause error
-}
-
-func (w worded) Error() string { return w.text }
-func (w worded) Unwrap() error { return w.cause }
-
-// challenged says whether the address of a login carries the code challenge
-// that it has to: by the digest of the verifier, because who sees the address
-// would see a plain one (RFC 7636, section 7.2), and in any case where the
-// provider says that the broker demands it.
-func challenged(address string, pkce sdk.PKCE) error {
-	u, err := url.Parse(address)
-	if err != nil {
-		return errors.New("gave no address")
+// goesOnAfter lets the login wait again, and says what has happened to it.
+func (a exchange) goesOnAfter(cause error) error {
+	name, kind := a.cfg.Name, sdk.KindOf(cause)
+	l := a.keeper.open.Of(name, a.in.Login)
+	if l == nil || !l.GoesOn() {
+		return a.named(cause)
 	}
-	q := u.Query()
+	if kind == sdk.KindAmbiguous {
+		l.LostPoll(a.in.At)
+	}
+	not := "taken"
+	if kind == sdk.KindNotSent {
+		not = "sent"
+	}
+	a.keeper.open.Wake()
 	switch {
-	case q.Has("code_challenge") && q.Get("code_challenge_method") != "S256":
-		return errors.New("would show the code verifier in the address of the login (the code challenge is not of the method S256)")
-	case !q.Has("code_challenge") && pkce == sdk.PKCERequired:
-		return errors.New("says that its broker demands PKCE, and its address for the login has no code challenge")
+	case kind == sdk.KindPending:
+		return a.named(cause)
+	case l.Poll != "":
+		a.log().Info("the broker could not be asked whether the login is done; it is asked again", "attempt", a.in.Attempt, "error", cause)
+		return a.named(cause)
 	}
-	return nil
+	a.log().Warn("what was handed in for a login was not "+not+"; the login stays open", "attempt", a.in.Attempt, "error", cause)
+	return advice.Worded(fmt.Sprintf("account %s: what was handed in was not %s (%s); the login stays open: go on with: tokenkeeper login %[1]s", name, not, a.bare(cause.Error())), cause)
 }
 
-// ErrOtherIssuer: what a person brought back from a login was made by another
-// authorization server than the one that he was sent to.
-var ErrOtherIssuer = errors.New("the address was made by another authorization server than the one of this login")
-
-// CheckIssuer refuses an issuer that came back with a login of the account which
-// is under way (RFC 9207, section 2.4) and is not its authorization server's.
-// Where that is not known, or none came back, nothing can be told. The login
-// goes on.
-func (k *Keeper) CheckIssuer(name, issuer string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	a, ok := k.accounts[name]
-	if !ok || a.wish.login == nil || a.wish.login.Issuer == "" || issuer == "" || issuer == a.wish.login.Issuer {
-		return nil
+// saidNo says to people how a broker has ended a login that it was asked about, by
+// word of the person or of its clock (RFC 8628, section 3.5); "": it did not.
+func saidNo(cause error) string {
+	var e *sdk.Error
+	if errors.As(cause, &e) {
+		switch e.OAuthError {
+		case "access_denied":
+			return "the login was declined at the broker"
+		case "expired_token":
+			return "the login was not approved in time"
+		}
 	}
-	return fmt.Errorf("%w (%s): close that page, and log in at the address that \"tokenkeeper login %s\" gives", ErrOtherIssuer, a.wish.login.Issuer, name)
+	return ""
+}
+
+// failedText says to people how a login has failed.
+func (a exchange) failedText(cause error) string {
+	if said := saidNo(cause); said != "" {
+		return said
+	}
+	if l := a.keeper.open.Of(a.cfg.Name, a.in.Login); l != nil && !l.Lost().IsZero() && sdk.KindOf(cause) == sdk.KindInvalidGrant {
+		return "the login failed, most likely because an earlier answer to it was lost (" + moment.Stamp(l.Lost()) + ")"
+	}
+	return "the login failed"
+}
+
+// over ends the guided login of the attempt, which has failed for that reason.
+func (a exchange) over(ctx context.Context, why error) {
+	if a.in.Kind == spool.KindLogin && a.in.Login != "" {
+		a.keeper.open.Drop(ctx, a.cfg.Name, a.in.Login, why)
+	}
 }
