@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // fitsColumns wants no line that is wider than everybody's terminal, but for what
@@ -50,7 +51,7 @@ func TestTablesFitColumns(t *testing.T) {
 
 	var b strings.Builder
 	alertTable([]event.Alert{{Type: event.LoginDueSoon, Account: long("account"), Since: now.Add(-26 * time.Hour), Message: "log in: " + long("x")}}, now).render(&b, painter{}, 0, 1)
-	sinksTable([]control.Sink{{Name: long("sink"), Type: long("type"), Events: []string{"token", "alert"}, Accounts: []string{"a"}, UpToDate: 1}}, now).render(&b, painter{}, 0, 1)
+	sinksTable([]control.Sink{{Name: long("sink"), Type: long("type"), Accounts: []string{"a"}, Summary: sink.Summary{Kinds: []sink.Kind{sink.KindToken, sink.KindAlert}, UpToDate: 1}}}, now).render(&b, painter{}, 0, 1)
 	fitsColumns(t, b.String(), long("account"), long("sink"), long("type"))
 
 	r := report{Config: "c.yaml", Trusts: []string{"trusts " + long("who") + ", because the configuration says so, and nobody else at all is trusted here"}}

@@ -53,7 +53,7 @@ func TestSessionsAreKeptAlive(t *testing.T) {
 		}
 		return r.until(func(st control.Status) bool {
 			a := account(st, "desk")
-			return a.Session != nil && a.Session.Life == string(life)
+			return a.Session != nil && a.Session.Life == life
 		})
 	}
 

@@ -112,7 +112,7 @@ func TestSinksAreShown(t *testing.T) {
 	if k := sinks["bot"]; !k.Absent || k.Behind != 1 || k.Lag <= 0 || k.Failing != 0 {
 		t.Errorf("bot: %+v", k)
 	}
-	if k := sinks["phone"]; len(k.Events) != 1 || k.Events[0] != "alert" || len(k.Accounts) != 0 {
+	if k := sinks["phone"]; len(k.Kinds) != 1 || k.Kinds[0] != "alert" || len(k.Accounts) != 0 {
 		t.Errorf("phone: %+v", k)
 	}
 	if p := sinks["vault"].Process; p == nil || p.State != control.ProviderRunning || p.PID == 0 || p.Version != "1.2" {

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 )
 
 // awaited is an output that can be waited on.
@@ -171,7 +172,7 @@ func (c *changing) status() control.Status {
 func (c *changing) restart(pid int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.s.Providers = []control.Provider{{Name: "schwab", State: control.ProviderRunning, PID: pid, Generation: 1}}
+	c.s.Providers = []control.Provider{{Name: "schwab", Status: process.Status{State: control.ProviderRunning, PID: pid, Generation: 1}}}
 }
 
 func TestWatchPrintsEachChange(t *testing.T) {

@@ -10,23 +10,25 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // sampleSinks has a sink in every state.
 func sampleSinks() control.Sinks {
 	at := func(d time.Duration) time.Time { return now.Add(d) }
+	token, alert, lifecycle := sink.KindToken, sink.KindAlert, sink.KindLifecycle
 	return control.Sinks{Now: now, Sinks: []control.Sink{
-		{Name: "bot", Type: "unixsocket", Events: []string{"token"}, Accounts: []string{"schwab-main"}, Behind: 1, Lag: 43 * time.Minute,
-			Absent: true, LastError: "the consumer is not running", LastDelivery: at(-76 * time.Minute), Latency: time.Millisecond},
-		{Name: "cache", Type: "file", Events: []string{"token"}, Accounts: []string{"a", "b", "c"}, UpToDate: 2,
-			LastDelivery: at(-18 * time.Minute), Latency: 900 * time.Microsecond, Deliveries: 40, LastError: "an old one"},
-		{Name: "hook", Type: "webhook", Events: []string{"token", "alert", "lifecycle"}, Accounts: []string{"a", "b"}, UpToDate: 1, Behind: 1,
+		{Name: "bot", Type: "unixsocket", Accounts: []string{"schwab-main"}, Summary: sink.Summary{Kinds: []sink.Kind{token}, Behind: 1, Lag: 43 * time.Minute,
+			Absent: true, LastError: "the consumer is not running", LastDelivery: at(-76 * time.Minute), Latency: time.Millisecond}},
+		{Name: "cache", Type: "file", Accounts: []string{"a", "b", "c"}, Summary: sink.Summary{Kinds: []sink.Kind{token}, UpToDate: 2,
+			LastDelivery: at(-18 * time.Minute), Latency: 900 * time.Microsecond, Deliveries: 40, LastError: "an old one"}},
+		{Name: "hook", Type: "webhook", Accounts: []string{"a", "b"}, Summary: sink.Summary{Kinds: []sink.Kind{token, alert, lifecycle}, UpToDate: 1, Behind: 1,
 			Lag: 33 * time.Minute, Failing: 1, Failures: 4, LastError: "https://bots.example/token answered 503", LastErrorAt: at(-20 * time.Second),
-			Next: at(40 * time.Second), LastDelivery: at(-50 * time.Minute), OpenNotices: 1, Dropped: 3},
-		{Name: "old-hook", Type: "webhook", Events: []string{"token"}, Accounts: []string{"a"}, Behind: 1, Lag: 26 * time.Hour,
-			Disabled: &control.Disabled{By: "the receiver", Since: at(-25 * time.Hour)}, LastError: "the receiver says that it is gone for good"},
-		{Name: "phone", Type: "notify", Events: []string{"alert"}, Accounts: []string{}, LastDelivery: at(-2 * time.Hour)},
-		{Name: "vault", Type: "gcp-secret-manager", Events: []string{"token", "alert"}, Accounts: []string{"a"}, Behind: 1, Lag: time.Second,
+			Next: at(40 * time.Second), LastDelivery: at(-50 * time.Minute), OpenNotices: 1, DroppedEvents: 3}},
+		{Name: "old-hook", Type: "webhook", Accounts: []string{"a"}, Disabled: &control.Disabled{By: "the receiver", Since: at(-25 * time.Hour)},
+			Summary: sink.Summary{Kinds: []sink.Kind{token}, Behind: 1, Lag: 26 * time.Hour, LastError: "the receiver says that it is gone for good"}},
+		{Name: "phone", Type: "notify", Accounts: []string{}, Summary: sink.Summary{Kinds: []sink.Kind{alert}, LastDelivery: at(-2 * time.Hour)}},
+		{Name: "vault", Type: "gcp-secret-manager", Accounts: []string{"a"}, Summary: sink.Summary{Kinds: []sink.Kind{token, alert}, Behind: 1, Lag: time.Second},
 			Process: &control.SinkProcess{State: control.ProviderCrashing, Crashes: 5, NextStart: at(90 * time.Second), LastError: "exit status 2"}},
 	}}
 }

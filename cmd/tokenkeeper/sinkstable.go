@@ -8,6 +8,8 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 func sinksTable(sinks []control.Sink, now time.Time) table {
@@ -29,7 +31,7 @@ func sinksTable(sinks []control.Sink, now time.Time) table {
 		}
 		t.rows = append(t.rows, row{
 			cells: []cell{
-				{s.Name, plain}, {s.Type, plain}, {sends(s.Events), plain}, {accounts, plain}, {upToDate, plain}, {lag, plain},
+				{s.Name, plain}, {s.Type, plain}, {sends(s.Kinds), plain}, {accounts, plain}, {upToDate, plain}, {lag, plain},
 				{moment.Relative(s.LastDelivery, now), plain}, state,
 			},
 			notes: sinkNotes(s, now),
@@ -39,11 +41,15 @@ func sinksTable(sinks []control.Sink, now time.Time) table {
 }
 
 // sends names the kinds of what goes to a sink.
-func sends(kinds []string) string {
+func sends(kinds []sink.Kind) string {
 	if len(kinds) > 2 {
 		return "all"
 	}
-	return strings.Join(kinds, ",")
+	var names []string
+	for _, k := range kinds {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ",")
 }
 
 // sinkState is the worst of what is to be said of a sink, in one word.
@@ -52,7 +58,7 @@ func sinkState(s control.Sink) cell {
 	case s.Disabled != nil:
 		return cell{"disabled", red}
 	case s.Process != nil && (s.Process.State == control.ProviderCrashing || s.Process.State == control.ProviderParked):
-		return cell{s.Process.State, red}
+		return cell{string(s.Process.State), red}
 	case s.Failing > 0:
 		return cell{"failing", red}
 	case s.Absent:
@@ -95,15 +101,15 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 	if s.OpenNotices > 0 {
 		add(yellow, "%s to tell", counted(s.OpenNotices, "alert or event", "alerts or events"))
 	}
-	if s.Dropped > 0 {
-		add(yellow, "%s given up since the start", counted(int(s.Dropped), "event was", "events were"))
+	if s.DroppedEvents > 0 {
+		add(yellow, "%s given up since the start", counted(int(s.DroppedEvents), "event was", "events were"))
 	}
 	if p := s.Process; p != nil && p.State != control.ProviderRunning {
-		text := map[string]string{
+		text := map[process.State]string{
 			control.ProviderBackoff: "its process has ended", control.ProviderCrashing: "its process keeps crashing", control.ProviderParked: "its process can't run",
 		}[p.State]
 		if text == "" {
-			text = "its process is " + p.State
+			text = "its process is " + string(p.State)
 		}
 		if !p.NextStart.IsZero() {
 			text += " and starts again " + moment.Relative(p.NextStart, now)

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 )
 
@@ -175,7 +176,7 @@ func sessionNotes(a control.Account, now time.Time) (notes []cell) {
 	if s == nil {
 		return nil
 	}
-	switch sdk.Life(s.Life) {
+	switch s.Life {
 	case sdk.Competing:
 		notes = append(notes, cell{"another login has taken its session " + moment.Relative(s.Since, now) + ": end that one; nothing is taken back by itself", yellow})
 	case sdk.Gone:
@@ -189,7 +190,7 @@ func sessionNotes(a control.Account, now time.Time) (notes []cell) {
 		notes = append(notes, cell{fmt.Sprintf("%s; %s since failed: %s", heard, counted(s.Failures, "call", "calls"), s.LastError), yellow})
 	} else if s.Unheard != "" {
 		notes = append(notes, cell{"its session may die of idleness: " + s.Unheard, yellow})
-	} else if sdk.Life(s.Life) == sdk.Alive && !s.Heard.IsZero() {
+	} else if s.Life == sdk.Alive && !s.Heard.IsZero() {
 		notes = append(notes, cell{"its session is kept alive, heard of " + moment.Relative(s.Heard, now), plain})
 	}
 	return notes
@@ -260,7 +261,7 @@ func providerTable(providers []control.Provider, now time.Time, width int) table
 			}
 		}
 		r := row{cells: []cell{
-			{p.Name, plain}, {p.State, providerStyle(p.State)}, {pid, plain}, {strconv.Itoa(p.Generation), plain}, {uptime, plain},
+			{p.Name, plain}, {string(p.State), providerStyle(p.State)}, {pid, plain}, {strconv.Itoa(p.Generation), plain}, {uptime, plain},
 			{strconv.Itoa(p.Restarts), plain}, {strconv.Itoa(p.Crashes), plain}, {strconv.Itoa(p.InFlight), plain}, {orNever(p.Version), plain},
 		}}
 		if p.State != control.ProviderRunning {
@@ -291,7 +292,7 @@ func accountStyle(state string) style {
 	}
 }
 
-func providerStyle(state string) style {
+func providerStyle(state process.State) style {
 	switch state {
 	case control.ProviderRunning:
 		return green

@@ -8,6 +8,8 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // sampleStatus has an account in every state, a sink in every state, and a
@@ -27,8 +29,8 @@ func sampleStatus() control.Status {
 				Failures: 3, MaxFailures: 5, LastKind: "rate_limited", LastFailure: at(-10 * time.Second),
 				LastError: "the token endpoint https://live.logonvalidation.net/token answered 429 Too Many Requests and asked to be left alone for 30s",
 				Sinks: []control.Delivery{
-					{Sink: "cache", Type: "file", Version: 1041, DeliveredAt: at(-16 * time.Minute), Latency: 3 * time.Millisecond},
-					{Sink: "hook", Type: "webhook", Version: 1040, DeliveredAt: at(-33 * time.Minute), Latency: 80 * time.Millisecond, Lag: 1, Failures: 4, LastError: "https://bots.example/token answered 503"},
+					{Sink: "cache", Type: "file", Status: sink.Status{Version: 1041, DeliveredAt: at(-16 * time.Minute), Latency: 3 * time.Millisecond}},
+					{Sink: "hook", Type: "webhook", Lag: 1, Status: sink.Status{Version: 1040, DeliveredAt: at(-33 * time.Minute), Latency: 80 * time.Millisecond, Failures: 4, LastError: "https://bots.example/token answered 503"}},
 				},
 			},
 			{
@@ -36,8 +38,8 @@ func sampleStatus() control.Status {
 				Expiry: at(12 * time.Minute), RefreshExpiry: at(6*24*time.Hour + 23*time.Hour), RefreshExpiryUncertain: true,
 				LastRefresh: at(-18 * time.Minute), Due: at(7 * time.Minute), MaxFailures: 5,
 				Sinks: []control.Delivery{
-					{Sink: "bot", Type: "unixsocket", Version: 11, DeliveredAt: at(-43 * time.Minute), Lag: 1, Absent: true, LastError: "the consumer is not running"},
-					{Sink: "cache", Type: "file", Version: 12, DeliveredAt: at(-18 * time.Minute), Latency: 900 * time.Microsecond},
+					{Sink: "bot", Type: "unixsocket", Lag: 1, Status: sink.Status{Version: 11, DeliveredAt: at(-43 * time.Minute), Absent: true, LastError: "the consumer is not running"}},
+					{Sink: "cache", Type: "file", Status: sink.Status{Version: 12, DeliveredAt: at(-18 * time.Minute), Latency: 900 * time.Microsecond}},
 				},
 			},
 			{
@@ -45,14 +47,14 @@ func sampleStatus() control.Status {
 				Expiry: at(-26 * time.Hour), RefreshExpiry: at(-2 * time.Hour), MaxFailures: 5, Failures: 1,
 				LastKind: "invalid_grant", LastError: "the authorization server refused the grant", LastFailure: at(-2 * time.Hour),
 				AmbiguousSince: at(-3 * time.Hour), Advice: "log in with: tokenkeeper login schwab-two",
-				Sinks: []control.Delivery{{Sink: "hook", Type: "webhook", Version: 3, Disabled: true, LastError: "the receiver says that it is gone for good"}},
+				Sinks: []control.Delivery{{Sink: "hook", Type: "webhook", Status: sink.Status{Version: 3, Disabled: true, LastError: "the receiver says that it is gone for good"}}},
 			},
 			{Name: "third", Provider: "other", State: control.AccountNew, MaxFailures: 5, InFlight: true, Advice: "take one from a token file with: tokenkeeper import third FILE"},
 		},
 		Providers: []control.Provider{
-			{Name: "other", State: control.ProviderParked, Generation: 1, LastError: "the checksum of /usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-other is not the configured one"},
-			{Name: "saxo", State: control.ProviderBackoff, Generation: 7, Crashes: 6, NextStart: at(8 * time.Second), LastError: "the process was killed by signal 9"},
-			{Name: "schwab", State: control.ProviderRunning, PID: 4243, Generation: 2, StartedAt: at(-75 * time.Minute), Restarts: 1, Version: "1.0.0", InFlight: 1},
+			{Name: "other", Status: process.Status{State: control.ProviderParked, Generation: 1, LastError: "the checksum of /usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-other is not the configured one"}},
+			{Name: "saxo", Status: process.Status{State: control.ProviderBackoff, Generation: 7, Crashes: 6, NextStart: at(8 * time.Second), LastError: "the process was killed by signal 9"}},
+			{Name: "schwab", Status: process.Status{State: control.ProviderRunning, PID: 4243, Generation: 2, StartedAt: at(-75 * time.Minute), Restarts: 1, Version: "1.0.0", InFlight: 1}},
 		},
 	}
 }

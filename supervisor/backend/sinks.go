@@ -8,7 +8,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
@@ -26,15 +25,9 @@ func (b sinks) Sinks(context.Context) (control.Sinks, error) {
 
 func (b sinks) sinkStatus(name string) control.Sink {
 	c, m := b.Roster.Config.Sinks[name], b.Roster.Workers[name].Summary()
-	k := control.Sink{
-		Name: name, Type: c.Type, Events: []string{}, Accounts: []string{},
-		UpToDate: m.UpToDate, Behind: m.Behind, Lag: m.Lag, LagAtLeast: m.LagAtLeast, Failing: m.Failing,
-		LastError: m.LastError, LastErrorAt: m.LastErrorAt, Next: m.Next, Absent: m.Absent, AbsentBecause: m.AbsentBecause,
-		LastDelivery: m.LastDelivery, Latency: m.Latency, Deliveries: m.Deliveries, Failures: m.Failures,
-		OpenNotices: m.OpenNotices, Dropped: m.DroppedEvents,
-	}
-	for _, kind := range m.Kinds {
-		k.Events = append(k.Events, string(kind))
+	k := control.Sink{Name: name, Type: c.Type, Accounts: []string{}, Summary: m}
+	if k.Kinds == nil {
+		k.Kinds = []sink.Kind{}
 	}
 	if slices.Contains(m.Kinds, sink.KindToken) {
 		k.Accounts = append(k.Accounts, roster.Names(b.Roster.Config.SinkAccounts(c))...)
@@ -43,17 +36,10 @@ func (b sinks) sinkStatus(name string) control.Sink {
 		k.Disabled = &control.Disabled{By: m.DisabledBy, Since: m.DisabledAt}
 	}
 	if p, ok := b.Roster.Plugins[name]; ok {
-		k.Process = sinkProcessStatus(p.Status())
+		st := p.Status()
+		k.Process = &st
 	}
 	return k
-}
-
-func sinkProcessStatus(p process.Status) *control.SinkProcess {
-	return &control.SinkProcess{
-		State: string(p.State), PID: p.PID, Generation: p.Generation, StartedAt: p.StartedAt,
-		Restarts: p.Restarts, Crashes: p.Crashes, LastError: p.LastError, NextStart: p.NextStart,
-		Version: p.Version, Command: p.Command, InFlight: p.InFlight,
-	}
 }
 
 func (b sinks) TestSink(ctx context.Context, name string) (control.SinkTestAnswer, error) {

@@ -48,10 +48,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 func providerStatus(name string, m process.Status, k *refresh.Keeper, now time.Time) control.Provider {
 	l := k.Load()
 	return control.Provider{
-		Name: name, State: string(m.State), PID: m.PID, Generation: m.Generation, StartedAt: m.StartedAt,
-		Restarts: m.Restarts, Crashes: m.Crashes, LastError: m.LastError, NextStart: m.NextStart,
-		Version: m.Description.Version, Command: m.Command, InFlight: k.InFlight(),
-		MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
+		Name: name, Status: m, MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
 		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured,
 	}
 }
@@ -88,7 +85,7 @@ func sessionStatus(b *keepalive.Beats, account string, rec store.Record, now tim
 	if !known {
 		return nil
 	}
-	return &control.Session{Life: string(s.Life), Since: s.Since, Heard: s.Heard, Failures: s.Failures, Silent: s.Silent, LastError: s.Error, Unheard: s.Unheard}
+	return &s
 }
 
 // setAside are the answers that a person can still take.
@@ -109,13 +106,10 @@ func (b overview) deliveries(account string, rec store.Record) []control.Deliver
 		if !b.Roster.Workers[name].Takes(account) {
 			continue
 		}
-		w := b.Roster.Workers[name].Status(account)
-		d := control.Delivery{
-			Sink: name, Type: b.Roster.Workers[name].Type(), Version: w.Version, DeliveredAt: w.DeliveredAt, Latency: w.Latency,
-			Failures: w.Failures, LastError: w.LastError, Absent: w.Absent, Disabled: w.Disabled,
-		}
-		if rec.Version > w.Version {
-			d.Lag = rec.Version - w.Version
+		w := b.Roster.Workers[name]
+		d := control.Delivery{Sink: name, Type: w.Type(), Status: w.Status(account)}
+		if rec.Version > d.Version {
+			d.Lag = rec.Version - d.Version
 		}
 		out = append(out, d)
 	}

@@ -36,6 +36,9 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // Status is the answer of GET /v1/status.
@@ -77,34 +80,21 @@ type AdoptAnswer struct {
 	To   string `json:"to"`
 }
 
-// Provider states.
+// States of a process.
 const (
-	ProviderStarting = "starting"
-	ProviderRunning  = "running"
-	ProviderBackoff  = "backoff"
-	ProviderCrashing = "crashing"
-	ProviderParked   = "parked"
-	ProviderStopping = "stopping"
-	ProviderStopped  = "stopped"
+	ProviderStarting = process.Starting
+	ProviderRunning  = process.Running
+	ProviderBackoff  = process.Backoff
+	ProviderCrashing = process.Crashing
+	ProviderParked   = process.Parked
+	ProviderStopping = process.Stopping
+	ProviderStopped  = process.Stopped
 )
 
 // Provider is one provider process in a Status.
 type Provider struct {
-	Name  string `json:"name"`
-	State string `json:"state"`
-	PID   int    `json:"pid,omitempty"`
-	// Generation counts the runs of this provider's process, from 1.
-	Generation int       `json:"generation"`
-	StartedAt  time.Time `json:"started_at,omitzero"`
-	// Restarts that a person asked for, and Crashes that nobody did.
-	Restarts  int    `json:"restarts"`
-	Crashes   int    `json:"crashes"`
-	LastError string `json:"last_error,omitempty"`
-	// NextStart is when a provider in backoff is started again.
-	NextStart time.Time `json:"next_start,omitzero"`
-	Version   string    `json:"version,omitempty"`
-	Command   string    `json:"command,omitempty"`
-	InFlight  int       `json:"in_flight"`
+	Name string `json:"name"`
+	process.Status
 	// MaxInFlight is how many attempts may be in flight; Overdue accounts wait
 	// for their turn. Overloaded: some have waited longer than they may.
 	MaxInFlight int  `json:"max_in_flight"`
@@ -203,22 +193,7 @@ type Account struct {
 }
 
 // Session is one that calls at short intervals keep alive.
-type Session struct {
-	// Life is alive, competing (another login has taken it) or gone, by the broker's
-	// word; "": it has not said so yet. Since is when it said so first, Heard when
-	// last.
-	Life  string    `json:"life,omitempty"`
-	Since time.Time `json:"since,omitzero"`
-	Heard time.Time `json:"heard,omitzero"`
-	// Failures are calls in a row that had no answer, since Silent; LastError is of the
-	// last one.
-	Failures  int       `json:"failures,omitempty"`
-	Silent    time.Time `json:"silent,omitzero"`
-	LastError string    `json:"last_error,omitempty"`
-	// Unheard is why the session may be dying, because for too long nothing was heard
-	// of it; "": it was heard of in time.
-	Unheard string `json:"unheard,omitempty"`
-}
+type Session = keepalive.Session
 
 // SetAside is an answer of the broker that is kept and not used.
 type SetAside struct {
@@ -243,17 +218,9 @@ type SetAside struct {
 type Delivery struct {
 	Sink string `json:"sink"`
 	Type string `json:"type"`
-	// Version that the sink is known to have; 0: none.
-	Version     uint64    `json:"version"`
-	DeliveredAt time.Time `json:"delivered_at,omitzero"`
+	sink.Status
 	// Lag is how many versions the sink is behind.
-	Lag       uint64        `json:"lag"`
-	Latency   time.Duration `json:"latency_ns,omitempty"`
-	Failures  int           `json:"failures,omitempty"`
-	LastError string        `json:"last_error,omitempty"`
-	// Absent: the consumer is not running.
-	Absent   bool `json:"absent,omitempty"`
-	Disabled bool `json:"disabled,omitempty"`
+	Lag uint64 `json:"lag"`
 }
 
 // TokenAnswer is the answer of GET /v1/accounts/{account}/token.

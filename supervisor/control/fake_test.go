@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // backend is a supervisor with one provider and one account.
@@ -143,7 +144,7 @@ func serveOn(t *testing.T, ln net.Listener, s *control.Server) (stop func()) {
 }
 
 func (b *backend) Sinks(context.Context) (control.Sinks, error) {
-	return control.Sinks{Sinks: []control.Sink{{Name: "bot", Type: "unixsocket", UpToDate: 1}}}, nil
+	return control.Sinks{Sinks: []control.Sink{{Name: "bot", Type: "unixsocket", Summary: sink.Summary{UpToDate: 1}}}}, nil
 }
 
 func (b *backend) AcknowledgeAlert(_ context.Context, key string) (event.Alert, error) {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 func TestMetrics(t *testing.T) {
@@ -16,11 +18,11 @@ func TestMetrics(t *testing.T) {
 		Accounts: []Account{
 			{
 				Name: "one", Provider: "saxo", State: AccountRetrying, Version: 7, Failures: 2, Expiry: now.Add(time.Minute),
-				AmbiguousSince: now.Add(-time.Second), Sinks: []Delivery{{Sink: "bot", Lag: 1, Failures: 3}},
+				AmbiguousSince: now.Add(-time.Second), Sinks: []Delivery{{Sink: "bot", Lag: 1, Status: sink.Status{Failures: 3}}},
 			},
 			{Name: "two", Provider: `odd"name`, State: AccountNeedsLogin, Expiry: now.Add(-time.Minute)},
 		},
-		Providers: []Provider{{Name: "saxo", State: ProviderRunning, Generation: 4, Crashes: 1}},
+		Providers: []Provider{{Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1}}},
 	})
 	for _, want := range []string{
 		"# TYPE tokenkeeper_account_ambiguous gauge\ntokenkeeper_account_ambiguous{account=\"one\",provider=\"saxo\"} 1\n",
@@ -43,8 +45,8 @@ func TestMetrics(t *testing.T) {
 func TestMetricsOfSinksAndAlerts(t *testing.T) {
 	var b strings.Builder
 	writeSinkMetrics(&b, []Sink{
-		{Name: "bot", Type: "unixsocket", UpToDate: 3, Behind: 1, Lag: 90 * time.Second, Failing: 1, Absent: true, Latency: 1500 * time.Microsecond, Deliveries: 12, Failures: 4},
-		{Name: "vault", Type: "redis", Disabled: &Disabled{By: "a person"}, Dropped: 2, OpenNotices: 5, Process: &SinkProcess{State: ProviderRunning, Crashes: 3}},
+		{Name: "bot", Type: "unixsocket", Summary: sink.Summary{UpToDate: 3, Behind: 1, Lag: 90 * time.Second, Failing: 1, Absent: true, Latency: 1500 * time.Microsecond, Deliveries: 12, Failures: 4}},
+		{Name: "vault", Type: "redis", Disabled: &Disabled{By: "a person"}, Summary: sink.Summary{DroppedEvents: 2, OpenNotices: 5}, Process: &SinkProcess{State: ProviderRunning, Crashes: 3}},
 	})
 	writeAlertMetrics(&b, []event.Alert{
 		{Type: event.NeedsLogin, State: event.AlertRaised}, {Type: event.NeedsLogin, State: event.AlertRepeated},

@@ -33,7 +33,7 @@ func writeSinkMetrics(w io.Writer, sinks []Sink) {
 	sink.counter("tokenkeeper_sink_failures_total", "Tries to deliver that failed.",
 		func(s Sink) float64 { return float64(s.Failures) })
 	sink.counter("tokenkeeper_sink_dropped_events_total", "Lifecycle events that were given up.",
-		func(s Sink) float64 { return float64(s.Dropped) })
+		func(s Sink) float64 { return float64(s.DroppedEvents) })
 
 	plugins := family[Sink]{w, slices.DeleteFunc(slices.Clone(sinks), func(s Sink) bool { return s.Process == nil }), sink.labels}
 	plugins.gauge("tokenkeeper_sink_process_running", "1 while the sink's process serves.",

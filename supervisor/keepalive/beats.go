@@ -270,7 +270,7 @@ func (b *Beats) log(name string, had, s Session) {
 	log := b.cfg.Log.With("provider", b.cfg.Provider, "account", name)
 	switch {
 	case s.Failures == 1:
-		log.Info("the session was not kept alive: "+s.Error, "version", s.Version)
+		log.Info("the session was not kept alive: "+s.LastError, "version", s.Version)
 	case s.Failures == 0 && had.Failures > 0 && s.Version == had.Version:
 		log.Info("the session is kept alive again", "version", s.Version, "failures", had.Failures)
 	}

@@ -139,12 +139,12 @@ func TestUnansweredBeats(t *testing.T) {
 					t.Errorf("%d beats in ten minutes", n)
 				}
 				s := session(t, b, "main")
-				if s.Life != sdk.Alive || s.Failures == 0 || s.Error == "" || s.Unheard == "" || len(d.told()) > 0 {
+				if s.Life != sdk.Alive || s.Failures == 0 || s.LastError == "" || s.Unheard == "" || len(d.told()) > 0 {
 					t.Errorf("%+v", s)
 				}
 				d.set(func() { d.err["main"], d.takes, d.life["main"] = nil, 0, sdk.Alive })
 				time.Sleep(5 * time.Minute)
-				if s := session(t, b, "main"); s.Failures > 0 || s.Error != "" || s.Unheard != "" || !s.Silent.IsZero() {
+				if s := session(t, b, "main"); s.Failures > 0 || s.LastError != "" || s.Unheard != "" || !s.Silent.IsZero() {
 					t.Errorf("answered again: %+v", s)
 				}
 			})

@@ -18,22 +18,23 @@ import (
 // Session is what is known of an account's session.
 type Session struct {
 	// Version of the token that it belongs to.
-	Version uint64
-	// Life is what the broker said last; "": nothing yet, since the token came or
-	// the supervisor was started.
-	Life sdk.Life
+	Version uint64 `json:"-"`
+	// Life is what the broker said last: alive, competing (another login has taken it)
+	// or gone; "": nothing yet, since the token came or the supervisor was started.
+	Life sdk.Life `json:"life,omitempty"`
 	// Since is when it said so first, Heard when last.
-	Since, Heard time.Time
-	// Failures are the beats in a row of which no answer came since Silent, and Error
-	// is what became of the last one.
-	Failures int
-	Silent   time.Time
-	Error    string
+	Since time.Time `json:"since,omitzero"`
+	Heard time.Time `json:"heard,omitzero"`
+	// Failures are the beats in a row of which no answer came since Silent, and
+	// LastError is what became of the last one.
+	Failures  int       `json:"failures,omitempty"`
+	Silent    time.Time `json:"silent,omitzero"`
+	LastError string    `json:"last_error,omitempty"`
 	// Unheard is why the session may be dying, because for longer than it should be
 	// nothing was heard of it; "": it was. Late: because its beats come late, of which
 	// each had an answer.
-	Unheard string
-	Late    bool
+	Unheard string `json:"unheard,omitempty"`
+	Late    bool   `json:"-"`
 }
 
 // unheardAfter is for how many cadences nothing may be heard before a person is told:
@@ -46,7 +47,7 @@ func (s Session) answered(life sdk.Life, late, every time.Duration, now time.Tim
 		s.Life, s.Since = life, now
 	}
 	s.Heard = now
-	s.Failures, s.Silent, s.Error, s.Unheard, s.Late = 0, time.Time{}, "", "", false
+	s.Failures, s.Silent, s.LastError, s.Unheard, s.Late = 0, time.Time{}, "", "", false
 	if late > unheardAfter*every {
 		s.Late, s.Unheard = true, fmt.Sprintf("its calls come %s late, because there are more sessions than can be asked in time", late.Round(time.Second))
 	}
@@ -59,9 +60,9 @@ func (s Session) unanswered(err error, every time.Duration, now time.Time) Sessi
 		s.Silent = now
 	}
 	s.Failures++
-	s.Error = err.Error()
+	s.LastError = err.Error()
 	if now.Sub(s.Silent) >= unheardAfter*every {
-		s.Unheard, s.Late = s.Error, false
+		s.Unheard, s.Late = s.LastError, false
 	}
 	return s
 }

@@ -21,28 +21,29 @@ const (
 
 // Status is what a member does now.
 type Status struct {
-	Name  string
-	State State
+	Name  string `json:"-"`
+	State State  `json:"state"`
 	// PID of the process; 0: none runs.
-	PID int
+	PID int `json:"pid,omitempty"`
 	// Generation counts the runs of this plugin's process, from 1.
-	Generation int
+	Generation int `json:"generation"`
 	// StartedAt is when this generation began to serve.
-	StartedAt time.Time
+	StartedAt time.Time `json:"started_at,omitzero"`
 	// Restarts that a person asked for, and Crashes that nobody did.
-	Restarts, Crashes int
+	Restarts int `json:"restarts"`
+	Crashes  int `json:"crashes"`
 	// LastError is why the last generation ended that ended by itself.
-	LastError string
-	// NextStart is set in backoff.
-	NextStart time.Time
-	InFlight  int
-	Command   string
+	LastError string `json:"last_error,omitempty"`
+	// NextStart is when a plugin in backoff is started again.
+	NextStart time.Time `json:"next_start,omitzero"`
 	// Version of the plugin, as it said itself.
-	Version string
+	Version  string `json:"version,omitempty"`
+	Command  string `json:"command,omitempty"`
+	InFlight int    `json:"in_flight"`
 	// Description of a provider, and Sink of a sink, are the newest ones;
 	// their names are empty before the first.
-	Description sdk.Description
-	Sink        sdk.SinkDescription
+	Description sdk.Description     `json:"-"`
+	Sink        sdk.SinkDescription `json:"-"`
 }
 
 // Status returns what the member does now.

@@ -11,73 +11,77 @@ import (
 type Status struct {
 	// Version that the sink is known to have, since when, and how long after
 	// it became durable it was delivered; zero: none.
-	Version     uint64
-	DeliveredAt time.Time
-	Latency     time.Duration
+	Version     uint64        `json:"version"`
+	DeliveredAt time.Time     `json:"delivered_at,omitzero"`
+	Latency     time.Duration `json:"latency_ns,omitempty"`
 	// Failures in a row of the version in hand, the last error, and when it
 	// is tried again; zero: not before there is a newer version.
-	Failures  int
-	LastError string
-	Next      time.Time
+	Failures  int       `json:"failures,omitempty"`
+	LastError string    `json:"last_error,omitempty"`
+	Next      time.Time `json:"-"`
 	// Absent: the consumer is not running.
-	Absent bool
+	Absent bool `json:"absent,omitempty"`
 	// Disabled: the receiver said that it is gone for good, or a person
 	// disabled the sink.
-	Disabled bool
+	Disabled bool `json:"disabled,omitempty"`
 }
 
 // Summary is how one sink does as a whole.
 type Summary struct {
 	// Kinds of what is sent there.
-	Kinds []Kind
+	Kinds []Kind `json:"events"`
 	// Accounts whose tokens go there and have a token: those of which it has
 	// the newest, and those of which it lacks it.
-	Accounts, UpToDate, Behind int
+	Accounts int `json:"-"`
+	UpToDate int `json:"up_to_date"`
+	Behind   int `json:"behind"`
 	// Lag is for how long the sink has lacked what it has lacked longest, or
 	// has taken no lifecycle event that it was told; 0: it has everything.
-	Lag time.Duration
+	Lag time.Duration `json:"lag_ns"`
 	// LagAtLeast: it is longer than Lag, and nobody knows by how much, because a
 	// restart lies between.
-	LagAtLeast bool
-	// OpenNotices are the alerts whose newest state it has not been told, and
-	// the lifecycle events that wait.
-	OpenNotices int
-	// DroppedEvents are the lifecycle events that were given up, since this
-	// supervisor's start.
-	DroppedEvents uint64
+	LagAtLeast bool `json:"lag_at_least,omitempty"`
 	// Failing are the accounts and alerts whose newest version it failed to
 	// take, and one more if it failed to take the last lifecycle event; Refused
 	// are those of them whose newest version it refused for good: only the next
 	// one is tried.
-	Failing, Refused int
+	Failing int `json:"failing"`
+	Refused int `json:"-"`
 	// Unknown are the accounts of which the destination holds a refresh token
 	// that nobody here knows, so that nothing is written over it, in order;
 	// UnknownError says it of the first. They are among Failing.
-	Unknown      []string
-	UnknownError string
+	Unknown      []string `json:"-"`
+	UnknownError string   `json:"-"`
 	// LastError is the last failure of all, which may be over; ""
 	// if nothing has failed since the start.
-	LastError   string
-	LastErrorAt time.Time
+	LastError   string    `json:"last_error,omitempty"`
+	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	// Next is when the first of those that failed is tried again; zero: no
 	// try is planned.
-	Next time.Time
+	Next time.Time `json:"next,omitzero"`
 	// Absent: the consumer is not running, and AbsentBecause how that shows.
-	Absent        bool
-	AbsentBecause string
+	Absent        bool   `json:"absent,omitempty"`
+	AbsentBecause string `json:"absent_because,omitempty"`
 	// DisabledBy says who disabled the sink at DisabledAt; "": it is enabled.
 	// Gone: its receiver did, by saying that it wants nothing more.
-	Disabled   bool
-	Gone       bool
-	DisabledBy string
-	DisabledAt time.Time
+	Disabled   bool      `json:"-"`
+	Gone       bool      `json:"-"`
+	DisabledBy string    `json:"-"`
+	DisabledAt time.Time `json:"-"`
 	// LastDelivery is the newest one that the sink took, and Latency the time
 	// from durable to delivered of that one. They survive a restart.
-	LastDelivery time.Time
-	Latency      time.Duration
+	LastDelivery time.Time     `json:"last_delivery,omitzero"`
+	Latency      time.Duration `json:"latency_ns,omitempty"`
 	// Deliveries that the sink took, and tries that failed, since this
 	// supervisor's start.
-	Deliveries, Failures uint64
+	Deliveries uint64 `json:"deliveries"`
+	Failures   uint64 `json:"failures"`
+	// OpenNotices are the alerts whose newest state it has not been told, and
+	// the lifecycle events that wait.
+	OpenNotices int `json:"open_notices"`
+	// DroppedEvents are the lifecycle events that were given up, since this
+	// supervisor's start.
+	DroppedEvents uint64 `json:"dropped"`
 }
 
 // standing lets a summary look at what is open alone, and not at a hundred
