@@ -7,9 +7,9 @@ import (
 	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfiles"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
 )
 
 // Obstacle is a file that each new token replaces and that can't be replaced, a
@@ -18,7 +18,7 @@ import (
 type Obstacle struct {
 	// Account whose shared file it is, or else Sink that writes it or connects.
 	Account, Sink string
-	// Key of the sink that is at fault; "": its path.
+	// Key of the sink that is at fault.
 	Key string
 	// Err says why, and what to do.
 	Err error
@@ -46,37 +46,21 @@ func Obstacles(cfg *config.Config) []Obstacle {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
-		if c := cfg.Sinks[name]; c.File != nil {
-			if err := tryFiles(cfg, c); err != nil {
-				found = append(found, Obstacle{Sink: name, Err: err})
+		c := cfg.Sinks[name]
+		if t, can := prober(c); can {
+			for _, o := range t.Obstacles(c, cfg.SinkAccounts(c)) {
+				found = append(found, Obstacle{Sink: name, Key: o.Key, Err: o.Err})
 			}
 		}
 	}
-	return slices.Concat(found, strangers(cfg), exposed(cfg), pidfiles(cfg))
+	return found
 }
 
-// tryFiles returns what is wrong with the first file of a sink that is not as
-// it should be.
-func tryFiles(cfg *config.Config, c config.Sink) error {
-	f, err := blankFile(c)
-	if err != nil {
-		return err
-	}
-	for _, a := range cfg.SinkAccounts(c) {
-		if path, err := f.PathOf(a.Name, a.Provider); err == nil && !isDir(filepath.Dir(path)) {
-			continue
-		}
-		if err := f.Replaceable(a.Name, a.Provider); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// blankFile is a file sink that writes nothing.
-func blankFile(c config.Sink) (*file.Sink, error) {
-	encode := func(format.Document) ([]byte, error) { return nil, nil }
-	return file.New(file.Config{Path: c.File.Path, Mode: c.File.Mode, Owner: c.File.Owner, TrustFolder: c.File.TrustFolder, Encode: encode})
+// prober is the type of a sink, if destinations of that type can be looked at.
+func prober(c config.Sink) (p sink.Prober, can bool) {
+	t, _ := types.Of(c.Type)
+	p, can = t.(sink.Prober)
+	return p, can
 }
 
 func isDir(path string) bool {

@@ -31,12 +31,12 @@ func (r *report) addZones(ctx context.Context, cfg *config.Config, now time.Time
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 		c := cfg.Sinks[name]
-		if c.File == nil || !c.IncludeRefreshToken {
+		if !c.IncludeRefreshToken {
 			continue
 		}
 		for _, a := range cfg.SinkAccounts(c) {
-			path, d, err := supervisor.ReadSinkFile(ctx, c, a)
-			if fault := lineage.ZoneFault(d, policies[a.Provider], now); err == nil && fault != "" {
+			path, d, ok := supervisor.ReadSinkFile(ctx, c, a)
+			if fault := lineage.ZoneFault(d, policies[a.Provider], now); ok && fault != "" {
 				r.addZone(path, fault, c.Content.Timezone, "sinks", name)
 				break // the zone is the sink's
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
+	sinkplugins "github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 )
 
 // sinkPlugin is the program of one sink.
@@ -41,7 +42,7 @@ type sinkPlugin struct {
 func inspectSinks(ctx context.Context, cfg *config.Config) []sinkPlugin {
 	found := []sinkPlugin{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
-		if s := cfg.Sinks[name]; s.Plugin != nil {
+		if s := cfg.Sinks[name]; isPlugin(s) {
 			found = append(found, sinkPlugin{Sink: name, Type: s.Type})
 		}
 	}
@@ -51,6 +52,11 @@ func inspectSinks(ctx context.Context, cfg *config.Config) []sinkPlugin {
 	}
 	all.Wait()
 	return found
+}
+
+func isPlugin(s config.Sink) bool {
+	_, is := sinkplugins.Of(s)
+	return is
 }
 
 func (p *sinkPlugin) inspect(ctx context.Context, cfg *config.Config) {
@@ -81,10 +87,11 @@ func (r *report) addSinkPlugins(cfg *config.Config) {
 			r.add(config.Problem{File: r.Config, Line: r.where().of("sinks", p.Sink), Key: key, Message: p.Error})
 			continue
 		}
-		if s.Plugin.SHA256 != "" {
+		own, _ := sinkplugins.Of(s)
+		if own.SHA256 != "" {
 			r.warnOfScript(p.Interpreter, p.Command[0], "sinks", p.Sink, "sha256")
 		}
-		r.add(settingProblems(r.where(), []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(s.Plugin.Settings), cfg.Trust)...)
+		r.add(settingProblems(r.where(), []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(own.Own), cfg.Trust)...)
 		if (s.Sends(config.SendAlert) || s.Sends(config.SendLifecycle)) && !p.Notify {
 			r.add(config.Problem{
 				File: r.Config, Line: r.where().of("sinks", p.Sink, "events"), Key: key + ".events",
@@ -110,8 +117,8 @@ func (r *report) addSinks(cfg *config.Config) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 		s := cfg.Sinks[name]
-		to := destination(s)
-		if s.Plugin != nil {
+		to := s.Destination.To()
+		if isPlugin(s) {
 			to = orNever(commands[name])
 		}
 		r.Sinks = append(r.Sinks, sinkReport{
@@ -140,46 +147,6 @@ func sinksOfAccounts(cfg *config.Config) map[string][]string {
 		}
 	}
 	return all
-}
-
-func destination(s config.Sink) string {
-	switch {
-	case s.File != nil && s.File.Signal != nil:
-		return s.File.Path + ", then " + signalled(s.File.Signal)
-	case s.File != nil:
-		return s.File.Path
-	case s.UnixSocket != nil:
-		return s.UnixSocket.Path
-	case s.Webhook != nil:
-		return withoutQuery(s.Webhook.URL)
-	case s.Exec != nil && s.Exec.Signal != nil:
-		return signalled(s.Exec.Signal)
-	case s.Exec != nil:
-		return s.Exec.Command[0]
-	case s.Notify != nil && len(s.Notify.URLs) == 1:
-		return "1 address" // which may be a secret as a whole
-	case s.Notify != nil:
-		return fmt.Sprintf("%d addresses", len(s.Notify.URLs))
-	default:
-		return moment.Never
-	}
-}
-
-func signalled(s *config.Signal) string { return s.Name + " to " + s.PIDFile }
-
-// withoutQuery leaves out of an address what may be a secret.
-func withoutQuery(url string) string {
-	before, _, cut := strings.Cut(url, "?")
-	if scheme, rest, ok := strings.Cut(before, "://"); ok {
-		if host, path, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
-			_, host, _ = strings.Cut(host, "@")
-			before = scheme + "://" + host + "/" + path
-		}
-	}
-	if cut {
-		return before + "?…"
-	}
-	return before
 }
 
 // some names a few, and counts more.

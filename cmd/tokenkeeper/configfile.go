@@ -17,7 +17,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
@@ -77,9 +77,9 @@ func (e *env) loadFrom(src config.Source) (*config.Config, error) {
 // source is the configuration at path under the command line's flags.
 func (e *env) source(path string) config.Source {
 	src := config.Source{
-		Path: path, KnownProviders: knownProviders, KnownSinks: knownSinks,
-		CheckTemplate: checkTemplate, CheckNotifyURL: notify.Check,
-		Steers: e.steers(path), Operands: trust.Operands, Trust: e.trusted(path),
+		Path: path, KnownProviders: knownProviders, Sinks: types.Config(), KnownSinks: knownSinks,
+		CheckTemplate: checkTemplate,
+		Steers:        e.steers(path), Operands: trust.Operands, Trust: e.trusted(path),
 		LastWhole: func(stateDir, account, path string) []byte {
 			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)
 		},

@@ -19,6 +19,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
 )
 
 // absent is a provider that does not come up: what is delivered needs none.
@@ -64,8 +66,8 @@ func deliverExample(t *testing.T, example string, cfg *config.Config) (served in
 		}
 	}
 	for _, c := range cfg.Sinks { // what is in the way there, and known to nobody, stays
-		if c.File != nil && !strings.Contains(c.File.Path, "{account}") {
-			if err := os.Remove(c.File.Path); err != nil && !os.IsNotExist(err) {
+		if f, ok := c.Destination.(*file.Settings); ok && !strings.Contains(f.Path, "{account}") {
+			if err := os.Remove(f.Path); err != nil && !os.IsNotExist(err) {
 				t.Fatal(err)
 			}
 		}
@@ -88,13 +90,15 @@ func deliverExample(t *testing.T, example string, cfg *config.Config) (served in
 			continue
 		}
 		for sink, c := range cfg.Sinks {
-			toFile, toSocket := c.File != nil, c.UnixSocket != nil && c.UnixSocket.Listen == nil
+			f, toFile := c.Destination.(*file.Settings)
+			u, toSocket := c.Destination.(*unixsocket.Settings)
+			toSocket = toSocket && u.Listen == nil
 			if !toFile && !toSocket || !cfg.SinkWants(c, name, cfg.Accounts[name].Provider) {
 				continue
 			}
 			r.deliveredTo(name, sink, 1)
 			if toFile {
-				path := strings.NewReplacer("{account}", name, "{provider}", cfg.Accounts[name].Provider).Replace(c.File.Path)
+				path := f.PathOf(cfg.Accounts[name])
 				if b, err := os.ReadFile(path); err != nil || !strings.Contains(string(b), g.AccessToken) {
 					t.Errorf("%s: %s holds no token of %s: %v", example, path, name, err)
 				}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	sinkplugins "github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 )
 
 // The two kinds of plugins.
@@ -22,11 +23,12 @@ const (
 func inspectSinkTypes(ctx context.Context, cfg *config.Config) []plugin {
 	programs := map[string]config.Sink{} // by type and command: many sinks can share one
 	for _, typ := range knownSinks(cfg.Plugins.Dir) {
-		programs[typ] = config.Sink{Name: typ, Type: typ, Plugin: &config.PluginSink{}}
+		programs[typ] = config.Sink{Name: typ, Type: typ, Destination: &sinkplugins.Settings{}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
-		if s := cfg.Sinks[name]; s.Plugin != nil {
-			programs[strings.Join(append([]string{s.Type}, s.Plugin.Command...), "\x00")] = s
+		s := cfg.Sinks[name]
+		if own, ok := sinkplugins.Of(s); ok {
+			programs[strings.Join(append([]string{s.Type}, own.Command...), "\x00")] = s
 		}
 	}
 	found := make([]plugin, 0, len(programs))
@@ -53,7 +55,7 @@ func inspectSinkType(ctx context.Context, cfg *config.Config, s config.Sink) plu
 	switch {
 	case len(p.Command) == 0:
 		p.Source = "not found"
-	case len(s.Plugin.Command) > 0:
+	case s.Destination.To() != "":
 		p.Source = "configuration"
 	}
 	return p

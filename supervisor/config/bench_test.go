@@ -85,7 +85,7 @@ func manyAccounts(dir string, n, one int) config.Source {
 		fmt.Fprintf(&text, "  bot-%05d: {type: file, path: bots/%[1]d.json, accounts: [customer-%05[1]d]}\n", i)
 	}
 	return config.Source{
-		Bytes: []byte(text.String()), Dir: dir, KnownProviders: builtIn,
+		Bytes: []byte(text.String()), Dir: dir, Sinks: config.TestSinks, KnownProviders: builtIn,
 		Environ: environ("STATE_DIRECTORY=/s", "SECRET=s3cret", "TOKENKEEPER_LOG__LEVEL=debug"),
 	}
 }

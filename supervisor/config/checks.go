@@ -2,7 +2,9 @@ package config
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"slices"
 	"strings"
@@ -97,4 +99,40 @@ func URL(o Object, key, value string) *url.URL {
 		return nil
 	}
 	return u
+}
+
+// ReadFile reads the whole file at path, which key names. One that can't be read is
+// told of as by [BadFile].
+func ReadFile(o Object, key, path string) (data []byte, mode fs.FileMode, ok bool) {
+	data, mode, err := readText(path, maxSecretSize)
+	if err != nil {
+		unreadableFile(o, key, err)
+	}
+	return data, mode, err == nil
+}
+
+func unreadableFile(o Object, key string, err error) {
+	hint := "let the user who runs tokenkeeper read it"
+	if errors.Is(err, fs.ErrNotExist) {
+		hint = "name the right file, or remove the line"
+	}
+	BadFile(o, key, "the file can't be read: "+reason(err), hint)
+}
+
+// BadFile tells of a file that key names and that can't be used: a problem for who
+// checks a configuration, and a warning at a start, because only this sink needs it
+// and it may come later.
+func BadFile(o Object, key, message, hint string) {
+	if o.l.source.StrictFiles {
+		o.Report(o.At(key), message, hint)
+	} else {
+		o.Warn(o.At(key), message, hint)
+	}
+}
+
+// SocketPath reports a path that is too long for that of a Unix socket.
+func SocketPath(o Object, key, path string) {
+	if len(path) > maxSocketPath {
+		o.Report(o.At(key), tooLong(len(path)), "choose a shorter one")
+	}
 }

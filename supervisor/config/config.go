@@ -4,7 +4,6 @@
 package config
 
 import (
-	"io/fs"
 	"slices"
 	"time"
 
@@ -132,15 +131,6 @@ type Refresh struct {
 	Timeout time.Duration
 }
 
-// Built-in sink types. Any other type is a plugin's name.
-const (
-	SinkFile       = "file"
-	SinkUnixSocket = "unixsocket"
-	SinkWebhook    = "webhook"
-	SinkExec       = "exec"
-	SinkNotify     = "notify"
-)
-
 // What is sent to a sink.
 const (
 	SendToken     = "token"
@@ -148,8 +138,7 @@ const (
 	SendLifecycle = "lifecycle"
 )
 
-// Sink is one destination. Exactly the part that Type names is set; Plugin if
-// Type is not built in.
+// Sink is one destination.
 type Sink struct {
 	Name string
 	Type string
@@ -159,7 +148,7 @@ type Sink struct {
 	Accounts  []string
 	Providers []string
 	// Events are what is sent there, of [SendToken], [SendAlert] and
-	// [SendLifecycle]. Default: token; of notify: alert.
+	// [SendLifecycle].
 	Events              []string
 	IncludeRefreshToken bool
 	// Content is how a token is written. Its Format is "" for what the type
@@ -168,16 +157,20 @@ type Sink struct {
 	// MaxConcurrent bounds the deliveries in flight.
 	MaxConcurrent int
 
-	File       *FileSink
-	UnixSocket *UnixSocketSink
-	Webhook    *WebhookSink
-	Exec       *ExecSink
-	Notify     *NotifySink
-	Plugin     *PluginSink
+	// Destination is what stands in the keys of its type.
+	Destination Destination
 }
 
 // Sends says whether events of that kind go to the sink.
 func (s Sink) Sends(kind string) bool { return slices.Contains(s.Events, kind) }
+
+// Traits are those of its destination.
+func (s Sink) Traits() Traits {
+	if s.Destination == nil {
+		return Traits{}
+	}
+	return s.Destination.Traits()
+}
 
 // Content is how a token is written.
 type Content struct {
@@ -187,103 +180,4 @@ type Content struct {
 	Template string
 	// Timezone of formats with naive local times; "": the machine's.
 	Timezone string
-}
-
-// NotifySink tells people, through services that shoutrrr knows. It never gets
-// a token.
-type NotifySink struct {
-	// URLs of shoutrrr, e.g. ntfy://…; they hold passwords.
-	URLs    []sdk.Secret
-	Timeout time.Duration
-}
-
-// PluginSink is a sink that runs as a process of its own.
-type PluginSink struct {
-	// Command and arguments; empty: tokenkeeper-sink-TYPE in the plugin
-	// directory.
-	Command []string
-	// SHA256 of the binary in hexadecimal; "": not checked.
-	SHA256   string
-	Settings sdk.Settings
-	// Timeout of one try.
-	Timeout time.Duration
-	// Restore takes accounts that have no usable token from this sink at
-	// start.
-	Restore bool
-}
-
-// FileSink writes a file.
-type FileSink struct {
-	// Path may hold {account} and {provider}; with more than one account it
-	// must hold {account}.
-	Path string
-	Mode fs.FileMode
-	// Owner is user, user:group or :group, by name or number; "": unchanged.
-	Owner string
-	// TrustFolder takes a folder that others may write into.
-	TrustFolder bool
-	// Signal is sent after each write to a program that then reads the file;
-	// nil: none. That no such program runs is no failure.
-	Signal *Signal
-}
-
-// UnixSocketSink connects to a consumer's socket, or lets consumers connect.
-type UnixSocketSink struct {
-	Path string
-	// Ack is what the consumer answers: "ok" or "none".
-	Ack string
-	// Timeout of one try, from connecting to the answer.
-	Timeout time.Duration
-	// Attempts, Interval apart, before tries become rarer.
-	Attempts int
-	Interval time.Duration
-	// AllowUIDs may be at the other end, beside our own user, root and, where we
-	// connect, the owner of the socket's folder.
-	AllowUIDs []int
-	// Listen is set if consumers connect to us; Path is our socket then, and
-	// there is no Ack.
-	Listen *Listen
-}
-
-// Listen is who may connect to a sink.
-type Listen struct {
-	Mode fs.FileMode
-	// TrustFolder takes a folder that others may write into.
-	TrustFolder bool
-	// MaxConsumers at once.
-	MaxConsumers int
-}
-
-// WebhookSink posts JSON.
-type WebhookSink struct {
-	URL string
-	// Secret signs, as the Standard Webhooks specification says; whsec_….
-	Secret  sdk.Secret
-	Headers map[string]sdk.Secret
-	Timeout time.Duration
-	// CAFile, in PEM, replaces the system's certificate authorities; "": the
-	// system's.
-	CAFile string
-	// CertFile and KeyFile, in PEM, are shown to the receiver (mutual TLS).
-	CertFile, KeyFile string
-	// Proxy is the URL of a proxy, which may hold a password; zero: what the
-	// environment says. "none": no proxy.
-	Proxy sdk.Secret
-}
-
-// ExecSink runs a command or signals a program; exactly one of both is set.
-type ExecSink struct {
-	// Command and arguments.
-	Command []string
-	// Timeout of one run.
-	Timeout time.Duration
-	Signal  *Signal
-}
-
-// Signal is sent to a program that is running.
-type Signal struct {
-	PIDFile string
-	Name    string // HUP, INT, TERM, USR1 or USR2
-	// TrustFolder takes a pidfile in folders that others may write into.
-	TrustFolder bool
 }

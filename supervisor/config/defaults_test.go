@@ -35,7 +35,7 @@ func TestPluginsDir(t *testing.T) {
 	dir := t.TempDir()
 	load := func() string {
 		t.Helper()
-		cfg, _, err := Load(Source{Bytes: []byte("accounts:\n  a: {provider: p}\n"), Dir: dir})
+		cfg, _, err := Load(Source{Sinks: TestSinks, Bytes: []byte("accounts:\n  a: {provider: p}\n"), Dir: dir})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +74,7 @@ func TestFormats(t *testing.T) {
 	want := append(append(format.Names(), format.OneWay()...), format.TemplateName)
 	for _, name := range want {
 		json := strings.HasPrefix(format.ContentType(name), "application/json")
-		if slices.Contains(lineFormats(), name) != json {
+		if slices.Contains(jsonFormats(), name) != json {
 			t.Errorf("format %s is JSON: %t; here it is thought not to be so", name, json)
 		}
 	}
@@ -85,12 +85,11 @@ func TestFormats(t *testing.T) {
 
 // TestKeysOfSinksHaveOneKind: sinkSchema.any relies on it.
 func TestKeysOfSinksHaveOneKind(t *testing.T) {
-	types := builtInSinkFields()
-	types["a plugin"] = pluginSinkFields()
-	for typ, fields := range types {
+	all := newSinkSchema(TestSinks)
+	for typ, fields := range all.fields {
 		for key, f := range fields {
-			if any := newSinkSchema().any()[key]; any.Holds != f.Holds {
-				t.Errorf("%s of a %s sink has another kind than elsewhere", key, typ)
+			if any := all.any()[key]; any.Holds != f.Holds {
+				t.Errorf("%s of a %q sink has another kind than elsewhere", key, typ.Name())
 			}
 		}
 	}

@@ -1,9 +1,10 @@
-package config
+package config_test
 
 import (
 	"slices"
 	"testing"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
 )
 
@@ -26,7 +27,7 @@ func TestExec(t *testing.T) {
 		"other's key": {"    command: [x]\n    path: /x\n", "x.yaml:7:11: sinks.s.path: unknown key in a sink of type exec; known here: command, format, signal, template, timeout, timezone"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, _, err := Load(Source{Bytes: []byte(head + tt.yaml), Name: "x.yaml", Dir: t.TempDir(),
+			cfg, _, err := config.Load(config.Source{Sinks: config.TestSinks, Bytes: []byte(head + tt.yaml), Name: "x.yaml", Dir: t.TempDir(),
 				Environ: func() []string { return []string{"STATE_DIRECTORY=/s"} }})
 			got := ""
 			if err != nil {
@@ -35,15 +36,16 @@ func TestExec(t *testing.T) {
 			if got != tt.want {
 				t.Fatalf("got:\n%s\nwant:\n%s", got, tt.want)
 			}
-			if name == "signal" && *cfg.Sinks["s"].Exec.Signal != (Signal{PIDFile: "/run/bot.pid", Name: "HUP"}) {
-				t.Errorf("signal is %+v", cfg.Sinks["s"].Exec.Signal)
+			if name == "signal" && *execOf(cfg).Signal != (command.SignalConfig{PIDFile: "/run/bot.pid", Signal: "HUP"}) {
+				t.Errorf("signal is %+v", execOf(cfg).Signal)
 			}
-			if name == "command" && !slices.Equal(cfg.Sinks["s"].Exec.Command, []string{"hook", "--now"}) {
-				t.Errorf("command is %v", cfg.Sinks["s"].Exec.Command)
+			if name == "command" && !slices.Equal(execOf(cfg).Command, []string{"hook", "--now"}) {
+				t.Errorf("command is %v", execOf(cfg).Command)
 			}
 		})
 	}
-	if !slices.Equal(signals(), command.Signals()) {
-		t.Errorf("signals are %v, want %v", signals(), command.Signals())
-	}
+}
+
+func execOf(cfg *config.Config) *command.Settings {
+	return cfg.Sinks["s"].Destination.(*command.Settings)
 }

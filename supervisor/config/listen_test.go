@@ -1,8 +1,11 @@
-package config
+package config_test
 
 import (
 	"slices"
 	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
 )
 
 func TestListen(t *testing.T) {
@@ -20,7 +23,7 @@ func TestListen(t *testing.T) {
 		"taken": {"    direction: listen\ncontrol: {socket: /run/s}\n", "x.yaml:6:11: sinks.s.path: the socket's path is that of the control socket too; choose another path"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg, warnings, err := Load(Source{Bytes: []byte(head + tt.yaml), Name: "x.yaml", Dir: t.TempDir(),
+			cfg, warnings, err := config.Load(config.Source{Sinks: config.TestSinks, Bytes: []byte(head + tt.yaml), Name: "x.yaml", Dir: t.TempDir(),
 				Environ: func() []string { return []string{"STATE_DIRECTORY=/s"} }})
 			got := ""
 			if err != nil {
@@ -33,7 +36,7 @@ func TestListen(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", got, tt.want)
 			}
 			if name == "good" {
-				s := cfg.Sinks["s"].UnixSocket
+				s := cfg.Sinks["s"].Destination.(*unixsocket.Settings)
 				l := s.Listen
 				if l == nil || l.Mode != 0o666 || !slices.Equal(s.AllowUIDs, []int{0, 1002}) || l.MaxConsumers != 64 {
 					t.Errorf("listen is %+v", l)

@@ -30,6 +30,8 @@ type Source struct {
 	// found in the plugin directory; nil: providers are not checked. One that
 	// has a command in the configuration is always known.
 	KnownProviders func(pluginsDir string) []string
+	// Sinks are the types of sinks that there are.
+	Sinks SinkTypes
 	// KnownSinks returns the types of sinks that are found as plugins in the
 	// plugin directory; nil: types that are not built in are not checked. One
 	// that has a command in the configuration is always known.
@@ -59,9 +61,6 @@ type Source struct {
 	// Secretless: for who needs none of the values that accounts and sinks refer
 	// to. One that can't be had is left out, and is no problem.
 	Secretless bool
-	// CheckNotifyURL says what is wrong with the address of a service that
-	// tells people, without quoting it; nil: addresses are not checked.
-	CheckNotifyURL func(url string) error
 }
 
 // The largest files that are read: the YAML, and one that it refers to.
@@ -124,7 +123,7 @@ func Load(src Source) (*Config, []Warning, error) {
 
 // open prepares a loader and reads the YAML.
 func open(src Source) (*loader, []byte) {
-	sinks := newSinkSchema()
+	sinks := newSinkSchema(src.Sinks)
 	found := &findings{source: src, file: src.Path, places: map[string]Place{}, broken: map[string]bool{}, badNames: map[string]bool{}}
 	l := &loader{
 		findings: found, schema: schema(sinks), sinks: sinks, referred: map[string]bool{},

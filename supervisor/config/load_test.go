@@ -8,6 +8,9 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/unixsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/webhook"
 )
 
 // load fails the test on any problem.
@@ -74,16 +77,16 @@ sinks:
 				Refresh: config.Refresh{MaxFailures: 5, Timeout: 30 * time.Second}},
 		},
 		Sinks: map[string]config.Sink{
-			"bot": {Name: "bot", Type: config.SinkUnixSocket, Accounts: []string{"schwab-main"}, IncludeRefreshToken: true,
+			"bot": {Name: "bot", Type: "unixsocket", Accounts: []string{"schwab-main"}, IncludeRefreshToken: true,
 				Events: []string{config.SendToken}, Content: config.Content{Format: "message"}, MaxConcurrent: 4,
-				UnixSocket: &config.UnixSocketSink{Path: "/run/bot/token.sock", Ack: "ok", Timeout: 5 * time.Second,
+				Destination: &unixsocket.Settings{Path: "/run/bot/token.sock", Ack: "ok", Timeout: 5 * time.Second,
 					Attempts: 3, Interval: 5 * time.Second}},
-			"cache": {Name: "cache", Type: config.SinkFile, Events: []string{config.SendToken}, MaxConcurrent: 4,
+			"cache": {Name: "cache", Type: "file", Events: []string{config.SendToken}, MaxConcurrent: 4,
 				Content: config.Content{Format: "saxo-cache", Timezone: "UTC"},
-				File: &config.FileSink{Path: filepath.Join(dir, "out/{provider}-{account}.json"),
+				Destination: &file.Settings{Path: filepath.Join(dir, "out/{provider}-{account}.json"),
 					Mode: 0o640, Owner: ":bots"}},
-			"hook": {Name: "hook", Type: config.SinkWebhook, Events: []string{config.SendToken}, MaxConcurrent: 4,
-				Webhook: &config.WebhookSink{URL: "https://bots.example/token", Secret: sdk.NewSecret("whsec_MTIz"),
+			"hook": {Name: "hook", Type: "webhook", Events: []string{config.SendToken}, MaxConcurrent: 4,
+				Destination: &webhook.Config{URL: "https://bots.example/token", Secret: sdk.NewSecret("whsec_MTIz"),
 					Headers: map[string]sdk.Secret{"X-A": sdk.NewSecret("b")}, Timeout: 10 * time.Second}},
 		},
 	}
@@ -156,8 +159,8 @@ accounts:
 		{"one setting", a.Settings["token_url"], "v"},
 		{"a new account", cfg.Accounts["new"].Provider, "saxo"},
 		{"default of a new account", cfg.Accounts["new"].Refresh.Timeout.String(), "30s"},
-		{"default of a new sink", cfg.Sinks["hook"].Webhook.Timeout.String(), "10s"},
-		{"a header", cfg.Sinks["hook"].Webhook.Headers["X-Api-Key"].Reveal(), "k"},
+		{"default of a new sink", cfg.Sinks["hook"].Destination.(*webhook.Config).Timeout.String(), "10s"},
+		{"a header", cfg.Sinks["hook"].Destination.(*webhook.Config).Headers["X-Api-Key"].Reveal(), "k"},
 		{"a path in a flag", cfg.StateDir, cwd},
 	} {
 		if tt.got != tt.want {
@@ -214,7 +217,7 @@ sinks:
 		}
 	}
 	for name, want := range map[string][]string{"s": {"a", "b", "10s"}, "t": {"c", "b", "3s"}} {
-		hook := cfg.Sinks[name].Webhook
+		hook := cfg.Sinks[name].Destination.(*webhook.Config)
 		if got := []string{hook.Headers["X-A"].Reveal(), hook.Headers["X-B"].Reveal(), hook.Timeout.String()}; !reflect.DeepEqual(got, want) {
 			t.Errorf("sink %s has %v, want %v", name, got, want)
 		}

@@ -62,7 +62,7 @@ func (l *loader) underlayAll(merged map[string]any) {
 		sink := child(sinks, name)
 		typ, _ := sink["type"].(string)
 		underlay(sink, common)
-		underlay(sink, l.sinks.of(typ))
+		underlay(sink, l.sinks.fieldsOf(typ))
 	}
 }
 

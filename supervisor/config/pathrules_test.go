@@ -42,7 +42,7 @@ func TestEveryPathHasARule(t *testing.T) {
 			visit(key+".*", *f.Each)
 		}
 	}
-	visit("", schema(newSinkSchema()))
+	visit("", schema(newSinkSchema(TestSinks)))
 	for _, key := range slices.Sorted(maps.Keys(paths)) {
 		if rules[key] == "" {
 			t.Errorf("%s names a file: who could have put it there?", key)
@@ -51,7 +51,7 @@ func TestEveryPathHasARule(t *testing.T) {
 
 	dir := t.TempDir()
 	asked := map[string]bool{}
-	_, _, err := Load(Source{Name: "x.yaml", Dir: dir, Bytes: []byte(`fallback_dir: fallback
+	_, _, err := Load(Source{Sinks: TestSinks, Name: "x.yaml", Dir: dir, Bytes: []byte(`fallback_dir: fallback
 plugins: {dir: .}
 providers: {p: {command: [./provider, /provider.py]}}
 accounts: {a: {provider: p, client_id: "${file:secret}"}}

@@ -1,6 +1,9 @@
 package config
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // layer is one of the layers that a value comes from.
 type layer int
@@ -21,14 +24,22 @@ type Place struct {
 	literal bool
 }
 
-// Line within a text that stands at the place; ok is false if the text is not a
-// block of lines, so that nobody can tell.
-func (at Place) Line(n int) (in Place, ok bool) {
+// textLine is the place of a line of the text that stands at the place; ok is false
+// if that can't be told, because the text is no block of lines.
+func (at Place) textLine(n int) (line Place, ok bool) {
 	if !at.literal || n <= 0 {
 		return at, false
 	}
 	at.line, at.column = at.line+n, 0
 	return at, true
+}
+
+// InLine says for people in which line it is, after a space; "": in none.
+func (at Place) InLine() string {
+	if at.line == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (line %d)", at.line)
 }
 
 // findings are what a load has found, by what was given and where.

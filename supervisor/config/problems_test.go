@@ -20,7 +20,7 @@ const account = "accounts:\n  a: {provider: schwab, client_id: id, client_secret
 func source(t *testing.T, yaml string, entries ...string) config.Source {
 	t.Helper()
 	return config.Source{
-		Bytes: []byte(yaml), Name: "tokenkeeper.yaml", Dir: t.TempDir(), KnownProviders: builtIn, KnownSinks: func(string) []string { return []string{"redis"} },
+		Bytes: []byte(yaml), Name: "tokenkeeper.yaml", Dir: t.TempDir(), KnownProviders: builtIn, Sinks: config.TestSinks, KnownSinks: func(string) []string { return []string{"redis"} },
 		Environ: environ(append([]string{"STATE_DIRECTORY=/var/lib/tokenkeeper"}, entries...)...),
 	}
 }

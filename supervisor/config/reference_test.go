@@ -153,7 +153,7 @@ func TestNoSecretWhenPrinted(t *testing.T) {
 	cfg, _ := load(t, source(t, "accounts:\n  a: {provider: saxo, client_id: id, client_secret: "+canary+"}\n"+
 		"sinks:\n  h: {type: webhook, url: \"https://h\", secret: whsec_"+strings.Repeat("ab12", 3)+", headers: {A: "+canary+"}}\n"))
 	for _, verb := range []string{"%v", "%+v", "%#v"} {
-		if all := fmt.Sprintf(verb, cfg) + fmt.Sprintf(verb, cfg.Sinks["h"].Webhook); strings.Contains(all, canary) || strings.Contains(all, "ab12") {
+		if all := fmt.Sprintf(verb, cfg) + fmt.Sprintf(verb, cfg.Sinks["h"].Destination); strings.Contains(all, canary) || strings.Contains(all, "ab12") {
 			t.Errorf("%s prints a secret: %s", verb, all)
 		}
 	}
@@ -196,7 +196,7 @@ FILE:4:81: sinks.h.headers.Authorization: a secret in clear text in a file that 
 			write(t, file, tt.yaml, tt.mode)
 			write(t, filepath.Join(dir, "tight"), canary, 0o600)
 			write(t, filepath.Join(dir, "loose"), canary, 0o644)
-			cfg, warnings := load(t, config.Source{Path: file, Flags: tt.flags, Environ: environ("SECRET="+canary, "STATE_DIRECTORY=/s")})
+			cfg, warnings := load(t, config.Source{Path: file, Sinks: config.TestSinks, Flags: tt.flags, Environ: environ("SECRET="+canary, "STATE_DIRECTORY=/s")})
 			var lines []string
 			for _, w := range warnings {
 				lines = append(lines, w.String())

@@ -24,29 +24,28 @@ func (s Sink) routes(a Account) bool {
 	})
 }
 
-// events are what is sent to the sink; without a word about it, tokens, and to
-// people alerts.
-func (o Object) events() []string {
-	if all := o.Words("events"); o.Given("events") {
-		return all
-	}
-	if o.Word("type") == SinkNotify {
-		return []string{SendAlert}
+// events are what is sent to a destination.
+func events(o Object, t Traits) []string {
+	switch {
+	case o.Given("events"):
+		return o.Words("events")
+	case t.Events != nil:
+		return t.Events
 	}
 	return []string{SendToken}
 }
 
-func (o Object) validateRouting(cfg *Config, s Sink, used map[string]bool) {
+func validateRouting(o Object, cfg *Config, s Sink, used map[string]bool) {
 	if !o.l.broken["accounts"] {
-		o.validateSinkAccounts(cfg)
-		o.validateSinkProviders(used)
+		validateSinkAccounts(o, cfg)
+		validateSinkProviders(o, used)
 	}
 	Within(o, "max_concurrent", s.MaxConcurrent, 1, maxInFlight)
 }
 
 // eachWord reports an empty list and words that are there twice; each gets every
 // other word.
-func (o Object) eachWord(key, what, empty string, each func(at Place, word string)) {
+func eachWord(o Object, key, what, empty string, each func(at Place, word string)) {
 	words := o.Words(key)
 	if o.Given(key) && len(words) == 0 && !o.Broken(key) {
 		o.Report(o.At(key), "is an empty list", empty)
@@ -62,19 +61,19 @@ func (o Object) eachWord(key, what, empty string, each func(at Place, word strin
 	}
 }
 
-func (o Object) validateSinkAccounts(cfg *Config) {
-	o.eachWord("accounts", "account", "name accounts, or remove the line to send all of them", func(at Place, word string) {
+func validateSinkAccounts(o Object, cfg *Config) {
+	eachWord(o, "accounts", "account", "name accounts, or remove the line to send all of them", func(at Place, word string) {
 		switch _, known := cfg.Accounts[word]; {
 		case o.l.badNames[word] || o.l.broken["accounts."+word]: // reported where it stands
 		case isGlob(word):
-			o.validateGlob(cfg, at, word)
+			validateGlob(o, cfg, at, word)
 		case !known:
 			o.Report(at, fmt.Sprintf("unknown account %q", word), suggest(word, keysOf(cfg.Accounts)))
 		}
 	})
 }
 
-func (o Object) validateGlob(cfg *Config, at Place, glob string) {
+func validateGlob(o Object, cfg *Config, at Place, glob string) {
 	if _, err := slashed.Match(glob, ""); err != nil {
 		o.Report(at, fmt.Sprintf("%q is not a pattern", glob), "write * for any letters, ? for one, and [abc] for one of some")
 		return
@@ -117,41 +116,27 @@ func (l *loader) usedProviders(cfg *Config) map[string]bool {
 	return used
 }
 
-func (o Object) validateSinkProviders(used map[string]bool) {
+func validateSinkProviders(o Object, used map[string]bool) {
 	if used == nil {
 		return
 	}
-	o.eachWord("providers", "provider", "name providers, or remove the line", func(at Place, word string) {
+	eachWord(o, "providers", "provider", "name providers, or remove the line", func(at Place, word string) {
 		if !used[word] && len(o.l.badNames) == 0 {
 			o.Report(at, fmt.Sprintf("no account belongs to provider %q", word), suggest(word, keysOf(used)))
 		}
 	})
 }
 
-// tokensOnly is why a sink can't tell of alerts; "" if it can.
-func (s Sink) tokensOnly() string {
-	switch {
-	case s.File != nil:
-		return "a file takes tokens only"
-	case s.UnixSocket != nil && s.UnixSocket.Listen == nil:
-		return "a socket of a consumer takes tokens only"
-	case s.Exec != nil && s.Exec.Signal != nil:
-		return "a signal tells of tokens only"
-	}
-	return ""
-}
-
-func (o Object) validateEvents(s Sink) {
+func validateEvents(o Object, t Traits) {
 	kinds := map[string]bool{SendToken: true, SendAlert: true, SendLifecycle: true}
-	o.eachWord("events", "event", "name token, alert or lifecycle, or remove the line", func(at Place, word string) {
-		switch only := s.tokensOnly(); {
+	eachWord(o, "events", "event", "name token, alert or lifecycle, or remove the line", func(at Place, word string) {
+		switch {
 		case !kinds[word]:
 			o.Report(at, fmt.Sprintf("unknown event %q", word), suggest(word, slices.Collect(maps.Keys(kinds))))
-		case word == SendToken && s.Notify != nil:
-			o.Report(at, "a sink of type notify tells people, through services of others, and is never given a token",
-				"write alert or lifecycle, and another sink for the tokens")
-		case word != SendToken && only != "":
-			o.Report(at, fmt.Sprintf("%s, and no event %q", only, word),
+		case word == SendToken && t.NoToken != "":
+			o.Report(at, t.NoToken, "write alert or lifecycle, and another sink for the tokens")
+		case word != SendToken && t.TokensOnly != "":
+			o.Report(at, fmt.Sprintf("%s, and no event %q", t.TokensOnly, word),
 				"write another sink for it, of type notify, webhook, exec with a command, or unixsocket with direction: listen")
 		}
 	})

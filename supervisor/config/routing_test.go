@@ -16,7 +16,7 @@ const accountsOfTwo = `accounts:
 // loadSink loads a sink of type exec with what follows.
 func loadSink(t *testing.T, head, yaml string) (*Config, string) {
 	t.Helper()
-	cfg, _, err := Load(Source{Bytes: []byte(accountsOfTwo + "sinks:\n  s:\n" + head + yaml), Name: "x.yaml", Dir: t.TempDir(),
+	cfg, _, err := Load(Source{Sinks: TestSinks, Bytes: []byte(accountsOfTwo + "sinks:\n  s:\n" + head + yaml), Name: "x.yaml", Dir: t.TempDir(),
 		Environ: func() []string { return []string{"STATE_DIRECTORY=/s"} }})
 	if err != nil {
 		return nil, err.Error()
@@ -91,9 +91,9 @@ func TestRoutingProblems(t *testing.T) {
 		"any JSON in a line":   {"    type: unixsocket\n    path: /x\n    direction: listen\n", "    format: schwab\n", ""},
 		"any format, dialled":  {"    type: unixsocket\n    path: /x\n", "    format: raw\n", ""},
 		"template of no post":  {"    type: webhook\n    url: https://x\n", "    template: x\n", "x.yaml:10:15: sinks.s.template: has no effect without a format: the post is then that of the Standard Webhooks specification; write a format too, or remove the line"},
-		"a token for people":   {"    type: notify\n    urls: [a]\n", "    events: [token, alert]\n", "x.yaml:10:14: sinks.s.events: a sink of type notify tells people, through services of others, and is never given a token; write alert or lifecycle, and another sink for the tokens"},
-		"a refresh token, too": {"    type: notify\n    urls: [a]\n", "    include_refresh_token: true\n", "x.yaml:10:28: sinks.s.include_refresh_token: the sink is never given a token; remove the line"},
-		"a format for people":  {"    type: notify\n    urls: [a]\n", "    format: env\n", "x.yaml:10:13: sinks.s.format: unknown key in a sink of type notify; known here: timeout, urls"},
+		"a token for people":   {"    type: notify\n    urls: [\"ntfy://ntfy.sh/a\"]\n", "    events: [token, alert]\n", "x.yaml:10:14: sinks.s.events: a sink of type notify tells people, through services of others, and is never given a token; write alert or lifecycle, and another sink for the tokens"},
+		"a refresh token, too": {"    type: notify\n    urls: [\"ntfy://ntfy.sh/a\"]\n", "    include_refresh_token: true\n", "x.yaml:10:28: sinks.s.include_refresh_token: the sink is never given a token; remove the line"},
+		"a format for people":  {"    type: notify\n    urls: [\"ntfy://ntfy.sh/a\"]\n", "    format: env\n", "x.yaml:10:13: sinks.s.format: unknown key in a sink of type notify; known here: timeout, urls"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, got := loadSink(t, tt.head, tt.yaml); got != tt.want {
@@ -112,7 +112,7 @@ func TestDefaultContent(t *testing.T) {
 		"    type: webhook\n    url: https://x\n":                     {"", SendToken},
 		"    type: exec\n    command: [x]\n":                          {"json", SendToken},
 		"    type: redis\n":                                           {"json", SendToken},
-		"    type: notify\n    urls: [a]\n":                           {"", SendAlert},
+		"    type: notify\n    urls: [\"ntfy://ntfy.sh/a\"]\n":        {"", SendAlert},
 	} {
 		cfg, problems := loadSink(t, head, "")
 		if problems != "" {

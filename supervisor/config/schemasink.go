@@ -1,11 +1,5 @@
 package config
 
-import (
-	"net/textproto"
-	"strings"
-	"time"
-)
-
 // defaultMaxConcurrent is the number of deliveries that one sink has in flight
 // at once.
 const defaultMaxConcurrent = 4
@@ -21,119 +15,60 @@ func commonSinkFields() Fields {
 	}
 }
 
-// builtInSinkFields are the keys of each built-in type of sink, beside the
-// common ones.
-func builtInSinkFields() map[string]Fields {
-	return map[string]Fields{
-		SinkFile: withContent(Fields{
-			"path":         {Holds: Path},
-			"mode":         {Holds: Mode},
-			"owner":        {Holds: Word},
-			"trust_folder": {Holds: Boolean, Default: false},
-			"signal":       signalField(),
-		}),
-		SinkUnixSocket: withContent(Fields{
-			"path":          {Holds: Path},
-			"direction":     {Holds: Word, Default: directionDial},
-			"ack":           {Holds: Word, Default: "ok"},
-			"timeout":       {Holds: Duration, Default: 5 * time.Second},
-			"attempts":      {Holds: Number, Default: 3},
-			"interval":      {Holds: Duration, Default: 5 * time.Second},
-			"mode":          {Holds: Mode, Default: 0o600},
-			"allow_uids":    {Holds: Words},
-			"max_consumers": {Holds: Number, Default: 64},
-			"trust_folder":  {Holds: Boolean, Default: false},
-		}),
-		SinkWebhook: withContent(Fields{
-			"url":       {Holds: Text},
-			"secret":    {Holds: Secret},
-			"headers":   {Holds: Table, Each: &Field{Holds: Secret}, Spell: headerName},
-			"timeout":   {Holds: Duration, Default: 10 * time.Second},
-			"ca_file":   {Holds: Path},
-			"cert_file": {Holds: Path},
-			"key_file":  {Holds: Path},
-			"proxy":     {Holds: Secret},
-		}),
-		SinkExec: withContent(Fields{
-			"command": {Holds: Words},
-			"timeout": {Holds: Duration, Default: 10 * time.Second},
-			"signal":  signalField(),
-		}),
-		SinkNotify: {
-			"urls":    {Holds: Secrets},
-			"timeout": {Holds: Duration, Default: 10 * time.Second},
-		},
-	}
-}
-
-func headerName(variable string) string {
-	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(variable, "_", "-"))
-}
-
-// pluginSinkFields are the keys of a sink that is a plugin, beside the common
-// ones.
-func pluginSinkFields() Fields {
-	return withContent(Fields{
-		"command":  {Holds: Words},
-		"sha256":   {Holds: Word},
-		"settings": {Holds: Table, Each: &Field{Holds: Secret}},
-		"timeout":  {Holds: Duration, Default: 30 * time.Second},
-		"restore":  {Holds: Boolean, Default: true},
-	})
-}
-
-// withContent adds the keys that say how a token is written.
-func withContent(fields Fields) Fields {
-	for _, key := range contentKeys() {
+// WithContent adds the keys that say how a token is written.
+func WithContent(fields Fields) Fields {
+	for _, key := range ContentKeys() {
 		fields[key] = Field{Holds: Word}
 	}
 	return fields
 }
 
-func contentKeys() []string { return []string{"format", "template", "timezone"} }
-
-func signalField() Field {
-	return Field{Holds: Nested, Fields: Fields{
-		"pidfile":      {Holds: Path},
-		"signal":       {Holds: Word, Default: "HUP"},
-		"trust_folder": {Holds: Boolean, Default: false},
-	}}
-}
+// ContentKeys are those that [WithContent] adds.
+func ContentKeys() []string { return []string{"format", "template", "timezone"} }
 
 // sinkSchema is what may stand in a sink, by its type.
 type sinkSchema struct {
-	builtIn map[string]Fields
-	plugin  Fields
+	builtIn map[string]SinkType
+	plugin  SinkType // nil: there are no plugins
+	fields  map[SinkType]Fields
 }
 
-func newSinkSchema() sinkSchema { return sinkSchema{builtInSinkFields(), pluginSinkFields()} }
-
-// of are the keys of a type of sink beside the common ones. A type that is not
-// built in is a plugin.
-func (s sinkSchema) of(typ string) Fields {
-	if fields, ok := s.builtIn[typ]; ok {
-		return fields
+func newSinkSchema(types SinkTypes) sinkSchema {
+	s := sinkSchema{map[string]SinkType{}, types.Plugin, map[SinkType]Fields{}}
+	for _, t := range types.BuiltIn {
+		s.builtIn[t.Name()], s.fields[t] = t, t.Fields()
 	}
-	if typ == "" {
+	if s.plugin != nil {
+		s.fields[s.plugin] = s.plugin.Fields()
+	}
+	return s
+}
+
+// of is the type of that name; one that is not built in is a plugin's. It is nil
+// if there can be none.
+func (s sinkSchema) of(name string) SinkType {
+	if t, ok := s.builtIn[name]; ok {
+		return t
+	}
+	if name == "" {
 		return nil
 	}
 	return s.plugin
 }
 
+// fieldsOf are the keys of a type of sinks beside the common ones.
+func (s sinkSchema) fieldsOf(name string) Fields { return s.fields[s.of(name)] }
+
 // any are the keys of all types together, because the type may come from
 // another layer than the key. A key has the same kind in every type.
 func (s sinkSchema) any() Fields {
 	all := commonSinkFields()
-	add := func(fields Fields) {
+	for _, fields := range s.fields {
 		for key, f := range fields {
 			f.Default = nil
 			all[key] = f
 		}
 	}
-	for _, fields := range s.builtIn {
-		add(fields)
-	}
-	add(s.plugin)
 	return all
 }
 

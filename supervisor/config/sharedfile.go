@@ -5,10 +5,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // sharedFileOf begins what messages call a shared file.
 const sharedFileOf = "the shared file of account"
+
+func isSharedFile(called string) bool { return strings.HasPrefix(called, sharedFileOf) }
 
 // sharedFile is nil if nothing was written about one.
 func sharedFile(o Object) *SharedFile {
@@ -87,7 +90,7 @@ func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
 			o.Report(o.At("path"), "the file is "+by+" too", "choose another path; a grant has one account")
 			return
 		}
-		taken[path] = fmt.Sprintf("%s %q%s", sharedFileOf, name, inLine(o.At("path")))
+		taken[path] = fmt.Sprintf("%s %q%s", sharedFileOf, name, o.At("path").InLine())
 	})
 	locks := map[string]string{}
 	each(func(o Object, name string, s *SharedFile) {
@@ -99,7 +102,7 @@ func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
 		if locks[lock] != "" {
 			return
 		}
-		locks[lock] = fmt.Sprintf("the lock of the shared file of account %q%s", name, inLine(o.At("lock")))
+		locks[lock] = fmt.Sprintf("the lock of the shared file of account %q%s", name, o.At("lock").InLine())
 	})
 	for lock, what := range locks {
 		if taken[lock] == "" {

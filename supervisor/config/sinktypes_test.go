@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,52 +8,55 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/command"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/notify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/webhook"
 )
 
 // sinkSource is a source with one sink, in one line each.
 func sinkSource(t *testing.T, sink string, entries ...string) config.Source {
 	t.Helper()
-	src := source(t, account+"sinks:\n  s: {"+sink+"}\n", entries...)
-	src.CheckNotifyURL = func(url string) error {
-		if !strings.HasPrefix(url, "ntfy://") {
-			return errors.New("it begins with no service")
-		}
-		return nil
-	}
-	return src
+	return source(t, account+"sinks:\n  s: {"+sink+"}\n", entries...)
 }
 
 func TestSinksOfOtherTypes(t *testing.T) {
 	cfg, warnings := load(t, sinkSource(t, `type: redis, settings: {address: "${env:ADDRESS}", db: 3}, timeout: 3s, restore: false`, "ADDRESS=x:1"))
-	p := cfg.Sinks["s"].Plugin
-	if len(warnings) > 0 || p == nil || p.Settings.Get("address") != "x:1" || p.Settings.Get("db") != "3" || p.Timeout != 3*time.Second || p.Restore || len(p.Command) > 0 {
+	p := pluginOf(cfg)
+	if len(warnings) > 0 || p == nil || p.Own.Get("address") != "x:1" || p.Own.Get("db") != "3" || p.Timeout != 3*time.Second || p.Restore || len(p.Command) > 0 {
 		t.Errorf("got %+v, %v", p, warnings)
 	}
 	src := sinkSource(t, `type: mine, command: [./bin/mine, -v], sha256: `+strings.Repeat("ab", 32))
 	cfg, _ = load(t, src)
-	if p := cfg.Sinks["s"].Plugin; p == nil || p.Command[0] != filepath.Join(src.Dir, "bin/mine") || p.Command[1] != "-v" || len(p.SHA256) != 64 || p.Timeout != 30*time.Second || !p.Restore {
+	if p := pluginOf(cfg); p == nil || p.Command[0] != filepath.Join(src.Dir, "bin/mine") || p.Command[1] != "-v" || len(p.SHA256) != 64 || p.Timeout != 30*time.Second || !p.Restore {
 		t.Errorf("got %+v", p)
 	}
 	cfg, _ = load(t, sinkSource(t, `type: notify, urls: ["ntfy://a/${env:TOPIC}", "ntfy://b/c,d"]`, "TOPIC=t"))
-	if n := cfg.Sinks["s"].Notify; n == nil || len(n.URLs) != 2 || n.URLs[0].Reveal() != "ntfy://a/t" || n.URLs[1].Reveal() != "ntfy://b/c,d" || n.Timeout != 10*time.Second {
+	if n := cfg.Sinks["s"].Destination.(*notify.Config); n == nil || len(n.URLs) != 2 || n.URLs[0].Reveal() != "ntfy://a/t" || n.URLs[1].Reveal() != "ntfy://b/c,d" || n.Timeout != 10*time.Second {
 		t.Errorf("got %+v", n)
 	}
-	cfg, _ = load(t, sinkSource(t, `type: notify`, "TOKENKEEPER_SINKS__S__URLS=ntfy://a/b,c ${env:OTHER}", "OTHER=ntfy://d"))
-	if n := cfg.Sinks["s"].Notify; len(n.URLs) != 2 || n.URLs[0].Reveal() != "ntfy://a/b,c" || n.URLs[1].Reveal() != "ntfy://d" {
+	cfg, _ = load(t, sinkSource(t, `type: notify`, "TOKENKEEPER_SINKS__S__URLS=ntfy://a/b,c ${env:OTHER}", "OTHER=ntfy://d/e"))
+	if n := cfg.Sinks["s"].Destination.(*notify.Config); len(n.URLs) != 2 || n.URLs[0].Reveal() != "ntfy://a/b,c" || n.URLs[1].Reveal() != "ntfy://d/e" {
 		t.Errorf("from the environment: %d addresses", len(n.URLs))
 	}
 	cfg, _ = load(t, sinkSource(t, `type: file, path: /x/f, signal: {pidfile: /run/p}`))
-	if s := cfg.Sinks["s"].File.Signal; s == nil || *s != (config.Signal{PIDFile: "/run/p", Name: "HUP"}) {
+	if s := cfg.Sinks["s"].Destination.(*file.Settings).Signal; s == nil || *s != (command.SignalConfig{PIDFile: "/run/p", Signal: "HUP"}) {
 		t.Errorf("the signal of a file is %+v", s)
 	}
 	cfg, _ = load(t, sinkSource(t, `type: webhook, url: "https://h", secret: whsec_MTIz, proxy: none`))
-	if w := cfg.Sinks["s"].Webhook; w.Proxy.Reveal() != "none" {
+	if w := cfg.Sinks["s"].Destination.(*webhook.Config); w.Proxy.Reveal() != "none" {
 		t.Errorf("the proxy is %q", w.Proxy.Reveal())
 	}
 	cfg, _ = load(t, source(t, account+"alerts: {repeat: 0s, login_due: 90m}\n"))
 	if cfg.Alerts != (config.Alerts{LoginDue: 90 * time.Minute}) {
 		t.Errorf("alerts are %+v", cfg.Alerts)
 	}
+}
+
+func pluginOf(cfg *config.Config) *plugin.Settings {
+	p, _ := plugin.Of(cfg.Sinks["s"])
+	return p
 }
 
 func TestProblemsOfSinkTypes(t *testing.T) {
@@ -72,7 +74,7 @@ func TestProblemsOfSinkTypes(t *testing.T) {
 		"time":                 {`type: redis, timeout: 0s`, `sinks.s.timeout: 0s is too small; write at least 1ms`},
 		"nobody to tell":       {`type: notify`, at + `3: sinks.s.urls: the sink has no urls; write urls: ["${env:NAME}"], each the address of a service, like ntfy://ntfy.sh/topic`},
 		"an empty list":        {`type: notify, urls: []`, `sinks.s.urls: is an empty list; write at least one address, like ntfy://ntfy.sh/topic`},
-		"one bad address":      {`type: notify, urls: ["ntfy://a", "canary-9c1f"]`, at + `40: sinks.s.urls: item 2: it begins with no service`},
+		"one bad address":      {`type: notify, urls: ["ntfy://a/b", "canary-9c1f"]`, at + `42: sinks.s.urls: item 2: this is no URL; it begins with the name of a service, e.g. ntfy://ntfy.sh/TOPIC; see https://shoutrrr.nickfedor.com/services/overview/`},
 		"an empty address":     {`type: notify, urls: [""]`, `sinks.s.urls: item 1: is empty; write an address, or remove it`},
 		"a missing variable":   {`type: notify, urls: ["${env:GONE}"]`, at + `28: sinks.s.urls: the environment variable GONE is not set; set it for the service, or refer to a file with ${file:PATH}`},
 		"no list":              {`type: notify, urls: x`, `sinks.s.urls: wrong type: this must be a list, not text; put it in brackets: [ … ]`},
@@ -135,8 +137,8 @@ func TestCertificatesOfAStart(t *testing.T) {
 // Secrets that stand in a file which others can read.
 func TestWarningsOfSinkTypes(t *testing.T) {
 	for sink, want := range map[string]string{
-		`type: notify, urls: ["ntfy://a"]`:                                                               "sinks.s.urls: a secret in clear text",
-		`type: notify, urls: ["ntfy://${env:SECRET}"]`:                                                   "",
+		`type: notify, urls: ["ntfy://a/b"]`:                                                             "sinks.s.urls: a secret in clear text",
+		`type: notify, urls: ["ntfy://a/${env:SECRET}"]`:                                                 "",
 		`type: redis, settings: {password: x, address: y}`:                                               "sinks.s.settings.password: a secret in clear text",
 		`type: redis, settings: {password: "${env:SECRET}"}`:                                             "",
 		`type: webhook, url: "http://h", secret: "${env:SECRET}", events: [alert]`:                       "sinks.s.url: alerts will travel in clear text",
@@ -147,7 +149,7 @@ func TestWarningsOfSinkTypes(t *testing.T) {
 	} {
 		file := filepath.Join(t.TempDir(), "tokenkeeper.yaml")
 		write(t, file, "accounts:\n  a: {provider: schwab, client_id: id}\nsinks:\n  s: {"+sink+"}\n", 0o644)
-		_, warnings := load(t, config.Source{Path: file, Environ: environ("SECRET=MTIz", "STATE_DIRECTORY=/s")})
+		_, warnings := load(t, config.Source{Path: file, Sinks: config.TestSinks, Environ: environ("SECRET=MTIz", "STATE_DIRECTORY=/s")})
 		if want == "" && len(warnings) > 0 || want != "" && (len(warnings) != 1 || !strings.Contains(warnings[0].String(), want)) {
 			t.Errorf("%s: %v, want %q", sink, warnings, want)
 		}

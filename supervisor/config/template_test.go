@@ -16,7 +16,7 @@ func TestTemplates(t *testing.T) {
 		"not for reading":   {"    format: raw\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := Load(Source{Bytes: []byte(head + tt.yaml), Name: "x.yaml", Dir: t.TempDir(), CheckTemplate: checkTemplate,
+			_, _, err := Load(Source{Sinks: TestSinks, Bytes: []byte(head + tt.yaml), Name: "x.yaml", Dir: t.TempDir(), CheckTemplate: checkTemplate,
 				Environ: func() []string { return []string{"STATE_DIRECTORY=/s"} }})
 			got := ""
 			if err != nil {

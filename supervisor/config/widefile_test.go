@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
 )
 
 // A file keeps its mode; one that everybody can read is told of, until mode says
@@ -25,26 +26,26 @@ func TestWideFileIsToldOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			file := filepath.Join(dir, "a.json")
-			if err := os.WriteFile(file, []byte("{}"), 0o600); err != nil {
+			path := filepath.Join(dir, "a.json")
+			if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.Chmod(file, tt.mode); err != nil {
+			if err := os.Chmod(path, tt.mode); err != nil {
 				t.Fatal(err)
 			}
 			c := filepath.Join(dir, "c.yaml")
 			write(t, c, fmt.Sprintf("state_dir: state\n%ssinks:\n  f: {type: file, path: %q, %s}\n",
 				"accounts:\n  a: {provider: saxo, client_id: x, client_secret: \"${env:S}\", redirect_url: \"http://localhost/cb\"}\n",
 				filepath.Join(dir, "{account}.json"), tt.more), 0o600)
-			cfg, warnings, err := config.Load(config.Source{Path: c, Environ: func() []string { return []string{"S=secret"} }})
+			cfg, warnings, err := config.Load(config.Source{Path: c, Sinks: config.TestSinks, Environ: func() []string { return []string{"S=secret"} }})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if warned := strings.Contains(fmt.Sprint(warnings), "has mode 0644, which it keeps"); warned != tt.warns {
 				t.Errorf("the warnings are: %v", warnings)
 			}
-			if want := os.FileMode(0); !strings.Contains(tt.more, "mode") && cfg.Sinks["f"].File.Mode != want {
-				t.Errorf("the mode is %o: it would be put on a file that is there", cfg.Sinks["f"].File.Mode)
+			if want := os.FileMode(0); !strings.Contains(tt.more, "mode") && cfg.Sinks["f"].Destination.(*file.Settings).Mode != want {
+				t.Errorf("the mode is %o: it would be put on a file that is there", cfg.Sinks["f"].Destination.(*file.Settings).Mode)
 			}
 		})
 	}

@@ -156,3 +156,12 @@ func (o Options) removeStale(path string) error {
 	}
 	return nil
 }
+
+// Refusal is [Trusted] without what is missing or can't be looked at.
+func Refusal(path string, trustFolder bool) error {
+	err := Trusted(path, trustFolder)
+	if refusal := (*trust.Refusal)(nil); errors.As(err, &refusal) {
+		return err
+	}
+	return nil
+}

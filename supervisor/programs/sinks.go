@@ -7,23 +7,25 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 )
 
 // OfSink returns how the process of a sink that is a plugin is started: by
 // the command that the configuration names, or else by its type's program in
 // the plugin directory. The error says where it was looked for.
 func OfSink(cfg *config.Config, s config.Sink) (*process.Command, error) {
-	if s.Plugin == nil {
+	own, ok := plugin.Of(s)
+	if !ok {
 		return nil, fmt.Errorf("sink %s: type %s is built in and has no program of its own", s.Name, s.Type)
 	}
 	c := &process.Command{
-		Kind: process.Sink, Name: s.Name, Trust: cfg.Trust, SHA256: s.Plugin.SHA256, SocketDir: filepath.Join(cfg.StateDir, "sockets"),
+		Kind: process.Sink, Name: s.Name, Trust: cfg.Trust, SHA256: own.SHA256, SocketDir: filepath.Join(cfg.StateDir, "sockets"),
 		Secrets: hearsay.NewDeclared(cfg.SecretSettings),
 	}
 	inDir := filepath.Join(cfg.Plugins.Dir, config.SinkBinary+s.Type)
 	switch {
-	case len(s.Plugin.Command) > 0:
-		c.Path, c.Args = s.Plugin.Command[0], s.Plugin.Command[1:]
+	case len(own.Command) > 0:
+		c.Path, c.Args = own.Command[0], own.Command[1:]
 	case cfg.Plugins.Dir != "" && exists(inDir):
 		c.Path = inDir
 	default:

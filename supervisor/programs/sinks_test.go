@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
 )
 
 // configOf loads a configuration of one account with one sink.
 func configOf(t *testing.T, dir, yaml string) *config.Config {
 	t.Helper()
 	text := "state_dir: state\nplugins: {dir: plugins}\naccounts:\n  main: {provider: schwab, client_id: id}\nsinks:\n  s: {" + yaml + "}\n"
-	cfg, _, err := config.Load(config.Source{Bytes: []byte(text), Name: "test.yaml", Dir: dir, Environ: func() []string { return nil }})
+	cfg, _, err := config.Load(config.Source{Bytes: []byte(text), Name: "test.yaml", Dir: dir, Sinks: types.Config(), Environ: func() []string { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -119,8 +120,8 @@ func (e *Elsewhere) toAsk(rec store.Record) []string {
 	var names []string
 	for _, name := range slices.Sorted(maps.Keys(e.roster.Workers)) {
 		c := e.roster.Config.Sinks[name]
-		restores := c.Plugin != nil && c.Plugin.Restore && older && !e.answered[question{name, rec.Account}] && !e.silent[name]
-		if (c.File != nil || restores) && e.roster.Workers[name].Takes(rec.Account) {
+		asked := restores(c) && older && !e.answered[question{name, rec.Account}] && !e.silent[name]
+		if (c.Traits().InFiles || asked) && e.roster.Workers[name].Takes(rec.Account) {
 			names = append(names, name)
 		}
 	}
@@ -167,7 +168,7 @@ func (e *Elsewhere) begun(name string) time.Time {
 func (e *Elsewhere) done(name, account string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.roster.Config.Sinks[name].Plugin != nil {
+	if e.roster.Plugins[name] != nil {
 		e.answered[question{name, account}] = true
 	}
 	delete(e.asked, name)
@@ -211,13 +212,19 @@ func (e *Elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, 
 func (e *Elsewhere) ReadBack(c config.Sink) sink.ReadBack {
 	r := sink.ReadBack{Found: e.roster.Touch, Ours: e.roster.Ours}
 	switch {
-	case c.File != nil:
+	case c.Traits().InFiles:
 		r.Regularly = true
 		r.BeforeWriting = func(store.Record) bool { return true }
-	case c.Plugin != nil && c.Plugin.Restore:
+	case restores(c):
 		r.BeforeWriting = func(rec store.Record) bool {
 			return e.older(rec) && !e.roster.Plugins[c.Name].IsHeld(rec.Account)
 		}
 	}
 	return r
+}
+
+// restores says whether the sink gives back what it holds.
+func restores(c config.Sink) bool {
+	own, ok := plugin.Of(c)
+	return ok && own.Restore
 }

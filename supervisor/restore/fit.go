@@ -2,37 +2,11 @@ package restore
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 )
-
-// Decode reads what a sink gave back: in the format that it is given
-// now, or, because that may have been another one, in any that can be read. Its
-// errors do not repeat what stands there.
-func Decode(c config.Content, body []byte) (format.Document, error) {
-	o := format.Options{Location: time.Local}
-	if c.Timezone != "" {
-		location, err := time.LoadLocation(c.Timezone)
-		if err != nil {
-			return format.Document{}, fmt.Errorf("timezone: %w", err)
-		}
-		o.Location = location
-	}
-	if slices.Contains(format.Names(), c.Format) {
-		if d, err := format.Decode(c.Format, body, o); err == nil {
-			return d, nil
-		}
-	}
-	name, err := format.Detect(body)
-	if err != nil {
-		return format.Document{}, fmt.Errorf("what the sink gave back is in no format that can be read (%v can): %w", format.ReadNames(), err)
-	}
-	return format.Decode(name, body, o)
-}
 
 // unfit says why what a sink gave back is no use to an account without a usable
 // token; "" if it is. With alive, the token in the store may be good, and is only

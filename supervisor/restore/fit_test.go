@@ -9,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -66,7 +67,7 @@ func TestDecodeRestored(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, configured := range append(format.Names(), "", format.Raw, format.TemplateName) {
-			d, err := Decode(config.Content{Format: configured, Timezone: "Pacific/Auckland"}, body)
+			d, err := sink.Decode(config.Content{Format: configured, Timezone: "Pacific/Auckland"}, body)
 			if err != nil || d.RefreshToken.Reveal() != "canary-refresh" {
 				t.Errorf("%s, now configured as %q: %v", written, configured, err)
 			}
@@ -76,7 +77,7 @@ func TestDecodeRestored(t *testing.T) {
 		}
 	}
 	for _, body := range []string{"", "canary-refresh", "ACCESS_TOKEN=canary-refresh", `["canary-refresh"]`, `{"secret":"canary-refresh"}`} {
-		if _, err := Decode(config.Content{Format: format.JSON}, []byte(body)); err == nil || strings.Contains(err.Error(), "canary") {
+		if _, err := sink.Decode(config.Content{Format: format.JSON}, []byte(body)); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%q: %v", body, err)
 		}
 	}

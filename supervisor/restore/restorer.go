@@ -71,7 +71,7 @@ func New(c Config) *Restorer {
 	r := &Restorer{cfg: c, slots: map[string]chan struct{}{}, lost: map[string]*lostToken{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Roster.Plugins)) {
 		sinkConfig := c.Roster.Config.Sinks[name]
-		if !sinkConfig.Plugin.Restore {
+		if !restores(sinkConfig) {
 			continue
 		}
 		r.slots[name] = make(chan struct{}, restoreAtOnce)
@@ -245,7 +245,7 @@ func (r *Restorer) ask(ctx context.Context, l *lostToken, name string) (*found, 
 	case err != nil:
 		return nil, err
 	}
-	d, err := Decode(r.cfg.Roster.Config.Sinks[name].Content, []byte(got.Content.Reveal()))
+	d, err := sink.Decode(r.cfg.Roster.Config.Sinks[name].Content, []byte(got.Content.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConclusive, err)
 	}

@@ -29,7 +29,7 @@ func seenByOthers(cfg *config.Config, c config.Account) bool {
 		return true
 	}
 	for _, s := range cfg.Sinks {
-		if s.File != nil && s.IncludeRefreshToken && cfg.SinkWants(s, c.Name, c.Provider) {
+		if s.Traits().InFiles && s.IncludeRefreshToken && cfg.SinkWants(s, c.Name, c.Provider) {
 			return true
 		}
 	}

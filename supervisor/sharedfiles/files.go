@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
 
@@ -31,12 +32,9 @@ func Read(c config.SharedFile) (format.Document, error) {
 
 // open adds to kept what is configured.
 func open(c config.SharedFile, kept sharedfile.Config) (*sharedfile.File, error) {
-	location := time.Local
-	if c.Timezone != "" {
-		var err error
-		if location, err = time.LoadLocation(c.Timezone); err != nil {
-			return nil, fmt.Errorf("shared_file.timezone: %w", err)
-		}
+	location, err := moment.Zone(c.Timezone)
+	if err != nil {
+		return nil, fmt.Errorf("shared_file.timezone: %w", err)
 	}
 	kept.Path, kept.Lock, kept.Format, kept.Location = c.Path, c.Lock, c.Format, location
 	kept.AllowUnsafe, kept.TrustFolder = c.UnsafeFilesystem, c.TrustFolder

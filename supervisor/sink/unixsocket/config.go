@@ -1,0 +1,213 @@
+package unixsocket
+
+import (
+	_ "embed" // for the reference
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
+)
+
+// Type is "unixsocket" in the configuration: the socket of a consumer, or ours.
+type Type struct{}
+
+var (
+	_ sink.Type   = Type{}
+	_ sink.Prober = Type{}
+)
+
+//go:embed reference.yaml
+var reference string
+
+// Name implements [config.SinkType].
+func (Type) Name() string { return "unixsocket" }
+
+// Reference implements [sink.Type].
+func (Type) Reference() string { return reference }
+
+// What may stand under direction.
+const (
+	dial   = "dial"
+	listen = "listen"
+)
+
+// Fields implements [config.SinkType].
+func (Type) Fields() config.Fields {
+	return config.WithContent(config.Fields{
+		"path":          {Holds: config.Path},
+		"direction":     {Holds: config.Word, Default: dial},
+		"ack":           {Holds: config.Word, Default: AckOK},
+		"timeout":       {Holds: config.Duration, Default: 5 * time.Second},
+		"attempts":      {Holds: config.Number, Default: 3},
+		"interval":      {Holds: config.Duration, Default: 5 * time.Second},
+		"mode":          {Holds: config.Mode, Default: 0o600},
+		"allow_uids":    {Holds: config.Words},
+		"max_consumers": {Holds: config.Number, Default: DefaultMaxConsumers},
+		"trust_folder":  {Holds: config.Boolean, Default: false},
+	})
+}
+
+// Settings are those of a sink of this type.
+type Settings struct {
+	Path string
+	// Ack is what the consumer answers: [AckOK] or [AckNone].
+	Ack string
+	// Timeout of one try, from connecting to the answer.
+	Timeout time.Duration
+	// Attempts, Interval apart, before tries become rarer.
+	Attempts int
+	Interval time.Duration
+	// AllowUIDs may be at the other end, beside our own user, root and, where we
+	// connect, the owner of the socket's folder.
+	AllowUIDs []int
+	// Listen is set if consumers connect to us; Path is our socket then, and
+	// there is no Ack.
+	Listen *Listen
+}
+
+// Listen is who may connect.
+type Listen struct {
+	Mode fs.FileMode
+	// TrustFolder takes a folder that others may write into.
+	TrustFolder bool
+	// MaxConsumers at once.
+	MaxConsumers int
+}
+
+// Read implements [config.SinkType].
+func (Type) Read(o config.Object) config.Destination {
+	s := &Settings{
+		Path: o.Path("path"), Ack: o.Word("ack"), Timeout: o.Duration("timeout"),
+		Attempts: o.Number("attempts"), Interval: o.Duration("interval"), AllowUIDs: o.Users("allow_uids"),
+	}
+	if o.Word("direction") == listen {
+		s.Ack = ""
+		s.Listen = &Listen{Mode: fs.FileMode(o.Number("mode")), MaxConsumers: o.Number("max_consumers"), TrustFolder: o.Boolean("trust_folder")}
+	}
+	return s
+}
+
+// To implements [config.Destination].
+func (s *Settings) To() string { return s.Path }
+
+// Traits implements [config.Destination].
+func (s *Settings) Traits() config.Traits {
+	if s.Listen == nil {
+		return config.Traits{Content: true, Format: "message", TokensOnly: "a socket of a consumer takes tokens only"}
+	}
+	return config.Traits{Content: true, Format: "json", JSONOnly: config.Fault{
+		Message: "consumers that connect get JSON in lines", Hint: "write json, or another of the formats that are JSON, or direction: dial",
+	}}
+}
+
+// Check implements [config.Destination].
+func (s *Settings) Check(o config.Object, in config.Surroundings) {
+	config.Choice(o, "ack", AckOK, AckNone)
+	if config.Choice(o, "direction", dial, listen) {
+		s.checkDirection(o, in)
+	}
+	config.AtLeast(o, "timeout", s.Timeout, time.Millisecond)
+	config.AtLeast(o, "attempts", s.Attempts, 1)
+	config.AtLeast(o, "interval", s.Interval, 0)
+	if config.Required(o, "path", "/run/bot/token.sock") {
+		config.SocketPath(o, "path", s.Path)
+	}
+}
+
+func (s *Settings) checkDirection(o config.Object, in config.Surroundings) {
+	foreign, other := []string{"mode", "max_consumers", "trust_folder"}, listen
+	if s.Listen != nil {
+		foreign, other = []string{"ack"}, dial
+	}
+	for _, key := range foreign {
+		if o.Given(key) {
+			o.Report(o.At(key), "has no effect with direction "+o.Word("direction"), "remove the line, or write direction: "+other)
+		}
+	}
+	if s.Listen == nil {
+		return
+	}
+	config.AtLeast(o, "max_consumers", s.Listen.MaxConsumers, 1)
+	if len(s.AllowUIDs) > 0 && s.Listen.Mode&0o022 == 0 {
+		o.Warn(o.At("allow_uids"), fmt.Sprintf("other users can't connect to a socket of mode %#o", s.Listen.Mode),
+			`write mode: "0666", which lets everybody reach it and those in allow_uids in`)
+	}
+	if s.Path == "" {
+		return
+	}
+	if by, _ := in.Claim(s.Path, "a sink's socket"+o.At("path").InLine()); by != "" {
+		o.Report(o.At("path"), "the socket's path is that of "+by+" too", "choose another path")
+	}
+}
+
+// New implements [sink.Type].
+func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error) {
+	s := c.Destination.(*Settings)
+	policy := sink.RetryPolicy{Attempts: s.Attempts, Interval: s.Interval, Timeout: s.Timeout + time.Second}
+	encode, err := sink.Encoder(c.Content, sink.OneLine)
+	if err != nil {
+		return nil, policy, err
+	}
+	l := s.Listen
+	if l == nil {
+		d, err := New(Config{Path: s.Path, Ack: s.Ack, Timeout: s.Timeout, AllowUIDs: s.AllowUIDs, Encode: encode})
+		return d, policy, err
+	}
+	// A delivery may wait for a consumer's greeting before its own write.
+	policy.Timeout += s.Timeout
+	d, err := NewListener(ListenConfig{
+		Path: s.Path, Timeout: s.Timeout, Mode: l.Mode, TrustFolder: l.TrustFolder, AllowUIDs: s.AllowUIDs, MaxConsumers: l.MaxConsumers, Encode: encode,
+	})
+	return d, policy, err
+}
+
+// Obstacles implements [sink.Prober].
+func (Type) Obstacles(c config.Sink, _ []config.Account) []sink.Obstacle {
+	s := c.Destination.(*Settings)
+	err := s.stranger()
+	if s.Listen != nil {
+		err = s.exposed()
+	}
+	if err == nil {
+		return nil
+	}
+	return []sink.Obstacle{{Key: "path", Err: err}}
+}
+
+// stranger says that somebody has opened the consumer's socket to whom nothing
+// will be sent. It is not connected to, because many a consumer takes a connection
+// that says nothing for an error: who opened a socket owns its file.
+func (s *Settings) stranger() error {
+	err := localsocket.Served(s.Path, s.AllowUIDs)
+	var peer *trust.PeerRefusal
+	var link *trust.Refusal
+	switch {
+	case errors.As(err, &peer):
+		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, peer.Key)
+	case errors.As(err, &link):
+		return err
+	}
+	return nil
+}
+
+// exposed says that others could put a socket of their own in the place of ours.
+func (s *Settings) exposed() error {
+	if err := localsocket.Refusal(s.Path, s.Listen.TrustFolder); err != nil {
+		return fmt.Errorf("the socket %s is not opened: %w", s.Path, err)
+	}
+	return nil
+}
+
+// Grounds implements [sink.Prober].
+func (Type) Grounds(c config.Sink, _ []config.Account) []sink.Ground {
+	s := c.Destination.(*Settings)
+	if s.Listen != nil {
+		return []sink.Ground{{Path: s.Path, Rule: trust.Rule{OpenFolder: s.Listen.TrustFolder}}}
+	}
+	return []sink.Ground{{Path: s.Path, Rule: trust.Rule{Users: s.AllowUIDs}}}
+}

@@ -1,0 +1,244 @@
+package webhook
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	_ "embed" // for the reference
+	"encoding/base64"
+	"fmt"
+	"mime"
+	"net"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+)
+
+// Type is "webhook" in the configuration.
+type Type struct{}
+
+var _ sink.Type = Type{}
+
+//go:embed reference.yaml
+var reference string
+
+// Name implements [config.SinkType].
+func (Type) Name() string { return "webhook" }
+
+// Reference implements [sink.Type].
+func (Type) Reference() string { return reference }
+
+// Fields implements [config.SinkType].
+func (Type) Fields() config.Fields {
+	return config.WithContent(config.Fields{
+		"url":       {Holds: config.Text},
+		"secret":    {Holds: config.Secret},
+		"headers":   {Holds: config.Table, Each: &config.Field{Holds: config.Secret}, Spell: headerName},
+		"timeout":   {Holds: config.Duration, Default: 10 * time.Second},
+		"ca_file":   {Holds: config.Path},
+		"cert_file": {Holds: config.Path},
+		"key_file":  {Holds: config.Path},
+		"proxy":     {Holds: config.Secret},
+	})
+}
+
+func headerName(variable string) string {
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(variable, "_", "-"))
+}
+
+// To implements [config.Destination]. It leaves out of the address what may be a
+// secret.
+func (c *Config) To() string {
+	before, _, cut := strings.Cut(c.URL, "?")
+	if scheme, rest, ok := strings.Cut(before, "://"); ok {
+		if host, path, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
+			_, host, _ = strings.Cut(host, "@")
+			before = scheme + "://" + host + "/" + path
+		}
+	}
+	if cut {
+		return before + "?…"
+	}
+	return before
+}
+
+// Traits implements [config.Destination].
+func (c *Config) Traits() config.Traits {
+	return config.Traits{Content: true, Unformatted: "the post is then that of the Standard Webhooks specification"}
+}
+
+// New implements [sink.Type].
+func (Type) New(s config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error) {
+	c := *s.Destination.(*Config)
+	policy := sink.LongerThan(c.Timeout)
+	if s.Content.Format != "" {
+		var err error
+		if c.Encode, err = sink.Encoder(s.Content, 0); err != nil {
+			return nil, policy, err
+		}
+		c.ContentType = format.ContentType(s.Content.Format)
+		for name, value := range c.Headers {
+			if strings.EqualFold(name, "Content-Type") { // whoever wrote the template knows better
+				c.ContentType = value.Reveal()
+			}
+		}
+	}
+	d, err := New(c)
+	return d, policy, err
+}
+
+// Read implements [config.SinkType].
+func (Type) Read(o config.Object) config.Destination {
+	c := &Config{
+		Secret: o.Secret("secret", signingKey), Headers: readHeaders(o), Timeout: o.Duration("timeout"),
+		CAFile: o.Path("ca_file"), CertFile: o.Path("cert_file"), KeyFile: o.Path("key_file"),
+	}
+	c.URL, _ = o.Text("url")
+	proxy, referenced := o.Text("proxy")
+	if f := proxyFault(proxy); f != nil && o.Given("proxy") && !o.Broken("proxy") {
+		o.Reject("proxy", f)
+	} else if u, err := url.Parse(proxy); err == nil && u.User != nil && !referenced {
+		o.InClear("proxy")
+	}
+	c.Proxy = sdk.NewSecret(proxy)
+	return c
+}
+
+// proxyFault does not quote the address: it may hold a password.
+func proxyFault(proxy string) *config.Fault {
+	if proxy == NoProxy {
+		return nil
+	}
+	u, err := url.Parse(proxy)
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		return &config.Fault{Message: "is not the address of a proxy", Hint: "write it like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none"}
+	}
+	return nil
+}
+
+// readHeaders keeps all of them as secrets, but only one whose name sounds like a
+// secret is warned about.
+func readHeaders(o config.Object) map[string]sdk.Secret {
+	table, values := o.Down("headers"), map[string]sdk.Secret{}
+	for _, key := range table.Keys() {
+		value, referenced := table.Text(key)
+		if strings.ContainsAny(value, "\r\n") || !regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(key) {
+			o.Report(table.At(key), "is not a header that can be sent", "write Name: value, in one line")
+		}
+		switch name := strings.ToLower(key); {
+		case strings.HasPrefix(name, "webhook-"):
+			o.Report(table.At(key), "belongs to the signature and can't be set", "remove the line")
+		case name != "content-type" || table.Broken(key):
+		case !o.Given("format"):
+			o.Report(table.At(key), "has no effect without a format: the post is then that of the Standard Webhooks specification, which is JSON",
+				"write a format too, or remove the line")
+		default:
+			if _, _, err := mime.ParseMediaType(value); err != nil {
+				o.Report(table.At(key), "is not a media type", "write it like application/json")
+			}
+		}
+		values[key] = sdk.NewSecret(value)
+		if value != "" && !referenced && config.SoundsSecret(key) {
+			table.InClear(key)
+		}
+	}
+	return values
+}
+
+// signingKey checks a secret of the Standard Webhooks specification.
+func signingKey(secret string) *config.Fault {
+	if secret == "" {
+		return nil
+	}
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	if err != nil || len(key) == 0 {
+		return &config.Fault{Message: "is not a Standard Webhooks secret: whsec_ and base64", Hint: "make one with: printf whsec_; openssl rand -base64 32"}
+	}
+	return nil
+}
+
+// Check implements [config.Destination].
+func (c *Config) Check(o config.Object, in config.Surroundings) {
+	config.AtLeast(o, "timeout", c.Timeout, time.Millisecond)
+	if config.Required(o, "url", "https://…") {
+		c.checkURL(o, in.Sink)
+	}
+	if c.Secret.IsZero() && !o.Broken("secret") {
+		o.Warn(o.At("secret"), "the sink has no secret: the receiver can't tell our posts from forged ones",
+			"write secret: ${env:NAME}")
+	}
+	config.Steered(o, "ca_file", c.CAFile)
+	config.Steered(o, "cert_file", c.CertFile)
+	config.Steered(o, "key_file", c.KeyFile)
+	c.checkCertificates(o)
+}
+
+// checkURL reports what would be seen or heard by others.
+func (c *Config) checkURL(o config.Object, s config.Sink) {
+	u := config.URL(o, "url", c.URL)
+	if u == nil || u.Scheme != "http" {
+		return
+	}
+	switch {
+	case loopback(u.Hostname()):
+		if s.IncludeRefreshToken {
+			o.Warn(o.At("url"), "any user of this machine may listen on that port while the receiver does not, and gets the refresh token",
+				"use https with ca_file, or a unixsocket sink, which asks the kernel who is there")
+		}
+	case s.Sends(config.SendToken):
+		o.Report(o.At("url"), "tokens would travel to another machine in clear text", "use https")
+	default:
+		o.Warn(o.At("url"), "alerts will travel in clear text", "use https")
+	}
+	for _, key := range []string{"ca_file", "cert_file", "key_file"} {
+		if o.Given(key) {
+			o.Report(o.At(key), "has no effect on an address of http", "use https, or remove the line")
+		}
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// checkCertificates loads the files, so that one which is missing or wrong is
+// found before a token has to go out.
+func (c *Config) checkCertificates(o config.Object) {
+	if c.CAFile != "" {
+		if data, _, ok := config.ReadFile(o, "ca_file", c.CAFile); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
+			config.BadFile(o, "ca_file", "the file holds no certificate in PEM",
+				"name the file of the authority's certificate, which begins with -----BEGIN CERTIFICATE-----")
+		}
+	}
+	switch {
+	case o.Given("cert_file") && !o.Given("key_file"):
+		o.Report(o.At("cert_file"), "the certificate has no key", "write key_file: the file of its private key")
+	case o.Given("key_file") && !o.Given("cert_file"):
+		o.Report(o.At("key_file"), "the key has no certificate", "write cert_file: the file of its certificate")
+	case c.CertFile != "" && c.KeyFile != "":
+		c.checkKeyPair(o)
+	}
+}
+
+func (c *Config) checkKeyPair(o config.Object) {
+	cert, _, certRead := config.ReadFile(o, "cert_file", c.CertFile)
+	key, mode, keyRead := config.ReadFile(o, "key_file", c.KeyFile)
+	if keyRead && mode&0o004 != 0 {
+		o.Warn(o.At("key_file"), fmt.Sprintf("everyone on this machine can read the private key (mode %#o)", mode), "chmod 600 it")
+	}
+	if !certRead || !keyRead {
+		return
+	}
+	if _, err := tls.X509KeyPair(cert, key); err != nil {
+		config.BadFile(o, "cert_file", "the certificate and its key can't be used: "+strings.TrimPrefix(err.Error(), "tls: "),
+			"name a certificate in PEM, and in key_file the private key that belongs to it")
+	}
+}
