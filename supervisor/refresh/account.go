@@ -1,7 +1,6 @@
 package refresh
 
 import (
-	"log/slog"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -10,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/account/lease"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -19,8 +19,11 @@ type account struct {
 	keeper *Keeper
 	cfg    Account
 	guard  lease.Account[desk]
-	// file is what is known of its shared file.
-	file file
+	event.Voice
+	// share is what it has to do with its shared file; nil: it has none.
+	share *sharing.Share
+	// look is a look at what others hold of it.
+	look glance
 	// zone is what is wrong with the local times that a sink's file holds.
 	zone wrongZone
 	wish wishes
@@ -44,8 +47,6 @@ type desk struct {
 	told map[string]bool
 	// doubt is why its refresh token waits, as people were told last.
 	doubt string
-	// unproved counts how often in a row its shared file could not be replaced.
-	unproved int
 }
 
 // planned is when an account has its next turn, and why no earlier one.
@@ -75,8 +76,6 @@ type leased struct {
 	lease *lease.Lease[desk]
 	// remote is the process through which he works on it; nil: through none.
 	remote *sdk.Remote
-	// locked: the shared file's lock is held.
-	locked bool
 	// exchange is the code that is being spent; nil: none is.
 	exchange *spending
 	// underWay is the attempt whose call is made while a code is spent; "": none.
@@ -99,7 +98,10 @@ func (a *leased) attempt(in store.Intent) attempt { return attempt{a, in} }
 // has none.
 func newAccount(k *Keeper, cfg Account, rec store.Record) (*account, error) {
 	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
-	a := &account{keeper: k, cfg: cfg}
+	a := &account{keeper: k, cfg: cfg, Voice: event.NewVoice(k.cfg.Provider, cfg.Name, k.cfg.Events, k.facts, k.cfg.Log)}
+	if cfg.Shared != nil {
+		a.share = sharing.New(sharing.Account{Account: cfg.Account, Timeout: cfg.Timeout, Voice: a.Voice, Clock: k.clock}, cfg.Shared, cfg.SharedPath)
+	}
 	var err error
 	a.ifIdle(func(l *leased) { _, err = l.lease.Happened(acct.Reread{Record: rec}, k.looked.Wall) })
 	return a, err
@@ -136,24 +138,6 @@ func (a *account) trim(rec *store.Record) {
 		rec.Past = nil
 	}
 }
-
-func (a *account) log() *slog.Logger {
-	return a.keeper.cfg.Log.With("provider", a.keeper.cfg.Provider, "account", a.cfg.Name)
-}
-
-func (a *account) publish(level slog.Level, e event.Event) {
-	e.Provider, e.Account = a.keeper.cfg.Provider, a.cfg.Name
-	a.keeper.cfg.Events.Publish(level, e)
-}
-
-// trouble is publish of a trouble that no other state of the account shows.
-func (a *account) trouble(level slog.Level, e event.Event) {
-	e.Provider, e.Account = a.keeper.cfg.Provider, a.cfg.Name
-	a.keeper.facts.Meet(level, e)
-}
-
-// diskServes ends the trouble with what the account is stored on.
-func (a *account) diskServes() { a.keeper.facts.End(event.DiskTrouble, a.cfg.Name) }
 
 func (a *leased) desk() *desk { return a.lease.Desk() }
 

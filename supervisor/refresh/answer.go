@@ -133,7 +133,7 @@ func (a attempt) keptHalf(rec store.Record, answer sdk.Answer) {
 	if answer.Token.Rescued != "" {
 		e.Message += " (" + answer.Token.Rescued + ")"
 	}
-	a.publish(slog.LevelWarn, e)
+	a.Publish(slog.LevelWarn, e)
 }
 
 const (
@@ -208,7 +208,7 @@ func deadOnArrival(rec *store.Record, before store.Record, in store.Intent, reco
 // tellDead tells of it as of any failed refresh.
 func (a *leased) tellDead(rec store.Record, next time.Time) {
 	h := rec.Health
-	a.publish(slog.LevelWarn, event.Event{
+	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Version: rec.Version, Attempt: rec.Attempt, Kind: string(h.LastKind),
 		Failures: h.Failures, Max: a.cfg.MaxFailures, Next: next, Message: h.LastError,
 	})
@@ -244,6 +244,6 @@ func (a *leased) tellTimes(rec store.Record, doubt string) {
 	}
 	a.keeper.mu.Unlock()
 	for _, text := range news {
-		a.log().Warn(text)
+		a.Log().Warn(text)
 	}
 }

@@ -105,14 +105,14 @@ func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
 		if err == nil && answer.SpoolFault != "" { // it is nowhere else
 			err = a.setAside(ctx, answer.Token, "the provider's process was lost before the login over it was settled")
 		}
-		a.keepLock()
+		a.share.Keep()
 		return errors.Join(fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, a.in.Attempt, sdk.ErrConnection), err)
 	case !a.state().IsFree() || a.stands(ctx): // the store and the spool say what is announced
 		a.tell(acct.NotAnnounced{})
 		_, err := a.settleAgain(ctx)
 		return err
 	case err != nil:
-		a.log().Info("the refresh that a login has overtaken brought no token", "attempt", a.in.Attempt, "error", err)
+		a.Log().Info("the refresh that a login has overtaken brought no token", "attempt", a.in.Attempt, "error", err)
 		a.free(ctx, a.in.Attempt)
 		return nil
 	}

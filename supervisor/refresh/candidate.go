@@ -80,7 +80,7 @@ func (a attempt) another(ctx context.Context, c *store.Candidate) error {
 		a.replan()
 	}
 	a.keeper.mu.Unlock()
-	a.diskServes()
+	a.Over(event.DiskTrouble)
 	a.tellWaits()
 	a.free(ctx, a.in.Attempt)
 	if cut {
@@ -101,7 +101,7 @@ func (a *leased) putBeside(ctx context.Context, c *store.Candidate) (store.Recor
 }
 
 func (a *leased) tellWaits() {
-	a.publish(slog.LevelWarn, event.Event{Type: event.LoginWaits, Attempt: a.rec().Candidate.Attempt, Message: waits(a.rec())})
+	a.Publish(slog.LevelWarn, event.Event{Type: event.LoginWaits, Attempt: a.rec().Candidate.Attempt, Message: waits(a.rec())})
 }
 
 // waits says what waits beside a record for a person's word, and how he gives it.
@@ -156,7 +156,7 @@ func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 // confirmed commits a candidate as the account's next record, over whatever
 // attempt stands open.
 func (a *leased) confirmed(ctx context.Context, c *store.Candidate, now time.Time) error {
-	a.proveForLogin()
+	a.share.ProveForLogin()
 	t := c.Token
 	if t.Private == nil { // the other person's are not his
 		t.Private = map[string]sdk.Secret{}
@@ -173,10 +173,8 @@ func (a *leased) confirmed(ctx context.Context, c *store.Candidate, now time.Tim
 	}
 	crashpoint.Here("refresh: the candidate is confirmed")
 	due := a.renewed(next)
-	if a.cfg.Shared != nil {
-		a.writeShared(next)
-	}
-	a.publish(slog.LevelInfo, event.Event{
+	a.share.Write(next)
+	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.LoggedIn, Version: next.Version, Attempt: c.Attempt, Expiry: t.Expiry(), Next: due,
 		Message: "logged in as " + c.GrantedTo.Person.String() + ", as a person has confirmed",
 	})
@@ -201,7 +199,7 @@ func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, e
 	person := rec.Candidate.GrantedTo.Person
 	rec.Candidate = nil
 	a.tell(acct.Corrected{Record: rec})
-	a.publish(slog.LevelInfo, event.Event{Type: event.LoginDiscarded, Message: "the login of " + person.String() + " is forgotten, as a person wished"})
+	a.Publish(slog.LevelInfo, event.Event{Type: event.LoginDiscarded, Message: "the login of " + person.String() + " is forgotten, as a person wished"})
 	return person, nil
 }
 

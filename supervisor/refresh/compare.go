@@ -2,17 +2,15 @@ package refresh
 
 import (
 	"errors"
-	"fmt"
-	"log/slog"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
+
+// errAsked: a person has to decide about the account's shared file.
+var errAsked = errors.New("somebody has to decide about its shared file")
 
 // compare says how a document stands to the account's record.
 func (a *account) compare(d format.Document) (lineage.Ours, lineage.Judgement) {
@@ -90,78 +88,6 @@ func WayOf(d sdk.Description) store.Way {
 		return store.WayMint
 	}
 	return store.WayLogin
-}
-
-// judgeZone notes whether the local times in a file can be right. Of a token
-// that we know the file tells nothing: it may have been written again after
-// that had died. The lock is held.
-func (a *account) judgeZone(d format.Document, v lineage.Verdict) {
-	if v != lineage.Silent && v != lineage.OtherAccount && (!v.Known() || v == lineage.Renewed) {
-		if a.file.zone = lineage.ZoneFault(d, a.keeper.policy, a.keeper.clock.Now().Wall); a.file.zone != "" {
-			a.changes()
-		}
-	}
-}
-
-// question is what a person is asked about a shared file, as long as the record
-// has that refresh token.
-type question struct {
-	text, ways   string
-	ours, theirs string // fingerprints
-}
-
-// question is what is asked; its text is "" if nothing is. The lock is held.
-func (a *account) question() question {
-	if a.file.asked.ours != a.rec().Token.RefreshToken.Fingerprint() {
-		return question{}
-	}
-	return a.file.asked
-}
-
-var errAsked = errors.New("somebody has to decide about its shared file")
-
-// askedAgain is how often an unknown token in a file is looked at.
-const askedAgain = 30 * time.Second
-
-// ask stops what would spend our refresh token, because another one stands in
-// the shared file of which nobody knows where it comes from: one of them may
-// have replaced the other, and to use the wrong one could end the grant.
-func (a *leased) ask(d format.Document, o lineage.Ours, j lineage.Judgement) error {
-	a.keeper.mu.Lock()
-	mine, theirs := a.rec().Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
-	news := a.file.asked.text == "" || a.file.asked.ours != mine || a.file.asked.theirs != theirs
-	now := a.keeper.clock.Now()
-	if news {
-		text := o.Words("the shared file", lineage.Found{Document: d}, j, now.Wall)
-		a.changes()
-		a.file.asked = question{text: text, ways: ways(o, j.Verdict, a.anew()), ours: mine, theirs: theirs}
-	}
-	q := a.file.asked
-	next := now.Wall.Add(askedAgain)
-	if !a.stored() || !a.rec().NeedsLogin() {
-		a.dueAt(next, now)
-	}
-	a.keeper.mu.Unlock()
-	if news {
-		a.publish(slog.LevelError, event.Event{
-			Type: event.UnknownToken, Expiry: a.rec().Token.Expiry(), Next: next,
-			Message: q.text + ". Nothing is refreshed until somebody decides: " + q.ways,
-		})
-	}
-	return fmt.Errorf("account %s: %w: %s; %s", a.cfg.Name, errAsked, q.text, q.ways)
-}
-
-// ways are the ways out of a question about a shared file; by is how the account gets
-// a token without it.
-func ways(o lineage.Ours, v lineage.Verdict, by advice.Token) string {
-	over := fmt.Sprintf("to go on with ours and write it into the file: tokenkeeper refresh %s --force", o.Account)
-	switch {
-	case v == lineage.OtherAccount && o.Record.Version == 0:
-		return "put this account's own file there, or " + by.With("")
-	case v == lineage.OtherAccount:
-		return "put this account's own file there, or " + over
-	}
-	return fmt.Sprintf("to take the file's token: tokenkeeper import %s FILE --force; %s", o.Account, over)
 }
 
 // insisted says whether a person who waits wants our token to be used.

@@ -14,6 +14,7 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -70,7 +71,7 @@ func (a *leased) turn(ctx context.Context) error {
 	if errors.Is(err, errAsked) && a.insisted() {
 		err = nil
 	}
-	unseen := errors.Is(err, errUnseen)
+	unseen := errors.Is(err, sharing.ErrUnseen)
 	if adopted || err != nil && !unseen {
 		a.saw()
 		return err
@@ -154,7 +155,7 @@ func (a *leased) wanted() acct.Spend {
 func (a *leased) saw() {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	a.file.look = false
+	a.look.wanted = false
 }
 
 // intend commits the announcement of the attempt, which also proves that the
@@ -223,7 +224,7 @@ func (a attempt) run(ctx context.Context) error {
 		return a.keep(ctx, answer)
 	case errors.Is(err, sdk.ErrConnection):
 		a.tell(acct.Lost{})
-		a.keepLock()
+		a.share.Keep()
 		return fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, a.in.Attempt, err)
 	default:
 		return a.failed(ctx, err)
@@ -317,7 +318,7 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 	crashpoint.Here("refresh: the token is committed")
 	a.tell(acct.Stored{Record: rec})
 	a.keeper.open.Close(a.cfg.Name, a.in.Login, nil)
-	a.diskServes()
+	a.Over(event.DiskTrouble)
 	if half {
 		a.keptHalf(rec, answer)
 		a.free(ctx, a.in.Attempt)
@@ -371,9 +372,9 @@ func (a attempt) hand(answer sdk.Answer, next success) error {
 		level = slog.LevelWarn
 		e.Message += ", though " + answer.Token.Rescued
 	}
-	a.publish(level, e)
+	a.Publish(level, e)
 	if answer.SpoolFault != "" {
-		a.trouble(slog.LevelError, event.Event{
+		a.Trouble(slog.LevelError, event.Event{
 			Type: event.DiskTrouble, Attempt: a.in.Attempt,
 			Message: "the provider could not spool the broker's answer: " + answer.SpoolFault +
 				". The token is stored; check the disk of the state directory",

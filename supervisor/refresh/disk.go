@@ -23,7 +23,7 @@ func (a *leased) hold(ctx context.Context, rec store.Record) {
 		return
 	}
 	if err := a.keeper.cfg.Store.Hold(ctx, rec); err != nil {
-		a.log().Warn("the token that could not be stored can't be served from memory either", "error", err)
+		a.Log().Warn("the token that could not be stored can't be served from memory either", "error", err)
 		a.tell(acct.NotStored{})
 		return
 	}
@@ -43,7 +43,7 @@ func (a *leased) free(ctx context.Context, over ...string) {
 	for _, attempt := range over {
 		if err := a.remote.Settle(ctx, attempt); err != nil {
 			a.desk().unfreed = append(a.desk().unfreed, attempt)
-			a.log().Debug("the spool slot could not be freed yet", "attempt", attempt, "error", err)
+			a.Log().Debug("the spool slot could not be freed yet", "attempt", attempt, "error", err)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func (a *leased) notTaken(e acct.Event, err error) error {
 	a.step(e)
 	a.putOff(3, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
-	a.trouble(slog.LevelError, event.Event{
+	a.Trouble(slog.LevelError, event.Event{
 		Type:    event.DiskTrouble,
 		Message: err.Error() + ". Check the disk of the state directory; it is tried again",
 	})

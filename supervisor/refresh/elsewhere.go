@@ -60,7 +60,7 @@ func (a *leased) inquire(ctx context.Context) Elsewhere {
 	if left := a.rec().Token.Expiry().Sub(a.keeper.clock.Now().Wall); left > 0 {
 		limit = min(limit, max(left-lastMoment, askingLeast))
 	}
-	if a.locked {
+	if a.share.IsLocked() {
 		limit = min(limit, askingLocked)
 	}
 	asking, cancel := context.WithTimeout(ctx, limit)
@@ -84,7 +84,7 @@ type wrongZone struct{ fault, sink string }
 // wait for nobody's destinations.
 func (a *leased) askAhead(ctx context.Context) {
 	a.ahead = nil
-	if a.keeper.cfg.Elsewhere != nil && a.cfg.Shared != nil && a.stored() && !a.unfinished() {
+	if a.keeper.cfg.Elsewhere != nil && a.share != nil && a.stored() && !a.unfinished() {
 		a.ahead = &inquiry{a.rec().Version, a.inquire(ctx)}
 	}
 }
@@ -124,7 +124,7 @@ func (a *leased) waitInDoubt(doubt string) error {
 		return nil
 	}
 	if !now.Wall.Before(last) {
-		a.log().Warn("our own refresh token is used, because the access token is about to end: " + doubt)
+		a.Log().Warn("our own refresh token is used, because the access token is about to end: " + doubt)
 		return nil
 	}
 	next := now.Wall.Add(doubtAgain)
@@ -137,7 +137,7 @@ func (a *leased) waitInDoubt(doubt string) error {
 	a.keeper.mu.Unlock()
 	message := "nothing is refreshed before " + last.UTC().Format(time.RFC3339) + ": " + doubt
 	if !told {
-		a.publish(slog.LevelWarn, event.Event{Type: event.RefreshPutOff, Expiry: a.rec().Token.Expiry(), Next: next, Message: message})
+		a.Publish(slog.LevelWarn, event.Event{Type: event.RefreshPutOff, Expiry: a.rec().Token.Expiry(), Next: next, Message: message})
 	}
 	return fmt.Errorf("account %s: %s", a.cfg.Name, message)
 }
@@ -147,7 +147,7 @@ func (a *leased) waitInDoubt(doubt string) error {
 func (a *leased) foundAfterRefusal(ctx context.Context, attempt string) (bool, error) {
 	found, _, err := a.consult(ctx)
 	if err == nil && found {
-		a.trouble(slog.LevelWarn, event.Event{
+		a.Trouble(slog.LevelWarn, event.Event{
 			Type: event.RivalRefresher, Attempt: attempt,
 			Message: "the server refused our refresh token, and a destination held another one: another program has refreshed " +
 				"this grant, or a login has replaced it. Its token is used; if such a program still runs, stop it or give the account a shared_file",
@@ -175,11 +175,11 @@ func (a *leased) goBack(ctx context.Context, refused store.Record) error {
 	}
 	a.renewed(rec)
 	a.lookWhenIdle()
-	a.publish(slog.LevelDebug, event.Event{
+	a.Publish(slog.LevelDebug, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: "the refresh token before the one that was refused is tried",
 	})
-	a.trouble(slog.LevelWarn, event.Event{
+	a.Trouble(slog.LevelWarn, event.Event{
 		Type: event.FoundRefused, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: fmt.Sprintf("the broker refused the refresh token that came from %s, and the one before it is tried. Look who wrote that token; "+
 			"if it should have been this account's newest, %s", from, a.instead().With("")),

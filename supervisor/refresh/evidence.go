@@ -242,7 +242,7 @@ func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
 	rec := a.rec()
 	rec.Evidence = stored.Evidence
 	a.tell(acct.Corrected{Record: rec})
-	a.publish(slog.LevelWarn, event.Event{
+	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.AnswerSetAside, Version: a.rec().Version, Attempt: a.in.Attempt,
 		Message: fmt.Sprintf("an answer of the broker to an attempt begun %s did not become the account's newest token: %s. It is kept until %s, "+
 			"and tried by itself if the token that stands is refused. To take it all the same: tokenkeeper spool adopt %s %s",
@@ -270,7 +270,7 @@ func (a attempt) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
 		"account %s: the broker refused the login; the refresh token that it put beside that is kept for a day, and the account's own stays in use. "+
 			"Begin again with: tokenkeeper login %[1]s", a.cfg.Name)}
 	a.renewed(a.rec())
-	a.publish(slog.LevelError, event.Event{Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(cause.Kind), Message: cause.Message})
+	a.Publish(slog.LevelError, event.Event{Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(cause.Kind), Message: cause.Message})
 	exchange{a}.over(ctx, cause)
 	a.free(ctx, a.in.Attempt)
 	return errors.Join(cause, a.settleGivenBack(ctx, a.in.Before))

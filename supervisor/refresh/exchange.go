@@ -102,7 +102,7 @@ func (a *leased) spendCode(ctx context.Context) error {
 	if !l.Spends() { // it was cancelled while the code waited
 		return login.NotTaken(a.cfg.Name, nil)
 	}
-	a.proveForLogin()
+	a.share.ProveForLogin()
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange, Login: l.State,
 		Version: a.rec().Version, Grant: a.rec().Grant, At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
@@ -212,7 +212,7 @@ func (a exchange) failed(ctx context.Context, cause error) error {
 			"Begin again with: tokenkeeper login " + a.cfg.Name
 	}
 	said := a.bare(cause.Error())
-	a.publish(slog.LevelError, event.Event{
+	a.Publish(slog.LevelError, event.Event{
 		Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(sdk.KindOf(cause)),
 		Message: fmt.Sprintf("%s (%s)", message, said),
 	})
@@ -262,10 +262,10 @@ func (a exchange) goesOnAfter(cause error) error {
 	case kind == sdk.KindPending:
 		return a.named(cause)
 	case l.Poll != "":
-		a.log().Info("the broker could not be asked whether the login is done; it is asked again", "attempt", a.in.Attempt, "error", cause)
+		a.Log().Info("the broker could not be asked whether the login is done; it is asked again", "attempt", a.in.Attempt, "error", cause)
 		return a.named(cause)
 	}
-	a.log().Warn("what was handed in for a login was not "+not+"; the login stays open", "attempt", a.in.Attempt, "error", cause)
+	a.Log().Warn("what was handed in for a login was not "+not+"; the login stays open", "attempt", a.in.Attempt, "error", cause)
 	return advice.Worded(fmt.Sprintf("account %s: what was handed in was not %s (%s); the login stays open: go on with: tokenkeeper login %[1]s", name, not, a.bare(cause.Error())), cause)
 }
 

@@ -56,10 +56,8 @@ func (k front) Serving(name string) (*sdk.Remote, func(), error) {
 // MayBegin implements [login.Cycle].
 func (k front) MayBegin(name string) error {
 	a := k.accounts[name]
-	if a.cfg.Shared != nil {
-		if err := a.cfg.Shared.Replaceable(); err != nil {
-			return fmt.Errorf("account %s: the token of a login would not reach the programs that share it; nothing was begun: %w", name, err)
-		}
+	if err := a.share.Replaceable(); err != nil {
+		return fmt.Errorf("account %s: the token of a login would not reach the programs that share it; nothing was begun: %w", name, err)
 	}
 	if err := a.steered(time.Now()); err != nil {
 		return fmt.Errorf("account %s: nothing was begun: %w", name, err)

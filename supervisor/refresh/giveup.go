@@ -29,7 +29,7 @@ func (a *leased) giveUpUnknown(ctx context.Context) error {
 	a.replan()
 	next := a.kind()
 	a.keeper.mu.Unlock()
-	a.publish(slog.LevelWarn, event.Event{
+	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(sdk.KindAmbiguous), Attempt: in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,
 		Message: fmt.Sprintf("nobody will know whether the server has %s in the attempt begun %s; the account goes on without: %s",

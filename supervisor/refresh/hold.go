@@ -151,7 +151,7 @@ func (k *Keeper) tellGrantedElsewhere() {
 		}
 		k.mu.Unlock()
 		if why != "" {
-			a.publish(slog.LevelError, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
+			a.Publish(slog.LevelError, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (a *leased) renewed(rec store.Record) (due time.Time) {
 	a.replan()
 	due, _ = a.keeper.heap.Due(a.cfg.Name)
 	a.keeper.mu.Unlock()
-	a.diskServes()
+	a.Over(event.DiskTrouble)
 	a.endFound(rec)
 	a.keeper.cfg.Wake(a.cfg.Name)
 	return due
@@ -36,7 +36,7 @@ func (a *leased) renewed(rec store.Record) (due time.Time) {
 // brought another one, or one was minted.
 func (a *leased) endFound(rec store.Record) {
 	if rec.Origin == store.OriginLogin || rec.Origin == store.OriginImport || rec.Origin == store.OriginMint {
-		a.keeper.facts.End(event.FoundRefused, a.cfg.Name)
+		a.Over(event.FoundRefused)
 	}
 }
 
@@ -92,7 +92,7 @@ func (a *leased) take(ctx context.Context, f find) error {
 	if first {
 		f.message = "the first token was taken from " + f.where
 	}
-	a.publish(slog.LevelInfo, event.Event{
+	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.Adopted, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due, Message: f.message,
 	})
 	return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -47,7 +48,7 @@ type Account struct {
 	WholeGrant bool
 	// Shared is the token file that other programs write too, at SharedPath; nil:
 	// none.
-	Shared     SharedFile
+	Shared     sharing.File
 	SharedPath string
 }
 

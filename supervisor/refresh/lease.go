@@ -38,7 +38,7 @@ func (a *account) claimWith(ctx context.Context, code *spending) (*leased, error
 		}
 		a.keeper.mu.Unlock()
 		if waits != "" && !told {
-			a.log().Warn("the code of a login waits: the account is being refreshed" + waits)
+			a.Log().Warn("the code of a login waits: the account is being refreshed" + waits)
 		}
 		select {
 		case codes <- code:
@@ -109,7 +109,7 @@ func (a *leased) release() {
 	case a.state().IsCut():
 	case a.wish.asked():
 		a.dueAt(now.Wall, now)
-	case a.file.look:
+	case a.look.wanted:
 		a.lookSoon()
 	}
 	a.lease.End()
@@ -133,7 +133,7 @@ func (a *leased) step(e acct.Event) acct.Action {
 	before := a.troubles()
 	action, err := a.lease.Happened(e, a.keeper.clock.Now().Wall)
 	if err != nil {
-		a.log().Error("a defect of Tokenkeeper, which does nothing about this account now: please report it", "error", err)
+		a.Log().Error("a defect of Tokenkeeper, which does nothing about this account now: please report it", "error", err)
 		return acct.Wait
 	}
 	a.counts(e)

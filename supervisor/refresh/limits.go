@@ -55,7 +55,7 @@ func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
 		made, others := k.madeOf(all, now)
 		if others { // from now on the clock may be set
 			if err := k.cfg.Store.PutRequests(ctx, a.cfg.Name, k.requestsOf(made, now)); err != nil {
-				a.log().Warn("when its broker was asked could not be noted anew; the next request notes it", "error", err)
+				a.Log().Warn("when its broker was asked could not be noted anew; the next request notes it", "error", err)
 			}
 		}
 		k.mu.Lock()
@@ -191,7 +191,7 @@ func (a *leased) mayAsk() error {
 		a.dueAt(until, now)
 	}
 	err := a.errLimit(h, now)
-	a.log().Info("the account waits", "why", err)
+	a.Log().Info("the account waits", "why", err)
 	return err
 }
 

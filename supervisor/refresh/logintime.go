@@ -144,7 +144,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	}
 	a.renewed(next)
 	a.lookWhenIdle()
-	a.publish(slog.LevelInfo, event.Event{
+	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.LoginTold, Version: next.Version, Expiry: next.Token.Expiry(), Message: "a person has said when the login was made",
 	})
 	return next, nil

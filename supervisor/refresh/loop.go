@@ -306,7 +306,9 @@ func (k *Keeper) foresee() {
 	k.mu.Lock()
 	k.asked = k.clock.Now()
 	k.mu.Unlock()
-	k.askShared()
+	for _, a := range k.sharing {
+		a.share.Foresee()
+	}
 	k.askSteering()
 }
 

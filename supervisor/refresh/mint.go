@@ -170,7 +170,7 @@ func (a attempt) keyRefused(ctx context.Context, cause error) error {
 	if !rec.NeedsLogin() { // another key is configured by now, or the token that stands goes on
 		level, e.Type, e.Message = slog.LevelWarn, event.RefreshFailed, fmt.Sprintf("%s (%s)", mintFailed, said)
 	}
-	a.publish(level, e)
+	a.Publish(level, e)
 	a.free(ctx, a.in.Attempt)
 	return advice.Worded(fmt.Sprintf("account %s: %s", a.cfg.Name, e.Message), cause)
 }
@@ -190,7 +190,7 @@ var errMints = advice.Worded("the token that was sent is dead; the next one is m
 // mintsNext ends the refusal of a token at an account that has a key: nobody is
 // needed, and who waits for a refresh waits for the mint.
 func (a attempt) mintsNext(ctx context.Context, rec store.Record, said string) error {
-	a.publish(slog.LevelWarn, event.Event{
+	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,
 		Message: fmt.Sprintf("the server refused the %s (%s); the next token is minted from the account's key", spent(a.in.Kind), a.bare(said)),

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -101,7 +102,7 @@ func (a attempt) countFailure(kind sdk.Kind, cause error) store.Health {
 		return h
 	}
 
-	a.publish(slog.LevelWarn, event.Event{
+	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(kind), Failures: h.Failures, Max: a.cfg.MaxFailures,
 		Expiry: expiry, Next: next,
 		Message: fmt.Sprintf("%s failed (%s): %v", actOf(a.in.Kind), event.InRow(h.Failures, a.cfg.MaxFailures), cause),
@@ -115,10 +116,10 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	// A program that writes the shared file without its lock may have been
 	// faster. Ours is dead, so whatever is there that we do not know is better.
 	a.tell(acct.Denied{Fingerprint: a.in.Fingerprint})
-	if adopted, err := a.adopt(ctx); err != nil && !errors.Is(err, errUnseen) && !errors.Is(err, errAsked) {
+	if adopted, err := a.adopt(ctx); err != nil && !errors.Is(err, sharing.ErrUnseen) && !errors.Is(err, errAsked) {
 		return err
 	} else if adopted {
-		a.trouble(slog.LevelWarn, event.Event{
+		a.Trouble(slog.LevelWarn, event.Event{
 			Type: event.RivalRefresher, Attempt: a.in.Attempt,
 			Message: "the server refused our refresh token, and the shared file held a newer one: another program refreshes " +
 				"this grant without taking the lock. Its token is used; let that program take the lock, or stop it",
@@ -181,12 +182,12 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 		return a.mintsNext(ctx, judged, said)
 	}
 	if newest {
-		a.publish(slog.LevelError, event.Event{
+		a.Publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
 			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, endIsSure(stored, a.keeper.Policy()), a.bare(said)) + ". " + sentence(a.anew().With("again")),
 		})
 	} else {
-		a.publish(slog.LevelWarn, event.Event{
+		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
 			Failures: h.Failures, Max: a.cfg.MaxFailures,
 			Message: "the server refused a token that is not the newest any more; the newest is tried",
@@ -289,7 +290,7 @@ func (a attempt) markAmbiguous(ctx context.Context, why string) error {
 			level = slog.LevelWarn // nothing is lost yet
 		}
 		a.keeper.mu.Unlock()
-		a.publish(level, event.Event{
+		a.Publish(level, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "nobody knows whether the server has " + perhaps(a.in.Kind) + ": " + why + ". " + a.replayPlan(),
 		})

@@ -30,7 +30,7 @@ func (a *leased) replan() time.Time {
 	}
 	kept := a.kept(now.Wall)
 	a.pauseFor(promise.None, "")
-	if a.cfg.Shared != nil && !a.stored() && a.rec().Key == "" { // with a key it looks there before it mints
+	if a.share != nil && !a.stored() && a.rec().Key == "" { // with a key it looks there before it mints
 		a.dueAt(now.Wall, now) // its first token may be there
 		return now.Wall
 	}

@@ -101,7 +101,7 @@ func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, sdk
 	if _, err := a.keeper.readSpool(asking, a.remote); err != nil || a.keeper.spoolID() == a.in.Spool {
 		return a.in, sdk.Answer{}, failure
 	}
-	a.log().Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one", "attempt", a.in.Attempt)
+	a.Log().Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one", "attempt", a.in.Attempt)
 	next := a.in
 	next.Attempt, next.At = newAttempt(), a.keeper.clock.Now().Wall
 	a.place(&next)
@@ -128,7 +128,7 @@ func (a attempt) awaitLingering(ctx context.Context, p proof) error {
 	a.replan()
 	a.keeper.mu.Unlock()
 	if err := a.endLingering(ctx); errors.Is(err, errLingering) {
-		a.log().Warn("an attempt may be under way elsewhere; its refresh token is left alone until that is over", "attempt", a.in.Attempt, "until", p.until, "why", p.why)
+		a.Log().Warn("an attempt may be under way elsewhere; its refresh token is left alone until that is over", "attempt", a.in.Attempt, "until", p.until, "why", p.why)
 		return nil
 	} else if err != nil {
 		return err

@@ -10,12 +10,13 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // fullFile is a shared file that can't be replaced for a while.
 type fullFile struct {
-	refresh.SharedFile
+	sharing.File
 	full *atomic.Bool
 }
 
@@ -25,14 +26,14 @@ func (f fullFile) Prove() error {
 	if f.full.Load() {
 		return errFull
 	}
-	return f.SharedFile.Prove()
+	return f.File.Prove()
 }
 
 func (f fullFile) Replaceable() error {
 	if f.full.Load() {
 		return errFull
 	}
-	return f.SharedFile.Replaceable()
+	return f.File.Replaceable()
 }
 
 func newFullRig(t *testing.T) (*sharedRig, *atomic.Bool) {

@@ -26,7 +26,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	switch {
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	case !a.stored() && a.cfg.Shared == nil && a.rec().Key == "":
+	case !a.stored() && a.share == nil && a.rec().Key == "":
 		err = fmt.Errorf("account %s: %w: %s", name, ErrNoToken, a.anew().First())
 	case a.rec().Way == store.WayLogin:
 		err = a.errLoginsOnly()
@@ -130,7 +130,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	}
 	a.renewed(next)
 	a.lookWhenIdle()
-	a.publish(slog.LevelInfo, event.Event{
+	a.Publish(slog.LevelInfo, event.Event{
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})
 	return next, nil

@@ -104,11 +104,11 @@ func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
 	}
 	k.mu.Unlock()
 	if hastened {
-		a.log().Info(SessionOver+"; the next one is asked for now", "version", version)
+		a.Log().Info(SessionOver+"; the next one is asked for now", "version", version)
 		k.signal()
 	}
 	if gone && !was && person {
-		a.publish(slog.LevelError, event.Event{
+		a.Publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Version: version, Expiry: a.rec().Token.Expiry(),
 			Message: SessionOver + "; " + a.anew().With(""),
 		})

@@ -34,7 +34,7 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		a.remote = remote
 		err = a.settleAll(ctx, found)
 		if !errors.Is(err, sdk.ErrConnection) {
-			a.forgo()
+			a.share.Forgo()
 			if a.desk().unreadable == "" { // otherwise its answer waits for another build of the provider
 				k.open.Settled(a.cfg.Name)
 			}
@@ -58,7 +58,7 @@ func (a *leased) stillUnsettled(err error) {
 	if errors.Is(err, sdk.ErrUnimplemented) { // which the next process can, if one
 		pause.InRow = a.cfg.MaxFailures + 20
 	} else {
-		a.log().Info("the attempt that the start before has left open did not end well", "error", err)
+		a.Log().Info("the attempt that the start before has left open did not end well", "error", err)
 	}
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
@@ -92,7 +92,7 @@ func (a *leased) clear(ctx context.Context, attempt string) error {
 		return err
 	}
 	a.desk().unfreed = append(a.desk().unfreed, attempt)
-	a.log().Warn("the provider can't free the spool slot of an attempt that is over; it is asked again before the next one", "attempt", attempt, "error", err)
+	a.Log().Warn("the provider can't free the spool slot of an attempt that is over; it is asked again before the next one", "attempt", attempt, "error", err)
 	return nil
 }
 
@@ -205,7 +205,7 @@ func (a attempt) settleIntent(ctx context.Context) error {
 		return a.endCutLogin(ctx, exchangeCut(proof.same))
 	case isMarked(a.in):
 		a.tell(acct.Marked{Intent: a.in})
-		a.publish(slog.LevelWarn, event.Event{
+		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "the outcome of an attempt begun " + a.in.AmbiguousSince.Format(time.RFC3339) +
 				" is still unknown. " + a.replayPlan(),

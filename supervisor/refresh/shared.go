@@ -7,11 +7,124 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
+
+// This file holds what the cycle does with the shared file of an account, which is
+// package sharing's.
+
+// glance is a look at what the shared file of an account, or a destination, holds: that
+// may have changed. Planned is when the account was due before that.
+type glance struct {
+	wanted  bool
+	planned time.Time
+}
+
+// withShared runs fn while the account's shared file is locked; without a
+// shared file, or within withShared, it just runs fn.
+func (a *leased) withShared(ctx context.Context, fn func() error) error {
+	if a.share == nil || a.share.IsLocked() {
+		return fn()
+	}
+	release, err := a.share.Lock(ctx)
+	if err != nil {
+		return a.sharedHeld(err)
+	}
+	defer release()
+	return fn()
+}
+
+// settleShared is withShared for an attempt that was answered already: its
+// token is made durable also while another program holds the lock. The shared
+// file is then put right at a later look.
+func (a *leased) settleShared(ctx context.Context, fn func() error) error {
+	ran := false
+	err := a.withShared(ctx, func() error {
+		ran = true
+		return fn()
+	})
+	if ran {
+		return err
+	}
+	return fn()
+}
+
+// sharedHeld keeps the token that is still valid and plans another try.
+func (a *leased) sharedHeld(err error) error {
+	long, news := a.share.ShutOut(err)
+	a.keeper.mu.Lock()
+	next := a.putOff(2, promise.LockHeld, err)
+	if long {
+		a.changes()
+	}
+	a.keeper.mu.Unlock()
+	level := slog.LevelWarn
+	if news {
+		level = slog.LevelError
+	}
+	a.Publish(level, event.Event{
+		Type: event.SharedFileHeld, Expiry: a.rec().Token.Expiry(), Next: next,
+		Message: "the shared file could not be locked, so nothing was refreshed: " + err.Error(),
+	})
+	return fmt.Errorf("account %s: lock the shared file: %w", a.cfg.Name, err)
+}
+
+// lend lets the provider hold the shared file's lock for the attempt, so that
+// our death while the request is on its way lets no other program use the
+// refresh token a second time. If that can't be had, the attempt is made all the
+// same.
+func (a *leased) lend(attempt string) {
+	err := a.share.Lend(func(fd int) error { return a.remote.LendLock(attempt, fd) })
+	if err != nil && !errors.Is(err, lockloan.ErrNotTaken) {
+		a.Log().Warn("the shared file's lock would not outlive the death of this process during the attempt", "attempt", attempt, "error", err)
+	}
+}
+
+// prove makes sure, before the attempt is announced, that the shared file can
+// be replaced. If it can't, nothing is spent, and it is tried again with growing
+// pauses.
+func (a *leased) prove() error {
+	inRow, err := a.share.Prove()
+	if err == nil {
+		return nil
+	}
+	a.keeper.mu.Lock()
+	a.step(acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: a.keeper.clock.Now().Wall})
+	next := a.putOff(inRow, promise.DiskAway, err)
+	a.keeper.mu.Unlock()
+	a.Trouble(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Kind: string(sdk.KindNotSent), Expiry: a.rec().Token.Expiry(), Next: next,
+		Message: err.Error() + ". The refresh token was not used, because the other programs would be left with a dead one. It is tried again",
+	})
+	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
+}
+
+// bringToShared brings an answer's token to the shared file, whose lock is held.
+// An answer may come late: it waited in the spool for the next start, or the disk
+// took it after hours. Then what is in the file may be newer: it is not written over,
+// but looked at once the work on the account ends.
+func (a attempt) bringToShared(answer sdk.Answer, rec store.Record) {
+	if !a.share.IsLocked() {
+		return
+	}
+	justNow := spool.IsLogin(a.in.Kind) && !answer.Recovered // a person has logged in
+	a.keeper.mu.Lock()
+	o := a.ours()
+	a.keeper.mu.Unlock()
+	o.Record, o.Open = rec, false
+	if justNow || a.share.MayReplace(o) {
+		a.share.Write(rec)
+		return
+	}
+	a.lookWhenIdle()
+}
 
 // Touch is called when an account's shared file may have changed, or what a
 // destination holds: the account is looked at soon, but not refreshed before it
@@ -21,7 +134,7 @@ func (k *Keeper) Touch(name string) {
 	a, ok := k.accounts[name]
 	if ok && !a.state().IsCut() {
 		if a.guard.Taken() {
-			a.file.look = true // release has it looked at
+			a.look.wanted = true // release has it looked at
 		} else {
 			a.lookSoon()
 		}
@@ -35,17 +148,17 @@ func (k *Keeper) Touch(name string) {
 func (a *leased) lookWhenIdle() {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	a.file.look = a.file.look || a.cfg.Shared != nil
+	a.look.wanted = a.look.wanted || a.cfg.Shared != nil
 }
 
 // lookSoon makes an idle account due for a look, and notes when it was due
 // before; also if it has been planned anew since an earlier touch.
 func (a *account) lookSoon() {
 	now := a.keeper.clock.Now()
-	if due, _ := a.keeper.heap.Due(a.cfg.Name); !a.file.look || due.After(now.Wall) {
-		a.file.planned = due
+	if due, _ := a.keeper.heap.Due(a.cfg.Name); !a.look.wanted || due.After(now.Wall) {
+		a.look.planned = due
 	}
-	a.file.look = true
+	a.look.wanted = true
 	a.dueAt(now.Wall, now)
 }
 
@@ -53,70 +166,65 @@ func (a *account) lookSoon() {
 // token. It is the regular look, for where no notice of a change comes.
 func (k *Keeper) peek() {
 	for _, a := range k.sharing {
-		name := a.cfg.Name
-		d, err := a.cfg.Shared.Read()
-		if holdsNothing(err) && a.canMend() {
-			k.Touch(name)
-		}
-		if err != nil {
-			continue
-		}
-		if _, j := a.compare(d); !settled(j.Verdict) {
-			k.Touch(name)
+		if a.share.Differs(a.rec(), a.compare) {
+			k.Touch(a.cfg.Name)
 		}
 	}
 }
 
-// adopt reads the shared file again, under its lock, and takes what is newer.
-// What is known to be older is put right. It returns whether the account has
-// a new version; the error is errUnseen if nobody knows what is in the file,
-// and errAsked if a person has to say what is to be done with it.
+// adopt looks at the shared file, under its lock, and takes what is newer there.
+// It returns whether the account has a new version; the error is
+// [sharing.ErrUnseen] if nobody knows what is in the file, and errAsked if a person
+// has to say what is to be done with it.
 func (a *leased) adopt(ctx context.Context) (bool, error) {
-	if a.cfg.Shared == nil {
+	if a.share == nil {
 		return false, nil
 	}
-	d, err := a.readShared(ctx)
-	switch {
-	case holdsNothing(err):
+	seen, err := a.share.Look(ctx, a.rec(), a.compare, a.anew())
+	if err != nil {
+		return false, err
+	}
+	if seen.Zone || seen.News {
 		a.keeper.mu.Lock()
-		a.file.asked = question{}
+		a.changes()
 		a.keeper.mu.Unlock()
-		a.mend(err)
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("%w: %w", errUnseen, err)
 	}
-	o, j := a.compare(d)
-	older := j.Verdict == lineage.Past || j.Verdict == lineage.Stale
-	known := older || j.Verdict.Newer() || settled(j.Verdict)
-	a.keeper.mu.Lock()
-	a.judgeZone(d, j.Verdict)
-	if known {
-		a.file.asked = question{}
-	}
-	a.keeper.mu.Unlock()
 	switch {
-	case j.Verdict.Newer():
-		return true, a.takeFound(ctx, d, store.OriginExternal, theSharedFile+" "+a.cfg.SharedPath)
-	case older:
-		if a.writeShared(a.rec()) {
-			a.publish(slog.LevelWarn, event.Event{
-				Type: event.SharedFileMended, Version: a.rec().Version,
-				Message: "the shared file held an older token than ours, which would not work any more; the newest was put there",
-			})
-		}
-	case !known:
-		return false, a.ask(d, o, j)
+	case seen.Newer != nil:
+		return true, a.takeFound(ctx, *seen.Newer, store.OriginExternal, theSharedFile+" "+a.cfg.SharedPath)
+	case seen.Asked.Text != "":
+		return false, a.awaitDecision(seen)
 	}
 	return false, nil
 }
 
-// settled says whether there is nothing to do about a shared file.
-func settled(v lineage.Verdict) bool {
-	return v == lineage.Silent || v == lineage.Same || v == lineage.Refused
+// askedAgain is how often an unknown token in a file is looked at.
+const askedAgain = 30 * time.Second
+
+// awaitDecision stops what would spend our refresh token, before a person has said what
+// is to be done with the one in the shared file.
+func (a *leased) awaitDecision(seen sharing.Sight) error {
+	a.keeper.mu.Lock()
+	now := a.keeper.clock.Now()
+	next := now.Wall.Add(askedAgain)
+	if !a.stored() || !a.rec().NeedsLogin() {
+		a.dueAt(next, now)
+	}
+	a.keeper.mu.Unlock()
+	q := seen.Asked
+	if seen.News {
+		a.Publish(slog.LevelError, event.Event{
+			Type: event.UnknownToken, Expiry: a.rec().Token.Expiry(), Next: next,
+			Message: q.Text + ". Nothing is refreshed until somebody decides: " + q.Ways,
+		})
+	}
+	return fmt.Errorf("account %s: %w: %s; %s", a.cfg.Name, errAsked, q.Text, q.Ways)
 }
 
-var errUnseen = errors.New("the shared file can't be read")
+// question is what a person is asked about the shared file; its text is "" if nothing.
+func (a *account) question() sharing.Question {
+	return a.share.Asked(a.rec().Token.RefreshToken.Fingerprint())
+}
 
 // unseen decides what to do about a shared file that can't be read. It may hold
 // a newer token, and using ours a second time could end the grant for everybody:
@@ -124,13 +232,13 @@ var errUnseen = errors.New("the shared file can't be read")
 // that there is.
 func (a *leased) unseen(err error) error {
 	if !a.rec().Token.Valid(a.keeper.clock.Now().Wall) {
-		a.log().Warn("the shared file can't be read; our own record is used", "error", err)
+		a.Log().Warn("the shared file can't be read; our own record is used", "error", err)
 		return nil
 	}
 	a.keeper.mu.Lock()
 	next := a.putOff(2, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
-	a.trouble(slog.LevelError, event.Event{
+	a.Trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: err.Error() + ". It may hold a newer token, so nothing was refreshed. It is tried again; " +
 			"when the access token has expired, our own refresh token is used all the same",
@@ -143,8 +251,8 @@ func (a *leased) unseen(err error) error {
 func (a *leased) lookOnly() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	looked, planned := a.file.look, a.file.planned
-	a.file.look, a.file.planned = false, time.Time{}
+	looked, planned := a.look.wanted, a.look.planned
+	a.look = glance{}
 	now := a.keeper.clock.Now()
 	switch {
 	case a.wish.asked():

@@ -6,13 +6,13 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 )
 
 // takingTurns is a shared file whose lock is always held, by another program
 // each time.
-type takingTurns struct{ refresh.SharedFile }
+type takingTurns struct{ sharing.File }
 
 func (takingTurns) Lock(context.Context) (func() error, error) {
 	time.Sleep(30 * time.Second)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -39,7 +40,11 @@ func (k *Keeper) unsettled(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 	if k.cfg.Outwait != nil {
 		go k.cfg.Outwait(patient, patience)
 	}
-	defer k.collect(patient)() // which ends before the process that has them
+	shares := make(sharing.Shares, len(k.sharing))
+	for n, a := range k.sharing {
+		shares[n] = a.share
+	}
+	defer shares.Collect(patient, k.cfg.Bequests)() // which ends before the process that has them
 	return k.readSpool(patient, remote)
 }
 

@@ -90,7 +90,7 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	if s = a.statusOf(); s.Waiting == promise.LockHeld && s.InFlight {
 		// To find out who holds a lock takes a while, and whoever does that
 		// must keep nobody else.
-		if err := a.cfg.Shared.Held(); err != nil {
+		if err := a.share.Held(); err != nil {
 			s.WaitingText = err.Error()
 		} else {
 			s.Waiting, s.WaitingText = promise.None, "" // it asks for the first time
@@ -113,7 +113,8 @@ func (a *account) statusOf() (s Status) {
 	s.OldAccessDies = a.keeper.policy.OldAccessDies || s.Mints && a.keeper.repeat != sdk.RepeatHarmless
 	s.EndMoves, s.EndGuessed = endMoves(s.Record, a.keeper.policy), !endIsSure(s.Record, a.keeper.policy)
 	q := a.question()
-	s.Asked, s.Ways, s.Zone, s.Shut, s.Withheld = q.text, q.ways, a.file.zone, a.file.shut, a.withheld()
+	s.Asked, s.Ways, s.Withheld = q.Text, q.Ways, a.withheld()
+	s.Shut, s.Zone = a.share.Shut()
 	if a.stored() {
 		s.Elsewhere = a.grantedElsewhere()
 	}
@@ -121,7 +122,7 @@ func (a *account) statusOf() (s Status) {
 		s.Zone, s.ZoneSink = a.zone.fault, a.zone.sink
 	}
 	switch {
-	case a.file.locking:
+	case a.share.Locking():
 		s.Waiting = promise.LockHeld
 	case a.overdue(at):
 		s.Waiting = a.waiting(at)
@@ -133,11 +134,11 @@ func (a *account) statusOf() (s Status) {
 		s.Waiting, s.WaitingText = promise.Limit, a.plan.pauseText
 	case a.waitsForLogin(now):
 		s.Waiting, s.WaitingText = promise.LoginOpen, a.plan.pauseText
-	case q.text != "":
+	case q.Text != "":
 		s.Waiting = promise.Asked // it would wait at its due moment, too
 	}
 	if s.Waiting == promise.Asked {
-		s.WaitingText = q.text + "; " + q.ways
+		s.WaitingText = q.Text + "; " + q.Ways
 	}
 	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
 		_, unpolled := a.unpolled(l.Poll)

@@ -59,7 +59,7 @@ func (k *Keeper) steers() []string {
 func (a *leased) mayGo() error {
 	err := a.steered(time.Now())
 	if err == nil {
-		a.keeper.facts.End(event.Untrusted, a.cfg.Name)
+		a.Over(event.Untrusted)
 		return nil
 	}
 	why := promise.Untrusted
@@ -77,7 +77,7 @@ func (a *leased) mayGo() error {
 }
 
 func (a *account) tellUntrusted(err error) {
-	a.trouble(slog.LevelError, event.Event{
+	a.Trouble(slog.LevelError, event.Event{
 		Type: event.Untrusted, Kind: string(sdk.KindNotSent), Expiry: a.rec().Token.Expiry(),
 		Message: err.Error() + ". The refresh token is not used before that is put right; it is tried again",
 	})
@@ -100,7 +100,7 @@ func (k *Keeper) askSteering() {
 		case err != nil:
 			a.tellUntrusted(err)
 		default:
-			k.facts.End(event.Untrusted, a.cfg.Name)
+			a.Over(event.Untrusted)
 		}
 	}
 }

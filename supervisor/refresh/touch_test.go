@@ -8,18 +8,18 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // watchedFile tells of each write, as the watch over a real one does.
 type watchedFile struct {
-	refresh.SharedFile
+	sharing.File
 	wrote func()
 }
 
 func (f watchedFile) Write(d format.Document) error {
-	err := f.SharedFile.Write(d)
+	err := f.File.Write(d)
 	f.wrote()
 	return err
 }

@@ -60,6 +60,6 @@ func (a attempt) abandon(ctx context.Context, why string) error {
 		return a.diskTrouble(fmt.Errorf("note the end of an attempt whose answer is lost: %w", err))
 	}
 	a.tell(acct.Ended{})
-	a.log().Info("the answer of an attempt is lost, and nothing with it: "+a.unharmed(), "attempt", a.in.Attempt, "why", why)
+	a.Log().Info("the answer of an attempt is lost, and nothing with it: "+a.unharmed(), "attempt", a.in.Attempt, "why", why)
 	return nil
 }

@@ -11,12 +11,13 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // blindFile is a shared file that can't be read for a while.
 type blindFile struct {
-	refresh.SharedFile
+	sharing.File
 	blind *atomic.Bool
 }
 
@@ -24,7 +25,7 @@ func (f blindFile) Read() (format.Document, error) {
 	if f.blind.Load() {
 		return format.Document{}, fmt.Errorf("read the shared file: %w", syscall.EIO)
 	}
-	return f.SharedFile.Read()
+	return f.File.Read()
 }
 
 func newBlindRig(t *testing.T) (*sharedRig, *atomic.Bool) {

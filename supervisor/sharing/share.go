@@ -1,0 +1,235 @@
+package sharing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Account is whose file it is.
+type Account struct {
+	sdk.Account
+	// Timeout of one attempt.
+	Timeout time.Duration
+	Voice   event.Voice
+	Clock   *schedule.Clock
+}
+
+// Share is what an account and its shared file have to do with each other. What locks,
+// reads and writes is for who has the account's lease; what tells how it stands is for
+// everybody, asks nobody and waits for nobody.
+type Share struct {
+	event.Voice
+	account Account
+	file    File
+	path    string
+	// locked: the lock is held. It is of who has the account's lease.
+	locked bool
+	// unproved counts how often in a row the file could not be replaced. It is of who
+	// has the account's lease, too.
+	unproved int
+
+	mu sync.Mutex
+	// locking: whoever is at work waits for the lock.
+	locking bool
+	// shut is why the lock can't be had, if it takes a person.
+	shut string
+	// outSince is since when, on the monotonic clock, others have held it whenever
+	// it was tried; nil: they have not.
+	outSince *time.Duration
+	// asked is what a person has to decide about it.
+	asked Question
+	// zone is why the local times in it can't be right.
+	zone string
+}
+
+// New is the share of an account in the file at a path.
+func New(a Account, file File, path string) *Share {
+	return &Share{Voice: a.Voice, account: a, file: file, path: path}
+}
+
+// Path names the file.
+func (s *Share) Path() string { return s.path }
+
+// IsLocked says whether the lock is held.
+func (s *Share) IsLocked() bool { return s != nil && s.locked }
+
+// Lock takes the file's lock, until release is called. The error is for [Share.ShutOut].
+func (s *Share) Lock(ctx context.Context) (release func(), err error) {
+	s.setLocking(true)
+	giveBack, err := s.file.Lock(ctx)
+	s.setLocking(false)
+	if err != nil {
+		return nil, err
+	}
+	crashpoint.Here("shared: locked")
+	s.mu.Lock()
+	s.shut, s.outSince = "", nil
+	s.mu.Unlock()
+	s.locked = true
+	return func() {
+		s.locked = false
+		if err := giveBack(); err != nil {
+			s.Log().Warn("the shared file's lock was not given back cleanly", "error", err)
+		}
+	}, nil
+}
+
+// setLocking notes that the account waits for the lock.
+func (s *Share) setLocking(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.locking = on
+}
+
+// ShutOut notes that the lock could not be had. Long says whether that takes a person
+// by now, and news that it is so for the first time.
+func (s *Share) ShutOut(err error) (long, news bool) {
+	now := s.account.Clock.Now().Mono
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if long = lasts(err) || s.keptOut(err, now); long {
+		news = s.shut == ""
+		s.shut = err.Error()
+	}
+	return long, news
+}
+
+// keptOut says whether other programs, one after the other, have held the lock
+// for long whenever it was tried. The caller holds the mutex.
+func (s *Share) keptOut(err error, now time.Duration) bool {
+	if _, held := errors.AsType[heldLock](err); !held {
+		return false
+	}
+	if s.outSince == nil {
+		s.outSince = &now
+	}
+	return now-*s.outSince >= heldLong
+}
+
+// Lend gives away a copy of the descriptor that carries the lock, if that is held.
+func (s *Share) Lend(give func(fd int) error) error {
+	if !s.IsLocked() {
+		return nil
+	}
+	return s.file.Lend(give)
+}
+
+// keptLonger is how much longer than an attempt may take a shared file's lock is
+// kept for whoever settles it.
+const keptLonger = time.Minute
+
+// Keep keeps the lock, if it is held, for the settling of an attempt whose process is
+// lost: what the file holds may be spent.
+func (s *Share) Keep() {
+	if s.IsLocked() {
+		s.file.Keep(s.account.Timeout + keptLonger)
+	}
+}
+
+// Forgo gives back a lock that was kept for the settling of the account.
+func (s *Share) Forgo() {
+	if s != nil {
+		s.file.Forgo()
+	}
+}
+
+// Held says who keeps Lock waiting; nil: nobody is known to. It takes a while.
+func (s *Share) Held() error { return s.file.Held() }
+
+// Replaceable says why the file can't be replaced; nil: it can.
+func (s *Share) Replaceable() error {
+	if s == nil {
+		return nil
+	}
+	return s.file.Replaceable()
+}
+
+// Foresee tells of a file that can't be replaced, so long before the token would be
+// needed.
+func (s *Share) Foresee() {
+	if err := s.file.Replaceable(); err != nil {
+		s.Trouble(slog.LevelError, event.Event{
+			Type:    event.DiskTrouble,
+			Message: err.Error() + ". Until that is put right, this account is not refreshed",
+		})
+	}
+}
+
+// Prove makes sure, before an attempt is announced, that the file can be replaced: a
+// token that is spent while its successor can't be written leaves the other programs
+// with a dead one. inRow counts how often it could not.
+func (s *Share) Prove() (inRow int, err error) {
+	if !s.IsLocked() {
+		return 0, nil
+	}
+	if err := s.file.Prove(); err != nil {
+		s.unproved++
+		return s.unproved, err
+	}
+	s.unproved = 0
+	return 0, nil
+}
+
+// ProveForLogin is Prove for a code, which a person has just got and which dies within
+// seconds: it is spent in any case. It was asked before the login was begun whether the
+// file can be replaced.
+func (s *Share) ProveForLogin() {
+	if !s.IsLocked() {
+		return
+	}
+	if err := s.file.Prove(); err != nil {
+		s.Log().Warn("the token of this login may not reach the shared file", "error", err)
+	}
+}
+
+// Locking says whether whoever is at work on the account waits for the lock.
+func (s *Share) Locking() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.locking
+}
+
+// Shut is why the lock can't be had, if that takes a person, and zone why the local
+// times in the file can't be right; "": neither.
+func (s *Share) Shut() (shut, zone string) {
+	if s == nil {
+		return "", ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shut, s.zone
+}
+
+// Asked is what a person is asked about the file, as long as the account's refresh token
+// has that fingerprint; the zero value: nothing.
+func (s *Share) Asked(ours string) Question {
+	if s == nil {
+		return Question{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.asked.ours != ours {
+		return Question{}
+	}
+	return s.asked
+}
+
+// document is what the file shall hold.
+func (s *Share) document(rec store.Record) format.Document {
+	d := rec.Document()
+	d.ClientID, d.ClientSecret = s.account.ClientID, s.account.ClientSecret
+	return d
+}

@@ -1,0 +1,90 @@
+package sharing
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Write brings the newest token to the file, whose lock is held. A failure is told and
+// left to the next look: the record is safe.
+func (s *Share) Write(rec store.Record) bool {
+	if !s.IsLocked() {
+		return false
+	}
+	err := s.file.Write(s.document(rec))
+	crashpoint.Here("shared: written")
+	if err != nil {
+		s.notWritten(rec, err)
+		return false
+	}
+	s.mu.Lock()
+	s.asked, s.zone = Question{}, "" // our own token and times stand there
+	s.mu.Unlock()
+	s.Over(event.DiskTrouble)
+	return true
+}
+
+func (s *Share) notWritten(rec store.Record, err error) {
+	s.Trouble(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Version: rec.Version,
+		Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
+			err.Error() + ". It is tried again",
+	})
+}
+
+// MayReplace says whether a record may take the place of what the file holds, with
+// which it is compared: nothing is lost by it, or a person has been asked about that
+// very token, and wants it so. Of an answer that comes late, nobody knows that: meanwhile
+// another program may have refreshed from the file, or logged in, and nobody has that
+// token but the file.
+func (s *Share) MayReplace(o lineage.Ours) bool {
+	d, err := s.file.Read()
+	if err != nil { // Write says more
+		return true
+	}
+	s.mu.Lock()
+	decided := s.asked.theirs != "" && s.asked.theirs == d.RefreshToken.Fingerprint()
+	s.mu.Unlock()
+	switch v := o.Judge(lineage.Found{Document: d}, s.account.Clock.Now().Wall).Verdict; v {
+	case lineage.Silent, lineage.Outlived:
+		return true
+	default:
+		return decided || v.Known() && !v.Newer()
+	}
+}
+
+// canMend says whether there is anything to put into a shared file that holds
+// nothing.
+func canMend(rec store.Record) bool {
+	return rec.Version > 0 && !rec.Refused() && !rec.Token.RefreshToken.IsZero()
+}
+
+// mend puts the newest token into a file that holds nothing, and whose lock is held: its
+// other programs would stand still until the next refresh.
+func (s *Share) mend(rec store.Record, why error) {
+	if !canMend(rec) || !s.locked {
+		s.Log().Debug("nothing usable is in the shared file", "error", why)
+		return
+	}
+	kept, err := s.file.Mend(s.document(rec))
+	crashpoint.Here("shared: mended")
+	if err != nil {
+		s.notWritten(rec, err)
+		return
+	}
+	s.Over(event.DiskTrouble)
+	message := "the shared file was not there; it is now, with the newest token"
+	if !errors.Is(why, fs.ErrNotExist) {
+		message = "the shared file was empty or damaged; it was put right with the newest token"
+	}
+	if kept != "" {
+		message += ". What was in it is kept in " + kept + ", and may be removed"
+	}
+	s.Publish(slog.LevelWarn, event.Event{Type: event.SharedFileMended, Version: rec.Version, Message: message})
+}
