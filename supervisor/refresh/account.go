@@ -100,7 +100,7 @@ func newAccount(k *Keeper, cfg Account, rec store.Record) (*account, error) {
 	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
 	a := &account{keeper: k, cfg: cfg, Voice: event.NewVoice(k.cfg.Provider, cfg.Name, k.cfg.Events, k.facts, k.cfg.Log)}
 	if cfg.Shared != nil {
-		a.share = sharing.New(sharing.Account{Account: cfg.Account, Timeout: cfg.Timeout, Voice: a.Voice, Clock: k.clock}, cfg.Shared, cfg.SharedPath)
+		a.share = sharing.New(sharing.Account{Account: cfg.Account, Timeout: cfg.Timeout, Voice: a.Voice, Clock: k.clock}, cfg.Shared)
 	}
 	var err error
 	a.ifIdle(func(l *leased) { _, err = l.lease.Happened(acct.Reread{Record: rec}, k.looked.Wall) })

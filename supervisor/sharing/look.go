@@ -42,7 +42,7 @@ type Sight struct {
 // account's record, or is damaged, is put right. By is how the account gets a token in
 // another way. The error is [ErrUnseen] if nobody knows what is in the file.
 func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by advice.Token) (Sight, error) {
-	d, err := s.read(ctx, canMend(rec))
+	d, err := read(ctx, s.file, canMend(rec))
 	switch {
 	case holdsNothing(err):
 		s.answered()
@@ -98,10 +98,10 @@ const (
 	readAgain  = 200 * time.Millisecond
 )
 
-// read reads the file under its lock; mendable: it could be mended.
-func (s *Share) read(ctx context.Context, mendable bool) (d format.Document, err error) {
+// read reads a file under its lock; mendable: it could be mended.
+func read(ctx context.Context, file File, mendable bool) (d format.Document, err error) {
 	for n := 0; ; n++ {
-		d, err = s.file.Read()
+		d, err = file.Read()
 		if n == readsAgain || !holdsNothing(err) || !mendable {
 			return d, err
 		}

@@ -31,7 +31,6 @@ type Share struct {
 	event.Voice
 	account Account
 	file    File
-	path    string
 	// locked: the lock is held. It is of who has the account's lease.
 	locked bool
 	// unproved counts how often in a row the file could not be replaced. It is of who
@@ -52,13 +51,8 @@ type Share struct {
 	zone string
 }
 
-// New is the share of an account in the file at a path.
-func New(a Account, file File, path string) *Share {
-	return &Share{Voice: a.Voice, account: a, file: file, path: path}
-}
-
-// Path names the file.
-func (s *Share) Path() string { return s.path }
+// New is the share of an account in a file.
+func New(a Account, file File) *Share { return &Share{Voice: a.Voice, account: a, file: file} }
 
 // IsLocked says whether the lock is held.
 func (s *Share) IsLocked() bool { return s != nil && s.locked }
@@ -227,9 +221,9 @@ func (s *Share) Asked(ours string) Question {
 	return s.asked
 }
 
-// document is what the file shall hold.
-func (s *Share) document(rec store.Record) format.Document {
+// document is what the account's file shall hold.
+func (a Account) document(rec store.Record) format.Document {
 	d := rec.Document()
-	d.ClientID, d.ClientSecret = s.account.ClientID, s.account.ClientSecret
+	d.ClientID, d.ClientSecret = a.ClientID, a.ClientSecret
 	return d
 }

@@ -59,7 +59,7 @@ func share(m *memory) *Share {
 	return New(Account{
 		Account: sdk.Account{Name: "one"}, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
 		Voice: event.NewVoice("fake", "one", bus, bus.NewFacts(), slog.New(slog.DiscardHandler)),
-	}, m, "/shared/token.json")
+	}, m)
 }
 
 func record() store.Record {

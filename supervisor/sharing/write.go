@@ -17,7 +17,7 @@ func (s *Share) Write(rec store.Record) bool {
 	if !s.IsLocked() {
 		return false
 	}
-	err := s.file.Write(s.document(rec))
+	err := s.file.Write(s.account.document(rec))
 	crashpoint.Here("shared: written")
 	if err != nil {
 		s.notWritten(rec, err)
@@ -72,7 +72,7 @@ func (s *Share) mend(rec store.Record, why error) {
 		s.Log().Debug("nothing usable is in the shared file", "error", why)
 		return
 	}
-	kept, err := s.file.Mend(s.document(rec))
+	kept, err := s.file.Mend(s.account.document(rec))
 	crashpoint.Here("shared: mended")
 	if err != nil {
 		s.notWritten(rec, err)
