@@ -3,6 +3,8 @@ package sink
 import (
 	"context"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/queue"
 )
 
 const (
@@ -17,86 +19,92 @@ const (
 	signPause = time.Second
 )
 
-// absence is a consumer that is not running: the lanes that wait for it, and
-// one of them, the probe, that looks whether it is there again. A thousand
-// accounts therefore cost as much as one. The worker's loop owns it.
+// absence is a consumer that is not running: the keys that wait for it, and one
+// of them, the probe, with which it is looked for. A thousand accounts therefore
+// cost as much as one.
 type absence struct {
-	waiting  map[*lane]struct{}
-	probe    *lane
+	waiting  map[key]struct{}
+	probe    key
 	pause    time.Duration
-	due      time.Time
+	due      time.Time // of the next look
 	lastSign time.Time
-	why      string             // how the newest try found it absent
-	stop     context.CancelFunc // ends Await; nil: nobody awaits
+	why      string             // how the newest look found it absent
+	stop     context.CancelFunc // ends the wait for a sign; nil: nobody waits
 }
 
-// present says whether nothing is known to be wrong with the consumer.
-func (a *absence) present() bool { return len(a.waiting) == 0 && a.probe == nil }
+// is says whether the consumer is known to be absent.
+func (a *absence) is() bool { return len(a.waiting) > 0 }
 
-// add lets the lane wait. It returns whether the consumer was present until
-// now.
-func (a *absence) add(l *lane, now time.Time) (first bool) {
-	first = a.present()
-	if a.waiting == nil {
-		a.waiting = map[*lane]struct{}{}
-	}
-	a.waiting[l] = struct{}{}
+func (a *absence) waits(k key) bool {
+	_, waits := a.waiting[k]
+	return waits
+}
+
+// turn says whether it is the key's turn. All but the probe wait for the end of
+// the absence, and the probe for its moment.
+func (a *absence) turn(k key, now time.Time, q *queue.Queue[key]) bool {
 	switch {
-	case first:
-		a.pause, a.due = firstLook, now.Add(firstLook)
-	case a.probe == l:
-		a.probe = nil
+	case !a.waits(k):
+		return true
+	case a.probe != k:
+		return false
+	case now.Before(a.due):
+		q.AddAfter(k, a.due.Sub(now))
+		return false
+	}
+	return true
+}
+
+// add lets the key wait. It returns whether the consumer was present until now.
+func (a *absence) add(k key, why string, now time.Time, q *queue.Queue[key]) (first bool) {
+	first = !a.is()
+	if first {
+		a.waiting, a.probe, a.pause = map[key]struct{}{}, k, firstLook/2
+	}
+	a.waiting[k], a.why = struct{}{}, why
+	if a.probe == k {
 		a.pause = min(2*a.pause, lastLook)
 		a.due = now.Add(a.pause)
+		q.AddAfter(k, a.pause)
 	}
 	return first
 }
 
-// remove takes out a lane that waits no longer.
-func (a *absence) remove(l *lane) {
-	delete(a.waiting, l)
-	if a.probe == l {
-		a.probe = nil
+// remove takes out a key that waits no longer, though the consumer has not come.
+func (a *absence) remove(k key, now time.Time, q *queue.Queue[key]) {
+	delete(a.waiting, k)
+	if a.probe != k {
+		return
+	}
+	for next := range a.waiting {
+		a.probe = next
+		q.AddAfter(next, a.due.Sub(now))
+		return
 	}
 }
 
 // sign notes that the consumer may have come.
-func (a *absence) sign(now time.Time) {
-	a.endAwait()
-	if a.present() || now.Sub(a.lastSign) < signPause {
+func (a *absence) sign(now time.Time, q *queue.Queue[key]) {
+	a.endWatch()
+	if !a.is() || now.Sub(a.lastSign) < signPause {
 		return
 	}
-	a.lastSign, a.pause = now, quickLook
-	if a.probe == nil {
-		a.due = now
-	}
+	a.lastSign, a.pause, a.due = now, quickLook, now
+	q.Add(a.probe)
 }
 
-// look returns the lane to probe with when the moment has come.
-func (a *absence) look(now time.Time) *lane {
-	if a.probe != nil || len(a.waiting) == 0 || a.due.After(now) {
-		return nil
+// over ends the absence and returns the keys that waited.
+func (a *absence) over() []key {
+	keys := make([]key, 0, len(a.waiting))
+	for k := range a.waiting {
+		keys = append(keys, k)
 	}
-	for l := range a.waiting {
-		a.probe = l
-		delete(a.waiting, l)
-		return l
-	}
-	return nil
-}
-
-// over ends the absence and returns the lanes that waited.
-func (a *absence) over() []*lane {
-	lanes := make([]*lane, 0, len(a.waiting))
-	for l := range a.waiting {
-		lanes = append(lanes, l)
-	}
-	a.endAwait()
+	a.endWatch()
 	*a = absence{lastSign: a.lastSign}
-	return lanes
+	return keys
 }
 
-func (a *absence) endAwait() {
+func (a *absence) endWatch() {
 	if a.stop != nil {
 		a.stop()
 		a.stop = nil

@@ -12,21 +12,27 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// catchUp reads the ledger and queues what the sink lacks. It retries until it
-// has it or ctx ends.
-func (w *Worker) catchUp(ctx context.Context) bool {
+// catchUp finds out by the ledger what the sink lacks.
+type catchUp struct {
+	*state
+	sources
+}
+
+// run queues what the sink lacks. It retries until it has read the ledger or ctx
+// ends.
+func (c catchUp) run(ctx context.Context) bool {
 	for failures := 1; ; failures++ {
-		err := w.readLedger(ctx)
+		err := c.readLedger(ctx)
 		if err == nil {
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
-		pause := w.policy.pause(failures, rand.Float64())
-		w.publish(note{slog.LevelWarn, event.Event{
-			Type: event.DeliveryFailed, Failures: failures, Max: w.policy.Attempts,
-			Message: fmt.Sprintf("sink %q can't start: can't read what it has: %v; trying again in %s", w.cfg.Name, err, pause.Round(time.Second)),
+		pause := c.Policy.pause(failures, rand.Float64())
+		c.publish(note{slog.LevelWarn, event.Event{
+			Type: event.DeliveryFailed, Failures: failures, Max: c.Policy.Attempts,
+			Message: fmt.Sprintf("sink %q can't start: can't read what it has: %v; trying again in %s", c.Name, err, pause.Round(time.Second)),
 		}})
 		select {
 		case <-ctx.Done():
@@ -36,52 +42,54 @@ func (w *Worker) catchUp(ctx context.Context) bool {
 	}
 }
 
-func (w *Worker) readLedger(ctx context.Context) error {
-	read := make([]standings, len(w.lines))
-	for i, ln := range w.lines {
-		things, err := ln.list(ctx)
+func (c catchUp) readLedger(ctx context.Context) error {
+	read := map[Kind]standing{}
+	for kind, from := range c.sources {
+		things, err := from.list(ctx)
 		if things == nil && err != nil {
 			return err
 		}
 		if err != nil {
 			// One damaged record keeps nothing from the others.
-			w.publish(note{slog.LevelWarn, event.Event{
+			c.publish(note{slog.LevelWarn, event.Event{
 				Type:    event.DeliveryFailed,
-				Message: fmt.Sprintf("sink %q starts without what can't be read: %v", w.cfg.Name, err),
+				Message: fmt.Sprintf("sink %q starts without what can't be read: %v", c.Name, err),
 			}})
 		}
-		if read[i], err = w.compare(ctx, ln, things); err != nil {
+		if read[kind], err = c.compare(ctx, from, things); err != nil {
 			return err
 		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	old := w.lanes
-	w.lanes, w.standing, w.spokesmen, w.absence, w.inFlight = map[string]*lane{}, standing{}, spokesmen{}, absence{}, 0
-	for i, ln := range w.lines {
-		ln.queue, ln.resting = nil, read[i].resting
-		w.standing.count(ln, len(ln.resting))
-		w.totals.resume(read[i].newest)
-		for _, o := range read[i].open {
-			w.resume(w.lane(ln, o.key), o, old[o.key])
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	old := c.reset()
+	for kind, s := range read {
+		c.receipts[kind] = s.receipts
+		c.count(kind, len(s.receipts))
+		c.totals.resume(s.newest)
+		for _, o := range s.open {
+			e := c.entry(key{kind, o.name})
+			e.delivered = o.has
+			c.resume(e, o, old[e.key])
 		}
 	}
-	for key, before := range old {
-		if _, rests := before.line.resting[key]; rests && before.wished() {
-			w.resume(w.lane(before.line, key), open{}, before)
+	for k, before := range old {
+		if _, has := c.receipts[k.kind][k.name]; has && before.wish() != noWish {
+			c.resume(c.entry(k), open{}, before)
 		}
 	}
 	return nil
 }
 
-// standings are what a sink has of the things of one line.
-type standings struct {
-	resting map[string]resting
-	open    []open // ordered as they were listed
-	newest  store.Delivery
+// standing is what a sink has of the things of one kind.
+type standing struct {
+	receipts map[string]receipt
+	open     []open // ordered as they were listed
+	newest   store.Delivery
 }
 
-// open is a thing that the sink lacks, or that can't rest.
+// open is a thing that the sink lacks, or of which more must be kept than a
+// receipt.
 type open struct {
 	thing
 	has   store.Delivery
@@ -90,19 +98,19 @@ type open struct {
 
 // compare reads line after line of the ledger, so that the start of many sinks
 // of many accounts holds in memory little more than what they lack.
-func (w *Worker) compare(ctx context.Context, ln *line, things iter.Seq[thing]) (standings, error) {
-	s := standings{resting: map[string]resting{}}
+func (c catchUp) compare(ctx context.Context, from source, things iter.Seq[thing]) (standing, error) {
+	s := standing{receipts: map[string]receipt{}}
 	for th := range things {
-		has, err := w.cfg.Store.Delivery(ctx, w.cfg.Name, th.key)
+		has, err := c.Store.Delivery(ctx, c.Name, th.name)
 		if err != nil {
 			return s, err
 		}
 		if has.Version > 0 && has.At.After(s.newest.At) {
 			s.newest = has
 		}
-		lacks := ln.lacks(th.edition, th.since, has)
-		if r, ok := restingAt(has); ok && !lacks {
-			s.resting[th.key] = r
+		lacks := from.lacks(th.edition, th.since, has)
+		if r, ok := receiptOf(has); ok && !lacks {
+			s.receipts[th.name] = r
 			continue
 		}
 		s.open = append(s.open, open{th, has, lacks})
@@ -110,54 +118,24 @@ func (w *Worker) compare(ctx context.Context, ln *line, things iter.Seq[thing]) 
 	return s, nil
 }
 
-// resume puts a lane to where the ledger says that it was, and queues it if the
-// sink lacks what is newest. before is the lane in an earlier run of this
-// worker, nil if there was none. The caller holds mu.
-func (w *Worker) resume(l *lane, o open, before *lane) {
+// resume puts an entry to where the ledger says that it was, and queues its key
+// if the sink lacks what is newest. before is the entry in an earlier run of
+// this worker, nil if there was none. The caller holds mu.
+func (c catchUp) resume(e *entry, o open, before *entry) {
 	if before != nil {
-		l.asked, l.answered, l.forced = before.asked, before.answered, before.forced
-	}
-	if o.key != "" {
-		l.delivered = o.has
+		e.asked, e.answered, e.forced = before.asked, before.answered, before.forced
 	}
 	if o.lacks {
 		// It lacks the newest since that became durable, and has lacked those
 		// before it for longer.
-		l.since, l.atLeast = o.since, o.version > o.has.Version+1
+		e.since, e.atLeast = o.since, o.version > o.has.Version+1
 		if o.has.Result != store.ResultDelivered {
-			l.failures, l.lastError = o.has.Failures, o.has.Error
+			e.lastError = o.has.Error
+			c.queue.Resume(e.key, o.has.Failures)
 		}
 	}
-	w.standing.note(l)
-	if (o.lacks || l.wished()) && !w.disabled.is() {
-		l.put(time.Now())
+	c.note(e)
+	if o.lacks || e.wish() != noWish {
+		c.add(e.key)
 	}
-}
-
-// lane returns the lane of a key, a new one if need be. The caller holds mu.
-func (w *Worker) lane(ln *line, key string) *lane {
-	l := w.lanes[key]
-	if l != nil {
-		return l
-	}
-	l = &lane{line: ln, key: key, index: -1}
-	w.lanes[key] = l
-	if r, rests := ln.resting[key]; rests {
-		l.delivered = r.delivery(w.cfg.Name, key)
-		delete(ln.resting, key)
-		return l
-	}
-	w.standing.count(ln, 1)
-	return l
-}
-
-// forget drops a lane of which there is nothing to bring. The caller holds mu.
-func (w *Worker) forget(l *lane) {
-	if w.lanes[l.key] != l {
-		return
-	}
-	delete(w.lanes, l.key)
-	w.standing.count(l.line, -1)
-	l.since, l.failures, l.losing, l.due = time.Time{}, 0, 0, time.Time{}
-	w.standing.note(l)
 }

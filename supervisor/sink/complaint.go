@@ -9,34 +9,34 @@ import (
 // maxCauses bounds the causes of failure that a sink tells apart.
 const maxCauses = 16
 
-// spokesmen are, by the cause of a failure, the lane whose tries the log tells
-// of in the name of all lanes that fail alike: a receiver that is down fails
-// every account.
-type spokesmen map[string]*lane
+// complaints are, by the cause of a failure, the entry whose tries the log tells
+// of in the name of all that fail alike: a receiver that is down fails every
+// account.
+type complaints map[string]*entry
 
-// of returns who speaks for a lane that fails for its cause.
-func (s spokesmen) of(l *lane) *lane {
-	if by := s[l.cause]; by != nil && by.losing > 0 && by.cause == l.cause {
+// speaker returns who speaks for an entry that fails for its cause.
+func (c complaints) speaker(e *entry) *entry {
+	if by := c[e.cause]; by != nil && by.losing > 0 && by.cause == e.cause {
 		return by
 	}
-	if len(s) >= maxCauses {
-		clear(s)
+	if len(c) >= maxCauses {
+		clear(c)
 	}
-	s[l.cause] = l
-	return l
+	c[e.cause] = e
+	return e
 }
 
-// complaint counts a failed try, and returns the level at which the log tells
-// of it, and what there is to say of the other lanes. The caller holds mu.
-func (w *Worker) complaint(l *lane, err error) (level slog.Level, others string) {
-	l.losing++
-	l.cause = strings.ReplaceAll(err.Error(), l.key, "")
-	if w.spokesmen.of(l) != l || !w.policy.loud(l.losing) {
+// complain counts a failed try, and returns the level at which the log tells of
+// it, and what there is to say of the others that fail. open are all that may.
+func (c complaints) complain(e *entry, err error, policy RetryPolicy, open map[*entry]struct{}) (level slog.Level, others string) {
+	e.losing++
+	e.cause = strings.ReplaceAll(err.Error(), e.name, "")
+	if c.speaker(e) != e || !policy.loud(e.losing) {
 		return slog.LevelDebug, ""
 	}
 	n := 0
-	for other := range w.standing.open {
-		if other != l && other.losing > 0 {
+	for other := range open {
+		if other != e && other.losing > 0 {
 			n++
 		}
 	}

@@ -34,8 +34,18 @@ func TestDeadTokenIsGivenToNobody(t *testing.T) {
 				if got := out.versions("a"); got != nil {
 					t.Errorf("versions %v arrived", got)
 				}
+				// The sink lacks it, and can do nothing about that.
+				if s := b.Summary(); s.Behind != 1 || s.UpToDate != 0 || s.Lag != 0 || s.LagAtLeast || s.Failing != 0 || b.Miscounted() {
+					t.Errorf("summary %+v", s)
+				}
 				b.refresh("a")
+				if s := b.Summary(); s.Behind != 1 || s.Lag > time.Second {
+					t.Errorf("with the next version: %+v", s)
+				}
 				pass(time.Second)
+				if s := b.Summary(); s.Behind != 0 || s.UpToDate != 1 {
+					t.Errorf("after the next version: %+v", s)
+				}
 				if got := out.versions("a"); !slices.Equal(got, []uint64{2}) {
 					t.Errorf("versions %v arrived, want the living one", got)
 				}

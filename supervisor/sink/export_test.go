@@ -1,46 +1,38 @@
 package sink
 
 // Miscounted says whether the summary would be another one if it looked at
-// every lane.
+// every entry.
 func (w *Worker) Miscounted() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := standing{}
-	for _, l := range w.lanes {
-		all.count(l.line, 1)
-		all.note(l)
-	}
-	for _, ln := range w.lines {
-		all.count(ln, len(ln.resting))
-		for key := range ln.resting {
-			if w.lanes[key] != nil {
-				return true
-			}
+	s := w.state
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	accounts := len(s.receipts[KindToken])
+	for k, e := range s.entries {
+		if k.isToken() {
+			accounts++
 		}
-	}
-	for l := range all.open {
-		if _, known := w.standing.open[l]; !known {
+		if _, both := s.receipts[k.kind][k.name]; both {
+			return true
+		}
+		_, open := s.open[e]
+		if more := e.behind() || !e.due.IsZero() || s.failures(e) > 0; more && !open {
 			return true
 		}
 	}
-	for l := range w.standing.open {
-		if w.lanes[l.key] != l {
+	for e := range s.open {
+		if s.entries[e.key] != e {
 			return true
 		}
 	}
-	return all.accounts != w.standing.accounts
+	return accounts != s.accounts
 }
 
-// Awake is how many lanes do not rest.
+// Awake is of how many keys more is kept than a receipt.
 func (w *Worker) Awake() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.lanes)
+	w.state.mu.Lock()
+	defer w.state.mu.Unlock()
+	return len(w.state.entries)
 }
 
-// Gates is how many gates there are.
-func (w *Worker) Gates() int {
-	w.gates.mu.Lock()
-	defer w.gates.mu.Unlock()
-	return len(w.gates.gates)
-}
+// InHand is of how many keys a delivery is under way.
+func (w *Worker) InHand() int { return w.state.queue.InHand() }

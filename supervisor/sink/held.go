@@ -15,35 +15,23 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// ReadBack is when a sink that is a [Holder] is asked what it holds.
-type ReadBack struct {
-	// BeforeWriting says whether it is asked before rec is written over what it
-	// holds; nil: never.
-	BeforeWriting func(rec store.Record) bool
-	// Regularly: also at each [Worker.Look], which costs a look at each file.
-	Regularly bool
-	// Ours is what is known of an account beside its record; nil: nothing.
-	Ours func(account string) lineage.Ours
-	// Found is told of an account of which the destination holds a token that
-	// is to be used instead of ours. It must not block; nil: nobody is told.
-	Found func(account string)
-}
+// readBack asks a sink that is a [Holder] what it holds.
+type readBack struct{ *destination }
 
-// Held asks the sink what it holds of the record's account, and says how that
-// stands to the record. After an error nobody knows; a sink that can't be asked
-// is silent.
-func (w *Worker) Held(ctx context.Context, rec store.Record) (readback.Held, readback.Finding, error) {
-	wrote, err := w.cfg.Store.Delivery(ctx, w.cfg.Name, rec.Account)
+// newest says what the sink holds of the record's account, and how that stands
+// to the record.
+func (b readBack) newest(ctx context.Context, rec store.Record) (readback.Held, readback.Finding, error) {
+	wrote, err := b.Store.Delivery(ctx, b.Name, rec.Account)
 	if err != nil {
 		return readback.Held{}, readback.Silent, fmt.Errorf("read when it was written last: %w", err)
 	}
-	return w.held(ctx, rec, wrote, time.Time{})
+	return b.look(ctx, rec, wrote, time.Time{})
 }
 
-// held is Held for whoever knows the ledger's line. What can be seen to be as it
+// look is newest for whoever knows the ledger's line. What can be seen to be as it
 // was at since is not read.
-func (w *Worker) held(ctx context.Context, rec store.Record, wrote store.Delivery, since time.Time) (held readback.Held, _ readback.Finding, err error) {
-	holder, can := w.cfg.Sink.(Holder)
+func (b readBack) look(ctx context.Context, rec store.Record, wrote store.Delivery, since time.Time) (held readback.Held, _ readback.Finding, err error) {
+	holder, can := b.Sink.(Holder)
 	if !can {
 		return held, readback.Silent, nil
 	}
@@ -61,21 +49,21 @@ func (w *Worker) held(ctx context.Context, rec store.Record, wrote store.Deliver
 	}
 	held.Document.WrittenAt = held.At
 	var ours lineage.Ours
-	if w.cfg.ReadBack.Ours != nil {
-		ours = w.cfg.ReadBack.Ours(rec.Account)
+	if b.ReadBack.Ours != nil {
+		ours = b.ReadBack.Ours(rec.Account)
 	}
-	finding, owner := readback.Compare(ours, rec, wrote, held, w.cfg.Wall())
+	finding, owner := readback.Compare(ours, rec, wrote, held, b.Wall())
 	held.Owner = owner
 	return held, finding, nil
 }
 
 // mayWrite says why rec must not be written over what the sink holds, if it
 // must not.
-func (w *Worker) mayWrite(ctx context.Context, rec store.Record, has store.Delivery, wanted wish) error {
-	if wanted == overAnything || w.cfg.ReadBack.BeforeWriting == nil || !w.cfg.ReadBack.BeforeWriting(rec) {
+func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Delivery, wanted wish) error {
+	if wanted == overAnything || b.ReadBack.BeforeWriting == nil || !b.ReadBack.BeforeWriting(rec) {
 		return nil
 	}
-	held, finding, err := w.held(ctx, rec, has, time.Time{})
+	held, finding, err := b.look(ctx, rec, has, time.Time{})
 	switch {
 	case errors.Is(err, ErrAbsent):
 		return err
@@ -83,12 +71,12 @@ func (w *Worker) mayWrite(ctx context.Context, rec store.Record, has store.Deliv
 		return nil // whatever is the matter there, the delivery itself meets it too
 	case finding.Unknown():
 		if finding == readback.Living {
-			w.found(rec.Account)
+			b.found(rec.Account)
 		}
-		return unknownToken{w.Guarded(rec.Account, held, finding)}
+		return unknownToken{b.guarded(rec.Account, held, finding)}
 	}
 	if what := mended(finding, rec, has, held); what != "" {
-		w.publish(note{slog.LevelWarn, event.Event{
+		b.publish(note{slog.LevelWarn, event.Event{
 			Type: event.SinkMended, Account: rec.Account, Provider: rec.Provider, Version: rec.Version,
 			Message: fmt.Sprintf("%s; version %d of account %s takes its place", what, rec.Version, rec.Account),
 		}})
@@ -96,9 +84,9 @@ func (w *Worker) mayWrite(ctx context.Context, rec store.Record, has store.Deliv
 	return nil
 }
 
-func (w *Worker) found(account string) {
-	if w.cfg.ReadBack.Found != nil {
-		w.cfg.ReadBack.Found(account)
+func (b readBack) found(account string) {
+	if b.ReadBack.Found != nil {
+		b.ReadBack.Found(account)
 	}
 }
 
@@ -131,10 +119,10 @@ func since(h readback.Held) string {
 	return "(" + h.At.UTC().Format(time.RFC3339) + ")"
 }
 
-// Guarded says for people what stands at the destination, why nothing is written
+// guarded says for people what stands at the destination, why nothing is written
 // over it, and the ways out.
-func (w *Worker) Guarded(account string, h readback.Held, f readback.Finding) string {
-	over := fmt.Sprintf("to write over it, run: tokenkeeper sinks redeliver %s %s --force", w.cfg.Name, account)
+func (b readBack) guarded(account string, h readback.Held, f readback.Finding) string {
+	over := fmt.Sprintf("to write over it, run: tokenkeeper sinks redeliver %s %s --force", b.Name, account)
 	switch {
 	case f == readback.Living:
 		return fmt.Sprintf("%s holds a newer refresh token of account %s than ours, put there %s by another program; it is taken before ours is used, without anybody's help", place(h), account, since(h))

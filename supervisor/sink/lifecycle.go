@@ -1,8 +1,6 @@
 package sink
 
 import (
-	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -22,21 +20,6 @@ func IsLifecycle(e event.Event) bool {
 		return false
 	}
 	return true
-}
-
-// Tell hands a lifecycle event to the sink. It never blocks, and costs nothing
-// for a sink that takes none. What comes to the sink as an alert does not come
-// as an event too, and no sink is told of itself.
-func (w *Worker) Tell(e event.Event) {
-	switch {
-	case w.lifecycle == nil, !IsLifecycle(e), e.Sink == w.cfg.Name,
-		e.Account != "" && !w.concerns(e.Account),
-		w.alerts != nil && comesAsAlert(e):
-		return
-	}
-	if w.lifecycle.add(e) {
-		w.ring() // a burst of drops has begun: the loop logs it
-	}
 }
 
 // comesAsAlert says whether an alert tells what the event does.
@@ -59,9 +42,8 @@ type lifecycle struct {
 	waiting int
 	dropped uint64
 	failing time.Time // since when it takes no event; zero: it does
-	// burst: events are being dropped; unlogged: nobody has said so yet.
-	burst, unlogged bool
-	closed          bool
+	burst   bool      // events are being dropped
+	closed  bool
 }
 
 func newLifecycle() *lifecycle { return &lifecycle{rang: make(chan struct{}, 1)} }
@@ -77,7 +59,7 @@ func (q *lifecycle) add(e event.Event) (burst bool) {
 		q.remove()
 		q.dropped++
 		burst = !q.burst
-		q.burst, q.unlogged = true, q.unlogged || burst
+		q.burst = true
 	}
 	q.events[(q.first+q.waiting)%maxEvents] = e
 	q.waiting++
@@ -142,7 +124,7 @@ func (q *lifecycle) shut() {
 	for q.waiting > 0 {
 		q.remove()
 	}
-	q.closed, q.burst, q.unlogged, q.failing = true, false, false, time.Time{}
+	q.closed, q.burst, q.failing = true, false, time.Time{}
 }
 
 func (q *lifecycle) open() {
@@ -155,23 +137,4 @@ func (q *lifecycle) isShut() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed
-}
-
-// droppedEvents says, once for each burst, that events are dropped.
-func (w *Worker) droppedEvents() note {
-	if w.lifecycle == nil {
-		return note{}
-	}
-	q := w.lifecycle
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.unlogged {
-		return note{}
-	}
-	q.unlogged = false
-	return note{slog.LevelWarn, event.Event{
-		Type: event.DeliveryFailed,
-		Message: fmt.Sprintf("sink %q is too slow for the lifecycle events: %d wait, and the oldest of them are dropped; see its last error with: tokenkeeper sinks",
-			w.cfg.Name, maxEvents),
-	}}
 }

@@ -2,6 +2,7 @@ package sink
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,18 +19,17 @@ const (
 	halfWritten = 5 * time.Second
 )
 
-// Look has a sink that is read back regularly looked at soon. It never blocks.
-func (w *Worker) Look() {
-	select {
-	case w.looks <- struct{}{}:
-	default:
-	}
+// lookBack looks whether a sink that can be read back still holds what the ledger
+// says.
+type lookBack struct {
+	*state
+	looks <-chan struct{}
 }
 
-// lookBack looks at once and at each call of Look whether the sink still holds
-// what the ledger says, until ctx ends or stop is called, which waits for it.
-func (w *Worker) lookBack(ctx context.Context) (stop func()) {
-	if _, can := w.cfg.Sink.(Holder); !can || !w.cfg.ReadBack.Regularly || w.tokens == nil {
+// start looks at once and at each of looks, until ctx ends or stop is called,
+// which waits for it.
+func (b lookBack) start(ctx context.Context) (stop func()) {
+	if _, can := b.Sink.(Holder); !can || !b.ReadBack.Regularly || !b.takes(KindToken) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -40,16 +40,16 @@ func (w *Worker) lookBack(ctx context.Context) (stop func()) {
 		seen := map[string]sighting{}
 		for ctx.Err() == nil {
 			if len(left) == 0 {
-				left = w.resting()
+				left = b.held()
 			}
 			n := min(len(left), lookAtOnce)
 			for _, account := range left[:n] {
-				seen[account] = w.lookAt(ctx, account, seen[account])
+				seen[account] = b.lookAt(ctx, account, seen[account])
 			}
 			left = left[n:]
 			select {
 			case <-ctx.Done():
-			case <-w.looks:
+			case <-b.looks:
 			}
 		}
 	}()
@@ -62,17 +62,12 @@ func (w *Worker) lookBack(ctx context.Context) (stop func()) {
 	}
 }
 
-// resting are the accounts of which the sink is thought to have the newest. The
+// held are the accounts of which the sink is thought to have the newest. The
 // others are under way, and are looked at by their deliveries.
-func (w *Worker) resting() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	names := make([]string, 0, len(w.tokens.resting))
-	for name := range w.tokens.resting {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+func (b lookBack) held() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Sorted(maps.Keys(b.receipts[KindToken]))
 }
 
 // sighting is when the sink was last seen to hold a version. The time of our own
@@ -98,33 +93,33 @@ const coarseClock = time.Second
 // lookAt has what is newest delivered once more if the sink does not hold it,
 // and returns what it has seen. The delivery then decides whether it may be
 // written.
-func (w *Worker) lookAt(ctx context.Context, account string, last sighting) (now sighting) {
-	w.mu.Lock()
-	r, rests := w.tokens.resting[account]
-	off := w.disabled.is()
-	w.mu.Unlock()
-	if !rests || off {
+func (b lookBack) lookAt(ctx context.Context, account string, last sighting) (now sighting) {
+	b.mu.Lock()
+	r, has := b.receipts[KindToken][account]
+	off := b.disabled.is()
+	b.mu.Unlock()
+	if !has || off {
 		return sighting{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.policy.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, b.Policy.Timeout)
 	defer cancel()
-	rec, err := w.cfg.Store.Load(ctx, account)
+	rec, err := b.Store.Load(ctx, account)
 	if err != nil || rec.Version != r.version {
 		return sighting{} // a wake is on its way
 	}
-	began := w.cfg.Wall()
-	held, finding, err := w.held(ctx, rec, r.delivery(w.cfg.Name, account), last.since(rec.Version))
+	began := b.Wall()
+	held, finding, err := readBack{b.destination}.look(ctx, rec, r.delivery(b.Name, account), last.since(rec.Version))
 	switch {
 	case err != nil:
 	case finding == readback.Living:
-		w.found(account)
-	case finding == readback.Absent && !held.At.IsZero() && w.cfg.Wall().Sub(held.At) < halfWritten:
+		readBack{b.destination}.found(account)
+	case finding == readback.Absent && !held.At.IsZero() && b.Wall().Sub(held.At) < halfWritten:
 	case held.Untouched:
 		return last
 	case finding == readback.Ours && !stale(rec, held), finding == readback.Silent:
 		return sighting{rec.Version, began}
 	default:
-		_, _ = w.Redeliver(ctx, account)
+		b.want(key{KindToken, account}, onceMore)
 	}
 	return sighting{}
 }

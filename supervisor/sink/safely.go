@@ -6,18 +6,22 @@ import (
 )
 
 // safely calls into a sink. A sink that panics has failed.
-func safely(call func() error) (err error) {
+func safely(call func() error) error { return protect("sink", call) }
+
+// protect makes an error of a panic in somebody's code, so that it is felt
+// where the call was made and nowhere else.
+func protect(whose string, call func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = panicked(p)
+			err = panicked(whose, p)
 		}
 	}()
 	return call()
 }
 
-// panicked tells where the sink panicked, and not with what: the value could
+// panicked tells where the code panicked, and not with what: the value could
 // hold a token.
-func panicked(p any) error {
+func panicked(whose string, p any) error {
 	at := "an unknown place"
 	pcs := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
@@ -34,5 +38,5 @@ func panicked(p any) error {
 			break
 		}
 	}
-	return fmt.Errorf("the sink's code panicked (%T) in %s; please report it", p, at)
+	return fmt.Errorf("the %s's code panicked (%T) in %s; please report it", whose, p, at)
 }

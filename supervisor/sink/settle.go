@@ -4,77 +4,96 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// settle draws the consequences of one try and returns what to tell.
-func (w *Worker) settle(o outcome) note {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	l, now := o.lane, time.Now()
-	l.inFlight = false
-	w.inFlight--
-	again := l.again
-	l.again = false
-	defer func() {
-		if again {
-			w.hurry(l)
-		}
-		w.standing.note(l)
-	}()
+// settlement draws the consequences of one try. The state is locked.
+type settlement struct {
+	*state
+	e   *entry
+	o   outcome
+	now time.Time
+}
 
-	if o.edition != (edition{}) && o.edition != l.edition && !o.early {
-		l.edition, l.failures, l.refused, l.lastError = o.edition, 0, false, ""
+// settle notes what came of a try of the key, queues what follows from it, and
+// returns what to tell.
+func (s *state) settle(k key, o outcome) note {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := settlement{s, s.entry(k), o, time.Now()}
+	n := t.draw()
+	if t.e.woken {
+		s.add(k) // also if it waited for the consumer when it was woken
+	}
+	s.note(t.e)
+	s.shrink(t.e)
+	return n
+}
+
+func (t settlement) draw() note {
+	e, o := t.e, t.o
+	e.dead = o.dead
+	if o.edition != (edition{}) && o.edition != e.edition && !o.early {
+		e.edition, e.refused, e.lastError = o.edition, false, ""
+		t.queue.Forget(e.key)
 	}
 	switch {
 	case o.delivered != nil:
-		n := w.succeeded(l, o)
-		if again {
-			l.fallBehind(w.cfg.Wall())
-		}
-		return n
+		return t.succeeded()
 	case o.err != nil:
-		return w.failed(l, o, now)
+		return t.failed()
 	}
-	w.absence.remove(l)
+	t.absence.remove(e.key, t.now, t.queue)
 	switch {
-	case o.unknown:
-		if !again {
-			w.forget(l)
-		}
+	case o.unknown && !e.woken:
+		t.drop(e)
 	case o.early:
-		l.fallBehind(o.since)
+		e.fallBehind(o.since)
 		// A newer version waits only if the receiver asked for it.
-		at := l.notBefore
-		if o.edition == l.edition && l.due.After(at) {
-			at = l.due
+		at := e.notBefore
+		if o.edition == e.edition && e.due.After(at) {
+			at = e.due
 		}
-		if !w.disabled.is() {
-			l.put(at)
-		}
+		t.queue.AddAfter(e.key, at.Sub(t.now))
+	case o.dead:
+		e.fallBehind(o.since)
+		t.rest()
 	case o.idle:
-		l.due = time.Time{}
-		if !l.refused {
-			l.since, l.failures, l.lastError = time.Time{}, 0, ""
+		if !e.refused {
+			e.since = time.Time{}
 		}
+		t.rest()
 	}
 	return note{}
 }
 
-func (w *Worker) succeeded(l *lane, o outcome) note {
-	l.delivered, l.answered = *o.delivered, o.asked
-	l.since, l.due, l.notBefore, l.lastError = time.Time{}, time.Time{}, time.Time{}, ""
-	failures := l.failures
-	l.failures, l.losing, l.refused, l.unknown = 0, 0, false, false
-	w.totals.succeeded(l.delivered.At, l.delivered.Latency)
-	w.present(l)
-	n := w.note(slog.LevelInfo, event.Delivered, l, o)
-	n.event.Message = fmt.Sprintf("sink %q has %s", w.cfg.Name, l.newest(l.delivered.Version))
+// rest plans no further try of what is newest.
+func (t settlement) rest() {
+	t.e.due = time.Time{}
+	if !t.e.refused {
+		t.e.lastError = ""
+		t.queue.Forget(t.e.key)
+	}
+}
+
+func (t settlement) succeeded() note {
+	e, o := t.e, t.o
+	failures := t.queue.Failures(e.key)
+	e.delivered, e.answered = *o.delivered, o.asked
+	e.since, e.due, e.notBefore, e.lastError = time.Time{}, time.Time{}, time.Time{}, ""
+	e.losing, e.refused, e.unknown = 0, false, false
+	t.queue.Forget(e.key)
+	t.totals.succeeded(e.delivered.At, e.delivered.Latency)
+	t.present(t.e.key)
+	if e.woken {
+		e.fallBehind(t.Wall())
+	}
+	n := t.tell(slog.LevelInfo, event.Delivered)
+	n.event.Message = fmt.Sprintf("sink %q has %s", t.Name, e.newest(e.delivered.Version))
 	if failures > 0 {
-		w.nudge()
+		t.nudge()
 		n.event.Message += fmt.Sprintf(", after %d failed tries", failures)
 	}
 	if o.unmarked != nil {
@@ -84,144 +103,112 @@ func (w *Worker) succeeded(l *lane, o outcome) note {
 	return n
 }
 
-func (w *Worker) failed(l *lane, o outcome, now time.Time) note {
-	l.lastError, l.unknown = o.err.Error(), isUnknownToken(o.err)
+func (t settlement) failed() note {
+	e, o := t.e, t.o
+	e.lastError, e.unknown = o.err.Error(), isUnknownToken(o.err)
 	if !o.since.IsZero() {
-		l.fallBehind(o.since)
+		e.fallBehind(o.since)
 	}
 	switch {
 	case errors.Is(o.err, ErrAbsent):
-		return w.missed(l, o, now)
+		return t.missed()
 	case errors.Is(o.err, ErrLater):
-		return w.putOff(l, o, now)
+		return t.later()
 	}
-	w.totals.failed(w.cfg.Wall(), l.lastError)
-	if w.disabled.is() {
-		w.absence.remove(l)
+	t.totals.failed(t.Wall(), e.lastError)
+	if t.disabled.is() {
 		return note{}
 	}
 	switch {
 	case errors.Is(o.err, ErrGone):
-		w.disable(byReceiver, w.cfg.Wall())
-		return w.goneNote(o.err)
-
+		t.disable(byReceiver)
+		return t.disabled.gone(t.Name, t.Policy.Attempts, o.err)
 	case errors.Is(o.err, ErrRefused):
-		w.absence.remove(l)
-		l.failures, l.refused, l.due, l.answered = l.failures+1, true, time.Time{}, o.asked
-		level, others := w.complaint(l, o.err)
-		n := w.note(level, event.DeliveryFailed, l, o)
-		n.event.Message = fmt.Sprintf("sink %q can't take %s: %v; the next version will be tried%s", w.cfg.Name, l.newest(l.edition.version), o.err, others)
-		return n
+		return t.refused()
 	}
+	return t.retry()
+}
 
+// refused waits for the next version.
+func (t settlement) refused() note {
+	e := t.e
+	t.absence.remove(e.key, t.now, t.queue)
+	e.refused, e.due, e.answered = true, time.Time{}, t.o.asked
+	level, others := t.complaints.complain(e, t.o.err, t.Policy, t.open)
+	n := t.tell(level, event.DeliveryFailed)
+	n.event.Message = fmt.Sprintf("sink %q can't take %s: %v; the next version will be tried%s", t.Name, e.newest(e.edition.version), t.o.err, others)
+	return n
+}
+
+// retry tries again, ever later.
+func (t settlement) retry() note {
+	e, o := t.e, t.o
 	if o.edition != (edition{}) {
-		w.present(l)
-	} else {
-		w.absence.remove(l) // the store failed: that says nothing of the consumer
+		t.present(t.e.key)
+	} else { // the store failed: that says nothing of the consumer
+		t.absence.remove(e.key, t.now, t.queue)
 	}
-	l.failures++
-	pause := w.policy.pause(l.failures, rand.Float64())
-	if after, ok := asked(o.err); ok {
-		pause = max(pause, after)
-		l.notBefore = now.Add(after)
+	after, asked := asked(o.err)
+	if asked {
+		e.notBefore = t.now.Add(after)
 	}
-	l.due = now.Add(pause)
-	l.put(l.due)
-
-	if l.unknown && l.failures == 1 {
-		w.nudge()
+	pause := t.queue.AddRateLimited(e.key, after)
+	e.due = t.now.Add(pause)
+	if e.unknown && t.queue.Failures(e.key) == 1 {
+		t.nudge()
 	}
-	level, others := w.complaint(l, o.err)
-	n := w.note(level, event.DeliveryFailed, l, o)
-	n.event.Next = w.cfg.Wall().Add(pause)
-	n.event.Message = fmt.Sprintf("sink %q did not take %s: %v; trying again in %s%s", w.cfg.Name, l.subject(), o.err, pause.Round(time.Second/10), others)
+	level, others := t.complaints.complain(e, o.err, t.Policy, t.open)
+	n := t.tell(level, event.DeliveryFailed)
+	n.event.Next = t.Wall().Add(pause)
+	n.event.Message = fmt.Sprintf("sink %q did not take %s: %v; trying again in %s%s", t.Name, e.key, o.err, pause.Round(time.Second/10), others)
 	return n
 }
 
-// putOff lets the lane wait for as long as the sink wants, which is no failure.
-func (w *Worker) putOff(l *lane, o outcome, now time.Time) note {
-	l.failures, l.losing, l.lastError = 0, 0, ""
-	if w.disabled.is() {
-		w.absence.remove(l)
+// later waits for as long as the sink wants, which is no failure.
+func (t settlement) later() note {
+	e := t.e
+	e.losing, e.lastError = 0, ""
+	t.queue.Forget(e.key)
+	if t.disabled.is() {
 		return note{}
 	}
-	w.present(l)
-	after, ok := asked(o.err)
+	t.present(t.e.key)
+	after, ok := asked(t.o.err)
 	if !ok {
-		after = w.policy.Interval
+		after = t.Policy.Interval
 	}
-	l.due, l.notBefore = now.Add(after), now.Add(after)
-	l.put(l.due)
-	n := w.note(slog.LevelDebug, event.DeliveryPutOff, l, o)
-	n.event.Next = w.cfg.Wall().Add(after)
-	n.event.Message = fmt.Sprintf("sink %q takes %s in %s: %v", w.cfg.Name, l.subject(), after.Round(time.Second), o.err)
+	e.due, e.notBefore = t.now.Add(after), t.now.Add(after)
+	t.queue.AddAfter(e.key, after)
+	n := t.tell(slog.LevelDebug, event.DeliveryPutOff)
+	n.event.Next = t.Wall().Add(after)
+	n.event.Message = fmt.Sprintf("sink %q takes %s in %s: %v", t.Name, e.key, after.Round(time.Second), t.o.err)
 	return n
 }
 
-// missed lets the lane wait for a consumer that is not running, which is no
-// failure, whatever it did before it went.
-func (w *Worker) missed(l *lane, o outcome, now time.Time) note {
-	l.due, l.failures, l.losing = time.Time{}, 0, 0
-	if w.disabled.is() {
-		w.absence.remove(l)
+// missed waits for a consumer that is not running, which is no failure,
+// whatever it did before it went.
+func (t settlement) missed() note {
+	e := t.e
+	e.due, e.losing = time.Time{}, 0
+	t.queue.Forget(e.key)
+	if t.disabled.is() || !t.absence.add(e.key, t.o.err.Error(), t.now, t.queue) {
 		return note{}
 	}
-	w.absence.why = o.err.Error()
-	if !w.absence.add(l, now) {
-		return note{}
-	}
-	n := w.note(slog.LevelInfo, event.SinkAbsent, l, o)
+	n := t.tell(slog.LevelInfo, event.SinkAbsent)
 	what := "its tokens are delivered"
-	if w.tokens == nil {
+	if !t.takes(KindToken) {
 		what = "it is told"
 	}
-	n.event.Message = fmt.Sprintf("sink %q waits: %v; %s when it comes", w.cfg.Name, o.err, what)
+	n.event.Message = fmt.Sprintf("sink %q waits: %v; %s when it comes", t.Name, t.o.err, what)
 	return n
 }
 
-// present ends an absence: whoever waited gets its turn.
-func (w *Worker) present(l *lane) {
-	if w.absence.present() {
-		return
+// tell is what to tell of the try. It is about an account only if its token was
+// on the way, because an alert about it says nothing of what the sink has of it.
+func (t settlement) tell(level slog.Level, what event.Type) note {
+	e := event.Event{Type: what, Failures: t.failures(t.e), Max: t.Policy.Attempts}
+	if t.e.isToken() {
+		e.Account, e.Provider, e.Version = t.e.name, t.o.provider, t.o.edition.version
 	}
-	w.absence.remove(l)
-	now := time.Now()
-	for _, waiting := range w.absence.over() {
-		if !waiting.inFlight && !w.disabled.is() {
-			waiting.put(now)
-		}
-	}
-}
-
-// subject is the lane's thing for people.
-func (l *lane) subject() string {
-	if l.line.kind == KindAlert {
-		return fmt.Sprintf("alert %q", l.key)
-	}
-	return fmt.Sprintf("account %q", l.key)
-}
-
-// newest is what is newest of it, for people. The number of an alert's version
-// says nothing to them.
-func (l *lane) newest(version uint64) string {
-	if l.line.kind == KindAlert {
-		return "the newest state of " + l.subject()
-	}
-	return fmt.Sprintf("version %d of %s", version, l.subject())
-}
-
-// note is what to tell of a try.
-func (w *Worker) note(level slog.Level, t event.Type, l *lane, o outcome) note {
-	e := event.Event{Type: t, Failures: l.failures, Max: w.policy.Attempts}
-	e.Account, e.Provider, e.Version = about(l, o)
 	return note{level, e}
-}
-
-// about is whom an event concerns: an account only if its token was on the way,
-// because an alert about it says nothing of what the sink has of it.
-func about(l *lane, o outcome) (account, provider string, version uint64) {
-	if l.line.kind != KindToken {
-		return "", "", 0
-	}
-	return l.key, o.provider, o.edition.version
 }

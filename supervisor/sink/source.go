@@ -3,20 +3,19 @@ package sink
 import (
 	"context"
 	"iter"
+	"strconv"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// source is where a line's newest things come from: the accounts' tokens, or
-// the alerts.
+// source is where what is newest of one kind comes from: the accounts' tokens,
+// or the alerts.
 type source interface {
-	// load returns what is newest under key, or [store.ErrNotFound] if there
-	// is nothing of that key that goes to this sink.
-	load(ctx context.Context, key string) (item, error)
-	// list returns everything that goes to this sink, ordered by key. What
+	// load returns what is newest under the name, or [store.ErrNotFound] if
+	// there is nothing of it that goes to this sink.
+	load(ctx context.Context, name string) (item, error)
+	// list returns everything that goes to this sink, ordered by name. What
 	// can't be read is named by the error, beside which the others are
 	// returned; nil means that nothing could be read.
 	list(ctx context.Context) (iter.Seq[thing], error)
@@ -25,11 +24,14 @@ type source interface {
 	lacks(e edition, since time.Time, has store.Delivery) bool
 }
 
+// sources are what goes to a sink, by its kind.
+type sources map[Kind]source
+
 // thing is the newest token of one account, or the newest state of one alert,
 // without what is in it.
 type thing struct {
-	// key is an account's name or an alert's key. Only the latter has a ':'.
-	key string
+	// name of the account, or the alert's key.
+	name string
 	edition
 	// since is when it became durable.
 	since    time.Time
@@ -54,85 +56,38 @@ type edition struct {
 	stored  int64
 }
 
-// tokens is the source of the accounts' tokens.
-type tokens struct{ w *Worker }
-
-func (s tokens) load(ctx context.Context, account string) (item, error) {
-	rec, err := s.w.cfg.Store.Load(ctx, account)
-	if err != nil {
-		return item{}, err
-	}
-	if !deliverable(rec) {
-		return item{}, store.ErrNotFound
-	}
-	it := s.item(rec)
-	// A consumer that has nothing yet is better off than with a token that is
-	// dead: it waits, as ours does, for the refresh.
-	it.dead = !rec.Token.Valid(s.w.cfg.Wall())
-	return it, nil
+// key names one account's tokens, or one alert, on their way to a sink.
+type key struct {
+	kind Kind
+	name string
 }
 
-// deliverable: a record may hold a refresh token alone, for which an access
-// token is still asked.
-func deliverable(rec store.Record) bool { return !rec.Token.AccessToken.IsZero() }
+func (k key) isToken() bool { return k.kind == KindToken }
 
-func (s tokens) list(ctx context.Context) (iter.Seq[thing], error) {
-	heads, err := s.w.cfg.Store.Heads(ctx)
-	if err != nil && heads == nil {
-		return nil, err
+// String is for people.
+func (k key) String() string {
+	if k.isToken() {
+		return "account " + strconv.Quote(k.name)
 	}
-	return func(yield func(thing) bool) {
-		for _, h := range heads {
-			if s.w.Takes(h.Account) && !yield(s.thing(h)) {
-				return
-			}
-		}
-	}, err
+	return "alert " + strconv.Quote(k.name)
 }
 
-func (s tokens) thing(h store.Head) thing {
-	return thing{
-		key: h.Account, provider: h.Provider, since: h.StoredAt,
-		edition: edition{h.Version, h.StoredAt.UnixNano()},
+// newest is what is newest of it, for people. The number of an alert's version
+// says nothing to them.
+func (k key) newest(version uint64) string {
+	if k.isToken() {
+		return "version " + strconv.FormatUint(version, 10) + " of " + k.String()
 	}
+	return "the newest state of " + k.String()
 }
 
-// lacks needs the times only after a backup was restored: the version numbers
-// in it are used a second time.
-func (s tokens) lacks(e edition, since time.Time, has store.Delivery) bool {
-	return has.Version < e.version || since.After(has.At)
-}
+// wish is what a person wants of a delivery.
+type wish int
 
-func (s tokens) item(rec store.Record) item {
-	return item{
-		thing: s.thing(store.Head{Account: rec.Account, Provider: rec.Provider, Version: rec.Version, StoredAt: rec.StoredAt}),
-		deliver: func(ctx context.Context, has store.Delivery, wanted wish) error {
-			if err := s.w.mayWrite(ctx, rec, has, wanted); err != nil {
-				return err
-			}
-			d := s.w.delivery(rec)
-			d.Again = wanted != noWish
-			return s.w.cfg.Sink.Deliver(ctx, d)
-		},
-	}
-}
-
-func (w *Worker) delivery(rec store.Record) Delivery {
-	return Delivery{
-		ID:      deliveryID(w.cfg.Name, rec.Account, rec.Version, rec.StoredAt),
-		Version: rec.Version, Document: w.document(rec),
-	}
-}
-
-// document is what the sink may see of the record.
-func (w *Worker) document(rec store.Record) format.Document {
-	d := rec.Document()
-	if !w.cfg.IncludeRefreshToken {
-		d.RefreshToken, d.IDToken = sdk.Secret{}, sdk.Secret{}
-		return d
-	}
-	if w.cfg.Credentials != nil {
-		d.ClientID, d.ClientSecret = w.cfg.Credentials(rec.Account)
-	}
-	return d
-}
+const (
+	noWish wish = iota
+	// onceMore: though the sink may have it.
+	onceMore
+	// overAnything: once more, and also over a token that nobody here knows.
+	overAnything
+)

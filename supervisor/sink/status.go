@@ -84,35 +84,7 @@ type Summary struct {
 	DroppedEvents uint64 `json:"dropped"`
 }
 
-// standing lets a summary look at what is open alone, and not at a hundred
-// thousand accounts of which the sink has everything.
-type standing struct {
-	// accounts that have a lane, or rest.
-	accounts int
-	// open has every lane of which there is more to say than that the sink has
-	// the newest.
-	open map[*lane]struct{}
-}
-
-func (s *standing) count(ln *line, n int) {
-	if ln.kind == KindToken {
-		s.accounts += n
-	}
-}
-
-// note must be called whenever a lane fell behind, or a try of it has ended.
-func (s *standing) note(l *lane) {
-	if !l.behind() && l.failures == 0 && l.due.IsZero() {
-		delete(s.open, l)
-		return
-	}
-	if s.open == nil {
-		s.open = map[*lane]struct{}{}
-	}
-	s.open[l] = struct{}{}
-}
-
-// totals are of all lanes together.
+// totals are of everything together.
 type totals struct {
 	deliveries, failures uint64
 	lastDelivery         time.Time
@@ -138,95 +110,97 @@ func (t *totals) failed(at time.Time, err string) {
 	t.lastError, t.lastErrorAt = err, at
 }
 
-// Status of one account's deliveries; the zero Status for an account that the
-// worker has not seen.
-func (w *Worker) Status(account string) Status {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	st := Status{Disabled: w.disabled.is()}
-	l := w.lanes[account]
-	if l == nil {
-		if w.tokens != nil {
-			d := w.tokens.resting[account].delivery(w.cfg.Name, account)
-			st.Version, st.DeliveredAt, st.Latency = d.Version, d.At, d.Latency
-		}
+// status is how one account's deliveries go.
+func (s *state) status(account string) Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := key{KindToken, account}
+	st := Status{Disabled: s.disabled.is()}
+	e := s.entries[k]
+	if e == nil {
+		d := s.receipts[KindToken][account].delivery(s.Name, account)
+		st.Version, st.DeliveredAt, st.Latency = d.Version, d.At, d.Latency
 		return st
 	}
-	_, waits := w.absence.waiting[l]
-	st.Absent = waits || w.absence.probe == l
-	st.Version, st.DeliveredAt, st.Latency = l.delivered.Version, l.delivered.At, l.delivered.Latency
-	st.Failures, st.LastError, st.Next = l.failures, l.lastError, l.due
-	if l.unknown { // whatever we brought there, it is there no more
+	st.Absent = s.absence.waits(k)
+	st.Version, st.DeliveredAt, st.Latency = e.delivered.Version, e.delivered.At, e.delivered.Latency
+	st.Failures, st.LastError, st.Next = s.failures(e), e.lastError, e.due
+	if e.unknown { // whatever we brought there, it is there no more
 		st.Version = 0
 	}
 	return st
 }
 
-// Summary of the sink at this moment.
-func (w *Worker) Summary() Summary {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	t := w.totals
-	s := Summary{
-		Kinds: slices.Clone(w.cfg.Kinds), Absent: !w.absence.present(),
-		Disabled: w.disabled.is(), Gone: w.disabled.by == byReceiver,
-		DisabledBy: w.disabled.by, DisabledAt: w.disabled.at,
+// summary is how the sink does as a whole.
+func (s *state) summary() Summary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.totals
+	sum := Summary{
+		Kinds: slices.Clone(s.Kinds), Absent: s.absence.is(), Accounts: s.accounts,
+		Disabled: s.disabled.is(), Gone: s.disabled.by == byReceiver,
+		DisabledBy: s.disabled.by, DisabledAt: s.disabled.at,
 		LastDelivery: t.lastDelivery, Latency: t.latency, Deliveries: t.deliveries,
 		Failures: t.failures, LastError: t.lastError, LastErrorAt: t.lastErrorAt,
 	}
-	if s.Absent {
-		s.AbsentBecause = w.absence.why
+	if sum.Absent {
+		sum.AbsentBecause = s.absence.why
 	}
 	var since time.Time // of what it has lacked longest
-	lacking := func(t time.Time) {
-		if !t.IsZero() && (since.IsZero() || t.Before(since)) {
-			since = t
+	for e := range s.open {
+		sum.add(e, s.failures(e))
+		if e.behind() && !e.dead {
+			since = earlier(since, e.since)
+			sum.LagAtLeast = sum.LagAtLeast || e.atLeast
 		}
 	}
-	for l := range w.standing.open {
-		s.add(l)
-		lacking(l.since)
-		s.LagAtLeast = s.LagAtLeast || l.behind() && l.atLeast
+	slices.Sort(sum.Unknown)
+	if len(sum.Unknown) > 0 {
+		sum.UnknownError = s.entries[key{KindToken, sum.Unknown[0]}].lastError
 	}
-	slices.Sort(s.Unknown)
-	if len(s.Unknown) > 0 {
-		s.UnknownError = w.lanes[s.Unknown[0]].lastError
-	}
-	s.Accounts = w.standing.accounts
-	s.UpToDate = s.Accounts - s.Behind
-	if w.lifecycle != nil {
-		waiting, dropped, failing := w.lifecycle.count()
-		s.OpenNotices += waiting
-		s.DroppedEvents = dropped
+	sum.UpToDate = sum.Accounts - sum.Behind
+	if s.events != nil {
+		waiting, dropped, failing := s.events.count()
+		sum.OpenNotices += waiting
+		sum.DroppedEvents = dropped
 		if !failing.IsZero() {
-			s.Failing++
-			lacking(failing)
+			sum.Failing++
+			since = earlier(since, failing)
 		}
 	}
 	if !since.IsZero() {
-		s.Lag = max(0, w.cfg.Wall().Sub(since))
+		sum.Lag = max(0, s.Wall().Sub(since))
 	}
-	return s
+	return sum
 }
 
-func (s *Summary) add(l *lane) {
+// add counts an entry that has failed so often.
+func (s *Summary) add(e *entry, failures int) {
 	switch {
-	case !l.behind():
-	case l.line.kind == KindToken:
+	case !e.behind():
+	case e.isToken():
 		s.Behind++
 	default:
 		s.OpenNotices++
 	}
-	if l.failures > 0 {
+	if failures > 0 {
 		s.Failing++
-		if l.refused {
+		if e.refused {
 			s.Refused++
 		}
-		if l.unknown {
-			s.Unknown = append(s.Unknown, l.key)
+		if e.unknown {
+			s.Unknown = append(s.Unknown, e.name)
 		}
 	}
-	if !l.due.IsZero() && (s.Next.IsZero() || l.due.Before(s.Next)) {
-		s.Next = l.due
+	if !e.due.IsZero() {
+		s.Next = earlier(s.Next, e.due)
 	}
+}
+
+// earlier is the earlier one of two times, of which a may be unset.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || b.Before(a) {
+		return b
+	}
+	return a
 }

@@ -11,10 +11,35 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// tellEvents tells the sink of one lifecycle event after the other until stop
-// is called. The one in flight at the end of ctx gets the grace.
-func (w *Worker) tellEvents(ctx context.Context) (stop func()) {
-	if w.lifecycle == nil {
+// teller tells a sink of one lifecycle event after the other.
+type teller struct{ *state }
+
+// add hands it an event.
+func (t teller) add(e event.Event) {
+	switch {
+	case t.events == nil, !IsLifecycle(e), e.Sink == t.Name,
+		e.Account != "" && !t.concerns(e.Account),
+		t.getsAlerts() && comesAsAlert(e):
+		return
+	}
+	if t.events.add(e) {
+		go t.publish(t.tooSlow()) // whoever hands events over must not wait
+	}
+}
+
+// tooSlow says, once for each burst, that events are dropped.
+func (t teller) tooSlow() note {
+	return note{slog.LevelWarn, event.Event{
+		Type: event.DeliveryFailed,
+		Message: fmt.Sprintf("sink %q is too slow for the lifecycle events: %d wait, and the oldest of them are dropped; see its last error with: tokenkeeper sinks",
+			t.Name, maxEvents),
+	}}
+}
+
+// start tells until stop is called. The event in flight at the end of ctx gets
+// the grace.
+func (t teller) start(ctx context.Context) (stop func()) {
+	if t.events == nil {
 		return func() {}
 	}
 	ctx, end := context.WithCancel(ctx)
@@ -28,13 +53,13 @@ func (w *Worker) tellEvents(ctx context.Context) (stop func()) {
 	go func() {
 		defer close(done)
 		for ctx.Err() == nil {
-			if e, ok := w.lifecycle.next(); ok {
-				w.publish(w.tell(ctx, tries, e))
+			if e, ok := t.events.next(); ok {
+				t.publish(t.tell(ctx, tries, e))
 				continue
 			}
 			select {
 			case <-ctx.Done():
-			case <-w.lifecycle.rang:
+			case <-t.events.rang:
 			}
 		}
 	}()
@@ -51,26 +76,26 @@ func (w *Worker) tellEvents(ctx context.Context) (stop func()) {
 // tell tells the sink of one event, in a few tries, and returns what there is
 // to say of that. Events are about the present: none is worth holding up the
 // next one for long.
-func (w *Worker) tell(ctx, tries context.Context, e event.Event) note {
+func (t teller) tell(ctx, tries context.Context, e event.Event) note {
 	n := Notice{
-		ID:   deliveryID(w.cfg.Name, string(e.Type), e.Seq, e.Time),
+		ID:   deliveryID(t.Name, string(e.Type), e.Seq, e.Time),
 		Kind: KindLifecycle, Event: &e,
 	}
-	for failures := 1; !w.lifecycle.isShut(); failures++ {
-		err := w.tellOnce(tries, n)
+	for failures := 1; !t.events.isShut(); failures++ {
+		err := t.tellOnce(tries, n)
 		switch {
 		case err == nil:
 			return note{}
 		case errors.Is(err, ErrGone):
-			return w.goneWhileTelling(err)
-		case failures >= w.policy.Attempts, errors.Is(err, ErrRefused):
-			w.lifecycle.giveUp()
+			return t.gone(err)
+		case failures >= t.Policy.Attempts, errors.Is(err, ErrRefused):
+			t.events.giveUp()
 			return note{slog.LevelWarn, event.Event{
-				Type: event.DeliveryFailed, Failures: failures, Max: w.policy.Attempts,
-				Message: fmt.Sprintf("sink %q did not take the event %q (%s), which is dropped: %v", w.cfg.Name, e.Type, e.Message, err),
+				Type: event.DeliveryFailed, Failures: failures, Max: t.Policy.Attempts,
+				Message: fmt.Sprintf("sink %q did not take the event %q (%s), which is dropped: %v", t.Name, e.Type, e.Message, err),
 			}}
 		}
-		pause := w.policy.pause(failures, rand.Float64())
+		pause := t.Policy.pause(failures, rand.Float64())
 		if after, ok := asked(err); ok {
 			pause = max(pause, after)
 		}
@@ -83,32 +108,32 @@ func (w *Worker) tell(ctx, tries context.Context, e event.Event) note {
 	return note{}
 }
 
-func (w *Worker) tellOnce(ctx context.Context, n Notice) error {
-	ctx, cancel := context.WithTimeout(ctx, w.policy.Timeout)
+func (t teller) tellOnce(ctx context.Context, n Notice) error {
+	ctx, cancel := context.WithTimeout(ctx, t.Policy.Timeout)
 	defer cancel()
-	err := safely(func() error { return w.notify(ctx, n) })
-	now := w.cfg.Wall()
+	err := safely(func() error { return t.notify(ctx, n) })
+	now := t.Wall()
 	if errors.Is(err, ErrAbsent) {
 		return err
 	}
-	w.lifecycle.tried(err != nil, now)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	t.events.tried(err != nil, now)
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if err == nil {
-		w.totals.succeeded(now, max(0, now.Sub(n.Event.Time)))
+		t.totals.succeeded(now, max(0, now.Sub(n.Event.Time)))
 	} else {
-		w.totals.failed(now, err.Error())
+		t.totals.failed(now, err.Error())
 	}
 	return err
 }
 
-// goneWhileTelling disables a sink whose receiver says that it is gone.
-func (w *Worker) goneWhileTelling(err error) note {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.disabled.is() {
+// gone disables a sink whose receiver says that it is gone.
+func (t teller) gone(err error) note {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.disabled.is() {
 		return note{}
 	}
-	w.disable(byReceiver, w.cfg.Wall())
-	return w.goneNote(err)
+	t.disable(byReceiver)
+	return t.disabled.gone(t.Name, t.Policy.Attempts, err)
 }

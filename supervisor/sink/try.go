@@ -2,8 +2,6 @@ package sink
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -14,7 +12,6 @@ import (
 
 // outcome is what came of one try.
 type outcome struct {
-	lane *lane
 	// edition that the source has, and since when; zero if it could not be
 	// read.
 	edition  edition
@@ -25,7 +22,8 @@ type outcome struct {
 
 	// Exactly one of these, or err, says how it ended.
 	unknown   bool // the source has nothing of that key
-	idle      bool // the sink has the newest version, or has refused it, or that is dead
+	dead      bool // the sink lacks the newest version, which nobody can use
+	idle      bool // the sink has the newest version, or has refused it
 	early     bool // nothing newer, and its retry is not due
 	delivered *store.Delivery
 
@@ -34,19 +32,17 @@ type outcome struct {
 	unmarked error
 }
 
-// try makes one try to deliver what is newest on the lane. view is a copy of
-// the lane, made when the try began.
-func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
-	o := outcome{lane: l, asked: view.asked}
-	ctx, cancel := context.WithTimeout(ctx, w.policy.Timeout)
+// try makes one try to deliver what is newest of a key. seen is what was known
+// of it when the try began, and failures how often that had failed.
+func (d *destination) try(ctx context.Context, from source, seen entry, failures int) outcome {
+	o := outcome{asked: seen.asked}
+	ctx, cancel := context.WithTimeout(ctx, d.Policy.Timeout)
 	defer cancel()
-	if !w.gates.enter(ctx, view.key) {
-		o.err = errors.New("a delivery from before has not ended yet")
-		return o
-	}
-	defer w.gates.leave(view.key)
-
-	it, err := view.line.load(ctx, view.key)
+	var it item
+	err := protect("store", func() (err error) {
+		it, err = from.load(ctx, seen.name)
+		return err
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		o.unknown = true
 		return o
@@ -56,47 +52,51 @@ func (w *Worker) try(ctx context.Context, l *lane, view lane) outcome {
 		return o
 	}
 	o.edition, o.since, o.provider = it.edition, it.since, it.provider
-	asked := view.asked != view.answered
+	lacks, wished := from.lacks(it.edition, it.since, seen.delivered), seen.wish() != noWish
 	now := time.Now()
 	switch {
-	case it.dead, !view.line.lacks(it.edition, it.since, view.delivered) && !asked, view.refused && view.edition == o.edition && !asked:
+	case it.dead && lacks:
+		o.dead = true
+		return o
+	case it.dead, !lacks && !wished, seen.refused && seen.edition == o.edition && !wished:
 		o.idle = true
 		return o
-	case view.edition == o.edition && now.Before(view.due), now.Before(view.notBefore):
+	case seen.edition == o.edition && now.Before(seen.due), now.Before(seen.notBefore):
 		o.early = true
 		return o
 	}
 	crashpoint.Here("sink: about to deliver")
-	if o.err = safely(func() error { return it.deliver(ctx, view.delivered, view.wish()) }); o.err != nil {
-		w.noteFailure(ctx, view, o)
+	if o.err = safely(func() error { return it.deliver(ctx, seen.delivered, seen.wish()) }); o.err != nil {
+		if seen.edition != o.edition {
+			failures = 0
+		}
+		d.noteFailure(ctx, seen.name, o, failures+1)
 		return o
 	}
 	crashpoint.Here("sink: delivered, not noted")
-
-	// The ledger must learn of it even while the supervisor shuts down. A
-	// clock that was set back must not make the delivery older than what was
-	// delivered.
-	d := store.Delivery{Sink: w.cfg.Name, Account: view.key, Version: it.version, At: w.cfg.Wall()}
-	if d.At.Before(it.since) {
-		d.At = it.since
-	}
-	d.Latency = d.At.Sub(it.since)
-	o.delivered = &d
-	o.unmarked = w.cfg.Store.MarkDelivered(context.WithoutCancel(ctx), d)
+	o.delivered, o.unmarked = d.noteDelivery(ctx, seen.name, it)
 	crashpoint.Here("sink: noted in the ledger")
 	return o
 }
 
-// noteFailure tells the ledger of a failure that is worth a warning: a sink
+// noteDelivery notes in the ledger that the sink has it, which must succeed even
+// while the supervisor shuts down. A clock that was set back must not make the
+// delivery older than what was delivered.
+func (d *destination) noteDelivery(ctx context.Context, name string, it item) (*store.Delivery, error) {
+	done := store.Delivery{Sink: d.Name, Account: name, Version: it.version, At: d.Wall()}
+	if done.At.Before(it.since) {
+		done.At = it.since
+	}
+	done.Latency = done.At.Sub(it.since)
+	return &done, d.Store.MarkDelivered(context.WithoutCancel(ctx), done)
+}
+
+// noteFailure notes in the ledger a failure that is worth a warning: a sink
 // that hangs for a week costs no commit for each try. That it can't be noted
 // loses nothing but this knowledge, and the store itself tells of its trouble.
-func (w *Worker) noteFailure(ctx context.Context, view lane, o outcome) {
-	failures := 1
-	if view.edition == o.edition {
-		failures += view.failures
-	}
+func (d *destination) noteFailure(ctx context.Context, name string, o outcome, failures int) {
 	t := store.Tried{
-		Sink: w.cfg.Name, Account: view.key, Version: o.edition.version, At: w.cfg.Wall(),
+		Sink: d.Name, Account: name, Version: o.edition.version, At: d.Wall(),
 		Result: store.ResultFailed, Error: o.err.Error(), Failures: failures,
 	}
 	switch {
@@ -104,15 +104,8 @@ func (w *Worker) noteFailure(ctx context.Context, view lane, o outcome) {
 		return
 	case errors.Is(o.err, ErrRefused), errors.Is(o.err, ErrGone):
 		t.Result = store.ResultRefused
-	case !w.policy.loud(failures):
+	case !d.Policy.loud(failures):
 		return
 	}
-	_ = w.cfg.Store.MarkTried(context.WithoutCancel(ctx), t)
-}
-
-// deliveryID names the delivery of one edition to one sink, the same for every
-// try and after a restart, so that receivers can tell a repeated delivery.
-func deliveryID(sink, key string, version uint64, stored time.Time) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%d\x00%d", sink, key, version, stored.UnixNano()))
-	return "msg_" + hex.EncodeToString(sum[:16])
+	_ = d.Store.MarkTried(context.WithoutCancel(ctx), t)
 }

@@ -3,208 +3,167 @@ package sink
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"sync"
-	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
-
-// Store is what a worker needs of [store.Store].
-type Store interface {
-	Load(ctx context.Context, account string) (store.Record, error)
-	Heads(ctx context.Context) ([]store.Head, error)
-	MarkDelivered(ctx context.Context, d store.Delivery) error
-	MarkTried(ctx context.Context, t store.Tried) error
-	Delivery(ctx context.Context, sink, account string) (store.Delivery, error)
-}
-
-// WorkerConfig is one sink and what goes there.
-type WorkerConfig struct {
-	// Name and Type as configured.
-	Name, Type string
-	Sink       Sink
-	// Kinds of what is sent there; empty: tokens. Whatever else there is needs
-	// a Sink that is a [Notifier]; [CheckWorker] tells.
-	Kinds []Kind
-	// Accounts whose tokens and lifecycle events go there; nil: all. If it is
-	// empty, none: what matches nothing must not get everybody's tokens.
-	Accounts []string
-	// Alerts are where alerts come from, and WantsAlert says which of them go
-	// there; nil: all. Both matter only with KindAlert.
-	Alerts     AlertSource
-	WantsAlert func(event.Alert) bool
-	// IncludeRefreshToken lets the sink see the refresh token, the ID token
-	// and the client's credentials. Without it they do not reach the sink.
-	IncludeRefreshToken bool
-	Store               Store
-	// Credentials returns an account's client id and secret, for formats that
-	// carry them. It is called only with IncludeRefreshToken; nil: none.
-	Credentials func(account string) (clientID string, clientSecret sdk.Secret)
-	Policy      RetryPolicy
-	Events      *event.Bus
-	// Wall is the wall clock; nil: time.Now.
-	Wall func() time.Time
-	// MaxConcurrent bounds the deliveries of tokens and alerts in flight; 0:
-	// 4. Lifecycle events go one at a time beside them.
-	MaxConcurrent int
-	// ReadBack is for a sink that is a [Holder].
-	ReadBack ReadBack
-}
-
-func (c WorkerConfig) takes(k Kind) bool { return slices.Contains(c.Kinds, k) }
-
-// CheckWorker says what is wrong with a sink's configuration before anything
-// starts.
-func CheckWorker(c WorkerConfig) error {
-	var errs []error
-	_, notifies := c.Sink.(Notifier)
-	for _, k := range c.Kinds {
-		switch {
-		case k != KindToken && k != KindAlert && k != KindLifecycle:
-			errs = append(errs, fmt.Errorf("sink %q: there is no kind of event %q; use %s, %s or %s", c.Name, k, KindToken, KindAlert, KindLifecycle))
-		case k != KindToken && !notifies:
-			errs = append(errs, fmt.Errorf("sink %q: a sink of type %q takes tokens only; remove %q from its events", c.Name, c.Type, k))
-		case k == KindAlert && c.Alerts == nil:
-			errs = append(errs, fmt.Errorf("sink %q is to get alerts, and nothing here raises any; please report it", c.Name))
-		}
-	}
-	return errors.Join(errs...)
-}
 
 // Worker brings every newest token, and every alert's newest state, to one
 // sink. Each sink has a worker of its own, so that a sink that hangs is felt by
 // nobody else.
 //
-// It never holds a token that waits: a wake, or a retry, reads the newest
-// record from the store. As an account's deliveries never overlap, nothing old
-// is delivered after something newer. The same goes for alerts. Lifecycle
-// events are told one by one, as far as they fit into memory.
+// What there may be something to do about stands in a queue, by name alone: the
+// worker takes a key, reads what is newest of it, delivers that, notes it in the
+// ledger, and says what is next. As no key is in two hands, nothing old is
+// delivered after something newer. Lifecycle events are told one by one, as far
+// as they fit into memory.
 type Worker struct {
-	cfg    WorkerConfig
-	policy RetryPolicy
-	takes  map[string]bool // nil: every account
-
-	// tokens and alerts are the lines of this sink, nil for what does not go
-	// there; lines has those that are not nil, the most urgent first.
-	tokens, alerts *line
-	lines          []*line
-	lifecycle      *lifecycle // nil: no lifecycle events go there
-
-	gates gates
-
-	wakeMu sync.Mutex
-	woken  map[string]*line
-	wake   chan struct{}
-
-	// mu guards what follows and the lines' queues and resting. It is never
-	// held while something is waited for.
-	mu sync.Mutex
-	// lanes of which there is something to do or to tell; the others rest.
-	lanes     map[string]*lane
-	standing  standing
-	spokesmen spokesmen
-	absence   absence
-	inFlight  int
-	disabled  disabled
-	totals    totals
-
-	looks chan struct{}
+	state   *state
+	sources sources
+	looks   chan struct{}
 }
 
 // NewWorker returns a worker that does nothing until [Worker.Run]. cfg has
 // passed [CheckWorker].
 func NewWorker(cfg WorkerConfig) *Worker {
-	if cfg.Wall == nil {
-		cfg.Wall = time.Now
+	d := newDestination(cfg)
+	w := &Worker{state: newState(d), sources: sources{}, looks: make(chan struct{}, 1)}
+	if d.takes(KindToken) {
+		w.sources[KindToken] = tokens{d}
 	}
-	if cfg.MaxConcurrent <= 0 {
-		cfg.MaxConcurrent = 4
-	}
-	if len(cfg.Kinds) == 0 {
-		cfg.Kinds = []Kind{KindToken}
-	}
-	w := &Worker{
-		cfg:       cfg,
-		policy:    cfg.Policy.withDefaults(),
-		woken:     map[string]*line{},
-		wake:      make(chan struct{}, 1),
-		lanes:     map[string]*lane{},
-		spokesmen: spokesmen{},
-		looks:     make(chan struct{}, 1),
-	}
-	if cfg.takes(KindAlert) && cfg.Alerts != nil {
-		w.alerts = &line{kind: KindAlert, source: alerts{w}}
-		w.lines = append(w.lines, w.alerts)
-	}
-	if cfg.takes(KindToken) {
-		w.tokens = &line{kind: KindToken, source: tokens{w}}
-		w.lines = append(w.lines, w.tokens)
-	}
-	if cfg.takes(KindLifecycle) {
-		w.lifecycle = newLifecycle()
-	}
-	if cfg.Accounts != nil {
-		w.takes = map[string]bool{}
-		for _, a := range cfg.Accounts {
-			w.takes[a] = true
-		}
+	if d.getsAlerts() {
+		w.sources[KindAlert] = alerts{d}
 	}
 	return w
 }
 
+// Run delivers until ctx ends. At its start everything of which the ledger does
+// not show the newest version gets delivered. Deliveries in flight at the end
+// get five seconds to finish, as a slow disk or receiver may need; Run returns
+// within six, with ctx's error. It returns earlier only if our own code
+// panicked, and may be run again then.
+func (w *Worker) Run(ctx context.Context) error {
+	defer serve(ctx, w.state)()
+	defer teller{w.state}.start(ctx)()
+	if !(catchUp{w.state, w.sources}).run(ctx) {
+		return ctx.Err()
+	}
+	defer lookBack{w.state, w.looks}.start(ctx)()
+	defer w.state.endWatch()
+	h := hands{
+		queue: w.state.queue,
+		do:    func(tries context.Context, k key) { w.deliver(ctx, tries, k) },
+		busy:  make(chan struct{}, w.state.MaxConcurrent),
+	}
+	return h.run(ctx)
+}
+
+// deliver does what there is to do about one key. Of what is cut off by the end
+// of the run nobody is told.
+func (w *Worker) deliver(ctx, tries context.Context, k key) {
+	seen, failures, ok := w.state.begin(k)
+	if !ok {
+		return
+	}
+	o := w.state.try(tries, w.sources[k.kind], seen, failures)
+	n := w.state.settle(k, o)
+	ended := ctx.Err() != nil
+	if !ended || o.delivered != nil {
+		w.state.publish(n)
+	}
+	if !ended && errors.Is(o.err, ErrAbsent) {
+		w.state.watch(ctx)
+	}
+}
+
 // Name of the sink.
-func (w *Worker) Name() string { return w.cfg.Name }
+func (w *Worker) Name() string { return w.state.Name }
 
 // Type of the sink.
-func (w *Worker) Type() string { return w.cfg.Type }
+func (w *Worker) Type() string { return w.state.Type }
 
 // Takes says whether the account's tokens go to this sink.
-func (w *Worker) Takes(account string) bool { return w.tokens != nil && w.concerns(account) }
-
-func (w *Worker) concerns(account string) bool { return w.takes == nil || w.takes[account] }
+func (w *Worker) Takes(account string) bool { return w.state.gets(account) }
 
 // Wake says that the account may have a newer record. It never blocks, and
 // costs nothing for an account that does not go here.
 func (w *Worker) Wake(account string) {
-	if w.Takes(account) {
-		w.wakeUp(w.tokens, account)
+	if w.state.gets(account) {
+		w.state.wake(key{KindToken, account})
 	}
 }
 
 // WakeAlert says that the alert with this key may have a newer state. It never
 // blocks, and costs nothing for a sink that gets no alerts.
-func (w *Worker) WakeAlert(key string) {
-	if w.alerts != nil {
-		w.wakeUp(w.alerts, key)
+func (w *Worker) WakeAlert(name string) {
+	if w.state.getsAlerts() {
+		w.state.wake(key{KindAlert, name})
 	}
 }
 
-func (w *Worker) wakeUp(ln *line, key string) {
-	w.wakeMu.Lock()
-	w.woken[key] = ln
-	w.wakeMu.Unlock()
-	w.ring()
-}
+// Tell hands a lifecycle event to the sink. It never blocks, and costs nothing
+// for a sink that takes none. What comes to the sink as an alert does not come
+// as an event too, and no sink is told of itself.
+func (w *Worker) Tell(e event.Event) { teller{w.state}.add(e) }
 
-func (w *Worker) ring() {
+// Look has a sink that is read back regularly looked at soon. It never blocks.
+func (w *Worker) Look() {
 	select {
-	case w.wake <- struct{}{}:
+	case w.looks <- struct{}{}:
 	default:
 	}
 }
 
-// takeWoken returns what was woken since the last call.
-func (w *Worker) takeWoken() map[string]*line {
-	w.wakeMu.Lock()
-	defer w.wakeMu.Unlock()
-	if len(w.woken) == 0 {
-		return nil
-	}
-	woken := w.woken
-	w.woken = map[string]*line{}
-	return woken
+// Status of one account's deliveries; the zero Status for an account that the
+// worker has not seen.
+func (w *Worker) Status(account string) Status { return w.state.status(account) }
+
+// Summary of the sink at this moment.
+func (w *Worker) Summary() Summary { return w.state.summary() }
+
+// Disable keeps everything from the sink until [Worker.Enable] or the next
+// start. What is in flight may still arrive. by says for people who wanted it;
+// a sink that is disabled already is by's from now on.
+func (w *Worker) Disable(by string) { w.state.publish(w.state.disableFor(by)) }
+
+// Enable lets a sink take deliveries again, whoever disabled it, and brings it
+// what it missed: the newest only.
+func (w *Worker) Enable() { w.state.publish(w.state.enable()) }
+
+// Redeliver delivers what the sink has already, with the same id, for a
+// receiver that lost it: the newest token of an account, an alert by its key,
+// or, for "", every account's token and every alert that is not over. It
+// returns how many will be delivered, without waiting for that. A restart
+// before the delivery forgets the wish.
+func (w *Worker) Redeliver(ctx context.Context, account string) (n int, err error) {
+	return wishes{w.state, w.sources}.add(ctx, account, onceMore)
+}
+
+// Overwrite is Redeliver of one account also over a token that the destination
+// holds and that nobody here knows.
+func (w *Worker) Overwrite(ctx context.Context, account string) (n int, err error) {
+	return wishes{w.state, w.sources}.add(ctx, account, overAnything)
+}
+
+// Test shows whether the sink works, without giving anybody a token that is
+// not the newest: a sink that is a [Tester] is asked to show it with the newest
+// token of its first account, and one that takes notices is sent one that says
+// that it is a test. done says in a few words what was tried. A sink that is
+// disabled is tested all the same.
+func (w *Worker) Test(ctx context.Context) (done string, err error) {
+	return probe{w.state.destination, w.state.queue}.test(ctx)
+}
+
+// Held asks the sink what it holds of the record's account, and says how that
+// stands to the record. After an error nobody knows; a sink that can't be asked
+// is silent.
+func (w *Worker) Held(ctx context.Context, rec store.Record) (readback.Held, readback.Finding, error) {
+	return readBack{w.state.destination}.newest(ctx, rec)
+}
+
+// Guarded says for people what stands at the destination, why nothing is written
+// over it, and the ways out.
+func (w *Worker) Guarded(account string, h readback.Held, f readback.Finding) string {
+	return readBack{w.state.destination}.guarded(account, h, f)
 }

@@ -2,10 +2,11 @@
 // level-triggered: it holds no work, only the names of what there may be
 // something to do about, so that whoever takes a key looks at what is newest.
 //
-// It speaks as k8s.io/client-go/util/workqueue does, and is not that one, for
-// which there were these figures: 18 more packages and 320 KB more of the
-// program, two goroutines for each queue even when nothing is to be done, no
-// urgent keys, no key taken out of turn, and a Get that no context ends.
+// It speaks as k8s.io/client-go/util/workqueue does, and is not that one. Its
+// figures, measured with v0.37.2: 18 more packages and 312 KiB more in a small
+// program that has net/http already; two goroutines for each queue even when
+// nothing is to be done; no urgent keys, no key taken out of turn, and a Get
+// that no context ends.
 package queue
 
 import (
@@ -148,7 +149,9 @@ func (q *Queue[K]) take(now time.Time) (key K, next time.Time, ok bool) {
 			it := w.pop()
 			it.queued, it.inHand = false, true
 			q.inHand++
-			q.ring() // another Get may have missed what this one was woken for
+			if len(q.waiting[0])+len(q.waiting[1]) > 0 {
+				q.ring() // another Get may have missed what this one was woken for
+			}
 			return it.key, next, true
 		case next.IsZero() || (*w)[0].at.Before(next):
 			next = (*w)[0].at

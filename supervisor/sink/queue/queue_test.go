@@ -141,6 +141,7 @@ func TestHold(t *testing.T) {
 		}
 		q.Done("a")
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if fmt.Sprint(got) != "[first second]" {
 			t.Errorf("it was held by %v", got)
 		}

@@ -10,32 +10,22 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// AlertSource is where a worker finds the newest state of each alert. An alert
-// stays there after it is over, until every sink that wants it had time to be
-// told. Both methods must be safe for concurrent use.
-type AlertSource interface {
-	// Alerts returns every alert, ordered by key.
-	Alerts(ctx context.Context) ([]event.Alert, error)
-	// Alert returns one; ok is false if there is none of that key.
-	Alert(ctx context.Context, key string) (a event.Alert, ok bool, err error)
-}
-
 // alerts is the source of the alerts.
-type alerts struct{ w *Worker }
+type alerts struct{ *destination }
 
-func (s alerts) load(ctx context.Context, key string) (item, error) {
-	a, ok, err := s.w.cfg.Alerts.Alert(ctx, key)
+func (s alerts) load(ctx context.Context, name string) (item, error) {
+	a, ok, err := s.Alerts.Alert(ctx, name)
 	switch {
 	case err != nil:
 		return item{}, err
 	case !ok || !s.wants(a):
-		return item{}, fmt.Errorf("alert %q: %w", key, store.ErrNotFound)
+		return item{}, fmt.Errorf("alert %q: %w", name, store.ErrNotFound)
 	}
 	return s.item(a), nil
 }
 
 func (s alerts) list(ctx context.Context) (iter.Seq[thing], error) {
-	all, err := s.w.cfg.Alerts.Alerts(ctx)
+	all, err := s.Alerts.Alerts(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -48,11 +38,11 @@ func (s alerts) list(ctx context.Context) (iter.Seq[thing], error) {
 	}, nil
 }
 
-func (s alerts) wants(a event.Alert) bool { return s.w.cfg.WantsAlert == nil || s.w.cfg.WantsAlert(a) }
+func (s alerts) wants(a event.Alert) bool { return s.WantsAlert == nil || s.WantsAlert(a) }
 
 func (s alerts) thing(a event.Alert) thing {
 	return thing{
-		key: a.Key, provider: a.Provider, since: a.ChangedAt,
+		name: a.Key, provider: a.Provider, since: a.ChangedAt,
 		edition: edition{a.Version, a.ChangedAt.UnixNano()},
 		over:    a.State == event.AlertRecovered,
 	}
@@ -69,26 +59,18 @@ func (s alerts) item(a event.Alert) item {
 	return item{
 		thing: s.thing(a),
 		deliver: func(ctx context.Context, has store.Delivery, _ wish) error {
-			return s.w.notify(ctx, s.w.alertNotice(a, has))
+			return s.notify(ctx, s.notice(a, has))
 		},
 	}
 }
 
-// alertNotice is what the sink is told of the alert. One that is over and that
+// notice is what the sink is told of the alert. One that is over and that
 // the sink never heard of says since when it lasted.
-func (w *Worker) alertNotice(a event.Alert, has store.Delivery) Notice {
+func (s alerts) notice(a event.Alert, has store.Delivery) Notice {
 	unheard := has.Version == 0 || has.At.Before(a.Since)
 	if a.State == event.AlertRecovered && unheard {
 		a.Message += fmt.Sprintf(" (it lasted from %s to %s, and this sink could not be told before)",
 			a.Since.UTC().Format(time.RFC3339), a.ChangedAt.UTC().Format(time.RFC3339))
 	}
-	return Notice{ID: deliveryID(w.cfg.Name, a.Key, a.Version, a.ChangedAt), Kind: KindAlert, Alert: &a}
-}
-
-func (w *Worker) notify(ctx context.Context, n Notice) error {
-	notifier, can := w.cfg.Sink.(Notifier)
-	if !can {
-		return fmt.Errorf("%w: a sink of type %q takes tokens only", ErrRefused, w.cfg.Type)
-	}
-	return notifier.Notify(ctx, n)
+	return Notice{ID: deliveryID(s.Name, a.Key, a.Version, a.ChangedAt), Kind: KindAlert, Alert: &a}
 }

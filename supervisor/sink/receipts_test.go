@@ -11,9 +11,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// Accounts of which the sink has the newest rest, whether they were delivered
+// Of accounts of which the sink has the newest a receipt is kept, whether they were delivered
 // now or before the start, and nothing that people see or want depends on it.
-func TestUpToDateAccountsRest(t *testing.T) {
+func TestOfUpToDateAccountsAReceiptIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, out := newRecords(), &receiver{}
 		b := start(t, sink.WorkerConfig{Sink: out}, r)
@@ -24,8 +24,8 @@ func TestUpToDateAccountsRest(t *testing.T) {
 		check := func(when string, b *bench, tries, awake int) {
 			t.Helper()
 			pass(time.Minute)
-			if out.tried() != tries || b.Awake() != awake || b.Gates() > 0 {
-				t.Errorf("%s: %d tries, %d lanes awake and %d gates; want %d, %d and none", when, out.tried(), b.Awake(), b.Gates(), tries, awake)
+			if out.tried() != tries || b.Awake() != awake || b.InHand() > 0 {
+				t.Errorf("%s: %d tries, %d entries and %d in hand; want %d, %d and none", when, out.tried(), b.Awake(), b.InHand(), tries, awake)
 			}
 			if s := b.Summary(); s.Accounts != accounts || s.UpToDate != accounts-awake || b.Miscounted() {
 				t.Errorf("%s: %+v", when, s)
@@ -72,12 +72,12 @@ func TestUpToDateAccountsRest(t *testing.T) {
 		out.set(nil)
 		pass(time.Minute)
 		if b.Awake() != 0 || b.Summary().Absent {
-			t.Errorf("the consumer came, and %d lanes are awake", b.Awake())
+			t.Errorf("the consumer came, and there are %d entries", b.Awake())
 		}
 	})
 }
 
-// A line of the ledger whose time does not fit what is kept of a lane at rest
+// A line of the ledger whose time does not fit a receipt
 // is neither lost nor delivered again.
 func TestOddTimesInTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -94,8 +94,8 @@ func TestOddTimesInTheLedger(t *testing.T) {
 }
 
 // A delivery that was left behind by an earlier run is not overtaken, though
-// its account rested before, and nothing of it was kept but what the sink has.
-func TestLeftBehindDeliveryOfAnAccountThatRested(t *testing.T) {
+// nothing of its account was kept before but a receipt.
+func TestLeftBehindDeliveryOfAnAccountWithAReceipt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		let := make(chan struct{})
 		r, out := newRecords(), &receiver{}
@@ -115,13 +115,13 @@ func TestLeftBehindDeliveryOfAnAccountThatRested(t *testing.T) {
 		r.next("a")
 		w.Wake("a")
 		run(time.Second)
-		if out.tried() != 2 || len(out.faults) > 0 || w.Gates() != 1 {
-			t.Errorf("%d tries and %d gates; want 2 and 1; %q", out.tried(), w.Gates(), out.faults)
+		if out.tried() != 2 || len(out.faults) > 0 || w.InHand() != 1 {
+			t.Errorf("%d tries and %d in hand; want 2 and 1; %q", out.tried(), w.InHand(), out.faults)
 		}
 		close(let)
 		run(time.Hour)
-		if vs := out.versions("a"); vs[len(vs)-1] != 2 || len(out.faults) > 0 || w.Gates() != 0 {
-			t.Errorf("%d arrived, and there are %d gates; %q", vs, w.Gates(), out.faults)
+		if vs := out.versions("a"); vs[len(vs)-1] != 2 || len(out.faults) > 0 || w.InHand() != 0 {
+			t.Errorf("%d arrived, and %d are in hand; %q", vs, w.InHand(), out.faults)
 		}
 	})
 }
