@@ -236,13 +236,13 @@ func judgeExchange(c *crashSite, r *running, a control.Account, f *fate) {
 	saved := f.window == spooled || f.window == committed || f.process == "provider" && f.victim == "supervisor"
 	grants := c.sim.Account(crashAccount).Logins - 1 // the first was not by code
 	loggedIn := func(st control.Status) bool {
-		return atRest(st) && account(st, crashAccount).Origin == string(store.OriginLogin)
+		return atRest(st) && account(st, crashAccount).Origin == store.OriginLogin
 	}
 	if f.unknown() {
 		st, _ := c.await(r, func(st control.Status) bool { return loggedIn(st) || atRest(st) && c.ambiguous() })
 		a = account(st, crashAccount)
 	}
-	f.held = saved || a.Origin == string(store.OriginLogin)
+	f.held = saved || a.Origin == store.OriginLogin
 	if f.lost = !f.held && grants > 0; !f.held {
 		if err := c.logInByCode(r); err != nil {
 			t.Fatalf("%+v: no login is possible any more: %v", *f, err)

@@ -24,7 +24,7 @@ func TestLimitsHoldOverAKill(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.logIn(t, sim, "main", format.Schwab)
-	waits := func(st control.Status) bool { return account(st, "main").Waiting == string(promise.Limit) }
+	waits := func(st control.Status) bool { return account(st, "main").Waiting == promise.Limit }
 	said := func() string { return strings.Join(strings.Fields(s.tool(t, "", "status").stdout), " ") }
 	posted := func(n int) {
 		t.Helper()

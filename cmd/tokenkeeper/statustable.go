@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
@@ -61,7 +62,7 @@ func accountTable(accounts []control.Account, now time.Time, width int) table {
 		t.rows = append(t.rows, row{
 			cells: []cell{
 				{a.Name, plain},
-				{strings.ReplaceAll(a.State, "_", " "), accountStyle(a.State)},
+				{strings.ReplaceAll(string(a.State), "_", " "), accountStyle(a.State)},
 				{version(a.Version), plain},
 				{accessEnd(a, now), expiryStyle(a.Expiry, now)},
 				{refreshEnd(a, now), expiryStyle(a.RefreshExpiry, now)},
@@ -111,7 +112,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	if a.LastError != "" {
 		text := strings.TrimPrefix(a.LastError, "account "+a.Name+": ")
 		if a.LastKind != "" {
-			text = strings.ReplaceAll(a.LastKind, "_", " ") + ": " + text
+			text = strings.ReplaceAll(string(a.LastKind), "_", " ") + ": " + text
 		}
 		if !a.LastFailure.IsZero() {
 			text = moment.Relative(a.LastFailure, now) + ", " + text
@@ -199,7 +200,7 @@ func sessionNotes(a control.Account, now time.Time) (notes []cell) {
 // waits says whether the reason for which an account waits is news to who has
 // read the rest of its lines.
 func waits(a control.Account) bool {
-	switch promise.Reason(a.Waiting) {
+	switch a.Waiting {
 	case promise.None:
 		return a.WaitingText != ""
 	case promise.NextTurn, promise.NeedsLogin, promise.Withheld, promise.BackOff, promise.LoginOpen:
@@ -281,7 +282,7 @@ func providerTable(providers []control.Provider, now time.Time, width int) table
 	return t
 }
 
-func accountStyle(state string) style {
+func accountStyle(state refresh.State) style {
 	switch state {
 	case control.AccountValid:
 		return green

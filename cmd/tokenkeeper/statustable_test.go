@@ -9,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -24,32 +25,32 @@ func sampleStatus() control.Status {
 		},
 		Accounts: []control.Account{
 			{
-				Name: "saxo-live", Provider: "saxo", State: control.AccountRetrying, Version: 1041, Origin: "refresh",
-				Expiry: at(4*time.Minute + 10*time.Second), RefreshExpiry: at(44 * time.Minute), LastRefresh: at(-16 * time.Minute), Due: at(20 * time.Second),
-				Failures: 3, MaxFailures: 5, LastKind: "rate_limited", LastFailure: at(-10 * time.Second),
-				LastError: "the token endpoint https://live.logonvalidation.net/token answered 429 Too Many Requests and asked to be left alone for 30s",
+				Name: "saxo-live", Provider: "saxo", Shown: refresh.Shown{State: control.AccountRetrying, Version: 1041, Origin: "refresh",
+					Expiry: at(4*time.Minute + 10*time.Second), RefreshExpiry: at(44 * time.Minute), LastRefresh: at(-16 * time.Minute), Due: at(20 * time.Second),
+					Failures: 3, MaxFailures: 5, LastKind: "rate_limited", LastFailure: at(-10 * time.Second),
+					LastError: "the token endpoint https://live.logonvalidation.net/token answered 429 Too Many Requests and asked to be left alone for 30s"},
 				Sinks: []control.Delivery{
 					{Sink: "cache", Type: "file", Status: sink.Status{Version: 1041, DeliveredAt: at(-16 * time.Minute), Latency: 3 * time.Millisecond}},
 					{Sink: "hook", Type: "webhook", Lag: 1, Status: sink.Status{Version: 1040, DeliveredAt: at(-33 * time.Minute), Latency: 80 * time.Millisecond, Failures: 4, LastError: "https://bots.example/token answered 503"}},
 				},
 			},
 			{
-				Name: "schwab-main", Provider: "schwab", State: control.AccountValid, Version: 12, Origin: "refresh",
-				Expiry: at(12 * time.Minute), RefreshExpiry: at(6*24*time.Hour + 23*time.Hour), RefreshExpiryUncertain: true,
-				LastRefresh: at(-18 * time.Minute), Due: at(7 * time.Minute), MaxFailures: 5,
+				Name: "schwab-main", Provider: "schwab", Shown: refresh.Shown{State: control.AccountValid, Version: 12, Origin: "refresh",
+					Expiry: at(12 * time.Minute), RefreshExpiry: at(6*24*time.Hour + 23*time.Hour), RefreshExpiryUncertain: true,
+					LastRefresh: at(-18 * time.Minute), Due: at(7 * time.Minute), MaxFailures: 5},
 				Sinks: []control.Delivery{
 					{Sink: "bot", Type: "unixsocket", Lag: 1, Status: sink.Status{Version: 11, DeliveredAt: at(-43 * time.Minute), Absent: true, LastError: "the consumer is not running"}},
 					{Sink: "cache", Type: "file", Status: sink.Status{Version: 12, DeliveredAt: at(-18 * time.Minute), Latency: 900 * time.Microsecond}},
 				},
 			},
 			{
-				Name: "schwab-two", Provider: "schwab", State: control.AccountNeedsLogin, Version: 3, Origin: "import",
-				Expiry: at(-26 * time.Hour), RefreshExpiry: at(-2 * time.Hour), MaxFailures: 5, Failures: 1,
-				LastKind: "invalid_grant", LastError: "the authorization server refused the grant", LastFailure: at(-2 * time.Hour),
-				AmbiguousSince: at(-3 * time.Hour), Advice: "log in with: tokenkeeper login schwab-two",
+				Name: "schwab-two", Provider: "schwab", Shown: refresh.Shown{State: control.AccountNeedsLogin, Version: 3, Origin: "import",
+					Expiry: at(-26 * time.Hour), RefreshExpiry: at(-2 * time.Hour), MaxFailures: 5, Failures: 1,
+					LastKind: "invalid_grant", LastError: "the authorization server refused the grant", LastFailure: at(-2 * time.Hour),
+					AmbiguousSince: at(-3 * time.Hour)}, Advice: "log in with: tokenkeeper login schwab-two",
 				Sinks: []control.Delivery{{Sink: "hook", Type: "webhook", Status: sink.Status{Version: 3, Disabled: true, LastError: "the receiver says that it is gone for good"}}},
 			},
-			{Name: "third", Provider: "other", State: control.AccountNew, MaxFailures: 5, InFlight: true, Advice: "take one from a token file with: tokenkeeper import third FILE"},
+			{Name: "third", Provider: "other", Shown: refresh.Shown{State: control.AccountNew, MaxFailures: 5, InFlight: true}, Advice: "take one from a token file with: tokenkeeper import third FILE"},
 		},
 		Providers: []control.Provider{
 			{Name: "other", Status: process.Status{State: control.ProviderParked, Generation: 1, LastError: "the checksum of /usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-other is not the configured one"}},

@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -123,9 +124,8 @@ func (b logins) DiscardLogin(ctx context.Context, account string) (control.Disca
 }
 
 func loggedInAnswer(rec store.Record) control.LoggedInAnswer {
-	person, _ := whose(rec)
 	return control.LoggedInAnswer{
-		Account: rec.Account, Person: person, Version: rec.Version, Way: control.WayOf(rec),
+		Account: rec.Account, Person: refresh.PersonOf(rec), Version: rec.Version, Way: refresh.WayName(rec),
 		Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain, RefreshExpiry: rec.RefreshExpiry,
 	}
 }

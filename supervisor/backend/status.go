@@ -27,7 +27,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 		st.Providers = append(st.Providers, providerStatus(name, b.Roster.Members[name].Status(), b.Roster.Keepers[name], st.Now))
 		for _, a := range b.Roster.Config.AccountsOf(name) {
 			k, _ := b.Roster.Keepers[name].Status(a.Name)
-			acc := accountStatus(a.Name, name, k)
+			acc := control.Account{Name: a.Name, Provider: name, Shown: k.Shown, Advice: k.Advice(), Login: openLogin(k.Login)}
 			acc.Session = sessionStatus(b.Roster.Beats[name], a.Name, k.Record, st.Now)
 			acc.Unread = spools.UnreadFile(b.Roster.Config, name, k.Unread)
 			acc.SetAside = setAside(k.Record, st.Now)
@@ -51,32 +51,6 @@ func providerStatus(name string, m process.Status, k *refresh.Keeper, now time.T
 		Name: name, Status: m, MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
 		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured,
 	}
-}
-
-func accountStatus(name, provider string, k refresh.Status) control.Account {
-	r := k.Record
-	a := control.Account{
-		Name: name, Provider: provider, State: string(k.State), Version: r.Version, Origin: string(r.Origin), Grant: r.Grant,
-		RefreshExpiry: r.RefreshExpiry, RefreshExpiryUncertain: k.EndGuessed && !r.RefreshExpiry.IsZero(),
-		Due: k.Due, InFlight: k.InFlight, MaxFailures: k.MaxFailures, AmbiguousSince: k.AmbiguousSince,
-		Failures: r.Health.Failures, LastError: r.Health.LastError, LastKind: string(r.Health.LastKind),
-		LastFailure: r.Health.LastFailure, Withheld: k.Withheld,
-		Waiting: string(k.Waiting), WaitingText: k.WaitingText, Advice: k.Advice(),
-	}
-	if r.Version > 0 {
-		a.Expiry, a.ExpiryUncertain, a.Way = r.Token.Expiry(), r.Token.Uncertain, control.WayOf(r)
-	}
-	if k.Mints {
-		a.Way = control.WayMint
-	}
-	a.RefreshExpiryUnknown = k.LoginEnd == refresh.EndUnknown
-	a.OldAccessDies = k.OldAccessDies
-	a.Person, a.Candidate = whose(r)
-	a.Login = openLogin(k.Login)
-	if r.Origin == store.OriginRefresh || r.Origin == store.OriginMint {
-		a.LastRefresh = r.StoredAt
-	}
-	return a
 }
 
 // sessionStatus is what is known of the session of a version; nil: nothing.
@@ -114,17 +88,4 @@ func (b overview) deliveries(account string, rec store.Record) []control.Deliver
 		out = append(out, d)
 	}
 	return out
-}
-
-// whose is whose login a record comes from, and the login of another person that
-// waits beside it.
-func whose(rec store.Record) (person string, candidate *control.Candidate) {
-	if p := rec.GrantedTo.Person; p.Fingerprint != "" {
-		person = p.String()
-	}
-	if c := rec.Candidate; c != nil {
-		person = refresh.OwnerOf(rec).String()
-		candidate = &control.Candidate{Person: c.GrantedTo.Person.String(), LoginAt: c.LoginAt, Ends: c.Ends()}
-	}
-	return person, candidate
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -33,7 +34,7 @@ func Stored(cfg *config.Config, now time.Time) ([]control.Account, error) {
 	for _, name := range slices.Sorted(maps.Keys(newest)) {
 		r := newest[name]
 		all = append(all, control.Account{
-			Name: name, Provider: r.Provider, Version: r.Version, Origin: string(r.Origin), Grant: r.Grant, SetAside: setAside(r, now),
+			Name: name, Provider: r.Provider, Shown: refresh.Shown{Version: r.Version, Origin: r.Origin, Grant: r.Grant}, SetAside: setAside(r, now),
 		})
 	}
 	return all, errors.Join(errs...)

@@ -38,6 +38,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -110,11 +111,11 @@ type Provider struct {
 
 // Account states.
 const (
-	AccountNew        = "new"
-	AccountValid      = "valid"
-	AccountRetrying   = "retrying"
-	AccountExpired    = "expired"
-	AccountNeedsLogin = "needs_login"
+	AccountNew        = refresh.New
+	AccountValid      = refresh.Valid
+	AccountRetrying   = refresh.Retrying
+	AccountExpired    = refresh.Expired
+	AccountNeedsLogin = refresh.NeedsLogin
 )
 
 // Ways in which an account gets its next token. Those without a refresh token have in
@@ -130,61 +131,18 @@ const (
 type Account struct {
 	Name     string `json:"name"`
 	Provider string `json:"provider"`
-	State    string `json:"state"`
-	Version  uint64 `json:"version"`
-	Origin   string `json:"origin,omitempty"`
-	// Way in which it gets its next token; "": there is none yet, and none is minted.
-	Way string `json:"way,omitempty"`
-	// Grant counts the account's logins, imports and mints; 0: there is no token.
-	Grant uint64 `json:"grant,omitempty"`
-	// Person is whose login it is, by the broker's word, as people are told; "":
-	// the broker does not say.
-	Person string `json:"person,omitempty"`
-	// Candidate is a login of another person, which waits for somebody to confirm
-	// or discard it.
-	Candidate *Candidate `json:"candidate,omitempty"`
+	refresh.Shown
 	// Login is the one that is open; not set: none is.
 	Login *OpenLogin `json:"login,omitempty"`
-
-	// Expiry of the access token; not set: nobody knows it. ExpiryUncertain: it
-	// was assumed, and the broker did not say.
-	Expiry          time.Time `json:"expiry,omitzero"`
-	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
-	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
-	// RefreshExpiryUncertain: derived from a file that may have been
-	// rewritten at each refresh, or from what the broker does not document.
-	RefreshExpiryUncertain bool `json:"refresh_expiry_uncertain,omitempty"`
-	// RefreshExpiryUnknown: it ends a fixed time after the login, and nobody
-	// knows when that was.
-	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`
-	LastRefresh          time.Time `json:"last_refresh,omitzero"`
-	// OldAccessDies: a refresh, or a renewal, kills the access token that consumers hold.
-	OldAccessDies bool      `json:"old_access_dies,omitempty"`
-	Due           time.Time `json:"due,omitzero"`
-
-	Failures    int       `json:"failures"`
-	MaxFailures int       `json:"max_failures"`
-	LastError   string    `json:"last_error,omitempty"`
-	LastKind    string    `json:"last_kind,omitempty"`
-	LastFailure time.Time `json:"last_failure,omitzero"`
-	// AmbiguousSince: an attempt's outcome is not known.
-	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
-	InFlight       bool      `json:"in_flight,omitempty"`
 	// Session is what is known of the session of the newest token; not set: the
 	// broker's sessions don't die of idleness, or nothing was heard of it yet.
 	Session *Session `json:"session,omitempty"`
-	// Unread is the file of the broker's answer to that attempt, which nobody
-	// could read; "": there is none.
+	// Unread is the file of the broker's answer to the attempt of AmbiguousSince, which
+	// nobody could read; "": there is none.
 	Unread string `json:"unread,omitempty"`
 	// SetAside are answers of the broker that did not become the account's newest
 	// token, newest first, and can be taken for a day.
 	SetAside []SetAside `json:"set_aside,omitempty"`
-	// Withheld is why its refresh token is not used; "": it may be.
-	Withheld string `json:"withheld,omitempty"`
-	// Waiting is why an account that is past its due moment is not in flight, as
-	// package promise names it; "": it is not past it. WaitingText is for people.
-	Waiting     string `json:"waiting,omitempty"`
-	WaitingText string `json:"waiting_text,omitempty"`
 	// Advice is what only a person can do for its token now, with the command; "":
 	// nothing.
 	Advice string `json:"advice,omitempty"`

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -26,7 +27,7 @@ type backend struct {
 }
 
 func (b *backend) Status(context.Context) (control.Status, error) {
-	return control.Status{Version: "1.2.3", PID: 7, Accounts: []control.Account{{Name: "main", State: control.AccountValid}}}, nil
+	return control.Status{Version: "1.2.3", PID: 7, Accounts: []control.Account{{Name: "main", Shown: refresh.Shown{State: control.AccountValid}}}}, nil
 }
 
 func (b *backend) Adopt(context.Context) (control.AdoptAnswer, error) {

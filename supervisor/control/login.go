@@ -4,15 +4,11 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
-// Candidate is a login of another person than the account's. It is not refreshed.
-type Candidate struct {
-	Person  string    `json:"person"`
-	LoginAt time.Time `json:"login_at,omitzero"`
-	// Ends is when it can't be confirmed any more; not set: nobody knows.
-	Ends time.Time `json:"ends,omitzero"`
-}
+// Candidate is a login of another person than the account's.
+type Candidate = refresh.WaitingLogin
 
 // OpenLogin is a login that was begun and is not completed. Meanwhile nothing is
 // refreshed of its account that would live without that.

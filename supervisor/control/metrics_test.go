@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -17,10 +18,10 @@ func TestMetrics(t *testing.T) {
 		Now: now,
 		Accounts: []Account{
 			{
-				Name: "one", Provider: "saxo", State: AccountRetrying, Version: 7, Failures: 2, Expiry: now.Add(time.Minute),
-				AmbiguousSince: now.Add(-time.Second), Sinks: []Delivery{{Sink: "bot", Lag: 1, Status: sink.Status{Failures: 3}}},
+				Name: "one", Provider: "saxo", Shown: refresh.Shown{State: AccountRetrying, Version: 7, Failures: 2, Expiry: now.Add(time.Minute), AmbiguousSince: now.Add(-time.Second)},
+				Sinks: []Delivery{{Sink: "bot", Lag: 1, Status: sink.Status{Failures: 3}}},
 			},
-			{Name: "two", Provider: `odd"name`, State: AccountNeedsLogin, Expiry: now.Add(-time.Minute)},
+			{Name: "two", Provider: `odd"name`, Shown: refresh.Shown{State: AccountNeedsLogin, Expiry: now.Add(-time.Minute)}},
 		},
 		Providers: []Provider{{Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1}}},
 	})

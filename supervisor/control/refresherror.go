@@ -6,7 +6,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // RefreshError gives an error of the refresh cycle its code.
@@ -31,12 +30,4 @@ func RefreshError(err error) error {
 		code = CodeConflict
 	}
 	return Errorf(code, "%v", err)
-}
-
-// WayOf is how a record's account gets its next token.
-func WayOf(r store.Record) string {
-	if r.Way == store.WayRefresh {
-		return WayRefresh
-	}
-	return string(r.Way)
 }

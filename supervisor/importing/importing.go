@@ -173,7 +173,7 @@ func told(k *refresh.Keeper, rec store.Record, err error) (control.ImportAnswer,
 
 func answer(k *refresh.Keeper, rec store.Record) control.ImportAnswer {
 	got := control.ImportAnswer{
-		Account: rec.Account, Version: rec.Version, Way: control.WayOf(rec), Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
+		Account: rec.Account, Version: rec.Version, Way: refresh.WayName(rec), Expiry: rec.Token.Expiry(), ExpiryUncertain: rec.Token.Uncertain,
 		RefreshExpiry: rec.RefreshExpiry, RefreshExpiryUncertain: k.EndGuessed(rec), LoginAt: rec.LoginAt,
 	}
 	say := fmt.Sprintf("say when you logged in with: tokenkeeper import %s --login-time TIME", rec.Account)

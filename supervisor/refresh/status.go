@@ -25,14 +25,9 @@ const (
 
 // Status is what the Keeper knows of one account.
 type Status struct {
-	State State
+	Shown
 	// Record is the newest one; its Version is 0 if there is none.
-	Record      store.Record
-	Due         time.Time
-	InFlight    bool
-	MaxFailures int
-	// AmbiguousSince is zero unless an attempt's outcome is unknown.
-	AmbiguousSince time.Time
+	Record store.Record
 	// Act names what gets the account its next token, and Spent what the attempt of
 	// AmbiguousSince has perhaps used up.
 	Act, Spent string
@@ -56,17 +51,9 @@ type Status struct {
 	// that end off. EndGuessed: it rests on a guess.
 	LoginEnd             LoginEnd
 	EndMoves, EndGuessed bool
-	// OldAccessDies: a refresh kills the access token that consumers hold.
-	OldAccessDies bool
-	// Withheld is why its refresh token is not sent; "": it may be. See
-	// [Hold]. Elsewhere is why if the token was granted to another client or
-	// environment than the account's.
-	Withheld, Elsewhere string
-	// Waiting is why an account that is past its due moment is not in flight, or
-	// can't go on in it, and WaitingText says it to people; none: it is not past
-	// it, or goes on. Where a person has to decide, that is said before the moment.
-	Waiting     promise.Reason
-	WaitingText string
+	// Elsewhere is why its refresh token is not sent if the token was granted to another
+	// client or environment than the account's.
+	Elsewhere string
 	// SessionGone: the broker says that the session of the newest token is over.
 	SessionGone bool
 	// By is how a person gives it a token.
@@ -104,7 +91,7 @@ func (a *account) statusOf() (s Status) {
 	defer a.keeper.mu.Unlock()
 	at := a.keeper.clock.Now()
 	now := at.Wall
-	s = Status{State: a.shown(now, a.ended(now)), Record: a.newest(), InFlight: a.guard.Taken(), MaxFailures: a.cfg.MaxFailures}
+	s.State, s.Record, s.InFlight, s.MaxFailures = a.shown(now, a.ended(now)), a.newest(), a.guard.Taken(), a.cfg.MaxFailures
 	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
 	s.Met, s.LoginEnd = a.keeper.met, a.keeper.loginEnd(s.Record)
@@ -155,6 +142,7 @@ func (a *account) statusOf() (s Status) {
 			s.Unread = cmp.Or(in.UnreadAttempt, in.Replays, in.Attempt)
 		}
 	}
+	s.show()
 	return s
 }
 

@@ -136,7 +136,7 @@ func TestAlertSnapshot(t *testing.T) {
 		Failures: 4, MaxFailures: 5, Misconfigured: true, LastError: "no such client", AmbiguousSince: at.Add(time.Minute),
 		RefreshExpiry: at.Add(time.Hour), Uncertain: true, PolicyKnown: true, Sliding: true,
 	}
-	status := refresh.Status{State: refresh.NeedsLogin, Record: rec, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute), Met: true, EndMoves: true, EndGuessed: true}
+	status := refresh.Status{Shown: refresh.Shown{State: refresh.NeedsLogin, MaxFailures: 5, AmbiguousSince: at.Add(time.Minute)}, Record: rec, Met: true, EndMoves: true, EndGuessed: true}
 	if got := accountAlerts(account, status, at.Add(-time.Second), at); got != want {
 		t.Errorf("account: %+v, want %+v", got, want)
 	}
@@ -151,7 +151,7 @@ func TestAlertSnapshot(t *testing.T) {
 	if got := accountAlerts(account, status, at.Add(time.Second), at); got.Renewed || got.PolicyKnown {
 		t.Errorf("a token of an earlier run, and a broker that nobody has met: %+v", got)
 	}
-	if got := accountAlerts(account, refresh.Status{State: refresh.New}, at, at); !got.StoredAt.IsZero() || got.NeedsLogin {
+	if got := accountAlerts(account, refresh.Status{Shown: refresh.Shown{State: refresh.New}}, at, at); !got.StoredAt.IsZero() || got.NeedsLogin {
 		t.Errorf("no token yet: %+v", got)
 	}
 

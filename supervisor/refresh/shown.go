@@ -1,0 +1,118 @@
+package refresh
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Shown is what people and programs are told of an account, as the control API
+// returns it.
+type Shown struct {
+	State   State  `json:"state"`
+	Version uint64 `json:"version"`
+	// Origin of the newest token.
+	Origin store.Origin `json:"origin,omitempty"`
+	// Way in which it gets its next token, as [WayName] names it; "": there is none yet,
+	// and none is minted.
+	Way string `json:"way,omitempty"`
+	// Grant counts the account's logins, imports and mints; 0: there is no token.
+	Grant uint64 `json:"grant,omitempty"`
+	// Person is whose login it is, by the broker's word, as people are told; "":
+	// the broker does not say.
+	Person string `json:"person,omitempty"`
+	// Candidate is a login of another person, which waits for somebody to confirm
+	// or discard it.
+	Candidate *WaitingLogin `json:"candidate,omitempty"`
+
+	// Expiry of the access token; not set: nobody knows it. ExpiryUncertain: it
+	// was assumed, and the broker did not say.
+	Expiry          time.Time `json:"expiry,omitzero"`
+	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
+	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
+	// RefreshExpiryUncertain: derived from a file that may have been
+	// rewritten at each refresh, or from what the broker does not document.
+	RefreshExpiryUncertain bool `json:"refresh_expiry_uncertain,omitempty"`
+	// RefreshExpiryUnknown: it ends a fixed time after the login, and nobody
+	// knows when that was.
+	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`
+	LastRefresh          time.Time `json:"last_refresh,omitzero"`
+	// OldAccessDies: a refresh, or a renewal, kills the access token that consumers hold.
+	OldAccessDies bool      `json:"old_access_dies,omitempty"`
+	Due           time.Time `json:"due,omitzero"`
+
+	Failures    int       `json:"failures"`
+	MaxFailures int       `json:"max_failures"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastKind    sdk.Kind  `json:"last_kind,omitempty"`
+	LastFailure time.Time `json:"last_failure,omitzero"`
+	// AmbiguousSince: an attempt's outcome is not known.
+	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
+	InFlight       bool      `json:"in_flight,omitempty"`
+	// Withheld is why its refresh token is not sent; "": it may be. See [Hold].
+	Withheld string `json:"withheld,omitempty"`
+	// Waiting is why an account that is past its due moment is not in flight, or
+	// can't go on in it, and WaitingText says it to people; none: it is not past
+	// it, or goes on. Where a person has to decide, that is said before the moment.
+	Waiting     promise.Reason `json:"waiting,omitempty"`
+	WaitingText string         `json:"waiting_text,omitempty"`
+}
+
+// WaitingLogin is a login of another person than the account's, which waits for
+// somebody to confirm or discard it. It is not refreshed.
+type WaitingLogin struct {
+	Person  string    `json:"person"`
+	LoginAt time.Time `json:"login_at,omitzero"`
+	// Ends is when it can't be confirmed any more; not set: nobody knows.
+	Ends time.Time `json:"ends,omitzero"`
+}
+
+// show sets what is told of the newest record.
+func (s *Status) show() {
+	r := s.Record
+	s.Version, s.Origin, s.Grant = r.Version, r.Origin, r.Grant
+	s.Person, s.Candidate = whose(r)
+	if r.Version > 0 {
+		s.Expiry, s.ExpiryUncertain, s.Way = r.Token.Expiry(), r.Token.Uncertain, WayName(r)
+	}
+	if s.Mints {
+		s.Way = string(store.WayMint)
+	}
+	s.RefreshExpiry, s.RefreshExpiryUncertain = r.RefreshExpiry, s.EndGuessed && !r.RefreshExpiry.IsZero()
+	s.RefreshExpiryUnknown = s.LoginEnd == EndUnknown
+	if r.Origin == store.OriginRefresh || r.Origin == store.OriginMint {
+		s.LastRefresh = r.StoredAt
+	}
+	s.Failures, s.LastError, s.LastKind, s.LastFailure = r.Health.Failures, r.Health.LastError, r.Health.LastKind, r.Health.LastFailure
+}
+
+// WayName is how a record's account gets its next token: refresh, renew, login or
+// mint.
+func WayName(r store.Record) string {
+	if r.Way == store.WayRefresh {
+		return "refresh"
+	}
+	return string(r.Way)
+}
+
+// whose is whose login a record comes from, and the login of another person that
+// waits beside it.
+func whose(rec store.Record) (person string, waits *WaitingLogin) {
+	if p := rec.GrantedTo.Person; p.Fingerprint != "" {
+		person = p.String()
+	}
+	if c := rec.Candidate; c != nil {
+		person = OwnerOf(rec).String()
+		waits = &WaitingLogin{Person: c.GrantedTo.Person.String(), LoginAt: c.LoginAt, Ends: c.Ends()}
+	}
+	return person, waits
+}
+
+// PersonOf is whose login a record comes from, as people are told; "": the broker
+// does not say.
+func PersonOf(rec store.Record) string {
+	person, _ := whose(rec)
+	return person
+}
