@@ -23,14 +23,20 @@ const kindHalf sdk.Kind = "no_access_token"
 
 func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
 
+// answered is an attempt to which the broker has given a token.
+type answered struct {
+	attempt
+	answer sdk.Answer
+}
+
 // nothingNew: the refresh token of half an answer is the one that was sent, or
 // one before it.
-func (a attempt) nothingNew(t sdk.Token) bool {
-	fp := t.RefreshToken.Fingerprint()
+func (a answered) nothingNew() bool {
+	fp := a.answer.Token.RefreshToken.Fingerprint()
 	return fp == "" || fp == a.in.Fingerprint || a.rec().Replaced(fp)
 }
 
-func (a attempt) errNothingNew() error {
+func (a answered) errNothingNew() error {
 	return &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
 		"account %s: the broker answered without an access token and without a new refresh token; it will be tried again", a.cfg.Name)}
 }
@@ -46,13 +52,13 @@ type success struct {
 }
 
 // successor is what becomes of an answer.
-func (a attempt) successor(answer sdk.Answer) success {
-	now, t, policy := a.keeper.clock.Now().Wall, answer.Token, a.keeper.Policy()
+func (a answered) successor() success {
+	now, t, policy := a.keeper.clock.Now().Wall, a.answer.Token, a.keeper.Policy()
 	half := isHalf(t)
 	if held := a.state().Held(); held != nil && held.Attempt == a.in.Attempt {
 		s := success{record: *held}
 		if !half {
-			s.dead = deadOnArrival(&s.record, a.rec(), a.in, answer.Recovered, now)
+			s.dead = deadOnArrival(&s.record, a.rec(), a.in, a.answer.Recovered, now)
 		}
 		return s
 	}
@@ -75,7 +81,7 @@ func (a attempt) successor(answer sdk.Answer) success {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false
 	}
 	if origin == store.OriginMint {
-		a.ofMint(&rec, t)
+		minted{a.attempt}.complete(&rec, t)
 	}
 	outlived(&rec, a.rec(), policy, a.in)
 	noteEnds(&rec, policy)
@@ -89,7 +95,7 @@ func (a attempt) successor(answer sdk.Answer) success {
 		rec.Health.Ambiguous = time.Time{}
 		return success{record: rec}
 	}
-	dead := deadOnArrival(&rec, a.rec(), a.in, answer.Recovered, now)
+	dead := deadOnArrival(&rec, a.rec(), a.in, a.answer.Recovered, now)
 	return success{rec, doubt, dead}
 }
 
@@ -111,7 +117,7 @@ func withAccessToken(t, before sdk.Token) sdk.Token {
 // keptHalf plans and tells after half a token has been made durable. Other
 // programs need the refresh token; sinks are told only as long as the access
 // token beside it is worth something.
-func (a attempt) keptHalf(rec store.Record, answer sdk.Answer) {
+func (a answered) keptHalf(rec store.Record) {
 	a.keeper.mu.Lock()
 	now := a.keeper.clock.Now()
 	next := now.Wall
@@ -121,7 +127,7 @@ func (a attempt) keptHalf(rec store.Record, answer sdk.Answer) {
 		a.dueAt(now.Wall, now)
 	}
 	a.keeper.mu.Unlock()
-	a.bringToShared(answer, rec)
+	a.bringToShared(rec)
 	if rec.Token.Valid(now.Wall) {
 		a.keeper.cfg.Wake(a.cfg.Name)
 	}
@@ -130,8 +136,8 @@ func (a attempt) keptHalf(rec store.Record, answer sdk.Answer) {
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures, Expiry: rec.Token.Expiry(), Next: next,
 		Message: "the broker gave a new refresh token, which is stored, and no access token; it is asked again " + next.Format(time.RFC3339),
 	}
-	if answer.Token.Rescued != "" {
-		e.Message += " (" + answer.Token.Rescued + ")"
+	if a.answer.Token.Rescued != "" {
+		e.Message += " (" + a.answer.Token.Rescued + ")"
 	}
 	a.Publish(slog.LevelWarn, e)
 }

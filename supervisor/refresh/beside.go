@@ -33,15 +33,18 @@ type spending struct {
 	err  error
 }
 
+// hearing is an attempt whose answer is waited for.
+type hearing struct{ attempt }
+
 // listens says whether a code may come in while the attempt is under way.
-func (a attempt) listens(does acct.Action) bool {
+func (a hearing) listens(does acct.Action) bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	return does == acct.Call && !spool.IsLogin(a.in.Kind) && a.slots == nil && a.keeper.beside
 }
 
 // hear makes the call, and spends the codes that come until it is answered.
-func (a attempt) hear(ctx context.Context, does acct.Action) (sdk.Answer, error) {
+func (a hearing) hear(ctx context.Context, does acct.Action) (sdk.Answer, error) {
 	call := a.prepared(ctx)
 	if !a.listens(does) {
 		return call()
@@ -68,7 +71,7 @@ func (a attempt) hear(ctx context.Context, does acct.Action) (sdk.Answer, error)
 }
 
 // invite lets codes come in. Who waits for the lease with one is told.
-func (a attempt) invite() <-chan *spending {
+func (a hearing) invite() <-chan *spending {
 	codes := make(chan *spending)
 	a.underWay = a.in.Attempt
 	a.keeper.mu.Lock()
@@ -81,7 +84,7 @@ func (a attempt) invite() <-chan *spending {
 	return codes
 }
 
-func (a attempt) uninvite() {
+func (a hearing) uninvite() {
 	a.underWay = ""
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
@@ -90,12 +93,12 @@ func (a attempt) uninvite() {
 
 // overtaken says whether the attempt, whose call was made just now, does not stand
 // announced any more: a code came in.
-func (a attempt) overtaken(does acct.Action) bool {
+func (a hearing) overtaken(does acct.Action) bool {
 	return does == acct.Call && !a.state().IsOpen(a.in.Attempt)
 }
 
 // late ends an attempt that a code has overtaken.
-func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
+func (a hearing) late(ctx context.Context, answer sdk.Answer, err error) error {
 	lost := errors.Is(err, sdk.ErrConnection)
 	if _, unfinished := a.state().Unfinished(); lost && unfinished {
 		a.tell(acct.Lost{})
@@ -103,7 +106,7 @@ func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
 	switch {
 	case lost || a.state().IsCut(): // the next generation settles both
 		if err == nil && answer.SpoolFault != "" { // it is nowhere else
-			err = a.setAside(ctx, answer.Token, "the provider's process was lost before the login over it was settled")
+			err = answered{a.attempt, answer}.setAside(ctx, answer.Token, "the provider's process was lost before the login over it was settled")
 		}
 		a.share.Keep()
 		return errors.Join(fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, a.in.Attempt, sdk.ErrConnection), err)
@@ -119,7 +122,7 @@ func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
 	e := spool.Entry{Progress: spool.Answered, BegunAt: a.in.At, Header: spool.Header{
 		Attempt: a.in.Attempt, Account: a.cfg.Name, Kind: a.in.Kind, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
 	}}
-	if err := a.keepStray(ctx, e, answer); err != nil {
+	if err := (stray{a.leased, e}).keep(ctx, answer); err != nil {
 		if !errors.Is(err, sdk.ErrConnection) {
 			a.desk().late = &e
 		}
@@ -129,7 +132,7 @@ func (a attempt) late(ctx context.Context, answer sdk.Answer, err error) error {
 }
 
 // stands says whether the store has the attempt as announced, or can't say it.
-func (a attempt) stands(ctx context.Context) bool {
+func (a hearing) stands(ctx context.Context) bool {
 	in, open, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	return err != nil || open && in.Attempt == a.in.Attempt
 }
@@ -141,7 +144,7 @@ func (a *leased) settleLate(ctx context.Context) error {
 		return nil
 	}
 	e := *a.desk().late
-	err := a.settleStray(ctx, e)
+	err := stray{a, e}.settle(ctx)
 	if err == nil {
 		a.desk().late = nil
 	}

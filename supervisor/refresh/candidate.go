@@ -38,7 +38,7 @@ var (
 // candidate is what becomes of the answer to a login that names another person
 // than the account's, or somebody in a way that can't be read; nil: it has no
 // id_token, or names the same, or is no login's.
-func (a attempt) candidate(t sdk.Token) *store.Candidate {
+func (a answered) candidate(t sdk.Token) *store.Candidate {
 	owner, person := OwnerOf(a.rec()), personOf(t.IDToken)
 	unread := !t.IDToken.IsZero() && person.Fingerprint == "" && owner.Fingerprint != "" && !owner.Assumed
 	if !spool.IsLogin(a.in.Kind) || !a.stored() || !unread && !isAnother(owner, person) {
@@ -58,7 +58,7 @@ func (a attempt) candidate(t sdk.Token) *store.Candidate {
 // another ends a login that another person has made: its token is kept beside the
 // record. That, the attempt that stood before the login, and what is planned, are
 // as they were.
-func (a attempt) another(ctx context.Context, c *store.Candidate) error {
+func (a answered) another(ctx context.Context, c *store.Candidate) error {
 	if isHalf(c.Token) || c.Token.RefreshToken.IsZero() && !a.rec().Token.RefreshToken.IsZero() {
 		return a.failed(ctx, &sdk.Error{Kind: sdk.KindTransient, Message: fmt.Sprintf(
 			"account %s: %s has logged in, and this is the account of %s; the answer has no whole token, so nothing of it was kept",

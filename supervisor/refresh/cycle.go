@@ -199,9 +199,10 @@ func (a attempt) run(ctx context.Context) error {
 	if does == acct.Wait {
 		return a.unexpected()
 	}
-	answer, err := a.hear(ctx, does)
-	if a.overtaken(does) {
-		return a.late(ctx, answer, err)
+	heard := hearing{a}
+	answer, err := heard.hear(ctx, does)
+	if heard.overtaken(does) {
+		return heard.late(ctx, answer, err)
 	}
 	if does == acct.Call && sdk.KindOf(err) == sdk.KindNotSent {
 		a.in, answer, err = a.callAnew(ctx, err)
@@ -221,7 +222,7 @@ func (a attempt) run(ctx context.Context) error {
 		if other := a.belongsTo(answer.Token); other != "" {
 			return a.failed(ctx, a.mixedUp(other))
 		}
-		return a.keep(ctx, answer)
+		return answered{a, answer}.keep(ctx)
 	case errors.Is(err, sdk.ErrConnection):
 		a.tell(acct.Lost{})
 		a.share.Keep()
@@ -289,7 +290,8 @@ func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error))
 }
 
 // keep makes the new token durable and, only then, known.
-func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
+func (a answered) keep(ctx context.Context) error {
+	answer := a.answer
 	if candidate := a.candidate(answer.Token); candidate != nil {
 		return a.another(ctx, candidate)
 	}
@@ -297,10 +299,10 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 	if half && a.besideRefusal(answer.Token) {
 		return a.keepBesideRefusal(ctx, answer.Token)
 	}
-	if half && a.nothingNew(answer.Token) {
+	if half && a.nothingNew() {
 		return a.failed(ctx, a.errNothingNew())
 	}
-	next := a.successor(answer)
+	next := a.successor()
 	rec := next.record
 	if spool.IsLogin(a.in.Kind) && a.keeper.cfg.LoggedIn != nil { // a death in between harms nothing: it says of which login
 		a.keeper.cfg.LoggedIn(ctx, rec)
@@ -310,7 +312,7 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 		return a.conflicting(ctx, rec, err)
 	case err != nil:
 		if !a.state().IsAnswered() && !half {
-			a.bringToShared(answer, rec) // or bots would use the refresh token again that is spent
+			a.bringToShared(rec) // or bots would use the refresh token again that is spent
 		}
 		a.hold(ctx, rec)
 		return a.diskTrouble(fmt.Errorf("store the new token, which the provider's spool still holds: %w", err))
@@ -320,11 +322,11 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 	a.keeper.open.Close(a.cfg.Name, a.in.Login, nil)
 	a.Over(event.DiskTrouble)
 	if half {
-		a.keptHalf(rec, answer)
+		a.keptHalf(rec)
 		a.free(ctx, a.in.Attempt)
 		return nil
 	}
-	err := a.hand(answer, next)
+	err := a.hand(next)
 	crashpoint.Here("refresh: about to settle")
 	a.free(ctx, a.in.Attempt)
 	crashpoint.Here("refresh: settled")
@@ -333,7 +335,8 @@ func (a attempt) keep(ctx context.Context, answer sdk.Answer) error {
 
 // hand plans an account that has a new token, and hands that to everybody who
 // waits for it; the error is that of one that was dead when it came.
-func (a attempt) hand(answer sdk.Answer, next success) error {
+func (a answered) hand(next success) error {
+	answer := a.answer
 	rec := next.record
 	a.keeper.mu.Lock()
 	due := a.replan()
@@ -342,7 +345,7 @@ func (a attempt) hand(answer sdk.Answer, next success) error {
 	}
 	a.keeper.mu.Unlock()
 	a.endFound(rec)
-	a.bringToShared(answer, rec)
+	a.bringToShared(rec)
 	a.tellTimes(rec, next.doubt)
 	if next.dead != nil {
 		a.tellDead(rec, due)

@@ -57,7 +57,7 @@ func (a attempt) keepHeld(ctx context.Context) error {
 	if held.Health.Halves > 0 { // its access token is that of the version before
 		t.AccessToken = sdk.Secret{}
 	}
-	return a.keep(ctx, sdk.Answer{Token: t, Recovered: true})
+	return answered{a, sdk.Answer{Token: t, Recovered: true}}.keep(ctx)
 }
 
 // diskTrouble tells and plans another try.

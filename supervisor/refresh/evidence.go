@@ -36,18 +36,25 @@ func descend(rec *store.Record, in store.Intent) {
 	}
 }
 
-// settleStray ends an attempt in the spool that the store does not announce. Most
+// stray is an account at work with an attempt in its spool that the store does not
+// announce.
+type stray struct {
+	*leased
+	e spool.Entry
+}
+
+// settle ends the attempt. Most
 // were over before their slot could be freed. One that was answered may be all
 // that is left of a login, where the store was restored from a backup.
-func (a *leased) settleStray(ctx context.Context, e spool.Entry) error {
-	if e.Progress != spool.Answered || a.has(e.Attempt) {
-		return a.clear(ctx, e.Attempt)
+func (a stray) settle(ctx context.Context) error {
+	if a.e.Progress != spool.Answered || a.has(a.e.Attempt) {
+		return a.clear(ctx, a.e.Attempt)
 	}
 	return a.settleShared(ctx, func() error {
-		if a.obtained(e) && !a.unfinished() {
-			return a.announceAgain(ctx, e)
+		if a.isObtained() && !a.unfinished() {
+			return a.announce(ctx)
 		}
-		return a.weighStray(ctx, e)
+		return a.weigh(ctx)
 	})
 }
 
@@ -63,25 +70,25 @@ func (a *account) has(attempt string) bool {
 	return slices.ContainsFunc(a.rec().Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
 }
 
-// obtained says whether an answer was obtained with the record's refresh token, or
+// isObtained says whether the answer was obtained with the record's refresh token, or
 // minted from the account's key, after the record came.
-func (a *account) obtained(e spool.Entry) bool {
-	minted := e.Kind == spool.KindMint && e.Fingerprint != "" && e.Fingerprint == a.rec().Key
-	return (a.spends(e) || minted) && e.Version >= a.rec().Version
+func (a stray) isObtained() bool {
+	minted := a.e.Kind == spool.KindMint && a.e.Fingerprint != "" && a.e.Fingerprint == a.rec().Key
+	return (a.spends() || minted) && a.e.Version >= a.rec().Version
 }
 
-// spends says whether an attempt has sent the record's refresh token, if only as
+// spends says whether the attempt has sent the record's refresh token, if only as
 // that of an earlier version: a person may have brought the same token again.
-func (a *account) spends(e spool.Entry) bool {
-	return a.stored() && e.Kind == acct.KindOf(a.rec().Way) && e.Fingerprint != "" && e.Fingerprint == a.rec().Spends().Fingerprint()
+func (a stray) spends() bool {
+	return a.stored() && a.e.Kind == acct.KindOf(a.rec().Way) && a.e.Fingerprint != "" && a.e.Fingerprint == a.rec().Spends().Fingerprint()
 }
 
-// announceAgain announces an attempt of the record's refresh token that was
+// announce announces an attempt of the record's refresh token that was
 // answered, and takes the answer.
-func (a *leased) announceAgain(ctx context.Context, e spool.Entry) error {
+func (a stray) announce(ctx context.Context) error {
 	in := store.Intent{
-		Account: e.Account, Provider: a.keeper.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: e.Fingerprint, At: e.BegunAt, Boot: a.keeper.cfg.Boot, Spool: a.keeper.spoolID(),
+		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
+		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Boot: a.keeper.cfg.Boot, Spool: a.keeper.spoolID(),
 	}
 	in, err := a.keeper.announceOver(ctx, in)
 	if err != nil {
@@ -92,12 +99,12 @@ func (a *leased) announceAgain(ctx context.Context, e spool.Entry) error {
 	return a.attempt(in).run(ctx)
 }
 
-// weighStray finds out what an answer is that was not obtained with the record's
+// weigh finds out what an answer is that was not obtained with the record's
 // refresh token. The provider reads it in its spool, and sends nothing.
-func (a *leased) weighStray(ctx context.Context, e spool.Entry) error {
+func (a stray) weigh(ctx context.Context) error {
 	in := store.Intent{
-		Account: e.Account, Provider: a.keeper.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: e.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Spool: a.keeper.spoolID(),
+		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
+		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spoolID(),
 	}
 	answer, err := a.attempt(in).call(ctx)
 	switch kind := sdk.KindOf(err); {
@@ -107,17 +114,17 @@ func (a *leased) weighStray(ctx context.Context, e spool.Entry) error {
 	case kind == sdk.KindNotSent, errors.Is(err, sdk.ErrUnimplemented): // it was not read either
 		return a.named(err)
 	default: // it brought no token, or one that nobody can read, which the provider puts aside
-		return a.clear(ctx, e.Attempt)
+		return a.clear(ctx, a.e.Attempt)
 	}
-	return a.keepStray(ctx, e, answer)
+	return a.keep(ctx, answer)
 }
 
-// keepStray finds out what an answer is that was not obtained with the record's refresh
+// keep finds out what an answer is that was not obtained with the record's refresh
 // token, keeps it, and frees its slot.
-func (a *leased) keepStray(ctx context.Context, e spool.Entry, answer sdk.Answer) error {
+func (a stray) keep(ctx context.Context, answer sdk.Answer) error {
 	in := store.Intent{
-		Account: e.Account, Provider: a.keeper.cfg.Provider, Attempt: e.Attempt, Kind: e.Kind,
-		Version: e.Version, Fingerprint: e.Fingerprint, At: e.BegunAt, Spool: a.keeper.spoolID(),
+		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
+		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spoolID(),
 	}
 	_, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
@@ -128,7 +135,8 @@ func (a *leased) keepStray(ctx context.Context, e spool.Entry, answer sdk.Answer
 	if !isHalf(t) {
 		t, _ = believe(t, a.keeper.Policy(), a.keeper.clock.Now().Wall)
 	}
-	c := a.attempt(in).candidate(t)
+	was := answered{a.attempt(in), answer}
+	c := was.candidate(t)
 	switch v := a.verdictOf(t); {
 	case c != nil && !isHalf(t):
 		rec, err := a.putBeside(ctx, c)
@@ -140,20 +148,20 @@ func (a *leased) keepStray(ctx context.Context, e spool.Entry, answer sdk.Answer
 	case v == lineage.Silent || v.Known():
 		// Without a refresh token, or with one that the record has or had: nothing
 		// is lost by it.
-	case a.spends(e) && !a.unfinished():
-		return a.announceAgain(ctx, e)
-	case v == lineage.Newer && !intended && a.succeeds(e):
-		if err = a.take(ctx, a.strayed(t, e)); err == nil {
-			a.attempt(in).bringToShared(answer, a.rec())
+	case a.spends() && !a.unfinished():
+		return a.announce(ctx)
+	case v == lineage.Newer && !intended && a.succeeds():
+		if err = a.take(ctx, a.find(t)); err == nil {
+			was.bringToShared(a.rec())
 		}
 	default:
-		err = a.attempt(in).setAside(ctx, t, whyAside(a.rec(), in))
+		err = was.setAside(ctx, t, whyAside(a.rec(), in))
 	}
 	if err != nil {
 		return err
 	}
 	crashpoint.Here("refresh: a stray answer is kept")
-	return a.clear(ctx, e.Attempt)
+	return a.clear(ctx, a.e.Attempt)
 }
 
 // verdictOf says how the token of an answer stands to the record.
@@ -174,18 +182,18 @@ func (a *leased) verdictOf(t sdk.Token) lineage.Verdict {
 // ours again might end the login; so it is tried like any token that was found,
 // with the record behind it. Of an account whose refresh token was refused, or that
 // has none, nothing is lost by it.
-func (a *account) succeeds(e spool.Entry) bool {
-	return !a.stored() || a.rec().Refused() || e.Version >= a.rec().Version && !a.rec().Replaced(e.Fingerprint)
+func (a stray) succeeds() bool {
+	return !a.stored() || a.rec().Refused() || a.e.Version >= a.rec().Version && !a.rec().Replaced(a.e.Fingerprint)
 }
 
-func (a *account) strayed(t sdk.Token, e spool.Entry) find {
+func (a stray) find(t sdk.Token) find {
 	f := find{
-		token: a.whole(t), parent: e.Fingerprint, origin: store.OriginExternal, where: "the provider's spool",
+		token: a.whole(t), parent: a.e.Fingerprint, origin: store.OriginExternal, where: "the provider's spool",
 		message: fmt.Sprintf("an answer of the broker was found in the provider's spool that comes from after this record (version %d, begun %s), "+
 			"as when the store was restored from a backup: its token is used; the one before it is kept until the broker has taken this one",
-			e.Version, e.BegunAt.UTC().Format(time.RFC3339)),
+			a.e.Version, a.e.BegunAt.UTC().Format(time.RFC3339)),
 	}
-	if spool.IsLogin(e.Kind) {
+	if spool.IsLogin(a.e.Kind) {
 		f.loginAt = t.IssuedAt
 	}
 	return f
@@ -224,7 +232,7 @@ func words(o store.Origin) string {
 }
 
 // setAside keeps the token of an answer as evidence, and tells.
-func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
+func (a answered) setAside(ctx context.Context, t sdk.Token, why string) error {
 	now := a.keeper.clock.Now().Wall
 	granted := GrantedTo(a.cfg.Account)
 	granted.Person = personOf(t.IDToken)
@@ -254,13 +262,13 @@ func (a attempt) setAside(ctx context.Context, t sdk.Token, why string) error {
 // besideRefusal says whether a login was refused, with a refresh token beside the
 // refusal, at an account whose own token is good: of the two nobody knows which the
 // broker means.
-func (a attempt) besideRefusal(t sdk.Token) bool {
+func (a answered) besideRefusal(t sdk.Token) bool {
 	return spool.IsLogin(a.in.Kind) && t.Rescued == sdk.RescuedBesideError && a.stored() && !a.rec().Refused()
 }
 
 // keepBesideRefusal ends a login that was refused, and keeps what stood beside that:
 // it is tried by itself if the token that stands is refused.
-func (a attempt) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
+func (a answered) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
 	t.Rescued = ""
 	if err := a.setAside(ctx, a.whole(t), "it refused a login, and put a refresh token beside the refusal"); err != nil {
 		a.tell(acct.NotStored{})
@@ -271,14 +279,14 @@ func (a attempt) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
 			"Begin again with: tokenkeeper login %[1]s", a.cfg.Name)}
 	a.renewed(a.rec())
 	a.Publish(slog.LevelError, event.Event{Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(cause.Kind), Message: cause.Message})
-	exchange{a}.over(ctx, cause)
+	exchange{a.attempt}.over(ctx, cause)
 	a.free(ctx, a.in.Attempt)
 	return errors.Join(cause, a.settleGivenBack(ctx, a.in.Before))
 }
 
 // conflicting ends an attempt whose answer, which was to be rec, the store did not
 // take because something else stands there than what the attempt began with.
-func (a attempt) conflicting(ctx context.Context, rec store.Record, conflict error) error {
+func (a answered) conflicting(ctx context.Context, rec store.Record, conflict error) error {
 	stored, err := a.load(ctx)
 	if err != nil {
 		return a.diskTrouble(errors.Join(conflict, err))
@@ -296,6 +304,6 @@ func (a attempt) conflicting(ctx context.Context, rec store.Record, conflict err
 	a.renewed(stored)
 	a.free(ctx, a.in.Attempt)
 	err = fmt.Errorf("account %s: the broker's answer was not installed, and is kept for a day: %s: %w", a.cfg.Name, why, conflict)
-	exchange{a}.over(ctx, err)
+	exchange{a.attempt}.over(ctx, err)
 	return errors.Join(err, a.settleGivenBack(ctx, a.in.Before))
 }

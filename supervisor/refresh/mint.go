@@ -136,8 +136,11 @@ func (a *leased) begins() (kind, fingerprint string, err error) {
 	return kind, a.rec().Spends().Fingerprint(), nil
 }
 
-// ofMint says of a record that was minted what its answer does not.
-func (a attempt) ofMint(rec *store.Record, t sdk.Token) {
+// minted is an attempt that mints a token, or after which one is minted.
+type minted struct{ attempt }
+
+// complete says of a record that was minted what its answer does not.
+func (a minted) complete(rec *store.Record, t sdk.Token) {
 	if t.RefreshToken.IsZero() && rec.Way == store.WayRefresh {
 		rec.Way = store.WayMint // the refresh token of the grant before is not this one's
 	}
@@ -146,9 +149,9 @@ func (a attempt) ofMint(rec *store.Record, t sdk.Token) {
 	}
 }
 
-// keyRefused handles the refusal of a mint: what was presented is not presented again
+// refused handles the refusal of a mint: what was presented is not presented again
 // by itself. Whatever token stands, stands as before.
-func (a attempt) keyRefused(ctx context.Context, cause error) error {
+func (a minted) refused(ctx context.Context, cause error) error {
 	a.tell(acct.Denied{Fingerprint: a.in.Fingerprint})
 	rec, said := a.rec(), a.bare(cause.Error()) // without the advice to log in
 	h := &rec.Health
@@ -178,7 +181,7 @@ func (a attempt) keyRefused(ctx context.Context, cause error) error {
 // locksOut says whether the broker locks an account out that presents a wrong key too
 // often, and nobody knows how often that is: then one that it does not know is presented
 // once. Elsewhere that is tried again, slowly, as it may be the broker that is mistaken.
-func (a *leased) locksOut() bool {
+func (a minted) locksOut() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	return a.keeper.repeat == sdk.RepeatLimited && a.keeper.limits.FailedLoginsPerHour == 0
@@ -187,9 +190,9 @@ func (a *leased) locksOut() bool {
 // errMints: what was sent is dead, and the next token is minted.
 var errMints = advice.Worded("the token that was sent is dead; the next one is minted", errWentBack)
 
-// mintsNext ends the refusal of a token at an account that has a key: nobody is
+// next ends the refusal of a token at an account that has a key: nobody is
 // needed, and who waits for a refresh waits for the mint.
-func (a attempt) mintsNext(ctx context.Context, rec store.Record, said string) error {
+func (a minted) next(ctx context.Context, rec store.Record, said string) error {
 	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
@@ -33,16 +32,16 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 		return err
 	}
 	kind := sdk.KindOf(cause)
-	if kind == sdk.KindAmbiguous && a.unanswered() == acct.End {
-		kind, cause = sdk.KindTransient, a.harmless(cause)
+	if kind == sdk.KindAmbiguous && (lost{a}).does() == acct.End {
+		kind, cause = sdk.KindTransient, lost{a}.harmless(cause)
 	}
-	if kind == sdk.KindInvalidClient && a.in.Kind == spool.KindMint && a.locksOut() {
+	if kind == sdk.KindInvalidClient && a.in.Kind == spool.KindMint && (minted{a}).locksOut() {
 		kind = sdk.KindInvalidGrant
 	}
 	switch kind {
 	case sdk.KindInvalidGrant:
 		if a.in.Kind == spool.KindMint {
-			return a.keyRefused(ctx, cause)
+			return minted{a}.refused(ctx, cause)
 		}
 		return a.refused(ctx, cause)
 	case sdk.KindAmbiguous:
@@ -50,7 +49,7 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 		if !a.in.Unread && a.in.Kind != spool.KindMint && errors.As(cause, &e) && e.Unread {
 			a.in.Unread, a.in.UnreadAttempt = true, a.in.Attempt
 		}
-		if err := a.markAmbiguous(ctx, cause.Error()); err != nil {
+		if err := (lost{a}).mark(ctx, cause.Error()); err != nil {
 			return err
 		}
 		a.countFailure(kind, cause)
@@ -179,7 +178,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	a.keeper.mu.Unlock()
 
 	if newest && a.rec().CanMint() {
-		return a.mintsNext(ctx, judged, said)
+		return minted{a}.next(ctx, judged, said)
 	}
 	if newest {
 		a.Publish(slog.LevelError, event.Event{
@@ -268,32 +267,4 @@ func perhaps(kind string) string {
 		return "minted a token, which would have ended the one before"
 	}
 	return "used up the " + spent(kind)
-}
-
-// markAmbiguous makes the standing intent say that the attempt's outcome is
-// unknown.
-func (a attempt) markAmbiguous(ctx context.Context, why string) error {
-	first := a.in.AmbiguousSince.IsZero()
-	if first {
-		a.in.AmbiguousSince = a.in.At
-	}
-	a.in.Sends, a.in.SentAt = a.in.Sends+1, a.in.At
-	if err := a.keeper.cfg.Store.Replace(ctx, a.in.Attempt, a.in); err != nil {
-		return a.diskTrouble(fmt.Errorf("note that an attempt is ambiguous: %w", err))
-	}
-	crashpoint.Here("refresh: marked as ambiguous")
-	a.tell(acct.Marked{Intent: a.in})
-	if first {
-		level := slog.LevelError
-		a.keeper.mu.Lock()
-		if a.in.Kind == spool.KindMint || a.rec().CanMint() || a.keeper.clock.Now().Wall.Before(a.in.AmbiguousSince.Add(a.keeper.grace())) {
-			level = slog.LevelWarn // nothing is lost yet
-		}
-		a.keeper.mu.Unlock()
-		a.Publish(level, event.Event{
-			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "nobody knows whether the server has " + perhaps(a.in.Kind) + ": " + why + ". " + a.replayPlan(),
-		})
-	}
-	return nil
 }

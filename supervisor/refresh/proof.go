@@ -156,12 +156,12 @@ func (a *leased) endLingering(ctx context.Context) error {
 	case u.Elsewhere == nil && does == acct.End:
 		return a.giveUpUnknown(ctx)
 	case u.Elsewhere != nil && does == acct.End:
-		return a.attempt(in).abandon(ctx, u.Elsewhere.Why)
+		return lost{a.attempt(in)}.abandon(ctx, u.Elsewhere.Why)
 	case u.Elsewhere == nil || does != acct.Mark:
 		return nil
 	}
 	if begun := a.keeper.clock.Now().Wall.Add(-a.cfg.Timeout); in.At.After(begun) {
 		in.At = begun // the clock was set back, and the attempt is over all the same
 	}
-	return a.attempt(in).markAmbiguous(ctx, u.Elsewhere.Why)
+	return lost{a.attempt(in)}.mark(ctx, u.Elsewhere.Why)
 }

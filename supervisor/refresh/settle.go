@@ -133,7 +133,7 @@ func (a *leased) settleAll(ctx context.Context, all spooled) error {
 		if intended && (e.Attempt == in.Attempt || e.Attempt == before) {
 			continue
 		}
-		if settled(a.settleStray(ctx, e)) {
+		if settled((stray{a, e}).settle(ctx)) {
 			return errors.Join(errs...)
 		}
 	}
@@ -167,7 +167,7 @@ func (a *leased) settleOvertaken(ctx context.Context, e spool.Entry) error {
 	case stands && (in.Attempt == e.Attempt || in.Before != nil && in.Before.Attempt == e.Attempt):
 		return nil
 	}
-	return a.settleStray(ctx, e)
+	return stray{a, e}.settle(ctx)
 }
 
 // settleUnspooled settles the attempt that is announced, of which the spool knows
@@ -240,7 +240,7 @@ func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
 			return err
 		}
 	default:
-		if err := a.cutOff(ctx, "the provider's process died after the request was sent, "+e.BegunAt.Format(time.RFC3339)); err != nil {
+		if err := (lost{a}).cutOff(ctx, "the provider's process died after the request was sent, "+e.BegunAt.Format(time.RFC3339)); err != nil {
 			return err
 		}
 	}

@@ -110,11 +110,11 @@ func (a *leased) prove() error {
 // An answer may come late: it waited in the spool for the next start, or the disk
 // took it after hours. Then what is in the file may be newer: it is not written over,
 // but looked at once the work on the account ends.
-func (a attempt) bringToShared(answer sdk.Answer, rec store.Record) {
+func (a answered) bringToShared(rec store.Record) {
 	if !a.share.IsLocked() {
 		return
 	}
-	justNow := spool.IsLogin(a.in.Kind) && !answer.Recovered // a person has logged in
+	justNow := spool.IsLogin(a.in.Kind) && !a.answer.Recovered // a person has logged in
 	a.keeper.mu.Lock()
 	o := a.ours()
 	a.keeper.mu.Unlock()
