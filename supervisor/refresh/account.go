@@ -82,8 +82,6 @@ type leased struct {
 	underWay string
 	// slots are what the spool holds of it, while it is settled; nil: it is not.
 	slots []spool.Entry
-	// ahead is what its destinations have said before its shared file was locked.
-	ahead *inquiry
 }
 
 // attempt is an account in the hands of who makes an attempt for it, or settles one.

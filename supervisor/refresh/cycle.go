@@ -31,9 +31,16 @@ const answerMargin = 5 * time.Second
 // settleTimeout bounds the call that frees a spool slot.
 const settleTimeout = 5 * time.Second
 
-// cycle is one attempt for one account, whose lease is taken. Once the intent is
+// round is a turn of an account.
+type round struct {
+	*leased
+	// ahead is what its destinations have said before its shared file was locked.
+	ahead *inquiry
+}
+
+// run is one attempt for one account, whose lease is taken. Once the intent is
 // committed nothing cancels it: ctx gives values only.
-func (a *leased) cycle(ctx context.Context) error {
+func (a *round) run(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	settled, err := a.settleAgain(ctx)
 	if err == nil {
@@ -49,7 +56,7 @@ func (a *leased) cycle(ctx context.Context) error {
 
 // comesLater says whether the account, which was settled in its turn, has its next
 // one at another time, and nobody waits for a refresh.
-func (a *leased) comesLater() bool {
+func (a *round) comesLater() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	due, planned := a.keeper.heap.Due(a.cfg.Name)
@@ -58,7 +65,7 @@ func (a *leased) comesLater() bool {
 
 // turn is what happens under the lock: adopt what is newer, and only if
 // nothing is, refresh.
-func (a *leased) turn(ctx context.Context) error {
+func (a *round) turn(ctx context.Context) error {
 	switch a.tell(acct.Due{}) {
 	case acct.Repeat:
 		in, _ := a.state().Unfinished()
@@ -76,7 +83,7 @@ func (a *leased) turn(ctx context.Context) error {
 		a.saw()
 		return err
 	}
-	taken, doubt, failed := a.consult(ctx)
+	taken, doubt, failed := a.consult(ctx, a.ahead)
 	if taken {
 		a.saw()
 		return failed
@@ -84,7 +91,7 @@ func (a *leased) turn(ctx context.Context) error {
 	if a.lookOnly() {
 		return nil
 	}
-	if err := a.endLingering(ctx); err != nil {
+	if err := (unknown{a.leased}).end(ctx); err != nil {
 		return err
 	}
 	if !a.stored() && a.rec().Key == "" {
@@ -122,7 +129,7 @@ func (a *leased) turn(ctx context.Context) error {
 
 // spend says whether the refresh token may be sent now. If not, the account is
 // planned anew, and the error is for those who wait.
-func (a *leased) spend() (bool, error) {
+func (a *round) spend() (bool, error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	does := a.step(a.wanted())
@@ -134,7 +141,7 @@ func (a *leased) spend() (bool, error) {
 		return false, a.errLoginOpen()
 	}
 	if a.state().Ambiguous() != nil && a.wish.asked() {
-		return false, a.heldBack()
+		return false, unknown{a.leased}.heldBack()
 	}
 	return false, nil
 }
@@ -142,7 +149,7 @@ func (a *leased) spend() (bool, error) {
 // wanted is what those want who wait for a refresh. The caller holds k.mu.
 func (a *leased) wanted() acct.Spend {
 	if a.state().Ambiguous() != nil {
-		a.replay() // by a clock that may have been set back
+		unknown{a}.replay() // by a clock that may have been set back
 	}
 	s := acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: a.terms()}
 	if l := a.keeper.open.At(a.cfg.Name, a.keeper.clock.Now().Wall); l != nil {
@@ -152,7 +159,7 @@ func (a *leased) wanted() acct.Spend {
 }
 
 // saw ends a wish to look.
-func (a *leased) saw() {
+func (a *round) saw() {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	a.look.wanted = false
@@ -160,7 +167,7 @@ func (a *leased) saw() {
 
 // intend commits the announcement of the attempt, which also proves that the
 // disk can be written. If it fails the token is not spent.
-func (a *leased) intend(ctx context.Context) (store.Intent, error) {
+func (a *round) intend(ctx context.Context) (store.Intent, error) {
 	rec, err := a.loadOrNone(ctx)
 	if err != nil {
 		return store.Intent{}, a.diskTrouble(fmt.Errorf("read the record before a refresh: %w", err))

@@ -82,7 +82,7 @@ type wrongZone struct{ fault, sink string }
 
 // askAhead asks before the shared file is locked: the programs that share it
 // wait for nobody's destinations.
-func (a *leased) askAhead(ctx context.Context) {
+func (a *round) askAhead(ctx context.Context) {
 	a.ahead = nil
 	if a.keeper.cfg.Elsewhere != nil && a.share != nil && a.stored() && !a.unfinished() {
 		a.ahead = &inquiry{a.rec().Version, a.inquire(ctx)}
@@ -90,19 +90,18 @@ func (a *leased) askAhead(ctx context.Context) {
 }
 
 // consult asks the account's destinations what they hold, or goes by what they
-// have said ahead, and takes what is newer than the record. doubt is why the
+// have said ahead (nil: nothing), and takes what is newer than the record. doubt is why the
 // record's token should wait.
-func (a *leased) consult(ctx context.Context) (taken bool, doubt string, err error) {
+func (a *leased) consult(ctx context.Context, ahead *inquiry) (taken bool, doubt string, err error) {
 	if a.keeper.cfg.Elsewhere == nil || !a.stored() {
 		return false, "", nil
 	}
 	var there Elsewhere
-	if ahead := a.ahead; ahead != nil && ahead.version == a.rec().Version {
+	if ahead != nil && ahead.version == a.rec().Version {
 		there = ahead.said
 	} else {
 		there = a.inquire(ctx)
 	}
-	a.ahead = nil // it is true once
 	if there.Newer == nil {
 		return false, there.Doubt, nil
 	}
@@ -115,7 +114,7 @@ func (a *leased) consult(ctx context.Context) (taken bool, doubt string, err err
 
 // waitInDoubt keeps the refresh token while the access token is valid, as far
 // as there is a doubt; afterwards our record is all that there is.
-func (a *leased) waitInDoubt(doubt string) error {
+func (a *round) waitInDoubt(doubt string) error {
 	now := a.keeper.clock.Now()
 	last := a.rec().Token.Expiry().Add(-lastMoment)
 	told := a.desk().doubt == doubt
@@ -145,7 +144,7 @@ func (a *leased) waitInDoubt(doubt string) error {
 // foundAfterRefusal looks once more for a living token, now that the record's
 // is known to be dead.
 func (a *leased) foundAfterRefusal(ctx context.Context, attempt string) (bool, error) {
-	found, _, err := a.consult(ctx)
+	found, _, err := a.consult(ctx, nil)
 	if err == nil && found {
 		a.Trouble(slog.LevelWarn, event.Event{
 			Type: event.RivalRefresher, Attempt: attempt,

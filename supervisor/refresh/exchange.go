@@ -96,7 +96,7 @@ func (a *leased) spendCode(ctx context.Context) error {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}
 	l := a.exchange.login
-	if err := a.mayLogIn(l.Poll); err != nil {
+	if err := (limited{a.account}).mayLogIn(l.Poll); err != nil {
 		return fmt.Errorf("the code was not used: %w", err)
 	}
 	if !l.Spends() { // it was cancelled while the code waited

@@ -62,7 +62,7 @@ func (k front) MayBegin(name string) error {
 	if err := a.steered(time.Now()); err != nil {
 		return fmt.Errorf("account %s: nothing was begun: %w", name, err)
 	}
-	if err := a.mayLogIn(""); err != nil {
+	if err := (limited{a}).mayLogIn(""); err != nil {
 		return fmt.Errorf("nothing was begun: %w", err)
 	}
 	return nil
@@ -86,7 +86,7 @@ func (k front) Plan(name string) {
 func (k front) Unpolled(name, poll string) (time.Duration, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.accounts[name].unpolled(poll)
+	return limited{k.accounts[name]}.unpolled(poll)
 }
 
 // TakeOff implements [login.Cycle].
@@ -108,7 +108,7 @@ func (k front) TakeOff(name string) (f login.Flight, ok bool) {
 			k.mu.Lock()
 			defer k.mu.Unlock()
 			k.polling--
-			k.ended()
+			k.landed()
 		},
 	}, true
 }

@@ -14,11 +14,11 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
-// giveUpUnknown ends an attempt of which nobody knows the outcome, because the account has
+// giveUp ends an attempt of which nobody knows the outcome, because the account has
 // another way to its next token. What its broker has answered is not touched: an
 // answer that nobody could read stays where the provider's spool has put it, and one
 // that comes late is weighed like any that the store knows nothing of.
-func (a *leased) giveUpUnknown(ctx context.Context) error {
+func (a unknown) giveUp(ctx context.Context) error {
 	in, rec := *a.state().Ambiguous(), a.state().GivingUp()
 	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, in.Attempt, rec.Health); err != nil {
 		return a.diskTrouble(fmt.Errorf("give up an attempt of which nobody knows the outcome: %w", err))
@@ -49,9 +49,9 @@ func (a *account) nextBy(kind string) string {
 	return "for the next token it needs " + a.anew().Needs()
 }
 
-// unknownUntil is when something is done by itself about an attempt of which nobody
+// until is when something is done by itself about an attempt of which nobody
 // knows the outcome: it is made again, or given up; zero: never. The caller holds k.mu.
-func (a *leased) unknownUntil() time.Time {
+func (a unknown) until() time.Time {
 	at, _ := a.replay()
 	return moment.Earlier(at, a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall))
 }

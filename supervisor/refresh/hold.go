@@ -62,7 +62,7 @@ func (a *account) withheld() string {
 
 // mayBeSent fails while the account's refresh token is withheld, and takes the
 // account out of the plan: the end of the hold, or another token, plans it again.
-func (a *leased) mayBeSent() error {
+func (a *round) mayBeSent() error {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	why := a.withheld()

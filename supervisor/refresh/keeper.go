@@ -113,7 +113,8 @@ type Keeper struct {
 	sharing []*account
 	looks   *looks
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	flights
 	accounts map[string]*account
 	heap     *schedule.Heap
 	policy   sdk.Policy
@@ -125,14 +126,10 @@ type Keeper struct {
 	imported atomic.Bool // it has no login, so that tokens are imported
 	usual    string      // environment of the broker, if an account names none
 	steering []string    // settings that name files which steer the provider
-	inFlight int         // attempts that take a place of those that there are
-	polling  int         // polls of logins, which take none
-	deadline time.Time   // the latest of both
 	running  bool
 	beside   bool             // its provider can exchange a code while a refresh of the account is under way
 	spool    string           // id of the provider's spool, as last heard; "": not known
 	remote   *sdk.Remote      // nil while no process serves
-	landing  *sync.Cond       // an attempt in flight has ended
 	answered time.Duration    // when the process last answered, on the monotonic clock
 	turns    uint64           // how often the loop has looked at the heap
 	looked   schedule.Instant // when the clocks were last compared
@@ -159,7 +156,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		facts:    cfg.Events.NewFacts(),
 		changed:  map[string]bool{},
 	}
-	k.looked, k.landing = k.clock.Now(), sync.NewCond(&k.mu)
+	k.looked, k.flights = k.clock.Now(), flights{clock: k.clock, landing: sync.NewCond(&k.mu)}
 	for _, c := range cfg.Accounts {
 		rec, err := cfg.Store.Load(ctx, c.Name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {

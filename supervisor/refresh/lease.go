@@ -136,7 +136,7 @@ func (a *leased) step(e acct.Event) acct.Action {
 		a.Log().Error("a defect of Tokenkeeper, which does nothing about this account now: please report it", "error", err)
 		return acct.Wait
 	}
-	a.counts(e)
+	limited{a.account}.counts(e)
 	if a.troubles() != before {
 		a.changes()
 	}

@@ -92,15 +92,18 @@ func (k *Keeper) requestsOf(made []limit.Made, now schedule.Instant) []store.Req
 	return all
 }
 
+// limited is an account whose broker allows it only so much.
+type limited struct{ *account }
+
 // rule is what the account's broker allows. An attempt may reach it until its
 // deadline. The caller holds k.mu.
-func (a *account) rule() limit.Rule {
+func (a limited) rule() limit.Rule {
 	return limit.Rule{Limits: a.keeper.limits, Slack: a.cfg.Timeout + answerMargin}
 }
 
-// heldByLimit is how long a request of that kind has to wait, which is no login. The
+// held is how long a request of that kind has to wait, which is no login. The
 // caller holds k.mu.
-func (a *account) heldByLimit(kind string, insisted bool, now schedule.Instant) limit.Hold {
+func (a limited) held(kind string, insisted bool, now schedule.Instant) limit.Hold {
 	ask := limit.Ask{Login: isLogin(kind), Insisted: insisted}
 	if !insisted {
 		a.repeats(&ask, now)
@@ -116,7 +119,7 @@ const lastTry = time.Minute
 // would be lost without it. What is left for a person is not used for a token that
 // would die soon again, because the broker allows less than its lifetime needs. The
 // caller holds k.mu.
-func (a *account) repeats(ask *limit.Ask, now schedule.Instant) {
+func (a limited) repeats(ask *limit.Ask, now schedule.Instant) {
 	open, terms := a.state().Ambiguous(), a.terms()
 	ask.Again = open != nil || a.rec().Health.Failures > 0
 	if open != nil && open.Kind != spool.KindMint && terms.Grace > 0 {
@@ -143,20 +146,20 @@ func isLogin(kind string) bool {
 	return spool.IsLogin(kind) || kind == spool.KindMint
 }
 
-// errLimit says what a request waits for; nil: nothing. The caller holds k.mu.
-func (a *account) errLimit(h limit.Hold, now schedule.Instant) error {
+// err says what a request waits for; nil: nothing. The caller holds k.mu.
+func (a limited) err(h limit.Hold, now schedule.Instant) error {
 	if h.Wait <= 0 {
 		return nil
 	}
 	return fmt.Errorf("account %s: %w", a.cfg.Name, a.errHeld(h, now))
 }
 
-// errHeld is errLimit for who knows of which account it is said.
-func (a *account) errHeld(h limit.Hold, now schedule.Instant) error {
-	return fmt.Errorf("%w: %s", ErrLimit, a.limitText(h, now))
+// errHeld is err for who knows of which account it is said.
+func (a limited) errHeld(h limit.Hold, now schedule.Instant) error {
+	return fmt.Errorf("%w: %s", ErrLimit, a.text(h, now))
 }
 
-func (a *account) limitText(h limit.Hold, now schedule.Instant) string {
+func (a limited) text(h limit.Hold, now schedule.Instant) string {
 	since, at, l := moment.Stamp(now.Wall.Add(h.Since-now.Up)), moment.Stamp(now.Wall.Add(h.Wait)), a.keeper.limits
 	switch {
 	case h.Locked:
@@ -177,41 +180,41 @@ func (a *account) limitText(h limit.Hold, now schedule.Instant) string {
 
 // mayAsk keeps an attempt from being announced that the broker would not allow, and
 // puts the account off until it does.
-func (a *leased) mayAsk() error {
+func (a *round) mayAsk() error {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	now := a.keeper.clock.Now()
-	h := a.heldByLimit(a.kind(), a.wish.insisted, now)
+	l, now := limited{a.account}, a.keeper.clock.Now()
+	h := l.held(a.kind(), a.wish.insisted, now)
 	if h.Wait <= 0 {
 		return nil
 	}
 	a.replan()
 	if until := now.Wall.Add(h.Wait); a.isDue() {
-		a.behindLimit(now.Wall, until, a.limitText(h, now))
+		l.putOff(now.Wall, until, l.text(h, now))
 		a.dueAt(until, now)
 	}
-	err := a.errLimit(h, now)
+	err := l.err(h, now)
 	a.Log().Info("the account waits", "why", err)
 	return err
 }
 
 // mayLogIn refuses a login whose answer the broker would not allow to be asked for.
 // Poll names the login that is polled; "": none is.
-func (a *account) mayLogIn(poll string) error {
+func (a limited) mayLogIn(poll string) error {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	now := a.keeper.clock.Now()
-	return a.errLimit(a.loginHeld(poll, now), now)
+	return a.err(a.loginHeld(poll, now), now)
 }
 
 // loginHeld is how long the answer to a login has to wait. The caller holds k.mu.
-func (a *account) loginHeld(poll string, now schedule.Instant) limit.Hold {
+func (a limited) loginHeld(poll string, now schedule.Instant) limit.Hold {
 	return a.rule().Next(a.plan.allowance.made, limit.Ask{Login: true, Insisted: true, Poll: poll}, now.Up)
 }
 
 // unpolled is for how long, and why, the broker may not be asked whether the person is
 // done with a login that is polled. The caller holds k.mu.
-func (a *account) unpolled(poll string) (time.Duration, error) {
+func (a limited) unpolled(poll string) (time.Duration, error) {
 	now := a.keeper.clock.Now()
 	if h := a.loginHeld(poll, now); h.Wait > 0 {
 		return h.Wait, a.errHeld(h, now)
@@ -219,32 +222,32 @@ func (a *account) unpolled(poll string) (time.Duration, error) {
 	return 0, nil
 }
 
-// behindLimits puts off what is due at due, if it is sooner than the broker allows.
+// behind puts off what is due at due, if it is sooner than the broker allows.
 // The caller holds k.mu.
-func (a *account) behindLimits(due time.Time, now schedule.Instant) time.Time {
-	h := a.heldByLimit(a.kind(), false, now)
+func (a limited) behind(due time.Time, now schedule.Instant) time.Time {
+	h := a.held(a.kind(), false, now)
 	until := now.Wall.Add(h.Wait)
 	if h.Wait <= 0 || !due.Before(until) {
 		return due
 	}
-	a.behindLimit(due, until, a.limitText(h, now))
+	a.putOff(due, until, a.text(h, now))
 	return until
 }
 
-func (a *account) behindLimit(due, until time.Time, why string) {
+func (a limited) putOff(due, until time.Time, why string) {
 	a.plan.allowance.behind = due
 	a.pauseFor(promise.Limit, why)
 }
 
-// waitsForLimit says whether the account would have had its turn by now without the
+// waits says whether the account would have had its turn by now without the
 // broker's limit. The caller holds k.mu.
-func (a *account) waitsForLimit(now time.Time) bool {
+func (a limited) waits(now time.Time) bool {
 	return a.plan.pause == promise.Limit && !now.Before(a.plan.allowance.behind)
 }
 
 // counting puts into an intent, which is about to be announced, the account's
 // requests with it, if its broker allows only so many.
-func (a *account) counting(in *store.Intent) {
+func (a limited) counting(in *store.Intent) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	if a.keeper.limits == (sdk.Limits{}) {
@@ -255,7 +258,7 @@ func (a *account) counting(in *store.Intent) {
 }
 
 // withRequest are the account's requests, and that of an intent. The caller holds k.mu.
-func (a *account) withRequest(in store.Intent, now schedule.Instant) []limit.Made {
+func (a limited) withRequest(in store.Intent, now schedule.Instant) []limit.Made {
 	one := limit.Made{Attempt: in.Attempt, At: now.Up}
 	if l := a.keeper.open.Of(a.cfg.Name, in.Login); l != nil {
 		one.Poll = l.Poll
@@ -264,7 +267,7 @@ func (a *account) withRequest(in store.Intent, now schedule.Instant) []limit.Mad
 }
 
 // counts notes a request that was announced just now. The caller holds k.mu.
-func (a *account) counts(e acct.Event) {
+func (a limited) counts(e acct.Event) {
 	var in store.Intent
 	switch e := e.(type) {
 	case acct.Announced:

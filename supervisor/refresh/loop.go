@@ -62,7 +62,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 		wait := k.startDue(func(a *leased) {
 			a.remote = remote
 			go func() {
-				if err := a.cycle(ctx); errors.Is(err, sdk.ErrConnection) {
+				if err := (&round{leased: a}).run(ctx); errors.Is(err, sdk.ErrConnection) {
 					select {
 					case lost <- err:
 					default:
@@ -199,35 +199,13 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 // idleSleep is for a loop that has nothing to wait for but a wake.
 const idleSleep = 24 * time.Hour
 
-// takeOff counts an attempt in flight; touchDown counts it out. The caller holds
-// k.mu.
-func (k *Keeper) takeOff(timeout time.Duration) {
-	k.inFlight++
-	k.awaits(timeout)
-}
-
-// awaits notes how long an attempt that begins now may take. The caller holds k.mu.
-func (k *Keeper) awaits(timeout time.Duration) {
-	if d := k.clock.Now().Wall.Add(timeout); d.After(k.deadline) {
-		k.deadline = d
-	}
-}
-
 // touchDown counts an attempt in flight out.
 func (k *Keeper) touchDown() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.inFlight--
-	k.ended()
+	k.landed()
 	k.signal()
-}
-
-// ended tells who waits that an attempt is over. The caller holds k.mu.
-func (k *Keeper) ended() {
-	if k.inFlight+k.polling == 0 {
-		k.deadline = time.Time{}
-	}
-	k.landing.Broadcast()
 }
 
 // awaitFlights lets no new login begin and waits for every attempt in flight.
@@ -235,9 +213,7 @@ func (k *Keeper) awaitFlights() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.remote = nil
-	for k.inFlight+k.polling > 0 {
-		k.landing.Wait()
-	}
+	k.await()
 }
 
 func (k *Keeper) setRunning(on bool) {
@@ -250,21 +226,6 @@ func (k *Keeper) setRemote(r *sdk.Remote) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.remote = r
-}
-
-// InFlight is how many attempts are under way, polls of logins among them.
-func (k *Keeper) InFlight() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.inFlight + k.polling
-}
-
-// Deadline is when the last of the attempts in flight must have ended, by the
-// wall clock; zero if none is.
-func (k *Keeper) Deadline() time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.deadline
 }
 
 // Look compares the clocks: timers stop while a machine sleeps, and the wall

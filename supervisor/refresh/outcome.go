@@ -88,12 +88,12 @@ func (a attempt) countFailure(kind sdk.Kind, cause error) store.Health {
 	case acct.BackOff:
 		next = a.retry(f)
 	case acct.Replay:
-		next = a.retryOpen(f)
+		next = unknown{a.leased}.retry(f)
 	default: // it was refused, and somebody had insisted on one try
 		a.replan()
 	}
 	if !next.IsZero() && !a.state().IsAnswered() {
-		next = a.behindLimits(next, a.keeper.clock.Now())
+		next = limited{a.account}.behind(next, a.keeper.clock.Now())
 	}
 	expiry := a.rec().Token.Expiry()
 	a.keeper.mu.Unlock()

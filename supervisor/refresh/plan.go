@@ -53,7 +53,7 @@ func (a *leased) replan() time.Time {
 	if due.Before(a.wish.notBefore) {
 		due = a.wish.notBefore
 	}
-	due = a.behindLogin(a.behindLimits(due, now), now.Wall)
+	due = a.behindLogin(limited{a.account}.behind(due, now), now.Wall)
 	a.dueAt(due, now)
 	return due
 }
@@ -64,7 +64,7 @@ func (a *leased) dueOf(now time.Time) time.Time {
 		return e.Until
 	}
 	if a.state().Ambiguous() != nil {
-		return a.unknownUntil()
+		return unknown{a}.until()
 	}
 	if a.mintsAtOnce(now) {
 		return now

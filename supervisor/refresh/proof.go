@@ -89,7 +89,7 @@ func (k *Keeper) readSpool(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 func (a *leased) place(in *store.Intent) {
 	in.Spool = a.keeper.spoolID()
 	in.Until = in.At.Add(a.cfg.Timeout + answerMargin)
-	a.counting(in)
+	limited{a.account}.counting(in)
 }
 
 // callAnew makes an attempt that was not sent once more, under another id, if
@@ -127,7 +127,7 @@ func (a attempt) awaitLingering(ctx context.Context, p proof) error {
 	a.step(acct.Lingers{Elsewhere: acct.Elsewhere{Until: p.until, Why: p.why}})
 	a.replan()
 	a.keeper.mu.Unlock()
-	if err := a.endLingering(ctx); errors.Is(err, errLingering) {
+	if err := (unknown{a.leased}).end(ctx); errors.Is(err, errLingering) {
 		a.Log().Warn("an attempt may be under way elsewhere; its refresh token is left alone until that is over", "attempt", a.in.Attempt, "until", p.until, "why", p.why)
 		return nil
 	} else if err != nil {
@@ -138,10 +138,10 @@ func (a attempt) awaitLingering(ctx context.Context, p proof) error {
 
 var errLingering = errors.New("an attempt may still be under way elsewhere")
 
-// endLingering ends an attempt that can't be under way any more: it is ambiguous,
+// end ends an attempt that can't be under way any more: it is ambiguous,
 // unless nothing is lost with its answer. One that is ambiguous it gives up when it is
 // time. The error is errLingering if it can.
-func (a *leased) endLingering(ctx context.Context) error {
+func (a unknown) end(ctx context.Context) error {
 	a.keeper.mu.Lock()
 	u, _ := a.state().Attempt.(acct.Unknown)
 	does := a.step(a.wanted())
@@ -154,7 +154,7 @@ func (a *leased) endLingering(ctx context.Context) error {
 	in := u.Intent
 	switch {
 	case u.Elsewhere == nil && does == acct.End:
-		return a.giveUpUnknown(ctx)
+		return a.giveUp(ctx)
 	case u.Elsewhere != nil && does == acct.End:
 		return lost{a.attempt(in)}.abandon(ctx, u.Elsewhere.Why)
 	case u.Elsewhere == nil || does != acct.Mark:

@@ -17,9 +17,12 @@ import (
 // supervisor/README.md has the rules as a table, which a test compares with
 // what happens.
 
+// unknown is an account with an attempt of which nobody knows the outcome.
+type unknown struct{ *leased }
+
 // replay is when the account's open attempt is made again by itself. The caller
 // holds k.mu.
-func (a *leased) replay() (at time.Time, why string) {
+func (a unknown) replay() (at time.Time, why string) {
 	now := a.keeper.clock.Now().Wall
 	if a.state().SentAfter(now) {
 		a.step(acct.SetBack{})
@@ -27,8 +30,8 @@ func (a *leased) replay() (at time.Time, why string) {
 	return a.state().Replay(a.terms(), now)
 }
 
-// replayPlan says to people what will be done.
-func (a *leased) replayPlan() string {
+// plan says to people what will be done.
+func (a unknown) plan() string {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	at, why := a.replay()
@@ -51,10 +54,10 @@ func (a *leased) replayPlan() string {
 		spent(in.Kind), moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
 }
 
-// retryOpen plans the next replay after one that brought no verdict. The caller
+// retry plans the next replay after one that brought no verdict. The caller
 // holds k.mu.
-func (a *leased) retryOpen(f schedule.Failure) time.Time {
-	at := a.unknownUntil()
+func (a unknown) retry(f schedule.Failure) time.Time {
+	at := a.until()
 	if at.IsZero() {
 		a.notDue()
 		return at
@@ -82,7 +85,7 @@ func replays(in *store.Intent, standing store.Intent) {
 
 // heldBack is the answer to a person who asks for a refresh before its time.
 // The caller holds k.mu.
-func (a *leased) heldBack() error {
+func (a unknown) heldBack() error {
 	when := "not sent again by itself"
 	if at := a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall); !at.IsZero() {
 		when = fmt.Sprintf("given up %s, and the next token got in another way", at.Format(time.RFC3339))

@@ -35,10 +35,11 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != "") && !force:
 		err = a.errNeeds()
 	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
-		a.ifIdle(func(a *leased) { err = a.heldBack() })
-	case !force && a.waitsForLimit(k.clock.Now().Wall):
+		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
+	case !force && limited{a}.waits(k.clock.Now().Wall):
 		now := k.clock.Now()
-		err = a.errLimit(a.heldByLimit(a.kind(), false, now), now)
+		l := limited{a}
+		err = l.err(l.held(a.kind(), false, now), now)
 	case !force && a.waitsForLogin(k.clock.Now().Wall):
 		err = a.errLoginOpen()
 	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.isDue():

@@ -208,7 +208,7 @@ func (a attempt) settleIntent(ctx context.Context) error {
 		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "the outcome of an attempt begun " + a.in.AmbiguousSince.Format(time.RFC3339) +
-				" is still unknown. " + a.replayPlan(),
+				" is still unknown. " + unknown{a.leased}.plan(),
 		})
 		if a.in.Replays != "" && !proof.same {
 			return a.awaitLingering(ctx, proof)

@@ -90,7 +90,7 @@ func (a *leased) lend(attempt string) {
 // prove makes sure, before the attempt is announced, that the shared file can
 // be replaced. If it can't, nothing is spent, and it is tried again with growing
 // pauses.
-func (a *leased) prove() error {
+func (a *round) prove() error {
 	inRow, err := a.share.Prove()
 	if err == nil {
 		return nil
@@ -230,7 +230,7 @@ func (a *account) question() sharing.Question {
 // a newer token, and using ours a second time could end the grant for everybody:
 // so a token that is still valid is kept. When it is over, our record is all
 // that there is.
-func (a *leased) unseen(err error) error {
+func (a *round) unseen(err error) error {
 	if !a.rec().Token.Valid(a.keeper.clock.Now().Wall) {
 		a.Log().Warn("the shared file can't be read; our own record is used", "error", err)
 		return nil
@@ -248,7 +248,7 @@ func (a *leased) unseen(err error) error {
 
 // lookOnly ends a turn that only looked at the shared file, and gives the
 // account its old due time back.
-func (a *leased) lookOnly() bool {
+func (a *round) lookOnly() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	looked, planned := a.look.wanted, a.look.planned

@@ -117,7 +117,7 @@ func (a *account) statusOf() (s Status) {
 		if s.Waiting == a.plan.pause && a.plan.pauseText != "" {
 			s.WaitingText = a.plan.pauseText
 		}
-	case a.waitsForLimit(now):
+	case limited{a}.waits(now):
 		s.Waiting, s.WaitingText = promise.Limit, a.plan.pauseText
 	case a.waitsForLogin(now):
 		s.Waiting, s.WaitingText = promise.LoginOpen, a.plan.pauseText
@@ -128,7 +128,7 @@ func (a *account) statusOf() (s Status) {
 		s.WaitingText = q.Text + "; " + q.Ways
 	}
 	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
-		_, unpolled := a.unpolled(l.Poll)
+		_, unpolled := limited{a}.unpolled(l.Poll)
 		open := l.Begun(unpolled)
 		open.URL, open.UserCode, open.Instructions = "", "", ""
 		s.Login = &open

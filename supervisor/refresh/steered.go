@@ -56,7 +56,7 @@ func (k *Keeper) steers() []string {
 // mayGo keeps an attempt from being announced while a file that steers the provider
 // is refused, or its disk does not answer: the refresh token is not used, and it is
 // tried again with growing pauses.
-func (a *leased) mayGo() error {
+func (a *round) mayGo() error {
 	err := a.steered(time.Now())
 	if err == nil {
 		a.Over(event.Untrusted)

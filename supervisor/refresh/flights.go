@@ -1,0 +1,62 @@
+package refresh
+
+import (
+	"sync"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+)
+
+// flights are the attempts in flight. They are under the Keeper's lock, which is that
+// of landing.
+type flights struct {
+	clock    *schedule.Clock
+	inFlight int        // attempts that take a place of those that there are
+	polling  int        // polls of logins, which take none
+	deadline time.Time  // the latest of both
+	landing  *sync.Cond // one of them has ended
+}
+
+// takeOff counts an attempt in flight; Keeper.touchDown counts it out. The caller
+// holds the lock.
+func (f *flights) takeOff(timeout time.Duration) {
+	f.inFlight++
+	f.awaits(timeout)
+}
+
+// awaits notes how long an attempt that begins now may take. The caller holds the lock.
+func (f *flights) awaits(timeout time.Duration) {
+	if d := f.clock.Now().Wall.Add(timeout); d.After(f.deadline) {
+		f.deadline = d
+	}
+}
+
+// landed tells who waits that an attempt is over. The caller holds the lock.
+func (f *flights) landed() {
+	if f.inFlight+f.polling == 0 {
+		f.deadline = time.Time{}
+	}
+	f.landing.Broadcast()
+}
+
+// await returns when none is in flight any more. The caller holds the lock.
+func (f *flights) await() {
+	for f.inFlight+f.polling > 0 {
+		f.landing.Wait()
+	}
+}
+
+// InFlight is how many attempts are under way, polls of logins among them.
+func (f *flights) InFlight() int {
+	f.landing.L.Lock()
+	defer f.landing.L.Unlock()
+	return f.inFlight + f.polling
+}
+
+// Deadline is when the last of the attempts in flight must have ended, by the
+// wall clock; zero if none is.
+func (f *flights) Deadline() time.Time {
+	f.landing.L.Lock()
+	defer f.landing.L.Unlock()
+	return f.deadline
+}
