@@ -148,6 +148,7 @@ func TestConditions(t *testing.T) {
 		{"a first failure", hook(Sink{LastDelivery: noon, Failing: 1, Lag: 59 * time.Second}), "sink_failing:hook", Unknown, ""},
 		{"fails for a minute", hook(Sink{Failing: 2, Lag: time.Minute, LastError: "HTTP 500"}), "sink_failing:hook", On, "HTTP 500"},
 		{"what fails is tried again", hook(Sink{Failing: 2, Lag: time.Minute}), "sink_failing:hook", On, "tried again all the time; after mending it run: tokenkeeper sinks test hook"},
+		{"nobody knows why it fails", hook(Sink{Failing: 1, Lag: time.Minute}), "sink_failing:hook", On, "misses the newest of 1 account or alert; it is tried again"},
 		{"refuses a version", hook(Sink{Failing: 1, Refused: 1, Lag: time.Minute}), "sink_failing:hook", On, "not tried again: the next one is; after mending it run: tokenkeeper sinks redeliver hook"},
 		{"refuses all", hook(Sink{Failing: 2, Refused: 2, Lag: time.Minute}), "sink_failing:hook", On, "not tried again: the next ones are"},
 		{"refuses some", hook(Sink{Failing: 3, Refused: 2, Lag: time.Minute}), "sink_failing:hook", On, "it has refused 2 of them"},

@@ -52,8 +52,11 @@ func (k *Sink) failing() Condition {
 		if n == 1 {
 			missed = "1 account or alert"
 		}
-		return c.on("", fmt.Sprintf("sink %s has failed since %s, and misses the newest of %s; the last error: %s",
-			k.Name, moment.Stamp(k.Since), missed, k.LastError), k.next(n))
+		what := fmt.Sprintf("sink %s has failed since %s, and misses the newest of %s", k.Name, moment.Stamp(k.Since), missed)
+		if k.LastError != "" {
+			what += "; the last error: " + k.LastError
+		}
+		return c.on("", what, k.next(n))
 	case n == 0 && (k.Lag < sinkPatience || len(k.Unknown) > 0) && !k.LastDelivery.IsZero():
 		return k.well(c)
 	}

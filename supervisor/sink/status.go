@@ -52,8 +52,8 @@ type Summary struct {
 	// UnknownError says it of the first. They are among Failing.
 	Unknown      []string `json:"-"`
 	UnknownError string   `json:"-"`
-	// LastError is the last failure of all, which may be over; ""
-	// if nothing has failed since the start.
+	// LastError is the last failure of all, which may be over; "" if nothing has
+	// failed since the start, nor still fails since before.
 	LastError   string    `json:"last_error,omitempty"`
 	LastErrorAt time.Time `json:"last_error_at,omitzero"`
 	// Next is when the first of those that failed is tried again; zero: no
@@ -148,7 +148,11 @@ func (s *state) summary() Summary {
 	}
 	var since time.Time // of what it has lacked longest
 	for e := range s.open {
-		sum.add(e, s.failures(e))
+		failures := s.failures(e)
+		sum.add(e, failures)
+		if at := e.delivered.TriedAt; t.lastError == "" && failures > 0 && !at.Before(sum.LastErrorAt) {
+			sum.LastError, sum.LastErrorAt = e.lastError, at // of an earlier run
+		}
 		if e.behind() && !e.dead {
 			since = earlier(since, e.since)
 			sum.LagAtLeast = sum.LagAtLeast || e.atLeast

@@ -36,7 +36,8 @@ type outcome struct {
 // of it when the try began, and failures how often that had failed.
 func (d *destination) try(ctx context.Context, from source, seen entry, failures int) outcome {
 	o := outcome{asked: seen.asked}
-	ctx, cancel := context.WithTimeout(ctx, d.Policy.Timeout)
+	run := ctx
+	ctx, cancel := context.WithTimeout(run, d.Policy.Timeout)
 	defer cancel()
 	var it item
 	err := protect("store", func() (err error) {
@@ -67,10 +68,9 @@ func (d *destination) try(ctx context.Context, from source, seen entry, failures
 	}
 	crashpoint.Here("sink: about to deliver")
 	if o.err = safely(func() error { return it.deliver(ctx, seen.delivered, seen.wish()) }); o.err != nil {
-		if seen.edition != o.edition {
-			failures = 0
+		if run.Err() == nil { // else it was cut off, which is no failure of the sink's
+			d.noteFailure(ctx, seen, o, failures)
 		}
-		d.noteFailure(ctx, seen.name, o, failures+1)
 		return o
 	}
 	crashpoint.Here("sink: delivered, not noted")
@@ -92,19 +92,27 @@ func (d *destination) noteDelivery(ctx context.Context, name string, it item) (*
 }
 
 // noteFailure notes in the ledger a failure that is worth a warning: a sink
-// that hangs for a week costs no commit for each try. That it can't be noted
-// loses nothing but this knowledge, and the store itself tells of its trouble.
-func (d *destination) noteFailure(ctx context.Context, name string, o outcome, failures int) {
+// that hangs for a week costs no commit for each try. An absence is none, and
+// ends those before it. That it can't be noted loses nothing but this knowledge,
+// and the store itself tells of its trouble.
+func (d *destination) noteFailure(ctx context.Context, seen entry, o outcome, failures int) {
+	failed := failures > 0
+	if seen.edition != o.edition {
+		failures = 0
+	}
 	t := store.Tried{
-		Sink: d.Name, Account: name, Version: o.edition.version, At: d.Wall(),
-		Result: store.ResultFailed, Error: o.err.Error(), Failures: failures,
+		Sink: d.Name, Account: seen.name, Version: o.edition.version, At: d.Wall(),
+		Result: store.ResultFailed, Error: o.err.Error(), Failures: failures + 1,
 	}
 	switch {
 	case errors.Is(o.err, ErrAbsent):
-		return
+		if !failed {
+			return
+		}
+		t.Failures = 0
 	case errors.Is(o.err, ErrRefused), errors.Is(o.err, ErrGone):
 		t.Result = store.ResultRefused
-	case !d.Policy.loud(failures):
+	case !d.Policy.loud(t.Failures):
 		return
 	}
 	_ = d.Store.MarkTried(context.WithoutCancel(ctx), t)
