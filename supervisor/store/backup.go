@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -30,19 +31,19 @@ func (p *place) backupName(at time.Time) string {
 
 // BackupDue says whether there is something to back up and the newest backup
 // is a day old.
-func (b *Bolt) BackupDue(now time.Time) bool {
+func (b *Journal) BackupDue(now time.Time) bool {
 	m := b.mirror
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	age := now.Sub(m.backedUp)
 	// A clock that was put back must not hold up backups.
-	return !m.values.values.empty() && (age >= backupEvery || age < 0)
+	return !m.state.empty() && (age >= backupEvery || age < 0)
 }
 
 // Backup copies the state file into the directory "backup" beside it, where
 // the newest of each of the last seven days are kept. The copy is verified
 // first: a state file that has been damaged is replaced by a fresh one.
-func (b *Bolt) Backup(ctx context.Context) error {
+func (b *Journal) Backup(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("backing up the store: %w", err)
 	}
@@ -55,41 +56,51 @@ func (b *Bolt) Backup(ctx context.Context) error {
 		}
 		return fmt.Errorf("backing up the store: %w", ErrClosed)
 	}
-	var s source
-	err := guard(m.displaced)
-	if err == nil {
-		s, err = readSource(m.at.file())
-	}
-	if err == nil && (!s.good() || s.total != m.total) {
-		err = errors.Join(ErrDamaged, s.err)
-	}
+	file, err := m.readBack()
 	if err != nil {
 		if err := m.leave(nil, "the state file has been damaged; it is replaced", err); err != nil {
 			return fmt.Errorf("backing up the store: %w", err)
 		}
-		if s, err = readSource(m.at.file()); err != nil {
+		if file, err = m.readBack(); err != nil {
 			return fmt.Errorf("backing up the store: %w", err)
 		}
 	}
-	return m.backup(&s)
+	return m.backup(file, m.file.end)
+}
+
+// readBack reads the state file, which must be as it was written.
+func (m *mirror) readBack() ([]byte, error) {
+	if err := m.displaced(); err != nil {
+		return nil, err
+	}
+	file, err := readFile(m.at.file())
+	if err == nil && !m.wrote(file) {
+		err = ErrDamaged
+	}
+	return file, err
 }
 
 // backupAtOpen backs up a good state file before it is written to. A failure
 // is told, and no reason not to go on.
 func (m *mirror) backupAtOpen(s *source) {
 	newest, at := m.places[0].newestBackup()
-	if newest != nil && newest.total == s.total || len(s.values) == 0 {
+	if newest != nil && newest.position == s.position || s.state.empty() {
 		m.backedUp = at
 		return
 	}
-	_ = m.backup(s)
+	_ = m.backup(s.file, s.end)
 }
 
-// backup writes the good file s into the backup directory.
-func (m *mirror) backup(s *source) error {
+// backup writes the file, whose log ends at end, into the backup directory.
+func (m *mirror) backup(file []byte, end int64) error {
 	now := m.options.Now()
 	path := m.at.backupName(now) + backupSuffix
-	if err := writeBackup(path, s); err != nil {
+	// A backup has no room at its end, and its heads say so.
+	file = append([]byte(nil), file[:min(lengthFor(end), int64(len(file)))]...)
+	for slot := range lanes {
+		copy(file[slot*block:], head{m.format, m.last.sequence, int64(len(file))}.encode())
+	}
+	if err := writeBackup(path, file); err != nil {
 		err = fmt.Errorf("backing up the store: %w", err)
 		m.tell(Trouble{What: "no backup could be made", Path: m.at.backups(), Err: err})
 		return err
@@ -99,8 +110,8 @@ func (m *mirror) backup(s *source) error {
 	return nil
 }
 
-// writeBackup makes the copy of s durable at path, or leaves nothing there.
-func writeBackup(path string, s *source) (err error) {
+// writeBackup makes a copy durable at path, or leaves nothing there.
+func writeBackup(path string, b []byte) (err error) {
 	dir := filepath.Dir(path)
 	if err := prepareDir(dir); err != nil {
 		return err
@@ -115,16 +126,16 @@ func writeBackup(path string, s *source) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(s.file[:s.length], 0)
+	_, err = f.WriteAt(b, 0)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	copied, err := readSource(part)
+	copied, err := readFile(part)
 	if err != nil {
 		return err
 	}
-	if !copied.good() || copied.total != s.total {
-		return errors.Join(errors.New("the copy reads back other than it was written"), copied.err)
+	if !bytes.Equal(copied, b) {
+		return errors.New("the copy reads back other than it was written")
 	}
 	if err := os.Rename(part, path); err != nil {
 		return err
@@ -142,11 +153,12 @@ func (p *place) rotate() {
 	}
 	var good, damaged []backup
 	for _, path := range p.backupPaths() {
-		s, err := readSource(path)
+		b, err := readFile(path)
+		img := readImage(b)
 		switch {
-		case err != nil, errors.Is(s.err, ErrNewerFormat), s.old:
-		case s.good():
-			good = append(good, backup{path, s.total.Sequence})
+		case err != nil, errors.Is(img.err, ErrNewerFormat):
+		case img.good():
+			good = append(good, backup{path, img.sequence})
 		default:
 			damaged = append(damaged, backup{path: path})
 		}

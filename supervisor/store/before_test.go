@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"fmt"
 	"reflect"
 	"testing"
@@ -45,27 +44,12 @@ func TestFoundInIsStored(t *testing.T) {
 	if back, err := open(r.Account, b); err != nil || back.FoundIn != "the file" {
 		t.Errorf("came back as %q, %v", back.FoundIn, err)
 	}
-	if back := copiedByAnOlderProgram(t, r); back.FoundIn != "" {
-		t.Errorf("a version of an older program was found in %q", back.FoundIn)
-	}
 	next := r.Next(found("next"), OriginExternal, "", r.StoredAt)
 	if next.FoundIn != "" {
 		t.Errorf("the next version was found in %q", next.FoundIn)
 	}
 	if chain := r.Unproven(next.Token); len(chain) != 1 || chain[0].FoundIn != "the file" {
 		t.Errorf("before it: %+v", chain)
-	}
-}
-
-// A program that does not know all of the chain copies what it does not know
-// into the next versions, of which it is not true.
-func TestChainThatAnOlderProgramCopied(t *testing.T) {
-	r := golden()
-	r.Origin = OriginExternal
-	r.Before = []Before{{Token: found("x")}, {Token: found("proven")}}
-	back := copiedByAnOlderProgram(t, r)
-	if len(back.Before) != 1 || !bytes.Equal([]byte(back.Before[0].Token.RefreshToken.Reveal()), []byte("x")) {
-		t.Errorf("%d before it", len(back.Before))
 	}
 }
 

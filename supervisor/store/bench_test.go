@@ -44,7 +44,7 @@ func BenchmarkFdatasync(b *testing.B) {
 
 // BenchmarkCommit is one record, committed by a lone caller.
 func BenchmarkCommit(b *testing.B) {
-	s := openBolt(b, stateDir(b))
+	s := openStore(b, stateDir(b))
 	r := storetest.First("main")
 	for b.Loop() {
 		if err := s.Commit(b.Context(), r); err != nil {
@@ -57,7 +57,7 @@ func BenchmarkCommit(b *testing.B) {
 // BenchmarkAttempt is what a refresh costs here: intent and commit, in a store
 // of a hundred accounts.
 func BenchmarkAttempt(b *testing.B) {
-	s := openBolt(b, stateDir(b))
+	s := openStore(b, stateDir(b))
 	for n := range 100 {
 		if err := s.Commit(b.Context(), storetest.First(fmt.Sprint("account-", n))); err != nil {
 			b.Fatal(err)
@@ -79,7 +79,7 @@ func BenchmarkAttempt(b *testing.B) {
 // accounts commit at once.
 func BenchmarkCommitParallel(b *testing.B) {
 	const callers = 100
-	s := openBolt(b, stateDir(b))
+	s := openStore(b, stateDir(b))
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var wg sync.WaitGroup
@@ -101,7 +101,7 @@ func BenchmarkCommitParallel(b *testing.B) {
 
 // BenchmarkLoad reads one record of a thousand.
 func BenchmarkLoad(b *testing.B) {
-	s := openBolt(b, stateDir(b))
+	s := openStore(b, stateDir(b))
 	var wg sync.WaitGroup
 	for n := range 1000 {
 		wg.Go(func() {

@@ -1,12 +1,9 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // This file holds whose login a token comes from, and the login of somebody else
@@ -46,12 +43,12 @@ func (p Person) String() string {
 // Candidate is the token of a login that was not the account's person's. It is
 // neither used nor delivered before a person has confirmed it.
 type Candidate struct {
-	Token         sdk.Token
-	LoginAt       time.Time
-	RefreshExpiry time.Time
-	GrantedTo     GrantedTo
+	Token         sdk.Token `json:"-"` // codec.go stores it
+	LoginAt       time.Time `json:"login_at,omitzero"`
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
+	GrantedTo     GrantedTo `json:"granted_to,omitzero"`
 	// Attempt that brought it.
-	Attempt string
+	Attempt string `json:"attempt,omitempty"`
 }
 
 // Ends is when a candidate is of no use any more; zero: nobody knows.
@@ -60,74 +57,4 @@ func (c *Candidate) Ends() time.Time {
 		return c.Token.Expiry()
 	}
 	return c.RefreshExpiry
-}
-
-// PutBeside implements [Store].
-func (e *engine) PutBeside(ctx context.Context, account, attempt string, c *Candidate) error {
-	if err := checkName("an account", account); err != nil {
-		return err
-	}
-	return e.write(ctx, account, func(d draft) error { return d.putBeside(account, attempt, c) })
-}
-
-// putBeside is the rule of [Store.PutBeside].
-func (d draft) putBeside(account, attempt string, c *Candidate) error {
-	standing, ok, err := d.intent(account)
-	if err != nil {
-		return err
-	}
-	r, err := d.record(account)
-	if err != nil {
-		return err
-	}
-	if r.Version == 0 {
-		return fmt.Errorf("account %s: %w", account, ErrNotFound)
-	}
-	r.Candidate = c
-	b, err := seal(r)
-	if err != nil {
-		return err
-	}
-	d.put(recordKey(account), b)
-	if ok && standing.Attempt == attempt {
-		d.endGuided(standing)
-	}
-	switch {
-	case !ok || standing.Attempt != attempt:
-	case standing.Before != nil:
-		return d.putIntent(*standing.Before)
-	default:
-		d.delete(intentKey(account))
-	}
-	return nil
-}
-
-// candidateLayout is true whatever version it stands in: an older program that
-// copies it has not decided about it.
-type candidateLayout struct {
-	beforeLayout
-	Attempt string `json:"attempt,omitempty"`
-}
-
-func layOutCandidate(c *Candidate) *candidateLayout {
-	if c == nil {
-		return nil
-	}
-	return &candidateLayout{
-		beforeLayout: beforeLayout{
-			Token: layOut(c.Token), Uncertain: c.Token.Uncertain,
-			LoginAt: utc(c.LoginAt), RefreshExpiry: utc(c.RefreshExpiry), GrantedTo: c.GrantedTo,
-		},
-		Attempt: c.Attempt,
-	}
-}
-
-func (l *candidateLayout) candidate() *Candidate {
-	if l == nil {
-		return nil
-	}
-	return &Candidate{
-		Token: l.Token.token(l.Uncertain), LoginAt: moment.Known(l.LoginAt), RefreshExpiry: moment.Known(l.RefreshExpiry),
-		GrantedTo: l.GrantedTo, Attempt: l.Attempt,
-	}
 }

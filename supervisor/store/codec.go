@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -16,85 +15,61 @@ import (
 )
 
 // The format of what is stored. Within a major version a newer program adds
-// fields at the top level of a record and of an intent, and keys under prefixes of their own:
+// fields at the top level of a record and of an intent, and keys of their own:
 // there an older program keeps what it does not know. Everything else is a new
 // major version, which an older program refuses.
-//
-// Format 2 is format 1 with checksums (sum.go). Opening a store of format 1
-// turns it into one of format 2 and keeps the old file among the backups.
-// Format 2.1 adds the alerts, and to the ledger how the newest try went. A
-// record of 2.1 may say that its token's lifetime is uncertain; a program that
-// does not know that keeps it. A store of format 2.0 becomes one of 2.1 with the
-// first change. Format 2.2 adds the name of the machine and the logins that are
-// open, which a program of 2.1 keeps. A program of format 2.0 does not open it: that one still took
-// every key that it does not know for damage.
 const (
-	formatMajor   = 2
-	formatMinor   = 2
-	formatVersion = "2.2"
+	formatMajor   = 3
+	formatMinor   = 0
+	formatVersion = "3.0"
 )
 
-// checkFormat says whether this program may read and write what has format v,
-// and which version that is.
-func checkFormat(v string) (major, minor uint64, err error) {
+// checkFormat says whether this program may read and write what has format v, and
+// returns the version that it has after a change by this program: a newer minor
+// version keeps its number.
+func checkFormat(v string) (upgraded string, err error) {
 	before, after, _ := strings.Cut(v, ".")
-	major, err = strconv.ParseUint(before, 10, 31)
+	major, err := strconv.ParseUint(before, 10, 31)
 	minor, minorErr := strconv.ParseUint(after, 10, 31)
-	if err != nil || minorErr != nil || major == 0 {
-		return 0, 0, fmt.Errorf("%w: its format version is unreadable", ErrDamaged)
-	}
-	if major > formatMajor {
-		return major, minor, fmt.Errorf("%w: format %s, and this program knows %s; run the newer program again, or restore a backup of the older one",
+	switch {
+	case err != nil || minorErr != nil || major == 0:
+		return "", fmt.Errorf("%w: its format version is unreadable", ErrDamaged)
+	case major > formatMajor:
+		return "", fmt.Errorf("%w: format %s, and this program knows %s; run the newer program again, or restore a backup of the older one",
 			ErrNewerFormat, v, formatVersion)
+	case major < formatMajor:
+		return "", fmt.Errorf("%w: format %s is of before the first release", ErrDamaged, v)
+	case minor > formatMinor:
+		return v, nil
 	}
-	return major, minor, nil
-}
-
-// upgraded is the format of a store of format v after a change by this
-// program: a newer minor version keeps its number.
-func upgraded(v string) string {
-	if major, minor, err := checkFormat(v); err == nil && major == formatMajor && minor > formatMinor {
-		return v
-	}
-	return formatVersion
+	return formatVersion, nil
 }
 
 // recordLayout is a record as stored. Times are RFC 3339 in UTC.
 type recordLayout struct {
-	Format         string    `json:"format"`
-	Account        string    `json:"account"`
-	Provider       string    `json:"provider"`
-	Version        uint64    `json:"version"`
-	Origin         Origin    `json:"origin"`
-	Attempt        string    `json:"attempt,omitempty"`
-	StoredAt       time.Time `json:"stored_at,omitzero"`
-	LoginAt        time.Time `json:"login_at,omitzero"`
-	LoginUncertain bool      `json:"login_uncertain,omitempty"`
-	RefreshExpiry  time.Time `json:"refresh_expiry,omitzero"`
-	Fingerprints   []string  `json:"fingerprints,omitempty"`
-	// Uncertain is the token's. It stands here because an older program keeps
-	// what it does not know here, and only here.
-	Uncertain bool         `json:"expiry_uncertain,omitempty"`
-	Token     tokenLayout  `json:"token"`
-	Health    healthLayout `json:"health,omitzero"`
-	// Before, Earlier, Past, Found, GrantedTo and Lineage are fields that older programs
-	// keep without knowing them.
-	Before    *beforeLayout  `json:"before,omitempty"`
-	Earlier   *earlierLayout `json:"earlier,omitempty"`
-	Past      []byte         `json:"past,omitempty"`
-	Found     foundLayout    `json:"found,omitzero"`
-	GrantedTo grantedLayout  `json:"granted_to,omitzero"`
-	Lineage   lineageLayout  `json:"lineage,omitzero"`
-	// Evidence is kept by them likewise, and forgotten when its time is over.
-	Evidence []evidenceLayout `json:"evidence,omitempty"`
-	// Candidate likewise: it waits whatever version stands.
+	Record
+	Token     tokenLayout      `json:"token"`
+	Before    []beforeLayout   `json:"before,omitempty"`
+	Evidence  []evidenceLayout `json:"evidence,omitempty"`
 	Candidate *candidateLayout `json:"candidate,omitempty"`
-	// Way likewise, and leaves such an account alone, as it has no refresh token.
-	Way Way `json:"way,omitempty"`
-	// Sum is written by sign and checked by checkSum, and nobody else looks.
-	Sum string `json:"sum,omitempty"`
 }
 
+type beforeLayout struct {
+	Before
+	Token tokenLayout `json:"token"`
+}
+
+type evidenceLayout struct {
+	Evidence
+	Token tokenLayout `json:"token"`
+}
+
+type candidateLayout struct {
+	Candidate
+	Token tokenLayout `json:"token"`
+}
+
+// tokenLayout is a token with its secrets in clear text.
 type tokenLayout struct {
 	AccessToken     string            `json:"access_token,omitempty"`
 	RefreshToken    string            `json:"refresh_token,omitempty"`
@@ -103,21 +78,11 @@ type tokenLayout struct {
 	IDToken         string            `json:"id_token,omitempty"`
 	IssuedAt        time.Time         `json:"issued_at,omitzero"`
 	Lifetime        span              `json:"lifetime,omitzero"`
+	Uncertain       bool              `json:"uncertain,omitempty"`
 	RefreshLifetime span              `json:"refresh_lifetime,omitzero"`
 	Skew            span              `json:"skew,omitzero"`
 	Extra           map[string]string `json:"extra,omitempty"`
 	Private         map[string]string `json:"private,omitempty"`
-}
-
-type healthLayout struct {
-	Failures    int       `json:"failures,omitempty"`
-	Halves      int       `json:"halves,omitempty"`
-	LastError   string    `json:"last_error,omitempty"`
-	LastKind    sdk.Kind  `json:"last_kind,omitempty"`
-	LastFailure time.Time `json:"last_failure,omitzero"`
-	NeedsLogin  string    `json:"needs_login,omitempty"`
-	Ambiguous   time.Time `json:"ambiguous,omitzero"`
-	KeyRefused  string    `json:"key_refused,omitempty"`
 }
 
 // span is a duration that is stored as people write it: "30m0s".
@@ -137,160 +102,207 @@ func (s *span) UnmarshalText(b []byte) error {
 // seal turns a record into the bytes that are stored, and open turns them
 // back. Secrets pass here and nowhere else on their way to and from the disk.
 func seal(r Record) ([]byte, error) {
-	l := recordLayout{
-		Format: formatVersion, Account: r.Account, Provider: r.Provider, Version: r.Version,
-		Origin: r.Origin, Attempt: r.Attempt, StoredAt: utc(r.StoredAt),
-		LoginAt: utc(r.LoginAt), LoginUncertain: r.LoginUncertain, RefreshExpiry: utc(r.RefreshExpiry),
-		Fingerprints: r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)],
-		Past:         r.Past, Found: layOutFound(r), GrantedTo: layOutGrantedTo(r), Lineage: layOutLineage(r), Evidence: layOutEvidence(r),
-		Candidate: layOutCandidate(r.Candidate), Way: r.Way,
-		Uncertain: r.Token.Uncertain,
-		Token:     layOut(r.Token),
-		Health:    layOutHealth(r.Health),
+	l := recordLayout{Record: r, Token: layOut(r.Token)}
+	l.StoredAt, l.LoginAt, l.RefreshExpiry = utc(r.StoredAt), utc(r.LoginAt), utc(r.RefreshExpiry)
+	l.Fingerprints = r.Fingerprints[:min(len(r.Fingerprints), keptFingerprints)]
+	l.Health = r.Health.dated()
+	for _, b := range r.Before {
+		b.LoginAt, b.RefreshExpiry = utc(b.LoginAt), utc(b.RefreshExpiry)
+		l.Before = append(l.Before, beforeLayout{b, layOut(b.Token)})
 	}
-	l.layOutBefore(r)
-	b, err := json.Marshal(l)
+	for _, e := range r.Evidence {
+		e.At, e.Until = utc(e.At), utc(e.Until)
+		l.Evidence = append(l.Evidence, evidenceLayout{e, layOut(e.Token)})
+	}
+	if r.Candidate != nil {
+		c := *r.Candidate
+		c.LoginAt, c.RefreshExpiry = utc(c.LoginAt), utc(c.RefreshExpiry)
+		l.Candidate = &candidateLayout{c, layOut(c.Token)}
+	}
+	b, err := marshalWith(l, r.Unknown, known)
 	if err != nil {
 		return nil, fmt.Errorf("the record of account %s can't be stored: %w", r.Account, err)
 	}
-	if b, err = addFields(b, r); err != nil {
-		return nil, err
-	}
-	return sign(b), nil
+	return b, nil
 }
 
-func layOutHealth(h Health) healthLayout {
+// open reads what seal wrote. Its errors tell nothing of the content.
+func open(account string, b []byte) (Record, error) {
+	damaged := func(what string) (Record, error) {
+		return Record{}, fmt.Errorf("%w: the record of account %s %s; keep the file, and restore a backup or import the account's token",
+			ErrDamaged, account, what)
+	}
+	var l recordLayout
+	unknown, err := unmarshalWith(b, &l, known)
+	switch {
+	case errors.Is(err, errNotWhole):
+		return damaged("is not whole")
+	case err != nil:
+		return damaged("has a field of the wrong kind")
+	case l.Account != account || l.Version == 0:
+		return damaged("is not that account's")
+	}
+	r := l.Record
+	r.Token, r.Unknown, r.Grant = l.Token.token(), unknown, max(r.Grant, 1)
+	r.LoginAt, r.RefreshExpiry = moment.Known(r.LoginAt), moment.Known(r.RefreshExpiry)
+	for _, b := range l.Before {
+		b.Before.Token = b.Token.token()
+		r.Before = append(r.Before, b.Before)
+	}
+	for _, e := range l.Evidence {
+		e.Evidence.Token = e.Token.token()
+		r.Evidence = append(r.Evidence, e.Evidence)
+	}
+	if c := l.Candidate; c != nil {
+		c.Candidate.Token = c.Token.token()
+		r.Candidate = &c.Candidate
+	}
+	return r, nil
+}
+
+func (h Health) dated() Health {
 	h.LastFailure, h.Ambiguous = utc(h.LastFailure), utc(h.Ambiguous)
-	return healthLayout(h)
+	return h
 }
 
 // utc drops a time that no token can have: JSON could not hold it.
 func utc(t time.Time) time.Time { return moment.Known(t).UTC() }
 
 func layOut(t sdk.Token) tokenLayout {
-	l := tokenLayout{
+	return tokenLayout{
 		AccessToken: t.AccessToken.Reveal(), RefreshToken: t.RefreshToken.Reveal(),
 		TokenType: t.TokenType, Scope: t.Scope, IDToken: t.IDToken.Reveal(),
-		IssuedAt: utc(t.IssuedAt), Lifetime: span(t.Lifetime),
-		RefreshLifetime: span(t.RefreshLifetime), Skew: span(t.Skew), Extra: t.Extra,
+		IssuedAt: utc(t.IssuedAt), Lifetime: span(t.Lifetime), Uncertain: t.Uncertain,
+		RefreshLifetime: span(t.RefreshLifetime), Skew: span(t.Skew), Extra: t.Extra, Private: reveal(t.Private),
 	}
-	if t.Private != nil {
-		l.Private = make(map[string]string, len(t.Private))
-		for name, s := range t.Private {
-			l.Private[name] = s.Reveal()
-		}
-	}
-	return l
 }
 
-// addFields puts the fields back that this program does not know.
-func addFields(b []byte, r Record) ([]byte, error) {
-	unknown := make(map[string]json.RawMessage, len(r.Unknown))
-	for name, raw := range r.Unknown {
-		if !known[name] {
-			unknown[name] = raw
-		}
+func (l tokenLayout) token() sdk.Token {
+	return sdk.Token{
+		AccessToken: sdk.NewSecret(l.AccessToken), RefreshToken: sdk.NewSecret(l.RefreshToken),
+		TokenType: l.TokenType, Scope: l.Scope, IDToken: sdk.NewSecret(l.IDToken),
+		IssuedAt: moment.Known(l.IssuedAt), Lifetime: time.Duration(l.Lifetime), Uncertain: l.Uncertain,
+		RefreshLifetime: time.Duration(l.RefreshLifetime), Skew: time.Duration(l.Skew), Extra: l.Extra, Private: conceal(l.Private),
 	}
-	if len(unknown) == 0 {
-		return b, nil
-	}
-	more, err := json.Marshal(unknown)
-	if err != nil {
-		return nil, fmt.Errorf("the record of account %s can't be stored: a field that a newer program wrote is no longer JSON", r.Account)
-	}
-	b[len(b)-1] = ','
-	return append(b, more[1:]...), nil
 }
 
-// open reads what seal wrote, of any format up to ours. Its errors tell
-// nothing of the content.
-func open(account string, b []byte) (Record, error) {
-	damaged := func(what string) (Record, error) {
-		return Record{}, fmt.Errorf("%w: the record of account %s %s; keep the file, and restore a backup or import the account's token",
-			ErrDamaged, account, what)
+func reveal(secrets map[string]sdk.Secret) map[string]string {
+	if secrets == nil {
+		return nil
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(b, &fields); err != nil || fields == nil {
-		return damaged("is not whole")
+	m := make(map[string]string, len(secrets))
+	for name, s := range secrets {
+		m[name] = s.Reveal()
 	}
-	var version string
-	if json.Unmarshal(fields["format"], &version) != nil {
-		return damaged("has no format version")
-	}
-	major, _, err := checkFormat(version)
-	if err != nil {
-		return Record{}, fmt.Errorf("the record of account %s: %w", account, err)
-	}
-	if major > 1 && !checkSum(b) {
-		return damaged("does not have its checksum")
-	}
-	// encoding/json would take "VERSION" for "version": unknown fields must
-	// not reach it.
-	unknown := make(map[string][]byte)
-	maps.DeleteFunc(fields, func(name string, raw json.RawMessage) bool {
-		if !known[name] {
-			unknown[name] = bytes.Clone(raw)
-		}
-		return !known[name]
-	})
-	if len(unknown) > 0 {
-		if b, err = json.Marshal(fields); err != nil {
-			return damaged("is not whole")
-		}
-	}
-	var l recordLayout
-	if err := json.Unmarshal(b, &l); err != nil {
-		return damaged("has a field of the wrong kind")
-	}
-	if l.Account != account || l.Version == 0 {
-		return damaged("is not that account's")
-	}
-	return l.record(unknown), nil
+	return m
 }
 
-// record drops the times that no token can have: an older program stored them
-// for "not known".
-func (l recordLayout) record(unknown map[string][]byte) Record {
-	r := Record{
-		Account: l.Account, Provider: l.Provider, Version: l.Version,
-		Origin: l.Origin, Attempt: l.Attempt, StoredAt: l.StoredAt,
-		LoginAt: moment.Known(l.LoginAt), LoginUncertain: l.LoginUncertain, RefreshExpiry: moment.Known(l.RefreshExpiry),
-		Fingerprints: l.Fingerprints, Past: l.Past, FoundIn: l.foundIn(), GrantedTo: l.grantedTo(), Way: l.Way,
-		Token:  l.Token.token(l.Uncertain),
-		Health: Health(l.Health),
+func conceal(clear map[string]string) map[string]sdk.Secret {
+	if clear == nil {
+		return nil
 	}
-	r.Before, r.Evidence, r.Candidate = l.before(), l.evidence(), l.Candidate.candidate()
-	r.Grant, r.Parent = l.lineage()
-	if len(unknown) > 0 {
-		r.Unknown = unknown
+	m := make(map[string]sdk.Secret, len(clear))
+	for name, s := range clear {
+		m[name] = sdk.NewSecret(s)
 	}
-	return r
+	return m
 }
 
-// known holds the names of a record's fields.
-var known = fieldNames(reflect.TypeFor[recordLayout]())
+// known and knownIntent hold the names of the fields of a record and of an intent.
+var (
+	known       = fieldNames(reflect.TypeFor[recordLayout](), map[string]bool{})
+	knownIntent = fieldNames(reflect.TypeFor[Intent](), map[string]bool{})
+)
 
-func fieldNames(t reflect.Type) map[string]bool {
-	names := make(map[string]bool, t.NumField())
+func fieldNames(t reflect.Type, names map[string]bool) map[string]bool {
 	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		names[name] = true
+		f := t.Field(i)
+		if f.Anonymous {
+			fieldNames(f.Type, names)
+		} else if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "-" {
+			names[name] = true
+		}
 	}
 	return names
 }
 
-func (l tokenLayout) token(uncertain bool) sdk.Token {
-	t := sdk.Token{
-		AccessToken: sdk.NewSecret(l.AccessToken), RefreshToken: sdk.NewSecret(l.RefreshToken),
-		TokenType: l.TokenType, Scope: l.Scope, IDToken: sdk.NewSecret(l.IDToken),
-		IssuedAt: moment.Known(l.IssuedAt), Lifetime: time.Duration(l.Lifetime), Uncertain: uncertain,
-		RefreshLifetime: time.Duration(l.RefreshLifetime), Skew: time.Duration(l.Skew), Extra: l.Extra,
+// marshalWith writes an object together with the fields that this program does not know.
+func marshalWith(v any, unknown map[string][]byte, known map[string]bool) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
 	}
-	if l.Private != nil {
-		t.Private = make(map[string]sdk.Secret, len(l.Private))
-		for name, s := range l.Private {
-			t.Private[name] = sdk.NewSecret(s)
+	more := make(map[string]json.RawMessage, len(unknown))
+	for name, raw := range unknown {
+		if !known[name] {
+			more[name] = raw
 		}
 	}
-	return t
+	if len(more) == 0 {
+		return b, nil
+	}
+	rest, err := json.Marshal(more)
+	if err != nil {
+		return nil, errors.New("a field that a newer program wrote is no longer JSON")
+	}
+	b[len(b)-1] = ','
+	return append(b, rest[1:]...), nil
+}
+
+var errNotWhole = errors.New("not whole")
+
+// unmarshalWith reads an object, and returns its fields that this program does not
+// know. Those must not reach encoding/json, which would take "VERSION" for "version".
+func unmarshalWith(b []byte, v any, known map[string]bool) (unknown map[string][]byte, err error) {
+	if allKnown(b, known) && json.Unmarshal(b, v) == nil {
+		return nil, nil
+	}
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(b, &fields) != nil || fields == nil {
+		return nil, errNotWhole
+	}
+	for name, raw := range fields {
+		if known[name] {
+			continue
+		}
+		if unknown == nil {
+			unknown = map[string][]byte{}
+		}
+		unknown[name] = bytes.Clone(raw)
+		delete(fields, name)
+	}
+	if b, err = json.Marshal(fields); err != nil {
+		return nil, errNotWhole
+	}
+	return unknown, json.Unmarshal(b, v)
+}
+
+// allKnown says whether an object has known fields alone. It walks over the object
+// once, which is all that most of them take; where it is not sure it says no.
+func allKnown(b []byte, known map[string]bool) bool {
+	depth, name := 0, false
+	for n := 0; n < len(b); n++ {
+		switch b[n] {
+		case '{', '[':
+			depth++
+			name = depth == 1
+		case '}', ']':
+			depth--
+		case ',':
+			name = depth == 1
+		case ':':
+			name = false
+		case '"':
+			from := n + 1
+			for n++; n < len(b) && b[n] != '"'; n++ {
+				if b[n] == '\\' {
+					n++
+				}
+			}
+			if name && !known[string(b[from:min(n, len(b))])] {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
-func TestBoltContract(t *testing.T) {
+func TestJournalContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Opener {
 		dir := filepath.Join(t.TempDir(), "state")
 		return func() (store.Store, error) { return store.Open(dir, store.Options{}) }
@@ -20,7 +20,7 @@ func TestBoltContract(t *testing.T) {
 // brittle is a store whose file fails at every seventh write: now with an
 // error, now with a panic.
 type brittle struct {
-	*store.Bolt
+	*store.Journal
 	writes atomic.Int64
 }
 
@@ -29,18 +29,18 @@ func (b *brittle) wear() {
 	case 6:
 		b.BreakFile()
 	case 13:
-		b.BreakTree()
+		b.StopWrites()
 	}
 }
 
 func (b *brittle) Intend(ctx context.Context, in store.Intent) error {
 	b.wear()
-	return b.Bolt.Intend(ctx, in)
+	return b.Journal.Intend(ctx, in)
 }
 
 func (b *brittle) Commit(ctx context.Context, rec store.Record) error {
 	b.wear()
-	return b.Bolt.Commit(ctx, rec)
+	return b.Journal.Commit(ctx, rec)
 }
 
 // The contract holds while the disk fails again and again.
@@ -55,7 +55,7 @@ func TestBrittleContract(t *testing.T) {
 			if s.Restored() != nil {
 				t.Errorf("restored: %+v", s.Restored())
 			}
-			return &brittle{Bolt: s}, nil
+			return &brittle{Journal: s}, nil
 		}
 	})
 }

@@ -23,7 +23,7 @@ func writeAll(dir string) error {
 	runtime.LockOSThread()
 	ctx := context.Background()
 	versions := map[string]uint64{}
-	step := func(s *store.Bolt, account string) error {
+	step := func(s *store.Journal, account string) error {
 		n := versions[account] + 1
 		attempt := fmt.Sprint("attempt-", n)
 		if err := s.Intend(ctx, store.Intent{Account: account, Attempt: attempt, Version: n - 1}); err != nil {
@@ -52,7 +52,7 @@ func writeAll(dir string) error {
 		}
 		s.BreakFile()
 		err = errors.Join(err, step(s, "b"))
-		s.BreakTree()
+		s.StopWrites()
 		if err = errors.Join(err, step(s, "a"), step(s, "a"), s.Close()); err != nil {
 			return err
 		}

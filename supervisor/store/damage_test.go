@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -222,7 +221,7 @@ func TestEveryPageDamaged(t *testing.T) {
 
 // checkOpened checks a store whose file was damaged, and returns how many
 // records are not the newest.
-func checkOpened(t *testing.T, what string, s *store.Bolt, damaged []byte) (older int) {
+func checkOpened(t *testing.T, what string, s *store.Journal, damaged []byte) (older int) {
 	t.Helper()
 	list, err := s.List(t.Context())
 	if err != nil || len(list) != manyAccounts {
@@ -255,30 +254,6 @@ func checkOpened(t *testing.T, what string, s *store.Bolt, damaged []byte) (olde
 		t.Fatalf("%s: the damaged file is not kept (%v)", what, err)
 	}
 	return older
-}
-
-// With the newer meta page gone the file shows an earlier commit, whole and
-// with good checksums: none of that is said to be the newest.
-func TestOlderMetaPageClaimsNothing(t *testing.T) {
-	dir := stateDir(t)
-	s := openBolt(t, dir)
-	commit(t, s, "main", 1, 5)
-	must(t, s.Close())
-	file := filepath.Join(dir, store.FileName)
-	b, err := os.ReadFile(file)
-	must(t, err)
-	newer := 0
-	if txid := 16 + 48; binary.NativeEndian.Uint64(b[4096+txid:]) > binary.NativeEndian.Uint64(b[txid:]) {
-		newer = 4096
-	}
-	clear(b[newer : newer+4096])
-	b = bytes.ReplaceAll(b, []byte("refresh-main-5"), []byte("refresh-xxxx-5"))
-	must(t, os.WriteFile(file, b, 0o600))
-	s = openBolt(t, dir)
-	wantVersion(t, s, "main", 4)
-	if report := s.Restored(); report == nil || report.Accounts[0].Newest {
-		t.Errorf("report: %+v", report)
-	}
 }
 
 // FuzzReadImage: no bytes make the reader panic or run for ever, and what it

@@ -1,11 +1,44 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// displaced is what somebody else has done to the state file, or to its
+// directory, while it is in use. What is written there from then on would be
+// found by nobody, or by nobody whole.
+type displaced string
+
+func (d displaced) Error() string { return string(d) }
+
+const (
+	fileRemoved  displaced = "the state file was removed"
+	fileReplaced displaced = "the state file was replaced by another"
+	fileWritten  displaced = "something else has written into the state file"
+	dirRemoved   displaced = "the state directory was removed"
+	dirReplaced  displaced = "the state directory was replaced by another"
+)
+
+// whereIs looks at what path leads to, which should be the one that was. What
+// can't be known does not count: info is nil then.
+func whereIs(path string, one fs.FileInfo, removed, replaced displaced) (info fs.FileInfo, err error) {
+	info, err = os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		return nil, removed
+	case err != nil:
+		return nil, nil
+	case one != nil && !os.SameFile(one, info):
+		return nil, replaced
+	}
+	return info, nil
+}
 
 // What is wrong with what is put aside: a write has failed there, or it was
 // found in the place of the state file and is somebody else's. The latter stays
@@ -39,18 +72,24 @@ func (m *mirror) displaced() error {
 	switch {
 	case err != nil:
 		return err
-	case now.metas != m.file.left.metas:
+	case now.heads != m.file.left.heads:
 		return fileWritten
 	case m.file.left.sameTimes(now.info) && (info == nil || m.file.left.sameTimes(info)):
 		return nil
 	}
 	// Times alone prove nothing: a program may set them, and not every file
 	// system keeps them.
-	if s, err := readSource(m.at.file()); err != nil || !s.good() || s.total != m.total {
+	if file, err := readFile(m.at.file()); err != nil || !m.wrote(file) {
 		return fileWritten
 	}
 	m.file.left = now
 	return nil
+}
+
+// wrote says whether the bytes of a file are all that is durable, and nothing else.
+func (m *mirror) wrote(file []byte) bool {
+	img := readImage(file)
+	return img.good() && !img.worn && len(img.torn) == 0 && img.position == m.last
 }
 
 // rebuild writes everything into a fresh file, after what somebody else did.
@@ -97,7 +136,7 @@ func (m *mirror) settleIn() {
 	m.options.Log.Warn("the file system does not tell one file from another; whether the state file is replaced is seen by its content alone", "path", m.at.file())
 }
 
-// look is [Bolt.Look].
+// look is [Journal.Look].
 func (m *mirror) look() {
 	// A disk that hangs does so here, where nobody waits.
 	for _, p := range m.places {
@@ -111,7 +150,7 @@ func (m *mirror) look() {
 		}
 		return
 	}
-	if err := guard(m.displaced); err != nil {
+	if err := m.displaced(); err != nil {
 		_ = m.leave(nil, "the state file can't be looked at, and is not used any more", err)
 	}
 }

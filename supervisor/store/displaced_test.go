@@ -124,11 +124,11 @@ var meddlings = []meddling{
 // whoever notices it first: everything is there at the next start, what was
 // found is kept, it is told once, and nobody else can start meanwhile.
 func TestDisplaced(t *testing.T) {
-	notices := map[string]func(testing.TB, *store.Bolt) *store.Bolt{
-		"commit": func(t testing.TB, s *store.Bolt) *store.Bolt { commit(t, s, "main", 4, 4); return s },
-		"look":   func(_ testing.TB, s *store.Bolt) *store.Bolt { s.Look(); return s },
-		"backup": func(t testing.TB, s *store.Bolt) *store.Bolt { must(t, s.Backup(t.Context())); return s },
-		"close":  func(t testing.TB, s *store.Bolt) *store.Bolt { must(t, s.Close()); return nil },
+	notices := map[string]func(testing.TB, *store.Journal) *store.Journal{
+		"commit": func(t testing.TB, s *store.Journal) *store.Journal { commit(t, s, "main", 4, 4); return s },
+		"look":   func(_ testing.TB, s *store.Journal) *store.Journal { s.Look(); return s },
+		"backup": func(t testing.TB, s *store.Journal) *store.Journal { must(t, s.Backup(t.Context())); return s },
+		"close":  func(t testing.TB, s *store.Journal) *store.Journal { must(t, s.Close()); return nil },
 	}
 	for _, m := range meddlings {
 		for notice, by := range notices {
@@ -175,7 +175,7 @@ func TestDisplaced(t *testing.T) {
 						t.Errorf("%s: %v, %v", path, info.Mode(), err)
 					}
 				}
-				s = openBolt(t, dir)
+				s = openStore(t, dir)
 				wantVersion(t, s, "main", want)
 				wantVersion(t, s, "other", 1)
 				if s.Restored() != nil {
@@ -190,7 +190,7 @@ func TestDisplaced(t *testing.T) {
 func TestFoundIsKept(t *testing.T) {
 	for _, put := range []func(failer, string, []byte){over, instead} {
 		dir := stateDir(t)
-		s := openBolt(t, dir)
+		s := openStore(t, dir)
 		for n, what := range []string{"precious", "more", ""} {
 			commit(t, s, "main", uint64(n+1), uint64(n+1))
 			put(t, s.Path(), []byte(what))
@@ -210,18 +210,18 @@ func TestFoundIsKept(t *testing.T) {
 // nothing from it.
 func TestFoundIsNotRestored(t *testing.T) {
 	foreign := stateDir(t)
-	s := openBolt(t, foreign)
+	s := openStore(t, foreign)
 	commit(t, s, "main", 1, 9)
 	commit(t, s, "stranger", 1, 1)
 	must(t, s.Close())
 
 	dir := stateDir(t)
-	s = openBolt(t, dir)
+	s = openStore(t, dir)
 	commit(t, s, "main", 1, 3)
 	instead(t, file(dir), read(t, file(foreign)))
 	s.Look()
 	must(t, errors.Join(s.Backup(t.Context()), s.Close(), os.Remove(file(dir))))
-	s = openBolt(t, dir)
+	s = openStore(t, dir)
 	wantVersion(t, s, "main", 3)
 	if _, err := s.Load(t.Context(), "stranger"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a stranger's account: %v", err)
@@ -265,7 +265,7 @@ func TestHarmlessNeighbours(t *testing.T) {
 // it comes back.
 func TestDirectoryComesBack(t *testing.T) {
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	commit(t, s, "main", 1, 1)
 	for n := range uint64(20) {
 		rename(t, dir, dir+"-away")
@@ -278,16 +278,16 @@ func TestDirectoryComesBack(t *testing.T) {
 		t.Errorf("a second supervisor starts: %v", err)
 	}
 	must(t, s.Close())
-	s = openBolt(t, dir)
+	s = openStore(t, dir)
 	wantVersion(t, s, "main", 41)
 }
 
 // Where the directory can't be made again, everything is kept in memory and
 // told, and is written as soon as that can be done, at the latest at the end.
 func TestDisplacedForGood(t *testing.T) {
-	for name, end := range map[string]func(*store.Bolt) error{
-		"look":  func(s *store.Bolt) error { s.Look(); s.Die(); return nil },
-		"close": (*store.Bolt).Close,
+	for name, end := range map[string]func(*store.Journal) error{
+		"look":  func(s *store.Journal) error { s.Look(); s.Die(); return nil },
+		"close": (*store.Journal).Close,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir, told := filepath.Join(t.TempDir(), "disk", "state"), &troubles{}
@@ -312,7 +312,7 @@ func TestDisplacedForGood(t *testing.T) {
 			if got := told.String(); got != "fault displaced recovered" {
 				t.Errorf("told %q: %+v", got, told.list)
 			}
-			s = openBolt(t, dir)
+			s = openStore(t, dir)
 			wantVersion(t, s, "main", 3)
 		})
 	}

@@ -17,7 +17,7 @@ import (
 // open to others: the fault says how to close it.
 func TestReplacedByAnOpenDirectory(t *testing.T) {
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	commit(t, s, "main", 1, 2)
 	must(t, errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "notes"), nil, 0o644)))
 	s.Look()
@@ -40,7 +40,7 @@ func TestReplacedByADirectoryOfAnotherUser(t *testing.T) {
 	}
 	const stranger = 34567
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	commit(t, s, "main", 1, 2)
 	theirs := filepath.Join(dir, "tokenkeeper.db")
 	must(t, errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700), os.WriteFile(theirs, []byte("theirs"), 0o600),
@@ -66,10 +66,10 @@ func TestReplacedByADirectoryOfAnotherUser(t *testing.T) {
 // Another supervisor that has started in the place of the directory keeps it.
 func TestReplacedByAnotherSupervisors(t *testing.T) {
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	commit(t, s, "main", 1, 2)
 	must(t, os.RemoveAll(dir))
-	other := openBolt(t, dir)
+	other := openStore(t, dir)
 	s.Look()
 	if err := s.Commit(t.Context(), next("main", 3)); !errors.Is(err, store.ErrDisk) || !errors.Is(err, store.ErrInUse) {
 		t.Errorf("committed: %v", err)

@@ -1,41 +1,36 @@
 package store
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 )
 
-// reader is one unchanging view of what is stored. What it returns must not be
-// changed, and nobody does that: it stays as it is when the view has ended, and
-// is never used for another value (heads.go relies on it).
-type reader interface {
-	// get returns nil if there is nothing under key.
-	get(key string) []byte
-	scan(prefix string, fn func(key string, value []byte))
-}
-
-// backend is where the bytes are.
+// backend makes changes durable.
 type backend interface {
-	// view calls fn with the newest state, at once and at most once.
-	view(fn func(reader)) error
-	// update makes c durable as a whole. After ErrDisk nothing has changed;
-	// after any other error nobody knows what is stored.
+	// durable is the state that is durable, always one and the same.
+	durable() *state
+	// update makes c durable as a whole and applies it to the state. After an error,
+	// which is ErrDisk, nothing has changed. It is called by one writer at a time.
 	update(c change) error
 	close() error
 }
 
-// engine is the store over any backend: the rules, the batching of writes, and
-// that nobody reads what is not durable yet.
+// engine is the store over any backend: the batching of writes, and what is known
+// beside what is durable.
 type engine struct {
 	backend backend
+	state   *state
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -47,21 +42,7 @@ type engine struct {
 	closed  bool
 	pending map[string]Delivery
 	flush   *time.Timer
-	// sinks are those that the ledger knows: all of them if sinksRead, else
-	// those that were noted since the store was opened.
-	sinks     map[string]bool
-	sinksRead bool
-	held      map[string]Record
-
-	heads heads
-
-	// view guards what a reader must know before it looks.
-	view sync.RWMutex
-	// before holds the old values of what is being written: a backend may show
-	// new ones before they are durable.
-	before change
-	// refusal is why nobody reads or writes any more: poisoned, or closed.
-	refusal error
+	held    map[string]Record
 }
 
 func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
@@ -71,122 +52,144 @@ func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &engine{backend: b, now: now, log: log, pending: make(map[string]Delivery), held: make(map[string]Record), sinks: make(map[string]bool)}
+	return &engine{backend: b, state: b.durable(), now: now, log: log, pending: make(map[string]Delivery), held: make(map[string]Record)}
 }
 
-// read calls fn with the newest durable state. It does not wait for a write.
-func (e *engine) read(fn func(reader)) error {
-	err := guard(func() error { return e.look(fn) })
-	if errors.Is(err, errPanic) {
-		e.view.Lock()
-		defer e.view.Unlock()
-		return e.poison(err)
+// readable says why nothing is read any more.
+func (e *engine) readable(ctx context.Context, what string) error {
+	err := ctx.Err()
+	if e.mu.Lock(); err == nil && e.closed {
+		err = ErrClosed
 	}
-	return err
-}
-
-func (e *engine) look(fn func(reader)) error {
-	e.view.RLock()
-	locked := true
-	defer func() {
-		if locked {
-			e.view.RUnlock()
-		}
-	}()
-	if e.refusal != nil {
-		return e.refusal
+	e.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", what, err)
 	}
-	before := e.before
-	return e.backend.view(func(r reader) {
-		// The view has begun: a write from now on does not show in it.
-		e.view.RUnlock()
-		locked = false
-		fn(durable{r, before})
-	})
+	return nil
 }
 
-// durable shows the state before the write that is under way.
-type durable struct {
-	reader
-	before change
-}
-
-func (d durable) get(key string) []byte {
-	if v, ok := d.before[key]; ok {
-		return v
+// of returns what is stored of an account.
+func (e *engine) of(ctx context.Context, what, name string) (account, error) {
+	if err := e.readable(ctx, what+" of account "+name); err != nil {
+		return account{}, err
 	}
-	return d.reader.get(key)
-}
-
-func (d durable) scan(prefix string, fn func(string, []byte)) {
-	d.reader.scan(prefix, func(key string, value []byte) {
-		if _, ok := d.before[key]; !ok {
-			fn(key, value)
-		}
-	})
-	for key, value := range d.before {
-		if value != nil && strings.HasPrefix(key, prefix) {
-			fn(key, value)
-		}
-	}
+	return e.state.view(name), nil
 }
 
 // Load implements [Store].
-func (e *engine) Load(ctx context.Context, account string) (Record, error) {
+func (e *engine) Load(ctx context.Context, name string) (Record, error) {
 	// What is held is looked at first: it leaves there only after its commit
-	// shows in the backend.
-	held, isHeld := e.heldRecord(account)
-	r, err := e.stored(ctx, account)
-	if isHeld && (err == nil && r.Version < held.Version || errors.Is(err, ErrNotFound)) {
+	// shows in the state.
+	held, isHeld := e.heldRecord(name)
+	a, err := e.of(ctx, "the record", name)
+	switch {
+	case err != nil:
+		return Record{}, err
+	case isHeld && a.record.Version < held.Version:
 		return held, nil
+	case a.record.Version == 0:
+		return Record{Account: name, Health: a.refusal}, fmt.Errorf("account %s: %w", name, ErrNotFound)
 	}
-	return r, err
+	return a.record, nil
 }
 
-func (e *engine) stored(ctx context.Context, account string) (Record, error) {
-	b, err := e.one(ctx, recordKey(account))
-	if err != nil {
-		return Record{}, fmt.Errorf("reading the record of account %s: %w", account, err)
-	}
-	if b != nil {
-		return open(account, b)
-	}
-	if b, err = e.one(ctx, refusalKey(account)); err != nil {
-		return Record{}, fmt.Errorf("reading the refusal of account %s's key: %w", account, err)
-	}
-	refusal, _ := readRefusal(account, b)
-	return Record{Account: account, Health: refusal}, fmt.Errorf("account %s: %w", account, ErrNotFound)
-}
-
-// List implements [Store]. Records that can't be read are left out, and the
-// error names them: the others are returned beside it.
+// List implements [Store].
 func (e *engine) List(ctx context.Context) ([]Record, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("listing the records: %w", err)
-	}
 	held := e.allHeld()
-	sealed, err := e.sealed()
-	if err != nil {
+	if err := e.readable(ctx, "the records"); err != nil {
 		return nil, err
 	}
-	return openAll(sealed, held, open)
+	all := e.state.records()
+	if len(held) == 0 {
+		return all, nil
+	}
+	for n, r := range all {
+		if h, ok := held[r.Account]; ok {
+			if h.Version > r.Version {
+				all[n] = h
+			}
+			delete(held, r.Account)
+		}
+	}
+	for _, h := range held {
+		all = append(all, h)
+	}
+	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
+	return all, nil
+}
+
+// Heads implements [Store].
+func (e *engine) Heads(ctx context.Context) ([]Head, error) {
+	held := e.allHeld() // looked at first, as in Load
+	if err := e.readable(ctx, "the records"); err != nil {
+		return nil, err
+	}
+	return e.state.headList(held), nil
 }
 
 // Intent implements [Store].
-func (e *engine) Intent(ctx context.Context, account string) (in Intent, ok bool, err error) {
-	b, err := e.one(ctx, intentKey(account))
-	if err != nil {
-		return Intent{}, false, fmt.Errorf("reading the intent of account %s: %w", account, err)
+func (e *engine) Intent(ctx context.Context, name string) (in Intent, ok bool, err error) {
+	a, err := e.of(ctx, "the intent", name)
+	if err != nil || a.intent == nil {
+		return Intent{}, false, err
 	}
-	return readIntent(account, b)
+	return *a.intent, true, nil
 }
 
-func (e *engine) one(ctx context.Context, key string) (value []byte, err error) {
-	if err := ctx.Err(); err != nil {
+// Login implements [Store].
+func (e *engine) Login(ctx context.Context, name string) (l Login, ok bool, err error) {
+	a, err := e.of(ctx, "the open login", name)
+	if err != nil || a.login == nil {
+		return Login{}, false, err
+	}
+	return *a.login, true, nil
+}
+
+// Logins implements [Store].
+func (e *engine) Logins(ctx context.Context) (all []Login, err error) {
+	if err := e.readable(ctx, "the open logins"); err != nil {
 		return nil, err
 	}
-	err = e.read(func(r reader) { value = bytes.Clone(r.get(key)) })
-	return value, err
+	e.state.mu.RLock()
+	defer e.state.mu.RUnlock()
+	for _, a := range e.state.accounts {
+		if a.login != nil {
+			all = append(all, *a.login)
+		}
+	}
+	slices.SortFunc(all, func(a, b Login) int { return cmp.Compare(a.Account, b.Account) })
+	return all, nil
+}
+
+// Requests implements [Store].
+func (e *engine) Requests(ctx context.Context, name string) ([]Request, error) {
+	a, err := e.of(ctx, "the requests", name)
+	return slices.Clone(a.requests), err
+}
+
+// Alerts implements [Store].
+func (e *engine) Alerts(ctx context.Context) (all []event.Alert, err error) {
+	if err := e.readable(ctx, "the alerts"); err != nil {
+		return nil, err
+	}
+	e.state.mu.RLock()
+	defer e.state.mu.RUnlock()
+	for _, a := range e.state.alerts {
+		all = append(all, a)
+	}
+	slices.SortFunc(all, func(a, b event.Alert) int { return cmp.Compare(a.Key, b.Key) })
+	return all, nil
+}
+
+// Owner returns what the store says of its machine; the zero Owner if it says
+// nothing, as a new store does.
+func (e *engine) Owner(ctx context.Context) (machine.Owner, error) {
+	if err := e.readable(ctx, "whose store it is"); err != nil {
+		return machine.Owner{}, err
+	}
+	e.state.mu.RLock()
+	defer e.state.mu.RUnlock()
+	return e.state.owner, nil
 }
 
 // Intend implements [Store].
@@ -195,7 +198,7 @@ func (e *engine) Intend(ctx context.Context, in Intent) error {
 		return err
 	}
 	e.date(&in.At)
-	return e.write(ctx, in.Account, func(d draft) error { return d.intend(in) })
+	return e.write(ctx, in.Account, func() (change, error) { return e.state.intend(in) })
 }
 
 // Replace implements [Store].
@@ -204,7 +207,7 @@ func (e *engine) Replace(ctx context.Context, attempt string, in Intent) error {
 		return err
 	}
 	e.date(&in.At)
-	return e.write(ctx, in.Account, func(d draft) error { return d.replace(attempt, in) })
+	return e.write(ctx, in.Account, func() (change, error) { return e.state.replace(attempt, in) })
 }
 
 // Commit implements [Store].
@@ -213,8 +216,7 @@ func (e *engine) Commit(ctx context.Context, rec Record) error {
 		return err
 	}
 	e.date(&rec.StoredAt)
-	rec.Held = false
-	if err := e.write(ctx, rec.Account, func(d draft) error { return d.commit(rec) }); err != nil {
+	if err := e.write(ctx, rec.Account, func() (change, error) { return e.state.commit(rec) }); err != nil {
 		return err
 	}
 	e.unhold(rec)
@@ -222,11 +224,88 @@ func (e *engine) Commit(ctx context.Context, rec Record) error {
 }
 
 // Abandon implements [Store].
-func (e *engine) Abandon(ctx context.Context, account, attempt string, h Health) error {
-	if err := checkName("an account", account); err != nil {
-		return err
+func (e *engine) Abandon(ctx context.Context, name, attempt string, h Health) error {
+	return e.write(ctx, name, func() (change, error) { return e.state.abandon(name, attempt, h) })
+}
+
+// SetAside implements [Store].
+func (e *engine) SetAside(ctx context.Context, name string, ev Evidence) error {
+	if ev.Attempt == "" {
+		return fmt.Errorf("evidence of account %s names no attempt", name)
 	}
-	return e.write(ctx, account, func(d draft) error { return d.abandon(account, attempt, h) })
+	e.date(&ev.At)
+	ev.Until = ev.At.Add(EvidenceLife)
+	return e.write(ctx, name, func() (change, error) { return e.state.setAside(name, ev) })
+}
+
+// PutBeside implements [Store].
+func (e *engine) PutBeside(ctx context.Context, name, attempt string, c *Candidate) error {
+	return e.write(ctx, name, func() (change, error) { return e.state.putBeside(name, attempt, c) })
+}
+
+// PutLogin implements [Store].
+func (e *engine) PutLogin(ctx context.Context, l Login) error {
+	if l.State == "" {
+		return fmt.Errorf("a login of account %s has no state: its answer could not be told from another's", l.Account)
+	}
+	return e.write(ctx, l.Account, func() (change, error) { return e.state.putLogin(l) })
+}
+
+// DropLogin implements [Store].
+func (e *engine) DropLogin(ctx context.Context, name, state string) error {
+	return e.write(ctx, name, func() (change, error) {
+		c := change{}
+		e.state.of(name).dropLogin(c, name, state)
+		return c, nil
+	})
+}
+
+// PutRequests implements [Store].
+func (e *engine) PutRequests(ctx context.Context, name string, all []Request) error {
+	return e.write(ctx, name, func() (change, error) {
+		c := change{}
+		return c, c.putJSON(accountKey(name, partRequests), datedRequests(all))
+	})
+}
+
+// SaveAlert implements [Store].
+func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
+	err := errors.Join(checkName("an alert", a.Key), ctx.Err())
+	if err == nil {
+		err = e.submit(&write{subject: a.Key, rule: func() (change, error) {
+			c := change{}
+			return c, c.putJSON(alertKey(a.Key), a)
+		}})
+	}
+	if err != nil {
+		return fmt.Errorf("storing alert %s: %w", a.Key, err)
+	}
+	return nil
+}
+
+// DropAlert implements [Store]. What MarkDelivered and MarkTried note while it
+// is under way may stay in the ledger.
+func (e *engine) DropAlert(ctx context.Context, key string) error {
+	err := errors.Join(checkName("an alert", key), ctx.Err())
+	if err == nil {
+		err = e.submit(&write{subject: key, drops: true, rule: func() (change, error) { return e.state.dropAlert(key) }})
+	}
+	if err != nil {
+		return fmt.Errorf("dropping alert %s: %w", key, err)
+	}
+	return nil
+}
+
+// SaveOwner stores whose store it is.
+func (e *engine) SaveOwner(ctx context.Context, o machine.Owner) error {
+	b, err := json.Marshal(o)
+	if err = errors.Join(err, ctx.Err()); err == nil {
+		err = e.submit(&write{rule: func() (change, error) { return change{keyMachine: b}, nil }})
+	}
+	if err != nil {
+		return fmt.Errorf("storing whose store it is: %w", err)
+	}
+	return nil
 }
 
 // date fills in a moment that the caller left out.
@@ -252,35 +331,14 @@ func (e *engine) Close() error {
 
 	// Writes are first come, first served: after this one there is none.
 	err := e.submit(&write{})
-	e.view.Lock()
-	if e.refusal == nil {
-		e.refusal = ErrClosed
-	}
-	e.view.Unlock()
 	if cerr := e.backend.close(); cerr != nil && err == nil {
 		err = fmt.Errorf("closing the store: %w", cerr)
 	}
 	return err
 }
 
-// openAll opens the stored records, ordered by account; one that is held and
-// newer takes the place of the account's.
-func openAll[T interface{ head() Head }](sealed []sealedRecord, held map[string]T, open func(string, []byte) (T, error)) ([]T, error) {
-	records := make([]T, 0, len(sealed)+len(held))
-	var errs []error
-	for _, s := range sealed {
-		r, err := open(s.account, s.bytes)
-		if err != nil {
-			errs = append(errs, err)
-			delete(held, s.account) // nobody knows which is newer
-			continue
-		}
-		if h, ok := held[s.account]; !ok || h.head().Version <= r.head().Version {
-			delete(held, s.account)
-			records = append(records, r)
-		}
-	}
-	records = slices.AppendSeq(records, maps.Values(held))
-	slices.SortFunc(records, func(a, b T) int { return strings.Compare(a.head().Account, b.head().Account) })
-	return records, joinSorted(errs)
+// joinSorted joins errors in an order that does not change from call to call.
+func joinSorted(errs []error) error {
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
 }

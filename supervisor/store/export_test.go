@@ -1,35 +1,75 @@
 package store
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+	"os"
+)
 
 // RetryAfter is for the tests of other packages.
 const RetryAfter = retryAfter
 
 // BreakFile makes the next write fail, as a lost disk does.
-func (b *Bolt) BreakFile() {
-	b.mirror.mu.Lock()
-	defer b.mirror.mu.Unlock()
-	if b.mirror.file != nil {
-		f := b.mirror.file.file
-		_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // the memory map would keep it
-		_ = f.Close()
+func (j *Journal) BreakFile() {
+	j.mirror.mu.Lock()
+	defer j.mirror.mu.Unlock()
+	if j.mirror.file != nil {
+		_ = j.mirror.file.file.Close()
 	}
 }
 
-// BreakTree makes the next write panic, as a damaged tree does.
-func (b *Bolt) BreakTree() {
-	b.mirror.mu.Lock()
-	defer b.mirror.mu.Unlock()
-	if b.mirror.file != nil {
-		b.mirror.file.db = nil
+// StopWrites makes the next write fail, as a disk does that can only be read.
+func (j *Journal) StopWrites() {
+	j.mirror.mu.Lock()
+	defer j.mirror.mu.Unlock()
+	if f := j.mirror.file; f != nil {
+		if reading, err := os.Open(j.mirror.at.file()); err == nil {
+			_ = f.file.Close()
+			f.file = reading
+		}
 	}
 }
+
+// Compact lets a file grow to that length and no further.
+func (j *Journal) Compact(smallest int64) { j.mirror.smallest = smallest }
 
 // Die lets go of everything as the end of the process does.
-func (b *Bolt) Die() { _ = b.mirror.close() }
+func (j *Journal) Die() { _ = j.mirror.close() }
 
 // ReadImage is what a state file holds, and why it is not believed.
 func ReadImage(file []byte) (map[string][]byte, error) {
 	img := readImage(file)
-	return img.values, img.err
+	values := map[string][]byte{}
+	for key, v := range img.values {
+		values[key] = v.value
+	}
+	return values, img.err
 }
+
+// Frames are where in the log of a state file each frame begins, and its end.
+func Frames(file []byte) (at []int64) {
+	end := int64(0)
+	for _, f := range readImage(file).frames {
+		at = append(at, end)
+		end += int64(f.size)
+	}
+	return append(at, end)
+}
+
+// Physical is where a byte of the log is in the file.
+func Physical(lane int, at int64) int64 { return physical(lane, at) }
+
+// SetFormat makes the file one of another format.
+func SetFormat(path, version string) error {
+
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		j, err := createJournal(path, fresh{sequence: 1, format: version, values: change{}})
+		return errors.Join(err, j.file.Close())
+	}
+	img := readImage(b)
+	for slot := range lanes {
+		copy(b[slot*block:], head{version, img.sequence, int64(len(b))}.encode())
+	}
+	return errors.Join(err, os.WriteFile(path, b, 0o600))
+}
+

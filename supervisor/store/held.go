@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 )
@@ -12,18 +11,12 @@ func (e *engine) Hold(ctx context.Context, rec Record) error {
 	if err := checkName("an account", rec.Account); err != nil {
 		return err
 	}
-	r, err := e.stored(ctx, rec.Account)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+	a, err := e.of(ctx, "the record", rec.Account)
+	if err == nil {
+		err = a.admits(rec)
 	}
-	if rec.Version != r.Version+1 {
-		return fmt.Errorf("version %d of account %s can't be held above version %d: %w", rec.Version, rec.Account, r.Version, ErrConflict)
-	}
-	if rec.Token.RefreshToken.IsZero() && !r.Token.RefreshToken.IsZero() {
-		return errNoRefreshToken(rec, r)
-	}
-	if err := rec.follows(r); err != nil {
-		return err
+	if err != nil {
+		return fmt.Errorf("holding version %d of account %s: %w", rec.Version, rec.Account, err)
 	}
 	e.date(&rec.StoredAt)
 	rec.Held = true

@@ -1,165 +1,245 @@
 package store
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// image is what one file of the store holds.
+// image is what the bytes of a state file hold, as far as they can be read: every
+// frame of which one copy is whole, wherever it stands.
 type image struct {
-	// values are the records, intents, ledger lines, alerts and open logins that are whole, in
-	// today's format.
-	values map[string][]byte
-	// total as the file says it; of an older format: what it would be.
-	total  total
+	// values is the newest of each key, and at where in the log it stands.
+	values map[string]placed
+	position
 	format string
-	// old: the file is of an older format.
-	old bool
-	// empty: there is no store in it, and nothing else.
-	empty bool
-	// length of the file without the room at its end.
+	// length of the file, and end of its log.
 	length int
-	// err is why the file is not believed as a whole: ErrDamaged, or
-	// ErrNewerFormat. What values then holds is whole nevertheless.
+	end    int64
+	// frames are those that were found, oldest first.
+	frames []frame
+	// torn are frames of which a power loss has left one copy.
+	torn []piece
+	// gap is where in the log something is missing last; none of what stands
+	// before it is known to be the newest.
+	gap int64
+	// worn: nothing is missing, but not every frame has both of its copies.
+	worn bool
+	// sealed counts the values that are sealed.
+	sealed int
+	// moved says where the store is now; "": it is this one.
+	moved string
+	// empty: nothing is in it.
+	empty bool
+	// err is why the file is not believed as a whole: ErrDamaged or ErrNewerFormat.
 	err error
-	// stale: something newer than all values may have been in the file.
-	stale bool
-	// foreign: it is a good file of another program.
-	foreign bool
 }
 
-// readImage reads what a file holds.
+type placed struct {
+	value []byte
+	at    int64
+}
+
+type piece struct {
+	bytes []byte
+	at    int64
+}
+
+// readImage reads what a file holds. It believes nothing that it can't check, and
+// always ends.
 func readImage(file []byte) *image {
-	if len(file) == 0 {
-		return &image{empty: true}
-	}
-	p := readPages(file)
-	img := &image{values: make(map[string][]byte, len(p.values)), length: p.used()}
-	errs := p.errs
-	switch {
-	case len(errs) > 0:
-	case len(p.buckets) == 0:
-		img.empty = true
+	img := &image{values: map[string]placed{}, format: formatVersion, length: len(file), gap: -1, empty: len(file) == 0}
+	if img.empty {
 		return img
-	case p.values[keyFormat] == nil:
-		if img.foreign = len(p.values) == 0; img.foreign {
-			errs = append(errs, errors.New("it is a bbolt file of some other program"))
+	}
+	var errs []error
+	newest, heads := head{}, 0
+	for slot := range lanes {
+		if h, ok := readHead(file, slot); ok {
+			heads++
+			if h.acked >= newest.acked {
+				newest, img.format = h, h.format
+			}
 		}
 	}
-	img.format = string(p.values[keyFormat])
-	major, minor, err := checkFormat(img.format)
-	if errors.Is(err, ErrNewerFormat) {
+	img.worn = heads < lanes
+	if _, err := checkFormat(img.format); errors.Is(err, ErrNewerFormat) {
 		img.err = err
 		return img
-	}
-	if err != nil {
+	} else if err != nil {
 		errs = append(errs, err)
 	}
-	img.old = err == nil && major < formatMajor
-	newer := err == nil && major == formatMajor && minor > formatMinor
-	for key, value := range p.values {
-		if key == keyFormat || key == keySum {
+	r := reader{file: file}
+	for at, missing := int64(0), false; ; {
+		f, ok := r.frame(at, img.sum)
+		if !ok {
+			next := r.resync(at + 1)
+			if next < 0 {
+				break
+			}
+			at, missing = next, true
 			continue
 		}
-		if newer && foreignKey(key) {
-			img.values[key] = bytes.Clone(value)
-			continue
-		}
-		value, err := checkValue(key, value, img.old)
-		if errors.Is(err, ErrNewerFormat) && checkSum(p.values[key]) { // and no flipped bit
-			img.err = err
+		if f.newer {
+			img.err = fmt.Errorf("%w; run the newer program again, or restore a backup of the older one", ErrNewerFormat)
 			return img
 		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
+		if missing || f.prev != img.sum {
+			img.gap, missing = at, false
+			errs = append(errs, fmt.Errorf("something is missing before transaction %d", f.sequence))
 		}
-		img.values[key] = value
+		if err := img.take(f.frame, at); err != nil {
+			errs = append(errs, err)
+		}
+		at += int64(f.size)
+		img.end = at
+		img.mend(f, r.resync, at)
 	}
-	sum := sumOf(img.values)
-	if img.old {
-		img.total = newTotal(0, sum)
-	} else {
-		img.total, _ = decodeTotal(p.values[keySum])
+	switch {
+	case heads == 0:
+		errs = append(errs, errors.New("neither of its heads is whole"))
+		img.gap = math.MaxInt64
+	case len(file) < int(newest.room):
+		errs = append(errs, errors.New("it is cut off"))
+		img.gap = math.MaxInt64
+	case img.sequence < newest.acked:
+		errs = append(errs, fmt.Errorf("transaction %d was acknowledged, and is gone", newest.acked))
+		img.gap = math.MaxInt64
 	}
-	if img.total != newTotal(img.total.Sequence, sum) {
-		// With nothing else wrong, a page of an earlier time took the place
-		// of a newer one.
-		img.stale = len(errs) == 0
-		errs = append(errs, errors.New("the store does not add up to its sum"))
+	if img.sealed > 0 {
+		img.err = fmt.Errorf("%w: %d of its values are sealed in a way that this one does not know", ErrNewerFormat, img.sealed)
+		return img
 	}
-	img.stale = img.stale || p.metas < 2 || p.contested
 	if len(errs) > 0 {
-		img.err = fmt.Errorf("%w: %w", ErrDamaged, joinSorted(errs))
+		img.err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(errs[:min(len(errs), 8)]...))
 	}
 	return img
 }
 
-// checkValue checks what is under key, and returns it in today's format.
-func checkValue(key string, value []byte, old bool) ([]byte, error) {
-	value = bytes.Clone(value)
-	if account, ok := recordAccount(key); ok {
-		r, err := open(account, value)
-		if err != nil || !old {
-			return value, err
-		}
-		return seal(r)
+// take adds what a frame changes.
+func (img *image) take(f frame, at int64) error {
+	img.position = position{f.sequence, f.sum}
+	img.frames = append(img.frames, f)
+	switch f.kind {
+	case frameMoved:
+		img.moved = string(f.body)
+		return nil
+	case frameReset:
+		clear(img.values)
 	}
-	if account, ok := intentAccount(key); ok {
-		_, _, err := readIntent(account, value)
+	entries, ok := f.entries()
+	for _, e := range entries {
 		switch {
-		case err != nil:
-			return nil, err
-		case old:
-			return sign(value), nil
-		case !checkSum(value):
-			return nil, fmt.Errorf("%w: the intent of account %s does not have its checksum", ErrDamaged, account)
+		case e.value == nil:
+			delete(img.values, e.key)
+		case e.sealed != notSealed:
+			img.sealed++
+		default:
+			img.values[e.key] = placed{e.value, at}
 		}
-		return value, nil
 	}
-	if key, ok := strings.CutPrefix(key, prefixAlerts); ok {
-		if _, ok := readAlert(key, value); !ok || !checkSum(value) {
-			return nil, fmt.Errorf("%w: an alert can't be read", ErrDamaged)
+	if !ok {
+		return fmt.Errorf("transaction %d is not what anybody wrote", f.sequence)
+	}
+	return nil
+}
+
+// mend notes a frame of which only one copy is whole. The last one of a file was cut off
+// by a power loss, and any other is damage that costs nothing yet.
+func (img *image) mend(f copied, resync func(int64) int64, end int64) {
+	if f.copies == lanes {
+		return
+	}
+	if resync(end) < 0 {
+		img.torn = append(img.torn, piece{f.bytes, end - int64(f.size)})
+	} else {
+		img.worn = true
+	}
+}
+
+// newest says whether what is under a key is surely the newest that was stored there.
+func (img *image) newest(key string) bool { return img.values[key].at >= img.gap }
+
+// good says whether the file is believed as a whole.
+func (img *image) good() bool { return img.err == nil && !img.empty }
+
+// reader finds frames in the two lanes of a file.
+type reader struct{ file []byte }
+
+// copied is a frame that was found, with its bytes.
+type copied struct {
+	frame
+	bytes []byte
+	// copies of it that are whole.
+	copies int
+}
+
+// frame returns the frame at a place of the log: of two that differ, the one that
+// follows prev.
+func (r reader) frame(at int64, prev uint32) (best copied, ok bool) {
+	for lane := range lanes {
+		f, b, whole := r.in(lane, at)
+		if !whole {
+			continue
 		}
-		return value, nil
-	}
-	if account, ok := strings.CutPrefix(key, prefixLogins); ok {
-		if _, ok := readLogin(account, value); !ok {
-			return nil, fmt.Errorf("%w: the open login of account %s can't be read", ErrDamaged, account)
+		if ok && f.sum == best.sum {
+			best.copies++
+			continue
 		}
-		return value, nil
-	}
-	if account, ok := strings.CutPrefix(key, prefixRequests); ok {
-		if _, ok := readRequests(account, value); !ok {
-			return nil, fmt.Errorf("%w: the requests of account %s can't be read", ErrDamaged, account)
+		if !ok || f.prev == prev && best.prev != prev {
+			best = copied{f, b, 1}
 		}
-		return value, nil
+		ok = true
 	}
-	if account, ok := strings.CutPrefix(key, prefixRefusals); ok {
-		if _, ok := readRefusal(account, value); !ok {
-			return nil, fmt.Errorf("%w: the refusal of account %s's key can't be read", ErrDamaged, account)
+	return best, ok
+}
+
+func (r reader) in(lane int, at int64) (f frame, b []byte, whole bool) {
+	if first := physical(lane, at); first >= int64(len(r.file)) || r.file[first] != frameMark[0] {
+		return f, nil, false
+	}
+	if f, whole = decodeHead(r.bytes(lane, at, frameHead)); !whole {
+		return f, nil, false
+	}
+	if b = r.bytes(lane, at, f.size); b == nil {
+		return f, nil, false
+	}
+	return f, b, f.check(b)
+}
+
+// bytes returns n bytes of a lane; nil if the file does not have them.
+func (r reader) bytes(lane int, at int64, n int) []byte {
+	if physical(lane, at+int64(n)-1) >= int64(len(r.file)) {
+		return nil
+	}
+	if at%stripe+int64(n) <= stripe {
+		from := physical(lane, at)
+		return r.file[from:][:n:n]
+	}
+	b := make([]byte, 0, n)
+	for len(b) < n {
+		m := min(int64(n-len(b)), stripe-at%stripe)
+		b = append(b, r.file[physical(lane, at):][:m]...)
+		at += m
+	}
+	return b
+}
+
+// resync returns where in the log the next whole frame is; below zero: there is none.
+func (r reader) resync(at int64) int64 {
+	for ; physical(0, at) < int64(len(r.file)); at++ {
+		for lane := range lanes {
+			if _, _, whole := r.in(lane, at); whole {
+				return at
+			}
 		}
-		return value, nil
 	}
-	if key == keyMachine {
-		if readOwner(value).Name.Zero() || !checkSum(value) {
-			return nil, fmt.Errorf("%w: the name of its machine can't be read", ErrDamaged)
-		}
-		return value, nil
-	}
-	var d Delivery
-	if json.Unmarshal(value, &d) != nil || key != ledgerKey(d.Sink, d.Account) {
-		return nil, fmt.Errorf("%w: there is a key or a line of the ledger that nobody wrote", ErrDamaged)
-	}
-	return value, nil
+	return -1
 }
 
 // readFile reads a whole file. Parts that the disk does not give are zeros in
@@ -177,13 +257,12 @@ func readFile(path string) (b []byte, err error) {
 	// What a failed fsync of an earlier process left in the page cache is not
 	// on the disk; it must not be taken for what is.
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	const part = 4096
 	b = make([]byte, info.Size())
 	if _, err := io.ReadFull(f, b); err == nil {
 		return b, nil
 	}
-	for at := 0; at < len(b); at += part {
-		n := min(part, len(b)-at)
+	for at := 0; at < len(b); at += block {
+		n := min(block, len(b)-at)
 		if _, rerr := f.ReadAt(b[at:at+n], int64(at)); rerr != nil {
 			clear(b[at : at+n])
 			err = rerr
@@ -197,6 +276,8 @@ type source struct {
 	path string
 	file []byte
 	*image
+	// state is what the values are, in types.
+	state *state
 }
 
 // readSource reads the file at path. One that does not exist is empty. An
@@ -204,18 +285,31 @@ type source struct {
 func readSource(path string) (source, error) {
 	file, err := readFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return source{path: path, image: &image{empty: true}}, nil
+		return source{path: path, image: readImage(nil), state: newState()}, nil
 	}
 	if err != nil && file == nil {
 		return source{}, fmt.Errorf("the state file can't be read: %w", err)
 	}
-	s := source{path, file, readImage(file)}
-	if err != nil {
-		s.err = fmt.Errorf("%w: it can't be read (%w)", ErrDamaged, err)
-		s.stale = true
+	s := source{path: path, file: file, image: readImage(file), state: newState()}
+	if err != nil && s.image.err == nil {
+		s.worn = true // what could not be read stands elsewhere in the file
+	}
+	if s.image.err == nil || !errors.Is(s.image.err, ErrNewerFormat) {
+		s.decode()
 	}
 	return s, nil
 }
 
-// good says whether the file is believed as a whole.
-func (s source) good() bool { return s.err == nil && !s.empty }
+// decode makes typed values of what was read.
+func (s *source) decode() {
+	var errs []error
+	for key, f := range s.values {
+		if err := s.state.put(key, f.value); err != nil {
+			errs = append(errs, err)
+			delete(s.values, key)
+		}
+	}
+	if len(errs) > 0 {
+		s.err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(s.err, joinSorted(errs)))
+	}
+}

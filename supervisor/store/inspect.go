@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 )
 
 // Inspect says what is wrong with the state file in a directory, without
@@ -25,25 +27,24 @@ func Records(dir string) (all []Record, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for key, value := range s.values {
-		account, ok := recordAccount(key)
-		if !ok {
-			continue
-		}
-		r, err := open(account, value)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, r)
+	return s.state.records(), nil
+}
+
+// OwnerOf is [Journal.Owner] of the store in a directory, without changing anything. Its
+// errors are those of [Inspect].
+func OwnerOf(dir string) (machine.Owner, error) {
+	s, err := inspect(dir)
+	if err != nil {
+		return machine.Owner{}, err
 	}
-	return all, nil
+	return s.state.owner, nil
 }
 
 // inspect reads the state file in a directory.
 func inspect(dir string) (s source, err error) {
 	d, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return source{image: &image{empty: true}}, nil
+		return source{image: readImage(nil), state: newState()}, nil
 	}
 	if err != nil {
 		return s, fmt.Errorf("the state directory can't be opened: %w", err)
@@ -64,6 +65,9 @@ func inspect(dir string) (s source, err error) {
 	s, err = readSource(p.file())
 	if err != nil {
 		return s, err
+	}
+	if s.moved != "" && s.err == nil {
+		return s, fmt.Errorf("%w to %s", ErrMoved, s.moved)
 	}
 	if s.err != nil {
 		return s, fmt.Errorf("the state file %s: %w", s.path, s.err)

@@ -75,7 +75,7 @@ func TestKill(t *testing.T) {
 	afterIntent := 0
 	for round := range 12 {
 		word, version := killAfter(t, self, dir, 5+7*round)
-		s := openBolt(t, dir)
+		s := openStore(t, dir)
 		r, err := s.Load(t.Context(), "main")
 		if err != nil {
 			t.Fatal(err)

@@ -2,11 +2,9 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"maps"
 	"time"
 )
 
@@ -41,9 +39,6 @@ func (e *engine) note(ctx context.Context, d Delivery) error {
 	if err := errors.Join(checkName("a sink", d.Sink), checkName("an account", d.Account), ctx.Err()); err != nil {
 		return fmt.Errorf("noting a delivery: %w", err)
 	}
-	if err := e.usable(); err != nil {
-		return fmt.Errorf("noting the delivery of account %s to sink %s: %w", d.Account, d.Sink, err)
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
@@ -54,7 +49,6 @@ func (e *engine) note(ctx context.Context, d Delivery) error {
 		d = old.then(d)
 	}
 	e.pending[key] = d
-	e.sinks[d.Sink] = true
 	if e.flush == nil {
 		e.flush = time.AfterFunc(flushAfter, e.flushLedger)
 	}
@@ -64,6 +58,9 @@ func (e *engine) note(ctx context.Context, d Delivery) error {
 // then is the line d after a later note about the same sink and account, which
 // knows only of what it was written for.
 func (d Delivery) then(later Delivery) Delivery {
+	if d.Sink == "" {
+		return later
+	}
 	if later.Version > 0 && later.Version >= d.Version {
 		d.Version, d.At, d.Latency = later.Version, later.At, later.Latency
 	}
@@ -88,26 +85,16 @@ func (e *engine) flushLedger() {
 	}
 }
 
-// deliver drafts what is pending.
-func (d draft) deliver(pending map[string]Delivery) {
-	for key, p := range pending {
-		if d.dropped[p.Account] {
-			continue
-		}
-		if old, ok := readDelivery(d.get(key)); ok {
-			p = old.then(p)
-		}
-		if b, err := json.Marshal(p); err == nil {
-			d.put(key, b)
-		}
-	}
-}
-
 // settle forgets what was written. The caller holds e.mu.
-func (e *engine) settle(written map[string]Delivery) {
+func (e *engine) settle(batch []*write, written map[string]Delivery) {
 	for key, d := range written {
 		if e.pending[key] == d {
 			delete(e.pending, key)
+		}
+	}
+	for _, w := range batch {
+		if w.drops && w.err == nil {
+			maps.DeleteFunc(e.pending, func(_ string, d Delivery) bool { return d.Account == w.subject })
 		}
 	}
 	if len(e.pending) == 0 && e.flush != nil && e.flush.Stop() {
@@ -117,81 +104,47 @@ func (e *engine) settle(written map[string]Delivery) {
 
 // Deliveries implements [Store].
 func (e *engine) Deliveries(ctx context.Context, sink string) (map[string]Delivery, error) {
-	if err := errors.Join(checkName("a sink", sink), ctx.Err()); err != nil {
-		return nil, fmt.Errorf("reading the ledger: %w", err)
+	if err := errors.Join(checkName("a sink", sink), e.readable(ctx, "the ledger of sink "+sink)); err != nil {
+		return nil, err
 	}
-	ledger := make(map[string]Delivery)
 	// What is pending is looked at first: it leaves there only after it shows
-	// in the backend.
-	prefix := ledgerPrefix(sink)
+	// in the state.
+	waiting := map[string]Delivery{}
 	e.mu.Lock()
-	for key, d := range e.pending {
-		if strings.HasPrefix(key, prefix) {
-			ledger[d.Account] = d
+	for _, d := range e.pending {
+		if d.Sink == sink {
+			waiting[d.Account] = d
 		}
 	}
 	e.mu.Unlock()
-	var lines [][]byte // read when the view has ended: a write waits for that
-	err := e.read(func(r reader) {
-		r.scan(prefix, func(_ string, value []byte) { lines = append(lines, value) })
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the ledger of sink %s: %w", sink, err)
+	e.state.mu.RLock()
+	ledger := maps.Clone(e.state.ledger[sink])
+	e.state.mu.RUnlock()
+	if ledger == nil {
+		return waiting, nil
 	}
-	for _, line := range lines {
-		d, ok := readDelivery(line)
-		if !ok {
-			continue // delivering once more mends it
-		}
-		if p, ok := ledger[d.Account]; ok {
-			d = d.then(p)
-		}
-		ledger[d.Account] = d
+	for name, d := range waiting {
+		ledger[name] = ledger[name].then(d)
 	}
 	return ledger, nil
 }
 
 // Delivery implements [Store].
-func (e *engine) Delivery(ctx context.Context, sink, account string) (Delivery, error) {
-	if err := errors.Join(checkName("a sink", sink), checkName("an account", account), ctx.Err()); err != nil {
-		return Delivery{}, fmt.Errorf("reading the ledger: %w", err)
+func (e *engine) Delivery(ctx context.Context, sink, name string) (Delivery, error) {
+	if err := errors.Join(checkName("a sink", sink), checkName("an account", name), e.readable(ctx, "the ledger of sink "+sink)); err != nil {
+		return Delivery{}, err
 	}
-	key := ledgerKey(sink, account)
 	e.mu.Lock()
-	pending, waits := e.pending[key] // looked at first, as in Deliveries
+	waiting, waits := e.pending[ledgerKey(sink, name)] // looked at first, as in Deliveries
 	e.mu.Unlock()
-	b, err := e.one(ctx, key)
-	if err != nil {
-		return Delivery{}, fmt.Errorf("reading the ledger of sink %s: %w", sink, err)
-	}
-	d, ok := readDelivery(b)
+	e.state.mu.RLock()
+	d, ok := e.state.ledger[sink][name]
+	e.state.mu.RUnlock()
 	switch {
 	case ok && waits:
-		return d.then(pending), nil
+		return d.then(waiting), nil
 	case waits:
-		return pending, nil
-	case ok:
-		return d, nil
+		return waiting, nil
 	}
-	return Delivery{}, nil // delivering once more mends what can't be read
-}
-
-func readDelivery(b []byte) (d Delivery, ok bool) {
-	ok = b != nil && json.Unmarshal(b, &d) == nil
-	if ok && d.Result == "" { // format 2.0 knows of deliveries only
-		d.Result, d.TriedVersion, d.TriedAt = ResultDelivered, d.Version, d.At
-	}
-	return d, ok
-}
-
-func (e *engine) usable() error {
-	e.view.RLock()
-	defer e.view.RUnlock()
-	return e.refusal
-}
-
-// joinSorted joins errors in an order that does not change from call to call.
-func joinSorted(errs []error) error {
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
+	return d, nil
 }

@@ -11,9 +11,19 @@ import (
 	"time"
 )
 
-// retryAfter is how soon after a fresh file could not be written the next one
-// is tried: callers must not be kept waiting by a dying disk, nor it by them.
-const retryAfter = time.Second
+const (
+	// retryAfter is how soon after a fresh file could not be written the next one
+	// is tried: callers must not be kept waiting by a dying disk, nor it by them.
+	retryAfter = time.Second
+	// hangsAfter is how long a write takes that hangs.
+	hangsAfter = time.Second
+	// historyFor is how long what a transaction changed stays in the file, as far as
+	// historyRoom, or a quarter of the store, has room for it.
+	historyFor  = 6 * time.Hour
+	historyRoom = 512 << 10
+	// A file is made compact when it is so many times as long as it was then.
+	bloat = 4
+)
 
 // mirror is the backend that outlives its file: it holds in memory what is
 // durable, answers from there, and can write it into a fresh file at any time.
@@ -21,18 +31,17 @@ type mirror struct {
 	options Options
 	// places are the state directory and, if there is one, the fallback.
 	places []*place
-	// values is what is durable.
-	values memoryBackend
+	state  *state
 
 	// mu admits one writer, backup or close at a time.
 	mu     sync.Mutex
-	total  total // of values
+	last   position // of what is durable
 	format string
 	// tried is the highest sequence that any file may hold.
 	tried uint64
-	// file is where values are durable, in the place at; nil: the last write
+	// file is where the state is durable, in the place at; nil: the last write
 	// failed, and what a file holds is not known.
-	file *boltBackend
+	file *journal
 	at   *place
 	// fault is why there is no file, and since when.
 	fault   error
@@ -43,15 +52,19 @@ type mirror struct {
 	// closed: nothing is written any more, whoever comes late. Somebody else may
 	// have the directory.
 	closed bool
-	// known is fault, for those who must not wait for mu.
-	known atomic.Pointer[error]
+	// known is fault, and writingSince when the write that is under way began, for
+	// those who must not wait for mu.
+	known        atomic.Pointer[error]
+	writingSince atomic.Pointer[time.Time]
 	// backedUp is when the newest backup was made.
 	backedUp time.Time
 	restored *Restored
+	// smallest is the length under which a file is never made compact.
+	smallest int64
 }
 
 func newMirror(dir string, o Options) *mirror {
-	m := &mirror{options: o, format: formatVersion, wrong: wrongFailed, values: memoryBackend{values: newKeyspace(nil)}}
+	m := &mirror{options: o, format: formatVersion, wrong: wrongFailed, state: newState(), smallest: 2 * historyRoom}
 	m.places = []*place{{dir: dir}}
 	if o.Fallback != "" {
 		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback)})
@@ -71,17 +84,21 @@ func FallbackOf(stateDir, fallback string) string {
 	return filepath.Join(fallback, fmt.Sprintf("tokenkeeper-%.4x", sha256.Sum256([]byte(abs))))
 }
 
-func (m *mirror) view(fn func(reader)) error { return m.values.view(fn) }
+// durable implements backend.
+func (m *mirror) durable() *state { return m.state }
 
-// update implements backend. Its only error is ErrDisk.
+// update implements backend.
 func (m *mirror) update(c change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	now := time.Now()
+	m.writingSince.Store(&now)
+	defer m.writingSince.Store(nil)
 	if m.file != nil {
-		next := m.next(c)
-		err := m.write(c, next)
+		err := m.write(frame{body: encodeChange(c)})
 		if err == nil {
-			m.settle(c, next)
+			m.settle(c)
+			m.compact()
 			return nil
 		}
 		return m.leave(c, "a change could not be written to the state file, which is not used any more", err)
@@ -122,54 +139,54 @@ func (m *mirror) where() string {
 	return "the fallback directory, and moves back at the first start that can write the state directory"
 }
 
-// next is the total after c, under a sequence that no file has yet.
-func (m *mirror) next(c change) total {
-	sum := uint64(m.total.Sum) ^ uint64(newTotal(m.total.Sequence, 0).Sum)
-	for key, value := range c {
-		if old, ok := m.values.values.lookup(key); ok {
-			sum ^= pairSum(key, old)
-		}
-		if value != nil {
-			sum ^= pairSum(key, value)
-		}
-	}
+// next is a sequence that no file has yet.
+func (m *mirror) next() uint64 {
 	m.tried++
-	return newTotal(m.tried, sum)
+	return m.tried
 }
 
-// write makes c durable in the file that is open.
-func (m *mirror) write(c change, next total) error {
-	sum, err := next.encode()
-	if err != nil {
+// write makes one frame durable in the file that is open.
+func (m *mirror) write(f frame) error {
+	if err := m.displaced(); err != nil {
 		return err
 	}
-	all := maps.Clone(c)
-	all[keySum] = sum
-	format := upgraded(m.format)
-	if format != m.format {
-		all[keyFormat] = []byte(format)
-	}
-	err = guard(func() error {
-		if err := m.displaced(); err != nil {
-			return err
-		}
-		if err := m.file.update(all); err != nil {
-			return err
-		}
-		// Only now is it known where that went.
-		_, err := m.found()
+	f.sequence, f.at = m.next(), m.options.Now()
+	if err := m.file.append(f); err != nil {
 		return err
-	})
-	if err == nil {
-		m.format = format
 	}
+	// Only now is it known where that went.
+	_, err := m.found()
 	return err
 }
 
 // settle notes that c is durable.
-func (m *mirror) settle(c change, next total) {
-	_ = m.values.update(c) // a map takes everything
-	m.total = next
+func (m *mirror) settle(c change) {
+	m.last = m.file.last
+	if err := m.state.apply(c); err != nil {
+		// What was just made durable can't be read: no later start could.
+		panic(fmt.Sprintf("the store has written what it can't read: %v", err))
+	}
+}
+
+// compact goes on in a shorter file if this one has mostly what is over.
+func (m *mirror) compact() {
+	if m.file.end < max(bloat*m.file.fresh, m.smallest) {
+		return
+	}
+	values, err := m.state.values()
+	old := m.file
+	f := fresh{values: values, sequence: m.next(), at: m.options.Now(), format: m.format}
+	if err == nil {
+		f.history = old.tail(f.at.Add(-historyFor), max(historyRoom, old.fresh/bloat))
+		m.file, err = m.at.replace(f, "", m.options)
+	}
+	if err != nil {
+		m.options.Log.Warn("the state file could not be made shorter, and grows", "path", m.at.file(), "error", err)
+		m.file, old.fresh = old, old.end // not at each change
+		return
+	}
+	m.last = m.file.last
+	_ = old.file.Close()
 }
 
 // lose gives up the file that is open.
@@ -180,7 +197,7 @@ func (m *mirror) lose(what string, err error) {
 
 // part closes the file, with which something is wrong.
 func (m *mirror) part(wrong string) {
-	_ = guard(m.file.close)
+	_ = m.file.file.Close()
 	m.file, m.wrong = nil, wrong
 }
 
@@ -192,25 +209,22 @@ func (m *mirror) renew(c change, wrong string) error {
 }
 
 func (m *mirror) renewAs(c change, aside func(*place) string) error {
-	m.format = upgraded(m.format)
-	all := m.values.values.flat()
-	for key, value := range c {
-		if value == nil {
-			delete(all, key)
-		} else {
-			all[key] = value
-		}
+	values, err := m.state.values()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
+	maps.Copy(values, c)
+	maps.DeleteFunc(values, func(_ string, value []byte) bool { return value == nil })
 	var errs []error
 	for _, p := range m.places {
-		next := m.next(c)
-		b, err := p.replace(fresh{all, next, m.format}, aside(p), m.options)
+		f := fresh{values: values, sequence: m.next(), at: m.options.Now(), format: m.format}
+		j, err := p.replace(f, aside(p), m.options)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		m.settle(c, next)
-		m.file, m.at, m.fault = b, p, nil
+		m.file, m.at, m.fault = j, p, nil
+		m.settle(c)
 		m.known.Store(nil)
 		p.tidy()
 		return nil
@@ -236,6 +250,19 @@ func (m *mirror) tell(t Trouble) {
 	}
 }
 
+// moveAway says in the file that the store goes on elsewhere.
+func (m *mirror) moveAway(to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file == nil {
+		return errors.Join(m.fault, ErrClosed)
+	}
+	err := m.write(frame{kind: frameMoved, body: []byte(to)})
+	m.part(wrongFailed)
+	m.fault, m.faultAt, m.closed = fmt.Errorf("%w to %s", ErrMoved, to), m.options.Now().AddDate(100, 0, 0), true
+	return err
+}
+
 // close implements backend.
 func (m *mirror) close() error {
 	m.mu.Lock()
@@ -243,7 +270,7 @@ func (m *mirror) close() error {
 	m.closed = true
 	if m.file != nil {
 		// Nothing is lost by an error: what was written has been synced.
-		if err := guard(m.file.close); err != nil {
+		if err := m.file.file.Close(); err != nil {
 			m.options.Log.Warn("closing the state file", "path", m.at.file(), "error", err)
 		}
 		m.file = nil

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	berrors "go.etcd.io/bbolt/errors"
 )
 
 // open finds the newest state, makes a backup of it, and opens its file; or
@@ -23,28 +21,28 @@ func (m *mirror) open() error {
 	var best *source
 	for n, s := range live {
 		switch {
-		case s.foreign:
-			return fmt.Errorf("state file %s: %w; give the supervisor a state directory of its own", s.path, s.err)
 		case s.err != nil:
 			return m.restore(live, fmt.Errorf("state file %s: %w", s.path, s.err))
-		case s.good() && (best == nil || s.total.Sequence > best.total.Sequence):
+		case s.good() && (best == nil || s.sequence > best.sequence):
 			best = &live[n]
 		}
 	}
 	if best == nil {
 		return m.restore(live, errGone)
 	}
+	if best.moved != "" {
+		return fmt.Errorf("%w to %s; what is in %s is not the newest any more", ErrMoved, best.moved, best.path)
+	}
 	m.adopt(*best)
 	switch {
-	case best.old:
-		// The old file itself becomes the backup; from now on nobody writes
-		// into it.
-		err = m.renewAs(nil, func(p *place) string { return freeName(p.backupName(m.options.Now()), backupSuffix) })
 	case best.path != m.places[0].file():
 		err = m.renew(nil, "older")
+	case best.worn:
+		m.options.Log.Warn("a part of the state file is damaged, all of which stands in it a second time; a fresh one takes its place", "path", best.path)
+		err = m.renew(nil, "damaged")
 	default:
 		m.backupAtOpen(best)
-		err = m.openInPlace()
+		err = m.openInPlace(best)
 	}
 	if err != nil && !errors.Is(err, ErrDisk) {
 		return err
@@ -79,26 +77,15 @@ func (m *mirror) readLive() ([]source, error) {
 
 // adopt takes what a good file holds.
 func (m *mirror) adopt(s source) {
-	m.values.values = newKeyspace(s.values)
-	m.total, m.tried = s.total, s.total.Sequence
-	if !s.old {
-		m.format = s.format // a newer minor version keeps its number
-	}
+	m.state, m.last, m.tried = s.state, s.position, s.sequence
+	m.format, _ = checkFormat(s.format)
 }
 
 // openInPlace goes on in the state file that is there.
-func (m *mirror) openInPlace() error {
-	m.at = m.places[0]
-	b := &boltBackend{}
-	err := guard(func() error { return b.open(m.at.file(), m.options.Timeout) })
-	if err == nil {
-		m.file = b
+func (m *mirror) openInPlace(s *source) (err error) {
+	if m.file, err = openJournal(m.at.file(), s.image); err == nil {
 		m.at.tidy()
 		return nil
-	}
-	_ = guard(b.close)
-	if errors.Is(err, berrors.ErrTimeout) {
-		return inUse(m.at.file())
 	}
 	m.tell(Trouble{What: "the state file can't be written", Path: m.at.file(), Err: err})
 	return m.recover(nil)

@@ -107,21 +107,14 @@ func (p *place) release() {
 	p.lock, p.former = nil, nil
 }
 
-// fresh is what a new file is to hold.
-type fresh struct {
-	values map[string][]byte
-	total  total
-	format string
-}
-
 // nextSuffix is of a fresh file that is not in its place yet.
 const nextSuffix = ".new"
 
 // replace writes f into a new file, puts it in the place of the one that is
-// there, and returns it open. The old file is kept under the name aside. The
-// new one has never failed an fsync: it is another inode, with pages of its
+// there, and returns it open. The old file is kept under the name aside; "": it is not.
+// The new one has never failed an fsync: it is another inode, with pages of its
 // own.
-func (p *place) replace(f fresh, aside string, o Options) (_ *boltBackend, err error) {
+func (p *place) replace(f fresh, aside string, o Options) (_ *journal, err error) {
 	if err := p.claim(o.Timeout); err != nil {
 		return nil, err
 	}
@@ -129,34 +122,32 @@ func (p *place) replace(f fresh, aside string, o Options) (_ *boltBackend, err e
 	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("clearing the place of a fresh state file: %w", err)
 	}
-	b := &boltBackend{}
+	j, err := createJournal(next, f)
+	if err != nil {
+		_ = os.Remove(next) // gives the room back on a full disk
+		return nil, fmt.Errorf("the fresh state file %s can't be written: %w", next, err)
+	}
 	placed := false
 	defer func() {
 		if err != nil {
-			_ = guard(b.close)
+			_ = j.file.Close()
 			if !placed {
-				_ = os.Remove(next) // gives the room back on a full disk
+				_ = os.Remove(next)
 			}
 		}
 	}()
-	if err := guard(func() error { return b.open(next, o.Timeout) }); err != nil {
-		return nil, fmt.Errorf("the fresh state file %s can't be made: %w", next, err)
-	}
-	if err := guard(func() error { return b.fill(f) }); err != nil {
-		return nil, fmt.Errorf("the fresh state file %s can't be written: %w", next, err)
-	}
-	written, err := readSource(next)
+	written, err := readFile(next)
 	if err != nil {
 		return nil, err
 	}
-	if written.err != nil || written.total != f.total {
-		return nil, fmt.Errorf("the fresh state file %s reads back other than it was written (%w)", next, errors.Join(ErrDamaged, written.err))
+	if img := readImage(written); !img.good() || img.worn || img.position != j.last {
+		return nil, fmt.Errorf("the fresh state file %s reads back other than it was written (%w)", next, errors.Join(ErrDamaged, img.err))
 	}
 	if err := p.swap(next, aside); err != nil {
 		return nil, err
 	}
 	placed = true
-	return b, syncDir(p.dir)
+	return j, syncDir(p.dir)
 }
 
 // swap puts the file next in the state file's place, which is never empty
@@ -164,7 +155,7 @@ func (p *place) replace(f fresh, aside string, o Options) (_ *boltBackend, err e
 // be made it is renamed, and is found there if the machine dies in between.
 func (p *place) swap(next, aside string) error {
 	undo := func() error { return nil }
-	if _, err := os.Lstat(p.file()); err == nil {
+	if _, err := os.Lstat(p.file()); err == nil && aside != "" {
 		if err := os.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
 			return fmt.Errorf("keeping the old state file: %w", err)
 		}

@@ -35,7 +35,7 @@ func TestRandomFaults(t *testing.T) {
 				"commit":     r.commit,
 				"more":       r.commit,
 				"break file": func(*rapid.T) { r.store.BreakFile(); faults++ },
-				"break tree": func(*rapid.T) { r.store.BreakTree(); faults++ },
+				"break tree": func(*rapid.T) { r.store.StopWrites(); faults++ },
 				"disk goes":  r.goAway,
 				"disk comes": r.comeBack,
 				"meddle":     r.meddle,
@@ -58,7 +58,7 @@ func TestRandomFaults(t *testing.T) {
 type faulty struct {
 	disk, dir, fallback string
 
-	store *store.Bolt
+	store *store.Journal
 	away  bool
 	// acked is the last version of each account that Commit acknowledged, and
 	// tried the last that it was called with.

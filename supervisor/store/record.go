@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // Origin is where a version came from.
@@ -50,65 +51,65 @@ const (
 
 // Record is a token with its version and history, as stored.
 type Record struct {
-	Account  string
-	Provider string
+	Account  string `json:"account"`
+	Provider string `json:"provider"`
 	// Version grows by one with every new token of the account.
-	Version uint64
+	Version uint64 `json:"version"`
 	// Token is the newest one. Its RefreshToken is never zero once one is
 	// known: an answer without a refresh token leaves the old one in place.
-	Token  sdk.Token
-	Way    Way
-	Origin Origin
+	Token  sdk.Token `json:"-"` // codec.go stores it
+	Way    Way       `json:"way,omitempty"`
+	Origin Origin    `json:"origin"`
 	// Attempt that produced this version; "" for an import.
-	Attempt  string
-	StoredAt time.Time
+	Attempt  string    `json:"attempt,omitempty"`
+	StoredAt time.Time `json:"stored_at,omitzero"`
 
 	// LoginAt is when a person logged in; LoginUncertain: it was guessed from
 	// a file that may have been rewritten at each refresh.
-	LoginAt        time.Time
-	LoginUncertain bool
+	LoginAt        time.Time `json:"login_at,omitzero"`
+	LoginUncertain bool      `json:"login_uncertain,omitempty"`
 	// RefreshExpiry is when the refresh token dies; zero: not known.
-	RefreshExpiry time.Time
+	RefreshExpiry time.Time `json:"refresh_expiry,omitzero"`
 
 	// FoundIn says for people where a token was found that no broker has given us,
 	// nor taken yet; "": it was not, or nobody knows.
-	FoundIn string
+	FoundIn string `json:"found_in,omitempty"`
 	// GrantedTo says where the refresh token may be sent.
-	GrantedTo GrantedTo
+	GrantedTo GrantedTo `json:"granted_to,omitzero"`
 	// Candidate is a login of another person, which waits beside this version
 	// and those that follow; nil: there is none.
-	Candidate *Candidate
+	Candidate *Candidate `json:"-"`
 
 	// Grant counts the account's grants: it grows with each login, import and mint, and
 	// is 1 for the first. Parent is the fingerprint of the refresh token that this
 	// version was obtained with; "": none (a login, an import, a mint), or nobody knows.
-	Grant  uint64
-	Parent string
+	Grant  uint64 `json:"grant,omitempty"`
+	Parent string `json:"parent,omitempty"`
 
 	// Fingerprints of past refresh tokens, newest first, and Past those of the
 	// ones before, oldest first, eight bytes each, as far as they are kept: see
 	// [Record.Replaced].
-	Fingerprints []string
-	Past         []byte
-	Health       Health
+	Fingerprints []string `json:"fingerprints,omitempty"`
+	Past         []byte   `json:"past,omitempty"`
+	Health       Health   `json:"health,omitzero"`
 	// Before is what this version, which was found somewhere, took the place
 	// of, newest first: what was found before it and not proven either, and
 	// last the one that the broker gave. They are kept until the broker has
 	// taken this one, and tried one by one if it is refused.
-	Before []Before
+	Before []Before `json:"-"`
 
 	// Evidence are answers that were not installed, newest first: see
 	// [Record.Late].
-	Evidence []Evidence
+	Evidence []Evidence `json:"-"`
 
 	// Held: it is in memory only (see Store.Hold). Not stored.
-	Held bool
+	Held bool `json:"-"`
 	// Key is the fingerprint of the key from which the account's tokens can be minted,
 	// as it is configured now; "": they can't be, or nobody knows. Not stored.
-	Key string
+	Key string `json:"-"`
 
 	// Unknown holds the fields that a newer program wrote; they survive.
-	Unknown map[string][]byte
+	Unknown map[string][]byte `json:"-"`
 }
 
 // Health is how the account's refreshes go. It is stored, so that a restart
@@ -116,19 +117,19 @@ type Record struct {
 type Health struct {
 	// Failures in a row; Halves of them brought a new refresh token and no access
 	// token.
-	Failures    int
-	Halves      int
-	LastError   string
-	LastKind    sdk.Kind
-	LastFailure time.Time
+	Failures    int       `json:"failures,omitempty"`
+	Halves      int       `json:"halves,omitempty"`
+	LastError   string    `json:"last_error,omitempty"`
+	LastKind    sdk.Kind  `json:"last_kind,omitempty"`
+	LastFailure time.Time `json:"last_failure,omitzero"`
 	// NeedsLogin holds the fingerprint of the token that the server refused, see
 	// [Record.Spends].
-	NeedsLogin string
+	NeedsLogin string `json:"needs_login,omitempty"`
 	// Ambiguous is since when an attempt's outcome is unknown; zero: none is.
-	Ambiguous time.Time
+	Ambiguous time.Time `json:"ambiguous,omitzero"`
 	// KeyRefused holds the fingerprint of the key that the server refused, see
 	// [Record.Key].
-	KeyRefused string
+	KeyRefused string `json:"key_refused,omitempty"`
 }
 
 // Spends is what the account's next attempt sends: the refresh token, or the access
@@ -228,57 +229,39 @@ func (r Record) Document() format.Document {
 	}
 }
 
-// Intent announces an attempt. It outlives its writer: an intent without an
-// answer in the spool is an attempt whose outcome is unknown.
-type Intent struct {
-	Account  string `json:"account"`
-	Provider string `json:"provider"`
-	Attempt  string `json:"attempt"`
-	// Kind is one of package spool's.
-	Kind string `json:"kind"`
-	// Version of the record that the attempt starts from.
-	Version uint64 `json:"version"`
-	// Grant of that record; 0: an older program has announced it.
-	Grant uint64 `json:"grant,omitempty"`
-	// Fingerprint of what it spends, see [Record.Spends], or of the key that a mint
-	// presents, see [Record.Key]; "" for an exchange.
-	Fingerprint string    `json:"fingerprint,omitempty"`
-	At          time.Time `json:"at"`
-	// Boot is the machine's boot id: what only the page cache held is gone
-	// when it has changed.
-	Boot string `json:"boot,omitempty"`
-	// Spool is the id of the provider's spool, in which the attempt is noted
-	// before it is sent: only who holds that very spool, in the same boot, can
-	// know that it was not sent. "": nobody can.
-	Spool string `json:"spool,omitempty"`
-	// Until is when the attempt is over, whoever makes it; zero: not known.
-	Until time.Time `json:"until,omitzero"`
-	// Replays is the ambiguous attempt that this one tries again, and
-	// AmbiguousSince when that one began; "" and zero: none.
-	Replays        string    `json:"replays,omitempty"`
-	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
-	// Sends counts the first attempt and those of its replays that may have
-	// reached the server, and SentAt is when the newest of them began; 0 and
-	// zero: not noted.
-	Sends  int       `json:"sends,omitempty"`
-	SentAt time.Time `json:"sent_at,omitzero"`
-	// Unread: an answer came that may hold the new refresh token, and nobody
-	// could read it. The provider's spool has put it aside, as the answer to
-	// UnreadAttempt; "": to Replays, or else to Attempt.
-	Unread        bool   `json:"unread,omitempty"`
-	UnreadAttempt string `json:"unread_attempt,omitempty"`
-	// Login is the State of the [Login] whose code an exchange spends, or that the
-	// attempt ends; "": none, or an older program has announced it.
-	Login string `json:"login,omitempty"`
-	// Requests, if not nil, take the place of the account's with the announcement,
-	// which is one of them: see [Store.Requests]. Not stored in the intent.
-	Requests []Request `json:"-"`
-	// Before is the intent in whose place this one stands for the time being:
-	// a login's, over a refresh of which nobody knows the outcome. Abandon
-	// gives it back; a Commit ends both. nil: none.
-	Before *Intent `json:"before,omitempty"`
+// GrantedTo is whom a broker has given a token to, as the configuration said
+// then. Sent by another client, or to another server, a refresh token is worth
+// nothing, and the server may take it for stolen. The zero value: not known.
+type GrantedTo struct {
+	// Client is the fingerprint of the client id.
+	Client string `json:"client,omitempty"`
+	// Environment of the broker, and host of its token endpoint; "": what the
+	// provider takes if nothing is configured.
+	Environment string `json:"environment,omitempty"`
+	TokenHost   string `json:"token_host,omitempty"`
+	// Person is who has logged in.
+	Person Person `json:"person,omitzero"`
+}
 
-	// Unknown is a JSON object of the fields that a newer program wrote, which
-	// survive; "": none.
-	Unknown string `json:"-"`
+// newer says whether a holds the newer token of two records of one account.
+func newer(a, b Record) bool {
+	if a.Version != b.Version {
+		return a.Version > b.Version
+	}
+	if !a.StoredAt.Equal(b.StoredAt) {
+		return a.StoredAt.After(b.StoredAt)
+	}
+	return a.keptBeside().After(b.keptBeside())
+}
+
+// keptBeside is when something was last kept beside the record, which makes no
+// version of its own.
+func (r Record) keptBeside() (last time.Time) {
+	for _, e := range r.Evidence {
+		last = moment.Later(last, e.At)
+	}
+	if c := r.Candidate; c != nil {
+		last = moment.Later(last, c.LoginAt)
+	}
+	return last
 }

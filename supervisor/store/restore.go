@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 var errGone = fmt.Errorf("%w: the state file is gone", ErrDamaged)
@@ -20,12 +21,10 @@ type restoration struct {
 	// records are the newest of each account that could be found.
 	records map[string]restoredRecord
 	// intents that stood in what is left.
-	intents map[string][]byte
-	// outlived are the alerts that were open in what is left, and the requests that
-	// were made, by key.
-	outlived map[string][]byte
-	// machine is what is left says of the machine that the store belongs to.
-	machine []byte
+	intents map[string]*Intent
+	// outlived is what is as true after a restoration, by key: the alerts that were open
+	// in what is left, the requests that were made, and whose store it is.
+	outlived change
 	// named are accounts that something speaks of.
 	named map[string]bool
 	// tried is the highest sequence of any file.
@@ -43,7 +42,7 @@ type restoredRecord struct {
 // highest version counts, wherever it stands: versions never go back, and
 // the newest refresh token is the one that is good.
 func (m *mirror) restore(live []source, cause error) error {
-	r := &restoration{records: map[string]restoredRecord{}, intents: map[string][]byte{}, outlived: map[string][]byte{}, named: map[string]bool{}}
+	r := &restoration{records: map[string]restoredRecord{}, intents: map[string]*Intent{}, outlived: change{}, named: map[string]bool{}}
 	for n := range live {
 		if err := r.add(&live[n], true); err != nil {
 			return err
@@ -72,12 +71,13 @@ func (m *mirror) restore(live []source, cause error) error {
 		return fmt.Errorf("%w, and there is no record to restore it from; move what is in %s away, keep it, and import the tokens or log in again",
 			cause, m.places[0].dir)
 	}
-	values := r.values()
-	m.values.values = newKeyspace(values)
+	m.state = newState()
+	if err := m.state.apply(r.values()); err != nil {
+		return err
+	}
 	m.tried = r.tried
-	m.total = newTotal(m.tried, sumOf(values))
-	if r.base != nil && !r.base.old {
-		m.format = r.base.format
+	if r.base != nil {
+		m.format, _ = checkFormat(r.base.format)
 	}
 	m.restored = r.report(cause)
 	now := m.options.Now()
@@ -95,7 +95,6 @@ func (m *mirror) restore(live []source, cause error) error {
 
 // begin makes a new, empty store.
 func (m *mirror) begin() error {
-	m.total = newTotal(0, 0)
 	return m.renew(nil, "empty")
 }
 
@@ -117,55 +116,47 @@ func (r *restoration) add(s *source, live bool) error {
 	if errors.Is(s.err, ErrNewerFormat) {
 		return fmt.Errorf("file %s: %w", s.path, s.err)
 	}
-	if s.empty || s.foreign {
+	if s.empty {
 		return nil
 	}
-	if s.good() {
-		r.tried = max(r.tried, s.total.Sequence)
+	if s.moved != "" {
+		return fmt.Errorf("%w to %s, says %s", ErrMoved, s.moved, s.path)
 	}
-	if s.good() && (r.base == nil || s.total.Sequence > r.base.total.Sequence) {
+	r.tried = max(r.tried, s.sequence)
+	if s.good() && (r.base == nil || s.sequence > r.base.sequence) {
 		r.base = s
 	}
-	for key, value := range s.values {
-		if account, ok := recordAccount(key); ok {
-			rec, err := open(account, value)
-			if err != nil {
-				return err // image has read it
+	for name, a := range s.state.accounts {
+		r.named[name] = true
+		if a.record.Version > 0 {
+			r.offer(a.record, s.path, live && s.newest(recordKey(name)))
+		}
+		if live && a.intent != nil {
+			r.intents[name] = a.intent
+		}
+	}
+	for _, lines := range s.state.ledger {
+		for name := range lines {
+			if !isAlert(name) {
+				r.named[name] = true
 			}
-			r.offer(rec, s.path, live && !s.stale)
 		}
-		if account, ok := intentAccount(key); ok {
-			r.named[account] = true
-			if live {
-				r.intents[account] = value
-			}
-		}
-		if d, ok := readDelivery(value); ok && strings.HasPrefix(key, prefixLedger) && !isAlert(d.Account) {
-			r.named[d.Account] = true
-		}
-		if live && key == keyMachine {
-			r.machine = value
-		}
+	}
+	for key, f := range s.values {
 		if live && outlives(key) {
-			r.outlived[key] = value
+			r.outlived[key] = f.value
 		}
-	}
-	if s.good() {
-		return nil
-	}
-	found, err := salvage(s.file)
-	if err != nil {
-		return fmt.Errorf("file %s: %w", s.path, err)
-	}
-	for _, rec := range found {
-		r.offer(rec, s.path, false)
 	}
 	return nil
 }
 
-// outlives says whether what is under a key is as true after a restoration.
+// outlives says whether what is under a key is as true after a restoration. The
+// intents and the records are looked at one by one, and the ledger and the open logins
+// are left out: a sink may get a token once more, but never misses one whose version was
+// used before, and the codes of logins may have been spent since.
 func outlives(key string) bool {
-	return strings.HasPrefix(key, prefixAlerts) || strings.HasPrefix(key, prefixRequests) || strings.HasPrefix(key, prefixRefusals)
+	_, part, ok := accountOf(key)
+	return !strings.HasPrefix(key, prefixLedger) && (!ok || part != partRecord && part != partIntent && part != partLogin)
 }
 
 func (r *restoration) offer(rec Record, path string, newest bool) {
@@ -175,50 +166,46 @@ func (r *restoration) offer(rec Record, path string, newest bool) {
 	}
 }
 
-// values are those of the restored store. The ledger is left out: a sink may
-// get a token once more, but never misses one whose version was used before. So are
-// the open logins: their codes may have been spent since.
-func (r *restoration) values() map[string][]byte {
-	values := map[string][]byte{}
+// values are those of the restored store.
+func (r *restoration) values() change {
+	c := change{}
 	if r.base != nil {
-		for key, value := range r.base.values {
-			if account, ok := intentAccount(key); ok && r.intents[account] == nil {
-				r.intents[account] = value
+		for key, f := range r.base.values {
+			if outlives(key) {
+				c[key] = f.value
 			}
-			if foreignKey(key) || key == keyMachine || outlives(key) {
-				values[key] = value
+		}
+		for name, a := range r.base.state.accounts {
+			if r.intents[name] == nil {
+				r.intents[name] = a.intent
 			}
 		}
 	}
-	maps.Copy(values, r.outlived)
-	if r.machine != nil {
-		values[keyMachine] = r.machine
+	maps.Copy(c, r.outlived)
+	for _, rec := range r.records {
+		_ = c.putRecord(rec.Record) // it was read as such
 	}
-	for account, rec := range r.records {
-		if b, err := seal(rec.Record); err == nil {
-			values[recordKey(account)] = b
+	for name, in := range r.intents {
+		if in == nil || in.Version < r.records[name].Version {
+			continue
 		}
-	}
-	for account, b := range r.intents {
-		in, ok, err := readIntent(account, b)
-		if ok && err == nil && in.Version >= r.records[account].Version {
-			// It may have been over long since: an empty spool proves nothing.
-			in.Spool = ""
-			if in.Before != nil {
-				in.Before.Spool = ""
-			}
-			if b, err = json.Marshal(in); err == nil {
-				values[intentKey(account)] = sign(b)
-			}
+		// It may have been over long since: an empty spool proves nothing.
+		back := *in
+		back.Spool = ""
+		if back.Before != nil {
+			before := *back.Before
+			before.Spool = ""
+			back.Before = &before
 		}
+		_ = c.putJSON(intentKey(name), back)
 	}
-	return values
+	return c
 }
 
 func (r *restoration) report(cause error) *Restored {
 	report := &Restored{Cause: cause}
 	if r.base != nil {
-		report.Base, report.BaseAt = r.base.path, newestMoment(r.base.values)
+		report.Base, report.BaseAt = r.base.path, newestMoment(r.base.state)
 	}
 	for _, account := range slices.Sorted(maps.Keys(r.named)) {
 		rec, ok := r.records[account]
@@ -234,13 +221,9 @@ func (r *restoration) report(cause error) *Restored {
 }
 
 // newestMoment is when the newest record of a store was stored.
-func newestMoment(values map[string][]byte) (at time.Time) {
-	for key, value := range values {
-		if account, ok := recordAccount(key); ok {
-			if r, err := open(account, value); err == nil && r.StoredAt.After(at) {
-				at = r.StoredAt
-			}
-		}
+func newestMoment(s *state) (at time.Time) {
+	for _, a := range s.accounts {
+		at = moment.Later(at, a.record.StoredAt)
 	}
 	return at
 }

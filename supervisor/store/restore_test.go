@@ -2,19 +2,15 @@ package store_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
 func must(t testing.TB, err error) {
@@ -52,21 +48,21 @@ func tree(t testing.TB, dir string) string {
 func TestNewerFormatLeavesNoTrace(t *testing.T) {
 	file := func(dir string) string { return filepath.Join(dir, store.FileName) }
 	for name, prepare := range map[string]func(t *testing.T, dir string){
-		"state file": func(t *testing.T, dir string) { setFormat(t, dir, file(dir), "3.0") },
+		"state file": func(t *testing.T, dir string) { setFormat(t, dir, file(dir), "4.0") },
 		"backup, and the state file is gone": func(t *testing.T, dir string) {
-			s := openBolt(t, dir)
+			s := openStore(t, dir)
 			commit(t, s, "main", 1, 1)
 			must(t, errors.Join(s.Backup(t.Context()), s.Close(), os.Remove(file(dir))))
 			for _, backup := range glob(t, filepath.Join(dir, "backup", "*")) {
-				setFormat(t, dir, backup, "3.0")
+				setFormat(t, dir, backup, "4.0")
 			}
 		},
 		"backup, and the state file is damaged": func(t *testing.T, dir string) {
-			s := openBolt(t, dir)
+			s := openStore(t, dir)
 			commit(t, s, "main", 1, 1)
 			must(t, errors.Join(s.Backup(t.Context()), s.Close(), os.Truncate(file(dir), 9000)))
 			for _, backup := range glob(t, filepath.Join(dir, "backup", "*")) {
-				setFormat(t, dir, backup, "3.0")
+				setFormat(t, dir, backup, "4.0")
 			}
 		},
 	} {
@@ -89,65 +85,21 @@ func TestNewerFormatLeavesNoTrace(t *testing.T) {
 	}
 }
 
-// A store of the first format becomes one of today's, and the old file is
-// among the backups, as it was; later backups do not push it out.
-func TestUpgrade(t *testing.T) {
-	packed, err := os.Open(filepath.Join("testdata", "1.0", store.FileName+".gz"))
-	must(t, err)
-	defer func() { _ = packed.Close() }()
-	z, err := gzip.NewReader(packed)
-	must(t, err)
-	old, err := io.ReadAll(z)
-	must(t, err)
-	dir := stateDir(t)
-	must(t, errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, store.FileName), old, 0o600)))
-
-	now := time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC)
-	s, err := store.Open(dir, store.Options{Now: func() time.Time { return now }})
-	must(t, err)
-	backups := glob(t, filepath.Join(dir, "backup", "*"))
-	if len(backups) != 1 {
-		t.Fatalf("backups: %v", backups)
-	}
-	r, err := s.Load(t.Context(), "saxo-live")
-	must(t, err)
-	in, ok, err := s.Intent(t.Context(), "saxo-live")
-	if err != nil || !ok || r.Version != 42 {
-		t.Fatalf("version %d, intent %v, %v", r.Version, ok, err)
-	}
-	must(t, s.Commit(t.Context(), r.Next(storetest.Token("saxo-live", 43), store.OriginRefresh, in.Attempt, now)))
-	for range 10 {
-		now = now.AddDate(0, 0, 1)
-		must(t, s.Backup(t.Context()))
-	}
-	must(t, s.Close())
-	if kept, err := os.ReadFile(backups[0]); err != nil || !bytes.Equal(kept, old) {
-		t.Errorf("the old file is not kept as it was: %v", err)
-	}
-	s, err = store.Open(dir, store.Options{})
-	must(t, err)
-	defer func() { _ = s.Close() }()
-	wantVersion(t, s, "saxo-live", 43)
-	if s.Restored() != nil {
-		t.Errorf("restored: %+v", s.Restored())
-	}
-}
-
 // A state file that is gone comes back from the newest good backup.
 func TestStateFileGone(t *testing.T) {
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	commit(t, s, "main", 1, 2)
 	must(t, s.Intend(t.Context(), store.Intent{Account: "new", Attempt: "login"}))
 	must(t, s.MarkDelivered(t.Context(), store.Delivery{Sink: "bot", Account: "main", Version: 2}))
 	must(t, s.Close())
-	s = openBolt(t, dir) // backs up
+	s = openStore(t, dir) // backs up
 	commit(t, s, "main", 3, 3)
 	must(t, s.Close())
 	must(t, os.Remove(filepath.Join(dir, store.FileName)))
 	must(t, os.WriteFile(filepath.Join(dir, "backup", "tokenkeeper-29990101T000000.000000Z.db"), []byte("torn"), 0o600))
 
-	s = openBolt(t, dir)
+	s = openStore(t, dir)
 	wantVersion(t, s, "main", 2)
 	report := s.Restored()
 	if report == nil || report.Kept != "" || filepath.Dir(report.Base) != filepath.Join(dir, "backup") || report.BaseAt.IsZero() {
@@ -167,7 +119,7 @@ func TestStateFileGone(t *testing.T) {
 		t.Errorf("ledger %v, %v", ledger, err)
 	}
 	must(t, s.Close())
-	if s = openBolt(t, dir); s.Restored() != nil {
+	if s = openStore(t, dir); s.Restored() != nil {
 		t.Errorf("restored once more: %+v", s.Restored())
 	}
 }
@@ -176,7 +128,7 @@ func TestStateFileGone(t *testing.T) {
 // record ended does not come back.
 func TestSalvageAlone(t *testing.T) {
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	for n := range manyAccounts {
 		commit(t, s, accountName(n), 1, 6)
 	}
@@ -186,7 +138,7 @@ func TestSalvageAlone(t *testing.T) {
 	must(t, err)
 	clear(b[:2*4096]) // both meta pages
 	must(t, os.WriteFile(file, b, 0o600))
-	s = openBolt(t, dir)
+	s = openStore(t, dir)
 	for n := range manyAccounts {
 		wantVersion(t, s, accountName(n), 6)
 	}
@@ -199,7 +151,7 @@ func TestSalvageAlone(t *testing.T) {
 // With nothing to restore from, nothing is touched and the operator told.
 func TestNothingLeft(t *testing.T) {
 	dir := stateDir(t)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	commit(t, s, "main", 1, 1)
 	must(t, s.Close())
 	file := filepath.Join(dir, store.FileName)
@@ -219,7 +171,7 @@ func TestInterruptedFirstStart(t *testing.T) {
 	for name, left := range map[string]string{store.FileName: "", store.FileName + ".new": "torn"} {
 		dir := stateDir(t)
 		must(t, errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, name), []byte(left), 0o600)))
-		s := openBolt(t, dir)
+		s := openStore(t, dir)
 		commit(t, s, "main", 1, 1)
 		if s.Restored() != nil {
 			t.Errorf("%q: restored: %+v", name, s.Restored())

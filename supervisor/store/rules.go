@@ -3,196 +3,225 @@ package store
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
-// change is what one transaction does to one key; a nil value deletes it.
-type change map[string][]byte
-
-// draft is the state that one write starts from, with what it and the writes
-// before it in the same transaction have changed. A rule checks first and
-// changes last, so that one which refuses has changed nothing.
-type draft struct {
-	reader
-	changed change
-	// dropped are the alerts of which the ledger is to say nothing any more.
-	dropped map[string]bool
-}
-
-func (d draft) get(key string) []byte {
-	if v, ok := d.changed[key]; ok {
-		return v
-	}
-	return d.reader.get(key)
-}
-
-func (d draft) scan(prefix string, fn func(string, []byte)) {
-	durable{d.reader, d.changed}.scan(prefix, fn)
-}
-
-func (d draft) put(key string, value []byte) { d.changed[key] = value }
-
-func (d draft) delete(key string) {
-	if d.get(key) != nil {
-		d.changed[key] = nil
-	}
-}
-
-// record returns the account's record; one of version 0 if there is none.
-func (d draft) record(account string) (Record, error) {
-	b := d.get(recordKey(account))
-	if b == nil {
-		return Record{Account: account}, nil
-	}
-	return open(account, b)
-}
-
-func (d draft) intent(account string) (in Intent, ok bool, err error) {
-	return readIntent(account, d.get(intentKey(account)))
-}
-
-func readIntent(account string, b []byte) (in Intent, ok bool, err error) {
-	if b == nil {
-		return Intent{}, false, nil
-	}
-	if err := json.Unmarshal(b, &in); err != nil || in.Account != account || in.Attempt == "" {
-		return Intent{}, false, fmt.Errorf("%w: the intent of account %s is unreadable; keep the file, and restore a backup", ErrDamaged, account)
-	}
-	return in, true, nil
-}
-
-func (d draft) putIntent(in Intent) error {
-	b, err := json.Marshal(in)
-	if err != nil {
-		return fmt.Errorf("the intent of account %s can't be stored: %w", in.Account, err)
-	}
-	d.put(intentKey(in.Account), sign(b))
-	return nil
-}
+// This file holds the rules: each says what a call would change in the state, or why
+// it must not. None changes anything itself.
 
 // intend is the rule of [Store.Intend]. The same attempt may be announced
 // again: a caller that reopened the store can't know whether it was.
-func (d draft) intend(in Intent) error {
-	r, err := d.record(in.Account)
-	if err != nil {
-		return err
+func (s *state) intend(in Intent) (change, error) {
+	a := s.of(in.Account)
+	if a.record.Version != in.Version {
+		return nil, fmt.Errorf("attempt %s of account %s starts from version %d, but version %d is stored: %w",
+			in.Attempt, in.Account, in.Version, a.record.Version, ErrConflict)
 	}
-	if r.Version != in.Version {
-		return fmt.Errorf("attempt %s of account %s starts from version %d, but version %d is stored: %w",
-			in.Attempt, in.Account, in.Version, r.Version, ErrConflict)
+	if a.intent != nil && a.intent.Attempt != in.Attempt {
+		return nil, fmt.Errorf("attempt %s of account %s: attempt %s is not settled yet: %w",
+			in.Attempt, in.Account, a.intent.Attempt, ErrConflict)
 	}
-	standing, ok, err := d.intent(in.Account)
-	if err != nil {
-		return err
-	}
-	if ok && standing.Attempt != in.Attempt {
-		return fmt.Errorf("attempt %s of account %s: attempt %s is not settled yet: %w",
-			in.Attempt, in.Account, standing.Attempt, ErrConflict)
-	}
-	return d.announce(in)
+	return a.announce(in)
 }
 
 // replace is the rule of [Store.Replace].
-func (d draft) replace(attempt string, in Intent) error {
-	standing, ok, err := d.intent(in.Account)
-	if err != nil {
-		return err
-	}
-	if !ok || standing.Attempt != attempt {
-		return fmt.Errorf("attempt %s of account %s can't take the place of %s, which does not stand: %w",
+func (s *state) replace(attempt string, in Intent) (change, error) {
+	a := s.of(in.Account)
+	if a.intent == nil || a.intent.Attempt != attempt {
+		return nil, fmt.Errorf("attempt %s of account %s can't take the place of %s, which does not stand: %w",
 			in.Attempt, in.Account, attempt, ErrConflict)
 	}
 	if in.Attempt == attempt { // it was announced before
 		in.Requests = nil
 	}
-	return d.announce(in)
+	return a.announce(in)
 }
 
 // announce puts an intent, and the requests of which it is one. The login whose code
 // it spends is over with it: a code is spent once. A guided one is over with its
 // token, or by a word.
-func (d draft) announce(in Intent) error {
-	if err := d.putIntent(in); err != nil {
-		return err
+func (a account) announce(in Intent) (change, error) {
+	c := change{}
+	if err := c.putJSON(intentKey(in.Account), in); err != nil {
+		return nil, err
 	}
 	if in.Requests != nil {
-		if err := d.putRequests(in.Account, in.Requests); err != nil {
-			return err
+		if err := c.putJSON(accountKey(in.Account, partRequests), datedRequests(in.Requests)); err != nil {
+			return nil, err
 		}
 	}
 	if in.Kind != spool.KindLogin {
-		d.dropLogin(in.Account, in.Login)
+		a.dropLogin(c, in.Account, in.Login)
 	}
-	return nil
+	return c, nil
 }
 
 // commit is the rule of [Store.Commit].
-func (d draft) commit(rec Record) error {
-	r, err := d.record(rec.Account)
-	if err != nil {
-		return err
+func (s *state) commit(rec Record) (change, error) {
+	a := s.of(rec.Account)
+	if a.intent != nil && rec.Version == a.record.Version+1 && a.intent.Attempt != rec.Attempt {
+		return nil, fmt.Errorf("version %d of account %s is not of attempt %s, which is not settled yet: %w",
+			rec.Version, rec.Account, a.intent.Attempt, ErrConflict)
 	}
-	if rec.Version != r.Version+1 {
-		return fmt.Errorf("version %d of account %s can't follow version %d: %w", rec.Version, rec.Account, r.Version, ErrConflict)
+	if err := a.admits(rec); err != nil {
+		return nil, err
 	}
-	standing, ok, err := d.intent(rec.Account)
-	if err != nil {
-		return err
+	c := change{}
+	if err := c.putRecord(rec); err != nil {
+		return nil, err
 	}
-	if ok && standing.Attempt != rec.Attempt {
-		return fmt.Errorf("version %d of account %s is not of attempt %s, which is not settled yet: %w",
-			rec.Version, rec.Account, standing.Attempt, ErrConflict)
+	if a.intent != nil {
+		c[intentKey(rec.Account)] = nil
+		a.endGuided(c)
 	}
-	if rec.Token.RefreshToken.IsZero() && !r.Token.RefreshToken.IsZero() {
-		return errNoRefreshToken(rec, r)
+	if a.refusal != (Health{}) {
+		c[accountKey(rec.Account, partRefusal)] = nil
 	}
-	if err := rec.follows(r); err != nil {
-		return err
-	}
-	b, err := seal(rec)
-	if err != nil {
-		return err
-	}
-	d.put(recordKey(rec.Account), b)
-	d.delete(intentKey(rec.Account))
-	d.delete(refusalKey(rec.Account))
-	d.endGuided(standing)
-	return nil
+	return c, nil
 }
 
-func errNoRefreshToken(rec, stored Record) error {
-	return fmt.Errorf("version %d of account %s has no refresh token, and version %d has one: refused, because the login would be lost",
-		rec.Version, rec.Account, stored.Version)
+// admits says why rec can't be the account's next version.
+func (a account) admits(rec Record) error {
+	if rec.Version != a.record.Version+1 {
+		return fmt.Errorf("version %d of account %s can't follow version %d: %w", rec.Version, rec.Account, a.record.Version, ErrConflict)
+	}
+	if rec.Token.RefreshToken.IsZero() && !a.record.Token.RefreshToken.IsZero() {
+		return fmt.Errorf("version %d of account %s has no refresh token, and version %d has one: refused, because the login would be lost",
+			rec.Version, rec.Account, a.record.Version)
+	}
+	return rec.follows(a.record)
 }
 
 // abandon is the rule of [Store.Abandon].
-func (d draft) abandon(account, attempt string, h Health) error {
-	standing, ok, err := d.intent(account)
-	if err != nil {
-		return err
+func (s *state) abandon(name, attempt string, h Health) (change, error) {
+	a := s.of(name)
+	if a.intent != nil && a.intent.Attempt != attempt {
+		return nil, fmt.Errorf("attempt %s of account %s is over, but attempt %s stands: %w", attempt, name, a.intent.Attempt, ErrConflict)
 	}
-	if ok && standing.Attempt != attempt {
-		return fmt.Errorf("attempt %s of account %s is over, but attempt %s stands: %w", attempt, account, standing.Attempt, ErrConflict)
+	c, err := change{}, error(nil)
+	switch {
+	case a.record.Version > 0:
+		a.record.Health = h
+		err = c.putRecord(a.record)
+	case h.KeyRefused != "":
+		err = c.putJSON(accountKey(name, partRefusal), h.dated())
+	case a.refusal != (Health{}):
+		c[accountKey(name, partRefusal)] = nil
 	}
-	r, err := d.record(account)
-	if err != nil {
-		return err
+	if err == nil {
+		err = a.endIntent(c, name, attempt)
 	}
-	if r.Version > 0 {
-		r.Health = h
-		b, err := seal(r)
-		if err != nil {
-			return err
+	return c, err
+}
+
+// endIntent ends the intent of an attempt, if that is the one that stands. The one
+// before it stands again.
+func (a account) endIntent(c change, name, attempt string) error {
+	switch {
+	case a.intent == nil || a.intent.Attempt != attempt:
+	case a.intent.Before != nil:
+		return c.putJSON(intentKey(name), a.intent.Before)
+	default:
+		c[intentKey(name)] = nil
+	}
+	return nil
+}
+
+// setAside is the rule of [Store.SetAside].
+func (s *state) setAside(name string, ev Evidence) (change, error) {
+	a := s.of(name)
+	if a.record.Version == 0 {
+		return nil, fmt.Errorf("the evidence of attempt %s can't be kept beside the record of account %s: %w", ev.Attempt, name, ErrNotFound)
+	}
+	others := slices.DeleteFunc(a.record.Late(ev.At), func(e Evidence) bool { return e.Attempt == ev.Attempt })
+	a.record.Evidence = append([]Evidence{ev}, others[:min(len(others), keptEvidence-1)]...)
+	c := change{}
+	if err := c.putRecord(a.record); err != nil {
+		return nil, err
+	}
+	return c, a.endIntent(c, name, ev.Attempt)
+}
+
+// putBeside is the rule of [Store.PutBeside].
+func (s *state) putBeside(name, attempt string, candidate *Candidate) (change, error) {
+	a := s.of(name)
+	if a.record.Version == 0 {
+		return nil, fmt.Errorf("account %s: %w", name, ErrNotFound)
+	}
+	a.record.Candidate = candidate
+	c := change{}
+	if err := c.putRecord(a.record); err != nil {
+		return nil, err
+	}
+	if a.intent != nil && a.intent.Attempt == attempt {
+		a.endGuided(c)
+	}
+	return c, a.endIntent(c, name, attempt)
+}
+
+// putLogin is the rule of [Store.PutLogin].
+func (s *state) putLogin(l Login) (change, error) {
+	if open := s.of(l.Account).login; open != nil && open.State != l.State && l.At.Before(open.Until) {
+		return nil, fmt.Errorf("account %s: a login was begun before, and is open: %w", l.Account, ErrConflict)
+	}
+	b, err := sealLogin(l)
+	return change{accountKey(l.Account, partLogin): b}, err
+}
+
+// dropLogin ends a login, if it is the one that is open.
+func (a account) dropLogin(c change, name, state string) {
+	if a.login != nil && a.login.State == state {
+		c[accountKey(name, partLogin)] = nil
+	}
+}
+
+// endGuided ends the login that an attempt has ended which brought a token.
+func (a account) endGuided(c change) {
+	if a.intent.Kind == spool.KindLogin {
+		a.dropLogin(c, a.intent.Account, a.intent.Login)
+	}
+}
+
+// dropAlert is the rule of [Store.DropAlert].
+func (s *state) dropAlert(key string) (change, error) {
+	c := change{}
+	if _, ok := s.alerts[key]; ok {
+		c[alertKey(key)] = nil
+	}
+	for sink, lines := range s.ledger {
+		if _, ok := lines[key]; ok {
+			c[ledgerKey(sink, key)] = nil
 		}
-		d.put(recordKey(account), b)
-	} else if err := d.putRefusal(account, h); err != nil {
-		return err
 	}
-	if standing.Before != nil {
-		return d.putIntent(*standing.Before)
+	return c, nil
+}
+
+// deliver is what the ledger says once noted is added to it.
+func (s *state) deliver(noted map[string]Delivery) change {
+	c := change{}
+	for key, d := range noted {
+		if old, ok := s.ledger[d.Sink][d.Account]; ok {
+			d = old.then(d)
+		}
+		_ = c.putJSON(key, d) // plain values: it can't fail
 	}
-	d.delete(intentKey(account))
+	return c
+}
+
+func (c change) putRecord(r Record) error {
+	b, err := seal(r)
+	c[recordKey(r.Account)] = b
+	return err
+}
+
+func (c change) putJSON(key string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("%s can't be stored: %w", key, err)
+	}
+	c[key] = b
 	return nil
 }
 

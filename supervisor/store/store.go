@@ -20,16 +20,14 @@ var (
 	// ErrDisk: it could not be made durable. Nothing has changed; reads go on,
 	// and each later write tries anew.
 	ErrDisk = errors.New("the disk does not take it")
-	// ErrPoisoned: a commit failed in a way that nobody understands, and
-	// nothing that this handle reads is believed any more until the store has
-	// been opened anew.
-	ErrPoisoned = errors.New("the store failed to write and can't be trusted until it is reopened")
 	// ErrInUse: another supervisor has this state directory.
 	ErrInUse = errors.New("another supervisor uses this state directory")
 	// ErrNewerFormat: a newer program wrote this store. Nothing was written.
 	ErrNewerFormat = errors.New("the store was written by a newer Tokenkeeper")
 	// ErrDamaged: what is stored can't be read. Nothing was written.
 	ErrDamaged = errors.New("the store is damaged")
+	// ErrMoved: the store goes on elsewhere. Nothing was written.
+	ErrMoved = errors.New("the store was moved")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("the store is closed")
 )
@@ -38,8 +36,7 @@ var (
 //
 // All methods are safe for concurrent use. When a method that writes returns
 // nil the change is durable: it survives the death of the process and of the
-// machine. When it returns an error nothing has changed, except that after
-// [ErrPoisoned] the caller can't know and must open the store anew. The
+// machine. When it returns an error nothing has changed. The
 // exceptions are MarkDelivered and MarkTried, which may become durable up to a
 // second later (for a version that is held, after its Commit): losing one means
 // delivering once more.
@@ -50,11 +47,9 @@ type Store interface {
 	// Load returns the account's record, or ErrNotFound. Beside that stands the Health
 	// of one that never had a record and whose key was refused.
 	Load(ctx context.Context, account string) (Record, error)
-	// List returns every record, ordered by account. Those that can't be read
-	// are named by the error, beside which the others are returned.
+	// List returns every record, ordered by account.
 	List(ctx context.Context) ([]Record, error)
-	// Heads returns what List does, without the tokens, and opens only the
-	// records that are new since the last call. Callers may share what they
+	// Heads returns what List does, without the tokens. Callers may share what they
 	// get, and must not change it.
 	Heads(ctx context.Context) ([]Head, error)
 

@@ -16,7 +16,7 @@ type Trouble struct {
 	Recovered bool
 	// Displaced: the disk is not to blame. Somebody else has removed, moved,
 	// replaced or overwritten the file, or the directory, at Path. Whether
-	// everything could be written anew, What tells, and [Bolt.Fault].
+	// everything could be written anew, What tells, and [Journal.Fault].
 	Displaced bool
 }
 

@@ -1,13 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"runtime/debug"
-	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
@@ -17,9 +13,14 @@ const maxBatch = 1024
 
 // write is one caller's change, on its way to the disk.
 type write struct {
-	// rule drafts the change; nil: only what is pending of the ledger.
-	rule func(draft) error
-	err  error
+	// rule says what changes; nil: only what is pending of the ledger.
+	rule func() (change, error)
+	// subject is the account or the alert that it changes: no two writes of one
+	// transaction have the same, so that each rule sees a state that is durable.
+	subject string
+	// drops: the ledger is to say nothing of the subject any more.
+	drops bool
+	err   error
 	// turn tells a caller that waits: true, take the lead; false, err is the
 	// outcome.
 	turn chan bool
@@ -28,19 +29,21 @@ type write struct {
 // write makes rule's change durable and returns when it is.
 //
 // Callers that come while a transaction is being written wait in a queue; the
-// first of them then leads: it takes the whole queue into one transaction of
+// first of them then leads: it takes the queue into one transaction of
 // its own goroutine. So a thousand accounts at once cost a few fsyncs, a lone
 // caller waits for nobody, and there is no goroutine that idles.
 //
 // ctx counts only before the change is queued. From then on its outcome is
 // waited for, because a caller that left would not know whether it happened.
-func (e *engine) write(ctx context.Context, account string, rule func(draft) error) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("nothing was stored of account %s: %w", account, err)
+func (e *engine) write(ctx context.Context, name string, rule func() (change, error)) error {
+	if err := checkName("an account", name); err != nil {
+		return err
 	}
-	w := &write{rule: rule}
-	if err := e.submit(w); err != nil {
-		return fmt.Errorf("storing account %s: %w", account, err)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("nothing was stored of account %s: %w", name, err)
+	}
+	if err := e.submit(&write{rule: rule, subject: name}); err != nil {
+		return fmt.Errorf("storing account %s: %w", name, err)
 	}
 	return nil
 }
@@ -69,9 +72,7 @@ func (e *engine) submit(w *write) error {
 // lead writes what is queued, the caller's own first, and hands over.
 func (e *engine) lead() {
 	e.mu.Lock()
-	n := min(len(e.queue), maxBatch)
-	batch := e.queue[:n:n]
-	e.queue = e.queue[n:]
+	batch := e.take()
 	delivered := e.deliverable()
 	e.mu.Unlock()
 
@@ -79,7 +80,7 @@ func (e *engine) lead() {
 
 	e.mu.Lock()
 	if stored {
-		e.settle(delivered)
+		e.settle(batch, delivered)
 	}
 	e.writing = len(e.queue) > 0
 	if e.writing {
@@ -94,80 +95,52 @@ func (e *engine) lead() {
 	}
 }
 
+// take takes the first writes from the queue, one for each subject. The caller holds
+// e.mu.
+func (e *engine) take() (batch []*write) {
+	seen := make(map[string]bool)
+	var later []*write
+	for _, w := range e.queue {
+		if len(batch) == maxBatch || seen[w.subject] {
+			later = append(later, w)
+			continue
+		}
+		seen[w.subject] = true
+		batch = append(batch, w)
+	}
+	e.queue = later
+	return batch
+}
+
 // writeBatch gives every write of the batch its outcome, and says whether what
 // was delivered is stored. A rule that refuses does not touch the others.
 func (e *engine) writeBatch(batch []*write, delivered map[string]Delivery) bool {
-	changed, before, err := e.draft(batch, delivered)
-	if err == nil && len(changed) > 0 {
-		e.view.Lock()
-		e.before = before
-		e.view.Unlock()
-
-		crashpoint.Here("store: about to write")
-		err = guard(func() error { return e.backend.update(changed) })
-		crashpoint.Here("store: written")
-
-		e.view.Lock()
-		e.before = nil
-		if err != nil && !errors.Is(err, ErrDisk) {
-			err = e.poison(err)
+	for _, w := range batch {
+		if w.drops {
+			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return d.Account == w.subject })
 		}
-		e.view.Unlock()
 	}
-	if err == nil {
+	all := e.state.deliver(delivered)
+	for _, w := range batch {
+		if w.rule == nil {
+			continue
+		}
+		c, err := w.rule()
+		if w.err = err; err == nil {
+			maps.Copy(all, c)
+		}
+	}
+	if len(all) == 0 {
 		return true
 	}
+	crashpoint.Here("store: about to write")
+	err := e.backend.update(all)
+	crashpoint.Here("store: written")
 	for _, w := range batch {
 		// A refusal is the truth whatever happened to the others.
 		if w.err == nil {
 			w.err = err
 		}
 	}
-	return false
+	return err == nil
 }
-
-// draft runs the rules one after the other over the newest state.
-func (e *engine) draft(batch []*write, delivered map[string]Delivery) (changed, before change, err error) {
-	changed, before = make(change), make(change)
-	err = e.read(func(r reader) {
-		d := draft{reader: r, changed: changed, dropped: make(map[string]bool)}
-		for _, w := range batch {
-			if w.rule != nil {
-				w.err = w.rule(d)
-			}
-		}
-		d.deliver(delivered)
-		for key := range changed {
-			before[key] = bytes.Clone(r.get(key))
-		}
-	})
-	return changed, before, err
-}
-
-// poison makes every later call fail. The caller holds e.view.
-func (e *engine) poison(cause error) error {
-	if e.refusal == nil {
-		e.refusal = fmt.Errorf("%w (%w)", ErrPoisoned, cause)
-		e.log.Error("the store failed to write and is out of use until it is reopened", "error", cause)
-	}
-	return e.refusal
-}
-
-// errPanic is what guard makes of a panic.
-var errPanic = errors.New("panic")
-
-// guard turns a panic of fn into an error; also one that a damaged or vanished
-// file causes below the memory map.
-func guard(fn func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", errPanic, p)
-		}
-	}()
-	return fn()
-}
-
-// sortedKeys is the order in which changes are written, so that the same
-// changes make the same file.
-func sortedKeys(c change) []string { return slices.Sorted(maps.Keys(c)) }

@@ -1,11 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,29 +13,18 @@ import (
 // gate is a backend whose writes wait to be let through, or fail.
 type gate struct {
 	memoryBackend
-	// arrived gets the size of each transaction; pass lets it through with
-	// that outcome.
+	// arrived gets each transaction; pass lets it through with that outcome.
 	arrived chan change
 	pass    chan error
-	// early shows what is being written before it is let through, as a memory
-	// map does.
-	early bool
 }
 
 func newGate() *gate {
-	return &gate{memoryBackend: memoryBackend{values: newKeyspace(nil)}, arrived: make(chan change, 1), pass: make(chan error)}
+	return &gate{memoryBackend: memoryBackend{newState()}, arrived: make(chan change, 1), pass: make(chan error)}
 }
 
 func (g *gate) update(c change) error {
-	if g.early {
-		_ = g.memoryBackend.update(c)
-	}
 	g.arrived <- c
-	err := <-g.pass
-	if errors.Is(err, errPanic) {
-		panic("the tree is broken")
-	}
-	if err != nil {
+	if err := <-g.pass; err != nil {
 		return err
 	}
 	return g.memoryBackend.update(c)
@@ -98,8 +85,7 @@ func TestWritesShareATransaction(t *testing.T) {
 	})
 }
 
-// Nothing is read that is not durable yet, though the backend shows it, and
-// nobody waits to read.
+// Nothing is read that is not durable yet, and nobody waits to read.
 func TestReadsDuringAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
@@ -112,7 +98,6 @@ func TestReadsDuringAWrite(t *testing.T) {
 		if err := e.Intend(t.Context(), Intent{Account: "main", Attempt: "a", Version: 1}); err != nil {
 			t.Fatal(err)
 		}
-		g.early = true
 		done := make(chan error)
 		next := record("main", 2)
 		next.Attempt = "a"
@@ -141,52 +126,6 @@ func TestReadsDuringAWrite(t *testing.T) {
 	})
 }
 
-// After a failed write nothing is believed, whatever the backend shows.
-func TestFailedWritePoisons(t *testing.T) {
-	for name, cause := range map[string]error{"error": errors.New("no space left on device"), "panic": errPanic} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				g := newGate()
-				g.early = true
-				e := newEngine(g, nil, nil)
-				ctx := t.Context()
-				var wg sync.WaitGroup
-				outcome := make([]error, 3)
-				for n := range outcome {
-					wg.Go(func() { outcome[n] = e.Commit(ctx, record(fmt.Sprint("account-", n), 1)) })
-				}
-				synctest.Wait()
-				<-g.arrived
-				g.pass <- cause
-				wg.Wait()
-				check := func(what string, err error) {
-					t.Helper()
-					if !errors.Is(err, ErrPoisoned) {
-						t.Errorf("%s: %v, want ErrPoisoned", what, err)
-					}
-				}
-				for n, err := range outcome {
-					check(fmt.Sprint("caller ", n), err)
-					if name == "error" && !errors.Is(err, cause) {
-						t.Errorf("the error %v does not tell the cause", err)
-					}
-				}
-				_, err := e.Load(ctx, "account-0")
-				check("Load", err)
-				_, err = e.List(ctx)
-				check("List", err)
-				_, _, err = e.Intent(ctx, "account-0")
-				check("Intent", err)
-				_, err = e.Deliveries(ctx, "bot")
-				check("Deliveries", err)
-				check("Intend", e.Intend(ctx, Intent{Account: "account-0", Attempt: "a"}))
-				check("MarkDelivered", e.MarkDelivered(ctx, Delivery{Sink: "bot", Account: "account-0", Version: 1}))
-				check("Close", e.Close())
-			})
-		})
-	}
-}
-
 // The ledger waits a second for company, and arms no timer without a reason.
 func TestLedgerFlush(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -194,7 +133,7 @@ func TestLedgerFlush(t *testing.T) {
 		stored := func() bool {
 			m.kept.mu.RLock()
 			defer m.kept.mu.RUnlock()
-			_, ok := m.kept.values.lookup("ledger/bot/main")
+			_, ok := m.kept.ledger["bot"]["main"]
 			return ok
 		}
 		idle := func() bool {
@@ -237,8 +176,8 @@ func TestLedgerFlush(t *testing.T) {
 	})
 }
 
-// The bbolt store itself works inside a bubble of simulated time.
-func TestBoltInABubble(t *testing.T) {
+// The store itself works inside a bubble of simulated time.
+func TestJournalInABubble(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	synctest.Test(t, func(t *testing.T) {
 		s, err := Open(dir, Options{})
@@ -264,39 +203,66 @@ func TestBoltInABubble(t *testing.T) {
 	})
 }
 
-// One record that can't be read does not hide the others.
-func TestDamagedRecord(t *testing.T) {
-	m := NewMemory()
-	for _, account := range []string{"bad", "good"} {
-		if err := m.Commit(t.Context(), record(account, 1)); err != nil {
+// After a failed write nothing has changed, each caller of it is told why, and the next
+// one is tried anew.
+func TestFailedWriteChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		e := newEngine(g, nil, nil)
+		go func() { <-g.arrived; g.pass <- nil }()
+		if err := e.Commit(t.Context(), record("account-0", 1)); err != nil {
 			t.Fatal(err)
 		}
-	}
-	key := recordKey("bad")
-	m.kept.values.put(key, bytes.Replace(m.kept.values.get(key), []byte(`"version":`), []byte(`"version":-`), 1))
-	list, err := m.List(t.Context())
-	if len(list) != 1 || list[0].Account != "good" || !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "bad") {
-		t.Errorf("listed %d records with error %v, want the good one and an error about the bad one", len(list), err)
-	}
-	heads, herr := m.Heads(t.Context())
-	if len(heads) != 1 || heads[0].Account != "good" || herr == nil || herr.Error() != err.Error() {
-		t.Errorf("%d heads with error %v, want those of the list with its error", len(heads), herr)
-	}
-	// A new token must not paper over it.
-	if err := m.Commit(t.Context(), record("bad", 1)); !errors.Is(err, ErrDamaged) {
-		t.Errorf("committing over a damaged record: %v", err)
-	}
+		var wg sync.WaitGroup
+		outcome := make([]error, 3)
+		for n := range outcome {
+			wg.Go(func() { outcome[n] = e.Commit(t.Context(), record(fmt.Sprint("account-", n), uint64(2-min(n, 1)))) })
+		}
+		synctest.Wait()
+		for range 2 { // the one that came first, and those that came meanwhile
+			<-g.arrived
+			g.pass <- ErrDisk
+		}
+		wg.Wait()
+		for n, err := range outcome {
+			if !errors.Is(err, ErrDisk) {
+				t.Errorf("caller %d: %v", n, err)
+			}
+		}
+		if list, err := e.List(t.Context()); err != nil || len(list) != 1 || list[0].Version != 1 {
+			t.Errorf("listed %d records (%v)", len(list), err)
+		}
+		go func() { <-g.arrived; g.pass <- nil }()
+		if err := e.Commit(t.Context(), record("account-0", 2)); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
-// A line of the ledger that can't be read says nothing, however it is asked for.
-func TestDamagedLine(t *testing.T) {
-	m := NewMemory()
-	m.kept.values.put(ledgerKey("bot", "main"), []byte(`{"sink":"bot","account":"main","version":7,"latency":"long"}`))
-	all, err := m.Deliveries(t.Context(), "bot")
-	if err != nil || len(all) != 0 {
-		t.Errorf("the whole ledger is %+v (%v)", all, err)
-	}
-	if d, err := m.Delivery(t.Context(), "bot", "main"); err != nil || d != (Delivery{}) {
-		t.Errorf("the line alone is %+v (%v)", d, err)
-	}
+// Two changes of one account never share a transaction: the second is judged by what
+// the first has left.
+func TestOneSubjectATransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate()
+		e := newEngine(g, nil, nil)
+		outcome := make(chan error, 3)
+		start := func(account string, version uint64) {
+			go func() { outcome <- e.Commit(t.Context(), record(account, version)) }()
+			synctest.Wait()
+		}
+		start("other", 1)
+		start("main", 1)
+		start("main", 2)
+		for n, want := range []string{"accounts/other/record", "accounts/main/record", "accounts/main/record"} {
+			if c := <-g.arrived; len(c) != 1 || c[want] == nil {
+				t.Errorf("transaction %d changes %d keys, want %s alone", n, len(c), want)
+			}
+			g.pass <- nil
+		}
+		for range 3 {
+			if err := <-outcome; err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }

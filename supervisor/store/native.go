@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,7 +38,8 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Bolt is the native [Store]: one bbolt file, and in memory what is durable.
+// Journal is the native [Store]: one file to which every change is appended, and in
+// memory what is durable.
 //
 // Writes are batched without waiting: callers that come while a transaction is
 // being written share the next one. A context counts until its write is
@@ -49,21 +51,21 @@ type Options struct {
 // can't be done either, the write returns [ErrDisk], and the next one tries
 // again. The same is done when somebody else removes, moves, replaces or
 // overwrites the file or its directory; what is found in its place is kept.
-type Bolt struct {
+type Journal struct {
 	*engine
 	mirror *mirror
 }
 
-var _ Store = (*Bolt)(nil)
+var _ Store = (*Journal)(nil)
 
 // Open opens the store in the state directory dir, which is made with mode
 // 0700 if it is missing. A lock on the directory keeps a second supervisor
 // out: ErrInUse, and the error names the process that holds it.
 //
 // A store that is damaged or gone is restored from whatever is left of it; see
-// [Bolt.Restored]. ErrDamaged: there is nothing to restore it from.
-// ErrNewerFormat and ErrDamaged leave the directory as it is.
-func Open(dir string, o Options) (*Bolt, error) {
+// [Journal.Restored]. ErrDamaged: there is nothing to restore it from.
+// ErrNewerFormat, ErrMoved and ErrDamaged leave the directory as it is.
+func Open(dir string, o Options) (*Journal, error) {
 	if o.Timeout <= 0 {
 		o.Timeout = time.Second
 	}
@@ -80,41 +82,56 @@ func Open(dir string, o Options) (*Bolt, error) {
 	if err := m.open(); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	return &Bolt{newEngine(m, o.Now, o.Log), m}, nil
+	return &Journal{newEngine(m, o.Now, o.Log), m}, nil
 }
 
 // Look sees whether the state file is still what its path leads to and as it
 // was written, and whether the disk takes writes again. Call it now and then:
 // otherwise the next write, or Close, is the first to notice. It may take as
 // long as the disk does, and then holds up nobody but its caller.
-func (b *Bolt) Look() { b.mirror.look() }
+func (j *Journal) Look() { j.mirror.look() }
 
 // Close implements [Store].
-func (b *Bolt) Close() error {
+func (j *Journal) Close() error {
 	// What is only in memory is lost with this process.
-	b.mirror.look()
-	return b.engine.Close()
+	j.mirror.look()
+	return j.engine.Close()
 }
 
 // Restored tells what was done if the store was damaged or gone when it was
 // opened; nil: it was neither.
-func (b *Bolt) Restored() *Restored { return b.mirror.restored }
+func (j *Journal) Restored() *Restored { return j.mirror.restored }
 
 // Fault is why nothing can be made durable at the moment ([ErrDisk]); nil: all
 // is well. It does not wait for a disk that hangs.
-func (b *Bolt) Fault() error {
-	if known := b.mirror.known.Load(); known != nil {
+func (j *Journal) Fault() error {
+	if known := j.mirror.known.Load(); known != nil {
 		return *known
+	}
+	if since := j.mirror.writingSince.Load(); since != nil && time.Since(*since) > hangsAfter {
+		return fmt.Errorf("%w: it has not answered since %s", ErrDisk, since.Format(time.TimeOnly))
 	}
 	return nil
 }
 
 // Path is the file that the store is in: in the state directory or in the
 // fallback directory.
-func (b *Bolt) Path() string {
-	b.mirror.mu.Lock()
-	defer b.mirror.mu.Unlock()
-	return b.mirror.at.file()
+func (j *Journal) Path() string {
+	j.mirror.mu.Lock()
+	defer j.mirror.mu.Unlock()
+	return j.mirror.at.file()
+}
+
+// MoveAway ends the store here, for good: it is said in the file that it goes on
+// elsewhere, and no program opens it from then on. Close it then.
+func (j *Journal) MoveAway(ctx context.Context, to string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := j.mirror.moveAway(to); err != nil {
+		return fmt.Errorf("ending the store, which moves to %s: %w", to, err)
+	}
+	return nil
 }
 
 // prepareDir makes dir, or checks that nobody else reads in it or can have put it
@@ -176,6 +193,17 @@ func checkFile(path string) error {
 	if open := info.Mode().Perm() & 0o077; open != 0 {
 		return fmt.Errorf("the state file %s is open to others (mode %04o), and it holds refresh tokens: chmod 600 %s",
 			path, info.Mode().Perm(), path)
+	}
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("syncing directory %s: %w", dir, err)
+	}
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return fmt.Errorf("syncing directory %s: %w", dir, err)
 	}
 	return nil
 }

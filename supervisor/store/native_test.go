@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
@@ -19,7 +17,7 @@ import (
 // stateDir names a directory that does not exist yet.
 func stateDir(t testing.TB) string { return filepath.Join(t.TempDir(), "state") }
 
-func openBolt(t testing.TB, dir string) *store.Bolt {
+func openStore(t testing.TB, dir string) *store.Journal {
 	t.Helper()
 	s, err := store.Open(dir, store.Options{Timeout: time.Millisecond})
 	if err != nil {
@@ -31,7 +29,7 @@ func openBolt(t testing.TB, dir string) *store.Bolt {
 
 func TestOpenMakesItPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "var", "state")
-	openBolt(t, dir)
+	openStore(t, dir)
 	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, store.FileName): 0o600} {
 		info, err := os.Stat(path)
 		if err != nil {
@@ -71,14 +69,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"a file of something else", func(t *testing.T, _, file string) {
 			write(t, file, bytes.Repeat([]byte("no database "), 2000), 0o600)
 		}, store.ErrDamaged, "restore"},
-		{"a bbolt file of some other program", func(t *testing.T, dir, file string) {
-			other := openRaw(t, dir, file)
-			err := other.Update(func(tx *bolt.Tx) error { _, err := tx.CreateBucket([]byte("theirs")); return err })
-			if err := errors.Join(err, other.Close()); err != nil {
-				t.Fatal(err)
-			}
-		}, store.ErrDamaged, "other program"},
-		{"a newer major version", func(t *testing.T, dir, file string) { setFormat(t, dir, file, "3.0") }, store.ErrNewerFormat, "format 3.0"},
+		{"a newer major version", func(t *testing.T, dir, file string) { setFormat(t, dir, file, "4.0") }, store.ErrNewerFormat, "format 4.0"},
 		{"an unreadable version", func(t *testing.T, dir, file string) { setFormat(t, dir, file, "one") }, store.ErrDamaged, "version"},
 	}
 	for _, tt := range tests {
@@ -106,62 +97,27 @@ func TestOpenRefuses(t *testing.T) {
 func TestNewerMinorVersion(t *testing.T) {
 	dir := stateDir(t)
 	file := filepath.Join(dir, store.FileName)
-	s := openBolt(t, dir)
+	s := openStore(t, dir)
 	if err := errors.Join(s.Commit(t.Context(), storetest.First("main")), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	setFormat(t, dir, file, "2.9")
-	s = openBolt(t, dir)
+	setFormat(t, dir, file, "3.9")
+	s = openStore(t, dir)
 	if _, err := s.Load(t.Context(), "main"); err != nil || s.Restored() != nil {
 		t.Fatal(err, s.Restored())
 	}
 	if err := errors.Join(s.Commit(t.Context(), storetest.First("other")), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	db := openRaw(t, dir, file)
-	defer func() { _ = db.Close() }()
-	err := db.View(func(tx *bolt.Tx) error {
-		if v := tx.Bucket([]byte("tokenkeeper")).Get([]byte("meta/format")); string(v) != "2.9" {
-			t.Errorf("the format is %q now", v)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func openRaw(t testing.TB, dir, file string) *bolt.DB {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return db
-}
-
-func setFormat(t testing.TB, dir, file, version string) {
-	t.Helper()
-	db := openRaw(t, dir, file)
-	err := db.Update(func(tx *bolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists([]byte("tokenkeeper"))
-		if err != nil {
-			return err
-		}
-		return b.Put([]byte("meta/format"), []byte(version))
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		t.Fatal(err)
+	if b := read(t, file); !bytes.HasPrefix(b, []byte("tokenkeeper journal 3.9 ")) {
+		t.Errorf("it begins with %q now", b[:32])
 	}
 }
 
 // The second supervisor is told which process is the first.
 func TestInUse(t *testing.T) {
 	dir := stateDir(t)
-	openBolt(t, dir)
+	openStore(t, dir)
 	_, err := store.Open(dir, store.Options{Timeout: time.Millisecond})
 	if !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), dir) {
 		t.Fatalf("error %v, want ErrInUse and the directory", err)
@@ -169,4 +125,9 @@ func TestInUse(t *testing.T) {
 	if _, statErr := os.Stat("/proc/locks"); statErr == nil && !strings.Contains(err.Error(), fmt.Sprint("process ", os.Getpid())) {
 		t.Errorf("error %v does not name process %d", err, os.Getpid())
 	}
+}
+
+func setFormat(t testing.TB, dir, file, version string) {
+	t.Helper()
+	must(t, errors.Join(os.MkdirAll(dir, 0o700), store.SetFormat(file, version)))
 }

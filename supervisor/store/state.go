@@ -1,0 +1,244 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"unique"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+)
+
+// state is what is durable, in types. Its rules (rules.go) say what a call would
+// change; what they return is made durable first and applied then, so who reads
+// waits for nobody and sees nothing that could be lost. What is in it is never
+// changed in place.
+type state struct {
+	mu       sync.RWMutex
+	accounts map[string]*account
+	// ledger by sink and by account.
+	ledger map[string]map[string]Delivery
+	alerts map[string]event.Alert
+	owner  machine.Owner
+	// foreign are the keys of a newer program.
+	foreign map[string][]byte
+	heads   heads
+}
+
+// account is all that is stored under an account's name.
+type account struct {
+	record   Record // of version 0: there is none
+	refusal  Health
+	intent   *Intent
+	login    *Login
+	requests []Request
+}
+
+func newState() *state {
+	return &state{accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{}, foreign: map[string][]byte{}}
+}
+
+// apply takes over what is durable now.
+func (s *state) apply(c change) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var errs []error
+	for key, value := range c {
+		errs = append(errs, s.put(key, value))
+	}
+	return errors.Join(errs...)
+}
+
+var errUnreadable = fmt.Errorf("%w: what is stored can't be read", ErrDamaged)
+
+// put takes over one value; nil: there is none any more. The caller holds s.mu, or is
+// alone.
+func (s *state) put(key string, value []byte) error {
+	if name, part, ok := accountOf(key); ok {
+		return s.putPart(name, part, value)
+	}
+	if rest, ok := strings.CutPrefix(key, prefixLedger); ok {
+		sink, of, _ := strings.Cut(rest, "/")
+		return s.putLine(sink, of, value)
+	}
+	if name, ok := strings.CutPrefix(key, prefixAlerts); ok {
+		if delete(s.alerts, name); value == nil {
+			return nil
+		}
+		var a event.Alert
+		if json.Unmarshal(value, &a) != nil || a.Key != name {
+			return fmt.Errorf("alert %s: %w", name, errUnreadable)
+		}
+		s.alerts[name] = a
+		return nil
+	}
+	if key == keyMachine {
+		var o machine.Owner
+		if value != nil && json.Unmarshal(value, &o) != nil {
+			return fmt.Errorf("the name of its machine: %w", errUnreadable)
+		}
+		s.owner = o
+		return nil
+	}
+	if delete(s.foreign, key); value != nil {
+		s.foreign[key] = slices.Clone(value)
+	}
+	return nil
+}
+
+// putPart takes over a part of what is stored of an account.
+func (s *state) putPart(name, part string, value []byte) (err error) {
+	a := s.accounts[name]
+	if a == nil {
+		if value == nil {
+			return nil
+		}
+		name = strings.Clone(name)
+		a = &account{}
+		s.accounts[name] = a
+	}
+	switch part {
+	case partRecord:
+		if a.record = (Record{}); value != nil {
+			a.record, err = open(name, value)
+			a.record.Provider = unique.Make(a.record.Provider).Value()
+		}
+		s.heads.changed(name)
+	case partIntent:
+		if a.intent = nil; value != nil {
+			a.intent, err = openIntent(name, value)
+		}
+	case partLogin:
+		if a.login = nil; value != nil {
+			a.login, err = openLogin(name, value)
+		}
+	case partRequests:
+		if a.requests = nil; value != nil {
+			err = json.Unmarshal(value, &a.requests)
+		}
+	case partRefusal:
+		if a.refusal = (Health{}); value != nil {
+			err = json.Unmarshal(value, &a.refusal)
+		}
+	default:
+		if delete(s.foreign, accountKey(name, part)); value != nil {
+			s.foreign[accountKey(name, part)] = slices.Clone(value)
+		}
+	}
+	if err != nil && !errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("the %s of account %s: %w", part, name, errUnreadable)
+	}
+	return err
+}
+
+// putLine takes over a line of the ledger.
+func (s *state) putLine(sink, of string, value []byte) error {
+	lines := s.ledger[sink]
+	if value == nil {
+		if delete(lines, of); len(lines) == 0 {
+			delete(s.ledger, sink)
+		}
+		return nil
+	}
+	var d Delivery
+	if json.Unmarshal(value, &d) != nil || d.Sink != sink || d.Account != of {
+		return fmt.Errorf("the delivery of %s to sink %s: %w", of, sink, errUnreadable)
+	}
+	if lines == nil {
+		lines = map[string]Delivery{}
+		s.ledger[strings.Clone(sink)] = lines
+	}
+	d.Result, d.Sink = unique.Make(d.Result).Value(), unique.Make(d.Sink).Value()
+	lines[d.Account] = d
+	return nil
+}
+
+// values is everything as it is stored. Only the writer may call it: nothing
+// changes meanwhile.
+func (s *state) values() (change, error) {
+	all := make(change, 2*len(s.accounts))
+	var errs []error
+	put := func(key string, b []byte, err error) {
+		all[key] = b
+		errs = append(errs, err)
+	}
+	putJSON := func(key string, v any) {
+		b, err := json.Marshal(v)
+		put(key, b, err)
+	}
+	for name, a := range s.accounts {
+		if a.record.Version > 0 {
+			b, err := seal(a.record)
+			put(recordKey(name), b, err)
+		}
+		if a.intent != nil {
+			putJSON(intentKey(name), a.intent)
+		}
+		if a.login != nil {
+			b, err := sealLogin(*a.login)
+			put(accountKey(name, partLogin), b, err)
+		}
+		if a.requests != nil {
+			putJSON(accountKey(name, partRequests), a.requests)
+		}
+		if a.refusal != (Health{}) {
+			putJSON(accountKey(name, partRefusal), a.refusal)
+		}
+	}
+	for _, lines := range s.ledger {
+		for _, d := range lines {
+			putJSON(ledgerKey(d.Sink, d.Account), d)
+		}
+	}
+	for key, a := range s.alerts {
+		putJSON(alertKey(key), a)
+	}
+	if !s.owner.Name.Zero() {
+		putJSON(keyMachine, s.owner)
+	}
+	for key, b := range s.foreign {
+		all[key] = b
+	}
+	return all, errors.Join(errs...)
+}
+
+// of returns what is stored of an account, which may be nothing. The caller holds s.mu,
+// or is the writer.
+func (s *state) of(name string) account {
+	if a := s.accounts[name]; a != nil {
+		return *a
+	}
+	return account{}
+}
+
+// view is of, for everybody.
+func (s *state) view(name string) account {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.of(name)
+}
+
+// empty says whether nothing is stored.
+func (s *state) empty() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.accounts)+len(s.ledger)+len(s.alerts)+len(s.foreign) == 0 && s.owner.Name.Zero()
+}
+
+// records are those of all accounts, ordered by account.
+func (s *state) records() []Record {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]Record, 0, len(s.accounts))
+	for _, a := range s.accounts {
+		if a.record.Version > 0 {
+			all = append(all, a.record)
+		}
+	}
+	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
+	return all
+}
