@@ -12,7 +12,7 @@ import (
 // dropStrayLogins drops the open logins of accounts that are not configured any more:
 // nobody can complete them. A disk that does not take it keeps nothing from starting:
 // they are dropped at the next start.
-func dropStrayLogins(ctx context.Context, cfg *config.Config, st *store.Bolt, log *slog.Logger) error {
+func dropStrayLogins(ctx context.Context, cfg *config.Config, st *store.Journal, log *slog.Logger) error {
 	all, err := st.Logins(ctx)
 	if err != nil {
 		return fmt.Errorf("read the logins that are open: %w", err)

@@ -29,7 +29,7 @@ func Offline(ctx context.Context, cfg *config.Config, req control.ImportRequest,
 	if !ok {
 		return control.ImportAnswer{}, control.NoAccount(req.Account, cfg)
 	}
-	err = statedir.Use(cfg.StateDir, cfg.FallbackDir, func(st *store.Bolt) error {
+	err = statedir.Use(cfg.StateDir, cfg.FallbackDir, func(st *store.Journal) error {
 		silent := slog.New(slog.DiscardHandler)
 		k, err := refresh.NewKeeper(ctx, refresh.Config{
 			Provider: c.Provider, Accounts: []refresh.Account{roster.Account(cfg, c)}, Store: st,
@@ -49,7 +49,7 @@ func Offline(ctx context.Context, cfg *config.Config, req control.ImportRequest,
 }
 
 // othersIn is [refresh.Config.Others] of a store that nobody uses.
-func othersIn(ctx context.Context, st *store.Bolt, cfg *config.Config, account, fingerprint string) string {
+func othersIn(ctx context.Context, st *store.Journal, cfg *config.Config, account, fingerprint string) string {
 	for name := range cfg.Accounts {
 		rec, err := st.Load(ctx, name)
 		if err == nil && name != account && (rec.Token.RefreshToken.Fingerprint() == fingerprint || rec.Replaced(fingerprint)) {

@@ -15,7 +15,7 @@ import (
 func Adopt(ctx context.Context, cfg *config.Config) (got control.AdoptAnswer, err error) {
 	facts := machine.Read()
 	_, unguarded := machine.Guarded(cfg.MachineGuard, facts)
-	err = statedir.Use(cfg.StateDir, cfg.FallbackDir, func(st *store.Bolt) error {
+	err = statedir.Use(cfg.StateDir, cfg.FallbackDir, func(st *store.Journal) error {
 		owner, err := st.Owner(ctx)
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ type Dir struct {
 	cfg      Config
 	facts    *event.Facts
 	presence *presence
-	store    *store.Bolt
+	store    *store.Journal
 	// looking admits one look at the disk at a time.
 	looking sync.Mutex
 }
@@ -61,7 +61,7 @@ func Open(c Config) (*Dir, error) {
 
 // Use opens the store of a directory in which no supervisor runs, for as long as do
 // takes. The error is [store.ErrInUse] if one does.
-func Use(path, fallback string, do func(*store.Bolt) error) (err error) {
+func Use(path, fallback string, do func(*store.Journal) error) (err error) {
 	here, _, err := appear(path)
 	if err != nil {
 		return err
@@ -76,7 +76,7 @@ func Use(path, fallback string, do func(*store.Bolt) error) (err error) {
 }
 
 // Store is the one in the directory.
-func (d *Dir) Store() *store.Bolt { return d.store }
+func (d *Dir) Store() *store.Journal { return d.store }
 
 // Facts are what is known to ail the store and its disk.
 func (d *Dir) Facts() *event.Facts { return d.facts }

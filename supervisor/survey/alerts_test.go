@@ -21,7 +21,7 @@ import (
 )
 
 // newStore is an open one.
-func newStore(t testing.TB) *store.Bolt {
+func newStore(t testing.TB) *store.Journal {
 	t.Helper()
 	st, err := store.Open(filepath.Join(t.TempDir(), "state"), store.Options{})
 	if err != nil {
