@@ -50,6 +50,9 @@ func writeAll(dir string) error {
 				err = errors.Join(err, step(s, accountName(n)))
 			}
 		}
+		s.Compact(1 << 10) // at the next change
+		err = errors.Join(err, step(s, "b"))
+		s.Compact(1 << 20)
 		s.BreakFile()
 		err = errors.Join(err, step(s, "b"))
 		s.StopWrites()

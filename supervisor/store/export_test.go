@@ -33,7 +33,10 @@ func (j *Journal) StopWrites() {
 func (j *Journal) Compact(smallest int64) { j.mirror.smallest = smallest }
 
 // Die lets go of everything as the end of the process does.
-func (j *Journal) Die() { _ = j.mirror.close() }
+func (j *Journal) Die() {
+	j.BreakFile()
+	_ = j.mirror.close()
+}
 
 // ReadImage is what a state file holds, and why it is not believed.
 func ReadImage(file []byte) (map[string][]byte, error) {
@@ -44,6 +47,9 @@ func ReadImage(file []byte) (map[string][]byte, error) {
 	}
 	return values, img.err
 }
+
+// Worn says whether not every frame of a good file has both of its copies.
+func Worn(file []byte) bool { return readImage(file).worn }
 
 // Frames are where in the log of a state file each frame begins, and its end.
 func Frames(file []byte) (at []int64) {

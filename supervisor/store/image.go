@@ -76,9 +76,9 @@ func readImage(file []byte) *image {
 	}
 	r := reader{file: file}
 	for at, missing := int64(0), false; ; {
-		f, ok := r.frame(at, img.sum)
+		f, ok := r.frame(at, img.position)
 		if !ok {
-			next := r.resync(at + 1)
+			next := r.resync(at+1, img.position)
 			if next < 0 {
 				break
 			}
@@ -98,7 +98,15 @@ func readImage(file []byte) *image {
 		}
 		at += int64(f.size)
 		img.end = at
-		img.mend(f, r.resync, at)
+		if f.copies < lanes {
+			// The last one was cut off by a power loss; any other is damage that
+			// costs nothing yet.
+			if r.resync(at, img.position) < 0 {
+				img.torn = append(img.torn, piece{f.bytes, at - int64(f.size)})
+			} else {
+				img.worn = true
+			}
+		}
 	}
 	switch {
 	case heads == 0:
@@ -149,19 +157,6 @@ func (img *image) take(f frame, at int64) error {
 	return nil
 }
 
-// mend notes a frame of which only one copy is whole. The last one of a file was cut off
-// by a power loss, and any other is damage that costs nothing yet.
-func (img *image) mend(f copied, resync func(int64) int64, end int64) {
-	if f.copies == lanes {
-		return
-	}
-	if resync(end) < 0 {
-		img.torn = append(img.torn, piece{f.bytes, end - int64(f.size)})
-	} else {
-		img.worn = true
-	}
-}
-
 // newest says whether what is under a key is surely the newest that was stored there.
 func (img *image) newest(key string) bool { return img.values[key].at >= img.gap }
 
@@ -179,24 +174,26 @@ type copied struct {
 	copies int
 }
 
-// frame returns the frame at a place of the log: of two that differ, the one that
-// follows prev.
-func (r reader) frame(at int64, prev uint32) (best copied, ok bool) {
+// frame returns the frame at a place of the log: of two that differ, the one that was
+// written after last. What can't have been is of an earlier time, or of another place.
+func (r reader) frame(at int64, last position) (best copied, ok bool) {
 	for lane := range lanes {
 		f, b, whole := r.in(lane, at)
-		if !whole {
-			continue
-		}
-		if ok && f.sum == best.sum {
+		switch {
+		case !whole || !f.after(last):
+		case ok && f.sum == best.sum:
 			best.copies++
-			continue
+		case !ok || f.prev == last.sum && best.prev != last.sum:
+			best, ok = copied{f, b, 1}, true
 		}
-		if !ok || f.prev == prev && best.prev != prev {
-			best = copied{f, b, 1}
-		}
-		ok = true
 	}
 	return best, ok
+}
+
+// after says whether the frame may have been written after last, though perhaps not as
+// the next one.
+func (f frame) after(last position) bool {
+	return f.prev == last.sum || f.sequence > last.sequence || f.sequence == last.sequence && f.kind == frameMore
 }
 
 func (r reader) in(lane int, at int64) (f frame, b []byte, whole bool) {
@@ -230,13 +227,12 @@ func (r reader) bytes(lane int, at int64, n int) []byte {
 	return b
 }
 
-// resync returns where in the log the next whole frame is; below zero: there is none.
-func (r reader) resync(at int64) int64 {
+// resync returns where in the log the next whole frame is that was written after last;
+// below zero: there is none.
+func (r reader) resync(at int64, last position) int64 {
 	for ; physical(0, at) < int64(len(r.file)); at++ {
-		for lane := range lanes {
-			if _, _, whole := r.in(lane, at); whole {
-				return at
-			}
+		if _, ok := r.frame(at, last); ok {
+			return at
 		}
 	}
 	return -1

@@ -50,7 +50,7 @@ func TestInspect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.WriteAt(make([]byte, 16384), 4096) // all but the first page of what is in it
+	_, err = f.WriteAt(make([]byte, 1<<18), 4096) // all but the first block of what is in it
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}

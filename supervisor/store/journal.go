@@ -201,6 +201,15 @@ func (j *journal) append(f frame) error {
 	return j.leave()
 }
 
+// close says in the file that it is whole up to its end.
+func (j *journal) close() error {
+	err := j.writeHead(int(j.last.sequence+1)%lanes, j.last.sequence)
+	if err == nil {
+		err = j.sync()
+	}
+	return errors.Join(err, j.file.Close())
+}
+
 func (j *journal) sync() error {
 	for {
 		if err := unix.Fdatasync(int(j.file.Fd())); !errors.Is(err, unix.EINTR) {
@@ -298,8 +307,10 @@ func (j *journal) tail(since time.Time, room int64) (kept []frame) {
 		return nil // what it is kept for is gone
 	}
 	r := reader{file: b}
-	for at := r.resync(0); at >= 0; at = r.resync(at) {
-		f, _ := r.frame(at, 0)
+	var last position
+	for at := r.resync(0, last); at >= 0; at = r.resync(at, last) {
+		f, _ := r.frame(at, last)
+		last = position{f.sequence, f.sum}
 		if !f.at.Before(since) && f.kind != frameMoved {
 			kept = append(kept, f.frame)
 		}

@@ -270,7 +270,7 @@ func (m *mirror) close() error {
 	m.closed = true
 	if m.file != nil {
 		// Nothing is lost by an error: what was written has been synced.
-		if err := m.file.file.Close(); err != nil {
+		if err := m.file.close(); err != nil {
 			m.options.Log.Warn("closing the state file", "path", m.at.file(), "error", err)
 		}
 		m.file = nil
