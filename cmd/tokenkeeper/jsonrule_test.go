@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
@@ -17,7 +18,7 @@ func printed() []any {
 		control.Status{}, control.Sinks{}, control.Sink{}, control.Alerts{}, event.Alert{}, event.Event{}, control.TokenAnswer{}, control.RefreshAnswer{},
 		control.RestartAnswer{}, control.SinkRestartAnswer{}, control.SinkTestAnswer{}, control.RedeliverAnswer{}, control.ImportAnswer{},
 		begunLogin{}, control.LoginAnswer{}, control.LoggedInAnswer{}, control.AwaitedAnswer{}, control.DiscardedAnswer{}, control.CancelledAnswer{}, control.AdoptAnswer{}, control.VersionAnswer{},
-		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, demoResult{}, failure{},
+		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, failure{},
 	}
 }
 

@@ -62,6 +62,7 @@ func (e *env) commands() []*cobra.Command {
 		newImportCommand(e),
 		newAdoptCommand(e),
 		newSpoolCommand(e),
+		newStoreCommand(e),
 		newPluginsCommand(e),
 		newVersionCommand(e),
 	}

@@ -1,12 +1,16 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -116,4 +120,59 @@ func BenchmarkLoad(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// BenchmarkOpen opens a store of a hundred thousand accounts, each with a line of one
+// sink's ledger, and says what the process holds then.
+func BenchmarkOpen(b *testing.B) {
+	const accounts = 100_000
+	dir := stateDir(b)
+	s := openStore(b, dir)
+	s.Compact(1 << 40)
+	var wg sync.WaitGroup
+	for first := range 1000 {
+		wg.Go(func() {
+			for n := first; n < accounts; n += 1000 {
+				name := fmt.Sprint("account-", n)
+				if err := errors.Join(s.Commit(b.Context(), storetest.First(name)),
+					s.MarkDelivered(b.Context(), store.Delivery{Sink: "bot", Account: name, Version: 1})); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	must(b, s.Close())
+	b.ResetTimer()
+	before := cpu(b)
+	for b.Loop() {
+		s, err := store.Open(dir, store.Options{})
+		must(b, err)
+		if heads, err := s.Heads(b.Context()); err != nil || len(heads) != accounts {
+			b.Fatal(len(heads), err)
+		}
+		b.StopTimer()
+		b.ReportMetric((cpu(b)-before).Seconds(), "cpu-s")
+		debug.FreeOSMemory()
+		b.ReportMetric(pss(b), "PSS-MiB")
+		must(b, s.Close())
+		before = cpu(b)
+		b.StartTimer()
+	}
+}
+
+func cpu(b *testing.B) time.Duration {
+	var u unix.Rusage
+	must(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func pss(b *testing.B) (mib float64) {
+	rollup, err := os.ReadFile("/proc/self/smaps_rollup")
+	must(b, err)
+	_, rest, _ := strings.Cut(string(rollup), "Pss:")
+	_, err = fmt.Sscan(rest, &mib)
+	must(b, err)
+	return mib / 1024
 }

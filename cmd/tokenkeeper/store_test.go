@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// What a person does with the store while no supervisor runs: look, check, back up, and
+// give a backup back once the store is gone. No token is shown.
+func TestStoreVerbs(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	t.Setenv("TK_TEST_ID", "app-key")
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	state := w.state
+	run := func(code int, args ...string) string {
+		t.Helper()
+		got := command(t, "", append(args, "-c", w.config)...)
+		if got.code != code {
+			t.Fatalf("%v: exit code %d, want %d: %s%s", args, got.code, code, got.stdout, got.stderr)
+		}
+		return got.stdout + got.stderr
+	}
+	s, err := store.Open(state, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := store.Record{Account: "main", Provider: "saxo"}.Next(
+		sdk.Token{AccessToken: sdk.NewSecret("SECRET-a"), RefreshToken: sdk.NewSecret("SECRET-r")}, store.OriginImport, "", time.Now())
+	if err := errors.Join(s.Commit(t.Context(), rec), s.Intend(t.Context(), store.Intent{Account: "main", Attempt: "OPEN", Version: 1})); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(exitFailure, "store", "backup"); !strings.Contains(out, "another supervisor") {
+		t.Errorf("backing up beside a supervisor: %s", out)
+	}
+	for _, want := range []string{"journal 3.0", "main: version 1 by import", "attempt OPEN is not settled", "sealed: 0"} {
+		if out := run(exitOK, "store", "inspect"); !strings.Contains(out, want) || strings.Contains(out, "SECRET") {
+			t.Errorf("inspected: no %q in\n%s", want, out)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	var made storeBackup
+	if err := json.Unmarshal([]byte(run(exitOK, "store", "backup", "--json")), &made); err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(t.TempDir(), "kept.db")
+	b, err := os.ReadFile(made.Backup)
+	if err := errors.Join(err, os.WriteFile(kept, b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(exitOK, "store", "check"); strings.Count(out, "good, ") < 2 {
+		t.Errorf("checked:\n%s", out)
+	}
+	if out := run(exitFailure, "store", "restore", kept); !strings.Contains(out, "versions never go back") {
+		t.Errorf("restoring a good store: %s", out)
+	}
+
+	file := filepath.Join(state, store.FileName)
+	if err := os.Truncate(file, 10_000); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(exitFailure, "store", "check"); !strings.Contains(out, "damaged") {
+		t.Errorf("checked a damaged one:\n%s", out)
+	}
+	if err := os.RemoveAll(state); err != nil {
+		t.Fatal(err)
+	}
+	run(exitOK, "store", "restore", kept)
+	s, err = store.Open(state, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if r := s.Restored(); r == nil || len(r.Accounts) != 1 || r.Accounts[0].Newest {
+		t.Errorf("restored: %+v", r)
+	}
+}
