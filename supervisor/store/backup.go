@@ -84,7 +84,7 @@ func (m *mirror) readBack() ([]byte, error) {
 // is told, and no reason not to go on.
 func (m *mirror) backupAtOpen(s *source) {
 	newest, at := m.places[0].newestBackup()
-	if newest != nil && newest.position == s.position || s.state.empty() {
+	if newest.acked == s.sequence || s.state.empty() {
 		m.backedUp = at
 		return
 	}
@@ -153,12 +153,12 @@ func (p *place) rotate() {
 	}
 	var good, damaged []backup
 	for _, path := range p.backupPaths() {
-		b, err := readFile(path)
-		img := readImage(b)
+		h, whole := headOf(path)
+		_, err := checkFormat(h.format)
 		switch {
-		case err != nil, errors.Is(img.err, ErrNewerFormat):
-		case img.good():
-			good = append(good, backup{path, img.sequence})
+		case whole && errors.Is(err, ErrNewerFormat):
+		case whole && err == nil:
+			good = append(good, backup{path, h.acked})
 		default:
 			damaged = append(damaged, backup{path: path})
 		}
@@ -198,14 +198,33 @@ func (p *place) backupPaths() []string {
 	return paths
 }
 
-// newestBackup is the newest backup that is good.
-func (p *place) newestBackup() (*source, time.Time) {
+// newestBackup is the newest backup that is good: up to where it goes, and when it was
+// made.
+func (p *place) newestBackup() (h head, at time.Time) {
 	for _, path := range p.backupPaths() {
-		if s, err := readSource(path); err == nil && s.good() {
+		if h, whole := headOf(path); whole {
 			name := strings.TrimPrefix(filepath.Base(path), backupPrefix)
 			at, _ := time.Parse(stampLayout, name[:min(len(name), len(stampLayout))])
-			return &s, at
+			return h, at
 		}
 	}
-	return nil, time.Time{}
+	return head{}, time.Time{}
+}
+
+// headOf reads the head of a backup, and says whether the rest of the file is there. That
+// it was whole when it was made is known: reading all of them at each start would cost
+// more than opening the store.
+func headOf(path string) (h head, whole bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return head{}, false
+	}
+	defer func() { _ = f.Close() }()
+	b := make([]byte, headers)
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.ReadAt(b, 0)
+	}
+	h, ok := readHead(b, 0)
+	return h, ok && err == nil && h.room == info.Size()
 }
