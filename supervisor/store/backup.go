@@ -102,10 +102,14 @@ func (m *mirror) backup(file []byte, end int64) error {
 	}
 	if err := writeBackup(path, file); err != nil {
 		err = fmt.Errorf("backing up the store: %w", err)
+		m.unbacked = true
 		m.tell(Trouble{What: "no backup could be made", Path: m.at.backups(), Err: err})
 		return err
 	}
-	m.backedUp = now
+	if m.unbacked {
+		m.tell(Trouble{What: "a backup could be made again", Path: path, Recovered: true})
+	}
+	m.backedUp, m.unbacked = now, false
 	m.at.rotate()
 	return nil
 }

@@ -3,6 +3,9 @@ package store
 import (
 	"errors"
 	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // RetryAfter is for the tests of other packages.
@@ -79,3 +82,7 @@ func SetFormat(path, version string) error {
 	return errors.Join(err, os.WriteFile(path, b, 0o600))
 }
 
+// Hang makes each sync take that long.
+func (j *Journal) Hang(d time.Duration) {
+	j.mirror.file.fdatasync = func(fd int) error { time.Sleep(d); return unix.Fdatasync(fd) }
+}

@@ -126,6 +126,56 @@ func TestFailedWriteGoesOn(t *testing.T) {
 	}
 }
 
+// A disk that hangs is told after a second, and again when it answers; one that is only
+// slow is not.
+func TestDiskHangs(t *testing.T) {
+	dir, told := stateDir(t), &troubles{}
+	synctest.Test(t, func(t *testing.T) {
+		s, err := store.Open(dir, store.Options{Trouble: told.add})
+		must(t, err)
+		defer func() { must(t, s.Close()) }()
+		s.Hang(900 * time.Millisecond)
+		commit(t, s, "main", 1, 3)
+		if told.String() != "" {
+			t.Errorf("told %q of a slow disk", told)
+		}
+		s.Hang(5 * time.Second)
+		done := make(chan error)
+		go func() { done <- s.Commit(t.Context(), next("main", 4)) }()
+		time.Sleep(1100 * time.Millisecond)
+		if err := s.Fault(); told.String() != "fault" || !errors.Is(err, store.ErrDisk) {
+			t.Errorf("told %q, fault %v", told, err)
+		}
+		wantVersion(t, s, "main", 3) // nobody waits to read
+		must(t, <-done)
+		if told.String() != "fault recovered" || s.Fault() != nil {
+			t.Errorf("told %q, fault %v", told, s.Fault())
+		}
+		s.Hang(0)
+	})
+}
+
+// A backup that can't be made is told, and over when one can.
+func TestBackupFails(t *testing.T) {
+	dir, told := stateDir(t), &troubles{}
+	s, err := store.Open(dir, store.Options{Trouble: told.add})
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	commit(t, s, "main", 1, 1)
+	inTheWay := filepath.Join(dir, "backup")
+	must(t, os.WriteFile(inTheWay, nil, 0o600))
+	if err := s.Backup(t.Context()); err == nil {
+		t.Error("a backup was made")
+	}
+	must(t, os.Remove(inTheWay))
+	for range 2 {
+		must(t, s.Backup(t.Context()))
+	}
+	if told.String() != "fault recovered" {
+		t.Errorf("told %q", told)
+	}
+}
+
 // Files that failed do not pile up.
 func TestFailedFilesAreFew(t *testing.T) {
 	s := openStore(t, stateDir(t))

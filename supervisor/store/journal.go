@@ -33,6 +33,8 @@ type journal struct {
 	// identity is what tells the file from any other, and left how we left it.
 	identity fs.FileInfo
 	left     trace
+	// fdatasync is the call, but in a test.
+	fdatasync func(fd int) error
 }
 
 // position is how far a journal has come: the sequence of its last frame and
@@ -106,7 +108,7 @@ func createJournal(path string, f fresh) (j *journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j = &journal{file: file, format: f.format, room: headers}
+	j = &journal{file: file, format: f.format, room: headers, fdatasync: unix.Fdatasync}
 	defer func() {
 		if err != nil {
 			_ = file.Close()
@@ -159,7 +161,7 @@ func openJournal(path string, img *image) (j *journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j = &journal{file: file, end: img.end, room: int64(img.length), fresh: img.end, last: img.position, format: img.format}
+	j = &journal{file: file, end: img.end, room: int64(img.length), fresh: img.end, last: img.position, format: img.format, fdatasync: unix.Fdatasync}
 	for _, torn := range img.torn {
 		if err == nil {
 			err = j.writeLog(torn.bytes, torn.at)
@@ -212,7 +214,7 @@ func (j *journal) close() error {
 
 func (j *journal) sync() error {
 	for {
-		if err := unix.Fdatasync(int(j.file.Fd())); !errors.Is(err, unix.EINTR) {
+		if err := j.fdatasync(int(j.file.Fd())); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

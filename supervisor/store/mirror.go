@@ -52,12 +52,12 @@ type mirror struct {
 	// closed: nothing is written any more, whoever comes late. Somebody else may
 	// have the directory.
 	closed bool
-	// known is fault, and writingSince when the write that is under way began, for
-	// those who must not wait for mu.
-	known        atomic.Pointer[error]
-	writingSince atomic.Pointer[time.Time]
-	// backedUp is when the newest backup was made.
+	// known is fault, and hangs that the write which is under way does not come back,
+	// for those who must not wait for mu.
+	known, hangs atomic.Pointer[error]
+	// backedUp is when the newest backup was made; unbacked: the last one failed.
 	backedUp time.Time
+	unbacked bool
 	restored *Restored
 	// smallest is the length under which a file is never made compact.
 	smallest int64
@@ -91,9 +91,7 @@ func (m *mirror) durable() *state { return m.state }
 func (m *mirror) update(c change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := time.Now()
-	m.writingSince.Store(&now)
-	defer m.writingSince.Store(nil)
+	defer m.watch()()
 	if m.file != nil {
 		err := m.write(frame{body: encodeChange(c)})
 		if err == nil {
@@ -106,6 +104,25 @@ func (m *mirror) update(c change) error {
 		return m.fault
 	}
 	return m.recover(c)
+}
+
+// watch tells of a write that does not come back, until it does: call what it returns
+// then.
+func (m *mirror) watch() (end func()) {
+	path := m.at.file()
+	timer := time.AfterFunc(hangsAfter, func() {
+		err := fmt.Errorf("%w: a write does not come back", ErrDisk)
+		m.hangs.Store(&err)
+		m.tell(Trouble{What: "the disk hangs; what has been announced is not sent before it answers", Path: path, Err: err})
+	})
+	return func() {
+		if timer.Stop() {
+			return
+		}
+		if m.hangs.Store(nil); m.file != nil {
+			m.tell(Trouble{What: "the disk answers again", Path: path, Recovered: true})
+		}
+	}
 }
 
 // leave gives up the file that is open, and goes on in a fresh one.

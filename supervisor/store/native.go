@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,13 +104,10 @@ func (j *Journal) Close() error {
 func (j *Journal) Restored() *Restored { return j.mirror.restored }
 
 // Fault is why nothing can be made durable at the moment ([ErrDisk]); nil: all
-// is well. It does not wait for a disk that hangs.
+// is well. It does not wait for a disk that hangs, and says so after a second.
 func (j *Journal) Fault() error {
-	if known := j.mirror.known.Load(); known != nil {
-		return *known
-	}
-	if since := j.mirror.writingSince.Load(); since != nil && time.Since(*since) > hangsAfter {
-		return fmt.Errorf("%w: it has not answered since %s", ErrDisk, since.Format(time.TimeOnly))
+	if fault := cmp.Or(j.mirror.known.Load(), j.mirror.hangs.Load()); fault != nil {
+		return *fault
 	}
 	return nil
 }
