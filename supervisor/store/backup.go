@@ -74,7 +74,7 @@ func (m *mirror) readBack() ([]byte, error) {
 		return nil, err
 	}
 	file, err := readFile(m.at.file())
-	if err == nil && !m.wrote(file) {
+	if err == nil && !m.last.endsWell(file) {
 		err = ErrDamaged
 	}
 	return file, err

@@ -4,7 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk")
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
 
 // This file holds what a version that was found somewhere can be gone back from.
 

@@ -153,7 +153,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(len(heads), err)
 		}
 		b.StopTimer()
-		b.ReportMetric((cpu(b)-before).Seconds(), "cpu-s")
+		b.ReportMetric((cpu(b) - before).Seconds(), "cpu-s")
 		debug.FreeOSMemory()
 		b.ReportMetric(pss(b), "PSS-MiB")
 		must(b, s.Close())

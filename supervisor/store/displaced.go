@@ -79,17 +79,17 @@ func (m *mirror) displaced() error {
 	}
 	// Times alone prove nothing: a program may set them, and not every file
 	// system keeps them.
-	if file, err := readFile(m.at.file()); err != nil || !m.wrote(file) {
+	if file, err := readFile(m.at.file()); err != nil || !m.last.endsWell(file) {
 		return fileWritten
 	}
 	m.file.left = now
 	return nil
 }
 
-// wrote says whether the bytes of a file are all that is durable, and nothing else.
-func (m *mirror) wrote(file []byte) bool {
+// endsWell says whether a file is whole, in both of its copies, and goes up to p.
+func (p position) endsWell(file []byte) bool {
 	img := readImage(file)
-	return img.good() && !img.worn && len(img.torn) == 0 && img.position == m.last
+	return img.good() && !img.worn && len(img.torn) == 0 && img.position == p
 }
 
 // rebuild writes everything into a fresh file, after what somebody else did.

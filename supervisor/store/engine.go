@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -26,23 +24,12 @@ type backend interface {
 	close() error
 }
 
-// engine is the store over any backend: the batching of writes, and what is known
-// beside what is durable.
+// engine is the store over any backend: each call that changes something has its rule in
+// the state.
 type engine struct {
-	backend backend
-	state   *state
-	now     func() time.Time
-	log     *slog.Logger
-
-	// mu guards the queue of writes (writer.go), the ledger (ledger.go) and
-	// what is held (held.go).
-	mu      sync.Mutex
-	queue   []*write
-	writing bool
-	closed  bool
-	pending map[string]Delivery
-	flush   *time.Timer
-	held    map[string]Record
+	writer
+	now func() time.Time
+	log *slog.Logger
 }
 
 func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
@@ -52,144 +39,9 @@ func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &engine{backend: b, state: b.durable(), now: now, log: log, pending: make(map[string]Delivery), held: make(map[string]Record)}
-}
-
-// readable says why nothing is read any more.
-func (e *engine) readable(ctx context.Context, what string) error {
-	err := ctx.Err()
-	if e.mu.Lock(); err == nil && e.closed {
-		err = ErrClosed
-	}
-	e.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", what, err)
-	}
-	return nil
-}
-
-// of returns what is stored of an account.
-func (e *engine) of(ctx context.Context, what, name string) (account, error) {
-	if err := e.readable(ctx, what+" of account "+name); err != nil {
-		return account{}, err
-	}
-	return e.state.view(name), nil
-}
-
-// Load implements [Store].
-func (e *engine) Load(ctx context.Context, name string) (Record, error) {
-	// What is held is looked at first: it leaves there only after its commit
-	// shows in the state.
-	held, isHeld := e.heldRecord(name)
-	a, err := e.of(ctx, "the record", name)
-	switch {
-	case err != nil:
-		return Record{}, err
-	case isHeld && a.record.Version < held.Version:
-		return held, nil
-	case a.record.Version == 0:
-		return Record{Account: name, Health: a.refusal}, fmt.Errorf("account %s: %w", name, ErrNotFound)
-	}
-	return a.record, nil
-}
-
-// List implements [Store].
-func (e *engine) List(ctx context.Context) ([]Record, error) {
-	held := e.allHeld()
-	if err := e.readable(ctx, "the records"); err != nil {
-		return nil, err
-	}
-	all := e.state.records()
-	if len(held) == 0 {
-		return all, nil
-	}
-	for n, r := range all {
-		if h, ok := held[r.Account]; ok {
-			if h.Version > r.Version {
-				all[n] = h
-			}
-			delete(held, r.Account)
-		}
-	}
-	for _, h := range held {
-		all = append(all, h)
-	}
-	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
-	return all, nil
-}
-
-// Heads implements [Store].
-func (e *engine) Heads(ctx context.Context) ([]Head, error) {
-	held := e.allHeld() // looked at first, as in Load
-	if err := e.readable(ctx, "the records"); err != nil {
-		return nil, err
-	}
-	return e.state.headList(held), nil
-}
-
-// Intent implements [Store].
-func (e *engine) Intent(ctx context.Context, name string) (in Intent, ok bool, err error) {
-	a, err := e.of(ctx, "the intent", name)
-	if err != nil || a.intent == nil {
-		return Intent{}, false, err
-	}
-	return *a.intent, true, nil
-}
-
-// Login implements [Store].
-func (e *engine) Login(ctx context.Context, name string) (l Login, ok bool, err error) {
-	a, err := e.of(ctx, "the open login", name)
-	if err != nil || a.login == nil {
-		return Login{}, false, err
-	}
-	return *a.login, true, nil
-}
-
-// Logins implements [Store].
-func (e *engine) Logins(ctx context.Context) (all []Login, err error) {
-	if err := e.readable(ctx, "the open logins"); err != nil {
-		return nil, err
-	}
-	e.state.mu.RLock()
-	defer e.state.mu.RUnlock()
-	for _, a := range e.state.accounts {
-		if a.login != nil {
-			all = append(all, *a.login)
-		}
-	}
-	slices.SortFunc(all, func(a, b Login) int { return cmp.Compare(a.Account, b.Account) })
-	return all, nil
-}
-
-// Requests implements [Store].
-func (e *engine) Requests(ctx context.Context, name string) ([]Request, error) {
-	a, err := e.of(ctx, "the requests", name)
-	return slices.Clone(a.requests), err
-}
-
-// Alerts implements [Store].
-func (e *engine) Alerts(ctx context.Context) (all []event.Alert, err error) {
-	if err := e.readable(ctx, "the alerts"); err != nil {
-		return nil, err
-	}
-	e.state.mu.RLock()
-	defer e.state.mu.RUnlock()
-	for _, a := range e.state.alerts {
-		all = append(all, a)
-	}
-	slices.SortFunc(all, func(a, b event.Alert) int { return cmp.Compare(a.Key, b.Key) })
-	return all, nil
-}
-
-// Owner returns what the store says of its machine; the zero Owner if it says
-// nothing, as a new store does.
-func (e *engine) Owner(ctx context.Context) (machine.Owner, error) {
-	if err := e.readable(ctx, "whose store it is"); err != nil {
-		return machine.Owner{}, err
-	}
-	e.state.mu.RLock()
-	defer e.state.mu.RUnlock()
-	return e.state.owner, nil
+	return &engine{now: now, log: log, writer: writer{backend: b, reads: reads{
+		state: b.durable(), pending: make(map[string]Delivery), held: make(map[string]Record),
+	}}}
 }
 
 // Intend implements [Store].

@@ -29,17 +29,17 @@ func (e *engine) Hold(ctx context.Context, rec Record) error {
 	return nil
 }
 
-func (e *engine) heldRecord(account string) (Record, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r, ok := e.held[account]
+func (k *reads) heldRecord(account string) (Record, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, ok := k.held[account]
 	return r, ok
 }
 
-func (e *engine) allHeld() map[string]Record {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return maps.Clone(e.held)
+func (k *reads) allHeld() map[string]Record {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return maps.Clone(k.held)
 }
 
 // unhold ends the hold that the committed record rec, or a later one, takes
@@ -55,11 +55,11 @@ func (e *engine) unhold(rec Record) {
 // deliverable is what is pending of the ledger, less what it says of versions
 // that are held: should the process die, another token may get that version's number,
 // and the ledger must not say that it was delivered, or refused. The caller holds
-// e.mu.
-func (e *engine) deliverable() map[string]Delivery {
-	ready := maps.Clone(e.pending)
+// q.mu.
+func (q *writer) deliverable() map[string]Delivery {
+	ready := maps.Clone(q.pending)
 	maps.DeleteFunc(ready, func(_ string, d Delivery) bool {
-		h, ok := e.held[d.Account]
+		h, ok := q.held[d.Account]
 		return ok && h.Version <= d.TriedVersion
 	})
 	return ready

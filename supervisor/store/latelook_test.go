@@ -30,8 +30,8 @@ func TestLateLookWritesNothing(t *testing.T) {
 	other, err := store.Open(dir, store.Options{Timeout: time.Millisecond})
 	ok(t, err)
 	commit(t, other, "main", 2, 3)
-	before := read(t, file(dir))
 	ok(t, other.Close())
+	before := read(t, file(dir))
 	s.Look()
 	_ = s.Close()
 	if !slices.Equal(read(t, file(dir)), before) {

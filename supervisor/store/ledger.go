@@ -85,41 +85,41 @@ func (e *engine) flushLedger() {
 	}
 }
 
-// settle forgets what was written. The caller holds e.mu.
-func (e *engine) settle(batch []*write, written map[string]Delivery) {
+// settle forgets what was written. The caller holds q.mu.
+func (q *writer) settle(batch []*write, written map[string]Delivery) {
 	for key, d := range written {
-		if e.pending[key] == d {
-			delete(e.pending, key)
+		if q.pending[key] == d {
+			delete(q.pending, key)
 		}
 	}
 	for _, w := range batch {
 		if w.drops && w.err == nil {
-			maps.DeleteFunc(e.pending, func(_ string, d Delivery) bool { return d.Account == w.subject })
+			maps.DeleteFunc(q.pending, func(_ string, d Delivery) bool { return d.Account == w.subject })
 		}
 	}
-	if len(e.pending) == 0 && e.flush != nil && e.flush.Stop() {
-		e.flush = nil
+	if len(q.pending) == 0 && q.flush != nil && q.flush.Stop() {
+		q.flush = nil
 	}
 }
 
 // Deliveries implements [Store].
-func (e *engine) Deliveries(ctx context.Context, sink string) (map[string]Delivery, error) {
-	if err := errors.Join(checkName("a sink", sink), e.readable(ctx, "the ledger of sink "+sink)); err != nil {
+func (k *reads) Deliveries(ctx context.Context, sink string) (map[string]Delivery, error) {
+	if err := errors.Join(checkName("a sink", sink), k.readable(ctx, "the ledger of sink "+sink)); err != nil {
 		return nil, err
 	}
 	// What is pending is looked at first: it leaves there only after it shows
 	// in the state.
 	waiting := map[string]Delivery{}
-	e.mu.Lock()
-	for _, d := range e.pending {
+	k.mu.Lock()
+	for _, d := range k.pending {
 		if d.Sink == sink {
 			waiting[d.Account] = d
 		}
 	}
-	e.mu.Unlock()
-	e.state.mu.RLock()
-	ledger := maps.Clone(e.state.ledger[sink])
-	e.state.mu.RUnlock()
+	k.mu.Unlock()
+	k.state.mu.RLock()
+	ledger := maps.Clone(k.state.ledger[sink])
+	k.state.mu.RUnlock()
 	if ledger == nil {
 		return waiting, nil
 	}
@@ -130,16 +130,16 @@ func (e *engine) Deliveries(ctx context.Context, sink string) (map[string]Delive
 }
 
 // Delivery implements [Store].
-func (e *engine) Delivery(ctx context.Context, sink, name string) (Delivery, error) {
-	if err := errors.Join(checkName("a sink", sink), checkName("an account", name), e.readable(ctx, "the ledger of sink "+sink)); err != nil {
+func (k *reads) Delivery(ctx context.Context, sink, name string) (Delivery, error) {
+	if err := errors.Join(checkName("a sink", sink), checkName("an account", name), k.readable(ctx, "the ledger of sink "+sink)); err != nil {
 		return Delivery{}, err
 	}
-	e.mu.Lock()
-	waiting, waits := e.pending[ledgerKey(sink, name)] // looked at first, as in Deliveries
-	e.mu.Unlock()
-	e.state.mu.RLock()
-	d, ok := e.state.ledger[sink][name]
-	e.state.mu.RUnlock()
+	k.mu.Lock()
+	waiting, waits := k.pending[ledgerKey(sink, name)] // looked at first, as in Deliveries
+	k.mu.Unlock()
+	k.state.mu.RLock()
+	d, ok := k.state.ledger[sink][name]
+	k.state.mu.RUnlock()
 	switch {
 	case ok && waits:
 		return d.then(waiting), nil

@@ -80,7 +80,7 @@ func Open(dir string, o Options) (*Journal, error) {
 		return nil, err
 	}
 	m := newMirror(dir, o)
-	if err := m.open(); err != nil {
+	if err := (opening{m}).open(); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	return &Journal{newEngine(m, o.Now, o.Log), m}, nil

@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 )
 
+// opening is a mirror of which nothing is known yet.
+type opening struct{ *mirror }
+
 // open finds the newest state, makes a backup of it, and opens its file; or
 // restores the store if that can't be done. Nothing is written before it is
 // clear that no newer program has been here.
-func (m *mirror) open() error {
+func (m opening) open() error {
 	if err := m.places[0].claim(m.options.Timeout); err != nil {
 		return err
 	}
@@ -52,7 +55,7 @@ func (m *mirror) open() error {
 }
 
 // readLive reads the state file of every place.
-func (m *mirror) readLive() ([]source, error) {
+func (m opening) readLive() ([]source, error) {
 	live := make([]source, 0, len(m.places))
 	for n, p := range m.places {
 		var s source
@@ -76,13 +79,13 @@ func (m *mirror) readLive() ([]source, error) {
 }
 
 // adopt takes what a good file holds.
-func (m *mirror) adopt(s source) {
+func (m opening) adopt(s source) {
 	m.state, m.last, m.tried = s.state, s.position, s.sequence
 	m.format, _ = checkFormat(s.format)
 }
 
 // openInPlace goes on in the state file that is there.
-func (m *mirror) openInPlace(s *source) (err error) {
+func (m opening) openInPlace(s *source) (err error) {
 	if m.file, err = openJournal(m.at.file(), s.image); err == nil {
 		m.at.tidy()
 		return nil
@@ -93,7 +96,7 @@ func (m *mirror) openInPlace(s *source) (err error) {
 
 // retire takes a state file away from the fallback directory that is older than
 // the one in use.
-func (m *mirror) retire(live []source) {
+func (m opening) retire(live []source) {
 	for n, p := range m.places {
 		if n >= len(live) || live[n].empty || m.file == nil || p == m.at || p == m.places[0] {
 			continue

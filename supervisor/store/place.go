@@ -140,8 +140,8 @@ func (p *place) replace(f fresh, aside string, o Options) (_ *journal, err error
 	if err != nil {
 		return nil, err
 	}
-	if img := readImage(written); !img.good() || img.worn || img.position != j.last {
-		return nil, fmt.Errorf("the fresh state file %s reads back other than it was written (%w)", next, errors.Join(ErrDamaged, img.err))
+	if !j.last.endsWell(written) {
+		return nil, fmt.Errorf("the fresh state file %s reads back other than it was written (%w)", next, ErrDamaged)
 	}
 	if err := p.swap(next, aside); err != nil {
 		return nil, err

@@ -180,4 +180,3 @@ func TestGrantedToIsStored(t *testing.T) {
 		}
 	}
 }
-

@@ -41,7 +41,7 @@ type restoredRecord struct {
 // from backups, and from files that were put aside. For each account the
 // highest version counts, wherever it stands: versions never go back, and
 // the newest refresh token is the one that is good.
-func (m *mirror) restore(live []source, cause error) error {
+func (m opening) restore(live []source, cause error) error {
 	r := &restoration{records: map[string]restoredRecord{}, intents: map[string]*Intent{}, outlived: change{}, named: map[string]bool{}}
 	for n := range live {
 		if err := r.add(&live[n], true); err != nil {
@@ -94,13 +94,13 @@ func (m *mirror) restore(live []source, cause error) error {
 }
 
 // begin makes a new, empty store.
-func (m *mirror) begin() error {
+func (m opening) begin() error {
 	return m.renew(nil, "empty")
 }
 
 // remains are the files beside the state files that may hold a part of the
 // store: backups, and what was put aside.
-func (m *mirror) remains() (paths []string) {
+func (m opening) remains() (paths []string) {
 	for _, p := range m.places {
 		for _, pattern := range []string{p.file() + ".*", filepath.Join(p.backups(), "*")} {
 			found, _ := filepath.Glob(pattern)

@@ -47,6 +47,8 @@ type Store interface {
 	// Load returns the account's record, or ErrNotFound. Beside that stands the Health
 	// of one that never had a record and whose key was refused.
 	Load(ctx context.Context, account string) (Record, error)
+	// What a reader gets it shares with others, and must not change in place.
+	//
 	// List returns every record, ordered by account.
 	List(ctx context.Context) ([]Record, error)
 	// Heads returns what List does, without the tokens. Callers may share what they

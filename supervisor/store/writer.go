@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 )
@@ -24,6 +25,16 @@ type write struct {
 	// turn tells a caller that waits: true, take the lead; false, err is the
 	// outcome.
 	turn chan bool
+}
+
+// writer makes changes durable, one transaction after the other.
+type writer struct {
+	reads
+	backend backend
+
+	queue   []*write
+	writing bool
+	flush   *time.Timer
 }
 
 // write makes rule's change durable and returns when it is.
@@ -49,46 +60,46 @@ func (e *engine) write(ctx context.Context, name string, rule func() (change, er
 }
 
 // submit queues w and returns its outcome.
-func (e *engine) submit(w *write) error {
-	e.mu.Lock()
-	if e.closed && w.rule != nil {
-		e.mu.Unlock()
+func (q *writer) submit(w *write) error {
+	q.mu.Lock()
+	if q.closed && w.rule != nil {
+		q.mu.Unlock()
 		return ErrClosed
 	}
-	e.queue = append(e.queue, w)
-	if e.writing {
+	q.queue = append(q.queue, w)
+	if q.writing {
 		w.turn = make(chan bool, 1)
 	}
-	e.writing = true
-	e.mu.Unlock()
+	q.writing = true
+	q.mu.Unlock()
 
 	if w.turn != nil && !<-w.turn {
 		return w.err
 	}
-	e.lead()
+	q.lead()
 	return w.err
 }
 
 // lead writes what is queued, the caller's own first, and hands over.
-func (e *engine) lead() {
-	e.mu.Lock()
-	batch := e.take()
-	delivered := e.deliverable()
-	e.mu.Unlock()
+func (q *writer) lead() {
+	q.mu.Lock()
+	batch := q.take()
+	delivered := q.deliverable()
+	q.mu.Unlock()
 
-	stored := e.writeBatch(batch, delivered)
+	stored := q.writeBatch(batch, delivered)
 
-	e.mu.Lock()
+	q.mu.Lock()
 	if stored {
-		e.settle(batch, delivered)
+		q.settle(batch, delivered)
 	}
-	e.writing = len(e.queue) > 0
-	if e.writing {
-		e.queue[0].turn <- true
+	q.writing = len(q.queue) > 0
+	if q.writing {
+		q.queue[0].turn <- true
 	} else {
-		e.queue = nil
+		q.queue = nil
 	}
-	e.mu.Unlock()
+	q.mu.Unlock()
 
 	for _, w := range batch[1:] {
 		w.turn <- false
@@ -96,11 +107,11 @@ func (e *engine) lead() {
 }
 
 // take takes the first writes from the queue, one for each subject. The caller holds
-// e.mu.
-func (e *engine) take() (batch []*write) {
+// q.mu.
+func (q *writer) take() (batch []*write) {
 	seen := make(map[string]bool)
 	var later []*write
-	for _, w := range e.queue {
+	for _, w := range q.queue {
 		if len(batch) == maxBatch || seen[w.subject] {
 			later = append(later, w)
 			continue
@@ -108,19 +119,19 @@ func (e *engine) take() (batch []*write) {
 		seen[w.subject] = true
 		batch = append(batch, w)
 	}
-	e.queue = later
+	q.queue = later
 	return batch
 }
 
 // writeBatch gives every write of the batch its outcome, and says whether what
 // was delivered is stored. A rule that refuses does not touch the others.
-func (e *engine) writeBatch(batch []*write, delivered map[string]Delivery) bool {
+func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool {
 	for _, w := range batch {
 		if w.drops {
 			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return d.Account == w.subject })
 		}
 	}
-	all := e.state.deliver(delivered)
+	all := q.state.deliver(delivered)
 	for _, w := range batch {
 		if w.rule == nil {
 			continue
@@ -134,7 +145,7 @@ func (e *engine) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 		return true
 	}
 	crashpoint.Here("store: about to write")
-	err := e.backend.update(all)
+	err := q.backend.update(all)
 	crashpoint.Here("store: written")
 	for _, w := range batch {
 		// A refusal is the truth whatever happened to the others.
