@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // printed is what the verbs print with --json, each as an example.
