@@ -60,7 +60,7 @@ func (d document) place(existing []byte) ([]byte, error) {
 	old, err := parseMembers(existing)
 	switch {
 	case err == nil && d.object != nil:
-		return d.over(old, bytes.Contains([]byte(d.content), []byte("\n")))
+		return d.over(old, strings.Contains(d.content, "\n"))
 	case err == nil && d.keepUnknown:
 		return nil, fmt.Errorf("it holds a JSON object, which the format of this sink would overwrite: "+
 			"set %s so that the token gets a place in it, or %s: false", settingKey, settingKeepUnknown)
