@@ -29,11 +29,9 @@ type TimeOfDay struct {
 	Zone         string
 }
 
-func (c TimeOfDay) location() (*time.Location, error) { return time.LoadLocation(c.Zone) }
-
 // Fault says why the time can't be used; "": it can, or is none.
 func (c TimeOfDay) Fault() string {
-	switch _, err := c.location(); {
+	switch _, err := time.LoadLocation(c.Zone); {
 	case c.Zone == "" && c == TimeOfDay{}:
 		return ""
 	case c.Zone == "":
@@ -53,7 +51,7 @@ func (c TimeOfDay) Next(t time.Time) (at time.Time, ok bool) {
 	if c.Zone == "" || c.Fault() != "" {
 		return time.Time{}, false
 	}
-	zone, err := c.location()
+	zone, err := time.LoadLocation(c.Zone)
 	if err != nil {
 		return time.Time{}, false
 	}

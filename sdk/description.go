@@ -1,15 +1,6 @@
 package sdk
 
-import (
-	"regexp"
-	"time"
-)
-
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-
-// ValidName says whether name can be that of a provider, an account, a sink or a
-// type of sinks: [a-z0-9][a-z0-9_-]*.
-func ValidName(name string) bool { return namePattern.MatchString(name) }
+import "time"
 
 // Description is a provider's answer to the question who it is.
 type Description struct {

@@ -197,7 +197,7 @@ func (k *killing) mustHoldValidToken(row *killRow) {
 	// at once.
 	k.run.until(func(st control.Status) bool {
 		a := account(st, saxoAccount)
-		return len(a.Sinks) == 1 && a.Sinks[0].Lag == 0 && !a.InFlight && a.Due.After(st.Now)
+		return len(a.Sinks) == 1 && a.Sinks[0].Behind == 0 && !a.InFlight && a.Due.After(st.Now)
 	})
 	token := decodeFile[tokenFile](k.t, k.site.path(saxoAccount+".json"))
 	if !k.saxo.AccessValid(token.Access) || !k.saxo.RefreshValid(token.Refresh) {

@@ -191,7 +191,7 @@ func TestUnknownTokenInASinksFile(t *testing.T) {
 
 			r = startRun(t, s)
 			st := r.until(func(st control.Status) bool { return len(st.Alerts) == 1 })
-			if d := account(st, saxoAccount).Sinks[0]; d.Sink != "cache" || d.Version != 0 || d.Lag == 0 {
+			if d := account(st, saxoAccount).Sinks[0]; d.Sink != "cache" || d.Version != 0 || d.Behind == 0 {
 				t.Errorf("the status says that the sink has it: %+v", d)
 			}
 			out := s.tool(t, "", "alerts", "--json")

@@ -46,7 +46,7 @@ func TestStart(t *testing.T) {
 	r.until(func(st control.Status) bool {
 		for _, name := range []string{schwabAccount, saxoAccount} {
 			for _, d := range account(st, name).Sinks {
-				if d.Sink != "bot" && d.Lag > 0 || d.Sink == "bot" && !d.Absent {
+				if d.Sink != "bot" && d.Behind > 0 || d.Sink == "bot" && !d.Absent {
 					return false
 				}
 			}

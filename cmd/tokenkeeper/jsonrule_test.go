@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
@@ -65,5 +66,61 @@ func TestJSONKeepsToTheRule(t *testing.T) {
 	}
 	if len(seen) < 30 {
 		t.Errorf("only %d types were judged", len(seen))
+	}
+}
+
+// TestJSONNames compares every name in what is printed, with its type, to a
+// list: a script that reads it breaks when one is renamed. -update writes it.
+func TestJSONNames(t *testing.T) {
+	var list strings.Builder
+	seen := map[reflect.Type]bool{}
+	var write func(typ reflect.Type)
+	write = func(typ reflect.Type) {
+		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice || typ.Kind() == reflect.Map {
+			typ = typ.Elem()
+		}
+		if typ.Kind() != reflect.Struct || typ == reflect.TypeFor[time.Time]() || seen[typ] {
+			return
+		}
+		seen[typ] = true
+		fmt.Fprintf(&list, "%s\n", typ.Name())
+		var within []reflect.Type
+		for _, f := range reflect.VisibleFields(typ) {
+			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.IsExported() && name != "" && name != "-" {
+				fmt.Fprintf(&list, "    %s %s\n", name, inJSON(f.Type))
+				within = append(within, f.Type)
+			}
+		}
+		for _, typ := range within {
+			write(typ)
+		}
+	}
+	for _, v := range printed() {
+		write(reflect.TypeOf(v))
+	}
+	golden(t, "json.golden", list.String())
+}
+
+// inJSON is what a script sees of a type.
+func inJSON(typ reflect.Type) string {
+	switch typ.Kind() {
+	case reflect.Pointer:
+		return inJSON(typ.Elem())
+	case reflect.Slice:
+		return "list of " + inJSON(typ.Elem())
+	case reflect.Map:
+		return "object of " + inJSON(typ.Elem())
+	case reflect.Bool:
+		return "boolean"
+	case reflect.String:
+		return "string"
+	case reflect.Struct:
+		if typ == reflect.TypeFor[time.Time]() {
+			return "time"
+		}
+		return typ.Name()
+	default:
+		return "number"
 	}
 }

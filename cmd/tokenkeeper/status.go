@@ -21,7 +21,7 @@ func newStatusCommand(e *env) *cobra.Command {
 		Long: `Show every account, sink and provider.
 
 A time marked with ~ is uncertain. LAST is when the token was refreshed, NEXT
-when it will be. LAG is how many versions a sink is behind.
+when it will be. BEHIND is how many versions a sink lacks.
 With --watch the table is redrawn every second on a terminal; elsewhere it is
 printed again when something has changed, with --json as one line each.`,
 		Args: exactArgs(),

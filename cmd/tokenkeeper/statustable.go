@@ -212,7 +212,7 @@ func waits(a control.Account) bool {
 // deliveryTable shows what each sink has of each account, and the sinks without an
 // account of which an alert speaks.
 func deliveryTable(s control.Status, now time.Time, width int) table {
-	t := table{head: []string{"SINK", "ACCOUNT", "TYPE", "HAS", "LAG", "DELIVERED", "NOTE"}, width: width}
+	t := table{head: []string{"SINK", "ACCOUNT", "TYPE", "HAS", "BEHIND", "DELIVERED", "NOTE"}, width: width}
 	shown := map[string]bool{}
 	for _, a := range s.Accounts {
 		for _, d := range a.Sinks {
@@ -221,16 +221,16 @@ func deliveryTable(s control.Status, now time.Time, width int) table {
 			if d.Latency > 0 && !d.DeliveredAt.IsZero() {
 				delivered += " (" + latency(d.Latency) + ")"
 			}
-			lag := cell{strconv.FormatUint(d.Lag, 10), plain}
-			if d.Lag > 0 {
-				lag.style = yellow
+			behind := cell{strconv.FormatUint(d.Behind, 10), plain}
+			if d.Behind > 0 {
+				behind.style = yellow
 			}
-			r := row{cells: []cell{{d.Sink, plain}, {a.Name, plain}, {d.Type, plain}, {version(d.Version), plain}, lag, {delivered, plain}, {}}}
+			r := row{cells: []cell{{d.Sink, plain}, {a.Name, plain}, {d.Type, plain}, {version(d.Version), plain}, behind, {delivered, plain}, {}}}
 			switch {
 			case d.Disabled:
 				r.cells[6] = cell{"disabled", red}
 			case d.Absent:
-				r.cells[6] = cell{"consumer not running", yellow}
+				r.cells[6] = cell{"not running", yellow}
 			case d.Failures > 0:
 				r.cells[6] = cell{fmt.Sprintf("%d failed", d.Failures), red}
 			}

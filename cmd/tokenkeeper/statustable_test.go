@@ -31,7 +31,7 @@ func sampleStatus() control.Status {
 					LastError: "the token endpoint https://live.logonvalidation.net/token answered 429 Too Many Requests and asked to be left alone for 30s"},
 				Sinks: []control.Delivery{
 					{Sink: "cache", Type: "file", Status: sink.Status{Version: 1041, DeliveredAt: at(-16 * time.Minute), Latency: 3 * time.Millisecond}},
-					{Sink: "hook", Type: "webhook", Lag: 1, Status: sink.Status{Version: 1040, DeliveredAt: at(-33 * time.Minute), Latency: 80 * time.Millisecond, Failures: 4, LastError: "https://bots.example/token answered 503"}},
+					{Sink: "hook", Type: "webhook", Behind: 1, Status: sink.Status{Version: 1040, DeliveredAt: at(-33 * time.Minute), Latency: 80 * time.Millisecond, Failures: 4, LastError: "https://bots.example/token answered 503"}},
 				},
 			},
 			{
@@ -39,7 +39,7 @@ func sampleStatus() control.Status {
 					Expiry: at(12 * time.Minute), RefreshExpiry: at(6*24*time.Hour + 23*time.Hour), RefreshExpiryUncertain: true,
 					LastRefresh: at(-18 * time.Minute), Due: at(7 * time.Minute), MaxFailures: 5},
 				Sinks: []control.Delivery{
-					{Sink: "bot", Type: "unixsocket", Lag: 1, Status: sink.Status{Version: 11, DeliveredAt: at(-43 * time.Minute), Absent: true, LastError: "the consumer is not running"}},
+					{Sink: "bot", Type: "unixsocket", Behind: 1, Status: sink.Status{Version: 11, DeliveredAt: at(-43 * time.Minute), Absent: true, LastError: "the consumer is not running"}},
 					{Sink: "cache", Type: "file", Status: sink.Status{Version: 12, DeliveredAt: at(-18 * time.Minute), Latency: 900 * time.Microsecond}},
 				},
 			},

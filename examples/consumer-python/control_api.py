@@ -42,7 +42,7 @@ def get(connection: Connection, path: str) -> http.client.HTTPResponse:
 
 
 def token(path: str, account: str) -> dict:
-    """The newest token: access_token, token_type, expiry, version."""
+    """The newest token: access_token, token_type, expires_at, version."""
     connection = Connection(path, timeout=10)
     try:
         return json.load(get(connection, f"/v1/accounts/{urllib.parse.quote(account, safe='')}/token"))
@@ -80,7 +80,7 @@ def main() -> None:
 
     def use(newest: dict) -> None:
         status = broker.call(url, newest["access_token"])
-        print(f"version {newest['version']} until {newest['expiry']}: the API answers {status}", flush=True)
+        print(f"version {newest['version']} until {newest['expires_at']}: the API answers {status}", flush=True)
 
     while True:  # through restarts of the supervisor
         try:

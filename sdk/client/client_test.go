@@ -58,7 +58,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}{
 		{"another program", "<html>" + canary, "no Tokenkeeper supervisor", 404, nil},
 		{"a token that is no text", `{"version":1,"access_token":4711,"x":"` + canary + `"}`, "cut off or no JSON", 200, nil},
-		{"a time that is none", `{"version":1,"access_token":"a","expiry":"` + canary + `"}`, "cut off or no JSON", 200, nil},
+		{"a time that is none", `{"version":1,"access_token":"a","expires_at":"` + canary + `"}`, "cut off or no JSON", 200, nil},
 		{"cut off", `{"version":1,"access_token":"` + canary, "cut off or no JSON", 200, nil},
 		{"without a token", `{"version":1,"x":"` + canary + `"}`, "holds no token", 200, nil},
 		{"another user", `{"code":"forbidden","error":"only the owner"}`, "only the owner", 403, client.ErrForbidden},

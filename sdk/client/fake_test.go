@@ -35,7 +35,7 @@ type answer struct {
 	Version     uint64    `json:"version"`
 	AccessToken string    `json:"access_token"`
 	TokenType   string    `json:"token_type"`
-	Expiry      time.Time `json:"expiry"`
+	Expiry      time.Time `json:"expires_at"`
 }
 
 // newSupervisor returns one that does not run yet, and its client.

@@ -8,7 +8,7 @@ type Token struct {
 	// TokenType is how the token is used (RFC 6749, section 7.1): "Bearer".
 	TokenType string `json:"token_type"`
 	// Expiry is the end of the access token's life; zero: not known.
-	Expiry time.Time `json:"expiry"`
+	Expiry time.Time `json:"expires_at"`
 	// Version grows by one with every new token of the account.
 	Version uint64 `json:"version"`
 }

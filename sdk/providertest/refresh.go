@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -32,7 +33,7 @@ func testDescribe(t *testing.T, s Suite) {
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
-	if !sdk.ValidName(d.Name) {
+	if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString(d.Name) {
 		t.Errorf("Name %q is not of the form [a-z0-9][a-z0-9_-]*", d.Name)
 	}
 	if d.Version == "" {

@@ -83,7 +83,7 @@ func (b overview) deliveries(account string, rec store.Record) []control.Deliver
 		w := b.Roster.Workers[name]
 		d := control.Delivery{Sink: name, Type: w.Type(), Status: w.Status(account)}
 		if rec.Version > d.Version {
-			d.Lag = rec.Version - d.Version
+			d.Behind = rec.Version - d.Version
 		}
 		out = append(out, d)
 	}

@@ -6,8 +6,6 @@ import (
 	slashed "path"
 	"slices"
 	"strings"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // isGlob says whether a word in accounts is a pattern of path.Match. No name
@@ -99,7 +97,7 @@ func suggestGlob(glob string, names []string) string {
 			}
 		}
 	}
-	if hint := nearest.Hint(glob, better); hint != "" {
+	if hint := didYouMean(glob, better); hint != "" {
 		return hint
 	}
 	return suggest(glob, names)

@@ -5,9 +5,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // Bounds of what can be set.
@@ -89,7 +86,7 @@ func (l *loader) knownProviders(cfg *Config) (names []string, ok bool) {
 }
 
 func unknownProvider(name string, known []string, cfg *Config) string {
-	if hint := nearest.Hint(name, known); hint != "" {
+	if hint := didYouMean(name, known); hint != "" {
 		return hint
 	}
 	return fmt.Sprintf("put %s%s into %s, or write providers.%s.command", ProviderBinary, name, cfg.Plugins.Dir, name)
@@ -113,7 +110,7 @@ func (l *loader) validateAccounts(cfg *Config, known []string, check bool) {
 		case l.broken[o.dotted("provider")]:
 		case a.Provider == "":
 			l.report(at, "the account has no provider", "write provider: schwab, or whichever it belongs to")
-		case !sdk.ValidName(a.Provider):
+		case !validName(a.Provider):
 			message, hint := badName(a.Provider)
 			l.report(at, message, hint)
 		case check && !slices.Contains(known, a.Provider) && !l.merged.Down("providers").Given(a.Provider):

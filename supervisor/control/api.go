@@ -177,8 +177,8 @@ type Delivery struct {
 	Sink string `json:"sink"`
 	Type string `json:"type"`
 	sink.Status
-	// Lag is how many versions the sink is behind.
-	Lag uint64 `json:"lag"`
+	// Behind is how many versions the sink is behind.
+	Behind uint64 `json:"behind"`
 }
 
 // TokenAnswer is the answer of GET /v1/accounts/{account}/token.
@@ -188,7 +188,7 @@ type TokenAnswer struct {
 	AccessToken string `json:"access_token"`
 	TokenType   string `json:"token_type"`
 	// Expiry is as in [Account].
-	Expiry          time.Time `json:"expiry,omitzero"`
+	Expiry          time.Time `json:"expires_at,omitzero"`
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
 }
 
@@ -220,7 +220,7 @@ type RefreshAnswer struct {
 	By      string `json:"by,omitempty"`
 	Version uint64 `json:"version"`
 	// Expiry is as in [Account].
-	Expiry          time.Time `json:"expiry,omitzero"`
+	Expiry          time.Time `json:"expires_at,omitzero"`
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
 	// Due is not set if the account is not due by itself.
 	Due time.Time `json:"due,omitzero"`
@@ -256,9 +256,9 @@ type ImportAnswer struct {
 	Format  string `json:"format"`
 	// Way is as in [Account].
 	Way                    string    `json:"way,omitempty"`
-	Expiry                 time.Time `json:"expiry,omitzero"`
+	Expiry                 time.Time `json:"expires_at,omitzero"`
 	ExpiryUncertain        bool      `json:"expiry_uncertain,omitempty"`
-	RefreshExpiry          time.Time `json:"refresh_expiry,omitzero"`
+	RefreshExpiry          time.Time `json:"refresh_expires_at,omitzero"`
 	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
 	// RefreshExpiryUnknown is as in [Account].
 	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`

@@ -72,9 +72,9 @@ type LoggedInAnswer struct {
 	Version uint64 `json:"version"`
 	// Way is as in [Account].
 	Way             string    `json:"way,omitempty"`
-	Expiry          time.Time `json:"expiry,omitzero"`
+	Expiry          time.Time `json:"expires_at,omitzero"`
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
-	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
+	RefreshExpiry   time.Time `json:"refresh_expires_at,omitzero"`
 }
 
 // DiscardedAnswer is the answer of POST /v1/accounts/{account}/login/discard.

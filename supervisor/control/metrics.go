@@ -82,8 +82,8 @@ func writeMetrics(w io.Writer, s Status) {
 		}
 	}
 	sink := family[sinkLine]{w, lines, func(l sinkLine) []string { return []string{"sink", l.Sink, "account", l.account} }}
-	sink.gauge("tokenkeeper_sink_lag_versions", "Versions that the sink is behind.",
-		func(l sinkLine) float64 { return float64(l.Lag) })
+	sink.gauge("tokenkeeper_sink_behind_versions", "Versions that the sink is behind.",
+		func(l sinkLine) float64 { return float64(l.Behind) })
 	sink.gauge("tokenkeeper_sink_failures", "Deliveries in a row that failed.",
 		func(l sinkLine) float64 { return float64(l.Failures) })
 }

@@ -19,7 +19,7 @@ func TestMetrics(t *testing.T) {
 		Accounts: []Account{
 			{
 				Name: "one", Provider: "saxo", Shown: refresh.Shown{State: AccountRetrying, Version: 7, Failures: 2, Expiry: now.Add(time.Minute), AmbiguousSince: now.Add(-time.Second)},
-				Sinks: []Delivery{{Sink: "bot", Lag: 1, Status: sink.Status{Failures: 3}}},
+				Sinks: []Delivery{{Sink: "bot", Behind: 1, Status: sink.Status{Failures: 3}}},
 			},
 			{Name: "two", Provider: `odd"name`, Shown: refresh.Shown{State: AccountNeedsLogin, Expiry: now.Add(-time.Minute)}},
 		},
@@ -32,7 +32,7 @@ func TestMetrics(t *testing.T) {
 		"tokenkeeper_account_needs_login{account=\"two\",provider=\"odd\\\"name\"} 1\n",
 		"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1800000060\n",
 		"tokenkeeper_provider_running{provider=\"saxo\"} 1\n",
-		"tokenkeeper_sink_lag_versions{sink=\"bot\",account=\"one\"} 1\n",
+		"tokenkeeper_sink_behind_versions{sink=\"bot\",account=\"one\"} 1\n",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, b.String())

@@ -96,7 +96,7 @@ type Event struct {
 	// Message is one sentence for a person.
 	Message string `json:"message"`
 	// Expiry of the access token and Next refresh, where they apply.
-	Expiry time.Time `json:"expiry,omitzero"`
+	Expiry time.Time `json:"expires_at,omitzero"`
 	Next   time.Time `json:"next,omitzero"`
 }
 
@@ -219,7 +219,7 @@ func (e Event) attrs() []slog.Attr {
 		attrs = append(attrs, slog.Int("failures", e.Failures), slog.Int("max_failures", e.Max))
 	}
 	if !e.Expiry.IsZero() {
-		attrs = append(attrs, slog.Time("expiry", e.Expiry))
+		attrs = append(attrs, slog.Time("expires_at", e.Expiry))
 	}
 	if !e.Next.IsZero() {
 		attrs = append(attrs, slog.Time("next", e.Next))

@@ -29,9 +29,9 @@ type Shown struct {
 
 	// Expiry of the access token; not set: nobody knows it. ExpiryUncertain: it
 	// was assumed, and the broker did not say.
-	Expiry          time.Time `json:"expiry,omitzero"`
+	Expiry          time.Time `json:"expires_at,omitzero"`
 	ExpiryUncertain bool      `json:"expiry_uncertain,omitempty"`
-	RefreshExpiry   time.Time `json:"refresh_expiry,omitzero"`
+	RefreshExpiry   time.Time `json:"refresh_expires_at,omitzero"`
 	// RefreshExpiryUncertain: derived from a file that may have been
 	// rewritten at each refresh, or from what the broker does not document.
 	RefreshExpiryUncertain bool `json:"refresh_expiry_uncertain,omitempty"`
