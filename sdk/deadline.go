@@ -29,9 +29,11 @@ type TimeOfDay struct {
 	Zone         string
 }
 
+func (c TimeOfDay) location() (*time.Location, error) { return time.LoadLocation(c.Zone) }
+
 // Fault says why the time can't be used; "": it can, or is none.
 func (c TimeOfDay) Fault() string {
-	switch _, err := time.LoadLocation(c.Zone); {
+	switch _, err := c.location(); {
 	case c.Zone == "" && c == TimeOfDay{}:
 		return ""
 	case c.Zone == "":
@@ -51,7 +53,7 @@ func (c TimeOfDay) Next(t time.Time) (at time.Time, ok bool) {
 	if c.Zone == "" || c.Fault() != "" {
 		return time.Time{}, false
 	}
-	zone, err := time.LoadLocation(c.Zone)
+	zone, err := c.location()
 	if err != nil {
 		return time.Time{}, false
 	}

@@ -1,6 +1,15 @@
 package sdk
 
-import "time"
+import (
+	"regexp"
+	"time"
+)
+
+var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+// ValidName says whether name can be that of a provider, an account, a sink or a
+// type of sinks: [a-z0-9][a-z0-9_-]*.
+func ValidName(name string) bool { return namePattern.MatchString(name) }
 
 // Description is a provider's answer to the question who it is.
 type Description struct {

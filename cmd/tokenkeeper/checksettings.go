@@ -2,19 +2,17 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
-
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
@@ -107,14 +105,8 @@ func nearestSetting(name string, known []string) string {
 	if len(known) == 0 {
 		return "it has none: remove the line"
 	}
-	best, distance := "", 1+max(1, len(name)/3)
-	for _, k := range known {
-		if d := levenshtein.ComputeDistance(name, k); d < distance {
-			best, distance = k, d
-		}
-	}
-	if best != "" {
-		return fmt.Sprintf("did you mean %q?", best)
+	if hint := nearest.Hint(name, known); hint != "" {
+		return hint
 	}
 	return "it has: " + strings.Join(known, ", ")
 }

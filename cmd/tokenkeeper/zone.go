@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // a machine need not have the package of that name
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // checkZone refuses a TZ that Go would take for UTC without a word, because it
@@ -23,7 +25,7 @@ func checkZone(tz string) error {
 			_, err = time.LoadLocationFromTZData(name, data)
 		}
 	default:
-		_, err = time.LoadLocation(name)
+		_, err = moment.Zone(name)
 	}
 	if err != nil {
 		return usageErrorf("the environment sets TZ to %q, of which no time zone data is found, so that local times would be taken for UTC: "+

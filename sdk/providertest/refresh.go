@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -33,7 +32,7 @@ func testDescribe(t *testing.T, s Suite) {
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
-	if !regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`).MatchString(d.Name) {
+	if !sdk.ValidName(d.Name) {
 		t.Errorf("Name %q is not of the form [a-z0-9][a-z0-9_-]*", d.Name)
 	}
 	if d.Version == "" {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -20,12 +19,10 @@ import (
 // soon is how fast a call has to return once its context has ended.
 const soon = 5 * time.Second
 
-var typeName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-
 func testDescribe(t *testing.T, s *tested) {
 	d := s.description
-	if !typeName.MatchString(d.Name) {
-		t.Errorf("Name is %q, want one that matches %s", d.Name, typeName)
+	if !sdk.ValidName(d.Name) {
+		t.Errorf("Name is %q, want one that matches [a-z0-9][a-z0-9_-]*", d.Name)
 	}
 	if d.Version == "" {
 		t.Error("Version is empty: nobody can tell which one runs")

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // These are the checks that several kinds of objects need.
@@ -52,7 +54,7 @@ func AtLeast[T int | time.Duration](o Object, key string, v, low T) {
 
 // Zone reports a name of a time zone of which this machine has no data.
 func Zone(o Object, key, name string) {
-	if _, err := time.LoadLocation(name); err != nil {
+	if _, err := moment.Zone(name); err != nil {
 		o.Report(o.At(key), fmt.Sprintf("unknown time zone %q", name),
 			"write one like Europe/Copenhagen, and install the package tzdata if it is missing")
 	}

@@ -9,6 +9,9 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // document reads the YAML file into a layer: the values that are right, each
@@ -126,7 +129,7 @@ func (d *document) mapping(f Field, node *yaml.Node, path string) map[string]any
 // business there.
 func (d *document) under(f Field, key *yaml.Node, at Place, path string) (Field, bool) {
 	if f.Holds != Nested {
-		if f.Holds == named && !validName(key.Value) {
+		if f.Holds == named && !sdk.ValidName(key.Value) {
 			d.badNames[key.Value] = true
 			message, hint := badName(key.Value)
 			d.report(at, message, hint)
@@ -139,7 +142,7 @@ func (d *document) under(f Field, key *yaml.Node, at Place, path string) (Field,
 		d.report(at, "merge keys are not supported", "write the keys out, or use an alias for a whole value")
 	} else if !known {
 		d.report(at, "unknown key", suggest(key.Value, keysOf(f.Fields)))
-		if meant := nearest(key.Value, keysOf(f.Fields)); meant != "" { // not to be reported as missing
+		if meant := nearest.Of(key.Value, keysOf(f.Fields)); meant != "" { // not to be reported as missing
 			d.broken[below(path, meant)] = true
 		}
 	}
@@ -148,7 +151,7 @@ func (d *document) under(f Field, key *yaml.Node, at Place, path string) (Field,
 
 func badName(name string) (message, hint string) {
 	hint = "use a-z, 0-9, _ and -, and begin with a letter or a digit"
-	if better := strings.ToLower(strings.ReplaceAll(name, " ", "-")); better != name && validName(better) {
+	if better := strings.ToLower(strings.ReplaceAll(name, " ", "-")); better != name && sdk.ValidName(better) {
 		hint = fmt.Sprintf("write %q", better)
 	}
 	return fmt.Sprintf("%q can't be a name", name), hint

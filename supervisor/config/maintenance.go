@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // Maintenance is a time of the day at which a broker may fail.
@@ -23,7 +25,7 @@ var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 // validateMaintenance reports, reads as zero.
 func maintenance(o Object) (all []Maintenance) {
 	for _, w := range windows(o) {
-		m := Maintenance{Zone: time.Local}
+		m := Maintenance{}
 		for _, day := range w.Words("days") {
 			if n := slices.Index(weekdays, day); n >= 0 {
 				m.Days = append(m.Days, time.Weekday(n))
@@ -31,8 +33,9 @@ func maintenance(o Object) (all []Maintenance) {
 		}
 		m.From, _ = timeOfDay(w.Word("from"))
 		m.To, _ = timeOfDay(w.Word("to"))
-		if zone, err := time.LoadLocation(w.Word("zone")); err == nil && w.Given("zone") {
-			m.Zone = zone
+		var err error
+		if m.Zone, err = moment.Zone(w.Word("zone")); err != nil {
+			m.Zone = time.Local
 		}
 		all = append(all, m)
 	}

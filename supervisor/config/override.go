@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // envPrefix begins the variables that override the configuration.
@@ -67,7 +68,7 @@ func (o *overrides) unknownVariable(at Place, name string, fromFile map[string]a
 		known = append(known, variable(path))
 	}
 	hint := ""
-	if n := nearest(strings.TrimPrefix(name, envPrefix), known); n != "" {
+	if n := nearest.Of(strings.TrimPrefix(name, envPrefix), known); n != "" {
 		hint = "did you mean " + envPrefix + n + "?"
 	}
 	if strings.Contains(name, "__") {
@@ -96,7 +97,7 @@ func (o *overrides) flags(fromFile map[string]any) map[string]any {
 			for _, path := range leaves(o.schema, fromFile, nil) {
 				all = append(all, dotted(path))
 			}
-			o.report(at, "no such key", didYouMean(key, all))
+			o.report(at, "no such key", nearest.Hint(key, all))
 			continue
 		}
 		if v, ok := o.override(at, f, path, o.source.Flags[key]); ok {
@@ -108,7 +109,7 @@ func (o *overrides) flags(fromFile map[string]any) map[string]any {
 
 // override reads one value for path from plain text.
 func (o *overrides) override(at Place, f Field, path []string, raw string) (any, bool) {
-	if len(path) > 2 && (path[0] == "accounts" || path[0] == "sinks" || path[0] == "providers") && !validName(path[1]) {
+	if len(path) > 2 && (path[0] == "accounts" || path[0] == "sinks" || path[0] == "providers") && !sdk.ValidName(path[1]) {
 		message, hint := badName(path[1])
 		o.report(at, message, hint)
 		return nil, false

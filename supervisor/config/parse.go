@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -12,10 +11,6 @@ import (
 
 // Fault is what is wrong with a value, before it is known where it stands.
 type Fault struct{ Message, Hint string }
-
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-
-func validName(s string) bool { return namePattern.MatchString(s) }
 
 // parse reads a single value from its text, as it stands in YAML, in the
 // environment and in a flag.

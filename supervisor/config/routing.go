@@ -6,6 +6,8 @@ import (
 	slashed "path"
 	"slices"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // isGlob says whether a word in accounts is a pattern of path.Match. No name
@@ -97,7 +99,7 @@ func suggestGlob(glob string, names []string) string {
 			}
 		}
 	}
-	if hint := didYouMean(glob, better); hint != "" {
+	if hint := nearest.Hint(glob, better); hint != "" {
 		return hint
 	}
 	return suggest(glob, names)

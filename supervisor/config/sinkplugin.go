@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // These and the name of a provider, or a type of sinks, are the name of its program
@@ -28,7 +31,7 @@ func validateType(o Object, cfg *Config) bool {
 	case o.l.sinks.plugin == nil:
 		o.Report(o.At("type"), fmt.Sprintf("unknown type %q", typ), suggest(typ, o.l.sinks.types()))
 		return false
-	case !validName(typ):
+	case !sdk.ValidName(typ):
 		message, hint := badName(typ)
 		o.Report(o.At("type"), message, hint)
 		return false
@@ -39,7 +42,7 @@ func validateType(o Object, cfg *Config) bool {
 	if slices.Contains(known, typ) {
 		return true
 	}
-	hint := didYouMean(typ, append(o.l.sinks.types(), known...))
+	hint := nearest.Hint(typ, append(o.l.sinks.types(), known...))
 	if hint == "" {
 		hint = fmt.Sprintf("put the plugin there, or write its program in %s", o.dotted("command"))
 	}

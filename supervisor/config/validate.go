@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // Bounds of what can be set.
@@ -86,7 +89,7 @@ func (l *loader) knownProviders(cfg *Config) (names []string, ok bool) {
 }
 
 func unknownProvider(name string, known []string, cfg *Config) string {
-	if hint := didYouMean(name, known); hint != "" {
+	if hint := nearest.Hint(name, known); hint != "" {
 		return hint
 	}
 	return fmt.Sprintf("put %s%s into %s, or write providers.%s.command", ProviderBinary, name, cfg.Plugins.Dir, name)
@@ -110,7 +113,7 @@ func (l *loader) validateAccounts(cfg *Config, known []string, check bool) {
 		case l.broken[o.dotted("provider")]:
 		case a.Provider == "":
 			l.report(at, "the account has no provider", "write provider: schwab, or whichever it belongs to")
-		case !validName(a.Provider):
+		case !sdk.ValidName(a.Provider):
 			message, hint := badName(a.Provider)
 			l.report(at, message, hint)
 		case check && !slices.Contains(known, a.Provider) && !l.merged.Down("providers").Given(a.Provider):

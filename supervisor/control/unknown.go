@@ -1,15 +1,13 @@
 package control
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
-
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // NoAccount says that an account is not configured, and which are.
@@ -21,27 +19,19 @@ func NoAccount(name string, cfg *config.Config) error {
 // it names the nearest, or else the verb that lists it.
 func Hint(name string, known []string, verb string) string {
 	const most = 10
-	near := nearest(name, known)
+	near := nearest.All(name, known)
 	switch all := append(slices.Clone(near), without(known, near)...); {
 	case len(known) == 0:
 		return "; there is none"
 	case len(known) > most && len(near) == 0:
 		return fmt.Sprintf("; \"tokenkeeper %s\" lists them", verb)
 	case len(known) > most:
-		return fmt.Sprintf("; did you mean %q? \"tokenkeeper %s\" lists all", near[0], verb)
+		return fmt.Sprintf("; %s \"tokenkeeper %s\" lists all", nearest.DidYouMean(near[0]), verb)
 	case len(near) > 0:
-		return fmt.Sprintf("; did you mean %q? There are: %s", near[0], strings.Join(all, ", "))
+		return fmt.Sprintf("; %s There are: %s", nearest.DidYouMean(near[0]), strings.Join(all, ", "))
 	default:
 		return "; there are: " + strings.Join(all, ", ")
 	}
-}
-
-// nearest are those of known that name may be a slip of, the nearest first.
-func nearest(name string, known []string) []string {
-	distance := func(k string) int { return levenshtein.ComputeDistance(name, k) }
-	near := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return distance(k) > max(2, len(name)/3) })
-	slices.SortStableFunc(near, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
-	return near
 }
 
 func without(all, some []string) []string {

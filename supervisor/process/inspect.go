@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -71,8 +70,6 @@ func inspect(ctx context.Context, c Command, name string) (Info, error) {
 	return info, err
 }
 
-var pluginName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
-
 // Found is a file in the plugin directory.
 type Found struct {
 	// Name of the provider, or type of the sinks.
@@ -99,7 +96,7 @@ func discover(dir string, kind Kind) ([]Found, error) {
 	var found []Found
 	for _, e := range entries {
 		name, ok := strings.CutPrefix(e.Name(), kind.programPrefix())
-		if !ok || !pluginName.MatchString(name) || e.IsDir() {
+		if !ok || !sdk.ValidName(name) || e.IsDir() {
 			continue
 		}
 		found = append(found, Found{Name: name, Path: filepath.Join(dir, e.Name())})
