@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -122,6 +123,7 @@ func (r *rig) keyed(key string) {
 // works fails the test unless consumers hold a token that works, and nobody is needed.
 func (r *rig) works(b *minter, when string) {
 	r.t.Helper()
+	synctest.Wait() // a token may just be being made in the place of that one
 	if s := r.status("main"); s.State != refresh.Valid || !b.accepts(s.Record.Token.AccessToken) {
 		r.t.Errorf("%s: %s, version %d, %+v", when, s.State, s.Record.Version, s.Record.Health)
 	}
