@@ -76,7 +76,11 @@ func look(text string, limit int) looked {
 		return looked{text, len(text)}
 	}
 	text = visible(text[:most])
-	return looked{text, max(0, len(text)-margin)}
+	shown := max(0, len(text)-margin)
+	for shown > 0 && !utf8.RuneStart(text[shown]) {
+		shown--
+	}
+	return looked{text, shown}
 }
 
 // without is what may be shown less the findings.

@@ -74,6 +74,13 @@ func (c catchUp) readLedger(ctx context.Context) error {
 		}
 	}
 	for k, before := range old {
+		if before.woken { // perhaps since it was listed
+			e := c.entry(k)
+			e.woken = true
+			e.fallBehind(c.Wall())
+			c.note(e)
+			c.add(k)
+		}
 		if _, has := c.receipts[k.kind][k.name]; has && before.wish() != noWish {
 			c.resume(c.entry(k), open{}, before)
 		}

@@ -80,7 +80,7 @@ func (t settlement) rest() {
 
 func (t settlement) succeeded() note {
 	e, o := t.e, t.o
-	failures := t.queue.Failures(e.key)
+	failures := t.failures(e)
 	e.delivered, e.answered = *o.delivered, o.asked
 	e.since, e.due, e.notBefore, e.lastError = time.Time{}, time.Time{}, time.Time{}, ""
 	e.losing, e.refused, e.unknown = 0, false, false

@@ -215,6 +215,7 @@ func (s *state) drop(e *entry) {
 	delete(s.entries, e.key)
 	s.count(e.kind, -1)
 	s.queue.Forget(e.key)
+	e.losing = 0 // it speaks for no other any more
 }
 
 // present ends an absence, as the consumer has answered to the key: the others
