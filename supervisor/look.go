@@ -34,7 +34,7 @@ func (w *watched) IsReady() {
 
 // Look implements [watchdog.Watched]: every refresh loop and the alerts look at the
 // clocks, and the sinks at what they hold.
-func (w *watched) Look(ctx context.Context) (progress bool) {
+func (w *watched) Look() (progress bool) {
 	s := w.s
 	progress = true
 	s.events.Nudge()
@@ -48,13 +48,18 @@ func (w *watched) Look(ctx context.Context) (progress bool) {
 			s.log.Error("a refresh loop is stuck; the watchdog is not fed", "provider", name)
 		}
 	}
-	s.dir.Look(func() { s.door.Look(s.log) })
-	s.dir.BackUp(ctx)
 	if w.ready && !w.complained {
 		w.complained = true
 		s.survey.TellTokenless(true, s.log)
 	}
 	return progress
+}
+
+// LookAtDisk implements [watchdog.Watched]: the state directory is looked at, and
+// backed up once a day.
+func (w *watched) LookAtDisk(ctx context.Context) {
+	w.s.dir.Look(func() { w.s.door.Look(w.s.log) })
+	w.s.dir.BackUp(ctx)
 }
 
 // LongestStop implements [watchdog.Watched]: it is the longest refresh, and some time

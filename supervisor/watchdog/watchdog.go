@@ -25,7 +25,10 @@ type Watched interface {
 	// Look looks at everything once more, first when one interval has passed, and
 	// says whether all loops make progress: only then the service manager is told
 	// that the supervisor lives. It must not wait for a disk.
-	Look(ctx context.Context) (progress bool)
+	Look() (progress bool)
+	// LookAtDisk follows each Look, after the service manager was told, and does
+	// what may take as long as a disk does.
+	LookAtDisk(ctx context.Context)
 	// LongestStop is how long a stop may take.
 	LongestStop() time.Duration
 }
@@ -61,9 +64,10 @@ func (w Watchdog) Run(ctx context.Context) error {
 			w.Watched.IsReady()
 			w.notify(daemon.SdNotifyReady)
 		case <-look:
-			if w.Watched.Look(ctx) {
+			if w.Watched.Look() {
 				w.notify(daemon.SdNotifyWatchdog)
 			}
+			w.Watched.LookAtDisk(ctx)
 		}
 	}
 }
