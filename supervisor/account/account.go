@@ -1,7 +1,7 @@
 // Package account is what an account is, written down once: its state, what can
 // happen to it, and what becomes of it then. It is pure. supervisor/refresh does
-// what it says, and tells it what happened; supervisor/README.md has all of it as
-// a table, which is made from [Next].
+// what it says, and tells it what happened; the room's README has all of it as a
+// table, which is made from [Next].
 //
 // What holds, whatever happens in which order:
 //   - There is one attempt at a time. A login stands over the one before it, and
