@@ -56,6 +56,7 @@ func (b *Journal) Backup(ctx context.Context) error {
 		}
 		return fmt.Errorf("backing up the store: %w", ErrClosed)
 	}
+	defer m.watch(m.worksFor())()
 	file, err := m.readBack()
 	if err != nil {
 		if err := m.leave(nil, "the state file has been damaged; it is replaced", err); err != nil {

@@ -29,7 +29,6 @@ type backend interface {
 type engine struct {
 	writer
 	now func() time.Time
-	log *slog.Logger
 }
 
 func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
@@ -39,7 +38,7 @@ func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &engine{now: now, log: log, writer: writer{backend: b, reads: reads{
+	return &engine{now: now, writer: writer{backend: b, log: log, reads: reads{
 		state: b.durable(), pending: make(map[string]Delivery), held: make(map[string]Record),
 	}}}
 }

@@ -18,9 +18,13 @@ type image struct {
 	values map[string]placed
 	position
 	format string
+	// acked is what the heads say was acknowledged.
+	acked uint64
 	// length of the file, and end of its log.
 	length int
 	end    int64
+	// fresh is where its newest snapshot ends: end as it was when the file was made.
+	fresh int64
 	// frames are those that were found, oldest first.
 	frames []frame
 	// torn are frames of which a power loss has left one copy.
@@ -67,7 +71,7 @@ func readImage(file []byte) *image {
 			}
 		}
 	}
-	img.worn = heads < lanes
+	img.worn, img.acked = heads < lanes, newest.acked
 	if _, err := checkFormat(img.format); errors.Is(err, ErrNewerFormat) {
 		img.err = err
 		return img
@@ -97,7 +101,9 @@ func readImage(file []byte) *image {
 			errs = append(errs, err)
 		}
 		at += int64(f.size)
-		img.end = at
+		if img.end = at; f.kind == frameReset || f.kind == frameMore {
+			img.fresh = at
+		}
 		if f.copies < lanes {
 			// The last one was cut off by a power loss; any other is damage that
 			// costs nothing yet.

@@ -123,9 +123,15 @@ func ReadReport(path string) (Report, error) {
 	if _, err := os.Stat(path); err != nil {
 		return Report{}, err
 	}
-	s, err := readSource(path)
-	if err != nil {
-		return Report{}, err
+	var s source
+	for range 5 { // between two looks at it more may have been written
+		var err error
+		if s, err = readSource(path); err != nil {
+			return Report{}, err
+		}
+		if s.err == nil && !s.worn {
+			break
+		}
 	}
 	r := Report{Path: path, Bytes: s.length, Sequence: s.sequence, Transactions: len(s.frames), Sealed: s.sealed, Moved: s.moved, Worn: s.worn, Accounts: []ReportAccount{}}
 	if !s.empty {

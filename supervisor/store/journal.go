@@ -161,7 +161,7 @@ func openJournal(path string, img *image) (j *journal, err error) {
 	if err != nil {
 		return nil, err
 	}
-	j = &journal{file: file, end: img.end, room: int64(img.length), fresh: img.end, last: img.position, format: img.format, fdatasync: unix.Fdatasync}
+	j = &journal{file: file, end: img.end, room: int64(img.length), fresh: img.fresh, last: img.position, format: img.format, fdatasync: unix.Fdatasync}
 	for _, torn := range img.torn {
 		if err == nil {
 			err = j.writeLog(torn.bytes, torn.at)

@@ -17,6 +17,8 @@ const (
 	retryAfter = time.Second
 	// hangsAfter is how long a write takes that hangs.
 	hangsAfter = time.Second
+	// wholeMiB is how long a mebibyte of the file may take to be written anew or read.
+	wholeMiB = 200 * time.Millisecond
 	// historyFor is how long what a transaction changed stays in the file, as far as
 	// historyRoom, or a quarter of the store, has room for it.
 	historyFor  = 6 * time.Hour
@@ -91,11 +93,20 @@ func (m *mirror) durable() *state { return m.state }
 func (m *mirror) update(c change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	defer m.watch()()
+	if m.closed {
+		if m.fault != nil {
+			return m.fault
+		}
+		return ErrClosed
+	}
+	end := m.watch(hangsAfter)
+	defer func() { end() }()
 	if m.file != nil {
 		err := m.write(frame{body: encodeChange(c)})
 		if err == nil {
 			m.settle(c)
+			end()
+			end = m.watch(m.worksFor())
 			m.compact()
 			return nil
 		}
@@ -108,9 +119,9 @@ func (m *mirror) update(c change) error {
 
 // watch tells of a write that does not come back, until it does: call what it returns
 // then.
-func (m *mirror) watch() (end func()) {
+func (m *mirror) watch(after time.Duration) (end func()) {
 	path := m.at.file()
-	timer := time.AfterFunc(hangsAfter, func() {
+	timer := time.AfterFunc(after, func() {
 		err := fmt.Errorf("%w: a write does not come back", ErrDisk)
 		m.hangs.Store(&err)
 		m.tell(Trouble{What: "the disk hangs; what has been announced is not sent before it answers", Path: path, Err: err})
@@ -123,6 +134,11 @@ func (m *mirror) watch() (end func()) {
 			m.tell(Trouble{What: "the disk answers again", Path: path, Recovered: true})
 		}
 	}
+}
+
+// worksFor is how long what takes the whole file may last on a slow machine.
+func (m *mirror) worksFor() time.Duration {
+	return hangsAfter + time.Duration(m.file.room>>20)*wholeMiB
 }
 
 // leave gives up the file that is open, and goes on in a fresh one.

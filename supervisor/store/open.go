@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 )
@@ -36,6 +37,13 @@ func (m opening) open() error {
 	if best.moved != "" {
 		return fmt.Errorf("%w to %s; what is in %s is not the newest any more", ErrMoved, best.moved, best.path)
 	}
+	if path, acked := m.newestBackupOf(m.places); acked > best.sequence {
+		for n := range live {
+			live[n].gap = math.MaxInt64 // none of it is known to be the newest
+		}
+		return m.restore(live, fmt.Errorf("%w: %s ends with transaction %d, and its backup %s with %d: an older file has taken its place",
+			ErrDamaged, best.path, best.sequence, path, acked))
+	}
 	m.adopt(*best)
 	switch {
 	case best.path != m.places[0].file():
@@ -52,6 +60,18 @@ func (m opening) open() error {
 	}
 	m.retire(live)
 	return nil
+}
+
+// newestBackupOf is the backup that goes furthest, and up to where.
+func (m opening) newestBackupOf(places []*place) (newest string, acked uint64) {
+	for _, p := range places {
+		for _, path := range p.backupPaths() {
+			if h, whole := headOf(path); whole && h.acked > acked {
+				newest, acked = path, h.acked
+			}
+		}
+	}
+	return newest, acked
 }
 
 // readLive reads the state file of every place.

@@ -122,7 +122,7 @@ func (r *restoration) add(s *source, live bool) error {
 	if s.moved != "" {
 		return fmt.Errorf("%w to %s, says %s", ErrMoved, s.moved, s.path)
 	}
-	r.tried = max(r.tried, s.sequence)
+	r.tried = max(r.tried, s.sequence, s.acked)
 	if s.good() && (r.base == nil || s.sequence > r.base.sequence) {
 		r.base = s
 	}

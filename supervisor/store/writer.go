@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
+	"runtime/debug"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
@@ -31,10 +33,14 @@ type write struct {
 type writer struct {
 	reads
 	backend backend
+	log     *slog.Logger
 
 	queue   []*write
 	writing bool
-	flush   *time.Timer
+	// broken is why nothing is written any more: a write panicked, and nobody knows
+	// what is stored.
+	broken error
+	flush  *time.Timer
 }
 
 // write makes rule's change durable and returns when it is.
@@ -87,7 +93,12 @@ func (q *writer) lead() {
 	delivered := q.deliverable()
 	q.mu.Unlock()
 
-	stored := q.writeBatch(batch, delivered)
+	stored := false
+	if err := q.safely(func() { stored = q.writeBatch(batch, delivered) }); err != nil {
+		for _, w := range batch {
+			w.err = err
+		}
+	}
 
 	q.mu.Lock()
 	if stored {
@@ -106,13 +117,31 @@ func (q *writer) lead() {
 	}
 }
 
+// safely calls fn. After a panic nothing is written any more, and nobody waits for it;
+// the next start reads what is durable.
+func (q *writer) safely(fn func()) (err error) {
+	if q.broken != nil {
+		return q.broken
+	}
+	defer func() {
+		if p := recover(); p != nil { // the value may hold a token
+			q.broken = fmt.Errorf("%w: a write panicked (%T), and the store is out of use until the next start", ErrDisk, p)
+			q.log.Error("a write panicked; nothing is stored any more until the next start", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			err = q.broken
+		}
+	}()
+	fn()
+	return nil
+}
+
 // take takes the first writes from the queue, one for each subject. The caller holds
 // q.mu.
 func (q *writer) take() (batch []*write) {
 	seen := make(map[string]bool)
 	var later []*write
 	for _, w := range q.queue {
-		if len(batch) == maxBatch || seen[w.subject] {
+		// One without a rule, as Close's, is for all that came before it.
+		if len(batch) == maxBatch || seen[w.subject] || w.rule == nil && len(later) > 0 {
 			later = append(later, w)
 			continue
 		}
@@ -137,6 +166,10 @@ func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 			continue
 		}
 		c, err := w.rule()
+		if err == nil {
+			// What can't be read back would cost the whole file at the next start.
+			err = newState().apply(c)
+		}
 		if w.err = err; err == nil {
 			maps.Copy(all, c)
 		}
