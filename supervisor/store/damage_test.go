@@ -78,6 +78,7 @@ func TestEveryByteCounts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine does it all, for a long time: not with -short")
 	}
+	t.Parallel()
 	_, file, _ := worn(t)
 	want, err := store.ReadImage(file)
 	must(t, err)
@@ -100,6 +101,7 @@ func TestEveryByteOfBothCopiesCounts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine does it all, for a long time: not with -short")
 	}
+	t.Parallel()
 	_, file, _ := worn(t)
 	want, err := store.ReadImage(file)
 	must(t, err)
@@ -173,6 +175,7 @@ func TestEveryBlockDamaged(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine does it all, for a long time: not with -short")
 	}
+	t.Parallel()
 	dir, file, early := worn(t)
 	damages := map[string]func(b []byte, at int){
 		"zeros":                 func(b []byte, at int) { clear(b[at : at+4096]) },
@@ -219,6 +222,7 @@ func TestEveryFrameDamaged(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine does it all, for a long time: not with -short")
 	}
+	t.Parallel()
 	dir, file, _ := worn(t)
 	frames := store.Frames(file)
 	restored, older := 0, 0

@@ -19,6 +19,7 @@ func TestWholeGrantIsKnown(t *testing.T) {
 	if testing.Short() {
 		t.Skip("one goroutine does it all, for a long time: not with -short")
 	}
+	t.Parallel()
 	const last = 20_500
 	r := Record{Account: "a"}
 	for n := 1; n <= last; n++ {
