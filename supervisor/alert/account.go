@@ -99,8 +99,8 @@ func (a *Account) failing(now time.Time) Condition {
 		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); %s",
 			a.Name, a.cause(), a.token()), fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name))
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
-		return c.on(a.cause(), fmt.Sprintf("account %s: %d %s in a row have failed; %s; the last error: %s",
-			a.Name, a.Failures, a.acts(), a.token(), a.cause()),
+		return c.on(a.cause(), fmt.Sprintf("account %s: %d %s in a row have failed; %s%s",
+			a.Name, a.Failures, a.acts(), a.token(), lastError(a.cause())),
 			"it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh "+a.Name)
 	case a.Failures == 0 && a.AmbiguousSince.IsZero():
 		return a.well(c)

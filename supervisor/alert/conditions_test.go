@@ -163,6 +163,7 @@ func TestConditions(t *testing.T) {
 		{"an unknown token in its file", account(func(a *Account) { a.Asked, a.Ways = "a stranger", "take it" }), "unknown_token:main", On, "take it"},
 		{"a lock that is held", account(func(a *Account) { a.Shut = "python3 (process 7) holds it" }), "shared_file_held:main", On, "tokenkeeper refresh main"},
 		{"a lock that is free again", account(func(a *Account) { a.Zone, a.Renewed = "9h off", true }), "shared_file_held:main", Off, "by nobody else"},
+		{"failures of which no reason is known", account(func(a *Account) { a.Failures, a.MaxFailures = 5, 5 }), "refresh_failing:main", On, "ends 2027-03-01 12:01 UTC; it is tried again"},
 		{"no session to keep", account(func(a *Account) {}), "session_competing:main", Off, "not watched any more"},
 		{"no session to keep that was gone", account(func(a *Account) {}), "session_gone:main", Off, "not watched any more"},
 		{"no session to keep of which nothing was heard", account(func(a *Account) {}), "session_unheard:main", Off, "not watched any more"},

@@ -52,11 +52,8 @@ func (k *Sink) failing() Condition {
 		if n == 1 {
 			missed = "1 account or alert"
 		}
-		what := fmt.Sprintf("sink %s has failed since %s, and misses the newest of %s", k.Name, moment.Stamp(k.Since), missed)
-		if k.LastError != "" {
-			what += "; the last error: " + k.LastError
-		}
-		return c.on("", what, k.next(n))
+		return c.on("", fmt.Sprintf("sink %s has failed since %s, and misses the newest of %s%s",
+			k.Name, moment.Stamp(k.Since), missed, lastError(k.LastError)), k.next(n))
 	case n == 0 && (k.Lag < sinkPatience || len(k.Unknown) > 0) && !k.LastDelivery.IsZero():
 		return k.well(c)
 	}
@@ -106,4 +103,12 @@ func (k *Sink) unmet() Condition {
 			fmt.Sprintf("start the consumer, or correct sinks.%s in the configuration; it gets its token as soon as it is there", k.Name))
 	}
 	return c
+}
+
+// lastError ends a sentence with the reason, where one is known.
+func lastError(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return "; the last error: " + reason
 }

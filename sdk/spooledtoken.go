@@ -1,0 +1,42 @@
+package sdk
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+)
+
+// tokenAnswer marks a spooled answer that is a whole Token and not the bytes
+// of a token endpoint, which package oauth marks otherwise.
+const tokenAnswer = 'T'
+
+// spoolToken makes the result of a provider durable if nothing that it used
+// has done so.
+func spoolToken(slot *spool.Slot, m *pb.Token) error {
+	if fault := slot.Fault(); fault != nil {
+		return fault
+	}
+	if _, ok := slot.Answer(); ok {
+		return nil
+	}
+	b, err := proto.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return slot.Record(append([]byte{tokenAnswer}, b...))
+}
+
+// spooledToken reads what spoolToken wrote. Any other answer is not ours: the
+// provider wrote it, and reads it.
+func spooledToken(slot *spool.Slot) (m *pb.Token, ours bool, err error) {
+	b, ok := slot.Answer()
+	if !ok || len(b) == 0 || b[0] != tokenAnswer {
+		return nil, false, nil
+	}
+	m = &pb.Token{}
+	if err := proto.Unmarshal(b[1:], m); err != nil {
+		return nil, true, &Error{Kind: KindAmbiguous, Message: "the spooled token can't be read; it stays in the spool"}
+	}
+	return m, true, nil
+}
