@@ -175,8 +175,9 @@ func (p *place) rotate() {
 		day := backupDay(b.path)
 		if days[day] || len(days) == keptBackups {
 			_ = os.Remove(b.path)
+			continue
 		}
-		days[day] = days[day] || len(days) < keptBackups
+		days[day] = true
 	}
 	if len(days) == keptBackups {
 		for _, b := range damaged {

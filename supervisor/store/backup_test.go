@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,10 @@ func TestBackupRotation(t *testing.T) {
 		backup(min(day, 7))
 		now = now.Add(24 * time.Hour)
 	}
+	// A damaged one goes when there are seven good ones.
+	must(t, os.WriteFile(strings.Replace(glob(t, filepath.Join(place, "*"))[0], "2026", "2025", 1), make([]byte, 5000), 0o600))
+	backup(7)
+	now = now.Add(24 * time.Hour)
 	oldest := glob(t, filepath.Join(place, "*"))[0]
 	damaged := glob(t, filepath.Join(place, "*"))[6]
 	must(t, os.Truncate(damaged, 5000))

@@ -183,6 +183,9 @@ func openJournal(path string, img *image) (j *journal, err error) {
 
 // append makes one transaction durable.
 func (j *journal) append(f frame) error {
+	if len(f.body) > longestBody {
+		return fmt.Errorf("a transaction of %d bytes is longer than any that is read", len(f.body))
+	}
 	f.prev = j.last.sum
 	b := f.encode()
 	if err := j.grow(j.end + int64(len(b))); err != nil {
