@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,10 +67,14 @@ func (e *env) inspectStore(args []string) error {
 	if err != nil {
 		return fmt.Errorf("reading the store: %w", err)
 	}
+	show := e.printReport
 	if e.json {
-		return e.printJSON(r)
+		show = func(r store.Report) error { return e.printJSON(r) }
 	}
-	return e.printReport(r)
+	if err := show(r); err != nil || r.Damage == "" {
+		return err
+	}
+	return fmt.Errorf("%s is damaged, or no store", path)
 }
 
 func (e *env) printReport(r store.Report) error {
@@ -77,12 +82,15 @@ func (e *env) printReport(r store.Report) error {
 	if machine == "" {
 		machine = "it names none"
 	}
-	lines := []string{
-		r.Path,
-		fmt.Sprintf("  %s %s, %d bytes, %d transactions", r.Engine, r.Format, r.Bytes, r.Transactions),
-		fmt.Sprintf("  newest: transaction %d, %s", r.Sequence, r.At.Format(time.RFC3339)),
-		"  machine: " + machine,
-		fmt.Sprintf("  sealed: %d values", r.Sealed),
+	lines := []string{r.Path, fmt.Sprintf("  %d bytes, no transaction that can be read", r.Bytes)}
+	if r.Transactions > 0 {
+		lines = []string{
+			r.Path,
+			fmt.Sprintf("  %s %s, %d bytes, %d transactions", r.Engine, r.Format, r.Bytes, r.Transactions),
+			fmt.Sprintf("  newest: transaction %d, %s", r.Sequence, r.At.Format(time.RFC3339)),
+			"  machine: " + machine,
+			fmt.Sprintf("  sealed: %d values", r.Sealed),
+		}
 	}
 	if r.Moved != "" {
 		lines = append(lines, "  moved: the store goes on in "+r.Moved)
@@ -139,7 +147,10 @@ Exit code: 1 if the store, or a backup, is damaged so that something is lost.`,
 			got := storeCheck{OK: true}
 			for _, path := range append([]string{filepath.Join(cfg.StateDir, store.FileName)}, store.Backups(cfg.StateDir)...) {
 				r, err := store.ReadReport(path)
-				if err != nil {
+				switch {
+				case errors.Is(err, fs.ErrNotExist):
+					r.Damage = "missing; the next start restores it from the newest backup, if there is one"
+				case err != nil:
 					r.Damage = err.Error()
 				}
 				got.Files = append(got.Files, storeFileState{Path: path, OK: r.Damage == "", Worn: r.Worn, At: r.At, Damage: r.Damage})
@@ -148,7 +159,7 @@ Exit code: 1 if the store, or a backup, is damaged so that something is lost.`,
 			if err := e.printStoreCheck(got); err != nil || got.OK {
 				return err
 			}
-			return errors.New("the store, or a backup of it, is damaged; a supervisor restores the store at its start, \"tokenkeeper store inspect FILE\" shows what is left")
+			return errors.New("the store, or a backup of it, is missing or damaged; a supervisor restores the store at its start, \"tokenkeeper store inspect FILE\" shows what is left")
 		},
 	}
 }
@@ -175,6 +186,8 @@ func (e *env) printStoreCheck(got storeCheck) error {
 // storeBackup is what "store backup --json" and "store restore --json" print.
 type storeBackup struct {
 	Backup string `json:"backup"`
+	// Newer is another backup, which goes further than one that is given back.
+	Newer string `json:"newer_backup,omitempty"`
 }
 
 func newStoreBackupCommand(e *env) *cobra.Command {
@@ -236,10 +249,29 @@ spools, shared files and sinks for a newer one.`,
 			if err != nil {
 				return err
 			}
-			if e.json {
-				return e.printJSON(storeBackup{path})
+			got := storeBackup{path, newerBackup(cfg.StateDir, path)}
+			switch {
+			case e.json:
+				return e.printJSON(got)
+			case got.Newer != "":
+				return e.print("copied to %s;\nbut %s\ngoes further: the next start of the supervisor takes each account's newest\nversion, and so that of the latter. To go back all the same, move it away first", path, got.Newer)
 			}
 			return e.print("copied to %s;\nthe next start of the supervisor restores the store from it", path)
 		},
 	}
+}
+
+// newerBackup is the backup in a state directory that goes furthest, if it goes
+// further than one of them.
+func newerBackup(dir, path string) (newer string) {
+	last := uint64(0)
+	if r, err := store.ReadReport(path); err == nil {
+		last = r.Sequence
+	}
+	for _, other := range store.Backups(dir) {
+		if r, err := store.ReadReport(other); err == nil && r.Sequence > last {
+			newer, last = other, r.Sequence
+		}
+	}
+	return newer
 }

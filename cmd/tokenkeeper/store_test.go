@@ -66,6 +66,30 @@ func TestStoreVerbs(t *testing.T) {
 	}
 
 	file := filepath.Join(state, store.FileName)
+	s, err = store.Open(state, store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Abandon(t.Context(), "main", "OPEN", store.Health{}), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	run(exitOK, "store", "backup")
+	aside := filepath.Join(t.TempDir(), "aside.db")
+	if err := os.Rename(file, aside); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(exitFailure, "store", "check"); !strings.Contains(out, "missing; the next start restores it") {
+		t.Errorf("checked one that is gone:\n%s", out)
+	}
+	if out := run(exitOK, "store", "restore", kept); !strings.Contains(out, "goes further") {
+		t.Errorf("restored an older backup than there is:\n%s", out)
+	}
+	if err := errors.Join(os.WriteFile(kept+".junk", []byte("no store at all"), 0o600), os.Rename(aside, file)); err != nil {
+		t.Fatal(err)
+	}
+	if out := run(exitFailure, "store", "inspect", kept+".junk"); !strings.Contains(out, "is damaged, or no store") || strings.Contains(out, "0001") {
+		t.Errorf("inspected what is none:\n%s", out)
+	}
 	if err := os.Truncate(file, 10_000); err != nil {
 		t.Fatal(err)
 	}
