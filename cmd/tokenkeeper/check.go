@@ -137,7 +137,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addSinks(cfg)
 	r.addObstacles(cfg)
 	r.Trusts = append(r.Trusts, supervisor.Trusted(cfg)...)
-	r.addStateDir(ctx, cfg)
+	r.addStateDir(checkStateDir(ctx, cfg), cfg)
 	r.OK = len(r.Problems) == 0
 	return r, nil
 }
@@ -156,8 +156,7 @@ func (r *report) add(problems ...config.Problem) {
 	}
 }
 
-func (r *report) addStateDir(ctx context.Context, cfg *config.Config) {
-	state := checkStateDir(ctx, cfg)
+func (r *report) addStateDir(state stateDir, cfg *config.Config) {
 	r.StateDir = &state
 	if state.oldConfig != "" {
 		r.Warnings = append(r.Warnings, finding{File: r.Config, Message: state.oldConfig})

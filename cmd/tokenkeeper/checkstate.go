@@ -31,6 +31,8 @@ type stateDir struct {
 	Machine control.Machine `json:"machine"`
 	// oldConfig says that what runs does not use what the file holds.
 	oldConfig string
+	// damaged: its store is not whole, and the next start restores it if it can.
+	damaged bool
 	// refused is why it is not used, if others could have put it there or can use it.
 	refused *trust.Refusal
 }
@@ -94,6 +96,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 		}
 	case errors.Is(err, store.ErrDamaged):
 		d.State, d.OK = fmt.Sprintf("holds a store that is not whole: %v; run restores it from its backups, if it can, and keeps the damaged file", err), false
+		d.damaged = true
 	default:
 		d.State, d.OK = fmt.Sprintf("holds a store that can't be used: %v", err), false
 	}

@@ -241,6 +241,31 @@ func TestBadInput(t *testing.T) {
 	r.Stop()
 }
 
+// A damaged store is restored by the start, when there is a backup of it: the service
+// does not stay down.
+func TestDamagedStoreIsRestoredAtTheStart(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	schwab := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab})
+	s := newSite(t, "accounts:\n"+accountYAML(schwabAccount, schwab, schwab.TokenURL(), "every: 24h")+filesYAML)
+	s.logIn(t, schwab, schwabAccount, format.Schwab)
+	if got := s.tool(t, "", "store", "backup"); got.code != exitOK {
+		t.Fatalf("backup: %+v", got)
+	}
+	if err := os.Truncate(s.path(storeFile), 9000); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.tool(t, "", "check"); got.code != exitUsage || !strings.Contains(got.stdout+got.stderr, "run restores it from its backups") {
+		t.Errorf("check: %+v", got)
+	}
+	r := startRun(t, s)
+	r.until(func(st control.Status) bool { return account(st, schwabAccount).Version >= 1 })
+	if log := r.Stderr(); !strings.Contains(log, "restored") {
+		t.Errorf("nothing is said of it:\n%s", log)
+	}
+	r.Stop()
+}
+
 // A store that root had made in a service's state directory would lock the
 // service out.
 func TestImportIntoAnothersStateDirectory(t *testing.T) {

@@ -81,7 +81,7 @@ func findings(t *testing.T, file string) ([]finding, error) {
 	}
 	r.addOpenLocks(cfg)
 	r.addObstacles(cfg)
-	r.addStateDir(t.Context(), cfg)
+	r.addStateDir(checkStateDir(t.Context(), cfg), cfg)
 	return append(r.Problems, r.Warnings...), nil
 }
 

@@ -161,7 +161,9 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	sinks.Wait()
 	r.addProviders(cfg)
 	r.addSinkPlugins(cfg)
-	r.addStateDir(ctx, cfg)
+	state := checkStateDir(ctx, cfg)
+	state.OK = state.OK || state.damaged // what opens it restores it, or says why not
+	r.addStateDir(state, cfg)
 	if len(r.Problems) > 0 {
 		var all config.Problems
 		for _, f := range r.Problems {

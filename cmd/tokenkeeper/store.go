@@ -152,6 +152,8 @@ Exit code: 1 if the store, or a backup, is damaged so that something is lost.`,
 					r.Damage = "missing; the next start restores it from the newest backup, if there is one"
 				case err != nil:
 					r.Damage = err.Error()
+				case r.Bytes == 0:
+					r.Damage = "empty; the next start restores it from the newest backup, if there is one"
 				}
 				got.Files = append(got.Files, storeFileState{Path: path, OK: r.Damage == "", Worn: r.Worn, At: r.At, Damage: r.Damage})
 				got.OK = got.OK && r.Damage == ""

@@ -221,16 +221,13 @@ func (p *place) newestBackup() (h head, at time.Time) {
 // it was whole when it was made is known: reading all of them at each start would cost
 // more than opening the store.
 func headOf(path string) (h head, whole bool) {
-	f, err := os.Open(path)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return head{}, false
 	}
 	defer func() { _ = f.Close() }()
 	b := make([]byte, headers)
-	info, err := f.Stat()
-	if err == nil {
-		_, err = f.ReadAt(b, 0)
-	}
+	_, err = f.ReadAt(b, 0)
 	h, ok := readHead(b, 0)
 	return h, ok && err == nil && h.room == info.Size()
 }

@@ -247,19 +247,15 @@ func (r reader) resync(at int64, last position) int64 {
 // readFile reads a whole file. Parts that the disk does not give are zeros in
 // it, and err then is the disk's word.
 func readFile(path string) (b []byte, err error) {
-	f, err := os.Open(path)
+	f, info, err := openRegular(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	// What a failed fsync of an earlier process left in the page cache is not
 	// on the disk; it must not be taken for what is.
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	b = make([]byte, info.Size())
+	b = make([]byte, written(f, info.Size()))
 	if _, err := io.ReadFull(f, b); err == nil {
 		return b, nil
 	}
@@ -271,6 +267,55 @@ func readFile(path string) (b []byte, err error) {
 		}
 	}
 	return b, err
+}
+
+// openRegular opens a file, and nothing for which it would have to wait.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+// largeFile is from where on it is asked how much of a file was written.
+const largeFile = 64 << 20
+
+// written is how much of a file there is to read: not the hole by which somebody has
+// made it longer than memory is.
+func written(f *os.File, size int64) int64 {
+	if size <= largeFile {
+		return size
+	}
+	end := int64(0)
+	for at := int64(0); at < size; {
+		data, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break
+		}
+		hole, herr := unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
+		if err != nil || herr != nil {
+			return size // this file system knows of no holes
+		}
+		end, at = hole, hole
+	}
+	_, _ = unix.Seek(int(f.Fd()), 0, unix.SEEK_SET)
+	heads := make([]byte, headers)
+	if _, err := f.ReadAt(heads, 0); err == nil {
+		for slot := range lanes { // zeros at its end may be a hole, too
+			if h, ok := readHead(heads, slot); ok {
+				end = max(end, h.room)
+			}
+		}
+	}
+	return min(size, end)
 }
 
 // source is a file that holds the store, or may have held it.
