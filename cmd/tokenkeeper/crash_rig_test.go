@@ -198,6 +198,7 @@ func newCrashSite(t *testing.T, broker brokersim.Config, shared bool) *crashSite
 		site: &site{program: program, dir: dir, config: filepath.Join(dir, "tokenkeeper.yaml")},
 		t:    t, sim: sim, log: filepath.Join(dir, "points"),
 	}
+	_ = t.TempDir() // which is made before, and so removed after, what end shows
 	t.Cleanup(c.end)
 	cfg := sim.Config()
 	share := ""
@@ -223,11 +224,10 @@ func (c *crashSite) launch(env ...string) *running {
 	c.t.Helper()
 	r := &running{
 		t: c.t, Client: control.NewClient(c.path("state/control.sock")),
-		cmd: c.command(context.Background(), "", "run"), stderr: newAwaited(), ended: make(chan struct{}),
+		cmd: c.command(context.Background(), "", "run"), ended: make(chan struct{}),
 	}
 	r.cmd.Env = append(append(r.cmd.Env, "CRASHPOINT_LOG="+c.log), env...)
-	r.cmd.Stderr = r.stderr
-	r.cmd.WaitDelay = time.Second
+	r.logs()
 	if err := r.cmd.Start(); err != nil {
 		c.t.Fatal(err)
 	}

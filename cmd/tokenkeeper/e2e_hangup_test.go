@@ -36,7 +36,7 @@ func TestHangUpEndsNothing(t *testing.T) {
 	}
 	_ = output.Close()
 	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
-	r := &running{t: t, Client: control.NewClient(s.path("state/control.sock")), PID: cmd.Process.Pid, cmd: cmd, stderr: newAwaited(), ended: make(chan struct{})}
+	r := &running{t: t, Client: control.NewClient(s.path("state/control.sock")), PID: cmd.Process.Pid, cmd: cmd, ended: make(chan struct{})}
 	t.Cleanup(r.Client.Close)
 	r.delivered(saxoAccount, 1)
 	process := r.providerProcess("saxo")

@@ -83,7 +83,7 @@ func deliverExample(t *testing.T, example string, cfg *config.Config) (served in
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	r := &running{t: t, Client: control.NewClient(cfg.Control.Socket), ended: make(chan struct{}), stderr: newAwaited()}
+	r := &running{t: t, Client: control.NewClient(cfg.Control.Socket), ended: make(chan struct{})}
 	for name, g := range tokens {
 		if _, err := r.Client.Import(t.Context(), control.ImportRequest{Account: name, Body: tokenFileOf(t, g, format.JSON, time.Now())}); err != nil {
 			t.Errorf("%s: import %s: %v", example, name, err)

@@ -196,7 +196,7 @@ type running struct {
 
 	t      *testing.T
 	cmd    *exec.Cmd
-	stderr *awaited
+	stderr string        // the path of what it logs, see logs; empty: another has it
 	ended  chan struct{} // closed when err is set
 	err    error
 }
@@ -208,12 +208,9 @@ func startRun(t *testing.T, s *site, args ...string) *running {
 	t.Helper()
 	r := &running{
 		t: t, Client: control.NewClient(s.path("state/control.sock")),
-		cmd: s.command(context.Background(), "", append([]string{"run"}, args...)...), stderr: newAwaited(), ended: make(chan struct{}),
+		cmd: s.command(context.Background(), "", append([]string{"run"}, args...)...), ended: make(chan struct{}),
 	}
-	r.cmd.Stderr = r.stderr
-	// A provider that outlives the supervisor holds stderr open; the end of
-	// the supervisor is seen all the same.
-	r.cmd.WaitDelay = time.Second
+	r.logs()
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -233,24 +230,37 @@ func startRun(t *testing.T, s *site, args ...string) *running {
 		}
 	})
 	// The socket is open before this is logged.
-	late := waittest.Late(t, r.steps)
-	for !strings.Contains(r.Stderr(), "tokenkeeper starts") {
+	waittest.Until(t, "the start of tokenkeeper run", func() bool {
 		select {
-		case <-r.stderr.more:
 		case <-r.ended:
 			t.Fatalf("tokenkeeper run ended at once: %v", r.err)
-		case <-late:
-			t.Fatal("tokenkeeper run did not start")
+		default:
 		}
-	}
+		return strings.Contains(r.Stderr(), "tokenkeeper starts")
+	}, r.steps)
 	return r
 }
 
 // steps changes whenever the process tells of something.
 func (r *running) steps() any { return len(r.Stderr()) }
 
-// Stderr is what the process has written to standard error.
-func (r *running) Stderr() string { return r.stderr.String() }
+// logs gives the process a file as its standard error. Through a pipe a line
+// would be seen some time after what it tells of.
+func (r *running) logs() {
+	r.t.Helper()
+	f, err := os.Create(filepath.Join(r.t.TempDir(), "stderr"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = f.Close() })
+	r.stderr, r.cmd.Stderr = f.Name(), f
+}
+
+// Stderr is what the process has written to standard error so far.
+func (r *running) Stderr() string {
+	b, _ := os.ReadFile(r.stderr) // nothing, if another started the process
+	return string(b)
+}
 
 // Stop ends the process as a service manager does, and returns how many beats
 // that took. It fails the test unless the process ends well.

@@ -162,7 +162,7 @@ func (m *machine) stateFile(name string) string {
 
 // follow returns the service as tests ask it, from outside.
 func (m *machine) follow(t *testing.T) *running {
-	r := &running{t: t, Client: control.NewClient(m.stateFile("control.sock")), ended: make(chan struct{}), stderr: newAwaited()}
+	r := &running{t: t, Client: control.NewClient(m.stateFile("control.sock")), ended: make(chan struct{})}
 	t.Cleanup(r.Client.Close)
 	return r
 }
