@@ -203,7 +203,7 @@ func (f frame) after(last position) bool {
 }
 
 func (r reader) in(lane int, at int64) (f frame, b []byte, whole bool) {
-	if first := physical(lane, at); first >= int64(len(r.file)) || r.file[first] != frameMark[0] {
+	if !r.marked(lane, at) {
 		return f, nil, false
 	}
 	if f, whole = decodeHead(r.bytes(lane, at, frameHead)); !whole {
@@ -237,11 +237,20 @@ func (r reader) bytes(lane int, at int64, n int) []byte {
 // below zero: there is none.
 func (r reader) resync(at int64, last position) int64 {
 	for ; physical(0, at) < int64(len(r.file)); at++ {
+		if !r.marked(0, at) && !r.marked(1, at) {
+			continue
+		}
 		if _, ok := r.frame(at, last); ok {
 			return at
 		}
 	}
 	return -1
+}
+
+// marked says whether the byte there is one that a frame begins with.
+func (r reader) marked(lane int, at int64) bool {
+	first := physical(lane, at)
+	return first < int64(len(r.file)) && r.file[first] == frameMark[0]
 }
 
 // readFile reads a whole file. Parts that the disk does not give are zeros in
