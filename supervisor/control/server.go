@@ -72,34 +72,44 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 }
 
 func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
+	b, mux := s.backend, http.NewServeMux()
 	mux.HandleFunc("GET /v1/version", answer(s.version))
-	mux.HandleFunc("GET /v1/status", answer(s.status))
+	mux.HandleFunc("GET /v1/status", answer(asked(b.Status)))
 	mux.HandleFunc("GET /v1/events", s.stream)
 	mux.HandleFunc("GET /v1/metrics", s.metrics)
-	mux.HandleFunc("POST /v1/adopt", s.audited("adopt", answer(s.adopt)))
-	mux.HandleFunc("POST /v1/providers/{provider}/restart", s.audited("restart", answer(s.restart)))
+	mux.HandleFunc("POST /v1/adopt", s.audited("adopt", answer(asked(b.Adopt))))
+	mux.HandleFunc("POST /v1/providers/{provider}/restart", s.audited("restart", answer(askedOf("provider", b.Restart))))
 	mux.HandleFunc("POST /v1/accounts/{account}/refresh", s.audited("refresh", answer(s.refresh)))
-	mux.HandleFunc("GET /v1/accounts/{account}/token", s.audited("token", answer(s.token)))
+	mux.HandleFunc("GET /v1/accounts/{account}/token", s.audited("token", answer(askedOf("account", b.Token))))
 	mux.HandleFunc("POST /v1/accounts/{account}/import", s.audited("import", answer(s.importToken)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login", s.audited("login", answer(s.login)))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/cancel", s.audited("login/cancel", answer(s.cancelLogin)))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/cancel", s.audited("login/cancel", answer(askedOf("account", b.CancelLogin))))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/complete", s.audited("login/complete", answer(s.completeLogin)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/wait", answer(s.awaitLogin))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/confirm", s.audited("login/confirm", answer(s.confirmLogin)))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/discard", s.audited("login/discard", answer(s.discardLogin)))
-	mux.HandleFunc("GET /v1/sinks", answer(s.sinks))
-	mux.HandleFunc("GET /v1/alerts", answer(s.alerts))
-	mux.HandleFunc("POST /v1/alerts/{alert}/acknowledge", s.audited("acknowledge", answer(s.acknowledgeAlert)))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/confirm", s.audited("login/confirm", answer(askedOf("account", b.ConfirmLogin))))
+	mux.HandleFunc("POST /v1/accounts/{account}/login/discard", s.audited("login/discard", answer(askedOf("account", b.DiscardLogin))))
+	mux.HandleFunc("GET /v1/sinks", answer(asked(b.Sinks)))
+	mux.HandleFunc("GET /v1/alerts", answer(asked(b.Alerts)))
+	mux.HandleFunc("POST /v1/alerts/{alert}/acknowledge", s.audited("acknowledge", answer(askedOf("alert", b.AcknowledgeAlert))))
 	mux.HandleFunc("POST /v1/alerts/{alert}/silence", s.audited("silence", answer(s.silenceAlert)))
-	mux.HandleFunc("POST /v1/alerts/{alert}/resume", s.audited("resume", answer(s.resumeAlert)))
-	mux.HandleFunc("POST /v1/sinks/{sink}/test", s.audited("test", answer(s.testSink)))
+	mux.HandleFunc("POST /v1/alerts/{alert}/resume", s.audited("resume", answer(askedOf("alert", b.ResumeAlert))))
+	mux.HandleFunc("POST /v1/sinks/{sink}/test", s.audited("test", answer(askedOf("sink", b.TestSink))))
 	mux.HandleFunc("POST /v1/sinks/{sink}/redeliver", s.audited("redeliver", answer(s.redeliver)))
-	mux.HandleFunc("POST /v1/sinks/{sink}/disable", s.audited("disable", answer(s.disableSink)))
-	mux.HandleFunc("POST /v1/sinks/{sink}/enable", s.audited("enable", answer(s.enableSink)))
-	mux.HandleFunc("POST /v1/sinks/{sink}/restart", s.audited("restart", answer(s.restartSink)))
+	mux.HandleFunc("POST /v1/sinks/{sink}/disable", s.audited("disable", answer(askedOf("sink", b.DisableSink))))
+	mux.HandleFunc("POST /v1/sinks/{sink}/enable", s.audited("enable", answer(askedOf("sink", b.EnableSink))))
+	mux.HandleFunc("POST /v1/sinks/{sink}/restart", s.audited("restart", answer(askedOf("sink", b.RestartSink))))
 	mux.HandleFunc("/", answer(unknown))
 	return mux
+}
+
+// asked is a call that says nothing but what is wanted.
+func asked[T any](call func(context.Context) (T, error)) func(http.ResponseWriter, *http.Request) (any, error) {
+	return func(_ http.ResponseWriter, r *http.Request) (any, error) { return call(r.Context()) }
+}
+
+// askedOf is a call about the one that the path names in the place of what.
+func askedOf[T any](what string, call func(context.Context, string) (T, error)) func(http.ResponseWriter, *http.Request) (any, error) {
+	return func(_ http.ResponseWriter, r *http.Request) (any, error) { return call(r.Context(), r.PathValue(what)) }
 }
 
 // answer turns a call into a handler: its answer or its error as JSON.
@@ -121,28 +131,12 @@ func (s *Server) version(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return VersionOf(status.Version), err
 }
 
-func (s *Server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Status(r.Context())
-}
-
-func (s *Server) adopt(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Adopt(r.Context())
-}
-
-func (s *Server) restart(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Restart(r.Context(), r.PathValue("provider"))
-}
-
 func (s *Server) refresh(_ http.ResponseWriter, r *http.Request) (any, error) {
 	force, err := flag(r, "force")
 	if err != nil {
 		return nil, err
 	}
 	return s.backend.Refresh(r.Context(), r.PathValue("account"), force)
-}
-
-func (s *Server) token(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Token(r.Context(), r.PathValue("account"))
 }
 
 func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -198,10 +192,6 @@ func (s *Server) awaitLogin(_ http.ResponseWriter, r *http.Request) (any, error)
 	return s.backend.AwaitLogin(ctx, r.PathValue("account"), r.URL.Query().Get("id"))
 }
 
-func (s *Server) cancelLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.CancelLogin(r.Context(), r.PathValue("account"))
-}
-
 func (s *Server) completeLogin(w http.ResponseWriter, r *http.Request) (any, error) {
 	body, err := readBody(w, r)
 	if err != nil {
@@ -210,12 +200,16 @@ func (s *Server) completeLogin(w http.ResponseWriter, r *http.Request) (any, err
 	return s.backend.CompleteLogin(r.Context(), r.PathValue("account"), strings.TrimSpace(string(body)))
 }
 
-func (s *Server) confirmLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.ConfirmLogin(r.Context(), r.PathValue("account"))
+func (s *Server) silenceAlert(_ http.ResponseWriter, r *http.Request) (any, error) {
+	during, err := time.ParseDuration(r.URL.Query().Get("for"))
+	if err != nil || during <= 0 {
+		return nil, Errorf(CodeBadRequest, "for how long? Give ?for= a duration, like 90s, 30m or 2h")
+	}
+	return s.backend.SilenceAlert(r.Context(), r.PathValue("alert"), during)
 }
 
-func (s *Server) discardLogin(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.DiscardLogin(r.Context(), r.PathValue("account"))
+func (s *Server) redeliver(_ http.ResponseWriter, r *http.Request) (any, error) {
+	return s.backend.Redeliver(r.Context(), r.PathValue("sink"), r.URL.Query().Get("account"), r.URL.Query().Get("force") == "true")
 }
 
 // readBody reads what comes with a call, within bounds.
