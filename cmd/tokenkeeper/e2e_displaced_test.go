@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,9 +61,15 @@ func TestStateDirectoryMeddledWith(t *testing.T) {
 			if err := meddle(s.path("state"), earlier); err != nil {
 				t.Fatal(err)
 			}
-			st := r.until(func(st control.Status) bool { return len(st.Alerts) > 0 })
-			if a := st.Alerts[0]; a.Type != event.StoreDisplaced || !strings.Contains(a.Message, s.path("state")) || len(st.Alerts) > 1 {
-				t.Errorf("alerts: %+v", st.Alerts)
+			st := r.until(func(st control.Status) bool {
+				return slices.ContainsFunc(st.Alerts, func(a event.Alert) bool {
+					return a.Type == event.StoreDisplaced && strings.Contains(a.Message, s.path("state"))
+				})
+			})
+			for _, a := range st.Alerts { // a disk that is slow to make the file again is trouble for a moment
+				if a.Type != event.StoreDisplaced && a.Type != event.DiskTrouble {
+					t.Errorf("alert: %+v", a)
+				}
 			}
 			if got := s.tool(t, "", "refresh", busy.account, "--force"); got.code != exitOK {
 				t.Fatalf("refresh: %+v", got)
@@ -78,7 +85,7 @@ func TestStateDirectoryMeddledWith(t *testing.T) {
 				return provider(st, idle.provider).State == control.ProviderRunning && deliveredAll(st, []login{busy}, 3) && deliveredAll(st, []login{idle}, 2)
 			})
 			for _, a := range st.Alerts {
-				if a.Type != event.StoreDisplaced {
+				if a.Type != event.StoreDisplaced && a.Type != event.DiskTrouble {
 					t.Errorf("alert after the start: %+v", a)
 				}
 			}

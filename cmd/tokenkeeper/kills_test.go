@@ -100,16 +100,8 @@ const afterwards window = "after the refresh"
 func (k *killer) round() {
 	c, t := k.c, k.c.t
 	t.Helper()
-	st, alive := c.await(k.run, func(st control.Status) bool {
-		return atRest(st) && account(st, crashAccount).State != control.AccountNeedsLogin
-	})
-	if !alive {
-		t.Fatal("a supervisor died that nobody killed")
-	}
-	if err := os.Truncate(c.log, 0); err != nil && !errors.Is(err, fs.ErrNotExist) { // nobody has come to a point yet
-		t.Fatal(err)
-	}
-	counts, told := c.sim.Account(crashAccount), ambiguities(k.run)
+	provider, counts := k.startAtRest()
+	told := ambiguities(k.run)
 	what := killed{victim: victims[rand.IntN(len(victims))]}
 	var bot *sharedfiletest.Process
 	if what.victim == killBot {
@@ -120,11 +112,12 @@ func (k *killer) round() {
 	before := k.run
 	forced := before.forceRefresh(crashAccount)
 	<-time.After(rand.N(15 * time.Millisecond))
-	until := k.kill(what.victim, st.Providers[0].PID, bot)
+	until := k.kill(what.victim, provider, bot)
 	what.window = attemptWindow(until)
 	<-forced // whatever became of it
 
-	if st, alive = c.await(k.run, atRest); !alive {
+	st, alive := c.await(k.run, atRest)
+	if !alive {
 		t.Fatal("the supervisor that was started after a kill died")
 	}
 	var err error
@@ -147,6 +140,35 @@ func (k *killer) round() {
 	k.rounds = append(k.rounds, what)
 	if what.lost {
 		k.logInAgain()
+	}
+}
+
+// startAtRest empties the list of passes while no attempt is under way, and
+// returns the provider's process and what the broker has counted until then. An
+// account refreshes by itself, too: one that begins between the look and the
+// emptying would be in the list without its beginning.
+func (k *killer) startAtRest() (provider int, counts brokersim.Counts) {
+	c, t := k.c, k.c.t
+	t.Helper()
+	look := func() (control.Status, control.Account) {
+		st, alive := c.await(k.run, func(st control.Status) bool {
+			return atRest(st) && account(st, crashAccount).State != control.AccountNeedsLogin
+		})
+		if !alive {
+			t.Fatal("a supervisor died that nobody killed")
+		}
+		return st, account(st, crashAccount)
+	}
+	for {
+		_, before := look()
+		if err := os.Truncate(c.log, 0); err != nil && !errors.Is(err, fs.ErrNotExist) { // nobody has come to a point yet
+			t.Fatal(err)
+		}
+		counts = c.sim.Account(crashAccount)
+		st, after := look()
+		if after.Version == before.Version && c.sim.Account(crashAccount).Posts == counts.Posts && len(readPasses(t, c.log)) == 0 {
+			return st.Providers[0].PID, counts
+		}
 	}
 }
 

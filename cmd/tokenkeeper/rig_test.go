@@ -75,6 +75,9 @@ type site struct {
 	program, dir, config string
 	// env is added to the environment of every process.
 	env []string
+	// logs are the paths of what its supervisors have logged. What a command
+	// waits for is under way while one of them grows.
+	logs []string
 }
 
 // newSite writes the configuration, less state_dir, into a folder with a path
@@ -124,7 +127,7 @@ func (s *site) command(ctx context.Context, stdin string, args ...string) *exec.
 // tool runs one verb as a process and waits for its end.
 func (s *site) tool(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := waittest.Context(context.Background(), waittest.Patience)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience, s.logged)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := s.command(ctx, stdin, args...)
@@ -134,6 +137,17 @@ func (s *site) tool(t *testing.T, stdin string, args ...string) result {
 		t.Fatalf("tokenkeeper %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// logged is how much the supervisors of the installation have logged.
+func (s *site) logged() any {
+	var n int64
+	for _, path := range s.logs {
+		if info, err := os.Stat(path); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
 }
 
 // logIn gives the account a first token the way a user does who comes from
@@ -211,6 +225,7 @@ func startRun(t *testing.T, s *site, args ...string) *running {
 		cmd: s.command(context.Background(), "", append([]string{"run"}, args...)...), ended: make(chan struct{}),
 	}
 	r.logs()
+	s.logs = append(s.logs, r.stderr)
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -279,7 +279,7 @@ func TestFactsThatNoStateShows(t *testing.T) {
 		w.none()
 	})
 	for of, says := range map[event.Type]string{
-		event.DiskTrouble: "the disk takes everything again", event.StoreDisplaced: "the store is durable again",
+		event.DiskTrouble: "the disk takes everything again", event.StoreDisplaced: "the state directory is left alone",
 		event.StoreRestored: "account main has a token that was made since",
 	} {
 		run(t, func(t *testing.T, w *world) {

@@ -82,7 +82,7 @@ func phrasesOf(t event.Type) phrases {
 	case event.DiskTrouble:
 		return phrases{over: "the disk takes everything again"}
 	case event.StoreDisplaced:
-		return phrases{over: "the state directory is left alone, and the store is durable again"}
+		return phrases{over: "the state directory is left alone"}
 	case event.OtherMachine:
 		return phrases{over: "the store belongs to this machine"}
 	}

@@ -24,8 +24,9 @@ import (
 
 const (
 	// startTimeout bounds the time from the start of a process to its
-	// handshake.
-	startTimeout = 10 * time.Second
+	// handshake. A plugin in Python takes moments on an idle machine, and more
+	// than ten seconds on a small one that has just been switched on.
+	startTimeout = 30 * time.Second
 	// killTimeout bounds the wait for a process after SIGKILL.
 	killTimeout = 2 * time.Second
 	// receiveLimit bounds one message from a plugin. An answer with a token

@@ -96,8 +96,9 @@ func (d *Dir) trouble(t store.Trouble) {
 	}
 	if t.Recovered {
 		d.cfg.Log.Info("the store is durable again: "+t.What, "path", t.Path)
+		// A disk that answers says nothing of who meddles with the files on it: that
+		// alert fades by itself.
 		d.facts.End(event.DiskTrouble, "")
-		d.facts.End(event.StoreDisplaced, "")
 		return
 	}
 	d.facts.Meet(slog.LevelError, event.Event{
