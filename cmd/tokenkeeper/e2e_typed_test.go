@@ -78,7 +78,8 @@ func (p *typist) line(line string) (said string) {
 	cmd := exec.CommandContext(ctx, "sh", "-c", p.places.Replace(line))
 	cmd.Dir, cmd.Env = p.s.dir, append(os.Environ(), "HOME="+p.s.dir, "PATH="+p.s.path("bin")+":"+os.Getenv("PATH"))
 	cmd.Env = append(cmd.Env, p.s.env...)
-	if words[0] == "go" { // with its caches
+	if words[0] == "go" { // with its caches, and as long as a slow machine compiles
+		cmd = exec.CommandContext(p.t.Context(), "sh", "-c", p.places.Replace(line))
 		cmd.Dir, cmd.Env = repository, os.Environ()
 	}
 	out, err := cmd.CombinedOutput()
