@@ -18,6 +18,7 @@ import (
 // Whatever fails in whichever order: a version that was acknowledged is never
 // lost, and no version goes back.
 func TestRandomFaults(t *testing.T) {
+	t.Parallel()
 	// Time is simulated for the pause after which a fresh file is tried again.
 	synctest.Test(t, func(t *testing.T) {
 		place := fastDir(t)
