@@ -3,6 +3,7 @@ package sharedfile_test
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -59,11 +60,15 @@ func refresh(ctx context.Context, f *sharedfile.File, tokenURL string) (r shared
 	})
 }
 
+var refreshesOfEach = flag.Int("refreshes", 60, "TestManyWriters: how many refreshes each of the 8 bots does, and the File")
+
 // TestManyWriters: bots that know nothing of this package and a File refresh
 // one grant, at a broker that revokes it at the second use of a refresh token.
+//
+//	go test ./supervisor/sharedfile -run TestManyWriters -refreshes 1000 -timeout 0 -v
 func TestManyWriters(t *testing.T) {
 	const bots = 8
-	each, ours := 300, 200
+	each, ours := *refreshesOfEach, *refreshesOfEach
 	if testing.Short() {
 		each, ours = 20, 20
 	}
