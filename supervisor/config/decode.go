@@ -10,7 +10,7 @@ import (
 
 // decode makes the Config, without looking at whether its parts fit together.
 func (l *loader) decode() *Config {
-	root := l.merged
+	root := l.root
 	logs := root.Down("log")
 	l.steering.trusted = slices.Concat(l.source.Trust, root.Users("trust"))
 	clear(l.steering.verdicts) // they were of those alone who are trusted without the file
@@ -40,19 +40,19 @@ func (l *loader) decode() *Config {
 		cfg.Plugins.Dir = l.folders.pluginsDir()
 	}
 	providers, accounts, sinks := root.Down("providers"), root.Down("accounts"), root.Down("sinks")
-	for _, name := range keysOf(providers.values) {
+	for _, name := range providers.Keys() {
 		cfg.Providers[name] = decodeProvider(providers.Down(name), name)
 	}
-	for _, name := range keysOf(accounts.values) {
+	for _, name := range accounts.Keys() {
 		account := decodeAccount(accounts.Down(name), name)
 		if account.Provider != "" {
 			cfg.Providers[account.Provider] = cfg.Provider(account.Provider)
 		}
-		account.Settings = over(cfg.Providers[account.Provider].Settings, account.Settings)
+		underlay(account.Settings, cfg.Providers[account.Provider].Settings)
 		cfg.Accounts[name] = account
 	}
-	for _, name := range keysOf(sinks.values) {
-		cfg.Sinks[name] = decodeSink(sinks.Down(name), name)
+	for _, name := range sinks.Keys() {
+		cfg.Sinks[name] = decodeSink(l.sink(name), name)
 	}
 	cfg.SecretSettings = slices.Sorted(maps.Keys(l.referred))
 	return cfg
@@ -102,14 +102,11 @@ func defaultJitter(r Refresh) time.Duration {
 	return jitter
 }
 
-// over returns the settings of an account laid over those of its provider.
-func over(provider, account map[string]string) map[string]string {
-	all := make(map[string]string, len(provider)+len(account))
+// underlay gives an account those of its provider's settings that it does not have.
+func underlay(account, provider map[string]string) {
 	for k, v := range provider {
-		all[k] = v
+		if _, own := account[k]; !own {
+			account[k] = v
+		}
 	}
-	for k, v := range account {
-		all[k] = v
-	}
-	return all
 }

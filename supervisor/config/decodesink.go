@@ -1,5 +1,14 @@
 package config
 
+// sink is what stands in a sink, with the keys of its type.
+func (l *loader) sink(name string) Object {
+	o := l.root.Down("sinks").Down(name)
+	if fields := l.sinks.fieldsOf(o.Word("type")); fields != nil {
+		o.fields = fields
+	}
+	return o
+}
+
 func decodeSink(o Object, name string) Sink {
 	s := Sink{
 		Name: name, Type: o.Word("type"), Accounts: o.Words("accounts"), Providers: o.Words("providers"),

@@ -86,7 +86,7 @@ func TestFormats(t *testing.T) {
 // TestKeysOfSinksHaveOneKind: sinkSchema.any relies on it.
 func TestKeysOfSinksHaveOneKind(t *testing.T) {
 	all := newSinkSchema(TestSinks)
-	for typ, fields := range all.fields {
+	for typ, fields := range all.own {
 		for key, f := range fields {
 			if any := all.any()[key]; any.Holds != f.Holds {
 				t.Errorf("%s of a %q sink has another kind than elsewhere", key, typ.Name())

@@ -14,21 +14,18 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
-// document reads the YAML file into a layer: the values that are right, each
-// with its place, and a problem for every other one. The walk follows the
-// schema, so it ends even where an alias holds itself.
+// document reads the YAML file into entries: the values that are right, each with
+// its place, and a problem for every other one. The walk follows the schema, so it
+// ends even where an alias holds itself.
 type document struct {
 	*findings
-	schema Field
+	path []string // of what is being read
 }
 
-func (d *document) read(data []byte) map[string]any {
-	root, ok := d.parseYAML(data)
-	if !ok || root == nil {
-		return nil
+func (d *document) read(data []byte, schema Field, into *entry) {
+	if root, ok := d.parseYAML(data); ok && root != nil {
+		d.value(schema, root, root, into)
 	}
-	values, _ := d.value(d.schema, root, root, "").(map[string]any)
-	return values
 }
 
 // parseYAML returns the root of the one document in data, or nil for an empty
@@ -60,90 +57,106 @@ func isNull(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
 }
 
-// value reads node, which stands at path; shown is where it was written, which
-// is the alias if node was reached through one. It returns nil if there is
-// nothing usable.
-func (d *document) value(f Field, node, shown *yaml.Node, path string) any {
+// at is where node was written, with the path of what is being read.
+func (d *document) at(node *yaml.Node) Place {
+	at := d.place(node)
+	at.key = dotted(d.path)
+	return at
+}
+
+// place is at without the path, which follows from where an entry stands.
+func (d *document) place(node *yaml.Node) Place {
+	return Place{file: d.file, line: node.Line, column: node.Column, layer: inFile}
+}
+
+func (d *document) reject(e *entry, node *yaml.Node, wrong *Fault) {
+	d.findings.reject(e, d.at(node), wrong)
+}
+
+// value reads node; shown is where it was written, which is the alias if node was
+// reached through one. Nothing usable is in the entry if there is none.
+func (d *document) value(f Field, node, shown *yaml.Node, e *entry) {
 	if node.Kind == yaml.AliasNode && node.Alias != nil {
 		node = node.Alias
 	}
-	at := Place{file: d.file, line: shown.Line, column: shown.Column, layer: inFile, key: path,
-		literal: node.Style&yaml.LiteralStyle != 0 && node.Line == shown.Line}
 	switch f.Holds {
 	case Nested, named, Table:
-		if isNull(node) { // everything below it is a comment
-			return nil
+		switch {
+		case isNull(node): // everything below it is a comment
+		case node.Kind != yaml.MappingNode:
+			d.reject(e, shown, wrongType(f.Holds, node))
+		default:
+			d.mapping(f, node, e)
 		}
-		if node.Kind != yaml.MappingNode {
-			return d.reject(at, path, wrongType(f.Holds, node))
-		}
-		return d.mapping(f, node, path)
 	case Words, Secrets:
-		return d.list(node, at, path)
+		d.list(node, shown, e)
 	case rows:
-		return d.rows(*f.Each, node, at, path)
+		d.rows(*f.Each, node, shown, e)
+	default:
+		v, fault := parseNode(f.Holds, node)
+		if fault != nil {
+			d.reject(e, shown, fault)
+			return
+		}
+		e.at, e.value = d.place(shown), v
+		e.at.literal = node.Style&yaml.LiteralStyle != 0 && node.Line == shown.Line
 	}
-	v, fault := parseNode(f.Holds, node)
-	if fault != nil {
-		return d.reject(at, path, fault)
-	}
-	d.places[path] = at
-	return v
 }
 
-func (d *document) mapping(f Field, node *yaml.Node, path string) map[string]any {
-	values, lines := map[string]any{}, map[string]int{}
-	for i := 0; i+1 < len(node.Content); i += 2 {
-		key, val := node.Content[i], node.Content[i+1]
-		here := below(path, key.Value)
-		at := Place{file: d.file, line: key.Line, column: key.Column, layer: inFile, key: here}
+func (d *document) mapping(f Field, node *yaml.Node, e *entry) {
+	pairs := len(node.Content) / 2
+	fresh := make([]entry, pairs)
+	e.below = make(map[string]*entry, pairs)
+	odd := map[string]int{} // the lines of keys that have no business here
+	for i := range pairs {
+		key, val := node.Content[2*i], node.Content[2*i+1]
 		if key.Kind != yaml.ScalarNode || key.Value == "" {
-			at.key = path
-			d.report(at, "a key here is not plain text", "write key: value")
+			d.report(d.at(key), "a key here is not plain text", "write key: value")
 			continue
 		}
-		if first, twice := lines[key.Value]; twice {
-			d.report(at, fmt.Sprintf("is there twice, first in line %d", first), "remove or rename one of the two")
-			continue
+		d.path = append(d.path, key.Value)
+		if sub := e.below[key.Value]; sub.given() || odd[key.Value] > 0 {
+			first := odd[key.Value]
+			if first == 0 {
+				first = sub.line
+			}
+			d.report(d.at(key), fmt.Sprintf("is there twice, first in line %d", first), "remove or rename one of the two")
+		} else if f, known := d.under(f, key, e); !known {
+			odd[key.Value] = key.Line
+		} else {
+			if sub == nil {
+				sub = &fresh[i]
+				e.below[key.Value] = sub
+			}
+			sub.line = key.Line
+			if f.Holds == Nested || f.Holds == named || f.Holds == Table {
+				sub.at = d.place(key)
+			}
+			d.value(f, val, val, sub)
 		}
-		lines[key.Value] = key.Line
-		sub, known := d.under(f, key, at, path)
-		if !known {
-			continue
-		}
-		if sub.Holds == Nested || sub.Holds == named || sub.Holds == Table {
-			d.places[here] = at
-		}
-		v := d.value(sub, val, val, here)
-		if v == nil && f.Holds == named && !d.broken[here] {
-			v = map[string]any{} // a name with nothing under it is still an entry
-		}
-		if v != nil {
-			values[key.Value] = v
-		}
+		d.path = d.path[:len(d.path)-1]
 	}
-	return values
 }
 
 // under returns what belongs under a key of f, and reports a key that has no
 // business there.
-func (d *document) under(f Field, key *yaml.Node, at Place, path string) (Field, bool) {
+func (d *document) under(f Field, key *yaml.Node, e *entry) (Field, bool) {
 	if f.Holds != Nested {
 		if f.Holds == named && !sdk.ValidName(key.Value) {
 			d.badNames[key.Value] = true
 			message, hint := badName(key.Value)
-			d.report(at, message, hint)
+			d.report(d.at(key), message, hint)
 			return Field{}, false
 		}
 		return *f.Each, true
 	}
 	sub, known := f.Fields[key.Value]
 	if !known && key.ShortTag() == "!!merge" {
-		d.report(at, "merge keys are not supported", "write the keys out, or use an alias for a whole value")
+		d.report(d.at(key), "merge keys are not supported", "write the keys out, or use an alias for a whole value")
 	} else if !known {
-		d.report(at, "unknown key", suggest(key.Value, keysOf(f.Fields)))
+		d.report(d.at(key), "unknown key", suggest(key.Value, keysOf(f.Fields)))
 		if meant := nearest.Of(key.Value, keysOf(f.Fields)); meant != "" { // not to be reported as missing
-			d.broken[below(path, meant)] = true
+			e.make(meant).broken = true
 		}
 	}
 	return sub, known
@@ -157,46 +170,47 @@ func badName(name string) (message, hint string) {
 	return fmt.Sprintf("%q can't be a name", name), hint
 }
 
-func (d *document) rows(each Field, node *yaml.Node, at Place, path string) any {
+func (d *document) rows(each Field, node, shown *yaml.Node, e *entry) {
 	if node.Kind != yaml.SequenceNode {
-		return d.reject(at, path, wrongType(rows, node))
+		d.reject(e, shown, wrongType(rows, node))
+		return
 	}
-	d.places[path] = at
-	items := map[string]any{}
+	e.at = d.place(shown)
 	for i, item := range node.Content {
-		here := below(path, strconv.Itoa(i))
-		d.places[here] = Place{file: d.file, line: item.Line, column: item.Column, layer: inFile, key: path}
-		if v := d.value(each, item, item, here); v != nil {
-			items[strconv.Itoa(i)] = v
-		}
+		key := strconv.Itoa(i)
+		sub := e.make(key)
+		sub.at = d.place(item)
+		d.path = append(d.path, key)
+		d.value(each, item, item, sub)
+		d.path = d.path[:len(d.path)-1]
+		sub.broken = sub.below == nil
 	}
-	return items
 }
 
-func (d *document) list(node *yaml.Node, at Place, path string) any {
+func (d *document) list(node, shown *yaml.Node, e *entry) {
 	if node.Kind != yaml.SequenceNode {
 		f := wrongType(Words, node)
 		if node.Kind == yaml.ScalarNode && !isNull(node) {
 			f.Hint = "put it in brackets: [ … ]"
 		}
-		return d.reject(at, path, f)
+		d.reject(e, shown, f)
+		return
 	}
-	d.places[path] = at
 	items := []string{}
+	e.at, e.items = d.place(shown), make([]Place, len(node.Content))
 	for i, item := range node.Content {
 		shown := item
 		if item.Kind == yaml.AliasNode && item.Alias != nil {
 			item = item.Alias
 		}
 		v, fault := parseNode(Word, item)
-		here := Place{file: d.file, line: shown.Line, column: shown.Column, layer: inFile, key: path}
 		if fault != nil {
-			d.report(here, fmt.Sprintf("item %d: %s", i+1, fault.Message), fault.Hint)
-			d.broken[path] = true
+			d.report(d.at(shown), fmt.Sprintf("item %d: %s", i+1, fault.Message), fault.Hint)
+			e.broken = true
 			continue
 		}
-		d.places[below(path, strconv.Itoa(i))] = here
+		e.items[i] = d.place(shown)
 		items = append(items, v.(string))
 	}
-	return items
+	e.value = items
 }

@@ -137,26 +137,31 @@ func TestReferenceHasEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, _ := open(exampleSource(t, "reference.yaml", data))
-	tree := (&document{l.findings, l.schema}).read(data)
-	has := func(section string, key string) bool {
-		for p := range l.places {
-			if strings.HasPrefix(p, section) && strings.HasSuffix(p, "."+key) {
+	root := &entry{}
+	(&document{findings: l.findings}).read(data, l.schema, root)
+	var has func(e *entry, key string) bool
+	has = func(e *entry, key string) bool {
+		if e.under(key).given() {
+			return true
+		}
+		for _, sub := range e.below {
+			if has(sub, key) {
 				return true
 			}
 		}
 		return false
 	}
-	for _, path := range leaves(schema(newSinkSchema(TestSinks)), tree, nil) {
+	for _, path := range leaves(l.schema, root, nil) {
 		if len(path) < 3 { // not below a name that the user chooses
-			if _, ok := l.places[dotted(path)]; !ok {
+			if !root.under(path...).given() {
 				t.Errorf("%s is missing", dotted(path))
 			}
-		} else if !has(path[0]+".", path[len(path)-1]) {
+		} else if !has(root.under(path[0]), path[len(path)-1]) {
 			t.Errorf("%s.*.%s is missing", path[0], dotted(path[2:]))
 		}
 	}
 	for _, key := range []string{"providers.saxo.settings.environment", "accounts.schwab-main.settings.token_url", "sinks.hook.headers.Authorization"} {
-		if _, ok := l.places[key]; !ok {
+		if !root.under(strings.Split(key, ".")...).given() {
 			t.Errorf("%s is missing", key)
 		}
 	}

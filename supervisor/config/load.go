@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,36 +80,27 @@ type loader struct {
 	// it, else 0.
 	exposed fs.FileMode
 
-	merged   Object          // all layers together
+	root     Object          // all layers together
 	referred map[string]bool // settings that are given by reference
 }
 
 func dotted(path []string) string { return strings.Join(path, ".") }
-
-// below is the dotted path of what stands under key at path.
-func below(path, key string) string {
-	if path == "" {
-		return key
-	}
-	return path + "." + key
-}
 
 // Load reads, merges, resolves and checks a configuration. It reads files but
 // changes nothing and starts nothing. The error is of type [Problems] and
 // tells all that is wrong; warnings are returned with and without an error.
 func Load(src Source) (*Config, []Warning, error) {
 	l, data := open(src)
-	var fromFile map[string]any
+	root := &entry{}
 	if len(l.problems) == 0 {
-		// Nearly every line gives a value.
-		l.places = make(map[string]Place, bytes.Count(data, []byte{'\n'}))
-		fromFile = (&document{l.findings, l.schema}).read(data)
+		(&document{findings: l.findings}).read(data, l.schema, root)
 	}
 	// Without a readable file everything else would be reported as missing.
-	if fromFile == nil && len(l.problems) > 0 {
+	if root.below == nil && len(l.problems) > 0 {
 		return nil, nil, l.problems
 	}
-	l.merged = Object{l, l.merge(fromFile), ""}
+	(&overrides{findings: l.findings, schema: l.schema, root: root}).lay()
+	l.root = Object{l, root, l.schema.Fields, nil, ""}
 	cfg := l.decode()
 	l.validate(cfg)
 	l.findings.sort()
@@ -124,7 +114,7 @@ func Load(src Source) (*Config, []Warning, error) {
 // open prepares a loader and reads the YAML.
 func open(src Source) (*loader, []byte) {
 	sinks := newSinkSchema(src.Sinks)
-	found := &findings{source: src, file: src.Path, places: map[string]Place{}, broken: map[string]bool{}, badNames: map[string]bool{}}
+	found := &findings{source: src, file: src.Path, badNames: map[string]bool{}}
 	l := &loader{
 		findings: found, schema: schema(sinks), sinks: sinks, referred: map[string]bool{},
 		steering: &steering{found, src.Trust, map[string]error{}},

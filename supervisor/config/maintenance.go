@@ -45,7 +45,7 @@ func maintenance(o Object) (all []Maintenance) {
 // windows are the entries of the list, in order.
 func windows(o Object) (all []Object) {
 	list := o.Down("maintenance")
-	for n := range len(list.values) {
+	for n := range len(list.Keys()) {
 		all = append(all, list.Down(strconv.Itoa(n)))
 	}
 	return all

@@ -6,39 +6,51 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
-// Object reads the keys of one mapping of the merged configuration, as it stands
-// in the file, the environment and flags together, and reports what is wrong
-// with them. A missing or broken value reads as zero.
+// Object reads the keys of one mapping of the configuration, as it stands in the
+// file, the environment and flags together, and reports what is wrong with them. A
+// broken value reads as zero, and a missing one as the default of its field.
 type Object struct {
 	l      *loader
-	values map[string]any
+	e      *entry // nil: nothing was written
+	fields Fields // what may stand in it
+	each   *Field // what stands in it, if its keys are the user's own
 	path   string // dotted
 }
 
 // Down is the mapping under key.
 func (o Object) Down(key string) Object {
-	return Object{o.l, child(o.values, key), below(o.path, key)}
+	f := o.each
+	if f == nil {
+		sub := o.fields[key]
+		f = &sub
+	}
+	return Object{o.l, o.e.under(key), f.Fields, f.Each, o.dotted(key)}
 }
 
-func (o Object) dotted(key string) string { return below(o.path, key) }
+func (o Object) dotted(key string) string {
+	if o.path == "" {
+		return key
+	}
+	return o.path + "." + key
+}
 
-// Keys are those that have a value, in order.
-func (o Object) Keys() []string { return keysOf(o.values) }
+// Keys are those under which something can be used, in order.
+func (o Object) Keys() []string { return o.e.keys() }
 
 // At is where key was written, or if it was not, where the mapping was that
 // should hold it.
 func (o Object) At(key string) Place {
-	if at, ok := o.l.places[o.dotted(key)]; ok {
-		return at
-	}
-	at, ok := o.l.places[o.path]
-	if !ok {
-		at = Place{file: o.l.file}
+	at := Place{file: o.l.file}
+	if e := o.e.under(key); e.given() {
+		at = e.at
+	} else if o.e.given() {
+		at = o.e.at
 	}
 	if at.layer == inFile {
 		at.key = o.dotted(key)
@@ -47,13 +59,10 @@ func (o Object) At(key string) Place {
 }
 
 // Given says whether key was written at all, be it right or wrong.
-func (o Object) Given(key string) bool {
-	_, ok := o.l.places[o.dotted(key)]
-	return ok
-}
+func (o Object) Given(key string) bool { return o.e.under(key).given() }
 
 // Broken says whether key was written and can't be used, which has been reported.
-func (o Object) Broken(key string) bool { return o.l.broken[o.dotted(key)] }
+func (o Object) Broken(key string) bool { return o.e.under(key).isBroken() }
 
 // Report tells of something that is wrong, in words that quote no secret: what it
 // is, and what to do about it ("" if nothing can be said).
@@ -63,36 +72,53 @@ func (o Object) Report(at Place, message, hint string) { o.l.report(at, message,
 func (o Object) Warn(at Place, message, hint string) { o.l.warn(at, message, hint) }
 
 // Reject reports the value of key, which is then broken.
-func (o Object) Reject(key string, wrong *Fault) { o.l.reject(o.At(key), o.dotted(key), wrong) }
+func (o Object) Reject(key string, wrong *Fault) {
+	o.l.reject(o.e.make(key), o.At(key), wrong)
+}
+
+// value is that of key, or the default of its field.
+func (o Object) value(key string) any {
+	if e := o.e.under(key); e != nil && e.value != nil {
+		return e.value
+	}
+	return o.fields[key].Default
+}
 
 // Word, Number, Boolean and Duration return a value or the default of its field.
-func (o Object) Word(key string) string  { v, _ := o.values[key].(string); return v }
-func (o Object) Number(key string) int   { v, _ := o.values[key].(int); return v }
-func (o Object) Boolean(key string) bool { v, _ := o.values[key].(bool); return v }
+func (o Object) Word(key string) string  { v, _ := o.value(key).(string); return v }
+func (o Object) Number(key string) int   { v, _ := o.value(key).(int); return v }
+func (o Object) Boolean(key string) bool { v, _ := o.value(key).(bool); return v }
 func (o Object) Duration(key string) time.Duration {
-	v, _ := o.values[key].(time.Duration)
+	v, _ := o.value(key).(time.Duration)
 	return v
 }
 
 // Words returns a copy of a list, or nil for an empty one.
 func (o Object) Words(key string) []string {
-	v, _ := o.values[key].([]string)
+	v, _ := o.value(key).([]string)
 	return append([]string(nil), v...)
 }
 
 // Item is where the i-th item of a list was written.
 func (o Object) Item(key string, i int) Place {
-	if at, ok := o.l.places[o.dotted(key)+"."+strconv.Itoa(i)]; ok {
-		return at
+	at := o.At(key)
+	if e := o.e.under(key); e != nil && i < len(e.items) && e.items[i].file != "" {
+		item := e.items[i]
+		item.key = at.key
+		return item
 	}
-	return o.At(key)
+	return at
 }
 
 // Text resolves references; referenced says whether there was one.
 func (o Object) Text(key string) (value string, referenced bool) {
-	value, referenced, ok := o.l.references.expand(o.At(key), o.Word(key))
+	raw := o.Word(key)
+	if !strings.Contains(raw, "${") {
+		return raw, false
+	}
+	value, referenced, ok := o.l.references.expand(o.At(key), raw)
 	if !ok {
-		o.l.broken[o.dotted(key)] = true
+		o.e.make(key).broken = true
 	}
 	return value, referenced
 }
@@ -170,7 +196,7 @@ func (o Object) Secrets(key string, check func(string) *Fault) []sdk.Secret {
 			ok = false
 		}
 		if !ok {
-			o.l.broken[o.dotted(key)] = true
+			o.e.make(key).broken = true
 			continue
 		}
 		if !referenced {
@@ -207,7 +233,7 @@ func (o Object) executable(program string) string {
 // Settings reads the table "settings". A broken value is left out.
 func (o Object) Settings() map[string]string {
 	table, values := o.Down("settings"), map[string]string{}
-	for _, key := range keysOf(table.values) {
+	for _, key := range table.Keys() {
 		value, referenced := table.Text(key)
 		if !table.Broken(key) {
 			values[key] = value

@@ -2,10 +2,7 @@ package config
 
 import (
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/knadh/koanf/providers/env/v2"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
@@ -25,53 +22,75 @@ func otherVariables() []string {
 	return []string{EnvFile, sdk.EnvSpoolDir, sdk.EnvSpoolFallback, sdk.EnvSpoolSlots, sdk.EnvLifeline, sdk.EnvLocks, sdk.EnvHandOver, sdk.Handshake().MagicCookieKey, coredump.EnvAllow}
 }
 
-// overrides reads the layers above the file.
+// overrides reads the layers above the file, and lays them over it once all are
+// read: what they name is looked for in the file alone.
 type overrides struct {
 	*findings
 	schema Field
+	root   *entry
+
+	read  []override
+	known [][]string                   // the paths of all values, once somebody has asked
+	names map[*entry]map[string]string // those in the file as sameName compares them
 }
 
-// environment is the layer of TOKENKEEPER_… variables: levels are separated by
+// override is one value from above the file.
+type override struct {
+	at    Place
+	path  []string
+	value any
+	wrong *Fault // it can't be used
+}
+
+func (o *overrides) lay() {
+	o.names = map[*entry]map[string]string{}
+	o.environment()
+	o.flags()
+	for _, over := range o.read {
+		e := o.root.make(over.path...)
+		if over.wrong != nil {
+			o.reject(e, over.at, over.wrong)
+			continue
+		}
+		e.at, e.value = over.at, over.value
+		if list, isList := over.value.([]string); isList {
+			e.items = slices.Repeat([]Place{over.at}, len(list))
+		}
+		if name := o.root.make(over.path[:min(2, len(over.path))]...); !name.given() {
+			name.at = over.at // the file does not have it
+		}
+	}
+}
+
+// environment reads the TOKENKEEPER_… variables: levels are separated by
 // two underscores, and a name in the YAML is meant whether it has dashes or
 // underscores. What the variable says of a name that the YAML does not have
 // makes a new entry.
-func (o *overrides) environment(fromFile map[string]any) *env.Env {
-	return env.Provider(".", env.Opt{
-		Prefix:      envPrefix,
-		EnvironFunc: o.source.Environ,
-		TransformFunc: func(name, raw string) (string, any) {
-			if slices.Contains(otherVariables(), name) {
-				return "", nil
-			}
-			segments := strings.Split(strings.ToLower(strings.TrimPrefix(name, envPrefix)), "__")
-			at := Place{file: "environment", key: name, layer: inEnvironment}
-			path, f, known := o.locate(segments, fromFile)
-			if !known {
-				o.unknownVariable(at, name, fromFile)
-				return "", nil
-			}
-			v, ok := o.override(at, f, path, raw)
-			if !ok {
-				return "", nil
-			}
-			return dotted(path), v
-		},
-	})
+func (o *overrides) environment() {
+	for _, variable := range o.source.Environ() {
+		name, raw, ok := strings.Cut(variable, "=")
+		key, ours := strings.CutPrefix(name, envPrefix)
+		if !ok || !ours || slices.Contains(otherVariables(), name) {
+			continue
+		}
+		at := Place{file: "environment", key: name, layer: inEnvironment}
+		if path, f, known := o.locate(strings.Split(strings.ToLower(key), "__")); known {
+			o.add(at, f, path, raw)
+		} else {
+			o.unknownVariable(at, key)
+		}
+	}
 }
 
 // unknownVariable is an error if the name has the separator that only our own
 // have. Others may be somebody else's: Kubernetes sets NAME_SERVICE_HOST and
 // more for each service called NAME.
-func (o *overrides) unknownVariable(at Place, name string, fromFile map[string]any) {
-	var known []string
-	for _, path := range leaves(o.schema, fromFile, nil) {
-		known = append(known, variable(path))
-	}
+func (o *overrides) unknownVariable(at Place, key string) {
 	hint := ""
-	if n := nearest.Of(strings.TrimPrefix(name, envPrefix), known); n != "" {
+	if n := nearest.Of(key, o.all(variable)); n != "" {
 		hint = "did you mean " + envPrefix + n + "?"
 	}
-	if strings.Contains(name, "__") {
+	if strings.Contains(at.key, "__") {
 		o.report(at, "no such key", hint)
 		return
 	}
@@ -86,61 +105,50 @@ func variable(path []string) string {
 	return strings.ToUpper(strings.ReplaceAll(strings.Join(path, "__"), "-", "_"))
 }
 
-// flags is the layer of flags. It is keyed by dotted paths.
-func (o *overrides) flags(fromFile map[string]any) map[string]any {
-	values := map[string]any{}
+// flags reads the flags, which are keyed by dotted paths.
+func (o *overrides) flags() {
 	for _, key := range keysOf(o.source.Flags) {
 		at := Place{file: "flags", key: key, layer: inFlags}
-		path, f, known := o.locate(strings.Split(key, "."), fromFile)
-		if !known {
-			var all []string
-			for _, path := range leaves(o.schema, fromFile, nil) {
-				all = append(all, dotted(path))
-			}
-			o.report(at, "no such key", nearest.Hint(key, all))
-			continue
-		}
-		if v, ok := o.override(at, f, path, o.source.Flags[key]); ok {
-			values[dotted(path)] = v
+		if path, f, known := o.locate(strings.Split(key, ".")); known {
+			o.add(at, f, path, o.source.Flags[key])
+		} else {
+			o.report(at, "no such key", nearest.Hint(key, o.all(dotted)))
 		}
 	}
-	return values
 }
 
-// override reads one value for path from plain text.
-func (o *overrides) override(at Place, f Field, path []string, raw string) (any, bool) {
+// all are the keys that there are, as they are spelt.
+func (o *overrides) all(spelt func(path []string) string) []string {
+	if o.known == nil {
+		o.known = leaves(o.schema, o.root, nil)
+	}
+	all := make([]string, len(o.known))
+	for i, path := range o.known {
+		all[i] = spelt(path)
+	}
+	return all
+}
+
+// add reads one value for path from plain text.
+func (o *overrides) add(at Place, f Field, path []string, raw string) {
 	if len(path) > 2 && (path[0] == "accounts" || path[0] == "sinks" || path[0] == "providers") && !sdk.ValidName(path[1]) {
 		message, hint := badName(path[1])
 		o.report(at, message, hint)
-		return nil, false
+		return
 	}
-	if f.Holds == rows {
+	over := override{at: at, path: path}
+	switch f.Holds {
+	case rows:
 		o.report(at, "can't be given here", "write it into the configuration file")
-		return nil, false
+		return
+	case Words:
+		over.value = splitWords(raw)
+	case Secrets:
+		over.value = strings.Fields(raw) // an address may hold commas
+	default:
+		over.value, over.wrong = parse(f.Holds, raw)
 	}
-	var v any
-	if f.Holds == Words || f.Holds == Secrets {
-		items := splitWords(raw)
-		if f.Holds == Secrets {
-			items = strings.Fields(raw) // an address may hold commas
-		}
-		for i := range items {
-			o.places[dotted(path)+"."+strconv.Itoa(i)] = at
-		}
-		v = items
-	} else {
-		parsed, fault := parse(f.Holds, raw)
-		if fault != nil {
-			o.reject(at, dotted(path), fault)
-			return nil, false
-		}
-		v = parsed
-	}
-	o.places[dotted(path)] = at
-	if entry := dotted(path[:min(2, len(path))]); o.places[entry].file == "" {
-		o.places[entry] = at // a name that the YAML does not have
-	}
-	return v, true
+	o.read = append(o.read, over)
 }
 
 // splitWords reads a list from plain text: words separated by commas.
@@ -155,8 +163,8 @@ func splitWords(raw string) []string {
 }
 
 // locate finds the single value that segments name.
-func (o *overrides) locate(segments []string, fromFile map[string]any) (path []string, f Field, known bool) {
-	f = o.schema
+func (o *overrides) locate(segments []string) (path []string, f Field, known bool) {
+	f, e := o.schema, o.root
 	for _, s := range segments {
 		switch f.Holds {
 		case Nested:
@@ -169,7 +177,7 @@ func (o *overrides) locate(segments []string, fromFile map[string]any) (path []s
 			if s == "" || strings.Contains(s, ".") {
 				return nil, Field{}, false
 			}
-			s = sameName(s, keysOf(fromFile))
+			s = o.sameName(s, e)
 			if f.Spell != nil {
 				s = f.Spell(s)
 			}
@@ -177,8 +185,7 @@ func (o *overrides) locate(segments []string, fromFile map[string]any) (path []s
 		default:
 			return nil, Field{}, false
 		}
-		path = append(path, s)
-		fromFile = child(fromFile, s)
+		path, e = append(path, s), e.under(s)
 	}
 	if f.Holds == Nested || f.Holds == named || f.Holds == Table {
 		return nil, Field{}, false
@@ -186,26 +193,28 @@ func (o *overrides) locate(segments []string, fromFile map[string]any) (path []s
 	return path, f, true
 }
 
-// sameName returns the existing name that differs from name at most in case
+// sameName returns the name below e that differs from name at most in case
 // and in dashes for underscores, or name itself.
-func sameName(name string, existing []string) string {
-	if slices.Contains(existing, name) {
-		return name
-	}
+func (o *overrides) sameName(name string, e *entry) string {
 	plain := func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "-", "_")) }
-	for _, e := range existing {
-		if plain(e) == plain(name) {
-			return e
+	if o.names[e] == nil {
+		existing := e.keys()
+		o.names[e] = make(map[string]string, len(existing))
+		for _, n := range slices.Backward(existing) { // of several the first
+			o.names[e][plain(n)] = n
 		}
+	}
+	if other, is := o.names[e][plain(name)]; is && !e.under(name).usable() {
+		return other
 	}
 	return name
 }
 
 // leaves lists the paths of all single values, with the names that the YAML
 // has. Keys of tables are the user's own and are left out.
-func leaves(f Field, fromFile map[string]any, path []string) (all [][]string) {
+func leaves(f Field, e *entry, path []string) (all [][]string) {
 	down := func(key string, sub Field) {
-		all = append(all, leaves(sub, child(fromFile, key), append(path[:len(path):len(path)], key))...)
+		all = append(all, leaves(sub, e.under(key), append(path[:len(path):len(path)], key))...)
 	}
 	switch f.Holds {
 	case Nested:
@@ -213,7 +222,7 @@ func leaves(f Field, fromFile map[string]any, path []string) (all [][]string) {
 			down(key, f.Fields[key])
 		}
 	case named:
-		for _, name := range keysOf(fromFile) {
+		for _, name := range e.keys() {
 			down(name, *f.Each)
 		}
 	case Table:

@@ -47,9 +47,7 @@ type findings struct {
 	source Source
 	file   string // what messages call the YAML file
 
-	places   map[string]Place // of everything that was given, by dotted path
-	broken   map[string]bool  // what was given but can't be used
-	badNames map[string]bool  // names that can't be names
+	badNames map[string]bool // names that can't be names
 	problems Problems
 	warnings []Warning
 }
@@ -64,11 +62,9 @@ func (f *findings) warn(at Place, message, hint string) {
 
 // reject reports a value, and remembers that it is there all the same, so that
 // nobody reports it as missing.
-func (f *findings) reject(at Place, path string, wrong *Fault) any {
-	f.places[path] = at
-	f.broken[path] = true
+func (f *findings) reject(e *entry, at Place, wrong *Fault) {
+	e.at, e.broken = at, true
 	f.report(at, wrong.Message, wrong.Hint)
-	return nil
 }
 
 func (f *findings) sort() {

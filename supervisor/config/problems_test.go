@@ -68,6 +68,37 @@ func TestProblems(t *testing.T) {
 			yaml: account + "log:\n  level: info\n  level: warn\n",
 			want: `tokenkeeper.yaml:5:3: log.level: is there twice, first in line 4; remove or rename one of the two`,
 		},
+		"a key that is unknown, and there twice": {
+			yaml: account + "log:\n  levl: info\n  levl: warn\n  level:\n    info\n  level: warn\n",
+			want: `tokenkeeper.yaml:4:3: log.levl: unknown key; did you mean "level"?
+tokenkeeper.yaml:5:3: log.levl: is there twice, first in line 4; remove or rename one of the two
+tokenkeeper.yaml:8:3: log.level: is there twice, first in line 6; remove or rename one of the two`,
+		},
+		"items of a list": {
+			yaml: "accounts:\n  a: {provider: schwab, client_id: id, scopes: [[x], y]}\nsinks:\n  s: {type: file, path: /x, accounts: [~, b]}\n",
+			want: `tokenkeeper.yaml:2:49: accounts.a.scopes: item 1: wrong type: this must be text, not a list
+tokenkeeper.yaml:4:39: sinks.s.accounts: unknown account "b"; known here: a
+tokenkeeper.yaml:4:39: sinks.s.accounts: item 1: has no value; write one, or remove the line`,
+		},
+		"the environment, and no account": {
+			yaml: "log: {level: info}\n",
+			env:  []string{"TOKENKEEPER_ACCOUNTS__A__REFRESH__EVERY=5", "TOKENKEEPER_LOG__LEVEL=loud"},
+			want: `environment: TOKENKEEPER_ACCOUNTS__A__REFRESH__EVERY: 5 is a bare number where a duration belongs; write 5s for seconds or 5m for minutes
+environment: TOKENKEEPER_LOG__LEVEL: unknown level "loud"; known here: debug, error, info, warn`,
+		},
+		"a key of another type, from the environment": {
+			yaml: account + "sinks:\n  s: {type: file, path: /x}\n",
+			env:  []string{"TOKENKEEPER_SINKS__S__SIGNAL__PIDFILE=/p", "TOKENKEEPER_SINKS__S__HEADERS__A=b", "TOKENKEEPER_SINKS__S__TIMEOUT=x"},
+			want: `environment: TOKENKEEPER_SINKS__S__TIMEOUT: "x" is not a duration; write it like 90s, 5m or 1h30m
+environment: TOKENKEEPER_SINKS__S__TIMEOUT: unknown key in a sink of type file; known here: format, mode, owner, path, signal, template, timezone, trust_folder
+tokenkeeper.yaml:4:3: sinks.s.headers: unknown key in a sink of type file; known here: format, mode, owner, path, signal, template, timezone, trust_folder`,
+		},
+		"names from the environment, as they are in the file": {
+			yaml: "accounts:\n  a-b: {provider: schwab, client_id: id}\n",
+			env:  []string{"TOKENKEEPER_ACCOUNTS__A_B__REFRESH__EVERY=-1m", "TOKENKEEPER_ACCOUNTS__C__PROVIDR=x", "TOKENKEEPER_SERVICE_HOST=::1"},
+			want: `environment: TOKENKEEPER_ACCOUNTS__A_B__REFRESH__EVERY: -1m is too small; write at least 0s
+environment: TOKENKEEPER_ACCOUNTS__C__PROVIDR: no such key; did you mean TOKENKEEPER_ACCOUNTS__A_B__PROVIDER?`,
+		},
 		"wrong types": {
 			yaml: "accounts:\n  a:\n    provider: {schwab: yes}\n    scopes: read\n    settings: [1]\n" +
 				"    refresh: {max_failures: many, timeout: [30s]}\n" +

@@ -38,7 +38,7 @@ func events(o Object, t Traits) []string {
 }
 
 func validateRouting(o Object, cfg *Config, s Sink, used map[string]bool) {
-	if !o.l.broken["accounts"] {
+	if !o.l.root.Broken("accounts") {
 		validateSinkAccounts(o, cfg)
 		validateSinkProviders(o, used)
 	}
@@ -66,7 +66,7 @@ func eachWord(o Object, key, what, empty string, each func(at Place, word string
 func validateSinkAccounts(o Object, cfg *Config) {
 	eachWord(o, "accounts", "account", "name accounts, or remove the line to send all of them", func(at Place, word string) {
 		switch _, known := cfg.Accounts[word]; {
-		case o.l.badNames[word] || o.l.broken["accounts."+word]: // reported where it stands
+		case o.l.badNames[word] || o.l.root.e.under("accounts", word).isBroken(): // reported where it stands
 		case isGlob(word):
 			validateGlob(o, cfg, at, word)
 		case !known:
@@ -110,7 +110,7 @@ func suggestGlob(glob string, names []string) string {
 func (l *loader) usedProviders(cfg *Config) map[string]bool {
 	used := map[string]bool{}
 	for name, a := range cfg.Accounts {
-		if a.Provider == "" || l.broken["accounts."+name+".provider"] {
+		if a.Provider == "" || l.root.e.under("accounts", name, "provider").isBroken() {
 			return nil
 		}
 		used[a.Provider] = true

@@ -70,9 +70,3 @@ func schema(sinks sinkSchema) Field {
 const defaultMaxInFlight = 4
 
 func keysOf[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-// child is the object under key, or nil.
-func child(tree map[string]any, key string) map[string]any {
-	m, _ := tree[key].(map[string]any)
-	return m
-}

@@ -1,5 +1,7 @@
 package config
 
+import "maps"
+
 // defaultMaxConcurrent is the number of deliveries that one sink has in flight
 // at once.
 const defaultMaxConcurrent = 4
@@ -29,17 +31,23 @@ func ContentKeys() []string { return []string{"format", "template", "timezone"} 
 // sinkSchema is what may stand in a sink, by its type.
 type sinkSchema struct {
 	builtIn map[string]SinkType
-	plugin  SinkType // nil: there are no plugins
-	fields  map[SinkType]Fields
+	plugin  SinkType            // nil: there are no plugins
+	own     map[SinkType]Fields // beside the common ones
+	fields  map[SinkType]Fields // all
 }
 
 func newSinkSchema(types SinkTypes) sinkSchema {
-	s := sinkSchema{map[string]SinkType{}, types.Plugin, map[SinkType]Fields{}}
-	for _, t := range types.BuiltIn {
-		s.builtIn[t.Name()], s.fields[t] = t, t.Fields()
+	s := sinkSchema{map[string]SinkType{}, types.Plugin, map[SinkType]Fields{}, map[SinkType]Fields{}}
+	all := types.BuiltIn
+	for _, t := range all {
+		s.builtIn[t.Name()] = t
 	}
 	if s.plugin != nil {
-		s.fields[s.plugin] = s.plugin.Fields()
+		all = append(all[:len(all):len(all)], s.plugin)
+	}
+	for _, t := range all {
+		s.own[t], s.fields[t] = t.Fields(), commonSinkFields()
+		maps.Copy(s.fields[t], s.own[t])
 	}
 	return s
 }
@@ -56,14 +64,14 @@ func (s sinkSchema) of(name string) SinkType {
 	return s.plugin
 }
 
-// fieldsOf are the keys of a type of sinks beside the common ones.
+// fieldsOf are the keys of a type of sinks; nil: there is no such type.
 func (s sinkSchema) fieldsOf(name string) Fields { return s.fields[s.of(name)] }
 
 // any are the keys of all types together, because the type may come from
 // another layer than the key. A key has the same kind in every type.
 func (s sinkSchema) any() Fields {
 	all := commonSinkFields()
-	for _, fields := range s.fields {
+	for _, fields := range s.own {
 		for key, f := range fields {
 			f.Default = nil
 			all[key] = f

@@ -16,7 +16,7 @@ func isSharedFile(called string) bool { return strings.HasPrefix(called, sharedF
 // sharedFile is nil if nothing was written about one.
 func sharedFile(o Object) *SharedFile {
 	written := false
-	for key := range o.l.schema.Fields["accounts"].Each.Fields["shared_file"].Fields {
+	for key := range o.fields {
 		written = written || o.Given(key)
 	}
 	if !written {
@@ -76,7 +76,7 @@ func validateSharedFile(o Object, s *SharedFile) {
 // shared files and their locks to taken. Several shared files may have one
 // lock.
 func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
-	accounts := l.merged.Down("accounts")
+	accounts := l.root.Down("accounts")
 	each := func(check func(o Object, name string, s *SharedFile)) {
 		for _, name := range keysOf(cfg.Accounts) {
 			if s := cfg.Accounts[name].SharedFile; s != nil && s.Path != "" {

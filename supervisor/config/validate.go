@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -19,8 +18,8 @@ const (
 
 // validate reports what does not fit together.
 func (l *loader) validate(cfg *Config) {
-	root := l.merged
-	if cfg.StateDir == "" && !l.broken["state_dir"] {
+	root := l.root
+	if cfg.StateDir == "" && !root.Broken("state_dir") {
 		l.report(root.At("state_dir"), "there is no default without $STATE_DIRECTORY, $XDG_STATE_HOME or $HOME",
 			"write state_dir: /var/lib/tokenkeeper")
 	}
@@ -41,7 +40,7 @@ func (l *loader) validate(cfg *Config) {
 
 	known, check := l.knownProviders(cfg)
 	providers := root.Down("providers")
-	for _, name := range keysOf(providers.values) {
+	for _, name := range providers.Keys() {
 		p := providers.Down(name)
 		validateProvider(p)
 		if check && !slices.Contains(known, name) {
@@ -55,14 +54,14 @@ func (l *loader) validate(cfg *Config) {
 }
 
 func (l *loader) validateSocket(cfg *Config) {
-	control := l.merged.Down("control")
+	control := l.root.Down("control")
 	n := len(cfg.Control.Socket)
 	switch {
 	case n <= maxSocketPath:
 	case control.Given("socket"):
 		l.report(control.At("socket"), tooLong(n), "choose a shorter one")
 	default:
-		at := l.merged.At("state_dir")
+		at := l.root.At("state_dir")
 		at.key = "control.socket"
 		l.report(at, "its default, control.sock in state_dir: "+tooLong(n), "write control.socket with a shorter path")
 	}
@@ -75,12 +74,12 @@ func tooLong(n int) string {
 // knownProviders returns the names that an account may have, and whether they
 // can be told.
 func (l *loader) knownProviders(cfg *Config) (names []string, ok bool) {
-	if l.source.KnownProviders == nil || l.broken["plugins.dir"] || l.broken["providers"] {
+	if l.source.KnownProviders == nil || l.root.e.under("plugins", "dir").isBroken() || l.root.Broken("providers") {
 		return nil, false
 	}
 	names = slices.Clone(l.source.KnownProviders(cfg.Plugins.Dir))
-	providers := l.merged.Down("providers")
-	for _, name := range keysOf(providers.values) {
+	providers := l.root.Down("providers")
+	for _, name := range providers.Keys() {
 		if p := providers.Down(name); p.Given("command") {
 			names = append(names, name)
 		}
@@ -102,21 +101,21 @@ func validateProvider(o Object) {
 }
 
 func (l *loader) validateAccounts(cfg *Config, known []string, check bool) {
-	accounts := l.merged.Down("accounts")
+	accounts := l.root.Down("accounts")
 	if len(cfg.Accounts) == 0 && l.nothingUnder("accounts") {
-		l.report(l.merged.At("accounts"), "there is no account",
+		l.report(l.root.At("accounts"), "there is no account",
 			"write one, or let \"tokenkeeper init\" write a configuration to begin with")
 	}
 	for _, name := range keysOf(cfg.Accounts) {
 		o, a := accounts.Down(name), cfg.Accounts[name]
 		switch at := o.At("provider"); {
-		case l.broken[o.dotted("provider")]:
+		case o.Broken("provider"):
 		case a.Provider == "":
 			l.report(at, "the account has no provider", "write provider: schwab, or whichever it belongs to")
 		case !sdk.ValidName(a.Provider):
 			message, hint := badName(a.Provider)
 			l.report(at, message, hint)
-		case check && !slices.Contains(known, a.Provider) && !l.merged.Down("providers").Given(a.Provider):
+		case check && !slices.Contains(known, a.Provider) && !l.root.Down("providers").Given(a.Provider):
 			l.report(at, fmt.Sprintf("unknown provider %q", a.Provider), unknownProvider(a.Provider, known, cfg))
 		}
 		URL(o, "redirect_url", a.RedirectURL)
@@ -129,12 +128,8 @@ func (l *loader) validateAccounts(cfg *Config, known []string, check bool) {
 
 // nothingUnder says whether a section has no entries, not even broken ones.
 func (l *loader) nothingUnder(section string) bool {
-	for p := range l.places {
-		if strings.HasPrefix(p, section+".") {
-			return false
-		}
-	}
-	return !l.broken[section] && len(l.badNames) == 0
+	e := l.root.e.under(section)
+	return (e == nil || len(e.below) == 0) && !e.isBroken() && len(l.badNames) == 0
 }
 
 func validateRefresh(o Object, r Refresh) {

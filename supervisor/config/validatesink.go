@@ -6,14 +6,13 @@ import (
 )
 
 func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
-	sinks := l.merged.Down("sinks")
 	if len(cfg.Sinks) == 0 && l.nothingUnder("sinks") {
-		l.warn(l.merged.At("sinks"), "there is no sink: tokens are kept fresh, but delivered nowhere",
+		l.warn(l.root.At("sinks"), "there is no sink: tokens are kept fresh, but delivered nowhere",
 			"write one, or read them with \"tokenkeeper token ACCOUNT\"")
 	}
 	used := l.usedProviders(cfg)
 	for _, name := range keysOf(cfg.Sinks) {
-		o, s := sinks.Down(name), cfg.Sinks[name]
+		o, s := l.sink(name), cfg.Sinks[name]
 		validateRouting(o, cfg, s, used)
 		if !validateType(o, cfg) {
 			continue
@@ -30,14 +29,10 @@ func (l *loader) validateSinks(cfg *Config, taken map[string]string) {
 
 // foreignKeys reports keys that belong to another type of sink.
 func foreignKeys(o Object, typ string) {
-	own, common := o.l.sinks.fieldsOf(typ), commonSinkFields()
-	for _, key := range keysOf(o.l.schema.Fields["sinks"].Each.Fields) {
-		_, isOwn := own[key]
-		_, isCommon := common[key]
-		if isOwn || isCommon || !(o.Given(key) || o.values[key] != nil) {
-			continue
+	for key, e := range o.e.below {
+		if _, known := o.fields[key]; !known && (e.given() || e.usable()) {
+			o.Report(o.At(key), fmt.Sprintf("unknown key in a sink of type %s", typ), suggest(key, keysOf(o.l.sinks.own[o.l.sinks.of(typ)])))
 		}
-		o.Report(o.At(key), fmt.Sprintf("unknown key in a sink of type %s", typ), suggest(key, keysOf(own)))
 	}
 }
 
