@@ -118,7 +118,7 @@ func (s *Supervisor) probe(provider string) func() {
 func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*refresh.Keeper, error) {
 	var accounts []refresh.Account
 	for _, c := range s.opts.Config.AccountsOf(provider) {
-		a := roster.Account(s.opts.Config, c)
+		a := s.roster.Account(c)
 		if c.SharedFile != nil {
 			f, err := s.shared.Add(c, func() { s.roster.Touch(c.Name) })
 			if err != nil {

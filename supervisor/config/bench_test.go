@@ -7,24 +7,39 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
 // BenchmarkLoad is the time that a configuration of many accounts takes, as an
-// operator of customers' logins has it.
+// operator of customers' logins has it, and the CPU:
+//
+//	go test -run '^$' -bench Load ./supervisor/config
 func BenchmarkLoad(b *testing.B) {
 	for _, accounts := range []int{100, 20000} {
 		b.Run(fmt.Sprintf("accounts=%d", accounts), func(b *testing.B) {
 			src := manyAccounts(b.TempDir(), accounts, 20)
 			b.ReportAllocs()
+			before := cpu(b)
 			for b.Loop() {
 				if _, _, err := config.Load(src); err != nil {
 					b.Fatal(err)
 				}
 			}
+			b.ReportMetric((cpu(b)-before).Seconds()/float64(b.N), "cpu-s")
 		})
 	}
+}
+
+func cpu(b *testing.B) time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestLoadIsLinear counts what is allocated, which grows as the work does.

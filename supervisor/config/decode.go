@@ -43,7 +43,8 @@ func (l *loader) decode() *Config {
 	for _, name := range providers.Keys() {
 		cfg.Providers[name] = decodeProvider(providers.Down(name), name)
 	}
-	for _, name := range accounts.Keys() {
+	l.accounts = accounts.Keys()
+	for _, name := range l.accounts {
 		account := decodeAccount(accounts.Down(name), name)
 		if account.Provider != "" {
 			cfg.Providers[account.Provider] = cfg.Provider(account.Provider)

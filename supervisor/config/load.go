@@ -81,6 +81,7 @@ type loader struct {
 	exposed fs.FileMode
 
 	root     Object          // all layers together
+	accounts []string        // their names, in order
 	referred map[string]bool // settings that are given by reference
 }
 

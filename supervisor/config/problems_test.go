@@ -77,8 +77,8 @@ tokenkeeper.yaml:8:3: log.level: is there twice, first in line 6; remove or rena
 		"items of a list": {
 			yaml: "accounts:\n  a: {provider: schwab, client_id: id, scopes: [[x], y]}\nsinks:\n  s: {type: file, path: /x, accounts: [~, b]}\n",
 			want: `tokenkeeper.yaml:2:49: accounts.a.scopes: item 1: wrong type: this must be text, not a list
-tokenkeeper.yaml:4:39: sinks.s.accounts: unknown account "b"; known here: a
-tokenkeeper.yaml:4:39: sinks.s.accounts: item 1: has no value; write one, or remove the line`,
+tokenkeeper.yaml:4:39: sinks.s.accounts: unknown account "b"; did you mean "a"?
+tokenkeeper.yaml:4:40: sinks.s.accounts: item 1: has no value; write one, or remove the line`,
 		},
 		"the environment, and no account": {
 			yaml: "log: {level: info}\n",

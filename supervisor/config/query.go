@@ -4,25 +4,27 @@ import "slices"
 
 // SinkAccounts returns the accounts whose tokens go to a sink, by name.
 func (c *Config) SinkAccounts(s Sink) []Account {
-	chosen := map[string]bool{}
+	var names []string
 	patterns := Sink{Providers: s.Providers}
 	for _, word := range s.Accounts {
 		if _, known := c.Accounts[word]; known {
-			chosen[word] = true
+			names = append(names, word)
 		} else if isGlob(word) {
 			patterns.Accounts = append(patterns.Accounts, word)
 		}
 	}
 	if len(s.Accounts) == 0 || len(patterns.Accounts)+len(patterns.Providers) > 0 {
 		for name, a := range c.Accounts {
-			chosen[name] = chosen[name] || patterns.routes(a)
+			if patterns.routes(a) {
+				names = append(names, name)
+			}
 		}
 	}
-	var all []Account
-	for _, name := range keysOf(chosen) {
-		if chosen[name] {
-			all = append(all, c.Accounts[name])
-		}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	all := slices.Grow([]Account(nil), len(names))
+	for _, name := range names {
+		all = append(all, c.Accounts[name])
 	}
 	return all
 }

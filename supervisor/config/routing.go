@@ -70,7 +70,7 @@ func validateSinkAccounts(o Object, cfg *Config) {
 		case isGlob(word):
 			validateGlob(o, cfg, at, word)
 		case !known:
-			o.Report(at, fmt.Sprintf("unknown account %q", word), suggest(word, keysOf(cfg.Accounts)))
+			o.Report(at, fmt.Sprintf("unknown account %q", word), suggest(word, o.l.accounts))
 		}
 	})
 }
@@ -83,7 +83,7 @@ func validateGlob(o Object, cfg *Config, at Place, glob string) {
 	if len(o.l.badNames) > 0 || len(cfg.SinkAccounts(Sink{Accounts: []string{glob}})) > 0 {
 		return
 	}
-	o.Report(at, fmt.Sprintf("no account matches %q", glob), suggestGlob(glob, keysOf(cfg.Accounts)))
+	o.Report(at, fmt.Sprintf("no account matches %q", glob), suggestGlob(glob, o.l.accounts))
 }
 
 // suggestGlob is the hint about a pattern that matches none of the names: the
@@ -108,9 +108,9 @@ func suggestGlob(glob string, names []string) string {
 // usedProviders are those that have accounts; nil if that can't be told: an account
 // whose provider is reported where it stands may be of the one that is meant.
 func (l *loader) usedProviders(cfg *Config) map[string]bool {
-	used := map[string]bool{}
+	used, accounts := map[string]bool{}, l.root.e.under("accounts")
 	for name, a := range cfg.Accounts {
-		if a.Provider == "" || l.root.e.under("accounts", name, "provider").isBroken() {
+		if a.Provider == "" || accounts.under(name, "provider").isBroken() {
 			return nil
 		}
 		used[a.Provider] = true

@@ -78,7 +78,7 @@ func validateSharedFile(o Object, s *SharedFile) {
 func (l *loader) validateSharedPaths(cfg *Config, taken map[string]string) {
 	accounts := l.root.Down("accounts")
 	each := func(check func(o Object, name string, s *SharedFile)) {
-		for _, name := range keysOf(cfg.Accounts) {
+		for _, name := range l.accounts {
 			if s := cfg.Accounts[name].SharedFile; s != nil && s.Path != "" {
 				check(accounts.Down(name).Down("shared_file"), name, s)
 			}

@@ -106,7 +106,7 @@ func (l *loader) validateAccounts(cfg *Config, known []string, check bool) {
 		l.report(l.root.At("accounts"), "there is no account",
 			"write one, or let \"tokenkeeper init\" write a configuration to begin with")
 	}
-	for _, name := range keysOf(cfg.Accounts) {
+	for _, name := range l.accounts {
 		o, a := accounts.Down(name), cfg.Accounts[name]
 		switch at := o.At("provider"); {
 		case o.Broken("provider"):

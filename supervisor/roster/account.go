@@ -7,7 +7,7 @@ import (
 )
 
 // Account is an account of the configuration as its Keeper wants it.
-func Account(cfg *config.Config, c config.Account) refresh.Account {
+func (r *Roster) Account(c config.Account) refresh.Account {
 	return refresh.Account{
 		Account: sdk.Account{
 			Name: c.Name, ClientID: c.ClientID, ClientSecret: c.ClientSecret,
@@ -18,22 +18,23 @@ func Account(cfg *config.Config, c config.Account) refresh.Account {
 		Jitter:       c.Refresh.Jitter,
 		Timeout:      c.Refresh.Timeout,
 		MaxFailures:  c.Refresh.MaxFailures,
-		WholeGrant:   seenByOthers(cfg, c),
+		WholeGrant:   c.SharedFile != nil || r.inFiles[c.Name],
 	}
 }
 
-// seenByOthers says whether other programs read the account's refresh token in
-// a file, which may come back with any that it ever held.
-func seenByOthers(cfg *config.Config, c config.Account) bool {
-	if c.SharedFile != nil {
-		return true
-	}
+// inFiles are the accounts whose refresh token other programs read in a file of a
+// sink, which may come back with any that it ever held.
+func inFiles(cfg *config.Config) map[string]bool {
+	all := map[string]bool{}
 	for _, s := range cfg.Sinks {
-		if s.Traits().InFiles && s.IncludeRefreshToken && cfg.SinkWants(s, c.Name, c.Provider) {
-			return true
+		if !s.IncludeRefreshToken || !s.Traits().InFiles {
+			continue
+		}
+		for _, a := range cfg.SinkAccounts(s) {
+			all[a.Name] = true
 		}
 	}
-	return false
+	return all
 }
 
 // Names are the accounts' names.

@@ -29,12 +29,14 @@ type Roster struct {
 	// process.
 	Workers map[string]*sink.Worker
 	Plugins map[string]*plugin.Sink
+
+	inFiles map[string]bool // accounts
 }
 
 // New returns a roster on which nobody is yet.
 func New(c *config.Config) *Roster {
 	return &Roster{
-		Config:  c,
+		Config: c, inFiles: inFiles(c),
 		Keepers: map[string]*refresh.Keeper{}, Beats: map[string]*keepalive.Beats{}, Members: map[string]*process.Member{},
 		Workers: map[string]*sink.Worker{}, Plugins: map[string]*plugin.Sink{},
 	}

@@ -53,7 +53,7 @@ func crowded(t testing.TB, accounts int) *Survey {
 	for _, provider := range []string{"saxo", "schwab"} {
 		var all []refresh.Account
 		for _, c := range cfg.AccountsOf(provider) {
-			all = append(all, roster.Account(cfg, c))
+			all = append(all, r.Account(c))
 		}
 		k, err := refresh.NewKeeper(t.Context(), refresh.Config{
 			Provider: provider, Accounts: all, Store: st, Wake: func(string) {}, Events: bus, Log: log, Wall: time.Now,

@@ -82,7 +82,8 @@ func (s *Settings) Traits() config.Traits {
 
 // PathOf is the file of an account.
 func (s *Settings) PathOf(a config.Account) string {
-	return strings.NewReplacer("{account}", a.Name, "{provider}", a.Provider).Replace(s.Path)
+	// Of thousands of accounts a Replacer for each would be felt. No name holds a brace.
+	return strings.ReplaceAll(strings.ReplaceAll(s.Path, "{account}", a.Name), "{provider}", a.Provider)
 }
 
 var ownerPattern = regexp.MustCompile(`^([^\s:/]+(:[^\s:/]+)?|:[^\s:/]+)$`)
@@ -122,8 +123,9 @@ func (s *Settings) checkPath(o config.Object, in config.Surroundings) {
 		o.Report(at, fmt.Sprintf("%d accounts would write the same file", n), "put {account} into the path, or name one account")
 		return
 	}
+	called := fmt.Sprintf("sink %q%s", in.Sink.Name, at.InLine())
 	for _, a := range in.Accounts {
-		switch by, shared := in.Claim(s.PathOf(a), fmt.Sprintf("sink %q%s", in.Sink.Name, at.InLine())); {
+		switch by, shared := in.Claim(s.PathOf(a), called); {
 		case shared:
 			o.Report(at, fmt.Sprintf("the file for account %q is %s", a.Name, by),
 				"choose another path, or remove the sink: a shared file gets every new token")
