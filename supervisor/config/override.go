@@ -30,7 +30,7 @@ type overrides struct {
 	root   *entry
 
 	read  []override
-	known [][]string                   // the paths of all values, once somebody has asked
+	known []string                     // all variables, once somebody has asked
 	names map[*entry]map[string]string // those in the file as sameName compares them
 }
 
@@ -86,8 +86,11 @@ func (o *overrides) environment() {
 // have. Others may be somebody else's: Kubernetes sets NAME_SERVICE_HOST and
 // more for each service called NAME.
 func (o *overrides) unknownVariable(at Place, key string) {
+	if o.known == nil {
+		o.known = o.all(variable)
+	}
 	hint := ""
-	if n := nearest.Of(key, o.all(variable)); n != "" {
+	if n := nearest.Of(key, o.known); n != "" {
 		hint = "did you mean " + envPrefix + n + "?"
 	}
 	if strings.Contains(at.key, "__") {
@@ -118,13 +121,9 @@ func (o *overrides) flags() {
 }
 
 // all are the keys that there are, as they are spelt.
-func (o *overrides) all(spelt func(path []string) string) []string {
-	if o.known == nil {
-		o.known = leaves(o.schema, o.root, nil)
-	}
-	all := make([]string, len(o.known))
-	for i, path := range o.known {
-		all[i] = spelt(path)
+func (o *overrides) all(spelt func(path []string) string) (all []string) {
+	for _, path := range leaves(o.schema, o.root, nil) {
+		all = append(all, spelt(path))
 	}
 	return all
 }

@@ -10,7 +10,9 @@ import (
 // suggest is the hint about a word that is not among the known ones: the
 // nearest, or if none is near, all of them.
 func suggest(word string, known []string) string {
-	known = slices.Sorted(slices.Values(known))
+	if !slices.IsSorted(known) {
+		known = slices.Sorted(slices.Values(known))
+	}
 	if hint := nearest.Hint(word, known); hint != "" {
 		return hint
 	}

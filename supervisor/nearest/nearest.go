@@ -11,12 +11,15 @@ import (
 
 // Of returns the known word that word was most probably meant to be, or "" if none
 // is close: two letters (which is what two swapped ones count) or every third may
-// differ, but only one of a very short word.
+// differ, but only one of a very short word. word is none of them.
 func Of(word string, known []string) string {
 	best, distance := "", reach(word)+1
 	for _, k := range known {
 		if d, near := apart(word, k, distance); near {
 			best, distance = k, d
+		}
+		if distance == 1 {
+			break // none can be nearer
 		}
 	}
 	return best
