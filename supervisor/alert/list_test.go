@@ -2,6 +2,8 @@ package alert
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -270,10 +272,26 @@ func TestAlertsOfAnEarlierVersion(t *testing.T) {
 	})
 }
 
+// Every alert has words of its own: that it is over, and, if it is about accounts, what
+// several of them have.
 func TestDescribe(t *testing.T) {
-	for _, of := range []event.Type{
-		event.RefreshFailing, event.NeedsLogin, event.LoginDueSoon, event.LoginUnknown, event.Ambiguous, event.RivalRefresher, event.StoreRestored, event.UnknownToken, event.WrongZone, event.SessionCompeting, event.SessionGone, event.SessionUnheard, event.SharedFileHeld, event.LoginWaits, event.GrantedElsewhere, event.FoundRefused, event.Untrusted,
-	} {
+	source, err := os.ReadFile("../event/event.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`Type = "([a-z_]+)"\s+// .*\balert[:,]`).FindAllSubmatch(source, -1)
+	if len(alerts) < 25 {
+		t.Fatalf("only %d alerts are found: %q", len(alerts), alerts)
+	}
+	for _, m := range alerts {
+		of := event.Type(m[1])
+		p := phrasesOf(of)
+		if p.over == "" {
+			t.Errorf("%s: nothing says that it is over", of)
+		}
+		if p.many == "" { // of a provider, a sink or the store
+			continue
+		}
 		text := describe(event.Alert{Type: of, Provider: "schwab", State: event.AlertRaised, Affected: []event.Affected{{Account: "a"}, {Account: "b", Error: "HTTP 503"}}}, nil)
 		if !strings.HasPrefix(text, "2 accounts at schwab ") || !strings.Contains(text, ": a, b; the first error: HTTP 503; ") ||
 			strings.Contains(text, words(of)) || !strings.HasSuffix(text, "run: tokenkeeper alerts") {

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDocumentedFilesExist: a file of Go that a README names lies below its folder.
+func TestDocumentedFilesExist(t *testing.T) {
+	elsewhere := map[string]string{ // by README and name; "": outside this repository
+		"supervisor/README.md: root.go":                           "cmd/tokenkeeper/root.go",
+		"sdk/README.md: mtls.go":                                  "",
+		".github/CONTRIBUTING.md: supervisor/sink/TYPE/config.go": "supervisor/sink/file/config.go",
+	}
+	var sources []string
+	walk(t, func(path string) {
+		if filepath.Ext(path) == ".go" {
+			sources = append(sources, path)
+		}
+	})
+	named := 0
+	for _, file := range readmes(t) {
+		for _, match := range regexp.MustCompile("`([\\w./-]+\\.go)`").FindAllStringSubmatch(readText(t, file), -1) {
+			named++
+			folder, name := filepath.Dir(file), match[1]
+			if other, is := elsewhere[inRepository(t, file)+": "+name]; is && other == "" {
+				continue
+			} else if is {
+				folder, name = repository, other
+			}
+			if !slices.ContainsFunc(sources, func(path string) bool {
+				return strings.HasPrefix(path, folder+"/") && strings.HasSuffix(path, "/"+name)
+			}) {
+				t.Errorf("%s names %s, which does not exist", file, match[1])
+			}
+		}
+	}
+	if named == 0 {
+		t.Fatal("no README names a file: this test would prove nothing")
+	}
+}
+
+// TestDocumentedNamesExist: what a README calls package.Name, or package.Type.Member, is
+// declared. The log of changes tells of names as they were.
+func TestDocumentedNamesExist(t *testing.T) {
+	others := []string{"errors.Is", "time.Now", "oauth2.Token"} // of packages that are not ours
+	declared := map[string]map[string]bool{}                    // by the folder's name
+	walk(t, func(path string) {
+		if filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {
+			folder := filepath.Base(filepath.Dir(path))
+			if declared[folder] == nil {
+				declared[folder] = map[string]bool{}
+			}
+			declarations(t, path, declared[folder])
+		}
+	})
+	named := 0
+	for _, file := range readmes(t) {
+		if filepath.Base(file) == "CHANGELOG.md" {
+			continue
+		}
+		for _, match := range regexp.MustCompile("`([a-z][a-z0-9]*)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)(?:\\(\\))?`").FindAllStringSubmatch(readText(t, file), -1) {
+			named++
+			if room, name := match[1], match[2]; !declared[room][name] && !slices.Contains(others, room+"."+name) {
+				t.Errorf("%s names %s.%s, which does not exist", file, room, name)
+			}
+		}
+	}
+	if named == 0 {
+		t.Fatal("no README names a declaration: this test would prove nothing")
+	}
+}
+
+// declarations adds what a file declares: names, and the members of types after them.
+func declarations(t *testing.T, path string, into map[string]bool) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range file.Decls {
+		switch d := d.(type) {
+		case *ast.FuncDecl:
+			name := d.Name.Name
+			if d.Recv != nil {
+				name = receiver(d.Recv.List[0].Type) + "." + name
+			}
+			into[name] = true
+		case *ast.GenDecl:
+			for _, s := range d.Specs {
+				switch s := s.(type) {
+				case *ast.ValueSpec:
+					for _, name := range s.Names {
+						into[name.Name] = true
+					}
+				case *ast.TypeSpec:
+					into[s.Name.Name] = true
+					for _, member := range members(s.Type) {
+						into[s.Name.Name+"."+member] = true
+					}
+				}
+			}
+		}
+	}
+}
+
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}
+
+// members are the fields of a struct, or the methods of an interface.
+func members(e ast.Expr) (all []string) {
+	var fields *ast.FieldList
+	switch e := e.(type) {
+	case *ast.StructType:
+		fields = e.Fields
+	case *ast.InterfaceType:
+		fields = e.Methods
+	default:
+		return nil
+	}
+	for _, f := range fields.List {
+		for _, name := range f.Names {
+			all = append(all, name.Name)
+		}
+	}
+	return all
+}
