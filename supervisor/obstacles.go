@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
 )
@@ -34,7 +34,7 @@ func Obstacles(cfg *config.Config) []Obstacle {
 		if c == nil || !isDir(filepath.Dir(c.Path)) {
 			continue
 		}
-		f, err := sharedfiles.Open(*c)
+		f, err := accountfiles.Open(*c)
 		if err == nil {
 			err = f.Trusted()
 		}

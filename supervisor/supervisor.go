@@ -13,6 +13,7 @@ import (
 
 	"github.com/oklog/run"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -23,7 +24,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/restore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/survey"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/watchdog"
@@ -69,7 +69,7 @@ type Supervisor struct {
 	dir       *statedir.Dir
 	ownership *ownership.Ownership
 	roster    *roster.Roster
-	shared    *sharedfiles.Files
+	shared    *accountfiles.Files
 	elsewhere *restore.Elsewhere
 	survey    *survey.Survey
 	alerts    *alert.Engine
@@ -91,7 +91,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(),
 		events: event.NewBus(opts.Log, opts.Seams.Wall),
 		roster: roster.New(opts.Config),
-		shared: sharedfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
+		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
 	s.elsewhere = restore.NewElsewhere(s.roster, s.log, opts.Seams.Wall)
 	if err := s.build(ctx); err != nil {

@@ -9,9 +9,9 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfiles"
 )
 
 // addZones warns of files that other programs write too, and whose local times
@@ -25,7 +25,7 @@ func (r *report) addZones(ctx context.Context, cfg *config.Config, now time.Time
 		if a.SharedFile == nil {
 			continue
 		}
-		if d, err := sharedfiles.Read(*a.SharedFile); err == nil { // there may be none yet
+		if d, err := accountfiles.Read(*a.SharedFile); err == nil { // there may be none yet
 			r.addZone(a.SharedFile.Path, lineage.ZoneFault(d, policies[a.Provider], now), a.SharedFile.Timezone, "accounts", name, "shared_file")
 		}
 	}
@@ -59,7 +59,7 @@ func (r *report) addZone(path, fault, timezone string, at ...string) {
 
 // addOpenLocks warns of locks that others could hold for ever.
 func (r *report) addOpenLocks(cfg *config.Config) {
-	for _, l := range sharedfiles.OpenLocks(cfg) {
+	for _, l := range accountfiles.OpenLocks(cfg) {
 		r.Warnings = append(r.Warnings, finding{
 			File: r.Config, Line: r.where().of("accounts", l.Account, "shared_file"), Key: "accounts." + l.Account + ".shared_file.lock",
 			Message: l.Path + " may be opened by " + l.By + ", who could hold it for ever: no program would refresh the token then",

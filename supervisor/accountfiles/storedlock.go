@@ -1,4 +1,4 @@
-package sharedfiles
+package accountfiles
 
 import (
 	"log/slog"

@@ -1,7 +1,7 @@
-// Package sharedfiles keeps the shared files of one supervisor's accounts: each is
+// Package accountfiles keeps the shared files of one supervisor's accounts: each is
 // opened as it is configured, watched for what other programs write, and its lock
 // is kept by the service manager while an attempt is under way.
-package sharedfiles
+package accountfiles
 
 import (
 	"context"
