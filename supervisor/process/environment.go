@@ -47,8 +47,8 @@ func (c Command) environment() []string {
 // /plugin-dir4294967295/plugin4294967295.
 const longestSocketDir = 107 - 38
 
-// canHold says whether something can be made in dir, and leaves nothing there.
-func canHold(dir string) bool {
+// writable says whether something can be made in dir, and leaves nothing there.
+func writable(dir string) bool {
 	probe, err := os.MkdirTemp(dir, "")
 	return err == nil && os.Remove(probe) == nil
 }
@@ -68,7 +68,7 @@ func socketDir(parent, name string) (string, error) {
 	dir := filepath.Join(parent, name)
 	if parent != "" && len(dir) <= longestSocketDir {
 		// A disk that takes nothing must not keep a plugin from starting.
-		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err == nil && canHold(dir) {
+		if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err == nil && writable(dir) {
 			return dir, nil
 		}
 	}

@@ -28,7 +28,7 @@ func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
 		Message: fmt.Sprintf("%s %s serves: generation %d, PID %d", m, id.version, number, in.PID()),
 	})
 	if m.wasParked() {
-		m.settled()
+		m.noteHealthy()
 	}
 	for _, w := range waiters {
 		w.result = Restarted{OldPID: w.oldPID, PID: in.PID(), Generation: number}

@@ -108,7 +108,7 @@ func (h *health) run(worked <-chan struct{}) error {
 			h.in.Kill()
 			return fmt.Errorf("%w: %s", errHung, h.suspect)
 		case <-settle.C:
-			h.member.settled()
+			h.member.noteHealthy()
 		}
 	}
 }

@@ -253,8 +253,8 @@ func (m *Member) parked(fault *Fault) {
 	m.publish(slog.LevelError, event.Event{Type: events[m.cfg.Kind].parked, Message: text})
 }
 
-// settled notes that a generation has lived long enough to count as healthy.
-func (m *Member) settled() {
+// noteHealthy notes that a generation has lived long enough to count as healthy.
+func (m *Member) noteHealthy() {
 	m.mu.Lock()
 	m.backoff.reset()
 	over := m.trouble != ""

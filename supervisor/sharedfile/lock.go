@@ -64,7 +64,7 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 				_ = file.Close()
 			}
 			f.forget()
-			f.holds(kept)
+			f.noteCarrier(kept)
 			return f.unlocker(kept), nil
 		}
 		if file == nil {
@@ -84,7 +84,7 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 		} else if err == nil {
 			f.Forgo() // that was the lock of a file that is not there any more
 			f.forget()
-			f.holds(file)
+			f.noteCarrier(file)
 			return f.unlocker(file), nil
 		}
 		if !time.Now().Before(deadline) {
@@ -99,8 +99,8 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 	}
 }
 
-// holds notes what carries our lock.
-func (f *File) holds(lock carrier) {
+// noteCarrier notes what carries our lock.
+func (f *File) noteCarrier(lock carrier) {
 	f.mu.Lock()
 	f.lock = lock
 	f.mu.Unlock()

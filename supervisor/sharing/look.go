@@ -53,7 +53,7 @@ func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by 
 	}
 	o, j := compare(d)
 	older := j.Verdict == lineage.Past || j.Verdict == lineage.Stale
-	known := older || j.Verdict.Newer() || settled(j.Verdict)
+	known := older || j.Verdict.Newer() || nothingToDo(j.Verdict)
 	seen := Sight{Zone: s.judgeZone(d, o, j.Verdict)}
 	if known {
 		s.answered()
@@ -74,8 +74,8 @@ func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by 
 	return seen, nil
 }
 
-// settled says whether there is nothing to do about a shared file.
-func settled(v lineage.Verdict) bool {
+// nothingToDo says whether there is nothing to do about a shared file.
+func nothingToDo(v lineage.Verdict) bool {
 	return v == lineage.Silent || v == lineage.Same || v == lineage.Refused
 }
 
@@ -87,7 +87,7 @@ func (s *Share) Differs(rec store.Record, compare Compare) bool {
 		return holdsNothing(err) && canMend(rec)
 	}
 	_, j := compare(d)
-	return !settled(j.Verdict)
+	return !nothingToDo(j.Verdict)
 }
 
 // A program that writes in place and without the lock leaves the file empty or
