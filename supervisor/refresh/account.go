@@ -20,6 +20,7 @@ type account struct {
 	cfg    Account
 	guard  lease.Account[desk]
 	event.Voice
+	say words
 	// share is what it has to do with its shared file; nil: it has none.
 	share *sharing.Share
 	// look is a look at what others hold of it.
@@ -96,7 +97,7 @@ func (a *leased) attempt(in store.Intent) attempt { return attempt{a, in} }
 // has none.
 func newAccount(k *Keeper, cfg Account, rec store.Record) (*account, error) {
 	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
-	a := &account{keeper: k, cfg: cfg, Voice: event.NewVoice(k.cfg.Provider, cfg.Name, k.cfg.Events, k.facts, k.cfg.Log)}
+	a := &account{keeper: k, cfg: cfg, say: words{cfg.Name, k.cfg.Provider, &k.acquaintance}, Voice: event.NewVoice(k.cfg.Provider, cfg.Name, k.cfg.Events, k.facts, k.cfg.Log)}
 	if cfg.Shared != nil {
 		a.share = sharing.New(sharing.Account{Account: cfg.Account, Timeout: cfg.Timeout, Voice: a.Voice, Clock: k.clock}, cfg.Shared)
 	}
@@ -118,11 +119,16 @@ func (a *account) state() acct.State { return a.guard.State() }
 func (a *account) rec() store.Record { return a.state().Record() }
 func (a *account) stored() bool      { return a.state().Stored() }
 
+// outlook is what can be expected of it now. The caller holds k.mu.
+func (a *account) outlook() outlook {
+	return outlook{&a.cfg, a.say, a.keeper.nature(), a.state(), a.sessionGone(), a.keeper.clock.Now().Wall}
+}
+
 // next is the account's next record, with as much of the past as it keeps.
 func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now time.Time) store.Record {
 	was := a.rec()
 	rec := was.Next(t, origin, attempt, now)
-	rec.Way = a.keeper.way(was.Way)
+	rec.Way = a.keeper.nature().wayAfter(was.Way)
 	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
 		rec.GrantedTo = GrantedTo(a.cfg.Account)
 	}

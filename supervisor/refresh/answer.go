@@ -231,7 +231,7 @@ func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Int
 // tellTimes warns once of a lifetime that is odd, and of wishes that it cuts.
 func (a *leased) tellTimes(rec store.Record, doubt string) {
 	a.keeper.mu.Lock()
-	p := a.policyOf()
+	p := policyOf(&a.cfg, a.keeper.nature())
 	p.BeforeExpiry = a.cfg.BeforeExpiry // what the provider wishes fits itself
 	var news []string
 	tell := func(key, text string) {

@@ -40,7 +40,7 @@ type hearing struct{ attempt }
 func (a hearing) listens(does acct.Action) bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	return does == acct.Call && !spool.IsLogin(a.in.Kind) && a.slots == nil && a.keeper.beside
+	return does == acct.Call && !spool.IsLogin(a.in.Kind) && a.slots == nil && a.keeper.nature().beside
 }
 
 // hear makes the call, and spends the codes that come until it is answered.

@@ -50,7 +50,7 @@ func (a answered) candidate(t sdk.Token) *store.Candidate {
 	}
 	granted := GrantedTo(a.cfg.Account)
 	granted.Person = person
-	rec := store.Record{Token: t, LoginAt: t.IssuedAt, Way: a.keeper.way(a.rec().Way)}
+	rec := store.Record{Token: t, LoginAt: t.IssuedAt, Way: a.keeper.nature().wayAfter(a.rec().Way)}
 	noteEnds(&rec, a.keeper.Policy())
 	return &store.Candidate{Token: rec.Token, LoginAt: rec.LoginAt, GrantedTo: granted, Attempt: a.in.Attempt, RefreshExpiry: rec.RefreshExpiry}
 }
@@ -211,8 +211,8 @@ func (k *Keeper) claimCandidate(ctx context.Context, name string) (*leased, erro
 	}
 	if a.rec().Candidate == nil {
 		a.release()
-		if a.anew().Means == advice.Import {
-			return nil, a.errLoginless()
+		if a.say.anew().Means == advice.Import {
+			return nil, a.say.errLoginless()
 		}
 		return nil, fmt.Errorf("account %s: %w; to log in: tokenkeeper login %s", name, ErrNoCandidate, name)
 	}

@@ -3,10 +3,8 @@ package refresh
 import (
 	"errors"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // errAsked: a person has to decide about the account's shared file.
@@ -25,7 +23,7 @@ func (a *account) compare(d format.Document) (lineage.Ours, lineage.Judgement) {
 func (a *account) ours() lineage.Ours {
 	return lineage.Ours{
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, ClientID: a.cfg.ClientID,
-		Record: a.rec(), Open: a.state().Ambiguous() != nil, Policy: a.keeper.policy,
+		Record: a.rec(), Open: a.state().Ambiguous() != nil, Policy: a.keeper.Policy(),
 		Owner: func(fingerprint string) string { return a.keeper.owner(a.cfg.Name, fingerprint) },
 	}
 }
@@ -49,45 +47,6 @@ func (k *Keeper) Knows(except, fingerprint string) string {
 		}
 	}
 	return ""
-}
-
-// Policy is what is known of the provider's tokens.
-func (k *Keeper) Policy() sdk.Policy {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.policy
-}
-
-// way is how a new token of an account is followed by the next one; as long as the
-// provider is not known, as the one before.
-func (k *Keeper) way(before store.Way) store.Way {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if !k.met {
-		return before
-	}
-	return k.ways
-}
-
-// Way is how accounts of the provider get their next token; ok is false as long as
-// it is not known.
-func (k *Keeper) Way() (w store.Way, ok bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.ways, k.met
-}
-
-// WayOf is what a provider says of it.
-func WayOf(d sdk.Description) store.Way {
-	switch {
-	case !d.NoRefresh:
-		return store.WayRefresh
-	case d.Renewer:
-		return store.WayRenew
-	case d.Minter:
-		return store.WayMint
-	}
-	return store.WayLogin
 }
 
 // insisted says whether a person who waits wants our token to be used.

@@ -151,7 +151,7 @@ func (a *leased) wanted() acct.Spend {
 	if a.state().Ambiguous() != nil {
 		unknown{a}.replay() // by a clock that may have been set back
 	}
-	s := acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: a.terms()}
+	s := acct.Spend{Asked: a.wish.asked(), Insisted: a.wish.insisted, Terms: a.outlook().terms()}
 	if l := a.keeper.open.At(a.cfg.Name, a.keeper.clock.Now().Wall); l != nil {
 		s.Login = l.Until()
 	}
@@ -227,7 +227,7 @@ func (a attempt) run(ctx context.Context) error {
 	switch {
 	case err == nil:
 		if other := a.belongsTo(answer.Token); other != "" {
-			return a.failed(ctx, a.mixedUp(other))
+			return a.failed(ctx, a.say.mixedUp(other))
 		}
 		return answered{a, answer}.keep(ctx)
 	case errors.Is(err, sdk.ErrConnection):

@@ -181,7 +181,7 @@ func (a *leased) goBack(ctx context.Context, refused store.Record) error {
 	a.Trouble(slog.LevelWarn, event.Event{
 		Type: event.FoundRefused, Version: rec.Version, Expiry: rec.Token.Expiry(),
 		Message: fmt.Sprintf("the broker refused the refresh token that came from %s, and the one before it is tried. Look who wrote that token; "+
-			"if it should have been this account's newest, %s", from, a.instead().With("")),
+			"if it should have been this account's newest, %s", from, a.say.instead().With("")),
 	})
 	return nil
 }

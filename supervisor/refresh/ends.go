@@ -63,9 +63,6 @@ func endIsSure(rec store.Record, p sdk.Policy) bool {
 	return !rec.LoginUncertain && (end.Certain || end.At.IsZero())
 }
 
-// EndGuessed says whether the end of rec's refresh token rests on a guess.
-func (k *Keeper) EndGuessed(rec store.Record) bool { return !endIsSure(rec, k.Policy()) }
-
 // refreshLife is for how long rec's refresh token lives in all; 0: nobody knows.
 func refreshLife(rec store.Record, p sdk.Policy) time.Duration {
 	if rec.Way != store.WayRefresh {

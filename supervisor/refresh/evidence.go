@@ -112,7 +112,7 @@ func (a stray) weigh(ctx context.Context) error {
 	case errors.Is(err, sdk.ErrConnection):
 		return err
 	case kind == sdk.KindNotSent, errors.Is(err, sdk.ErrUnimplemented): // it was not read either
-		return a.named(err)
+		return a.say.of(err)
 	default: // it brought no token, or one that nobody can read, which the provider puts aside
 		return a.clear(ctx, a.e.Attempt)
 	}
@@ -210,12 +210,12 @@ func (a *account) whole(t sdk.Token) sdk.Token {
 // whyAside says for people why the answer to an attempt is not installed.
 func whyAside(rec store.Record, in store.Intent) string {
 	if in.Version < rec.Version || in.Grant > 0 && in.Grant < rec.Grant {
-		return fmt.Sprintf("it was begun from version %d, and version %d has come since, by %s", in.Version, rec.Version, words(rec.Origin))
+		return fmt.Sprintf("it was begun from version %d, and version %d has come since, by %s", in.Version, rec.Version, cameBy(rec.Origin))
 	}
 	return fmt.Sprintf("it was not obtained with the refresh token of version %d, which stands", rec.Version)
 }
 
-func words(o store.Origin) string {
+func cameBy(o store.Origin) string {
 	switch o {
 	case store.OriginLogin:
 		return "a login"

@@ -56,7 +56,7 @@ func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error
 		return store.Record{}, login.NotTaken(name, l)
 	}
 	if l.IsUnsettled() {
-		return store.Record{}, a.errUnreadable(k.cfg.Provider)
+		return store.Record{}, a.say.errUnreadable()
 	}
 	s.login = l
 	a.exchange = s
@@ -211,7 +211,7 @@ func (a exchange) failed(ctx context.Context, cause error) error {
 		message = "the login may have been sent, and no answer came; the broker may have ended the old login with it. " +
 			"Begin again with: tokenkeeper login " + a.cfg.Name
 	}
-	said := a.bare(cause.Error())
+	said := a.say.bare(cause.Error())
 	a.Publish(slog.LevelError, event.Event{
 		Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(sdk.KindOf(cause)),
 		Message: fmt.Sprintf("%s (%s)", message, said),
@@ -248,7 +248,7 @@ func (a exchange) goesOnAfter(cause error) error {
 	name, kind := a.cfg.Name, sdk.KindOf(cause)
 	l := a.keeper.open.Of(name, a.in.Login)
 	if l == nil || !l.GoesOn() {
-		return a.named(cause)
+		return a.say.of(cause)
 	}
 	if kind == sdk.KindAmbiguous {
 		l.LostPoll(a.in.At)
@@ -260,13 +260,13 @@ func (a exchange) goesOnAfter(cause error) error {
 	a.keeper.open.Wake()
 	switch {
 	case kind == sdk.KindPending:
-		return a.named(cause)
+		return a.say.of(cause)
 	case l.Poll != "":
 		a.Log().Info("the broker could not be asked whether the login is done; it is asked again", "attempt", a.in.Attempt, "error", cause)
-		return a.named(cause)
+		return a.say.of(cause)
 	}
 	a.Log().Warn("what was handed in for a login was not "+not+"; the login stays open", "attempt", a.in.Attempt, "error", cause)
-	return advice.Worded(fmt.Sprintf("account %s: what was handed in was not %s (%s); the login stays open: go on with: tokenkeeper login %[1]s", name, not, a.bare(cause.Error())), cause)
+	return advice.Worded(fmt.Sprintf("account %s: what was handed in was not %s (%s); the login stays open: go on with: tokenkeeper login %[1]s", name, not, a.say.bare(cause.Error())), cause)
 }
 
 // saidNo says to people how a broker has ended a login that it was asked about, by

@@ -69,7 +69,7 @@ func (k front) MayBegin(name string) error {
 }
 
 // Loginless implements [login.Cycle].
-func (k front) Loginless(name string) error { return k.accounts[name].errLoginless() }
+func (k front) Loginless(name string) error { return k.accounts[name].say.errLoginless() }
 
 // State implements [login.Cycle].
 func (k front) State(name string) acct.State { return k.accounts[name].state() }
@@ -117,7 +117,7 @@ func (k front) TakeOff(name string) (f login.Flight, ok bool) {
 // zero: it is not held. The caller holds k.mu.
 func (a *account) heldByLogin(now time.Time) time.Time {
 	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
-		return a.state().HeldBy(l.Until(), a.terms(), now)
+		return a.state().HeldBy(l.Until(), a.outlook().terms(), now)
 	}
 	return time.Time{}
 }

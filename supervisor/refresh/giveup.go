@@ -8,7 +8,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
-	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -27,31 +26,20 @@ func (a unknown) giveUp(ctx context.Context) error {
 	a.keeper.mu.Lock()
 	a.step(acct.GivenUp{Record: rec})
 	a.replan()
-	next := a.kind()
+	next := a.outlook().kind()
 	a.keeper.mu.Unlock()
 	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(sdk.KindAmbiguous), Attempt: in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,
 		Message: fmt.Sprintf("nobody will know whether the server has %s in the attempt begun %s; the account goes on without: %s",
-			perhaps(in.Kind), in.AmbiguousSince.Format(time.RFC3339), a.nextBy(next)),
+			perhaps(in.Kind), in.AmbiguousSince.Format(time.RFC3339), a.say.nextBy(next)),
 	})
 	return nil
-}
-
-// nextBy is how the account gets its next token by an attempt of that kind.
-func (a *account) nextBy(kind string) string {
-	switch kind {
-	case spool.KindMint:
-		return "the next token is minted from its key"
-	case spool.KindRefresh, spool.KindRenew:
-		return "its " + spent(kind) + " is sent when the next token is due"
-	}
-	return "for the next token it needs " + a.anew().Needs()
 }
 
 // until is when something is done by itself about an attempt of which nobody
 // knows the outcome: it is made again, or given up; zero: never. The caller holds k.mu.
 func (a unknown) until() time.Time {
 	at, _ := a.replay()
-	return moment.Earlier(at, a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall))
+	return moment.Earlier(at, a.state().GiveUp(a.outlook().terms(), a.keeper.clock.Now().Wall))
 }

@@ -1,7 +1,6 @@
 package refresh
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -57,7 +55,7 @@ func (a *account) withheld() string {
 	case a.keeper.withhold.withholds(a.rec()):
 		return a.keeper.withhold.Reason
 	}
-	return a.grantedElsewhere()
+	return a.outlook().grantedElsewhere()
 }
 
 // mayBeSent fails while the account's refresh token is withheld, and takes the
@@ -92,52 +90,6 @@ func GrantedTo(a sdk.Account) store.GrantedTo {
 	return g
 }
 
-// usualEnvironment is the one of accounts that name none.
-func usualEnvironment(d sdk.Description) string {
-	for _, s := range d.Settings {
-		if s.Name == settingEnvironment {
-			return s.Default
-		}
-	}
-	return ""
-}
-
-// grantedElsewhere is why the refresh token of the account's record must not be
-// sent as the account is configured now, with what to do; "": it may. The caller
-// holds k.mu.
-func (a *account) grantedElsewhere() string {
-	if a.kind() == spool.KindMint && a.rec().CanMint() { // from what is configured now
-		return ""
-	}
-	return a.toAnother()
-}
-
-// toAnother is grantedElsewhere whatever follows from that. The caller holds k.mu.
-func (a *account) toAnother() string {
-	if a.rec().Way == store.WayMint { // nothing of it is sent
-		return ""
-	}
-	then, now := a.rec().GrantedTo, GrantedTo(a.cfg.Account)
-	environment := func(g store.GrantedTo) string { return cmp.Or(g.Environment, a.keeper.usual) }
-	was, is := "", ""
-	switch {
-	case a.rec().Provider != "" && a.rec().Provider != a.keeper.cfg.Provider:
-		was, is = "by provider "+a.rec().Provider, "provider "+a.keeper.cfg.Provider
-	case then.Client == "" || now.Client == "": // nobody knows
-		return ""
-	case then.Client != now.Client:
-		was, is = "to another client_id", "this one"
-	case a.keeper.met && environment(then) != environment(now):
-		was, is = "in environment "+environment(then), environment(now)
-	case then.TokenHost != "" && now.TokenHost != "" && then.TokenHost != now.TokenHost:
-		was, is = "by "+then.TokenHost, now.TokenHost
-	default:
-		return ""
-	}
-	return fmt.Sprintf("its refresh token was granted %s, and the configuration names %s: the broker might end the login if it were "+
-		"sent. Put the configuration back as it was, or: %s", was, is, a.instead().Command())
-}
-
 // tellGrantedElsewhere says it of every account, once a policy is known. The
 // caller does not hold k.mu.
 func (k *Keeper) tellGrantedElsewhere() {
@@ -145,7 +97,7 @@ func (k *Keeper) tellGrantedElsewhere() {
 		k.mu.Lock()
 		why := ""
 		if a.stored() {
-			if why = a.grantedElsewhere(); why != "" {
+			if why = a.outlook().grantedElsewhere(); why != "" {
 				a.changes()
 			}
 		}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -101,6 +100,7 @@ type Config struct {
 // safe for concurrent use.
 type Keeper struct {
 	*login.Front
+	acquaintance // changed under the lock
 	// open are the logins that people have begun.
 	open *login.Open
 
@@ -117,17 +117,7 @@ type Keeper struct {
 	flights
 	accounts map[string]*account
 	heap     *schedule.Heap
-	policy   sdk.Policy
-	limits   sdk.Limits
-	met      bool        // the policy is known
-	ways     store.Way   // how the provider's accounts get their next token
-	mints    bool        // it can mint
-	repeat   sdk.Repeat  // what a second mint does
-	imported atomic.Bool // it has no login, so that tokens are imported
-	usual    string      // environment of the broker, if an account names none
-	steering []string    // settings that name files which steer the provider
 	running  bool
-	beside   bool             // its provider can exchange a code while a refresh of the account is under way
 	spool    string           // id of the provider's spool, as last heard; "": not known
 	remote   *sdk.Remote      // nil while no process serves
 	answered time.Duration    // when the process last answered, on the monotonic clock

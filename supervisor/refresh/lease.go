@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // claim waits until nobody is at work on the account and takes its lease, which is
@@ -32,7 +30,7 @@ func (a *account) claimWith(ctx context.Context, code *spending) (*leased, error
 		waits := ""
 		if code != nil {
 			codes = a.wish.codes
-			if !a.keeper.beside {
+			if !a.keeper.nature().beside {
 				waits = ", and this build of provider " + a.keeper.cfg.Provider + " can't spend a code meanwhile"
 			}
 		}
@@ -173,22 +171,6 @@ func (a *account) troubles() troubles {
 	rec := s.Record()
 	return troubles{rec.Health.Failures, rec.NeedsLogin() && !s.Undecided(), s.Ambiguous() != nil, rec.Candidate != nil, KeyRefused(rec), rec.LoginAt}
 }
-
-// terms are what the time of a replay depends on. The caller holds k.mu.
-func (a *account) terms() acct.Terms {
-	t := acct.Terms{
-		Grace: a.keeper.grace(), Timeout: a.cfg.Timeout, Stays: a.keeper.met && !a.keeper.policy.Rotates,
-		MintsBeside: a.keeper.repeat == sdk.RepeatHarmless, Over: a.over(a.keeper.clock.Now().Wall),
-	}
-	if a.rec().Way == store.WayRenew {
-		t.Grace, t.Stays = 0, a.keeper.met && !a.keeper.policy.OldAccessDies
-	}
-	return t
-}
-
-// grace is how long the server accepts a refresh token that it has replaced, less
-// a tenth for what the clocks and the way may differ. The caller holds k.mu.
-func (k *Keeper) grace() time.Duration { return k.policy.ReuseGrace - k.policy.ReuseGrace/10 }
 
 // unfinished says whether an attempt was answered, or failed, and the store has
 // not taken that. The caller holds k.mu, or has the lease.

@@ -98,7 +98,7 @@ type limited struct{ *account }
 // rule is what the account's broker allows. An attempt may reach it until its
 // deadline. The caller holds k.mu.
 func (a limited) rule() limit.Rule {
-	return limit.Rule{Limits: a.keeper.limits, Slack: a.cfg.Timeout + answerMargin}
+	return limit.Rule{Limits: a.keeper.nature().limits, Slack: a.cfg.Timeout + answerMargin}
 }
 
 // held is how long a request of that kind has to wait, which is no login. The
@@ -120,7 +120,7 @@ const lastTry = time.Minute
 // would die soon again, because the broker allows less than its lifetime needs. The
 // caller holds k.mu.
 func (a limited) repeats(ask *limit.Ask, now schedule.Instant) {
-	open, terms := a.state().Ambiguous(), a.terms()
+	open, terms := a.state().Ambiguous(), a.outlook().terms()
 	ask.Again = open != nil || a.rec().Health.Failures > 0
 	if open != nil && open.Kind != spool.KindMint && terms.Grace > 0 {
 		if left := open.AmbiguousSince.Add(terms.Grace).Sub(now.Wall); left > 0 {
@@ -130,14 +130,14 @@ func (a limited) repeats(ask *limit.Ask, now schedule.Instant) {
 		}
 	}
 	end := a.rec().Token.Expiry()
-	if a.keeper.met && now.Wall.Before(a.rec().RefreshExpiry) {
+	if a.keeper.nature().met && now.Wall.Before(a.rec().RefreshExpiry) {
 		end = moment.Earlier(end, a.rec().RefreshExpiry)
 	}
 	if end.IsZero() || a.rec().Token.IssuedAt.After(now.Wall) { // nobody knows when it dies
 		return
 	}
 	ask.Until = moment.Minus(now.Up, moment.Plus(now.Wall.Sub(end), lastTry))
-	interval := promise.Interval(a.policyOf(), a.rec().Token.Lifetime)
+	interval := promise.Interval(policyOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
 	ask.Saves, ask.Last = time.Duration(a.rule().Unasked())*interval >= time.Hour, ask.Until
 }
 
@@ -160,7 +160,7 @@ func (a limited) errHeld(h limit.Hold, now schedule.Instant) error {
 }
 
 func (a limited) text(h limit.Hold, now schedule.Instant) string {
-	since, at, l := moment.Stamp(now.Wall.Add(h.Since-now.Up)), moment.Stamp(now.Wall.Add(h.Wait)), a.keeper.limits
+	since, at, l := moment.Stamp(now.Wall.Add(h.Since-now.Up)), moment.Stamp(now.Wall.Add(h.Wait)), a.keeper.nature().limits
 	switch {
 	case h.Locked:
 		return fmt.Sprintf("%d logins have failed since %s, after which it locks the account out for %s; nothing is sent before %s. "+
@@ -184,7 +184,7 @@ func (a *round) mayAsk() error {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	l, now := limited{a.account}, a.keeper.clock.Now()
-	h := l.held(a.kind(), a.wish.insisted, now)
+	h := l.held(a.outlook().kind(), a.wish.insisted, now)
 	if h.Wait <= 0 {
 		return nil
 	}
@@ -225,7 +225,7 @@ func (a limited) unpolled(poll string) (time.Duration, error) {
 // behind puts off what is due at due, if it is sooner than the broker allows.
 // The caller holds k.mu.
 func (a limited) behind(due time.Time, now schedule.Instant) time.Time {
-	h := a.held(a.kind(), false, now)
+	h := a.held(a.outlook().kind(), false, now)
 	until := now.Wall.Add(h.Wait)
 	if h.Wait <= 0 || !due.Before(until) {
 		return due
@@ -250,7 +250,7 @@ func (a limited) waits(now time.Time) bool {
 func (a limited) counting(in *store.Intent) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	if a.keeper.limits == (sdk.Limits{}) {
+	if a.keeper.nature().limits == (sdk.Limits{}) {
 		return
 	}
 	now := a.keeper.clock.Now()

@@ -76,7 +76,7 @@ func (k *Keeper) crowd(on bool) {
 func (a *account) weigh() {
 	interval := time.Duration(0)
 	if a.stored() && !a.rec().NeedsLogin() {
-		interval = promise.Interval(a.policyOf(), a.rec().Token.Lifetime)
+		interval = promise.Interval(policyOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
 	}
 	if interval == a.plan.interval {
 		return

@@ -36,20 +36,14 @@ const (
 	EndUnmet
 )
 
-// LoginEnd says what is known of the end of the login that rec comes from.
-func (k *Keeper) LoginEnd(rec store.Record) LoginEnd {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.loginEnd(rec)
-}
-
-func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
+// loginEnd says what is known of the end of the login that rec comes from.
+func loginEnd(rec store.Record, n nature) LoginEnd {
 	switch {
 	case rec.Version == 0 || !rec.RefreshExpiry.IsZero() || !rec.LoginAt.IsZero() || rec.Token.RefreshLifetime > 0:
 		return EndKnown
-	case !k.met:
+	case !n.met:
 		return EndUnmet
-	case rec.Way == store.WayRefresh && k.policy.CountsFromLogin():
+	case rec.Way == store.WayRefresh && n.policy.CountsFromLogin():
 		return EndUnknown
 	default:
 		return EndKnown
@@ -60,7 +54,7 @@ func (k *Keeper) loginEnd(rec store.Record) LoginEnd {
 func (k *Keeper) Meet(d sdk.Description) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.learn(d)
+	k.learn(natureOf(d))
 	for _, a := range k.accounts {
 		a.ifIdle(func(a *leased) { a.getsKey() })
 	}
@@ -92,7 +86,7 @@ func toldLogin(rec store.Record, t sdk.Token, at time.Time, uncertain bool, p sd
 // login lives; nil: it may be. Unless by force, a login that has ended by what
 // is known of the broker is none.
 func (k *Keeper) CheckLoginTime(account string, at time.Time, force bool) error {
-	return checkLoginTime(advice.Token{Account: account, Means: k.means(), Stands: true}, at, k.Policy(), k.clock.Now().Wall, force)
+	return checkLoginTime(advice.Token{Account: account, Means: k.nature().means(), Stands: true}, at, k.Policy(), k.clock.Now().Wall, force)
 }
 
 func checkLoginTime(by advice.Token, at time.Time, p sdk.Policy, now time.Time, force bool) error {
@@ -128,9 +122,9 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		return store.Record{}, fmt.Errorf("account %s: %w", name, ErrAnotherToken)
 	case a.rec().Origin == store.OriginRefresh && at.After(a.rec().Token.IssuedAt):
 		return store.Record{}, fmt.Errorf("account %s: %w: its login is older than its token, which was refreshed %s. If there is a newer login, "+
-			"import its token%s", name, ErrLoginTime, moment.Stamp(a.rec().Token.IssuedAt), a.orLogin())
+			"import its token%s", name, ErrLoginTime, moment.Stamp(a.rec().Token.IssuedAt), a.say.orLogin())
 	case a.rec().NeedsLogin():
-		return store.Record{}, a.needs(", and the new one's time is known by itself: " + a.anew().Command())
+		return store.Record{}, a.say.needs(", and the new one's time is known by itself: " + a.say.anew().Command())
 	}
 	if _, open, err := k.cfg.Store.Intent(ctx, name); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: read the open attempt: %w", name, err)

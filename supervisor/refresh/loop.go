@@ -147,16 +147,14 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	first := !k.met
-	other := d.Minter != k.mints || WayOf(d) != k.ways // a provider was replaced by one of another kind
-	k.limits = d.Limits
-	k.learn(d)
-	k.steering, k.beside = steering(d), d.ExchangeBeside
+	was, is := k.nature(), natureOf(d)
+	other := is.mints != was.mints || is.ways != was.ways // a provider was replaced by one of another kind
+	k.learn(is)
 	k.open.Learn(d)
 	if !d.Keepalive {
 		k.forgetSessions()
 	}
-	if first || other {
+	if !was.met || other {
 		for _, a := range k.accounts {
 			a.wish.unmet = !a.ifIdle(func(a *leased) { // otherwise its record is in other hands, and release does it
 				a.apply()

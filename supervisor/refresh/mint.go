@@ -1,14 +1,12 @@
 package refresh
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -45,20 +43,7 @@ func KeyOf(a sdk.Account) string {
 // getsKey tells the account whether there is a key to mint from, once its provider is
 // known. The caller holds k.mu.
 func (a *leased) getsKey() {
-	key := ""
-	if a.keeper.mints {
-		key = KeyOf(a.cfg.Account)
-	}
-	a.step(acct.Keyed{Key: key})
-}
-
-// wayNow is how a record gets its next token by what is known of its provider now: one
-// that has come to mint, or does so no more, holds for the tokens that are there.
-func (a *leased) wayNow(rec store.Record) store.Way {
-	if a.keeper.ways == store.WayMint || rec.Way == store.WayMint && !a.keeper.mints {
-		return a.keeper.ways
-	}
-	return rec.Way
+	a.step(acct.Keyed{Key: a.keeper.nature().keyOf(a.cfg.Account)})
 }
 
 // mintFailed are the words for people of a key that the broker refuses.
@@ -68,61 +53,12 @@ const mintFailed = "the broker refuses the key of the configuration"
 // nothing else can be sent for it.
 func KeyRefused(rec store.Record) bool { return rec.Key != "" && rec.NeedsLogin() }
 
-// errNeeds is why only a person can help, for who asks for a refresh. The caller holds
-// k.mu.
-func (a *account) errNeeds() error {
-	rec, name := a.rec(), a.cfg.Name
-	said := strings.TrimPrefix(rec.Health.LastError, "account "+name+": ")
-	if KeyRefused(rec) {
-		return advice.Worded(fmt.Sprintf("account %s: %s (%s); %s", name, mintFailed, said, advice.MendKey(name)), ErrNeedsLogin)
-	}
-	return a.needs(" (" + said + "); " + a.anew().With(""))
-}
-
-// mintsAtOnce says whether the account is minted a token for now, and not by its plan:
-// it has none, nothing follows from it any more, or the key before was refused. A session that is gone gives it its
-// turn by [account.hasten]. The caller holds k.mu.
-func (a *account) mintsAtOnce(now time.Time) bool {
-	rec := a.rec()
-	switch {
-	case !rec.CanMint():
-		return false
-	case rec.Way == store.WayMint:
-		return rec.Health.KeyRefused != ""
-	}
-	return !a.stored() || rec.Refused() || a.isOver(now) || a.toAnother() != ""
-}
-
-// over says whether nothing follows from the account's token any more. The caller
-// holds k.mu.
-func (a *account) over(now time.Time) bool {
-	return a.stored() && (a.sessionGone() || a.toAnother() != "" || a.isOver(now) && a.triedAfterEnd())
-}
-
-// triedAfterEnd says whether the broker was asked once more after the end of the
-// account's login, if anything can be sent. That end is known by our clock alone, which
-// may be days ahead, and at some brokers a mint ends the login that lives: so the
-// broker's word is heard before one takes its place. One request that brings no token
-// is enough, whatever else it brings. One that was not sent is none; after three tries
-// that is enough, too, because the key may be taken where nothing else can be sent.
-func (a *account) triedAfterEnd() bool {
-	rec := a.rec()
-	if acct.KindOf(rec.Way) == "" {
-		return true
-	}
-	h := rec.Health
-	return h.Failures > 0 && (h.LastKind != sdk.KindNotSent || h.Failures >= 3) && !h.LastFailure.Before(rec.RefreshExpiry)
-}
-
-// kind is the attempt that the account makes next. The caller holds k.mu.
-func (a *account) kind() string { return a.state().Kind(a.terms(), a.keeper.clock.Now().Wall) }
-
 // begins is the attempt that the account is about to announce: its kind, and the
 // fingerprint of what it sends.
 func (a *leased) begins() (kind, fingerprint string, err error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	kind = a.kind()
+	kind = a.outlook().kind()
 	if in := a.state().Ambiguous(); in != nil {
 		kind = in.Kind // though it may be given up by now
 	}
@@ -153,7 +89,7 @@ func (a minted) complete(rec *store.Record, t sdk.Token) {
 // by itself. Whatever token stands, stands as before.
 func (a minted) refused(ctx context.Context, cause error) error {
 	a.tell(acct.Denied{Fingerprint: a.in.Fingerprint})
-	rec, said := a.rec(), a.bare(cause.Error()) // without the advice to log in
+	rec, said := a.rec(), a.say.bare(cause.Error()) // without the advice to log in
 	h := &rec.Health
 	h.Failures++
 	h.LastError, h.LastKind, h.LastFailure, h.Ambiguous = said, sdk.KindInvalidGrant, a.keeper.clock.Now().Wall, time.Time{}
@@ -182,9 +118,8 @@ func (a minted) refused(ctx context.Context, cause error) error {
 // often, and nobody knows how often that is: then one that it does not know is presented
 // once. Elsewhere that is tried again, slowly, as it may be the broker that is mistaken.
 func (a minted) locksOut() bool {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	return a.keeper.repeat == sdk.RepeatLimited && a.keeper.limits.FailedLoginsPerHour == 0
+	n := a.keeper.nature()
+	return n.repeat == sdk.RepeatLimited && n.limits.FailedLoginsPerHour == 0
 }
 
 // errMints: what was sent is dead, and the next token is minted.
@@ -196,7 +131,7 @@ func (a minted) next(ctx context.Context, rec store.Record, said string) error {
 	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt, Expiry: rec.Token.Expiry(),
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures,
-		Message: fmt.Sprintf("the server refused the %s (%s); the next token is minted from the account's key", spent(a.in.Kind), a.bare(said)),
+		Message: fmt.Sprintf("the server refused the %s (%s); the next token is minted from the account's key", spent(a.in.Kind), a.say.bare(said)),
 	})
 	a.free(ctx, a.in.Attempt)
 	return errMints
@@ -209,11 +144,9 @@ func (a *leased) load(ctx context.Context) (store.Record, error) {
 	if err != nil {
 		return rec, err
 	}
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	if way := a.wayNow(rec); a.keeper.met && way != rec.Way {
-		rec.Way = way
-		correctEnds(&rec, a.keeper.policy)
+	if n := a.keeper.nature(); n.met && n.wayNow(rec) != rec.Way {
+		rec.Way = n.wayNow(rec)
+		correctEnds(&rec, n.policy)
 	}
 	return rec, nil
 }
@@ -231,12 +164,5 @@ func (a *leased) loadOrNone(ctx context.Context) (store.Record, error) {
 func (a *leased) mintsNow() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	return a.kind() == spool.KindMint
-}
-
-// learn notes what a provider says of itself. The caller holds k.mu.
-func (k *Keeper) learn(d sdk.Description) {
-	k.policy, k.met, k.usual, k.ways = d.Policy, true, usualEnvironment(d), WayOf(d)
-	k.mints, k.repeat = d.Minter, cmp.Or(d.Repeat, sdk.RepeatReplaces)
-	k.imported.Store(!d.Authorizer && !d.LoginGuide)
+	return a.outlook().kind() == spool.KindMint
 }

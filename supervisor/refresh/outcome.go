@@ -23,7 +23,7 @@ import (
 func (a attempt) failed(ctx context.Context, cause error) error {
 	if a.state().IsAnswered() { // whatever is wrong with its place, the token is there
 		a.countFailure(sdk.KindOf(cause), cause)
-		return a.named(cause)
+		return a.say.of(cause)
 	}
 	if spool.IsLogin(a.in.Kind) {
 		return exchange{a}.failed(ctx, cause)
@@ -63,11 +63,8 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 		a.tell(acct.Ended{})
 	}
 	a.free(ctx, a.in.Attempt)
-	return a.named(cause)
+	return a.say.of(cause)
 }
-
-// named returns an error that names the account, once.
-func (a *account) named(err error) error { return advice.Named(a.cfg.Name, err) }
 
 // countFailure notes a failure, plans the next try, and tells. Of an account
 // whose refresh token was refused, it is the refusal that stays noted, and
@@ -183,7 +180,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	if newest {
 		a.Publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Kind: string(sdk.KindInvalidGrant), Attempt: a.in.Attempt,
-			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, endIsSure(stored, a.keeper.Policy()), a.bare(said)) + ". " + sentence(a.anew().With("again")),
+			Expiry: stored.Token.Expiry(), Message: loginMessage(a.in, stored, endIsSure(stored, a.keeper.Policy()), a.say.bare(said)) + ". " + sentence(a.say.anew().With("again")),
 		})
 	} else {
 		a.Publish(slog.LevelWarn, event.Event{
@@ -195,12 +192,12 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	a.free(ctx, a.in.Attempt)
 	if known {
 		return fmt.Errorf("account %s: its %s was refused %s already; %s: %w",
-			a.cfg.Name, spent(a.in.Kind), stored.Health.LastFailure.Format(time.RFC3339), a.anew().With(""), cause)
+			a.cfg.Name, spent(a.in.Kind), stored.Health.LastFailure.Format(time.RFC3339), a.say.anew().With(""), cause)
 	}
 	if newest {
-		return advice.Worded(a.named(cause).Error()+"; "+a.anew().With("again"), cause)
+		return advice.Worded(a.say.of(cause).Error()+"; "+a.say.anew().With("again"), cause)
 	}
-	return a.named(cause)
+	return a.say.of(cause)
 }
 
 // ofFound says of a refusal whose token it was, if no broker has given it to us.
@@ -212,9 +209,6 @@ func (a *leased) ofFound(rec store.Record, cause error) string {
 	of := "account " + a.cfg.Name + ": "
 	return of + "its refresh token came from " + from + "; " + strings.TrimPrefix(cause.Error(), of)
 }
-
-// bare is a provider's word without the account's name and without its advice.
-func (a *leased) bare(cause string) string { return advice.Bare(a.cfg.Name, cause) }
 
 // loginMessage says exactly what happened, as far as anybody can know. rec is
 // as it was before, and sure: its end rests on no guess.
@@ -235,36 +229,4 @@ func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) st
 			what, cause, rec.RefreshExpiry.Sub(in.At).Round(time.Second))
 	}
 	return fmt.Sprintf("the server refused the %s (%s)", what, cause)
-}
-
-// spent names what an attempt of a kind spends.
-func spent(kind string) string {
-	switch kind {
-	case spool.KindRenew:
-		return "access token"
-	case spool.KindMint:
-		return "key"
-	}
-	return "refresh token"
-}
-
-// actOf names an attempt of a kind.
-func actOf(kind string) string {
-	switch kind {
-	case spool.KindRenew:
-		return "renewal"
-	case spool.KindMint:
-		return "mint"
-	case spool.KindExchange, spool.KindLogin:
-		return "login"
-	}
-	return "refresh"
-}
-
-// perhaps is what a server has perhaps done that was sent an attempt of a kind.
-func perhaps(kind string) string {
-	if kind == spool.KindMint {
-		return "minted a token, which would have ended the one before"
-	}
-	return "used up the " + spent(kind)
 }

@@ -66,81 +66,18 @@ func (a *leased) dueOf(now time.Time) time.Time {
 	if a.state().Ambiguous() != nil {
 		return unknown{a}.until()
 	}
-	if a.mintsAtOnce(now) {
+	o := a.outlook().at(now)
+	if o.mintsAtOnce() {
 		return now
 	}
 	if a.rec().Way == store.WayLogin {
 		return time.Time{}
 	}
-	p := a.planOf(now)
-	if (p.Ended || a.died(now)) && !a.state().IsAnswered() {
+	p := o.plan()
+	if (p.Ended || o.died()) && !a.state().IsAnswered() {
 		return time.Time{}
 	}
 	return p.Due
-}
-
-// planOf asks the plan what the account's token needs.
-func (a *account) planOf(now time.Time) schedule.Plan {
-	l := a.lifeOf()
-	if l.Issued.After(now.Add(driftTolerated)) {
-		// The clock has been set back since the token came, so nobody knows
-		// how old it is.
-		l.Lifetime = 0
-	}
-	return schedule.PlanOf(a.policyOf(), l, now, mathrand.Float64())
-}
-
-func (a *account) lifeOf() schedule.Life {
-	t := a.rec().Token
-	l := schedule.Life{Issued: t.IssuedAt, Lifetime: t.Lifetime, Asked: a.rec().Health.LastFailure}
-	switch a.rec().Origin {
-	case store.OriginImport, store.OriginRestore:
-		l.Foreign, l.Usual = true, schedule.Farthest
-	case store.OriginExternal:
-		l.Foreign, l.Usual = true, a.keeper.policy.AccessLifetime
-	case store.OriginRefresh, store.OriginMint:
-		if a.rec().StoredAt.After(l.Asked) {
-			l.Asked = a.rec().StoredAt
-		}
-	}
-	if a.keeper.met { // otherwise nobody knows what the end of the refresh token means
-		rec, p := a.rec(), a.keeper.policy
-		l.RefreshEnd, l.RefreshLife = rec.RefreshExpiry, refreshLife(rec, p)
-		l.Sliding, l.Sure = endMoves(rec, p), endIsSure(rec, p)
-	}
-	return l
-}
-
-func (a *account) policyOf() schedule.Policy {
-	p := schedule.Policy{BeforeExpiry: a.cfg.BeforeExpiry, Every: a.cfg.Every, Jitter: a.cfg.Jitter}
-	return p.By(a.keeper.policy.BeforeExpiry, a.keeper.policy.OldAccessDies)
-}
-
-// ended says whether the account's login is over, and only a person can help.
-func (a *account) ended(now time.Time) bool { return !a.rec().CanMint() && a.isOver(now) }
-
-// isOver says whether the account's login is over: what it would send is known to
-// be dead, and was not refused only because nobody sent it.
-func (a *account) isOver(now time.Time) bool {
-	if a.rec().Way == store.WayLogin && a.sessionGone() {
-		return true
-	}
-	return a.stored() && a.state().Ambiguous() == nil && !a.rec().RefreshExpiry.IsZero() && !now.Before(a.rec().RefreshExpiry) &&
-		(a.died(now) || a.planOf(now).Ended)
-}
-
-// died says whether the access token of an account that has nothing else is dead, so
-// that nothing renews it any more. Where that is a guess, only the broker knows, if
-// it can be asked.
-func (a *account) died(now time.Time) bool {
-	rec := a.rec()
-	switch {
-	case rec.Way == store.WayLogin && a.sessionGone():
-		return true
-	case rec.Way == store.WayRefresh, rec.Way == store.WayMint, rec.RefreshExpiry.IsZero(), now.Before(rec.RefreshExpiry):
-		return false
-	}
-	return rec.Way == store.WayLogin || endIsSure(rec, a.keeper.policy)
 }
 
 // retry puts the account at the time of its next try after a failure, so that
@@ -149,7 +86,7 @@ func (a *account) died(now time.Time) bool {
 func (a *account) retry(f schedule.Failure) time.Time {
 	now := a.keeper.clock.Now()
 	dies := a.rec().Token.Expiry()
-	if a.keeper.met && now.Wall.Before(a.rec().RefreshExpiry) {
+	if a.keeper.nature().met && now.Wall.Before(a.rec().RefreshExpiry) {
 		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
 	}
 	a.pauseFor(promise.BackOff, "")
@@ -157,8 +94,8 @@ func (a *account) retry(f schedule.Failure) time.Time {
 		a.pauseFor(promise.RetryAfter, "")
 	}
 	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
-	if a.ended(at) && !a.state().IsAnswered() {
-		if a.ended(now.Wall) {
+	if a.outlook().at(at).ended() && !a.state().IsAnswered() {
+		if a.outlook().at(now.Wall).ended() {
 			a.notDue()
 			return time.Time{}
 		}

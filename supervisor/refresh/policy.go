@@ -91,9 +91,10 @@ func (a *leased) apply() {
 		return
 	}
 	rec := a.rec()
-	rec.Way = a.wayNow(rec)
+	n := a.keeper.nature()
+	rec.Way = n.wayNow(rec)
 	a.keeper.bound(&rec)
-	correctEnds(&rec, a.keeper.policy)
+	correctEnds(&rec, n.policy)
 	a.step(acct.Corrected{Record: rec})
 }
 
@@ -105,7 +106,7 @@ func (k *Keeper) bound(rec *store.Record) {
 	}
 	d := rec.Document()
 	d.WrittenAt = rec.StoredAt
-	f := lineage.TokenOf(d, k.policy, rec.StoredAt)
+	f := lineage.TokenOf(d, k.Policy(), rec.StoredAt)
 	if len(f.Doubts) == 0 {
 		return
 	}

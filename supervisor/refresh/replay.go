@@ -27,7 +27,7 @@ func (a unknown) replay() (at time.Time, why string) {
 	if a.state().SentAfter(now) {
 		a.step(acct.SetBack{})
 	}
-	return a.state().Replay(a.terms(), now)
+	return a.state().Replay(a.outlook().terms(), now)
 }
 
 // plan says to people what will be done.
@@ -36,7 +36,7 @@ func (a unknown) plan() string {
 	defer a.keeper.mu.Unlock()
 	at, why := a.replay()
 	in := a.state().Ambiguous()
-	givenUp := a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall)
+	givenUp := a.state().GiveUp(a.outlook().terms(), a.keeper.clock.Now().Wall)
 	switch {
 	case !givenUp.IsZero():
 		return fmt.Sprintf("It is given up %s, if nothing can be made of it before: the account has another way to its next token",
@@ -45,7 +45,7 @@ func (a unknown) plan() string {
 		return fmt.Sprintf("Another one is minted %s, %s", moment.Later(at, a.keeper.clock.Now().Wall).Format(time.RFC3339), why)
 	case at.IsZero():
 		return fmt.Sprintf("The same %s is not sent again by itself. If nothing can be made of the answer, %s, "+
-			"or send it all the same with: tokenkeeper refresh %s --force", spent(in.Kind), a.instead().With(""), a.cfg.Name)
+			"or send it all the same with: tokenkeeper refresh %s --force", spent(in.Kind), a.say.instead().With(""), a.cfg.Name)
 	case in.Unread:
 		return fmt.Sprintf("The same %s is not sent again by itself before %s, %s. To send it now: tokenkeeper refresh %s --force",
 			spent(in.Kind), at.Format(time.RFC3339), why, a.cfg.Name)
@@ -87,7 +87,7 @@ func replays(in *store.Intent, standing store.Intent) {
 // The caller holds k.mu.
 func (a unknown) heldBack() error {
 	when := "not sent again by itself"
-	if at := a.state().GiveUp(a.terms(), a.keeper.clock.Now().Wall); !at.IsZero() {
+	if at := a.state().GiveUp(a.outlook().terms(), a.keeper.clock.Now().Wall); !at.IsZero() {
 		when = fmt.Sprintf("given up %s, and the next token got in another way", at.Format(time.RFC3339))
 	} else if at, why := a.replay(); !at.IsZero() {
 		when = fmt.Sprintf("sent again %s, %s", at.Format(time.RFC3339), why)

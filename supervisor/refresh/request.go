@@ -27,19 +27,19 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	case !a.stored() && a.share == nil && a.rec().Key == "":
-		err = fmt.Errorf("account %s: %w: %s", name, ErrNoToken, a.anew().First())
+		err = fmt.Errorf("account %s: %w: %s", name, ErrNoToken, a.say.anew().First())
 	case a.rec().Way == store.WayLogin:
-		err = a.errLoginsOnly()
-	case a.ended(k.clock.Now().Wall) && !force:
-		err = a.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.anew().With(""))
+		err = a.say.errLoginsOnly()
+	case a.outlook().ended() && !force:
+		err = a.say.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.say.anew().With(""))
 	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != "") && !force:
-		err = a.errNeeds()
+		err = a.say.errNeeds(a.rec())
 	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
 		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
 	case !force && limited{a}.waits(k.clock.Now().Wall):
 		now := k.clock.Now()
 		l := limited{a}
-		err = l.err(l.held(a.kind(), false, now), now)
+		err = l.err(l.held(a.outlook().kind(), false, now), now)
 	case !force && a.waitsForLogin(k.clock.Now().Wall):
 		err = a.errLoginOpen()
 	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.isDue():
@@ -101,7 +101,7 @@ func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (stor
 	}
 	defer a.release()
 	k.mu.Lock()
-	over := !a.stored() || a.rec().NeedsLogin() || a.died(k.clock.Now().Wall)
+	over := !a.stored() || a.rec().NeedsLogin() || a.outlook().died()
 	k.mu.Unlock()
 	if !over && !force {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec().Version)
@@ -145,7 +145,7 @@ func (a *leased) fit(t sdk.Token, force bool) error {
 	switch {
 	case j.Verdict == lineage.OtherAccount:
 		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file%s",
-			name, ErrOtherAccount, j.Owner, a.orLogin())
+			name, ErrOtherAccount, j.Owner, a.say.orLogin())
 	case force:
 		return nil
 	case j.Verdict == lineage.Past:
@@ -153,7 +153,7 @@ func (a *leased) fit(t sdk.Token, force bool) error {
 			name, ErrNotNewer, a.rec().Version)
 	case j.Verdict == lineage.Refused:
 		return fmt.Errorf("account %s: %w: the server has refused this very refresh token; import another one%s, or give --force to take it all the same",
-			name, ErrNotNewer, a.orLogin())
+			name, ErrNotNewer, a.say.orLogin())
 	}
 	return nil
 }

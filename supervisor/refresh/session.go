@@ -110,7 +110,7 @@ func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
 	if gone && !was && person {
 		a.Publish(slog.LevelError, event.Event{
 			Type: event.NeedsLogin, Version: version, Expiry: a.rec().Token.Expiry(),
-			Message: SessionOver + "; " + a.anew().With(""),
+			Message: SessionOver + "; " + a.say.anew().With(""),
 		})
 	}
 }

@@ -180,7 +180,7 @@ func (a *leased) adopt(ctx context.Context) (bool, error) {
 	if a.share == nil {
 		return false, nil
 	}
-	seen, err := a.share.Look(ctx, a.rec(), a.compare, a.anew())
+	seen, err := a.share.Look(ctx, a.rec(), a.compare, a.say.anew())
 	if err != nil {
 		return false, err
 	}

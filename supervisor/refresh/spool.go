@@ -177,13 +177,3 @@ func (a attempt) belongsTo(answered sdk.Token) string {
 	}
 	return ""
 }
-
-// mixedUp is the failure of an attempt that was answered with the token of
-// another account: most likely two accounts are one login, of which a broker
-// keeps one refresh token. What became of this account's is not known.
-func (a *account) mixedUp(other string) error {
-	return &sdk.Error{Kind: sdk.KindAmbiguous, Message: fmt.Sprintf("it was answered with the refresh token of account %s, and nothing of that "+
-		"was stored. Most likely both accounts are one login at the broker, which keeps one refresh token for it: remove one of the two accounts "+
-		"from the configuration and let its sinks name the other, or %s, as somebody else. If they are two logins, "+
-		"report it to the author of provider %s", other, a.instead().With(""), a.keeper.cfg.Provider)}
-}

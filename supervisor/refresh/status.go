@@ -90,20 +90,20 @@ func (a *account) statusOf() (s Status) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	at := a.keeper.clock.Now()
-	now := at.Wall
-	s.State, s.Record, s.InFlight, s.MaxFailures = a.shown(now, a.ended(now)), a.newest(), a.guard.Taken(), a.cfg.MaxFailures
+	now, o := at.Wall, a.outlook()
+	s.State, s.Record, s.InFlight, s.MaxFailures = a.shown(now, o.ended()), a.newest(), a.guard.Taken(), a.cfg.MaxFailures
 	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
 	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
-	s.Met, s.LoginEnd = a.keeper.met, a.keeper.loginEnd(s.Record)
-	s.Mints, s.By = a.kind() == spool.KindMint, a.by()
-	s.Act = actOf(a.kind())
-	s.OldAccessDies = a.keeper.policy.OldAccessDies || s.Mints && a.keeper.repeat != sdk.RepeatHarmless
-	s.EndMoves, s.EndGuessed = endMoves(s.Record, a.keeper.policy), !endIsSure(s.Record, a.keeper.policy)
+	s.Met, s.LoginEnd = o.nature.met, loginEnd(s.Record, o.nature)
+	s.Mints, s.By = o.kind() == spool.KindMint, a.say.mended(a.rec())
+	s.Act = actOf(o.kind())
+	s.OldAccessDies = o.nature.policy.OldAccessDies || s.Mints && o.nature.repeat != sdk.RepeatHarmless
+	s.EndMoves, s.EndGuessed = endMoves(s.Record, o.nature.policy), !endIsSure(s.Record, o.nature.policy)
 	q := a.question()
 	s.Asked, s.Ways, s.Withheld = q.Text, q.Ways, a.withheld()
 	s.Shut, s.Zone = a.share.Shut()
 	if a.stored() {
-		s.Elsewhere = a.grantedElsewhere()
+		s.Elsewhere = o.grantedElsewhere()
 	}
 	if s.Zone == "" {
 		s.Zone, s.ZoneSink = a.zone.fault, a.zone.sink
@@ -135,7 +135,7 @@ func (a *account) statusOf() (s Status) {
 	}
 	if in := a.state().Ambiguous(); in != nil {
 		s.AmbiguousSince, s.Spent = in.AmbiguousSince, spent(in.Kind)
-		if grace := a.keeper.grace(); grace > 0 {
+		if grace := o.nature.grace(); grace > 0 {
 			s.Forgiven = in.AmbiguousSince.Add(grace)
 		}
 		if in.Unread {

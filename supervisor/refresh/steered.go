@@ -21,21 +21,11 @@ var ErrUntrusted = errors.New("nothing is sent through the provider")
 // where an attempt begins and never in its middle: what was sent is heard out, and
 // what waits in the spool is taken.
 
-// steering are the names of the settings that steer.
-func steering(d sdk.Description) (names []string) {
-	for _, s := range d.Settings {
-		if s.Steers {
-			names = append(names, s.Name)
-		}
-	}
-	return names
-}
-
 // steered refuses with [ErrUntrusted] what a setting of the account names, by a look
 // that counts since then (see [looks.at]), or says with [ErrNotLooked] that there is
 // none.
 func (a *account) steered(since time.Time) error {
-	for _, name := range a.keeper.steers() {
+	for _, name := range a.keeper.nature().steering {
 		err := a.keeper.looks.at(a.cfg.Settings[name], since)
 		switch {
 		case errors.Is(err, ErrNotLooked):
@@ -45,12 +35,6 @@ func (a *account) steered(since time.Time) error {
 		}
 	}
 	return nil
-}
-
-func (k *Keeper) steers() []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.steering
 }
 
 // mayGo keeps an attempt from being announced while a file that steers the provider
@@ -87,7 +71,7 @@ func (a *account) tellUntrusted(err error) {
 // before a token would be needed, of every file that is refused. This is no place to
 // wait for one file after the other of a disk that does not answer.
 func (k *Keeper) askSteering() {
-	if len(k.steers()) == 0 || k.cfg.Steered == nil {
+	if len(k.nature().steering) == 0 || k.cfg.Steered == nil {
 		return
 	}
 	began := time.Now()

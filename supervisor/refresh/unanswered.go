@@ -24,7 +24,7 @@ type lost struct{ attempt }
 func (a lost) does() acct.Action {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	return a.step(acct.Unanswered{Terms: a.terms()})
+	return a.step(acct.Unanswered{Terms: a.outlook().terms()})
 }
 
 const staysGood = "this broker does not replace refresh tokens, so the one that was sent is good for the next try"
@@ -86,7 +86,7 @@ func (a lost) mark(ctx context.Context, why string) error {
 	if first {
 		level := slog.LevelError
 		a.keeper.mu.Lock()
-		if a.in.Kind == spool.KindMint || a.rec().CanMint() || a.keeper.clock.Now().Wall.Before(a.in.AmbiguousSince.Add(a.keeper.grace())) {
+		if a.in.Kind == spool.KindMint || a.rec().CanMint() || a.keeper.clock.Now().Wall.Before(a.in.AmbiguousSince.Add(a.keeper.nature().grace())) {
 			level = slog.LevelWarn // nothing is lost yet
 		}
 		a.keeper.mu.Unlock()

@@ -1,8 +1,6 @@
 package refresh
 
 import (
-	"fmt"
-
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
@@ -21,19 +19,13 @@ func (a attempt) isSpooled() bool {
 
 // unreadable leaves the answer where it is, and tells.
 func (a attempt) unreadable() error {
-	err := a.errUnreadable(a.keeper.cfg.Provider)
+	err := a.say.errUnreadable()
 	a.countFailure(sdk.KindTransient, err)
 	a.tell(acct.Lost{})
 	if spool.IsLogin(a.in.Kind) {
 		a.desk().unreadable = a.in.Attempt
 	}
 	return err
-}
-
-func (a *account) errUnreadable(provider string) error {
-	return fmt.Errorf("account %s: an answer of the broker, perhaps with a token, waits in the spool, and this build of provider %s can't read it: "+
-		"%w. It is kept, and nothing is sent before it is read: put the build back that sent the request, and then: tokenkeeper restart %[2]s",
-		a.cfg.Name, provider, sdk.ErrUnimplemented)
 }
 
 // giveUpUnreadable frees the slot of such an answer to a login, which the provider puts
