@@ -8,7 +8,6 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/account/lease"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -50,26 +49,6 @@ type desk struct {
 	doubt string
 }
 
-// planned is when an account has its next turn, and why no earlier one.
-type planned struct {
-	// turn is its place in the heap, and pause why its next try was put off,
-	// with what is known of that.
-	turn      turn
-	pause     promise.Reason
-	pauseText string
-	// promised is when it is tried again after a failure, at the earliest:
-	// whatever plans the account anew keeps to that, as long as the record is the
-	// same.
-	promised promised
-	// behind is when it would be due if no login were open, while it is put off for
-	// that.
-	behind time.Time
-	// allowance is what its broker was asked of late, if that allows only so much.
-	allowance allowance
-	// interval between two refreshes, as counted in; see weigh.
-	interval time.Duration
-}
-
 // leased is an account in the hands of who has its lease, and what he knows of it
 // while he has.
 type leased struct {
@@ -97,7 +76,7 @@ func (a *leased) attempt(in store.Intent) attempt { return attempt{a, in} }
 // has none.
 func newAccount(k *Keeper, cfg Account, rec store.Record) (*account, error) {
 	cfg.WholeGrant = cfg.WholeGrant || cfg.Shared != nil
-	a := &account{keeper: k, cfg: cfg, say: words{cfg.Name, k.cfg.Provider, &k.acquaintance}, Voice: event.NewVoice(k.cfg.Provider, cfg.Name, k.cfg.Events, k.facts, k.cfg.Log)}
+	a := &account{keeper: k, cfg: cfg, say: words{cfg.Name, k.cfg.Provider, &k.acquaintance}, plan: planned{name: cfg.Name, agenda: &k.agenda, clock: k.clock}, Voice: event.NewVoice(k.cfg.Provider, cfg.Name, k.cfg.Events, k.facts, k.cfg.Log)}
 	if cfg.Shared != nil {
 		a.share = sharing.New(sharing.Account{Account: cfg.Account, Timeout: cfg.Timeout, Voice: a.Voice, Clock: k.clock}, cfg.Shared)
 	}

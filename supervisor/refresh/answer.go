@@ -124,7 +124,7 @@ func (a answered) keptHalf(rec store.Record) {
 	if rec.Health.Halves > 1 {
 		next = a.retry(schedule.Failure{InRow: rec.Health.Failures})
 	} else {
-		a.dueAt(now.Wall, now)
+		a.plan.dueAt(now.Wall, now)
 	}
 	a.keeper.mu.Unlock()
 	a.bringToShared(rec)

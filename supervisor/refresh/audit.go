@@ -23,23 +23,6 @@ const (
 	lateTolerated = 30 * time.Second
 )
 
-// turn is when an account is to be looked at next.
-type turn struct {
-	planned bool
-	at      schedule.Instant
-}
-
-// dueAt gives the account its turn. The caller holds k.mu.
-func (a *account) dueAt(due time.Time, now schedule.Instant) {
-	a.plan.turn = turn{true, a.keeper.heap.Set(a.cfg.Name, due, now)}
-}
-
-// notDue takes its turn away. The caller holds k.mu.
-func (a *account) notDue() {
-	a.keeper.heap.Remove(a.cfg.Name)
-	a.plan.turn = turn{}
-}
-
 // waiting is why the account, which is past its due moment, is not in flight.
 // The caller holds k.mu.
 func (a *account) waiting(now schedule.Instant) promise.Reason {
@@ -48,16 +31,9 @@ func (a *account) waiting(now schedule.Instant) promise.Reason {
 		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Asked: a.question().Text != "",
 		Lingering: a.state().Elsewhere() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
 		Unsettled: a.state().IsCut(), PutOff: now.Wall.Before(a.wish.notBefore), Pause: a.plan.pause,
-		Planned: a.plan.turn.planned, Reached: a.reached(now),
-		Running: a.keeper.running, Serving: a.keeper.remote != nil, Full: a.keeper.inFlight >= a.keeper.cfg.MaxInFlight, Awake: !a.keeper.asleep(now),
+		Planned: a.plan.turn.planned, Reached: a.plan.reached(now),
+		Running: a.keeper.running, Serving: a.keeper.remote != nil, Full: !a.keeper.hasRoom(), Awake: !a.keeper.asleep(now),
 	})
-}
-
-// reached says whether the account's turn has come, which a jump of the clock
-// may have brought nearer. The caller holds k.mu.
-func (a *account) reached(now schedule.Instant) bool {
-	mono, held := a.keeper.heap.Mono(a.cfg.Name)
-	return held && mono <= now.Mono
 }
 
 // overdue says whether the account is past the moment at which its token is to
@@ -66,27 +42,34 @@ func (a *account) overdue(now schedule.Instant) bool {
 	if a.guard.Taken() || !a.stored() {
 		return false
 	}
-	if a.reached(now) {
+	if a.plan.reached(now) {
 		return true
 	}
 	end := a.state().Expiry()
 	return !end.IsZero() && now.Wall.After(end)
 }
 
+// watch looks whether the promise is kept.
+type watch struct {
+	keeper  *Keeper
+	audited int // accounts, so far
+}
+
 // audit compares some accounts with the heap, in turn, and puts right what it
 // finds. It returns what that was. The caller holds k.mu.
-func (k *Keeper) audit(now schedule.Instant) []string {
+func (w *watch) audit(now schedule.Instant) []string {
+	k := w.keeper
 	var faults []string
 	broken := false
 	for range min(auditedAtOnce, len(k.order)) {
-		a := k.order[k.audited%len(k.order)]
-		k.audited++
+		a := k.order[w.audited%len(k.order)]
+		w.audited++
 		if a.guard.Taken() {
 			continue
 		}
-		why := a.misplaced(now)
+		why := a.plan.misplaced(now)
 		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && a.overdue(now) &&
-			!a.reached(now) && a.waiting(now) == promise.None {
+			!a.plan.reached(now) && a.waiting(now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
 			k.planIdle(a)
 		}
@@ -96,66 +79,33 @@ func (k *Keeper) audit(now schedule.Instant) []string {
 		}
 	}
 	if broken {
-		k.rebuild(now)
+		w.rebuild(now)
 	}
 	return faults
 }
 
-// misplaced says what is wrong with what the heap holds of an account; "":
-// nothing. The caller holds k.mu.
-func (a *account) misplaced(now schedule.Instant) string {
-	mono, held, fault := a.keeper.heap.Place(a.cfg.Name)
-	switch {
-	case a.plan.turn.planned && !held:
-		return "it was lost from the plan"
-	case !a.plan.turn.planned && held:
-		return "it is in the plan and should not be"
-	case held && mono > a.plan.turn.at.Mono:
-		return "it stands later in the plan than it is due"
-	}
-	return fault
-}
-
 // rebuild makes the heap anew from the accounts. The caller holds k.mu.
-func (k *Keeper) rebuild(now schedule.Instant) {
+func (w *watch) rebuild(now schedule.Instant) {
+	k := w.keeper
 	k.heap = schedule.NewHeap()
 	for _, a := range k.accounts {
 		if !a.plan.turn.planned {
 			continue
 		}
 		wait := min(a.plan.turn.at.Wall.Sub(now.Wall), a.plan.turn.at.Mono-now.Mono)
-		a.dueAt(now.Wall.Add(wait), now)
+		a.plan.dueAt(now.Wall.Add(wait), now)
 	}
-}
-
-// nudge is a wake of the loop that somebody waits for.
-type nudge struct {
-	given bool
-	at    schedule.Instant
-	turns uint64 // that the loop had had
-}
-
-// asleep says whether the loop has not come to its turn although it was woken
-// for an account that is due and has room in flight. The caller holds k.mu.
-func (k *Keeper) asleep(now schedule.Instant) bool {
-	return k.nudged.given && k.nudged.turns == k.turns && now.Mono-k.nudged.at.Mono >= stuckAfter
-}
-
-// mayAct says whether the loop could take an account now. The caller holds
-// k.mu.
-func (k *Keeper) mayAct(now schedule.Instant) bool {
-	_, wait, ok := k.heap.Next(now)
-	return k.remote != nil && k.inFlight < k.cfg.MaxInFlight && ok && wait <= 0
 }
 
 // lookAtLoop wakes the loop if there is something to do, and says what is wrong
 // if it did not come although it was woken long ago. The caller holds k.mu.
-func (k *Keeper) lookAtLoop(now schedule.Instant) []string {
+func (w *watch) lookAtLoop(now schedule.Instant) []string {
+	k := w.keeper
 	switch {
 	case !k.mayAct(now), k.nudged.turns != k.turns:
 		k.nudged = nudge{}
 	case k.asleep(now):
-		k.rebuild(now)
+		w.rebuild(now)
 		return []string{fmt.Sprintf("the refresh loop sleeps although %d accounts are due and there is room in flight", k.heap.Overdue(now))}
 	}
 	if k.mayAct(now) && !k.nudged.given {
@@ -164,8 +114,8 @@ func (k *Keeper) lookAtLoop(now schedule.Instant) []string {
 	return nil
 }
 
-// tellFaults says what was wrong with the plan.
-func (k *Keeper) tellFaults(faults []string) {
+// tell says what was wrong with the plan.
+func (w *watch) tell(faults []string) {
 	if len(faults) == 0 {
 		return
 	}
@@ -173,6 +123,7 @@ func (k *Keeper) tellFaults(faults []string) {
 	if more := len(faults) - 1; more > 0 {
 		what += fmt.Sprintf(", and %d more", more)
 	}
+	k := w.keeper
 	k.facts.Meet(slog.LevelError, event.Event{
 		Type: event.PlanMended, Provider: k.cfg.Provider,
 		Message: fmt.Sprintf("the plan of provider %s was wrong (%s) and was made anew from its accounts. "+

@@ -76,7 +76,7 @@ func (a answered) another(ctx context.Context, c *store.Candidate) error {
 	a.keeper.mu.Lock()
 	a.step(acct.Beside{Record: rec})
 	cut := a.state().IsCut()
-	if _, planned := a.keeper.heap.Due(a.cfg.Name); !planned && !cut && a.underWay == "" {
+	if _, planned := a.plan.due(); !planned && !cut && a.underWay == "" {
 		a.replan()
 	}
 	a.keeper.mu.Unlock()

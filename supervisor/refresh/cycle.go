@@ -59,7 +59,7 @@ func (a *round) run(ctx context.Context) error {
 func (a *round) comesLater() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	due, planned := a.keeper.heap.Due(a.cfg.Name)
+	due, planned := a.plan.due()
 	return planned && due.After(a.keeper.clock.Now().Wall) && !a.wish.asked()
 }
 
@@ -360,7 +360,7 @@ func (a answered) hand(next success) error {
 	}
 	a.keeper.cfg.Wake(a.cfg.Name)
 	if !answer.Recovered {
-		a.keeper.tellSkew(answer.Token.Skew)
+		a.keeper.skew.tell(answer.Token.Skew)
 	}
 	e := event.Event{
 		Type: event.Refreshed, Version: rec.Version, Attempt: a.in.Attempt,

@@ -131,8 +131,8 @@ func (a *round) waitInDoubt(doubt string) error {
 		next = last
 	}
 	a.keeper.mu.Lock()
-	a.dueAt(next, now)
-	a.pauseFor(promise.Doubt, doubt)
+	a.plan.dueAt(next, now)
+	a.plan.pauseFor(promise.Doubt, doubt)
 	a.keeper.mu.Unlock()
 	message := "nothing is refreshed before " + last.UTC().Format(time.RFC3339) + ": " + doubt
 	if !told {

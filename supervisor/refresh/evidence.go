@@ -88,9 +88,9 @@ func (a stray) spends() bool {
 func (a stray) announce(ctx context.Context) error {
 	in := store.Intent{
 		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
-		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Boot: a.keeper.cfg.Boot, Spool: a.keeper.spoolID(),
+		Version: a.rec().Version, Grant: a.rec().Grant, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Boot: a.keeper.cfg.Boot, Spool: a.keeper.spool.id(),
 	}
-	in, err := a.keeper.announceOver(ctx, in)
+	in, err := announceOver(ctx, a.keeper.cfg.Store, in)
 	if err != nil {
 		return a.notAnnounced(fmt.Errorf("announce an attempt found in the spool: %w", err))
 	}
@@ -104,7 +104,7 @@ func (a stray) announce(ctx context.Context) error {
 func (a stray) weigh(ctx context.Context) error {
 	in := store.Intent{
 		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
-		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spoolID(),
+		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spool.id(),
 	}
 	answer, err := a.attempt(in).call(ctx)
 	switch kind := sdk.KindOf(err); {
@@ -124,7 +124,7 @@ func (a stray) weigh(ctx context.Context) error {
 func (a stray) keep(ctx context.Context, answer sdk.Answer) error {
 	in := store.Intent{
 		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
-		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spoolID(),
+		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spool.id(),
 	}
 	_, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {

@@ -113,7 +113,7 @@ func (a *leased) spendCode(ctx context.Context) error {
 	err := l.Give(ctx, a.exchange.code)
 	a.place(&in)
 	if err == nil {
-		in, err = a.keeper.announceOver(ctx, in)
+		in, err = announceOver(ctx, a.keeper.cfg.Store, in)
 	}
 	if err != nil {
 		if errors.Is(err, store.ErrDisk) || l.Guided {
@@ -134,18 +134,18 @@ func (a *leased) spendCode(ctx context.Context) error {
 // announceOver announces an attempt over whatever stands open. Only if it succeeds
 // is the fate of that unimportant: otherwise it is given back. A login that could
 // not be ended has nothing of its own to give.
-func (k *Keeper) announceOver(ctx context.Context, in store.Intent) (store.Intent, error) {
-	standing, open, err := k.cfg.Store.Intent(ctx, in.Account)
+func announceOver(ctx context.Context, s store.Store, in store.Intent) (store.Intent, error) {
+	standing, open, err := s.Intent(ctx, in.Account)
 	if err != nil {
 		return in, err
 	}
 	if !open {
-		return in, k.cfg.Store.Intend(ctx, in)
+		return in, s.Intend(ctx, in)
 	}
 	if in.Before = &standing; spool.IsLogin(standing.Kind) {
 		in.Before = standing.Before
 	}
-	return in, k.cfg.Store.Replace(ctx, standing.Attempt, in)
+	return in, s.Replace(ctx, standing.Attempt, in)
 }
 
 // exchange is an attempt that ends a login.
@@ -198,7 +198,7 @@ func (a exchange) failed(ctx context.Context, cause error) error {
 	crashpoint.Here("refresh: the login is abandoned")
 	a.keeper.mu.Lock()
 	does := a.step(acct.Ended{})
-	if _, planned := a.keeper.heap.Due(a.cfg.Name); a.underWay == "" && (does == acct.Again || !planned) {
+	if _, planned := a.plan.due(); a.underWay == "" && (does == acct.Again || !planned) {
 		a.replan()
 	}
 	a.keeper.mu.Unlock()

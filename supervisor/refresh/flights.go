@@ -11,6 +11,7 @@ import (
 // of landing.
 type flights struct {
 	clock    *schedule.Clock
+	most     int        // that may be in flight
 	inFlight int        // attempts that take a place of those that there are
 	polling  int        // polls of logins, which take none
 	deadline time.Time  // the latest of both
@@ -23,6 +24,9 @@ func (f *flights) takeOff(timeout time.Duration) {
 	f.inFlight++
 	f.awaits(timeout)
 }
+
+// hasRoom says whether one more attempt may be in flight. The caller holds the lock.
+func (f *flights) hasRoom() bool { return f.inFlight < f.most }
 
 // awaits notes how long an attempt that begins now may take. The caller holds the lock.
 func (f *flights) awaits(timeout time.Duration) {

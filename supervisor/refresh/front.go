@@ -131,7 +131,7 @@ func (a *account) behindLogin(due, now time.Time) time.Time {
 	}
 	a.plan.behind = due
 	if l := a.keeper.open.Last(a.cfg.Name); l != nil {
-		a.pauseFor(promise.LoginOpen, l.Waiting())
+		a.plan.pauseFor(promise.LoginOpen, l.Waiting())
 	}
 	return until
 }

@@ -3,12 +3,10 @@ package refresh
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -88,22 +86,4 @@ func GrantedTo(a sdk.Account) store.GrantedTo {
 		g.TokenHost = u.Hostname()
 	}
 	return g
-}
-
-// tellGrantedElsewhere says it of every account, once a policy is known. The
-// caller does not hold k.mu.
-func (k *Keeper) tellGrantedElsewhere() {
-	for _, a := range k.order {
-		k.mu.Lock()
-		why := ""
-		if a.stored() {
-			if why = a.outlook().grantedElsewhere(); why != "" {
-				a.changes()
-			}
-		}
-		k.mu.Unlock()
-		if why != "" {
-			a.Publish(slog.LevelError, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
-		}
-	}
 }

@@ -24,7 +24,7 @@ func (a *leased) renewed(rec store.Record) (due time.Time) {
 	a.step(acct.Taken{Record: rec})
 	a.desk().doubt = ""
 	a.replan()
-	due, _ = a.keeper.heap.Due(a.cfg.Name)
+	due, _ = a.plan.due()
 	a.keeper.mu.Unlock()
 	a.Over(event.DiskTrouble)
 	a.endFound(rec)

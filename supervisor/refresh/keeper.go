@@ -105,31 +105,24 @@ type Keeper struct {
 	open *login.Open
 
 	cfg   Config
+	aging aging
 	clock *schedule.Clock
-	// wake interrupts the loop's sleep.
-	wake chan struct{}
 	// sharing are the accounts that have a shared file. Among a hundred thousand
 	// these few are looked at again and again.
 	sharing []*account
 	looks   *looks
 
 	mu sync.Mutex
-	flights
+	loop
 	accounts map[string]*account
-	heap     *schedule.Heap
-	running  bool
-	spool    string           // id of the provider's spool, as last heard; "": not known
-	remote   *sdk.Remote      // nil while no process serves
-	answered time.Duration    // when the process last answered, on the monotonic clock
-	turns    uint64           // how often the loop has looked at the heap
+	spool    spoolSeen
+	watch    watch
+	ahead    foresight
+	skew     skewed
 	looked   schedule.Instant // when the clocks were last compared
-	asked    schedule.Instant // when it was last asked what stands in the way of a later refresh
-	skew     time.Duration    // of which a person was told last
 	withhold *Hold            // nil: refresh tokens may be sent
 	load     load
 	order    []*account // as the audit goes through the accounts
-	audited  int
-	nudged   nudge
 	facts    *event.Facts
 	changed  map[string]bool // see Changed
 }
@@ -138,15 +131,16 @@ type Keeper struct {
 func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k := &Keeper{
 		cfg:      cfg,
+		aging:    aging{cfg.Boot, cfg.Up != nil},
 		clock:    schedule.NewClock(cfg.Wall, cfg.Up),
-		wake:     make(chan struct{}, 1),
 		looks:    newLooks(cfg.Steered),
 		accounts: map[string]*account{},
-		heap:     schedule.NewHeap(),
 		facts:    cfg.Events.NewFacts(),
 		changed:  map[string]bool{},
 	}
-	k.looked, k.flights = k.clock.Now(), flights{clock: k.clock, landing: sync.NewCond(&k.mu)}
+	k.looked, k.loop = k.clock.Now(), newLoop(&k.mu, k.clock, cfg.MaxInFlight)
+	k.spool, k.skew = spoolSeen{lock: &k.mu}, skewed{lock: &k.mu, provider: cfg.Provider, log: cfg.Log}
+	k.watch, k.ahead = watch{keeper: k}, foresight{keeper: k}
 	for _, c := range cfg.Accounts {
 		rec, err := cfg.Store.Load(ctx, c.Name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -167,14 +161,6 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	}
 	k.planIdle(k.order...)
 	return k, nil
-}
-
-// signal interrupts the loop's sleep without blocking.
-func (k *Keeper) signal() {
-	select {
-	case k.wake <- struct{}{}:
-	default:
-	}
 }
 
 // Facts are the troubles that the accounts have met and that no [Status] shows.

@@ -97,7 +97,7 @@ func (a *leased) release() {
 		a.apply()
 		a.wish.missed = true
 	}
-	_, planned := a.keeper.heap.Due(a.cfg.Name)
+	_, planned := a.plan.due()
 	loginOver := a.plan.pause == promise.LoginOpen && a.heldByLogin(a.keeper.clock.Now().Wall).IsZero()
 	if a.wish.missed && !planned || loginOver {
 		a.replan()
@@ -106,7 +106,7 @@ func (a *leased) release() {
 	switch now := a.keeper.clock.Now(); {
 	case a.state().IsCut():
 	case a.wish.asked():
-		a.dueAt(now.Wall, now)
+		a.plan.dueAt(now.Wall, now)
 	case a.look.wanted:
 		a.lookSoon()
 	}

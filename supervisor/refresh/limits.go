@@ -52,9 +52,9 @@ func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
 			return fmt.Errorf("account %s: what was asked of its broker is not known: %w", a.cfg.Name, err)
 		}
 		now := k.clock.Now()
-		made, others := k.madeOf(all, now)
+		made, others := k.aging.madeOf(all, now)
 		if others { // from now on the clock may be set
-			if err := k.cfg.Store.PutRequests(ctx, a.cfg.Name, k.requestsOf(made, now)); err != nil {
+			if err := k.cfg.Store.PutRequests(ctx, a.cfg.Name, k.aging.requestsOf(made, now)); err != nil {
 				a.Log().Warn("when its broker was asked could not be noted anew; the next request notes it", "error", err)
 			}
 		}
@@ -65,13 +65,20 @@ func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
 	return nil
 }
 
+// aging is how old stored requests are: in which run of the machine's kernel this is,
+// and whether anybody knows how long that has been up.
+type aging struct {
+	boot string
+	up   bool
+}
+
 // madeOf are the requests that the store has, and whether there are some of another run
 // of the machine's kernel. Those are as old as the wall clock says; one in the future
 // was made before that was set back: nobody knows when, so that it counts as one of now.
-func (k *Keeper) madeOf(all []store.Request, now schedule.Instant) (made []limit.Made, others bool) {
+func (g aging) madeOf(all []store.Request, now schedule.Instant) (made []limit.Made, others bool) {
 	for _, r := range all {
 		age := now.Up - r.Up
-		if !k.isOurs(r) || age < 0 {
+		if !g.isOurs(r) || age < 0 {
 			age, others = now.Wall.Sub(r.At), true
 		}
 		made = append(made, limit.Made{Attempt: r.Attempt, At: moment.Minus(now.Up, max(0, age)), Failed: r.Failed, Poll: r.Poll})
@@ -80,14 +87,14 @@ func (k *Keeper) madeOf(all []store.Request, now schedule.Instant) (made []limit
 }
 
 // isOurs says whether a request is of this run of the machine's kernel.
-func (k *Keeper) isOurs(r store.Request) bool {
-	return k.cfg.Up != nil && k.cfg.Boot != "" && r.Boot == k.cfg.Boot
+func (g aging) isOurs(r store.Request) bool {
+	return g.up && g.boot != "" && r.Boot == g.boot
 }
 
-func (k *Keeper) requestsOf(made []limit.Made, now schedule.Instant) []store.Request {
+func (g aging) requestsOf(made []limit.Made, now schedule.Instant) []store.Request {
 	all := make([]store.Request, len(made))
 	for n, m := range made {
-		all[n] = store.Request{Attempt: m.Attempt, At: now.Wall.Add(m.At - now.Up), Up: m.At, Boot: k.cfg.Boot, Failed: m.Failed, Poll: m.Poll}
+		all[n] = store.Request{Attempt: m.Attempt, At: now.Wall.Add(m.At - now.Up), Up: m.At, Boot: g.boot, Failed: m.Failed, Poll: m.Poll}
 	}
 	return all
 }
@@ -189,9 +196,9 @@ func (a *round) mayAsk() error {
 		return nil
 	}
 	a.replan()
-	if until := now.Wall.Add(h.Wait); a.isDue() {
+	if until := now.Wall.Add(h.Wait); a.plan.isDue() {
 		l.putOff(now.Wall, until, l.text(h, now))
-		a.dueAt(until, now)
+		a.plan.dueAt(until, now)
 	}
 	err := l.err(h, now)
 	a.Log().Info("the account waits", "why", err)
@@ -236,7 +243,7 @@ func (a limited) behind(due time.Time, now schedule.Instant) time.Time {
 
 func (a limited) putOff(due, until time.Time, why string) {
 	a.plan.allowance.behind = due
-	a.pauseFor(promise.Limit, why)
+	a.plan.pauseFor(promise.Limit, why)
 }
 
 // waits says whether the account would have had its turn by now without the
@@ -254,7 +261,7 @@ func (a limited) counting(in *store.Intent) {
 		return
 	}
 	now := a.keeper.clock.Now()
-	in.Requests = a.keeper.requestsOf(a.withRequest(*in, now), now)
+	in.Requests = a.keeper.aging.requestsOf(a.withRequest(*in, now), now)
 }
 
 // withRequest are the account's requests, and that of an intent. The caller holds k.mu.
@@ -303,7 +310,7 @@ func (a attempt) judged(ctx context.Context, cause error) error {
 		break
 	}
 	a.plan.allowance.made = made
-	all := a.keeper.requestsOf(made, a.keeper.clock.Now())
+	all := a.keeper.aging.requestsOf(made, a.keeper.clock.Now())
 	a.keeper.mu.Unlock()
 	if !found {
 		return nil

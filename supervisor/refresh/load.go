@@ -64,11 +64,11 @@ func (k *Keeper) Load() Load {
 
 // crowd notes whether somebody is due for whom there is no room in flight. The
 // caller holds k.mu.
-func (k *Keeper) crowd(on bool) {
-	if on && !k.load.crowded {
-		k.load.since = k.clock.Now()
+func (l *load) crowd(on bool, now schedule.Instant) {
+	if on && !l.crowded {
+		l.since = now
 	}
-	k.load.crowded = on
+	l.crowded = on
 }
 
 // weigh counts in how often the account is to be refreshed. The caller holds

@@ -41,11 +41,11 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	if err := k.settle(ctx, remote); err != nil {
 		return err
 	}
-	k.tellGrantedElsewhere()
+	k.ahead.tellGrantedElsewhere()
 	// Whoever died between the commit and the write has left the other
 	// programs a token that is spent.
 	k.peek()
-	k.foresee()
+	k.ahead.ask()
 
 	k.setRemote(remote)
 	polled, stop := context.WithCancel(ctx)
@@ -127,12 +127,6 @@ func (k *Keeper) alive(ctx context.Context, remote *sdk.Remote) (answers bool, e
 	return false, nil
 }
 
-func (k *Keeper) sawAnswer() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.answered = k.clock.Now().Mono
-}
-
 // meet learns how the broker treats its tokens and plans accordingly.
 func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
@@ -170,17 +164,17 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 func (k *Keeper) startDue(start func(*leased)) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for k.inFlight < k.cfg.MaxInFlight {
+	for k.hasRoom() {
 		name, wait, ok := k.heap.Next(k.clock.Now())
 		if !ok || wait > 0 {
-			k.crowd(false)
+			k.load.crowd(false, k.clock.Now())
 			if !ok {
 				return idleSleep
 			}
 			return wait
 		}
 		a := k.accounts[name]
-		a.notDue()
+		a.plan.notDue()
 		l := a.try()
 		if l == nil {
 			a.wish.missed = true // release plans it
@@ -190,41 +184,12 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 		start(l)
 	}
 	_, wait, ok := k.heap.Next(k.clock.Now())
-	k.crowd(ok && wait <= 0)
+	k.load.crowd(ok && wait <= 0, k.clock.Now())
 	return idleSleep // a flight that ends wakes the loop
 }
 
 // idleSleep is for a loop that has nothing to wait for but a wake.
 const idleSleep = 24 * time.Hour
-
-// touchDown counts an attempt in flight out.
-func (k *Keeper) touchDown() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.inFlight--
-	k.landed()
-	k.signal()
-}
-
-// awaitFlights lets no new login begin and waits for every attempt in flight.
-func (k *Keeper) awaitFlights() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.remote = nil
-	k.await()
-}
-
-func (k *Keeper) setRunning(on bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.running = on
-}
-
-func (k *Keeper) setRemote(r *sdk.Remote) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.remote = r
-}
 
 // Look compares the clocks: timers stop while a machine sleeps, and the wall
 // clock jumps. It is called at least every 30 s.
@@ -233,14 +198,14 @@ func (k *Keeper) Look() {
 	k.DropLogins()
 	k.mu.Lock()
 	now := k.clock.Now()
-	ask := k.running && now.Mono-k.asked.Mono >= askEvery
+	ask := k.running && now.Mono-k.ahead.asked.Mono >= askEvery
 	drift := schedule.Drift(k.looked, now)
 	k.looked = now
 	moved := 0
 	if drift > driftTolerated {
 		moved = k.heap.Replan(now)
 	}
-	faults := append(k.audit(now), k.lookAtLoop(now)...)
+	faults := append(k.watch.audit(now), k.watch.lookAtLoop(now)...)
 	_, wait, ok := k.heap.Next(now)
 	k.mu.Unlock()
 	if drift > driftTolerated || drift < -driftTolerated {
@@ -250,40 +215,11 @@ func (k *Keeper) Look() {
 				drift.Round(time.Second), moved),
 		})
 	}
-	k.tellFaults(faults)
+	k.watch.tell(faults)
 	if ask {
-		k.foresee()
+		k.ahead.ask()
 	}
 	if ok && wait <= 0 {
 		k.signal()
 	}
-}
-
-// foresee asks, long before a token is needed, what stands in the way of its
-// refresh.
-func (k *Keeper) foresee() {
-	k.mu.Lock()
-	k.asked = k.clock.Now()
-	k.mu.Unlock()
-	for _, a := range k.sharing {
-		a.share.Foresee()
-	}
-	k.askSteering()
-}
-
-// Stuck says whether the loop sleeps past an account that is due, with room in
-// flight, although it was woken for it and its heap was made anew. Whatever
-// waits for a reason does not count.
-func (k *Keeper) Stuck() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	now := k.clock.Now()
-	return k.mayAct(now) && k.asleep(now)
-}
-
-// awake notes that the loop comes to its turn.
-func (k *Keeper) awake() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.turns++
 }

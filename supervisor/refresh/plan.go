@@ -28,33 +28,33 @@ func (a *leased) replan() time.Time {
 	if does := a.state().AtTurn(); does == acct.Repeat || does == acct.Compare {
 		return a.resumeAt(now)
 	}
-	kept := a.kept(now.Wall)
-	a.pauseFor(promise.None, "")
+	kept := a.plan.kept(now.Wall, a.rec().Version)
+	a.plan.pauseFor(promise.None, "")
 	if a.share != nil && !a.stored() && a.rec().Key == "" { // with a key it looks there before it mints
-		a.dueAt(now.Wall, now) // its first token may be there
+		a.plan.dueAt(now.Wall, now) // its first token may be there
 		return now.Wall
 	}
 	if a.rec().NeedsLogin() || a.state().IsCut() || a.withheld() != "" {
-		a.notDue()
+		a.plan.notDue()
 		return time.Time{}
 	}
 	due := a.dueOf(now.Wall)
 	if due.IsZero() {
-		a.notDue()
+		a.plan.notDue()
 		return due
 	}
 	if a.rec().Health.Failures > 0 && due.After(now.Wall) {
-		a.pauseFor(promise.BackOff, "") // the broker was asked just now
+		a.plan.pauseFor(promise.BackOff, "") // the broker was asked just now
 	}
 	if due.Before(kept.at) {
 		due = kept.at
-		a.pauseFor(kept.reason, kept.text)
+		a.plan.pauseFor(kept.reason, kept.text)
 	}
 	if due.Before(a.wish.notBefore) {
 		due = a.wish.notBefore
 	}
 	due = a.behindLogin(limited{a.account}.behind(due, now), now.Wall)
-	a.dueAt(due, now)
+	a.plan.dueAt(due, now)
 	return due
 }
 
@@ -89,20 +89,20 @@ func (a *account) retry(f schedule.Failure) time.Time {
 	if a.keeper.nature().met && now.Wall.Before(a.rec().RefreshExpiry) {
 		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
 	}
-	a.pauseFor(promise.BackOff, "")
+	a.plan.pauseFor(promise.BackOff, "")
 	if f.RetryAfter > 0 {
-		a.pauseFor(promise.RetryAfter, "")
+		a.plan.pauseFor(promise.RetryAfter, "")
 	}
 	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
 	if a.outlook().at(at).ended() && !a.state().IsAnswered() {
 		if a.outlook().at(now.Wall).ended() {
-			a.notDue()
+			a.plan.notDue()
 			return time.Time{}
 		}
 		at = a.rec().RefreshExpiry // nothing is tried before the login has ended
 	}
-	a.promise(at)
-	a.dueAt(at, now)
+	a.plan.promise(at, a.rec().Version)
+	a.plan.dueAt(at, now)
 	return at
 }
 
@@ -110,49 +110,18 @@ func (a *account) retry(f schedule.Failure) time.Time {
 // k.mu.
 func (a *account) putOff(inRow int, why promise.Reason, err error) (next time.Time) {
 	next = a.retry(schedule.Failure{InRow: inRow})
-	a.pauseFor(why, err.Error())
-	a.promise(next)
+	a.plan.pauseFor(why, err.Error())
+	a.plan.promise(next, a.rec().Version)
 	return next
-}
-
-// pauseFor notes why the account's next try is put off. The caller holds k.mu.
-func (a *account) pauseFor(r promise.Reason, text string) { a.plan.pause, a.plan.pauseText = r, text }
-
-// promised is when an account is tried again after a failure, by the back-off or
-// by the server's word (RFC 9110, 10.2.3), and of which record that was said.
-type promised struct {
-	at      time.Time
-	reason  promise.Reason
-	text    string
-	version uint64
-}
-
-// promise notes the next try, and why it waits. The caller holds k.mu.
-func (a *account) promise(at time.Time) {
-	a.plan.promised = promised{at: at, reason: a.plan.pause, text: a.plan.pauseText, version: a.rec().Version}
-}
-
-// promisedFor bounds how long a promise counts, in case the clock was set back.
-const promisedFor = schedule.MaxRetryAfter
-
-// kept is the moment before which nothing is tried again by itself; zero: there
-// is none. It is kept by whatever plans the account anew, as the end of a hold
-// does. The caller holds k.mu.
-func (a *account) kept(now time.Time) promised {
-	p := a.plan.promised
-	if p.version != a.rec().Version || !p.at.After(now) || p.at.After(now.Add(promisedFor)) {
-		return promised{}
-	}
-	return p
 }
 
 // resumeAt plans an account whose attempt was answered, or failed, and could not
 // be noted yet, or not be compared with the spool: that comes before anything else,
 // whatever the record says meanwhile. The caller holds k.mu.
 func (a *account) resumeAt(now schedule.Instant) time.Time {
-	p := a.kept(now.Wall)
+	p := a.plan.kept(now.Wall, a.rec().Version)
 	at := moment.Later(p.at, now.Wall)
-	a.pauseFor(p.reason, p.text)
-	a.dueAt(at, now)
+	a.plan.pauseFor(p.reason, p.text)
+	a.plan.dueAt(at, now)
 	return at
 }

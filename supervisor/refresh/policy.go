@@ -1,9 +1,7 @@
 package refresh
 
 import (
-	"fmt"
 	"strings"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
@@ -12,32 +10,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
-
-// skewTolerated is more than the seconds that a Date is rounded by and an
-// answer takes, and less than matters to a token.
-const skewTolerated = time.Minute
-
-// tellSkew says that this machine's clock is wrong, once. Tokens are issued
-// and die by this clock, so they are kept alive all the same; but elsewhere
-// the moments that consumers are told are wrong.
-func (k *Keeper) tellSkew(skew time.Duration) {
-	k.mu.Lock()
-	news := skew != 0 && (skew-k.skew).Abs() > skewTolerated
-	if news {
-		k.skew = skew
-	}
-	k.mu.Unlock()
-	if !news || skew.Abs() <= skewTolerated {
-		return
-	}
-	is := "behind"
-	if skew < 0 {
-		is = "ahead of"
-	}
-	k.cfg.Log.Warn(fmt.Sprintf("this machine's clock is %s %s the server's. Tokens are kept alive all the same, "+
-		"but programs on other machines see a wrong expiry: set the clock", skew.Abs().Round(time.Second), is),
-		"provider", k.cfg.Provider)
-}
 
 // Foreign reads d by what is known of the account's provider by now.
 func (k *Keeper) Foreign(d format.Document) lineage.Foreign {
@@ -93,27 +65,29 @@ func (a *leased) apply() {
 	rec := a.rec()
 	n := a.keeper.nature()
 	rec.Way = n.wayNow(rec)
-	a.keeper.bound(&rec)
+	if doubts := bound(&rec, n.policy); len(doubts) > 0 {
+		a.Log().Warn("the token's expiry is not believed: " + strings.Join(doubts, "; "))
+	}
 	correctEnds(&rec, n.policy)
 	a.step(acct.Corrected{Record: rec})
 }
 
 // bound holds the times of a token that came from a document against the
-// policy of its provider, which was not known then. The lock is held.
-func (k *Keeper) bound(rec *store.Record) {
+// policy of its provider, which was not known then, and says why it does not believe
+// them; none: it does.
+func bound(rec *store.Record, p sdk.Policy) (doubts []string) {
 	if !foreignOrigin(rec.Origin) || rec.Token.Lifetime <= 0 {
-		return
+		return nil
 	}
 	d := rec.Document()
 	d.WrittenAt = rec.StoredAt
-	f := lineage.TokenOf(d, k.Policy(), rec.StoredAt)
+	f := lineage.TokenOf(d, p, rec.StoredAt)
 	if len(f.Doubts) == 0 {
-		return
+		return nil
 	}
 	if rec.Token.RefreshLifetime > 0 { // it counts from another moment now
 		rec.Token.RefreshLifetime += rec.Token.IssuedAt.Sub(f.Token.IssuedAt)
 	}
 	rec.Token.IssuedAt, rec.Token.Lifetime, rec.Token.Uncertain = f.Token.IssuedAt, f.Token.Lifetime, true
-	k.cfg.Log.Warn("the token's expiry is not believed: "+strings.Join(f.Doubts, "; "),
-		"provider", k.cfg.Provider, "account", rec.Account)
+	return f.Doubts
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
-	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -57,37 +56,13 @@ func prove(in store.Intent, id, boot string, now time.Time, longest time.Duratio
 }
 
 func (a *account) proofOf(in store.Intent) proof {
-	return prove(in, a.keeper.spoolID(), a.keeper.cfg.Boot, a.keeper.clock.Now().Wall, a.cfg.Timeout+answerMargin)
-}
-
-func (k *Keeper) spoolID() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.spool
-}
-
-// longestSpoolID bounds what a provider may call its spool.
-const longestSpoolID = 256
-
-// readSpool asks the provider for its spool's name and what stands in it.
-func (k *Keeper) readSpool(ctx context.Context, remote *sdk.Remote) ([]spool.Entry, error) {
-	c, err := remote.Unsettled(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask provider %s for what stands in its spool: %w", k.cfg.Provider, err)
-	}
-	if len(c.ID) > longestSpoolID {
-		c.ID = ""
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.spool = c.ID
-	return c.Entries, nil
+	return prove(in, a.keeper.spool.id(), a.keeper.cfg.Boot, a.keeper.clock.Now().Wall, a.cfg.Timeout+answerMargin)
 }
 
 // place writes into an intent where its attempt will be noted, when it is over, and
 // what it is one of.
 func (a *leased) place(in *store.Intent) {
-	in.Spool = a.keeper.spoolID()
+	in.Spool = a.keeper.spool.id()
 	in.Until = in.At.Add(a.cfg.Timeout + answerMargin)
 	limited{a.account}.counting(in)
 }
@@ -98,7 +73,7 @@ func (a *leased) place(in *store.Intent) {
 func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, sdk.Answer, error) {
 	asking, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if _, err := a.keeper.readSpool(asking, a.remote); err != nil || a.keeper.spoolID() == a.in.Spool {
+	if _, err := a.keeper.spool.read(asking, a.keeper.cfg.Provider, a.remote); err != nil || a.keeper.spool.id() == a.in.Spool {
 		return a.in, sdk.Answer{}, failure
 	}
 	a.Log().Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one", "attempt", a.in.Attempt)

@@ -30,8 +30,8 @@ func (a unknown) replay() (at time.Time, why string) {
 	return a.state().Replay(a.outlook().terms(), now)
 }
 
-// plan says to people what will be done.
-func (a unknown) plan() string {
+// planText says to people what will be done.
+func (a unknown) planText() string {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	at, why := a.replay()
@@ -59,16 +59,16 @@ func (a unknown) plan() string {
 func (a unknown) retry(f schedule.Failure) time.Time {
 	at := a.until()
 	if at.IsZero() {
-		a.notDue()
+		a.plan.notDue()
 		return at
 	}
 	now := a.keeper.clock.Now()
 	if f.Misconfigured || f.RetryAfter > 0 {
 		at = moment.Later(at, schedule.Retry(f, now.Wall, a.rec().Token.Expiry(), 0))
-		a.pauseFor(promise.RetryAfter, "")
-		a.promise(at)
+		a.plan.pauseFor(promise.RetryAfter, "")
+		a.plan.promise(at, a.rec().Version)
 	}
-	a.dueAt(at, now)
+	a.plan.dueAt(at, now)
 	return at
 }
 

@@ -34,7 +34,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = a.say.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.say.anew().With(""))
 	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != "") && !force:
 		err = a.say.errNeeds(a.rec())
-	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.isDue():
+	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.plan.isDue():
 		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
 	case !force && limited{a}.waits(k.clock.Now().Wall):
 		now := k.clock.Now()
@@ -42,7 +42,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = l.err(l.held(a.outlook().kind(), false, now), now)
 	case !force && a.waitsForLogin(k.clock.Now().Wall):
 		err = a.errLoginOpen()
-	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.isDue():
+	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.plan.isDue():
 		k.mu.Unlock()
 		return false, nil
 	}
@@ -53,7 +53,7 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 	outcome := a.wish.ask(force)
 	if !a.guard.Taken() && !a.state().IsCut() {
 		now := k.clock.Now()
-		a.dueAt(now.Wall, now)
+		a.plan.dueAt(now.Wall, now)
 	}
 	k.mu.Unlock()
 	k.signal()
@@ -79,11 +79,6 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 	a.wish.notBefore = until
 	k.planIdle(a)
 	k.signal()
-}
-
-func (a *account) isDue() bool {
-	due, ok := a.keeper.heap.Due(a.cfg.Name)
-	return ok && !due.After(a.keeper.clock.Now().Wall)
 }
 
 // Import stores a token that came from outside as the account's newest. What

@@ -126,14 +126,14 @@ func (a *account) sessionGone() bool { return a.stored() && a.session.gone == a.
 // but time keeps it from that, and says so. The caller holds k.mu.
 func (a *account) hasten() bool {
 	now := a.keeper.clock.Now()
-	due, planned := a.keeper.heap.Due(a.cfg.Name)
+	due, planned := a.plan.due()
 	since := now.Wall.Sub(a.session.hastened)
 	switch {
 	case !a.session.hastened.IsZero() && since >= 0 && since < hastenEvery,
 		!planned, !due.After(now.Wall), a.plan.pause != promise.None, a.wish.notBefore.After(now.Wall), !a.heldByLogin(now.Wall).IsZero():
 		return false
 	}
-	idle := a.ifIdle(func(a *leased) { a.dueAt(now.Wall, now) })
+	idle := a.ifIdle(func(a *leased) { a.plan.dueAt(now.Wall, now) })
 	if idle {
 		a.session.hastened = now.Wall
 	}

@@ -73,7 +73,7 @@ func (a *leased) settleAgain(ctx context.Context) (settled bool, err error) {
 	if a.tell(acct.Due{}) != acct.Compare {
 		return false, nil
 	}
-	entries, err := a.keeper.readSpool(ctx, a.remote)
+	entries, err := a.keeper.spool.read(ctx, a.keeper.cfg.Provider, a.remote)
 	if err != nil {
 		return true, a.diskTrouble(err)
 	}
@@ -208,7 +208,7 @@ func (a attempt) settleIntent(ctx context.Context) error {
 		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
 			Message: "the outcome of an attempt begun " + a.in.AmbiguousSince.Format(time.RFC3339) +
-				" is still unknown. " + unknown{a.leased}.plan(),
+				" is still unknown. " + unknown{a.leased}.planText(),
 		})
 		if a.in.Replays != "" && !proof.same {
 			return a.awaitLingering(ctx, proof)
@@ -304,6 +304,6 @@ func (a *leased) again() error {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	now := a.keeper.clock.Now()
-	a.dueAt(now.Wall, now)
+	a.plan.dueAt(now.Wall, now)
 	return nil
 }

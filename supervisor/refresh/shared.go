@@ -155,11 +155,11 @@ func (a *leased) lookWhenIdle() {
 // before; also if it has been planned anew since an earlier touch.
 func (a *account) lookSoon() {
 	now := a.keeper.clock.Now()
-	if due, _ := a.keeper.heap.Due(a.cfg.Name); !a.look.wanted || due.After(now.Wall) {
+	if due, _ := a.plan.due(); !a.look.wanted || due.After(now.Wall) {
 		a.look.planned = due
 	}
 	a.look.wanted = true
-	a.dueAt(now.Wall, now)
+	a.plan.dueAt(now.Wall, now)
 }
 
 // peek touches every account whose shared file does not hold its newest
@@ -208,7 +208,7 @@ func (a *leased) awaitDecision(seen sharing.Sight) error {
 	now := a.keeper.clock.Now()
 	next := now.Wall.Add(askedAgain)
 	if !a.stored() || !a.rec().NeedsLogin() {
-		a.dueAt(next, now)
+		a.plan.dueAt(next, now)
 	}
 	a.keeper.mu.Unlock()
 	q := seen.Asked
@@ -258,7 +258,7 @@ func (a *round) lookOnly() bool {
 	case a.wish.asked():
 		return false // a person asked meanwhile
 	case !a.stored() && a.rec().Key == "":
-		a.notDue()
+		a.plan.notDue()
 		return true
 	case !looked:
 		return false
@@ -266,7 +266,7 @@ func (a *round) lookOnly() bool {
 		a.replan()
 		return true
 	case planned.After(now.Wall):
-		a.dueAt(planned, now)
+		a.plan.dueAt(planned, now)
 		return true
 	}
 	// It may be due all the same. But one that was not planned at all, as after

@@ -45,7 +45,7 @@ func (k *Keeper) unsettled(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 		shares[n] = a.share
 	}
 	defer shares.Collect(patient, k.cfg.Bequests)() // which ends before the process that has them
-	return k.readSpool(patient, remote)
+	return k.spool.read(patient, k.cfg.Provider, remote)
 }
 
 // spoolPatience is how long a process may keep the spool that has made these

@@ -93,7 +93,7 @@ func (a *account) statusOf() (s Status) {
 	now, o := at.Wall, a.outlook()
 	s.State, s.Record, s.InFlight, s.MaxFailures = a.shown(now, o.ended()), a.newest(), a.guard.Taken(), a.cfg.MaxFailures
 	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
-	s.Due, _ = a.keeper.heap.Due(a.cfg.Name)
+	s.Due, _ = a.plan.due()
 	s.Met, s.LoginEnd = o.nature.met, loginEnd(s.Record, o.nature)
 	s.Mints, s.By = o.kind() == spool.KindMint, a.say.mended(a.rec())
 	s.Act = actOf(o.kind())

@@ -66,25 +66,3 @@ func (a *account) tellUntrusted(err error) {
 		Message: err.Error() + ". The refresh token is not used before that is put right; it is tried again",
 	})
 }
-
-// askSteering tells at the start of a generation and from time to time, and so long
-// before a token would be needed, of every file that is refused. This is no place to
-// wait for one file after the other of a disk that does not answer.
-func (k *Keeper) askSteering() {
-	if len(k.nature().steering) == 0 || k.cfg.Steered == nil {
-		return
-	}
-	began := time.Now()
-	for _, a := range k.order {
-		switch err := a.steered(began); { // a hundred thousand accounts may name one file
-		case errors.Is(err, ErrNotLooked):
-			if time.Since(began) > 3*lookPatience {
-				return
-			}
-		case err != nil:
-			a.tellUntrusted(err)
-		default:
-			a.Over(event.Untrusted)
-		}
-	}
-}

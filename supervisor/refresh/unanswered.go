@@ -92,7 +92,7 @@ func (a lost) mark(ctx context.Context, why string) error {
 		a.keeper.mu.Unlock()
 		a.Publish(level, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "nobody knows whether the server has " + perhaps(a.in.Kind) + ": " + why + ". " + unknown{a.leased}.plan(),
+			Message: "nobody knows whether the server has " + perhaps(a.in.Kind) + ": " + why + ". " + unknown{a.leased}.planText(),
 		})
 	}
 	return nil
