@@ -100,7 +100,7 @@ func (a *account) stored() bool      { return a.state().Stored() }
 
 // outlook is what can be expected of it now. The caller holds k.mu.
 func (a *account) outlook() outlook {
-	return outlook{&a.cfg, a.say, a.keeper.nature(), a.state(), a.sessionGone(), a.keeper.clock.Now().Wall}
+	return outlook{&a.cfg, a.say, a.keeper.nature(), a.state(), a.session.isGone(a.state()), a.keeper.clock.Now().Wall}
 }
 
 // next is the account's next record, with as much of the past as it keeps.

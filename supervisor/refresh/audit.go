@@ -25,7 +25,7 @@ const (
 
 // waiting is why the account, which is past its due moment, is not in flight.
 // The caller holds k.mu.
-func (a *account) waiting(now schedule.Instant) promise.Reason {
+func (a view) waiting(now schedule.Instant) promise.Reason {
 	open := a.state().Ambiguous()
 	return promise.Why(promise.Facts{
 		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Asked: a.question().Text != "",
@@ -38,7 +38,7 @@ func (a *account) waiting(now schedule.Instant) promise.Reason {
 
 // overdue says whether the account is past the moment at which its token is to
 // be refreshed, whatever was planned since. The caller holds k.mu.
-func (a *account) overdue(now schedule.Instant) bool {
+func (a view) overdue(now schedule.Instant) bool {
 	if a.guard.Taken() || !a.stored() {
 		return false
 	}
@@ -68,8 +68,8 @@ func (w *watch) audit(now schedule.Instant) []string {
 			continue
 		}
 		why := a.plan.misplaced(now)
-		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && a.overdue(now) &&
-			!a.plan.reached(now) && a.waiting(now) == promise.None {
+		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && (view{a}).overdue(now) &&
+			!a.plan.reached(now) && (view{a}).waiting(now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
 			k.planIdle(a)
 		}

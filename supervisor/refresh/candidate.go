@@ -132,8 +132,9 @@ func waiting(rec store.Record) (what, ways string) {
 }
 
 // ConfirmLogin puts the account's candidate in the place of its token.
-func (k *Keeper) ConfirmLogin(ctx context.Context, name string) (store.Record, error) {
-	a, err := k.claimCandidate(ctx, name)
+func (p persons) ConfirmLogin(ctx context.Context, name string) (store.Record, error) {
+	k := p.keeper
+	a, err := p.claimCandidate(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -183,8 +184,9 @@ func (a *leased) confirmed(ctx context.Context, c *store.Candidate, now time.Tim
 
 // DiscardLogin forgets the account's candidate, and returns whose login it was. At
 // the broker it lives on until it ends by itself.
-func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, error) {
-	a, err := k.claimCandidate(ctx, name)
+func (p persons) DiscardLogin(ctx context.Context, name string) (store.Person, error) {
+	k := p.keeper
+	a, err := p.claimCandidate(ctx, name)
 	if err != nil {
 		return store.Person{}, err
 	}
@@ -204,7 +206,8 @@ func (k *Keeper) DiscardLogin(ctx context.Context, name string) (store.Person, e
 }
 
 // claimCandidate makes an account busy that has a candidate.
-func (k *Keeper) claimCandidate(ctx context.Context, name string) (*leased, error) {
+func (p persons) claimCandidate(ctx context.Context, name string) (*leased, error) {
+	k := p.keeper
 	a, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return nil, err

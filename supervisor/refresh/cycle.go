@@ -138,7 +138,7 @@ func (a *round) spend() (bool, error) {
 	}
 	a.replan()
 	if does == acct.Await && a.wish.asked() {
-		return false, a.errLoginOpen()
+		return false, loginWait{a.account}.err()
 	}
 	if a.state().Ambiguous() != nil && a.wish.asked() {
 		return false, unknown{a.leased}.heldBack()

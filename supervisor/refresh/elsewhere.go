@@ -84,7 +84,7 @@ type wrongZone struct{ fault, sink string }
 // wait for nobody's destinations.
 func (a *round) askAhead(ctx context.Context) {
 	a.ahead = nil
-	if a.keeper.cfg.Elsewhere != nil && a.share != nil && a.stored() && !a.unfinished() {
+	if a.keeper.cfg.Elsewhere != nil && a.share != nil && a.stored() && !unfinished(a.state()) {
 		a.ahead = &inquiry{a.rec().Version, a.inquire(ctx)}
 	}
 }

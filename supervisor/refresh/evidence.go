@@ -47,11 +47,11 @@ type stray struct {
 // were over before their slot could be freed. One that was answered may be all
 // that is left of a login, where the store was restored from a backup.
 func (a stray) settle(ctx context.Context) error {
-	if a.e.Progress != spool.Answered || a.has(a.e.Attempt) {
+	if a.e.Progress != spool.Answered || has(a.rec(), a.e.Attempt) {
 		return a.clear(ctx, a.e.Attempt)
 	}
 	return a.settleShared(ctx, func() error {
-		if a.isObtained() && !a.unfinished() {
+		if a.isObtained() && !unfinished(a.state()) {
 			return a.announce(ctx)
 		}
 		return a.weigh(ctx)
@@ -60,14 +60,14 @@ func (a stray) settle(ctx context.Context) error {
 
 // has says whether the record is the answer to that attempt, or keeps it as
 // evidence or as a candidate. An import that ended an attempt has its id, and is no answer to it.
-func (a *account) has(attempt string) bool {
-	if a.rec().Attempt == attempt && !foreignOrigin(a.rec().Origin) {
+func has(rec store.Record, attempt string) bool {
+	if rec.Attempt == attempt && !foreignOrigin(rec.Origin) {
 		return true
 	}
-	if c := a.rec().Candidate; c != nil && c.Attempt == attempt {
+	if c := rec.Candidate; c != nil && c.Attempt == attempt {
 		return true
 	}
-	return slices.ContainsFunc(a.rec().Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
+	return slices.ContainsFunc(rec.Evidence, func(e store.Evidence) bool { return e.Attempt == attempt })
 }
 
 // isObtained says whether the answer was obtained with the record's refresh token, or
@@ -148,7 +148,7 @@ func (a stray) keep(ctx context.Context, answer sdk.Answer) error {
 	case v == lineage.Silent || v.Known():
 		// Without a refresh token, or with one that the record has or had: nothing
 		// is lost by it.
-	case a.spends() && !a.unfinished():
+	case a.spends() && !unfinished(a.state()):
 		return a.announce(ctx)
 	case v == lineage.Newer && !intended && a.succeeds():
 		if err = a.take(ctx, a.find(t)); err == nil {
@@ -188,7 +188,7 @@ func (a stray) succeeds() bool {
 
 func (a stray) find(t sdk.Token) find {
 	f := find{
-		token: a.whole(t), parent: a.e.Fingerprint, origin: store.OriginExternal, where: "the provider's spool",
+		token: whole(t, a.rec()), parent: a.e.Fingerprint, origin: store.OriginExternal, where: "the provider's spool",
 		message: fmt.Sprintf("an answer of the broker was found in the provider's spool that comes from after this record (version %d, begun %s), "+
 			"as when the store was restored from a backup: its token is used; the one before it is kept until the broker has taken this one",
 			a.e.Version, a.e.BegunAt.UTC().Format(time.RFC3339)),
@@ -199,10 +199,10 @@ func (a stray) find(t sdk.Token) find {
 	return f
 }
 
-// whole gives half a token the access token that consumers have already.
-func (a *account) whole(t sdk.Token) sdk.Token {
+// whole gives half a token the access token that consumers of the record have already.
+func whole(t sdk.Token, rec store.Record) sdk.Token {
 	if isHalf(t) {
-		return withAccessToken(t, a.rec().Token)
+		return withAccessToken(t, rec.Token)
 	}
 	return t
 }
@@ -270,7 +270,7 @@ func (a answered) besideRefusal(t sdk.Token) bool {
 // it is tried by itself if the token that stands is refused.
 func (a answered) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
 	t.Rescued = ""
-	if err := a.setAside(ctx, a.whole(t), "it refused a login, and put a refresh token beside the refusal"); err != nil {
+	if err := a.setAside(ctx, whole(t, a.rec()), "it refused a login, and put a refresh token beside the refusal"); err != nil {
 		a.tell(acct.NotStored{})
 		return err
 	}

@@ -24,7 +24,8 @@ import (
 // CompleteLogin spends the code that the broker gave the person. It is an
 // attempt like a refresh: announced, spooled, and never cancelled once it was
 // sent. Its error is [ErrAnotherPerson] if the token was stored as a candidate.
-func (k *Keeper) CompleteLogin(ctx context.Context, name, state, code string) (store.Record, error) {
+func (p persons) CompleteLogin(ctx context.Context, name, state, code string) (store.Record, error) {
+	k := p.keeper
 	unclaimed, remote, err := k.forLogin(name)
 	if err != nil {
 		return store.Record{}, err

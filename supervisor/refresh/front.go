@@ -113,19 +113,22 @@ func (k front) TakeOff(name string) (f login.Flight, ok bool) {
 	}, true
 }
 
-// heldByLogin is until when the account announces nothing because of its open login;
+// loginWait is an account that may be put off because a login of it is open.
+type loginWait struct{ *account }
+
+// until is until when the account announces nothing because of its open login;
 // zero: it is not held. The caller holds k.mu.
-func (a *account) heldByLogin(now time.Time) time.Time {
+func (a loginWait) until(now time.Time) time.Time {
 	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
 		return a.state().HeldBy(l.Until(), a.outlook().terms(), now)
 	}
 	return time.Time{}
 }
 
-// behindLogin puts off what is due at due as long as the account is held by its open
+// behind puts off what is due at due as long as the account is held by its open
 // login. The caller holds k.mu.
-func (a *account) behindLogin(due, now time.Time) time.Time {
-	until := a.heldByLogin(now)
+func (a loginWait) behind(due, now time.Time) time.Time {
+	until := a.until(now)
 	if !due.Before(until) {
 		return due
 	}
@@ -136,14 +139,14 @@ func (a *account) behindLogin(due, now time.Time) time.Time {
 	return until
 }
 
-// waitsForLogin says whether the account would have had its turn by now without its
+// waits says whether the account would have had its turn by now without its
 // open login. The caller holds k.mu.
-func (a *account) waitsForLogin(now time.Time) bool {
-	return a.plan.pause == promise.LoginOpen && !now.Before(a.plan.behind) && !a.heldByLogin(now).IsZero()
+func (a loginWait) waits(now time.Time) bool {
+	return a.plan.pause == promise.LoginOpen && !now.Before(a.plan.behind) && !a.until(now).IsZero()
 }
 
-// errLoginOpen is told to who asks for a refresh meanwhile. The caller holds k.mu.
-func (a *account) errLoginOpen() error {
+// err is told to who asks for a refresh meanwhile. The caller holds k.mu.
+func (a loginWait) err() error {
 	if l := a.keeper.open.Last(a.cfg.Name); l != nil {
 		return l.HoldsBack()
 	}

@@ -100,6 +100,8 @@ type Config struct {
 // safe for concurrent use.
 type Keeper struct {
 	*login.Front
+	persons
+	sessionsOf
 	acquaintance // changed under the lock
 	// open are the logins that people have begun.
 	open *login.Open
@@ -138,6 +140,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		facts:    cfg.Events.NewFacts(),
 		changed:  map[string]bool{},
 	}
+	k.persons, k.sessionsOf = persons{k}, sessionsOf{k}
 	k.looked, k.loop = k.clock.Now(), newLoop(&k.mu, k.clock, cfg.MaxInFlight)
 	k.spool, k.skew = spoolSeen{lock: &k.mu}, skewed{lock: &k.mu, provider: cfg.Provider, log: cfg.Log}
 	k.watch, k.ahead = watch{keeper: k}, foresight{keeper: k}

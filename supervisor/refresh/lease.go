@@ -98,7 +98,7 @@ func (a *leased) release() {
 		a.wish.missed = true
 	}
 	_, planned := a.plan.due()
-	loginOver := a.plan.pause == promise.LoginOpen && a.heldByLogin(a.keeper.clock.Now().Wall).IsZero()
+	loginOver := a.plan.pause == promise.LoginOpen && (loginWait{a.account}).until(a.keeper.clock.Now().Wall).IsZero()
 	if a.wish.missed && !planned || loginOver {
 		a.replan()
 	}
@@ -128,14 +128,14 @@ func (a *leased) tell(e acct.Event) acct.Action {
 
 // step is tell for a caller that holds k.mu.
 func (a *leased) step(e acct.Event) acct.Action {
-	before := a.troubles()
+	before := troublesOf(a.state())
 	action, err := a.lease.Happened(e, a.keeper.clock.Now().Wall)
 	if err != nil {
 		a.Log().Error("a defect of Tokenkeeper, which does nothing about this account now: please report it", "error", err)
 		return acct.Wait
 	}
 	limited{a.account}.counts(e)
-	if a.troubles() != before {
+	if troublesOf(a.state()) != before {
 		a.changes()
 	}
 	return action
@@ -166,16 +166,15 @@ func (k *Keeper) Changed() map[string]bool {
 	return names
 }
 
-func (a *account) troubles() troubles {
-	s := a.state()
+func troublesOf(s acct.State) troubles {
 	rec := s.Record()
 	return troubles{rec.Health.Failures, rec.NeedsLogin() && !s.Undecided(), s.Ambiguous() != nil, rec.Candidate != nil, KeyRefused(rec), rec.LoginAt}
 }
 
 // unfinished says whether an attempt was answered, or failed, and the store has
-// not taken that. The caller holds k.mu, or has the lease.
-func (a *account) unfinished() bool {
-	_, ok := a.state().Unfinished()
+// not taken that.
+func unfinished(s acct.State) bool {
+	_, ok := s.Unfinished()
 	return ok
 }
 

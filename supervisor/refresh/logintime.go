@@ -85,7 +85,8 @@ func toldLogin(rec store.Record, t sdk.Token, at time.Time, uncertain bool, p sd
 // CheckLoginTime says why a person can't have logged in at a moment, if the
 // login lives; nil: it may be. Unless by force, a login that has ended by what
 // is known of the broker is none.
-func (k *Keeper) CheckLoginTime(account string, at time.Time, force bool) error {
+func (p persons) CheckLoginTime(account string, at time.Time, force bool) error {
+	k := p.keeper
 	return checkLoginTime(advice.Token{Account: account, Means: k.nature().means(), Stands: true}, at, k.Policy(), k.clock.Now().Wall, force)
 }
 
@@ -108,7 +109,8 @@ func checkLoginTime(by advice.Token, at time.Time, p sdk.Policy, now time.Time, 
 // The token stays, as a version of its own, so that consumers learn of it.
 // refreshToken, if it is not zero, must be the account's: otherwise it is
 // [ErrAnotherToken].
-func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Secret, at time.Time) (store.Record, error) {
+func (p persons) TellLogin(ctx context.Context, name string, refreshToken sdk.Secret, at time.Time) (store.Record, error) {
+	k := p.keeper
 	a, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return store.Record{}, err
@@ -128,7 +130,7 @@ func (k *Keeper) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	}
 	if _, open, err := k.cfg.Store.Intent(ctx, name); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: read the open attempt: %w", name, err)
-	} else if open || a.unfinished() {
+	} else if open || unfinished(a.state()) {
 		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
 	}
 	next := a.rec().Told(at, k.clock.Now().Wall)

@@ -38,7 +38,7 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	k.setRunning(true)
 	defer k.setRunning(false)
 	defer k.awaitFlights()
-	if err := k.settle(ctx, remote); err != nil {
+	if err := (settling{k, remote}).all(ctx); err != nil {
 		return err
 	}
 	k.ahead.tellGrantedElsewhere()
@@ -146,7 +146,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 	k.learn(is)
 	k.open.Learn(d)
 	if !d.Keepalive {
-		k.forgetSessions()
+		k.sessionsOf.forget()
 	}
 	if !was.met || other {
 		for _, a := range k.accounts {

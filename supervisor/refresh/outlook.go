@@ -120,7 +120,7 @@ func triedAfterEnd(rec store.Record) bool {
 
 // mintsAtOnce says whether the account is minted a token for now, and not by its plan:
 // it has none, nothing follows from it any more, or the key before was refused. A session
-// that is gone gives it its turn by [sessions.hasten].
+// that is gone gives it its turn by [sessionsOf.hasten].
 func (o outlook) mintsAtOnce() bool {
 	rec := o.rec()
 	switch {

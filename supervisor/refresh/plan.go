@@ -53,7 +53,7 @@ func (a *leased) replan() time.Time {
 	if due.Before(a.wish.notBefore) {
 		due = a.wish.notBefore
 	}
-	due = a.behindLogin(limited{a.account}.behind(due, now), now.Wall)
+	due = loginWait{a.account}.behind(limited{a.account}.behind(due, now), now.Wall)
 	a.plan.dueAt(due, now)
 	return due
 }

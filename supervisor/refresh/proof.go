@@ -55,10 +55,6 @@ func prove(in store.Intent, id, boot string, now time.Time, longest time.Duratio
 	return p
 }
 
-func (a *account) proofOf(in store.Intent) proof {
-	return prove(in, a.keeper.spool.id(), a.keeper.cfg.Boot, a.keeper.clock.Now().Wall, a.cfg.Timeout+answerMargin)
-}
-
 // place writes into an intent where its attempt will be noted, when it is over, and
 // what it is one of.
 func (a *leased) place(in *store.Intent) {

@@ -37,7 +37,7 @@ func (a *leased) takeEvidence(ctx context.Context) (bool, error) {
 // behind it until the broker has taken it.
 func (a *leased) takeLate(ctx context.Context, e store.Evidence, message string) error {
 	f := find{
-		token: a.whole(e.Token), parent: e.Parent, origin: store.OriginExternal, where: "an answer that was kept", message: message,
+		token: whole(e.Token, a.rec()), parent: e.Parent, origin: store.OriginExternal, where: "an answer that was kept", message: message,
 		otherLogin: e.Grant != a.rec().Grant, // or nobody knows
 		grantedTo:  e.GrantedTo,
 	}
@@ -52,7 +52,8 @@ func (a *leased) takeLate(ctx context.Context, e store.Evidence, message string)
 // TakeLate takes an answer that was set aside, by a person's word. It is
 // [ErrNotKept] if there is none, and [ErrOtherAccount] if its token is another
 // account's.
-func (k *Keeper) TakeLate(ctx context.Context, name, attempt string) (store.Record, error) {
+func (p persons) TakeLate(ctx context.Context, name, attempt string) (store.Record, error) {
+	k := p.keeper
 	a, err := k.claimNamed(ctx, name)
 	if err != nil {
 		return store.Record{}, err

@@ -15,11 +15,15 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
+// persons are what people ask for an account.
+type persons struct{ keeper *Keeper }
+
 // Refresh makes the account due now if it needs it (or with force in any
 // case, also in place of an unknown token in its shared file), and waits for the outcome. It returns whether a refresh was made;
 // without force an account that is not due yet and has no failure is left
 // alone. While the provider's process is down it waits, as long as ctx does.
-func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, error) {
+func (p persons) Refresh(ctx context.Context, name string, force bool) (bool, error) {
+	k := p.keeper
 	k.mu.Lock()
 	a, ok := k.accounts[name]
 	var err error
@@ -40,8 +44,8 @@ func (k *Keeper) Refresh(ctx context.Context, name string, force bool) (bool, er
 		now := k.clock.Now()
 		l := limited{a}
 		err = l.err(l.held(a.outlook().kind(), false, now), now)
-	case !force && a.waitsForLogin(k.clock.Now().Wall):
-		err = a.errLoginOpen()
+	case !force && (loginWait{a}).waits(k.clock.Now().Wall):
+		err = loginWait{a}.err()
 	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.plan.isDue():
 		k.mu.Unlock()
 		return false, nil
@@ -89,7 +93,8 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 // nothing. One that is another account's is never taken: [ErrOtherAccount]. If
 // rec.Version is not 0 and the next one is another by now, it fails so too,
 // with force or without.
-func (k *Keeper) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
+func (p persons) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
+	k := p.keeper
 	a, err := k.claimNamed(ctx, rec.Account)
 	if err != nil {
 		return store.Record{}, err

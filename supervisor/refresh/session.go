@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -29,9 +30,13 @@ type sessions struct {
 	hastened time.Time
 }
 
+// sessionsOf is what the sessions of a provider's tokens mean for its accounts.
+type sessionsOf struct{ keeper *Keeper }
+
 // Serves says whether the provider's process takes turns: it is known, and what was
 // left open is settled.
-func (k *Keeper) Serves() bool {
+func (s sessionsOf) Serves() bool {
+	k := s.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.remote != nil
@@ -41,9 +46,10 @@ func (k *Keeper) Serves() bool {
 // kept alive: the provider serves, the token is durable, lives and may be used, and
 // no attempt is under way. It is an error that nobody can say whether the provider may
 // have it.
-func (k *Keeper) Session(name string) (sdk.Account, store.Record, bool, error) {
+func (s sessionsOf) Session(name string) (sdk.Account, store.Record, bool, error) {
+	k := s.keeper
 	a, known := k.accounts[name]
-	if !known || !a.hasSession() {
+	if !known || !s.has(a) {
 		return sdk.Account{}, store.Record{}, false, nil
 	}
 	err := a.steered(time.Now().Add(-verdictLasts))
@@ -53,14 +59,15 @@ func (k *Keeper) Session(name string) (sdk.Account, store.Record, bool, error) {
 	k.mu.Lock()
 	rec := a.rec()
 	k.mu.Unlock()
-	return a.cfg.Account, rec, a.hasSession(), err
+	return a.cfg.Account, rec, s.has(a), err
 }
 
 // SessionOf says whether the session of a version is still to be kept alive, as far as
 // that is known without a look at the disk.
-func (k *Keeper) SessionOf(name string, version uint64) bool {
+func (s sessionsOf) SessionOf(name string, version uint64) bool {
+	k := s.keeper
 	a, known := k.accounts[name]
-	if !known || !a.hasSession() {
+	if !known || !s.has(a) {
 		return false
 	}
 	k.mu.Lock()
@@ -72,8 +79,9 @@ func (k *Keeper) SessionOf(name string, version uint64) bool {
 // session. That it has refused a refresh token or a key ends none.
 func AccessRefused(rec store.Record) bool { return rec.Way == store.WayRenew && rec.Refused() }
 
-func (a *account) hasSession() bool {
-	k := a.keeper
+// has says whether the account has one that is to be kept alive.
+func (s sessionsOf) has(a *account) bool {
+	k := s.keeper
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	rec := a.rec()
@@ -81,13 +89,14 @@ func (a *account) hasSession() bool {
 }
 
 // SessionGone takes note of whether the session of a version is over. See [Status.SessionGone].
-func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
+func (s sessionsOf) SessionGone(name string, version uint64, gone bool) {
+	k := s.keeper
 	a, ok := k.accounts[name]
 	if !ok {
 		return
 	}
 	k.mu.Lock()
-	was, hastened := a.sessionGone(), false
+	was, hastened := a.session.isGone(a.state()), false
 	switch {
 	case !a.stored() || a.rec().Version != version:
 		k.mu.Unlock()
@@ -96,7 +105,7 @@ func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
 		a.session.gone = 0
 	default:
 		a.session.gone = version
-		hastened = a.hasten()
+		hastened = s.hasten(a)
 	}
 	person := a.rec().Way == store.WayLogin
 	if was != gone {
@@ -118,19 +127,19 @@ func (k *Keeper) SessionGone(name string, version uint64, gone bool) {
 // SessionOver is what people are told of a session that is gone.
 const SessionOver = "the broker says that the session of its token is over"
 
-// sessionGone says whether the session of its newest token is over. The caller
+// isGone says whether the session of an account's newest token is over. The caller
 // holds k.mu.
-func (a *account) sessionGone() bool { return a.stored() && a.session.gone == a.rec().Version }
+func (s sessions) isGone(of acct.State) bool { return of.Stored() && s.gone == of.Record().Version }
 
 // hasten gives the account its turn now, if it would have one later and nothing
 // but time keeps it from that, and says so. The caller holds k.mu.
-func (a *account) hasten() bool {
+func (s sessionsOf) hasten(a *account) bool {
 	now := a.keeper.clock.Now()
 	due, planned := a.plan.due()
 	since := now.Wall.Sub(a.session.hastened)
 	switch {
 	case !a.session.hastened.IsZero() && since >= 0 && since < hastenEvery,
-		!planned, !due.After(now.Wall), a.plan.pause != promise.None, a.wish.notBefore.After(now.Wall), !a.heldByLogin(now.Wall).IsZero():
+		!planned, !due.After(now.Wall), a.plan.pause != promise.None, a.wish.notBefore.After(now.Wall), !(loginWait{a}).until(now.Wall).IsZero():
 		return false
 	}
 	idle := a.ifIdle(func(a *leased) { a.plan.dueAt(now.Wall, now) })
@@ -140,9 +149,10 @@ func (a *account) hasten() bool {
 	return idle
 }
 
-// forgetSessions is told that nobody says any more how sessions are. The caller holds
+// forget is told that nobody says any more how sessions are. The caller holds
 // k.mu.
-func (k *Keeper) forgetSessions() {
+func (s sessionsOf) forget() {
+	k := s.keeper
 	for _, a := range k.accounts {
 		if a.session.gone != 0 {
 			a.session.gone = 0

@@ -16,11 +16,18 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// settle brings every attempt to an end that an earlier generation, or an
+// settling is the Keeper at the start of a generation: it settles, through that
+// process, what stands open.
+type settling struct {
+	*Keeper
+	through *sdk.Remote
+}
+
+// all brings every attempt to an end that an earlier generation, or an
 // earlier supervisor, left open, before anything new is sent.
-func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
+func (k settling) all(ctx context.Context) error {
 	// Like an attempt, settling is not cancelled half-way.
-	entries, err := k.unsettled(ctx, remote)
+	entries, err := k.unsettled(ctx)
 	if err != nil {
 		return err
 	}
@@ -31,7 +38,7 @@ func (k *Keeper) settle(ctx context.Context, remote *sdk.Remote) error {
 		if err != nil {
 			return err
 		}
-		a.remote = remote
+		a.remote = k.through
 		err = a.settleAll(ctx, found)
 		if !errors.Is(err, sdk.ErrConnection) {
 			a.share.Forgo()
@@ -77,7 +84,7 @@ func (a *leased) settleAgain(ctx context.Context) (settled bool, err error) {
 	if err != nil {
 		return true, a.diskTrouble(err)
 	}
-	if err = a.settleAll(ctx, a.keeper.ofOurs(ctx, entries)); err != nil {
+	if err = a.settleAll(ctx, settling{a.keeper, a.remote}.ofOurs(ctx, entries)); err != nil {
 		a.stillUnsettled(err)
 	}
 	return true, err
@@ -195,9 +202,13 @@ func (a *leased) found(in store.Intent, intended bool) {
 	}
 }
 
+func (a attempt) proof() proof {
+	return prove(a.in, a.keeper.spool.id(), a.keeper.cfg.Boot, a.keeper.clock.Now().Wall, a.cfg.Timeout+answerMargin)
+}
+
 // settleIntent ends an intent of which the spool knows nothing.
 func (a attempt) settleIntent(ctx context.Context) error {
-	proof := a.proofOf(a.in)
+	proof := a.proof()
 	switch {
 	case a.state().Held() != nil:
 		return a.keepHeld(ctx)
@@ -223,7 +234,7 @@ func (a attempt) settleIntent(ctx context.Context) error {
 
 // settleSpooled ends the intended attempt by what its slot holds.
 func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
-	proof := a.proofOf(a.in)
+	proof := a.proof()
 	switch {
 	case e.Progress == spool.Answered:
 		return a.run(ctx)

@@ -23,7 +23,7 @@ const (
 // unsettled asks for what stands in the spool. The process waits meanwhile for
 // the one before it, which may hear an answer out: bounded, because it may also
 // hang.
-func (k *Keeper) unsettled(ctx context.Context, remote *sdk.Remote) ([]spool.Entry, error) {
+func (k settling) unsettled(ctx context.Context) ([]spool.Entry, error) {
 	var open []store.Intent
 	for name := range k.accounts {
 		in, intended, err := k.cfg.Store.Intent(ctx, name)
@@ -45,7 +45,7 @@ func (k *Keeper) unsettled(ctx context.Context, remote *sdk.Remote) ([]spool.Ent
 		shares[n] = a.share
 	}
 	defer shares.Collect(patient, k.cfg.Bequests)() // which ends before the process that has them
-	return k.spool.read(patient, k.cfg.Provider, remote)
+	return k.spool.read(patient, k.cfg.Provider, k.through)
 }
 
 // spoolPatience is how long a process may keep the spool that has made these
@@ -62,7 +62,7 @@ func spoolPatience(open []store.Intent, timeout time.Duration, now time.Time) ti
 	return min(left, timeout) + spoolSlack // a clock that was set must not make it long
 }
 
-func (k *Keeper) longestTimeout() (longest time.Duration) {
+func (k settling) longestTimeout() (longest time.Duration) {
 	for _, a := range k.accounts {
 		longest = max(longest, a.cfg.Timeout)
 	}
@@ -97,7 +97,7 @@ func (s spooled) doubts(in *store.Intent) (changed bool) {
 // ofOurs sorts what the provider says is in its spool by account, oldest first.
 // Left out is what belongs to no account here, and an attempt that was announced
 // for another account than the provider says.
-func (k *Keeper) ofOurs(ctx context.Context, entries []spool.Entry) spooled {
+func (k settling) ofOurs(ctx context.Context, entries []spool.Entry) spooled {
 	ours := spooled{map[string][]spool.Entry{}, map[string]bool{}}
 	if len(entries) == 0 {
 		return ours
@@ -144,7 +144,7 @@ func nameOnly(name string) string {
 
 // announced leads from each attempt that is open, or was the last one that
 // brought a token, to its account.
-func (k *Keeper) announced(ctx context.Context) map[string]string {
+func (k settling) announced(ctx context.Context) map[string]string {
 	all := make(map[string]string, len(k.accounts))
 	for name, a := range k.accounts {
 		in, open, err := k.cfg.Store.Intent(ctx, name)

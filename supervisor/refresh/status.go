@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
@@ -74,7 +75,7 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	if !ok {
 		return Status{}, false
 	}
-	if s = a.statusOf(); s.Waiting == promise.LockHeld && s.InFlight {
+	if s = (view{a}).status(); s.Waiting == promise.LockHeld && s.InFlight {
 		// To find out who holds a lock takes a while, and whoever does that
 		// must keep nobody else.
 		if err := a.share.Held(); err != nil {
@@ -86,13 +87,16 @@ func (k *Keeper) Status(name string) (s Status, ok bool) {
 	return s, true
 }
 
-func (a *account) statusOf() (s Status) {
+// view is an account as it is shown.
+type view struct{ *account }
+
+func (a view) status() (s Status) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	at := a.keeper.clock.Now()
 	now, o := at.Wall, a.outlook()
-	s.State, s.Record, s.InFlight, s.MaxFailures = a.shown(now, o.ended()), a.newest(), a.guard.Taken(), a.cfg.MaxFailures
-	s.Undecided, s.SessionGone = a.state().Undecided(), a.sessionGone()
+	s.State, s.Record, s.InFlight, s.MaxFailures = o.shown(), newestOf(o.state), a.guard.Taken(), a.cfg.MaxFailures
+	s.Undecided, s.SessionGone = a.state().Undecided(), o.gone
 	s.Due, _ = a.plan.due()
 	s.Met, s.LoginEnd = o.nature.met, loginEnd(s.Record, o.nature)
 	s.Mints, s.By = o.kind() == spool.KindMint, a.say.mended(a.rec())
@@ -117,9 +121,9 @@ func (a *account) statusOf() (s Status) {
 		if s.Waiting == a.plan.pause && a.plan.pauseText != "" {
 			s.WaitingText = a.plan.pauseText
 		}
-	case limited{a}.waits(now):
+	case limited{a.account}.waits(now):
 		s.Waiting, s.WaitingText = promise.Limit, a.plan.pauseText
-	case a.waitsForLogin(now):
+	case (loginWait{a.account}).waits(now):
 		s.Waiting, s.WaitingText = promise.LoginOpen, a.plan.pauseText
 	case q.Text != "":
 		s.Waiting = promise.Asked // it would wait at its due moment, too
@@ -128,7 +132,7 @@ func (a *account) statusOf() (s Status) {
 		s.WaitingText = q.Text + "; " + q.Ways
 	}
 	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
-		_, unpolled := limited{a}.unpolled(l.Poll)
+		_, unpolled := limited{a.account}.unpolled(l.Poll)
 		open := l.Begun(unpolled)
 		open.URL, open.UserCode, open.Instructions = "", "", ""
 		s.Login = &open
@@ -146,25 +150,26 @@ func (a *account) statusOf() (s Status) {
 	return s
 }
 
-// newest is what consumers are served: the record, or the version that could
+// newestOf is what consumers are served: the record, or the version that could
 // not be stored yet.
-func (a *account) newest() store.Record {
-	if held := a.state().Held(); held != nil {
+func newestOf(s acct.State) store.Record {
+	if held := s.Held(); held != nil {
 		return *held
 	}
-	return a.rec()
+	return s.Record()
 }
 
-// shown is the state of the account for people; ended: its login is over.
-func (a *account) shown(now time.Time, ended bool) State {
+// shown is the state of the account for people.
+func (o outlook) shown() State {
+	rec, s := o.rec(), o.state
 	switch {
-	case !a.stored() && !KeyRefused(a.rec()):
+	case !s.Stored() && !KeyRefused(rec):
 		return New
-	case a.rec().NeedsLogin(), ended:
+	case rec.NeedsLogin(), o.ended():
 		return NeedsLogin
-	case !a.newest().Token.Valid(now):
+	case !newestOf(s).Token.Valid(o.now):
 		return Expired
-	case a.rec().Health.Failures > 0 || a.state().Ambiguous() != nil || a.state().Elsewhere() != nil || a.state().IsCut() || a.state().IsAnswered():
+	case rec.Health.Failures > 0 || s.Ambiguous() != nil || s.Elsewhere() != nil || s.IsCut() || s.IsAnswered():
 		return Retrying
 	default:
 		return Valid
