@@ -212,7 +212,7 @@ func deadOnArrival(rec *store.Record, before store.Record, in store.Intent, reco
 }
 
 // tellDead tells of it as of any failed refresh.
-func (a *leased) tellDead(rec store.Record, next time.Time) {
+func (a answered) tellDead(rec store.Record, next time.Time) {
 	h := rec.Health
 	a.Publish(slog.LevelWarn, event.Event{
 		Type: event.RefreshFailed, Version: rec.Version, Attempt: rec.Attempt, Kind: string(h.LastKind),
@@ -229,7 +229,7 @@ func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Int
 }
 
 // tellTimes warns once of a lifetime that is odd, and of wishes that it cuts.
-func (a *leased) tellTimes(rec store.Record, doubt string) {
+func (a answered) tellTimes(rec store.Record, doubt string) {
 	a.keeper.mu.Lock()
 	p := policyOf(&a.cfg, a.keeper.nature())
 	p.BeforeExpiry = a.cfg.BeforeExpiry // what the provider wishes fits itself

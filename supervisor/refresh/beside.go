@@ -63,7 +63,7 @@ func (a hearing) hear(ctx context.Context, does acct.Action) (sdk.Answer, error)
 		case <-answered:
 			return answer, err
 		case s := <-codes:
-			s.rec, s.err = a.complete(ctx, s)
+			s.rec, s.err = loggingIn{a.leased}.complete(ctx, s)
 			a.exchange = nil
 			close(s.done)
 		}
@@ -112,7 +112,7 @@ func (a hearing) late(ctx context.Context, answer sdk.Answer, err error) error {
 		return errors.Join(fmt.Errorf("account %s, attempt %s: %w", a.cfg.Name, a.in.Attempt, sdk.ErrConnection), err)
 	case !a.state().IsFree() || a.stands(ctx): // the store and the spool say what is announced
 		a.tell(acct.NotAnnounced{})
-		_, err := a.settleAgain(ctx)
+		_, err := settler{a.leased}.settleAgain(ctx)
 		return err
 	case err != nil:
 		a.Log().Info("the refresh that a login has overtaken brought no token", "attempt", a.in.Attempt, "error", err)
@@ -139,12 +139,12 @@ func (a hearing) stands(ctx context.Context) bool {
 
 // settleLate keeps the answer of an old grant that could not be kept when it came,
 // before a new attempt needs its slot.
-func (a *leased) settleLate(ctx context.Context) error {
+func (a settler) settleLate(ctx context.Context) error {
 	if a.desk().late == nil {
 		return nil
 	}
 	e := *a.desk().late
-	err := stray{a, e}.settle(ctx)
+	err := stray{a.leased, e}.settle(ctx)
 	if err == nil {
 		a.desk().late = nil
 	}

@@ -64,7 +64,7 @@ func (a answered) another(ctx context.Context, c *store.Candidate) error {
 			"account %s: %s has logged in, and this is the account of %s; the answer has no whole token, so nothing of it was kept",
 			a.cfg.Name, c.GrantedTo.Person, OwnerOf(a.rec()))})
 	}
-	rec, err := a.putBeside(ctx, c)
+	rec, err := loggingIn{a.leased}.putBeside(ctx, c)
 	if err != nil {
 		a.tell(acct.NotStored{})
 		return a.diskTrouble(err)
@@ -81,16 +81,16 @@ func (a answered) another(ctx context.Context, c *store.Candidate) error {
 	}
 	a.keeper.mu.Unlock()
 	a.Over(event.DiskTrouble)
-	a.tellWaits()
+	loggingIn{a.leased}.tellWaits()
 	a.free(ctx, a.in.Attempt)
 	if cut {
-		return a.settleGivenBack(ctx, a.in.Before)
+		return settler{a.leased}.settleGivenBack(ctx, a.in.Before)
 	}
 	return nil
 }
 
 // putBeside makes a candidate durable, and returns the record beside which it is.
-func (a *leased) putBeside(ctx context.Context, c *store.Candidate) (store.Record, error) {
+func (a loggingIn) putBeside(ctx context.Context, c *store.Candidate) (store.Record, error) {
 	if err := a.keeper.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, c); err != nil {
 		return store.Record{}, fmt.Errorf("store the login of another person, which the provider's spool still holds: %w", err)
 	}
@@ -100,7 +100,7 @@ func (a *leased) putBeside(ctx context.Context, c *store.Candidate) (store.Recor
 	return rec, nil
 }
 
-func (a *leased) tellWaits() {
+func (a loggingIn) tellWaits() {
 	a.Publish(slog.LevelWarn, event.Event{Type: event.LoginWaits, Attempt: a.rec().Candidate.Attempt, Message: waits(a.rec())})
 }
 
@@ -147,7 +147,7 @@ func (p persons) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 	if err := a.storeHeld(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err = a.withShared(ctx, func() error { return a.confirmed(ctx, c, now) })
+	err = sharer{a}.withShared(ctx, func() error { return loggingIn{a}.confirmed(ctx, c, now) })
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -156,7 +156,7 @@ func (p persons) ConfirmLogin(ctx context.Context, name string) (store.Record, e
 
 // confirmed commits a candidate as the account's next record, over whatever
 // attempt stands open.
-func (a *leased) confirmed(ctx context.Context, c *store.Candidate, now time.Time) error {
+func (a loggingIn) confirmed(ctx context.Context, c *store.Candidate, now time.Time) error {
 	a.share.ProveForLogin()
 	t := c.Token
 	if t.Private == nil { // the other person's are not his

@@ -42,13 +42,13 @@ type round struct {
 // committed nothing cancels it: ctx gives values only.
 func (a *round) run(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
-	settled, err := a.settleAgain(ctx)
+	settled, err := settler{a.leased}.settleAgain(ctx)
 	if err == nil {
-		err = a.settleLate(ctx)
+		err = settler{a.leased}.settleLate(ctx)
 	}
 	if err == nil && !(settled && a.comesLater()) {
 		a.askAhead(ctx)
-		err = a.withShared(ctx, func() error { return a.turn(ctx) })
+		err = sharer{a.leased}.withShared(ctx, func() error { return a.turn(ctx) })
 	}
 	a.landed(err)
 	return err
@@ -74,7 +74,7 @@ func (a *round) turn(ctx context.Context) error {
 	default:
 		return nil
 	}
-	adopted, err := a.adopt(ctx)
+	adopted, err := sharer{a.leased}.adopt(ctx)
 	if errors.Is(err, errAsked) && a.insisted() {
 		err = nil
 	}
@@ -83,7 +83,7 @@ func (a *round) turn(ctx context.Context) error {
 		a.saw()
 		return err
 	}
-	taken, doubt, failed := a.consult(ctx, a.ahead)
+	taken, doubt, failed := finder{a.leased}.consult(ctx, a.ahead)
 	if taken {
 		a.saw()
 		return failed
@@ -251,7 +251,7 @@ func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error))
 		ID: a.in.Attempt, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
 		Deadline: time.Now().Add(a.cfg.Timeout), Spool: a.in.Spool,
 	}
-	a.lend(id.ID)
+	a.lend()
 	remote, patience := a.remote, a.cfg.Timeout+answerMargin
 	if a.in.Kind == spool.KindExchange {
 		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}

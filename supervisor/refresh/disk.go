@@ -18,7 +18,7 @@ import (
 
 // hold serves a token from memory that could not be stored. It is durable all
 // the same, in the provider's spool, from where the attempt is resumed.
-func (a *leased) hold(ctx context.Context, rec store.Record) {
+func (a answered) hold(ctx context.Context, rec store.Record) {
 	if a.state().IsAnswered() {
 		return
 	}

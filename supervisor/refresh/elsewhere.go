@@ -55,7 +55,7 @@ type inquiry struct {
 }
 
 // inquire asks the account's destinations what they hold.
-func (a *leased) inquire(ctx context.Context) Elsewhere {
+func (a finder) inquire(ctx context.Context) Elsewhere {
 	limit := askingMost
 	if left := a.rec().Token.Expiry().Sub(a.keeper.clock.Now().Wall); left > 0 {
 		limit = min(limit, max(left-lastMoment, askingLeast))
@@ -85,14 +85,14 @@ type wrongZone struct{ fault, sink string }
 func (a *round) askAhead(ctx context.Context) {
 	a.ahead = nil
 	if a.keeper.cfg.Elsewhere != nil && a.share != nil && a.stored() && !unfinished(a.state()) {
-		a.ahead = &inquiry{a.rec().Version, a.inquire(ctx)}
+		a.ahead = &inquiry{a.rec().Version, finder{a.leased}.inquire(ctx)}
 	}
 }
 
 // consult asks the account's destinations what they hold, or goes by what they
 // have said ahead (nil: nothing), and takes what is newer than the record. doubt is why the
 // record's token should wait.
-func (a *leased) consult(ctx context.Context, ahead *inquiry) (taken bool, doubt string, err error) {
+func (a finder) consult(ctx context.Context, ahead *inquiry) (taken bool, doubt string, err error) {
 	if a.keeper.cfg.Elsewhere == nil || !a.stored() {
 		return false, "", nil
 	}
@@ -143,7 +143,7 @@ func (a *round) waitInDoubt(doubt string) error {
 
 // foundAfterRefusal looks once more for a living token, now that the record's
 // is known to be dead.
-func (a *leased) foundAfterRefusal(ctx context.Context, attempt string) (bool, error) {
+func (a finder) foundAfterRefusal(ctx context.Context, attempt string) (bool, error) {
 	found, _, err := a.consult(ctx, nil)
 	if err == nil && found {
 		a.Trouble(slog.LevelWarn, event.Event{
@@ -161,7 +161,7 @@ var errWentBack = errors.New("the refresh token that was found elsewhere was ref
 
 // goBack returns to the newest token that the refused one had taken the place
 // of, if that may live. Those before it are kept for when it does not.
-func (a *leased) goBack(ctx context.Context, refused store.Record) error {
+func (a finder) goBack(ctx context.Context, refused store.Record) error {
 	chain := refused.Unproven(refused.Token)
 	b, now := chain[0], a.keeper.clock.Now().Wall
 	rec := refused.Next(b.Token, store.OriginExternal, "", now)

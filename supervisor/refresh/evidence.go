@@ -48,9 +48,9 @@ type stray struct {
 // that is left of a login, where the store was restored from a backup.
 func (a stray) settle(ctx context.Context) error {
 	if a.e.Progress != spool.Answered || has(a.rec(), a.e.Attempt) {
-		return a.clear(ctx, a.e.Attempt)
+		return settler{a.leased}.clear(ctx, a.e.Attempt)
 	}
-	return a.settleShared(ctx, func() error {
+	return sharer{a.leased}.settleShared(ctx, func() error {
 		if a.isObtained() && !unfinished(a.state()) {
 			return a.announce(ctx)
 		}
@@ -114,7 +114,7 @@ func (a stray) weigh(ctx context.Context) error {
 	case kind == sdk.KindNotSent, errors.Is(err, sdk.ErrUnimplemented): // it was not read either
 		return a.say.of(err)
 	default: // it brought no token, or one that nobody can read, which the provider puts aside
-		return a.clear(ctx, a.e.Attempt)
+		return settler{a.leased}.clear(ctx, a.e.Attempt)
 	}
 	return a.keep(ctx, answer)
 }
@@ -137,21 +137,21 @@ func (a stray) keep(ctx context.Context, answer sdk.Answer) error {
 	}
 	was := answered{a.attempt(in), answer}
 	c := was.candidate(t)
-	switch v := a.verdictOf(t); {
+	switch v := (finder{a.leased}).verdictOf(t); {
 	case c != nil && !isHalf(t):
-		rec, err := a.putBeside(ctx, c)
+		rec, err := loggingIn{a.leased}.putBeside(ctx, c)
 		if err != nil {
 			return a.diskTrouble(err)
 		}
 		a.tell(acct.Corrected{Record: rec})
-		a.tellWaits()
+		loggingIn{a.leased}.tellWaits()
 	case v == lineage.Silent || v.Known():
 		// Without a refresh token, or with one that the record has or had: nothing
 		// is lost by it.
 	case a.spends() && !unfinished(a.state()):
 		return a.announce(ctx)
 	case v == lineage.Newer && !intended && a.succeeds():
-		if err = a.take(ctx, a.find(t)); err == nil {
+		if err = (finder{a.leased}).take(ctx, a.find(t)); err == nil {
 			was.bringToShared(a.rec())
 		}
 	default:
@@ -161,11 +161,11 @@ func (a stray) keep(ctx context.Context, answer sdk.Answer) error {
 		return err
 	}
 	crashpoint.Here("refresh: a stray answer is kept")
-	return a.clear(ctx, a.e.Attempt)
+	return settler{a.leased}.clear(ctx, a.e.Attempt)
 }
 
 // verdictOf says how the token of an answer stands to the record.
-func (a *leased) verdictOf(t sdk.Token) lineage.Verdict {
+func (a finder) verdictOf(t sdk.Token) lineage.Verdict {
 	fp := t.RefreshToken.Fingerprint()
 	if slices.ContainsFunc(a.rec().Before, func(b store.Before) bool { return b.Token.RefreshToken.Fingerprint() == fp }) {
 		return lineage.Past
@@ -281,7 +281,7 @@ func (a answered) keepBesideRefusal(ctx context.Context, t sdk.Token) error {
 	a.Publish(slog.LevelError, event.Event{Type: event.LoginFailed, Attempt: a.in.Attempt, Kind: string(cause.Kind), Message: cause.Message})
 	exchange{a.attempt}.over(ctx, cause)
 	a.free(ctx, a.in.Attempt)
-	return errors.Join(cause, a.settleGivenBack(ctx, a.in.Before))
+	return errors.Join(cause, settler{a.leased}.settleGivenBack(ctx, a.in.Before))
 }
 
 // conflicting ends an attempt whose answer, which was to be rec, the store did not
@@ -305,5 +305,5 @@ func (a answered) conflicting(ctx context.Context, rec store.Record, conflict er
 	a.free(ctx, a.in.Attempt)
 	err = fmt.Errorf("account %s: the broker's answer was not installed, and is kept for a day: %s: %w", a.cfg.Name, why, conflict)
 	exchange{a.attempt}.over(ctx, err)
-	return errors.Join(err, a.settleGivenBack(ctx, a.in.Before))
+	return errors.Join(err, settler{a.leased}.settleGivenBack(ctx, a.in.Before))
 }

@@ -46,11 +46,14 @@ func (unclaimed *account) completeWith(ctx context.Context, remote *sdk.Remote, 
 	}
 	defer a.release()
 	a.remote = remote
-	return a.complete(context.WithoutCancel(ctx), s)
+	return loggingIn{a}.complete(context.WithoutCancel(ctx), s)
 }
 
+// loggingIn is an account in which somebody logs in.
+type loggingIn struct{ *leased }
+
 // complete spends a code, and returns the record that has come of it.
-func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error) {
+func (a loggingIn) complete(ctx context.Context, s *spending) (store.Record, error) {
 	k, name := a.keeper, a.cfg.Name
 	l := k.open.At(name, k.clock.Now().Wall)
 	if l == nil || l.State != s.state {
@@ -65,7 +68,7 @@ func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error
 	if err := a.settleBeforeLogin(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err := a.withShared(ctx, func() error { return a.spendCode(ctx) })
+	err := sharer{a.leased}.withShared(ctx, func() error { return a.spendCode(ctx) })
 	if err == nil && s.aside {
 		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec()))
 	}
@@ -77,7 +80,7 @@ func (a *leased) complete(ctx context.Context, s *spending) (store.Record, error
 
 // settleBeforeLogin takes a token that still waits in the spool first: the
 // account's slot is needed.
-func (a *leased) settleBeforeLogin(ctx context.Context) error {
+func (a loggingIn) settleBeforeLogin(ctx context.Context) error {
 	in, unfinished := a.state().Unfinished()
 	switch {
 	case !unfinished && (a.state().IsCut() || a.state().IsAnswered()):
@@ -88,11 +91,11 @@ func (a *leased) settleBeforeLogin(ctx context.Context) error {
 	case a.state().IsAnswered():
 		return a.attempt(in).run(ctx)
 	}
-	_ = a.settleShared(ctx, func() error { return a.attempt(in).run(ctx) })
+	_ = sharer{a.leased}.settleShared(ctx, func() error { return a.attempt(in).run(ctx) })
 	return nil // whatever it was, it does not keep a person from logging in
 }
 
-func (a *leased) spendCode(ctx context.Context) error {
+func (a loggingIn) spendCode(ctx context.Context) error {
 	if err := a.steered(time.Now()); err != nil {
 		return fmt.Errorf("account %s: the code was not used: %w", a.cfg.Name, err)
 	}

@@ -40,6 +40,9 @@ func (a *leased) endFound(rec store.Record) {
 	}
 }
 
+// finder is an account that takes tokens which were found elsewhere.
+type finder struct{ *leased }
+
 // find is a token that was found somewhere, of which nobody knows whether it
 // lives.
 type find struct {
@@ -56,7 +59,7 @@ type find struct {
 
 // takeFound stores what another program wrote as the account's newest version.
 // where says for people what held it.
-func (a *leased) takeFound(ctx context.Context, d format.Document, origin store.Origin, where string) error {
+func (a finder) takeFound(ctx context.Context, d format.Document, origin store.Origin, where string) error {
 	f := a.keeper.Foreign(d)
 	return a.take(ctx, find{
 		token: f.Token, loginAt: f.LoginAt, loginUncertain: d.LoginUncertain, origin: origin, where: where,
@@ -66,7 +69,7 @@ func (a *leased) takeFound(ctx context.Context, d format.Document, origin store.
 
 // take stores a find as the account's newest version, behind which stands what
 // it took the place of, until the broker has taken it.
-func (a *leased) take(ctx context.Context, f find) error {
+func (a finder) take(ctx context.Context, f find) error {
 	rec := a.next(f.token, f.origin, "", a.keeper.clock.Now().Wall)
 	rec.Account, rec.Provider = a.cfg.Name, a.keeper.cfg.Provider
 	rec.Before, rec.FoundIn = a.unproven(rec.Token), f.where

@@ -180,7 +180,7 @@ func unfinished(s acct.State) bool {
 
 // unexpected is the failure of an attempt that is not to be made as the account
 // stands.
-func (a *leased) unexpected() error {
+func (a attempt) unexpected() error {
 	a.keeper.mu.Lock()
 	a.retry(schedule.Failure{InRow: 3})
 	a.keeper.mu.Unlock()

@@ -55,7 +55,7 @@ func KeyRefused(rec store.Record) bool { return rec.Key != "" && rec.NeedsLogin(
 
 // begins is the attempt that the account is about to announce: its kind, and the
 // fingerprint of what it sends.
-func (a *leased) begins() (kind, fingerprint string, err error) {
+func (a *round) begins() (kind, fingerprint string, err error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	kind = a.outlook().kind()
@@ -152,7 +152,7 @@ func (a *leased) load(ctx context.Context) (store.Record, error) {
 }
 
 // loadOrNone is load; of version 0 if there is no record.
-func (a *leased) loadOrNone(ctx context.Context) (store.Record, error) {
+func (a *round) loadOrNone(ctx context.Context) (store.Record, error) {
 	rec, err := a.load(ctx)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.Record{Account: a.cfg.Name}, nil
@@ -161,7 +161,7 @@ func (a *leased) loadOrNone(ctx context.Context) (store.Record, error) {
 }
 
 // mintsNow says whether the account's next attempt is a mint.
-func (a *leased) mintsNow() bool {
+func (a *round) mintsNow() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	return a.outlook().kind() == spool.KindMint

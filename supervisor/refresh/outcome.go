@@ -112,7 +112,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	// A program that writes the shared file without its lock may have been
 	// faster. Ours is dead, so whatever is there that we do not know is better.
 	a.tell(acct.Denied{Fingerprint: a.in.Fingerprint})
-	if adopted, err := a.adopt(ctx); err != nil && !errors.Is(err, sharing.ErrUnseen) && !errors.Is(err, errAsked) {
+	if adopted, err := (sharer{a.leased}).adopt(ctx); err != nil && !errors.Is(err, sharing.ErrUnseen) && !errors.Is(err, errAsked) {
 		return err
 	} else if adopted {
 		a.Trouble(slog.LevelWarn, event.Event{
@@ -123,13 +123,13 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 		a.free(ctx, a.in.Attempt)
 		return nil
 	}
-	if found, err := a.foundAfterRefusal(ctx, a.in.Attempt); found || err != nil {
+	if found, err := (finder{a.leased}).foundAfterRefusal(ctx, a.in.Attempt); found || err != nil {
 		if err == nil {
 			a.free(ctx, a.in.Attempt)
 		}
 		return err
 	}
-	if taken, err := a.takeEvidence(ctx); taken || err != nil {
+	if taken, err := (finder{a.leased}).takeEvidence(ctx); taken || err != nil {
 		if err == nil {
 			a.free(ctx, a.in.Attempt)
 			err = errWentBack
@@ -145,7 +145,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	known := newest && stored.Refused() // somebody has insisted on one more try
 	said := cause.Error()
 	if newest {
-		said = a.ofFound(stored, cause)
+		said = finder{a.leased}.ofFound(stored, cause)
 	}
 	h := stored.Health
 	h.Failures++
@@ -155,7 +155,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 	h.Ambiguous = time.Time{}
 	does := a.tell(acct.NothingElse{})
 	if newest && does == acct.GoBack {
-		if err := a.goBack(ctx, stored); err != nil {
+		if err := (finder{a.leased}).goBack(ctx, stored); err != nil {
 			return err
 		}
 		a.free(ctx, a.in.Attempt)
@@ -201,7 +201,7 @@ func (a attempt) refused(ctx context.Context, cause error) error {
 }
 
 // ofFound says of a refusal whose token it was, if no broker has given it to us.
-func (a *leased) ofFound(rec store.Record, cause error) string {
+func (a finder) ofFound(rec store.Record, cause error) string {
 	from := a.broughtBy(rec)
 	if from == "" {
 		return cause.Error()

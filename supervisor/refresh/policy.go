@@ -23,7 +23,7 @@ func foreignOrigin(o store.Origin) bool {
 
 // broughtBy says for people where a record's token comes from that no broker has
 // given us; "": the broker did.
-func (a *leased) broughtBy(rec store.Record) string {
+func (a finder) broughtBy(rec store.Record) string {
 	switch {
 	case rec.Origin == store.OriginImport:
 		return "an import of " + moment.Stamp(rec.StoredAt)
@@ -48,7 +48,7 @@ const theBroker = "the broker"
 
 // unproven is what a version with the token found has to keep of the account's
 // record, which it takes the place of.
-func (a *leased) unproven(found sdk.Token) []store.Before {
+func (a finder) unproven(found sdk.Token) []store.Before {
 	rec := a.rec()
 	rec.FoundIn = a.broughtBy(rec)
 	return rec.Unproven(found)

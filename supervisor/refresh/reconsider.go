@@ -19,7 +19,7 @@ var ErrNotKept = errors.New("no answer to that attempt is kept")
 
 // takeEvidence takes the newest answer that was set aside and may live, now that
 // the record's refresh token is known to be dead.
-func (a *leased) takeEvidence(ctx context.Context) (bool, error) {
+func (a finder) takeEvidence(ctx context.Context) (bool, error) {
 	if !a.rec().Refused() {
 		return false, nil // what was refused is not the newest
 	}
@@ -35,7 +35,7 @@ func (a *leased) takeEvidence(ctx context.Context) (bool, error) {
 
 // takeLate takes an answer that was set aside. What it takes the place of stands
 // behind it until the broker has taken it.
-func (a *leased) takeLate(ctx context.Context, e store.Evidence, message string) error {
+func (a finder) takeLate(ctx context.Context, e store.Evidence, message string) error {
 	f := find{
 		token: whole(e.Token, a.rec()), parent: e.Parent, origin: store.OriginExternal, where: "an answer that was kept", message: message,
 		otherLogin: e.Grant != a.rec().Grant, // or nobody knows
@@ -66,10 +66,10 @@ func (p persons) TakeLate(ctx context.Context, name, attempt string) (store.Reco
 		if e.Attempt != attempt {
 			continue
 		}
-		if err := a.fit(e.Token, true); err != nil {
+		if err := (finder{a}).fit(e.Token, true); err != nil {
 			return store.Record{}, err
 		}
-		err := a.takeLate(ctx, e, "a person wants the token of an answer that was set aside; the one before it is kept until the broker has taken this one")
+		err := finder{a}.takeLate(ctx, e, "a person wants the token of an answer that was set aside; the one before it is kept until the broker has taken this one")
 		return a.rec(), err
 	}
 	return store.Record{}, fmt.Errorf("account %s: %w (%s); those that are: tokenkeeper spool", name, ErrNotKept, attempt)

@@ -112,7 +112,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if rec.Version != 0 && rec.Version != a.rec().Version+1 {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec().Version)
 	}
-	if err := a.fit(rec.Token, force); err != nil {
+	if err := (finder{a}).fit(rec.Token, force); err != nil {
 		return store.Record{}, err
 	}
 	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
@@ -123,7 +123,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 		next.LoginAt, next.LoginUncertain = a.rec().LoginAt, a.rec().LoginUncertain
 	}
 	if next.Origin == store.OriginRestore {
-		next.Before = a.unproven(next.Token)
+		next.Before = finder{a}.unproven(next.Token)
 	}
 	noteEnds(&next, k.Policy())
 	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
@@ -139,7 +139,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 
 // fit says why a token must not be imported; force is a person's word that the
 // account shall have it all the same.
-func (a *leased) fit(t sdk.Token, force bool) error {
+func (a finder) fit(t sdk.Token, force bool) error {
 	name := a.cfg.Name
 	_, j := a.compare(format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
 	switch {

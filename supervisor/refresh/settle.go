@@ -39,7 +39,7 @@ func (k settling) all(ctx context.Context) error {
 			return err
 		}
 		a.remote = k.through
-		err = a.settleAll(ctx, found)
+		err = settler{a}.settleAll(ctx, found)
 		if !errors.Is(err, sdk.ErrConnection) {
 			a.share.Forgo()
 			if a.desk().unreadable == "" { // otherwise its answer waits for another build of the provider
@@ -48,7 +48,7 @@ func (k settling) all(ctx context.Context) error {
 		}
 		lost := errors.Is(err, sdk.ErrConnection)
 		if err != nil && !lost {
-			a.stillUnsettled(err)
+			settler{a}.stillUnsettled(err)
 		}
 		a.release()
 		if lost {
@@ -58,9 +58,12 @@ func (k settling) all(ctx context.Context) error {
 	return nil
 }
 
+// settler is an account whose open attempts are settled by what the spool holds of them.
+type settler struct{ *leased }
+
 // stillUnsettled tells of an account that could not be settled, or whose attempt
 // has failed, and has it settled at its next turn if nothing else is planned.
-func (a *leased) stillUnsettled(err error) {
+func (a settler) stillUnsettled(err error) {
 	pause := schedule.Failure{InRow: 3}
 	if errors.Is(err, sdk.ErrUnimplemented) { // which the next process can, if one
 		pause.InRow = a.cfg.MaxFailures + 20
@@ -76,7 +79,7 @@ func (a *leased) stillUnsettled(err error) {
 
 // settleAgain settles the account as the start of a generation does, if the
 // disk kept it from that then, or if it is not known what is announced.
-func (a *leased) settleAgain(ctx context.Context) (settled bool, err error) {
+func (a settler) settleAgain(ctx context.Context) (settled bool, err error) {
 	if a.tell(acct.Due{}) != acct.Compare {
 		return false, nil
 	}
@@ -93,7 +96,7 @@ func (a *leased) settleAgain(ctx context.Context) (settled bool, err error) {
 // clear frees the slot of an attempt that is over. One that the provider can't
 // free is left for the account's next attempt, before which it is tried again;
 // the error is that of a lost connection.
-func (a *leased) clear(ctx context.Context, attempt string) error {
+func (a settler) clear(ctx context.Context, attempt string) error {
 	err := a.remote.Settle(ctx, attempt)
 	if err == nil || errors.Is(err, sdk.ErrConnection) {
 		return err
@@ -109,7 +112,7 @@ func (a *leased) clear(ctx context.Context, attempt string) error {
 // goes down before its clearing is on the disk, an old grant's refresh may be heard
 // out while a login has taken its place, and the store may be of another day than
 // the spool.
-func (a *leased) settleAll(ctx context.Context, all spooled) error {
+func (a settler) settleAll(ctx context.Context, all spooled) error {
 	in, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
@@ -133,14 +136,14 @@ func (a *leased) settleAll(ctx context.Context, all spooled) error {
 		before = in.Before.Attempt
 	}
 	e, isSpooled := a.slot(in.Attempt)
-	if intended && isSpooled && settled(a.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })) {
+	if intended && isSpooled && settled((sharer{a.leased}).settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })) {
 		return errors.Join(errs...)
 	}
 	for _, e := range a.slots {
 		if intended && (e.Attempt == in.Attempt || e.Attempt == before) {
 			continue
 		}
-		if settled((stray{a, e}).settle(ctx)) {
+		if settled((stray{a.leased, e}).settle(ctx)) {
 			return errors.Join(errs...)
 		}
 	}
@@ -166,7 +169,7 @@ func (a *leased) slot(attempt string) (spool.Entry, bool) {
 // settleOvertaken settles an attempt in whose place a login has been announced,
 // unless it stands again: then it was settled when the login gave it back, or is
 // not to be touched before the login is over.
-func (a *leased) settleOvertaken(ctx context.Context, e spool.Entry) error {
+func (a settler) settleOvertaken(ctx context.Context, e spool.Entry) error {
 	in, stands, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	switch {
 	case err != nil:
@@ -174,12 +177,12 @@ func (a *leased) settleOvertaken(ctx context.Context, e spool.Entry) error {
 	case stands && (in.Attempt == e.Attempt || in.Before != nil && in.Before.Attempt == e.Attempt):
 		return nil
 	}
-	return stray{a, e}.settle(ctx)
+	return stray{a.leased, e}.settle(ctx)
 }
 
 // settleUnspooled settles the attempt that is announced, of which the spool knows
 // nothing, if there is one.
-func (a *leased) settleUnspooled(ctx context.Context) error {
+func (a settler) settleUnspooled(ctx context.Context) error {
 	in, intended, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
 	if err != nil {
 		return fmt.Errorf("read the open attempt of account %s: %w", a.cfg.Name, err)
@@ -255,19 +258,19 @@ func (a attempt) settleSpooled(ctx context.Context, e spool.Entry) error {
 			return err
 		}
 	}
-	return a.clear(ctx, e.Attempt)
+	return settler{a.leased}.clear(ctx, e.Attempt)
 }
 
 // endCutLogin ends a login that a process's death cut off, and then settles the
 // attempt over which it stood.
 func (a attempt) endCutLogin(ctx context.Context, cause error) error {
 	err := exchange{a}.failed(ctx, cause)
-	return errors.Join(err, a.settleGivenBack(ctx, a.in.Before))
+	return errors.Join(err, settler{a.leased}.settleGivenBack(ctx, a.in.Before))
 }
 
 // settleGivenBack settles an intent that was given back, if it was, by what the
 // spool says of it.
-func (a *leased) settleGivenBack(ctx context.Context, before *store.Intent) error {
+func (a settler) settleGivenBack(ctx context.Context, before *store.Intent) error {
 	if before == nil || before.Attempt == a.underWay { // that one is being heard out
 		return nil
 	}
@@ -281,7 +284,7 @@ func (a *leased) settleGivenBack(ctx context.Context, before *store.Intent) erro
 		return a.again()
 	}
 	if e, ok := a.slot(in.Attempt); ok {
-		return a.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })
+		return sharer{a.leased}.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })
 	}
 	return a.attempt(in).settleIntent(ctx)
 }

@@ -27,9 +27,12 @@ type glance struct {
 	planned time.Time
 }
 
+// sharer is an account at whose shared file, if it has one, somebody is at work.
+type sharer struct{ *leased }
+
 // withShared runs fn while the account's shared file is locked; without a
 // shared file, or within withShared, it just runs fn.
-func (a *leased) withShared(ctx context.Context, fn func() error) error {
+func (a sharer) withShared(ctx context.Context, fn func() error) error {
 	if a.share == nil || a.share.IsLocked() {
 		return fn()
 	}
@@ -44,7 +47,7 @@ func (a *leased) withShared(ctx context.Context, fn func() error) error {
 // settleShared is withShared for an attempt that was answered already: its
 // token is made durable also while another program holds the lock. The shared
 // file is then put right at a later look.
-func (a *leased) settleShared(ctx context.Context, fn func() error) error {
+func (a sharer) settleShared(ctx context.Context, fn func() error) error {
 	ran := false
 	err := a.withShared(ctx, func() error {
 		ran = true
@@ -57,7 +60,7 @@ func (a *leased) settleShared(ctx context.Context, fn func() error) error {
 }
 
 // sharedHeld keeps the token that is still valid and plans another try.
-func (a *leased) sharedHeld(err error) error {
+func (a sharer) sharedHeld(err error) error {
 	long, news := a.share.ShutOut(err)
 	a.keeper.mu.Lock()
 	next := a.putOff(2, promise.LockHeld, err)
@@ -80,10 +83,10 @@ func (a *leased) sharedHeld(err error) error {
 // our death while the request is on its way lets no other program use the
 // refresh token a second time. If that can't be had, the attempt is made all the
 // same.
-func (a *leased) lend(attempt string) {
-	err := a.share.Lend(func(fd int) error { return a.remote.LendLock(attempt, fd) })
+func (a attempt) lend() {
+	err := a.share.Lend(func(fd int) error { return a.remote.LendLock(a.in.Attempt, fd) })
 	if err != nil && !errors.Is(err, lockloan.ErrNotTaken) {
-		a.Log().Warn("the shared file's lock would not outlive the death of this process during the attempt", "attempt", attempt, "error", err)
+		a.Log().Warn("the shared file's lock would not outlive the death of this process during the attempt", "attempt", a.in.Attempt, "error", err)
 	}
 }
 
@@ -176,7 +179,7 @@ func (k *Keeper) peek() {
 // It returns whether the account has a new version; the error is
 // [sharing.ErrUnseen] if nobody knows what is in the file, and errAsked if a person
 // has to say what is to be done with it.
-func (a *leased) adopt(ctx context.Context) (bool, error) {
+func (a sharer) adopt(ctx context.Context) (bool, error) {
 	if a.share == nil {
 		return false, nil
 	}
@@ -191,7 +194,7 @@ func (a *leased) adopt(ctx context.Context) (bool, error) {
 	}
 	switch {
 	case seen.Newer != nil:
-		return true, a.takeFound(ctx, *seen.Newer, store.OriginExternal, theSharedFile+" "+a.cfg.SharedPath)
+		return true, finder{a.leased}.takeFound(ctx, *seen.Newer, store.OriginExternal, theSharedFile+" "+a.cfg.SharedPath)
 	case seen.Asked.Text != "":
 		return false, a.awaitDecision(seen)
 	}
@@ -203,7 +206,7 @@ const askedAgain = 30 * time.Second
 
 // awaitDecision stops what would spend our refresh token, before a person has said what
 // is to be done with the one in the shared file.
-func (a *leased) awaitDecision(seen sharing.Sight) error {
+func (a sharer) awaitDecision(seen sharing.Sight) error {
 	a.keeper.mu.Lock()
 	now := a.keeper.clock.Now()
 	next := now.Wall.Add(askedAgain)

@@ -30,7 +30,7 @@ func (a attempt) unreadable() error {
 
 // giveUpUnreadable frees the slot of such an answer to a login, which the provider puts
 // aside: a person logs in anew.
-func (a *leased) giveUpUnreadable() {
+func (a loggingIn) giveUpUnreadable() {
 	if d := a.desk(); d.unreadable != "" {
 		d.unfreed = append(d.unfreed, d.unreadable)
 		d.unreadable = ""
