@@ -102,7 +102,7 @@ func TestHeldPollsAreTold(t *testing.T) {
 				}
 			}
 			insists()
-			time.Sleep(45 * time.Minute)
+			time.Sleep(44 * time.Minute) // at 45 the account has its own turn
 			l := r.begin("one", sdk.LoginDevice)
 			insists()
 			time.Sleep(time.Minute)
