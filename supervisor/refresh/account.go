@@ -49,29 +49,6 @@ type desk struct {
 	doubt string
 }
 
-// leased is an account in the hands of who has its lease, and what he knows of it
-// while he has.
-type leased struct {
-	*account
-	lease *lease.Lease[desk]
-	// remote is the process through which he works on it; nil: through none.
-	remote *sdk.Remote
-	// exchange is the code that is being spent; nil: none is.
-	exchange *spending
-	// underWay is the attempt whose call is made while a code is spent; "": none.
-	underWay string
-	// slots are what the spool holds of it, while it is settled; nil: it is not.
-	slots []spool.Entry
-}
-
-// attempt is an account in the hands of who makes an attempt for it, or settles one.
-type attempt struct {
-	*leased
-	in store.Intent
-}
-
-func (a *leased) attempt(in store.Intent) attempt { return attempt{a, in} }
-
 // newAccount is an account of which the store has that record, of version 0 if it
 // has none.
 func newAccount(k *Keeper, cfg Account, rec store.Record) (*account, error) {
@@ -122,8 +99,6 @@ func (a *account) trim(rec *store.Record) {
 	}
 }
 
-func (a *leased) desk() *desk { return a.lease.Desk() }
-
 // wishes are what waits beside an account's state, for whoever has its lease. They
 // are under k.mu: anybody may wish, whether the account is at work or not.
 type wishes struct {
@@ -159,3 +134,26 @@ func (w *wishes) answered() []chan error {
 	w.refresh, w.insisted = nil, false
 	return waited
 }
+
+// wrongZone is why the local times in a sink's file can't be right; the zero
+// value: they can.
+type wrongZone struct{ fault, sink string }
+
+// glance is a look at what the shared file of an account, or a destination, holds: that
+// may have changed. Planned is when the account was due before that.
+type glance struct {
+	wanted  bool
+	planned time.Time
+}
+
+// sessions are what an account knows of those of its tokens.
+type sessions struct {
+	// gone is the version whose session is over; 0: none is known to be.
+	gone uint64
+	// hastened is when it had its turn earlier because a session was over.
+	hastened time.Time
+}
+
+// isGone says whether the session of an account's newest token is over. The caller
+// holds k.mu.
+func (s sessions) isGone(of acct.State) bool { return of.Stored() && s.gone == of.Record().Version }

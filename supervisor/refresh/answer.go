@@ -23,12 +23,6 @@ const kindHalf sdk.Kind = "no_access_token"
 
 func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
 
-// answered is an attempt to which the broker has given a token.
-type answered struct {
-	attempt
-	answer sdk.Answer
-}
-
 // nothingNew: the refresh token of half an answer is the one that was sent, or
 // one before it.
 func (a answered) nothingNew() bool {

@@ -24,20 +24,6 @@ import (
 // by package account; outcome.go has the ways on which no token comes, and
 // settle.go how each is gone on with after a death.
 
-// answerMargin is how much longer than the attempt's own deadline the call to
-// the provider may take, so that the provider's verdict still arrives.
-const answerMargin = 5 * time.Second
-
-// settleTimeout bounds the call that frees a spool slot.
-const settleTimeout = 5 * time.Second
-
-// round is a turn of an account.
-type round struct {
-	*leased
-	// ahead is what its destinations have said before its shared file was locked.
-	ahead *inquiry
-}
-
 // run is one attempt for one account, whose lease is taken. Once the intent is
 // committed nothing cancels it: ctx gives values only.
 func (a *round) run(ctx context.Context) error {

@@ -47,13 +47,6 @@ const (
 	doubtAgain = 30 * time.Second
 )
 
-// inquiry is what an account's destinations have said when its record had that
-// version.
-type inquiry struct {
-	version uint64
-	said    Elsewhere
-}
-
 // inquire asks the account's destinations what they hold.
 func (a finder) inquire(ctx context.Context) Elsewhere {
 	limit := askingMost
@@ -75,10 +68,6 @@ func (a finder) inquire(ctx context.Context) Elsewhere {
 	}
 	return said
 }
-
-// wrongZone is why the local times in a sink's file can't be right; the zero
-// value: they can.
-type wrongZone struct{ fault, sink string }
 
 // askAhead asks before the shared file is locked: the programs that share it
 // wait for nobody's destinations.

@@ -27,14 +27,6 @@ import (
 // ErrLimit: the broker would not allow, or would punish, one more request.
 var ErrLimit = errors.New("the broker's limit is reached")
 
-// allowance is what is known of the requests of an account.
-type allowance struct {
-	made  []limit.Made
-	known bool // they were read from the store
-	// behind is when it would be due without the limit, while it is put off for that.
-	behind time.Time
-}
-
 // recall reads what each account has asked of a broker that allows only so much.
 func (k *Keeper) recall(ctx context.Context, l sdk.Limits) error {
 	if l == (sdk.Limits{}) {

@@ -3,6 +3,7 @@ package refresh
 import (
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/limit"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
@@ -32,6 +33,14 @@ type planned struct {
 	allowance allowance
 	// interval between two refreshes, as counted in; see weigh.
 	interval time.Duration
+}
+
+// allowance is what is known of the requests of an account.
+type allowance struct {
+	made  []limit.Made
+	known bool // they were read from the store
+	// behind is when it would be due without the limit, while it is put off for that.
+	behind time.Time
 }
 
 // turn is when an account is to be looked at next.

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -21,14 +20,6 @@ import (
 // may bring another: a new token whose session is gone, too, shows that tokens do not
 // help.
 const hastenEvery = 15 * time.Minute
-
-// sessions are what an account knows of those of its tokens.
-type sessions struct {
-	// gone is the version whose session is over; 0: none is known to be.
-	gone uint64
-	// hastened is when it had its turn earlier because a session was over.
-	hastened time.Time
-}
 
 // sessionsOf is what the sessions of a provider's tokens mean for its accounts.
 type sessionsOf struct{ keeper *Keeper }
@@ -126,10 +117,6 @@ func (s sessionsOf) SessionGone(name string, version uint64, gone bool) {
 
 // SessionOver is what people are told of a session that is gone.
 const SessionOver = "the broker says that the session of its token is over"
-
-// isGone says whether the session of an account's newest token is over. The caller
-// holds k.mu.
-func (s sessions) isGone(of acct.State) bool { return of.Stored() && s.gone == of.Record().Version }
 
 // hasten gives the account its turn now, if it would have one later and nothing
 // but time keeps it from that, and says so. The caller holds k.mu.

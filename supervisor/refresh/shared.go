@@ -20,13 +20,6 @@ import (
 // This file holds what the cycle does with the shared file of an account, which is
 // package sharing's.
 
-// glance is a look at what the shared file of an account, or a destination, holds: that
-// may have changed. Planned is when the account was due before that.
-type glance struct {
-	wanted  bool
-	planned time.Time
-}
-
 // sharer is an account at whose shared file, if it has one, somebody is at work.
 type sharer struct{ *leased }
 
