@@ -43,7 +43,6 @@ func nearest(path string) (dir, name string) {
 // awaitName blocks until name is made in dir or moved there, until dir itself
 // goes away, or for no time if changed says so once the watch stands.
 func awaitName(ctx context.Context, dir, name string, changed func() bool) error {
-	const appears, vanishes = unix.IN_CREATE | unix.IN_MOVED_TO, unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 	w, err := Open(dir, appears|vanishes)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return ctx.Err() // it has gone since it was looked for

@@ -20,6 +20,8 @@ type Event struct {
 	Mask uint32
 	// Name in the directory; "" for the directory itself.
 	Name string
+
+	watch int32 // the kernel's number of the directory's watch
 }
 
 // Watch is a watch on one directory. It is for one goroutine at a time.
@@ -33,16 +35,44 @@ type Watch struct {
 // EMFILE where the user has no watch left (fs.inotify.max_user_watches and
 // max_user_instances).
 func Open(dir string, mask uint32) (*Watch, error) {
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	w, err := instance()
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{events: os.NewFile(uintptr(fd), "inotify"), buf: make([]byte, 4096)}
-	if _, err := unix.InotifyAddWatch(fd, dir, mask|unix.IN_ONLYDIR); err != nil {
+	if _, err := w.add(dir, mask); err != nil {
 		_ = w.Close()
 		return nil, err
 	}
 	return w, nil
+}
+
+// instance watches nothing yet.
+func instance() (*Watch, error) {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	return &Watch{events: os.NewFile(uintptr(fd), "inotify"), buf: make([]byte, 4096)}, nil
+}
+
+// add watches one more directory.
+func (w *Watch) add(dir string, mask uint32) (watch int32, err error) {
+	raw, err := w.events.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var number int
+	failed := raw.Control(func(fd uintptr) { number, err = unix.InotifyAddWatch(int(fd), dir, mask|unix.IN_ONLYDIR) })
+	return int32(number), errors.Join(failed, err)
+}
+
+// remove watches a directory no longer.
+func (w *Watch) remove(watch int32) {
+	raw, err := w.events.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(watch)) })
 }
 
 // Close ends the watch.
@@ -101,7 +131,7 @@ func (w *Watch) Pending() ([]Event, error) {
 func parse(b []byte) []Event {
 	var all []Event
 	for len(b) >= unix.SizeofInotifyEvent {
-		e := Event{Mask: binary.NativeEndian.Uint32(b[4:])}
+		e := Event{watch: int32(binary.NativeEndian.Uint32(b)), Mask: binary.NativeEndian.Uint32(b[4:])}
 		end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(b[12:]))
 		if end > len(b) {
 			return append(all, e)

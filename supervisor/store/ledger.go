@@ -18,7 +18,7 @@ func (e *engine) MarkDelivered(ctx context.Context, d Delivery) error {
 	e.date(&d.At)
 	d.At = d.At.UTC().Round(0) // as it will be read back
 	return e.note(ctx, Delivery{
-		Sink: d.Sink, Account: d.Account, Version: d.Version, At: d.At, Latency: d.Latency,
+		Sink: d.Sink, Account: d.Account, Version: d.Version, At: d.At, Latency: d.Latency, Consumer: d.Consumer,
 		Result: ResultDelivered, TriedVersion: d.Version, TriedAt: d.At,
 	})
 }
@@ -62,7 +62,7 @@ func (d Delivery) then(later Delivery) Delivery {
 		return later
 	}
 	if later.Version > 0 && later.Version >= d.Version {
-		d.Version, d.At, d.Latency = later.Version, later.At, later.Latency
+		d.Version, d.At, d.Latency, d.Consumer = later.Version, later.At, later.Latency, later.Consumer
 	}
 	if later.TriedVersion >= d.TriedVersion {
 		d.Result, d.TriedVersion, d.TriedAt = later.Result, later.TriedVersion, later.TriedAt

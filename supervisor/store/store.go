@@ -169,6 +169,9 @@ type Delivery struct {
 	Version uint64        `json:"version"`
 	At      time.Time     `json:"at,omitzero"`
 	Latency time.Duration `json:"latency,omitempty"`
+	// Consumer names who took it, where the sink can tell one consumer from the
+	// next: one that has started anew has another name. "": nobody can tell.
+	Consumer string `json:"consumer,omitempty"`
 
 	// Result of the newest try: ResultDelivered, ResultFailed or
 	// ResultRefused; of version TriedVersion, at TriedAt. TriedVersion is

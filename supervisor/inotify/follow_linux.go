@@ -1,0 +1,193 @@
+package inotify
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Mask bits of a directory that is on the way to a followed path: something on
+// that way appears, or the directory goes away.
+const (
+	appears  = unix.IN_CREATE | unix.IN_MOVED_TO
+	vanishes = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+)
+
+// Follower tells what happens at paths, in any number of directories, with one
+// of the user's instances of inotify. Of a path whose directory is missing it
+// watches the nearest one that is there.
+type Follower struct {
+	watch *Watch
+	mask  uint32
+
+	mu    sync.Mutex
+	byDir map[string]*place
+	// places are by the kernel's number of the watch: one directory may have
+	// several names.
+	places map[int32][]*place
+}
+
+// place is a watched directory, and by the names in it what is followed there.
+type place struct {
+	dir   string
+	watch int32
+	mask  uint32 // what it is watched for
+	names map[string][]followed
+}
+
+// followed is a path, and what whoever follows it calls it.
+type followed struct{ path, tag string }
+
+// Follow returns a Follower that tells of what mask says. Close it after use.
+// The error is that of [Open].
+func Follow(mask uint32) (*Follower, error) {
+	w, err := instance()
+	if err != nil {
+		return nil, err
+	}
+	return &Follower{watch: w, mask: mask, places: map[int32][]*place{}, byDir: map[string]*place{}}, nil
+}
+
+// Close ends it.
+func (f *Follower) Close() error { return f.watch.Close() }
+
+// Add follows an absolute path from now on, under a tag. It costs nothing for one
+// that is followed already.
+func (f *Follower) Add(path, tag string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.add(followed{path, tag})
+}
+
+// Run calls changed with the tag of each path at which something has happened,
+// and with "" if too much did for the kernel to tell, until ctx ends.
+func (f *Follower) Run(ctx context.Context, changed func(tag string)) error {
+	for {
+		events, err := f.watch.Next(ctx)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			for _, tag := range f.happened(e) {
+				changed(tag)
+			}
+		}
+	}
+}
+
+// happened returns the tags of what the event is about, and follows from the next
+// directory what has come nearer or gone.
+func (f *Follower) happened(e Event) (tags []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.Mask&unix.IN_Q_OVERFLOW != 0 {
+		return []string{""}
+	}
+	if e.Name == "" {
+		return f.gone(e)
+	}
+	for _, p := range f.places[e.watch] {
+		for _, at := range p.names[e.Name] {
+			tags = append(tags, at.tag)
+			if filepath.Dir(at.path) != p.dir {
+				p.drop(e.Name, at)
+				_ = f.add(at) // else the next look at it tells
+			}
+		}
+	}
+	return tags
+}
+
+// What follows is called with mu held.
+
+func (f *Follower) add(at followed) error {
+	dir, name := filepath.Dir(at.path), filepath.Base(at.path)
+	if p := f.byDir[dir]; p != nil && p.mask&f.mask == f.mask {
+		p.put(name, at)
+		return nil
+	}
+	for {
+		dir, name = nearest(at.path)
+		mask := uint32(appears)
+		if dir == filepath.Dir(at.path) {
+			mask = f.mask
+		}
+		p, err := f.place(dir, mask)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			continue // it has gone since it was looked for
+		}
+		// What came before the watch stood is seen by looking.
+		if d, n := nearest(at.path); d == dir && n == name {
+			p.put(name, at)
+			return nil
+		}
+	}
+}
+
+// gone returns the tags of what was followed in a directory that is not at its
+// place any more, and follows it from the nearest one that is there.
+func (f *Follower) gone(e Event) (tags []string) {
+	if e.Mask&(vanishes|unix.IN_IGNORED|unix.IN_UNMOUNT) == 0 {
+		return nil
+	}
+	places := f.places[e.watch]
+	delete(f.places, e.watch)
+	for _, p := range places {
+		delete(f.byDir, p.dir)
+	}
+	f.watch.remove(e.watch)
+	for _, p := range places {
+		for _, all := range p.names {
+			for _, at := range all {
+				tags = append(tags, at.tag)
+				_ = f.add(at) // else the next look at it tells
+			}
+		}
+	}
+	return tags
+}
+
+// place watches the directory for what mask says; nil: there is none.
+func (f *Follower) place(dir string, mask uint32) (*place, error) {
+	p := f.byDir[dir]
+	if p != nil && p.mask&mask == mask {
+		return p, nil
+	}
+	watch, err := f.watch.add(dir, mask|vanishes|unix.IN_MASK_ADD)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "watch", Path: dir, Err: err}
+	}
+	if p == nil {
+		p = &place{dir: dir, watch: watch, names: map[string][]followed{}}
+		f.byDir[dir] = p
+		f.places[watch] = append(f.places[watch], p)
+	}
+	p.mask |= mask
+	return p, nil
+}
+
+func (p *place) put(name string, at followed) {
+	if !slices.Contains(p.names[name], at) {
+		p.names[name] = append(p.names[name], at)
+	}
+}
+
+func (p *place) drop(name string, at followed) {
+	left := slices.DeleteFunc(slices.Clone(p.names[name]), func(other followed) bool { return other == at })
+	if len(left) == 0 {
+		delete(p.names, name)
+		return
+	}
+	p.names[name] = left
+}

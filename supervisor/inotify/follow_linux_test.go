@@ -1,0 +1,137 @@
+package inotify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
+)
+
+// followRig follows paths of a directory of its own.
+type followRig struct {
+	*Follower
+	t    *testing.T
+	dir  string
+	told chan string
+}
+
+func startFollowing(t *testing.T) *followRig {
+	f, err := Follow(unix.IN_CLOSE_WRITE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &followRig{Follower: f, t: t, dir: t.TempDir(), told: make(chan string, 1000)}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = f.Run(ctx, func(tag string) { r.told <- tag }) }()
+	t.Cleanup(func() { cancel(); <-done; _ = f.Close() })
+	return r
+}
+
+func (r *followRig) at(name string) string { return filepath.Join(r.dir, name) }
+
+func (r *followRig) must(err error) {
+	r.t.Helper()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// tells waits until it is told of the tag.
+func (r *followRig) tells(tag, after string) {
+	r.t.Helper()
+	for late := waittest.Late(r.t); ; {
+		select {
+		case got := <-r.told:
+			if got == tag {
+				return
+			}
+		case <-late:
+			r.t.Fatalf("nothing was told of %q after %s", tag, after)
+		}
+	}
+}
+
+func TestFollowerTellsOfEachPath(t *testing.T) {
+	r := startFollowing(t)
+	r.must(errors.Join(os.Mkdir(r.at("here"), 0o700), os.Symlink("here", r.at("also"))))
+	for _, name := range []string{"here/a", "also/b", "missing/far/c", "gone"} {
+		r.must(r.Add(r.at(name), name))
+		r.must(r.Add(r.at(name), name))
+	}
+	write := func(name string) { r.must(os.WriteFile(r.at(name), []byte("x"), 0o600)) }
+	write("here/a")
+	r.tells("here/a", "a write")
+	write("here/b")
+	r.tells("also/b", "a write by another name of its folder")
+	r.must(os.Remove(r.at("here/a")))
+	r.tells("here/a", "its removal")
+	// Its folders come one after the other.
+	r.must(os.Mkdir(r.at("missing"), 0o700))
+	r.tells("missing/far/c", "the first folder")
+	r.must(os.Mkdir(r.at("missing/far"), 0o700))
+	r.tells("missing/far/c", "the second folder")
+	write("missing/far/c")
+	r.tells("missing/far/c", "a write in it")
+	r.must(os.RemoveAll(r.at("missing")))
+	r.tells("missing/far/c", "the removal of all")
+	r.must(os.Rename(r.at("here"), r.at("away")))
+	r.tells("here/a", "its folder was moved")
+	r.must(os.Mkdir(r.at("here"), 0o700))
+	r.tells("here/a", "a new folder")
+	r.must(os.Rename(r.at("away"), r.at("elsewhere")))
+	write("here/a")
+	r.tells("here/a", "a write in the new folder")
+}
+
+// Whatever is made and removed, in the end it is told of each path that is written
+// to: nothing that was missing once is lost.
+func TestFollowerLosesNoPath(t *testing.T) {
+	r := startFollowing(t)
+	path := func(i int) string { return fmt.Sprintf("d%d/e/f%d", i%3, i) }
+	for i := range 9 {
+		r.must(r.Add(r.at(path(i)), path(i)))
+	}
+	for range 20 {
+		for i := range 9 {
+			r.must(os.MkdirAll(filepath.Dir(r.at(path(i))), 0o700))
+		}
+		for i := range 3 {
+			r.must(os.RemoveAll(r.at(fmt.Sprint("d", i))))
+		}
+	}
+	for i := range 9 {
+		r.must(os.MkdirAll(filepath.Dir(r.at(path(i))), 0o700))
+	}
+	for i := range 9 {
+		// What is made while the folder is only just being watched is told as the
+		// folder's: so written until it is told.
+		waittest.Until(t, "a word on "+path(i), func() bool {
+			r.must(os.WriteFile(r.at(path(i)), []byte("x"), 0o600))
+			for {
+				select {
+				case got := <-r.told:
+					if got == path(i) {
+						return true
+					}
+				default:
+					return false
+				}
+			}
+		})
+	}
+}
+
+func TestFollowerSaysWhatItCantWatch(t *testing.T) {
+	r := startFollowing(t)
+	r.must(r.Close())
+	if err := r.Add(r.at("a"), "a"); err == nil {
+		t.Error("a closed one follows")
+	}
+}
