@@ -43,6 +43,7 @@ const (
 	DeliveryFailed   Type = "delivery_failed"    // one delivery failed
 	DeliveryPutOff   Type = "delivery_put_off"   // a sink takes it later, on purpose
 	SinkMended       Type = "sink_mended"        // a file of ours held an older token, or none
+	SinkUnseen       Type = "sink_unseen"        // nobody knows what a sink holds; its deliveries go on
 	SinkGuarded      Type = "sink_guarded"       // alert: a sink holds a refresh token that nobody here knows, and is not written over
 	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it
 	SinkUnmet        Type = "sink_unmet"         // alert: the consumer of a sink has never come

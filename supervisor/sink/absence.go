@@ -60,6 +60,9 @@ func (a *absence) add(k key, why string, now time.Time, q *queue.Queue[key]) (fi
 	first = !a.is()
 	if first {
 		a.waiting, a.probe, a.pause = map[key]struct{}{}, k, firstLook/2
+		if now.Sub(a.lastSign) < signPause {
+			a.pause = quickLook / 2
+		}
 	}
 	a.waiting[k], a.why = struct{}{}, why
 	if a.probe == k {
@@ -83,14 +86,17 @@ func (a *absence) remove(k key, now time.Time, q *queue.Queue[key]) {
 	}
 }
 
-// sign notes that the consumer may have come.
+// sign notes that the consumer, or another one, may have come.
 func (a *absence) sign(now time.Time, q *queue.Queue[key]) {
 	a.endWatch()
-	if !a.is() || now.Sub(a.lastSign) < signPause {
+	if now.Sub(a.lastSign) < signPause {
 		return
 	}
-	a.lastSign, a.pause, a.due = now, quickLook, now
-	q.Add(a.probe)
+	a.lastSign = now
+	if a.is() {
+		a.pause, a.due = quickLook, now
+		q.Add(a.probe)
+	}
 }
 
 // over ends the absence and returns the keys that waited.

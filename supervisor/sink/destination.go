@@ -70,6 +70,24 @@ func (d *destination) notify(ctx context.Context, n Notice) error {
 	return notifier.Notify(ctx, n)
 }
 
+// recipient names who would take the key's delivery now; "": nobody can tell. It
+// is asked before each delivery, so that what was given to the one before is never
+// taken for his who has come meanwhile.
+func (d *destination) recipient(ctx context.Context, k key) (name string) {
+	r, can := d.Sink.(Recipient)
+	if !can || !k.isToken() {
+		return ""
+	}
+	err := safely(func() (err error) {
+		name, err = r.Recipient(ctx)
+		return err
+	})
+	if err != nil {
+		return "" // the delivery itself meets whatever is the matter
+	}
+	return name
+}
+
 // note is an event on its way to the bus.
 type note struct {
 	level slog.Level

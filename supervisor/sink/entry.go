@@ -46,6 +46,9 @@ type entry struct {
 	forced uint64
 	// unknown: the destination holds a token that must not be written over.
 	unknown bool
+	// lost: the destination does not hold what the ledger says, or another consumer
+	// is there than the one which had it.
+	lost bool
 }
 
 func (e *entry) behind() bool { return !e.since.IsZero() }
@@ -78,15 +81,16 @@ func (e *entry) settled(now time.Time) bool {
 // there is nothing more to do or to tell: of a hundred thousand accounts it is
 // so with nearly all at any moment, at every sink.
 type receipt struct {
-	version uint64
-	at      int64 // nanoseconds since 1970
-	latency time.Duration
+	version  uint64
+	at       int64 // nanoseconds since 1970
+	latency  time.Duration
+	consumer string
 }
 
 // receiptOf is what is kept of a line of the ledger; ok is false if that would
 // not tell when it was delivered.
 func receiptOf(has store.Delivery) (r receipt, ok bool) {
-	r = receipt{has.Version, has.At.UnixNano(), has.Latency}
+	r = receipt{has.Version, has.At.UnixNano(), has.Latency, has.Consumer}
 	return r, time.Unix(0, r.at).Equal(has.At)
 }
 
@@ -97,7 +101,13 @@ func (r receipt) delivery(sink, name string) store.Delivery {
 	}
 	at := time.Unix(0, r.at).UTC()
 	return store.Delivery{
-		Sink: sink, Account: name, Version: r.version, At: at, Latency: r.latency,
+		Sink: sink, Account: name, Version: r.version, At: at, Latency: r.latency, Consumer: r.consumer,
 		Result: store.ResultDelivered, TriedVersion: r.version, TriedAt: at,
 	}
+}
+
+// another says whether somebody else is there now than whom the ledger's line is
+// about.
+func another(now string, has store.Delivery) bool {
+	return now != "" && has.Version > 0 && has.Consumer != now
 }

@@ -25,26 +25,29 @@ func (b readBack) newest(ctx context.Context, rec store.Record) (readback.Held, 
 	if err != nil {
 		return readback.Held{}, readback.Silent, fmt.Errorf("read when it was written last: %w", err)
 	}
-	return b.look(ctx, rec, wrote, time.Time{})
+	held, finding, err := b.look(ctx, rec, readback.Question{Wrote: wrote})
+	if errors.Is(err, sdk.ErrUnimplemented) {
+		err = nil
+	}
+	return held, finding, err
 }
 
-// look is newest for whoever knows the ledger's line. What can be seen to be as it
-// was at since is not read.
-func (b readBack) look(ctx context.Context, rec store.Record, wrote store.Delivery, since time.Time) (held readback.Held, _ readback.Finding, err error) {
+// look is newest for whoever knows the ledger's line. q lacks only whose it is.
+// [sdk.ErrUnimplemented]: the sink can't answer this.
+func (b readBack) look(ctx context.Context, rec store.Record, q readback.Question) (held readback.Held, _ readback.Finding, err error) {
+	q.Account, q.Provider = rec.Account, rec.Provider
 	holder, can := b.Sink.(Holder)
 	if !can {
 		return held, readback.Silent, nil
 	}
 	err = safely(func() (err error) {
-		held, err = holder.Holds(ctx, readback.Question{Account: rec.Account, Provider: rec.Provider, Since: since})
+		held, err = holder.Holds(ctx, q)
 		return err
 	})
 	switch {
 	case errors.Is(err, sdk.ErrNothingStored), errors.Is(err, format.ErrUnreadable):
 		return held, readback.Absent, nil
-	case errors.Is(err, sdk.ErrUnimplemented):
-		return held, readback.Silent, nil
-	case err != nil, held.Untouched:
+	case err != nil, held.Untouched, held.Told:
 		return held, readback.Silent, err
 	}
 	held.Document.WrittenAt = held.At
@@ -52,7 +55,7 @@ func (b readBack) look(ctx context.Context, rec store.Record, wrote store.Delive
 	if b.ReadBack.Ours != nil {
 		ours = b.ReadBack.Ours(rec.Account)
 	}
-	finding, owner := readback.Compare(ours, rec, wrote, held, b.Wall())
+	finding, owner := readback.Compare(ours, rec, q.Wrote, held, b.Wall())
 	held.Owner = owner
 	return held, finding, nil
 }
@@ -63,7 +66,7 @@ func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Deli
 	if wanted == overAnything || b.ReadBack.BeforeWriting == nil || !b.ReadBack.BeforeWriting(rec) {
 		return nil
 	}
-	held, finding, err := b.look(ctx, rec, has, time.Time{})
+	held, finding, err := b.look(ctx, rec, readback.Question{Wrote: has})
 	switch {
 	case errors.Is(err, ErrAbsent):
 		return err

@@ -2,10 +2,15 @@ package sink
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -17,47 +22,178 @@ const (
 	// halfWritten is how young what can't be read may be for somebody to be
 	// writing it at this moment.
 	halfWritten = 5 * time.Second
+	// errorsOfALook end it: a destination that does not answer is not asked about
+	// each account.
+	errorsOfALook = 3
 )
 
-// lookBack looks whether a sink that can be read back still holds what the ledger
-// says.
+// lookBack looks whether a sink still holds what the ledger says: at the start, at
+// each of looks, and when its destination has news. What it finds missing goes the
+// ordinary way, through the queue.
 type lookBack struct {
 	*state
 	looks <-chan struct{}
 }
 
-// start looks at once and at each of looks, until ctx ends or stop is called,
-// which waits for it.
+// start looks until ctx ends or stop is called, which waits for it.
 func (b lookBack) start(ctx context.Context) (stop func()) {
-	if _, can := b.Sink.(Holder); !can || !b.ReadBack.Regularly || !b.takes(KindToken) {
+	_, names := b.Sink.(Recipient)
+	watcher, hears := b.Sink.(Watcher)
+	if !b.takes(KindToken) || !names && !hears && !b.answers() {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
+	l := &looking{lookBack: b, news: newNews(), seen: map[string]sighting{}, mends: mends{}}
+	if hears {
+		if err := safely(func() error { return watcher.Watch(ctx, l.news.add) }); err != nil {
+			l.tell(fmt.Errorf("it can't be watched: %w", err))
+		}
+	}
 	go func() {
 		defer close(done)
-		var left []string
-		seen := map[string]sighting{}
-		for ctx.Err() == nil {
-			if len(left) == 0 {
-				left = b.held()
-			}
-			n := min(len(left), lookAtOnce)
-			for _, account := range left[:n] {
-				seen[account] = b.lookAt(ctx, account, seen[account])
-			}
-			left = left[n:]
-			select {
-			case <-ctx.Done():
-			case <-b.looks:
-			}
-		}
+		l.run(ctx)
 	}()
 	return func() {
 		cancel()
 		select { // a disk that hangs must not hold up the end
 		case <-done:
 		case <-time.After(lastGrace):
+		}
+	}
+}
+
+// answers says whether the sink is asked regularly what it holds.
+func (b lookBack) answers() bool {
+	_, can := b.Sink.(Holder)
+	return can && b.ReadBack.Regularly
+}
+
+// looking is one run of it.
+type looking struct {
+	lookBack
+	news *news
+	// left are the accounts that are still to be looked at in this round.
+	left []string
+	seen map[string]sighting
+	// met is who was there at the last look.
+	met   string
+	mends mends
+	// told is the trouble that was told last.
+	told string
+}
+
+func (l *looking) run(ctx context.Context) {
+	l.look(ctx, false)
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-l.looks:
+			l.look(ctx, false)
+		case <-l.news.rang:
+			l.hear(ctx)
+			select {
+			case <-ctx.Done():
+			case <-time.After(newsPause):
+			}
+		}
+	}
+}
+
+// look is one look. came: another consumer may have come.
+func (l *looking) look(ctx context.Context, came bool) {
+	l.meet(ctx, came)
+	if !l.answers() {
+		return
+	}
+	l.mends.forget(time.Now())
+	if len(l.left) == 0 {
+		l.left = l.held()
+	}
+	n := min(len(l.left), lookAtOnce)
+	failed := 0
+	for i, account := range l.left[:n] {
+		switch _, err := l.lookAt(ctx, account); {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, sdk.ErrUnimplemented):
+			l.left = nil
+			return
+		case err != nil:
+			l.tell(err)
+			if failed++; failed == errorsOfALook {
+				l.left = l.left[i+1:]
+				return
+			}
+		}
+	}
+	if failed == 0 && n > 0 {
+		l.told = ""
+	}
+	l.left = l.left[n:]
+}
+
+// hear looks at what there is news of.
+func (l *looking) hear(ctx context.Context) {
+	accounts, all := l.news.take()
+	if all {
+		l.look(ctx, true)
+	}
+	for _, account := range accounts {
+		now := time.Now()
+		if ctx.Err() != nil || !l.answers() || l.mends.rest(account, now) {
+			continue
+		}
+		switch mended, err := l.lookAt(ctx, account); {
+		case mended:
+			l.mends.add(account, now)
+		case err != nil && ctx.Err() == nil && !errors.Is(err, sdk.ErrUnimplemented):
+			l.tell(err)
+		}
+	}
+}
+
+// meet sees to it that who is there now gets what only another one has.
+func (l *looking) meet(ctx context.Context, came bool) {
+	if _, names := l.Sink.(Recipient); !names {
+		if came {
+			l.hurry()
+		}
+		return
+	}
+	name := l.recipient(ctx, key{KindToken, ""})
+	if name == "" {
+		return
+	}
+	l.mu.Lock()
+	for account, r := range l.receipts[KindToken] {
+		if another(name, r.delivery(l.Name, account)) && !l.disabled.is() {
+			k := key{KindToken, account}
+			e := l.entry(k)
+			e.lost = true
+			e.fallBehind(l.Wall())
+			l.note(e)
+			l.add(k)
+		}
+	}
+	l.mu.Unlock()
+	if l.met != name {
+		l.met = name
+		l.hurry()
+	}
+}
+
+// hurry lets what waits for a consumer that was absent, or that failed, have its
+// turn now: there is another one. What a sink has asked to wait for waits.
+func (b lookBack) hurry() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.absence.sign(time.Now(), b.queue)
+	for k, e := range b.entries {
+		if k.isToken() {
+			e.due = time.Time{}
+			b.note(e)
+			b.add(k)
 		}
 	}
 }
@@ -78,9 +214,9 @@ type sighting struct {
 	at      time.Time
 }
 
-// since is from when on a change of what is held would be a later one, of the
+// lastSeen is from when on a change of what is held would be a later one, of the
 // version that is looked for; the zero time: nobody has looked yet.
-func (s sighting) since(version uint64) time.Time {
+func (s sighting) lastSeen(version uint64) time.Time {
 	if s.version != version || s.at.IsZero() {
 		return time.Time{}
 	}
@@ -90,41 +226,93 @@ func (s sighting) since(version uint64) time.Time {
 // coarseClock is more than the clock of a file system lags behind.
 const coarseClock = time.Second
 
-// lookAt has what is newest delivered once more if the sink does not hold it,
-// and returns what it has seen. The delivery then decides whether it may be
-// written.
-func (b lookBack) lookAt(ctx context.Context, account string, last sighting) (now sighting) {
-	b.mu.Lock()
-	r, has := b.receipts[KindToken][account]
-	off := b.disabled.is()
-	b.mu.Unlock()
+// lookAt has what is newest delivered once more if the sink does not hold it. The
+// delivery then decides whether it may be written. After an error nobody knows
+// what the sink holds, and nothing follows from that.
+func (l *looking) lookAt(ctx context.Context, account string) (mended bool, err error) {
+	l.mu.Lock()
+	r, has := l.receipts[KindToken][account]
+	off := l.disabled.is()
+	l.mu.Unlock()
+	last := l.seen[account]
+	delete(l.seen, account)
 	if !has || off {
-		return sighting{}
+		return false, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.Policy.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, l.Policy.Timeout)
 	defer cancel()
-	rec, err := b.Store.Load(ctx, account)
+	rec, err := l.Store.Load(ctx, account)
 	if err != nil || rec.Version != r.version {
-		return sighting{} // a wake is on its way
+		return false, nil // a wake is on its way
 	}
-	began := b.Wall()
-	held, finding, err := readBack{b.destination}.look(ctx, rec, r.delivery(b.Name, account), last.since(rec.Version))
+	began := l.Wall()
+	q := readback.Question{Since: last.lastSeen(rec.Version), Lightly: true, Wrote: r.delivery(l.Name, account)}
+	held, finding, err := readBack{l.destination}.look(ctx, rec, q)
 	switch {
 	case err != nil:
+		return false, err
 	case finding == readback.Living:
-		readBack{b.destination}.found(account)
-	case finding == readback.Absent && !held.At.IsZero() && b.Wall().Sub(held.At) < halfWritten:
+		readBack{l.destination}.found(account)
+	case finding == readback.Absent && !held.At.IsZero() && l.Wall().Sub(held.At) < halfWritten:
 	case held.Untouched:
-		return last
-	case finding == readback.Ours && !stale(rec, held), finding == readback.Silent:
-		return sighting{rec.Version, began}
+		l.seen[account] = last
+	case held.Told && held.Version >= rec.Version, !held.Told && asGiven(rec, held, finding):
+		l.seen[account] = sighting{rec.Version, began}
 	default:
-		b.want(key{KindToken, account}, onceMore)
+		l.lose(rec, held)
+		return true, nil
 	}
-	return sighting{}
+	return false, nil
+}
+
+// asGiven says whether what is held need not be put right.
+func asGiven(rec store.Record, held readback.Held, f readback.Finding) bool {
+	switch f {
+	case readback.Ours:
+		return !stale(rec, held)
+	case readback.Silent:
+		d := held.Document
+		return d.AccessToken.IsZero() || d.Expiry.IsZero() || !stale(rec, held)
+	}
+	return false
 }
 
 // stale says whether the sink holds an access token that is older than ours.
 func stale(rec store.Record, held readback.Held) bool {
 	return !held.Document.AccessToken.Equal(rec.Token.AccessToken) && held.Document.Expiry.Before(rec.Token.Expiry())
+}
+
+// lose has the record delivered once more, as the destination does not hold it.
+func (l *looking) lose(rec store.Record, held readback.Held) {
+	k := key{KindToken, rec.Account}
+	l.want(k, onceMore)
+	l.mu.Lock()
+	if e := l.entries[k]; e != nil && e.wish() != noWish {
+		e.lost = true
+		e.fallBehind(l.Wall())
+		l.note(e)
+	}
+	l.mu.Unlock()
+	if l.ReadBack.BeforeWriting != nil && l.ReadBack.BeforeWriting(rec) {
+		return // the delivery tells
+	}
+	what := "holds nothing"
+	if held.Told {
+		what = fmt.Sprintf("holds version %d", held.Version)
+	}
+	l.publish(note{slog.LevelWarn, event.Event{
+		Type: event.SinkMended, Account: rec.Account, Provider: rec.Provider, Version: rec.Version,
+		Message: fmt.Sprintf("sink %q %s of account %s, though it had version %d, which is delivered again", l.Name, what, rec.Account, rec.Version),
+	}})
+}
+
+// tell tells once why nobody knows what the sink holds.
+func (l *looking) tell(err error) {
+	if l.told == err.Error() {
+		return
+	}
+	l.told = err.Error()
+	l.publish(note{slog.LevelDebug, event.Event{
+		Type: event.SinkUnseen, Message: fmt.Sprintf("nobody knows what sink %q holds: %v; it is asked again at the next look", l.Name, err),
+	}})
 }

@@ -62,7 +62,7 @@ func (t settlement) draw() note {
 		t.rest()
 	case o.idle:
 		if !e.refused {
-			e.since = time.Time{}
+			e.since, e.lost = time.Time{}, e.lost && e.wish() != noWish
 		}
 		t.rest()
 	}
@@ -83,7 +83,7 @@ func (t settlement) succeeded() note {
 	failures := t.failures(e)
 	e.delivered, e.answered = *o.delivered, o.asked
 	e.since, e.due, e.notBefore, e.lastError = time.Time{}, time.Time{}, time.Time{}, ""
-	e.losing, e.refused, e.unknown = 0, false, false
+	e.losing, e.refused, e.unknown, e.lost = 0, false, false, false
 	t.queue.Forget(e.key)
 	t.totals.succeeded(e.delivered.At, e.delivered.Latency)
 	t.present(t.e.key)

@@ -44,13 +44,31 @@ type Server interface {
 	Serve(ctx context.Context, newest func(context.Context) iter.Seq2[Delivery, error]) error
 }
 
+// Recipient is for sinks that can tell one consumer from the next, so that one
+// that has started anew gets what the one before it had.
+type Recipient interface {
+	// Recipient names who would take a delivery now, without disturbing him. One that
+	// has started anew has another name, and keeps it. "": nobody is there, or nobody
+	// can tell.
+	Recipient(ctx context.Context) (name string, err error)
+}
+
+// Watcher is for sinks that hear of what happens at their destination.
+type Watcher interface {
+	// Watch has news called, until ctx ends, when the destination may hold less of an
+	// account than it did, or, with "", when that may be so of all of them or another
+	// consumer may have come. It returns at once; after an error news is never called.
+	// What it misses is seen at the next look.
+	Watch(ctx context.Context, news func(account string)) error
+}
+
 // Delivery is one account's newest token on its way to one sink.
 type Delivery struct {
 	// ID is the same for every try of this version at this sink.
 	ID string
 	// Version of the account's record.
 	Version uint64
-	// Again: a person wants it delivered to whoever has it already.
+	// Again: it is wanted delivered to whoever has it already.
 	Again bool
 	// Document is what the sink may see: its field policy is already applied.
 	Document format.Document

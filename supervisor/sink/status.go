@@ -125,7 +125,7 @@ func (s *state) status(account string) Status {
 	st.Absent = s.absence.waits(k)
 	st.Version, st.DeliveredAt, st.Latency = e.delivered.Version, e.delivered.At, e.delivered.Latency
 	st.Failures, st.LastError, st.Next = s.failures(e), e.lastError, e.due
-	if e.unknown { // whatever we brought there, it is there no more
+	if e.unknown || e.lost { // whatever we brought there, it is there no more
 		st.Version = 0
 	}
 	return st

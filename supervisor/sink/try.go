@@ -53,7 +53,9 @@ func (d *destination) try(ctx context.Context, from source, seen entry, failures
 		return o
 	}
 	o.edition, o.since, o.provider = it.edition, it.since, it.provider
-	lacks, wished := from.lacks(it.edition, it.since, seen.delivered), seen.wish() != noWish
+	to := d.recipient(run, seen.key)
+	lacks := from.lacks(it.edition, it.since, seen.delivered) || another(to, seen.delivered)
+	wished := seen.wish() != noWish
 	now := time.Now()
 	switch {
 	case it.dead && lacks:
@@ -74,16 +76,16 @@ func (d *destination) try(ctx context.Context, from source, seen entry, failures
 		return o
 	}
 	crashpoint.Here("sink: delivered, not noted")
-	o.delivered, o.unmarked = d.noteDelivery(ctx, seen.name, it)
+	o.delivered, o.unmarked = d.noteDelivery(ctx, seen.name, it, to)
 	crashpoint.Here("sink: noted in the ledger")
 	return o
 }
 
-// noteDelivery notes in the ledger that the sink has it, which must succeed even
+// noteDelivery notes in the ledger that the sink, or to, has it, which must succeed even
 // while the supervisor shuts down. A clock that was set back must not make the
 // delivery older than what was delivered.
-func (d *destination) noteDelivery(ctx context.Context, name string, it item) (*store.Delivery, error) {
-	done := store.Delivery{Sink: d.Name, Account: name, Version: it.version, At: d.Wall()}
+func (d *destination) noteDelivery(ctx context.Context, name string, it item, to string) (*store.Delivery, error) {
+	done := store.Delivery{Sink: d.Name, Account: name, Version: it.version, At: d.Wall(), Consumer: to}
 	if done.At.Before(it.since) {
 		done.At = it.since
 	}

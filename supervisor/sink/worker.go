@@ -107,7 +107,7 @@ func (w *Worker) WakeAlert(name string) {
 // as an event too, and no sink is told of itself.
 func (w *Worker) Tell(e event.Event) { teller{w.state}.add(e) }
 
-// Look has a sink that is read back regularly looked at soon. It never blocks.
+// Look has a sink that can be asked what it holds looked at soon. It never blocks.
 func (w *Worker) Look() {
 	select {
 	case w.looks <- struct{}{}:

@@ -17,12 +17,19 @@ type Question struct {
 	// Since: what can be seen to be as it was then need not be read; zero:
 	// everything is read.
 	Since time.Time
+	// Lightly: which version it holds will do, if it can tell that without giving
+	// back the content. Wrote is what the ledger says of our last delivery there.
+	Lightly bool
+	Wrote   store.Delivery
 }
 
 // Held is what a destination holds of one account.
 type Held struct {
 	// Untouched: nothing has changed there since Question.Since.
 	Untouched bool
+	// Told: it has said which Version it holds, and nothing else.
+	Told    bool
+	Version uint64
 
 	// Document as far as it could be read. Without a refresh token there is
 	// nothing to go by.
