@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -42,18 +44,22 @@ type Config struct {
 
 // Sink writes files. A reader sees the old content or the new, never a part:
 // the content is written to a new file beside the old one, made durable and
-// renamed over it. It implements [sink.Sink], [sink.Tester] and [sink.Holder].
+// renamed over it. It implements [sink.Sink], [sink.Tester], [sink.Holder]
+// and [sink.Watcher].
 type Sink struct {
 	cfg   Config
 	owner owner
 	left  *sweeper
-	sys   files.System // nil: the directory itself, opened anew for each write
+	watch atomic.Pointer[inotify.Follower] // nil: nobody watches
+	sys   files.System                     // nil: the directory itself, opened anew for each write
 }
 
 var (
 	_ sink.Sink   = (*Sink)(nil)
 	_ sink.Tester = (*Sink)(nil)
 	_ sink.Holder = (*Sink)(nil)
+
+	_ sink.Watcher = (*Sink)(nil)
 )
 
 var placeholder = regexp.MustCompile(`\{[^{}]*\}`)
@@ -91,6 +97,7 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", sink.ErrRefused, err)
 	}
+	s.follow(path, d.Document.Account)
 	content, err := s.cfg.Encode(d.Document)
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)

@@ -30,11 +30,15 @@ func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.He
 	if err != nil {
 		return held, err
 	}
+	s.follow(path, q.Account)
 	err = s.inDirectory(path, func(sys files.System, path string, _ atomicfile.Attributes) error {
 		held, err = s.read(sys, path, q.Since)
 		return err
 	})
-	if err != nil {
+	switch {
+	case q.Lightly && errors.Is(err, fs.ErrNotExist):
+		return held, sdk.ErrNothingStored // its folder is gone
+	case err != nil:
 		return held, fmt.Errorf("read %s: %w", path, err)
 	}
 	return held, nil

@@ -60,6 +60,7 @@ type Listener struct {
 	consumers map[*consumer]struct{}
 	came      chan struct{} // closed when a consumer comes
 	broken    error         // why nobody can connect
+	news      *func(account string)
 }
 
 var (

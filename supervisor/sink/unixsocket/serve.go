@@ -87,6 +87,7 @@ func (l *Listener) take(ctx context.Context, conn *net.UnixConn, newest func(con
 		return
 	}
 	c.giveTurn()
+	l.greeted()
 	c.awaitEnd()
 }
 

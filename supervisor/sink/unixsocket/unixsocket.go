@@ -60,7 +60,8 @@ type Config struct {
 
 // Sink connects anew for each delivery, sends one message in one write and
 // reads the answer. It implements [sink.Sink], [sink.Notifier], [sink.Tester]
-// and, where the system can tell that a socket appears, [sink.Waiter].
+// and, where the system can tell that a socket appears, [sink.Waiter],
+// [sink.Watcher] and [sink.Recipient].
 type Sink struct {
 	cfg Config
 

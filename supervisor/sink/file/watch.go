@@ -1,0 +1,38 @@
+package file
+
+import (
+	"context"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
+)
+
+// Watch implements [sink.Watcher]: there is news of an account whose file is
+// written, removed, moved or replaced, ours too, from the first time on at which it
+// is delivered or looked at.
+func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
+	f, err := inotify.Follow(unix.IN_CLOSE_WRITE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO)
+	if err != nil {
+		return err
+	}
+	s.watch.Store(f)
+	go func() {
+		defer func() { _ = f.Close() }()
+		_ = f.Run(ctx, news)
+		s.watch.CompareAndSwap(f, nil)
+	}()
+	return nil
+}
+
+// follow has the account's file watched. Of one that can't be, the next look tells.
+func (s *Sink) follow(path, account string) {
+	f := s.watch.Load()
+	if f == nil {
+		return
+	}
+	if path, err := filepath.Abs(path); err == nil {
+		_ = f.Add(path, account)
+	}
+}
