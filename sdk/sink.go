@@ -33,6 +33,17 @@ type Restorer interface {
 	Restore(ctx context.Context, req RestoreRequest) (Restored, error)
 }
 
+// Holder is a Sink that can say which version its destination holds, so that what
+// that has lost is delivered again.
+type Holder interface {
+	// Holds returns what the destination holds of the account now, and
+	// [ErrNothingStored] if that is nothing. Nothing of a token is given back. It is
+	// asked at the start and every half minute of each account: it must change
+	// nothing and cost little. An error means that nobody knows, and harms nothing;
+	// [ErrUnimplemented] that nobody can tell.
+	Holds(ctx context.Context, req HoldsRequest) (Holding, error)
+}
+
 // Tester is a Sink that can prove, without writing any token, that its
 // destination would take one.
 type Tester interface {
@@ -73,9 +84,9 @@ type SinkDescription struct {
 	// listed here is refused before anything starts.
 	Settings []Setting
 
-	// Restorer, Tester and Notifier say which optional interfaces the sink
+	// Restorer, Holder, Tester and Notifier say which optional interfaces the sink
 	// implements. [ServeSink] fills them in.
-	Restorer, Tester, Notifier bool
+	Restorer, Holder, Tester, Notifier bool
 }
 
 // Settings of one sink. Any of them may be a secret, so all are kept as such.
@@ -118,6 +129,22 @@ type Restored struct {
 	Content Secret
 	// StoredAt is when the destination took it; zero: unknown.
 	StoredAt time.Time
+}
+
+// HoldsRequest asks which version the destination holds.
+type HoldsRequest struct {
+	Sink              string
+	Settings          Settings
+	Account, Provider string
+	// Version that was delivered last, at DeliveredAt.
+	Version     uint64
+	DeliveredAt time.Time
+}
+
+// Holding is what a destination holds.
+type Holding struct {
+	// Version is that of the delivery whose token stands there.
+	Version uint64
 }
 
 // TestRequest asks to prove that the destination is in order for an account.

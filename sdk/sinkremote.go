@@ -20,6 +20,7 @@ type RemoteSink struct{ rpc pb.SinkClient }
 var (
 	_ Sink     = (*RemoteSink)(nil)
 	_ Restorer = (*RemoteSink)(nil)
+	_ Holder   = (*RemoteSink)(nil)
 	_ Tester   = (*RemoteSink)(nil)
 	_ Notifier = (*RemoteSink)(nil)
 )
@@ -61,6 +62,16 @@ func (r *RemoteSink) Restore(ctx context.Context, req RestoreRequest) (Restored,
 		return Restored{}, a.failure(err)
 	}
 	return toRestored(m), nil
+}
+
+// Holds implements [Holder].
+func (r *RemoteSink) Holds(ctx context.Context, req HoldsRequest) (Holding, error) {
+	a := answer{ctx: ctx}
+	m, err := r.rpc.Holds(ctx, fromHolds(req), a.options()...)
+	if err != nil {
+		return Holding{}, a.failure(err)
+	}
+	return Holding{Version: m.GetVersion()}, nil
 }
 
 // Test implements [Tester].

@@ -43,6 +43,7 @@ func (s *SinkServer) Describe(ctx context.Context, _ *pb.DescribeRequest) (_ *pb
 		return nil, toSinkStatus(err)
 	}
 	_, d.Restorer = s.sink.(Restorer)
+	_, d.Holder = s.sink.(Holder)
 	_, d.Tester = s.sink.(Tester)
 	_, d.Notifier = s.sink.(Notifier)
 	return fromSinkDescription(d), nil
@@ -73,6 +74,23 @@ func (s *SinkServer) Restore(ctx context.Context, m *pb.RestoreRequest) (out *pb
 	err := s.call(ctx, func() error {
 		restored, err := r.Restore(ctx, toRestore(m))
 		out = fromRestored(restored)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Holds implements the wire contract.
+func (s *SinkServer) Holds(ctx context.Context, m *pb.HoldsRequest) (out *pb.HoldsResponse, _ error) {
+	h, ok := s.sink.(Holder)
+	if !ok {
+		return nil, toSinkStatus(ErrUnimplemented)
+	}
+	err := s.call(ctx, func() error {
+		holding, err := h.Holds(ctx, toHolds(m))
+		out = &pb.HoldsResponse{Version: holding.Version}
 		return err
 	})
 	if err != nil {

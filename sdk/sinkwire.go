@@ -92,6 +92,24 @@ func fromRestored(r Restored) *pb.RestoreResponse {
 	return &pb.RestoreResponse{Content: []byte(r.Content.Reveal()), StoredAt: fromTime(r.StoredAt)}
 }
 
+func toHolds(m *pb.HoldsRequest) HoldsRequest {
+	return HoldsRequest{
+		Sink:        m.GetDestination().GetSink(),
+		Settings:    toSecrets(m.GetDestination().GetSettings()),
+		Account:     m.GetAccount(),
+		Provider:    m.GetProvider(),
+		Version:     m.GetVersion(),
+		DeliveredAt: toTime(m.GetDeliveredAt()),
+	}
+}
+
+func fromHolds(r HoldsRequest) *pb.HoldsRequest {
+	return &pb.HoldsRequest{
+		Destination: fromDestination(r.Sink, r.Settings), Account: r.Account, Provider: r.Provider,
+		Version: r.Version, DeliveredAt: fromTime(r.DeliveredAt),
+	}
+}
+
 func toTest(m *pb.TestRequest) TestRequest {
 	return TestRequest{
 		Sink:     m.GetDestination().GetSink(),
@@ -145,7 +163,7 @@ func fromNotice(r NotifyRequest) *pb.NotifyRequest {
 func toSinkDescription(m *pb.DescribeResponse) SinkDescription {
 	d := SinkDescription{
 		Name: m.GetName(), Version: m.GetVersion(),
-		Restorer: m.GetRestorer(), Tester: m.GetTester(), Notifier: m.GetNotifier(),
+		Restorer: m.GetRestorer(), Holder: m.GetHolder(), Tester: m.GetTester(), Notifier: m.GetNotifier(),
 	}
 	for _, s := range m.GetSettings() {
 		d.Settings = append(d.Settings, Setting{
@@ -160,7 +178,7 @@ func toSinkDescription(m *pb.DescribeResponse) SinkDescription {
 func fromSinkDescription(d SinkDescription) *pb.DescribeResponse {
 	m := &pb.DescribeResponse{
 		Name: d.Name, Version: d.Version,
-		Restorer: d.Restorer, Tester: d.Tester, Notifier: d.Notifier,
+		Restorer: d.Restorer, Holder: d.Holder, Tester: d.Tester, Notifier: d.Notifier,
 	}
 	for _, s := range d.Settings {
 		m.Settings = append(m.Settings, &pb.Setting{

@@ -76,6 +76,7 @@ func TestTheWireForgetsNothing(t *testing.T) {
 	roundTrip(t, fromSinkDescription, toSinkDescription)
 	roundTrip(t, fromRestore, toRestore)
 	roundTrip(t, fromRestored, toRestored)
+	roundTrip(t, fromHolds, toHolds)
 	roundTrip(t, fromTest, toTest)
 	roundTrip(t, fromNotice, toNotice)
 	var d DeliverRequest

@@ -149,6 +149,7 @@ func TestConformance(t *testing.T) {
 			return r.settings
 		},
 		Stored: func(_ *testing.T, _ sdk.Settings, account string) string { return r.get("tokenkeeper:" + account) },
+		Lose:   func(*testing.T, sdk.Settings) { r.do("FLUSHALL") },
 		Missing: func(*testing.T) sdk.Settings {
 			settings, l := at("tcp", "127.0.0.1:0")
 			_ = l.Close()

@@ -44,6 +44,17 @@ if ARGV[4] ~= '' then redis.call('PUBLISH', ARGV[4], ARGV[1]) end
 return {'stored', ''}
 `)
 
+// holdsScript answers {mark} if there are a token and a mark, and else {}. It
+// needs no permission that a delivery does not.
+//
+// KEYS as above.
+var holdsScript = goredis.NewScript(`
+local there = redis.call('GET', KEYS[1])
+local mark = redis.call('GET', KEYS[2])
+if not there or there == '' or not mark then return {} end
+return {mark}
+`)
+
 // testScript answers which commands of a delivery the user may not run, as far
 // as the server can tell (Redis 7). Then it writes nothing into the mark, which
 // changes nothing and fails where a delivery would: no memory left, a replica,

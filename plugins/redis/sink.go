@@ -31,6 +31,7 @@ type Sink struct {
 var (
 	_ sdk.Sink     = (*Sink)(nil)
 	_ sdk.Restorer = (*Sink)(nil)
+	_ sdk.Holder   = (*Sink)(nil)
 	_ sdk.Tester   = (*Sink)(nil)
 )
 
@@ -122,6 +123,37 @@ func (s *Sink) Restore(ctx context.Context, req sdk.RestoreRequest) (sdk.Restore
 		return sdk.Restored{}, fmt.Errorf("%s: %w: its token is of account %s", set, sdk.ErrNothingStored, m.account)
 	}
 	return sdk.Restored{Content: sdk.NewSecret(content), StoredAt: m.stored}, nil
+}
+
+// Holds implements [sdk.Holder] with the version that stands beside the token, which
+// itself stays at the server. That a token is gone whose time (ttl) is over tells
+// nothing.
+func (s *Sink) Holds(ctx context.Context, req sdk.HoldsRequest) (sdk.Holding, error) {
+	set, err := s.settings(req.Settings, req.Account, req.Provider)
+	if err != nil {
+		return sdk.Holding{}, err
+	}
+	var answer []string
+	err = set.with(ctx, func(c *goredis.Client) (err error) {
+		answer, err = holdsScript.Eval(ctx, c, []string{set.key, set.markKey()}).StringSlice()
+		return err
+	})
+	if err != nil {
+		return sdk.Holding{}, set.explain(ctx, "read", err)
+	}
+	m, ours := mark{}, false
+	if len(answer) == 1 {
+		m, ours = parseMark(answer[0])
+	}
+	switch {
+	case len(answer) == 1 && !ours:
+		return sdk.Holding{}, sdk.ErrUnimplemented // another program's
+	case ours && m.account == req.Account:
+		return sdk.Holding{Version: m.version}, nil
+	case !ours && set.ttl.fixed > 0 && s.now().Sub(req.DeliveredAt) >= set.ttl.fixed:
+		return sdk.Holding{}, sdk.ErrUnimplemented
+	}
+	return sdk.Holding{}, fmt.Errorf("%s: %w", set, sdk.ErrNothingStored)
 }
 
 // Test implements [sdk.Tester]: it logs in, asks for the permissions that a

@@ -65,6 +65,17 @@ func (m mutant) Restore(ctx context.Context, r sdk.RestoreRequest) (sdk.Restored
 	return restored, err
 }
 
+func (m mutant) Holds(ctx context.Context, r sdk.HoldsRequest) (sdk.Holding, error) {
+	h, err := m.Sink.Holds(ctx, r)
+	switch {
+	case m.defect == "believes what it is told":
+		return sdk.Holding{Version: r.Version}, nil
+	case m.defect == "holds the first" && err == nil:
+		return sdk.Holding{Version: 1}, nil
+	}
+	return h, err
+}
+
 func (m mutant) Test(ctx context.Context, r sdk.TestRequest) error {
 	if m.defect == "tests with a token" {
 		return m.Sink.Deliver(ctx, sdk.DeliverRequest{Settings: r.Settings, Account: r.Account, Content: sdk.NewSecret("x")})
@@ -109,8 +120,11 @@ func TestSuiteFindsDefects(t *testing.T) {
 		"gives up":            "InProcess/Missing",
 		"invents a token":     "InProcess/Restore",
 		"tests with a token":  "InProcess/Test",
-		"loses notices":       "InProcess/Missing",
-		"dies of signals":     "Program/Signals",
+		"holds the first":     "InProcess/Holds",
+
+		"believes what it is told": "InProcess/Holds",
+		"loses notices":            "InProcess/Missing",
+		"dies of signals":          "Program/Signals",
 	} {
 		t.Run(defect, func(t *testing.T) {
 			t.Parallel()

@@ -47,6 +47,55 @@ func testRestore(t *testing.T, s *tested) {
 	}
 }
 
+// What the destination holds is told by its version, and nothing is changed by
+// asking for it.
+func testHolds(t *testing.T, s *tested) {
+	settings := s.Settings(t)
+	holds := func(account string, version uint64) (sdk.Holding, error) {
+		h, err := s.sink.Holds(t.Context(), sdk.HoldsRequest{
+			Sink: "tested", Settings: settings, Account: account, Provider: "broker", Version: version, DeliveredAt: time.Now(),
+		})
+		s.tells(t, err)
+		return h, err
+	}
+	if !s.description.Holder {
+		if _, err := holds("main", 1); !errors.Is(err, sdk.ErrUnimplemented) {
+			t.Errorf("it says that it is no Holder, and Holds gives %v", err)
+		}
+		return
+	}
+	if h, err := holds("main", 1); !errors.Is(err, sdk.ErrNothingStored) {
+		t.Fatalf("before the first delivery: %+v, %v, want %v", h, err, sdk.ErrNothingStored)
+	}
+	for version := 1; version <= 3; version++ {
+		s.deliver(t, request(settings, "main", version))
+		for range 2 {
+			if h, err := holds("main", uint64(version)); err != nil || h.Version != uint64(version) {
+				t.Errorf("after the delivery of version %d: %+v, %v", version, h, err)
+			}
+			s.holds(t, settings, "main", version)
+		}
+	}
+	// What it was thought to hold is not what it is asked for.
+	if h, err := holds("main", 7); err != nil || h.Version != 3 {
+		t.Errorf("asked by whoever thinks that it holds version 7: %+v, %v; want 3", h, err)
+	}
+	if h, err := holds("nobody", 1); !errors.Is(err, sdk.ErrNothingStored) {
+		t.Errorf("of an account that it never had: %+v, %v, want %v", h, err, sdk.ErrNothingStored)
+	}
+	if s.Lose == nil {
+		return
+	}
+	s.Lose(t, settings)
+	if h, err := holds("main", 3); !errors.Is(err, sdk.ErrNothingStored) {
+		t.Errorf("after it has lost everything: %+v, %v, want %v", h, err, sdk.ErrNothingStored)
+	}
+	s.deliver(t, request(settings, "main", 3))
+	if h, err := holds("main", 3); err != nil || h.Version != 3 {
+		t.Errorf("after it was given back what it has lost: %+v, %v", h, err)
+	}
+}
+
 // A test writes no token, and says whether the destination would take one.
 func testTest(t *testing.T, s *tested) {
 	settings := s.Settings(t)

@@ -40,6 +40,8 @@ type Suite struct {
 	// Stored returns what the destination holds of the account now, as raw
 	// text, and "" if that is nothing; nil: what arrives is not looked at.
 	Stored func(t *testing.T, s sdk.Settings, account string) string
+	// Lose has the destination lose all that it holds; nil: it is not tried.
+	Lose func(t *testing.T, s sdk.Settings)
 	// Missing are settings that lead to a destination that is not there; nil:
 	// it can't be missing.
 	Missing func(t *testing.T) sdk.Settings
@@ -65,6 +67,7 @@ func Run(t *testing.T, s Suite) {
 		{"Hanging", testHanging},
 		{"Missing", testMissing},
 		{"Restore", testRestore},
+		{"Holds", testHolds},
 		{"Test", testTest},
 		{"Notify", testNotify},
 	}

@@ -32,6 +32,17 @@ func folderSuite(sink func() sdk.Sink) sinktest.Suite {
 			return sdk.Settings{"dir": sdk.NewSecret(t.TempDir())}
 		},
 		Stored: func(_ *testing.T, s sdk.Settings, account string) string { return folder.Stored(s.Get("dir"), account) },
+		Lose: func(t *testing.T, s sdk.Settings) {
+			entries, err := os.ReadDir(s.Get("dir"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if err := os.Remove(filepath.Join(s.Get("dir"), e.Name())); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
 		Missing: func(t *testing.T) sdk.Settings {
 			return sdk.Settings{"dir": sdk.NewSecret(filepath.Join(t.TempDir(), "missing"))}
 		},

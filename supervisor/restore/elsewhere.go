@@ -210,10 +210,10 @@ func (e *Elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, 
 
 // ReadBack is when a sink is asked what it holds before we write there.
 func (e *Elsewhere) ReadBack(c config.Sink) sink.ReadBack {
-	r := sink.ReadBack{Found: e.roster.Touch, Ours: e.roster.Ours}
+	_, isPlugin := plugin.Of(c)
+	r := sink.ReadBack{Regularly: isPlugin || c.Traits().InFiles, Found: e.roster.Touch, Ours: e.roster.Ours}
 	switch {
 	case c.Traits().InFiles:
-		r.Regularly = true
 		r.BeforeWriting = func(store.Record) bool { return true }
 	case restores(c):
 		r.BeforeWriting = func(rec store.Record) bool {

@@ -80,7 +80,8 @@ type ReadBack struct {
 	// BeforeWriting says whether it is asked before rec is written over what it
 	// holds; nil: never.
 	BeforeWriting func(rec store.Record) bool
-	// Regularly: also at each [Worker.Look], which costs a look at each file.
+	// Regularly: also at each [Worker.Look], which costs a look at each file, or a
+	// question about each account.
 	Regularly bool
 	// Ours is what is known of an account beside its record; nil: nothing.
 	Ours func(account string) lineage.Ours

@@ -116,10 +116,7 @@ func (l *looking) look(ctx context.Context, came bool) {
 		switch _, err := l.lookAt(ctx, account); {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, sdk.ErrUnimplemented):
-			l.left = nil
-			return
-		case err != nil:
+		case err != nil && !errors.Is(err, sdk.ErrUnimplemented):
 			l.tell(err)
 			if failed++; failed == errorsOfALook {
 				l.left = l.left[i+1:]

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -26,6 +27,7 @@ type Sink struct{}
 
 var (
 	_ sdk.Restorer = Sink{}
+	_ sdk.Holder   = Sink{}
 	_ sdk.Tester   = Sink{}
 	_ sdk.Notifier = Sink{}
 )
@@ -44,7 +46,29 @@ func (Sink) Deliver(ctx context.Context, req sdk.DeliverRequest) error {
 	if err != nil {
 		return err
 	}
-	return write(dir, req.Account, req.Content.Reveal())
+	if err := write(dir, req.Account, req.Content.Reveal()); err != nil {
+		return err
+	}
+	return write(dir, versionFile(req.Account), strconv.FormatUint(req.Version, 10))
+}
+
+// versionFile is where the version of an account's document stands.
+func versionFile(account string) string { return ".version-" + filepath.Base(account) }
+
+// Holds implements [sdk.Holder].
+func (Sink) Holds(ctx context.Context, req sdk.HoldsRequest) (sdk.Holding, error) {
+	dir, err := open(ctx, req.Settings)
+	if err != nil {
+		return sdk.Holding{}, err
+	}
+	if Stored(dir, filepath.Base(req.Account)) == "" {
+		return sdk.Holding{}, sdk.ErrNothingStored
+	}
+	version, err := strconv.ParseUint(Stored(dir, versionFile(req.Account)), 10, 64)
+	if err != nil {
+		return sdk.Holding{}, sdk.ErrUnimplemented // somebody else has put it there
+	}
+	return sdk.Holding{Version: version}, nil
 }
 
 // Notify implements [sdk.Notifier]: the notice's file is called after its ID.

@@ -66,6 +66,7 @@ var (
 	_ sink.Notifier = (*Sink)(nil)
 	_ sink.Tester   = (*Sink)(nil)
 	_ sink.Holder   = (*Sink)(nil)
+	_ sink.Watcher  = (*Sink)(nil)
 )
 
 // New returns a sink whose process [Sink.Run] starts.
@@ -166,8 +167,12 @@ func (s *Sink) Restore(ctx context.Context, account, provider string) (restored 
 	return restored, err
 }
 
-// Holds implements [sink.Holder] with what the plugin gives back.
+// Holds implements [sink.Holder]: with the version that the plugin tells, if that
+// will do, and else with what it gives back.
 func (s *Sink) Holds(ctx context.Context, q readback.Question) (readback.Held, error) {
+	if q.Lightly {
+		return s.version(ctx, q)
+	}
 	if s.cfg.Decode == nil {
 		return readback.Held{}, sdk.ErrUnimplemented
 	}
@@ -180,6 +185,36 @@ func (s *Sink) Holds(ctx context.Context, q readback.Question) (readback.Held, e
 		return held, fmt.Errorf("%w: %w", format.ErrUnreadable, err)
 	}
 	return held, nil
+}
+
+// version asks a plugin that has said that it can tell.
+func (s *Sink) version(ctx context.Context, q readback.Question) (readback.Held, error) {
+	if !s.member.Status().Sink.Holder {
+		return readback.Held{}, sdk.ErrUnimplemented
+	}
+	var holding sdk.Holding
+	err := s.call(ctx, func(ctx context.Context, remote *sdk.RemoteSink) (err error) {
+		holding, err = remote.Holds(ctx, sdk.HoldsRequest{
+			Sink: s.cfg.Name, Settings: s.cfg.Settings, Account: q.Account, Provider: q.Provider,
+			Version: q.Wrote.Version, DeliveredAt: q.Wrote.At,
+		})
+		return err
+	})
+	if err != nil {
+		return readback.Held{}, err
+	}
+	return readback.Held{Told: true, Version: holding.Version}, nil
+}
+
+// Watch implements [sink.Watcher]: there is news when a process serves for the first
+// time, as nobody could be asked before.
+func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
+	go func() {
+		if s.AwaitServing(ctx) == nil {
+			news("")
+		}
+	}()
+	return nil
 }
 
 // IsHeld says whether a Hold of the account lasts.

@@ -19,7 +19,7 @@
 //
 //   FAILED_PRECONDITION  absent
 //   INVALID_ARGUMENT     refused
-//   NOT_FOUND            nothing_stored (of Restore)
+//   NOT_FOUND            nothing_stored (of Restore and Holds)
 //   UNIMPLEMENTED        the sink does not answer this call
 //   UNKNOWN              try again; the message, which a library may have made
 //                        of an exception, is not told
@@ -101,6 +101,7 @@ type DescribeResponse struct {
 	Restorer      bool `protobuf:"varint,4,opt,name=restorer,proto3" json:"restorer,omitempty"`
 	Tester        bool `protobuf:"varint,5,opt,name=tester,proto3" json:"tester,omitempty"`
 	Notifier      bool `protobuf:"varint,6,opt,name=notifier,proto3" json:"notifier,omitempty"`
+	Holder        bool `protobuf:"varint,7,opt,name=holder,proto3" json:"holder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -173,6 +174,13 @@ func (x *DescribeResponse) GetTester() bool {
 func (x *DescribeResponse) GetNotifier() bool {
 	if x != nil {
 		return x.Notifier
+	}
+	return false
+}
+
+func (x *DescribeResponse) GetHolder() bool {
+	if x != nil {
+		return x.Holder
 	}
 	return false
 }
@@ -779,6 +787,128 @@ func (x *RestoreResponse) GetStoredAt() *timestamppb.Timestamp {
 	return nil
 }
 
+type HoldsRequest struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Destination *Destination           `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
+	Account     string                 `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	Provider    string                 `protobuf:"bytes,3,opt,name=provider,proto3" json:"provider,omitempty"`
+	// What was delivered last, and when.
+	Version       uint64                 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	DeliveredAt   *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=delivered_at,json=deliveredAt,proto3" json:"delivered_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldsRequest) Reset() {
+	*x = HoldsRequest{}
+	mi := &file_sink_v1_sink_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldsRequest) ProtoMessage() {}
+
+func (x *HoldsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sink_v1_sink_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldsRequest.ProtoReflect.Descriptor instead.
+func (*HoldsRequest) Descriptor() ([]byte, []int) {
+	return file_sink_v1_sink_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HoldsRequest) GetDestination() *Destination {
+	if x != nil {
+		return x.Destination
+	}
+	return nil
+}
+
+func (x *HoldsRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *HoldsRequest) GetProvider() string {
+	if x != nil {
+		return x.Provider
+	}
+	return ""
+}
+
+func (x *HoldsRequest) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *HoldsRequest) GetDeliveredAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DeliveredAt
+	}
+	return nil
+}
+
+type HoldsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// That of the delivery whose token stands there.
+	Version       uint64 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldsResponse) Reset() {
+	*x = HoldsResponse{}
+	mi := &file_sink_v1_sink_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldsResponse) ProtoMessage() {}
+
+func (x *HoldsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sink_v1_sink_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldsResponse.ProtoReflect.Descriptor instead.
+func (*HoldsResponse) Descriptor() ([]byte, []int) {
+	return file_sink_v1_sink_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HoldsResponse) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 type TestRequest struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Destination *Destination           `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
@@ -791,7 +921,7 @@ type TestRequest struct {
 
 func (x *TestRequest) Reset() {
 	*x = TestRequest{}
-	mi := &file_sink_v1_sink_proto_msgTypes[11]
+	mi := &file_sink_v1_sink_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -803,7 +933,7 @@ func (x *TestRequest) String() string {
 func (*TestRequest) ProtoMessage() {}
 
 func (x *TestRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sink_v1_sink_proto_msgTypes[11]
+	mi := &file_sink_v1_sink_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -816,7 +946,7 @@ func (x *TestRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestRequest.ProtoReflect.Descriptor instead.
 func (*TestRequest) Descriptor() ([]byte, []int) {
-	return file_sink_v1_sink_proto_rawDescGZIP(), []int{11}
+	return file_sink_v1_sink_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TestRequest) GetDestination() *Destination {
@@ -848,7 +978,7 @@ type TestResponse struct {
 
 func (x *TestResponse) Reset() {
 	*x = TestResponse{}
-	mi := &file_sink_v1_sink_proto_msgTypes[12]
+	mi := &file_sink_v1_sink_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +990,7 @@ func (x *TestResponse) String() string {
 func (*TestResponse) ProtoMessage() {}
 
 func (x *TestResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sink_v1_sink_proto_msgTypes[12]
+	mi := &file_sink_v1_sink_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1003,7 @@ func (x *TestResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TestResponse.ProtoReflect.Descriptor instead.
 func (*TestResponse) Descriptor() ([]byte, []int) {
-	return file_sink_v1_sink_proto_rawDescGZIP(), []int{12}
+	return file_sink_v1_sink_proto_rawDescGZIP(), []int{14}
 }
 
 type NotifyRequest struct {
@@ -904,7 +1034,7 @@ type NotifyRequest struct {
 
 func (x *NotifyRequest) Reset() {
 	*x = NotifyRequest{}
-	mi := &file_sink_v1_sink_proto_msgTypes[13]
+	mi := &file_sink_v1_sink_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +1046,7 @@ func (x *NotifyRequest) String() string {
 func (*NotifyRequest) ProtoMessage() {}
 
 func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sink_v1_sink_proto_msgTypes[13]
+	mi := &file_sink_v1_sink_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1059,7 @@ func (x *NotifyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyRequest.ProtoReflect.Descriptor instead.
 func (*NotifyRequest) Descriptor() ([]byte, []int) {
-	return file_sink_v1_sink_proto_rawDescGZIP(), []int{13}
+	return file_sink_v1_sink_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NotifyRequest) GetId() string {
@@ -1024,7 +1154,7 @@ type NotifyResponse struct {
 
 func (x *NotifyResponse) Reset() {
 	*x = NotifyResponse{}
-	mi := &file_sink_v1_sink_proto_msgTypes[14]
+	mi := &file_sink_v1_sink_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1166,7 @@ func (x *NotifyResponse) String() string {
 func (*NotifyResponse) ProtoMessage() {}
 
 func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sink_v1_sink_proto_msgTypes[14]
+	mi := &file_sink_v1_sink_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,11 +1179,11 @@ func (x *NotifyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NotifyResponse.ProtoReflect.Descriptor instead.
 func (*NotifyResponse) Descriptor() ([]byte, []int) {
-	return file_sink_v1_sink_proto_rawDescGZIP(), []int{14}
+	return file_sink_v1_sink_proto_rawDescGZIP(), []int{16}
 }
 
 // Failure rides as a detail on the gRPC status of a failed Deliver, Restore,
-// Test or Notify.
+// Holds, Test or Notify.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "retry"          try again; the default
@@ -1070,7 +1200,7 @@ type Failure struct {
 	//	not help; the next version is tried
 	//
 	// "later"          put off on purpose until retry_after, which is no failure
-	// "nothing_stored" of Restore: the destination holds nothing of the account
+	// "nothing_stored" of Restore and Holds: the destination holds nothing of the account
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// One sentence for logs and people, without any secret.
 	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
@@ -1084,7 +1214,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_sink_v1_sink_proto_msgTypes[15]
+	mi := &file_sink_v1_sink_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1226,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_sink_v1_sink_proto_msgTypes[15]
+	mi := &file_sink_v1_sink_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1239,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_sink_v1_sink_proto_rawDescGZIP(), []int{15}
+	return file_sink_v1_sink_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Failure) GetKind() string {
@@ -1145,14 +1275,15 @@ var File_sink_v1_sink_proto protoreflect.FileDescriptor
 const file_sink_v1_sink_proto_rawDesc = "" +
 	"\n" +
 	"\x12sink/v1/sink.proto\x12\x13tokenkeeper.sink.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x11\n" +
-	"\x0fDescribeRequest\"\xca\x01\n" +
+	"\x0fDescribeRequest\"\xe2\x01\n" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x128\n" +
 	"\bsettings\x18\x03 \x03(\v2\x1c.tokenkeeper.sink.v1.SettingR\bsettings\x12\x1a\n" +
 	"\brestorer\x18\x04 \x01(\bR\brestorer\x12\x16\n" +
 	"\x06tester\x18\x05 \x01(\bR\x06tester\x12\x1a\n" +
-	"\bnotifier\x18\x06 \x01(\bR\bnotifier\"\xea\x01\n" +
+	"\bnotifier\x18\x06 \x01(\bR\bnotifier\x12\x16\n" +
+	"\x06holder\x18\a \x01(\bR\x06holder\"\xea\x01\n" +
 	"\aSetting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
 	"\vdescription\x18\x02 \x01(\tR\vdescription\x12#\n" +
@@ -1202,7 +1333,15 @@ const file_sink_v1_sink_proto_rawDesc = "" +
 	"\bprovider\x18\x03 \x01(\tR\bprovider\"d\n" +
 	"\x0fRestoreResponse\x12\x18\n" +
 	"\acontent\x18\x01 \x01(\fR\acontent\x127\n" +
-	"\tstored_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\"\x87\x01\n" +
+	"\tstored_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bstoredAt\"\xe1\x01\n" +
+	"\fHoldsRequest\x12B\n" +
+	"\vdestination\x18\x01 \x01(\v2 .tokenkeeper.sink.v1.DestinationR\vdestination\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1a\n" +
+	"\bprovider\x18\x03 \x01(\tR\bprovider\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\x12=\n" +
+	"\fdelivered_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vdeliveredAt\")\n" +
+	"\rHoldsResponse\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\x04R\aversion\"\x87\x01\n" +
 	"\vTestRequest\x12B\n" +
 	"\vdestination\x18\x01 \x01(\v2 .tokenkeeper.sink.v1.DestinationR\vdestination\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x1a\n" +
@@ -1229,12 +1368,13 @@ const file_sink_v1_sink_proto_rawDesc = "" +
 	"\vretry_after\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"retryAfter\x12\x1f\n" +
 	"\vhttp_status\x18\x04 \x01(\x05R\n" +
-	"httpStatus2\xf8\x03\n" +
+	"httpStatus2\xc8\x04\n" +
 	"\x04Sink\x12W\n" +
 	"\bDescribe\x12$.tokenkeeper.sink.v1.DescribeRequest\x1a%.tokenkeeper.sink.v1.DescribeResponse\x12K\n" +
 	"\x04Ping\x12 .tokenkeeper.sink.v1.PingRequest\x1a!.tokenkeeper.sink.v1.PingResponse\x12T\n" +
 	"\aDeliver\x12#.tokenkeeper.sink.v1.DeliverRequest\x1a$.tokenkeeper.sink.v1.DeliverResponse\x12T\n" +
-	"\aRestore\x12#.tokenkeeper.sink.v1.RestoreRequest\x1a$.tokenkeeper.sink.v1.RestoreResponse\x12K\n" +
+	"\aRestore\x12#.tokenkeeper.sink.v1.RestoreRequest\x1a$.tokenkeeper.sink.v1.RestoreResponse\x12N\n" +
+	"\x05Holds\x12!.tokenkeeper.sink.v1.HoldsRequest\x1a\".tokenkeeper.sink.v1.HoldsResponse\x12K\n" +
 	"\x04Test\x12 .tokenkeeper.sink.v1.TestRequest\x1a!.tokenkeeper.sink.v1.TestResponse\x12Q\n" +
 	"\x06Notify\x12\".tokenkeeper.sink.v1.NotifyRequest\x1a#.tokenkeeper.sink.v1.NotifyResponseB=Z;github.com/tokenkeeper/tokenkeeper/sdk/proto/sink/v1;sinkv1b\x06proto3"
 
@@ -1250,7 +1390,7 @@ func file_sink_v1_sink_proto_rawDescGZIP() []byte {
 	return file_sink_v1_sink_proto_rawDescData
 }
 
-var file_sink_v1_sink_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_sink_v1_sink_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_sink_v1_sink_proto_goTypes = []any{
 	(*DescribeRequest)(nil),       // 0: tokenkeeper.sink.v1.DescribeRequest
 	(*DescribeResponse)(nil),      // 1: tokenkeeper.sink.v1.DescribeResponse
@@ -1263,49 +1403,55 @@ var file_sink_v1_sink_proto_goTypes = []any{
 	(*DeliverResponse)(nil),       // 8: tokenkeeper.sink.v1.DeliverResponse
 	(*RestoreRequest)(nil),        // 9: tokenkeeper.sink.v1.RestoreRequest
 	(*RestoreResponse)(nil),       // 10: tokenkeeper.sink.v1.RestoreResponse
-	(*TestRequest)(nil),           // 11: tokenkeeper.sink.v1.TestRequest
-	(*TestResponse)(nil),          // 12: tokenkeeper.sink.v1.TestResponse
-	(*NotifyRequest)(nil),         // 13: tokenkeeper.sink.v1.NotifyRequest
-	(*NotifyResponse)(nil),        // 14: tokenkeeper.sink.v1.NotifyResponse
-	(*Failure)(nil),               // 15: tokenkeeper.sink.v1.Failure
-	nil,                           // 16: tokenkeeper.sink.v1.Destination.SettingsEntry
-	nil,                           // 17: tokenkeeper.sink.v1.Token.ExtraEntry
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 19: google.protobuf.Duration
+	(*HoldsRequest)(nil),          // 11: tokenkeeper.sink.v1.HoldsRequest
+	(*HoldsResponse)(nil),         // 12: tokenkeeper.sink.v1.HoldsResponse
+	(*TestRequest)(nil),           // 13: tokenkeeper.sink.v1.TestRequest
+	(*TestResponse)(nil),          // 14: tokenkeeper.sink.v1.TestResponse
+	(*NotifyRequest)(nil),         // 15: tokenkeeper.sink.v1.NotifyRequest
+	(*NotifyResponse)(nil),        // 16: tokenkeeper.sink.v1.NotifyResponse
+	(*Failure)(nil),               // 17: tokenkeeper.sink.v1.Failure
+	nil,                           // 18: tokenkeeper.sink.v1.Destination.SettingsEntry
+	nil,                           // 19: tokenkeeper.sink.v1.Token.ExtraEntry
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
 }
 var file_sink_v1_sink_proto_depIdxs = []int32{
 	2,  // 0: tokenkeeper.sink.v1.DescribeResponse.settings:type_name -> tokenkeeper.sink.v1.Setting
-	16, // 1: tokenkeeper.sink.v1.Destination.settings:type_name -> tokenkeeper.sink.v1.Destination.SettingsEntry
-	18, // 2: tokenkeeper.sink.v1.Token.issued_at:type_name -> google.protobuf.Timestamp
-	18, // 3: tokenkeeper.sink.v1.Token.expiry:type_name -> google.protobuf.Timestamp
-	18, // 4: tokenkeeper.sink.v1.Token.refresh_expiry:type_name -> google.protobuf.Timestamp
-	17, // 5: tokenkeeper.sink.v1.Token.extra:type_name -> tokenkeeper.sink.v1.Token.ExtraEntry
+	18, // 1: tokenkeeper.sink.v1.Destination.settings:type_name -> tokenkeeper.sink.v1.Destination.SettingsEntry
+	20, // 2: tokenkeeper.sink.v1.Token.issued_at:type_name -> google.protobuf.Timestamp
+	20, // 3: tokenkeeper.sink.v1.Token.expiry:type_name -> google.protobuf.Timestamp
+	20, // 4: tokenkeeper.sink.v1.Token.refresh_expiry:type_name -> google.protobuf.Timestamp
+	19, // 5: tokenkeeper.sink.v1.Token.extra:type_name -> tokenkeeper.sink.v1.Token.ExtraEntry
 	5,  // 6: tokenkeeper.sink.v1.DeliverRequest.destination:type_name -> tokenkeeper.sink.v1.Destination
 	6,  // 7: tokenkeeper.sink.v1.DeliverRequest.token:type_name -> tokenkeeper.sink.v1.Token
 	5,  // 8: tokenkeeper.sink.v1.RestoreRequest.destination:type_name -> tokenkeeper.sink.v1.Destination
-	18, // 9: tokenkeeper.sink.v1.RestoreResponse.stored_at:type_name -> google.protobuf.Timestamp
-	5,  // 10: tokenkeeper.sink.v1.TestRequest.destination:type_name -> tokenkeeper.sink.v1.Destination
-	5,  // 11: tokenkeeper.sink.v1.NotifyRequest.destination:type_name -> tokenkeeper.sink.v1.Destination
-	18, // 12: tokenkeeper.sink.v1.NotifyRequest.since:type_name -> google.protobuf.Timestamp
-	18, // 13: tokenkeeper.sink.v1.NotifyRequest.time:type_name -> google.protobuf.Timestamp
-	19, // 14: tokenkeeper.sink.v1.Failure.retry_after:type_name -> google.protobuf.Duration
-	0,  // 15: tokenkeeper.sink.v1.Sink.Describe:input_type -> tokenkeeper.sink.v1.DescribeRequest
-	3,  // 16: tokenkeeper.sink.v1.Sink.Ping:input_type -> tokenkeeper.sink.v1.PingRequest
-	7,  // 17: tokenkeeper.sink.v1.Sink.Deliver:input_type -> tokenkeeper.sink.v1.DeliverRequest
-	9,  // 18: tokenkeeper.sink.v1.Sink.Restore:input_type -> tokenkeeper.sink.v1.RestoreRequest
-	11, // 19: tokenkeeper.sink.v1.Sink.Test:input_type -> tokenkeeper.sink.v1.TestRequest
-	13, // 20: tokenkeeper.sink.v1.Sink.Notify:input_type -> tokenkeeper.sink.v1.NotifyRequest
-	1,  // 21: tokenkeeper.sink.v1.Sink.Describe:output_type -> tokenkeeper.sink.v1.DescribeResponse
-	4,  // 22: tokenkeeper.sink.v1.Sink.Ping:output_type -> tokenkeeper.sink.v1.PingResponse
-	8,  // 23: tokenkeeper.sink.v1.Sink.Deliver:output_type -> tokenkeeper.sink.v1.DeliverResponse
-	10, // 24: tokenkeeper.sink.v1.Sink.Restore:output_type -> tokenkeeper.sink.v1.RestoreResponse
-	12, // 25: tokenkeeper.sink.v1.Sink.Test:output_type -> tokenkeeper.sink.v1.TestResponse
-	14, // 26: tokenkeeper.sink.v1.Sink.Notify:output_type -> tokenkeeper.sink.v1.NotifyResponse
-	21, // [21:27] is the sub-list for method output_type
-	15, // [15:21] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	20, // 9: tokenkeeper.sink.v1.RestoreResponse.stored_at:type_name -> google.protobuf.Timestamp
+	5,  // 10: tokenkeeper.sink.v1.HoldsRequest.destination:type_name -> tokenkeeper.sink.v1.Destination
+	20, // 11: tokenkeeper.sink.v1.HoldsRequest.delivered_at:type_name -> google.protobuf.Timestamp
+	5,  // 12: tokenkeeper.sink.v1.TestRequest.destination:type_name -> tokenkeeper.sink.v1.Destination
+	5,  // 13: tokenkeeper.sink.v1.NotifyRequest.destination:type_name -> tokenkeeper.sink.v1.Destination
+	20, // 14: tokenkeeper.sink.v1.NotifyRequest.since:type_name -> google.protobuf.Timestamp
+	20, // 15: tokenkeeper.sink.v1.NotifyRequest.time:type_name -> google.protobuf.Timestamp
+	21, // 16: tokenkeeper.sink.v1.Failure.retry_after:type_name -> google.protobuf.Duration
+	0,  // 17: tokenkeeper.sink.v1.Sink.Describe:input_type -> tokenkeeper.sink.v1.DescribeRequest
+	3,  // 18: tokenkeeper.sink.v1.Sink.Ping:input_type -> tokenkeeper.sink.v1.PingRequest
+	7,  // 19: tokenkeeper.sink.v1.Sink.Deliver:input_type -> tokenkeeper.sink.v1.DeliverRequest
+	9,  // 20: tokenkeeper.sink.v1.Sink.Restore:input_type -> tokenkeeper.sink.v1.RestoreRequest
+	11, // 21: tokenkeeper.sink.v1.Sink.Holds:input_type -> tokenkeeper.sink.v1.HoldsRequest
+	13, // 22: tokenkeeper.sink.v1.Sink.Test:input_type -> tokenkeeper.sink.v1.TestRequest
+	15, // 23: tokenkeeper.sink.v1.Sink.Notify:input_type -> tokenkeeper.sink.v1.NotifyRequest
+	1,  // 24: tokenkeeper.sink.v1.Sink.Describe:output_type -> tokenkeeper.sink.v1.DescribeResponse
+	4,  // 25: tokenkeeper.sink.v1.Sink.Ping:output_type -> tokenkeeper.sink.v1.PingResponse
+	8,  // 26: tokenkeeper.sink.v1.Sink.Deliver:output_type -> tokenkeeper.sink.v1.DeliverResponse
+	10, // 27: tokenkeeper.sink.v1.Sink.Restore:output_type -> tokenkeeper.sink.v1.RestoreResponse
+	12, // 28: tokenkeeper.sink.v1.Sink.Holds:output_type -> tokenkeeper.sink.v1.HoldsResponse
+	14, // 29: tokenkeeper.sink.v1.Sink.Test:output_type -> tokenkeeper.sink.v1.TestResponse
+	16, // 30: tokenkeeper.sink.v1.Sink.Notify:output_type -> tokenkeeper.sink.v1.NotifyResponse
+	24, // [24:31] is the sub-list for method output_type
+	17, // [17:24] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_sink_v1_sink_proto_init() }
@@ -1319,7 +1465,7 @@ func file_sink_v1_sink_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sink_v1_sink_proto_rawDesc), len(file_sink_v1_sink_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,7 +19,7 @@
 //
 //   FAILED_PRECONDITION  absent
 //   INVALID_ARGUMENT     refused
-//   NOT_FOUND            nothing_stored (of Restore)
+//   NOT_FOUND            nothing_stored (of Restore and Holds)
 //   UNIMPLEMENTED        the sink does not answer this call
 //   UNKNOWN              try again; the message, which a library may have made
 //                        of an exception, is not told
@@ -52,6 +52,7 @@ const (
 	Sink_Ping_FullMethodName     = "/tokenkeeper.sink.v1.Sink/Ping"
 	Sink_Deliver_FullMethodName  = "/tokenkeeper.sink.v1.Sink/Deliver"
 	Sink_Restore_FullMethodName  = "/tokenkeeper.sink.v1.Sink/Restore"
+	Sink_Holds_FullMethodName    = "/tokenkeeper.sink.v1.Sink/Holds"
 	Sink_Test_FullMethodName     = "/tokenkeeper.sink.v1.Sink/Test"
 	Sink_Notify_FullMethodName   = "/tokenkeeper.sink.v1.Sink/Notify"
 )
@@ -74,6 +75,12 @@ type SinkClient interface {
 	// Restore gives back the newest document that the destination holds of an
 	// account, and fails with nothing_stored if it holds none. Optional.
 	Restore(ctx context.Context, in *RestoreRequest, opts ...grpc.CallOption) (*RestoreResponse, error)
+	// Holds says which version of an account's token the destination holds now,
+	// and gives nothing of it back; it fails with nothing_stored if there is none,
+	// and with UNIMPLEMENTED where nobody can tell. It is asked at the start and
+	// every half minute of each account, and must change nothing and cost little.
+	// What the destination has lost is delivered again. Optional.
+	Holds(ctx context.Context, in *HoldsRequest, opts ...grpc.CallOption) (*HoldsResponse, error)
 	// Test proves, without writing any token, that the destination would take
 	// one. Optional.
 	Test(ctx context.Context, in *TestRequest, opts ...grpc.CallOption) (*TestResponse, error)
@@ -129,6 +136,16 @@ func (c *sinkClient) Restore(ctx context.Context, in *RestoreRequest, opts ...gr
 	return out, nil
 }
 
+func (c *sinkClient) Holds(ctx context.Context, in *HoldsRequest, opts ...grpc.CallOption) (*HoldsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HoldsResponse)
+	err := c.cc.Invoke(ctx, Sink_Holds_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sinkClient) Test(ctx context.Context, in *TestRequest, opts ...grpc.CallOption) (*TestResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TestResponse)
@@ -167,6 +184,12 @@ type SinkServer interface {
 	// Restore gives back the newest document that the destination holds of an
 	// account, and fails with nothing_stored if it holds none. Optional.
 	Restore(context.Context, *RestoreRequest) (*RestoreResponse, error)
+	// Holds says which version of an account's token the destination holds now,
+	// and gives nothing of it back; it fails with nothing_stored if there is none,
+	// and with UNIMPLEMENTED where nobody can tell. It is asked at the start and
+	// every half minute of each account, and must change nothing and cost little.
+	// What the destination has lost is delivered again. Optional.
+	Holds(context.Context, *HoldsRequest) (*HoldsResponse, error)
 	// Test proves, without writing any token, that the destination would take
 	// one. Optional.
 	Test(context.Context, *TestRequest) (*TestResponse, error)
@@ -193,6 +216,9 @@ func (UnimplementedSinkServer) Deliver(context.Context, *DeliverRequest) (*Deliv
 }
 func (UnimplementedSinkServer) Restore(context.Context, *RestoreRequest) (*RestoreResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Restore not implemented")
+}
+func (UnimplementedSinkServer) Holds(context.Context, *HoldsRequest) (*HoldsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Holds not implemented")
 }
 func (UnimplementedSinkServer) Test(context.Context, *TestRequest) (*TestResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Test not implemented")
@@ -293,6 +319,24 @@ func _Sink_Restore_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Sink_Holds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HoldsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SinkServer).Holds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Sink_Holds_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SinkServer).Holds(ctx, req.(*HoldsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Sink_Test_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(TestRequest)
 	if err := dec(in); err != nil {
@@ -351,6 +395,10 @@ var Sink_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Restore",
 			Handler:    _Sink_Restore_Handler,
+		},
+		{
+			MethodName: "Holds",
+			Handler:    _Sink_Holds_Handler,
 		},
 		{
 			MethodName: "Test",
