@@ -52,7 +52,7 @@ func goldenIntent() Intent {
 }
 
 func goldenDelivery() Delivery {
-	return Delivery{Sink: "bot", Account: "saxo-live", Version: 42, At: golden().StoredAt.Add(time.Second), Latency: 3 * time.Millisecond}
+	return Delivery{Sink: "bot", Account: "saxo-live", Version: 42, At: golden().StoredAt.Add(time.Second), Latency: 3 * time.Millisecond, Consumer: "socket 1a-2b-3c"}
 }
 
 // goldenTried came after goldenDelivery.
