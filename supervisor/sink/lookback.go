@@ -25,6 +25,10 @@ const (
 	// errorsOfALook end it: a destination that does not answer is not asked about
 	// each account.
 	errorsOfALook = 3
+	// settling is how long a file of which there is news is left alone: a program
+	// that removes its file and writes it anew has done so by then, and what it
+	// writes must not be written over.
+	settling = time.Second
 )
 
 // lookBack looks whether a sink still holds what the ledger says: at the start, at
@@ -44,7 +48,7 @@ func (b lookBack) start(ctx context.Context) (stop func()) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	l := &looking{lookBack: b, news: newNews(), seen: map[string]sighting{}, mends: mends{}}
+	l := &looking{lookBack: b, news: newNews(), heard: map[string]struct{}{}, seen: map[string]sighting{}, mends: mends{}}
 	if hears {
 		if err := safely(func() error { return watcher.Watch(ctx, l.news.add) }); err != nil {
 			l.tell(fmt.Errorf("it can't be watched: %w", err))
@@ -73,6 +77,10 @@ func (b lookBack) answers() bool {
 type looking struct {
 	lookBack
 	news *news
+	// heard are the accounts of which there is news, and settled fires when they
+	// are looked at.
+	heard   map[string]struct{}
+	settled <-chan time.Time
 	// left are the accounts that are still to be looked at in this round.
 	left []string
 	seen map[string]sighting
@@ -96,6 +104,8 @@ func (l *looking) run(ctx context.Context) {
 			case <-ctx.Done():
 			case <-time.After(newsPause):
 			}
+		case <-l.settled:
+			l.lookAtHeard(ctx)
 		}
 	}
 }
@@ -130,12 +140,26 @@ func (l *looking) look(ctx context.Context, came bool) {
 	l.left = l.left[n:]
 }
 
-// hear looks at what there is news of.
+// hear looks at everything if there is news of that, and notes of which accounts
+// there is.
 func (l *looking) hear(ctx context.Context) {
 	accounts, all := l.news.take()
 	if all {
 		l.look(ctx, true)
 	}
+	for _, account := range accounts {
+		l.heard[account] = struct{}{}
+	}
+	if l.settled == nil && len(l.heard) > 0 {
+		l.settled = time.After(settling)
+	}
+}
+
+// lookAtHeard looks at what there was news of.
+func (l *looking) lookAtHeard(ctx context.Context) {
+	accounts := slices.Sorted(maps.Keys(l.heard))
+	clear(l.heard)
+	l.settled = nil
 	for _, account := range accounts {
 		now := time.Now()
 		if ctx.Err() != nil || !l.answers() || l.mends.rest(account, now) {
