@@ -150,7 +150,9 @@ func TestWhatADestinationLosesIsGivenBack(t *testing.T) {
 		return err == nil && strings.Contains(string(body), token()) && strings.Contains(stored(), token())
 	})
 	r.newest(saxoAccount)
-	r.sinksUntil(func(sinks map[string]control.Sink) bool { return sinks["cache"].UpToDate == 1 && sinks["cache"].Deliveries == 2 })
+	r.sinksUntil(func(sinks map[string]control.Sink) bool {
+		return sinks["cache"].UpToDate == 1 && sinks["cache"].Deliveries == 2
+	})
 	mustHavePosted(t, saxo, saxoAccount, 0)
 }
 
