@@ -68,7 +68,7 @@ func (a loggingIn) complete(ctx context.Context, s *spending) (store.Record, err
 	if err := a.settleBeforeLogin(ctx); err != nil {
 		return store.Record{}, err
 	}
-	err := sharer{a.leased}.withShared(ctx, func() error { return a.spendCode(ctx) })
+	err := sharer(a).withShared(ctx, func() error { return a.spendCode(ctx) })
 	if err == nil && s.aside {
 		err = fmt.Errorf("account %s: %w: %s", name, ErrAnotherPerson, waits(a.rec()))
 	}
@@ -91,7 +91,7 @@ func (a loggingIn) settleBeforeLogin(ctx context.Context) error {
 	case a.state().IsAnswered():
 		return a.attempt(in).run(ctx)
 	}
-	_ = sharer{a.leased}.settleShared(ctx, func() error { return a.attempt(in).run(ctx) })
+	_ = sharer(a).settleShared(ctx, func() error { return a.attempt(in).run(ctx) })
 	return nil // whatever it was, it does not keep a person from logging in
 }
 

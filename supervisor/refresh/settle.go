@@ -136,7 +136,7 @@ func (a settler) settleAll(ctx context.Context, all spooled) error {
 		before = in.Before.Attempt
 	}
 	e, isSpooled := a.slot(in.Attempt)
-	if intended && isSpooled && settled((sharer{a.leased}).settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })) {
+	if intended && isSpooled && settled(sharer(a).settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })) {
 		return errors.Join(errs...)
 	}
 	for _, e := range a.slots {
@@ -284,7 +284,7 @@ func (a settler) settleGivenBack(ctx context.Context, before *store.Intent) erro
 		return a.again()
 	}
 	if e, ok := a.slot(in.Attempt); ok {
-		return sharer{a.leased}.settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })
+		return sharer(a).settleShared(ctx, func() error { return a.attempt(in).settleSpooled(ctx, e) })
 	}
 	return a.attempt(in).settleIntent(ctx)
 }

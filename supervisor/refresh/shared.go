@@ -187,7 +187,7 @@ func (a sharer) adopt(ctx context.Context) (bool, error) {
 	}
 	switch {
 	case seen.Newer != nil:
-		return true, finder{a.leased}.takeFound(ctx, *seen.Newer, store.OriginExternal, theSharedFile+" "+a.cfg.SharedPath)
+		return true, finder(a).takeFound(ctx, *seen.Newer, store.OriginExternal, theSharedFile+" "+a.cfg.SharedPath)
 	case seen.Asked.Text != "":
 		return false, a.awaitDecision(seen)
 	}

@@ -121,9 +121,9 @@ func (a view) status() (s Status) {
 		if s.Waiting == a.plan.pause && a.plan.pauseText != "" {
 			s.WaitingText = a.plan.pauseText
 		}
-	case limited{a.account}.waits(now):
+	case limited(a).waits(now):
 		s.Waiting, s.WaitingText = promise.Limit, a.plan.pauseText
-	case (loginWait{a.account}).waits(now):
+	case loginWait(a).waits(now):
 		s.Waiting, s.WaitingText = promise.LoginOpen, a.plan.pauseText
 	case q.Text != "":
 		s.Waiting = promise.Asked // it would wait at its due moment, too
@@ -132,7 +132,7 @@ func (a view) status() (s Status) {
 		s.WaitingText = q.Text + "; " + q.Ways
 	}
 	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
-		_, unpolled := limited{a.account}.unpolled(l.Poll)
+		_, unpolled := limited(a).unpolled(l.Poll)
 		open := l.Begun(unpolled)
 		open.URL, open.UserCode, open.Instructions = "", "", ""
 		s.Login = &open
