@@ -4,15 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
@@ -73,73 +72,6 @@ func worn(t testing.TB) (dir string, file, early []byte) {
 	return dir, file, early
 }
 
-// A damaged byte anywhere changes nothing of what is read.
-func TestEveryByteCounts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one goroutine does it all, for a long time: not with -short")
-	}
-	t.Parallel()
-	_, file, _ := worn(t)
-	want, err := store.ReadImage(file)
-	must(t, err)
-	for at := range file {
-		if at%97 != 0 && at%4096 > 40 { // a sample of what is no beginning
-			continue
-		}
-		file[at] ^= 1 << (at % 8)
-		got, err := store.ReadImage(file)
-		file[at] ^= 1 << (at % 8)
-		if err != nil || !maps.EqualFunc(got, want, bytes.Equal) {
-			t.Fatalf("byte %d: %d of %d values are there (%v)", at, len(got), len(want), err)
-		}
-	}
-}
-
-// A byte that is damaged in both of its copies is seen, and nothing is taken from the
-// file that nobody wrote.
-func TestEveryByteOfBothCopiesCounts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("one goroutine does it all, for a long time: not with -short")
-	}
-	t.Parallel()
-	_, file, _ := worn(t)
-	want, err := store.ReadImage(file)
-	must(t, err)
-	frames := store.Frames(file)
-	for at := range frames[len(frames)-1] {
-		if at%29 != 0 && !slices.ContainsFunc(frames, func(begin int64) bool { return at >= begin && at < begin+40 }) {
-			continue
-		}
-		flip := func() {
-			for lane := range 2 {
-				file[store.Physical(lane, at)] ^= 1 << (at % 8)
-			}
-		}
-		flip()
-		got, err := store.ReadImage(file)
-		flip()
-		if !errors.Is(err, store.ErrDamaged) {
-			t.Fatalf("byte %d: nobody saw it (%v)", at, err)
-		}
-		for key, value := range got {
-			if !bytes.Equal(value, want[key]) && want[key] != nil && !older(value, want[key]) {
-				t.Fatalf("byte %d: %s is taken from a damaged file, but nobody wrote that", at, key)
-			}
-		}
-	}
-}
-
-// older says whether value is one that was stored before: the frame that changed it is
-// gone.
-func older(value, newest []byte) bool {
-	v := func(b []byte) (n int) {
-		_, rest, _ := bytes.Cut(b, []byte(`"version":`))
-		_, _ = fmt.Sscan(string(rest), &n)
-		return n
-	}
-	return v(value) > 0 && v(value) <= v(newest)
-}
-
 // damaged is a copy of a state directory with another state file.
 func damaged(t *testing.T, dir string, file []byte) (place string) {
 	t.Helper()
@@ -164,7 +96,7 @@ func goesOn(t *testing.T, what, place string, s *store.Journal) {
 		t.Fatalf("%s: the commit after it is lost", what)
 	}
 	must(t, s.Close())
-	if store.Worn(read(t, filepath.Join(place, store.FileName))) {
+	if journal.ReadBytes(read(t, filepath.Join(place, store.FileName))).Worn {
 		t.Fatalf("%s: the file has not both copies of everything", what)
 	}
 }
@@ -224,7 +156,7 @@ func TestEveryFrameDamaged(t *testing.T) {
 	}
 	t.Parallel()
 	dir, file, _ := worn(t)
-	frames := store.Frames(file)
+	frames := framesOf(file)
 	restored, older := 0, 0
 	try := func(what string, b []byte, most int) {
 		t.Helper()
@@ -244,7 +176,7 @@ func TestEveryFrameDamaged(t *testing.T) {
 	for n, begin := range frames[:len(frames)-1] {
 		b := bytes.Clone(file)
 		for at := begin; at < frames[n+1]; at++ {
-			b[store.Physical(0, at)], b[store.Physical(1, at)] = 0, 0xA5
+			b[physical(0, at)], b[physical(1, at)] = 0, 0xA5
 		}
 		try(fmt.Sprint("frame ", n), b, 1)
 	}
@@ -292,21 +224,4 @@ func checkOpened(t *testing.T, what string, s *store.Journal, file []byte) (olde
 		t.Fatalf("%s: the damaged file is not kept (%v)", what, err)
 	}
 	return older
-}
-
-// FuzzReadImage: no bytes make the reader panic or run for ever, and a patch that is
-// smaller than a block changes nothing.
-func FuzzReadImage(f *testing.F) {
-	_, file, _ := worn(f)
-	f.Add([]byte{}, uint32(0))
-	for at := range uint32(40) {
-		f.Add(file[at*512%uint32(len(file)):][:64], at*512+10)
-	}
-	f.Fuzz(func(t *testing.T, patch []byte, at uint32) {
-		b := slices.Clone(file)
-		copy(b[int(at)%len(b):], patch)
-		if values, err := store.ReadImage(b); len(patch) < 4096 && (err != nil || len(values) != manyAccounts+3) {
-			t.Errorf("%d values are believed (%v)", len(values), err)
-		}
-	})
 }

@@ -6,22 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
 )
 
 // backend makes changes durable.
 type backend interface {
-	// durable is the state that is durable, always one and the same.
-	durable() *state
-	// update makes c durable as a whole and applies it to the state. After an error,
+	// Update makes c durable as a whole and applies it to the state. After an error,
 	// which is ErrDisk, nothing has changed. It is called by one writer at a time.
-	update(c change) error
-	close() error
+	Update(c map[string][]byte) error
+	Close() error
 }
 
 // engine is the store over any backend: each call that changes something has its rule in
@@ -31,7 +28,7 @@ type engine struct {
 	now func() time.Time
 }
 
-func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
+func newEngine(s *state, b backend, now func() time.Time, log *slog.Logger) *engine {
 	if now == nil {
 		now = time.Now
 	}
@@ -39,7 +36,7 @@ func newEngine(b backend, now func() time.Time, log *slog.Logger) *engine {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &engine{now: now, writer: writer{backend: b, log: log, reads: reads{
-		state: b.durable(), pending: make(map[string]Delivery), held: make(map[string]Record),
+		state: s, pending: make(map[string]Delivery), held: make(map[string]Record),
 	}}}
 }
 
@@ -115,7 +112,7 @@ func (e *engine) DropLogin(ctx context.Context, name, state string) error {
 func (e *engine) PutRequests(ctx context.Context, name string, all []Request) error {
 	return e.write(ctx, name, func() (change, error) {
 		c := change{}
-		return c, c.putJSON(accountKey(name, partRequests), datedRequests(all))
+		return c, c.putJSON(accountKey(name, partRequests), record.DatedRequests(all))
 	})
 }
 
@@ -182,14 +179,8 @@ func (e *engine) Close() error {
 
 	// Writes are first come, first served: after this one there is none.
 	err := e.submit(&write{})
-	if cerr := e.backend.close(); cerr != nil && err == nil {
+	if cerr := e.backend.Close(); cerr != nil && err == nil {
 		err = fmt.Errorf("closing the store: %w", cerr)
 	}
 	return err
-}
-
-// joinSorted joins errors in an order that does not change from call to call.
-func joinSorted(errs []error) error {
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
 }

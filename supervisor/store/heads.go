@@ -15,7 +15,7 @@ type Head struct {
 	StoredAt          time.Time
 }
 
-func (r Record) head() Head { return Head{r.Account, r.Provider, r.Version, r.StoredAt} }
+func headOf(r Record) Head { return Head{r.Account, r.Provider, r.Version, r.StoredAt} }
 
 func byAccount(h Head, account string) int { return strings.Compare(h.Account, account) }
 
@@ -47,7 +47,7 @@ func (s *state) headList(held map[string]Record) []Head {
 		now := make([]Head, 0, len(s.heads.news))
 		for name := range s.heads.news {
 			if r := s.of(name).record; r.Version > 0 {
-				now = append(now, r.head())
+				now = append(now, headOf(r))
 			}
 		}
 		s.heads.list = withHeads(s.heads.list, now)
@@ -56,7 +56,7 @@ func (s *state) headList(held map[string]Record) []Head {
 	above := make([]Head, 0, len(held))
 	for name, r := range held {
 		if r.Version > s.of(name).record.Version {
-			above = append(above, r.head())
+			above = append(above, headOf(r))
 		}
 	}
 	return withHeads(s.heads.list, above)

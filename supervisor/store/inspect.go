@@ -4,15 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )
 
 // Inspect says what is wrong with the state file in a directory, without
@@ -45,36 +44,17 @@ func OwnerOf(dir string) (machine.Owner, error) {
 }
 
 // inspect reads the state file in a directory.
-func inspect(dir string) (s source, err error) {
-	d, err := os.Open(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return source{image: readImage(nil), state: newState()}, nil
-	}
+func inspect(dir string) (source, error) {
+	img, err := mirror.Peek(dir)
 	if err != nil {
-		return s, fmt.Errorf("the state directory can't be opened: %w", err)
+		return source{}, err
 	}
-	defer func() { _ = d.Close() }()
-	// Shared: two who look do not disturb each other. It is held for as long as
-	// the file is read, which is less than a supervisor that starts waits.
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return s, inUse(dir)
-		}
-		return s, fmt.Errorf("the state directory %s can't be locked (%w): it must be on a local disk", dir, err)
+	s := decode(img)
+	if s.Moved != "" && s.Err == nil {
+		return s, fmt.Errorf("%w to %s", ErrMoved, s.Moved)
 	}
-	p := &place{dir: dir}
-	if err := checkFile(p.file()); err != nil {
-		return s, err
-	}
-	s, err = readSource(p.file())
-	if err != nil {
-		return s, err
-	}
-	if s.moved != "" && s.err == nil {
-		return s, fmt.Errorf("%w to %s", ErrMoved, s.moved)
-	}
-	if s.err != nil {
-		return s, fmt.Errorf("the state file %s: %w", s.path, s.err)
+	if s.Err != nil {
+		return s, fmt.Errorf("the state file %s: %w", s.Path, s.Err)
 	}
 	return s, nil
 }
@@ -125,26 +105,27 @@ func ReadReport(path string) (Report, error) {
 	}
 	var s source
 	for range 5 { // between two looks at it more may have been written
-		var err error
-		if s, err = readSource(path); err != nil {
+		img, err := journal.Read(path)
+		if err != nil {
 			return Report{}, err
 		}
-		if s.err == nil && !s.worn {
+		if s = decode(img); s.Err == nil && !s.Worn {
 			break
 		}
 	}
-	r := Report{Path: path, Bytes: s.length, Sequence: s.sequence, Transactions: len(s.frames), Sealed: s.sealed, Moved: s.moved, Worn: s.worn, Accounts: []ReportAccount{}}
-	if !s.empty {
-		r.Engine, r.Format = "journal", s.format
+	n, at := s.Transactions()
+	r := Report{
+		Path: path, Bytes: s.Length, Sequence: s.Sequence, At: at.UTC(), Transactions: n, Sealed: s.Sealed, Moved: s.Moved, Worn: s.Worn,
+		Accounts: []ReportAccount{},
 	}
-	if n := len(s.frames); n > 0 {
-		r.At = s.frames[n-1].at.UTC()
+	if !s.Empty {
+		r.Engine, r.Format = "journal", s.Format
 	}
 	if o := s.state.owner; !o.Name.Zero() {
 		r.Machine = o.Name.String()
 	}
-	if s.err != nil {
-		r.Damage = s.err.Error()
+	if s.Err != nil {
+		r.Damage = s.Err.Error()
 	}
 	for name, a := range s.state.accounts {
 		line := ReportAccount{
@@ -161,32 +142,26 @@ func ReadReport(path string) (Report, error) {
 }
 
 // Backups are the paths of the backups in a state directory, newest first.
-func Backups(dir string) []string { return (&place{dir: dir}).backupPaths() }
+func Backups(dir string) []string { return mirror.Backups(dir) }
 
 // OfferBackup copies a backup that stands elsewhere among those of a directory, whose
 // store is gone or damaged: the next Open restores it from there and from what is left,
 // and tells what it doubts. A store that is good stays as it is: versions never go back.
 func OfferBackup(dir, backup string, now time.Time) (path string, err error) {
-	s, err := readSource(backup)
+	img, err := journal.Read(backup)
 	if err != nil {
 		return "", err
 	}
-	if !s.good() || s.moved != "" || len(s.state.accounts) == 0 {
-		return "", fmt.Errorf("%s is no backup to restore from: %w", backup, cmp.Or(s.err, ErrNotFound))
+	s := decode(img)
+	if !s.Good() || s.Moved != "" || len(s.state.accounts) == 0 {
+		return "", fmt.Errorf("%s is no backup to restore from: %w", backup, cmp.Or(s.Err, ErrNotFound))
 	}
 	switch here, err := inspect(dir); {
 	case err != nil && !errors.Is(err, ErrDamaged):
 		return "", err
-	case err == nil && here.good():
+	case err == nil && here.Good():
 		return "", fmt.Errorf("the store in %s is good, and at transaction %d (%s: %d): nothing is restored, because versions never go back; move %s away first if it must be",
-			dir, here.sequence, backup, s.sequence, here.path)
+			dir, here.Sequence, backup, s.Sequence, here.Path)
 	}
-	if err := prepareDir(dir); err != nil {
-		return "", err
-	}
-	path = freeName((&place{dir: dir}).backupName(now), backupSuffix)
-	if err := writeBackup(path, s.file); err != nil {
-		return "", fmt.Errorf("copying %s: %w", backup, err)
-	}
-	return path, nil
+	return mirror.Offer(dir, img, now)
 }

@@ -2,8 +2,6 @@ package store
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -66,7 +64,3 @@ func checkName(what, name string) error {
 
 // change is what one transaction does to one key; a nil value deletes it.
 type change map[string][]byte
-
-// sortedKeys is the order in which changes are written, so that the same
-// changes make the same file.
-func sortedKeys(c change) []string { return slices.Sorted(maps.Keys(c)) }

@@ -16,11 +16,10 @@ func NewMemory() *Memory { return (&Memory{kept: newState()}).Reopen() }
 // Reopen returns a new handle on what m holds, as a new process would have it.
 // Close m first.
 func (m *Memory) Reopen() *Memory {
-	return &Memory{newEngine(memoryBackend{m.kept}, nil, nil), m.kept}
+	return &Memory{newEngine(m.kept, memoryBackend{m.kept}, nil, nil), m.kept}
 }
 
 type memoryBackend struct{ kept *state }
 
-func (b memoryBackend) durable() *state       { return b.kept }
-func (b memoryBackend) update(c change) error { return b.kept.apply(c) }
-func (b memoryBackend) close() error          { return nil }
+func (b memoryBackend) Update(c map[string][]byte) error { return b.kept.Apply(c) }
+func (b memoryBackend) Close() error                     { return nil }

@@ -2,11 +2,16 @@ package store
 
 import (
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
 
 // plant makes a state directory that holds values in the given format.
@@ -16,20 +21,12 @@ func plant(t *testing.T, format string, values map[string][]byte) (dir string) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	j, err := createJournal(filepath.Join(dir, FileName), fresh{values: values, sequence: 1, at: time.Now(), format: format})
-	if err := errors.Join(err, j.file.Close()); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func planted(t *testing.T, dir string) *image {
-	t.Helper()
-	file, err := os.ReadFile(filepath.Join(dir, FileName))
+	f, err := journal.Create(filepath.Join(dir, FileName), journal.Fresh{Values: values, Sequence: 1, At: time.Now(), Format: format})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return readImage(file)
+	f.Drop()
+	return dir
 }
 
 func reach(t *testing.T, dir string) *Journal {
@@ -45,7 +42,7 @@ func reach(t *testing.T, dir string) *Journal {
 // What a newer program keeps under keys of its own survives changes, and the
 // loss of the state file.
 func TestKeysOfANewerMinorVersion(t *testing.T) {
-	sealed, err := seal(golden())
+	sealed, err := record.Encode(recordtest.Golden())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,9 +54,13 @@ func TestKeysOfANewerMinorVersion(t *testing.T) {
 	dir := plant(t, "3.9", values)
 	check := func(when string) {
 		t.Helper()
-		img := planted(t, dir)
-		if img.err != nil || img.format != "3.9" || string(img.values["leases/saxo-live"].value) != "no JSON" || string(img.values["meta/cluster"].value) != "one" {
-			t.Errorf("%s: format %q, %v", when, img.format, img.err)
+		img, err := journal.Read(filepath.Join(dir, FileName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored := maps.Collect(img.All())
+		if img.Err != nil || img.Format != "3.9" || string(stored["leases/saxo-live"]) != "no JSON" || string(stored["meta/cluster"]) != "one" {
+			t.Errorf("%s: format %q, %v", when, img.Format, img.Err)
 		}
 	}
 	s := reach(t, dir) // backs up
@@ -84,7 +85,7 @@ func TestKeysOfANewerMinorVersion(t *testing.T) {
 func TestAlertsAreRestored(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	s := reach(t, dir)
-	if err := errors.Join(s.Commit(t.Context(), Record{Account: "main"}.Next(golden().Token, OriginLogin, "a", time.Now())),
+	if err := errors.Join(s.Commit(t.Context(), Record{Account: "main"}.Next(recordtest.Golden().Token, OriginLogin, "a", time.Now())),
 		s.SaveAlert(t.Context(), goldenAlert()),
 		s.MarkDelivered(t.Context(), Delivery{Sink: "chat", Account: goldenAlert().Key, Version: 7}),
 		s.Backup(t.Context()), s.Close(), os.Remove(filepath.Join(dir, FileName))); err != nil {

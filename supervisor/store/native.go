@@ -1,43 +1,12 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )
-
-// FileName is the store's one file in the state directory.
-const FileName = "tokenkeeper.db"
-
-// Options of [Open]; the zero value is good.
-type Options struct {
-	// Timeout is how long to wait for another supervisor to leave the state
-	// directory, as it does when it is being restarted; 0: one second.
-	Timeout time.Duration
-	// Fallback is a directory, better on another disk, in which the store goes
-	// on when the state directory can't be written; "": none. The store moves
-	// back when it is opened and the state directory can be written again, so
-	// the setting must stay as long as the store is there.
-	Fallback string
-	// Trouble is told of faults of the disk at once; nil: nobody is. It must
-	// not block and not call the store.
-	Trouble func(Trouble)
-	// Now dates what comes without a date: a record's StoredAt, an intent's
-	// and a delivery's At, and names files; nil: [time.Now].
-	Now func() time.Time
-	// Log; nil: silence.
-	Log *slog.Logger
-}
 
 // Journal is the native [Store]: one file to which every change is appended, and in
 // memory what is durable.
@@ -54,7 +23,8 @@ type Options struct {
 // overwrites the file or its directory; what is found in its place is kept.
 type Journal struct {
 	*engine
-	mirror *mirror
+	mirror   *mirror.Mirror
+	restored *Restored
 }
 
 var _ Store = (*Journal)(nil)
@@ -67,141 +37,52 @@ var _ Store = (*Journal)(nil)
 // [Journal.Restored]. ErrDamaged: there is nothing to restore it from.
 // ErrNewerFormat, ErrMoved and ErrDamaged leave the directory as it is.
 func Open(dir string, o Options) (*Journal, error) {
-	if o.Timeout <= 0 {
-		o.Timeout = time.Second
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	if err := prepareDir(dir); err != nil {
+	o = o.WithDefaults()
+	m, err := mirror.New(dir, o)
+	if err != nil {
 		return nil, err
 	}
-	m := newMirror(dir, o)
-	if err := (opening{m}).open(); err != nil {
-		return nil, errors.Join(err, m.close())
+	s, restored, err := opening{m, dir, o.Log}.open()
+	if err != nil {
+		return nil, errors.Join(err, m.Close())
 	}
-	return &Journal{newEngine(m, o.Now, o.Log), m}, nil
+	return &Journal{newEngine(s, m, o.Now, o.Log), m, restored}, nil
 }
 
 // Look sees whether the state file is still what its path leads to and as it
 // was written, and whether the disk takes writes again. Call it now and then:
 // otherwise the next write, or Close, is the first to notice. It may take as
 // long as the disk does, and then holds up nobody but its caller.
-func (j *Journal) Look() { j.mirror.look() }
+func (j *Journal) Look() { j.mirror.Look() }
 
 // Close implements [Store].
 func (j *Journal) Close() error {
 	// What is only in memory is lost with this process.
-	j.mirror.look()
+	j.mirror.Look()
 	return j.engine.Close()
 }
 
 // Restored tells what was done if the store was damaged or gone when it was
 // opened; nil: it was neither.
-func (j *Journal) Restored() *Restored { return j.mirror.restored }
+func (j *Journal) Restored() *Restored { return j.restored }
 
 // Fault is why nothing can be made durable at the moment ([ErrDisk]); nil: all
 // is well. It does not wait for a disk that hangs, and says so after a second.
-func (j *Journal) Fault() error {
-	if fault := cmp.Or(j.mirror.known.Load(), j.mirror.hangs.Load()); fault != nil {
-		return *fault
-	}
-	return nil
-}
+func (j *Journal) Fault() error { return j.mirror.Fault() }
 
 // Path is the file that the store is in: in the state directory or in the
 // fallback directory.
-func (j *Journal) Path() string {
-	j.mirror.mu.Lock()
-	defer j.mirror.mu.Unlock()
-	return j.mirror.at.file()
-}
+func (j *Journal) Path() string { return j.mirror.Path() }
 
-// MoveAway ends the store here, for good: it is said in the file that it goes on
-// elsewhere, and no program opens it from then on. Close it then.
-func (j *Journal) MoveAway(ctx context.Context, to string) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := j.mirror.moveAway(to); err != nil {
-		return fmt.Errorf("ending the store, which moves to %s: %w", to, err)
-	}
-	return nil
-}
+// BackupDue says whether there is something to back up and the newest backup
+// is a day old.
+func (j *Journal) BackupDue(now time.Time) bool { return j.mirror.BackupDue(now) }
 
-// prepareDir makes dir, or checks that nobody else reads in it or can have put it
-// there.
-func prepareDir(dir string) error {
-	path, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	judge := trust.Here()
-	_, err = judge.Private(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(path, 0o700); err != nil {
-			return fmt.Errorf("the state directory can't be made: %w", err)
-		}
-		if _, err = judge.Private(path); err == nil {
-			return syncDir(filepath.Dir(path))
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("the state directory %s: %w", dir, err)
-	}
-	return nil
-}
+// Backup copies the state file into the directory "backup" beside it, where
+// the newest of each of the last seven days are kept. The copy is verified
+// first: a state file that has been damaged is replaced by a fresh one.
+func (j *Journal) Backup(ctx context.Context) error { return j.mirror.Backup(ctx) }
 
-// remakeDir is prepareDir for a directory that was there before. The one above
-// it is not made: if that is missing, a disk is, and what is written below its
-// mount point is hidden when it comes back.
-func remakeDir(dir string) error {
-	var refusal *trust.Refusal
-	if path, err := filepath.Abs(dir); err == nil {
-		if _, err := trust.Here().Private(path); errors.As(err, &refusal) {
-			// An empty one of another user, or open to others, is only in the way.
-			_ = unix.Rmdir(dir)
-		}
-	}
-	err := os.Mkdir(dir, 0o700)
-	switch {
-	case err == nil:
-		return syncDir(filepath.Dir(dir))
-	case errors.Is(err, fs.ErrExist):
-		return prepareDir(dir)
-	}
-	return fmt.Errorf("the state directory can't be made: %w", err)
-}
-
-// checkFile checks a state file that exists.
-func checkFile(path string) error {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("the state file can't be read: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("the state file %s is not a regular file", path)
-	}
-	if open := info.Mode().Perm() & 0o077; open != 0 {
-		return fmt.Errorf("the state file %s is open to others (mode %04o), and it holds refresh tokens: chmod 600 %s",
-			path, info.Mode().Perm(), path)
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing directory %s: %w", dir, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("syncing directory %s: %w", dir, err)
-	}
-	return nil
-}
+// FallbackOf returns what stands in for a state directory in a fallback
+// directory.
+func FallbackOf(stateDir, fallback string) string { return mirror.FallbackOf(stateDir, fallback) }

@@ -126,8 +126,3 @@ func TestInUse(t *testing.T) {
 		t.Errorf("error %v does not name process %d", err, os.Getpid())
 	}
 }
-
-func setFormat(t testing.TB, dir, file, version string) {
-	t.Helper()
-	must(t, errors.Join(os.MkdirAll(dir, 0o700), store.SetFormat(file, version)))
-}

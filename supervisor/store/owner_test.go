@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
 )
 
 // TestOwnerStaysInside: whoever restores a store, or only its backup, has the
@@ -19,7 +20,7 @@ func TestOwnerStaysInside(t *testing.T) {
 	if o, err := s.Owner(t.Context()); err != nil || !o.Name.Zero() {
 		t.Fatalf("a new store belongs to %+v (%v)", o, err)
 	}
-	r := golden()
+	r := recordtest.Golden()
 	r.Version, r.Grant = 1, 1
 	if err := s.Commit(t.Context(), r); err != nil {
 		t.Fatal(err)

@@ -2,33 +2,35 @@ package store
 
 import (
 	"errors"
-	"fmt"
+
 	"os"
 	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
 )
 
 // A file that is opened again and again is made compact all the same.
 func TestCompactOverManyStarts(t *testing.T) {
 	dir := filepath.Join(fastTemp(t), "state")
-	now := golden().StoredAt
-	last, longest := record("main", 1), int64(0)
+	now := recordtest.Golden().StoredAt
+	last, longest := numbered("main", 1), int64(0)
 	for start := range 30 {
 		s, err := Open(dir, Options{Now: func() time.Time { return now }})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.mirror.smallest = 16 << 10
+		s.Compact(16 << 10)
 		for n := range 20 {
 			if start+n > 0 {
-				last = last.Next(tokenOf(int(last.Version)), OriginRefresh, "a", now)
+				last = last.Next(recordtest.Token(int(last.Version)), OriginRefresh, "a", now)
 			}
 			if err := s.Commit(t.Context(), last); err != nil {
 				t.Fatal(err)
 			}
-			longest, now = max(longest, s.mirror.file.end), now.Add(time.Hour)
+			longest, now = max(longest, s.End()), now.Add(time.Hour)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
@@ -54,18 +56,18 @@ type closing struct {
 	closed bool
 }
 
-func (c *closing) close() error { c.closed = true; return nil }
+func (c *closing) Close() error { c.closed = true; return nil }
 
 // Close waits for all writes that came before it, also those that had to wait for
 // another one of the same account.
 func TestCloseIsLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &closing{gate: newGate()}
-		e := newEngine(g, nil, nil)
+		e := newEngine(g.kept, g, nil, nil)
 		errs := make(chan error, 4)
 		for _, write := range []func() error{
-			func() error { return e.Commit(t.Context(), record("other", 1)) },
-			func() error { return e.Commit(t.Context(), record("main", 1)) },
+			func() error { return e.Commit(t.Context(), numbered("other", 1)) },
+			func() error { return e.Commit(t.Context(), numbered("main", 1)) },
 			func() error { return e.Intend(t.Context(), Intent{Account: "main", Version: 1, Attempt: "x"}) },
 			e.Close,
 		} {
@@ -91,10 +93,10 @@ func TestCloseIsLast(t *testing.T) {
 func TestNothingIsWrittenAfterClose(t *testing.T) {
 	dir := filepath.Join(fastTemp(t), "state")
 	s := reach(t, dir)
-	if err := errors.Join(s.Commit(t.Context(), record("main", 1)), s.Close()); err != nil {
+	if err := errors.Join(s.Commit(t.Context(), numbered("main", 1)), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.mirror.update(change{}); !errors.Is(err, ErrClosed) {
+	if err := s.mirror.Update(change{}); !errors.Is(err, ErrClosed) {
 		t.Errorf("written: %v", err)
 	}
 	reach(t, dir)
@@ -109,7 +111,7 @@ func TestPanicOfAWrite(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if err := m.Commit(t.Context(), record("main", 1)); !errors.Is(err, ErrDisk) {
+		if err := m.Commit(t.Context(), numbered("main", 1)); !errors.Is(err, ErrDisk) {
 			t.Error(err)
 		}
 		_ = m.Close()
@@ -120,7 +122,7 @@ func TestPanicOfAWrite(t *testing.T) {
 func TestIllegibleIsRefused(t *testing.T) {
 	dir := filepath.Join(fastTemp(t), "state")
 	s := reach(t, dir)
-	if err := s.Commit(t.Context(), record("no\xffname", 1)); !errors.Is(err, ErrDamaged) {
+	if err := s.Commit(t.Context(), numbered("no\xffname", 1)); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
 	}
 	if err := s.Intend(t.Context(), Intent{Account: "main", Attempt: "a", Before: &Intent{}}); err != nil {
@@ -129,7 +131,7 @@ func TestIllegibleIsRefused(t *testing.T) {
 	if err := s.Abandon(t.Context(), "main", "a", Health{}); !errors.Is(err, ErrDamaged) {
 		t.Error(err)
 	}
-	if err := errors.Join(s.Commit(t.Context(), record("other", 1)), s.Close(), Inspect(dir)); err != nil {
+	if err := errors.Join(s.Commit(t.Context(), numbered("other", 1)), s.Close(), Inspect(dir)); err != nil {
 		t.Error(err)
 	}
 }
@@ -139,13 +141,13 @@ func TestIllegibleIsRefused(t *testing.T) {
 func TestOlderThanItsBackup(t *testing.T) {
 	dir := filepath.Join(fastTemp(t), "state")
 	s := reach(t, dir)
-	last := record("main", 1)
+	last := numbered("main", 1)
 	if err := s.Commit(t.Context(), last); err != nil {
 		t.Fatal(err)
 	}
 	older, err := os.ReadFile(s.Path())
 	for n := range 5 {
-		last = last.Next(tokenOf(n), OriginRefresh, "a", last.StoredAt.Add(time.Minute))
+		last = last.Next(recordtest.Token(n), OriginRefresh, "a", last.StoredAt.Add(time.Minute))
 		err = errors.Join(err, s.Commit(t.Context(), last))
 	}
 	if err = errors.Join(err, s.Backup(t.Context()), s.Close(), os.WriteFile(s.Path(), older, 0o600)); err != nil {
@@ -161,13 +163,5 @@ func TestOlderThanItsBackup(t *testing.T) {
 	}
 	if s = reach(t, dir); s.Restored() != nil { // once
 		t.Error("restored again:", s.Restored().Cause)
-	}
-}
-
-// Making a large file compact is no disk that hangs.
-func TestCompactionIsNoHang(t *testing.T) {
-	m := &mirror{file: &journal{room: 40 << 20}}
-	if m.worksFor() < 5*time.Second {
-		t.Error(fmt.Sprint(m.worksFor()))
 	}
 }

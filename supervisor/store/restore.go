@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
 
 var errGone = fmt.Errorf("%w: the state file is gone", ErrDamaged)
@@ -41,95 +42,73 @@ type restoredRecord struct {
 // from backups, and from files that were put aside. For each account the
 // highest version counts, wherever it stands: versions never go back, and
 // the newest refresh token is the one that is good.
-func (m opening) restore(live []source, cause error) error {
+func (o opening) restore(live []source, cause error) (*state, *Restored, error) {
 	r := &restoration{records: map[string]restoredRecord{}, intents: map[string]*Intent{}, outlived: change{}, named: map[string]bool{}}
 	for n := range live {
 		if err := r.add(&live[n], true); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	used := false // the directory has been, before this
-	for _, path := range m.remains() {
-		if strings.HasPrefix(filepath.Base(path), FileName+"."+wrongFound+"-") {
-			used = true // and this is not of our making
-			continue
-		}
-		s, err := readSource(path)
+	paths, used := o.mirror.Remains()
+	for _, path := range paths {
+		img, err := journal.Read(path)
 		if err != nil {
-			m.options.Log.Warn("a file that may hold a part of the store can't be read", "path", path, "error", err)
+			o.log.Warn("a file that may hold a part of the store can't be read", "path", path, "error", err)
 			continue
 		}
-		used = used || !strings.HasSuffix(path, nextSuffix)
+		s := decode(img)
 		if err := r.add(&s, false); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
+	s := newState()
 	if len(r.records) == 0 {
 		if errors.Is(cause, errGone) && !used {
-			return m.begin()
+			return s, nil, o.mirror.Begin(s)
 		}
-		return fmt.Errorf("%w, and there is no record to restore it from; move what is in %s away, keep it, and import the tokens or log in again",
-			cause, m.places[0].dir)
+		return nil, nil, fmt.Errorf("%w, and there is no record to restore it from; move what is in %s away, keep it, and import the tokens or log in again",
+			cause, o.dir)
 	}
-	m.state = newState()
-	if err := m.state.apply(r.values()); err != nil {
-		return err
+	if err := s.Apply(r.values()); err != nil {
+		return nil, nil, err
 	}
-	m.tried = r.tried
+	report := r.report(cause)
+	var base *journal.Image
 	if r.base != nil {
-		m.format, _ = checkFormat(r.base.format)
+		base = r.base.Image
 	}
-	m.restored = r.report(cause)
-	now := m.options.Now()
-	aside := func(p *place) string { return p.asideName("damaged", now) }
-	kept := aside(m.places[0])
-	err := m.renewAs(nil, aside)
-	if err == nil && m.at == m.places[0] && !live[0].empty {
-		m.restored.Kept = kept
+	// What can't be written is in memory, and the next write tries again.
+	report.Kept, _ = o.mirror.Restore(s, r.tried, base)
+	images := make([]*journal.Image, 0, len(live))
+	for _, l := range live {
+		images = append(images, l.Image)
 	}
-	m.retire(live)
-	m.options.Log.Error("the store was restored", "cause", cause, "kept", m.restored.Kept, "base", m.restored.Base,
-		"accounts", len(m.restored.Accounts), "missing", m.restored.Missing)
-	return nil
-}
-
-// begin makes a new, empty store.
-func (m opening) begin() error {
-	return m.renew(nil, "empty")
-}
-
-// remains are the files beside the state files that may hold a part of the
-// store: backups, and what was put aside.
-func (m opening) remains() (paths []string) {
-	for _, p := range m.places {
-		for _, pattern := range []string{p.file() + ".*", filepath.Join(p.backups(), "*")} {
-			found, _ := filepath.Glob(pattern)
-			paths = append(paths, found...)
-		}
-	}
-	return paths
+	o.mirror.Retire(images)
+	o.log.Error("the store was restored", "cause", cause, "kept", report.Kept, "base", report.Base,
+		"accounts", len(report.Accounts), "missing", report.Missing)
+	return s, report, nil
 }
 
 // add takes what one file holds. Live files count more than others that hold
 // the same.
 func (r *restoration) add(s *source, live bool) error {
-	if errors.Is(s.err, ErrNewerFormat) {
-		return fmt.Errorf("file %s: %w", s.path, s.err)
+	if errors.Is(s.Err, ErrNewerFormat) {
+		return fmt.Errorf("file %s: %w", s.Path, s.Err)
 	}
-	if s.empty {
+	if s.Empty {
 		return nil
 	}
-	if s.moved != "" {
-		return fmt.Errorf("%w to %s, says %s", ErrMoved, s.moved, s.path)
+	if s.Moved != "" {
+		return fmt.Errorf("%w to %s, says %s", ErrMoved, s.Moved, s.Path)
 	}
-	r.tried = max(r.tried, s.sequence, s.acked)
-	if s.good() && (r.base == nil || s.sequence > r.base.sequence) {
+	r.tried = max(r.tried, s.Sequence, s.Acked)
+	if s.Good() && (r.base == nil || s.Sequence > r.base.Sequence) {
 		r.base = s
 	}
 	for name, a := range s.state.accounts {
 		r.named[name] = true
 		if a.record.Version > 0 {
-			r.offer(a.record, s.path, live && s.newest(recordKey(name)))
+			r.offer(a.record, s.Path, live && s.Newest(recordKey(name)))
 		}
 		if live && a.intent != nil {
 			r.intents[name] = a.intent
@@ -142,9 +121,9 @@ func (r *restoration) add(s *source, live bool) error {
 			}
 		}
 	}
-	for key, f := range s.values {
+	for key, f := range s.All() {
 		if live && outlives(key) {
-			r.outlived[key] = f.value
+			r.outlived[key] = f
 		}
 	}
 	return nil
@@ -161,7 +140,7 @@ func outlives(key string) bool {
 
 func (r *restoration) offer(rec Record, path string, newest bool) {
 	r.named[rec.Account] = true
-	if have, ok := r.records[rec.Account]; !ok || newer(rec, have.Record) {
+	if have, ok := r.records[rec.Account]; !ok || record.Newer(rec, have.Record) {
 		r.records[rec.Account] = restoredRecord{rec, path, newest}
 	}
 }
@@ -170,9 +149,9 @@ func (r *restoration) offer(rec Record, path string, newest bool) {
 func (r *restoration) values() change {
 	c := change{}
 	if r.base != nil {
-		for key, f := range r.base.values {
+		for key, f := range r.base.All() {
 			if outlives(key) {
-				c[key] = f.value
+				c[key] = f
 			}
 		}
 		for name, a := range r.base.state.accounts {
@@ -205,7 +184,7 @@ func (r *restoration) values() change {
 func (r *restoration) report(cause error) *Restored {
 	report := &Restored{Cause: cause}
 	if r.base != nil {
-		report.Base, report.BaseAt = r.base.path, newestMoment(r.base.state)
+		report.Base, report.BaseAt = r.base.Path, newestMoment(r.base.state)
 	}
 	for _, account := range slices.Sorted(maps.Keys(r.named)) {
 		rec, ok := r.records[account]

@@ -3,9 +3,9 @@ package store
 import (
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
 )
 
 // This file holds the rules: each says what a call would change in the state, or why
@@ -48,7 +48,7 @@ func (a account) announce(in Intent) (change, error) {
 		return nil, err
 	}
 	if in.Requests != nil {
-		if err := c.putJSON(accountKey(in.Account, partRequests), datedRequests(in.Requests)); err != nil {
+		if err := c.putJSON(accountKey(in.Account, partRequests), record.DatedRequests(in.Requests)); err != nil {
 			return nil, err
 		}
 	}
@@ -91,7 +91,11 @@ func (a account) admits(rec Record) error {
 		return fmt.Errorf("version %d of account %s has no refresh token, and version %d has one: refused, because the login would be lost",
 			rec.Version, rec.Account, a.record.Version)
 	}
-	return rec.follows(a.record)
+	if !rec.Follows(a.record) {
+		return fmt.Errorf("version %d of account %s, of grant %d and obtained with refresh token %q, can't follow one of grant %d: %w",
+			rec.Version, rec.Account, rec.Grant, rec.Parent, a.record.Grant, ErrLineage)
+	}
+	return nil
 }
 
 // abandon is the rule of [Store.Abandon].
@@ -106,7 +110,7 @@ func (s *state) abandon(name, attempt string, h Health) (change, error) {
 		a.record.Health = h
 		err = c.putRecord(a.record)
 	case h.KeyRefused != "":
-		err = c.putJSON(accountKey(name, partRefusal), h.dated())
+		err = c.putJSON(accountKey(name, partRefusal), h.Dated())
 	case a.refusal != (Health{}):
 		c[accountKey(name, partRefusal)] = nil
 	}
@@ -135,10 +139,8 @@ func (s *state) setAside(name string, ev Evidence) (change, error) {
 	if a.record.Version == 0 {
 		return nil, fmt.Errorf("the evidence of attempt %s can't be kept beside the record of account %s: %w", ev.Attempt, name, ErrNotFound)
 	}
-	others := slices.DeleteFunc(a.record.Late(ev.At), func(e Evidence) bool { return e.Attempt == ev.Attempt })
-	a.record.Evidence = append([]Evidence{ev}, others[:min(len(others), keptEvidence-1)]...)
 	c := change{}
-	if err := c.putRecord(a.record); err != nil {
+	if err := c.putRecord(a.record.WithEvidence(ev)); err != nil {
 		return nil, err
 	}
 	return c, a.endIntent(c, name, ev.Attempt)
@@ -166,7 +168,7 @@ func (s *state) putLogin(l Login) (change, error) {
 	if open := s.of(l.Account).login; open != nil && open.State != l.State && l.At.Before(open.Until) {
 		return nil, fmt.Errorf("account %s: a login was begun before, and is open: %w", l.Account, ErrConflict)
 	}
-	b, err := sealLogin(l)
+	b, err := record.EncodeLogin(l)
 	return change{accountKey(l.Account, partLogin): b}, err
 }
 
@@ -211,7 +213,7 @@ func (s *state) deliver(noted map[string]Delivery) change {
 }
 
 func (c change) putRecord(r Record) error {
-	b, err := seal(r)
+	b, err := record.Encode(r)
 	c[recordKey(r.Account)] = b
 	return err
 }

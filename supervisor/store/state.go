@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
 )
 
 // state is what is durable, in types. Its rules (rules.go) say what a call would
@@ -42,8 +43,8 @@ func newState() *state {
 	return &state{accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{}, foreign: map[string][]byte{}}
 }
 
-// apply takes over what is durable now.
-func (s *state) apply(c change) error {
+// Apply implements [mirror.State].
+func (s *state) Apply(c map[string][]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error
@@ -104,17 +105,17 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 	switch part {
 	case partRecord:
 		if a.record = (Record{}); value != nil {
-			a.record, err = open(name, value)
+			a.record, err = record.Decode(name, value)
 			a.record.Provider = unique.Make(a.record.Provider).Value()
 		}
 		s.heads.changed(name)
 	case partIntent:
 		if a.intent = nil; value != nil {
-			a.intent, err = openIntent(name, value)
+			a.intent, err = record.DecodeIntent(name, value)
 		}
 	case partLogin:
 		if a.login = nil; value != nil {
-			a.login, err = openLogin(name, value)
+			a.login, err = record.DecodeLogin(name, value)
 		}
 	case partRequests:
 		if a.requests = nil; value != nil {
@@ -129,10 +130,13 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 			s.foreign[accountKey(name, part)] = slices.Clone(value)
 		}
 	}
-	if err != nil && !errors.Is(err, ErrDamaged) {
-		err = fmt.Errorf("the %s of account %s: %w", part, name, errUnreadable)
+	switch {
+	case err == nil:
+		return nil
+	case part == partRecord:
+		return fmt.Errorf("%w: the record of account %s %w; keep the file, and restore a backup or import the account's token", ErrDamaged, name, err)
 	}
-	return err
+	return fmt.Errorf("the %s of account %s: %w", part, name, errUnreadable)
 }
 
 // putLine takes over a line of the ledger.
@@ -157,9 +161,9 @@ func (s *state) putLine(sink, of string, value []byte) error {
 	return nil
 }
 
-// values is everything as it is stored. Only the writer may call it: nothing
-// changes meanwhile.
-func (s *state) values() (change, error) {
+// Values implements [mirror.State]. Only the writer may call it: nothing changes
+// meanwhile.
+func (s *state) Values() (map[string][]byte, error) {
 	all := make(change, 2*len(s.accounts))
 	var errs []error
 	put := func(key string, b []byte, err error) {
@@ -172,14 +176,14 @@ func (s *state) values() (change, error) {
 	}
 	for name, a := range s.accounts {
 		if a.record.Version > 0 {
-			b, err := seal(a.record)
+			b, err := record.Encode(a.record)
 			put(recordKey(name), b, err)
 		}
 		if a.intent != nil {
 			putJSON(intentKey(name), a.intent)
 		}
 		if a.login != nil {
-			b, err := sealLogin(*a.login)
+			b, err := record.EncodeLogin(*a.login)
 			put(accountKey(name, partLogin), b, err)
 		}
 		if a.requests != nil {
@@ -222,8 +226,8 @@ func (s *state) view(name string) account {
 	return s.of(name)
 }
 
-// empty says whether nothing is stored.
-func (s *state) empty() bool {
+// Empty implements [mirror.State].
+func (s *state) Empty() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.accounts)+len(s.ledger)+len(s.alerts)+len(s.foreign) == 0 && s.owner.Name.Zero()

@@ -5,9 +5,12 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )
 
 // Errors that every [Store] returns, wrapped with what happened to whom.
@@ -17,19 +20,23 @@ var (
 	// ErrConflict: the record is not at the version that the caller has read,
 	// or the intent is not the caller's. Nothing was written.
 	ErrConflict = errors.New("the record has changed meanwhile")
+	// ErrLineage: the record is not known to descend from the one that stands: it
+	// was obtained with another refresh token, or in another grant. It is an
+	// ErrConflict too, and nothing was written.
+	ErrLineage = fmt.Errorf("%w: it does not descend from the version that stands", ErrConflict)
 	// ErrDisk: it could not be made durable. Nothing has changed; reads go on,
 	// and each later write tries anew.
-	ErrDisk = errors.New("the disk does not take it")
+	ErrDisk = mirror.ErrDisk
 	// ErrInUse: another supervisor has this state directory.
-	ErrInUse = errors.New("another supervisor uses this state directory")
+	ErrInUse = mirror.ErrInUse
 	// ErrNewerFormat: a newer program wrote this store. Nothing was written.
-	ErrNewerFormat = errors.New("the store was written by a newer Tokenkeeper")
+	ErrNewerFormat = journal.ErrNewerFormat
 	// ErrDamaged: what is stored can't be read. Nothing was written.
-	ErrDamaged = errors.New("the store is damaged")
+	ErrDamaged = journal.ErrDamaged
 	// ErrMoved: the store goes on elsewhere. Nothing was written.
 	ErrMoved = errors.New("the store was moved")
 	// ErrClosed: Close was called.
-	ErrClosed = errors.New("the store is closed")
+	ErrClosed = mirror.ErrClosed
 )
 
 // Store holds the record, the intent and the delivery ledger of every account.

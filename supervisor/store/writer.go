@@ -168,7 +168,7 @@ func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 		c, err := w.rule()
 		if err == nil {
 			// What can't be read back would cost the whole file at the next start.
-			err = newState().apply(c)
+			err = newState().Apply(c)
 		}
 		if w.err = err; err == nil {
 			maps.Copy(all, c)
@@ -178,7 +178,7 @@ func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 		return true
 	}
 	crashpoint.Here("store: about to write")
-	err := q.backend.update(all)
+	err := q.backend.Update(all)
 	crashpoint.Here("store: written")
 	for _, w := range batch {
 		// A refusal is the truth whatever happened to the others.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
 )
 
 // gate is a backend whose writes wait to be let through, or fail.
@@ -22,16 +24,16 @@ func newGate() *gate {
 	return &gate{memoryBackend: memoryBackend{newState()}, arrived: make(chan change, 1), pass: make(chan error)}
 }
 
-func (g *gate) update(c change) error {
+func (g *gate) Update(c map[string][]byte) error {
 	g.arrived <- c
 	if err := <-g.pass; err != nil {
 		return err
 	}
-	return g.memoryBackend.update(c)
+	return g.memoryBackend.Update(c)
 }
 
-func record(account string, version uint64) Record {
-	r := golden()
+func numbered(account string, version uint64) Record {
+	r := recordtest.Golden()
 	r.Account, r.Version, r.Attempt, r.Grant = account, version, "", 1
 	if version > 1 {
 		r.Parent = r.Token.RefreshToken.Fingerprint() // the broker keeps its refresh tokens
@@ -44,11 +46,11 @@ func record(account string, version uint64) Record {
 func TestWritesShareATransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g, nil, nil)
+		e := newEngine(g.kept, g, nil, nil)
 		var wg sync.WaitGroup
 		outcome := make([]error, 10)
 		start := func(n int, version uint64) {
-			wg.Go(func() { outcome[n] = e.Commit(t.Context(), record(fmt.Sprint("account-", n), version)) })
+			wg.Go(func() { outcome[n] = e.Commit(t.Context(), numbered(fmt.Sprint("account-", n), version)) })
 			synctest.Wait()
 		}
 		start(0, 1)
@@ -89,9 +91,9 @@ func TestWritesShareATransaction(t *testing.T) {
 func TestReadsDuringAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g, nil, nil)
+		e := newEngine(g.kept, g, nil, nil)
 		go func() { <-g.arrived; g.pass <- nil }()
-		if err := e.Commit(t.Context(), record("main", 1)); err != nil {
+		if err := e.Commit(t.Context(), numbered("main", 1)); err != nil {
 			t.Fatal(err)
 		}
 		go func() { <-g.arrived; g.pass <- nil }()
@@ -99,9 +101,9 @@ func TestReadsDuringAWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		done := make(chan error)
-		next := record("main", 2)
+		next := numbered("main", 2)
 		next.Attempt = "a"
-		go func() { done <- errors.Join(e.Commit(t.Context(), next), e.Commit(t.Context(), record("new", 1))) }()
+		go func() { done <- errors.Join(e.Commit(t.Context(), next), e.Commit(t.Context(), numbered("new", 1))) }()
 		see := func(version uint64, accounts int, intent bool) {
 			t.Helper()
 			<-g.arrived
@@ -159,7 +161,7 @@ func TestLedgerFlush(t *testing.T) {
 			t.Errorf("after a second: stored is %v, idle is %v", stored(), idle())
 		}
 		deliver(2)
-		if err := m.Commit(t.Context(), record("main", 1)); err != nil {
+		if err := m.Commit(t.Context(), numbered("main", 1)); err != nil {
 			t.Fatal(err)
 		}
 		if !idle() {
@@ -187,7 +189,7 @@ func TestJournalInABubble(t *testing.T) {
 		var wg sync.WaitGroup
 		for n := range 50 {
 			wg.Go(func() {
-				if err := s.Commit(t.Context(), record(fmt.Sprint("account-", n), 1)); err != nil {
+				if err := s.Commit(t.Context(), numbered(fmt.Sprint("account-", n), 1)); err != nil {
 					t.Error(err)
 				}
 			})
@@ -208,15 +210,15 @@ func TestJournalInABubble(t *testing.T) {
 func TestFailedWriteChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g, nil, nil)
+		e := newEngine(g.kept, g, nil, nil)
 		go func() { <-g.arrived; g.pass <- nil }()
-		if err := e.Commit(t.Context(), record("account-0", 1)); err != nil {
+		if err := e.Commit(t.Context(), numbered("account-0", 1)); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
 		outcome := make([]error, 3)
 		for n := range outcome {
-			wg.Go(func() { outcome[n] = e.Commit(t.Context(), record(fmt.Sprint("account-", n), uint64(2-min(n, 1)))) })
+			wg.Go(func() { outcome[n] = e.Commit(t.Context(), numbered(fmt.Sprint("account-", n), uint64(2-min(n, 1)))) })
 		}
 		synctest.Wait()
 		for range 2 { // the one that came first, and those that came meanwhile
@@ -233,7 +235,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 			t.Errorf("listed %d records (%v)", len(list), err)
 		}
 		go func() { <-g.arrived; g.pass <- nil }()
-		if err := e.Commit(t.Context(), record("account-0", 2)); err != nil {
+		if err := e.Commit(t.Context(), numbered("account-0", 2)); err != nil {
 			t.Error(err)
 		}
 	})
@@ -244,10 +246,10 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 func TestOneSubjectATransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g, nil, nil)
+		e := newEngine(g.kept, g, nil, nil)
 		outcome := make(chan error, 3)
 		start := func(account string, version uint64) {
-			go func() { outcome <- e.Commit(t.Context(), record(account, version)) }()
+			go func() { outcome <- e.Commit(t.Context(), numbered(account, version)) }()
 			synctest.Wait()
 		}
 		start("other", 1)

@@ -1,0 +1,206 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+)
+
+// Image is what the bytes of a state file hold, as far as they can be read: every
+// frame of which one copy is whole, wherever it stands.
+type Image struct {
+	// Path and bytes of the file.
+	Path  string
+	bytes []byte
+	// values is the newest of each key, and at where in the log it stands.
+	values map[string]placed
+	// Position is how far the file goes.
+	Position
+	Format string
+	// Acked is the transaction up to which the heads say that it was acknowledged.
+	Acked uint64
+	// Length of the file, and end of its log.
+	Length int
+	end    int64
+	// fresh is where its newest snapshot ends: end as it was when the file was made.
+	fresh int64
+	// frames are those that were found, oldest first.
+	frames []Frame
+	// torn are frames of which a power loss has left one copy.
+	torn []piece
+	// gap is where in the log something is missing last; none of what stands
+	// before it is known to be the newest.
+	gap int64
+	// Worn: nothing is missing, but not every frame has both of its copies.
+	Worn bool
+	// Sealed counts the values that are sealed.
+	Sealed int
+	// Moved says where the store is now; "": it is this one.
+	Moved string
+	// Empty: nothing is in it.
+	Empty bool
+	// Err is why the file is not believed as a whole: ErrDamaged or ErrNewerFormat.
+	Err error
+}
+
+type placed struct {
+	value []byte
+	at    int64
+}
+
+type piece struct {
+	bytes []byte
+	at    int64
+}
+
+// ReadBytes reads what a file holds. It believes nothing that it can't check, and
+// always ends.
+func ReadBytes(file []byte) *Image {
+	img := &Image{bytes: file, values: map[string]placed{}, Format: Version, Length: len(file), gap: -1, Empty: len(file) == 0}
+	if img.Empty {
+		return img
+	}
+	var errs []error
+	newest, heads := head{}, 0
+	for slot := range lanes {
+		if h, ok := readHead(file, slot); ok {
+			heads++
+			if h.acked >= newest.acked {
+				newest, img.Format = h, h.format
+			}
+		}
+	}
+	img.Worn, img.Acked = heads < lanes, newest.acked
+	if _, err := CheckFormat(img.Format); errors.Is(err, ErrNewerFormat) {
+		img.Err = err
+		return img
+	} else if err != nil {
+		errs = append(errs, err)
+	}
+	r := reader{file: file}
+	for at, missing := int64(0), false; ; {
+		f, ok := r.frame(at, img.Position)
+		if !ok {
+			next := r.resync(at+1, img.Position)
+			if next < 0 {
+				break
+			}
+			at, missing = next, true
+			continue
+		}
+		if f.newer {
+			img.Err = fmt.Errorf("%w; run the newer program again, or restore a backup of the older one", ErrNewerFormat)
+			return img
+		}
+		if missing || f.prev != img.sum {
+			img.gap, missing = at, false
+			errs = append(errs, fmt.Errorf("something is missing before transaction %d", f.sequence))
+		}
+		if err := img.take(f.Frame, at); err != nil {
+			errs = append(errs, err)
+		}
+		at += int64(f.size)
+		if img.end = at; f.kind == frameReset || f.kind == frameMore {
+			img.fresh = at
+		}
+		if f.copies < lanes {
+			// The last one was cut off by a power loss; any other is damage that
+			// costs nothing yet.
+			if r.resync(at, img.Position) < 0 {
+				img.torn = append(img.torn, piece{f.bytes, at - int64(f.size)})
+			} else {
+				img.Worn = true
+			}
+		}
+	}
+	switch {
+	case heads == 0:
+		errs = append(errs, errors.New("neither of its heads is whole"))
+		img.gap = math.MaxInt64
+	case len(file) < int(newest.room):
+		errs = append(errs, errors.New("it is cut off"))
+		img.gap = math.MaxInt64
+	case img.Sequence < newest.acked:
+		errs = append(errs, fmt.Errorf("transaction %d was acknowledged, and is gone", newest.acked))
+		img.gap = math.MaxInt64
+	}
+	if img.Sealed > 0 {
+		img.Err = fmt.Errorf("%w: %d of its values are sealed in a way that this one does not know", ErrNewerFormat, img.Sealed)
+		return img
+	}
+	if len(errs) > 0 {
+		img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(errs[:min(len(errs), 8)]...))
+	}
+	return img
+}
+
+// take adds what a frame changes.
+func (img *Image) take(f Frame, at int64) error {
+	img.Position = Position{f.sequence, f.sum}
+	img.frames = append(img.frames, f)
+	switch f.kind {
+	case frameMoved:
+		img.Moved = string(f.body)
+		return nil
+	case frameReset:
+		clear(img.values)
+	}
+	entries, ok := f.entries()
+	for _, e := range entries {
+		switch {
+		case e.value == nil:
+			delete(img.values, e.key)
+		case e.sealed != notSealed:
+			img.Sealed++
+		default:
+			img.values[e.key] = placed{e.value, at}
+		}
+	}
+	if !ok {
+		return fmt.Errorf("transaction %d is not what anybody wrote", f.sequence)
+	}
+	return nil
+}
+
+// Newest says whether what is under a key is surely the newest that was stored there.
+func (img *Image) Newest(key string) bool { return img.values[key].at >= img.gap }
+
+// All are the values, by their keys.
+func (img *Image) All() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for key, p := range img.values {
+			if !yield(key, p.value) {
+				return
+			}
+		}
+	}
+}
+
+// Refuse takes keys out, because what stands under them means nothing.
+func (img *Image) Refuse(keys []string, err error) {
+	for _, key := range keys {
+		delete(img.values, key)
+	}
+	img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(img.Err, err))
+}
+
+// NotNewest says that somewhere there is what is newer than all of it.
+func (img *Image) NotNewest() { img.gap = math.MaxInt64 }
+
+// Transactions that stand in the file, and when the newest of them was made.
+func (img *Image) Transactions() (n int, newest time.Time) {
+	if n = len(img.frames); n > 0 {
+		newest = img.frames[n-1].at
+	}
+	return n, newest
+}
+
+// EndsWell says whether a file is whole, in both of its copies, and goes up to p.
+func (img *Image) EndsWell(p Position) bool {
+	return img.Good() && !img.Worn && len(img.torn) == 0 && img.Position == p
+}
+
+// Good says whether the file is believed as a whole.
+func (img *Image) Good() bool { return img.Err == nil && !img.Empty }

@@ -1,0 +1,127 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Read reads the file at path. One that does not exist is empty. An error means that
+// nothing can be said about it.
+func Read(path string) (*Image, error) {
+	file, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		file, err = nil, nil
+	}
+	if err != nil && file == nil {
+		return nil, fmt.Errorf("the state file can't be read: %w", err)
+	}
+	img := ReadBytes(file)
+	img.Path = path
+	if err != nil && img.Err == nil {
+		img.Worn = true // what could not be read stands elsewhere in the file
+	}
+	return img, nil
+}
+
+// Verify reads a file, which must be whole and go up to p.
+func Verify(path string, p Position) error {
+	file, err := readFile(path)
+	if err == nil && !ReadBytes(file).EndsWell(p) {
+		err = fmt.Errorf("%s reads back other than it was written (%w)", path, ErrDamaged)
+	}
+	return err
+}
+
+// Head reads the head of a file that is written no more, as a backup is, and says whether
+// the rest of it is there. That it was whole when it was made is known: reading all of
+// them at each start would cost more than opening the store.
+func Head(path string) (format string, acked uint64, whole bool) {
+	f, info, err := openRegular(path)
+	if err != nil {
+		return "", 0, false
+	}
+	defer func() { _ = f.Close() }()
+	b := make([]byte, headers)
+	_, err = f.ReadAt(b, 0)
+	h, ok := readHead(b, 0)
+	return h.format, h.acked, ok && err == nil && h.room == info.Size()
+}
+
+// readFile reads a whole file. Parts that the disk does not give are zeros in
+// it, and err then is the disk's word.
+func readFile(path string) (b []byte, err error) {
+	f, info, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	// What a failed fsync of an earlier process left in the page cache is not
+	// on the disk; it must not be taken for what is.
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	b = make([]byte, written(f, info.Size()))
+	if _, err := io.ReadFull(f, b); err == nil {
+		return b, nil
+	}
+	for at := 0; at < len(b); at += block {
+		n := min(block, len(b)-at)
+		if _, rerr := f.ReadAt(b[at:at+n], int64(at)); rerr != nil {
+			clear(b[at : at+n])
+			err = rerr
+		}
+	}
+	return b, err
+}
+
+// openRegular opens a file to read it, and nothing for which it would have to wait.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
+}
+
+// largeFile is from where on it is asked how much of a file was written.
+const largeFile = 64 << 20
+
+// written is how much of a file there is to read: not the hole by which somebody has
+// made it longer than memory is.
+func written(f *os.File, size int64) int64 {
+	if size <= largeFile {
+		return size
+	}
+	end := int64(0)
+	for at := int64(0); at < size; {
+		data, err := unix.Seek(int(f.Fd()), at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			break
+		}
+		hole, herr := unix.Seek(int(f.Fd()), data, unix.SEEK_HOLE)
+		if err != nil || herr != nil {
+			return size // this file system knows of no holes
+		}
+		end, at = hole, hole
+	}
+	_, _ = unix.Seek(int(f.Fd()), 0, unix.SEEK_SET)
+	heads := make([]byte, headers)
+	if _, err := f.ReadAt(heads, 0); err == nil {
+		for slot := range lanes { // zeros at its end may be a hole, too
+			if h, ok := readHead(heads, slot); ok {
+				end = max(end, h.room)
+			}
+		}
+	}
+	return min(size, end)
+}

@@ -1,0 +1,206 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
+)
+
+const (
+	backupPrefix = "tokenkeeper-"
+	backupSuffix = ".db"
+	// keptBackups is how many backups are kept, the newest of each of the last
+	// days that have one, so that many starts in a row do not push out the
+	// older ones.
+	keptBackups = 7
+	// backupEvery is when the next backup is due.
+	backupEvery = 24 * time.Hour
+)
+
+// backupName is the path of a backup, without its suffix.
+func (p *place) backupName(at time.Time) string {
+	return filepath.Join(p.backups(), backupPrefix+at.UTC().Format(stampLayout))
+}
+
+// BackupDue says whether there is something to back up and the newest backup
+// is a day old.
+func (m *Mirror) BackupDue(now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	age := now.Sub(m.backedUp)
+	// A clock that was put back must not hold up backups.
+	return !m.state.Empty() && (age >= backupEvery || age < 0)
+}
+
+// Backup copies the state file into the directory "backup" beside it, where
+// the newest of each of the last seven days are kept. The copy is verified
+// first: a state file that has been damaged is replaced by a fresh one.
+func (m *Mirror) Backup(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("backing up the store: %w", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file == nil {
+		if m.fault != nil {
+			return fmt.Errorf("backing up the store: %w", m.fault)
+		}
+		return fmt.Errorf("backing up the store: %w", ErrClosed)
+	}
+	defer m.watch(m.worksFor())()
+	img, err := m.readBack()
+	if err != nil {
+		if err := m.leave(nil, "the state file has been damaged; it is replaced", err); err != nil {
+			return fmt.Errorf("backing up the store: %w", err)
+		}
+		if img, err = m.readBack(); err != nil {
+			return fmt.Errorf("backing up the store: %w", err)
+		}
+	}
+	return m.backup(img)
+}
+
+// readBack reads the state file, which must be as it was written.
+func (m *Mirror) readBack() (*journal.Image, error) {
+	if err := m.displaced(); err != nil {
+		return nil, err
+	}
+	img, err := journal.Read(m.at.file())
+	if err == nil && !img.EndsWell(m.last) {
+		err = journal.ErrDamaged
+	}
+	return img, err
+}
+
+// backupAtOpen backs up a good state file before it is written to. A failure
+// is told, and no reason not to go on.
+func (m *Mirror) backupAtOpen(img *journal.Image) {
+	acked, at := m.places[0].newestBackup()
+	if acked == img.Sequence || m.state.Empty() {
+		m.backedUp = at
+		return
+	}
+	_ = m.backup(img)
+}
+
+// backup writes what was read into the backup directory.
+func (m *Mirror) backup(img *journal.Image) error {
+	now := m.options.Now()
+	path := m.at.backupName(now) + backupSuffix
+	if err := writeBackup(img, path, m.format); err != nil {
+		err = fmt.Errorf("backing up the store: %w", err)
+		m.unbacked = true
+		m.tell(Trouble{What: "no backup could be made", Path: m.at.backups(), Err: err})
+		return err
+	}
+	if m.unbacked {
+		m.tell(Trouble{What: "a backup could be made again", Path: path, Recovered: true})
+	}
+	m.backedUp, m.unbacked = now, false
+	m.at.rotate()
+	return nil
+}
+
+// writeBackup makes a copy durable at path, or leaves nothing there.
+func writeBackup(img *journal.Image, path, format string) error {
+	dir := filepath.Dir(path)
+	if err := prepareDir(dir); err != nil {
+		return err
+	}
+	if err := journal.Copy(img, path, format); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// Offer puts a copy of what was read among the backups of a directory.
+func Offer(dir string, img *journal.Image, now time.Time) (path string, err error) {
+	if err := prepareDir(dir); err != nil {
+		return "", err
+	}
+	path = freeName((&place{dir: dir}).backupName(now), backupSuffix)
+	if err := writeBackup(img, path, img.Format); err != nil {
+		return "", fmt.Errorf("copying %s: %w", img.Path, err)
+	}
+	return path, nil
+}
+
+// Backups are the paths of the backups in a state directory, newest first.
+func Backups(dir string) []string { return (&place{dir: dir}).backupPaths() }
+
+// rotate removes backups: of each day all but the newest, and those of days
+// before the last seven. One that is damaged counts for nothing, and those of
+// another format, which are there for a way back, stay.
+func (p *place) rotate() {
+	type backup struct {
+		path     string
+		sequence uint64
+	}
+	var good, damaged []backup
+	for _, path := range p.backupPaths() {
+		format, acked, whole := journal.Head(path)
+		_, err := journal.CheckFormat(format)
+		switch {
+		case whole && errors.Is(err, journal.ErrNewerFormat):
+		case whole && err == nil:
+			good = append(good, backup{path, acked})
+		default:
+			damaged = append(damaged, backup{path: path})
+		}
+	}
+	// The names tell the time, but clocks are put back; the sequence is not.
+	slices.SortStableFunc(good, func(a, b backup) int { return cmp.Compare(b.sequence, a.sequence) })
+	days := map[string]bool{}
+	for _, b := range good {
+		day := backupDay(b.path)
+		if days[day] || len(days) == keptBackups {
+			_ = os.Remove(b.path)
+			continue
+		}
+		days[day] = true
+	}
+	if len(days) == keptBackups {
+		for _, b := range damaged {
+			_ = os.Remove(b.path)
+		}
+	}
+	parts, _ := filepath.Glob(filepath.Join(p.backups(), "*"+journal.PartSuffix))
+	for _, path := range parts {
+		_ = os.Remove(path)
+	}
+}
+
+// backupDay is the day that a backup was made on.
+func backupDay(path string) string {
+	day, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), backupPrefix), "T")
+	return day
+}
+
+// backupPaths are the paths of all backups, newest first.
+func (p *place) backupPaths() []string {
+	paths, _ := filepath.Glob(filepath.Join(p.backups(), backupPrefix+"*"+backupSuffix))
+	slices.Sort(paths)
+	slices.Reverse(paths)
+	return paths
+}
+
+// newestBackup is the newest backup that is good: up to where it goes, and when it was
+// made.
+func (p *place) newestBackup() (acked uint64, at time.Time) {
+	for _, path := range p.backupPaths() {
+		if _, acked, whole := journal.Head(path); whole {
+			name := strings.TrimPrefix(filepath.Base(path), backupPrefix)
+			at, _ := time.Parse(stampLayout, name[:min(len(name), len(stampLayout))])
+			return acked, at
+		}
+	}
+	return 0, time.Time{}
+}

@@ -1,0 +1,360 @@
+// Package mirror keeps what is in memory durable in a file, and outlives that file: it
+// has the directories, their locks and backups, and goes on in a fresh file when a disk
+// fails or somebody puts something else in the file's place. It knows nothing of what
+// the values mean.
+package mirror
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
+)
+
+// Errors of what is written.
+var (
+	// ErrDisk: it could not be made durable. Nothing has changed; reads go on,
+	// and each later write tries anew.
+	ErrDisk = errors.New("the disk does not take it")
+	// ErrInUse: another supervisor has this state directory.
+	ErrInUse = errors.New("another supervisor uses this state directory")
+	// ErrClosed: Close was called.
+	ErrClosed = errors.New("the store is closed")
+)
+
+const (
+	// RetryAfter is how soon after a fresh file could not be written the next one
+	// is tried: callers must not be kept waiting by a dying disk, nor it by them.
+	RetryAfter = time.Second
+	// hangsAfter is how long a write takes that hangs.
+	hangsAfter = time.Second
+	// wholeMiB is how long a mebibyte of the file may take to be written anew or read.
+	wholeMiB = 200 * time.Millisecond
+	// HistoryFor is how long what a transaction changed stays in the file, as far as
+	// historyRoom, or a quarter of the store, has room for it.
+	HistoryFor  = 6 * time.Hour
+	historyRoom = 512 << 10
+)
+
+// State is what is durable, in memory.
+type State interface {
+	// Values is everything, as it is written.
+	Values() (map[string][]byte, error)
+	// Apply takes over what is durable now; nil: it is deleted.
+	Apply(c map[string][]byte) error
+	// Empty says whether there is nothing.
+	Empty() bool
+}
+
+// Mirror is a state that outlives its file: it is in memory, and can be written into a
+// fresh file at any time.
+type Mirror struct {
+	options Options
+	// places are the state directory and, if there is one, the fallback.
+	places []*place
+	state  State
+
+	// mu admits one writer, backup or close at a time.
+	mu     sync.Mutex
+	last   journal.Position // of what is durable
+	format string
+	// tried is the highest sequence that any file may hold.
+	tried uint64
+	// file is where the state is durable, in the place at; nil: the last write
+	// failed, and what a file holds is not known.
+	file *journal.File
+	at   *place
+	// fault is why there is no file, and since when.
+	fault   error
+	faultAt time.Time
+	// wrong is what is wrong with what stands in the place of the state file:
+	// a word of its name when it is put aside.
+	wrong string
+	// closed: nothing is written any more, whoever comes late. Somebody else may
+	// have the directory.
+	closed bool
+	// known is fault, and hangs that the write which is under way does not come back,
+	// for those who must not wait for mu.
+	known, hangs atomic.Pointer[error]
+	// backedUp is when the newest backup was made; unbacked: the last one failed.
+	backedUp time.Time
+	unbacked bool
+	// Smallest is the length under which a file is never made compact.
+	Smallest int64
+}
+
+// New has the state directory dir, which is made with mode 0700 if it is missing. A lock
+// on it keeps a second supervisor out: ErrInUse. What is written there and what is not
+// is to be said next: [Mirror.Adopt], or [Mirror.Restore].
+func New(dir string, o Options) (*Mirror, error) {
+	m := &Mirror{options: o, format: journal.Version, wrong: wrongFailed, Smallest: 2 * historyRoom}
+	m.places = []*place{{dir: dir}}
+	if o.Fallback != "" {
+		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback)})
+	}
+	m.at = m.places[0]
+	if err := m.at.claim(o.Timeout); err != nil {
+		m.at.release()
+		return nil, err
+	}
+	return m, nil
+}
+
+// FallbackOf returns what stands in for a state directory in a fallback
+// directory. Supervisors that share a fallback directory must not find each
+// other's things there.
+func FallbackOf(stateDir, fallback string) string {
+	abs, err := filepath.Abs(stateDir)
+	if err != nil {
+		abs = stateDir
+	}
+	return filepath.Join(fallback, fmt.Sprintf("tokenkeeper-%.4x", sha256.Sum256([]byte(abs))))
+}
+
+// Update makes c durable as a whole and applies it to the state. After an error, which is
+// ErrDisk or ErrClosed, nothing has changed.
+func (m *Mirror) Update(c map[string][]byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		if m.fault != nil {
+			return m.fault
+		}
+		return ErrClosed
+	}
+	end := m.watch(hangsAfter)
+	defer func() { end() }()
+	if m.file != nil {
+		err := m.write(c)
+		if err == nil {
+			m.settle(c)
+			end()
+			end = m.watch(m.worksFor())
+			m.compact()
+			return nil
+		}
+		return m.leave(c, "a change could not be written to the state file, which is not used any more", err)
+	} else if since := time.Since(m.faultAt); since < RetryAfter {
+		return m.fault
+	}
+	return m.recover(c)
+}
+
+// watch tells of a write that does not come back, until it does: call what it returns
+// then.
+func (m *Mirror) watch(after time.Duration) (end func()) {
+	path := m.at.file()
+	timer := time.AfterFunc(after, func() {
+		err := fmt.Errorf("%w: a write does not come back", ErrDisk)
+		m.hangs.Store(&err)
+		m.tell(Trouble{What: "the disk hangs; what has been announced is not sent before it answers", Path: path, Err: err})
+	})
+	return func() {
+		if timer.Stop() {
+			return
+		}
+		if m.hangs.Store(nil); m.file != nil {
+			m.tell(Trouble{What: "the disk answers again", Path: path, Recovered: true})
+		}
+	}
+}
+
+// worksFor is how long what takes the whole file may last on a slow machine.
+func (m *Mirror) worksFor() time.Duration {
+	return hangsAfter + time.Duration(m.file.Room>>20)*wholeMiB
+}
+
+// leave gives up the file that is open, and goes on in a fresh one.
+func (m *Mirror) leave(c map[string][]byte, what string, err error) error {
+	var d journal.Displaced
+	if errors.As(err, &d) {
+		return m.rebuild(c, d)
+	}
+	m.lose(what, err)
+	return m.recover(c)
+}
+
+// recover goes on in a fresh file, and tells.
+func (m *Mirror) recover(c map[string][]byte) error {
+	if err := m.renew(c, m.wrong); err != nil {
+		return err
+	}
+	what := "the store is durable again, in " + m.where()
+	if m.at == m.places[0] && m.wrong == wrongFailed {
+		what += "; the old one is kept beside it"
+	}
+	m.tell(Trouble{What: what, Path: m.at.file(), Recovered: true})
+	return nil
+}
+
+// where is where the store is durable again.
+func (m *Mirror) where() string {
+	if m.at == m.places[0] {
+		return "a fresh file"
+	}
+	return "the fallback directory, and moves back at the first start that can write the state directory"
+}
+
+// Fault is why nothing can be made durable at the moment ([ErrDisk]); nil: all
+// is well. It does not wait for a disk that hangs, and says so after a second.
+func (m *Mirror) Fault() error {
+	if fault := cmp.Or(m.known.Load(), m.hangs.Load()); fault != nil {
+		return *fault
+	}
+	return nil
+}
+
+// Path is the file that the state is in: in the state directory or in the fallback
+// directory.
+func (m *Mirror) Path() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.at.file()
+}
+
+// Harm calls do with the file that is open, while nothing is written to it: tests do to it
+// what disks do.
+func (m *Mirror) Harm(do func(*journal.File)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.file != nil {
+		do(m.file)
+	}
+}
+
+// next is a sequence that no file has yet.
+func (m *Mirror) next() uint64 {
+	m.tried++
+	return m.tried
+}
+
+// write makes a change durable in the file that is open.
+func (m *Mirror) write(c map[string][]byte) error {
+	if err := m.displaced(); err != nil {
+		return err
+	}
+	if err := m.file.Append(m.next(), m.options.Now(), c); err != nil {
+		return err
+	}
+	// Only now is it known where that went.
+	_, err := m.found()
+	return err
+}
+
+// settle notes that c is durable.
+func (m *Mirror) settle(c map[string][]byte) {
+	m.last = m.file.Last()
+	if err := m.state.Apply(c); err != nil {
+		// What was just made durable can't be read: no later start could.
+		panic(fmt.Sprintf("the store has written what it can't read: %v", err))
+	}
+}
+
+// compact goes on in a shorter file if this one has mostly what is over.
+func (m *Mirror) compact() {
+	if !m.file.Bloated(m.Smallest) {
+		return
+	}
+	values, err := m.state.Values()
+	old := m.file
+	f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
+	if err == nil {
+		f.History = old.Tail(f.At.Add(-HistoryFor), historyRoom)
+		m.file, err = m.at.replace(f, "", m.options)
+	}
+	if err != nil {
+		m.options.Log.Warn("the state file could not be made shorter, and grows", "path", m.at.file(), "error", err)
+		m.file = old
+		old.Stay() // not at each change
+		return
+	}
+	m.last = m.file.Last()
+	old.Drop()
+}
+
+// lose gives up the file that is open.
+func (m *Mirror) lose(what string, err error) {
+	m.part(wrongFailed)
+	m.tell(Trouble{What: what, Path: m.at.file(), Err: err})
+}
+
+// part closes the file, with which something is wrong.
+func (m *Mirror) part(wrong string) {
+	m.file.Drop()
+	m.file, m.wrong = nil, wrong
+}
+
+// renew writes everything, with the change c, into a fresh file in the first
+// place that takes it. The file that it takes the place of is kept, under a
+// name that tells what was wrong with it.
+func (m *Mirror) renew(c map[string][]byte, wrong string) error {
+	return m.renewAs(c, func(p *place) string { return p.asideName(wrong, m.options.Now()) })
+}
+
+func (m *Mirror) renewAs(c map[string][]byte, aside func(*place) string) error {
+	values, err := m.state.Values()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
+	}
+	maps.Copy(values, c)
+	maps.DeleteFunc(values, func(_ string, value []byte) bool { return value == nil })
+	var errs []error
+	for _, p := range m.places {
+		f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
+		j, err := p.replace(f, aside(p), m.options)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		m.file, m.at, m.fault = j, p, nil
+		m.settle(c)
+		m.known.Store(nil)
+		p.tidy()
+		return nil
+	}
+	known := m.fault != nil
+	m.fault, m.faultAt = fmt.Errorf("%w: %w", ErrDisk, errors.Join(errs...)), time.Now()
+	fault := m.fault
+	m.known.Store(&fault)
+	if !known {
+		m.tell(Trouble{What: "nothing can be stored; no refresh token is spent until the disk takes writes again", Path: m.places[0].dir, Err: m.fault})
+	}
+	return m.fault
+}
+
+func (m *Mirror) tell(t Trouble) {
+	if t.Err != nil {
+		m.options.Log.Error(t.What, "path", t.Path, "error", t.Err)
+	} else {
+		m.options.Log.Info(t.What, "path", t.Path)
+	}
+	if m.options.Trouble != nil {
+		m.options.Trouble(t)
+	}
+}
+
+// Close says in the file that it is whole, and lets go of the directories. Nothing is
+// written any more, whoever comes late.
+func (m *Mirror) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	if m.file != nil {
+		// Nothing is lost by an error: what was written has been synced.
+		if err := m.file.Close(); err != nil {
+			m.options.Log.Warn("closing the state file", "path", m.at.file(), "error", err)
+		}
+		m.file = nil
+	}
+	for _, p := range m.places {
+		p.release()
+	}
+	return nil
+}

@@ -1,0 +1,165 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
+)
+
+// This file holds how a mirror begins, which its owner decides by what stands in the
+// files.
+
+// Live reads the state file of every place, the one in the state directory first.
+func (m *Mirror) Live() ([]*journal.Image, error) {
+	live := make([]*journal.Image, 0, len(m.places))
+	for n, p := range m.places {
+		img, err := p.read()
+		if err != nil {
+			if n > 0 {
+				m.tell(Trouble{What: "the fallback directory can't be used", Path: p.dir, Err: err})
+				continue
+			}
+			return nil, err
+		}
+		if errors.Is(img.Err, journal.ErrNewerFormat) {
+			return nil, fmt.Errorf("state file %s: %w", img.Path, img.Err)
+		}
+		live = append(live, img)
+	}
+	return live, nil
+}
+
+// read reads the state file.
+func (p *place) read() (*journal.Image, error) {
+	if err := checkFile(p.file()); err != nil {
+		return nil, err
+	}
+	return journal.Read(p.file())
+}
+
+// Peek reads the state file in a directory without changing anything. While a supervisor
+// has the directory nothing can be said about it: ErrInUse.
+func Peek(dir string) (*journal.Image, error) {
+	d, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return journal.ReadBytes(nil), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the state directory can't be opened: %w", err)
+	}
+	defer func() { _ = d.Close() }()
+	// Shared: two who look do not disturb each other. It is held for as long as
+	// the file is read, which is less than a supervisor that starts waits.
+	if err := unix.Flock(int(d.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, inUse(dir)
+		}
+		return nil, fmt.Errorf("the state directory %s can't be locked (%w): it must be on a local disk", dir, err)
+	}
+	return (&place{dir: dir}).read()
+}
+
+// NewestBackup is the backup that goes furthest, and up to where.
+func (m *Mirror) NewestBackup() (newest string, acked uint64) {
+	for _, p := range m.places {
+		for _, path := range p.backupPaths() {
+			if _, to, whole := journal.Head(path); whole && to > acked {
+				newest, acked = path, to
+			}
+		}
+	}
+	return newest, acked
+}
+
+// Remains are the files beside the state files that may hold a part of the store: backups,
+// and what was put aside, but for what was found in the place of a state file, which is
+// somebody else's. Used says whether any of them shows that there was a store here.
+func (m *Mirror) Remains() (paths []string, used bool) {
+	for _, p := range m.places {
+		for _, pattern := range []string{p.file() + ".*", filepath.Join(p.backups(), "*")} {
+			found, _ := filepath.Glob(pattern)
+			for _, path := range found {
+				foreign := strings.HasPrefix(filepath.Base(path), FileName+"."+wrongFound+"-")
+				used = used || foreign || !strings.HasSuffix(path, nextSuffix)
+				if !foreign {
+					paths = append(paths, path)
+				}
+			}
+		}
+	}
+	return paths, used
+}
+
+// Adopt goes on with the state s, which is what a good file holds: in that very file, or
+// in a fresh one if it is not in its place or part of it is damaged.
+func (m *Mirror) Adopt(s State, img *journal.Image) error {
+	m.state, m.last, m.tried = s, img.Position, img.Sequence
+	m.format, _ = journal.CheckFormat(img.Format)
+	switch {
+	case img.Path != m.places[0].file():
+		return m.renew(nil, "older")
+	case img.Worn:
+		m.options.Log.Warn("a part of the state file is damaged, all of which stands in it a second time; a fresh one takes its place", "path", img.Path)
+		return m.renew(nil, "damaged")
+	}
+	m.backupAtOpen(img)
+	var err error
+	if m.file, err = journal.Open(img.Path, img); err == nil {
+		m.at.tidy()
+		return nil
+	}
+	m.tell(Trouble{What: "the state file can't be written", Path: img.Path, Err: err})
+	return m.recover(nil)
+}
+
+// Begin writes the state s, which is empty, into a file where there is none.
+func (m *Mirror) Begin(s State) error {
+	m.state = s
+	return m.renew(nil, "empty")
+}
+
+// Restore writes the state s, which was put together from what was left, into a fresh
+// file. No file goes above the transaction tried, and the base, which may be nil, is of
+// the format that is kept. What was in the state directory is kept now.
+func (m *Mirror) Restore(s State, tried uint64, base *journal.Image) (kept string, err error) {
+	m.state, m.tried = s, tried
+	if base != nil {
+		m.format, _ = journal.CheckFormat(base.Format)
+	}
+	now := m.options.Now()
+	aside := m.places[0].asideName("damaged", now)
+	err = m.renewAs(nil, func(p *place) string { return p.asideName("damaged", now) })
+	if _, lerr := os.Lstat(aside); err == nil && m.at == m.places[0] && lerr == nil {
+		kept = aside
+	}
+	return kept, err
+}
+
+// Retire takes a state file away from the fallback directory that is older than
+// the one in use.
+func (m *Mirror) Retire(live []*journal.Image) {
+	for n, p := range m.places {
+		if n >= len(live) || live[n].Empty || m.file == nil || p == m.at || p == m.places[0] {
+			continue
+		}
+		what := "older"
+		if live[n].Err != nil {
+			what = "damaged"
+		}
+		err := p.claim(m.options.Timeout)
+		if err == nil {
+			err = os.Rename(p.file(), p.asideName(what, m.options.Now()))
+		}
+		p.release()
+		if err != nil {
+			m.options.Log.Warn("an older state file stays in the fallback directory", "path", p.file(), "error", err)
+		}
+	}
+}

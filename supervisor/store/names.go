@@ -1,0 +1,47 @@
+package store
+
+import (
+	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
+)
+
+// What a store keeps of an account, by the names under which its callers know it.
+type (
+	Record    = record.Record
+	Health    = record.Health
+	Origin    = record.Origin
+	Way       = record.Way
+	Before    = record.Before
+	Evidence  = record.Evidence
+	Candidate = record.Candidate
+	Person    = record.Person
+	GrantedTo = record.GrantedTo
+	Intent    = record.Intent
+	Login     = record.Login
+	Request   = record.Request
+)
+
+const (
+	OriginImport   = record.OriginImport
+	OriginLogin    = record.OriginLogin
+	OriginRefresh  = record.OriginRefresh
+	OriginExternal = record.OriginExternal
+	OriginRestore  = record.OriginRestore
+	OriginMint     = record.OriginMint
+
+	WayRefresh = record.WayRefresh
+	WayRenew   = record.WayRenew
+	WayLogin   = record.WayLogin
+	WayMint    = record.WayMint
+
+	EvidenceLife = record.EvidenceLife
+)
+
+// What is said of the files and their disk.
+type (
+	Options = mirror.Options
+	Trouble = mirror.Trouble
+)
+
+// FileName is the store's one file in the state directory.
+const FileName = mirror.FileName
