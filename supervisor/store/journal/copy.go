@@ -3,39 +3,69 @@ package journal
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
+
+// PartSuffix is of a copy that is not whole yet.
+const PartSuffix = ".part"
 
 // Copy makes a copy of what was read durable at path, or leaves nothing there. It has no
 // room at its end, its heads say so, and its format is that one.
 func Copy(img *Image, path, format string) (err error) {
-	b := bytes.Clone(img.bytes[:min(lengthFor(img.end), int64(len(img.bytes)))])
+	length := min(lengthFor(img.end), int64(len(img.bytes)))
+	begin := bytes.Clone(img.bytes[:min(headers, length)])
 	for slot := range lanes {
-		copy(b[slot*block:], head{format, img.Sequence, int64(len(b))}.encode())
+		copy(begin[slot*block:], head{format, img.Sequence, length}.encode())
 	}
+	parts := [][]byte{begin, img.bytes[len(begin):length]}
 	part := path + PartSuffix
 	defer func() {
 		if err != nil {
 			_ = os.Remove(part)
 		}
 	}()
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(b, 0)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+	at := int64(0)
+	for _, b := range parts {
+		if err == nil {
+			_, err = f.WriteAt(b, at)
+			at += int64(len(b))
+		}
 	}
-	copied, err := readFile(part)
-	if err != nil {
-		return err
+	if err == nil {
+		err = f.Sync()
 	}
-	if !bytes.Equal(copied, b) {
-		return errors.New("the copy reads back other than it was written")
+	if err == nil {
+		err = readsBack(f, parts)
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
 	}
 	return os.Rename(part, path)
 }
 
-// PartSuffix is of a copy that is not whole yet.
-const PartSuffix = ".part"
+// readsBack sees whether a file that was synced holds what was written, and nothing else.
+func readsBack(f *os.File, parts [][]byte) error {
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // from the disk, and not from memory
+	piece := make([]byte, stripe)
+	at := int64(0)
+	for _, b := range parts {
+		for len(b) > 0 {
+			n := min(len(b), len(piece))
+			if _, err := f.ReadAt(piece[:n], at); err != nil && !errors.Is(err, io.EOF) {
+				return err
+			}
+			if !bytes.Equal(piece[:n], b[:n]) {
+				return errors.New("the copy reads back other than it was written")
+			}
+			b, at = b[n:], at+int64(n)
+		}
+	}
+	return nil
+}

@@ -1,5 +1,7 @@
 package journal
 
+import "bytes"
+
 // reader finds frames in the two lanes of a file.
 type reader struct{ file []byte }
 
@@ -67,8 +69,27 @@ func (r reader) bytes(lane int, at int64, n int) []byte {
 // resync returns where in the log the next whole frame is that was written after last;
 // below zero: there is none.
 func (r reader) resync(at int64, last Position) int64 {
-	for ; physical(0, at) < int64(len(r.file)); at++ {
+	for at = r.mark(at); at >= 0; at = r.mark(at + 1) {
 		if _, ok := r.frame(at, last); ok {
+			return at
+		}
+	}
+	return -1
+}
+
+// mark returns the next place of the log at which a frame may begin in one of the lanes;
+// below zero: there is none.
+func (r reader) mark(at int64) int64 {
+	for physical(0, at) < int64(len(r.file)) {
+		left := stripe - at%stripe
+		next := left
+		for lane := range lanes {
+			rest := r.file[min(physical(lane, at), int64(len(r.file))):]
+			if n := bytes.IndexByte(rest[:min(next, int64(len(rest)))], frameMark[0]); n >= 0 {
+				next = int64(n)
+			}
+		}
+		if at += next; next < left {
 			return at
 		}
 	}
