@@ -266,7 +266,7 @@ func (c *crashSite) ambiguous() bool {
 
 // lookEvery is how often a status is looked at where no event tells of all
 // that is waited for.
-const lookEvery = 5 * time.Millisecond
+const lookEvery = 20 * time.Millisecond
 
 // await returns the status for which holds is true; alive is false if the
 // supervisor has died instead.

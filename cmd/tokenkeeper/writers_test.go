@@ -19,7 +19,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile/sharedfiletest"
 )
 
-var writerRefreshes = flag.Int("refreshes", 40, "TestManyWriters: how many refreshes each of the 8 bots does")
+var writerRefreshes = flag.Int("refreshes", 20, "TestManyWriters: how many refreshes each of the 8 bots does")
 
 // TestManyWriters: eight bots and the supervisor share one grant of a broker
 // that ends it at the second use of a refresh token. Other bots take the lock
