@@ -67,6 +67,13 @@ func TestContract(t *testing.T) {
 		return sinktest.Destination{
 			Sink:   s,
 			Appear: mkdir(dir),
+			Lose: func(t *testing.T) {
+				for _, name := range names(t, dir) {
+					if err := os.Remove(filepath.Join(dir, name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
 			Received: func(t *testing.T) []string {
 				var all []string
 				for _, name := range names(t, dir) {

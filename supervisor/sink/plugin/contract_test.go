@@ -33,6 +33,11 @@ func TestContract(t *testing.T) {
 						t.Fatal(err)
 					}
 				},
+				Lose: func(t *testing.T) {
+					if err := os.Remove(filepath.Join(dir, "acct")); err != nil {
+						t.Fatal(err)
+					}
+				},
 				Received: func(t *testing.T) []string { return documents(t, dir) },
 				Hang:     set(folder.Hang), Timeout: 2 * time.Second,
 				Mend: func(t *testing.T) {

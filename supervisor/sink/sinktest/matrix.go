@@ -38,13 +38,17 @@ const (
 	// These are run if the sink is a [sink.Notifier], a [sink.Tester].
 	Notices Case = "notices"
 	Test    Case = "test"
+	// These are run if the sink is a [sink.Recipient], a [sink.Holder]; they need
+	// Destination.Anew and Lose.
+	Anew Case = "another consumer"
+	Loss Case = "a destination that loses what it had"
 )
 
 // Cases returns the whole matrix.
 func Cases() []Case {
 	return []Case{
 		Success, HTTPRedirect, HTTPClientError, HTTPServerError, Hang, ResetInAnswer, LateAnswer, SlowReader, NoAck, WrongAck,
-		Appearing, FullDisk, Restart, AtOnce, EndedFirst, Notices, Test,
+		Appearing, FullDisk, Restart, AtOnce, EndedFirst, Notices, Test, Anew, Loss,
 	}
 }
 
@@ -95,6 +99,12 @@ type Destination struct {
 	// Mend puts a destination with a fault right again, after which it must
 	// take what it did not take; nil: it is not tried.
 	Mend func(t *testing.T)
+	// Anew has the consumer end and start again, with nothing of what it had; nil:
+	// the sink is no [sink.Recipient].
+	Anew func(t *testing.T)
+	// Lose has the destination lose all that it holds; nil: the sink is no
+	// [sink.Holder].
+	Lose func(t *testing.T)
 	// Faults are all the other ways in which it can fail, by name.
 	Faults map[string]Fault
 }
@@ -124,6 +134,9 @@ func Run(t *testing.T, s Suite) {
 	}
 	probe := s.New(t)
 	for _, c := range Cases() {
+		if !applies(c, probe) {
+			continue
+		}
 		if reason, never := s.Never[c]; never {
 			if reason == "" {
 				t.Errorf("%s: Never gives no reason", c)
@@ -160,6 +173,14 @@ func (s Suite) lacks(c Case, d Destination) string {
 		if d.Hang == nil {
 			return "set Hang"
 		}
+	case Anew:
+		if d.Anew == nil {
+			return "set Anew"
+		}
+	case Loss:
+		if d.Lose == nil {
+			return "set Lose"
+		}
 	case Notices:
 		if _, ok := d.Sink.(sink.Notifier); !ok {
 			return "implement sink.Notifier"
@@ -186,7 +207,7 @@ func (s Suite) lacks(c Case, d Destination) string {
 func (s Suite) own(c Case) func(*testing.T) {
 	return map[Case]func(*testing.T){
 		Success: s.success, Hang: s.hang, Appearing: s.appearing, Restart: s.restart, AtOnce: s.concurrent,
-		EndedFirst: s.cancelledBefore, Notices: s.notices, Test: s.test,
+		EndedFirst: s.cancelledBefore, Notices: s.notices, Test: s.test, Anew: s.anew, Loss: s.loss,
 	}[c]
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -11,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
 )
 
@@ -32,6 +35,8 @@ const (
 	gossip    defect = "sends a token with a notice"
 	silent    defect = "loses notices"
 	stuck     defect = "stays broken"
+	alike     defect = "gives every consumer the same name"
+	trusting  defect = "holds whatever it was given once"
 	unstated  defect = "says nothing of some cases"
 )
 
@@ -45,6 +50,30 @@ type box struct {
 	broken  bool
 	got     []string
 	refresh string
+	starts  int
+	held    map[string]uint64
+}
+
+func (b *box) Recipient(context.Context) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.defect == alike {
+		return "it", nil
+	}
+	return fmt.Sprint("number ", b.starts), nil
+}
+
+func (b *box) Holds(_ context.Context, q readback.Question) (readback.Held, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.defect == trusting {
+		return readback.Held{Told: true, Version: q.Wrote.Version}, nil
+	}
+	version, has := b.held[q.Account]
+	if !has {
+		return readback.Held{}, sdk.ErrNothingStored
+	}
+	return readback.Held{Told: true, Version: version}, nil
 }
 
 // hiding holds what its text does not tell.
@@ -97,7 +126,13 @@ func (b *box) Deliver(ctx context.Context, d sink.Delivery) error {
 		b.refresh = d.Document.RefreshToken.Reveal()
 		b.mu.Unlock()
 	}
-	return b.put(ctx, content, d)
+	err := b.put(ctx, content, d)
+	if err == nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.held[d.Document.Account] = d.Version
+	}
+	return err
 }
 
 func (b *box) Notify(ctx context.Context, n sink.Notice) error {
@@ -133,10 +168,12 @@ func (b *box) set(change func()) func(*testing.T) {
 
 func suite(d defect) sinktest.Suite {
 	s := sinktest.Suite{Patience: time.Second, Never: map[sinktest.Case]string{}, New: func(*testing.T) sinktest.Destination {
-		b := &box{defect: d}
+		b := &box{defect: d, held: map[string]uint64{}}
 		return sinktest.Destination{
 			Sink:    b,
 			Appear:  b.set(func() { b.there = true }),
+			Anew:    b.set(func() { b.starts++ }),
+			Lose:    b.set(func() { clear(b.held); b.got = nil }),
 			Hang:    b.set(func() { b.hangs = true }),
 			Mend:    b.set(func() { b.hangs, b.broken = false, d == stuck }),
 			Timeout: 50 * time.Millisecond,
@@ -178,6 +215,7 @@ func TestEveryDefectIsFound(t *testing.T) {
 		none: "", loses: "/success", strips: "/success", remembers: "/no_refresh_token", quotes: "/missing,_then_appearing",
 		hides: "/missing,_then_appearing", absent: "/wrong_acknowledgement", deaf: "/hang", stale: "/test", idle: "/test",
 		gossip: "/notices", silent: "/notices", stuck: "/wrong_acknowledgement", unstated: " (",
+		alike: "/another_consumer", trusting: "/a_destination_that_loses",
 	} {
 		t.Run(string(d), func(t *testing.T) {
 			t.Parallel()

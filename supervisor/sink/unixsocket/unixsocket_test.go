@@ -32,8 +32,9 @@ func encode(d format.Document) ([]byte, error) {
 // consumer is a bot: it takes one recv of 4096 bytes from each connection and
 // answers.
 type consumer struct {
-	t    *testing.T
-	path string
+	t        *testing.T
+	path     string
+	listener net.Listener
 
 	mu       sync.Mutex
 	answer   func(net.Conn, []byte)
@@ -58,11 +59,20 @@ func bytewise(conn net.Conn) (got []byte, err error) {
 	return got, err
 }
 
+// anew has it end, which removes its socket, and start again.
+func (c *consumer) anew(t *testing.T) {
+	if err := c.listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.listen(t)
+}
+
 func (c *consumer) listen(t *testing.T) {
 	l, err := net.Listen("unix", c.path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.listener = l
 	var conns sync.WaitGroup
 	t.Cleanup(func() { _ = l.Close(); conns.Wait() })
 	conns.Go(func() {
@@ -174,6 +184,7 @@ func TestContract(t *testing.T) {
 			Missing:  sink.ErrAbsent,
 			Received: func(*testing.T) []string { return c.got() },
 			Hang:     c.set(hang),
+			Anew:     c.anew,
 			Mend:     c.mend,
 			Timeout:  timeout,
 			Faults: map[string]sinktest.Fault{
