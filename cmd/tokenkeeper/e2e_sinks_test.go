@@ -170,15 +170,16 @@ func TestSinksAreTestedAndRedelivered(t *testing.T) {
 
 	file := s.path(schwabAccount + ".json")
 	for _, args := range [][]string{{"files", schwabAccount}, {"files"}} {
-		if err := os.Remove(file); err != nil {
-			t.Fatal(err)
-		}
+		was := fileOf(t, file)
 		before := r.sinksUntil(func(map[string]control.Sink) bool { return true })["files"].Deliveries
 		got := s.tool(t, "", append([]string{"sinks", "redeliver", "--json"}, args...)...)
 		if a := decode[control.RedeliverAnswer](t, got.stdout); a.Deliveries != 1 {
 			t.Errorf("redeliver %q: %+v", args, got)
 		}
 		r.sinksUntil(func(sinks map[string]control.Sink) bool { return sinks["files"].Deliveries == before+1 })
+		if os.SameFile(was, fileOf(t, file)) {
+			t.Errorf("redeliver %q: the file is the one that was there before", args)
+		}
 		s.mustHold(t, schwab, schwabAccount)
 	}
 	for args, want := range map[string]string{
