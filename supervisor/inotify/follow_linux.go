@@ -3,6 +3,7 @@ package inotify
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,7 +38,7 @@ type place struct {
 	dir   string
 	watch int32
 	mask  uint32 // what it is watched for
-	names map[string][]followed
+	names map[string]map[followed]struct{}
 }
 
 // followed is a path, and what whoever follows it calls it.
@@ -56,8 +57,10 @@ func Follow(mask uint32) (*Follower, error) {
 // Close ends it.
 func (f *Follower) Close() error { return f.watch.Close() }
 
-// Add follows an absolute path from now on, under a tag. It costs nothing for one
-// that is followed already.
+// Add follows an absolute path from now on, under a tag. Of one that is followed
+// already it makes sure that the directory which is watched is the one that is
+// there: that a link on the way leads elsewhere, or that a directory further up was
+// moved, the kernel does not tell.
 func (f *Follower) Add(path, tag string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -92,7 +95,7 @@ func (f *Follower) happened(e Event) (tags []string) {
 		return f.gone(e)
 	}
 	for _, p := range f.places[e.watch] {
-		for _, at := range p.names[e.Name] {
+		for _, at := range slices.Collect(maps.Keys(p.names[e.Name])) {
 			tags = append(tags, at.tag)
 			if filepath.Dir(at.path) != p.dir {
 				p.drop(e.Name, at)
@@ -107,7 +110,7 @@ func (f *Follower) happened(e Event) (tags []string) {
 
 func (f *Follower) add(at followed) error {
 	dir, name := filepath.Dir(at.path), filepath.Base(at.path)
-	if p := f.byDir[dir]; p != nil && p.mask&f.mask == f.mask {
+	if p, _ := f.place(dir, f.mask); p != nil {
 		p.put(name, at)
 		return nil
 	}
@@ -146,7 +149,7 @@ func (f *Follower) gone(e Event) (tags []string) {
 	f.watch.remove(e.watch)
 	for _, p := range places {
 		for _, all := range p.names {
-			for _, at := range all {
+			for at := range all {
 				tags = append(tags, at.tag)
 				_ = f.add(at) // else the next look at it tells
 			}
@@ -155,11 +158,12 @@ func (f *Follower) gone(e Event) (tags []string) {
 	return tags
 }
 
-// place watches the directory for what mask says; nil: there is none.
+// place watches the directory that is at dir now for what mask says; nil: there is
+// none.
 func (f *Follower) place(dir string, mask uint32) (*place, error) {
 	p := f.byDir[dir]
-	if p != nil && p.mask&mask == mask {
-		return p, nil
+	if p != nil {
+		mask |= p.mask
 	}
 	watch, err := f.watch.add(dir, mask|vanishes|unix.IN_MASK_ADD)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
@@ -168,26 +172,41 @@ func (f *Follower) place(dir string, mask uint32) (*place, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "watch", Path: dir, Err: err}
 	}
+	if p != nil && p.watch != watch { // another directory is there than the one that was
+		f.leave(p)
+		p.watch = watch
+		f.places[watch] = append(f.places[watch], p)
+	}
 	if p == nil {
-		p = &place{dir: dir, watch: watch, names: map[string][]followed{}}
+		p = &place{dir: dir, watch: watch, names: map[string]map[followed]struct{}{}}
 		f.byDir[dir] = p
 		f.places[watch] = append(f.places[watch], p)
 	}
-	p.mask |= mask
+	p.mask = mask
 	return p, nil
 }
 
-func (p *place) put(name string, at followed) {
-	if !slices.Contains(p.names[name], at) {
-		p.names[name] = append(p.names[name], at)
+// leave has nothing told any more of the directory that was at the place.
+func (f *Follower) leave(p *place) {
+	left := slices.DeleteFunc(slices.Clone(f.places[p.watch]), func(other *place) bool { return other == p })
+	if len(left) > 0 {
+		f.places[p.watch] = left
+		return
 	}
+	delete(f.places, p.watch)
+	f.watch.remove(p.watch)
+}
+
+func (p *place) put(name string, at followed) {
+	if p.names[name] == nil {
+		p.names[name] = map[followed]struct{}{}
+	}
+	p.names[name][at] = struct{}{}
 }
 
 func (p *place) drop(name string, at followed) {
-	left := slices.DeleteFunc(slices.Clone(p.names[name]), func(other followed) bool { return other == at })
-	if len(left) == 0 {
+	delete(p.names[name], at)
+	if len(p.names[name]) == 0 {
 		delete(p.names, name)
-		return
 	}
-	p.names[name] = left
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -125,6 +126,56 @@ func TestFollowerLosesNoPath(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The kernel says nothing when a link on the way leads elsewhere, or when a
+// directory further up is moved. Who follows the path once more follows what is
+// there then.
+func TestFollowerFollowsOnceMoreWhatIsThereNow(t *testing.T) {
+	r := startFollowing(t)
+	r.must(errors.Join(os.MkdirAll(r.at("one/in"), 0o700), os.MkdirAll(r.at("two/in"), 0o700), os.Symlink("one", r.at("link"))))
+	paths := map[string]string{"link": "link/in/f", "folder": "one/in/f"}
+	for tag, path := range paths {
+		r.must(r.Add(r.at(path), tag))
+	}
+	r.must(errors.Join(os.Remove(r.at("link")), os.Rename(r.at("one"), r.at("old")),
+		os.Symlink("two", r.at("link")), os.MkdirAll(r.at("one/in"), 0o700)))
+	for tag, path := range paths {
+		r.must(r.Add(r.at(path), tag))
+		r.must(os.WriteFile(r.at(path), []byte("x"), 0o600))
+		r.tells(tag, "a write in the directory that is there now")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.places) != 2 || len(r.byDir) != 2 {
+		t.Errorf("%d watches of %d directories, want 2", len(r.places), len(r.byDir))
+	}
+}
+
+// A missing folder of very many files costs for each of them the same, however many
+// there are.
+func TestFollowerOfManyPathsInAMissingFolder(t *testing.T) {
+	f, err := Follow(unix.IN_CLOSE_WRITE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	dir, n := t.TempDir(), 3000
+	for i := range n {
+		if err := f.Add(filepath.Join(dir, "missing", fmt.Sprint(i)), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "missing"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	tags := f.happened(Event{Mask: unix.IN_CREATE, Name: "missing", watch: f.byDir[dir].watch})
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(n); len(tags) != n || each > 5000 {
+		t.Errorf("%d told, with %d bytes for each", len(tags), each)
 	}
 }
 
