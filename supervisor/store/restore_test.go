@@ -85,6 +85,14 @@ func TestNewerFormatLeavesNoTrace(t *testing.T) {
 	}
 }
 
+// A directory where files are looked for, as a disk of its own has at its top, is nothing
+// of a store that is gone: there was none.
+func TestADirectoryAmongTheBackupsIsNoStore(t *testing.T) {
+	dir := stateDir(t)
+	must(t, os.MkdirAll(filepath.Join(dir, "backup", "lost+found"), 0o700))
+	commit(t, openStore(t, dir), "main", 1, 1)
+}
+
 // A state file that is gone comes back from the newest good backup.
 func TestStateFileGone(t *testing.T) {
 	dir := stateDir(t)

@@ -87,6 +87,9 @@ func (m *Mirror) Remains() (paths []string, used bool) {
 			found, _ := filepath.Glob(pattern)
 			for _, path := range found {
 				foreign := strings.HasPrefix(filepath.Base(path), FileName+"."+wrongFound+"-")
+				if info, err := os.Stat(path); !foreign && err == nil && info.IsDir() {
+					continue // a file system has some of its own at its top
+				}
 				used = used || foreign || !strings.HasSuffix(path, nextSuffix)
 				if !foreign {
 					paths = append(paths, path)
