@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"os"
@@ -53,19 +54,25 @@ func Copy(img *Image, path, format string) (err error) {
 // readsBack sees whether a file that was synced holds what was written, and nothing else.
 func readsBack(f *os.File, parts [][]byte) error {
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // from the disk, and not from memory
+	errOther := errors.New("the copy reads back other than it was written")
 	piece := make([]byte, stripe)
 	at := int64(0)
 	for _, b := range parts {
 		for len(b) > 0 {
 			n := min(len(b), len(piece))
-			if _, err := f.ReadAt(piece[:n], at); err != nil && !errors.Is(err, io.EOF) {
+			read, err := f.ReadAt(piece[:n], at)
+			if err != nil && !errors.Is(err, io.EOF) {
 				return err
 			}
-			if !bytes.Equal(piece[:n], b[:n]) {
-				return errors.New("the copy reads back other than it was written")
+			// What is behind them is of the stripe before, which may be the same.
+			if !bytes.Equal(piece[:read], b[:n]) {
+				return errOther
 			}
 			b, at = b[n:], at+int64(n)
 		}
+	}
+	if info, err := f.Stat(); err != nil || info.Size() != at {
+		return cmp.Or(err, errOther)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package journal is the file that a store is in: frames with checksums, in two copies
 // that share no block of the disk, and two heads. It knows bytes and where they stand,
-// and nothing of what they mean. The layout is in the README of the store.
+// and nothing of what they mean. The layout is in the README.
 package journal
 
 import (

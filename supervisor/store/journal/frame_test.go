@@ -2,6 +2,9 @@ package journal
 
 import (
 	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -33,6 +36,75 @@ func TestFrame(t *testing.T) {
 		}
 		if _, ok := read(whole[:n]); ok {
 			t.Fatalf("the first %d of %d bytes are a frame", n, len(whole))
+		}
+	}
+}
+
+// The next frame is found wherever it stands: in one copy or in both, behind what only
+// begins as a frame does, at an end of a stripe.
+func TestResync(t *testing.T) {
+	file := worn(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 5 {
+		b := bytes.Clone(file)
+		for range 40 {
+			at := headers + random.IntN(len(b)-headers)
+			switch piece := b[at:min(at+random.IntN(6000), len(b))]; random.IntN(3) {
+			case 0:
+				clear(piece)
+			case 1:
+				copy(piece, frameMark+"\x03")
+			default:
+				copy(piece, b[headers+random.IntN(len(b)-headers):])
+			}
+		}
+		r := reader{file: b}
+		last := Position{Sequence: random.Uint64N(40)}
+		next := int64(-1)
+		for at := logRoom(b); at >= 0; at-- {
+			if _, ok := r.frame(at, last); ok {
+				next = at
+			}
+			if at%1021 == 0 || next == at {
+				if got := r.resync(at, last); got != next {
+					t.Fatalf("from %d the next frame is at %d, not %d", at, next, got)
+				}
+			}
+		}
+	}
+}
+
+// logRoom is how long a log is that fills the file.
+func logRoom(file []byte) (at int64) {
+	for physical(0, at) < int64(len(file)) {
+		at += stripe
+	}
+	return at
+}
+
+// A copy that is shorter or longer than what was written does not read back as that,
+// though its last stripe is the same as the one before.
+func TestACopyOfAnotherLengthDoesNotReadBack(t *testing.T) {
+	file := worn(t)
+	img := ReadBytes(file)
+	whole := file[:lengthFor(img.end)]
+	for _, length := range []int{len(whole), len(whole) - 1, int(physical(lanes-1, img.end-img.end%stripe)), len(whole) + 1} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "copy"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Write(file[:length])
+		if err == nil {
+			err = f.Sync()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := readsBack(f, [][]byte{whole[:headers], whole[headers:]}); (err == nil) != (length == len(whole)) {
+			t.Errorf("%d of %d bytes: %v", length, len(whole), err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
