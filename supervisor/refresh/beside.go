@@ -8,8 +8,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // This file holds how a code comes in while a refresh of its account is under way,
@@ -17,21 +15,6 @@ import (
 // waits for the refresh's answer has the lease, and spends the code meanwhile. If
 // that brings a token, the refresh was of an old grant, and its answer is kept as
 // evidence; otherwise it counts as if there had been no code.
-
-// spending is a code, or what else a person has brought, for the login of that state.
-type spending struct {
-	state string
-	code  sdk.Secret
-	// login is the one that it ends, as long as it is being spent; aside: another person
-	// has made it, and so its token waits beside.
-	login *login.Login
-	aside bool
-	// done is closed when whoever refreshes the account has spent it; the outcome
-	// stands below then.
-	done chan struct{}
-	rec  store.Record
-	err  error
-}
 
 // hearing is an attempt whose answer is waited for.
 type hearing struct{ attempt }

@@ -225,6 +225,15 @@ func (a attempt) run(ctx context.Context) error {
 	}
 }
 
+// unexpected is the failure of an attempt that is not to be made as the account
+// stands.
+func (a attempt) unexpected() error {
+	a.keeper.mu.Lock()
+	a.retry(schedule.Failure{InRow: 3})
+	a.keeper.mu.Unlock()
+	return fmt.Errorf("account %s: its attempt is not made, because it does not stand announced: this is a defect of Tokenkeeper; please report it", a.cfg.Name)
+}
+
 func (a attempt) call(ctx context.Context) (sdk.Answer, error) { return a.prepared(ctx)() }
 
 // prepared is the call, which needs no lease any more.

@@ -3,34 +3,14 @@ package refresh
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
-
-// Elsewhere is what an account's destinations say that they hold.
-type Elsewhere struct {
-	// Newer is a token that is to be used instead of the record's; nil: there
-	// is none. Where it is, for people, and what a record of it comes from.
-	Newer  *format.Document
-	Where  string
-	Origin store.Origin
-	// Doubt is why the record's refresh token should not be spent before it has
-	// to be, and what a person can do; "": nothing speaks against it.
-	Doubt string
-	// Zone is why the local times that the sink ZoneSink holds can't be right;
-	// "": they can.
-	Zone, ZoneSink string
-	// Unheard: a destination that may hold a token could not be asked, and what it
-	// said before may still be so.
-	Unheard bool
-}
 
 const (
 	// askingMost is how long a refresh token that may be spent waits for what
@@ -143,10 +123,6 @@ func (a finder) foundAfterRefusal(ctx context.Context, attempt string) (bool, er
 	}
 	return found, err
 }
-
-// errWentBack: the token that was sent is dead, and the one before it, which was
-// not asked about yet, is the record's now.
-var errWentBack = errors.New("the refresh token that was found elsewhere was refused; the one before it is tried")
 
 // goBack returns to the newest token that the refused one had taken the place
 // of, if that may live. Those before it are kept for when it does not.

@@ -6,6 +6,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/account/lease"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -61,4 +62,19 @@ type answered struct {
 type inquiry struct {
 	version uint64
 	said    Elsewhere
+}
+
+// spending is a code, or what else a person has brought, for the login of that state.
+type spending struct {
+	state string
+	code  sdk.Secret
+	// login is the one that it ends, as long as it is being spent; aside: another person
+	// has made it, and so its token waits beside.
+	login *login.Login
+	aside bool
+	// done is closed when whoever refreshes the account has spent it; the outcome
+	// stands below then.
+	done chan struct{}
+	rec  store.Record
+	err  error
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
@@ -93,6 +94,24 @@ type Config struct {
 	// Boot identifies this run of the machine's kernel: what only the page
 	// cache held is gone when it has changed.
 	Boot string
+}
+
+// Elsewhere is what an account's destinations say that they hold.
+type Elsewhere struct {
+	// Newer is a token that is to be used instead of the record's; nil: there
+	// is none. Where it is, for people, and what a record of it comes from.
+	Newer  *format.Document
+	Where  string
+	Origin store.Origin
+	// Doubt is why the record's refresh token should not be spent before it has
+	// to be, and what a person can do; "": nothing speaks against it.
+	Doubt string
+	// Zone is why the local times that the sink ZoneSink holds can't be right;
+	// "": they can.
+	Zone, ZoneSink string
+	// Unheard: a destination that may hold a token could not be asked, and what it
+	// said before may still be so.
+	Unheard bool
 }
 
 // Keeper keeps the accounts of one provider fresh. What it knows outlives the

@@ -8,7 +8,6 @@ import (
 
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
 // claim waits until nobody is at work on the account and takes its lease, which is
@@ -70,6 +69,10 @@ func (a *account) ifIdle(do func(*leased)) bool {
 	do(l)
 	return true
 }
+
+// errWentBack: the token that was sent is dead, and the one before it, which was
+// not asked about yet, is the record's now.
+var errWentBack = errors.New("the refresh token that was found elsewhere was refused; the one before it is tried")
 
 // landed ends an attempt and tells its outcome to those who asked for it; after
 // errWentBack they wait for the next one.
@@ -176,13 +179,4 @@ func troublesOf(s acct.State) troubles {
 func unfinished(s acct.State) bool {
 	_, ok := s.Unfinished()
 	return ok
-}
-
-// unexpected is the failure of an attempt that is not to be made as the account
-// stands.
-func (a attempt) unexpected() error {
-	a.keeper.mu.Lock()
-	a.retry(schedule.Failure{InRow: 3})
-	a.keeper.mu.Unlock()
-	return fmt.Errorf("account %s: its attempt is not made, because it does not stand announced: this is a defect of Tokenkeeper; please report it", a.cfg.Name)
 }

@@ -16,13 +16,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// settling is the Keeper at the start of a generation: it settles, through that
-// process, what stands open.
-type settling struct {
-	*Keeper
-	through *sdk.Remote
-}
-
 // all brings every attempt to an end that an earlier generation, or an
 // earlier supervisor, left open, before anything new is sent.
 func (k settling) all(ctx context.Context) error {

@@ -20,6 +20,13 @@ const (
 	spoolFreeing = 30 * time.Second
 )
 
+// settling is the Keeper at the start of a generation: it settles, through that
+// process, what stands open.
+type settling struct {
+	*Keeper
+	through *sdk.Remote
+}
+
 // unsettled asks for what stands in the spool. The process waits meanwhile for
 // the one before it, which may hear an answer out: bounded, because it may also
 // hang.
