@@ -62,6 +62,9 @@ func (w words) needs(said string) error {
 	return advice.Worded("account "+w.name+": "+what+said, ErrNeedsLogin)
 }
 
+// mintFailed are the words for people of a key that the broker refuses.
+const mintFailed = "the broker refuses the key of the configuration"
+
 // errNeeds is needs for who asks for a refresh of an account with that record.
 func (w words) errNeeds(rec store.Record) error {
 	said := strings.TrimPrefix(rec.Health.LastError, "account "+w.name+": ")

@@ -75,3 +75,30 @@ func refreshLife(rec store.Record, p sdk.Policy) time.Duration {
 	}
 	return 0
 }
+
+// LoginEnd is what is known of the end of a login.
+type LoginEnd int
+
+const (
+	// EndKnown: it is known, or there is none.
+	EndKnown LoginEnd = iota
+	// EndUnknown: it comes a fixed time after the login, and nobody knows
+	// when that was.
+	EndUnknown
+	// EndUnmet: it may be so. How the broker treats its tokens is not known.
+	EndUnmet
+)
+
+// loginEnd says what is known of the end of the login that rec comes from.
+func loginEnd(rec store.Record, n nature) LoginEnd {
+	switch {
+	case rec.Version == 0 || !rec.RefreshExpiry.IsZero() || !rec.LoginAt.IsZero() || rec.Token.RefreshLifetime > 0:
+		return EndKnown
+	case !n.met:
+		return EndUnmet
+	case rec.Way == store.WayRefresh && n.policy.CountsFromLogin():
+		return EndUnknown
+	default:
+		return EndKnown
+	}
+}

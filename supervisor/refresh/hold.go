@@ -3,10 +3,8 @@ package refresh
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -67,23 +65,4 @@ func (a *round) mayBeSent() error {
 	}
 	a.replan()
 	return fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrWithheld, why)
-}
-
-// The settings of a provider that say where a refresh token is worth something.
-const (
-	settingEnvironment = "environment"
-	settingTokenURL    = "token_url"
-)
-
-// GrantedTo is to whom a token is granted that the account, as it is configured,
-// gets now.
-func GrantedTo(a sdk.Account) store.GrantedTo {
-	g := store.GrantedTo{
-		Client:      sdk.NewSecret(a.ClientID).Fingerprint(),
-		Environment: a.Settings[settingEnvironment],
-	}
-	if u, err := url.Parse(a.Settings[settingTokenURL]); err == nil {
-		g.TokenHost = u.Hostname()
-	}
-	return g
 }

@@ -18,9 +18,6 @@ const (
 	// stuckAfter is how long the loop may leave an account alone for which it
 	// was woken, with room for it in flight, before it counts as stuck.
 	stuckAfter = time.Minute
-	// driftTolerated is how far the clocks may drift apart between two looks:
-	// more than a time daemon slews, less than matters to a token.
-	driftTolerated = 2 * time.Second
 	// askEvery is how often it is asked again what stands in the way of a refresh
 	// that is due much later: before what was told of it fades, which would say
 	// that it is over ([event.Type.Fades]).

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -23,35 +21,11 @@ import (
 // spooled, also where a second one would do no harm: one way is easier to get right
 // than two, and it costs a commit.
 
-// KeyOf is the fingerprint of what a mint of the account presents: all that the
-// configuration says of it to its broker. All of it goes into one sum, so that a short
-// secret, such as a PIN, can't be guessed from that without the others.
-//
-// Whoever has all the others can try the few PINs there are. The sum is told nobody, and
-// stands in the store and in the spool alone, beside the tokens themselves, where only
-// they read who read the configuration, too; so no key is kept for it, which would have
-// to lie there as well. A copy of the store that leaves the machine is another matter:
-// it holds the account's tokens anyway, and has to be kept as a secret.
-func KeyOf(a sdk.Account) string {
-	var settings []string
-	for _, name := range slices.Sorted(maps.Keys(a.Settings)) {
-		settings = append(settings, name, a.Settings[name])
-	}
-	return sdk.NewSecret(fmt.Sprintf("tokenkeeper mint %q %q %q %q", a.ClientID, a.ClientSecret.Reveal(), a.Scopes, settings)).Fingerprint()
-}
-
 // getsKey tells the account whether there is a key to mint from, once its provider is
 // known. The caller holds k.mu.
 func (a *leased) getsKey() {
 	a.step(acct.Keyed{Key: a.keeper.nature().keyOf(a.cfg.Account)})
 }
-
-// mintFailed are the words for people of a key that the broker refuses.
-const mintFailed = "the broker refuses the key of the configuration"
-
-// KeyRefused says whether the broker refuses the key of the record's account, and
-// nothing else can be sent for it.
-func KeyRefused(rec store.Record) bool { return rec.Key != "" && rec.NeedsLogin() }
 
 // begins is the attempt that the account is about to announce: its kind, and the
 // fingerprint of what it sends.

@@ -2,6 +2,10 @@ package refresh
 
 import (
 	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -130,3 +134,39 @@ func (a *acquaintance) LoginEnd(rec store.Record) LoginEnd { return loginEnd(rec
 
 // EndGuessed says whether the end of rec's refresh token rests on a guess.
 func (a *acquaintance) EndGuessed(rec store.Record) bool { return !endIsSure(rec, a.Policy()) }
+
+// KeyOf is the fingerprint of what a mint of the account presents: all that the
+// configuration says of it to its broker. All of it goes into one sum, so that a short
+// secret, such as a PIN, can't be guessed from that without the others.
+//
+// Whoever has all the others can try the few PINs there are. The sum is told nobody, and
+// stands in the store and in the spool alone, beside the tokens themselves, where only
+// they read who read the configuration, too; so no key is kept for it, which would have
+// to lie there as well. A copy of the store that leaves the machine is another matter:
+// it holds the account's tokens anyway, and has to be kept as a secret.
+func KeyOf(a sdk.Account) string {
+	var settings []string
+	for _, name := range slices.Sorted(maps.Keys(a.Settings)) {
+		settings = append(settings, name, a.Settings[name])
+	}
+	return sdk.NewSecret(fmt.Sprintf("tokenkeeper mint %q %q %q %q", a.ClientID, a.ClientSecret.Reveal(), a.Scopes, settings)).Fingerprint()
+}
+
+// The settings of a provider that say where a refresh token is worth something.
+const (
+	settingEnvironment = "environment"
+	settingTokenURL    = "token_url"
+)
+
+// GrantedTo is to whom a token is granted that the account, as it is configured,
+// gets now.
+func GrantedTo(a sdk.Account) store.GrantedTo {
+	g := store.GrantedTo{
+		Client:      sdk.NewSecret(a.ClientID).Fingerprint(),
+		Environment: a.Settings[settingEnvironment],
+	}
+	if u, err := url.Parse(a.Settings[settingTokenURL]); err == nil {
+		g.TokenHost = u.Hostname()
+	}
+	return g
+}

@@ -13,6 +13,10 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
+// driftTolerated is how far the clocks may drift apart between two looks:
+// more than a time daemon slews, less than matters to a token.
+const driftTolerated = 2 * time.Second
+
 // outlook is what can be expected of an account as it stands, at a moment: when its
 // token is to be replaced and how, whether anything follows from it at all, and when
 // that ends. It is a value, and changes nothing.
@@ -183,3 +187,7 @@ func (o outlook) toAnother() string {
 	return fmt.Sprintf("its refresh token was granted %s, and the configuration names %s: the broker might end the login if it were "+
 		"sent. Put the configuration back as it was, or: %s", was, is, o.say.instead().Command())
 }
+
+// KeyRefused says whether the broker refuses the key of the record's account, and
+// nothing else can be sent for it.
+func KeyRefused(rec store.Record) bool { return rec.Key != "" && rec.NeedsLogin() }
