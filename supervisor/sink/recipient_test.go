@@ -106,7 +106,7 @@ func TestARestartTellsNobodyTwice(t *testing.T) {
 		}
 		b.stop()
 		out.starts("second", false)
-		b = start(t, sink.WorkerConfig{Sink: out}, r)
+		start(t, sink.WorkerConfig{Sink: out}, r)
 		pass(time.Second)
 		if n := out.tried(); n != 2 {
 			t.Errorf("%d deliveries, want one more to the one that has started meanwhile", n)
