@@ -38,7 +38,8 @@ type sinkPlugin struct {
 }
 
 // inspectSinks starts the program of every sink that is a plugin for a moment
-// and asks it who it is, all at once, and returns them ordered by name.
+// and asks it who it is, all at once, and returns them ordered by name. One that
+// serves many sinks is asked once.
 func inspectSinks(ctx context.Context, cfg *config.Config) []sinkPlugin {
 	found := []sinkPlugin{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
@@ -47,8 +48,29 @@ func inspectSinks(ctx context.Context, cfg *config.Config) []sinkPlugin {
 		}
 	}
 	var all sync.WaitGroup
+	asked := map[string]func() (process.Info, error){}
 	for i := range found {
-		all.Go(func() { found[i].inspect(ctx, cfg) })
+		p := &found[i]
+		command, err := programs.OfSink(cfg, cfg.Sinks[p.Sink])
+		if err != nil {
+			p.Error = err.Error()
+			continue
+		}
+		p.Command = append([]string{command.Path}, command.Args...)
+		program := strings.Join(append([]string{p.Type}, p.Command...), "\x00")
+		if command.SHA256 != "" { // that it is another is told of the sink that names it
+			program = p.Sink
+		}
+		ask := asked[program]
+		if ask == nil {
+			ask = sync.OnceValues(func() (process.Info, error) {
+				ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
+				defer cancel()
+				return process.InspectSink(ctx, *command, p.Type)
+			})
+			asked[program] = ask
+		}
+		all.Go(func() { p.note(ask()) })
 	}
 	all.Wait()
 	return found
@@ -59,16 +81,8 @@ func isPlugin(s config.Sink) bool {
 	return is
 }
 
-func (p *sinkPlugin) inspect(ctx context.Context, cfg *config.Config) {
-	command, err := programs.OfSink(cfg, cfg.Sinks[p.Sink])
-	if err != nil {
-		p.Error = err.Error()
-		return
-	}
-	p.Command = append([]string{command.Path}, command.Args...)
-	ctx, cancel := context.WithTimeout(ctx, inspectTimeout)
-	defer cancel()
-	info, err := process.InspectSink(ctx, *command, p.Type)
+// note keeps what the program has said of itself.
+func (p *sinkPlugin) note(info process.Info, err error) {
 	p.SHA256, p.Interpreter = info.SHA256, info.Interpreter
 	if err != nil {
 		p.Error = err.Error()

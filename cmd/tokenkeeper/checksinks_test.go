@@ -70,6 +70,39 @@ func TestCheckSinkPlugins(t *testing.T) {
 	}
 }
 
+// A program that serves many sinks is started once, and says the same of each; one that
+// ends at once is told of each.
+func TestProgramOfManySinksIsAskedOnce(t *testing.T) {
+	skipUnlessRaced(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	for name, tt := range map[string]struct{ run, want string }{
+		"it serves": {"exec " + exe + " " + sinkForTests, ""},
+		"it ends":   {"exit 1", "is no sink: it ended at once without a plugin's handshake"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, oneSchwab+"sinks:\n  a: {type: checked, settings: {address: x}}\n  b: {type: checked, settings: {address: y}}\n  c: {type: checked, settings: {address: z}}\n")
+			starts := filepath.Join(w.plugins, "starts")
+			script := "#!/bin/sh\necho start >> " + starts + "\n" + tt.run + "\n"
+			if err := os.WriteFile(filepath.Join(w.plugins, "tokenkeeper-sink-checked"), []byte(script), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout)
+			if got := readText(t, starts); got != "start\n" || len(r.SinkPlugins) != 3 {
+				t.Errorf("started %q, for %+v", got, r.SinkPlugins)
+			}
+			for _, p := range r.SinkPlugins {
+				if !strings.Contains(p.Error, tt.want) || (p.Error == "") != (p.Version == "1.2") || len(p.SHA256) != 64 {
+					t.Errorf("%+v", p)
+				}
+			}
+		})
+	}
+}
+
 func TestCheckRoutesAndPeople(t *testing.T) {
 	t.Setenv("TK_TEST_ID", "app-key")
 	t.Setenv("TK_TEST_SECRET", "app-secret-value")

@@ -46,8 +46,7 @@ func inspectSinkTypes(ctx context.Context, cfg *config.Config) []plugin {
 func inspectSinkType(ctx context.Context, cfg *config.Config, s config.Sink) plugin {
 	only := *cfg
 	only.Sinks = map[string]config.Sink{s.Name: s}
-	seen := sinkPlugin{Sink: s.Name, Type: s.Type}
-	seen.inspect(ctx, &only)
+	seen := inspectSinks(ctx, &only)[0]
 	p := plugin{
 		Name: s.Type, Kind: kindSink, Source: "plugin directory", Command: seen.Command, Version: seen.Version, Protocol: seen.Protocol,
 		SHA256: seen.SHA256, Restore: seen.Restore, Test: seen.Test, Notify: seen.Notify, Error: seen.Error,
