@@ -50,30 +50,33 @@ func TestDocumentedFilesExist(t *testing.T) {
 // declared. The log of changes tells of names as they were.
 func TestDocumentedNamesExist(t *testing.T) {
 	others := []string{"errors.Is", "time.Now", "oauth2.Token"} // of packages that are not ours
-	declared := map[string]map[string]bool{}                    // by the folder's name
-	walk(t, func(path string) {
-		if filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {
-			folder := filepath.Base(filepath.Dir(path))
-			if declared[folder] == nil {
-				declared[folder] = map[string]bool{}
-			}
-			declarations(t, path, declared[folder])
-		}
-	})
-	named := 0
+	said := map[string][]string{}                               // by README
+	rooms := map[string]map[string]bool{}                       // what each declares, by its folder's name
 	for _, file := range readmes(t) {
 		if filepath.Base(file) == "CHANGELOG.md" {
 			continue
 		}
 		for _, match := range regexp.MustCompile("`([a-z][a-z0-9]*)\\.([A-Z]\\w*(?:\\.[A-Z]\\w*)?)(?:\\(\\))?`").FindAllStringSubmatch(readText(t, file), -1) {
-			named++
-			if room, name := match[1], match[2]; !declared[room][name] && !slices.Contains(others, room+"."+name) {
-				t.Errorf("%s names %s.%s, which does not exist", file, room, name)
+			if name := match[1] + "." + match[2]; !slices.Contains(others, name) {
+				said[file], rooms[match[1]] = append(said[file], name), map[string]bool{}
 			}
 		}
 	}
-	if named == 0 {
+	if len(said) == 0 {
 		t.Fatal("no README names a declaration: this test would prove nothing")
+	}
+	walk(t, func(path string) {
+		declared := rooms[filepath.Base(filepath.Dir(path))]
+		if declared != nil && filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {
+			declarations(t, path, declared)
+		}
+	})
+	for file, names := range said {
+		for _, name := range names {
+			if room, declaration, _ := strings.Cut(name, "."); !rooms[room][declaration] {
+				t.Errorf("%s names %s, which does not exist", file, name)
+			}
+		}
 	}
 }
 
