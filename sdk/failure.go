@@ -22,8 +22,7 @@ func toStatus(err error) error {
 	}
 	// The wire takes UTF-8 alone.
 	f := &pb.Failure{Kind: string(KindOf(err)), Message: strings.ToValidUTF8(err.Error(), "?")}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		f.HttpStatus = int32(e.HTTPStatus)
 		f.Unread = e.Unread
 		f.OauthError = strings.ToValidUTF8(e.OAuthError, "?")

@@ -61,8 +61,7 @@ func toSinkStatus(err error, secrets ...Secret) error {
 			break
 		}
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		f.HttpStatus = int32(e.HTTPStatus)
 		if e.RetryAfter > 0 {
 			f.RetryAfter = durationpb.New(e.RetryAfter)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
 	"os/signal"
@@ -147,9 +148,7 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	if src.Flags == nil {
 		src.Flags = map[string]string{}
 	}
-	for key, value := range flags {
-		src.Flags[key] = value
-	}
+	maps.Copy(src.Flags, flags)
 	cfg, err := e.loadFrom(src)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -73,9 +74,7 @@ func startWith(t testing.TB, args []string, settings ...string) *rig {
 // with returns s with more settings.
 func with(s sdk.Settings, more ...string) sdk.Settings {
 	all := sdk.Settings{}
-	for name, value := range s {
-		all[name] = value
-	}
+	maps.Copy(all, s)
 	for pair := range slices.Chunk(more, 2) {
 		all[pair[0]] = sdk.NewSecret(pair[1])
 	}

@@ -7,6 +7,7 @@ import (
 	"compress/zlib"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -79,9 +80,7 @@ func (a Answer) write(w http.ResponseWriter, complete func()) error {
 }
 
 func (a Answer) writeHead(w http.ResponseWriter, length int64) {
-	for name, values := range a.Header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), a.Header)
 	w.Header().Set("Content-Length", strconv.FormatInt(length, 10))
 	w.WriteHeader(a.Status)
 }

@@ -172,8 +172,7 @@ func (r *refusal) Error() string { return r.Message }
 
 // explain says what a failed connection means.
 func (c *Client) explain(ctx context.Context, err error) error {
-	var request *url.Error
-	if errors.As(err, &request) {
+	if request, ok := errors.AsType[*url.Error](err); ok {
 		err = request.Err // without the made-up address
 	}
 	var slow net.Error

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -105,9 +106,7 @@ func (r Requests) encode(form url.Values, out *http.Request) error {
 	switch r.Encoding {
 	case EncodingQuery:
 		query := out.URL.Query()
-		for name, values := range form {
-			query[name] = values
-		}
+		maps.Copy(query, form)
 		u := *out.URL
 		u.RawQuery = query.Encode()
 		out.URL, out.Method = &u, http.MethodGet

@@ -166,8 +166,7 @@ func executionError(err error) error {
 			e.Message = fmt.Sprintf("there is no %s in the document: it may be misspelt, or the sink may not see it; {{if has . %q}} asks for it", missing[1], missing[1])
 		}
 	}
-	var ours fault
-	if errors.As(err, &ours) {
+	if ours, ok := errors.AsType[fault](err); ok {
 		e.Message = string(ours)
 	}
 	return e

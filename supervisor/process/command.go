@@ -190,8 +190,7 @@ func (c Command) trusted(path string) error {
 	if refused := judge.Operands(append([]string{absolute}, c.Args...), here, false, rule); err == nil && refused != nil {
 		err = refused
 	}
-	var refusal *trust.Refusal
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*trust.Refusal](err); ok {
 		remedy := refusal.Remedy
 		refusal.Remedy = ""
 		return &Fault{Kind: Untrusted, Message: fmt.Sprintf("%s is not started: %s", path, refusal.Error()), Remedy: remedy}

@@ -3,6 +3,7 @@ package trust
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -85,11 +86,8 @@ func records(path string, fields int) [][]string {
 func (d directory) groupsOf(uid int) []int {
 	var all []int
 	for gid, g := range d.groups {
-		for _, member := range g.members {
-			if member == uid {
-				all = append(all, gid)
-				break
-			}
+		if slices.Contains(g.members, uid) {
+			all = append(all, gid)
 		}
 	}
 	return all

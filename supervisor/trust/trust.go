@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -153,10 +154,5 @@ func (j Judge) trusts(rule Rule, uid int) bool {
 	if uid == 0 || uid == j.self {
 		return true
 	}
-	for _, named := range rule.Users {
-		if uid == named {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(rule.Users, uid)
 }
