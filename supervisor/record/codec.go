@@ -95,7 +95,24 @@ func Encode(r Record) ([]byte, error) {
 }
 
 // Decode reads what Encode wrote. Its errors tell nothing of the content.
-func Decode(account string, b []byte) (Record, error) {
+func Decode(account string, b []byte) (r Record, err error) {
+	r, ok := readPlain(b)
+	if !ok {
+		r, err = readAny(b)
+	}
+	if err == nil && (r.Account != account || r.Version == 0) {
+		err = errors.New("is not that account's")
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	r.Grant = max(r.Grant, 1)
+	r.LoginAt, r.RefreshExpiry = moment.Known(r.LoginAt), moment.Known(r.RefreshExpiry)
+	return r, nil
+}
+
+// readAny reads any record.
+func readAny(b []byte) (Record, error) {
 	var l recordLayout
 	unknown, err := unmarshalWith(b, &l, known)
 	switch {
@@ -103,12 +120,9 @@ func Decode(account string, b []byte) (Record, error) {
 		return Record{}, err
 	case err != nil:
 		return Record{}, errors.New("has a field of the wrong kind")
-	case l.Account != account || l.Version == 0:
-		return Record{}, errors.New("is not that account's")
 	}
 	r := l.Record
-	r.Token, r.Unknown, r.Grant = l.Token.token(), unknown, max(r.Grant, 1)
-	r.LoginAt, r.RefreshExpiry = moment.Known(r.LoginAt), moment.Known(r.RefreshExpiry)
+	r.Token, r.Unknown = l.Token.token(), unknown
 	for _, b := range l.Before {
 		b.Before.Token = b.Token.token()
 		r.Before = append(r.Before, b.Before)

@@ -5,3 +5,9 @@ const (
 	KeptFingerprints = keptFingerprints
 	FingerprintSize  = fingerprintSize
 )
+
+// The two ways in which a record is read.
+var (
+	ReadPlain = readPlain
+	ReadAny   = readAny
+)
