@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -68,7 +69,7 @@ func (j *Journal) Restored() *Restored { return j.restored }
 
 // Fault is why nothing can be made durable at the moment ([ErrDisk]); nil: all
 // is well. It does not wait for a disk that hangs, and says so after a second.
-func (j *Journal) Fault() error { return j.mirror.Fault() }
+func (j *Journal) Fault() error { return cmp.Or(j.outOfUse(), j.mirror.Fault()) }
 
 // Path is the file that the store is in: in the state directory or in the
 // fallback directory.

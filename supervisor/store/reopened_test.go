@@ -118,6 +118,18 @@ func TestPanicOfAWrite(t *testing.T) {
 	})
 }
 
+// A store that nothing is written to any more says so.
+func TestPanicOfAWriteIsTold(t *testing.T) {
+	s := reach(t, filepath.Join(fastTemp(t), "state"))
+	if s.Fault() != nil {
+		t.Fatal(s.Fault())
+	}
+	_ = s.write(t.Context(), "main", func() (change, error) { panic("secret") })
+	if err := s.Fault(); !errors.Is(err, ErrDisk) {
+		t.Errorf("fault: %v", err)
+	}
+}
+
 // What could not be read back is not written, and costs nobody else's change.
 func TestIllegibleIsRefused(t *testing.T) {
 	dir := filepath.Join(fastTemp(t), "state")

@@ -38,7 +38,7 @@ type writer struct {
 	queue   []*write
 	writing bool
 	// broken is why nothing is written any more: a write panicked, and nobody knows
-	// what is stored.
+	// what is stored. Whoever leads sets it, with mu.
 	broken error
 	flush  *time.Timer
 }
@@ -125,13 +125,22 @@ func (q *writer) safely(fn func()) (err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil { // the value may hold a token
+			q.mu.Lock()
 			q.broken = fmt.Errorf("%w: a write panicked (%T), and the store is out of use until the next start", ErrDisk, p)
+			q.mu.Unlock()
 			q.log.Error("a write panicked; nothing is stored any more until the next start", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			err = q.broken
 		}
 	}()
 	fn()
 	return nil
+}
+
+// outOfUse is why nothing is written any more; nil: all is well.
+func (q *writer) outOfUse() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.broken
 }
 
 // take takes the first writes from the queue, one for each subject. The caller holds

@@ -165,17 +165,23 @@ func Create(path string, f Fresh) (j *File, err error) {
 	return j, err
 }
 
-// Open goes on in a file in which img was read. What a power loss has left of
-// the last append in one of the copies is put right in the other.
+// Open goes on in a file in which img was read. What is in one of the copies alone, because
+// a power loss has cut off the last append, or a block is damaged, is put right in the
+// other: that needs no room on the disk.
 func Open(path string, img *Image) (j *File, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
 	}
 	j = &File{file: file, end: img.end, Room: int64(img.Length), fresh: img.fresh, last: img.Position, format: img.Format, Fdatasync: unix.Fdatasync}
-	for _, torn := range img.torn {
+	for _, one := range slices.Concat(img.worn, img.torn) {
 		if err == nil {
-			err = j.writeLog(torn.bytes, torn.at)
+			err = j.writeLog(one.bytes, one.at)
+		}
+	}
+	for _, slot := range img.lost {
+		if err == nil {
+			err = j.writeHead(slot, img.Acked)
 		}
 	}
 	if err == nil {

@@ -28,8 +28,10 @@ type Image struct {
 	fresh int64
 	// frames are those that were found, oldest first.
 	frames []Frame
-	// torn are frames of which a power loss has left one copy.
-	torn []piece
+	// torn are frames of which a power loss has left one copy, and worn those that are
+	// damaged in one: both are put right by Open. lost are heads that are not whole.
+	torn, worn []piece
+	lost       []int
 	// gap is where in the log something is missing last; none of what stands
 	// before it is known to be the newest.
 	gap int64
@@ -70,6 +72,8 @@ func ReadBytes(file []byte) *Image {
 			if h.acked >= newest.acked {
 				newest, img.Format = h, h.format
 			}
+		} else {
+			img.lost = append(img.lost, slot)
 		}
 	}
 	img.Worn, img.Acked = heads < lanes, newest.acked
@@ -108,10 +112,11 @@ func ReadBytes(file []byte) *Image {
 		if f.copies < lanes {
 			// The last one was cut off by a power loss; any other is damage that
 			// costs nothing yet.
+			one := piece{f.bytes, at - int64(f.size)}
 			if r.resync(at, img.Position) < 0 {
-				img.torn = append(img.torn, piece{f.bytes, at - int64(f.size)})
+				img.torn = append(img.torn, one)
 			} else {
-				img.Worn = true
+				img.worn, img.Worn = append(img.worn, one), true
 			}
 		}
 	}

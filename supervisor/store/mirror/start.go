@@ -101,7 +101,8 @@ func (m *Mirror) Remains() (paths []string, used bool) {
 }
 
 // Adopt goes on with the state s, which is what a good file holds: in that very file, or
-// in a fresh one if it is not in its place or part of it is damaged.
+// in a fresh one if it is not in its place or part of it is damaged. Where there is no room
+// for that, it is put right where it is.
 func (m *Mirror) Adopt(s State, img *journal.Image) error {
 	m.state, m.last, m.tried = s, img.Position, img.Sequence
 	m.format, _ = journal.CheckFormat(img.Format)
@@ -110,16 +111,28 @@ func (m *Mirror) Adopt(s State, img *journal.Image) error {
 		return m.renew(nil, "older")
 	case img.Worn:
 		m.options.Log.Warn("a part of the state file is damaged, all of which stands in it a second time; a fresh one takes its place", "path", img.Path)
-		return m.renew(nil, "damaged")
+		if m.renew(nil, "damaged") == nil {
+			return nil
+		}
+		return m.goOn(img) // there is no room for another, and needs to be none
 	}
 	m.backupAtOpen(img)
-	var err error
-	if m.file, err = journal.Open(img.Path, img); err == nil {
-		m.at.tidy()
-		return nil
+	return m.goOn(img)
+}
+
+// goOn goes on in the file that is there.
+func (m *Mirror) goOn(img *journal.Image) (err error) {
+	if m.file, err = journal.Open(img.Path, img); err != nil {
+		m.tell(Trouble{What: "the state file can't be written", Path: img.Path, Err: err})
+		return m.recover(nil)
 	}
-	m.tell(Trouble{What: "the state file can't be written", Path: img.Path, Err: err})
-	return m.recover(nil)
+	if m.fault != nil {
+		m.fault = nil
+		m.known.Store(nil)
+		m.tell(Trouble{What: "the store is durable again, in the file that was there; what was damaged in it is put right", Path: img.Path, Recovered: true})
+	}
+	m.at.tidy()
+	return nil
 }
 
 // Begin writes the state s, which is empty, into a file where there is none.
