@@ -53,7 +53,11 @@ func TestPlainIsNoOtherReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for at := range whole {
+	step := 1
+	if testing.Short() {
+		step = 7 // under the race detector it takes a while
+	}
+	for at := 0; at < len(whole); at += step {
 		for _, c := range []byte("\"\\{}[],:0-1. \nanTZ\xff\x01") {
 			b := bytes.Clone(whole)
 			b[at] = c
@@ -62,9 +66,13 @@ func TestPlainIsNoOtherReading(t *testing.T) {
 		}
 		alike(t, slices.Delete(bytes.Clone(whole), at, at+1))
 		alike(t, whole[:at])
-		for end := at + 1; end < min(len(whole), at+60); end++ {
-			alike(t, slices.Insert(bytes.Clone(whole), at, whole[at:end]...)) // said twice
-			alike(t, slices.Delete(bytes.Clone(whole), at, end))
+	}
+	for at, c := range whole {
+		for end := at + 1; c == ',' && end < len(whole); end++ {
+			if whole[end] == ',' || whole[end] == '}' {
+				alike(t, slices.Insert(bytes.Clone(whole), at, whole[at:end]...)) // said twice
+				alike(t, slices.Delete(bytes.Clone(whole), at, end))
+			}
 		}
 	}
 }

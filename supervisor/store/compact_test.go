@@ -34,6 +34,7 @@ func manyVersions(t *testing.T, s *Journal, times int) (last Record) {
 // A file does not grow for ever. What is over stays in it for some hours, and all that
 // counts is there after each start.
 func TestCompact(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	now := recordtest.Golden().StoredAt
 	s, err := Open(dir, Options{Now: func() time.Time { return now }})

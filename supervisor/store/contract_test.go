@@ -11,8 +11,9 @@ import (
 )
 
 func TestJournalContract(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t testing.TB) storetest.Opener {
-		dir := filepath.Join(t.TempDir(), "state")
+		dir := filepath.Join(fastDir(t), "state")
 		return func() (store.Store, error) { return store.Open(dir, store.Options{}) }
 	})
 }
@@ -45,6 +46,7 @@ func (b *brittle) Commit(ctx context.Context, rec store.Record) error {
 
 // The contract holds while the disk fails again and again.
 func TestBrittleContract(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(t testing.TB) storetest.Opener {
 		dir := filepath.Join(fastDir(t), "state")
 		return func() (store.Store, error) {
@@ -61,6 +63,7 @@ func TestBrittleContract(t *testing.T) {
 }
 
 func TestMemoryContract(t *testing.T) {
+	t.Parallel()
 	storetest.Run(t, func(testing.TB) storetest.Opener {
 		m := store.NewMemory()
 		return func() (store.Store, error) {

@@ -68,7 +68,6 @@ func writeAll(dir string) error {
 // that was acknowledged, and never as a damaged one.
 func TestEveryCrash(t *testing.T) {
 	needStrace(t)
-	t.Parallel()
 	dir := filepath.Join(fastDir(t), "state")
 	_, trace, err := strace(t, dir, "trace", "-xx", "-s", "4000000", "-e", "trace="+crashCalls)
 	must(t, err)

@@ -124,6 +124,7 @@ var meddlings = []meddling{
 // whoever notices it first: everything is there at the next start, what was
 // found is kept, it is told once, and nobody else can start meanwhile.
 func TestDisplaced(t *testing.T) {
+	t.Parallel()
 	notices := map[string]func(testing.TB, *store.Journal) *store.Journal{
 		"commit": func(t testing.TB, s *store.Journal) *store.Journal { commit(t, s, "main", 4, 4); return s },
 		"look":   func(_ testing.TB, s *store.Journal) *store.Journal { s.Look(); return s },

@@ -19,6 +19,9 @@ const (
 	childScenario = "TOKENKEEPER_TEST_SCENARIO"
 )
 
+// A test that starts processes runs beside no other: what it has forked holds the locks of
+// all open stores until it is another program, and who opens one of them then finds it in
+// use.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		scenario := os.Getenv(childScenario)

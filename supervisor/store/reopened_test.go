@@ -14,6 +14,7 @@ import (
 
 // A file that is opened again and again is made compact all the same.
 func TestCompactOverManyStarts(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(fastTemp(t), "state")
 	now := recordtest.Golden().StoredAt
 	last, longest := numbered("main", 1), int64(0)

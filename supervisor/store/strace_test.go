@@ -119,7 +119,6 @@ func said(t *testing.T, out string) (count map[string]int, last map[string]uint6
 // commit; one that stays lets nothing be acknowledged that is not durable.
 func TestEverySystemCallFails(t *testing.T) {
 	needStrace(t)
-	t.Parallel()
 	calls := "pwrite64,fdatasync,fsync,ftruncate,fallocate,linkat,renameat,unlinkat,mkdirat"
 	base := filepath.Join(fastDir(t), "state")
 	s, err := store.Open(base, store.Options{})
