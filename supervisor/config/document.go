@@ -182,8 +182,10 @@ func (d *document) rows(each Field, node, shown *yaml.Node, e *entry) {
 		sub.at = d.place(item)
 		d.path = append(d.path, key)
 		d.value(each, item, item, sub)
+		if sub.below == nil && !sub.broken {
+			d.reject(sub, item, noValue())
+		}
 		d.path = d.path[:len(d.path)-1]
-		sub.broken = sub.below == nil
 	}
 }
 

@@ -42,11 +42,13 @@ func maintenance(o Object) (all []Maintenance) {
 	return all
 }
 
-// windows are the entries of the list, in order.
+// windows are the entries of the list that can be used, in order.
 func windows(o Object) (all []Object) {
 	list := o.Down("maintenance")
-	for n := range len(list.Keys()) {
-		all = append(all, list.Down(strconv.Itoa(n)))
+	for n := 0; list.Given(strconv.Itoa(n)); n++ {
+		if key := strconv.Itoa(n); !list.Broken(key) {
+			all = append(all, list.Down(key))
+		}
 	}
 	return all
 }

@@ -14,7 +14,7 @@ import (
 
 // Object reads the keys of one mapping of the configuration, as it stands in the
 // file, the environment and flags together, and reports what is wrong with them. A
-// broken value reads as zero, and a missing one as the default of its field.
+// value that is missing, or can't be read, is the default of its field.
 type Object struct {
 	l      *loader
 	e      *entry // nil: nothing was written

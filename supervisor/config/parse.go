@@ -68,7 +68,7 @@ func parseNode(k Holding, n *yaml.Node) (any, *Fault) {
 	}
 	switch tag := n.ShortTag(); tag {
 	case "!!null":
-		return nil, &Fault{"has no value", "write one, or remove the line"}
+		return nil, noValue()
 	case "!!str", "!!int", "!!float", "!!bool", "!!timestamp":
 		if (k == Number && tag != "!!int") || (k == Boolean && tag != "!!bool") {
 			return nil, wrongType(k, n)
@@ -78,6 +78,8 @@ func parseNode(k Holding, n *yaml.Node) (any, *Fault) {
 		return nil, &Fault{"has a YAML tag that means nothing here", "put text that begins with ! in quotes"}
 	}
 }
+
+func noValue() *Fault { return &Fault{"has no value", "write one, or remove the line"} }
 
 func wrongType(k Holding, n *yaml.Node) *Fault {
 	return &Fault{Message: fmt.Sprintf("wrong type: this must be %s, not %s", wanted(k), found(n))}

@@ -74,6 +74,14 @@ func TestProblems(t *testing.T) {
 tokenkeeper.yaml:5:3: log.levl: is there twice, first in line 4; remove or rename one of the two
 tokenkeeper.yaml:8:3: log.level: is there twice, first in line 6; remove or rename one of the two`,
 		},
+		"windows that can't be used, and those after them": {
+			yaml: account + "providers:\n  schwab:\n    maintenance: [x, {from: '01:00', to: '25:00'}, ~, {from: '01:00', to: '02:00', zone: nowhere}, ~]\n",
+			want: `tokenkeeper.yaml:5:19: providers.schwab.maintenance.0: wrong type: this must be a mapping (key: value), not text
+tokenkeeper.yaml:5:42: providers.schwab.maintenance.1.to: "25:00" is no time of the day; write it like "02:00"
+tokenkeeper.yaml:5:52: providers.schwab.maintenance.2: has no value; write one, or remove the line
+tokenkeeper.yaml:5:90: providers.schwab.maintenance.3.zone: unknown time zone "nowhere"; write one like Europe/Copenhagen, and install the package tzdata if it is missing
+tokenkeeper.yaml:5:100: providers.schwab.maintenance.4: has no value; write one, or remove the line`,
+		},
 		"items of a list": {
 			yaml: "accounts:\n  a: {provider: schwab, client_id: id, scopes: [[x], y]}\nsinks:\n  s: {type: file, path: /x, accounts: [~, b]}\n",
 			want: `tokenkeeper.yaml:2:49: accounts.a.scopes: item 1: wrong type: this must be text, not a list
