@@ -84,6 +84,8 @@ type looking struct {
 	// left are the accounts that are still to be looked at in this round.
 	left []string
 	seen map[string]sighting
+	// visits are the times at which everything was looked at upon news.
+	visits visits
 	// met is who was there at the last look.
 	met   string
 	mends mends
@@ -93,17 +95,17 @@ type looking struct {
 
 func (l *looking) run(ctx context.Context) {
 	l.look(ctx, false)
+	rang := l.news.rang
+	var rested <-chan time.Time
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case <-l.looks:
 			l.look(ctx, false)
-		case <-l.news.rang:
-			l.hear(ctx)
-			select {
-			case <-ctx.Done():
-			case <-time.After(newsPause):
-			}
+		case <-rang:
+			rang, rested = nil, time.After(l.hear(ctx))
+		case <-rested:
+			rang, rested = l.news.rang, nil
 		case <-l.settled:
 			l.lookAtHeard(ctx)
 		}
@@ -123,7 +125,7 @@ func (l *looking) look(ctx context.Context, came bool) {
 	n := min(len(l.left), lookAtOnce)
 	failed := 0
 	for i, account := range l.left[:n] {
-		switch _, err := l.lookAt(ctx, account); {
+		switch err := l.lookAt(ctx, account); {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !errors.Is(err, sdk.ErrUnimplemented):
@@ -141,10 +143,12 @@ func (l *looking) look(ctx context.Context, came bool) {
 }
 
 // hear looks at everything if there is news of that, and notes of which accounts
-// there is.
-func (l *looking) hear(ctx context.Context) {
+// there is. It returns how long the next news waits.
+func (l *looking) hear(ctx context.Context) (pause time.Duration) {
 	accounts, all := l.news.take()
+	pause = newsPause
 	if all {
+		pause = l.visits.add(time.Now())
 		l.look(ctx, true)
 	}
 	for _, account := range accounts {
@@ -153,6 +157,7 @@ func (l *looking) hear(ctx context.Context) {
 	if l.settled == nil && len(l.heard) > 0 {
 		l.settled = time.After(settling)
 	}
+	return pause
 }
 
 // lookAtHeard looks at what there was news of.
@@ -161,14 +166,10 @@ func (l *looking) lookAtHeard(ctx context.Context) {
 	clear(l.heard)
 	l.settled = nil
 	for _, account := range accounts {
-		now := time.Now()
-		if ctx.Err() != nil || !l.answers() || l.mends.rest(account, now) {
+		if ctx.Err() != nil || !l.answers() || l.mends.rest(account, time.Now()) {
 			continue
 		}
-		switch mended, err := l.lookAt(ctx, account); {
-		case mended:
-			l.mends.add(account, now)
-		case err != nil && ctx.Err() == nil && !errors.Is(err, sdk.ErrUnimplemented):
+		if err := l.lookAt(ctx, account); err != nil && ctx.Err() == nil && !errors.Is(err, sdk.ErrUnimplemented) {
 			l.tell(err)
 		}
 	}
@@ -250,7 +251,7 @@ const coarseClock = time.Second
 // lookAt has what is newest delivered once more if the sink does not hold it. The
 // delivery then decides whether it may be written. After an error nobody knows
 // what the sink holds, and nothing follows from that.
-func (l *looking) lookAt(ctx context.Context, account string) (mended bool, err error) {
+func (l *looking) lookAt(ctx context.Context, account string) error {
 	l.mu.Lock()
 	r, has := l.receipts[KindToken][account]
 	off := l.disabled.is()
@@ -258,20 +259,20 @@ func (l *looking) lookAt(ctx context.Context, account string) (mended bool, err 
 	last := l.seen[account]
 	delete(l.seen, account)
 	if !has || off {
-		return false, nil
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.Policy.Timeout)
 	defer cancel()
 	rec, err := l.Store.Load(ctx, account)
 	if err != nil || rec.Version != r.version {
-		return false, nil // a wake is on its way
+		return nil // a wake is on its way
 	}
 	began := l.Wall()
 	q := readback.Question{Since: last.lastSeen(rec.Version), Lightly: true, Wrote: r.delivery(l.Name, account)}
 	held, finding, err := readBack{l.destination}.look(ctx, rec, q)
 	switch {
 	case err != nil:
-		return false, err
+		return err
 	case finding == readback.Living:
 		readBack{l.destination}.found(account)
 	case finding == readback.Absent && !held.At.IsZero() && l.Wall().Sub(held.At) < halfWritten:
@@ -279,11 +280,11 @@ func (l *looking) lookAt(ctx context.Context, account string) (mended bool, err 
 		l.seen[account] = last
 	case held.Told && held.Version >= rec.Version, !held.Told && asGiven(rec, held, finding):
 		l.seen[account] = sighting{rec.Version, began}
+	case !rec.Token.Valid(l.Wall()): // what is dead is delivered to nobody, and may have been let go of
 	default:
 		l.lose(rec, held)
-		return true, nil
 	}
-	return false, nil
+	return nil
 }
 
 // asGiven says whether what is held need not be put right.
@@ -306,14 +307,16 @@ func stale(rec store.Record, held readback.Held) bool {
 // lose has the record delivered once more, as the destination does not hold it.
 func (l *looking) lose(rec store.Record, held readback.Held) {
 	k := key{KindToken, rec.Account}
-	l.want(k, onceMore)
 	l.mu.Lock()
-	if e := l.entries[k]; e != nil && e.wish() != noWish {
-		e.lost = true
-		e.fallBehind(l.Wall())
-		l.note(e)
-	}
+	e := l.entry(k)
+	e.lost = true
+	e.fallBehind(l.Wall())
+	l.wish(e, onceMore)
 	l.mu.Unlock()
+	level := slog.LevelDebug
+	if l.Policy.loud(l.mends.add(rec.Account, time.Now())) {
+		level = slog.LevelWarn
+	}
 	if l.ReadBack.BeforeWriting != nil && l.ReadBack.BeforeWriting(rec) {
 		return // the delivery tells
 	}
@@ -321,7 +324,7 @@ func (l *looking) lose(rec store.Record, held readback.Held) {
 	if held.Told {
 		what = fmt.Sprintf("holds version %d", held.Version)
 	}
-	l.publish(note{slog.LevelWarn, event.Event{
+	l.publish(note{level, event.Event{
 		Type: event.SinkMended, Account: rec.Account, Provider: rec.Provider, Version: rec.Version,
 		Message: fmt.Sprintf("sink %q %s of account %s, though it had version %d, which is delivered again", l.Name, what, rec.Account, rec.Version),
 	}})

@@ -46,34 +46,59 @@ func (n *news) take() (accounts []string, all bool) {
 const (
 	// newsPause gathers what comes in a burst.
 	newsPause = 100 * time.Millisecond
+	// visitPauseMax is up to what newsPause doubles with news of everything: a
+	// consumer that binds its socket anew after each token, or that dies of it, gets
+	// it no faster than it would by the looks alone.
+	visitPauseMax = 30 * time.Second
 	// mendPause, doubled up to the pause between two looks, is how long news of an
 	// account is left to the next look after it was mended, so that two programs
 	// that write one file over and over do not do so as fast as they can.
 	mendPause    = time.Second
 	mendPauseMax = 30 * time.Second
+	// quiet is after how long without any the pauses begin anew.
+	quiet = 5 * time.Minute
 )
 
-// mends are how lately each account was mended upon news.
+// visits are how lately everything was looked at upon news.
+type visits struct {
+	last  time.Time
+	pause time.Duration
+}
+
+// add notes one, and returns how long the next has to wait.
+func (v *visits) add(now time.Time) (pause time.Duration) {
+	v.pause = min(2*v.pause, visitPauseMax)
+	if v.pause == 0 || now.Sub(v.last) > quiet {
+		v.pause = newsPause
+	}
+	v.last = now
+	return v.pause
+}
+
+// mends are how lately each account was mended.
 type mends map[string]mend
 
 type mend struct {
 	until time.Time
 	pause time.Duration
+	times int // without a quiet time between
 }
 
 // rest says whether the account is left to the next look.
 func (m mends) rest(account string, now time.Time) bool { return now.Before(m[account].until) }
 
-func (m mends) add(account string, now time.Time) {
+// add notes one, and returns how many there were without a quiet time between.
+func (m mends) add(account string, now time.Time) (times int) {
 	last := m[account]
-	pause := min(2*last.pause, mendPauseMax)
-	if pause == 0 || now.Sub(last.until) > mendPauseMax {
-		pause = mendPause
+	if now.Sub(last.until) > quiet {
+		last = mend{pause: mendPause / 2}
 	}
-	m[account] = mend{now.Add(pause), pause}
+	pause := min(2*last.pause, mendPauseMax)
+	m[account] = mend{now.Add(pause), pause, last.times + 1}
+	return last.times + 1
 }
 
 // forget lets go of those that were quiet for long.
 func (m mends) forget(now time.Time) {
-	maps.DeleteFunc(m, func(_ string, last mend) bool { return now.Sub(last.until) > mendPauseMax })
+	maps.DeleteFunc(m, func(_ string, last mend) bool { return now.Sub(last.until) > quiet })
 }

@@ -1,9 +1,11 @@
 package sink_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -166,6 +168,39 @@ func TestWhatAnotherConsumerLacksCountsAsBehind(t *testing.T) {
 	})
 }
 
+// A consumer that binds its socket anew after each token, or that dies of it and is
+// started again, is no reason to deliver as fast as can be.
+func TestAConsumerThatStartsAnewWithoutEnd(t *testing.T) {
+	for name, err := range map[string]error{"answers": nil, "dies of it": errors.New("no answer")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out := &bot{name: "first"}
+				out.set(func(_ context.Context, d sink.Delivery) error {
+					go func() {
+						time.Sleep(10 * time.Millisecond)
+						out.starts(fmt.Sprint("started at ", time.Now()), true)
+					}()
+					return err
+				})
+				b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
+				b.refresh("a")
+				b.looking(10 * time.Minute)
+				if n := out.tried(); n < 20 || n > 70 {
+					t.Errorf("%d deliveries in ten minutes", n)
+				}
+				out.set(nil)
+				pass(time.Hour)
+				before := out.tried()
+				out.starts("at last", true)
+				pass(200 * time.Millisecond)
+				if n := out.tried(); n != before+1 {
+					t.Errorf("%d deliveries after a quiet time, want one at once", n-before)
+				}
+			})
+		})
+	}
+}
+
 // teller is a receiver that says which version it holds.
 type teller struct {
 	bot
@@ -243,6 +278,51 @@ func TestWhatADestinationLostIsDeliveredAgain(t *testing.T) {
 		b.looking(time.Hour)
 		if n := out.tried(); n != 9 {
 			t.Errorf("%d deliveries, want 9", n)
+		}
+	})
+}
+
+// A plugin that never says that it holds what it was given gets it at each look, and
+// does not fill the log.
+func TestADestinationThatSaysTheWrongVersion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		out := &teller{holds: map[string]uint64{}}
+		out.set(func(context.Context, sink.Delivery) error {
+			go func() { time.Sleep(time.Millisecond); out.change(func() { out.holds["a"] = 0 }) }()
+			return nil
+		})
+		b := start(t, sink.WorkerConfig{
+			Sink: out, ReadBack: sink.ReadBack{Regularly: true},
+			Events: event.NewBus(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn})), time.Now),
+		}, newRecords())
+		b.refresh("a")
+		b.looking(time.Hour)
+		b.stop()
+		if n, lines := out.tried(), bytes.Count(log.Bytes(), []byte("\n")); n < 100 || n > 130 || lines < 3 || lines > 10 {
+			t.Errorf("%d deliveries and %d warnings in an hour", n, lines)
+		}
+	})
+}
+
+// What is dead is delivered to nobody, so that nobody is told that it would be, and
+// a destination that has let it go lacks nothing.
+func TestADeadTokenThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &teller{holds: map[string]uint64{}}
+		b := start(t, sink.WorkerConfig{Sink: out, ReadBack: sink.ReadBack{Regularly: true}}, newRecords())
+		b.refresh("a")
+		b.looking(49 * time.Hour)
+		b.count()
+		out.change(func() { delete(out.holds, "a") })
+		b.looking(time.Hour)
+		if n := b.count(); n[event.SinkMended] != 0 || out.tried() != 1 || b.Summary().Behind != 0 {
+			t.Errorf("told: %v, %d deliveries, %+v", n, out.tried(), b.Summary())
+		}
+		b.refresh("a")
+		pass(time.Second)
+		if b.Status("a").Version != 2 {
+			t.Error("the next version does not come")
 		}
 	})
 }

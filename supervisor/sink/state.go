@@ -64,14 +64,7 @@ func (s *state) wake(k key) {
 func (s *state) want(k key, wanted wish) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := s.entry(k)
-	e.asked++
-	if wanted == overAnything {
-		e.forced = e.asked
-	}
-	e.woken, e.due = true, time.Time{}
-	s.note(e)
-	s.add(k)
+	s.wish(s.entry(k), wanted)
 }
 
 // begin returns what is known of a key that was taken from the queue; ok is
@@ -162,6 +155,17 @@ func (s *state) entry(k key) *entry {
 	}
 	s.count(k.kind, 1)
 	return e
+}
+
+// wish has what is newest of the entry delivered once more.
+func (s *state) wish(e *entry, wanted wish) {
+	e.asked++
+	if wanted == overAnything {
+		e.forced = e.asked
+	}
+	e.woken, e.due = true, time.Time{}
+	s.note(e)
+	s.add(e.key)
 }
 
 func (s *state) count(kind Kind, n int) {
