@@ -38,8 +38,8 @@ type Restorer interface {
 type Holder interface {
 	// Holds returns what the destination holds of the account now, and
 	// [ErrNothingStored] if that is nothing. Nothing of a token is given back. It is
-	// asked at the start and every half minute of each account: it must change
-	// nothing and cost little. An error means that nobody knows, and harms nothing;
+	// asked at the start and every half minute of each account, also beside a Deliver
+	// of the same account: it must change nothing and cost little. An error means that nobody knows, and harms nothing;
 	// [ErrUnimplemented] that nobody can tell.
 	Holds(ctx context.Context, req HoldsRequest) (Holding, error)
 }

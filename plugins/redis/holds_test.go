@@ -27,7 +27,8 @@ func TestHolds(t *testing.T) {
 		want      error
 	}{
 		"as delivered":                   {version: 2},
-		"an older one":                   {change: func(r *rig) { r.do("FLUSHALL"); r.must(r.deliver(1)) }, version: 1},
+		"an older one":                   {change: func(r *rig) { r.do("FLUSHALL"); r.must(r.deliver(1)) }, delivered: now.Add(time.Hour), version: 1},
+		"a later one of another's store": {change: func(r *rig) { r.do("FLUSHALL"); r.must(r.deliver(1)) }, want: sdk.ErrUnimplemented},
 		"the token is gone":              {change: func(r *rig) { r.do("DEL", "tokenkeeper:saxo-live") }, want: sdk.ErrNothingStored},
 		"its version is gone":            {change: func(r *rig) { r.do("DEL", "tokenkeeper:saxo-live:version") }, want: sdk.ErrNothingStored},
 		"all is gone":                    {change: func(r *rig) { r.do("FLUSHALL") }, want: sdk.ErrNothingStored},

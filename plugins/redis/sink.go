@@ -127,7 +127,8 @@ func (s *Sink) Restore(ctx context.Context, req sdk.RestoreRequest) (sdk.Restore
 
 // Holds implements [sdk.Holder] with the version that stands beside the token, which
 // itself stays at the server. That a token is gone whose time (ttl) is over tells
-// nothing.
+// nothing; nor does a lower version that came after ours: it is another supervisor's,
+// whose store was set up anew, and ours must not be written over it for that.
 func (s *Sink) Holds(ctx context.Context, req sdk.HoldsRequest) (sdk.Holding, error) {
 	set, err := s.settings(req.Settings, req.Account, req.Provider)
 	if err != nil {
@@ -148,6 +149,8 @@ func (s *Sink) Holds(ctx context.Context, req sdk.HoldsRequest) (sdk.Holding, er
 	switch {
 	case len(answer) == 1 && !ours:
 		return sdk.Holding{}, sdk.ErrUnimplemented // another program's
+	case ours && m.account == req.Account && m.version < req.Version && m.stored.After(req.DeliveredAt):
+		return sdk.Holding{}, sdk.ErrUnimplemented
 	case ours && m.account == req.Account:
 		return sdk.Holding{Version: m.version}, nil
 	case !ours && set.ttl.fixed > 0 && s.now().Sub(req.DeliveredAt) >= set.ttl.fixed:
