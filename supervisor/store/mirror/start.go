@@ -111,13 +111,20 @@ func (m *Mirror) Adopt(s State, img *journal.Image) error {
 		return m.renew(nil, "older")
 	case img.Worn:
 		m.options.Log.Warn("a part of the state file is damaged, all of which stands in it a second time; a fresh one takes its place", "path", img.Path)
-		if m.renew(nil, "damaged") == nil {
-			return nil
+		if err := m.renew(nil, "damaged"); err == nil || !stillThere(img) {
+			return err
 		}
 		return m.goOn(img) // there is no room for another, and needs to be none
 	}
 	m.backupAtOpen(img)
 	return m.goOn(img)
+}
+
+// stillThere says whether what was read is what stands there. A fresh file does if the
+// directory could not be synced in the end: what was read has no place in that.
+func stillThere(img *journal.Image) bool {
+	now, err := journal.Read(img.Path)
+	return err == nil && now.Position == img.Position
 }
 
 // goOn goes on in the file that is there.
