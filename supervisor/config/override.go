@@ -90,7 +90,9 @@ func (o *overrides) unknownVariable(at Place, key string) {
 		o.known = o.all(variable)
 	}
 	hint := ""
-	if n := nearest.Of(key, o.known); n != "" {
+	if slices.Contains(o.known, key) {
+		hint = "two underscores separate the levels of a key, and a name here holds them, or dashes for them: write this key into the configuration file"
+	} else if n := nearest.Of(key, o.known); n != "" {
 		hint = "did you mean " + envPrefix + n + "?"
 	}
 	if strings.Contains(at.key, "__") {

@@ -101,6 +101,11 @@ environment: TOKENKEEPER_LOG__LEVEL: unknown level "loud"; known here: debug, er
 environment: TOKENKEEPER_SINKS__S__TIMEOUT: unknown key in a sink of type file; known here: format, mode, owner, path, signal, template, timezone, trust_folder
 tokenkeeper.yaml:4:3: sinks.s.headers: unknown key in a sink of type file; known here: format, mode, owner, path, signal, template, timezone, trust_folder`,
 		},
+		"a name that no variable can tell from a level": {
+			yaml: "accounts:\n  a_-b: {provider: schwab, client_id: id, client_secret: s}\n",
+			env:  []string{"TOKENKEEPER_ACCOUNTS__A__B__CLIENT_ID=x"},
+			want: "environment: TOKENKEEPER_ACCOUNTS__A__B__CLIENT_ID: no such key; two underscores separate the levels of a key, and a name here holds them, or dashes for them: write this key into the configuration file",
+		},
 		"names from the environment, as they are in the file": {
 			yaml: "accounts:\n  a-b: {provider: schwab, client_id: id}\n",
 			env:  []string{"TOKENKEEPER_ACCOUNTS__A_B__REFRESH__EVERY=-1m", "TOKENKEEPER_ACCOUNTS__C__PROVIDR=x", "TOKENKEEPER_SERVICE_HOST=::1"},
