@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
 
 func TestInspect(t *testing.T) {
@@ -102,5 +103,24 @@ func TestRecords(t *testing.T) {
 	}
 	if contents(t, dir) != before {
 		t.Error("looking changed it")
+	}
+}
+
+// Whatever can't be read of an account, it is said whose it is and what to do.
+func TestWhatCantBeReadSaysWhatToDo(t *testing.T) {
+	for _, part := range []string{"record", "intent", "login", "requests", "refusal"} {
+		path := filepath.Join(t.TempDir(), "file")
+		f, err := journal.Create(path, journal.Fresh{
+			Values: map[string][]byte{"accounts/main/" + part: []byte("{")}, Sequence: 1, Format: journal.Version,
+		})
+		must(t, err)
+		f.Drop()
+		r, err := store.ReadReport(path)
+		must(t, err)
+		for _, want := range []string{part, "account main", "keep the file", "restore a backup"} {
+			if !strings.Contains(r.Damage, want) {
+				t.Errorf("%s: %q does not say %q", part, r.Damage, want)
+			}
+		}
 	}
 }

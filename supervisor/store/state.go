@@ -54,7 +54,7 @@ func (s *state) Apply(c map[string][]byte) error {
 	return errors.Join(errs...)
 }
 
-var errUnreadable = fmt.Errorf("%w: what is stored can't be read", ErrDamaged)
+var errUnreadable = fmt.Errorf("%w: what is stored can't be read; keep the file, and restore a backup", ErrDamaged)
 
 // put takes over one value; nil: there is none any more. The caller holds s.mu, or is
 // alone.
