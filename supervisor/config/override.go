@@ -4,6 +4,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+	"github.com/knadh/koanf/v2"
+
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
@@ -23,7 +27,10 @@ func otherVariables() []string {
 }
 
 // overrides reads the layers above the file, and lays them over it once all are
-// read: what they name is looked for in the file alone.
+// read: what they name is looked for in the file alone. koanf has the layers, and
+// says which of them a key is taken from; of each value it has the number in read,
+// which keeps its place and its type. The file is no layer of its: koanf copies and
+// flattens all that it holds at each step, and a file may have very many accounts.
 type overrides struct {
 	*findings
 	schema Field
@@ -44,14 +51,20 @@ type override struct {
 
 func (o *overrides) lay() {
 	o.names = map[*entry]map[string]string{}
-	o.environment()
-	o.flags()
-	for _, over := range o.read {
-		e := o.root.make(over.path...)
+	above := koanf.New(".")
+	o.load(above, o.environment())
+	o.load(above, o.flags())
+	for _, over := range o.read { // told of, even where a higher layer has another
 		if over.wrong != nil {
-			o.reject(e, over.at, over.wrong)
+			o.reject(o.root.make(over.path...), over.at, over.wrong)
+		}
+	}
+	for _, key := range above.Keys() {
+		over := o.read[above.Int(key)]
+		if over.wrong != nil {
 			continue
 		}
+		e := o.root.make(over.path...)
 		e.at, e.value = over.at, over.value
 		if list, isList := over.value.([]string); isList {
 			e.items = slices.Repeat([]Place{over.at}, len(list))
@@ -62,24 +75,33 @@ func (o *overrides) lay() {
 	}
 }
 
-// environment reads the TOKENKEEPER_… variables: levels are separated by
-// two underscores, and a name in the YAML is meant whether it has dashes or
+func (o *overrides) load(above *koanf.Koanf, layer koanf.Provider) {
+	if err := above.Load(layer, nil); err != nil { // values in memory: it can't fail
+		o.report(Place{file: o.file}, "can't be merged: "+err.Error(), "")
+	}
+}
+
+// environment is the layer of the TOKENKEEPER_… variables: levels are separated
+// by two underscores, and a name in the YAML is meant whether it has dashes or
 // underscores. What the variable says of a name that the YAML does not have
 // makes a new entry.
-func (o *overrides) environment() {
-	for _, variable := range o.source.Environ() {
-		name, raw, ok := strings.Cut(variable, "=")
-		key, ours := strings.CutPrefix(name, envPrefix)
-		if !ok || !ours || slices.Contains(otherVariables(), name) {
-			continue
-		}
-		at := Place{file: "environment", key: name, layer: inEnvironment}
-		if path, f, known := o.locate(strings.Split(strings.ToLower(key), "__")); known {
-			o.add(at, f, path, raw)
-		} else {
-			o.unknownVariable(at, key)
-		}
-	}
+func (o *overrides) environment() *env.Env {
+	return env.Provider(".", env.Opt{
+		Prefix: envPrefix, EnvironFunc: o.source.Environ,
+		TransformFunc: func(name, raw string) (key string, number any) {
+			if slices.Contains(otherVariables(), name) {
+				return "", nil
+			}
+			at := Place{file: "environment", key: name, layer: inEnvironment}
+			plain := strings.TrimPrefix(name, envPrefix)
+			path, f, known := o.locate(strings.Split(strings.ToLower(plain), "__"))
+			if !known {
+				o.unknownVariable(at, plain)
+				return "", nil
+			}
+			return o.add(at, f, path, raw)
+		},
+	})
 }
 
 // unknownVariable is an error if the name has the separator that only our own
@@ -110,16 +132,21 @@ func variable(path []string) string {
 	return strings.ToUpper(strings.ReplaceAll(strings.Join(path, "__"), "-", "_"))
 }
 
-// flags reads the flags, which are keyed by dotted paths.
-func (o *overrides) flags() {
+// flags is the layer of the flags, which are keyed by dotted paths.
+func (o *overrides) flags() koanf.Provider {
+	numbers := map[string]any{}
 	for _, key := range keysOf(o.source.Flags) {
 		at := Place{file: "flags", key: key, layer: inFlags}
-		if path, f, known := o.locate(strings.Split(key, ".")); known {
-			o.add(at, f, path, o.source.Flags[key])
-		} else {
+		path, f, known := o.locate(strings.Split(key, "."))
+		if !known {
 			o.report(at, "no such key", nearest.Hint(key, o.all(dotted)))
+			continue
+		}
+		if key, number := o.add(at, f, path, o.source.Flags[key]); key != "" {
+			numbers[key] = number
 		}
 	}
+	return confmap.Provider(numbers, ".")
 }
 
 // all are the keys that there are, as they are spelt.
@@ -130,18 +157,19 @@ func (o *overrides) all(spelt func(path []string) string) (all []string) {
 	return all
 }
 
-// add reads one value for path from plain text.
-func (o *overrides) add(at Place, f Field, path []string, raw string) {
+// add reads one value for path from plain text, and returns under which key the
+// layers have it and its number in read; key is "" if it can't be given.
+func (o *overrides) add(at Place, f Field, path []string, raw string) (key string, number any) {
 	if len(path) > 2 && (path[0] == "accounts" || path[0] == "sinks" || path[0] == "providers") && !sdk.ValidName(path[1]) {
 		message, hint := badName(path[1])
 		o.report(at, message, hint)
-		return
+		return "", nil
 	}
 	over := override{at: at, path: path}
 	switch f.Holds {
 	case rows:
 		o.report(at, "can't be given here", "write it into the configuration file")
-		return
+		return "", nil
 	case Words:
 		over.value = splitWords(raw)
 	case Secrets:
@@ -150,6 +178,7 @@ func (o *overrides) add(at Place, f Field, path []string, raw string) {
 		over.value, over.wrong = parse(f.Holds, raw)
 	}
 	o.read = append(o.read, over)
+	return dotted(path), len(o.read) - 1
 }
 
 // splitWords reads a list from plain text: words separated by commas.
