@@ -99,3 +99,10 @@ func TestListWithoutThreeFields(t *testing.T) {
 		t.Error("it was taken")
 	}
 }
+
+// The list that the gate reads can be read.
+func TestTheListItself(t *testing.T) {
+	if rules, err := readList(filepath.Join("..", "skips")); err != nil || len(rules) == 0 {
+		t.Errorf("%d rules, %v", len(rules), err)
+	}
+}
