@@ -21,7 +21,11 @@ import (
 // largest is how much of a file is read: more than any token file has.
 const largest = format.Largest
 
-// Holds implements [sink.Holder].
+// errNoFile: a link, a FIFO or the like has taken the place of the file.
+var errNoFile = errors.New("what is there is a symbolic link or no file")
+
+// Holds implements [sink.Holder]. Asked lightly, what is no file holds nothing: the
+// delivery that follows says what is in its way.
 func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.Held, err error) {
 	if err := ctx.Err(); err != nil {
 		return held, err
@@ -36,8 +40,8 @@ func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.He
 		return err
 	})
 	switch {
-	case q.Lightly && errors.Is(err, fs.ErrNotExist):
-		return held, sdk.ErrNothingStored // its folder is gone
+	case q.Lightly && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFile)): // its folder is gone, too
+		return held, sdk.ErrNothingStored
 	case err != nil:
 		return held, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -53,7 +57,7 @@ func (s *Sink) read(sys files.System, path string, since time.Time) (held readba
 	case err != nil:
 		return held, err
 	case !info.Mode().IsRegular():
-		return held, errors.New("what is there is a symbolic link or no file")
+		return held, errNoFile
 	case info.Size() == 0:
 		return held, sdk.ErrNothingStored
 	}

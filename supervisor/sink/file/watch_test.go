@@ -2,10 +2,14 @@ package file_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
@@ -56,4 +60,30 @@ func TestWatch(t *testing.T) {
 	tells("b", "its folder was made")
 	must(os.RemoveAll(filepath.Join(dir, "a")))
 	tells("a", "its folder was removed")
+}
+
+// What has taken the place of the file holds nothing, whatever it is.
+func TestWhatIsNoFileHoldsNothing(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"a link":       func(path string) error { return os.Symlink("/etc/passwd", path) },
+		"a FIFO":       func(path string) error { return unix.Mkfifo(path, 0o600) },
+		"a folder":     func(path string) error { return os.Mkdir(path, 0o700) },
+		"no folder":    func(path string) error { return os.Remove(filepath.Dir(path)) },
+		"nothing else": func(string) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "out")
+			s := newSink(t, file.Config{Path: filepath.Join(dir, "{account}.json")})
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := put(filepath.Join(dir, "a.json")); err != nil {
+				t.Fatal(err)
+			}
+			q := readback.Question{Account: "a", Provider: "broker", Lightly: true}
+			if held, err := s.Holds(t.Context(), q); !errors.Is(err, sdk.ErrNothingStored) {
+				t.Errorf("asked lightly: %+v, %v", held, err)
+			}
+		})
+	}
 }
