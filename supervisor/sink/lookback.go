@@ -169,9 +169,25 @@ func (l *looking) lookAtHeard(ctx context.Context) {
 		if ctx.Err() != nil || !l.answers() || l.mends.rest(account, time.Now()) {
 			continue
 		}
+		l.again(account)
 		if err := l.lookAt(ctx, account); err != nil && ctx.Err() == nil && !errors.Is(err, sdk.ErrUnimplemented) {
 			l.tell(err)
 		}
+	}
+}
+
+// again lets a delivery that failed have its turn before its back-off is over: what
+// was in its way may be gone, such as a folder that was missing. Where news follows
+// news it is let have it ever more rarely.
+func (l *looking) again(account string) {
+	k := key{KindToken, account}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[k]; e != nil && e.lastError != "" && !e.due.IsZero() {
+		l.mends.add(account, time.Now())
+		e.due = time.Time{}
+		l.note(e)
+		l.add(k)
 	}
 }
 

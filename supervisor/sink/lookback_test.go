@@ -2,6 +2,7 @@ package sink_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -44,6 +45,33 @@ func TestALookCostsNoListForEachAccount(t *testing.T) {
 		pass(time.Minute)
 		if n := out.tried(); n != 2*accounts || r.lists > 1 {
 			t.Errorf("%d deliveries and %d lists of all records; want %d and none for each", n, r.lists, 2*accounts)
+		}
+	})
+}
+
+// What was in the way of an account's file may be gone when there is news of it: its
+// delivery waits for no back-off then, and yet not every bit of news means a try.
+func TestNewsOfAnAccountCutsItsBackOffShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &teller{holds: map[string]uint64{}}
+		out.set(func(context.Context, sink.Delivery) error { return errors.New("there is no folder: create it") })
+		b := start(t, sink.WorkerConfig{Sink: out, ReadBack: sink.ReadBack{Regularly: true}}, newRecords())
+		b.refresh("a")
+		b.looking(time.Hour)
+		before := out.tried()
+		for range 600 {
+			out.news("a")
+			pass(time.Second)
+		}
+		if n := out.tried() - before; n > 60 {
+			t.Errorf("%d tries in ten minutes of news each second", n)
+		}
+		b.looking(time.Hour)
+		out.set(nil)
+		out.news("a")
+		pass(2 * time.Second)
+		if b.Status("a").Version != 1 {
+			t.Error("it waits for the end of the back-off")
 		}
 	})
 }
