@@ -133,6 +133,7 @@ func TestMintedFromAKey(t *testing.T) {
 	says(exitOK, "", []string{"valid", "none: minted"}, "status")
 	says(exitFailure, `{"access_token": "theirs", "expires_in": 3600}`, []string{"its provider mints its tokens"}, "import", "desk", "-")
 	says(exitOK, "", []string{"desk: minted: v2"}, "refresh", "desk", "--force")
+	r.until(delivered(2))
 	holds("minted-2")
 
 	h = sim.holdNext()
