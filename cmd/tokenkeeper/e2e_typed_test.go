@@ -73,7 +73,7 @@ func (p *typist) line(line string) (said string) {
 	if words[0] == "go" { // a build shows nothing of how far it is
 		beats = waittest.Most
 	}
-	ctx, cancel := waittest.Context(p.t.Context(), beats, p.s.logged)
+	ctx, cancel := waittest.Context(p.t.Context(), beats, p.s.logged())
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "sh", "-c", p.places.Replace(line))
 	cmd.Dir, cmd.Env = p.s.dir, append(os.Environ(), "HOME="+p.s.dir, "PATH="+p.s.path("bin")+":"+os.Getenv("PATH"))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -78,6 +79,7 @@ type site struct {
 	// logs are the paths of what its supervisors have logged. What a command
 	// waits for is under way while one of them grows.
 	logs []string
+	mu   sync.Mutex // guards logs
 }
 
 // newSite writes the configuration, less state_dir, into a folder with a path
@@ -127,7 +129,7 @@ func (s *site) command(ctx context.Context, stdin string, args ...string) *exec.
 // tool runs one verb as a process and waits for its end.
 func (s *site) tool(t *testing.T, stdin string, args ...string) result {
 	t.Helper()
-	ctx, cancel := waittest.Context(context.Background(), waittest.Patience, s.logged)
+	ctx, cancel := waittest.Context(context.Background(), waittest.Patience, s.logged())
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := s.command(ctx, stdin, args...)
@@ -139,15 +141,21 @@ func (s *site) tool(t *testing.T, stdin string, args ...string) result {
 	return result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// logged is how much the supervisors of the installation have logged.
-func (s *site) logged() any {
-	var n int64
-	for _, path := range s.logs {
-		if info, err := os.Stat(path); err == nil {
-			n += info.Size()
+// logged returns what says how much the supervisors of the installation have
+// logged, those that were started until now.
+func (s *site) logged() func() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	logs := slices.Clone(s.logs)
+	return func() any {
+		var n int64
+		for _, path := range logs {
+			if info, err := os.Stat(path); err == nil {
+				n += info.Size()
+			}
 		}
+		return n
 	}
-	return n
 }
 
 // logIn gives the account a first token the way a user does who comes from
@@ -225,7 +233,9 @@ func startRun(t *testing.T, s *site, args ...string) *running {
 		cmd: s.command(context.Background(), "", append([]string{"run"}, args...)...), ended: make(chan struct{}),
 	}
 	r.logs()
+	s.mu.Lock()
 	s.logs = append(s.logs, r.stderr)
+	s.mu.Unlock()
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
