@@ -18,8 +18,8 @@ func (s State) Kind(t Terms, now time.Time) string {
 	_, refused := s.Standing.(Refused)
 	in, givenUp := s.Ambiguous(), s.isGivenUp(t, now)
 	switch {
-	case in != nil && !givenUp:
-		return in.Kind
+	case in != nil && !givenUp && (s.Stored() || in.Kind != spool.KindRefresh && in.Kind != spool.KindRenew):
+		return in.Kind // without a record there is no token to send again
 	case rec.Key != "" && (rec.Way == store.WayMint || !s.Stored() || refused || (t.Over || givenUp) && rec.CanMint()):
 		return spool.KindMint
 	case !s.Stored():
