@@ -169,26 +169,58 @@ func (l *looking) lookAtHeard(ctx context.Context) {
 		if ctx.Err() != nil || !l.answers() || l.mends.rest(account, time.Now()) {
 			continue
 		}
-		l.again(account)
-		if err := l.lookAt(ctx, account); err != nil && ctx.Err() == nil && !errors.Is(err, sdk.ErrUnimplemented) {
+		err := l.lookAt(ctx, account)
+		if err == nil {
+			err = l.again(ctx, account)
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, sdk.ErrUnimplemented) {
 			l.tell(err)
 		}
 	}
 }
 
-// again lets a delivery that failed have its turn before its back-off is over: what
-// was in its way may be gone, such as a folder that was missing. Where news follows
-// news it is let have it ever more rarely.
-func (l *looking) again(account string) {
-	k := key{KindToken, account}
+// again lets a delivery that failed have its turn before its back-off is over, if
+// the sink does not hold the record: what was in its way may be gone, such as a
+// folder that was missing. One that failed after the sink had it, as when a program
+// could not be told, has made the news itself, and waits. Where news follows news it
+// has its turn ever more rarely.
+func (l *looking) again(ctx context.Context, account string) error {
+	e, failing := l.failing(account)
+	if !failing {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.Policy.Timeout)
+	defer cancel()
+	rec, err := l.Store.Load(ctx, account)
+	if err != nil {
+		return nil // the next try tells
+	}
+	q := readback.Question{Lightly: true, Wrote: e.delivered}
+	held, finding, err := readBack{l.destination}.look(ctx, rec, q)
+	if err != nil || asGiven(rec, held, finding) {
+		return err
+	}
+	l.mends.add(account, time.Now())
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[k]; e != nil && e.lastError != "" && !e.due.IsZero() {
-		l.mends.add(account, time.Now())
+	if e := l.entries[e.key]; e != nil {
 		e.due = time.Time{}
 		l.note(e)
-		l.add(k)
+		l.add(e.key)
 	}
+	return nil
+}
+
+// failing says whether the account's delivery waits for the end of a back-off, and
+// returns what is known of it.
+func (l *looking) failing(account string) (entry, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.entries[key{KindToken, account}]
+	if e == nil || e.lastError == "" || e.due.IsZero() {
+		return entry{}, false
+	}
+	return *e, true
 }
 
 // meet sees to it that who is there now gets what only another one has.
@@ -294,7 +326,7 @@ func (l *looking) lookAt(ctx context.Context, account string) error {
 	case finding == readback.Absent && !held.At.IsZero() && l.Wall().Sub(held.At) < halfWritten:
 	case held.Untouched:
 		l.seen[account] = last
-	case held.Told && held.Version >= rec.Version, !held.Told && asGiven(rec, held, finding):
+	case asGiven(rec, held, finding):
 		l.seen[account] = sighting{rec.Version, began}
 	case !rec.Token.Valid(l.Wall()): // what is dead is delivered to nobody, and may have been let go of
 	default:
@@ -305,6 +337,9 @@ func (l *looking) lookAt(ctx context.Context, account string) error {
 
 // asGiven says whether what is held need not be put right.
 func asGiven(rec store.Record, held readback.Held, f readback.Finding) bool {
+	if held.Told {
+		return held.Version >= rec.Version
+	}
 	switch f {
 	case readback.Ours:
 		return !stale(rec, held)

@@ -75,3 +75,26 @@ func TestNewsOfAnAccountCutsItsBackOffShort(t *testing.T) {
 		}
 	})
 }
+
+// What a delivery has written before it failed is news of its own making, and makes
+// it no faster.
+func TestItsOwnNewsCutsNoBackOffShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &teller{holds: map[string]uint64{}}
+		out.set(func(_ context.Context, d sink.Delivery) error {
+			out.change(func() { out.holds["a"] = d.Version })
+			out.news("a")
+			return errors.New("the file is written, but the program that reads it could not be told")
+		})
+		b := start(t, sink.WorkerConfig{Sink: out, ReadBack: sink.ReadBack{Regularly: true}}, newRecords())
+		b.refresh("a")
+		pass(9 * time.Second) // after none, 5 and 10 s
+		if n := out.tried(); n != 2 {
+			t.Errorf("%d tries in 9 s", n)
+		}
+		b.looking(time.Hour)
+		if n := out.tried(); n > 80 {
+			t.Errorf("%d tries in an hour, as if there were no back-off", n)
+		}
+	})
+}
