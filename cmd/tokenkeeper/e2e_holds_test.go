@@ -29,6 +29,12 @@ func startSocketBot(t *testing.T, path string) socketBot {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return answering(t, l)
+}
+
+// answering lets a bot serve on a socket until it is closed, or the test ends.
+func answering(t *testing.T, l net.Listener) socketBot {
+	t.Helper()
 	b := socketBot{l, make(chan string, 100)}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
-	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -40,24 +39,7 @@ func TestBotsOfAnotherUserAreServed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	heard := make(chan string, 1)
-	consumer := usertest.Listen(t, socket, usertest.Stranger)
-	go func() {
-		for {
-			conn, err := consumer.Accept()
-			if err != nil {
-				return
-			}
-			buf := make([]byte, 4096)
-			n, _ := conn.Read(buf)
-			_, _ = conn.Write([]byte("OK"))
-			_ = conn.Close()
-			select {
-			case heard <- string(buf[:n]):
-			default:
-			}
-		}
-	}()
+	consumer := answering(t, usertest.Listen(t, socket, usertest.Stranger))
 	s := newSite(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+fmt.Sprintf(`sinks:
   files: {type: file, path: %q}
   bot: {type: unixsocket, path: %q}
@@ -73,9 +55,7 @@ func TestBotsOfAnotherUserAreServed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.delivered(saxoAccount, 1)
-	if got := waittest.Receive(t, "the bot's token", heard); !strings.Contains(got, g.AccessToken) {
-		t.Errorf("the bot heard %d bytes without the token", len(got))
-	}
+	consumer.hears(t, g.AccessToken)
 	content, err := os.ReadFile(file)
 	info, statErr := os.Stat(file)
 	if err := errors.Join(err, statErr); err != nil {
