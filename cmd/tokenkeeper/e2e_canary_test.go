@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -111,15 +110,7 @@ func TestNoSecretIsTold(t *testing.T) {
 		c.mustNotBeIn(t, "import", out.stdout+out.stderr)
 	}
 	r := startRun(t, s)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	events := newAwaited()
-	follow := s.command(ctx, "", "events", "--json")
-	follow.Stdout = events
-	if err := follow.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { cancel(); _ = follow.Wait() }()
+	events := s.followEvents(t)
 	logIn(schwab, schwabAccount, format.Schwab)
 	logIn(saxo, saxoAccount, format.SaxoCache)
 	r.deliveredTo(schwabAccount, "plain", 1)
@@ -169,8 +160,8 @@ func TestNoSecretIsTold(t *testing.T) {
 
 	c.mustNotBeIn(t, "standard error", r.Stderr())
 	c.mustNotBeIn(t, "the log file", string(readFile(t, s.path("tk.log"))))
-	c.mustNotBeIn(t, "the stream of events", events.String())
-	c.mustHaveHappened(t, r.Stderr(), events.String())
+	c.mustNotBeIn(t, "the stream of events", events())
+	c.mustHaveHappened(t, r.Stderr(), events())
 
 	// The sinks hold access tokens, which shows that the search finds what is
 	// there, and nothing more.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -74,15 +73,7 @@ sinks:
 	said("plugins", "--json")
 
 	r := startRun(t, s)
-	events := newAwaited()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	follow := s.command(ctx, "", "events", "--json")
-	follow.Stdout = events
-	if err := follow.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { cancel(); _ = follow.Wait() }()
+	events := s.followEvents(t)
 	everywhere := func() {
 		t.Helper()
 		for _, args := range [][]string{
@@ -132,14 +123,14 @@ sinks:
 	log := string(readFile(t, s.path("tk.log")))
 	quiet("the log", log)
 	quiet("standard error", r.Stderr())
-	quiet("the events", events.String())
+	quiet("the events", events())
 	quiet("webhooks", strings.Join(receiver.received(), "\n"))
 	for _, want := range []string{"plain ", "structured ", "refresh failed", "event=refreshed", "stream=stdout", "sink=odd", "lines were dropped"} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log has no %q: the search proves nothing", want)
 		}
 	}
-	for what, text := range map[string]string{"events": events.String(), "webhooks": strings.Join(receiver.received(), "\n")} {
+	for what, text := range map[string]string{"events": events(), "webhooks": strings.Join(receiver.received(), "\n")} {
 		if !strings.Contains(text, "[redacted]") || !strings.Contains(text, "needs_login") {
 			t.Errorf("the %s have nothing that was redacted: the search proves nothing", what)
 		}

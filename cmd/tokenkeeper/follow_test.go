@@ -226,3 +226,27 @@ func TestFit(t *testing.T) {
 		}
 	}
 }
+
+// followEvents follows what happens with "tokenkeeper events". That ends with the
+// supervisor: all waits for it, and returns what it has said.
+func (s *site) followEvents(t *testing.T) (all func() string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out, ended := newAwaited(), make(chan struct{})
+	cmd := s.command(ctx, "", "events", "--json")
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	t.Cleanup(func() { cancel(); <-ended })
+	return func() string {
+		t.Helper()
+		select {
+		case <-ended:
+		case <-waittest.Late(t):
+			t.Fatal("tokenkeeper events did not end with the supervisor")
+		}
+		return out.String()
+	}
+}
