@@ -1,6 +1,7 @@
-"""What every Tokenkeeper sink in Python needs: it makes a process a plugin.
+"""What every Tokenkeeper plugin in Python needs: it makes a process a plugin.
 
-A sink is a subclass of Sink; serve() runs it. The rest is what the supervisor
+A sink is built with tokenkeeper_sink, a provider with tokenkeeper_provider; both
+use this file, which is the same in both examples. It is what the supervisor
 expects of a plugin's process, in any language:
 
 - It runs only when the supervisor starts it, and says in the first line of its
@@ -11,7 +12,7 @@ expects of a plugin's process, in any language:
 - It ends, after the calls in flight, when the lifeline does, because then the
   supervisor has let go of it or is dead, and on GRPCController.Shutdown. SIGTERM,
   SIGHUP, SIGABRT and SIGINT mean nothing: a service manager sends them to
-  everybody, while there may be something left to deliver.
+  everybody, while there may be something left to do.
 - Its log is JSON lines on standard error, in hclog's layout.
 
 It needs python3-grpcio, python3-protobuf and python3-cryptography.
@@ -36,99 +37,86 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 COOKIE = ("TOKENKEEPER_PLUGIN", "f3e4ab4a-provider")
-PROTOCOL_VERSION = "1"
 LIFELINE = "TOKENKEEPER_LIFELINE_FD"
-SERVICE = "tokenkeeper.sink.v1.Sink"
 GRACE_SECONDS = 30  # for the calls in flight at the end
-# Threads are made when they are needed. Beside the deliveries in flight (at most
-# max_concurrent of the configuration, 4 by default) there must always be one to
-# answer Ping, or the supervisor takes the process for hung.
+# Threads are made when they are needed. Beside the calls in flight there must
+# always be one to answer Ping, or the supervisor takes the process for hung.
 MAX_THREADS = 128
 
-log = logging.getLogger("sink")
+log = logging.getLogger("plugin")
 
 
-def _load_messages():
-    """Builds the message classes from the descriptors of the wire contract.
+class Contract:
+    """The messages of a wire contract, built from its descriptors.
 
     Code that protoc generates runs with some versions of the protobuf library
     and not with others; descriptors are data, and every version reads them.
     """
-    factory = getattr(message_factory, "GetMessageClass", None)
-    if factory is None:  # before protobuf 4.22
-        factory = message_factory.MessageFactory().GetPrototype
-    files = descriptor_pb2.FileDescriptorSet()
-    here = os.path.dirname(os.path.realpath(__file__))
-    with open(os.path.join(here, "sink_v1.protoset"), "rb") as f:
-        files.ParseFromString(f.read())
-    pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
-        pool.AddSerializedFile(file.SerializeToString())
-    service = pool.FindServiceByName(SERVICE)
-    return {m.name: (factory(m.input_type), factory(m.output_type)) for m in service.methods}
 
+    def __init__(self, protoset, service):
+        files = descriptor_pb2.FileDescriptorSet()
+        here = os.path.dirname(os.path.realpath(__file__))
+        with open(os.path.join(here, protoset), "rb") as f:
+            files.ParseFromString(f.read())
+        self._class_of = getattr(message_factory, "GetMessageClass", None)
+        if self._class_of is None:  # before protobuf 4.22
+            self._class_of = message_factory.MessageFactory().GetPrototype
+        self._pool = descriptor_pool.DescriptorPool()
+        for file in files.file:
+            self._pool.AddSerializedFile(file.SerializeToString())
+        self.service = service
+        # call -> (class of the request, class of the response)
+        self.calls = {
+            m.name: (self._class_of(m.input_type), self._class_of(m.output_type))
+            for m in self._pool.FindServiceByName(service).methods
+        }
 
-MESSAGES = _load_messages()  # call -> (class of the request, class of the response)
+    def message(self, name):
+        """The class of a message, by its full name."""
+        return self._class_of(self._pool.FindMessageTypeByName(name))
 
+    def handler(self, call, answer):
+        """answer(request, response, context) fills the response of a call in."""
+        request_class, response_class = self.calls[call]
 
-class Failure(Exception):
-    """A call failed, and trying again may help. The text is for people and logs
-    and must hold no secret."""
+        def handle(request, context):
+            response = response_class()
+            answer(request, response, context)
+            return response
 
-    code = grpc.StatusCode.INTERNAL
-
-
-class Absent(Failure):
-    """The consumer is not running, which is no failure."""
-
-    code = grpc.StatusCode.FAILED_PRECONDITION
-
-
-class Refused(Failure):
-    """This version can't be delivered, and trying again would not help."""
-
-    code = grpc.StatusCode.INVALID_ARGUMENT
-
-
-class NothingStored(Failure):
-    """Of restore: the destination holds nothing of the account."""
-
-    code = grpc.StatusCode.NOT_FOUND
-
-
-class Sink:
-    """One kind of destination. Each method gets a message of sink.proto, where
-    the rules stand, and fills the response in. Calls for different accounts come
-    at the same time, in threads of their own. restore, test and notify are
-    optional: what a subclass has is found out."""
-
-    name = ""
-    version = ""
-    settings = ()  # dicts with name, description, default_value, required, one_of, secret, steers
-
-    def deliver(self, request, response):
-        raise NotImplementedError
-
-    restore = test = notify = None
-
-
-def serve(sink):
-    """Runs the sink until the supervisor ends the process."""
-    if os.environ.get(COOKIE[0]) != COOKIE[1]:
-        sys.exit(
-            "This is a Tokenkeeper sink: a plugin, not a program to run by hand.\n"
-            'Name it in "command:" of a sink in tokenkeeper.yaml, and start "tokenkeeper run".'
+        return grpc.unary_unary_rpc_method_handler(
+            handle,
+            request_deserializer=request_class.FromString,
+            response_serializer=lambda message: message.SerializeToString(),
         )
-    _log_to_supervisor()
-    ending = threading.Event()
+
+
+def hosted(kind, use):
+    """Ends a process that a person started by hand, and sends the log of any other
+    to the supervisor."""
+    if os.environ.get(COOKIE[0]) != COOKIE[1]:
+        sys.exit("This is a Tokenkeeper %s: a plugin, not a program to run by hand.\n"
+                 '%s in tokenkeeper.yaml, and start "tokenkeeper run".' % (kind, use))
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Lines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.raiseExceptions = False  # a supervisor that was killed reads no log
+
+
+def serve(contract, answers, ending, version="1"):
+    """Serves the calls of a contract until ending is set, which the supervisor
+    does. What is in flight then is not waited for: server.stop(seconds) of the
+    returned server does that."""
     held = _watch_lifeline(ending)
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGINT,
+                   signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda *_: held or ending.set())
 
     server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=MAX_THREADS))
+    calls = {call: contract.handler(call, answer) for call, answer in answers.items()}
     server.add_generic_rpc_handlers(
         (
-            grpc.method_handlers_generic_handler(SERVICE, _handlers(sink)),
+            grpc.method_handlers_generic_handler(contract.service, calls),
             # Both speak protobuf's encoding, but nothing has to be read:
             # HealthCheckResponse{status: SERVING}, and Empty{}.
             grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": _raw(lambda: b"\x08\x01")}),
@@ -136,64 +124,26 @@ def serve(sink):
         )
     )
     # The supervisor gives a directory; other hosts of go-plugin may not.
-    socket = os.path.join(os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp(), "sink")
+    socket = os.path.join(os.environ.get("PLUGIN_UNIX_SOCKET_DIR") or tempfile.mkdtemp(), "plugin")
     credentials, certificate = _mutual_tls()
     if not server.add_secure_port("unix:" + socket, credentials):
-        sys.exit("the sink can't listen on " + socket)
+        sys.exit("the plugin can't listen on " + socket)
     server.start()
-    print("1|" + PROTOCOL_VERSION + "|unix|" + socket + "|grpc|" + certificate, flush=True)
+    print("1|" + version + "|unix|" + socket + "|grpc|" + certificate, flush=True)
     ending.wait()
-    server.stop(GRACE_SECONDS).wait()
+    return server
 
 
-def _handlers(sink):
-    def describe(_, response):
-        response.name, response.version = sink.name, sink.version
-        for setting in sink.settings:
-            response.settings.add(**setting)
-        response.restorer = sink.restore is not None
-        response.tester = sink.test is not None
-        response.notifier = sink.notify is not None
-
-    calls = {
-        "Describe": describe,
-        "Ping": lambda *_: None,
-        "Deliver": sink.deliver,
-        "Restore": sink.restore,
-        "Test": sink.test,
-        "Notify": sink.notify,
-    }
-    return {name: _handler(name, call) for name, call in calls.items() if call is not None}
-
-
-def _handler(name, call):
-    request_class, response_class = MESSAGES[name]
-
-    def handle(request, context):
-        response = response_class()
-        try:
-            call(request, response)
-            return response
-        except Failure as failure:
-            code, text = failure.code, str(failure)
-        except Exception as fault:
-            # Its text may hold a token: its type and the place are all that is told.
-            place = fault.__traceback__
-            while place.tb_next is not None:
-                place = place.tb_next
-            file = os.path.basename(place.tb_frame.f_code.co_filename)
-            code = grpc.StatusCode.INTERNAL
-            text = "a fault in the sink: %s at %s:%d" % (type(fault).__name__, file, place.tb_lineno)
-            log.error(text)
-        context.set_code(code)
-        context.set_details(text)
-        return response
-
-    return grpc.unary_unary_rpc_method_handler(
-        handle,
-        request_deserializer=request_class.FromString,
-        response_serializer=lambda message: message.SerializeToString(),
-    )
+def tell_fault(kind, fault):
+    """Logs an exception that nobody expected, and returns what may be told of it:
+    its type and the place. Its text may hold a token."""
+    place = fault.__traceback__
+    while place.tb_next is not None:
+        place = place.tb_next
+    file = os.path.basename(place.tb_frame.f_code.co_filename)
+    text = "a fault in the %s: %s at %s:%d" % (kind, type(fault).__name__, file, place.tb_lineno)
+    log.error(text)
+    return text
 
 
 def _raw(answer):
@@ -204,7 +154,7 @@ def _mutual_tls():
     """Makes this process's certificate, and trusts the supervisor's alone."""
     peer = os.environ.get("PLUGIN_CLIENT_CERT", "")
     if not peer:
-        sys.exit("the sink got no certificate of its supervisor (PLUGIN_CLIENT_CERT)")
+        sys.exit("the plugin got no certificate of its supervisor (PLUGIN_CLIENT_CERT)")
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -260,10 +210,3 @@ class _Lines(logging.Formatter):
             "@message": record.getMessage(),
             "@timestamp": datetime.datetime.now(datetime.timezone.utc).isoformat(),
         })
-
-
-def _log_to_supervisor():
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Lines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.raiseExceptions = False  # a supervisor that was killed reads no log

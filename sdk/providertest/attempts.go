@@ -16,7 +16,7 @@ import (
 
 func testSameAttempt(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
-	p := s.start(t, t.TempDir())
+	p := s.fresh(t)
 	first, err := s.next(call(t), p.Remote, s.request("one", b))
 	if err != nil {
 		t.Fatalf("%s: %v", s.name(), err)
@@ -163,7 +163,7 @@ func testSpoolIsNamed(t *testing.T, s Suite) {
 
 func testUnsettledBlocks(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
-	p := s.start(t, t.TempDir())
+	p := s.fresh(t)
 	if _, err := s.next(call(t), p.Remote, s.request("one", b)); err != nil {
 		t.Fatalf("%s: %v", s.name(), err)
 	}
@@ -200,7 +200,7 @@ func testLoginBeside(t *testing.T, s, login Suite) {
 		s.grant(s.access(newAccess), newRefresh)(w, r)
 	})
 	logins := login.newBroker(t, login.grant(s.access("access of the login"), "refresh of the login"))
-	p := s.start(t, t.TempDir())
+	p := s.fresh(t)
 	done := s.underWay(t, p, b, arrived)
 	token, err := login.next(call(t), p.Remote, login.request("login", logins))
 	close(release)
@@ -233,7 +233,7 @@ func testConcurrent(t *testing.T, s Suite) {
 	all := make(chan struct{})
 	patience, cancel := waittest.Context(t.Context(), 5)
 	defer cancel()
-	p := s.start(t, t.TempDir())
+	p := s.fresh(t)
 	ctx := call(t)
 	var calls sync.WaitGroup
 	for i := range accounts {

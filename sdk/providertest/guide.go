@@ -45,17 +45,17 @@ func (s Suite) begins(shape sdk.LoginShape) http.HandlerFunc {
 func (s Suite) begin(t *testing.T) (Suite, error) {
 	t.Helper()
 	var err error
-	s.begun, err = s.start(t, t.TempDir()).BeginLogin(call(t), s.beginning(s.shape, s.beside(t, s.begins(s.shape))))
+	s.begun, err = s.fresh(t).BeginLogin(call(t), s.beginning(s.shape, s.beside(t, s.begins(s.shape))))
 	return s, err
 }
 
 // testBeginLogin: each declared shape can be begun as often as one likes, and no other
 // one. A login that has begun is nothing that could be lost.
 func testBeginLogin(t *testing.T, s Suite) {
-	if _, ok := s.New().(sdk.LoginGuide); !ok {
+	if !s.described.LoginGuide {
 		t.Skip("no sdk.LoginGuide")
 	}
-	d, err := s.start(t, t.TempDir()).Describe(call(t))
+	d, err := s.fresh(t).Describe(call(t))
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
@@ -98,7 +98,7 @@ func testBegin(t *testing.T, s Suite) {
 // asks says whether a login of the shape begins with a request to the broker.
 func (s Suite) asks(t *testing.T) bool {
 	b := s.beside(t, s.begins(s.shape))
-	_, err := s.start(t, t.TempDir()).BeginLogin(call(t), s.beginning(s.shape, b))
+	_, err := s.fresh(t).BeginLogin(call(t), s.beginning(s.shape, b))
 	return err == nil && len(b.posts()) > 0
 }
 
@@ -140,7 +140,7 @@ func safe(u *url.URL) bool {
 
 func testBeginsNot(t *testing.T, s Suite) {
 	b := s.beside(t, s.begins(s.shape))
-	if login, err := s.start(t, t.TempDir()).BeginLogin(call(t), s.beginning(s.shape, b)); err == nil {
+	if login, err := s.fresh(t).BeginLogin(call(t), s.beginning(s.shape, b)); err == nil {
 		t.Errorf("a login of the shape %q has begun, as %q, and Description.Logins does not list it", s.shape, login.Shape)
 	}
 	b.wantPosts(t, 0)
@@ -166,7 +166,7 @@ func testPending(t *testing.T, s Suite) {
 			answers[n-1](w, r)
 		}
 	})
-	p := s.start(t, t.TempDir())
+	p := s.fresh(t)
 	for i := range waits {
 		attempt := []string{"one", "two"}[i]
 		_, err := s.next(call(t), p.Remote, s.request(attempt, b))
@@ -185,7 +185,7 @@ func testPending(t *testing.T, s Suite) {
 	}
 	s.wantToken(t, token, s.access(newAccess), newRefresh)
 	for why, body := range ends {
-		_, err := s.next(call(t), s.start(t, t.TempDir()).Remote, s.request("one", s.newBroker(t, respond(400, "application/json", body))))
+		_, err := s.next(call(t), s.fresh(t).Remote, s.request("one", s.newBroker(t, respond(400, "application/json", body))))
 		if sdk.KindOf(err) != sdk.KindInvalidGrant {
 			t.Errorf("%s: %v, want an error of the kind invalid_grant, since nobody can end this login any more (RFC 8628, section 3.5)", why, err)
 		}
@@ -199,7 +199,7 @@ func testForgedPost(t *testing.T, s Suite) {
 		t.Skip("nothing is posted")
 	}
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
-	p := s.start(t, t.TempDir())
+	p := s.fresh(t)
 	for what, post := range map[string]string{
 		"nothing": "", "an empty object": "{}", "null": "null", "a page": "<html>" + bodyText + "</html>",
 		"what is cut off": s.handedIn(s.request("", b))[:1],

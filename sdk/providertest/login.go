@@ -15,9 +15,9 @@ const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
 func testLogin(t *testing.T, s Suite) {
 	s.Broker = s.words
-	if _, ok := s.New().(sdk.Authorizer); !ok {
+	if !s.described.Authorizer {
 		b := s.newBroker(t, hangUp)
-		_, err := s.start(t, t.TempDir()).Exchange(call(t), s.exchange("one", b))
+		_, err := s.fresh(t).Exchange(call(t), s.exchange("one", b))
 		if err == nil {
 			t.Error("a provider that is no sdk.Authorizer exchanged a code")
 		}
@@ -38,7 +38,7 @@ func (s Suite) exchange(attempt string, b *broker) sdk.ExchangeRequest {
 
 func testAuthCodeURL(t *testing.T, s Suite) {
 	b := s.newBroker(t, hangUp)
-	raw, err := s.start(t, t.TempDir()).AuthCodeURL(call(t), sdk.AuthRequest{
+	raw, err := s.fresh(t).AuthCodeURL(call(t), sdk.AuthRequest{
 		Account: s.account("main", b), State: "state-1", CodeVerifier: verifier,
 	})
 	if err != nil {
@@ -103,7 +103,7 @@ func testExchange(t *testing.T, s Suite) {
 	}
 
 	lost := s.newBroker(t, hangUp)
-	_, err = s.start(t, t.TempDir()).Exchange(call(t), s.exchange("three", lost))
+	_, err = s.fresh(t).Exchange(call(t), s.exchange("three", lost))
 	if sdk.KindOf(err) != sdk.KindAmbiguous {
 		t.Errorf("an exchange whose answer was lost: %v, want an error of the kind ambiguous", err)
 	}

@@ -15,7 +15,7 @@ func testMintNeedsNoToken(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	req := s.request("one", b)
 	req.Attempt.Version, req.Token = 0, sdk.Token{}
-	a, err := s.answer(call(t), s.start(t, t.TempDir()).Remote, req)
+	a, err := s.answer(call(t), s.fresh(t).Remote, req)
 	if err != nil {
 		t.Fatalf("a mint of an account that has no token: %v", err)
 	}

@@ -31,7 +31,7 @@ func testOddSuccesses(t *testing.T, s Suite) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := s.newBroker(t, tt.answer)
-			token, err := s.next(call(t), s.start(t, t.TempDir()).Remote, s.request("one", b))
+			token, err := s.next(call(t), s.fresh(t).Remote, s.request("one", b))
 			switch {
 			case err == nil && token.RefreshToken.Reveal() == s.given(newRefresh) && token.AccessToken.Reveal() == tt.access:
 			case err == nil:

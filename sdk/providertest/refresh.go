@@ -23,12 +23,14 @@ func call(t *testing.T) context.Context {
 }
 
 func testDescribe(t *testing.T, s Suite) {
-	cancelled, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := s.New().Describe(cancelled); err != nil {
-		t.Errorf("Describe must touch nothing that a cancelled context stops, such as the network: %v", err)
+	if s.New != nil {
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.New().Describe(cancelled); err != nil {
+			t.Errorf("Describe must touch nothing that a cancelled context stops, such as the network: %v", err)
+		}
 	}
-	d, err := s.start(t, t.TempDir()).Describe(call(t))
+	d, err := s.fresh(t).Describe(call(t))
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
@@ -84,7 +86,7 @@ func testNext(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	before := time.Now()
 	req := s.request("one", b)
-	a, err := s.answer(call(t), s.start(t, t.TempDir()).Remote, req)
+	a, err := s.answer(call(t), s.fresh(t).Remote, req)
 	if errors.Is(err, sdk.ErrUnimplemented) {
 		t.Fatal("Refresh is not implemented, and the description does not say so: embed sdk.NoRefresh in the provider")
 	} else if err != nil {
@@ -130,7 +132,7 @@ func testNoRefreshToken(t *testing.T, s Suite) {
 		t.Skip("no answer carries one")
 	}
 	b := s.newBroker(t, s.grant(s.access(newAccess), ""))
-	token, err := s.next(call(t), s.start(t, t.TempDir()).Remote, s.request("one", b))
+	token, err := s.next(call(t), s.fresh(t).Remote, s.request("one", b))
 	if err != nil {
 		t.Fatalf("an answer without a refresh token is a good one (RFC 6749, section 6): %v", err)
 	}
@@ -184,7 +186,7 @@ func testFailures(t *testing.T, s Suite) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := s.newBroker(t, tt.answer)
-			_, err := s.next(call(t), s.start(t, t.TempDir()).Remote, s.request("one", b))
+			_, err := s.next(call(t), s.fresh(t).Remote, s.request("one", b))
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -227,7 +229,7 @@ func (s Suite) tells(text string) bool {
 func testNothingListens(t *testing.T, s Suite) {
 	req := s.request("one", s.newBroker(t, hangUp))
 	s.PointTo(&req.Account, "http://"+deafAddress(t)+"/token")
-	_, err := s.next(call(t), s.start(t, t.TempDir()).Remote, req)
+	_, err := s.next(call(t), s.fresh(t).Remote, req)
 	if err == nil {
 		t.Fatal("no error although nothing listens")
 	}

@@ -13,7 +13,7 @@ func testRotation(t *testing.T, s Suite) {
 	if s.way != refreshes {
 		t.Skip("there is no refresh token that could be replaced")
 	}
-	d, err := s.start(t, t.TempDir()).Describe(call(t))
+	d, err := s.fresh(t).Describe(call(t))
 	if err != nil {
 		t.Fatalf("Describe: %v", err)
 	}
@@ -23,7 +23,7 @@ func testRotation(t *testing.T, s Suite) {
 	}
 	for what, refresh := range answers {
 		b := s.newBroker(t, s.grant(s.access(newAccess), refresh))
-		token, err := s.start(t, t.TempDir()).Refresh(call(t), s.request("one", b))
+		token, err := s.fresh(t).Refresh(call(t), s.request("one", b))
 		if err != nil {
 			t.Fatalf("a refresh whose answer holds %s: %v", what, err)
 		}

@@ -2,7 +2,6 @@ package providertest
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,11 +49,17 @@ func (s Suite) host(t *testing.T, dir string) (*hosted.Process, *sdk.Remote) {
 		env = append(env, serveVariable+"="+s.test)
 	}
 	cmd.Env = env
-	p, err := hosted.Start(cmd, sdk.PluginName, io.Discard)
+	log := &hosted.Log{}
+	p, err := hosted.Start(cmd, sdk.PluginName, log)
 	if err != nil {
-		t.Fatalf("%v\nIf the test's own program can't be a provider, set Program.", err)
+		t.Fatalf("%v\n%s\nIf the test's own program can't be a provider, set Program.", err, log)
 	}
-	t.Cleanup(p.Kill)
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() && log.String() != "" {
+			t.Logf("the process wrote:\n%s", log)
+		}
+	})
 	return p, sdk.NewRemote(p.Conn)
 }
 

@@ -8,6 +8,10 @@
 //		})
 //	}
 //
+// A provider in another language is tested by its program alone:
+//
+//	providertest.Run(t, providertest.Suite{Program: []string{"./tokenkeeper-provider-mybroker"}})
+//
 // The suite runs the provider as the supervisor does: over the wire contract,
 // with a real spool, through the death of its process, and as a process of its
 // own that is sent signals. The authorization
@@ -24,10 +28,12 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
-// Suite says which provider to test and how its broker talks. Only New is
-// required.
+// Suite says which provider to test and how its broker talks. New or Program is
+// required, and nothing else.
 type Suite struct {
-	// New returns a provider as it is in a fresh process.
+	// New returns a provider as it is in a fresh process. Nil: all rules are held
+	// against processes of Program, and the few that look at a provider from within
+	// are left out.
 	New func() sdk.Provider
 	// Program is the provider's program with its arguments, for the rules that
 	// need a process of its own. Nil: the test's own program is run once more,
@@ -52,7 +58,9 @@ type Suite struct {
 	// redirect address with secret as its code and a state, otherwise secret itself.
 	HandIn func(shape sdk.LoginShape, secret string) string
 
-	test      string    // that calls Run
+	test      string   // that calls Run
+	standing  *process // of Program, for the rules that need no fresh one; nil: each gets its own
+	described sdk.Description
 	born      time.Time // of the suite's JWTs
 	words     Broker    // Broker, whole
 	noRefresh bool      // the provider knows no refresh tokens
@@ -77,9 +85,16 @@ const (
 // Run runs the whole suite, each rule as a subtest of its own.
 func Run(t *testing.T, s Suite) {
 	t.Helper()
+	if s.New == nil && len(s.Program) == 0 {
+		t.Fatal("providertest: set New or Program")
+	}
 	s.serveIfAsked(t)
 	s = s.complete(t)
+	if s.New == nil {
+		s.standing = s.start(t, t.TempDir())
+	}
 	d := s.known(t)
+	s.described = d
 	s.noRefresh, s.keys = d.NoRefresh, s.keysOf(d)
 	turns := turnsOf(d)
 	s = s.on(turns[0])

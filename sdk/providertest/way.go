@@ -73,7 +73,7 @@ func turnsOf(d sdk.Description) []turn {
 // testDescribe, and taken for one with refresh tokens.
 func (s Suite) known(t *testing.T) sdk.Description {
 	t.Helper()
-	d, err := s.start(t, t.TempDir()).Describe(call(t))
+	d, err := s.fresh(t).Describe(call(t))
 	if err != nil {
 		return sdk.Description{}
 	}

@@ -12,7 +12,7 @@ import (
 // made for one request. The suite's server looks at every one.
 func testWording(t *testing.T, s Suite) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
-	p := s.start(t, t.TempDir())
+	p := s.fresh(t)
 	for _, attempt := range []string{"one", "two"} {
 		if _, err := s.next(call(t), p.Remote, s.request(attempt, b)); err != nil {
 			t.Fatalf("%s: %v", s.name(), err)
@@ -22,7 +22,7 @@ func testWording(t *testing.T, s Suite) {
 		}
 	}
 	b.wantPosts(t, 2)
-	if _, logsIn := s.New().(sdk.Authorizer); !logsIn || len(s.Broker.Resource) == 0 {
+	if !s.described.Authorizer || len(s.Broker.Resource) == 0 {
 		return
 	}
 	raw, err := p.AuthCodeURL(call(t), sdk.AuthRequest{Account: s.account("main", b), State: "state-1", CodeVerifier: verifier})
@@ -53,7 +53,7 @@ func testErrorInsideSuccess(t *testing.T, s Suite) {
 		t.Run(tt.name, func(t *testing.T) {
 			status, body := s.Broker.Failure(tt.access, tt.refresh)
 			b := s.newBroker(t, respond(status, "application/json", body))
-			token, err := s.next(call(t), s.start(t, t.TempDir()).Remote, s.request("one", b))
+			token, err := s.next(call(t), s.fresh(t).Remote, s.request("one", b))
 			kind := sdk.KindOf(err)
 			switch {
 			case err != nil:

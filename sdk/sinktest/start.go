@@ -1,13 +1,11 @@
 package sinktest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"os/exec"
-	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -33,7 +31,7 @@ type running struct {
 // inProcess serves a fresh sink over an in-memory connection.
 func (s Suite) inProcess(t *testing.T) running {
 	t.Helper()
-	log := &buffer{}
+	log := &hosted.Log{}
 	before := slog.Default()
 	logger := slog.New(slog.NewJSONHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	slog.SetDefault(logger)
@@ -58,29 +56,11 @@ func (s Suite) inProcess(t *testing.T) running {
 // program starts the sink's program as the supervisor does.
 func (s Suite) program(t *testing.T) running {
 	t.Helper()
-	log := &buffer{}
+	log := &hosted.Log{}
 	process, err := hosted.Start(exec.Command(s.Program[0], s.Program[1:]...), sdk.SinkPluginName, log)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	t.Cleanup(process.Kill)
 	return running{sink: sdk.NewRemoteSink(process.Conn), log: log, process: process}
-}
-
-// buffer is what a sink has written so far.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
