@@ -7,7 +7,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
@@ -102,6 +104,40 @@ func TestInspect(t *testing.T) {
 	}
 	if info.SHA256 != sum || info.Path != self || info.Protocol != 1 || info.Description.Version != "v1" {
 		t.Errorf("info %+v", info)
+	}
+}
+
+// A provider has a spool's folder of its own whenever it starts, also to be asked who it
+// is: one in another language may not come so far without it.
+func TestSpoolDirIsThereBeforeTheStart(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	open := filepath.Join(root, "open")
+	if err := os.Mkdir(open, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{filepath.Join(root, "state", "spool", "real"), open} {
+		c := Command{Name: "real", Path: self, Args: []string{"provider", "spool"}, SpoolDir: dir, SocketDir: shortDir(t)}
+		info, err := Inspect(t.Context(), c)
+		mode, asked, _ := strings.Cut(info.Version, " ")
+		if err != nil || mode != "drwx------" || asked == dir || asked == "" {
+			t.Errorf("asked who it is: its spool is %q (%v)", info.Version, err)
+		}
+		if _, err := os.Stat(asked); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", asked, err)
+		}
+		in, err := c.Launch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := sdk.NewRemote(in.Conn()).Describe(t.Context())
+		in.End(5 * time.Second)
+		if err != nil || d.Version != "drwx------ "+dir {
+			t.Errorf("started: its spool is %q (%v), want %s", d.Version, err, dir)
+		}
 	}
 }
 

@@ -101,6 +101,7 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 		secrets = hearsay.New()
 	}
 	out := newOutputLog(log.With(c.Kind.String(), c.Name), secrets)
+	c.makeSpoolDir()
 	cmd.Env = c.environment()
 	p := newChild(cmd, out)
 	p.pinned = pinned

@@ -42,6 +42,19 @@ func (c Command) environment() []string {
 	return append(env, c.Env...)
 }
 
+// makeSpoolDir makes the folder of the spool before the provider starts, and the
+// provider's user's alone: a program in another language need not know how. A disk
+// that takes nothing must not keep a provider from starting, which says so itself.
+func (c Command) makeSpoolDir() {
+	if c.SpoolDir == "" {
+		return
+	}
+	_ = os.MkdirAll(c.SpoolDir, 0o700)
+	if info, err := os.Stat(c.SpoolDir); err == nil && info.Mode().Perm()&0o077 != 0 {
+		_ = os.Chmod(c.SpoolDir, info.Mode().Perm()&0o700)
+	}
+}
+
 // longestSocketDir leaves room, in the 107 bytes of a socket's path
 // (unix(7)), for what go-plugin puts behind it:
 // /plugin-dir4294967295/plugin4294967295.

@@ -28,7 +28,8 @@ type Info struct {
 }
 
 // Inspect starts a provider's program, asks it who it is, and ends it. It
-// spends nothing and touches no spool. On an error the fields that are known
+// spends nothing, and the spool that it gives the provider is none of a
+// supervisor's: it goes with the process. On an error the fields that are known
 // are set; a [*Fault] says what a person has to change.
 func Inspect(ctx context.Context, c Command) (Info, error) { return inspect(ctx, c, c.Name) }
 
@@ -57,8 +58,14 @@ func inspect(ctx context.Context, c Command, name string) (Info, error) {
 	if info.SHA256, err = c.verify(path, program); err != nil {
 		return info, err
 	}
-	// A running supervisor's sockets are not touched.
-	c.SpoolDir, c.SocketDir = "", ""
+	// A running supervisor's sockets and spool are not touched.
+	c.SocketDir, c.SpoolDir, c.SpoolFallback, c.HandOver = "", "", "", 0
+	if c.Kind == Provider {
+		if c.SpoolDir, err = os.MkdirTemp("", "tokenkeeper-spool-"); err != nil {
+			return info, fmt.Errorf("make a folder for the spool of provider %s, which is asked who it is: %w", c.Name, err)
+		}
+		defer func() { _ = os.RemoveAll(c.SpoolDir) }()
+	}
 	in, err := c.launch(ctx)
 	if err != nil {
 		return info, err

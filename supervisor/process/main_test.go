@@ -66,6 +66,13 @@ func (p realProvider) Describe(context.Context) (sdk.Description, error) {
 			os.Exit(2)
 		case "panic":
 			panic("a secret")
+		case "spool":
+			dir := os.Getenv(sdk.EnvSpoolDir)
+			info, err := os.Stat(dir)
+			if err != nil {
+				return sdk.Description{}, err
+			}
+			return sdk.Description{Name: "real", Version: info.Mode().String() + " " + dir}, nil
 		case "chatter":
 			slog.Warn("structured", "account", "a1", "count", 3)
 			fmt.Fprintln(p.stderr, `{"@message": 7, "@level": []}`)
