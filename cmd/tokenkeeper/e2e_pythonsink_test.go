@@ -23,20 +23,34 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
-// pythonSink installs the example in a folder of the user that runs the test,
-// who need not own the clone, and returns its program. Its Python is Debian's,
-// because that one has the packages that it needs.
-func pythonSink(t *testing.T) string {
+// pythonExample does what the README of an example in Python says to install it, in a
+// folder of the user that runs the test, who need not own the clone, and returns its
+// program. Its Python is Debian's, because that one has the packages that it needs.
+func pythonExample(t *testing.T, name, program string) string {
 	t.Helper()
 	const packages = "python3-grpcio, python3-protobuf and python3-cryptography"
 	if out, err := exec.Command("/usr/bin/python3", "-c", "import grpc, google.protobuf, cryptography").CombinedOutput(); err != nil {
 		t.Skipf("/usr/bin/python3 does not have %s: %v %s", packages, err, out)
 	}
-	dir := filepath.Join(t.TempDir(), "sink-python")
-	if err := os.CopyFS(dir, os.DirFS(example("sink-python"))); err != nil {
-		t.Fatal(err)
+	lib := t.TempDir()
+	for _, block := range fenced(t, example(name+"/README.md"), "sh") {
+		for line := range strings.Lines(block) {
+			if !strings.HasPrefix(line, "install ") {
+				continue // of packages, which takes root and the network
+			}
+			cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.ReplaceAll(line, "/usr/local/lib/", lib+"/"))
+			cmd.Dir = example(name)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, out)
+			}
+		}
 	}
-	return filepath.Join(dir, "tokenkeeper-sink-python-files")
+	return filepath.Join(lib, program, program)
+}
+
+func pythonSink(t *testing.T) string {
+	t.Helper()
+	return pythonExample(t, "sink-python", "tokenkeeper-sink-python-files")
 }
 
 // TestPythonSinkKeepsTheContract runs the suite of sinks that are plugins with

@@ -59,7 +59,7 @@ func TestExamplesAreTrusted(t *testing.T) {
 // setExampleSecrets sets what the examples refer to.
 func setExampleSecrets(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD", "ACME_CLIENT_ID", "ACME_CLIENT_SECRET"} {
+	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD", "ACME_CLIENT_ID", "ACME_CLIENT_SECRET", "BROKER_CLIENT_ID", "BROKER_CLIENT_SECRET"} {
 		t.Setenv(name, "of-the-"+name)
 	}
 	t.Setenv("HOOK_SECRET", "whsec_MTIz")
@@ -138,7 +138,7 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 	}
 	must(os.Chmod(root, 0o755))
 	for _, dir := range []string{"etc/tokenkeeper/secrets", "etc/tokenkeeper/certs", "var/lib/bots", "run/bot", "run/tokenkeeper", "mnt/other-disk", "opt/other", "opt/acme", "opt/tokenkeeper",
-		"usr/local/bin", "usr/local/lib/tokenkeeper/plugins"} {
+		"usr/local/bin", "usr/local/lib/tokenkeeper/plugins", "usr/local/lib/tokenkeeper-provider-python-broker"} {
 		must(os.MkdirAll(at(dir), 0o755))
 	}
 	// What systemd makes (systemd.exec(5)): the state directory of a user that is
@@ -151,6 +151,7 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 		"run/credentials/tokenkeeper.service/schwab_app_secret": "secret", "etc/tokenkeeper/secrets/schwab.yaml": "app_key: key\napp_secret: secret\n",
 		"etc/tokenkeeper/secrets/redis.yaml": "password: secret\n",
 		"opt/other/provider":                 "#!/bin/sh\n", "opt/acme/tokenkeeper-provider-acme": "#!/bin/sh\n", "opt/tokenkeeper/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
+		"usr/local/lib/tokenkeeper-provider-python-broker/tokenkeeper-provider-python-broker": "#!/bin/sh\n",
 		"usr/local/bin/on-token": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-acme": "#!/bin/sh\n",
 		"usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-redis": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
 	} {

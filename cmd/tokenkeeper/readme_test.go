@@ -116,13 +116,24 @@ func TestDocumentedTestsExist(t *testing.T) {
 	}
 }
 
-// TestDocumentedProgramsCompile takes the whole programs out of the READMEs.
+// fragments are blocks of Go that are no whole program: what has to stand around them,
+// and in the place of "…". What is not here is compiled by the test of package sdk.
+var fragments = map[string]struct{ before, dots, after string }{
+	"sdk/client/README.md": {
+		"package main\n\nimport (\n\t\"context\"\n\t\"net/http\"\n\t\"time\"\n\n\t\"github.com/tokenkeeper/tokenkeeper/sdk/client\"\n)\n\nfunc main() {\n\tctx := context.Background()\n",
+		"_, _ = tok, err", "\t_, _, _, _ = tok, err, api, src\n}\n",
+	},
+}
+
+// TestDocumentedProgramsCompile takes the programs in Go out of the READMEs.
 func TestDocumentedProgramsCompile(t *testing.T) {
 	skipUnlessRaced(t) // it runs the compiler
 	programs := 0
 	for _, file := range readmes(t) {
 		for _, code := range fenced(t, file, "go") {
-			if !strings.HasPrefix(code, "package main\n") {
+			if f, is := fragments[inRepository(t, file)]; is {
+				code = f.before + strings.ReplaceAll(code, "…", f.dots) + f.after
+			} else if inRepository(t, file) == "sdk/README.md" { // by TestReadmePrograms
 				continue
 			}
 			programs++
@@ -137,6 +148,47 @@ func TestDocumentedProgramsCompile(t *testing.T) {
 	}
 	if programs == 0 {
 		t.Fatal("no README holds a program: this test would prove nothing")
+	}
+}
+
+// TestDocumentedBlocksAreTried: every block of every README is of a kind that some test
+// compiles, loads or runs.
+func TestDocumentedBlocksAreTried(t *testing.T) {
+	pictures := map[string]int{ // what is neither code nor configuration
+		"README.md": 1, "supervisor/README.md": 1, // the way of a token
+		"sdk/README.md":           1, // a handshake
+		"plugins/redis/README.md": 1, // rights: TestLeastRights of package redis
+	}
+	var examples strings.Builder // in Python
+	walk(t, func(path string) {
+		if strings.HasPrefix(inRepository(t, path), "examples/") && (filepath.Ext(path) == ".py" || strings.HasPrefix(filepath.Base(path), "tokenkeeper-")) {
+			examples.WriteString(readText(t, path))
+		}
+	})
+	blocks := 0
+	for _, file := range readmes(t) {
+		name := inRepository(t, file)
+		for _, match := range regexp.MustCompile("(?ms)^```([^\n]*)\n(.*?)^```$").FindAllStringSubmatch(readText(t, file), -1) {
+			blocks++
+			switch language, code := match[1], match[2]; language {
+			case "go": // TestDocumentedProgramsCompile, TestReadmePrograms
+			case "sh": // TestDocumentedCommandLines
+			case "yaml", "yaml fragment": // exampleConfigurations
+			case "python":
+				if !strings.Contains(examples.String(), "\n"+code) {
+					t.Errorf("%s has a block in Python that stands in no example:\n%s", name, code)
+				}
+			case "":
+				if pictures[name]--; pictures[name] < 0 {
+					t.Errorf("%s has a block without a language, which nothing tries:\n%s", name, code)
+				}
+			default:
+				t.Errorf("%s has a block in %q, which nothing tries", name, language)
+			}
+		}
+	}
+	if blocks < 40 {
+		t.Fatalf("found only %d blocks", blocks)
 	}
 }
 
