@@ -23,15 +23,22 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
-// pythonExample does what the README of an example in Python says to install it, in a
-// folder of the user that runs the test, who need not own the clone, and returns its
-// program. Its Python is Debian's, because that one has the packages that it needs.
+// pythonExample installs a plugin in Python in a folder of the user that runs the test,
+// who need not own the clone, and returns its program. Its Python is Debian's, because
+// that one has the packages that it needs.
 func pythonExample(t *testing.T, name, program string) string {
 	t.Helper()
 	const packages = "python3-grpcio, python3-protobuf and python3-cryptography"
 	if out, err := exec.Command("/usr/bin/python3", "-c", "import grpc, google.protobuf, cryptography").CombinedOutput(); err != nil {
 		t.Skipf("/usr/bin/python3 does not have %s: %v %s", packages, err, out)
 	}
+	return filepath.Join(installed(t, name), program, program)
+}
+
+// installed does what the README of an example says to install it, and returns what
+// stands for /usr/local/lib.
+func installed(t *testing.T, name string) string {
+	t.Helper()
 	lib := t.TempDir()
 	for _, block := range fenced(t, example(name+"/README.md"), "sh") {
 		for line := range strings.Lines(block) {
@@ -45,7 +52,7 @@ func pythonExample(t *testing.T, name, program string) string {
 			}
 		}
 	}
-	return filepath.Join(lib, program, program)
+	return lib
 }
 
 func pythonSink(t *testing.T) string {

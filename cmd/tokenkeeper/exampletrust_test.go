@@ -138,7 +138,7 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 	}
 	must(os.Chmod(root, 0o755))
 	for _, dir := range []string{"etc/tokenkeeper/secrets", "etc/tokenkeeper/certs", "var/lib/bots", "run/bot", "run/tokenkeeper", "mnt/other-disk", "opt/other", "opt/acme", "opt/tokenkeeper",
-		"usr/local/bin", "usr/local/lib/tokenkeeper/plugins", "usr/local/lib/tokenkeeper-provider-python-broker"} {
+		"usr/local/bin", "usr/local/lib/tokenkeeper/plugins", "usr/local/lib/tokenkeeper-provider-python-broker", "usr/local/lib/tokenkeeper-bots-schwab"} {
 		must(os.MkdirAll(at(dir), 0o755))
 	}
 	// What systemd makes (systemd.exec(5)): the state directory of a user that is
@@ -152,6 +152,7 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 		"etc/tokenkeeper/secrets/redis.yaml": "password: secret\n",
 		"opt/other/provider":                 "#!/bin/sh\n", "opt/acme/tokenkeeper-provider-acme": "#!/bin/sh\n", "opt/tokenkeeper/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
 		"usr/local/lib/tokenkeeper-provider-python-broker/tokenkeeper-provider-python-broker": "#!/bin/sh\n",
+		"usr/local/lib/tokenkeeper-bots-schwab/schwabdev_tokens.py":                           "#!/usr/bin/env python3\n",
 		"usr/local/bin/on-token": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-acme": "#!/bin/sh\n",
 		"usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-redis": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
 	} {

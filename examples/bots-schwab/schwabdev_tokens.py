@@ -63,7 +63,7 @@ def deliver(message, place):
         new["refresh_token_issued"] = old.get("refresh_token_issued") or new["access_token_issued"]
     elif moment(old.get("refresh_token_issued")) > moment(new["refresh_token_issued"]) + datetime.timedelta(minutes=1):
         # It ends the login before, as Schwab does, so ours is of no use to anybody.
-        return ("%s holds a newer login, which a bot has made; take it: %s --print %s | tokenkeeper import %s -"
+        return ("%s holds a newer login, which a bot has made; take it: %s --print %s | tokenkeeper import %s - --force"
                 % (place.path, os.path.abspath(sys.argv[0]), place.path, message.get("account", "ACCOUNT")))
     if moment(old.get("access_token_issued")) <= moment(new["access_token_issued"]):
         place.write(new)
