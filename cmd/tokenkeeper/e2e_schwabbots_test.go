@@ -37,7 +37,7 @@ if len(sys.argv) > 2:
     cur.execute("BEGIN EXCLUSIVE")
     cur.execute("DELETE FROM schwabdev")
     cur.execute("INSERT INTO schwabdev (access_token_issued, refresh_token_issued, access_token, refresh_token, id_token, expires_in, token_type, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (sys.argv[2], sys.argv[2], "the bot's access token", "the bot's refresh token", "", 1800, "Bearer", "api"))
+        (sys.argv[2], sys.argv[2], "bots-access-token", "bots-refresh-token", "", 1800, "Bearer", "api"))
     conn.commit()
 row = cur.execute("SELECT access_token_issued, refresh_token_issued, access_token, refresh_token, id_token, expires_in, token_type, scope FROM schwabdev LIMIT 1").fetchone()
 if row:
@@ -169,7 +169,7 @@ func TestBotsOfSchwabLibraries(t *testing.T) {
 	if got := s.tool(t, string(printed), "import", schwabAccount, "-", "--force"); got.code != exitOK {
 		t.Errorf("the bot's login is not taken: %+v", got)
 	}
-	if got := s.tool(t, "", "token", schwabAccount); strings.TrimSpace(got.stdout) != "the bot's access token" {
+	if got := s.tool(t, "", "token", schwabAccount); strings.TrimSpace(got.stdout) != "bots-access-token" {
 		t.Errorf("the token is not the bot's: %+v", got)
 	}
 	r.until(func(st control.Status) bool { return failureOf(st, "schwabdev3") == "" })

@@ -143,3 +143,27 @@ func members(e ast.Expr) (all []string) {
 	}
 	return all
 }
+
+// TestDocumentedTroublesExist: the alerts that the table of troubles names are types of
+// events.
+func TestDocumentedTroublesExist(t *testing.T) {
+	_, table, found := strings.Cut(readText(t, filepath.Join(repository, "configs", "README.md")), "\n### When something is wrong\n")
+	types := readText(t, filepath.Join(repository, "supervisor", "event", "event.go"))
+	names := 0
+	for line := range strings.Lines(table) {
+		columns := strings.Split(line, "|")
+		if len(columns) != 5 {
+			continue
+		}
+		for _, match := range regexp.MustCompile("`([a-z]+(?:_[a-z]+)+|ambiguous)`").FindAllStringSubmatch(columns[3], -1) {
+			if name := match[1]; strings.Contains(types, `= "`+name+`"`) {
+				names++
+			} else if !slices.Contains([]string{"allow_uids", "include_refresh_token", "state_dir"}, name) { // keys
+				t.Errorf("%s is no alert", name)
+			}
+		}
+	}
+	if !found || names < 15 {
+		t.Fatalf("the table names %d alerts", names)
+	}
+}

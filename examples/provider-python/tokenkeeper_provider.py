@@ -9,6 +9,7 @@ the spool by the same read().
 """
 
 import datetime
+import email.utils
 import http.client
 import json
 import logging
@@ -61,9 +62,16 @@ class Post:
 class Answer:
     """What the token endpoint sent, as it stands in the spool."""
 
-    def __init__(self, status, received, content_type, retry_after, body):
-        self.status, self.received = status, received
-        self.content_type, self.retry_after, self.body = content_type, retry_after, body
+    def __init__(self, status, received, date, retry_after, body):
+        self.status, self.received, self.date = status, received, date
+        self.retry_after, self.body = retry_after, body
+
+    def skew(self):
+        """By how many seconds the server's clock is ahead of ours; 0: it does not say."""
+        try:
+            return int(email.utils.parsedate_to_datetime(self.date).timestamp()) - self.received[0]
+        except (TypeError, ValueError, OverflowError):
+            return 0
 
     def fields(self):
         """The members of the JSON object that it is; {} of anything else."""
@@ -113,6 +121,7 @@ class Provider:
                       scope=_text(fields, "scope"), id_token=_text(fields, "id_token"))
         token.issued_at.seconds, token.issued_at.nanos = answer.received
         lifetime = _seconds(fields.get("expires_in"))
+        token.skew.seconds = answer.skew()
         token.uncertain = lifetime == 0
         token.lifetime.seconds = lifetime or self.policy["access_lifetime"]
         token.refresh_lifetime.seconds = max(_seconds(fields.get("refresh_token_expires_in")), 0)
@@ -449,7 +458,7 @@ def _encode(response, body):
     now = datetime.datetime.now(datetime.timezone.utc)
     meta = json.dumps({
         "status": response.status, "received": now.isoformat().replace("+00:00", "Z"),
-        "content_type": response.headers.get("Content-Type", ""),
+        "date": response.headers.get("Date", ""), "content_type": response.headers.get("Content-Type", ""),
         "content_encoding": response.headers.get("Content-Encoding", ""),
         "retry_after": response.headers.get("Retry-After", ""),
     }).encode()
@@ -463,7 +472,7 @@ def _decode(spooled):
         end = 5 + struct.unpack(">I", spooled[1:5])[0]
         meta = json.loads(spooled[5:end])
         retry = meta.get("retry_after", "")
-        return Answer(meta["status"], _moment(meta["received"]), meta.get("content_type", ""),
+        return Answer(meta["status"], _moment(meta["received"]), meta.get("date", ""),
                       int(retry) if retry.isdigit() else 0, spooled[end:])
     except (ValueError, KeyError, struct.error):
         raise Failure("ambiguous", "an answer is in the spool, but not in a layout that this provider reads", unread=True)
