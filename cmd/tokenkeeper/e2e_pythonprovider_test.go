@@ -33,7 +33,8 @@ func TestPythonProviderKeepsTheContract(t *testing.T) {
 
 // TestPythonProvider installs the example the way its README says: its tokens are
 // refreshed and delivered, also after its death; what a broker answered after the death
-// of the supervisor is not lost; and a refusal is told as what it is.
+// of the supervisor is not lost; and what nobody can read, and a refusal, are told as
+// what they are.
 func TestPythonProvider(t *testing.T) {
 	t.Parallel()
 	program := pythonProvider(t)
@@ -76,6 +77,16 @@ func TestPythonProvider(t *testing.T) {
 	s.mustHold(t, saxo, saxoAccount)
 	if now := saxo.Account(saxoAccount).Posts; now != posts || len(saxo.Reused()) > 0 {
 		t.Errorf("the broker was asked %d times after the answer, and %v were used twice", now-posts, saxo.Reused())
+	}
+
+	// Its spool is one that the command can read.
+	saxo.Inject(brokersim.Garbage().At(brokersim.AfterProcessing))
+	if err := <-r.forceRefresh(saxoAccount); err == nil {
+		t.Error("a refresh whose answer nobody can read has succeeded")
+	}
+	r.until(func(st control.Status) bool { return account(st, saxoAccount).Unread != "" })
+	if got := s.tool(t, "", "spool"); !strings.Contains(got.stdout, "refresh of account "+saxoAccount+", version 4") || !strings.Contains(got.stdout, "HTTP 200") {
+		t.Errorf("spool: %+v", got)
 	}
 
 	saxo.Revoke(saxoAccount)
