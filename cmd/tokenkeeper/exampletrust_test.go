@@ -152,7 +152,7 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 		"etc/tokenkeeper/secrets/redis.yaml": "password: secret\n",
 		"opt/other/provider":                 "#!/bin/sh\n", "opt/acme/tokenkeeper-provider-acme": "#!/bin/sh\n", "opt/tokenkeeper/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
 		"usr/local/lib/tokenkeeper-provider-python-broker/tokenkeeper-provider-python-broker": "#!/bin/sh\n",
-		"usr/local/lib/tokenkeeper-bots-schwab/schwabdev_tokens.py":                           "#!/usr/bin/env python3\n",
+		"usr/local/lib/tokenkeeper-bots-schwab/schwabdev_tokens.py":                           "#!/bin/sh\n",
 		"usr/local/bin/on-token": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-acme": "#!/bin/sh\n",
 		"usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-redis": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
 	} {

@@ -16,6 +16,8 @@ func TestDocumentedFilesExist(t *testing.T) {
 	elsewhere := map[string]string{ // by README and name; "": outside this repository
 		"supervisor/README.md: root.go":                           "cmd/tokenkeeper/root.go",
 		"sdk/README.md: mtls.go":                                  "",
+		"sdk/README.md: main.go":                                  "examples/providers-short/mybroker/main.go",
+		"sdk/README.md: main_test.go":                             "examples/providers-short/mybroker/main_test.go",
 		".github/CONTRIBUTING.md: supervisor/sink/TYPE/config.go": "supervisor/sink/file/config.go",
 	}
 	var sources []string

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Writes a token where Schwabdev looks for it: tokens.json of version 2, or the
 SQLite database tokens.db of version 3. It is the command of a sink of type exec:
 
@@ -7,7 +7,12 @@ SQLite database tokens.db of version 3. It is the command of a sink of type exec
 
 A file that ends in .json is version 2's, every other one version 3's. What Schwabdev
 has put there is not written over if it is newer: a token that a bot has refreshed
-stays, and a login that a bot has made is told of, and how to take it.
+stays, and so does a login that a bot has made. What was printed is not shown by the
+sink, which can't know that it holds no token, but the exit code is:
+
+    1   FILE can't be read or written
+    3   FILE holds a newer login, which a bot has made
+    4   FILE is encrypted
 
 It needs Python's standard library alone.
 """
@@ -37,37 +42,39 @@ CREATE TABLE IF NOT EXISTS schwabdev (
 BUSY_SECONDS = 7  # a bot locks the database while it refreshes; the sink has 10
 
 
+class Refused(Exception):
+    """What is printed, and the exit code."""
+
+
 def main(arguments):
     if len(arguments) == 2 and arguments[0] == "--print":
         rows = [row for row in [place_of(arguments[1]).read()] if row]
         if not rows:
-            return "%s holds no token" % arguments[1]
+            raise Refused("%s holds no token" % arguments[1], 1)
         json.dump(rows, sys.stdout)
-        return 0
+        return
     if len(arguments) != 1 or arguments[0].startswith("-"):
-        return __doc__
+        raise Refused(__doc__, 2)
     message = json.load(sys.stdin)
     place = place_of(arguments[0])
     with place.locked():
         # A test brings no token that is to be stored.
-        if os.environ.get("TOKENKEEPER_EVENT") == "test" or message.get("test"):
-            return 0
-        return deliver(message, place)
+        if os.environ.get("TOKENKEEPER_EVENT") != "test" and not message.get("test"):
+            deliver(message, place)
 
 
 def deliver(message, place):
     old, new = place.read() or {}, row_of(message)
     if old.get("access_token", "").startswith("enc:") or old.get("refresh_token", "").startswith("enc:"):
-        return "%s is encrypted: let the bot write it without encryption, and remove it once" % place.path
+        raise Refused("%s is encrypted: stop the bot, remove the file, and start the bot without encryption" % place.path, 4)
     if not message.get("login_at"):  # nobody here knows when the login was made
         new["refresh_token_issued"] = old.get("refresh_token_issued") or new["access_token_issued"]
     elif moment(old.get("refresh_token_issued")) > moment(new["refresh_token_issued"]) + datetime.timedelta(minutes=1):
         # It ends the login before, as Schwab does, so ours is of no use to anybody.
-        return ("%s holds a newer login, which a bot has made; take it: %s --print %s | tokenkeeper import %s - --force"
-                % (place.path, os.path.abspath(sys.argv[0]), place.path, message.get("account", "ACCOUNT")))
+        raise Refused("%s holds a newer login, which a bot has made; take it: %s --print %s | tokenkeeper import %s - --force"
+                      % (place.path, os.path.abspath(sys.argv[0]), place.path, message.get("account", "ACCOUNT")), 3)
     if moment(old.get("access_token_issued")) <= moment(new["access_token_issued"]):
         place.write(new)
-    return 0
 
 
 def row_of(message):
@@ -187,6 +194,10 @@ class TokensFile:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        main(sys.argv[1:])
+    except Refused as refused:
+        text, code = refused.args
+        print(text, file=sys.stderr)
+        sys.exit(code)
     except (OSError, sqlite3.Error) as fault:
-        sys.exit("%s can't be written: %s" % (sys.argv[-1], fault))
+        sys.exit("%s can't be read or written: %s" % (sys.argv[-1], fault))

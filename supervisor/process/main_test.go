@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -72,7 +73,10 @@ func (p realProvider) Describe(context.Context) (sdk.Description, error) {
 			if err != nil {
 				return sdk.Description{}, err
 			}
-			return sdk.Description{Name: "real", Version: info.Mode().String() + " " + dir}, nil
+			if len(p.args) > 1 && p.args[1] != dir {
+				return sdk.Description{}, errors.New("the spool is another one")
+			}
+			return sdk.Description{Name: "real", Version: info.Mode().String() + " " + filepath.Base(dir)}, nil
 		case "chatter":
 			slog.Warn("structured", "account", "a1", "count", 3)
 			fmt.Fprintln(p.stderr, `{"@message": 7, "@level": []}`)
