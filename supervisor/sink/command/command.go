@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,9 +53,10 @@ type Config struct {
 // Its environment holds PATH, HOME, USER, TZ, LANG, TMPDIR and XDG_RUNTIME_DIR
 // of the supervisor and, to tell what it is run for, TOKENKEEPER_EVENT (token,
 // alert, lifecycle or test), TOKENKEEPER_DELIVERY (the same for every try),
-// TOKENKEEPER_ACCOUNT and TOKENKEEPER_PROVIDER, for tokens TOKENKEEPER_VERSION,
-// and for the others TOKENKEEPER_TYPE, e.g. needs_login; never a token. The
-// input of an alert or a lifecycle event is what [sink.Notice] is as JSON.
+// TOKENKEEPER_ACCOUNT and TOKENKEEPER_PROVIDER, for tokens and tests
+// TOKENKEEPER_VERSION, and for the others TOKENKEEPER_TYPE, e.g. needs_login; never
+// a token. The input of an alert or a lifecycle event is what [sink.Notice] is as
+// JSON, that of a test what a token's is, with "test": true in it if it is JSON.
 //
 // It implements [sink.Sink], [sink.Notifier] and [sink.Tester].
 type Sink struct{ cfg Config }
@@ -85,9 +87,7 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
-	return s.run(ctx, content,
-		about("EVENT", string(sink.KindToken)), about("DELIVERY", d.ID),
-		about("ACCOUNT", d.Document.Account), about("PROVIDER", d.Document.Provider), about("VERSION", strconv.FormatUint(d.Version, 10)))
+	return s.run(ctx, content, aboutToken(string(sink.KindToken), d.ID, d)...)
 }
 
 // Notify runs the program with the notice in its input.
@@ -106,21 +106,35 @@ func (s *Sink) Notify(ctx context.Context, n sink.Notice) error {
 	return s.run(ctx, append(content, '\n'), told...)
 }
 
-// Test runs the program with {"test": true, …} in its input, without a token.
+// Test runs the program as a delivery of the newest token does, marked as a test. So a
+// program that does not look for the mark has nothing to fail at, and puts nothing wrong
+// in the place of what it has.
 func (s *Sink) Test(ctx context.Context, d sink.Delivery) (done string, err error) {
-	content, err := json.Marshal(struct {
-		Test     bool   `json:"test"`
-		Account  string `json:"account"`
-		Provider string `json:"provider"`
-	}{true, d.Document.Account, d.Document.Provider})
+	content, err := s.cfg.Encode(d.Document)
 	if err != nil {
-		return "", errors.New("the test's message can't be written as JSON")
+		return "", fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
-	if err := s.run(ctx, append(content, '\n'), about("EVENT", "test"),
-		about("ACCOUNT", d.Document.Account), about("PROVIDER", d.Document.Provider)); err != nil {
+	if err := s.run(ctx, marked(content), aboutToken("test", "test-"+d.ID, d)...); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("ran %s with a test message without a token; it ended with 0", s.cfg.Command[0]), nil
+	return fmt.Sprintf("ran %s with version %d of account %s, marked as a test; it ended with 0", s.cfg.Command[0], d.Version, d.Document.Account), nil
+}
+
+// marked is content with "test": true in front, if it is an object of JSON.
+func marked(content []byte) []byte {
+	inside, isObject := bytes.CutPrefix(bytes.TrimSpace(content), []byte("{"))
+	if !isObject || !json.Valid(content) || bytes.HasPrefix(bytes.TrimSpace(inside), []byte("}")) {
+		return content
+	}
+	return slices.Concat([]byte(`{"test": true, `), bytes.TrimSpace(inside), []byte("\n"))
+}
+
+// aboutToken tells what a run with a token is for.
+func aboutToken(event, id string, d sink.Delivery) []string {
+	return []string{
+		about("EVENT", event), about("DELIVERY", id),
+		about("ACCOUNT", d.Document.Account), about("PROVIDER", d.Document.Provider), about("VERSION", strconv.FormatUint(d.Version, 10)),
+	}
 }
 
 // run runs the program once. told is added to its environment.
@@ -142,7 +156,7 @@ func (s *Sink) run(ctx context.Context, input []byte, told ...string) error {
 	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = lastWords
 	if err := cmd.Start(); err != nil {
-		return s.explainStart(err)
+		return explainStart(s.cfg.Command[0], err)
 	}
 	err := cmd.Wait()
 	if cmd.ProcessState != nil && cmd.ProcessState.Success() && ctx.Err() == nil {
@@ -199,13 +213,13 @@ func about(name, value string) string {
 	return "TOKENKEEPER_" + name + "=" + strings.ReplaceAll(value, "\x00", "")
 }
 
-func (s *Sink) explainStart(err error) error {
-	program := s.cfg.Command[0]
+// explainStart says why a program was not started, and what to do.
+func explainStart(program string, err error) error {
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no program %s: install it, or write its whole path", program)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s may not be run: let the user that runs Tokenkeeper execute it (chmod +x)", program)
+		return fmt.Errorf("%s may not be run: let the user that runs Tokenkeeper execute it (chmod +x): %w", program, fs.ErrPermission)
 	}
 	return fmt.Errorf("%s can't be started: %w", program, err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -149,12 +150,13 @@ func TestNoticesAndTests(t *testing.T) {
 		"a marked alert": {func() error { return s.Notify(t.Context(), marked) },
 			[]string{"EVENT=alert"}, `{"kind":"alert","id":"` + marked.ID + `","test":true,"alert":{`},
 		"a test": {func() error { _, err := s.Test(t.Context(), sinktest.Full("acct", 4)); return err },
-			[]string{"EVENT=test", "ACCOUNT=acct", "PROVIDER=broker"}, `{"test":true,"account":"acct","provider":"broker"}`},
+			[]string{"EVENT=test", "ACCOUNT=acct", "PROVIDER=broker", "VERSION=4", "DELIVERY=test-" + sinktest.Full("acct", 4).ID}, `{"test": true, `},
 	} {
 		if err := c.run(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if got := strings.Join(p.lines(t, "input"), "\n"); !strings.HasPrefix(got, c.want) || strings.Contains(got, "CANARY") {
+		got := strings.Join(p.lines(t, "input"), "\n")
+		if !strings.HasPrefix(got, c.want) || strings.Contains(got, "CANARY") != (name == "a test") {
 			t.Errorf("%s: the input is %s, want %s", name, got, c.want)
 		}
 		env := p.lines(t, "env")
@@ -165,6 +167,50 @@ func TestNoticesAndTests(t *testing.T) {
 		}
 		if strings.Contains(strings.Join(env, "\n"), "CANARY") {
 			t.Errorf("%s: a secret in %v", name, env)
+		}
+	}
+}
+
+// A test is all that a delivery is, and marked where the format can hold a mark: a
+// program that reads it as a delivery finds the newest token.
+func TestATestIsComplete(t *testing.T) {
+	d := sinktest.Full("acct", 4)
+	for _, name := range append(format.Names(), format.OneWay()...) {
+		p := program{t.TempDir()}
+		p.is("cat >input")(t)
+		s, err := command.New(command.Config{Command: []string{"sh", p.path()}, Encode: func(d format.Document) ([]byte, error) {
+			return format.Encode(name, d, format.Options{})
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := map[string]string{}
+		for what, run := range map[string]func() error{
+			"delivery": func() error { return s.Deliver(t.Context(), d) },
+			"test":     func() error { _, err := s.Test(t.Context(), d); return err },
+		} {
+			if err := run(); err != nil {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+			b, err := os.ReadFile(filepath.Join(p.dir, "input"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			given[what] = string(b)
+		}
+		var delivered, tested map[string]any
+		if json.Unmarshal([]byte(given["delivery"]), &delivered) != nil {
+			if given["test"] != given["delivery"] {
+				t.Errorf("%s: a test is %q, and a delivery %q", name, given["test"], given["delivery"])
+			}
+			continue
+		}
+		if err := json.Unmarshal([]byte(given["test"]), &tested); err != nil || tested["test"] != true {
+			t.Errorf("%s: it is not marked: %q, %v", name, given["test"], err)
+		}
+		delete(tested, "test")
+		if !reflect.DeepEqual(tested, delivered) {
+			t.Errorf("%s: a test is %q, and a delivery %q", name, given["test"], given["delivery"])
 		}
 	}
 }
