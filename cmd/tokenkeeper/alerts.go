@@ -46,7 +46,7 @@ what to do. With --all also those that are over since lately.`,
 				return e.print("there are no alerts")
 			}
 			var b strings.Builder
-			alertTable(got.Alerts, e.now()).render(&b, e.painter(), 0, 1)
+			alertTable(got.Alerts, e.now()).within(e.tableWidth()).render(&b, e.painter(), 0, 1)
 			return e.write(b.String())
 		},
 	}

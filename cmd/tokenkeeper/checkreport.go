@@ -110,7 +110,7 @@ func renderReport(r report, p painter, width int, brief bool) string {
 		for i := range plain {
 			plain[i].Error = "" // it is among the problems
 		}
-		pluginTable(plain).render(&b, p, 0, 4, 5)
+		pluginTable(plain, narrow).render(&b, p, 0, 4, 5)
 	}
 	if len(r.SinkPlugins) > 0 {
 		b.WriteByte('\n')

@@ -30,7 +30,7 @@ func fitsColumns(t *testing.T, text string, whole ...string) {
 }
 
 func TestHelpFitsColumns(t *testing.T) {
-	for _, verb := range verbs(t) { // cobra's own "completion" is not ours to break
+	for _, verb := range verbs(t) {
 		t.Run(strings.Join(verb, " "), func(t *testing.T) {
 			fitsColumns(t, command(t, "", append(verb, "--help")...).stdout, "--config")
 		})
@@ -65,10 +65,17 @@ func TestTablesFitColumns(t *testing.T) {
 }
 
 func TestPluginsFitColumnsWithoutNotes(t *testing.T) {
-	got := command(t, "", "plugins")
-	fitsColumns(t, got.stdout, "tokenkeeper provider schwab\n")
-	if strings.Contains(got.stdout, "↓") || !strings.Contains(got.stdout, "└ login: redirect; tokens are refreshed\n") {
-		t.Errorf("a usual table does not fit:\n%s", got.stdout)
+	t.Setenv("NO_COLOR", "1")
+	p := newTerminal(t)
+	run(t.Context(), []string{"plugins"}, strings.NewReader(""), p.File, p.File)
+	got := p.text()
+	fitsColumns(t, got, "tokenkeeper provider schwab\n")
+	if strings.Contains(got, "↓") || !strings.Contains(got, "└ login: redirect; tokens are refreshed\n") {
+		t.Errorf("a usual table does not fit:\n%s", got)
+	}
+	sum := decode[foundPlugins](t, command(t, "", "plugins", "--json").stdout).Plugins[0].SHA256
+	if piped := command(t, "", "plugins").stdout; !strings.Contains(piped, " "+sum+" ") || strings.Contains(got, sum) || !strings.Contains(got, sum[:12]+"…") {
+		t.Errorf("the checksum %s is not whole in a pipe, or not cut on a terminal:\n%s%s", sum, piped, got)
 	}
 }
 
@@ -82,5 +89,44 @@ func TestWhatDoesNotFitIsBelow(t *testing.T) {
 	want[2] = lines[2]
 	if fmt.Sprint(lines) != fmt.Sprint(want) || strings.Fields(lines[2])[0] != "↓" || !strings.HasSuffix(lines[2], "1") {
 		t.Errorf("got\n%s", b.String())
+	}
+}
+
+// In a pipe a row is one line, so that each field is found in its column, and on a
+// terminal what has room there: nothing is folded that need not be.
+func TestTablesAreWholeWhereTheyCanBe(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	s := sampleStatus()
+	name := "an-account-" + strings.Repeat("with-a-long-name-", 4)
+	s.Accounts[1].Name, s.Accounts[1].Sinks[0].Sink = name, "a-sink-"+name
+	socket, _, _ := serve(t, &fake{status: func() control.Status { return s }})
+	isWhole := func(text string) bool {
+		rows := 0
+		for line := range strings.Lines(text) {
+			fields := strings.Fields(line)
+			if len(fields) > 4 && (fields[0] == name && fields[1] == "valid" || fields[0] == "a-sink-"+name && fields[1] == name && fields[2] == "unixsocket") {
+				rows++
+			}
+		}
+		return rows == 2 && !strings.Contains(text, "↓")
+	}
+	for _, verb := range []string{"status", "sinks", "alerts"} {
+		if got := command(t, "", verb, "--socket", socket).stdout; strings.Contains(got, "↓") || verb == "status" && !isWhole(got) {
+			t.Errorf("%s in a pipe:\n%s", verb, got)
+		}
+	}
+	for columns, want := range map[int]bool{narrow: false, 240: true} {
+		p := newTerminal(t)
+		p.resize(t, 24, columns)
+		run(t.Context(), []string{"status", "--socket", socket}, strings.NewReader(""), p.File, p.File)
+		got := p.text()
+		if isWhole(got) != want {
+			t.Errorf("on a terminal with %d columns:\n%s", columns, got)
+		}
+		for line := range strings.Lines(got) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns && len(strings.Fields(line)) > 1 {
+				t.Errorf("%d columns of %d: %s", n, columns, line)
+			}
+		}
 	}
 }

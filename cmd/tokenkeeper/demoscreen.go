@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,12 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// demoLines is how many of the newest events are shown.
-const demoLines = 8
+// demoLines is how many of the newest events are shown at most, and fewDemoLines for
+// how few the blank lines between the tables give way.
+const (
+	demoLines    = 8
+	fewDemoLines = 5
+)
 
 // demoScreen is the live table: the status, the newest events, and what the
 // keys do.
@@ -24,10 +29,11 @@ func (e *env) demoScreen(ctx context.Context, in *os.File, w *demoWorld, c *cont
 		return err
 	}
 	defer restore()
-	defer func() { _ = e.write(showCursor) }()
-	if err := e.write("\x1b[2J"); err != nil {
+	shown, err := e.openScreen()
+	if err != nil {
 		return err
 	}
+	defer shown.close()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	said := make(chan string, 1)
@@ -48,13 +54,14 @@ func (e *env) demoScreen(ctx context.Context, in *os.File, w *demoWorld, c *cont
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-shown.resized:
 		case note = <-said:
 		case ev := <-events.C:
-			newest = append(newest, clip(eventLine(ev, time.Local, e.painter(), unbroken), e.width()))
+			newest = append(newest, eventLine(ev, time.Local, e.painter(), unbroken))
 			newest = newest[max(len(newest)-demoLines, 0):]
 		case key := <-keys:
 			switch key {
-			case 'q':
+			case 'q', 'Q':
 				return nil
 			case 's', 'x':
 				provider := map[byte]string{'s': "schwab", 'x': "saxo"}[key]
@@ -83,17 +90,50 @@ func restartNote(ctx context.Context, c *control.Client, provider string) string
 }
 
 func (e *env) drawDemo(st control.Status, newest []string, note, hint string) error {
-	p := e.painter()
-	var b strings.Builder
-	b.WriteString(renderStatus(st, e.now(), p, e.width()))
-	b.WriteString("\n" + p.paint(bold, "NEWEST EVENTS") + "\n")
-	for _, line := range newest {
-		b.WriteString(line + "\n")
+	p, width := e.painter(), e.tableWidth()
+	_, height := e.size()
+	hints := strings.Split(breakProse("or from another terminal: "+hint, proseIn(width)), "\n")
+	for i := range hints {
+		hints[i] = p.paint(dim, hints[i])
 	}
-	b.WriteString(strings.Repeat("\n", demoLines-len(newest)+1))
-	b.WriteString(p.paint(bold, "[s]") + " restart schwab   " + p.paint(bold, "[x]") + " restart saxo   " + p.paint(bold, "[q]") + " quit\n")
-	b.WriteString(p.paint(dim, "or from another terminal: "+hint) + "\n" + p.paint(green, note) + "\n")
-	return e.write(home + strings.ReplaceAll(b.String(), "\n", eraseLine) + eraseBelow)
+	return e.draw(demoPicture(height,
+		strings.Split(strings.TrimSuffix(renderStatus(st, e.now(), p, width), "\n"), "\n"),
+		p.paint(bold, "NEWEST EVENTS"), newest,
+		p.paint(bold, "[s]")+" restart schwab   "+p.paint(bold, "[x]")+" restart saxo   "+p.paint(bold, "[q]")+" quit",
+		hints, p.paint(green, note)))
+}
+
+// demoPicture puts together what fits a terminal of that height, 0 for any: the head
+// stays at the top, the keys and the note at the bottom. Where there is little room, the
+// hints give way first, then the older events, then blank lines and the end of the head.
+func demoPicture(height int, head []string, title string, newest []string, keys string, hints []string, note string) string {
+	const lead, foot = 2, 2 // a blank line and the title; the keys and the note
+	room := height - 1      // behind the last line is the cursor
+	if height == 0 {
+		room = len(head) + lead + demoLines + foot + 1 + len(hints)
+	}
+	if room-len(head)-lead-foot < fewDemoLines {
+		head = slices.DeleteFunc(slices.Clone(head), func(line string) bool { return line == "" })
+	}
+	if most := max(room-foot, 1); len(head) > most {
+		head = append(head[:most-1:most-1], fmt.Sprintf("… %d more lines", len(head)-most+1))
+	}
+	lines := slices.Clone(head)
+	left := room - len(head) - foot
+	if events := min(left-lead, demoLines); events > 0 {
+		lines = append(lines, "", title)
+		newest = newest[max(len(newest)-events, 0):]
+		lines = append(append(lines, newest...), make([]string, events-len(newest))...)
+		left -= lead + events
+	}
+	if left > 0 {
+		lines, left = append(lines, ""), left-1
+	}
+	lines = append(lines, keys)
+	if left >= len(hints) {
+		lines = append(lines, hints...)
+	}
+	return strings.Join(append(lines, note), "\n") + "\n"
 }
 
 // readKeys lets single keys through as they are pressed. Ctrl-C stays a

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
@@ -117,7 +120,35 @@ func (w *demoWorld) logIn(ctx context.Context, c *control.Client) error {
 }
 
 func (w *demoWorld) restartHint(c *control.Client) string {
-	return "tokenkeeper restart schwab --socket " + c.Socket()
+	return ourselves() + " restart schwab --socket " + c.Socket()
+}
+
+// ourselves is what a person types to run this program: its name, if a shell finds it by
+// that, or else where it lies, since it may not be installed yet.
+func ourselves() string {
+	const name = "tokenkeeper"
+	own, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	if found, err := exec.LookPath(name); err == nil && isSameFile(found, own) {
+		return name
+	}
+	if strings.ContainsFunc(own, func(r rune) bool {
+		return !strings.ContainsRune("/._-+", r) && !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	}) {
+		return "'" + strings.ReplaceAll(own, "'", `'\''`) + "'"
+	}
+	return own
+}
+
+func isSameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // received counts the tokens that each consumer got.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,10 @@ func TestRestartWaitsForOpenRequestAndLeavesOthersAlone(t *testing.T) {
 		t.Errorf("saxo's account was due %s and is now due %s", was.Due, is.Due)
 	}
 	mustHavePosted(t, saxo, saxoAccount, 1)
+	if named := s.tool(t, "", "restart", schwabAccount); named.code != exitFailure || !strings.Contains(named.stderr, "its provider is schwab") ||
+		!strings.Contains(named.stderr, "restart that with: tokenkeeper restart schwab\n") {
+		t.Errorf("restart of an account: %+v", named)
+	}
 	r.Stop()
 	s.mustBeGone(t)
 }

@@ -213,7 +213,7 @@ func TestRedrawLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := out.String()
-	if !strings.HasPrefix(got, home) || !strings.HasSuffix(got, eraseBelow) || strings.Count(got, "\n") != strings.Count(got, eraseLine) {
+	if !strings.HasPrefix(got, home) || !strings.HasSuffix(got, eraseBelow) || strings.Count(got, "\n") != strings.Count(got, nextLine) {
 		t.Errorf("got %q", got)
 	}
 }

@@ -54,6 +54,7 @@ each other out.`,
 			}
 			return exactArgs("ACCOUNT", "FILE")(cmd, args)
 		},
+		ValidArgsFunction: e.completes(accountNames, nil),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			req.Account = args[0]

@@ -48,6 +48,8 @@ waits beside the account's own, which goes on being refreshed: --confirm puts
 it in the other's place, --discard forgets it.`,
 		Example: "  tokenkeeper login schwab-main",
 		Args:    exactArgs("ACCOUNT"),
+
+		ValidArgsFunction: e.completes(accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ends := confirm || discard || cancel
 			if ends && (noWait || shape != "") {

@@ -87,10 +87,10 @@ Each is started for a moment and asked who it is.`,
 				return e.printJSON(foundPlugins{append(providers, sinks...)})
 			}
 			var b strings.Builder
-			pluginTable(providers).render(&b, e.painter(), 0, 4, 5)
+			pluginTable(providers, e.tableWidth()).render(&b, e.painter(), 0, 4, 5)
 			if len(sinks) > 0 {
 				b.WriteByte('\n')
-				t := pluginTable(sinks)
+				t := pluginTable(sinks, e.tableWidth())
 				t.head[0] = "SINK TYPE"
 				t.render(&b, e.painter(), 0, 4, 5)
 			}
@@ -204,21 +204,18 @@ func shapeText(shape sdk.LoginShape) string {
 	return string(shape)
 }
 
-func pluginTable(found []plugin) table {
-	t := table{head: []string{"PROVIDER", "VERSION", "PROTO", "SHA256", "FROM", "COMMAND"}}
+func pluginTable(found []plugin, width int) table {
+	t := table{head: []string{"PROVIDER", "VERSION", "PROTO", "SHA256", "FROM", "COMMAND"}, width: width}
 	for _, p := range found {
-		protocol, sum := moment.Never, moment.Never
+		protocol := moment.Never
 		if p.Protocol > 0 {
 			protocol = fmt.Sprint(p.Protocol)
-		}
-		if p.SHA256 != "" {
-			sum = p.SHA256[:12] + "…"
 		}
 		command := orNever(strings.Join(p.Command, " "))
 		if p.Source == builtIn {
 			command = "tokenkeeper " + strings.Join(p.Command[1:], " ")
 		}
-		r := row{cells: cells(p.Name, orNever(p.Version), protocol, sum, p.Source, command)}
+		r := row{cells: cells(p.Name, orNever(p.Version), protocol, t.checksum(p.SHA256), p.Source, command)}
 		if p.Error != "" {
 			r.notes = []cell{{p.Error, red}}
 		} else if text := kindOf(p); text != "" {

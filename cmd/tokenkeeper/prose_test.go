@@ -16,7 +16,7 @@ import (
 type terminal struct {
 	*os.File
 	other *os.File
-	shown bytes.Buffer
+	shown *awaited
 	over  chan struct{}
 }
 
@@ -36,15 +36,21 @@ func newTerminal(t *testing.T) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 24, Col: narrow}); err != nil {
-		t.Fatal(err)
-	}
-	p := &terminal{File: own, other: other, over: make(chan struct{})}
+	p := &terminal{File: own, other: other, shown: newAwaited(), over: make(chan struct{})}
+	p.resize(t, 24, narrow)
 	go func() {
 		defer close(p.over)
-		_, _ = io.Copy(&p.shown, other) // ends with EIO
+		_, _ = io.Copy(p.shown, other) // ends with EIO
 	}()
 	return p
+}
+
+// resize tells whoever runs in the terminal that it has another size now.
+func (p *terminal) resize(t *testing.T, rows, columns int) {
+	t.Helper()
+	if err := unix.IoctlSetWinsize(int(p.other.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: uint16(rows), Col: uint16(columns)}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // text ends the terminal and returns what it has shown.

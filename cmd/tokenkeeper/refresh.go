@@ -24,6 +24,8 @@ refused, or perhaps used up, and over the broker's limit of requests an hour: a
 broker that is asked too often may lock you out.`,
 		Example: "  tokenkeeper refresh schwab-main --force",
 		Args:    exactArgs("ACCOUNT"),
+
+		ValidArgsFunction: e.completes(accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := e.client()
 			if err != nil {

@@ -8,11 +8,14 @@ func newRestartCommand(e *env) *cobra.Command {
 		Short: "Replace one provider's process",
 		Long: `Replace one provider's process and wait for the new one.
 
-A refresh in flight finishes first. The other providers don't notice. The new
-process is started with the configuration that the supervisor read at its start;
-it says so if the file holds another one now.`,
+A refresh in flight finishes first. The other providers don't notice. All
+accounts of the provider get the new process; an account has none of its own. It
+is started with the configuration that the supervisor read at its start; the
+command says so if the file holds another one now.`,
 		Example: "  tokenkeeper restart schwab",
 		Args:    exactArgs("PROVIDER"),
+
+		ValidArgsFunction: e.completes(providerNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := e.client()
 			if err != nil {

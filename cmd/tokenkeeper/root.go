@@ -64,11 +64,13 @@ func (e *env) commands() []*cobra.Command {
 		newSpoolCommand(e),
 		newStoreCommand(e),
 		newPluginsCommand(e),
+		newCompletionCommand(e),
 		newVersionCommand(e),
 	}
 }
 
 func newRootCommand(e *env) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "tokenkeeper",
 		Short: "Keeps the OAuth tokens of trading systems alive",
@@ -87,8 +89,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
 			}
 			return unknownCommand(cmd, args[0])
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return e.printVersion()
+			}
+			return cmd.Help()
+		},
 	}
+	root.Flags().BoolVar(&version, "version", false, "print the version of this program")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &exitError{exitUsage, fmt.Errorf("%w; see \"%s --help\"", plainFlagError(err), cmd.CommandPath())}
 	})

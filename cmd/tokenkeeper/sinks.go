@@ -25,33 +25,44 @@ something. "tokenkeeper status" shows single accounts.`,
 			}
 			return unknownSubcommand(cmd, args[0])
 		},
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := e.client()
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			got, err := c.Sinks(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer e.warnOfOldConfig(cmd.Context(), c)
-			switch {
-			case e.json:
-				return e.printJSON(got)
-			case len(got.Sinks) == 0:
-				return e.print("the configuration has no sinks")
-			}
-			var b strings.Builder
-			sinksTable(got.Sinks, e.now()).render(&b, e.painter(), 0, 1)
-			return e.write(b.String())
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return e.showSinks(cmd.Context()) },
 	}
-	cmd.AddCommand(newSinkTestCommand(e), newRedeliverCommand(e), newSinkDisableCommand(e), newSinkEnableCommand(e), newSinkRestartCommand(e))
+	cmd.AddCommand(newSinkListCommand(e), newSinkTestCommand(e), newRedeliverCommand(e), newSinkDisableCommand(e), newSinkEnableCommand(e), newSinkRestartCommand(e))
 	for _, c := range cmd.Commands() {
 		c.DisableFlagsInUseLine = true
 	}
 	return cmd
+}
+
+func newSinkListCommand(e *env) *cobra.Command {
+	return &cobra.Command{
+		Use:   "list",
+		Short: "Show how every sink does, as without a word after it",
+		Args:  exactArgs(),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return e.showSinks(cmd.Context()) },
+	}
+}
+
+func (e *env) showSinks(ctx context.Context) error {
+	c, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	got, err := c.Sinks(ctx)
+	if err != nil {
+		return err
+	}
+	defer e.warnOfOldConfig(ctx, c)
+	switch {
+	case e.json:
+		return e.printJSON(got)
+	case len(got.Sinks) == 0:
+		return e.print("the configuration has no sinks")
+	}
+	var b strings.Builder
+	sinksTable(got.Sinks, e.now()).within(e.tableWidth()).render(&b, e.painter(), 0, 1)
+	return e.write(b.String())
 }
 
 // unknownSubcommand is unknownCommand for the commands below cmd.
@@ -72,6 +83,8 @@ token that is not the newest. One that takes notices is sent one that is marked
 as a test. It says what was tried.`,
 		Example: "  tokenkeeper sinks test phone",
 		Args:    exactArgs("NAME"),
+
+		ValidArgsFunction: e.completes(sinkNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.SinkTestAnswer, error) {
 				return c.TestSink(cmd.Context(), args[0])
@@ -100,6 +113,7 @@ because it may be the only copy of a login. With --force, and an account, it is.
 			}
 			return exactArgs("NAME")(cmd, args)
 		},
+		ValidArgsFunction: e.completes(sinkNames, accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			account := ""
 			if len(args) > 1 {
@@ -135,6 +149,8 @@ restart of the supervisor enables the sink. To be rid of it for good, take it
 out of the configuration.`,
 		Example: "  tokenkeeper sinks disable hook",
 		Args:    exactArgs("NAME"),
+
+		ValidArgsFunction: e.completes(sinkNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.Sink, error) {
 				return c.DisableSink(cmd.Context(), args[0])
@@ -153,6 +169,8 @@ func newSinkEnableCommand(e *env) *cobra.Command {
 missed: the newest only.`,
 		Example: "  tokenkeeper sinks enable hook",
 		Args:    exactArgs("NAME"),
+
+		ValidArgsFunction: e.completes(sinkNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.Sink, error) {
 				return c.EnableSink(cmd.Context(), args[0])
@@ -171,6 +189,8 @@ func newSinkRestartCommand(e *env) *cobra.Command {
 in flight finishes first. The other sinks don't notice.`,
 		Example: "  tokenkeeper sinks restart vault",
 		Args:    exactArgs("NAME"),
+
+		ValidArgsFunction: e.completes(sinkNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return aboutSink(cmd.Context(), e, func(c *control.Client) (control.SinkRestartAnswer, error) {
 				return c.RestartSink(cmd.Context(), args[0])

@@ -137,7 +137,8 @@ func newSpoolAdoptCommand(e *env) *cobra.Command {
 		Long: `Take the token of an answer that was set aside because it does not descend from
 the account's newest token. It takes that one's place, which is gone back to if
 the broker refuses it; "tokenkeeper spool" shows which there are.`,
-		Args: exactArgs("ACCOUNT", "ATTEMPT"),
+		Args:              exactArgs("ACCOUNT", "ATTEMPT"),
+		ValidArgsFunction: e.completes(accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			got, err := e.importToken(cmd.Context(), control.ImportRequest{Account: args[0], Attempt: args[1], Force: true})
 			if err != nil {

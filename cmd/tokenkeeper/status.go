@@ -4,49 +4,89 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"strings"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 func newStatusCommand(e *env) *cobra.Command {
 	var watch bool
 	cmd := &cobra.Command{
-		Use:   "status [--watch]",
-		Short: "Show every account, sink and provider",
-		Long: `Show every account, sink and provider.
+		Use:   "status [ACCOUNT] [--watch]",
+		Short: "Show every account, sink and provider, or one account",
+		Long: `Show every account, sink and provider, or of one account what there is: itself,
+what each sink has of it, and its provider.
 
 A time marked with ~ is uncertain. LAST is when the token was refreshed, NEXT
 when it will be. BEHIND is how many versions a sink lacks.
 With --watch the table is redrawn every second on a terminal; elsewhere it is
 printed again when something has changed, with --json as one line each.`,
-		Args: exactArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: "  tokenkeeper status\n  tokenkeeper status schwab-main --watch",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return exactArgs("ACCOUNT")(cmd, args)
+		},
+		ValidArgsFunction: e.completes(accountNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := e.client()
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			s, err := c.Status(cmd.Context())
+			look := func(ctx context.Context) (control.Status, error) {
+				s, err := c.Status(ctx)
+				if err != nil || len(args) == 0 {
+					return s, err
+				}
+				return onlyOf(s, args[0])
+			}
+			s, err := look(cmd.Context())
 			if err != nil {
 				return err
 			}
 			switch {
 			case watch:
-				return e.watch(cmd.Context(), c, s)
+				return e.watch(cmd.Context(), look, s)
 			case e.json:
 				return e.printJSON(s)
 			default:
-				return e.write(renderStatus(s, e.now(), e.painter(), e.width()))
+				return e.write(renderStatus(s, e.now(), e.painter(), e.tableWidth()))
 			}
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on until interrupted")
 	return cmd
+}
+
+// onlyOf is what a status says of one account: its provider, and the alerts about
+// either or about what is nobody's own.
+func onlyOf(s control.Status, account string) (control.Status, error) {
+	at := slices.IndexFunc(s.Accounts, func(a control.Account) bool { return a.Name == account })
+	if at < 0 {
+		var names []string
+		for _, a := range s.Accounts {
+			names = append(names, a.Name)
+		}
+		return control.Status{}, control.Errorf(control.CodeNotFound, "no account is named %q%s", account, control.Hint(account, names, "status"))
+	}
+	a := s.Accounts[at]
+	s.Accounts = []control.Account{a}
+	sinks := map[string]bool{}
+	for _, d := range a.Sinks {
+		sinks[d.Sink] = true
+	}
+	s.Providers = slices.DeleteFunc(slices.Clone(s.Providers), func(p control.Provider) bool { return p.Name != a.Provider })
+	s.Alerts = slices.DeleteFunc(slices.Clone(s.Alerts), func(alert event.Alert) bool {
+		return alert.Account != "" && alert.Account != account || alert.Provider != "" && alert.Provider != a.Provider || alert.Sink != "" && !sinks[alert.Sink]
+	})
+	return s, nil
 }
 
 func (e *env) write(text string) error {
@@ -56,60 +96,53 @@ func (e *env) write(text string) error {
 
 // watch shows s and what follows it until ctx ends or the user interrupts. It
 // outlives the supervisor, so that a restart of it can be watched.
-func (e *env) watch(ctx context.Context, c *control.Client, s control.Status) error {
+func (e *env) watch(ctx context.Context, look func(context.Context) (control.Status, error), s control.Status) (err error) {
 	ctx, stop := untilEnded(ctx)
 	defer stop()
 	show := e.showChanges()
+	var resized chan os.Signal
 	if isTerminal(e.stdout) && !e.json {
-		defer func() { _ = e.write(showCursor) }()
-		show = e.redraw
+		screen, err := e.openScreen()
+		if err != nil {
+			return err
+		}
+		defer func() { // what was seen last stays
+			screen.close()
+			_ = e.write(e.picture(s, nil))
+		}()
+		show, resized = e.redraw, screen.resized
 	}
 	tick := time.NewTicker(e.watchEvery)
 	defer tick.Stop()
-	var err error
+	newest := s
 	for {
-		if err := show(s, err); err != nil {
+		if err := show(newest, err); err != nil {
 			return err
 		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-resized:
 		case <-tick.C:
 		}
-		if s, err = c.Status(ctx); ctx.Err() != nil {
+		if newest, err = look(ctx); ctx.Err() != nil {
 			return nil
+		}
+		if err == nil {
+			s = newest
 		}
 	}
 }
 
-// Terminal control (ECMA-48, and DECTCEM for the cursor).
-const (
-	home       = "\x1b[?25l\x1b[H"
-	eraseLine  = "\x1b[K\n"
-	eraseBelow = "\x1b[J"
-	showCursor = "\x1b[?25h"
-)
-
 // redraw shows the table, or what failed, in place of what the terminal shows.
-// Lines are overwritten and not cleared first, so that nothing flickers.
-func (e *env) redraw(s control.Status, failed error) error {
-	text := ""
-	if failed != nil {
-		text = failed.Error() + "\n"
-	} else {
-		text = renderStatus(s, e.now(), e.painter(), e.width())
-	}
-	return e.write(home + strings.ReplaceAll(fit(text, e.height()), "\n", eraseLine) + eraseBelow)
-}
+func (e *env) redraw(s control.Status, failed error) error { return e.draw(e.picture(s, failed)) }
 
-// fit cuts text down to a screen of that many lines, 0 for any: more would
-// scroll it.
-func fit(text string, height int) string {
-	lines := strings.SplitAfter(strings.TrimSuffix(text, "\n"), "\n")
-	if room := height - 2; height > 2 && len(lines) > height-1 {
-		return strings.Join(lines[:room], "") + fmt.Sprintf("… %d more lines\n", len(lines)-room)
+// picture is the table, or what failed.
+func (e *env) picture(s control.Status, failed error) string {
+	if failed != nil {
+		return breakProse(failed.Error(), widthOf(e.stdout)) + "\n"
 	}
-	return text
+	return renderStatus(s, e.now(), e.painter(), e.tableWidth())
 }
 
 // showChanges returns a func that prints a status if it says something new.
@@ -139,9 +172,9 @@ func (e *env) showChanges() func(control.Status, error) error {
 		case failed != nil:
 			return e.print("\n%v", failed)
 		case first:
-			return e.write(renderStatus(s, e.now(), e.painter(), e.width()))
+			return e.write(e.picture(s, nil))
 		default:
-			return e.write("\n" + renderStatus(s, e.now(), e.painter(), e.width()))
+			return e.write("\n" + e.picture(s, nil))
 		}
 	}
 }

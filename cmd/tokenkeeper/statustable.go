@@ -17,25 +17,26 @@ import (
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
-// of accounts, one of deliveries, one of providers, no wider than width, at
-// least [narrow], as long as the names are not absurdly long.
+// of accounts, one of deliveries, one of providers, no wider than width, which is
+// [narrow] at least, as long as the names are not absurdly long.
 func renderStatus(s control.Status, now time.Time, p painter, width int) string {
 	var b strings.Builder
 	title, rest := "tokenkeeper "+s.Version, fmt.Sprintf("PID %d, up %s, state in %s", s.PID, moment.Span(now.Sub(s.StartedAt)), s.StateDir)
-	if utf8.RuneCountInString(title+"  "+rest) <= width {
+	most := proseIn(width)
+	if utf8.RuneCountInString(title+"  "+rest) <= most {
 		fmt.Fprintf(&b, "%s  %s\n", p.paint(bold, title), p.paint(dim, rest))
 	} else {
 		fmt.Fprintf(&b, "%s\n", p.paint(bold, title))
-		writeBroken(&b, p, cell{rest, dim}, "  ", "  ", width)
+		writeBroken(&b, p, cell{rest, dim}, "  ", "  ", most)
 	}
 	if line := oldConfig(s, now); line != "" {
-		writeBroken(&b, p, cell{line, yellow}, "", "  ", width)
+		writeBroken(&b, p, cell{line, yellow}, "", "  ", most)
 	}
-	if line := alertLine(s.Alerts, width); line != "" {
-		writeBroken(&b, p, cell{line, red}, "", "  ", width)
+	if line := alertLine(s.Alerts, most); line != "" {
+		writeBroken(&b, p, cell{line, red}, "", "  ", most)
 	}
 	if m := s.Machine; m.Other {
-		writeBroken(&b, p, cell{"store of another machine: " + m.Owner + ", this is " + m.Here, red}, "", "  ", width)
+		writeBroken(&b, p, cell{"store of another machine: " + m.Owner + ", this is " + m.Here, red}, "", "  ", most)
 		fmt.Fprintf(&b, "%s\n", p.paint(red, "  stop Tokenkeeper there for good, then run here: tokenkeeper adopt"))
 	}
 	b.WriteByte('\n')

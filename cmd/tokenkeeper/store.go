@@ -247,6 +247,9 @@ spools, shared files and sinks for a newer one.`,
 			if err != nil {
 				return err
 			}
+			if _, err := os.Stat(args[0]); errors.Is(err, fs.ErrNotExist) {
+				return noBackup(cfg.StateDir, args[0])
+			}
 			path, err := store.OfferBackup(cfg.StateDir, args[0], e.now())
 			if err != nil {
 				return err
@@ -261,6 +264,15 @@ spools, shared files and sinks for a newer one.`,
 			return e.print("copied to %s;\nthe next start of the supervisor restores the store from it", path)
 		},
 	}
+}
+
+// noBackup says that there is no such file, and which could be meant.
+func noBackup(stateDir, path string) error {
+	all := store.Backups(stateDir)
+	if len(all) == 0 {
+		return fmt.Errorf("there is no file %s: name a backup of a store, such as one from the directory \"backup\" of another state directory; %s has none", path, stateDir)
+	}
+	return fmt.Errorf("there is no file %s: name a backup of a store; those of %s are, the newest first:\n  %s", path, stateDir, strings.Join(all, "\n  "))
 }
 
 // newerBackup is the backup in a state directory that goes furthest, if it goes

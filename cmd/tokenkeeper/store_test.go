@@ -61,6 +61,10 @@ func TestStoreVerbs(t *testing.T) {
 	if out := run(exitOK, "store", "check"); strings.Count(out, "good, ") < 2 {
 		t.Errorf("checked:\n%s", out)
 	}
+	nowhere := filepath.Join(t.TempDir(), "nosuch")
+	if out := run(exitFailure, "store", "restore", nowhere); !strings.Contains(out, "there is no file "+nowhere+": name a backup") || !strings.Contains(out, made.Backup) {
+		t.Errorf("restoring from nothing: %s", out)
+	}
 	if out := run(exitFailure, "store", "restore", kept); !strings.Contains(out, "versions never go back") {
 		t.Errorf("restoring a good store: %s", out)
 	}

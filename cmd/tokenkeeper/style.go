@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"io"
 	"os"
 	"unicode/utf8"
@@ -54,6 +53,15 @@ func clip(line string, n int) string {
 	return line
 }
 
+// shortened is a line of painted text, of which what is behind n characters is cut with
+// an ellipsis; n 0: nothing is.
+func shortened(line string, n int) string {
+	if n <= 0 || clip(line, n) == line {
+		return line
+	}
+	return clip(line, n-1) + "…"
+}
+
 // isTerminal says whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
@@ -66,18 +74,21 @@ func (e *env) painter() painter {
 	return painter{on: isTerminal(e.stdout) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"}
 }
 
-// width of the text that the terminal shows without breaking lines, if it is
-// one: at least [narrow], at most [textWidth]; elsewhere [narrow].
-func (e *env) width() int {
-	return cmp.Or(widthOf(e.stdout), narrow)
+// tableWidth is how wide a table may be on stdout: as the terminal that it is, but at
+// least [narrow]; elsewhere [whole].
+func (e *env) tableWidth() int {
+	if width, _ := e.size(); width > 0 {
+		return max(width, narrow)
+	}
+	return whole
 }
 
-// height of the terminal in lines; 0: not known.
-func (e *env) height() int {
+// size of the terminal in columns and lines; 0: not known, or it is none.
+func (e *env) size() (width, height int) {
 	if f, ok := e.stdout.(*os.File); ok {
-		if _, height, err := term.GetSize(int(f.Fd())); err == nil {
-			return height
+		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
+			return width, height
 		}
 	}
-	return 0
+	return 0, 0
 }

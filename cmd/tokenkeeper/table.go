@@ -3,23 +3,44 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// textWidth is how wide the tables and the text below their rows are at most;
-// narrow is what everything readable fits, and what a pipe gets.
+// textWidth is how wide the text below the rows of a table is at most; narrow is what
+// everything readable fits, and what that text gets in a pipe. A table may be as wide
+// as the terminal; whole is that of a pipe, where a row is one line, so that programs
+// find each field in its column.
 const (
 	textWidth = 100
 	narrow    = 80
+	whole     = math.MaxInt32
 )
+
+// proseIn is how wide text is beside tables of that width.
+func proseIn(width int) int {
+	if width == whole {
+		return narrow
+	}
+	return min(width, textWidth)
+}
 
 // cell is one field of a table. text/tabwriter would count the bytes of its
 // colour as width, so a table aligns its own.
 type cell struct {
 	text  string
 	style style
+}
+
+// checksum is the text of a cell, shortened on a terminal, where nobody reads it all.
+func (t table) checksum(sum string) string {
+	const enough = 12
+	if t.width == whole || len(sum) <= enough {
+		return orNever(sum)
+	}
+	return sum[:enough] + "…"
 }
 
 // row is a line of a table and what is written below it.
@@ -37,6 +58,12 @@ type table struct {
 }
 
 func (t table) fits() int { return cmp.Or(t.width, narrow) }
+
+// within is the table for that width.
+func (t table) within(width int) table {
+	t.width = width
+	return t
+}
 
 // cells makes a row of plain text.
 func cells(text ...string) []cell {
@@ -65,7 +92,7 @@ func (t table) render(b *strings.Builder, p painter, shrink ...int) {
 		}
 		writeRow(b, p, fitting, widths)
 		for _, n := range append(below, r.notes...) {
-			writeNote(b, p, n, t.fits())
+			writeNote(b, p, n, proseIn(t.fits()))
 		}
 	}
 }

@@ -26,6 +26,8 @@ program's arguments, so a token must never be one of them.
 An expired token is refused unless --allow-expired is given.`,
 		Example: `  tokenkeeper token schwab-main --header | curl -H @- https://…`,
 		Args:    exactArgs("ACCOUNT"),
+
+		ValidArgsFunction: e.completes(accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if header && e.json {
 				return &exitError{exitUsage, errors.New("--header and --json exclude each other: name one of them")}

@@ -51,6 +51,8 @@ func TestUsageErrors(t *testing.T) {
 		{"sinks redeliver", "NAME is missing: tokenkeeper sinks redeliver NAME [ACCOUNT]"},
 		{"sinks redeliver a b c", `"c" is one argument too many: tokenkeeper sinks redeliver NAME [ACCOUNT]`},
 		{"init a b", `"b" is one argument too many`},
+		{"completion tcsh", `there is no completion for "tcsh"; there is for: bash, fish, powershell, zsh`},
+		{"completion", "SHELL is missing: tokenkeeper completion SHELL; SHELL is one of: bash, fish, powershell, zsh"},
 		{"status --nope", `unknown flag: --nope; see "tokenkeeper status --help"`},
 		{"status -c /nonexistent/tk.yaml", "the configuration does not tell the control socket; name it with --socket"},
 	} {
@@ -63,7 +65,7 @@ func TestNoConfigurationAtAll(t *testing.T) {
 		t.Skip("this machine has a configuration")
 	}
 	t.Chdir(t.TempDir())
-	command(t, "", "status").says(t, exitUsage, "", "there is no configuration at tokenkeeper.yaml, /etc/tokenkeeper/tokenkeeper.yaml: name one with -c")
+	command(t, "", "status").says(t, exitUsage, "", "there is no configuration at tokenkeeper.yaml, /etc/tokenkeeper/tokenkeeper.yaml: name one with -c", "or the control socket of a running supervisor with --socket")
 }
 
 func TestNoSupervisor(t *testing.T) {
@@ -122,9 +124,86 @@ func TestVerbsAsJSON(t *testing.T) {
 	if got := decode[control.Status](t, out("status")); len(got.Accounts) != 4 || !got.Now.Equal(now) {
 		t.Errorf("status: %+v", got)
 	}
-	if got := decode[control.VersionAnswer](t, out("version")); got.Go == "" || got.Protocol != 1 ||
-		len(got.Providers) != 2 || len(got.Sinks) != 1 {
-		t.Errorf("version: %+v", got)
+	for _, version := range []string{"version", "--version"} {
+		if got := decode[control.VersionAnswer](t, out(version)); got.Go == "" || got.Protocol != 1 ||
+			len(got.Providers) != 2 || len(got.Sinks) != 1 {
+			t.Errorf("%s: %+v", version, got)
+		}
+	}
+	if got := decode[completionScript](t, out("completion", "fish")); got.Shell != "fish" || !strings.Contains(got.Script, "complete -c tokenkeeper") {
+		t.Errorf("completion: %+v", got)
+	}
+	if got := decode[control.Sinks](t, out("sinks", "list")); len(got.Sinks) != len(sampleSinks().Sinks) {
+		t.Errorf("sinks list: %+v", got)
+	}
+}
+
+func TestVersionByItsOption(t *testing.T) {
+	want := command(t, "", "version")
+	if got := command(t, "", "--version"); got != want || !strings.HasPrefix(got.stdout, "tokenkeeper ") {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// A status of one account says of nothing else.
+func TestStatusOfOneAccount(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	of := func(account string) control.Status {
+		t.Helper()
+		return decode[control.Status](t, command(t, "", "status", account, "--json", "--socket", socket).stdout)
+	}
+	if s := of("schwab-main"); len(s.Accounts) != 1 || s.Accounts[0].Name != "schwab-main" || len(s.Providers) != 1 || s.Providers[0].Name != "schwab" || len(s.Alerts) != 0 {
+		t.Errorf("%+v", s)
+	}
+	if s := of("saxo-live"); len(s.Alerts) != 1 || s.Alerts[0].Sink != "hook" {
+		t.Errorf("%+v", s.Alerts)
+	}
+	text := command(t, "", "status", "schwab-main", "--socket", socket).stdout
+	if !strings.Contains(text, "\nschwab-main ") || strings.Contains(text, "saxo-live") || strings.Contains(text, "other ") {
+		t.Errorf("got\n%s", text)
+	}
+	command(t, "", "status", "schwab-mian", "--socket", socket).says(t, exitFailure, "", `no account is named "schwab-mian"; did you mean "schwab-main"?`)
+}
+
+// A shell completes the names that stand in the configuration, of which no secret has to
+// be set; what can't be read is no failure.
+func TestNamesAreCompleted(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	broken := filepath.Join(w.dir, "broken.yaml")
+	write(t, broken, "accounts: [")
+	for _, tt := range []struct{ line, want string }{
+		{"restart", "saxo\nschwab\n:4\n"},
+		{"status", "saxo-live\nschwab-main\n:4\n"},
+		{"status --watch", "saxo-live\nschwab-main\n:4\n"},
+		{"token", "saxo-live\nschwab-main\n:4\n"},
+		{"refresh", "saxo-live\nschwab-main\n:4\n"},
+		{"login", "saxo-live\nschwab-main\n:4\n"},
+		{"login schwab-main", ":4\n"},
+		{"import", "saxo-live\nschwab-main\n:4\n"},
+		{"import schwab-main", ":0\n"}, // a file
+		{"spool adopt", "saxo-live\nschwab-main\n:4\n"},
+		{"sinks test", "bot\ncache\n:4\n"},
+		{"sinks disable", "bot\ncache\n:4\n"},
+		{"sinks enable", "bot\ncache\n:4\n"},
+		{"sinks restart", "bot\ncache\n:4\n"},
+		{"sinks redeliver", "bot\ncache\n:4\n"},
+		{"sinks redeliver cache", "saxo-live\nschwab-main\n:4\n"},
+		{"completion", "bash\nfish\npowershell\nzsh\n:4\n"},
+	} {
+		complete := func(config, begun string) string {
+			return command(t, "", append(append([]string{"__complete"}, strings.Fields(tt.line)...), "-c", config, begun)...).stdout
+		}
+		if got := complete(w.config, ""); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.line, got, tt.want)
+		}
+		if strings.HasPrefix(tt.want, "saxo-live") {
+			if got := complete(w.config, "sch"); got != "schwab-main\n:4\n" {
+				t.Errorf("%s sch: %q", tt.line, got)
+			}
+			if got := complete(broken, ""); got != ":4\n" {
+				t.Errorf("%s, with a configuration that is broken: %q", tt.line, got)
+			}
+		}
 	}
 }
 
