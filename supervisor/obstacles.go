@@ -1,6 +1,9 @@
 package supervisor
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,47 +16,65 @@ import (
 )
 
 // Obstacle is a file that each new token replaces and that can't be replaced, a
-// socket that a stranger has opened, a path of ours at which he could open one, or
-// a pidfile that is his.
+// socket that a stranger has opened, a path of ours at which he could open one, a
+// pidfile that is his, a folder or a program that is missing.
 type Obstacle struct {
-	// Account whose shared file it is, or else Sink that writes it or connects.
+	// Account whose shared file it is, or else Sink whose destination it is.
 	Account, Sink string
-	// Key of the sink that is at fault.
-	Key string
-	// Err says why, and what to do.
-	Err error
+	sink.Obstacle
 }
 
-// Obstacles tries every shared file and every file of a sink that cfg names,
-// as whoever calls it, and leaves nothing behind. A directory that is not there
-// is passed over: a service may make it before it starts.
+// Obstacles tries every shared file and every destination of a sink that cfg names
+// and that can be tried without anybody's noticing it, as whoever calls it, and
+// leaves nothing behind.
 func Obstacles(cfg *config.Config) []Obstacle {
 	var found []Obstacle
 	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
-		c := cfg.Accounts[name].SharedFile
-		if c == nil || !isDir(filepath.Dir(c.Path)) {
-			continue
-		}
-		f, err := accountfiles.Open(*c)
-		if err == nil {
-			err = f.Trusted()
-		}
-		if err == nil {
-			err = f.Replaceable()
-		}
-		if err != nil {
-			found = append(found, Obstacle{Account: name, Err: err})
+		if c := cfg.Accounts[name].SharedFile; c != nil {
+			if missing, err := tryShared(*c); err != nil {
+				found = append(found, Obstacle{Account: name, Obstacle: sink.Obstacle{Err: err, Missing: missing}})
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 		c := cfg.Sinks[name]
 		if t, can := prober(c); can {
 			for _, o := range t.Obstacles(c, cfg.SinkAccounts(c)) {
-				found = append(found, Obstacle{Sink: name, Key: o.Key, Err: o.Err})
+				found = append(found, Obstacle{Sink: name, Obstacle: o})
 			}
 		}
 	}
 	return found
+}
+
+// tryShared says what is in the way of a shared file, and which folder is missing if
+// that is it.
+func tryShared(c config.SharedFile) (missing string, err error) {
+	folder := filepath.Dir(c.Path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return folder, fmt.Errorf("the folder %s of the shared file does not exist: make it for the user that runs Tokenkeeper", folder)
+	}
+	f, err := accountfiles.Open(c)
+	if err == nil {
+		err = f.Trusted()
+	}
+	if err == nil {
+		err = f.Replaceable()
+	}
+	return "", err
+}
+
+// Unseen says in a few words what of a sink's destination shows only when something
+// is sent there; "": nothing.
+func Unseen(c config.Sink) string {
+	t, builtIn := types.Of(c.Type)
+	if !builtIn {
+		return "whether the plugin reaches its destination"
+	}
+	if u, some := t.(sink.Unseen); some {
+		return u.Unseen(c)
+	}
+	return ""
 }
 
 // prober is the type of a sink, if destinations of that type can be looked at.
@@ -61,9 +82,4 @@ func prober(c config.Sink) (p sink.Prober, can bool) {
 	t, _ := types.Of(c.Type)
 	p, can = t.(sink.Prober)
 	return p, can
-}
-
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +27,13 @@ type report struct {
 	// SinkPlugins are the programs of the sinks that are not built in.
 	SinkPlugins []sinkPlugin `json:"sink_plugins"`
 	// Trusts are the other users who are trusted, and why.
-	Trusts   []string  `json:"trusts"`
+	Trusts []string `json:"trusts"`
+	// CheckedAs is the user with whose rights destinations were tried, and ServiceUser
+	// whose the state directory is, if that is another one.
+	CheckedAs   string `json:"checked_as,omitempty"`
+	ServiceUser string `json:"service_user,omitempty"`
+	// Untried is what check can't see.
+	Untried  []untried `json:"untried"`
 	StateDir *stateDir `json:"state_dir,omitempty"`
 
 	lines *keyLines
@@ -72,10 +80,13 @@ func newCheckCommand(e *env) *cobra.Command {
 		Long: `Validate the configuration and everything it names, without starting the
 service: every key, every secret, certificate and template, the programs of
 providers and sinks and their checksums (each is started for a moment and asked
-which settings it knows), the files that every new token replaces, and the state
-directory with the store in it. It says
-what goes to which sink, and which of them carry the refresh token. Of more than
-20 accounts or sinks those that are alike are told as one, with their number.`,
+which settings it knows), every destination that can be tried without anybody's
+noticing it, and the state directory with the store in it. It says what goes to
+which sink, which of them carry the refresh token, and what it could not try.
+
+Destinations are tried with the rights of whoever runs it: run it as the user of
+the service. Of more than 20 accounts or sinks those that are alike are told as
+one, with their number.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path, err := e.configPath()
@@ -89,7 +100,7 @@ what goes to which sink, and which of them carry the refresh token. Of more than
 			if e.json {
 				err = e.printJSON(r)
 			} else {
-				err = e.write(renderReport(r, e.painter(), widthOf(e.stdout), !verbose))
+				err = e.write(renderReport(r, e.painter(), e.tableWidth(), !verbose))
 			}
 			if err == nil && !r.OK {
 				err = &exitError{exitUsage, errSaid}
@@ -104,11 +115,13 @@ what goes to which sink, and which of them carry the refresh token. Of more than
 func (e *env) check(ctx context.Context, path string) (report, error) {
 	r := report{
 		Config: path, Problems: []finding{}, Warnings: []finding{},
-		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{}, Trusts: []string{},
+		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{}, Trusts: []string{}, Untried: []untried{},
 	}
 	src := e.source(path)
 	src.StrictFiles = true
+	read := e.goesOn("reading "+path, isLarge(path))
 	cfg, warnings, err := config.Load(src)
+	read()
 	for _, w := range warnings {
 		r.Warnings = append(r.Warnings, finding(w))
 	}
@@ -118,6 +131,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	} else if err != nil {
 		return r, err
 	}
+	defer e.goesOn(fmt.Sprintf("checking %s and %s", counted(len(cfg.Accounts), "account", "accounts"), counted(len(cfg.Sinks), "sink", "sinks")), true)()
 	if e.borrowed(path) {
 		r.Providers = builtinsOf(ctx, cfg)
 		r.Warnings = append(r.Warnings, finding{File: path,
@@ -136,10 +150,33 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addOpenLocks(cfg)
 	r.addSinks(cfg)
 	r.addObstacles(cfg)
+	r.addUntried(cfg)
 	r.Trusts = append(r.Trusts, supervisor.Trusted(cfg)...)
 	r.addStateDir(checkStateDir(ctx, cfg), cfg)
 	r.OK = len(r.Problems) == 0
 	return r, nil
+}
+
+// addLogFolder reports that the log's folder is missing, without which run does not
+// start.
+func (r *report) addLogFolder(log config.Log) {
+	if log.File == "" {
+		return
+	}
+	folder, _, _, err := logPlace(log)
+	if folder != nil {
+		folder.Close()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	p := config.Problem{File: r.Config, Line: r.where().of("log", "file"), Key: "log.file", Message: err.Error()}
+	if madeAtStart(filepath.Dir(log.File)) {
+		p.Hint = "whoever starts the service may make it until then"
+		r.Warnings = append(r.Warnings, finding(p))
+		return
+	}
+	r.add(p)
 }
 
 // where finds lines of the configuration, which is read once.
@@ -172,6 +209,7 @@ func (r *report) addStateDir(state stateDir, cfg *config.Config) {
 	if err := logRefusal(cfg.Log); err != nil {
 		r.add(config.Problem{File: r.Config, Line: r.where().of("log", "file"), Key: "log.file", Message: err.Error()})
 	}
+	r.addLogFolder(cfg.Log)
 	if refusal := whoCanReplace(cfg); refusal != nil && !state.tells(refusal) {
 		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: r.where().of("state_dir"), Key: "state_dir",
 			Message: refusal.Error(),

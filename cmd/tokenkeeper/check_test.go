@@ -18,7 +18,7 @@ func newWorld(t testing.TB, yaml string) world {
 	t.Helper()
 	dir := t.TempDir()
 	w := world{dir: dir, config: filepath.Join(dir, "tk.yaml"), plugins: filepath.Join(dir, "plugins"), state: filepath.Join(dir, "state")}
-	for _, d := range []string{w.plugins, w.state} {
+	for _, d := range []string{w.plugins, w.state, filepath.Join(dir, "out")} {
 		if err := os.Mkdir(d, 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
-// many accounts, sinks or warnings of a kind are told once, with their number.
-const many = 20
+// many accounts, sinks or warnings of a kind are told once, with their number; of
+// problems, each of which somebody has to mend, so many more.
+const (
+	many         = 20
+	manyProblems = 100
+)
 
 // nextTokenTable says how each account gets its next token, and where that goes.
 func nextTokenTable(accounts []accountReport, brief bool) table {
@@ -42,11 +46,11 @@ func briefSinks(sinks []sinkReport) []sinkRow {
 	return rows
 }
 
-// briefWarnings are the warnings in which those that say the same of many accounts
-// or sinks are one, and how many more each stands for.
-func briefWarnings(warnings []finding) (first []finding, more []int) {
-	for _, alike := range grouped(warnings, finding.kind) {
-		if len(alike) > many {
+// briefFindings are the findings in which those that say the same of more than most
+// accounts or sinks are one, and how many more each stands for.
+func briefFindings(findings []finding, most int) (first []finding, more []int) {
+	for _, alike := range grouped(findings, finding.kind) {
+		if len(alike) > most {
 			first, more = append(first, alike[0]), append(more, len(alike)-1)
 			continue
 		}

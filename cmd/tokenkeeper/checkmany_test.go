@@ -74,6 +74,14 @@ sinks:
 			t.Errorf("%s leaves something out:\n%s", flag, got.stdout)
 		}
 	}
+	// What is wrong with so many is one trouble, too.
+	const plenty = manyProblems + 1
+	lost := newWorld(t, strings.ReplaceAll(manyCustomers(plenty), "path: bot-", "direction: listen, path: none/bot-"))
+	said := command(t, "", "check", "-c", lost.config)
+	if said.code != exitUsage || strings.Count(said.stdout, "problem: ") != 1 || !strings.Contains(said.stdout, "does not exist") ||
+		!strings.Contains(said.stdout, fmt.Sprintf("and %d more like it, which --verbose lists\n", plenty-1)) || !strings.Contains(said.stdout, fmt.Sprintf("\n%d problems\n", plenty)) {
+		t.Errorf("exit code %d:\n%s", said.code, said.stdout)
+	}
 	wrong := newWorld(t, strings.ReplaceAll(yaml, "provider: schwab,", "provider: schwab, settings: {nonsense: x},"))
 	if got := command(t, "", "check", "-c", wrong.config); got.code != exitUsage || strings.Count(got.stdout, "problem: ") != 30 {
 		t.Errorf("exit code %d, and not every problem is told:\n%s", got.code, got.stdout)

@@ -23,10 +23,8 @@ sinks:
   cache: {type: file, path: "out/{account}.json"}
 `)
 	bots, out := filepath.Join(w.dir, "bots"), filepath.Join(w.dir, "out")
-	for _, dir := range []string{bots, out} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Mkdir(bots, 0o700); err != nil {
+		t.Fatal(err)
 	}
 	if got := command(t, "", "check", "-c", w.config); got.code != exitOK || strings.Contains(got.stdout, "can't be replaced") {
 		t.Errorf("with folders that are well: exit code %d:\n%s", got.code, got.stdout)
@@ -57,5 +55,71 @@ sinks:
 	}
 	if !said {
 		t.Errorf("warnings: %+v", got.Warnings)
+	}
+}
+
+// Whatever would keep a token from its destination is told with its place, so that
+// nobody reads that everything is in order.
+func TestCheckTriesEveryDestination(t *testing.T) {
+	const account = "accounts:\n  a: {provider: saxo, client_id: id, client_secret: secret, redirect_url: \"http://localhost/callback\""
+	sink := func(text string) string { return account + "}\nsinks:\n  s: {" + text + "}\n" }
+	for name, tt := range map[string]struct {
+		yaml    string
+		problem bool
+		want    string
+	}{
+		"a file in no folder":             {sink("type: file, path: none/token.json"), true, ":6: sinks.s.path: the folder DIR/none does not exist"},
+		"one folder of several":           {sink(`type: file, path: "out/{account}/token.json"`), true, ":6: sinks.s.path: the folder DIR/out/a does not exist"},
+		"a file in a file":                {sink("type: file, path: tk.yaml/token.json"), false, ":6: sinks.s.path: DIR/tk.yaml/token.json can't be replaced: DIR/tk.yaml is no directory"},
+		"a consumer's socket":             {sink("type: unixsocket, path: none/s"), false, ":6: sinks.s.path: the folder DIR/none does not exist, in which the consumer"},
+		"a socket of ours":                {sink("type: unixsocket, direction: listen, path: none/s"), true, ":6: sinks.s.path: the folder DIR/none does not exist"},
+		"a socket that may have a folder": {sink("type: unixsocket, direction: listen, path: /run/tokenkeeper-of-no-machine/s"), false, "the folder /run/tokenkeeper-of-no-machine does not exist"},
+		"a program that is missing":       {sink("type: exec, command: [DIR/none]"), true, ":6: sinks.s.command: there is no program DIR/none"},
+		"one that is in no folder":        {sink("type: exec, command: [no-such-program-at-all]"), true, ":6: sinks.s.command: there is no program no-such-program-at-all"},
+		"one that may not be run":         {sink("type: exec, command: [DIR/tk.yaml]"), true, ":6: sinks.s.command: DIR/tk.yaml may not be run"},
+		"the log":                         {account + "}\nlog: {file: none/log}\n", true, ":5: log.file: "},
+		"a shared file in no folder":      {account + ", shared_file: {path: none/token.json, format: saxo-cache}}\n", true, ":4: accounts.a.shared_file: the folder DIR/none"},
+		"a login that can't begin":        {strings.Replace(account, ", redirect_url: \"http://localhost/callback\"", "", 1) + "}\n", false, ":4: accounts.a.redirect_url: is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "")
+			here := strings.NewReplacer("DIR", w.dir)
+			write(t, w.config, "state_dir: state\nplugins: {dir: plugins}\n"+here.Replace(tt.yaml))
+			before, code := "warning: ", exitOK
+			if tt.problem {
+				before, code = "problem: ", exitUsage
+			}
+			got := command(t, "", "check", "-c", w.config)
+			if got.code != code || !strings.Contains(got.stdout, "\n"+before+w.config+":") || !strings.Contains(got.stdout, here.Replace(tt.want)) || strings.Contains(got.stdout, "in order") {
+				t.Errorf("exit code %d, want %d and %q in:\n%s%s", got.code, code, here.Replace(tt.want), got.stdout, got.stderr)
+			}
+			left, err := os.ReadDir(w.dir)
+			if err != nil || len(left) != 4 { // the configuration and three folders
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// What check can't see is named; of a file, where nothing is left to be seen, it says
+// nothing.
+func TestCheckSaysWhatItCouldNotTry(t *testing.T) {
+	w := newWorld(t, "accounts:\n  a: {provider: saxo, client_id: id, client_secret: secret, redirect_url: \"http://localhost/callback\"}\n"+`sinks:
+  bot: {type: unixsocket, path: bot.sock}
+  feed: {type: unixsocket, direction: listen, path: feed.sock}
+  files: {type: file, path: token.json}
+  hook: {type: webhook, url: "https://bots.example/token", secret: "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTA="}
+  other: {type: webhook, url: "https://bots.example/other", secret: "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTA="}
+  teller: {type: exec, command: [/bin/true]}
+`)
+	const want = "not tried, as check sends nothing: whether the brokers take the clients' ids and secrets; what the program does (teller); " +
+		"whether the consumer answers (bot); whether the receiver answers (hook, other); once it runs: tokenkeeper sinks test NAME"
+	got := command(t, "", "check", "-c", w.config)
+	if got.code != exitOK || !strings.Contains(inOneLine(got.stdout), want) {
+		t.Errorf("exit code %d, %q is not in:\n%s", got.code, want, got.stdout)
+	}
+	r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout)
+	if len(r.Untried) != 4 || len(r.Untried[0].Sinks) != 0 || strings.Join(r.Untried[3].Sinks, " ") != "hook other" || r.CheckedAs == "" || r.ServiceUser != "" {
+		t.Errorf("%+v, as %q, for %q", r.Untried, r.CheckedAs, r.ServiceUser)
 	}
 }

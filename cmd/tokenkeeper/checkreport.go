@@ -71,16 +71,15 @@ func nextToken(a accountReport) string {
 	return a.Refresh
 }
 
-// renderReport is a report as a person reads it, its messages no wider than width. A
-// brief one tells once what is alike of many accounts; what is wrong is told in any
-// case.
+// renderReport is a report as a person reads it, no wider than width. A brief one tells
+// once what is alike of many accounts.
 func renderReport(r report, p painter, width int, brief bool) string {
 	var b strings.Builder
 	say := func(s style, lead, text string) {
 		line := lead + " " + text + "\n"
-		if width != unbroken && utf8.RuneCountInString(line) > width {
+		if most := proseIn(width); width != whole && utf8.RuneCountInString(line) > most {
 			var broken strings.Builder
-			writeBroken(&broken, painter{}, cell{text, plain}, lead+" ", "  ", width)
+			writeBroken(&broken, painter{}, cell{text, plain}, lead+" ", "  ", most)
 			line = broken.String()
 		}
 		b.WriteString(p.paint(s, lead) + strings.TrimPrefix(line, lead))
@@ -98,11 +97,11 @@ func renderReport(r report, p painter, width int, brief bool) string {
 	}
 	if len(r.Accounts) > 0 {
 		b.WriteByte('\n')
-		nextTokenTable(r.Accounts, brief).render(&b, p, 0, 1, 2, 3)
+		nextTokenTable(r.Accounts, brief).within(width).render(&b, p, 0, 1, 2, 3)
 	}
 	if len(r.Sinks) > 0 {
 		b.WriteByte('\n')
-		sinkTable(r.Sinks, brief).render(&b, p, 0, 1, 4, 5)
+		sinkTable(r.Sinks, brief).within(width).render(&b, p, 0, 1, 4, 5)
 	}
 	if len(r.Providers) > 0 {
 		b.WriteByte('\n')
@@ -110,29 +109,36 @@ func renderReport(r report, p painter, width int, brief bool) string {
 		for i := range plain {
 			plain[i].Error = "" // it is among the problems
 		}
-		pluginTable(plain, narrow).render(&b, p, 0, 4, 5)
+		pluginTable(plain, width).render(&b, p, 0, 4, 5)
 	}
 	if len(r.SinkPlugins) > 0 {
 		b.WriteByte('\n')
-		sinkPluginTable(r.SinkPlugins).render(&b, p, 0, 1, 5)
+		sinkPluginTable(r.SinkPlugins, width).render(&b, p, 0, 1, 5)
 	}
 	b.WriteByte('\n')
 	for _, who := range r.Trusts {
 		writeBroken(&b, p, cell{who, plain}, "", "  ", narrow)
 	}
-	warnings, more := r.Warnings, make([]int, len(r.Warnings))
-	if brief {
-		warnings, more = briefWarnings(r.Warnings)
+	if line := r.userLine(); line != "" {
+		writeBroken(&b, p, cell{line, yellow}, "", "  ", narrow)
 	}
-	for i, f := range warnings {
-		say(yellow, "warning:", f.String())
-		if more[i] > 0 {
-			writeNote(&b, p, cell{fmt.Sprintf("and %d more like it, which --verbose lists", more[i]), plain}, narrow)
+	if len(r.Untried) > 0 {
+		writeBroken(&b, p, cell{untriedLine(r.Untried), dim}, "", "  ", narrow)
+	}
+	list := func(s style, lead string, findings []finding, most int) {
+		more := make([]int, len(findings))
+		if brief {
+			findings, more = briefFindings(findings, most)
+		}
+		for i, f := range findings {
+			say(s, lead, f.String())
+			if more[i] > 0 {
+				writeNote(&b, p, cell{fmt.Sprintf("and %d more like it, which --verbose lists", more[i]), plain}, narrow)
+			}
 		}
 	}
-	for _, f := range r.Problems {
-		say(red, "problem:", f.String())
-	}
+	list(yellow, "warning:", r.Warnings, many)
+	list(red, "problem:", r.Problems, manyProblems)
 	switch n := len(r.Problems); {
 	case n == 1:
 		b.WriteString(p.paint(red, "1 problem") + "\n")

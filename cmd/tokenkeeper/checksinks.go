@@ -163,26 +163,25 @@ func sinksOfAccounts(cfg *config.Config) map[string][]string {
 	return all
 }
 
-// some names a few, and counts more.
-func some(names []string) string {
+// some names a few accounts, and counts more.
+func some(names []string) string { return someOf(names, "accounts") }
+
+func someOf(names []string, of string) string {
 	const few = 3
 	if len(names) > few {
-		return fmt.Sprintf("%d accounts", len(names))
+		return fmt.Sprintf("%d %s", len(names), of)
 	}
 	return strings.Join(names, ", ")
 }
 
-func sinkPluginTable(found []sinkPlugin) table {
-	t := table{head: []string{"SINK PLUGIN", "TYPE", "VERSION", "PROTO", "SHA256", "COMMAND"}}
+func sinkPluginTable(found []sinkPlugin, width int) table {
+	t := table{head: []string{"SINK PLUGIN", "TYPE", "VERSION", "PROTO", "SHA256", "COMMAND"}, width: width}
 	for _, p := range found {
-		protocol, sum := moment.Never, moment.Never
+		protocol := moment.Never
 		if p.Protocol > 0 {
 			protocol = fmt.Sprint(p.Protocol)
 		}
-		if p.SHA256 != "" {
-			sum = p.SHA256[:12] + "…"
-		}
-		t.rows = append(t.rows, row{cells: cells(p.Sink, p.Type, orNever(p.Version), protocol, sum, orNever(strings.Join(p.Command, " ")))})
+		t.rows = append(t.rows, row{cells: cells(p.Sink, p.Type, orNever(p.Version), protocol, t.checksum(p.SHA256), orNever(strings.Join(p.Command, " ")))})
 	}
 	return t
 }

@@ -31,6 +31,8 @@ type stateDir struct {
 	Machine control.Machine `json:"machine"`
 	// oldConfig says that what runs does not use what the file holds.
 	oldConfig string
+	// there is set if there is anything at the path.
+	there bool
 	// damaged: its store is not whole, and the next start restores it if it can.
 	damaged bool
 	// refused is why it is not used, if others could have put it there or can use it.
@@ -41,8 +43,9 @@ type stateDir struct {
 func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	d := stateDir{Path: cfg.StateDir}
 	info, err := os.Stat(d.Path)
+	d.there = !errors.Is(err, fs.ErrNotExist)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	case !d.there:
 		if d.State, d.refused = refusedState(d.Path); d.State != "" {
 			return d
 		}

@@ -57,6 +57,7 @@ func TestServiceOfAUserOfItsOwn(t *testing.T) {
 	if checked := s.tool(t, "", "check"); checked.code != exitOK || aboutTrust.MatchString(checked.stdout+checked.stderr) {
 		t.Errorf("check: %+v", checked)
 	}
+	s.checkFindsWhatIsClosed(t, bots)
 	r := startRun(t, s)
 	r.until(func(control.Status) bool { return true })
 	g := saxo.Grant(saxoAccount)
@@ -82,4 +83,27 @@ func TestServiceOfAUserOfItsOwn(t *testing.T) {
 		t.Errorf("%v, %v", left, err)
 	}
 	r.Stop()
+}
+
+// checkFindsWhatIsClosed: with the rights of the service's user, a folder and a shared
+// file that are closed to that one are problems.
+func (s *site) checkFindsWhatIsClosed(t *testing.T, bots int) {
+	t.Helper()
+	before := readText(t, s.config)
+	defer write(t, s.config, before)
+	shared := s.path("bots/shared.json")
+	if err := errors.Join(os.Mkdir(s.path("closed"), 0o755), os.WriteFile(shared, []byte(`{"access_token": "a", "refresh_token": "r"}`), 0o600), os.Chown(shared, 0, bots)); err != nil {
+		t.Fatal(err)
+	}
+	write(t, s.config, strings.Replace(before, "accounts:\n", fmt.Sprintf("accounts:\n  shares: {provider: saxo, client_id: id, client_secret: secret, redirect_url: \"http://localhost\", shared_file: {path: %q, format: saxo-cache}}\n", shared), 1)+
+		fmt.Sprintf("  closed: {type: file, path: %q}\n  feed: {type: unixsocket, direction: listen, path: %q}\n", s.path("closed/{account}.json"), s.path("closed/s")))
+	got := s.tool(t, "", "check")
+	for _, want := range []string{"problem: " + s.config, ": accounts.shares.shared_file: ", ": sinks.closed.path: ", ": sinks.feed.path: the socket ", " 3 problems"} {
+		if got.code != exitUsage || !strings.Contains(inOneLine(got.stdout), want) {
+			t.Errorf("exit code %d, %q is not in:\n%s%s", got.code, want, got.stdout, got.stderr)
+		}
+	}
+	if err := os.Remove(shared); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -22,9 +22,12 @@ func TestReadmeConfigurationLoads(t *testing.T) {
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "tokenkeeper.yaml")
-	write(t, file, blocks[0])
-	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
-		t.Fatal(err)
+	// As on a machine with bots, whose folders are there.
+	write(t, file, strings.NewReplacer("/run/bot/", filepath.Join(dir, "run")+"/", "/var/lib/bots/", filepath.Join(dir, "bots")+"/").Replace(blocks[0]))
+	for _, folder := range []string{"secrets", "run", "bots"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	write(t, filepath.Join(dir, "secrets", "schwab.yaml"), "app_key: key\napp_secret: secret\n")
 	for name, value := range map[string]string{

@@ -291,6 +291,9 @@ func TestStateDirectoryOfAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	givenTo(t, usertest.Stranger, state)
+	if got := command(t, "", "check", "-c", w.config); !strings.Contains(inOneLine(got.stdout), "were tried as root (0), and the state directory is that of user 34567") {
+		t.Errorf("with whose rights is not told:\n%s", got.stdout)
+	}
 	for _, verb := range [][]string{{"run"}, {"check"}, {"adopt"}, {"import", "a", token}} {
 		got := command(t, "", append(verb, "-c", w.config)...)
 		said := inOneLine(got.stdout + got.stderr)

@@ -28,9 +28,8 @@ type With struct {
 // Prober is for types whose destinations can be looked at before anything is sent
 // there, without a consumer's noticing it, by whoever checks a configuration.
 type Prober interface {
-	// Obstacles are in the way of what c says for these accounts. Nothing of what was
-	// tried is left behind. A folder that is not there is none: a service may make it
-	// before it starts.
+	// Obstacles are in the way of what c says for these accounts, for the user who
+	// asks. Nothing of what was tried is left behind.
 	Obstacles(c config.Sink, accounts []config.Account) []Obstacle
 	// Grounds are where files and sockets of the sink lie: other users may own the
 	// folders, and are trusted with what lies there.
@@ -41,8 +40,21 @@ type Prober interface {
 type Obstacle struct {
 	// Key of the sink that is at fault, dotted.
 	Key string
-	// Err says why, and what to do.
+	// Err says why, and what to do. It wraps [io/fs.ErrPermission] if another user may
+	// have the right that is lacking.
 	Err error
+	// Missing is the folder or the program that is not there; "": something else is in
+	// the way.
+	Missing string
+	// Later: it may be there in time all the same, because a consumer makes it.
+	Later bool
+}
+
+// Unseen is for types of whose destinations a part shows only when something is sent
+// there.
+type Unseen interface {
+	// Unseen says in a few words what that is; "": nothing.
+	Unseen(c config.Sink) string
 }
 
 // Ground is where something lies, and who may have put it there.

@@ -2,7 +2,10 @@ package command
 
 import (
 	_ "embed" // for the reference
+	"errors"
 	"fmt"
+	"io/fs"
+	"os/exec"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -17,6 +20,7 @@ type Type struct{}
 var (
 	_ sink.Type   = Type{}
 	_ sink.Prober = Type{}
+	_ sink.Unseen = Type{}
 )
 
 //go:embed reference.yaml
@@ -108,9 +112,30 @@ func (Type) New(c config.Sink, with sink.With) (sink.Sink, sink.RetryPolicy, err
 	return d, policy, err
 }
 
-// Obstacles implements [sink.Prober].
+// Obstacles implements [sink.Prober]: a program that can't be started, or a pidfile of
+// others. Nothing is run.
 func (Type) Obstacles(c config.Sink, _ []config.Account) []sink.Obstacle {
-	return c.Destination.(*Settings).Signal.Obstacles()
+	s := c.Destination.(*Settings)
+	if s.Signal != nil {
+		return s.Signal.Obstacles()
+	}
+	_, err := exec.LookPath(s.Command[0])
+	if err == nil {
+		return nil
+	}
+	o := sink.Obstacle{Key: "command", Err: explainStart(s.Command[0], err)}
+	if !errors.Is(err, fs.ErrPermission) {
+		o.Missing = s.Command[0]
+	}
+	return []sink.Obstacle{o}
+}
+
+// Unseen implements [sink.Unseen].
+func (Type) Unseen(c config.Sink) string {
+	if c.Destination.(*Settings).Signal != nil {
+		return "whether the program of the pidfile runs"
+	}
+	return "what the program does"
 }
 
 // Grounds implements [sink.Prober].

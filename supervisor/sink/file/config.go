@@ -2,6 +2,7 @@ package file
 
 import (
 	_ "embed" // for the reference
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -175,15 +176,30 @@ func (s *Settings) config() Config {
 	return Config{Path: s.Path, Mode: s.Mode, Owner: s.Owner, TrustFolder: s.TrustFolder}
 }
 
-// Obstacles implements [sink.Prober]: the first file that can't be replaced, and a
-// pidfile of others.
+// Obstacles implements [sink.Prober]: the first folder that is missing, or the first
+// file that can't be replaced, and a pidfile of others.
 func (Type) Obstacles(c config.Sink, accounts []config.Account) []sink.Obstacle {
 	s := c.Destination.(*Settings)
 	pidfile := s.Signal.Obstacles()
+	if missing := s.missing(accounts); missing != "" {
+		return append([]sink.Obstacle{{Key: "path", Missing: missing, Err: fmt.Errorf(
+			"the folder %s does not exist: make it for the user that runs Tokenkeeper", missing)}}, pidfile...)
+	}
 	if err := s.replaceable(accounts); err != nil {
 		return append([]sink.Obstacle{{Key: "path", Err: err}}, pidfile...)
 	}
 	return pidfile
+}
+
+// missing is the first folder that is not there; "": all are.
+func (s *Settings) missing(accounts []config.Account) string {
+	for _, a := range accounts {
+		folder := filepath.Dir(s.PathOf(a))
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return folder
+		}
+	}
+	return ""
 }
 
 func (s *Settings) replaceable(accounts []config.Account) error {
@@ -194,9 +210,6 @@ func (s *Settings) replaceable(accounts []config.Account) error {
 		return err
 	}
 	for _, a := range accounts {
-		if info, err := os.Stat(filepath.Dir(s.PathOf(a))); err != nil || !info.IsDir() {
-			continue
-		}
 		if err := f.Replaceable(a.Name, a.Provider); err != nil {
 			return err
 		}

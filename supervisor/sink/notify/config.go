@@ -12,13 +12,19 @@ import (
 // Type is "notify" in the configuration.
 type Type struct{}
 
-var _ sink.Type = Type{}
+var (
+	_ sink.Type   = Type{}
+	_ sink.Unseen = Type{}
+)
 
 //go:embed reference.yaml
 var reference string
 
 // Name implements [config.SinkType].
 func (Type) Name() string { return "notify" }
+
+// Unseen implements [sink.Unseen].
+func (Type) Unseen(config.Sink) string { return "whether the addresses take messages" }
 
 // Reference implements [sink.Type].
 func (Type) Reference() string { return reference }

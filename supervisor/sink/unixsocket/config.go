@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
@@ -19,6 +23,7 @@ type Type struct{}
 var (
 	_ sink.Type   = Type{}
 	_ sink.Prober = Type{}
+	_ sink.Unseen = Type{}
 )
 
 //go:embed reference.yaml
@@ -169,6 +174,10 @@ func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error)
 // Obstacles implements [sink.Prober].
 func (Type) Obstacles(c config.Sink, _ []config.Account) []sink.Obstacle {
 	s := c.Destination.(*Settings)
+	folder := filepath.Dir(s.Path)
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return []sink.Obstacle{s.withoutFolder(folder)}
+	}
 	err := s.stranger()
 	if s.Listen != nil {
 		err = s.exposed()
@@ -177,6 +186,25 @@ func (Type) Obstacles(c config.Sink, _ []config.Account) []sink.Obstacle {
 		return nil
 	}
 	return []sink.Obstacle{{Key: "path", Err: err}}
+}
+
+// withoutFolder says whose task it is to make the socket's folder.
+func (s *Settings) withoutFolder(folder string) sink.Obstacle {
+	o := sink.Obstacle{Key: "path", Missing: folder, Later: s.Listen == nil}
+	if o.Later {
+		o.Err = fmt.Errorf("the folder %s does not exist, in which the consumer opens its socket: nothing is delivered before it is there", folder)
+	} else {
+		o.Err = fmt.Errorf("the folder %s does not exist, in which the socket is opened: make it for the user that runs Tokenkeeper", folder)
+	}
+	return o
+}
+
+// Unseen implements [sink.Unseen].
+func (Type) Unseen(c config.Sink) string {
+	if c.Destination.(*Settings).Listen != nil {
+		return ""
+	}
+	return "whether the consumer answers"
 }
 
 // stranger says that somebody has opened the consumer's socket to whom nothing
@@ -195,9 +223,14 @@ func (s *Settings) stranger() error {
 	return nil
 }
 
-// exposed says that others could put a socket of their own in the place of ours.
+// exposed says that others could put a socket of their own in the place of ours, or
+// that we may not open one.
 func (s *Settings) exposed() error {
-	if err := localsocket.Refusal(s.Path, s.Listen.TrustFolder); err != nil {
+	err := localsocket.Refusal(s.Path, s.Listen.TrustFolder)
+	if err == nil {
+		err = unix.Access(filepath.Dir(s.Path), unix.W_OK|unix.X_OK)
+	}
+	if err != nil {
 		return fmt.Errorf("the socket %s is not opened: %w", s.Path, err)
 	}
 	return nil

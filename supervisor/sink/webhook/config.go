@@ -24,13 +24,19 @@ import (
 // Type is "webhook" in the configuration.
 type Type struct{}
 
-var _ sink.Type = Type{}
+var (
+	_ sink.Type   = Type{}
+	_ sink.Unseen = Type{}
+)
 
 //go:embed reference.yaml
 var reference string
 
 // Name implements [config.SinkType].
 func (Type) Name() string { return "webhook" }
+
+// Unseen implements [sink.Unseen].
+func (Type) Unseen(config.Sink) string { return "whether the receiver answers" }
 
 // Reference implements [sink.Type].
 func (Type) Reference() string { return reference }
