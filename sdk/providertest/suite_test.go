@@ -16,6 +16,39 @@ func TestPlainProvider(t *testing.T) {
 	providertest.Run(t, suite(plain{}))
 }
 
+// TestMain lets the tests' own program be a provider of which the suite knows nothing
+// but the program.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 2 && os.Args[1] == "provider" {
+		sdk.Serve(broken[os.Args[2]].provider)
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// program is the suite of a provider that is a program alone: one of those that are
+// broken.
+func program(name string) providertest.Suite {
+	return providertest.Suite{
+		Program: []string{os.Args[0], "provider", name},
+		Account: sdk.Account{ClientID: "app", ClientSecret: sdk.NewSecret("secret")},
+	}
+}
+
+// A program alone is held to the same rules, but for those that look at a provider from
+// within, as this one would be found by.
+func TestProgramAlone(t *testing.T) {
+	providertest.Run(t, program("network in Describe"))
+}
+
+func TestBrokenProgramsAreFound(t *testing.T) {
+	eachIsFound(t, map[string]brokenSuite{
+		"retries":         {program("retries"), broken["retries"].foundBy},
+		"one at a time":   {program("one at a time"), broken["one at a time"].foundBy},
+		"dies of signals": {program("dies of signals"), broken["dies of signals"].foundBy},
+	}, false)
+}
+
 func suite(p sdk.Provider) providertest.Suite {
 	return providertest.Suite{
 		New:     func() sdk.Provider { return p },
