@@ -42,7 +42,13 @@ func worn(t testing.TB) (file []byte) {
 	return file
 }
 
-func valuesOf(img *Image) map[string][]byte { return maps.Collect(img.All()) }
+func valuesOf(img *Image) map[string][]byte {
+	all := map[string][]byte{}
+	for key, value := range img.All() {
+		all[key] = bytes.Clone(value)
+	}
+	return all
+}
 
 // A damaged byte anywhere changes nothing of what is read.
 func TestEveryByteCounts(t *testing.T) {
@@ -129,10 +135,9 @@ func FuzzReadImage(f *testing.F) {
 
 // begins are where in the log each frame begins, and its end.
 func begins(file []byte) (at []int64) {
-	end := int64(0)
-	for _, f := range ReadBytes(file).frames {
-		at = append(at, end)
-		end += int64(f.size)
+	img := ReadBytes(file)
+	for _, there := range img.spots {
+		at = append(at, there.at)
 	}
-	return append(at, end)
+	return append(at, img.end)
 }

@@ -1,10 +1,9 @@
 package journal
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
-	"io"
+	"hash/crc32"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -16,12 +15,6 @@ const PartSuffix = ".part"
 // Copy makes a copy of what was read durable at path, or leaves nothing there. It has no
 // room at its end, its heads say so, and its format is that one.
 func Copy(img *Image, path, format string) (err error) {
-	length := min(lengthFor(img.end), int64(len(img.bytes)))
-	begin := bytes.Clone(img.bytes[:min(headers, length)])
-	for slot := range lanes {
-		copy(begin[slot*block:], head{format, img.Sequence, length}.encode())
-	}
-	parts := [][]byte{begin, img.bytes[len(begin):length]}
 	part := path + PartSuffix
 	defer func() {
 		if err != nil {
@@ -32,18 +25,13 @@ func Copy(img *Image, path, format string) (err error) {
 	if err != nil {
 		return err
 	}
-	at := int64(0)
-	for _, b := range parts {
-		if err == nil {
-			_, err = f.WriteAt(b, at)
-			at += int64(len(b))
-		}
-	}
+	length := max(headers, min(lengthFor(img.end), int64(img.Length)))
+	sum, err := img.writeInto(f, length, format)
 	if err == nil {
 		err = f.Sync()
 	}
 	if err == nil {
-		err = readsBack(f, parts)
+		err = readsBack(f, length, sum)
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
@@ -51,28 +39,43 @@ func Copy(img *Image, path, format string) (err error) {
 	return os.Rename(part, path)
 }
 
-// readsBack sees whether a file that was synced holds what was written, and nothing else.
-func readsBack(f *os.File, parts [][]byte) error {
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // from the disk, and not from memory
-	errOther := errors.New("the copy reads back other than it was written")
-	piece := make([]byte, stripe)
-	at := int64(0)
-	for _, b := range parts {
-		for len(b) > 0 {
-			n := min(len(b), len(piece))
-			read, err := f.ReadAt(piece[:n], at)
-			if err != nil && !errors.Is(err, io.EOF) {
-				return err
-			}
-			// What is behind them is of the stripe before, which may be the same.
-			if !bytes.Equal(piece[:read], b[:n]) {
-				return errOther
-			}
-			b, at = b[n:], at+int64(n)
-		}
+// writeInto writes a copy of that length, and returns its checksum.
+func (img *Image) writeInto(f *os.File, length int64, format string) (sum uint32, err error) {
+	write := func(b []byte, at int64) error {
+		sum = crc32.Update(sum, castagnoli, b)
+		_, err := f.WriteAt(b, at)
+		return err
 	}
-	if info, err := f.Stat(); err != nil || info.Size() != at {
+	begin := make([]byte, headers)
+	for slot := range lanes {
+		copy(begin[slot*block:], head{format, img.Sequence, length}.encode())
+	}
+	err = write(begin, 0)
+	for at := int64(headers); err == nil && at < length; at += stripe {
+		b := img.reader.stripe((at - headers) / stripe)
+		err = write(b[:min(int64(len(b)), length-at)], at)
+	}
+	return sum, err
+}
+
+// readsBack sees whether a file that was synced holds what was written, and nothing else.
+func readsBack(f *os.File, length int64, sum uint32) error {
+	errOther := errors.New("the copy reads back other than it was written")
+	if info, err := f.Stat(); err != nil || info.Size() != length {
 		return cmp.Or(err, errOther)
+	}
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // from the disk, and not from memory
+	back := uint32(0)
+	piece := make([]byte, stripe)
+	for at := int64(0); at < length; at += stripe {
+		b := piece[:min(stripe, length-at)]
+		if _, err := f.ReadAt(b, at); err != nil {
+			return err
+		}
+		back = crc32.Update(back, castagnoli, b)
+	}
+	if back != sum {
+		return errOther
 	}
 	return nil
 }

@@ -167,7 +167,8 @@ func Create(path string, f Fresh) (j *File, err error) {
 
 // Open goes on in a file in which img was read. What is in one of the copies alone, because
 // a power loss has cut off the last append, or a block is damaged, is put right in the
-// other: that needs no room on the disk.
+// other: that needs no room on the disk. The copy that is whole is not touched: should the
+// power be lost meanwhile, it is there.
 func Open(path string, img *Image) (j *File, err error) {
 	file, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -175,8 +176,10 @@ func Open(path string, img *Image) (j *File, err error) {
 	}
 	j = &File{file: file, end: img.end, Room: int64(img.Length), fresh: img.fresh, last: img.Position, format: img.Format, Fdatasync: unix.Fdatasync}
 	for _, one := range slices.Concat(img.worn, img.torn) {
-		if err == nil {
-			err = j.writeLog(one.bytes, one.at)
+		for lane := range lanes {
+			if err == nil && lane != one.lane {
+				err = j.writeLane(lane, one.bytes, one.at)
+			}
 		}
 	}
 	for _, slot := range img.lost {
@@ -283,14 +286,26 @@ func (j *File) grow(end int64) error {
 	return nil
 }
 
-// writeLog writes a piece of the log into both lanes.
+// writeLog writes a piece of the log into both lanes, stripe by stripe.
 func (j *File) writeLog(b []byte, at int64) error {
 	for len(b) > 0 {
 		n := min(int64(len(b)), stripe-at%stripe)
 		for lane := range lanes {
-			if _, err := j.file.WriteAt(b[:n], physical(lane, at)); err != nil {
+			if err := j.writeLane(lane, b[:n], at); err != nil {
 				return err
 			}
+		}
+		b, at = b[n:], at+n
+	}
+	return nil
+}
+
+// writeLane writes a piece of the log into one lane.
+func (j *File) writeLane(lane int, b []byte, at int64) error {
+	for len(b) > 0 {
+		n := min(int64(len(b)), stripe-at%stripe)
+		if _, err := j.file.WriteAt(b[:n], physical(lane, at)); err != nil {
+			return err
 		}
 		b, at = b[n:], at+n
 	}
@@ -306,20 +321,19 @@ func (j *File) writeHead(slot int, acked uint64) error {
 // first, as far as there is room for them: as much as least, or a quarter of what counts.
 func (j *File) Tail(since time.Time, least int64) (kept []Frame) {
 	room := max(least, j.fresh/bloat)
-	first := max(0, j.end-room) / stripe
-	b := make([]byte, headers+j.Room-physical(0, first*stripe))
-	if _, err := j.file.ReadAt(b[headers:], physical(0, first*stripe)); err != nil {
-		return nil // what it is kept for is gone
-	}
-	r := reader{file: b}
+	r := newReader(j.file, j.Room)
 	var last Position
-	for at := r.resync(0, last); at >= 0; at = r.resync(at, last) {
+	for at := r.resync(max(0, j.end-room)/stripe*stripe, last); at >= 0; at = r.resync(at, last) {
 		f, _ := r.frame(at, last)
 		last = Position{f.sequence, f.sum}
 		if !f.at.Before(since) && f.kind != frameMoved {
+			f.body = bytes.Clone(f.body)
 			kept = append(kept, f.Frame)
 		}
 		at += int64(f.size)
+	}
+	if r.err != nil {
+		return nil // what it is kept for is gone
 	}
 	return kept
 }

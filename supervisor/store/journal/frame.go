@@ -124,27 +124,24 @@ func appendEntry(b []byte, key string, value []byte) []byte {
 
 // entry is what a frame does to one key.
 type entry struct {
-	key    string
+	key    []byte
 	value  []byte // nil: the key is deleted
 	sealed byte
 }
 
-// entries reads a body; ok is false if it is not a row of entries.
-func (f *Frame) entries() (all []entry, ok bool) {
-	for b := f.body; len(b) > 0; {
-		if len(b) < entryHead || b[0] > entryDelete {
-			return all, false
-		}
-		key := entryHead + int(binary.LittleEndian.Uint16(b[2:]))
-		end := key + int(binary.LittleEndian.Uint32(b[4:]))
-		if end > len(b) {
-			return all, false
-		}
-		e := entry{key: string(b[entryHead:key]), sealed: b[1]}
-		if b[0] == entryPut {
-			e.value = b[key:end:end]
-		}
-		all, b = append(all, e), b[end:]
+// cutEntry reads the first entry of a body; ok is false if none stands there.
+func cutEntry(b []byte) (e entry, rest []byte, ok bool) {
+	if len(b) < entryHead || b[0] > entryDelete {
+		return entry{}, nil, false
 	}
-	return all, true
+	key := entryHead + int(binary.LittleEndian.Uint16(b[2:]))
+	end := key + int(binary.LittleEndian.Uint32(b[4:]))
+	if end > len(b) {
+		return entry{}, nil, false
+	}
+	e = entry{key: b[entryHead:key], sealed: b[1]}
+	if b[0] == entryPut {
+		e.value = b[key:end:end]
+	}
+	return e, b[end:], true
 }

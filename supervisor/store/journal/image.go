@@ -1,21 +1,28 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
+	"maps"
 	"math"
 	"time"
 )
 
-// Image is what the bytes of a state file hold, as far as they can be read: every
-// frame of which one copy is whole, wherever it stands.
+// Image is what a state file holds, as far as it can be read: every frame of which one
+// copy is whole, wherever it stands. Where that is, is in memory; the values are read from
+// the file, which stays open until Close, when somebody asks for them.
 type Image struct {
-	// Path and bytes of the file.
-	Path  string
-	bytes []byte
-	// values is the newest of each key, and at where in the log it stands.
-	values map[string]placed
+	Path   string
+	reader *reader
+	// values says of each key where in the log the frame begins that has the newest of
+	// it; nil: nobody will ask.
+	values map[string]int64
+	// spots are where the frames stand that have values, in the order in which they were
+	// written.
+	spots []spot
 	// Position is how far the file goes.
 	Position
 	Format string
@@ -26,8 +33,9 @@ type Image struct {
 	end    int64
 	// fresh is where its newest snapshot ends: end as it was when the file was made.
 	fresh int64
-	// frames are those that were found, oldest first.
-	frames []Frame
+	// transactions are how many frames were found, and newest is when the last was made.
+	transactions int
+	newest       time.Time
 	// torn are frames of which a power loss has left one copy, and worn those that are
 	// damaged in one: both are put right by Open. lost are heads that are not whole.
 	torn, worn []piece
@@ -47,27 +55,36 @@ type Image struct {
 	Err error
 }
 
-type placed struct {
-	value []byte
-	at    int64
+// spot is where in the log a frame stands, and its checksum.
+type spot struct {
+	at  int64
+	sum uint32
 }
 
+// piece is a frame that one lane alone has.
 type piece struct {
 	bytes []byte
 	at    int64
+	lane  int
 }
 
-// ReadBytes reads what a file holds. It believes nothing that it can't check, and
-// always ends.
+// ReadBytes reads what is in the bytes of a file.
 func ReadBytes(file []byte) *Image {
-	img := &Image{bytes: file, values: map[string]placed{}, Format: Version, Length: len(file), gap: -1, Empty: len(file) == 0}
+	return read(newReader(bytes.NewReader(file), int64(len(file))), map[string]int64{})
+}
+
+// read reads what a file holds, and notes in values, if that is not nil, where each stands.
+// It believes nothing that it can't check, and always ends.
+func read(r *reader, values map[string]int64) *Image {
+	img := &Image{reader: r, values: values, Format: Version, Length: int(r.size), gap: -1, Empty: r.size == 0}
 	if img.Empty {
 		return img
 	}
 	var errs []error
 	newest, heads := head{}, 0
+	begin := r.begin()
 	for slot := range lanes {
-		if h, ok := readHead(file, slot); ok {
+		if h, ok := readHead(begin, slot); ok {
 			heads++
 			if h.acked >= newest.acked {
 				newest, img.Format = h, h.format
@@ -83,7 +100,6 @@ func ReadBytes(file []byte) *Image {
 	} else if err != nil {
 		errs = append(errs, err)
 	}
-	r := reader{file: file}
 	for at, missing := int64(0), false; ; {
 		f, ok := r.frame(at, img.Position)
 		if !ok {
@@ -112,7 +128,7 @@ func ReadBytes(file []byte) *Image {
 		if f.copies < lanes {
 			// The last one was cut off by a power loss; any other is damage that
 			// costs nothing yet.
-			one := piece{f.bytes, at - int64(f.size)}
+			one := piece{bytes.Clone(f.bytes), at - int64(f.size), f.lane}
 			if r.resync(at, img.Position) < 0 {
 				img.torn = append(img.torn, one)
 			} else {
@@ -124,7 +140,7 @@ func ReadBytes(file []byte) *Image {
 	case heads == 0:
 		errs = append(errs, errors.New("neither of its heads is whole"))
 		img.gap = math.MaxInt64
-	case len(file) < int(newest.room):
+	case r.size < newest.room:
 		errs = append(errs, errors.New("it is cut off"))
 		img.gap = math.MaxInt64
 	case img.Sequence < newest.acked:
@@ -144,42 +160,69 @@ func ReadBytes(file []byte) *Image {
 // take adds what a frame changes.
 func (img *Image) take(f Frame, at int64) error {
 	img.Position = Position{f.sequence, f.sum}
-	img.frames = append(img.frames, f)
+	img.transactions, img.newest = img.transactions+1, f.at
 	switch f.kind {
 	case frameMoved:
 		img.Moved = string(f.body)
 		return nil
 	case frameReset:
 		clear(img.values)
+		img.spots = img.spots[:0]
 	}
-	entries, ok := f.entries()
-	for _, e := range entries {
+	img.spots = append(img.spots, spot{at, f.sum})
+	for body := f.body; len(body) > 0; {
+		e, rest, ok := cutEntry(body)
+		if body = rest; !ok {
+			return fmt.Errorf("transaction %d is not what anybody wrote", f.sequence)
+		}
 		switch {
 		case e.value == nil:
-			delete(img.values, e.key)
+			delete(img.values, string(e.key))
 		case e.sealed != notSealed:
 			img.Sealed++
-		default:
-			img.values[e.key] = placed{e.value, at}
+		case img.values != nil:
+			img.values[string(e.key)] = at
 		}
-	}
-	if !ok {
-		return fmt.Errorf("transaction %d is not what anybody wrote", f.sequence)
 	}
 	return nil
 }
 
 // Newest says whether what is under a key is surely the newest that was stored there.
-func (img *Image) Newest(key string) bool { return img.values[key].at >= img.gap }
+func (img *Image) Newest(key string) bool { return img.values[key] >= img.gap }
 
-// All are the values, by their keys.
+// All are the values, by their keys, in the order in which they stand in the file. A value
+// is good until the next one.
 func (img *Image) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		for key, p := range img.values {
-			if !yield(key, p.value) {
-				return
+		for _, there := range img.spots {
+			f, ok := img.reader.again(there)
+			if !ok {
+				img.lose(there.at)
+				continue
+			}
+			for body := f.body; len(body) > 0; {
+				e, rest, ok := cutEntry(body)
+				if body = rest; !ok || e.value == nil {
+					continue
+				}
+				if at, newest := img.values[string(e.key)]; newest && at == there.at && !yield(string(e.key), e.value) {
+					return
+				}
 			}
 		}
+	}
+}
+
+// lose takes out what the file has given once, and does not give again.
+func (img *Image) lose(at int64) {
+	maps.DeleteFunc(img.values, func(_ string, stands int64) bool { return stands == at })
+	img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(img.Err, errors.New("a part of it reads otherwise the second time")))
+}
+
+// Close lets go of the file, of which nothing can be read any more.
+func (img *Image) Close() {
+	if f, ok := img.reader.file.(io.Closer); ok {
+		_ = f.Close() // it was read alone
 	}
 }
 
@@ -195,12 +238,7 @@ func (img *Image) Refuse(keys []string, err error) {
 func (img *Image) NotNewest() { img.gap = math.MaxInt64 }
 
 // Transactions that stand in the file, and when the newest of them was made.
-func (img *Image) Transactions() (n int, newest time.Time) {
-	if n = len(img.frames); n > 0 {
-		newest = img.frames[n-1].at
-	}
-	return n, newest
-}
+func (img *Image) Transactions() (n int, newest time.Time) { return img.transactions, img.newest }
 
 // EndsWell says whether a file is whole, in both of its copies, and goes up to p.
 func (img *Image) EndsWell(p Position) bool {

@@ -3,7 +3,6 @@ package journal
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
@@ -11,18 +10,30 @@ import (
 )
 
 // Read reads the file at path. One that does not exist is empty. An error means that
-// nothing can be said about it.
-func Read(path string) (*Image, error) {
-	file, err := readFile(path)
+// nothing can be said about it. Close what it returns.
+func Read(path string) (*Image, error) { return open(path, map[string]int64{}) }
+
+// Check is Read for who does not ask for the values: whether the file is whole, and how far
+// it goes.
+func Check(path string) (*Image, error) { return open(path, nil) }
+
+func open(path string, values map[string]int64) (*Image, error) {
+	f, info, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		file, err = nil, nil
+		img := ReadBytes(nil)
+		img.Path = path
+		return img, nil
 	}
-	if err != nil && file == nil {
+	if err != nil {
 		return nil, fmt.Errorf("the state file can't be read: %w", err)
 	}
-	img := ReadBytes(file)
+	// What a failed fsync of an earlier process left in the page cache is not
+	// on the disk; it must not be taken for what is.
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+	r := newReader(f, written(f, info.Size()))
+	img := read(r, values)
 	img.Path = path
-	if err != nil && img.Err == nil {
+	if r.err != nil && img.Err == nil {
 		img.Worn = true // what could not be read stands elsewhere in the file
 	}
 	return img, nil
@@ -30,11 +41,15 @@ func Read(path string) (*Image, error) {
 
 // Verify reads a file, which must be whole and go up to p.
 func Verify(path string, p Position) error {
-	file, err := readFile(path)
-	if err == nil && !ReadBytes(file).EndsWell(p) {
-		err = fmt.Errorf("%s reads back other than it was written (%w)", path, ErrDamaged)
+	img, err := Check(path)
+	if err != nil {
+		return err
 	}
-	return err
+	defer img.Close()
+	if img.reader.err != nil || !img.EndsWell(p) {
+		return errors.Join(img.reader.err, fmt.Errorf("%s reads back other than it was written (%w)", path, ErrDamaged))
+	}
+	return nil
 }
 
 // Head reads the head of a file that is written no more, as a backup is, and says whether
@@ -50,31 +65,6 @@ func Head(path string) (format string, acked uint64, whole bool) {
 	_, err = f.ReadAt(b, 0)
 	h, ok := readHead(b, 0)
 	return h.format, h.acked, ok && err == nil && h.room == info.Size()
-}
-
-// readFile reads a whole file. Parts that the disk does not give are zeros in
-// it, and err then is the disk's word.
-func readFile(path string) (b []byte, err error) {
-	f, info, err := openRegular(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	// What a failed fsync of an earlier process left in the page cache is not
-	// on the disk; it must not be taken for what is.
-	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
-	b = make([]byte, written(f, info.Size()))
-	if _, err := io.ReadFull(f, b); err == nil {
-		return b, nil
-	}
-	for at := 0; at < len(b); at += block {
-		n := min(block, len(b)-at)
-		if _, rerr := f.ReadAt(b[at:at+n], int64(at)); rerr != nil {
-			clear(b[at : at+n])
-			err = rerr
-		}
-	}
-	return b, err
 }
 
 // openRegular opens a file to read it, and nothing for which it would have to wait.

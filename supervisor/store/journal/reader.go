@@ -1,32 +1,50 @@
 package journal
 
-import "bytes"
+import (
+	"bytes"
+	"io"
+)
 
 // reader finds frames in the two lanes of a file.
-type reader struct{ file []byte }
+type reader struct{ window }
 
-// copied is a frame that was found, with its bytes.
+func newReader(file io.ReaderAt, size int64) *reader {
+	return &reader{window{file: file, size: size}}
+}
+
+// copied is a frame that was found, with its bytes, which are good until the next one is
+// looked for.
 type copied struct {
 	Frame
 	bytes []byte
-	// copies of it that are whole.
-	copies int
+	// lane that has it, and how many lanes do.
+	lane, copies int
 }
 
 // frame returns the frame at a place of the log: of two that differ, the one that was
 // written after last. What can't have been is of an earlier time, or of another place.
-func (r reader) frame(at int64, last Position) (best copied, ok bool) {
+func (r *reader) frame(at int64, last Position) (best copied, ok bool) {
 	for lane := range lanes {
-		f, b, whole := r.in(lane, at)
-		switch {
-		case !whole || !f.after(last):
-		case ok && f.sum == best.sum:
+		if ok && r.holds(lane, at, best.bytes) {
 			best.copies++
-		case !ok || f.prev == last.sum && best.prev != last.sum:
-			best, ok = copied{f, b, 1}, true
+			continue
+		}
+		f, b, whole := r.in(lane, at)
+		if whole && f.after(last) && (!ok || f.prev == last.sum && best.prev != last.sum) {
+			best, ok = copied{f, b, lane, 1}, true
 		}
 	}
 	return best, ok
+}
+
+// again returns a frame that was found before, from either lane.
+func (r *reader) again(there spot) (f Frame, ok bool) {
+	for lane := range lanes {
+		if f, _, ok = r.in(lane, there.at); ok && f.sum == there.sum {
+			return f, true
+		}
+	}
+	return Frame{}, false
 }
 
 // after says whether the frame may have been written after last, though perhaps not as
@@ -35,8 +53,8 @@ func (f Frame) after(last Position) bool {
 	return f.prev == last.sum || f.sequence > last.Sequence || f.sequence == last.Sequence && f.kind == frameMore
 }
 
-func (r reader) in(lane int, at int64) (f Frame, b []byte, whole bool) {
-	if first := physical(lane, at); first >= int64(len(r.file)) || r.file[first] != frameMark[0] {
+func (r *reader) in(lane int, at int64) (f Frame, b []byte, whole bool) {
+	if rest := r.rest(lane, at); len(rest) == 0 || rest[0] != frameMark[0] {
 		return f, nil, false
 	}
 	if f, whole = decodeHead(r.bytes(lane, at, frameHead)); !whole {
@@ -48,27 +66,46 @@ func (r reader) in(lane int, at int64) (f Frame, b []byte, whole bool) {
 	return f, b, f.check(b)
 }
 
+// rest is what the stripe at a place of the log has from there on, in one of the lanes.
+func (r *reader) rest(lane int, at int64) []byte {
+	b := r.stripe(at/stripe*lanes + int64(lane))
+	return b[min(at%stripe, int64(len(b))):]
+}
+
 // bytes returns n bytes of a lane; nil if the file does not have them.
-func (r reader) bytes(lane int, at int64, n int) []byte {
-	if physical(lane, at+int64(n)-1) >= int64(len(r.file)) {
+func (r *reader) bytes(lane int, at int64, n int) []byte {
+	if physical(lane, at+int64(n)-1) >= r.size {
 		return nil
 	}
 	if at%stripe+int64(n) <= stripe {
-		from := physical(lane, at)
-		return r.file[from:][:n:n]
+		return r.rest(lane, at)[:n:n]
 	}
 	b := make([]byte, 0, n)
 	for len(b) < n {
-		m := min(int64(n-len(b)), stripe-at%stripe)
-		b = append(b, r.file[physical(lane, at):][:m]...)
-		at += m
+		rest := r.rest(lane, at)
+		m := min(n-len(b), len(rest))
+		b = append(b, rest[:m]...)
+		at += int64(m)
 	}
 	return b
 }
 
+// holds says whether a lane has these bytes at a place of the log.
+func (r *reader) holds(lane int, at int64, b []byte) bool {
+	for len(b) > 0 {
+		rest := r.rest(lane, at)
+		n := min(len(b), len(rest))
+		if n == 0 || !bytes.Equal(rest[:n], b[:n]) {
+			return false
+		}
+		b, at = b[n:], at+int64(n)
+	}
+	return true
+}
+
 // resync returns where in the log the next whole frame is that was written after last;
 // below zero: there is none.
-func (r reader) resync(at int64, last Position) int64 {
+func (r *reader) resync(at int64, last Position) int64 {
 	for at = r.mark(at); at >= 0; at = r.mark(at + 1) {
 		if _, ok := r.frame(at, last); ok {
 			return at
@@ -79,12 +116,12 @@ func (r reader) resync(at int64, last Position) int64 {
 
 // mark returns the next place of the log at which a frame may begin in one of the lanes;
 // below zero: there is none.
-func (r reader) mark(at int64) int64 {
-	for physical(0, at) < int64(len(r.file)) {
+func (r *reader) mark(at int64) int64 {
+	for physical(0, at) < r.size {
 		left := stripe - at%stripe
 		next := left
 		for lane := range lanes {
-			rest := r.file[min(physical(lane, at), int64(len(r.file))):]
+			rest := r.rest(lane, at)
 			if n := bytes.IndexByte(rest[:min(next, int64(len(rest)))], frameMark[0]); n >= 0 {
 				next = int64(n)
 			}
