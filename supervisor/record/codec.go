@@ -95,21 +95,7 @@ func Encode(r Record) ([]byte, error) {
 }
 
 // Decode reads what Encode wrote. Its errors tell nothing of the content.
-func Decode(account string, b []byte) (r Record, err error) {
-	r, ok := readPlain(b)
-	if !ok {
-		r, err = readAny(b)
-	}
-	if err == nil && (r.Account != account || r.Version == 0) {
-		err = errors.New("is not that account's")
-	}
-	if err != nil {
-		return Record{}, err
-	}
-	r.Grant = max(r.Grant, 1)
-	r.LoginAt, r.RefreshExpiry = moment.Known(r.LoginAt), moment.Known(r.RefreshExpiry)
-	return r, nil
-}
+func Decode(account string, b []byte) (Record, error) { return new(Decoder).Record(account, b) }
 
 // readAny reads any record.
 func readAny(b []byte) (Record, error) {

@@ -1,13 +1,30 @@
 package record
 
+import "encoding/json"
+
 // How far back refresh tokens are told apart.
 const (
 	KeptFingerprints = keptFingerprints
 	FingerprintSize  = fingerprintSize
 )
 
-// The two ways in which a record is read.
-var (
-	ReadPlain = readPlain
-	ReadAny   = readAny
-)
+// ReadAny is one of the two ways in which a record is read.
+var ReadAny = readAny
+
+// ReadPlain is the other one; ok is false if it leaves it to the first.
+func ReadPlain(b []byte) (r Record, ok bool) {
+	ok = new(Decoder).plainRecord("", b, &r)
+	return r, ok
+}
+
+// ReadPlainDelivery is the quick way in which a line of the ledger is read, and
+// ReadAnyDelivery the other.
+func ReadPlainDelivery(b []byte) (l Delivery, ok bool) {
+	ok = new(Decoder).plainDelivery("", b, &l)
+	return l, ok
+}
+
+func ReadAnyDelivery(b []byte) (l Delivery, err error) {
+	err = json.Unmarshal(b, &l)
+	return l, err
+}

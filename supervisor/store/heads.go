@@ -23,13 +23,16 @@ func byAccount(h Head, account string) int { return strings.Compare(h.Account, a
 // something has changed since.
 type heads struct {
 	mu   sync.Mutex
-	list []Head
+	list []Head          // nil: nobody has asked
 	news map[string]bool // accounts whose head in list is not the newest
 }
 
 func (h *heads) changed(account string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.list == nil {
+		return
+	}
 	if h.news == nil {
 		h.news = map[string]bool{}
 	}
@@ -43,6 +46,9 @@ func (s *state) headList(held map[string]Record) []Head {
 	defer s.mu.RUnlock()
 	s.heads.mu.Lock()
 	defer s.heads.mu.Unlock()
+	if s.heads.list == nil {
+		s.heads.list = s.allHeads()
+	}
 	if len(s.heads.news) > 0 {
 		now := make([]Head, 0, len(s.heads.news))
 		for name := range s.heads.news {
@@ -60,6 +66,18 @@ func (s *state) headList(held map[string]Record) []Head {
 		}
 	}
 	return withHeads(s.heads.list, above)
+}
+
+// allHeads are the heads of all records, ordered by account. The caller holds s.mu.
+func (s *state) allHeads() []Head {
+	all := make([]Head, 0, len(s.accounts))
+	for _, a := range s.accounts {
+		if a.record.Version > 0 {
+			all = append(all, headOf(a.record))
+		}
+	}
+	slices.SortFunc(all, func(a, b Head) int { return strings.Compare(a.Account, b.Account) })
+	return all
 }
 
 // withHeads is list with those of now in the place of the accounts' own.

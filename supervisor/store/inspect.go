@@ -49,6 +49,7 @@ func inspect(dir string) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
+	defer img.Close()
 	s := decode(img)
 	if s.Moved != "" && s.Err == nil {
 		return s, fmt.Errorf("%w to %s", ErrMoved, s.Moved)
@@ -109,7 +110,8 @@ func ReadReport(path string) (Report, error) {
 		if err != nil {
 			return Report{}, err
 		}
-		if s = decode(img); s.Err == nil && !s.Worn {
+		s = decode(img)
+		if img.Close(); s.Err == nil && !s.Worn {
 			break
 		}
 	}
@@ -152,6 +154,7 @@ func OfferBackup(dir, backup string, now time.Time) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
+	defer img.Close()
 	s := decode(img)
 	if !s.Good() || s.Moved != "" || len(s.state.accounts) == 0 {
 		return "", fmt.Errorf("%s is no backup to restore from: %w", backup, cmp.Or(s.Err, ErrNotFound))

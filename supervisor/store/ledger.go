@@ -46,29 +46,13 @@ func (e *engine) note(ctx context.Context, d Delivery) error {
 	}
 	key := ledgerKey(d.Sink, d.Account)
 	if old, ok := e.pending[key]; ok {
-		d = old.then(d)
+		d = old.Then(d)
 	}
 	e.pending[key] = d
 	if e.flush == nil {
 		e.flush = time.AfterFunc(flushAfter, e.flushLedger)
 	}
 	return nil
-}
-
-// then is the line d after a later note about the same sink and account, which
-// knows only of what it was written for.
-func (d Delivery) then(later Delivery) Delivery {
-	if d.Sink == "" {
-		return later
-	}
-	if later.Version > 0 && later.Version >= d.Version {
-		d.Version, d.At, d.Latency, d.Consumer = later.Version, later.At, later.Latency, later.Consumer
-	}
-	if later.TriedVersion >= d.TriedVersion {
-		d.Result, d.TriedVersion, d.TriedAt = later.Result, later.TriedVersion, later.TriedAt
-		d.Error, d.Failures = later.Error, later.Failures
-	}
-	return d
 }
 
 // flushLedger writes what is still pending.
@@ -124,7 +108,7 @@ func (k *reads) Deliveries(ctx context.Context, sink string) (map[string]Deliver
 		return waiting, nil
 	}
 	for name, d := range waiting {
-		ledger[name] = ledger[name].then(d)
+		ledger[name] = ledger[name].Then(d)
 	}
 	return ledger, nil
 }
@@ -142,7 +126,7 @@ func (k *reads) Delivery(ctx context.Context, sink, name string) (Delivery, erro
 	k.state.mu.RUnlock()
 	switch {
 	case ok && waits:
-		return d.then(waiting), nil
+		return d.Then(waiting), nil
 	case waits:
 		return waiting, nil
 	}

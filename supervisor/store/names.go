@@ -5,7 +5,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )
 
-// What a store keeps of an account, by the names under which its callers know it.
+// What a store keeps, by the names under which its callers know it.
 type (
 	Record    = record.Record
 	Health    = record.Health
@@ -19,6 +19,7 @@ type (
 	Intent    = record.Intent
 	Login     = record.Login
 	Request   = record.Request
+	Delivery  = record.Delivery
 )
 
 const (
@@ -33,6 +34,10 @@ const (
 	WayRenew   = record.WayRenew
 	WayLogin   = record.WayLogin
 	WayMint    = record.WayMint
+
+	ResultDelivered = record.ResultDelivered
+	ResultFailed    = record.ResultFailed
+	ResultRefused   = record.ResultRefused
 
 	EvidenceLife = record.EvidenceLife
 )

@@ -58,7 +58,11 @@ func (k *reads) Load(ctx context.Context, name string) (Record, error) {
 	case isHeld && a.record.Version < held.Version:
 		return held, nil
 	case a.record.Version == 0:
-		return Record{Account: name, Health: a.refusal}, fmt.Errorf("account %s: %w", name, ErrNotFound)
+		none := Record{Account: name}
+		if a.refusal != nil {
+			none.Health = *a.refusal
+		}
+		return none, fmt.Errorf("account %s: %w", name, ErrNotFound)
 	}
 	return a.record, nil
 }

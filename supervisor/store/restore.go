@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -56,6 +57,7 @@ func (o opening) restore(live []source, cause error) (*state, *Restored, error) 
 			o.log.Warn("a file that may hold a part of the store can't be read", "path", path, "error", err)
 			continue
 		}
+		defer img.Close()
 		s := decode(img)
 		if err := r.add(&s, false); err != nil {
 			return nil, nil, err
@@ -123,7 +125,7 @@ func (r *restoration) add(s *source, live bool) error {
 	}
 	for key, f := range s.All() {
 		if live && outlives(key) {
-			r.outlived[key] = f
+			r.outlived[key] = bytes.Clone(f)
 		}
 	}
 	return nil
@@ -151,7 +153,7 @@ func (r *restoration) values() change {
 	if r.base != nil {
 		for key, f := range r.base.All() {
 			if outlives(key) {
-				c[key] = f
+				c[key] = bytes.Clone(f)
 			}
 		}
 		for name, a := range r.base.state.accounts {

@@ -76,7 +76,7 @@ func (s *state) commit(rec Record) (change, error) {
 		c[intentKey(rec.Account)] = nil
 		a.endGuided(c)
 	}
-	if a.refusal != (Health{}) {
+	if a.refusal != nil {
 		c[accountKey(rec.Account, partRefusal)] = nil
 	}
 	return c, nil
@@ -111,7 +111,7 @@ func (s *state) abandon(name, attempt string, h Health) (change, error) {
 		err = c.putRecord(a.record)
 	case h.KeyRefused != "":
 		err = c.putJSON(accountKey(name, partRefusal), h.Dated())
-	case a.refusal != (Health{}):
+	case a.refusal != nil:
 		c[accountKey(name, partRefusal)] = nil
 	}
 	if err == nil {
@@ -205,7 +205,7 @@ func (s *state) deliver(noted map[string]Delivery) change {
 	c := change{}
 	for key, d := range noted {
 		if old, ok := s.ledger[d.Sink][d.Account]; ok {
-			d = old.then(d)
+			d = old.Then(d)
 		}
 		_ = c.putJSON(key, d) // plain values: it can't fail
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"unique"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
@@ -28,12 +27,14 @@ type state struct {
 	// foreign are the keys of a newer program.
 	foreign map[string][]byte
 	heads   heads
+	// decoder reads what is put.
+	decoder record.Decoder
 }
 
 // account is all that is stored under an account's name.
 type account struct {
 	record   Record // of version 0: there is none
-	refusal  Health
+	refusal  *Health
 	intent   *Intent
 	login    *Login
 	requests []Request
@@ -105,8 +106,7 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 	switch part {
 	case partRecord:
 		if a.record = (Record{}); value != nil {
-			a.record, err = record.Decode(name, value)
-			a.record.Provider = unique.Make(a.record.Provider).Value()
+			a.record, err = s.decoder.Record(name, value)
 		}
 		s.heads.changed(name)
 	case partIntent:
@@ -122,8 +122,9 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 			err = json.Unmarshal(value, &a.requests)
 		}
 	case partRefusal:
-		if a.refusal = (Health{}); value != nil {
-			err = json.Unmarshal(value, &a.refusal)
+		if a.refusal = nil; value != nil {
+			a.refusal = &Health{}
+			err = json.Unmarshal(value, a.refusal)
 		}
 	default:
 		if delete(s.foreign, accountKey(name, part)); value != nil {
@@ -148,16 +149,15 @@ func (s *state) putLine(sink, of string, value []byte) error {
 		}
 		return nil
 	}
-	var d Delivery
-	if json.Unmarshal(value, &d) != nil || d.Sink != sink || d.Account != of {
+	d, err := s.decoder.Delivery(sink, of, value)
+	if err != nil {
 		return fmt.Errorf("the delivery of %s to sink %s: %w", of, sink, errUnreadable)
 	}
 	if lines == nil {
 		lines = map[string]Delivery{}
-		s.ledger[strings.Clone(sink)] = lines
+		s.ledger[d.Sink] = lines
 	}
-	d.Result, d.Sink = unique.Make(d.Result).Value(), unique.Make(d.Sink).Value()
-	lines[d.Account] = d
+	lines[of] = d
 	return nil
 }
 
@@ -189,7 +189,7 @@ func (s *state) Values() (map[string][]byte, error) {
 		if a.requests != nil {
 			putJSON(accountKey(name, partRequests), a.requests)
 		}
-		if a.refusal != (Health{}) {
+		if a.refusal != nil {
 			putJSON(accountKey(name, partRefusal), a.refusal)
 		}
 	}

@@ -194,7 +194,14 @@ func (img *Image) Newest(key string) bool { return img.values[key] >= img.gap }
 // is good until the next one.
 func (img *Image) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
+		counts := map[int64]bool{}
+		for _, at := range img.values {
+			counts[at] = true
+		}
 		for _, there := range img.spots {
+			if !counts[there.at] {
+				continue // all that it says is over
+			}
 			f, ok := img.reader.again(there)
 			if !ok {
 				img.lose(there.at)

@@ -37,8 +37,7 @@ func onBadDisk(file []byte, blocks ...int64) *badDisk {
 	return d
 }
 
-// What a disk does not give stands in the file a second time, wherever it is; all of it is
-// there, and nothing is read twice that the disk has given once.
+// What a disk does not give stands in the file a second time, wherever it is.
 func TestBlocksThatTheDiskDoesNotGive(t *testing.T) {
 	file := worn(t)
 	want := valuesOf(ReadBytes(file))
@@ -55,7 +54,8 @@ func TestBlocksThatTheDiskDoesNotGive(t *testing.T) {
 // if it gives neither, that is damage, and nobody takes an older value for the newest.
 func TestTheSecondReading(t *testing.T) {
 	file := worn(t)
-	at := begins(file)[10]
+	frames := begins(file)
+	at := frames[len(frames)-3]
 	for name, tt := range map[string]struct {
 		blocks []int64
 		lost   bool
@@ -70,7 +70,7 @@ func TestTheSecondReading(t *testing.T) {
 		stands := len(img.values)
 		d.once, r.panes = 0, [panes]pane{}
 		all := valuesOf(img)
-		if errors.Is(img.Err, ErrDamaged) != tt.lost || tt.lost && len(all) > stands || !tt.lost && len(all) != stands || len(all) != len(img.values) {
+		if errors.Is(img.Err, ErrDamaged) != tt.lost || tt.lost == (len(all) == stands) || len(all) != len(img.values) {
 			t.Errorf("%s: %d of %d values, %d are said to be there, %v", name, len(all), stands, len(img.values), img.Err)
 		}
 	}

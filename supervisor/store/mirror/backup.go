@@ -65,6 +65,7 @@ func (m *Mirror) Backup(ctx context.Context) error {
 			return fmt.Errorf("backing up the store: %w", err)
 		}
 	}
+	defer img.Close()
 	return m.backup(img)
 }
 
@@ -73,8 +74,9 @@ func (m *Mirror) readBack() (*journal.Image, error) {
 	if err := m.displaced(); err != nil {
 		return nil, err
 	}
-	img, err := journal.Read(m.at.file())
+	img, err := journal.Check(m.at.file())
 	if err == nil && !img.EndsWell(m.last) {
+		img.Close()
 		err = journal.ErrDamaged
 	}
 	return img, err

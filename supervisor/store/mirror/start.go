@@ -16,9 +16,18 @@ import (
 // This file holds how a mirror begins, which its owner decides by what stands in the
 // files.
 
-// Live reads the state file of every place, the one in the state directory first.
-func (m *Mirror) Live() ([]*journal.Image, error) {
-	live := make([]*journal.Image, 0, len(m.places))
+// Live reads the state file of every place, the one in the state directory first. Close
+// what it returns.
+func (m *Mirror) Live() (live []*journal.Image, err error) {
+	defer func() {
+		if err != nil {
+			for _, img := range live {
+				img.Close()
+			}
+			live = nil
+		}
+	}()
+	live = make([]*journal.Image, 0, len(m.places))
 	for n, p := range m.places {
 		img, err := p.read()
 		if err != nil {
@@ -26,12 +35,12 @@ func (m *Mirror) Live() ([]*journal.Image, error) {
 				m.tell(Trouble{What: "the fallback directory can't be used", Path: p.dir, Err: err})
 				continue
 			}
-			return nil, err
-		}
-		if errors.Is(img.Err, journal.ErrNewerFormat) {
-			return nil, fmt.Errorf("state file %s: %w", img.Path, img.Err)
+			return live, err
 		}
 		live = append(live, img)
+		if errors.Is(img.Err, journal.ErrNewerFormat) {
+			return live, fmt.Errorf("state file %s: %w", img.Path, img.Err)
+		}
 	}
 	return live, nil
 }
@@ -45,7 +54,7 @@ func (p *place) read() (*journal.Image, error) {
 }
 
 // Peek reads the state file in a directory without changing anything. While a supervisor
-// has the directory nothing can be said about it: ErrInUse.
+// has the directory nothing can be said about it: ErrInUse. Close what it returns.
 func Peek(dir string) (*journal.Image, error) {
 	d, err := os.Open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,8 +132,12 @@ func (m *Mirror) Adopt(s State, img *journal.Image) error {
 // stillThere says whether what was read is what stands there. A fresh file does if the
 // directory could not be synced in the end: what was read has no place in that.
 func stillThere(img *journal.Image) bool {
-	now, err := journal.Read(img.Path)
-	return err == nil && now.Position == img.Position
+	now, err := journal.Check(img.Path)
+	if err != nil {
+		return false
+	}
+	defer now.Close()
+	return now.Position == img.Position
 }
 
 // goOn goes on in the file that is there.
