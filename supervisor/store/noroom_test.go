@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
@@ -44,4 +45,45 @@ func TestWornFileWithoutRoomForAnother(t *testing.T) {
 		}
 		must(t, errors.Join(s.Close(), os.RemoveAll(filepath.Join(dir, "backup"))))
 	}
+}
+
+// A block that is found damaged while the store runs, in a directory that takes no other
+// file, keeps nobody from storing either.
+func TestDamageWithoutRoomWhileRunning(t *testing.T) {
+	dir, told := stateDir(t), &troubles{}
+	s, err := store.Open(dir, store.Options{Trouble: told.add})
+	must(t, err)
+	defer func() { _ = s.Close() }()
+	commit(t, s, "main", 1, 5)
+	path := s.Path()
+	before := inode(t, path)
+	spoil(t, path, physical(1, framesOf(read(t, path))[2]+40))
+	inTheWay := path + ".new"
+	must(t, os.MkdirAll(filepath.Join(inTheWay, "in the way"), 0o700))
+	if err := s.Backup(t.Context()); err != nil || s.Fault() != nil || told.String() != "fault fault recovered" {
+		t.Errorf("%v, fault %v, told %q", err, s.Fault(), told)
+	}
+	commit(t, s, "main", 6, 6)
+	if img := journal.ReadBytes(read(t, path)); !img.Good() || img.Worn || inode(t, path) != before {
+		t.Errorf("worn: %t, %v", img.Worn, img.Err)
+	}
+	must(t, os.RemoveAll(inTheWay))
+	s.Die()
+	s = openStore(t, dir)
+	wantVersion(t, s, "main", 6)
+	if s.Restored() != nil {
+		t.Errorf("restored: %+v", s.Restored())
+	}
+}
+
+// spoil damages a byte of a file, as a disk does: nobody has written it.
+func spoil(t *testing.T, path string, at int) {
+	t.Helper()
+	info, err := os.Stat(path)
+	must(t, err)
+	b := read(t, path)[at : at+1]
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt([]byte{b[0] ^ 1}, int64(at))
+	must(t, errors.Join(err, f.Close(), os.Chtimes(path, time.Time{}, info.ModTime())))
 }

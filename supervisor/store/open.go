@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -25,10 +26,10 @@ func decode(img *journal.Image) source {
 	if errors.Is(img.Err, ErrNewerFormat) {
 		return s
 	}
-	// Nothing of what is made here is garbage. So that the collector does not go through
-	// it each time that it has doubled, it is told of a heap that is as long as the file:
-	// that memory is never touched, and so takes none.
-	ballast := make([]byte, img.Length)
+	// Little of what is made here is garbage. So that the collector does not go through it
+	// each time that it has doubled, the heap is as large from the beginning as the file is
+	// long: what is never touched takes no memory.
+	ballast := make([]byte, min(int64(img.Length), debug.SetMemoryLimit(-1)/8))
 	defer runtime.KeepAlive(ballast)
 	var keys []string
 	var errs []error

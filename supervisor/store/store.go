@@ -25,7 +25,8 @@ var (
 	// ErrConflict too, and nothing was written.
 	ErrLineage = fmt.Errorf("%w: it does not descend from the version that stands", ErrConflict)
 	// ErrDisk: it could not be made durable. Nothing has changed; reads go on,
-	// and each later write tries anew.
+	// and each later write tries anew. If the process dies before one succeeds, the
+	// next one may find what was refused, as a whole: an attempt's id tells.
 	ErrDisk = mirror.ErrDisk
 	// ErrInUse: another supervisor has this state directory.
 	ErrInUse = mirror.ErrInUse

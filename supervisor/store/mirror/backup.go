@@ -58,10 +58,12 @@ func (m *Mirror) Backup(ctx context.Context) error {
 	defer m.watch(m.worksFor())()
 	img, err := m.readBack()
 	if err != nil {
-		if err := m.leave(nil, "the state file has been damaged; it is replaced", err); err != nil {
+		err = m.replaceDamaged(img, err)
+		if img.Close(); err != nil {
 			return fmt.Errorf("backing up the store: %w", err)
 		}
 		if img, err = m.readBack(); err != nil {
+			img.Close()
 			return fmt.Errorf("backing up the store: %w", err)
 		}
 	}
@@ -72,14 +74,26 @@ func (m *Mirror) Backup(ctx context.Context) error {
 // readBack reads the state file, which must be as it was written.
 func (m *Mirror) readBack() (*journal.Image, error) {
 	if err := m.displaced(); err != nil {
-		return nil, err
+		return journal.ReadBytes(nil), err
 	}
 	img, err := journal.Check(m.at.file())
-	if err == nil && !img.EndsWell(m.last) {
-		img.Close()
+	if err != nil {
+		return journal.ReadBytes(nil), err
+	}
+	if !img.EndsWell(m.last) {
 		err = journal.ErrDamaged
 	}
 	return img, err
+}
+
+// replaceDamaged goes on in a fresh file. Where there is no room for one, and nothing is
+// missing of what was read, it is put right where it is, as at a start.
+func (m *Mirror) replaceDamaged(img *journal.Image, damage error) error {
+	err := m.leave(nil, "the state file has been damaged; it is replaced", damage)
+	if err == nil || !img.Good() || img.Position != m.last || !stillThere(img) {
+		return err
+	}
+	return m.goOn(img)
 }
 
 // backupAtOpen backs up a good state file before it is written to. A failure

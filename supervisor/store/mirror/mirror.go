@@ -21,7 +21,8 @@ import (
 // Errors of what is written.
 var (
 	// ErrDisk: it could not be made durable. Nothing has changed; reads go on,
-	// and each later write tries anew.
+	// and each later write tries anew. If the process dies before one succeeds, the
+	// next one may find what was refused, as a whole.
 	ErrDisk = errors.New("the disk does not take it")
 	// ErrInUse: another supervisor has this state directory.
 	ErrInUse = errors.New("another supervisor uses this state directory")
@@ -95,9 +96,9 @@ type Mirror struct {
 // is to be said next: [Mirror.Adopt], or [Mirror.Restore].
 func New(dir string, o Options) (*Mirror, error) {
 	m := &Mirror{options: o, format: journal.Version, wrong: wrongFailed, Smallest: 2 * historyRoom}
-	m.places = []*place{{dir: dir}}
+	m.places = []*place{{dir: dir, syncDir: syncDir}}
 	if o.Fallback != "" {
-		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback)})
+		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback), syncDir: syncDir})
 	}
 	m.at = m.places[0]
 	if err := m.at.claim(o.Timeout); err != nil {
@@ -148,16 +149,28 @@ func (m *Mirror) Update(c map[string][]byte) error {
 }
 
 // watch tells of a write that does not come back, until it does: call what it returns
-// then.
+// then. Whichever comes first, the moment or the end, nothing is told of a write that is
+// over, and nothing stays told.
 func (m *Mirror) watch(after time.Duration) (end func()) {
 	path := m.at.file()
+	var mu sync.Mutex
+	over, told := false, false
 	timer := time.AfterFunc(after, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if over {
+			return
+		}
+		told = true
 		err := fmt.Errorf("%w: a write does not come back", ErrDisk)
 		m.hangs.Store(&err)
 		m.tell(Trouble{What: "the disk hangs; what has been announced is not sent before it answers", Path: path, Err: err})
 	})
 	return func() {
-		if timer.Stop() {
+		timer.Stop()
+		mu.Lock()
+		defer mu.Unlock()
+		if over = true; !told {
 			return
 		}
 		if m.hangs.Store(nil); m.file != nil {
@@ -268,6 +281,12 @@ func (m *Mirror) compact() {
 	if err == nil {
 		f.History = old.Tail(f.At.Add(-HistoryFor), historyRoom)
 		m.file, err = m.at.replace(f, "", m.options)
+	}
+	if errors.Is(err, errUnsure) {
+		// A power loss may bring the longer one back: nothing may be written to either.
+		m.file = old
+		_ = m.leave(nil, "the state file was made shorter, and nobody knows whether that lasts; another takes its place", err)
+		return
 	}
 	if err != nil {
 		m.options.Log.Warn("the state file could not be made shorter, and grows", "path", m.at.file(), "error", err)

@@ -25,6 +25,8 @@ type place struct {
 	former []*os.File
 	// alike: the file system there does not tell one file from another.
 	alike bool
+	// syncDir is the function, but in a test.
+	syncDir func(dir string) error
 }
 
 // FileName is the one file in the state directory.
@@ -112,13 +114,18 @@ func (p *place) release() {
 	p.lock, p.former = nil, nil
 }
 
+// errUnsure: the fresh file is in its place, and a power loss may bring back the one that
+// was there.
+var errUnsure = errors.New("which of two files has the name of the state file is not durable")
+
 // nextSuffix is of a fresh file that is not in its place yet.
 const nextSuffix = ".new"
 
 // replace writes f into a new file, puts it in the place of the one that is
 // there, and returns it open. The old file is kept under the name aside; "": it is not.
 // The new one has never failed an fsync: it is another inode, with pages of its
-// own.
+// own. After errUnsure neither is to be written to: another try puts a third in their
+// place.
 func (p *place) replace(f journal.Fresh, aside string, o Options) (_ *journal.File, err error) {
 	if err := p.claim(o.Timeout); err != nil {
 		return nil, err
@@ -148,7 +155,10 @@ func (p *place) replace(f journal.Fresh, aside string, o Options) (_ *journal.Fi
 		return nil, err
 	}
 	placed = true
-	return j, syncDir(p.dir)
+	if err := p.syncDir(p.dir); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnsure, err)
+	}
+	return j, nil
 }
 
 // swap puts the file next in the state file's place, which is never empty

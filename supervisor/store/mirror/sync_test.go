@@ -1,0 +1,121 @@
+package mirror
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
+)
+
+// told counts what a mirror tells.
+type told struct {
+	mu                           sync.Mutex
+	faults, recovered, displaced int
+}
+
+func (n *told) add(t Trouble) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case t.Displaced:
+		n.displaced++
+	case t.Recovered:
+		n.recovered++
+	default:
+		n.faults++
+	}
+}
+
+func (n *told) String() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return fmt.Sprintf("%d faults, %d ends, %d displaced", n.faults, n.recovered, n.displaced)
+}
+
+// A fresh file whose directory was not synced is not gone on in, and neither is the one
+// before, of which a power loss may bring either back: another is written, until the
+// directory is synced. Nobody is said to have put it there.
+func TestDirectoryThatIsNotSynced(t *testing.T) {
+	for fails, want := range map[int]string{1: "1 faults, 1 ends, 0 displaced", 3: "2 faults, 1 ends, 0 displaced"} {
+		t.Run(fmt.Sprint(fails), func(t *testing.T) {
+			n := &told{}
+			m := begin(t, Options{Trouble: n.add})
+			synctest.Test(t, func(t *testing.T) {
+				left := fails
+				m.at.syncDir = func(dir string) error {
+					if left--; left >= 0 {
+						return unix.EIO
+					}
+					return syncDir(dir)
+				}
+				m.Smallest = 1
+				value := []byte("0")
+				for left == fails { // until it is made shorter
+					value = append(value, '1')
+					if err := m.Update(map[string][]byte{"key": value}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if (m.Fault() == nil) != (fails == 1) {
+					t.Errorf("fault: %v", m.Fault())
+				}
+				m.Smallest = 1 << 30
+				for left > 0 {
+					if err := m.Update(map[string][]byte{"key": []byte("refused")}); !errors.Is(err, ErrDisk) {
+						t.Errorf("where nothing is durable: %v", err)
+					}
+					time.Sleep(RetryAfter)
+				}
+				value = append(value, '2')
+				if err := m.Update(map[string][]byte{"key": value}); err != nil || m.Fault() != nil || m.displaced() != nil {
+					t.Errorf("%v, fault: %v, displaced: %v", err, m.Fault(), m.displaced())
+				}
+				if n.String() != want {
+					t.Errorf("told %s, want %s", n, want)
+				}
+				if err := m.Close(); err != nil {
+					t.Fatal(err)
+				}
+				img, err := journal.Read(m.at.file())
+				if err != nil || !img.Good() {
+					t.Fatal(err, img.Err)
+				}
+				defer img.Close()
+				for key, stored := range img.All() {
+					if key != "key" || !bytes.Equal(stored, value) {
+						t.Errorf("%s: %s, want %s", key, stored, value)
+					}
+				}
+				if failed, _ := filepath.Glob(m.at.file() + ".failed-*"); len(failed) == 0 {
+					t.Error("what was in the place is not kept")
+				}
+			})
+		})
+	}
+}
+
+// Of a write that is over nothing stays told, though it ended in the very moment in which
+// it would have been called one that hangs.
+func TestNothingStaysToldOfAWriteThatIsOver(t *testing.T) {
+	n := &told{}
+	m := begin(t, Options{Trouble: n.add})
+	synctest.Test(t, func(t *testing.T) {
+		for range 500 {
+			end := m.watch(hangsAfter)
+			time.Sleep(hangsAfter)
+			end()
+			synctest.Wait()
+			if m.Fault() != nil || n.faults != n.recovered {
+				t.Fatalf("fault: %v, told %s", m.Fault(), n)
+			}
+		}
+	})
+}
