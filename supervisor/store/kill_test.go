@@ -25,7 +25,7 @@ const (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		scenario := os.Getenv(childScenario)
-		if err := map[string]func(string) error{"": commitForEver, "faults": commitSome, "trace": writeAll}[scenario](dir); err != nil {
+		if err := map[string]func(string) error{"": commitForEver, "faults": commitSome, "trace": writeAll, "opening": openOnce}[scenario](dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
