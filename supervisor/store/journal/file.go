@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -125,30 +124,21 @@ func Create(path string, f Fresh) (j *File, err error) {
 			_ = file.Close()
 		}
 	}()
-	var log []byte
-	write := func(fr Frame) {
-		fr.prev = j.last.sum
-		log = append(log, fr.encode()...)
-		j.last = Position{fr.sequence, binary.LittleEndian.Uint32(log[len(log)-frameTail:])}
-	}
+	log := freshLog{File: j}
 	for _, old := range f.History {
-		write(old)
+		log.put(old)
 	}
 	snapshot := Frame{kind: frameReset, sequence: f.Sequence, at: f.At}
 	for _, key := range slices.Sorted(maps.Keys(f.Values)) {
 		if snapshot.body = appendEntry(snapshot.body, key, f.Values[key]); len(snapshot.body) >= snapshotFrame {
-			write(snapshot)
-			snapshot.kind, snapshot.body = frameMore, nil
+			log.put(snapshot)
+			snapshot.kind, snapshot.body = frameMore, snapshot.body[:0]
 		}
 	}
 	if snapshot.kind == frameReset || len(snapshot.body) > 0 {
-		write(snapshot)
+		log.put(snapshot)
 	}
-	err = j.grow(int64(len(log)))
-	if err == nil {
-		err = j.writeLog(log, 0)
-	}
-	j.end = int64(len(log))
+	err = log.finish()
 	j.fresh = j.end
 	for slot := range lanes {
 		if err == nil {
@@ -163,6 +153,44 @@ func Create(path string, f Fresh) (j *File, err error) {
 	}
 	j.Identity = j.left.info
 	return j, err
+}
+
+// freshLog is the log of a file that nobody relies on yet. It is written a stripe at a
+// time.
+type freshLog struct {
+	*File
+	waiting []byte
+	err     error
+}
+
+// put adds a frame.
+func (l *freshLog) put(f Frame) {
+	f.prev = l.last.sum
+	l.waiting = append(l.waiting, f.encode()...)
+	if l.last = (Position{f.sequence, f.sum}); len(l.waiting) >= stripe {
+		l.flush()
+	}
+}
+
+func (l *freshLog) flush() {
+	if l.err == nil {
+		l.err = l.writeLog(l.waiting, l.end)
+	}
+	l.end += int64(len(l.waiting))
+	l.waiting = l.waiting[:0]
+}
+
+// finish writes the rest, and zeros behind it as far as the file is to go.
+func (l *freshLog) finish() error {
+	l.flush()
+	end, pairs := l.end, l.end/stripe+1
+	l.waiting = make([]byte, pairs*stripe-end)
+	l.flush()
+	l.end, l.Room = end, headers+pairs*roomStep
+	if l.err == nil && l.Room < firstRoom {
+		l.err = l.grow((firstRoom-headers)/lanes - 1)
+	}
+	return l.err
 }
 
 // Open goes on in a file in which img was read. What is in one of the copies alone, because
