@@ -135,6 +135,14 @@ type Health struct {
 	KeyRefused string `json:"key_refused,omitempty"`
 }
 
+// StoredVersion is the one that is stored: of a record that is held, the one before.
+func (r Record) StoredVersion() uint64 {
+	if r.Held {
+		return r.Version - 1
+	}
+	return r.Version
+}
+
 // Spends is what the account's next attempt sends: the refresh token, or the access
 // token that renews itself; zero: none can be made.
 func (r Record) Spends() sdk.Secret {

@@ -91,7 +91,7 @@ func (a answered) another(ctx context.Context, c *store.Candidate) error {
 
 // putBeside makes a candidate durable, and returns the record beside which it is.
 func (a loggingIn) putBeside(ctx context.Context, c *store.Candidate) (store.Record, error) {
-	if err := a.keeper.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, c); err != nil {
+	if err := a.keeper.cfg.Store.PutBeside(ctx, a.cfg.Name, c.Attempt, a.rec().Version, c); err != nil {
 		return store.Record{}, fmt.Errorf("store the login of another person, which the provider's spool still holds: %w", err)
 	}
 	crashpoint.Here("refresh: the candidate is stored")
@@ -194,7 +194,7 @@ func (p persons) DiscardLogin(ctx context.Context, name string) (store.Person, e
 	if a.state().Held() != nil { // its version has the candidate, too
 		return store.Person{}, fmt.Errorf("account %s: its newest token is not stored yet, because of the disk; try again when it is: see tokenkeeper status", name)
 	}
-	if err := k.cfg.Store.PutBeside(context.WithoutCancel(ctx), name, "", nil); err != nil {
+	if err := k.cfg.Store.PutBeside(context.WithoutCancel(ctx), name, "", a.rec().Version, nil); err != nil {
 		return store.Person{}, fmt.Errorf("account %s: forget the login that waits: %w", name, err)
 	}
 	rec := a.rec()

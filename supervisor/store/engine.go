@@ -72,8 +72,8 @@ func (e *engine) Commit(ctx context.Context, rec Record) error {
 }
 
 // Abandon implements [Store].
-func (e *engine) Abandon(ctx context.Context, name, attempt string, h Health) error {
-	return e.write(ctx, name, func() (change, error) { return e.state.abandon(name, attempt, h) })
+func (e *engine) Abandon(ctx context.Context, name, attempt string, version uint64, h Health) error {
+	return e.write(ctx, name, func() (change, error) { return e.state.abandon(name, attempt, version, h) })
 }
 
 // SetAside implements [Store].
@@ -87,8 +87,8 @@ func (e *engine) SetAside(ctx context.Context, name string, ev Evidence) error {
 }
 
 // PutBeside implements [Store].
-func (e *engine) PutBeside(ctx context.Context, name, attempt string, c *Candidate) error {
-	return e.write(ctx, name, func() (change, error) { return e.state.putBeside(name, attempt, c) })
+func (e *engine) PutBeside(ctx context.Context, name, attempt string, version uint64, c *Candidate) error {
+	return e.write(ctx, name, func() (change, error) { return e.state.putBeside(name, attempt, version, c) })
 }
 
 // PutLogin implements [Store].

@@ -48,7 +48,7 @@ func commitForEver(dir string) error {
 	if in, ok, err := s.Intent(ctx, "main"); err != nil {
 		return err
 	} else if ok {
-		if err := s.Abandon(ctx, "main", in.Attempt, store.Health{}); err != nil {
+		if err := s.Abandon(ctx, "main", in.Attempt, in.Version, store.Health{}); err != nil {
 			return err
 		}
 	}

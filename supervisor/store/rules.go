@@ -99,8 +99,11 @@ func (a account) admits(rec Record) error {
 }
 
 // abandon is the rule of [Store.Abandon].
-func (s *state) abandon(name, attempt string, h Health) (change, error) {
+func (s *state) abandon(name, attempt string, version uint64, h Health) (change, error) {
 	a := s.of(name)
+	if err := a.stillAt(version, "the end of attempt "+attempt, name); err != nil {
+		return nil, err
+	}
 	if a.intent != nil && a.intent.Attempt != attempt {
 		return nil, fmt.Errorf("attempt %s of account %s is over, but attempt %s stands: %w", attempt, name, a.intent.Attempt, ErrConflict)
 	}
@@ -118,6 +121,14 @@ func (s *state) abandon(name, attempt string, h Health) (change, error) {
 		err = a.endIntent(c, name, attempt)
 	}
 	return c, err
+}
+
+// stillAt says why what rests on a version can't be stored: another one stands.
+func (a account) stillAt(version uint64, what, name string) error {
+	if a.record.Version != version {
+		return fmt.Errorf("%s of account %s rests on version %d, but version %d is stored: %w", what, name, version, a.record.Version, ErrConflict)
+	}
+	return nil
 }
 
 // endIntent ends the intent of an attempt, if that is the one that stands. The one
@@ -147,10 +158,13 @@ func (s *state) setAside(name string, ev Evidence) (change, error) {
 }
 
 // putBeside is the rule of [Store.PutBeside].
-func (s *state) putBeside(name, attempt string, candidate *Candidate) (change, error) {
+func (s *state) putBeside(name, attempt string, version uint64, candidate *Candidate) (change, error) {
 	a := s.of(name)
 	if a.record.Version == 0 {
 		return nil, fmt.Errorf("account %s: %w", name, ErrNotFound)
+	}
+	if err := a.stillAt(version, "what waits beside it", name); err != nil {
+		return nil, err
 	}
 	a.record.Candidate = candidate
 	c := change{}

@@ -97,20 +97,22 @@ type Store interface {
 	// Abandon ends the intent of attempt without a new version and stores the
 	// record's Health in the same transaction; without a record it keeps h only if that
 	// says that a key was refused, until a Commit. The intent's Before, if it has
-	// one, stands again. ErrConflict if the intent is another's; no intent at
-	// all is fine.
-	Abandon(ctx context.Context, account, attempt string, h Health) error
+	// one, stands again. ErrConflict if the record is not at the version whose Health
+	// it is, or the intent is another's; no intent at all is fine. A new account is at
+	// version 0.
+	Abandon(ctx context.Context, account, attempt string, version uint64, h Health) error
 	// PutBeside makes c the Candidate of the account's record, in the place of any
 	// other; nil: of none. In the same transaction it ends the intent of attempt as
 	// Abandon does, if it stands. The version stays. ErrNotFound if there is no
-	// record.
-	PutBeside(ctx context.Context, account, attempt string, c *Candidate) error
+	// record, ErrConflict if it is not at that version.
+	PutBeside(ctx context.Context, account, attempt string, version uint64, c *Candidate) error
 
 	// SetAside keeps an answer that did not become a version beside the account's
 	// record, for EvidenceLife, and ends the intent of its attempt in the same
 	// transaction, if that is the one that stands; its Before stands again then.
-	// At most 16 are kept, the newest; one of the same attempt is replaced.
-	// ErrNotFound if there is no record.
+	// At most 16 are kept, the newest; one of the same attempt is replaced. It rests on
+	// no version: it is added to what is kept beside whichever stands. ErrNotFound if
+	// there is no record.
 	SetAside(ctx context.Context, account string, e Evidence) error
 
 	// MarkDelivered notes what a sink has of an account, and that the newest

@@ -79,7 +79,7 @@ func TestReleaseWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()), s.PutLogin(t.Context(), recordtest.WholeLogin()),
-		s.PutRequests(t.Context(), "saxo-live", recordtest.WholeRequests()), s.Abandon(t.Context(), "new-one", "", recordtest.Whole().Health),
+		s.PutRequests(t.Context(), "saxo-live", recordtest.WholeRequests()), s.Abandon(t.Context(), "new-one", "", 0, recordtest.Whole().Health),
 		s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestGoldenWholeStore(t *testing.T) {
 	}
 
 	in.Unread, in.UnreadAttempt = true, in.Attempt
-	if err := errors.Join(s.Replace(ctx, in.Attempt, in), s.Abandon(ctx, "saxo-live", in.Attempt, Health{Failures: 3}), s.Close()); err != nil {
+	if err := errors.Join(s.Replace(ctx, in.Attempt, in), s.Abandon(ctx, "saxo-live", in.Attempt, in.Version, Health{Failures: 3}), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	s = reach(t, dir)

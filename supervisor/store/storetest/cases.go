@@ -38,7 +38,7 @@ func testUnknownFieldsSurvive(t *testing.T, o Opener) {
 	got, err := s.Load(ctx, "main")
 	must(t, err)
 	must(t, s.Commit(ctx, got.Next(Token("main", 2), store.OriginRefresh, "a2", start)))
-	must(t, s.Abandon(ctx, "main", "a3", store.Health{Failures: 1}))
+	must(t, s.Abandon(ctx, "main", "a3", 2, store.Health{Failures: 1}))
 	got, err = s.Load(ctx, "main")
 	must(t, err)
 	want := r.Next(Token("main", 2), store.OriginRefresh, "a2", start)
@@ -124,7 +124,10 @@ func testRefusals(t *testing.T, o Opener) {
 		{"intent from a version of nobody", func() error { return s.Intend(ctx, unknown) }},
 		{"replacing what does not stand", func() error { return s.Replace(ctx, "other", other) }},
 		{"replacing where nothing stands", func() error { return s.Replace(ctx, "mine", unknown) }},
-		{"abandoning another's", func() error { return s.Abandon(ctx, "main", "other", store.Health{Failures: 9}) }},
+		{"abandoning another's", func() error { return s.Abandon(ctx, "main", "other", 1, store.Health{Failures: 9}) }},
+		{"abandoning from an old version", func() error { return s.Abandon(ctx, "main", "mine", 0, store.Health{Failures: 9}) }},
+		{"abandoning from a version of nobody", func() error { return s.Abandon(ctx, "nobody", "mine", 1, store.Health{Failures: 9}) }},
+		{"a login beside an old version", func() error { return s.PutBeside(ctx, "main", "mine", 2, nil) }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -217,8 +220,8 @@ func testBeforeIsGivenBack(t *testing.T, o Opener) {
 	if got, ok, err := s.Intent(ctx, "main"); err != nil || !ok || !sameIntent(got, login) {
 		t.Fatalf("intent %+v (%v, %v), want %+v", got, ok, err, login)
 	}
-	wantErr(t, s.Abandon(ctx, "main", "a1", store.Health{}), store.ErrConflict)
-	must(t, s.Abandon(ctx, "main", "login", store.Health{Failures: 2}))
+	wantErr(t, s.Abandon(ctx, "main", "a1", 1, store.Health{}), store.ErrConflict)
+	must(t, s.Abandon(ctx, "main", "login", 1, store.Health{Failures: 2}))
 	s = reopen(t, s, o)
 	if got, ok, err := s.Intent(ctx, "main"); err != nil || !ok || !sameIntent(got, before) {
 		t.Fatalf("intent %+v (%v, %v), want %+v", got, ok, err, before)
@@ -250,7 +253,7 @@ func testRefusalWithoutARecord(t *testing.T, o Opener) {
 	}
 	for _, account := range []string{"main", "other"} {
 		must(t, s.Intend(ctx, store.Intent{Account: account, Attempt: "a1", Kind: "mint"}))
-		must(t, s.Abandon(ctx, account, "a1", want))
+		must(t, s.Abandon(ctx, account, "a1", 0, want))
 		check("refused", account, want)
 	}
 	if all, err := s.List(ctx); err != nil || len(all) != 0 {
@@ -259,7 +262,7 @@ func testRefusalWithoutARecord(t *testing.T, o Opener) {
 
 	must(t, s.Intend(ctx, store.Intent{Account: "other", Attempt: "a2", Kind: "mint"}))
 	check("another is announced", "other", want)
-	must(t, s.Abandon(ctx, "other", "a2", store.Health{Failures: 2}))
+	must(t, s.Abandon(ctx, "other", "a2", 0, store.Health{Failures: 2}))
 	check("another has failed otherwise", "other", store.Health{})
 
 	first := First("main")
@@ -274,7 +277,7 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 	ctx := t.Context()
 	s := open(t, o)
 	must(t, s.Intend(ctx, store.Intent{Account: "new", Attempt: "a1"}))
-	must(t, s.Abandon(ctx, "new", "a1", store.Health{Failures: 1}))
+	must(t, s.Abandon(ctx, "new", "a1", 0, store.Health{Failures: 1}))
 	_, err := s.Load(ctx, "new")
 	wantErr(t, err, store.ErrNotFound)
 
@@ -282,7 +285,7 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 	must(t, s.Commit(ctx, want))
 	must(t, s.Intend(ctx, store.Intent{Account: "main", Attempt: "a2", Version: 1}))
 	want.Health = store.Health{Failures: 4, LastError: "HTTP 503", LastKind: sdk.KindTransient, LastFailure: start}
-	must(t, s.Abandon(ctx, "main", "a2", want.Health))
+	must(t, s.Abandon(ctx, "main", "a2", 1, want.Health))
 	s = reopen(t, s, o)
 	for _, account := range []string{"new", "main"} {
 		if _, ok, err := s.Intent(ctx, account); err != nil || ok {
@@ -295,7 +298,7 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 		t.Error(d)
 	}
 	want.Health = store.Health{}
-	must(t, s.Abandon(ctx, "main", "whichever", want.Health))
+	must(t, s.Abandon(ctx, "main", "whichever", 1, want.Health))
 	if got, err = s.Load(ctx, "main"); err != nil || Diff(got, want) != "" {
 		t.Errorf("abandoning where nothing stands: %v %s", err, Diff(got, want))
 	}

@@ -125,8 +125,9 @@ func (m *model) abandon(t *rapid.T) {
 	acc, att := account(t), attempt(t)
 	h := store.Health{Failures: rapid.IntRange(0, 9).Draw(t, "failures"), LastError: rapid.String().Draw(t, "error"), LastKind: sdk.KindTransient}
 	standing, stands := m.intents[acc]
-	ok := !stands || standing.Attempt == att
-	expect(t, m.store.Abandon(t.Context(), acc, att, h), ok)
+	rests := version(t, m.records[acc].Version)
+	ok := rests == m.records[acc].Version && (!stands || standing.Attempt == att)
+	expect(t, m.store.Abandon(t.Context(), acc, att, rests, h), ok)
 	if !ok {
 		return
 	}
