@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"
 )
 
 // writeAll does everything that the store ever writes: makes the file, changes
@@ -128,7 +129,7 @@ func checkCrash(t *testing.T, what, root string, files map[string][]byte, acked 
 	if s.Restored() != nil {
 		t.Errorf("%s: restored: %v", what, s.Restored().Cause)
 	}
-	list, err := s.List(t.Context())
+	list, err := storetest.Records(t.Context(), s)
 	must(t, err)
 	found := map[string]uint64{}
 	for _, r := range list {

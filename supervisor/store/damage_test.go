@@ -193,7 +193,7 @@ func TestEveryFrameDamaged(t *testing.T) {
 // records are not the newest.
 func checkOpened(t *testing.T, what string, s *store.Journal, file []byte) (older int) {
 	t.Helper()
-	list, err := s.List(t.Context())
+	list, err := storetest.Records(t.Context(), s)
 	if err != nil || len(list) != manyAccounts {
 		t.Fatalf("%s: %d records, %v", what, len(list), err)
 	}

@@ -270,7 +270,7 @@ func TestFallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if list, err := other.List(t.Context()); err != nil || len(list) > 0 {
+	if list, err := other.Heads(t.Context()); err != nil || len(list) > 0 {
 		t.Errorf("another supervisor's store is taken: %d records, %v", len(list), err)
 	}
 	_ = other.Close()

@@ -12,7 +12,7 @@ import (
 const flushAfter = time.Second
 
 // MarkDelivered implements [Store]. The delivery is noted in memory, seen by
-// Deliveries at once, and rides on the next transaction; if none comes within
+// Delivery at once, and rides on the next transaction; if none comes within
 // a second it gets one of its own.
 func (e *engine) MarkDelivered(ctx context.Context, d Delivery) error {
 	e.date(&d.At)
@@ -86,40 +86,15 @@ func (q *writer) settle(batch []*write, written map[string]Delivery) {
 	}
 }
 
-// Deliveries implements [Store].
-func (k *reads) Deliveries(ctx context.Context, sink string) (map[string]Delivery, error) {
-	if err := errors.Join(checkName("a sink", sink), k.readable(ctx, "the ledger of sink "+sink)); err != nil {
-		return nil, err
-	}
-	// What is pending is looked at first: it leaves there only after it shows
-	// in the state.
-	waiting := map[string]Delivery{}
-	k.mu.Lock()
-	for _, d := range k.pending {
-		if d.Sink == sink {
-			waiting[d.Account] = d
-		}
-	}
-	k.mu.Unlock()
-	k.state.mu.RLock()
-	ledger := maps.Clone(k.state.ledger[sink])
-	k.state.mu.RUnlock()
-	if ledger == nil {
-		return waiting, nil
-	}
-	for name, d := range waiting {
-		ledger[name] = ledger[name].Then(d)
-	}
-	return ledger, nil
-}
-
 // Delivery implements [Store].
 func (k *reads) Delivery(ctx context.Context, sink, name string) (Delivery, error) {
 	if err := errors.Join(checkName("a sink", sink), checkName("an account", name), k.readable(ctx, "the ledger of sink "+sink)); err != nil {
 		return Delivery{}, err
 	}
 	k.mu.Lock()
-	waiting, waits := k.pending[ledgerKey(sink, name)] // looked at first, as in Deliveries
+	// What is pending is looked at first: it leaves there only after it shows in the
+	// state.
+	waiting, waits := k.pending[ledgerKey(sink, name)]
 	k.mu.Unlock()
 	k.state.mu.RLock()
 	d, ok := k.state.ledger[sink][name]

@@ -99,7 +99,7 @@ func TestAlertsAreRestored(t *testing.T) {
 	if err != nil || len(alerts) != 1 || !reflect.DeepEqual(alerts[0], goldenAlert()) {
 		t.Errorf("alerts: %+v, %v", alerts, err)
 	}
-	if ledger, err := s.Deliveries(t.Context(), "chat"); err != nil || len(ledger) > 0 {
-		t.Errorf("ledger %v, %v", ledger, err)
+	if line, err := s.Delivery(t.Context(), "chat", goldenAlert().Key); err != nil || line != (Delivery{}) {
+		t.Errorf("ledger: %+v, %v", line, err)
 	}
 }

@@ -153,7 +153,7 @@ func (r *faulty) die(rt *rapid.T) {
 	r.store.Die()
 	r.open(rt)
 	found := map[string]uint64{}
-	list, err := r.store.List(rt.Context())
+	list, err := storetest.Records(rt.Context(), r.store)
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func (r *faulty) die(rt *rapid.T) {
 }
 
 func (r *faulty) check(rt *rapid.T, want map[string]uint64) {
-	list, err := r.store.List(rt.Context())
+	list, err := storetest.Records(rt.Context(), r.store)
 	if err != nil {
 		rt.Fatal(err)
 	}

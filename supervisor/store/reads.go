@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -65,31 +64,6 @@ func (k *reads) Load(ctx context.Context, name string) (Record, error) {
 		return none, fmt.Errorf("account %s: %w", name, ErrNotFound)
 	}
 	return a.record, nil
-}
-
-// List implements [Store].
-func (k *reads) List(ctx context.Context) ([]Record, error) {
-	held := k.allHeld()
-	if err := k.readable(ctx, "the records"); err != nil {
-		return nil, err
-	}
-	all := k.state.records()
-	if len(held) == 0 {
-		return all, nil
-	}
-	for n, r := range all {
-		if h, ok := held[r.Account]; ok {
-			if h.Version > r.Version {
-				all[n] = h
-			}
-			delete(held, r.Account)
-		}
-	}
-	for _, h := range held {
-		all = append(all, h)
-	}
-	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
-	return all, nil
 }
 
 // Heads implements [Store].

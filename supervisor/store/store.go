@@ -57,10 +57,7 @@ type Store interface {
 	Load(ctx context.Context, account string) (Record, error)
 	// What a reader gets it shares with others, and must not change in place.
 	//
-	// List returns every record, ordered by account.
-	List(ctx context.Context) ([]Record, error)
-	// Heads returns what List does, without the tokens. Callers may share what they
-	// get, and must not change it.
+	// Heads returns what there is, ordered by account, without the tokens.
 	Heads(ctx context.Context) ([]Head, error)
 
 	// Intend announces an attempt: from its return until Commit or Abandon,
@@ -123,8 +120,6 @@ type Store interface {
 	// it is noted. A try of a version below the newest that was tried changes
 	// nothing.
 	MarkTried(ctx context.Context, t Tried) error
-	// Deliveries returns the ledger of one sink by account.
-	Deliveries(ctx context.Context, sink string) (map[string]Delivery, error)
 	// Delivery returns one line of the ledger, and costs the same however long
 	// that is; the zero Delivery if there is none.
 	Delivery(ctx context.Context, sink, account string) (Delivery, error)

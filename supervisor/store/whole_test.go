@@ -164,9 +164,8 @@ func TestGoldenWholeStore(t *testing.T) {
 	if err != nil || !ok || !reflect.DeepEqual(in, recordtest.WholeIntent()) {
 		t.Errorf("intent %+v (%v, %v)", in, ok, err)
 	}
-	ledger, err := s.Deliveries(ctx, "bot")
-	if err != nil || ledger["saxo-live"] != goldenLine() {
-		t.Errorf("ledger %+v (%v)", ledger, err)
+	if line, err := s.Delivery(ctx, "bot", "saxo-live"); err != nil || line != goldenLine() {
+		t.Errorf("ledger %+v (%v)", line, err)
 	}
 	alerts, err := s.Alerts(ctx)
 	if err != nil || len(alerts) != 1 || !reflect.DeepEqual(alerts[0], goldenAlert()) {

@@ -111,7 +111,7 @@ func TestReadsDuringAWrite(t *testing.T) {
 			if err != nil || r.Version != version {
 				t.Errorf("version %d (%v) is read, want %d", r.Version, err, version)
 			}
-			list, err := e.List(t.Context())
+			list, err := e.Heads(t.Context())
 			if err != nil || len(list) != accounts || list[0].Version != version {
 				t.Errorf("listed %d records (%v), want %d", len(list), err, accounts)
 			}
@@ -171,9 +171,9 @@ func TestLedgerFlush(t *testing.T) {
 		if err := m.Close(); err != nil {
 			t.Fatal(err)
 		}
-		ledger, err := m.Reopen().Deliveries(t.Context(), "bot")
-		if err != nil || ledger["main"].Version != 3 {
-			t.Errorf("ledger after Close: %+v, %v", ledger, err)
+		line, err := m.Reopen().Delivery(t.Context(), "bot", "main")
+		if err != nil || line.Version != 3 {
+			t.Errorf("ledger after Close: %+v, %v", line, err)
 		}
 	})
 }
@@ -231,7 +231,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 				t.Errorf("caller %d: %v", n, err)
 			}
 		}
-		if list, err := e.List(t.Context()); err != nil || len(list) != 1 || list[0].Version != 1 {
+		if list, err := e.Heads(t.Context()); err != nil || len(list) != 1 || list[0].Version != 1 {
 			t.Errorf("listed %d records (%v)", len(list), err)
 		}
 		go func() { <-g.arrived; g.pass <- nil }()

@@ -80,13 +80,6 @@ func privates(p map[string]sdk.Secret) string {
 	return fmt.Sprint(m)
 }
 
-// sameHeads says whether the heads are those of the records.
-func sameHeads(heads []store.Head, records []store.Record) bool {
-	return slices.EqualFunc(heads, records, func(h store.Head, r store.Record) bool {
-		return h.Account == r.Account && h.Provider == r.Provider && h.Version == r.Version && h.StoredAt.Equal(r.StoredAt)
-	})
-}
-
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 func sameIntent(a, b store.Intent) bool {

@@ -8,6 +8,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -92,6 +93,27 @@ func First(account string) store.Record {
 		LastFailure: start.Add(time.Minute), NeedsLogin: "fedcba9876543210", Ambiguous: start.Add(time.Second),
 	}
 	return r
+}
+
+// Records are those of all accounts, ordered by account, which must be as their heads say.
+func Records(ctx context.Context, s store.Store) (all []store.Record, err error) {
+	heads, err := s.Heads(ctx)
+	for _, h := range heads {
+		r, lerr := s.Load(ctx, h.Account)
+		if lerr == nil && (r.Account != h.Account || r.Provider != h.Provider || r.Version != h.Version || !r.StoredAt.Equal(h.StoredAt)) {
+			lerr = fmt.Errorf("the head %+v is not that of version %d of account %s", h, r.Version, r.Account)
+		}
+		all, err = append(all, r), errors.Join(err, lerr)
+	}
+	return all, err
+}
+
+// ledger is what the ledger says of a sink and an account.
+func ledger(t testing.TB, s store.Store, sink, account string) store.Delivery {
+	t.Helper()
+	d, err := s.Delivery(t.Context(), sink, account)
+	must(t, err)
+	return d
 }
 
 func open(t testing.TB, o Opener) store.Store {
