@@ -60,6 +60,16 @@ func (a attempt) keepHeld(ctx context.Context) error {
 	return answered{a, sdk.Answer{Token: t, Recovered: true}}.keep(ctx)
 }
 
+// storeEnd makes it durable that an attempt is over, and the health of the version that
+// stands then. What was known of a disk that took nothing is over with that.
+func (a *leased) storeEnd(ctx context.Context, attempt string, version uint64, h store.Health) error {
+	if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, attempt, version, h); err != nil {
+		return err
+	}
+	a.Over(event.DiskTrouble)
+	return nil
+}
+
 // diskTrouble tells and plans another try.
 func (a *leased) diskTrouble(err error) error {
 	if errors.Is(err, store.ErrConflict) { // a write before this one was taken, though it was said not to be

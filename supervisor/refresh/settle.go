@@ -297,7 +297,7 @@ func (a attempt) notSent(ctx context.Context) error {
 		return err
 	}
 	if a.in.Replays == "" { // otherwise nothing is known of what it replays
-		if err := a.keeper.cfg.Store.Abandon(ctx, a.cfg.Name, a.in.Attempt, a.rec().Version, a.rec().Health); err != nil {
+		if err := a.storeEnd(ctx, a.in.Attempt, a.rec().Version, a.rec().Health); err != nil {
 			return a.diskTrouble(fmt.Errorf("end an attempt that was not sent: %w", err))
 		}
 		crashpoint.Here("refresh: the attempt is abandoned")

@@ -26,7 +26,7 @@ func prepareDir(dir string) error {
 			return fmt.Errorf("the state directory can't be made: %w", err)
 		}
 		if _, err = judge.Private(path); err == nil {
-			return syncDir(filepath.Dir(path))
+			return keepMade(path)
 		}
 	}
 	if err != nil {
@@ -49,11 +49,21 @@ func remakeDir(dir string) error {
 	err := os.Mkdir(dir, 0o700)
 	switch {
 	case err == nil:
-		return syncDir(filepath.Dir(dir))
+		return keepMade(dir)
 	case errors.Is(err, fs.ErrExist):
 		return prepareDir(dir)
 	}
 	return fmt.Errorf("the state directory can't be made: %w", err)
+}
+
+// keepMade makes durable that a directory was made, or takes it away again: the next try
+// makes it anew, and relies on none that a power loss may take.
+func keepMade(dir string) error {
+	err := syncDir(filepath.Dir(dir))
+	if err != nil {
+		_ = os.Remove(dir)
+	}
+	return err
 }
 
 // checkFile checks a state file that exists.
