@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -181,9 +182,13 @@ func (s *Settings) config() Config {
 func (Type) Obstacles(c config.Sink, accounts []config.Account) []sink.Obstacle {
 	s := c.Destination.(*Settings)
 	pidfile := s.Signal.Obstacles()
-	if missing := s.missing(accounts); missing != "" {
-		return append([]sink.Obstacle{{Key: "path", Missing: missing, Err: fmt.Errorf(
-			"the folder %s does not exist: make it for the user that runs Tokenkeeper", missing)}}, pidfile...)
+	if missing := s.missing(accounts); len(missing) > 0 {
+		others := ""
+		if n := len(missing) - 1; n > 0 {
+			others = fmt.Sprintf(", as %d others of its accounts", n)
+		}
+		return append([]sink.Obstacle{{Key: "path", Missing: missing[0], Err: fmt.Errorf(
+			"the folder %s does not exist%s: make it for the user that runs Tokenkeeper", missing[0], others)}}, pidfile...)
 	}
 	if err := s.replaceable(accounts); err != nil {
 		return append([]sink.Obstacle{{Key: "path", Err: err}}, pidfile...)
@@ -191,15 +196,21 @@ func (Type) Obstacles(c config.Sink, accounts []config.Account) []sink.Obstacle 
 	return pidfile
 }
 
-// missing is the first folder that is not there; "": all are.
-func (s *Settings) missing(accounts []config.Account) string {
+// missing are the folders that are not there.
+func (s *Settings) missing(accounts []config.Account) []string {
+	var missing []string
+	looked := map[string]bool{}
 	for _, a := range accounts {
 		folder := filepath.Dir(s.PathOf(a))
+		if looked[folder] {
+			continue
+		}
+		looked[folder] = true
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-			return folder
+			missing = append(missing, folder)
 		}
 	}
-	return ""
+	return missing
 }
 
 func (s *Settings) replaceable(accounts []config.Account) error {
@@ -209,12 +220,38 @@ func (s *Settings) replaceable(accounts []config.Account) error {
 	if err != nil {
 		return err
 	}
-	for _, a := range accounts {
+	const few = 100 // are tried one by one, and of more one of each kind
+	tried := map[fileKind]bool{}
+	for i, a := range accounts {
+		kind := kindOf(s.PathOf(a))
+		if i >= few && tried[kind] {
+			continue
+		}
+		tried[kind] = true
 		if err := f.Replaceable(a.Name, a.Provider); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fileKind is what most likely decides whether a file can be replaced: where it is,
+// and, if it is there, whose and what.
+type fileKind struct {
+	folder   string
+	mode     uint32
+	uid, gid uint32
+	device   uint64
+}
+
+func kindOf(path string) fileKind {
+	kind := fileKind{folder: filepath.Dir(path)}
+	if info, err := os.Lstat(path); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			kind.mode, kind.uid, kind.gid, kind.device = st.Mode, st.Uid, st.Gid, uint64(st.Dev)
+		}
+	}
+	return kind
 }
 
 // Grounds implements [sink.Prober].
