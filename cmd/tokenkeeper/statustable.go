@@ -94,6 +94,8 @@ func refreshEnd(a control.Account, now time.Time) string {
 		return "none: by hand"
 	case a.Way == control.WayMint:
 		return "none: minted"
+	case a.RefreshRefused:
+		return "refused"
 	case a.RefreshExpiryUnknown:
 		return moment.Unknown
 	}

@@ -45,7 +45,7 @@ func sampleStatus() control.Status {
 			},
 			{
 				Name: "schwab-two", Provider: "schwab", Shown: refresh.Shown{State: control.AccountNeedsLogin, Version: 3, Origin: "import",
-					Expiry: at(-26 * time.Hour), RefreshExpiry: at(-2 * time.Hour), MaxFailures: 5, Failures: 1,
+					Expiry: at(-26 * time.Hour), RefreshRefused: true, MaxFailures: 5, Failures: 1,
 					LastKind: "invalid_grant", LastError: "the authorization server refused the grant", LastFailure: at(-2 * time.Hour),
 					AmbiguousSince: at(-3 * time.Hour)}, Advice: "log in with: tokenkeeper login schwab-two",
 				Sinks: []control.Delivery{{Sink: "hook", Type: "webhook", Status: sink.Status{Version: 3, Disabled: true, LastError: "the receiver says that it is gone for good"}}},

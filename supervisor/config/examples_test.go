@@ -182,7 +182,7 @@ func TestMigration(t *testing.T) {
 	}
 	bot := schwab.Sinks["bot"]
 	// Its type is of a room that imports this one.
-	if got, want := fmt.Sprintf("%+v", bot.Destination), "&{Path:/run/bot/token.sock Ack:ok Timeout:5s Attempts:3 Interval:5s AllowUIDs:[] Listen:<nil>}"; got != want {
+	if got, want := fmt.Sprintf("%+v", bot.Destination), "&{Path:/run/bot/token.sock Ack:ok Timeout:5s Attempts:3 Interval:5s MaxBytes:4096 AllowUIDs:[] Listen:<nil>}"; got != want {
 		t.Errorf("bot = %s, want %s", got, want)
 	}
 	file := schwab.Sinks["token-file"]

@@ -80,7 +80,7 @@ sinks:
 			"bot": {Name: "bot", Type: "unixsocket", Accounts: []string{"schwab-main"}, IncludeRefreshToken: true,
 				Events: []string{config.SendToken}, Content: config.Content{Format: "message"}, MaxConcurrent: 4,
 				Destination: &unixsocket.Settings{Path: "/run/bot/token.sock", Ack: "ok", Timeout: 5 * time.Second,
-					Attempts: 3, Interval: 5 * time.Second}},
+					Attempts: 3, Interval: 5 * time.Second, MaxBytes: 4096}},
 			"cache": {Name: "cache", Type: "file", Events: []string{config.SendToken}, MaxConcurrent: 4,
 				Content: config.Content{Format: "saxo-cache", Timezone: "UTC"},
 				Destination: &file.Settings{Path: filepath.Join(dir, "out/{provider}-{account}.json"),

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -45,13 +46,51 @@ func (p Problem) String() string {
 // order of the file.
 type Problems []Problem
 
-// Error has one line for each problem.
+// Error has one line for each problem, up to a number of each kind, and says how many
+// more there are.
 func (ps Problems) Error() string {
-	lines := make([]string, len(ps))
-	for i, p := range ps {
-		lines[i] = p.String()
+	var lines []string
+	few, more := ps.Few()
+	for i, p := range few {
+		lines = append(lines, p.String())
+		if more[i] > 0 {
+			lines = append(lines, fmt.Sprintf("  and %d more like it: \"tokenkeeper check --json\" lists them all", more[i]))
+		}
 	}
 	return strings.Join(lines, "\n")
+}
+
+// few are as many problems of one kind as are told one by one: a word that is wrong in
+// a template may be so in each of twenty thousand accounts.
+const few = 10
+
+// Few are the first problems of each kind in their order, and behind the last one of
+// its kind how many more there are.
+func (ps Problems) Few() (told Problems, more []int) {
+	last, met := map[string]int{}, map[string]int{}
+	inQuotes := regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+	for _, p := range ps {
+		kind := p.kind(inQuotes)
+		if met[kind]++; met[kind] > few {
+			more[last[kind]]++
+			continue
+		}
+		last[kind] = len(told)
+		told, more = append(told, p), append(more, 0)
+	}
+	return told, more
+}
+
+// kind is what a problem says, whichever account, sink or provider it is about, and
+// whatever it quotes.
+func (p Problem) kind(inQuotes *regexp.Regexp) string {
+	key := strings.SplitN(p.Key, ".", 3)
+	text := inQuotes.ReplaceAllString(p.Message+"\n"+p.Hint, `"*"`)
+	if len(key) == 3 {
+		text = strings.ReplaceAll(text, key[1], "*")
+		key[1] = "*"
+	}
+	return strings.Join([]string{p.File, strings.Join(key, "."), text}, "\n")
 }
 
 // Warning is something that works but should be put right. It has the shape

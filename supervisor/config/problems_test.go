@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -256,6 +258,14 @@ tokenkeeper.yaml:4:69: sinks.s.headers.a b: is not a header that can be sent; wr
 			yaml: account + "log:\n\tlevel: info\n",
 			want: `tokenkeeper.yaml:4: not valid YAML: found character that cannot start any token; look at the indentation, and put text with special characters in quotes`,
 		},
+		"invalid YAML, a tab behind a value": {
+			yaml: account + "sinks:\n  s:\n    type: file\n\tpath: /x\n",
+			want: `tokenkeeper.yaml:6: not valid YAML: found a tab character that violates indentation; look at the indentation, and put text with special characters in quotes`,
+		},
+		"invalid YAML, a tab in a block": {
+			yaml: account + "sinks:\n  s:\n    template: |\n      a\n\n  \tb\n",
+			want: `tokenkeeper.yaml:8: not valid YAML: found a tab character where an indentation space is expected; look at the indentation, and put text with special characters in quotes`,
+		},
 		"invalid YAML, too far to the left": {
 			yaml: account + "log:\n  level: info\n format: text\n",
 			want: `tokenkeeper.yaml:5: not valid YAML: did not find expected key; look at the indentation, and put text with special characters in quotes`,
@@ -331,6 +341,40 @@ environment: TOKENKEEPER_LOG__LEVL: no such key; did you mean TOKENKEEPER_LOG__L
 	}
 }
 
+// TestManyAlike: what is wrong in each of very many accounts is told some times, with
+// places, and then its number; what else is wrong is told all the same.
+func TestManyAlike(t *testing.T) {
+	var yaml strings.Builder
+	yaml.WriteString("accounts:\n")
+	for i := range 20_000 {
+		fmt.Fprintf(&yaml, "  a%d: {provider: shwab, client_id: id}\n", i)
+	}
+	yaml.WriteString("log: {level: loud}\nsinks:\n")
+	for i := range 11 {
+		fmt.Fprintf(&yaml, "  s%d: {type: file, path: /x/%[1]d, accounts: [b%[1]d]}\n", i)
+	}
+	_, _, err := config.Load(source(t, yaml.String()))
+	var all config.Problems
+	if !errors.As(err, &all) || len(all) != 20_012 {
+		t.Fatalf("%d problems: %.200v", len(all), err)
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for i, want := range map[int]string{
+		0:  `tokenkeeper.yaml:2:18: accounts.a0.provider: unknown provider "shwab"; did you mean "schwab"?`,
+		9:  `tokenkeeper.yaml:11:18: accounts.a9.provider: unknown provider "shwab"; did you mean "schwab"?`,
+		10: `  and 19990 more like it: "tokenkeeper check --json" lists them all`,
+		11: `tokenkeeper.yaml:20002:14: log.level: unknown level "loud"; known here: debug, error, info, warn`,
+		22: `  and 1 more like it: "tokenkeeper check --json" lists them all`,
+	} {
+		if i >= len(lines) || lines[i] != want {
+			t.Errorf("line %d of %d, want %s\n%.2000s", i, len(lines), want, err)
+		}
+	}
+	if len(lines) != 23 {
+		t.Errorf("%d lines", len(lines))
+	}
+}
+
 func TestFlagProblems(t *testing.T) {
 	src := source(t, account)
 	src.Flags = map[string]string{"log.levl": "info", "accounts.a.refresh.max_failures": "x", "log": "info"}
@@ -350,7 +394,7 @@ func TestMissingFile(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	_, _, err = config.Load(config.Source{Path: "/"})
-	if want := `/: can't be read: it is a folder; let the user who runs tokenkeeper read it`; err == nil || err.Error() != want {
+	if want := `/: can't be read: it is a folder; name a regular file`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

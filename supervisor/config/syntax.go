@@ -49,6 +49,8 @@ func faultLine(data []byte, what string) (line, within int) {
 	switch {
 	case same != what || line == 0:
 		return 0, 0
+	case strings.Contains(what, "a tab character"): // it names the line where the text before it begins
+		return tabbed(data, line-1), 0
 	case !ofParser.MatchString(what):
 		return line - 1, 0
 	}
@@ -59,6 +61,18 @@ func faultLine(data []byte, what string) (line, within int) {
 		line = within + further
 	}
 	return line, within
+}
+
+// tabbed is the first line of data from the given one on that a tab indents; the given
+// one if none is.
+func tabbed(data []byte, from int) int {
+	n := 0
+	for line := range bytes.Lines(data) {
+		if n++; n >= from && bytes.HasPrefix(bytes.TrimLeft(line, " "), []byte("\t")) {
+			return n
+		}
+	}
+	return from
 }
 
 // parserError is what the parser has against data; nil: nothing.

@@ -9,15 +9,26 @@ import (
 )
 
 // answer is what a token endpoint answers (RFC 6749, section 5.1), kept as it
-// came. It does not say when that was.
+// came. It does not say when that was; a program that kept it may have added the end.
 func answer() layout {
 	return layout{
 		name: Answer,
 		detect: func(o object) bool {
 			return o.hasToken() && o.has("expires_in") && !o.has("expires_at") && !o.has("expires") && !o.has("issued_at")
 		},
-		read: func(o object, _ Options) Document { return readAnswer(o) },
+		read: readKept,
 	}
+}
+
+// readKept is an answer with the end of its access token, if that stands beside it.
+func readKept(o object, opt Options) Document {
+	d := readAnswer(o)
+	for _, name := range []string{"expiry", "expires_at"} {
+		if d.Expiry.IsZero() {
+			d.Expiry, d.Naive = o.moment(name, opt.location())
+		}
+	}
+	return d
 }
 
 func readAnswer(o object) Document {
@@ -37,11 +48,7 @@ func goOAuth2() layout {
 	return layout{
 		name:   GoOAuth2,
 		detect: func(o object) bool { return o.hasToken() && o.has("expiry") && !o.has("expires_at") },
-		read: func(o object, opt Options) Document {
-			d := readAnswer(o)
-			d.Expiry, d.Naive = o.moment("expiry", opt.location())
-			return d
-		},
+		read:   readKept,
 	}
 }
 

@@ -108,6 +108,18 @@ func TestKnownShapes(t *testing.T) {
 	}
 }
 
+// TestKeptAnswer: an answer may be kept with the end of its access token beside it,
+// and whoever calls that an answer does not lose the end.
+func TestKeptAnswer(t *testing.T) {
+	want := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
+	for _, end := range []string{`"expiry":"2026-07-01T14:00:00+02:00"`, `"expires_at":1782907200`, `"expiry":"0001-01-01T00:00:00Z","expires_at":1782907200`} {
+		d, err := Decode(Answer, []byte(`{"access_token":"a","refresh_token":"r","expires_in":1200,`+end+`}`), Options{})
+		if err != nil || !d.Expiry.Equal(want) || d.Lifetime != 20*time.Minute {
+			t.Errorf("%s: ends %v, lives %v, %v", end, d.Expiry, d.Lifetime, err)
+		}
+	}
+}
+
 func TestSchwabdevsDatabaseIsToldApart(t *testing.T) {
 	database := append([]byte("SQLite format 3\x00"), make([]byte, 4096)...)
 	for _, err := range []error{func() error { _, err := Detect(database); return err }(), func() error { _, err := Decode(Schwabdev, database, Options{}); return err }()} {

@@ -13,18 +13,22 @@ const (
 )
 
 // Span is a duration as people read it, in one unit, at most 4 characters up to
-// 99 years.
+// 27 years. From minutes on it is rounded: what lives seven days and has been there
+// for a second has seven days to live.
 func Span(d time.Duration) string {
+	const day = 24 * time.Hour
 	d = Within(d, -1<<62, 1<<62).Abs()
+	near := func(unit time.Duration) time.Duration { return (d + unit/2 - 1).Truncate(unit) }
+	minutes, hours := near(time.Minute), near(time.Hour)
 	switch {
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", int(d/time.Second))
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", int(d/time.Minute))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d/time.Hour))
+		return fmt.Sprintf("%ds", d/time.Second)
+	case minutes < 2*time.Hour:
+		return fmt.Sprintf("%dm", minutes/time.Minute)
+	case hours < 2*day:
+		return fmt.Sprintf("%dh", hours/time.Hour)
 	default:
-		return fmt.Sprintf("%dd", int(d/(24*time.Hour)))
+		return fmt.Sprintf("%dd", near(day)/day)
 	}
 }
 

@@ -15,7 +15,9 @@ var now = time.Date(2026, 9, 14, 14, 20, 0, 0, time.FixedZone("CEST", 2*3600))
 func TestWords(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		0: "in 0s", 59 * time.Second: "in 59s", 119 * time.Second: "in 119s", 2 * time.Minute: "in 2m", 119 * time.Minute: "in 119m",
-		2 * time.Hour: "in 2h", 47 * time.Hour: "in 47h", 48 * time.Hour: "in 2d", -time.Second: "1s ago", -time.Millisecond: "just now",
+		2 * time.Hour: "in 2h", 7*24*time.Hour - time.Second: "in 7d", 30*time.Minute - time.Second: "in 30m", 24*time.Hour - time.Minute: "in 24h",
+		150 * time.Second: "in 2m", 151 * time.Second: "in 3m", 2*time.Hour - time.Second: "in 2h", 48*time.Hour - time.Minute: "in 2d", -6*24*time.Hour - 13*time.Hour: "7d ago",
+		2*time.Hour + 29*time.Minute: "in 2h", 47 * time.Hour: "in 47h", 48 * time.Hour: "in 2d", -time.Second: "1s ago", -time.Millisecond: "just now",
 	} {
 		if got := moment.Relative(now.Add(d), now); got != want {
 			t.Errorf("Relative(%v) = %q, want %q", d, got, want)

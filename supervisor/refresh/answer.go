@@ -214,11 +214,11 @@ func (a answered) tellDead(rec store.Record, next time.Time) {
 	})
 }
 
-// outlived notes of a refresh token that has just worked after the end of its
-// login that nobody knows that end.
+// outlived notes of a refresh token that has just worked after the end of its login
+// that nobody knows when that was made: what a file told was another login's time.
 func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Intent) {
 	if in.Kind == spool.KindRefresh && !p.Slides(momentsOf(before)) && rec.Token.RefreshLifetime == 0 && !before.RefreshExpiry.IsZero() && in.At.After(before.RefreshExpiry) {
-		rec.LoginUncertain = true
+		rec.LoginAt, rec.LoginUncertain = time.Time{}, false
 	}
 }
 

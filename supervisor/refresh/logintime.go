@@ -40,11 +40,15 @@ func (k *Keeper) Meet(d sdk.Description) {
 // the same refresh token. Another refresh token may be of another login; but where
 // the broker replaces it at each refresh it is likely of the same, and rec's earlier
 // time stays as a guess: people are told of the end too early rather than too late,
-// and nothing ends by it.
+// and nothing ends by it. An uncertain time of a login that would have ended before
+// the broker refreshed rec's token is another login's.
 func toldLogin(rec store.Record, t sdk.Token, at time.Time, uncertain bool, p sdk.Policy) (login time.Time, isGuess bool) {
 	same := t.RefreshToken.Equal(rec.Token.RefreshToken)
 	end := p.Ends(sdk.Moments{Login: rec.LoginAt}).Refresh.At
+	told := p.Ends(sdk.Moments{Login: at}).Refresh.At
 	switch {
+	case uncertain && !told.IsZero() && rec.Origin == store.OriginRefresh && rec.Token.IssuedAt.After(told):
+		return rec.LoginAt, rec.LoginUncertain
 	case !uncertain || rec.LoginAt.IsZero():
 		return at, uncertain
 	case same && !rec.LoginUncertain:

@@ -256,3 +256,35 @@ func TestLoginTimeThatIsCertainStaysAtAnImport(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// A file tells of a login that would have ended last week, and the broker refreshes its
+// token all the same: that was another login's time, and nobody knows this one's. It
+// does not come back with the next file that tells it.
+func TestLoginTimeThatTheBrokerHasOutlived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := fixedRig(t)
+		defer r.watch()()
+		lastWeek := r.wall().Add(-8 * 24 * time.Hour)
+		file := store.Record{Account: "one", Token: r.record("one").Token, LoginAt: lastWeek, LoginUncertain: true}
+		rec, err := r.keeper.Import(t.Context(), file, true)
+		if err != nil || !rec.RefreshExpiry.Equal(lastWeek.Add(7*24*time.Hour)) {
+			t.Fatalf("imported: ends %v, %v", rec.RefreshExpiry, err)
+		}
+		unknown := func(when string) {
+			t.Helper()
+			s := r.status("one")
+			if s.State != refresh.Valid || !s.Record.LoginAt.IsZero() || !s.Record.RefreshExpiry.IsZero() || s.LoginEnd != refresh.EndUnknown {
+				t.Errorf("%s: state %s, login of %v ends %v (%d)", when, s.State, s.Record.LoginAt, s.Record.RefreshExpiry, s.LoginEnd)
+			}
+		}
+		time.Sleep(20 * time.Minute)
+		synctest.Wait()
+		unknown("after a refresh")
+		file.Token = r.record("one").Token
+		if _, err := r.keeper.Import(t.Context(), file, true); err != nil {
+			t.Fatal(err)
+		}
+		unknown("after another import")
+		_ = g.end()
+	})
+}

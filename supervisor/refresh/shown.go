@@ -37,8 +37,10 @@ type Shown struct {
 	RefreshExpiryUncertain bool `json:"refresh_expiry_uncertain,omitempty"`
 	// RefreshExpiryUnknown: it ends a fixed time after the login, and nobody
 	// knows when that was.
-	RefreshExpiryUnknown bool      `json:"refresh_expiry_unknown,omitempty"`
-	LastRefresh          time.Time `json:"last_refresh,omitzero"`
+	RefreshExpiryUnknown bool `json:"refresh_expiry_unknown,omitempty"`
+	// RefreshRefused: the broker has refused the refresh token, which has no end any more.
+	RefreshRefused bool      `json:"refresh_refused,omitempty"`
+	LastRefresh    time.Time `json:"last_refresh,omitzero"`
 	// OldAccessDies: a refresh, or a renewal, kills the access token that consumers hold.
 	OldAccessDies bool      `json:"old_access_dies,omitempty"`
 	Due           time.Time `json:"due,omitzero"`
@@ -82,6 +84,10 @@ func (s *Status) show() {
 	}
 	s.RefreshExpiry, s.RefreshExpiryUncertain = r.RefreshExpiry, s.EndGuessed && !r.RefreshExpiry.IsZero()
 	s.RefreshExpiryUnknown = s.LoginEnd == EndUnknown
+	if r.Version > 0 && r.Way == store.WayRefresh && r.Refused() && r.Spends().Fingerprint() != "" { // it is dead, whatever time it had left
+		s.RefreshRefused = true
+		s.RefreshExpiry, s.RefreshExpiryUncertain, s.RefreshExpiryUnknown = time.Time{}, false, false
+	}
 	if r.Origin == store.OriginRefresh || r.Origin == store.OriginMint {
 		s.LastRefresh = r.StoredAt
 	}

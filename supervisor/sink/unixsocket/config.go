@@ -35,6 +35,12 @@ func (Type) Name() string { return "unixsocket" }
 // Reference implements [sink.Type].
 func (Type) Reference() string { return reference }
 
+// Bounds of max_bytes: one write takes the larger of them all the same.
+const (
+	leastMessage = 512
+	mostMessage  = 128 << 10
+)
+
 // What may stand under direction.
 const (
 	dial   = "dial"
@@ -50,6 +56,7 @@ func (Type) Fields() config.Fields {
 		"timeout":       {Holds: config.Duration, Default: 5 * time.Second},
 		"attempts":      {Holds: config.Number, Default: 3},
 		"interval":      {Holds: config.Duration, Default: 5 * time.Second},
+		"max_bytes":     {Holds: config.Number, Default: MessageLimit},
 		"mode":          {Holds: config.Mode, Default: 0o600},
 		"allow_uids":    {Holds: config.Words},
 		"max_consumers": {Holds: config.Number, Default: DefaultMaxConsumers},
@@ -67,6 +74,8 @@ type Settings struct {
 	// Attempts, Interval apart, before tries become rarer.
 	Attempts int
 	Interval time.Duration
+	// MaxBytes: a message to the consumer is shorter than this.
+	MaxBytes int
 	// AllowUIDs may be at the other end, beside our own user, root and, where we
 	// connect, the owner of the socket's folder.
 	AllowUIDs []int
@@ -89,9 +98,10 @@ func (Type) Read(o config.Object) config.Destination {
 	s := &Settings{
 		Path: o.Path("path"), Ack: o.Word("ack"), Timeout: o.Duration("timeout"),
 		Attempts: o.Number("attempts"), Interval: o.Duration("interval"), AllowUIDs: o.Users("allow_uids"),
+		MaxBytes: o.Number("max_bytes"),
 	}
 	if o.Word("direction") == listen {
-		s.Ack = ""
+		s.Ack, s.MaxBytes = "", 0
 		s.Listen = &Listen{Mode: fs.FileMode(o.Number("mode")), MaxConsumers: o.Number("max_consumers"), TrustFolder: o.Boolean("trust_folder")}
 	}
 	return s
@@ -127,7 +137,7 @@ func (s *Settings) Check(o config.Object, in config.Surroundings) {
 func (s *Settings) checkDirection(o config.Object, in config.Surroundings) {
 	foreign, other := []string{"mode", "max_consumers", "trust_folder"}, listen
 	if s.Listen != nil {
-		foreign, other = []string{"ack"}, dial
+		foreign, other = []string{"ack", "max_bytes"}, dial
 	}
 	for _, key := range foreign {
 		if o.Given(key) {
@@ -135,6 +145,7 @@ func (s *Settings) checkDirection(o config.Object, in config.Surroundings) {
 		}
 	}
 	if s.Listen == nil {
+		config.Within(o, "max_bytes", s.MaxBytes, leastMessage, mostMessage)
 		return
 	}
 	config.AtLeast(o, "max_consumers", s.Listen.MaxConsumers, 1)
@@ -160,7 +171,7 @@ func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error)
 	}
 	l := s.Listen
 	if l == nil {
-		d, err := New(Config{Path: s.Path, Ack: s.Ack, Timeout: s.Timeout, AllowUIDs: s.AllowUIDs, Encode: encode})
+		d, err := New(Config{Path: s.Path, Ack: s.Ack, Timeout: s.Timeout, MaxBytes: s.MaxBytes, AllowUIDs: s.AllowUIDs, Encode: encode})
 		return d, policy, err
 	}
 	// A delivery may wait for a consumer's greeting before its own write.

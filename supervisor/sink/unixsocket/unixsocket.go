@@ -31,8 +31,9 @@ const (
 	AckNone = "none"
 )
 
-// MessageLimit: a message is shorter than this many bytes, because its reader
-// takes one recv of 4096 and could not tell whether more follows.
+// MessageLimit: unless MaxBytes says otherwise a message is shorter than this many
+// bytes, because its reader takes one recv of 4096 and could not tell whether more
+// follows.
 const MessageLimit = 4096
 
 // DefaultTimeout of one try.
@@ -53,6 +54,8 @@ type Config struct {
 	Ack string
 	// Timeout of one try, from connecting to the answer; 0: DefaultTimeout.
 	Timeout time.Duration
+	// MaxBytes: a message is shorter than this; 0: MessageLimit.
+	MaxBytes int
 	// AllowUIDs may serve the socket, beside root, the user that runs this
 	// process and the owner of a folder that nobody else can write to.
 	AllowUIDs []int
@@ -85,6 +88,9 @@ func New(cfg Config) (*Sink, error) {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = DefaultTimeout
 	}
+	if cfg.MaxBytes <= 0 {
+		cfg.MaxBytes = MessageLimit
+	}
 	switch {
 	case cfg.Path == "":
 		return nil, errors.New("a Unix-socket sink needs the path of the consumer's socket")
@@ -104,7 +110,7 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if err != nil {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
-	return s.send(ctx, msg, "leave the refresh token out or use a file sink")
+	return s.send(ctx, msg, "leave the refresh token out, or use a file sink")
 }
 
 // Notify sends what [sink.Notice] is as JSON, which has a "kind". The consumer
@@ -114,7 +120,7 @@ func (s *Sink) Notify(ctx context.Context, n sink.Notice) error {
 	if err != nil {
 		return fmt.Errorf("%w: the notice can't be written as JSON", sink.ErrRefused)
 	}
-	return s.send(ctx, msg, "send notices to a sink of another type")
+	return s.send(ctx, msg, "or send notices to a sink of another type")
 }
 
 // Test sends the newest token again: a consumer gets that at every restart of
@@ -135,8 +141,9 @@ func (s *Sink) Test(ctx context.Context, d sink.Delivery) (done string, err erro
 // do about one that is too long.
 func (s *Sink) send(ctx context.Context, msg []byte, shorten string) error {
 	msg = bytes.TrimRight(msg, "\r\n")
-	if len(msg) >= MessageLimit {
-		return fmt.Errorf("%w: the message has %d bytes, and its reader takes fewer than %d at once: %s", sink.ErrRefused, len(msg), MessageLimit, shorten)
+	if len(msg) >= s.cfg.MaxBytes {
+		return fmt.Errorf("%w: the message has %d bytes, and its reader takes fewer than %d at once (max_bytes): set max_bytes to what its recv takes, %s",
+			sink.ErrRefused, len(msg), s.cfg.MaxBytes, shorten)
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)

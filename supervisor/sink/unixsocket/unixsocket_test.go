@@ -341,6 +341,22 @@ func TestLongMessageIsRefused(t *testing.T) {
 	}
 }
 
+// TestLongerMessages: a consumer whose recv takes more gets more.
+func TestLongerMessages(t *testing.T) {
+	size := 8191
+	s := newSink(t, unixsocket.Config{Path: filepath.Join(t.TempDir(), "none"), MaxBytes: 8192, Encode: func(format.Document) ([]byte, error) {
+		return []byte(strings.Repeat("x", size)), nil
+	}})
+	if err := s.Deliver(t.Context(), sinktest.Bare("a", 1)); errors.Is(err, sink.ErrRefused) {
+		t.Errorf("%d bytes: %v", size, err)
+	}
+	size++
+	err := s.Deliver(t.Context(), sinktest.Bare("a", 1))
+	if !errors.Is(err, sink.ErrRefused) || !strings.Contains(err.Error(), "the message has 8192 bytes, and its reader takes fewer than 8192 at once (max_bytes)") {
+		t.Errorf("%d bytes: %v", size, err)
+	}
+}
+
 func TestNewChecks(t *testing.T) {
 	for name, cfg := range map[string]unixsocket.Config{
 		"no path":     {Encode: encode},
