@@ -140,6 +140,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	} else {
 		r.Providers = inspectAll(ctx, cfg, cfg.ProviderNames())
 		r.SinkPlugins = inspectSinks(ctx, cfg)
+		r.addProxies(ctx, cfg, e.getenv)
 	}
 	r.addProviders(cfg)
 	r.addSinkPlugins(cfg)

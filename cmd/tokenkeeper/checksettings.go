@@ -81,11 +81,14 @@ func addressProblems(lines *keyLines, a config.Account, known []sdk.Setting) []c
 	_, strict := builtin(a.Provider)
 	for _, s := range known {
 		value, set := a.Settings[s.Name]
-		if !set || !strings.HasSuffix(s.Name, "_url") || value == "" && !s.Required {
+		proxy := s.Name == oauth.SettingProxy && strict
+		if !set || !strings.HasSuffix(s.Name, "_url") && !proxy || value == "" && !s.Required {
 			continue
 		}
-		fault := ""
-		if u, err := url.Parse(value); err != nil || u.Scheme == "" || u.Host == "" {
+		fault, hint := "", "write it like https://broker.example/path"
+		if proxy {
+			fault, hint = oauth.ProxyFault(value), ""
+		} else if u, err := url.Parse(value); err != nil || u.Scheme == "" || u.Host == "" {
 			fault = "is not an absolute URL"
 		} else if strict {
 			fault = oauth.AddressFault(value)
@@ -93,7 +96,7 @@ func addressProblems(lines *keyLines, a config.Account, known []sdk.Setting) []c
 		if fault != "" {
 			path := []string{"accounts", a.Name, "settings", s.Name}
 			problems = append(problems, config.Problem{
-				File: lines.file, Line: lines.of(path...), Key: strings.Join(path, "."), Message: fault, Hint: "write it like https://broker.example/path",
+				File: lines.file, Line: lines.of(path...), Key: strings.Join(path, "."), Message: fault, Hint: hint,
 			})
 		}
 	}

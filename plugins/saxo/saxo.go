@@ -54,7 +54,7 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 			PKCE:         sdk.PKCEOptional,
 			BeforeExpiry: 5 * time.Minute,
 		},
-		Settings: []sdk.Setting{
+		Settings: append([]sdk.Setting{
 			{
 				Name:        settingEnvironment,
 				Description: "Which of Saxo's environments the client_id belongs to: sim (simulation) or live (real money).",
@@ -62,7 +62,7 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 			},
 			{Name: settingAuthorizeURL, Description: "Where a person logs in, instead of the environment's own address."},
 			{Name: settingTokenURL, Description: "Where tokens are refreshed, instead of the environment's own address."},
-		},
+		}, oauth.ConnectionSettings()...),
 	}, nil
 }
 
@@ -70,6 +70,9 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 func (p *Provider) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
 	return withRefreshLifetime(req.Account)(p.HTTP.Refresh(ctx, refreshEndpoint(req), req))
 }
+
+// TokenURL is where the account's tokens are refreshed.
+func (p *Provider) TokenURL(a sdk.Account) string { return endpoint(a).TokenURL }
 
 // MarksSends implements [sdk.SendMarker]: package oauth sends every request.
 func (p *Provider) MarksSends() {}

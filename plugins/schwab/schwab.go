@@ -61,10 +61,10 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 			PKCE:         sdk.PKCENone,
 			BeforeExpiry: 5 * time.Minute,
 		},
-		Settings: []sdk.Setting{
+		Settings: append([]sdk.Setting{
 			{Name: settingAuthorizeURL, Description: "Where a person logs in.", Default: authorizeURL},
 			{Name: settingTokenURL, Description: "Where tokens are refreshed.", Default: tokenURL},
-		},
+		}, oauth.ConnectionSettings()...),
 	}, nil
 }
 
@@ -72,6 +72,9 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 func (p *Provider) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
 	return p.HTTP.Refresh(ctx, endpoint(req.Account), req)
 }
+
+// TokenURL is where the account's tokens are refreshed.
+func (p *Provider) TokenURL(a sdk.Account) string { return endpoint(a).TokenURL }
 
 // MarksSends implements [sdk.SendMarker]: package oauth sends every request.
 func (p *Provider) MarksSends() {}

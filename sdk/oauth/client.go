@@ -96,6 +96,9 @@ func (a attempt) run(ctx context.Context, grant func(context.Context, *oauth2.Co
 	if err := a.endpoint.checkToken(a.account); err != nil {
 		return sdk.Token{}, err
 	}
+	if fault := ProxyFault(a.account.Settings[SettingProxy]); fault != "" {
+		return sdk.Token{}, Misconfigured(a.account.Name, "the setting "+SettingProxy+" "+fault)
+	}
 	for _, need := range needs {
 		if !need.met {
 			return sdk.Token{}, &sdk.Error{

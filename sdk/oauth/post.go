@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"time"
@@ -67,19 +66,26 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 			return err
 		}
 	}
-	out, err := p.rewrite(req, gate)
+	way := newRoute(p.account)
+	out, err := p.rewrite(req, gate, way)
+	if err != nil {
+		return answer{}, p.notSent(err.Error())
+	}
+	transport, err := p.client.transport(gate, way, p.account, p.endpoint.Requests.Certificate)
 	if err != nil {
 		return answer{}, p.notSent(err.Error())
 	}
 	crashpoint.Here("oauth: about to connect")
-	resp, err := p.client.transport(gate, p.endpoint.Requests.Certificate).RoundTrip(out)
+	resp, err := transport.RoundTrip(out)
 	switch {
 	case gate.fault() != nil:
 		return answer{}, p.notSent("the spool can't be written: " + gate.fault().Error())
 	case err != nil && !gate.passed():
-		return answer{}, p.notSent(reason(err))
+		return answer{}, p.notSent(way.reason(err, p.endpoint.host()))
+	case err != nil && out.URL.Scheme == "http" && gate.metTLS():
+		return answer{}, p.ambiguous("it speaks TLS on this port: write https:// into its address")
 	case err != nil:
-		return answer{}, p.ambiguous(reason(err))
+		return answer{}, p.ambiguous(way.reason(err, p.endpoint.host()))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
@@ -112,7 +118,7 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 
 // rewrite copies x/oauth2's request as the server wants it worded, and without a
 // way to send the body twice.
-func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) {
+func (p *onePost) rewrite(req *http.Request, gate *gate, way *route) (*http.Request, error) {
 	raw, err := io.ReadAll(req.Body)
 	_ = req.Body.Close()
 	if err != nil {
@@ -128,10 +134,7 @@ func (p *onePost) rewrite(req *http.Request, gate *gate) (*http.Request, error) 
 	if p.endpoint.EditForm != nil {
 		p.endpoint.EditForm(form)
 	}
-	out := req.Clone(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
-		GotConn:              func(httptrace.GotConnInfo) { gate.arm() },
-		GotFirstResponseByte: func() { crashpoint.Here("oauth: the answer begins") },
-	}))
+	out := req.Clone(traced(req.Context(), gate, way))
 	out.GetBody = nil
 	out.Close = true
 	out.Header.Set("Accept", "application/json")

@@ -135,7 +135,7 @@ func (e Endpoint) sorted(account string, a answer, c content, oauth OAuthError, 
 	case a.ok() && c.cut != "":
 		return fail(sdk.KindAmbiguous, "", "answered HTTP %d, but the answer is not whole: %s", a.Status, c.cut)
 	case a.ok():
-		return fail(sdk.KindAmbiguous, "", "answered HTTP %d without a token; the refresh token may be spent", a.Status)
+		return fail(sdk.KindAmbiguous, "", "answered HTTP %d without a token%s; the refresh token may be spent", a.Status, a.stranger(c))
 	}
 	if hasWait {
 		err := fail(sdk.KindRateLimited, shown, "answered HTTP %d and asks to come back later", a.Status)
@@ -145,7 +145,7 @@ func (e Endpoint) sorted(account string, a answer, c content, oauth OAuthError, 
 	if parsed {
 		return fail(sdk.KindTransient, shown, "answered HTTP %d (%s); it will be tried again", a.Status, or(shown, "an error of its own"))
 	}
-	return fail(sdk.KindTransient, "", "answered HTTP %d, which is no OAuth error; it will be tried again", a.Status)
+	return fail(sdk.KindTransient, "", "answered HTTP %d, which is no OAuth error%s; it will be tried again", a.Status, a.stranger(c))
 }
 
 // unread leaves a success to a person, or to a better program.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"os/user"
 	"path/filepath"
 	"regexp"
@@ -113,7 +114,7 @@ func (o Object) Item(key string, i int) Place {
 // Text resolves references; referenced says whether there was one.
 func (o Object) Text(key string) (value string, referenced bool) {
 	raw := o.Word(key)
-	if !strings.Contains(raw, "${") {
+	if isPlain(raw) {
 		return raw, false
 	}
 	value, referenced, ok := o.l.references.expand(o.At(key), raw)
@@ -241,11 +242,25 @@ func (o Object) Settings() map[string]string {
 		if referenced {
 			o.l.referred[key] = true
 		}
-		if value != "" && !referenced && SoundsSecret(key) {
+		if value != "" && !referenced && (SoundsSecret(key) || holdsPassword(value)) {
 			table.InClear(key)
 		}
 	}
 	return values
+}
+
+// holdsPassword says whether a value is an address with a password in it, as that of a
+// proxy may be.
+func holdsPassword(value string) bool {
+	if !strings.Contains(value, "@") {
+		return false
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.User == nil {
+		return false
+	}
+	_, has := u.User.Password()
+	return has
 }
 
 func (l *loader) inClearAt(at Place) {

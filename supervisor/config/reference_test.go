@@ -49,7 +49,7 @@ func TestReferences(t *testing.T) {
 		"${env:CANARY}":                 canary,
 		"a-${env:CANARY}-${env:TWO}-z":  "a-" + canary + "-2-z",
 		"${file:plain}":                 canary,
-		"${file:lines}":                 "\n" + canary,
+		"${file:lines}":                 canary,
 		"${file:app.yaml#app.secret}":   canary,
 		"${file:app.yaml#a.b}":          canary + "-dots",
 		"${file:app.yaml#n}":            "017",
@@ -83,8 +83,8 @@ func TestBadReferences(t *testing.T) {
 		"${env:a b}":                 "the reference ${env:…} does not hold the name of a variable; write ${env:NAME}",
 		"${file:gone}":               "the secret file gone can't be read: no such file or directory; create it with chmod 600; its path is relative to DIR",
 		"${file:/gone/x}":            "the secret file /gone/x can't be read: no such file or directory; create it with chmod 600",
-		"${file:creds}":              "the secret file creds can't be read: it is a folder; let the user who runs tokenkeeper read it",
-		"${file:/dev/null}":          "the secret file /dev/null can't be read: it is not a regular file; let the user who runs tokenkeeper read it",
+		"${file:creds}":              "the secret file creds can't be read: it is a folder; name a regular file",
+		"${file:/dev/null}":          "the secret file /dev/null can't be read: it is a device and no file; name a regular file",
 		"${file:}":                   "the reference ${file:…} has no path; write ${file:PATH}",
 		"${file:~/x}":                "~ is not expanded; write the whole path, or ${env:HOME}/…",
 		"${file:empty}":              "the secret in empty is empty; write the secret into it",
@@ -178,8 +178,9 @@ func TestWarnings(t *testing.T) {
 			want: "FILE:5:20: accounts.a.client_secret: everyone on this machine can read the secret file loose (mode 0644); chmod 600 loose"},
 		"settings and headers that sound secret": {mode: 0o644,
 			yaml: account[:len(account)-len("  a: {provider: schwab, client_id: id, client_secret: s}\n")] +
-				"  a: {provider: schwab, client_id: id, settings: {api_secret: s, token_url: u}}\nsinks:\n  h: {type: webhook, url: \"http://h\", events: [alert], headers: {Authorization: x, X-Env: prod}}\n",
+				"  a: {provider: schwab, client_id: id, settings: {api_secret: s, token_url: u, proxy: \"http://u:p@proxy\"}}\nsinks:\n  h: {type: webhook, url: \"http://h\", events: [alert], headers: {Authorization: x, X-Env: prod}}\n",
 			want: `FILE:2:63: accounts.a.settings.api_secret: a secret in clear text in a file that everyone on this machine can read; chmod 600 FILE, or move the secret out and write ${file:PATH} or ${env:NAME}
+FILE:2:87: accounts.a.settings.proxy: a secret in clear text in a file that everyone on this machine can read; chmod 600 FILE, or move the secret out and write ${file:PATH} or ${env:NAME}
 FILE:4:3: sinks.h.secret: the sink has no secret: the receiver can't tell our posts from forged ones; write secret: ${env:NAME}
 FILE:4:27: sinks.h.url: alerts will travel in clear text; use https
 FILE:4:81: sinks.h.headers.Authorization: a secret in clear text in a file that everyone on this machine can read; chmod 600 FILE, or move the secret out and write ${file:PATH} or ${env:NAME}`},

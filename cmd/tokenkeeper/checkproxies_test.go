@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// TestCheckTriesProxies: a proxy that wants a password, or is dead, is found by check and
+// told as the proxy; each is asked once, and nothing of a password is shown.
+func TestCheckTriesProxies(t *testing.T) {
+	t.Setenv("TK_TEST_SECRET", "app-secret-value")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	var asked atomic.Int64
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if req, err := http.ReadRequest(bufio.NewReader(conn)); err == nil && req.Method == http.MethodConnect {
+				asked.Add(1)
+				_, _ = io.WriteString(conn, "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+			}
+			_ = conn.Close()
+		}
+	}()
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = dead.Close()
+	w := newWorld(t, fmt.Sprintf(`providers:
+  saxo: {settings: {proxy: "http://me:canary-pw@%s"}}
+accounts:
+  one: {provider: saxo, client_id: id, client_secret: "${env:TK_TEST_SECRET}", redirect_url: "http://localhost/x"}
+  two: {provider: saxo, client_id: id, client_secret: "${env:TK_TEST_SECRET}", redirect_url: "http://localhost/x"}
+  three:
+    provider: schwab
+    client_id: id
+    client_secret: "${env:TK_TEST_SECRET}"
+    redirect_url: "https://127.0.0.1:8182"
+    settings:
+      proxy: http://%s
+sinks:
+  all: {type: unixsocket, path: all.sock}
+`, l.Addr(), dead.Addr()))
+	got := command(t, "", "check", "-c", w.config)
+	for _, want := range []string{
+		w.config + ":6: accounts.one: account one: nothing was sent to sim.logonvalidation.net: the proxy " + l.Addr().String() +
+			" (setting proxy) does not take the user and the password of its address (HTTP 407)\n",
+		w.config + ":14: accounts.three: account three: nothing was sent to api.schwabapi.com: the proxy " + dead.Addr().String() + " (setting proxy) can't be used: connection refused\n",
+		"\nit can run; 2 warnings, see above\n",
+	} {
+		if !strings.Contains(got.stdout, want) {
+			t.Errorf("%q is not in\n%s", want, got.stdout)
+		}
+	}
+	if got.code != exitOK || asked.Load() != 1 || strings.Contains(got.stdout+got.stderr, "canary") {
+		t.Errorf("exit code %d, asked %d times:\n%s%s", got.code, asked.Load(), got.stdout, got.stderr)
+	}
+	write(t, w.config, "accounts:\n  one: {provider: schwab, client_id: id, client_secret: s, settings: {proxy: \"canary-pw@proxy\"}}\n")
+	got = command(t, "", "check", "-c", w.config)
+	if want := "accounts.one.settings.proxy: is not the address of a proxy, like http://proxy.example:3128"; got.code != exitUsage || !strings.Contains(got.stdout, want) || strings.Contains(got.stdout, "canary") {
+		t.Errorf("exit code %d, without %q:\n%s", got.code, want, got.stdout)
+	}
+}
