@@ -34,7 +34,8 @@ var touching = map[string][]string{
 
 	"golang.org/x/sys/unix": {"Open", "Openat", "Openat2", "Creat", "Rename", "Renameat", "Renameat2", "Linkat", "Exec", "Connect"},
 
-	"github.com/tokenkeeper/tokenkeeper/sdk/files": {"OS"},
+	"github.com/tokenkeeper/tokenkeeper/sdk/files":         {"OS", "ReadWhole"},
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config": {"Read"},
 }
 
 // callSites are all of them in production code, by package and function, each

@@ -180,7 +180,7 @@ func answers(socket string) bool {
 // environment that the supervisor has, and a file that is being edited must
 // not keep anybody from looking.
 func socketOf(path string) (*config.Config, error) {
-	data, err := os.ReadFile(path)
+	data, err := config.Read(path)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/importing"
@@ -97,15 +100,20 @@ func parseLoginTime(text string) (at time.Time, err error) {
 // readTokenFile returns what is in a token file, and when it was written; zero:
 // nobody knows.
 func (e *env) readTokenFile(name string) (body []byte, written time.Time, err error) {
-	in := e.stdin
+	in, what := e.stdin, "a stream"
 	if name != "-" {
-		f, err := os.Open(name)
+		// A pipe is read, as bash makes one of <(…), but none into which nobody writes is
+		// waited for.
+		f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
 			return nil, written, fmt.Errorf("the token file can't be read: %w; name one that is there, or - for what comes on stdin", err)
 		}
 		defer func() { _ = f.Close() }()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			written = info.ModTime()
+		if info, err := f.Stat(); err == nil {
+			what = files.Kind(info.Mode())
+			if info.Mode().IsRegular() {
+				written = info.ModTime()
+			}
 		}
 		in = f
 	}
@@ -115,6 +123,8 @@ func (e *env) readTokenFile(name string) (body []byte, written time.Time, err er
 		err = fmt.Errorf("reading the token file: %w", err)
 	case len(body) > maxTokenFile:
 		err = fmt.Errorf("%s is larger than %d bytes: it is no token file", name, maxTokenFile)
+	case len(body) == 0 && what == files.Kind(fs.ModeNamedPipe):
+		err = fmt.Errorf("%s is a pipe into which nobody writes: name a file, or - for what comes on stdin", name)
 	case len(body) == 0:
 		err = fmt.Errorf("%s is empty", name)
 	}

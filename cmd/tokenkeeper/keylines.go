@@ -2,9 +2,10 @@ package main
 
 import (
 	"bytes"
-	"os"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
 // keyLines finds where keys stand in a YAML file, which is read with the first
@@ -56,7 +57,7 @@ func (l *keyLines) under(node *yaml.Node) map[string]keyAt {
 }
 
 func rootOf(path string) *yaml.Node {
-	data, err := os.ReadFile(path)
+	data, err := config.Read(path)
 	if err != nil {
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/datafolder"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
@@ -111,5 +112,9 @@ func fitForLog(folder *datafolder.Folder, path string, info fs.FileInfo) error {
 }
 
 func noLogFile(path string) error {
-	return fmt.Errorf("%s is no file that lines could be added to: name another one, or let another program read our standard error", path)
+	what := "no file"
+	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeNamedPipe != 0 {
+		what = files.Kind(info.Mode())
+	}
+	return fmt.Errorf("%s is %s that lines could be added to: name another one, or let another program read our standard error", path, what)
 }

@@ -37,7 +37,7 @@ func TestWhereTheLogGoes(t *testing.T) {
 		"a folder for everybody":       {mode: 0o777, refused: "can be changed by everybody"},
 		"such a folder, with the line": {mode: 0o777, trusted: true, make: fileBy(stranger)},
 		"a link there, with the line":  {mode: 0o777, trusted: true, make: linkBy(stranger), refused: "is a symbolic link of user 34567"},
-		"a pipe that nobody reads":     {mode: 0o755, make: func(log, _ string) error { return syscall.Mkfifo(log, 0o600) }, refused: "is no file that lines could be added to"},
+		"a pipe that nobody reads":     {mode: 0o755, make: func(log, _ string) error { return syscall.Mkfifo(log, 0o600) }, refused: "is a pipe (FIFO) and no file that lines could be added to"},
 		"a folder":                     {mode: 0o755, make: func(log, _ string) error { return os.Mkdir(log, 0o700) }, refused: "is no file that lines could be added to"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
 
@@ -246,6 +248,12 @@ func TestImport(t *testing.T) {
 	command(t, "", "import", "main", "-", "--socket", socket).says(t, exitFailure, "", "- is empty")
 	command(t, strings.Repeat("x", maxTokenFile+1), "import", "main", "-", "--socket", socket).says(t, exitFailure, "", "is no token file")
 	command(t, "", "import", "main", file+"x", "--socket", socket).says(t, exitFailure, "", "no such file")
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	command(t, "", "import", "main", pipe, "--socket", socket).says(t, exitFailure, "", "is a pipe into which nobody writes")
+	command(t, "", "status", "-c", pipe).says(t, exitUsage, "", "it is a pipe (FIFO) and no file")
 	if got := decode[control.ImportAnswer](t, command(t, "x", "import", "main", "-", "--json", "--socket", socket).stdout); got.Version != 1 {
 		t.Errorf("got %+v", got)
 	}

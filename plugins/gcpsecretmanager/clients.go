@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // clients keeps one connection for each service and identity.
@@ -112,7 +113,7 @@ func optionsOf(set settings) ([]option.ClientOption, error) {
 
 // kindOfCredentials reads what a credentials file says that it is.
 func kindOfCredentials(path string) (option.CredentialsType, error) {
-	b, err := os.ReadFile(path)
+	b, _, err := files.ReadWhole(path, 1<<20)
 	if err != nil {
 		return "", fmt.Errorf("setting %s: %w", settingCredentialsFile, err)
 	}

@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // Names of the settings.
@@ -157,7 +157,7 @@ func readTLS(from sdk.Settings, s settings) (*tls.Config, error) {
 	if ca == "" {
 		return config, nil
 	}
-	pem, err := os.ReadFile(ca)
+	pem, _, err := files.ReadWhole(ca, 1<<20)
 	if err != nil {
 		return nil, fmt.Errorf("setting %s: %w", settingCAFile, err)
 	}

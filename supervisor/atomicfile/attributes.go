@@ -56,7 +56,7 @@ func (a Attributes) over(sys files.System, path string) (want Attributes, acl []
 	case info.Mode()&fs.ModeSymlink != 0:
 		return a, nil, errors.New("it is a symbolic link: set the path of the file that it names")
 	case !info.Mode().IsRegular():
-		return a, nil, errors.New("it exists and is not a file: move it away or set another path")
+		return a, nil, errors.New("it is " + files.Kind(info.Mode()) + ": move it away or set another path")
 	}
 	if a.Mode == 0 || a.NeverLoosen {
 		if acl, err = getACL(sys, path); err != nil {

@@ -89,7 +89,7 @@ func TestWhatIsNotReplaced(t *testing.T) {
 		want string
 	}{
 		"a link":         {t.Context(), link, "symbolic link"},
-		"a folder":       {t.Context(), folder, "not a file"},
+		"a folder":       {t.Context(), folder, "it is a folder"},
 		"no folder":      {t.Context(), filepath.Join(dir, "no", "token"), filepath.Join(dir, "no") + ": create it"},
 		"a lapsed write": {ended, filepath.Join(dir, "token"), "canceled"},
 	} {

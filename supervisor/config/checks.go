@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
@@ -114,11 +113,7 @@ func ReadFile(o Object, key, path string) (data []byte, mode fs.FileMode, ok boo
 }
 
 func unreadableFile(o Object, key string, err error) {
-	hint := "let the user who runs tokenkeeper read it"
-	if errors.Is(err, fs.ErrNotExist) {
-		hint = "name the right file, or remove the line"
-	}
-	BadFile(o, key, "the file can't be read: "+reason(err), hint)
+	BadFile(o, key, "the file can't be read: "+reason(err), remedy(err, "name the right file, or remove the line"))
 }
 
 // BadFile tells of a file that key names and that can't be used: a problem for who

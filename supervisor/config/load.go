@@ -2,10 +2,11 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // Source is what a configuration is loaded from. A later layer wins over an
@@ -146,11 +147,7 @@ func open(src Source) (*loader, []byte) {
 	}
 	data, mode, err := readText(src.Path, maxFileSize)
 	if err != nil {
-		hint := "let the user who runs tokenkeeper read it"
-		if errors.Is(err, fs.ErrNotExist) {
-			hint = "name the right file, or let \"tokenkeeper init\" write one"
-		}
-		l.report(Place{file: l.file}, "can't be read: "+reason(err), hint)
+		l.report(Place{file: l.file}, "can't be read: "+reason(err), remedy(err, "name the right file, or let \"tokenkeeper init\" write one"))
 		return l, nil
 	}
 	if mode&0o044 != 0 {
@@ -170,21 +167,30 @@ func environment(entries []string) map[string]string {
 	return all
 }
 
-// readText reads a whole regular file. Its errors name no path.
+// Read returns what stands in the configuration file at path.
+func Read(path string) ([]byte, error) {
+	data, _, err := readText(path, maxFileSize)
+	return data, err
+}
+
+// readText reads a whole regular file, and waits for nobody.
 func readText(path string, limit int64) ([]byte, fs.FileMode, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
+	data, info, err := files.ReadWhole(path, limit)
+	if err != nil {
 		return nil, 0, err
-	case info.IsDir():
-		return nil, 0, errors.New("it is a folder")
-	case !info.Mode().IsRegular():
-		return nil, 0, errors.New("it is not a regular file")
-	case info.Size() > limit:
-		return nil, 0, fmt.Errorf("it is larger than %d MiB", limit>>20)
 	}
-	data, err := os.ReadFile(path)
-	return data, info.Mode().Perm(), err
+	return data, info.Mode().Perm(), nil
+}
+
+// remedy says what to do about a file that can't be read; missing: if it is not there.
+func remedy(err error, missing string) string {
+	if _, irregular := errors.AsType[files.Irregular](err); irregular {
+		return "name a regular file"
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return missing
+	}
+	return "let the user who runs tokenkeeper read it"
 }
 
 // reason is err without the path that the os package puts before it.

@@ -166,6 +166,7 @@ func (o *overrides) add(at Place, f Field, path []string, raw string) (key strin
 		return "", nil
 	}
 	over := override{at: at, path: path}
+	raw = trimmed(raw)
 	switch f.Holds {
 	case rows:
 		o.report(at, "can't be given here", "write it into the configuration file")

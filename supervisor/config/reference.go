@@ -12,7 +12,7 @@ type references struct {
 	steering *steering
 	environ  map[string]string
 	secrets  map[string]*secretText
-	told     map[string]bool // files that were warned about
+	told     map[string]bool // files, and values of several accounts, that were warned about
 	stateDir string
 	own      ownFile // of the account that is being read
 }
@@ -20,8 +20,16 @@ type references struct {
 // expand replaces the references in raw, which stands at at, by what they
 // refer to: ${env:NAME}, ${file:PATH} and ${file:PATH#key.in.yaml.or.json}. A
 // plain "${" is written "$${". What goes wrong is reported, and ok is false;
-// the reports name variables, paths and keys, never a value.
+// the reports name variables, paths and keys, never a value. Of raw, and of what
+// it refers to, marks and line ends at either end are cut, and what else is most
+// likely no part of it is warned of.
 func (r *references) expand(at Place, raw string) (value string, referenced, ok bool) {
+	raw = trimmed(raw)
+	r.tellOfDirt(at, "", raw)
+	if !strings.Contains(raw, "${") {
+		r.tellOfVariable(at, raw)
+		return raw, false, true
+	}
 	value, referenced, fault := r.substitute(at, raw, true)
 	if fault != nil {
 		if !r.source.Secretless || !leftOut(at.key) {
@@ -96,11 +104,14 @@ func (r *references) resolve(at Place, ref string, filesToo bool) (string, *Faul
 	scheme, name, _ := strings.Cut(ref, ":")
 	switch {
 	case scheme == "env":
-		return r.resolveEnv(name)
+		return r.resolveEnv(at, name)
 	case scheme == "file" && filesToo:
 		return r.resolveFile(at, name)
 	case scheme == "file":
 		return "", &Fault{"a ${file:…} stands inside another one", "only ${env:NAME} may stand in a path"}
+	}
+	if hint := r.meantVariable(ref); hint != "" {
+		return "", &Fault{"a reference of an unknown kind", "did you mean " + hint + "?"}
 	}
 	return "", &Fault{"a reference of an unknown kind",
 		"write ${env:NAME}, ${file:PATH} or ${file:PATH#key}, or $${ for a plain ${"}
@@ -108,7 +119,7 @@ func (r *references) resolve(at Place, ref string, filesToo bool) (string, *Faul
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-func (r *references) resolveEnv(name string) (string, *Fault) {
+func (r *references) resolveEnv(at Place, name string) (string, *Fault) {
 	if !variableName.MatchString(name) {
 		return "", &Fault{"the reference ${env:…} does not hold the name of a variable", "write ${env:NAME}"}
 	}
@@ -117,8 +128,9 @@ func (r *references) resolveEnv(name string) (string, *Fault) {
 		return "", &Fault{"the environment variable " + name + " is not set",
 			"set it for the service, or refer to a file with ${file:PATH}"}
 	}
-	if value == "" {
+	if value = trimmed(value); value == "" {
 		return "", &Fault{"the environment variable " + name + " is empty", "give it a value"}
 	}
+	r.tellOfDirt(at, "the environment variable "+name, value)
 	return value, nil
 }

@@ -1,9 +1,7 @@
 package config
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 )
@@ -38,6 +36,11 @@ func (r *references) resolveFile(at Place, ref string) (string, *Fault) {
 	if fault != nil {
 		return r.lastKnown(at, path, written, key, fault)
 	}
+	what := "the secret in " + written
+	if key != "" {
+		what += " under " + key
+	}
+	r.tellOfDirt(at, what, value)
 	return value, nil
 }
 
@@ -52,14 +55,11 @@ func (r *references) secretFile(path string) *secretText {
 }
 
 func unreadable(written, base string, err error) *Fault {
-	hint := "let the user who runs tokenkeeper read it"
-	if errors.Is(err, fs.ErrNotExist) {
-		hint = "create it with chmod 600"
-		if !filepath.IsAbs(written) {
-			hint += "; its path is relative to " + base
-		}
+	missing := "create it with chmod 600"
+	if !filepath.IsAbs(written) {
+		missing += "; its path is relative to " + base
 	}
-	return &Fault{fmt.Sprintf("the secret file %s can't be read: %s", written, reason(err)), hint}
+	return &Fault{fmt.Sprintf("the secret file %s can't be read: %s", written, reason(err)), remedy(err, missing)}
 }
 
 // referencedPath makes the path of a ${file:…} absolute. Variables may stand

@@ -37,15 +37,15 @@ func (s *secretText) value(written, key string) (string, *Fault) {
 		return "", &Fault{"the secret file " + written + " does not hold text", "refer to a text file in UTF-8"}
 	}
 	value := ""
-	if key != "" {
+	if key == "" {
+		value = string(s.data)
+	} else {
 		var fault *Fault
 		if value, fault = s.lookup(written, key); fault != nil {
 			return "", fault
 		}
-	} else {
-		value = strings.TrimRight(string(s.data), "\r\n")
 	}
-	if value == "" {
+	if value = trimmed(value); value == "" {
 		return "", &Fault{"the secret in " + written + " is empty", "write the secret into it"}
 	}
 	return value, nil

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // sharedFileOf begins what messages call a shared file.
@@ -56,7 +58,7 @@ func validateSharedFile(o Object, s *SharedFile) {
 		o.Report(o.At("path"), "is a symbolic link, which a write would replace",
 			"write the path of the file that it names, and lock: the file that the other programs lock")
 	case !info.Mode().IsRegular():
-		o.Report(o.At("path"), "is not a file", "move it away, or choose another path")
+		o.Report(o.At("path"), "is "+files.Kind(info.Mode()), "move it away, or choose another path")
 	case info.Mode().Perm()&0o004 != 0 && !o.l.references.told[s.Path]:
 		o.Warn(o.At("path"), fmt.Sprintf("everyone on this machine can read the refresh token (mode %#o), and this mode is kept", info.Mode().Perm()),
 			"chmod 600 it, or 660 with a group of the programs that use it")

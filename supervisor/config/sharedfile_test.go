@@ -70,7 +70,7 @@ unsafe: unknown key; known here: format, lock, path, timezone, trust_folder, uns
 		},
 		"a folder": {
 			shared("a", "{path: DIR/linked/folder, format: json}"), "",
-			`path: is not a file; move it away, or choose another path`,
+			`path: is a folder; move it away, or choose another path`,
 		},
 		"two accounts on one file": {
 			shared("a", "{path: DIR/a, format: json}") + shared("b", "{path: DIR/linked/a, format: json}"), "",

@@ -227,7 +227,7 @@ func regular(file files.File, err error) (files.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("its lock %s is not a file: move it away or set another one", file.Name())
+		err = fmt.Errorf("its lock %s is %s: move it away or set another one", file.Name(), files.Kind(info.Mode()))
 	}
 	if err != nil {
 		_ = file.Close()

@@ -159,7 +159,7 @@ func (f *File) content(sys files.System) ([]byte, time.Time, error) {
 		return nil, time.Time{}, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, time.Time{}, errors.New("it is not a file: move it away or set another path")
+		return nil, time.Time{}, errors.New("it is " + files.Kind(info.Mode()) + ": move it away or set another path")
 	}
 	b, err := io.ReadAll(io.LimitReader(file, maxSize+1))
 	if len(b) > maxSize {

@@ -8,10 +8,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // idleTimeout of a connection: long enough for all accounts of a start to use
@@ -76,7 +76,7 @@ func newClient(security *tls.Config, proxy func(*http.Request) (*url.URL, error)
 // readRoots reads certificate authorities. Its errors tell nothing of what the
 // file holds, which might be a key by mistake.
 func readRoots(path string) (*x509.CertPool, error) {
-	b, err := os.ReadFile(path)
+	b, _, err := files.ReadWhole(path, 1<<20)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file can't be read: %w", err)
 	}

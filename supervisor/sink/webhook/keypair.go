@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // keyPair is a certificate and its key in two files, which are replaced when
@@ -64,6 +66,9 @@ func (p *keyPair) look() (now [2]edition, err error) {
 		info, err := os.Stat(path)
 		if err != nil {
 			return now, fmt.Errorf("cert_file or key_file: %w", err)
+		}
+		if !info.Mode().IsRegular() { // to read a pipe would be to wait for who writes into it
+			return now, fmt.Errorf("cert_file or key_file: %s is %s", path, files.Kind(info.Mode()))
 		}
 		now[i] = edition{info, info.Size(), info.ModTime()}
 	}
