@@ -6,10 +6,11 @@ import (
 )
 
 // many accounts, sinks or warnings of a kind are told once, with their number; of
-// problems, each of which somebody has to mend, so many more.
+// problems, each of which somebody has to mend, so many more, and then the first few.
 const (
 	many         = 20
 	manyProblems = 100
+	fewProblems  = 10
 )
 
 // nextTokenTable says how each account gets its next token, and where that goes.
@@ -46,17 +47,17 @@ func briefSinks(sinks []sinkReport) []sinkRow {
 	return rows
 }
 
-// briefFindings are the findings in which those that say the same of more than most
-// accounts or sinks are one, and how many more each stands for.
-func briefFindings(findings []finding, most int) (first []finding, more []int) {
+// briefFindings are the findings less those that say the same of more than most
+// accounts or sinks, but for the first of them, and how many more stand behind each.
+func briefFindings(findings []finding, most, shown int) (first []finding, more []int) {
 	for _, alike := range grouped(findings, finding.kind) {
+		left := 0
 		if len(alike) > most {
-			first, more = append(first, alike[0]), append(more, len(alike)-1)
-			continue
+			left = len(alike) - shown
+			alike = alike[:shown]
 		}
-		for _, f := range alike {
-			first, more = append(first, f), append(more, 0)
-		}
+		first, more = append(first, alike...), append(more, make([]int, len(alike))...)
+		more[len(more)-1] = left
 	}
 	return first, more
 }

@@ -125,10 +125,10 @@ func renderReport(r report, p painter, width int, brief bool) string {
 	if len(r.Untried) > 0 {
 		writeBroken(&b, p, cell{untriedLine(r.Untried), dim}, "", "  ", narrow)
 	}
-	list := func(s style, lead string, findings []finding, most int) {
+	list := func(s style, lead string, findings []finding, most, shown int) {
 		more := make([]int, len(findings))
 		if brief {
-			findings, more = briefFindings(findings, most)
+			findings, more = briefFindings(findings, most, shown)
 		}
 		for i, f := range findings {
 			say(s, lead, f.String())
@@ -137,8 +137,8 @@ func renderReport(r report, p painter, width int, brief bool) string {
 			}
 		}
 	}
-	list(yellow, "warning:", r.Warnings, many)
-	list(red, "problem:", r.Problems, manyProblems)
+	list(yellow, "warning:", r.Warnings, many, 1)
+	list(red, "problem:", r.Problems, manyProblems, fewProblems)
 	switch n := len(r.Problems); {
 	case n == 1:
 		b.WriteString(p.paint(red, "1 problem") + "\n")
