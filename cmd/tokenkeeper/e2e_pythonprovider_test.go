@@ -36,6 +36,7 @@ func TestPythonProviderKeepsTheContract(t *testing.T) {
 // of the supervisor is not lost; and what nobody can read, and a refusal, are told as
 // what they are.
 func TestPythonProvider(t *testing.T) {
+	skipUnlessRaced(t)
 	t.Parallel()
 	program := pythonProvider(t)
 	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Hour, RefreshLifetime: 2 * time.Hour})

@@ -99,6 +99,7 @@ show()
 // clients follow; and a login that a bot has made itself is told, not written over, and
 // can be taken.
 func TestBotsOfSchwabLibraries(t *testing.T) {
+	skipUnlessRaced(t)
 	t.Parallel()
 	mustHave(t, python3)
 	lib := filepath.Join(installed(t, "bots-schwab"), "tokenkeeper-bots-schwab")

@@ -115,6 +115,8 @@ func TestSpoolDirIsThereBeforeTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := t.TempDir()
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	t.Setenv("TMPDIR", t.TempDir())
 	open := filepath.Join(root, "open")
 	if err := os.Mkdir(open, 0o755); err != nil {
 		t.Fatal(err)
@@ -126,7 +128,7 @@ func TestSpoolDirIsThereBeforeTheStart(t *testing.T) {
 		if err != nil || mode != "drwx------" || asked == filepath.Base(dir) || asked == "" {
 			t.Errorf("asked who it is: its spool is %q (%v)", info.Version, err)
 		}
-		if _, err := os.Stat(filepath.Join(os.TempDir(), asked)); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(os.Getenv("TMPDIR"), asked)); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is left: %v", asked, err)
 		}
 		c.Args = append(c.Args, dir)
@@ -139,6 +141,19 @@ func TestSpoolDirIsThereBeforeTheStart(t *testing.T) {
 		if err != nil || d.Version != "drwx------ "+filepath.Base(dir) {
 			t.Errorf("started: its spool is %q (%v), want %s", d.Version, err, dir)
 		}
+	}
+}
+
+// A folder for temporary files that is not there is no reason not to answer.
+func TestInspectWithoutATemporaryFolder(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "none"))
+	if info, err := Inspect(t.Context(), Command{Name: "real", Path: self, Args: []string{"provider"}}); err != nil || info.Version != "v1" {
+		t.Errorf("%+v, %v", info, err)
 	}
 }
 

@@ -85,6 +85,16 @@ func socketDir(parent, name string) (string, error) {
 			return dir, nil
 		}
 	}
+	if dir, ok := temporaryDir(longestSocketDir); ok {
+		return dir, nil
+	}
+	return "", fmt.Errorf("%s: the path is too long or not writable, and so is the directory for temporary files; "+
+		"choose a shorter state_dir or set TMPDIR", parent)
+}
+
+// temporaryDir makes a directory 0700 in the system's place for such things, whose path
+// is no longer than that.
+func temporaryDir(longest int) (dir string, ok bool) {
 	for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
 		if parent == "" {
 			continue
@@ -93,11 +103,10 @@ func socketDir(parent, name string) (string, error) {
 		if err != nil {
 			continue
 		}
-		if len(dir) <= longestSocketDir {
-			return dir, nil
+		if len(dir) <= longest {
+			return dir, true
 		}
 		_ = os.Remove(dir)
 	}
-	return "", fmt.Errorf("%s: the path is too long or not writable, and so is the directory for temporary files; "+
-		"choose a shorter state_dir or set TMPDIR", parent)
+	return "", false
 }

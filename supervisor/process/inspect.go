@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,10 +62,12 @@ func inspect(ctx context.Context, c Command, name string) (Info, error) {
 	// A running supervisor's sockets and spool are not touched.
 	c.SocketDir, c.SpoolDir, c.SpoolFallback, c.HandOver = "", "", "", 0
 	if c.Kind == Provider {
-		if c.SpoolDir, err = os.MkdirTemp("", "tokenkeeper-spool-"); err != nil {
-			return info, fmt.Errorf("make a folder for the spool of provider %s, which is asked who it is: %w", c.Name, err)
+		dir, ok := temporaryDir(math.MaxInt)
+		if !ok {
+			return info, fmt.Errorf("no folder can be made for the spool of provider %s, which is asked who it is: set TMPDIR to one that is writable", c.Name)
 		}
-		defer func() { _ = os.RemoveAll(c.SpoolDir) }()
+		defer func() { _ = os.RemoveAll(dir) }()
+		c.SpoolDir = dir
 	}
 	in, err := c.launch(ctx)
 	if err != nil {
