@@ -61,6 +61,10 @@ func TestPythonProvider(t *testing.T) {
 	s.mustHold(t, saxo, saxoAccount)
 
 	process.kill()
+	r.until(func(st control.Status) bool {
+		p := provider(st, "python-broker")
+		return p.State == control.ProviderRunning && p.PID != process.pid
+	})
 	r.refreshed(saxoAccount)
 	r.delivered(saxoAccount, 3)
 	s.mustHold(t, saxo, saxoAccount)
