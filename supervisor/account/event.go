@@ -77,7 +77,7 @@ type (
 	// showed not be made durable; Disk: because of the disk.
 	NotSettled struct{ Disk bool }
 	// Lingers: another process, which nobody sees, may be making the attempt.
-	Lingers struct{ Elsewhere Elsewhere }
+	Lingers struct{ Lingering Lingering }
 	// Taken: a record that did not come of the attempt is durable: it was found,
 	// imported, or gone back to.
 	Taken struct{ Record store.Record }
@@ -91,14 +91,6 @@ type (
 	// SetBack: the clock stands before the attempt.
 	SetBack struct{}
 )
-
-// Elsewhere is what is known of an attempt that nobody sees.
-type Elsewhere struct {
-	// Until nobody can be making it any more.
-	Until time.Time
-	// Why nobody knows whether it was sent, for a person.
-	Why string
-}
 
 func (Due) event() string          { return "due" }
 func (Spend) event() string        { return "nothing newer was found" }

@@ -21,10 +21,10 @@ func Next(s State, e Event, now time.Time) (State, Action, error) {
 	if k, ok := e.(Keyed); ok {
 		next = s.keyed(k.Key)
 	} else { // no record that is read from anywhere knows it
-		next = next.keyed(s.Standing.of().Key)
+		next = next.keyed(s.of().Key)
 	}
 	if !ok {
-		return s, Wait, fmt.Errorf("%w: %s, while its token is %s and its attempt %s", ErrImpossible, e.event(), s.Standing.name(), s.Attempt.name())
+		return s, Wait, fmt.Errorf("%w: %s, while its token is %s and its attempt %s", ErrImpossible, e.event(), s.Standing.name(), s.Stage.name())
 	}
 	return next, action, nil
 }
@@ -32,13 +32,15 @@ func Next(s State, e Event, now time.Time) (State, Action, error) {
 func (s State) next(e Event, now time.Time) (State, Action, bool) {
 	switch e := e.(type) {
 	case Due:
-		return s.due()
+		does, ok := s.atTurn()
+		return s, does, ok
 	case Spend:
-		return s.spend(e, now)
+		does, ok := s.At(e.Terms, now).spend(e.Asked, e.Insisted, e.Login)
+		return s, does, ok
 	case Announced, NotAnnounced, Moved, Calls, Lost:
 		return s.underWay(e)
 	case Stored, Beside, NotStored, Failed, Ended, NotEnded, Unanswered, Marked, Denied, NothingElse, Judged, GivenUp:
-		return s.outcome(e)
+		return s.outcome(e, now)
 	case Found, NotFound, NotSettled, Lingers:
 		return s.settle(e)
 	case Taken:
@@ -55,25 +57,10 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 	return s, Wait, false
 }
 
-// left is what a record that did not come of the attempt leaves of it: what stands
-// in the spool of one that has its outcome, or that could not be compared, is
-// looked at before anything new is sent.
-func (s State) left() Attempt {
-	switch a := s.Attempt.(type) {
-	case Answered, Unnoted:
-		return Cut{Free{}, true}
-	case Cut:
-		if a.Again {
-			return Cut{Free{}, true}
-		}
-	}
-	return Free{}
-}
-
 // underWay is the way of an attempt up to its outcome.
 func (s State) underWay(e Event) (State, Action, bool) {
-	o, isOpened := opened(s.Attempt)
-	_, isOpen := s.Attempt.(Open)
+	o, isOpened := opened(s.Stage)
+	_, isOpen := s.Stage.(Open)
 	switch e := e.(type) {
 	case Announced:
 		return s.announced(e.Intent)
@@ -82,7 +69,7 @@ func (s State) underWay(e Event) (State, Action, bool) {
 	case Moved:
 		o.Intent = e.Intent
 		if isOpen {
-			s.Attempt = o
+			s.Stage = o
 		}
 		return s, Call, isOpen
 	case Calls:
@@ -90,28 +77,14 @@ func (s State) underWay(e Event) (State, Action, bool) {
 		if isOpen {
 			does = Call
 		}
-		s.Attempt = uncut(s.Attempt)
-		o, ok := opened(s.Attempt)
+		s.Stage = uncut(s.Stage)
+		o, ok := opened(s.Stage)
 		return s, does, ok && o.Intent.Attempt == e.Intent.Attempt
 	case Lost:
-		s.Attempt = Cut{Of: lost(s.Attempt)}
+		s.Stage = Cut{Of: lost(s.Stage)}
 		return s, Wait, isOpened
 	}
 	return s, Wait, false
-}
-
-// lost is an attempt whose process is gone, and with it what was under way beside:
-// a refresh over which a login stands, or one login after the other.
-func lost(a Attempt) Attempt {
-	o, ok := opened(a)
-	if !ok || o.Over == nil {
-		return a
-	}
-	o.Over = lost(o.Over)
-	if _, open := o.Over.(Open); open {
-		o.Over = Cut{Of: o.Over}
-	}
-	return reopened(a, o)
 }
 
 // announced begins an attempt: one at a time, and what was answered is stored
@@ -121,7 +94,7 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 	over, replay := in.Before != nil || spool.IsLogin(in.Kind), in.Replays != ""
 	_, none := s.Standing.(None)
 	possible := false
-	switch a := s.Attempt.(type) {
+	switch a := s.Stage.(type) {
 	case Free:
 		possible = over || !replay
 	case Unknown:
@@ -129,7 +102,7 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 	case Cut, Unnoted:
 		possible = over && !s.IsAnswered()
 	case Open: // a code does not wait for a refresh that is under way
-		o, _ := opened(s.Attempt)
+		o, _ := opened(s.Stage)
 		possible = spool.IsLogin(in.Kind) && !spool.IsLogin(o.Intent.Kind) && in.Before != nil
 	}
 	if !possible || none && !spool.IsLogin(in.Kind) && in.Kind != spool.KindMint {
@@ -137,61 +110,61 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 	}
 	o := Open{Intent: in}
 	if over {
-		o.Over = s.Attempt
+		o.Over = s.Stage
 	}
-	return State{s.Standing, o}, Call, true
+	return State{s.Standing, Attempt{o}}, Call, true
 }
 
 // unclear is an account of which nobody knows what is announced: before that was
 // read again nothing is sent.
 func (s State) unclear() (State, Action, bool) {
-	s.Attempt = Cut{lost(uncut(s.Attempt)), true}
+	s.Stage = Cut{lost(uncut(s.Stage)), true}
 	return s, BackOff, true
 }
 
 // outcome is the end of an attempt: what is durable first, then what follows.
-func (s State) outcome(e Event) (State, Action, bool) {
-	_, unknown := s.Attempt.(Unknown)
-	_, free := s.Attempt.(Free)
-	o, isOpened := opened(s.Attempt)
-	_, answered := s.Attempt.(Answered)
+func (s State) outcome(e Event, now time.Time) (State, Action, bool) {
+	_, unknown := s.Stage.(Unknown)
+	_, free := s.Stage.(Free)
+	o, isOpened := opened(s.Stage)
+	_, answered := s.Stage.(Answered)
 	refreshes := isOpened && !answered && !spool.IsLogin(o.Intent.Kind)
 	switch e := e.(type) {
 	case Stored:
-		return State{StandingOf(e.Record), Free{}}, Deliver, true
+		return State{StandingOf(e.Record), Attempt{Free{}}}, Deliver, true
 	case Beside:
 		possible := isOpened && spool.IsLogin(o.Intent.Kind) && s.Held() == nil && s.isAt(e.Record.Version)
-		return State{StandingOf(e.Record), o.ended()}, Wait, possible
+		return State{StandingOf(e.Record), Attempt{o.ended()}}, Wait, possible
 	case NotStored:
 		next := e.Next
-		if a, ok := s.Attempt.(Answered); ok {
+		if a, ok := s.Stage.(Answered); ok {
 			next = a.Next
 		}
-		s.Attempt = Answered{o, next}
+		s.Stage = Answered{o, next}
 		return s, BackOff, isOpened
 	case Failed:
 		return s.failed(e, free || unknown || isOpened)
 	case Ended:
-		if u, ok := s.Attempt.(Unknown); ok && u.Elsewhere != nil && marked(u.Intent) == nil {
-			s.Attempt = Free{}
+		if u, ok := s.Stage.(Unknown); ok && u.Lingering != nil && marked(u.Intent) == nil {
+			s.Stage = Free{}
 			return s, Again, true
 		}
-		if c, ok := s.Attempt.(Cut); ok {
+		if c, ok := s.Stage.(Cut); ok {
 			o, isOpened = opened(c.Of)
 			possible := isOpened && s.Held() == nil
-			s.Attempt = o.ended()
+			s.Stage = o.ended()
 			return s, Again, possible
 		}
-		s.Attempt = o.ended()
+		s.Stage = o.ended()
 		return s, Wait, isOpened && !answered
 	case NotEnded:
-		if o, ok := s.Attempt.(Open); ok {
-			s.Attempt = Unnoted{o}
+		if o, ok := s.Stage.(Open); ok {
+			s.Stage = Unnoted{o}
 		}
 		return s, BackOff, true
 	case Unanswered:
 		o, refreshes := s.refreshing()
-		if marked(o.Intent) == nil && s.harmless(e.Terms, o.Intent) {
+		if marked(o.Intent) == nil && s.At(e.Terms, now).harmless(o.Intent) {
 			return s, End, refreshes
 		}
 		return s, Mark, refreshes
@@ -199,26 +172,26 @@ func (s State) outcome(e Event) (State, Action, bool) {
 		if _, refreshes := s.refreshing(); !refreshes && !unknown {
 			return s, Wait, false
 		}
-		rec := s.Standing.Record()
+		rec := s.Record()
 		rec.Health.Ambiguous = e.Intent.AmbiguousSince
 		s = s.with(rec)
-		s.Attempt = Unknown{Intent: e.Intent}
+		s.Stage = Unknown{Intent: e.Intent}
 		return s, Replay, marked(e.Intent) != nil
 	case Denied:
-		s = s.with(denied(s.Standing.Record(), o.Intent.Kind, e.Fingerprint))
+		s = s.with(denied(s.Record(), o.Intent.Kind, e.Fingerprint))
 		if o.Intent.Kind == spool.KindMint { // a token found elsewhere is no better key
 			return s, End, refreshes
 		}
 		return s, Search, refreshes
 	case NothingElse:
-		if rec := s.Standing.Record(); rec.Refused() && len(rec.Unproven(rec.Token)) > 0 {
+		if rec := s.Record(); rec.Refused() && len(rec.Unproven(rec.Token)) > 0 {
 			return s, GoBack, refreshes
 		}
 		return s, End, refreshes
 	case Judged:
-		return State{StandingOf(e.Record), Free{}}, Plan, true
+		return State{StandingOf(e.Record), Attempt{Free{}}}, Plan, true
 	case GivenUp:
-		return State{StandingOf(e.Record), Free{}}, Plan, unknown && s.Ambiguous() != nil
+		return State{StandingOf(e.Record), Attempt{Free{}}}, Plan, unknown && s.Ambiguous() != nil
 	}
 	return s, Wait, false
 }
@@ -230,16 +203,16 @@ func (s State) failed(e Failed, possible bool) (State, Action, bool) {
 	if !possible {
 		return s, Wait, false
 	}
-	o, isOpened := opened(s.Attempt)
-	rec := s.Standing.Record()
+	o, isOpened := opened(s.Stage)
+	rec := s.Record()
 	if !o.Counted {
 		rec.Health.Failures++
 	}
 	action, replayed := BackOff, marked(o.Intent) != nil
-	if u, ok := s.Attempt.(Unknown); ok {
+	if u, ok := s.Stage.(Unknown); ok {
 		replayed = marked(u.Intent) != nil
 	}
-	_, answered := s.Attempt.(Answered)
+	_, answered := s.Stage.(Answered)
 	switch {
 	case rec.NeedsLogin() && !replayed && !answered:
 		action = Plan
@@ -255,28 +228,16 @@ func (s State) failed(e Failed, possible bool) (State, Action, bool) {
 		if marked(o.Intent) != nil && e.Kind != sdk.KindNotSent { // it has reached the server
 			o.Intent.Sends, o.Intent.SentAt = sendsOf(o.Intent).sends+1, o.Intent.At
 		}
-		s.Attempt = reopened(s.Attempt, o)
+		s.Stage = reopened(s.Stage, o)
 	}
 	return s, action, true
-}
-
-// ended is what stands once it has failed: what stood before, and of a replay
-// what it was to find out.
-func (o Open) ended() Attempt {
-	switch {
-	case o.Over != nil:
-		return o.Over
-	case o.Intent.Replays != "":
-		return Unknown{Intent: o.Intent}
-	}
-	return Free{}
 }
 
 // settle is what a generation finds when it begins.
 func (s State) settle(e Event) (State, Action, bool) {
 	switch e := e.(type) {
 	case Found:
-		of := uncut(s.Attempt)
+		of := uncut(s.Stage)
 		if o, ok := opened(of); !ok || o.Intent.Attempt != e.Intent.Attempt {
 			o := Open{Intent: e.Intent}
 			if e.Intent.Before != nil {
@@ -284,30 +245,30 @@ func (s State) settle(e Event) (State, Action, bool) {
 			}
 			of = o
 		}
-		s.Attempt = Cut{Of: lost(of)}
+		s.Stage = Cut{Of: lost(of)}
 		return s, Compare, true
 	case NotFound:
-		_, wasCut := s.Attempt.(Cut)
-		s.Attempt = Free{}
+		_, wasCut := s.Stage.(Cut)
+		s.Stage = Free{}
 		if wasCut {
 			return s, Plan, true
 		}
 		return s, Wait, true
 	case NotSettled:
-		switch a := s.Attempt.(type) {
+		switch a := s.Stage.(type) {
 		case Cut:
-			s.Attempt = Cut{a.Of, true}
+			s.Stage = Cut{a.Of, true}
 			return s, BackOff, true
 		case Free, Unknown:
 			if e.Disk {
-				s.Attempt = Cut{a, true}
+				s.Stage = Cut{a, true}
 				return s, BackOff, true
 			}
 		}
 		return s, Wait, true
 	case Lingers:
 		in, ok := store.Intent{}, false
-		switch a := s.Attempt.(type) {
+		switch a := s.Stage.(type) {
 		case Unknown:
 			in, ok = a.Intent, true
 		case Cut:
@@ -316,7 +277,7 @@ func (s State) settle(e Event) (State, Action, bool) {
 			in = o.Intent
 		}
 		ok = ok && s.Held() == nil && !spool.IsLogin(in.Kind)
-		s.Attempt = Unknown{in, &e.Elsewhere}
+		s.Stage = Unknown{in, &e.Lingering}
 		return s, Plan, ok
 	}
 	return s, Wait, false
@@ -326,7 +287,7 @@ func (s State) settle(e Event) (State, Action, bool) {
 // the failures of an attempt that is open, and an end that follows from the
 // provider's policy.
 func (s State) reread(rec store.Record) State {
-	if had := s.Standing.Record(); had.Version == rec.Version {
+	if had := s.Record(); had.Version == rec.Version {
 		if s.Ambiguous() != nil {
 			rec.Health = had.Health
 		}
@@ -342,34 +303,42 @@ func (s State) reread(rec store.Record) State {
 
 // setBack lets nothing be waited for twice because the clock was set back.
 func (s State) setBack(now time.Time) (State, Action, bool) {
-	switch a := s.Attempt.(type) {
+	switch a := s.Stage.(type) {
 	case Unknown:
 		a.Intent.SentAt = now
-		s.Attempt = a
+		s.Stage = a
 	case Open:
 		a.Intent.SentAt = now
-		s.Attempt = a
+		s.Stage = a
 	}
 	return s, Wait, true
 }
 
 // isAt says whether a record stands, and is of that version.
 func (s State) isAt(version uint64) bool {
-	return version > 0 && s.Standing.Record().Version == version
+	return version > 0 && s.Record().Version == version
 }
 
 func (s State) with(rec store.Record) State { return State{StandingOf(rec), s.Attempt} }
 
-// reopened is a with o as what is announced.
-func reopened(a Attempt, o Open) Attempt {
-	switch a := a.(type) {
-	case Open:
-		return o
-	case Answered:
-		a.Open = o
-		return a
-	case Unnoted:
-		return Unnoted{o}
+// keyed is the account with that key.
+func (s State) keyed(key string) State {
+	if s.of().Key == key {
+		return s
 	}
-	return a
+	rec := s.Record()
+	rec.Key = key
+	return s.with(rec)
+}
+
+// denied notes that the server refused what an attempt of that kind has sent, if that
+// is what the account would send now.
+func denied(rec store.Record, kind, fingerprint string) store.Record {
+	switch {
+	case kind == spool.KindMint && rec.Key == fingerprint:
+		rec.Health.KeyRefused = fingerprint
+	case kind != spool.KindMint && rec.Spends().Fingerprint() == fingerprint:
+		rec.Health.NeedsLogin = fingerprint
+	}
+	return rec
 }

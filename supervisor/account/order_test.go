@@ -30,9 +30,9 @@ func (w *walk) name() string {
 func (w *walk) event() Event {
 	ours := w.state.Standing.Record()
 	fingerprint := ours.Token.RefreshToken.Fingerprint()
-	standing, isOpened := opened(uncut(w.state.Attempt))
+	standing, isOpened := opened(uncut(w.state.Stage))
 	in := standing.Intent
-	if u, ok := w.state.Attempt.(Unknown); ok {
+	if u, ok := w.state.Stage.(Unknown); ok {
 		in = u.Intent
 	}
 	next := record(ours.Version+1, fmt.Sprint("token", ours.Version+1))
@@ -119,7 +119,7 @@ func (w *walk) happens(e Event) {
 	fail := func(why string) {
 		w.Helper()
 		w.Fatalf("%s: %s, %s by %q became %s, %s, and does: %s", why,
-			before.Standing.name(), attemptName(before.Attempt), e.event(), after.Standing.name(), attemptName(after.Attempt), does)
+			before.Standing.name(), attemptName(before.Stage), e.event(), after.Standing.name(), attemptName(after.Stage), does)
 	}
 	if err != nil {
 		if !reflect.DeepEqual(before, after) || does != Wait {
@@ -142,9 +142,9 @@ func (w *walk) happens(e Event) {
 	}
 	if s, ok := e.(Spend); ok && does == Announce {
 		_, refused := before.Standing.(Refused)
-		kind := before.Kind(s.Terms, w.now)
-		u, unknown := before.Attempt.(Unknown)
-		at, _ := before.Replay(s.Terms, w.now)
+		kind := before.At(s.Terms, w.now).Kind()
+		u, unknown := before.Stage.(Unknown)
+		at, _ := before.At(s.Terms, w.now).Replay()
 		switch {
 		case kind == spool.KindMint && had.Key == "" && !unknown, kind != spool.KindMint && had.Version == 0:
 			fail("sends what there is not")
@@ -154,13 +154,13 @@ func (w *walk) happens(e Event) {
 			fail("an attempt is made while a login is open, and the token lives")
 		case kind != spool.KindMint && refused && !unknown && !s.Asked:
 			fail("a refused token is sent by itself")
-		case unknown && (u.Elsewhere != nil || !s.Insisted && (at.IsZero() || at.After(w.now))):
+		case unknown && (u.Lingering != nil || !s.Insisted && (at.IsZero() || at.After(w.now))):
 			fail("an unknown attempt is made again before its moment")
 		}
 	}
 	if s, ok := e.(Spend); ok && does == End && before.Ambiguous() != nil {
 		in := before.Ambiguous()
-		at, _ := before.Replay(s.Terms, w.now)
+		at, _ := before.At(s.Terms, w.now).Replay()
 		switch {
 		case in.Kind == spool.KindMint && had.Key != "":
 			fail("a mint is given up whose key there is")
@@ -172,11 +172,11 @@ func (w *walk) happens(e Event) {
 	}
 	if _, ok := e.(GivenUp); ok {
 		if in := before.Ambiguous(); in.Kind != spool.KindMint && had.CanMint() && had.Spends().Fingerprint() == in.Fingerprint &&
-			after.Kind(Terms{}, w.now) != spool.KindMint {
+			after.At(Terms{}, w.now).Kind() != spool.KindMint {
 			fail("what was given up is sent again")
 		}
 	}
-	if o, ok := opened(before.Attempt); ok && o.Intent.Kind == spool.KindMint && !installed && had.Health.NeedsLogin != has.Health.NeedsLogin {
+	if o, ok := opened(before.Stage); ok && o.Intent.Kind == spool.KindMint && !installed && had.Health.NeedsLogin != has.Health.NeedsLogin {
 		fail("a mint has refused the refresh token")
 	}
 	if before.IsAnswered() && (does == Announce || does == Call) {
@@ -194,9 +194,9 @@ func (w *walk) happens(e Event) {
 	if before.Ambiguous() != nil && after.Ambiguous() == nil && !installed && !givenUp && !found && !notFound {
 		fail("that an attempt may have used up the token was forgotten")
 	}
-	for o, ok := opened(uncut(after.Attempt)); ok; o, ok = opened(uncut(o.Over)) {
+	for o, ok := opened(uncut(after.Stage)); ok; o, ok = opened(uncut(o.Over)) {
 		under, two := o.Over.(Open)
-		_, cut := after.Attempt.(Cut)
+		_, cut := after.Stage.(Cut)
 		switch {
 		case two && cut:
 			fail("an attempt is under way in a process that is gone")
@@ -210,7 +210,7 @@ func (w *walk) happens(e Event) {
 func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &walk{T: t, now: now}
-		w.state = State{rapid.SampledFrom(standings()).Draw(t, "standing").Standing, Free{}}
+		w.state = State{rapid.SampledFrom(standings()).Draw(t, "standing").Standing, Attempt{Free{}}}
 		for range rapid.IntRange(1, 60).Draw(t, "events") {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(-5, 90).Draw(t, "seconds")) * time.Second)
 			w.happens(w.event())
@@ -223,7 +223,7 @@ func TestAnyOrder(t *testing.T) {
 func TestFailedLoginChangesNothing(t *testing.T) {
 	for n, s := range append(standings(), standings()...) {
 		for _, a := range attempts() {
-			before := State{s.Standing, a.attempt}
+			before := State{s.Standing, Attempt{a.stage}}
 			in := login("a2", &store.Intent{})
 			if n < len(standings()) { // the store has nothing of what was there
 				in.Before = nil
@@ -233,8 +233,8 @@ func TestFailedLoginChangesNothing(t *testing.T) {
 				continue
 			}
 			cut := before
-			if isOpen(before.Attempt) { // its process is gone, too
-				cut.Attempt = Cut{Of: before.Attempt}
+			if isOpen(before.Stage) { // its process is gone, too
+				cut.Stage = Cut{Of: before.Stage}
 			}
 			for _, end := range []struct {
 				events []Event
@@ -259,7 +259,7 @@ func TestFailedLoginChangesNothing(t *testing.T) {
 
 // TestFailureIsCountedOnce: however often the store does not take it.
 func TestFailureIsCountedOnce(t *testing.T) {
-	s := State{StandingOf(record(3, "ours")), Open{Intent: intent("a1")}}
+	s := State{StandingOf(record(3, "ours")), Attempt{Open{Intent: intent("a1")}}}
 	for range 3 {
 		for _, e := range []Event{Calls{intent("a1")}, Failed{Kind: sdk.KindTransient, Error: "down", At: now}, NotEnded{}} {
 			var err error

@@ -3,7 +3,6 @@ package account
 import (
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -38,43 +37,17 @@ type sends struct {
 	unread bool
 }
 
-// Terms are what the time of a replay depends on beside the account.
-type Terms struct {
-	// Grace is how long the server accepts a refresh token that it has replaced,
-	// less what the clocks and the way may differ.
-	Grace time.Duration
-	// Timeout of an attempt: no answer to it can come after that.
-	Timeout time.Duration
-	// Stays: the server does not replace what is sent, and MintsBeside: a token that is
-	// minted ends no other, by its provider's word.
-	Stays, MintsBeside bool
-	// Over: nothing follows from the token that stands, see [State.Kind].
-	Over bool
-}
-
-// Replay is when the same attempt is made again by itself; zero: never. why
-// says it to people. Its attempt is Ambiguous.
-func (s State) Replay(t Terms, now time.Time) (at time.Time, why string) {
-	in := s.Ambiguous()
-	if in == nil || !s.makes(*in) {
-		return time.Time{}, ""
+func sendsOf(in store.Intent) sends {
+	o := sends{first: in.AmbiguousSince, last: in.SentAt, sends: max(in.Sends, 1), unread: in.Unread}
+	if o.last.IsZero() { // noted by an earlier version
+		o.last = in.At
 	}
-	if in.Kind == spool.KindMint {
-		return mintAt(sendsOf(*in), t)
-	}
-	rec := s.Standing.Record()
-	return replayAt(sendsOf(*in), t, rec.RefreshExpiry, rec.Token.Expiry(), now)
+	return o
 }
 
-// SentAfter says whether the newest replay is of a time after now.
-func (s State) SentAfter(now time.Time) bool {
-	in := s.Ambiguous()
-	return in != nil && sendsOf(*in).last.After(now)
-}
-
-// replayAt is when that is, for a refresh token that dies by itself at refreshEnd
-// (zero: unknown), beside an access token that ends at expiry.
-func replayAt(o sends, t Terms, refreshEnd, expiry, now time.Time) (at time.Time, why string) {
+// replayAt is when the next is made, for a refresh token that dies by itself at
+// refreshEnd (zero: unknown), beside an access token that ends at expiry.
+func (o sends) replayAt(t Terms, refreshEnd, expiry, now time.Time) (at time.Time, why string) {
 	if at := o.last.Add(graceAfter(o.sends)); t.Grace > 0 && moment.Later(at, now).Before(o.first.Add(t.Grace)) {
 		return at, "the server accepts it a second time for a while"
 	}
@@ -95,6 +68,18 @@ func replayAt(o sends, t Terms, refreshEnd, expiry, now time.Time) (at time.Time
 	return at, "when no answer can come any more"
 }
 
+// mintAt is when a mint is made again whose answer is lost. Nothing is lost with that,
+// but two under way at once might end each other's token: so it waits until no answer
+// can come any more, whatever consumers hold. An answer that nobody could read makes
+// no difference.
+func (o sends) mintAt(t Terms) (at time.Time, why string) {
+	wait := t.Timeout
+	if o.sends > 1 {
+		wait = max(wait, doubled(replayFirst, o.sends-2, replayMost))
+	}
+	return o.last.Add(wait), "when no answer can come any more, because two at once might end each other's token"
+}
+
 func graceAfter(sends int) time.Duration {
 	if sends <= 1 {
 		return 0
@@ -107,12 +92,4 @@ func doubled(first time.Duration, times int, most time.Duration) time.Duration {
 		return most
 	}
 	return min(first<<times, most)
-}
-
-func sendsOf(in store.Intent) sends {
-	o := sends{first: in.AmbiguousSince, last: in.SentAt, sends: max(in.Sends, 1), unread: in.Unread}
-	if o.last.IsZero() { // noted by an earlier version
-		o.last = in.At
-	}
-	return o
 }

@@ -134,8 +134,8 @@ type standing struct {
 }
 
 type named struct {
-	name    string
-	attempt Attempt
+	name  string
+	stage Stage
 }
 
 func attempts() []named {
@@ -157,7 +157,7 @@ func attempts() []named {
 		{"unknown", Unknown{Intent: stood}},
 		{"unknown (unread)", Unknown{Intent: unread(stood)}},
 		{"unknown (a mint)", Unknown{Intent: mint(stood)}},
-		{"unknown (elsewhere)", Unknown{intent("a0"), &Elsewhere{Until: now.Add(time.Second)}}},
+		{"unknown (elsewhere)", Unknown{intent("a0"), &Lingering{Until: now.Add(time.Second)}}},
 	}
 }
 
@@ -215,7 +215,7 @@ func happenings() []happening {
 		{"… nothing is announced", NotFound{}, 0},
 		{"… can't be compared", NotSettled{}, 0},
 		{"… can't, by the disk", NotSettled{Disk: true}, 0},
-		{"… perhaps made elsewhere", Lingers{Elsewhere{Until: now.Add(moment)}}, 0},
+		{"… perhaps made elsewhere", Lingers{Lingering{Until: now.Add(moment)}}, 0},
 		{"a found token is stored", Taken{found(4, "theirs", record(3, "ours"))}, 0},
 		{"an import is stored", Taken{record(4, "theirs")}, 0},
 		{"the record is read", Reread{record(3, "ours")}, 0},
@@ -228,42 +228,42 @@ func happenings() []happening {
 	}
 }
 
-func isOpen(a Attempt) bool {
-	_, open := a.(Open)
+func isOpen(at Stage) bool {
+	_, open := at.(Open)
 	return open
 }
 
 // attemptName is the name of the attempt in the table.
-func attemptName(a Attempt) string {
-	switch o, _ := opened(uncut(a)); {
+func attemptName(at Stage) string {
+	switch o, _ := opened(uncut(at)); {
 	case o.Intent.Kind == spool.KindExchange && isOpen(o.Over):
-		return a.name() + " (a login over an open one)"
+		return at.name() + " (a login over an open one)"
 	case o.Intent.Kind == spool.KindExchange:
-		return a.name() + " (a login)"
+		return at.name() + " (a login)"
 	case o.Intent.Replays != "" && o.Intent.Kind == spool.KindMint:
-		return a.name() + " (a mint's replay)"
+		return at.name() + " (a mint's replay)"
 	case o.Intent.Replays != "":
-		return a.name() + " (a replay)"
+		return at.name() + " (a replay)"
 	case o.Intent.Kind == spool.KindMint:
-		return a.name() + " (a mint)"
+		return at.name() + " (a mint)"
 	}
-	switch a := a.(type) {
+	switch at := at.(type) {
 	case Cut:
-		if a.Again {
+		if at.Again {
 			return "cut (again)"
 		}
 	case Unknown:
-		if a.Elsewhere != nil {
+		if at.Lingering != nil {
 			return "unknown (elsewhere)"
 		}
-		if a.Intent.Kind == spool.KindMint {
+		if at.Intent.Kind == spool.KindMint {
 			return "unknown (a mint)"
 		}
-		if a.Intent.Unread {
+		if at.Intent.Unread {
 			return "unknown (unread)"
 		}
 	}
-	return a.name()
+	return at.name()
 }
 
 // becomes is what an account becomes by an event, and does.
@@ -281,7 +281,7 @@ func becomes(s State, attempt string, h happening) string {
 	if n := next.Standing.name(); sets || n != s.Standing.name() {
 		parts = append(parts, n)
 	}
-	if n := attemptName(next.Attempt); n != attempt || sets && n == "free" {
+	if n := attemptName(next.Stage); n != attempt || sets && n == "free" {
 		parts = append(parts, n)
 	}
 	if len(parts) == 0 {
@@ -304,7 +304,7 @@ func table() string {
 			var outcomes []string
 			which := map[string][]string{}
 			for _, s := range all {
-				o := becomes(State{s.Standing, a.attempt}, a.name, h)
+				o := becomes(State{s.Standing, Attempt{a.stage}}, a.name, h)
 				if which[o] == nil {
 					outcomes = append(outcomes, o)
 				}

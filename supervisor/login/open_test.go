@@ -25,7 +25,7 @@ func (*idle) Serving(string) (*sdk.Remote, func(), error) { return nil, nil, err
 func (*idle) MayBegin(string) error                       { return nil }
 func (*idle) Loginless(string) error                      { return ErrNoShape }
 func (*idle) State(string) account.State {
-	return account.State{Standing: account.None{}, Attempt: account.Free{}}
+	return account.State{Standing: account.None{}, Attempt: account.Attempt{Stage: account.Free{}}}
 }
 func (c *idle) Plan(name string)                             { c.planned = append(c.planned, name) }
 func (*idle) Unpolled(string, string) (time.Duration, error) { return 0, nil }

@@ -29,7 +29,7 @@ func (a view) waiting(now schedule.Instant) promise.Reason {
 	open := a.state().Ambiguous()
 	return promise.Why(promise.Facts{
 		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Asked: a.question().Text != "",
-		Lingering: a.state().Elsewhere() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
+		Lingering: a.state().Lingers() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
 		Unsettled: a.state().IsCut(), PutOff: now.Wall.Before(a.wish.notBefore), Pause: a.plan.pause,
 		Planned: a.plan.turn.planned, Reached: a.plan.reached(now),
 		Running: a.keeper.running, Serving: a.keeper.remote != nil, Full: !a.keeper.hasRoom(), Awake: !a.keeper.asleep(now),

@@ -120,7 +120,7 @@ type loginWait struct{ *account }
 // zero: it is not held. The caller holds k.mu.
 func (a loginWait) until(now time.Time) time.Time {
 	if l := a.keeper.open.At(a.cfg.Name, now); l != nil {
-		return a.state().HeldBy(l.Until(), a.outlook().terms(), now)
+		return a.outlook().at(now).turn().HeldBy(l.Until())
 	}
 	return time.Time{}
 }

@@ -41,5 +41,5 @@ func (a unknown) giveUp(ctx context.Context) error {
 // knows the outcome: it is made again, or given up; zero: never. The caller holds k.mu.
 func (a unknown) until() time.Time {
 	at, _ := a.replay()
-	return moment.Earlier(at, a.state().GiveUp(a.outlook().terms(), a.keeper.clock.Now().Wall))
+	return moment.Earlier(at, a.outlook().turn().GiveUp())
 }

@@ -136,7 +136,7 @@ func (o outlook) mintsAtOnce() bool {
 	return !o.state.Stored() || rec.Refused() || o.isOver() || o.toAnother() != ""
 }
 
-// terms are what the time of a replay depends on.
+// terms are what the account's turn depends on.
 func (o outlook) terms() acct.Terms {
 	n := o.nature
 	t := acct.Terms{
@@ -149,8 +149,11 @@ func (o outlook) terms() acct.Terms {
 	return t
 }
 
+// turn is what the account would send, by what is known of its broker.
+func (o outlook) turn() acct.Turn { return o.state.At(o.terms(), o.now) }
+
 // kind is the attempt that the account makes next.
-func (o outlook) kind() string { return o.state.Kind(o.terms(), o.now) }
+func (o outlook) kind() string { return o.turn().Kind() }
 
 // grantedElsewhere is why the refresh token of the account's record must not be
 // sent as the account is configured now, with what to do; "": it may.

@@ -60,8 +60,8 @@ func (a *leased) replan() time.Time {
 
 // dueOf is when something can be done by itself for an account that needs no login; zero: only a person can.
 func (a *leased) dueOf(now time.Time) time.Time {
-	if e := a.state().Elsewhere(); e != nil {
-		return e.Until
+	if l := a.state().Lingers(); l != nil {
+		return l.Until
 	}
 	if a.state().Ambiguous() != nil {
 		return unknown{a}.until()

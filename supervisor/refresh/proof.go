@@ -95,7 +95,7 @@ func isMarked(in store.Intent) bool { return !in.AmbiguousSince.IsZero() }
 // awaitLingering lets an attempt come to its end before it counts as ambiguous.
 func (a attempt) awaitLingering(ctx context.Context, p proof) error {
 	a.keeper.mu.Lock()
-	a.step(acct.Lingers{Elsewhere: acct.Elsewhere{Until: p.until, Why: p.why}})
+	a.step(acct.Lingers{Lingering: acct.Lingering{Until: p.until, Why: p.why}})
 	a.replan()
 	a.keeper.mu.Unlock()
 	if err := (unknown{a.leased}).end(ctx); errors.Is(err, errLingering) {
@@ -114,25 +114,25 @@ var errLingering = errors.New("an attempt may still be under way elsewhere")
 // time. The error is errLingering if it can.
 func (a unknown) end(ctx context.Context) error {
 	a.keeper.mu.Lock()
-	u, _ := a.state().Attempt.(acct.Unknown)
+	u, _ := a.state().Stage.(acct.Unknown)
 	does := a.step(a.wanted())
-	if u.Elsewhere != nil && does == acct.Wait {
+	if u.Lingering != nil && does == acct.Wait {
 		a.replan()
 		a.keeper.mu.Unlock()
-		return fmt.Errorf("account %s: %w, until %s: %s. Try again then", a.cfg.Name, errLingering, u.Elsewhere.Until.Format(time.RFC3339), u.Elsewhere.Why)
+		return fmt.Errorf("account %s: %w, until %s: %s. Try again then", a.cfg.Name, errLingering, u.Lingering.Until.Format(time.RFC3339), u.Lingering.Why)
 	}
 	a.keeper.mu.Unlock()
 	in := u.Intent
 	switch {
-	case u.Elsewhere == nil && does == acct.End:
+	case u.Lingering == nil && does == acct.End:
 		return a.giveUp(ctx)
-	case u.Elsewhere != nil && does == acct.End:
-		return lost{a.attempt(in)}.abandon(ctx, u.Elsewhere.Why)
-	case u.Elsewhere == nil || does != acct.Mark:
+	case u.Lingering != nil && does == acct.End:
+		return lost{a.attempt(in)}.abandon(ctx, u.Lingering.Why)
+	case u.Lingering == nil || does != acct.Mark:
 		return nil
 	}
 	if begun := a.keeper.clock.Now().Wall.Add(-a.cfg.Timeout); in.At.After(begun) {
 		in.At = begun // the clock was set back, and the attempt is over all the same
 	}
-	return lost{a.attempt(in)}.mark(ctx, u.Elsewhere.Why)
+	return lost{a.attempt(in)}.mark(ctx, u.Lingering.Why)
 }

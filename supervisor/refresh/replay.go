@@ -27,7 +27,7 @@ func (a unknown) replay() (at time.Time, why string) {
 	if a.state().SentAfter(now) {
 		a.step(acct.SetBack{})
 	}
-	return a.state().Replay(a.outlook().terms(), now)
+	return a.outlook().at(now).turn().Replay()
 }
 
 // planText says to people what will be done.
@@ -36,7 +36,7 @@ func (a unknown) planText() string {
 	defer a.keeper.mu.Unlock()
 	at, why := a.replay()
 	in := a.state().Ambiguous()
-	givenUp := a.state().GiveUp(a.outlook().terms(), a.keeper.clock.Now().Wall)
+	givenUp := a.outlook().turn().GiveUp()
 	switch {
 	case !givenUp.IsZero():
 		return fmt.Sprintf("It is given up %s, if nothing can be made of it before: the account has another way to its next token",
@@ -87,7 +87,7 @@ func replays(in *store.Intent, standing store.Intent) {
 // The caller holds k.mu.
 func (a unknown) heldBack() error {
 	when := "not sent again by itself"
-	if at := a.state().GiveUp(a.outlook().terms(), a.keeper.clock.Now().Wall); !at.IsZero() {
+	if at := a.outlook().turn().GiveUp(); !at.IsZero() {
 		when = fmt.Sprintf("given up %s, and the next token got in another way", at.Format(time.RFC3339))
 	} else if at, why := a.replay(); !at.IsZero() {
 		when = fmt.Sprintf("sent again %s, %s", at.Format(time.RFC3339), why)

@@ -169,7 +169,7 @@ func (o outlook) shown() State {
 		return NeedsLogin
 	case !newestOf(s).Token.Valid(o.now):
 		return Expired
-	case rec.Health.Failures > 0 || s.Ambiguous() != nil || s.Elsewhere() != nil || s.IsCut() || s.IsAnswered():
+	case rec.Health.Failures > 0 || s.Ambiguous() != nil || s.Lingers() != nil || s.IsCut() || s.IsAnswered():
 		return Retrying
 	default:
 		return Valid

@@ -29,7 +29,7 @@ func (a *Account[Desk]) State() account.State {
 	if s := a.state.Load(); s != nil {
 		return *s
 	}
-	return account.State{Standing: account.None{}, Attempt: account.Free{}}
+	return account.State{Standing: account.None{}, Attempt: account.Attempt{Stage: account.Free{}}}
 }
 
 // Taken says whether somebody has the lease.
