@@ -6,11 +6,11 @@ import (
 )
 
 // On moves the file to another file system.
-func (f *File) On(sys files.System) { f.sys = sys }
+func (f *File) On(sys files.System) { f.folders.sys = sys }
 
 // CountLooks counts in n how often f finds out who holds the lock.
 func (f *File) CountLooks(n *int) {
-	f.find = func(path string) lockholder.Holders {
+	f.seen.find = func(path string) lockholder.Holders {
 		*n++
 		return lockholder.Find(path)
 	}

@@ -14,184 +14,206 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
 )
 
-// HeldError is the error of [File.Lock] when another program holds the lock
-// for too long.
-type HeldError struct {
-	// Path of the lock file.
-	Path string
-	// By is who holds it.
-	By lockholder.Holders
-	// Since is when the first of them was first found holding the lock; it was
-	// found so each time since. Age is how long ago that was.
-	Since time.Time
-	Age   time.Duration
+const (
+	// poll is how often a lock is tried for.
+	poll = 100 * time.Millisecond
+	// lookEvery is how often, meanwhile, it is found out who holds the lock.
+	lookEvery = time.Second
+)
+
+// lockFile is the file that all programs lock, and our lock on it: taken, lent to
+// who shall hold it also if we die, and kept for what is to go on under it. It is
+// never removed, and nobody's lock on it is taken away. It is safe for concurrent use.
+type lockFile struct {
+	folders  *folders
+	patience time.Duration
+	deposit  Deposit // nil: none
+	shelf    *Shelf
+	seen     sighting
+
+	mu   sync.Mutex // guards what follows
+	ours carrier    // nil: we don't hold it
 }
 
-// Error says who holds the lock and what to do. It is read hours later, too.
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s has been locked since %s by %s: %s; it is never taken by force",
-		e.Path, e.Since.UTC().Format("2006-01-02 15:04:05 UTC"), e.By, e.By.Release())
+// Deposit keeps a copy of the lock's descriptor for the time of an attempt,
+// where it outlives this process.
+type Deposit interface {
+	Put(fd int) error
+	// Remove does nothing if nothing is there.
+	Remove()
 }
 
-// HeldFor is how long the lock has been seen to be held.
-func (e *HeldError) HeldFor() time.Duration { return e.Age }
-
-// Lock takes the lock that all programs share, and waits for it as long as
-// Config.Patience says. Release gives it back; more than one call is harmless.
-// A process that dies gives back what it holds.
-//
-// A lock file that is missing is created, with the owner and mode of the token
-// file, so that whoever may open the one may lock the other; without a token
-// file, with mode 0600. It is never removed, and nobody's lock is taken away:
-// the error is then a [*HeldError].
-func (f *File) Lock(ctx context.Context) (release func() error, err error) {
-	if err := f.Trusted(); err != nil {
-		return nil, err
-	}
-	deadline := time.Now().Add(f.cfg.Patience)
+// take takes the lock, or has it back from the shelf, and waits for it as long as
+// patience says: the error is then a [*HeldError].
+func (l *lockFile) take(ctx context.Context) (got carrier, err error) {
+	deadline := time.Now().Add(l.patience)
 	var file files.File
 	defer func() {
-		if err != nil && file != nil {
+		if got == nil && file != nil {
 			_ = file.Close()
 		}
 	}()
 	for {
-		if kept := f.resume(); kept != nil {
+		if kept := l.resume(); kept != nil {
 			if file != nil {
 				_ = file.Close()
 			}
-			f.forget()
-			f.noteCarrier(kept)
-			return f.unlocker(kept), nil
+			l.taken(kept)
+			return kept, nil
 		}
 		if file == nil {
-			if file, err = f.openLock(); err != nil {
-				return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+			if file, err = l.open(); err != nil {
+				return nil, err
 			}
 		}
 		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) {
-			return nil, fmt.Errorf("shared file %s: lock %s: %w", f.cfg.Path, f.cfg.Lock, err)
+			return nil, fmt.Errorf("lock %s: %w", l.folders.lock, err)
 		}
 		// A program that removes the file or replaces it has left us with one
 		// that keeps nobody out.
-		if !f.isLock(file) {
+		if !l.is(file) {
 			_ = file.Close()
 			file = nil
 		} else if err == nil {
-			f.Forgo() // that was the lock of a file that is not there any more
-			f.forget()
-			f.noteCarrier(file)
-			return f.unlocker(file), nil
+			l.Forgo() // that was the lock of a file that is not there any more
+			l.taken(file)
+			return file, nil
 		}
 		if !time.Now().Before(deadline) {
-			return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, f.look(0))
+			return nil, l.seen.look(0)
 		}
-		f.look(lookEvery)
+		l.seen.look(lookEvery)
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("shared file %s: waiting for its lock: %w", f.cfg.Path, context.Cause(ctx))
+			return nil, fmt.Errorf("waiting for its lock: %w", context.Cause(ctx))
 		case <-time.After(min(poll, time.Until(deadline))):
 		}
 	}
 }
 
-// noteCarrier notes what carries our lock.
-func (f *File) noteCarrier(lock carrier) {
-	f.mu.Lock()
-	f.lock = lock
-	f.mu.Unlock()
+// taken notes what carries our lock.
+func (l *lockFile) taken(lock carrier) {
+	l.seen.forget()
+	l.mu.Lock()
+	l.ours = lock
+	l.mu.Unlock()
 }
 
-// letsGo says whether it is this that carries our lock; then nothing does any more.
-func (f *File) letsGo(lock carrier) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	ours := f.lock == lock
+// release gives the lock back that take has returned, unless it is kept. It does
+// nothing if that is not ours any more.
+func (l *lockFile) release(lock carrier) error {
+	l.mu.Lock()
+	ours := l.ours == lock
 	if ours {
-		f.lock = nil
+		l.ours = nil
 	}
-	return ours
+	l.mu.Unlock()
+	if !ours {
+		return nil
+	}
+	stays, claimed := l.shelf.putBack(l, lock)
+	if !claimed {
+		l.withdraw()
+	}
+	if stays {
+		return nil
+	}
+	return unlock(lock)
 }
 
 // Lend gives the descriptor that carries the lock to a program that shall hold
 // it also if we die, and to Config.Deposit, while its caller holds the lock. As
 // long as we live, release makes it free, whoever has copies.
-func (f *File) Lend(give func(fd int) error) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.lock == nil {
-		return fmt.Errorf("shared file %s: its lock is not held", f.cfg.Path)
+func (l *lockFile) Lend(give func(fd int) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ours == nil {
+		return fmt.Errorf("shared file %s: its lock is not held", l.folders.token)
 	}
 	var err error
-	if f.cfg.Deposit != nil {
-		err = f.cfg.Deposit.Put(int(f.lock.Fd()))
+	if l.deposit != nil {
+		err = l.deposit.Put(int(l.ours.Fd()))
 	}
-	return errors.Join(err, give(int(f.lock.Fd())))
+	return errors.Join(err, give(int(l.ours.Fd())))
 }
 
-// unlocker gives the lock back, unless it is kept.
-func (f *File) unlocker(lock carrier) func() error {
-	return sync.OnceValue(func() error {
-		f.drop()
-		if !f.letsGo(lock) {
-			return nil
-		}
-		return f.free(lock)
-	})
-}
-
-// look finds out who holds the lock, unless somebody did so less than every
-// ago: the answer can cost a walk through all processes.
-func (f *File) look(every time.Duration) *HeldError {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := time.Now()
-	if f.seen.at.IsZero() || now.Sub(f.seen.at) >= every {
-		by := f.find(f.cfg.Lock)
-		if f.seen.since.IsZero() || f.seen.by.First() != by.First() {
-			f.seen.since = now
-		}
-		f.seen.by, f.seen.at = by, now
+// withdraw takes back what Lend has put into the deposit.
+func (l *lockFile) withdraw() {
+	if l.deposit != nil {
+		l.deposit.Remove()
 	}
-	return &HeldError{Path: f.cfg.Lock, By: f.seen.by, Since: f.seen.since, Age: now.Sub(f.seen.since)}
 }
 
 // Held says who held the lock when it was last asked for and could not be had; nil:
 // it could. It finds out nothing itself.
-func (f *File) Held() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.seen.at.IsZero() {
+func (l *lockFile) Held() error { return l.seen.last() }
+
+// Keep keeps the lock that is held for the next Lock, at most for d, whatever
+// its release does. It is for an attempt that nobody knows the end of, and that
+// goes on soon: what the file holds may be spent. Meanwhile other Files of the
+// same [Shelf] may lock, and nobody else.
+func (l *lockFile) Keep(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ours == nil {
+		return
+	}
+	if is, err := l.ours.Stat(); err == nil {
+		l.shelf.keep(l, l.ours, is, d, l)
+	}
+}
+
+// Inherit takes over a lock that an earlier process has left for the same
+// reason, and keeps it in the same way. It returns false, and leaves lock to its
+// caller, if that is not the lock of this file or somebody else has it by now.
+// Several Files of one [Shelf] may be given the same one.
+func (l *lockFile) Inherit(lock *os.File, d time.Duration) bool {
+	if !l.is(lock) || flock(lock) != nil {
+		return false
+	}
+	is, err := lock.Stat()
+	if err != nil {
+		return false
+	}
+	l.shelf.keep(l, lock, is, d, nil)
+	return true
+}
+
+// Forgo ends what Keep and Inherit have begun, if anything has.
+func (l *lockFile) Forgo() { l.shelf.end(l, func(*shelved) bool { return true }) }
+
+// resume is the lock that was kept; nil: there is none that counts.
+func (l *lockFile) resume() carrier {
+	named, err := l.folders.named()
+	if err != nil {
 		return nil
 	}
-	return &HeldError{Path: f.cfg.Lock, By: f.seen.by, Since: f.seen.since, Age: time.Since(f.seen.since)}
+	lock := l.shelf.take(l, named)
+	if lock != nil && flock(lock) != nil {
+		l.shelf.dead(l, lock)
+		return nil
+	}
+	return lock
 }
 
-func (f *File) forget() {
-	f.mu.Lock()
-	f.seen = sighting{}
-	f.mu.Unlock()
-}
-
-// isLock says whether file is still what the lock's path names.
-func (f *File) isLock(file carrier) bool {
+// is says whether file is still what the lock's path names.
+func (l *lockFile) is(file carrier) bool {
 	ours, err := file.Stat()
 	if err != nil {
 		return false
 	}
-	named, err := f.named()
+	named, err := l.folders.named()
 	return err == nil && os.SameFile(ours, named)
 }
 
-// openLock opens the lock file, and creates it if it is missing. Reading is
+// open opens the file, and creates it if it is missing. Reading is
 // enough to lock a local file, so that a program with less rights than its
 // owner can take part; NFS wants writing.
-func (f *File) openLock() (files.File, error) {
-	sys, path, done, err := f.lockFolder()
+func (l *lockFile) open() (files.File, error) {
+	sys, path, done, err := l.folders.ofLock()
 	if err != nil {
 		return nil, err
 	}
@@ -212,11 +234,11 @@ func (f *File) openLock() (files.File, error) {
 		case errors.Is(err, fs.ErrExist): // another program was faster
 			continue
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, fmt.Errorf("there is no directory %s: create it for the user that runs Tokenkeeper", filepath.Dir(f.cfg.Lock))
+			return nil, fmt.Errorf("there is no directory %s: create it for the user that runs Tokenkeeper", filepath.Dir(l.folders.lock))
 		case err != nil:
 			return nil, fmt.Errorf("its lock can't be created: %w", err)
 		}
-		f.likeToken(file)
+		l.likeToken(file)
 		return file, nil
 	}
 }
@@ -238,13 +260,13 @@ func regular(file files.File, err error) (files.File, error) {
 
 // likeToken gives a new lock file the token file's owner and mode, as far as
 // we may: it holds nothing, and a program that can't open it says so.
-func (f *File) likeToken(lock files.File) {
-	sys, done, err := f.folder()
+func (l *lockFile) likeToken(lock files.File) {
+	sys, done, err := l.folders.ofToken()
 	if err != nil {
 		return
 	}
 	defer done()
-	info, err := sys.Lstat(f.cfg.Path)
+	info, err := sys.Lstat(l.folders.token)
 	if err != nil {
 		return
 	}

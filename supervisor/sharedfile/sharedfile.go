@@ -4,6 +4,7 @@
 package sharedfile
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // Config is one shared file.
@@ -53,33 +55,24 @@ type Config struct {
 	Shelf *Shelf
 }
 
+func (c *Config) options() format.Options { return format.Options{Location: c.Location} }
+
 const (
-	// poll is how often Lock tries.
-	poll = 100 * time.Millisecond
-	// lookEvery is how often, meanwhile, it finds out who holds the lock.
-	lookEvery = time.Second
+	// maxSize is far above that of any token file.
+	maxSize = format.Largest
+	// roomForToken is more than any token takes in a file.
+	roomForToken = 16 << 10
 )
 
-// File is one shared file. It is safe for concurrent use, also with other
-// Files on the same path.
+// File is one shared file: what is read there and put in its place. Its lock, with
+// whatever is done about that, is its lockFile's. It is safe for concurrent use, also
+// with other Files on the same path.
 type File struct {
-	cfg Config
-	sys files.System // nil: the folders themselves, opened anew for each use
-	// find says who holds a lock.
-	find func(path string) lockholder.Holders
-
-	mu       sync.Mutex // guards what follows
-	seen     sighting
-	lock     carrier   // nil: we don't hold it
-	prepared *prepared // by Prove, for the next Write
-	whole    *whole    // nil: it has not been seen so yet
-	noted    bool      // whole is what the note says
-}
-
-// sighting is since when one process has been found holding the lock.
-type sighting struct {
-	by        lockholder.Holders
-	since, at time.Time // first and last
+	*lockFile
+	cfg     *Config
+	folders *folders
+	last    *memory
+	spare   spare
 }
 
 // New checks cfg and the file systems; it changes nothing. The error says what
@@ -115,18 +108,52 @@ func New(cfg Config) (*File, error) {
 			}
 		}
 	}
-	return &File{cfg: cfg, find: lockholder.Find}, nil
+	d := &folders{token: cfg.Path, lock: cfg.Lock, rule: trust.Rule{OpenFolder: cfg.TrustFolder}}
+	return &File{
+		lockFile: &lockFile{
+			folders: d, patience: cfg.Patience, deposit: cfg.Deposit, shelf: cfg.Shelf,
+			seen: sighting{path: cfg.Lock, find: lockholder.Find},
+		},
+		cfg: &cfg, folders: d, last: &memory{cfg: &cfg},
+	}, nil
 }
 
-func (f *File) options() format.Options { return format.Options{Location: f.cfg.Location} }
+// Trusted says whether the token file, the lock file and their folders can be
+// of nobody but those who are trusted: nil, or a [*trust.Refusal] and the like.
+// What is missing is in order.
+func (f *File) Trusted() error {
+	if err := f.folders.trusted(); err != nil {
+		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	return nil
+}
 
-// maxSize is far above that of any token file.
-const maxSize = format.Largest
+// Lock takes the lock that all programs share, and waits for it as long as
+// Config.Patience says. Release gives it back; more than one call is harmless.
+// A process that dies gives back what it holds.
+//
+// A lock file that is missing is created, with the owner and mode of the token
+// file, so that whoever may open the one may lock the other; without a token
+// file, with mode 0600. It is never removed, and nobody's lock is taken away:
+// the error is then a [*HeldError].
+func (f *File) Lock(ctx context.Context) (release func() error, err error) {
+	if err := f.Trusted(); err != nil {
+		return nil, err
+	}
+	lock, err := f.take(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	return sync.OnceValue(func() error {
+		f.spare.discard()
+		return f.release(lock)
+	}), nil
+}
 
 // Read returns what is in the file. It takes no lock: see Lock. An error for
 // which [Nothing] is true means that no token is there, now.
 func (f *File) Read() (format.Document, error) {
-	sys, done, err := f.folder()
+	sys, done, err := f.folders.ofToken()
 	if err != nil {
 		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
@@ -135,15 +162,153 @@ func (f *File) Read() (format.Document, error) {
 	if err != nil {
 		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	d, err := format.Decode(f.cfg.Format, b, f.options())
+	d, err := format.Decode(f.cfg.Format, b, f.cfg.options())
 	if err != nil {
 		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
 	d.WrittenAt = written
 	if !d.RefreshToken.IsZero() {
-		f.remember(sys, b)
+		f.last.remember(sys, b)
 	}
 	return d, nil
+}
+
+// Nothing says whether err of [File.Read] means that no token is there: no
+// file, or one that is being written, damaged or without a token. That is
+// never a reason to give up a token from elsewhere. Other errors mean that the
+// file could not be looked at.
+func Nothing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, format.ErrUnreadable)
+}
+
+// Prove makes sure, while its caller holds the lock, that the next Write can't
+// fail for a reason that can be known before: what Write needs is made and kept
+// until then, or until the lock is given back. After an error, which says what
+// to do, nothing may be asked of the server whose answer would have to be
+// written.
+func (f *File) Prove() error {
+	f.spare.discard()
+	sys, done, err := f.folders.ofToken()
+	if err != nil {
+		return f.cantBeReplaced(err)
+	}
+	kept := false
+	defer func() {
+		if !kept {
+			done()
+		}
+	}()
+	// First, because what dead processes left behind may be what fills the
+	// folder.
+	atomicfile.SweepBeside(sys, f.cfg.Path)
+	room, want, err := f.room(sys)
+	if err != nil {
+		return err
+	}
+	p, err := atomicfile.Prepare(sys, f.cfg.Path, room, want)
+	if err != nil && want != atomicfile.AsTheyAre() {
+		p, err = atomicfile.Prepare(sys, f.cfg.Path, room, atomicfile.AsTheyAre())
+	}
+	if err != nil {
+		return f.cantBeReplaced(err)
+	}
+	kept = true
+	f.spare.keep(&prepared{p, done})
+	return nil
+}
+
+// Replaceable says whether the file can be replaced, as Prove does. It takes no
+// lock and leaves nothing behind.
+func (f *File) Replaceable() error {
+	sys, done, err := f.folders.ofToken()
+	if err != nil {
+		return f.cantBeReplaced(err)
+	}
+	defer done()
+	room, _, err := f.room(sys)
+	if err != nil {
+		return err
+	}
+	if err := atomicfile.Replaceable(sys, f.cfg.Path, room, atomicfile.AsTheyAre()); err != nil {
+		return f.cantBeReplaced(err)
+	}
+	return nil
+}
+
+// Write puts d into the file, durably, while its caller holds the lock.
+// Readers see the old content or the new. What the file holds beside the
+// token, its owner, its mode and its access control list are kept, if it is
+// damaged or gone those that it had when it was whole; a new file has mode 0600.
+//
+// The new content gets a random name first, because other programs use fixed
+// ones.
+func (f *File) Write(d format.Document) error {
+	if d.RefreshToken.IsZero() {
+		return fmt.Errorf("shared file %s: account %s has no refresh token to write: the other programs would lose theirs", f.cfg.Path, d.Account)
+	}
+	sys, done, err := f.folders.ofToken()
+	if err != nil {
+		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
+	}
+	defer done()
+	existing, _, err := f.content(sys)
+	if err != nil && !Nothing(err) {
+		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	base, want := f.last.base(existing)
+	b, err := format.Merge(f.cfg.Format, base, d, f.cfg.options())
+	if err != nil {
+		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	if err := f.replace(sys, b, want); err != nil {
+		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
+	}
+	f.last.remember(sys, b)
+	atomicfile.SweepBeside(sys, f.cfg.Path)
+	return nil
+}
+
+// Mend puts d into a file in which [File.Read] finds nothing, while its caller
+// holds the lock: with what other programs had in it, the owner and the mode as
+// they were when it was whole. What is in the file and can't be read may be the
+// rest of another program's token: it is kept at the path that is returned, ""
+// if there was none.
+func (f *File) Mend(d format.Document) (kept string, err error) {
+	sys, done, err := f.folders.ofToken()
+	if err != nil {
+		return "", fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
+	}
+	defer done()
+	existing, _, err := f.content(sys)
+	if err != nil && !Nothing(err) {
+		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	if len(bytes.TrimSpace(existing)) > 0 && !isWhole(existing) {
+		kept = f.cfg.Path + ".damaged"
+		want := atomicfile.Attributes{Mode: 0o600, UID: atomicfile.Unchanged, GID: atomicfile.Unchanged}
+		if err := atomicfile.Replace(context.Background(), sys, kept, existing, want); err != nil {
+			return "", fmt.Errorf("keep what is left of the shared file %s: %w", f.cfg.Path, err)
+		}
+	}
+	return kept, f.Write(d)
+}
+
+// Watch calls changed once the watch stands and then after each time that
+// somebody, we too, has replaced or removed the file, or has written into it
+// and closed it. It returns when ctx ends, or with the reason why nothing can be watched
+// here: the caller then depends on its regular look alone. It doesn't poll. It
+// outlives the removal of the file and of its directory. changed is not called
+// concurrently, and should return soon.
+//
+// What happens on another machine, or to a symbolic link above the directory,
+// is not seen: the regular look is needed all the same.
+func (f *File) Watch(ctx context.Context, changed func()) error {
+	if err := watch(ctx, f.cfg.Path, changed); ctx.Err() != nil {
+		return ctx.Err()
+	} else if err != nil {
+		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	return nil
 }
 
 // content reads the file, and never blocks on something that is none. It also
@@ -168,52 +333,11 @@ func (f *File) content(sys files.System) ([]byte, time.Time, error) {
 	return b, info.ModTime(), err
 }
 
-// Nothing says whether err of [File.Read] means that no token is there: no
-// file, or one that is being written, damaged or without a token. That is
-// never a reason to give up a token from elsewhere. Other errors mean that the
-// file could not be looked at.
-func Nothing(err error) bool {
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, format.ErrUnreadable)
-}
-
-// Write puts d into the file, durably, while its caller holds the lock.
-// Readers see the old content or the new. What the file holds beside the
-// token, its owner, its mode and its access control list are kept, if it is
-// damaged or gone those that it had when it was whole; a new file has mode 0600.
-//
-// The new content gets a random name first, because other programs use fixed
-// ones.
-func (f *File) Write(d format.Document) error {
-	if d.RefreshToken.IsZero() {
-		return fmt.Errorf("shared file %s: account %s has no refresh token to write: the other programs would lose theirs", f.cfg.Path, d.Account)
-	}
-	sys, done, err := f.folder()
-	if err != nil {
-		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
-	}
-	defer done()
-	existing, _, err := f.content(sys)
-	if err != nil && !Nothing(err) {
-		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
-	}
-	base, want := f.base(existing)
-	b, err := format.Merge(f.cfg.Format, base, d, f.options())
-	if err != nil {
-		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
-	}
-	if err := f.replace(sys, b, want); err != nil {
-		return fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
-	}
-	f.remember(sys, b)
-	atomicfile.SweepBeside(sys, f.cfg.Path)
-	return nil
-}
-
 // replace uses what Prove has kept. If that fails all the same, a fresh file
 // may still do, and so may other attributes if the right ones can't be given.
 func (f *File) replace(sys files.System, content []byte, want atomicfile.Attributes) error {
 	ctx := context.Background()
-	if p := f.take(); p != nil {
+	if p := f.spare.take(); p != nil {
 		defer p.done()
 		if err := p.Put(ctx, content); err == nil || errors.Is(err, atomicfile.ErrNotDurable) {
 			return err
@@ -224,4 +348,19 @@ func (f *File) replace(sys files.System, content []byte, want atomicfile.Attribu
 		return err
 	}
 	return atomicfile.Replace(ctx, sys, f.cfg.Path, content, atomicfile.AsTheyAre())
+}
+
+func (f *File) cantBeReplaced(err error) error {
+	return fmt.Errorf("shared file %s can't be replaced: %w", f.cfg.Path, err)
+}
+
+// room is what the file will take up, generously; want are the attributes that
+// it shall have.
+func (f *File) room(sys files.System) (n int, want atomicfile.Attributes, err error) {
+	existing, _, err := f.content(sys)
+	if err != nil && !Nothing(err) {
+		return 0, want, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	base, want := f.last.base(existing)
+	return 2*len(base) + roomForToken, want, nil
 }

@@ -1,14 +1,11 @@
 package sharedfile
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Shelf keeps locks of shared files for attempts that nobody knows the end of, and
@@ -25,21 +22,21 @@ type Shelf struct {
 type shelved struct {
 	lock carrier
 	is   fs.FileInfo // of the lock file
-	user *File       // who has it now; nil: it is on the shelf
+	user *lockFile   // who has it now; nil: it is on the shelf
 	used carrier     // the copy of it that he has
 	// claims are whose attempts it is kept for, and what ends each.
-	claims map[*File]*time.Timer
+	claims map[*lockFile]*time.Timer
 }
 
-// keep notes that f claims the lock for d, which user has now, nil: nobody. The
+// keep notes that l claims the lock for d, which user has now, nil: nobody. The
 // shelf owns lock then.
-func (s *Shelf) keep(f *File, lock carrier, is fs.FileInfo, d time.Duration, user *File) {
+func (s *Shelf) keep(l *lockFile, lock carrier, is fs.FileInfo, d time.Duration, user *lockFile) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.of(is)
 	switch {
 	case k == nil:
-		k = &shelved{lock: lock, is: is, claims: map[*File]*time.Timer{}}
+		k = &shelved{lock: lock, is: is, claims: map[*lockFile]*time.Timer{}}
 		s.locks = append(s.locks, k)
 	case k.lock != lock:
 		// One lock has one open file: what was there carries the same, or none.
@@ -51,12 +48,12 @@ func (s *Shelf) keep(f *File, lock carrier, is fs.FileInfo, d time.Duration, use
 	if user != nil {
 		k.user, k.used = user, lock
 	}
-	if over := k.claims[f]; over != nil {
+	if over := k.claims[l]; over != nil {
 		over.Stop()
 	}
 	var over *time.Timer
-	over = time.AfterFunc(d, func() { s.end(f, func(k *shelved) bool { return k.claims[f] == over }) })
-	k.claims[f] = over
+	over = time.AfterFunc(d, func() { s.end(l, func(k *shelved) bool { return k.claims[l] == over }) })
+	k.claims[l] = over
 }
 
 // of returns the lock that is kept of a lock file; nil: there is none. The caller holds s.mu.
@@ -69,31 +66,31 @@ func (s *Shelf) of(is fs.FileInfo) *shelved {
 	return nil
 }
 
-// take gives f the lock of the file that is named, nil if there is none on the
-// shelf. That is what f has claimed it for.
-func (s *Shelf) take(f *File, named fs.FileInfo) carrier {
+// take gives l the lock of the file that is named, nil if there is none on the
+// shelf. That is what l has claimed it for.
+func (s *Shelf) take(l *lockFile, named fs.FileInfo) carrier {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.of(named)
 	if k == nil || k.user != nil {
 		return nil
 	}
-	k.unclaim(f)
-	k.user, k.used = f, k.lock
+	k.unclaim(l)
+	k.user, k.used = l, k.lock
 	return k.lock
 }
 
-// putBack ends the use of a lock that f has. It stays on the shelf while it is
-// claimed; otherwise it is the caller's to give back. claimed: by f itself.
-func (s *Shelf) putBack(f *File, lock carrier) (stays, claimed bool) {
+// putBack ends the use of a lock that l has. It stays on the shelf while it is
+// claimed; otherwise it is the caller's to give back. claimed: by l itself.
+func (s *Shelf) putBack(l *lockFile, lock carrier) (stays, claimed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.locks {
-		if k.user != f {
+		if k.user != l {
 			continue
 		}
 		k.user, k.used = nil, nil
-		_, claimed = k.claims[f]
+		_, claimed = k.claims[l]
 		if stays = len(k.claims) > 0; !stays {
 			s.drop(k)
 		}
@@ -108,18 +105,18 @@ func (s *Shelf) putBack(f *File, lock carrier) (stays, claimed bool) {
 	return false, false
 }
 
-// end ends what f claims, if it is meant, and gives back what nobody claims any
+// end ends what l claims, if it is meant, and gives back what nobody claims any
 // more.
-func (s *Shelf) end(f *File, meant func(*shelved) bool) {
+func (s *Shelf) end(l *lockFile, meant func(*shelved) bool) {
 	s.mu.Lock()
 	var free []carrier
 	ended := false
 	for _, k := range slices.Clone(s.locks) {
-		if _, claims := k.claims[f]; !claims || !meant(k) {
+		if _, claims := k.claims[l]; !claims || !meant(k) {
 			continue
 		}
 		ended = true
-		k.unclaim(f)
+		k.unclaim(l)
 		if len(k.claims) == 0 && k.user == nil {
 			s.drop(k)
 			free = append(free, k.lock)
@@ -130,16 +127,16 @@ func (s *Shelf) end(f *File, meant func(*shelved) bool) {
 		_ = unlock(lock)
 	}
 	if ended {
-		f.withdraw()
+		l.withdraw()
 	}
 }
 
-// dead forgets a lock that f has taken and that is none any more.
-func (s *Shelf) dead(f *File, lock carrier) {
+// dead forgets a lock that l has taken and that is none any more.
+func (s *Shelf) dead(l *lockFile, lock carrier) {
 	s.mu.Lock()
-	var all []*File
+	var all []*lockFile
 	for _, k := range s.locks {
-		if k.user == f {
+		if k.user == l {
 			for by := range k.claims {
 				k.unclaim(by)
 				all = append(all, by)
@@ -153,25 +150,19 @@ func (s *Shelf) dead(f *File, lock carrier) {
 	}
 	s.mu.Unlock()
 	_ = lock.Close()
-	for _, by := range append(all, f) {
+	for _, by := range append(all, l) {
 		by.withdraw()
 	}
 }
 
-func (k *shelved) unclaim(f *File) {
-	if over := k.claims[f]; over != nil {
+func (k *shelved) unclaim(l *lockFile) {
+	if over := k.claims[l]; over != nil {
 		over.Stop()
-		delete(k.claims, f)
+		delete(k.claims, l)
 	}
 }
 
 // drop is called with s.mu held.
 func (s *Shelf) drop(k *shelved) {
 	s.locks = slices.DeleteFunc(s.locks, func(other *shelved) bool { return other == k })
-}
-
-// unlock gives a lock back at once, also where another process has a copy of the
-// descriptor.
-func unlock(lock carrier) error {
-	return errors.Join(unix.Flock(int(lock.Fd()), unix.LOCK_UN), lock.Close())
 }

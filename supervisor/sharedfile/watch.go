@@ -13,23 +13,15 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 )
 
-// settle is how long Watch waits for what follows a change, so that a burst is
+// settle is how long watch waits for what follows a change, so that a burst is
 // one.
 const settle = 20 * time.Millisecond
 
-// Watch calls changed once the watch stands and then after each time that
-// somebody, we too, has replaced or removed the file, or has written into it
-// and closed it. It returns when ctx ends, or with the reason why nothing can be watched
-// here: the caller then depends on its regular look alone. It doesn't poll. It
-// outlives the removal of the file and of its directory. changed is not called
-// concurrently, and should return soon.
-//
-// What happens on another machine, or to a symbolic link above the directory,
-// is not seen: the regular look is needed all the same.
-func (f *File) Watch(ctx context.Context, changed func()) error {
-	path, err := filepath.Abs(f.cfg.Path)
+// watch is [File.Watch].
+func watch(ctx context.Context, file string, changed func()) error {
+	path, err := filepath.Abs(file)
 	if err != nil {
-		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+		return err
 	}
 	dir, name := filepath.Dir(path), filepath.Base(path)
 	for {
@@ -44,12 +36,12 @@ func (f *File) Watch(ctx context.Context, changed func()) error {
 			return ctx.Err()
 		}
 		if err != nil {
-			return fmt.Errorf("shared file %s: changes can't be watched, only looked for from time to time: %w", f.cfg.Path, err)
+			return fmt.Errorf("changes can't be watched, only looked for from time to time: %w", err)
 		}
 	}
 }
 
-// watchDir is Watch for as long as dir is the directory that it was.
+// watchDir is watch for as long as dir is the directory that it was.
 func watchDir(ctx context.Context, dir, name string, changed func()) error {
 	const written, vanishes = unix.IN_CLOSE_WRITE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE, unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 	w, err := inotify.Open(dir, written|vanishes)

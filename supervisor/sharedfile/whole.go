@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -67,25 +67,59 @@ func isWhole(content []byte) bool {
 	return json.Unmarshal(content, &members) == nil && len(members) > 0
 }
 
+// memory is what the file was like when it was whole the last time, also in an earlier
+// process, if it has a note. It is safe for concurrent use.
+type memory struct {
+	cfg *Config
+
+	mu    sync.Mutex // guards what follows
+	whole *whole     // nil: it has not been seen so yet
+	noted bool       // whole is what the note says
+}
+
 // remember notes what the file is like, if that has changed. What can't be
 // noted is remembered until the end of the process.
-func (f *File) remember(sys files.System, content []byte) {
-	bare, err := format.Merge(f.cfg.Format, content, blank(), f.options())
+func (m *memory) remember(sys files.System, content []byte) {
+	bare, err := format.Merge(m.cfg.Format, content, blank(), m.cfg.options())
 	if err != nil {
 		return
 	}
-	a, err := atomicfile.AttributesOf(sys, f.cfg.Path)
+	a, err := atomicfile.AttributesOf(sys, m.cfg.Path)
 	if err != nil {
 		return
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	w := whole{Path: f.cfg.Path, Mode: a.Mode, UID: a.UID, GID: a.GID, ACL: []byte(a.ACL), Content: bare}
-	if f.whole != nil && f.noted && same(*f.whole, w) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := whole{Path: m.cfg.Path, Mode: a.Mode, UID: a.UID, GID: a.GID, ACL: []byte(a.ACL), Content: bare}
+	if m.whole != nil && m.noted && same(*m.whole, w) {
 		return
 	}
-	f.whole = &w
-	f.noted = f.cfg.Note == "" || writeNote(f.cfg.Note, w) == nil
+	m.whole = &w
+	m.noted = m.cfg.Note == "" || writeNote(m.cfg.Note, w) == nil
+}
+
+// last returns what is remembered, or noted by an earlier process.
+func (m *memory) last() (whole, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.whole == nil && m.cfg.Note != "" {
+		if w, ok := readNote(m.cfg.Note); ok && w.Path == m.cfg.Path {
+			m.whole = &w
+		}
+	}
+	if m.whole == nil {
+		return whole{}, false
+	}
+	return *m.whole, true
+}
+
+// base is what a new token is merged into, and the attributes that the file
+// shall have: those that are there, unless it is gone or damaged.
+func (m *memory) base(existing []byte) ([]byte, atomicfile.Attributes) {
+	if w, ok := m.last(); ok && !isWhole(existing) {
+		return w.Content, w.attributes()
+	}
+	return existing, atomicfile.AsTheyAre()
 }
 
 func same(a, b whole) bool {
@@ -115,53 +149,4 @@ func blank() format.Document {
 	return format.Document{
 		AccessToken: sdk.NewSecret("-"), RefreshToken: sdk.NewSecret("-"), IssuedAt: at, Expiry: at.Add(time.Hour),
 	}
-}
-
-// lastWhole returns what is remembered, or noted by an earlier process.
-func (f *File) lastWhole() (whole, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.whole == nil && f.cfg.Note != "" {
-		if w, ok := readNote(f.cfg.Note); ok && w.Path == f.cfg.Path {
-			f.whole = &w
-		}
-	}
-	if f.whole == nil {
-		return whole{}, false
-	}
-	return *f.whole, true
-}
-
-// base is what a new token is merged into, and the attributes that the file
-// shall have: those that are there, unless it is gone or damaged.
-func (f *File) base(existing []byte) ([]byte, atomicfile.Attributes) {
-	if w, ok := f.lastWhole(); ok && !isWhole(existing) {
-		return w.Content, w.attributes()
-	}
-	return existing, atomicfile.AsTheyAre()
-}
-
-// Mend puts d into a file in which [File.Read] finds nothing, while its caller
-// holds the lock: with what other programs had in it, the owner and the mode as
-// they were when it was whole. What is in the file and can't be read may be the
-// rest of another program's token: it is kept at the path that is returned, ""
-// if there was none.
-func (f *File) Mend(d format.Document) (kept string, err error) {
-	sys, done, err := f.folder()
-	if err != nil {
-		return "", fmt.Errorf("write shared file %s: %w", f.cfg.Path, err)
-	}
-	defer done()
-	existing, _, err := f.content(sys)
-	if err != nil && !Nothing(err) {
-		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
-	}
-	if len(bytes.TrimSpace(existing)) > 0 && !isWhole(existing) {
-		kept = f.cfg.Path + ".damaged"
-		want := atomicfile.Attributes{Mode: 0o600, UID: atomicfile.Unchanged, GID: atomicfile.Unchanged}
-		if err := atomicfile.Replace(context.Background(), sys, kept, existing, want); err != nil {
-			return "", fmt.Errorf("keep what is left of the shared file %s: %w", f.cfg.Path, err)
-		}
-	}
-	return kept, f.Write(d)
 }
