@@ -16,18 +16,18 @@ import (
 // generation is one run of the process, from its start to its exit. It
 // returns why it ended, never nil.
 func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
-	number := m.starting()
+	number := m.progress.starting()
 	in, id, err := m.start(ctx)
 	if err != nil {
 		return err
 	}
 	began := time.Now()
-	m.serving(in.PID(), id)
+	m.progress.serving(in.PID(), id)
 	m.publish(slog.LevelInfo, event.Event{
 		Type:    events[m.cfg.Kind].started,
 		Message: fmt.Sprintf("%s %s serves: generation %d, PID %d", m, id.version, number, in.PID()),
 	})
-	if m.wasParked() {
+	if m.progress.wasParked() {
 		m.noteHealthy()
 	}
 	for _, w := range waiters {
@@ -42,9 +42,9 @@ func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
 		// The process may still hear out an attempt whose caller is gone.
 		grace = m.cfg.Health.DrainGrace
 	}
-	m.stopping()
+	m.progress.stopping()
 	in.End(grace)
-	m.gone()
+	m.progress.gone()
 	if errors.Is(why, errRestart) || ctx.Err() != nil {
 		m.publish(slog.LevelInfo, event.Event{
 			Type: events[m.cfg.Kind].stopped,
@@ -68,12 +68,6 @@ func (m *Member) start(ctx context.Context) (Instance, identity, error) {
 		return nil, identity{}, err
 	}
 	return in, id, nil
-}
-
-func (m *Member) wasParked() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.trouble == Parked
 }
 
 // serve runs the actors of a generation. When it returns, the work has
@@ -104,7 +98,7 @@ func (m *Member) serve(ctx context.Context, in Instance) (why error, finished bo
 		ctx, cancel := context.WithCancel(context.Background())
 		add("restart watch", func() error {
 			select {
-			case <-m.asked:
+			case <-m.restarts.asked:
 				return errRestart
 			case <-ctx.Done():
 				return nil

@@ -97,19 +97,12 @@ type Config struct {
 
 // Member keeps one plugin's process running. It is safe for concurrent use.
 type Member struct {
-	cfg   Config
-	asked chan struct{} // a restart was asked for
-	probe chan struct{} // a probe was asked for
-	ready chan struct{}
-
-	mu      sync.Mutex
-	status  Status
-	backoff backoff
-	waiters []*waiter
-	// trouble is Crashing or Parked until a generation has proved healthy; "":
-	// it is neither.
-	trouble State
-	over    bool
+	cfg      Config
+	progress *progress
+	restarts *restarts
+	probe    chan struct{} // a probe was asked for
+	ready    chan struct{}
+	opened   func() // closes ready, once
 }
 
 // New returns a member that [Member.Run] starts.
@@ -124,13 +117,14 @@ func New(cfg Config) *Member {
 	cfg.Launcher = remembering(cfg.Launcher)
 	cfg.Health = cfg.Health.withDefaults()
 	cfg.Backoff = cfg.Backoff.withDefaults()
+	ready := make(chan struct{})
 	return &Member{
-		cfg:     cfg,
-		asked:   make(chan struct{}, 1),
-		probe:   make(chan struct{}, 1),
-		ready:   make(chan struct{}),
-		status:  Status{Name: cfg.Name, State: Starting, Command: cfg.Command},
-		backoff: backoff{policy: cfg.Backoff},
+		cfg:      cfg,
+		progress: newProgress(cfg),
+		restarts: newRestarts(),
+		probe:    make(chan struct{}, 1),
+		ready:    ready,
+		opened:   sync.OnceFunc(func() { close(ready) }),
 	}
 }
 
@@ -140,7 +134,7 @@ func New(cfg Config) *Member {
 func (m *Member) Run(ctx context.Context) error {
 	defer m.ended()
 	for ctx.Err() == nil {
-		waiters := m.takeWaiters()
+		waiters := m.restarts.take()
 		why := m.guarded(ctx, waiters)
 		answer(waiters, fmt.Errorf("%s was not restarted: %w", m, why))
 
@@ -155,10 +149,10 @@ func (m *Member) Run(ctx context.Context) error {
 			timer = time.NewTimer(m.crashed(why))
 		}
 		m.opened()
-		if !m.restartPending() { // it may have been asked for while the generation ended
+		if !m.restarts.pending() { // it may have been asked for while the generation ended
 			select {
 			case <-ctx.Done():
-			case <-m.asked:
+			case <-m.restarts.asked:
 			case <-timer.C:
 			}
 		}
@@ -188,51 +182,53 @@ func (m *Member) recovered(what string, err *error) {
 	}
 }
 
-// opened closes ready, once.
-func (m *Member) opened() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	select {
-	case <-m.ready:
-	default:
-		close(m.ready)
-	}
-}
-
 // Ready is closed when the first generation serves, or could not be started.
 func (m *Member) Ready() <-chan struct{} { return m.ready }
 
+// Status returns what the member does now.
+func (m *Member) Status() Status {
+	inFlight := m.cfg.Work.InFlight()
+	s := m.progress.now()
+	s.InFlight = inFlight
+	return s
+}
+
+// Restart replaces the process and returns when the new one serves. Calls
+// in flight finish first. It skips the backoff and takes a parked plugin up
+// again. When ctx ends, the restart goes on all the same.
+func (m *Member) Restart(ctx context.Context) (Restarted, error) {
+	w := m.restarts.ask(m.progress.restart)
+	if w == nil {
+		return Restarted{}, m.errStopped()
+	}
+	select {
+	case <-w.done:
+		return w.result, w.err
+	case <-ctx.Done():
+		return Restarted{}, fmt.Errorf("%s: the restart goes on, but the new process does not serve yet; "+
+			"see: tokenkeeper status: %w", m, ctx.Err())
+	}
+}
+
+func (m *Member) errStopped() error {
+	return fmt.Errorf("%s was not restarted: the supervisor is stopping", m)
+}
+
+// Probe asks for a sign of life now instead of at the next interval: for a
+// call that ran into its deadline. It does not wait.
+func (m *Member) Probe() { signal(m.probe) }
+
 // ended answers whoever still waits for a restart.
 func (m *Member) ended() {
-	m.mu.Lock()
-	m.over = true
-	m.status.State = Stopped
-	m.status.NextStart = time.Time{}
-	waiters := m.waiters
-	m.waiters = nil
-	m.mu.Unlock()
-	answer(waiters, m.errStopped())
+	m.progress.stopped()
+	answer(m.restarts.end(), m.errStopped())
 	m.opened()
 }
 
 // crashed notes the end of a generation that nobody asked for and returns how
 // long to wait for the next one.
 func (m *Member) crashed(why error) time.Duration {
-	m.mu.Lock()
-	delay, loops := m.backoff.crashed(time.Now())
-	if loops && m.trouble == "" {
-		m.trouble = Crashing
-	}
-	m.status.State = Backoff
-	if m.trouble == Crashing {
-		m.status.State = Crashing
-	}
-	m.status.Crashes++
-	m.status.LastError = why.Error()
-	m.status.NextStart = m.cfg.Now().Add(delay)
-	next := m.status.NextStart
-	m.mu.Unlock()
-
+	delay, next := m.progress.crashed(why)
 	m.cfg.Events.Nudge()
 	m.publish(slog.LevelWarn, event.Event{
 		Type: events[m.cfg.Kind].stopped, Next: next,
@@ -244,23 +240,14 @@ func (m *Member) crashed(why error) time.Duration {
 // parked notes that the plugin waits for a person.
 func (m *Member) parked(fault *Fault) {
 	text := fmt.Sprintf("%s is parked: %s; then run: %s", m, fault, m.cfg.Kind.restart(m.cfg.Name))
-	m.mu.Lock()
-	m.status.State = Parked
-	m.status.LastError = fault.Error()
-	m.trouble = Parked
-	m.mu.Unlock()
+	m.progress.parked(fault)
 	m.cfg.Events.Nudge()
 	m.publish(slog.LevelError, event.Event{Type: events[m.cfg.Kind].parked, Message: text})
 }
 
 // noteHealthy notes that a generation has lived long enough to count as healthy.
 func (m *Member) noteHealthy() {
-	m.mu.Lock()
-	m.backoff.reset()
-	over := m.trouble != ""
-	m.trouble = ""
-	m.mu.Unlock()
-	if over {
+	if m.progress.healthy() {
 		m.cfg.Events.Nudge()
 	}
 }

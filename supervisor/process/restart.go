@@ -1,9 +1,8 @@
 package process
 
 import (
-	"context"
 	"errors"
-	"fmt"
+	"sync"
 )
 
 // errRestart ends a generation because a person asked for it.
@@ -26,56 +25,61 @@ type waiter struct {
 	err    error
 }
 
-// Restart replaces the process and returns when the new one serves. Calls
-// in flight finish first. It skips the backoff and takes a parked plugin up
-// again. When ctx ends, the restart goes on all the same.
-func (m *Member) Restart(ctx context.Context) (Restarted, error) {
-	m.mu.Lock()
-	if m.over {
-		m.mu.Unlock()
-		return Restarted{}, m.errStopped()
-	}
-	w := &waiter{oldPID: m.status.PID, done: make(chan struct{})}
-	m.waiters = append(m.waiters, w)
-	m.status.Restarts++
-	signal(m.asked)
-	m.mu.Unlock()
-	select {
-	case <-w.done:
-		return w.result, w.err
-	case <-ctx.Done():
-		return Restarted{}, fmt.Errorf("%s: the restart goes on, but the new process does not serve yet; "+
-			"see: tokenkeeper status: %w", m, ctx.Err())
-	}
+// restarts are the people who wait for one. It is safe for concurrent use.
+type restarts struct {
+	// asked wakes who can begin with it. That alone does not tell whether somebody waits: a
+	// generation that ends may have used it up.
+	asked chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	waiters []*waiter
+	over    bool
 }
 
-func (m *Member) errStopped() error {
-	return fmt.Errorf("%s was not restarted: the supervisor is stopping", m)
-}
+func newRestarts() *restarts { return &restarts{asked: make(chan struct{}, 1)} }
 
-// Probe asks for a sign of life now instead of at the next interval: for a
-// call that ran into its deadline. It does not wait.
-func (m *Member) Probe() { signal(m.probe) }
-
-// takeWaiters returns those whose restart the next process is.
-func (m *Member) takeWaiters() []*waiter {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	select {
-	case <-m.asked:
-	default:
+// ask is one more who waits; nil: there is no next process. begins notes that, and
+// returns the process that runs.
+func (r *restarts) ask(begins func() (pid int)) *waiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return nil
 	}
-	w := m.waiters
-	m.waiters = nil
+	w := &waiter{oldPID: begins(), done: make(chan struct{})}
+	r.waiters = append(r.waiters, w)
+	signal(r.asked)
 	return w
 }
 
-// restartPending says whether somebody waits for the next process. A wake of
-// m.asked alone does not tell: a generation that ends may have used it up.
-func (m *Member) restartPending() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.waiters) > 0
+// take returns those whose restart the next process is.
+func (r *restarts) take() []*waiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.asked:
+	default:
+	}
+	w := r.waiters
+	r.waiters = nil
+	return w
+}
+
+// pending says whether somebody waits for the next process.
+func (r *restarts) pending() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.waiters) > 0
+}
+
+// end returns those for whom no process comes any more.
+func (r *restarts) end() []*waiter {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	w := r.waiters
+	r.waiters = nil
+	return w
 }
 
 // answer ends the waiting of those who have not been answered: with err, or,
