@@ -51,18 +51,20 @@ func (a view) overdue(now schedule.Instant) bool {
 
 // watch looks whether the promise is kept.
 type watch struct {
-	keeper  *Keeper
-	audited int // accounts, so far
+	provider string
+	loop     *loop
+	accounts []*account
+	facts    *event.Facts
+	audited  int // accounts, so far
 }
 
 // audit compares some accounts with the heap, in turn, and puts right what it
 // finds. It returns what that was. The caller holds k.mu.
 func (w *watch) audit(now schedule.Instant) []string {
-	k := w.keeper
 	var faults []string
 	broken := false
-	for range min(auditedAtOnce, len(k.order)) {
-		a := k.order[w.audited%len(k.order)]
+	for range min(auditedAtOnce, len(w.accounts)) {
+		a := w.accounts[w.audited%len(w.accounts)]
 		w.audited++
 		if a.guard.Taken() {
 			continue
@@ -71,7 +73,7 @@ func (w *watch) audit(now schedule.Instant) []string {
 		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && (view{a}).overdue(now) &&
 			!a.plan.reached(now) && (view{a}).waiting(now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
-			k.planIdle(a)
+			planIdle(a)
 		}
 		if why != "" {
 			broken = true
@@ -86,9 +88,8 @@ func (w *watch) audit(now schedule.Instant) []string {
 
 // rebuild makes the heap anew from the accounts. The caller holds k.mu.
 func (w *watch) rebuild(now schedule.Instant) {
-	k := w.keeper
-	k.heap = schedule.NewHeap()
-	for _, a := range k.accounts {
+	w.loop.heap = schedule.NewHeap()
+	for _, a := range w.accounts {
 		if !a.plan.turn.planned {
 			continue
 		}
@@ -100,16 +101,16 @@ func (w *watch) rebuild(now schedule.Instant) {
 // lookAtLoop wakes the loop if there is something to do, and says what is wrong
 // if it did not come although it was woken long ago. The caller holds k.mu.
 func (w *watch) lookAtLoop(now schedule.Instant) []string {
-	k := w.keeper
+	l := w.loop
 	switch {
-	case !k.mayAct(now), k.nudged.turns != k.turns:
-		k.nudged = nudge{}
-	case k.asleep(now):
+	case !l.mayAct(now), l.nudged.turns != l.turns:
+		l.nudged = nudge{}
+	case l.asleep(now):
 		w.rebuild(now)
-		return []string{fmt.Sprintf("the refresh loop sleeps although %d accounts are due and there is room in flight", k.heap.Overdue(now))}
+		return []string{fmt.Sprintf("the refresh loop sleeps although %d accounts are due and there is room in flight", l.heap.Overdue(now))}
 	}
-	if k.mayAct(now) && !k.nudged.given {
-		k.nudged = nudge{true, now, k.turns}
+	if l.mayAct(now) && !l.nudged.given {
+		l.nudged = nudge{true, now, l.turns}
 	}
 	return nil
 }
@@ -123,11 +124,10 @@ func (w *watch) tell(faults []string) {
 	if more := len(faults) - 1; more > 0 {
 		what += fmt.Sprintf(", and %d more", more)
 	}
-	k := w.keeper
-	k.facts.Meet(slog.LevelError, event.Event{
-		Type: event.PlanMended, Provider: k.cfg.Provider,
+	w.facts.Meet(slog.LevelError, event.Event{
+		Type: event.PlanMended, Provider: w.provider,
 		Message: fmt.Sprintf("the plan of provider %s was wrong (%s) and was made anew from its accounts. "+
 			"This is a defect of Tokenkeeper: please report it with the log. If it comes again, run: tokenkeeper restart %[1]s",
-			k.cfg.Provider, what),
+			w.provider, what),
 	})
 }

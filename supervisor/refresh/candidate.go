@@ -133,13 +133,12 @@ func waiting(rec store.Record) (what, ways string) {
 
 // ConfirmLogin puts the account's candidate in the place of its token.
 func (p persons) ConfirmLogin(ctx context.Context, name string) (store.Record, error) {
-	k := p.keeper
 	a, err := p.claimCandidate(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
 	defer a.release()
-	c, now := a.rec().Candidate, k.clock.Now().Wall
+	c, now := a.rec().Candidate, p.clock.Now().Wall
 	if end := c.Ends(); !end.IsZero() && !now.Before(end) {
 		return store.Record{}, fmt.Errorf("account %s: %w (%s): log in again with: tokenkeeper login %s", name, ErrCandidateOver, moment.Stamp(end), name)
 	}
@@ -185,7 +184,6 @@ func (a loggingIn) confirmed(ctx context.Context, c *store.Candidate, now time.T
 // DiscardLogin forgets the account's candidate, and returns whose login it was. At
 // the broker it lives on until it ends by itself.
 func (p persons) DiscardLogin(ctx context.Context, name string) (store.Person, error) {
-	k := p.keeper
 	a, err := p.claimCandidate(ctx, name)
 	if err != nil {
 		return store.Person{}, err
@@ -194,7 +192,7 @@ func (p persons) DiscardLogin(ctx context.Context, name string) (store.Person, e
 	if a.state().Held() != nil { // its version has the candidate, too
 		return store.Person{}, fmt.Errorf("account %s: its newest token is not stored yet, because of the disk; try again when it is: see tokenkeeper status", name)
 	}
-	if err := k.cfg.Store.PutBeside(context.WithoutCancel(ctx), name, "", a.rec().Version, nil); err != nil {
+	if err := p.store.PutBeside(context.WithoutCancel(ctx), name, "", a.rec().Version, nil); err != nil {
 		return store.Person{}, fmt.Errorf("account %s: forget the login that waits: %w", name, err)
 	}
 	rec := a.rec()
@@ -207,8 +205,7 @@ func (p persons) DiscardLogin(ctx context.Context, name string) (store.Person, e
 
 // claimCandidate makes an account busy that has a candidate.
 func (p persons) claimCandidate(ctx context.Context, name string) (*leased, error) {
-	k := p.keeper
-	a, err := k.claimNamed(ctx, name)
+	a, err := p.accounts.claim(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -25,12 +25,11 @@ import (
 // attempt like a refresh: announced, spooled, and never cancelled once it was
 // sent. Its error is [ErrAnotherPerson] if the token was stored as a candidate.
 func (p persons) CompleteLogin(ctx context.Context, name, state, code string) (store.Record, error) {
-	k := p.keeper
-	unclaimed, remote, err := k.forLogin(name)
+	unclaimed, remote, err := p.forLogin(name)
 	if err != nil {
 		return store.Record{}, err
 	}
-	defer k.touchDown()
+	defer p.loop.touchDown()
 	return unclaimed.completeWith(ctx, remote, state, sdk.NewSecret(code))
 }
 

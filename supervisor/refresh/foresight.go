@@ -3,6 +3,7 @@ package refresh
 import (
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -11,18 +12,23 @@ import (
 
 // foresight looks for what will stand in the way of a refresh.
 type foresight struct {
-	keeper *Keeper
-	asked  schedule.Instant // when it last was
+	lock  sync.Locker // of the accounts
+	clock *schedule.Clock
+	known *acquaintance
+	// accounts are all of them, sharing those that have a shared file.
+	accounts, sharing []*account
+	// steered says that files which steer the provider are judged.
+	steered bool
+	asked   schedule.Instant // when it last was
 }
 
 // ask asks, long before a token is needed, what stands in the way of its
 // refresh.
 func (f *foresight) ask() {
-	k := f.keeper
-	k.mu.Lock()
-	f.asked = k.clock.Now()
-	k.mu.Unlock()
-	for _, a := range k.sharing {
+	f.lock.Lock()
+	f.asked = f.clock.Now()
+	f.lock.Unlock()
+	for _, a := range f.sharing {
 		a.share.Foresee()
 	}
 	f.askSteering()
@@ -31,16 +37,15 @@ func (f *foresight) ask() {
 // tellGrantedElsewhere says it of every account, once a policy is known. The
 // caller does not hold k.mu.
 func (f *foresight) tellGrantedElsewhere() {
-	k := f.keeper
-	for _, a := range k.order {
-		k.mu.Lock()
+	for _, a := range f.accounts {
+		f.lock.Lock()
 		why := ""
 		if a.stored() {
 			if why = a.outlook().grantedElsewhere(); why != "" {
 				a.changes()
 			}
 		}
-		k.mu.Unlock()
+		f.lock.Unlock()
 		if why != "" {
 			a.Publish(slog.LevelError, event.Event{Type: event.RefreshPutOff, Message: "nothing is refreshed: " + why})
 		}
@@ -51,12 +56,11 @@ func (f *foresight) tellGrantedElsewhere() {
 // before a token would be needed, of every file that is refused. This is no place to
 // wait for one file after the other of a disk that does not answer.
 func (f *foresight) askSteering() {
-	k := f.keeper
-	if len(k.nature().steering) == 0 || k.cfg.Steered == nil {
+	if len(f.known.nature().steering) == 0 || !f.steered {
 		return
 	}
 	began := time.Now()
-	for _, a := range k.order {
+	for _, a := range f.accounts {
 		switch err := a.steered(began); { // a hundred thousand accounts may name one file
 		case errors.Is(err, ErrNotLooked):
 			if time.Since(began) > 3*lookPatience {

@@ -38,7 +38,7 @@ func (k *Keeper) Hold(h *Hold) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.withhold = h
-	k.planIdle(k.order...)
+	planIdle(k.order...)
 	k.signal()
 }
 

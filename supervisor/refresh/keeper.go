@@ -135,7 +135,7 @@ type Keeper struct {
 
 	mu sync.Mutex
 	loop
-	accounts map[string]*account
+	accounts byName
 	spool    spoolSeen
 	watch    watch
 	ahead    foresight
@@ -155,14 +155,14 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		aging:    aging{cfg.Boot, cfg.Up != nil},
 		clock:    schedule.NewClock(cfg.Wall, cfg.Up),
 		looks:    newLooks(cfg.Steered),
-		accounts: map[string]*account{},
+		accounts: byName{},
 		facts:    cfg.Events.NewFacts(),
 		changed:  map[string]bool{},
 	}
-	k.persons, k.sessionsOf = persons{k}, sessionsOf{k}
 	k.looked, k.loop = k.clock.Now(), newLoop(&k.mu, k.clock, cfg.MaxInFlight)
 	k.spool, k.skew = spoolSeen{lock: &k.mu}, skewed{lock: &k.mu, provider: cfg.Provider, log: cfg.Log}
-	k.watch, k.ahead = watch{keeper: k}, foresight{keeper: k}
+	k.persons = persons{cfg.Provider, &k.acquaintance, cfg.Store, k.clock, &k.loop, k.accounts, k.forLogin}
+	k.sessionsOf = sessionsOf{&k.loop, k.clock, k.accounts}
 	for _, c := range cfg.Accounts {
 		rec, err := cfg.Store.Load(ctx, c.Name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -178,10 +178,14 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 			k.sharing = append(k.sharing, a)
 		}
 	}
+	k.watch = watch{provider: cfg.Provider, loop: &k.loop, accounts: k.order, facts: k.facts}
+	k.ahead = foresight{
+		lock: &k.mu, clock: k.clock, known: &k.acquaintance, accounts: k.order, sharing: k.sharing, steered: cfg.Steered != nil,
+	}
 	if err := k.openLogins(ctx); err != nil {
 		return nil, err
 	}
-	k.planIdle(k.order...)
+	planIdle(k.order...)
 	return k, nil
 }
 

@@ -48,10 +48,13 @@ func (a *account) claimWith(ctx context.Context, code *spending) (*leased, error
 	}
 }
 
-// claimNamed is claim for an account by its name. One that is not here is
+// byName are the accounts of a Keeper.
+type byName map[string]*account
+
+// claim is [account.claim] of the one of that name. One that is not here is
 // [ErrUnknownAccount].
-func (k *Keeper) claimNamed(ctx context.Context, name string) (*leased, error) {
-	a, ok := k.accounts[name]
+func (all byName) claim(ctx context.Context, name string) (*leased, error) {
+	a, ok := all[name]
 	if !ok {
 		return nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
 	}

@@ -63,8 +63,7 @@ func toldLogin(rec store.Record, t sdk.Token, at time.Time, uncertain bool, p sd
 // login lives; nil: it may be. Unless by force, a login that has ended by what
 // is known of the broker is none.
 func (p persons) CheckLoginTime(account string, at time.Time, force bool) error {
-	k := p.keeper
-	return checkLoginTime(advice.Token{Account: account, Means: k.nature().means(), Stands: true}, at, k.Policy(), k.clock.Now().Wall, force)
+	return checkLoginTime(advice.Token{Account: account, Means: p.known.nature().means(), Stands: true}, at, p.known.Policy(), p.clock.Now().Wall, force)
 }
 
 func checkLoginTime(by advice.Token, at time.Time, p sdk.Policy, now time.Time, force bool) error {
@@ -87,8 +86,7 @@ func checkLoginTime(by advice.Token, at time.Time, p sdk.Policy, now time.Time, 
 // refreshToken, if it is not zero, must be the account's: otherwise it is
 // [ErrAnotherToken].
 func (p persons) TellLogin(ctx context.Context, name string, refreshToken sdk.Secret, at time.Time) (store.Record, error) {
-	k := p.keeper
-	a, err := k.claimNamed(ctx, name)
+	a, err := p.accounts.claim(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -105,14 +103,14 @@ func (p persons) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 	case a.rec().NeedsLogin():
 		return store.Record{}, a.say.needs(", and the new one's time is known by itself: " + a.say.anew().Command())
 	}
-	if _, open, err := k.cfg.Store.Intent(ctx, name); err != nil {
+	if _, open, err := p.store.Intent(ctx, name); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: read the open attempt: %w", name, err)
 	} else if open || unfinished(a.state()) {
 		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
 	}
-	next := a.rec().Told(at, k.clock.Now().Wall)
-	noteEnds(&next, k.Policy())
-	if err := k.cfg.Store.Commit(ctx, next); err != nil {
+	next := a.rec().Told(at, p.clock.Now().Wall)
+	noteEnds(&next, p.known.Policy())
+	if err := p.store.Commit(ctx, next); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)
 	}
 	a.renewed(next)

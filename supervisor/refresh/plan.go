@@ -13,7 +13,7 @@ import (
 
 // planIdle plans the accounts that nobody is at work on: whoever is does it in the
 // end. The caller holds k.mu.
-func (k *Keeper) planIdle(accounts ...*account) {
+func planIdle(accounts ...*account) {
 	for _, a := range accounts {
 		a.ifIdle(func(a *leased) { a.replan() })
 	}

@@ -53,8 +53,7 @@ func (a finder) takeLate(ctx context.Context, e store.Evidence, message string) 
 // [ErrNotKept] if there is none, and [ErrOtherAccount] if its token is another
 // account's.
 func (p persons) TakeLate(ctx context.Context, name, attempt string) (store.Record, error) {
-	k := p.keeper
-	a, err := k.claimNamed(ctx, name)
+	a, err := p.accounts.claim(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}
@@ -62,7 +61,7 @@ func (p persons) TakeLate(ctx context.Context, name, attempt string) (store.Reco
 	if err := a.storeHeld(ctx); err != nil {
 		return store.Record{}, err
 	}
-	for _, e := range a.rec().Late(k.clock.Now().Wall) {
+	for _, e := range a.rec().Late(p.clock.Now().Wall) {
 		if e.Attempt != attempt {
 			continue
 		}

@@ -12,20 +12,30 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // persons are what people ask for an account.
-type persons struct{ keeper *Keeper }
+type persons struct {
+	provider string
+	known    *acquaintance
+	store    store.Store
+	clock    *schedule.Clock
+	loop     *loop
+	accounts byName
+	// forLogin returns an account in which somebody logs in, and the process that ends
+	// that; it counts as being in flight.
+	forLogin func(name string) (*account, *sdk.Remote, error)
+}
 
 // Refresh makes the account due now if it needs it (or with force in any
 // case, also in place of an unknown token in its shared file), and waits for the outcome. It returns whether a refresh was made;
 // without force an account that is not due yet and has no failure is left
 // alone. While the provider's process is down it waits, as long as ctx does.
 func (p persons) Refresh(ctx context.Context, name string, force bool) (bool, error) {
-	k := p.keeper
-	k.mu.Lock()
-	a, ok := k.accounts[name]
+	p.loop.lock.Lock()
+	a, ok := p.accounts[name]
 	var err error
 	switch {
 	case !ok:
@@ -40,27 +50,27 @@ func (p persons) Refresh(ctx context.Context, name string, force bool) (bool, er
 		err = a.say.errNeeds(a.rec())
 	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.plan.isDue():
 		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
-	case !force && limited{a}.waits(k.clock.Now().Wall):
-		now := k.clock.Now()
+	case !force && limited{a}.waits(p.clock.Now().Wall):
+		now := p.clock.Now()
 		l := limited{a}
 		err = l.err(l.held(a.outlook().kind(), false, now), now)
-	case !force && (loginWait{a}).waits(k.clock.Now().Wall):
+	case !force && (loginWait{a}).waits(p.clock.Now().Wall):
 		err = loginWait{a}.err()
 	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.plan.isDue():
-		k.mu.Unlock()
+		p.loop.lock.Unlock()
 		return false, nil
 	}
 	if err != nil {
-		k.mu.Unlock()
+		p.loop.lock.Unlock()
 		return false, err
 	}
 	outcome := a.wish.ask(force)
 	if !a.guard.Taken() && !a.state().IsCut() {
-		now := k.clock.Now()
+		now := p.clock.Now()
 		a.plan.dueAt(now.Wall, now)
 	}
-	k.mu.Unlock()
-	k.signal()
+	p.loop.lock.Unlock()
+	p.loop.signal()
 	select {
 	case err := <-outcome:
 		return err == nil, err
@@ -81,7 +91,7 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 		return
 	}
 	a.wish.notBefore = until
-	k.planIdle(a)
+	planIdle(a)
 	k.signal()
 }
 
@@ -94,15 +104,14 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 // rec.Version is not 0 and the next one is another by now, it fails so too,
 // with force or without.
 func (p persons) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
-	k := p.keeper
-	a, err := k.claimNamed(ctx, rec.Account)
+	a, err := p.accounts.claim(ctx, rec.Account)
 	if err != nil {
 		return store.Record{}, err
 	}
 	defer a.release()
-	k.mu.Lock()
+	p.loop.lock.Lock()
 	over := !a.stored() || a.rec().NeedsLogin() || a.outlook().died()
-	k.mu.Unlock()
+	p.loop.lock.Unlock()
 	if !over && !force {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec().Version)
 	}
@@ -115,9 +124,9 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if err := (finder{a}).fit(rec.Token, force); err != nil {
 		return store.Record{}, err
 	}
-	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", k.clock.Now().Wall)
-	next.Account, next.Provider = rec.Account, k.cfg.Provider
-	next.LoginAt, next.LoginUncertain = toldLogin(a.rec(), rec.Token, rec.LoginAt, rec.LoginUncertain, k.Policy())
+	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", p.clock.Now().Wall)
+	next.Account, next.Provider = rec.Account, p.provider
+	next.LoginAt, next.LoginUncertain = toldLogin(a.rec(), rec.Token, rec.LoginAt, rec.LoginUncertain, p.known.Policy())
 	sameLogin := rec.LoginAt.IsZero() && (rec.Version != 0 || rec.Token.RefreshToken.Equal(a.rec().Token.RefreshToken))
 	if sameLogin {
 		next.LoginAt, next.LoginUncertain = a.rec().LoginAt, a.rec().LoginUncertain
@@ -125,8 +134,8 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if next.Origin == store.OriginRestore {
 		next.Before = finder{a}.unproven(next.Token)
 	}
-	noteEnds(&next, k.Policy())
-	if err := ReplaceGrant(ctx, k.cfg.Store, next); err != nil {
+	noteEnds(&next, p.known.Policy())
+	if err := ReplaceGrant(ctx, p.store, next); err != nil {
 		return store.Record{}, err
 	}
 	a.renewed(next)

@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -22,15 +23,18 @@ import (
 const hastenEvery = 15 * time.Minute
 
 // sessionsOf is what the sessions of a provider's tokens mean for its accounts.
-type sessionsOf struct{ keeper *Keeper }
+type sessionsOf struct {
+	loop     *loop
+	clock    *schedule.Clock
+	accounts byName
+}
 
 // Serves says whether the provider's process takes turns: it is known, and what was
 // left open is settled.
 func (s sessionsOf) Serves() bool {
-	k := s.keeper
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.remote != nil
+	s.loop.lock.Lock()
+	defer s.loop.lock.Unlock()
+	return s.loop.remote != nil
 }
 
 // Session returns the account and its record if the session of that token is to be
@@ -38,8 +42,7 @@ func (s sessionsOf) Serves() bool {
 // no attempt is under way. It is an error that nobody can say whether the provider may
 // have it.
 func (s sessionsOf) Session(name string) (sdk.Account, store.Record, bool, error) {
-	k := s.keeper
-	a, known := k.accounts[name]
+	a, known := s.accounts[name]
 	if !known || !s.has(a) {
 		return sdk.Account{}, store.Record{}, false, nil
 	}
@@ -47,22 +50,21 @@ func (s sessionsOf) Session(name string) (sdk.Account, store.Record, bool, error
 	if errors.Is(err, ErrUntrusted) {
 		return sdk.Account{}, store.Record{}, false, nil
 	}
-	k.mu.Lock()
+	s.loop.lock.Lock()
 	rec := a.rec()
-	k.mu.Unlock()
+	s.loop.lock.Unlock()
 	return a.cfg.Account, rec, s.has(a), err
 }
 
 // SessionOf says whether the session of a version is still to be kept alive, as far as
 // that is known without a look at the disk.
 func (s sessionsOf) SessionOf(name string, version uint64) bool {
-	k := s.keeper
-	a, known := k.accounts[name]
+	a, known := s.accounts[name]
 	if !known || !s.has(a) {
 		return false
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	s.loop.lock.Lock()
+	defer s.loop.lock.Unlock()
 	return a.rec().Version == version
 }
 
@@ -72,25 +74,23 @@ func AccessRefused(rec store.Record) bool { return rec.Way == store.WayRenew && 
 
 // has says whether the account has one that is to be kept alive.
 func (s sessionsOf) has(a *account) bool {
-	k := s.keeper
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	s.loop.lock.Lock()
+	defer s.loop.lock.Unlock()
 	rec := a.rec()
-	return k.remote != nil && a.stored() && !AccessRefused(rec) && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(k.clock.Now().Wall)
+	return s.loop.remote != nil && a.stored() && !AccessRefused(rec) && !a.guard.Taken() && a.withheld() == "" && a.state().Held() == nil && rec.Token.Valid(s.clock.Now().Wall)
 }
 
 // SessionGone takes note of whether the session of a version is over. See [Status.SessionGone].
 func (s sessionsOf) SessionGone(name string, version uint64, gone bool) {
-	k := s.keeper
-	a, ok := k.accounts[name]
+	a, ok := s.accounts[name]
 	if !ok {
 		return
 	}
-	k.mu.Lock()
+	s.loop.lock.Lock()
 	was, hastened := a.session.isGone(a.state()), false
 	switch {
 	case !a.stored() || a.rec().Version != version:
-		k.mu.Unlock()
+		s.loop.lock.Unlock()
 		return
 	case !gone:
 		a.session.gone = 0
@@ -102,10 +102,10 @@ func (s sessionsOf) SessionGone(name string, version uint64, gone bool) {
 	if was != gone {
 		a.changes()
 	}
-	k.mu.Unlock()
+	s.loop.lock.Unlock()
 	if hastened {
 		a.Log().Info(SessionOver+"; the next one is asked for now", "version", version)
-		k.signal()
+		s.loop.signal()
 	}
 	if gone && !was && person {
 		a.Publish(slog.LevelError, event.Event{
@@ -119,9 +119,9 @@ func (s sessionsOf) SessionGone(name string, version uint64, gone bool) {
 const SessionOver = "the broker says that the session of its token is over"
 
 // hasten gives the account its turn now, if it would have one later and nothing
-// but time keeps it from that, and says so. The caller holds k.mu.
+// but time keeps it from that, and says so. The caller holds s.loop.lock.
 func (s sessionsOf) hasten(a *account) bool {
-	now := a.keeper.clock.Now()
+	now := s.clock.Now()
 	due, planned := a.plan.due()
 	since := now.Wall.Sub(a.session.hastened)
 	switch {
@@ -137,10 +137,9 @@ func (s sessionsOf) hasten(a *account) bool {
 }
 
 // forget is told that nobody says any more how sessions are. The caller holds
-// k.mu.
+// s.loop.lock.
 func (s sessionsOf) forget() {
-	k := s.keeper
-	for _, a := range k.accounts {
+	for _, a := range s.accounts {
 		if a.session.gone != 0 {
 			a.session.gone = 0
 			a.changes()
