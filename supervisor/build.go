@@ -54,7 +54,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		}
 	}
 	s.events.Observe(s.roster.Tell)
-	s.events.Observe(s.elsewhere.Observe)
+	s.events.Observe(s.inquirer.Observe)
 	boot := machine.BootID()
 	for _, name := range cfg.ProviderNames() {
 		if err := s.addProvider(ctx, name, boot); err != nil {
@@ -133,7 +133,7 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		Wake:   func(account string) { s.roster.NewToken(provider, account) },
 		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
 		Probe:       s.probe(provider),
-		Elsewhere:   s.elsewhere.Ask,
+		Elsewhere:   s.inquirer.Ask,
 		Others:      s.roster.Others(provider),
 		Steered:     func(path string) error { return process.Steered(path, s.opts.Config.Trust) },
 		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,

@@ -23,7 +23,7 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 		Accounts: roster.Names(s.opts.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
 		WantsAlert: func(a event.Alert) bool { return s.audience().Concerns(c, a) },
 		Store:      s.dir.Store(), Credentials: s.roster.Credentials, Events: s.events, Wall: s.opts.Seams.Wall,
-		ReadBack: s.elsewhere.ReadBack(c),
+		ReadBack: s.inquirer.ReadBack(c),
 	}
 	for _, kind := range c.Events {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))

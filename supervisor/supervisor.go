@@ -70,7 +70,7 @@ type Supervisor struct {
 	ownership *ownership.Ownership
 	roster    *roster.Roster
 	shared    *accountfiles.Files
-	elsewhere *restore.Elsewhere
+	inquirer  *restore.Inquirer
 	survey    *survey.Survey
 	alerts    *alert.Engine
 	door      *control.Door
@@ -93,7 +93,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		roster: roster.New(opts.Config),
 		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
-	s.elsewhere = restore.NewElsewhere(s.roster, s.log, opts.Seams.Wall)
+	s.inquirer = restore.NewInquirer(s.roster, s.log, opts.Seams.Wall)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

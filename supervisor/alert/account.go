@@ -30,7 +30,7 @@ func (a *Account) instead() advice.Token {
 
 // troubled is false only if no condition of the account is On.
 func (a *Account) troubled(now time.Time, p Policy) bool {
-	return a.NeedsLogin || a.Failures > 0 || a.Session.State > SessionAlive || a.Session.Unheard != "" || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.Elsewhere != "" || a.LoginUnknown ||
+	return a.NeedsLogin || a.Failures > 0 || a.Session.State > SessionAlive || a.Session.Unheard != "" || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.GrantedElsewhere != "" || a.LoginUnknown ||
 		!a.AmbiguousSince.IsZero() || (p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
 }
 
@@ -130,10 +130,10 @@ func (a *Account) loginWaits() Condition {
 // grantedElsewhere is a token that the configuration keeps from being sent.
 func (a *Account) grantedElsewhere() Condition {
 	c := a.condition(event.GrantedElsewhere)
-	if a.Elsewhere == "" {
+	if a.GrantedElsewhere == "" {
 		return c.off("")
 	}
-	return a.until(c).on(a.Elsewhere, fmt.Sprintf("account %s is not refreshed, and its access token %s: %s", a.Name, a.ends(), a.Elsewhere), "")
+	return a.until(c).on(a.GrantedElsewhere, fmt.Sprintf("account %s is not refreshed, and its access token %s: %s", a.Name, a.ends(), a.GrantedElsewhere), "")
 }
 
 // wrongZone are local times in the shared file, or in a sink's, that can't be right.

@@ -194,7 +194,7 @@ func TestConditions(t *testing.T) {
 
 		{"a login that waits", account(func(a *Account) { a.Waits, a.WaitsFor = "eve has logged in", "confirm it" }), "login_waits:main", On, "account main: eve has logged in; confirm it"},
 		{"no login waits", account(func(*Account) {}), "login_waits:main", Off, "no login of another person"},
-		{"granted to another client", account(func(a *Account) { a.Elsewhere = "to another client_id" }), "granted_elsewhere:main", On, "is not refreshed, and its access token ends"},
+		{"granted to another client", account(func(a *Account) { a.GrantedElsewhere = "to another client_id" }), "granted_elsewhere:main", On, "is not refreshed, and its access token ends"},
 		{"granted to this one", account(func(*Account) {}), "granted_elsewhere:main", Off, ""},
 
 		{"a consumer that never came", hook(Sink{Waited: 10 * time.Minute, AbsentBecause: "nobody listens"}), "sink_unmet:hook", On, "has never come"},

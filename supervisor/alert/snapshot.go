@@ -57,9 +57,9 @@ type Account struct {
 	// before long.
 	Shut string
 	// Waits is whose login waits for a person's decision, and WaitsFor how it is
-	// made; Elsewhere is why the configuration keeps its token from being sent,
+	// made; GrantedElsewhere is why the configuration keeps its token from being sent,
 	// with what to do; "": nothing.
-	Waits, WaitsFor, Elsewhere string
+	Waits, WaitsFor, GrantedElsewhere string
 	// AmbiguousSince is zero unless an attempt's outcome is unknown.
 	AmbiguousSince time.Time
 	// Session is how the broker's session of the newest token is.

@@ -30,7 +30,7 @@ func (c Conn) Invoke(ctx context.Context, method string, request, reply any, opt
 	asked, answered := message(request), message(reply)
 	c.Secrets.hear(asked)
 	if bringsSecrets(answered) {
-		defer c.Secrets.hold.begin()()
+		defer c.Secrets.delay.begin()()
 	}
 	if err := c.To.Invoke(ctx, method, request, reply, opts...); err != nil {
 		return c.failure(err)

@@ -26,8 +26,8 @@ const (
 // of the memory holds no old token because of it. Secrets is safe for
 // concurrent use.
 type Secrets struct {
-	seed maphash.Seed
-	hold hold
+	seed  maphash.Seed
+	delay delay
 
 	mu sync.RWMutex
 	// declared are the names of settings whose values are secrets.

@@ -68,7 +68,7 @@ func TestGrantedElsewhere(t *testing.T) {
 				if !errors.Is(err, refresh.ErrWithheld) || !strings.Contains(err.Error(), c.why) || !strings.Contains(err.Error(), "tokenkeeper login a") {
 					t.Errorf("a person asks for a refresh: %v", err)
 				}
-				if s := r.status("a"); !strings.Contains(s.Withheld, c.why) || s.Elsewhere != s.Withheld {
+				if s := r.status("a"); !strings.Contains(s.Withheld, c.why) || s.GrantedElsewhere != s.Withheld {
 					t.Errorf("status: withheld %q", s.Withheld)
 				}
 				stop()

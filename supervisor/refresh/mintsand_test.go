@@ -199,8 +199,8 @@ func TestAnotherClientMints(t *testing.T) {
 		gen = r.start()
 		synctest.Wait()
 		r.holds("of another client", 2, b)
-		if s := r.status("main"); s.Elsewhere != "" || s.Withheld != "" {
-			t.Errorf("%q, %q", s.Elsewhere, s.Withheld)
+		if s := r.status("main"); s.GrantedElsewhere != "" || s.Withheld != "" {
+			t.Errorf("%q, %q", s.GrantedElsewhere, s.Withheld)
 		}
 		if err := gen.end(); err != nil {
 			t.Error(err)

@@ -52,9 +52,9 @@ type Status struct {
 	// that end off. EndGuessed: it rests on a guess.
 	LoginEnd             LoginEnd
 	EndMoves, EndGuessed bool
-	// Elsewhere is why its refresh token is not sent if the token was granted to another
+	// GrantedElsewhere is why its refresh token is not sent if the token was granted to another
 	// client or environment than the account's.
-	Elsewhere string
+	GrantedElsewhere string
 	// SessionGone: the broker says that the session of the newest token is over.
 	SessionGone bool
 	// By is how a person gives it a token.
@@ -107,7 +107,7 @@ func (a view) status() (s Status) {
 	s.Asked, s.Ways, s.Withheld = q.Text, q.Ways, a.withheld()
 	s.Shut, s.Zone = a.share.Shut()
 	if a.stored() {
-		s.Elsewhere = o.grantedElsewhere()
+		s.GrantedElsewhere = o.grantedElsewhere()
 	}
 	if s.Zone == "" {
 		s.Zone, s.ZoneSink = a.zone.fault, a.zone.sink

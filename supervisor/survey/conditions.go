@@ -26,7 +26,7 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 		Failures: r.Health.Failures, MaxFailures: k.MaxFailures, Misconfigured: r.Health.LastKind == sdk.KindInvalidClient,
 		LastError: r.Health.LastError, FailedAt: r.Health.LastFailure, AmbiguousSince: k.AmbiguousSince,
 		RefreshExpiry: r.RefreshExpiry, Uncertain: r.LoginUncertain,
-		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, ZoneSink: k.ZoneSink, Shut: k.Shut, Elsewhere: k.Elsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
+		Asked: k.Asked, Ways: k.Ways, Zone: k.Zone, ZoneSink: k.ZoneSink, Shut: k.Shut, GrantedElsewhere: k.GrantedElsewhere, LoginUnknown: k.LoginEnd == refresh.EndUnknown,
 		PolicyKnown: k.Met, Sliding: k.EndMoves, LoginLife: loginLife(r),
 	}
 	if k.EndGuessed && !r.LoginUncertain {

@@ -22,12 +22,12 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// Elsewhere asks the destinations of an account that is about to be refreshed
+// Inquirer asks the destinations of an account that is about to be refreshed
 // what they hold. Files are asked each time. A plugin that restores costs a call
 // over a network, and is asked where our record may have been left behind: once
 // for a record from before this start of ours, or from before the machine slept
 // or its clock jumped. Nobody else is asked, so that many accounts cost little.
-type Elsewhere struct {
+type Inquirer struct {
 	roster *roster.Roster
 	log    *slog.Logger
 	wall   func() time.Time
@@ -47,14 +47,14 @@ type question struct{ sink, account string }
 // askAgain is the pause before a sink that failed is asked again.
 const askAgain = 2 * time.Second
 
-// NewElsewhere asks the sinks of a roster, as far as it is filled then.
-func NewElsewhere(r *roster.Roster, log *slog.Logger, wall func() time.Time) *Elsewhere {
-	e := &Elsewhere{roster: r, log: log, wall: wall}
+// NewInquirer asks the sinks of a roster, as far as it is filled then.
+func NewInquirer(r *roster.Roster, log *slog.Logger, wall func() time.Time) *Inquirer {
+	e := &Inquirer{roster: r, log: log, wall: wall}
 	e.begin()
 	return e
 }
 
-func (e *Elsewhere) begin() {
+func (e *Inquirer) begin() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.since = e.wall()
@@ -62,21 +62,21 @@ func (e *Elsewhere) begin() {
 }
 
 // Observe begins anew when the machine may have been away.
-func (e *Elsewhere) Observe(ev event.Event) {
+func (e *Inquirer) Observe(ev event.Event) {
 	if ev.Type == event.ClockJumped {
 		e.begin()
 	}
 }
 
 // older says whether nobody knows if the record is still the newest one.
-func (e *Elsewhere) older(rec store.Record) bool {
+func (e *Inquirer) older(rec store.Record) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return rec.StoredAt.Before(e.since)
 }
 
 // Ask is [refresh.Config.Elsewhere].
-func (e *Elsewhere) Ask(ctx context.Context, rec store.Record) refresh.Elsewhere {
+func (e *Inquirer) Ask(ctx context.Context, rec store.Record) refresh.Elsewhere {
 	names := e.toAsk(rec)
 	answers := make(chan refresh.Elsewhere, len(names))
 	for _, name := range names {
@@ -113,7 +113,7 @@ func better(a, b refresh.Elsewhere, p sdk.Policy, now time.Time) refresh.Elsewhe
 }
 
 // toAsk are the sinks that may know more of the record's account than we do.
-func (e *Elsewhere) toAsk(rec store.Record) []string {
+func (e *Inquirer) toAsk(rec store.Record) []string {
 	older := e.older(rec)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -129,7 +129,7 @@ func (e *Elsewhere) toAsk(rec store.Record) []string {
 }
 
 // askOne asks one sink, for as long as ctx lasts.
-func (e *Elsewhere) askOne(ctx context.Context, name string, rec store.Record) refresh.Elsewhere {
+func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) refresh.Elsewhere {
 	first := e.begun(name)
 	w, plugin := e.roster.Workers[name], e.roster.Plugins[name]
 	for {
@@ -156,7 +156,7 @@ func (e *Elsewhere) askOne(ctx context.Context, name string, rec store.Record) r
 	}
 }
 
-func (e *Elsewhere) begun(name string) time.Time {
+func (e *Inquirer) begun(name string) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.asked[name].IsZero() {
@@ -165,7 +165,7 @@ func (e *Elsewhere) begun(name string) time.Time {
 	return e.asked[name]
 }
 
-func (e *Elsewhere) done(name, account string) {
+func (e *Inquirer) done(name, account string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.roster.Plugins[name] != nil {
@@ -175,7 +175,7 @@ func (e *Elsewhere) done(name, account string) {
 }
 
 // giveUp lets nobody wait any more for a sink that has had its time.
-func (e *Elsewhere) giveUp(name, account string, first time.Time, err error) {
+func (e *Inquirer) giveUp(name, account string, first time.Time, err error) {
 	e.mu.Lock()
 	silent := time.Since(first) >= restoreFreely && !e.silent[name]
 	if silent {
@@ -189,7 +189,7 @@ func (e *Elsewhere) giveUp(name, account string, first time.Time, err error) {
 }
 
 // found says what the finding means to a refresh.
-func (e *Elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) (there refresh.Elsewhere) {
+func (e *Inquirer) found(w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) (there refresh.Elsewhere) {
 	if held.Owner == "" && (f.Unknown() || f == readback.Ours && rec.Origin == store.OriginExternal) {
 		// Of what we have written there ourselves the times tell nothing.
 		if fault := lineage.ZoneFault(held.Document, e.roster.Ours(rec.Account).Policy, e.wall()); fault != "" {
@@ -209,7 +209,7 @@ func (e *Elsewhere) found(w *sink.Worker, rec store.Record, held readback.Held, 
 }
 
 // ReadBack is when a sink is asked what it holds before we write there.
-func (e *Elsewhere) ReadBack(c config.Sink) sink.ReadBack {
+func (e *Inquirer) ReadBack(c config.Sink) sink.ReadBack {
 	_, isPlugin := plugin.Of(c)
 	r := sink.ReadBack{Regularly: isPlugin || c.Traits().InFiles, Found: e.roster.Touch, Ours: e.roster.Ours}
 	switch {

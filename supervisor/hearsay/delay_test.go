@@ -73,7 +73,7 @@ func TestNewTokenIsKnownBeforeALineIsTold(t *testing.T) {
 		lines = nil
 		conn.To = answering(func(any, any) error {
 			say("sending")
-			time.Sleep(heldFor - time.Millisecond)
+			time.Sleep(delayMost - time.Millisecond)
 			if told := told(); len(told) > 0 {
 				t.Errorf("told too early: %q", told)
 			}
