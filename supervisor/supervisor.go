@@ -74,6 +74,7 @@ type Supervisor struct {
 	survey    *survey.Survey
 	alerts    *alert.Engine
 	door      *control.Door
+	inotify   inotify.Instance // of all sinks
 }
 
 // New opens the store and the control socket and builds every room. Nothing

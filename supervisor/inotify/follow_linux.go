@@ -1,7 +1,6 @@
 package inotify
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"os"
@@ -19,14 +18,15 @@ const (
 	vanishes = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 )
 
-// Follower tells what happens at paths, in any number of directories, with one
-// of the user's instances of inotify. Of a path whose directory is missing it
-// watches the nearest one that is there.
+// Follower tells what happens at paths, in any number of directories, with an
+// [Instance] that others may have too. Of a path whose directory is missing it
+// watches the nearest one that is there. It is safe for concurrent use.
 type Follower struct {
-	watch *Watch
-	mask  uint32
+	instance *Instance
+	mask     uint32
+	changed  func(tag string)
 
-	mu    sync.Mutex
+	mu    sync.Mutex // taken before the instance's
 	byDir map[string]*place
 	// places are by the kernel's number of the watch: one directory may have
 	// several names.
@@ -37,25 +37,21 @@ type Follower struct {
 type place struct {
 	dir   string
 	watch int32
-	mask  uint32 // what it is watched for
+	mask  uint32 // what it is watched for, by us
 	names map[string]map[followed]struct{}
 }
 
 // followed is a path, and what whoever follows it calls it.
 type followed struct{ path, tag string }
 
-// Follow returns a Follower that tells of what mask says. Close it after use.
-// The error is that of [Open].
-func Follow(mask uint32) (*Follower, error) {
-	w, err := instance()
-	if err != nil {
-		return nil, err
-	}
-	return &Follower{watch: w, mask: mask, places: map[int32][]*place{}, byDir: map[string]*place{}}, nil
+// Close ends it. A word that is on its way may still come.
+func (f *Follower) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	watches := maps.Keys(f.places)
+	f.places, f.byDir = map[int32][]*place{}, map[string]*place{}
+	return f.instance.leave(f, watches)
 }
-
-// Close ends it.
-func (f *Follower) Close() error { return f.watch.Close() }
 
 // Add follows an absolute path from now on, under a tag. Of one that is followed
 // already it makes sure that the directory which is watched is the one that is
@@ -67,19 +63,10 @@ func (f *Follower) Add(path, tag string) error {
 	return f.add(followed{path, tag})
 }
 
-// Run calls changed with the tag of each path at which something has happened,
-// and with "" if too much did for the kernel to tell, until ctx ends.
-func (f *Follower) Run(ctx context.Context, changed func(tag string)) error {
-	for {
-		events, err := f.watch.Next(ctx)
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			for _, tag := range f.happened(e) {
-				changed(tag)
-			}
-		}
+// tell tells what an event is about.
+func (f *Follower) tell(e Event) {
+	for _, tag := range f.happened(e) {
+		f.changed(tag)
 	}
 }
 
@@ -95,6 +82,9 @@ func (f *Follower) happened(e Event) (tags []string) {
 		return f.gone(e)
 	}
 	for _, p := range f.places[e.watch] {
+		if e.Mask&p.mask == 0 {
+			continue // somebody else has it watched for that
+		}
 		for _, at := range slices.Collect(maps.Keys(p.names[e.Name])) {
 			tags = append(tags, at.tag)
 			if filepath.Dir(at.path) != p.dir {
@@ -146,7 +136,7 @@ func (f *Follower) gone(e Event) (tags []string) {
 	for _, p := range places {
 		delete(f.byDir, p.dir)
 	}
-	f.watch.remove(e.watch)
+	f.instance.remove(f, e.watch)
 	for _, p := range places {
 		for _, all := range p.names {
 			for at := range all {
@@ -165,7 +155,7 @@ func (f *Follower) place(dir string, mask uint32) (*place, error) {
 	if p != nil {
 		mask |= p.mask
 	}
-	watch, err := f.watch.add(dir, mask|vanishes|unix.IN_MASK_ADD)
+	watch, err := f.instance.add(f, dir, mask|vanishes)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
 		return nil, nil
 	}
@@ -194,7 +184,7 @@ func (f *Follower) leave(p *place) {
 		return
 	}
 	delete(f.places, p.watch)
-	f.watch.remove(p.watch)
+	f.instance.remove(f, p.watch)
 }
 
 func (p *place) put(name string, at followed) {

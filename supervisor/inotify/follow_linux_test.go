@@ -1,7 +1,6 @@
 package inotify
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -23,15 +22,17 @@ type followRig struct {
 }
 
 func startFollowing(t *testing.T) *followRig {
-	f, err := Follow(unix.IN_CLOSE_WRITE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO)
-	if err != nil {
+	return follow(t, new(Instance), t.TempDir(), unix.IN_CLOSE_WRITE|unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO)
+}
+
+func follow(t *testing.T, with *Instance, dir string, mask uint32) *followRig {
+	t.Helper()
+	r := &followRig{t: t, dir: dir, told: make(chan string, 1000)}
+	var err error
+	if r.Follower, err = with.Follow(mask, func(tag string) { r.told <- tag }); err != nil {
 		t.Fatal(err)
 	}
-	r := &followRig{Follower: f, t: t, dir: t.TempDir(), told: make(chan string, 1000)}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = f.Run(ctx, func(tag string) { r.told <- tag }) }()
-	t.Cleanup(func() { cancel(); <-done; _ = f.Close() })
+	t.Cleanup(func() { _ = r.Close() })
 	return r
 }
 
@@ -156,7 +157,13 @@ func TestFollowerFollowsOnceMoreWhatIsThereNow(t *testing.T) {
 // A missing folder of very many files costs for each of them the same, however many
 // there are.
 func TestFollowerOfManyPathsInAMissingFolder(t *testing.T) {
-	f, err := Follow(unix.IN_CLOSE_WRITE)
+	w, err := newWatch()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var i Instance
+	i.begin(w) // and nobody reads what happens
+	f, err := i.Follow(unix.IN_CLOSE_WRITE, func(string) {})
 	if err != nil {
 		t.Fatal(err)
 	}

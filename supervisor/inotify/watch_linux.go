@@ -35,7 +35,7 @@ type Watch struct {
 // EMFILE where the user has no watch left (fs.inotify.max_user_watches and
 // max_user_instances).
 func Open(dir string, mask uint32) (*Watch, error) {
-	w, err := instance()
+	w, err := newWatch()
 	if err != nil {
 		return nil, err
 	}
@@ -46,8 +46,8 @@ func Open(dir string, mask uint32) (*Watch, error) {
 	return w, nil
 }
 
-// instance watches nothing yet.
-func instance() (*Watch, error) {
+// newWatch watches nothing yet.
+func newWatch() (*Watch, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,8 @@ type Config struct {
 	// TrustFolder takes a folder that others may write into, whoever owns the
 	// file there.
 	TrustFolder bool
+	// Inotify is what the files are watched with; nil: an instance of the sink's own.
+	Inotify *inotify.Instance
 }
 
 // Sink writes files. A reader sees the old content or the new, never a part:
@@ -84,6 +86,9 @@ func New(cfg Config) (*Sink, error) {
 	o, err := parseOwner(cfg.Owner)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Inotify == nil {
+		cfg.Inotify = &inotify.Instance{}
 	}
 	return &Sink{cfg: cfg, owner: o, left: newSweeper(cfg.Path)}, nil
 }

@@ -5,24 +5,21 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 )
 
 // Watch implements [sink.Watcher]: there is news of an account whose file is
 // written, removed, moved or replaced, ours too, from the first time on at which it
 // is delivered or looked at.
 func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
-	f, err := inotify.Follow(unix.IN_CLOSE_WRITE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO)
+	f, err := s.cfg.Inotify.Follow(unix.IN_CLOSE_WRITE|unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO, news)
 	if err != nil {
 		return err
 	}
 	s.watch.Store(f)
-	go func() {
-		defer func() { _ = f.Close() }()
-		_ = f.Run(ctx, news)
+	context.AfterFunc(ctx, func() {
 		s.watch.CompareAndSwap(f, nil)
-	}()
+		_ = f.Close()
+	})
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -24,7 +23,27 @@ func (s *Sink) Await(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return inotify.Await(ctx, path, func() bool { return s.appeared(path) })
+	came := make(chan struct{}, 1)
+	f, err := s.cfg.Inotify.Follow(binds, func(string) { ring(came) })
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for {
+		// Once more each time, so that it is told if it can't be followed any more. What
+		// happened before is seen by looking.
+		if err := f.Add(path, ""); err != nil {
+			return err
+		}
+		if s.appeared(path) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-came:
+		}
+	}
 }
 
 // appeared says whether the path holds something else than what nobody

@@ -162,7 +162,7 @@ func (s *Settings) checkDirection(o config.Object, in config.Surroundings) {
 }
 
 // New implements [sink.Type].
-func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error) {
+func (Type) New(c config.Sink, with sink.With) (sink.Sink, sink.RetryPolicy, error) {
 	s := c.Destination.(*Settings)
 	policy := sink.RetryPolicy{Attempts: s.Attempts, Interval: s.Interval, Timeout: s.Timeout + time.Second}
 	encode, err := sink.Encoder(c.Content, sink.OneLine)
@@ -171,13 +171,16 @@ func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error)
 	}
 	l := s.Listen
 	if l == nil {
-		d, err := New(Config{Path: s.Path, Ack: s.Ack, Timeout: s.Timeout, MaxBytes: s.MaxBytes, AllowUIDs: s.AllowUIDs, Encode: encode})
+		d, err := New(Config{
+			Path: s.Path, Ack: s.Ack, Timeout: s.Timeout, MaxBytes: s.MaxBytes, AllowUIDs: s.AllowUIDs, Encode: encode, Inotify: with.Inotify,
+		})
 		return d, policy, err
 	}
 	// A delivery may wait for a consumer's greeting before its own write.
 	policy.Timeout += s.Timeout
 	d, err := NewListener(ListenConfig{
 		Path: s.Path, Timeout: s.Timeout, Mode: l.Mode, TrustFolder: l.TrustFolder, AllowUIDs: s.AllowUIDs, MaxConsumers: l.MaxConsumers, Encode: encode,
+		Inotify: with.Inotify,
 	})
 	return d, policy, err
 }

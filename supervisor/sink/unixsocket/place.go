@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +26,8 @@ const (
 // place is our socket and its path.
 type place struct {
 	*localsocket.Socket
-	path string
+	path    string
+	inotify *inotify.Instance
 }
 
 // open opens the socket, and notes why it could not.
@@ -41,7 +41,7 @@ func (l *Listener) open() (p *place, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &place{ln, l.cfg.Path}, nil
+	return &place{ln, l.cfg.Path, l.cfg.Inotify}, nil
 }
 
 // reopen tries until the socket is open or ctx ends.
@@ -64,29 +64,12 @@ func (l *Listener) reopen(ctx context.Context) (*place, error) {
 // change, and when look says so.
 func (p *place) vanishes(ctx context.Context, look <-chan struct{}) bool {
 	changes := make(chan struct{}, 1)
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	const mask = unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
-	if w, err := inotify.Open(filepath.Dir(p.path), mask); err == nil { // else only look tells
-		watching.Go(func() {
-			defer func() { _ = w.Close() }()
-			for {
-				events, err := w.Next(ctx)
-				if err != nil {
-					return
-				}
-				for _, e := range events {
-					if e.Name == "" || e.Name == filepath.Base(p.path) {
-						select {
-						case changes <- struct{}{}:
-						default:
-						}
-					}
-				}
-			}
-		})
+	f, err := p.inotify.Follow(unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO, func(string) { ring(changes) })
+	if err == nil { // else only look tells
+		defer func() { _ = f.Close() }()
+		if path, err := filepath.Abs(p.path); err == nil {
+			_ = f.Add(path, "")
+		}
 	}
 	for p.Stands() {
 		select {
@@ -97,4 +80,12 @@ func (p *place) vanishes(ctx context.Context, look <-chan struct{}) bool {
 		}
 	}
 	return ctx.Err() == nil
+}
+
+// ring wakes the receiver of a channel with room for one, if it is not awake already.
+func ring(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -44,6 +43,9 @@ func (s *Sink) Recipient(context.Context) (name string, err error) {
 	return fmt.Sprintf("socket %x-%x-%x", st.Dev, st.Ino, info.ModTime().UnixNano()), nil
 }
 
+// binds is what happens in a folder where a socket comes.
+const binds = unix.IN_CREATE | unix.IN_MOVED_TO
+
 // Watch implements [sink.Watcher]: there is news when a socket is bound at the path,
 // or moved there.
 func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
@@ -54,7 +56,7 @@ func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
 	if err != nil {
 		return err
 	}
-	f, err := inotify.Follow(unix.IN_CREATE | unix.IN_MOVED_TO)
+	f, err := s.cfg.Inotify.Follow(binds, news)
 	if err != nil {
 		return err
 	}
@@ -62,10 +64,7 @@ func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
 		_ = f.Close()
 		return err
 	}
-	go func() {
-		defer func() { _ = f.Close() }()
-		_ = f.Run(ctx, news)
-	}()
+	context.AfterFunc(ctx, func() { _ = f.Close() })
 	return nil
 }
 

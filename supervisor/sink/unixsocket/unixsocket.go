@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
@@ -59,6 +60,8 @@ type Config struct {
 	// AllowUIDs may serve the socket, beside root, the user that runs this
 	// process and the owner of a folder that nobody else can write to.
 	AllowUIDs []int
+	// Inotify is what the path is watched with; nil: an instance of the sink's own.
+	Inotify *inotify.Instance
 }
 
 // Sink connects anew for each delivery, sends one message in one write and
@@ -100,6 +103,9 @@ func New(cfg Config) (*Sink, error) {
 		return nil, errors.New("a Unix-socket sink needs a format")
 	case cfg.Ack != AckOK && cfg.Ack != AckNone:
 		return nil, fmt.Errorf("ack: %q is unknown: use %q or %q", cfg.Ack, AckOK, AckNone)
+	}
+	if cfg.Inotify == nil {
+		cfg.Inotify = &inotify.Instance{}
 	}
 	return &Sink{cfg: cfg}, nil
 }
