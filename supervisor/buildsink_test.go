@@ -18,6 +18,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
@@ -97,7 +98,7 @@ func TestManySinksWatchWithOneInstance(t *testing.T) {
 		fmt.Fprintf(&yaml, "  f%d: {type: file, path: f%d}\n  u%d: {type: unixsocket, path: u%d}\n", n, n, n, n)
 	}
 	cfg := configOfSinks(t, t.TempDir(), yaml.String())
-	s := &Supervisor{opts: Options{Config: cfg}, roster: roster.New(cfg)}
+	s := &Supervisor{opts: Options{Config: cfg}, roster: roster.New(cfg), inotify: &inotify.Instance{}}
 	before := inotifyInstances(t)
 	for name, c := range cfg.Sinks {
 		d, _, err := s.newSink(c)

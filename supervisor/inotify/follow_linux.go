@@ -64,7 +64,7 @@ func (f *Follower) Add(path, tag string) error {
 }
 
 // tell tells what an event is about.
-func (f *Follower) tell(e Event) {
+func (f *Follower) tell(e event) {
 	for _, tag := range f.happened(e) {
 		f.changed(tag)
 	}
@@ -72,23 +72,23 @@ func (f *Follower) tell(e Event) {
 
 // happened returns the tags of what the event is about, and follows from the next
 // directory what has come nearer or gone.
-func (f *Follower) happened(e Event) (tags []string) {
+func (f *Follower) happened(e event) (tags []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e.Mask&unix.IN_Q_OVERFLOW != 0 {
+	if e.mask&unix.IN_Q_OVERFLOW != 0 {
 		return []string{""}
 	}
-	if e.Name == "" {
+	if e.name == "" {
 		return f.gone(e)
 	}
 	for _, p := range f.places[e.watch] {
-		if e.Mask&p.mask == 0 {
+		if e.mask&p.mask == 0 {
 			continue // somebody else has it watched for that
 		}
-		for _, at := range slices.Collect(maps.Keys(p.names[e.Name])) {
+		for _, at := range slices.Collect(maps.Keys(p.names[e.name])) {
 			tags = append(tags, at.tag)
 			if filepath.Dir(at.path) != p.dir {
-				p.drop(e.Name, at)
+				p.drop(e.name, at)
 				_ = f.add(at) // else the next look at it tells
 			}
 		}
@@ -127,8 +127,8 @@ func (f *Follower) add(at followed) error {
 
 // gone returns the tags of what was followed in a directory that is not at its
 // place any more, and follows it from the nearest one that is there.
-func (f *Follower) gone(e Event) (tags []string) {
-	if e.Mask&(vanishes|unix.IN_IGNORED|unix.IN_UNMOUNT) == 0 {
+func (f *Follower) gone(e event) (tags []string) {
+	if e.mask&(vanishes|unix.IN_IGNORED|unix.IN_UNMOUNT) == 0 {
 		return nil
 	}
 	places := f.places[e.watch]
@@ -185,6 +185,18 @@ func (f *Follower) leave(p *place) {
 	}
 	delete(f.places, p.watch)
 	f.instance.remove(f, p.watch)
+}
+
+// nearest returns the deepest directory above path that exists, and the name
+// in it that leads to path.
+func nearest(path string) (dir, name string) {
+	for {
+		dir, name = filepath.Dir(path), filepath.Base(path)
+		if info, err := os.Stat(dir); dir == path || err == nil && info.IsDir() {
+			return dir, name
+		}
+		path = dir
+	}
 }
 
 func (p *place) put(name string, at followed) {

@@ -157,12 +157,12 @@ func TestFollowerFollowsOnceMoreWhatIsThereNow(t *testing.T) {
 // A missing folder of very many files costs for each of them the same, however many
 // there are.
 func TestFollowerOfManyPathsInAMissingFolder(t *testing.T) {
-	w, err := newWatch()
+	k, err := open()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var i Instance
-	i.begin(w) // and nobody reads what happens
+	i.begin(k) // and nobody reads what happens
 	f, err := i.Follow(unix.IN_CLOSE_WRITE, func(string) {})
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func TestFollowerOfManyPathsInAMissingFolder(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	tags := f.happened(Event{Mask: unix.IN_CREATE, Name: "missing", watch: f.byDir[dir].watch})
+	tags := f.happened(event{mask: unix.IN_CREATE, name: "missing", watch: f.byDir[dir].watch})
 	runtime.ReadMemStats(&after)
 	if each := (after.TotalAlloc - before.TotalAlloc) / uint64(n); len(tags) != n || each > 5000 {
 		t.Errorf("%d told, with %d bytes for each", len(tags), each)

@@ -1,7 +1,6 @@
 package inotify
 
 import (
-	"context"
 	"iter"
 	"maps"
 	"os"
@@ -16,8 +15,8 @@ import (
 // have it together. It is taken when the first of them comes, and given back when the
 // last has gone. The zero value is ready. It is safe for concurrent use.
 type Instance struct {
-	mu    sync.Mutex
-	watch *Watch // nil: nobody follows anything
+	mu     sync.Mutex
+	kernel *kernel // nil: nobody follows anything
 	// by are, for the kernel's number of a watch, those who have something in its
 	// directory.
 	by        map[int32]map[*Follower]struct{}
@@ -27,51 +26,52 @@ type Instance struct {
 // Follow returns a Follower that follows nothing yet. changed is called, one call at a
 // time, with the tag of each path at which something has happened that mask says, and
 // with "" if too much did for the kernel to tell; it must not block, because everybody
-// waits for it who has the instance. Close it after use. The error is that of [Open].
+// waits for it who has the instance. Close it after use. The error is the kernel's: EMFILE
+// where the user has no instance left.
 func (i *Instance) Follow(mask uint32, changed func(tag string)) (*Follower, error) {
 	f := &Follower{instance: i, mask: mask, changed: changed, places: map[int32][]*place{}, byDir: map[string]*place{}}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.watch == nil {
-		w, err := newWatch()
+	if i.kernel == nil {
+		k, err := open()
 		if err != nil {
 			return nil, err
 		}
-		i.begin(w)
-		go i.run(w)
+		i.begin(k)
+		go i.run(k)
 	}
 	i.followers[f] = struct{}{}
 	return f, nil
 }
 
 // begin is called with mu held.
-func (i *Instance) begin(w *Watch) {
-	i.watch, i.by, i.followers = w, map[int32]map[*Follower]struct{}{}, map[*Follower]struct{}{}
+func (i *Instance) begin(k *kernel) {
+	i.kernel, i.by, i.followers = k, map[int32]map[*Follower]struct{}{}, map[*Follower]struct{}{}
 }
 
-// run tells the followers what happens, until w is closed.
-func (i *Instance) run(w *Watch) {
+// run tells the followers what happens, until k is closed.
+func (i *Instance) run(k *kernel) {
 	for {
-		events, err := w.Next(context.Background())
+		events, err := k.next()
 		if err != nil {
 			return
 		}
 		for _, e := range events {
-			for _, f := range i.concerned(w, e) {
+			for _, f := range i.concerned(k, e) {
 				f.tell(e)
 			}
 		}
 	}
 }
 
-// concerned returns those whom an event of w is about.
-func (i *Instance) concerned(w *Watch, e Event) []*Follower {
+// concerned returns those whom an event of k is about.
+func (i *Instance) concerned(k *kernel, e event) []*Follower {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
-	case i.watch != w: // all have gone for whom it was
+	case i.kernel != k: // all have gone for whom it was
 		return nil
-	case e.Mask&unix.IN_Q_OVERFLOW != 0:
+	case e.mask&unix.IN_Q_OVERFLOW != 0:
 		return slices.Collect(maps.Keys(i.followers))
 	}
 	return slices.Collect(maps.Keys(i.by[e.watch]))
@@ -85,7 +85,7 @@ func (i *Instance) add(f *Follower, dir string, mask uint32) (watch int32, err e
 		return 0, os.ErrClosed
 	}
 	// What others want to be told of it stays.
-	if watch, err = i.watch.add(dir, mask|unix.IN_MASK_ADD); err != nil {
+	if watch, err = i.kernel.add(dir, mask|unix.IN_MASK_ADD); err != nil {
 		return 0, err
 	}
 	if i.by[watch] == nil {
@@ -110,7 +110,7 @@ func (i *Instance) drop(f *Follower, watch int32) {
 	}
 	if delete(users, f); len(users) == 0 {
 		delete(i.by, watch)
-		i.watch.remove(watch)
+		i.kernel.remove(watch)
 	}
 }
 
@@ -122,9 +122,9 @@ func (i *Instance) leave(f *Follower, watches iter.Seq[int32]) error {
 		return nil
 	}
 	if delete(i.followers, f); len(i.followers) == 0 {
-		w := i.watch
-		i.watch, i.by, i.followers = nil, nil, nil
-		return w.Close()
+		k := i.kernel
+		i.kernel, i.by, i.followers = nil, nil, nil
+		return k.close()
 	}
 	for watch := range watches {
 		i.drop(f, watch)
