@@ -44,19 +44,8 @@ const redacted = "[redacted]"
 // Clean returns the text as it may be repeated, on one line of at most limit
 // bytes.
 func (s *Secrets) Clean(text string, limit int) string {
-	return clip(oneLine(s.discreet(text, limit)), limit)
-}
-
-// CleanLines is Clean for a place where lines may stand below each other.
-func (s *Secrets) CleanLines(text string, limit int) string {
-	return clip(s.discreet(text, limit), limit)
-}
-
-// discreet is the text, or as much of it as may become limit bytes, without what is
-// not to be seen.
-func (s *Secrets) discreet(text string, limit int) string {
 	l := look(text, limit)
-	return l.without(s.find(l.text))
+	return clip(oneLine(l.without(s.find(l.text))), limit)
 }
 
 // looked is as much of a text as is looked at.
