@@ -15,7 +15,7 @@ func (w *Worker) Miscounted() bool {
 			return true
 		}
 		_, open := s.open[e]
-		if more := e.behind() || !e.due.IsZero() || s.failures(e) > 0; more && !open {
+		if more := e.behind() || !e.due.IsZero() || s.failuresOf(e) > 0; more && !open {
 			return true
 		}
 	}

@@ -103,7 +103,7 @@ func mended(f readback.Finding, rec store.Record, has store.Delivery, held readb
 	case f == readback.Absent && was:
 		return "there is no whole token any more in " + place(held)
 	case f == readback.Outlived:
-		return "there was a refresh token in " + place(held) + " that is not known here; the broker has given us ours since it was put there " + since(held)
+		return "there was a refresh token in " + place(held) + " that is not known here; the broker has given us ours since it was put there " + heldSince(held)
 	}
 	return ""
 }
@@ -115,7 +115,7 @@ func place(h readback.Held) string {
 	return "the destination"
 }
 
-func since(h readback.Held) string {
+func heldSince(h readback.Held) string {
 	if h.At.IsZero() {
 		return "(nobody knows when)"
 	}
@@ -128,21 +128,21 @@ func (b readBack) guarded(account string, h readback.Held, f readback.Finding) s
 	over := fmt.Sprintf("to write over it, run: tokenkeeper sinks redeliver %s %s --force", b.Name, account)
 	switch {
 	case f == readback.Living:
-		return fmt.Sprintf("%s holds a newer refresh token of account %s than ours, put there %s by another program; it is taken before ours is used, without anybody's help", place(h), account, since(h))
+		return fmt.Sprintf("%s holds a newer refresh token of account %s than ours, put there %s by another program; it is taken before ours is used, without anybody's help", place(h), account, heldSince(h))
 	case h.Hidden:
 		return fmt.Sprintf("%s was written %s by another program and can't be read by this user, so nobody knows whether it holds the only living refresh token of account %s; "+
-			"and nothing is written over it; let this user read it, or %s", h.File, since(h), account, over)
+			"and nothing is written over it; let this user read it, or %s", h.File, heldSince(h), account, over)
 	}
 	if h.Owner != "" {
 		return fmt.Sprintf("%s is account %s's, and holds a refresh token of %s, put there %s, so nothing is written over it; put the right file there, or %s",
-			place(h), account, h.Owner, since(h), over)
+			place(h), account, h.Owner, heldSince(h), over)
 	}
 	take := ""
 	if h.File != "" {
 		take = fmt.Sprintf("to take it, run: tokenkeeper import %s %s --force; ", account, h.File)
 	}
 	return fmt.Sprintf("%s holds a refresh token of account %s that is not known here, put there %s, and may be the only copy of a login, so nothing is written over it; %s%s",
-		place(h), account, since(h), take, over)
+		place(h), account, heldSince(h), take, over)
 }
 
 // unknownToken: the destination holds a token that must not be written over.

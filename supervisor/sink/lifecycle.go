@@ -116,7 +116,7 @@ func (q *lifecycle) count() (waiting int, dropped uint64, failing time.Time) {
 	return q.waiting, q.dropped, q.failing
 }
 
-// shut forgets what waits and takes nothing more until open: a sink that is
+// shut forgets what waits and takes nothing more until it is reopened: a sink that is
 // disabled is not told of the past afterwards.
 func (q *lifecycle) shut() {
 	q.mu.Lock()
@@ -127,7 +127,7 @@ func (q *lifecycle) shut() {
 	q.closed, q.burst, q.failing = true, false, time.Time{}
 }
 
-func (q *lifecycle) open() {
+func (q *lifecycle) reopen() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = false

@@ -80,7 +80,7 @@ func (t settlement) rest() {
 
 func (t settlement) succeeded() note {
 	e, o := t.e, t.o
-	failures := t.failures(e)
+	failures := t.failuresOf(e)
 	e.delivered, e.answered = *o.delivered, o.asked
 	e.since, e.due, e.notBefore, e.lastError = time.Time{}, time.Time{}, time.Time{}, ""
 	e.losing, e.refused, e.unknown, e.lost = 0, false, false, false
@@ -124,13 +124,13 @@ func (t settlement) failed() note {
 		t.disable(byReceiver)
 		return t.disabled.gone(t.Name, t.Policy.Attempts, o.err)
 	case errors.Is(o.err, ErrRefused):
-		return t.refused()
+		return t.refuse()
 	}
 	return t.retry()
 }
 
-// refused waits for the next version.
-func (t settlement) refused() note {
+// refuse waits for the next version.
+func (t settlement) refuse() note {
 	e := t.e
 	t.absence.remove(e.key, t.now, t.queue)
 	e.refused, e.due, e.answered = true, time.Time{}, t.o.asked
@@ -206,7 +206,7 @@ func (t settlement) missed() note {
 // tell is what to tell of the try. It is about an account only if its token was
 // on the way, because an alert about it says nothing of what the sink has of it.
 func (t settlement) tell(level slog.Level, what event.Type) note {
-	e := event.Event{Type: what, Failures: t.failures(t.e), Max: t.Policy.Attempts}
+	e := event.Event{Type: what, Failures: t.failuresOf(t.e), Max: t.Policy.Attempts}
 	if t.e.isToken() {
 		e.Account, e.Provider, e.Version = t.e.name, t.o.provider, t.o.edition.version
 	}

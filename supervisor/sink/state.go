@@ -112,7 +112,7 @@ func (s *state) enable() note {
 	s.disabled = disabled{}
 	s.nudge()
 	if s.events != nil {
-		s.events.open()
+		s.events.reopen()
 	}
 	if !was.is() {
 		return note{}
@@ -183,15 +183,15 @@ func (s *state) add(k key) {
 
 // note must be called whenever an entry has changed.
 func (s *state) note(e *entry) {
-	if s.entries[e.key] == e && (e.behind() || !e.due.IsZero() || s.failures(e) > 0) {
+	if s.entries[e.key] == e && (e.behind() || !e.due.IsZero() || s.failuresOf(e) > 0) {
 		s.open[e] = struct{}{}
 		return
 	}
 	delete(s.open, e)
 }
 
-// failures is how often in a row the version in hand was not taken.
-func (s *state) failures(e *entry) int {
+// failuresOf is how often in a row the version in hand was not taken.
+func (s *state) failuresOf(e *entry) int {
 	n := s.queue.Failures(e.key)
 	if e.refused {
 		n++
@@ -202,7 +202,7 @@ func (s *state) failures(e *entry) int {
 // shrink keeps of an entry of which there is nothing left to do the receipt
 // alone.
 func (s *state) shrink(e *entry) {
-	if s.entries[e.key] != e || s.absence.waits(e.key) || s.failures(e) > 0 || !e.settled(time.Now()) {
+	if s.entries[e.key] != e || s.absence.waits(e.key) || s.failuresOf(e) > 0 || !e.settled(time.Now()) {
 		return
 	}
 	if r, ok := receiptOf(e.delivered); ok {

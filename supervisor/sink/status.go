@@ -3,8 +3,6 @@ package sink
 import (
 	"slices"
 	"time"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // Status is how an account's deliveries to one sink go.
@@ -84,32 +82,6 @@ type Summary struct {
 	DroppedEvents uint64 `json:"dropped"`
 }
 
-// totals are of everything together.
-type totals struct {
-	deliveries, failures uint64
-	lastDelivery         time.Time
-	latency              time.Duration
-	lastError            string
-	lastErrorAt          time.Time
-}
-
-// resume takes up what an earlier run has delivered.
-func (t *totals) resume(d store.Delivery) {
-	if d.Version > 0 && d.At.After(t.lastDelivery) {
-		t.lastDelivery, t.latency = d.At, d.Latency
-	}
-}
-
-func (t *totals) succeeded(at time.Time, latency time.Duration) {
-	t.deliveries++
-	t.lastDelivery, t.latency = at, latency
-}
-
-func (t *totals) failed(at time.Time, err string) {
-	t.failures++
-	t.lastError, t.lastErrorAt = err, at
-}
-
 // status is how one account's deliveries go.
 func (s *state) status(account string) Status {
 	s.mu.Lock()
@@ -124,7 +96,7 @@ func (s *state) status(account string) Status {
 	}
 	st.Absent = s.absence.waits(k)
 	st.Version, st.DeliveredAt, st.Latency = e.delivered.Version, e.delivered.At, e.delivered.Latency
-	st.Failures, st.LastError, st.Next = s.failures(e), e.lastError, e.due
+	st.Failures, st.LastError, st.Next = s.failuresOf(e), e.lastError, e.due
 	if e.unknown || e.lost { // whatever we brought there, it is there no more
 		st.Version = 0
 	}
@@ -148,7 +120,7 @@ func (s *state) summary() Summary {
 	}
 	var since time.Time // of what it has lacked longest
 	for e := range s.open {
-		failures := s.failures(e)
+		failures := s.failuresOf(e)
 		sum.add(e, failures)
 		if at := e.delivered.TriedAt; t.lastError == "" && failures > 0 && !at.Before(sum.LastErrorAt) {
 			sum.LastError, sum.LastErrorAt = e.lastError, at // of an earlier run
