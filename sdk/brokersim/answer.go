@@ -89,7 +89,7 @@ func (a Answer) writeHead(w http.ResponseWriter, length int64) {
 // client is still there to read it.
 func (s *Server) answer(ex *exchange, w http.ResponseWriter, r *http.Request, a Answer) {
 	if r.Context().Err() != nil {
-		s.abort()
+		abort()
 	}
 	// The client may act on the last byte before this goroutine runs again, so
 	// the answer counts as given just before that byte leaves.
@@ -101,7 +101,7 @@ func (s *Server) answer(ex *exchange, w http.ResponseWriter, r *http.Request, a 
 		a.writeHead(w, int64(len(a.Body)))
 		w.Write(a.Body[:min(a.cut-1, len(a.Body))])
 		http.NewResponseController(w).Flush()
-		s.abort()
+		abort()
 	case a.pad > 0:
 		err = a.writePadded(w, complete)
 	case a.drip > 0 && len(a.Body) > 0:
@@ -111,7 +111,7 @@ func (s *Server) answer(ex *exchange, w http.ResponseWriter, r *http.Request, a 
 	}
 	if err != nil {
 		s.unanswered(ex, window)
-		s.abort()
+		abort()
 	}
 }
 
@@ -165,7 +165,7 @@ func (s *Server) writeSlowly(a Answer, w http.ResponseWriter, r *http.Request, c
 }
 
 // pause waits for d; false: gone or the server's end came first.
-func (s *Server) pause(d time.Duration, gone <-chan struct{}) bool {
+func (s *site) pause(d time.Duration, gone <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -34,7 +34,7 @@ type claims struct {
 
 // checkAssertion verifies the JWT by which the client authenticates (RFC 7523,
 // sections 2.2 and 3); "": it is good. s.mu is held.
-func (s *Server) checkAssertion(form url.Values) string {
+func (s *desk) checkAssertion(form url.Values) string {
 	if form.Get("client_assertion_type") != assertionType {
 		return "client_assertion_type is not that of a JWT"
 	}
@@ -60,7 +60,7 @@ func (s *Server) checkAssertion(form url.Values) string {
 }
 
 // verifyJWT checks signature and times.
-func (s *Server) verifyJWT(text string, longest time.Duration) (c claims, why string) {
+func (s *desk) verifyJWT(text string, longest time.Duration) (c claims, why string) {
 	parts := strings.Split(text, ".")
 	if len(parts) != 3 {
 		return c, "the assertion is no JWT"
@@ -106,7 +106,7 @@ func subjectOf(jwt string) string {
 
 // signed: the algorithm goes by our key and never by the token (RFC 8725, section
 // 3.1).
-func (s *Server) signed(algorithm string, text, signature []byte) bool {
+func (s *desk) signed(algorithm string, text, signature []byte) bool {
 	sum := sha256.Sum256(text)
 	switch key := s.cfg.ClientKey.(type) {
 	case *rsa.PublicKey:
@@ -123,7 +123,7 @@ func (s *Server) signed(algorithm string, text, signature []byte) bool {
 }
 
 // grantClient is RFC 6749, section 4.4: the client is the account. s.mu is held.
-func (s *Server) grantClient(ex *exchange) (issued, *refusal) {
+func (s *desk) grantClient(ex *exchange) (issued, *refusal) {
 	now := s.now()
 	return s.beginGrant(&grant{account: ex.request.Account}, now, now), nil
 }
@@ -131,7 +131,7 @@ func (s *Server) grantClient(ex *exchange) (issued, *refusal) {
 // grantPersonalJWT is Saxo's certificate flow (SaxoBank/openapi-samples-js,
 // oauth2-certificate-flow): an RS256 JWT that lives three seconds, of the app's key
 // for a person, answered as a code exchange. s.mu is held.
-func (s *Server) grantPersonalJWT(ex *exchange) (issued, *refusal) {
+func (s *desk) grantPersonalJWT(ex *exchange) (issued, *refusal) {
 	c, why := s.verifyJWT(ex.form.Get("assertion"), 3*time.Second+time.Second) // its seconds are whole ones
 	switch {
 	case why != "":

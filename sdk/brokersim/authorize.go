@@ -28,9 +28,18 @@ type authCode struct {
 	grant           *grant // set once it was exchanged
 }
 
+// persons are those who log in, at the authorize page or with a device's code, and what
+// is on its way because of that.
+type persons struct {
+	books
+	login   login
+	codes   map[string]*authCode
+	devices map[string]*deviceLogin
+}
+
 // LoginAs names the account that logs in at the authorize page from now on.
 // The query parameter login_hint of one request overrides it.
-func (s *Server) LoginAs(account string) {
+func (s *persons) LoginAs(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.login.account = account
@@ -38,7 +47,7 @@ func (s *Server) LoginAs(account string) {
 
 // DenyNextLogin lets the person refuse the next login, which the client learns
 // as access_denied (RFC 6749, section 4.1.2.1).
-func (s *Server) DenyNextLogin() {
+func (s *persons) DenyNextLogin() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.login.deny = true
@@ -84,7 +93,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 
 // authorizeFault checks what remains to be checked once the redirect address
 // is trusted; "" is good.
-func (s *Server) authorizeFault(q url.Values) string {
+func (s *site) authorizeFault(q url.Values) string {
 	if q.Get("response_type") != "code" {
 		return "response_type has to be code"
 	}
@@ -103,7 +112,7 @@ func (s *Server) authorizeFault(q url.Values) string {
 }
 
 // logIn issues a code, or "" if the person refuses.
-func (s *Server) logIn(q url.Values) string {
+func (s *persons) logIn(q url.Values) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.login.deny {
@@ -127,7 +136,7 @@ func (s *Server) logIn(q url.Values) string {
 
 // redirectTarget checks a redirect address by exact comparison (RFC 9700,
 // section 2.1), but for the port of a native app.
-func (s *Server) redirectTarget(uri string) (*url.URL, bool) {
+func (s *site) redirectTarget(uri string) (*url.URL, bool) {
 	got, err := url.Parse(uri)
 	if err != nil || uri == "" {
 		return nil, false

@@ -17,9 +17,9 @@ type chaos struct {
 // number of the account's request alone, so that a run is repeated by its seed
 // however the requests of different accounts interleave. Probability 0 ends
 // it. Fault.Times does not count here, and a Gate can't be used.
-func (s *Server) Chaos(seed uint64, probability float64, faults ...Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *faultQueue) Chaos(seed uint64, probability float64, faults ...Fault) {
+	s.counted.mu.Lock()
+	defer s.counted.mu.Unlock()
 	s.chaos = chaos{seed: seed, probability: probability, faults: faults}
 }
 

@@ -1,9 +1,12 @@
 package brokersim
 
 import (
+	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -108,7 +111,15 @@ type Stats struct {
 	Violations int
 }
 
-// tally is guarded by Server.mu.
+// tallies are what has become of each request so far.
+type tallies struct {
+	site
+	mu      sync.Mutex // guards what follows, and all that is built upon it
+	tally   tally
+	changed chan struct{} // closed and replaced at every change
+}
+
+// tally is guarded by that.
 type tally struct {
 	accounts   map[string]*Counts
 	reuses     []Reuse
@@ -127,13 +138,13 @@ func (t *tally) of(account string) *Counts {
 }
 
 // Stats returns all counters at one moment.
-func (s *Server) Stats() Stats {
+func (s *tallies) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stats()
 }
 
-func (s *Server) stats() Stats {
+func (s *tallies) stats() Stats {
 	out := Stats{Accounts: make(map[string]Counts, len(s.tally.accounts)), Violations: len(s.tally.violations)}
 	for name, c := range maps.All(s.tally.accounts) {
 		out.Accounts[name] = *c
@@ -143,34 +154,34 @@ func (s *Server) stats() Stats {
 }
 
 // Account returns the counters of one account.
-func (s *Server) Account(name string) Counts {
+func (s *tallies) Account(name string) Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return *s.tally.of(name)
 }
 
 // Reused lists every use of a spent refresh token, oldest first.
-func (s *Server) Reused() []Reuse {
+func (s *tallies) Reused() []Reuse {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.tally.reuses)
 }
 
 // Violations lists every malformed or unauthenticated token request.
-func (s *Server) Violations() []Violation {
+func (s *tallies) Violations() []Violation {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.tally.violations)
 }
 
 // violate lists a violation. s.mu is held.
-func (s *Server) violate(account, text string) {
+func (s *tallies) violate(account, text string) {
 	s.tally.violations = append(s.tally.violations, Violation{Time: s.now(), Account: account, Text: text})
 	s.notify()
 }
 
 // answered closes the request: the whole answer went to the network.
-func (s *Server) answered(ex *exchange) {
+func (s *tallies) answered(ex *exchange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closeWindow(ex).Answered++
@@ -180,7 +191,7 @@ func (s *Server) answered(ex *exchange) {
 
 // unanswered takes answered back: the answer did not get through. s.leave
 // counts it as cut.
-func (s *Server) unanswered(ex *exchange, window Window) {
+func (s *tallies) unanswered(ex *exchange, window Window) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ex.window != Answered {
@@ -198,12 +209,12 @@ func (s *Server) unanswered(ex *exchange, window Window) {
 }
 
 // abort cuts the request's connection; it does not return.
-func (s *Server) abort() {
+func abort() {
 	panic(http.ErrAbortHandler)
 }
 
 // leave ends a request, and counts it if it had no whole answer.
-func (s *Server) leave(ex *exchange, fault *Fault) {
+func (s *tallies) leave(ex *exchange, fault *Fault) {
 	if fault != nil && fault.Hold != nil {
 		defer fault.Hold.finish()
 	}
@@ -223,7 +234,7 @@ func (s *Server) leave(ex *exchange, fault *Fault) {
 
 // closeWindow takes the request out of the window in which it is. s.mu is
 // held.
-func (s *Server) closeWindow(ex *exchange) *Counts {
+func (s *tallies) closeWindow(ex *exchange) *Counts {
 	c := s.tally.of(ex.request.Account)
 	if ex.window == Received {
 		c.OpenReceived--
@@ -231,4 +242,28 @@ func (s *Server) closeWindow(ex *exchange) *Counts {
 		c.OpenProcessed--
 	}
 	return c
+}
+
+// notify wakes those who wait for a change; s.mu is held.
+func (s *tallies) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Wait returns as soon as done holds for the counters; it looks again at each
+// change and does not poll. The error is ctx's.
+func (s *tallies) Wait(ctx context.Context, done func(Stats) bool) error {
+	for {
+		s.mu.Lock()
+		stats, changed := s.stats(), s.changed
+		s.mu.Unlock()
+		if done(stats) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("brokersim: waiting for the simulated %s: %w", s.cfg.Dialect, context.Cause(ctx))
+		}
+	}
 }

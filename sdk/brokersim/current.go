@@ -18,7 +18,7 @@ type Current struct {
 
 // Current returns the newest tokens of account, and false if it never logged
 // in.
-func (s *Server) Current(account string) (Current, bool) {
+func (s *books) Current(account string) (Current, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	grants := s.grants[account]
@@ -37,21 +37,21 @@ func (s *Server) Current(account string) (Current, bool) {
 }
 
 // AccessValid says whether an access token works now.
-func (s *Server) AccessValid(token string) bool {
+func (s *books) AccessValid(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.alive(s.access[token])
 }
 
 // RefreshValid says whether a refresh token could be spent now.
-func (s *Server) RefreshValid(token string) bool {
+func (s *books) RefreshValid(token string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.usable(s.refresh[token])
 }
 
 // Uses is how many token requests carried a refresh token.
-func (s *Server) Uses(refreshToken string) int {
+func (s *books) Uses(refreshToken string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if t := s.refresh[refreshToken]; t != nil {
@@ -61,7 +61,7 @@ func (s *Server) Uses(refreshToken string) int {
 }
 
 // usable says whether t could be spent now. s.mu is held.
-func (s *Server) usable(t *refreshToken) bool {
+func (s *books) usable(t *refreshToken) bool {
 	now := s.now()
 	return t != nil && !s.over(t.grant, now) && now.Before(t.expires) && (t.spent.IsZero() || s.inGrace(t, now))
 }

@@ -42,7 +42,7 @@ type deviceLogin struct {
 }
 
 // DeviceURL begins logins with a device code; "": the server has no such thing.
-func (s *Server) DeviceURL() string {
+func (s *site) DeviceURL() string {
 	if !s.cfg.Device {
 		return ""
 	}
@@ -51,16 +51,16 @@ func (s *Server) DeviceURL() string {
 
 // ApproveDevice is a person who types a user code and logs account in; false: nobody
 // waits with that code. Case and hyphens mean nothing (section 6.1).
-func (s *Server) ApproveDevice(userCode, account string) bool {
+func (s *persons) ApproveDevice(userCode, account string) bool {
 	return s.decide(userCode, func(d *deviceLogin) { d.account = account })
 }
 
 // DenyDevice is a person who refuses.
-func (s *Server) DenyDevice(userCode string) bool {
+func (s *persons) DenyDevice(userCode string) bool {
 	return s.decide(userCode, func(d *deviceLogin) { d.denied = true })
 }
 
-func (s *Server) decide(userCode string, how func(*deviceLogin)) bool {
+func (s *persons) decide(userCode string, how func(*deviceLogin)) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.notify()
@@ -104,7 +104,7 @@ func (s *Server) serveDevice(w http.ResponseWriter, r *http.Request) {
 
 // checkDevice: a client with a secret authenticates as at the token endpoint. s.mu is
 // held.
-func (s *Server) checkDevice(r *http.Request, form url.Values) *refusal {
+func (s *desk) checkDevice(r *http.Request, form url.Values) *refusal {
 	if _, refused := s.authenticate(r, form); refused != nil {
 		return refused
 	}
@@ -134,7 +134,7 @@ func (s *Server) serveApproval(w http.ResponseWriter, r *http.Request) {
 }
 
 // grantDevice is sections 3.4 and 3.5. s.mu is held.
-func (s *Server) grantDevice(ex *exchange) (issued, *refusal) {
+func (s *desk) grantDevice(ex *exchange) (issued, *refusal) {
 	now := s.now()
 	d := s.devices[ex.form.Get("device_code")]
 	switch {

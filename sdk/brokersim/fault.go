@@ -76,11 +76,18 @@ func (f Fault) Repeat(n int) Fault { f.Times = n; return f }
 // At moves what the fault does to another stage.
 func (f Fault) At(stage Stage) Fault { f.Stage = stage; return f }
 
+// faultQueue is which faults are still to be met.
+type faultQueue struct {
+	counted *tallies // under whose lock it is
+	faults  []*Fault
+	chaos   chaos
+}
+
 // Inject queues faults. A request meets the first one in the queue that fits
 // it, and only that.
-func (s *Server) Inject(faults ...Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *faultQueue) Inject(faults ...Fault) {
+	s.counted.mu.Lock()
+	defer s.counted.mu.Unlock()
 	for _, f := range faults {
 		if f.Times == 0 {
 			f.Times = 1
@@ -91,21 +98,21 @@ func (s *Server) Inject(faults ...Fault) {
 
 // ClearFaults empties the queue and ends Chaos. Requests that already met a
 // fault go on with it.
-func (s *Server) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *faultQueue) ClearFaults() {
+	s.counted.mu.Lock()
+	defer s.counted.mu.Unlock()
 	s.faults, s.chaos = nil, chaos{}
 }
 
 // PendingFaults is how many queued faults wait for a request.
-func (s *Server) PendingFaults() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *faultQueue) PendingFaults() int {
+	s.counted.mu.Lock()
+	defer s.counted.mu.Unlock()
 	return len(s.faults)
 }
 
 // pick takes the fault that req meets, or nil. s.mu is held.
-func (s *Server) pick(req Request) *Fault {
+func (s *faultQueue) pick(req Request) *Fault {
 	i := slices.IndexFunc(s.faults, func(f *Fault) bool { return f.fits(req) })
 	var met *Fault
 	if i >= 0 {
@@ -116,7 +123,7 @@ func (s *Server) pick(req Request) *Fault {
 	} else if met = s.chaos.pick(req); met == nil {
 		return nil
 	}
-	s.tally.of(req.Account).Faults++
+	s.counted.tally.of(req.Account).Faults++
 	return met
 }
 
@@ -137,16 +144,16 @@ func (s *Server) meet(f *Fault, stage Stage, ex *exchange, w http.ResponseWriter
 		return
 	}
 	if f.Delay > 0 && !s.pause(f.Delay, nil) {
-		s.abort()
+		abort()
 	}
 	if f.Hold != nil {
 		if !f.Hold.wait(r.Context().Done(), s.closed) {
-			s.abort()
+			abort()
 		}
 	}
 	switch {
 	case f.Drop:
-		s.abort()
+		abort()
 	case f.OAuthError != "":
 		refused := refusal{
 			code: f.OAuthError, detail: "a fault on request", deadStatus: s.cfg.DeadGrantStatus,

@@ -58,13 +58,13 @@ func (g *Gate) finish() { g.end.Do(func() { close(g.done) }) }
 // HoldNext holds the account's next token request before it is processed, so
 // that its refresh token is not spent yet. Account "" means any. The request
 // stays until Release, Drop or Server.Close, also if its client goes away.
-func (s *Server) HoldNext(account string) *Gate { return s.hold(account, BeforeProcessing) }
+func (s *faultQueue) HoldNext(account string) *Gate { return s.hold(account, BeforeProcessing) }
 
 // HoldNextAnswer holds the account's next token request after it was
 // processed, before a byte of the answer leaves: the refresh token is spent.
-func (s *Server) HoldNextAnswer(account string) *Gate { return s.hold(account, AfterProcessing) }
+func (s *faultQueue) HoldNextAnswer(account string) *Gate { return s.hold(account, AfterProcessing) }
 
-func (s *Server) hold(account string, stage Stage) *Gate {
+func (s *faultQueue) hold(account string, stage Stage) *Gate {
 	g := NewGate()
 	s.Inject(Fault{Account: account, Stage: stage, Hold: g})
 	return g

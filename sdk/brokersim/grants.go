@@ -56,9 +56,19 @@ type accessToken struct {
 	expires time.Time
 }
 
+// books are what the server has handed out, and what of it lives.
+type books struct {
+	tallies
+	grants  map[string][]*grant
+	refresh map[string]*refreshToken
+	access  map[string]*accessToken
+	budget  budget
+	ousted  map[string]bool // access tokens whose grant another login has ended
+}
+
 // Grant logs account in without a browser or a token request. Like any login
 // it ends the account's earlier grants where the broker does so.
-func (s *Server) Grant(account string) Grant {
+func (s *books) Grant(account string) Grant {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := &grant{account: account, redirectURI: s.cfg.RedirectURL}
@@ -78,7 +88,7 @@ func (s *Server) Grant(account string) Grant {
 }
 
 // Revoke ends all grants of account, as its user could at the broker.
-func (s *Server) Revoke(account string) {
+func (s *books) Revoke(account string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.grants[account] {
@@ -89,7 +99,7 @@ func (s *Server) Revoke(account string) {
 
 // beginGrant starts g with its first tokens. login is when the lifetimes begin
 // to count. s.mu is held.
-func (s *Server) beginGrant(g *grant, login, now time.Time) issued {
+func (s *books) beginGrant(g *grant, login, now time.Time) issued {
 	if s.rules.loginReplaces {
 		for _, old := range s.grants[g.account] {
 			s.revoke(old)
@@ -107,7 +117,7 @@ func (s *Server) beginGrant(g *grant, login, now time.Time) issued {
 
 // issue adds an access token to g and returns it with g's newest refresh
 // token. s.mu is held.
-func (s *Server) issue(g *grant, expires, now time.Time) issued {
+func (s *books) issue(g *grant, expires, now time.Time) issued {
 	s.forgetExpired(g, now)
 	if s.rules.replacesAccess {
 		for _, old := range g.living {
@@ -130,7 +140,7 @@ func (s *Server) issue(g *grant, expires, now time.Time) issued {
 }
 
 // newRefreshToken makes a new refresh token g's newest. s.mu is held.
-func (s *Server) newRefreshToken(g *grant, expires time.Time) *refreshToken {
+func (s *books) newRefreshToken(g *grant, expires time.Time) *refreshToken {
 	t := &refreshToken{value: s.rules.newRefreshToken(), grant: g, born: s.now(), expires: expires}
 	s.refresh[t.value] = t
 	g.newest = t
@@ -138,7 +148,7 @@ func (s *Server) newRefreshToken(g *grant, expires time.Time) *refreshToken {
 }
 
 // revoke ends g: its refresh tokens and its access tokens. s.mu is held.
-func (s *Server) revoke(g *grant) {
+func (s *books) revoke(g *grant) {
 	g.revoked = true
 	for _, a := range g.living {
 		delete(s.access, a.value)
@@ -148,7 +158,7 @@ func (s *Server) revoke(g *grant) {
 
 // forgetExpired keeps long runs small: dead access tokens need not be known,
 // while refresh tokens are kept for ever, because their reuse must be seen.
-func (s *Server) forgetExpired(g *grant, now time.Time) {
+func (s *books) forgetExpired(g *grant, now time.Time) {
 	living := g.living[:0]
 	for _, a := range g.living {
 		if now.Before(a.expires) {
@@ -163,7 +173,7 @@ func (s *Server) forgetExpired(g *grant, now time.Time) {
 
 // spend grants a refresh with t, unless it says why not. keep leaves the
 // refresh token as it is whatever the broker does. s.mu is held.
-func (s *Server) spend(t *refreshToken, keep bool, now time.Time) (issued, string) {
+func (s *books) spend(t *refreshToken, keep bool, now time.Time) (issued, string) {
 	g := t.grant
 	switch {
 	case g.revoked:
@@ -206,7 +216,7 @@ func (s *Server) spend(t *refreshToken, keep bool, now time.Time) (issued, strin
 // answer may have been lost. A successor that a replay has replaced has none
 // itself. Where the refresh token changes by the day, both work side by side. s.mu
 // is held.
-func (s *Server) inGrace(t *refreshToken, now time.Time) bool {
+func (s *books) inGrace(t *refreshToken, now time.Time) bool {
 	if t.successor == nil || now.Sub(t.spent) >= s.cfg.ReuseGrace {
 		return false
 	}

@@ -63,7 +63,7 @@ func (w WallClock) Next(t time.Time) time.Time {
 var india = time.FixedZone("Asia/Kolkata", 5*3600+30*60)
 
 // bound keeps a moment of death before the broker's time of the day.
-func (s *Server) bound(expires, born time.Time) time.Time {
+func (s *books) bound(expires, born time.Time) time.Time {
 	if s.cfg.DiesAt == nil {
 		return expires
 	}
@@ -75,14 +75,14 @@ func (s *Server) bound(expires, born time.Time) time.Time {
 
 // over says whether a grant is at its end by the broker's own machinery, and
 // needs a new login. s.mu is held.
-func (s *Server) over(g *grant, now time.Time) bool {
+func (s *books) over(g *grant, now time.Time) bool {
 	return g.revoked || s.cfg.IdleLimit > 0 && now.Sub(g.used) >= s.cfg.IdleLimit ||
 		s.cfg.DiesAt != nil && !now.Before(s.cfg.DiesAt.Next(g.login))
 }
 
 // makeRoom ends the oldest grants of an account until one more is allowed. s.mu is
 // held.
-func (s *Server) makeRoom(account string, now time.Time) {
+func (s *books) makeRoom(account string, now time.Time) {
 	if s.cfg.Sessions <= 0 {
 		return
 	}
@@ -126,7 +126,7 @@ func (b budget) exhausted(key string, limit int, now time.Time) bool {
 }
 
 // overLimit says whether a request is one too many in an hour. s.mu is held.
-func (s *Server) overLimit(account, grantType string) bool {
+func (s *books) overLimit(account, grantType string) bool {
 	now := s.now()
 	if n := s.rules.failedPerHour; n > 0 && s.budget.exhausted(account+" failed", n, now) && grantType != grantRenew {
 		return true

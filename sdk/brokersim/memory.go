@@ -12,7 +12,7 @@ import (
 // DialContext of an http.Transport in tests with simulated time, which real
 // sockets do not follow. It fails before the connection when the server is
 // closed.
-func (s *Server) Dial(ctx context.Context, _, address string) (net.Conn, error) {
+func (s *site) Dial(ctx context.Context, _, address string) (net.Conn, error) {
 	refused := &net.OpError{Op: "dial", Net: "memory", Err: errors.New("connection refused: the simulated server at " + address + " is closed")}
 	select {
 	case <-s.closed:
@@ -21,7 +21,7 @@ func (s *Server) Dial(ctx context.Context, _, address string) (net.Conn, error) 
 	}
 	client, server := net.Pipe()
 	l := &oneConnection{conn: server, closed: make(chan struct{})}
-	h := &http.Server{Handler: s}
+	h := &http.Server{Handler: s.handler}
 	h.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateClosed {
 			l.Close()

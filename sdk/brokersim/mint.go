@@ -38,7 +38,7 @@ func unsignedJWT(payload int) string { return jwt(map[string]any{"jti": randomTe
 
 // idToken names the account as the person who has logged in (OpenID Connect Core
 // 1.0, section 2). Its signature is none.
-func (s *Server) idToken(account string, now, expires time.Time) string {
+func (s *books) idToken(account string, now, expires time.Time) string {
 	return jwt(map[string]any{
 		"iss": "https://" + string(s.cfg.Dialect) + ".brokersim.invalid", "sub": account, "aud": s.cfg.ClientID,
 		"iat": now.Unix(), "exp": expires.Unix(), "preferred_username": account, "jti": randomText(16),

@@ -7,7 +7,7 @@ import (
 )
 
 // parseRenewal reads a request that renews the access token which it carries.
-func (s *Server) parseRenewal(r *http.Request) (form url.Values, _ *refusal) {
+func (s *desk) parseRenewal(r *http.Request) (form url.Values, _ *refusal) {
 	form = url.Values{"grant_type": {grantRenew}}
 	token := s.bearer(r)
 	form.Set("access_token", token)
@@ -19,7 +19,7 @@ func (s *Server) parseRenewal(r *http.Request) (form url.Values, _ *refusal) {
 
 // bearer is the access token that a request carries: as a bearer token (RFC 6750,
 // section 2.1) or in the broker's own header.
-func (s *Server) bearer(r *http.Request) string {
+func (s *site) bearer(r *http.Request) string {
 	if s.rules.tokenHeader != "" {
 		return r.Header.Get(s.rules.tokenHeader)
 	}
@@ -29,7 +29,7 @@ func (s *Server) bearer(r *http.Request) string {
 
 // grantRenewal gives a grant its next access token, for a living one alone. s.mu
 // is held.
-func (s *Server) grantRenewal(ex *exchange) (issued, *refusal) {
+func (s *desk) grantRenewal(ex *exchange) (issued, *refusal) {
 	a := s.access[ex.form.Get("access_token")]
 	if !s.alive(a) {
 		return issued{}, &refusal{code: codeInvalidGrant, detail: "the access token is dead, and renews nothing any more"}

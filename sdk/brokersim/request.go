@@ -12,10 +12,19 @@ import (
 // maxRequestBody is far above any honest token request.
 const maxRequestBody = 64 << 10
 
+// desk reads the requests that ask for tokens, knows the client, and grants or refuses.
+type desk struct {
+	persons
+	// assertions are the ids of those that were used, lastStep the newest TOTP code
+	// of each account.
+	assertions map[string]bool
+	lastStep   map[string]int64
+}
+
 // parseTokenRequest reads a token request as strictly as RFC 6749 allows or
 // stricter. The form is returned even if it is refused, so that the account
 // can be told.
-func (s *Server) parseTokenRequest(r *http.Request) (url.Values, *refusal) {
+func (s *desk) parseTokenRequest(r *http.Request) (url.Values, *refusal) {
 	invalid := func(detail string) *refusal { return &refusal{code: codeInvalidRequest, detail: detail} }
 	if s.rules.query {
 		return parseQuery(r, invalid)
@@ -63,7 +72,7 @@ func parseQuery(r *http.Request, invalid func(string) *refusal) (url.Values, *re
 }
 
 // checkTokenRequest authenticates the client and checks the fields.
-func (s *Server) checkTokenRequest(r *http.Request, form url.Values) *refusal {
+func (s *desk) checkTokenRequest(r *http.Request, form url.Values) *refusal {
 	grantType := form.Get("grant_type")
 	switch known := s.grantTypes(); {
 	case grantType == "":
@@ -94,7 +103,7 @@ func (s *Server) checkTokenRequest(r *http.Request, form url.Values) *refusal {
 	return nil
 }
 
-func (s *Server) grantTypes() []string {
+func (s *site) grantTypes() []string {
 	types := s.rules.grantTypes
 	if types == nil {
 		types = []string{grantCode, grantRefresh}
@@ -110,7 +119,7 @@ func (s *Server) grantTypes() []string {
 
 // authenticate checks the client (RFC 6749, sections 2.3.1 and 3.2.1) and says
 // whether its credentials stand in the body.
-func (s *Server) authenticate(r *http.Request, form url.Values) (inBody bool, _ *refusal) {
+func (s *desk) authenticate(r *http.Request, form url.Values) (inBody bool, _ *refusal) {
 	invalid := &refusal{code: codeInvalidClient, detail: "client authentication failed"}
 	header := r.Header.Get("Authorization")
 	inBody = form.Has("client_secret")
@@ -154,7 +163,7 @@ func (s *Server) authenticate(r *http.Request, form url.Values) (inBody bool, _ 
 // clientIs compares Basic credentials. Section 2.3.1 has them form-encoded
 // before they go into the header; brokers document the plain form. Both are
 // taken, because they differ only for unusual characters.
-func (s *Server) clientIs(id, secret string) bool {
+func (s *site) clientIs(id, secret string) bool {
 	if same(id, s.cfg.ClientID) && same(secret, s.cfg.ClientSecret) {
 		return true
 	}

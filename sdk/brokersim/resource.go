@@ -32,6 +32,6 @@ func (s *Server) serveResource(w http.ResponseWriter, r *http.Request) {
 }
 
 // alive says whether an access token works now. s.mu is held.
-func (s *Server) alive(a *accessToken) bool {
+func (s *books) alive(a *accessToken) bool {
 	return a != nil && !s.over(a.grant, s.now()) && s.now().Before(a.expires)
 }

@@ -46,7 +46,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request, parse func(*
 }
 
 // methods of one of the endpoints that hand out tokens.
-func (s *Server) methods(path string) []string {
+func (s *site) methods(path string) []string {
 	switch {
 	case path == s.rules.renewPath:
 		return []string{http.MethodGet}
@@ -85,7 +85,7 @@ func (s *Server) receive(form url.Values, refused *refusal) (*exchange, *Fault) 
 }
 
 // accountOf says whose a request without refresh token and code is. s.mu is held.
-func (s *Server) accountOf(form url.Values) string {
+func (s *desk) accountOf(form url.Values) string {
 	switch form.Get("grant_type") {
 	case grantRenew:
 		if a := s.access[form.Get("access_token")]; a != nil {
@@ -107,7 +107,7 @@ func (s *Server) accountOf(form url.Values) string {
 
 // noteReuse lists the request if it carries a spent refresh token. s.mu is
 // held.
-func (s *Server) noteReuse(ex *exchange, t *refreshToken) {
+func (s *books) noteReuse(ex *exchange, t *refreshToken) {
 	if t.spent.IsZero() || ex.reused {
 		return
 	}
@@ -156,7 +156,7 @@ func (s *Server) process(ex *exchange, r *http.Request, fault *Fault) Answer {
 }
 
 // grantRequest grants one request or says why not. s.mu is held.
-func (s *Server) grantRequest(ex *exchange, keep bool) (issued, *refusal) {
+func (s *desk) grantRequest(ex *exchange, keep bool) (issued, *refusal) {
 	switch ex.request.GrantType {
 	case grantRefresh:
 		return s.grantRefresh(ex, keep)
@@ -176,7 +176,7 @@ func (s *Server) grantRequest(ex *exchange, keep bool) (issued, *refusal) {
 }
 
 // grantRefresh is RFC 6749, section 6. s.mu is held.
-func (s *Server) grantRefresh(ex *exchange, keep bool) (issued, *refusal) {
+func (s *desk) grantRefresh(ex *exchange, keep bool) (issued, *refusal) {
 	value := ex.form.Get("refresh_token")
 	dead := &refusal{code: codeInvalidGrant, credential: value, refresh: true, asInvalidClient: s.cfg.DeadAsInvalidClient}
 	t := s.refresh[value]
@@ -205,7 +205,7 @@ func (s *Server) grantRefresh(ex *exchange, keep bool) (issued, *refusal) {
 }
 
 // grantCode is RFC 6749, section 4.1.3. s.mu is held.
-func (s *Server) grantCode(ex *exchange) (issued, *refusal) {
+func (s *desk) grantCode(ex *exchange) (issued, *refusal) {
 	value, now := ex.form.Get("code"), s.now()
 	dead := &refusal{code: codeInvalidGrant, credential: value}
 	c := s.codes[value]

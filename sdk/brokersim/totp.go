@@ -26,7 +26,7 @@ func totp(key []byte, step int64) string {
 }
 
 // parseMint reads a login without a person: the parameters stand in the address.
-func (s *Server) parseMint(r *http.Request) (form url.Values, _ *refusal) {
+func (s *desk) parseMint(r *http.Request) (form url.Values, _ *refusal) {
 	form, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil || repeated(form) != "" {
 		return url.Values{"grant_type": {grantTOTP}}, &refusal{code: codeInvalidRequest, detail: "the query is malformed or repeats a parameter"}
@@ -37,7 +37,7 @@ func (s *Server) parseMint(r *http.Request) (form url.Values, _ *refusal) {
 
 // grantMint logs in with a PIN and a code, which is good for its own step and the
 // one before (RFC 6238, section 5.2), and once. s.mu is held.
-func (s *Server) grantMint(ex *exchange) (issued, *refusal) {
+func (s *desk) grantMint(ex *exchange) (issued, *refusal) {
 	account, now := ex.request.Account, s.now()
 	step := now.Unix() / int64(totpStep/time.Second)
 	used := step + 1
