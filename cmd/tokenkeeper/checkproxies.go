@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func (r *report) addProxies(ctx context.Context, cfg *config.Config, getenv func
 		}
 		r.Warnings = append(r.Warnings, finding{
 			File: r.Config, Line: r.where().of("accounts", way.account.Name, "settings", oauth.SettingProxy),
-			Key: "accounts." + way.account.Name, Message: way.err.Error(),
+			Key: "accounts." + way.account.Name, Message: strings.TrimPrefix(way.err.Error(), "account "+way.account.Name+": "),
 		})
 	}
 }

@@ -56,9 +56,9 @@ sinks:
 `, l.Addr(), dead.Addr()))
 	got := command(t, "", "check", "-c", w.config)
 	for _, want := range []string{
-		w.config + ":6: accounts.one: account one: nothing was sent to sim.logonvalidation.net: the proxy " + l.Addr().String() +
+		w.config + ":6: accounts.one: nothing was sent to sim.logonvalidation.net: the proxy " + l.Addr().String() +
 			" (setting proxy) does not take the user and the password of its address (HTTP 407)\n",
-		w.config + ":14: accounts.three: account three: nothing was sent to api.schwabapi.com: the proxy " + dead.Addr().String() + " (setting proxy) can't be used: connection refused\n",
+		w.config + ":14: accounts.three: nothing was sent to api.schwabapi.com: the proxy " + dead.Addr().String() + " (setting proxy) can't be used: connection refused\n",
 		"\nit can run; 2 warnings, see above\n",
 	} {
 		if !strings.Contains(got.stdout, want) {

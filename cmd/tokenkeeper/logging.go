@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
@@ -25,10 +26,15 @@ func newLogger(c config.Log, w io.Writer) (*slog.Logger, io.Closer, error) {
 		}
 		to = append(to, newLogWriter(f)) // it stays open as long as the process
 	}
-	to = append(to, newLogWriter(w))
+	file, stream := to, newLogWriter(w)
+	to = append(to, stream)
 	opts := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
+	switch {
+	case c.Format == "json":
 		return slog.New(slog.NewJSONHandler(to, opts)), to, nil
+	case isTerminal(w):
+		people := newTerminalHandler(stream, logPainter(w, os.Getenv), level)
+		return slog.New(slog.NewMultiHandler(slog.NewTextHandler(file, opts), people)), to, nil
 	}
 	return slog.New(slog.NewTextHandler(to, opts)), to, nil
 }
