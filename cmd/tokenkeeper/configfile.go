@@ -131,7 +131,7 @@ func (e *env) client() (*control.Client, error) {
 	}
 	path, err := e.configPath()
 	if err != nil {
-		return nil, usageErrorf("%w; or the control socket of a running supervisor with --socket", err)
+		return nil, usageErrorf("%w; if a supervisor runs, --socket names its control socket", err)
 	}
 	cfg, err := socketOf(path)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestNoConfigurationAtAll(t *testing.T) {
 		t.Skip("this machine has a configuration")
 	}
 	t.Chdir(t.TempDir())
-	command(t, "", "status").says(t, exitUsage, "", "there is no configuration at tokenkeeper.yaml, /etc/tokenkeeper/tokenkeeper.yaml: name one with -c", "or the control socket of a running supervisor with --socket")
+	command(t, "", "status").says(t, exitUsage, "", "there is no configuration at tokenkeeper.yaml, /etc/tokenkeeper/tokenkeeper.yaml: name one with -c", "if a supervisor runs, --socket names its control socket")
 }
 
 func TestNoSupervisor(t *testing.T) {
