@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -99,9 +100,12 @@ func TestMintedFromAKey(t *testing.T) {
 				t.Errorf("%v: %q is not there: %d\n%s%s", args, want, got.code, got.stdout, got.stderr)
 			}
 		}
-		for line := range strings.Lines(got.stdout) {
-			if utf8.RuneCountInString(line) > 81 {
-				t.Errorf("%v: wider than 80 columns: %s", args, line)
+		checksum := regexp.MustCompile(`[0-9a-f]{64}`)
+		for table := range strings.SplitSeq(got.stdout, "\n\n") {
+			for line := range strings.Lines(table) {
+				if utf8.RuneCountInString(line) > 81 && !checksum.MatchString(table) { // which is whole in a pipe
+					t.Errorf("%v: wider than 80 columns: %s", args, line)
+				}
 			}
 		}
 		if strings.Contains(got.stdout+got.stderr, "tokenkeeper login") {
