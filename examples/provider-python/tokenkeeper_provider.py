@@ -14,6 +14,7 @@ import http.client
 import json
 import logging
 import os
+import re
 import resource
 import socket
 import ssl
@@ -393,8 +394,7 @@ def _send(account, post, deadline, leaves, sent):
         with response:
             return _encode(response, _whole(response))
     except (OSError, http.client.HTTPException, ValueError) as error:
-        why = getattr(error, "reason", error)
-        why = getattr(why, "strerror", None) or type(why).__name__
+        why = _worded(getattr(error, "reason", error))
         if sent:
             raise Failure("ambiguous", "account %s: the request was sent to %s and no whole answer came: %s" % (account, host, why))
         raise Failure("not_sent", "account %s: nothing was sent to %s: %s" % (account, host, why))
@@ -429,6 +429,14 @@ def _opener(connected):
             return None
 
     return urllib.request.build_opener(Plain, Secure, Stay)
+
+
+def _worded(fault):
+    """Why a request failed, in words that no server chooses."""
+    proxy = re.match(r"Tunnel connection failed: (\d{3})", str(fault))
+    if proxy:
+        return "the proxy answers with status " + proxy.group(1)
+    return getattr(fault, "strerror", None) or type(fault).__name__
 
 
 def _shut(connection):
