@@ -18,6 +18,7 @@ import (
 // of the time that encoding/json takes: a store of a hundred thousand accounts is opened
 // with it. What is in any way unlike that, it leaves to encoding/json.
 type Decoder struct {
+	// words are texts as they are read, by what they are as they are written.
 	words  map[string]string
 	extras []extra
 }
@@ -135,13 +136,13 @@ func (p *plain) token(t *sdk.Token) {
 		case "issued_at":
 			t.IssuedAt = moment.Known(p.time())
 		case "lifetime":
-			t.Lifetime = p.span()
+			t.Lifetime = p.span(p.word())
 		case "uncertain":
 			t.Uncertain = p.truth()
 		case "refresh_lifetime":
-			t.RefreshLifetime = p.span()
+			t.RefreshLifetime = p.span(p.word())
 		case "skew":
-			t.Skew = p.span()
+			t.Skew = p.span(p.text())
 		case "extra":
 			t.Extra = p.extra()
 		case "private":
@@ -262,17 +263,12 @@ func (d *Decoder) plainDelivery(account string, b []byte, l *Delivery) bool {
 	return p.done()
 }
 
-// word is a text that many values have.
-func (d *Decoder) word(text []byte) string {
-	if s, ok := d.words[string(text)]; ok {
-		return s
-	}
-	s := string(text)
-	if len(s) <= longestWord && len(d.words) < keptWords {
+// keep remembers a text that many values may have.
+func (d *Decoder) keep(written []byte, text string) {
+	if len(written) <= longestWord && len(d.words) < keptWords {
 		if d.words == nil {
 			d.words = map[string]string{}
 		}
-		d.words[s] = s
+		d.words[string(written)] = text
 	}
-	return s
 }

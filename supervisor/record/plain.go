@@ -55,7 +55,14 @@ func (p *plain) object(names []string, read func(name string)) {
 
 // each reads an object of texts.
 func (p *plain) each(read func(name, value string)) {
-	p.fields(func(name []byte) { read(p.decoder.word(name), p.text()) })
+	p.fields(func(name []byte) {
+		known, ok := p.decoder.words[string(name)]
+		if !ok {
+			known = string(name)
+			p.decoder.keep(name, known)
+		}
+		read(known, p.text())
+	})
 }
 
 // fields reads an object that is not empty.
@@ -133,12 +140,16 @@ func (p *plain) text() string {
 // word is a text that many values have.
 func (p *plain) word() string {
 	whole := p.b
-	text, escaped := p.quoted()
-	if escaped {
-		p.b = whole
-		return p.text()
+	written, _ := p.quoted()
+	if known, ok := p.decoder.words[string(written)]; ok {
+		return known
 	}
-	return p.decoder.word(text)
+	p.b = whole
+	text := p.text()
+	if !p.failed {
+		p.decoder.keep(written, text)
+	}
+	return text
 }
 
 // name is a text that is mostly this one.
@@ -168,8 +179,8 @@ func (p *plain) time() (t time.Time) {
 }
 
 // span is a duration as people write it.
-func (p *plain) span() time.Duration {
-	d, err := time.ParseDuration(p.text())
+func (p *plain) span(text string) time.Duration {
+	d, err := time.ParseDuration(text)
 	p.failed = p.failed || err != nil
 	return d
 }

@@ -26,11 +26,7 @@ func decode(img *journal.Image) source {
 	if errors.Is(img.Err, ErrNewerFormat) {
 		return s
 	}
-	// Little of what is made here is garbage. So that the collector does not go through it
-	// each time that it has doubled, the heap is as large from the beginning as the file is
-	// long: what is never touched takes no memory.
-	ballast := make([]byte, min(int64(img.Length), debug.SetMemoryLimit(-1)/8))
-	defer runtime.KeepAlive(ballast)
+	defer runtime.KeepAlive(ballast(int64(img.Length)))
 	var keys []string
 	var errs []error
 	for key, value := range img.All() {
@@ -42,6 +38,17 @@ func decode(img *journal.Image) source {
 		img.Refuse(keys, joinSorted(errs))
 	}
 	return s
+}
+
+// ballast is a heap of that size, and takes no memory, because nobody touches it. While it
+// lives the collector lets the heap grow by as much: little of what is made of a file is
+// garbage, and to go through it each time that it has doubled costs a fifth more.
+func ballast(size int64) [2][]byte {
+	// What begins where something was before is cleared, and so touched: a first piece
+	// that fits into no gap takes that place.
+	size = min(size, debug.SetMemoryLimit(-1)/8)
+	first := min(size, 64<<20)
+	return [2][]byte{make([]byte, first), make([]byte, size-first)}
 }
 
 func closeAll(images []*journal.Image) {

@@ -99,7 +99,6 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 		if value == nil {
 			return nil
 		}
-		name = strings.Clone(name)
 		a = &account{}
 		s.accounts[name] = a
 	}

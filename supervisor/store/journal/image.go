@@ -17,9 +17,8 @@ import (
 type Image struct {
 	Path   string
 	reader *reader
-	// values says of each key where in the log the frame begins that has the newest of
-	// it; nil: nobody will ask.
-	values map[string]int64
+	// values says of each key where its newest value is; nil: nobody will ask.
+	values map[string]placed
 	// spots are where the frames stand that have values, in the order in which they were
 	// written.
 	spots []spot
@@ -55,6 +54,12 @@ type Image struct {
 	Err error
 }
 
+// placed is where in the log the frame begins that has a key's newest value.
+type placed struct {
+	key string
+	at  int64
+}
+
 // spot is where in the log a frame stands, and its checksum.
 type spot struct {
 	at  int64
@@ -70,12 +75,12 @@ type piece struct {
 
 // ReadBytes reads what is in the bytes of a file.
 func ReadBytes(file []byte) *Image {
-	return read(newReader(bytes.NewReader(file), int64(len(file))), map[string]int64{})
+	return read(newReader(bytes.NewReader(file), int64(len(file))), map[string]placed{})
 }
 
 // read reads what a file holds, and notes in values, if that is not nil, where each stands.
 // It believes nothing that it can't check, and always ends.
-func read(r *reader, values map[string]int64) *Image {
+func read(r *reader, values map[string]placed) *Image {
 	img := &Image{reader: r, values: values, Format: Version, Length: int(r.size), gap: -1, Empty: r.size == 0}
 	if img.Empty {
 		return img
@@ -181,22 +186,26 @@ func (img *Image) take(f Frame, at int64) error {
 		case e.sealed != notSealed:
 			img.Sealed++
 		case img.values != nil:
-			img.values[string(e.key)] = at
+			before, ok := img.values[string(e.key)]
+			if !ok {
+				before.key = string(e.key)
+			}
+			img.values[before.key] = placed{before.key, at}
 		}
 	}
 	return nil
 }
 
 // Newest says whether what is under a key is surely the newest that was stored there.
-func (img *Image) Newest(key string) bool { return img.values[key] >= img.gap }
+func (img *Image) Newest(key string) bool { return img.values[key].at >= img.gap }
 
 // All are the values, by their keys, in the order in which they stand in the file. A value
 // is good until the next one.
 func (img *Image) All() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		counts := map[int64]bool{}
-		for _, at := range img.values {
-			counts[at] = true
+		for _, p := range img.values {
+			counts[p.at] = true
 		}
 		for _, there := range img.spots {
 			if !counts[there.at] {
@@ -212,7 +221,7 @@ func (img *Image) All() iter.Seq2[string, []byte] {
 				if body = rest; !ok || e.value == nil {
 					continue
 				}
-				if at, newest := img.values[string(e.key)]; newest && at == there.at && !yield(string(e.key), e.value) {
+				if p, newest := img.values[string(e.key)]; newest && p.at == there.at && !yield(p.key, e.value) {
 					return
 				}
 			}
@@ -222,7 +231,7 @@ func (img *Image) All() iter.Seq2[string, []byte] {
 
 // lose takes out what the file has given once, and does not give again.
 func (img *Image) lose(at int64) {
-	maps.DeleteFunc(img.values, func(_ string, stands int64) bool { return stands == at })
+	maps.DeleteFunc(img.values, func(_ string, p placed) bool { return p.at == at })
 	img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(img.Err, errors.New("a part of it reads otherwise the second time")))
 }
 

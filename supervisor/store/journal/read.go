@@ -11,13 +11,13 @@ import (
 
 // Read reads the file at path. One that does not exist is empty. An error means that
 // nothing can be said about it. Close what it returns.
-func Read(path string) (*Image, error) { return open(path, map[string]int64{}) }
+func Read(path string) (*Image, error) { return open(path, map[string]placed{}) }
 
 // Check is Read for who does not ask for the values: whether the file is whole, and how far
 // it goes.
 func Check(path string) (*Image, error) { return open(path, nil) }
 
-func open(path string, values map[string]int64) (*Image, error) {
+func open(path string, values map[string]placed) (*Image, error) {
 	f, info, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		img := ReadBytes(nil)

@@ -43,7 +43,7 @@ func TestBlocksThatTheDiskDoesNotGive(t *testing.T) {
 	want := valuesOf(ReadBytes(file))
 	for at := range int64(len(file) / block) {
 		r := newReader(onBadDisk(file, at), int64(len(file)))
-		img := read(r, map[string]int64{})
+		img := read(r, map[string]placed{})
 		if img.Err != nil || r.err == nil || !maps.EqualFunc(valuesOf(img), want, bytes.Equal) {
 			t.Fatalf("block %d: %v, the disk: %v", at, img.Err, r.err)
 		}
@@ -66,7 +66,7 @@ func TestTheSecondReading(t *testing.T) {
 		d := onBadDisk(file, tt.blocks...)
 		d.once = 1 << 30
 		r := newReader(d, int64(len(file)))
-		img := read(r, map[string]int64{})
+		img := read(r, map[string]placed{})
 		stands := len(img.values)
 		d.once, r.panes = 0, [panes]pane{}
 		all := valuesOf(img)
