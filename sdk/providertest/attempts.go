@@ -14,7 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
-func testSameAttempt(t *testing.T, s Suite) {
+func testSameAttempt(t *testing.T, s trial) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.fresh(t)
 	first, err := s.next(call(t), p.Remote, s.request("one", b))
@@ -32,7 +32,7 @@ func testSameAttempt(t *testing.T, s Suite) {
 }
 
 // testRecovery: the answer came, the process died before the supervisor heard.
-func testRecovery(t *testing.T, s Suite) {
+func testRecovery(t *testing.T, s trial) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	p := s.start(t, dir)
@@ -75,26 +75,8 @@ func testRecovery(t *testing.T, s Suite) {
 	b.wantPosts(t, 2)
 }
 
-// underWay begins a refresh, and returns when its request has arrived at the broker. Its
-// error comes when it has ended.
-func (s Suite) underWay(t *testing.T, p *process, b *broker, arrived <-chan struct{}) <-chan error {
-	t.Helper()
-	done := make(chan error, 1)
-	ctx := call(t)
-	go func() {
-		_, err := s.next(ctx, p.Remote, s.request("one", b))
-		done <- err
-	}()
-	select {
-	case <-arrived:
-	case err := <-done:
-		t.Fatalf("no request came: %v", err)
-	}
-	return done
-}
-
 // testDeathInOpenWindow: the process died between the request and the answer.
-func testDeathInOpenWindow(t *testing.T, s Suite) {
+func testDeathInOpenWindow(t *testing.T, s trial) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	arrive := sync.OnceFunc(func() { close(arrived) })
 	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
@@ -121,7 +103,7 @@ func testDeathInOpenWindow(t *testing.T, s Suite) {
 // testSpoolIsNamed: the supervisor concludes that nothing was sent only from
 // the name of the spool, and an attempt that was announced for another spool is
 // refused.
-func testSpoolIsNamed(t *testing.T, s Suite) {
+func testSpoolIsNamed(t *testing.T, s trial) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	named := func(dir string) (*process, string) {
@@ -161,7 +143,7 @@ func testSpoolIsNamed(t *testing.T, s Suite) {
 	b.wantPosts(t, 1)
 }
 
-func testUnsettledBlocks(t *testing.T, s Suite) {
+func testUnsettledBlocks(t *testing.T, s trial) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.fresh(t)
 	if _, err := s.next(call(t), p.Remote, s.request("one", b)); err != nil {
@@ -192,7 +174,7 @@ func testUnsettledBlocks(t *testing.T, s Suite) {
 
 // testLoginBeside: a login ends while another attempt of its account is under way, and
 // both answers stand in the spool.
-func testLoginBeside(t *testing.T, s, login Suite) {
+func testLoginBeside(t *testing.T, s, login trial) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	b := s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
@@ -227,7 +209,7 @@ func testLoginBeside(t *testing.T, s, login Suite) {
 
 // testConcurrent holds the answers back until the requests of all accounts are
 // there, so that a provider that makes them wait for each other fails.
-func testConcurrent(t *testing.T, s Suite) {
+func testConcurrent(t *testing.T, s trial) {
 	const accounts = 6
 	var arrived atomic.Int32
 	all := make(chan struct{})

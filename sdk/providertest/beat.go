@@ -12,12 +12,12 @@ import (
 
 // testKeepAlive: a beat is one request and no attempt, and says how the session is, or
 // that nobody knows.
-func testKeepAlive(t *testing.T, s Suite) {
+func testKeepAlive(t *testing.T, s trial) {
 	if !s.described.Keepalive {
 		t.Skip("no sdk.Keepalive")
 	}
 	for _, life := range []sdk.Life{sdk.Alive, sdk.Competing, sdk.Gone} {
-		if status, body := s.words.Beat(life); status != 0 {
+		if status, body := s.usual.Beat(life); status != 0 {
 			t.Run(string(life), func(t *testing.T) { testLife(t, s, life, respond(status, "application/json", body)) })
 		}
 	}
@@ -25,14 +25,7 @@ func testKeepAlive(t *testing.T, s Suite) {
 	t.Run("IsNoAttempt", func(t *testing.T) { testBeatIsNoAttempt(t, s) })
 }
 
-// beat has the newest token without its refresh token, which is nobody's business here.
-func (s Suite) beat(b *broker) sdk.KeepaliveRequest {
-	req := sdk.KeepaliveRequest{Account: s.account("main", b), Token: s.request("", b).Token}
-	req.Token.RefreshToken = sdk.Secret{}
-	return req
-}
-
-func testLife(t *testing.T, s Suite, want sdk.Life, answer http.HandlerFunc) {
+func testLife(t *testing.T, s trial, want sdk.Life, answer http.HandlerFunc) {
 	if s.New != nil { // over the wire an unknown life is an error, as if nobody knew
 		life, err := s.New().(sdk.Keepalive).KeepAlive(call(t), s.beat(s.beside(t, answer)))
 		if err == nil && !slices.Contains([]sdk.Life{sdk.Alive, sdk.Competing, sdk.Gone}, life) {
@@ -50,12 +43,12 @@ func testLife(t *testing.T, s Suite, want sdk.Life, answer http.HandlerFunc) {
 
 // testNobodyKnows: what is no answer says nothing about the session. Gone would mint or
 // log in anew, which can throw others out; Alive would hide that the session dies.
-func testNobodyKnows(t *testing.T, s Suite) {
+func testNobodyKnows(t *testing.T, s trial) {
 	answers := map[string]http.HandlerFunc{
 		"Page500": respond(500, "text/html", "<html>"+bodyText+"</html>"), "Unavailable": respond(503, "application/json", `{}`),
 		"TooMany": respond(429, "application/json", `{}`), "LostAnswer": hangUp,
 	}
-	if !s.words.bareBeats {
+	if !s.usual.bareBeats {
 		answers["Page200"] = respond(200, "text/html", "<html>"+bodyText+"</html>")
 	}
 	for name, answer := range answers {
@@ -74,19 +67,10 @@ func testNobodyKnows(t *testing.T, s Suite) {
 	})
 }
 
-func (s Suite) wantUnknown(t *testing.T, req sdk.KeepaliveRequest) {
-	t.Helper()
-	life, err := s.fresh(t).KeepAlive(call(t), req)
-	if err == nil {
-		t.Fatalf("the session is called %q, and nobody knows", life)
-	}
-	s.wantNoSecret(t, err)
-}
-
 // testBeatIsNoAttempt: it leaves nothing in the spool, and what lies there does not
 // keep it from being made.
-func testBeatIsNoAttempt(t *testing.T, s Suite) {
-	status, body := s.words.Beat(sdk.Alive)
+func testBeatIsNoAttempt(t *testing.T, s trial) {
+	status, body := s.usual.Beat(sdk.Alive)
 	beats := s.beside(t, respond(status, "application/json", body))
 	p := s.fresh(t)
 	beat := func() {

@@ -27,31 +27,9 @@ var shapes = []sdk.LoginShape{
 // polled: nobody hands anything in, and we ask until the person is done.
 func polled(shape sdk.LoginShape) bool { return shape == sdk.LoginDevice || shape == sdk.LoginApproval }
 
-func (s Suite) beginning(shape sdk.LoginShape, b *broker) sdk.BeginLoginRequest {
-	req := sdk.BeginLoginRequest{Account: s.account("main", b), Shape: shape, State: loginState, CodeVerifier: verifier}
-	if shape == sdk.LoginCallback {
-		req.CallbackURL = callbackURL
-	}
-	return req
-}
-
-// begins answers what a provider asks to begin a login.
-func (s Suite) begins(shape sdk.LoginShape) http.HandlerFunc {
-	status, body := s.Broker.BeginLogin(shape)
-	return respond(status, "application/json", body)
-}
-
-// begin begins the login that the attempts of a guided suite end.
-func (s Suite) begin(t *testing.T) (Suite, error) {
-	t.Helper()
-	var err error
-	s.begun, err = s.fresh(t).BeginLogin(call(t), s.beginning(s.shape, s.beside(t, s.begins(s.shape))))
-	return s, err
-}
-
 // testBeginLogin: each declared shape can be begun as often as one likes, and no other
 // one. A login that has begun is nothing that could be lost.
-func testBeginLogin(t *testing.T, s Suite) {
+func testBeginLogin(t *testing.T, s trial) {
 	if !s.described.LoginGuide {
 		t.Skip("no sdk.LoginGuide")
 	}
@@ -69,7 +47,7 @@ func testBeginLogin(t *testing.T, s Suite) {
 	}
 }
 
-func testBegin(t *testing.T, s Suite) {
+func testBegin(t *testing.T, s trial) {
 	b := s.beside(t, s.begins(s.shape))
 	dir := t.TempDir()
 	p := s.start(t, dir)
@@ -95,50 +73,12 @@ func testBegin(t *testing.T, s Suite) {
 	}
 }
 
-// asks says whether a login of the shape begins with a request to the broker.
-func (s Suite) asks(t *testing.T) bool {
-	b := s.beside(t, s.begins(s.shape))
-	_, err := s.fresh(t).BeginLogin(call(t), s.beginning(s.shape, b))
-	return err == nil && len(b.posts()) > 0
-}
-
-// wantLogin: a person can follow it, and nothing of it tells a secret.
-func (s Suite) wantLogin(t *testing.T, login sdk.Login) {
-	t.Helper()
-	if login.Shape != s.shape {
-		t.Errorf("a login of the shape %q has begun, asked for was %q", login.Shape, s.shape)
-	}
-	for what, text := range map[string]string{"Address": login.Address, "Instructions": login.Instructions, "UserCode": login.UserCode} {
-		if plain, err := url.QueryUnescape(text); s.tells(text) || err == nil && s.tells(plain) {
-			t.Errorf("Login.%s tells a secret", what)
-		}
-	}
-	if u, err := url.Parse(login.Address); login.Address != "" && (err != nil || u.Host == "" || !safe(u)) {
-		t.Errorf("Login.Address is %q; a person is sent to https://, or http:// of the own machine, and nowhere else", login.Address)
-	}
-	switch {
-	case polled(s.shape) && login.PollEvery <= 0:
-		t.Error("Login.PollEvery is not set, so that nobody asks whether the person is done")
-	case !polled(s.shape) && s.shape != sdk.LoginCallback && login.PollEvery != 0:
-		t.Errorf("Login.PollEvery is %s, and nothing is polled: the person hands something in", login.PollEvery)
-	}
-	if s.shape == sdk.LoginDevice && (login.UserCode == "" || login.Address == "") {
-		t.Error("Login has no UserCode or no Address: the person can't type the one at the other (RFC 8628, section 3.3)")
-	}
-	if login.Address == "" && login.Instructions == "" {
-		t.Error("Login has neither Address nor Instructions: nobody knows what to do")
-	}
-	if !login.Expires.IsZero() && !login.Expires.After(time.Now()) {
-		t.Errorf("Login.Expires is %s, which is past", login.Expires)
-	}
-}
-
 func safe(u *url.URL) bool {
 	ip := net.ParseIP(u.Hostname())
 	return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || ip != nil && ip.IsLoopback())
 }
 
-func testBeginsNot(t *testing.T, s Suite) {
+func testBeginsNot(t *testing.T, s trial) {
 	b := s.beside(t, s.begins(s.shape))
 	if login, err := s.fresh(t).BeginLogin(call(t), s.beginning(s.shape, b)); err == nil {
 		t.Errorf("a login of the shape %q has begun, as %q, and Description.Logins does not list it", s.shape, login.Shape)
@@ -148,14 +88,14 @@ func testBeginsNot(t *testing.T, s Suite) {
 
 // testPending: while the person is not done each attempt ends with the kind pending,
 // and is no burden to the next one. What ends the login is told as such.
-func testPending(t *testing.T, s Suite) {
+func testPending(t *testing.T, s trial) {
 	if s.way != guided || !polled(s.shape) {
 		t.Skip("nothing is polled")
 	}
-	status, body := s.Broker.Pending()
+	status, body := s.words.Pending()
 	waits := []http.HandlerFunc{respond(status, "application/json", body)}
 	ends := map[string]string{}
-	if s.shape == sdk.LoginDevice && s.Broker.rfc8628 {
+	if s.shape == sdk.LoginDevice && s.words.rfc8628 {
 		waits = append(waits, respond(400, "application/json", `{"error":"slow_down"}`))
 		ends = map[string]string{"the person said no": `{"error":"access_denied"}`, "the code is too old": `{"error":"expired_token"}`}
 	}
@@ -194,7 +134,7 @@ func testPending(t *testing.T, s Suite) {
 
 // testForgedPost: anybody may post to an address. What is no post of the broker's is
 // not asked about, and ends no login: the true one may be on its way.
-func testForgedPost(t *testing.T, s Suite) {
+func testForgedPost(t *testing.T, s trial) {
 	if s.shape != sdk.LoginCallback {
 		t.Skip("nothing is posted")
 	}

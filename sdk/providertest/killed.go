@@ -13,7 +13,7 @@ import (
 // testKilled: the answer outlives a process that is killed before anybody has stored
 // it, and the next process gives it from the spool alone: nothing of it was kept in
 // memory.
-func testKilled(t *testing.T, s Suite) {
+func testKilled(t *testing.T, s trial) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	p, remote := s.host(t, dir)

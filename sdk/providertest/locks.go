@@ -17,7 +17,7 @@ import (
 // testLentLock: a lock that was lent for an attempt stands until the attempt
 // has ended, also if whoever lent it dies in mid-request, and no longer than
 // until it is settled.
-func testLentLock(t *testing.T, s Suite) {
+func testLentLock(t *testing.T, s trial) {
 	b, arrived, release := s.holdBack(t)
 	p, remote := s.host(t, t.TempDir())
 	ctx := call(t)
@@ -60,7 +60,7 @@ const handOver = 2 * time.Second
 
 // testLockIsHandedOver: the lock of an attempt whose supervisor has died goes to
 // the next one, and is never free in between.
-func testLockIsHandedOver(t *testing.T, s Suite) {
+func testLockIsHandedOver(t *testing.T, s trial) {
 	o := s.orphan(t)
 	inherited, over := make(chan *os.File, 1), make(chan struct{})
 	go func() {
@@ -92,7 +92,7 @@ func testLockIsHandedOver(t *testing.T, s Suite) {
 
 // testLockIsFreed: if there is no next supervisor, the lock is free after the
 // time that was named.
-func testLockIsFreed(t *testing.T, s Suite) {
+func testLockIsFreed(t *testing.T, s trial) {
 	o := s.orphan(t)
 	o.answer()
 	if o.Ended(handOver/2) == nil || isFree(t, o.lock) {
@@ -113,28 +113,6 @@ type orphan struct {
 	ctx       context.Context
 	dir, lock string
 	answer    func() // the request
-}
-
-func (s Suite) orphan(t *testing.T) orphan {
-	t.Helper()
-	b, arrived, release := s.holdBack(t)
-	o := orphan{ctx: call(t), dir: t.TempDir(), lock: filepath.Join(t.TempDir(), "lock"), answer: release}
-	p, remote := s.host(t, o.dir)
-	o.Process = p
-	ours := flock(t, o.lock)
-	switch err := p.Locks.LendLock("one", int(ours.Fd())); {
-	case errors.Is(err, lockloan.ErrNotTaken):
-		t.Skip("this provider takes no locks, which is allowed: see package lockloan")
-	case err != nil:
-		t.Fatal(err)
-	}
-	inMidRequest(t, arrived, func() error {
-		_, err := s.next(o.ctx, remote, s.request("one", b))
-		return err
-	})
-	_, _ = ours.Close(), p.Locks.Close() // as the supervisor's death does
-	p.LetGo()
-	return o
 }
 
 // flock locks a file.

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
@@ -13,8 +12,8 @@ import (
 // verifier is the example of RFC 7636, appendix B.
 const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 
-func testLogin(t *testing.T, s Suite) {
-	s.Broker = s.words
+func testLogin(t *testing.T, s trial) {
+	s.words = s.usual
 	if !s.described.Authorizer {
 		b := s.newBroker(t, hangUp)
 		_, err := s.fresh(t).Exchange(call(t), s.exchange("one", b))
@@ -27,16 +26,7 @@ func testLogin(t *testing.T, s Suite) {
 	t.Run("Exchange", func(t *testing.T) { testExchange(t, s) })
 }
 
-func (s Suite) exchange(attempt string, b *broker) sdk.ExchangeRequest {
-	return sdk.ExchangeRequest{
-		Attempt:      sdk.Attempt{ID: attempt, Deadline: time.Now().Add(10 * time.Second)},
-		Account:      s.account("main", b),
-		Code:         sdk.NewSecret("canary-code"),
-		CodeVerifier: sdk.NewSecret(verifier),
-	}
-}
-
-func testAuthCodeURL(t *testing.T, s Suite) {
+func testAuthCodeURL(t *testing.T, s trial) {
 	b := s.newBroker(t, hangUp)
 	raw, err := s.fresh(t).AuthCodeURL(call(t), sdk.AuthRequest{
 		Account: s.account("main", b), State: "state-1", CodeVerifier: verifier,
@@ -63,7 +53,7 @@ func testAuthCodeURL(t *testing.T, s Suite) {
 
 // testExchange: at some brokers a login kills the old grant, so that losing
 // its answer is worst of all.
-func testExchange(t *testing.T, s Suite) {
+func testExchange(t *testing.T, s trial) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	dir := t.TempDir()
 	p := s.start(t, dir)

@@ -8,7 +8,7 @@ import (
 
 // testMintNeedsNoToken: the first token of an account comes from a mint, too, and so
 // does the next one when the last is dead and forgotten.
-func testMintNeedsNoToken(t *testing.T, s Suite) {
+func testMintNeedsNoToken(t *testing.T, s trial) {
 	if s.way != mints {
 		t.Skip("no sdk.Minter")
 	}

@@ -14,7 +14,7 @@ import (
 // testOddSuccesses: a success whose token is hard to get at is read, or else it is
 // ambiguous, so that its answer is kept. Any other error would call the old token
 // good, which is spent.
-func testOddSuccesses(t *testing.T, s Suite) {
+func testOddSuccesses(t *testing.T, s trial) {
 	status, body := s.success(s.access(newAccess), newRefresh)
 	emptyStatus, empty := s.success("", newRefresh)
 	tests := []struct {

@@ -3,9 +3,14 @@ package providertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
+	"os/exec"
+	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,15 +24,58 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
-// process is a provider behind the wire contract, as its process would be.
-type process struct {
-	*sdk.Remote
-	die func()
+// subject is the provider that is tested: as it is configured, and as it is started.
+type subject struct {
+	Suite
+	test      string   // that calls Run
+	standing  *process // of Program, for the rules that need no fresh one; nil: each gets its own
+	described sdk.Description
+}
+
+// known asks the provider who it is. What can't describe itself is found by
+// testDescribe, and taken for one with refresh tokens.
+func (s subject) known(t *testing.T) sdk.Description {
+	t.Helper()
+	d, err := s.fresh(t).Describe(call(t))
+	if err != nil {
+		return sdk.Description{}
+	}
+	return d
+}
+
+func (s subject) account(name string, b *broker) sdk.Account {
+	a := s.Account
+	a.Name = name
+	a.Settings = maps.Clone(a.Settings)
+	if a.Settings == nil {
+		a.Settings = map[string]string{}
+	}
+	s.PointTo(&a, b.url())
+	return a
+}
+
+// keysOf are the secrets of an account that the provider turns into requests, which no
+// error may tell. One of several lines, such as a key in PEM, goes by its lines, too.
+func (s subject) keysOf(d sdk.Description) []string {
+	var keys []string
+	for _, setting := range d.Settings {
+		value := s.Account.Settings[setting.Name]
+		if !setting.Secret || value == "" {
+			continue
+		}
+		keys = append(keys, value)
+		for line := range strings.Lines(value) {
+			if line = strings.TrimSpace(line); len(line) > 20 && !strings.HasPrefix(line, "-----") {
+				keys = append(keys, line)
+			}
+		}
+	}
+	return keys
 }
 
 // fresh runs a provider whose spool is empty. One that is a program alone is the same
 // process each time, because some languages take a second to start one.
-func (s Suite) fresh(t *testing.T) *process {
+func (s subject) fresh(t *testing.T) *process {
 	t.Helper()
 	if s.standing == nil {
 		return s.start(t, t.TempDir())
@@ -49,7 +97,7 @@ func (s Suite) fresh(t *testing.T) *process {
 }
 
 // start runs a provider on a spool directory.
-func (s Suite) start(t *testing.T, dir string) *process {
+func (s subject) start(t *testing.T, dir string) *process {
 	t.Helper()
 	if s.New == nil {
 		return s.program(t, dir)
@@ -85,7 +133,7 @@ func (s Suite) start(t *testing.T, dir string) *process {
 }
 
 // program is start for a provider that is a program alone. It dies by a kill.
-func (s Suite) program(t *testing.T, dir string) *process {
+func (s subject) program(t *testing.T, dir string) *process {
 	t.Helper()
 	p, remote := s.host(t, dir)
 	return &process{Remote: remote, die: func() {
@@ -94,6 +142,51 @@ func (s Suite) program(t *testing.T, dir string) *process {
 			t.Fatal(err)
 		}
 	}}
+}
+
+// host starts the provider as a process of its own.
+func (s subject) host(t *testing.T, dir string) (*hosted.Process, *sdk.Remote) {
+	t.Helper()
+	var cmd *exec.Cmd
+	env := append(os.Environ(), sdk.EnvSpoolDir+"="+dir, sdk.EnvSpoolSlots+"=2", fmt.Sprintf("%s=%d", sdk.EnvHandOver, handOver/time.Second))
+	if len(s.Program) > 0 {
+		cmd = exec.Command(s.Program[0], s.Program[1:]...)
+	} else {
+		var pattern []string
+		for _, part := range strings.Split(s.test, "/") {
+			pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
+		}
+		cmd = exec.Command("/proc/self/exe", "-test.run="+strings.Join(pattern, "/"))
+		env = append(env, serveVariable+"="+s.test)
+	}
+	cmd.Env = env
+	log := &hosted.Log{}
+	p, err := hosted.Start(cmd, sdk.PluginName, log)
+	if err != nil {
+		t.Fatalf("%v\n%s\nIf the test's own program can't be a provider, set Program.", err, log)
+	}
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() && log.String() != "" {
+			t.Logf("the process wrote:\n%s", log)
+		}
+	})
+	return p, sdk.NewRemote(p.Conn)
+}
+
+// serveIfAsked makes this process the provider if the suite has started it for
+// that.
+func serveIfAsked(t *testing.T, provider func() sdk.Provider) {
+	if os.Getenv(serveVariable) == t.Name() {
+		sdk.Serve(provider())
+		os.Exit(0)
+	}
+}
+
+// process is a provider behind the wire contract, as its process would be.
+type process struct {
+	*sdk.Remote
+	die func()
 }
 
 // image copies a spool directory: what a killed process would leave there,

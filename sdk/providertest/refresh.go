@@ -1,13 +1,10 @@
 package providertest
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +19,7 @@ func call(t *testing.T) context.Context {
 	return ctx
 }
 
-func testDescribe(t *testing.T, s Suite) {
+func testDescribe(t *testing.T, s trial) {
 	if s.New != nil {
 		cancelled, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -79,7 +76,7 @@ func testDescribe(t *testing.T, s Suite) {
 }
 
 // testNext: one request, with what is to be spent, and what the broker answers.
-func testNext(t *testing.T, s Suite) {
+func testNext(t *testing.T, s trial) {
 	if s.way == logsIn {
 		t.Skip("its tokens come from a login alone: see Login")
 	}
@@ -107,27 +104,7 @@ func testNext(t *testing.T, s Suite) {
 	}
 }
 
-func (s Suite) wantToken(t *testing.T, got sdk.Token, access, refresh string) {
-	t.Helper()
-	if got.AccessToken.Reveal() != access || got.RefreshToken.Reveal() != s.given(refresh) {
-		t.Error("the token is not the one that the broker sent")
-	}
-	want, within := Lifetime, time.Duration(0)
-	if s.Broker.JWT {
-		want = s.born.Add(Lifetime).Sub(got.IssuedAt)
-	}
-	if s.Broker.JWT || s.Broker.Moments { // which have whole seconds
-		within = 5 * time.Second
-	}
-	if (got.Lifetime - want).Abs() > within {
-		t.Errorf("Lifetime %s, want %s", got.Lifetime, want)
-	}
-	if got.IssuedAt.IsZero() {
-		t.Error("IssuedAt is not set")
-	}
-}
-
-func testNoRefreshToken(t *testing.T, s Suite) {
+func testNoRefreshToken(t *testing.T, s trial) {
 	if s.way != refreshes {
 		t.Skip("no answer carries one")
 	}
@@ -143,9 +120,9 @@ func testNoRefreshToken(t *testing.T, s Suite) {
 
 // testFailures: whatever the server does, it sees one request, the error is of
 // a kind that loses no login, and its text tells no secret.
-func testFailures(t *testing.T, s Suite) {
-	status, body := s.Broker.InvalidGrant()
-	clientStatus, client := s.Broker.InvalidClient()
+func testFailures(t *testing.T, s trial) {
+	status, body := s.words.InvalidGrant()
+	clientStatus, client := s.words.InvalidClient()
 	html := "<html><body>invalid_grant " + bodyText + "</body></html>"
 	dead, refused := []sdk.Kind{sdk.KindInvalidGrant}, []sdk.Kind{sdk.KindInvalidClient}
 	if s.way == mints { // whose key is both
@@ -203,30 +180,7 @@ func testFailures(t *testing.T, s Suite) {
 	elsewhere.wantPosts(t, 0)
 }
 
-// echo is an error that says what it was told.
-func (s Suite) echo(spent string) string {
-	key := clientSecret
-	if len(s.keys) > 0 {
-		key = s.keys[0]
-	}
-	b, _ := json.Marshal(map[string]string{"error": cmp.Or(spent, key), "error_description": clientSecret})
-	return string(b)
-}
-
-func (s Suite) wantNoSecret(t *testing.T, err error) {
-	t.Helper()
-	if s.tells(err.Error()) {
-		t.Errorf("the error's text tells a token, a secret or the answer's body: %v", err)
-	}
-}
-
-// tells says whether a text holds a secret of the suite's or a key of the account's.
-func (s Suite) tells(text string) bool {
-	return strings.Contains(text, "canary") || strings.Contains(text, verifier) ||
-		slices.ContainsFunc(s.keys, func(key string) bool { return strings.Contains(text, key) })
-}
-
-func testNothingListens(t *testing.T, s Suite) {
+func testNothingListens(t *testing.T, s trial) {
 	req := s.request("one", s.newBroker(t, hangUp))
 	s.PointTo(&req.Account, "http://"+deafAddress(t)+"/token")
 	_, err := s.next(call(t), s.fresh(t).Remote, req)

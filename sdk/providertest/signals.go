@@ -1,18 +1,10 @@
 package providertest
 
 import (
-	"fmt"
-	"net/http"
-	"os"
-	"os/exec"
-	"regexp"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
@@ -24,45 +16,6 @@ var meaningless = []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGA
 // serveVariable names the test whose provider a process should serve.
 const serveVariable = "TOKENKEEPER_PROVIDERTEST"
 
-// serveIfAsked makes this process the provider if the suite has started it for
-// that.
-func (s Suite) serveIfAsked(t *testing.T) {
-	if os.Getenv(serveVariable) == t.Name() {
-		sdk.Serve(s.New())
-		os.Exit(0)
-	}
-}
-
-// host starts the provider as a process of its own.
-func (s Suite) host(t *testing.T, dir string) (*hosted.Process, *sdk.Remote) {
-	t.Helper()
-	var cmd *exec.Cmd
-	env := append(os.Environ(), sdk.EnvSpoolDir+"="+dir, sdk.EnvSpoolSlots+"=2", fmt.Sprintf("%s=%d", sdk.EnvHandOver, handOver/time.Second))
-	if len(s.Program) > 0 {
-		cmd = exec.Command(s.Program[0], s.Program[1:]...)
-	} else {
-		var pattern []string
-		for _, part := range strings.Split(s.test, "/") {
-			pattern = append(pattern, "^"+regexp.QuoteMeta(part)+"$")
-		}
-		cmd = exec.Command("/proc/self/exe", "-test.run="+strings.Join(pattern, "/"))
-		env = append(env, serveVariable+"="+s.test)
-	}
-	cmd.Env = env
-	log := &hosted.Log{}
-	p, err := hosted.Start(cmd, sdk.PluginName, log)
-	if err != nil {
-		t.Fatalf("%v\n%s\nIf the test's own program can't be a provider, set Program.", err, log)
-	}
-	t.Cleanup(func() {
-		p.Kill()
-		if t.Failed() && log.String() != "" {
-			t.Logf("the process wrote:\n%s", log)
-		}
-	})
-	return p, sdk.NewRemote(p.Conn)
-}
-
 func signals(t *testing.T, p *hosted.Process) {
 	t.Helper()
 	for _, sig := range meaningless {
@@ -70,21 +23,6 @@ func signals(t *testing.T, p *hosted.Process) {
 			t.Errorf("send %v: %v", sig, err)
 		}
 	}
-}
-
-// holdBack answers a request when release is called, and closes arrived when the
-// first one comes.
-func (s Suite) holdBack(t *testing.T) (b *broker, arrived <-chan struct{}, release func()) {
-	came, open := make(chan struct{}), make(chan struct{})
-	arrive := sync.OnceFunc(func() { close(came) })
-	b = s.newBroker(t, func(w http.ResponseWriter, r *http.Request) {
-		arrive()
-		<-open
-		s.grant(s.access(newAccess), newRefresh)(w, r)
-	})
-	release = sync.OnceFunc(func() { close(open) })
-	t.Cleanup(release) // before the server is closed, which waits for its requests
-	return b, came, release
 }
 
 // inMidRequest makes a call and returns when its request is open. The outcome
@@ -103,7 +41,7 @@ func inMidRequest(t *testing.T, arrived <-chan struct{}, call func() error) (don
 
 // testSignals: what is sent to a whole service means nothing to a provider, not
 // in mid-request and not afterwards.
-func testSignals(t *testing.T, s Suite) {
+func testSignals(t *testing.T, s trial) {
 	b, arrived, release := s.holdBack(t)
 	p, remote := s.host(t, t.TempDir())
 	ctx := call(t)
@@ -133,7 +71,7 @@ func testSignals(t *testing.T, s Suite) {
 }
 
 // testLifeline: an idle process ends with its lifeline.
-func testLifeline(t *testing.T, s Suite) {
+func testLifeline(t *testing.T, s trial) {
 	p, remote := s.host(t, t.TempDir())
 	if err := remote.Ping(call(t)); err != nil {
 		t.Fatal(err)
@@ -147,7 +85,7 @@ func testLifeline(t *testing.T, s Suite) {
 // testLifelineInMidRequest: a process whose supervisor dies in mid-request, and
 // to which the service manager then sends its signals, finishes, spools the
 // answer and exits.
-func testLifelineInMidRequest(t *testing.T, s Suite) {
+func testLifelineInMidRequest(t *testing.T, s trial) {
 	b, arrived, release := s.holdBack(t)
 	dir := t.TempDir()
 	p, remote := s.host(t, dir)

@@ -19,9 +19,6 @@
 package providertest
 
 import (
-	"cmp"
-	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -57,16 +54,6 @@ type Suite struct {
 	// secret in it: a code, a verifier, a token. Nil: for an address that is pasted the
 	// redirect address with secret as its code and a state, otherwise secret itself.
 	HandIn func(shape sdk.LoginShape, secret string) string
-
-	test      string   // that calls Run
-	standing  *process // of Program, for the rules that need no fresh one; nil: each gets its own
-	described sdk.Description
-	born      time.Time // of the suite's JWTs
-	words     Broker    // Broker, whole
-	noRefresh bool      // the provider knows no refresh tokens
-	keys      []string  // secrets of the account
-	turn                // what one attempt is
-	begun     sdk.Login // that the attempts of a guided turn end
 }
 
 // Lifetime of every access token that the suite's server hands out.
@@ -88,31 +75,25 @@ func Run(t *testing.T, s Suite) {
 	if s.New == nil && len(s.Program) == 0 {
 		t.Fatal("providertest: set New or Program")
 	}
-	s.serveIfAsked(t)
-	s = s.complete(t)
-	if s.New == nil {
-		s.standing = s.start(t, t.TempDir())
-	}
-	d := s.known(t)
-	s.described = d
-	s.noRefresh, s.keys = d.NoRefresh, s.keysOf(d)
-	turns := turnsOf(d)
-	s = s.on(turns[0])
-	t.Run("Describe", func(t *testing.T) { testDescribe(t, s) })
-	t.Run("Lifeline", func(t *testing.T) { testLifeline(t, s) })
-	s.hold(t, attemptRules, processRules)
-	t.Run("BeginLogin", func(t *testing.T) { testBeginLogin(t, s) })
-	t.Run("KeepAlive", func(t *testing.T) { testKeepAlive(t, s) })
+	serveIfAsked(t, s.New)
+	all := newTrial(t, s)
+	turns := turnsOf(all.described)
+	first := all.on(turns[0])
+	t.Run("Describe", func(t *testing.T) { testDescribe(t, first) })
+	t.Run("Lifeline", func(t *testing.T) { testLifeline(t, first) })
+	first.hold(t, attemptRules, processRules)
+	t.Run("BeginLogin", func(t *testing.T) { testBeginLogin(t, first) })
+	t.Run("KeepAlive", func(t *testing.T) { testKeepAlive(t, first) })
 	for _, other := range turns[1:] {
-		s := s.on(other)
-		t.Run("Also"+s.name(), func(t *testing.T) { s.hold(t, attemptRules) })
+		also := all.on(other)
+		t.Run("Also"+also.name(), func(t *testing.T) { also.hold(t, attemptRules) })
 	}
 }
 
 // rule is one subtest. The rule without a name is called as one attempt is.
 type rule struct {
 	name  string
-	check func(*testing.T, Suite)
+	check func(*testing.T, trial)
 }
 
 // attemptRules are held for each way in which the provider gets tokens.
@@ -147,26 +128,8 @@ var processRules = []rule{
 	{"LockIsFreedIfNobodyComes", testLockIsFreed},
 }
 
-// hold holds rules in the suite's way.
-func (s Suite) hold(t *testing.T, groups ...[]rule) {
-	if s.way == none {
-		return // it sends nothing
-	}
-	if s.way == guided {
-		var err error
-		if s, err = s.begin(t); err != nil {
-			t.Run(s.name(), func(t *testing.T) { t.Fatalf("BeginLogin: %v", err) })
-			return
-		}
-	}
-	for _, rule := range slices.Concat(groups...) {
-		t.Run(cmp.Or(rule.name, s.name()), func(t *testing.T) { rule.check(t, s) })
-	}
-}
-
-func (s Suite) complete(t *testing.T) Suite {
-	s.test = t.Name()
-	s.born = time.Now().Truncate(time.Second)
+// complete fills in what is left out.
+func (s Suite) complete() Suite {
 	if s.Account.ClientID == "" {
 		s.Account.ClientID = "app"
 	}
@@ -176,33 +139,5 @@ func (s Suite) complete(t *testing.T) Suite {
 	if s.PointTo == nil {
 		s.PointTo = func(a *sdk.Account, tokenURL string) { a.Settings["token_url"] = tokenURL }
 	}
-	s.words = s.Broker.complete()
 	return s
-}
-
-func (s Suite) account(name string, b *broker) sdk.Account {
-	a := s.Account
-	a.Name = name
-	a.Settings = maps.Clone(a.Settings)
-	if a.Settings == nil {
-		a.Settings = map[string]string{}
-	}
-	s.PointTo(&a, b.url())
-	return a
-}
-
-// request is what one attempt of account "main" is made with.
-func (s Suite) request(attempt string, b *broker) sdk.RefreshRequest {
-	req := sdk.RefreshRequest{
-		Attempt: sdk.Attempt{ID: attempt, Version: 3, Deadline: time.Now().Add(10 * time.Second)},
-		Account: s.account("main", b),
-		Token: sdk.Token{
-			AccessToken: sdk.NewSecret(oldAccess), RefreshToken: sdk.NewSecret(s.given(oldRefresh)),
-			IssuedAt: time.Now().Add(-Lifetime / 2), Lifetime: Lifetime, Private: maps.Clone(s.Private),
-		},
-	}
-	if s.way == refreshes || s.way == renews {
-		req.Attempt.Fingerprint = sdk.NewSecret(s.spent(req)).Fingerprint()
-	}
-	return req
 }

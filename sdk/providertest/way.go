@@ -3,9 +3,10 @@ package providertest
 import (
 	"cmp"
 	"context"
+	"maps"
 	"net/url"
-	"strings"
 	"testing"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
@@ -69,37 +70,38 @@ func turnsOf(d sdk.Description) []turn {
 	return all
 }
 
-// known asks the provider who it is. What can't describe itself is found by
-// testDescribe, and taken for one with refresh tokens.
-func (s Suite) known(t *testing.T) sdk.Description {
-	t.Helper()
-	d, err := s.fresh(t).Describe(call(t))
-	if err != nil {
-		return sdk.Description{}
-	}
-	return d
+// attempts are made in one way, with a provider that is asked as the supervisor would.
+type attempts struct {
+	subject
+	wording
+	turn
+	begun sdk.Login // that the attempts of a guided turn end
 }
 
-// on is the suite for one way.
-func (s Suite) on(w turn) Suite {
-	s.turn, s.Broker = w, s.words
-	switch {
-	case w.way == mints && s.MintBroker != nil:
-		s.Broker = s.MintBroker.complete()
-	case w.way == guided && s.LoginBroker != nil:
-		s.Broker = s.LoginBroker.complete()
+// request is what one attempt of account "main" is made with.
+func (s attempts) request(attempt string, b *broker) sdk.RefreshRequest {
+	req := sdk.RefreshRequest{
+		Attempt: sdk.Attempt{ID: attempt, Version: 3, Deadline: time.Now().Add(10 * time.Second)},
+		Account: s.account("main", b),
+		Token: sdk.Token{
+			AccessToken: sdk.NewSecret(oldAccess), RefreshToken: sdk.NewSecret(s.given(oldRefresh)),
+			IssuedAt: time.Now().Add(-Lifetime / 2), Lifetime: Lifetime, Private: maps.Clone(s.Private),
+		},
 	}
-	return s
+	if s.way == refreshes || s.way == renews {
+		req.Attempt.Fingerprint = sdk.NewSecret(s.spent(req)).Fingerprint()
+	}
+	return req
 }
 
 // next makes one attempt.
-func (s Suite) next(ctx context.Context, p *sdk.Remote, req sdk.RefreshRequest) (sdk.Token, error) {
+func (s attempts) next(ctx context.Context, p *sdk.Remote, req sdk.RefreshRequest) (sdk.Token, error) {
 	a, err := s.answer(ctx, p, req)
 	return a.Token, err
 }
 
 // answer is next that also tells how the answer was come by.
-func (s Suite) answer(ctx context.Context, p *sdk.Remote, req sdk.RefreshRequest) (sdk.Answer, error) {
+func (s attempts) answer(ctx context.Context, p *sdk.Remote, req sdk.RefreshRequest) (sdk.Answer, error) {
 	switch s.way {
 	case renews:
 		return p.RenewAnswer(ctx, sdk.RenewRequest(req))
@@ -117,10 +119,28 @@ func (s Suite) answer(ctx context.Context, p *sdk.Remote, req sdk.RefreshRequest
 	return p.RefreshAnswer(ctx, req)
 }
 
+// underWay begins a refresh, and returns when its request has arrived at the broker. Its
+// error comes when it has ended.
+func (s attempts) underWay(t *testing.T, p *process, b *broker, arrived <-chan struct{}) <-chan error {
+	t.Helper()
+	done := make(chan error, 1)
+	ctx := call(t)
+	go func() {
+		_, err := s.next(ctx, p.Remote, s.request("one", b))
+		done <- err
+	}()
+	select {
+	case <-arrived:
+	case err := <-done:
+		t.Fatalf("no request came: %v", err)
+	}
+	return done
+}
+
 // spent is what the request of an attempt must carry; "": nobody can tell, as of a
 // key, which never leaves the provider. A code, or what else a person hands in, goes by
 // the name of the token in whose place it stands.
-func (s Suite) spent(req sdk.RefreshRequest) string {
+func (s attempts) spent(req sdk.RefreshRequest) string {
 	switch {
 	case s.way == refreshes:
 		return req.Token.RefreshToken.Reveal()
@@ -138,12 +158,12 @@ func (s Suite) spent(req sdk.RefreshRequest) string {
 }
 
 // carriesToken: the request carries what differs from account to account.
-func (s Suite) carriesToken() bool {
+func (s attempts) carriesToken() bool {
 	return s.way != mints && !(s.way == guided && polled(s.shape))
 }
 
 // handedIn is what comes of the person for [sdk.EndLoginRequest.Given].
-func (s Suite) handedIn(req sdk.RefreshRequest) string {
+func (s attempts) handedIn(req sdk.RefreshRequest) string {
 	secret := s.spent(req)
 	switch {
 	case polled(s.shape):
@@ -156,34 +176,26 @@ func (s Suite) handedIn(req sdk.RefreshRequest) string {
 	return secret
 }
 
-// success is the broker's answer to a request that is granted. Where the provider
-// knows no refresh tokens, there is none in it.
-func (s Suite) success(access, refresh string) (status int, body string) {
-	return s.Broker.Success(access, s.given(refresh))
+func (s attempts) exchange(attempt string, b *broker) sdk.ExchangeRequest {
+	return sdk.ExchangeRequest{
+		Attempt:      sdk.Attempt{ID: attempt, Deadline: time.Now().Add(10 * time.Second)},
+		Account:      s.account("main", b),
+		Code:         sdk.NewSecret("canary-code"),
+		CodeVerifier: sdk.NewSecret(verifier),
+	}
 }
 
-func (s Suite) given(refresh string) string {
-	if s.noRefresh {
-		return ""
+func (s attempts) beginning(shape sdk.LoginShape, b *broker) sdk.BeginLoginRequest {
+	req := sdk.BeginLoginRequest{Account: s.account("main", b), Shape: shape, State: loginState, CodeVerifier: verifier}
+	if shape == sdk.LoginCallback {
+		req.CallbackURL = callbackURL
 	}
-	return refresh
+	return req
 }
 
-// keysOf are the secrets of an account that the provider turns into requests, which no
-// error may tell. One of several lines, such as a key in PEM, goes by its lines, too.
-func (s Suite) keysOf(d sdk.Description) []string {
-	var keys []string
-	for _, setting := range d.Settings {
-		value := s.Account.Settings[setting.Name]
-		if !setting.Secret || value == "" {
-			continue
-		}
-		keys = append(keys, value)
-		for line := range strings.Lines(value) {
-			if line = strings.TrimSpace(line); len(line) > 20 && !strings.HasPrefix(line, "-----") {
-				keys = append(keys, line)
-			}
-		}
-	}
-	return keys
+// beat has the newest token without its refresh token, which is nobody's business here.
+func (s attempts) beat(b *broker) sdk.KeepaliveRequest {
+	req := sdk.KeepaliveRequest{Account: s.account("main", b), Token: s.request("", b).Token}
+	req.Token.RefreshToken = sdk.Secret{}
+	return req
 }

@@ -10,7 +10,7 @@ import (
 
 // testWording: each request is worded as the broker wants it, and an assertion is
 // made for one request. The suite's server looks at every one.
-func testWording(t *testing.T, s Suite) {
+func testWording(t *testing.T, s trial) {
 	b := s.newBroker(t, s.grant(s.access(newAccess), newRefresh))
 	p := s.fresh(t)
 	for _, attempt := range []string{"one", "two"} {
@@ -22,22 +22,22 @@ func testWording(t *testing.T, s Suite) {
 		}
 	}
 	b.wantPosts(t, 2)
-	if !s.described.Authorizer || len(s.Broker.Resource) == 0 {
+	if !s.described.Authorizer || len(s.words.Resource) == 0 {
 		return
 	}
 	raw, err := p.AuthCodeURL(call(t), sdk.AuthRequest{Account: s.account("main", b), State: "state-1", CodeVerifier: verifier})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if u, err := url.Parse(raw); err != nil || !slices.Equal(u.Query()["resource"], s.Broker.Resource) {
+	if u, err := url.Parse(raw); err != nil || !slices.Equal(u.Query()["resource"], s.words.Resource) {
 		t.Errorf("the login does not name the resource (RFC 8707): %v", err)
 	}
 }
 
 // testErrorInsideSuccess: an error is looked for before the token, so that no
 // access token beside it is believed; but a new refresh token beside it is kept.
-func testErrorInsideSuccess(t *testing.T, s Suite) {
-	if s.Broker.Failure == nil {
+func testErrorInsideSuccess(t *testing.T, s trial) {
+	if s.words.Failure == nil {
 		t.Skip("the broker puts no errors into a success (Broker.Failure is nil)")
 	}
 	for _, tt := range []struct{ name, access, refresh string }{
@@ -51,7 +51,7 @@ func testErrorInsideSuccess(t *testing.T, s Suite) {
 			continue // there are none
 		}
 		t.Run(tt.name, func(t *testing.T) {
-			status, body := s.Broker.Failure(tt.access, tt.refresh)
+			status, body := s.words.Failure(tt.access, tt.refresh)
 			b := s.newBroker(t, respond(status, "application/json", body))
 			token, err := s.next(call(t), s.fresh(t).Remote, s.request("one", b))
 			kind := sdk.KindOf(err)

@@ -232,14 +232,3 @@ func verifies(key crypto.PublicKey, text, signature []byte) bool {
 	}
 	return false
 }
-
-// access is an access token of the suite's, which a broker may want to be a JWT.
-func (s Suite) access(name string) string {
-	if !s.Broker.JWT {
-		return name
-	}
-	enc := base64.RawURLEncoding
-	claims := fmt.Sprintf(`{"exp":%d}`, s.born.Add(Lifetime).Unix())
-	// The name stands where a signature does, for the suite to find it in errors.
-	return enc.EncodeToString([]byte(`{"alg":"none"}`)) + "." + enc.EncodeToString([]byte(claims)) + "." + strings.ReplaceAll(name, " ", "-")
-}
