@@ -76,7 +76,7 @@ func TestFilesThatAreAllAlike(t *testing.T) {
 
 // Making a large file compact is no disk that hangs.
 func TestCompactionIsNoHang(t *testing.T) {
-	m := &Mirror{file: &journal.File{Room: 40 << 20}}
+	m := &Mirror{upkeep: upkeep{file: &journal.File{Room: 40 << 20}}}
 	if m.worksFor() < 5*time.Second {
 		t.Error(fmt.Sprint(m.worksFor()))
 	}

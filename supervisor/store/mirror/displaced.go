@@ -44,7 +44,7 @@ const (
 
 // found returns what the path of the open file leads to, or an error of type
 // journal.Displaced.
-func (m *Mirror) found() (fs.FileInfo, error) {
+func (m *upkeep) found() (fs.FileInfo, error) {
 	if err := m.at.stands(); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (m *Mirror) found() (fs.FileInfo, error) {
 
 // displaced says what somebody else has done to the file that is open: an error
 // of type journal.Displaced; nil: nothing. Any other error is the disk's.
-func (m *Mirror) displaced() error {
+func (m *upkeep) displaced() error {
 	info, err := m.found()
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func (m *Mirror) displaced() error {
 }
 
 // rebuild writes everything into a fresh file, after what somebody else did.
-func (m *Mirror) rebuild(c map[string][]byte, did journal.Displaced) error {
+func (m *upkeep) rebuild(c map[string][]byte, did journal.Displaced) error {
 	path := m.at.file()
 	if did == dirRemoved || did == dirReplaced {
 		path = m.at.dir
@@ -94,7 +94,7 @@ func (m *Mirror) rebuild(c map[string][]byte, did journal.Displaced) error {
 // settleIn looks around where everything was just written to. A file system on
 // which the fresh file is another one at once does not tell files apart: there
 // only their content counts, so that nothing is written anew for ever.
-func (m *Mirror) settleIn() {
+func (m *upkeep) settleIn() {
 	if len(m.at.backupPaths()) == 0 {
 		m.backedUp = time.Time{} // the next one is due
 	}

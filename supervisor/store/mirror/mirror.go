@@ -57,13 +57,19 @@ type State interface {
 // Mirror is a state that outlives its file: it is in memory, and can be written into a
 // fresh file at any time.
 type Mirror struct {
+	// mu admits one writer, backup or close at a time.
+	mu sync.Mutex
+	upkeep
+}
+
+// upkeep keeps the state in one file after the other. Its methods are called with the
+// mirror's mu held, from the moment on at which others may have that.
+type upkeep struct {
 	options Options
 	// places are the state directory and, if there is one, the fallback.
 	places []*place
 	state  State
 
-	// mu admits one writer, backup or close at a time.
-	mu     sync.Mutex
 	last   journal.Position // of what is durable
 	format string
 	// tried is the highest sequence that any file may hold.
@@ -95,7 +101,7 @@ type Mirror struct {
 // on it keeps a second supervisor out: ErrInUse. What is written there and what is not
 // is to be said next: [Mirror.Adopt], or [Mirror.Restore].
 func New(dir string, o Options) (*Mirror, error) {
-	m := &Mirror{options: o, format: journal.Version, wrong: wrongFailed, Smallest: 2 * historyRoom}
+	m := &Mirror{upkeep: upkeep{options: o, format: journal.Version, wrong: wrongFailed, Smallest: 2 * historyRoom}}
 	m.places = []*place{{dir: dir, syncDir: syncDir}}
 	if o.Fallback != "" {
 		m.places = append(m.places, &place{dir: FallbackOf(dir, o.Fallback), syncDir: syncDir})
@@ -151,7 +157,7 @@ func (m *Mirror) Update(c map[string][]byte) error {
 // watch tells of a write that does not come back, until it does: call what it returns
 // then. Whichever comes first, the moment or the end, nothing is told of a write that is
 // over, and nothing stays told.
-func (m *Mirror) watch(after time.Duration) (end func()) {
+func (m *upkeep) watch(after time.Duration) (end func()) {
 	path := m.at.file()
 	var mu sync.Mutex
 	over, told := false, false
@@ -180,12 +186,12 @@ func (m *Mirror) watch(after time.Duration) (end func()) {
 }
 
 // worksFor is how long what takes the whole file may last on a slow machine.
-func (m *Mirror) worksFor() time.Duration {
+func (m *upkeep) worksFor() time.Duration {
 	return hangsAfter + time.Duration(m.file.Room>>20)*wholeMiB
 }
 
 // leave gives up the file that is open, and goes on in a fresh one.
-func (m *Mirror) leave(c map[string][]byte, what string, err error) error {
+func (m *upkeep) leave(c map[string][]byte, what string, err error) error {
 	var d journal.Displaced
 	if errors.As(err, &d) {
 		return m.rebuild(c, d)
@@ -195,7 +201,7 @@ func (m *Mirror) leave(c map[string][]byte, what string, err error) error {
 }
 
 // recover goes on in a fresh file, and tells.
-func (m *Mirror) recover(c map[string][]byte) error {
+func (m *upkeep) recover(c map[string][]byte) error {
 	if err := m.renew(c, m.wrong); err != nil {
 		return err
 	}
@@ -208,7 +214,7 @@ func (m *Mirror) recover(c map[string][]byte) error {
 }
 
 // where is where the store is durable again.
-func (m *Mirror) where() string {
+func (m *upkeep) where() string {
 	if m.at == m.places[0] {
 		return "a fresh file"
 	}
@@ -243,13 +249,13 @@ func (m *Mirror) Harm(do func(*journal.File)) {
 }
 
 // next is a sequence that no file has yet.
-func (m *Mirror) next() uint64 {
+func (m *upkeep) next() uint64 {
 	m.tried++
 	return m.tried
 }
 
 // write makes a change durable in the file that is open.
-func (m *Mirror) write(c map[string][]byte) error {
+func (m *upkeep) write(c map[string][]byte) error {
 	if err := m.displaced(); err != nil {
 		return err
 	}
@@ -262,7 +268,7 @@ func (m *Mirror) write(c map[string][]byte) error {
 }
 
 // settle notes that c is durable.
-func (m *Mirror) settle(c map[string][]byte) {
+func (m *upkeep) settle(c map[string][]byte) {
 	m.last = m.file.Last()
 	if err := m.state.Apply(c); err != nil {
 		// What was just made durable can't be read: no later start could.
@@ -271,7 +277,7 @@ func (m *Mirror) settle(c map[string][]byte) {
 }
 
 // compact goes on in a shorter file if this one has mostly what is over.
-func (m *Mirror) compact() {
+func (m *upkeep) compact() {
 	if !m.file.Bloated(m.Smallest) {
 		return
 	}
@@ -299,13 +305,13 @@ func (m *Mirror) compact() {
 }
 
 // lose gives up the file that is open.
-func (m *Mirror) lose(what string, err error) {
+func (m *upkeep) lose(what string, err error) {
 	m.part(wrongFailed)
 	m.tell(Trouble{What: what, Path: m.at.file(), Err: err})
 }
 
 // part closes the file, with which something is wrong.
-func (m *Mirror) part(wrong string) {
+func (m *upkeep) part(wrong string) {
 	m.file.Drop()
 	m.file, m.wrong = nil, wrong
 }
@@ -313,11 +319,11 @@ func (m *Mirror) part(wrong string) {
 // renew writes everything, with the change c, into a fresh file in the first
 // place that takes it. The file that it takes the place of is kept, under a
 // name that tells what was wrong with it.
-func (m *Mirror) renew(c map[string][]byte, wrong string) error {
+func (m *upkeep) renew(c map[string][]byte, wrong string) error {
 	return m.renewAs(c, func(p *place) string { return p.asideName(wrong, m.options.Now()) })
 }
 
-func (m *Mirror) renewAs(c map[string][]byte, aside func(*place) string) error {
+func (m *upkeep) renewAs(c map[string][]byte, aside func(*place) string) error {
 	values, err := m.state.Values()
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
@@ -348,7 +354,7 @@ func (m *Mirror) renewAs(c map[string][]byte, aside func(*place) string) error {
 	return m.fault
 }
 
-func (m *Mirror) tell(t Trouble) {
+func (m *upkeep) tell(t Trouble) {
 	if t.Err != nil {
 		m.options.Log.Error(t.What, "path", t.Path, "error", t.Err)
 	} else {

@@ -141,7 +141,7 @@ func stillThere(img *journal.Image) bool {
 }
 
 // goOn goes on in the file that is there.
-func (m *Mirror) goOn(img *journal.Image) (err error) {
+func (m *upkeep) goOn(img *journal.Image) (err error) {
 	if m.file, err = journal.Open(img.Path, img); err != nil {
 		m.tell(Trouble{What: "the state file can't be written", Path: img.Path, Err: err})
 		return m.recover(nil)
