@@ -23,7 +23,7 @@ func providerNames(cfg *config.Config) []string { return cfg.ProviderNames() }
 // each is, and so on; nil is a file, of which the shell knows more than we. It says
 // nothing where the configuration can't be read: what is wrong with that is told when
 // the command runs.
-func (e *env) completes(each ...namesOf) cobra.CompletionFunc {
+func (e *configured) completes(each ...namesOf) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) >= len(each) {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -42,7 +42,7 @@ func (e *env) completes(each ...namesOf) cobra.CompletionFunc {
 }
 
 // named is the configuration, for the names in it; nil: it can't be read.
-func (e *env) named() *config.Config {
+func (e *configured) named() *config.Config {
 	path, err := e.configPath()
 	if err != nil || e.borrowed(path) {
 		return nil

@@ -24,7 +24,7 @@ import (
 
 // configPath is the configuration file that the user named, or the first of
 // the usual ones that exists.
-func (e *env) configPath() (string, error) {
+func (e *configured) configPath() (string, error) {
 	for _, named := range []string{e.configFile, e.getenv("TOKENKEEPER_CONFIG")} {
 		if named != "" {
 			return named, nil
@@ -49,7 +49,7 @@ func (e *env) configPath() (string, error) {
 // load reads the configuration for a verb that sends nothing and delivers
 // nothing: whoever runs it need not have the secrets that the service has.
 // Warnings go to stderr.
-func (e *env) load() (*config.Config, error) {
+func (e *configured) load() (*config.Config, error) {
 	path, err := e.configPath()
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func (e *env) load() (*config.Config, error) {
 	return e.loadFrom(src)
 }
 
-func (e *env) loadFrom(src config.Source) (*config.Config, error) {
+func (e *configured) loadFrom(src config.Source) (*config.Config, error) {
 	if e.borrowed(src.Path) {
 		return nil, usageErrorf("the configuration %s belongs to the user who called sudo, and whoever wrote it would be root: "+
 			"make it root's, run this as that user, or, if you trust it: --trust-config", src.Path)
@@ -75,7 +75,7 @@ func (e *env) loadFrom(src config.Source) (*config.Config, error) {
 }
 
 // source is the configuration at path under the command line's flags.
-func (e *env) source(path string) config.Source {
+func (e *configured) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, Sinks: types.Config(), KnownSinks: knownSinks,
 		CheckTemplate: checkTemplate,
@@ -125,7 +125,7 @@ func knownSinks(pluginsDir string) []string {
 
 // client returns a client of the supervisor that --socket or the configuration
 // names.
-func (e *env) client() (*control.Client, error) {
+func (e *configured) client() (*control.Client, error) {
 	if e.socket != "" {
 		return control.NewClient(e.socket), nil
 	}
@@ -142,7 +142,7 @@ func (e *env) client() (*control.Client, error) {
 
 // reached returns a client, or says that there is a supervisor and why nobody
 // can reach it.
-func (e *env) reached(cfg *config.Config) (*control.Client, error) {
+func (e *configured) reached(cfg *config.Config) (*control.Client, error) {
 	c := clientOf(cfg)
 	if answers(c.Socket()) {
 		return c, nil

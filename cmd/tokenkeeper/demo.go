@@ -39,14 +39,17 @@ seconds.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := untilEnded(cmd.Context())
 			defer stop()
-			return e.demo(ctx, howLong)
+			return demonstration{e}.demo(ctx, howLong)
 		},
 	}
 	cmd.Flags().DurationVar(&howLong, "for", 0, "run this long, print events and a verdict, and need no terminal")
 	return cmd
 }
 
-func (e *env) demo(ctx context.Context, howLong time.Duration) (err error) {
+// demonstration is the demo, as it is shown.
+type demonstration struct{ *env }
+
+func (e demonstration) demo(ctx context.Context, howLong time.Duration) (err error) {
 	if howLong < 0 {
 		return usageErrorf("--for %s: give a time to run, such as 20s", howLong)
 	}
@@ -127,7 +130,7 @@ func endOf(ctx context.Context, howLong time.Duration) demoEnd {
 }
 
 // showDemo shows what happens until the user has seen enough.
-func (e *env) showDemo(ctx context.Context, w *demoWorld, c *control.Client, events *event.Subscription, howLong time.Duration) error {
+func (e demonstration) showDemo(ctx context.Context, w *demoWorld, c *control.Client, events *event.Subscription, howLong time.Duration) error {
 	in, isFile := e.stdin.(*os.File)
 	if howLong == 0 && isFile && isTerminal(e.stdout) && isTerminal(in) {
 		return e.demoScreen(ctx, in, w, c, events)
@@ -160,7 +163,7 @@ func (e *env) showDemo(ctx context.Context, w *demoWorld, c *control.Client, eve
 
 // demoVerdict says how it went; it is an error if an account was not refreshed
 // or a sink lacks a refreshed token, unless somebody has broken it off.
-func (e *env) demoVerdict(w *demoWorld, st control.Status, end demoEnd) error {
+func (e demonstration) demoVerdict(w *demoWorld, st control.Status, end demoEnd) error {
 	verdict := demoResult{OK: true, Accounts: st.Accounts, Received: w.received(), early: end != demoOver}
 	for _, a := range st.Accounts {
 		if a.Version < 2 {

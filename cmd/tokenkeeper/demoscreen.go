@@ -23,7 +23,7 @@ const (
 
 // demoScreen is the live table: the status, the newest events, and what the
 // keys do.
-func (e *env) demoScreen(ctx context.Context, in *os.File, w *demoWorld, c *control.Client, events *event.Subscription) error {
+func (e demonstration) demoScreen(ctx context.Context, in *os.File, w *demoWorld, c *control.Client, events *event.Subscription) error {
 	keys, restore, err := readKeys(in)
 	if err != nil {
 		return err
@@ -89,7 +89,7 @@ func restartNote(ctx context.Context, c *control.Client, provider string) string
 	return fmt.Sprintf("%s restarted: PID %d became %d; the other provider went on", provider, a.OldPID, a.PID)
 }
 
-func (e *env) drawDemo(st control.Status, newest []string, note, hint string) error {
+func (e demonstration) drawDemo(st control.Status, newest []string, note, hint string) error {
 	p, width := e.painter(), e.tableWidth()
 	_, height := e.size()
 	hints := strings.Split(breakProse("or from another terminal: "+hint, proseIn(width)), "\n")

@@ -39,7 +39,7 @@ func newFailure(exit int, err error) failure {
 }
 
 // fail says on stderr why the command failed; with --json as one line of JSON.
-func (e *env) fail(exit int, err error) {
+func (e *streams) fail(exit int, err error) {
 	if e.json {
 		e.tell(struct {
 			Error failure `json:"error"`
@@ -50,7 +50,7 @@ func (e *env) fail(exit int, err error) {
 }
 
 // warn says on stderr what should be put right, in the same way.
-func (e *env) warn(format string, args ...any) {
+func (e *streams) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if e.json {
 		e.tell(struct {
@@ -61,7 +61,7 @@ func (e *env) warn(format string, args ...any) {
 	_ = prose(e.stderr, "tokenkeeper: warning: %s", text)
 }
 
-func (e *env) tell(v any) {
+func (e *streams) tell(v any) {
 	enc := json.NewEncoder(e.stderr)
 	enc.SetEscapeHTML(false)
 	_ = enc.Encode(v)

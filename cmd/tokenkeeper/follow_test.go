@@ -209,7 +209,7 @@ func TestWatchPrintsEachChange(t *testing.T) {
 
 func TestRedrawLeavesNothingBehind(t *testing.T) {
 	var out bytes.Buffer
-	if err := testEnv("", &out, nil).redraw(sampleStatus(), nil); err != nil {
+	if err := (watching{testEnv("", &out, nil)}).redraw(sampleStatus(), nil); err != nil {
 		t.Fatal(err)
 	}
 	got := out.String()

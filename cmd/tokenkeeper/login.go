@@ -66,13 +66,13 @@ it in the other's place, --discard forgets it.`,
 			switch {
 			case confirm:
 				got, err := c.ConfirmLogin(cmd.Context(), args[0])
-				return e.loggedIn(got, err)
+				return loggingIn{e}.loggedIn(got, err)
 			case discard:
-				return e.discardLogin(cmd.Context(), c, args[0])
+				return loggingIn{e}.discardLogin(cmd.Context(), c, args[0])
 			case cancel:
-				return e.cancelLogin(cmd.Context(), c, args[0])
+				return loggingIn{e}.cancelLogin(cmd.Context(), c, args[0])
 			}
-			return e.logIn(cmd.Context(), c, args[0], shape, noWait)
+			return loggingIn{e}.logIn(cmd.Context(), c, args[0], shape, noWait)
 		},
 	}
 	cmd.Flags().StringVar(&shape, "shape", "", "how to log in: redirect, paste_address, paste_token, verifier, device, approval, callback")
@@ -89,8 +89,11 @@ type begunLogin struct {
 	Login control.LoginAnswer `json:"login"`
 }
 
+// loggingIn is a login, as the person sees it who makes it.
+type loggingIn struct{ *env }
+
 // prompt says where to log in. It goes to stderr, because stdout has the outcome.
-func (e *env) prompt(begun control.LoginAnswer) {
+func (e loggingIn) prompt(begun control.LoginAnswer) {
 	if e.json {
 		e.tell(control.InUTC(begunLogin{begun}))
 		return
@@ -102,7 +105,7 @@ func (e *env) prompt(begun control.LoginAnswer) {
 }
 
 // loggedIn tells of a login whose token is in use now.
-func (e *env) loggedIn(got control.LoggedInAnswer, err error) error {
+func (e loggingIn) loggedIn(got control.LoggedInAnswer, err error) error {
 	if err != nil {
 		return err
 	}
@@ -121,7 +124,7 @@ func (e *env) loggedIn(got control.LoggedInAnswer, err error) error {
 		ending(got.Expiry, now, got.ExpiryUncertain), refresh)
 }
 
-func (e *env) discardLogin(ctx context.Context, c *control.Client, account string) error {
+func (e loggingIn) discardLogin(ctx context.Context, c *control.Client, account string) error {
 	got, err := c.DiscardLogin(ctx, account)
 	if err != nil {
 		return err
@@ -132,7 +135,7 @@ func (e *env) discardLogin(ctx context.Context, c *control.Client, account strin
 	return e.print("%s: the login of %s is forgotten, and the account is as it was", got.Account, got.Person)
 }
 
-func (e *env) cancelLogin(ctx context.Context, c *control.Client, account string) error {
+func (e loggingIn) cancelLogin(ctx context.Context, c *control.Client, account string) error {
 	got, err := c.CancelLogin(ctx, account)
 	if err != nil {
 		return err

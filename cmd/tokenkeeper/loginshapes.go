@@ -30,7 +30,7 @@ func handedIn(shape string) string {
 }
 
 // logIn begins a login, or goes on with the one that is open, and waits for its end.
-func (e *env) logIn(ctx context.Context, c *control.Client, account, shape string, noWait bool) error {
+func (e loggingIn) logIn(ctx context.Context, c *control.Client, account, shape string, noWait bool) error {
 	begun, err := c.Login(ctx, account, shape)
 	if err != nil {
 		return err
@@ -51,12 +51,12 @@ func (e *env) logIn(ctx context.Context, c *control.Client, account, shape strin
 }
 
 // staysOpen says how a login goes on that nobody waits for.
-func (e *env) staysOpen(begun control.LoginAnswer) string {
+func (e loggingIn) staysOpen(begun control.LoginAnswer) string {
 	return fmt.Sprintf("the login stays open until %s; go on with: tokenkeeper login %s, or end it with --cancel", moment.Text(begun.Until, e.now(), false), begun.Account)
 }
 
 // leaveOpen tells of a login that is open, for who goes on with it later.
-func (e *env) leaveOpen(begun control.LoginAnswer) error {
+func (e loggingIn) leaveOpen(begun control.LoginAnswer) error {
 	if e.json {
 		return e.printJSON(begun)
 	}
@@ -66,7 +66,7 @@ func (e *env) leaveOpen(begun control.LoginAnswer) error {
 
 // askFor says what a person does for a login of a shape. Lines hold no more than one
 // address or code, so that it can be copied.
-func (e *env) askFor(begun control.LoginAnswer) {
+func (e loggingIn) askFor(begun control.LoginAnswer) {
 	say := func(format string, args ...any) { _ = prose(e.stderr, format, args...) }
 	if begun.Address != "" {
 		logIn := " and log in"
@@ -100,7 +100,7 @@ func (e *env) askFor(begun control.LoginAnswer) {
 
 // readHandedIn reads one line, or a whole post that does not come from a terminal. What
 // holds a token is not shown while it is typed.
-func (e *env) readHandedIn(ctx context.Context, begun control.LoginAnswer) (string, error) {
+func (e loggingIn) readHandedIn(ctx context.Context, begun control.LoginAnswer) (string, error) {
 	posted := begun.Shape == string(sdk.LoginCallback)
 	if f, ok := e.stdin.(*os.File); ok && (posted || begun.Shape == string(sdk.LoginPasteToken)) && term.IsTerminal(int(f.Fd())) {
 		if state, err := term.GetState(int(f.Fd())); err == nil { // or the shell would be left without an echo
@@ -118,7 +118,7 @@ func (e *env) readHandedIn(ctx context.Context, begun control.LoginAnswer) (stri
 }
 
 // awaitLogin waits until a login that is polled is over.
-func (e *env) awaitLogin(ctx context.Context, c *control.Client, begun control.LoginAnswer) error {
+func (e loggingIn) awaitLogin(ctx context.Context, c *control.Client, begun control.LoginAnswer) error {
 	told := begun.Unpolled
 	ctx, cancel := untilEnded(ctx)
 	defer cancel()

@@ -101,7 +101,7 @@ Each is started for a moment and asked who it is.`,
 
 // loadOrDefault loads the configuration, or an empty one if the user named
 // none and there is none.
-func (e *env) loadOrDefault() (*config.Config, error) {
+func (e *configured) loadOrDefault() (*config.Config, error) {
 	if _, err := e.configPath(); err != nil {
 		cfg, _, err := config.Load(config.Source{Bytes: []byte(oneAccount), Name: "defaults"})
 		if err != nil {

@@ -23,25 +23,37 @@ const (
 	exitUsage   = 2 // wrong usage or a bad configuration
 )
 
-// env is what every verb works with: the process's streams and the global
-// flags.
-type env struct {
+// streams are where a verb reads and writes, and how.
+type streams struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	now            func() time.Time
-	// watchEvery is how often "status --watch" looks.
-	watchEvery time.Duration
+	json           bool
+}
 
+// configured is the configuration that a verb goes by, and the way to the supervisor
+// that runs by it.
+type configured struct {
+	streams
 	configFile string
 	// trustConfig: the owner of the configuration may steer this process.
 	trustConfig bool
 	socket      string
-	json        bool
+}
+
+// env is what every verb works with: the process's streams and the global
+// flags.
+type env struct {
+	configured
+	now func() time.Time
+	// watchEvery is how often "status --watch" looks.
+	watchEvery time.Duration
 }
 
 func newEnv(stdin io.Reader, stdout, stderr io.Writer) *env {
-	return &env{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv, now: time.Now, watchEvery: time.Second}
+	e := &env{now: time.Now, watchEvery: time.Second}
+	e.streams = streams{stdin: stdin, stdout: stdout, stderr: stderr, getenv: os.Getenv}
+	return e
 }
 
 // commands is where each verb's file registers.
@@ -197,11 +209,11 @@ func unknownCommand(root *cobra.Command, name string) error {
 }
 
 // print writes a line of prose to stdout.
-func (e *env) print(format string, args ...any) error { return prose(e.stdout, format, args...) }
+func (e *streams) print(format string, args ...any) error { return prose(e.stdout, format, args...) }
 
 // printJSON writes v, indented, to stdout: an object, never a bare list, to which
 // nothing could be added.
-func (e *env) printJSON(v any) error {
+func (e *streams) printJSON(v any) error {
 	enc := json.NewEncoder(e.stdout)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")

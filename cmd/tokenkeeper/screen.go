@@ -43,7 +43,7 @@ func (s *screen) close() {
 // draw shows a picture. Lines are overwritten and not all cleared first, so that
 // nothing flickers; what is wider or longer than the terminal would scroll it, and is
 // cut.
-func (e *env) draw(picture string) error {
+func (e *streams) draw(picture string) error {
 	width, height := e.size()
 	var b strings.Builder
 	for line := range strings.Lines(fit(picture, height)) {

@@ -53,7 +53,7 @@ printed again when something has changed, with --json as one line each.`,
 			}
 			switch {
 			case watch:
-				return e.watch(cmd.Context(), look, s)
+				return watching{e}.watch(cmd.Context(), look, s)
 			case e.json:
 				return e.printJSON(s)
 			default:
@@ -89,14 +89,17 @@ func onlyOf(s control.Status, account string) (control.Status, error) {
 	return s, nil
 }
 
-func (e *env) write(text string) error {
+func (e *streams) write(text string) error {
 	_, err := e.stdout.Write([]byte(text))
 	return err
 }
 
+// watching is a status that is shown anew whenever it is another one.
+type watching struct{ *env }
+
 // watch shows s and what follows it until ctx ends or the user interrupts. It
 // outlives the supervisor, so that a restart of it can be watched.
-func (e *env) watch(ctx context.Context, look func(context.Context) (control.Status, error), s control.Status) (err error) {
+func (e watching) watch(ctx context.Context, look func(context.Context) (control.Status, error), s control.Status) (err error) {
 	ctx, stop := untilEnded(ctx)
 	defer stop()
 	show := e.showChanges()
@@ -135,10 +138,10 @@ func (e *env) watch(ctx context.Context, look func(context.Context) (control.Sta
 }
 
 // redraw shows the table, or what failed, in place of what the terminal shows.
-func (e *env) redraw(s control.Status, failed error) error { return e.draw(e.picture(s, failed)) }
+func (e watching) redraw(s control.Status, failed error) error { return e.draw(e.picture(s, failed)) }
 
 // picture is the table, or what failed.
-func (e *env) picture(s control.Status, failed error) string {
+func (e watching) picture(s control.Status, failed error) string {
 	if failed != nil {
 		return breakProse(failed.Error(), widthOf(e.stdout)) + "\n"
 	}
@@ -146,7 +149,7 @@ func (e *env) picture(s control.Status, failed error) string {
 }
 
 // showChanges returns a func that prints a status if it says something new.
-func (e *env) showChanges() func(control.Status, error) error {
+func (e watching) showChanges() func(control.Status, error) error {
 	var last []byte
 	return func(s control.Status, failed error) error {
 		seen := s

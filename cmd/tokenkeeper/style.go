@@ -70,13 +70,13 @@ func isTerminal(w io.Writer) bool {
 
 // painter colours on a terminal, unless the user asked for none
 // (https://no-color.org).
-func (e *env) painter() painter {
+func (e *streams) painter() painter {
 	return painter{on: isTerminal(e.stdout) && e.getenv("NO_COLOR") == "" && e.getenv("TERM") != "dumb"}
 }
 
 // tableWidth is how wide a table may be on stdout: as the terminal that it is, but at
 // least [narrow]; elsewhere [whole].
-func (e *env) tableWidth() int {
+func (e *streams) tableWidth() int {
 	if width, _ := e.size(); width > 0 {
 		return max(width, narrow)
 	}
@@ -84,7 +84,7 @@ func (e *env) tableWidth() int {
 }
 
 // size of the terminal in columns and lines; 0: not known, or it is none.
-func (e *env) size() (width, height int) {
+func (e *streams) size() (width, height int) {
 	if f, ok := e.stdout.(*os.File); ok {
 		if width, height, err := term.GetSize(int(f.Fd())); err == nil {
 			return width, height

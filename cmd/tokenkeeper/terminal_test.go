@@ -170,7 +170,7 @@ func TestDemoVerdict(t *testing.T) {
 			}
 			var out strings.Builder
 			e := newEnv(strings.NewReader(""), &out, &out)
-			err := e.demoVerdict(&demoWorld{bot: &demoBot{}, hook: &demoHook{}}, st, tt.end)
+			err := demonstration{e}.demoVerdict(&demoWorld{bot: &demoBot{}, hook: &demoHook{}}, st, tt.end)
 			code := exitOK
 			if exit := (*exitError)(nil); errors.As(err, &exit) {
 				code = exit.code

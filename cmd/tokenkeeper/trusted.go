@@ -13,7 +13,7 @@ import (
 )
 
 // trusted is the owner of the configuration, with --trust-config.
-func (e *env) trusted(config string) []int {
+func (e *configured) trusted(config string) []int {
 	if uid, ok := ownerOf(config); ok && e.trustConfig {
 		return []int{uid}
 	}
@@ -21,7 +21,7 @@ func (e *env) trusted(config string) []int {
 }
 
 // steers says who could change what decides what this process does.
-func (e *env) steers(config string) func(path string, trusted []int) error {
+func (e *configured) steers(config string) func(path string, trusted []int) error {
 	judge := trust.Here()
 	return func(path string, trusted []int) error {
 		if path == config && e.borrowed(config) {
@@ -63,7 +63,7 @@ func ownerOf(path string) (uid int, ok bool) {
 // borrowed says whether the configuration is that of the user who became root
 // with sudo (SUDO_UID in sudo(8)). It may be looked at; but nothing that it
 // names is run, as whoever wrote it could be root then, too.
-func (e *env) borrowed(config string) bool {
+func (e *configured) borrowed(config string) bool {
 	if os.Geteuid() != 0 || e.trustConfig {
 		return false
 	}
