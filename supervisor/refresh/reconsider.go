@@ -65,7 +65,7 @@ func (p persons) TakeLate(ctx context.Context, name, attempt string) (store.Reco
 		if e.Attempt != attempt {
 			continue
 		}
-		if err := (finder{a}).fit(e.Token, true); err != nil {
+		if err := (finder{a}).fit(e.Token, true, false); err != nil {
 			return store.Record{}, err
 		}
 		err := finder{a}.takeLate(ctx, e, "a person wants the token of an answer that was set aside; the one before it is kept until the broker has taken this one")

@@ -102,7 +102,9 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 // is one that the account is known to have used up; a failed import changes
 // nothing. One that is another account's is never taken: [ErrOtherAccount]. If
 // rec.Version is not 0 and the next one is another by now, it fails so too,
-// with force or without.
+// with force or without. So does, with [ErrNotNewer], one with which the standing token
+// was obtained, while that works: it would be lost. Whoever gave force saw what stood
+// before, and the import may have waited for its turn.
 func (p persons) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
 	a, err := p.accounts.claim(ctx, rec.Account)
 	if err != nil {
@@ -121,7 +123,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 	if rec.Version != 0 && rec.Version != a.rec().Version+1 {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d, which came meanwhile)", rec.Account, ErrHasToken, a.rec().Version)
 	}
-	if err := (finder{a}).fit(rec.Token, force); err != nil {
+	if err := (finder{a}).fit(rec.Token, force, over); err != nil {
 		return store.Record{}, err
 	}
 	next := a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", p.clock.Now().Wall)
@@ -147,14 +149,17 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 }
 
 // fit says why a token must not be imported; force is a person's word that the
-// account shall have it all the same.
-func (a finder) fit(t sdk.Token, force bool) error {
+// account shall have it all the same. over: what it has does not work any more.
+func (a finder) fit(t sdk.Token, force, over bool) error {
 	name := a.cfg.Name
 	_, j := a.compare(format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
 	switch {
 	case j.Verdict == lineage.OtherAccount:
 		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file%s",
 			name, ErrOtherAccount, j.Owner, a.say.orLogin())
+	case force && !over && j.Verdict == lineage.Past && t.RefreshToken.Fingerprint() == a.rec().Parent:
+		return fmt.Errorf("account %s: %w: version %d was obtained with it, and works; nothing is left to do for it",
+			name, ErrNotNewer, a.rec().Version)
 	case force:
 		return nil
 	case j.Verdict == lineage.Past:

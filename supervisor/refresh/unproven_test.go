@@ -211,3 +211,27 @@ func TestImportOfAPastToken(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// An import that comes after the refresh of the very token it brings, or has waited for
+// it, takes nothing from what that has obtained.
+func TestForcedImportThatWaitedForARefresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		spent := r.record("one").Token
+		r.broker.setTakes(5 * time.Second)
+		g := r.start()
+		go func() { _, _ = r.keeper.Refresh(t.Context(), "one", true) }()
+		synctest.Wait()
+		_, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: spent}, true)
+		if !errors.Is(err, refresh.ErrNotNewer) || !strings.Contains(err.Error(), "version 2 was obtained with it") {
+			t.Errorf("%v", err)
+		}
+		if _, again := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: spent}, true); !errors.Is(again, refresh.ErrNotNewer) {
+			t.Errorf("once more: %v", again)
+		}
+		if rec := r.record("one"); rec.Version != 2 || rec.Token.RefreshToken.Equal(spent.RefreshToken) {
+			t.Errorf("version %d; what the refresh has brought is lost", rec.Version)
+		}
+		_ = g.end()
+	})
+}
