@@ -15,9 +15,9 @@ import (
 )
 
 func newStatusCommand(e *env) *cobra.Command {
-	var watch bool
+	var watch, check bool
 	cmd := &cobra.Command{
-		Use:   "status [ACCOUNT] [--watch]",
+		Use:   "status [ACCOUNT] [--watch | --check]",
 		Short: "Show every account, sink and provider, or one account",
 		Long: `Show every account, sink and provider, or of one account what there is: itself,
 what each sink has of it, and its provider.
@@ -25,7 +25,10 @@ what each sink has of it, and its provider.
 A time marked with ~ is uncertain. LAST is when the token was refreshed, NEXT
 when it will be. BEHIND is how many versions a sink lacks.
 With --watch the table is redrawn every second on a terminal; elsewhere it is
-printed again when something has changed, with --json as one line each.`,
+printed again when something has changed, with --json as one line each.
+With --check one line is printed for a monitoring system, and the exit code is
+that of a Nagios plugin: 0 all is well, 1 somebody should look, 2 an account has
+no valid token, or no supervisor answers.`,
 		Example: "  tokenkeeper status\n  tokenkeeper status schwab-main --watch",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -35,7 +38,13 @@ printed again when something has changed, with --json as one line each.`,
 		},
 		ValidArgsFunction: e.completes(accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if check && watch {
+				return usageErrorf("--check and --watch exclude each other")
+			}
 			c, err := e.client()
+			if err != nil && check {
+				return e.checkStatus(control.Status{}, err)
+			}
 			if err != nil {
 				return err
 			}
@@ -48,10 +57,11 @@ printed again when something has changed, with --json as one line each.`,
 				return onlyOf(s, args[0])
 			}
 			s, err := look(cmd.Context())
-			if err != nil {
-				return err
-			}
 			switch {
+			case check:
+				return e.checkStatus(s, err)
+			case err != nil:
+				return err
 			case watch:
 				return watching{e}.watch(cmd.Context(), look, s)
 			case e.json:
@@ -62,6 +72,7 @@ printed again when something has changed, with --json as one line each.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on until interrupted")
+	cmd.Flags().BoolVar(&check, "check", false, "print one line, and exit as monitoring plugins do")
 	return cmd
 }
 

@@ -40,6 +40,9 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 		fmt.Fprintf(&b, "%s\n", p.paint(red, "  stop Tokenkeeper there for good, then run here: tokenkeeper adopt"))
 	}
 	b.WriteByte('\n')
+	if len(s.Accounts) >= manyAccounts {
+		writeBroken(&b, p, cell{summary(s.Accounts), plain}, "", "  ", width)
+	}
 	accountTable(s.Accounts, now, width).render(&b, p, 0)
 	if deliveries := deliveryTable(s, now, width); len(deliveries.rows) > 0 {
 		b.WriteByte('\n')
@@ -49,6 +52,9 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 	providerTable(s.Providers, now, width).render(&b, p, 0, 1, 8)
 	return b.String()
 }
+
+// manyAccounts are so many that nobody counts their states in the table.
+const manyAccounts = 10
 
 func accountTable(accounts []control.Account, now time.Time, width int) table {
 	t := table{head: []string{"ACCOUNT", "STATE", "VER", "ACCESS EXPIRES", "REFRESH EXPIRES", "LAST", "NEXT"}, width: width}
