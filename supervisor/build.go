@@ -89,7 +89,7 @@ func (s *Supervisor) audience() survey.Audience { return survey.Audience{Config:
 // backend is what the control API controls.
 func (s *Supervisor) backend() control.Backend {
 	return backend.New(backend.Config{
-		Version: s.opts.Version, Started: s.started, Wall: s.opts.Seams.Wall,
+		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
 	})
 }

@@ -2,7 +2,10 @@ package supervisor
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/orphans"
 )
 
 // watched is what the watchdog looks at.
@@ -11,6 +14,7 @@ type watched struct {
 	// ready: every provider has answered or is parked. complained: it was said for
 	// which accounts with a shared file nothing can be done.
 	ready, complained bool
+	orphans           *orphans.Reaper
 }
 
 // Ready implements [watchdog.Watched]: every provider has answered or is parked.
@@ -37,6 +41,7 @@ func (w *watched) IsReady() {
 func (w *watched) Look() (progress bool) {
 	s := w.s
 	progress = true
+	w.orphans.Look(time.Now())
 	s.events.Nudge()
 	for _, worker := range s.roster.Workers {
 		worker.Look()
@@ -58,9 +63,24 @@ func (w *watched) Look() (progress bool) {
 // LookAtDisk implements [watchdog.Watched]: the state directory is looked at, and
 // backed up once a day.
 func (w *watched) LookAtDisk(ctx context.Context) {
-	w.s.dir.Look(func() { w.s.door.Look(w.s.log) })
+	w.s.dir.Look(func() {
+		w.s.door.Look(w.s.log)
+		w.s.program.Look(w.s.log)
+	})
 	w.s.dir.BackUp(ctx)
 }
+
+// Standing implements [watchdog.Watched]: the accounts, and how many alerts there are.
+func (w *watched) Standing() string {
+	text := w.s.survey.Standing()
+	if n := w.s.alerts.Lasting(); n > 0 {
+		text += fmt.Sprintf("; alerts: %d (tokenkeeper alerts)", n)
+	}
+	return text
+}
+
+// Awaited implements [watchdog.Watched]: the answers to what was sent.
+func (w *watched) Awaited() string { return w.s.survey.Awaited() }
 
 // LongestStop implements [watchdog.Watched]: it is the longest refresh, and some time
 // for what follows from it.

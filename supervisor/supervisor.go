@@ -21,8 +21,10 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/orphans"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/restore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
@@ -65,6 +67,7 @@ type Supervisor struct {
 	// machineClock: the wall clock is the machine's, whose kernel can be asked.
 	machineClock bool
 	started      time.Time
+	program      *programs.Own
 
 	events    *event.Bus
 	dir       *statedir.Dir
@@ -90,7 +93,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		opts.Seams.Machine = machine.Read
 	}
 	s := &Supervisor{
-		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(),
+		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(), program: programs.OwnProgram(),
 		events: event.NewBus(opts.Log, opts.Seams.Wall),
 		roster: roster.New(opts.Config), inotify: &inotify.Instance{},
 	}
@@ -149,7 +152,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	// The service manager's watchdog, and the look at the clocks.
 	{
 		watching, cancel := context.WithCancel(context.Background())
-		dog := watchdog.Watchdog{Watched: &watched{s: s}, MachineClock: s.machineClock, Log: s.log}
+		dog := watchdog.Watchdog{Watched: &watched{s: s, orphans: orphans.New()}, MachineClock: s.machineClock, Log: s.log}
 		group.Add(func() error { return dog.Run(watching) }, func(error) { cancel() })
 	}
 	// Everything that keeps tokens, which never ends first.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,8 @@ func newServiceManager(t *testing.T, path string) *serviceManager {
 	return &serviceManager{t, conn}
 }
 
-// hears waits for a message. Signs of life may come at any time before it.
+// hears waits for a message. Signs of life may come at any time before it, and so
+// may how it is.
 func (m *serviceManager) hears(want string) {
 	m.t.Helper()
 	buf := make([]byte, 256)
@@ -40,14 +42,14 @@ func (m *serviceManager) hears(want string) {
 			m.t.Fatalf("the service manager was not told %s: %v", want, err)
 		case got == want:
 			return
-		case got != "WATCHDOG=1":
+		case got != "WATCHDOG=1" && !strings.HasPrefix(got, "STATUS="):
 			m.t.Fatalf("the service manager was told %q, want %s", got, want)
 		}
 	}
 }
 
 // The service is ready when every provider has answered or is parked, gets its
-// watchdog fed, and says that it stops.
+// watchdog fed, and says how it is and that it stops.
 func TestServiceManagerIsToldOfReadinessLifeAndEnd(t *testing.T) {
 	s := newSite(t, `
 accounts:
@@ -60,6 +62,7 @@ sinks:
 	s.env = []string{"NOTIFY_SOCKET=" + socket, "WATCHDOG_USEC=400000"}
 	r := startRun(t, s)
 	m.hears("READY=1")
+	m.hears("STATUS=no token yet: main; valid: 0 of 1")
 	st := r.until(func(control.Status) bool { return true })
 	if p := provider(st, "schwab"); p.State != "running" || p.PID == 0 {
 		t.Errorf("ready although the provider is %s", p.State)
@@ -73,6 +76,7 @@ sinks:
 	}()
 	m.hears("STOPPING=1")
 	m.hears("EXTEND_TIMEOUT_USEC=45000000") // a refresh's 30 s, and 15 s
+	m.hears("STATUS=stops")
 	<-ended
 	s.awaitGone(t)
 }

@@ -21,11 +21,32 @@ func oldConfig(s control.Status, now time.Time) string {
 		s.Config, s.PID, moment.Relative(s.StartedAt, now))
 }
 
+// oldProgram says that the supervisor goes on with a program in whose place there is
+// another one; "": there is none.
+func oldProgram(s control.Status, now time.Time) string {
+	if !s.ProgramReplaced {
+		return ""
+	}
+	return fmt.Sprintf("%s is another program than the one that the supervisor (PID %d) was started with, %s: that one (%s) goes on, and its providers with it. "+
+		"To use the new one: stop the supervisor and start it again (systemctl restart tokenkeeper)",
+		s.Program, s.PID, moment.Relative(s.StartedAt, now), s.Version)
+}
+
+// outOfDate is what the supervisor does not use yet of what is there.
+func outOfDate(s control.Status, now time.Time) (lines []string) {
+	for _, line := range []string{oldConfig(s, now), oldProgram(s, now)} {
+		if line != "" {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
 // warnOfOldConfig is for a verb that has done what it was asked, or did not find
 // what it was asked for. Nothing is said if it can't be found out.
 func (e *env) warnOfOldConfig(ctx context.Context, c *control.Client) {
 	if s, err := c.Status(ctx); err == nil {
-		if text := oldConfig(s, e.now()); text != "" {
+		for _, text := range outOfDate(s, e.now()) {
 			e.warn("%s", text)
 		}
 	}

@@ -30,7 +30,27 @@ func TestOldConfigurationIsTold(t *testing.T) {
 			}
 		}
 	}
-	if got := oldConfig(control.Status{}, now); got != "" {
+	if got := outOfDate(control.Status{}, now); got != nil {
 		t.Errorf("of one that is the same: %s", got)
+	}
+}
+
+// So is who replaces the program and goes on with the one that runs.
+func TestReplacedProgramIsTold(t *testing.T) {
+	const told = "/usr/local/bin/tokenkeeper is another program than the one that the supervisor (PID 4242) was started with, 3d ago"
+	f := &fake{status: func() control.Status {
+		s := sampleStatus()
+		s.Program, s.ProgramReplaced = "/usr/local/bin/tokenkeeper", true
+		return s
+	}}
+	socket, _, _ := serve(t, f)
+	for _, args := range []string{"status", "restart schwab"} {
+		got := command(t, "", append(strings.Fields(args), "--socket", socket)...)
+		if text := inOneLine(got.stdout + got.stderr); !strings.Contains(text, told) || !strings.Contains(text, "systemctl restart") {
+			t.Errorf("%s says\n%s", args, text)
+		}
+	}
+	if got := command(t, "", "status", "--socket", socket, "--json"); !strings.Contains(got.stdout, `"program_replaced": true`) {
+		t.Errorf("status --json says\n%s", got.stdout)
 	}
 }

@@ -29,7 +29,7 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 		fmt.Fprintf(&b, "%s\n", p.paint(bold, title))
 		writeBroken(&b, p, cell{rest, dim}, "  ", "  ", most)
 	}
-	if line := oldConfig(s, now); line != "" {
+	for _, line := range outOfDate(s, now) {
 		writeBroken(&b, p, cell{line, yellow}, "", "  ", most)
 	}
 	if line := alertLine(s.Alerts, most); line != "" {

@@ -74,6 +74,18 @@ func (e *Engine) Alerts(context.Context) (all []event.Alert, err error) {
 	return all, nil
 }
 
+// Lasting is how many alerts there are whose trouble lasts.
+func (e *Engine) Lasting() (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, g := range e.groups {
+		if g.lasts() {
+			n++
+		}
+	}
+	return n
+}
+
 // ErrNotOpen is of an alert that nobody can hush.
 type ErrNotOpen struct{ Key string }
 

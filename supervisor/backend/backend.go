@@ -9,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 )
@@ -16,6 +17,7 @@ import (
 // Config is what a Backend is over.
 type Config struct {
 	Version   string // of the program
+	Program   *programs.Own
 	Started   time.Time
 	Wall      func() time.Time
 	Roster    *roster.Roster

@@ -21,6 +21,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 	st := control.Status{
 		Version: b.Version, PID: os.Getpid(), StartedAt: b.Started, Now: b.Wall(),
 		StateDir: b.Roster.Config.StateDir, Config: b.Roster.Config.File, ConfigChanged: b.Roster.Config.Changed(),
+		Program: b.Program.Path(), ProgramReplaced: b.Program.Replaced(),
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Roster.Members)) {

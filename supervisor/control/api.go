@@ -51,10 +51,14 @@ type Status struct {
 	StateDir  string    `json:"state_dir"`
 	// Config is the configuration's file. ConfigChanged: it does not hold any
 	// more what the supervisor read from it at its start and goes on with.
-	Config        string     `json:"config,omitempty"`
-	ConfigChanged bool       `json:"config_changed,omitempty"`
-	Providers     []Provider `json:"providers"`
-	Accounts      []Account  `json:"accounts"`
+	Config        string `json:"config,omitempty"`
+	ConfigChanged bool   `json:"config_changed,omitempty"`
+	// Program is what was started. ProgramReplaced: another one is there now, and
+	// the supervisor goes on with the one of its start.
+	Program         string     `json:"program,omitempty"`
+	ProgramReplaced bool       `json:"program_replaced,omitempty"`
+	Providers       []Provider `json:"providers"`
+	Accounts        []Account  `json:"accounts"`
 	// Alerts that last.
 	Alerts []event.Alert `json:"alerts,omitempty"`
 	// Machine is whose store it is.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
@@ -24,12 +23,9 @@ func (s *Survey) TellTokenless(shared bool, log *slog.Logger) {
 	}
 	slices.Sort(names)
 	const most = 10
-	some := strings.Join(names[:min(most, len(names))], ", ")
-	if more := len(names) - most; more > 0 {
-		some += fmt.Sprintf(" and %d more", more)
-	}
+	few := some(names[:min(most, len(names))], len(names))
 	first, _ := s.cfg.Roster.Keepers[s.cfg.Roster.Config.Accounts[names[0]].Provider].Status(names[0])
-	log.Warn(fmt.Sprintf("no token yet of: %s; %s", some, first.Advice()), "accounts", len(names))
+	log.Warn(fmt.Sprintf("no token yet of: %s; %s", few, first.Advice()), "accounts", len(names))
 }
 
 // mints says whether a provider gets tokens by itself for accounts that have none.

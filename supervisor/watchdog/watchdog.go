@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -15,6 +16,9 @@ import (
 // lookEvery is how often the clocks are compared. One timer serves all
 // providers, so that an idle supervisor wakes twice a minute.
 const lookEvery = 30 * time.Second
+
+// beatEvery is how often the log says that all goes on, however quiet it is.
+const beatEvery = time.Hour
 
 // Watched is what is looked at. Its methods are called one after the other.
 type Watched interface {
@@ -29,6 +33,10 @@ type Watched interface {
 	// LookAtDisk follows each Look, after the service manager was told, and does
 	// what may take as long as a disk does.
 	LookAtDisk(ctx context.Context)
+	// Standing says in one line how everything is.
+	Standing() string
+	// Awaited is what a stop has to wait for; "": nothing.
+	Awaited() string
 	// LongestStop is how long a stop may take.
 	LongestStop() time.Duration
 }
@@ -50,6 +58,9 @@ func (w Watchdog) Run(ctx context.Context) error {
 		every = min(every, limit/2)
 	}
 	look := w.looks(ctx, every)
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
+	told := statusLine{managed: os.Getenv("NOTIFY_SOCKET") != "", notify: w.notify}
 	for {
 		select {
 		case <-ctx.Done():
@@ -57,18 +68,49 @@ func (w Watchdog) Run(ctx context.Context) error {
 			// However short the time is that the service manager was given for
 			// a stop: a refresh that was sent is heard out.
 			w.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", w.Watched.LongestStop().Microseconds()))
+			if awaited := w.Watched.Awaited(); awaited != "" {
+				w.Log.Info("the stop waits for " + awaited)
+				told.tell(func() string { return "stops; waits for " + awaited })
+			} else {
+				told.tell(func() string { return "stops" })
+			}
 			return nil
 		case <-ready:
 			ready = nil
 			w.Log.Info("tokenkeeper is ready")
 			w.Watched.IsReady()
 			w.notify(daemon.SdNotifyReady)
+			told.tell(w.Watched.Standing)
 		case <-look:
 			if w.Watched.Look() {
 				w.notify(daemon.SdNotifyWatchdog)
 			}
+			if ready == nil {
+				told.tell(w.Watched.Standing)
+			}
 			w.Watched.LookAtDisk(ctx)
+		case <-beat.C:
+			w.Log.Info("tokenkeeper goes on: " + w.Watched.Standing())
 		}
+	}
+}
+
+// statusLine is what the service manager shows of the service (STATUS in
+// sd_notify(3)).
+type statusLine struct {
+	managed bool // somebody shows it
+	notify  func(state string)
+	last    string
+}
+
+// tell tells what is new.
+func (s *statusLine) tell(text func() string) {
+	if !s.managed {
+		return
+	}
+	if now := text(); now != s.last {
+		s.last = now
+		s.notify("STATUS=" + now)
 	}
 }
 

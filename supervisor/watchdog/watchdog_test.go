@@ -1,0 +1,47 @@
+package watchdog
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// quiet is a supervisor to which nothing happens.
+type quiet struct{ ready chan struct{} }
+
+func (q quiet) Ready() <-chan struct{}   { return q.ready }
+func (quiet) IsReady()                   {}
+func (quiet) Look() (progress bool)      { return true }
+func (quiet) LookAtDisk(context.Context) {}
+func (quiet) Standing() string           { return "all 2 accounts are valid" }
+func (quiet) Awaited() string            { return "the broker's answer about main, which takes 25s at most" }
+func (quiet) LongestStop() time.Duration { return time.Minute }
+
+// A log that says nothing for long shows all the same that somebody is at work,
+// and what a stop waits for.
+func TestTheLogOfAQuietDay(t *testing.T) {
+	t.Setenv("NOTIFY_SOCKET", "")
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Hour+time.Minute)
+		defer stop()
+		ready := make(chan struct{})
+		close(ready)
+		if err := (Watchdog{Watched: quiet{ready}, Log: slog.New(slog.NewTextHandler(&log, nil))}).Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		got := log.String()
+		for line, times := range map[string]int{
+			`level=INFO msg="tokenkeeper goes on: all 2 accounts are valid"`:                              3,
+			`level=INFO msg="the stop waits for the broker's answer about main, which takes 25s at most"`: 1,
+		} {
+			if n := strings.Count(got, line); n != times {
+				t.Errorf("%d times %s, want %d:\n%s", n, line, times, got)
+			}
+		}
+	})
+}
