@@ -27,7 +27,7 @@ func newFailure(exit int, err error) failure {
 		f.Code = refused.Code
 	case errors.Is(err, control.ErrNotRunning):
 		f.Code = "not_running"
-	case exit == exitUsage:
+	case exit == exitUsage, exit == exitConfig:
 		f.Code = "usage"
 	}
 	if problems := (config.Problems)(nil); errors.As(err, &problems) {
@@ -46,7 +46,7 @@ func (e *streams) fail(exit int, err error) {
 		}{newFailure(exit, err)})
 		return
 	}
-	_ = prose(e.stderr, "tokenkeeper: %v", err)
+	_ = prose(asPriority(e.stderr, priorityError), "tokenkeeper: %v", err)
 }
 
 // warn says on stderr what should be put right, in the same way.
@@ -58,7 +58,7 @@ func (e *streams) warn(format string, args ...any) {
 		}{text})
 		return
 	}
-	_ = prose(e.stderr, "tokenkeeper: warning: %s", text)
+	_ = prose(asPriority(e.stderr, priorityWarning), "tokenkeeper: warning: %s", text)
 }
 
 func (e *streams) tell(v any) {

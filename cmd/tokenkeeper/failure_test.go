@@ -62,6 +62,27 @@ func TestJSONErrors(t *testing.T) {
 	}
 }
 
+// A service manager need not try a configuration again that only a person can correct;
+// a secret that is missing may come.
+func TestExitCodesOfRun(t *testing.T) {
+	const secret = "accounts: {main: {provider: saxo, client_id: id, client_secret: \"${env:TK_TEST_NOT_SET}\"}}\n"
+	for name, tc := range map[string]struct {
+		yaml string
+		code int
+	}{
+		"no YAML":           {"accounts: [", exitConfig},
+		"an unknown key":    {"no_such_key: 1\n" + secret, exitConfig},
+		"a missing secret":  {secret, exitUsage},
+		"no such log file":  {"log: {file: /nonexistent/log}\naccounts: {main: {provider: saxo, client_id: id}}\n", exitUsage},
+		"an unknown broker": {"accounts: {main: {provider: nobody, client_id: id}}\n", exitConfig},
+	} {
+		w := newWorld(t, tc.yaml)
+		if got := command(t, "", "run", "-c", w.config); got.code != tc.code {
+			t.Errorf("%s: exit code %d, want %d: %s", name, got.code, tc.code, got.stderr)
+		}
+	}
+}
+
 func TestVerbsThatNeedNoSecretAskForNone(t *testing.T) {
 	s := newSite(t, `
 accounts:

@@ -7,6 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -14,12 +17,27 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
-// openLog opens the file that the log is added to, where nobody has led it
-// elsewhere who is not trusted.
-func openLog(log config.Log) (*os.File, error) {
+// logFile is the file that the log is added to. It is opened anew at the next line
+// when somebody has moved it away, as logrotate does, and moves itself away when it
+// has become as large or as old as it may. One goroutine uses it.
+type logFile struct {
+	log  config.Log
+	file *os.File
+	path string // behind links; "": it is our own output, which nobody moves
+	info fs.FileInfo
+	size int64
+	// began is when its first line was written, as far as that is known.
+	began time.Time
+}
+
+// openLog opens the file, where nobody has led it elsewhere who is not trusted.
+func openLog(log config.Log) (*logFile, error) {
 	folder, path, own, err := logPlace(log)
-	if err != nil || own != nil {
-		return own, err
+	if err != nil {
+		return nil, err
+	}
+	if own != nil {
+		return &logFile{log: log, file: own}, nil
 	}
 	defer folder.Close()
 	file, err := folder.OpenAppended(path)
@@ -35,7 +53,70 @@ func openLog(log config.Log) (*os.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return file, nil
+	return &logFile{log: log, file: file, path: path, info: info, size: info.Size(), began: bornAt(file)}, nil
+}
+
+// Write adds a line. What keeps it from going on in another file is tried again at the
+// next line, and the log goes on where it is.
+func (f *logFile) Write(line []byte) (int, error) {
+	if f.moved() || f.isFull(len(line)) && f.moveAway() == nil {
+		if next, err := openLog(f.log); err == nil {
+			_ = f.file.Close()
+			*f = *next
+		}
+	}
+	n, err := f.file.Write(line)
+	f.size += int64(n)
+	return n, err
+}
+
+// moved says whether another file, or none, is at the path now.
+func (f *logFile) moved() bool {
+	if f.path == "" {
+		return false
+	}
+	there, err := os.Lstat(f.path)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return !os.SameFile(f.info, there)
+}
+
+// isFull says whether one more line is too much for it.
+func (f *logFile) isFull(more int) bool {
+	if f.path == "" || !f.info.Mode().IsRegular() || f.size == 0 {
+		return false
+	}
+	return f.log.MaxMegabytes > 0 && f.size+int64(more) > int64(f.log.MaxMegabytes)<<20 ||
+		f.log.MaxAge > 0 && time.Since(f.began) >= f.log.MaxAge
+}
+
+// moveAway makes it the first of those that are kept, and the last of them goes.
+func (f *logFile) moveAway() error {
+	folder, path, own, err := logPlace(f.log)
+	if err != nil || own != nil {
+		return errors.Join(err, errors.ErrUnsupported)
+	}
+	defer folder.Close()
+	kept := func(n int) string { return fmt.Sprintf("%s.%d", path, n) }
+	for n := f.log.Keep - 1; n > 0; n-- {
+		if err := folder.Rename(kept(n), kept(n+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if f.log.Keep == 0 {
+		return folder.Remove(path)
+	}
+	return folder.Rename(path, kept(1))
+}
+
+// bornAt is when a file was made; the time now, where its file system does not tell.
+func bornAt(file *os.File) time.Time {
+	var st unix.Statx_t
+	if err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &st); err == nil && st.Mask&unix.STATX_BTIME != 0 {
+		return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
+	}
+	return time.Now()
 }
 
 // logRefusal is what openLog would say, without making a file. That its folder is

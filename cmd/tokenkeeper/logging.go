@@ -19,35 +19,42 @@ func newLogger(c config.Log, w io.Writer) (*slog.Logger, io.Closer, error) {
 		return nil, nil, fmt.Errorf("log.level: %w", err)
 	}
 	var to logWriters
+	var all []slog.Handler
 	if c.File != "" {
 		f, err := openLog(c)
 		if err != nil {
 			return nil, nil, fmt.Errorf("log.file: %w", err)
 		}
-		to = append(to, newLogWriter(f)) // it stays open as long as the process
+		file := newLogWriter(f) // which stays open as long as the process
+		to, all = append(to, file), append(all, logHandler(c.Format, &slog.HandlerOptions{Level: level})(file))
 	}
-	file, stream := to, newLogWriter(w)
+	stream := newLogWriter(w)
 	to = append(to, stream)
 	opts := &slog.HandlerOptions{Level: level}
 	switch {
-	case c.Format == "json":
-		return slog.New(slog.NewJSONHandler(to, opts)), to, nil
-	case isTerminal(w):
-		people := newTerminalHandler(stream, logPainter(w, os.Getenv), level)
-		return slog.New(slog.NewMultiHandler(slog.NewTextHandler(file, opts), people)), to, nil
+	case isJournal(w, os.Getenv):
+		if c.Format != "json" {
+			opts.ReplaceAttr = timeless
+		}
+		all = append(all, newJournalHandler(stream, logHandler(c.Format, opts)))
+	case c.Format != "json" && isTerminal(w):
+		all = append(all, newTerminalHandler(stream, logPainter(w, os.Getenv), level))
+	default:
+		all = append(all, logHandler(c.Format, opts)(stream))
 	}
-	return slog.New(slog.NewTextHandler(to, opts)), to, nil
+	return slog.New(slog.NewMultiHandler(all...)), to, nil
+}
+
+// logHandler makes the handler of a format.
+func logHandler(format string, opts *slog.HandlerOptions) func(io.Writer) slog.Handler {
+	if format == "json" {
+		return func(w io.Writer) slog.Handler { return slog.NewJSONHandler(w, opts) }
+	}
+	return func(w io.Writer) slog.Handler { return slog.NewTextHandler(w, opts) }
 }
 
 // logWriters are all that a log is written to.
 type logWriters []*logWriter
-
-func (all logWriters) Write(line []byte) (int, error) {
-	for _, l := range all {
-		_, _ = l.Write(line)
-	}
-	return len(line), nil
-}
 
 func (all logWriters) Close() error {
 	var errs []error

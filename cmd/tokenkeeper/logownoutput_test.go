@@ -21,7 +21,7 @@ func TestLogLedToOurOutput(t *testing.T) {
 		if err != nil {
 			t.Fatalf("run: %v", err)
 		}
-		_, _ = f.WriteString("a line\n")
+		_, _ = f.Write([]byte("a line\n"))
 		return
 	}
 	dir := t.TempDir()

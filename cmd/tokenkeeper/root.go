@@ -21,6 +21,9 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2 // wrong usage or a bad configuration
+	// exitConfig is run's where only another configuration helps: the EX_CONFIG of
+	// sysexits(3). Not 2, with which Go's runtime ends a process that panics.
+	exitConfig = 78
 )
 
 // streams are where a verb reads and writes, and how.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -34,7 +35,8 @@ func newRunCommand(e *env) *cobra.Command {
 deliver every new token to its sinks, until SIGTERM or Ctrl-C. A refresh that
 was sent is waited for before the program ends.
 
-Everything is checked before anything starts. Neither this process nor those of
+Everything is checked before anything starts. Exit code 78: the configuration
+has to be corrected, and to start it again is of no use. Neither this process nor those of
 the plugins write core files, and no debugger can attach, unless
 --debug-dumpable is given. With --json the log is JSON.`,
 		Example: "  tokenkeeper run -c tokenkeeper.yaml",
@@ -98,6 +100,7 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	if err != nil {
 		return err
 	}
+	keepStacks(cfg.StateDir, log)
 	events := s.Events().Subscribe(1)
 	defer events.Close()
 	go restBetween(ctx, events)
@@ -151,7 +154,7 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	maps.Copy(src.Flags, flags)
 	cfg, err := e.loadFrom(src)
 	if err != nil {
-		return nil, err
+		return nil, forGood(src, err)
 	}
 	r := report{Config: path}
 	var sinks sync.WaitGroup
@@ -171,6 +174,19 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 		return nil, &exitError{exitUsage, fmt.Errorf("nothing was started:\n%w", all)}
 	}
 	return cfg, nil
+}
+
+// forGood tells a configuration that no further try can make right from one that
+// lacks but a secret, which may come: a service manager need not start it again.
+func forGood(src config.Source, err error) error {
+	if problems := (config.Problems)(nil); !errors.As(err, &problems) {
+		return err
+	}
+	src.Secretless = true
+	if _, _, also := config.Load(src); also == nil {
+		return err
+	}
+	return &exitError{exitConfig, err}
 }
 
 // inspectForeign is inspectAll without starting the built-in providers.

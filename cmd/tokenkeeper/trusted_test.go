@@ -71,9 +71,9 @@ func TestConfigurationOfAnotherUser(t *testing.T) {
 	t.Run("another user's is refused", func(t *testing.T) {
 		w, ran := home(t)
 		givenTo(t, alice, w.config)
-		for _, verb := range []string{"check", "run"} {
+		for verb, code := range map[string]int{"check": exitUsage, "run": exitConfig} {
 			got := command(t, "", verb, "-c", w.config)
-			if got.code != exitUsage || !strings.Contains(got.stdout+got.stderr, "--trust-config") || runs(ran) {
+			if got.code != code || !strings.Contains(got.stdout+got.stderr, "--trust-config") || runs(ran) {
 				t.Errorf("%s: %+v; its program ran: %t", verb, got, runs(ran))
 			}
 		}

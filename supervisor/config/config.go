@@ -63,6 +63,10 @@ type Log struct {
 	File string
 	// TrustFolder takes a folder of it that others may write into.
 	TrustFolder bool
+	// The file is moved away when it has so many megabytes or is so old, 0: never, and
+	// Keep such files are kept.
+	MaxMegabytes, Keep int
+	MaxAge             time.Duration
 }
 
 // Plugins is where provider binaries are found.

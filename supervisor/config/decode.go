@@ -21,8 +21,11 @@ func (l *loader) decode() *Config {
 		Trust:        l.steering.trusted,
 		MachineGuard: root.Word("machine_guard"),
 		Control:      Control{Socket: root.Down("control").Path("socket"), TrustFolder: root.Down("control").Boolean("trust_folder")},
-		Log:          Log{Level: logs.Word("level"), Format: logs.Word("format"), File: logs.Path("file"), TrustFolder: logs.Boolean("trust_folder")},
-		Plugins:      Plugins{Dir: root.Down("plugins").Path("dir")},
+		Log: Log{
+			Level: logs.Word("level"), Format: logs.Word("format"), File: logs.Path("file"), TrustFolder: logs.Boolean("trust_folder"),
+			MaxMegabytes: logs.Number("max_megabytes"), MaxAge: logs.Duration("max_age"), Keep: logs.Number("keep"),
+		},
+		Plugins: Plugins{Dir: root.Down("plugins").Path("dir")},
 		Alerts: Alerts{
 			Repeat: root.Down("alerts").Duration("repeat"), LoginDue: root.Down("alerts").Duration("login_due"),
 		},

@@ -19,7 +19,10 @@ func schema(sinks sinkSchema) Field {
 			"format": {Holds: Word, Default: "text"},
 			"file":   {Holds: Path},
 
-			"trust_folder": {Holds: Boolean, Default: false},
+			"trust_folder":  {Holds: Boolean, Default: false},
+			"max_megabytes": {Holds: Number, Default: 0},
+			"max_age":       {Holds: Duration, Default: time.Duration(0)},
+			"keep":          {Holds: Number, Default: 5},
 		}},
 		"plugins": {Holds: Nested, Fields: Fields{"dir": {Holds: Path}}},
 		"alerts": {Holds: Nested, Fields: Fields{
@@ -64,6 +67,9 @@ func schema(sinks sinkSchema) Field {
 		"sinks": {Holds: named, Each: &Field{Holds: Nested, Fields: sinks.any()}},
 	}}
 }
+
+// mostKeptLogs is how many files of the log may be kept.
+const mostKeptLogs = 100
 
 // defaultMaxInFlight is the number of refreshes that one provider process
 // works on at once.
