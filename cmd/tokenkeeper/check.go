@@ -74,6 +74,7 @@ type sinkReport struct {
 
 func newCheckCommand(e *env) *cobra.Command {
 	var verbose bool
+	var unit string
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Validate the configuration and everything it names",
@@ -85,10 +86,16 @@ noticing it, and the state directory with the store in it. It says what goes to
 which sink, which of them carry the refresh token, and what it could not try.
 
 Destinations are tried with the rights of whoever runs it: run it as the user of
-the service. Of more than 20 accounts or sinks those that are alike are told as
-one, with their number.`,
+the service, or, of a service of systemd, with --unit, as that service and with
+what it may see. Of more than 20 accounts or sinks those that are alike are told
+as one, with their number.`,
+		Example: `  tokenkeeper check
+  tokenkeeper check --unit tokenkeeper.service && systemctl restart tokenkeeper`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if unit != "" {
+				return e.asService(cmd, unit, e.stdin)
+			}
 			path, err := e.configPath()
 			if err != nil {
 				return err
@@ -109,6 +116,7 @@ one, with their number.`,
 		},
 	}
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "list each account, sink and warning, however many there are")
+	addUnitFlag(cmd, &unit)
 	return cmd
 }
 

@@ -26,7 +26,7 @@ const maxTokenFile = 1 << 20
 
 func newImportCommand(e *env) *cobra.Command {
 	var req control.ImportRequest
-	var loginTime string
+	var loginTime, unit string
 	cmd := &cobra.Command{
 		Use:   "import ACCOUNT [FILE]",
 		Short: "Take an account's first token from an existing token file",
@@ -48,9 +48,13 @@ must be known, or nobody is called in time. If the file does not tell it,
 token that the account has: then nothing else changes.
 
 Stop the other program first: two programs that refresh the same login lock
-each other out.`,
+each other out.
+
+The store of a service of systemd is for that service alone, whose user may not
+exist while it does not run: --unit does it as the service.`,
 		Example: `  tokenkeeper import schwab-main ~/bot/schwab_tokens.json
-  tokenkeeper import schwab-main --login-time 2026-11-21T09:00:00Z`,
+  tokenkeeper import schwab-main --login-time 2026-11-21T09:00:00Z
+  tokenkeeper import schwab-main FILE --unit tokenkeeper.service`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if loginTime != "" && len(args) == 1 {
 				return nil
@@ -59,6 +63,9 @@ each other out.`,
 		},
 		ValidArgsFunction: e.completes(accountNames, nil),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if unit != "" {
+				return e.importAsService(cmd, unit, args)
+			}
 			var err error
 			req.Account = args[0]
 			if req.LoginAt, err = parseLoginTime(loginTime); err != nil {
@@ -82,7 +89,26 @@ each other out.`,
 	cmd.Flags().StringVar(&req.Format, "format", "", "its format, such as schwab or oauth2 (default: detected)")
 	cmd.Flags().StringVar(&loginTime, "login-time", "", "when you logged in, such as 2026-11-21T09:00:00Z\n(default: what the file says)")
 	cmd.Flags().BoolVar(&req.Force, "force", false, "replace the token that the account has already")
+	addUnitFlag(cmd, &unit)
 	return cmd
+}
+
+// importAsService hands the file over as stdin: it need not be one that the service
+// may read.
+func (e *env) importAsService(cmd *cobra.Command, unit string, args []string) error {
+	if len(args) < 2 || args[1] == "-" {
+		return e.asService(cmd, unit, e.stdin, args...)
+	}
+	f, err := os.Open(args[1])
+	if err != nil {
+		return noTokenFile(err)
+	}
+	defer func() { _ = f.Close() }()
+	return e.asService(cmd, unit, f, args[0], "-")
+}
+
+func noTokenFile(err error) error {
+	return fmt.Errorf("the token file can't be read: %w; name one that is there, or - for what comes on stdin", err)
 }
 
 // parseLoginTime reads the flag; zero: it was not given. Whether somebody can have
@@ -106,16 +132,18 @@ func (e *env) readTokenFile(name string) (body []byte, written time.Time, err er
 		// waited for.
 		f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 		if err != nil {
-			return nil, written, fmt.Errorf("the token file can't be read: %w; name one that is there, or - for what comes on stdin", err)
+			return nil, written, noTokenFile(err)
 		}
 		defer func() { _ = f.Close() }()
 		if info, err := f.Stat(); err == nil {
 			what = files.Kind(info.Mode())
-			if info.Mode().IsRegular() {
-				written = info.ModTime()
-			}
 		}
 		in = f
+	}
+	if f, ok := in.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			written = info.ModTime()
+		}
 	}
 	body, err = io.ReadAll(io.LimitReader(in, maxTokenFile+1))
 	switch {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
@@ -95,7 +96,9 @@ func socketDir(parent, name string) (string, error) {
 // temporaryDir makes a directory 0700 in the system's place for such things, whose path
 // is no longer than that.
 func temporaryDir(longest int) (dir string, ok bool) {
-	for _, parent := range []string{os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
+	// What systemd has made for the service can be written where nothing else can.
+	runtime, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":")
+	for _, parent := range []string{runtime, os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), "/tmp"} {
 		if parent == "" {
 			continue
 		}

@@ -82,6 +82,13 @@ func records(path string, fields int) [][]string {
 	return all
 }
 
+// isMadeUp says whether a user is one of those that systemd makes up for services
+// (UIDS-GIDS.md in systemd), whom nobody can become.
+func (d directory) isMadeUp(uid int) bool {
+	const first, last = 61184, 65519
+	return uid >= first && uid <= last && d.names[uid] == ""
+}
+
 // groupsOf are the groups that a user is in.
 func (d directory) groupsOf(uid int) []int {
 	var all []int

@@ -47,6 +47,10 @@ func (w *way) asOwner(f facts) string {
 		return "run this as " + w.judge.users.user(f.uid) + ", or set another state_dir"
 	}
 	sudo := user
+	if w.judge.users.isMadeUp(f.uid) {
+		return "what root makes in it would lock that user out, whom systemd makes up while the service runs (DynamicUser): " +
+			"start the service first; check and import can also be given --unit and the service's name"
+	}
 	if w.judge.users.names[f.uid] == "" {
 		sudo = "'#" + user + "'" // sudo(8)
 	}

@@ -30,6 +30,7 @@ func TestPrivate(t *testing.T) {
 		"open to others":              {made: []entry{{path: "s", mode: 0o750}}, path: "s", want: "is open to others, and it holds refresh tokens: chmod 700 "},
 		"for all":                     {made: []entry{{path: "s", mode: 0o777}}, path: "s", want: "chmod 700 "},
 		"another's":                   {made: []entry{{path: "s", mode: 0o700, owner: bots}}, path: "s", want: "belongs to user 34567, and this is root (0)"},
+		"systemd's":                   {made: []entry{{path: "s", mode: 0o700, owner: 61200}}, path: "s", want: "--unit and the service's name"},
 		"in the folder of another":    {made: []entry{{path: "a", mode: 0o755, owner: bots}, {path: "a/s", mode: 0o700}}, path: "a/s", owner: true},
 		"in a folder for all":         {made: []entry{{path: "a", mode: 0o777}, {path: "a/s", mode: 0o700}}, path: "a/s"},
 		"missing in a folder for all": {made: []entry{{path: "a", mode: 0o777}}, path: "a/s", want: "there is no "},
