@@ -99,7 +99,7 @@ func (m *machine) try(args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "nsenter", append([]string{
 		"-t", strconv.Itoa(m.pid), "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--root", "--wd",
 	}, args...)...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	cmd.Env = []string{"PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -120,6 +120,59 @@ func (m *machine) systemctl(t *testing.T, args ...string) string {
 	return m.inside(t, append([]string{"systemctl"}, args...)...)
 }
 
+// ownState is where a service with a user of systemd's has its state.
+const ownState = "var/lib/private/tokenkeeper"
+
+// settle gives the machine people: two bots in a group, and the users of services
+// that ran before.
+func (m *machine) settle(t *testing.T) {
+	t.Helper()
+	m.inside(t, "sh", "-ec", `
+		getent group bots >/dev/null || groupadd bots
+		for user in bot keeper alice bob; do id $user >/dev/null 2>&1 || useradd --create-home $user; done
+		usermod -aG bots alice; usermod -aG bots bob
+		rm -rf /var/lib/bots /var/lib/tokenkeeper /var/lib/private/tokenkeeper /etc/systemd/system/tokenkeeper.service.d`)
+	m.readme(t, "install -d -g bots", "/")
+}
+
+// readme types the one block for a shell of the unit's README that holds a text, in a
+// folder of the machine, and returns what was said. pairs are places of the
+// README and of this machine, in turn.
+func (m *machine) readme(t *testing.T, holds, folder string, pairs ...string) string {
+	t.Helper()
+	out, err := m.tryReadme(t, holds, folder, pairs...)
+	if err != nil {
+		log, _ := m.try("journalctl", "--no-pager", "-n", "200", "-u", "tokenkeeper")
+		t.Fatalf("what the README says of %s: %v\n%s\n%s", holds, err, out, log)
+	}
+	return out
+}
+
+func (m *machine) tryReadme(t *testing.T, holds, folder string, pairs ...string) (string, error) {
+	t.Helper()
+	for _, block := range fenced(t, filepath.Join(repository, "configs", "systemd", "README.md"), "sh") {
+		if strings.Contains(block, holds) {
+			return m.try("sh", "-exc", "cd "+folder+"\n"+strings.NewReplacer(pairs...).Replace(block))
+		}
+	}
+	t.Fatalf("the README has no block with %q", holds)
+	return "", nil
+}
+
+// as runs a command inside as one of its people.
+func (m *machine) as(user string, args ...string) (string, error) {
+	return m.try(append([]string{"setpriv", "--reuid", user, "--regid", user, "--init-groups"}, args...)...)
+}
+
+// place writes a file of the machine, for everybody to read.
+func (m *machine) place(t *testing.T, name, content string) {
+	t.Helper()
+	path := filepath.Join(m.root, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // install installs the program as the unit says, with a configuration and a secret
 // that the unit hands over as its credential app_secret.
 func (m *machine) install(t *testing.T, secret, yaml string) {
@@ -130,39 +183,38 @@ func (m *machine) install(t *testing.T, secret, yaml string) {
 			t.Fatal(err)
 		}
 	}
-	unit, err := os.ReadFile(filepath.Join("..", "..", "configs", "systemd", "tokenkeeper.service"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(m.stateFile("")); err != nil { // of an earlier run
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{
-		"etc/tokenkeeper/tokenkeeper.yaml":       yaml,
-		"etc/systemd/system/tokenkeeper.service": string(unit),
-		// Soon instead of in minutes, and a limit for the glutton to hit.
-		"etc/systemd/system/tokenkeeper.service.d/test.conf": "[Service]\nWatchdogSec=3\nRestartSec=1\nMemoryMax=256M\nLoadCredential=app_secret:/etc/tokenkeeper/secrets/app_secret\n",
-		"etc/tokenkeeper/secrets/app_secret":                 secret + "\n",
-	} {
-		path := filepath.Join(m.root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	m.settle(t)
+	m.place(t, "etc/tokenkeeper/tokenkeeper.yaml", yaml)
+	m.place(t, "etc/tokenkeeper/secrets/app_secret", secret+"\n")
+	m.place(t, "etc/systemd/system/tokenkeeper.service", readText(t, filepath.Join(repository, "configs", "systemd", "tokenkeeper.service")))
+	m.place(t, "etc/systemd/system/tokenkeeper.service.d/test.conf", "[Service]\n"+soonEnough+
+		"MemoryMax=256M\n"+ // a limit for the glutton to hit
+		"LoadCredential=app_secret:/etc/tokenkeeper/secrets/app_secret\n"+
+		unitsOwn(t, "SupplementaryGroups=bots")+unitsOwn(t, "ReadWritePaths=/var/lib/bots"))
 	if err := os.Chmod(filepath.Join(m.root, "etc/tokenkeeper/secrets/app_secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m.systemctl(t, "daemon-reload")
 }
 
-// stateFile is a file in the service's state directory, seen from outside.
-func (m *machine) stateFile(name string) string {
-	return filepath.Join(m.root, "var/lib/private/tokenkeeper", name)
+// soonEnough is in seconds what the unit has in minutes.
+const soonEnough = "WatchdogSec=3\nRestartSec=1\n"
+
+// unitsOwn is a line that the unit shows and leaves to its user.
+func unitsOwn(t *testing.T, line string) string {
+	t.Helper()
+	if unit := readText(t, filepath.Join(repository, "configs", "systemd", "tokenkeeper.service")); !strings.Contains(unit, "\n#"+line+"\n") {
+		t.Fatalf("the unit does not show #%s", line)
+	}
+	return line + "\n"
 }
 
-// follow returns the service as tests ask it, from outside.
-func (m *machine) follow(t *testing.T) *running {
-	r := &running{t: t, Client: control.NewClient(m.stateFile("control.sock")), ended: make(chan struct{})}
+// stateFile is a file in the service's state directory, seen from outside.
+func (m *machine) stateFile(name string) string { return filepath.Join(m.root, ownState, name) }
+
+// follow returns the service as tests ask it, from outside, by where its state is.
+func (m *machine) follow(t *testing.T, state string) *running {
+	r := &running{t: t, Client: control.NewClient(filepath.Join(m.root, state, "control.sock")), ended: make(chan struct{})}
 	t.Cleanup(r.Client.Close)
 	return r
 }

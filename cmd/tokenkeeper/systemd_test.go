@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -30,15 +31,18 @@ func TestSystemd(t *testing.T) {
 		"client_secret: "+secret, "client_secret: ${file:${env:CREDENTIALS_DIRECTORY}/app_secret}", 1)
 	m.install(t, secret, "accounts:\n"+credential+`
   greedy: {provider: glutton, client_id: id}
-`+accountYAML(sharedAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+`    shared_file: {path: "/var/lib/private/tokenkeeper/`+sharedName+`", format: saxo-cache}
+`+accountYAML(sharedAccount, saxo, saxo.TokenURL(), "before_expiry: 5m")+`    shared_file: {path: "${env:STATE_DIRECTORY}/`+sharedName+`", format: saxo-cache}
 providers:
   glutton: {command: [/usr/local/bin/glutton]}
 sinks:
-  files: {type: file, path: "/var/lib/private/tokenkeeper/{account}.json", accounts: [`+saxoAccount+`], include_refresh_token: true}
+  files: {type: file, path: "${env:STATE_DIRECTORY}/{account}.json", accounts: [`+saxoAccount+`], include_refresh_token: true}
+  bots: {type: file, path: "/var/lib/bots/{account}.json", accounts: [`+saxoAccount+`], mode: "0640", owner: ":bots", trust_folder: true}
 `)
 	m.systemctl(t, "start", "tokenkeeper")
-	s := &service{machine: m, t: t, saxo: saxo, run: m.follow(t)}
+	s := &service{machine: m, t: t, saxo: saxo, run: m.follow(t, ownState)}
 	s.logIn()
+	s.served()
+	s.told()
 
 	for _, end := range []struct {
 		name string
@@ -64,6 +68,20 @@ sinks:
 		s.t, s.run, run.t = t, &run, t
 		s.crashBesideABot()
 	})
+	for _, recipe := range []struct {
+		name string
+		do   func(*service)
+	}{
+		{"a new configuration", (*service).changes},
+		{"in place of a Schwab service", (*service).sendsSchwab},
+		{"in place of a Saxo service", (*service).keepsSaxo},
+	} {
+		t.Run(recipe.name, func(t *testing.T) {
+			s, run := *s, *s.run
+			s.t, s.run, run.t = t, &run, t
+			recipe.do(&s)
+		})
+	}
 	m.systemctl(t, "stop", "tokenkeeper")
 	s.mustBeGone()
 }
@@ -271,12 +289,22 @@ func (s *service) crash() {
 	s.await(func() bool { return s.property("MainPID") != strconv.Itoa(main) }, "systemd sees the crash")
 }
 
-func (s *service) stop() { s.systemctl(s.t, "stop", "--no-block", "tokenkeeper") }
+func (s *service) stop() {
+	s.systemctl(s.t, "stop", "--no-block", "tokenkeeper")
+	s.await(func() bool {
+		return strings.Contains(s.property("StatusText"), "waits for the broker's answer about "+saxoAccount)
+	}, "systemd shows what the stop waits for")
+}
 
 func (s *service) hang() {
 	main := s.mainPID()
 	s.kill(main, "STOP")
 	s.await(func() bool { return s.property("MainPID") != strconv.Itoa(main) }, "the watchdog ends the main process")
+	s.await(func() bool { // which the next start has put aside, or will
+		before, _ := os.ReadFile(s.stateFile("stacks.before"))
+		now, _ := os.ReadFile(s.stateFile("stacks"))
+		return strings.Contains(string(before)+string(now), "SIGABRT")
+	}, "the stacks are in a file")
 }
 
 // hangUp is a reload, or a log that was rotated; the other signals reach the

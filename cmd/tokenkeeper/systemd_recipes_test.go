@@ -1,0 +1,245 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// This file does in the machine what the unit, and the README beside it, tell people to
+// do.
+
+// served: bots that are users of their own read what a group of theirs may read, and
+// nobody else does.
+func (s *service) served() {
+	s.t.Helper()
+	now, _ := s.saxo.Current(saxoAccount)
+	const file = "/var/lib/bots/" + saxoAccount + ".json"
+	for _, bot := range []string{"alice", "bob"} {
+		if out, err := s.as(bot, "cat", file); err != nil || !strings.Contains(out, now.AccessToken) || strings.Contains(out, now.RefreshToken) {
+			s.t.Errorf("%s reads %d bytes: %v", bot, len(out), err)
+		}
+	}
+	if out, err := s.as("keeper", "cat", file); err == nil {
+		s.t.Errorf("somebody else reads %d bytes", len(out))
+	}
+}
+
+// told: systemd shows how the worst account is, and the journal has priorities.
+func (s *service) told() {
+	s.t.Helper()
+	s.await(func() bool {
+		return s.property("StatusText") == "no token yet: "+sharedAccount+"; valid: 2 of 3"
+	}, "systemd shows how the accounts are")
+	if log := s.journal("debug", "tokenkeeper is ready"); strings.Contains(log, "time=") {
+		s.t.Errorf("the journal has the time twice:\n%s", log)
+	}
+	if warnings := s.journal("warning", "no token yet of: "); strings.Contains(warnings, "tokenkeeper is ready") {
+		s.t.Errorf("journalctl -p warning shows:\n%s", warnings)
+	}
+}
+
+// journal waits until the service's lines of a priority, since its last start, hold a
+// text, and returns them.
+func (s *service) journal(priority, holds string) (lines string) {
+	s.t.Helper()
+	s.await(func() bool {
+		lines = s.inside(s.t, "journalctl", "--no-pager", "-o", "cat", "-p", priority, "_SYSTEMD_INVOCATION_ID="+s.property("InvocationID"))
+		return strings.Contains(lines, holds)
+	}, "journalctl -p "+priority+" shows "+holds)
+	return lines
+}
+
+// changes: nothing is stopped for a configuration that could not start; and one that
+// is started all the same is not started again and again.
+func (s *service) changes() {
+	const name = "etc/tokenkeeper/tokenkeeper.yaml"
+	good := readText(s.t, filepath.Join(s.root, name))
+	if out, err := s.try("tokenkeeper", "check"); err == nil || !strings.Contains(out, "CREDENTIALS_DIRECTORY") {
+		s.t.Errorf("a shell sees what the service sees: %v\n%s", err, out)
+	}
+	s.systemctl(s.t, "start", "tokenkeeper")
+	main := s.mainPID()
+	s.readme(s.t, "check --unit tokenkeeper.service && systemctl restart", "/")
+	again := s.mainPID()
+	if again == main {
+		s.t.Error("it was not restarted")
+	}
+
+	s.place(s.t, name, good+"no_such_key: 1\n")
+	if out, err := s.tryReadme(s.t, "check --unit tokenkeeper.service && systemctl restart", "/"); err == nil || !strings.Contains(out, "no_such_key") {
+		s.t.Errorf("the check passes: %v\n%s", err, out)
+	}
+	if s.mainPID() != again {
+		s.t.Error("the service was stopped for a configuration that can't start")
+	}
+	if out, err := s.try("systemctl", "restart", "tokenkeeper"); err == nil {
+		s.t.Errorf("it starts: %s", out)
+	}
+	s.await(func() bool { return s.property("ActiveState") == "failed" }, "the service is given up")
+	if status := s.property("ExecMainStatus"); status != strconv.Itoa(exitConfig) {
+		s.t.Errorf("it ended with %s", status)
+	}
+	s.journal("err", "no_such_key")
+	s.place(s.t, name, good)
+	s.systemctl(s.t, "start", "tokenkeeper")
+}
+
+// moves readies the machine for another service's place: the unit as it stands, no
+// state, and what the README's commands take.
+func (s *service) moves(broker string, files map[string]string) {
+	s.t.Helper()
+	s.systemctl(s.t, "stop", "tokenkeeper")
+	s.settle(s.t)
+	s.place(s.t, "etc/systemd/system/tokenkeeper.service.d/test.conf", "[Service]\n"+soonEnough+"Environment="+broker+"\n")
+	s.place(s.t, "etc/systemd/system/old-token-service.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n")
+	for name, content := range files {
+		s.place(s.t, filepath.Join("root/new", name), content)
+	}
+	s.systemctl(s.t, "daemon-reload")
+	s.systemctl(s.t, "start", "old-token-service")
+}
+
+// moved follows the service in its new place, whose user is none of systemd's.
+func (s *service) moved() *running {
+	s.t.Helper()
+	if active := strings.TrimSpace(s.systemctl(s.t, "show", "-p", "ActiveState", "--value", "old-token-service")); active != "inactive" {
+		s.t.Errorf("the old service is %s", active)
+	}
+	return s.follow(s.t, "var/lib/tokenkeeper")
+}
+
+// mustBe fails the test unless a file has that owner and mode.
+func (s *service) mustBe(path, user string, mode os.FileMode) {
+	s.t.Helper()
+	info, err := os.Stat(filepath.Join(s.root, path))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	uid := strings.TrimSpace(s.inside(s.t, "id", "-u", user))
+	if st := info.Sys().(*syscall.Stat_t); strconv.Itoa(int(st.Uid)) != uid || info.Mode().Perm() != mode {
+		s.t.Errorf("%s is of user %d with mode %o, want %s (%s) and %o", path, st.Uid, info.Mode().Perm(), user, uid, mode)
+	}
+}
+
+// on switches on what an example shows in a comment.
+func on(text string, lines ...string) string {
+	for _, line := range lines {
+		text = strings.NewReplacer("#"+line+"\n", line+"\n", "# "+line+"\n", line+"\n").Replace(text)
+	}
+	return text
+}
+
+// schwabBot listens in /tmp, answers OK and keeps what it hears.
+const schwabBot = `use IO::Socket::UNIX;
+unlink "/tmp/token.sock";
+my $door = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => "/tmp/token.sock", Listen => 5) or die "$!";
+while (my $peer = $door->accept) {
+	$peer->sysread(my $message, 65536);
+	open(my $heard, ">>", "/home/bot/heard") or die "$!";
+	syswrite $heard, $message;
+	close $heard;
+	$peer->syswrite("OK");
+}
+`
+
+// sendsSchwab: the token file lies in a home directory, and the bot's socket in /tmp,
+// and both are the same user's.
+func (s *service) sendsSchwab() {
+	schwab := startBroker(s.t, brokersim.Config{Dialect: brokersim.Schwab, ClientID: "the-key", ClientSecret: "the-secret"})
+	const folder = "/home/bot/schwab"
+	configs := filepath.Join(repository, "configs")
+	s.moves("TOKENKEEPER_PROVIDERS__SCHWAB__SETTINGS__TOKEN_URL="+schwab.TokenURL(), map[string]string{
+		"schwab-sender.yaml": strings.NewReplacer("/var/lib/bots/", folder+"/", "/run/bot/", "/tmp/").Replace(readText(s.t, filepath.Join(configs, "schwab-sender.yaml"))),
+		"schwab.yaml":        "app_key: the-key\napp_secret: the-secret\n",
+		"schwab-sender.conf": on(readText(s.t, filepath.Join(configs, "systemd", "schwab-sender.conf")), "ProtectHome=tmpfs", "BindPaths="+folder, "PrivateTmp=no"),
+	})
+	g := schwab.Grant("schwab-main")
+	s.place(s.t, folder+"/schwab_tokens.json", fmt.Sprintf(`{"creation_timestamp": %d, "token": {"expires_in": 1800, "token_type": "Bearer", "scope": "api", "refresh_token": %q, "access_token": %q, "expires_at": %d}}`,
+		time.Now().Add(-48*time.Hour).Unix(), g.RefreshToken, g.AccessToken, time.Now().Add(-time.Hour).Unix()))
+	s.place(s.t, "usr/local/bin/schwab-bot", schwabBot)
+	s.place(s.t, "etc/systemd/system/bot.service", "[Service]\nUser=bot\nExecStart=/usr/bin/perl /usr/local/bin/schwab-bot\n")
+	s.inside(s.t, "sh", "-ec", "chown -R bot:bot "+folder+"; chmod 700 "+folder+"; chmod 600 "+folder+"/*; rm -f /home/bot/heard; systemctl daemon-reload; systemctl restart bot")
+	defer func() { s.systemctl(s.t, "stop", "bot") }()
+
+	said := s.readme(s.t, "schwab-sender.conf", "/root/new", "/var/lib/bots", folder)
+	if !strings.Contains(said, "schwab-main: imported as v1") {
+		s.t.Errorf("nothing was imported:\n%s", said)
+	}
+	run := s.moved()
+	run.delivered("schwab-main", 2)
+	now, _ := schwab.Current("schwab-main")
+	if body := string(readFile(s.t, filepath.Join(s.root, folder, "schwab_tokens.json"))); !strings.Contains(body, now.AccessToken) || !strings.Contains(body, now.RefreshToken) {
+		s.t.Error("the file does not hold the newest token")
+	}
+	s.mustBe(folder+"/schwab_tokens.json", "bot", 0o600)
+	if heard, err := os.ReadFile(filepath.Join(s.root, "home/bot/heard")); err != nil || !strings.Contains(string(heard), now.AccessToken) {
+		s.t.Errorf("the bot has heard %d bytes, and not the token: %v", len(heard), err)
+	}
+	mustHavePosted(s.t, schwab, "schwab-main", 1)
+}
+
+// keepsSaxo: bots that are users of their own read the token file under its lock, and
+// write to it.
+func (s *service) keepsSaxo() {
+	saxo := startBroker(s.t, brokersim.Config{
+		Dialect: brokersim.Saxo, ClientID: "the-key", ClientSecret: "the-secret", RedirectURL: "http://localhost:8765/callback",
+		RefreshLifetime: brokersim.SaxoLiveRefreshLifetime,
+	})
+	const account, file = "saxo-live", "/var/lib/bots/saxo_tokens.json"
+	configs := filepath.Join(repository, "configs")
+	s.moves("TOKENKEEPER_ACCOUNTS__SAXO_LIVE__SETTINGS__TOKEN_URL="+saxo.TokenURL(), map[string]string{
+		"saxo-keeper.yaml": on(readText(s.t, filepath.Join(configs, "saxo-keeper.yaml")), "trust_folder: true"),
+		"saxo-keeper.conf": readText(s.t, filepath.Join(configs, "systemd", "saxo-keeper.conf")),
+	})
+	g := saxo.Grant(account)
+	s.place(s.t, file, fmt.Sprintf("{\n  \"access_token\": %q,\n  \"refresh_token\": %q,\n  \"token_expiry\": %q,\n  \"app_key\": \"the-key\",\n  \"app_secret\": \"the-secret\"\n}\n",
+		g.AccessToken, g.RefreshToken, time.Now().UTC().Add(-10*time.Minute).Format("2006-01-02T15:04:05.000000")))
+	issued := time.Now().Add(-29 * time.Minute)
+	if err := os.Chtimes(filepath.Join(s.root, file), issued, issued); err != nil {
+		s.t.Fatal(err)
+	}
+	s.inside(s.t, "sh", "-ec", "chown keeper:bots "+file+"; chmod 660 "+file)
+
+	s.readme(s.t, "saxo-keeper.conf", "/root/new")
+	run := s.moved()
+	run.delivered(account, 2)
+	now, _ := saxo.Current(account)
+	locked := func(bot, do string) {
+		s.t.Helper()
+		if out, err := s.as(bot, "flock", file+".lock", "sh", "-ec", do); err != nil {
+			s.t.Errorf("%s can't use the file: %v\n%s", bot, err, out)
+		}
+	}
+	for _, bot := range []string{"alice", "bob"} {
+		locked(bot, "grep -q "+now.AccessToken+" "+file)
+	}
+	if out, err := s.as("bob", "cat", "/var/lib/bots/saxo_access.json"); err != nil || !strings.Contains(out, now.AccessToken) || strings.Contains(out, now.RefreshToken) {
+		s.t.Errorf("who only reads gets %d bytes: %v", len(out), err)
+	}
+	locked("alice", `text=$(sed 's/^}/,"bot": "alice"}/' `+file+`); printf '%s\n' "$text" >`+file)
+	version := versionOf(run, account)
+	run.refreshed(account)
+	run.delivered(account, version+1)
+	now, _ = saxo.Current(account)
+	if body := string(readFile(s.t, filepath.Join(s.root, file))); !strings.Contains(body, now.RefreshToken) || !strings.Contains(body, "alice") || !strings.Contains(body, "the-secret") {
+		s.t.Error("the file lacks the newest token, or what was there beside it")
+	}
+	s.mustBe(file, "keeper", 0o660)
+	if reused := saxo.Reused(); len(reused) > 0 {
+		s.t.Errorf("used twice: %v", reused)
+	}
+}
+
+// versionOf is the account's version now.
+func versionOf(r *running, name string) uint64 {
+	r.t.Helper()
+	return account(r.until(func(st control.Status) bool { return !account(st, name).InFlight }), name).Version
+}
