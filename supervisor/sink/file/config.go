@@ -249,7 +249,7 @@ func kindOf(path string) fileKind {
 	kind := fileKind{folder: filepath.Dir(path)}
 	if info, err := os.Lstat(path); err == nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			kind.mode, kind.uid, kind.gid, kind.device = st.Mode, st.Uid, st.Gid, uint64(st.Dev)
+			kind.mode, kind.uid, kind.gid, kind.device = st.Mode, st.Uid, st.Gid, st.Dev
 		}
 	}
 	return kind
