@@ -178,3 +178,20 @@ func TestSettingsThatThePluginCallsSecret(t *testing.T) {
 		})
 	}
 }
+
+// A proxy whose address is given by reference, for the password in it, is told of by its
+// host all the same, and the password never.
+func TestProxyByReferenceIsNamed(t *testing.T) {
+	const host, password = "proxy.example.org:3128", "canary-pw-of-a-proxy"
+	for _, address := range []string{"http://me:" + password + "@" + host, "socks5://me:" + password + "@" + host + "/", "http://" + host} {
+		request := &provider.RefreshRequest{Account: &provider.Account{Name: "a", Settings: map[string]string{"proxy": address}}}
+		say := answering(func(any, any) error {
+			return status.Error(codes.Unavailable, "the proxy "+host+" refuses me: "+address)
+		})
+		err := Conn{Secrets: NewDeclared([]string{"proxy"}), To: say}.Invoke(t.Context(), "Refresh", request, &provider.TokenResponse{})
+		want := "the proxy " + host + " refuses me: " + strings.Replace(address, password, redacted, 1)
+		if got := status.Convert(err).Message(); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -111,7 +111,7 @@ func (s *Secrets) settingsIn(m protoreflect.Message) (all []string) {
 		}
 		in.Get(f).Map().Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
 			all = append(all, secretsIn(k.String(), v.String())...)
-			if s.isDeclared(k.String()) {
+			if s.isDeclared(k.String()) && !isServer(k.String(), v.String()) {
 				all = append(all, v.String())
 			}
 			return true

@@ -47,6 +47,14 @@ func secretsIn(name, value string) []string {
 	return all
 }
 
+// isServer says whether a setting is the address of a proxy and nothing more. People
+// have to be told which one fails, also if the address is given by reference because of
+// the password in it.
+func isServer(name, value string) bool {
+	u, err := url.Parse(value)
+	return name == "proxy" && err == nil && u.Host != "" && strings.Trim(u.Path, "/")+u.RawQuery+u.Fragment == ""
+}
+
 // secretsOf walks a document.
 func secretsOf(name string, document any, all []string) []string {
 	switch v := document.(type) {
