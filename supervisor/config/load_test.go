@@ -54,7 +54,7 @@ sinks:
 	want := &config.Config{
 		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"), MachineGuard: "auto",
 		Control: config.Control{Socket: filepath.Join(dir, "state/control.sock")},
-		Log:     config.Log{Level: "info", Format: "text"},
+		Log:     config.Log{Level: "info", Format: "text", Keep: 5},
 		Plugins: config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
 		Alerts:  config.Alerts{Repeat: 4 * time.Hour, LoginDue: 24 * time.Hour},
 		Providers: map[string]config.Provider{

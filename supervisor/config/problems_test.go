@@ -52,7 +52,12 @@ func TestProblems(t *testing.T) {
 		},
 		"unknown key, far": {
 			yaml: account + "log: {volume: 11}\n",
-			want: `tokenkeeper.yaml:3:7: log.volume: unknown key; known here: file, format, level, trust_folder`,
+			want: `tokenkeeper.yaml:3:7: log.volume: unknown key; known here: file, format, keep, level, max_age, max_megabytes, trust_folder`,
+		},
+		"too many logs": {
+			yaml: account + "log: {keep: 101, max_megabytes: -1}\n",
+			want: "tokenkeeper.yaml:3:13: log.keep: 101 is out of bounds; write 0 to 100\n" +
+				"tokenkeeper.yaml:3:33: log.max_megabytes: -1 is too small; write at least 0",
 		},
 		"misspelt sections are not missing as well": {
 			yaml: "acounts:\n  a: {provider: schwab}\n",
