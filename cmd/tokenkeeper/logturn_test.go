@@ -43,9 +43,10 @@ func TestLogThatWasMovedAway(t *testing.T) {
 	if err := os.Rename(log, log+".1"); err != nil {
 		t.Fatal(err)
 	}
+	write(t, log, "made\n") // by who moved the other away
 	add("two\n")
 	add("three\n")
-	filesMustHold(t, map[string]string{log + ".1": "one\n", log: "two\nthree\n"})
+	filesMustHold(t, map[string]string{log + ".1": "one\n", log: "made\ntwo\nthree\n"})
 
 	if err := os.Rename(log, log+".2"); err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func TestLogThatWasMovedAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	add("five\n")
-	filesMustHold(t, map[string]string{log + ".2": "two\nthree\nfour\n", log: "five\n"})
+	filesMustHold(t, map[string]string{log + ".2": "made\ntwo\nthree\nfour\n", log: "five\n"})
 }
 
 // A log moves itself away by its size and its age, and keeps so many files.
