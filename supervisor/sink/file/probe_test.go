@@ -58,7 +58,7 @@ func TestTestChecksWhatADeliveryChecks(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"open/token": "can be changed by everybody", "link/token": "", "none/token": "create it",
-		"closed/taken": "not a file", "closed/alink": "symbolic link", "closed/token": "",
+		"closed/taken": "it is a folder", "closed/alink": "symbolic link", "closed/token": "",
 	} {
 		s := newSink(t, file.Config{Path: filepath.Join(dir, path)})
 		_, tested := s.Test(t.Context(), sinktest.Full("a", 1))
