@@ -35,7 +35,7 @@ func (r *report) addObstacles(cfg *config.Config) {
 		case o.Missing != "" && later:
 			p.Hint = "whoever starts the service, or the consumer, may make it until then"
 			r.Warnings = append(r.Warnings, finding(p))
-		case errors.Is(o.Err, fs.ErrPermission) && !service, o.Sink != "" && o.Missing == "" && !errors.Is(o.Err, fs.ErrPermission):
+		case errors.Is(o.Err, fs.ErrPermission) && !service, o.Sink != "" && o.Passing():
 			r.Warnings = append(r.Warnings, finding(p))
 		default:
 			r.add(p)

@@ -70,7 +70,14 @@ func TestCheckTriesEveryDestination(t *testing.T) {
 	}{
 		"a file in no folder":             {sink("type: file, path: none/token.json"), true, ":6: sinks.s.path: the folder DIR/none does not exist"},
 		"one folder of several":           {sink(`type: file, path: "out/{account}/token.json"`), true, ":6: sinks.s.path: the folder DIR/out/a does not exist"},
-		"a file in a file":                {sink("type: file, path: tk.yaml/token.json"), false, ":6: sinks.s.path: DIR/tk.yaml/token.json can't be replaced: DIR/tk.yaml is no directory"},
+		"a file in a file":                {sink("type: file, path: tk.yaml/token.json"), true, ":6: sinks.s.path: DIR/tk.yaml/token.json can't be replaced: DIR/tk.yaml is no directory"},
+		"a file in a pipe's place":        {sink("type: file, path: DIR/pipe"), true, ":6: sinks.s.path: DIR/pipe can't be replaced: it is a pipe (FIFO)"},
+		"a file in a folder's place":      {sink("type: file, path: DIR/plugins"), true, ":6: sinks.s.path: DIR/plugins can't be replaced: "},
+		"a socket in a pipe's place":      {sink("type: unixsocket, path: DIR/pipe"), true, ":6: sinks.s.path: DIR/pipe is no socket but a pipe (FIFO): move it away"},
+		"a socket in a file's place":      {sink("type: unixsocket, path: DIR/tk.yaml"), true, ":6: sinks.s.path: DIR/tk.yaml is no socket but a file: "},
+		"a socket in a folder's place":    {sink("type: unixsocket, path: DIR/plugins"), true, ":6: sinks.s.path: DIR/plugins is no socket but a folder: "},
+		"a socket in a file":              {sink("type: unixsocket, path: DIR/tk.yaml/s"), true, ":6: sinks.s.path: the socket can't be reached: "},
+		"ours in a pipe's place":          {sink("type: unixsocket, direction: listen, path: DIR/pipe"), true, ":6: sinks.s.path: the socket DIR/pipe is not opened: DIR/pipe is no socket but a pipe (FIFO): "},
 		"a consumer's socket":             {sink("type: unixsocket, path: none/s"), false, ":6: sinks.s.path: the folder DIR/none does not exist, in which the consumer"},
 		"a socket of ours":                {sink("type: unixsocket, direction: listen, path: none/s"), true, ":6: sinks.s.path: the folder DIR/none does not exist"},
 		"a socket that may have a folder": {sink("type: unixsocket, direction: listen, path: /run/tokenkeeper-of-no-machine/s"), false, "the folder /run/tokenkeeper-of-no-machine does not exist"},
@@ -85,6 +92,9 @@ func TestCheckTriesEveryDestination(t *testing.T) {
 			w := newWorld(t, "")
 			here := strings.NewReplacer("DIR", w.dir)
 			write(t, w.config, "state_dir: state\nplugins: {dir: plugins}\n"+here.Replace(tt.yaml))
+			if err := unix.Mkfifo(filepath.Join(w.dir, "pipe"), 0o600); err != nil {
+				t.Fatal(err)
+			}
 			before, code := "warning: ", exitOK
 			if tt.problem {
 				before, code = "problem: ", exitUsage
@@ -94,7 +104,7 @@ func TestCheckTriesEveryDestination(t *testing.T) {
 				t.Errorf("exit code %d, want %d and %q in:\n%s%s", got.code, code, here.Replace(tt.want), got.stdout, got.stderr)
 			}
 			left, err := os.ReadDir(w.dir)
-			if err != nil || len(left) != 4 { // the configuration and three folders
+			if err != nil || len(left) != 5 { // the configuration, a pipe and three folders
 				t.Errorf("left behind: %v, %v", left, err)
 			}
 		})

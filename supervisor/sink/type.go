@@ -1,6 +1,9 @@
 package sink
 
 import (
+	"errors"
+	"slices"
+	"syscall"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -52,6 +55,15 @@ type Obstacle struct {
 	Missing string
 	// Later: it may be there in time all the same, because a consumer makes it.
 	Later bool
+}
+
+// Passing says that the fault may be over by itself, or be mended while all else stays
+// as it is: the state of a disk or of the machine, and nothing that is wrong with what
+// stands there.
+func (o Obstacle) Passing() bool {
+	return slices.ContainsFunc([]error{
+		syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.ESTALE, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE,
+	}, func(passing error) bool { return errors.Is(o.Err, passing) })
 }
 
 // Unseen is for types of whose destinations a part shows only when something is sent

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -192,10 +194,11 @@ func (Type) Obstacles(c config.Sink, _ []config.Account) []sink.Obstacle {
 	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 		return []sink.Obstacle{s.withoutFolder(folder)}
 	}
-	err := s.stranger()
+	try := s.stranger
 	if s.Listen != nil {
-		err = s.exposed()
+		try = s.exposed
 	}
+	err := try()
 	if err == nil {
 		return nil
 	}
@@ -222,25 +225,47 @@ func (Type) Unseen(c config.Sink) string {
 }
 
 // stranger says that somebody has opened the consumer's socket to whom nothing
-// will be sent. It is not connected to, because many a consumer takes a connection
+// will be sent, or that no socket can be where something else is. It is not connected to, because many a consumer takes a connection
 // that says nothing for an error: who opened a socket owns its file.
 func (s *Settings) stranger() error {
 	err := localsocket.Served(s.Path, s.AllowUIDs)
 	var peer *trust.PeerRefusal
 	var link *trust.Refusal
-	switch {
-	case errors.As(err, &peer):
-		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, peer.Key)
-	case errors.As(err, &link):
+	if errors.As(err, &link) {
 		return err
 	}
+	if other := s.other(os.Stat); other != nil {
+		return other
+	}
+	if errors.As(err, &peer) {
+		return fmt.Errorf("%w; if that is the right one, write allow_uids: [%s]", err, peer.Key)
+	}
 	return nil
+}
+
+// other says that something is where a socket should be that is none, and why what is
+// there can't be told; nothing there is in order.
+func (s *Settings) other(look func(path string) (fs.FileInfo, error)) error {
+	info, err := look(s.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("the socket can't be reached: %w", err)
+	case info.Mode().Type() == fs.ModeSocket:
+		return nil
+	}
+	kind := strings.TrimSuffix(files.Kind(info.Mode()), " and no file")
+	return fmt.Errorf("%s is no socket but %s: move it away, or set path to that of the socket", s.Path, kind)
 }
 
 // exposed says that others could put a socket of their own in the place of ours, or
 // that we may not open one.
 func (s *Settings) exposed() error {
 	err := localsocket.Refusal(s.Path, s.Listen.TrustFolder)
+	if err == nil {
+		err = s.other(os.Lstat)
+	}
 	if err == nil {
 		err = unix.Access(filepath.Dir(s.Path), unix.W_OK|unix.X_OK)
 	}
