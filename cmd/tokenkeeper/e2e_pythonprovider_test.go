@@ -2,9 +2,13 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +33,43 @@ func TestPythonProviderKeepsTheContract(t *testing.T) {
 		Program: []string{pythonProvider(t)},
 		Account: sdk.Account{ClientID: "app", ClientSecret: sdk.NewSecret("secret"), RedirectURL: "https://127.0.0.1"},
 	})
+}
+
+// lateScript looks a host name up for longer than an attempt has: nothing may leave then.
+const lateScript = `
+import socket, sys, types
+sys.path.insert(0, sys.argv[1])
+import tokenkeeper_provider as p
+
+now = 1000.0
+p.time = types.SimpleNamespace(monotonic=lambda: now)
+look_up = socket.getaddrinfo
+def slowly(*args):
+    global now
+    now += 60
+    return look_up(*args)
+socket.getaddrinfo = slowly
+sent = []
+try:
+    p._send("main", p.Post(sys.argv[2], {"grant_type": "refresh_token"}), now + 30, lambda: sent.append(True), sent)
+    print("an answer came")
+except p.Failure as failure:
+    print(failure.kind, failure)
+`
+
+// TestPythonProviderSendsNothingLate: an attempt whose deadline passed before its
+// connection stood sends nothing: the supervisor may have begun another one.
+func TestPythonProviderSendsNothingLate(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	lib := filepath.Dir(pythonProvider(t))
+	var requests atomic.Int32
+	broker := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
+	t.Cleanup(broker.Close)
+	out, err := exec.CommandContext(t.Context(), python3, "-c", lateScript, lib, broker.URL).CombinedOutput()
+	if err != nil || !strings.HasPrefix(string(out), "not_sent account main: nothing was sent to ") || requests.Load() != 0 {
+		t.Errorf("%v, %d requests: %s", err, requests.Load(), out)
+	}
 }
 
 // TestPythonProvider installs the example the way its README says: its tokens are

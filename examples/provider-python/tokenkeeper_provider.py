@@ -124,7 +124,7 @@ class Provider:
         lifetime = _seconds(fields.get("expires_in"))
         token.skew.seconds = answer.skew()
         token.uncertain = lifetime == 0
-        token.lifetime.seconds = lifetime or self.policy["access_lifetime"]
+        token.lifetime.seconds = lifetime or self.policy.get("access_lifetime", 0)
         token.refresh_lifetime.seconds = max(_seconds(fields.get("refresh_token_expires_in")), 0)
         return token
 
@@ -345,8 +345,11 @@ class Attempts:
             mine = self.known.get(request.attempt)
         if mine is not None and not mine.over.is_set():
             raise Failure("transient", "attempt %s is still under way and can't be settled" % request.attempt)
-        unread = mine is not None and mine.failure is not None and mine.failure.unread
-        response.kept = spool.settle(request.attempt, unread)
+        failure = mine.failure if mine is not None else None
+        # One that comes from reading an answer has the answer's status; any other, as a
+        # fault of ours, says nothing of what the answer holds.
+        keep = failure is not None and (failure.unread or not failure.http_status)
+        response.kept = spool.settle(request.attempt, keep)
         with self.changed:
             self.known.pop(request.attempt, None)
         self.locks.give_back(request.attempt)
@@ -375,6 +378,8 @@ def _send(account, post, deadline, leaves, sent):
 
     def connected(connection):
         nonlocal cut
+        if time.monotonic() >= deadline:  # addresses that do not answer, and looking them up, know no deadline
+            raise TimeoutError
         leaves()
         # At the deadline nobody waits any more, however slowly the answer drips.
         cut = threading.Timer(max(deadline - time.monotonic(), 0), _shut, [connection.sock])
@@ -383,12 +388,12 @@ def _send(account, post, deadline, leaves, sent):
 
     try:
         if left <= 0:
-            raise TimeoutError("its time was over")
+            raise TimeoutError
         request = urllib.request.Request(post.url, urllib.parse.urlencode(post.form).encode(), {
             "Accept": "application/json", "Accept-Encoding": "identity", **post.headers,
         }, method="POST")
         try:
-            response = _opener(connected).open(request, timeout=left)
+            response = _opener(connected, deadline).open(request, timeout=left)
         except urllib.error.HTTPError as refusal:  # an answer like any other
             response = refusal
         with response:
@@ -403,7 +408,7 @@ def _send(account, post, deadline, leaves, sent):
             cut.cancel()
 
 
-def _opener(connected):
+def _opener(connected, deadline):
     """One that makes one request: it follows no redirect, which would take the
     refresh token elsewhere, and keeps no connection. Proxies come from the
     environment."""
@@ -411,7 +416,10 @@ def _opener(connected):
     def telling(connection):
         class Telling(connection):
             def connect(self):
+                # It holds for each of the host's addresses: the next ones get their turn.
+                self.timeout = max((deadline - time.monotonic()) / 4, 0.1)
                 super().connect()
+                self.sock.settimeout(max(deadline - time.monotonic(), 0.1))
                 connected(self)
 
         return Telling
@@ -436,6 +444,8 @@ def _worded(fault):
     proxy = re.match(r"Tunnel connection failed: (\d{3})", str(fault))
     if proxy:
         return "the proxy answers with status " + proxy.group(1)
+    if isinstance(fault, TimeoutError):
+        return "its time was over"
     return getattr(fault, "strerror", None) or type(fault).__name__
 
 

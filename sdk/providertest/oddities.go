@@ -6,9 +6,13 @@ import (
 	"compress/zlib"
 	"io"
 	"net/http"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
 // testOddSuccesses: a success whose token is hard to get at is read, or else it is
@@ -43,6 +47,32 @@ func testOddSuccesses(t *testing.T, s trial) {
 			}
 			b.wantPosts(t, 1)
 		})
+	}
+}
+
+// testUnreadIsKept: an answer in the spool of which the provider makes neither a token
+// nor a refusal, for whatever reason, outlives Settle: it may be the only copy of the new
+// refresh token.
+func testUnreadIsKept(t *testing.T, s trial) {
+	status, body := s.success(s.access(newAccess), newRefresh)
+	dir := t.TempDir()
+	p := s.start(t, dir)
+	for name, answer := range map[string]http.HandlerFunc{
+		"LoneSurrogate": respond(status, "application/json", strings.Replace(body, "{", `{"scope":"\ud800",`, 1)), // which is no Unicode text
+		"Cut":           s.cutAnswer,
+	} {
+		_, err := s.next(call(t), p.Remote, s.request(name, s.newBroker(t, answer)))
+		left, faulty := p.Unsettled(call(t))
+		if faulty != nil {
+			t.Fatalf("Unsettled: %v", faulty)
+		}
+		answered := slices.ContainsFunc(left.Entries, func(e spool.Entry) bool { return e.Attempt == name && e.Progress == spool.Answered })
+		if err := p.Settle(call(t), name); err != nil {
+			t.Fatalf("Settle: %v", err)
+		}
+		if _, gone := os.Stat(spool.UnreadPath(dir, name)); sdk.KindOf(err) == sdk.KindAmbiguous && answered && gone != nil {
+			t.Errorf("%s: the answer was in the spool, nobody could read it, and Settle has thrown it away; the error was: %v", name, err)
+		}
 	}
 }
 

@@ -105,6 +105,7 @@ var attemptRules = []rule{
 	{"Rotation", testRotation},
 	{"NoRefreshTokenInAnswer", testNoRefreshToken},
 	{"NoRefreshTokenIsThrownAway", testOddSuccesses},
+	{"UnreadIsKept", testUnreadIsKept},
 	{"Wording", testWording},
 	{"ErrorInsideSuccess", testErrorInsideSuccess},
 	{"OnePostPerAttempt", testFailures},
