@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -16,6 +17,16 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
+// removeBeside removes a folder in which a process may be making files meanwhile.
+func removeBeside(folder string) (err error) {
+	for range 100 {
+		if err = os.RemoveAll(folder); !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
+	return err
+}
+
 // TestStateDirectoryMeddledWith removes, moves or overwrites the state directory
 // of a supervisor that runs: the next refresh succeeds, the verbs find the
 // supervisor, somebody is told, and after a clean stop and a start every login is
@@ -23,11 +34,11 @@ import (
 func TestStateDirectoryMeddledWith(t *testing.T) {
 	t.Parallel()
 	for name, meddle := range map[string]func(state, earlier string) error{
-		"removed": func(state, _ string) error { return os.RemoveAll(state) },
+		"removed": func(state, _ string) error { return removeBeside(state) },
 		"emptied": func(state, _ string) error {
 			entries, err := os.ReadDir(state)
 			for _, e := range entries {
-				err = errors.Join(err, os.RemoveAll(filepath.Join(state, e.Name())))
+				err = errors.Join(err, removeBeside(filepath.Join(state, e.Name())))
 			}
 			return err
 		},
