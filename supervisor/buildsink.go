@@ -41,7 +41,7 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 // shorter one, so each policy's is beyond that of the sink.
 func (s *Supervisor) newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	if t, ok := types.Of(c.Type); ok {
-		return t.New(c, sink.With{Trust: s.opts.Config.Trust, Inotify: s.inotify})
+		return t.New(c, sink.With{Trust: s.opts.Config.Trust})
 	}
 	return s.newPlugin(c)
 }

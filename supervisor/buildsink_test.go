@@ -18,7 +18,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
@@ -27,12 +26,7 @@ import (
 // configOf loads a configuration of one account with one sink.
 func configOf(t *testing.T, dir, yaml string) *config.Config {
 	t.Helper()
-	return configOfSinks(t, dir, "  s: {"+yaml+"}\n")
-}
-
-func configOfSinks(t *testing.T, dir, yaml string) *config.Config {
-	t.Helper()
-	text := "state_dir: state\nplugins: {dir: plugins}\naccounts:\n  main: {provider: schwab, client_id: id}\nsinks:\n" + yaml
+	text := "state_dir: state\nplugins: {dir: plugins}\naccounts:\n  main: {provider: schwab, client_id: id}\nsinks:\n  s: {" + yaml + "}\n"
 	cfg, _, err := config.Load(config.Source{Bytes: []byte(text), Name: "test.yaml", Dir: dir, Sinks: types.Config(), Environ: func() []string { return nil }})
 	if err != nil {
 		t.Fatal(err)
@@ -90,44 +84,6 @@ func TestEverySinkIsBuilt(t *testing.T) {
 }
 
 type noAlerts struct{ sink.AlertSource }
-
-// The kernel gives a user 128 instances of inotify: all sinks of a supervisor take one.
-func TestManySinksWatchWithOneInstance(t *testing.T) {
-	var yaml strings.Builder
-	for n := range 100 {
-		fmt.Fprintf(&yaml, "  f%d: {type: file, path: f%d}\n  u%d: {type: unixsocket, path: u%d}\n", n, n, n, n)
-	}
-	cfg := configOfSinks(t, t.TempDir(), yaml.String())
-	s := &Supervisor{opts: Options{Config: cfg}, roster: roster.New(cfg), inotify: &inotify.Instance{}}
-	before := inotifyInstances(t)
-	for name, c := range cfg.Sinks {
-		d, _, err := s.newSink(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := d.(sink.Watcher).Watch(t.Context(), func(string) {}); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-	}
-	if n := inotifyInstances(t); n > before+1 {
-		t.Errorf("%d sinks take %d instances of inotify", len(cfg.Sinks), n-before)
-	}
-}
-
-// inotifyInstances is how many this process has.
-func inotifyInstances(t *testing.T) (n int) {
-	t.Helper()
-	all, err := filepath.Glob("/proc/self/fd/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range all {
-		if what, _ := os.Readlink(fd); what == "anon_inode:inotify" {
-			n++
-		}
-	}
-	return n
-}
 
 func TestFormatReachesTheFile(t *testing.T) {
 	dir := t.TempDir()

@@ -19,7 +19,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/orphans"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
@@ -78,7 +77,6 @@ type Supervisor struct {
 	survey    *survey.Survey
 	alerts    *alert.Engine
 	door      *control.Door
-	inotify   *inotify.Instance // of all shared files and sinks
 }
 
 // New opens the store and the control socket and builds every room. Nothing
@@ -95,9 +93,9 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	s := &Supervisor{
 		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(), program: programs.OwnProgram(),
 		events: event.NewBus(opts.Log, opts.Seams.Wall),
-		roster: roster.New(opts.Config), inotify: &inotify.Instance{},
+		roster: roster.New(opts.Config),
+		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
-	s.shared = accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log, s.inotify)
 	s.inquirer = restore.NewInquirer(s.roster, s.log, opts.Seams.Wall)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -12,7 +12,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 )
@@ -47,21 +46,20 @@ type Files struct {
 	stateDir string
 	stored   *fdstore.Store // nil: there is no service manager that keeps locks
 	log      *slog.Logger
-	inotify  *inotify.Instance // which watches all of them
-	shelf    sharedfile.Shelf  // for the locks of all of them
-	watches  map[string]Watch  // by account
+	shelf    sharedfile.Shelf // for the locks of all of them
+	watches  map[string]Watch // by account
 }
 
-// New returns no files yet, which are watched with that instance.
-func New(stateDir string, stored *fdstore.Store, log *slog.Logger, with *inotify.Instance) *Files {
-	return &Files{stateDir: stateDir, stored: stored, log: log, inotify: with, watches: map[string]Watch{}}
+// New returns no files yet.
+func New(stateDir string, stored *fdstore.Store, log *slog.Logger) *Files {
+	return &Files{stateDir: stateDir, stored: stored, log: log, watches: map[string]Watch{}}
 }
 
 // Add opens the shared file of an account, which must have one. changed is called
 // when another program may have written there, and must not wait.
 func (f *Files) Add(c config.Account, changed func()) (*sharedfile.File, error) {
 	w := Watch{account: c.Name, changed: changed, log: f.log}
-	kept := sharedfile.Config{Note: sharedfile.NotePath(f.stateDir, c.Name), Shelf: &f.shelf, Inotify: f.inotify}
+	kept := sharedfile.Config{Note: sharedfile.NotePath(f.stateDir, c.Name), Shelf: &f.shelf}
 	if f.stored != nil {
 		w.stored = &storedLock{store: f.stored, account: c.Name, log: f.log}
 		w.patience = c.Refresh.Timeout + inheritedFor

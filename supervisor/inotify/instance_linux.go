@@ -12,7 +12,8 @@ import (
 
 // Instance is one of the user's instances of inotify, of which the kernel gives him few
 // (128, if nothing else is set: fs.inotify.max_user_instances). Any number of Followers
-// have it together. It is taken when the first of them comes, and given back when the
+// have it together: whose directories may hang (a network's) should not, because the
+// kernel is asked for one watch after the other, and everybody waits. It is taken when the first of them comes, and given back when the
 // last has gone. The zero value is ready. It is safe for concurrent use.
 type Instance struct {
 	mu     sync.Mutex

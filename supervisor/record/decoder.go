@@ -64,7 +64,8 @@ func (d *Decoder) Record(account string, b []byte) (r Record, err error) {
 // Delivery reads what the ledger says of a sink and an account.
 func (d *Decoder) Delivery(sink, account string, b []byte) (l Delivery, err error) {
 	if ok := d.plainDelivery(account, b, &l); !ok {
-		l, err = Delivery{}, json.Unmarshal(b, &l)
+		l = Delivery{}
+		err = json.Unmarshal(b, &l)
 	}
 	if err != nil || l.Sink != sink || l.Account != account {
 		return Delivery{}, errors.New("is no line of that ledger")

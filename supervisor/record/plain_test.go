@@ -151,3 +151,18 @@ func TestDecoderKeepsValuesApart(t *testing.T) {
 		}
 	}
 }
+
+// A line that is not plain, as a newer program may write it, is read all the same.
+func TestDecoderReadsOtherLines(t *testing.T) {
+	var d record.Decoder
+	want := plainDelivery()
+	plain := encoded(t, want)
+	for name, b := range map[string][]byte{
+		"with a name that is not known": slices.Insert(bytes.Clone(plain), len(plain)-1, []byte(`,"newer":"x"`)...),
+		"with blanks":                   bytes.ReplaceAll(plain, []byte(`,"`), []byte(`, "`)),
+	} {
+		if got, err := d.Delivery(want.Sink, want.Account, b); err != nil || got != want {
+			t.Errorf("%s: %+v (%v), want %+v", name, got, err, want)
+		}
+	}
+}

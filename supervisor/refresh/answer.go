@@ -218,7 +218,11 @@ func (a answered) tellDead(rec store.Record, next time.Time) {
 // that nobody knows when that was made: what a file told was another login's time.
 func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Intent) {
 	if in.Kind == spool.KindRefresh && !p.Slides(momentsOf(before)) && rec.Token.RefreshLifetime == 0 && !before.RefreshExpiry.IsZero() && in.At.After(before.RefreshExpiry) {
-		rec.LoginAt, rec.LoginUncertain = time.Time{}, false
+		if before.LoginUncertain {
+			rec.LoginAt, rec.LoginUncertain = time.Time{}, false
+		} else { // or our clock runs ahead
+			rec.LoginUncertain = true
+		}
 	}
 }
 

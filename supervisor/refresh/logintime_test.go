@@ -288,3 +288,23 @@ func TestLoginTimeThatTheBrokerHasOutlived(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// What a person has said, or our own login was, is doubted and not forgotten: the clock
+// may run ahead.
+func TestLoginTimeThatIsCertainIsDoubted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, g := fixedRig(t)
+		lastWeek := r.wall().Add(-8 * 24 * time.Hour)
+		file := store.Record{Account: "one", Token: r.record("one").Token, LoginAt: lastWeek}
+		if _, err := r.keeper.Import(t.Context(), file, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+			t.Fatal(err)
+		}
+		if rec := r.record("one"); !rec.LoginAt.Equal(lastWeek) || !rec.LoginUncertain {
+			t.Errorf("login of %v, uncertain %t, want %v", rec.LoginAt, rec.LoginUncertain, lastWeek)
+		}
+		_ = g.end()
+	})
+}

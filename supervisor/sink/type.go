@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
@@ -27,9 +26,6 @@ type Type interface {
 type With struct {
 	// Trust are users, beside root and our own, who may change programs.
 	Trust []int
-	// Inotify is what all sinks of one supervisor watch their destinations with,
-	// because the kernel gives a user few instances; nil: each has one of its own.
-	Inotify *inotify.Instance
 }
 
 // Prober is for types whose destinations can be looked at before anything is sent

@@ -154,10 +154,9 @@ func (s *Settings) warnOfWideFiles(o config.Object) {
 }
 
 // New implements [sink.Type].
-func (Type) New(c config.Sink, with sink.With) (sink.Sink, sink.RetryPolicy, error) {
+func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error) {
 	s := c.Destination.(*Settings)
 	cfg := s.config()
-	cfg.Inotify = with.Inotify
 	var err error
 	if cfg.Encode, err = sink.Encoder(c.Content, 0); err != nil {
 		return nil, sink.RetryPolicy{}, err

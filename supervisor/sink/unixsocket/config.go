@@ -164,7 +164,7 @@ func (s *Settings) checkDirection(o config.Object, in config.Surroundings) {
 }
 
 // New implements [sink.Type].
-func (Type) New(c config.Sink, with sink.With) (sink.Sink, sink.RetryPolicy, error) {
+func (Type) New(c config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error) {
 	s := c.Destination.(*Settings)
 	policy := sink.RetryPolicy{Attempts: s.Attempts, Interval: s.Interval, Timeout: s.Timeout + time.Second}
 	encode, err := sink.Encoder(c.Content, sink.OneLine)
@@ -174,7 +174,7 @@ func (Type) New(c config.Sink, with sink.With) (sink.Sink, sink.RetryPolicy, err
 	l := s.Listen
 	if l == nil {
 		d, err := New(Config{
-			Path: s.Path, Ack: s.Ack, Timeout: s.Timeout, MaxBytes: s.MaxBytes, AllowUIDs: s.AllowUIDs, Encode: encode, Inotify: with.Inotify,
+			Path: s.Path, Ack: s.Ack, Timeout: s.Timeout, MaxBytes: s.MaxBytes, AllowUIDs: s.AllowUIDs, Encode: encode,
 		})
 		return d, policy, err
 	}
@@ -182,7 +182,6 @@ func (Type) New(c config.Sink, with sink.With) (sink.Sink, sink.RetryPolicy, err
 	policy.Timeout += s.Timeout
 	d, err := NewListener(ListenConfig{
 		Path: s.Path, Timeout: s.Timeout, Mode: l.Mode, TrustFolder: l.TrustFolder, AllowUIDs: s.AllowUIDs, MaxConsumers: l.MaxConsumers, Encode: encode,
-		Inotify: with.Inotify,
 	})
 	return d, policy, err
 }

@@ -26,7 +26,11 @@ func Copy(img *Image, path, format string) (err error) {
 		return err
 	}
 	length := max(headers, min(lengthFor(img.end), int64(img.Length)))
+	whole := img.reader.err == nil // or what is missing of it was found missing before
 	sum, err := img.writeInto(f, length, format)
+	if err == nil && whole {
+		err = img.reader.err // the disk no longer gives what it gave
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -76,6 +76,39 @@ func TestTheSecondReading(t *testing.T) {
 	}
 }
 
+// A copy is of what was read: if the disk no longer gives that, there is none.
+func TestCopyOfWhatTheDiskNoLongerGives(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "store")
+	l, err := Create(path, Fresh{Values: map[string][]byte{"k": bytes.Repeat([]byte("v"), 4*stripe)}, Sequence: 7, Format: Version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	file, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := path + ".copy"
+	for at := headers / block; at < len(file)/block; at++ {
+		d := onBadDisk(file, int64(at))
+		d.once = 1 << 30
+		img := read(newReader(d, int64(len(file))), nil)
+		if !img.Good() {
+			t.Fatal("the file is not good")
+		}
+		d.once, img.reader.panes = 0, [panes]pane{}
+		if err := Copy(img, copied, Version); err == nil {
+			t.Errorf("block %d: it was copied", at)
+		}
+		if left, err := filepath.Glob(copied + "*"); err != nil || len(left) > 0 {
+			t.Fatalf("left behind: %v, %v", left, err)
+		}
+	}
+	if err := Copy(read(newReader(bytes.NewReader(file), int64(len(file))), nil), copied, Version); err != nil {
+		t.Error(err)
+	}
+}
+
 // A frame may be longer than what is seen of the file at a time, and is whole if one copy
 // of it is.
 func TestFrameLongerThanTheWindow(t *testing.T) {
