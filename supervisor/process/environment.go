@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // inherited are the variables of the supervisor that a plugin process gets.
@@ -50,7 +51,7 @@ func (c Command) makeSpoolDir() {
 	if c.SpoolDir == "" {
 		return
 	}
-	_ = os.MkdirAll(c.SpoolDir, 0o700)
+	_ = files.MakeDir(files.OS{}, c.SpoolDir, 0o700) // and durable: answers will stand in it
 	if info, err := os.Stat(c.SpoolDir); err == nil && info.Mode().Perm()&0o077 != 0 {
 		_ = os.Chmod(c.SpoolDir, info.Mode().Perm()&0o700)
 	}
