@@ -150,7 +150,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 		r.SinkPlugins = inspectSinks(ctx, cfg)
 		r.addProxies(ctx, cfg, e.getenv)
 	}
-	r.addProviders(cfg)
+	r.addProviders(cfg, src.StrictFiles)
 	r.addSinkPlugins(cfg)
 	r.addAccounts(cfg)
 	r.addCapacity(cfg)
@@ -229,7 +229,8 @@ func (r *report) addStateDir(state stateDir, cfg *config.Config) {
 	}
 }
 
-func (r *report) addProviders(cfg *config.Config) {
+func (r *report) addProviders(cfg *config.Config, strictFiles bool) {
+	caFault := caFaults(strictFiles)
 	for _, p := range r.Providers {
 		if p.Error != "" {
 			r.add(config.Problem{
@@ -244,7 +245,7 @@ func (r *report) addProviders(cfg *config.Config) {
 			r.warnOfClient(a, p.description)
 			r.warnOfLogin(a, p.description)
 			r.add(settingProblems(r.where(), []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
-			r.add(addressProblems(r.where(), a, p.description.Settings)...)
+			r.add(addressProblems(r.where(), a, p.description.Settings, caFault)...)
 		}
 	}
 }

@@ -79,6 +79,9 @@ func (r *report) throughProxies(cfg *config.Config, inEnvironment bool) (ways []
 			continue
 		}
 		known[key] = true
+		if oauth.CAFault(a.Settings[oauth.SettingCAFile]) != "" { // told as such
+			continue
+		}
 		ways = append(ways, throughProxy{account: a, address: address})
 	}
 	return ways

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -72,5 +76,37 @@ sinks:
 	got = command(t, "", "check", "-c", w.config)
 	if want := "accounts.one.settings.proxy: is not the address of a proxy, like http://proxy.example:3128"; got.code != exitUsage || !strings.Contains(got.stdout, want) || strings.Contains(got.stdout, "canary") {
 		t.Errorf("exit code %d, without %q:\n%s", got.code, want, got.stdout)
+	}
+}
+
+// TestCheckReadsAuthorities: a ca_file that can't work is a problem with its place at
+// check; run starts without it, as one account alone needs it and it may come.
+func TestCheckReadsAuthorities(t *testing.T) {
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	s.Close()
+	w := newWorld(t, "")
+	good, text, gone := filepath.Join(w.dir, "good.pem"), filepath.Join(w.dir, "text"), filepath.Join(w.dir, "gone")
+	write(t, good, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})))
+	write(t, text, "canary")
+	for ca, want := range map[string]string{
+		good:       "",
+		gone:       "can't be read: stat " + gone + ": no such file or directory",
+		w.dir:      "can't be read: read " + w.dir + ": it is a folder",
+		text:       "names " + text + ", which holds no certificate in PEM",
+		"good.pem": "is not an absolute path: write it from the first / on",
+	} {
+		write(t, w.config, "state_dir: state\nproviders:\n  schwab: {settings: {proxy: none}}\naccounts:\n  one: {provider: schwab, client_id: id, client_secret: s, redirect_url: \"https://127.0.0.1:8182\", settings: {ca_file: \""+ca+"\"}}\n"+
+			"sinks:\n  all: {type: unixsocket, path: all.sock}\n")
+		got := command(t, "", "check", "-c", w.config)
+		told := strings.Contains(got.stdout, w.config+":5: accounts.one.settings.ca_file: "+want)
+		if (got.code == exitOK) != (want == "") || told != (want != "") || strings.Contains(got.stdout, "canary") {
+			t.Errorf("%s: exit code %d, without %q:\n%s%s", ca, got.code, want, got.stdout, got.stderr)
+		}
+		e := testEnv("", new(bytes.Buffer), new(bytes.Buffer))
+		e.configFile = w.config
+		_, err := e.preflight(t.Context(), nil)
+		if relative := ca == "good.pem"; (err != nil) != relative {
+			t.Errorf("%s: run says %v", ca, err)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,18 +77,20 @@ func missing(of, description string) string {
 
 // addressProblems are an account's settings that are addresses, by their names, and
 // hold none. What sdk/oauth takes is known of the built-in providers alone.
-func addressProblems(lines *keyLines, a config.Account, known []sdk.Setting) []config.Problem {
+func addressProblems(lines *keyLines, a config.Account, known []sdk.Setting, caFault func(path string) string) []config.Problem {
 	var problems []config.Problem
 	_, strict := builtin(a.Provider)
 	for _, s := range known {
 		value, set := a.Settings[s.Name]
-		proxy := s.Name == oauth.SettingProxy && strict
-		if !set || !strings.HasSuffix(s.Name, "_url") && !proxy || value == "" && !s.Required {
+		proxy, ca := s.Name == oauth.SettingProxy && strict, s.Name == oauth.SettingCAFile && strict
+		if !set || !strings.HasSuffix(s.Name, "_url") && !proxy && !ca || value == "" && !s.Required {
 			continue
 		}
 		fault, hint := "", "write it like https://broker.example/path"
 		if proxy {
 			fault, hint = oauth.ProxyFault(value), ""
+		} else if ca {
+			fault, hint = caFault(value), ""
 		} else if u, err := url.Parse(value); err != nil || u.Scheme == "" || u.Host == "" {
 			fault = "is not an absolute URL"
 		} else if strict {
@@ -101,6 +104,20 @@ func addressProblems(lines *keyLines, a config.Account, known []sdk.Setting) []c
 		}
 	}
 	return problems
+}
+
+// caFaults is [oauth.CAFault], which reads each file once. Without strictFiles it reads
+// none: the accounts that need one go without it alone, and it may come.
+func caFaults(strictFiles bool) func(path string) string {
+	known := map[string]string{}
+	return func(path string) string {
+		fault, asked := known[path]
+		if !asked && (strictFiles || !filepath.IsAbs(path)) {
+			fault = oauth.CAFault(path)
+			known[path] = fault
+		}
+		return fault
+	}
 }
 
 // nearestSetting is the hint about a setting that does not exist.

@@ -161,7 +161,7 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	sinks.Go(func() { r.SinkPlugins = inspectSinks(ctx, cfg) })
 	r.Providers = inspectForeign(ctx, cfg)
 	sinks.Wait()
-	r.addProviders(cfg)
+	r.addProviders(cfg, src.StrictFiles)
 	r.addSinkPlugins(cfg)
 	state := checkStateDir(ctx, cfg)
 	state.OK = state.OK || state.damaged // what opens it restores it, or says why not

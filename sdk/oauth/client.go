@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync/atomic"
 
 	"golang.org/x/oauth2"
@@ -98,6 +99,9 @@ func (a attempt) run(ctx context.Context, grant func(context.Context, *oauth2.Co
 	}
 	if fault := ProxyFault(a.account.Settings[SettingProxy]); fault != "" {
 		return sdk.Token{}, Misconfigured(a.account.Name, "the setting "+SettingProxy+" "+fault)
+	}
+	if ca := a.account.Settings[SettingCAFile]; ca != "" && !filepath.IsAbs(ca) { // what else is wrong with it may pass
+		return sdk.Token{}, Misconfigured(a.account.Name, "the setting "+SettingCAFile+" "+errRelative.Error())
 	}
 	for _, need := range needs {
 		if !need.met {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -232,12 +233,32 @@ func TestThroughAProxy(t *testing.T) {
 }
 
 func TestProxyThatIsNone(t *testing.T) {
-	for _, raw := range []string{"proxy:3128", "//proxy", "ftp://canary-proxy@proxy", "http://", "http://canary\x7f"} {
+	for _, raw := range []string{"proxy:3128", "//proxy", "ftp://canary-proxy@proxy", "http://", "http://canary\x7f",
+		"http://user:12#canary@127.0.0.1:9", "http://user:12/canary@127.0.0.1:9", "http://user:12?canary@127.0.0.1:9", "http://user:12?"} {
 		_, err := (&Client{}).Refresh(t.Context(), endpointAt("https://broker.invalid"), throughProxy(raw))
 		wantKind(t, err, sdk.KindInvalidClient)
-		if !strings.Contains(err.Error(), "the setting proxy is not the address of a proxy") {
+		if !strings.Contains(err.Error(), "the setting proxy is not the address of a proxy") || strings.Contains(err.Error(), "user:12") {
 			t.Errorf("%s: %v", raw, err)
 		}
+	}
+}
+
+// TestProxyOfTheEnvironmentThatIsNone: a password that ends the address early is not
+// shown, and not looked up. Package http reads the environment once in a process.
+func TestProxyOfTheEnvironmentThatIsNone(t *testing.T) {
+	const raw = "http://user:12#canary@127.0.0.1:9"
+	if os.Getenv("HTTPS_PROXY") != raw {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), "HTTPS_PROXY="+raw, "https_proxy=", "NO_PROXY=", "no_proxy=")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	_, err := (&Client{}).Refresh(t.Context(), endpointAt("https://broker.invalid"), refreshRequest())
+	wantKind(t, err, sdk.KindNotSent)
+	if want := "the address of the proxy (HTTPS_PROXY in the environment) can't be used"; !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "user:12") {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 
@@ -258,7 +279,7 @@ func TestAuthoritiesOfASetting(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	refused("the setting ca_file: stat " + file + ": no such file or directory")
+	refused("the setting ca_file can't be read: stat " + file + ": no such file or directory")
 	if err := unix.Mkfifo(file, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -273,10 +294,20 @@ func TestAuthoritiesOfASetting(t *testing.T) {
 		}
 	}
 	write([]byte(canaryBody))
-	refused("holds no certificate in PEM")
+	refused("the setting ca_file names " + file + ", which holds no certificate in PEM")
+	if fault := CAFault(file); !strings.Contains(fault, "holds no certificate in PEM") {
+		t.Errorf("fault %q", fault)
+	}
 	write(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
-	if _, err := (&Client{}).Refresh(t.Context(), endpointAt(s.URL), req); err != nil {
-		t.Error(err)
+	if _, err := (&Client{}).Refresh(t.Context(), endpointAt(s.URL), req); err != nil || CAFault(file) != "" {
+		t.Error(err, CAFault(file))
+	}
+	t.Chdir(dir)
+	req.Account.Settings[SettingCAFile] = "ca.pem"
+	_, err := (&Client{}).Refresh(t.Context(), endpointAt(s.URL), req)
+	wantKind(t, err, sdk.KindInvalidClient)
+	if want := "the setting ca_file is not an absolute path"; !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

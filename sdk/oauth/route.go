@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -43,10 +44,20 @@ func ProxyFault(raw string) string {
 		return ""
 	}
 	u, err := url.Parse(raw)
-	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-		return "is not the address of a proxy, like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none"
+	if err != nil || u.Host == "" || isMore(u) || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		return "is not the address of a proxy, like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none; " + encoded
 	}
 	return ""
+}
+
+// encoded is the hint about an address that is cut by a password in it.
+const encoded = "in a user or a password write / ? # @ as %2F %3F %23 %40"
+
+// isMore says whether u is more than the address of a proxy. Most likely a character
+// of the password has ended the address, and what counts as the host is the user and
+// the password's beginning: it must be neither looked up nor shown.
+func isMore(u *url.URL) bool {
+	return u.Opaque != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != ""
 }
 
 // route is the way of one attempt's connection: by which proxy, and how far it came. By
@@ -73,7 +84,7 @@ func (r *route) choose(req *http.Request) (proxy *url.URL, err error) {
 	default:
 		proxy, err = url.Parse(r.setting)
 	}
-	if err != nil {
+	if err != nil || proxy != nil && isMore(proxy) {
 		return nil, errProxyAddress
 	}
 	r.mu.Lock()
@@ -123,7 +134,7 @@ func (r *route) reason(err error, host string) string {
 	}
 	switch {
 	case errors.Is(err, errProxyAddress):
-		return "the address of the proxy (" + where + ") can't be used: write it like http://proxy.example:3128"
+		return "the address of the proxy (" + where + ") can't be used: write it like http://proxy.example:3128; " + encoded
 	case proxy == nil:
 		return reason(err)
 	case through:
@@ -175,6 +186,39 @@ func socksWord(err error) (said string, ok bool) {
 	return "", false
 }
 
+// CAFault says why path can be no value of [SettingCAFile]. "": it can, now.
+func CAFault(path string) string {
+	if path == "" {
+		return ""
+	}
+	_, err := authorities(path)
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// errRelative does not quote the path: it may be the content of a file, by mistake.
+var errRelative = errors.New("is not an absolute path: write it from the first / on")
+
+// authorities reads a file of certificates. Its errors go on after the setting's name,
+// and tell nothing of what the file holds, which might be a key by mistake.
+func authorities(path string) (*x509.CertPool, error) {
+	if !filepath.IsAbs(path) {
+		return nil, errRelative
+	}
+	const largest = 4 << 20
+	pem, _, err := files.ReadWhole(path, largest)
+	if err != nil {
+		return nil, fmt.Errorf("can't be read: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("names %s, which holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path)
+	}
+	return pool, nil
+}
+
 // roots are the certificate authorities that are believed for an account; nil: the
 // machine's.
 func (c *Client) roots(a sdk.Account) (*x509.CertPool, error) {
@@ -182,14 +226,9 @@ func (c *Client) roots(a sdk.Account) (*x509.CertPool, error) {
 	if path == "" {
 		return c.RootCAs, nil
 	}
-	const largest = 4 << 20
-	pem, _, err := files.ReadWhole(path, largest)
+	pool, err := authorities(path)
 	if err != nil {
-		return nil, fmt.Errorf("the setting %s: %w", SettingCAFile, err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the setting %s: %s holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", SettingCAFile, path)
+		return nil, fmt.Errorf("the setting %s %w", SettingCAFile, err)
 	}
 	return pool, nil
 }

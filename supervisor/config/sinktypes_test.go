@@ -79,6 +79,7 @@ func TestProblemsOfSinkTypes(t *testing.T) {
 		"a missing variable":   {`type: notify, urls: ["${env:GONE}"]`, at + `28: sinks.s.urls: the environment variable GONE is not set; set it for the service, or refer to a file with ${file:PATH}`},
 		"no list":              {`type: notify, urls: x`, `sinks.s.urls: wrong type: this must be a list, not text; put it in brackets: [ … ]`},
 		"signal of a file":     {`type: file, path: /x, signal: {signal: HUB}`, "signal.pidfile: the signal has no pidfile; write pidfile: /run/bot.pid\n" + at + `46: sinks.s.signal.signal: unknown signal "HUB"; did you mean "HUP"?`},
+		"proxy that is cut":    {`type: webhook, url: "https://h", secret: whsec_MTIz, proxy: "http://u:12#canary-9c1f@h"`, `sinks.s.proxy: is more than the address of a proxy; in a user or a password write / ? # @ as %2F %3F %23 %40`},
 		"proxy":                {`type: webhook, url: "https://h", secret: whsec_MTIz, proxy: "u:canary-9c1f@h"`, `sinks.s.proxy: is not the address of a proxy; write it like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none`},
 		"header of signature":  {`type: webhook, url: "https://h", secret: whsec_MTIz, headers: {Webhook-Id: x}`, `sinks.s.headers.Webhook-Id: belongs to the signature and can't be set; remove the line`},
 		"type of no format":    {`type: webhook, url: "https://h", secret: whsec_MTIz, headers: {content-type: text/x}`, `which is JSON; write a format too, or remove the line`},

@@ -123,10 +123,20 @@ func proxyFault(proxy string) *config.Fault {
 		return nil
 	}
 	u, err := url.Parse(proxy)
+	if err == nil && isMore(u) {
+		return &config.Fault{Message: "is more than the address of a proxy", Hint: "in a user or a password write / ? # @ as %2F %3F %23 %40"}
+	}
 	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
 		return &config.Fault{Message: "is not the address of a proxy", Hint: "write it like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none"}
 	}
 	return nil
+}
+
+// isMore says whether something follows the address of a proxy. Most likely a character
+// of the password has ended it, and what counts as the host is the user and the
+// password's beginning: it must be neither looked up nor shown.
+func isMore(u *url.URL) bool {
+	return u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != ""
 }
 
 // readHeaders keeps all of them as secrets, but only one whose name sounds like a
