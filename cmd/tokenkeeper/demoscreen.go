@@ -29,7 +29,7 @@ func (e demonstration) demoScreen(ctx context.Context, in *os.File, w *demoWorld
 		return err
 	}
 	defer restore()
-	shown, err := e.openScreen()
+	ctx, shown, err := e.openScreen(ctx)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,8 @@ func demoPicture(height int, head []string, title string, newest []string, keys 
 }
 
 // readKeys lets single keys through as they are pressed. Ctrl-C stays a
-// signal, and lines still end as on any terminal.
+// signal, and lines still end as on any terminal. Ctrl-Z and Ctrl-\ are none, because
+// they would leave the terminal in this mode.
 func readKeys(in *os.File) (keys <-chan byte, restore func(), err error) {
 	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -147,6 +148,7 @@ func readKeys(in *os.File) (keys <-chan byte, restore func(), err error) {
 	now := *before
 	now.Lflag &^= unix.ICANON | unix.ECHO
 	now.Cc[unix.VMIN], now.Cc[unix.VTIME] = 1, 0
+	now.Cc[unix.VSUSP], now.Cc[unix.VQUIT] = 0, 0 // _POSIX_VDISABLE
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &now); err != nil {
 		return nil, nil, fmt.Errorf("set the terminal's mode: %w", err)
 	}

@@ -53,6 +53,15 @@ func (p *terminal) resize(t *testing.T, rows, columns int) {
 	}
 }
 
+func (p *terminal) mode(t *testing.T) unix.Termios {
+	t.Helper()
+	mode, err := unix.IoctlGetTermios(int(p.other.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *mode
+}
+
 // text ends the terminal and returns what it has shown.
 func (p *terminal) text() string {
 	_ = p.Close()

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -27,17 +30,45 @@ type screen struct {
 	e *env
 	// resized tells that the terminal has another size, which a picture should fit.
 	resized chan os.Signal
+	// suspended tells of Ctrl-Z: who shows pictures calls suspend.
+	suspended chan os.Signal
+	deafen    func()
 }
 
-func (e *env) openScreen() (*screen, error) {
-	s := &screen{e: e, resized: make(chan os.Signal, 1)}
+// openScreen returns also a context that Ctrl-\ ends: by the default of either signal the
+// terminal would be left as the picture needs it.
+func (e *env) openScreen(ctx context.Context) (context.Context, *screen, error) {
+	s := &screen{e: e, resized: make(chan os.Signal, 1), suspended: make(chan os.Signal, 1)}
+	ctx, s.deafen = signal.NotifyContext(ctx, unix.SIGQUIT)
 	signal.Notify(s.resized, unix.SIGWINCH)
-	return s, e.write(enterScreen)
+	signal.Notify(s.suspended, unix.SIGTSTP)
+	return ctx, s, e.write(enterScreen)
 }
 
 func (s *screen) close() {
-	signal.Stop(s.resized)
 	_ = s.e.write(leaveScreen)
+	signal.Stop(s.resized)
+	signal.Stop(s.suspended)
+	s.deafen()
+}
+
+// suspend gives the terminal back to the shell, and goes on once that continues us. In
+// the process group of the session's leader nobody would, and nothing is done, as the
+// kernel does nothing there.
+func (s *screen) suspend() error {
+	session, err := unix.Getsid(0)
+	if err != nil || session == unix.Getpgrp() {
+		return err
+	}
+	if err := s.e.write(leaveScreen); err != nil {
+		return err
+	}
+	// SIGSTOP, because Go never gives SIGTSTP its default back; and to this thread, which
+	// then is stopped before it writes anything more.
+	runtime.LockOSThread()
+	err = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP)
+	runtime.UnlockOSThread()
+	return errors.Join(err, s.e.write(enterScreen))
 }
 
 // draw shows a picture. Lines are overwritten and not all cleared first, so that

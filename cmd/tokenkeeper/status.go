@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
 	"slices"
 	"time"
 
@@ -114,17 +113,16 @@ func (e watching) watch(ctx context.Context, look func(context.Context) (control
 	ctx, stop := untilEnded(ctx)
 	defer stop()
 	show := e.showChanges()
-	var resized chan os.Signal
+	shown := &screen{}
 	if isTerminal(e.stdout) && !e.json {
-		screen, err := e.openScreen()
-		if err != nil {
+		if ctx, shown, err = e.openScreen(ctx); err != nil {
 			return err
 		}
 		defer func() { // what was seen last stays
-			screen.close()
+			shown.close()
 			_ = e.write(e.picture(s, nil))
 		}()
-		show, resized = e.redraw, screen.resized
+		show = e.redraw
 	}
 	tick := time.NewTicker(e.watchEvery)
 	defer tick.Stop()
@@ -136,7 +134,11 @@ func (e watching) watch(ctx context.Context, look func(context.Context) (control
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-resized:
+		case <-shown.resized:
+		case <-shown.suspended:
+			if err := shown.suspend(); err != nil {
+				return err
+			}
 		case <-tick.C:
 		}
 		if newest, err = look(ctx); ctx.Err() != nil {

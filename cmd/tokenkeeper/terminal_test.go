@@ -3,14 +3,18 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
@@ -120,6 +124,43 @@ func TestWatchOnATerminal(t *testing.T) {
 	}
 }
 
+// By Ctrl-Z and Ctrl-\ too, a person has the terminal back as it was, and the picture once
+// it is continued.
+func TestWatchGivesTheTerminalBack(t *testing.T) {
+	t.Parallel()
+	socket, _, _ := serve(t, &fake{status: sampleStatus})
+	p := newTerminal(t)
+	// A shell with job control, as a person has it.
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `set -m; "$0" status --watch --socket "$1"; echo "stopped: $?"; fg; echo "ended: $?"`, buildProgram(t), socket)
+	cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.File, p.File, p.File
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	press := func(key, after string) {
+		t.Helper()
+		p.shown.until(t, func(text string) bool {
+			_, shown, found := strings.Cut(text, after)
+			return found && len(pictures(shown)) > 0
+		})
+		if _, err := p.other.WriteString(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stopped := fmt.Sprintf("stopped: %d", 128+unix.SIGSTOP)
+	press("\x1a", enterScreen)
+	press("\x1c", stopped+"\r\n")
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	text := p.text()
+	visit := regexp.QuoteMeta(enterScreen) + ".*" + regexp.QuoteMeta(leaveScreen)
+	if !regexp.MustCompile("(?s)^"+visit+".*"+stopped+"\n.*"+visit+".*schwab-main.*ended: 0\n$").MatchString(text) || strings.Count(text, enterScreen) != 2 || strings.Count(text, leaveScreen) != 2 {
+		t.Errorf("it showed %q", text)
+	}
+}
+
 // The picture of the demo keeps its head and its keys, whatever the height.
 func TestDemoPicture(t *testing.T) {
 	head := []string{"tokenkeeper", "", "ACCOUNT", "a", "b", "", "SINK", "1", "2", "3", "4", "5", "6", "", "PROVIDER", "p", "q"}
@@ -187,9 +228,10 @@ func TestDemoVerdict(t *testing.T) {
 func TestDemoOnATerminal(t *testing.T) {
 	t.Parallel()
 	program := buildProgram(t)
-	for name, key := range map[string]string{"Ctrl-C": "\x03", "q": "q"} {
+	for name, key := range map[string]string{"Ctrl-C": "\x03", "q": "q", "q, after keys that would stop and kill it": "\x1a\x1cq"} {
 		t.Run(name, func(t *testing.T) {
 			p := newTerminal(t)
+			before := p.mode(t)
 			cmd := exec.CommandContext(t.Context(), program, "demo")
 			cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=1")
 			cmd.Stdin, cmd.Stdout, cmd.Stderr = p.File, p.File, p.File
@@ -217,6 +259,10 @@ func TestDemoOnATerminal(t *testing.T) {
 				p.resize(t, 24, narrow)
 				holds(24, narrow, "NEWEST EVENTS")
 			}
+			// Nobody could continue it here, and so Ctrl-Z would do nothing anyway.
+			if keys := p.mode(t).Cc; keys[unix.VSUSP] != 0 || keys[unix.VQUIT] != 0 {
+				t.Error("Ctrl-Z or Ctrl-\\ is a signal")
+			}
 			if _, err := p.other.WriteString(key); err != nil {
 				t.Fatal(err)
 			}
@@ -225,17 +271,20 @@ func TestDemoOnATerminal(t *testing.T) {
 			case <-waittest.Late(t):
 				t.Fatalf("it does not end; it has shown\n%q", p.shown.String())
 			}
+			if left := p.mode(t); left != before {
+				t.Errorf("the terminal had the mode %+v, and was left with %+v", before, left)
+			}
 			text := p.text()
-			before, _, _ := strings.Cut(text, enterScreen)
+			begun, _, _ := strings.Cut(text, enterScreen)
 			_, after, _ := strings.Cut(text, leaveScreen)
-			if !strings.HasPrefix(before, "Starting two simulated brokers") {
-				t.Errorf("it began with %q", before)
+			if !strings.HasPrefix(begun, "Starting two simulated brokers") {
+				t.Errorf("it began with %q", begun)
 			}
 			code, early := cmd.ProcessState.ExitCode(), strings.Contains(inOneLine(after), "It was ended before everything was refreshed and delivered")
 			if early == strings.Contains(after, "Every account was refreshed") || strings.Contains(after, "no supervisor") || strings.Contains(after, "exit status") {
 				t.Errorf("it ended with %q", after)
 			}
-			if want := early && name == "q"; (code == exitFailure) != want || code != exitOK && code != exitFailure {
+			if want := early && name != "Ctrl-C"; (code == exitFailure) != want || code != exitOK && code != exitFailure {
 				t.Errorf("exit code %s after %q", strconv.Itoa(code), after)
 			}
 		})
