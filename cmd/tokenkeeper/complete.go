@@ -48,7 +48,7 @@ func (e *configured) named() *config.Config {
 		return nil
 	}
 	src := e.source(path)
-	src.Secretless = true
+	src.NamesOnly = true
 	cfg, _, err := config.Load(src)
 	if err != nil {
 		return nil

@@ -61,6 +61,9 @@ type Source struct {
 	// Secretless: for who needs none of the values that accounts and sinks refer
 	// to. One that can't be had is left out, and is no problem.
 	Secretless bool
+	// NamesOnly: for who needs but what there is, and not what accounts, sinks and
+	// providers refer to: those variables and files are not read.
+	NamesOnly bool
 }
 
 // The largest files that are read: the YAML, and one that it refers to.

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -233,4 +234,25 @@ func TestKnownProvidersAreSoughtInThePluginDirectory(t *testing.T) {
 		return nil
 	}
 	load(t, src)
+}
+
+// TestNamesAlone: who needs but the names has no secret read; that others could read
+// it would be warned of.
+func TestNamesAlone(t *testing.T) {
+	src := source(t, "providers:\n  saxo: {settings: {proxy: \"${file:secret}\"}}\naccounts:\n"+
+		"  a: {provider: saxo, client_id: \"${file:secret}\", client_secret: \"${file:secret}\", settings: {x: \"${file:gone}\"}}\n"+
+		"sinks:\n  h: {type: webhook, url: \"${file:secret}\", secret: whsec_MTIz}\n")
+	if err := os.WriteFile(filepath.Join(src.Dir, "secret"), []byte("https://canary"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	src.NamesOnly = true
+	cfg, warnings := load(t, src)
+	a := cfg.Accounts["a"]
+	if len(warnings) != 0 || a.ClientID != "" || !a.ClientSecret.IsZero() || len(a.Settings) != 0 || len(cfg.Providers["saxo"].Settings) != 0 || cfg.Sinks["h"].Type != "webhook" {
+		t.Errorf("%v, %+v, %+v", warnings, a, cfg.Providers)
+	}
+	src.NamesOnly, src.Secretless = false, true
+	if cfg, warnings = load(t, src); len(warnings) == 0 || cfg.Accounts["a"].ClientID == "" {
+		t.Errorf("a file that is read is not warned of: %v", warnings)
+	}
 }

@@ -30,6 +30,9 @@ func (r *references) expand(at Place, raw string) (value string, referenced, ok 
 		r.tellOfVariable(at, raw)
 		return raw, false, true
 	}
+	if r.source.NamesOnly && (leftOut(at.key) || strings.HasPrefix(at.key, "providers.")) {
+		return "", true, false
+	}
 	value, referenced, fault := r.substitute(at, raw, true)
 	if fault != nil {
 		if !r.source.Secretless || !leftOut(at.key) {
