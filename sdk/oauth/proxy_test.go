@@ -3,10 +3,14 @@ package oauth
 import (
 	"bufio"
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -249,16 +253,60 @@ func TestProxyOfTheEnvironmentThatIsNone(t *testing.T) {
 	const raw = "http://user:12#canary@127.0.0.1:9"
 	if os.Getenv("HTTPS_PROXY") != raw {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = append(os.Environ(), "HTTPS_PROXY="+raw, "https_proxy=", "NO_PROXY=", "no_proxy=")
+		cmd.Env = append(os.Environ(), "HTTPS_PROXY="+raw, "HTTP_PROXY="+raw, "https_proxy=", "http_proxy=", "NO_PROXY=", "no_proxy=")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		}
 		return
 	}
-	_, err := (&Client{}).Refresh(t.Context(), endpointAt("https://broker.invalid"), refreshRequest())
-	wantKind(t, err, sdk.KindNotSent)
-	if want := "the address of the proxy (HTTPS_PROXY in the environment) can't be used"; !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "user:12") {
-		t.Errorf("got %v, want %s", err, want)
+	for scheme, variable := range map[string]string{"https": "HTTPS_PROXY", "http": "HTTP_PROXY"} {
+		_, err := (&Client{}).Refresh(t.Context(), endpointAt(scheme+"://broker.invalid"), refreshRequest())
+		wantKind(t, err, sdk.KindNotSent)
+		if want := "the address of the proxy (" + variable + " in the environment) can't be used"; !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "user:12") {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// TestCertificatesAreNotQuoted: whoever answers has written the names in a certificate.
+func TestCertificatesAreNotQuoted(t *testing.T) {
+	const stranger = "canary-subject"
+	theirs := &x509.Certificate{Subject: pkix.Name{CommonName: stranger}}
+	sign := func(template x509.Certificate) *x509.Certificate { // each by a key of its own
+		_, key, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		der, err := x509.CreateCertificate(nil, &template, &template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	of := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: theirs.Subject, NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	sent := x509.NewCertPool()
+	sent.AddCert(sign(of))
+	_, unknown := sign(of).Verify(x509.VerifyOptions{Roots: x509.NewCertPool(), Intermediates: sent})
+	if unknown == nil || !strings.Contains(unknown.Error(), stranger) {
+		t.Fatalf("nothing to hide in %v", unknown)
+	}
+	for want, err := range map[string]error{
+		"signed by unknown authority": unknown,
+		"not authorized to sign":      x509.CertificateInvalidError{Cert: theirs, Reason: x509.CANotAuthorizedForThisName, Detail: stranger},
+		"is after 2026":               x509.CertificateInvalidError{Cert: theirs, Reason: x509.Expired, Detail: "current time is after 2026"},
+		"can't verify it":             errors.New(stranger),
+	} {
+		got := reason(&tls.CertificateVerificationError{Err: err})
+		if !strings.Contains(got, "its TLS certificate is not trusted: ") || !strings.Contains(got, want) || strings.Contains(got, stranger) {
+			t.Errorf("got %q, want %s", got, want)
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ func ConnectionSettings() []sdk.Setting {
 	return []sdk.Setting{
 		{Name: SettingProxy, Description: "The proxy by which the broker is reached, like http://proxy.example:3128, https://… or socks5://…, " +
 			"with user:password@ if it wants them; none: no proxy. Not set: what HTTPS_PROXY and NO_PROXY say."},
-		{Name: SettingCAFile, Steers: true, Description: "A PEM file of the certificate authorities to believe, as behind a proxy that looks into TLS. " +
+		{Name: SettingCAFile, Steers: true, Description: "The absolute path of a PEM file of the certificate authorities to believe in the place of the machine's, as behind a proxy that looks into TLS. " +
 			"Not set: SSL_CERT_FILE, or the machine's."},
 	}
 }
@@ -66,6 +66,7 @@ type route struct {
 	setting string // the account's; "": the environment counts
 
 	mu      sync.Mutex
+	plain   bool     // http, for which the environment has a variable of its own
 	proxy   *url.URL // nil: none
 	through bool     // the proxy has opened the way to the server
 }
@@ -84,11 +85,12 @@ func (r *route) choose(req *http.Request) (proxy *url.URL, err error) {
 	default:
 		proxy, err = url.Parse(r.setting)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.plain = req.URL.Scheme == "http"
 	if err != nil || proxy != nil && isMore(proxy) {
 		return nil, errProxyAddress
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.proxy = proxy
 	return proxy, nil
 }
@@ -126,11 +128,14 @@ func (r *route) greeting() {
 // reason says in words of our own why a request to host failed, and whose fault it was.
 func (r *route) reason(err error, host string) string {
 	r.mu.Lock()
-	proxy, through := r.proxy, r.through
+	proxy, through, plain := r.proxy, r.through, r.plain
 	r.mu.Unlock()
 	where := "HTTPS_PROXY in the environment"
-	if r.setting != "" {
+	switch {
+	case r.setting != "":
 		where = "setting " + SettingProxy
+	case plain:
+		where = "HTTP_PROXY in the environment"
 	}
 	switch {
 	case errors.Is(err, errProxyAddress):

@@ -162,6 +162,19 @@ func oldTLS(err error) bool {
 	return strings.Contains(text, "server selected unsupported protocol version") || strings.Contains(text, "protocol version not supported")
 }
 
+// certificateFault is what package x509 says of a certificate, without the names that
+// its holder has written into it.
+func certificateFault(err error) string {
+	var invalid x509.CertificateInvalidError
+	switch {
+	case !errors.As(err, &invalid):
+		return "x509 can't verify it"
+	case invalid.Reason != x509.Expired: // whose details are dates
+		invalid.Detail = ""
+	}
+	return strings.TrimSuffix(invalid.Error(), ": ")
+}
+
 // reason says in words of our own why a request failed. The texts of net/http
 // are not used: they quote what the server sent.
 func reason(err error) string {
@@ -181,9 +194,9 @@ func reason(err error) string {
 	case errors.As(err, &host):
 		return "its TLS certificate is for another host; a network that wants a login first (captive portal) answers so, too"
 	case errors.As(err, &other):
-		return "its TLS certificate is not trusted: " + other.Error() + "; if a proxy or a firewall on the way looks into TLS, name its authority by " + SettingCAFile
+		return "its TLS certificate is not trusted: x509: certificate signed by unknown authority; if a proxy or a firewall on the way looks into TLS, name its authority by " + SettingCAFile
 	case errors.As(err, &cert):
-		return "its TLS certificate is not trusted: " + cert.Err.Error()
+		return "its TLS certificate is not trusted: " + certificateFault(cert.Err)
 	case errors.As(err, &rec) && string(rec.RecordHeader[:]) == "HTTP/":
 		return "it speaks http on this port, and no TLS: correct its address, or its port"
 	case errors.As(err, &rec):
