@@ -35,40 +35,92 @@ func TestPythonProviderKeepsTheContract(t *testing.T) {
 	})
 }
 
-// lateScript looks a host name up for longer than an attempt has: nothing may leave then.
-const lateScript = `
-import socket, sys, types
+// pythonParts calls the example's own parts, one case of TestPythonProviderByParts each.
+const pythonParts = `
+import os, socket, sys, tempfile, types
 sys.path.insert(0, sys.argv[1])
 import tokenkeeper_provider as p
+import tokenkeeper_spool
 
 now = 1000.0
 p.time = types.SimpleNamespace(monotonic=lambda: now)
-look_up = socket.getaddrinfo
-def slowly(*args):
-    global now
-    now += 60
-    return look_up(*args)
-socket.getaddrinfo = slowly
-sent = []
-try:
-    p._send("main", p.Post(sys.argv[2], {"grant_type": "refresh_token"}), now + 30, lambda: sent.append(True), sent)
-    print("an answer came")
-except p.Failure as failure:
-    print(failure.kind, failure)
+
+def send(url):
+    sent = []
+    try:
+        answer = p._decode(p._send("main", p.Post(url, {"grant_type": "refresh_token"}), now + 30, lambda: sent.append(True), sent))
+        print(answer.status, answer.body.decode(), answer.incomplete)
+    except p.Failure as failure:
+        print(failure.kind, failure)
+
+def late(url):
+    look_up = socket.getaddrinfo
+    def slowly(*args):
+        global now
+        now += 60
+        return look_up(*args)
+    socket.getaddrinfo = slowly
+    send(url)
+
+def proxied(url):
+    os.environ["http_proxy"] = "http://127.0.0.1:1"
+    send(url)
+
+def folder(_):
+    with tempfile.TemporaryDirectory() as spool:
+        os.mkdir(spool + "/slot-900")
+        print(tokenkeeper_spool.Spool(spool, 1).unsettled())
+
+locals()[sys.argv[2]](sys.argv[3])
 `
 
-// TestPythonProviderSendsNothingLate: an attempt whose deadline passed before its
-// connection stood sends nothing: the supervisor may have begun another one.
-func TestPythonProviderSendsNothingLate(t *testing.T) {
+// TestPythonProviderByParts: nothing leaves after an attempt's deadline, when the
+// supervisor may have begun another one, nor unencrypted to another machine, and what
+// stays on this one goes by no proxy; as much of an answer as came is spooled; and what is
+// no slot keeps nobody from the spool.
+func TestPythonProviderByParts(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
 	lib := filepath.Dir(pythonProvider(t))
 	var requests atomic.Int32
-	broker := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { requests.Add(1) }))
+	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer func() { _ = conn.Close() }()
+		answer := "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody"
+		switch r.URL.Path {
+		case "/cut":
+			answer = strings.Replace(answer, "4", "400", 1)
+		case "/chunk":
+			answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n40\r\ndy"
+		}
+		_, _ = conn.Write([]byte(answer))
+	}))
 	t.Cleanup(broker.Close)
-	out, err := exec.CommandContext(t.Context(), python3, "-c", lateScript, lib, broker.URL).CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(out), "not_sent account main: nothing was sent to ") || requests.Load() != 0 {
-		t.Errorf("%v, %d requests: %s", err, requests.Load(), out)
+	tests := []struct {
+		name, part, address, want string
+		requests                  int32
+	}{
+		{"whole", "send", broker.URL, "200 body \n", 1},
+		{"cut off", "send", broker.URL + "/cut", "200 body the connection was closed\n", 1},
+		{"cut off in a chunk", "send", broker.URL + "/chunk", "200 body the connection was closed\n", 1},
+		{"by no proxy", "proxied", broker.URL, "200 body \n", 1},
+		{"too late", "late", broker.URL, "not_sent account main: nothing was sent to " + broker.Listener.Addr().String() + ": its time was over\n", 0},
+		{"in the clear", "send", "http://192.0.2.1/token", "not_sent account main: nothing was sent: the address of the token endpoint must begin with https:// " +
+			"(http:// is allowed to this machine alone); correct the configuration\n", 0},
+		{"no slot", "folder", "", "[]\n", 0},
+	}
+	for _, tt := range tests {
+		before := requests.Load()
+		var stderr strings.Builder
+		cmd := exec.CommandContext(t.Context(), python3, "-c", pythonParts, lib, tt.part, tt.address)
+		cmd.Stderr = &stderr
+		if out, err := cmd.Output(); err != nil || string(out) != tt.want || requests.Load()-before != tt.requests {
+			t.Errorf("%s: %v, %d requests: %q, want %q\n%s", tt.name, err, requests.Load()-before, out, tt.want, &stderr)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ the spool by the same read().
 import datetime
 import email.utils
 import http.client
+import ipaddress
 import json
 import logging
 import os
@@ -61,11 +62,12 @@ class Post:
 
 
 class Answer:
-    """What the token endpoint sent, as it stands in the spool."""
+    """What the token endpoint sent, as it stands in the spool. incomplete says why the
+    body is not whole; "": it is."""
 
-    def __init__(self, status, received, date, retry_after, body):
+    def __init__(self, status, received, date, retry_after, body, incomplete=""):
         self.status, self.received, self.date = status, received, date
-        self.retry_after, self.body = retry_after, body
+        self.retry_after, self.body, self.incomplete = retry_after, body, incomplete
 
     def skew(self):
         """By how many seconds the server's clock is ahead of ours; 0: it does not say."""
@@ -161,9 +163,14 @@ def serve(provider):
         calls["Exchange"] = lambda request, response: attempts.make("exchange", request, response, provider.exchange)
         calls["AuthCodeURL"] = lambda request, response: setattr(response, "url", provider.auth_code_url(request))
     server = tokenkeeper_plugin.serve(CONTRACT, {name: _answer(call) for name, call in calls.items()}, ending)
-    with locks.offered(os.environ.get("TOKENKEEPER_SPOOL_DIR", "")):
-        if not attempts.drain():
-            log.error("the process ends although an attempt has not, after its deadline")
+    try:
+        with locks.offered(os.environ.get("TOKENKEEPER_SPOOL_DIR", "")):
+            ended = attempts.drain()
+    except Exception as fault:  # locks that can't be handed over cost no answer that is on its way
+        tokenkeeper_plugin.tell_fault("provider", fault)
+        ended = attempts.drain()
+    if not ended:
+        log.error("the process ends although an attempt has not, after its deadline")
     server.stop(1).wait()  # the answers of the last calls are on their way
     os._exit(0)  # whatever still waits for anything
 
@@ -248,7 +255,7 @@ class Attempts:
             slots = os.environ.get("TOKENKEEPER_SPOOL_SLOTS", "")
             self._spool = Spool(directory, max(int(slots) if slots.isdigit() else 1, 1))
         except OSError as error:
-            self._fault = "the spool can't be opened: " + (error.strerror or str(error))
+            self._fault = "the spool can't be opened: " + str(error)
         finally:
             self.opened.set()
 
@@ -327,7 +334,11 @@ class Attempts:
             except OSError as error:
                 response.spool_fault = "the spool can't be written: " + (error.strerror or "unknown fault")
                 log.error("account %s: the broker's answer is held in memory alone", account.name)
-        response.token.CopyFrom(self.provider.read(account, _decode(slot.answer)))
+        answer = _decode(slot.answer)
+        if answer.incomplete:
+            raise Failure("ambiguous", "account %s: the answer has status %d and is not whole: %s" % (account.name, answer.status, answer.incomplete),
+                          http_status=answer.status, unread=bool(answer.body) and 200 <= answer.status < 300)
+        response.token.CopyFrom(self.provider.read(account, answer))
 
     def unsettled(self, response):
         spool = self.spool("transient")
@@ -372,7 +383,12 @@ class Attempts:
 def _send(account, post, deadline, leaves, sent):
     """Makes the one request and returns the answer as it is spooled. leaves is called
     when the connection stands, right before anything of the request is sent."""
-    host = urllib.parse.urlsplit(post.url).netloc.rpartition("@")[2]
+    address = urllib.parse.urlsplit(post.url)
+    host, here = address.netloc.rpartition("@")[2], _stays_here(address.hostname)
+    # TLS (RFC 6749, section 3.2), or what does not leave this machine.
+    if not address.hostname or address.scheme != "https" and not (address.scheme == "http" and here):
+        raise Failure("not_sent", "account %s: nothing was sent: the address of the token endpoint must begin with https:// "
+                      "(http:// is allowed to this machine alone); correct the configuration" % account)
     left = deadline - time.monotonic()
     cut = None
 
@@ -393,11 +409,11 @@ def _send(account, post, deadline, leaves, sent):
             "Accept": "application/json", "Accept-Encoding": "identity", **post.headers,
         }, method="POST")
         try:
-            response = _opener(connected, deadline).open(request, timeout=left)
+            response = _opener(connected, deadline, here).open(request, timeout=left)
         except urllib.error.HTTPError as refusal:  # an answer like any other
             response = refusal
         with response:
-            return _encode(response, _whole(response))
+            return _encode(response, *_body(response))
     except (OSError, http.client.HTTPException, ValueError) as error:
         why = _worded(getattr(error, "reason", error))
         if sent:
@@ -408,10 +424,10 @@ def _send(account, post, deadline, leaves, sent):
             cut.cancel()
 
 
-def _opener(connected, deadline):
+def _opener(connected, deadline, here):
     """One that makes one request: it follows no redirect, which would take the
     refresh token elsewhere, and keeps no connection. Proxies come from the
-    environment."""
+    environment; what stays here goes by none."""
 
     def telling(connection):
         class Telling(connection):
@@ -436,7 +452,14 @@ def _opener(connected, deadline):
         def redirect_request(self, *_):
             return None
 
-    return urllib.request.build_opener(Plain, Secure, Stay)
+    return urllib.request.build_opener(Plain, Secure, Stay, urllib.request.ProxyHandler({} if here else None))
+
+
+def _stays_here(name):
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or str(name).endswith(".localhost")  # RFC 6761 keeps them off the network
 
 
 def _worded(fault):
@@ -444,6 +467,8 @@ def _worded(fault):
     proxy = re.match(r"Tunnel connection failed: (\d{3})", str(fault))
     if proxy:
         return "the proxy answers with status " + proxy.group(1)
+    if isinstance(fault, http.client.IncompleteRead):
+        return "the connection was closed"
     if isinstance(fault, TimeoutError):
         return "its time was over"
     return getattr(fault, "strerror", None) or type(fault).__name__
@@ -456,21 +481,24 @@ def _shut(connection):
         pass
 
 
-def _whole(response):
-    """The body, if it came to its end and is no longer than it may be."""
-    length = getattr(response, "length", None)
-    if length is None:
-        body = response.read(ANSWER_LIMIT + 1)
-    elif length > ANSWER_LIMIT:
-        body = b"x" * (ANSWER_LIMIT + 1)
-    else:
-        body = response.read()
+def _body(response):
+    """As much of the body as came and may be read, and why it is not whole; "": it is."""
+    body, length = b"", getattr(response, "length", None)  # None: it ends with the connection, or says its end itself
+    try:
+        while len(body) <= ANSWER_LIMIT and len(body) != length:
+            part = response.read1(ANSWER_LIMIT + 1 - len(body))
+            if not part:
+                break
+            body += part
+    except (OSError, http.client.HTTPException) as error:
+        return body, _worded(error)
     if len(body) > ANSWER_LIMIT:
-        raise ValueError("the answer is longer than 1 MiB")
-    return body
+        # An error page of any length is an error page.
+        return body[:ANSWER_LIMIT], "it is longer than 1 MiB" if 200 <= response.status < 300 else ""
+    return body, "the connection was closed" if length is not None and len(body) < length else ""
 
 
-def _encode(response, body):
+def _encode(response, body, incomplete):
     """The answer in the layout of the Go SDK's package oauth:
     'H' | length of meta (4 bytes, big endian) | meta as JSON | body"""
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -478,7 +506,7 @@ def _encode(response, body):
         "status": response.status, "received": now.isoformat().replace("+00:00", "Z"),
         "date": response.headers.get("Date", ""), "content_type": response.headers.get("Content-Type", ""),
         "content_encoding": response.headers.get("Content-Encoding", ""),
-        "retry_after": response.headers.get("Retry-After", ""),
+        "retry_after": response.headers.get("Retry-After", ""), "incomplete": incomplete,
     }).encode()
     return b"H" + struct.pack(">I", len(meta)) + meta + body
 
@@ -491,7 +519,7 @@ def _decode(spooled):
         meta = json.loads(spooled[5:end])
         retry = meta.get("retry_after", "")
         return Answer(meta["status"], _moment(meta["received"]), meta.get("date", ""),
-                      int(retry) if retry.isdigit() else 0, spooled[end:])
+                      int(retry) if retry.isdigit() else 0, spooled[end:], meta.get("incomplete", ""))
     except (ValueError, KeyError, struct.error):
         raise Failure("ambiguous", "an answer is in the spool, but not in a layout that this provider reads", unread=True)
 
@@ -504,8 +532,10 @@ def _moment(text):
 
 
 def _text(fields, name):
+    """A member that is a text, or a number, as some servers write tokens."""
     value = fields.get(name)
-    return value if isinstance(value, str) else ""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return str(value) if number else value if isinstance(value, str) else ""
 
 
 def _seconds(value):

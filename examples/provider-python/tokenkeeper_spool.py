@@ -15,8 +15,10 @@ import datetime
 import errno
 import fcntl
 import json
+import logging
 import os
 import secrets
+import stat
 import struct
 import threading
 import urllib.parse
@@ -26,6 +28,8 @@ ANSWER_AT = 4096
 SLOT_SIZE = 64 << 10
 LARGEST = 4 << 20  # of a payload
 KEPT = 3  # unread answers of an account
+
+log = logging.getLogger("plugin")
 
 LOGINS = ("exchange", "login")  # kinds of attempts that begin a grant, and spend nothing of the one before
 
@@ -174,8 +178,17 @@ class Spool:
         if number.isdigit():
             self._next = max(self._next, int(number) + 1)
         path = os.path.join(self.directory, name)
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            log.error("%s is no file, and so no slot of the spool; remove it", path)
+            return
+        # One that can't be read stops the spool: it may hold an answer, which the next
+        # start may read, and without it the supervisor would take it that nothing was sent.
         slot = Slot(path, os.open(path, os.O_RDWR))
-        content = os.pread(slot.fd, ANSWER_AT + 12 + LARGEST, 0)
+        try:
+            content = os.pread(slot.fd, ANSWER_AT + 12 + LARGEST, 0)
+        except OSError as error:
+            os.close(slot.fd)
+            raise OSError(error.errno, error.strerror, path)
         payload = _unframe(HEADER, b"", content)
         if payload is not None:
             slot.header = json.loads(payload)

@@ -21,23 +21,27 @@ import (
 func testOddSuccesses(t *testing.T, s trial) {
 	status, body := s.success(s.access(newAccess), newRefresh)
 	emptyStatus, empty := s.success("", newRefresh)
+	const number = "9007199254740993001" // no token that is rounded works
+	numericStatus, numeric := s.success(s.access(newAccess), number)
+	numeric = strings.ReplaceAll(numeric, `"`+number+`"`, number)
 	tests := []struct {
-		name   string
-		answer http.HandlerFunc
-		access string
+		name            string
+		answer          http.HandlerFunc
+		access, refresh string
 	}{
-		{"Gzip", respond(status, "application/json", compress(body, toGzip), "Content-Encoding", "gzip"), s.access(newAccess)},
-		{"GzipUnsaid", respond(status, "application/json", compress(body, toGzip)), s.access(newAccess)},
-		{"Deflate", respond(status, "application/json", compress(body, toZlib), "Content-Encoding", "deflate"), s.access(newAccess)},
-		{"UnknownCoding", respond(status, "application/json", "\x0b\x02\x80\x03", "Content-Encoding", "br"), s.access(newAccess)},
-		{"EmptyAccessToken", respond(emptyStatus, "application/json", empty), ""},
+		{"Gzip", respond(status, "application/json", compress(body, toGzip), "Content-Encoding", "gzip"), s.access(newAccess), newRefresh},
+		{"GzipUnsaid", respond(status, "application/json", compress(body, toGzip)), s.access(newAccess), newRefresh},
+		{"Deflate", respond(status, "application/json", compress(body, toZlib), "Content-Encoding", "deflate"), s.access(newAccess), newRefresh},
+		{"UnknownCoding", respond(status, "application/json", "\x0b\x02\x80\x03", "Content-Encoding", "br"), s.access(newAccess), newRefresh},
+		{"EmptyAccessToken", respond(emptyStatus, "application/json", empty), "", newRefresh},
+		{"NumericRefreshToken", respond(numericStatus, "application/json", numeric), s.access(newAccess), number},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := s.newBroker(t, tt.answer)
 			token, err := s.next(call(t), s.fresh(t).Remote, s.request("one", b))
 			switch {
-			case err == nil && token.RefreshToken.Reveal() == s.given(newRefresh) && token.AccessToken.Reveal() == tt.access:
+			case err == nil && token.RefreshToken.Reveal() == s.given(tt.refresh) && token.AccessToken.Reveal() == tt.access:
 			case err == nil:
 				t.Error("the token is not the one that the broker sent")
 			case sdk.KindOf(err) != sdk.KindAmbiguous:
