@@ -33,7 +33,8 @@ type throughProxy struct {
 }
 
 // addProxies tries each way to a broker that leads through a proxy, and warns of one that
-// is closed: it may be open when the service runs. Nothing is said to the broker.
+// is closed: it may be open when the service runs. No request is made: the broker sees
+// the beginning of TLS.
 func (r *report) addProxies(ctx context.Context, cfg *config.Config, getenv func(string) string) {
 	ways := r.throughProxies(cfg, getenv("HTTPS_PROXY")+getenv("https_proxy") != "")
 	ctx, cancel := context.WithTimeout(ctx, proxyPatience)
