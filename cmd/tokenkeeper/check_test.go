@@ -102,7 +102,7 @@ func TestCheckSaysOnceThatTheStateDirectoryIsOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := command(t, "", "check", "-c", w.config)
-	if got.code != exitUsage || strings.Count(got.stdout, "777") != 1 || !strings.HasSuffix(got.stdout, "\n1 problem\n") {
+	if got.code != exitUsage || strings.Count(got.stdout, "mode 0777") != 1 || !strings.HasSuffix(got.stdout, "\n1 problem\n") {
 		t.Errorf("exit code %d:\n%s", got.code, got.stdout)
 	}
 }
