@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -176,6 +177,44 @@ func TestBotsOfSchwabLibraries(t *testing.T) {
 	r.until(func(st control.Status) bool { return failureOf(st, "schwabdev3") == "" })
 	r.Stop()
 	s.awaitGone(t)
+}
+
+// giveNothing is schwabdev_tokens.py for a user whose group is not the file's, and who may
+// give no file away.
+const giveNothing = `
+import os, sys
+sys.path.insert(0, sys.argv.pop(1))
+import schwabdev_tokens
+def refused(*_):
+    raise PermissionError(1, "Operation not permitted")
+os.chown, os.getegid = refused, lambda: 54321
+schwabdev_tokens.main(sys.argv[1:])
+`
+
+// TestSchwabdevTokensAreWritten: neither a file that has the right owner already nor a
+// time in it that a wrong clock has left there keeps a token from being written.
+func TestSchwabdevTokensAreWritten(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	mustHave(t, python3)
+	lib := filepath.Join(installed(t, "bots-schwab"), "tokenkeeper-bots-schwab")
+	tokens := filepath.Join(t.TempDir(), "tokens.json")
+	old := `{"access_token_issued":"2199-01-01T00:00:00+00:00","refresh_token_issued":"2026-01-01T00:00:00+00:00","token_dictionary":{"access_token":"old"}}`
+	if err := os.WriteFile(tokens, []byte(old), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), python3, "-c", giveNothing, lib, tokens)
+	cmd.Stdin = strings.NewReader(`{"account":"main","access_token":"new","issued_at":"2026-01-02T00:00:00Z","expires":"2026-01-02T00:30:00Z"}`)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	now, err := os.ReadFile(tokens)
+	if err != nil || !strings.Contains(string(now), `"access_token": "new"`) {
+		t.Errorf("the token was not written: %v %s", err, now)
+	}
+	if info, err := os.Stat(tokens); err != nil || info.Mode() != 0o640 {
+		t.Errorf("the file's mode is %v (%v), want the old one's", info.Mode(), err)
+	}
 }
 
 // failureOf is the last error of a sink with the only account.

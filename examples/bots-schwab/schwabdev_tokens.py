@@ -17,6 +17,7 @@ sink, which can't know that it holds no token, but the exit code is:
 It needs Python's standard library alone.
 """
 
+import contextlib
 import datetime
 import json
 import os
@@ -73,7 +74,9 @@ def deliver(message, place):
         # It ends the login before, as Schwab does, so ours is of no use to anybody.
         raise Refused("%s holds a newer login, which a bot has made; take it: %s --print %s | tokenkeeper import %s - --force"
                       % (place.path, os.path.abspath(sys.argv[0]), place.path, message.get("account", "ACCOUNT")), 3)
-    if moment(old.get("access_token_issued")) <= moment(new["access_token_issued"]):
+    issued = moment(old.get("access_token_issued"))
+    ahead = issued > datetime.datetime.now(UTC) + datetime.timedelta(minutes=1)  # of a clock that was wrong: it is not newer
+    if ahead or issued <= moment(new["access_token_issued"]):
         place.write(new)
 
 
@@ -182,14 +185,27 @@ class TokensFile:
                 f.flush()
                 os.fsync(f.fileno())
             if os.path.exists(self.path):
-                kept = os.stat(self.path)
+                kept, made = os.stat(self.path), os.stat(fresh)  # whose folder may give a group of its own
                 os.chmod(fresh, kept.st_mode & 0o7777)
-                if (kept.st_uid, kept.st_gid) != (os.geteuid(), os.getegid()):
-                    os.chown(fresh, kept.st_uid, kept.st_gid)
+                if (kept.st_uid, kept.st_gid) != (made.st_uid, made.st_gid):
+                    self.give(fresh, kept)
             os.rename(fresh, self.path)
         except BaseException:
             os.unlink(fresh)
             raise
+        with contextlib.suppress(PermissionError):  # a folder that can't be read can't be synced
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def give(self, fresh, kept):
+        try:
+            os.chown(fresh, kept.st_uid, kept.st_gid)
+        except PermissionError:
+            raise Refused("%s belongs to user %d and group %d, and a new one can't be given to them; let the sink run as that user, or give the file to it"
+                          % (self.path, kept.st_uid, kept.st_gid), 1)
 
 
 if __name__ == "__main__":
