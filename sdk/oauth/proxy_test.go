@@ -50,6 +50,8 @@ func listen(t *testing.T, talk func(net.Conn)) (address string) {
 			}
 			conns.Go(func() {
 				defer conn.Close()
+				// Go's client waits a minute for a proxy, also when nobody waits for it.
+				defer context.AfterFunc(t.Context(), func() { _ = conn.Close() })()
 				talk(conn)
 			})
 		}
