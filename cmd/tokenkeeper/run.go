@@ -36,9 +36,9 @@ deliver every new token to its sinks, until SIGTERM or Ctrl-C. A refresh that
 was sent is waited for before the program ends.
 
 Everything is checked before anything starts. Exit code 78: the configuration
-has to be corrected, and to start it again is of no use. Neither this process
-nor those of the plugins write core files, and no debugger can attach, unless
---debug-dumpable is given. With --json the log is JSON.`,
+has to be corrected. Neither this process nor those of the plugins write core
+files, and no debugger can attach, unless --debug-dumpable is given. With --json
+the log is JSON.`,
 		Example: "  tokenkeeper run -c tokenkeeper.yaml",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -238,8 +238,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700", "NotifyAccess=main", "FileDescriptorStoreMax=512",
-		"RestartPreventExitStatus=78"} {
+	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700", "NotifyAccess=main", "FileDescriptorStoreMax=512"} {
 		if !strings.Contains(string(data), "\n"+line+"\n") {
 			t.Errorf("the unit lacks %s", line)
 		}

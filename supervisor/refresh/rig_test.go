@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -288,7 +289,9 @@ func (r *rig) watch() (stop func()) {
 	return func() { close(quit); <-done; sub.Close() }
 }
 
+// count is how often that was told, once everybody who tells is done.
 func (r *rig) count(t event.Type) int {
+	synctest.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
