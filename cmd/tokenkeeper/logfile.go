@@ -99,7 +99,16 @@ func (f *logFile) moveAway() error {
 	}
 	defer folder.Close()
 	kept := func(n int) string { return fmt.Sprintf("%s.%d", path, n) }
-	for n := f.log.Keep - 1; n > 0; n-- {
+	// Up to the first number that is free: after a try that failed in between, no more
+	// of them goes.
+	free := 1
+	for free < f.log.Keep {
+		if _, err := folder.Lstat(kept(free)); err != nil {
+			break
+		}
+		free++
+	}
+	for n := free - 1; n > 0; n-- {
 		if err := folder.Rename(kept(n), kept(n+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

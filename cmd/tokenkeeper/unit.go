@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -29,6 +32,8 @@ func addUnitFlag(cmd *cobra.Command, unit *string) {
 type unit struct {
 	program string
 	config  string // the file that the service names; "": none
+	user    string // as the unit names it; "": root
+	dynamic bool   // systemd makes the user up
 	// settings are all that decides what it is and may see, as KEY=VALUE.
 	settings []string
 }
@@ -47,13 +52,30 @@ func readUnit(text string) (unit, error) {
 			inService = line == "[Service]"
 		case !inService || !assigns:
 		case key == "ExecStart" && value != "":
-			u.program, u.config = commandOf(value)
+			var stateDir string
+			if u.program, u.config, stateDir = commandOf(value); stateDir != "" {
+				u.settings = append(u.settings, "Environment=TOKENKEEPER_STATE_DIR="+stateDir)
+			}
 		case key == "RuntimeDirectory" && value != "":
 			// The service's own goes when whoever has it ends.
 			u.settings = append(u.settings, fmt.Sprintf("RuntimeDirectory=tokenkeeper-%d", os.Getpid()))
 		case decidesSight(key):
 			u.settings = append(u.settings, key+"="+value)
 		}
+		if inService && key == "User" {
+			u.user = value
+		} else if inService && key == "DynamicUser" {
+			u.dynamic = slices.Contains([]string{"yes", "true", "on", "1"}, value)
+		}
+	}
+	switch at := slices.IndexFunc(append(u.settings, u.program, u.config), func(s string) bool { return strings.Contains(s, "%") }); {
+	case u.dynamic && u.user == "":
+		return u, errors.New("its DynamicUser has no User, so systemd would make up another one for this, and give him the state directory: write User= into it")
+	case at >= 0 && at < len(u.settings):
+		key, _, _ := strings.Cut(u.settings[at], "=") // the rest may be a secret
+		return u, fmt.Errorf("its %s holds a %%, which only systemd can resolve, and not for this", key)
+	case at >= 0:
+		return u, errors.New("its ExecStart holds a %, which only systemd can resolve, and not for this")
 	}
 	if !strings.HasPrefix(filepath.Base(u.program), "tokenkeeper") {
 		return u, fmt.Errorf("it does not start tokenkeeper: its ExecStart runs %q", u.program)
@@ -61,20 +83,26 @@ func readUnit(text string) (unit, error) {
 	return u, nil
 }
 
-// commandOf is the program of a command line, and the configuration that it names.
-func commandOf(line string) (program, config string) {
+// commandOf is the program of a command line, and the configuration and the state
+// directory that it names.
+func commandOf(line string) (program, config, stateDir string) {
 	words := strings.Fields(line)
 	for i, word := range words {
 		words[i] = strings.Trim(word, `"'`)
 	}
 	for i, word := range words {
-		if name, value, joined := strings.Cut(word, "="); joined && name == "--config" {
+		name, value, joined := strings.Cut(word, "=")
+		if !joined && i+1 < len(words) {
+			value = words[i+1]
+		}
+		switch name {
+		case "-c", "--config":
 			config = value
-		} else if (word == "-c" || word == "--config") && i+1 < len(words) {
-			config = words[i+1]
+		case "--state-dir":
+			stateDir = value
 		}
 	}
-	return strings.TrimLeft(words[0], "@-:+!"), config
+	return strings.TrimLeft(words[0], "@-:+!"), config, stateDir
 }
 
 // decidesSight says whether a setting decides who the service is, what it is given and
@@ -145,7 +173,44 @@ func findUnit(ctx context.Context, name string) (unit, error) {
 	if err != nil {
 		return unit{}, fmt.Errorf("service %s: %w", name, err)
 	}
-	return u, nil
+	return u, u.runsAsItself(ctx, name)
+}
+
+// runsAsItself refuses a unit that runs as another user than it names now: systemd gives
+// a state directory to whoever starts with it, and the service would be without one.
+func (u unit) runsAsItself(ctx context.Context, name string) error {
+	text, err := exec.CommandContext(ctx, "systemctl", "show", "--property=MainPID", "--value", "--", name).Output()
+	if err != nil {
+		return fmt.Errorf("ask systemd for the process of %s: %w", name, err)
+	}
+	pid := strings.TrimSpace(string(text))
+	info, err := os.Stat("/proc/" + pid)
+	environ, errRead := os.ReadFile("/proc/" + pid + "/environ")
+	if err != nil || errRead != nil { // it does not run: its number is 0, or it has just ended
+		return nil
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && !u.is(int(st.Uid), environ) {
+		return fmt.Errorf("service %s runs as UID %d, and its unit names the user %q now, who would be given its state directory: stop it first (systemctl stop %[1]s)",
+			name, st.Uid, cmp.Or(u.user, "root"))
+	}
+	return nil
+}
+
+// is says whether a process of that number and environment runs as the unit says. The
+// name is in its environment, because a user whom systemd has made up may not be found
+// by it; his number is one of systemd's own
+// (https://systemd.io/UIDS-GIDS/, "Special systemd UID ranges").
+func (u unit) is(uid int, environ []byte) bool {
+	if madeUp := uid >= 61184 && uid <= 65519; madeUp && !u.dynamic {
+		return false
+	}
+	if number, err := strconv.Atoi(u.user); err == nil {
+		return number == uid
+	}
+	if u.user == "" || u.user == "root" {
+		return uid == 0
+	}
+	return slices.Contains(strings.Split(string(environ), "\x00"), "USER="+u.user)
 }
 
 // commandAgain is the command line of cmd less the flag of the unit, as it means the same from

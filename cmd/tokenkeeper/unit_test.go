@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -45,17 +46,54 @@ ReadWritePaths = /var/lib/bots
 			t.Errorf("it has %s", s)
 		}
 	}
-	for line, want := range map[string][2]string{
-		"-/opt/tokenkeeper run --config=/etc/a.yaml":    {"/opt/tokenkeeper", "/etc/a.yaml"},
-		`"/opt/tokenkeeper" run --config "/etc/b.yaml"`: {"/opt/tokenkeeper", "/etc/b.yaml"},
-		"/opt/tokenkeeper run":                          {"/opt/tokenkeeper", ""},
+	for line, want := range map[string][3]string{
+		"-/opt/tokenkeeper run --config=/etc/a.yaml":                       {"/opt/tokenkeeper", "/etc/a.yaml", ""},
+		`"/opt/tokenkeeper" run --state-dir /srv/s --config "/etc/b.yaml"`: {"/opt/tokenkeeper", "/etc/b.yaml", "/srv/s"},
+		"/opt/tokenkeeper run --state-dir=/srv/s":                          {"/opt/tokenkeeper", "", "/srv/s"},
 	} {
-		if program, config := commandOf(line); program != want[0] || config != want[1] {
-			t.Errorf("%s: %q, %q", line, program, config)
+		if program, config, stateDir := commandOf(line); [3]string{program, config, stateDir} != want {
+			t.Errorf("%s: %q, %q, %q", line, program, config, stateDir)
 		}
 	}
-	if _, err := readUnit("[Service]\nExecStart=/usr/bin/env tokenkeeper run\n"); err == nil {
-		t.Error("a unit that runs another program is taken")
+	const runs = "[Service]\nExecStart=/opt/tokenkeeper run --state-dir=/srv/s\n"
+	if u, err := readUnit(runs); err != nil || !slices.Contains(u.settings, "Environment=TOKENKEEPER_STATE_DIR=/srv/s") {
+		t.Errorf("where its state is does not come along: %+v, %v", u, err)
+	}
+	for text, want := range map[string]string{
+		"[Service]\nExecStart=/usr/bin/env tokenkeeper run\n":         "it does not start tokenkeeper",
+		"[Service]\nExecStart=/opt/tokenkeeper run -c /etc/%i.yaml\n": "ExecStart holds a %",
+		runs + "Environment=A=canary-%n\n":                            "its Environment holds a %",
+		runs + "DynamicUser=yes\n":                                    "write User= into it",
+	} {
+		if _, err := readUnit(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+}
+
+// A service runs as its unit says, or as somebody who was written there before.
+func TestWhoAUnitIs(t *testing.T) {
+	for name, tt := range map[string]struct {
+		unit unit
+		uid  int
+		user string
+		is   bool
+	}{
+		"the same":               {unit{user: "bot"}, 1001, "bot", true},
+		"another":                {unit{user: "bot"}, 1002, "keeper", false},
+		"another, by its end":    {unit{user: "bot"}, 1002, "robot", false},
+		"made up":                {unit{user: "keeper", dynamic: true}, 61200, "keeper", true},
+		"there, and not made up": {unit{user: "keeper", dynamic: true}, 1001, "keeper", true},
+		"made up no more":        {unit{user: "keeper"}, 61200, "keeper", false},
+		"root":                   {unit{}, 0, "", true},
+		"root no more":           {unit{user: "bot"}, 0, "root", false},
+		"root now":               {unit{user: "root"}, 1001, "bot", false},
+		"by number":              {unit{user: "1001"}, 1001, "bot", true},
+		"by another number":      {unit{user: "1002"}, 1001, "bot", false},
+	} {
+		if is := tt.unit.is(tt.uid, []byte("HOME=/\x00USER="+tt.user+"\x00")); is != tt.is {
+			t.Errorf("%s: %t", name, is)
+		}
 	}
 }
 
@@ -65,7 +103,7 @@ func TestVerbsOfAUnit(t *testing.T) {
 	usertest.NeedsRoot(t)
 	dir := t.TempDir()
 	for name, script := range map[string]string{
-		"systemctl":   "#!/bin/sh\necho '[Service]'; echo 'ExecStart=/usr/local/bin/tokenkeeper run -c /etc/tk.yaml'; echo 'User=bot'\n",
+		"systemctl":   "#!/bin/sh\n[ $1 = cat ] || { cat main.pid; exit; }\necho '[Service]'; echo 'ExecStart=/usr/local/bin/tokenkeeper run -c /etc/tk.yaml'; echo 'User=bot'\n",
 		"systemd-run": "#!/bin/sh\nfor word; do printf '%s\\n' \"$word\"; done; cat; exit 7\n",
 	} {
 		write(t, filepath.Join(dir, name), script)
@@ -74,6 +112,8 @@ func TestVerbsOfAUnit(t *testing.T) {
 		}
 	}
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	t.Chdir(dir)
+	write(t, "main.pid", "0\n")
 	token := filepath.Join(dir, "token.json")
 	write(t, token, "what the file holds")
 	for args, want := range map[string]string{
@@ -85,6 +125,10 @@ func TestVerbsOfAUnit(t *testing.T) {
 		if got.code != 7 || got.stderr != "" || !strings.HasSuffix(got.stdout, want) || !strings.Contains(got.stdout, "--property=User=bot\n") {
 			t.Errorf("%s: %+v, want at its end\n%s", args, got, want)
 		}
+	}
+	write(t, "main.pid", strconv.Itoa(os.Getpid()))
+	if got := command(t, "", "check", "--unit", "tokenkeeper"); got.code != exitFailure || got.stdout != "" || !strings.Contains(got.stderr, "stop it first") {
+		t.Errorf("one that runs as another user than its unit names: %+v", got)
 	}
 	write(t, filepath.Join(dir, "systemctl"), "#!/bin/sh\necho 'No files found for nobody.service.' >&2; exit 1\n")
 	if got := command(t, "", "check", "--unit", "nobody"); got.code != exitFailure || !strings.Contains(got.stderr, "does not know the service nobody: No files found") {
