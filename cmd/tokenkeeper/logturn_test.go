@@ -147,3 +147,27 @@ func logged(t *testing.T, logger *slog.Logger, file, line string) {
 		return strings.Contains(string(got), "msg="+line)
 	})
 }
+
+// A log that can't be moved away costs none of those that are kept, however often it is
+// tried.
+func TestLogThatCantBeMovedAway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	f, err := openLog(config.Log{File: path, MaxMegabytes: 1, Keep: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.file.Close()
+	write(t, path+".1", "the newest\n")
+	write(t, path+".2", "the one before\n")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		if err := f.moveAway(); err == nil {
+			t.Fatal("what is not there was moved away")
+		}
+	}
+	if newest, before := readText(t, path+".2"), readText(t, path+".3"); newest != "the newest\n" || before != "the one before\n" {
+		t.Errorf("kept are %q and %q", newest, before)
+	}
+}
