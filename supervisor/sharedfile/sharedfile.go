@@ -20,7 +20,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
@@ -54,8 +53,6 @@ type Config struct {
 	// Shelf is where Keep and Inherit keep the lock. Files of one process that
 	// may have the same lock file need the same one; nil: there are no others.
 	Shelf *Shelf
-	// Inotify is what the file is watched with; nil: an instance of its own.
-	Inotify *inotify.Instance
 }
 
 func (c *Config) options() format.Options { return format.Options{Location: c.Location} }
@@ -89,9 +86,6 @@ func New(cfg Config) (*File, error) {
 	}
 	if cfg.Shelf == nil {
 		cfg.Shelf = &Shelf{}
-	}
-	if cfg.Inotify == nil {
-		cfg.Inotify = &inotify.Instance{}
 	}
 	if cfg.Patience == 0 {
 		cfg.Patience = 30 * time.Second
@@ -309,7 +303,7 @@ func (f *File) Mend(d format.Document) (kept string, err error) {
 // What happens on another machine, or to a symbolic link above the directory,
 // is not seen: the regular look is needed all the same.
 func (f *File) Watch(ctx context.Context, changed func()) error {
-	if err := watch(ctx, f.cfg.Inotify, f.cfg.Path, changed); ctx.Err() != nil {
+	if err := watch(ctx, f.cfg.Path, changed); ctx.Err() != nil {
 		return ctx.Err()
 	} else if err != nil {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)

@@ -17,7 +17,7 @@ import (
 const settle = 20 * time.Millisecond
 
 // watch is [File.Watch].
-func watch(ctx context.Context, with *inotify.Instance, file string, changed func()) error {
+func watch(ctx context.Context, file string, changed func()) error {
 	path, err := filepath.Abs(file)
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func watch(ctx context.Context, with *inotify.Instance, file string, changed fun
 		return fmt.Errorf("changes can't be watched, only looked for from time to time: %w", err)
 	}
 	rang := make(chan struct{}, 1)
-	f, err := with.Follow(unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO|unix.IN_MOVED_FROM|unix.IN_DELETE, func(string) {
+	f, err := new(inotify.Instance).Follow(unix.IN_CLOSE_WRITE|unix.IN_MOVED_TO|unix.IN_MOVED_FROM|unix.IN_DELETE, func(string) {
 		select {
 		case rang <- struct{}{}:
 		default:

@@ -40,8 +40,6 @@ type Config struct {
 	// TrustFolder takes a folder that others may write into, whoever owns the
 	// file there.
 	TrustFolder bool
-	// Inotify is what the files are watched with; nil: an instance of the sink's own.
-	Inotify *inotify.Instance
 }
 
 // Sink writes files. A reader sees the old content or the new, never a part:
@@ -52,8 +50,10 @@ type Sink struct {
 	cfg   Config
 	owner owner
 	left  *sweeper
-	watch atomic.Pointer[inotify.Follower] // nil: nobody watches
-	sys   files.System                     // nil: the directory itself, opened anew for each write
+	// inotify is the sink's own: a folder that hangs holds up nobody else's.
+	inotify inotify.Instance
+	watch   atomic.Pointer[inotify.Follower] // nil: nobody watches
+	sys     files.System                     // nil: the directory itself, opened anew for each write
 }
 
 var (
@@ -86,9 +86,6 @@ func New(cfg Config) (*Sink, error) {
 	o, err := parseOwner(cfg.Owner)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Inotify == nil {
-		cfg.Inotify = &inotify.Instance{}
 	}
 	return &Sink{cfg: cfg, owner: o, left: newSweeper(cfg.Path)}, nil
 }

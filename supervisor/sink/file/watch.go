@@ -11,7 +11,7 @@ import (
 // written, removed, moved or replaced, ours too, from the first time on at which it
 // is delivered or looked at.
 func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
-	f, err := s.cfg.Inotify.Follow(unix.IN_CLOSE_WRITE|unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO, news)
+	f, err := s.inotify.Follow(unix.IN_CLOSE_WRITE|unix.IN_DELETE|unix.IN_MOVED_FROM|unix.IN_MOVED_TO, news)
 	if err != nil {
 		return err
 	}

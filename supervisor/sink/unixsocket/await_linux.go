@@ -24,7 +24,7 @@ func (s *Sink) Await(ctx context.Context) error {
 		return err
 	}
 	came := make(chan struct{}, 1)
-	f, err := s.cfg.Inotify.Follow(binds, func(string) { ring(came) })
+	f, err := s.inotify.Follow(binds, func(string) { ring(came) })
 	if err != nil {
 		return err
 	}

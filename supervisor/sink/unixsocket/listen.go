@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
@@ -36,8 +35,6 @@ type ListenConfig struct {
 	Timeout time.Duration
 	// MaxConsumers at once; 0: DefaultMaxConsumers.
 	MaxConsumers int
-	// Inotify is what the path is watched with; nil: an instance of the sink's own.
-	Inotify *inotify.Instance
 }
 
 // Listener is the sink that consumers connect to. Each gets the newest token of
@@ -94,9 +91,6 @@ func NewListener(cfg ListenConfig) (*Listener, error) {
 		return nil, errors.New("a Unix-socket sink needs a format")
 	case cfg.Mode&^fs.ModePerm != 0:
 		return nil, fmt.Errorf("mode %o is more than permissions: use e.g. 0660", uint32(cfg.Mode))
-	}
-	if cfg.Inotify == nil {
-		cfg.Inotify = &inotify.Instance{}
 	}
 	return &Listener{cfg: cfg, look: make(chan struct{}, 1), consumers: map[*consumer]struct{}{}, came: make(chan struct{})}, nil
 }

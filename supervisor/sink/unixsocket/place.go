@@ -27,7 +27,7 @@ const (
 type place struct {
 	*localsocket.Socket
 	path    string
-	inotify *inotify.Instance
+	inotify inotify.Instance
 }
 
 // open opens the socket, and notes why it could not.
@@ -41,7 +41,7 @@ func (l *Listener) open() (p *place, err error) {
 	if err != nil {
 		return nil, err
 	}
-	return &place{ln, l.cfg.Path, l.cfg.Inotify}, nil
+	return &place{Socket: ln, path: l.cfg.Path}, nil
 }
 
 // reopen tries until the socket is open or ctx ends.

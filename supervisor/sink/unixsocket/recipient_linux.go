@@ -56,7 +56,7 @@ func (s *Sink) Watch(ctx context.Context, news func(account string)) error {
 	if err != nil {
 		return err
 	}
-	f, err := s.cfg.Inotify.Follow(binds, news)
+	f, err := s.inotify.Follow(binds, news)
 	if err != nil {
 		return err
 	}

@@ -60,8 +60,6 @@ type Config struct {
 	// AllowUIDs may serve the socket, beside root, the user that runs this
 	// process and the owner of a folder that nobody else can write to.
 	AllowUIDs []int
-	// Inotify is what the path is watched with; nil: an instance of the sink's own.
-	Inotify *inotify.Instance
 }
 
 // Sink connects anew for each delivery, sends one message in one write and
@@ -70,6 +68,8 @@ type Config struct {
 // [sink.Watcher] and [sink.Recipient].
 type Sink struct {
 	cfg Config
+	// inotify is the sink's own: a folder that hangs holds up nobody else's.
+	inotify inotify.Instance
 
 	// stale is what stood at the path when nobody listened there; nil:
 	// nothing did.
@@ -103,9 +103,6 @@ func New(cfg Config) (*Sink, error) {
 		return nil, errors.New("a Unix-socket sink needs a format")
 	case cfg.Ack != AckOK && cfg.Ack != AckNone:
 		return nil, fmt.Errorf("ack: %q is unknown: use %q or %q", cfg.Ack, AckOK, AckNone)
-	}
-	if cfg.Inotify == nil {
-		cfg.Inotify = &inotify.Instance{}
 	}
 	return &Sink{cfg: cfg}, nil
 }
