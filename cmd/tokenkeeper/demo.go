@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -74,7 +75,7 @@ func (e demonstration) demo(ctx context.Context, howLong time.Duration) (err err
 		return err
 	}
 	defer func() { _ = logFile.Close() }()
-	cfg, err := e.loadFrom(e.source(w.config))
+	cfg, err := e.loadFrom(alone(e.source(w.config)))
 	if err != nil {
 		return err
 	}
@@ -233,4 +234,11 @@ func (r *demoResult) print(w io.Writer) error {
 		lines = append(lines, "Not everything was refreshed and delivered.")
 	}
 	return prose(w, "%s", strings.Join(lines, "\n"))
+}
+
+// alone is a configuration that nothing of the environment changes: what a person has
+// exported for a supervisor of their own would lead the demo into its store.
+func alone(src config.Source) config.Source {
+	src.Environ = func() []string { return nil }
+	return src
 }

@@ -153,7 +153,7 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	}
 	notes = append(notes, sessionNotes(a, now)...)
 	if a.Withheld != "" {
-		notes = append(notes, cell{"not refreshed: the store is another machine's; tokenkeeper adopt", red})
+		notes = append(notes, cell{"not refreshed: " + a.Withheld, red})
 	}
 	if waits(a) {
 		notes = append(notes, cell{"waits: " + a.WaitingText, yellow})

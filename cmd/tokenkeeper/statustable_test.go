@@ -189,3 +189,12 @@ func TestSessionNotes(t *testing.T) {
 		}
 	}
 }
+
+// Why a refresh token is not used is said in the words of whoever holds it back.
+func TestStatusTellsWhyATokenIsWithheld(t *testing.T) {
+	const why = "it was granted to another client_id: put the configuration back, or log in"
+	notes := accountNotes(control.Account{Name: "main", Shown: refresh.Shown{State: control.AccountValid, Withheld: why}}, now)
+	if len(notes) != 1 || notes[0].text != "not refreshed: "+why {
+		t.Errorf("%+v", notes)
+	}
+}
