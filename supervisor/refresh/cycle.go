@@ -32,7 +32,11 @@ func (a *round) run(ctx context.Context) error {
 	if err == nil {
 		err = settler{a.leased}.settleLate(ctx)
 	}
-	if err == nil && !(settled && a.comesLater()) {
+	switch {
+	case err != nil:
+	case settled && a.comesLater():
+		err = errNobodyAsked
+	default:
 		a.askAhead(ctx)
 		err = sharer{a.leased}.withShared(ctx, func() error { return a.turn(ctx) })
 	}
@@ -57,8 +61,8 @@ func (a *round) turn(ctx context.Context) error {
 		in, _ := a.state().Unfinished()
 		return a.attempt(in).run(ctx)
 	case acct.Look:
-	default:
-		return nil
+	default: // whoever has asked waits until it is settled
+		return errNobodyAsked
 	}
 	adopted, err := sharer{a.leased}.adopt(ctx)
 	if errors.Is(err, errAsked) && a.insisted() {
@@ -75,7 +79,7 @@ func (a *round) turn(ctx context.Context) error {
 		return failed
 	}
 	if a.lookOnly() {
-		return nil
+		return errNobodyAsked
 	}
 	if err := (unknown{a.leased}).end(ctx); err != nil {
 		return err
@@ -123,13 +127,15 @@ func (a *round) spend() (bool, error) {
 		return true, nil
 	}
 	a.replan()
-	if does == acct.Await && a.wish.asked() {
+	switch {
+	case !a.wish.asked():
+		return false, errNobodyAsked
+	case does == acct.Await:
 		return false, loginWait{a.account}.err()
-	}
-	if a.state().Ambiguous() != nil && a.wish.asked() {
+	case a.state().Ambiguous() != nil:
 		return false, unknown{a.leased}.heldBack()
 	}
-	return false, nil
+	return false, a.say.errLoginsOnly()
 }
 
 // wanted is what those want who wait for a refresh. The caller holds k.mu.

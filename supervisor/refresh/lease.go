@@ -77,12 +77,17 @@ func (a *account) ifIdle(do func(*leased)) bool {
 // not asked about yet, is the record's now.
 var errWentBack = errors.New("the refresh token that was found elsewhere was refused; the one before it is tried")
 
+// errNobodyAsked: nothing was to be sent in that turn, and by then nobody had asked
+// for it.
+var errNobodyAsked = errors.New("nothing was to be sent, and nobody has asked for it")
+
 // landed ends an attempt and tells its outcome to those who asked for it; after
-// errWentBack they wait for the next one.
+// errWentBack, and those who asked only after a turn had found nothing to do, wait for
+// the next one.
 func (a *leased) landed(outcome error) {
 	a.keeper.mu.Lock()
 	var waiters []chan error
-	if !errors.Is(outcome, errWentBack) {
+	if !errors.Is(outcome, errWentBack) && !errors.Is(outcome, errNobodyAsked) {
 		waiters = a.wish.answered()
 	}
 	a.keeper.mu.Unlock()

@@ -1,6 +1,7 @@
 package refresh_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +103,57 @@ func TestASlotThatWasNotFreedIsFreedBeforeTheNextAttempt(t *testing.T) {
 		if n := r.count(event.RefreshFailed); n != 0 {
 			t.Errorf("%d refreshes failed, want none", n)
 		}
+		_ = g.end()
+	})
+}
+
+// slowRelease gives its lock back only after a while, and says when it begins to.
+type slowRelease struct {
+	sharing.File
+	releases func()
+}
+
+func (f slowRelease) Lock(ctx context.Context) (func() error, error) {
+	release, err := f.File.Lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func() error { f.releases(); return release() }, nil
+}
+
+// Whoever asks for a refresh while a turn ends that has only looked at the shared file
+// gets one: that nothing was to be done is no answer to somebody who asks only then.
+func TestARefreshAskedForAtTheEndOfALook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		var ask func()
+		r.accounts[0].Shared = slowRelease{r.accounts[0].Shared, func() {
+			if ask != nil {
+				ask()
+			}
+		}}
+		r.restart()
+		g := r.start()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		posts := r.broker.count()
+		answer := make(chan bool, 1)
+		ask = func() {
+			ask = nil
+			go func() {
+				did, err := r.keeper.Refresh(t.Context(), "one", true)
+				answer <- did && err == nil
+			}()
+			time.Sleep(time.Second)
+		}
+		r.keeper.Touch("one")
+		if !<-answer {
+			t.Error("the refresh has failed")
+		}
+		if n := r.broker.count() - posts; n != 1 {
+			t.Errorf("%d requests, want the one that was asked for", n)
+		}
+		r.wants(2, store.OriginRefresh)
 		_ = g.end()
 	})
 }
