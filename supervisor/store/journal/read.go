@@ -39,8 +39,11 @@ func open(path string, values map[string]placed) (*Image, error) {
 	return img, nil
 }
 
-// Verify reads a file, which must be whole and go up to p.
+// Verify reads a file, which must be there, be whole and go up to p.
 func Verify(path string, p Position) error {
+	if _, err := os.Lstat(path); err != nil {
+		return fmt.Errorf("it was written and can't be found: %w", err)
+	}
 	img, err := Check(path)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"sync"
@@ -34,6 +35,9 @@ const (
 	// RetryAfter is how soon after a fresh file could not be written the next one
 	// is tried: callers must not be kept waiting by a dying disk, nor it by them.
 	RetryAfter = time.Second
+	// mostRemoved is how often a fresh file is written at once while somebody is still
+	// removing what stands there.
+	mostRemoved = 5
 	// hangsAfter is how long a write takes that hangs.
 	hangsAfter = time.Second
 	// wholeMiB is how long a mebibyte of the file may take to be written anew or read.
@@ -332,8 +336,12 @@ func (m *upkeep) renewAs(c map[string][]byte, aside func(*place) string) error {
 	maps.DeleteFunc(values, func(_ string, value []byte) bool { return value == nil })
 	var errs []error
 	for _, p := range m.places {
-		f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
-		j, err := p.replace(f, aside(p), m.options)
+		var j *journal.File
+		err := fs.ErrNotExist
+		for tries := 0; tries < mostRemoved && errors.Is(err, fs.ErrNotExist); tries++ {
+			f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
+			j, err = p.replace(f, aside(p), m.options)
+		}
 		if err != nil {
 			errs = append(errs, err)
 			continue

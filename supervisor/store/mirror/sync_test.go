@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -98,6 +99,41 @@ func TestDirectoryThatIsNotSynced(t *testing.T) {
 					t.Error("what was in the place is not kept")
 				}
 			})
+		})
+	}
+}
+
+// Whoever removes the directory of a store goes on for a moment: what is written meanwhile
+// is removed, too. It is written again at once, and no change is refused because of that.
+func TestFreshFileThatIsRemovedToo(t *testing.T) {
+	for removed := range mostRemoved {
+		t.Run(fmt.Sprint(removed), func(t *testing.T) {
+			n := &told{}
+			m := begin(t, Options{Trouble: n.add})
+			left := removed
+			m.at.syncDir = func(dir string) error {
+				if left--; left >= 0 {
+					if err := os.RemoveAll(dir); err != nil {
+						t.Error(err)
+					}
+				}
+				return syncDir(dir)
+			}
+			if err := os.RemoveAll(m.at.dir); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Update(map[string][]byte{"key": []byte("value")}); err != nil || m.Fault() != nil {
+				t.Errorf("%v, fault: %v", err, m.Fault())
+			}
+			if want := "0 faults, 0 ends, 1 displaced"; n.String() != want {
+				t.Errorf("told %s, want %s", n, want)
+			}
+			if err := journal.Verify(m.at.file(), m.last); err != nil {
+				t.Error(err)
+			}
+			if err := m.Close(); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
