@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/orphans"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/orphans"
 )
 
 // watched is what the watchdog looks at.

@@ -14,21 +14,21 @@ import (
 	"github.com/oklog/run"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/orphans"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/orphans"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/restore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/survey"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/watchdog"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/restore"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/survey"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/watchdog"
 )
 
 // Options is what a Supervisor is made of. `run`, the demo and every test use

@@ -28,7 +28,7 @@ type imported struct {
 func ground() []string { return []string{"supervisor/moment", "supervisor/nearest"} }
 
 // heart is what an account is: it does nothing, and knows nobody who does.
-const heart = "supervisor/account"
+const heart = "supervisor/internal/account"
 
 // TestImportDirections holds the house's order: cmd imports everything,
 // supervisor and plugins import sdk, sdk imports neither. Direct imports are

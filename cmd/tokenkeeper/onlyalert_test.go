@@ -13,7 +13,7 @@ import (
 
 const (
 	eventPackage = "github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	alertRoom    = "supervisor/alert"
+	alertRoom    = "supervisor/internal/alert"
 )
 
 // Alerts are derived from facts, and never announced by whoever notices them.

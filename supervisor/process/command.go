@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/hearsay"
 )
 
 // instance is a process that [Command] launched.

@@ -21,7 +21,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/hearsay"
 )
 
 // TestMain lets this binary also be the processes that the tests start.

@@ -14,7 +14,7 @@ import (
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/hearsay"
 )
 
 func TestOutputReachesTheLog(t *testing.T) {

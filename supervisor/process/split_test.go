@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	provider "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/hearsay"
 )
 
 // silent is a plugin that answers with nothing.

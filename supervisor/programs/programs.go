@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/hearsay"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
 )

@@ -6,7 +6,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )

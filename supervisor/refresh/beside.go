@@ -7,7 +7,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 )
 
 // This file holds how a code comes in while a refresh of its account is under way,

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 )
 

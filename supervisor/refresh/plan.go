@@ -4,7 +4,7 @@ import (
 	mathrand "math/rand/v2"
 	"time"
 
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"

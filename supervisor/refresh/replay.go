@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"

@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sharing"
 )
 
 // takingTurns is a shared file whose lock is always held, by another program

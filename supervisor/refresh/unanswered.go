@@ -8,8 +8,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 )
 
 // An attempt whose answer is lost has perhaps used up the refresh token. Where the

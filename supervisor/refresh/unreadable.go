@@ -3,7 +3,7 @@ package refresh
 import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	acct "github.com/tokenkeeper/tokenkeeper/supervisor/account"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 )
 
 // A provider may be replaced by a build that does not implement a call any more, while

@@ -3,7 +3,7 @@ package sharedfile
 import (
 	"sync"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 )
 
 // spare is what [File.Prove] has kept for the next Write: the file that will replace the

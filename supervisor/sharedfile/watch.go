@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/inotify"
 )
 
 // settle is how long watch waits for what follows a change, so that a burst is

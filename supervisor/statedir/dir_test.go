@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record/recordtest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/storetest"

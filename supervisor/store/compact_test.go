@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record/recordtest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )

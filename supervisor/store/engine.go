@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 )
 
 // backend makes changes durable.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record/recordtest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
 

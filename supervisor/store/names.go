@@ -1,7 +1,7 @@
 package store
 
 import (
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )
 

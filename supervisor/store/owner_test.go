@@ -5,8 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record/recordtest"
 )
 
 // TestOwnerStaysInside: whoever restores a store, or only its backup, has the

@@ -8,7 +8,7 @@ import (
 	"sync"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
 )
 
 // reads is what is read: what is durable, and what is known beside it.

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record/recordtest"
 )
 
 // A file that is opened again and again is made compact all the same.

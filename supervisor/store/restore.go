@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 )
 
 // This file holds the rules: each says what a call would change in the state, or why

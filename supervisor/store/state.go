@@ -9,8 +9,8 @@ import (
 	"sync"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 )
 
 // state is what is durable, in types. Its rules (rules.go) say what a call would

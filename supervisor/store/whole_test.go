@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/machine"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record/recordtest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
 

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/record/recordtest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record/recordtest"
 )
 
 // gate is a backend whose writes wait to be let through, or fail.

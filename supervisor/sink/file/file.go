@@ -12,9 +12,9 @@ import (
 	"sync/atomic"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 )
 
 // owner of a file; each may be [atomicfile.Unchanged].

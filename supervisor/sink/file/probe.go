@@ -5,8 +5,8 @@ import (
 	"fmt"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/atomicfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 )
 
 // sweeper removes what killed supervisors left behind. To look, it reads the

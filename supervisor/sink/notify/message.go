@@ -10,8 +10,8 @@ import (
 
 	"github.com/nicholas-fedor/shoutrrr/pkg/types"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 

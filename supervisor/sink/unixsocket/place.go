@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/inotify"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/inotify"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 )
 

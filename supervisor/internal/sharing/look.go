@@ -1,0 +1,163 @@
+package sharing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// ErrUnseen: nobody knows what is in the file. It may hold a newer token.
+var ErrUnseen = errors.New("the shared file can't be read")
+
+// Compare says how a document stands to the account's record.
+type Compare func(format.Document) (lineage.Ours, lineage.Judgement)
+
+// Question is what a person is asked about a shared file: its text, and the ways out.
+type Question struct {
+	Text, Ways   string
+	ours, theirs string // fingerprints
+}
+
+// Sight is what a look at the file has brought.
+type Sight struct {
+	// Newer is a token that is newer than the account's; nil: there is none.
+	Newer *format.Document
+	// Asked is what a person has to decide before a token of the account is sent,
+	// because of what was seen; its text is "" if nothing. News: he was not asked yet.
+	Asked Question
+	News  bool
+	// Zone: it was just seen that the local times in the file can't be right.
+	Zone bool
+}
+
+// Look reads the file again, under its lock. What is known to be older than the
+// account's record, or is damaged, is put right. By is how the account gets a token in
+// another way. The error is [ErrUnseen] if nobody knows what is in the file.
+func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by advice.Token) (Sight, error) {
+	d, err := read(ctx, s.file, canMend(rec))
+	switch {
+	case holdsNothing(err):
+		s.answered()
+		s.mend(rec, err)
+		return Sight{}, nil
+	case err != nil:
+		return Sight{}, fmt.Errorf("%w: %w", ErrUnseen, err)
+	}
+	o, j := compare(d)
+	older := j.Verdict == lineage.Past || j.Verdict == lineage.Stale
+	known := older || j.Verdict.Newer() || nothingToDo(j.Verdict)
+	seen := Sight{Zone: s.judgeZone(d, o, j.Verdict)}
+	if known {
+		s.answered()
+	}
+	switch {
+	case j.Verdict.Newer():
+		seen.Newer = &d
+	case older:
+		if s.Write(rec) {
+			s.Publish(slog.LevelWarn, event.Event{
+				Type: event.SharedFileMended, Version: rec.Version,
+				Message: "the shared file held an older token than ours, which would not work any more; the newest was put there",
+			})
+		}
+	case !known:
+		seen.Asked, seen.News = s.ask(d, o, j, by)
+	}
+	return seen, nil
+}
+
+// nothingToDo says whether there is nothing to do about a shared file.
+func nothingToDo(v lineage.Verdict) bool {
+	return v == lineage.Silent || v == lineage.Same || v == lineage.Refused
+}
+
+// Differs says whether the file, as it is without its lock, does not hold the account's
+// newest token. It is the regular look, for where no notice of a change comes.
+func (s *Share) Differs(rec store.Record, compare Compare) bool {
+	d, err := s.file.Read()
+	if err != nil {
+		return holdsNothing(err) && canMend(rec)
+	}
+	_, j := compare(d)
+	return !nothingToDo(j.Verdict)
+}
+
+// A program that writes in place and without the lock leaves the file empty or
+// cut off for a moment: a file with nothing in it is read again, so often and
+// so far apart, before that is believed.
+const (
+	readsAgain = 3
+	readAgain  = 200 * time.Millisecond
+)
+
+// read reads a file under its lock; mendable: it could be mended.
+func read(ctx context.Context, file File, mendable bool) (d format.Document, err error) {
+	for n := 0; ; n++ {
+		d, err = file.Read()
+		if n == readsAgain || !holdsNothing(err) || !mendable {
+			return d, err
+		}
+		select {
+		case <-ctx.Done():
+			return d, err
+		case <-time.After(readAgain):
+		}
+	}
+}
+
+// answered ends what a person was asked.
+func (s *Share) answered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = Question{}
+}
+
+// judgeZone notes whether the local times in a file can be right, and says that they
+// can't. Of a token that we know the file tells nothing: it may have been written again
+// after that had died.
+func (s *Share) judgeZone(d format.Document, o lineage.Ours, v lineage.Verdict) (wrong bool) {
+	if v == lineage.Silent || v == lineage.OtherAccount || v.Known() && v != lineage.Renewed {
+		return false
+	}
+	fault := lineage.ZoneFault(d, o.Policy, s.account.Clock.Now().Wall)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.zone = fault
+	return fault != ""
+}
+
+// ask asks a person, because a token stands in the file of which nobody knows where it
+// comes from: it or ours may have replaced the other, and to use the wrong one could end
+// the grant.
+func (s *Share) ask(d format.Document, o lineage.Ours, j lineage.Judgement, by advice.Token) (q Question, news bool) {
+	mine, theirs := o.Record.Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
+	now := s.account.Clock.Now().Wall
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if news = s.asked.Text == "" || s.asked.ours != mine || s.asked.theirs != theirs; news {
+		text := o.Words("the shared file", lineage.Found{Document: d}, j, now)
+		s.asked = Question{Text: text, Ways: ways(o, j.Verdict, by), ours: mine, theirs: theirs}
+	}
+	return s.asked, news
+}
+
+// ways are the ways out of a question about a shared file; by is how the account gets
+// a token without it.
+func ways(o lineage.Ours, v lineage.Verdict, by advice.Token) string {
+	over := fmt.Sprintf("to go on with ours and write it into the file: tokenkeeper refresh %s --force", o.Account)
+	switch {
+	case v == lineage.OtherAccount && o.Record.Version == 0:
+		return "put this account's own file there, or " + by.With("")
+	case v == lineage.OtherAccount:
+		return "put this account's own file there, or " + over
+	}
+	return fmt.Sprintf("to take the file's token: tokenkeeper import %s FILE --force; %s", o.Account, over)
+}

@@ -1,0 +1,186 @@
+package sharing
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// memory is a file in memory.
+type memory struct {
+	doc    format.Document
+	err    error // of Read
+	taken  error // of Lock
+	full   error // of Prove
+	writes int
+	kept   time.Duration
+}
+
+func (m *memory) Lock(context.Context) (func() error, error) {
+	return func() error { return nil }, m.taken
+}
+func (m *memory) Held() error                          { return m.taken }
+func (m *memory) Lend(give func(fd int) error) error   { return give(3) }
+func (m *memory) Keep(d time.Duration)                 { m.kept = d }
+func (m *memory) Inherit(*os.File, time.Duration) bool { return false }
+func (m *memory) Forgo()                               { m.kept = 0 }
+func (m *memory) Read() (format.Document, error)       { return m.doc, m.err }
+func (m *memory) Prove() error                         { return m.full }
+func (m *memory) Replaceable() error                   { return m.full }
+func (m *memory) Write(d format.Document) error {
+	m.doc, m.err = d, nil
+	m.writes++
+	return nil
+}
+func (m *memory) Mend(d format.Document) (string, error) { return "", m.Write(d) }
+
+// held is the error of a lock that another program has had for that long.
+type held time.Duration
+
+func (held) Error() string            { return "another program holds it" }
+func (h held) HeldFor() time.Duration { return time.Duration(h) }
+
+func share(m *memory) *Share {
+	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	return New(Account{
+		Account: sdk.Account{Name: "one"}, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
+		Voice: event.NewVoice("fake", "one", bus, bus.NewFacts(), slog.New(slog.DiscardHandler)),
+	}, m)
+}
+
+func record() store.Record {
+	return store.Record{Account: "one", Version: 1, Token: sdk.Token{
+		AccessToken: sdk.NewSecret("access-1"), RefreshToken: sdk.NewSecret("refresh-1"), IssuedAt: time.Now(), Lifetime: time.Hour,
+	}}
+}
+
+func lock(t *testing.T, s *Share) (release func()) {
+	t.Helper()
+	release, err := s.Lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
+// judged compares every document alike.
+func judged(rec store.Record, v lineage.Verdict) Compare {
+	return func(format.Document) (lineage.Ours, lineage.Judgement) {
+		return lineage.Ours{Account: "one", Record: rec}, lineage.Judgement{Verdict: v}
+	}
+}
+
+// TestLook: what is done about a shared file by what stands there.
+func TestLook(t *testing.T) {
+	theirs := format.Document{RefreshToken: sdk.NewSecret("refresh-2")}
+	for name, c := range map[string]struct {
+		err          error
+		verdict      lineage.Verdict
+		newer, asked bool
+		writes       int
+		fails        error
+	}{
+		"newer":       {verdict: lineage.Newer, newer: true},
+		"the same":    {verdict: lineage.Same},
+		"older":       {verdict: lineage.Past, writes: 1},
+		"unknown":     {verdict: lineage.Unknown, asked: true},
+		"gone":        {err: fs.ErrNotExist, writes: 1},
+		"damaged":     {err: format.ErrUnreadable, writes: 1},
+		"unreachable": {err: fs.ErrPermission, fails: ErrUnseen},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, rec := &memory{doc: theirs, err: c.err}, record()
+				s := share(m)
+				defer lock(t, s)()
+				seen, err := s.Look(t.Context(), rec, judged(rec, c.verdict), advice.Token{Account: "one"})
+				if !errors.Is(err, c.fails) || (seen.Newer != nil) != c.newer || (seen.Asked.Text != "") != c.asked || seen.News != c.asked || m.writes != c.writes {
+					t.Errorf("seen %+v, %d writes, %v", seen, m.writes, err)
+				}
+				if c.writes > 0 && m.doc.RefreshToken.Reveal() != "refresh-1" {
+					t.Errorf("written was %q", m.doc.RefreshToken.Reveal())
+				}
+			})
+		})
+	}
+}
+
+// TestQuestionIsOfOneToken: what is asked is news once, counts for the refresh token of
+// which it was asked, and ends when ours stands in the file.
+func TestQuestionIsOfOneToken(t *testing.T) {
+	m, rec := &memory{doc: format.Document{RefreshToken: sdk.NewSecret("refresh-2")}}, record()
+	s := share(m)
+	defer lock(t, s)()
+	ours := rec.Token.RefreshToken.Fingerprint()
+	for n, news := range []bool{true, false} {
+		seen, err := s.Look(t.Context(), rec, judged(rec, lineage.Unknown), advice.Token{Account: "one"})
+		if err != nil || seen.News != news || s.Asked(ours).Text == "" || !strings.Contains(seen.Asked.Ways, "tokenkeeper import one FILE --force") {
+			t.Errorf("look %d: %+v, %v", n, seen, err)
+		}
+	}
+	if q := s.Asked("another"); q != (Question{}) {
+		t.Errorf("it is asked of another token: %+v", q)
+	}
+	if !s.Write(rec) || s.Asked(ours) != (Question{}) {
+		t.Error("it is still asked")
+	}
+}
+
+// TestNothingWithoutTheLock: without the lock, and without a file, nothing is written,
+// proved, lent or kept.
+func TestNothingWithoutTheLock(t *testing.T) {
+	m := &memory{full: errors.New("full")}
+	for name, s := range map[string]*Share{"no lock": share(m), "no file": nil} {
+		_, err := s.Prove()
+		lent := s.Lend(func(int) error { return errors.New("lent") })
+		s.Keep()
+		s.ProveForLogin()
+		if s.Write(record()) || err != nil || lent != nil || m.writes != 0 || m.kept != 0 || s.IsLocked() {
+			t.Errorf("%s: proved %v, lent %v, %+v", name, err, lent, m)
+		}
+	}
+}
+
+// TestWhoKeepsUsOut: a lock that is refused, or that others hold for long, alone or one
+// after the other, takes a person, and that is news once; one that was had ends it.
+func TestWhoKeepsUsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := share(&memory{})
+		if long, _ := s.ShutOut(context.DeadlineExceeded); long {
+			t.Error("we gave up ourselves")
+		}
+		if long, news := s.ShutOut(held(time.Second)); long || news {
+			t.Error("it is held for a moment")
+		}
+		time.Sleep(heldLong)
+		for n, want := range []bool{true, false} {
+			if long, news := s.ShutOut(held(time.Second)); !long || news != want {
+				t.Errorf("try %d: long %v, news %v", n, long, news)
+			}
+		}
+		if shut, _ := s.Shut(); shut == "" {
+			t.Error("nobody is told")
+		}
+		lock(t, s)()
+		if shut, _ := s.Shut(); shut != "" {
+			t.Errorf("it was had, and is shut: %s", shut)
+		}
+		if long, news := s.ShutOut(fs.ErrPermission); !long || !news {
+			t.Error("it is refused")
+		}
+	})
+}
