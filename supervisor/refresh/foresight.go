@@ -12,25 +12,23 @@ import (
 
 // foresight looks for what will stand in the way of a refresh.
 type foresight struct {
-	lock  sync.Locker // of the accounts
-	clock *schedule.Clock
-	known *acquaintance
-	// accounts are all of them, sharing those that have a shared file.
-	accounts, sharing []*account
+	lock     sync.Locker // of the accounts
+	clock    *schedule.Clock
+	known    *acquaintance
+	accounts []*account
+	peeks    *peeks
 	// steered says that files which steer the provider are judged.
 	steered bool
 	asked   schedule.Instant // when it last was
 }
 
 // ask asks, long before a token is needed, what stands in the way of its
-// refresh.
+// refresh, and looks at the shared files.
 func (f *foresight) ask() {
 	f.lock.Lock()
 	f.asked = f.clock.Now()
 	f.lock.Unlock()
-	for _, a := range f.sharing {
-		a.share.Foresee()
-	}
+	f.peeks.all(true)
 	f.askSteering()
 }
 

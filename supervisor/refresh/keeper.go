@@ -128,10 +128,7 @@ type Keeper struct {
 	cfg   Config
 	aging aging
 	clock *schedule.Clock
-	// sharing are the accounts that have a shared file. Among a hundred thousand
-	// these few are looked at again and again.
-	sharing []*account
-	looks   *looks
+	looks *looks
 
 	mu sync.Mutex
 	loop
@@ -163,6 +160,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k.spool, k.skew = spoolSeen{lock: &k.mu}, skewed{lock: &k.mu, provider: cfg.Provider, log: cfg.Log}
 	k.persons = persons{cfg.Provider, &k.acquaintance, cfg.Store, k.clock, &k.loop, k.accounts, k.forLogin}
 	k.sessionsOf = sessionsOf{&k.loop, k.clock, k.accounts}
+	var sharing []*account // these few among a hundred thousand are looked at again and again
 	for _, c := range cfg.Accounts {
 		rec, err := cfg.Store.Load(ctx, c.Name)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
@@ -175,12 +173,12 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		k.accounts[c.Name] = a
 		k.order = append(k.order, a)
 		if c.Shared != nil {
-			k.sharing = append(k.sharing, a)
+			sharing = append(sharing, a)
 		}
 	}
 	k.watch = watch{provider: cfg.Provider, loop: &k.loop, accounts: k.order, facts: k.facts}
 	k.ahead = foresight{
-		lock: &k.mu, clock: k.clock, known: &k.acquaintance, accounts: k.order, sharing: k.sharing, steered: cfg.Steered != nil,
+		lock: &k.mu, clock: k.clock, known: &k.acquaintance, accounts: k.order, peeks: newPeeks(sharing, k.Touch), steered: cfg.Steered != nil,
 	}
 	if err := k.openLogins(ctx); err != nil {
 		return nil, err

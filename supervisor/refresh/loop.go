@@ -41,7 +41,6 @@ func (k *Keeper) Run(ctx context.Context, remote *sdk.Remote) error {
 	k.ahead.tellGrantedElsewhere()
 	// Whoever died between the commit and the write has left the other
 	// programs a token that is spent.
-	k.peek()
 	k.ahead.ask()
 
 	k.setRemote(remote)
@@ -191,7 +190,6 @@ const idleSleep = 24 * time.Hour
 // Look compares the clocks: timers stop while a machine sleeps, and the wall
 // clock jumps. It is called at least every 30 s.
 func (k *Keeper) Look() {
-	k.peek()
 	k.DropLogins()
 	k.mu.Lock()
 	now := k.clock.Now()
@@ -215,6 +213,8 @@ func (k *Keeper) Look() {
 	k.watch.tell(faults)
 	if ask {
 		k.ahead.ask()
+	} else {
+		k.ahead.peeks.all(false)
 	}
 	if ok && wait <= 0 {
 		k.signal()

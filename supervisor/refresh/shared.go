@@ -158,16 +158,6 @@ func (a *account) lookSoon() {
 	a.plan.dueAt(now.Wall, now)
 }
 
-// peek touches every account whose shared file does not hold its newest
-// token. It is the regular look, for where no notice of a change comes.
-func (k *Keeper) peek() {
-	for _, a := range k.sharing {
-		if a.share.Differs(a.rec(), a.compare) {
-			k.Touch(a.cfg.Name)
-		}
-	}
-}
-
 // adopt looks at the shared file, under its lock, and takes what is newer there.
 // It returns whether the account has a new version; the error is
 // [sharing.ErrUnseen] if nobody knows what is in the file, and errAsked if a person

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -47,10 +46,7 @@ func (k settling) unsettled(ctx context.Context) ([]spool.Entry, error) {
 	if k.cfg.Outwait != nil {
 		go k.cfg.Outwait(patient, patience)
 	}
-	shares := make(sharing.Shares, len(k.sharing))
-	for n, a := range k.sharing {
-		shares[n] = a.share
-	}
+	shares := k.ahead.peeks.shares()
 	defer shares.Collect(patient, k.cfg.Bequests)() // which ends before the process that has them
 	return k.spool.read(patient, k.cfg.Provider, k.through)
 }
