@@ -2,16 +2,12 @@ package webhook
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	_ "embed" // for the reference
 	"encoding/base64"
 	"fmt"
 	"mime"
-	"net"
 	"net/textproto"
-	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -104,39 +100,10 @@ func (Type) New(s config.Sink, _ sink.With) (sink.Sink, sink.RetryPolicy, error)
 func (Type) Read(o config.Object) config.Destination {
 	c := &Config{
 		Secret: o.Secret("secret", signingKey), Headers: readHeaders(o), Timeout: o.Duration("timeout"),
-		CAFile: o.Path("ca_file"), CertFile: o.Path("cert_file"), KeyFile: o.Path("key_file"),
+		CAFile: o.Path("ca_file"), CertFile: o.Path("cert_file"), KeyFile: o.Path("key_file"), Proxy: config.Proxy(o, "proxy"),
 	}
 	c.URL, _ = o.Text("url")
-	proxy, referenced := o.Text("proxy")
-	if f := proxyFault(proxy); f != nil && o.Given("proxy") && !o.Broken("proxy") {
-		o.Reject("proxy", f)
-	} else if u, err := url.Parse(proxy); err == nil && u.User != nil && !referenced {
-		o.InClear("proxy")
-	}
-	c.Proxy = sdk.NewSecret(proxy)
 	return c
-}
-
-// proxyFault does not quote the address: it may hold a password.
-func proxyFault(proxy string) *config.Fault {
-	if proxy == NoProxy {
-		return nil
-	}
-	u, err := url.Parse(proxy)
-	if err == nil && isMore(u) {
-		return &config.Fault{Message: "is more than the address of a proxy", Hint: "in a user or a password write / ? # @ as %2F %3F %23 %40"}
-	}
-	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
-		return &config.Fault{Message: "is not the address of a proxy", Hint: "write it like http://proxy.example:3128 or socks5://127.0.0.1:1080, or none"}
-	}
-	return nil
-}
-
-// isMore says whether something follows the address of a proxy. Most likely a character
-// of the password has ended it, and what counts as the host is the user and the
-// password's beginning: it must be neither looked up nor shown.
-func isMore(u *url.URL) bool {
-	return u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != ""
 }
 
 // readHeaders keeps all of them as secrets, but only one whose name sounds like a
@@ -203,7 +170,7 @@ func (c *Config) checkURL(o config.Object, s config.Sink) {
 		return
 	}
 	switch {
-	case loopback(u.Hostname()):
+	case config.Loopback(u):
 		if s.IncludeRefreshToken {
 			o.Warn(o.At("url"), "any user of this machine may listen on that port while the receiver does not, and gets the refresh token",
 				"use https with ca_file, or a unixsocket sink, which asks the kernel who is there")
@@ -213,27 +180,13 @@ func (c *Config) checkURL(o config.Object, s config.Sink) {
 	default:
 		o.Warn(o.At("url"), "alerts will travel in clear text", "use https")
 	}
-	for _, key := range []string{"ca_file", "cert_file", "key_file"} {
-		if o.Given(key) {
-			o.Report(o.At(key), "has no effect on an address of http", "use https, or remove the line")
-		}
-	}
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
+	config.OfTLS(o, "ca_file", "cert_file", "key_file")
 }
 
 // checkCertificates loads the files, so that one which is missing or wrong is
 // found before a token has to go out.
 func (c *Config) checkCertificates(o config.Object) {
-	if c.CAFile != "" {
-		if data, _, ok := config.ReadFile(o, "ca_file", c.CAFile); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
-			config.BadFile(o, "ca_file", "the file holds no certificate in PEM",
-				"name the file of the authority's certificate, which begins with -----BEGIN CERTIFICATE-----")
-		}
-	}
+	config.Authorities(o, "ca_file", c.CAFile)
 	switch {
 	case o.Given("cert_file") && !o.Given("key_file"):
 		o.Report(o.At("cert_file"), "the certificate has no key", "write key_file: the file of its private key")

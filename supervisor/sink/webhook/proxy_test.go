@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/webhook"
 )
@@ -79,7 +80,7 @@ func TestProxy(t *testing.T) {
 			passes            int64
 		}{
 			{"with its user", "http://user:pass-CANARY@" + address, "", 1},
-			{"none", webhook.NoProxy, "", 0},
+			{"none", config.NoProxy, "", 0},
 			{"wrong user", "http://user:CANARY@" + address, "407", 0},
 			{"nobody there", "http://user:CANARY@" + closed.Addr().String(), "proxy can't be reached (connection refused)", 0},
 			{"nobody there, SOCKS", "socks5://user:CANARY@" + closed.Addr().String(), "connection refused", 0},

@@ -10,24 +10,20 @@ import (
 	"fmt"
 	"io"
 	"mime"
-	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/webclient"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // DefaultTimeout of one try; the specification recommends 15 to 30 s.
 const DefaultTimeout = 15 * time.Second
-
-// NoProxy is a proxy setting: connect directly, whatever the environment says.
-const NoProxy = "none"
 
 // DefaultContentType of what Config.Encode makes.
 const DefaultContentType = "text/plain; charset=utf-8"
@@ -66,8 +62,8 @@ type Config struct {
 	// They are read again when one of them has changed.
 	CertFile, KeyFile string
 	// Proxy is the URL of an HTTP or SOCKS 5 proxy, which may hold a password;
-	// zero: what the environment says ([http.ProxyFromEnvironment]). NoProxy:
-	// none.
+	// zero: what the environment says ([http.ProxyFromEnvironment]).
+	// [config.NoProxy]: none.
 	Proxy sdk.Secret
 
 	// Now is the wall clock, for webhook-timestamp; nil: time.Now.
@@ -80,11 +76,7 @@ type Config struct {
 type Sink struct {
 	cfg    Config
 	signer *standardwebhooks.Webhook // nil: nothing is signed
-	proxy  func(*http.Request) (*url.URL, error)
-	pair   *keyPair // nil: none is shown
-
-	mu     sync.Mutex
-	client *http.Client // nil until the files have been read
+	client *webclient.Client
 }
 
 var (
@@ -116,13 +108,9 @@ func New(cfg Config) (*Sink, error) {
 		return nil, err
 	}
 	s := &Sink{cfg: cfg}
-	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
-		return nil, errors.New("cert_file and key_file belong together: set both or none")
-	}
-	if cfg.CertFile != "" {
-		s.pair = &keyPair{certFile: cfg.CertFile, keyFile: cfg.KeyFile}
-	}
-	if s.proxy, err = proxyOf(cfg.Proxy); err != nil {
+	if s.client, err = webclient.New(webclient.Config{
+		RootCAs: cfg.RootCAs, CAFile: cfg.CAFile, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile, Proxy: cfg.Proxy, Timeout: cfg.Timeout,
+	}); err != nil {
 		return nil, err
 	}
 	if cfg.Secret.IsZero() {
@@ -189,17 +177,13 @@ func (s *Sink) Test(ctx context.Context, d sink.Delivery) (done string, err erro
 func (s *Sink) post(ctx context.Context, m message) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	client, err := s.connector()
-	if err != nil {
-		return 0, err
-	}
 	req, err := s.request(ctx, m)
 	if err != nil {
 		return 0, err
 	}
-	resp, err := client.Do(req)
+	resp, err := s.client.Do(req)
 	if err != nil {
-		return 0, s.explain(ctx, err)
+		return 0, err
 	}
 	if resp.ContentLength <= lastWords {
 		// What was not read to its end costs the next delivery a connection of

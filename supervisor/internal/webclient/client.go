@@ -1,4 +1,8 @@
-package webhook
+// Package webclient makes requests to a receiver that the configuration names: through
+// its proxy, by its certificates, and without following a redirect. No error of it tells
+// anything of the address, the proxy's address, the headers and what the receiver sent:
+// all of them may hold secrets.
+package webclient
 
 import (
 	"context"
@@ -8,11 +12,71 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
+
+// Config is the way to one receiver.
+type Config struct {
+	// RootCAs that the receiver's certificate is checked with; nil: those in
+	// CAFile, or the system's.
+	RootCAs *x509.CertPool
+	// CAFile, in PEM, is read once, before the first connection.
+	CAFile string
+	// CertFile and KeyFile, in PEM, are shown to the receiver (mutual TLS).
+	// They are read again when one of them has changed.
+	CertFile, KeyFile string
+	// Proxy is the URL of an HTTP or SOCKS 5 proxy, which may hold a password;
+	// zero: what the environment says ([http.ProxyFromEnvironment]).
+	// [config.NoProxy]: none.
+	Proxy sdk.Secret
+	// Timeout is what the context of each request holds to: how long it may take.
+	Timeout time.Duration
+}
+
+// Client makes requests to one receiver. It is safe for concurrent use.
+type Client struct {
+	cfg   Config
+	proxy func(*http.Request) (*url.URL, error)
+	pair  *keyPair // nil: none is shown
+
+	mu     sync.Mutex
+	client *http.Client // nil until the files have been read
+}
+
+// New checks cfg. It connects to nothing and reads no file: one that is missing is
+// missing for the requests of this Client alone.
+func New(cfg Config) (*Client, error) {
+	c := &Client{cfg: cfg}
+	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
+		return nil, errors.New("cert_file and key_file belong together: set both or none")
+	}
+	if cfg.CertFile != "" {
+		c.pair = &keyPair{certFile: cfg.CertFile, keyFile: cfg.KeyFile}
+	}
+	var err error
+	if c.proxy, err = proxyOf(cfg.Proxy); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Do makes one request. The caller closes the answer's body.
+func (c *Client) Do(req *http.Request) (*http.Response, error) {
+	client, err := c.connector()
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, explain(req.Context(), err, c.cfg.Timeout)
+	}
+	return resp, nil
+}
 
 // idleTimeout of a connection: long enough for all accounts of a start to use
 // it, short enough that none is kept between refreshes.
@@ -29,30 +93,30 @@ const maxIdle = 1024
 const silence = 5 * time.Second
 
 // connector returns the client, which it makes once the files can be read.
-func (s *Sink) connector() (*http.Client, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.client != nil {
-		return s.client, nil
+func (c *Client) connector() (*http.Client, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.client != nil {
+		return c.client, nil
 	}
-	roots := s.cfg.RootCAs
-	if roots == nil && s.cfg.CAFile != "" {
+	roots := c.cfg.RootCAs
+	if roots == nil && c.cfg.CAFile != "" {
 		var err error
-		if roots, err = readRoots(s.cfg.CAFile); err != nil {
+		if roots, err = readRoots(c.cfg.CAFile); err != nil {
 			return nil, err
 		}
 	}
 	security := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	if s.pair != nil {
+	if c.pair != nil {
 		// Without a reason to show it no handshake would tell that it is
 		// unusable.
-		if _, err := s.pair.current(); err != nil {
+		if _, err := c.pair.current(); err != nil {
 			return nil, err
 		}
-		security.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.pair.current() }
+		security.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.pair.current() }
 	}
-	s.client = newClient(security, s.proxy)
-	return s.client, nil
+	c.client = newClient(security, c.proxy)
+	return c.client, nil
 }
 
 // newClient returns one that follows no redirect and keeps no connection for
@@ -92,12 +156,12 @@ func proxyOf(setting sdk.Secret) (func(*http.Request) (*url.URL, error), error) 
 	switch setting.Reveal() {
 	case "":
 		return http.ProxyFromEnvironment, nil
-	case NoProxy:
+	case config.NoProxy:
 		return nil, nil
 	}
 	u, err := url.Parse(setting.Reveal())
 	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("proxy: it must be a whole URL, e.g. http://proxy.example:3128, or %q", NoProxy)
+		return nil, fmt.Errorf("proxy: it must be a whole URL, e.g. http://proxy.example:3128, or %q", config.NoProxy)
 	}
 	switch u.Scheme {
 	case "http", "https", "socks5", "socks5h":

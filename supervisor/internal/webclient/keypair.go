@@ -1,4 +1,4 @@
-package webhook
+package webclient
 
 import (
 	"crypto/tls"
