@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
@@ -65,6 +66,9 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.survey.Carry(s.alerts.Carried())
+	if err := s.addHeartbeat(); err != nil {
+		return err
+	}
 	s.shared.InheritLocks()
 	if s.door, err = control.OpenDoor(cfg, s.opts.Seams.Listen, s.log); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
@@ -90,8 +94,19 @@ func (s *Supervisor) audience() survey.Audience { return survey.Audience{Config:
 func (s *Supervisor) backend() control.Backend {
 	return backend.New(backend.Config{
 		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
-		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
+		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership, Heartbeat: s.heartbeat,
 	})
+}
+
+// addHeartbeat builds the sign of life that a service elsewhere waits for, if one does.
+func (s *Supervisor) addHeartbeat() (err error) {
+	if s.opts.Config.Heartbeat == nil {
+		return nil
+	}
+	s.heartbeat, err = heartbeat.New(*s.opts.Config.Heartbeat, heartbeat.With{
+		Ready: s.ready, Trouble: s.trouble, Now: s.opts.Seams.Wall, Log: s.log,
+	})
+	return err
 }
 
 // addProvider builds what there is of a provider.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/orphans"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
 
 // watched is what the watchdog looks at.
@@ -19,15 +20,28 @@ type watched struct {
 
 // Ready implements [watchdog.Watched]: every provider has answered or is parked.
 // The store is open since New.
-func (w *watched) Ready() <-chan struct{} {
+func (w *watched) Ready() <-chan struct{} { return w.s.ready() }
+
+// ready closes when every provider has answered or is parked.
+func (s *Supervisor) ready() <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for _, m := range w.s.roster.Members {
+		for _, m := range s.roster.Members {
 			<-m.Ready()
 		}
 	}()
 	return done
+}
+
+// trouble is what is wrong, for the service that waits for the heartbeat: by the same
+// judgement as that of "tokenkeeper status --check".
+func (s *Supervisor) trouble(ctx context.Context) string {
+	st, err := s.backend().Status(ctx)
+	if err != nil {
+		return "the supervisor can't say how it is: " + err.Error()
+	}
+	return verdict.Of(st, st.Now).Trouble()
 }
 
 // IsReady implements [watchdog.Watched].

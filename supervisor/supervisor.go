@@ -18,6 +18,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/orphans"
@@ -76,6 +77,7 @@ type Supervisor struct {
 	inquirer  *restore.Inquirer
 	survey    *survey.Survey
 	alerts    *alert.Engine
+	heartbeat *heartbeat.Heartbeat // nil: no service waits for one
 	door      *control.Door
 }
 
@@ -174,14 +176,19 @@ func (s *Supervisor) phases() []phase {
 	restorer := restore.New(restore.Config{
 		Roster: s.roster, Store: s.dir.Store(), Doubted: s.dir.Doubted(), Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
 	})
+	beating := map[string]*heartbeat.Heartbeat{}
+	if s.heartbeat != nil {
+		beating["heartbeat"] = s.heartbeat
+	}
 	return []phase{
-		// What brings tokens, and what looks at them. A refresh that was sent is
-		// heard out.
+		// What brings tokens, what looks at them, and what says elsewhere that all is
+		// well. A refresh that was sent is heard out.
 		{
 			set(s.roster.Members),
 			set(s.shared.Watches()),
 			set(map[string]*restore.Restorer{"restore": restorer}),
 			set(map[string]*alert.Engine{"alerts": s.alerts}),
+			set(beating),
 		},
 		// Deliveries: the last refresh's token should still go out.
 		{set(s.roster.Workers)},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
 
 func newAlertsCommand(e *env) *cobra.Command {
@@ -37,7 +38,7 @@ what to do. With --all also those that are over since lately.`,
 				return err
 			}
 			if !all {
-				got.Alerts = slices.DeleteFunc(got.Alerts, over)
+				got.Alerts = slices.DeleteFunc(got.Alerts, event.Alert.Over)
 			}
 			switch {
 			case e.json:
@@ -58,15 +59,13 @@ what to do. With --all also those that are over since lately.`,
 	return cmd
 }
 
-func over(a event.Alert) bool { return a.State == event.AlertRecovered }
-
 func alertTable(alerts []event.Alert, now time.Time) table {
 	t := table{head: []string{"ALERT", "ABOUT", "SINCE", "STATE"}, width: narrow}
 	for _, a := range alerts {
 		look, state := red, "open"
 		notes := []cell{{a.Message, plain}}
 		switch {
-		case over(a):
+		case a.Over():
 			look, state = green, "over "+moment.Relative(a.ChangedAt, now)
 		case a.Hush == nil:
 		case a.Hush.Until.IsZero():
@@ -76,35 +75,19 @@ func alertTable(alerts []event.Alert, now time.Time) table {
 			notes = append(notes, cell{"silenced until " + moment.Text(a.Hush.Until, now, false), plain})
 		}
 		t.rows = append(t.rows, row{
-			cells: []cell{{a.Key, look}, {orNever(concerns(a)), plain}, {moment.Text(a.Since, now, false), plain}, {state, look}},
+			cells: []cell{{a.Key, look}, {orNever(a.Concerns()), plain}, {moment.Text(a.Since, now, false), plain}, {state, look}},
 			notes: notes,
 		})
 	}
 	return t
 }
 
-func words(t event.Type) string { return strings.ReplaceAll(string(t), "_", " ") }
-
-// concerns is what an alert is about; "" if that is everything.
-func concerns(a event.Alert) string {
-	if a.Accounts > 1 {
-		return fmt.Sprintf("%s (%d)", a.Provider, a.Accounts)
-	}
-	for _, name := range []string{a.Account, a.Provider, a.Sink} {
-		if name != "" {
-			return name
-		}
-	}
-	return ""
-}
-
 // alertLine is the alerts that last in one line of width, "" if there are none.
 func alertLine(alerts []event.Alert, width int) string {
-	alerts = slices.DeleteFunc(slices.Clone(alerts), over)
+	alerts = verdict.Urgent(slices.DeleteFunc(slices.Clone(alerts), event.Alert.Over))
 	if len(alerts) == 0 {
 		return ""
 	}
-	slices.SortStableFunc(alerts, func(a, b event.Alert) int { return ahead(a) - ahead(b) })
 	line := counted(len(alerts), "alert", "alerts")
 	const hint = `; see "tokenkeeper alerts"`
 	for i, a := range alerts {
@@ -112,7 +95,7 @@ func alertLine(alerts []event.Alert, width int) string {
 		if i == 0 {
 			part = ": "
 		}
-		part += strings.TrimSpace(words(a.Type) + " " + concerns(a))
+		part += strings.TrimSpace(a.Type.Words() + " " + a.Concerns())
 		rest := ""
 		if left := len(alerts) - i - 1; left > 0 {
 			rest = fmt.Sprintf(", … %d more", left)
@@ -123,16 +106,4 @@ func alertLine(alerts []event.Alert, width int) string {
 		line += part
 	}
 	return line + hint
-}
-
-// ahead sorts the alerts of the one line: first what only a person can mend, last
-// what is only to come.
-func ahead(a event.Alert) int {
-	switch a.Type {
-	case event.NeedsLogin:
-		return 0
-	case event.LoginDueSoon, event.LoginUnknown:
-		return 2
-	}
-	return 1
 }

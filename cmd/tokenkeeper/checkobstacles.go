@@ -83,6 +83,9 @@ type untried struct {
 
 func (r *report) addUntried(cfg *config.Config) {
 	r.Untried = append(r.Untried, untried{What: "whether the brokers take the clients' ids and secrets"})
+	if cfg.Heartbeat != nil {
+		r.Untried = append(r.Untried, untried{What: "whether the heartbeat's service takes it"})
+	}
 	sinks := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
 		if what := supervisor.Unseen(cfg.Sinks[name]); what != "" {

@@ -88,7 +88,7 @@ func TestNoSecretIsTold(t *testing.T) {
 	write(t, s.path("secrets.yaml"), fmt.Sprintf("schwab: %q\nsaxo: %q\nhook: %q\nheader: \"Bearer %s\"\n", schwabSecret, saxoSecret, hookSecret, canaryWord+"-of-the-header"))
 	secrets := strings.NewReplacer("client_secret: "+schwabSecret, "client_secret: ${file:secrets.yaml#schwab}",
 		"client_secret: "+saxoSecret, "client_secret: ${file:secrets.yaml#saxo}")
-	s.configure(t, "log: {level: debug, file: tk.log}\naccounts:\n"+
+	s.configure(t, "log: {level: debug, file: tk.log}\nheartbeat: {url: \"http://user:"+canaryWord+"-password@127.0.0.1:1/"+canaryWord+"-of-the-heartbeat\", every: 1s, on_failure: fail}\naccounts:\n"+
 		secrets.Replace(accountYAML(schwabAccount, schwab, schwabURL, "before_expiry: 5m")+
 			accountYAML(saxoAccount, saxo, saxoURL, "before_expiry: 5m"))+`sinks:
   plain:  {type: file, path: "plain-{account}.json"}

@@ -64,6 +64,7 @@ func setExampleSecrets(t *testing.T) {
 	}
 	t.Setenv("HOOK_SECRET", "whsec_MTIz")
 	t.Setenv("NTFY_URL", "ntfy://ntfy.sh/topic")
+	t.Setenv("HEARTBEAT_URL", "https://hc-ping.com/uuid")
 }
 
 // findings are what check says of a configuration, but for that it starts no

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
 
 // printed is what the verbs print with --json, each as an example.
@@ -19,7 +20,7 @@ func printed() []any {
 		control.Status{}, control.Sinks{}, control.Sink{}, control.Alerts{}, event.Alert{}, event.Event{}, control.TokenAnswer{}, control.RefreshAnswer{},
 		control.RestartAnswer{}, control.SinkRestartAnswer{}, control.SinkTestAnswer{}, control.RedeliverAnswer{}, control.ImportAnswer{},
 		begunLogin{}, control.LoginAnswer{}, control.LoggedInAnswer{}, control.AwaitedAnswer{}, control.DiscardedAnswer{}, control.CancelledAnswer{}, control.AdoptAnswer{}, control.VersionAnswer{},
-		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, failure{}, completionScript{}, verdict{},
+		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, failure{}, completionScript{}, verdict.Verdict{},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
 
 // renderStatus is a status as a person reads it, in now's time zone: one table
@@ -35,13 +36,16 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 	if line := alertLine(s.Alerts, most); line != "" {
 		writeBroken(&b, p, cell{line, red}, "", "  ", most)
 	}
+	if s.Heartbeat != nil {
+		writeBroken(&b, p, heartbeatCell(*s.Heartbeat, now), "", "  ", most)
+	}
 	if m := s.Machine; m.Other {
 		writeBroken(&b, p, cell{"store of another machine: " + m.Owner + ", this is " + m.Here, red}, "", "  ", most)
 		fmt.Fprintf(&b, "%s\n", p.paint(red, "  stop Tokenkeeper there for good, then run here: tokenkeeper adopt"))
 	}
 	b.WriteByte('\n')
 	if len(s.Accounts) >= manyAccounts {
-		writeBroken(&b, p, cell{summary(s.Accounts), plain}, "", "  ", width)
+		writeBroken(&b, p, cell{verdict.Summary(s.Accounts), plain}, "", "  ", width)
 	}
 	accountTable(s.Accounts, now, width).render(&b, p, 0)
 	if deliveries := deliveryTable(s, now, width); len(deliveries.rows) > 0 {
@@ -69,7 +73,7 @@ func accountTable(accounts []control.Account, now time.Time, width int) table {
 		t.rows = append(t.rows, row{
 			cells: []cell{
 				{a.Name, plain},
-				{strings.ReplaceAll(string(a.State), "_", " "), accountStyle(a.State)},
+				{a.State.Words(), accountStyle(a.State)},
 				{version(a.Version), plain},
 				{accessEnd(a, now), expiryStyle(a.Expiry, now)},
 				{refreshEnd(a, now), expiryStyle(a.RefreshExpiry, now)},
@@ -250,9 +254,9 @@ func deliveryTable(s control.Status, now time.Time, width int) table {
 		}
 	}
 	for _, a := range s.Alerts {
-		if a.Sink != "" && !shown[a.Sink] && !over(a) {
+		if a.Sink != "" && !shown[a.Sink] && !a.Over() {
 			t.rows = append(t.rows, row{
-				cells: append(cells(a.Sink, moment.Never, moment.Never, moment.Never, moment.Never, moment.Never), cell{words(a.Type), red}),
+				cells: append(cells(a.Sink, moment.Never, moment.Never, moment.Never, moment.Never, moment.Never), cell{a.Type.Words(), red}),
 				notes: []cell{{a.Message, red}},
 			})
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
@@ -23,6 +24,8 @@ type Config struct {
 	Roster    *roster.Roster
 	Engine    *alert.Engine
 	Ownership *ownership.Ownership
+	// Heartbeat is nil if no service waits for one.
+	Heartbeat *heartbeat.Heartbeat
 }
 
 // Backend implements [control.Backend].

@@ -42,6 +42,13 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 		return st, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
 	st.Alerts = openAlerts(alerts)
+	if st.LookedAt = b.Engine.Looked(); st.LookedAt.IsZero() { // a first look that never ends is noticed, too
+		st.LookedAt = b.Started
+	}
+	if b.Heartbeat != nil {
+		beat := b.Heartbeat.Status()
+		st.Heartbeat = &beat
+	}
 	st.Machine = b.Ownership.Status()
 	return st, nil
 }

@@ -36,6 +36,8 @@ type Config struct {
 	Accounts  map[string]Account
 	Sinks     map[string]Sink
 	Alerts    Alerts
+	// Heartbeat is nil if no service waits for one.
+	Heartbeat *Heartbeat
 }
 
 // Alerts is when people are told.

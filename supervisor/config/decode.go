@@ -36,6 +36,7 @@ func (l *loader) decode() *Config {
 		cfg.StateDir = stateDir(l.references.environ, os.Geteuid() == 0)
 	}
 	l.references.stateDir = cfg.StateDir
+	cfg.Heartbeat = decodeHeartbeat(root)
 	if cfg.Control.Socket == "" && cfg.StateDir != "" {
 		cfg.Control.Socket = filepath.Join(cfg.StateDir, "control.sock")
 	}

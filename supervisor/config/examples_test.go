@@ -57,7 +57,7 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 		Environ: func() []string {
 			return []string{"STATE_DIRECTORY=/var/lib/tokenkeeper", "SCHWAB_APP_KEY=key", "SCHWAB_APP_SECRET=secret",
 				"SAXO_APP_KEY=key", "SAXO_APP_SECRET=secret", "HOOK_SECRET=whsec_MTIz", "HOOK_TOKEN=token",
-				"NTFY_URL=ntfy://ntfy.sh/topic", "SMTP_PASSWORD=password"}
+				"NTFY_URL=ntfy://ntfy.sh/topic", "SMTP_PASSWORD=password", "HEARTBEAT_URL=https://hc-ping.com/uuid"}
 		},
 		KnownProviders: func(string) []string { return []string{"schwab", "saxo"} },
 		KnownSinks:     func(string) []string { return []string{"gcp-secret-manager", "redis"} },
@@ -167,7 +167,7 @@ func TestReferenceHasEveryKey(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"Default: info", "Default: text", "Default: 4;", "Default: 10s, but", "Default: 5;",
-		"Default: 30s;", "Default: 30s.", "Default: 10s.", "Default: json", "Default: message", "Default: 4h;", "Default: 24h;",
+		"Default: 5m;", "Default: silent", "Default: 30s;", "Default: 30s.", "Default: 10s.", "Default: json", "Default: message", "Default: 4h;", "Default: 24h;",
 		"Default: true", "Default: [token]; of notify: [alert]", "Default: 4; 1 to 1024", `Default: "0600"`, "Default: ok", "Default: 5s", "Default: 3 and 5s", "Default: false"} {
 		if !strings.Contains(string(data), want) {
 			t.Errorf("%q is missing", want)

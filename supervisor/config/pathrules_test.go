@@ -22,6 +22,7 @@ func TestEveryPathHasARule(t *testing.T) {
 		"providers.*.command":         steers,
 		"accounts.*.shared_file.path": data,
 		"accounts.*.shared_file.lock": data,
+		"heartbeat.ca_file":           steers,
 		"sinks.*.path":                data,
 		"sinks.*.command":             steers,
 		"sinks.*.ca_file":             steers,
@@ -55,6 +56,7 @@ func TestEveryPathHasARule(t *testing.T) {
 plugins: {dir: .}
 providers: {p: {command: [./provider, /provider.py]}}
 accounts: {a: {provider: p, client_id: "${file:secret}"}}
+heartbeat: {url: "https://example.com", ca_file: beat}
 sinks:
   run: {type: exec, command: [./hook, /hook.py]}
   own: {type: mine, command: [./sink, /sink.py]}
@@ -72,7 +74,7 @@ sinks:
 	if err == nil || !strings.Contains(err.Error(), "client_id") {
 		t.Errorf("the secret is there: %v", err)
 	}
-	for _, name := range []string{"fallback", "", "provider", "secret", "hook", "sink", "ca", "cert", "key"} {
+	for _, name := range []string{"fallback", "", "provider", "secret", "hook", "sink", "ca", "cert", "key", "beat"} {
 		if !asked[filepath.Join(dir, name)] {
 			t.Errorf("%q was not asked about: %v", name, slices.Sorted(maps.Keys(asked)))
 		}

@@ -44,9 +44,12 @@ func (r *references) expand(at Place, raw string) (value string, referenced, ok 
 }
 
 // leftOut says whether who needs no secret does without the value of a key: those
-// of accounts and sinks, but for where their files are.
+// of the heartbeat, and of accounts and sinks, but for where their files are.
 func leftOut(key string) bool {
 	section, _, _ := strings.Cut(key, ".")
+	if section == "heartbeat" {
+		return true
+	}
 	if section != "accounts" && section != "sinks" {
 		return false
 	}

@@ -29,6 +29,7 @@ func schema(sinks sinkSchema) Field {
 			"repeat":    {Holds: Duration, Default: 4 * time.Hour},
 			"login_due": {Holds: Duration, Default: 24 * time.Hour},
 		}},
+		"heartbeat": {Holds: Nested, Fields: heartbeatFields()},
 		"providers": {Holds: named, Each: &Field{Holds: Nested, Fields: Fields{
 			"command":       {Holds: Words},
 			"sha256":        {Holds: Word},

@@ -40,6 +40,7 @@ func (l *loader) validate(cfg *Config) {
 	alerts := root.Down("alerts")
 	AtLeast(alerts, "repeat", cfg.Alerts.Repeat, 0)
 	AtLeast(alerts, "login_due", cfg.Alerts.LoginDue, 0)
+	validateHeartbeat(root, cfg.Heartbeat)
 
 	known, check := l.knownProviders(cfg)
 	providers := root.Down("providers")

@@ -36,6 +36,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -61,6 +62,12 @@ type Status struct {
 	Accounts        []Account  `json:"accounts"`
 	// Alerts that last.
 	Alerts []event.Alert `json:"alerts,omitempty"`
+	// LookedAt is when it was looked last whether alerts begin or end, which comes each
+	// half minute.
+	LookedAt time.Time `json:"looked_at,omitzero"`
+	// Heartbeat is how the sign of life does that a service elsewhere waits for; not
+	// set: none does.
+	Heartbeat *heartbeat.Status `json:"heartbeat,omitempty"`
 	// Machine is whose store it is.
 	Machine Machine `json:"machine"`
 }

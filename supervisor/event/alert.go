@@ -1,6 +1,10 @@
 package event
 
-import "time"
+import (
+	"cmp"
+	"fmt"
+	"time"
+)
 
 // AlertState is where an alert stands.
 type AlertState string
@@ -41,6 +45,17 @@ type Alert struct {
 	ChangedAt time.Time `json:"changed_at"`
 	// Hush keeps the sinks from hearing of it; nil: they hear.
 	Hush *Hush `json:"hush,omitempty"`
+}
+
+// Over says whether its trouble has ended.
+func (a Alert) Over() bool { return a.State == AlertRecovered }
+
+// Concerns is what it is about, for people; "" if that is everything.
+func (a Alert) Concerns() string {
+	if a.Accounts > 1 {
+		return fmt.Sprintf("%s (%d)", a.Provider, a.Accounts)
+	}
+	return cmp.Or(a.Account, a.Provider, a.Sink)
 }
 
 // Affected is an account that has the trouble of an alert.

@@ -5,12 +5,16 @@ package event
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 )
 
 // Type names what happened.
 type Type string
+
+// Words are its name as people write it.
+func (t Type) Words() string { return strings.ReplaceAll(string(t), "_", " ") }
 
 const (
 	Refreshed        Type = "refreshed"          // a new version is durable

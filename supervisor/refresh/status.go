@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -15,6 +16,9 @@ import (
 
 // State of an account.
 type State string
+
+// Words are its name as people write it.
+func (s State) Words() string { return strings.ReplaceAll(string(s), "_", " ") }
 
 const (
 	New        State = "new"

@@ -55,6 +55,8 @@ type Engine struct {
 	doubtful map[string]bool
 	// last is the highest version that any alert had, and look counts.
 	last, look uint64
+	// looked is when the newest look was, by the snapshot's clock.
+	looked time.Time
 }
 
 // A look is followed by a pause of lookShare times as long as it took, up to
@@ -127,6 +129,7 @@ func (e *Engine) evaluate(ctx context.Context) (looked time.Duration) {
 	snapshot := e.cfg.Snapshot(asked)
 	e.mu.Lock()
 	changed := e.compare(&snapshot, asked)
+	e.looked = snapshot.Now
 	e.mu.Unlock()
 	looked = time.Since(began)
 

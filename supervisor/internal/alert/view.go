@@ -74,6 +74,13 @@ func (e *Engine) Alerts(context.Context) (all []event.Alert, err error) {
 	return all, nil
 }
 
+// Looked is when it was looked last how everything stands; zero: not yet.
+func (e *Engine) Looked() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.looked
+}
+
 // Lasting is how many alerts there are whose trouble lasts.
 func (e *Engine) Lasting() (n int) {
 	e.mu.Lock()

@@ -86,7 +86,7 @@ func phrasesOf(t event.Type) phrases {
 	case event.OtherMachine:
 		return phrases{over: "the store belongs to this machine"}
 	}
-	return phrases{many: "have trouble (" + words(t) + ")"}
+	return phrases{many: "have trouble (" + t.Words() + ")"}
 }
 
 // needed puts into a phrase what the accounts of a list need.
@@ -97,8 +97,6 @@ func needed(phrase string, list []event.Affected) string {
 	}
 	return strings.NewReplacer("NEEDS", advice.NeededBy(needs), "EACH", advice.ForEach(needs)).Replace(phrase)
 }
-
-func words(t event.Type) string { return strings.ReplaceAll(string(t), "_", " ") }
 
 // wellAgain says that a trouble is over.
 func wellAgain(t event.Type, of string) string {
@@ -130,7 +128,7 @@ func describe(a event.Alert, had []event.Affected) string {
 	case len(list) == 1 && list[0].Message != "":
 		return list[0].Message + left
 	case a.State == event.AlertRecovered:
-		return fmt.Sprintf("%s at %s: %d accounts had this trouble, and none has it now", words(a.Type), a.Provider, len(list))
+		return fmt.Sprintf("%s at %s: %d accounts had this trouble, and none has it now", a.Type.Words(), a.Provider, len(list))
 	}
 	p := phrasesOf(a.Type)
 	// Who is new to the list comes first.

@@ -32,7 +32,7 @@ func TestDescribe(t *testing.T) {
 		}
 		text := describe(event.Alert{Type: of, Provider: "schwab", State: event.AlertRaised, Affected: []event.Affected{{Account: "a"}, {Account: "b", Error: "HTTP 503"}}}, nil)
 		if !strings.HasPrefix(text, "2 accounts at schwab ") || !strings.Contains(text, ": a, b; the first error: HTTP 503; ") ||
-			strings.Contains(text, words(of)) || !strings.HasSuffix(text, "run: tokenkeeper alerts") {
+			strings.Contains(text, of.Words()) || !strings.HasSuffix(text, "run: tokenkeeper alerts") {
 			t.Errorf("%s: %q", of, text)
 		}
 	}
