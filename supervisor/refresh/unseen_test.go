@@ -109,3 +109,41 @@ func TestARefusalIsMendedByAFileThatCanBeReadAgain(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// goesBlind is a shared file that can't be read any more once a request is made.
+type goesBlind struct{ blindFile }
+
+func (f goesBlind) Prove() error {
+	defer f.blind.Store(true)
+	return f.blindFile.Prove()
+}
+
+// What can't be read when the answer comes is not written over: that is told, and the
+// token is put there once it can be read.
+func TestAnAnswerIsNotWrittenOverAFileThatCantBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		blind := &atomic.Bool{}
+		r.accounts[0].Shared = goesBlind{blindFile{r.accounts[0].Shared, blind}}
+		r.restart()
+		defer r.watch()()
+		r.botWrites(r.record("one").Token, true)
+		before := r.inFile().RefreshToken
+		g := r.start()
+		time.Sleep(16 * time.Minute)
+		synctest.Wait()
+		r.wants(2, store.OriginRefresh)
+		if !r.inFile().RefreshToken.Equal(before) {
+			t.Error("it was written over unseen")
+		}
+		r.met(event.DiskTrouble)
+		blind.Store(false)
+		r.keeper.Look()
+		synctest.Wait()
+		if !r.inFile().RefreshToken.Equal(r.record("one").Token.RefreshToken) {
+			t.Error("the file does not hold the newest token")
+		}
+		r.met()
+		_ = g.end()
+	})
+}

@@ -80,6 +80,9 @@ type ReadBack struct {
 	// BeforeWriting says whether it is asked before rec is written over what it
 	// holds; nil: never.
 	BeforeWriting func(rec store.Record) bool
+	// Unread: what can't be read then is not written over, but read again at the next
+	// try. Otherwise that it can't be read fails nothing.
+	Unread bool
 	// Regularly: also at each [Worker.Look], which costs a look at each file, or a
 	// question about each account.
 	Regularly bool

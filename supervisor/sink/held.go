@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -70,6 +71,8 @@ func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Deli
 	switch {
 	case errors.Is(err, ErrAbsent):
 		return err
+	case err != nil && b.ReadBack.Unread:
+		return b.unread(rec.Account, err)
 	case err != nil:
 		return nil // whatever is the matter there, the delivery itself meets it too
 	case finding.Unknown():
@@ -85,6 +88,20 @@ func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Deli
 		}})
 	}
 	return nil
+}
+
+// unread says why nothing is written over what could not be read: a delivery opens
+// everything anew, and would replace what nobody has seen if the look alone failed.
+func (b readBack) unread(account string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w. It may hold the only copy of a login of account %s, so nothing is written over it before it can be read; %s", err, account, b.over(account))
+}
+
+// over is the way out for people who know better.
+func (b readBack) over(account string) string {
+	return fmt.Sprintf("to write over it, run: tokenkeeper sinks redeliver %s %s --force", b.Name, account)
 }
 
 func (b readBack) found(account string) {
@@ -125,7 +142,7 @@ func heldSince(h readback.Held) string {
 // guarded says for people what stands at the destination, why nothing is written
 // over it, and the ways out.
 func (b readBack) guarded(account string, h readback.Held, f readback.Finding) string {
-	over := fmt.Sprintf("to write over it, run: tokenkeeper sinks redeliver %s %s --force", b.Name, account)
+	over := b.over(account)
 	switch {
 	case f == readback.Living:
 		return fmt.Sprintf("%s holds a newer refresh token of account %s than ours, put there %s by another program; it is taken before ours is used, without anybody's help", place(h), account, heldSince(h))

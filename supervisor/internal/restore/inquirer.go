@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -140,7 +141,7 @@ func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) re
 		}
 		if plugin == nil {
 			e.log.Debug("nobody knows what the sink holds", "sink", name, "account", rec.Account, "error", err)
-			return refresh.Elsewhere{Unheard: true}
+			return unread(name, rec.Account, err)
 		}
 		pause, cancel := context.WithTimeout(ctx, askAgain)
 		if errors.Is(err, sink.ErrAbsent) {
@@ -154,6 +155,16 @@ func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) re
 			return refresh.Elsewhere{Unheard: true}
 		}
 	}
+}
+
+// unread is what a file that could not be read says: another program may have put a
+// newer token there. Where there is no place for one, there is none.
+func unread(name, account string, err error) refresh.Elsewhere {
+	there := refresh.Elsewhere{Unheard: true}
+	if !errors.Is(err, fs.ErrNotExist) {
+		there.Doubt = fmt.Sprintf("nobody knows whether sink %q holds a newer refresh token of account %s than ours: %v", name, account, err)
+	}
+	return there
 }
 
 func (e *Inquirer) begun(name string) time.Time {
@@ -214,7 +225,7 @@ func (e *Inquirer) ReadBack(c config.Sink) sink.ReadBack {
 	r := sink.ReadBack{Regularly: isPlugin || c.Traits().InFiles, Found: e.roster.Touch, Ours: e.roster.Ours}
 	switch {
 	case c.Traits().InFiles:
-		r.BeforeWriting = func(store.Record) bool { return true }
+		r.BeforeWriting, r.Unread = func(store.Record) bool { return true }, true
 	case restores(c):
 		r.BeforeWriting = func(rec store.Record) bool {
 			return e.older(rec) && !e.roster.Plugins[c.Name].IsHeld(rec.Account)

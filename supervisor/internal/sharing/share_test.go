@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,10 @@ func (held) Error() string            { return "another program holds it" }
 func (h held) HeldFor() time.Duration { return time.Duration(h) }
 
 func share(m *memory) *Share {
-	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	return shareOn(m, event.NewBus(slog.New(slog.DiscardHandler), time.Now))
+}
+
+func shareOn(m *memory, bus *event.Bus) *Share {
 	return New(Account{
 		Account: sdk.Account{Name: "one"}, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
 		Voice: event.NewVoice("fake", "one", bus, bus.NewFacts(), slog.New(slog.DiscardHandler)),
@@ -183,4 +187,34 @@ func TestWhoKeepsUsOut(t *testing.T) {
 			t.Error("it is refused")
 		}
 	})
+}
+
+// TestMayReplace: an answer's token takes the place of what is known to be older, or of
+// nothing. What can't be read is told, and left alone, as is what is being written.
+func TestMayReplace(t *testing.T) {
+	older := sdk.NewSecret("refresh-0")
+	for name, c := range map[string]struct {
+		token string
+		err   error
+		want  bool
+		told  bool
+	}{
+		"older":       {token: "refresh-0", want: true},
+		"unknown":     {token: "refresh-2"},
+		"gone":        {err: fs.ErrNotExist, want: true},
+		"half":        {err: format.ErrUnreadable},
+		"unreachable": {err: syscall.EMFILE, told: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, rec := &memory{doc: format.Document{RefreshToken: sdk.NewSecret(c.token)}, err: c.err}, record()
+			rec.Fingerprints = []string{older.Fingerprint()}
+			bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+			told := bus.Subscribe(10)
+			s := shareOn(m, bus)
+			defer lock(t, s)()
+			if got := s.MayReplace(lineage.Ours{Account: "one", Record: rec}); got != c.want || (len(told.C) > 0) != c.told {
+				t.Errorf("may replace: %t, told %d times", got, len(told.C))
+			}
+		})
+	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -38,15 +39,31 @@ func (s *Share) notWritten(rec store.Record, err error) {
 	})
 }
 
+// unread tells that a token was not written over what nobody has read. It is put there
+// at a look that can read it.
+func (s *Share) unread(rec store.Record, err error) {
+	s.Trouble(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Version: rec.Version,
+		Message: "the newest token was not written to the shared file, which can't be read and may hold a newer one: " +
+			err.Error() + ". It is written once the file can be read, or is gone",
+	})
+}
+
 // MayReplace says whether a record may take the place of what the file holds, with
 // which it is compared: nothing is lost by it, or a person has been asked about that
 // very token, and wants it so. Of an answer that comes late, nobody knows that: meanwhile
 // another program may have refreshed from the file, or logged in, and nobody has that
-// token but the file.
+// token but the file. What it may not replace is for a look.
 func (s *Share) MayReplace(o lineage.Ours) bool {
 	d, err := s.file.Read()
-	if err != nil { // Write says more
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return true
+	case errors.Is(err, format.ErrUnreadable): // perhaps for a moment: a look reads it again, and keeps what is left
+		return false
+	case err != nil:
+		s.unread(o.Record, err)
+		return false
 	}
 	s.mu.Lock()
 	decided := s.asked.theirs != "" && s.asked.theirs == d.RefreshToken.Fingerprint()

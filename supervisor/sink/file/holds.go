@@ -21,8 +21,17 @@ import (
 // largest is how much of a file is read: more than any token file has.
 const largest = format.Largest
 
-// errNoFile: a link, a FIFO or the like has taken the place of the file.
-var errNoFile = errors.New("what is there is a symbolic link or no file")
+// noFile: a link, a FIFO or the like has taken the place of the file, where a delivery
+// writes nothing.
+type noFile fs.FileMode
+
+func (m noFile) Error() string {
+	if fs.FileMode(m)&fs.ModeSymlink != 0 {
+		return "it is a symbolic link: set the path of the file that it names"
+	}
+	return "it is " + files.Kind(fs.FileMode(m)) + ": move it away or set another path"
+}
+func (m noFile) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Holds implements [sink.Holder]. Asked lightly, what is no file holds nothing: the
 // delivery that follows says what is in its way.
@@ -40,7 +49,7 @@ func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.He
 		return err
 	})
 	switch {
-	case q.Lightly && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFile)): // its folder is gone, too
+	case q.Lightly && errors.Is(err, fs.ErrNotExist): // its folder is gone, too
 		return held, sdk.ErrNothingStored
 	case err != nil:
 		return held, fmt.Errorf("read %s: %w", path, err)
@@ -57,7 +66,7 @@ func (s *Sink) read(sys files.System, path string, since time.Time) (held readba
 	case err != nil:
 		return held, err
 	case !info.Mode().IsRegular():
-		return held, errNoFile
+		return held, noFile(info.Mode())
 	case info.Size() == 0:
 		return held, sdk.ErrNothingStored
 	}

@@ -1,0 +1,78 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// folder is a file sink that says what it holds.
+type folder struct {
+	holds func(readback.Question) (readback.Held, error)
+}
+
+func (f *folder) Deliver(context.Context, sink.Delivery) error { return nil }
+
+func (f *folder) Holds(_ context.Context, q readback.Question) (readback.Held, error) {
+	return f.holds(q)
+}
+
+// ledger is a store in which nothing was ever delivered.
+type ledger struct{ sink.Store }
+
+func (ledger) Delivery(context.Context, string, string) (store.Delivery, error) {
+	return store.Delivery{}, nil
+}
+
+// inquirer asks one file sink of every account.
+func inquirer(f *folder) *Inquirer {
+	r := roster.New(&config.Config{Sinks: map[string]config.Sink{"bot": {Name: "bot", Destination: &file.Settings{}}}})
+	r.Workers["bot"] = sink.NewWorker(sink.WorkerConfig{
+		Name: "bot", Type: "file", Sink: f, Store: ledger{}, Events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
+	})
+	return NewInquirer(r, slog.New(slog.DiscardHandler), time.Now)
+}
+
+func recordOf(account string) store.Record {
+	return store.Record{
+		Account: account, Provider: "broker", Version: 1, StoredAt: time.Now(),
+		Token: sdk.Token{RefreshToken: sdk.NewSecret("ours"), IssuedAt: time.Now(), Lifetime: time.Hour},
+	}
+}
+
+// What a file holds that can't be read may be newer than ours, whatever is the matter
+// with it: ours waits. Where there is no place for a file, there is none.
+func TestAFileThatCantBeReadIsADoubt(t *testing.T) {
+	for _, c := range []struct {
+		err   error
+		doubt bool
+	}{
+		{syscall.EMFILE, true},
+		{syscall.ESTALE, true},
+		{fs.ErrPermission, true},
+		{fs.ErrNotExist, false},
+		{sdk.ErrNothingStored, false},
+	} {
+		f := &folder{func(readback.Question) (readback.Held, error) {
+			return readback.Held{}, fmt.Errorf("read /out/a.json: %w", c.err)
+		}}
+		said := inquirer(f).Ask(t.Context(), recordOf("a"))
+		if (said.Doubt != "") != c.doubt || c.doubt && (!said.Unheard || !strings.Contains(said.Doubt, c.err.Error())) {
+			t.Errorf("%v: %+v", c.err, said)
+		}
+	}
+}
