@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,6 +117,44 @@ func TestIdleWorkerSleeps(t *testing.T) {
 		pass(24 * time.Hour)
 		if r.loads != 1 {
 			t.Errorf("the store was read %d times for one wake", r.loads)
+		}
+	})
+}
+
+// A sink that ignores its context, as a file on a dead disk does, fails all the same:
+// people are told, and no longer than it lasts.
+func TestADeliveryThatHangsIsAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		out := &receiver{}
+		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
+		b.refresh("a")
+		b.refresh("b")
+		pass(time.Minute)
+		out.set(func(_ context.Context, d sink.Delivery) error {
+			if d.Document.Account == "a" {
+				<-let
+			}
+			return nil
+		})
+		b.refresh("a")
+		b.refresh("b")
+		pass(30 * time.Second)
+		if s := b.Summary(); s.Failing != 0 {
+			t.Errorf("before its time is over: %+v", s)
+		}
+		pass(10 * time.Minute)
+		s, st := b.Summary(), b.Status("a")
+		if s.Failing != 1 || s.Hung != 1 || s.Behind != 1 || !strings.Contains(s.LastError, `a delivery of account "a" has not ended`) || s.LastErrorAt.IsZero() {
+			t.Errorf("while it hangs: %+v", s)
+		}
+		if st.Failures == 0 || st.LastError != s.LastError || b.Status("b").Failures != 0 {
+			t.Errorf("while it hangs: %+v", st)
+		}
+		close(let)
+		pass(time.Second)
+		if s, st := b.Summary(), b.Status("a"); s.Failing != 0 || s.Hung != 0 || s.Behind != 0 || s.LastError != "" || st.Failures != 0 {
+			t.Errorf("afterwards: %+v", s)
 		}
 	})
 }

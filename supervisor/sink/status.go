@@ -45,6 +45,9 @@ type Summary struct {
 	// one is tried.
 	Failing int `json:"failing"`
 	Refused int `json:"-"`
+	// Hung are those of the failing ones whose delivery should have ended, and can't
+	// be cut off: nothing of them is tried before it ends.
+	Hung int `json:"-"`
 	// Unknown are the accounts of which the destination holds a refresh token
 	// that nobody here knows, so that nothing is written over it, in order;
 	// UnknownError says it of the first. They are among Failing.
@@ -97,6 +100,9 @@ func (s *state) status(account string) Status {
 	st.Absent = s.absence.waits(k)
 	st.Version, st.DeliveredAt, st.Latency = e.delivered.Version, e.delivered.At, e.delivered.Latency
 	st.Failures, st.LastError, st.Next = s.failuresOf(e), e.lastError, e.due
+	if hangs := s.hangs(e); !hangs.IsZero() {
+		st.Failures, st.LastError = max(1, st.Failures), hung(k)
+	}
 	if e.unknown || e.lost { // whatever we brought there, it is there no more
 		st.Version = 0
 	}
@@ -121,6 +127,13 @@ func (s *state) summary() Summary {
 	var since time.Time // of what it has lacked longest
 	for e := range s.open {
 		failures := s.failuresOf(e)
+		if hangs := s.hangs(e); !hangs.IsZero() {
+			failures = max(1, failures)
+			sum.Hung++
+			if !hangs.Before(sum.LastErrorAt) {
+				sum.LastError, sum.LastErrorAt = hung(e.key), hangs
+			}
+		}
 		sum.add(e, failures)
 		if at := e.delivered.TriedAt; t.lastError == "" && failures > 0 && !at.Before(sum.LastErrorAt) {
 			sum.LastError, sum.LastErrorAt = e.lastError, at // of an earlier run
@@ -148,6 +161,27 @@ func (s *state) summary() Summary {
 		sum.Lag = max(0, s.Wall().Sub(since))
 	}
 	return sum
+}
+
+// slack is how long after the end of its context a sink may take to return.
+const slack = 10 * time.Second
+
+// hangs is since when the entry's delivery should have ended; zero: it has, or may
+// still be under way. The state is locked.
+func (s *state) hangs(e *entry) time.Time {
+	since := s.queue.InHandSince(e.key)
+	if since.IsZero() {
+		return since
+	}
+	late := time.Since(since) - s.Policy.Timeout - slack
+	if late < 0 {
+		return time.Time{}
+	}
+	return s.Wall().Add(-late).Round(time.Second)
+}
+
+func hung(k key) string {
+	return "it does not answer: a delivery of " + k.String() + " has not ended, and can't be cut off"
 }
 
 // add counts an entry that has failed so often.

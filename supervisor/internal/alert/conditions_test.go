@@ -152,6 +152,7 @@ func TestConditions(t *testing.T) {
 		{"refuses a version", hook(Sink{Failing: 1, Refused: 1, Lag: time.Minute}), "sink_failing:hook", On, "not tried again: the next one is; after mending it run: tokenkeeper sinks redeliver hook"},
 		{"refuses all", hook(Sink{Failing: 2, Refused: 2, Lag: time.Minute}), "sink_failing:hook", On, "not tried again: the next ones are"},
 		{"refuses some", hook(Sink{Failing: 3, Refused: 2, Lag: time.Minute}), "sink_failing:hook", On, "it has refused 2 of them"},
+		{"does not answer", hook(Sink{LastDelivery: noon, Failing: 1, Hung: 1, Lag: time.Minute}), "sink_failing:hook", On, "what does not answer is tried again once it does; look at the disk or the program that sinks.hook leads to"},
 		{"fails, and a person disables it", hook(Sink{Off: true, Failing: 2, Lag: time.Hour}), "sink_failing:hook", Off, "disabled by a person"},
 		{"lags without a failure", hook(Sink{Lag: time.Hour}), "sink_failing:hook", Unknown, ""},
 		{"takes some, and one waits for a consumer that went", hook(Sink{LastDelivery: noon, Lag: time.Hour}), "sink_failing:hook", Unknown, ""},

@@ -64,6 +64,8 @@ func (k *Sink) failing() Condition {
 func (k *Sink) next(failing int) string {
 	again := "; after mending it run: tokenkeeper sinks redeliver " + k.Name
 	switch {
+	case k.Hung > 0:
+		return fmt.Sprintf("what does not answer is tried again once it does; look at the disk or the program that sinks.%s leads to", k.Name)
 	case k.Refused == 0:
 		return "it is tried again all the time; after mending it run: tokenkeeper sinks test " + k.Name
 	case k.Refused < failing:

@@ -149,10 +149,11 @@ type Sink struct {
 	Gone, Off bool
 	// Failing are the accounts and alerts that it did not take; of Refused of
 	// them it will not be asked again to take the same version. Since is when the
-	// oldest that it lacks was there, and Lag how long it is since then.
-	Failing, Refused int
-	Since            time.Time
-	Lag              time.Duration
+	// oldest that it lacks was there, and Lag how long it is since then. Hung of
+	// those failing are not tried again before the delivery that hangs has ended.
+	Failing, Refused, Hung int
+	Since                  time.Time
+	Lag                    time.Duration
 	// Waited is for how long a token has waited in this run for its consumer, which
 	// is not there, and AbsentBecause how that shows; 0: it is there.
 	Waited        time.Duration

@@ -114,7 +114,7 @@ func processAlerts(name string, ofSink bool, st process.Status) alert.Process {
 func sinkAlerts(name string, m sink.Summary, started, now time.Time) alert.Sink {
 	k := alert.Sink{
 		Name: name, Gone: m.Gone, Off: m.Disabled && m.DisabledBy == control.ByPerson,
-		Failing: m.Failing, Refused: m.Refused, Lag: m.Lag, Since: now.Add(-m.Lag), LastDelivery: m.LastDelivery, LastError: m.LastError,
+		Failing: m.Failing, Refused: m.Refused, Hung: m.Hung, Lag: m.Lag, Since: now.Add(-m.Lag), LastDelivery: m.LastDelivery, LastError: m.LastError,
 		Unknown: m.Unknown, UnknownError: m.UnknownError, AbsentBecause: m.AbsentBecause,
 	}
 	if m.Absent {

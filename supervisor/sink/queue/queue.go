@@ -40,7 +40,8 @@ type item[K comparable] struct {
 	queued bool
 	at     time.Time
 	index  int // among those that wait
-	inHand bool
+	// since is since when it is in hand; zero: it is in none.
+	since time.Time
 	// heirs get it in hand as soon as it is in no other, first come, first
 	// served.
 	heirs    []chan struct{}
@@ -147,7 +148,7 @@ func (q *Queue[K]) take(now time.Time) (key K, next time.Time, ok bool) {
 		case len(*w) == 0:
 		case !(*w)[0].at.After(now):
 			it := w.pop()
-			it.queued, it.inHand = false, true
+			it.queued, it.since = false, now
 			q.inHand++
 			if len(q.waiting[0])+len(q.waiting[1]) > 0 {
 				q.ring() // another Get may have missed what this one was woken for
@@ -165,8 +166,8 @@ func (q *Queue[K]) take(now time.Time) (key K, next time.Time, ok bool) {
 func (q *Queue[K]) Hold(ctx context.Context, key K) bool {
 	q.mu.Lock()
 	it := q.item(key)
-	if !it.inHand {
-		it.inHand = true
+	if it.since.IsZero() {
+		it.since = time.Now()
 		q.inHand++
 		if it.queued { // for when it is in no hand again
 			q.waitingFor(it).remove(it)
@@ -201,6 +202,16 @@ func (q *Queue[K]) Done(key K) {
 	q.done(q.items[key])
 }
 
+// InHandSince is since when the key is in somebody's hand; zero: it is in none.
+func (q *Queue[K]) InHandSince(key K) time.Time {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if it := q.items[key]; it != nil {
+		return it.since
+	}
+	return time.Time{}
+}
+
 // InHand is how many keys are in somebody's hand.
 func (q *Queue[K]) InHand() int {
 	q.mu.Lock()
@@ -221,7 +232,7 @@ func (q *Queue[K]) item(key K) *item[K] {
 
 // drop lets go of an item of which there is nothing to know.
 func (q *Queue[K]) drop(it *item[K]) {
-	if !it.queued && !it.inHand && it.failures == 0 {
+	if !it.queued && it.since.IsZero() && it.failures == 0 {
 		delete(q.items, it.key)
 	}
 }
@@ -232,7 +243,7 @@ func (q *Queue[K]) add(it *item[K], after time.Duration) {
 		return
 	}
 	it.queued, it.at = true, at
-	if !it.inHand {
+	if it.since.IsZero() {
 		q.waitingFor(it).put(it)
 		q.ring()
 	}
@@ -242,9 +253,10 @@ func (q *Queue[K]) done(it *item[K]) {
 	if len(it.heirs) > 0 {
 		close(it.heirs[0])
 		it.heirs = it.heirs[1:]
+		it.since = time.Now()
 		return
 	}
-	it.inHand = false
+	it.since = time.Time{}
 	q.inHand--
 	if it.queued {
 		q.waitingFor(it).put(it)
