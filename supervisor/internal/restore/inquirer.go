@@ -41,6 +41,9 @@ type Inquirer struct {
 	// whole minute and said nothing: nobody waits for them any more.
 	asked  map[string]time.Time
 	silent map[string]bool
+
+	// open is since when a file has not answered.
+	open openQuestions
 }
 
 type question struct{ sink, account string }
@@ -50,7 +53,7 @@ const askAgain = 2 * time.Second
 
 // NewInquirer asks the sinks of a roster, as far as it is filled then.
 func NewInquirer(r *roster.Roster, log *slog.Logger, wall func() time.Time) *Inquirer {
-	e := &Inquirer{roster: r, log: log, wall: wall}
+	e := &Inquirer{roster: r, log: log, wall: wall, open: openQuestions{since: map[question]time.Time{}}}
 	e.begin()
 	return e
 }
@@ -131,17 +134,16 @@ func (e *Inquirer) toAsk(rec store.Record) []string {
 
 // askOne asks one sink, for as long as ctx lasts.
 func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) refresh.Elsewhere {
-	first := e.begun(name)
 	w, plugin := e.roster.Workers[name], e.roster.Plugins[name]
+	if plugin == nil {
+		return e.askFile(ctx, w, rec)
+	}
+	first := e.begun(name)
 	for {
 		held, finding, err := w.Held(ctx, rec)
 		if err == nil {
 			e.done(name, rec.Account)
 			return e.found(w, rec, held, finding)
-		}
-		if plugin == nil {
-			e.log.Debug("nobody knows what the sink holds", "sink", name, "account", rec.Account, "error", err)
-			return unread(name, rec.Account, err)
 		}
 		pause, cancel := context.WithTimeout(ctx, askAgain)
 		if errors.Is(err, sink.ErrAbsent) {
@@ -155,6 +157,25 @@ func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) re
 			return refresh.Elsewhere{Unheard: true}
 		}
 	}
+}
+
+// askFile asks a file sink. No context ends a call into a disk that is dead: such a
+// call is left behind, and costs those that follow next to nothing.
+func (e *Inquirer) askFile(ctx context.Context, w *sink.Worker, rec store.Record) refresh.Elsewhere {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !rec.Token.Valid(e.wall()) { // consumers wait for the next one
+		ctx, cancel = context.WithTimeout(ctx, fileExpired)
+		defer cancel()
+	}
+	return e.open.ask(ctx, question{w.Name(), rec.Account}, func(ctx context.Context) refresh.Elsewhere {
+		held, finding, err := w.Held(ctx, rec)
+		if err != nil {
+			e.log.Debug("nobody knows what the sink holds", "sink", w.Name(), "account", rec.Account, "error", err)
+			return unread(w.Name(), rec.Account, err)
+		}
+		return e.found(w, rec, held, finding)
+	})
 }
 
 // unread is what a file that could not be read says: another program may have put a
@@ -179,9 +200,7 @@ func (e *Inquirer) begun(name string) time.Time {
 func (e *Inquirer) done(name, account string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.roster.Plugins[name] != nil {
-		e.answered[question{name, account}] = true
-	}
+	e.answered[question{name, account}] = true
 	delete(e.asked, name)
 }
 

@@ -8,12 +8,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
@@ -75,4 +77,57 @@ func TestAFileThatCantBeReadIsADoubt(t *testing.T) {
 			t.Errorf("%v: %+v", c.err, said)
 		}
 	}
+}
+
+// A disk that hangs costs the first of its accounts the time that an answer may take,
+// and the others next to nothing, as often as they are asked; those of another disk
+// are answered.
+func TestADiskThatHangsIsWaitedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := make(chan struct{})
+		hung := 0
+		e := inquirer(&folder{func(q readback.Question) (readback.Held, error) {
+			if q.Account != "well" {
+				hung++
+				<-dead
+			}
+			return readback.Held{}, syscall.EIO
+		}})
+		expired := func(account string) store.Record {
+			rec := recordOf(account)
+			rec.Token.Lifetime = time.Nanosecond
+			return rec
+		}
+		asks := func(account string, most time.Duration) refresh.Elsewhere {
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			said := e.Ask(ctx, expired(account))
+			if took := time.Since(began); took > most {
+				t.Errorf("account %s waited for %s", account, took)
+			}
+			return said
+		}
+		time.Sleep(time.Second)
+		if said := asks("first", fileExpired); !said.Unheard || said.Doubt != "" {
+			t.Errorf("%+v", said)
+		}
+		time.Sleep(fileSlow)
+		for range 3 {
+			for _, account := range []string{"first", "second", "third"} {
+				asks(account, fileHung)
+			}
+		}
+		if hung != 3 {
+			t.Errorf("%d questions were left behind for 3 accounts", hung)
+		}
+		if said := asks("well", 0); said.Doubt == "" {
+			t.Errorf("the one on another disk: %+v", said)
+		}
+		close(dead)
+		synctest.Wait()
+		if said := asks("first", 0); said.Doubt == "" {
+			t.Errorf("afterwards: %+v", said)
+		}
+	})
 }
