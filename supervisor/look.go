@@ -80,6 +80,9 @@ func (w *watched) LookAtDisk(ctx context.Context) {
 	w.s.dir.Look(func() {
 		w.s.door.Look(w.s.log)
 		w.s.program.Look(w.s.log)
+		if looked := w.s.opts.Looked; looked != nil {
+			looked()
+		}
 	})
 	w.s.dir.BackUp(ctx)
 }

@@ -43,6 +43,9 @@ type Options struct {
 	// Stored is where the service manager keeps descriptors over a restart; nil:
 	// there is none.
 	Stored *fdstore.Store
+	// Looked is called after each look at everything, which comes twice a minute for
+	// as long as nothing happens; nil: nobody is told.
+	Looked func()
 	Seams  Seams
 }
 

@@ -87,7 +87,7 @@ func (e demonstration) demo(ctx context.Context, howLong time.Duration) (err err
 	// things are.
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	s, err := newSupervisor(running, cfg, log, nil)
+	s, err := newSupervisor(running, cfg, log, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -96,14 +96,15 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	notes.Go(func() { noteSignals(noting, heard, log) })
 	defer notes.Wait() // before the log is closed
 	defer endNotes()
-	s, err := newSupervisor(ctx, cfg, log, stored)
+	rest := idle.New(restAfter)
+	s, err := newSupervisor(ctx, cfg, log, stored, rest.Touched)
 	if err != nil {
 		return err
 	}
 	keepStacks(cfg.StateDir, log)
 	events := s.Events().Subscribe(1)
 	defer events.Close()
-	go restBetween(ctx, events)
+	go restBetween(ctx, rest, events)
 	return s.Run(ctx)
 }
 
@@ -119,8 +120,7 @@ func keepInherited() {
 const restAfter = 5 * time.Second
 
 // restBetween gives memory back between the events, until ctx ends.
-func restBetween(ctx context.Context, events *event.Subscription) {
-	rest := idle.New(restAfter)
+func restBetween(ctx context.Context, rest *idle.Rest, events *event.Subscription) {
 	defer rest.Close()
 	for {
 		select {
@@ -133,9 +133,9 @@ func restBetween(ctx context.Context, events *event.Subscription) {
 }
 
 // newSupervisor is how every verb makes the supervisor.
-func newSupervisor(ctx context.Context, cfg *config.Config, log *slog.Logger, stored *fdstore.Store) (*supervisor.Supervisor, error) {
+func newSupervisor(ctx context.Context, cfg *config.Config, log *slog.Logger, stored *fdstore.Store, looked func()) (*supervisor.Supervisor, error) {
 	return supervisor.New(ctx, supervisor.Options{
-		Config: cfg, Version: programVersion(), Log: log, Builtin: builtinCommand, Stored: stored,
+		Config: cfg, Version: programVersion(), Log: log, Builtin: builtinCommand, Stored: stored, Looked: looked,
 	})
 }
 

@@ -15,8 +15,11 @@ import (
 )
 
 // slack is how much a resting process may allocate before garbage is collected
-// as usual. The heap's own size is allowed besides, as GOGC=100 would.
-const slack = 4 << 20
+// as usual, or a quarter of the heap if that is more.
+const slack = 1 << 20
+
+// headroom is how far below its limit the runtime begins to collect.
+const headroom = 1 << 20
 
 // Rest gives memory back when a process comes to rest. It is safe for
 // concurrent use.
@@ -38,6 +41,8 @@ type Rest struct {
 	procs, percent int
 	limit          int64
 	tripwire       runtime.Cleanup
+	// program is where the program's own pages are, since the first rest.
+	program []mapping
 }
 
 // New returns a Rest for a process that is busy now, and counts as idle when
@@ -60,6 +65,18 @@ func (r *Rest) Busy() {
 	}
 	r.wake()
 	r.timer.Reset(r.after)
+}
+
+// Touched tells that something small was done that is done at rest, too, again and
+// again: the program's pages that it needed are given back once more, when nothing
+// else wants to run. A busy process keeps them.
+func (r *Rest) Touched() {
+	runtime.Gosched()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.resting {
+		drop(r.program)
+	}
 }
 
 // Close ends the care about this process, which is as after its start then.
@@ -99,14 +116,19 @@ func (r *Rest) rest() {
 		// one gets some, and each holds free memory of its own.
 		r.procs = runtime.GOMAXPROCS(1)
 	}
+	// All that has to be allocated for the rest is, before memory is given back.
+	files := mapped()
+	if r.program == nil {
+		r.program = program(files)
+	}
+	m := new(runtime.MemStats)
 	debug.FreeOSMemory() // collects garbage first
-	dropText()
+	drop(files)
 	if r.tuned {
 		return
 	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	r.limit = debug.SetMemoryLimit(int64(m.Sys - m.HeapReleased + max(m.HeapAlloc, slack)))
+	runtime.ReadMemStats(m)
+	r.limit = debug.SetMemoryLimit(int64(m.Sys - m.HeapReleased + headroom + max(m.HeapAlloc/4, slack)))
 	r.percent = debug.SetGCPercent(-1)
 	// A collection at rest finds this object unused, and so it is known that
 	// there was one. (Smaller objects share their memory with others.)

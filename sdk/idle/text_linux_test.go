@@ -1,10 +1,14 @@
 package idle
 
 import (
+	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
+	"unsafe"
 )
 
 const sampleMaps = `00400000-00d53000 r-xp 00000000 fe:00 123                                /usr/bin/tokenkeeper
@@ -28,7 +32,7 @@ Anonymous:             0 kB
 `
 
 func TestUnchanged(t *testing.T) {
-	want := []mapping{{0x400000, 0x953000}, {0x7f0000000000, 0x1000}}
+	want := []mapping{{0x400000, 0x953000, "fe:00 123"}, {0x7f0000000000, 0x1000, "fe:00 9"}}
 	if got := unchanged(sampleMaps); !slices.Equal(got, want) {
 		t.Errorf("%x, want %x: what is written to, was copied or is no file must stay", got, want)
 	}
@@ -46,27 +50,67 @@ func FuzzUnchanged(f *testing.F) {
 	})
 }
 
-// TestDropText looks at this very process.
-func TestDropText(t *testing.T) {
-	text := func() (resident string) {
-		maps, err := os.ReadFile("/proc/self/smaps")
-		if err != nil {
-			t.Skip(err)
-		}
-		program, err := os.Executable()
+// resident is how many KiB of the mappings this very process has in its page tables.
+func resident(t *testing.T, files []mapping) (sum int) {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, m := range files {
+		_, rest, _ := strings.Cut(string(maps), fmt.Sprintf("%08x-", m.start))
+		_, rest, _ = strings.Cut(rest, "Rss:")
+		n, err := strconv.Atoi(strings.Fields(rest)[0])
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, rest, found := strings.Cut(string(maps), program+"\n")
-		_, rest, _ = strings.Cut(rest, "Rss:")
-		if !found {
-			t.Skip("the program is not among its own mappings")
-		}
-		return strings.Fields(rest)[0]
+		sum += n
 	}
-	before := text()
-	dropText()
-	if after := text(); len(after) > len(before) || len(after) == len(before) && after >= before {
-		t.Errorf("%s KiB of the program's text are mapped, %s were before", after, before)
+	return sum
+}
+
+// bring has every page of the program mapped.
+func bring(own []mapping) (sum byte) {
+	for _, m := range own {
+		for at := uintptr(0); at < m.length; at += 4096 {
+			sum += *(*byte)(unsafe.Add(unsafe.Pointer(nil), m.start+at))
+		}
+	}
+	return sum
+}
+
+func TestDrop(t *testing.T) {
+	files := mapped()
+	own := program(files)
+	if len(own) == 0 || len(own) > len(files) {
+		t.Fatalf("of %x the program is %x", files, own)
+	}
+	bring(own)
+	before := resident(t, own)
+	drop(own)
+	if after := resident(t, own); after > before*9/10 {
+		t.Errorf("%d KiB of the program are mapped, %d were before", after, before)
+	}
+}
+
+// TestTouched: what a little work at rest brings back goes again, and a busy process
+// keeps it.
+func TestTouched(t *testing.T) {
+	untuned(t)
+	r := New(time.Hour)
+	defer r.Close()
+	own := program(mapped())
+	r.rest()
+	bring(own)
+	all := resident(t, own)
+	r.Touched()
+	if left := resident(t, own); left >= all {
+		t.Errorf("%d of %d KiB are mapped at rest", left, all)
+	}
+	r.Busy()
+	bring(own)
+	r.Touched()
+	if left := resident(t, own); left < all {
+		t.Errorf("%d of %d KiB are mapped in a busy process", left, all)
 	}
 }
