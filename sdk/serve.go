@@ -1,7 +1,9 @@
 package sdk
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,6 +22,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/coredump"
 	"github.com/tokenkeeper/tokenkeeper/sdk/idle"
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
+	"github.com/tokenkeeper/tokenkeeper/sdk/mtls"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
@@ -96,6 +99,7 @@ func serve(name string, s service, version int) {
 	plugin.Serve(&plugin.ServeConfig{
 		HandshakeConfig: handshake,
 		Plugins:         plugin.PluginSet{name: &Plugin{Service: s}},
+		TLSProvider:     answerInKind,
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
 			return plugin.DefaultGRPCServer(append(opts, grpc.ChainUnaryInterceptor(busy(rest))))
 		},
@@ -104,6 +108,35 @@ func serve(name string, s service, version int) {
 		}),
 	})
 	s.Drain()
+}
+
+// answerInKind is for a supervisor whose certificate is one of package mtls: ours is,
+// too, and goes where that of AutoMTLS goes, to the end of the line that go-plugin
+// prints next. Others are left to AutoMTLS.
+func answerInKind() (*tls.Config, error) {
+	config, certificate, err := mtls.Plugin(os.Getenv(mtls.EnvHost))
+	if config == nil {
+		return nil, err
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout := os.Stdout
+	os.Stdout = write // until go-plugin puts its own there
+	go func() {
+		defer func() { _, _ = read.Close(), write.Close() }()
+		line, err := bufio.NewReader(read).ReadString('\n')
+		if err == nil {
+			line, err = mtls.Greeting(strings.TrimSuffix(line, "\n"), certificate)
+		}
+		if err != nil {
+			slog.Error("the handshake failed", "error", err)
+			return
+		}
+		_, _ = fmt.Fprintln(stdout, line)
+	}()
+	return config, nil
 }
 
 // envOffered is where go-plugin's host side lists the versions that it speaks.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/mtls"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/hearsay"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
@@ -106,7 +107,7 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 	p := newChild(cmd, out)
 	p.pinned = pinned
 	synced := out.beside() // os.Stdout and os.Stderr after Serve began, over gRPC
-	client := plugin.NewClient(&plugin.ClientConfig{
+	config := &plugin.ClientConfig{
 		HandshakeConfig:  sdk.Handshake(),
 		VersionedPlugins: sdk.VersionedPlugins(c.Kind.pluginName()),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
@@ -126,7 +127,16 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(receiveLimit)),
 			grpc.WithIdleTimeout(0), // the connection stands or the process is lost
 		},
-	})
+	}
+	if c.Path == ourselves {
+		var hello string
+		if config.TLSConfig, hello, err = mtls.Host(); err != nil {
+			return nil, fmt.Errorf("secure the connection to %s %s: %w", c.Kind, c.Name, err)
+		}
+		config.AutoMTLS = false
+		cmd.Env = append(cmd.Env, mtls.EnvHost+"="+hello)
+	}
+	client := plugin.NewClient(config)
 	in := &instance{child: p, client: client, sockets: sockets, steered: &steering{trust: c.Trust}, lost: make(chan struct{})}
 	stays := staysWhere(sockets)
 	if err := in.connect(ctx); err != nil {

@@ -2,15 +2,23 @@ package process
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/peer"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
@@ -133,4 +141,38 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	// then; what is never given back never comes to this.
 	waittest.Until(t, fmt.Sprintf("no more descriptors after four generations than the %d before", before),
 		func() bool { return descriptors(t) <= before })
+}
+
+// A process of this very program and the supervisor know each other by certificates on
+// P-256; a plugin that knows nothing of that has AutoMTLS's, and so has the
+// supervisor for any other program.
+func TestCurvesOfTheConnection(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]elliptic.Curve{ourselves: elliptic.P256(), self: elliptic.P521()} {
+		c := realCommand(t.TempDir(), nil)
+		c.Path, c.Trust = path, []int{os.Getuid()}
+		in, err := c.launch(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p peer.Peer
+		if err := in.conn.Invoke(t.Context(), "/grpc.health.v1.Health/Check", &grpc_health_v1.HealthCheckRequest{Service: "plugin"},
+			&grpc_health_v1.HealthCheckResponse{}, grpc.Peer(&p)); err != nil {
+			t.Error(err)
+		}
+		in.End(10 * time.Second)
+		info, ok := p.AuthInfo.(credentials.TLSInfo)
+		if !ok {
+			t.Fatalf("%s: no TLS, but %v", path, p.AuthInfo)
+		}
+		if key, ok := info.State.PeerCertificates[0].PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != want {
+			t.Errorf("%s: its key is on %v, want %s", path, key.Curve, want.Params().Name)
+		}
+		if info.State.Version != tls.VersionTLS13 {
+			t.Errorf("%s: it speaks TLS %x", path, info.State.Version)
+		}
+	}
 }
