@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -96,6 +97,9 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	notes.Go(func() { noteSignals(noting, heard, log) })
 	defer notes.Wait() // before the log is closed
 	defer endNotes()
+	if os.Getenv("GOMAXPROCS") == "" && len(cfg.Accounts) <= fewAccounts {
+		runtime.GOMAXPROCS(1)
+	}
 	rest := idle.New(restAfter)
 	s, err := newSupervisor(ctx, cfg, log, stored, rest.Touched)
 	if err != nil {
@@ -118,6 +122,10 @@ func keepInherited() {
 
 // restAfter is how long after the last event the process counts as idle.
 const restAfter = 5 * time.Second
+
+// fewAccounts are so many that one processor is enough for them, whatever happens to
+// all at once. Each further one costs memory for as long as the process lives.
+const fewAccounts = 100
 
 // restBetween gives memory back between the events, until ctx ends.
 func restBetween(ctx context.Context, rest *idle.Rest, events *event.Subscription) {

@@ -31,6 +31,11 @@ func (c Command) environment() []string {
 			env = append(env, name+"="+v)
 		}
 	}
+	if _, set := os.LookupEnv("GOMAXPROCS"); !set && c.Path == ourselves {
+		// What a built-in provider does is wait for brokers and disks. Each further
+		// processor costs memory, and much of it where there are many.
+		env = append(env, "GOMAXPROCS=1")
+	}
 	if c.SpoolDir != "" {
 		env = append(env, sdk.EnvSpoolDir+"="+c.SpoolDir, sdk.EnvSpoolSlots+"="+strconv.Itoa(max(c.Slots, 1)))
 		if c.SpoolFallback != "" {
