@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 )
 
 // several is why an answer with more than one refresh token is left to a
@@ -106,7 +107,7 @@ func refreshTokensIn(raw json.RawMessage, depth int) []refreshToken {
 func (f fields) refreshTokens(depth int) []refreshToken {
 	var all []refreshToken
 	for _, name := range slices.Sorted(maps.Keys(f)) {
-		if text := f.text(name); refreshTokenName.MatchString(name) && looksIssued(text) {
+		if text := f.text(name); refreshTokenName().MatchString(name) && looksIssued(text) {
 			all = append(all, refreshToken{text, f})
 			continue
 		}
@@ -116,11 +117,13 @@ func (f fields) refreshTokens(depth int) []refreshToken {
 }
 
 var (
-	issued = regexp.MustCompile(`^[!-~]{8,}$`)
+	issued = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[!-~]{8,}$`) })
 	// notIssued: words such as "not_granted", addresses, and paths.
-	notIssued = regexp.MustCompile(`^[A-Za-z_./-]{0,19}$|://|^(/[a-z0-9._-]+)+/?$`)
+	notIssued = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_./-]{0,19}$|://|^(/[a-z0-9._-]+)+/?$`) })
 )
 
 // looksIssued says whether a text is what servers issue as a token (RFC 6749,
 // appendix A.17), and not a word about one.
-func looksIssued(text string) bool { return issued.MatchString(text) && !notIssued.MatchString(text) }
+func looksIssued(text string) bool {
+	return issued().MatchString(text) && !notIssued().MatchString(text)
+}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // fields are an answer's members, by their exact names.
@@ -194,9 +195,11 @@ func beginning(b []byte) fields {
 
 var (
 	// refreshTokenName is what any dialect may call a refresh token.
-	refreshTokenName = regexp.MustCompile(`(?i)^refresh[_-]?token$`)
+	refreshTokenName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^refresh[_-]?token$`) })
 	// refreshTokenText is a refresh token with a value, in any notation.
-	refreshTokenText = regexp.MustCompile(`(?i)refresh[_-]?token\b["'\s]*[:=>]\s*["']?[A-Za-z0-9._~+/=-]{8,}`)
+	refreshTokenText = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)refresh[_-]?token\b["'\s]*[:=>]\s*["']?[A-Za-z0-9._~+/=-]{8,}`)
+	})
 )
 
 // mayHoldToken says of a success in which no token was found whether there may
@@ -218,7 +221,7 @@ func (c content) mayHoldToken(mediaType string) bool {
 	case isPage(text, mediaType):
 		return false
 	}
-	return refreshTokenText.Match(text)
+	return refreshTokenText().Match(text)
 }
 
 func isPage(text []byte, mediaType string) bool {
@@ -233,14 +236,14 @@ func named(raw json.RawMessage, depth int) bool {
 	var list []json.RawMessage
 	if json.Unmarshal(raw, &object) == nil {
 		for name, v := range object {
-			if refreshTokenName.MatchString(name) && len(v) > len(`""`) && string(v) != "null" && string(v) != "false" {
+			if refreshTokenName().MatchString(name) && len(v) > len(`""`) && string(v) != "null" && string(v) != "false" {
 				return true
 			}
 			list = append(list, v)
 		}
 	} else if json.Unmarshal(raw, &list) != nil {
 		var text string
-		return json.Unmarshal(raw, &text) == nil && refreshTokenText.MatchString(text)
+		return json.Unmarshal(raw, &text) == nil && refreshTokenText().MatchString(text)
 	}
 	for _, v := range list {
 		if depth > 2*deepest || named(v, depth+1) {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -70,14 +71,14 @@ func BodyOf(answer []byte) ([]byte, error) {
 	return a.body, nil
 }
 
-var plain = regexp.MustCompile(`^[A-Za-z0-9_./+;= -]{1,60}$`)
+var plain = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_./+;= -]{1,60}$`) })
 
-var member = regexp.MustCompile(`^[A-Za-z_][A-Za-z_.-]{0,31}$`)
+var member = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_][A-Za-z_.-]{0,31}$`) })
 
 // memberName is a member's name, which in an answer of another kind than it
 // claims may be a token.
 func memberName(name string) string {
-	if member.MatchString(name) {
+	if member().MatchString(name) {
 		return name
 	}
 	return fmt.Sprintf("(%d bytes)", len(name))
@@ -85,7 +86,7 @@ func memberName(name string) string {
 
 // plainName is a name that can be shown; what is none may be a secret.
 func plainName(name string) string {
-	if name == "" || plain.MatchString(name) {
+	if name == "" || plain().MatchString(name) {
 		return name
 	}
 	return fmt.Sprintf("(%d bytes)", len(name))

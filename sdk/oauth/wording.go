@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -178,7 +179,9 @@ func (w Errors) statusKind(a answer, c content) sdk.Kind {
 
 // codeLike are the codes of brokers: words and numbers such as CH_TOKEN_INVALID,
 // AG8001, DH-901, -32602. A token is none, with letters and digits in any order.
-var codeLike = regexp.MustCompile(`^(-?[0-9]{1,8}|[A-Z]{1,6}-[0-9]{1,8}|[A-Za-z]{1,24}[0-9]{0,8}([_.: ]([A-Za-z]{1,24}[0-9]{0,8}|[0-9]{1,8}))*)$`)
+var codeLike = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(-?[0-9]{1,8}|[A-Z]{1,6}-[0-9]{1,8}|[A-Za-z]{1,24}[0-9]{0,8}([_.: ]([A-Za-z]{1,24}[0-9]{0,8}|[0-9]{1,8}))*)$`)
+})
 
 // shown is an error's code as people may see it; "": it may be anything, as what
 // was sent.
@@ -186,7 +189,7 @@ func (w Errors) shown(a answer, code string) string {
 	if _, known := w.Kinds[code]; known || isErrorCode(code) {
 		return code
 	}
-	if len(code) > 48 || !codeLike.MatchString(code) || a.Sent != "" && sdk.NewSecret(code).Fingerprint() == a.Sent {
+	if len(code) > 48 || !codeLike().MatchString(code) || a.Sent != "" && sdk.NewSecret(code).Fingerprint() == a.Sent {
 		return ""
 	}
 	return code

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -278,10 +279,12 @@ func (l *loader) inClearAt(at Place) {
 	}
 }
 
-var secretName = regexp.MustCompile(`(?i)secret|passw|passphrase|private_?key|api[-_]?key|authorization|cookie|[-_]token$|^token$`)
+var secretName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)secret|passw|passphrase|private_?key|api[-_]?key|authorization|cookie|[-_]token$|^token$`)
+})
 
 // SoundsSecret says whether the value under a name of the user's choice is
 // probably a secret.
 func SoundsSecret(key string) bool {
-	return secretName.MatchString(key)
+	return secretName().MatchString(key)
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -29,7 +30,9 @@ func (d *document) syntax(data []byte, err error) {
 // token by itself. The former names the line where the list or mapping begins
 // that holds the fault, and only if that is not the first one does it name any;
 // the latter counts its lines from another number.
-var ofParser = regexp.MustCompile(`^did not find expected (key|node content|'-'|','|<)|^found (undefined tag|duplicate %|incompatible)`)
+var ofParser = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^did not find expected (key|node content|'-'|','|<)|^found (undefined tag|duplicate %|incompatible)`)
+})
 
 // faultLine is the line of data where the fault is that the parser's error
 // tells of (0: it can't be told), and the one where what holds it begins, if
@@ -51,7 +54,7 @@ func faultLine(data []byte, what string) (line, within int) {
 		return 0, 0
 	case strings.Contains(what, "a tab character"): // it names the line where the text before it begins
 		return tabbed(data, line-1), 0
-	case !ofParser.MatchString(what):
+	case !ofParser().MatchString(what):
 		return line - 1, 0
 	}
 	// In line 0, what holds the fault is not named, but the fault is.

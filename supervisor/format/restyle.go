@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -48,11 +49,13 @@ func epochLike(old string, t time.Time) string {
 	return strconv.FormatInt(t.Unix(), 10)
 }
 
-var isoTime = regexp.MustCompile(`^\d{4}-\d\d-\d\d([T ])\d\d:\d\d(?::\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d|[+-]\d{4})?$`)
+var isoTime = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\d{4}-\d\d-\d\d([T ])\d\d:\d\d(?::\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d|[+-]\d{4})?$`)
+})
 
 // isoLike returns "" if old is no time in ISO 8601.
 func isoLike(old string, t time.Time, loc *time.Location) string {
-	m := isoTime.FindStringSubmatch(old)
+	m := isoTime().FindStringSubmatch(old)
 	if m == nil {
 		return ""
 	}

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"text/template"
 	"time"
 
@@ -81,7 +82,7 @@ func (t *Template) execute(d Document, o Options) ([]byte, error) {
 }
 
 // extraKeys are what a template uses of Extra.
-var extraKeys = regexp.MustCompile(`\.Extra\.([\pL_][\pL\p{Nd}_]*)`)
+var extraKeys = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\.Extra\.([\pL_][\pL\p{Nd}_]*)`) })
 
 // CheckTemplate reads the template and executes it with a document that is
 // made up: one with a refresh token or not, as the sink may see it. Its errors
@@ -98,7 +99,7 @@ func CheckTemplate(text string, includeRefreshToken bool) error {
 		Extra:    map[string]string{},
 		IssuedAt: at.Add(-30 * time.Minute), Expiry: at, LoginAt: at.Add(-time.Hour), RefreshExpiry: at.Add(24 * time.Hour),
 	}
-	for _, m := range extraKeys.FindAllStringSubmatch(text, -1) {
+	for _, m := range extraKeys().FindAllStringSubmatch(text, -1) {
 		d.Extra[m[1]] = "canary" // which of them there are is the broker's affair
 	}
 	if includeRefreshToken {
@@ -141,13 +142,15 @@ type fault string
 func (f fault) Error() string { return string(f) }
 
 var (
-	parsing   = regexp.MustCompile(`(?s)^template: t:(\d+):(?:\d+:)? (.*)$`)
-	executing = regexp.MustCompile(`(?s)^template: t:(\d+):\d+: executing "[^"]*" at <(.*?)>: (.*)$`)
-	noEntry   = regexp.MustCompile(`^map has no entry for key "([^"]*)"$`)
+	parsing   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)^template: t:(\d+):(?:\d+:)? (.*)$`) })
+	executing = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?s)^template: t:(\d+):\d+: executing "[^"]*" at <(.*?)>: (.*)$`)
+	})
+	noEntry = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^map has no entry for key "([^"]*)"$`) })
 )
 
 func parseError(err error) error {
-	m := parsing.FindStringSubmatch(err.Error())
+	m := parsing().FindStringSubmatch(err.Error())
 	if m == nil {
 		return &TemplateError{Message: strings.TrimPrefix(err.Error(), "template: t:")}
 	}
@@ -157,12 +160,12 @@ func parseError(err error) error {
 
 // executionError leaves out the text of text/template, which may quote values.
 func executionError(err error) error {
-	m := executing.FindStringSubmatch(err.Error())
+	m := executing().FindStringSubmatch(err.Error())
 	e := &TemplateError{Message: "it can't be executed with this document"}
 	if m != nil {
 		e.Line, _ = strconv.Atoi(m[1])
 		e.Message = "{{" + m[2] + "}} can't be evaluated: look at the kinds of its values"
-		if missing := noEntry.FindStringSubmatch(m[3]); missing != nil {
+		if missing := noEntry().FindStringSubmatch(m[3]); missing != nil {
 			e.Message = fmt.Sprintf("there is no %s in the document: it may be misspelt, or the sink may not see it; {{if has . %q}} asks for it", missing[1], missing[1])
 		}
 	}

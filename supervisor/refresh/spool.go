@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -134,12 +135,12 @@ func (k settling) ofOurs(ctx context.Context, entries []spool.Entry) spooled {
 	return ours
 }
 
-var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+var plainName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`) })
 
 // nameOnly is a name from a provider that nobody here knows; what can be none
 // is not shown.
 func nameOnly(name string) string {
-	if plainName.MatchString(name) {
+	if plainName().MatchString(name) {
 		return name
 	}
 	return fmt.Sprintf("(%d bytes that are no name)", len(name))

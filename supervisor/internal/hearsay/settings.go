@@ -5,13 +5,18 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // named are the names of settings whose values are secrets, but for those that
 // are unnamed again.
 var (
-	named   = regexp.MustCompile(`(?i)secret|token|passw|passphrase|credential|private|code_verifier|api_?key|access_?key|^pin$|_key$|^key$`)
-	unnamed = regexp.MustCompile(`(?i)(?:type|url|uri|endpoint|style|method|path|file|dir|name|_id|_at|_in|expiry|lifetime)$`)
+	named = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)secret|token|passw|passphrase|credential|private|code_verifier|api_?key|access_?key|^pin$|_key$|^key$`)
+	})
+	unnamed = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:type|url|uri|endpoint|style|method|path|file|dir|name|_id|_at|_in|expiry|lifetime)$`)
+	})
 )
 
 // secretsIn returns what is secret in a setting, or in anything else that has a
@@ -33,7 +38,7 @@ func secretsIn(name, value string) []string {
 		return nil
 	}
 	all := []string{}
-	if named.MatchString(name) && !unnamed.MatchString(name) || isRandom(value) {
+	if named().MatchString(name) && !unnamed().MatchString(name) || isRandom(value) {
 		all = append(all, value)
 	}
 	if strings.Contains(value, "\n") {

@@ -3,21 +3,26 @@ package hearsay
 import (
 	"bytes"
 	"regexp"
+	"sync"
 )
 
 var (
 	// labelled is a value that is called a secret, as in a form, in JSON, in
 	// YAML or in a sentence.
-	labelled = regexp.MustCompile(`(?i)(?:access_?token|refresh_?token|id_?token|client_?secret|app_?secret|code_?verifier|client_?assertion|password|passphrase|api_?key)` +
-		`\\*["']?\s*(?:=|:|=>)\s*\\*["']?([^\s"'\\&,;{}<>()\[\]]{6,})`)
+	labelled = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:access_?token|refresh_?token|id_?token|client_?secret|app_?secret|code_?verifier|client_?assertion|password|passphrase|api_?key)` +
+			`\\*["']?\s*(?:=|:|=>)\s*\\*["']?([^\s"'\\&,;{}<>()\[\]]{6,})`)
+	})
 	// credentials are those of an Authorization header (RFC 7235).
-	credentials = regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+([a-z0-9._~+/=-]{16,})`)
+	credentials = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)\b(?:bearer|basic)\s+([a-z0-9._~+/=-]{16,})`) })
 	// webToken is a JSON web token (RFC 7519): its header begins with {".
-	webToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?`)
+	webToken = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?`)
+	})
 	// code of an authorization, in an address.
-	code = regexp.MustCompile(`[?&]code=([^\s"'&]{6,})`)
+	code = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[?&]code=([^\s"'&]{6,})`) })
 	// userinfo is a password in an address.
-	userinfo = regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`)
+	userinfo = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[a-z][a-z0-9+.-]*://[^\s/:@"']*:([^\s/@"']+)@`) })
 )
 
 // shapes finds what looks like a secret, whether anybody knows it or not.
@@ -40,19 +45,19 @@ func shapes(text []byte, f func(from, to int)) {
 		return false
 	}
 	if has("token", "secret", "verifier", "assertion", "password", "passphrase", "key") {
-		find(labelled, nil)
+		find(labelled(), nil)
 	}
 	if has("bearer", "basic") {
-		find(credentials, isNoWord)
+		find(credentials(), isNoWord)
 	}
 	if has("eyj") {
-		find(webToken, nil)
+		find(webToken(), nil)
 	}
 	if has("code=") {
-		find(code, nil)
+		find(code(), nil)
 	}
 	if has("://") {
-		find(userinfo, nil)
+		find(userinfo(), nil)
 	}
 }
 
