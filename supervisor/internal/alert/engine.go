@@ -106,15 +106,24 @@ func (e *Engine) Carried() (all []event.Fact) {
 func (e *Engine) Run(ctx context.Context) error {
 	for {
 		looked := e.evaluate(ctx)
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(min(lookShare*looked, lookPause)):
-		}
+		paused := time.Now().Add(min(lookShare*looked, lookPause))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-e.cfg.Events.Nudged():
+		}
+		left := time.Until(paused)
+		if left <= 0 {
+			continue // without a timer, which would wake an idle supervisor once more
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(left):
+		}
+		select {
+		case <-e.cfg.Events.Nudged(): // the look that comes now sees that, too
+		default:
 		}
 	}
 }

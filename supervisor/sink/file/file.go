@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
@@ -54,6 +55,11 @@ type Sink struct {
 	inotify inotify.Instance
 	watch   atomic.Pointer[inotify.Follower] // nil: nobody watches
 	sys     files.System                     // nil: the directory itself, opened anew for each write
+
+	mu sync.Mutex
+	// looked are the files of the accounts that were looked at last, in folders
+	// that nobody else can have put there.
+	looked map[string]inode
 }
 
 var (
@@ -87,7 +93,7 @@ func New(cfg Config) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sink{cfg: cfg, owner: o, left: newSweeper(cfg.Path)}, nil
+	return &Sink{cfg: cfg, owner: o, left: newSweeper(cfg.Path), looked: map[string]inode{}}, nil
 }
 
 // Deliver writes the file of the delivery's account.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -83,6 +84,65 @@ func TestWhatIsNoFileHoldsNothing(t *testing.T) {
 			q := readback.Question{Account: "a", Provider: "broker", Lightly: true}
 			if held, err := s.Holds(t.Context(), q); !errors.Is(err, sdk.ErrNothingStored) {
 				t.Errorf("asked lightly: %+v, %v", held, err)
+			}
+		})
+	}
+}
+
+// The very file of the last look, as it was, is taken for that without asking anew who
+// could have put it there. Anything else there is looked at as ever: another file of
+// the same name and age, too.
+func TestTheSameFileIsLookedAtLightly(t *testing.T) {
+	for name, c := range map[string]struct {
+		change    func(path string) error
+		untouched bool
+		refused   bool
+	}{
+		"nothing has happened": {func(string) error { return nil }, true, false},
+		"its folder was opened to everybody": {
+			func(path string) error { return os.Chmod(filepath.Dir(path), 0o777) }, true, false,
+		},
+		"an older copy of its folder is there": {func(path string) error {
+			dir := filepath.Dir(path)
+			return errors.Join(os.Rename(dir, dir+".new"), os.Rename(dir+".old", dir))
+		}, true, false},
+		"an older copy, in a folder for everybody": {func(path string) error {
+			dir := filepath.Dir(path)
+			return errors.Join(os.Rename(dir, dir+".new"), os.Rename(dir+".old", dir), os.Chmod(dir, 0o777))
+		}, false, true},
+		"it was written": {func(path string) error {
+			before := time.Now()
+			for { // the clock of a file system lags behind
+				if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+					return err
+				}
+				if info, err := os.Stat(path); err != nil || info.ModTime().After(before) {
+					return err
+				}
+			}
+		}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "out")
+			path := filepath.Join(dir, "a.json")
+			for _, d := range []string{dir + ".old", dir} {
+				mkdir(t, d, 0o700)
+				if err := os.WriteFile(filepath.Join(d, "a.json"), []byte("what is there"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := newSink(t, file.Config{Path: filepath.Join(dir, "{account}.json")})
+			q := readback.Question{Account: "a", Provider: "broker", Lightly: true}
+			if held, err := s.Holds(t.Context(), q); err != nil || held.Untouched {
+				t.Fatalf("the first look: %+v, %v", held, err)
+			}
+			q.Since = time.Now()
+			if err := c.change(path); err != nil {
+				t.Fatal(err)
+			}
+			held, err := s.Holds(t.Context(), q)
+			if held.Untouched != c.untouched || (err != nil) != c.refused {
+				t.Errorf("%+v, %v", held, err)
 			}
 		})
 	}
