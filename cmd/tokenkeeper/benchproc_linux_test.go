@@ -52,6 +52,33 @@ func filed(pid int) (float64, error) {
 	return number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Pss_File:")
 }
 
+// dirty is what nobody but the process has, and no file.
+func dirty(pid int) (float64, error) {
+	return number(fmt.Sprintf("/proc/%d/smaps_rollup", pid), "Private_Dirty:")
+}
+
+// worked is how many nanoseconds a process's threads have run (the first number of
+// /proc/PID/schedstat; those of proc_pid_stat(5) are too coarse).
+func worked(pid int) (float64, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for _, path := range tasks {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return 0, err
+		}
+		n, err := strconv.ParseFloat(strings.Fields(string(text))[0], 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += n
+	}
+	return sum, nil
+}
+
 // switches is how often a process's threads have gone to sleep so far
 // (proc_pid_status(5)); each of them is a wakeup, too.
 func switches(pid int) (float64, error) {

@@ -48,7 +48,7 @@ func newBenchWorld(b *testing.B) *benchWorld {
 	b.Helper()
 	dir := b.TempDir()
 	w := &benchWorld{dir: dir, program: filepath.Join(dir, "tokenkeeper"), roots: filepath.Join(dir, "roots.pem")}
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", w.program, ".")
+	build := exec.Command("go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", w.program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("build the program: %v\n%s", err, out)
@@ -67,6 +67,16 @@ func newBenchWorld(b *testing.B) *benchWorld {
 		w.store(b, broker, broker.sim.Grant(broker.account), time.Now())
 	}
 	return w
+}
+
+// size of the program, in bytes.
+func (w *benchWorld) size(b *testing.B) float64 {
+	b.Helper()
+	info, err := os.Stat(w.program)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return float64(info.Size())
 }
 
 func newBenchBroker(b *testing.B, d brokersim.Dialect) *benchBroker {
