@@ -57,7 +57,7 @@ func providerStatus(name string, m process.Status, k *refresh.Keeper, now time.T
 	l := k.Load()
 	return control.Provider{
 		Name: name, Status: m, MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
-		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured,
+		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured, Measured: k.Measured(),
 	}
 }
 

@@ -118,6 +118,8 @@ type Provider struct {
 	PossibleRate      float64       `json:"possible_rate"`
 	AnswerTime        time.Duration `json:"answer_time_ns"`
 	AnswerTimeAssumed bool          `json:"answer_time_assumed,omitempty"`
+	// Measured is for the metrics.
+	Measured refresh.Measured `json:"-"`
 }
 
 // Account states.

@@ -1,15 +1,18 @@
 package control
 
 import (
-	"fmt"
-	"io"
+	"cmp"
+	"maps"
 	"net/http"
-	"strconv"
-	"strings"
-	"time"
+	"slices"
+
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
-// metrics answers GET /v1/metrics in the text format of Prometheus
+// metrics answers GET /v1/metrics in the formats of Prometheus and OpenMetrics
 // (https://prometheus.io/docs/instrumenting/exposition_formats/). It says what
 // the status, the sinks and the alerts say, in numbers.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
@@ -28,16 +31,37 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 		writeError(w, asError(err))
 		return
 	}
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	writeMetrics(w, status)
-	writeSinkMetrics(w, sinks.Sinks)
-	writeAlertMetrics(w, alerts.Alerts)
+	var all families
+	all.ofStatus(status)
+	all.ofSinks(sinks.Sinks)
+	all.ofAlerts(alerts.Alerts)
+	format := expfmt.Negotiate(r.Header)
+	w.Header().Set("Content-Type", string(format))
+	w.Header().Set("Cache-Control", "no-store")
+	encoder := expfmt.NewEncoder(w, format)
+	for _, f := range all {
+		if err := encoder.Encode(f); err != nil {
+			return // the scraper is gone
+		}
+	}
+	if end, ok := encoder.(expfmt.Closer); ok {
+		_ = end.Close() // as OpenMetrics wants it; the scraper may be gone
+	}
 }
 
-// writeMetrics writes every family with all of its samples together, as the
-// format wants it.
-func writeMetrics(w io.Writer, s Status) {
-	account := family[Account]{w, s.Accounts, func(a Account) []string {
+func (all *families) ofStatus(s Status) {
+	supervisor := family[Status]{all, []Status{s}, func(s Status) []string { return nil }}
+	supervisor.gauge("tokenkeeper_start_timestamp_seconds", "When the supervisor was started.",
+		func(s Status) float64 { return seconds(s.StartedAt) })
+	supervisor.gauge("tokenkeeper_look_timestamp_seconds", "When it was looked last whether alerts begin or end; 0: not yet.",
+		func(s Status) float64 { return seconds(s.LookedAt) })
+	if s.Heartbeat != nil {
+		beat := family[heartbeat.Status]{all, []heartbeat.Status{*s.Heartbeat}, func(h heartbeat.Status) []string { return []string{"to", h.To} }}
+		beat.gauge("tokenkeeper_heartbeat_beating", "1 while the service that waits for the heartbeat takes it.",
+			func(h heartbeat.Status) float64 { return truth(h.State == heartbeat.Beating) })
+	}
+
+	account := family[Account]{all, s.Accounts, func(a Account) []string {
 		return []string{"account", a.Name, "provider", a.Provider}
 	}}
 	account.gauge("tokenkeeper_account_valid", "1 while the access token lives.",
@@ -55,13 +79,18 @@ func writeMetrics(w io.Writer, s Status) {
 	account.gauge("tokenkeeper_refresh_token_expiry_timestamp_seconds", "When the refresh token dies; 0: not known.",
 		func(a Account) float64 { return seconds(a.RefreshExpiry) })
 
-	provider := family[Provider]{w, s.Providers, func(p Provider) []string { return []string{"provider", p.Name} }}
+	account.gauge("tokenkeeper_account_due_timestamp_seconds", "When the account is due; 0: not by itself.",
+		func(a Account) float64 { return seconds(a.Due) })
+
+	provider := family[Provider]{all, s.Providers, func(p Provider) []string { return []string{"provider", p.Name} }}
 	provider.gauge("tokenkeeper_provider_running", "1 while the provider's process serves.",
 		func(p Provider) float64 { return truth(p.State == ProviderRunning) })
 	provider.gauge("tokenkeeper_provider_generation", "Runs of the provider's process.",
 		func(p Provider) float64 { return float64(p.Generation) })
 	provider.gauge("tokenkeeper_provider_crashes", "Ends of the process that nobody asked for.",
 		func(p Provider) float64 { return float64(p.Crashes) })
+	provider.gauge("tokenkeeper_provider_restarts", "Restarts of the process that a person asked for.",
+		func(p Provider) float64 { return float64(p.Restarts) })
 	provider.gauge("tokenkeeper_provider_in_flight", "Attempts in flight.",
 		func(p Provider) float64 { return float64(p.InFlight) })
 	provider.gauge("tokenkeeper_provider_overloaded", "1 while accounts wait too long for their turn.",
@@ -75,13 +104,15 @@ func writeMetrics(w io.Writer, s Status) {
 	provider.gauge("tokenkeeper_provider_answer_seconds", "How long an attempt takes of late; assumed before the first one.",
 		func(p Provider) float64 { return p.AnswerTime.Seconds() })
 
+	all.ofAttempts(s.Providers)
+
 	var lines []sinkLine
 	for _, a := range s.Accounts {
 		for _, d := range a.Sinks {
 			lines = append(lines, sinkLine{a.Name, d})
 		}
 	}
-	sink := family[sinkLine]{w, lines, func(l sinkLine) []string { return []string{"sink", l.Sink, "account", l.account} }}
+	sink := family[sinkLine]{all, lines, func(l sinkLine) []string { return []string{"sink", l.Sink, "account", l.account} }}
 	sink.gauge("tokenkeeper_sink_behind_versions", "Versions that the sink is behind.",
 		func(l sinkLine) float64 { return float64(l.Behind) })
 	sink.gauge("tokenkeeper_sink_failures", "Deliveries in a row that failed.",
@@ -93,52 +124,31 @@ type sinkLine struct {
 	Delivery
 }
 
-// family writes metrics that share their labels.
-type family[T any] struct {
-	w      io.Writer
-	all    []T
-	labels func(T) []string // name, value, name, value …
+// ended is how many attempts at a provider had an outcome.
+type ended struct {
+	provider string
+	refresh.Outcome
+	count uint64
 }
 
-func (f family[T]) gauge(name, help string, value func(T) float64) {
-	f.write(name, "gauge", help, value)
-}
-
-// counter only grows, and begins at 0 with each start of the supervisor.
-func (f family[T]) counter(name, help string, value func(T) float64) {
-	f.write(name, "counter", help, value)
-}
-
-func (f family[T]) write(name, kind, help string, value func(T) float64) {
-	if len(f.all) == 0 {
-		return
-	}
-	_, _ = fmt.Fprintf(f.w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-	for _, item := range f.all {
-		labels := f.labels(item)
-		pairs := make([]string, 0, len(labels)/2)
-		for i := 0; i < len(labels); i += 2 {
-			pairs = append(pairs, labels[i]+`="`+escapeLabel(labels[i+1])+`"`)
+// ofAttempts are the attempts that have ended since the start.
+func (all *families) ofAttempts(providers []Provider) {
+	var outcomes []ended
+	for _, p := range providers {
+		for _, of := range slices.SortedFunc(maps.Keys(p.Measured.Ended), func(x, y refresh.Outcome) int {
+			return cmp.Or(cmp.Compare(x.Act, y.Act), cmp.Compare(x.Result, y.Result))
+		}) {
+			outcomes = append(outcomes, ended{p.Name, of, p.Measured.Ended[of]})
 		}
-		_, _ = fmt.Fprintf(f.w, "%s{%s} %s\n", name, strings.Join(pairs, ","), strconv.FormatFloat(value(item), 'f', -1, 64))
 	}
-}
-
-// escapeLabel escapes what the format reserves in a label's value.
-func escapeLabel(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`).Replace(s)
-}
-
-func truth(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func seconds(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.Unix())
+	outcome := family[ended]{all, outcomes, func(e ended) []string {
+		return []string{"provider", e.provider, "act", e.Act, "result", e.Result}
+	}}
+	outcome.counter("tokenkeeper_attempts_total", "Attempts that have ended, by what they were and what came of them.",
+		func(e ended) float64 { return float64(e.count) })
+	provider := family[Provider]{all, providers, func(p Provider) []string { return []string{"provider", p.Name} }}
+	provider.histogram("tokenkeeper_attempt_duration_seconds", "For how long attempts were under way.",
+		func(p Provider) refresh.Spread { return p.Measured.Took })
+	provider.histogram("tokenkeeper_turn_lateness_seconds", "How long after its moment an account had its turn.",
+		func(p Provider) refresh.Spread { return p.Measured.Late })
 }

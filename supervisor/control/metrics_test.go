@@ -5,16 +5,38 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
+// exposed is what a scraper reads, which must have nothing that promtool's check of
+// metrics finds fault with.
+func exposed(t *testing.T, all families) string {
+	t.Helper()
+	var b strings.Builder
+	encoder := expfmt.NewEncoder(&b, expfmt.NewFormat(expfmt.TypeTextPlain))
+	for _, f := range all {
+		if err := encoder.Encode(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	problems, err := promlint.New(strings.NewReader(b.String())).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+	return b.String()
+}
+
 func TestMetrics(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	var b strings.Builder
-	writeMetrics(&b, Status{
+	var all families
+	all.ofStatus(Status{
 		Now: now,
 		Accounts: []Account{
 			{
@@ -23,36 +45,50 @@ func TestMetrics(t *testing.T) {
 			},
 			{Name: "two", Provider: `odd"name`, Shown: refresh.Shown{State: AccountNeedsLogin, Expiry: now.Add(-time.Minute)}},
 		},
-		Providers: []Provider{{Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1}}},
+		Providers: []Provider{{
+			Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1},
+			Measured: refresh.Measured{
+				Ended: map[refresh.Outcome]uint64{{Act: "refresh", Result: "ok"}: 7, {Act: "refresh", Result: "transient"}: 2},
+				Took:  refresh.Spread{Bounds: []float64{0.5, 1}, Within: []uint64{6, 8}, Count: 9, Sum: 5.5},
+			},
+		}},
+		Heartbeat: &heartbeat.Status{To: "hc-ping.com", State: heartbeat.Beating},
 	})
+	got := exposed(t, all)
 	for _, want := range []string{
 		"# TYPE tokenkeeper_account_ambiguous gauge\ntokenkeeper_account_ambiguous{account=\"one\",provider=\"saxo\"} 1\n",
 		"tokenkeeper_account_ambiguous{account=\"two\",provider=\"odd\\\"name\"} 0\n",
 		"tokenkeeper_account_valid{account=\"one\",provider=\"saxo\"} 1\n",
 		"tokenkeeper_account_needs_login{account=\"two\",provider=\"odd\\\"name\"} 1\n",
-		"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1800000060\n",
+		"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n",
 		"tokenkeeper_provider_running{provider=\"saxo\"} 1\n",
+		"# TYPE tokenkeeper_attempts_total counter\ntokenkeeper_attempts_total{provider=\"saxo\",act=\"refresh\",result=\"ok\"} 7\n" +
+			"tokenkeeper_attempts_total{provider=\"saxo\",act=\"refresh\",result=\"transient\"} 2\n",
+		"# TYPE tokenkeeper_attempt_duration_seconds histogram\ntokenkeeper_attempt_duration_seconds_bucket{provider=\"saxo\",le=\"0.5\"} 6\n",
+		"tokenkeeper_attempt_duration_seconds_bucket{provider=\"saxo\",le=\"+Inf\"} 9\ntokenkeeper_attempt_duration_seconds_sum{provider=\"saxo\"} 5.5\n",
+		"tokenkeeper_heartbeat_beating{to=\"hc-ping.com\"} 1\n",
 		"tokenkeeper_sink_behind_versions{sink=\"bot\",account=\"one\"} 1\n",
 	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, b.String())
+		if !strings.Contains(got, want) {
+			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, got)
 		}
 	}
-	if n := strings.Count(b.String(), "# HELP tokenkeeper_account_valid "); n != 1 {
+	if n := strings.Count(got, "# HELP tokenkeeper_account_valid "); n != 1 {
 		t.Errorf("a family is announced %d times, want once", n)
 	}
 }
 
 func TestMetricsOfSinksAndAlerts(t *testing.T) {
-	var b strings.Builder
-	writeSinkMetrics(&b, []Sink{
+	var all families
+	all.ofSinks([]Sink{
 		{Name: "bot", Type: "unixsocket", Summary: sink.Summary{UpToDate: 3, Behind: 1, Lag: 90 * time.Second, Failing: 1, Absent: true, Latency: 1500 * time.Microsecond, Deliveries: 12, Failures: 4}},
 		{Name: "vault", Type: "redis", Disabled: &Disabled{By: "a person"}, Summary: sink.Summary{DroppedEvents: 2, OpenNotices: 5}, Process: &SinkProcess{State: ProviderRunning, Crashes: 3}},
 	})
-	writeAlertMetrics(&b, []event.Alert{
+	all.ofAlerts([]event.Alert{
 		{Type: event.NeedsLogin, State: event.AlertRaised}, {Type: event.NeedsLogin, State: event.AlertRepeated},
 		{Type: event.NeedsLogin, State: event.AlertRecovered}, {Type: event.SinkFailing, State: event.AlertRecovered},
 	})
+	got := exposed(t, all)
 	for _, want := range []string{
 		"# TYPE tokenkeeper_sink_up_to_date_accounts gauge\ntokenkeeper_sink_up_to_date_accounts{sink=\"bot\",type=\"unixsocket\"} 3\n",
 		"tokenkeeper_sink_behind_accounts{sink=\"bot\",type=\"unixsocket\"} 1\n",
@@ -65,8 +101,8 @@ func TestMetricsOfSinksAndAlerts(t *testing.T) {
 		"TYPE tokenkeeper_sink_process_running gauge\ntokenkeeper_sink_process_running{sink=\"vault\",type=\"redis\"} 1\n# ",
 		"tokenkeeper_alerts_open{type=\"needs_login\"} 2\ntokenkeeper_alerts_open{type=\"sink_failing\"} 0\n",
 	} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, b.String())
+		if !strings.Contains(got, want) {
+			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, got)
 		}
 	}
 }

@@ -1,15 +1,14 @@
 package control
 
 import (
-	"io"
 	"maps"
 	"slices"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-func writeSinkMetrics(w io.Writer, sinks []Sink) {
-	sink := family[Sink]{w, sinks, func(s Sink) []string { return []string{"sink", s.Name, "type", s.Type} }}
+func (all *families) ofSinks(sinks []Sink) {
+	sink := family[Sink]{all, sinks, func(s Sink) []string { return []string{"sink", s.Name, "type", s.Type} }}
 	sink.gauge("tokenkeeper_sink_up_to_date_accounts", "Accounts of which the sink has the newest token.",
 		func(s Sink) float64 { return float64(s.UpToDate) })
 	sink.gauge("tokenkeeper_sink_behind_accounts", "Accounts of which the sink lacks the newest token.",
@@ -35,20 +34,19 @@ func writeSinkMetrics(w io.Writer, sinks []Sink) {
 	sink.counter("tokenkeeper_sink_dropped_events_total", "Lifecycle events that were given up.",
 		func(s Sink) float64 { return float64(s.DroppedEvents) })
 
-	plugins := family[Sink]{w, slices.DeleteFunc(slices.Clone(sinks), func(s Sink) bool { return s.Process == nil }), sink.labels}
+	plugins := family[Sink]{all, slices.DeleteFunc(slices.Clone(sinks), func(s Sink) bool { return s.Process == nil }), sink.labels}
 	plugins.gauge("tokenkeeper_sink_process_running", "1 while the sink's process serves.",
 		func(s Sink) float64 { return truth(s.Process.State == ProviderRunning) })
 	plugins.gauge("tokenkeeper_sink_process_crashes", "Ends of the process that nobody asked for.",
 		func(s Sink) float64 { return float64(s.Process.Crashes) })
 }
 
-// writeAlertMetrics counts the alerts that last, by type. A type that is not
-// there has none.
-func writeAlertMetrics(w io.Writer, alerts []event.Alert) {
+// ofAlerts counts the alerts that last, by type. A type that is not there has none.
+func (all *families) ofAlerts(alerts []event.Alert) {
 	open := map[event.Type]int{}
 	for _, a := range alerts {
 		open[a.Type] += int(truth(a.State != event.AlertRecovered))
 	}
-	types := family[event.Type]{w, slices.Sorted(maps.Keys(open)), func(t event.Type) []string { return []string{"type", string(t)} }}
+	types := family[event.Type]{all, slices.Sorted(maps.Keys(open)), func(t event.Type) []string { return []string{"type", string(t)} }}
 	types.gauge("tokenkeeper_alerts_open", "Alerts that last.", func(t event.Type) float64 { return float64(open[t]) })
 }

@@ -192,8 +192,8 @@ func (a *round) intend(ctx context.Context) (store.Intent, error) {
 
 // attempt makes the call and stores its outcome. Called again with the same
 // intent it gets the same answer: that is what recovery is.
-func (a attempt) run(ctx context.Context) error {
-	defer a.keeper.took(time.Now())
+func (a attempt) run(ctx context.Context) (err error) {
+	defer func(begun time.Time) { a.keeper.took(begun, actOf(a.in.Kind), err) }(time.Now())
 	does := a.tell(acct.Calls{Intent: a.in})
 	if does == acct.Wait {
 		return a.unexpected()

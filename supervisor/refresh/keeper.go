@@ -140,6 +140,7 @@ type Keeper struct {
 	looked   schedule.Instant // when the clocks were last compared
 	withhold *Hold            // nil: refresh tokens may be sent
 	load     load
+	measured Measured
 	order    []*account // as the audit goes through the accounts
 	facts    *event.Facts
 	changed  map[string]bool // see Changed
@@ -148,6 +149,7 @@ type Keeper struct {
 // NewKeeper reads what the store knows of the accounts and plans them.
 func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k := &Keeper{
+		measured: newMeasured(),
 		cfg:      cfg,
 		aging:    aging{cfg.Boot, cfg.Up != nil},
 		clock:    schedule.NewClock(cfg.Wall, cfg.Up),

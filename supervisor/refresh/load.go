@@ -85,10 +85,3 @@ func (a *account) weigh() {
 	a.keeper.load.needs.Add(interval)
 	a.plan.interval = interval
 }
-
-// took notes how long an attempt was in flight.
-func (k *Keeper) took(begun time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.load.pace.Saw(time.Since(begun))
-}

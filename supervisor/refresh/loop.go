@@ -169,6 +169,7 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 			}
 			return wait
 		}
+		k.measured.Late.saw(-wait.Seconds())
 		a := k.accounts[name]
 		a.plan.notDue()
 		l := a.try()
