@@ -2,6 +2,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (b sinks) Redeliver(ctx context.Context, name, account string, force bool) 
 	}
 	n, err := deliver(ctx, account)
 	switch {
-	case err != nil && w.Summary().Disabled:
+	case errors.Is(err, sink.ErrExpired), err != nil && w.Summary().Disabled:
 		return control.RedeliverAnswer{}, control.Errorf(control.CodeConflict, "%v", err)
 	case err != nil:
 		return control.RedeliverAnswer{}, control.Errorf(control.CodeNotFound, "%v", err)

@@ -130,7 +130,7 @@ func (c catchUp) compare(ctx context.Context, from source, things iter.Seq[thing
 // this worker, nil if there was none. The caller holds mu.
 func (c catchUp) resume(e *entry, o open, before *entry) {
 	if before != nil {
-		e.asked, e.answered, e.forced = before.asked, before.answered, before.forced
+		e.asked, e.answered, e.forced, e.over = before.asked, before.answered, before.forced, before.over
 	}
 	if o.lacks {
 		// It lacks the newest since that became durable, and has lacked those

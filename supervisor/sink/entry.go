@@ -41,9 +41,10 @@ type entry struct {
 	// asked counts how often a person asked for it once more, and answered
 	// says up to where that has been done.
 	asked, answered uint64
-	// forced is the count of asked at which a person wanted it written over
-	// whatever the destination holds.
+	// forced is the count of asked at which a person wanted it written over what the
+	// destination holds, and over what that was.
 	forced uint64
+	over   sight
 	// unknown: the destination holds a token that must not be written over.
 	unknown bool
 	// lost: the destination does not hold what the ledger says, or another consumer
@@ -59,7 +60,7 @@ func (e *entry) wish() wish {
 	case e.asked == e.answered:
 		return noWish
 	case e.forced > e.answered:
-		return overAnything
+		return wish{onceMore: true, over: e.over}
 	}
 	return onceMore
 }

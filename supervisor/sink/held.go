@@ -64,13 +64,15 @@ func (b readBack) look(ctx context.Context, rec store.Record, q readback.Questio
 // mayWrite says why rec must not be written over what the sink holds, if it
 // must not.
 func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Delivery, wanted wish) error {
-	if wanted == overAnything || b.ReadBack.BeforeWriting == nil || !b.ReadBack.BeforeWriting(rec) {
+	if !b.guards(rec) {
 		return nil
 	}
 	held, finding, err := b.look(ctx, rec, readback.Question{Wrote: has})
 	switch {
 	case errors.Is(err, ErrAbsent):
 		return err
+	case wanted.over == sightOf(rec, held, err):
+		return nil
 	case err != nil && b.ReadBack.Unread:
 		return b.unread(rec.Account, err)
 	case err != nil:
@@ -88,6 +90,46 @@ func (b readBack) mayWrite(ctx context.Context, rec store.Record, has store.Deli
 		}})
 	}
 	return nil
+}
+
+// guards says whether what the sink holds is looked at before rec is written over it.
+func (b readBack) guards(rec store.Record) bool {
+	return b.ReadBack.BeforeWriting != nil && b.ReadBack.BeforeWriting(rec)
+}
+
+// sight is what a person who wants rec written over it can see there now. A
+// destination that hangs is not waited for.
+func (b readBack) sight(ctx context.Context, rec store.Record) (sight, error) {
+	if !b.guards(rec) {
+		return sightOf(rec, readback.Held{}, nil), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sightPatience)
+	defer cancel()
+	seen := make(chan sight, 1)
+	go func() {
+		held, _, err := b.look(ctx, rec, readback.Question{})
+		seen <- sightOf(rec, held, err)
+	}()
+	select {
+	case s := <-seen:
+		return s, nil
+	case <-ctx.Done():
+		return sight{}, fmt.Errorf("sink %q does not answer what it holds of account %q, so nothing is written over it; try again once it does", b.Name, rec.Account)
+	}
+}
+
+// sightPatience is how long a person waits for what stands at a destination.
+const sightPatience = 5 * time.Second
+
+func sightOf(rec store.Record, held readback.Held, err error) sight {
+	s := sight{edition{rec.Version, rec.StoredAt.UnixNano()}, "token " + held.Document.RefreshToken.Fingerprint()}
+	switch {
+	case err != nil:
+		s.held = "unread"
+	case held.Hidden:
+		s.held = "hidden " + held.At.String()
+	}
+	return s
 }
 
 // unread says why nothing is written over what could not be read: a delivery opens

@@ -82,12 +82,21 @@ func (k key) newest(version uint64) string {
 }
 
 // wish is what a person wants of a delivery.
-type wish int
-
-const (
-	noWish wish = iota
+type wish struct {
 	// onceMore: though the sink may have it.
-	onceMore
-	// overAnything: once more, and also over a token that nobody here knows.
-	overAnything
+	onceMore bool
+	// over is what it is to be written over, though nobody here knows that.
+	over sight
+}
+
+// sight is what a destination held when a person wanted an edition written over it.
+// Another edition, or what has been put there since, he has not seen.
+type sight struct {
+	edition
+	held string
+}
+
+var (
+	noWish   = wish{}
+	onceMore = wish{onceMore: true}
 )

@@ -160,8 +160,8 @@ func (s *state) entry(k key) *entry {
 // wish has what is newest of the entry delivered once more.
 func (s *state) wish(e *entry, wanted wish) {
 	e.asked++
-	if wanted == overAnything {
-		e.forced = e.asked
+	if wanted.over != (sight{}) {
+		e.forced, e.over = e.asked, wanted.over
 	}
 	e.woken, e.due = true, time.Time{}
 	s.note(e)

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -22,6 +23,7 @@ import (
 // shelf is a receiver of which what it holds can be read, or not.
 type shelf struct {
 	receiver
+	hangs  atomic.Pointer[chan struct{}]
 	seeing sync.Mutex
 	token  string // that another program has put there; "": there is none
 	blind  error
@@ -34,6 +36,9 @@ func (s *shelf) see(token string, blind error) {
 }
 
 func (s *shelf) Holds(context.Context, readback.Question) (readback.Held, error) {
+	if hangs := s.hangs.Load(); hangs != nil {
+		<-*hangs
+	}
 	s.seeing.Lock()
 	defer s.seeing.Unlock()
 	switch {

@@ -132,18 +132,18 @@ func (w *Worker) Disable(by string) { w.state.publish(w.state.disableFor(by)) }
 func (w *Worker) Enable() { w.state.publish(w.state.enable()) }
 
 // Redeliver delivers what the sink has already, with the same id, for a
-// receiver that lost it: the newest token of an account, an alert by its key,
-// or, for "", every account's token and every alert that is not over. It
-// returns how many will be delivered, without waiting for that. A restart
+// receiver that lost it: the newest token of an account ([ErrExpired]: nobody can use
+// it), an alert by its key, or, for "", every account's token and every alert that is
+// not over. It returns how many will be delivered, without waiting for that. A restart
 // before the delivery forgets the wish.
 func (w *Worker) Redeliver(ctx context.Context, account string) (n int, err error) {
 	return wishes{w.state, w.sources}.add(ctx, account, onceMore)
 }
 
 // Overwrite is Redeliver of one account also over a token that the destination
-// holds and that nobody here knows.
+// holds now and that nobody here knows. What comes there later is guarded as ever.
 func (w *Worker) Overwrite(ctx context.Context, account string) (n int, err error) {
-	return wishes{w.state, w.sources}.add(ctx, account, overAnything)
+	return wishes{w.state, w.sources}.overwrite(ctx, account)
 }
 
 // Test shows whether the sink works, without giving anybody a token that is
