@@ -18,11 +18,12 @@ import (
 // brings or answers.
 func (s *Server) audited(act string, next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		force, _ := flag(r, "force") // what is neither true nor false is refused
 		s.events.Publish(slog.LevelInfo, event.Event{
 			Type: event.Audit, Message: "the control API is asked for " + act,
 			Account: r.PathValue("account"), Sink: r.PathValue("sink"), Provider: r.PathValue("provider"),
 			Act: &event.Act{
-				Name: act, Force: r.URL.Query().Get("force") == "true",
+				Name: act, Force: force,
 				Caller: caller(r),
 			},
 		})

@@ -95,3 +95,18 @@ func TestActsAreForThoseWhoAskForThem(t *testing.T) {
 		t.Errorf("the observers were told of %d events, want 2", observed)
 	}
 }
+
+// A call is told as forced however it says so, as it is taken.
+func TestAForcedActIsToldAsForced(t *testing.T) {
+	socket, bus, _ := serve(t, &backend{})
+	told := bus.SubscribeAudited(10)
+	for _, force := range []string{"true", "1", "T", "TRUE", "false", "0", "perhaps"} {
+		for _, path := range []string{"/v1/accounts/main/refresh?force=", "/v1/sinks/bot/redeliver?account=main&force="} {
+			overSocket(t, socket, "POST", path+force, nil)
+			e := wait(t, told.C)
+			if want := strings.ContainsAny(force, "tTR1"); e.Act == nil || e.Act.Force != want {
+				t.Errorf("%s%s: %+v", path, force, e)
+			}
+		}
+	}
+}

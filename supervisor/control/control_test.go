@@ -145,6 +145,8 @@ func TestOnTheWire(t *testing.T) {
 		{"GET", "/v1/nonsense", "", 404, `"there is no call GET /v1/nonsense in this version of the control API"`},
 		{"GET", "/v1/providers/schwab/restart", "", 404, `there is no call GET`},
 		{"POST", "/v1/accounts/main/refresh?force=perhaps", "", 400, `force must be true or false, not \"perhaps\"`},
+		{"POST", "/v1/sinks/bot/redeliver?account=main&force=1", "", 200, `"deliveries":1`},
+		{"POST", "/v1/sinks/bot/redeliver?account=main&force=perhaps", "", 400, `force must be true or false, not \"perhaps\"`},
 		{"POST", "/v1/accounts/main/import", strings.Repeat("x", 1<<20), 200, `"version":1`},
 		{"POST", "/v1/accounts/main/import", strings.Repeat("x", 1<<20+1), 400, `larger than 1048576 bytes`},
 	} {

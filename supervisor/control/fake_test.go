@@ -171,7 +171,10 @@ func (b *backend) TestSink(_ context.Context, sink string) (control.SinkTestAnsw
 	return control.SinkTestAnswer{Sink: sink, Done: "wrote and removed a file"}, nil
 }
 
-func (b *backend) Redeliver(_ context.Context, sink, account string, _ bool) (control.RedeliverAnswer, error) {
+func (b *backend) Redeliver(_ context.Context, sink, account string, force bool) (control.RedeliverAnswer, error) {
+	if force {
+		return control.RedeliverAnswer{Sink: sink, Account: account, Deliveries: 1}, nil
+	}
 	return control.RedeliverAnswer{Sink: sink, Account: account, Deliveries: 3}, nil
 }
 

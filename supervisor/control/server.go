@@ -209,7 +209,11 @@ func (s *Server) silenceAlert(_ http.ResponseWriter, r *http.Request) (any, erro
 }
 
 func (s *Server) redeliver(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.backend.Redeliver(r.Context(), r.PathValue("sink"), r.URL.Query().Get("account"), r.URL.Query().Get("force") == "true")
+	force, err := flag(r, "force")
+	if err != nil {
+		return nil, err
+	}
+	return s.backend.Redeliver(r.Context(), r.PathValue("sink"), r.URL.Query().Get("account"), force)
 }
 
 // readBody reads what comes with a call, within bounds.
