@@ -3,6 +3,7 @@ package sharing
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -27,6 +29,7 @@ type memory struct {
 	err    error // of Read
 	taken  error // of Lock
 	full   error // of Prove
+	unput  error // of Write and Mend
 	writes int
 	kept   time.Duration
 }
@@ -43,9 +46,11 @@ func (m *memory) Read() (format.Document, error)       { return m.doc, m.err }
 func (m *memory) Prove() error                         { return m.full }
 func (m *memory) Replaceable() error                   { return m.full }
 func (m *memory) Write(d format.Document) error {
-	m.doc, m.err = d, nil
-	m.writes++
-	return nil
+	if m.unput == nil || errors.Is(m.unput, atomicfile.ErrNotDurable) {
+		m.doc, m.err = d, nil
+		m.writes++
+	}
+	return m.unput
 }
 func (m *memory) Mend(d format.Document) (string, error) { return "", m.Write(d) }
 
@@ -215,6 +220,47 @@ func TestMayReplace(t *testing.T) {
 			if got := s.MayReplace(lineage.Ours{Account: "one", Record: rec}); got != c.want || (len(told.C) > 0) != c.told {
 				t.Errorf("may replace: %t, told %d times", got, len(told.C))
 			}
+		})
+	}
+}
+
+// TestWhatReadersSee: what is told of a disk that fails is what its readers see: an old
+// token, none, or the newest, which may be lost.
+func TestWhatReadersSee(t *testing.T) {
+	notDurable := fmt.Errorf("%w: %w", atomicfile.ErrNotDurable, syscall.EIO)
+	for name, c := range map[string]struct {
+		stands, fails error
+		want          string
+		mended        bool
+	}{
+		"older, not written":   {fails: syscall.ENOSPC, want: "other readers still see the old one"},
+		"older, not durable":   {fails: notDurable, want: "its readers see it, but the disk has not confirmed it", mended: true},
+		"gone, not written":    {stands: fs.ErrNotExist, fails: syscall.ENOSPC, want: "its other readers have none"},
+		"damaged, not durable": {stands: format.ErrUnreadable, fails: notDurable, want: "its readers see it, but the disk has not confirmed it", mended: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, rec := &memory{doc: format.Document{RefreshToken: sdk.NewSecret("refresh-0")}, err: c.stands, unput: c.fails}, record()
+				bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+				told := bus.Subscribe(10)
+				s := shareOn(m, bus)
+				defer lock(t, s)()
+				if _, err := s.Look(t.Context(), rec, judged(rec, lineage.Past), advice.Token{Account: "one"}); err != nil {
+					t.Fatal(err)
+				}
+				trouble, mended := "", false
+				for len(told.C) > 0 {
+					switch e := <-told.C; e.Type {
+					case event.DiskTrouble:
+						trouble = e.Message
+					case event.SharedFileMended:
+						mended = true
+					}
+				}
+				if !strings.Contains(trouble, c.want) || mended != c.mended {
+					t.Errorf("mended: %t; told: %s", mended, trouble)
+				}
+			})
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -20,15 +21,37 @@ func (s *Share) Write(rec store.Record) bool {
 	}
 	err := s.file.Write(s.account.document(rec))
 	crashpoint.Here("shared: written")
-	if err != nil {
+	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
 		s.notWritten(rec, err)
 		return false
 	}
 	s.mu.Lock()
 	s.asked, s.zone = Question{}, "" // our own token and times stand there
 	s.mu.Unlock()
-	s.Over(event.DiskTrouble)
+	s.written(rec, err)
 	return true
+}
+
+// written ends what was told of the file's disk, or tells that this did not make the
+// token durable.
+func (s *Share) written(rec store.Record, err error) {
+	if err == nil {
+		s.Over(event.DiskTrouble)
+		return
+	}
+	s.Trouble(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Version: rec.Version,
+		Message: "the newest token is in the shared file, and its readers see it, but the disk has not confirmed it: " +
+			err.Error() + ". Look at the disk; what a loss of power takes back is put right when the file is looked at",
+	})
+}
+
+func (s *Share) notMended(rec store.Record, err error) {
+	s.Trouble(slog.LevelError, event.Event{
+		Type: event.DiskTrouble, Version: rec.Version,
+		Message: "the shared file is gone, empty or damaged, and the newest token could not be put there, so that its other readers have none: " +
+			err.Error() + ". It is tried again",
+	})
 }
 
 func (s *Share) notWritten(rec store.Record, err error) {
@@ -91,11 +114,11 @@ func (s *Share) mend(rec store.Record, why error) {
 	}
 	kept, err := s.file.Mend(s.account.document(rec))
 	crashpoint.Here("shared: mended")
-	if err != nil {
-		s.notWritten(rec, err)
+	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
+		s.notMended(rec, err)
 		return
 	}
-	s.Over(event.DiskTrouble)
+	s.written(rec, err)
 	message := "the shared file was not there; it is now, with the newest token"
 	if !errors.Is(why, fs.ErrNotExist) {
 		message = "the shared file was empty or damaged; it was put right with the newest token"
