@@ -20,7 +20,7 @@ const (
 	// many accounts cost no more than that at a time.
 	lookAtOnce = 1000
 	// halfWritten is how young what can't be read may be for somebody to be
-	// writing it at this moment.
+	// writing it at this moment. What is of a time to come was not written now.
 	halfWritten = 5 * time.Second
 	// errorsOfALook end it: a destination that does not answer is not asked about
 	// each account.
@@ -281,13 +281,19 @@ func (b lookBack) held() []string {
 // ledger's line would count as ours.
 type sighting struct {
 	version uint64
-	at      time.Time
+	at      time.Time // by the wall clock alone
+	mono    time.Time
+}
+
+func (b lookBack) sight(version uint64) sighting {
+	return sighting{version, b.Wall().Round(0), time.Now()}
 }
 
 // lastSeen is from when on a change of what is held would be a later one, of the
-// version that is looked for; the zero time: nobody has looked yet.
-func (s sighting) lastSeen(version uint64) time.Time {
-	if s.version != version || s.at.IsZero() {
+// version that is looked for; the zero time: nobody has looked yet, or the clock was
+// set back since, so that a later change may have an earlier time.
+func (s sighting) lastSeen(now sighting) time.Time {
+	if s.version != now.version || s.at.IsZero() || now.at.Sub(s.at) < now.mono.Sub(s.mono)-coarseClock/2 {
 		return time.Time{}
 	}
 	return s.at.Add(-coarseClock)
@@ -315,19 +321,19 @@ func (l *looking) lookAt(ctx context.Context, account string) error {
 	if err != nil || rec.Version != r.version {
 		return nil // a wake is on its way
 	}
-	began := l.Wall()
-	q := readback.Question{Since: last.lastSeen(rec.Version), Lightly: true, Wrote: r.delivery(l.Name, account)}
+	began := l.sight(rec.Version)
+	q := readback.Question{Since: last.lastSeen(began), Lightly: true, Wrote: r.delivery(l.Name, account)}
 	held, finding, err := readBack{l.destination}.look(ctx, rec, q)
 	switch {
 	case err != nil:
 		return err
 	case finding == readback.Living:
 		readBack{l.destination}.found(account)
-	case finding == readback.Absent && !held.At.IsZero() && l.Wall().Sub(held.At) < halfWritten:
+	case finding == readback.Absent && !held.At.IsZero() && l.Wall().Sub(held.At).Abs() < halfWritten:
 	case held.Untouched:
 		l.seen[account] = last
 	case asGiven(rec, held, finding):
-		l.seen[account] = sighting{rec.Version, began}
+		l.seen[account] = began
 	case !rec.Token.Valid(l.Wall()): // what is dead is delivered to nobody, and may have been let go of
 	default:
 		l.lose(rec, held)

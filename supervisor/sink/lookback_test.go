@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 )
@@ -97,4 +98,76 @@ func TestItsOwnNewsCutsNoBackOffShort(t *testing.T) {
 			t.Errorf("%d tries in an hour, as if there were no back-off", n)
 		}
 	})
+}
+
+// dated is a receiver that is a file: when it was changed last counts, by the clock of
+// the machine.
+type dated struct {
+	receiver
+	back    atomic.Int64 // by how much that clock was set back
+	changed time.Time
+	version uint64 // 0: it is damaged
+}
+
+func (f *dated) wall() time.Time { return time.Now().Add(-time.Duration(f.back.Load())) }
+
+func (f *dated) put(version uint64, at time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.version, f.changed = version, at
+}
+
+func (f *dated) Deliver(ctx context.Context, d sink.Delivery) error {
+	defer f.put(d.Version, f.wall())
+	return f.receiver.Deliver(ctx, d)
+}
+
+func (f *dated) Holds(_ context.Context, q readback.Question) (readback.Held, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	held := readback.Held{At: f.changed}
+	switch {
+	case !q.Since.IsZero() && !f.changed.Round(0).After(q.Since):
+		held.Untouched = true
+	case f.version == 0:
+		return held, format.ErrUnreadable
+	default:
+		held.Document.RefreshToken = sdk.NewSecret(fmt.Sprintf("refresh-a-%d", f.version))
+		held.Document.AccessToken = sdk.NewSecret(fmt.Sprintf("access-a-%d", f.version))
+	}
+	return held, nil
+}
+
+// What is put there is put right, whatever the clock did since the last look: a time
+// that lies before that look, or after now, says nothing then.
+func TestAFileIsPutRightWhenTheClockWasSetBack(t *testing.T) {
+	for name, c := range map[string]struct {
+		back    time.Duration
+		version uint64
+		ahead   time.Duration
+	}{
+		"an older copy after two hours back": {back: 2 * time.Hour, version: 1},
+		"an older copy after 40 s back":      {back: 40 * time.Second, version: 1},
+		"a damaged one of tomorrow":          {ahead: 24 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out := &dated{}
+				b := start(t, sink.WorkerConfig{Sink: out, Wall: out.wall, ReadBack: sink.ReadBack{Regularly: true}}, newRecords())
+				b.refresh("a")
+				pass(time.Minute)
+				b.refresh("a")
+				b.looking(time.Minute)
+				before := out.tried()
+				out.back.Store(int64(c.back))
+				pass(time.Second)
+				out.put(c.version, out.wall().Add(c.ahead))
+				pass(30 * time.Second)
+				b.looking(2 * time.Minute)
+				if n := out.tried() - before; n != 1 || out.version != 2 {
+					t.Errorf("%d deliveries, and it holds version %d", n, out.version)
+				}
+			})
+		})
+	}
 }
