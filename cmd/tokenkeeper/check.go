@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // report is what check found out.
@@ -37,6 +38,10 @@ type report struct {
 	StateDir *stateDir `json:"state_dir,omitempty"`
 
 	lines *keyLines
+	asker *mounts.Asker
+	// starts: it is for a start, which a file system that may answer later does not keep
+	// from the accounts that don't need it.
+	starts bool
 }
 
 // finding is a config.Problem for programs.
@@ -122,7 +127,7 @@ as one, with their number.`,
 
 func (e *env) check(ctx context.Context, path string) (report, error) {
 	r := report{
-		Config: path, Problems: []finding{}, Warnings: []finding{},
+		Config: path, asker: &e.asker, Problems: []finding{}, Warnings: []finding{},
 		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{}, Trusts: []string{}, Untried: []untried{},
 	}
 	src := e.source(path)
@@ -244,6 +249,9 @@ func (r *report) addProviders(cfg *config.Config, strictFiles bool) {
 		for _, a := range cfg.AccountsOf(p.Name) {
 			r.warnOfClient(a, p.description)
 			r.warnOfLogin(a, p.description)
+			if r.addSilent([]string{"accounts", a.Name}, p.description.Settings, a.Settings) {
+				continue
+			}
 			r.add(settingProblems(r.where(), []string{"accounts", a.Name}, "provider "+a.Provider, p.description.Settings, a.Settings, cfg.Trust)...)
 			r.add(addressProblems(r.where(), a, p.description.Settings, caFault)...)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
@@ -64,6 +65,27 @@ func settingProblems(lines *keyLines, place []string, of string, known []sdk.Set
 		}
 	}
 	return problems
+}
+
+// addSilent reports the settings of what stands at place that name a file or a socket
+// whose file system does not answer, and says whether there are any: then nobody may
+// look at them.
+func (r *report) addSilent(place []string, known []sdk.Setting, settings map[string]string) (any bool) {
+	for _, s := range known {
+		value := settings[s.Name]
+		if !filepath.IsAbs(value) || !s.Steers && s.SocketUsers == "" {
+			continue
+		}
+		err := r.asker.Ask(value)
+		if any = any || err != nil; err == nil || r.starts {
+			continue
+		}
+		path := append(slices.Clone(place), "settings", s.Name)
+		r.add(config.Problem{
+			File: r.Config, Line: r.where().of(path...), Key: strings.Join(path, "."), Message: err.Error(), Hint: mounts.Remedy,
+		})
+	}
+	return any
 }
 
 // missing says that a program needs a setting, in the words by which it describes it.

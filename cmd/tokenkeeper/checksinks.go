@@ -105,6 +105,9 @@ func (r *report) addSinkPlugins(cfg *config.Config) {
 		if own.SHA256 != "" {
 			r.warnOfScript(p.Interpreter, p.Command[0], "sinks", p.Sink, "sha256")
 		}
+		if r.addSilent([]string{"sinks", p.Sink}, p.description.Settings, plainSettings(own.Own)) {
+			continue
+		}
 		r.add(settingProblems(r.where(), []string{"sinks", p.Sink}, "sinks of type "+p.Type, p.description.Settings, plainSettings(own.Own), cfg.Trust)...)
 		if (s.Sends(config.SendAlert) || s.Sends(config.SendLifecycle)) && !p.Notify {
 			r.add(config.Problem{

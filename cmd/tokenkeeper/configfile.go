@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
@@ -27,7 +28,7 @@ import (
 func (e *configured) configPath() (string, error) {
 	for _, named := range []string{e.configFile, e.getenv("TOKENKEEPER_CONFIG")} {
 		if named != "" {
-			return named, nil
+			return named, e.answering(named)
 		}
 	}
 	usual := []string{"tokenkeeper.yaml"}
@@ -38,12 +39,23 @@ func (e *configured) configPath() (string, error) {
 	}
 	usual = append(usual, "/etc/tokenkeeper/tokenkeeper.yaml")
 	for _, path := range usual {
+		if err := e.answering(path); err != nil {
+			return "", err
+		}
 		// Any other error than "not there" is better reported by Load.
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 			return path, nil
 		}
 	}
 	return "", usageErrorf("there is no configuration at %s: name one with -c, or let \"tokenkeeper init\" write one", strings.Join(usual, ", "))
+}
+
+// answering refuses a configuration whose file system does not answer.
+func (e *configured) answering(path string) error {
+	if err := e.asker.Ask(path); err != nil {
+		return usageErrorf("the configuration %s can't be read: %w: %s", path, err, mounts.Remedy)
+	}
+	return nil
 }
 
 // load reads the configuration for a verb that sends nothing and delivers
@@ -78,8 +90,8 @@ func (e *configured) loadFrom(src config.Source) (*config.Config, error) {
 func (e *configured) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, Sinks: types.Config(), KnownSinks: knownSinks,
-		CheckTemplate: checkTemplate,
-		Steers:        e.steers(path), Operands: trust.Operands, Trust: e.trusted(path),
+		CheckTemplate: checkTemplate, Mounts: &e.asker,
+		Steers: e.steers(path), Operands: trust.Operands, Trust: e.trusted(path),
 		LastWhole: func(stateDir, account, path string) []byte {
 			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)
 		},

@@ -25,7 +25,9 @@ type imported struct {
 }
 
 // ground is what even leaves stand on: it imports nothing of ours.
-func ground() []string { return []string{"supervisor/moment", "supervisor/nearest"} }
+func ground() []string {
+	return []string{"supervisor/moment", "supervisor/mounts", "supervisor/nearest"}
+}
 
 // heart is what an account is: it does nothing, and knows nobody who does.
 const heart = "supervisor/internal/account"

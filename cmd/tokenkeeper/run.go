@@ -164,7 +164,7 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	if err != nil {
 		return nil, forGood(src, err)
 	}
-	r := report{Config: path}
+	r := report{Config: path, asker: &e.asker, starts: true}
 	var sinks sync.WaitGroup
 	sinks.Go(func() { r.SinkPlugins = inspectSinks(ctx, cfg) })
 	r.Providers = inspectForeign(ctx, cfg)
@@ -188,6 +188,9 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 // lacks but a secret, which may come: a service manager need not start it again.
 func forGood(src config.Source, err error) error {
 	if problems := (config.Problems)(nil); !errors.As(err, &problems) {
+		return err
+	}
+	if src.Mounts.Met() { // it may answer later
 		return err
 	}
 	src.Secretless = true

@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -17,8 +18,10 @@ import (
 
 // Config is what a Backend is over.
 type Config struct {
-	Version   string // of the program
-	Program   *programs.Own
+	Version string // of the program
+	Program *programs.Own
+	// Changed: the configuration's file does not hold any more what was read from it.
+	Changed   *mounts.Glance[bool]
 	Started   time.Time
 	Wall      func() time.Time
 	Roster    *roster.Roster

@@ -20,7 +20,7 @@ import (
 func (b overview) Status(ctx context.Context) (control.Status, error) {
 	st := control.Status{
 		Version: b.Version, PID: os.Getpid(), StartedAt: b.Started, Now: b.Wall(),
-		StateDir: b.Roster.Config.StateDir, Config: b.Roster.Config.File, ConfigChanged: b.Roster.Config.Changed(),
+		StateDir: b.Roster.Config.StateDir, Config: b.Roster.Config.File, ConfigChanged: b.Changed.Now(),
 		Program: b.Program.Path(), ProgramReplaced: b.Program.Replaced(),
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // These are the checks that several kinds of objects need.
@@ -103,10 +104,11 @@ func URL(o Object, key, value string) *url.URL {
 }
 
 // ReadFile reads the whole file at path, which key names. One that can't be read is
-// told of as by [BadFile].
+// told of as by [BadFile], unless its file system does not answer, which was told when
+// the key was read.
 func ReadFile(o Object, key, path string) (data []byte, mode fs.FileMode, ok bool) {
-	data, mode, err := readText(path, maxSecretSize)
-	if err != nil {
+	data, mode, err := o.l.read(path, maxSecretSize)
+	if err != nil && !mounts.IsSilent(err) {
 		unreadableFile(o, key, err)
 	}
 	return data, mode, err == nil

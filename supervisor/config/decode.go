@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // decode makes the Config, without looking at whether its parts fit together.
@@ -34,14 +36,16 @@ func (l *loader) decode() *Config {
 	}
 	if cfg.StateDir == "" && !root.Given("state_dir") {
 		cfg.StateDir = stateDir(l.references.environ, os.Geteuid() == 0)
+		l.askDefault(root.At("state_dir"), cfg.StateDir)
 	}
 	l.references.stateDir = cfg.StateDir
 	cfg.Heartbeat = decodeHeartbeat(root)
 	if cfg.Control.Socket == "" && cfg.StateDir != "" {
 		cfg.Control.Socket = filepath.Join(cfg.StateDir, "control.sock")
 	}
-	if cfg.Plugins.Dir == "" {
+	if cfg.Plugins.Dir == "" && !root.Down("plugins").Broken("dir") {
 		cfg.Plugins.Dir = l.folders.pluginsDir()
+		l.askDefault(root.Down("plugins").At("dir"), cfg.Plugins.Dir)
 	}
 	providers, accounts, sinks := root.Down("providers"), root.Down("accounts"), root.Down("sinks")
 	for _, name := range providers.Keys() {
@@ -61,6 +65,13 @@ func (l *loader) decode() *Config {
 	}
 	cfg.SecretSettings = slices.Sorted(maps.Keys(l.referred))
 	return cfg
+}
+
+// askDefault is what [Object.Path] asks of a path that was written.
+func (l *loader) askDefault(at Place, path string) {
+	if err := l.source.Mounts.Ask(path); err != nil {
+		l.report(at, err.Error(), mounts.Remedy)
+	}
 }
 
 func decodeProvider(o Object, name string) Provider {

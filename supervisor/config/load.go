@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // Source is what a configuration is loaded from. A later layer wins over an
@@ -61,6 +62,8 @@ type Source struct {
 	// Secretless: for who needs none of the values that accounts and sinks refer
 	// to. One that can't be had is left out, and is no problem.
 	Secretless bool
+	// Mounts is asked whether file systems answer; nil: one of its own.
+	Mounts *mounts.Asker
 	// NamesOnly: for who needs but what there is, and not what accounts, sinks and
 	// providers refer to: those variables and files are not read.
 	NamesOnly bool
@@ -119,6 +122,9 @@ func Load(src Source) (*Config, []Warning, error) {
 // open prepares a loader and reads the YAML.
 func open(src Source) (*loader, []byte) {
 	sinks := newSinkSchema(src.Sinks)
+	if src.Mounts == nil {
+		src.Mounts = &mounts.Asker{}
+	}
 	found := &findings{source: src, file: src.Path, badNames: map[string]bool{}}
 	l := &loader{
 		findings: found, schema: schema(sinks), sinks: sinks, referred: map[string]bool{},
@@ -134,7 +140,7 @@ func open(src Source) (*loader, []byte) {
 		}
 	}
 	var err error
-	if l.folders, err = newFolders(src.Dir, src.Path); err != nil {
+	if l.folders, err = newFolders(src.Dir, src.Path, src.Mounts); err != nil {
 		l.report(Place{file: l.file}, "the current folder can't be found: "+reason(err), "start in a folder that exists")
 		return l, nil
 	}
@@ -148,7 +154,7 @@ func open(src Source) (*loader, []byte) {
 	if l.steering.steered(Place{file: l.file}, src.Path); len(l.problems) > 0 {
 		return l, nil
 	}
-	data, mode, err := readText(src.Path, maxFileSize)
+	data, mode, err := l.read(src.Path, maxFileSize)
 	if err != nil {
 		l.report(Place{file: l.file}, "can't be read: "+reason(err), remedy(err, "name the right file, or let \"tokenkeeper init\" write one"))
 		return l, nil
@@ -185,10 +191,21 @@ func readText(path string, limit int64) ([]byte, fs.FileMode, error) {
 	return data, info.Mode().Perm(), nil
 }
 
+// read is [readText], and does not wait for a file system that does not answer either.
+func (f *findings) read(path string, limit int64) ([]byte, fs.FileMode, error) {
+	if err := f.source.Mounts.Ask(path); err != nil {
+		return nil, 0, err
+	}
+	return readText(path, limit)
+}
+
 // remedy says what to do about a file that can't be read; missing: if it is not there.
 func remedy(err error, missing string) string {
 	if _, irregular := errors.AsType[files.Irregular](err); irregular {
 		return "name a regular file"
+	}
+	if mounts.IsSilent(err) {
+		return mounts.Remedy
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return missing

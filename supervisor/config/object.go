@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // Object reads the keys of one mapping of the configuration, as it stands in the
@@ -160,7 +161,22 @@ func (o Object) Path(key string) string {
 	if !filepath.IsAbs(value) {
 		value = filepath.Join(o.l.folders.base(o.At(key)), value)
 	}
-	return filepath.Clean(value)
+	return o.answering(key, filepath.Clean(value))
+}
+
+// answering tells of a path whose file system does not answer. What the whole
+// supervisor needs is a problem then.
+func (o Object) answering(key, path string) string {
+	err := o.l.source.Mounts.Ask(path)
+	switch {
+	case err == nil:
+	case o.l.source.StrictFiles || !strings.HasPrefix(o.path, "sinks.") && !strings.HasPrefix(o.path, "accounts."):
+		o.Reject(key, &Fault{err.Error(), mounts.Remedy})
+		return ""
+	default:
+		o.l.silent(o.At(key), err)
+	}
+	return path
 }
 
 // Users reads names and numbers of users.

@@ -24,7 +24,7 @@ func (r *references) ownsSecret(path string) bool {
 // lastKnown is what a reference that has failed with f stood for before; f if
 // it leads anywhere else than into the account's own shared file.
 func (r *references) lastKnown(at Place, path, written, key string, f *Fault) (string, *Fault) {
-	if key == "" || r.source.LastWhole == nil || !r.ownsSecret(path) {
+	if key == "" || r.source.LastWhole == nil || !r.ownsSecret(path) || !r.answers(r.stateDir) {
 		return "", f
 	}
 	value, missing := newSecretText(r.source.LastWhole(r.stateDir, r.own.account, r.own.path)).value(written, key)

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // maxSocketPath is the longest path of a Unix socket on Linux, in bytes:
@@ -12,13 +14,14 @@ const maxSocketPath = 107
 
 // folders are what relative paths are relative to, and what they really are.
 type folders struct {
-	dir  string            // absolute; of the YAML
-	cwd  string            // of the environment and of flags
-	real map[string]string // names without symbolic links
+	dir    string            // absolute; of the YAML
+	cwd    string            // of the environment and of flags
+	real   map[string]string // names without symbolic links
+	mounts *mounts.Asker
 }
 
 // newFolders takes dir, "" for that of the file at path.
-func newFolders(dir, path string) (*folders, error) {
+func newFolders(dir, path string, asker *mounts.Asker) (*folders, error) {
 	cwd, err := os.Getwd()
 	if err != nil {
 		return nil, err
@@ -29,7 +32,7 @@ func newFolders(dir, path string) (*folders, error) {
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(cwd, dir)
 	}
-	return &folders{dir: dir, cwd: cwd, real: map[string]string{}}, nil
+	return &folders{dir: dir, cwd: cwd, real: map[string]string{}, mounts: asker}, nil
 }
 
 // base is the folder that a relative path is relative to, if it stands at at.
@@ -71,6 +74,9 @@ func stateDir(env map[string]string, root bool) string {
 // configuration if there is one, else the one of the machine.
 func (f *folders) pluginsDir() string {
 	beside := filepath.Join(f.dir, "plugins")
+	if f.mounts.Ask(beside) != nil {
+		return beside
+	}
 	if info, err := os.Stat(beside); err == nil && info.IsDir() {
 		return beside
 	}
@@ -78,8 +84,11 @@ func (f *folders) pluginsDir() string {
 }
 
 // canonical is the name that a file has without symbolic links, as far as it
-// exists.
+// exists and can be looked at.
 func (f *folders) canonical(path string) string {
+	if f.mounts.Ask(path) != nil {
+		return path
+	}
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSymlink != 0 {
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			return real

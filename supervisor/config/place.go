@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"slices"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // layer is one of the layers that a value comes from.
@@ -65,6 +67,20 @@ func (f *findings) warn(at Place, message, hint string) {
 func (f *findings) reject(e *entry, at Place, wrong *Fault) {
 	e.at, e.broken = at, true
 	f.report(at, wrong.Message, wrong.Hint)
+}
+
+// answers says whether the file system of a path does.
+func (f *findings) answers(path string) bool { return f.source.Mounts.Ask(path) == nil }
+
+// silent tells of a file system that does not answer, which only one sink, account or
+// provider needs: a problem for who checks a configuration. At a start it is a warning,
+// because it may answer later.
+func (f *findings) silent(at Place, err error) {
+	if f.source.StrictFiles {
+		f.report(at, err.Error(), mounts.Remedy)
+	} else {
+		f.warn(at, err.Error(), mounts.Remedy)
+	}
 }
 
 func (f *findings) sort() {

@@ -47,7 +47,7 @@ func (r *references) resolveFile(at Place, ref string) (string, *Fault) {
 // secretFile reads a file that is referred to, once for all accounts.
 func (r *references) secretFile(path string) *secretText {
 	if r.secrets[path] == nil {
-		data, mode, err := readText(path, maxSecretSize)
+		data, mode, err := r.read(path, maxSecretSize)
 		r.secrets[path] = newSecretText(data)
 		r.secrets[path].mode, r.secrets[path].err = mode, err
 	}

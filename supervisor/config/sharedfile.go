@@ -48,6 +48,9 @@ func validateSharedFile(o Object, s *SharedFile) {
 	if s.Path == "" {
 		return
 	}
+	if !o.l.answers(s.Path) || !o.l.answers(s.Lock) {
+		return // told when the key was read
+	}
 	if o.l.folders.canonical(s.Lock) == o.l.folders.canonical(s.Path) {
 		o.Report(o.At("lock"), "the file can't be its own lock, because it is replaced at each write",
 			"name the file that the other programs lock, or remove the line")

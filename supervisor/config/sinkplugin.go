@@ -35,7 +35,7 @@ func validateType(o Object, cfg *Config) bool {
 		message, hint := badName(typ)
 		o.Report(o.At("type"), message, hint)
 		return false
-	case o.Given("command") || o.l.source.KnownSinks == nil || o.l.root.e.under("plugins", "dir").isBroken():
+	case o.Given("command") || o.l.source.KnownSinks == nil || o.l.root.e.under("plugins", "dir").isBroken() || !o.l.answers(cfg.Plugins.Dir):
 		return true
 	}
 	known := o.l.source.KnownSinks(cfg.Plugins.Dir)

@@ -68,6 +68,10 @@ type Surroundings struct {
 	taken   map[string]string
 }
 
+// Answers says whether the file system of a path does. That it does not is told where
+// the path was read.
+func (s Surroundings) Answers(path string) bool { return s.folders.mounts.Ask(path) == nil }
+
 // Claim takes path for what is called as, unless something else has it: then it
 // returns what that is called, and whether it is the shared file of an account.
 func (s Surroundings) Claim(path, as string) (by string, shared bool) {

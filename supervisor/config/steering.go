@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // steering asks who could change what decides what this process does.
@@ -19,9 +21,10 @@ type steering struct {
 }
 
 // steered reports a path that decides what this process does, and that somebody
-// could change who is not trusted. What is missing is for others to report.
+// could change who is not trusted. What is missing, or on a file system that does not
+// answer, is for others to report.
 func (s *steering) steered(at Place, path string) {
-	if s.source.Steers == nil || path == "" {
+	if s.source.Steers == nil || path == "" || !s.answers(path) {
 		return
 	}
 	err, asked := s.verdicts[path]
@@ -52,6 +55,9 @@ func SteeredProgram(o Object, command []string, dir string, isPlugin bool) {
 		}
 		program = found
 	}
+	if o.l.source.Steers != nil && !wordsAnswer(o, append([]string{program}, command[1:]...), dir, isPlugin) {
+		return
+	}
 	o.l.steering.steered(o.Item("command", 0), program)
 	if o.l.source.Operands == nil {
 		return
@@ -65,6 +71,29 @@ func SteeredProgram(o Object, command []string, dir string, isPlugin bool) {
 	if !isPlugin {
 		warnOfTexts(o, append([]string{program}, command[1:]...), dir, found)
 	}
+}
+
+// wordsAnswer tells of a program, or of a file among the other words of a command, whose
+// file system does not answer. A plugin can't be asked who it is then.
+func wordsAnswer(o Object, command []string, dir string, isPlugin bool) bool {
+	for i, word := range command {
+		if _, value, option := strings.Cut(word, "=/"); option { // --config=/etc/bot
+			word = "/" + value
+		}
+		if !filepath.IsAbs(word) {
+			word = filepath.Join(dir, word)
+		}
+		switch err := o.l.source.Mounts.Ask(word); {
+		case err == nil:
+		case isPlugin:
+			o.Report(o.Item("command", i), err.Error(), mounts.Remedy)
+			return false
+		default:
+			o.l.silent(o.Item("command", i), err)
+			return false
+		}
+	}
+	return true
 }
 
 // warnOfTexts warns of a file that is named in a text among a command's words, as one
@@ -90,6 +119,9 @@ func warnOfTexts(o Object, command []string, dir string, found map[int][]string)
 
 // steeredPlugins is steered for the folder of plugins, if it is there.
 func steeredPlugins(plugins Object, dir string) {
+	if !plugins.l.answers(dir) {
+		return // told when the key was read
+	}
 	if info, err := os.Stat(dir); err == nil && info.IsDir() {
 		Steered(plugins, "dir", dir)
 	}

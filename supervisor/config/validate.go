@@ -78,7 +78,7 @@ func tooLong(n int) string {
 // knownProviders returns the names that an account may have, and whether they
 // can be told.
 func (l *loader) knownProviders(cfg *Config) (names []string, ok bool) {
-	if l.source.KnownProviders == nil || l.root.e.under("plugins", "dir").isBroken() || l.root.Broken("providers") {
+	if l.source.KnownProviders == nil || l.root.e.under("plugins", "dir").isBroken() || l.root.Broken("providers") || !l.answers(cfg.Plugins.Dir) {
 		return nil, false
 	}
 	names = slices.Clone(l.source.KnownProviders(cfg.Plugins.Dir))

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"os"
 	"sync/atomic"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // Own is this program: the file that runs, and the path that it was started by, at
@@ -14,19 +16,29 @@ import (
 type Own struct {
 	path  string
 	runs  fs.FileInfo // nil: the kernel does not tell
-	other atomic.Bool // so it was at the last look
+	other *mounts.Glance[bool]
+	told  atomic.Bool
 }
 
 // OwnProgram returns what runs in this process.
 func OwnProgram() *Own {
-	o := &Own{}
-	var err error
-	if o.path, err = os.Executable(); err != nil {
-		return o
+	path, err := os.Executable()
+	if err != nil {
+		return newOwn("", nil)
 	}
-	if runs, err := os.Stat("/proc/self/exe"); err == nil {
-		o.runs = runs
+	runs, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		runs = nil
 	}
+	return newOwn(path, runs)
+}
+
+func newOwn(path string, runs fs.FileInfo) *Own {
+	o := &Own{path: path, runs: runs}
+	o.other = mounts.NewGlance(func() bool {
+		there, err := os.Stat(o.path)
+		return err == nil && !os.SameFile(o.runs, there)
+	})
 	return o
 }
 
@@ -34,18 +46,13 @@ func OwnProgram() *Own {
 func (o *Own) Path() string { return o.path }
 
 // Replaced says whether another program is at the path than the one that runs. One
-// that is missing is not called another: it may be on its way.
-func (o *Own) Replaced() bool {
-	if o.runs == nil {
-		return false
-	}
-	there, err := os.Stat(o.path)
-	return err == nil && !os.SameFile(o.runs, there)
-}
+// that is missing is not called another: it may be on its way. While the file system of
+// the path does not answer, it is what was seen last.
+func (o *Own) Replaced() bool { return o.runs != nil && o.other.Now() }
 
 // Look tells in the log, once, that the program was replaced.
 func (o *Own) Look(log *slog.Logger) {
-	if replaced := o.Replaced(); o.other.Swap(replaced) != replaced && replaced {
+	if replaced := o.Replaced(); o.told.Swap(replaced) != replaced && replaced {
 		log.Warn(fmt.Sprintf("%s is another program now; what runs is still the one of before, until the service is restarted", o.path))
 	}
 }

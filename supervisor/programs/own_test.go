@@ -31,7 +31,7 @@ func TestReplacedProgram(t *testing.T) {
 	}
 	defer func() { _ = held.Close() }()
 	var log bytes.Buffer
-	o, logger := &Own{path: path, runs: runs}, slog.New(slog.NewTextHandler(&log, nil))
+	o, logger := newOwn(path, runs), slog.New(slog.NewTextHandler(&log, nil))
 	look := func() (replaced bool) {
 		o.Look(logger)
 		return o.Replaced()

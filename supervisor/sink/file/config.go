@@ -99,7 +99,7 @@ func (s *Settings) Check(o config.Object, in config.Surroundings) {
 		o.Warn(o.At("mode"), fmt.Sprintf("everyone on this machine will be able to read the refresh token (mode %#o)", s.Mode),
 			`write mode: "0600", or "0640" with an owner of :group`)
 	}
-	if !o.Given("mode") && in.Sink.IncludeRefreshToken {
+	if !o.Given("mode") && in.Sink.IncludeRefreshToken && in.Answers(s.Path) {
 		s.warnOfWideFiles(o)
 	}
 	if o.Given("mode") && s.Mode&0o400 == 0 && !o.Broken("mode") {
