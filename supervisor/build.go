@@ -74,6 +74,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 	if s.door, err = control.OpenDoor(cfg, s.opts.Seams.Listen, s.log); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
+	s.dir.Started()
 	return nil
 }
 

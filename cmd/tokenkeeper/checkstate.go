@@ -94,7 +94,9 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	case err == nil:
 	case errors.Is(err, store.ErrInUse):
 		d.State = "in use by a supervisor that does not answer here"
-		if d.InUseBy = statedir.Displaced(cfg.StateDir); d.InUseBy != 0 {
+		if d.InUseBy = statedir.Starting(cfg.StateDir); d.InUseBy != 0 {
+			d.State = fmt.Sprintf("in use by a supervisor (PID %d), which is starting", d.InUseBy)
+		} else if d.InUseBy = statedir.Displaced(cfg.StateDir); d.InUseBy != 0 {
 			d.State = fmt.Sprintf("in use by a supervisor (PID %d), whose control socket has been moved or removed", d.InUseBy)
 		}
 	case errors.Is(err, store.ErrDamaged):

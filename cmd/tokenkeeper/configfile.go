@@ -153,11 +153,15 @@ func (e *configured) client() (*control.Client, error) {
 }
 
 // reached returns a client, or says that there is a supervisor and why nobody
-// can reach it.
+// can reach it, or not yet.
 func (e *configured) reached(cfg *config.Config) (*control.Client, error) {
 	c := clientOf(cfg)
 	if answers(c.Socket()) {
 		return c, nil
+	}
+	if pid := statedir.Starting(cfg.StateDir); pid != 0 {
+		c.Close()
+		return nil, fmt.Errorf("a supervisor (PID %d) is starting: it opens its store in %s, and answers when that is done. Try again then", pid, cfg.StateDir)
 	}
 	if pid := statedir.Displaced(cfg.StateDir); pid != 0 {
 		c.Close()

@@ -32,6 +32,7 @@ type Dir struct {
 	cfg      Config
 	facts    *event.Facts
 	presence *presence
+	starting *presence
 	store    *store.Journal
 	// looking admits one look at the disk at a time.
 	looking sync.Mutex
@@ -49,9 +50,10 @@ func Open(c Config) (*Dir, error) {
 	if warning != "" {
 		c.Log.Warn(warning)
 	}
+	d.starting = announce(c.Path)
 	d.store, err = store.Open(c.Path, store.Options{Now: c.Wall, Fallback: c.Fallback, Trouble: d.trouble, Log: c.Log})
 	if err != nil {
-		return nil, errors.Join(err, d.presence.Close())
+		return nil, errors.Join(err, d.starting.Close(), d.presence.Close())
 	}
 	if r := d.store.Restored(); r != nil {
 		d.tellRestored(r)
@@ -81,8 +83,13 @@ func (d *Dir) Store() *store.Journal { return d.store }
 // Facts are what is known to ail the store and its disk.
 func (d *Dir) Facts() *event.Facts { return d.facts }
 
+// Started is called when the supervisor listens at its control socket.
+func (d *Dir) Started() { _ = d.starting.Close() }
+
 // Close gives the directory up.
-func (d *Dir) Close() error { return errors.Join(d.store.Close(), d.presence.Close()) }
+func (d *Dir) Close() error {
+	return errors.Join(d.starting.Close(), d.store.Close(), d.presence.Close())
+}
 
 // trouble publishes what the store meets. The store calls it in the middle of its
 // work, so it only tells.

@@ -99,6 +99,34 @@ func Displaced(path string) (pid int) {
 	return pid
 }
 
+// startingName is held, beside the other, while a supervisor starts.
+func startingName(stateDir string) string { return presenceName(stateDir) + "-starting" }
+
+// announce shows that a supervisor starts, for as long as the presence is open. Its zero
+// value stands for one that can't be had: then others take the start for what
+// [Displaced] tells.
+func announce(stateDir string) *presence {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return &presence{}
+	}
+	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: startingName(stateDir)}); err == nil {
+		err = unix.Listen(fd, presenceBacklog)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return &presence{}
+	}
+	return &presence{fd: fd}
+}
+
+// Starting is the PID of a supervisor that has the state directory at a path and does
+// not listen at its control socket yet, because it starts; 0: there is none.
+func Starting(path string) (pid int) {
+	pid, _ = whoIs(startingName(path))
+	return pid
+}
+
 // whoIs returns the process that has a name; 0 if there is none, if it can't be
 // seen from here, or if it is another user's, whose word counts for nothing.
 func whoIs(name string) (pid int, there bool) {

@@ -3,12 +3,15 @@ package statedir
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -43,6 +46,39 @@ func TestPresence(t *testing.T) {
 		t.Errorf("after: PID %d", pid)
 	}
 	mustAppear(t, dir)
+}
+
+// While a supervisor opens its store, which may take a while, others see that it starts.
+func TestStart(t *testing.T) {
+	path := t.TempDir()
+	if pid := Starting(path); pid != 0 {
+		t.Errorf("before: PID %d", pid)
+	}
+	starting := announce(path)
+	if again := announce(path); again.fd != 0 {
+		t.Error("two start")
+	}
+	if pid := Starting(path); pid != os.Getpid() || Displaced(path) != 0 {
+		t.Errorf("PID %d starts", pid)
+	}
+	if err := starting.Close(); err != nil || Starting(path) != 0 {
+		t.Errorf("afterwards one starts; %v", err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	d, err := Open(Config{Path: path, Wall: time.Now, Events: event.NewBus(log, time.Now), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid := Starting(path); pid != os.Getpid() {
+		t.Errorf("while the store is open and the socket is not: PID %d", pid)
+	}
+	d.Started()
+	if pid := Starting(path); pid != 0 || Displaced(path) != os.Getpid() {
+		t.Errorf("of one that has started: PID %d", pid)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // Whoever asks is not waited for, and never too many.
