@@ -17,8 +17,9 @@ func newAlertAckCommand(e *env) *cobra.Command {
 		Long: `Keep an alert from being repeated, because somebody is at it. If more accounts
 get into the trouble, and when it is over, that is told. A restart does not
 forget it. ALERT is its name, as "tokenkeeper alerts" shows it.`,
-		Example: "  tokenkeeper alerts ack needs_login:schwab",
-		Args:    exactArgs("ALERT"),
+		Example:           "  tokenkeeper alerts ack needs_login:schwab",
+		Args:              exactArgs("ALERT"),
+		ValidArgsFunction: e.completesAlert(func(a event.Alert) bool { return !hushed(a) }),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return aboutSink(cmd.Context(), e, func(c *control.Client) (event.Alert, error) {
 				return c.AcknowledgeAlert(cmd.Context(), args[0])
@@ -37,8 +38,9 @@ func newAlertSilenceCommand(e *env) *cobra.Command {
 		Long: `Keep all but the end of an alert from being told for some time. If it lasts
 longer, it is told again then. A restart does not forget it. ALERT is its name,
 as "tokenkeeper alerts" shows it.`,
-		Example: "  tokenkeeper alerts silence refresh_failing:saxo --for 2h",
-		Args:    exactArgs("ALERT"),
+		Example:           "  tokenkeeper alerts silence refresh_failing:saxo --for 2h",
+		Args:              exactArgs("ALERT"),
+		ValidArgsFunction: e.completesAlert(func(event.Alert) bool { return true }),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if during <= 0 {
 				return usageErrorf("say for how long, e.g. --for 2h")
@@ -56,11 +58,12 @@ as "tokenkeeper alerts" shows it.`,
 
 func newAlertResumeCommand(e *env) *cobra.Command {
 	return &cobra.Command{
-		Use:     "resume ALERT",
-		Short:   "Take back what ack and silence did",
-		Long:    `Let an alert that was acknowledged or silenced be told and repeated again.`,
-		Example: "  tokenkeeper alerts resume refresh_failing:saxo",
-		Args:    exactArgs("ALERT"),
+		Use:               "resume ALERT",
+		Short:             "Take back what ack and silence did",
+		Long:              `Let an alert that was acknowledged or silenced be told and repeated again.`,
+		Example:           "  tokenkeeper alerts resume refresh_failing:saxo",
+		Args:              exactArgs("ALERT"),
+		ValidArgsFunction: e.completesAlert(hushed),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return aboutSink(cmd.Context(), e, func(c *control.Client) (event.Alert, error) {
 				return c.ResumeAlert(cmd.Context(), args[0])

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
 // namesOf are what an argument may be, by the configuration.
@@ -40,6 +43,36 @@ func (e *configured) completes(each ...namesOf) cobra.CompletionFunc {
 		return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, begun) }), cobra.ShellCompDirectiveNoFileComp
 	}
 }
+
+// completesAlert lets a shell complete the name of an alert that lasts and is wanted. It
+// asks the supervisor, and says nothing where that does not answer at once.
+func (e *configured) completesAlert(wanted func(event.Alert) bool) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, begun string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		c, err := e.client()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		defer c.Close()
+		ctx, cancel := context.WithTimeout(cmd.Context(), 2*time.Second)
+		defer cancel()
+		got, err := c.Alerts(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		for _, a := range got.Alerts {
+			if !over(a) && wanted(a) && strings.HasPrefix(a.Key, begun) {
+				names = append(names, a.Key)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// hushed says whether an alert was acknowledged or silenced.
+func hushed(a event.Alert) bool { return a.Hush != nil }
 
 // named is the configuration, for the names in it; nil: it can't be read.
 func (e *configured) named() *config.Config {

@@ -209,6 +209,29 @@ func TestNamesAreCompleted(t *testing.T) {
 	}
 }
 
+// A shell completes the alerts of the supervisor that last, and of these those that can
+// be meant; nobody who does not answer is waited for.
+func TestAlertsAreCompleted(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	for _, tt := range []struct{ line, begun, want string }{
+		{"alerts ack", "", "needs_login:schwab-two\ndisk_trouble:*\n:4\n"},
+		{"alerts ack", "needs", "needs_login:schwab-two\n:4\n"},
+		{"alerts silence", "", "needs_login:schwab-two\nrefresh_failing:saxo\ndisk_trouble:*\n:4\n"},
+		{"alerts resume", "", "refresh_failing:saxo\n:4\n"},
+		{"alerts ack disk_trouble:*", "", ":4\n"},
+	} {
+		complete := func(socket string) string {
+			return command(t, "", append(append([]string{"__complete"}, strings.Fields(tt.line)...), "--socket", socket, tt.begun)...).stdout
+		}
+		if got := complete(socket); got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.line, tt.begun, got, tt.want)
+		}
+		if got := complete(socket + "-gone"); got != ":4\n" {
+			t.Errorf("%s %s, and nobody answers: %q", tt.line, tt.begun, got)
+		}
+	}
+}
+
 func TestTheSocketIsFoundWithoutTheSecrets(t *testing.T) {
 	socket, _, _ := serve(t, &fake{})
 	file := filepath.Join(t.TempDir(), "tk.yaml")
