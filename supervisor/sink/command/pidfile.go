@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/datafolder"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
@@ -40,8 +41,8 @@ func (p pidfile) read() (pid int, owner uint32, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("the pidfile can't be read: %w", err)
 	}
-	if !info.Mode().IsRegular() {
-		return 0, 0, fmt.Errorf("the pidfile %s is no file", p.path)
+	if err := p.irregular(info.Mode()); err != nil {
+		return 0, 0, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, 64))
 	if err != nil {
@@ -59,6 +60,15 @@ func (p pidfile) read() (pid int, owner uint32, err error) {
 		owner = folder
 	}
 	return pid, owner, nil
+}
+
+// irregular refuses what is no file.
+func (p pidfile) irregular(mode fs.FileMode) error {
+	if mode.IsRegular() {
+		return nil
+	}
+	return fmt.Errorf("the pidfile %s is no file but %s: name the file into which the program writes its number",
+		p.path, strings.TrimSuffix(files.Kind(mode), " and no file"))
 }
 
 // mostLinks from the pidfile's path to the file.

@@ -66,11 +66,18 @@ func (s *Signaller) Deliver(ctx context.Context, _ sink.Delivery) error {
 }
 
 // Trusted says why nobody is signalled: others could have put the pidfile there,
-// or can write it; nil: they can't. What is missing is in order.
+// or can write it, or it is no file; nil: nothing of that. What is missing is in order.
 func (s *Signaller) Trusted() error {
 	f, _, err := s.file.open()
 	if err == nil {
-		return f.Close()
+		info, err := f.Stat()
+		if err == nil {
+			err = s.file.irregular(info.Mode())
+		}
+		return errors.Join(err, f.Close())
+	}
+	if errors.Is(err, syscall.ENXIO) { // a socket can't be opened
+		return s.file.irregular(fs.ModeSocket)
 	}
 	var refusal *trust.Refusal
 	if errors.As(err, &refusal) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,7 +189,26 @@ func TestPidfilesThatAreNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	refuse(t, everybody, "can be changed by everybody")
-	refuse(t, dir, "no file")
+	refuse(t, dir, "no file but a folder")
+	pipe, socket := filepath.Join(dir, "pipe"), filepath.Join(dir, "socket")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	for path, want := range map[string]string{pipe: "is no file but a pipe (FIFO): name the file", socket: "is no file but a socket: name the file"} {
+		refuse(t, path, map[bool]string{true: want, false: "can't be read"}[path == pipe])
+		s, err := command.NewSignaller(command.SignalConfig{PIDFile: path, Signal: "HUP"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Trusted(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("before it is used, of %s: %v", path, err)
+		}
+	}
 	if os.Geteuid() == 0 {
 		foreign := filepath.Join(dir, "foreign")
 		if err := errors.Join(os.WriteFile(foreign, []byte(strconv.Itoa(pid)), 0o600), os.Chown(foreign, 65534, 65534)); err != nil {
