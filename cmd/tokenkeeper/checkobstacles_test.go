@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,11 +123,25 @@ func TestCheckSaysWhatItCouldNotTry(t *testing.T) {
   other: {type: webhook, url: "https://bots.example/other", secret: "whsec_MTIzNDU2Nzg5MDEyMzQ1Njc4OTA="}
   teller: {type: exec, command: [/bin/true]}
 `)
-	const want = "not tried, as check sends nothing: whether the brokers take the clients' ids and secrets; what the program does (teller); " +
-		"whether the consumer answers (bot); whether the receiver answers (hook, other); once it runs: tokenkeeper sinks test NAME"
-	got := command(t, "", "check", "-c", w.config)
-	if got.code != exitOK || !strings.Contains(inOneLine(got.stdout), want) {
-		t.Errorf("exit code %d, %q is not in:\n%s", got.code, want, got.stdout)
+	path := filepath.Join(w.dir, "bot.sock")
+	for _, tt := range []struct{ opened, want string }{
+		{"", "whether the consumer will open " + path + ", which is not there now (bot)"},
+		{"bots.sock", "whether the consumer will open " + path + ", which is not there now, though " + filepath.Join(w.dir, "bots.sock") + " is (bot)"},
+		{"bot.sock", "whether the consumer answers (bot)"},
+	} {
+		if tt.opened != "" {
+			l, err := net.Listen("unix", filepath.Join(w.dir, tt.opened))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = l.Close() }()
+		}
+		want := "not tried, as check sends nothing: whether the brokers take the clients' ids and secrets; what the program does (teller); " +
+			tt.want + "; whether the receiver answers (hook, other); once it runs: tokenkeeper sinks test NAME"
+		got := command(t, "", "check", "-c", w.config)
+		if got.code != exitOK || !strings.Contains(inOneLine(got.stdout), want) {
+			t.Errorf("exit code %d, %q is not in:\n%s", got.code, want, got.stdout)
+		}
 	}
 	r := decode[report](t, command(t, "", "check", "--json", "-c", w.config).stdout)
 	if len(r.Untried) != 4 || len(r.Untried[0].Sinks) != 0 || strings.Join(r.Untried[3].Sinks, " ") != "hook other" || r.CheckedAs == "" || r.ServiceUser != "" {

@@ -34,9 +34,18 @@ func settingProblems(lines *keyLines, place []string, of string, known []sdk.Set
 	var names []string
 	for _, s := range known {
 		names = append(names, s.Name)
+	}
+	misspelt := map[string]bool{} // which are told of, and not as missing
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if !slices.Contains(names, name) {
+			add(name, "is no setting of "+of, nearestSetting(name, names))
+			misspelt[nearest.Of(name, names)] = true
+		}
+	}
+	for _, s := range known {
 		value, set := settings[s.Name]
 		switch {
-		case !set && s.Required:
+		case !set && s.Required && !misspelt[s.Name]:
 			add(s.Name, missing(of, s.Description), "")
 		case set && len(s.OneOf) > 0 && !slices.Contains(s.OneOf, value):
 			add(s.Name, "has a value that "+of+" does not know", "use one of: "+strings.Join(s.OneOf, ", "))
@@ -57,11 +66,6 @@ func settingProblems(lines *keyLines, place []string, of string, known []sdk.Set
 			case errors.As(err, &link):
 				add(s.Name, err.Error(), "")
 			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		if !slices.Contains(names, name) {
-			add(name, "is no setting of "+of, nearestSetting(name, names))
 		}
 	}
 	return problems

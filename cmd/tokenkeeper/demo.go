@@ -103,7 +103,7 @@ func (e demonstration) demo(ctx context.Context, howLong time.Duration) (err err
 		return errors.Join(err, <-ended)
 	}
 	shown := e.showDemo(ctx, w, client, events, howLong)
-	st, statusErr := client.Status(running)
+	st, statusErr := settled(running, client, events)
 	end()
 	if err := errors.Join(shown, <-ended, statusErr); err != nil {
 		return err
@@ -160,6 +160,35 @@ func (e demonstration) showDemo(ctx context.Context, w *demoWorld, c *control.Cl
 			}
 		}
 	}
+}
+
+// settled is how everything is when what was refreshed is delivered, for which is waited
+// for a moment: the end may come in the middle of deliveries.
+func settled(ctx context.Context, c *control.Client, events *event.Subscription) (control.Status, error) {
+	enough := time.After(3 * time.Second)
+	for {
+		st, err := c.Status(ctx)
+		if err != nil || everywhere(st) {
+			return st, err
+		}
+		select {
+		case <-events.C:
+		case <-enough:
+			return st, nil
+		}
+	}
+}
+
+// everywhere says whether each sink has the newest token of each of its accounts.
+func everywhere(st control.Status) bool {
+	for _, a := range st.Accounts {
+		for _, d := range a.Sinks {
+			if d.Behind > 0 {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // demoVerdict says how it went; it is an error if an account was not refreshed

@@ -2,10 +2,42 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
+
+// A delivery that is under way when the demo ends is waited for: what it says of its
+// sinks is of one version.
+func TestDemoEndsWhenAllIsDelivered(t *testing.T) {
+	var asked atomic.Int64
+	f := &fake{status: func() control.Status {
+		d := control.Delivery{Sink: "file", Status: sink.Status{Version: 4}, Behind: 1}
+		if asked.Add(1) > 2 {
+			d.Version, d.Behind = 5, 0
+		}
+		return control.Status{Accounts: []control.Account{{Name: "main", Sinks: []control.Delivery{d}}}}
+	}}
+	socket, bus, stop := serve(t, f)
+	defer stop()
+	c := control.NewClient(socket)
+	defer c.Close()
+	events := bus.Subscribe(2)
+	defer events.Close()
+	for range 2 {
+		bus.Publish(slog.LevelInfo, event.Event{Type: event.Delivered})
+	}
+	st, err := settled(t.Context(), c, events)
+	if err != nil || asked.Load() != 3 || st.Accounts[0].Sinks[0].Version != 5 {
+		t.Errorf("asked %d times: %+v, %v", asked.Load(), st.Accounts, err)
+	}
+}
 
 // The demo has a folder of its own, whatever somebody has exported for a supervisor of
 // theirs: in that one's store it would leave the tokens of a simulator.

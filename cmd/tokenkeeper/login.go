@@ -92,8 +92,9 @@ type begunLogin struct {
 // loggingIn is a login, as the person sees it who makes it.
 type loggingIn struct{ *env }
 
-// prompt says where to log in. It goes to stderr, because stdout has the outcome.
-func (e loggingIn) prompt(begun control.LoginAnswer) {
+// prompt says where to log in, and what is waited for if something is. It goes to
+// stderr, because stdout has the outcome.
+func (e loggingIn) prompt(begun control.LoginAnswer, waits bool) {
 	if e.json {
 		e.tell(control.InUTC(begunLogin{begun}))
 		return
@@ -101,7 +102,10 @@ func (e loggingIn) prompt(begun control.LoginAnswer) {
 	if begun.Earlier {
 		_, _ = fmt.Fprintf(e.stderr, "A login of this account is open: %s. It is the account's only one; end it with: tokenkeeper login %s --cancel\n", openText(begun.OpenLogin, e.now()), begun.Account)
 	}
-	e.askFor(begun)
+	e.sendTo(begun)
+	if waits || begun.Polled {
+		e.askFor(begun)
+	}
 }
 
 // loggedIn tells of a login whose token is in use now.

@@ -170,6 +170,12 @@ func TestLoginOfAShape(t *testing.T) {
 	if got.code != exitOK || !strings.Contains(got.stdout, "main: the login stays open until ") || !strings.Contains(got.stderr, "WDJB-MJHT") {
 		t.Errorf("left: %+v", got)
 	}
+	for _, shape := range []string{"paste_token", "verifier", "paste_address"} {
+		got := command(t, "", "login", "main", "--shape", shape, "--no-wait", "--socket", socket)
+		if got.code != exitOK || !strings.Contains(got.stderr, "Do it.\n") || strings.Contains(got.stderr, "Then ") || !strings.Contains(got.stdout, "go on with: tokenkeeper login main, or end it with --cancel") {
+			t.Errorf("left, %s: %+v", shape, got)
+		}
+	}
 	command(t, "", "login", "declined", "--shape", "device", "--socket", socket).says(t, exitFailure, "", "the login was declined at the broker")
 
 	for shape, says := range map[string]string{

@@ -38,7 +38,7 @@ func (e loggingIn) logIn(ctx context.Context, c *control.Client, account, shape 
 	if noWait {
 		return e.leaveOpen(begun)
 	}
-	e.prompt(begun)
+	e.prompt(begun, true)
 	if begun.Polled {
 		return e.awaitLogin(ctx, c, begun)
 	}
@@ -60,13 +60,13 @@ func (e loggingIn) leaveOpen(begun control.LoginAnswer) error {
 	if e.json {
 		return e.printJSON(begun)
 	}
-	e.prompt(begun)
+	e.prompt(begun, false)
 	return e.print("%s: %s", begun.Account, e.staysOpen(begun))
 }
 
-// askFor says what a person does for a login of a shape. Lines hold no more than one
+// sendTo says where a person goes for a login of a shape. Lines hold no more than one
 // address or code, so that it can be copied.
-func (e loggingIn) askFor(begun control.LoginAnswer) {
+func (e loggingIn) sendTo(begun control.LoginAnswer) {
 	say := func(format string, args ...any) { _ = prose(e.stderr, format, args...) }
 	if begun.Address != "" {
 		logIn := " and log in"
@@ -82,6 +82,11 @@ func (e loggingIn) askFor(begun control.LoginAnswer) {
 	if begun.Instructions != "" {
 		say("%s\n", begun.Instructions)
 	}
+}
+
+// askFor says what is waited for.
+func (e loggingIn) askFor(begun control.LoginAnswer) {
+	say := func(format string, args ...any) { _ = prose(e.stderr, format, args...) }
 	switch {
 	case begun.Polled && begun.Unpolled != "":
 		say("%s. Until %s this login is open.", unpolledText(begun.Unpolled), moment.Text(begun.Until, e.now(), false))

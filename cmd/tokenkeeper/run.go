@@ -36,8 +36,10 @@ func newRunCommand(e *env) *cobra.Command {
 deliver every new token to its sinks, until SIGTERM or Ctrl-C. A refresh that
 was sent is waited for before the program ends.
 
-Everything is checked before anything starts. Exit code 78: the configuration
-has to be corrected. Neither this process nor those of the plugins write core
+The configuration, its secrets and programs, the state directory and the log's
+folder are checked before anything starts. A destination of which check says
+that it can't work holds up nobody else: it is tried again and again. Exit code
+78: the configuration has to be corrected. Neither this process nor those of the plugins write core
 files, and no debugger can attach, unless --debug-dumpable is given. With --json
 the log is JSON.`,
 		Example: "  tokenkeeper run -c tokenkeeper.yaml",

@@ -113,6 +113,23 @@ func TestSinkTable(t *testing.T) {
 	golden(t, "sinks.golden", b.String())
 }
 
+// A sink of whose accounts none has a token yet is not called well: nothing shows that
+// it works.
+func TestSinkBeforeTheFirstToken(t *testing.T) {
+	token := sink.Summary{Kinds: []sink.Kind{sink.KindToken}}
+	for state, s := range map[string]control.Sink{
+		"no token": {Name: "bot", Accounts: []string{"a", "b"}, Summary: token},
+		"ok":       {Name: "phone", Accounts: []string{"a"}, Summary: sink.Summary{Kinds: []sink.Kind{sink.KindAlert}}},
+		"failing":  {Name: "hook", Accounts: []string{"a"}, Summary: sink.Summary{Kinds: token.Kinds, Failing: 1}},
+	} {
+		var b strings.Builder
+		sinksTable([]control.Sink{s}, now).render(&b, painter{}, 0, 1)
+		if told := strings.Contains(b.String(), "it waits for the first token of a, b"); !strings.Contains(b.String(), state) || told != (state == "no token") {
+			t.Errorf("%s:\n%s", state, b.String())
+		}
+	}
+}
+
 func TestAlertTable(t *testing.T) {
 	var b strings.Builder
 	alertTable(sampleAlerts().Alerts, now).render(&b, painter{}, 1)

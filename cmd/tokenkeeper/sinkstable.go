@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,9 +66,17 @@ func sinkState(s control.Sink) cell {
 		return cell{"absent", yellow}
 	case s.Behind > 0, s.OpenNotices > 0:
 		return cell{"behind", yellow}
+	case waitsForFirst(s):
+		return cell{"no token", yellow}
 	default:
 		return cell{"ok", green}
 	}
+}
+
+// waitsForFirst says whether a sink has had nothing to do yet, because none of its
+// accounts has a token.
+func waitsForFirst(s control.Sink) bool {
+	return slices.Contains(s.Kinds, sink.KindToken) && len(s.Accounts) > 0 && s.UpToDate+s.Behind == 0
 }
 
 func sinkNotes(s control.Sink, now time.Time) []cell {
@@ -97,6 +106,9 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 			why = "the consumer is not running"
 		}
 		add(yellow, "%s; what it missed waits for it", why)
+	}
+	if waitsForFirst(s) && s.Disabled == nil && s.Failing == 0 {
+		add(yellow, "it waits for the first token of %s", some(s.Accounts))
 	}
 	if s.OpenNotices > 0 {
 		add(yellow, "%s to tell", counted(s.OpenNotices, "alert or event", "alerts or events"))

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
@@ -217,10 +218,28 @@ func (s *Settings) withoutFolder(folder string) sink.Obstacle {
 
 // Unseen implements [sink.Unseen].
 func (Type) Unseen(c config.Sink) string {
-	if c.Destination.(*Settings).Listen != nil {
+	s := c.Destination.(*Settings)
+	if s.Listen != nil {
 		return ""
 	}
-	return "whether the consumer answers"
+	folder := filepath.Dir(s.Path)
+	entries, err := os.ReadDir(folder)
+	if err != nil || s.other(os.Stat) != nil { // an obstacle, if it is one
+		return "whether the consumer answers"
+	}
+	var sockets []string
+	for _, e := range entries {
+		if e.Name() == filepath.Base(s.Path) {
+			return "whether the consumer answers"
+		}
+		if e.Type() == fs.ModeSocket {
+			sockets = append(sockets, e.Name())
+		}
+	}
+	if meant := nearest.Of(filepath.Base(s.Path), sockets); meant != "" {
+		return fmt.Sprintf("whether the consumer will open %s, which is not there now, though %s is", s.Path, filepath.Join(folder, meant))
+	}
+	return fmt.Sprintf("whether the consumer will open %s, which is not there now", s.Path)
 }
 
 // stranger says that somebody has opened the consumer's socket to whom nothing
