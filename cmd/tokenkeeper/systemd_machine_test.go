@@ -128,11 +128,10 @@ const ownState = "var/lib/private/tokenkeeper"
 func (m *machine) settle(t *testing.T) {
 	t.Helper()
 	m.inside(t, "sh", "-ec", `
-		getent group bots >/dev/null || groupadd bots
 		for user in bot keeper alice bob; do id $user >/dev/null 2>&1 || useradd --create-home $user; done
-		usermod -aG bots alice; usermod -aG bots bob
 		rm -rf /var/lib/bots /var/lib/tokenkeeper /var/lib/private/tokenkeeper /etc/systemd/system/tokenkeeper.service.d`)
 	m.readme(t, "install -d -g bots", "/")
+	m.inside(t, "usermod", "-aG", "bots", "bob")
 }
 
 // readme types the one block for a shell of the unit's README that holds a text, in a

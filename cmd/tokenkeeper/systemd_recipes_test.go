@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
 
 // This file does in the machine what the unit, and the README beside it, tell people to
@@ -87,6 +88,68 @@ func (s *service) changes() {
 	s.journal("err", "no_such_key")
 	s.place(s.t, name, good)
 	s.await(func() bool { return s.property("ActiveState") == "active" }, "it is up again by itself")
+}
+
+// installed: who types what the README says has a service with its secret, and a first
+// token in it, by root's own shell.
+func (s *service) installed() {
+	s.t.Helper()
+	saxo := startBroker(s.t, brokersim.Config{Dialect: brokersim.Saxo, ClientSecret: "of-the-credential"})
+	s.systemctl(s.t, "stop", "tokenkeeper")
+	s.settle(s.t)
+	s.inside(s.t, "rm", "-rf", "/etc/tokenkeeper", "/etc/systemd/system/tokenkeeper.service", "/root/new")
+	s.inside(s.t, "sh", "-ec", "install -d /root/new; mv /usr/local/bin/tokenkeeper /root/new/tokenkeeper")
+	const account = "saxo-live"
+	secret := "client_secret: " + saxo.Config().ClientSecret
+	yaml := "accounts:\n" + strings.Replace(accountYAML(account, saxo, saxo.TokenURL(), "before_expiry: 5m"), secret, s.says("client_secret: ${file:"), 1)
+	g := saxo.Grant(account)
+	for name, content := range map[string]string{
+		"tokenkeeper.yaml":    yaml + "sinks:\n  bots: {type: file, path: \"${env:STATE_DIRECTORY}/token.json\"}\n",
+		"app_secret":          saxo.Config().ClientSecret + "\n",
+		"secrets.conf":        s.unitLines("LoadCredential="),
+		"tokenkeeper.service": readText(s.t, filepath.Join(repository, "configs", "systemd", "tokenkeeper.service")),
+		"saxo_tokens.json":    string(tokenFileOf(s.t, g, format.SaxoCache, g.IssuedAt)),
+	} {
+		s.place(s.t, filepath.Join("root/new", name), content)
+	}
+	s.readme(s.t, "systemctl enable --now", "/root/new")
+	s.await(func() bool { return s.property("ActiveState") == "active" }, "it runs")
+	if out, err := s.tryReadme(s.t, "tokenkeeper login saxo-live", "/root/new"); err == nil || !strings.Contains(out, "Open this address and log in:") || !strings.Contains(out, "no address was pasted") {
+		s.t.Errorf("login: %v\n%s", err, out)
+	}
+	s.inside(s.t, "tokenkeeper", "login", account, "--cancel")
+	if out := s.readme(s.t, "tokenkeeper import saxo-live", "/root/new"); !strings.Contains(out, account+": imported as v1") || !strings.Contains(out, "bots") {
+		s.t.Errorf("root's shell shows:\n%s", out)
+	}
+	run := s.follow(s.t, ownState)
+	run.refreshed(account)
+	run.delivered(account, 2)
+	if out, err := s.as("alice", "tokenkeeper", "status", "--socket", "/var/lib/tokenkeeper/control.sock"); err == nil {
+		s.t.Errorf("somebody else sees:\n%s", out)
+	}
+}
+
+// says is what the README has in one pair of backquotes, and begins with text.
+func (s *service) says(text string) string {
+	s.t.Helper()
+	_, after, found := strings.Cut(readText(s.t, filepath.Join(repository, "configs", "systemd", "README.md")), "`"+text)
+	line, _, closed := strings.Cut(after, "`")
+	if !found || !closed {
+		s.t.Fatalf("the README does not say `%s", text)
+	}
+	return text + line
+}
+
+// unitLines is the README's block of lines for a unit that holds a text.
+func (s *service) unitLines(holds string) string {
+	s.t.Helper()
+	for _, block := range fenced(s.t, filepath.Join(repository, "configs", "systemd", "README.md"), "ini") {
+		if strings.Contains(block, holds) {
+			return block
+		}
+	}
+	s.t.Fatalf("the README has no lines for a unit with %q", holds)
+	return ""
 }
 
 // moves readies the machine for another service's place: the unit as it stands, no

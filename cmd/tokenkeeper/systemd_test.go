@@ -73,6 +73,7 @@ sinks:
 		do   func(*service)
 	}{
 		{"a new configuration", (*service).changes},
+		{"a first installation", (*service).installed},
 		{"in place of a Schwab service", (*service).sendsSchwab},
 		{"in place of a Saxo service", (*service).keepsSaxo},
 	} {
