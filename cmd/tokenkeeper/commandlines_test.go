@@ -119,7 +119,8 @@ func problemOfGo(dir string, args []string) string {
 		return ""
 	}
 	var patterns, options, packages []string
-	for i := 1; i < len(args); i++ {
+	ofProgram := func() bool { return args[0] == "run" && len(packages) > 0 } // what follows the package
+	for i := 1; i < len(args) && !ofProgram(); i++ {
 		name, value, joined := strings.Cut(args[i], "=")
 		takes := slices.Contains([]string{"-run", "-bench", "-benchtime", "-timeout", "-o", "-rapid.checks", "-kills", "-refreshes", "-year", "-count", "-parallel"}, name)
 		if takes && !joined && i+1 < len(args) {
@@ -131,7 +132,7 @@ func problemOfGo(dir string, args []string) string {
 			patterns = append(patterns, value)
 		case strings.HasPrefix(name, "-"):
 			options = append(options, name)
-		case args[0] != "run" || len(packages) == 0: // what follows is the program's
+		default:
 			packages = append(packages, args[i])
 		}
 	}
