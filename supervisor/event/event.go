@@ -51,6 +51,7 @@ const (
 	SinkGuarded      Type = "sink_guarded"       // alert: a sink holds a refresh token that nobody here knows, and is not written over
 	SinkAbsent       Type = "sink_absent"        // a consumer is not running; its tokens wait for it
 	SinkUnmet        Type = "sink_unmet"         // alert: the consumer of a sink has never come
+	SinkAway         Type = "sink_away"          // alert: the consumer of a sink has stayed away for days
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
 	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again
 	LoginDueSoon     Type = "login_due_soon"     // alert: a person has to log in before long

@@ -127,6 +127,7 @@ func (s *Snapshot) conditions(p Policy, asked map[string]bool, tell func(Conditi
 		tell(k.unknownToken())
 		tell(k.disabled())
 		tell(k.unmet())
+		tell(k.away(s.Now))
 	}
 	for _, f := range s.Facts {
 		tell(factual(f))

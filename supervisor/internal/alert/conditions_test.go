@@ -201,6 +201,11 @@ func TestConditions(t *testing.T) {
 		{"a consumer that never came", hook(Sink{Waited: 10 * time.Minute, AbsentBecause: "nobody listens"}), "sink_unmet:hook", On, "has never come"},
 		{"one that may come yet", hook(Sink{Waited: 9 * time.Minute}), "sink_unmet:hook", Unknown, ""},
 		{"one that went", hook(Sink{Waited: time.Hour, LastDelivery: noon}), "sink_unmet:hook", Off, "has come"},
+		{"one that went for a weekend", hook(Sink{Waited: 60 * time.Hour, LastDelivery: noon.Add(-60 * time.Hour)}), "sink_away:hook", Off, "is there again"},
+		{"one that went for good", hook(Sink{Waited: time.Hour, LastDelivery: noon.Add(-72 * time.Hour), AbsentBecause: "nobody listens"}), "sink_away:hook", On, "has taken nothing since"},
+		{"one for which a token has just come", hook(Sink{Waited: time.Minute, LastDelivery: noon.Add(-72 * time.Hour)}), "sink_away:hook", Off, ""},
+		{"one that went, of a sink that nobody wants", hook(Sink{Off: true, Waited: time.Hour, LastDelivery: noon.Add(-72 * time.Hour)}), "sink_away:hook", Off, "by a person"},
+		{"one that never came, for days", hook(Sink{Waited: 80 * time.Hour}), "sink_away:hook", Unknown, ""},
 		{"one that nobody waits for", hook(Sink{Off: true, Waited: time.Hour}), "sink_unmet:hook", Off, "by a person"},
 
 		{"rival", met(event.RivalRefresher, "main", "stop that program", time.Minute), "rival_refresher:main", On, "account main: stop that program"},

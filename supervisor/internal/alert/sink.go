@@ -3,6 +3,7 @@ package alert
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -90,8 +91,7 @@ func (k *Sink) disabled() Condition {
 	return c
 }
 
-// unmet is a consumer that has never come: maybe it looks elsewhere. One that
-// came once may stay away for as long as it likes.
+// unmet is a consumer that has never come: maybe it looks elsewhere.
 func (k *Sink) unmet() Condition {
 	c := k.condition(event.SinkUnmet)
 	switch {
@@ -105,6 +105,23 @@ func (k *Sink) unmet() Condition {
 			fmt.Sprintf("start the consumer, or correct sinks.%s in the configuration; it gets its token as soon as it is there", k.Name))
 	}
 	return c
+}
+
+// away is a consumer that came once, and has not for days, while there is a token for
+// it. Many a one is not there at night, and at weekends.
+func (k *Sink) away(now time.Time) Condition {
+	c := k.condition(event.SinkAway)
+	switch {
+	case k.Off:
+		return k.off(c)
+	case k.LastDelivery.IsZero(): // the alert about one that has never come says what matters
+		return c
+	case k.Waited >= unmetPatience && now.Sub(k.LastDelivery) >= awayPatience:
+		return c.on(k.AbsentBecause, fmt.Sprintf("sink %s: its consumer has taken nothing since %s, and what it holds is long out of date: %s",
+			k.Name, moment.Stamp(k.LastDelivery), k.AbsentBecause),
+			fmt.Sprintf("start the consumer, which gets its token as soon as it is there, or remove sinks.%s from the configuration", k.Name))
+	}
+	return k.well(c)
 }
 
 // lastError ends a sentence with the reason, where one is known.

@@ -198,6 +198,9 @@ const (
 	sinkPatience = time.Minute
 	// unmetPatience is how long the consumer of a new sink may take to come.
 	unmetPatience = 10 * time.Minute
+	// awayPatience is how long a consumer that has come may stay away: longer than a
+	// weekend on which it is not needed, and than what it holds lives.
+	awayPatience = 72 * time.Hour
 	// settled is the uptime from which a process counts as healthy, less what
 	// the clocks may differ.
 	settled = 55 * time.Second

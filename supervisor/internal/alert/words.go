@@ -75,6 +75,8 @@ func phrasesOf(t event.Type) phrases {
 		return phrases{over: "sink %s holds no unknown token any more"}
 	case event.SinkUnmet:
 		return phrases{over: "the consumer of sink %s has come"}
+	case event.SinkAway:
+		return phrases{over: "the consumer of sink %s is there again"}
 	case event.Overload:
 		return phrases{over: "every account of provider %s is refreshed in time again"}
 	case event.PlanMended:

@@ -54,6 +54,7 @@ var titles = map[event.Type]phrases{
 	event.PlanMended:       {"provider %s: its plan was wrong", "provider %s: its plan was still wrong", "provider %s: its plan is in order"},
 	event.SinkFailing:      {"sink %s fails", "sink %s still fails", "sink %s works again"},
 	event.SinkUnmet:        {"sink %s: its consumer has never come", "sink %s: its consumer has still not come", "sink %s: its consumer has come"},
+	event.SinkAway:         {"sink %s: its consumer stays away", "sink %s: its consumer still stays away", "sink %s: its consumer is there again"},
 	event.SinkDisabled:     {"sink %s is disabled", "sink %s is still disabled", "sink %s is enabled again"},
 	event.SinkGuarded:      {"sink %s holds a token that nobody here knows", "sink %s still holds a token that nobody here knows", "sink %s holds no unknown token any more"},
 	event.SinkCrashing:     {"sink %s keeps crashing", "sink %s still keeps crashing", "sink %s runs again"},
