@@ -127,11 +127,12 @@ as one, with their number.`,
 
 func (e *env) check(ctx context.Context, path string) (report, error) {
 	r := report{
-		Config: path, asker: &e.asker, Problems: []finding{}, Warnings: []finding{},
+		Config: path, Problems: []finding{}, Warnings: []finding{},
 		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{}, Trusts: []string{}, Untried: []untried{},
 	}
 	src := e.source(path)
 	src.StrictFiles = true
+	r.asker = src.Mounts
 	read := e.goesOn("reading "+path, isLarge(path))
 	cfg, warnings, err := config.Load(src)
 	read()

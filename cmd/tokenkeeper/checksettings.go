@@ -74,14 +74,14 @@ func settingProblems(lines *keyLines, place []string, of string, known []sdk.Set
 // addSilent reports the settings of what stands at place that name a file or a socket
 // whose file system does not answer, and says whether there are any: then nobody may
 // look at them.
-func (r *report) addSilent(place []string, known []sdk.Setting, settings map[string]string) (any bool) {
+func (r *report) addSilent(place []string, known []sdk.Setting, settings map[string]string) (found bool) {
 	for _, s := range known {
 		value := settings[s.Name]
 		if !filepath.IsAbs(value) || !s.Steers && s.SocketUsers == "" {
 			continue
 		}
 		err := r.asker.Ask(value)
-		if any = any || err != nil; err == nil || r.starts {
+		if found = found || err != nil; err == nil || r.starts {
 			continue
 		}
 		path := append(slices.Clone(place), "settings", s.Name)
@@ -89,7 +89,7 @@ func (r *report) addSilent(place []string, known []sdk.Setting, settings map[str
 			File: r.Config, Line: r.where().of(path...), Key: strings.Join(path, "."), Message: err.Error(), Hint: mounts.Remedy,
 		})
 	}
-	return any
+	return found
 }
 
 // missing says that a program needs a setting, in the words by which it describes it.

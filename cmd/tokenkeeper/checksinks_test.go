@@ -38,7 +38,7 @@ func TestCheckSinkPlugins(t *testing.T) {
 	for name, tt := range map[string]struct{ sink, want string }{
 		"a setting that does not exist": {"    settings: {address: x, mod: fast}\n    " + program + "\n",
 			`tk.yaml:8: sinks.s.settings.mod: is no setting of sinks of type checked; did you mean "mode"?`},
-		"a setting that is needed and misspelt": {"    " + program + "\n    settings: {adress: x}\n", "tk.yaml:8: sinks.s.settings.adress: is no setting of sinks of type checked; did you mean \"address\"?"},
+		"a setting that is needed and misspelt": {"    " + program + "\n    settings: {adress: x}\n", "tk.yaml:9: sinks.s.settings.adress: is no setting of sinks of type checked; did you mean \"address\"?"},
 		"a setting that is missing":             {"    " + program + "\n", "tk.yaml:6: sinks.s.settings.address: is missing, and sinks of type checked needs it: \"where it is\""},
 		"a setting's value":                     {"    settings: {address: x, mode: app-secret-value}\n    " + program + "\n", "tk.yaml:8: sinks.s.settings.mode: has a value that sinks of type checked does not know; use one of: fast, slow"},
 		"alerts for one without them":           {"    settings: {address: x}\n    events: [token, alert]\n    " + program + "\n", "tk.yaml:9: sinks.s.events: the plugin for sinks of type checked takes tokens only; write events: [token]"},

@@ -28,7 +28,7 @@ import (
 func (e *configured) configPath() (string, error) {
 	for _, named := range []string{e.configFile, e.getenv("TOKENKEEPER_CONFIG")} {
 		if named != "" {
-			return named, e.answering(named)
+			return named, reachable(named)
 		}
 	}
 	usual := []string{"tokenkeeper.yaml"}
@@ -39,7 +39,7 @@ func (e *configured) configPath() (string, error) {
 	}
 	usual = append(usual, "/etc/tokenkeeper/tokenkeeper.yaml")
 	for _, path := range usual {
-		if err := e.answering(path); err != nil {
+		if err := reachable(path); err != nil {
 			return "", err
 		}
 		// Any other error than "not there" is better reported by Load.
@@ -50,9 +50,9 @@ func (e *configured) configPath() (string, error) {
 	return "", usageErrorf("there is no configuration at %s: name one with -c, or let \"tokenkeeper init\" write one", strings.Join(usual, ", "))
 }
 
-// answering refuses a configuration whose file system does not answer.
-func (e *configured) answering(path string) error {
-	if err := e.asker.Ask(path); err != nil {
+// reachable refuses a configuration whose file system does not answer.
+func reachable(path string) error {
+	if err := (&mounts.Asker{}).Ask(path); err != nil {
 		return usageErrorf("the configuration %s can't be read: %w: %s", path, err, mounts.Remedy)
 	}
 	return nil
@@ -90,7 +90,7 @@ func (e *configured) loadFrom(src config.Source) (*config.Config, error) {
 func (e *configured) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, Sinks: types.Config(), KnownSinks: knownSinks,
-		CheckTemplate: checkTemplate, Mounts: &e.asker,
+		CheckTemplate: checkTemplate, Mounts: &mounts.Asker{},
 		Steers: e.steers(path), Operands: trust.Operands, Trust: e.trusted(path),
 		LastWhole: func(stateDir, account, path string) []byte {
 			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // Exit codes.
@@ -43,8 +42,6 @@ type configured struct {
 	// trustConfig: the owner of the configuration may steer this process.
 	trustConfig bool
 	socket      string
-	// asker is asked whether file systems answer.
-	asker mounts.Asker
 }
 
 // env is what every verb works with: the process's streams and the global

@@ -39,9 +39,10 @@ was sent is waited for before the program ends.
 The configuration, its secrets and programs, the state directory and the log's
 folder are checked before anything starts. A destination of which check says
 that it can't work holds up nobody else: it is tried again and again. Exit code
-78: the configuration has to be corrected. Neither this process nor those of the plugins write core
-files, and no debugger can attach, unless --debug-dumpable is given. With --json
-the log is JSON.`,
+78: the configuration has to be corrected.
+
+Neither this process nor those of the plugins write core files, and no debugger
+can attach, unless --debug-dumpable is given. With --json the log is JSON.`,
 		Example: "  tokenkeeper run -c tokenkeeper.yaml",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -166,7 +167,7 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	if err != nil {
 		return nil, forGood(src, err)
 	}
-	r := report{Config: path, asker: &e.asker, starts: true}
+	r := report{Config: path, asker: src.Mounts, starts: true}
 	var sinks sync.WaitGroup
 	sinks.Go(func() { r.SinkPlugins = inspectSinks(ctx, cfg) })
 	r.Providers = inspectForeign(ctx, cfg)

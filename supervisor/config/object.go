@@ -161,12 +161,12 @@ func (o Object) Path(key string) string {
 	if !filepath.IsAbs(value) {
 		value = filepath.Join(o.l.folders.base(o.At(key)), value)
 	}
-	return o.answering(key, filepath.Clean(value))
+	return answering(o, key, filepath.Clean(value))
 }
 
 // answering tells of a path whose file system does not answer. What the whole
 // supervisor needs is a problem then.
-func (o Object) answering(key, path string) string {
+func answering(o Object, key, path string) string {
 	err := o.l.source.Mounts.Ask(path)
 	switch {
 	case err == nil:

@@ -63,7 +63,7 @@ func TestSilentFileSystem(t *testing.T) {
 		},
 		"a certificate": {
 			account + "sinks:\n  h: {type: webhook, url: \"https://h.example\", ca_file: GONE/ca.pem, secret: \"whsec_MTIz\"}\n",
-			[]string{"sinks.h.ca_file: " + silent + problem}, []string{"warning: sinks.h.ca_file: " + silent},
+			[]string{"sinks.h.ca_file: " + silent + problem}, []string{"warning: sinks.h.ca_file: " + silent, "sinks.h.ca_file: " + silent + problem},
 		},
 		"a pidfile": {
 			account + "sinks:\n  p: {type: exec, signal: {pidfile: GONE/bot.pid, signal: HUP}}\n",

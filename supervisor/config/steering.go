@@ -37,8 +37,15 @@ func (s *steering) steered(at Place, path string) {
 	}
 }
 
-// Steered reports the path of key if somebody could change it who is not trusted.
-func Steered(o Object, key, path string) { o.l.steering.steered(o.At(key), path) }
+// Steered reports the path of key if somebody could change it who is not trusted, or if
+// that can't be told.
+func Steered(o Object, key, path string) {
+	if err := o.l.source.Mounts.Ask(path); err != nil && o.l.source.Steers != nil && path != "" {
+		o.Report(o.At(key), err.Error(), mounts.Remedy)
+		return
+	}
+	o.l.steering.steered(o.At(key), path)
+}
 
 // SteeredProgram is [Steered] for the first word of a command, and for the files
 // among the others: of a plugin any, of another program those that it runs. dir is
