@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestPresence(t *testing.T) {
 
 // While a supervisor opens its store, which may take a while, others see that it starts.
 func TestStart(t *testing.T) {
-	path := t.TempDir()
+	path := filepath.Join(t.TempDir(), "state")
 	if pid := Starting(path); pid != 0 {
 		t.Errorf("before: PID %d", pid)
 	}
