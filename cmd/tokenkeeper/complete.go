@@ -63,7 +63,7 @@ func (e *configured) completesAlert(wanted func(event.Alert) bool) cobra.Complet
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		for _, a := range got.Alerts {
-			if !over(a) && wanted(a) && strings.HasPrefix(a.Key, begun) {
+			if !a.Over() && wanted(a) && strings.HasPrefix(a.Key, begun) {
 				names = append(names, a.Key)
 			}
 		}
