@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
 )
 
 // Config is what a Backend is over.
@@ -44,7 +45,7 @@ var _ control.Backend = Backend{}
 
 // New returns the Backend over c.
 func New(c Config) Backend {
-	return Backend{overview{c}, accounts{c}, logins{c}, sinks{c}, alerts{c}}
+	return Backend{overview{c, &spools.Lookout{}}, accounts{c}, logins{c}, sinks{c}, alerts{c}}
 }
 
 // keeperOf returns who keeps the token of an account.
@@ -57,7 +58,10 @@ func (c Config) keeperOf(account string) (*refresh.Keeper, error) {
 }
 
 // overview is how everything is.
-type overview struct{ Config }
+type overview struct {
+	Config
+	unread *spools.Lookout
+}
 
 // Adopt implements [control.Backend].
 func (b overview) Adopt(ctx context.Context) (control.AdoptAnswer, error) {

@@ -13,7 +13,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -30,7 +29,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 			k, _ := b.Roster.Keepers[name].Status(a.Name)
 			acc := control.Account{Name: a.Name, Provider: name, Shown: k.Shown, Advice: k.Advice(), Login: openLogin(k.Login)}
 			acc.Session = sessionStatus(b.Roster.Beats[name], a.Name, k.Record, st.Now)
-			acc.Unread = spools.UnreadFile(b.Roster.Config, name, k.Unread)
+			acc.Unread = b.unread.UnreadFile(b.Roster.Config, name, k.Unread)
 			acc.SetAside = setAside(k.Record, st.Now)
 			acc.Sinks = b.deliveries(a.Name, k.Record)
 			st.Accounts = append(st.Accounts, acc)

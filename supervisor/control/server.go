@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 )
 
 const (
@@ -56,7 +57,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ConnContext:       withPeer,
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(ln) }()
+	go func() { served <- srv.Serve(localsocket.Patient{Listener: ln}) }()
 	select {
 	case err := <-served:
 		return err

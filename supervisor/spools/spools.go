@@ -56,11 +56,8 @@ func Unread(cfg *config.Config) ([]UnreadAnswer, error) {
 	return all, nil
 }
 
-// UnreadFile is where the unread answer of an attempt lies; "": nowhere.
-func UnreadFile(cfg *config.Config, provider, attempt string) string {
-	if attempt == "" {
-		return ""
-	}
+// unreadFile is where the unread answer of an attempt lies; "": nowhere.
+func unreadFile(cfg *config.Config, provider, attempt string) string {
 	for _, dir := range places(cfg, provider) {
 		path := spool.UnreadPath(dir, attempt)
 		if _, err := os.Stat(path); err == nil {

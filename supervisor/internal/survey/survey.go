@@ -35,8 +35,9 @@ type Config struct {
 
 // Survey looks again and again, for one who asks.
 type Survey struct {
-	cfg   Config
-	turns turns
+	cfg    Config
+	turns  turns
+	unread spools.Lookout
 }
 
 // New looks at nothing yet. The roster may be filled later.
@@ -107,7 +108,7 @@ func (s *Survey) Take(asked map[string]bool) alert.Snapshot {
 			a := accountAlerts(c, k, s.cfg.Started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
 			a.Session = sessionAlerts(s.cfg.Roster.Beats[c.Provider], name, k.Record, shot.Now)
-			if a.Unread = spools.UnreadFile(s.cfg.Roster.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
+			if a.Unread = s.unread.UnreadFile(s.cfg.Roster.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
 				a.Unread = "the provider's spool" // which is about to put it aside
 			}
 			shot.Accounts = append(shot.Accounts, a)

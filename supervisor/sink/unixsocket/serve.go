@@ -53,7 +53,7 @@ func (l *Listener) accept(ctx context.Context, here *place, take func(*net.UnixC
 	stop := context.AfterFunc(ctx, func() { _ = here.Close() })
 	defer func() { end(nil); stop(); _ = here.Close(); watching.Wait() }()
 	for {
-		conn, err := here.AcceptUnix()
+		conn, err := acceptPatiently(here.AcceptUnix)
 		if ctx.Err() != nil {
 			if err == nil {
 				_ = conn.Close()
@@ -64,6 +64,31 @@ func (l *Listener) accept(ctx context.Context, here *place, take func(*net.UnixC
 			return fmt.Errorf("taking a connection on %s: %w", l.cfg.Path, err)
 		}
 		take(conn)
+	}
+}
+
+const (
+	// acceptPause is the pause after an error that says nothing of the socket, and
+	// acceptPatience for how long nothing but those may come before it is told.
+	acceptPause    = 100 * time.Millisecond
+	acceptPatience = time.Minute
+)
+
+// acceptPatiently takes the next connection. That there is no room for one costs those
+// that are connected nothing.
+func acceptPatiently(accept func() (*net.UnixConn, error)) (*net.UnixConn, error) {
+	var since time.Time
+	for {
+		conn, err := accept()
+		if !localsocket.NoRoom(err) {
+			return conn, err
+		}
+		if since.IsZero() {
+			since = time.Now()
+		} else if time.Since(since) >= acceptPatience {
+			return nil, err
+		}
+		time.Sleep(acceptPause)
 	}
 }
 
