@@ -18,8 +18,9 @@ const (
 	// lateAnswer is added to an attempt's deadline, so that the plugin's own
 	// answer about it still arrives.
 	lateAnswer = time.Second
-	// longestAttempt bounds what a wrong clock can make of a deadline.
-	longestAttempt = 5 * time.Minute
+	// longestHearing bounds how long a process is heard out: what is in flight
+	// then may take a while until it calls, and minutes from then on.
+	longestHearing = 10 * time.Minute
 )
 
 // health is the actor that finds out that a process hangs, from the kernel's
@@ -41,11 +42,12 @@ type health struct {
 
 	// suspect is why the process seems to hang; "": it does not.
 	suspect string
-	// heard: the verdict already waits for the attempts' deadline.
-	heard   bool
-	verdict *time.Timer
-	nudge   *time.Ticker
-	probed  chan error // the probe under way; nil: none is
+	// heard is since when the verdict waits for the attempts' deadline, which was
+	// awaited then; zero: it does not.
+	heard, awaited time.Time
+	verdict        *time.Timer
+	nudge          *time.Ticker
+	probed         chan error // the probe under way; nil: none is
 }
 
 func newHealth(m *Member, in Instance) *health {
@@ -83,8 +85,8 @@ func (h *health) run(worked <-chan struct{}) error {
 		case <-interrupted:
 			interrupted, done = nil, worked
 			if h.suspect == "" {
-				h.suspect, h.heard = isUnfinished, true
-				h.verdict.Reset(h.left())
+				h.suspect = isUnfinished
+				h.await()
 			}
 		case <-done:
 			return nil
@@ -102,7 +104,8 @@ func (h *health) run(worked <-chan struct{}) error {
 				h.startProbe(probes)
 			}
 		case <-h.verdict.C:
-			if !h.heard && h.hearOut() {
+			if h.waitsLonger() {
+				h.in.Continue()
 				continue
 			}
 			h.in.Kill()
@@ -137,41 +140,57 @@ func (h *health) suspected(why string, patience time.Duration) {
 		return
 	}
 	h.verdict.Reset(patience)
+	h.heard = time.Time{} // that verdict is gone
 	h.hearOut()
 }
 
 // hearOut gives a process with attempts in flight the time of their deadline,
-// once, and tells it to continue. It returns whether anything is in flight.
-func (h *health) hearOut() bool {
-	if h.member.cfg.Work.InFlight() == 0 {
+// and tells it to continue.
+func (h *health) hearOut() {
+	if h.member.cfg.Work.InFlight() > 0 {
+		h.waitsLonger()
+		h.in.Continue()
+	}
+}
+
+// waitsLonger puts the verdict off to the deadline of what is in flight, if it does
+// not wait for that one already: a call may have been made since, by an attempt that
+// had still to wait for something, and it is not cut off before its own is over.
+func (h *health) waitsLonger() bool {
+	work := h.member.cfg.Work
+	switch {
+	case work.InFlight() == 0:
+		return false
+	case h.heard.IsZero():
+	case !work.Deadline().After(h.awaited), time.Since(h.heard) >= longestHearing:
 		return false
 	}
-	if !h.heard {
-		h.heard = true
-		h.verdict.Reset(h.left())
-	}
-	h.in.Continue()
+	h.await()
 	return true
+}
+
+// await has the verdict wait for the deadline of what is in flight.
+func (h *health) await() {
+	if h.heard.IsZero() {
+		h.heard = time.Now()
+	}
+	h.awaited = h.member.cfg.Work.Deadline()
+	left := h.policy.AttemptTimeout
+	if !h.awaited.IsZero() {
+		left = time.Until(h.awaited)
+	}
+	h.verdict.Reset(min(max(left, 0), time.Until(h.heard.Add(longestHearing))) + lateAnswer)
 }
 
 // clear is for a process that has shown that it lives.
 func (h *health) clear() {
-	h.suspect, h.heard = "", false
+	h.suspect, h.heard = "", time.Time{}
 	h.verdict.Stop()
 	h.nudge.Stop()
 	if h.ending.Err() != nil {
-		h.suspect, h.heard = isUnfinished, true
-		h.verdict.Reset(h.left())
+		h.suspect = isUnfinished
+		h.await()
 	}
-}
-
-// left is how long what is in flight may still take.
-func (h *health) left() time.Duration {
-	d := h.policy.AttemptTimeout
-	if t := h.member.cfg.Work.Deadline(); !t.IsZero() {
-		d = t.Sub(h.member.cfg.Now())
-	}
-	return min(max(d, 0), longestAttempt) + lateAnswer
 }
 
 func (h *health) startProbe(ctx context.Context) {

@@ -67,6 +67,33 @@ func TestHangs(t *testing.T) {
 			killedWithin: [2]time.Duration{deadline, deadline + 2*time.Second},
 		},
 		{
+			name: "silent in flight, then stopped too", inFlight: true, continued: true,
+			hang: func(r *rig, in *memInstance) {
+				fallSilent(r, in)
+				time.AfterFunc(10*time.Second, func() { in.stops <- true })
+			},
+			killedWithin: [2]time.Duration{deadline, deadline + 2*time.Second},
+		},
+		{
+			name: "calls when the restart was asked for already", inFlight: true, continued: true,
+			hang:         func(r *rig, in *memInstance) { r.stop() },
+			mend:         func(r *rig, _ *memInstance) { r.work.calls(deadline) },
+			killedWithin: [2]time.Duration{deadline + 1500*time.Millisecond, deadline + 3500*time.Millisecond},
+		},
+		{
+			name: "calls when it is heard out already", inFlight: true, hang: stop, continued: true,
+			mend:         func(r *rig, _ *memInstance) { r.work.calls(deadline) },
+			killedWithin: [2]time.Duration{deadline + 1500*time.Millisecond, deadline + 3500*time.Millisecond},
+		},
+		{
+			name: "calls while the clock is set ahead", inFlight: true,
+			hang: func(r *rig, in *memInstance) {
+				r.wall.Store(int64(24 * time.Hour))
+				r.stop()
+			},
+			killedWithin: [2]time.Duration{deadline, deadline + 2*time.Second},
+		},
+		{
 			name: "does not finish during a shutdown", inFlight: true,
 			hang:         func(r *rig, in *memInstance) { r.stop() },
 			killedWithin: [2]time.Duration{deadline, deadline + 2*time.Second},
@@ -103,6 +130,24 @@ func TestHangs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A process whose calls never end is not heard out for ever.
+func TestHearingEnds(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		r.after(time.Second)
+		in := r.launcher.newest()
+		r.landOnExit(in, r.work.attempt(30*time.Second))
+		began := time.Now()
+		stop(r, in)
+		for in.killed().IsZero() && time.Since(began) < time.Hour {
+			r.work.calls(30 * time.Second)
+			r.after(time.Second)
+		}
+		if d := in.killed().Sub(began); d < longestHearing || d > longestHearing+2*time.Second {
+			t.Errorf("killed after %s, want %s", d, longestHearing)
+		}
+	})
 }
 
 func TestIdleProbesAreRare(t *testing.T) {

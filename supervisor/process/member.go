@@ -66,8 +66,9 @@ type Work interface {
 	Run(ctx context.Context, conn grpc.ClientConnInterface) error
 	// InFlight is how many calls are in flight now that should finish.
 	InFlight() int
-	// Deadline is the latest one of the calls in flight, by the wall clock;
-	// zero for none.
+	// Deadline is the latest one of the calls in flight, by the monotonic clock:
+	// the wall clock may be set meanwhile. Zero for none. It may grow while one of
+	// them is under way.
 	Deadline() time.Time
 }
 

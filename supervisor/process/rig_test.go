@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type rig struct {
 	work     *memWork
 	bus      *event.Bus
 	events   *event.Subscription
+	wall     atomic.Int64 // by how many ns the wall clock was set ahead
 	stop     context.CancelFunc
 	done     chan struct{}
 }
@@ -43,7 +45,8 @@ func simulate(t *testing.T, test func(t *testing.T, r *rig), prepare ...func(*ri
 		for _, p := range prepare {
 			p(r)
 		}
-		r.member = New(Config{Name: "fake", Launcher: r.launcher, Work: Refreshing(r.work), Events: bus})
+		now := func() time.Time { return time.Now().Add(time.Duration(r.wall.Load())) }
+		r.member = New(Config{Name: "fake", Launcher: r.launcher, Work: Refreshing(r.work), Events: bus, Now: now})
 		ctx, stop := context.WithCancel(t.Context())
 		r.stop = stop
 		go func() {
@@ -316,6 +319,13 @@ func (w *memWork) attempt(deadline time.Duration) (land func()) {
 		w.inFlight, w.deadline, w.landed = 0, time.Time{}, nil
 		close(landed)
 	}
+}
+
+// calls has the attempt in flight call only now.
+func (w *memWork) calls(deadline time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deadline = time.Now().Add(deadline)
 }
 
 func (w *memWork) InFlight() int {

@@ -27,6 +27,7 @@ import (
 // run is one attempt for one account, whose lease is taken. Once the intent is
 // committed nothing cancels it: ctx gives values only.
 func (a *round) run(ctx context.Context) error {
+	a.ending = ctx
 	ctx = context.WithoutCancel(ctx)
 	settled, err := settler{a.leased}.settleAgain(ctx)
 	if err == nil {
@@ -109,6 +110,9 @@ func (a *round) turn(ctx context.Context) error {
 	}
 	if err := a.prove(); err != nil {
 		return err
+	}
+	if a.ending.Err() != nil { // the wait for others took long, and whoever ends the process won't wait so long again
+		return errors.Join(a.again(), errEnding)
 	}
 	in, err := a.intend(ctx)
 	if err != nil {
@@ -248,6 +252,9 @@ func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error))
 	if len(a.desk().unfreed) > 0 {
 		a.free(ctx) // their slots would block this attempt
 	}
+	a.keeper.mu.Lock()
+	a.keeper.awaits(a.cfg.Timeout)
+	a.keeper.mu.Unlock()
 	id := sdk.Attempt{
 		ID: a.in.Attempt, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
 		Deadline: time.Now().Add(a.cfg.Timeout), Spool: a.in.Spool,

@@ -3,14 +3,11 @@ package refresh
 import (
 	"sync"
 	"time"
-
-	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
 // flights are the attempts in flight. They are under the Keeper's lock, which is that
 // of landing.
 type flights struct {
-	clock    *schedule.Clock
 	most     int        // that may be in flight
 	inFlight int        // attempts that take a place of those that there are
 	polling  int        // polls of logins, which take none
@@ -28,9 +25,10 @@ func (f *flights) takeOff(timeout time.Duration) {
 // hasRoom says whether one more attempt may be in flight. The caller holds the lock.
 func (f *flights) hasRoom() bool { return f.inFlight < f.most }
 
-// awaits notes how long an attempt that begins now may take. The caller holds the lock.
+// awaits notes how long one of them may take from now on: when it takes off, and again
+// when its call is made, which may be much later. The caller holds the lock.
 func (f *flights) awaits(timeout time.Duration) {
-	if d := f.clock.Now().Wall.Add(timeout); d.After(f.deadline) {
+	if d := time.Now().Add(timeout); f.inFlight+f.polling > 0 && d.After(f.deadline) {
 		f.deadline = d
 	}
 }
@@ -58,7 +56,7 @@ func (f *flights) InFlight() int {
 }
 
 // Deadline is when the last of the attempts in flight must have ended, by the
-// wall clock; zero if none is.
+// monotonic clock; zero if none is.
 func (f *flights) Deadline() time.Time {
 	f.landing.L.Lock()
 	defer f.landing.L.Unlock()

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -47,6 +48,8 @@ func (a *leased) desk() *desk { return a.lease.Desk() }
 // round is a turn of an account.
 type round struct {
 	*leased
+	// ending is over when the generation ends.
+	ending context.Context
 	// ahead is what its destinations have said before its shared file was locked.
 	ahead *inquiry
 }

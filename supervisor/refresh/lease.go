@@ -81,13 +81,17 @@ var errWentBack = errors.New("the refresh token that was found elsewhere was ref
 // for it.
 var errNobodyAsked = errors.New("nothing was to be sent, and nobody has asked for it")
 
+// errEnding: nothing was announced, because the process is about to be ended. The
+// account is due again as soon as the next one serves.
+var errEnding = errors.New("the provider's process is about to be ended")
+
 // landed ends an attempt and tells its outcome to those who asked for it; after
-// errWentBack, and those who asked only after a turn had found nothing to do, wait for
-// the next one.
+// errWentBack and errEnding, and those who asked only after a turn had found nothing to
+// do, wait for the next one.
 func (a *leased) landed(outcome error) {
 	a.keeper.mu.Lock()
 	var waiters []chan error
-	if !errors.Is(outcome, errWentBack) && !errors.Is(outcome, errNobodyAsked) {
+	if !errors.Is(outcome, errWentBack) && !errors.Is(outcome, errEnding) && !errors.Is(outcome, errNobodyAsked) {
 		waiters = a.wish.answered()
 	}
 	a.keeper.mu.Unlock()

@@ -27,7 +27,7 @@ type loop struct {
 func newLoop(lock sync.Locker, clock *schedule.Clock, most int) loop {
 	return loop{
 		lock: lock, clock: clock, wake: make(chan struct{}, 1), agenda: agenda{schedule.NewHeap()},
-		flights: flights{clock: clock, most: most, landing: sync.NewCond(lock)},
+		flights: flights{most: most, landing: sync.NewCond(lock)},
 	}
 }
 

@@ -62,7 +62,7 @@ func (s *Survey) Awaited() string {
 	}
 	slices.Sort(names)
 	return fmt.Sprintf("the broker's answer about %s, which takes %s at most",
-		some(names[:min(most, len(names))], len(names)), max(last.Sub(s.cfg.Wall()).Round(time.Second), 0))
+		some(names[:min(most, len(names))], len(names)), max(time.Until(last).Round(time.Second), 0))
 }
 
 // some names the first of so many.

@@ -14,8 +14,6 @@ import (
 // that serves, and a generation ends when those that went through have come
 // back. It implements [process.Work].
 type gate struct {
-	now func() time.Time
-
 	mu     sync.Mutex
 	remote *sdk.RemoteSink // nil: no process serves
 	opened chan struct{}   // closed when one serves
@@ -29,8 +27,8 @@ type gate struct {
 // call is one in flight.
 type call struct{ deadline time.Time }
 
-func newGate(now func() time.Time) *gate {
-	return &gate{now: now, opened: make(chan struct{}), calls: map[*call]struct{}{}}
+func newGate() *gate {
+	return &gate{opened: make(chan struct{}), calls: map[*call]struct{}{}}
 }
 
 // Run implements [process.Work].
@@ -109,9 +107,7 @@ func (g *gate) enter(ctx context.Context) (remote *sdk.RemoteSink, done func()) 
 		return nil, nil
 	}
 	c := &call{}
-	if d, ok := ctx.Deadline(); ok {
-		c.deadline = g.now().Add(time.Until(d))
-	}
+	c.deadline, _ = ctx.Deadline()
 	g.calls[c] = struct{}{}
 	return g.remote, func() {
 		g.mu.Lock()

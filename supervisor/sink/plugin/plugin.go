@@ -80,7 +80,7 @@ func New(cfg Config) (*Sink, error) {
 			return format.Encode(format.JSON, d, format.Options{})
 		}
 	}
-	s := &Sink{cfg: cfg, gate: newGate(cfg.Now)}
+	s := &Sink{cfg: cfg, gate: newGate()}
 	c := process.Config{
 		Kind: process.Sink, Name: cfg.Name, Type: cfg.Type, Launcher: cfg.Launcher, Work: s.gate,
 		Events: cfg.Events, Log: cfg.Log, Now: cfg.Now, Health: cfg.Health, Backoff: cfg.Backoff,
