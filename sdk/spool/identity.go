@@ -67,15 +67,25 @@ func (p *place) identify() {
 	if err != nil {
 		return
 	}
-	path := filepath.Join(p.dir, idName)
-	if b, err := readSmall(p.sys, path); err == nil {
+	if b, err := readSmall(p.sys, filepath.Join(p.dir, idName)); err == nil {
 		if id, of, ok := strings.Cut(strings.TrimSuffix(string(b), "\n"), " "); ok && len(id) == len(rand.Text()) && of == mark {
 			p.id = id
 			return
 		}
 	}
+	p.rename()
+}
+
+// rename gives the place an id that it never had. If that can't be done it has
+// none.
+func (p *place) rename() {
+	p.id = ""
+	mark, err := directoryMark(p.dir)
+	if err != nil || p.lock == nil {
+		return
+	}
 	id := rand.Text()
-	if writeSmall(p.sys, path, id+" "+mark+"\n") == nil {
+	if writeSmall(p.sys, filepath.Join(p.dir, idName), id+" "+mark+"\n") == nil {
 		p.id, p.anchored = id, false
 	}
 }

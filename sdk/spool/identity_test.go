@@ -2,11 +2,14 @@ package spool
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 )
 
 // The same folder is the same spool, also for the next process; every other
@@ -191,5 +194,61 @@ func TestLostFallbackLeavesTheNoteOfTheAttempt(t *testing.T) {
 	must(t, s.Close())
 	if got := open(t, image(t, dir), 1).Unsettled(); len(got) != 0 {
 		t.Errorf("after it was settled, it lists %+v", got)
+	}
+}
+
+// vanishing is a file system in which a file is removed as soon as its folder was
+// listed.
+type vanishing struct {
+	files.OS
+	path string
+}
+
+func (d vanishing) ReadDir(name string) ([]fs.DirEntry, error) {
+	entries, err := d.OS.ReadDir(name)
+	if name == filepath.Dir(d.path) {
+		_ = os.Remove(d.path)
+	}
+	return entries, err
+}
+
+// A slot that is gone while the spool is opened hides no other one, and what it held
+// is not taken for what was never begun.
+func TestSlotFileGoneWhileTheSpoolIsOpened(t *testing.T) {
+	for name, open := range map[string]func(dir, path string) (*Spool, error){
+		"removed": func(dir, path string) (*Spool, error) {
+			return openOn(t.Context(), vanishing{path: path}, 1, dir)
+		},
+		"a link that leads nowhere": func(dir, path string) (*Spool, error) {
+			must(t, os.Remove(path))
+			must(t, os.Symlink("nowhere", path))
+			return Open(t.Context(), dir, 1)
+		},
+		"removed in the fallback": func(dir, path string) (*Spool, error) {
+			return openOn(t.Context(), vanishing{path: path}, 1, filepath.Join(filepath.Dir(dir), "first"), dir)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "spool")
+			s, err := Open(t.Context(), dir, 2)
+			must(t, err)
+			first, second := begin(t, s, "a", "main"), begin(t, s, "b", "another")
+			if first.path > second.path {
+				first, second = second, first
+			}
+			record(t, second, "the answer")
+			id := s.ID()
+			must(t, s.Close())
+			s, err = open(dir, first.path)
+			must(t, err)
+			defer func() { must(t, s.Close()) }()
+			wantAnswer(t, s, second.header.Attempt, second.header.Account, "the answer")
+			if now := s.ID(); now == id || now == "" {
+				t.Errorf("the spool is called %q, and was %q", now, id)
+			}
+			if _, known, err := s.Begin(first.header.Header); known || err != nil {
+				t.Errorf("the attempt that is gone: known %t, %v", known, err)
+			}
+		})
 	}
 }

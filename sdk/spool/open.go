@@ -105,7 +105,9 @@ func (s *Spool) reserve(slots int) {
 }
 
 // load reads the slots that are there. A slot that can't be read at all is an
-// error: it may hold an answer, and the next try may read it.
+// error: it may hold an answer, and the next try may read it. One that is gone
+// since it was listed hides none of the others. What it held is not known any
+// more, and so this is not the spool any more that its attempt was announced for.
 func (s *Spool) load(p *place) error {
 	entries, err := s.sys.ReadDir(p.dir)
 	if err != nil {
@@ -130,6 +132,8 @@ func (s *Spool) load(p *place) error {
 			p.thinOutDamaged()
 		case errors.Is(err, errUnusable):
 			// It holds nothing.
+		case errors.Is(err, fs.ErrNotExist):
+			p.rename()
 		case err != nil:
 			return err
 		case !inUse:
