@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -76,8 +78,30 @@ func TestNothingIsSentWithoutTheNote(t *testing.T) {
 		_, err := c.Refresh(ctx, endpointAt(s.URL), refreshRequest())
 		wantKind(t, err, sdk.KindNotSent)
 	})
+	t.Run("sent, into a file that is gone", func(t *testing.T) {
+		dir := t.TempDir()
+		ctx, _, _ := withSlot(t, dir)
+		c := Client{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+			removeSlots(t, dir)
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		}}
+		_, err := c.Refresh(ctx, endpointAt(s.URL), refreshRequest())
+		wantKind(t, err, sdk.KindNotSent)
+	})
 	if s.count() != 0 {
 		t.Errorf("%d requests were sent", s.count())
+	}
+}
+
+func removeSlots(t *testing.T, dir string) {
+	slots, err := filepath.Glob(filepath.Join(dir, "slot-*"))
+	if err != nil || len(slots) == 0 {
+		t.Errorf("no slot in %s: %v", dir, err)
+	}
+	for _, path := range slots {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

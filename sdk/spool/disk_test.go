@@ -205,8 +205,8 @@ func TestOperationsOfAnAttempt(t *testing.T) {
 	if err := s.Settle("a", false); err != nil {
 		t.Fatal(err)
 	}
-	const want = "fstat lock, lstat lock, fstat slot-000, lstat slot-000, write slot-000, write slot-000, write slot-000, " +
-		"fstat slot-000, lstat slot-000, write slot-000, datasync slot-000, write slot-000"
+	const inPlace = "fstat slot-000, lstat slot-000, write slot-000, "
+	const want = "fstat lock, lstat lock, " + inPlace + inPlace + inPlace + inPlace + "datasync slot-000, write slot-000"
 	if got := strings.Join(disk.Log()[before:], ", "); got != want {
 		t.Errorf("an attempt does %s; want %s", got, want)
 	}

@@ -113,7 +113,8 @@ func reopened(t *testing.T, s *Spool, dir string) *Spool {
 	return open(t, dir, 1)
 }
 
-// A slot's file that somebody has removed takes no attempt and no answer.
+// A slot's file that somebody has removed takes no attempt, no note of how far one
+// came, and no answer.
 func TestSlotFileRemoved(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, 2)
@@ -122,6 +123,11 @@ func TestSlotFileRemoved(t *testing.T) {
 	}
 	slot := begin(t, s, "a", "main")
 	must(t, os.Remove(slot.path))
+	for _, p := range []Progress{Begun, Sent} {
+		if err := slot.Advance(p); err == nil || slot.Progress() != Ready {
+			t.Errorf("%s is noted where nobody finds it: %v", p, err)
+		}
+	}
 	record(t, slot, "the answer")
 	wantAnswer(t, reopened(t, s, dir), "a", "main", "the answer")
 }

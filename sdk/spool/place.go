@@ -123,10 +123,7 @@ func (p *place) take(home *Spool, h header) (*Slot, error) {
 		}
 		slot := p.free[len(p.free)-1]
 		p.free = p.free[:len(p.free)-1]
-		err := errBroken
-		if !slot.lost() {
-			err = slot.put(h)
-		}
+		err := slot.put(h)
 		if err == nil {
 			return slot, nil
 		}

@@ -58,10 +58,10 @@ func preallocate(f files.File) error {
 // lost says whether the slot's file is not found any more where it was made.
 func (s *Slot) lost() bool { return gone(s.home.sys, s.path, s.file) }
 
-// put writes a header, and notes it only if it is written. It does not sync: a
-// header matters after the death of a process, which the page cache survives;
-// after the death of the machine the supervisor's own record of the attempt
-// decides.
+// put writes a header, and notes it only if it is written where the next process
+// finds it. It does not sync: a header matters after the death of a process, which
+// the page cache survives; after the death of the machine the supervisor's own
+// record of the attempt decides.
 func (s *Slot) put(h header) error {
 	b, err := encodeHeader(h)
 	if err != nil {
@@ -69,6 +69,9 @@ func (s *Slot) put(h header) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.lost() {
+		return errBroken
+	}
 	s.length = max(s.length, answerOffset)
 	if _, err := s.file.WriteAt(b, 0); err != nil {
 		s.broken = true
