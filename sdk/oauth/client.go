@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -89,7 +90,11 @@ func (a attempt) run(ctx context.Context, grant func(context.Context, *oauth2.Co
 			return a.recover(spooled)
 		}
 		if a.slot.Progress() != spool.Ready { // the provider does not say that it marks what it sends
-			if err := a.slot.Advance(spool.Ready); err != nil {
+			err := a.slot.Advance(spool.Ready)
+			if errors.Is(err, spool.ErrSent) {
+				return sdk.Token{}, a.sentBefore()
+			}
+			if err != nil {
 				return sdk.Token{}, a.notSent("the spool can't be written: " + err.Error())
 			}
 		}
@@ -135,6 +140,12 @@ func (a attempt) recover(spooled []byte) (sdk.Token, error) {
 func (a attempt) notSent(why string) *sdk.Error {
 	return &sdk.Error{Kind: sdk.KindNotSent, Message: fmt.Sprintf(
 		"account %s: nothing was sent to %s: %s", a.account.Name, a.endpoint.host(), why)}
+}
+
+// sentBefore is the end of a call in an attempt whose one request was made by another
+// call, and has no answer.
+func (a attempt) sentBefore() *sdk.Error {
+	return a.ambiguous("the provider has asked for a second request in the same attempt, which was not made")
 }
 
 func (a attempt) ambiguous(why string) *sdk.Error {

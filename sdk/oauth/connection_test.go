@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 )
 
 // A request that was sent and got no whole answer is ambiguous, and is never
@@ -191,5 +194,59 @@ func TestSecondPostIsRefused(t *testing.T) {
 	_, second := post.RoundTrip(req)
 	if first == nil || !errors.Is(second, errSecondPost) || s.count() != 1 {
 		t.Errorf("first %v, second %v, %d requests", first, second, s.count())
+	}
+}
+
+// A provider that calls once more in the same attempt, after the first call or beside
+// it, sends the token no second time. What was not sent may be tried again.
+func TestSecondCallOfAnAttemptSendsNothing(t *testing.T) {
+	ctx, slot, _ := withSlot(t, t.TempDir())
+	beside := make(chan error, 1)
+	var calls atomic.Int32
+	var c *Client
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) == 1 {
+			_, err := c.Refresh(ctx, endpointAt("http://"+r.Host), refreshRequest())
+			beside <- err
+		}
+		panic(http.ErrAbortHandler)
+	})
+	refused := errors.New("refused")
+	c = &Client{Dial: func(context.Context, string, string) (net.Conn, error) { return nil, refused }}
+	_, err := c.Refresh(ctx, endpointAt(s.URL), refreshRequest())
+	wantKind(t, err, sdk.KindNotSent)
+	c = &Client{}
+	for range 2 {
+		_, err := c.Refresh(ctx, endpointAt(s.URL), refreshRequest())
+		wantKind(t, err, sdk.KindAmbiguous)
+	}
+	wantKind(t, <-beside, sdk.KindAmbiguous)
+	if slot.Progress() != spool.Sent || s.count() != 1 {
+		t.Errorf("%d requests, and the slot says %s", s.count(), slot.Progress())
+	}
+
+	// Two at the same time: the one that comes later to its first byte.
+	ctx, _, _ = withSlot(t, t.TempDir())
+	both := make(chan struct{}, 2)
+	s = serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	c = &Client{Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		both <- struct{}{}
+		for len(both) < cap(both) {
+			runtime.Gosched()
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}}
+	errs := make(chan error)
+	for range cap(both) {
+		go func() {
+			_, err := c.Refresh(ctx, endpointAt(s.URL), refreshRequest())
+			errs <- err
+		}()
+	}
+	for range cap(both) {
+		wantKind(t, <-errs, sdk.KindAmbiguous)
+	}
+	if s.count() != 1 {
+		t.Errorf("two calls at the same time made %d requests", s.count())
 	}
 }

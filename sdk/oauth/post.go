@@ -78,6 +78,8 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 	crashpoint.Here("oauth: about to connect")
 	resp, err := transport.RoundTrip(out)
 	switch {
+	case errors.Is(gate.fault(), spool.ErrSent):
+		return answer{}, p.sentBefore()
 	case gate.fault() != nil:
 		return answer{}, p.notSent("the spool can't be written: " + gate.fault().Error())
 	case err != nil && !gate.passed():

@@ -63,12 +63,17 @@ func (s *Slot) lost() bool { return gone(s.home.sys, s.path, s.file) }
 // the page cache survives; after the death of the machine the supervisor's own
 // record of the attempt decides.
 func (s *Slot) put(h header) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.note(h)
+}
+
+// note is put for a caller that holds the lock.
+func (s *Slot) note(h header) error {
 	b, err := encodeHeader(h)
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.lost() {
 		return errBroken
 	}
@@ -101,14 +106,21 @@ func (s *Slot) Answer() ([]byte, bool) {
 	return s.answer, s.answer != nil
 }
 
+// ErrSent: a request of the attempt is under way, or was, and an attempt has one.
+var ErrSent = errors.New("a request of this attempt was sent already")
+
 // Advance notes how far the attempt came: [Ready], [Begun] or [Sent]. An error
-// means that the note is not there and nothing may be sent.
+// means that the note is not there and nothing may be sent. After [Sent] it is
+// always [ErrSent].
 func (s *Slot) Advance(p Progress) error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	h := s.header
-	s.mu.Unlock()
+	if h.Progress == Sent || h.Progress == Answered {
+		return ErrSent
+	}
 	h.Progress = p
-	return s.put(h)
+	return s.note(h)
 }
 
 // Record makes the answer durable. If the slot's own file fails, or has failed

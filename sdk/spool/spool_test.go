@@ -106,8 +106,19 @@ func TestEachStepSurvivesDeath(t *testing.T) {
 		}
 		step(p)
 	}
+	sentOnce := func(want Progress) {
+		t.Helper()
+		for _, p := range []Progress{Begun, Ready, Sent} {
+			if err := slot.Advance(p); !errors.Is(err, ErrSent) {
+				t.Errorf("from %s to %s: %v", want, p, err)
+			}
+			step(want)
+		}
+	}
+	sentOnce(Sent)
 	record(t, slot, "the answer")
 	step(Answered)
+	sentOnce(Answered)
 	if err := s.Settle("a", false); err != nil {
 		t.Fatal(err)
 	}
