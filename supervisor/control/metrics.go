@@ -35,7 +35,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	all.ofStatus(status)
 	all.ofSinks(sinks.Sinks)
 	all.ofAlerts(alerts.Alerts)
-	format := expfmt.Negotiate(r.Header)
+	format := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(format))
 	w.Header().Set("Cache-Control", "no-store")
 	encoder := expfmt.NewEncoder(w, format)
