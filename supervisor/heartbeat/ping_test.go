@@ -188,7 +188,7 @@ func TestPingThroughAProxy(t *testing.T) {
 		t.Errorf("%+v, %+v", r, s)
 	}
 	proxy.Close()
-	if s := beats(t, config.Heartbeat{URL: to(srv), Proxy: sdk.NewSecret(u.String())}, ""); !strings.HasPrefix(s.LastError, "the proxy can't be reached (connection refused)") {
+	if s := beats(t, config.Heartbeat{URL: to(srv), Proxy: sdk.NewSecret(u.String())}, ""); !strings.HasPrefix(s.LastError, "the proxy "+u.Host+" (setting proxy) can't be reached (connection refused)") {
 		t.Errorf("%+v", s)
 	}
 }

@@ -1,11 +1,10 @@
 // Package webclient makes requests to a receiver that the configuration names: through
 // its proxy, by its certificates, and without following a redirect. No error of it tells
-// anything of the address, the proxy's address, the headers and what the receiver sent:
+// anything of the address, the proxy's address but its host, the headers and what the receiver sent:
 // all of them may hold secrets.
 package webclient
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 )
 
 // Config is the way to one receiver.
@@ -71,9 +69,14 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	by := c.way(req)
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, explain(req.Context(), err, c.cfg.Timeout)
+		return nil, explain(req.Context(), by, err, c.cfg.Timeout)
+	}
+	if by.proxied && resp.StatusCode == http.StatusProxyAuthRequired { // no receiver says so
+		_ = resp.Body.Close()
+		return nil, by.refused(resp.StatusCode)
 	}
 	return resp, nil
 }
@@ -149,41 +152,4 @@ func readRoots(path string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path)
 	}
 	return roots, nil
-}
-
-// proxyOf returns what [http.Transport] asks for a proxy.
-func proxyOf(setting sdk.Secret) (func(*http.Request) (*url.URL, error), error) {
-	switch setting.Reveal() {
-	case "":
-		return http.ProxyFromEnvironment, nil
-	case config.NoProxy:
-		return nil, nil
-	}
-	u, err := url.Parse(setting.Reveal())
-	if err != nil || u.Host == "" {
-		return nil, fmt.Errorf("proxy: it must be a whole URL, e.g. http://proxy.example:3128, or %q", config.NoProxy)
-	}
-	switch u.Scheme {
-	case "http", "https", "socks5", "socks5h":
-		return http.ProxyURL(u), nil
-	}
-	return nil, errors.New("proxy: its URL must begin with http, https, socks5 or socks5h")
-}
-
-// proxyError is a proxy's answer to CONNECT.
-type proxyError struct{ status int }
-
-func (e proxyError) Error() string {
-	err := fmt.Sprintf("the proxy answered %d %s", e.status, http.StatusText(e.status))
-	if e.status == http.StatusProxyAuthRequired {
-		return err + ": write the user and the password into its URL"
-	}
-	return err
-}
-
-func proxyAnswered(_ context.Context, _ *url.URL, _ *http.Request, resp *http.Response) error {
-	if resp.StatusCode == http.StatusOK {
-		return nil
-	}
-	return proxyError{resp.StatusCode}
 }

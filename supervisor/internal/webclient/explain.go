@@ -16,12 +16,8 @@ import (
 // explain says why there was no answer. net/http's own errors quote the URL,
 // and some of them what the receiver sent: only what is known to be harmless
 // is passed on.
-func explain(ctx context.Context, err error, most time.Duration) error {
+func explain(ctx context.Context, by way, err error, most time.Duration) error {
 	var (
-		dns  *net.DNSError
-		cert *tls.CertificateVerificationError
-		tlsr tls.RecordHeaderError
-		op   *net.OpError
 		pair *pairError
 		prox proxyError
 	)
@@ -29,13 +25,26 @@ func explain(ctx context.Context, err error, most time.Duration) error {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return fmt.Errorf("the delivery was cancelled: %w", context.Canceled)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return lateError{most}
+		return by.named(lateError{most})
 	case errors.As(err, &pair):
 		return pair.err
 	case errors.As(err, &prox):
-		return prox
+		return by.refused(prox.status)
 	case viaProxy(err):
-		return fmt.Errorf("the proxy can't be reached (%s): check its URL", reason(err))
+		return fmt.Errorf("%s can't be reached (%s): check its URL", by, reason(err))
+	}
+	return by.named(explainReceiver(err))
+}
+
+// explainReceiver is explain where the receiver was at the other end.
+func explainReceiver(err error) error {
+	var (
+		dns  *net.DNSError
+		cert *tls.CertificateVerificationError
+		tlsr tls.RecordHeaderError
+		op   *net.OpError
+	)
+	switch {
 	case errors.As(err, &dns):
 		return errors.New("the receiver's host name can't be resolved: check the url and this machine's DNS")
 	case errors.As(err, &cert):

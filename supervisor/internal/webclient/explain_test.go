@@ -25,7 +25,7 @@ func TestExplain(t *testing.T) {
 		"proxy":   {&net.OpError{Op: "proxyconnect", Err: errors.New("CANARY")}, "errorString"},
 		"unknown": {fmt.Errorf("malformed %w", errors.New("CANARY")), "errorString"},
 	} {
-		err := explain(context.Background(), &url.Error{Op: "Post", URL: "https://CANARY", Err: c.err}, time.Second)
+		err := explain(context.Background(), way{proxied: true, setting: true, host: "proxy.example:3128"}, &url.Error{Op: "Post", URL: "https://CANARY", Err: c.err}, time.Second)
 		if !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}

@@ -81,10 +81,11 @@ func TestProxy(t *testing.T) {
 		}{
 			{"with its user", "http://user:pass-CANARY@" + address, "", 1},
 			{"none", config.NoProxy, "", 0},
-			{"wrong user", "http://user:CANARY@" + address, "407", 0},
-			{"nobody there", "http://user:CANARY@" + closed.Addr().String(), "proxy can't be reached (connection refused)", 0},
-			{"nobody there, SOCKS", "socks5://user:CANARY@" + closed.Addr().String(), "connection refused", 0},
-			{"no TLS there", "https://user:CANARY@" + address, "proxy", 0},
+			{"wrong user", "http://user:CANARY@" + address, "the proxy " + address + " (setting proxy) does not take the user and the password of its URL (HTTP 407)", 0},
+			{"no user", "http://" + address, "the proxy " + address + " (setting proxy) wants a user and a password (HTTP 407): write them into its URL", 0},
+			{"nobody there", "http://user:CANARY@" + closed.Addr().String(), "the proxy " + closed.Addr().String() + " (setting proxy) can't be reached (connection refused)", 0},
+			{"nobody there, SOCKS", "socks5://user:CANARY@" + closed.Addr().String(), "the proxy " + closed.Addr().String() + " (setting proxy) can't be reached (connection refused)", 0},
+			{"no TLS there", "https://user:CANARY@" + address, "the proxy " + address + " (setting proxy) can't be reached", 0},
 		} {
 			before := passed.Load()
 			s := newSink(t, webhook.Config{URL: receiver + "/token" + query, RootCAs: known, Proxy: sdk.NewSecret(c.proxy)})
@@ -97,6 +98,20 @@ func TestProxy(t *testing.T) {
 				t.Errorf("%s, %s: %d requests went through the proxy", receiver, c.name, got)
 			}
 		}
+	}
+	// Behind a proxy the receiver's own failures are told as the receiver's, and by which
+	// way they came.
+	address, _ := newProxy(t)
+	for receiver, want := range map[string]string{
+		secure.URL:                          "the receiver's certificate is not valid for this machine: check its host name, its dates and who signed it (by way of the proxy " + address + ")",
+		"https://" + closed.Addr().String(): "the proxy " + address + " (setting proxy) opens no way to the receiver: it answered 502 Bad Gateway",
+	} {
+		s := newSink(t, webhook.Config{URL: receiver + query, Proxy: sdk.NewSecret("http://user:pass-CANARY@" + address)})
+		err := s.Deliver(t.Context(), sinktest.Full("a", 1))
+		if err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %q", receiver, err, want)
+		}
+		sinktest.AssertNoSecret(t, err)
 	}
 	for _, wrong := range []string{"ftp://CANARY", "CANARY", "http://CANARY@[::1", "http://"} {
 		_, err := webhook.New(webhook.Config{URL: plain.URL, Proxy: sdk.NewSecret(wrong)})
