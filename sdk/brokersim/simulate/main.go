@@ -31,7 +31,7 @@ func simulate(ctx context.Context, args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("simulate", flag.ContinueOnError)
 	account := flags.String("account", "", "the account's `name` in the configuration")
 	dialect := flags.String("dialect", string(brokersim.Saxo), "the broker that it is like: schwab or saxo")
-	token := flags.String("token", "first.json", "the `file` for its first token")
+	token := flags.String("token-file", "first.json", "the `file` for its first token")
 	life := flags.Duration("lifetime", time.Minute, "how long an access token lives")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -2,6 +2,7 @@ package sharing
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 
@@ -22,7 +23,7 @@ func (s *Share) Write(rec store.Record) bool {
 	err := s.file.Write(s.account.document(rec))
 	crashpoint.Here("shared: written")
 	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
-		s.notWritten(rec, err)
+		diskTrouble(s.Voice, rec, "the newest token could not be written to the shared file, whose other readers still see the old one: %v. It is tried again", err)
 		return false
 	}
 	s.mu.Lock()
@@ -39,37 +40,14 @@ func (s *Share) written(rec store.Record, err error) {
 		s.Over(event.DiskTrouble)
 		return
 	}
-	s.Trouble(slog.LevelError, event.Event{
-		Type: event.DiskTrouble, Version: rec.Version,
-		Message: "the newest token is in the shared file, and its readers see it, but the disk has not confirmed it: " +
-			err.Error() + ". Look at the disk; what a loss of power takes back is put right when the file is looked at",
-	})
+	diskTrouble(s.Voice, rec, "the newest token is in the shared file, and its readers see it, but the disk has not confirmed it: %v. "+
+		"Look at the disk; what a loss of power takes back is put right when the file is looked at", err)
 }
 
-func (s *Share) notMended(rec store.Record, err error) {
-	s.Trouble(slog.LevelError, event.Event{
-		Type: event.DiskTrouble, Version: rec.Version,
-		Message: "the shared file is gone, empty or damaged, and the newest token could not be put there, so that its other readers have none: " +
-			err.Error() + ". It is tried again",
-	})
-}
-
-func (s *Share) notWritten(rec store.Record, err error) {
-	s.Trouble(slog.LevelError, event.Event{
-		Type: event.DiskTrouble, Version: rec.Version,
-		Message: "the newest token could not be written to the shared file, whose other readers still see the old one: " +
-			err.Error() + ". It is tried again",
-	})
-}
-
-// unread tells that a token was not written over what nobody has read. It is put there
-// at a look that can read it.
-func (s *Share) unread(rec store.Record, err error) {
-	s.Trouble(slog.LevelError, event.Event{
-		Type: event.DiskTrouble, Version: rec.Version,
-		Message: "the newest token was not written to the shared file, which can't be read and may hold a newer one: " +
-			err.Error() + ". It is written once the file can be read, or is gone",
-	})
+// diskTrouble tells what became of a token that should be in the file; err goes into the
+// text.
+func diskTrouble(s event.Voice, rec store.Record, text string, err error) {
+	s.Trouble(slog.LevelError, event.Event{Type: event.DiskTrouble, Version: rec.Version, Message: fmt.Sprintf(text, err)})
 }
 
 // MayReplace says whether a record may take the place of what the file holds, with
@@ -84,8 +62,9 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 		return true
 	case errors.Is(err, format.ErrUnreadable): // perhaps for a moment: a look reads it again, and keeps what is left
 		return false
-	case err != nil:
-		s.unread(o.Record, err)
+	case err != nil: // it is put there at a look that can read it
+		diskTrouble(s.Voice, o.Record, "the newest token was not written to the shared file, which can't be read and may hold a newer one: %v. "+
+			"It is written once the file can be read, or is gone", err)
 		return false
 	}
 	s.mu.Lock()
@@ -115,7 +94,8 @@ func (s *Share) mend(rec store.Record, why error) {
 	kept, err := s.file.Mend(s.account.document(rec))
 	crashpoint.Here("shared: mended")
 	if err != nil && !errors.Is(err, atomicfile.ErrNotDurable) {
-		s.notMended(rec, err)
+		diskTrouble(s.Voice, rec, "the shared file is gone, empty or damaged, and the newest token could not be put there, so that its other readers have none: %v. "+
+			"It is tried again", err)
 		return
 	}
 	s.written(rec, err)
