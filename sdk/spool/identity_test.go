@@ -132,6 +132,47 @@ func TestSlotFileRemoved(t *testing.T) {
 	wantAnswer(t, reopened(t, s, dir), "a", "main", "the answer")
 }
 
+// An answer that nobody could read, and whose file somebody has removed since, is put
+// aside from memory. One that is nowhere any more is in nobody's way.
+func TestFileOfAnUnreadAnswerRemoved(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"removed":  func(string) error { return nil },
+		"replaced": func(path string) error { return os.WriteFile(path, []byte("of somebody else"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := open(t, dir, 1)
+			slot := begin(t, s, "a", "main")
+			record(t, slot, "the answer")
+			was := slot.path
+			must(t, os.Remove(was))
+			must(t, replace(was))
+			must(t, s.Settle("a", true))
+			path, ok := s.Aside("a")
+			if b, err := os.ReadFile(was); name == "replaced" && string(b) != "of somebody else" {
+				t.Errorf("what stands in its place by now is touched: %q, %v", b, err)
+			}
+			if u, err := ReadUnread(path); !ok || err != nil || string(u.Answer) != "the answer" || u.Attempt != "a" {
+				t.Errorf("put aside: %t, %+v, %v", ok, u, err)
+			}
+			begin(t, s, "b", "main")
+		})
+	}
+	t.Run("damaged", func(t *testing.T) {
+		dir := t.TempDir()
+		s := open(t, dir, 1)
+		record(t, begin(t, s, "a", "main"), "the answer")
+		damage(t, dir, func(b []byte) []byte { b[answerOffset+frameHead+2] ^= 1; return b })
+		s = reopened(t, s, dir)
+		must(t, os.Remove(glob(t, dir, slotPrefix+"*")[0]))
+		must(t, s.Settle("a", true))
+		if path, ok := s.Aside("a"); ok {
+			t.Errorf("put aside: %s", path)
+		}
+		begin(t, s, "b", "main")
+	})
+}
+
 // A fallback that is taken into use makes another spool: an attempt can't land
 // there unannounced, and one that did is not missed when the fallback is lost.
 func TestIDOfAFallback(t *testing.T) {

@@ -161,6 +161,13 @@ func (s *Slot) Fault() error {
 	return s.fault
 }
 
+// inMemoryAlone says whether no file has what the slot holds.
+func (s *Slot) inMemoryAlone() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fault != nil || s.lost()
+}
+
 func (s *Slot) recordAfresh(answer []byte) error {
 	// Not under the slot's lock: the spool takes its own first and then the
 	// slots'.
@@ -173,10 +180,13 @@ func (s *Slot) recordAfresh(answer []byte) error {
 	if err := s.write(f, answer); err != nil {
 		return errors.Join(err, f.Close(), s.home.sys.Remove(path))
 	}
+	theirs := s.lost() // another file may have its name now
 	_ = s.file.Close()
-	if p == s.place {
+	switch {
+	case theirs:
+	case p == s.place:
 		_ = s.home.sys.Remove(s.path)
-	} else {
+	default:
 		s.left = s.path
 	}
 	s.place, s.file, s.path, s.broken = p, f, path, false

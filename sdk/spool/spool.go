@@ -221,11 +221,13 @@ func (s *Spool) SettleSpare(attempt string) error {
 
 // putAside keeps what the slot holds for a person.
 func (s *Spool) putAside(slot *Slot, attempt string) error {
-	if slot.Fault() != nil { // it is in memory alone
-		if answer, ok := slot.Answer(); ok {
-			if err := slot.Record(answer); err != nil {
-				return err
-			}
+	if slot.inMemoryAlone() {
+		answer, ok := slot.Answer()
+		if !ok { // it was damaged, and is gone
+			return s.Settle(attempt, false)
+		}
+		if err := slot.Record(answer); err != nil {
+			return err
 		}
 	}
 	s.mu.Lock()
