@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,14 +66,19 @@ func (p *place) aside(account string) []kept {
 	return all
 }
 
-// thinOut removes all but the newest unread answers of an account, and the first
-// one to the refresh token that the newest was sent: a server that replaces it
-// does so once, and later answers to it hold no token. What can't be removed, or
-// found, is so when the next one is put aside.
-func (p *place) thinOut(account string) {
+// thinOut removes all but the newest unread answers of an account, of which that in
+// latest was put aside just now, whatever its time says; and the first one to the
+// refresh token that the newest was sent: a server that replaces it does so once, and
+// later answers to it hold no token. What can't be removed, or found, is so when the
+// next one is put aside.
+func (p *place) thinOut(account, latest string) {
 	all := p.aside(account)
 	if len(all) <= keptAside {
 		return
+	}
+	if i := slices.IndexFunc(all, func(k kept) bool { return k.path == latest }); i > 0 {
+		k := all[i]
+		all = slices.Insert(slices.Delete(all, i, i+1), 0, k)
 	}
 	const last = keptAside - 1
 	for i := len(all) - 1; i > last; i-- {
@@ -86,17 +92,36 @@ func (p *place) thinOut(account string) {
 	}
 }
 
-// thinOutDamaged removes all but the newest damaged slots that were put aside.
-func (p *place) thinOutDamaged() {
-	entries, err := p.sys.ReadDir(p.dir)
-	if err != nil {
+// damaged is a damaged slot that was put aside, and when, by its name.
+type damaged struct {
+	path string
+	at   int64
+}
+
+// putDamagedAside keeps a slot's file of which nobody can tell whose it is, and
+// removes all but the newest of its kind. The newest has the latest name also if the
+// clock is behind.
+func (p *place) putDamagedAside(path string) {
+	at := time.Now().UnixNano()
+	all := p.damagedAside()
+	if len(all) > 0 {
+		at = max(at, all[0].at+1)
+	}
+	if p.sys.Rename(path, filepath.Join(p.dir, fmt.Sprintf("%s%s-%d", asidePrefix, filepath.Base(path), at))) != nil {
 		return
 	}
-	type damaged struct {
-		path string
-		at   int64 // when it was put aside, by its name
+	for _, d := range all[min(len(all), keptDamaged-1):] {
+		_ = p.sys.Remove(d.path)
 	}
-	var all []damaged
+}
+
+// damagedAside lists the damaged slots that were put aside, the newest first, as far
+// as they can be found.
+func (p *place) damagedAside() (all []damaged) {
+	entries, err := p.sys.ReadDir(p.dir)
+	if err != nil {
+		return nil
+	}
 	for _, e := range entries {
 		var slot int
 		var at int64
@@ -109,9 +134,7 @@ func (p *place) thinOutDamaged() {
 		}
 	}
 	slices.SortFunc(all, func(a, b damaged) int { return cmp.Compare(b.at, a.at) })
-	for _, d := range all[min(len(all), keptDamaged):] {
-		_ = p.sys.Remove(d.path)
-	}
+	return all
 }
 
 func (p *place) headerOf(path string) (header, bool) {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // Of each account the newest unread answers are kept, and can be named.
@@ -42,6 +43,40 @@ func TestOnlyTheNewestUnreadAnswersAreKept(t *testing.T) {
 		if _, ok := s.Aside(id); ok != want {
 			t.Errorf("%s is kept: %t, want %t", id, ok, want)
 		}
+	}
+}
+
+// Neither is what was put aside just now thinned out when the clock is behind.
+func TestWhatIsPutAsideIsKeptWhateverTheClockSays(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1)
+	tomorrow := time.Now().Add(24 * time.Hour)
+	for n := range keptAside + 1 {
+		id := fmt.Sprintf("old-%d", n)
+		b, err := encodeHeader(header{Header: Header{Attempt: id, Account: "main"}, Progress: Answered, BegunAt: tomorrow.Add(time.Duration(n))})
+		must(t, err)
+		must(t, os.WriteFile(UnreadPath(dir, id), b, 0o600))
+	}
+	for n := range keptDamaged + 1 {
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("unread-slot-000-%d", tomorrow.UnixNano()+int64(n))), []byte("damaged"), 0o600))
+	}
+	record(t, begin(t, s, "now", "main"), "the answer")
+	must(t, s.Settle("now", true))
+	if _, ok := s.Aside("now"); !ok || len(s.places[0].aside("main")) != keptAside {
+		t.Errorf("the newest answer is kept: %t", ok)
+	}
+	must(t, s.Close())
+	for _, name := range []string{"slot-007", "slot-008"} {
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("damaged just now"), 0o600))
+	}
+	open(t, dir, 1)
+	for _, of := range []string{"007", "008"} {
+		if kept := glob(t, dir, "unread-slot-"+of+"-*"); len(kept) != 1 {
+			t.Errorf("the damaged slot %s is kept as %v", of, kept)
+		}
+	}
+	if kept := glob(t, dir, "unread-slot-*"); len(kept) != keptDamaged {
+		t.Errorf("%d damaged ones are kept", len(kept))
 	}
 }
 

@@ -127,9 +127,7 @@ func (s *Spool) load(p *place) error {
 		switch {
 		case errors.Is(err, errUnreadable):
 			// It may hold an answer all the same: it is kept for a person.
-			aside := fmt.Sprintf("%s%s-%d", asidePrefix, name, time.Now().UnixNano())
-			_ = s.sys.Rename(path, filepath.Join(p.dir, aside))
-			p.thinOutDamaged()
+			p.putDamagedAside(path)
 		case errors.Is(err, errUnusable):
 			// It holds nothing.
 		case errors.Is(err, fs.ErrNotExist):

@@ -236,11 +236,12 @@ func (s *Spool) putAside(slot *Slot, attempt string) error {
 		return nil // settled meanwhile
 	}
 	p := slot.in()
-	if err := slot.putAside(filepath.Join(p.dir, asidePrefix+url.PathEscape(attempt))); err != nil {
+	aside := filepath.Join(p.dir, asidePrefix+url.PathEscape(attempt))
+	if err := slot.putAside(aside); err != nil {
 		return err
 	}
 	delete(s.used, attempt)
-	p.thinOut(slot.entry().Account)
+	p.thinOut(slot.entry().Account, aside)
 	// Begin would do it, too, but a disk may be full by then.
 	_ = p.grow(s)
 	return nil
