@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/backend"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
@@ -178,9 +180,16 @@ func (s *Supervisor) beside(provider string) func(context.Context, grpc.ClientCo
 // killed. So long bots wait, at most, beside the time of the attempt itself.
 const handOver = time.Minute
 
+// healthOf is how the process of a provider is watched: one whose connection has broken
+// may hear an answer out, and then needs a little to end.
+func healthOf(accounts []config.Account) process.HealthPolicy {
+	return process.HealthPolicy{DrainGrace: longestRefresh(slices.Values(accounts)) + 5*time.Second}
+}
+
 func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
 		Name: provider, Work: process.Refreshing(k), Beside: s.beside(provider), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
+		Health: healthOf(s.opts.Config.AccountsOf(provider)),
 	}
 	if s.opts.Seams.Launcher != nil {
 		c.Launcher = s.opts.Seams.Launcher(provider)

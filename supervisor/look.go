@@ -3,8 +3,11 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/orphans"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
@@ -102,11 +105,15 @@ func (w *watched) Awaited() string { return w.s.survey.Awaited() }
 // LongestStop implements [watchdog.Watched]: it is the longest refresh, and some time
 // for what follows from it.
 func (w *watched) LongestStop() time.Duration {
-	longest := time.Duration(0)
-	for _, a := range w.s.opts.Config.Accounts {
+	return longestRefresh(maps.Values(w.s.opts.Config.Accounts)) + stopSlack
+}
+
+// longestRefresh is how long a refresh of these accounts may take.
+func longestRefresh(accounts iter.Seq[config.Account]) (longest time.Duration) {
+	for a := range accounts {
 		longest = max(longest, a.Refresh.Timeout)
 	}
-	return longest + stopSlack
+	return longest
 }
 
 // stopSlack is what a stop may take beyond the deadline of a refresh that was

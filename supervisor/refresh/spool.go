@@ -16,6 +16,8 @@ const (
 	// spoolSlack is how long after its attempt's deadline a process of an
 	// earlier start may keep the spool.
 	spoolSlack = 5 * time.Second
+	// longestSpan is more than any attempt may take, whatever the store says.
+	longestSpan = 5*time.Minute + answerMargin
 	// spoolFreeing is how long it may take until the spool is had after that.
 	spoolFreeing = 30 * time.Second
 )
@@ -41,7 +43,7 @@ func (k settling) unsettled(ctx context.Context) ([]spool.Entry, error) {
 			open = append(open, in)
 		}
 	}
-	patience := spoolPatience(open, k.longestTimeout(), k.clock.Now().Wall)
+	patience := spoolPatience(open, k.longestTimeout())
 	patient, cancel := context.WithTimeout(ctx, patience+spoolFreeing)
 	defer cancel()
 	if k.cfg.Outwait != nil {
@@ -52,18 +54,19 @@ func (k settling) unsettled(ctx context.Context) ([]spool.Entry, error) {
 	return k.spool.read(patient, k.cfg.Provider, k.through)
 }
 
-// spoolPatience is how long a process may keep the spool that has made these
-// attempts: until the last one's deadline and a little longer. One that has
-// made none that we know of may still have made one.
-func spoolPatience(open []store.Intent, timeout time.Duration, now time.Time) time.Duration {
-	left := time.Duration(0)
+// spoolPatience is how long from now on a process may keep the spool that has made
+// these attempts: as long as the longest of them takes, as it was announced, and a
+// little longer. One that has made none that we know of may still have made one. What
+// is over of that time would be told by a clock that may have been set meanwhile, and
+// costs something only where the process hangs.
+func spoolPatience(open []store.Intent, timeout time.Duration) time.Duration {
+	longest := timeout + answerMargin
 	for _, in := range open {
-		left = max(left, in.At.Add(timeout).Sub(now))
+		for in := &in; in != nil; in = in.Before {
+			longest = max(longest, in.Until.Sub(in.At))
+		}
 	}
-	if len(open) == 0 {
-		left = timeout
-	}
-	return min(left, timeout) + spoolSlack // a clock that was set must not make it long
+	return min(longest, longestSpan) + spoolSlack
 }
 
 func (k settling) longestTimeout() (longest time.Duration) {
