@@ -131,3 +131,13 @@ func TestADiskThatHangsIsWaitedForOnce(t *testing.T) {
 		}
 	})
 }
+
+// A question that was answered keeps no other waiting, however soon that comes.
+func TestOneQuestionAfterTheOther(t *testing.T) {
+	e := inquirer(&folder{func(readback.Question) (readback.Held, error) { return readback.Held{}, syscall.EIO }})
+	for n := range 10_000 {
+		if said := e.Ask(t.Context(), recordOf("a")); said.Doubt == "" {
+			t.Fatalf("question %d was not asked: %+v", n, said)
+		}
+	}
+}

@@ -35,8 +35,9 @@ func (o *openQuestions) ask(ctx context.Context, q question, put func(context.Co
 	}
 	answer := make(chan refresh.Elsewhere, 1)
 	go func() {
-		defer o.end(q)
-		answer <- put(ctx)
+		a := put(ctx)
+		o.end(q) // before it is heard: the next question may come at once
+		answer <- a
 	}()
 	if hangs {
 		var cancel context.CancelFunc
