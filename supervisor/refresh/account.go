@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -9,6 +10,7 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/account/lease"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -107,8 +109,11 @@ type wishes struct {
 	missed, unmet bool
 	// refresh are those who wait for the outcome of one; insisted: whatever the
 	// shared file holds.
-	refresh  []chan error
+	refresh  []asker
 	insisted bool
+	// newer is when the account was last refreshed because of a program, and not due;
+	// zero: never.
+	newer schedule.Instant
 	// notBefore is what the account was postponed to; see Postpone.
 	notBefore time.Time
 	// idle wait for the lease. codes takes a code while an attempt is under way; nil:
@@ -117,22 +122,41 @@ type wishes struct {
 	codes chan<- *spending
 }
 
+// asker waits for the outcome of a refresh. content: another token will do that is
+// newer than that version, whatever it came by.
+type asker struct {
+	outcome   chan error
+	content   bool
+	newerThan uint64
+}
+
 // asked says whether somebody waits for a refresh.
 func (w *wishes) asked() bool { return len(w.refresh) > 0 }
 
 // ask waits for a refresh.
-func (w *wishes) ask(insisted bool) <-chan error {
-	outcome := make(chan error, 1)
-	w.refresh = append(w.refresh, outcome)
+func (w *wishes) ask(who asker, insisted bool) <-chan error {
+	who.outcome = make(chan error, 1)
+	w.refresh = append(w.refresh, who)
 	w.insisted = w.insisted || insisted
-	return outcome
+	return who.outcome
 }
 
 // answered returns whoever has waited for the refresh that is over.
-func (w *wishes) answered() []chan error {
+func (w *wishes) answered() []asker {
 	waited := w.refresh
 	w.refresh, w.insisted = nil, false
 	return waited
+}
+
+// serve tells those who want no more than the version that the account has now.
+func (w *wishes) serve(version uint64) {
+	w.refresh = slices.DeleteFunc(w.refresh, func(who asker) bool {
+		content := who.content && version > who.newerThan
+		if content {
+			who.outcome <- nil
+		}
+		return content
+	})
 }
 
 // wrongZone is why the local times in a sink's file can't be right; the zero

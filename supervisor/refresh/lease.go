@@ -90,13 +90,13 @@ var errEnding = errors.New("the provider's process is about to be ended")
 // do, wait for the next one.
 func (a *leased) landed(outcome error) {
 	a.keeper.mu.Lock()
-	var waiters []chan error
+	var waiters []asker
 	if !errors.Is(outcome, errWentBack) && !errors.Is(outcome, errEnding) && !errors.Is(outcome, errNobodyAsked) {
 		waiters = a.wish.answered()
 	}
 	a.keeper.mu.Unlock()
 	for _, w := range waiters {
-		w <- outcome
+		w.outcome <- outcome
 	}
 	a.release()
 	a.keeper.touchDown()
@@ -118,6 +118,7 @@ func (a *leased) release() {
 		a.replan()
 	}
 	a.wish.missed = false
+	a.wish.serve(newestOf(a.state()).Version)
 	switch now := a.keeper.clock.Now(); {
 	case a.state().IsCut():
 	case a.wish.asked():

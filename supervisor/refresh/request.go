@@ -40,42 +40,83 @@ func (p persons) Refresh(ctx context.Context, name string, force bool) (bool, er
 	switch {
 	case !ok:
 		err = fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	case !a.stored() && a.share == nil && a.rec().Key == "":
-		err = fmt.Errorf("account %s: %w: %s", name, ErrNoToken, a.say.anew().First())
-	case a.rec().Way == store.WayLogin:
-		err = a.say.errLoginsOnly()
-	case a.outlook().ended() && !force:
-		err = a.say.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.say.anew().With(""))
-	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != "") && !force:
-		err = a.say.errNeeds(a.rec())
-	case a.state().Ambiguous() != nil && !force && !a.guard.Taken() && !a.plan.isDue():
-		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
-	case !force && limited{a}.waits(p.clock.Now().Wall):
-		now := p.clock.Now()
-		l := limited{a}
-		err = l.err(l.held(a.outlook().kind(), false, now), now)
-	case !force && (loginWait{a}).waits(p.clock.Now().Wall):
-		err = loginWait{a}.err()
-	case !a.guard.Taken() && !force && a.rec().Health.Failures == 0 && !a.plan.isDue():
-		p.loop.lock.Unlock()
-		return false, nil
+	case force:
+		err = p.hopeless(a)
+	default:
+		if err = p.hindered(a); err == nil {
+			err = p.putOff(a)
+		}
 	}
-	if err != nil {
+	if err != nil || !force && !a.guard.Taken() && a.rec().Health.Failures == 0 && !a.plan.isDue() {
 		p.loop.lock.Unlock()
 		return false, err
 	}
-	outcome := a.wish.ask(force)
+	outcome := p.wants(a, asker{}, force)
+	p.loop.lock.Unlock()
+	err = p.await(ctx, name, outcome)
+	return err == nil, err
+}
+
+// hopeless is why no refresh can bring the account a token, whoever insists. The caller
+// holds k.mu.
+func (p persons) hopeless(a *account) error {
+	switch {
+	case !a.stored() && a.share == nil && a.rec().Key == "":
+		return fmt.Errorf("account %s: %w: %s", a.cfg.Name, ErrNoToken, a.say.anew().First())
+	case a.rec().Way == store.WayLogin:
+		return a.say.errLoginsOnly()
+	}
+	return nil
+}
+
+// hindered is why the account is not refreshed before something else has happened, unless
+// somebody insists. The caller holds k.mu.
+func (p persons) hindered(a *account) (err error) {
+	switch hopeless := p.hopeless(a); {
+	case hopeless != nil:
+		return hopeless
+	case a.outlook().ended():
+		return a.say.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.say.anew().With(""))
+	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != ""):
+		return a.say.errNeeds(a.rec())
+	case a.state().Ambiguous() != nil && !a.guard.Taken() && !a.plan.isDue():
+		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
+	}
+	return err
+}
+
+// putOff is what an account waits for that would have had its turn by now. The caller
+// holds k.mu.
+func (p persons) putOff(a *account) error {
+	now, l := p.clock.Now(), limited{a}
+	switch {
+	case l.waits(now.Wall):
+		return l.err(l.held(a.outlook().kind(), false, now), now)
+	case (loginWait{a}).waits(now.Wall):
+		return loginWait{a}.err()
+	}
+	return nil
+}
+
+// wants lets somebody wait for a refresh, and gives the account its turn. The caller holds
+// k.mu.
+func (p persons) wants(a *account, who asker, insisted bool) (outcome <-chan error) {
+	outcome = a.wish.ask(who, insisted)
 	if !a.guard.Taken() && !a.state().IsCut() {
 		now := p.clock.Now()
 		a.plan.dueAt(now.Wall, now)
 	}
-	p.loop.lock.Unlock()
+	return outcome
+}
+
+// await waits for the outcome of a refresh that somebody wants.
+func (p persons) await(ctx context.Context, name string, outcome <-chan error) error {
 	p.loop.signal()
 	select {
 	case err := <-outcome:
-		return err == nil, err
+		return err
 	case <-ctx.Done():
-		return false, fmt.Errorf("account %s: the refresh has not ended yet; it goes on: %w", name, ctx.Err())
+		return fmt.Errorf("account %s: the refresh has not ended yet; it goes on: %w", name, ctx.Err())
 	}
 }
 
