@@ -136,6 +136,8 @@ type fake struct {
 	redirected string
 	// awaited counts the calls of AwaitLogin.
 	awaited int
+	// usable answers UsableToken; nil: as the tokens are.
+	usable func() (control.TokenAnswer, error)
 }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }
@@ -166,6 +168,22 @@ func (f *fake) Token(_ context.Context, account string) (control.TokenAnswer, er
 		return control.TokenAnswer{}, control.Errorf(control.CodeNeedsLogin, "account none needs a login")
 	}
 	return a, nil
+}
+
+func (f *fake) UsableToken(ctx context.Context, req control.TokenRequest) (control.TokenAnswer, error) {
+	if f.usable != nil {
+		return f.usable()
+	}
+	got, err := f.Token(ctx, req.Account)
+	switch {
+	case err != nil || req.IsMetBy(got, now):
+		return got, err
+	case req.MinValid > time.Hour:
+		return control.TokenAnswer{}, control.Errorf(control.CodeShortLived, "account %s: none lives so long", req.Account)
+	}
+	late := control.Errorf(control.CodeNotYet, "account %s: not yet", req.Account)
+	late.RetryAt = now.Add(time.Minute)
+	return control.TokenAnswer{}, late
 }
 
 func (f *fake) Import(_ context.Context, req control.ImportRequest) (control.ImportAnswer, error) {

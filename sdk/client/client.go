@@ -30,6 +30,9 @@ import (
 const (
 	// defaultTimeout is for calls that only look at what is in memory.
 	defaultTimeout = 10 * time.Second
+	// workTimeout is for calls that wait for a broker: more than the 90 s after which the
+	// supervisor gives such a call up.
+	workTimeout = 95 * time.Second
 	// idleTimeout is less than the server's 30 s, so that no call goes out on
 	// a connection that is just being closed.
 	idleTimeout = 15 * time.Second
@@ -45,13 +48,18 @@ type Client struct {
 	users   []string // who may run the supervisor beside root and us
 	dial    func(context.Context) (net.Conn, error)
 	http    *http.Client
+	// after401: a token that the broker's API refuses is replaced.
+	after401 bool
+	// patient is http for calls that wait for a broker.
+	patient *http.Client
 }
 
 // Option changes a [Client].
 type Option func(*Client)
 
 // WithTimeout bounds each call to the supervisor; default 10 s. It does not
-// bound WaitValid and Watch, which go on as long as their context does.
+// bound WaitValid and Watch, which go on as long as their context does, nor
+// UsableToken and NewerToken, which wait for the broker.
 func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = d } }
 
 // WithUsers also takes a supervisor that one of these users runs, by name or
@@ -61,6 +69,11 @@ func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = 
 func WithUsers(users ...string) Option {
 	return func(c *Client) { c.users = append(c.users, users...) }
 }
+
+// WithNewerAfter401 lets a [Client.Transport] whose newest token the broker's API refuses
+// ask for a newer one (see [Client.NewerToken]). The request then waits for the broker.
+// It is for APIs that answer 401 for a token alone.
+func WithNewerAfter401() Option { return func(c *Client) { c.after401 = true } }
 
 // WithDial connects otherwise than by the socket's path, which errors then
 // only name.
@@ -77,40 +90,54 @@ func New(socket string, opts ...Option) *Client {
 	for _, opt := range opts {
 		opt(c)
 	}
-	c.http = &http.Client{
+	c.http, c.patient = c.answeredWithin(c.timeout), c.answeredWithin(workTimeout)
+	return c
+}
+
+// answeredWithin is for calls that are answered within so long.
+func (c *Client) answeredWithin(d time.Duration) *http.Client {
+	return &http.Client{
 		Transport: &http.Transport{
 			DialContext:           func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dial(ctx) },
 			DisableCompression:    true,
 			MaxIdleConnsPerHost:   4,
 			IdleConnTimeout:       idleTimeout,
-			ResponseHeaderTimeout: c.timeout,
+			ResponseHeaderTimeout: d,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return c
 }
 
 // Close drops the connections that are kept between calls. The client can
 // still be used.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.patient.CloseIdleConnections()
+}
 
 // Token returns the account's newest access token as it is, also if it has
 // expired: [Token.ValidFor] tells. The error is, or wraps, one of this
 // package's, or says what else is wrong.
 func (c *Client) Token(ctx context.Context, account string) (Token, error) {
+	return c.token(ctx, account, nil)
+}
+
+// token asks for the account's token: as it is, or with a wish for one that meets it.
+func (c *Client) token(ctx context.Context, account string, wish url.Values) (Token, error) {
 	// In a path these mean another place.
 	if account == "" || account == "." || account == ".." {
 		return Token{}, fmt.Errorf("account %q: %w", account, ErrNoAccount)
 	}
+	call := request{c.http, c.timeout, http.MethodGet, "/v1/accounts/" + url.PathEscape(account) + "/token"}
+	if wish != nil {
+		call = request{c.patient, workTimeout, http.MethodPost, call.path + "?" + wish.Encode()}
+	}
 	var tok Token
-	err := c.ask(ctx, "/v1/accounts/"+url.PathEscape(account)+"/token", &tok)
+	err := c.ask(ctx, call, &tok)
 	var refused *refusal
-	said := errors.As(err, &refused)
 	switch {
-	case said && refused.Code == "not_found":
-		return Token{}, fmt.Errorf("account %s: %w: %s", account, ErrNoAccount, refused.Message)
-	case said && refused.Code == "no_token":
-		return Token{}, fmt.Errorf("account %s: %w: %s", account, ErrNoToken, refused.Message)
+	case errors.As(err, &refused):
+		return Token{}, refused.of(account)
 	case err != nil:
 		return Token{}, fmt.Errorf("account %s: %w", account, err)
 	case tok.AccessToken.Reveal() == "" || tok.Version == 0:
@@ -119,11 +146,18 @@ func (c *Client) Token(ctx context.Context, account string) (Token, error) {
 	return tok, nil
 }
 
+// request is a call to the supervisor, and within how long it is answered.
+type request struct {
+	by           *http.Client
+	within       time.Duration
+	method, path string
+}
+
 // ask makes one call and decodes its answer.
-func (c *Client) ask(ctx context.Context, path string, answer any) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, c.silent())
+func (c *Client) ask(ctx context.Context, call request, answer any) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, call.within, c.silent(call.within))
 	defer cancel()
-	body, err := c.get(ctx, path)
+	body, err := c.send(ctx, call)
 	if err != nil {
 		return err
 	}
@@ -133,20 +167,20 @@ func (c *Client) ask(ctx context.Context, path string, answer any) error {
 			return context.Cause(ctx)
 		}
 		// Not the cause: a decoder's error may repeat a part of what it read.
-		return fmt.Errorf("the answer of the supervisor on %s to GET %s is cut off or no JSON: ask again; if it lasts, this client and the supervisor do not fit together", c.socket, path)
+		return fmt.Errorf("the answer of the supervisor on %s to %s %s is cut off or no JSON: ask again; if it lasts, this client and the supervisor do not fit together", c.socket, call.method, call.path)
 	}
 	return nil
 }
 
-// get makes one call and returns the body of an answer of status 200.
-func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://tokenkeeper"+path, nil)
+// send makes one call and returns the body of an answer of status 200.
+func (c *Client) send(ctx context.Context, call request) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, call.method, "http://tokenkeeper"+call.path, nil)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := c.http.Do(req)
+	resp, err := call.by.Do(req)
 	if err != nil {
-		return nil, c.explain(ctx, err)
+		return nil, c.explain(ctx, call.within, err)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp.Body, nil
@@ -164,14 +198,29 @@ func (c *Client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 
 // refusal is the body of an answer that is not 200.
 type refusal struct {
-	Code    string `json:"code"`
-	Message string `json:"error"`
+	Code    string    `json:"code"`
+	Message string    `json:"error"`
+	RetryAt time.Time `json:"retry_at"`
 }
 
 func (r *refusal) Error() string { return r.Message }
 
+// of is what it says of an account.
+func (r *refusal) of(account string) error {
+	kind, known := map[string]error{
+		"not_found": ErrNoAccount, "no_token": ErrNoToken, "needs_login": ErrNeedsLogin, "short_lived": ErrExpired,
+	}[r.Code]
+	switch {
+	case r.Code == "not_yet":
+		return &NotYet{Until: r.RetryAt, text: r.Message}
+	case known:
+		return fmt.Errorf("account %s: %w: %s", account, kind, r.Message)
+	}
+	return fmt.Errorf("account %s: %w", account, r)
+}
+
 // explain says what a failed connection means.
-func (c *Client) explain(ctx context.Context, err error) error {
+func (c *Client) explain(ctx context.Context, within time.Duration, err error) error {
 	if request, ok := errors.AsType[*url.Error](err); ok {
 		err = request.Err // without the made-up address
 	}
@@ -184,7 +233,7 @@ func (c *Client) explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &slow) && slow.Timeout():
-		return c.silent()
+		return c.silent(within)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &endedError{"the supervisor on " + c.socket + " ended before it had answered: ask again once it runs", err}
 	case strings.Contains(err.Error(), "malformed"): // net/http has no type for it
@@ -194,8 +243,8 @@ func (c *Client) explain(ctx context.Context, err error) error {
 }
 
 // silent says that no answer came in time.
-func (c *Client) silent() error {
-	return fmt.Errorf("the supervisor on %s did not answer within %s: look at its log: %w", c.socket, c.timeout, context.DeadlineExceeded)
+func (c *Client) silent(within time.Duration) error {
+	return fmt.Errorf("the supervisor on %s did not answer within %s: look at its log: %w", c.socket, within, context.DeadlineExceeded)
 }
 
 // endedError is the error of a connection that the other end closed, and reads

@@ -1,6 +1,9 @@
 package client
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // What can be wrong. The errors that wrap these say which account and which
 // socket, and what to do; none holds a token.
@@ -22,4 +25,20 @@ var (
 	// ErrExpired: the newest token is expired, or lives for less than what was
 	// asked for.
 	ErrExpired = errors.New("the newest access token has expired")
+	// ErrNeedsLogin: only a person brings the account a newer token.
+	ErrNeedsLogin = errors.New("the account needs a person")
+	// ErrNotYet: the broker is not asked for a newer token before a moment, which a
+	// [NotYet] tells.
+	ErrNotYet = errors.New("no newer token can be had yet")
 )
+
+// NotYet is an [ErrNotYet] with its moment.
+type NotYet struct {
+	// Until it is of no use to ask again; zero: nobody knows.
+	Until time.Time
+	text  string
+}
+
+func (e *NotYet) Error() string { return e.text }
+
+func (e *NotYet) Unwrap() error { return ErrNotYet }

@@ -27,6 +27,10 @@ type supervisor struct {
 	asked   int // calls for a token
 	server  *http.Server
 	conns   chan net.Conn
+	// works is how long a call takes that waits for a broker, and brings what comes of it;
+	// nil: nothing.
+	works  time.Duration
+	brings func()
 	// connecting, if set, happens just before a reader of events is let in.
 	connecting func()
 }
@@ -73,6 +77,7 @@ func (s *supervisor) start() {
 	defer s.mu.Unlock()
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/accounts/{account}/token", s.token)
+	mux.HandleFunc("POST /v1/accounts/{account}/token", s.usable)
 	mux.HandleFunc("GET /v1/events", s.events)
 	s.conns = make(chan net.Conn)
 	s.server = &http.Server{Handler: mux}
@@ -137,6 +142,20 @@ func (s *supervisor) token(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, "no_token", "log in with tokenkeeper login")
 	default:
 		_ = json.NewEncoder(w).Encode(a)
+	}
+}
+
+func (s *supervisor) usable(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	works, brings := s.works, s.brings
+	s.mu.Unlock()
+	select {
+	case <-time.After(works):
+		if brings != nil {
+			brings()
+		}
+		s.token(w, r)
+	case <-r.Context().Done():
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 // base (nil: [http.DefaultTransport]) with the account's newest token in the
 // Authorization header.
 //
-// If the answer is 401 and there is a newer token by then, the request is sent
-// once more with that one, provided that its body can be had again (see
-// [http.Request.GetBody]). A redirect to another scheme, host or port goes
+// If the answer is 401 and there is a newer token by then, or [WithNewerAfter401]
+// brings one, the request is sent once more with that one, provided that its body
+// can be had again (see [http.Request.GetBody]). A redirect to another scheme, host or port goes
 // there without the token.
 func (c *Client) Transport(account string, base http.RoundTripper) http.RoundTripper {
 	if base == nil {
@@ -57,6 +57,9 @@ func (t *transport) newer(ctx context.Context, req *http.Request, refused Token)
 		return nil, false
 	}
 	tok, err := t.source.token(ctx)
+	if err == nil && tok.Version == refused.Version && t.source.client.after401 {
+		tok, err = t.source.client.NewerToken(ctx, t.source.account, refused)
+	}
 	if err != nil || tok.Version == refused.Version {
 		return nil, false
 	}

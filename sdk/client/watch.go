@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"net/http"
 	"time"
 )
 
@@ -94,7 +95,7 @@ type notice struct {
 func (w *watch) follow(ctx context.Context) (connected bool, err error) {
 	// No later event can be missed once this has returned, and so no token
 	// that is newer than the one that is then read.
-	stream, err := w.client.get(ctx, "/v1/events")
+	stream, err := w.client.send(ctx, request{w.client.http, w.client.timeout, http.MethodGet, "/v1/events"})
 	if err != nil {
 		return false, fmt.Errorf("account %s: %w", w.account, err)
 	}

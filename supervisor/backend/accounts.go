@@ -2,11 +2,9 @@ package backend
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/importing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -43,11 +41,8 @@ func (b accounts) Refresh(ctx context.Context, account string, force bool) (cont
 	}
 	refreshed, err := k.Refresh(ctx, account, force)
 	st, _ := k.Status(account)
-	if errors.Is(err, sdk.ErrInvalidGrant) && st.Record.NeedsLogin() {
-		return control.RefreshAnswer{}, control.Errorf(control.CodeNeedsLogin, "%v", err)
-	}
 	if err != nil {
-		return control.RefreshAnswer{}, control.RefreshError(err)
+		return control.RefreshAnswer{}, refreshError(st, err)
 	}
 	replacedBy := ""
 	if o := st.Record.Origin; refreshed && (o == store.OriginLogin || o == store.OriginImport) {

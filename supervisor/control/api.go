@@ -9,6 +9,7 @@
 //	POST /v1/providers/{provider}/restart    waits for the new process
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token
+//	POST /v1/accounts/{account}/token        one that lives for ?min_valid=5m and is newer than ?if_version=VERSION
 //	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true&since=VERSION
 //	POST /v1/accounts/{account}/login        the address at which a person logs in; of the login that is open, if one is. ?shape=
 //	POST /v1/accounts/{account}/login/cancel     the open login is over
@@ -194,7 +195,23 @@ type Delivery struct {
 	Behind uint64 `json:"behind"`
 }
 
-// TokenAnswer is the answer of GET /v1/accounts/{account}/token.
+// TokenRequest is for a token that a program can use, which may have to come first.
+type TokenRequest struct {
+	Account string
+	// MinValid is for how much longer it has to live; 0: any time.
+	MinValid time.Duration
+	// IfVersion is the version that the broker's API has refused: a newer one is wanted;
+	// 0: any.
+	IfVersion uint64
+}
+
+// IsMetBy says whether a token is one that is asked for. One of which nobody knows when it
+// ends counts as valid.
+func (r TokenRequest) IsMetBy(t TokenAnswer, now time.Time) bool {
+	return t.Version > r.IfVersion && (t.Expiry.IsZero() || t.Expiry.Sub(now) > r.MinValid)
+}
+
+// TokenAnswer is the answer of GET and POST /v1/accounts/{account}/token.
 type TokenAnswer struct {
 	Account     string `json:"account"`
 	Version     uint64 `json:"version"`
@@ -315,10 +332,12 @@ type Alerts struct {
 type Error struct {
 	Status int `json:"-"`
 	// Code is for programs: not_found, no_token, conflict, bad_request,
-	// needs_login, forbidden, unavailable, internal.
+	// needs_login, not_yet, short_lived, forbidden, unavailable, internal.
 	Code string `json:"code"`
 	// Message says what happened and what to do next.
 	Message string `json:"error"`
+	// RetryAt is before when it is of no use to ask again; not set: nobody knows.
+	RetryAt time.Time `json:"retry_at,omitzero"`
 }
 
 func (e *Error) Error() string { return e.Message }

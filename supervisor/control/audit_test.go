@@ -32,19 +32,20 @@ func TestActsAreAudited(t *testing.T) {
 	c := control.NewClient(filepath.Join(dir, "c.sock"))
 	_, _ = c.Status(t.Context())
 	_, _ = c.Token(t.Context(), "main")
+	_, _ = c.UsableToken(t.Context(), control.TokenRequest{Account: "main"})
 	_, _ = c.Refresh(t.Context(), "main", true)
 	_, _ = c.Import(t.Context(), control.ImportRequest{Account: "main", Body: []byte("CANARY")})
 	_, _ = c.CompleteLogin(t.Context(), "main", "https://x/?code=CANARY")
 	c.Close()
 	stop()
 	exe, _ := os.Executable()
-	for _, act := range []string{"token", "refresh", "import", "login/complete"} {
+	for _, act := range []string{"token", "token/newer", "refresh", "import", "login/complete"} {
 		want := fmt.Sprintf("event=audit act=%s uid=%d pid=%d program=%s account=main", act, os.Geteuid(), os.Getpid(), exe)
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("there is no %q in\n%s", want, out.String())
 		}
 	}
-	if n := strings.Count(out.String(), "event=audit"); n != 4 || strings.Contains(out.String(), "CANARY") || !strings.Contains(out.String(), "force=true") {
+	if n := strings.Count(out.String(), "event=audit"); n != 5 || strings.Contains(out.String(), "CANARY") || !strings.Contains(out.String(), "force=true") {
 		t.Errorf("%d lines:\n%s", n, out.String())
 	}
 }

@@ -26,6 +26,9 @@ type Backend interface {
 	// Token returns the newest access token, also if it has expired: its
 	// Expiry tells.
 	Token(ctx context.Context, account string) (TokenAnswer, error)
+	// UsableToken returns one that meets req. The account is refreshed for it if need be,
+	// as far as pauses and limits allow, once for all who ask.
+	UsableToken(ctx context.Context, req TokenRequest) (TokenAnswer, error)
 	// Import stores a token file as the account's next version.
 	Import(ctx context.Context, req ImportRequest) (ImportAnswer, error)
 	// Login returns the login that is open, or begins one of the shape ("": the usual
@@ -78,9 +81,13 @@ const (
 	CodeNeedsLogin = "needs_login"
 	// CodeAnotherPerson: the login is stored, and waits to be confirmed.
 	CodeAnotherPerson = "another_person"
-	CodeForbidden     = "forbidden"
-	CodeUnavailable   = "unavailable"
-	CodeInternal      = "internal"
+	// CodeNotYet: nothing is asked of the broker before a moment, which the error tells.
+	CodeNotYet = "not_yet"
+	// CodeShortLived: no token of the account lives for as long as it should.
+	CodeShortLived  = "short_lived"
+	CodeForbidden   = "forbidden"
+	CodeUnavailable = "unavailable"
+	CodeInternal    = "internal"
 )
 
 // Errorf makes an [Error] of a code. The message says what happened and what
@@ -94,12 +101,14 @@ func httpStatus(code string) int {
 	switch code {
 	case CodeNotFound, CodeNoToken:
 		return http.StatusNotFound
-	case CodeConflict, CodeNeedsLogin, CodeAnotherPerson:
+	case CodeConflict, CodeNeedsLogin, CodeAnotherPerson, CodeShortLived:
 		return http.StatusConflict
 	case CodeBadRequest:
 		return http.StatusBadRequest
 	case CodeForbidden:
 		return http.StatusForbidden
+	case CodeNotYet:
+		return http.StatusTooManyRequests
 	case CodeUnavailable:
 		return http.StatusServiceUnavailable
 	default:
@@ -112,7 +121,7 @@ func httpStatus(code string) int {
 func asError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error()}
+		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error(), RetryAt: e.RetryAt}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return Errorf(CodeUnavailable, "the call was given up before it was done (%v); what it started goes on: see \"tokenkeeper status\"", err)

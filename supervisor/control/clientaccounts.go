@@ -22,6 +22,12 @@ func (c AccountCalls) Token(ctx context.Context, account string) (TokenAnswer, e
 	return call[TokenAnswer](ctx, c.line, lookTimeout, http.MethodGet, "/v1/accounts/"+url.PathEscape(account)+"/token", nil, nil)
 }
 
+// UsableToken returns a token that meets req, for which the account may be refreshed.
+func (c AccountCalls) UsableToken(ctx context.Context, req TokenRequest) (TokenAnswer, error) {
+	query := url.Values{"min_valid": {req.MinValid.String()}, "if_version": {strconv.FormatUint(req.IfVersion, 10)}}
+	return call[TokenAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(req.Account)+"/token", query, nil)
+}
+
 // Import hands over a token file.
 func (c AccountCalls) Import(ctx context.Context, req ImportRequest) (ImportAnswer, error) {
 	query := url.Values{"force": {strconv.FormatBool(req.Force)}}

@@ -41,6 +41,20 @@ func (s *served) Token(_ context.Context, account string) (control.TokenAnswer, 
 	return s.tok, nil
 }
 
+// UsableToken knows of no other token than the one that there is.
+func (s *served) UsableToken(ctx context.Context, req control.TokenRequest) (control.TokenAnswer, error) {
+	got, err := s.Token(ctx, req.Account)
+	switch {
+	case err != nil || req.IsMetBy(got, time.Now()):
+		return got, err
+	case req.IfVersion > 0:
+		late := control.Errorf(control.CodeNotYet, "account %s: not yet", req.Account)
+		late.RetryAt = got.Expiry
+		return control.TokenAnswer{}, late
+	}
+	return control.TokenAnswer{}, control.Errorf(control.CodeShortLived, "account %s: none lives so long", req.Account)
+}
+
 // consumerServer serves on socket, which a client may know already.
 func consumerServer(t *testing.T, socket string, s *served) (bus *event.Bus, stop func()) {
 	t.Helper()
@@ -112,6 +126,24 @@ func TestConsumersReadAndWatch(t *testing.T) {
 	}
 	if tok, err := c.WaitValid(ctx, "main", time.Minute); err != nil || tok.Version != 2 {
 		t.Errorf("WaitValid: %+v, %v", tok, err)
+	}
+
+	if tok, err := c.UsableToken(ctx, "main", 50*time.Minute); err != nil || tok.Version != 2 || tok.AccessToken.Reveal() != "at-<&>" {
+		t.Errorf("UsableToken: %+v, %v", tok, err)
+	}
+	if _, err := c.UsableToken(ctx, "main", 2*time.Hour); !errors.Is(err, client.ErrExpired) {
+		t.Errorf("one that lives longer: %v", err)
+	}
+	if tok, err := c.NewerToken(ctx, "main", client.Token{Version: 1}); err != nil || tok.Version != 2 {
+		t.Errorf("NewerToken: %+v, %v", tok, err)
+	}
+	if _, err := c.NewerToken(ctx, "main", tok); !errors.Is(err, client.ErrNotYet) {
+		t.Errorf("a newer one than the newest: %v", err)
+	} else if late, ok := errors.AsType[*client.NotYet](err); !ok || !late.Until.Equal(expiry) {
+		t.Errorf("it does not say when: %v", err)
+	}
+	if _, err := c.NewerToken(ctx, "nobody", tok); !errors.Is(err, client.ErrNoAccount) {
+		t.Errorf("of an account that is not configured: %v", err)
 	}
 
 	stop()

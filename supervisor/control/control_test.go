@@ -40,6 +40,10 @@ func TestEveryCallReachesTheBackend(t *testing.T) {
 	if tok, err := c.Token(ctx, "main"); err != nil || tok.AccessToken != "at-<&>" {
 		t.Errorf("Token = %+v, %v", tok, err)
 	}
+	want := control.TokenRequest{Account: "main", MinValid: 90 * time.Second, IfVersion: 2}
+	if tok, err := c.UsableToken(ctx, want); err != nil || tok.Version != 3 || b.wanted != want {
+		t.Errorf("UsableToken = %+v, %v, the backend got %+v", tok, err, b.wanted)
+	}
 	file := control.ImportRequest{Account: "main", Format: "schwab", Force: true, Body: []byte("file"), WrittenAt: time.Unix(1782907200, 0).UTC(), LoginAt: time.Unix(1782900000, 0).UTC()}
 	if got, err := c.Import(ctx, file); err != nil || got.Version != 1 {
 		t.Errorf("Import = %+v, %v", got, err)
@@ -147,6 +151,11 @@ func TestOnTheWire(t *testing.T) {
 		{"POST", "/v1/accounts/main/refresh?force=perhaps", "", 400, `force must be true or false, not \"perhaps\"`},
 		{"POST", "/v1/sinks/bot/redeliver?account=main&force=1", "", 200, `"deliveries":1`},
 		{"POST", "/v1/sinks/bot/redeliver?account=main&force=perhaps", "", 400, `force must be true or false, not \"perhaps\"`},
+		{"POST", "/v1/accounts/main/token", "", 200, `"version":3`},
+		{"POST", "/v1/accounts/main/token?min_valid=soon", "", 400, `min_valid must be a duration, like 90s, 30m or 2h, not \"soon\"`},
+		{"POST", "/v1/accounts/main/token?min_valid=-1s", "", 400, `min_valid must be a duration`},
+		{"POST", "/v1/accounts/main/token?if_version=newest", "", 400, `if_version must be the number of a version, not \"newest\"`},
+		{"POST", "/v1/accounts/main/token?if_version=3", "", 429, `{"code":"not_yet","error":"account main: not yet","retry_at":"2099-12-31T23:00:00Z"}`},
 		{"POST", "/v1/accounts/main/import", strings.Repeat("x", 1<<20), 200, `"version":1`},
 		{"POST", "/v1/accounts/main/import", strings.Repeat("x", 1<<20+1), 400, `larger than 1048576 bytes`},
 	} {
@@ -154,6 +163,9 @@ func TestOnTheWire(t *testing.T) {
 		got, _ := io.ReadAll(resp.Body)
 		if resp.StatusCode != tt.status || !strings.Contains(string(got), tt.want) {
 			t.Errorf("%s %s: %d %s, want %d with %s", tt.method, tt.path, resp.StatusCode, got, tt.status, tt.want)
+		}
+		if late := resp.Header.Get("Retry-After"); (late != "") != (tt.status == 429) {
+			t.Errorf("%s %s: Retry-After %q", tt.method, tt.path, late)
 		}
 		if cc := resp.Header.Get("Cache-Control"); cc != "no-store" {
 			t.Errorf("%s %s: Cache-Control %q, want no-store", tt.method, tt.path, cc)

@@ -19,6 +19,7 @@ import (
 // backend is a supervisor with one provider and one account.
 type backend struct {
 	imported control.ImportRequest
+	wanted   control.TokenRequest
 	// redirected is what CompleteLogin got.
 	redirected string
 	// hold, if set, keeps Refresh until it is closed or the caller goes away,
@@ -99,6 +100,16 @@ func (b *backend) Token(_ context.Context, account string) (control.TokenAnswer,
 		return control.TokenAnswer{}, errors.New("the store is on fire")
 	}
 	return control.TokenAnswer{}, control.Errorf(control.CodeNotFound, "there is no account %q", account)
+}
+
+func (b *backend) UsableToken(ctx context.Context, req control.TokenRequest) (control.TokenAnswer, error) {
+	b.wanted = req
+	if req.IfVersion >= 3 {
+		late := control.Errorf(control.CodeNotYet, "account %s: not yet", req.Account)
+		late.RetryAt = time.Date(2100, 1, 1, 0, 0, 0, 0, time.FixedZone("", 3600))
+		return control.TokenAnswer{}, late
+	}
+	return b.Token(ctx, req.Account)
 }
 
 func (b *backend) Import(_ context.Context, req control.ImportRequest) (control.ImportAnswer, error) {

@@ -11,6 +11,11 @@ import (
 // RefreshError gives an error of the refresh cycle its code.
 func RefreshError(err error) error {
 	code := CodeUnavailable
+	if late, ok := errors.AsType[*refresh.NotYet](err); ok {
+		e := Errorf(CodeNotYet, "%v", err)
+		e.RetryAt = late.Until
+		return e
+	}
 	switch {
 	case errors.Is(err, sdk.ErrConnection):
 		return Errorf(code, "%v; the provider's process is started again by itself, and what was under way is settled then: "+
@@ -26,7 +31,7 @@ func RefreshError(err error) error {
 	case errors.Is(err, refresh.ErrLoginTime), errors.Is(err, login.ErrNotThis), errors.Is(err, login.ErrNoShape), errors.Is(err, login.ErrNothingToHandIn), errors.Is(err, sdk.ErrInvalidGrant), errors.Is(err, sdk.ErrUnimplemented):
 		code = CodeBadRequest
 	case errors.Is(err, login.ErrOpen), errors.Is(err, login.ErrNotOpen), errors.Is(err, login.ErrSpent), errors.Is(err, refresh.ErrNoCandidate), errors.Is(err, refresh.ErrCandidateOver), errors.Is(err, refresh.ErrHasToken), errors.Is(err, refresh.ErrWithheld), errors.Is(err, refresh.ErrUntrusted), errors.Is(err, refresh.ErrNotLooked),
-		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrLimit), errors.Is(err, refresh.ErrOtherAccount):
+		errors.Is(err, refresh.ErrNotNewer), errors.Is(err, refresh.ErrUnsettled), errors.Is(err, refresh.ErrLimit), errors.Is(err, refresh.ErrNotThere), errors.Is(err, refresh.ErrOtherAccount):
 		code = CodeConflict
 	}
 	return Errorf(code, "%v", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"strconv"
@@ -82,6 +83,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/providers/{provider}/restart", s.audited("restart", answer(askedOf("provider", b.Restart))))
 	mux.HandleFunc("POST /v1/accounts/{account}/refresh", s.audited("refresh", answer(s.refresh)))
 	mux.HandleFunc("GET /v1/accounts/{account}/token", s.audited("token", answer(askedOf("account", b.Token))))
+	mux.HandleFunc("POST /v1/accounts/{account}/token", s.audited("token/newer", answer(s.usableToken)))
 	mux.HandleFunc("POST /v1/accounts/{account}/import", s.audited("import", answer(s.importToken)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login", s.audited("login", answer(s.login)))
 	mux.HandleFunc("POST /v1/accounts/{account}/login/cancel", s.audited("login/cancel", answer(askedOf("account", b.CancelLogin))))
@@ -138,6 +140,22 @@ func (s *Server) refresh(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return s.backend.Refresh(r.Context(), r.PathValue("account"), force)
+}
+
+func (s *Server) usableToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+	req := TokenRequest{Account: r.PathValue("account")}
+	var err error
+	if text := r.URL.Query().Get("min_valid"); text != "" {
+		if req.MinValid, err = time.ParseDuration(text); err != nil || req.MinValid < 0 {
+			return nil, Errorf(CodeBadRequest, "min_valid must be a duration, like 90s, 30m or 2h, not %q", text)
+		}
+	}
+	if text := r.URL.Query().Get("if_version"); text != "" {
+		if req.IfVersion, err = strconv.ParseUint(text, 10, 64); err != nil {
+			return nil, Errorf(CodeBadRequest, "if_version must be the number of a version, not %q", text)
+		}
+	}
+	return s.backend.UsableToken(r.Context(), req)
 }
 
 func (s *Server) importToken(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -249,7 +267,13 @@ func flag(r *http.Request, name string) (bool, error) {
 	return value, nil
 }
 
-func writeError(w http.ResponseWriter, e *Error) { writeJSON(w, e.Status, e) }
+func writeError(w http.ResponseWriter, e *Error) {
+	if !e.RetryAt.IsZero() {
+		seconds := math.Ceil(max(0, time.Until(e.RetryAt).Seconds()))
+		w.Header().Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
+	}
+	writeJSON(w, e.Status, e)
+}
 
 // writeJSON answers. Nothing of this API may be kept on the way: some answers
 // hold tokens and all of them age.

@@ -1,0 +1,74 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// UsableToken implements [control.Backend]. A refresh is asked for once: what comes of it
+// is the answer, whether it will do or not.
+func (b accounts) UsableToken(ctx context.Context, req control.TokenRequest) (control.TokenAnswer, error) {
+	got, err := b.Token(ctx, req.Account)
+	if err != nil || req.IsMetBy(got, b.Wall()) {
+		return got, err
+	}
+	k, err := b.keeperOf(req.Account)
+	if err != nil {
+		return control.TokenAnswer{}, err
+	}
+	st, _ := k.Status(req.Account)
+	if life := lifeOf(st.Record); life > 0 && req.MinValid >= life {
+		return control.TokenAnswer{}, control.Errorf(control.CodeShortLived,
+			"account %s: its tokens live for %s in all, so none lives for %s from now on; ask for less. Nothing was refreshed", req.Account, life, req.MinValid)
+	}
+	failed := k.Newer(ctx, req.Account, max(got.Version, req.IfVersion))
+	if got, err = b.Token(ctx, req.Account); err != nil || req.IsMetBy(got, b.Wall()) {
+		return got, err
+	}
+	if failed != nil {
+		st, _ := k.Status(req.Account)
+		return control.TokenAnswer{}, refreshError(st, failed)
+	}
+	return control.TokenAnswer{}, notUsable(req, got, b.Wall())
+}
+
+// lifeOf is for how long the tokens live that an account's broker gives it; 0: nobody
+// knows.
+func lifeOf(rec store.Record) time.Duration {
+	switch rec.Origin {
+	case store.OriginRefresh, store.OriginMint, store.OriginLogin:
+		if !rec.Token.Uncertain {
+			return max(rec.Token.Lifetime, 0)
+		}
+	}
+	return 0
+}
+
+// notUsable is what is wrong with the token that has come.
+func notUsable(req control.TokenRequest, got control.TokenAnswer, now time.Time) error {
+	if got.Version <= req.IfVersion {
+		return control.Errorf(control.CodeUnavailable,
+			"account %s: no newer access token than version %d has come, though the broker was asked: see tokenkeeper status %[1]s", req.Account, got.Version)
+	}
+	return control.Errorf(control.CodeShortLived, "account %s: its newest token, version %d, lives for %s from now on, and more than %s is asked for; ask for less",
+		req.Account, got.Version, max(0, got.Expiry.Sub(now)).Round(time.Second), req.MinValid)
+}
+
+// refreshError gives an error of an account's refresh its code, and says what that waits
+// for if nobody waits for it any more.
+func refreshError(st refresh.Status, err error) error {
+	switch {
+	case errors.Is(err, sdk.ErrInvalidGrant) && st.Record.NeedsLogin():
+		return control.Errorf(control.CodeNeedsLogin, "%v", err)
+	case errors.Is(err, context.DeadlineExceeded) && st.WaitingText != "":
+		return control.RefreshError(fmt.Errorf("%w: %s", err, st.WaitingText))
+	}
+	return control.RefreshError(err)
+}

@@ -1,0 +1,62 @@
+package backend
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// Only the broker's word on the tokens that it gives says for how long any can live.
+func TestForHowLongTokensLive(t *testing.T) {
+	hour := sdk.Token{Lifetime: time.Hour}
+	for _, c := range []struct {
+		rec  store.Record
+		want time.Duration
+	}{
+		{store.Record{Origin: store.OriginRefresh, Token: hour}, time.Hour},
+		{store.Record{Origin: store.OriginLogin, Token: hour}, time.Hour},
+		{store.Record{Origin: store.OriginMint, Token: hour}, time.Hour},
+		{store.Record{Origin: store.OriginImport, Token: hour}, 0},
+		{store.Record{Origin: store.OriginExternal, Token: hour}, 0},
+		{store.Record{Origin: store.OriginRefresh, Token: sdk.Token{Lifetime: time.Hour, Uncertain: true}}, 0},
+		{store.Record{Origin: store.OriginRefresh, Token: sdk.Token{Lifetime: -time.Second}}, 0},
+		{store.Record{}, 0},
+	} {
+		if got := lifeOf(c.rec); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.rec, got, c.want)
+		}
+	}
+}
+
+// A token meets a request by its version, and by what is left of its life.
+func TestWhatMeetsARequest(t *testing.T) {
+	now := time.Date(2026, 9, 14, 14, 20, 0, 0, time.UTC)
+	for _, c := range []struct {
+		req  control.TokenRequest
+		left time.Duration // 0: nobody knows
+		want bool
+	}{
+		{control.TokenRequest{}, time.Second, true},
+		{control.TokenRequest{}, -time.Second, false},
+		{control.TokenRequest{MinValid: time.Minute}, time.Minute, false},
+		{control.TokenRequest{MinValid: time.Minute}, time.Minute + 1, true},
+		{control.TokenRequest{MinValid: time.Minute}, 0, true},
+		{control.TokenRequest{IfVersion: 6}, time.Second, true},
+		{control.TokenRequest{IfVersion: 7}, time.Hour, false},
+		{control.TokenRequest{IfVersion: 6, MinValid: time.Hour}, time.Minute, false},
+	} {
+		got := control.TokenAnswer{Version: 7}
+		if c.left != 0 {
+			got.Expiry = now.Add(c.left)
+		}
+		if c.req.IsMetBy(got, now) != c.want {
+			t.Errorf("%+v, %s left: %t", c.req, c.left, !c.want)
+		}
+		if err := notUsable(c.req, got, now); err == nil {
+			t.Error("no error")
+		}
+	}
+}
