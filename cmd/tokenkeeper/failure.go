@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -15,6 +16,8 @@ type failure struct {
 	Code     string `json:"code"`
 	Message  string `json:"message"`
 	ExitCode int    `json:"exit_code,omitempty"`
+	// RetryAt is before when it is of no use to try again; not set: nobody knows.
+	RetryAt time.Time `json:"retry_at,omitzero"`
 	// Problems of the configuration, if it is to blame.
 	Problems []finding `json:"problems,omitempty"`
 }
@@ -24,7 +27,7 @@ func newFailure(exit int, err error) failure {
 	refused := (*control.Error)(nil)
 	switch {
 	case errors.As(err, &refused) && refused.Code != "":
-		f.Code = refused.Code
+		f.Code, f.RetryAt = refused.Code, refused.RetryAt.UTC()
 	case errors.Is(err, control.ErrNotRunning):
 		f.Code = "not_running"
 	case exit == exitUsage, exit == exitConfig:

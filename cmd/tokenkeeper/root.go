@@ -21,6 +21,10 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2 // wrong usage or a bad configuration
+	// exitLater and exitPerson are those of verbs that get programs a token which can't be
+	// had: it is worth asking again later, or it takes a person.
+	exitLater  = 3
+	exitPerson = 4
 	// exitConfig is run's where only another configuration helps: the EX_CONFIG of
 	// sysexits(3). Not 2, with which Go's runtime ends a process that panics.
 	exitConfig = 78
@@ -95,7 +99,8 @@ The supervisor refreshes each account's token in time, makes every new token
 durable before anybody sees it, delivers it to files, sockets, webhooks,
 programs and secret managers, and tells people early of trouble.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage or a bad configuration. A token that
+can't be had is 3 where it may come by itself, 4 where it takes a person.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -181,7 +186,7 @@ func plainFlagError(err error) error {
 	}
 	f := bad.GetFlag()
 	looks := map[string]string{
-		"duration": "no duration; write it like 90s, 30m or 2h", "bool": "neither true nor false", "int": "no whole number",
+		"duration": "no duration; write it like 90s, 30m or 2h", "bool": "neither true nor false", "int": "no whole number", "uint64": "no whole number",
 	}[f.Value.Type()]
 	if looks == "" {
 		return err

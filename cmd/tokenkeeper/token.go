@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -12,10 +13,21 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
+// tokenWish is which token of an account somebody wants.
+type tokenWish struct {
+	*env
+	control.TokenRequest
+	// asIs: the newest, whatever it is good for, or with expired an expired one, too.
+	asIs, expired bool
+	// shorter: one that lives for less than MinValid will do if no other can be had.
+	shorter bool
+}
+
 func newTokenCommand(e *env) *cobra.Command {
-	var expired, header bool
+	var header bool
+	wish := tokenWish{env: e}
 	cmd := &cobra.Command{
-		Use:   "token ACCOUNT [--header] [--allow-expired]",
+		Use:   "token ACCOUNT [--header] [--min-valid D] [--if-version N]",
 		Short: "Print one account's access token, for scripts",
 		Long: `Print one account's access token and nothing else.
 
@@ -23,48 +35,135 @@ With --header it prints the header that a request carries, for programs that
 read headers from their standard input: everybody on the machine can read a
 program's arguments, so a token must never be one of them.
 
-An expired token is refused unless --allow-expired is given.`,
-		Example: `  tokenkeeper token schwab-main --header | curl -H @- https://…`,
-		Args:    exactArgs("ACCOUNT"),
+An expired token is refused unless --allow-expired is given.
+
+With --min-valid the token lives for longer than that: unless the newest one
+does, the account is refreshed first. --if-version names the version of a token
+that the broker's API has refused (--json shows it): a newer one is printed, and
+if there is none yet, the account is refreshed. Whoever asks meanwhile shares
+that refresh. There is one in a minute at most, and none before a pause is over
+that the broker has asked for, or beyond its limit. If no such token can be had,
+nothing is printed, and the exit code is 3 where it is worth asking again later,
+4 where it takes a person, and 1 otherwise. --allow-shorter prints the newest
+token then, with a warning, if it has not expired.`,
+		Example: `  tokenkeeper token schwab-main --header | curl -H @- https://…
+  tokenkeeper token schwab-main --min-valid 5m
+  tokenkeeper token schwab-main --if-version 41 --json`,
+		Args: exactArgs("ACCOUNT"),
 
 		ValidArgsFunction: e.completes(accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if header && e.json {
-				return &exitError{exitUsage, errors.New("--header and --json exclude each other: name one of them")}
+			flags := cmd.Flags()
+			wish.Account, wish.asIs = args[0], !flags.Changed("min-valid") && !flags.Changed("if-version")
+			if err := wish.check(header && e.json, flags.Changed("min-valid"), flags.Changed("if-version")); err != nil {
+				return err
 			}
 			c, err := e.client()
 			if err != nil {
 				return err
 			}
 			defer c.Close()
-			got, err := c.Token(cmd.Context(), args[0])
+			got, err := wish.get(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
-			if now := e.now(); !got.Expiry.IsZero() && !got.Expiry.After(now) && !expired {
-				return fmt.Errorf("the access token of %s expired %s: \"tokenkeeper status\" says why; --allow-expired prints it all the same",
-					got.Account, moment.Text(got.Expiry, now, got.ExpiryUncertain))
-			}
-			switch {
-			case e.json:
-				return e.printJSON(got)
-			case header:
-				line, err := authorization(got)
-				if err != nil {
-					return err
-				}
-				return e.write(line + "\n")
-			}
-			text, err := printable(got)
-			if err != nil {
-				return err
-			}
-			return e.write(text + "\n")
+			return wish.show(got, header)
 		},
 	}
 	cmd.Flags().BoolVar(&header, "header", false, "print \"Authorization: Bearer …\", for curl -H @-")
-	cmd.Flags().BoolVar(&expired, "allow-expired", false, "print it also if it has expired")
+	cmd.Flags().BoolVar(&wish.expired, "allow-expired", false, "print it also if it has expired")
+	cmd.Flags().DurationVar(&wish.MinValid, "min-valid", 0, "refresh first unless it lives for longer than this `duration`")
+	cmd.Flags().Uint64Var(&wish.IfVersion, "if-version", 0, "a newer one than this `version`, which was refused")
+	cmd.Flags().BoolVar(&wish.shorter, "allow-shorter", false, "with --min-valid: print what there is if that can't be had")
 	return cmd
+}
+
+// check says which options do not go together.
+func (w tokenWish) check(headerAndJSON, minValid, ifVersion bool) error {
+	switch {
+	case headerAndJSON:
+		return usageErrorf("--header and --json exclude each other: name one of them")
+	case w.MinValid < 0:
+		return usageErrorf("--min-valid is how long the token shall live from now on, and can't be negative")
+	case ifVersion && w.IfVersion == 0:
+		return usageErrorf("--if-version is the version of the token that was refused, from 1 on")
+	case w.expired && !w.asIs:
+		return usageErrorf("--allow-expired is for the token as it is, and excludes --min-valid and --if-version")
+	case w.shorter && (!minValid || ifVersion):
+		return usageErrorf("--allow-shorter goes with --min-valid, and not with --if-version: a token that was refused is of no use")
+	}
+	return nil
+}
+
+// get gets the token.
+func (w tokenWish) get(ctx context.Context, c *control.Client) (control.TokenAnswer, error) {
+	if w.asIs {
+		return w.newest(ctx, c)
+	}
+	got, err := c.UsableToken(ctx, w.TokenRequest)
+	if err == nil || !w.shorter || !answeredBySupervisor(err) {
+		return got, unusable(err)
+	}
+	if got, none := w.newest(ctx, c); none == nil {
+		w.warn("%v; this one expires %s", err, moment.Text(got.Expiry, w.now(), got.ExpiryUncertain))
+		return got, nil
+	}
+	return control.TokenAnswer{}, unusable(err)
+}
+
+// newest is the newest token, if it has not expired or may have.
+func (w tokenWish) newest(ctx context.Context, c *control.Client) (control.TokenAnswer, error) {
+	got, err := c.Token(ctx, w.Account)
+	if err != nil {
+		return control.TokenAnswer{}, err
+	}
+	if now := w.now(); !w.expired && !got.Expiry.IsZero() && !got.Expiry.After(now) {
+		return control.TokenAnswer{}, fmt.Errorf("the access token of %s expired %s: \"tokenkeeper status\" says why; --allow-expired prints it all the same",
+			got.Account, moment.Text(got.Expiry, now, got.ExpiryUncertain))
+	}
+	return got, nil
+}
+
+// answeredBySupervisor says whether a call has failed by the supervisor's word.
+func answeredBySupervisor(err error) bool {
+	_, ok := errors.AsType[*control.Error](err)
+	return ok
+}
+
+// unusable gives the failure of a verb that gets a token for a program the exit code by
+// which that knows what to do.
+func unusable(err error) error {
+	if errors.Is(err, control.ErrNotRunning) || control.Ended(err) {
+		return &exitError{exitLater, err}
+	}
+	refused, ok := errors.AsType[*control.Error](err)
+	if !ok {
+		return err
+	}
+	switch refused.Code {
+	case control.CodeNotYet, control.CodeUnavailable:
+		return &exitError{exitLater, err}
+	case control.CodeNeedsLogin, control.CodeNoToken:
+		return &exitError{exitPerson, err}
+	}
+	return err
+}
+
+// show prints the token, or the header that carries it, or with --json what is known of
+// it.
+func (w tokenWish) show(got control.TokenAnswer, header bool) error {
+	if w.json {
+		return w.printJSON(got)
+	}
+	form := printable
+	if header {
+		form = authorization
+	}
+	text, err := form(got)
+	if err != nil {
+		return err
+	}
+	return w.write(text + "\n")
 }
 
 // printable is the token itself, if no terminal takes a part of it for a command.

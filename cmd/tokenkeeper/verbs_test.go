@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -40,7 +41,14 @@ func TestUsageErrors(t *testing.T) {
 		{"xyzzy", `there is no command "xyzzy"; see "tokenkeeper --help"`},
 		{"refresh", "ACCOUNT is missing: tokenkeeper refresh ACCOUNT [--force]"},
 		{"import main", "FILE is missing: tokenkeeper import ACCOUNT [FILE]"},
-		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--header] [--allow-expired]`},
+		{"token a b", `"b" is one argument too many: tokenkeeper token ACCOUNT [--header] [--min-valid D] [--if-version N]`},
+		{"token a --min-valid=-1s", "--min-valid is how long the token shall live from now on, and can't be negative"},
+		{"token a --min-valid long", `--min-valid: "long" is no duration; write it like 90s, 30m or 2h; see "tokenkeeper token --help"`},
+		{"token a --if-version newest", `--if-version: "newest" is no whole number; see "tokenkeeper token --help"`},
+		{"token a --if-version 0", "--if-version is the version of the token that was refused, from 1 on"},
+		{"token a --min-valid 5m --allow-expired", "--allow-expired is for the token as it is, and excludes --min-valid and --if-version"},
+		{"token a --allow-shorter", "--allow-shorter goes with --min-valid, and not with --if-version"},
+		{"token a --allow-shorter --min-valid 5m --if-version 3", "--allow-shorter goes with --min-valid, and not with --if-version"},
 		{"alerts akc", `there is no command "tokenkeeper alerts akc"; did you mean ack?`},
 		{"alerts ack", "ALERT is missing: tokenkeeper alerts ack ALERT"},
 		{"alerts silence needs_login:saxo", "say for how long, e.g. --for 2h"},
@@ -97,6 +105,16 @@ func TestVerbs(t *testing.T) {
 		{"token old", 1, "", []string{"the access token of old expired 14:20:00", "--allow-expired prints it"}},
 		{"token old --allow-expired", 0, "secret-access-token\n", nil},
 		{"token none", 1, "", []string{"tokenkeeper: account none needs a login"}},
+		{"token main --min-valid 59s", 0, "secret-access-token\n", nil},
+		{"token main --min-valid 0s --header", 0, "Authorization: Bearer secret-access-token\n", nil},
+		{"token main --min-valid 5m", exitLater, "", []string{"tokenkeeper: account main: not yet"}},
+		{"token main --min-valid 2h", 1, "", []string{"tokenkeeper: account main: none lives so long"}},
+		{"token main --min-valid 5m --allow-shorter", 0, "secret-access-token\n", []string{"tokenkeeper: warning: account main: not yet; this one expires 14:21:00 in 60s"}},
+		{"token main --min-valid 2h --allow-shorter", 0, "secret-access-token\n", []string{"warning: account main: none lives so long; this one expires"}},
+		{"token old --min-valid 5m --allow-shorter", exitLater, "", []string{"tokenkeeper: account old: not yet"}},
+		{"token main --if-version 2", 0, "secret-access-token\n", nil},
+		{"token main --if-version 3", exitLater, "", []string{"tokenkeeper: account main: not yet"}},
+		{"token none --if-version 3", exitPerson, "", []string{"tokenkeeper: account none needs a login"}},
 	} {
 		t.Run(tt.args, func(t *testing.T) {
 			command(t, "", append(strings.Fields(tt.args), "--socket", socket)...).says(t, tt.code, tt.stdout, tt.stderr...)
@@ -122,6 +140,13 @@ func TestVerbsAsJSON(t *testing.T) {
 	}
 	if got := decode[control.TokenAnswer](t, out("token", "main")); got.AccessToken != "secret-access-token" {
 		t.Errorf("token: %+v", got)
+	}
+	if got := decode[control.TokenAnswer](t, out("token", "main", "--min-valid", "30s", "--if-version", "2")); got.Version != 3 {
+		t.Errorf("a usable token: %+v", got)
+	}
+	late := failureIn(t, command(t, "", "token", "main", "--if-version", "3", "--json", "--socket", socket))
+	if late.Code != control.CodeNotYet || late.ExitCode != exitLater || !late.RetryAt.Equal(now.Add(time.Minute)) {
+		t.Errorf("a token that can't be had yet: %+v", late)
 	}
 	if got := decode[control.Status](t, out("status")); len(got.Accounts) != 4 || !got.Now.Equal(now) {
 		t.Errorf("status: %+v", got)
