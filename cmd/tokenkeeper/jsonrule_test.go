@@ -20,7 +20,7 @@ func printed() []any {
 		control.Status{}, control.Sinks{}, control.Sink{}, control.Alerts{}, event.Alert{}, event.Event{}, control.TokenAnswer{}, control.RefreshAnswer{},
 		control.RestartAnswer{}, control.SinkRestartAnswer{}, control.SinkTestAnswer{}, control.RedeliverAnswer{}, control.ImportAnswer{},
 		begunLogin{}, control.LoginAnswer{}, control.LoggedInAnswer{}, control.AwaitedAnswer{}, control.DiscardedAnswer{}, control.CancelledAnswer{}, control.AdoptAnswer{}, control.VersionAnswer{},
-		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, failure{}, completionScript{}, verdict.Verdict{},
+		report{}, foundPlugins{}, unreadAnswers{}, writtenBody{}, store.Report{}, storeCheck{}, storeBackup{}, demoResult{}, validToken{}, failure{}, completionScript{}, verdict.Verdict{},
 	}
 }
 

@@ -77,6 +77,7 @@ func (e *env) commands() []*cobra.Command {
 		newRefreshCommand(e),
 		newRestartCommand(e),
 		newTokenCommand(e),
+		newWaitCommand(e),
 		newLoginCommand(e),
 		newImportCommand(e),
 		newAdoptCommand(e),

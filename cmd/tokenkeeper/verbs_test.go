@@ -15,7 +15,7 @@ import (
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"events"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
-		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"},
+		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"}, {"wait"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
 		t.Run(name, func(t *testing.T) {
@@ -49,6 +49,8 @@ func TestUsageErrors(t *testing.T) {
 		{"token a --min-valid 5m --allow-expired", "--allow-expired is for the token as it is, and excludes --min-valid and --if-version"},
 		{"token a --allow-shorter", "--allow-shorter goes with --min-valid, and not with --if-version"},
 		{"token a --allow-shorter --min-valid 5m --if-version 3", "--allow-shorter goes with --min-valid, and not with --if-version"},
+		{"wait", "ACCOUNT is missing: tokenkeeper wait ACCOUNT [--timeout D] [--min-valid D]"},
+		{"wait a --timeout=-1s", "--timeout and --min-valid say how long from now on, and can't be negative"},
 		{"alerts akc", `there is no command "tokenkeeper alerts akc"; did you mean ack?`},
 		{"alerts ack", "ALERT is missing: tokenkeeper alerts ack ALERT"},
 		{"alerts silence needs_login:saxo", "say for how long, e.g. --for 2h"},
@@ -203,6 +205,7 @@ func TestNamesAreCompleted(t *testing.T) {
 		{"status", "saxo-live\nschwab-main\n:4\n"},
 		{"status --watch", "saxo-live\nschwab-main\n:4\n"},
 		{"token", "saxo-live\nschwab-main\n:4\n"},
+		{"wait", "saxo-live\nschwab-main\n:4\n"},
 		{"refresh", "saxo-live\nschwab-main\n:4\n"},
 		{"login", "saxo-live\nschwab-main\n:4\n"},
 		{"login schwab-main", ":4\n"},
