@@ -78,6 +78,7 @@ func (e *env) commands() []*cobra.Command {
 		newRestartCommand(e),
 		newTokenCommand(e),
 		newWaitCommand(e),
+		newExecCommand(e),
 		newLoginCommand(e),
 		newImportCommand(e),
 		newAdoptCommand(e),

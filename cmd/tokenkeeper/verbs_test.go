@@ -14,7 +14,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"events"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
+		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"events"}, {"exec"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
 		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"}, {"wait"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
@@ -51,6 +51,14 @@ func TestUsageErrors(t *testing.T) {
 		{"token a --allow-shorter --min-valid 5m --if-version 3", "--allow-shorter goes with --min-valid, and not with --if-version"},
 		{"wait", "ACCOUNT is missing: tokenkeeper wait ACCOUNT [--timeout D] [--min-valid D]"},
 		{"wait a --timeout=-1s", "--timeout and --min-valid say how long from now on, and can't be negative"},
+		{"exec -a main", "PROGRAM is missing: tokenkeeper exec -a ACCOUNT"},
+		{"exec -- true", "-a is missing: name the account whose token the program gets"},
+		{"exec -a a -a a -- true", "-a a: the account, or the variable TOKENKEEPER_ACCESS_TOKEN_A, is named twice; name a variable of its own: -a a=NAME"},
+		{"exec -a a-b -a a.b -- true", "-a a.b: the account, or the variable TOKENKEEPER_ACCESS_TOKEN_A_B, is named twice"},
+		{"exec -a a=1 -- true", `-a a=1: "1" is no name of an environment variable`},
+		{"exec -a a --on-new signal=HUP -- true", "--on-new signal=HUP takes --fd: the environment of a program that runs can't be changed"},
+		{"exec -a a --on-new signal=KILL -- true", "invalid argument \"signal=KILL\" for \"--on-new\" flag: it is restart, nothing, or signal= and the name of a signal that programs can catch"},
+		{"exec -a a --stop-within=-1s -- true", "--timeout, --min-valid and --stop-within can't be negative"},
 		{"alerts akc", `there is no command "tokenkeeper alerts akc"; did you mean ack?`},
 		{"alerts ack", "ALERT is missing: tokenkeeper alerts ack ALERT"},
 		{"alerts silence needs_login:saxo", "say for how long, e.g. --for 2h"},
@@ -257,6 +265,14 @@ func TestAlertsAreCompleted(t *testing.T) {
 		if got := complete(socket + "-gone"); got != ":4\n" {
 			t.Errorf("%s %s, and nobody answers: %q", tt.line, tt.begun, got)
 		}
+	}
+}
+
+// The account of an option is completed like an argument.
+func TestAccountsOfAnOptionAreCompleted(t *testing.T) {
+	w := newWorld(t, twoAccounts)
+	if got := command(t, "", "__complete", "exec", "-c", w.config, "-a", "sch").stdout; got != "schwab-main\n:4\n" {
+		t.Errorf("got %q", got)
 	}
 }
 

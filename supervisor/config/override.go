@@ -20,6 +20,10 @@ const envPrefix = "TOKENKEEPER_"
 // no part of the configuration.
 const EnvFile = "TOKENKEEPER_CONFIG"
 
+// EnvAccessToken begins the variables in which the command gives a program that it runs
+// the tokens of accounts. They are no part of the configuration.
+const EnvAccessToken = "TOKENKEEPER_ACCESS_TOKEN"
+
 // otherVariables are no part of the configuration: EnvFile, the one for
 // debugging, and those that are the plugins' own.
 func otherVariables() []string {
@@ -89,7 +93,7 @@ func (o *overrides) environment() *env.Env {
 	return env.Provider(".", env.Opt{
 		Prefix: envPrefix, EnvironFunc: o.source.Environ,
 		TransformFunc: func(name, raw string) (key string, number any) {
-			if slices.Contains(otherVariables(), name) {
+			if slices.Contains(otherVariables(), name) || strings.HasPrefix(name, EnvAccessToken) {
 				return "", nil
 			}
 			at := Place{file: "environment", key: name, layer: inEnvironment}

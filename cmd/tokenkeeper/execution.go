@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/client"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+)
+
+// Exit codes of a shell for a program that it can't run.
+const (
+	exitCantRun  = 126
+	exitNotFound = 127
+)
+
+// execution is a program that runs with the tokens of accounts.
+type execution struct {
+	*env
+	command []string
+	places  []place
+	inFiles bool
+	onNew   reaction
+	// stopWithin is how long it may take to end.
+	stopWithin time.Duration
+
+	held map[string]client.Token // by account
+	// files are those of the places, in their order, if they are used.
+	files []*os.File
+}
+
+// news is a new token of an account.
+type news struct {
+	account string
+	token   client.Token
+}
+
+// run runs the program until it ends by itself, or because of a signal.
+func (x *execution) run(ctx context.Context) error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	fresh, stop := x.follow(ctx)
+	defer stop()
+	if err := x.openFiles(); err != nil {
+		return err
+	}
+	defer x.closeFiles()
+	x.held = map[string]client.Token{}
+	for len(x.held) < len(x.places) {
+		select {
+		case n := <-fresh:
+			if err := x.hold(n); err != nil {
+				return err
+			}
+		case sig := <-signals:
+			return &exitError{128 + int(sig.(syscall.Signal)), errSaid}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	for {
+		p, err := x.start()
+		if err != nil {
+			return err
+		}
+		again, err := x.attend(p, signals, fresh)
+		if !again {
+			return err
+		}
+	}
+}
+
+// follow brings each new token of the accounts; stop ends that.
+func (x *execution) follow(ctx context.Context) (fresh <-chan news, stop func()) {
+	c := client.New(x.socket, client.WithDial(x.dial))
+	all := make(chan news)
+	for _, p := range x.places {
+		go func() {
+			for token, err := range c.Watch(ctx, p.account) {
+				if err != nil { // which passes, and the program goes on with what it has
+					continue
+				}
+				select {
+				case all <- news{p.account, token}:
+				case <-ctx.Done():
+				}
+			}
+		}()
+	}
+	return all, c.Close
+}
+
+// dial connects to the control socket, wherever it is now.
+func (x *execution) dial(ctx context.Context) (net.Conn, error) {
+	c, err := x.client()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return localsocket.Dial(ctx, c.Socket(), nil)
+}
+
+// hold notes a token, and puts it into the account's file.
+func (x *execution) hold(n news) error {
+	text, err := printable(control.TokenAnswer{Account: n.account, AccessToken: n.token.AccessToken.Reveal()})
+	if err != nil {
+		return err
+	}
+	x.held[n.account] = n.token
+	for i, p := range x.places {
+		if !x.inFiles || p.account != n.account {
+			continue
+		}
+		// Whoever reads in between has the whole line of the one token or of the other.
+		if _, err = x.files[i].WriteAt([]byte(text+"\n"), 0); err == nil {
+			err = x.files[i].Truncate(int64(len(text) + 1))
+		}
+	}
+	return err
+}
+
+// openFiles makes the files in memory that the program gets the tokens in.
+func (x *execution) openFiles() error {
+	for _, p := range x.places {
+		if !x.inFiles {
+			break
+		}
+		fd, err := unix.MemfdCreate("token of "+p.account, unix.MFD_CLOEXEC)
+		if err != nil {
+			return fmt.Errorf("make a file in memory for the token of account %s: %w", p.account, err)
+		}
+		x.files = append(x.files, os.NewFile(uintptr(fd), "the token of "+p.account))
+	}
+	return nil
+}
+
+func (x *execution) closeFiles() {
+	for _, f := range x.files {
+		_ = f.Close()
+	}
+}
+
+// child is a program that was started.
+type child struct {
+	*exec.Cmd
+	ended <-chan struct{}
+}
+
+// start starts the program with the newest tokens.
+func (x *execution) start() (child, error) {
+	cmd := exec.Command(x.command[0], x.command[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
+	cmd.Env, cmd.ExtraFiles = os.Environ(), x.files
+	for i, p := range x.places {
+		value := x.held[p.account].AccessToken.Reveal()
+		if x.inFiles {
+			value = fmt.Sprintf("/dev/fd/%d", 3+i)
+			if _, err := x.files[i].Seek(0, 0); err != nil { // to where the one before has read
+				return child{}, err
+			}
+		}
+		cmd.Env = append(cmd.Env, p.variable+"="+value)
+	}
+	if err := cmd.Start(); err != nil {
+		code := exitCantRun
+		if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+			code = exitNotFound
+		}
+		return child{}, &exitError{code, fmt.Errorf("the program was not run: %w", err)}
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // which ProcessState tells
+	}()
+	return child{cmd, ended}, nil
+}
+
+// attend is there for a program until it has ended. again: because of a new token alone.
+func (x *execution) attend(p child, signals <-chan os.Signal, fresh <-chan news) (again bool, err error) {
+	var late <-chan time.Time
+	for {
+		select {
+		case <-p.ended:
+			if again {
+				return true, nil
+			}
+			return false, exitOf(p.ProcessState)
+		case sig := <-signals:
+			again = again && sig != unix.SIGINT && sig != unix.SIGTERM && sig != unix.SIGQUIT
+			if !x.sharesTerminal(sig) {
+				_ = p.Process.Signal(sig)
+			}
+		case n := <-fresh:
+			if n.token.Version == x.held[n.account].Version {
+				continue
+			}
+			if err := x.hold(n); err != nil {
+				x.warn("the program goes on with the token that it has: %v", err)
+				continue
+			}
+			switch {
+			case x.onNew.signal != 0:
+				_ = p.Process.Signal(x.onNew.signal)
+			case x.onNew.restart && late == nil:
+				again, late = true, time.After(x.stopWithin)
+				_ = p.Process.Signal(unix.SIGTERM)
+			}
+		case <-late:
+			x.warn("the program has not ended within %s of SIGTERM, and is killed", x.stopWithin)
+			_ = p.Process.Kill()
+			late = nil
+		}
+	}
+}
+
+// sharesTerminal says whether the program has had a signal from the terminal that it
+// shares with this process.
+func (x *execution) sharesTerminal(sig os.Signal) bool {
+	if sig != unix.SIGINT && sig != unix.SIGQUIT {
+		return false
+	}
+	for _, stream := range []any{x.stdin, x.stdout, x.stderr} {
+		f, ok := stream.(*os.File)
+		if !ok {
+			continue
+		}
+		if group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP); err == nil {
+			return group == unix.Getpgrp()
+		}
+	}
+	return false
+}
+
+// exitOf is how the program has ended, as the end of this process; nil: well.
+func exitOf(state *os.ProcessState) error {
+	code := state.ExitCode()
+	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		code = 128 + int(status.Signal())
+	}
+	if code == 0 {
+		return nil
+	}
+	return &exitError{code, errSaid}
+}
