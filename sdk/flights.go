@@ -37,6 +37,13 @@ func (f *flights) begin(deadline time.Time) bool {
 
 func (f *flights) landed() { f.open.Done() }
 
+// close lets nothing begin any more.
+func (f *flights) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+}
+
 // drain lets nothing begin any more and waits for what is in flight, but not
 // for ever for a call that does not mind its deadline: whoever ended the
 // process wants it gone. It returns whether everything has landed.

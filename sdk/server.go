@@ -66,6 +66,9 @@ func (s *Server) Register(g *grpc.Server) { pb.RegisterProviderServer(g, s) }
 // their deadlines at the latest, and then perhaps for the next supervisor, which
 // takes over the locks of what was answered. It returns whether all have ended.
 func (s *Server) Drain() bool {
+	// Before a lock is given back whose call has not come: one that came now would
+	// be sent without it.
+	s.inFlight.close()
 	handOver := s.estate.offer(s.locks, s.log)
 	defer handOver()
 	return s.inFlight.drain()
