@@ -52,6 +52,17 @@ func codeOf(k Kind) codes.Code {
 	}
 }
 
+// noAnswer is toStatus of a call that is no attempt. A provider that returns because
+// ctx is over, and says no more than that, has not answered: its word must not come
+// out otherwise than the end of the call itself, with which it races.
+func noAnswer(ctx context.Context, err error) error {
+	said, ended := (*Error)(nil), gaveUp(ctx)
+	if ended != nil && errors.Is(err, ended) && !errors.As(err, &said) {
+		return status.FromContextError(ended).Err()
+	}
+	return toStatus(err)
+}
+
 // fromStatus is toStatus backwards. A status without a Failure is the
 // transport's: the call's outcome is not known, and [ErrConnection] says so.
 func fromStatus(err error) error {

@@ -64,7 +64,7 @@ func (s *Server) KeepAlive(ctx context.Context, m *pb.KeepAliveRequest) (_ *pb.K
 	defer over()
 	life, err := p.KeepAlive(ctx, KeepaliveRequest{Account: toAccount(m.GetAccount()), Token: toToken(m.GetToken())})
 	if err != nil {
-		return nil, toStatus(err)
+		return nil, noAnswer(ctx, err)
 	}
 	return &pb.KeepAliveResponse{Life: string(life)}, nil
 }
