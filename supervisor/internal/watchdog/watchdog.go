@@ -5,6 +5,7 @@ package watchdog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -60,14 +61,15 @@ func (w Watchdog) Run(ctx context.Context) error {
 	look := w.looks(ctx, every)
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
-	told := statusLine{managed: os.Getenv("NOTIFY_SOCKET") != "", notify: w.notify}
+	manager := newManager(w.Log)
+	told := statusLine{managed: os.Getenv("NOTIFY_SOCKET") != "", notify: manager.notify}
 	for {
 		select {
 		case <-ctx.Done():
-			w.notify(daemon.SdNotifyStopping)
+			manager.notify(daemon.SdNotifyStopping)
 			// However short the time is that the service manager was given for
 			// a stop: a refresh that was sent is heard out.
-			w.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", w.Watched.LongestStop().Microseconds()))
+			manager.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", w.Watched.LongestStop().Microseconds()))
 			if awaited := w.Watched.Awaited(); awaited != "" {
 				w.Log.Info("the stop waits for " + awaited)
 				told.tell(func() string { return "stops; waits for " + awaited })
@@ -79,11 +81,11 @@ func (w Watchdog) Run(ctx context.Context) error {
 			ready = nil
 			w.Log.Info("tokenkeeper is ready")
 			w.Watched.IsReady()
-			w.notify(daemon.SdNotifyReady)
+			manager.notify(daemon.SdNotifyReady)
 			told.tell(w.Watched.Standing)
 		case <-look:
 			if w.Watched.Look() {
-				w.notify(daemon.SdNotifyWatchdog)
+				manager.notify(daemon.SdNotifyWatchdog)
 			}
 			if ready == nil {
 				told.tell(w.Watched.Standing)
@@ -129,8 +131,51 @@ func (w Watchdog) looks(ctx context.Context, every time.Duration) <-chan time.Ti
 	return ticker.C
 }
 
-func (w Watchdog) notify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
-		w.Log.Warn("the service manager could not be told", "state", state, "error", err)
+// toldWithin bounds the wait for a service manager that takes nothing.
+const toldWithin = time.Second
+
+// manager is the service manager, to which one thing at a time is said. It may hang,
+// and who watches over the supervisor must not hang with it.
+type manager struct {
+	say     func(state string) error
+	log     *slog.Logger
+	talking chan struct{} // has room for one
+}
+
+func newManager(log *slog.Logger) manager {
+	say := func(state string) error {
+		_, err := daemon.SdNotify(false, state)
+		return err
+	}
+	return manager{say, log, make(chan struct{}, 1)}
+}
+
+func (m manager) notify(state string) {
+	err := errors.New("it has not taken what it was told before")
+	select {
+	case m.talking <- struct{}{}:
+		err = m.tell(state)
+	default:
+	}
+	if err != nil {
+		m.log.Warn("the service manager could not be told", "state", state, "error", err)
+	}
+}
+
+// tell leaves talking full for as long as the manager does not take it.
+func (m manager) tell(state string) error {
+	told := make(chan error, 1)
+	go func() {
+		err := m.say(state)
+		<-m.talking
+		told <- err
+	}()
+	late := time.NewTimer(toldWithin)
+	defer late.Stop()
+	select {
+	case err := <-told:
+		return err
+	case <-late.C:
+		return fmt.Errorf("it has not taken it within %s", toldWithin)
 	}
 }

@@ -45,3 +45,35 @@ func TestTheLogOfAQuietDay(t *testing.T) {
 		}
 	})
 }
+
+// A service manager that takes nothing is not waited for, and hears what is said once it
+// takes something again.
+func TestServiceManagerThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var said []string
+		takes := make(chan struct{})
+		m := newManager(slog.New(slog.NewTextHandler(&log, nil)))
+		m.say = func(state string) error {
+			<-takes
+			said = append(said, state)
+			return nil
+		}
+		began := time.Now()
+		for _, state := range []string{"one", "two", "three"} {
+			m.notify(state)
+		}
+		if took := time.Since(began); took != toldWithin || len(said) != 0 {
+			t.Errorf("it is waited for %s, want %s; it was told %q", took, toldWithin, said)
+		}
+		if n := strings.Count(log.String(), "the service manager could not be told"); n != 3 {
+			t.Errorf("%d of 3 are logged:\n%s", n, log.String())
+		}
+		close(takes)
+		synctest.Wait()
+		m.notify("four")
+		if got := strings.Join(said, " "); got != "one four" {
+			t.Errorf("it was told %s", got)
+		}
+	})
+}
