@@ -8,10 +8,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -180,5 +182,33 @@ func TestStrangersAreNamed(t *testing.T) {
 				t.Errorf("%d requests, got %v, want %s", s.count(), err, tt.want)
 			}
 		})
+	}
+}
+
+// The machine's authorities may come after the first attempt of a process.
+func TestAuthoritiesThatComeLater(t *testing.T) {
+	const child = "TOKENKEEPER_TEST_AUTHORITIES"
+	if os.Getenv(child) == "" {
+		empty := t.TempDir()
+		again := exec.Command(os.Args[0], "-test.run=^TestAuthoritiesThatComeLater$", "-test.v")
+		again.Env = append(os.Environ(), child+"=1", "SSL_CERT_DIR="+empty, "SSL_CERT_FILE="+filepath.Join(empty, "later.pem"))
+		if out, err := again.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
+			t.Errorf("%v:\n%s", err, out)
+		}
+		return
+	}
+	s := httptest.NewTLSServer(answerWith(200, "application/json", goodAnswer))
+	defer s.Close()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for range 2 {
+		_, err := (&Client{}).Refresh(t.Context(), endpointAt(s.URL), refreshRequest())
+		wantKind(t, err, sdk.KindNotSent)
+	}
+	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(os.Getenv("SSL_CERT_FILE"), bundle, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Client{}).Refresh(t.Context(), endpointAt(s.URL), refreshRequest()); err != nil {
+		t.Errorf("with the authorities there: %v", err)
 	}
 }

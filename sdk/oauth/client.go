@@ -23,7 +23,7 @@ type Client struct {
 	// Dial opens connections; nil: the operating system's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// RootCAs are trusted; nil: the system's, which are loaded at the first
-	// attempt.
+	// attempt at which there are any.
 	RootCAs *x509.CertPool
 
 	told uint32 // 1: a person was warned of EncodingQuery

@@ -225,11 +225,14 @@ func authorities(path string) (*x509.CertPool, error) {
 }
 
 // roots are the certificate authorities that are believed for an account; nil: the
-// machine's.
+// machine's, of which none were found.
 func (c *Client) roots(a sdk.Account) (*x509.CertPool, error) {
 	path := a.Settings[SettingCAFile]
-	if path == "" {
+	if path == "" && c.RootCAs != nil {
 		return c.RootCAs, nil
+	}
+	if path == "" {
+		return machineRoots(), nil
 	}
 	pool, err := authorities(path)
 	if err != nil {
