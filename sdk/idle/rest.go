@@ -123,10 +123,15 @@ func (r *Rest) rest() {
 	}
 	m := new(runtime.MemStats)
 	debug.FreeOSMemory() // collects garbage first
-	drop(files)
-	if r.tuned {
-		return
+	if !r.tuned {
+		r.bound(m)
 	}
+	drop(files) // last: all of this needed some
+}
+
+// bound has no garbage collected before more than a little was allocated. The caller
+// holds mu, and m is room for what there is to know.
+func (r *Rest) bound(m *runtime.MemStats) {
 	runtime.ReadMemStats(m)
 	r.limit = debug.SetMemoryLimit(int64(m.Sys - m.HeapReleased + headroom + max(m.HeapAlloc/4, slack)))
 	r.percent = debug.SetGCPercent(-1)

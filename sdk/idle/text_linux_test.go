@@ -3,12 +3,14 @@ package idle
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 const sampleMaps = `00400000-00d53000 r-xp 00000000 fe:00 123                                /usr/bin/tokenkeeper
@@ -50,46 +52,66 @@ func FuzzUnchanged(f *testing.F) {
 	})
 }
 
-// resident is how many KiB of the mappings this very process has in its page tables.
-func resident(t *testing.T, files []mapping) (sum int) {
-	t.Helper()
-	maps, err := os.ReadFile("/proc/self/smaps")
-	if err != nil {
-		t.Skip(err)
-	}
-	for _, m := range files {
-		_, rest, _ := strings.Cut(string(maps), fmt.Sprintf("%08x-", m.start))
-		_, rest, _ = strings.Cut(rest, "Rss:")
-		n, err := strconv.Atoi(strings.Fields(rest)[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		sum += n
-	}
-	return sum
+// page is a file that this process has mapped, and that only the test looks at: of the
+// program itself, a glance may bring all of it back.
+type page struct {
+	t *testing.T
+	mapping
+	data []byte
 }
 
-// bring has every page of the program mapped.
-func bring(own []mapping) (sum byte) {
-	for _, m := range own {
-		for at := uintptr(0); at < m.length; at += 4096 {
-			sum += *(*byte)(unsafe.Add(unsafe.Pointer(nil), m.start+at))
-		}
+func newPage(t *testing.T) page {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "page")
+	if err := os.WriteFile(path, make([]byte, os.Getpagesize()), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	return sum
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data, err := unix.Mmap(int(f.Fd()), 0, os.Getpagesize(), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Munmap(data) })
+	return page{t, mapping{start: uintptr(unsafe.Pointer(&data[0])), length: uintptr(len(data))}, data}
+}
+
+// bring has it in the process's page tables.
+func (p page) bring() {
+	p.t.Helper()
+	if p.data[0] != 0 || !p.isThere() {
+		p.t.Fatal("the page did not come")
+	}
+}
+
+func (p page) isThere() bool {
+	p.t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		p.t.Skip(err)
+	}
+	_, rest, _ := strings.Cut(string(maps), fmt.Sprintf("%08x-", p.start))
+	_, rest, found := strings.Cut(rest, "Rss:")
+	if !found {
+		p.t.Fatal("the page is not among the process's mappings")
+	}
+	return strings.Fields(rest)[0] != "0"
 }
 
 func TestDrop(t *testing.T) {
-	files := mapped()
-	own := program(files)
-	if len(own) == 0 || len(own) > len(files) {
-		t.Fatalf("of %x the program is %x", files, own)
+	files, p := mapped(), newPage(t)
+	if own := program(files); len(own) == 0 || len(own) > len(files) {
+		t.Errorf("of %x the program is %x", files, own)
 	}
-	bring(own)
-	before := resident(t, own)
-	drop(own)
-	if after := resident(t, own); after > before*9/10 {
-		t.Errorf("%d KiB of the program are mapped, %d were before", after, before)
+	found := slices.ContainsFunc(mapped(), func(m mapping) bool { return m.start == p.start && m.length == p.length })
+	if p.bring(); !found {
+		t.Error("a mapped file is none of those that may be dropped")
+	}
+	if drop([]mapping{p.mapping}); p.isThere() {
+		t.Error("it stays")
 	}
 }
 
@@ -97,20 +119,19 @@ func TestDrop(t *testing.T) {
 // keeps it.
 func TestTouched(t *testing.T) {
 	untuned(t)
-	r := New(time.Hour)
+	r, p := New(time.Hour), newPage(t)
 	defer r.Close()
-	own := program(mapped())
-	r.rest()
-	bring(own)
-	all := resident(t, own)
-	r.Touched()
-	if left := resident(t, own); left >= all {
-		t.Errorf("%d of %d KiB are mapped at rest", left, all)
+	if r.rest(); len(r.program) == 0 {
+		t.Fatal("nobody knows where the program is")
+	}
+	r.program = append(r.program, p.mapping)
+	p.bring()
+	if r.Touched(); p.isThere() {
+		t.Error("it stays at rest")
 	}
 	r.Busy()
-	bring(own)
-	r.Touched()
-	if left := resident(t, own); left < all {
-		t.Errorf("%d of %d KiB are mapped in a busy process", left, all)
+	p.bring()
+	if r.Touched(); !p.isThere() {
+		t.Error("a busy process has lost it")
 	}
 }
