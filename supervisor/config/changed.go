@@ -4,7 +4,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // origin is the file that a configuration was read from, as it was then.
@@ -36,4 +40,16 @@ func (c *Config) Changed() bool {
 		return errors.Is(err, fs.ErrNotExist)
 	}
 	return sha256.Sum256(data) != c.origin.sum
+}
+
+// WrittenAt is when the file was written; zero: that can't be told.
+func (c *Config) WrittenAt() time.Time {
+	if c.origin.path == "" {
+		return time.Time{}
+	}
+	info, err := os.Stat(c.origin.path)
+	if err != nil {
+		return time.Time{}
+	}
+	return moment.Known(info.ModTime())
 }

@@ -15,6 +15,7 @@ type Config struct {
 	// File is where it came from; "" for none.
 	File   string
 	origin origin
+	digest Digest
 
 	StateDir string
 	// FallbackDir is where the store goes on when the state directory can't be

@@ -67,6 +67,9 @@ type Source struct {
 	// NamesOnly: for who needs but what there is, and not what accounts, sinks and
 	// providers refer to: those variables and files are not read.
 	NamesOnly bool
+	// Comparable: for who will want to know what another load says otherwise. The
+	// configuration then has a [Digest].
+	Comparable bool
 }
 
 // The largest files that are read: the YAML, and one that it refers to.
@@ -111,6 +114,9 @@ func Load(src Source) (*Config, []Warning, error) {
 	l.root = Object{l, root, l.schema.Fields, nil, ""}
 	cfg := l.decode()
 	l.validate(cfg)
+	if src.Comparable && len(l.problems) == 0 {
+		cfg.digest = l.digest(cfg)
+	}
 	l.findings.sort()
 	if len(l.problems) > 0 {
 		return nil, l.warnings, l.problems

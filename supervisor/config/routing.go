@@ -28,10 +28,14 @@ func (s Sink) routes(a Account) bool {
 
 // events are what is sent to a destination.
 func events(o Object, t Traits) []string {
-	switch {
-	case o.Given("events"):
+	if o.Given("events") {
 		return o.Words("events")
-	case t.Events != nil:
+	}
+	return defaultEvents(t)
+}
+
+func defaultEvents(t Traits) []string {
+	if t.Events != nil {
 		return t.Events
 	}
 	return []string{SendToken}
