@@ -21,7 +21,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/survey"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
@@ -97,8 +96,9 @@ func (s *Supervisor) audience() survey.Audience { return survey.Audience{Config:
 // backend is what the control API controls.
 func (s *Supervisor) backend() control.Backend {
 	return backend.New(backend.Config{
-		Version: s.opts.Version, Program: s.program, Changed: mounts.NewGlance(s.opts.Config.Changed), Started: s.started, Wall: s.opts.Seams.Wall,
+		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership, Heartbeat: s.heartbeat,
+		File: s.file,
 	})
 }
 

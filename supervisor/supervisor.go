@@ -20,6 +20,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/orphans"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/restore"
@@ -35,7 +36,10 @@ import (
 // Options is what a Supervisor is made of. `run`, the demo and every test use
 // the same constructor; only the fields of Seams may differ between them.
 type Options struct {
-	Config  *config.Config
+	Config *config.Config
+	// Reread reads again what Config was read from, as it was read; nil: it came from no
+	// file. Both were loaded with [config.Source.Comparable] then.
+	Reread  func() (*config.Config, error)
 	Version string
 	Log     *slog.Logger
 	// Builtin returns the command of a provider that is part of the program.
@@ -72,6 +76,7 @@ type Supervisor struct {
 	started      time.Time
 	program      *programs.Own
 
+	file      *configfile.File
 	events    *event.Bus
 	dir       *statedir.Dir
 	ownership *ownership.Ownership
@@ -101,6 +106,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		roster: roster.New(opts.Config),
 		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
+	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Started: s.started, Wall: opts.Seams.Wall})
 	s.inquirer = restore.NewInquirer(s.roster, s.log, opts.Seams.Wall)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -72,9 +72,8 @@ func (e *configured) load() (*config.Config, error) {
 }
 
 func (e *configured) loadFrom(src config.Source) (*config.Config, error) {
-	if e.borrowed(src.Path) {
-		return nil, usageErrorf("the configuration %s belongs to the user who called sudo, and whoever wrote it would be root: "+
-			"make it root's, run this as that user, or, if you trust it: --trust-config", src.Path)
+	if err := e.refuseBorrowed(src.Path); err != nil {
+		return nil, err
 	}
 	cfg, warnings, err := config.Load(src)
 	for _, w := range warnings {
@@ -84,6 +83,14 @@ func (e *configured) loadFrom(src config.Source) (*config.Config, error) {
 		return nil, &exitError{exitUsage, fmt.Errorf("the configuration has problems:\n%w", err)}
 	}
 	return cfg, nil
+}
+
+func (e *configured) refuseBorrowed(path string) error {
+	if !e.borrowed(path) {
+		return nil
+	}
+	return usageErrorf("the configuration %s belongs to the user who called sudo, and whoever wrote it would be root: "+
+		"make it root's, run this as that user, or, if you trust it: --trust-config", path)
 }
 
 // source is the configuration at path under the command line's flags.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -87,7 +88,7 @@ func (e demonstration) demo(ctx context.Context, howLong time.Duration) (err err
 	// things are.
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	s, err := newSupervisor(running, cfg, log, nil, nil)
+	s, err := newSupervisor(running, supervisor.Options{Config: cfg, Log: log})
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,8 @@ type failure struct {
 	ExitCode int    `json:"exit_code,omitempty"`
 	// RetryAt is before when it is of no use to try again; not set: nobody knows.
 	RetryAt time.Time `json:"retry_at,omitzero"`
+	// InFile is as in [control.Error].
+	InFile bool `json:"in_file,omitempty"`
 	// Problems of the configuration, if it is to blame.
 	Problems []finding `json:"problems,omitempty"`
 }
@@ -27,7 +29,7 @@ func newFailure(exit int, err error) failure {
 	refused := (*control.Error)(nil)
 	switch {
 	case errors.As(err, &refused) && refused.Code != "":
-		f.Code, f.RetryAt = refused.Code, refused.RetryAt.UTC()
+		f.Code, f.RetryAt, f.InFile = refused.Code, refused.RetryAt.UTC(), refused.InFile
 	case errors.Is(err, control.ErrNotRunning):
 		f.Code = "not_running"
 	case exit == exitUsage, exit == exitConfig:

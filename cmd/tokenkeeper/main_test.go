@@ -130,6 +130,7 @@ func (r result) says(t *testing.T, code int, stdout string, onStderr ...string) 
 // fake is a supervisor behind a real control server.
 type fake struct {
 	status   func() control.Status
+	differs  control.ConfigDifference
 	imported []byte
 	forced   bool
 	// redirected is what CompleteLogin got.
@@ -141,6 +142,10 @@ type fake struct {
 }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }
+
+func (f *fake) ConfigDifference(context.Context) (control.ConfigDifference, error) {
+	return f.differs, nil
+}
 
 func (f *fake) Adopt(context.Context) (control.AdoptAnswer, error) {
 	return control.AdoptAnswer{Adopted: true, From: "vm-1 (0a0b0c0d)", To: "vm-2 (01020304)"}, nil

@@ -11,14 +11,24 @@ import (
 )
 
 // oldConfig says that the supervisor goes on with what its configuration file
-// held once, and how a change comes into use; "": the file holds the same.
+// said once, what it says by now, and how that comes into use; "": it says the same.
 func oldConfig(s control.Status, now time.Time) string {
 	if !s.ConfigChanged {
 		return ""
 	}
-	return fmt.Sprintf("%s has changed since the supervisor (PID %d) read it, %s: all that runs goes on with the old one. "+
-		"To use the new one: tokenkeeper check, then stop the supervisor and start it again (systemctl restart tokenkeeper)",
+	text := fmt.Sprintf("%s has changed since the supervisor (PID %d) read it, %s: all that runs goes on with the old one. ",
 		s.Config, s.PID, moment.Relative(s.StartedAt, now))
+	written := ""
+	if !s.ConfigWrittenAt.IsZero() {
+		written = " (written " + moment.Text(s.ConfigWrittenAt, now, false) + ")"
+	}
+	switch {
+	case s.ConfigProblem != "":
+		return text + fmt.Sprintf("A start with the new one%s would fail: %s", written, s.ConfigProblem)
+	case s.ConfigDifference != "":
+		text += fmt.Sprintf("In the new one%s: %s; \"tokenkeeper diff\" shows it. ", written, s.ConfigDifference)
+	}
+	return text + "To use the new one: " + control.ToUse
 }
 
 // oldProgram says that the supervisor goes on with a program in whose place there is
@@ -53,10 +63,10 @@ func (e *env) warnOfOldConfig(ctx context.Context, c *control.Client) {
 }
 
 // warnOfOldNames is for a verb that failed: what is not known may stand in the
-// file already.
+// file already, unless the error says so.
 func (e *env) warnOfOldNames(ctx context.Context, err error) {
 	refused := (*control.Error)(nil)
-	if !errors.As(err, &refused) || refused.Code != control.CodeNotFound {
+	if !errors.As(err, &refused) || refused.Code != control.CodeNotFound || refused.InFile {
 		return
 	}
 	c, err := e.client()

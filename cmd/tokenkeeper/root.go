@@ -76,6 +76,7 @@ func (e *env) commands() []*cobra.Command {
 		newEventsCommand(e),
 		newRefreshCommand(e),
 		newRestartCommand(e),
+		newDiffCommand(e),
 		newTokenCommand(e),
 		newWaitCommand(e),
 		newExecCommand(e),

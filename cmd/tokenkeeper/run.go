@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math"
 	"os"
@@ -104,7 +103,9 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 		runtime.GOMAXPROCS(1)
 	}
 	rest := idle.New(restAfter)
-	s, err := newSupervisor(ctx, cfg, log, stored, rest.Touched)
+	s, err := newSupervisor(ctx, supervisor.Options{
+		Config: cfg, Reread: e.reread(cfg.File, flags), Log: log, Stored: stored, Looked: rest.Touched,
+	})
 	if err != nil {
 		return err
 	}
@@ -144,10 +145,31 @@ func restBetween(ctx context.Context, rest *idle.Rest, events *event.Subscriptio
 }
 
 // newSupervisor is how every verb makes the supervisor.
-func newSupervisor(ctx context.Context, cfg *config.Config, log *slog.Logger, stored *fdstore.Store, looked func()) (*supervisor.Supervisor, error) {
-	return supervisor.New(ctx, supervisor.Options{
-		Config: cfg, Version: programVersion(), Log: log, Builtin: builtinCommand, Stored: stored, Looked: looked,
-	})
+func newSupervisor(ctx context.Context, opts supervisor.Options) (*supervisor.Supervisor, error) {
+	opts.Version, opts.Builtin = programVersion(), builtinCommand
+	return supervisor.New(ctx, opts)
+}
+
+// runSource is the configuration at path as run reads it.
+func (e *configured) runSource(path string, flags map[string]string) config.Source {
+	src := e.source(path)
+	if src.Flags == nil {
+		src.Flags = map[string]string{}
+	}
+	maps.Copy(src.Flags, flags)
+	src.Comparable = true
+	return src
+}
+
+// reread reads that again, and warns nobody.
+func (e *configured) reread(path string, flags map[string]string) func() (*config.Config, error) {
+	return func() (*config.Config, error) {
+		if err := e.refuseBorrowed(path); err != nil {
+			return nil, err
+		}
+		cfg, _, err := config.Load(e.runSource(path, flags))
+		return cfg, err
+	}
 }
 
 // preflight finds everything that a person has to correct before anything
@@ -158,11 +180,7 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 	if err != nil {
 		return nil, err
 	}
-	src := e.source(path)
-	if src.Flags == nil {
-		src.Flags = map[string]string{}
-	}
-	maps.Copy(src.Flags, flags)
+	src := e.runSource(path, flags)
 	cfg, err := e.loadFrom(src)
 	if err != nil {
 		return nil, forGood(src, err)

@@ -53,7 +53,12 @@ no valid token, or no supervisor answers.`,
 				if err != nil || len(args) == 0 {
 					return s, err
 				}
-				return onlyOf(s, args[0])
+				one, err := onlyOf(s, args[0])
+				if err != nil && s.ConfigChanged {
+					d, _ := c.ConfigDifference(ctx) // of an error nothing has been added
+					err = unknownAccount(err, d, args[0], e.now())
+				}
+				return one, err
 			}
 			s, err := look(cmd.Context())
 			switch {

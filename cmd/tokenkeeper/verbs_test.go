@@ -14,7 +14,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"events"}, {"exec"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
+		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"events"}, {"exec"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
 		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"}, {"wait"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
@@ -90,6 +90,7 @@ func TestNoConfigurationAtAll(t *testing.T) {
 
 func TestNoSupervisor(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "c.sock")
+	command(t, "", "diff", "--socket", socket).says(t, exitUsage, "", "tokenkeeper: no supervisor is running on "+socket)
 	for _, args := range []string{"status", "restart schwab", "refresh main", "token main", "events"} {
 		command(t, "", append(strings.Fields(args), "--socket", socket)...).says(t, exitFailure, "",
 			"tokenkeeper: no supervisor is running on "+socket+`: start it with "tokenkeeper run"`)

@@ -24,8 +24,8 @@ func (b accounts) Restart(ctx context.Context, provider string) (control.Restart
 			return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
 				"%s is no provider but an account, and its provider is %s, whose process serves all accounts there; restart that with: tokenkeeper restart %[2]s", provider, a.Provider)
 		}
-		return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
-			"no account uses a provider named %q%s", provider, control.Hint(provider, slices.Sorted(maps.Keys(b.Roster.Members)), "status"))
+		return control.RestartAnswer{}, b.unknown("provider", provider, providersOf, control.Errorf(control.CodeNotFound,
+			"no account uses a provider named %q%s", provider, control.Hint(provider, slices.Sorted(maps.Keys(b.Roster.Members)), "status")))
 	}
 	a, err := m.Restart(ctx)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -19,13 +19,12 @@ import (
 
 // Config is what a Backend is over.
 type Config struct {
-	Version string // of the program
-	Program *programs.Own
-	// Changed: the configuration's file does not hold any more what was read from it.
-	Changed   *mounts.Glance[bool]
+	Version   string // of the program
+	Program   *programs.Own
 	Started   time.Time
 	Wall      func() time.Time
 	Roster    *roster.Roster
+	File      *configfile.File
 	Engine    *alert.Engine
 	Ownership *ownership.Ownership
 	// Heartbeat is nil if no service waits for one.
@@ -52,7 +51,7 @@ func New(c Config) Backend {
 func (c Config) keeperOf(account string) (*refresh.Keeper, error) {
 	k, ok := c.Roster.KeeperOf(account)
 	if !ok {
-		return nil, control.NoAccount(account, c.Roster.Config)
+		return nil, c.unknown("account", account, accountsOf, control.NoAccount(account, c.Roster.Config))
 	}
 	return k, nil
 }

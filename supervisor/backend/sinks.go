@@ -139,5 +139,6 @@ func (b sinks) workerOf(name string) (*sink.Worker, error) {
 	if w, ok := b.Roster.Workers[name]; ok {
 		return w, nil
 	}
-	return nil, control.Errorf(control.CodeNotFound, "no sink is named %q%s", name, control.Hint(name, slices.Sorted(maps.Keys(b.Roster.Workers)), "sinks"))
+	return nil, b.unknown("sink", name, sinksOf, control.Errorf(control.CodeNotFound,
+		"no sink is named %q%s", name, control.Hint(name, slices.Sorted(maps.Keys(b.Roster.Workers)), "sinks")))
 }

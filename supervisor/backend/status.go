@@ -19,7 +19,7 @@ import (
 func (b overview) Status(ctx context.Context) (control.Status, error) {
 	st := control.Status{
 		Version: b.Version, PID: os.Getpid(), StartedAt: b.Started, Now: b.Wall(),
-		StateDir: b.Roster.Config.StateDir, Config: b.Roster.Config.File, ConfigChanged: b.Changed.Now(),
+		StateDir: b.Roster.Config.StateDir, Config: b.Roster.Config.File,
 		Program: b.Program.Path(), ProgramReplaced: b.Program.Replaced(),
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}
@@ -49,6 +49,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 		st.Heartbeat = &beat
 	}
 	st.Machine = b.Ownership.Status()
+	b.addConfig(&st)
 	return st, nil
 }
 

@@ -15,41 +15,84 @@ import (
 type origin struct {
 	path string // absolute; "": it came from no file
 	sum  [sha256.Size]byte
+	// refers are the files that it refers to, as they were: a shared file of the account
+	// that refers to it is not among them, because it is written all the time.
+	refers map[string]stamp
+}
+
+// stamp tells a file that was written from what it was before, mostly. That of one that
+// is gone is zero.
+type stamp struct {
+	written, size int64
+	unseen        bool // it can't be looked at
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return stamp{}
+	case err != nil:
+		return stamp{unseen: true}
+	}
+	return stamp{written: info.ModTime().UnixNano(), size: info.Size()}
+}
+
+// at is when it was written; zero: that can't be told.
+func (s stamp) at() time.Time {
+	if s.written == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, s.written)
 }
 
 func (l *loader) origin(data []byte) origin {
 	if l.source.Bytes != nil || l.source.Path == "" {
 		return origin{}
 	}
-	path := l.source.Path
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.folders.cwd, path)
+	o := origin{path: l.source.Path, sum: sha256.Sum256(data), refers: map[string]stamp{}}
+	if !filepath.IsAbs(o.path) {
+		o.path = filepath.Join(l.folders.cwd, o.path)
 	}
-	return origin{path, sha256.Sum256(data)}
+	for path, file := range l.references.secrets {
+		if file.steady && file.err == nil {
+			o.refers[path] = file.stamp
+		}
+	}
+	return o
 }
 
-// Changed says whether the file does not hold any more what was read from it.
-// What it refers to, and the environment, are not looked at. A file that can't be
-// read is not called changed, unless it is gone.
+// Changed says whether the file does not hold any more what was read from it, or one
+// that it refers to was written since. The environment is not looked at. A file that
+// can't be read is not called changed, unless it is gone. It may hang at a file system
+// that does not answer.
 func (c *Config) Changed() bool {
-	if c.origin.path == "" {
-		return false
-	}
-	data, _, err := readText(c.origin.path, maxFileSize)
-	if err != nil {
-		return errors.Is(err, fs.ErrNotExist)
-	}
-	return sha256.Sum256(data) != c.origin.sum
+	changed, _ := c.origin.changed()
+	return changed
 }
 
-// WrittenAt is when the file was written; zero: that can't be told.
-func (c *Config) WrittenAt() time.Time {
-	if c.origin.path == "" {
-		return time.Time{}
+// ChangedAt is when the newest of what has changed was written; zero: nothing has, or
+// that can't be told.
+func (c *Config) ChangedAt() time.Time {
+	_, at := c.origin.changed()
+	return at
+}
+
+func (o origin) changed() (changed bool, at time.Time) {
+	if o.path == "" {
+		return false, at
 	}
-	info, err := os.Stat(c.origin.path)
-	if err != nil {
-		return time.Time{}
+	see := func(written time.Time) { changed, at = true, moment.Later(moment.Known(written), at) }
+	switch data, _, err := readText(o.path, maxFileSize); {
+	case errors.Is(err, fs.ErrNotExist):
+		see(time.Time{})
+	case err == nil && sha256.Sum256(data) != o.sum:
+		see(stampOf(o.path).at())
 	}
-	return moment.Known(info.ModTime())
+	for path, was := range o.refers {
+		if now := stampOf(path); now != was && !now.unseen {
+			see(now.at())
+		}
+	}
+	return changed, at
 }

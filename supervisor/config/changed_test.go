@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestChanged(t *testing.T) {
@@ -41,5 +42,50 @@ func TestChanged(t *testing.T) {
 	}
 	if cfg, _, err := Load(Source{Bytes: []byte(text), Name: "tk.yaml", Dir: dir}); err != nil || cfg.Changed() {
 		t.Errorf("one that came from no file: %v", err)
+	}
+}
+
+// A secret that was written anew is a change, whenever that was; what the account's own
+// shared file holds changes all the time.
+func TestChangedReference(t *testing.T) {
+	dir := t.TempDir()
+	file, secret, shared := filepath.Join(dir, "tk.yaml"), filepath.Join(dir, "secret"), filepath.Join(dir, "shared.json")
+	was, later := time.Date(2026, 9, 1, 8, 0, 0, 0, time.UTC), time.Date(2026, 9, 1, 14, 2, 0, 0, time.UTC)
+	put := func(path, text string, at time.Time) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(secret, "one", was)
+	put(shared, `{"app_secret": "s"}`, was)
+	const text = `accounts:
+  a: {provider: schwab, client_id: id, client_secret: "${file:secret}"}
+  b: {provider: schwab, client_id: id, client_secret: "${file:shared.json#app_secret}", shared_file: {path: shared.json, format: json}}
+`
+	put(file, text, was)
+	cfg, _, err := Load(Source{Path: file, Environ: func() []string { return []string{"HOME=/root"} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(shared, `{"app_secret": "s", "token": "t"}`, later)
+	if at := cfg.ChangedAt(); cfg.Changed() || !at.IsZero() {
+		t.Errorf("changed at %s, and only the shared file was written", at)
+	}
+	put(secret, "two", later)
+	if at := cfg.ChangedAt(); !cfg.Changed() || !at.Equal(later) {
+		t.Errorf("changed %t, at %s", cfg.Changed(), at)
+	}
+	put(secret, "one", was)
+	put(file, text+"# a remark\n", later)
+	if at := cfg.ChangedAt(); !cfg.Changed() || !at.Equal(later) {
+		t.Errorf("changed %t, at %s", cfg.Changed(), at)
+	}
+	put(file, text, was)
+	if err := os.Remove(secret); err != nil || !cfg.Changed() {
+		t.Errorf("not changed, after the secret was removed (%v)", err)
 	}
 }

@@ -20,10 +20,11 @@ func (r *references) resolveFile(at Place, ref string) (string, *Fault) {
 	if fault != nil {
 		return "", fault
 	}
-	if !r.ownsSecret(path) { // whose programs are trusted with what it holds
-		r.steering.steered(at, path)
-	}
 	file := r.secretFile(path)
+	if !r.ownsSecret(path) { // whose programs are trusted with what it holds, and write it all the time
+		r.steering.steered(at, path)
+		file.steady = true
+	}
 	if file.err != nil {
 		return r.lastKnown(at, path, written, key, unreadable(written, r.folders.base(at), file.err))
 	}
@@ -49,7 +50,9 @@ func (r *references) secretFile(path string) *secretText {
 	if r.secrets[path] == nil {
 		data, mode, err := r.read(path, maxSecretSize)
 		r.secrets[path] = newSecretText(data)
-		r.secrets[path].mode, r.secrets[path].err = mode, err
+		if r.secrets[path].mode, r.secrets[path].err = mode, err; err == nil {
+			r.secrets[path].stamp = stampOf(path)
+		}
 	}
 	return r.secrets[path]
 }

@@ -16,8 +16,11 @@ import (
 type secretText struct {
 	data   []byte
 	mode   fs.FileMode
+	stamp  stamp
 	err    error // it could not be read
 	isText bool
+	// steady: somebody refers to it to whom it is not the shared file of his account.
+	steady bool
 
 	parsed bool
 	root   *yaml.Node // nil: neither YAML nor JSON

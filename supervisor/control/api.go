@@ -3,6 +3,7 @@
 //
 //	GET  /v1/version
 //	GET  /v1/status
+//	GET  /v1/config/difference               what the configuration's file says by now, otherwise than what runs
 //	GET  /v1/events                          one JSON event per line, until closed
 //	GET  /v1/metrics                         the status in numbers, for Prometheus
 //	POST /v1/adopt                           the store is this machine's from now on
@@ -51,10 +52,17 @@ type Status struct {
 	StartedAt time.Time `json:"started_at"`
 	Now       time.Time `json:"now"`
 	StateDir  string    `json:"state_dir"`
-	// Config is the configuration's file. ConfigChanged: it does not hold any
-	// more what the supervisor read from it at its start and goes on with.
+	// Config is the configuration's file. ConfigChanged: it does not say any more
+	// what the supervisor read from it at its start and goes on with, or what it
+	// refers to was written since.
 	Config        string `json:"config,omitempty"`
 	ConfigChanged bool   `json:"config_changed,omitempty"`
+	// ConfigWrittenAt is when that was written; not set: that can't be told.
+	ConfigWrittenAt time.Time `json:"config_written_at,omitzero"`
+	// ConfigDifference says in a few words what it says otherwise, ConfigProblem why it
+	// can't be used: a start would fail. Both are "" as long as that is not known.
+	ConfigDifference string `json:"config_difference,omitempty"`
+	ConfigProblem    string `json:"config_problem,omitempty"`
 	// Program is what was started. ProgramReplaced: another one is there now, and
 	// the supervisor goes on with the one of its start.
 	Program         string     `json:"program,omitempty"`
@@ -338,6 +346,9 @@ type Error struct {
 	Message string `json:"error"`
 	// RetryAt is before when it is of no use to ask again; not set: nobody knows.
 	RetryAt time.Time `json:"retry_at,omitzero"`
+	// InFile: what was not found stands in the configuration's file by now, and the
+	// next start will know it.
+	InFile bool `json:"in_file,omitempty"`
 }
 
 func (e *Error) Error() string { return e.Message }

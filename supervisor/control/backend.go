@@ -16,6 +16,9 @@ import (
 // an error that is, or wraps, an [*Error]; any other error is internal.
 type Backend interface {
 	Status(ctx context.Context) (Status, error)
+	// ConfigDifference reads the configuration's file and says what stands there
+	// otherwise than what runs.
+	ConfigDifference(ctx context.Context) (ConfigDifference, error)
 	// Adopt makes the store this machine's.
 	Adopt(ctx context.Context) (AdoptAnswer, error)
 	// Restart replaces the provider's process and waits for the new one.
@@ -121,7 +124,7 @@ func httpStatus(code string) int {
 func asError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error(), RetryAt: e.RetryAt}
+		return &Error{Status: httpStatus(e.Code), Code: e.Code, Message: err.Error(), RetryAt: e.RetryAt, InFile: e.InFile}
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return Errorf(CodeUnavailable, "the call was given up before it was done (%v); what it started goes on: see \"tokenkeeper status\"", err)

@@ -37,6 +37,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c.line, lookTimeout, http.MethodGet, "/v1/status", nil, nil)
 }
 
+// ConfigDifference asks what the configuration's file says otherwise than what runs.
+func (c *Client) ConfigDifference(ctx context.Context) (ConfigDifference, error) {
+	return call[ConfigDifference](ctx, c.line, workTimeout, http.MethodGet, "/v1/config/difference", nil, nil)
+}
+
 // Adopt makes the store this machine's.
 func (c *Client) Adopt(ctx context.Context) (AdoptAnswer, error) {
 	return call[AdoptAnswer](ctx, c.line, lookTimeout, http.MethodPost, "/v1/adopt", nil, nil)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -29,6 +30,10 @@ type backend struct {
 
 func (b *backend) Status(context.Context) (control.Status, error) {
 	return control.Status{Version: "1.2.3", PID: 7, Accounts: []control.Account{{Name: "main", Shown: refresh.Shown{State: control.AccountValid}}}}, nil
+}
+
+func (b *backend) ConfigDifference(context.Context) (control.ConfigDifference, error) {
+	return control.ConfigDifference{Config: "/etc/tk.yaml", Changed: true, Difference: difference.Difference{Keys: []string{"log.level"}}}, nil
 }
 
 func (b *backend) Adopt(context.Context) (control.AdoptAnswer, error) {

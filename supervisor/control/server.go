@@ -77,6 +77,7 @@ func (s *Server) routes() http.Handler {
 	b, mux := s.backend, http.NewServeMux()
 	mux.HandleFunc("GET /v1/version", answer(s.version))
 	mux.HandleFunc("GET /v1/status", answer(asked(b.Status)))
+	mux.HandleFunc("GET /v1/config/difference", answer(asked(b.ConfigDifference)))
 	mux.HandleFunc("GET /v1/events", s.stream)
 	mux.HandleFunc("GET /v1/metrics", s.metrics)
 	mux.HandleFunc("POST /v1/adopt", s.audited("adopt", answer(asked(b.Adopt))))

@@ -5,14 +5,32 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
 // NoAccount says that an account is not configured, and which are.
 func NoAccount(name string, cfg *config.Config) error {
 	return Errorf(CodeNotFound, "no account is named %q in %s%s", name, cfg.File, Hint(name, slices.Sorted(maps.Keys(cfg.Accounts)), "check"))
+}
+
+// ToUse is how a configuration that was changed comes into use.
+const ToUse = "tokenkeeper check, then stop the supervisor and start it again (systemctl restart tokenkeeper)"
+
+// NotLoaded says of an account, a provider or a sink that the file has it, by d, and the
+// supervisor does not know it yet.
+func NotLoaded(what, name string, d ConfigDifference, now time.Time) *Error {
+	written := ""
+	if !d.WrittenAt.IsZero() {
+		written = ", written " + moment.Text(d.WrittenAt, now, false) + ","
+	}
+	e := Errorf(CodeNotFound, "%s%s has %s %q, and the running supervisor (PID %d, started %s) does not know it yet. To use it: %s",
+		d.Config, written, what, name, d.PID, moment.Relative(d.StartedAt, now), ToUse)
+	e.InFile = true
+	return e
 }
 
 // Hint names what there is, what a mistyped name probably meant first; of much

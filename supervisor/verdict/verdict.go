@@ -75,6 +75,9 @@ func Of(s control.Status, now time.Time) Verdict {
 	if s.Machine.Other {
 		critical = append(critical, "the store is another machine's")
 	}
+	if s.ConfigProblem != "" { // while somebody writes it, perhaps
+		passing = append(passing, "a start with the new configuration would fail")
+	}
 	for _, a := range unhushed(s.Alerts) {
 		v.Alerts++
 		warning = append(warning, strings.TrimSpace(a.Type.Words()+" "+a.Concerns()))

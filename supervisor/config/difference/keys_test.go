@@ -24,6 +24,9 @@ var values = map[string][2]any{
 	"plugins.dir":   {"/opt/one", "/opt/two"},
 	"alerts.repeat": {"1h", "2h"}, "alerts.login_due": {"1h", "0s"},
 
+	"heartbeat.url": {must("https://one.example/${env:ONE}"), must("https://one.example/${env:TWO}")}, "heartbeat.every": {"1m", "2m"}, "heartbeat.on_failure": {"fail", nil},
+	"heartbeat.timeout": {"1s", "2s"}, "heartbeat.ca_file": {"/ca/1", "/ca/2"}, "heartbeat.proxy": {"http://one.example:1", "none"},
+
 	"providers.schwab.command": {[]any{"/bin/one"}, []any{"/bin/one", "-v"}}, "providers.schwab.sha256": {strings.Repeat("1", 64), strings.Repeat("2", 64)},
 	"providers.schwab.settings.x": {"1", "2"}, "providers.schwab.max_in_flight": {1, 2},
 	"providers.schwab.maintenance": {

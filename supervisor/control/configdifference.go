@@ -1,0 +1,39 @@
+package control
+
+import (
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
+)
+
+// ConfigDifference is the answer of GET /v1/config/difference. The file is read as the
+// supervisor read it at its start: with the environment and the flags that it has, and
+// what the file refers to is compared as well. No value is told.
+type ConfigDifference struct {
+	Now       time.Time `json:"now"`
+	PID       int       `json:"pid"`
+	StartedAt time.Time `json:"started_at"`
+	Config    string    `json:"config"`
+	// Changed: it says otherwise than what runs, or can't be used.
+	Changed bool `json:"changed"`
+	// WrittenAt is when that was written; not set: that can't be told.
+	WrittenAt time.Time `json:"written_at,omitzero"`
+	// Problems keep a start with it from succeeding: nothing else is known of it then.
+	Problems []string `json:"problems,omitempty"`
+	difference.Difference
+	// Removed accounts are refreshed as long as this supervisor runs. Left is what
+	// becomes of their logins without it.
+	Left []LeftLogin `json:"left_logins,omitempty"`
+}
+
+// LeftLogin is that of an account that is not in the file any more. Its record stays in
+// the store, and nobody refreshes it.
+type LeftLogin struct {
+	Account  string `json:"account"`
+	Provider string `json:"provider"`
+	// Way and the times are as in [Account]; Way is "" where there is no token.
+	Way                    string    `json:"way,omitempty"`
+	Expiry                 time.Time `json:"expires_at,omitzero"`
+	RefreshExpiry          time.Time `json:"refresh_expires_at,omitzero"`
+	RefreshExpiryUncertain bool      `json:"refresh_expiry_uncertain,omitempty"`
+}

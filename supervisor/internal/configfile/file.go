@@ -1,0 +1,143 @@
+// Package configfile is the configuration's file while a supervisor runs: what it says by
+// now, beside what the supervisor was started with and goes on with. It is read when
+// somebody asks, never twice at once, and nobody else waits for that.
+package configfile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
+)
+
+// rest is for how many times as long as it took the file is not read again for who
+// glances, unless it was written meanwhile.
+const rest = 20
+
+// ErrNone: the supervisor was not started with a file.
+var ErrNone = errors.New("this supervisor was not started with a configuration file, so there is nothing to compare")
+
+// Config is what a File is over.
+type Config struct {
+	// Running is what the supervisor was started with.
+	Running *config.Config
+	// Read reads the file again, as Running was read; nil: it came from none.
+	Read    func() (*config.Config, error)
+	Started time.Time
+	Wall    func() time.Time
+}
+
+// File is safe for concurrent use.
+type File struct {
+	cfg     Config
+	written *mounts.Glance[written]
+	said    *mounts.Glance[reading]
+	one     chan struct{} // has room for who reads the file
+}
+
+// Seen is how the file stands to what runs.
+type Seen struct {
+	// Changed: it says otherwise, or can't be used.
+	Changed bool
+	// ChangedAt is when what has changed was written; zero: that can't be told.
+	ChangedAt time.Time
+	// Difference is what it says otherwise, Err why a start with it would fail. Where it
+	// is not read yet there is neither.
+	Difference difference.Difference
+	Err        error
+}
+
+// written is what can be seen of the file without understanding it.
+type written struct {
+	anew bool // since the supervisor was started
+	at   time.Time
+}
+
+// reading is one time that the file was read for who glances.
+type reading struct {
+	of    written // the file, then
+	ended time.Time
+	took  time.Duration
+	seen  Seen
+}
+
+// New reads nothing.
+func New(c Config) *File {
+	f := &File{cfg: c, one: make(chan struct{}, 1)}
+	f.written = mounts.NewGlance(f.look)
+	var last reading // one look is under way at a time
+	f.said = mounts.NewGlance(func() reading {
+		if of := f.written.Now(); of != last.of || time.Since(last.ended) > rest*last.took {
+			begun := time.Now()
+			seen := f.compare(of)
+			last = reading{of, time.Now(), time.Since(begun), seen}
+		}
+		return last
+	})
+	return f
+}
+
+// Glance is for who asks often: what it returns may be a little older than the question,
+// and if reading takes long, it does not say what has changed.
+func (f *File) Glance() Seen {
+	now := f.written.Now()
+	if !now.anew {
+		return Seen{}
+	}
+	if f.cfg.Read != nil {
+		if r := f.said.Now(); r.of == now {
+			return r.seen
+		}
+	}
+	return Seen{Changed: true, ChangedAt: now.at}
+}
+
+// Look reads the file now, and waits for that until ctx ends.
+func (f *File) Look(ctx context.Context) (Seen, error) {
+	if f.cfg.Read == nil {
+		return Seen{}, ErrNone
+	}
+	read := make(chan Seen, 1)
+	go func() { read <- f.compare(f.written.Now()) }()
+	select {
+	case seen := <-read:
+		return seen, nil
+	case <-ctx.Done():
+		return Seen{}, context.Cause(ctx)
+	}
+}
+
+// look believes a time if it can be: a file may have been put there with an old one.
+func (f *File) look() (w written) {
+	if w.anew = f.cfg.Running.Changed(); !w.anew {
+		return w
+	}
+	if at := f.cfg.Running.ChangedAt(); at.After(f.cfg.Started) && !at.After(f.cfg.Wall()) {
+		w.at = at
+	}
+	return w
+}
+
+// compare reads the file. Whatever stands there, the supervisor goes on.
+func (f *File) compare(of written) (seen Seen) {
+	f.one <- struct{}{}
+	defer func() { <-f.one }()
+	defer func() {
+		if v := recover(); v != nil { // which may hold a secret
+			seen = Seen{Changed: true, ChangedAt: of.at, Err: fmt.Errorf("reading it failed with a panic of type %T: please report it with the file, without its secrets", v)}
+		}
+	}()
+	is, err := f.cfg.Read()
+	if err != nil {
+		return Seen{Changed: true, ChangedAt: of.at, Err: err}
+	}
+	d := difference.Between(f.cfg.Running, is)
+	if d.IsZero() {
+		return Seen{}
+	}
+	return Seen{Changed: true, ChangedAt: of.at, Difference: d}
+}
