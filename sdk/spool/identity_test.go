@@ -259,6 +259,29 @@ func (d vanishing) ReadDir(name string) ([]fs.DirEntry, error) {
 	return entries, err
 }
 
+// Whoever empties the spool of a process that has sent a request, and then dies, has
+// removed what tells of it: the next process does not call it the same spool.
+func TestAllSlotsRemovedWhileARequestIsSent(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, err := Open(t.Context(), dir, 2)
+	must(t, err)
+	slot := begin(t, s, "a", "main")
+	must(t, slot.Advance(Sent))
+	id := s.ID()
+	slots, err := filepath.Glob(filepath.Join(dir, slotPrefix+"*"))
+	must(t, err)
+	for _, path := range slots {
+		must(t, os.Remove(path))
+	}
+	must(t, s.Close())
+	s, err = Open(t.Context(), dir, 2)
+	must(t, err)
+	defer func() { must(t, s.Close()) }()
+	if now := s.ID(); now == id || now == "" {
+		t.Errorf("the spool is called %q, and was %q", now, id)
+	}
+}
+
 // A slot that is gone while the spool is opened hides no other one, and what it held
 // is not taken for what was never begun.
 func TestSlotFileGoneWhileTheSpoolIsOpened(t *testing.T) {

@@ -113,11 +113,12 @@ func (s *Spool) load(p *place) error {
 	if err != nil {
 		return err
 	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), slotPrefix) })
+	if len(entries) == 0 && p == s.places[0] {
+		p.rename() // somebody has removed them all, or none was made yet
+	}
 	for _, entry := range entries { // in the order of their names
 		name := entry.Name()
-		if !strings.HasPrefix(name, slotPrefix) {
-			continue
-		}
 		var n int
 		if _, err := fmt.Sscanf(name, slotName, &n); err == nil && n >= p.next {
 			p.next = n + 1

@@ -155,13 +155,16 @@ func (h *health) hearOut() {
 
 // waitsLonger puts the verdict off to the deadline of what is in flight, if it does
 // not wait for that one already: a call may have been made since, by an attempt that
-// had still to wait for something, and it is not cut off before its own is over.
+// had still to wait for something, and it is not cut off before its own is over. What
+// is given to a sink is given again: later calls keep no process that hangs.
 func (h *health) waitsLonger() bool {
 	work := h.member.cfg.Work
 	switch {
 	case work.InFlight() == 0:
 		return false
 	case h.heard.IsZero():
+	case h.member.cfg.Kind == Sink:
+		return false
 	case !work.Deadline().After(h.awaited), time.Since(h.heard) >= longestHearing:
 		return false
 	}

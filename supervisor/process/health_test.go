@@ -150,6 +150,25 @@ func TestHearingEnds(t *testing.T) {
 	})
 }
 
+// Deliveries that begin while a sink's program hangs keep it no longer than the first of
+// them: what it was given is given again.
+func TestNewDeliveriesKeepNoSinkThatHangs(t *testing.T) {
+	simulate(t, func(t *testing.T, r *rig) {
+		r.after(time.Second)
+		in := r.launcher.newest()
+		r.landOnExit(in, r.work.attempt(30*time.Second))
+		began := time.Now()
+		fallSilent(r, in)
+		for in.killed().IsZero() && time.Since(began) < time.Hour {
+			r.work.calls(30 * time.Second)
+			r.after(time.Second)
+		}
+		if d := in.killed().Sub(began); d > 40*time.Second {
+			t.Errorf("killed after %s", d)
+		}
+	}, func(r *rig) { r.kind = Sink })
+}
+
 func TestIdleProbesAreRare(t *testing.T) {
 	simulate(t, func(t *testing.T, r *rig) {
 		r.after(time.Second)

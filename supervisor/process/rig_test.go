@@ -25,6 +25,7 @@ import (
 type rig struct {
 	t        *testing.T
 	member   *Member
+	kind     Kind
 	launcher *memLauncher
 	work     *memWork
 	bus      *event.Bus
@@ -46,7 +47,7 @@ func simulate(t *testing.T, test func(t *testing.T, r *rig), prepare ...func(*ri
 			p(r)
 		}
 		now := func() time.Time { return time.Now().Add(time.Duration(r.wall.Load())) }
-		r.member = New(Config{Name: "fake", Launcher: r.launcher, Work: Refreshing(r.work), Events: bus, Now: now})
+		r.member = New(Config{Name: "fake", Kind: r.kind, Launcher: r.launcher, Work: Refreshing(r.work), Events: bus, Now: now})
 		ctx, stop := context.WithCancel(t.Context())
 		r.stop = stop
 		go func() {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -81,18 +82,29 @@ func (a finder) consult(ctx context.Context, ahead *inquiry) (taken bool, doubt 
 	return true, "", err
 }
 
-// waitInDoubt keeps the refresh token while the access token is valid, as far
-// as there is a doubt; afterwards our record is all that there is.
+// lastMoment is when a refresh has to begin, before consumers are left with nothing, or
+// the refresh token ends and the login with it.
+func (a *account) lastMoment() time.Time {
+	rec := a.rec()
+	end := rec.Token.Expiry()
+	if !rec.RefreshExpiry.IsZero() {
+		end = moment.Earlier(end, rec.RefreshExpiry)
+	}
+	return end.Add(-lastMoment)
+}
+
+// waitInDoubt keeps the refresh token while it and the access token live, as far as
+// there is a doubt and no person insists; afterwards our record is all that there is.
 func (a *round) waitInDoubt(doubt string) error {
 	now := a.keeper.clock.Now()
-	last := a.rec().Token.Expiry().Add(-lastMoment)
+	last := a.lastMoment()
 	told := a.desk().doubt == doubt
 	a.desk().doubt = doubt
-	if doubt == "" || a.mintsNow() { // whose key is spent on nothing
+	if doubt == "" || a.mintsNow() || a.insisted() { // a mint's key is spent on nothing
 		return nil
 	}
 	if !now.Wall.Before(last) {
-		a.Log().Warn("our own refresh token is used, because the access token is about to end: " + doubt)
+		a.Log().Warn("our own refresh token is used, because it or the access token is about to end: " + doubt)
 		return nil
 	}
 	next := now.Wall.Add(doubtAgain)
