@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 )
 
 // This file holds how a code comes in while a refresh of its account is under way,
@@ -126,10 +127,19 @@ func (a settler) settleLate(ctx context.Context) error {
 	if a.desk().late == nil {
 		return nil
 	}
-	e := *a.desk().late
-	err := stray{a.leased, e}.settle(ctx)
+	err := stray{a.leased, *a.desk().late}.settle(ctx)
 	if err == nil {
 		a.desk().late = nil
+		return nil
+	}
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if _, planned := a.plan.due(); !planned {
+		why := promise.DiskAway
+		if errors.Is(err, sdk.ErrConnection) {
+			why = promise.Unsettled
+		}
+		a.putOff(3, why, err)
 	}
 	return err
 }

@@ -158,7 +158,7 @@ func (a *leased) wanted() acct.Spend {
 func (a *round) saw() {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	a.look.wanted = false
+	a.look = glance{}
 }
 
 // intend commits the announcement of the attempt, which also proves that the

@@ -25,7 +25,8 @@ func planIdle(accounts ...*account) {
 func (a *leased) replan() time.Time {
 	now := a.keeper.clock.Now()
 	a.weigh()
-	if does := a.state().AtTurn(); does == acct.Repeat || does == acct.Compare {
+	a.look.planned = time.Time{}
+	if a.resumes() {
 		return a.resumeAt(now)
 	}
 	kept := a.plan.kept(now.Wall, a.rec().Version)
@@ -80,44 +81,62 @@ func (a *leased) dueOf(now time.Time) time.Time {
 	return p.Due
 }
 
-// retry puts the account at the time of its next try after a failure, so that
-// several fit in before the first of its tokens dies. If none can help any more
-// it returns the zero time.
+// retry puts the account at the time of its next try after a failure. If none can
+// help any more it returns the zero time. The caller holds k.mu.
 func (a *account) retry(f schedule.Failure) time.Time {
 	now := a.keeper.clock.Now()
-	dies := a.rec().Token.Expiry()
-	if a.keeper.nature().met && now.Wall.Before(a.rec().RefreshExpiry) {
-		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
-	}
-	a.plan.pauseFor(promise.BackOff, "")
+	why := promise.BackOff
 	if f.RetryAfter > 0 {
-		a.plan.pauseFor(promise.RetryAfter, "")
+		why = promise.RetryAfter
 	}
-	at := schedule.Retry(f, now.Wall, dies, mathrand.Float64())
+	at := a.nextTry(f, now.Wall)
 	if a.outlook().at(at).ended() && !a.state().IsAnswered() {
 		if a.outlook().at(now.Wall).ended() {
+			a.plan.pauseFor(why, "")
 			a.plan.notDue()
 			return time.Time{}
 		}
 		at = a.rec().RefreshExpiry // nothing is tried before the login has ended
 	}
-	a.plan.promise(at, a.rec().Version)
-	a.plan.dueAt(at, now)
+	a.putOffTo(at, why, "", now)
 	return at
 }
 
-// putOff is retry where the broker was not asked, for that reason. The caller holds
-// k.mu.
-func (a *account) putOff(inRow int, why promise.Reason, err error) (next time.Time) {
-	next = a.retry(schedule.Failure{InRow: inRow})
-	a.plan.pauseFor(why, err.Error())
-	a.plan.promise(next, a.rec().Version)
-	return next
+// putOff is retry where the broker was not asked, for that reason: another try may help
+// also when the login has ended. The caller holds k.mu.
+func (a *account) putOff(inRow int, why promise.Reason, err error) time.Time {
+	now := a.keeper.clock.Now()
+	at := a.nextTry(schedule.Failure{InRow: inRow}, now.Wall)
+	a.putOffTo(at, why, err.Error(), now)
+	return at
 }
 
-// resumeAt plans an account whose attempt was answered, or failed, and could not
-// be noted yet, or not be compared with the spool: that comes before anything else,
-// whatever the record says meanwhile. The caller holds k.mu.
+// nextTry is when the next try is after a failure, so that several fit in before the
+// first of the account's tokens dies.
+func (a *account) nextTry(f schedule.Failure, now time.Time) time.Time {
+	dies := a.rec().Token.Expiry()
+	if a.keeper.nature().met && now.Before(a.rec().RefreshExpiry) {
+		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
+	}
+	return schedule.Retry(f, now, dies, mathrand.Float64())
+}
+
+func (a *account) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) {
+	a.plan.pauseFor(why, text)
+	a.plan.promise(at, a.rec().Version)
+	a.plan.dueAt(at, now)
+}
+
+// resumes says whether the account's next turn goes on with what was left open, before
+// it looks at anything: an attempt was answered, or failed, and could not be noted yet,
+// or not be compared with the spool.
+func (a *account) resumes() bool {
+	does := a.state().AtTurn()
+	return does == acct.Repeat || does == acct.Compare
+}
+
+// resumeAt plans an account that resumes: that comes before anything else, whatever
+// the record says meanwhile. The caller holds k.mu.
 func (a *account) resumeAt(now schedule.Instant) time.Time {
 	p := a.plan.kept(now.Wall, a.rec().Version)
 	at := moment.Later(p.at, now.Wall)

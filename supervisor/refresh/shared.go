@@ -14,6 +14,7 @@ import (
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/sharing"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -56,7 +57,10 @@ func (a sharer) settleShared(ctx context.Context, fn func() error) error {
 func (a sharer) sharedHeld(err error) error {
 	long, news := a.share.ShutOut(err)
 	a.keeper.mu.Lock()
-	next := a.putOff(2, promise.LockHeld, err)
+	next, planned := a.plan.due()
+	if !planned || !next.After(a.keeper.clock.Now().Wall) { // otherwise it was not due: somebody logs in
+		next = a.putOff(2, promise.LockHeld, err)
+	}
 	if long {
 		a.changes()
 	}
@@ -128,12 +132,8 @@ func (a answered) bringToShared(rec store.Record) {
 func (k *Keeper) Touch(name string) {
 	k.mu.Lock()
 	a, ok := k.accounts[name]
-	if ok && !a.state().IsCut() {
-		if a.guard.Taken() {
-			a.look.wanted = true // release has it looked at
-		} else {
-			a.lookSoon()
-		}
+	if ok && !a.state().IsCut() && !a.ifIdle((*leased).lookSoon) {
+		a.look.wanted = true // release has it looked at
 	}
 	k.mu.Unlock()
 	k.signal()
@@ -147,15 +147,30 @@ func (a *leased) lookWhenIdle() {
 	a.look.wanted = a.look.wanted || a.cfg.Shared != nil
 }
 
-// lookSoon makes an idle account due for a look, and notes when it was due
-// before; also if it has been planned anew since an earlier touch.
-func (a *account) lookSoon() {
+// lookSoon makes an account due for a look, and notes when it was due before; also if
+// it has been planned anew since an earlier touch. Where a look would come to nothing
+// just now, it waits for the turn that the account has. The caller holds k.mu.
+func (a *leased) lookSoon() {
 	now := a.keeper.clock.Now()
-	if due, _ := a.plan.due(); !a.look.wanted || due.After(now.Wall) {
-		a.look.planned = due
+	due, planned := a.plan.due()
+	switch {
+	case !a.looksLater(now):
+		if !a.look.wanted || due.After(now.Wall) {
+			a.look.planned = due
+		}
+		a.plan.dueAt(now.Wall, now)
+	case !planned:
+		a.plan.dueAt(now.Wall.Add(askedAgain), now)
 	}
 	a.look.wanted = true
-	a.plan.dueAt(now.Wall, now)
+}
+
+// looksLater says whether a turn now would end before its look: what was left open is
+// settled first, and just now could not be, or nobody has got the lock. The caller
+// holds k.mu.
+func (a *leased) looksLater(now schedule.Instant) bool {
+	kept := a.plan.kept(now.Wall, a.rec().Version)
+	return a.resumes() || kept.reason == promise.LockHeld || a.desk().late != nil && !kept.at.IsZero()
 }
 
 // adopt looks at the shared file, under its lock, and takes what is newer there.
