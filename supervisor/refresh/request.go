@@ -153,7 +153,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 	}
 	defer a.release()
 	p.loop.lock.Lock()
-	over := !a.stored() || a.rec().NeedsLogin() || a.outlook().died()
+	over := !a.stored() || a.rec().NeedsLogin() || a.outlook().died() || a.outlook().ended()
 	p.loop.lock.Unlock()
 	if !over && !force {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec().Version)
