@@ -8,6 +8,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -20,6 +21,11 @@ import (
 
 // kindHalf is Health.LastKind after such an answer.
 const kindHalf sdk.Kind = "no_access_token"
+
+// errOtherHalf: half a token is stored, and the other half is asked for at once.
+var errOtherHalf = advice.Worded(halfToken+"; it is asked again at once", errWentBack)
+
+const halfToken = "the broker gave a new refresh token, which is stored, and no access token"
 
 func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
 
@@ -85,7 +91,7 @@ func (a answered) successor() success {
 		rec.Health.Failures++
 		rec.Health.Halves++
 		rec.Health.LastKind, rec.Health.LastFailure = kindHalf, now
-		rec.Health.LastError = fmt.Sprintf("account %s: the broker gave a new refresh token, which is stored, and no access token", a.cfg.Name)
+		rec.Health.LastError = fmt.Sprintf("account %s: %s", a.cfg.Name, halfToken)
 		rec.Health.Ambiguous = time.Time{}
 		return success{record: rec}
 	}
@@ -128,7 +134,7 @@ func (a answered) keptHalf(rec store.Record) {
 	e := event.Event{
 		Type: event.RefreshFailed, Kind: string(kindHalf), Version: rec.Version, Attempt: a.in.Attempt,
 		Failures: rec.Health.Failures, Max: a.cfg.MaxFailures, Expiry: rec.Token.Expiry(), Next: next,
-		Message: "the broker gave a new refresh token, which is stored, and no access token; it is asked again " + next.Format(time.RFC3339),
+		Message: halfToken + "; it is asked again " + next.Format(time.RFC3339),
 	}
 	if a.answer.Token.Rescued != "" {
 		e.Message += " (" + a.answer.Token.Rescued + ")"

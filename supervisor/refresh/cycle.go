@@ -60,7 +60,7 @@ func (a *round) turn(ctx context.Context) error {
 	switch a.tell(acct.Due{}) {
 	case acct.Repeat:
 		in, _ := a.state().Unfinished()
-		return a.attempt(in).run(ctx)
+		return a.make(ctx, in)
 	case acct.Look:
 	default: // whoever has asked waits until it is settled
 		return errNobodyAsked
@@ -118,7 +118,21 @@ func (a *round) turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.attempt(in).run(ctx)
+	return a.make(ctx, in)
+}
+
+// make makes an attempt. Its error is for those who wait for a refresh: half a token is
+// durable, and no refresh yet.
+func (a *round) make(ctx context.Context, in store.Intent) error {
+	err := a.attempt(in).run(ctx)
+	switch h := a.rec().Health; {
+	case err != nil || h.Halves == 0:
+		return err
+	case h.Halves == 1:
+		return errOtherHalf
+	default:
+		return errors.New(h.LastError)
+	}
 }
 
 // spend says whether the refresh token may be sent now. If not, the account is

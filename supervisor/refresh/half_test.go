@@ -101,6 +101,33 @@ func TestHalfAnswersBackOff(t *testing.T) {
 	}
 }
 
+// Whoever asks for a refresh is not told that it was made before there is an access
+// token.
+func TestHalfATokenIsNoRefresh(t *testing.T) {
+	for name, halves := range map[string]int{"once": 1, "always": 9} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				g := r.start()
+				time.Sleep(time.Minute)
+				before := r.record("one").Token.AccessToken
+				for range halves {
+					r.broker.next("one", fault{half: true})
+				}
+				did, err := r.keeper.Refresh(t.Context(), "one", true)
+				if fails := halves > 1; did == fails || (err == nil) == fails || fails && !strings.Contains(err.Error(), "account one: the broker gave a new refresh token") {
+					t.Errorf("refreshed: %t, %v", did, err)
+				}
+				rec := r.record("one")
+				if rec.Version != 3 || rec.Token.AccessToken.Equal(before) == did || r.broker.count() != 2 {
+					t.Errorf("version %d after %d requests, with the old access token: %t", rec.Version, r.broker.count(), rec.Token.AccessToken.Equal(before))
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
 // A first login may bring half a token, too: nothing is there to be delivered
 // until the other half has come.
 func TestALoginThatBringsHalfAToken(t *testing.T) {
