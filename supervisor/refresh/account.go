@@ -105,8 +105,9 @@ func (a *account) trim(rec *store.Record) {
 // are under k.mu: anybody may wish, whether the account is at work or not.
 type wishes struct {
 	// missed: the account came due meanwhile. unmet: the provider's policy became
-	// known then, and was not applied to its record yet.
-	missed, unmet bool
+	// known then, and was not applied to its record yet. anew: something else on which
+	// its plan rests has changed.
+	missed, unmet, anew bool
 	// refresh are those who wait for the outcome of one; insisted: whatever the
 	// shared file holds.
 	refresh  []asker

@@ -1,6 +1,8 @@
 package refresh
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -26,6 +28,20 @@ const kindHalf sdk.Kind = "no_access_token"
 var errOtherHalf = advice.Worded(halfToken+"; it is asked again at once", errWentBack)
 
 const halfToken = "the broker gave a new refresh token, which is stored, and no access token"
+
+// make makes an attempt. Its error is for those who wait for a refresh: half a token is
+// durable, and no refresh yet.
+func (a *round) make(ctx context.Context, in store.Intent) error {
+	err := a.attempt(in).run(ctx)
+	switch h := a.rec().Health; {
+	case err != nil || h.Halves == 0:
+		return err
+	case h.Halves == 1:
+		return errOtherHalf
+	default:
+		return errors.New(h.LastError)
+	}
+}
 
 func isHalf(t sdk.Token) bool { return t.AccessToken.IsZero() }
 

@@ -73,7 +73,7 @@ func (w *watch) audit(now schedule.Instant) []string {
 		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && (view{a}).overdue(now) &&
 			!a.plan.reached(now) && (view{a}).waiting(now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
-			planIdle(a)
+			planAnew(a)
 		}
 		if why != "" {
 			broken = true

@@ -109,6 +109,7 @@ func (a hearing) late(ctx context.Context, answer sdk.Answer, err error) error {
 	if err := (stray{a.leased, e}).keep(ctx, answer); err != nil {
 		if !errors.Is(err, sdk.ErrConnection) {
 			a.desk().late = &e
+			settler{a.leased}.laterAgain(err)
 		}
 		return err
 	}
@@ -124,22 +125,36 @@ func (a hearing) stands(ctx context.Context) bool {
 // settleLate keeps the answer of an old grant that could not be kept when it came,
 // before a new attempt needs its slot.
 func (a settler) settleLate(ctx context.Context) error {
-	if a.desk().late == nil {
-		return nil
-	}
 	err := stray{a.leased, *a.desk().late}.settle(ctx)
-	if err == nil {
-		a.desk().late = nil
-		return nil
+	if err != nil {
+		a.laterAgain(err)
+		return err
 	}
+	a.laterOver()
+	return nil
+}
+
+// laterOver plans an account again to which nothing comes late any more.
+func (a settler) laterOver() {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	if _, planned := a.plan.due(); !planned {
-		why := promise.DiskAway
-		if errors.Is(err, sdk.ErrConnection) {
-			why = promise.Unsettled
-		}
-		a.putOff(3, why, err)
+	if a.desk().late != nil {
+		a.desk().late = nil
+		a.replan()
 	}
-	return err
+}
+
+// laterAgain plans another try to keep such an answer.
+func (a settler) laterAgain(err error) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if now := a.keeper.clock.Now().Wall; !a.plan.kept(now, a.rec().Version).at.IsZero() {
+		a.replan()
+		return
+	}
+	why := promise.DiskAway
+	if errors.Is(err, sdk.ErrConnection) {
+		why = promise.Unsettled
+	}
+	a.putOff(3, why, err)
 }

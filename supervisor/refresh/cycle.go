@@ -30,8 +30,8 @@ func (a *round) run(ctx context.Context) error {
 	a.ending = ctx
 	ctx = context.WithoutCancel(ctx)
 	settled, err := settler{a.leased}.settleAgain(ctx)
-	if err == nil {
-		err = settler{a.leased}.settleLate(ctx)
+	if err == nil && a.desk().late != nil {
+		settled, err = true, settler{a.leased}.settleLate(ctx)
 	}
 	switch {
 	case err != nil:
@@ -119,20 +119,6 @@ func (a *round) turn(ctx context.Context) error {
 		return err
 	}
 	return a.make(ctx, in)
-}
-
-// make makes an attempt. Its error is for those who wait for a refresh: half a token is
-// durable, and no refresh yet.
-func (a *round) make(ctx context.Context, in store.Intent) error {
-	err := a.attempt(in).run(ctx)
-	switch h := a.rec().Health; {
-	case err != nil || h.Halves == 0:
-		return err
-	case h.Halves == 1:
-		return errOtherHalf
-	default:
-		return errors.New(h.LastError)
-	}
 }
 
 // spend says whether the refresh token may be sent now. If not, the account is

@@ -77,7 +77,7 @@ func (k front) State(name string) acct.State { return k.accounts[name].state() }
 // Plan implements [login.Cycle].
 func (k front) Plan(name string) {
 	k.mu.Lock()
-	planIdle(k.accounts[name])
+	planAnew(k.accounts[name])
 	k.mu.Unlock()
 	k.signal()
 }

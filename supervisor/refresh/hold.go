@@ -38,7 +38,7 @@ func (k *Keeper) Hold(h *Hold) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.withhold = h
-	planIdle(k.order...)
+	planAnew(k.order...)
 	k.signal()
 }
 

@@ -185,7 +185,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	if err := k.openLogins(ctx); err != nil {
 		return nil, err
 	}
-	planIdle(k.order...)
+	planAnew(k.order...)
 	return k, nil
 }
 

@@ -110,14 +110,14 @@ func (a *leased) release() {
 	a.wish.idle = nil
 	if a.wish.unmet {
 		a.apply()
-		a.wish.missed = true
+		a.wish.anew = true
 	}
 	_, planned := a.plan.due()
 	loginOver := a.plan.pause == promise.LoginOpen && (loginWait{a.account}).until(a.keeper.clock.Now().Wall).IsZero()
-	if a.wish.missed && !planned || loginOver {
+	if a.wish.anew || a.wish.missed && !planned || loginOver {
 		a.replan()
 	}
-	a.wish.missed = false
+	a.wish.missed, a.wish.anew = false, false
 	a.wish.serve(newestOf(a.state()).Version)
 	switch now := a.keeper.clock.Now(); {
 	case a.state().IsCut():

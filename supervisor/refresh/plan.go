@@ -11,11 +11,13 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// planIdle plans the accounts that nobody is at work on: whoever is does it in the
-// end. The caller holds k.mu.
-func planIdle(accounts ...*account) {
+// planAnew plans accounts whose plan rests on something that has changed: at once, or
+// when the work on them ends. The caller holds k.mu.
+func planAnew(accounts ...*account) {
 	for _, a := range accounts {
-		a.ifIdle(func(a *leased) { a.replan() })
+		if !a.ifIdle(func(a *leased) { a.replan() }) {
+			a.wish.anew = true
+		}
 	}
 }
 
@@ -83,7 +85,7 @@ func (a *leased) dueOf(now time.Time) time.Time {
 
 // retry puts the account at the time of its next try after a failure. If none can
 // help any more it returns the zero time. The caller holds k.mu.
-func (a *account) retry(f schedule.Failure) time.Time {
+func (a *leased) retry(f schedule.Failure) time.Time {
 	now := a.keeper.clock.Now()
 	why := promise.BackOff
 	if f.RetryAfter > 0 {
@@ -104,7 +106,7 @@ func (a *account) retry(f schedule.Failure) time.Time {
 
 // putOff is retry where the broker was not asked, for that reason: another try may help
 // also when the login has ended. The caller holds k.mu.
-func (a *account) putOff(inRow int, why promise.Reason, err error) time.Time {
+func (a *leased) putOff(inRow int, why promise.Reason, err error) time.Time {
 	now := a.keeper.clock.Now()
 	at := a.nextTry(schedule.Failure{InRow: inRow}, now.Wall)
 	a.putOffTo(at, why, err.Error(), now)
@@ -129,10 +131,10 @@ func (a *account) putOffTo(at time.Time, why promise.Reason, text string, now sc
 
 // resumes says whether the account's next turn goes on with what was left open, before
 // it looks at anything: an attempt was answered, or failed, and could not be noted yet,
-// or not be compared with the spool.
-func (a *account) resumes() bool {
+// or not be compared with the spool; or what came late could not be kept.
+func (a *leased) resumes() bool {
 	does := a.state().AtTurn()
-	return does == acct.Repeat || does == acct.Compare
+	return does == acct.Repeat || does == acct.Compare || does == acct.Look && a.desk().late != nil
 }
 
 // resumeAt plans an account that resumes: that comes before anything else, whatever

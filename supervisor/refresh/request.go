@@ -132,7 +132,7 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 		return
 	}
 	a.wish.notBefore = until
-	planIdle(a)
+	planAnew(a)
 	k.signal()
 }
 

@@ -122,7 +122,8 @@ func (a settler) settleAll(ctx context.Context, all spooled) error {
 		errs = append(errs, err) // an attempt that failed is settled too
 		return errors.Is(err, sdk.ErrConnection)
 	}
-	a.slots, a.desk().late, a.desk().unreadable = append([]spool.Entry{}, all.entries[a.cfg.Name]...), nil, ""
+	a.laterOver() // it is among what is settled now
+	a.slots, a.desk().unreadable = append([]spool.Entry{}, all.entries[a.cfg.Name]...), ""
 	defer func() { a.slots = nil }()
 	before := "" // it is settled when the one over it has given it back
 	if intended && in.Before != nil {

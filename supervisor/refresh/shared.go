@@ -169,8 +169,7 @@ func (a *leased) lookSoon() {
 // settled first, and just now could not be, or nobody has got the lock. The caller
 // holds k.mu.
 func (a *leased) looksLater(now schedule.Instant) bool {
-	kept := a.plan.kept(now.Wall, a.rec().Version)
-	return a.resumes() || kept.reason == promise.LockHeld || a.desk().late != nil && !kept.at.IsZero()
+	return a.resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld
 }
 
 // adopt looks at the shared file, under its lock, and takes what is newer there.
