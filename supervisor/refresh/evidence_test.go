@@ -152,6 +152,48 @@ func TestAnAnswerThatARestoredStoreDoesNotKnow(t *testing.T) {
 	}
 }
 
+// The store was restored from a backup of an earlier login, which has ended, and the disk
+// fails just when the answer is taken that waits in the spool: it is taken when the disk
+// is back.
+func TestAnAnswerAfterTheEndOfARestoredLogin(t *testing.T) {
+	for name, earlier := range map[string]int{"obtained with the record's token": 0, "nobody can show how": 3} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 20*time.Minute, "one")
+				r.broker.policyLife, r.broker.fixed = 7*24*time.Hour, true
+				backup := r.record("one")
+				if earlier > 0 {
+					g := r.start()
+					time.Sleep(time.Duration(earlier)*15*time.Minute + time.Minute)
+					synctest.Wait()
+					_ = g.end()
+				}
+				r.answeredInSpool()
+				backup.Origin, backup.LoginAt = store.OriginRefresh, r.wall().Add(-8*24*time.Hour)
+				backup.RefreshExpiry = backup.LoginAt.Add(7 * 24 * time.Hour)
+				r.restored(backup)
+				disk := fullDisk{r.store, &faulty{}}
+				r.store = disk
+				r.restart()
+				disk.on.Store(true)
+				g := r.start()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if disk.asked.Load() == 0 || r.status("one").Due.IsZero() {
+					t.Errorf("the disk was asked %d times; due %s", disk.asked.Load(), r.status("one").Due)
+				}
+				disk.on.Store(false)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				if rec := r.record("one"); rec.Version != 2 || !r.broker.holds("one", rec.Token.RefreshToken) || len(r.broker.sentTwice()) > 0 {
+					t.Errorf("version %d from %s, %d tokens were sent twice", rec.Version, rec.Origin, len(r.broker.sentTwice()))
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
 // A stray answer that was obtained with a token which ours has replaced, and one
 // that stands beside an open attempt, are set aside, whatever their version says.
 func TestAStrayAnswerIsNotInstalled(t *testing.T) {

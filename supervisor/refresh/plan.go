@@ -92,7 +92,7 @@ func (a *leased) retry(f schedule.Failure) time.Time {
 		why = promise.RetryAfter
 	}
 	at := a.nextTry(f, now.Wall)
-	if a.outlook().at(at).ended() && !a.state().IsAnswered() {
+	if a.outlook().at(at).ended() && !a.resumes() {
 		if a.outlook().at(now.Wall).ended() {
 			a.plan.pauseFor(why, "")
 			a.plan.notDue()
