@@ -27,6 +27,8 @@ var (
 	ErrSpent = errors.New("the code of the login is being spent just now")
 	// ErrNotThis: no login is under way, or the state is another login's.
 	ErrNotThis = errors.New("this is not the answer to the login that was begun last")
+	// ErrReplaced: another token came while the login was being ended.
+	ErrReplaced = errors.New("the login is over and has brought nothing, because the account was given another token meanwhile")
 
 	errCancelled = errors.New("the login was cancelled")
 	errNotInTime = errors.New("the login was not completed in time, and is over")

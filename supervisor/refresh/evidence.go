@@ -292,6 +292,7 @@ func (a answered) conflicting(ctx context.Context, rec store.Record, conflict er
 		return a.diskTrouble(errors.Join(conflict, err))
 	}
 	if stored.Attempt == a.in.Attempt && stored.Token.RefreshToken.Equal(rec.Token.RefreshToken) { // it was stored already
+		a.keeper.open.Close(a.cfg.Name, a.in.Login, nil)
 		a.renewed(stored)
 		a.free(ctx, a.in.Attempt)
 		return nil

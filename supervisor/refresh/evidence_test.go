@@ -261,7 +261,9 @@ func TestAnAnswerThatConflictsIsEvidence(t *testing.T) {
 				theirs := before.Token
 				theirs.RefreshToken, theirs.AccessToken = sdk.NewSecret("theirs"), sdk.NewSecret("theirs too")
 				theirs.IssuedAt = r.wall()
-				r.must(refresh.ReplaceGrant(t.Context(), r.store, before.Next(theirs, origin, "", r.wall())))
+				in, _, err := r.store.Intent(t.Context(), "one")
+				r.must(err)
+				r.must(r.store.Commit(t.Context(), before.Next(theirs, origin, in.Attempt, r.wall())))
 				close(proceed)
 				time.Sleep(time.Second)
 				synctest.Wait()

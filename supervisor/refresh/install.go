@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/login"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -87,7 +88,7 @@ func (a finder) take(ctx context.Context, f find) error {
 	}
 	noteEnds(&rec, a.keeper.Policy())
 	first := !a.stored()
-	if err := ReplaceGrant(ctx, a.keeper.cfg.Store, rec); err != nil {
+	if err := a.replaceGrant(ctx, rec); err != nil {
 		return a.diskTrouble(fmt.Errorf("store the token found in %s: %w", f.where, err))
 	}
 	crashpoint.Here("shared: adopted")
@@ -113,23 +114,26 @@ func (a *leased) storeHeld(ctx context.Context) error {
 	if err := a.keeper.cfg.Store.Commit(ctx, rec); err != nil {
 		return fmt.Errorf("account %s: store the token that is served from memory, before another takes its place: %w", a.cfg.Name, err)
 	}
+	ended := a.state().Ends()
 	a.tell(acct.Stored{Record: rec})
+	a.keeper.open.Close(a.cfg.Name, ended, nil)
 	a.desk().unfreed = append(a.desk().unfreed, rec.Attempt) // before the next attempt
 	return nil
 }
 
-// ReplaceGrant commits rec over whatever attempt of its account stands open: a
-// new grant makes the old one's fate unimportant.
-func ReplaceGrant(ctx context.Context, s store.Store, rec store.Record) error {
-	in, open, err := s.Intent(ctx, rec.Account)
+// replaceGrant commits rec over whatever attempt of its account stands open: a new grant
+// makes the old one's fate unimportant. A login that such an attempt was to end is over.
+func (a *leased) replaceGrant(ctx context.Context, rec store.Record) error {
+	in, open, err := a.keeper.cfg.Store.Intent(ctx, rec.Account)
 	if err != nil {
 		return fmt.Errorf("account %s: read the open attempt: %w", rec.Account, err)
 	}
 	if open {
 		rec.Attempt = in.Attempt
 	}
-	if err := s.Commit(ctx, rec); err != nil {
+	if err := a.keeper.cfg.Store.Commit(ctx, rec); err != nil {
 		return fmt.Errorf("account %s: store the token: %w", rec.Account, err)
 	}
+	a.keeper.open.Close(rec.Account, in.Login, login.ErrReplaced)
 	return nil
 }
