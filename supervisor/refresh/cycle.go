@@ -154,13 +154,6 @@ func (a *leased) wanted() acct.Spend {
 	return s
 }
 
-// saw ends a wish to look.
-func (a *round) saw() {
-	a.keeper.mu.Lock()
-	defer a.keeper.mu.Unlock()
-	a.look = glance{}
-}
-
 // intend commits the announcement of the attempt, which also proves that the
 // disk can be written. If it fails the token is not spent.
 func (a *round) intend(ctx context.Context) (store.Intent, error) {

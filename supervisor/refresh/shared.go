@@ -172,6 +172,13 @@ func (a *leased) looksLater(now schedule.Instant) bool {
 	return a.resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld
 }
 
+// saw ends a wish to look.
+func (a *round) saw() {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	a.look = glance{}
+}
+
 // adopt looks at the shared file, under its lock, and takes what is newer there.
 // It returns whether the account has a new version; the error is
 // [sharing.ErrUnseen] if nobody knows what is in the file, and errAsked if a person
