@@ -93,8 +93,8 @@ func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
 
 func (s *Supervisor) audience() survey.Audience { return survey.Audience{Config: s.opts.Config} }
 
-// backend is what the control API controls.
-func (s *Supervisor) backend() control.Backend {
+// newBackend makes what the control API controls, and the heartbeat judges by.
+func (s *Supervisor) newBackend() control.Backend {
 	return backend.New(backend.Config{
 		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership, Heartbeat: s.heartbeat,

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/oklog/run"
@@ -86,7 +87,9 @@ type Supervisor struct {
 	survey    *survey.Survey
 	alerts    *alert.Engine
 	heartbeat *heartbeat.Heartbeat // nil: no service waits for one
-	door      *control.Door
+	// backend is one for all who ask: what hangs in it is waited for once.
+	backend func() control.Backend
+	door    *control.Door
 }
 
 // New opens the store and the control socket and builds every room. Nothing
@@ -107,6 +110,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
 	}
 	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Started: s.started, Wall: opts.Seams.Wall})
+	s.backend = sync.OnceValue(s.newBackend)
 	s.inquirer = restore.NewInquirer(s.roster, s.log, opts.Seams.Wall)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -103,18 +103,22 @@ when each account has a valid token, as after "tokenkeeper wait".
 What is in its environment can be read by all that it runs, by its user and by
 root. With --fd it gets an open file with the token instead, and the variable,
 whose name ends with _FILE, holds its path, /dev/fd/3. The file always has the
-newest token, in one line.
+newest token, in one line. All that the program runs can read that, too, unless
+it closes it.
 
 --on-new says what is done when a new token has come: nothing; restart, by
 SIGTERM, and SIGKILL after --stop-within; or signal=HUP and its like, which
 takes --fd.
 
-Signals are handed on, and the exit code is the program's, or 128 and the number
-of the signal that has ended it. 127: there is no such program; 126: it can't be
-run.`,
+The program is run by who runs this: root, or the supervisor's own user; with
+fewer rights it runs through setpriv, as below. Signals are handed on; a unit of
+systemd needs KillMode=mixed, or the program gets SIGTERM twice. The exit code
+is the program's, or 128 and the number of the signal that has ended it. 127:
+there is no such program; 126: it can't be run.`,
 		Example: `  tokenkeeper exec -a schwab-main -- ./bot --verbose
   tokenkeeper exec -a schwab-main -a saxo-live=SAXO_TOKEN -- ./bot
-  tokenkeeper exec -a schwab-main --fd --on-new signal=HUP -- ./bot`,
+  tokenkeeper exec -a schwab-main --fd --on-new signal=HUP -- ./bot
+  tokenkeeper exec -a schwab-main -- setpriv --reuid bot --clear-groups ./bot`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 || args[0] == "" {
 				return usageErrorf("PROGRAM is missing: %s", cmd.UseLine())

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +51,7 @@ type news struct {
 // run runs the program until it ends by itself, or because of a signal.
 func (x *execution) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM)
+	signal.Notify(signals, handedOn()...)
 	defer signal.Stop(signals)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -82,6 +84,13 @@ func (x *execution) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// handedOn are the signals that the program gets. One that is ignored here, as nohup and a
+// shell's background have it, stays so for the program too.
+func handedOn() []os.Signal {
+	all := []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM}
+	return slices.DeleteFunc(all, signal.Ignored)
 }
 
 // follow brings each new token of the accounts; stop ends that.
@@ -125,8 +134,13 @@ func (x *execution) hold(n news) error {
 		if !x.inFiles || p.account != n.account {
 			continue
 		}
-		// Whoever reads in between has the whole line of the one token or of the other.
-		if _, err = x.files[i].WriteAt([]byte(text+"\n"), 0); err == nil {
+		// Nothing is left of a longer one before it, not even for whoever reads in between.
+		info, serr := x.files[i].Stat()
+		if serr != nil {
+			return serr
+		}
+		rest := strings.Repeat("\n", max(1, int(info.Size())-len(text)))
+		if _, err = x.files[i].WriteAt([]byte(text+rest), 0); err == nil {
 			err = x.files[i].Truncate(int64(len(text) + 1))
 		}
 	}
@@ -164,14 +178,17 @@ type child struct {
 func (x *execution) start() (child, error) {
 	cmd := exec.Command(x.command[0], x.command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
-	cmd.Env, cmd.ExtraFiles = os.Environ(), x.files
+	cmd.Env = os.Environ()
 	for i, p := range x.places {
 		value := x.held[p.account].AccessToken.Reveal()
 		if x.inFiles {
 			value = fmt.Sprintf("/dev/fd/%d", 3+i)
-			if _, err := x.files[i].Seek(0, 0); err != nil { // to where the one before has read
-				return child{}, err
+			f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", x.files[i].Fd())) // anew: only to read, from its begin
+			if err != nil {
+				return child{}, fmt.Errorf("open the token of account %s for the program: %w", p.account, err)
 			}
+			defer func() { _ = f.Close() }()
+			cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		}
 		cmd.Env = append(cmd.Env, p.variable+"="+value)
 	}

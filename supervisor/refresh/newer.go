@@ -89,7 +89,7 @@ func (a reader) mayAsk(now schedule.Instant) error {
 	if err := a.held(now); err != nil {
 		return err
 	}
-	if !a.guard.Taken() && a.plan.isDue() {
+	if !a.guard.Taken() && a.plan.isDue() && !a.look.wanted { // and not for a look alone
 		return nil
 	}
 	last := a.wish.newer
