@@ -138,7 +138,7 @@ func (a answered) keptHalf(rec store.Record) {
 	now := a.keeper.clock.Now()
 	next := now.Wall
 	if rec.Health.Halves > 1 {
-		next = a.retry(schedule.Failure{InRow: rec.Health.Failures})
+		next = delayed{a.leased}.retry(schedule.Failure{InRow: rec.Health.Failures})
 	} else {
 		a.plan.dueAt(now.Wall, now)
 	}

@@ -232,7 +232,7 @@ func (a attempt) run(ctx context.Context) (err error) {
 // stands.
 func (a attempt) unexpected() error {
 	a.keeper.mu.Lock()
-	a.retry(schedule.Failure{InRow: 3})
+	delayed{a.leased}.retry(schedule.Failure{InRow: 3})
 	a.keeper.mu.Unlock()
 	return fmt.Errorf("account %s: its attempt is not made, because it does not stand announced: this is a defect of Tokenkeeper; please report it", a.cfg.Name)
 }
@@ -349,7 +349,7 @@ func (a answered) hand(next success) error {
 	a.keeper.mu.Lock()
 	due := a.replan()
 	if next.dead != nil {
-		due = a.retry(schedule.Failure{InRow: rec.Health.Failures})
+		due = delayed{a.leased}.retry(schedule.Failure{InRow: rec.Health.Failures})
 	}
 	a.keeper.mu.Unlock()
 	a.endFound(rec)

@@ -123,7 +123,7 @@ func (a *leased) storeHeld(ctx context.Context) error {
 
 // replaceGrant commits rec over whatever attempt of its account stands open: a new grant
 // makes the old one's fate unimportant. A login that such an attempt was to end is over.
-func (a *leased) replaceGrant(ctx context.Context, rec store.Record) error {
+func (a finder) replaceGrant(ctx context.Context, rec store.Record) error {
 	in, open, err := a.keeper.cfg.Store.Intent(ctx, rec.Account)
 	if err != nil {
 		return fmt.Errorf("account %s: read the open attempt: %w", rec.Account, err)

@@ -124,7 +124,7 @@ func (a *leased) release() {
 	case a.wish.asked():
 		a.plan.dueAt(now.Wall, now)
 	case a.look.wanted:
-		a.lookSoon()
+		sharer{a}.lookSoon()
 	}
 	a.lease.End()
 	a.keeper.mu.Unlock()

@@ -83,7 +83,7 @@ func (a attempt) countFailure(kind sdk.Kind, cause error) store.Health {
 	var next time.Time
 	switch does {
 	case acct.BackOff:
-		next = a.retry(f)
+		next = delayed{a.leased}.retry(f)
 	case acct.Replay:
 		next = unknown{a.leased}.retry(f)
 	default: // it was refused, and somebody had insisted on one try

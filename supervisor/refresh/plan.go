@@ -28,7 +28,7 @@ func (a *leased) replan() time.Time {
 	now := a.keeper.clock.Now()
 	a.weigh()
 	a.look.planned = time.Time{}
-	if a.resumes() {
+	if (delayed{a}).resumes() {
 		return a.resumeAt(now)
 	}
 	kept := a.plan.kept(now.Wall, a.rec().Version)
@@ -83,9 +83,12 @@ func (a *leased) dueOf(now time.Time) time.Time {
 	return p.Due
 }
 
+// delayed is an account whose next try has to wait for a while.
+type delayed struct{ *leased }
+
 // retry puts the account at the time of its next try after a failure. If none can
 // help any more it returns the zero time. The caller holds k.mu.
-func (a *leased) retry(f schedule.Failure) time.Time {
+func (a delayed) retry(f schedule.Failure) time.Time {
 	now := a.keeper.clock.Now()
 	why := promise.BackOff
 	if f.RetryAfter > 0 {
@@ -106,7 +109,7 @@ func (a *leased) retry(f schedule.Failure) time.Time {
 
 // putOff is retry where the broker was not asked, for that reason: another try may help
 // also when the login has ended. The caller holds k.mu.
-func (a *leased) putOff(inRow int, why promise.Reason, err error) time.Time {
+func (a delayed) putOff(inRow int, why promise.Reason, err error) time.Time {
 	now := a.keeper.clock.Now()
 	at := a.nextTry(schedule.Failure{InRow: inRow}, now.Wall)
 	a.putOffTo(at, why, err.Error(), now)
@@ -115,7 +118,7 @@ func (a *leased) putOff(inRow int, why promise.Reason, err error) time.Time {
 
 // nextTry is when the next try is after a failure, so that several fit in before the
 // first of the account's tokens dies.
-func (a *account) nextTry(f schedule.Failure, now time.Time) time.Time {
+func (a delayed) nextTry(f schedule.Failure, now time.Time) time.Time {
 	dies := a.rec().Token.Expiry()
 	if a.keeper.nature().met && now.Before(a.rec().RefreshExpiry) {
 		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
@@ -123,7 +126,7 @@ func (a *account) nextTry(f schedule.Failure, now time.Time) time.Time {
 	return schedule.Retry(f, now, dies, mathrand.Float64())
 }
 
-func (a *account) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) {
+func (a delayed) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) {
 	a.plan.pauseFor(why, text)
 	a.plan.promise(at, a.rec().Version)
 	a.plan.dueAt(at, now)
@@ -132,7 +135,7 @@ func (a *account) putOffTo(at time.Time, why promise.Reason, text string, now sc
 // resumes says whether the account's next turn goes on with what was left open, before
 // it looks at anything: an attempt was answered, or failed, and could not be noted yet,
 // or not be compared with the spool; or what came late could not be kept.
-func (a *leased) resumes() bool {
+func (a delayed) resumes() bool {
 	does := a.state().AtTurn()
 	return does == acct.Repeat || does == acct.Compare || does == acct.Look && a.desk().late != nil
 }

@@ -178,7 +178,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 		next.Before = finder{a}.unproven(next.Token)
 	}
 	noteEnds(&next, p.known.Policy())
-	if err := a.replaceGrant(ctx, next); err != nil {
+	if err := (finder{a}).replaceGrant(ctx, next); err != nil {
 		return store.Record{}, err
 	}
 	a.renewed(next)

@@ -59,7 +59,7 @@ func (a sharer) sharedHeld(err error) error {
 	a.keeper.mu.Lock()
 	next, planned := a.plan.due()
 	if !planned || !next.After(a.keeper.clock.Now().Wall) { // otherwise it was not due: somebody logs in
-		next = a.putOff(2, promise.LockHeld, err)
+		next = delayed{a.leased}.putOff(2, promise.LockHeld, err)
 	}
 	if long {
 		a.changes()
@@ -97,7 +97,7 @@ func (a *round) prove() error {
 	}
 	a.keeper.mu.Lock()
 	a.step(acct.Failed{Kind: sdk.KindNotSent, Error: err.Error(), At: a.keeper.clock.Now().Wall})
-	next := a.putOff(inRow, promise.DiskAway, err)
+	next := delayed{a.leased}.putOff(inRow, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
 	a.Trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Kind: string(sdk.KindNotSent), Expiry: a.rec().Token.Expiry(), Next: next,
@@ -132,7 +132,7 @@ func (a answered) bringToShared(rec store.Record) {
 func (k *Keeper) Touch(name string) {
 	k.mu.Lock()
 	a, ok := k.accounts[name]
-	if ok && !a.state().IsCut() && !a.ifIdle((*leased).lookSoon) {
+	if ok && !a.state().IsCut() && !a.ifIdle(func(a *leased) { sharer{a}.lookSoon() }) {
 		a.look.wanted = true // release has it looked at
 	}
 	k.mu.Unlock()
@@ -150,7 +150,7 @@ func (a *leased) lookWhenIdle() {
 // lookSoon makes an account due for a look, and notes when it was due before; also if
 // it has been planned anew since an earlier touch. Where a look would come to nothing
 // just now, it waits for the turn that the account has. The caller holds k.mu.
-func (a *leased) lookSoon() {
+func (a sharer) lookSoon() {
 	now := a.keeper.clock.Now()
 	due, planned := a.plan.due()
 	switch {
@@ -168,8 +168,8 @@ func (a *leased) lookSoon() {
 // looksLater says whether a turn now would end before its look: what was left open is
 // settled first, and just now could not be, or nobody has got the lock. The caller
 // holds k.mu.
-func (a *leased) looksLater(now schedule.Instant) bool {
-	return a.resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld
+func (a sharer) looksLater(now schedule.Instant) bool {
+	return delayed{a.leased}.resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld
 }
 
 // saw ends a wish to look.
@@ -243,7 +243,7 @@ func (a *round) unseen(err error) error {
 		return nil
 	}
 	a.keeper.mu.Lock()
-	next := a.putOff(2, promise.DiskAway, err)
+	next := delayed{a.leased}.putOff(2, promise.DiskAway, err)
 	a.keeper.mu.Unlock()
 	a.Trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
