@@ -94,13 +94,14 @@ func (a *account) lastMoment() time.Time {
 }
 
 // waitInDoubt keeps the refresh token while it and the access token live, as far as
-// there is a doubt and no person insists; afterwards our record is all that there is.
+// there is a doubt; afterwards our record is all that there is. A person does not
+// overrule it by a refresh, but says what is to become of what stands there.
 func (a *round) waitInDoubt(doubt string) error {
 	now := a.keeper.clock.Now()
 	last := a.lastMoment()
 	told := a.desk().doubt == doubt
 	a.desk().doubt = doubt
-	if doubt == "" || a.mintsNow() || a.insisted() { // a mint's key is spent on nothing
+	if doubt == "" || a.mintsNow() { // whose key is spent on nothing
 		return nil
 	}
 	if !now.Wall.Before(last) {

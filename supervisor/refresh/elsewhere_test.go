@@ -53,38 +53,28 @@ func TestDoubtWaitsForTheLastMinute(t *testing.T) {
 }
 
 // A doubt costs no login: where the refresh token ends before the access token, ours is
-// used before that. A person who insists does not wait.
+// used before that.
 func TestDoubtOutlastsNoRefreshToken(t *testing.T) {
-	for name, ask := range map[string]bool{"by itself": false, "a person insists": true} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRigWith(t, 24*time.Hour, time.Hour, "one")
-				token := r.broker.grant("one")
-				token.RefreshLifetime = time.Hour
-				if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: token}, true); err != nil {
-					t.Fatal(err)
-				}
-				r.asks(func(context.Context, store.Record) refresh.Elsewhere { return refresh.Elsewhere{Doubt: "who knows"} })
-				defer r.watch()()
-				g := r.start()
-				if ask {
-					if did, err := r.keeper.Refresh(t.Context(), "one", true); !did || err != nil {
-						t.Errorf("%t, %v", did, err)
-					}
-				} else {
-					time.Sleep(time.Hour)
-				}
-				synctest.Wait()
-				if n := r.broker.count(); n != 1 {
-					t.Errorf("%d requests, want 1", n)
-				}
-				if s := r.status("one"); s.State != refresh.Valid {
-					t.Errorf("state %s", s.State)
-				}
-				_ = g.end()
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRigWith(t, 24*time.Hour, time.Hour, "one")
+		token := r.broker.grant("one")
+		token.RefreshLifetime = time.Hour
+		if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: token}, true); err != nil {
+			t.Fatal(err)
+		}
+		r.asks(func(context.Context, store.Record) refresh.Elsewhere { return refresh.Elsewhere{Doubt: "who knows"} })
+		defer r.watch()()
+		g := r.start()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if n := r.broker.count(); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+		if s := r.status("one"); s.State != refresh.Valid {
+			t.Errorf("state %s", s.State)
+		}
+		_ = g.end()
+	})
 }
 
 // The broker refuses ours, and a destination holds one that nobody here knows:
