@@ -105,9 +105,9 @@ func (a reader) mayAsk(now schedule.Instant) error {
 // held is what a program waits for where a person need not; nil: nothing. The caller
 // holds k.mu.
 func (a reader) held(now schedule.Instant) error {
-	kept, limits := a.plan.kept(now.Wall, a.rec().Version), limited{a.account}
+	kept, limits := a.plan.kept(now.Wall, a.rec().Version), limited(a)
 	hold := limits.held(a.outlook().kind(), false, now)
-	lingers, login := a.state().Lingers(), loginWait{a.account}.until(now.Wall)
+	lingers, login := a.state().Lingers(), loginWait(a).until(now.Wall)
 	switch {
 	case !kept.at.IsZero():
 		return a.notYet(kept.at, a.whyKept(kept))

@@ -66,7 +66,7 @@ func (a settler) stillUnsettled(err error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
 	if a.step(acct.NotSettled{Disk: errors.Is(err, store.ErrDisk)}) == acct.BackOff {
-		delayed{a.leased}.retry(pause)
+		delayed(a).retry(pause)
 	}
 }
 

@@ -59,7 +59,7 @@ func (a sharer) sharedHeld(err error) error {
 	a.keeper.mu.Lock()
 	next, planned := a.plan.due()
 	if !planned || !next.After(a.keeper.clock.Now().Wall) { // otherwise it was not due: somebody logs in
-		next = delayed{a.leased}.putOff(2, promise.LockHeld, err)
+		next = delayed(a).putOff(2, promise.LockHeld, err)
 	}
 	if long {
 		a.changes()
@@ -169,7 +169,7 @@ func (a sharer) lookSoon() {
 // settled first, and just now could not be, or nobody has got the lock. The caller
 // holds k.mu.
 func (a sharer) looksLater(now schedule.Instant) bool {
-	return delayed{a.leased}.resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld
+	return delayed(a).resumes() || a.plan.kept(now.Wall, a.rec().Version).reason == promise.LockHeld
 }
 
 // saw ends a wish to look.
