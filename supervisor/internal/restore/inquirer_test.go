@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -85,10 +86,10 @@ func TestAFileThatCantBeReadIsADoubt(t *testing.T) {
 func TestADiskThatHangsIsWaitedForOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dead := make(chan struct{})
-		hung := 0
+		var hung atomic.Int32
 		e := inquirer(&folder{func(q readback.Question) (readback.Held, error) {
 			if q.Account != "well" {
-				hung++
+				hung.Add(1)
 				<-dead
 			}
 			return readback.Held{}, syscall.EIO
@@ -118,8 +119,8 @@ func TestADiskThatHangsIsWaitedForOnce(t *testing.T) {
 				asks(account, fileHung)
 			}
 		}
-		if hung != 3 {
-			t.Errorf("%d questions were left behind for 3 accounts", hung)
+		if n := hung.Load(); n != 3 {
+			t.Errorf("%d questions were left behind for 3 accounts", n)
 		}
 		if said := asks("well", 0); said.Doubt == "" {
 			t.Errorf("the one on another disk: %+v", said)

@@ -39,15 +39,16 @@ func (o *openQuestions) ask(ctx context.Context, q question, put func(context.Co
 		o.end(q) // before it is heard: the next question may come at once
 		answer <- a
 	}()
+	patience := ctx
 	if hangs {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, fileHung)
+		patience, cancel = context.WithTimeout(ctx, fileHung)
 		defer cancel()
 	}
 	select {
 	case a := <-answer:
 		return a
-	case <-ctx.Done():
+	case <-patience.Done():
 		return refresh.Elsewhere{Unheard: true}
 	}
 }
