@@ -149,9 +149,10 @@ func (m machineLayout) build(t *testing.T, text string) (configuration string) {
 	t.Setenv("STATE_DIRECTORY", at("var/lib/tokenkeeper"))
 	t.Setenv("CREDENTIALS_DIRECTORY", at("run/credentials/tokenkeeper.service"))
 	for file, content := range map[string]string{
-		"run/credentials/tokenkeeper.service/schwab_app_secret": "secret", "etc/tokenkeeper/secrets/schwab.yaml": "app_key: key\napp_secret: secret\n",
-		"etc/tokenkeeper/secrets/redis.yaml": "password: secret\n",
-		"opt/other/provider":                 "#!/bin/sh\n", "opt/acme/tokenkeeper-provider-acme": "#!/bin/sh\n", "opt/tokenkeeper/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
+		"run/credentials/tokenkeeper.service/schwab_app_secret": "secret", "run/credentials/tokenkeeper.service/heartbeat_url": "https://hc-ping.com/uuid",
+		"etc/tokenkeeper/secrets/schwab.yaml": "app_key: key\napp_secret: secret\n",
+		"etc/tokenkeeper/secrets/redis.yaml":  "password: secret\n",
+		"opt/other/provider":                  "#!/bin/sh\n", "opt/acme/tokenkeeper-provider-acme": "#!/bin/sh\n", "opt/tokenkeeper/tokenkeeper-sink-gcp-secret-manager": "#!/bin/sh\n",
 		"usr/local/lib/tokenkeeper-provider-python-broker/tokenkeeper-provider-python-broker": "#!/bin/sh\n",
 		"usr/local/lib/tokenkeeper-bots-schwab/schwabdev_tokens.py":                           "#!/bin/sh\n",
 		"usr/local/bin/on-token": "#!/bin/sh\n", "usr/local/lib/tokenkeeper/plugins/tokenkeeper-provider-acme": "#!/bin/sh\n",

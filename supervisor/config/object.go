@@ -290,8 +290,11 @@ func (l *loader) inClearAt(at Place) {
 		if l.exposed&0o004 != 0 {
 			who = "everyone on this machine"
 		}
-		l.warn(at, "a secret in clear text in a file that "+who+" can read",
-			"chmod 600 "+l.file+", or move the secret out and write ${file:PATH} or ${env:NAME}")
+		hint := "move the secret out and write ${file:PATH} or ${env:NAME}, or " + credential
+		if l.references.ofService(l.source.Path) {
+			hint = "chmod 600 " + l.file + ", or move the secret out and write ${file:PATH} or ${env:NAME}"
+		}
+		l.warn(at, "a secret in clear text in a file that "+who+" can read", hint)
 	}
 }
 

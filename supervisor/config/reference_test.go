@@ -197,7 +197,7 @@ FILE:4:81: sinks.h.headers.Authorization: a secret in clear text in a file that 
 			write(t, file, tt.yaml, tt.mode)
 			write(t, filepath.Join(dir, "tight"), canary, 0o600)
 			write(t, filepath.Join(dir, "loose"), canary, 0o644)
-			cfg, warnings := load(t, config.Source{Path: file, Sinks: config.TestSinks, Flags: tt.flags, Environ: environ("SECRET="+canary, "STATE_DIRECTORY=/s")})
+			cfg, warnings := load(t, config.Source{Path: file, Sinks: config.TestSinks, Flags: tt.flags, Environ: environ("SECRET="+canary, "STATE_DIRECTORY="+dir)})
 			var lines []string
 			for _, w := range warnings {
 				lines = append(lines, w.String())

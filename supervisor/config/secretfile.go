@@ -30,8 +30,11 @@ func (r *references) resolveFile(at Place, ref string) (string, *Fault) {
 	}
 	if perm := file.mode; perm&0o004 != 0 && !r.told[path] {
 		r.told[path] = true
-		r.warn(at, fmt.Sprintf("everyone on this machine can read the secret file %s (mode %#o)", written, perm),
-			"chmod 600 "+written)
+		hint := "chmod 600 " + written
+		if !r.ownsSecret(path) && !r.ofService(path) {
+			hint = "make it the service's user's and " + hint + ", or write " + credential
+		}
+		r.warn(at, fmt.Sprintf("everyone on this machine can read the secret file %s (mode %#o)", written, perm), hint)
 	}
 	value, fault := file.value(written, key)
 	if fault != nil {
