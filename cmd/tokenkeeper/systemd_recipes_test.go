@@ -97,6 +97,7 @@ func (s *service) installed() {
 	saxo := startBroker(s.t, brokersim.Config{Dialect: brokersim.Saxo, ClientSecret: "of-the-credential"})
 	s.systemctl(s.t, "stop", "tokenkeeper")
 	s.settle(s.t)
+	s.inside(s.t, "gpasswd", "--delete", "bob", "bots")
 	s.inside(s.t, "rm", "-rf", "/etc/tokenkeeper", "/etc/systemd/system/tokenkeeper.service", "/root/new")
 	s.inside(s.t, "sh", "-ec", "install -d /root/new; mv /usr/local/bin/tokenkeeper /root/new/tokenkeeper")
 	const account = "saxo-live"
@@ -104,9 +105,9 @@ func (s *service) installed() {
 	yaml := "accounts:\n" + strings.Replace(accountYAML(account, saxo, saxo.TokenURL(), "before_expiry: 5m"), secret, s.says("client_secret: ${file:"), 1)
 	g := saxo.Grant(account)
 	for name, content := range map[string]string{
-		"tokenkeeper.yaml":    yaml + "sinks:\n  bots: {type: file, path: \"${env:STATE_DIRECTORY}/token.json\"}\n",
+		"tokenkeeper.yaml":    yaml + s.block("yaml fragment", "trust_folder"),
 		"app_secret":          saxo.Config().ClientSecret + "\n",
-		"secrets.conf":        s.unitLines("LoadCredential="),
+		"secrets.conf":        s.block("ini", "LoadCredential=") + s.block("ini", "SupplementaryGroups="),
 		"tokenkeeper.service": readText(s.t, filepath.Join(repository, "configs", "systemd", "tokenkeeper.service")),
 		"saxo_tokens.json":    string(tokenFileOf(s.t, g, format.SaxoCache, g.IssuedAt)),
 	} {
@@ -124,6 +125,8 @@ func (s *service) installed() {
 	run := s.follow(s.t, ownState)
 	run.refreshed(account)
 	run.delivered(account, 2)
+	now, _ := saxo.Current(account)
+	s.servesOneBot(account, now.AccessToken)
 	if out, err := s.as("alice", "tokenkeeper", "status", "--socket", "/var/lib/tokenkeeper/control.sock"); err == nil {
 		s.t.Errorf("somebody else sees:\n%s", out)
 	}
@@ -140,16 +143,32 @@ func (s *service) says(text string) string {
 	return text + line
 }
 
-// unitLines is the README's block of lines for a unit that holds a text.
-func (s *service) unitLines(holds string) string {
+// block is the README's block in a language that holds a text.
+func (s *service) block(language, holds string) string {
 	s.t.Helper()
-	for _, block := range fenced(s.t, filepath.Join(repository, "configs", "systemd", "README.md"), "ini") {
+	for _, block := range fenced(s.t, filepath.Join(repository, "configs", "systemd", "README.md"), language) {
 		if strings.Contains(block, holds) {
 			return block
 		}
 	}
-	s.t.Fatalf("the README has no lines for a unit with %q", holds)
+	s.t.Fatalf("the README has no block in %s with %q", language, holds)
 	return ""
+}
+
+// servesOneBot: with what the README says of the bots' folder, alice alone in the group
+// reads what is delivered there; and check refuses it without the key that it names.
+func (s *service) servesOneBot(account, token string) {
+	s.t.Helper()
+	if out, err := s.as("alice", "cat", "/var/lib/bots/"+account+".json"); err != nil || !strings.Contains(out, token) {
+		s.t.Errorf("alice reads %d bytes, and not the token: %v", len(out), err)
+	}
+	const untrusting = "etc/tokenkeeper/untrusting.yaml"
+	text := readText(s.t, filepath.Join(s.root, "etc/tokenkeeper/tokenkeeper.yaml"))
+	s.place(s.t, untrusting, strings.Replace(text, "trust_folder: true", "trust_folder: false", 1))
+	out, err := s.try("tokenkeeper", "check", "--unit", "tokenkeeper.service", "-c", "/"+untrusting)
+	if err == nil || !strings.Contains(inOneLine(out), "can be changed by the group bots") {
+		s.t.Errorf("without the key, check: %v\n%s", err, out)
+	}
 }
 
 // moves readies the machine for another service's place: the unit as it stands, no
