@@ -78,6 +78,14 @@ func TestProgramsAskForTokensTheyCanUse(t *testing.T) {
 		t.Errorf("of an account that needs a login: %+v", f)
 	}
 	mustHavePosted(t, schwab, schwabAccount, 2)
+	saxo.Revoke(saxoAccount)
+	if got := s.tool(t, "", "refresh", saxoAccount, "--force"); got.code != exitFailure {
+		t.Errorf("the login has ended: %+v", got)
+	}
+	if f := refuses(saxoAccount, exitPerson, "tokenkeeper login "+saxoAccount, "--min-valid", "2h"); f.Code != control.CodeNeedsLogin {
+		t.Errorf("of an account that needs a login, one that lives longer than any: %+v", f)
+	}
+	mustHavePosted(t, saxo, saxoAccount, 2)
 	r.Stop()
 	refuses(saxoAccount, exitLater, "no supervisor is running", "--min-valid", "5m")
 }

@@ -13,7 +13,8 @@ import (
 )
 
 // UsableToken implements [control.Backend]. A refresh is asked for once: what comes of it
-// is the answer, whether it will do or not.
+// is the answer, whether it will do or not. Who asks for more than any token lives is told so
+// only of an account that needs no login: asking for less would not help him there.
 func (b accounts) UsableToken(ctx context.Context, req control.TokenRequest) (control.TokenAnswer, error) {
 	got, err := b.Token(ctx, req.Account)
 	if err != nil || req.IsMetBy(got, b.Wall()) {
@@ -24,7 +25,7 @@ func (b accounts) UsableToken(ctx context.Context, req control.TokenRequest) (co
 		return control.TokenAnswer{}, err
 	}
 	st, _ := k.Status(req.Account)
-	if life := lifeOf(st.Record); life > 0 && req.MinValid >= life {
+	if life := lifeOf(st.Record); life > 0 && req.MinValid >= life && !st.Record.NeedsLogin() {
 		return control.TokenAnswer{}, control.Errorf(control.CodeShortLived,
 			"account %s: its tokens live for %s in all, so none lives for %s from now on; ask for less. Nothing was refreshed", req.Account, life, req.MinValid)
 	}
