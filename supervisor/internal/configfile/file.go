@@ -72,8 +72,10 @@ func New(c Config) *File {
 	var last reading // one look is under way at a time
 	f.said = mounts.NewGlance(func() reading {
 		if of := f.written.Now(); of != last.of || time.Since(last.ended) > rest*last.took {
+			f.one <- struct{}{}
 			begun := time.Now()
 			seen := f.compare(of)
+			<-f.one
 			last = reading{of, time.Now(), time.Since(begun), seen}
 		}
 		return last
@@ -101,8 +103,16 @@ func (f *File) Look(ctx context.Context) (Seen, error) {
 	if f.cfg.Read == nil {
 		return Seen{}, ErrNone
 	}
+	select {
+	case f.one <- struct{}{}:
+	case <-ctx.Done():
+		return Seen{}, context.Cause(ctx)
+	}
 	read := make(chan Seen, 1)
-	go func() { read <- f.compare(f.written.Now()) }()
+	go func() {
+		defer func() { <-f.one }()
+		read <- f.compare(f.written.Now())
+	}()
 	select {
 	case seen := <-read:
 		return seen, nil
@@ -122,10 +132,9 @@ func (f *File) look() (w written) {
 	return w
 }
 
-// compare reads the file. Whatever stands there, the supervisor goes on.
+// compare reads the file, for who is the one. Whatever stands there, the supervisor goes
+// on.
 func (f *File) compare(of written) (seen Seen) {
-	f.one <- struct{}{}
-	defer func() { <-f.one }()
 	defer func() {
 		if v := recover(); v != nil { // which may hold a secret
 			seen = Seen{Changed: true, ChangedAt: of.at, Err: fmt.Errorf("reading it failed with a panic of type %T: please report it with the file, without its secrets", v)}

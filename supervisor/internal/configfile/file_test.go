@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,6 +192,17 @@ func TestSlowReading(t *testing.T) {
 		if _, err := f.Look(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v", err)
 		}
+		before := runtime.NumGoroutine()
+		for range 10 {
+			given, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			if _, err := f.Look(given); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+		}
+		if left := runtime.NumGoroutine() - before; left > 5 {
+			t.Errorf("ten looks that were given up have left %d goroutines behind", left)
+		}
 		looked := make(chan configfile.Seen)
 		go func() {
 			seen, err := f.Look(t.Context())
@@ -207,7 +219,6 @@ func TestSlowReading(t *testing.T) {
 		if seen := <-looked; seen.Difference.String() != "log.level changed" || w.reads.Load() < 2 {
 			t.Errorf("%+v, read %d times", seen, w.reads.Load())
 		}
-		synctest.Wait() // the look that nobody waits for any more
 		if seen := f.Glance(); seen.Difference.String() != "log.level changed" {
 			t.Errorf("%+v", seen)
 		}
