@@ -28,7 +28,7 @@ import (
 func (e *configured) configPath() (string, error) {
 	for _, named := range []string{e.configFile, e.getenv("TOKENKEEPER_CONFIG")} {
 		if named != "" {
-			return named, reachable(named)
+			return named, e.reachable(named)
 		}
 	}
 	usual := []string{"tokenkeeper.yaml"}
@@ -39,7 +39,7 @@ func (e *configured) configPath() (string, error) {
 	}
 	usual = append(usual, "/etc/tokenkeeper/tokenkeeper.yaml")
 	for _, path := range usual {
-		if err := reachable(path); err != nil {
+		if err := e.reachable(path); err != nil {
 			return "", err
 		}
 		// Any other error than "not there" is better reported by Load.
@@ -51,8 +51,8 @@ func (e *configured) configPath() (string, error) {
 }
 
 // reachable refuses a configuration whose file system does not answer.
-func reachable(path string) error {
-	if err := (&mounts.Asker{}).Ask(path); err != nil {
+func (e *configured) reachable(path string) error {
+	if err := e.asker().Ask(path); err != nil {
 		return usageErrorf("the configuration %s can't be read: %w: %s", path, err, mounts.Remedy)
 	}
 	return nil
@@ -97,7 +97,7 @@ func (e *configured) refuseBorrowed(path string) error {
 func (e *configured) source(path string) config.Source {
 	src := config.Source{
 		Path: path, KnownProviders: knownProviders, Sinks: types.Config(), KnownSinks: knownSinks,
-		CheckTemplate: checkTemplate, Mounts: &mounts.Asker{},
+		CheckTemplate: checkTemplate, Mounts: e.asker(),
 		Steers: e.steers(path), Operands: trust.Operands, Trust: e.trusted(path),
 		LastWhole: func(stateDir, account, path string) []byte {
 			return sharedfile.LastWhole(sharedfile.NotePath(stateDir, account), path)
@@ -152,7 +152,7 @@ func (e *configured) client() (*control.Client, error) {
 	if err != nil {
 		return nil, usageErrorf("%w; if a supervisor runs, --socket names its control socket", err)
 	}
-	cfg, err := socketOf(path)
+	cfg, err := socketOf(path, e.asker())
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("the configuration does not tell the control socket; name it with --socket:\n%w", err)}
 	}
@@ -202,7 +202,7 @@ func answers(socket string) bool {
 // socket: whoever asks a running supervisor need not have the secrets in his
 // environment that the supervisor has, and a file that is being edited must
 // not keep anybody from looking.
-func socketOf(path string) (*config.Config, error) {
+func socketOf(path string, asker *mounts.Asker) (*config.Config, error) {
 	data, err := config.Read(path)
 	if err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func socketOf(path string) (*config.Config, error) {
 		}
 	}
 	cfg, _, err := config.Load(config.Source{
-		Bytes: append(part, oneAccount...), Name: path, Dir: filepath.Dir(path), Environ: socketEnviron,
+		Bytes: append(part, oneAccount...), Name: path, Dir: filepath.Dir(path), Environ: socketEnviron, Mounts: asker,
 	})
 	return cfg, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // Exit codes.
@@ -46,7 +47,12 @@ type configured struct {
 	// trustConfig: the owner of the configuration may steer this process.
 	trustConfig bool
 	socket      string
+	// looks are those of every configuration that this process reads.
+	looks mounts.Looks
 }
+
+// asker is for as long as one configuration is read.
+func (e *configured) asker() *mounts.Asker { return &mounts.Asker{Looks: &e.looks} }
 
 // env is what every verb works with: the process's streams and the global
 // flags.

@@ -45,13 +45,16 @@ type Asker struct {
 	Patience time.Duration
 	// Look is at a path; nil: the kernel's.
 	Look func(path string)
+	// Looks are shared by all who ask in a process that asks again and again; nil: by
+	// nobody.
+	Looks *Looks
 
 	silent map[string]*Silent // by path; nil: it answers
 }
 
 // Ask returns a [*Silent] if the file system of path, or of a folder above it, does not
 // answer, and else nil, also if nothing is there. The look that hangs is left behind:
-// one at each path at most, and none below it.
+// one at each path at most, and none below it; for who shares them see [Looks].
 func (a *Asker) Ask(path string) error {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -99,12 +102,11 @@ func (a *Asker) look(path string) *Silent {
 	if wait == 0 {
 		wait = patience
 	}
-	over := make(chan struct{})
-	go func() {
-		defer close(over)
-		look(path)
-	}()
-	timer := time.NewTimer(wait)
+	if a.Looks == nil {
+		a.Looks = &Looks{}
+	}
+	over, began := a.Looks.at(path, look)
+	timer := time.NewTimer(wait - time.Since(began)) // once for all who ask
 	defer timer.Stop()
 	select {
 	case <-over:

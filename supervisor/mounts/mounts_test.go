@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,6 +51,62 @@ func TestAsker(t *testing.T) {
 		}
 		if want := []string{"/", "/net", "/net/gone", "/net/there", "/net/there/a", "/net/gonebeside"}; !slices.Equal(looked, want) {
 			t.Errorf("looked at %q, want %q", looked, want)
+		}
+	})
+}
+
+// A process that asks again and again leaves no thread behind each time, and sees that
+// the path answers again, also if what was left behind never comes back.
+func TestLooksAreShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		never := make(chan struct{})
+		defer close(never)
+		var gone atomic.Bool
+		var hang atomic.Int32
+		gone.Store(true)
+		looks := &mounts.Looks{}
+		ask := func() error {
+			a := mounts.Asker{Looks: looks, Look: func(path string) {
+				if path == "/net/gone" && gone.Load() {
+					hang.Add(1)
+					<-never
+				}
+			}}
+			return a.Ask("/net/gone/token.json")
+		}
+		var both sync.WaitGroup
+		began := time.Now()
+		for range 2 {
+			both.Go(func() {
+				if !mounts.IsSilent(ask()) {
+					t.Error("it is not said to be silent")
+				}
+			})
+		}
+		if both.Wait(); time.Since(began) != 5*time.Second || hang.Load() != 1 {
+			t.Errorf("two who ask at once wait %s for %d looks", time.Since(began), hang.Load())
+		}
+		if began = time.Now(); !mounts.IsSilent(ask()) || time.Since(began) != 0 {
+			t.Errorf("who asks later waits %s", time.Since(began))
+		}
+		for time.Since(began) < 30*24*time.Hour {
+			time.Sleep(100 * time.Second)
+			if !mounts.IsSilent(ask()) {
+				t.Fatal("it is not said to be silent")
+			}
+		}
+		if n := hang.Load(); n > 17 {
+			t.Errorf("in a month %d looks were left behind", n)
+		}
+		gone.Store(false)
+		for began = time.Now(); ask() != nil; time.Sleep(time.Hour) {
+			if time.Since(began) > 31*24*time.Hour {
+				t.Fatal("it is never asked again")
+			}
+		}
+		gone.Store(true)
+		if began = time.Now(); !mounts.IsSilent(ask()) || time.Since(began) != 5*time.Second {
+			t.Errorf("gone once more: it took %s", time.Since(began))
 		}
 	})
 }
