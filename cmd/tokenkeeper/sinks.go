@@ -127,7 +127,7 @@ because it may be the only copy of a login. With --force, and an account, it is.
 			}, func(got control.RedeliverAnswer) error {
 				switch {
 				case got.Deliveries == 0:
-					return e.print("%s: there is nothing to deliver yet: none of its accounts has a token", got.Sink)
+					return e.print("%s: there is nothing to deliver yet: none of its accounts has a valid token", got.Sink)
 				case got.Deliveries == 1:
 					return e.print("%s: 1 delivery is on its way", got.Sink)
 				default:

@@ -194,7 +194,7 @@ func TestSinkVerbs(t *testing.T) {
 		{"sinks test bto", 1, "", []string{`tokenkeeper: no sink is named "bto"; did you mean "bot"?`}},
 		{"sinks redeliver cache", 0, "cache: 2 deliveries are on their way\n", nil},
 		{"sinks redeliver cache a", 0, "cache: 1 delivery is on its way\n", nil},
-		{"sinks redeliver phone", 0, "phone: there is nothing to deliver yet: none of its accounts has a token\n", nil},
+		{"sinks redeliver phone", 0, "phone: there is nothing to deliver yet: none of its accounts has a valid token\n", nil},
 		{"sinks disable hook", 0, "hook: disabled until \"tokenkeeper sinks enable hook\" or a restart of the supervisor\n", nil},
 		{"sinks enable hook", 0, "hook: enabled: it gets what it missed\n", nil},
 		{"sinks restart vault", 0, "vault: PID 4300 was replaced by PID 4310 (generation 3)\n", nil},

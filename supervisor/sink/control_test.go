@@ -188,6 +188,28 @@ func TestRedeliver(t *testing.T) {
 	})
 }
 
+// What nobody can use does not count where everything is delivered once more.
+func TestRedeliverCountsNoExpiredToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &receiver{}
+		b := start(t, sink.WorkerConfig{Sink: out, Accounts: []string{"a", "b"}}, newRecords())
+		b.refresh("a")
+		pass(72 * time.Hour)
+		b.refresh("b")
+		pass(time.Second)
+		before := out.tried()
+		n, err := b.Redeliver(t.Context(), "")
+		pass(time.Minute)
+		if tried := out.tried() - before; n != 1 || tried != 1 || err != nil {
+			t.Errorf("%d deliveries were made, and %d told: %v", tried, n, err)
+		}
+		pass(72 * time.Hour)
+		if n, err := b.Redeliver(t.Context(), ""); n != 0 || err != nil {
+			t.Errorf("when all have expired: %d, %v", n, err)
+		}
+	})
+}
+
 func TestRedeliverSurvivesFailuresAndWhatIsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &receiver{}

@@ -58,7 +58,6 @@ func (w wishes) overwrite(ctx context.Context, account string) (n int, err error
 func (w wishes) keys(ctx context.Context, name string) (keys []key, err error) {
 	for kind, from := range w.sources {
 		if name != "" {
-			k := key{kind, name}
 			switch it, err := from.load(ctx, name); {
 			case errors.Is(err, store.ErrNotFound):
 			case err != nil:
@@ -66,7 +65,7 @@ func (w wishes) keys(ctx context.Context, name string) (keys []key, err error) {
 			case it.dead:
 				return nil, fmt.Errorf("account %q: %w, and is delivered to nobody; the next one is, once it is refreshed: tokenkeeper refresh %s", name, ErrExpired, name)
 			default:
-				keys = append(keys, k)
+				keys = append(keys, key{kind, name})
 			}
 			continue
 		}
@@ -75,9 +74,13 @@ func (w wishes) keys(ctx context.Context, name string) (keys []key, err error) {
 			return nil, err
 		}
 		for th := range things {
-			if !th.over {
-				keys = append(keys, key{kind, th.name})
+			if th.over {
+				continue
 			}
+			if it, err := from.load(ctx, th.name); errors.Is(err, store.ErrNotFound) || it.dead {
+				continue // nobody gets it
+			}
+			keys = append(keys, key{kind, th.name})
 		}
 	}
 	return keys, nil

@@ -133,8 +133,8 @@ func (w *Worker) Enable() { w.state.publish(w.state.enable()) }
 
 // Redeliver delivers what the sink has already, with the same id, for a
 // receiver that lost it: the newest token of an account ([ErrExpired]: nobody can use
-// it), an alert by its key, or, for "", every account's token and every alert that is
-// not over. It returns how many will be delivered, without waiting for that. A restart
+// it), an alert by its key, or, for "", the token of every account that has one which
+// somebody can use, and every alert that is not over. It returns how many will be delivered, without waiting for that. A restart
 // before the delivery forgets the wish.
 func (w *Worker) Redeliver(ctx context.Context, account string) (n int, err error) {
 	return wishes{w.state, w.sources}.add(ctx, account, onceMore)
