@@ -137,6 +137,10 @@ there is no such program; 126: it can't be run.`,
 				return usageErrorf("--timeout, --min-valid and --stop-within can't be negative")
 			}
 			x.command, x.places = args, places
+			if err := x.openFiles(); err != nil {
+				return err
+			}
+			defer x.closeFiles()
 			if err := x.firstTokens(cmd.Context(), timeout, minValid); err != nil {
 				return err
 			}
@@ -149,7 +153,7 @@ there is no such program; 126: it can't be run.`,
 	flags.BoolVar(&x.inFiles, "fd", false, "give it the token in an open file, and its path in the variable")
 	flags.Var(&x.onNew, "on-new", "what to do when a new token comes: restart, nothing, signal=HUP")
 	flags.DurationVar(&x.stopWithin, "stop-within", 30*time.Second, "how long it may take to end for a restart")
-	flags.DurationVar(&timeout, "timeout", 0, "wait no longer for the first token of each (default: for ever)")
+	flags.DurationVar(&timeout, "timeout", 0, "wait no longer for the first tokens (default: for ever)")
 	flags.DurationVar(&minValid, "min-valid", 0, "start when they live for longer than this `duration`")
 	_ = cmd.RegisterFlagCompletionFunc("account", func(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		return e.completes(accountNames)(cmd, nil, begun)
@@ -157,13 +161,33 @@ there is no such program; 126: it can't be run.`,
 	return cmd
 }
 
-// firstTokens waits until each account has a valid one.
+// firstTokens holds one of each account when all are valid: while one was waited for,
+// those of the others have grown old, or were replaced.
 func (x *execution) firstTokens(ctx context.Context, timeout, minValid time.Duration) error {
-	for _, p := range x.places {
-		w := &waiting{env: x.env, TokenRequest: control.TokenRequest{Account: p.account, MinValid: minValid}}
-		if _, err := w.within(ctx, timeout); err != nil {
-			return err
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, timeout)
+		defer cancel()
+	}
+	all := make([]*waiting, len(x.places))
+	for i, p := range x.places {
+		all[i] = &waiting{env: x.env, TokenRequest: control.TokenRequest{Account: p.account, MinValid: minValid}}
+	}
+	for x.held = map[string]control.TokenAnswer{}; ; {
+		again := false
+		for _, w := range all {
+			w.trouble = nil
+			got, err := w.inTime(ctx, timeout)
+			if err != nil {
+				return err
+			}
+			again = again || w.trouble != nil || got.Version != x.held[w.Account].Version
+			if err := x.hold(got); err != nil {
+				return err
+			}
+		}
+		if !again {
+			return nil
 		}
 	}
-	return nil
 }

@@ -5,13 +5,45 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk/client"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 )
+
+// While one token is waited for another grows old or is replaced: the program starts when
+// all are valid at once, with those, and all of that has to happen in time.
+func TestExecStartsWhenAllAreValidAtOnce(t *testing.T) {
+	mustHave(t, "sh")
+	var mu sync.Mutex
+	var asked map[string]int
+	var dies bool
+	f := &fake{usable: func(account string) (control.TokenAnswer, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[account]++
+		version := uint64(1)
+		switch {
+		case account == "a" && asked["b"] > 0:
+			version = 2
+		case account == "b" && dies && asked["b"] > 1:
+			return control.TokenAnswer{}, control.Errorf(control.CodeNeedsLogin, "account b needs a login")
+		}
+		return control.TokenAnswer{Account: account, Version: version, AccessToken: account + strconv.FormatUint(version, 10)}, nil
+	}}
+	socket, _, _ := serve(t, f)
+	run := func(timeout string) result {
+		asked = map[string]int{}
+		return command(t, "", "exec", "--socket", socket, "--timeout", timeout, "-a", "a=A", "-a", "b=B", "--", "sh", "-c", `echo "$A $B"`)
+	}
+	run("1m").says(t, exitOK, "a2 b1\n")
+	dies = true
+	run("1s").says(t, exitPerson, "", "account b needs a login; waiting", "no valid token within 1s: account b needs a login")
+}
 
 // What was ignored when this began, as under nohup, is not handed on.
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
@@ -29,7 +61,7 @@ func TestIgnoredSignalsStayIgnored(t *testing.T) {
 func TestTokenInAFileInMemory(t *testing.T) {
 	var out strings.Builder
 	x := &execution{
-		env: newEnv(strings.NewReader(""), &out, io.Discard), inFiles: true, held: map[string]client.Token{},
+		env: newEnv(strings.NewReader(""), &out, io.Discard), inFiles: true, held: map[string]control.TokenAnswer{},
 		places: []place{{"main", "TOKEN_FILE"}}, command: []string{"sh", "-c", `cat "$TOKEN_FILE"; echo mine 2>/dev/null >&3 || echo refused`},
 	}
 	if err := x.openFiles(); err != nil {
@@ -37,11 +69,7 @@ func TestTokenInAFileInMemory(t *testing.T) {
 	}
 	defer x.closeFiles()
 	for _, token := range []string{"a-longer-token", "token"} {
-		var secret client.Secret
-		if err := secret.UnmarshalText([]byte(token)); err != nil {
-			t.Fatal(err)
-		}
-		if err := x.hold(news{"main", client.Token{AccessToken: secret}}); err != nil {
+		if err := x.hold(control.TokenAnswer{Account: "main", AccessToken: token}); err != nil {
 			t.Fatal(err)
 		}
 	}

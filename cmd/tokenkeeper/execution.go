@@ -37,43 +37,24 @@ type execution struct {
 	// stopWithin is how long it may take to end.
 	stopWithin time.Duration
 
-	held map[string]client.Token // by account
+	held map[string]control.TokenAnswer // by account
 	// files are those of the places, in their order, if they are used.
 	files []*os.File
 }
 
-// news is a new token of an account.
-type news struct {
-	account string
-	token   client.Token
-}
-
-// run runs the program until it ends by itself, or because of a signal.
+// run runs the program, when it has its tokens, until it ends by itself, or because of a
+// signal.
 func (x *execution) run(ctx context.Context) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, handedOn()...)
 	defer signal.Stop(signals)
+	if err := ctx.Err(); err != nil { // by a signal that came before
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	fresh, stop := x.follow(ctx)
 	defer stop()
-	if err := x.openFiles(); err != nil {
-		return err
-	}
-	defer x.closeFiles()
-	x.held = map[string]client.Token{}
-	for len(x.held) < len(x.places) {
-		select {
-		case n := <-fresh:
-			if err := x.hold(n); err != nil {
-				return err
-			}
-		case sig := <-signals:
-			return &exitError{128 + int(sig.(syscall.Signal)), errSaid}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 	for {
 		p, err := x.start()
 		if err != nil {
@@ -94,9 +75,9 @@ func handedOn() []os.Signal {
 }
 
 // follow brings each new token of the accounts; stop ends that.
-func (x *execution) follow(ctx context.Context) (fresh <-chan news, stop func()) {
+func (x *execution) follow(ctx context.Context) (fresh <-chan control.TokenAnswer, stop func()) {
 	c := client.New(x.socket, client.WithDial(x.dial))
-	all := make(chan news)
+	all := make(chan control.TokenAnswer)
 	for _, p := range x.places {
 		go func() {
 			for token, err := range c.Watch(ctx, p.account) {
@@ -104,7 +85,7 @@ func (x *execution) follow(ctx context.Context) (fresh <-chan news, stop func())
 					continue
 				}
 				select {
-				case all <- news{p.account, token}:
+				case all <- control.TokenAnswer{Account: p.account, Version: token.Version, AccessToken: token.AccessToken.Reveal()}:
 				case <-ctx.Done():
 				}
 			}
@@ -124,14 +105,14 @@ func (x *execution) dial(ctx context.Context) (net.Conn, error) {
 }
 
 // hold notes a token, and puts it into the account's file.
-func (x *execution) hold(n news) error {
-	text, err := printable(control.TokenAnswer{Account: n.account, AccessToken: n.token.AccessToken.Reveal()})
+func (x *execution) hold(got control.TokenAnswer) error {
+	text, err := printable(got)
 	if err != nil {
 		return err
 	}
-	x.held[n.account] = n.token
+	x.held[got.Account] = got
 	for i, p := range x.places {
-		if !x.inFiles || p.account != n.account {
+		if !x.inFiles || p.account != got.Account {
 			continue
 		}
 		// Nothing is left of a longer one before it, not even for whoever reads in between.
@@ -180,7 +161,7 @@ func (x *execution) start() (child, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
 	cmd.Env = os.Environ()
 	for i, p := range x.places {
-		value := x.held[p.account].AccessToken.Reveal()
+		value := x.held[p.account].AccessToken
 		if x.inFiles {
 			value = fmt.Sprintf("/dev/fd/%d", 3+i)
 			f, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", x.files[i].Fd())) // anew: only to read, from its begin
@@ -208,7 +189,7 @@ func (x *execution) start() (child, error) {
 }
 
 // attend is there for a program until it has ended. again: because of a new token alone.
-func (x *execution) attend(p child, signals <-chan os.Signal, fresh <-chan news) (again bool, err error) {
+func (x *execution) attend(p child, signals <-chan os.Signal, fresh <-chan control.TokenAnswer) (again bool, err error) {
 	var late <-chan time.Time
 	for {
 		select {
@@ -222,11 +203,11 @@ func (x *execution) attend(p child, signals <-chan os.Signal, fresh <-chan news)
 			if !x.sharesTerminal(sig) {
 				_ = p.Process.Signal(sig)
 			}
-		case n := <-fresh:
-			if n.token.Version == x.held[n.account].Version {
+		case got := <-fresh:
+			if got.Version == x.held[got.Account].Version {
 				continue
 			}
-			if err := x.hold(n); err != nil {
+			if err := x.hold(got); err != nil {
 				x.warn("the program goes on with the token that it has: %v", err)
 				continue
 			}

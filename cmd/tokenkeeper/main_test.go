@@ -138,7 +138,7 @@ type fake struct {
 	// awaited counts the calls of AwaitLogin.
 	awaited int
 	// usable answers UsableToken; nil: as the tokens are.
-	usable func() (control.TokenAnswer, error)
+	usable func(account string) (control.TokenAnswer, error)
 }
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }
@@ -177,7 +177,7 @@ func (f *fake) Token(_ context.Context, account string) (control.TokenAnswer, er
 
 func (f *fake) UsableToken(ctx context.Context, req control.TokenRequest) (control.TokenAnswer, error) {
 	if f.usable != nil {
-		return f.usable()
+		return f.usable(req.Account)
 	}
 	got, err := f.Token(ctx, req.Account)
 	switch {

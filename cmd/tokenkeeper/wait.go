@@ -85,6 +85,11 @@ func (w *waiting) within(ctx context.Context, timeout time.Duration) (control.To
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	return w.inTime(ctx, timeout)
+}
+
+// inTime is untilValid while ctx lasts, which is for timeout.
+func (w *waiting) inTime(ctx context.Context, timeout time.Duration) (control.TokenAnswer, error) {
 	got, err := w.untilValid(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		return got, w.late(timeout)

@@ -21,7 +21,7 @@ func TestWaitEndsAtOnce(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	command(t, "", "wait", "main", "--min-valid", "2h", "--socket", socket).says(t, exitFailure, "", "tokenkeeper: account main: none lives so long")
-	f.usable = func() (control.TokenAnswer, error) {
+	f.usable = func(string) (control.TokenAnswer, error) {
 		return control.TokenAnswer{}, control.Errorf(control.CodeNotFound, "no account is named main")
 	}
 	command(t, "", "wait", "main", "--socket", socket).says(t, exitFailure, "", "tokenkeeper: no account is named main")
@@ -43,7 +43,7 @@ func TestWaitIsOver(t *testing.T) {
 		{control.CodeNeedsLogin, exitPerson, true}, {control.CodeNoToken, exitPerson, true},
 		{control.CodeNotYet, exitLater, false}, {control.CodeUnavailable, exitLater, false}, {control.CodeConflict, exitLater, false},
 	} {
-		f.usable = func() (control.TokenAnswer, error) {
+		f.usable = func(string) (control.TokenAnswer, error) {
 			return control.TokenAnswer{}, control.Errorf(tt.code, "account main: there is a reason")
 		}
 		got := wait(socket)
@@ -81,7 +81,7 @@ func TestWaitLooksWhenSomethingHappens(t *testing.T) {
 	var mu sync.Mutex
 	looked := make(chan struct{}, 10)
 	var there bool
-	f := &fake{usable: func() (control.TokenAnswer, error) {
+	f := &fake{usable: func(string) (control.TokenAnswer, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		looked <- struct{}{}
