@@ -45,6 +45,18 @@ func TestExecStartsWhenAllAreValidAtOnce(t *testing.T) {
 	run("1s").says(t, exitPerson, "", "account b needs a login; waiting", "no valid token within 1s: account b needs a login")
 }
 
+// A token that can't be put into its file is not taken for the one that the program has.
+func TestATokenThatCouldNotBeWrittenIsNotHeld(t *testing.T) {
+	x := &execution{env: newEnv(strings.NewReader(""), io.Discard, io.Discard), inFiles: true, held: map[string]control.TokenAnswer{}, places: []place{{"main", "TOKEN_FILE"}}}
+	if err := x.openFiles(); err != nil {
+		t.Fatal(err)
+	}
+	x.closeFiles()
+	if err := x.hold(control.TokenAnswer{Account: "main", Version: 2, AccessToken: "token"}); err == nil || x.held["main"].Version != 0 {
+		t.Errorf("it holds version %d: %v", x.held["main"].Version, err)
+	}
+}
+
 // What was ignored when this began, as under nohup, is not handed on.
 func TestIgnoredSignalsStayIgnored(t *testing.T) {
 	if !slices.Contains(handedOn(), os.Signal(unix.SIGALRM)) {

@@ -104,13 +104,13 @@ func (x *execution) dial(ctx context.Context) (net.Conn, error) {
 	return localsocket.Dial(ctx, c.Socket(), nil)
 }
 
-// hold notes a token, and puts it into the account's file.
+// hold puts a token into the account's file, and notes it then: one that could not be put
+// there is taken when it comes again.
 func (x *execution) hold(got control.TokenAnswer) error {
 	text, err := printable(got)
 	if err != nil {
 		return err
 	}
-	x.held[got.Account] = got
 	for i, p := range x.places {
 		if !x.inFiles || p.account != got.Account {
 			continue
@@ -124,8 +124,12 @@ func (x *execution) hold(got control.TokenAnswer) error {
 		if _, err = x.files[i].WriteAt([]byte(text+rest), 0); err == nil {
 			err = x.files[i].Truncate(int64(len(text) + 1))
 		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	x.held[got.Account] = got
+	return nil
 }
 
 // openFiles makes the files in memory that the program gets the tokens in.
