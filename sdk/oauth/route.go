@@ -14,7 +14,7 @@ import (
 	"sync"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/sdk/authorities"
 )
 
 // Settings of an account that say by which way its broker is reached, and what stands
@@ -196,7 +196,7 @@ func CAFault(path string) string {
 	if path == "" {
 		return ""
 	}
-	_, err := authorities(path)
+	_, err := readAuthorities(path)
 	if err != nil {
 		return err.Error()
 	}
@@ -206,22 +206,13 @@ func CAFault(path string) string {
 // errRelative does not quote the path: it may be the content of a file, by mistake.
 var errRelative = errors.New("is not an absolute path: write it from the first / on")
 
-// authorities reads a file of certificates. Its errors go on after the setting's name,
-// and tell nothing of what the file holds, which might be a key by mistake.
-func authorities(path string) (*x509.CertPool, error) {
+// readAuthorities reads the file that the setting names. Its errors go on after the
+// setting's name.
+func readAuthorities(path string) (*x509.CertPool, error) {
 	if !filepath.IsAbs(path) {
 		return nil, errRelative
 	}
-	const largest = 4 << 20
-	pem, _, err := files.ReadWhole(path, largest)
-	if err != nil {
-		return nil, fmt.Errorf("can't be read: %w", err)
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("names %s, which holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path)
-	}
-	return pool, nil
+	return authorities.Read(path)
 }
 
 // roots are the certificate authorities that are believed for an account; nil: the
@@ -232,9 +223,9 @@ func (c *Client) roots(a sdk.Account) (*x509.CertPool, error) {
 		return c.RootCAs, nil
 	}
 	if path == "" {
-		return machineRoots(), nil
+		return authorities.OfMachine(), nil
 	}
-	pool, err := authorities(path)
+	pool, err := readAuthorities(path)
 	if err != nil {
 		return nil, fmt.Errorf("the setting %s %w", SettingCAFile, err)
 	}

@@ -12,16 +12,17 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
-	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+	"github.com/tokenkeeper/tokenkeeper/sdk/authorities"
 )
 
 // Config is the way to one receiver.
 type Config struct {
 	// RootCAs that the receiver's certificate is checked with; nil: those in
-	// CAFile, or the system's.
+	// CAFile, or the machine's, as soon as there are any.
 	RootCAs *x509.CertPool
 	// CAFile, in PEM, is read once, before the first connection.
 	CAFile string
@@ -41,6 +42,8 @@ type Client struct {
 	cfg   Config
 	proxy func(*http.Request) (*url.URL, error)
 	pair  *keyPair // nil: none is shown
+	// believes: the machine has certificate authorities, and they are believed.
+	believes atomic.Bool
 
 	mu     sync.Mutex
 	client *http.Client // nil until the files have been read
@@ -68,6 +71,9 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	client, err := c.connector()
 	if err != nil {
 		return nil, err
+	}
+	if c.cfg.RootCAs == nil && c.cfg.CAFile == "" && req.URL.Scheme == "https" && !c.believes.Load() {
+		c.believes.Store(authorities.BelieveMachine())
 	}
 	by := c.way(req)
 	resp, err := client.Do(req)
@@ -105,8 +111,8 @@ func (c *Client) connector() (*http.Client, error) {
 	roots := c.cfg.RootCAs
 	if roots == nil && c.cfg.CAFile != "" {
 		var err error
-		if roots, err = readRoots(c.cfg.CAFile); err != nil {
-			return nil, err
+		if roots, err = authorities.Read(c.cfg.CAFile); err != nil {
+			return nil, fmt.Errorf("ca_file %w", err)
 		}
 	}
 	security := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
@@ -138,18 +144,4 @@ func newClient(security *tls.Config, proxy func(*http.Request) (*url.URL, error)
 			MaxResponseHeaderBytes: 64 << 10,
 		},
 	}
-}
-
-// readRoots reads certificate authorities. Its errors tell nothing of what the
-// file holds, which might be a key by mistake.
-func readRoots(path string) (*x509.CertPool, error) {
-	b, _, err := files.ReadWhole(path, 1<<20)
-	if err != nil {
-		return nil, fmt.Errorf("ca_file can't be read: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("ca_file: %s holds no certificate in PEM (-----BEGIN CERTIFICATE-----)", path)
-	}
-	return roots, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/nicholas-fedor/shoutrrr/pkg/router"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/authorities"
 )
 
 // maxTold is how many notices a target remembers having told while another
@@ -103,6 +104,7 @@ func (t *target) send(ctx context.Context, m message) (err error) {
 	if err != nil {
 		return explain(err)
 	}
+	_ = authorities.BelieveMachine() // most services make their connections themselves
 	bind(ctx, service)
 	text, params := m.forService(t.service, t.titled)
 	return explain(service.Send(text, &params))
