@@ -1,6 +1,7 @@
 package spools
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,16 +11,17 @@ import (
 func TestADiskThatHangsKeepsNobodyFromTelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var l Lookout
-		dead, looks := make(chan struct{}), 0
-		look := func() string { looks++; <-dead; return "there" }
+		var looks atomic.Int32
+		dead := make(chan struct{})
+		look := func() string { looks.Add(1); <-dead; return "there" }
 		began := time.Now()
 		for range 100 {
 			if found := l.find(look); found != "" {
 				t.Errorf("found %q", found)
 			}
 		}
-		if took := time.Since(began); took > patience || looks != 1 {
-			t.Errorf("%d looks took %s", looks, took)
+		if took := time.Since(began); took > patience || looks.Load() != 1 {
+			t.Errorf("%d looks took %s", looks.Load(), took)
 		}
 		close(dead)
 		synctest.Wait()
