@@ -49,6 +49,9 @@ type Ask struct {
 	// again. Soon: the first repetition is not, unless there is only one left.
 	Again, Soon bool
 	Until       time.Duration
+	// Every: from then on one more is made in each interval of so long, of which none is
+	// to wait because of this one. 0: nobody knows of any.
+	Every time.Duration
 }
 
 // Rule is what a broker allows, and how much later than its announcement a request may
@@ -72,6 +75,8 @@ type Hold struct {
 	Left int
 	// Spread: it is put off so that what is left lasts.
 	Spread bool
+	// Owed: what is left is needed for those that are made after it.
+	Owed bool
 }
 
 // Next says how long a request has to wait. Of made, the oldest comes first.
@@ -114,7 +119,29 @@ func (r Rule) nextRequest(made []Made, ask Ask, now time.Duration) Hold {
 	if wait := r.spread(recent, ask) - now; wait > hold.Wait {
 		hold = Hold{Wait: wait, Counted: len(recent), Since: recent[0].At, Spread: true}
 	}
+	if wait := r.owed(recent, ask.Every, now); wait > hold.Wait {
+		hold = Hold{Wait: wait, Counted: len(recent), Since: recent[0].At, Owed: true}
+	}
 	return hold
+}
+
+// owed is how long a request has to wait so that those which are made after it, one in
+// each interval, need not: until enough of what was made before is forgotten when their
+// turn comes. Whatever waits for those of them alone that came before it is not held
+// against the first.
+func (r Rule) owed(recent []Made, every, now time.Duration) (wait time.Duration) {
+	if every <= 0 {
+		return 0
+	}
+	for n, after := 1, every; after < window+r.Slack; n, after = n+1, after+every {
+		// What may count beside n of them when the next one comes.
+		beside := r.Unasked() - 1 - n
+		if beside < 0 || beside >= len(recent) {
+			continue
+		}
+		wait = max(wait, r.fresh(recent[len(recent)-1-beside], now+after))
+	}
+	return wait
 }
 
 // counted is how long a request has to wait of which so many are allowed.

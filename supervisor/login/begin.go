@@ -34,7 +34,7 @@ func (f *Front) BeginLogin(ctx context.Context, name string, shape sdk.LoginShap
 		}
 		return open, err
 	}
-	remote, landed, err := f.cycle.Serving(name)
+	remote, landed, err := f.cycle.Serving(ctx, name)
 	if err != nil {
 		return Begun{}, err
 	}

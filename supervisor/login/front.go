@@ -19,7 +19,7 @@ import (
 type Cycle interface {
 	// Serving is the process through which a login may be begun, which does not end
 	// before landed is called. The error says to a person why there is none.
-	Serving(account string) (remote *sdk.Remote, landed func(), err error)
+	Serving(ctx context.Context, account string) (remote *sdk.Remote, landed func(), err error)
 	// MayBegin says why nothing may be begun for the account now: its token would not
 	// reach who shares it, or could not be asked for.
 	MayBegin(account string) error

@@ -21,9 +21,9 @@ type idle struct{ planned []string }
 
 var errAway = errors.New("the process is away")
 
-func (*idle) Serving(string) (*sdk.Remote, func(), error) { return nil, nil, errAway }
-func (*idle) MayBegin(string) error                       { return nil }
-func (*idle) Loginless(string) error                      { return ErrNoShape }
+func (*idle) Serving(context.Context, string) (*sdk.Remote, func(), error) { return nil, nil, errAway }
+func (*idle) MayBegin(string) error                                        { return nil }
+func (*idle) Loginless(string) error                                       { return ErrNoShape }
 func (*idle) State(string) account.State {
 	return account.State{Standing: account.None{}, Attempt: account.Attempt{Stage: account.Free{}}}
 }

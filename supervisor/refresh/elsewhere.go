@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -22,8 +21,8 @@ const (
 	askingMost   = time.Minute
 	askingLeast  = 2 * time.Second
 	askingLocked = 3 * time.Second
-	// lastMoment is when a refresh has to begin, before consumers are left with
-	// a token that has expired; doubtAgain is how often a doubt is looked at.
+	// lastMoment is when a refresh has to begin before consumers are left with
+	// nothing, or the refresh token ends and the login with it; doubtAgain is how often a doubt is looked at.
 	lastMoment = time.Minute
 	doubtAgain = 30 * time.Second
 )
@@ -31,7 +30,8 @@ const (
 // inquire asks the account's destinations what they hold.
 func (a finder) inquire(ctx context.Context) Elsewhere {
 	limit := askingMost
-	if left := a.rec().Token.Expiry().Sub(a.keeper.clock.Now().Wall); left > 0 {
+	now := a.keeper.clock.Now().Wall
+	if left := a.dies(now).Sub(now); left > 0 {
 		limit = min(limit, max(left-lastMoment, askingLeast))
 	}
 	if a.share.IsLocked() {
@@ -82,23 +82,12 @@ func (a finder) consult(ctx context.Context, ahead *inquiry) (taken bool, doubt 
 	return true, "", err
 }
 
-// lastMoment is when a refresh has to begin, before consumers are left with nothing, or
-// the refresh token ends and the login with it.
-func (a *account) lastMoment() time.Time {
-	rec := a.rec()
-	end := rec.Token.Expiry()
-	if !rec.RefreshExpiry.IsZero() {
-		end = moment.Earlier(end, rec.RefreshExpiry)
-	}
-	return end.Add(-lastMoment)
-}
-
 // waitInDoubt keeps the refresh token while it and the access token live, as far as
 // there is a doubt; afterwards our record is all that there is. A person does not
 // overrule it by a refresh, but says what is to become of what stands there.
 func (a *round) waitInDoubt(doubt string) error {
 	now := a.keeper.clock.Now()
-	last := a.lastMoment()
+	last := a.dies(now.Wall).Add(-lastMoment) // at once, where nobody knows it
 	told := a.desk().doubt == doubt
 	a.desk().doubt = doubt
 	if doubt == "" || a.mintsNow() { // whose key is spent on nothing

@@ -25,7 +25,7 @@ import (
 // attempt like a refresh: announced, spooled, and never cancelled once it was
 // sent. Its error is [ErrAnotherPerson] if the token was stored as a candidate.
 func (p persons) CompleteLogin(ctx context.Context, name, state, code string) (store.Record, error) {
-	unclaimed, remote, err := p.forLogin(name)
+	unclaimed, remote, err := p.forLogin(ctx, name)
 	if err != nil {
 		return store.Record{}, err
 	}

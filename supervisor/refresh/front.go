@@ -31,25 +31,29 @@ func (k *Keeper) openLogins(ctx context.Context) (err error) {
 	return nil
 }
 
+// startPatience is how long a person waits for a process that starts: one that has said
+// who it is settles what stands in its spool before it serves.
+const startPatience = 5 * time.Second
+
 // forLogin returns the account and its provider, whose generation does not end
 // before touchDown.
-func (k *Keeper) forLogin(name string) (*account, *sdk.Remote, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+func (k *Keeper) forLogin(ctx context.Context, name string) (*account, *sdk.Remote, error) {
 	a, ok := k.accounts[name]
-	switch {
-	case !ok:
+	if !ok {
 		return nil, nil, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
-	case k.remote == nil:
+	}
+	patience, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
+	remote := k.board(patience, a.cfg.Timeout)
+	if remote == nil {
 		return nil, nil, fmt.Errorf("account %s: %w; see: tokenkeeper status", name, ErrNoProcess)
 	}
-	k.takeOff(a.cfg.Timeout)
-	return a, k.remote, nil
+	return a, remote, nil
 }
 
 // Serving implements [login.Cycle].
-func (k front) Serving(name string) (*sdk.Remote, func(), error) {
-	_, remote, err := k.forLogin(name)
+func (k front) Serving(ctx context.Context, name string) (*sdk.Remote, func(), error) {
+	_, remote, err := k.forLogin(ctx, name)
 	return remote, k.touchDown, err
 }
 

@@ -128,16 +128,27 @@ func (a limited) repeats(ask *limit.Ask, now schedule.Instant) {
 			return
 		}
 	}
-	end := a.rec().Token.Expiry()
-	if a.keeper.nature().met && now.Wall.Before(a.rec().RefreshExpiry) {
-		end = moment.Earlier(end, a.rec().RefreshExpiry)
-	}
+	end := a.dies(now.Wall)
 	if end.IsZero() || a.rec().Token.IssuedAt.After(now.Wall) { // nobody knows when it dies
 		return
 	}
 	ask.Until = moment.Minus(now.Up, moment.Plus(now.Wall.Sub(end), lastTry))
-	interval := promise.Interval(policyOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
-	ask.Saves, ask.Last = time.Duration(a.rule().Unasked())*interval >= time.Hour, ask.Until
+	ask.Saves, ask.Last = time.Duration(a.rule().Unasked())*a.interval() >= time.Hour, ask.Until
+}
+
+// interval is the time between two refreshes that the account makes by itself; 0: nobody
+// knows it. The caller holds k.mu.
+func (a limited) interval() time.Duration {
+	return promise.Interval(policyOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
+}
+
+// heldForProgram is how long a program's wish has to wait of an account that is not due:
+// until those that the account makes by itself from then on are held up by it no more. The
+// caller holds k.mu.
+func (a limited) heldForProgram(now schedule.Instant) limit.Hold {
+	ask := limit.Ask{Login: isLogin(a.outlook().kind()), Every: a.interval()}
+	a.repeats(&ask, now)
+	return a.rule().Next(a.plan.allowance.made, ask, now.Up)
 }
 
 // isLogin says whether an attempt of that kind proves who asks.
@@ -170,6 +181,9 @@ func (a limited) text(h limit.Hold, now schedule.Instant) string {
 	case h.Spread:
 		return fmt.Sprintf("%d of the %d requests that it allows an hour were made since %s; so that the others last, the next is sent %s. "+
 			"To send one now: tokenkeeper refresh %s --force", h.Counted, l.RequestsPerHour, since, at, a.cfg.Name)
+	case h.Owed:
+		return fmt.Sprintf("%d of the %d requests that it allows an hour were made since %s, and the account needs the others itself; "+
+			"for a program the next is sent %s", h.Counted, l.RequestsPerHour, since, at)
 	case h.Left > 0:
 		return fmt.Sprintf("%d of the %d requests that it allows an hour were made since %s; the next is sent %s. "+
 			"The last one is left for a person: tokenkeeper refresh %s --force", h.Counted, l.RequestsPerHour, since, at, a.cfg.Name)

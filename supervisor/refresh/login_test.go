@@ -27,6 +27,29 @@ func (r *rig) beginLogin(account string) (state string) {
 	return u.Query().Get("state")
 }
 
+// Whoever logs in while the provider's process starts waits for it, and for one that does
+// not come he does not wait long.
+func TestLoginWaitsForAProcessThatStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		began := time.Now()
+		if _, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{UID: 7}); !errors.Is(err, refresh.ErrNoProcess) || time.Since(began) > 10*time.Second {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		begun := make(chan error, 1)
+		go func() {
+			_, err := r.keeper.BeginLogin(t.Context(), "one", "", event.Caller{UID: 7})
+			begun <- err
+		}()
+		time.Sleep(2 * time.Second)
+		g := r.start()
+		if err := <-begun; err != nil {
+			t.Error(err)
+		}
+		_ = g.end()
+	})
+}
+
 func TestLoginGivesANewAccountItsFirstToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, 20*time.Minute)

@@ -83,13 +83,17 @@ func (a reader) isServed() bool {
 	return a.wish.asked() || open && !a.state().Exchanges()
 }
 
+// isDue says whether the account has its turn anyway, and not for a look alone. The caller
+// holds k.mu.
+func (a reader) isDue() bool { return a.plan.isDue() && !a.look.wanted }
+
 // mayAsk says whether the account may be refreshed because of a program, and notes that
 // it is, unless it has its turn anyway. The caller holds k.mu.
 func (a reader) mayAsk(now schedule.Instant) error {
 	if err := a.held(now); err != nil {
 		return err
 	}
-	if !a.guard.Taken() && a.plan.isDue() && !a.look.wanted { // and not for a look alone
+	if !a.guard.Taken() && a.isDue() {
 		return nil
 	}
 	last := a.wish.newer
@@ -107,6 +111,9 @@ func (a reader) mayAsk(now schedule.Instant) error {
 func (a reader) held(now schedule.Instant) error {
 	kept, limits := a.plan.kept(now.Wall, a.rec().Version), limited(a)
 	hold := limits.held(a.outlook().kind(), false, now)
+	if !a.isDue() {
+		hold = limits.heldForProgram(now)
+	}
 	lingers, login := a.state().Lingers(), loginWait(a).until(now.Wall)
 	switch {
 	case !kept.at.IsZero():

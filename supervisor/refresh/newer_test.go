@@ -180,6 +180,33 @@ func TestProgramsKeepToTheLimit(t *testing.T) {
 	})
 }
 
+// A program that asks again and again leaves an account the requests that it needs itself:
+// no token expires because of it.
+func TestProgramsLeaveTheAccountEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newLimitRig(t, 20*time.Minute, sdk.Limits{RequestsPerHour: 6}) // it needs four
+		g := r.start()
+		synctest.Wait()
+		served := 0
+		for minute := range 6 * 60 {
+			if err := r.keeper.Newer(t.Context(), "one", r.record("one").Version); err == nil {
+				served++
+			} else if late, ok := errors.AsType[*refresh.NotYet](err); !ok || !late.Until.After(r.wall()) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if tok := r.record("one").Token; !tok.Valid(r.wall()) {
+				t.Fatalf("minute %d: the token has expired: %s", minute, r.status("one").WaitingText)
+			}
+		}
+		if came := r.broker.came(); served < 6 || mostInAnHour(came) > 5 {
+			t.Errorf("%d served; %d in the fullest hour", served, mostInAnHour(came))
+		}
+		_ = g.end()
+	})
+}
+
 // A login that is open, or a better token that is asked for elsewhere, goes first.
 func TestProgramsWaitForALogin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

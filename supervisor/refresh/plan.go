@@ -119,11 +119,17 @@ func (a delayed) putOff(inRow int, why promise.Reason, err error) time.Time {
 // nextTry is when the next try is after a failure, so that several fit in before the
 // first of the account's tokens dies.
 func (a delayed) nextTry(f schedule.Failure, now time.Time) time.Time {
-	dies := a.rec().Token.Expiry()
-	if a.keeper.nature().met && now.Before(a.rec().RefreshExpiry) {
-		dies = moment.Earlier(dies, a.rec().RefreshExpiry)
+	return schedule.Retry(f, now, a.dies(now), mathrand.Float64())
+}
+
+// dies is when the first of the account's tokens dies: the access token, or the refresh
+// token if that lives. Zero: nobody knows. The caller holds k.mu, or the account's lease.
+func (a *account) dies(now time.Time) time.Time {
+	rec := a.rec()
+	if now.Before(rec.RefreshExpiry) {
+		return moment.Earlier(rec.Token.Expiry(), rec.RefreshExpiry)
 	}
-	return schedule.Retry(f, now, dies, mathrand.Float64())
+	return rec.Token.Expiry()
 }
 
 func (a delayed) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) {

@@ -26,7 +26,7 @@ type persons struct {
 	accounts byName
 	// forLogin returns an account in which somebody logs in, and the process that ends
 	// that; it counts as being in flight.
-	forLogin func(name string) (*account, *sdk.Remote, error)
+	forLogin func(ctx context.Context, name string) (*account, *sdk.Remote, error)
 }
 
 // Refresh makes the account due now if it needs it (or with force in any

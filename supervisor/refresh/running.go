@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type loop struct {
 	flights
 	running  bool
 	remote   *sdk.Remote   // nil while no process serves
+	serves   chan struct{} // closed when one serves
 	answered time.Duration // when the process last answered, on the monotonic clock
 	turns    uint64        // how often it has looked at the heap
 	nudged   nudge
@@ -26,7 +28,7 @@ type loop struct {
 
 func newLoop(lock sync.Locker, clock *schedule.Clock, most int) loop {
 	return loop{
-		lock: lock, clock: clock, wake: make(chan struct{}, 1), agenda: agenda{schedule.NewHeap()},
+		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), agenda: agenda{schedule.NewHeap()},
 		flights: flights{most: most, landing: sync.NewCond(lock)},
 	}
 }
@@ -54,11 +56,34 @@ func (l *loop) touchDown() {
 	l.signal()
 }
 
+// board waits for a process that serves, counts an attempt in flight, and returns what
+// it goes through: nil when ctx has ended before that.
+func (l *loop) board(ctx context.Context, timeout time.Duration) *sdk.Remote {
+	for {
+		l.lock.Lock()
+		remote, serves := l.remote, l.serves
+		if remote != nil {
+			l.takeOff(timeout)
+		}
+		l.lock.Unlock()
+		if remote != nil {
+			return remote
+		}
+		select {
+		case <-serves:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // awaitFlights lets no new login begin and waits for every attempt in flight.
 func (l *loop) awaitFlights() {
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	l.remote = nil
+	if l.remote != nil {
+		l.remote, l.serves = nil, make(chan struct{})
+	}
 	l.await()
 }
 
@@ -72,6 +97,7 @@ func (l *loop) setRemote(r *sdk.Remote) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
 	l.remote = r
+	close(l.serves)
 }
 
 // Stuck says whether the loop sleeps past an account that is due, with room in

@@ -235,10 +235,12 @@ func (a *account) question() sharing.Question {
 
 // unseen decides what to do about a shared file that can't be read. It may hold
 // a newer token, and using ours a second time could end the grant for everybody:
-// so a token that is still valid is kept. When it is over, our record is all
-// that there is.
+// so a token that is still valid is kept, and the refresh token until it is about to end.
+// After that our record is all that there is.
 func (a *round) unseen(err error) error {
-	if !a.rec().Token.Valid(a.keeper.clock.Now().Wall) {
+	now, ends := a.keeper.clock.Now().Wall, a.rec().RefreshExpiry
+	endsNow := now.Before(ends) && !now.Before(ends.Add(-lastMoment))
+	if !a.rec().Token.Valid(now) || endsNow {
 		a.Log().Warn("the shared file can't be read; our own record is used", "error", err)
 		return nil
 	}
@@ -248,7 +250,7 @@ func (a *round) unseen(err error) error {
 	a.Trouble(slog.LevelError, event.Event{
 		Type: event.DiskTrouble, Expiry: a.rec().Token.Expiry(), Next: next,
 		Message: err.Error() + ". It may hold a newer token, so nothing was refreshed. It is tried again; " +
-			"when the access token has expired, our own refresh token is used all the same",
+			"our own refresh token is used all the same when the access token has expired, or when it is about to end itself",
 	})
 	return fmt.Errorf("account %s: %w", a.cfg.Name, err)
 }

@@ -29,8 +29,11 @@ type sharedRig struct {
 
 func newSharedRig(t *testing.T) *sharedRig { return newSharedRigOf(t, format.SaxoCache) }
 
-func newSharedRigOf(t *testing.T, layout string) *sharedRig {
-	r := newRig(t, 20*time.Minute, "one")
+func newSharedRigOf(t *testing.T, layout string) *sharedRig { return newSharedRigFor(t, layout, 0) }
+
+// newSharedRigFor is newSharedRigOf at a broker whose unused refresh tokens die.
+func newSharedRigFor(t *testing.T, layout string, refreshLife time.Duration) *sharedRig {
+	r := newRigWith(t, 20*time.Minute, refreshLife, "one")
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	open := func() *sharedfile.File {
 		f, err := sharedfile.New(sharedfile.Config{Path: path, Format: layout, Location: time.UTC})

@@ -28,8 +28,9 @@ func (f blindFile) Read() (format.Document, error) {
 	return f.File.Read()
 }
 
-func newBlindRig(t *testing.T) (*sharedRig, *atomic.Bool) {
-	r := newSharedRig(t)
+func newBlindRig(t *testing.T) (*sharedRig, *atomic.Bool) { return newBlindRigOf(newSharedRig(t)) }
+
+func newBlindRigOf(r *sharedRig) (*sharedRig, *atomic.Bool) {
 	blind := &atomic.Bool{}
 	r.accounts[0].Shared = blindFile{r.accounts[0].Shared, blind}
 	r.restart()
@@ -80,6 +81,32 @@ func TestAFileThatIsNeverReadCostsNoLogin(t *testing.T) {
 		synctest.Wait()
 		if v := r.record("one").Version; v != 2 || !r.broker.holds("one", r.record("one").Token.RefreshToken) {
 			t.Errorf("version %d, want 2", v)
+		}
+		_ = g.end()
+	})
+}
+
+// Nor is it waited for until the refresh token itself is dead, where that ends before the
+// access token does.
+func TestAFileThatCantBeReadOutlastsNoRefreshToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, blind := newBlindRigOf(newSharedRigFor(t, format.SaxoCache, 10*time.Minute))
+		token := r.broker.grant("one")
+		token.RefreshLifetime = 10 * time.Minute
+		if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: token}, true); err != nil {
+			t.Fatal(err)
+		}
+		g := r.start()
+		blind.Store(true)
+		time.Sleep(8*time.Minute + 30*time.Second)
+		synctest.Wait()
+		if n := r.broker.count(); n != 0 {
+			t.Errorf("%d requests before the refresh token was about to end", n)
+		}
+		time.Sleep(90 * time.Second)
+		synctest.Wait()
+		if v := r.record("one").Version; v != 3 || !r.broker.holds("one", r.record("one").Token.RefreshToken) {
+			t.Errorf("version %d, want 3", v)
 		}
 		_ = g.end()
 	})
