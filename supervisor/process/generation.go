@@ -40,7 +40,7 @@ func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
 	grace := m.cfg.Health.EndGrace
 	if !finished {
 		// The process may still hear out an attempt whose caller is gone.
-		grace = m.cfg.Health.DrainGrace
+		grace = min(grace+max(0, time.Until(m.cfg.Work.Latest())), m.cfg.Health.DrainGrace)
 	}
 	m.progress.stopping()
 	in.End(grace)

@@ -157,6 +157,7 @@ type RefreshLoop interface {
 	Run(ctx context.Context, r *sdk.Remote) error
 	InFlight() int
 	Deadline() time.Time
+	Latest() time.Time
 }
 
 // Refreshing makes a refresh loop the work of a provider's process.

@@ -70,6 +70,9 @@ type Work interface {
 	// the wall clock may be set meanwhile. Zero for none. It may grow while one of
 	// them is under way.
 	Deadline() time.Time
+	// Latest is the latest deadline of all calls so far: where a connection was lost, a
+	// process may go on with one until then, whatever has become of its caller.
+	Latest() time.Time
 }
 
 // Config of a [Member]. Name, Launcher, Work and Events must be set.
@@ -284,8 +287,8 @@ type HealthPolicy struct {
 	// EndGrace is how long a process with nothing in flight may take to end;
 	// default: 5 s.
 	EndGrace time.Duration
-	// DrainGrace is the same for one whose connection was lost: it may still
-	// hear an attempt out. Default: 35 s.
+	// DrainGrace is the most for one whose connection was lost: it may still
+	// hear an attempt out, until that one's deadline. Default: 35 s.
 	DrainGrace time.Duration
 	// Settle is the uptime from which a generation counts as healthy;
 	// default: 1 min.

@@ -288,3 +288,40 @@ func TestPanicOfTheRefreshLoopIsACrash(t *testing.T) {
 		r.state(Running)
 	}, func(r *rig) { r.work.panics = true })
 }
+
+// A process whose connection was lost may hear out what was in flight until its deadline:
+// it has the time for that, and no more.
+func TestLostConnectionIsHeardOut(t *testing.T) {
+	for name, tt := range map[string]struct {
+		attempt time.Duration // 0: none was made
+		want    time.Duration
+	}{
+		"nothing was in flight":    {0, 5 * time.Second},
+		"an attempt was in flight": {20 * time.Second, 25 * time.Second},
+		"an attempt of minutes":    {10 * time.Minute, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var lost chan struct{}
+			simulate(t, func(t *testing.T, r *rig) {
+				r.after(time.Second)
+				if tt.attempt != 0 {
+					r.work.attempt(tt.attempt)
+				}
+				in := r.launcher.newest()
+				close(lost)
+				r.after(2 * exitNews)
+				in.mu.Lock()
+				defer in.mu.Unlock()
+				if !in.ended || in.grace > tt.want || in.grace < tt.want-exitNews {
+					t.Errorf("ended: %t, with %s, want %s", in.ended, in.grace, tt.want)
+				}
+				r.work.mu.Lock()
+				r.work.landed = nil
+				r.work.mu.Unlock()
+			}, func(r *rig) {
+				lost = make(chan struct{})
+				r.work.lost, r.health = lost, HealthPolicy{DrainGrace: time.Minute}
+			})
+		})
+	}
+}

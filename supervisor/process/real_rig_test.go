@@ -48,6 +48,7 @@ type callWork struct {
 	mu       sync.Mutex
 	inFlight int
 	deadline time.Time
+	latest   time.Time
 }
 
 func newCallWork() *callWork {
@@ -75,6 +76,15 @@ func (w *callWork) set(n int, deadline time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.inFlight, w.deadline = n, deadline
+	if deadline.After(w.latest) {
+		w.latest = deadline
+	}
+}
+
+func (w *callWork) Latest() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.latest
 }
 
 func (w *callWork) InFlight() int {

@@ -26,6 +26,7 @@ type rig struct {
 	t        *testing.T
 	member   *Member
 	kind     Kind
+	health   HealthPolicy
 	launcher *memLauncher
 	work     *memWork
 	bus      *event.Bus
@@ -47,7 +48,7 @@ func simulate(t *testing.T, test func(t *testing.T, r *rig), prepare ...func(*ri
 			p(r)
 		}
 		now := func() time.Time { return time.Now().Add(time.Duration(r.wall.Load())) }
-		r.member = New(Config{Name: "fake", Kind: r.kind, Launcher: r.launcher, Work: Refreshing(r.work), Events: bus, Now: now})
+		r.member = New(Config{Name: "fake", Kind: r.kind, Launcher: r.launcher, Work: Refreshing(r.work), Health: r.health, Events: bus, Now: now})
 		ctx, stop := context.WithCancel(t.Context())
 		r.stop = stop
 		go func() {
@@ -168,6 +169,7 @@ type memInstance struct {
 	continued []time.Time
 	killedAt  time.Time
 	ended     bool
+	grace     time.Duration // with which it was ended
 }
 
 func newMemInstance(pid int, name string) *memInstance {
@@ -217,9 +219,9 @@ func (in *memInstance) Kill() {
 	in.exit(errors.New("killed"))
 }
 
-func (in *memInstance) End(time.Duration) {
+func (in *memInstance) End(grace time.Duration) {
 	in.mu.Lock()
-	in.ended = true
+	in.ended, in.grace = true, grace
 	in.mu.Unlock()
 	in.exit(errors.New("ended"))
 }
@@ -271,7 +273,9 @@ type memWork struct {
 	mu       sync.Mutex
 	inFlight int
 	deadline time.Time
+	latest   time.Time     // deadline of all attempts
 	landed   chan struct{} // closed when nothing is in flight
+	lost     chan struct{} // closed when the connection is; nil: it stays
 	runs     int
 	panics   bool
 	lander   func()
@@ -290,12 +294,17 @@ func (w *memWork) land() {
 func (w *memWork) Run(ctx context.Context, r *sdk.Remote) error {
 	w.mu.Lock()
 	w.runs++
-	panics := w.panics
+	panics, lost := w.panics, w.lost
+	w.lost = nil // the next generation has a new one
 	w.mu.Unlock()
 	if panics {
 		panic(sdk.NewSecret("a token"))
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-lost:
+		return sdk.ErrConnection
+	}
 	w.mu.Lock()
 	landed := w.landed
 	w.mu.Unlock()
@@ -311,6 +320,7 @@ func (w *memWork) attempt(deadline time.Duration) (land func()) {
 	defer w.mu.Unlock()
 	landed := make(chan struct{})
 	w.inFlight, w.deadline, w.landed = 1, time.Now().Add(deadline), landed
+	w.latest = w.deadline
 	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -327,12 +337,19 @@ func (w *memWork) calls(deadline time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.deadline = time.Now().Add(deadline)
+	w.latest = w.deadline
 }
 
 func (w *memWork) InFlight() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.inFlight
+}
+
+func (w *memWork) Latest() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.latest
 }
 
 func (w *memWork) Deadline() time.Time {

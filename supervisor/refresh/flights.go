@@ -3,6 +3,8 @@ package refresh
 import (
 	"sync"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // flights are the attempts in flight. They are under the Keeper's lock, which is that
@@ -12,6 +14,7 @@ type flights struct {
 	inFlight int        // attempts that take a place of those that there are
 	polling  int        // polls of logins, which take none
 	deadline time.Time  // the latest of both
+	latest   time.Time  // the latest of all that there were
 	landing  *sync.Cond // one of them has ended
 }
 
@@ -30,6 +33,7 @@ func (f *flights) hasRoom() bool { return f.inFlight < f.most }
 func (f *flights) awaits(timeout time.Duration) {
 	if d := time.Now().Add(timeout); f.inFlight+f.polling > 0 && d.After(f.deadline) {
 		f.deadline = d
+		f.latest = moment.Later(f.latest, d)
 	}
 }
 
@@ -61,4 +65,11 @@ func (f *flights) Deadline() time.Time {
 	f.landing.L.Lock()
 	defer f.landing.L.Unlock()
 	return f.deadline
+}
+
+// Latest is the latest deadline of all attempts so far, by the monotonic clock.
+func (f *flights) Latest() time.Time {
+	f.landing.L.Lock()
+	defer f.landing.L.Unlock()
+	return f.latest
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // gate is the work of a sink's process: it lets calls through to the process
@@ -20,8 +21,9 @@ type gate struct {
 	broken chan struct{}   // closed when its connection is lost
 	missed bool            // a call was turned away since
 
-	calls map[*call]struct{}
-	empty chan struct{} // closed when no call is left; nil: nobody waits
+	calls  map[*call]struct{}
+	latest time.Time     // deadline of all calls so far
+	empty  chan struct{} // closed when no call is left; nil: nobody waits
 }
 
 // call is one in flight.
@@ -97,6 +99,13 @@ func (g *gate) Deadline() time.Time {
 	return last
 }
 
+// Latest implements [process.Work].
+func (g *gate) Latest() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.latest
+}
+
 // enter returns the process to call, which stays until done is called; nil if
 // none serves. ctx has a deadline.
 func (g *gate) enter(ctx context.Context) (remote *sdk.RemoteSink, done func()) {
@@ -108,6 +117,7 @@ func (g *gate) enter(ctx context.Context) (remote *sdk.RemoteSink, done func()) 
 	}
 	c := &call{}
 	c.deadline, _ = ctx.Deadline()
+	g.latest = moment.Later(g.latest, c.deadline)
 	g.calls[c] = struct{}{}
 	return g.remote, func() {
 		g.mu.Lock()
