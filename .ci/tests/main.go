@@ -4,6 +4,9 @@
 //
 //	go test -json ./... | tests -list .ci/skips [-where short]…
 //
+// With -again it names the packages in which nothing failed but the race detector itself,
+// of which a check of its own state can fail.
+//
 // With -skipped it judges something beside the tests that is left out.
 package main
 
@@ -13,6 +16,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -23,6 +27,7 @@ func main() {
 	var where []string
 	list := flag.String("list", ".ci/skips", "what may be skipped")
 	skipped := flag.String("skipped", "", "why a step is left out")
+	again := flag.String("again", "", "where to name the packages to test once more; what is there is replaced")
 	flag.Func("where", "what holds in this run", func(s string) error { where = append(where, strings.Fields(s)...); return nil })
 	flag.Parse()
 	allowed, err := readList(*list)
@@ -37,7 +42,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	if !r.end(allowed, where) {
+	well := r.end(allowed, where)
+	if *again != "" {
+		if err := os.WriteFile(*again, []byte(r.onceMore()), 0o600); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	if !well {
 		os.Exit(1)
 	}
 }
@@ -60,8 +72,10 @@ type report struct {
 	said  map[[2]string][]string
 	built map[string][]string
 	skips []skip
-	// failed: not all is well, for what reason ever.
-	failed          bool
+	// failed: not all is well, for what reason ever but a death of the race detector.
+	failed bool
+	// undone are the packages in which that died.
+	undone          []string
 	passes, failing int
 }
 
@@ -107,8 +121,15 @@ func (r *report) take(e event) {
 func (r *report) settle(e event, said []string) {
 	switch {
 	case e.Action == "fail":
-		if r.failed = true; e.Test != "" {
+		if e.Test != "" {
 			r.failing++
+		} else {
+			said = append(r.cutShort(e.Package), said...)
+		}
+		if text := strings.Join(said, ""); e.Test == "" && strings.Contains(text, detectorDied) && !strings.Contains(text, "DATA RACE") {
+			r.undone = append(r.undone, e.Package)
+		} else {
+			r.failed = true
 		}
 		for _, text := range append(r.built[e.FailedBuild], said...) {
 			if !isNoise(text) {
@@ -124,6 +145,33 @@ func (r *report) settle(e event, said []string) {
 	default:
 		r.passes++
 	}
+}
+
+// detectorDied is what the race detector says when a check of its own state has failed,
+// which is no race and no failure of the test that ran.
+const detectorDied = "ThreadSanitizer: CHECK failed"
+
+// onceMore are the packages to test once more, a line each: none if something else failed.
+func (r *report) onceMore() (lines string) {
+	if r.failed {
+		return ""
+	}
+	for _, pkg := range r.undone {
+		lines += pkg + "\n"
+	}
+	return lines
+}
+
+// cutShort is what the tests of a package have printed that came to no end: the program
+// died in one of them.
+func (r *report) cutShort(pkg string) (said []string) {
+	for _, key := range slices.SortedFunc(maps.Keys(r.said), func(a, b [2]string) int { return strings.Compare(a[1], b[1]) }) {
+		if key[0] == pkg && key[1] != "" {
+			said = append(said, r.said[key]...)
+			delete(r.said, key)
+		}
+	}
+	return said
 }
 
 func isNoise(text string) bool {
@@ -174,7 +222,7 @@ func (r *report) end(allowed []rule, where []string) bool {
 			fmt.Fprintf(r.out, "    %s\n", what)
 		}
 	}
-	return !r.failed
+	return !r.failed && len(r.undone) == 0
 }
 
 // rule is a line of the list.

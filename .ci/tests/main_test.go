@@ -78,6 +78,9 @@ func TestFailures(t *testing.T) {
 {"Action":"fail","Package":"m","Test":"TestX"}`, "it broke"},
 		"a package": {`{"Action":"output","Package":"m","Output":"panic: no more\n"}
 {"Action":"fail","Package":"m"}`, "panic: no more"},
+		"a package, in the middle of a test": {`{"Action":"output","Package":"m","Test":"TestX","Output":"fatal error: all are blocked\n"}
+{"Action":"output","Package":"m","Output":"FAIL\tm\n"}
+{"Action":"fail","Package":"m"}`, "fatal error: all are blocked"},
 		"a build": {`{"ImportPath":"m [m.test]","Action":"build-output","Output":"x.go:1: undefined: y\n"}
 {"ImportPath":"m [m.test]","Action":"build-fail"}
 {"Action":"fail","Package":"m","FailedBuild":"m [m.test]"}`, "undefined: y"},
@@ -85,6 +88,32 @@ func TestFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got, well := tell(t, "", c.printed); well || !strings.Contains(got, c.want) {
 				t.Errorf("well: %t\n%s", well, got)
+			}
+		})
+	}
+}
+
+// A package in which the race detector died is named to be tested once more, unless
+// something else failed.
+func TestDetectorThatDies(t *testing.T) {
+	const died = `{"Action":"output","Package":"m","Test":"TestX","Output":"ThreadSanitizer: CHECK failed: tsan_rtl.cpp:346\n"}
+{"Action":"output","Package":"m","Output":"FAIL\tm\n"}
+{"Action":"fail","Package":"m"}
+`
+	for name, c := range map[string]struct{ printed, again string }{
+		"alone":               {died, "m\n"},
+		"beside a race":       {`{"Action":"output","Package":"m","Test":"TestY","Output":"WARNING: DATA RACE\n"}` + "\n" + died, ""},
+		"beside another test": {`{"Action":"fail","Package":"n","Test":"TestY"}` + "\n" + died, ""},
+		"nothing":             {"", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			r := newReport(&out)
+			if err := r.read(strings.NewReader(c.printed)); err != nil {
+				t.Fatal(err)
+			}
+			if well := r.end(nil, nil); well != (c.printed == "") || r.onceMore() != c.again {
+				t.Errorf("well: %t, once more: %q\n%s", well, r.onceMore(), out.String())
 			}
 		})
 	}
