@@ -36,7 +36,7 @@ func (a *round) run(ctx context.Context) error {
 	switch {
 	case err != nil:
 	case settled && a.comesLater():
-		err = errNobodyAsked
+		err = errAnswersNobody
 	default:
 		a.askAhead(ctx)
 		err = sharer{a.leased}.withShared(ctx, func() error { return a.turn(ctx) })
@@ -63,7 +63,7 @@ func (a *round) turn(ctx context.Context) error {
 		return a.make(ctx, in)
 	case acct.Look:
 	default: // whoever has asked waits until it is settled
-		return errNobodyAsked
+		return errAnswersNobody
 	}
 	adopted, err := sharer{a.leased}.adopt(ctx)
 	if errors.Is(err, errAsked) && a.insisted() {
@@ -80,7 +80,7 @@ func (a *round) turn(ctx context.Context) error {
 		return failed
 	}
 	if a.lookOnly() {
-		return errNobodyAsked
+		return errAnswersNobody
 	}
 	if err := (unknown{a.leased}).end(ctx); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (a *round) spend() (bool, error) {
 	a.replan()
 	switch {
 	case !a.wish.asked():
-		return false, errNobodyAsked
+		return false, errAnswersNobody
 	case does == acct.Await:
 		return false, loginWait{a.account}.err()
 	case a.state().Ambiguous() != nil:

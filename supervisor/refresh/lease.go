@@ -77,21 +77,20 @@ func (a *account) ifIdle(do func(*leased)) bool {
 // not asked about yet, is the record's now.
 var errWentBack = errors.New("the refresh token that was found elsewhere was refused; the one before it is tried")
 
-// errNobodyAsked: nothing was to be sent in that turn, and by then nobody had asked
-// for it.
-var errNobodyAsked = errors.New("nothing was to be sent, and nobody has asked for it")
+// errAnswersNobody: nothing was to be sent in that turn, so that it has no outcome
+// for anybody. Whoever has asked meanwhile waits on.
+var errAnswersNobody = errors.New("nothing was to be sent in that turn, and it answers nobody")
 
 // errEnding: nothing was announced, because the process is about to be ended. The
 // account is due again as soon as the next one serves.
 var errEnding = errors.New("the provider's process is about to be ended")
 
-// landed ends an attempt and tells its outcome to those who asked for it; after
-// errWentBack and errEnding, and those who asked only after a turn had found nothing to
-// do, wait for the next one.
+// landed ends an attempt and tells its outcome to those who asked for it. After
+// errWentBack, errEnding and errAnswersNobody they wait for the next one.
 func (a *leased) landed(outcome error) {
 	a.keeper.mu.Lock()
 	var waiters []asker
-	if !errors.Is(outcome, errWentBack) && !errors.Is(outcome, errEnding) && !errors.Is(outcome, errNobodyAsked) {
+	if !errors.Is(outcome, errWentBack) && !errors.Is(outcome, errEnding) && !errors.Is(outcome, errAnswersNobody) {
 		waiters = a.wish.answered()
 	}
 	a.keeper.mu.Unlock()
