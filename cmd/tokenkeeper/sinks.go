@@ -80,7 +80,8 @@ func newSinkTestCommand(e *env) *cobra.Command {
 		Short: "Show whether a sink works",
 		Long: `Show whether a sink works, as far as that can be seen without giving anybody a
 token that is not the newest. One that takes notices is sent one that is marked
-as a test. It says what was tried.`,
+as a test. It says what was tried. If it works, all that the sink has failed to
+take or refused is tried again at once.`,
 		Example: "  tokenkeeper sinks test phone",
 		Args:    exactArgs("NAME"),
 

@@ -53,7 +53,7 @@ const (
 	SinkUnmet        Type = "sink_unmet"         // alert: the consumer of a sink has never come
 	SinkAway         Type = "sink_away"          // alert: the consumer of a sink has stayed away for days
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
-	SinkFailing      Type = "sink_failing"       // alert: deliveries to a sink fail again and again
+	SinkFailing      Type = "sink_failing"       // alert: max_failures in a row, or for a minute
 	LoginDueSoon     Type = "login_due_soon"     // alert: a person has to log in before long
 	LoginUnknown     Type = "login_unknown"      // alert, told once: a login ends, and nobody knows when
 	GrantedElsewhere Type = "granted_elsewhere"  // alert: the configuration names another client or environment than the token's

@@ -96,14 +96,18 @@ func Stamp(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04 MST")
 }
 
-// Ends is what such a text says of a deadline: "ends 2026-03-01 12:00 UTC".
-func Ends(t time.Time, uncertain bool) string {
-	switch {
-	case !Sane(t):
+// Ends is what such a text says now of a deadline: "ends 2026-03-01 12:00 UTC", or that
+// it ended then.
+func Ends(t, now time.Time, uncertain bool) string {
+	if !Sane(t) {
 		return "has an end that nobody knows"
-	case uncertain:
-		return "ends about " + Stamp(t)
-	default:
-		return "ends " + Stamp(t)
 	}
+	text := "ends "
+	if !t.After(now) {
+		text = "ended "
+	}
+	if uncertain {
+		text += "about "
+	}
+	return text + Stamp(t)
 }

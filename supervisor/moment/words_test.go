@@ -51,8 +51,9 @@ func TestWords(t *testing.T) {
 	}
 	for got, want := range map[string]string{
 		moment.Stamp(now): "2026-09-14 12:20 UTC", moment.Stamp(time.Time{}): "unknown",
-		moment.Ends(now, false): "ends 2026-09-14 12:20 UTC", moment.Ends(now, true): "ends about 2026-09-14 12:20 UTC",
-		moment.Ends(time.Time{}, true): "has an end that nobody knows",
+		moment.Ends(now, now.Add(-1), false): "ends 2026-09-14 12:20 UTC", moment.Ends(now, now.Add(-1), true): "ends about 2026-09-14 12:20 UTC",
+		moment.Ends(now, now, false): "ended 2026-09-14 12:20 UTC", moment.Ends(now, now.Add(1), true): "ended about 2026-09-14 12:20 UTC",
+		moment.Ends(time.Time{}, now, true): "has an end that nobody knows",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -67,7 +68,7 @@ func TestNoImpossibleTimeIsShown(t *testing.T) {
 		at, uncertain := anyTime(t, "at"), rapid.Bool().Draw(t, "uncertain")
 		for _, text := range []string{
 			moment.Relative(at, now), moment.Text(at, now, uncertain), moment.Brief(at, now, uncertain),
-			moment.Stamp(at), moment.Ends(at, uncertain),
+			moment.Stamp(at), moment.Ends(at, now, uncertain),
 		} {
 			if strings.Contains(text, "0001") || strings.Contains(text, "106751") || !moment.Sane(at) && strings.ContainsAny(text, "0123456789") {
 				t.Fatalf("%v shows as %q", at, text)

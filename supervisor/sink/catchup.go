@@ -136,9 +136,12 @@ func (c catchUp) resume(e *entry, o open, before *entry) {
 		// It lacks the newest since that became durable, and has lacked those
 		// before it for longer.
 		e.since, e.atLeast = o.since, o.version > o.has.Version+1
-		if failed := o.has.Result != store.ResultDelivered; failed && o.has.Failures > 0 && o.has.TriedVersion == o.version {
+		if o.has.Result != store.ResultDelivered {
+			e.failures = o.has.Failures
+		}
+		if e.failures > 0 && o.has.TriedVersion == o.version {
 			e.lastError = o.has.Error
-			c.queue.Resume(e.key, o.has.Failures)
+			c.queue.Resume(e.key, e.failures)
 		}
 	}
 	c.note(e)

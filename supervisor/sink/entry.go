@@ -24,8 +24,11 @@ type entry struct {
 	// is counted by the queue.
 	edition   edition
 	lastError string
-	// losing counts the tries of any edition that failed since one succeeded,
-	// and cause is why the newest did.
+	// failures are the tries in a row that were not taken, of whatever edition, and
+	// also before the start: what people are told.
+	failures int
+	// losing are those since the start, by which the log tells of ever fewer, and
+	// cause is why the newest failed.
 	losing int
 	cause  string
 	// refused: trying edition again is useless.

@@ -42,6 +42,7 @@ type lifecycle struct {
 	waiting int
 	dropped uint64
 	failing time.Time // since when it takes no event; zero: it does
+	inRow   int       // tries since then
 	burst   bool      // events are being dropped
 	closed  bool
 }
@@ -96,24 +97,28 @@ func (q *lifecycle) giveUp() {
 	q.dropped++
 }
 
-// tried notes how a try went.
-func (q *lifecycle) tried(failed bool, now time.Time) {
+// tried notes how a try went, and returns how many before it, or with it, have failed
+// in a row.
+func (q *lifecycle) tried(failed bool, now time.Time) (inRow int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
-	case !failed:
-		q.failing = time.Time{}
-	case q.failing.IsZero():
+	if !failed {
+		inRow = q.inRow
+		q.inRow, q.failing = 0, time.Time{}
+		return inRow
+	}
+	if q.inRow++; q.inRow == 1 {
 		q.failing = now
 	}
+	return q.inRow
 }
 
-// count returns how many events wait, how many were given up, and since when
-// the sink takes none; zero: it does.
-func (q *lifecycle) count() (waiting int, dropped uint64, failing time.Time) {
+// count returns how many events wait, how many were given up, and how many tries have
+// failed in a row, since when.
+func (q *lifecycle) count() (waiting int, dropped uint64, inRow int, failing time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiting, q.dropped, q.failing
+	return q.waiting, q.dropped, q.inRow, q.failing
 }
 
 // shut forgets what waits and takes nothing more until it is reopened: a sink that is
@@ -124,7 +129,7 @@ func (q *lifecycle) shut() {
 	for q.waiting > 0 {
 		q.remove()
 	}
-	q.closed, q.burst, q.failing = true, false, time.Time{}
+	q.closed, q.burst, q.inRow, q.failing = true, false, 0, time.Time{}
 }
 
 func (q *lifecycle) reopen() {

@@ -4,19 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/queue"
 )
 
 // typeTest is the type of a notice that a person asked for.
 const typeTest event.Type = "test"
 
 // probe shows whether a sink works.
-type probe struct {
-	*destination
-	queue *queue.Queue[key]
-}
+type probe struct{ *state }
 
 // test shows it, and says in a few words what was tried.
 func (p probe) test(ctx context.Context) (done string, err error) {
@@ -29,13 +26,49 @@ func (p probe) test(ctx context.Context) (done string, err error) {
 	case p.getsAlerts() || p.takes(KindLifecycle):
 		done = "sent a notice that is marked as a test"
 		err = safely(func() error { return p.notify(ctx, p.notice()) })
+		if err == nil {
+			p.heard()
+		}
 	default:
 		err = fmt.Errorf("a sink of type %q can't be tested without a delivery; deliver the newest tokens once more with: tokenkeeper sinks redeliver %s", p.Type, p.Name)
 	}
 	if err != nil {
 		return "", fmt.Errorf("sink %q: %w", p.Name, err)
 	}
+	p.hurry()
 	return done, nil
+}
+
+// heard notes that the sink has taken a notice. Events that it did not take are told
+// no more, so that nothing else would show it.
+func (p probe) heard() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now := p.Wall(); p.events != nil && p.events.tried(false, now) > 0 {
+		p.totals.succeeded(now, 0)
+		p.nudge()
+	}
+}
+
+// hurry lets what the sink did not take have its turn now, also what it refused: what
+// was in the way is gone. What it has asked to wait for waits.
+func (p probe) hurry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.disabled.is() {
+		return
+	}
+	p.absence.sign(time.Now(), p.queue)
+	for e := range p.open {
+		switch {
+		case e.refused:
+			p.wish(e, onceMore)
+		case p.failuresOf(e) > 0:
+			e.due = time.Time{}
+			p.note(e)
+			p.add(e.key)
+		}
+	}
 }
 
 func (p probe) withToken(ctx context.Context, tester Tester) (done string, err error) {

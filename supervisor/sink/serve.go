@@ -19,18 +19,22 @@ func serve(ctx context.Context, s *state) (stop func()) {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	at := atDoor{s}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for failures := 1; ; failures++ {
 			began := time.Now()
+			open := time.AfterFunc(s.Policy.Interval, at.opened)
 			err := safely(func() error { return server.Serve(ctx, s.newest) })
+			open.Stop()
 			if ctx.Err() != nil {
 				return
 			}
 			if time.Since(began) > s.Policy.MaxInterval {
 				failures = 1
 			}
+			at.shut(failures, err)
 			pause := s.Policy.pause(failures, rand.Float64())
 			level := slog.LevelDebug
 			if s.Policy.loud(failures) {
@@ -54,6 +58,39 @@ func serve(ctx context.Context, s *state) (stop func()) {
 		case <-time.After(lastGrace):
 		}
 	}
+}
+
+// door is why, and how often in a row, a sink could take no consumers.
+type door struct {
+	failures  int
+	since, at time.Time // of the first and of the last
+	why       string
+}
+
+// atDoor notes it.
+type atDoor struct{ *state }
+
+func (a atDoor) shut(failures int, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.door.at = a.Wall()
+	if a.door.failures == 0 {
+		a.door.since = a.door.at
+	}
+	a.door.failures, a.door.why = failures, err.Error()
+	if failures == a.Policy.Attempts {
+		a.nudge()
+	}
+}
+
+// opened notes that it takes them.
+func (a atDoor) opened() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.door.failures > 0 {
+		a.nudge()
+	}
+	a.door = door{}
 }
 
 // newest yields what a consumer that comes now should have.

@@ -80,10 +80,10 @@ func (t settlement) rest() {
 
 func (t settlement) succeeded() note {
 	e, o := t.e, t.o
-	failures := t.failuresOf(e)
+	failures := e.failures
 	e.delivered, e.answered = *o.delivered, o.asked
 	e.since, e.due, e.notBefore, e.lastError = time.Time{}, time.Time{}, time.Time{}, ""
-	e.losing, e.refused, e.unknown, e.lost = 0, false, false, false
+	e.failures, e.losing, e.refused, e.unknown, e.lost = 0, 0, false, false, false
 	t.queue.Forget(e.key)
 	t.totals.succeeded(e.delivered.At, e.delivered.Latency)
 	t.present(t.e.key)
@@ -134,6 +134,7 @@ func (t settlement) refuse() note {
 	e := t.e
 	t.absence.remove(e.key, t.now, t.queue)
 	e.refused, e.due, e.answered = true, time.Time{}, t.o.asked
+	t.failedAgain()
 	level, others := t.complaints.complain(e, t.o.err, t.Policy, t.open)
 	n := t.tell(level, event.DeliveryFailed)
 	n.event.Message = fmt.Sprintf("sink %q can't take %s: %v; the next version will be tried%s", t.Name, e.newest(e.edition.version), t.o.err, others)
@@ -154,9 +155,7 @@ func (t settlement) retry() note {
 	}
 	pause := t.queue.AddRateLimited(e.key, after)
 	e.due = t.now.Add(pause)
-	if e.unknown && t.queue.Failures(e.key) == 1 {
-		t.nudge()
-	}
+	t.failedAgain()
 	level, others := t.complaints.complain(e, o.err, t.Policy, t.open)
 	n := t.tell(level, event.DeliveryFailed)
 	n.event.Next = t.Wall().Add(pause)
@@ -164,10 +163,18 @@ func (t settlement) retry() note {
 	return n
 }
 
+// failedAgain counts a failure, which may be the one from which on it is an alert.
+func (t settlement) failedAgain() {
+	t.e.failures++
+	if t.e.failures == t.Policy.Attempts || t.e.unknown && t.queue.Failures(t.e.key) == 1 {
+		t.nudge()
+	}
+}
+
 // later waits for as long as the sink wants, which is no failure.
 func (t settlement) later() note {
 	e := t.e
-	e.losing, e.lastError = 0, ""
+	e.failures, e.losing, e.lastError = 0, 0, ""
 	t.queue.Forget(e.key)
 	if t.disabled.is() {
 		return note{}
@@ -189,7 +196,7 @@ func (t settlement) later() note {
 // whatever it did before it went.
 func (t settlement) missed() note {
 	e := t.e
-	e.due, e.losing = time.Time{}, 0
+	e.due, e.failures, e.losing = time.Time{}, 0, 0
 	t.queue.Forget(e.key)
 	if t.disabled.is() || !t.absence.add(e.key, t.o.err.Error(), t.now, t.queue) {
 		return note{}
@@ -206,7 +213,7 @@ func (t settlement) missed() note {
 // tell is what to tell of the try. It is about an account only if its token was
 // on the way, because an alert about it says nothing of what the sink has of it.
 func (t settlement) tell(level slog.Level, what event.Type) note {
-	e := event.Event{Type: what, Failures: t.failuresOf(t.e), Max: t.Policy.Attempts}
+	e := event.Event{Type: what, Failures: t.e.failures, Max: t.Policy.Attempts}
 	if t.e.isToken() {
 		e.Account, e.Provider, e.Version = t.e.name, t.o.provider, t.o.edition.version
 	}

@@ -30,6 +30,7 @@ type state struct {
 	complaints complaints
 	disabled   disabled
 	totals     totals
+	door       door
 }
 
 func newState(d *destination) *state {
@@ -68,16 +69,16 @@ func (s *state) want(k key, wanted wish) {
 }
 
 // begin returns what is known of a key that was taken from the queue; ok is
-// false if it is not its turn. failures is how often what is newest has failed.
-func (s *state) begin(k key) (view entry, failures int, ok bool) {
+// false if it is not its turn.
+func (s *state) begin(k key) (view entry, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.disabled.is() || !s.absence.turn(k, time.Now(), s.queue) {
-		return view, 0, false
+		return view, false
 	}
 	e := s.entry(k)
 	e.woken = false
-	return *e, s.queue.Failures(k), true
+	return *e, true
 }
 
 // whoDisabled says who disabled the sink; "": nobody.
@@ -118,7 +119,7 @@ func (s *state) enable() note {
 		return note{}
 	}
 	for k, e := range s.entries {
-		e.refused, e.lastError, e.due = false, "", time.Time{}
+		e.refused, e.failures, e.lastError, e.due = false, 0, "", time.Time{}
 		s.queue.Forget(k)
 		s.note(e)
 		s.add(k)
@@ -190,13 +191,13 @@ func (s *state) note(e *entry) {
 	delete(s.open, e)
 }
 
-// failuresOf is how often in a row the version in hand was not taken.
+// failuresOf is how often in a row it was not taken, whatever the version; 0 as long
+// as the one in hand has not failed.
 func (s *state) failuresOf(e *entry) int {
-	n := s.queue.Failures(e.key)
-	if e.refused {
-		n++
+	if s.queue.Failures(e.key) == 0 && !e.refused {
+		return 0
 	}
-	return n
+	return max(1, e.failures)
 }
 
 // shrink keeps of an entry of which there is nothing left to do the receipt

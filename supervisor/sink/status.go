@@ -12,8 +12,9 @@ type Status struct {
 	Version     uint64        `json:"version"`
 	DeliveredAt time.Time     `json:"delivered_at,omitzero"`
 	Latency     time.Duration `json:"latency_ns,omitempty"`
-	// Failures in a row of the version in hand, the last error, and when it
-	// is tried again; zero: not before there is a newer version.
+	// Failures in a row, whatever the version; 0 as long as the one in hand has not
+	// failed. The last error, and when it is tried again; zero: not before there is a
+	// newer version.
 	Failures  int       `json:"failures,omitempty"`
 	LastError string    `json:"last_error,omitempty"`
 	Next      time.Time `json:"-"`
@@ -40,11 +41,20 @@ type Summary struct {
 	// restart lies between.
 	LagAtLeast bool `json:"lag_at_least,omitempty"`
 	// Failing are the accounts and alerts whose newest version it failed to
-	// take, and one more if it failed to take the last lifecycle event; Refused
+	// take, one more if it failed to take the last lifecycle event, and one more if no
+	// consumer can connect; Refused
 	// are those of them whose newest version it refused for good: only the next
 	// one is tried.
 	Failing int `json:"failing"`
 	Refused int `json:"-"`
+	// InRow is how often in a row that failed which failed most often, and MaxFailures
+	// from which on it is an alert.
+	InRow       int `json:"-"`
+	MaxFailures int `json:"-"`
+	// Shut is why no consumer can connect, if that was tried MaxFailures times in a row
+	// since ShutSince; "": they can, or need not.
+	Shut      string    `json:"-"`
+	ShutSince time.Time `json:"-"`
 	// Hung are those of the failing ones whose delivery should have ended, and can't
 	// be cut off: nothing of them is tried before it ends.
 	Hung int `json:"-"`
@@ -119,10 +129,17 @@ func (s *state) summary() Summary {
 		Disabled: s.disabled.is(), Gone: s.disabled.by == byReceiver,
 		DisabledBy: s.disabled.by, DisabledAt: s.disabled.at,
 		LastDelivery: t.lastDelivery, Latency: t.latency, Deliveries: t.deliveries,
-		Failures: t.failures, LastError: t.lastError, LastErrorAt: t.lastErrorAt,
+		Failures: t.failures, LastError: t.lastError, LastErrorAt: t.lastErrorAt, MaxFailures: s.Policy.Attempts,
 	}
 	if sum.Absent {
 		sum.AbsentBecause = s.absence.why
+	}
+	if d := s.door; d.failures >= s.Policy.Attempts {
+		sum.Failing++
+		sum.Shut, sum.ShutSince = d.why, d.since
+		if !d.at.Before(sum.LastErrorAt) {
+			sum.LastError, sum.LastErrorAt = d.why, d.at
+		}
 	}
 	var since time.Time // of what it has lacked longest
 	for e := range s.open {
@@ -149,11 +166,12 @@ func (s *state) summary() Summary {
 	}
 	sum.UpToDate = sum.Accounts - sum.Behind
 	if s.events != nil {
-		waiting, dropped, failing := s.events.count()
+		waiting, dropped, failures, failing := s.events.count()
 		sum.OpenNotices += waiting
 		sum.DroppedEvents = dropped
-		if !failing.IsZero() {
+		if failures > 0 {
 			sum.Failing++
+			sum.InRow = max(sum.InRow, failures)
 			since = earlier(since, failing)
 		}
 	}
@@ -200,6 +218,8 @@ func (s *Summary) add(e *entry, failures int) {
 		}
 		if e.unknown {
 			s.Unknown = append(s.Unknown, e.name)
+		} else {
+			s.InRow = max(s.InRow, failures)
 		}
 	}
 	if !e.due.IsZero() {

@@ -82,7 +82,7 @@ func (t teller) tell(ctx, tries context.Context, e event.Event) note {
 		Kind: KindLifecycle, Event: &e,
 	}
 	for failures := 1; !t.events.isShut(); failures++ {
-		err := t.tellOnce(tries, n)
+		inRow, err := t.tellOnce(tries, n)
 		switch {
 		case err == nil:
 			return note{}
@@ -91,7 +91,7 @@ func (t teller) tell(ctx, tries context.Context, e event.Event) note {
 		case failures >= t.Policy.Attempts, errors.Is(err, ErrRefused):
 			t.events.giveUp()
 			return note{slog.LevelWarn, event.Event{
-				Type: event.DeliveryFailed, Failures: failures, Max: t.Policy.Attempts,
+				Type: event.DeliveryFailed, Failures: inRow, Max: t.Policy.Attempts,
 				Message: fmt.Sprintf("sink %q did not take the event %q (%s), which is dropped: %v", t.Name, e.Type, e.Message, err),
 			}}
 		}
@@ -108,15 +108,19 @@ func (t teller) tell(ctx, tries context.Context, e event.Event) note {
 	return note{}
 }
 
-func (t teller) tellOnce(ctx context.Context, n Notice) error {
+// tellOnce makes one try; inRow is how many have failed in a row with it.
+func (t teller) tellOnce(ctx context.Context, n Notice) (inRow int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, t.Policy.Timeout)
 	defer cancel()
-	err := safely(func() error { return t.notify(ctx, n) })
+	err = safely(func() error { return t.notify(ctx, n) })
 	now := t.Wall()
 	if errors.Is(err, ErrAbsent) {
-		return err
+		return 0, err
 	}
-	t.events.tried(err != nil, now)
+	inRow = t.events.tried(err != nil, now)
+	if inRow == t.Policy.Attempts || err == nil && inRow > 0 {
+		t.nudge()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil {
@@ -124,7 +128,7 @@ func (t teller) tellOnce(ctx context.Context, n Notice) error {
 	} else {
 		t.totals.failed(now, err.Error())
 	}
-	return err
+	return inRow, err
 }
 
 // gone disables a sink whose receiver says that it is gone.

@@ -33,8 +33,8 @@ type outcome struct {
 }
 
 // try makes one try to deliver what is newest of a key. seen is what was known
-// of it when the try began, and failures how often that had failed.
-func (d *destination) try(ctx context.Context, from source, seen entry, failures int) outcome {
+// of it when the try began.
+func (d *destination) try(ctx context.Context, from source, seen entry) outcome {
 	o := outcome{asked: seen.asked}
 	run := ctx
 	ctx, cancel := context.WithTimeout(run, d.Policy.Timeout)
@@ -71,7 +71,7 @@ func (d *destination) try(ctx context.Context, from source, seen entry, failures
 	crashpoint.Here("sink: about to deliver")
 	if o.err = safely(func() error { return it.deliver(ctx, seen.delivered, seen.wish()) }); o.err != nil {
 		if run.Err() == nil { // else it was cut off, which is no failure of the sink's
-			d.noteFailure(ctx, seen, o, failures)
+			d.noteFailure(ctx, seen, o)
 		}
 		return o
 	}
@@ -97,18 +97,14 @@ func (d *destination) noteDelivery(ctx context.Context, name string, it item, to
 // that hangs for a week costs no commit for each try. An absence is none, and
 // ends those before it. That it can't be noted loses nothing but this knowledge,
 // and the store itself tells of its trouble.
-func (d *destination) noteFailure(ctx context.Context, seen entry, o outcome, failures int) {
-	failed := failures > 0
-	if seen.edition != o.edition {
-		failures = 0
-	}
+func (d *destination) noteFailure(ctx context.Context, seen entry, o outcome) {
 	t := store.Tried{
 		Sink: d.Name, Account: seen.name, Version: o.edition.version, At: d.Wall(),
-		Result: store.ResultFailed, Error: o.err.Error(), Failures: failures + 1,
+		Result: store.ResultFailed, Error: o.err.Error(), Failures: seen.failures + 1,
 	}
 	switch {
 	case errors.Is(o.err, ErrAbsent):
-		if !failed {
+		if seen.failures == 0 {
 			return
 		}
 		t.Failures = 0

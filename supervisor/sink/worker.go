@@ -62,11 +62,11 @@ func (w *Worker) Run(ctx context.Context) error {
 // deliver does what there is to do about one key. Of what is cut off by the end
 // of the run nobody is told.
 func (w *Worker) deliver(ctx, tries context.Context, k key) {
-	seen, failures, ok := w.state.begin(k)
+	seen, ok := w.state.begin(k)
 	if !ok {
 		return
 	}
-	o := w.state.try(tries, w.sources[k.kind], seen, failures)
+	o := w.state.try(tries, w.sources[k.kind], seen)
 	n := w.state.settle(k, o)
 	ended := ctx.Err() != nil
 	if !ended || o.delivered != nil {
@@ -149,10 +149,10 @@ func (w *Worker) Overwrite(ctx context.Context, account string) (n int, err erro
 // Test shows whether the sink works, without giving anybody a token that is
 // not the newest: a sink that is a [Tester] is asked to show it with the newest
 // token of its first account, and one that takes notices is sent one that says
-// that it is a test. done says in a few words what was tried. A sink that is
-// disabled is tested all the same.
+// that it is a test. done says in a few words what was tried. What the sink has not
+// taken is tried at once if it works. A sink that is disabled is tested all the same.
 func (w *Worker) Test(ctx context.Context) (done string, err error) {
-	return probe{w.state.destination, w.state.queue}.test(ctx)
+	return probe{w.state}.test(ctx)
 }
 
 // Held asks the sink what it holds of the record's account, and says how that

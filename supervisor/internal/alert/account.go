@@ -55,14 +55,14 @@ func (a *Account) cause() string {
 	return text
 }
 
-func (a *Account) ends() string { return moment.Ends(a.Expiry, a.ExpiryUncertain) }
+func (a *Account) ends(now time.Time) string { return moment.Ends(a.Expiry, now, a.ExpiryUncertain) }
 
 // token says how the access token is that consumers have.
-func (a *Account) token() string {
+func (a *Account) token(now time.Time) string {
 	if a.StoredAt.IsZero() {
 		return "it has no token yet"
 	}
-	return "its access token " + a.ends()
+	return "its access token " + a.ends(now)
 }
 
 // acts names what has failed, as many.
@@ -97,10 +97,10 @@ func (a *Account) failing(now time.Time) Condition {
 	case a.Failures > 0 && a.excused(now):
 	case a.Failures > 0 && a.Misconfigured:
 		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); %s",
-			a.Name, a.cause(), a.token()), fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name))
+			a.Name, a.cause(), a.token(now)), fmt.Sprintf("correct accounts.%s in the configuration, "+startAgain, a.Name))
 	case a.Failures > 0 && a.Failures >= a.MaxFailures:
 		return c.on(a.cause(), fmt.Sprintf("account %s: %d %s in a row have failed; %s%s",
-			a.Name, a.Failures, a.acts(), a.token(), lastError(a.cause())),
+			a.Name, a.Failures, a.acts(), a.token(now), lastError(a.cause())),
 			"it is tried again all the time; look at the network and at the broker's status page; to try at once, run: tokenkeeper refresh "+a.Name)
 	case a.Failures == 0 && a.AmbiguousSince.IsZero():
 		return a.well(c)
@@ -110,12 +110,12 @@ func (a *Account) failing(now time.Time) Condition {
 
 // unknownToken is a refresh token in the shared file that nobody here knows.
 // What is in the file may not have been looked at since the start.
-func (a *Account) unknownToken() Condition {
+func (a *Account) unknownToken(now time.Time) Condition {
 	c := a.condition(event.UnknownToken)
 	if a.Asked == "" {
 		return a.well(c)
 	}
-	return c.on(a.Asked, fmt.Sprintf("account %s is not refreshed until somebody decides: %s; its access token %s", a.Name, a.Asked, a.ends()), a.Ways)
+	return c.on(a.Asked, fmt.Sprintf("account %s is not refreshed until somebody decides: %s; its access token %s", a.Name, a.Asked, a.ends(now)), a.Ways)
 }
 
 // loginWaits is the login of another person.
@@ -128,12 +128,12 @@ func (a *Account) loginWaits() Condition {
 }
 
 // grantedElsewhere is a token that the configuration keeps from being sent.
-func (a *Account) grantedElsewhere() Condition {
+func (a *Account) grantedElsewhere(now time.Time) Condition {
 	c := a.condition(event.GrantedElsewhere)
 	if a.GrantedElsewhere == "" {
 		return c.off("")
 	}
-	return a.until(c).on(a.GrantedElsewhere, fmt.Sprintf("account %s is not refreshed, and its access token %s: %s", a.Name, a.ends(), a.GrantedElsewhere), "")
+	return a.until(c).on(a.GrantedElsewhere, fmt.Sprintf("account %s is not refreshed, and its access token %s: %s", a.Name, a.ends(now), a.GrantedElsewhere), "")
 }
 
 // wrongZone are local times in the shared file, or in a sink's, that can't be right.
@@ -151,31 +151,31 @@ func (a *Account) wrongZone() Condition {
 }
 
 // fileShut is a shared file whose lock somebody holds, or that is refused.
-func (a *Account) fileShut() Condition {
+func (a *Account) fileShut(now time.Time) Condition {
 	c := a.condition(event.SharedFileHeld)
 	if a.Shut == "" {
 		return a.well(c)
 	}
-	return c.on(a.Shut, fmt.Sprintf("account %s is not refreshed: %s; its access token %s", a.Name, a.Shut, a.ends()),
+	return c.on(a.Shut, fmt.Sprintf("account %s is not refreshed: %s; its access token %s", a.Name, a.Shut, a.ends(now)),
 		"it is tried again all the time; to try at once, run: tokenkeeper refresh "+a.Name)
 }
 
-func (a *Account) needsLogin() Condition {
+func (a *Account) needsLogin(now time.Time) Condition {
 	c := a.condition(event.NeedsLogin)
 	switch {
 	case a.StoredAt.IsZero() && !a.NeedsLogin, a.StoredAt.IsZero() && !a.Mints, a.Undecided:
 		return c
 	case a.By.Means == advice.Key:
-		return a.until(c).on(a.cause(), fmt.Sprintf("account %s: the broker refuses the key from which its tokens are minted: %s; %s", a.Name, a.cause(), a.token()), a.By.With(""))
+		return a.until(c).on(a.cause(), fmt.Sprintf("account %s: the broker refuses the key from which its tokens are minted: %s; %s", a.Name, a.cause(), a.token(now)), a.By.With(""))
 	case a.NeedsLogin && a.Ended != "":
 		what := fmt.Sprintf("account %s needs %s: %s", a.Name, a.By.Needs(), a.Ended)
 		if a.Failures > 0 {
 			what += fmt.Sprintf(", and every try to refresh it in time has failed, the last one so: %s", a.cause())
 		}
 		c.Unannounced = true
-		return a.until(c).on(a.Ended, what+"; its access token "+a.ends(), a.By.With(""))
+		return a.until(c).on(a.Ended, what+"; its access token "+a.ends(now), a.By.With(""))
 	case a.NeedsLogin:
-		return a.until(c).on(a.cause(), fmt.Sprintf("account %s needs %s: %s; its access token %s", a.Name, a.By.Needs(), a.cause(), a.ends()), a.By.With(""))
+		return a.until(c).on(a.cause(), fmt.Sprintf("account %s needs %s: %s; its access token %s", a.Name, a.By.Needs(), a.cause(), a.ends(now)), a.By.With(""))
 	case a.Session.State == SessionAlive, a.Session.State == SessionCompeting:
 		return c.off("") // also of the token of which the broker had said that its session was over
 	}
@@ -186,13 +186,13 @@ func (a *Account) needsLogin() Condition {
 	return c
 }
 
-func (a *Account) ambiguous() Condition {
+func (a *Account) ambiguous(now time.Time) Condition {
 	c := a.condition(event.Ambiguous)
 	const doubt = "account %s: nobody knows whether the broker has used up its %s in the attempt of %s"
 	switch {
 	case !a.AmbiguousSince.IsZero() && a.Unread != "":
 		return c.on("", fmt.Sprintf(doubt+"; the answer came, nobody could read it, and it is kept in %s; its access token %s",
-			a.Name, a.Spent, moment.Stamp(a.AmbiguousSince), a.Unread, a.ends()),
+			a.Name, a.Spent, moment.Stamp(a.AmbiguousSince), a.Unread, a.ends(now)),
 			fmt.Sprintf("look at it with: tokenkeeper spool; if nothing can be made of it, send the same token now with: tokenkeeper refresh %s --force; "+
 				"or %s; when it is sent by itself, tokenkeeper status says (NEXT)", a.Name, a.instead().With("")))
 	case !a.AmbiguousSince.IsZero():
@@ -234,9 +234,9 @@ func (a *Account) loginDue(now time.Time, before time.Duration) Condition {
 	case left > before:
 		return c.off(fmt.Sprintf("account %s is logged in until %s", a.Name, moment.Stamp(a.RefreshExpiry)))
 	}
-	when, todo := "ends "+moment.Stamp(a.RefreshExpiry), a.instead().With("before that")
+	when, todo := moment.Ends(a.RefreshExpiry, now, false), a.instead().With("before that")
 	if left <= 0 {
-		when, todo = "has ended "+moment.Stamp(a.RefreshExpiry), a.By.With("")
+		todo = a.By.With("")
 	}
 	if a.Uncertain {
 		when += " or earlier, because nobody knows exactly when it began"

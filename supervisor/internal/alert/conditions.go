@@ -108,7 +108,7 @@ func (s *Snapshot) conditions(p Policy, asked map[string]bool, tell func(Conditi
 			continue
 		}
 		for _, c := range []Condition{
-			a.failing(s.Now), a.needsLogin(), a.ambiguous(), a.loginWaits(), a.grantedElsewhere(), a.unknownToken(), a.wrongZone(), a.fileShut(),
+			a.failing(s.Now), a.needsLogin(s.Now), a.ambiguous(s.Now), a.loginWaits(), a.grantedElsewhere(s.Now), a.unknownToken(s.Now), a.wrongZone(), a.fileShut(s.Now),
 			a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue),
 			a.sessionCompeting(), a.sessionGone(s.Now), a.sessionUnheard(s.Now),
 		} {

@@ -68,9 +68,9 @@ func TestConditions(t *testing.T) {
 		{"refused, where a file brings tokens", account(func(a *Account) { a.NeedsLogin, a.By.Means = true, advice.Import }), "needs_login:main", On,
 			"account main needs another token from a file: ; its access token ends 2027-03-01 12:01 UTC; import a token with: tokenkeeper import main FILE"},
 		{"over, where a file brings tokens", account(func(a *Account) {
-			a.NeedsLogin, a.Ended, a.By.Means = true, "its login has ended at noon", advice.Import
+			a.NeedsLogin, a.Ended, a.By.Means = true, "its login ended at noon", advice.Import
 		}), "needs_login:main", On,
-			"needs another token from a file: its login has ended at noon; its access token ends 2027-03-01 12:01 UTC; import a token with: tokenkeeper import main FILE"},
+			"needs another token from a file: its login ended at noon; its access token ends 2027-03-01 12:01 UTC; import a token with: tokenkeeper import main FILE"},
 		{"a login that ends, where a file brings tokens", account(func(a *Account) { a.RefreshExpiry, a.By.Means = noon.Add(time.Hour), advice.Import }), "login_due_soon:main", On,
 			"import a token before that with: tokenkeeper import main FILE --force"},
 		{"an open attempt, where a file brings tokens", account(func(a *Account) { a.AmbiguousSince, a.By.Means = noon, advice.Import }), "ambiguous:main", On,
@@ -92,6 +92,7 @@ func TestConditions(t *testing.T) {
 		{"refused in the provider's words", account(func(a *Account) {
 			a.NeedsLogin, a.LastError = true, "account main: broker.example refused the grant (HTTP 400, invalid_grant): unless a newer token turns up, someone must log in again"
 		}), "needs_login:main", On, "account main needs a login: broker.example refused the grant (HTTP 400, invalid_grant); its access token ends"},
+		{"refused, and its access token has ended", account(func(a *Account) { a.NeedsLogin, a.Expiry = true, noon.Add(-time.Hour) }), "needs_login:main", On, "its access token ended 2027-03-01 11:00 UTC"},
 		{"never logged in", account(func(a *Account) { a.StoredAt = time.Time{} }), "needs_login:main", Unknown, ""},
 
 		{"nothing open", account(func(a *Account) {}), "ambiguous:main", Off, "not in doubt any more"},
@@ -102,7 +103,7 @@ func TestConditions(t *testing.T) {
 
 		{"login in five days", account(func(a *Account) {}), "login_due_soon:main", Off, "2027-03-06 12:00 UTC"},
 		{"login in a day", account(func(a *Account) { a.RefreshExpiry = noon.Add(24 * time.Hour) }), "login_due_soon:main", On, "ends 2027-03-02 12:00 UTC; log in before"},
-		{"login over", account(func(a *Account) { a.RefreshExpiry = noon.Add(-time.Hour) }), "login_due_soon:main", On, "has ended 2027-03-01 11:00 UTC; log in with"},
+		{"login over", account(func(a *Account) { a.RefreshExpiry = noon.Add(-time.Hour) }), "login_due_soon:main", On, "the login of account main ended 2027-03-01 11:00 UTC; log in with"},
 		{"a guess", account(func(a *Account) { a.RefreshExpiry, a.Uncertain = noon.Add(time.Hour), true }), "login_due_soon:main", On, "or earlier"},
 		{"each refresh starts anew", account(func(a *Account) { a.RefreshExpiry, a.Sliding = noon.Add(time.Hour), true }), "login_due_soon:main", Off, ""},
 		{"no end known", account(func(a *Account) { a.RefreshExpiry = time.Time{} }), "login_due_soon:main", Off, ""},
@@ -114,10 +115,10 @@ func TestConditions(t *testing.T) {
 		{"a login of a day, in its last quarter", account(func(a *Account) { a.RefreshExpiry, a.LoginLife = noon.Add(6*time.Hour), 24*time.Hour }), "login_due_soon:main", On, "ends 2027-03-01 18:00"},
 		{"a login of a week", account(func(a *Account) { a.RefreshExpiry, a.LoginLife = noon.Add(24*time.Hour), 7*24*time.Hour }), "login_due_soon:main", On, "ends"},
 
-		{"its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended at noon" }), "needs_login:main", On,
-			"account main needs a login: its login has ended at noon; its access token ends"},
+		{"its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login ended at noon" }), "needs_login:main", On,
+			"account main needs a login: its login ended at noon; its access token ends"},
 		{"its time is over after failures", account(func(a *Account) {
-			a.NeedsLogin, a.Ended, a.Failures, a.LastError = true, "its login has ended at noon", 7, "account main: HTTP 503; it will be tried again"
+			a.NeedsLogin, a.Ended, a.Failures, a.LastError = true, "its login ended at noon", 7, "account main: HTTP 503; it will be tried again"
 		}), "needs_login:main", On, "ended at noon, and every try to refresh it in time has failed, the last one so: HTTP 503; its access"},
 		{"failures, and then its time is over", account(func(a *Account) { a.Failures, a.NeedsLogin, a.Ended = 9, true, "its login has ended" }), "refresh_failing:main", Off, "because it needs a login"},
 		{"an attempt that was lost, and then its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended" }), "ambiguous:main", Off, "its login has ended, and so it needs a login"},
@@ -146,6 +147,11 @@ func TestConditions(t *testing.T) {
 		{"nothing tried", hook(Sink{}), "sink_failing:hook", Unknown, ""},
 		{"takes everything", hook(Sink{LastDelivery: noon}), "sink_failing:hook", Off, "takes deliveries again"},
 		{"a first failure", hook(Sink{LastDelivery: noon, Failing: 1, Lag: 59 * time.Second}), "sink_failing:hook", Unknown, ""},
+		{"fails three times in a row", hook(Sink{Failing: 1, InRow: 3, MaxFailures: 3, Lag: 10 * time.Second, LastError: "HTTP 500"}), "sink_failing:hook", On, "HTTP 500"},
+		{"fails twice in a row", hook(Sink{LastDelivery: noon, Failing: 1, InRow: 2, MaxFailures: 3, Lag: 10 * time.Second}), "sink_failing:hook", Unknown, ""},
+		{"lets nobody come", hook(Sink{LastDelivery: noon, Failing: 1, MaxFailures: 3, Shut: "its folder is gone", ShutSince: noon}), "sink_failing:hook", On,
+			"sink hook has taken no new consumers since 2027-03-01 12:00 UTC: its folder is gone; it is tried again"},
+		{"fails, and lets nobody come", hook(Sink{Failing: 2, InRow: 3, MaxFailures: 3, Shut: "its folder is gone"}), "sink_failing:hook", On, "misses the newest of 1 account or alert"},
 		{"fails for a minute", hook(Sink{Failing: 2, Lag: time.Minute, LastError: "HTTP 500"}), "sink_failing:hook", On, "HTTP 500"},
 		{"what fails is tried again", hook(Sink{Failing: 2, Lag: time.Minute}), "sink_failing:hook", On, "tried again all the time; after mending it run: tokenkeeper sinks test hook"},
 		{"nobody knows why it fails", hook(Sink{Failing: 1, Lag: time.Minute}), "sink_failing:hook", On, "misses the newest of 1 account or alert; it is tried again"},

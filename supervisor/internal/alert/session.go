@@ -22,7 +22,7 @@ func (a *Account) sessionCompeting() Condition {
 	case SessionNone:
 		return c.off(a.unwatched())
 	case SessionCompeting:
-		return c.on("", fmt.Sprintf("account %s: another login has taken its session, since %s, and what its consumers ask of the broker may fail",
+		return c.on("", fmt.Sprintf("account %s: another login has had its session since %s, and what its consumers ask of the broker may fail",
 			a.Name, moment.Stamp(a.Session.Since)), "end that other login; nothing is taken back by itself")
 	case SessionGone:
 		text := fmt.Sprintf("account %s: the broker says no more that another login has its session, but that it is over", a.Name)
@@ -48,7 +48,7 @@ func (a *Account) sessionGone(now time.Time) Condition {
 	case a.Session.State == SessionGone && now.Sub(a.Session.Since).Abs() < goneFor:
 		return c
 	case a.Session.State == SessionGone:
-		return a.until(c).on("", fmt.Sprintf("account %s: the broker says that the session of its token is over, since %s, and the next token does not come or does not help",
+		return a.until(c).on("", fmt.Sprintf("account %s: by the broker's word the session of its token has been over since %s, and the next token does not come or does not help",
 			a.Name, moment.Stamp(a.Session.Since)), "see why with: tokenkeeper status; a new session may need "+a.By.Needs()+": "+a.instead().Command())
 	}
 	return c.off("")

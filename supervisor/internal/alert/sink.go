@@ -40,21 +40,28 @@ func (k *Sink) unknownToken() Condition {
 	return c
 }
 
-// failing counts neither what the alert about unknown tokens says.
+// failing counts not what the alert about unknown tokens says.
 func (k *Sink) failing() Condition {
 	c := k.condition(event.SinkFailing)
-	switch n := k.Failing - len(k.Unknown); {
+	n := k.Failing - len(k.Unknown)
+	if k.Shut != "" {
+		n--
+	}
+	switch {
 	case k.Gone:
 		// The other alert says what matters.
 	case k.Off:
 		return k.off(c)
-	case n > 0 && k.Lag >= sinkPatience:
+	case n > 0 && (k.Lag >= sinkPatience || k.MaxFailures > 0 && k.InRow >= k.MaxFailures):
 		missed := fmt.Sprintf("%d accounts or alerts", n)
 		if n == 1 {
 			missed = "1 account or alert"
 		}
 		return c.on("", fmt.Sprintf("sink %s has failed since %s, and misses the newest of %s%s",
 			k.Name, moment.Stamp(k.Since), missed, lastError(k.LastError)), k.next(n))
+	case k.Shut != "":
+		return c.on(k.Shut, fmt.Sprintf("sink %s has taken no new consumers since %s: %s", k.Name, moment.Stamp(k.ShutSince), k.Shut),
+			"it is tried again all the time; after mending it run: tokenkeeper sinks test "+k.Name)
 	case n == 0 && (k.Lag < sinkPatience || len(k.Unknown) > 0) && !k.LastDelivery.IsZero():
 		return k.well(c)
 	}

@@ -154,6 +154,12 @@ type Sink struct {
 	Failing, Refused, Hung int
 	Since                  time.Time
 	Lag                    time.Duration
+	// InRow is how often in a row that failed which failed most often, and MaxFailures
+	// from which on it is an alert, however long it took.
+	InRow, MaxFailures int
+	// Shut is why no consumer can connect, since ShutSince; "": they can, or need not.
+	Shut      string
+	ShutSince time.Time
 	// Waited is for how long a token has waited in this run for its consumer, which
 	// is not there, and AbsentBecause how that shows; 0: it is there.
 	Waited        time.Duration
@@ -193,8 +199,8 @@ type Policy struct {
 }
 
 const (
-	// sinkPatience is how long a sink may fail before it is an alert: longer
-	// than its regular attempts take.
+	// sinkPatience is how long a sink may fail before it is an alert, however seldom:
+	// its tries may hang, or be none any more.
 	sinkPatience = time.Minute
 	// unmetPatience is how long the consumer of a new sink may take to come.
 	unmetPatience = 10 * time.Minute

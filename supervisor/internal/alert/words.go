@@ -80,7 +80,7 @@ func phrasesOf(t event.Type) phrases {
 	case event.Overload:
 		return phrases{over: "every account of provider %s is refreshed in time again"}
 	case event.PlanMended:
-		return phrases{over: "the plan of %s was in order since"}
+		return phrases{over: "the plan of %s has been in order since"}
 	case event.DiskTrouble:
 		return phrases{over: "the disk takes everything again"}
 	case event.StoreDisplaced:

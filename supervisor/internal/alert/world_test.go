@@ -251,7 +251,7 @@ func (w *world) want(state event.AlertState, stored bool) event.Alert {
 // account is one that was refreshed a minute ago, in an earlier run.
 func (w *world) account(change func(*Account)) func(*Snapshot) {
 	a := healthy()
-	a.StoredAt, a.Expiry, a.RefreshExpiry = time.Now().Add(-time.Minute), time.Now().Add(time.Hour), time.Now().Add(5*24*time.Hour)
+	a.StoredAt, a.Expiry, a.RefreshExpiry = time.Now().Add(-time.Minute), time.Now().Add(30*24*time.Hour), time.Now().Add(5*24*time.Hour)
 	change(&a)
 	return func(s *Snapshot) { s.Accounts = []Account{a} }
 }

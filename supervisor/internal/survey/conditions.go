@@ -46,7 +46,7 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 	case k.SessionGone && r.Way == store.WayLogin:
 		a.NeedsLogin, a.LastError = true, refresh.SessionOver
 	case k.State == refresh.NeedsLogin && !r.NeedsLogin() && !r.Held:
-		a.NeedsLogin, a.Ended = true, "its login has ended "+moment.Stamp(r.RefreshExpiry)
+		a.NeedsLogin, a.Ended = true, "its login ended "+moment.Stamp(r.RefreshExpiry)
 		if k.EndGuessed {
 			a.Ended += ", as far as anybody knows"
 		}
@@ -115,6 +115,7 @@ func sinkAlerts(name string, m sink.Summary, started, now time.Time) alert.Sink 
 	k := alert.Sink{
 		Name: name, Gone: m.Gone, Off: m.Disabled && m.DisabledBy == control.ByPerson,
 		Failing: m.Failing, Refused: m.Refused, Hung: m.Hung, Lag: m.Lag, Since: now.Add(-m.Lag), LastDelivery: m.LastDelivery, LastError: m.LastError,
+		InRow: m.InRow, MaxFailures: m.MaxFailures, Shut: m.Shut, ShutSince: m.ShutSince,
 		Unknown: m.Unknown, UnknownError: m.UnknownError, AbsentBecause: m.AbsentBecause,
 	}
 	if m.Absent {

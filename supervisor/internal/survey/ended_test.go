@@ -33,10 +33,10 @@ func TestALoginWhoseTimeIsOverIsAnAlert(t *testing.T) {
 		provider   sdk.Description
 		body, says string
 	}{
-		"at a time of the day":          {certain, `{"access_token": "k", "expires_in": 80000}`, "its login has ended 2000-01-01 23:13 UTC, as far as anybody knows"},
-		"of which the file says no end": {certain, `{"access_token": "k"}`, "its login has ended 2000-01-02 00:30 UTC"},
-		"a guess":                       {guess, `{"access_token": "k"}`, "its login has ended 2000-01-02 00:30 UTC, as far as anybody knows"},
-		"that nothing has renewed":      {renews, `{"access_token": "k", "expires_at": 946728000}`, "its login has ended 2000-01-01 12:00 UTC"},
+		"at a time of the day":          {certain, `{"access_token": "k", "expires_in": 80000}`, "its login ended 2000-01-01 23:13 UTC, as far as anybody knows"},
+		"of which the file says no end": {certain, `{"access_token": "k"}`, "its login ended 2000-01-02 00:30 UTC"},
+		"a guess":                       {guess, `{"access_token": "k"}`, "its login ended 2000-01-02 00:30 UTC, as far as anybody knows"},
+		"that nothing has renewed":      {renews, `{"access_token": "k", "expires_at": 946728000}`, "its login ended 2000-01-01 12:00 UTC"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

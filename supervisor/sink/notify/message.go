@@ -51,7 +51,7 @@ var titles = map[event.Type]phrases{
 	event.ProviderCrashing: {"provider %s keeps crashing", "provider %s still keeps crashing", "provider %s runs again"},
 	event.ProviderParked:   {"provider %s can't run", "provider %s still can't run", "provider %s runs again"},
 	event.Overload:         {"provider %s: too many accounts to refresh in time", "provider %s: still too many accounts to refresh in time", "provider %s: accounts are refreshed in time again"},
-	event.PlanMended:       {"provider %s: its plan was wrong", "provider %s: its plan was still wrong", "provider %s: its plan is in order"},
+	event.PlanMended:       {"provider %s: its plan was wrong", "provider %s: its plan was wrong again", "provider %s: its plan is in order"},
 	event.SinkFailing:      {"sink %s fails", "sink %s still fails", "sink %s works again"},
 	event.SinkUnmet:        {"sink %s: its consumer has never come", "sink %s: its consumer has still not come", "sink %s: its consumer has come"},
 	event.SinkAway:         {"sink %s: its consumer stays away", "sink %s: its consumer still stays away", "sink %s: its consumer is there again"},
@@ -62,7 +62,7 @@ var titles = map[event.Type]phrases{
 	event.Untrusted:        {"%s: others can change what steers its provider", "%s: others can still change what steers its provider", "%s: nobody else can change what steers its provider"},
 	event.DiskTrouble:      {"trouble with the disk%.0s", "still trouble with the disk%.0s", "the disk works again%.0s"},
 	event.OtherMachine:     {"another machine's store: nothing is refreshed%.0s", "still another machine's store: nothing is refreshed%.0s", "the store is this machine's%.0s"},
-	event.StoreDisplaced:   {"somebody meddles with the state directory%.0s", "somebody meddled with the state directory%.0s", "the state directory is left alone%.0s"},
+	event.StoreDisplaced:   {"somebody meddles with the state directory%.0s", "somebody still meddles with the state directory%.0s", "the state directory is left alone%.0s"},
 	event.StoreRestored:    {"the store was restored%.0s", "the store was restored%.0s", "the store is in order%.0s"},
 }
 
