@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 
@@ -51,10 +52,10 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 
 func (all *families) ofStatus(s Status) {
 	supervisor := family[Status]{all, []Status{s}, func(s Status) []string { return nil }}
-	supervisor.gauge("tokenkeeper_start_timestamp_seconds", "When the supervisor was started.",
-		func(s Status) float64 { return seconds(s.StartedAt) })
-	supervisor.gauge("tokenkeeper_look_timestamp_seconds", "When it was looked last whether alerts begin or end; 0: not yet.",
-		func(s Status) float64 { return seconds(s.LookedAt) })
+	supervisor.moment("tokenkeeper_start_timestamp_seconds", "When the supervisor was started.",
+		func(s Status) time.Time { return s.StartedAt })
+	supervisor.moment("tokenkeeper_look_timestamp_seconds", "When it was looked last whether alerts begin or end; left out before that.",
+		func(s Status) time.Time { return s.LookedAt })
 	if s.Heartbeat != nil {
 		beat := family[heartbeat.Status]{all, []heartbeat.Status{*s.Heartbeat}, func(h heartbeat.Status) []string { return []string{"to", h.To} }}
 		beat.gauge("tokenkeeper_heartbeat_beating", "1 while the service that waits for the heartbeat takes it.",
@@ -74,13 +75,12 @@ func (all *families) ofStatus(s Status) {
 		func(a Account) float64 { return float64(a.Failures) })
 	account.gauge("tokenkeeper_account_version", "Version of the newest token.",
 		func(a Account) float64 { return float64(a.Version) })
-	account.gauge("tokenkeeper_access_token_expiry_timestamp_seconds", "When the access token dies; 0: there is none.",
-		func(a Account) float64 { return seconds(a.Expiry) })
-	account.gauge("tokenkeeper_refresh_token_expiry_timestamp_seconds", "When the refresh token dies; 0: not known.",
-		func(a Account) float64 { return seconds(a.RefreshExpiry) })
-
-	account.gauge("tokenkeeper_account_due_timestamp_seconds", "When the account is due; 0: not by itself.",
-		func(a Account) float64 { return seconds(a.Due) })
+	account.moment("tokenkeeper_access_token_expiry_timestamp_seconds", "When the access token dies; left out if there is none.",
+		func(a Account) time.Time { return a.Expiry })
+	account.moment("tokenkeeper_refresh_token_expiry_timestamp_seconds", "When the refresh token dies; left out if nobody knows.",
+		func(a Account) time.Time { return a.RefreshExpiry })
+	account.moment("tokenkeeper_account_due_timestamp_seconds", "When the account is due; left out if it is not by itself.",
+		func(a Account) time.Time { return a.Due })
 
 	provider := family[Provider]{all, s.Providers, func(p Provider) []string { return []string{"provider", p.Name} }}
 	provider.gauge("tokenkeeper_provider_running", "1 while the provider's process serves.",

@@ -73,6 +73,12 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("the metrics lack\n%s\nthey are\n%s", want, got)
 		}
 	}
+	// What is not known, or has not been, is no moment of 1970.
+	for _, unknown := range []string{"tokenkeeper_look_timestamp_seconds", "tokenkeeper_refresh_token_expiry_timestamp_seconds", "tokenkeeper_account_due_timestamp_seconds"} {
+		if strings.Contains(got, unknown) {
+			t.Errorf("%s is there, and nobody knows it:\n%s", unknown, got)
+		}
+	}
 	if n := strings.Count(got, "# HELP tokenkeeper_account_valid "); n != 1 {
 		t.Errorf("a family is announced %d times, want once", n)
 	}
@@ -81,7 +87,7 @@ func TestMetrics(t *testing.T) {
 func TestMetricsOfSinksAndAlerts(t *testing.T) {
 	var all families
 	all.ofSinks([]Sink{
-		{Name: "bot", Type: "unixsocket", Summary: sink.Summary{UpToDate: 3, Behind: 1, Lag: 90 * time.Second, Failing: 1, Absent: true, Latency: 1500 * time.Microsecond, Deliveries: 12, Failures: 4}},
+		{Name: "bot", Type: "unixsocket", Summary: sink.Summary{UpToDate: 3, Behind: 1, Lag: 90 * time.Second, Failing: 1, Absent: true, LastDelivery: time.Unix(1_800_000_000, 0), Latency: 1500 * time.Microsecond, Deliveries: 12, Failures: 4}},
 		{Name: "vault", Type: "redis", Disabled: &Disabled{By: "a person"}, Summary: sink.Summary{DroppedEvents: 2, OpenNotices: 5}, Process: &SinkProcess{State: ProviderRunning, Crashes: 3}},
 	})
 	all.ofAlerts([]event.Alert{
@@ -93,7 +99,8 @@ func TestMetricsOfSinksAndAlerts(t *testing.T) {
 		"# TYPE tokenkeeper_sink_up_to_date_accounts gauge\ntokenkeeper_sink_up_to_date_accounts{sink=\"bot\",type=\"unixsocket\"} 3\n",
 		"tokenkeeper_sink_behind_accounts{sink=\"bot\",type=\"unixsocket\"} 1\n",
 		"tokenkeeper_sink_lag_seconds{sink=\"bot\",type=\"unixsocket\"} 90\n",
-		"tokenkeeper_sink_latency_seconds{sink=\"bot\",type=\"unixsocket\"} 0.0015\n",
+		"gauge\ntokenkeeper_sink_latency_seconds{sink=\"bot\",type=\"unixsocket\"} 0.0015\n# ",
+		"gauge\ntokenkeeper_sink_last_delivery_timestamp_seconds{sink=\"bot\",type=\"unixsocket\"} 1.8e+09\n# ",
 		"# TYPE tokenkeeper_sink_deliveries_total counter\ntokenkeeper_sink_deliveries_total{sink=\"bot\",type=\"unixsocket\"} 12\n",
 		"tokenkeeper_sink_failures_total{sink=\"bot\",type=\"unixsocket\"} 4\n",
 		"tokenkeeper_sink_disabled{sink=\"vault\",type=\"redis\"} 1\n",

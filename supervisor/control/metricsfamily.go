@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -22,6 +23,12 @@ func (f family[T]) gauge(name, help string, value func(T) float64) {
 	f.add(name, help, dto.MetricType_GAUGE, func(m *dto.Metric, item T) {
 		m.Gauge = &dto.Gauge{Value: new(value(item))}
 	})
+}
+
+// moment is a gauge that is left out where it is not known, or has not been.
+func (f family[T]) moment(name, help string, value func(T) time.Time) {
+	f.all = slices.DeleteFunc(slices.Clone(f.all), func(item T) bool { return value(item).IsZero() })
+	f.gauge(name, help, func(item T) float64 { return float64(value(item).Unix()) })
 }
 
 // counter only grows, and begins at 0 with each start of the supervisor.
@@ -64,11 +71,4 @@ func truth(b bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-func seconds(t time.Time) float64 {
-	if t.IsZero() {
-		return 0
-	}
-	return float64(t.Unix())
 }

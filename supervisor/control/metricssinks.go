@@ -3,6 +3,7 @@ package control
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -21,10 +22,8 @@ func (all *families) ofSinks(sinks []Sink) {
 		func(s Sink) float64 { return truth(s.Absent) })
 	sink.gauge("tokenkeeper_sink_disabled", "1 while nothing is sent there.",
 		func(s Sink) float64 { return truth(s.Disabled != nil) })
-	sink.gauge("tokenkeeper_sink_latency_seconds", "From durable to delivered, of the newest delivery.",
-		func(s Sink) float64 { return s.Latency.Seconds() })
-	sink.gauge("tokenkeeper_sink_last_delivery_timestamp_seconds", "When the sink took the newest delivery; 0: never.",
-		func(s Sink) float64 { return seconds(s.LastDelivery) })
+	sink.moment("tokenkeeper_sink_last_delivery_timestamp_seconds", "When the sink took the newest delivery; left out before the first.",
+		func(s Sink) time.Time { return s.LastDelivery })
 	sink.gauge("tokenkeeper_sink_open_notices", "Alerts and events that the sink has still to be told.",
 		func(s Sink) float64 { return float64(s.OpenNotices) })
 	sink.counter("tokenkeeper_sink_deliveries_total", "Deliveries that the sink took.",
@@ -34,6 +33,9 @@ func (all *families) ofSinks(sinks []Sink) {
 	sink.counter("tokenkeeper_sink_dropped_events_total", "Lifecycle events that were given up.",
 		func(s Sink) float64 { return float64(s.DroppedEvents) })
 
+	delivered := family[Sink]{all, slices.DeleteFunc(slices.Clone(sinks), func(s Sink) bool { return s.LastDelivery.IsZero() }), sink.labels}
+	delivered.gauge("tokenkeeper_sink_latency_seconds", "From durable to delivered, of the newest delivery.",
+		func(s Sink) float64 { return s.Latency.Seconds() })
 	plugins := family[Sink]{all, slices.DeleteFunc(slices.Clone(sinks), func(s Sink) bool { return s.Process == nil }), sink.labels}
 	plugins.gauge("tokenkeeper_sink_process_running", "1 while the sink's process serves.",
 		func(s Sink) float64 { return truth(s.Process.State == ProviderRunning) })

@@ -169,8 +169,8 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 			}
 			return wait
 		}
-		k.measured.Late.saw(-wait.Seconds())
 		a := k.accounts[name]
+		k.measured.Late.saw(a.late(-wait).Seconds())
 		a.plan.notDue()
 		l := a.try()
 		if l == nil {
@@ -183,6 +183,15 @@ func (k *Keeper) startDue(start func(*leased)) time.Duration {
 	_, wait, ok := k.heap.Next(k.clock.Now())
 	k.load.crowd(ok && wait <= 0, k.clock.Now())
 	return idleSleep // a flight that ends wakes the loop
+}
+
+// late is how long after its moment the account has its turn: nobody was late for a token
+// before that came here, as by an import. The caller holds k.mu.
+func (a *account) late(late time.Duration) time.Duration {
+	if !a.stored() {
+		return late
+	}
+	return max(0, min(late, a.keeper.clock.Now().Wall.Sub(a.rec().StoredAt)))
 }
 
 // idleSleep is for a loop that has nothing to wait for but a wake.

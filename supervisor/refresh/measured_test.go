@@ -8,6 +8,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // What came of each attempt is counted, how long it took, and how late it began.
@@ -37,6 +38,26 @@ func TestAttemptsAreMeasured(t *testing.T) {
 			}
 		}
 		if m.Late.Within[0] != m.Late.Count || m.Late.Sum < 0 || m.Late.Sum > 1 {
+			t.Errorf("late: %+v", m.Late)
+		}
+	})
+}
+
+// For a token that came long after its moment, as by an import, nobody was late before
+// that.
+func TestNobodyIsLateForATokenThatWasNotHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		g := r.start()
+		defer func() { _ = g.end() }()
+		old := r.broker.grant("one")
+		old.IssuedAt = old.IssuedAt.Add(-3 * time.Hour)
+		if _, err := r.keeper.Import(t.Context(), store.Record{Account: "one", Token: old}, true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if m := r.keeper.Measured(); m.Late.Count == 0 || m.Late.Sum > 1 {
 			t.Errorf("late: %+v", m.Late)
 		}
 	})
