@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -37,6 +38,8 @@ type report struct {
 	Untried  []untried `json:"untried"`
 	StateDir *stateDir `json:"state_dir,omitempty"`
 
+	// unit is the service of systemd that this machine has, if it can be checked as.
+	unit  string
 	lines *keyLines
 	asker *mounts.Asker
 	// starts: it is for a start, which a file system that may answer later does not keep
@@ -109,6 +112,7 @@ as one, with their number.`,
 			if err != nil {
 				return err
 			}
+			r.unit = installedUnit("/", os.Geteuid(), e.getenv)
 			if e.json {
 				err = e.printJSON(r)
 			} else {

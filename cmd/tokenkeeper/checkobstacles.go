@@ -116,6 +116,8 @@ func untriedLine(all []untried) string {
 // than the service's.
 func (r report) userLine() string {
 	switch {
+	case r.unit != "":
+		return fmt.Sprintf("files, sockets and programs were tried as %s; as the service, with what that may see, tries: tokenkeeper check --unit %s", r.CheckedAs, r.unit)
 	case r.ServiceUser != "":
 		return fmt.Sprintf("files, sockets and programs were tried as %s, and the state directory is that of %s: run check as that user", r.CheckedAs, r.ServiceUser)
 	case r.CheckedAs != "" && r.StateDir != nil && !r.StateDir.there:

@@ -100,11 +100,12 @@ TOKENKEEPER_ACCESS_TOKEN. "-a ACCOUNT=NAME" names the variable; of several
 accounts it ends with the account's name, like …_SCHWAB_MAIN. The program starts
 when each account has a valid token, as after "tokenkeeper wait".
 
-What is in its environment can be read by all that it runs, by its user and by
-root. With --fd it gets an open file with the token instead, and the variable,
-whose name ends with _FILE, holds its path, /dev/fd/3. The file always has the
-newest token, in one line. All that the program runs can read that, too, unless
-it closes it.
+Of the other variables that begin with TOKENKEEPER_, which may hold secrets of
+the configuration, it gets none but TOKENKEEPER_CONFIG. What is in its
+environment can be read by all that it runs, by its user and by root. With --fd
+it gets an open file with the token instead, and the variable, whose name ends
+with _FILE, holds its path, /dev/fd/3. The file always has the newest token, in
+one line. All that the program runs can read that, too, unless it closes it.
 
 --on-new says what is done when a new token has come: nothing; restart, by
 SIGTERM, and SIGKILL after --stop-within; or signal=HUP and its like, which

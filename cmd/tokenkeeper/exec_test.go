@@ -131,3 +131,29 @@ func TestReactions(t *testing.T) {
 		}
 	}
 }
+
+// A program gets what is ours of the environment, but nothing that the configuration may
+// have there, nor what another exec has given to its own program.
+func TestAProgramGetsNoConfiguration(t *testing.T) {
+	got := passedOn([]string{
+		"PATH=/bin", "TOKENKEEPER_ACCOUNTS__MAIN__CLIENT_SECRET=secret", "TOKENKEEPER_CONFIG=/etc/a.yaml", "TOKENKEEPER_ACCESS_TOKEN=token",
+		"TOKENKEEPER_LOG__LEVEL=debug", "SAXO_TOKEN=token", "TOKENKEEPER_CONFIG_X=y",
+	})
+	if want := []string{"PATH=/bin", "TOKENKEEPER_CONFIG=/etc/a.yaml", "SAXO_TOKEN=token"}; !slices.Equal(got, want) {
+		t.Errorf("it gets %q, want %q", got, want)
+	}
+	t.Setenv("TOKENKEEPER_ACCOUNTS__MAIN__CLIENT_SECRET", "secret")
+	var out strings.Builder
+	x := &execution{
+		env: newEnv(strings.NewReader(""), &out, io.Discard), command: []string{"sh", "-c", "env | grep ^TOKENKEEPER_"},
+		held: map[string]control.TokenAnswer{"main": {Account: "main", AccessToken: "token"}}, places: []place{{"main", usualVariable}},
+	}
+	p, err := x.start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.ended
+	if got := out.String(); got != "TOKENKEEPER_ACCESS_TOKEN=token\n" {
+		t.Errorf("the program has %q", got)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/client"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 )
@@ -163,7 +164,7 @@ type child struct {
 func (x *execution) start() (child, error) {
 	cmd := exec.Command(x.command[0], x.command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = x.stdin, x.stdout, x.stderr
-	cmd.Env = os.Environ()
+	cmd.Env = passedOn(os.Environ())
 	for i, p := range x.places {
 		value := x.held[p.account].AccessToken
 		if x.inFiles {
@@ -190,6 +191,14 @@ func (x *execution) start() (child, error) {
 		_ = cmd.Wait() // which ProcessState tells
 	}()
 	return child{cmd, ended}, nil
+}
+
+// passedOn is what of our environment a program gets. What overrides the configuration may
+// be a secret, and the tokens of another exec are for its program.
+func passedOn(environ []string) []string {
+	return slices.DeleteFunc(environ, func(entry string) bool {
+		return strings.HasPrefix(entry, config.EnvPrefix) && !strings.HasPrefix(entry, config.EnvFile+"=")
+	})
 }
 
 // attend is there for a program until it has ended. again: because of a new token alone.

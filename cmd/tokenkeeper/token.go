@@ -42,10 +42,15 @@ does, the account is refreshed first. --if-version names the version of a token
 that the broker's API has refused (--json shows it): a newer one is printed, and
 if there is none yet, the account is refreshed. Whoever asks meanwhile shares
 that refresh. There is one in a minute at most, and none before a pause is over
-that the broker has asked for, or beyond its limit. If no such token can be had,
-nothing is printed, and the exit code is 3 where it is worth asking again later,
-4 where it takes a person, and 1 otherwise. --allow-shorter prints the newest
-token then, with a warning, if it has not expired.`,
+that the broker has asked for, or beyond its limit. --allow-shorter prints the
+newest token, with a warning, if no such token can be had and it has not
+expired.
+
+Exit code, where nothing is printed: with --min-valid or --if-version 3 where it
+is worth asking again later (in a pause, within a minute of the last refresh, or
+while no supervisor answers), 4 where it takes a person, and 1 otherwise (no
+token lives so long). Without them always 1: it has expired, there is none, or
+no supervisor answers.`,
 		Example: `  tokenkeeper token schwab-main --header | curl -H @- https://…
   tokenkeeper token schwab-main --min-valid 5m
   tokenkeeper token schwab-main --if-version 41 --json`,

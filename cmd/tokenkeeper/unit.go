@@ -28,6 +28,29 @@ func addUnitFlag(cmd *cobra.Command, unit *string) {
 	cmd.Flags().StringVar(unit, unitFlag, "", "as this `service` of systemd would, as its user and with what it may see (takes root)")
 }
 
+// usualUnit is what configs/systemd calls the service.
+const usualUnit = "tokenkeeper.service"
+
+// installedUnit is the usual service, if the system below root runs systemd and has one,
+// and who asks could do as that does; "" also for a service, which is one already.
+func installedUnit(root string, uid int, getenv func(string) string) string {
+	running, err := os.Stat(filepath.Join(root, "run/systemd/system")) // sd_booted(3)
+	if uid != 0 || err != nil || !running.IsDir() || getenv("INVOCATION_ID") != "" {
+		return ""
+	}
+	for _, folder := range []string{"etc", "run", "usr/local/lib", "usr/lib", "lib"} { // systemd.unit(5)
+		info, err := os.Stat(filepath.Join(root, folder, "systemd/system", usualUnit))
+		switch {
+		case err != nil:
+		case info.Mode().IsRegular():
+			return usualUnit
+		default: // it is masked
+			return ""
+		}
+	}
+	return ""
+}
+
 // unit is what there is to know of a service.
 type unit struct {
 	program string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -133,5 +134,42 @@ func TestVerbsOfAUnit(t *testing.T) {
 	write(t, filepath.Join(dir, "systemctl"), "#!/bin/sh\necho 'No files found for nobody.service.' >&2; exit 1\n")
 	if got := command(t, "", "check", "--unit", "nobody"); got.code != exitFailure || !strings.Contains(got.stderr, "does not know the service nobody: No files found") {
 		t.Errorf("an unknown one: %+v", got)
+	}
+}
+
+// Where the service is installed, root is told of the way to check as it would.
+func TestCheckPointsToTheService(t *testing.T) {
+	root := t.TempDir()
+	try := func(errs ...error) {
+		t.Helper()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shell := func(string) string { return "" }
+	service := func(name string) string { return map[string]string{"INVOCATION_ID": "0123"}[name] }
+	asks := func(when, want string, uid int, getenv func(string) string) {
+		t.Helper()
+		if got := installedUnit(root, uid, getenv); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	units := filepath.Join(root, "usr/lib/systemd/system")
+	try(os.MkdirAll(units, 0o755))
+	try(os.WriteFile(filepath.Join(units, usualUnit), nil, 0o644))
+	asks("without systemd", "", 0, shell)
+	try(os.MkdirAll(filepath.Join(root, "run/systemd/system"), 0o755))
+	asks("root, in a shell", usualUnit, 0, shell)
+	asks("another user", "", 1000, shell)
+	asks("the service itself", "", 0, service)
+	try(os.MkdirAll(filepath.Join(root, "etc/systemd/system"), 0o755))
+	try(os.Symlink("/dev/null", filepath.Join(root, "etc/systemd/system", usualUnit)))
+	asks("the service is masked", "", 0, shell)
+	try(os.Remove(filepath.Join(units, usualUnit)), os.Remove(filepath.Join(root, "etc/systemd/system", usualUnit)))
+	asks("there is no service", "", 0, shell)
+
+	r := report{CheckedAs: "root", ServiceUser: "tokenkeeper", unit: usualUnit}
+	if got := r.userLine(); !strings.HasSuffix(got, "tries: tokenkeeper check --unit tokenkeeper.service") || strings.Contains(got, "run check as") {
+		t.Error(got)
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/nearest"
 )
 
-// envPrefix begins the variables that override the configuration.
-const envPrefix = "TOKENKEEPER_"
+// EnvPrefix begins the variables that override the configuration.
+const EnvPrefix = "TOKENKEEPER_"
 
 // EnvFile names the variable that tells the command which file to load. It is
 // no part of the configuration.
@@ -91,13 +91,13 @@ func (o *overrides) load(above *koanf.Koanf, layer koanf.Provider) {
 // makes a new entry.
 func (o *overrides) environment() *env.Env {
 	return env.Provider(".", env.Opt{
-		Prefix: envPrefix, EnvironFunc: o.source.Environ,
+		Prefix: EnvPrefix, EnvironFunc: o.source.Environ,
 		TransformFunc: func(name, raw string) (key string, number any) {
 			if slices.Contains(otherVariables(), name) || strings.HasPrefix(name, EnvAccessToken) {
 				return "", nil
 			}
 			at := Place{file: "environment", key: name, layer: inEnvironment}
-			plain := strings.TrimPrefix(name, envPrefix)
+			plain := strings.TrimPrefix(name, EnvPrefix)
 			path, f, known := o.locate(strings.Split(strings.ToLower(plain), "__"))
 			if !known {
 				o.unknownVariable(at, plain)
@@ -119,7 +119,7 @@ func (o *overrides) unknownVariable(at Place, key string) {
 	if slices.Contains(o.known, key) {
 		hint = "two underscores separate the levels of a key, and a name here holds them, or dashes for them: write this key into the configuration file"
 	} else if n := nearest.Of(key, o.known); n != "" {
-		hint = "did you mean " + envPrefix + n + "?"
+		hint = "did you mean " + EnvPrefix + n + "?"
 	}
 	if strings.Contains(at.key, "__") {
 		o.report(at, "no such key", hint)
