@@ -75,6 +75,9 @@ func (s *Supervisor) build(ctx context.Context) error {
 	if s.door, err = control.OpenDoor(cfg, s.opts.Seams.Listen, s.log); err != nil {
 		return fmt.Errorf("open the control socket: %w", err)
 	}
+	if err := ControlClosed(cfg); err != nil {
+		s.log.Warn("the control socket is open to readers, and they don't get at it", "error", err)
+	}
 	s.dir.Started()
 	return nil
 }

@@ -159,7 +159,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	// The control API.
 	{
 		api, cancel := context.WithCancel(context.Background())
-		server := control.NewServer(s.backend(), s.events, s.log)
+		server := control.NewServer(s.backend(), s.events, s.log, s.opts.Config.Control.Readers...)
 		group.Add(func() error { return server.Serve(api, s.door) }, func(error) { cancel() })
 	}
 	// The service manager's watchdog, and the look at the clocks.

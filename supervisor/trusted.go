@@ -3,6 +3,7 @@ package supervisor
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -57,6 +58,21 @@ func Trusted(cfg *config.Config) []string {
 func ControlExposed(cfg *config.Config) error {
 	if err := localsocket.Refusal(cfg.Control.Socket, cfg.Control.TrustFolder); err != nil {
 		return fmt.Errorf("the socket %s is not opened: %w", cfg.Control.Socket, err)
+	}
+	return nil
+}
+
+// ControlClosed says why no reader gets at the control socket of cfg; nil: one may, or
+// there is none. Folders that are closed to all but one group, or open by an access
+// control list, may be meant so.
+func ControlClosed(cfg *config.Config) error {
+	if len(cfg.Control.Readers) == 0 {
+		return nil
+	}
+	for dir := filepath.Dir(cfg.Control.Socket); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o011 == 0 {
+			return fmt.Errorf("no reader can get into %s, which has mode %04o: chmod 711 %[1]s; of a unit of systemd RuntimeDirectoryMode=0711", dir, info.Mode().Perm())
+		}
 	}
 	return nil
 }

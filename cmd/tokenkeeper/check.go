@@ -225,6 +225,9 @@ func (r *report) addStateDir(state stateDir, cfg *config.Config) {
 	if err := supervisor.ControlExposed(cfg); err != nil && !state.tells(err) {
 		r.add(config.Problem{File: r.Config, Line: r.where().of("control", "socket"), Key: "control.socket", Message: err.Error()})
 	}
+	if err := supervisor.ControlClosed(cfg); err != nil {
+		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: r.where().of("control", "readers"), Key: "control.readers", Message: err.Error()})
+	}
 	if err := logRefusal(cfg.Log); err != nil {
 		r.add(config.Problem{File: r.Config, Line: r.where().of("log", "file"), Key: "log.file", Message: err.Error()})
 	}

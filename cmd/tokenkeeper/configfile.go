@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -201,7 +202,7 @@ func answers(socket string) bool {
 // socketOf reads no more of a configuration than what names the control
 // socket: whoever asks a running supervisor need not have the secrets in his
 // environment that the supervisor has, and a file that is being edited must
-// not keep anybody from looking.
+// not keep anybody from looking. Its readers name accounts, which are not read.
 func socketOf(path string, asker *mounts.Asker) (*config.Config, error) {
 	data, err := config.Read(path)
 	if err != nil {
@@ -214,6 +215,14 @@ func socketOf(path string, asker *mounts.Asker) (*config.Config, error) {
 	for key := range all {
 		if key != "state_dir" && key != "fallback_dir" && key != "control" {
 			delete(all, key)
+		}
+	}
+	section := all["control"]
+	for i := 0; section.Kind == yaml.MappingNode && i+1 < len(section.Content); i += 2 {
+		if section.Content[i].Value == "readers" {
+			section.Content = slices.Delete(section.Content, i, i+2)
+			all["control"] = section
+			break
 		}
 	}
 	var part []byte // what is left of the file; an empty map would be "{}"

@@ -111,11 +111,12 @@ one line. All that the program runs can read that, too, unless it closes it.
 SIGTERM, and SIGKILL after --stop-within; or signal=HUP and its like, which
 takes --fd.
 
-The program is run by who runs this: root, or the supervisor's own user; with
-fewer rights it runs through setpriv, as below. Signals are handed on; a unit of
-systemd needs KillMode=mixed, or the program gets SIGTERM twice. The exit code
-is the program's, or 128 and the number of the signal that has ended it. 127:
-there is no such program; 126: it can't be run.`,
+The program is run by who runs this: root, the supervisor's own user, or a
+reader (control.readers in the configuration); with fewer rights it runs
+through setpriv, as below. Signals are handed on; a unit of systemd needs
+KillMode=mixed, or the program gets SIGTERM twice. The exit code is the
+program's, or 128 and the number of the signal that has ended it. 127: there
+is no such program; 126: it can't be run.`,
 		Example: `  tokenkeeper exec -a schwab-main -- ./bot --verbose
   tokenkeeper exec -a schwab-main -a saxo-live=SAXO_TOKEN -- ./bot
   tokenkeeper exec -a schwab-main --fd --on-new signal=HUP -- ./bot

@@ -130,6 +130,24 @@ func (s *service) installed() {
 	if out, err := s.as("alice", "tokenkeeper", "status", "--socket", "/var/lib/tokenkeeper/control.sock"); err == nil {
 		s.t.Errorf("somebody else sees:\n%s", out)
 	}
+	s.readsItself(account, now.AccessToken)
+}
+
+// readsItself: with what the README says of bots that ask, alice does and bob does not.
+func (s *service) readsItself(account, token string) {
+	s.t.Helper()
+	const name = "etc/tokenkeeper/tokenkeeper.yaml"
+	s.place(s.t, name, readText(s.t, filepath.Join(s.root, name))+s.block("yaml fragment", "readers:"))
+	s.place(s.t, "etc/systemd/system/tokenkeeper.service.d/readers.conf", s.block("ini", "RuntimeDirectoryMode="))
+	s.systemctl(s.t, "daemon-reload")
+	s.systemctl(s.t, "restart", "tokenkeeper")
+	if out, err := s.as("alice", "tokenkeeper", "token", account); err != nil || strings.TrimSpace(out) != token {
+		s.t.Errorf("alice reads %d bytes, and not the token: %v", len(out), err)
+	}
+	if out, err := s.as("bob", "tokenkeeper", "token", account); err == nil || !strings.Contains(inOneLine(out), "{user: bob, accounts: ["+account+"]}") {
+		s.t.Errorf("bob reads %d bytes: %v", len(out), err)
+	}
+	s.inside(s.t, "rm", "/etc/systemd/system/tokenkeeper.service.d/readers.conf")
 }
 
 // says is what the README has in one pair of backquotes, and begins with text.

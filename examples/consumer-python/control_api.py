@@ -3,7 +3,7 @@
 
     control_api.py CONTROL_SOCKET ACCOUNT URL
 
-It must run as the supervisor's user, or as root.
+It must run as the supervisor's user, as root, or as a reader (control.readers).
 """
 
 import http.client

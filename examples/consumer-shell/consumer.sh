@@ -3,7 +3,7 @@
 #
 #   consumer.sh CONTROL_SOCKET ACCOUNT URL
 #
-# It must run as the supervisor's user, or as root. For a single call:
+# It must run as the supervisor's user, as root, or as a reader (control.readers). For a single call:
 #
 #   tokenkeeper token ACCOUNT --header | curl -H @- URL
 set -eu

@@ -7,8 +7,9 @@
 //	broker := &http.Client{Transport: c.Transport("schwab-main", nil)}
 //
 // It speaks the control API over the Unix socket and imports nothing of the
-// supervisor, nor gRPC. The program must run as the supervisor's user, or as
-// root; for others there are sinks.
+// supervisor, nor gRPC. The program must run as the supervisor's user, as root, or as
+// a reader of its accounts (control.readers in the supervisor's configuration); for
+// others there are sinks.
 package client
 
 import (
@@ -63,9 +64,9 @@ type Option func(*Client)
 func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = d } }
 
 // WithUsers also takes a supervisor that one of these users runs, by name or
-// number, wherever its socket is. Without, it must be run by root or by the user
-// of this process; root also takes the owner of the socket's folder, if nobody
-// else can write there. A name that the machine does not know is nobody.
+// number, wherever its socket is. Without, it must be run by root, by the user of
+// this process, or by the owner of the socket's folder, if nobody else can write
+// there. A name that the machine does not know is nobody.
 func WithUsers(users ...string) Option {
 	return func(c *Client) { c.users = append(c.users, users...) }
 }
@@ -229,7 +230,7 @@ func (c *Client) explain(ctx context.Context, within time.Duration, err error) e
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w on %s: start it with \"tokenkeeper run\", or give the path that control.socket names", ErrNotRunning, c.socket)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w: user %d may not use %s: run as the supervisor's user, or give this program a sink", ErrForbidden, os.Geteuid(), c.socket)
+		return fmt.Errorf("%w: user %d may not use %s: name the user in control.readers, in a configuration whose control.socket is in a folder that he can get into, run as the supervisor's user, or give this program a sink", ErrForbidden, os.Geteuid(), c.socket)
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case errors.As(err, &slow) && slow.Timeout():

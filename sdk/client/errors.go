@@ -11,11 +11,12 @@ var (
 	// ErrNotRunning: nobody listens on the control socket. It passes when the
 	// supervisor starts.
 	ErrNotRunning = errors.New("no Tokenkeeper supervisor is running")
-	// ErrForbidden: only the user who runs the supervisor, and root, may call
-	// it. A consumer that runs as another user is given its tokens by a sink.
+	// ErrForbidden: only the user who runs the supervisor, root, and readers of the
+	// account (control.readers in the configuration) may call it. A consumer that runs
+	// as another user is given its tokens by a sink.
 	ErrForbidden = errors.New("the control socket is closed to this user")
-	// ErrStranger: neither root nor this process's user serves the socket, and
-	// nothing was asked of who does.
+	// ErrStranger: the socket is served by somebody else than root, this process's user
+	// and the owner of its folder, and nothing was asked of him.
 	ErrStranger = errors.New("the control socket is served by somebody else")
 	// ErrNoAccount: no account of that name is configured.
 	ErrNoAccount = errors.New("there is no such account")

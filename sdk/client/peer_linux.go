@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// trusted refuses a connection to somebody who is neither root nor the user
-// that runs this process, as the kernel says (SO_PEERCRED in unix(7)): he has
-// opened a socket there first, and would hand out tokens of his own. Root also
-// takes the owner of the folder of what was connected to, if nobody else can write
-// there. users are trusted beside, by name or number.
+// trusted refuses a connection to somebody who is neither root, nor the user
+// that runs this process, nor the owner of the folder of what was connected to, if
+// nobody else can write there, as the kernel says (SO_PEERCRED in unix(7)): he has
+// opened a socket there first, and would hand out tokens of his own. users are
+// trusted beside, by name or number.
 func trusted(conn net.Conn, socket, real string, users []string) error {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
@@ -35,7 +35,7 @@ func trusted(conn net.Conn, socket, real string, users []string) error {
 	if peerErr != nil {
 		return fmt.Errorf("who serves the socket %s can't be told: %w", socket, peerErr)
 	}
-	if uid := int(peer.Uid); uid == 0 || uid == os.Geteuid() || isOneOf(users, uid) || os.Geteuid() == 0 && ownsFolder(real, uid) {
+	if uid := int(peer.Uid); uid == 0 || uid == os.Geteuid() || isOneOf(users, uid) || ownsFolder(real, uid) {
 		return nil
 	}
 	return fmt.Errorf("%w: user %d (process %d) serves %s: end that process, or name the right socket; if he runs the supervisor, say so with WithUsers", ErrStranger, peer.Uid, peer.Pid, socket)

@@ -2,13 +2,16 @@ package client_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/client"
@@ -70,6 +73,56 @@ func TestOnlyTheSupervisorIsAsked(t *testing.T) {
 				t.Errorf("the client says: %v", err)
 			}
 		})
+	}
+}
+
+// TestFolderOfTheSupervisor: a bot that is neither root nor the supervisor's user asks
+// whoever owns the socket's folder, and nobody whom others could have let in there.
+func TestFolderOfTheSupervisor(t *testing.T) {
+	if socket := os.Getenv("TOKENKEEPER_TEST_SOCKET"); socket != "" { // this is the bot
+		_, err := client.New(socket).Token(t.Context(), "a")
+		if errors.Is(err, client.ErrStranger) {
+			fmt.Println("a stranger")
+		}
+		return
+	}
+	usertest.NeedsRoot(t)
+	const keeper, bot = usertest.Stranger, usertest.Stranger + 1
+	for _, tc := range []struct {
+		mode     fs.FileMode
+		owner    int
+		stranger bool
+	}{{0o711, keeper, false}, {0o755, keeper, false}, {0o775, keeper, true}, {0o755, 0, true}, {fs.ModeSticky | 0o777, keeper, true}} {
+		top, err := os.MkdirTemp("/run", "tk-")
+		if err != nil {
+			t.Skipf("no folder that only root can change: %v", err)
+		}
+		t.Cleanup(func() { _ = os.RemoveAll(top) })
+		dir := filepath.Join(top, "s")
+		if err := errors.Join(os.Chmod(top, 0o755), os.Mkdir(dir, 0o700), os.Chown(dir, keeper, keeper)); err != nil {
+			t.Fatal(err)
+		}
+		l := usertest.Listen(t, filepath.Join(dir, "c"), keeper)
+		if err := errors.Join(os.Chown(dir, tc.owner, tc.owner), os.Chmod(dir, tc.mode), os.Chmod(filepath.Join(dir, "c"), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+		heard := make(chan int, 1)
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			n, _ := io.ReadAtLeast(conn, make([]byte, 4096), 1)
+			_ = conn.Close()
+			heard <- n
+		}()
+		cmd := exec.Command("/proc/self/exe", "-test.run", "^TestFolderOfTheSupervisor$")
+		cmd.Dir, cmd.Env = "/", []string{"TOKENKEEPER_TEST_SOCKET=" + filepath.Join(dir, "c")}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: bot, Gid: bot}}
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "a stranger") != tc.stranger || (<-heard == 0) != tc.stranger {
+			t.Errorf("%s of user %d: %v\n%s", tc.mode, tc.owner, err, out)
+		}
 	}
 }
 

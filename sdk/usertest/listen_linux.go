@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"unsafe"
 )
 
 // Stranger is a user who runs nothing of ours and has no name.
@@ -75,4 +76,46 @@ func Listen(t *testing.T, path string, uid int) net.Listener {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	return l
+}
+
+// Dial connects to a Unix socket as another user does, who is in the groups: the kernel
+// keeps who called connect(2), and tells whoever serves. His own group has the number of
+// the first, or else his.
+func Dial(t *testing.T, path string, uid int, groups ...int) net.Conn {
+	t.Helper()
+	NeedsRoot(t)
+	own := uid
+	all := make([]uint32, len(groups)+1) // one more, so that there is a first to point to
+	for i, g := range groups {
+		own, all[i] = groups[0], uint32(g)
+	}
+	type opened struct {
+		fd  int
+		err error
+	}
+	got := make(chan opened)
+	go func() {
+		runtime.LockOSThread() // the thread ends with the goroutine
+		_, _, e1 := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&all[0])), 0)
+		_, _, e2 := syscall.RawSyscall(syscall.SYS_SETRESGID, ^uintptr(0), uintptr(own), ^uintptr(0))
+		_, _, e3 := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0))
+		if e1|e2|e3 != 0 {
+			got <- opened{err: errors.Join(e1, e2, e3)}
+			return
+		}
+		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		err = errors.Join(err, syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}))
+		got <- opened{fd, err}
+	}()
+	o := <-got
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	file := os.NewFile(uintptr(o.fd), path)
+	conn, err := net.FileConn(file)
+	if err = errors.Join(err, file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }

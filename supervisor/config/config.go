@@ -56,6 +56,8 @@ type Control struct {
 	Socket string
 	// TrustFolder takes a folder that others may write into.
 	TrustFolder bool
+	// Readers are let in beside root and our own user.
+	Readers []Reader
 }
 
 // Log is where and how the supervisor logs.

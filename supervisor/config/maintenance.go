@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -24,7 +23,7 @@ var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 // maintenance reads the windows of a provider. What is wrong in one, which
 // validateMaintenance reports, reads as zero.
 func maintenance(o Object) (all []Maintenance) {
-	for _, w := range windows(o) {
+	for _, w := range o.rows("maintenance") {
 		m := Maintenance{}
 		for _, day := range w.Words("days") {
 			if n := slices.Index(weekdays, day); n >= 0 {
@@ -42,24 +41,13 @@ func maintenance(o Object) (all []Maintenance) {
 	return all
 }
 
-// windows are the entries of the list that can be used, in order.
-func windows(o Object) (all []Object) {
-	list := o.Down("maintenance")
-	for n := 0; list.Given(strconv.Itoa(n)); n++ {
-		if key := strconv.Itoa(n); !list.Broken(key) {
-			all = append(all, list.Down(key))
-		}
-	}
-	return all
-}
-
 func timeOfDay(text string) (time.Duration, error) {
 	at, err := time.Parse("15:04", text)
 	return time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute, err
 }
 
 func validateMaintenance(o Object) {
-	for _, w := range windows(o) {
+	for _, w := range o.rows("maintenance") {
 		for _, key := range []string{"from", "to"} {
 			text := w.Word(key)
 			if _, err := timeOfDay(text); err != nil && !w.Broken(key) {

@@ -13,7 +13,11 @@ func schema(sinks sinkSchema) Field {
 		"fallback_dir":  {Holds: Path},
 		"trust":         {Holds: Words},
 		"machine_guard": {Holds: Word, Default: "auto"},
-		"control":       {Holds: Nested, Fields: Fields{"socket": {Holds: Path}, "trust_folder": {Holds: Boolean, Default: false}}},
+		"control": {Holds: Nested, Fields: Fields{
+			"socket":       {Holds: Path},
+			"trust_folder": {Holds: Boolean, Default: false},
+			"readers":      {Holds: rows, Each: &Field{Holds: Nested, Fields: Fields{"user": {Holds: Word}, "group": {Holds: Word}, "accounts": {Holds: Words}}}},
+		}},
 		"log": {Holds: Nested, Fields: Fields{
 			"level":  {Holds: Word, Default: "info"},
 			"format": {Holds: Word, Default: "text"},

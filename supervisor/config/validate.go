@@ -37,6 +37,7 @@ func (l *loader) validate(cfg *Config) {
 	AtLeast(logs, "max_age", cfg.Log.MaxAge, 0)
 	Within(logs, "keep", cfg.Log.Keep, 0, mostKeptLogs)
 	l.validateSocket(cfg)
+	l.validateReaders(cfg)
 	alerts := root.Down("alerts")
 	AtLeast(alerts, "repeat", cfg.Alerts.Repeat, 0)
 	AtLeast(alerts, "login_due", cfg.Alerts.LoginDue, 0)

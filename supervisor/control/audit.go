@@ -12,28 +12,27 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
 
-// audited tells of a call that reads or changes a token, in the log and to who
+// audit tells of a call that reads or changes a token, in the log and to who
 // follows such events, when it comes: who calls (as the kernel says), with which
 // program as far as that can be told, and what is asked. Never what the call
 // brings or answers.
-func (s *Server) audited(act string, next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		force, _ := flag(r, "force") // what is neither true nor false is refused
-		s.events.Publish(slog.LevelInfo, event.Event{
-			Type: event.Audit, Message: "the control API is asked for " + act,
-			Account: r.PathValue("account"), Sink: r.PathValue("sink"), Provider: r.PathValue("provider"),
-			Act: &event.Act{
-				Name: act, Force: force,
-				Caller: caller(r),
-			},
-		})
-		next(w, r)
-	}
+func (s *Server) audit(r *http.Request, act string) {
+	s.tell(r, act, 0, "the control API is asked for "+act)
+}
+
+// tell is audit in other words, with the version that the caller gets.
+func (s *Server) tell(r *http.Request, act string, version uint64, message string) {
+	force, _ := flag(r, "force") // what is neither true nor false is refused
+	s.events.Publish(slog.LevelInfo, event.Event{
+		Type: event.Audit, Message: message, Version: version,
+		Account: r.PathValue("account"), Sink: r.PathValue("sink"), Provider: r.PathValue("provider"),
+		Act: &event.Act{Name: act, Force: force, Caller: caller(r)},
+	})
 }
 
 // caller is who calls.
 func caller(r *http.Request) event.Caller {
-	p, _ := r.Context().Value(peerKey{}).(peer)
+	p := peerOf(r)
 	return event.Caller{UID: p.UID, PID: p.PID, Program: program(p.PID)}
 }
 

@@ -14,15 +14,16 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
-// OpenDoor opens the control socket of cfg with listen, nil: [Listen]. A state
+// OpenDoor opens the control socket of cfg with at, nil: as [Listen] does, and for the
+// readers that cfg names. A state
 // directory that takes nothing, not even a socket, must not keep the tokens from
 // being kept: with a fallback directory, the socket is there then.
-func OpenDoor(cfg *config.Config, listen func(socket string) (net.Listener, error), log *slog.Logger) (*Door, error) {
-	if listen == nil {
-		listen = func(socket string) (net.Listener, error) { return Listen(socket, cfg.Control.TrustFolder) }
+func OpenDoor(cfg *config.Config, at func(socket string) (net.Listener, error), log *slog.Logger) (*Door, error) {
+	if at == nil {
+		at = func(socket string) (net.Listener, error) { return listen(socket, cfg.Control) }
 	}
 	return openDoor(func() (net.Listener, error) {
-		ln, err := listen(cfg.Control.Socket)
+		ln, err := at(cfg.Control.Socket)
 		if err == nil || !diskRefuses(err) {
 			return ln, err
 		}
@@ -30,7 +31,7 @@ func OpenDoor(cfg *config.Config, listen func(socket string) (net.Listener, erro
 		if fallback == "" {
 			return nil, fmt.Errorf("%w: set control.socket to a path on a disk that can be written, e.g. /run/tokenkeeper/control.sock", err)
 		}
-		ln, fallbackErr := listen(fallback)
+		ln, fallbackErr := at(fallback)
 		if fallbackErr != nil {
 			return nil, fmt.Errorf("%w, and in the fallback directory: %w: set control.socket to a path on a disk that can be written, "+
 				"e.g. /run/tokenkeeper/control.sock", err, fallbackErr)

@@ -148,7 +148,8 @@ func (l *line) explain(ctx context.Context, err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w on %s: start it with \"tokenkeeper run\", or name another socket with --socket", ErrNotRunning, l.socket)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("user %d may not use %s: only the user who runs the supervisor, and root, may", os.Geteuid(), l.socket)
+		return fmt.Errorf("user %d may not use %s: only the user who runs the supervisor, root, and the readers that control.readers in its configuration names may, "+
+			"who need a socket in a folder that they can get into", os.Geteuid(), l.socket)
 	case errors.Is(err, syscall.EINVAL) && len(l.socket) > localsocket.MaxPath:
 		return fmt.Errorf("the control socket's path %s is longer than the %d bytes that a Unix socket's can have", l.socket, localsocket.MaxPath)
 	case ctx.Err() != nil:

@@ -3,6 +3,7 @@ package control
 import (
 	"net"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 )
 
@@ -12,10 +13,21 @@ import (
 // With trustFolder others may write to the directory, who could put a socket of
 // their own in its place; without, that is an error.
 func Listen(path string, trustFolder bool) (net.Listener, error) {
-	ln, err := localsocket.Listen(path, localsocket.Options{
-		Name: "the control socket", Key: "control.socket", Mode: 0o600, MakeDir: true, TrustFolder: trustFolder,
+	return listen(path, config.Control{TrustFolder: trustFolder})
+}
+
+// listen is Listen where readers, if there are any, can connect to the socket: it has
+// mode 0666 then, and the directory, if it is made, 0711. Who connects may do no more than
+// the kernel's word on him allows.
+func listen(path string, c config.Control) (net.Listener, error) {
+	o := localsocket.Options{
+		Name: "the control socket", Key: "control.socket", Mode: 0o600, MakeDir: 0o700, TrustFolder: c.TrustFolder,
 		InUse: `: is a supervisor running already? "tokenkeeper status" asks it`,
-	})
+	}
+	if len(c.Readers) > 0 {
+		o.Mode, o.MakeDir = 0o666, 0o711
+	}
+	ln, err := localsocket.Listen(path, o)
 	if err != nil {
 		return nil, err
 	}

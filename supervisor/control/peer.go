@@ -2,9 +2,11 @@ package control
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
-	"os"
+	"sync"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 )
@@ -12,30 +14,100 @@ import (
 // peerKey holds a connection's peer in its context.
 type peerKey struct{}
 
-// peer is who connected, or why that is not known.
+// peer is who connected, or why that is not known, and what he may do.
 type peer struct {
 	localsocket.Peer
-	err error
+	err    error
+	rights rights
 }
 
 // withPeer notes the peer of a new connection.
 func withPeer(ctx context.Context, conn net.Conn) context.Context {
-	who, err := localsocket.PeerOf(conn)
-	return context.WithValue(ctx, peerKey{}, peer{who, err})
+	if v, ok := conn.(*visit); ok {
+		ctx = context.WithValue(ctx, peerKey{}, v.peer)
+	}
+	return ctx
 }
 
-// onlyOwner lets the user who runs the supervisor and root pass. The socket's
-// mode says the same; this holds also if somebody widens it.
-func (s *Server) onlyOwner(next http.Handler) http.Handler {
-	own := uint32(os.Geteuid())
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p, ok := r.Context().Value(peerKey{}).(peer)
-		if !ok || p.err != nil || p.UID != own && p.UID != 0 {
-			s.log.Warn("a caller of the control API was turned away", "uid", p.UID, "pid", p.PID, "error", p.err)
-			w.Header().Set("Connection", "close")
-			writeError(w, Errorf(CodeForbidden, "only user %d, who runs the supervisor, and root may use the control API", own))
-			return
+func peerOf(r *http.Request) peer {
+	if p, ok := r.Context().Value(peerKey{}).(peer); ok {
+		return p
+	}
+	return peer{Peer: localsocket.Peer{UID: nobody}, err: errors.New("it did not come through the socket")}
+}
+
+// How many connections may be open at once, of one reader and of all together who may do
+// nothing: they would use up the files that the supervisor can have open.
+const (
+	mostOfReader    = 128
+	mostOfStrangers = 16
+)
+
+// gate is the listener that sees who comes.
+type gate struct {
+	net.Listener
+	server *Server
+
+	mu     sync.Mutex
+	inside map[uint32]int // by user; all strangers count as [nobody]
+}
+
+// visit is a connection whose other end is known.
+type visit struct {
+	net.Conn
+	peer  peer
+	leave func()
+}
+
+// Accept implements [net.Listener].
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		conn, err := g.Listener.Accept()
+		if err != nil {
+			return nil, err
 		}
-		next.ServeHTTP(w, r)
+		v := &visit{Conn: conn}
+		if v.peer.Peer, v.peer.err = localsocket.PeerOf(conn); v.peer.err == nil {
+			v.peer.rights = g.server.admission.rightsOf(v.peer.Peer)
+		}
+		if g.enter(v) {
+			return v, nil
+		}
+		_ = conn.Close()
+		if g.server.refusals.due(v.peer.UID, time.Now()) {
+			g.server.log.Warn("connections to the control socket were closed at once, because their user has too many", "uid", v.peer.UID, "pid", v.peer.PID)
+		}
+	}
+}
+
+// enter counts a visit, until it is closed, unless there are too many.
+func (g *gate) enter(v *visit) bool {
+	who, most := v.peer.UID, mostOfReader
+	switch {
+	case v.peer.rights.all:
+		v.leave = func() {}
+		return true
+	case v.peer.rights.none():
+		who, most = nobody, mostOfStrangers
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.inside[who] >= most {
+		return false
+	}
+	g.inside[who]++
+	v.leave = sync.OnceFunc(func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.inside[who]--; g.inside[who] == 0 {
+			delete(g.inside, who)
+		}
 	})
+	return true
+}
+
+// Close implements [net.Conn].
+func (v *visit) Close() error {
+	v.leave()
+	return v.Conn.Close()
 }

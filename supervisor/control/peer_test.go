@@ -3,56 +3,23 @@ package control_test
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/usertest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // TestAnotherUserIsTurnedAway opens the socket's mode, so that the peer
 // credentials alone decide, and connects as somebody else.
 func TestAnotherUserIsTurnedAway(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("only root can connect as another user")
-	}
+	usertest.NeedsRoot(t)
 	socket, _, _ := serve(t, &backend{})
 	open(t, socket)
-
-	var conn net.Conn
-	var failed error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		// One thread takes another effective user and ends with the goroutine.
-		runtime.LockOSThread()
-		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), 65534, ^uintptr(0)); e != 0 {
-			failed = e
-			return
-		}
-		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-		if err != nil {
-			failed = err
-			return
-		}
-		if err := syscall.Connect(fd, &syscall.SockaddrUnix{Name: socket}); err != nil {
-			failed = err
-			return
-		}
-		file := os.NewFile(uintptr(fd), "control")
-		conn, failed = net.FileConn(file)
-		_ = file.Close()
-	}()
-	<-done
-	if failed != nil {
-		t.Fatal(failed)
-	}
-	defer func() { _ = conn.Close() }()
+	conn := usertest.Dial(t, socket, usertest.Stranger)
 	waittest.Limit(t, conn)
 	if _, err := io.WriteString(conn, "GET /v1/accounts/main/token HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)

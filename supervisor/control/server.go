@@ -9,10 +9,12 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
 )
@@ -34,21 +36,24 @@ const (
 
 // Server answers the control API.
 type Server struct {
-	backend Backend
-	events  *event.Bus
-	log     *slog.Logger
+	backend   Backend
+	events    *event.Bus
+	log       *slog.Logger
+	admission admission
+	refusals  seldom
 }
 
-// NewServer returns a server that has backend do the work and streams events.
-func NewServer(backend Backend, events *event.Bus, log *slog.Logger) *Server {
-	return &Server{backend: backend, events: events, log: log}
+// NewServer returns a server that has backend do the work and streams events, for root,
+// for the user of this process, and for readers as far as they may read.
+func NewServer(backend Backend, events *event.Bus, log *slog.Logger, readers ...config.Reader) *Server {
+	return &Server{backend: backend, events: events, log: log, admission: admission{own: uint32(os.Geteuid()), readers: readers}}
 }
 
 // Serve answers on ln until ctx ends, and closes ln. Streams and calls then
 // end, and Serve returns nil within [stopTimeout].
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	srv := &http.Server{
-		Handler:           s.onlyOwner(s.routes()),
+		Handler:           s.handler(),
 		ReadHeaderTimeout: headerTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
@@ -58,7 +63,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		ConnContext:       withPeer,
 	}
 	served := make(chan error, 1)
-	go func() { served <- srv.Serve(localsocket.Patient{Listener: ln}) }()
+	go func() {
+		served <- srv.Serve(&gate{Listener: localsocket.Patient{Listener: ln}, server: s, inside: map[uint32]int{}})
+	}()
 	select {
 	case err := <-served:
 		return err
@@ -71,39 +78,6 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	}
 	<-served
 	return nil
-}
-
-func (s *Server) routes() http.Handler {
-	b, mux := s.backend, http.NewServeMux()
-	mux.HandleFunc("GET /v1/version", answer(s.version))
-	mux.HandleFunc("GET /v1/status", answer(asked(b.Status)))
-	mux.HandleFunc("GET /v1/config/difference", answer(asked(b.ConfigDifference)))
-	mux.HandleFunc("GET /v1/events", s.stream)
-	mux.HandleFunc("GET /v1/metrics", s.metrics)
-	mux.HandleFunc("POST /v1/adopt", s.audited("adopt", answer(asked(b.Adopt))))
-	mux.HandleFunc("POST /v1/providers/{provider}/restart", s.audited("restart", answer(askedOf("provider", b.Restart))))
-	mux.HandleFunc("POST /v1/accounts/{account}/refresh", s.audited("refresh", answer(s.refresh)))
-	mux.HandleFunc("GET /v1/accounts/{account}/token", s.audited("token", answer(askedOf("account", b.Token))))
-	mux.HandleFunc("POST /v1/accounts/{account}/token", s.audited("token/newer", answer(s.usableToken)))
-	mux.HandleFunc("POST /v1/accounts/{account}/import", s.audited("import", answer(s.importToken)))
-	mux.HandleFunc("POST /v1/accounts/{account}/login", s.audited("login", answer(s.login)))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/cancel", s.audited("login/cancel", answer(askedOf("account", b.CancelLogin))))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/complete", s.audited("login/complete", answer(s.completeLogin)))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/wait", answer(s.awaitLogin))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/confirm", s.audited("login/confirm", answer(askedOf("account", b.ConfirmLogin))))
-	mux.HandleFunc("POST /v1/accounts/{account}/login/discard", s.audited("login/discard", answer(askedOf("account", b.DiscardLogin))))
-	mux.HandleFunc("GET /v1/sinks", answer(asked(b.Sinks)))
-	mux.HandleFunc("GET /v1/alerts", answer(asked(b.Alerts)))
-	mux.HandleFunc("POST /v1/alerts/{alert}/acknowledge", s.audited("acknowledge", answer(askedOf("alert", b.AcknowledgeAlert))))
-	mux.HandleFunc("POST /v1/alerts/{alert}/silence", s.audited("silence", answer(s.silenceAlert)))
-	mux.HandleFunc("POST /v1/alerts/{alert}/resume", s.audited("resume", answer(askedOf("alert", b.ResumeAlert))))
-	mux.HandleFunc("POST /v1/sinks/{sink}/test", s.audited("test", answer(askedOf("sink", b.TestSink))))
-	mux.HandleFunc("POST /v1/sinks/{sink}/redeliver", s.audited("redeliver", answer(s.redeliver)))
-	mux.HandleFunc("POST /v1/sinks/{sink}/disable", s.audited("disable", answer(askedOf("sink", b.DisableSink))))
-	mux.HandleFunc("POST /v1/sinks/{sink}/enable", s.audited("enable", answer(askedOf("sink", b.EnableSink))))
-	mux.HandleFunc("POST /v1/sinks/{sink}/restart", s.audited("restart", answer(askedOf("sink", b.RestartSink))))
-	mux.HandleFunc("/", answer(unknown))
-	return mux
 }
 
 // asked is a call that says nothing but what is wanted.
@@ -143,17 +117,21 @@ func (s *Server) refresh(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.backend.Refresh(r.Context(), r.PathValue("account"), force)
 }
 
-func (s *Server) usableToken(_ http.ResponseWriter, r *http.Request) (any, error) {
+func (s *Server) token(r *http.Request) (TokenAnswer, error) {
+	return s.backend.Token(r.Context(), r.PathValue("account"))
+}
+
+func (s *Server) usableToken(r *http.Request) (TokenAnswer, error) {
 	req := TokenRequest{Account: r.PathValue("account")}
 	var err error
 	if text := r.URL.Query().Get("min_valid"); text != "" {
 		if req.MinValid, err = time.ParseDuration(text); err != nil || req.MinValid < 0 {
-			return nil, Errorf(CodeBadRequest, "min_valid must be a duration, like 90s, 30m or 2h, not %q", text)
+			return TokenAnswer{}, Errorf(CodeBadRequest, "min_valid must be a duration, like 90s, 30m or 2h, not %q", text)
 		}
 	}
 	if text := r.URL.Query().Get("if_version"); text != "" {
 		if req.IfVersion, err = strconv.ParseUint(text, 10, 64); err != nil {
-			return nil, Errorf(CodeBadRequest, "if_version must be the number of a version, not %q", text)
+			return TokenAnswer{}, Errorf(CodeBadRequest, "if_version must be the number of a version, not %q", text)
 		}
 	}
 	return s.backend.UsableToken(r.Context(), req)

@@ -22,11 +22,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		writeError(w, asError(err))
 		return
 	}
-	subscribe := s.events.Subscribe
-	if audited {
-		subscribe = s.events.SubscribeAudited
+	sub, shown, err := s.subscribe(r, audited)
+	if err != nil {
+		writeError(w, Errorf(CodeForbidden, "%v", err))
+		return
 	}
-	sub := subscribe(streamBuffer)
 	defer sub.Close()
 
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -55,7 +55,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case e := <-sub.C:
-			if err := send(func() error { return enc.Encode(InUTC(e)) }); err != nil {
+			if err := send(func() error { return enc.Encode(InUTC(shown(e))) }); err != nil {
 				return
 			}
 		}

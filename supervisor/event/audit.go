@@ -37,4 +37,6 @@ func (a *Act) attrs() []slog.Attr {
 }
 
 // SubscribeAudited is [Bus.Subscribe] with the events of type [Audit].
-func (b *Bus) SubscribeAudited(buffer int) *Subscription { return b.subscribe(buffer, true) }
+func (b *Bus) SubscribeAudited(buffer int) *Subscription {
+	return b.subscribe(&Subscription{audited: true}, buffer)
+}

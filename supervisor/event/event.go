@@ -141,15 +141,26 @@ type Subscription struct {
 	bus *Bus
 	// audited: it takes events of type Audit too.
 	audited bool
+	// wants, unless it is nil, says which events it takes, and seq numbers those.
+	wants func(Event) bool
+	seq   uint64
 }
 
 // Subscribe returns a subscription to all events but those of type [Audit] that
 // holds up to buffer events. The caller closes it.
-func (b *Bus) Subscribe(buffer int) *Subscription { return b.subscribe(buffer, false) }
+func (b *Bus) Subscribe(buffer int) *Subscription {
+	return b.subscribe(&Subscription{}, buffer)
+}
 
-func (b *Bus) subscribe(buffer int, audited bool) *Subscription {
-	c := make(chan Event, buffer)
-	s := &Subscription{C: c, c: c, bus: b, audited: audited}
+// SubscribeTo is [Bus.Subscribe] to the events alone that are wanted, numbered as if there
+// were no others. wants must not block and must not publish.
+func (b *Bus) SubscribeTo(buffer int, wants func(Event) bool) *Subscription {
+	return b.subscribe(&Subscription{wants: wants}, buffer)
+}
+
+func (b *Bus) subscribe(s *Subscription, buffer int) *Subscription {
+	s.c, s.bus = make(chan Event, buffer), b
+	s.C = s.c
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.subs[s] = struct{}{}
@@ -181,8 +192,13 @@ func (b *Bus) Publish(level slog.Level, e Event) {
 		}
 	}
 	for s := range b.subs {
-		if e.Type == Audit && !s.audited {
+		e := e
+		switch {
+		case e.Type == Audit && !s.audited, s.wants != nil && !s.wants(e):
 			continue
+		case s.wants != nil:
+			s.seq++
+			e.Seq = s.seq
 		}
 		select {
 		case s.c <- e:

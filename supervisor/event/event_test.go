@@ -61,3 +61,31 @@ func TestObserversMissNothing(t *testing.T) {
 		t.Errorf("the second observer got %d events", len(second))
 	}
 }
+
+// Who wants some events alone has them numbered as if there were no others, and a gap only
+// where he has lost one of his own.
+func TestSubscribeTo(t *testing.T) {
+	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	sub := bus.SubscribeTo(2, func(e event.Event) bool { return e.Account == "main" })
+	all := bus.Subscribe(10)
+	publish := func(accounts ...string) {
+		for _, account := range accounts {
+			bus.Publish(slog.LevelDebug, event.Event{Type: event.Refreshed, Account: account})
+		}
+	}
+	publish("other", "main", "", "other", "main", "main", "other")
+	for _, want := range []uint64{1, 2} {
+		if e := <-sub.C; e.Seq != want || e.Account != "main" {
+			t.Errorf("got %+v, want the number %d", e, want)
+		}
+	}
+	publish("main")
+	if e := <-sub.C; e.Seq != 4 {
+		t.Errorf("after a lost one: %d", e.Seq)
+	}
+	for want := range uint64(8) {
+		if e := <-all.C; e.Seq != want+1 {
+			t.Errorf("the others see %d, want %d", e.Seq, want+1)
+		}
+	}
+}

@@ -31,8 +31,8 @@ type Options struct {
 	InUse string
 	// Mode of the socket: who may write may connect.
 	Mode fs.FileMode
-	// MakeDir makes a missing directory with mode 0700.
-	MakeDir bool
+	// MakeDir is the mode with which a missing directory is made; 0: none is.
+	MakeDir fs.FileMode
 	// TrustFolder takes a directory that others may write into.
 	TrustFolder bool
 }
@@ -48,10 +48,8 @@ func Listen(path string, o Options) (*Socket, error) {
 	if err := o.trusted(path); err != nil {
 		return nil, err
 	}
-	if o.MakeDir {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, fmt.Errorf("making the directory of %s: %w", o.Name, err)
-		}
+	if err := o.makeDir(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("making the directory of %s: %w", o.Name, err)
 	}
 	if err := o.removeStale(path); err != nil {
 		return nil, err
@@ -74,6 +72,17 @@ func Listen(path string, o Options) (*Socket, error) {
 		return nil, fmt.Errorf("setting who may connect to %s: %w", o.Name, err)
 	}
 	return newSocket(ln.(*net.UnixListener), path)
+}
+
+// makeDir makes the directory if it is missing and is to be made, whatever the umask.
+func (o Options) makeDir(dir string) error {
+	if _, err := os.Stat(dir); err == nil || o.MakeDir == 0 {
+		return nil
+	}
+	if err := os.MkdirAll(dir, o.MakeDir); err != nil {
+		return err
+	}
+	return os.Chmod(dir, o.MakeDir)
 }
 
 // widen gives the socket that was just opened at path its mode. Whoever owns the

@@ -19,7 +19,7 @@ func (j Judge) Peer(path string, uid, pid int, allow []int) error {
 	if err != nil {
 		return err
 	}
-	root, grounds, err := j.Folder(folder, Rule{Users: allow})
+	grounds, err := j.Examine(folder, Rule{Users: allow}) // he who may connect may be kept from reading the folder
 	if err != nil {
 		if why := (*Refusal)(nil); errors.As(err, &why) {
 			why.Remedy = "" // allow_uids is, whatever the folder is like
@@ -27,7 +27,6 @@ func (j Judge) Peer(path string, uid, pid int, allow []int) error {
 		refusal.Folder = err
 		return refusal
 	}
-	_ = root.Close()
 	if grounds.Owner != nil && grounds.Owner.UID == uid && !grounds.Shared {
 		return nil
 	}

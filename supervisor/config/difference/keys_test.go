@@ -19,6 +19,10 @@ import (
 var values = map[string][2]any{
 	"state_dir": {"/srv/one", "/srv/two"}, "fallback_dir": {"/mnt/one", "/mnt/two"}, "trust": {[]any{"0"}, []any{"0", "1"}}, "machine_guard": {"on", "off"},
 	"control.socket": {"/run/one.sock", "/run/two.sock"}, "control.trust_folder": {true, nil},
+	"control.readers": {
+		[]any{map[string]any{"user": "1001", "accounts": []any{"a"}}},
+		[]any{map[string]any{"group": "1001", "accounts": []any{"a"}}, map[string]any{"user": "1001", "group": "1002", "accounts": []any{"*"}}},
+	},
 	"log.level": {"debug", "warn"}, "log.format": {"json", nil}, "log.file": {"/var/one.log", "/var/two.log"}, "log.trust_folder": {true, nil},
 	"log.max_megabytes": {1, 2}, "log.max_age": {"1h", "2h"}, "log.keep": {1, 2},
 	"plugins.dir":   {"/opt/one", "/opt/two"},

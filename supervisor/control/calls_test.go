@@ -1,0 +1,146 @@
+package control
+
+import (
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+)
+
+// RunBy has another user count as who runs the supervisor, for the tests beside.
+func (s *Server) RunBy(uid uint32) { s.admission.own = uid }
+
+// Patterns are those of all calls, for the tests beside.
+func (s *Server) Patterns() (all []string) {
+	for _, c := range s.routes() {
+		all = append(all, c.pattern)
+	}
+	return all
+}
+
+// TestWhoMayCall has a row for each call: whether who runs the supervisor, root, a reader
+// of the account, one of another account and a stranger may make it.
+func TestWhoMayCall(t *testing.T) {
+	const (
+		owners  = "owner root"
+		ours    = "owner root reader"
+		anybody = "owner root reader other" // each gets what is his: TestReadersSeeNothingElse
+	)
+	rows := map[string]string{
+		"GET /v1/version":                            owners,
+		"GET /v1/status":                             anybody,
+		"GET /v1/config/difference":                  owners,
+		"GET /v1/events":                             anybody,
+		"GET /v1/metrics":                            owners,
+		"POST /v1/adopt":                             owners,
+		"POST /v1/providers/{provider}/restart":      owners,
+		"POST /v1/accounts/{account}/refresh":        owners,
+		"GET /v1/accounts/{account}/token":           ours,
+		"POST /v1/accounts/{account}/token":          ours,
+		"POST /v1/accounts/{account}/import":         owners,
+		"POST /v1/accounts/{account}/login":          owners,
+		"POST /v1/accounts/{account}/login/cancel":   owners,
+		"POST /v1/accounts/{account}/login/complete": owners,
+		"POST /v1/accounts/{account}/login/wait":     owners,
+		"POST /v1/accounts/{account}/login/confirm":  owners,
+		"POST /v1/accounts/{account}/login/discard":  owners,
+		"GET /v1/sinks":                              owners,
+		"GET /v1/alerts":                             owners,
+		"POST /v1/alerts/{alert}/acknowledge":        owners,
+		"POST /v1/alerts/{alert}/silence":            owners,
+		"POST /v1/alerts/{alert}/resume":             owners,
+		"POST /v1/sinks/{sink}/test":                 owners,
+		"POST /v1/sinks/{sink}/redeliver":            owners,
+		"POST /v1/sinks/{sink}/disable":              owners,
+		"POST /v1/sinks/{sink}/enable":               owners,
+		"POST /v1/sinks/{sink}/restart":              owners,
+		"/":                                          owners,
+	}
+	const service, bot, other, stranger = 990, 1001, 1002, 1003
+	log := slog.New(slog.DiscardHandler)
+	s := NewServer(struct{ Backend }{}, event.NewBus(log, time.Now), log,
+		config.Reader{User: "1001", Accounts: []string{"main"}}, config.Reader{User: "1002", Accounts: []string{"another"}})
+	s.RunBy(service)
+	seen := map[string]bool{}
+	for _, c := range s.routes() {
+		seen[c.pattern] = true
+		row, there := rows[c.pattern]
+		if !there {
+			t.Errorf("%s has no row: who may make this call?", c.pattern)
+			continue
+		}
+		may := map[string]bool{}
+		for _, who := range strings.Fields(row) {
+			may[who] = true
+		}
+		for who, uid := range map[string]uint32{"owner": service, "root": 0, "reader": bot, "other": other, "stranger": stranger} {
+			if got := s.admission.rightsOf(localsocket.Peer{UID: uid}).include(c, "main"); got != may[who] {
+				t.Errorf("%s: %s may: %t, want %t", c.pattern, who, got, may[who])
+			}
+		}
+	}
+	for pattern := range rows {
+		if !seen[pattern] {
+			t.Errorf("there is no call %s any more", pattern)
+		}
+	}
+}
+
+// TestWhoIsAReader: by number or name, by his own group or another one he is in; and of
+// several lines each counts.
+func TestWhoIsAReader(t *testing.T) {
+	a := admission{own: 990, readers: []config.Reader{
+		{User: "1001", Accounts: []string{"a", "b"}}, {Group: "2001", Accounts: []string{"c"}}, {User: "1002", Group: "2002", Accounts: []string{config.EveryAccount}},
+		{User: "nobody-of-this-machine", Group: "none-of-this-machine", Accounts: []string{config.EveryAccount}}, {User: "1004"}, {Accounts: []string{"d"}},
+	}}
+	for _, tt := range []struct {
+		peer  localsocket.Peer
+		reads string
+	}{
+		{localsocket.Peer{UID: 990}, "a b c d"},
+		{localsocket.Peer{UID: 0, Groups: []uint32{0}}, "a b c d"},
+		{localsocket.Peer{UID: 1001, Groups: []uint32{1001}}, "a b"},
+		{localsocket.Peer{UID: 1001, Groups: []uint32{1001, 5, 2001}}, "a b c"},
+		{localsocket.Peer{UID: 7, Groups: []uint32{2001}}, "c"},
+		{localsocket.Peer{UID: 1002}, "a b c d"},
+		{localsocket.Peer{UID: 7, Groups: []uint32{7, 2002}}, "a b c d"},
+		{localsocket.Peer{UID: 1004, Groups: []uint32{1004}}, ""},
+		{localsocket.Peer{UID: 2001, Groups: []uint32{1001, 0}}, ""}, // numbers of users are none of groups
+		{localsocket.Peer{UID: nobody}, ""},
+	} {
+		m := a.rightsOf(tt.peer)
+		may := map[string]bool{}
+		for _, account := range strings.Fields(tt.reads) {
+			may[account] = true
+		}
+		for _, account := range []string{"a", "b", "c", "d"} {
+			if got := m.reads(account); got != may[account] {
+				t.Errorf("%+v reads %q: %t", tt.peer, account, got)
+			}
+		}
+	}
+}
+
+func TestTurnedAwayIsToldSeldom(t *testing.T) {
+	var s seldom
+	now := time.Unix(1e9, 0)
+	for _, tt := range []struct {
+		uid   uint32
+		after time.Duration
+		due   bool
+	}{{1, 0, true}, {1, time.Second, false}, {2, time.Second, true}, {1, 59 * time.Second, false}, {1, time.Minute, true}, {1, 61 * time.Second, false}} {
+		if got := s.due(tt.uid, now.Add(tt.after)); got != tt.due {
+			t.Errorf("user %d after %s: %t", tt.uid, tt.after, got)
+		}
+	}
+	for uid := range uint32(5000) {
+		s.due(uid, now)
+	}
+	if len(s.last) > 1000 {
+		t.Errorf("%d users are remembered", len(s.last))
+	}
+}
