@@ -23,7 +23,7 @@ var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 // maintenance reads the windows of a provider. What is wrong in one, which
 // validateMaintenance reports, reads as zero.
 func maintenance(o Object) (all []Maintenance) {
-	for _, w := range o.rows("maintenance") {
+	for _, w := range rowsOf(o, "maintenance") {
 		m := Maintenance{}
 		for _, day := range w.Words("days") {
 			if n := slices.Index(weekdays, day); n >= 0 {
@@ -47,7 +47,7 @@ func timeOfDay(text string) (time.Duration, error) {
 }
 
 func validateMaintenance(o Object) {
-	for _, w := range o.rows("maintenance") {
+	for _, w := range rowsOf(o, "maintenance") {
 		for _, key := range []string{"from", "to"} {
 			text := w.Word(key)
 			if _, err := timeOfDay(text); err != nil && !w.Broken(key) {

@@ -43,8 +43,8 @@ func (o Object) dotted(key string) string {
 	return o.path + "." + key
 }
 
-// rows are the entries of a list of objects that can be used, in order.
-func (o Object) rows(key string) (all []Object) {
+// rowsOf are the entries of a list of objects that can be used, in order.
+func rowsOf(o Object, key string) (all []Object) {
 	list := o.Down(key)
 	for n := 0; list.Given(strconv.Itoa(n)); n++ {
 		if n := strconv.Itoa(n); !list.Broken(n) {

@@ -63,7 +63,7 @@ func numberOf(word string, lookup func() (string, error)) (uint32, error) {
 }
 
 func readers(control Object) (all []Reader) {
-	for _, r := range control.rows("readers") {
+	for _, r := range rowsOf(control, "readers") {
 		all = append(all, Reader{User: r.Word("user"), Group: r.Word("group"), Accounts: r.Words("accounts")})
 	}
 	return all
@@ -75,7 +75,7 @@ func (l *loader) validateReaders(cfg *Config) {
 		l.report(control.At("readers"), "they can't get at the socket, which is in the state directory, and that is for the supervisor alone",
 			"write control.socket: /run/tokenkeeper/control.sock")
 	}
-	for _, r := range control.rows("readers") {
+	for _, r := range rowsOf(control, "readers") {
 		if r.Word("user") == "" && r.Word("group") == "" && !r.Broken("user") && !r.Broken("group") {
 			l.report(r.At("user"), "the reader is nobody", "write user: bot, or group: traders")
 		}

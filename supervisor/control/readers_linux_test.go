@@ -218,8 +218,7 @@ func TestReadersSeeNothingElse(t *testing.T) {
 		t.Errorf("who reads tokens: %d %s", status, body)
 	}
 
-	resp := begun(t, usertest.Dial(t, socket, bot), "GET", "/v1/events")
-	defer func() { _ = resp.Body.Close() }()
+	resp := begun(t, usertest.Dial(t, socket, bot), "GET", "/v1/events") // whose body does not end
 	bus.Publish(0, event.Event{Type: event.Refreshed, Account: "main", Version: 4, Message: "canary", Sink: "canary", Provider: "canary"})
 	bus.Publish(0, event.Event{Type: event.Refreshed, Account: "canary", Version: 4, Message: "canary"})
 	bus.Publish(0, event.Event{Type: event.ProviderStopped, Provider: "canary", Message: "canary"})

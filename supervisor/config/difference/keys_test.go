@@ -18,7 +18,7 @@ import (
 // called by their types, and nothing is the default.
 var values = map[string][2]any{
 	"state_dir": {"/srv/one", "/srv/two"}, "fallback_dir": {"/mnt/one", "/mnt/two"}, "trust": {[]any{"0"}, []any{"0", "1"}}, "machine_guard": {"on", "off"},
-	"control.socket": {"/run/one.sock", "/run/two.sock"}, "control.trust_folder": {true, nil},
+	"control.socket": {must("/run/one.sock"), must("/run/two.sock")}, "control.trust_folder": {true, nil},
 	"control.readers": {
 		[]any{map[string]any{"user": "1001", "accounts": []any{"a"}}},
 		[]any{map[string]any{"group": "1001", "accounts": []any{"a"}}, map[string]any{"user": "1001", "group": "1002", "accounts": []any{"*"}}},
