@@ -1,7 +1,9 @@
 package config
 
 import (
+	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"net"
 	"net/url"
 	"slices"
@@ -58,6 +60,36 @@ func Authorities(o Object, key, path string) {
 	if data, _, ok := ReadFile(o, key, path); ok && !x509.NewCertPool().AppendCertsFromPEM(data) {
 		BadFile(o, key, "the file holds no certificate in PEM",
 			"name the file of the authority's certificate, which begins with -----BEGIN CERTIFICATE-----")
+	}
+}
+
+// File is one that a key names; Path "": it does not.
+type File struct{ Key, Path string }
+
+// CertificateAndKey loads both, so that one which is missing or wrong is found before
+// it is shown to anybody. None of both is no problem.
+func CertificateAndKey(o Object, cert, key File) {
+	switch {
+	case o.Given(cert.Key) && !o.Given(key.Key):
+		o.Report(o.At(cert.Key), "the certificate has no key", "write "+key.Key+": the file of its private key")
+		return
+	case o.Given(key.Key) && !o.Given(cert.Key):
+		o.Report(o.At(key.Key), "the key has no certificate", "write "+cert.Key+": the file of its certificate")
+		return
+	case cert.Path == "" || key.Path == "":
+		return
+	}
+	certificate, _, certRead := ReadFile(o, cert.Key, cert.Path)
+	private, mode, keyRead := ReadFile(o, key.Key, key.Path)
+	if keyRead && mode&0o004 != 0 {
+		o.Warn(o.At(key.Key), fmt.Sprintf("everyone on this machine can read the private key (mode %#o)", mode), "chmod 600 it")
+	}
+	if !certRead || !keyRead {
+		return
+	}
+	if _, err := tls.X509KeyPair(certificate, private); err != nil {
+		BadFile(o, cert.Key, "the certificate and its key can't be used: "+strings.TrimPrefix(err.Error(), "tls: "),
+			"name a certificate in PEM, and in "+key.Key+" the private key that belongs to it")
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/authorities"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keypair"
 )
 
 // Config is the way to one receiver.
@@ -41,7 +42,7 @@ type Config struct {
 type Client struct {
 	cfg   Config
 	proxy func(*http.Request) (*url.URL, error)
-	pair  *keyPair // nil: none is shown
+	pair  *keypair.Pair // nil: none is shown
 	// believes: the machine has certificate authorities, and they are believed.
 	believes atomic.Bool
 
@@ -57,7 +58,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, errors.New("cert_file and key_file belong together: set both or none")
 	}
 	if cfg.CertFile != "" {
-		c.pair = &keyPair{certFile: cfg.CertFile, keyFile: cfg.KeyFile}
+		c.pair = keypair.New(keypair.File{Key: "cert_file", Path: cfg.CertFile}, keypair.File{Key: "key_file", Path: cfg.KeyFile})
 	}
 	var err error
 	if c.proxy, err = proxyOf(cfg.Proxy); err != nil {
@@ -119,10 +120,10 @@ func (c *Client) connector() (*http.Client, error) {
 	if c.pair != nil {
 		// Without a reason to show it no handshake would tell that it is
 		// unusable.
-		if _, err := c.pair.current(); err != nil {
+		if _, err := c.pair.Current(); err != nil {
 			return nil, err
 		}
-		security.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.pair.current() }
+		security.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.pair.Current() }
 	}
 	c.client = newClient(security, c.proxy)
 	return c.client, nil

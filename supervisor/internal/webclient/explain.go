@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keypair"
 )
 
 // explain says why there was no answer. net/http's own errors quote the URL,
@@ -18,7 +20,7 @@ import (
 // is passed on.
 func explain(ctx context.Context, by way, err error, most time.Duration) error {
 	var (
-		pair *pairError
+		pair *keypair.Error
 		prox proxyError
 	)
 	switch {
@@ -27,7 +29,7 @@ func explain(ctx context.Context, by way, err error, most time.Duration) error {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return by.named(lateError{most})
 	case errors.As(err, &pair):
-		return pair.err
+		return pair.Unwrap()
 	case errors.As(err, &prox):
 		return by.refused(prox.status)
 	case viaProxy(err):

@@ -1,10 +1,8 @@
 package webhook
 
 import (
-	"crypto/tls"
 	_ "embed" // for the reference
 	"encoding/base64"
-	"fmt"
 	"mime"
 	"net/textproto"
 	"regexp"
@@ -160,7 +158,8 @@ func (c *Config) Check(o config.Object, in config.Surroundings) {
 	config.Steered(o, "ca_file", c.CAFile)
 	config.Steered(o, "cert_file", c.CertFile)
 	config.Steered(o, "key_file", c.KeyFile)
-	c.checkCertificates(o)
+	config.Authorities(o, "ca_file", c.CAFile)
+	config.CertificateAndKey(o, config.File{Key: "cert_file", Path: c.CertFile}, config.File{Key: "key_file", Path: c.KeyFile})
 }
 
 // checkURL reports what would be seen or heard by others.
@@ -181,33 +180,4 @@ func (c *Config) checkURL(o config.Object, s config.Sink) {
 		o.Warn(o.At("url"), "alerts will travel in clear text", "use https")
 	}
 	config.OfTLS(o, "ca_file", "cert_file", "key_file")
-}
-
-// checkCertificates loads the files, so that one which is missing or wrong is
-// found before a token has to go out.
-func (c *Config) checkCertificates(o config.Object) {
-	config.Authorities(o, "ca_file", c.CAFile)
-	switch {
-	case o.Given("cert_file") && !o.Given("key_file"):
-		o.Report(o.At("cert_file"), "the certificate has no key", "write key_file: the file of its private key")
-	case o.Given("key_file") && !o.Given("cert_file"):
-		o.Report(o.At("key_file"), "the key has no certificate", "write cert_file: the file of its certificate")
-	case c.CertFile != "" && c.KeyFile != "":
-		c.checkKeyPair(o)
-	}
-}
-
-func (c *Config) checkKeyPair(o config.Object) {
-	cert, _, certRead := config.ReadFile(o, "cert_file", c.CertFile)
-	key, mode, keyRead := config.ReadFile(o, "key_file", c.KeyFile)
-	if keyRead && mode&0o004 != 0 {
-		o.Warn(o.At("key_file"), fmt.Sprintf("everyone on this machine can read the private key (mode %#o)", mode), "chmod 600 it")
-	}
-	if !certRead || !keyRead {
-		return
-	}
-	if _, err := tls.X509KeyPair(cert, key); err != nil {
-		config.BadFile(o, "cert_file", "the certificate and its key can't be used: "+strings.TrimPrefix(err.Error(), "tls: "),
-			"name a certificate in PEM, and in key_file the private key that belongs to it")
-	}
 }
