@@ -44,9 +44,9 @@ func heartbeatFields() Fields {
 	}
 }
 
-// decodeHeartbeat returns nil if there is none.
+// decodeHeartbeat returns nil if there is none. The environment alone can say so, too.
 func decodeHeartbeat(root Object) *Heartbeat {
-	if !root.Given("heartbeat") {
+	if !root.e.under("heartbeat").usable() {
 		return nil
 	}
 	o := root.Down("heartbeat")
@@ -57,7 +57,7 @@ func decodeHeartbeat(root Object) *Heartbeat {
 }
 
 func validateHeartbeat(root Object, h *Heartbeat) {
-	if h == nil || root.Broken("heartbeat") {
+	if h == nil {
 		return
 	}
 	o := root.Down("heartbeat")

@@ -28,6 +28,13 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+func TestHeartbeatByTheEnvironmentAlone(t *testing.T) {
+	cfg, _ := load(t, source(t, account, "TOKENKEEPER_HEARTBEAT__URL=http://localhost:1/x"))
+	if h := cfg.Heartbeat; h == nil || h.URL.Reveal() != "http://localhost:1/x" || h.Every != 5*time.Minute {
+		t.Errorf("got %+v", h)
+	}
+}
+
 func TestProblemsOfAHeartbeat(t *testing.T) {
 	const at = "tokenkeeper.yaml:3:"
 	for name, tt := range map[string]struct{ keys, want string }{
