@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/survey"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/metrics"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
@@ -78,6 +80,9 @@ func (s *Supervisor) build(ctx context.Context) error {
 	if err := ControlClosed(cfg); err != nil {
 		s.log.Warn("the control socket is open to readers, and they don't get at it", "error", err)
 	}
+	if err := s.openMetrics(); err != nil {
+		return err
+	}
 	s.dir.Started()
 	return nil
 }
@@ -101,7 +106,7 @@ func (s *Supervisor) newBackend() control.Backend {
 	return backend.New(backend.Config{
 		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership, Heartbeat: s.heartbeat,
-		File: s.file,
+		File: s.file, Metrics: s.metrics,
 	})
 }
 
@@ -113,6 +118,15 @@ func (s *Supervisor) addHeartbeat() (err error) {
 	s.heartbeat, err = heartbeat.New(*s.opts.Config.Heartbeat, heartbeat.With{
 		Ready: s.ready, Trouble: s.trouble, Now: s.opts.Seams.Wall, Log: s.log,
 	})
+	return err
+}
+
+// openMetrics listens for monitoring systems, if some are to ask.
+func (s *Supervisor) openMetrics() (err error) {
+	if s.opts.Config.Metrics == nil {
+		return nil
+	}
+	s.metrics, err = metrics.Open(*s.opts.Config.Metrics, func() http.Handler { return control.Monitored(s.backend()) }, s.log)
 	return err
 }
 

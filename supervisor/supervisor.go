@@ -28,6 +28,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/survey"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/watchdog"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/metrics"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
@@ -87,12 +88,13 @@ type Supervisor struct {
 	survey    *survey.Survey
 	alerts    *alert.Engine
 	heartbeat *heartbeat.Heartbeat // nil: no service waits for one
+	metrics   *metrics.Listener    // nil: nobody asks for them over TCP
 	// backend is one for all who ask: what hangs in it is waited for once.
 	backend func() control.Backend
 	door    *control.Door
 }
 
-// New opens the store and the control socket and builds every room. Nothing
+// New opens the store, the control socket and what else listens, and builds every room. Nothing
 // runs and nothing is sent before [Supervisor.Run]. The caller closes a
 // Supervisor that it does not run.
 func New(ctx context.Context, opts Options) (*Supervisor, error) {
@@ -126,6 +128,9 @@ func (s *Supervisor) Close() error {
 	var errs []error
 	if s.door != nil {
 		errs = append(errs, ignoreClosed(s.door.Close()))
+	}
+	if s.metrics != nil {
+		errs = append(errs, s.metrics.Close())
 	}
 	if s.dir != nil {
 		errs = append(errs, s.dir.Close())
@@ -193,15 +198,20 @@ func (s *Supervisor) phases() []phase {
 	if s.heartbeat != nil {
 		beating["heartbeat"] = s.heartbeat
 	}
+	monitored := map[string]*metrics.Listener{}
+	if s.metrics != nil {
+		monitored["metrics"] = s.metrics
+	}
 	return []phase{
-		// What brings tokens, what looks at them, and what says elsewhere that all is
-		// well. A refresh that was sent is heard out.
+		// What brings tokens, what looks at them, and what says elsewhere, and to who
+		// asks, that all is well. A refresh that was sent is heard out.
 		{
 			set(s.roster.Members),
 			set(s.shared.Watches()),
 			set(map[string]*restore.Restorer{"restore": restorer}),
 			set(map[string]*alert.Engine{"alerts": s.alerts}),
 			set(beating),
+			set(monitored),
 		},
 		// Deliveries: the last refresh's token should still go out.
 		{set(s.roster.Workers)},

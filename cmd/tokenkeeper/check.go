@@ -171,7 +171,9 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.addObstacles(cfg)
 	r.addUntried(cfg)
 	r.Trusts = append(r.Trusts, supervisor.Trusted(cfg)...)
-	r.addStateDir(checkStateDir(ctx, cfg), cfg)
+	state := checkStateDir(ctx, cfg)
+	r.addStateDir(state, cfg)
+	r.addMetrics(cfg.Metrics, state, e.now())
 	r.OK = len(r.Problems) == 0
 	return r, nil
 }

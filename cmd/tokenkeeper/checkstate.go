@@ -31,6 +31,10 @@ type stateDir struct {
 	Machine control.Machine `json:"machine"`
 	// oldConfig says that what runs does not use what the file holds.
 	oldConfig string
+	// answered is what the supervisor that runs with it has said; nil: nothing. Silent: one
+	// runs that says nothing.
+	answered *control.Status
+	silent   bool
 	// there is set if there is anything at the path.
 	there bool
 	// damaged: its store is not whole, and the next start restores it if it can.
@@ -85,7 +89,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	c := clientOf(cfg)
 	defer c.Close()
 	if s, err := c.Status(ctx); err == nil && s.StateDir == cfg.StateDir {
-		d.Machine, d.oldConfig = s.Machine, oldConfig(s, time.Now())
+		d.answered, d.Machine, d.oldConfig = &s, s.Machine, oldConfig(s, time.Now())
 		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)
 		return d
 	}
@@ -93,7 +97,7 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	switch {
 	case err == nil:
 	case errors.Is(err, store.ErrInUse):
-		d.State = "in use by a supervisor that does not answer here"
+		d.State, d.silent = "in use by a supervisor that does not answer here", true
 		if d.InUseBy = statedir.Starting(cfg.StateDir); d.InUseBy != 0 {
 			d.State = fmt.Sprintf("in use by a supervisor (PID %d), which is starting", d.InUseBy)
 		} else if d.InUseBy = statedir.Displaced(cfg.StateDir); d.InUseBy != 0 {

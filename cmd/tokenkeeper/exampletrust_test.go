@@ -59,7 +59,7 @@ func TestExamplesAreTrusted(t *testing.T) {
 // setExampleSecrets sets what the examples refer to.
 func setExampleSecrets(t *testing.T) {
 	t.Helper()
-	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD", "ACME_CLIENT_ID", "ACME_CLIENT_SECRET", "BROKER_CLIENT_ID", "BROKER_CLIENT_SECRET"} {
+	for _, name := range []string{"SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SAXO_APP_KEY", "SAXO_APP_SECRET", "HOOK_TOKEN", "SMTP_PASSWORD", "ACME_CLIENT_ID", "ACME_CLIENT_SECRET", "BROKER_CLIENT_ID", "BROKER_CLIENT_SECRET", "METRICS_TOKEN"} {
 		t.Setenv(name, "of-the-"+name)
 	}
 	t.Setenv("HOOK_SECRET", "whsec_MTIz")

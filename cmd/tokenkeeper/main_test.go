@@ -143,6 +143,8 @@ type fake struct {
 
 func (f *fake) Status(context.Context) (control.Status, error) { return f.status(), nil }
 
+func (f *fake) Health(context.Context) control.Health { return control.Health{} }
+
 func (f *fake) ConfigDifference(context.Context) (control.ConfigDifference, error) {
 	return f.differs, nil
 }

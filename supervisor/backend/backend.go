@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/metrics"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -29,6 +30,8 @@ type Config struct {
 	Ownership *ownership.Ownership
 	// Heartbeat is nil if no service waits for one.
 	Heartbeat *heartbeat.Heartbeat
+	// Metrics is nil if nobody asks for them over TCP.
+	Metrics *metrics.Listener
 }
 
 // Backend implements [control.Backend].

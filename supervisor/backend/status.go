@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/verdict"
 )
 
 func (b overview) Status(ctx context.Context) (control.Status, error) {
@@ -24,7 +25,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(b.Roster.Members)) {
-		st.Providers = append(st.Providers, providerStatus(name, b.Roster.Members[name].Status(), b.Roster.Keepers[name], st.Now))
+		st.Providers = append(st.Providers, providerStatus(name, b.Roster.Members[name], b.Roster.Keepers[name], st.Now))
 		for _, a := range b.Roster.Config.AccountsOf(name) {
 			k, _ := b.Roster.Keepers[name].Status(a.Name)
 			acc := control.Account{Name: a.Name, Provider: name, Shown: k.Shown, Advice: k.Advice(), Login: openLogin(k.Login)}
@@ -48,17 +49,27 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 		beat := b.Heartbeat.Status()
 		st.Heartbeat = &beat
 	}
+	if b.Metrics != nil {
+		listener := b.Metrics.Status()
+		st.Metrics = &listener
+	}
 	st.Machine = b.Ownership.Status()
 	b.addConfig(&st)
 	return st, nil
 }
 
-func providerStatus(name string, m process.Status, k *refresh.Keeper, now time.Time) control.Provider {
+func providerStatus(name string, m *process.Member, k *refresh.Keeper, now time.Time) control.Provider {
 	l := k.Load()
-	return control.Provider{
-		Name: name, Status: m, MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
+	p := control.Provider{
+		Name: name, Status: m.Status(), Stuck: k.Stuck(), MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
 		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured, Measured: k.Measured(),
 	}
+	select {
+	case <-m.Ready():
+	default:
+		p.Unanswered = true
+	}
+	return p
 }
 
 // sessionStatus is what is known of the session of a version; nil: nothing.
@@ -96,4 +107,13 @@ func (b overview) deliveries(account string, rec store.Record) []control.Deliver
 		out = append(out, d)
 	}
 	return out
+}
+
+// Health implements [control.Backend].
+func (b overview) Health(ctx context.Context) control.Health {
+	st, err := b.Status(ctx)
+	if err != nil {
+		return verdict.Speechless(err)
+	}
+	return verdict.Health(st, st.Now)
 }

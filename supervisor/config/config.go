@@ -39,6 +39,8 @@ type Config struct {
 	Alerts    Alerts
 	// Heartbeat is nil if no service waits for one.
 	Heartbeat *Heartbeat
+	// Metrics is nil if nobody asks for them over TCP.
+	Metrics *Metrics
 }
 
 // Alerts is when people are told.

@@ -41,7 +41,7 @@ func (l *loader) decode() *Config {
 		l.askDefault(root.At("state_dir"), cfg.StateDir)
 	}
 	l.references.stateDir = cfg.StateDir
-	cfg.Heartbeat = decodeHeartbeat(root)
+	cfg.Heartbeat, cfg.Metrics = decodeHeartbeat(root), decodeMetrics(root)
 	if cfg.Control.Socket == "" && cfg.StateDir != "" {
 		cfg.Control.Socket = filepath.Join(cfg.StateDir, "control.sock")
 	}

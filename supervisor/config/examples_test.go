@@ -57,7 +57,8 @@ func exampleSource(t *testing.T, name string, data []byte) Source {
 		Environ: func() []string {
 			return []string{"STATE_DIRECTORY=/var/lib/tokenkeeper", "SCHWAB_APP_KEY=key", "SCHWAB_APP_SECRET=secret",
 				"SAXO_APP_KEY=key", "SAXO_APP_SECRET=secret", "HOOK_SECRET=whsec_MTIz", "HOOK_TOKEN=token",
-				"NTFY_URL=ntfy://ntfy.sh/topic", "SMTP_PASSWORD=password", "HEARTBEAT_URL=https://hc-ping.com/uuid"}
+				"NTFY_URL=ntfy://ntfy.sh/topic", "SMTP_PASSWORD=password", "HEARTBEAT_URL=https://hc-ping.com/uuid",
+				"METRICS_TOKEN=0123456789abcdef"}
 		},
 		KnownProviders: func(string) []string { return []string{"schwab", "saxo"} },
 		KnownSinks:     func(string) []string { return []string{"gcp-secret-manager", "redis"} },
@@ -238,13 +239,19 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700", "NotifyAccess=main", "FileDescriptorStoreMax=512"} {
+	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700", "NotifyAccess=main", "FileDescriptorStoreMax=512",
+		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"} {
 		if !strings.Contains(string(data), "\n"+line+"\n") {
 			t.Errorf("the unit lacks %s", line)
 		}
 	}
 	if strings.Contains(string(data), "\nExecStartPre=") {
 		t.Error("a command before the main process can fail for ever, and the locks that systemd keeps would stay locked")
+	}
+	for _, denied := range []string{"\nIPAddressDeny=", "\nSocketBindDeny=", "\nPrivateNetwork="} {
+		if strings.Contains(string(data), denied) {
+			t.Errorf("%s: brokers could not be reached, or metrics.listen not listen", strings.TrimSpace(denied))
+		}
 	}
 	_, rest, _ := strings.Cut(string(data), "\nTimeoutStopSec=")
 	number, _, _ := strings.Cut(rest, "\n")

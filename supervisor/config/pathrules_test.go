@@ -23,6 +23,8 @@ func TestEveryPathHasARule(t *testing.T) {
 		"accounts.*.shared_file.path": data,
 		"accounts.*.shared_file.lock": data,
 		"heartbeat.ca_file":           steers,
+		"metrics.tls.cert":            steers,
+		"metrics.tls.key":             steers,
 		"sinks.*.path":                data,
 		"sinks.*.command":             steers,
 		"sinks.*.ca_file":             steers,
@@ -57,6 +59,7 @@ plugins: {dir: .}
 providers: {p: {command: [./provider, /provider.py]}}
 accounts: {a: {provider: p, client_id: "${file:secret}"}}
 heartbeat: {url: "https://example.com", ca_file: beat}
+metrics: {listen: "127.0.0.1:9464", tls: {cert: shown, key: private}}
 sinks:
   run: {type: exec, command: [./hook, /hook.py]}
   own: {type: mine, command: [./sink, /sink.py]}
@@ -74,7 +77,7 @@ sinks:
 	if err == nil || !strings.Contains(err.Error(), "client_id") {
 		t.Errorf("the secret is there: %v", err)
 	}
-	for _, name := range []string{"fallback", "", "provider", "secret", "hook", "sink", "ca", "cert", "key", "beat"} {
+	for _, name := range []string{"fallback", "", "provider", "secret", "hook", "sink", "ca", "cert", "key", "beat", "shown", "private"} {
 		if !asked[filepath.Join(dir, name)] {
 			t.Errorf("%q was not asked about: %v", name, slices.Sorted(maps.Keys(asked)))
 		}

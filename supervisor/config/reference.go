@@ -44,10 +44,11 @@ func (r *references) expand(at Place, raw string) (value string, referenced, ok 
 }
 
 // leftOut says whether who needs no secret does without the value of a key: those
-// of the heartbeat, and of accounts and sinks, but for where their files are.
+// of the heartbeat and of metrics, and of accounts and sinks, but for where their files
+// are.
 func leftOut(key string) bool {
 	section, _, _ := strings.Cut(key, ".")
-	if section == "heartbeat" {
+	if section == "heartbeat" || section == "metrics" {
 		return true
 	}
 	if section != "accounts" && section != "sinks" {

@@ -34,6 +34,7 @@ func schema(sinks sinkSchema) Field {
 			"login_due": {Holds: Duration, Default: 24 * time.Hour},
 		}},
 		"heartbeat": {Holds: Nested, Fields: heartbeatFields()},
+		"metrics":   {Holds: Nested, Fields: metricsFields()},
 		"providers": {Holds: named, Each: &Field{Holds: Nested, Fields: Fields{
 			"command":       {Holds: Words},
 			"sha256":        {Holds: Word},

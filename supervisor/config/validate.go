@@ -42,6 +42,7 @@ func (l *loader) validate(cfg *Config) {
 	AtLeast(alerts, "repeat", cfg.Alerts.Repeat, 0)
 	AtLeast(alerts, "login_due", cfg.Alerts.LoginDue, 0)
 	validateHeartbeat(root, cfg.Heartbeat)
+	validateMetrics(root, cfg.Metrics)
 
 	known, check := l.knownProviders(cfg)
 	providers := root.Down("providers")

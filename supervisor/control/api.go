@@ -1,6 +1,8 @@
 // Package control is the control API: HTTP and JSON on a Unix socket, and its
 // client.
 //
+//	GET  /healthz                            whether the supervisor lives; see [Probe]
+//	GET  /readyz                             whether consumers have what they need
 //	GET  /v1/version
 //	GET  /v1/status
 //	GET  /v1/config/difference               what the configuration's file says by now, otherwise than what runs
@@ -77,6 +79,8 @@ type Status struct {
 	// Heartbeat is how the sign of life does that a service elsewhere waits for; not
 	// set: none does.
 	Heartbeat *heartbeat.Status `json:"heartbeat,omitempty"`
+	// Metrics is where monitoring systems ask over TCP; not set: nowhere.
+	Metrics *MetricsListener `json:"metrics,omitempty"`
 	// Machine is whose store it is.
 	Machine Machine `json:"machine"`
 }
@@ -121,6 +125,10 @@ type Provider struct {
 	MaxInFlight int  `json:"max_in_flight"`
 	Overdue     int  `json:"overdue"`
 	Overloaded  bool `json:"overloaded,omitempty"`
+	// Unanswered: since the supervisor's start it has neither answered nor failed to.
+	// Stuck: its refresh loop sleeps past an account that is due.
+	Unanswered bool `json:"unanswered,omitempty"`
+	Stuck      bool `json:"stuck,omitempty"`
 	// NeededRate and PossibleRate are refreshes a second: what the accounts
 	// need, and what MaxInFlight allows if an answer takes AnswerTime.
 	NeededRate        float64       `json:"needed_rate"`

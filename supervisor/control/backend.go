@@ -16,6 +16,8 @@ import (
 // an error that is, or wraps, an [*Error]; any other error is internal.
 type Backend interface {
 	Status(ctx context.Context) (Status, error)
+	// Health judges that. That nothing can be told is a judgement, too.
+	Health(ctx context.Context) Health
 	// ConfigDifference reads the configuration's file and says what stands there
 	// otherwise than what runs.
 	ConfigDifference(ctx context.Context) (ConfigDifference, error)

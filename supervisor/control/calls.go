@@ -26,13 +26,15 @@ type route struct {
 
 // routes are all calls that there are. A new one is closed to readers unless it says otherwise.
 func (s *Server) routes() []route {
-	b := s.backend
+	b, m := s.backend, monitored{s.backend}
 	return []route{
+		{pattern: "GET /healthz", act: "healthz", handle: m.healthz},
+		{pattern: "GET /readyz", act: "readyz", handle: m.readyz},
 		{pattern: "GET /v1/version", act: "version", handle: answer(s.version)},
 		{pattern: "GET /v1/status", act: "status", open: toEachOwn, handle: answer(s.status)},
 		{pattern: "GET /v1/config/difference", act: "config/difference", handle: answer(asked(b.ConfigDifference))},
 		{pattern: "GET /v1/events", act: "events", open: toEachOwn, handle: s.stream},
-		{pattern: "GET /v1/metrics", act: "metrics", handle: s.metrics},
+		{pattern: "GET /v1/metrics", act: "metrics", handle: m.metrics},
 		{pattern: "POST /v1/adopt", act: "adopt", audited: true, handle: answer(asked(b.Adopt))},
 		{pattern: "POST /v1/providers/{provider}/restart", act: "restart", audited: true, handle: answer(askedOf("provider", b.Restart))},
 		{pattern: "POST /v1/accounts/{account}/refresh", act: "refresh", audited: true, handle: answer(s.refresh)},

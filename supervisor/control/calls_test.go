@@ -31,6 +31,8 @@ func TestWhoMayCall(t *testing.T) {
 		anybody = "owner root reader other" // each gets what is his: TestReadersSeeNothingElse
 	)
 	rows := map[string]string{
+		"GET /healthz":                               owners,
+		"GET /readyz":                                owners,
 		"GET /v1/version":                            owners,
 		"GET /v1/status":                             anybody,
 		"GET /v1/config/difference":                  owners,

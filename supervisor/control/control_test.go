@@ -119,6 +119,12 @@ func TestErrorsKeepCodeStatusAndText(t *testing.T) {
 // overSocket is what curl --unix-socket does.
 func overSocket(t *testing.T, socket, method, path string, body io.Reader) *http.Response {
 	t.Helper()
+	return overSocketWith(t, socket, method, path, "", body)
+}
+
+// overSocketWith asks for an answer of a kind.
+func overSocketWith(t *testing.T, socket, method, path, accept string, body io.Reader) *http.Response {
+	t.Helper()
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -128,6 +134,9 @@ func overSocket(t *testing.T, socket, method, path string, body io.Reader) *http
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://localhost"+path, body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if accept != "" {
+		req.Header.Set("Accept", accept)
 	}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -23,6 +23,7 @@ type backend struct {
 	wanted   control.TokenRequest
 	// redirected is what CompleteLogin got.
 	redirected string
+	health     control.Health
 	// hold, if set, keeps Refresh until it is closed or the caller goes away,
 	// which held tells.
 	hold, entered, left chan struct{}
@@ -31,6 +32,8 @@ type backend struct {
 func (b *backend) Status(context.Context) (control.Status, error) {
 	return control.Status{Version: "1.2.3", PID: 7, Accounts: []control.Account{{Name: "main", Shown: refresh.Shown{State: control.AccountValid}}}}, nil
 }
+
+func (b *backend) Health(context.Context) control.Health { return b.health }
 
 func (b *backend) ConfigDifference(context.Context) (control.ConfigDifference, error) {
 	return control.ConfigDifference{Config: "/etc/tk.yaml", Changed: true, Difference: difference.Difference{Keys: []string{"log.level"}}}, nil

@@ -13,21 +13,21 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
-// metrics answers GET /v1/metrics in the formats of Prometheus and OpenMetrics
+// metrics answers GET /metrics, and /v1/metrics, in the formats of Prometheus and OpenMetrics
 // (https://prometheus.io/docs/instrumenting/exposition_formats/). It says what
 // the status, the sinks and the alerts say, in numbers.
-func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
-	status, err := s.backend.Status(r.Context())
+func (m monitored) metrics(w http.ResponseWriter, r *http.Request) {
+	status, err := m.backend.Status(r.Context())
 	if err != nil {
 		writeError(w, asError(err))
 		return
 	}
-	sinks, err := s.backend.Sinks(r.Context())
+	sinks, err := m.backend.Sinks(r.Context())
 	if err != nil {
 		writeError(w, asError(err))
 		return
 	}
-	alerts, err := s.backend.Alerts(r.Context())
+	alerts, err := m.backend.Alerts(r.Context())
 	if err != nil {
 		writeError(w, asError(err))
 		return
@@ -51,6 +51,8 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 }
 
 func (all *families) ofStatus(s Status) {
+	build := family[Status]{all, []Status{s}, func(s Status) []string { return []string{"version", s.Version} }}
+	build.gauge("tokenkeeper_build_info", "1, and which version runs.", func(Status) float64 { return 1 })
 	supervisor := family[Status]{all, []Status{s}, func(s Status) []string { return nil }}
 	supervisor.moment("tokenkeeper_start_timestamp_seconds", "When the supervisor was started.",
 		func(s Status) time.Time { return s.StartedAt })
@@ -60,6 +62,10 @@ func (all *families) ofStatus(s Status) {
 		beat := family[heartbeat.Status]{all, []heartbeat.Status{*s.Heartbeat}, func(h heartbeat.Status) []string { return []string{"to", h.To} }}
 		beat.gauge("tokenkeeper_heartbeat_beating", "1 while the service that waits for the heartbeat takes it.",
 			func(h heartbeat.Status) float64 { return truth(h.State == heartbeat.Beating) })
+	}
+	if s.Metrics != nil {
+		supervisor.moment("tokenkeeper_metrics_certificate_expiry_timestamp_seconds", "When the certificate ends with which metrics are served over TCP.",
+			func(s Status) time.Time { return s.Metrics.CertificateExpiry })
 	}
 
 	account := family[Account]{all, s.Accounts, func(a Account) []string {
@@ -81,10 +87,16 @@ func (all *families) ofStatus(s Status) {
 		func(a Account) time.Time { return a.RefreshExpiry })
 	account.moment("tokenkeeper_account_due_timestamp_seconds", "When the account is due; left out if it is not by itself.",
 		func(a Account) time.Time { return a.Due })
+	account.moment("tokenkeeper_account_last_refresh_timestamp_seconds", "When the newest token came by a refresh or a mint; left out if it came otherwise.",
+		func(a Account) time.Time { return a.LastRefresh })
 
 	provider := family[Provider]{all, s.Providers, func(p Provider) []string { return []string{"provider", p.Name} }}
 	provider.gauge("tokenkeeper_provider_running", "1 while the provider's process serves.",
 		func(p Provider) float64 { return truth(p.State == ProviderRunning) })
+	provider.gauge("tokenkeeper_provider_parked", "1 while it can't run until a person changes something.",
+		func(p Provider) float64 { return truth(p.State == ProviderParked) })
+	provider.gauge("tokenkeeper_provider_stuck", "1 while its refresh loop sleeps past an account that is due.",
+		func(p Provider) float64 { return truth(p.Stuck) })
 	provider.gauge("tokenkeeper_provider_generation", "Runs of the provider's process.",
 		func(p Provider) float64 { return float64(p.Generation) })
 	provider.gauge("tokenkeeper_provider_crashes", "Ends of the process that nobody asked for.",

@@ -37,16 +37,16 @@ func TestMetrics(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	var all families
 	all.ofStatus(Status{
-		Now: now,
+		Now: now, Version: "1.2.3", Metrics: &MetricsListener{CertificateExpiry: now.Add(time.Hour)},
 		Accounts: []Account{
 			{
-				Name: "one", Provider: "saxo", Shown: refresh.Shown{State: AccountRetrying, Version: 7, Failures: 2, Expiry: now.Add(time.Minute), AmbiguousSince: now.Add(-time.Second)},
+				Name: "one", Provider: "saxo", Shown: refresh.Shown{State: AccountRetrying, Version: 7, Failures: 2, Expiry: now.Add(time.Minute), AmbiguousSince: now.Add(-time.Second), LastRefresh: now},
 				Sinks: []Delivery{{Sink: "bot", Behind: 1, Status: sink.Status{Failures: 3}}},
 			},
 			{Name: "two", Provider: `odd"name`, Shown: refresh.Shown{State: AccountNeedsLogin, Expiry: now.Add(-time.Minute)}},
 		},
 		Providers: []Provider{{
-			Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1},
+			Name: "saxo", Status: process.Status{State: ProviderRunning, Generation: 4, Crashes: 1}, Stuck: true,
 			Measured: refresh.Measured{
 				Ended: map[refresh.Outcome]uint64{{Act: "refresh", Result: "ok"}: 7, {Act: "refresh", Result: "transient"}: 2},
 				Took:  refresh.Spread{Bounds: []float64{0.5, 1}, Within: []uint64{6, 8}, Count: 9, Sum: 5.5},
@@ -61,7 +61,9 @@ func TestMetrics(t *testing.T) {
 		"tokenkeeper_account_valid{account=\"one\",provider=\"saxo\"} 1\n",
 		"tokenkeeper_account_needs_login{account=\"two\",provider=\"odd\\\"name\"} 1\n",
 		"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n",
-		"tokenkeeper_provider_running{provider=\"saxo\"} 1\n",
+		"tokenkeeper_provider_running{provider=\"saxo\"} 1\n", "tokenkeeper_provider_parked{provider=\"saxo\"} 0\n", "tokenkeeper_provider_stuck{provider=\"saxo\"} 1\n",
+		"tokenkeeper_build_info{version=\"1.2.3\"} 1\n", "tokenkeeper_metrics_certificate_expiry_timestamp_seconds 1.8000036e+09\n",
+		"tokenkeeper_account_last_refresh_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.8e+09\n",
 		"# TYPE tokenkeeper_attempts_total counter\ntokenkeeper_attempts_total{provider=\"saxo\",act=\"refresh\",result=\"ok\"} 7\n" +
 			"tokenkeeper_attempts_total{provider=\"saxo\",act=\"refresh\",result=\"transient\"} 2\n",
 		"# TYPE tokenkeeper_attempt_duration_seconds histogram\ntokenkeeper_attempt_duration_seconds_bucket{provider=\"saxo\",le=\"0.5\"} 6\n",

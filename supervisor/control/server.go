@@ -62,10 +62,14 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
 	}
+	return ServeUntil(ctx, srv, &gate{Listener: localsocket.Patient{Listener: ln}, server: s, inside: map[uint32]int{}})
+}
+
+// ServeUntil has srv serve ln until ctx ends, and closes ln. Requests then end, and it
+// returns nil within [stopTimeout].
+func ServeUntil(ctx context.Context, srv *http.Server, ln net.Listener) error {
 	served := make(chan error, 1)
-	go func() {
-		served <- srv.Serve(&gate{Listener: localsocket.Patient{Listener: ln}, server: s, inside: map[uint32]int{}})
-	}()
+	go func() { served <- srv.Serve(ln) }()
 	select {
 	case err := <-served:
 		return err

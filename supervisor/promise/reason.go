@@ -77,6 +77,15 @@ func (r Reason) Text() string {
 	return "nobody knows why"
 }
 
+// TakesPerson says whether that lasts until a person does something about it.
+func (r Reason) TakesPerson() bool {
+	switch r {
+	case NeedsLogin, Withheld, Asked, Unread, Untrusted:
+		return true
+	}
+	return false
+}
+
 // Facts are what decides of an account that is past its due moment and not in
 // flight.
 type Facts struct {

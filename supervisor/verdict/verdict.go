@@ -1,6 +1,6 @@
 // Package verdict judges how everything stands, for whoever asks from outside: a
-// monitoring system by "tokenkeeper status --check", and a service elsewhere by the
-// heartbeat. It is pure.
+// monitoring system by "tokenkeeper status --check" or by probes, and a service elsewhere
+// by the heartbeat. It is pure.
 package verdict
 
 import (
@@ -56,16 +56,17 @@ const (
 func Of(s control.Status, now time.Time) Verdict {
 	v := Verdict{Status: "ok", Accounts: map[refresh.State]int{}}
 	var critical, warning, passing []string
-	if !s.LookedAt.IsZero() && now.Sub(s.LookedAt) > blind { // an older supervisor does not tell
-		critical = append(critical, fmt.Sprintf("the supervisor has not looked around for %s", now.Sub(s.LookedAt).Round(time.Second)))
+	if text := unseeing(s, now); text != "" {
+		critical = append(critical, text)
 	}
 	for _, a := range s.Accounts {
 		v.Accounts[a.State]++
+		lacks := lack(a, now)
 		switch {
-		case a.State == control.AccountNeedsLogin, a.State == control.AccountExpired, a.State == control.AccountNew:
+		case a.State == control.AccountNeedsLogin:
 			critical = append(critical, a.Name+" "+a.State.Words())
-		case !a.Expiry.IsZero() && !a.Expiry.After(now):
-			critical = append(critical, a.Name+" has expired")
+		case lacks != "":
+			critical = append(critical, a.Name+" "+lacks)
 		case a.Waiting == promise.None && a.WaitingText != "" && !a.Due.IsZero() && now.Sub(a.Due) > unexplained:
 			warning = append(warning, a.Name+" is overdue, and nobody knows why")
 		case a.State != control.AccountValid:
@@ -94,6 +95,25 @@ func Of(s control.Status, now time.Time) Verdict {
 		v.Message += ": " + first(why, named)
 	}
 	return v
+}
+
+// unseeing is that nobody looks around any more; "": somebody does.
+func unseeing(s control.Status, now time.Time) string {
+	if s.LookedAt.IsZero() || now.Sub(s.LookedAt) <= blind { // an older supervisor does not tell
+		return ""
+	}
+	return fmt.Sprintf("the supervisor has not looked around for %s", now.Sub(s.LookedAt).Round(time.Second))
+}
+
+// lack says why an account has no valid token; "": it has one, as far as anybody knows.
+func lack(a control.Account, now time.Time) string {
+	switch {
+	case a.State == control.AccountExpired, a.State == control.AccountNew, a.State == control.AccountNeedsLogin && a.Expiry.IsZero():
+		return a.State.Words()
+	case !a.Expiry.IsZero() && !a.Expiry.After(now):
+		return "has expired"
+	}
+	return ""
 }
 
 // Trouble is what is wrong, without a refresh that failed and is being tried again while

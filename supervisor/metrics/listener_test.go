@@ -1,0 +1,315 @@
+package metrics
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+)
+
+const bearerToken = "the-token-of-the-monitoring"
+
+// answering is the handler of a listener that says hello.
+func answering() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") })
+}
+
+// open listens on a port that is free.
+func open(t *testing.T, cfg config.Metrics) *Listener {
+	t.Helper()
+	cfg.Listen = "127.0.0.1:0"
+	l, err := Open(cfg, answering, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// run has l answer until the test ends, and returns its address.
+func run(t *testing.T, l *Listener) string {
+	t.Helper()
+	address := l.opened.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- l.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := waittest.Receive(t, "the listener ends", ended); err != nil {
+			t.Error(err)
+		}
+	})
+	return address
+}
+
+func get(t *testing.T, client *http.Client, url string, header http.Header) (status int, body string, back http.Header) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = header
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(b), resp.Header
+}
+
+func TestOnlyTheBearerIsAnswered(t *testing.T) {
+	url := "http://" + run(t, open(t, config.Metrics{Token: sdk.NewSecret(bearerToken)}))
+	for given, passes := range map[string]bool{
+		"Bearer " + bearerToken: true, "bearer  " + bearerToken: true,
+		"": false, "Bearer": false, "Bearer ": false, "Bearer " + bearerToken + "x": false, "Bearer " + bearerToken[1:]: false,
+		"Basic " + bearerToken: false, bearerToken: false, "Bearer " + strings.ToUpper(bearerToken): false,
+	} {
+		header := http.Header{}
+		if given != "" {
+			header.Set("Authorization", given)
+		}
+		status, body, back := get(t, http.DefaultClient, url, header)
+		switch {
+		case passes && (status != http.StatusOK || body != "hello"):
+			t.Errorf("%q: %d %s", given, status, body)
+		case !passes && (status != http.StatusUnauthorized || back.Get("Www-Authenticate") != `Bearer realm="tokenkeeper"` || strings.Contains(body, "hello") || strings.Contains(body, bearerToken)):
+			t.Errorf("%q: %d %v %s", given, status, back, body)
+		}
+	}
+	open := "http://" + run(t, open(t, config.Metrics{}))
+	if status, body, _ := get(t, http.DefaultClient, open, http.Header{}); status != http.StatusOK || body != "hello" {
+		t.Errorf("without a token: %d %s", status, body)
+	}
+}
+
+// A port that another program has is an error before anything is answered, and says what
+// to do.
+func TestPortInUse(t *testing.T) {
+	l := open(t, config.Metrics{})
+	taken := config.Metrics{Listen: l.opened.Addr().String()}
+	want := "another program listens on " + taken.Listen + " already: end it (ss -ltnp says which it is), or write another port"
+	if _, err := Open(taken, answering, slog.New(slog.DiscardHandler)); err == nil || err.Error() != "metrics.listen: "+want {
+		t.Errorf("Open: %v", err)
+	}
+	if err := Try(taken); err == nil || err.Error() != want {
+		t.Errorf("Try: %v", err)
+	}
+	if err := errors.Join(l.Close(), l.Close()); err != nil {
+		t.Error(err)
+	}
+	if err := Try(taken); err != nil {
+		t.Errorf("when it is free again: %v", err)
+	}
+	if err := Try(config.Metrics{Listen: "192.0.2.1:9464"}); err == nil || !strings.HasPrefix(err.Error(), "this machine does not have the address of 192.0.2.1:9464, or not yet: ") {
+		t.Errorf("an address of another machine: %v", err)
+	}
+}
+
+// A member that has ended, for whatever reason, listens again.
+func TestRunsAgain(t *testing.T) {
+	l := open(t, config.Metrics{})
+	l.cfg.Listen = l.opened.Addr().String()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := l.take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.opened = ln
+	if status, _, _ := get(t, http.DefaultClient, "http://"+run(t, l), http.Header{}); status != http.StatusOK {
+		t.Error(status)
+	}
+}
+
+// keyPair writes a certificate that signs itself, and its key.
+func keyPair(t *testing.T, dir string, serial int64, ends time.Time) (cfg config.Metrics, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: ends, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg = config.Metrics{CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
+	replace := func(path, kind string, der []byte) {
+		if err := errors.Join(os.WriteFile(path+".new", pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600), os.Rename(path+".new", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	replace(cfg.CertFile, "CERTIFICATE", cert)
+	replace(cfg.KeyFile, "PRIVATE KEY", private)
+	parsed, err := x509.ParseCertificate(cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AddCert(parsed)
+	return cfg, pool
+}
+
+func trusting(pool *x509.CertPool) *http.Client {
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: pool}}}
+}
+
+// A certificate that was renewed is shown at the next connection, and nobody is spoken to
+// in clear text.
+func TestCertificateIsReadAgain(t *testing.T) {
+	dir := t.TempDir()
+	ends := time.Now().Add(time.Hour).Truncate(time.Second).UTC()
+	cfg, first := keyPair(t, dir, 1, ends)
+	l := open(t, cfg)
+	address := run(t, l)
+	if status, body, _ := get(t, trusting(first), "https://"+address, http.Header{}); status != http.StatusOK || body != "hello" {
+		t.Errorf("%d %s", status, body)
+	}
+	if s := l.Status(); !s.TLS || !s.CertificateExpiry.Equal(ends) || !CertificateExpiry(cfg).Equal(ends) {
+		t.Errorf("%+v, want the end %s", s, ends)
+	}
+	if status, body, _ := get(t, http.DefaultClient, "http://"+address, http.Header{}); status != http.StatusBadRequest || strings.Contains(body, "hello") {
+		t.Errorf("in clear text: %d %s", status, body)
+	}
+	_, second := keyPair(t, dir, 2, ends.Add(time.Hour))
+	if status, _, _ := get(t, trusting(second), "https://"+address, http.Header{}); status != http.StatusOK {
+		t.Errorf("renewed: %d", status)
+	}
+	if s := l.Status(); !s.CertificateExpiry.Equal(ends.Add(time.Hour)) {
+		t.Errorf("renewed: %+v", s)
+	}
+}
+
+// A certificate that is not there yet keeps nobody's tokens from being refreshed.
+func TestCertificateThatComesLater(t *testing.T) {
+	dir := t.TempDir()
+	cfg := config.Metrics{Listen: "127.0.0.1:0", CertFile: filepath.Join(dir, "cert"), KeyFile: filepath.Join(dir, "key")}
+	var log strings.Builder
+	l, err := Open(cfg, answering, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := l.Status(); !s.CertificateExpiry.IsZero() || !strings.Contains(log.String(), "metrics are served to nobody before their certificate can be read") {
+		t.Errorf("%+v\n%s", s, log.String())
+	}
+	address := run(t, l)
+	if conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}); err == nil {
+		_ = conn.Close()
+		t.Error("a connection without a certificate")
+	}
+	_, pool := keyPair(t, dir, 1, time.Now().Add(time.Hour))
+	if status, _, _ := get(t, trusting(pool), "https://"+address, http.Header{}); status != http.StatusOK {
+		t.Errorf("when it has come: %d", status)
+	}
+}
+
+func TestHeadersAreBounded(t *testing.T) {
+	url := "http://" + run(t, open(t, config.Metrics{}))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Filler", strings.Repeat("x", 64<<10))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil { // it was cut off while it still sent
+		return
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Error(resp.Status)
+	}
+}
+
+// inMemory is a listener whose connections are pipes, for a bubble.
+type inMemory struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (m inMemory) Accept() (net.Conn, error) {
+	select {
+	case c := <-m.conns:
+		return c, nil
+	case <-m.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (m inMemory) Close() error   { close(m.closed); return nil }
+func (m inMemory) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Strangers take no more than so many connections, and none for long: one that says
+// nothing is closed, and makes room.
+func TestConnectionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := inMemory{make(chan net.Conn), make(chan struct{})}
+		l := &Listener{handler: answering, log: slog.New(slog.DiscardHandler), opened: m}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- l.Run(ctx) }()
+		connect := func() (net.Conn, bool) {
+			ours, theirs := net.Pipe()
+			synctest.Wait()
+			select {
+			case m.conns <- theirs:
+				return ours, true
+			default:
+				return nil, false
+			}
+		}
+		for i := range mostConnections {
+			if _, ok := connect(); !ok {
+				t.Fatalf("connection %d is not accepted", i)
+			}
+		}
+		if _, ok := connect(); ok {
+			t.Fatalf("more than %d connections are accepted", mostConnections)
+		}
+		time.Sleep(headerTimeout + time.Second)
+		conn, ok := connect()
+		if !ok {
+			t.Fatal("those that say nothing still have their connections")
+		}
+		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		line := make([]byte, 15)
+		if _, err := io.ReadFull(conn, line); err != nil || string(line) != "HTTP/1.1 200 OK" {
+			t.Errorf("%q, %v", line, err)
+		}
+		_ = conn.Close()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
