@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -80,4 +81,49 @@ func TestExecRunsAProgramWithItsToken(t *testing.T) {
 		})
 	}
 	r.Stop()
+}
+
+// Of a signal from the terminal the program has its own. One that was sent to the command
+// alone is handed on, also on a terminal.
+func TestExecOnATerminal(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	mustHave(t, "sh", "sleep")
+	socket, _, _ := serve(t, &fake{usable: func(account string) (control.TokenAnswer, error) {
+		return control.TokenAnswer{Account: account, Version: 1, AccessToken: "token"}, nil
+	}})
+	p := newTerminal(t)
+	cmd := exec.Command(buildProgram(t), "exec", "--socket", socket, "-a", "main", "--", "sh", "-c",
+		`n=0; trap 'n=$((n+1)); echo got $n' INT; trap 'echo all $n; exit 5' TERM; trap 'exit 6' QUIT; echo ready; while :; do sleep 0.1; done`)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.File, p.File, p.File
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	says := func(want string) {
+		t.Helper()
+		p.shown.until(t, func(text string) bool { return strings.Contains(text, want) })
+	}
+	press := func(key string) {
+		t.Helper()
+		if _, err := p.other.WriteString(key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says("ready")
+	for n := range 3 { // each comes once
+		press("\x03")
+		says(fmt.Sprint("got ", 2*n+1))
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		says(fmt.Sprint("got ", 2*n+2))
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	says("all 6")
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 5 {
+		t.Errorf("exit code %d", cmd.ProcessState.ExitCode())
+	}
 }

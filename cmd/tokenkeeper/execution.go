@@ -37,6 +37,8 @@ type execution struct {
 	onNew   reaction
 	// stopWithin is how long it may take to end.
 	stopWithin time.Duration
+	// witness tells the signals of the terminal; nil: there is none.
+	witness *witness
 
 	held map[string]control.TokenAnswer // by account
 	// files are those of the places, in their order, if they are used.
@@ -56,6 +58,10 @@ func (x *execution) run(ctx context.Context) error {
 	defer cancel()
 	fresh, stop := x.follow(ctx)
 	defer stop()
+	if _, is := x.onTerminal(); is {
+		x.witness = newWitness()
+		defer func() { x.witness.dismiss() }()
+	}
 	for {
 		p, err := x.start()
 		if err != nil {
@@ -213,7 +219,7 @@ func (x *execution) attend(p child, signals <-chan os.Signal, fresh <-chan contr
 			return false, exitOf(p.ProcessState)
 		case sig := <-signals:
 			again = again && sig != unix.SIGINT && sig != unix.SIGTERM && sig != unix.SIGQUIT
-			if !x.sharesTerminal(sig) {
+			if !x.hasHad(sig) {
 				_ = p.Process.Signal(sig)
 			}
 		case got := <-fresh:
@@ -237,24 +243,6 @@ func (x *execution) attend(p child, signals <-chan os.Signal, fresh <-chan contr
 			late = nil
 		}
 	}
-}
-
-// sharesTerminal says whether the program has had a signal from the terminal that it
-// shares with this process.
-func (x *execution) sharesTerminal(sig os.Signal) bool {
-	if sig != unix.SIGINT && sig != unix.SIGQUIT {
-		return false
-	}
-	for _, stream := range []any{x.stdin, x.stdout, x.stderr} {
-		f, ok := stream.(*os.File)
-		if !ok {
-			continue
-		}
-		if group, err := unix.IoctlGetInt(int(f.Fd()), unix.TIOCGPGRP); err == nil {
-			return group == unix.Getpgrp()
-		}
-	}
-	return false
 }
 
 // exitOf is how the program has ended, as the end of this process; nil: well.
