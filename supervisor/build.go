@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,16 +54,16 @@ func (s *Supervisor) build(ctx context.Context) error {
 	if s.alerts, err = s.newAlerts(ctx); err != nil {
 		return err
 	}
-	for name, c := range cfg.Sinks {
-		if s.roster.Workers[name], err = s.newWorker(c); err != nil {
-			return fmt.Errorf("sink %s: %w", name, err)
+	make := builder{s, s.roster.Now()}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Sinks)) {
+		if err := make.addSink(name); err != nil {
+			return err
 		}
 	}
 	s.events.Observe(s.roster.Tell)
 	s.events.Observe(s.inquirer.Observe)
-	boot := machine.BootID()
 	for _, name := range cfg.ProviderNames() {
-		if err := s.addProvider(ctx, name, boot); err != nil {
+		if err := make.addProvider(ctx, name); err != nil {
 			return err
 		}
 	}
@@ -70,7 +71,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.survey.Carry(s.alerts.Carried())
-	if err := s.addHeartbeat(); err != nil {
+	if err := make.addHeartbeat(); err != nil {
 		return err
 	}
 	s.shared.InheritLocks()
@@ -84,39 +85,52 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.dir.Started()
+	s.postAll()
 	return nil
 }
 
 // newAlerts builds the alert engine. It looks at everything else only when it runs.
 func (s *Supervisor) newAlerts(ctx context.Context) (*alert.Engine, error) {
-	c, audience := s.opts.Config, s.audience()
 	return alert.New(ctx, alert.Config{
 		Store:    s.dir.Store(),
-		Policy:   alert.Policy{Repeat: c.Alerts.Repeat, LoginDue: c.Alerts.LoginDue},
-		Snapshot: s.survey.Take, Wake: s.roster.WakeAlert, Some: audience.Some(),
-		Told:   func(ctx context.Context, a event.Alert) bool { return audience.Told(ctx, s.dir.Store(), a) },
+		Policy:   s.alertPolicy(),
+		Snapshot: s.survey.Take, Wake: s.roster.WakeAlert, Some: s.audience().Some(),
+		Told:   func(ctx context.Context, a event.Alert) bool { return s.audience().Told(ctx, s.dir.Store(), a) },
 		Events: s.events, Log: s.log,
 	})
 }
 
-func (s *Supervisor) audience() survey.Audience { return survey.Audience{Config: s.opts.Config} }
+func (s *Supervisor) alertPolicy() alert.Policy {
+	c := s.roster.Now().Config.Alerts
+	return alert.Policy{Repeat: c.Repeat, LoginDue: c.LoginDue}
+}
+
+func (s *Supervisor) audience() survey.Audience {
+	return survey.Audience{Config: s.roster.Now().Config}
+}
 
 // newBackend makes what the control API controls, and the heartbeat judges by.
 func (s *Supervisor) newBackend() control.Backend {
 	return backend.New(backend.Config{
 		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
-		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership, Heartbeat: s.heartbeat,
-		File: s.file, Metrics: s.metrics,
+		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
+		File: s.file, Reload: s.Reload, Metrics: s.metrics,
 	})
 }
 
+// builder makes what a configuration says, for who is there from then on.
+type builder struct {
+	*Supervisor
+	of *roster.Present
+}
+
 // addHeartbeat builds the sign of life that a service elsewhere waits for, if one does.
-func (s *Supervisor) addHeartbeat() (err error) {
-	if s.opts.Config.Heartbeat == nil {
+func (b builder) addHeartbeat() (err error) {
+	if b.of.Config.Heartbeat == nil {
 		return nil
 	}
-	s.heartbeat, err = heartbeat.New(*s.opts.Config.Heartbeat, heartbeat.With{
-		Ready: s.ready, Trouble: s.trouble, Now: s.opts.Seams.Wall, Log: s.log,
+	b.of.Heartbeat, err = heartbeat.New(*b.of.Config.Heartbeat, heartbeat.With{
+		Ready: b.ready, Trouble: b.trouble, Now: b.opts.Seams.Wall, Log: b.log,
 	})
 	return err
 }
@@ -131,32 +145,32 @@ func (s *Supervisor) openMetrics() (err error) {
 }
 
 // addProvider builds what there is of a provider.
-func (s *Supervisor) addProvider(ctx context.Context, name, boot string) error {
-	k, err := s.newKeeper(ctx, name, boot)
+func (b builder) addProvider(ctx context.Context, name string) error {
+	k, err := b.newKeeper(ctx, name)
 	if err != nil {
 		return err
 	}
-	k.Hold(s.ownership.Hold())
-	s.roster.Keepers[name] = k
-	s.roster.Beats[name] = keepalive.New(keepalive.Config{
-		Provider: name, Names: roster.Names(s.opts.Config.AccountsOf(name)), Accounts: k, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
-		Probe: s.probe(name),
+	k.Hold(b.ownership.Hold())
+	b.of.Keepers[name] = k
+	b.of.Beats[name] = keepalive.New(keepalive.Config{
+		Provider: name, Names: roster.Names(b.of.Config.AccountsOf(name)), Accounts: k, Events: b.events, Log: b.log, Wall: b.opts.Seams.Wall,
+		Probe: b.probe(name),
 	})
-	s.roster.Members[name], err = s.newMember(name, k)
+	b.of.Members[name], err = b.newMember(name, k)
 	return err
 }
 
 // probe has a provider's process probed, once it is built.
-func (s *Supervisor) probe(provider string) func() {
-	return func() { s.roster.Members[provider].Probe() }
+func (b builder) probe(provider string) func() {
+	return func() { b.of.Members[provider].Probe() }
 }
 
-func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*refresh.Keeper, error) {
+func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keeper, error) {
 	var accounts []refresh.Account
-	for _, c := range s.opts.Config.AccountsOf(provider) {
-		a := s.roster.Account(c)
+	for _, c := range b.of.Config.AccountsOf(provider) {
+		a := b.of.Account(c)
 		if c.SharedFile != nil {
-			f, err := s.shared.Add(c, func() { s.roster.Touch(c.Name) })
+			f, err := b.shared.Add(c, func() { b.roster.Touch(c.Name) })
 			if err != nil {
 				return nil, fmt.Errorf("account %s: %w", c.Name, err)
 			}
@@ -165,30 +179,30 @@ func (s *Supervisor) newKeeper(ctx context.Context, provider, boot string) (*ref
 		accounts = append(accounts, a)
 	}
 	c := refresh.Config{
-		Provider: provider, Accounts: accounts, Store: s.dir.Store(),
-		Wake:   func(account string) { s.roster.NewToken(provider, account) },
-		Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall, Boot: boot,
-		Probe:       s.probe(provider),
-		Elsewhere:   s.inquirer.Ask,
-		Others:      s.roster.Others(provider),
-		Steered:     func(path string) error { return process.Steered(path, s.opts.Config.Trust) },
-		MaxInFlight: s.opts.Config.Providers[provider].MaxInFlight,
-		LoggedIn:    s.ownership.LoggedIn,
+		Provider: provider, Accounts: accounts, Store: b.dir.Store(),
+		Wake:   func(account string) { b.roster.NewToken(provider, account) },
+		Events: b.events, Log: b.log, Wall: b.opts.Seams.Wall, Boot: b.boot,
+		Probe:       b.probe(provider),
+		Elsewhere:   b.inquirer.Ask,
+		Others:      b.roster.Others(provider),
+		Steered:     func(path string) error { return process.Steered(path, b.of.Config.Trust) },
+		MaxInFlight: b.of.Config.Providers[provider].MaxInFlight,
+		LoggedIn:    b.ownership.LoggedIn,
 	}
-	if s.machineClock {
+	if b.machineClock {
 		c.Up = machine.Uptime()
 	}
-	if s.opts.Seams.Launcher == nil { // processes in memory end with their supervisor
-		p := programs.Predecessor(s.opts.Config, provider, s.log)
+	if b.opts.Seams.Launcher == nil { // processes in memory end with their supervisor
+		p := programs.Predecessor(b.of.Config, provider, b.log)
 		c.Outwait, c.Bequests = p.Outwait, p.Bequests
 	}
 	return refresh.NewKeeper(ctx, c)
 }
 
 // beside is what goes on in each generation of a provider beside its refresh loop.
-func (s *Supervisor) beside(provider string) func(context.Context, grpc.ClientConnInterface) error {
+func (b builder) beside(provider string) func(context.Context, grpc.ClientConnInterface) error {
 	return func(ctx context.Context, conn grpc.ClientConnInterface) error {
-		s.roster.Beats[provider].Run(ctx, sdk.NewRemote(conn))
+		b.of.Beats[provider].Run(ctx, sdk.NewRemote(conn))
 		return nil
 	}
 }
@@ -203,20 +217,20 @@ func healthOf(accounts []config.Account) process.HealthPolicy {
 	return process.HealthPolicy{DrainGrace: longestRefresh(slices.Values(accounts)) + 5*time.Second}
 }
 
-func (s *Supervisor) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
+func (b builder) newMember(provider string, k *refresh.Keeper) (*process.Member, error) {
 	c := process.Config{
-		Name: provider, Work: process.Refreshing(k), Beside: s.beside(provider), Events: s.events, Log: s.log, Now: s.opts.Seams.Wall,
-		Health: healthOf(s.opts.Config.AccountsOf(provider)),
+		Name: provider, Work: process.Refreshing(k), Beside: b.beside(provider), Events: b.events, Log: b.log, Now: b.opts.Seams.Wall,
+		Health: healthOf(b.of.Config.AccountsOf(provider)),
 	}
-	if s.opts.Seams.Launcher != nil {
-		c.Launcher = s.opts.Seams.Launcher(provider)
+	if b.opts.Seams.Launcher != nil {
+		c.Launcher = b.opts.Seams.Launcher(provider)
 		return process.New(c), nil
 	}
-	command, err := programs.OfProvider(s.opts.Config, provider, s.opts.Builtin)
+	command, err := programs.OfProvider(b.of.Config, provider, b.opts.Builtin)
 	if err != nil {
 		return nil, err
 	}
-	command.Log = s.log
+	command.Log = b.log
 	if !fdstore.Managed() { // or the next supervisor would wait for the process, and it for that one
 		command.HandOver = handOver
 	}

@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"fmt"
+
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
@@ -13,23 +15,31 @@ import (
 // This file turns each sink of the configuration into a destination and its
 // worker.
 
-func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
-	destination, policy, err := s.newSink(c)
+// addSink builds the destination, and who delivers there.
+func (b builder) addSink(name string) (err error) {
+	if b.of.Workers[name], err = b.newWorker(b.of.Config.Sinks[name]); err != nil {
+		return fmt.Errorf("sink %s: %w", name, err)
+	}
+	return nil
+}
+
+func (b builder) newWorker(c config.Sink) (*sink.Worker, error) {
+	destination, policy, err := b.newSink(c)
 	if err != nil {
 		return nil, err
 	}
 	w := sink.WorkerConfig{
 		Name: c.Name, Type: c.Type, Sink: destination, Policy: policy, MaxConcurrent: c.MaxConcurrent,
-		Accounts: roster.Names(s.opts.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
-		WantsAlert: func(a event.Alert) bool { return s.audience().Concerns(c, a) },
-		Store:      s.dir.Store(), Credentials: s.roster.Credentials, Events: s.events, Wall: s.opts.Seams.Wall,
-		ReadBack: s.inquirer.ReadBack(c),
+		Accounts: roster.Names(b.of.Config.SinkAccounts(c)), IncludeRefreshToken: c.IncludeRefreshToken,
+		WantsAlert: func(a event.Alert) bool { return b.audience().Concerns(c, a) },
+		Store:      b.dir.Store(), Credentials: b.roster.Credentials, Events: b.events, Wall: b.opts.Seams.Wall,
+		ReadBack: b.inquirer.ReadBack(c),
 	}
 	for _, kind := range c.Events {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))
 	}
-	if s.alerts != nil {
-		w.Alerts = s.alerts.For(s.audience().Accounts(c))
+	if b.alerts != nil {
+		w.Alerts = b.alerts.For(b.audience().Accounts(c))
 	}
 	if err := sink.CheckWorker(w); err != nil {
 		return nil, err
@@ -39,23 +49,23 @@ func (s *Supervisor) newWorker(c config.Sink) (*sink.Worker, error) {
 
 // newSink makes the destination. A worker's own limit of a try must not be the
 // shorter one, so each policy's is beyond that of the sink.
-func (s *Supervisor) newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
+func (b builder) newSink(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
 	if t, ok := types.Of(c.Type); ok {
-		return t.New(c, sink.With{Trust: s.opts.Config.Trust})
+		return t.New(c, sink.With{Trust: b.of.Config.Trust})
 	}
-	return s.newPlugin(c)
+	return b.newPlugin(c)
 }
 
 // newPlugin makes a sink whose process the Supervisor runs too.
-func (s *Supervisor) newPlugin(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
-	command, err := programs.OfSink(s.opts.Config, c)
+func (b builder) newPlugin(c config.Sink) (sink.Sink, sink.RetryPolicy, error) {
+	command, err := programs.OfSink(b.of.Config, c)
 	if err != nil {
 		return nil, sink.RetryPolicy{}, err
 	}
-	d, policy, err := plugin.Configured(c, plugin.Config{Command: command, Events: s.events, Log: s.log, Now: s.opts.Seams.Wall})
+	d, policy, err := plugin.Configured(c, plugin.Config{Command: command, Events: b.events, Log: b.log, Now: b.opts.Seams.Wall})
 	if err != nil {
 		return nil, policy, err
 	}
-	s.roster.Plugins[c.Name] = d
+	b.of.Plugins[c.Name] = d
 	return d, policy, nil
 }

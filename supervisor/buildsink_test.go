@@ -37,8 +37,7 @@ func configOf(t *testing.T, dir, yaml string) *config.Config {
 // destination is the one sink of a configuration.
 func destination(t *testing.T, cfg *config.Config) (sink.Sink, sink.RetryPolicy, error) {
 	t.Helper()
-	s := &Supervisor{opts: Options{Config: cfg}, roster: roster.New(cfg)}
-	return s.newSink(cfg.Sinks["s"])
+	return builder{&Supervisor{opts: Options{Config: cfg}}, roster.Nobody(cfg)}.newSink(cfg.Sinks["s"])
 }
 
 func delivery(version uint64) sink.Delivery {

@@ -30,7 +30,7 @@ func (s *Supervisor) ready() <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for _, m := range s.roster.Members {
+		for _, m := range s.roster.Now().Members {
 			<-m.Ready()
 		}
 	}()
@@ -60,10 +60,10 @@ func (w *watched) Look() (progress bool) {
 	progress = true
 	w.orphans.Look(time.Now())
 	s.events.Nudge()
-	for _, worker := range s.roster.Workers {
+	for _, worker := range s.roster.Now().Workers {
 		worker.Look()
 	}
-	for name, k := range s.roster.Keepers {
+	for name, k := range s.roster.Now().Keepers {
 		k.Look()
 		if k.Stuck() { // told as an alert, and its plan made anew, by Look
 			progress = false
@@ -105,7 +105,7 @@ func (w *watched) Awaited() string { return w.s.survey.Awaited() }
 // LongestStop implements [watchdog.Watched]: it is the longest refresh, and some time
 // for what follows from it.
 func (w *watched) LongestStop() time.Duration {
-	return longestRefresh(maps.Values(w.s.opts.Config.Accounts)) + stopSlack
+	return longestRefresh(maps.Values(w.s.roster.Now().Config.Accounts)) + stopSlack
 }
 
 // longestRefresh is how long a refresh of these accounts may take.

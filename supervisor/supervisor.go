@@ -19,7 +19,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/fdstore"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
@@ -41,7 +40,10 @@ type Options struct {
 	Config *config.Config
 	// Reread reads again what Config was read from, as it was read; nil: it came from no
 	// file. Both were loaded with [config.Source.Comparable] then.
-	Reread  func() (*config.Config, error)
+	Reread func() (*config.Config, error)
+	// Check finds what would keep a start with a configuration from succeeding: programs
+	// that are not what they should be. nil: nobody looks.
+	Check   func(ctx context.Context, cfg *config.Config) error
 	Version string
 	Log     *slog.Logger
 	// Builtin returns the command of a provider that is part of the program.
@@ -76,6 +78,7 @@ type Supervisor struct {
 	// machineClock: the wall clock is the machine's, whose kernel can be asked.
 	machineClock bool
 	started      time.Time
+	boot         string // this run of the machine's kernel
 	program      *programs.Own
 
 	file      *configfile.File
@@ -87,8 +90,9 @@ type Supervisor struct {
 	inquirer  *restore.Inquirer
 	survey    *survey.Survey
 	alerts    *alert.Engine
-	heartbeat *heartbeat.Heartbeat // nil: no service waits for one
-	metrics   *metrics.Listener    // nil: nobody asks for them over TCP
+	metrics   *metrics.Listener // nil: nobody asks for them over TCP
+	crew      *crew
+	reloading chan struct{} // has room for who reads the configuration again
 	// backend is one for all who ask: what hangs in it is waited for once.
 	backend func() control.Backend
 	door    *control.Door
@@ -106,7 +110,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 		opts.Seams.Machine = machine.Read
 	}
 	s := &Supervisor{
-		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(), program: programs.OwnProgram(),
+		opts: opts, log: opts.Log, machineClock: machineClock, started: opts.Seams.Wall(), boot: machine.BootID(), program: programs.OwnProgram(),
 		events: event.NewBus(opts.Log, opts.Seams.Wall),
 		roster: roster.New(opts.Config),
 		shared: accountfiles.New(opts.Config.StateDir, opts.Stored, opts.Log),
@@ -114,6 +118,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Started: s.started, Wall: opts.Seams.Wall})
 	s.backend = sync.OnceValue(s.newBackend)
 	s.inquirer = restore.NewInquirer(s.roster, s.log, opts.Seams.Wall)
+	s.crew, s.reloading = newCrew(opts.Log), make(chan struct{}, 1)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -176,8 +181,7 @@ func (s *Supervisor) Run(ctx context.Context) error {
 	// Everything that keeps tokens, which never ends first.
 	{
 		keeping, cancel := context.WithCancel(context.Background())
-		phases := s.phases()
-		group.Add(func() error { return runPhases(keeping, s.log, phases...) }, func(error) { cancel() })
+		group.Add(func() error { return s.crew.run(keeping) }, func(error) { cancel() })
 	}
 
 	err := group.Run()
@@ -187,35 +191,4 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		s.log.Info("tokenkeeper ends")
 	}
 	return errors.Join(err, s.Close())
-}
-
-// phases are what keeps tokens, in the order in which it ends.
-func (s *Supervisor) phases() []phase {
-	restorer := restore.New(restore.Config{
-		Roster: s.roster, Store: s.dir.Store(), Doubted: s.dir.Doubted(), Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
-	})
-	beating := map[string]*heartbeat.Heartbeat{}
-	if s.heartbeat != nil {
-		beating["heartbeat"] = s.heartbeat
-	}
-	monitored := map[string]*metrics.Listener{}
-	if s.metrics != nil {
-		monitored["metrics"] = s.metrics
-	}
-	return []phase{
-		// What brings tokens, what looks at them, and what says elsewhere, and to who
-		// asks, that all is well. A refresh that was sent is heard out.
-		{
-			set(s.roster.Members),
-			set(s.shared.Watches()),
-			set(map[string]*restore.Restorer{"restore": restorer}),
-			set(map[string]*alert.Engine{"alerts": s.alerts}),
-			set(beating),
-			set(monitored),
-		},
-		// Deliveries: the last refresh's token should still go out.
-		{set(s.roster.Workers)},
-		// The processes of sinks, through which it goes.
-		{set(s.roster.Plugins)},
-	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -37,15 +38,7 @@ supervisor answers or a start with the file would fail.`,
 				return &exitError{exitUsage, err}
 			}
 			defer c.Close()
-			d, err := c.ConfigDifference(cmd.Context())
-			if err != nil {
-				return &exitError{exitUsage, err}
-			}
-			if e.json {
-				err = e.printJSON(d)
-			} else {
-				err = e.write(renderDifference(d, e.now(), e.painter(), e.tableWidth()))
-			}
+			d, err := e.sayDifference(cmd.Context(), c)
 			switch {
 			case err != nil:
 				return &exitError{exitUsage, err}
@@ -57,6 +50,18 @@ supervisor answers or a start with the file would fail.`,
 			return nil
 		},
 	}
+}
+
+// sayDifference shows what the file says otherwise than what runs.
+func (e *env) sayDifference(ctx context.Context, c *control.Client) (control.ConfigDifference, error) {
+	d, err := c.ConfigDifference(ctx)
+	if err != nil {
+		return d, err
+	}
+	if e.json {
+		return d, e.printJSON(d)
+	}
+	return d, e.write(renderDifference(d, e.now(), e.painter(), e.tableWidth()))
 }
 
 // renderDifference is a difference as a person reads it.

@@ -56,7 +56,7 @@ sinks:
 	for _, args := range []string{
 		"login live --no-wait", "login live --cancel", "token live", "refresh live", "status live", "sinks redeliver out live",
 	} {
-		says(exitFailure, args, `has account "live", and the running supervisor`, "does not know it yet. To use it: tokenkeeper check")
+		says(exitFailure, args, `has account "live", and the running supervisor`, "does not know it yet. To use it: tokenkeeper reload")
 	}
 	for _, args := range []string{"sinks test phone", "sinks disable phone", "sinks enable phone", "sinks restart phone", "sinks redeliver phone"} {
 		says(exitFailure, args, `has sink "phone", and the running supervisor`)

@@ -149,6 +149,10 @@ func (f *fake) ConfigDifference(context.Context) (control.ConfigDifference, erro
 	return f.differs, nil
 }
 
+func (f *fake) Reload(context.Context) (control.ReloadAnswer, error) {
+	return control.ReloadAnswer{PID: f.differs.PID, Config: f.differs.Config, Difference: f.differs.Difference}, nil
+}
+
 func (f *fake) Adopt(context.Context) (control.AdoptAnswer, error) {
 	return control.AdoptAnswer{Adopted: true, From: "vm-1 (0a0b0c0d)", To: "vm-2 (01020304)"}, nil
 }

@@ -83,6 +83,7 @@ func (e *env) commands() []*cobra.Command {
 		newRefreshCommand(e),
 		newRestartCommand(e),
 		newDiffCommand(e),
+		newReloadCommand(e),
 		newTokenCommand(e),
 		newWaitCommand(e),
 		newExecCommand(e),

@@ -94,22 +94,22 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 		return &exitError{exitUsage, err}
 	}
 	defer func() { _ = closer.Close() }()
-	noting, endNotes := context.WithCancel(context.WithoutCancel(ctx))
-	var notes sync.WaitGroup
-	notes.Go(func() { noteSignals(noting, heard, log) })
-	defer notes.Wait() // before the log is closed
-	defer endNotes()
 	if os.Getenv("GOMAXPROCS") == "" && len(cfg.Accounts) <= fewAccounts {
 		runtime.GOMAXPROCS(1)
 	}
 	rest := idle.New(restAfter)
 	s, err := newSupervisor(ctx, supervisor.Options{
-		Config: cfg, Reread: e.reread(cfg.File, flags), Log: log, Stored: stored, Looked: rest.Touched,
+		Config: cfg, Reread: e.reread(cfg.File, flags), Check: e.checkReread(cfg.File, flags), Log: log, Stored: stored, Looked: rest.Touched,
 	})
 	if err != nil {
 		return err
 	}
 	keepStacks(cfg.StateDir, log)
+	heeding, stopHeeding := context.WithCancel(context.WithoutCancel(ctx))
+	var signals sync.WaitGroup
+	signals.Go(func() { heed(heeding, heard, s.Reload, log) })
+	defer signals.Wait() // before the log is closed
+	defer stopHeeding()
 	events := s.Events().Subscribe(1)
 	defer events.Close()
 	go restBetween(ctx, rest, events)
@@ -186,23 +186,45 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 		return nil, forGood(src, err)
 	}
 	r := report{Config: path, asker: src.Mounts, starts: true}
+	r.inspect(ctx, cfg, src.StrictFiles)
+	state := checkStateDir(ctx, cfg)
+	state.OK = state.OK || state.damaged // what opens it restores it, or says why not
+	r.addStateDir(state, cfg)
+	if all := r.problems(); len(all) > 0 {
+		return nil, &exitError{exitUsage, fmt.Errorf("nothing was started:\n%w", all)}
+	}
+	return cfg, nil
+}
+
+// inspect asks the programs of providers and sinks who they are.
+func (r *report) inspect(ctx context.Context, cfg *config.Config, strict bool) {
 	var sinks sync.WaitGroup
 	sinks.Go(func() { r.SinkPlugins = inspectSinks(ctx, cfg) })
 	r.Providers = inspectForeign(ctx, cfg)
 	sinks.Wait()
-	r.addProviders(cfg, src.StrictFiles)
+	r.addProviders(cfg, strict)
 	r.addSinkPlugins(cfg)
-	state := checkStateDir(ctx, cfg)
-	state.OK = state.OK || state.damaged // what opens it restores it, or says why not
-	r.addStateDir(state, cfg)
-	if len(r.Problems) > 0 {
-		var all config.Problems
-		for _, f := range r.Problems {
-			all = append(all, config.Problem(f))
-		}
-		return nil, &exitError{exitUsage, fmt.Errorf("nothing was started:\n%w", all)}
+}
+
+func (r *report) problems() (all config.Problems) {
+	for _, f := range r.Problems {
+		all = append(all, config.Problem(f))
 	}
-	return cfg, nil
+	return all
+}
+
+// checkReread is what of preflight can go wrong with a configuration that a running
+// supervisor reads again.
+func (e *configured) checkReread(path string, flags map[string]string) func(context.Context, *config.Config) error {
+	return func(ctx context.Context, cfg *config.Config) error {
+		src := e.runSource(path, flags)
+		r := report{Config: path, asker: src.Mounts, starts: true}
+		r.inspect(ctx, cfg, src.StrictFiles)
+		if all := r.problems(); len(all) > 0 {
+			return all
+		}
+		return nil
+	}
 }
 
 // forGood tells a configuration that no further try can make right from one that

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 )
 
 // survive keeps this process alive through what happens to terminals and logs:
@@ -24,14 +26,24 @@ func survive() <-chan os.Signal {
 	return heard
 }
 
-// noteSignals says in the log what came, until ctx ends.
-func noteSignals(ctx context.Context, heard <-chan os.Signal, log *slog.Logger) {
+// heed does what signals ask for, until ctx ends: SIGHUP, to read the configuration again.
+// Of the others the log says that they came.
+func heed(ctx context.Context, heard <-chan os.Signal, reload func(context.Context) (difference.Difference, error), log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case sig := <-heard:
-			log.Info("a signal was received that changes nothing: restart the service for a new configuration", "signal", sig.String())
+			if sig != syscall.SIGHUP {
+				log.Info("a signal was received that changes nothing; SIGHUP has the configuration read again", "signal", sig.String())
+				continue
+			}
+			switch d, err := reload(ctx); {
+			case err != nil:
+				log.Error(err.Error())
+			case d.IsZero():
+				log.Info("SIGHUP was received, and the configuration says what it said before: nothing was changed")
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -41,13 +42,15 @@ func open(c config.SharedFile, kept sharedfile.Config) (*sharedfile.File, error)
 	return sharedfile.New(kept)
 }
 
-// Files are those of one supervisor. They are added before anything runs.
+// Files are those of one supervisor. They are safe for concurrent use.
 type Files struct {
 	stateDir string
 	stored   *fdstore.Store // nil: there is no service manager that keeps locks
 	log      *slog.Logger
 	shelf    sharedfile.Shelf // for the locks of all of them
-	watches  map[string]Watch // by account
+
+	mu      sync.Mutex
+	watches map[string]Watch // by account
 }
 
 // New returns no files yet.
@@ -69,12 +72,19 @@ func (f *Files) Add(c config.Account, changed func()) (*sharedfile.File, error) 
 	if w.file, err = open(*c.SharedFile, kept); err != nil {
 		return nil, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.watches[c.Name] = w
 	return w.file, nil
 }
 
-// Watches are the parts of the supervisor that look after the files, by account.
-func (f *Files) Watches() map[string]Watch { return f.watches }
+// Watch is the part of the supervisor that looks after the file of an account, which was
+// added last.
+func (f *Files) Watch(account string) Watch {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.watches[account]
+}
 
 // Watch looks after one account's shared file.
 type Watch struct {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/importing"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -14,18 +15,19 @@ import (
 type accounts struct{ Config }
 
 func (b accounts) Restart(ctx context.Context, provider string) (control.RestartAnswer, error) {
-	m, ok := b.Roster.Members[provider]
+	there := b.Roster.Now()
+	m, ok := there.Members[provider]
 	if !ok {
-		if _, sink := b.Roster.Plugins[provider]; sink {
+		if _, sink := there.Plugins[provider]; sink {
 			return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
 				"%s is no provider but a sink; restart it with: tokenkeeper sinks restart %s", provider, provider)
 		}
-		if a, account := b.Roster.Config.Accounts[provider]; account {
+		if a, account := there.Config.Accounts[provider]; account {
 			return control.RestartAnswer{}, control.Errorf(control.CodeNotFound,
 				"%s is no provider but an account, and its provider is %s, whose process serves all accounts there; restart that with: tokenkeeper restart %[2]s", provider, a.Provider)
 		}
 		return control.RestartAnswer{}, b.unknown("provider", provider, providersOf, control.Errorf(control.CodeNotFound,
-			"no account uses a provider named %q%s", provider, control.Hint(provider, slices.Sorted(maps.Keys(b.Roster.Members)), "status")))
+			"no account uses a provider named %q%s", provider, control.Hint(provider, slices.Sorted(maps.Keys(there.Members)), "status")))
 	}
 	a, err := m.Restart(ctx)
 	if err != nil {
@@ -35,11 +37,16 @@ func (b accounts) Restart(ctx context.Context, provider string) (control.Restart
 }
 
 func (b accounts) Refresh(ctx context.Context, account string, force bool) (control.RefreshAnswer, error) {
-	k, err := b.keeperOf(account)
-	if err != nil {
+	var k *refresh.Keeper
+	refreshed := false
+	err := b.onKeeper(ctx, account, func(of *refresh.Keeper) (err error) {
+		k = of
+		refreshed, err = k.Refresh(ctx, account, force)
+		return err
+	})
+	if k == nil {
 		return control.RefreshAnswer{}, err
 	}
-	refreshed, err := k.Refresh(ctx, account, force)
 	st, _ := k.Status(account)
 	if err != nil {
 		return control.RefreshAnswer{}, refreshError(st, err)
@@ -95,5 +102,5 @@ func (b accounts) Import(ctx context.Context, req control.ImportRequest) (contro
 	if err != nil {
 		return control.ImportAnswer{}, err
 	}
-	return importing.Into(ctx, k, b.Roster.Config, req)
+	return importing.Into(ctx, k, b.Roster.Now().Config, req)
 }

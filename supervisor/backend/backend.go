@@ -4,10 +4,11 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
@@ -28,10 +29,10 @@ type Config struct {
 	File      *configfile.File
 	Engine    *alert.Engine
 	Ownership *ownership.Ownership
-	// Heartbeat is nil if no service waits for one.
-	Heartbeat *heartbeat.Heartbeat
 	// Metrics is nil if nobody asks for them over TCP.
 	Metrics *metrics.Listener
+	// Reload goes on with what the configuration's file says by now.
+	Reload func(ctx context.Context) (difference.Difference, error)
 }
 
 // Backend implements [control.Backend].
@@ -52,11 +53,34 @@ func New(c Config) Backend {
 
 // keeperOf returns who keeps the token of an account.
 func (c Config) keeperOf(account string) (*refresh.Keeper, error) {
-	k, ok := c.Roster.KeeperOf(account)
+	there := c.Roster.Now()
+	k, ok := there.KeeperOf(account)
 	if !ok {
-		return nil, c.unknown("account", account, accountsOf, control.NoAccount(account, c.Roster.Config))
+		return nil, c.unknown("account", account, accountsOf, control.NoAccount(account, there.Config))
 	}
 	return k, nil
+}
+
+// soonAgain is how long is waited for who follows a keeper that was retired.
+const soonAgain = 50 * time.Millisecond
+
+// onKeeper does something with who keeps the token of an account, and once more with who
+// follows, if the configuration is read again meanwhile. Without a keeper do is not called.
+func (c Config) onKeeper(ctx context.Context, account string, do func(k *refresh.Keeper) error) error {
+	for {
+		k, err := c.keeperOf(account)
+		if err != nil {
+			return err
+		}
+		if err = do(k); !errors.Is(err, refresh.ErrRetired) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(soonAgain):
+		}
+	}
 }
 
 // overview is how everything is.

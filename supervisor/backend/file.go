@@ -21,23 +21,33 @@ func (b overview) ConfigDifference(ctx context.Context) (control.ConfigDifferenc
 		return control.ConfigDifference{}, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
 	d := b.differs(seen)
+	there := b.Roster.Now()
 	for _, name := range seen.Difference.Accounts.Removed {
-		k, ok := b.Roster.KeeperOf(name)
+		k, ok := there.KeeperOf(name)
 		if !ok {
 			continue
 		}
 		st, _ := k.Status(name)
 		d.Left = append(d.Left, control.LeftLogin{
-			Account: name, Provider: b.Roster.Config.Accounts[name].Provider, Way: st.Way,
+			Account: name, Provider: there.Config.Accounts[name].Provider, Way: st.Way,
 			Expiry: st.Expiry, RefreshExpiry: st.RefreshExpiry, RefreshExpiryUncertain: st.RefreshExpiryUncertain,
 		})
 	}
 	return d, nil
 }
 
+// Reload implements [control.Backend].
+func (b overview) Reload(ctx context.Context) (control.ReloadAnswer, error) {
+	d, err := b.Config.Reload(ctx)
+	if err != nil {
+		return control.ReloadAnswer{}, control.Errorf(control.CodeConflict, "%v", err)
+	}
+	return control.ReloadAnswer{PID: os.Getpid(), Config: b.Roster.Now().Config.File, Difference: d}, nil
+}
+
 func (c Config) differs(seen configfile.Seen) control.ConfigDifference {
 	return control.ConfigDifference{
-		Now: c.Wall(), PID: os.Getpid(), StartedAt: c.Started, Config: c.Roster.Config.File,
+		Now: c.Wall(), PID: os.Getpid(), StartedAt: c.Started, Config: c.Roster.Now().Config.File,
 		Changed: seen.Changed, WrittenAt: seen.ChangedAt, Problems: problemsOf(seen.Err), Difference: seen.Difference,
 	}
 }

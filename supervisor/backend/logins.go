@@ -55,7 +55,7 @@ func (b logins) CompleteLogin(ctx context.Context, account, redirected string) (
 		return control.LoggedInAnswer{}, err
 	}
 	guided, open := k.IsGuided(account)
-	got, err := codeIn(redirected, b.Roster.Config.Accounts[account].RedirectURL)
+	got, err := codeIn(redirected, b.Roster.Now().Config.Accounts[account].RedirectURL)
 	// What is no address may be meant for a login that is over: of that, then, its person
 	// hears.
 	if guided || err != nil && !open {

@@ -18,25 +18,26 @@ type sinks struct{ Config }
 
 func (b sinks) Sinks(context.Context) (control.Sinks, error) {
 	all := control.Sinks{Now: b.Wall(), Sinks: []control.Sink{}}
-	for _, name := range slices.Sorted(maps.Keys(b.Roster.Workers)) {
-		all.Sinks = append(all.Sinks, b.sinkStatus(name))
+	there := b.Roster.Now()
+	for _, name := range slices.Sorted(maps.Keys(there.Workers)) {
+		all.Sinks = append(all.Sinks, sinkStatus(there, name))
 	}
 	return all, nil
 }
 
-func (b sinks) sinkStatus(name string) control.Sink {
-	c, m := b.Roster.Config.Sinks[name], b.Roster.Workers[name].Summary()
+func sinkStatus(there *roster.Present, name string) control.Sink {
+	c, m := there.Config.Sinks[name], there.Workers[name].Summary()
 	k := control.Sink{Name: name, Type: c.Type, Accounts: []string{}, Summary: m}
 	if k.Kinds == nil {
 		k.Kinds = []sink.Kind{}
 	}
 	if slices.Contains(m.Kinds, sink.KindToken) {
-		k.Accounts = append(k.Accounts, roster.Names(b.Roster.Config.SinkAccounts(c))...)
+		k.Accounts = append(k.Accounts, roster.Names(there.Config.SinkAccounts(c))...)
 	}
 	if m.Disabled {
 		k.Disabled = &control.Disabled{By: m.DisabledBy, Since: m.DisabledAt}
 	}
-	if p, ok := b.Roster.Plugins[name]; ok {
+	if p, ok := there.Plugins[name]; ok {
 		st := p.Status()
 		k.Process = &st
 	}
@@ -44,7 +45,7 @@ func (b sinks) sinkStatus(name string) control.Sink {
 }
 
 func (b sinks) TestSink(ctx context.Context, name string) (control.SinkTestAnswer, error) {
-	w, err := b.workerOf(name)
+	w, err := b.workerOf(b.Roster.Now(), name)
 	if err != nil {
 		return control.SinkTestAnswer{}, err
 	}
@@ -56,7 +57,7 @@ func (b sinks) TestSink(ctx context.Context, name string) (control.SinkTestAnswe
 }
 
 func (b sinks) Redeliver(ctx context.Context, name, account string, force bool) (control.RedeliverAnswer, error) {
-	w, err := b.workerOf(name)
+	w, err := b.workerOf(b.Roster.Now(), name)
 	if err != nil {
 		return control.RedeliverAnswer{}, err
 	}
@@ -89,43 +90,47 @@ func (b sinks) checkRedelivery(name, account string) error {
 	if _, err := b.keeperOf(account); err != nil {
 		return err
 	}
-	c := b.Roster.Config.Sinks[name]
+	there := b.Roster.Now().Config
+	c := there.Sinks[name]
 	if !c.Sends(config.SendToken) {
 		return control.Errorf(control.CodeBadRequest, "sink %q gets no tokens; \"tokenkeeper sinks\" shows what each sink gets", name)
 	}
-	if there := roster.Names(b.Roster.Config.SinkAccounts(c)); !slices.Contains(there, account) {
-		return control.Errorf(control.CodeBadRequest, "account %q does not go to sink %q; these do: %s", account, name, strings.Join(there, ", "))
+	if all := roster.Names(there.SinkAccounts(c)); !slices.Contains(all, account) {
+		return control.Errorf(control.CodeBadRequest, "account %q does not go to sink %q; these do: %s", account, name, strings.Join(all, ", "))
 	}
 	return nil
 }
 
 func (b sinks) DisableSink(_ context.Context, name string) (control.Sink, error) {
-	w, err := b.workerOf(name)
+	there := b.Roster.Now()
+	w, err := b.workerOf(there, name)
 	if err != nil {
 		return control.Sink{}, err
 	}
 	w.Disable(control.ByPerson)
-	return b.sinkStatus(name), nil
+	return sinkStatus(there, name), nil
 }
 
 func (b sinks) EnableSink(_ context.Context, name string) (control.Sink, error) {
-	w, err := b.workerOf(name)
+	there := b.Roster.Now()
+	w, err := b.workerOf(there, name)
 	if err != nil {
 		return control.Sink{}, err
 	}
 	w.Enable()
-	return b.sinkStatus(name), nil
+	return sinkStatus(there, name), nil
 }
 
 func (b sinks) RestartSink(ctx context.Context, name string) (control.SinkRestartAnswer, error) {
-	if _, err := b.workerOf(name); err != nil {
+	there := b.Roster.Now()
+	if _, err := b.workerOf(there, name); err != nil {
 		return control.SinkRestartAnswer{}, err
 	}
-	p, ok := b.Roster.Plugins[name]
+	p, ok := there.Plugins[name]
 	if !ok {
 		return control.SinkRestartAnswer{}, control.Errorf(control.CodeBadRequest,
 			"sink %q has no process: its type %s is built in; to deliver once more, use: tokenkeeper sinks redeliver %s",
-			name, b.Roster.Config.Sinks[name].Type, name)
+			name, there.Config.Sinks[name].Type, name)
 	}
 	a, err := p.Restart(ctx)
 	if err != nil {
@@ -135,10 +140,10 @@ func (b sinks) RestartSink(ctx context.Context, name string) (control.SinkRestar
 }
 
 // workerOf returns the worker of a sink.
-func (b sinks) workerOf(name string) (*sink.Worker, error) {
-	if w, ok := b.Roster.Workers[name]; ok {
+func (b sinks) workerOf(there *roster.Present, name string) (*sink.Worker, error) {
+	if w, ok := there.Workers[name]; ok {
 		return w, nil
 	}
 	return nil, b.unknown("sink", name, sinksOf, control.Errorf(control.CodeNotFound,
-		"no sink is named %q%s", name, control.Hint(name, slices.Sorted(maps.Keys(b.Roster.Workers)), "sinks")))
+		"no sink is named %q%s", name, control.Hint(name, slices.Sorted(maps.Keys(there.Workers)), "sinks")))
 }

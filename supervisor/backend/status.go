@@ -18,21 +18,22 @@ import (
 )
 
 func (b overview) Status(ctx context.Context) (control.Status, error) {
+	there := b.Roster.Now()
 	st := control.Status{
 		Version: b.Version, PID: os.Getpid(), StartedAt: b.Started, Now: b.Wall(),
-		StateDir: b.Roster.Config.StateDir, Config: b.Roster.Config.File,
+		StateDir: there.Config.StateDir, Config: there.Config.File,
 		Program: b.Program.Path(), ProgramReplaced: b.Program.Replaced(),
 		Providers: []control.Provider{}, Accounts: []control.Account{},
 	}
-	for _, name := range slices.Sorted(maps.Keys(b.Roster.Members)) {
-		st.Providers = append(st.Providers, providerStatus(name, b.Roster.Members[name], b.Roster.Keepers[name], st.Now))
-		for _, a := range b.Roster.Config.AccountsOf(name) {
-			k, _ := b.Roster.Keepers[name].Status(a.Name)
+	for _, name := range slices.Sorted(maps.Keys(there.Members)) {
+		st.Providers = append(st.Providers, providerStatus(name, there.Members[name], there.Keepers[name], st.Now))
+		for _, a := range there.Config.AccountsOf(name) {
+			k, _ := there.Keepers[name].Status(a.Name)
 			acc := control.Account{Name: a.Name, Provider: name, Shown: k.Shown, Advice: k.Advice(), Login: openLogin(k.Login)}
-			acc.Session = sessionStatus(b.Roster.Beats[name], a.Name, k.Record, st.Now)
-			acc.Unread = b.unread.UnreadFile(b.Roster.Config, name, k.Unread)
+			acc.Session = sessionStatus(there.Beats[name], a.Name, k.Record, st.Now)
+			acc.Unread = b.unread.UnreadFile(there.Config, name, k.Unread)
 			acc.SetAside = setAside(k.Record, st.Now)
-			acc.Sinks = b.deliveries(a.Name, k.Record)
+			acc.Sinks = deliveries(there, a.Name, k.Record)
 			st.Accounts = append(st.Accounts, acc)
 		}
 	}
@@ -45,8 +46,8 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 	if st.LookedAt = b.Engine.Looked(); st.LookedAt.IsZero() { // a first look that never ends is noticed, too
 		st.LookedAt = b.Started
 	}
-	if b.Heartbeat != nil {
-		beat := b.Heartbeat.Status()
+	if there.Heartbeat != nil {
+		beat := there.Heartbeat.Status()
 		st.Heartbeat = &beat
 	}
 	if b.Metrics != nil {
@@ -93,13 +94,13 @@ func setAside(r store.Record, now time.Time) (all []control.SetAside) {
 	return all
 }
 
-func (b overview) deliveries(account string, rec store.Record) []control.Delivery {
+func deliveries(there *roster.Present, account string, rec store.Record) []control.Delivery {
 	out := []control.Delivery{}
-	for _, name := range slices.Sorted(maps.Keys(b.Roster.Workers)) {
-		if !b.Roster.Workers[name].Takes(account) {
+	for _, name := range slices.Sorted(maps.Keys(there.Workers)) {
+		if !there.Workers[name].Takes(account) {
 			continue
 		}
-		w := b.Roster.Workers[name]
+		w := there.Workers[name]
 		d := control.Delivery{Sink: name, Type: w.Type(), Status: w.Status(account)}
 		if rec.Version > d.Version {
 			d.Behind = rec.Version - d.Version

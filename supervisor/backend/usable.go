@@ -29,7 +29,10 @@ func (b accounts) UsableToken(ctx context.Context, req control.TokenRequest) (co
 		return control.TokenAnswer{}, control.Errorf(control.CodeShortLived,
 			"account %s: its tokens live for %s in all, so none lives for %s from now on; ask for less. Nothing was refreshed", req.Account, life, req.MinValid)
 	}
-	failed := k.Newer(ctx, req.Account, max(got.Version, req.IfVersion))
+	failed := b.onKeeper(ctx, req.Account, func(of *refresh.Keeper) error {
+		k = of
+		return k.Newer(ctx, req.Account, max(got.Version, req.IfVersion))
+	})
 	if got, err = b.Token(ctx, req.Account); err != nil || req.IsMetBy(got, b.Wall()) {
 		return got, err
 	}

@@ -6,6 +6,7 @@
 //	GET  /v1/version
 //	GET  /v1/status
 //	GET  /v1/config/difference               what the configuration's file says by now, otherwise than what runs
+//	POST /v1/config/reload                   the supervisor goes on with that, all of it or nothing
 //	GET  /v1/events                          one JSON event per line, until closed
 //	GET  /v1/metrics                         the status in numbers, for Prometheus
 //	POST /v1/adopt                           the store is this machine's from now on

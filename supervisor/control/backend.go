@@ -21,6 +21,8 @@ type Backend interface {
 	// ConfigDifference reads the configuration's file and says what stands there
 	// otherwise than what runs.
 	ConfigDifference(ctx context.Context) (ConfigDifference, error)
+	// Reload goes on with what stands there, all of it or nothing.
+	Reload(ctx context.Context) (ReloadAnswer, error)
 	// Adopt makes the store this machine's.
 	Adopt(ctx context.Context) (AdoptAnswer, error)
 	// Restart replaces the provider's process and waits for the new one.

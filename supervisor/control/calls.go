@@ -33,6 +33,7 @@ func (s *Server) routes() []route {
 		{pattern: "GET /v1/version", act: "version", handle: answer(s.version)},
 		{pattern: "GET /v1/status", act: "status", open: toEachOwn, handle: answer(s.status)},
 		{pattern: "GET /v1/config/difference", act: "config/difference", handle: answer(asked(b.ConfigDifference))},
+		{pattern: "POST /v1/config/reload", act: "reload", audited: true, handle: answer(asked(b.Reload))},
 		{pattern: "GET /v1/events", act: "events", open: toEachOwn, handle: s.stream},
 		{pattern: "GET /v1/metrics", act: "metrics", handle: m.metrics},
 		{pattern: "POST /v1/adopt", act: "adopt", audited: true, handle: answer(asked(b.Adopt))},

@@ -36,6 +36,7 @@ func TestWhoMayCall(t *testing.T) {
 		"GET /v1/version":                            owners,
 		"GET /v1/status":                             anybody,
 		"GET /v1/config/difference":                  owners,
+		"POST /v1/config/reload":                     owners,
 		"GET /v1/events":                             anybody,
 		"GET /v1/metrics":                            owners,
 		"POST /v1/adopt":                             owners,

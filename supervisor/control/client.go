@@ -47,6 +47,11 @@ func (c *Client) Adopt(ctx context.Context) (AdoptAnswer, error) {
 	return call[AdoptAnswer](ctx, c.line, lookTimeout, http.MethodPost, "/v1/adopt", nil, nil)
 }
 
+// Reload has the supervisor go on with what the configuration's file says by now.
+func (c *Client) Reload(ctx context.Context) (ReloadAnswer, error) {
+	return call[ReloadAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/config/reload", nil, nil)
+}
+
 // Restart replaces the provider's process and waits for the new one.
 func (c *Client) Restart(ctx context.Context, provider string) (RestartAnswer, error) {
 	return call[RestartAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/providers/"+url.PathEscape(provider)+"/restart", nil, nil)

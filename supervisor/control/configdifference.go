@@ -26,6 +26,14 @@ type ConfigDifference struct {
 	Left []LeftLogin `json:"left_logins,omitempty"`
 }
 
+// ReloadAnswer is the answer of POST /v1/config/reload: what has changed. The supervisor
+// goes on with it. After an error nothing has.
+type ReloadAnswer struct {
+	PID    int    `json:"pid"`
+	Config string `json:"config"`
+	difference.Difference
+}
+
 // LeftLogin is that of an account that is not in the file any more. Its record stays in
 // the store, and nobody refreshes it.
 type LeftLogin struct {

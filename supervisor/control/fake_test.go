@@ -39,6 +39,10 @@ func (b *backend) ConfigDifference(context.Context) (control.ConfigDifference, e
 	return control.ConfigDifference{Config: "/etc/tk.yaml", Changed: true, Difference: difference.Difference{Keys: []string{"log.level"}}}, nil
 }
 
+func (b *backend) Reload(context.Context) (control.ReloadAnswer, error) {
+	return control.ReloadAnswer{Config: "/etc/tk.yaml", Difference: difference.Difference{Keys: []string{"alerts.repeat"}}}, nil
+}
+
 func (b *backend) Adopt(context.Context) (control.AdoptAnswer, error) {
 	return control.AdoptAnswer{Adopted: true, From: "vm-1 (0a)", To: "vm-2 (0b)"}, nil
 }

@@ -18,7 +18,7 @@ func NoAccount(name string, cfg *config.Config) error {
 }
 
 // ToUse is how a configuration that was changed comes into use.
-const ToUse = "tokenkeeper check, then stop the supervisor and start it again (systemctl restart tokenkeeper)"
+const ToUse = "tokenkeeper reload (systemctl reload tokenkeeper)"
 
 // NotLoaded says of an account, a provider or a sink that the file has it, by d, and the
 // supervisor does not know it yet.

@@ -32,7 +32,7 @@ func Offline(ctx context.Context, cfg *config.Config, req control.ImportRequest,
 	err = statedir.Use(cfg.StateDir, cfg.FallbackDir, func(st *store.Journal) error {
 		silent := slog.New(slog.DiscardHandler)
 		k, err := refresh.NewKeeper(ctx, refresh.Config{
-			Provider: c.Provider, Accounts: []refresh.Account{roster.New(cfg).Account(c)}, Store: st,
+			Provider: c.Provider, Accounts: []refresh.Account{roster.Nobody(cfg).Account(c)}, Store: st,
 			Wake: func(string) {}, Events: event.NewBus(silent, time.Now), Log: silent, Wall: time.Now,
 			Others: func(account, fingerprint string) string { return othersIn(ctx, st, cfg, account, fingerprint) },
 		})

@@ -46,6 +46,9 @@ func (k *Keeper) forLogin(ctx context.Context, name string) (*account, *sdk.Remo
 	defer cancel()
 	remote := k.board(patience, a.cfg.Timeout)
 	if remote == nil {
+		if err := k.retired(name); err != nil {
+			return nil, nil, err
+		}
 		return nil, nil, fmt.Errorf("account %s: %w; see: tokenkeeper status", name, ErrNoProcess)
 	}
 	return a, remote, nil

@@ -18,6 +18,9 @@ func (a *account) claim(ctx context.Context) (*leased, error) { return a.claimWi
 // whoever has it has spent the code.
 func (a *account) claimWith(ctx context.Context, code *spending) (*leased, error) {
 	for told := false; ; told = true {
+		if err := a.keeper.retired(a.cfg.Name); err != nil {
+			return nil, err
+		}
 		a.keeper.mu.Lock()
 		if l := a.try(); l != nil {
 			a.keeper.mu.Unlock()
@@ -42,6 +45,7 @@ func (a *account) claimWith(ctx context.Context, code *spending) (*leased, error
 			<-code.done
 			return nil, nil
 		case <-idle:
+		case <-a.keeper.over:
 		case <-ctx.Done():
 			return nil, fmt.Errorf("account %s is being refreshed%s: %w", a.cfg.Name, waits, ctx.Err())
 		}

@@ -115,6 +115,8 @@ func (p persons) await(ctx context.Context, name string, outcome <-chan error) e
 	select {
 	case err := <-outcome:
 		return err
+	case <-p.loop.over:
+		return p.loop.retired(name)
 	case <-ctx.Done():
 		return fmt.Errorf("account %s: the refresh has not ended yet; it goes on: %w", name, ctx.Err())
 	}

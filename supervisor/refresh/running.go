@@ -21,6 +21,7 @@ type loop struct {
 	running  bool
 	remote   *sdk.Remote   // nil while no process serves
 	serves   chan struct{} // closed when one serves
+	over     chan struct{} // closed when another Keeper has the accounts
 	answered time.Duration // when the process last answered, on the monotonic clock
 	turns    uint64        // how often it has looked at the heap
 	nudged   nudge
@@ -28,7 +29,7 @@ type loop struct {
 
 func newLoop(lock sync.Locker, clock *schedule.Clock, most int) loop {
 	return loop{
-		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), agenda: agenda{schedule.NewHeap()},
+		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), over: make(chan struct{}), agenda: agenda{schedule.NewHeap()},
 		flights: flights{most: most, landing: sync.NewCond(lock)},
 	}
 }
@@ -71,6 +72,8 @@ func (l *loop) board(ctx context.Context, timeout time.Duration) *sdk.Remote {
 		}
 		select {
 		case <-serves:
+		case <-l.over:
+			return nil
 		case <-ctx.Done():
 			return nil
 		}

@@ -102,6 +102,14 @@ func (e *Engine) Carried() (all []event.Fact) {
 	return all
 }
 
+// Follow has the engine go by another configuration from its next look on: Config.Policy
+// and Config.Some.
+func (e *Engine) Follow(p Policy, some []Wants) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cfg.Policy, e.cfg.Some = p, some
+}
+
 // Run evaluates until ctx ends.
 func (e *Engine) Run(ctx context.Context) error {
 	for {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -34,9 +35,16 @@ type Config struct {
 // File is safe for concurrent use.
 type File struct {
 	cfg     Config
+	running atomic.Pointer[running]
 	written *mounts.Glance[written]
 	said    *mounts.Glance[reading]
 	one     chan struct{} // has room for who reads the file
+}
+
+// running is what runs, and since when it says so.
+type running struct {
+	*config.Config
+	since time.Time
 }
 
 // Seen is how the file stands to what runs.
@@ -53,7 +61,8 @@ type Seen struct {
 
 // written is what can be seen of the file without understanding it.
 type written struct {
-	anew bool // since the supervisor was started
+	of   *running
+	anew bool // since that was read
 	at   time.Time
 }
 
@@ -68,6 +77,7 @@ type reading struct {
 // New reads nothing.
 func New(c Config) *File {
 	f := &File{cfg: c, one: make(chan struct{}, 1)}
+	f.running.Store(&running{c.Running, c.Started})
 	f.written = mounts.NewGlance(f.look)
 	var last reading // one look is under way at a time
 	f.said = mounts.NewGlance(func() reading {
@@ -82,6 +92,9 @@ func New(c Config) *File {
 	})
 	return f
 }
+
+// Runs says that the supervisor goes on with what was read from the file just now.
+func (f *File) Runs(c *config.Config) { f.running.Store(&running{c, f.cfg.Wall()}) }
 
 // Glance is for who asks often: what it returns may be a little older than the question,
 // and if reading takes long, it does not say what has changed.
@@ -123,10 +136,12 @@ func (f *File) Look(ctx context.Context) (Seen, error) {
 
 // look believes a time if it can be: a file may have been put there with an old one.
 func (f *File) look() (w written) {
-	if w.anew = f.cfg.Running.Changed(); !w.anew {
+	now := f.running.Load()
+	if w.of = now; !now.Changed() {
 		return w
 	}
-	if at := f.cfg.Running.ChangedAt(); at.After(f.cfg.Started) && !at.After(f.cfg.Wall()) {
+	w.anew = true
+	if at := now.ChangedAt(); at.After(now.since) && !at.After(f.cfg.Wall()) {
 		w.at = at
 	}
 	return w
@@ -144,7 +159,7 @@ func (f *File) compare(of written) (seen Seen) {
 	if err != nil {
 		return Seen{Changed: true, ChangedAt: of.at, Err: err}
 	}
-	d := difference.Between(f.cfg.Running, is)
+	d := difference.Between(of.of.Config, is)
 	if d.IsZero() {
 		return Seen{}
 	}

@@ -122,10 +122,11 @@ func (e *Inquirer) toAsk(rec store.Record) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var names []string
-	for _, name := range slices.Sorted(maps.Keys(e.roster.Workers)) {
-		c := e.roster.Config.Sinks[name]
+	there := e.roster.Now()
+	for _, name := range slices.Sorted(maps.Keys(there.Workers)) {
+		c := there.Config.Sinks[name]
 		asked := restores(c) && older && !e.answered[question{name, rec.Account}] && !e.silent[name]
-		if (c.Traits().InFiles || asked) && e.roster.Workers[name].Takes(rec.Account) {
+		if (c.Traits().InFiles || asked) && there.Workers[name].Takes(rec.Account) {
 			names = append(names, name)
 		}
 	}
@@ -134,7 +135,11 @@ func (e *Inquirer) toAsk(rec store.Record) []string {
 
 // askOne asks one sink, for as long as ctx lasts.
 func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) refresh.Elsewhere {
-	w, plugin := e.roster.Workers[name], e.roster.Plugins[name]
+	there := e.roster.Now()
+	w, plugin := there.Workers[name], there.Plugins[name]
+	if w == nil { // it was there a moment ago
+		return refresh.Elsewhere{}
+	}
 	if plugin == nil {
 		return e.askFile(ctx, w, rec)
 	}
@@ -247,7 +252,7 @@ func (e *Inquirer) ReadBack(c config.Sink) sink.ReadBack {
 		r.BeforeWriting, r.Unread = func(store.Record) bool { return true }, true
 	case restores(c):
 		r.BeforeWriting = func(rec store.Record) bool {
-			return e.older(rec) && !e.roster.Plugins[c.Name].IsHeld(rec.Account)
+			return e.older(rec) && !e.roster.Now().Plugins[c.Name].IsHeld(rec.Account)
 		}
 	}
 	return r

@@ -44,7 +44,7 @@ func (ledger) Delivery(context.Context, string, string) (store.Delivery, error) 
 // inquirer asks one file sink of every account.
 func inquirer(f *folder) *Inquirer {
 	r := roster.New(&config.Config{Sinks: map[string]config.Sink{"bot": {Name: "bot", Destination: &file.Settings{}}}})
-	r.Workers["bot"] = sink.NewWorker(sink.WorkerConfig{
+	r.Now().Workers["bot"] = sink.NewWorker(sink.WorkerConfig{
 		Name: "bot", Type: "file", Sink: f, Store: ledger{}, Events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
 	})
 	return NewInquirer(r, slog.New(slog.DiscardHandler), time.Now)

@@ -62,20 +62,21 @@ type Config struct {
 // is doubted. A sink keeps what it holds of such an account until then.
 type Restorer struct {
 	cfg   Config
+	there *roster.Present          // when it was made: it asks nobody else
 	slots map[string]chan struct{} // by sink
 	lost  map[string]*lostToken    // by account
 }
 
 // New must be called before anything is delivered.
 func New(c Config) *Restorer {
-	r := &Restorer{cfg: c, slots: map[string]chan struct{}{}, lost: map[string]*lostToken{}}
-	for _, name := range slices.Sorted(maps.Keys(c.Roster.Plugins)) {
-		sinkConfig := c.Roster.Config.Sinks[name]
+	r := &Restorer{cfg: c, there: c.Roster.Now(), slots: map[string]chan struct{}{}, lost: map[string]*lostToken{}}
+	for _, name := range slices.Sorted(maps.Keys(r.there.Plugins)) {
+		sinkConfig := r.there.Config.Sinks[name]
 		if !restores(sinkConfig) {
 			continue
 		}
 		r.slots[name] = make(chan struct{}, restoreAtOnce)
-		for _, a := range c.Roster.Config.SinkAccounts(sinkConfig) {
+		for _, a := range r.there.Config.SinkAccounts(sinkConfig) {
 			r.lose(a, name)
 		}
 	}
@@ -97,10 +98,10 @@ func (r *Restorer) lose(a config.Account, sinkName string) {
 		}
 	}
 	r.lost[a.Name].sinks = append(r.lost[a.Name].sinks, sinkName)
-	r.cfg.Roster.Plugins[sinkName].Hold(a.Name, st.Record.Version)
+	r.there.Plugins[sinkName].Hold(a.Name, st.Record.Version)
 }
 
-func (r *Restorer) keeper(a config.Account) *refresh.Keeper { return r.cfg.Roster.Keepers[a.Provider] }
+func (r *Restorer) keeper(a config.Account) *refresh.Keeper { return r.there.Keepers[a.Provider] }
 
 // lostToken is an account without a usable token, or with a doubted one, and
 // the sinks that may hold a better one and have not said what.
@@ -167,7 +168,7 @@ func (r *Restorer) wait(ctx context.Context, pause time.Duration, failed map[str
 	for name, err := range failed {
 		if errors.Is(err, sink.ErrAbsent) {
 			go func() {
-				if r.cfg.Roster.Plugins[name].AwaitServing(ctx) == nil {
+				if r.there.Plugins[name].AwaitServing(ctx) == nil {
 					cancel()
 				}
 			}()
@@ -235,7 +236,7 @@ func (r *Restorer) ask(ctx context.Context, l *lostToken, name string) (*found, 
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	got, err := r.cfg.Roster.Plugins[name].Restore(ctx, a.Name, a.Provider)
+	got, err := r.there.Plugins[name].Restore(ctx, a.Name, a.Provider)
 	switch {
 	case errors.Is(err, sdk.ErrNothingStored):
 		r.cfg.Log.Info("the sink holds no token of the account", "sink", name, "account", a.Name)
@@ -245,7 +246,7 @@ func (r *Restorer) ask(ctx context.Context, l *lostToken, name string) (*found, 
 	case err != nil:
 		return nil, err
 	}
-	d, err := sink.Decode(r.cfg.Roster.Config.Sinks[name].Content, []byte(got.Content.Reveal()))
+	d, err := sink.Decode(r.there.Config.Sinks[name].Content, []byte(got.Content.Reveal()))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errConclusive, err)
 	}
@@ -295,11 +296,11 @@ func (r *Restorer) take(ctx context.Context, l *lostToken, f found) error {
 // held back from them is delivered after all: it is the newest there is.
 func (r *Restorer) done(ctx context.Context, l *lostToken, sinks ...string) {
 	for _, name := range sinks {
-		r.cfg.Roster.Plugins[name].Release(l.account.Name)
+		r.there.Plugins[name].Release(l.account.Name)
 		if st, _ := r.keeper(l.account).Status(l.account.Name); l.version == 0 || st.Record.Version > l.version {
 			continue
 		}
-		if _, err := r.cfg.Roster.Workers[name].Redeliver(ctx, l.account.Name); err != nil {
+		if _, err := r.there.Workers[name].Redeliver(ctx, l.account.Name); err != nil {
 			r.cfg.Log.Debug("what was held back is not delivered", "sink", name, "account", l.account.Name, "error", err)
 		}
 	}

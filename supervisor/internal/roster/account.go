@@ -7,7 +7,7 @@ import (
 )
 
 // Account is an account of the configuration as its Keeper wants it.
-func (r *Roster) Account(c config.Account) refresh.Account {
+func (p *Present) Account(c config.Account) refresh.Account {
 	return refresh.Account{
 		Account: sdk.Account{
 			Name: c.Name, ClientID: c.ClientID, ClientSecret: c.ClientSecret,
@@ -18,7 +18,7 @@ func (r *Roster) Account(c config.Account) refresh.Account {
 		Jitter:       c.Refresh.Jitter,
 		Timeout:      c.Refresh.Timeout,
 		MaxFailures:  c.Refresh.MaxFailures,
-		WholeGrant:   c.SharedFile != nil || r.inFiles[c.Name],
+		WholeGrant:   c.SharedFile != nil || p.inFiles[c.Name],
 	}
 }
 

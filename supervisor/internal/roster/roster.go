@@ -3,9 +3,12 @@
 package roster
 
 import (
+	"sync/atomic"
+
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/heartbeat"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
@@ -14,9 +17,9 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
 )
 
-// Roster is filled while the supervisor is built, and not changed once anything
-// runs: then it is safe for concurrent use.
-type Roster struct {
+// Present is who there is at a moment. It is filled while the supervisor is built, or
+// what has changed of it is built anew, and never changed once anything of it runs.
+type Present struct {
 	Config *config.Config
 
 	// Of each provider that an account uses: who keeps its accounts' tokens, who
@@ -30,12 +33,15 @@ type Roster struct {
 	Workers map[string]*sink.Worker
 	Plugins map[string]*plugin.Sink
 
+	// Heartbeat is nil if no service waits for one.
+	Heartbeat *heartbeat.Heartbeat
+
 	inFiles map[string]bool // accounts
 }
 
-// New returns a roster on which nobody is yet.
-func New(c *config.Config) *Roster {
-	return &Roster{
+// Nobody is who there is of a configuration before anything of it is built.
+func Nobody(c *config.Config) *Present {
+	return &Present{
 		Config: c, inFiles: inFiles(c),
 		Keepers: map[string]*refresh.Keeper{}, Beats: map[string]*keepalive.Beats{}, Members: map[string]*process.Member{},
 		Workers: map[string]*sink.Worker{}, Plugins: map[string]*plugin.Sink{},
@@ -44,13 +50,35 @@ func New(c *config.Config) *Roster {
 
 // KeeperOf returns who keeps an account's token; ok is false if it is not configured,
 // or its provider is not built yet.
-func (r *Roster) KeeperOf(account string) (k *refresh.Keeper, ok bool) {
-	c, ok := r.Config.Accounts[account]
+func (p *Present) KeeperOf(account string) (k *refresh.Keeper, ok bool) {
+	c, ok := p.Config.Accounts[account]
 	if !ok {
 		return nil, false
 	}
-	k, ok = r.Keepers[c.Provider]
+	k, ok = p.Keepers[c.Provider]
 	return k, ok
+}
+
+// Roster is who there is by now. It is safe for concurrent use: who looks at more than
+// one part keeps to one [Present].
+type Roster struct{ present atomic.Pointer[Present] }
+
+// New returns a roster on which nobody is yet.
+func New(c *config.Config) *Roster {
+	r := &Roster{}
+	r.Replace(Nobody(c))
+	return r
+}
+
+// Now is who there is at this moment.
+func (r *Roster) Now() *Present { return r.present.Load() }
+
+// Replace has p be who there is from now on.
+func (r *Roster) Replace(p *Present) { r.present.Store(p) }
+
+// KeeperOf is that of who there is now.
+func (r *Roster) KeeperOf(account string) (k *refresh.Keeper, ok bool) {
+	return r.Now().KeeperOf(account)
 }
 
 // Touch has an account looked at soon, because something newer than its record may
@@ -65,7 +93,7 @@ func (r *Roster) Touch(account string) {
 // them.
 func (r *Roster) Others(provider string) func(account, fingerprint string) string {
 	return func(account, fingerprint string) string {
-		for name, k := range r.Keepers {
+		for name, k := range r.Now().Keepers {
 			if name == provider {
 				continue
 			}
@@ -79,9 +107,10 @@ func (r *Roster) Others(provider string) func(account, fingerprint string) strin
 
 // Ours is what is known of an account beside its record.
 func (r *Roster) Ours(account string) lineage.Ours {
-	c := r.Config.Accounts[account]
+	now := r.Now()
+	c := now.Config.Accounts[account]
 	o := lineage.Ours{Account: account, Provider: c.Provider, ClientID: c.ClientID}
-	if k, ok := r.Keepers[c.Provider]; ok {
+	if k, ok := now.Keepers[c.Provider]; ok {
 		o.Policy = k.Policy()
 	}
 	others := r.Others("")
@@ -91,13 +120,13 @@ func (r *Roster) Ours(account string) lineage.Ours {
 
 // Credentials are those of an account's client.
 func (r *Roster) Credentials(account string) (clientID string, clientSecret sdk.Secret) {
-	c := r.Config.Accounts[account]
+	c := r.Now().Config.Accounts[account]
 	return c.ClientID, c.ClientSecret
 }
 
 // Hold has every Keeper go by a hold; nil: by none.
 func (r *Roster) Hold(h *refresh.Hold) {
-	for _, k := range r.Keepers {
+	for _, k := range r.Now().Keepers {
 		k.Hold(h)
 	}
 }
@@ -105,24 +134,24 @@ func (r *Roster) Hold(h *refresh.Hold) {
 // NewToken tells of a new version of a provider's account: it is delivered, and its
 // session kept.
 func (r *Roster) NewToken(provider, account string) {
-	for _, w := range r.Workers {
+	for _, w := range r.Now().Workers {
 		w.Wake(account)
 	}
-	if b := r.Beats[provider]; b != nil { // none is made yet while the store is read
+	if b := r.Now().Beats[provider]; b != nil { // none is made yet while the store is read
 		b.NewToken(account)
 	}
 }
 
 // Tell hands an event to the sinks that take lifecycle events.
 func (r *Roster) Tell(e event.Event) {
-	for _, w := range r.Workers {
+	for _, w := range r.Now().Workers {
 		w.Tell(e)
 	}
 }
 
 // WakeAlert tells every sink that an alert has a new state.
 func (r *Roster) WakeAlert(key string) {
-	for _, w := range r.Workers {
+	for _, w := range r.Now().Workers {
 		w.WakeAlert(key)
 	}
 }

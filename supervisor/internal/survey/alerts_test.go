@@ -211,7 +211,7 @@ func TestWhatAnEarlierRunToldIsItsRooms(t *testing.T) {
 		{Type: event.StoreRestored, Provider: "saxo", Account: "customer-000000", At: time.Now()},
 		{Type: event.Untrusted, Provider: "gone", Account: "former", At: time.Now()},
 	})
-	if got := s.cfg.Roster.Keepers["saxo"].Facts(); len(got) != 1 || got[0].Type != event.Untrusted {
+	if got := s.cfg.Roster.Now().Keepers["saxo"].Facts(); len(got) != 1 || got[0].Type != event.Untrusted {
 		t.Errorf("the keeper has %v", got)
 	}
 	if got := s.cfg.Facts.All(); len(got) != 3 {

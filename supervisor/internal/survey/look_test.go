@@ -26,7 +26,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	s := crowded(b, 100_000)
 	for n := range 50 {
 		name := fmt.Sprint("sink-", n)
-		s.cfg.Roster.Workers[name] = sink.NewWorker(sink.WorkerConfig{Name: name, Store: newStore(b)})
+		s.cfg.Roster.Now().Workers[name] = sink.NewWorker(sink.WorkerConfig{Name: name, Store: newStore(b)})
 	}
 	asked := map[string]bool{}
 	if shot := s.Take(asked); len(shot.Accounts) != 100_000 || len(shot.Sinks) != 50 {
@@ -53,7 +53,7 @@ func crowded(t testing.TB, accounts int) *Survey {
 	for _, provider := range []string{"saxo", "schwab"} {
 		var all []refresh.Account
 		for _, c := range cfg.AccountsOf(provider) {
-			all = append(all, r.Account(c))
+			all = append(all, r.Now().Account(c))
 		}
 		k, err := refresh.NewKeeper(t.Context(), refresh.Config{
 			Provider: provider, Accounts: all, Store: st, Wake: func(string) {}, Events: bus, Log: log, Wall: time.Now,
@@ -61,9 +61,9 @@ func crowded(t testing.TB, accounts int) *Survey {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Keepers[provider] = k
-		r.Beats[provider] = keepalive.New(keepalive.Config{Provider: provider, Accounts: k, Events: bus, Log: log, Wall: time.Now})
-		r.Members[provider] = process.New(process.Config{Name: provider, Work: process.Refreshing(k), Events: bus, Log: log, Now: time.Now})
+		r.Now().Keepers[provider] = k
+		r.Now().Beats[provider] = keepalive.New(keepalive.Config{Provider: provider, Accounts: k, Events: bus, Log: log, Wall: time.Now})
+		r.Now().Members[provider] = process.New(process.Config{Name: provider, Work: process.Refreshing(k), Events: bus, Log: log, Now: time.Now})
 	}
 	owner, err := ownership.Recognise(t.Context(), ownership.Config{Guard: "off", Store: st, Events: bus, Log: log})
 	if err != nil {
@@ -77,9 +77,9 @@ func crowded(t testing.TB, accounts int) *Survey {
 func TestAFirstTokenThatWasNotLookedForIsNotMissing(t *testing.T) {
 	s := crowded(t, 3)
 	var log bytes.Buffer
-	a := s.cfg.Roster.Config.Accounts["customer-000001"]
+	a := s.cfg.Roster.Now().Config.Accounts["customer-000001"]
 	a.SharedFile = &config.SharedFile{Path: "/shared/token.json"}
-	s.cfg.Roster.Config.Accounts[a.Name] = a
+	s.cfg.Roster.Now().Config.Accounts[a.Name] = a
 	for shared, want := range map[bool]string{
 		false: "no token yet of: customer-000000, customer-000002; log in with: tokenkeeper login customer-000000",
 		true:  "no token yet of: customer-000001; log in",
@@ -104,7 +104,7 @@ func TestWhoseTurnItIsToBeLookedAt(t *testing.T) {
 		// One that was imported has changed; what is not configured any more is
 		// in no snapshot.
 		changed := fmt.Sprintf("customer-%06d", 2*inTurn-1-turn)
-		k := s.cfg.Roster.Keepers[s.cfg.Roster.Config.Accounts[changed].Provider]
+		k := s.cfg.Roster.Now().Keepers[s.cfg.Roster.Now().Config.Accounts[changed].Provider]
 		if _, err := k.Import(t.Context(), store.Record{
 			Account: changed, LoginAt: time.Now(), Token: sdk.Token{RefreshToken: sdk.NewSecret("r-" + changed), AccessToken: sdk.NewSecret("a"), IssuedAt: time.Now(), Lifetime: time.Hour},
 		}, false); err != nil {

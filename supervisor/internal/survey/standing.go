@@ -24,9 +24,9 @@ var worstFirst = []struct {
 
 // Standing says in one line how the accounts are, those that are worst first.
 func (s *Survey) Standing() string {
-	tally := refresh.Tally{}
-	for _, name := range slices.Sorted(maps.Keys(s.cfg.Roster.Keepers)) {
-		tally.Add(s.cfg.Roster.Keepers[name])
+	tally, there := refresh.Tally{}, s.cfg.Roster.Now()
+	for _, name := range slices.Sorted(maps.Keys(there.Keepers)) {
+		tally.Add(there.Keepers[name])
 	}
 	var parts []string
 	for _, w := range worstFirst {
@@ -34,7 +34,7 @@ func (s *Survey) Standing() string {
 			parts = append(parts, w.words+": "+some(of.Names, of.Count))
 		}
 	}
-	valid, all := tally[refresh.Valid].Count, len(s.cfg.Roster.Config.Accounts)
+	valid, all := tally[refresh.Valid].Count, len(there.Config.Accounts)
 	switch {
 	case len(parts) > 0:
 		return strings.Join(append(parts, fmt.Sprintf("valid: %d of %d", valid, all)), "; ")
@@ -51,7 +51,7 @@ func (s *Survey) Awaited() string {
 	const most = 10
 	var names []string
 	var last time.Time
-	for _, k := range s.cfg.Roster.Keepers {
+	for _, k := range s.cfg.Roster.Now().Keepers {
 		names = append(names, refresh.Flying(k)...)
 		if d := k.Deadline(); d.After(last) {
 			last = d

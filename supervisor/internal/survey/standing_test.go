@@ -16,7 +16,7 @@ func TestStanding(t *testing.T) {
 	}
 	take := func(account string, age time.Duration) {
 		t.Helper()
-		k := s.cfg.Roster.Keepers[s.cfg.Roster.Config.Accounts[account].Provider]
+		k := s.cfg.Roster.Now().Keepers[s.cfg.Roster.Now().Config.Accounts[account].Provider]
 		if _, err := k.Import(t.Context(), store.Record{Account: account, LoginAt: time.Now(), Token: sdk.Token{
 			RefreshToken: sdk.NewSecret("r-" + account), AccessToken: sdk.NewSecret("a"), IssuedAt: time.Now().Add(-age), Lifetime: time.Hour,
 		}}, false); err != nil {

@@ -46,8 +46,9 @@ func New(c Config) *Survey { return &Survey{cfg: c} }
 // Carry gives the troubles of an earlier run to the rooms that met them, which
 // alone can say that they are over.
 func (s *Survey) Carry(facts []event.Fact) {
+	there := s.cfg.Roster.Now()
 	for _, f := range facts {
-		if k, ok := s.cfg.Roster.Keepers[f.Provider]; ok && f.Type != event.StoreRestored {
+		if k, ok := there.Keepers[f.Provider]; ok && f.Type != event.StoreRestored {
 			k.Carry(f)
 		} else {
 			s.cfg.Facts.Keep(f)
@@ -62,28 +63,29 @@ const inTurn = 1000
 
 // turns is whose turn it is to be looked at. Only the alert engine looks.
 type turns struct {
+	of    *roster.Present
 	names []string // of all accounts
 	next  int
 }
 
 // Take returns how everything stands at this moment: of the accounts, those that
 // are asked for, those of which something has changed, and some more in turn; at
-// first all.
+// first, and when other ones are there, all.
 func (s *Survey) Take(asked map[string]bool) alert.Snapshot {
-	names := maps.Clone(asked)
+	names, there := maps.Clone(asked), s.cfg.Roster.Now()
 	some := inTurn
-	if s.turns.names == nil {
-		s.turns.names = slices.Sorted(maps.Keys(s.cfg.Roster.Config.Accounts))
+	if s.turns.of != there {
+		s.turns = turns{of: there, names: slices.Sorted(maps.Keys(there.Config.Accounts))}
 		some = len(s.turns.names)
 	}
 	for range min(some, len(s.turns.names)) {
 		names[s.turns.names[s.turns.next]] = true
 		s.turns.next = (s.turns.next + 1) % len(s.turns.names)
 	}
-	for _, k := range s.cfg.Roster.Keepers {
+	for _, k := range there.Keepers {
 		maps.Copy(names, k.Changed())
 	}
-	for _, b := range s.cfg.Roster.Beats {
+	for _, b := range there.Beats {
 		maps.Copy(names, b.Changed())
 	}
 	shot := alert.Snapshot{Now: s.cfg.Wall(), Facts: s.cfg.Facts.All()}
@@ -92,32 +94,32 @@ func (s *Survey) Take(asked map[string]bool) alert.Snapshot {
 	}
 	shot.OtherMachine, shot.OtherTodo = s.cfg.Ownership.Trouble()
 	maintenance := map[string]time.Time{}
-	for name, m := range s.cfg.Roster.Members {
+	for name, m := range there.Members {
 		shot.Processes = append(shot.Processes, processAlerts(name, false, m.Status()))
-		maintenance[name] = alert.Maintenance(windows(s.cfg.Roster.Config.Providers[name]), shot.Now)
-		shot.Facts = append(shot.Facts, s.cfg.Roster.Keepers[name].Facts()...)
-		load := loadAlerts(name, s.cfg.Roster.Keepers[name].Load(), shot.Now)
+		maintenance[name] = alert.Maintenance(windows(there.Config.Providers[name]), shot.Now)
+		shot.Facts = append(shot.Facts, there.Keepers[name].Facts()...)
+		load := loadAlerts(name, there.Keepers[name].Load(), shot.Now)
 		load.Excused = !maintenance[name].IsZero()
 		shot.Loads = append(shot.Loads, load)
 	}
 	shot.Accounts = make([]alert.Account, 0, len(names))
 	for name := range names {
-		c := s.cfg.Roster.Config.Accounts[name] // what is not configured any more has no keeper
-		if keeper, ok := s.cfg.Roster.Keepers[c.Provider]; ok {
+		c := there.Config.Accounts[name] // what is not configured any more has no keeper
+		if keeper, ok := there.Keepers[c.Provider]; ok {
 			k, _ := keeper.Status(name)
 			a := accountAlerts(c, k, s.cfg.Started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
-			a.Session = sessionAlerts(s.cfg.Roster.Beats[c.Provider], name, k.Record, shot.Now)
-			if a.Unread = s.unread.UnreadFile(s.cfg.Roster.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
+			a.Session = sessionAlerts(there.Beats[c.Provider], name, k.Record, shot.Now)
+			if a.Unread = s.unread.UnreadFile(there.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
 				a.Unread = "the provider's spool" // which is about to put it aside
 			}
 			shot.Accounts = append(shot.Accounts, a)
 		}
 	}
-	shot.Facts = slices.DeleteFunc(shot.Facts, s.outlived)
-	for name, w := range s.cfg.Roster.Workers {
+	shot.Facts = slices.DeleteFunc(shot.Facts, func(f event.Fact) bool { return outlived(there, f) })
+	for name, w := range there.Workers {
 		shot.Sinks = append(shot.Sinks, sinkAlerts(name, w.Summary(), s.cfg.Started, shot.Now))
-		if p, ok := s.cfg.Roster.Plugins[name]; ok {
+		if p, ok := there.Plugins[name]; ok {
 			shot.Processes = append(shot.Processes, processAlerts(name, true, p.Status()))
 		}
 	}
@@ -126,8 +128,8 @@ func (s *Survey) Take(asked map[string]bool) alert.Snapshot {
 
 // outlived says whether the account has a token that was made since: it was
 // restored, and so maybe spent, no longer.
-func (s *Survey) outlived(f event.Fact) bool {
-	k, ok := s.cfg.Roster.Keepers[f.Provider]
+func outlived(there *roster.Present, f event.Fact) bool {
+	k, ok := there.Keepers[f.Provider]
 	if !ok || f.Type != event.StoreRestored {
 		return false
 	}

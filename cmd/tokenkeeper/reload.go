@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+func newReloadCommand(e *env) *cobra.Command {
+	var dry bool
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the supervisor go on with what its configuration says by now",
+		Long: `Have the running supervisor read its configuration again, with all files that it
+refers to, and go on with it: all of it or, if anything is wrong, nothing.
+
+Only what differs moves. A provider of which, or of whose accounts, something
+differs ends when what it has sent is answered, and begins again; so does a
+sink, which misses no token and gets none twice. What ${env:…} refers to can't
+be read again, nor what systemd has given the service: for those, and for
+state_dir, fallback_dir, machine_guard, control and log, restart the service.
+
+With --dry-run nothing changes, and what would is shown. SIGHUP does the same
+as this command, and says in the log what has come of it.`,
+		Example: "  tokenkeeper reload --dry-run\n  tokenkeeper reload",
+		Args:    exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := e.client()
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if dry {
+				d, err := e.sayDifference(cmd.Context(), c)
+				if err == nil && len(d.Problems) > 0 {
+					err = errSaid
+				}
+				return err
+			}
+			got, err := c.Reload(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if e.json {
+				return e.printJSON(got)
+			}
+			return e.write(renderReload(got, e.now(), e.painter(), e.tableWidth()))
+		},
+	}
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "change nothing, and show what would change")
+	return cmd
+}
+
+// renderReload is what has changed as a person reads it.
+func renderReload(a control.ReloadAnswer, now time.Time, p painter, width int) string {
+	var b strings.Builder
+	runs := fmt.Sprintf("the supervisor (PID %d)", a.PID)
+	if a.Difference.IsZero() {
+		writeBroken(&b, p, cell{fmt.Sprintf("%s says what %s runs with: nothing was changed", a.Config, runs), plain}, "", "  ", proseIn(width))
+		return b.String()
+	}
+	writeBroken(&b, p, cell{fmt.Sprintf("%s goes on with %s:", runs, a.Config), plain}, "", "  ", proseIn(width))
+	b.WriteByte('\n')
+	differenceTable(control.ConfigDifference{Difference: a.Difference}, now, width).render(&b, p, 2, 3)
+	return b.String()
+}

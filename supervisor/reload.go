@@ -1,0 +1,306 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
+)
+
+// This file changes what runs into what the configuration's file says by now. Nothing is
+// ended before the whole of it was read and all that can be tried was tried, and what does
+// not differ is not touched. A provider of which something differs is made anew with its
+// accounts, as at a start, from what the store has; so is a sink.
+
+// ErrReload is of a configuration that can't be used while the supervisor runs. Nothing
+// was changed.
+var ErrReload = errors.New("the configuration was not read again, and the supervisor goes on with the one that it has")
+
+// Reload reads the configuration again and goes on with it, and returns what has changed.
+// What was sent is heard out first. One who does not wait changes nothing by that.
+func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) {
+	select {
+	case s.reloading <- struct{}{}:
+		defer func() { <-s.reloading }()
+	case <-ctx.Done():
+		return difference.Difference{}, fmt.Errorf("another one is under way: %w", ctx.Err())
+	}
+	if s.opts.Reread == nil {
+		return difference.Difference{}, fmt.Errorf("%w: it came from no file", ErrReload)
+	}
+	cfg, err := s.opts.Reread()
+	if err != nil {
+		return difference.Difference{}, fmt.Errorf("%w:\n%w", ErrReload, err)
+	}
+	c, err := s.prepare(cfg)
+	if err != nil {
+		return difference.Difference{}, fmt.Errorf("%w: %w", ErrReload, err)
+	}
+	if c.what.IsZero() {
+		s.file.Runs(cfg)
+		return c.what, nil
+	}
+	if s.opts.Check != nil {
+		if err := s.opts.Check(ctx, cfg); err != nil {
+			return difference.Difference{}, fmt.Errorf("%w:\n%w", ErrReload, err)
+		}
+	}
+	if err := c.make(context.WithoutCancel(ctx)); err != nil {
+		return difference.Difference{}, fmt.Errorf("%w: %w", ErrReload, err)
+	}
+	s.log.Info("the configuration was read again", "changes", c.what.String(), "accounts", len(cfg.Accounts), "sinks", len(cfg.Sinks))
+	return c.what, nil
+}
+
+// change is the way from who is there to who will be.
+type change struct {
+	builder
+	what difference.Difference
+	was  *roster.Present
+	// providers and sinks are those that are ended, if they are there, and made anew, if
+	// they will be. heartbeat: so is that.
+	providers, sinks []string
+	heartbeat        bool
+}
+
+// prepare builds what can be built while everything runs.
+func (s *Supervisor) prepare(cfg *config.Config) (change, error) {
+	was := s.roster.Now()
+	c := change{builder{s, roster.Nobody(cfg)}, difference.Between(was.Config, cfg), was, nil, nil, false}
+	fixed := slices.Concat(c.what.Fixed, slices.DeleteFunc(slices.Clone(c.what.Keys), func(key string) bool { return !isOfProcess(key) }))
+	if len(fixed) > 0 {
+		return c, fmt.Errorf("%s can't change while it runs: restart the service, or take that back", strings.Join(fixed, ", "))
+	}
+	everything := slices.ContainsFunc(c.what.Keys, func(key string) bool { return !isOwn(key, "alerts") && !isOwn(key, "heartbeat") })
+	c.providers = c.differing(everything)
+	c.sinks = c.differingSinks(everything)
+	c.heartbeat = slices.ContainsFunc(c.what.Keys, func(key string) bool { return isOwn(key, "heartbeat") })
+	c.keep()
+	for _, name := range c.sinks {
+		if _, there := cfg.Sinks[name]; there {
+			if err := c.addSink(name); err != nil {
+				return c, err
+			}
+		}
+	}
+	for _, name := range c.providers {
+		if err := c.try(name); err != nil {
+			return c, err
+		}
+	}
+	if c.heartbeat {
+		return c, c.addHeartbeat()
+	}
+	return c, nil
+}
+
+// isOwn says whether a key is of that section.
+func isOwn(key, section string) bool { return key == section || strings.HasPrefix(key, section+".") }
+
+// isOfProcess says whether a key is one by which the process itself was made.
+func isOfProcess(key string) bool { return isOwn(key, "log") || isOwn(key, "metrics") }
+
+// differing are the providers of which something differs, their accounts included.
+func (c change) differing(everything bool) (names []string) {
+	all := slices.Concat(c.was.Config.ProviderNames(), c.of.Config.ProviderNames())
+	slices.Sort(all)
+	for _, name := range slices.Compact(all) {
+		if everything || !slices.Equal(ofProvider(c.was, name), ofProvider(c.of, name)) || c.changes(c.what.Providers, name) ||
+			slices.ContainsFunc(ofProvider(c.of, name), func(account string) bool {
+				return c.changes(c.what.Accounts, account) || c.of.Account(c.of.Config.Accounts[account]).WholeGrant != c.was.Account(c.was.Config.Accounts[account]).WholeGrant
+			}) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ofProvider are the names of a provider's accounts, in order.
+func ofProvider(p *roster.Present, provider string) []string {
+	names := roster.Names(p.Config.AccountsOf(provider))
+	slices.Sort(names)
+	return names
+}
+
+func (c change) changes(s difference.Section, name string) bool {
+	return slices.ContainsFunc(s.Changed, func(c difference.Change) bool { return c.Name == name })
+}
+
+// differingSinks are the sinks of which something differs, or which get the tokens of
+// other accounts.
+func (c change) differingSinks(everything bool) (names []string) {
+	all := slices.Concat(slices.Collect(maps.Keys(c.was.Config.Sinks)), slices.Collect(maps.Keys(c.of.Config.Sinks)))
+	slices.Sort(all)
+	for _, name := range slices.Compact(all) {
+		before, there := c.was.Config.Sinks[name]
+		after, stays := c.of.Config.Sinks[name]
+		if everything || !there || !stays || c.changes(c.what.Sinks, name) ||
+			!reflect.DeepEqual(roster.Names(c.was.Config.SinkAccounts(before)), roster.Names(c.of.Config.SinkAccounts(after))) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// keep takes over everybody who is not made anew.
+func (c change) keep() {
+	for name, m := range c.was.Members {
+		if !slices.Contains(c.providers, name) {
+			c.of.Members[name], c.of.Keepers[name], c.of.Beats[name] = m, c.was.Keepers[name], c.was.Beats[name]
+		}
+	}
+	for name, w := range c.was.Workers {
+		if slices.Contains(c.sinks, name) {
+			continue
+		}
+		c.of.Workers[name] = w
+		if p, ok := c.was.Plugins[name]; ok {
+			c.of.Plugins[name] = p
+		}
+	}
+	if !c.heartbeat {
+		c.of.Heartbeat = c.was.Heartbeat
+	}
+}
+
+// try finds what would keep a provider from being made.
+func (c change) try(name string) error {
+	accounts := c.of.Config.AccountsOf(name)
+	if len(accounts) == 0 {
+		return nil
+	}
+	if c.opts.Seams.Launcher == nil {
+		if _, err := programs.OfProvider(c.of.Config, name, c.opts.Builtin); err != nil {
+			return err
+		}
+	}
+	for _, a := range accounts {
+		if a.SharedFile != nil {
+			if _, err := accountfiles.Open(*a.SharedFile); err != nil {
+				return fmt.Errorf("account %s: %w", a.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// make ends who is made anew, and has the others begin.
+func (c change) make(ctx context.Context) error {
+	c.endProviders()
+	if open := c.open(); len(open) > 0 {
+		c.postProviders(c.was)
+		return fmt.Errorf("what an attempt has brought account %s is not stored yet: try again once the disk takes it", strings.Join(open, ", "))
+	}
+	for _, name := range c.providers {
+		if k, ok := c.was.Keepers[name]; ok {
+			k.Retire()
+		}
+	}
+	if err := c.addProviders(ctx); err != nil {
+		return errors.Join(err, c.undo(ctx))
+	}
+	c.endSinks()
+	c.install(ctx)
+	return nil
+}
+
+func (c change) endProviders() {
+	ending := []post{restorePost}
+	for _, name := range c.providers {
+		ending = append(ending, providerPost(name))
+		for _, a := range c.was.Config.AccountsOf(name) {
+			ending = append(ending, sharedPost(a.Name))
+		}
+	}
+	c.crew.end(ending...)
+}
+
+// open are the accounts of which only their keeper knows what an attempt has brought.
+func (c change) open() (names []string) {
+	for _, name := range c.providers {
+		if k, ok := c.was.Keepers[name]; ok {
+			names = append(names, k.Open()...)
+		}
+	}
+	return names
+}
+
+func (c change) addProviders(ctx context.Context) error {
+	for _, name := range c.providers {
+		if len(c.of.Config.AccountsOf(name)) == 0 {
+			continue
+		}
+		if err := c.addProvider(ctx, name); err != nil {
+			return fmt.Errorf("provider %s: %w", name, err)
+		}
+		if was, ok := c.was.Keepers[name]; ok {
+			c.of.Keepers[name].TakeOver(was)
+		}
+	}
+	return nil
+}
+
+// undo makes the providers that were ended anew, as they were.
+func (c change) undo(ctx context.Context) error {
+	back := change{builder{c.Supervisor, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
+	back.keep()
+	if err := back.addProviders(ctx); err != nil {
+		c.log.Error("the providers that were ended to read the configuration again can't be made as they were: restart the service", "error", err)
+		return err
+	}
+	back.install(ctx)
+	return nil
+}
+
+func (c change) endSinks() {
+	var workers, processes []post
+	for _, name := range c.sinks {
+		workers, processes = append(workers, sinkPost(name)), append(processes, sinkProcessPost(name))
+	}
+	c.crew.end(workers...)
+	c.crew.end(processes...)
+	if c.heartbeat {
+		c.crew.end(heartbeatPost)
+	}
+}
+
+// install has everybody who was made be there, and begin.
+func (c change) install(ctx context.Context) {
+	c.roster.Replace(c.of)
+	c.file.Runs(c.of.Config)
+	c.alerts.Follow(c.alertPolicy(), c.audience().Some())
+	if err := dropStrayLogins(ctx, c.of.Config, c.dir.Store(), c.log); err != nil {
+		c.log.Warn("open logins of accounts that are not configured any more could not be dropped; the next start does it", "error", err)
+	}
+	c.postRestorer()
+	for _, name := range c.sinks {
+		if _, there := c.of.Workers[name]; there {
+			c.postSink(c.of, name)
+		}
+	}
+	if c.heartbeat {
+		c.postHeartbeat(c.of)
+	}
+	c.postProviders(c.of)
+	c.events.Nudge()
+}
+
+func (c change) postProviders(there *roster.Present) {
+	for _, name := range c.providers {
+		if _, stays := there.Members[name]; stays {
+			c.postProvider(there, name)
+		}
+	}
+	if there == c.was {
+		c.postRestorer()
+	}
+}
