@@ -76,9 +76,8 @@ type change struct {
 func (s *Supervisor) prepare(cfg *config.Config) (change, error) {
 	was := s.roster.Now()
 	c := change{builder{s, roster.Nobody(cfg)}, difference.Between(was.Config, cfg), was, nil, nil, false}
-	fixed := slices.Concat(c.what.Fixed, slices.DeleteFunc(slices.Clone(c.what.Keys), func(key string) bool { return !isOfProcess(key) }))
-	if len(fixed) > 0 {
-		return c, fmt.Errorf("%s can't change while it runs: restart the service, or take that back", strings.Join(fixed, ", "))
+	if len(c.what.Fixed) > 0 {
+		return c, fmt.Errorf("%s can't change while it runs: restart the service, or take that back", strings.Join(c.what.Fixed, ", "))
 	}
 	everything := slices.ContainsFunc(c.what.Keys, func(key string) bool { return !isOwn(key, "alerts") && !isOwn(key, "heartbeat") })
 	c.providers = c.differing(everything)
@@ -105,9 +104,6 @@ func (s *Supervisor) prepare(cfg *config.Config) (change, error) {
 
 // isOwn says whether a key is of that section.
 func isOwn(key, section string) bool { return key == section || strings.HasPrefix(key, section+".") }
-
-// isOfProcess says whether a key is one by which the process itself was made.
-func isOfProcess(key string) bool { return isOwn(key, "log") || isOwn(key, "metrics") }
 
 // differing are the providers of which something differs, their accounts included.
 func (c change) differing(everything bool) (names []string) {

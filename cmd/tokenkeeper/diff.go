@@ -24,7 +24,7 @@ func newDiffCommand(e *env) *cobra.Command {
 		Use:   "diff",
 		Short: "Show what the configuration's file says otherwise than what runs",
 		Long: `Show what the configuration's file says otherwise than what the running
-supervisor was started with and goes on with: what its next start will change.
+supervisor goes on with: what a reload, or its next start, will change.
 The supervisor itself reads the file, with the environment that it has. Secrets
 are compared too, also those in other files, and are not shown.
 
@@ -89,7 +89,12 @@ func renderDifference(d control.ConfigDifference, now time.Time, p painter, widt
 		b.WriteByte('\n')
 		differenceTable(d, now, width).render(&b, p, 2, 3)
 		b.WriteByte('\n')
-		say(plain, "To use it: %s", control.ToUse)
+		if len(d.Fixed) > 0 {
+			say(plain, "%s can't change while it runs. To use it: tokenkeeper check, then stop the supervisor and start it again (systemctl restart tokenkeeper)",
+				strings.Join(d.Fixed, ", "))
+		} else {
+			say(plain, "To use it: %s", control.ToUse)
+		}
 	}
 	return b.String()
 }
@@ -133,12 +138,12 @@ func leftNotes(all []control.LeftLogin, account string, now time.Time) []cell {
 		}
 		return "until " + moment.Text(t, now, uncertain)
 	}
-	text := "after the restart nobody refreshes it: its access token lives " + until(l.Expiry, false)
+	text := "from then on nobody refreshes it: its access token lives " + until(l.Expiry, false)
 	switch l.Way {
 	case "":
 		text = "it has no token"
 	case control.WayMint:
-		text = "after the restart nobody mints its tokens: the last one lives " + until(l.Expiry, false)
+		text = "from then on nobody mints its tokens: the last one lives " + until(l.Expiry, false)
 	default:
 		text += ", its login " + until(l.RefreshExpiry, l.RefreshExpiryUncertain)
 	}

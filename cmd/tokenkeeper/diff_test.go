@@ -40,11 +40,11 @@ func TestDiff(t *testing.T) {
 CHANGE   WHAT      NAME         KEYS
 new      account   saxo-new
 gone     account   key
-  └ after the restart nobody mints its tokens: the last one lives until 14:40:00
-    in 20m
+  └ from then on nobody mints its tokens: the last one lives until 14:40:00 in
+    20m
 gone     account   old
-  └ after the restart nobody refreshes it: its access token lives until 14:40:00
-    in 20m, its login until ~Sep 17 22:20 in 3d
+  └ from then on nobody refreshes it: its access token lives until 14:40:00 in
+    20m, its login until ~Sep 17 22:20 in 3d
 gone     account   unused
   └ it has no token
 changed  account   schwab-main  client_secret, refresh.every
@@ -52,8 +52,8 @@ changed  provider  schwab       command
 new      sink      phone
 changed  -         -            state_dir, alerts.repeat
 
-To use it: tokenkeeper check, then stop the supervisor and start it again
-  (systemctl restart tokenkeeper)
+state_dir can't change while it runs. To use it: tokenkeeper check, then stop
+  the supervisor and start it again (systemctl restart tokenkeeper)
 `
 	command(t, "", "diff", "--socket", socket).says(t, exitDiffers, all)
 	got := command(t, "", "diff", "--socket", socket, "--json")
@@ -61,8 +61,25 @@ To use it: tokenkeeper check, then stop the supervisor and start it again
 		t.Errorf("%+v", got)
 	}
 
+	f.differs.Fixed, f.differs.Accounts.Removed, f.differs.Left = nil, nil, nil
+	const moved = `CHANGE   WHAT      NAME         KEYS
+new      account   saxo-new
+changed  account   schwab-main  client_secret, refresh.every
+changed  provider  schwab       command
+new      sink      phone
+changed  -         -            alerts.repeat
+`
+	command(t, "", "reload", "--dry-run", "--socket", socket).says(t, exitOK, all[:strings.Index(all, "CHANGE")]+moved+"\nTo use it: tokenkeeper reload (systemctl reload tokenkeeper)\n")
+	command(t, "", "reload", "--socket", socket).says(t, exitOK, "the supervisor (PID 4242) goes on with /etc/tokenkeeper/tokenkeeper.yaml:\n\n"+moved)
+	got = command(t, "", "reload", "--socket", socket, "--json")
+	if a := decode[control.ReloadAnswer](t, got.stdout); got.code != exitOK || a.PID != 4242 || a.String() != f.differs.String() {
+		t.Errorf("%+v", got)
+	}
+
 	f.differs = control.ConfigDifference{PID: 4242, StartedAt: now.Add(-76 * time.Hour), Config: "/tk.yaml"}
 	command(t, "", "diff", "--socket", socket).says(t, exitOK, "/tk.yaml says what the supervisor (PID 4242, started 3d ago) runs with\n")
+
+	command(t, "", "reload", "--socket", socket).says(t, exitOK, "/tk.yaml says what the supervisor (PID 4242) runs with: nothing was changed\n")
 
 	f.differs.Changed, f.differs.Problems = true, []string{"/tk.yaml:3:1: acounts: unknown key", "/tk.yaml: accounts: there is no account"}
 	command(t, "", "diff", "--socket", socket).says(t, exitUsage,

@@ -10,8 +10,8 @@ func newRestartCommand(e *env) *cobra.Command {
 
 A refresh in flight finishes first. The other providers don't notice. All
 accounts of the provider get the new process; an account has none of its own. It
-is started with the configuration that the supervisor read at its start; the
-command says so if the file holds another one now.`,
+is started with the configuration that the supervisor has; the command says so
+if the file holds another one now.`,
 		Example: "  tokenkeeper restart schwab",
 		Args:    exactArgs("PROVIDER"),
 

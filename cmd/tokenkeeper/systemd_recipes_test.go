@@ -74,7 +74,14 @@ func (s *service) changes() {
 		s.t.Error("it was not restarted")
 	}
 
+	s.place(s.t, name, good+"alerts: {repeat: 5h}\n")
+	s.readme(s.t, "systemctl reload", "/")
+	s.journal("info", "alerts.repeat changed")
 	s.place(s.t, name, good+"no_such_key: 1\n")
+	if out, err := s.tryReadme(s.t, "systemctl reload", "/"); err == nil {
+		s.t.Errorf("it is reloaded: %s", out)
+	}
+	s.journal("info", "no_such_key")
 	if out, err := s.tryReadme(s.t, "check --unit tokenkeeper.service && systemctl restart", "/"); err == nil || !strings.Contains(out, "no_such_key") {
 		s.t.Errorf("the check passes: %v\n%s", err, out)
 	}

@@ -20,8 +20,8 @@ type Difference struct {
 	Sinks     Section `json:"sinks,omitzero"`
 	// Keys are the others, dotted, like alerts.repeat.
 	Keys []string `json:"keys,omitempty"`
-	// Fixed are those others by which the supervisor has its store and its control
-	// socket: it keeps them for as long as it runs.
+	// Fixed are those others by which the process itself was made: its store, its
+	// sockets and its log. It keeps them for as long as it runs.
 	Fixed []string `json:"fixed,omitempty"`
 }
 
@@ -100,7 +100,8 @@ func changed(was, is config.Sums) (keys []string) {
 }
 
 func isFixed(key string) bool {
-	return slices.Contains([]string{"state_dir", "fallback_dir", "machine_guard"}, key) || strings.HasPrefix(key, "control.")
+	section, _, _ := strings.Cut(key, ".")
+	return slices.Contains([]string{"state_dir", "fallback_dir", "machine_guard", "control", "log", "metrics"}, section)
 }
 
 // IsZero says whether nothing differs.

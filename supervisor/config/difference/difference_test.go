@@ -113,9 +113,9 @@ sinks:
 		"the rest": {
 			is: two + "state_dir: /srv/tk\ncontrol: {socket: /run/tk.sock}\nalerts: {repeat: 1h}\nlog: {level: debug}\n",
 			want: difference.Difference{
-				Keys: []string{"alerts.repeat", "log.level"}, Fixed: []string{"control.socket", "state_dir"},
+				Keys: []string{"alerts.repeat"}, Fixed: []string{"control.socket", "log.level", "state_dir"},
 			},
-			words: "control.socket, state_dir, alerts.repeat, log.level changed",
+			words: "control.socket, log.level, state_dir, alerts.repeat changed",
 		},
 		"maintenance": {
 			was: two + "providers: {saxo: {maintenance: [{days: [sat], from: \"02:00\", to: \"06:00\", zone: UTC}]}}\n",
