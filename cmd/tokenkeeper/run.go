@@ -186,18 +186,18 @@ func (e *env) preflight(ctx context.Context, flags map[string]string) (*config.C
 		return nil, forGood(src, err)
 	}
 	r := report{Config: path, asker: src.Mounts, starts: true}
-	r.inspect(ctx, cfg, src.StrictFiles)
+	inspectPrograms(ctx, &r, cfg, src.StrictFiles)
 	state := checkStateDir(ctx, cfg)
 	state.OK = state.OK || state.damaged // what opens it restores it, or says why not
 	r.addStateDir(state, cfg)
-	if all := r.problems(); len(all) > 0 {
+	if all := problemsOf(r); len(all) > 0 {
 		return nil, &exitError{exitUsage, fmt.Errorf("nothing was started:\n%w", all)}
 	}
 	return cfg, nil
 }
 
-// inspect asks the programs of providers and sinks who they are.
-func (r *report) inspect(ctx context.Context, cfg *config.Config, strict bool) {
+// inspectPrograms asks the programs of providers and sinks who they are.
+func inspectPrograms(ctx context.Context, r *report, cfg *config.Config, strict bool) {
 	var sinks sync.WaitGroup
 	sinks.Go(func() { r.SinkPlugins = inspectSinks(ctx, cfg) })
 	r.Providers = inspectForeign(ctx, cfg)
@@ -206,7 +206,7 @@ func (r *report) inspect(ctx context.Context, cfg *config.Config, strict bool) {
 	r.addSinkPlugins(cfg)
 }
 
-func (r *report) problems() (all config.Problems) {
+func problemsOf(r report) (all config.Problems) {
 	for _, f := range r.Problems {
 		all = append(all, config.Problem(f))
 	}
@@ -219,8 +219,8 @@ func (e *configured) checkReread(path string, flags map[string]string) func(cont
 	return func(ctx context.Context, cfg *config.Config) error {
 		src := e.runSource(path, flags)
 		r := report{Config: path, asker: src.Mounts, starts: true}
-		r.inspect(ctx, cfg, src.StrictFiles)
-		if all := r.problems(); len(all) > 0 {
+		inspectPrograms(ctx, &r, cfg, src.StrictFiles)
+		if all := problemsOf(r); len(all) > 0 {
 			return all
 		}
 		return nil
