@@ -137,6 +137,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.pair.Current() },
 		})
 	}
+	l.log.Info("metrics are served to monitoring systems", "listen", l.cfg.Listen, "tls", l.pair != nil, "token", !l.cfg.Token.IsZero())
 	return control.ServeUntil(ctx, srv, ln)
 }
 
