@@ -18,7 +18,7 @@ func (r *report) addMetrics(cfg *config.Metrics, state stateDir, now time.Time) 
 		return
 	}
 	ends := metrics.CertificateExpiry(*cfg)
-	certificate := config.Problem{File: r.Config, Line: r.where().of("metrics", "tls", "cert"), Key: "metrics.tls.cert", Hint: "renew it; it is read again without a restart"}
+	certificate := config.Problem{File: r.Config, Line: r.where().of("metrics", "tls", "cert_file"), Key: "metrics.tls.cert_file", Hint: "renew it; it is read again without a restart"}
 	switch left := ends.Sub(now); {
 	case ends.IsZero():
 	case left <= 0:

@@ -65,8 +65,8 @@ func TestCheckLooksAtMetrics(t *testing.T) {
 		"while ours does not answer":        {listen: taken, state: stateDir{silent: true}, warning: busy},
 		"an address of another machine":     {listen: "192.0.2.1:1", problem: "metrics.listen: this machine does not have the address of 192.0.2.1:1"},
 		"a certificate":                     {listen: "127.0.0.1:0", ends: 15 * 24 * time.Hour},
-		"a certificate that ends":           {listen: "127.0.0.1:0", ends: 13 * 24 * time.Hour, warning: "metrics.tls.cert: the certificate ends 20"},
-		"a certificate that has ended":      {listen: "127.0.0.1:0", ends: -time.Hour, problem: "metrics.tls.cert: the certificate has ended 20"},
+		"a certificate that ends":           {listen: "127.0.0.1:0", ends: 13 * 24 * time.Hour, warning: "metrics.tls.cert_file: the certificate ends 20"},
+		"a certificate that has ended":      {listen: "127.0.0.1:0", ends: -time.Hour, problem: "metrics.tls.cert_file: the certificate has ended 20"},
 		"a certificate that can't be read ": {listen: "127.0.0.1:0", ends: 1}, // which is told when the configuration is loaded
 	} {
 		t.Run(name, func(t *testing.T) {

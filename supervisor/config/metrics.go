@@ -25,7 +25,7 @@ const shortestBearer = 16
 func metricsFields() Fields {
 	return Fields{
 		"listen":   {Holds: Word},
-		"tls":      {Holds: Nested, Fields: Fields{"cert": {Holds: Path}, "key": {Holds: Path}}},
+		"tls":      {Holds: Nested, Fields: Fields{"cert_file": {Holds: Path}, "key_file": {Holds: Path}}},
 		"insecure": {Holds: Boolean, Default: false},
 		"token":    {Holds: Secret},
 	}
@@ -42,7 +42,7 @@ func decodeMetrics(root Object) *Metrics {
 		listen = "127.0.0.1:" + port
 	}
 	return &Metrics{
-		Listen: listen, CertFile: o.Down("tls").Path("cert"), KeyFile: o.Down("tls").Path("key"), Token: o.Secret("token", bearer),
+		Listen: listen, CertFile: o.Down("tls").Path("cert_file"), KeyFile: o.Down("tls").Path("key_file"), Token: o.Secret("token", bearer),
 	}
 }
 
@@ -65,9 +65,9 @@ func validateMetrics(root Object, m *Metrics) {
 		return
 	}
 	o := root.Down("metrics")
-	Steered(o.Down("tls"), "cert", m.CertFile)
-	Steered(o.Down("tls"), "key", m.KeyFile)
-	CertificateAndKey(o.Down("tls"), File{"cert", m.CertFile}, File{"key", m.KeyFile})
+	Steered(o.Down("tls"), "cert_file", m.CertFile)
+	Steered(o.Down("tls"), "key_file", m.KeyFile)
+	CertificateAndKey(o.Down("tls"), File{"cert_file", m.CertFile}, File{"key_file", m.KeyFile})
 	if o.Given("token") && !o.Broken("token") && o.Word("token") == "" {
 		o.Report(o.At("token"), "is empty", "write token: ${file:PATH}, or remove the line")
 	}
@@ -102,7 +102,7 @@ func validateListen(o Object, address string) (local, ok bool) {
 
 // validateReached reports what keeps others from an address that other machines reach.
 func validateReached(o Object) {
-	if security := o.Down("tls"); !security.Given("cert") && !security.Given("key") && !o.Boolean("insecure") {
+	if security := o.Down("tls"); !security.Given("cert_file") && !security.Given("key_file") && !o.Boolean("insecure") {
 		o.Report(o.At("listen"), "the names of accounts, and the token, would travel to other machines in clear text",
 			"write tls with cert and key, listen on 127.0.0.1, or write insecure: true if something else encrypts what is sent")
 	}

@@ -19,7 +19,7 @@ func TestMetrics(t *testing.T) {
 		`listen: "[::1]:9464", token: "${env:KEY}"`:            {Listen: "[::1]:9464"},
 		`listen: "[::ffff:127.0.0.2]:9464"`:                    {Listen: "[::ffff:127.0.0.2]:9464"},
 		`listen: ":9464", insecure: true, token: "${env:KEY}"`: {Listen: ":9464"},
-		`listen: "10.0.0.5:9464", tls: {cert: ours.pem, key: ours.key}, token: "${env:KEY}"`: {
+		`listen: "10.0.0.5:9464", tls: {cert_file: ours.pem, key_file: ours.key}, token: "${env:KEY}"`: {
 			Listen: "10.0.0.5:9464", CertFile: "ours.pem", KeyFile: "ours.key"},
 	} {
 		t.Run(keys, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestProblemsOfMetrics(t *testing.T) {
 	const (
 		clear   = `the names of accounts, and the token, would travel to other machines in clear text; write tls with cert and key, listen on 127.0.0.1, or write insecure: true if something else encrypts what is sent`
 		unasked = `whoever reaches this address from another machine could read the names of accounts and how they are; write token: ${file:PATH}, or listen on 127.0.0.1`
-		tls     = ", tls: {cert: ours.pem, key: ours.key}"
+		tls     = ", tls: {cert_file: ours.pem, key_file: ours.key}"
 		token   = `, token: "${env:KEY}"`
 	)
 	for name, tt := range map[string]struct{ keys, want string }{
@@ -72,9 +72,9 @@ func TestProblemsOfMetrics(t *testing.T) {
 		"a missing token":    {`listen: "10.0.0.5:1", token: "${env:GONE}"` + tls, "metrics.token: the environment variable GONE is not set; set it for the service, or refer to a file with ${file:PATH}"},
 		"a short token":      {`listen: "127.0.0.1:1", token: "` + canary + `"`, "metrics.token: is shorter than 16 characters, and so can be found by trying; make one with: openssl rand -hex 32"},
 		"a token of words":   {`listen: "127.0.0.1:1", token: "` + longCanary + ` and more"`, "metrics.token: can't be sent in a header; make one with: openssl rand -hex 32"},
-		"half a pair":        {`listen: "127.0.0.1:1", tls: {cert: ours.pem}`, "metrics.tls.cert: the certificate has no key; write key: the file of its private key"},
-		"another's key":      {`listen: "127.0.0.1:1", tls: {cert: ours.pem, key: other.key}`, "metrics.tls.cert: the certificate and its key can't be used: private key does not match public key; name a certificate in PEM, and in key the private key that belongs to it"},
-		"no such file":       {`listen: "127.0.0.1:1", tls: {cert: gone.pem, key: ours.key}`, "metrics.tls.cert: the file can't be read: no such file or directory; name the right file, or remove the line"},
+		"half a pair":        {`listen: "127.0.0.1:1", tls: {cert_file: ours.pem}`, "metrics.tls.cert_file: the certificate has no key; write key_file: the file of its private key"},
+		"another's key":      {`listen: "127.0.0.1:1", tls: {cert_file: ours.pem, key_file: other.key}`, "metrics.tls.cert_file: the certificate and its key can't be used: private key does not match public key; name a certificate in PEM, and in key_file the private key that belongs to it"},
+		"no such file":       {`listen: "127.0.0.1:1", tls: {cert_file: gone.pem, key_file: ours.key}`, "metrics.tls.cert_file: the file can't be read: no such file or directory; name the right file, or remove the line"},
 		"an unknown key":     {`listen: "127.0.0.1:1", tokens: x`, `metrics.tokens: unknown key; did you mean "token"?`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -96,9 +96,9 @@ func TestProblemsOfMetrics(t *testing.T) {
 // At a start, what may come later keeps nobody's tokens from being refreshed; and who
 // needs no secret needs not this one.
 func TestMetricsWithoutTheirFiles(t *testing.T) {
-	src := source(t, account+"metrics: {listen: \"10.0.0.5:1\", tls: {cert: gone.pem, key: gone.key}, token: \"${env:KEY}\"}\n", "KEY="+longCanary)
+	src := source(t, account+"metrics: {listen: \"10.0.0.5:1\", tls: {cert_file: gone.pem, key_file: gone.key}, token: \"${env:KEY}\"}\n", "KEY="+longCanary)
 	_, warnings := load(t, src)
-	if all := fmt.Sprint(warnings); !strings.Contains(all, "metrics.tls.cert: the file can't be read") {
+	if all := fmt.Sprint(warnings); !strings.Contains(all, "metrics.tls.cert_file: the file can't be read") {
 		t.Errorf("%s", all)
 	}
 	src.Environ = environ("STATE_DIRECTORY=/s")

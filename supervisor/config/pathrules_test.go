@@ -23,8 +23,8 @@ func TestEveryPathHasARule(t *testing.T) {
 		"accounts.*.shared_file.path": data,
 		"accounts.*.shared_file.lock": data,
 		"heartbeat.ca_file":           steers,
-		"metrics.tls.cert":            steers,
-		"metrics.tls.key":             steers,
+		"metrics.tls.cert_file":       steers,
+		"metrics.tls.key_file":        steers,
 		"sinks.*.path":                data,
 		"sinks.*.command":             steers,
 		"sinks.*.ca_file":             steers,
@@ -59,7 +59,7 @@ plugins: {dir: .}
 providers: {p: {command: [./provider, /provider.py]}}
 accounts: {a: {provider: p, client_id: "${file:secret}"}}
 heartbeat: {url: "https://example.com", ca_file: beat}
-metrics: {listen: "127.0.0.1:9464", tls: {cert: shown, key: private}}
+metrics: {listen: "127.0.0.1:9464", tls: {cert_file: shown, key_file: private}}
 sinks:
   run: {type: exec, command: [./hook, /hook.py]}
   own: {type: mine, command: [./sink, /sink.py]}

@@ -160,7 +160,7 @@ func CertificateExpiry(cfg config.Metrics) time.Time {
 }
 
 func pairOf(cfg config.Metrics) *keypair.Pair {
-	return keypair.New(keypair.File{Key: "metrics.tls.cert", Path: cfg.CertFile}, keypair.File{Key: "metrics.tls.key", Path: cfg.KeyFile})
+	return keypair.New(keypair.File{Key: "metrics.tls.cert_file", Path: cfg.CertFile}, keypair.File{Key: "metrics.tls.key_file", Path: cfg.KeyFile})
 }
 
 // ends is when the certificate ends; zero: it can't be read.

@@ -31,7 +31,7 @@ var values = map[string][2]any{
 	"heartbeat.url": {must("https://one.example/${env:ONE}"), must("https://one.example/${env:TWO}")}, "heartbeat.every": {"1m", "2m"}, "heartbeat.on_failure": {"fail", nil},
 	"heartbeat.timeout": {"1s", "2s"}, "heartbeat.ca_file": {"/ca/1", "/ca/2"}, "heartbeat.proxy": {"http://one.example:1", "none"},
 
-	"metrics.listen": {must("127.0.0.1:1"), must("127.0.0.1:2")}, "metrics.tls.cert": {must("/cert/1"), must("/cert/2")}, "metrics.tls.key": {must("/key/1"), must("/key/2")},
+	"metrics.listen": {must("127.0.0.1:1"), must("127.0.0.1:2")}, "metrics.tls.cert_file": {must("/cert/1"), must("/cert/2")}, "metrics.tls.key_file": {must("/key/1"), must("/key/2")},
 	"metrics.insecure": {true, nil}, "metrics.token": {"0123456789abcdef", "0123456789abcde${env:ONE}"},
 
 	"providers.schwab.command": {[]any{"/bin/one"}, []any{"/bin/one", "-v"}}, "providers.schwab.sha256": {strings.Repeat("1", 64), strings.Repeat("2", 64)},
