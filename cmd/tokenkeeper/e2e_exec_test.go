@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 )
@@ -88,13 +90,13 @@ func TestExecRunsAProgramWithItsToken(t *testing.T) {
 func TestExecOnATerminal(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
-	mustHave(t, "sh", "sleep")
+	mustHave(t, "sh", "cat")
 	socket, _, _ := serve(t, &fake{usable: func(account string) (control.TokenAnswer, error) {
 		return control.TokenAnswer{Account: account, Version: 1, AccessToken: "token"}, nil
 	}})
 	p := newTerminal(t)
 	cmd := exec.Command(buildProgram(t), "exec", "--socket", socket, "-a", "main", "--", "sh", "-c",
-		`n=0; trap 'n=$((n+1)); echo got $n' INT; trap 'echo all $n; exit 5' TERM; trap 'exit 6' QUIT; echo ready; while :; do sleep 0.1; done`)
+		`n=0; trap 'n=$((n+1)); echo got $n' INT; trap 'echo all $n; exit 5' TERM; echo ready; while :; do read line; done`)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = p.File, p.File, p.File
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
@@ -112,8 +114,14 @@ func TestExecOnATerminal(t *testing.T) {
 	}
 	says("ready")
 	for n := range 3 { // each comes once
+		was := slices.Sorted(slices.Values(childrenOf(t, cmd.Process.Pid)))
 		press("\x03")
 		says(fmt.Sprint("got ", 2*n+1))
+		// The next one would be one with this while it has not been seen to.
+		waittest.Until(t, "another witness", func() bool {
+			are := slices.Sorted(slices.Values(childrenOf(t, cmd.Process.Pid)))
+			return len(are) == 2 && !slices.Equal(are, was)
+		})
 		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 			t.Fatal(err)
 		}
