@@ -217,12 +217,14 @@ func socketOf(path string, asker *mounts.Asker) (*config.Config, error) {
 			delete(all, key)
 		}
 	}
-	section := all["control"]
-	for i := 0; section.Kind == yaml.MappingNode && i+1 < len(section.Content); i += 2 {
-		if section.Content[i].Value == "readers" {
-			section.Content = slices.Delete(section.Content, i, i+2)
+	environ := socketEnviron
+	if section := all["control"]; section.Kind == yaml.MappingNode {
+		if at := keyIn(section, "readers"); at >= 0 {
+			section.Content = slices.Delete(section.Content, at, at+2)
 			all["control"] = section
-			break
+		}
+		if keyIn(section, "socket") >= 0 { // where the state is does not matter then, and a bot may have no $HOME to tell
+			environ = func() []string { return append([]string{"HOME=/nonexistent"}, socketEnviron()...) }
 		}
 	}
 	var part []byte // what is left of the file; an empty map would be "{}"
@@ -232,9 +234,19 @@ func socketOf(path string, asker *mounts.Asker) (*config.Config, error) {
 		}
 	}
 	cfg, _, err := config.Load(config.Source{
-		Bytes: append(part, oneAccount...), Name: path, Dir: filepath.Dir(path), Environ: socketEnviron, Mounts: asker,
+		Bytes: append(part, oneAccount...), Name: path, Dir: filepath.Dir(path), Environ: environ, Mounts: asker,
 	})
 	return cfg, err
+}
+
+// keyIn is where a key of a mapping is among its nodes; -1: it is not there.
+func keyIn(mapping yaml.Node, key string) int {
+	for i := 0; i+1 < len(mapping.Content); i += 2 {
+		if mapping.Content[i].Value == key {
+			return i
+		}
+	}
+	return -1
 }
 
 // oneAccount stands in for the accounts where they don't matter: a

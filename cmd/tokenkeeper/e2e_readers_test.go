@@ -65,7 +65,7 @@ func TestReadersOfAService(t *testing.T) {
 	is := func(uid int, groups string, args ...string) (string, error) {
 		args = append([]string{"--reuid", strconv.Itoa(uid), "--regid", strconv.Itoa(uid), "--groups", groups, program, args[0], "-c", s.config}, args[1:]...)
 		cmd := exec.Command(setpriv, args...)
-		cmd.Dir, cmd.Env = "/", []string{"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent"}
+		cmd.Dir, cmd.Env = "/", []string{"PATH=" + os.Getenv("PATH")}
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
