@@ -6,6 +6,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/survey"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
@@ -39,7 +40,7 @@ func (b builder) newWorker(c config.Sink) (*sink.Worker, error) {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))
 	}
 	if b.alerts != nil {
-		w.Alerts = b.alerts.For(b.audience().Accounts(c))
+		w.Alerts = b.alerts.For(survey.Audience{Config: b.of.Config}.Accounts(c))
 	}
 	if err := sink.CheckWorker(w); err != nil {
 		return nil, err

@@ -272,6 +272,7 @@ func (c change) endSinks() {
 // install has everybody who was made be there, and begin.
 func (c change) install(ctx context.Context) {
 	c.roster.Replace(c.of)
+	c.roster.Hold(c.ownership.Hold()) // it may have changed while some were made
 	c.file.Runs(c.of.Config)
 	c.alerts.Follow(c.alertPolicy(), c.audience().Some())
 	if err := dropStrayLogins(ctx, c.of.Config, c.dir.Store(), c.log); err != nil {
