@@ -160,9 +160,13 @@ func (b builder) addProvider(ctx context.Context, name string) error {
 	return err
 }
 
-// probe has a provider's process probed, once it is built.
+// probe has a provider's process probed, once it is there.
 func (b builder) probe(provider string) func() {
-	return func() { b.of.Members[provider].Probe() }
+	return func() {
+		if m := b.roster.Now().Members[provider]; m != nil {
+			m.Probe()
+		}
+	}
 }
 
 func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keeper, error) {

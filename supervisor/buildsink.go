@@ -5,8 +5,8 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/survey"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/plugin"
@@ -40,12 +40,21 @@ func (b builder) newWorker(c config.Sink) (*sink.Worker, error) {
 		w.Kinds = append(w.Kinds, sink.Kind(kind))
 	}
 	if b.alerts != nil {
-		w.Alerts = b.alerts.For(survey.Audience{Config: b.of.Config}.Accounts(c))
+		w.Alerts = b.alerts.For(b.wants(c))
 	}
 	if err := sink.CheckWorker(w); err != nil {
 		return nil, err
 	}
 	return sink.NewWorker(w), nil
+}
+
+// wants says what a sink may see of the accounts, by the configuration of the moment; nil:
+// everything.
+func (b builder) wants(c config.Sink) alert.Wants {
+	if len(c.Accounts)+len(c.Providers) == 0 {
+		return nil
+	}
+	return func(account, provider string) bool { return b.roster.Now().Config.SinkWants(c, account, provider) }
 }
 
 // newSink makes the destination. A worker's own limit of a try must not be the

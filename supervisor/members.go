@@ -92,18 +92,24 @@ func (c *crew) start(p post, h *hand) {
 
 // end ends the members at these posts, and returns when all of them have.
 func (c *crew) end(posts ...post) {
-	var ending []*hand
+	ending := map[post]*hand{}
 	c.mu.Lock()
 	for _, p := range posts {
 		if h := c.hands[p]; h != nil && h.cancel != nil {
 			h.cancel()
-			ending = append(ending, h)
+			ending[p] = h
+		} else {
+			delete(c.hands, p)
 		}
-		delete(c.hands, p)
 	}
 	c.mu.Unlock()
-	for _, h := range ending {
-		<-h.done
+	for p, h := range ending {
+		<-h.done // until then it is waited for by who ends its stage, too
+		c.mu.Lock()
+		if c.hands[p] == h {
+			delete(c.hands, p)
+		}
+		c.mu.Unlock()
 	}
 }
 

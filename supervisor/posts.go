@@ -61,8 +61,16 @@ func (s *Supervisor) postHeartbeat(there *roster.Present) {
 }
 
 // postRestorer has sinks asked for what is lost, before anything is delivered to them.
+// What has come since the start is in no doubt.
 func (s *Supervisor) postRestorer() {
+	doubted, there := map[string]bool{}, s.roster.Now()
+	for name := range s.dir.Doubted() {
+		if k, ok := there.KeeperOf(name); ok {
+			st, _ := k.Status(name)
+			doubted[name] = !st.Record.StoredAt.After(s.started)
+		}
+	}
 	s.crew.add(restorePost, restore.New(restore.Config{
-		Roster: s.roster, Store: s.dir.Store(), Doubted: s.dir.Doubted(), Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
+		Roster: s.roster, Store: s.dir.Store(), Doubted: doubted, Events: s.events, Log: s.log, Wall: s.opts.Seams.Wall,
 	}))
 }

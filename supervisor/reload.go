@@ -8,12 +8,14 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/accountfiles"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 )
 
 // This file changes what runs into what the configuration's file says by now. Nothing is
@@ -26,8 +28,17 @@ import (
 var ErrReload = errors.New("the configuration was not read again, and the supervisor goes on with the one that it has")
 
 // Reload reads the configuration again and goes on with it, and returns what has changed.
-// What was sent is heard out first. One who does not wait changes nothing by that.
+// What was sent is heard out first. One who does not wait changes nothing by that: what
+// comes of it stands in the log.
 func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) {
+	d, err := s.reload(ctx)
+	if err != nil {
+		s.log.Error(err.Error())
+	}
+	return d, err
+}
+
+func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) {
 	select {
 	case s.reloading <- struct{}{}:
 		defer func() { <-s.reloading }()
@@ -41,11 +52,11 @@ func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) 
 	if err != nil {
 		return difference.Difference{}, fmt.Errorf("%w:\n%w", ErrReload, err)
 	}
-	c, err := s.prepare(cfg)
+	c, err := s.prepare(ctx, cfg)
 	if err != nil {
 		return difference.Difference{}, fmt.Errorf("%w: %w", ErrReload, err)
 	}
-	if c.what.IsZero() {
+	if c.what.IsZero() && len(c.providers)+len(c.sinks) == 0 {
 		s.file.Runs(cfg)
 		return c.what, nil
 	}
@@ -73,7 +84,7 @@ type change struct {
 }
 
 // prepare builds what can be built while everything runs.
-func (s *Supervisor) prepare(cfg *config.Config) (change, error) {
+func (s *Supervisor) prepare(ctx context.Context, cfg *config.Config) (change, error) {
 	was := s.roster.Now()
 	c := change{builder{s, roster.Nobody(cfg)}, difference.Between(was.Config, cfg), was, nil, nil, false}
 	if len(c.what.Fixed) > 0 {
@@ -85,16 +96,17 @@ func (s *Supervisor) prepare(cfg *config.Config) (change, error) {
 	c.heartbeat = slices.ContainsFunc(c.what.Keys, func(key string) bool { return isOwn(key, "heartbeat") })
 	c.keep()
 	for _, name := range c.sinks {
+		if w, ok := was.Workers[name]; ok && w.Summary().Hung > 0 {
+			return c, fmt.Errorf("sink %s: a delivery that should have ended hangs, and would come after those of a new one: see tokenkeeper sinks list", name)
+		}
 		if _, there := cfg.Sinks[name]; there {
 			if err := c.addSink(name); err != nil {
 				return c, err
 			}
 		}
 	}
-	for _, name := range c.providers {
-		if err := c.try(name); err != nil {
-			return c, err
-		}
+	if err := c.tryProviders(ctx); err != nil {
+		return c, err
 	}
 	if c.heartbeat {
 		return c, c.addHeartbeat()
@@ -110,7 +122,8 @@ func (c change) differing(everything bool) (names []string) {
 	all := slices.Concat(c.was.Config.ProviderNames(), c.of.Config.ProviderNames())
 	slices.Sort(all)
 	for _, name := range slices.Compact(all) {
-		if everything || !slices.Equal(ofProvider(c.was, name), ofProvider(c.of, name)) || c.changes(c.what.Providers, name) ||
+		_, there := c.was.Members[name]
+		if everything || !there || !slices.Equal(ofProvider(c.was, name), ofProvider(c.of, name)) || c.changes(c.what.Providers, name) ||
 			slices.ContainsFunc(ofProvider(c.of, name), func(account string) bool {
 				return c.changes(c.what.Accounts, account) || c.of.Account(c.of.Config.Accounts[account]).WholeGrant != c.was.Account(c.was.Config.Accounts[account]).WholeGrant
 			}) {
@@ -168,6 +181,32 @@ func (c change) keep() {
 	}
 }
 
+// trying is how long a disk may take to say whether a provider can be made.
+const trying = 10 * time.Second
+
+// tryProviders finds what would keep them from being made. On a disk that is dead it
+// leaves behind who looks.
+func (c change) tryProviders(ctx context.Context) error {
+	tried := make(chan error, 1)
+	go func() {
+		for _, name := range c.providers {
+			if err := c.try(name); err != nil {
+				tried <- err
+				return
+			}
+		}
+		tried <- nil
+	}()
+	select {
+	case err := <-tried:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(trying):
+		return fmt.Errorf("a disk with a program or a shared file has not answered for %s", trying)
+	}
+}
+
 // try finds what would keep a provider from being made.
 func (c change) try(name string) error {
 	accounts := c.of.Config.AccountsOf(name)
@@ -193,7 +232,9 @@ func (c change) try(name string) error {
 func (c change) make(ctx context.Context) error {
 	c.endProviders()
 	if open := c.open(); len(open) > 0 {
-		c.postProviders(c.was)
+		if err := c.goOn(); err != nil {
+			c.log.Error("a provider that was ended to read the configuration again can't be started: restart the service", "error", err)
+		}
 		return fmt.Errorf("what an attempt has brought account %s is not stored yet: try again once the disk takes it", strings.Join(open, ", "))
 	}
 	for _, name := range c.providers {
@@ -230,31 +271,62 @@ func (c change) open() (names []string) {
 	return names
 }
 
+// addProviders makes all that can be made. What can't is made by the next reload.
 func (c change) addProviders(ctx context.Context) error {
+	var failed []error
 	for _, name := range c.providers {
 		if len(c.of.Config.AccountsOf(name)) == 0 {
 			continue
 		}
 		if err := c.addProvider(ctx, name); err != nil {
-			return fmt.Errorf("provider %s: %w", name, err)
+			failed = append(failed, fmt.Errorf("provider %s: %w", name, err))
+			delete(c.of.Keepers, name)
+			delete(c.of.Beats, name)
+			delete(c.of.Members, name)
+			continue
 		}
 		if was, ok := c.was.Keepers[name]; ok {
 			c.of.Keepers[name].TakeOver(was)
 		}
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+// goOn starts the processes of those who were ended, and not retired, again.
+func (c change) goOn() error {
+	back := c.back()
+	var failed []error
+	for _, name := range c.providers {
+		k, ok := c.was.Keepers[name]
+		if !ok {
+			continue
+		}
+		m, err := back.newMember(name, k)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		back.of.Keepers[name], back.of.Beats[name], back.of.Members[name] = k, c.was.Beats[name], m
+	}
+	back.roster.Replace(back.of)
+	back.postRestorer()
+	back.postProviders(back.of)
+	return errors.Join(failed...)
+}
+
+// back is the way back to who was there, whoever was kept included.
+func (c change) back() change {
+	back := change{builder{c.Supervisor, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
+	back.keep()
+	return back
 }
 
 // undo makes the providers that were ended anew, as they were.
 func (c change) undo(ctx context.Context) error {
-	back := change{builder{c.Supervisor, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
-	back.keep()
-	if err := back.addProviders(ctx); err != nil {
-		c.log.Error("the providers that were ended to read the configuration again can't be made as they were: restart the service", "error", err)
-		return err
-	}
+	back := c.back()
+	err := back.addProviders(ctx)
 	back.install(ctx)
-	return nil
+	return err
 }
 
 func (c change) endSinks() {
@@ -275,12 +347,10 @@ func (c change) install(ctx context.Context) {
 	c.roster.Hold(c.ownership.Hold()) // it may have changed while some were made
 	c.file.Runs(c.of.Config)
 	c.alerts.Follow(c.alertPolicy(), c.audience().Some())
-	if err := dropStrayLogins(ctx, c.of.Config, c.dir.Store(), c.log); err != nil {
-		c.log.Warn("open logins of accounts that are not configured any more could not be dropped; the next start does it", "error", err)
-	}
 	c.postRestorer()
 	for _, name := range c.sinks {
-		if _, there := c.of.Workers[name]; there {
+		if w, there := c.of.Workers[name]; there {
+			c.stayDisabled(name, w)
 			c.postSink(c.of, name)
 		}
 	}
@@ -289,6 +359,18 @@ func (c change) install(ctx context.Context) {
 	}
 	c.postProviders(c.of)
 	c.events.Nudge()
+	if err := dropStrayLogins(ctx, c.of.Config, c.dir.Store(), c.log); err != nil {
+		c.log.Warn("open logins of accounts that are not configured any more could not be dropped; the next start does it", "error", err)
+	}
+}
+
+// stayDisabled keeps everything from a sink that was disabled and is the same.
+func (c change) stayDisabled(name string, w *sink.Worker) {
+	if was, ok := c.was.Workers[name]; ok && !c.changes(c.what.Sinks, name) {
+		if is := was.Summary(); is.Disabled {
+			w.Disable(is.DisabledBy)
+		}
+	}
 }
 
 func (c change) postProviders(there *roster.Present) {
@@ -296,8 +378,5 @@ func (c change) postProviders(there *roster.Present) {
 		if _, stays := there.Members[name]; stays {
 			c.postProvider(there, name)
 		}
-	}
-	if there == c.was {
-		c.postRestorer()
 	}
 }

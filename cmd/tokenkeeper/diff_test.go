@@ -112,7 +112,7 @@ func TestStatusSaysWhatDiffers(t *testing.T) {
 			}
 		}
 	}
-	says(`goes on with the old one. In the new one (written 14:02:00 18m ago): account saxo-new is new; "tokenkeeper diff" shows it. To use the new one: tokenkeeper check, then`)
+	says(`goes on with the old one. In the new one (written 14:02:00 18m ago): account saxo-new is new; "tokenkeeper diff" shows it. To use the new one: tokenkeeper reload`)
 	if got := command(t, "", "status", "--check", "--socket", socket); strings.Contains(got.stdout, "configuration") {
 		t.Errorf("%s", got.stdout)
 	}
@@ -131,7 +131,7 @@ func TestStatusOfAnAccountThatOnlyTheFileHas(t *testing.T) {
 	socket, _, _ := serve(t, &fake{status: func() control.Status { return s }, differs: sampleDifference()})
 	got := command(t, "", "status", "saxo-new", "--socket", socket)
 	got.says(t, exitFailure, "", `tokenkeeper: /etc/tokenkeeper/tokenkeeper.yaml, written 14:02:00 18m ago, has account "saxo-new", `+
-		"and the running supervisor (PID 4242, started 3d ago) does not know it yet. To use it: tokenkeeper check, then stop the supervisor and start it again (systemctl restart tokenkeeper)")
+		"and the running supervisor (PID 4242, started 3d ago) does not know it yet. To use it: tokenkeeper reload (systemctl reload tokenkeeper)")
 	if strings.Contains(got.stderr, "warning") {
 		t.Errorf("%s", got.stderr)
 	}

@@ -16,8 +16,7 @@ func oldConfig(s control.Status, now time.Time) string {
 	if !s.ConfigChanged {
 		return ""
 	}
-	text := fmt.Sprintf("%s has changed since the supervisor (PID %d) read it, %s: all that runs goes on with the old one. ",
-		s.Config, s.PID, moment.Relative(s.StartedAt, now))
+	text := fmt.Sprintf("%s has changed since the supervisor (PID %d) read it: all that runs goes on with the old one. ", s.Config, s.PID)
 	written := ""
 	if !s.ConfigWrittenAt.IsZero() {
 		written = " (written " + moment.Text(s.ConfigWrittenAt, now, false) + ")"

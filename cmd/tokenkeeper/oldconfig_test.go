@@ -10,7 +10,7 @@ import (
 // Whoever changes the configuration and goes on with a supervisor that has read
 // the old one is told so, by every verb that could be taken for a reload.
 func TestOldConfigurationIsTold(t *testing.T) {
-	const told = "/etc/tokenkeeper/tokenkeeper.yaml has changed since the supervisor (PID 4242) read it, 3d ago: all that runs goes on with the old one."
+	const told = "/etc/tokenkeeper/tokenkeeper.yaml has changed since the supervisor (PID 4242) read it: all that runs goes on with the old one."
 	for _, changed := range []bool{false, true} {
 		status := sampleStatus
 		f := &fake{status: func() control.Status { s := status(); s.ConfigChanged = changed; return s }}

@@ -38,10 +38,7 @@ func heed(ctx context.Context, heard <-chan os.Signal, reload func(context.Conte
 				log.Info("a signal was received that changes nothing; SIGHUP has the configuration read again", "signal", sig.String())
 				continue
 			}
-			switch d, err := reload(ctx); {
-			case err != nil:
-				log.Error(err.Error())
-			case d.IsZero():
+			if d, err := reload(ctx); err == nil && d.IsZero() {
 				log.Info("SIGHUP was received, and the configuration says what it said before: nothing was changed")
 			}
 		}

@@ -16,12 +16,11 @@ import (
 type logins struct{ Config }
 
 func (b logins) Login(ctx context.Context, account, shape string, by event.Caller) (control.LoginAnswer, error) {
-	k, err := b.keeperOf(account)
-	if err != nil {
-		return control.LoginAnswer{}, err
-	}
-	l, err := k.BeginLogin(ctx, account, sdk.LoginShape(shape), by)
-	if err != nil {
+	var l login.Begun
+	if err := b.onKeeper(ctx, account, func(k *refresh.Keeper) (err error) {
+		l, err = k.BeginLogin(ctx, account, sdk.LoginShape(shape), by)
+		return err
+	}); err != nil {
 		return control.LoginAnswer{}, control.RefreshError(err)
 	}
 	return control.LoginAnswer{
@@ -59,11 +58,9 @@ func (b logins) CompleteLogin(ctx context.Context, account, redirected string) (
 	// What is no address may be meant for a login that is over: of that, then, its person
 	// hears.
 	if guided || err != nil && !open {
-		rec, err := k.HandIn(ctx, account, sdk.NewSecret(redirected))
-		if err != nil {
-			return control.LoggedInAnswer{}, control.RefreshError(err)
-		}
-		return loggedInAnswer(rec), nil
+		return b.logged(ctx, account, func(k *refresh.Keeper) (store.Record, error) {
+			return k.HandIn(ctx, account, sdk.NewSecret(redirected))
+		})
 	}
 	if err == nil {
 		err = k.CheckIssuer(account, got.issuer)
@@ -71,8 +68,18 @@ func (b logins) CompleteLogin(ctx context.Context, account, redirected string) (
 	if err != nil {
 		return control.LoggedInAnswer{}, control.Errorf(control.CodeBadRequest, "account %s: %v", account, err)
 	}
-	rec, err := k.CompleteLogin(ctx, account, got.state, got.code)
-	if err != nil {
+	return b.logged(ctx, account, func(k *refresh.Keeper) (store.Record, error) {
+		return k.CompleteLogin(ctx, account, got.state, got.code)
+	})
+}
+
+// logged is what the end of a login has brought.
+func (b logins) logged(ctx context.Context, account string, end func(*refresh.Keeper) (store.Record, error)) (control.LoggedInAnswer, error) {
+	var rec store.Record
+	if err := b.onKeeper(ctx, account, func(k *refresh.Keeper) (err error) {
+		rec, err = end(k)
+		return err
+	}); err != nil {
 		return control.LoggedInAnswer{}, control.RefreshError(err)
 	}
 	return loggedInAnswer(rec), nil

@@ -10,6 +10,9 @@ import (
 
 // RefreshError gives an error of the refresh cycle its code.
 func RefreshError(err error) error {
+	if said, ok := errors.AsType[*Error](err); ok {
+		return said
+	}
 	code := CodeUnavailable
 	if late, ok := errors.AsType[*refresh.NotYet](err); ok {
 		e := Errorf(CodeNotYet, "%v", err)

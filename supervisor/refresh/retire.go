@@ -31,7 +31,7 @@ func (k *Keeper) Open() (names []string) {
 // when it returns, nobody is at work on any of them, or will be. Whoever waits for one, or
 // comes later, is told [ErrRetired]. How they stand can still be seen.
 func (k *Keeper) Retire() {
-	close(k.over)
+	k.retire.Do(func() { close(k.over) })
 	for _, a := range k.order {
 		a.retire()
 	}

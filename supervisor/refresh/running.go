@@ -22,6 +22,7 @@ type loop struct {
 	remote   *sdk.Remote   // nil while no process serves
 	serves   chan struct{} // closed when one serves
 	over     chan struct{} // closed when another Keeper has the accounts
+	retire   *sync.Once
 	answered time.Duration // when the process last answered, on the monotonic clock
 	turns    uint64        // how often it has looked at the heap
 	nudged   nudge
@@ -29,7 +30,7 @@ type loop struct {
 
 func newLoop(lock sync.Locker, clock *schedule.Clock, most int) loop {
 	return loop{
-		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), over: make(chan struct{}), agenda: agenda{schedule.NewHeap()},
+		lock: lock, clock: clock, wake: make(chan struct{}, 1), serves: make(chan struct{}), over: make(chan struct{}), retire: &sync.Once{}, agenda: agenda{schedule.NewHeap()},
 		flights: flights{most: most, landing: sync.NewCond(lock)},
 	}
 }

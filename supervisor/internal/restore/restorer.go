@@ -86,6 +86,9 @@ func New(c Config) *Restorer {
 // lose has a sink asked for an account, if that is in need of it.
 func (r *Restorer) lose(a config.Account, sinkName string) {
 	k := r.keeper(a)
+	if k == nil {
+		return
+	}
 	st, _ := k.Status(a.Name)
 	l := &lostToken{account: a, version: st.Record.Version, doubted: r.cfg.Doubted[a.Name]}
 	if !r.wants(l, st) {
@@ -147,7 +150,11 @@ func (r *Restorer) wants(l *lostToken, st refresh.Status) bool {
 
 // restore asks the account's sinks in rounds, ever more rarely.
 func (r *Restorer) restore(ctx context.Context, l *lostToken) {
-	defer r.keeper(l.account).Postpone(l.account.Name, time.Time{})
+	defer func() {
+		if ctx.Err() == nil { // or who follows decides
+			r.keeper(l.account).Postpone(l.account.Name, time.Time{})
+		}
+	}()
 	for pause := restoreFirst; ; pause = min(2*pause, restoreMost) {
 		failed := r.round(ctx, l, pause)
 		if ctx.Err() != nil || len(failed) == 0 {
