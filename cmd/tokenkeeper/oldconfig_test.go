@@ -20,7 +20,7 @@ func TestOldConfigurationIsTold(t *testing.T) {
 		} {
 			got := command(t, "", append(strings.Fields(args), "--socket", socket)...)
 			text := strings.Join(strings.Fields(got.stdout+got.stderr), " ")
-			if strings.Contains(text, told) != changed || strings.Contains(text, "systemctl restart") != changed {
+			if strings.Contains(text, told) != changed || strings.Contains(text, "systemctl reload") != changed {
 				t.Errorf("changed %t: %s says\n%s", changed, args, text)
 			}
 			got = command(t, "", append(strings.Fields(args), "--socket", socket, "--json")...)
