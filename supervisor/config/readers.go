@@ -5,6 +5,8 @@ import (
 	"os/user"
 	"slices"
 	"strconv"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
 
 // Reader may read the access tokens of some accounts over the control API, and do
@@ -20,13 +22,13 @@ type Reader struct {
 // EveryAccount among a reader's accounts stands for all of them.
 const EveryAccount = "*"
 
-// unmapped is the number by which the kernel calls every user, and every group, that has
+// Unmapped is the number by which the kernel calls every user, and every group, that has
 // none in this user namespace; "nobody" and "nogroup" elsewhere.
-const unmapped = 65534
+const Unmapped = 65534
 
 // Reads says whether an account is among those of the reader.
 func (r Reader) Reads(account string) bool {
-	return slices.Contains(r.Accounts, account) || slices.Contains(r.Accounts, EveryAccount)
+	return slices.Contains(r.Accounts, account) || slices.Contains(r.Accounts, EveryAccount) && sdk.ValidName(account)
 }
 
 // UserNumber and GroupNumber are those of a name, or the number that stands in its place.
@@ -96,7 +98,7 @@ func validateWho(r Object, key string, number func(string) (uint32, error), maki
 	case err != nil:
 		r.Warn(r.At(key), fmt.Sprintf("there is no %s %q on this machine, and until there is, the line lets nobody in", key, word),
 			fmt.Sprintf("%s --system %s, or write the number", making, word))
-	case n == unmapped:
+	case n == Unmapped:
 		r.Report(r.At(key), fmt.Sprintf("%q is what the kernel calls everybody who has no number here", word), "write a "+key+" of its own")
 	}
 }

@@ -147,3 +147,15 @@ func TestTurnedAwayIsToldSeldom(t *testing.T) {
 		t.Errorf("%d users are remembered", len(s.last))
 	}
 }
+
+// Where the socket is open to readers, whom the kernel has no number for is nobody, also if
+// the supervisor itself is such a one; where it is not, only he gets in.
+func TestUnmappedIsNobody(t *testing.T) {
+	p := localsocket.Peer{UID: config.Unmapped, Groups: []uint32{2001}}
+	if m := (admission{own: config.Unmapped, readers: []config.Reader{{Group: "2001", Accounts: []string{"a"}}}}).rightsOf(p); !m.none() {
+		t.Errorf("with readers: %+v", m)
+	}
+	if m := (admission{own: config.Unmapped}).rightsOf(p); !m.all {
+		t.Errorf("without: %+v", m)
+	}
+}

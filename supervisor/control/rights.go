@@ -51,25 +51,31 @@ type admission struct {
 }
 
 func (a admission) rightsOf(p localsocket.Peer) rights {
-	if p.UID == a.own || p.UID == 0 {
+	switch {
+	case p.UID == 0:
+		return rights{all: true}
+	case p.UID == config.Unmapped && len(a.readers) > 0: // the socket is open, and that may be anybody
+		return rights{}
+	case p.UID == a.own:
 		return rights{all: true}
 	}
 	var m rights
 	for _, r := range a.readers {
-		if is(p.UID, r.User, config.UserNumber) || slices.ContainsFunc(p.Groups, func(g uint32) bool { return is(g, r.Group, config.GroupNumber) }) {
+		if names(r.User, config.UserNumber, p.UID) || names(r.Group, config.GroupNumber, p.Groups...) {
 			m.readers = append(m.readers, r)
 		}
 	}
 	return m
 }
 
-// is says whether a name, or a number in its place, is that of who has the number.
-func is(number uint32, word string, numberOf func(string) (uint32, error)) bool {
+// names says whether a name, or a number in its place, is that of one of the numbers. It is
+// looked up once, however many there are: a caller may have thousands of groups.
+func names(word string, numberOf func(string) (uint32, error), numbers ...uint32) bool {
 	if word == "" {
 		return false
 	}
 	named, err := numberOf(word)
-	return err == nil && named == number
+	return err == nil && slices.Contains(numbers, named)
 }
 
 // turnAway refuses a call, and says what would allow it. What it says is the same whether

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keypair"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/localsocket"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
 // What a stranger may take of this process: so many connections, each for so long.
@@ -41,18 +43,29 @@ type Listener struct {
 	cfg     config.Metrics
 	handler func() http.Handler
 	log     *slog.Logger
-	pair    *keypair.Pair // nil: clear text
+	// certificate is looked at again and again; nil: clear text.
+	certificate *mounts.Glance[certificate]
 
 	mu     sync.Mutex
 	opened net.Listener // nil: it is being served, or was closed
+}
+
+// certificate is what there is to show.
+type certificate struct {
+	pair *tls.Certificate
+	err  error
 }
 
 // Open listens. Its error says what to do. handler is asked for when the Listener runs.
 func Open(cfg config.Metrics, handler func() http.Handler, log *slog.Logger) (*Listener, error) {
 	l := &Listener{cfg: cfg, handler: handler, log: log}
 	if cfg.CertFile != "" {
-		l.pair = pairOf(cfg)
-		if _, err := l.pair.Current(); err != nil { // it may come later, and nobody's token waits for it
+		pair := pairOf(cfg)
+		l.certificate = mounts.NewGlance(func() (c certificate) {
+			c.pair, c.err = pair.Current()
+			return c
+		})
+		if _, err := l.shown(); err != nil { // it may come later, and nobody's token waits for it
 			log.Warn("metrics are served to nobody before their certificate can be read", "listen", cfg.Listen, "error", err)
 		}
 	}
@@ -121,7 +134,7 @@ func (l *Listener) Run(ctx context.Context) error {
 	// A scanner's every connection that fails would be a line of the log.
 	quiet := slog.NewLogLogger(l.log.Handler(), slog.LevelDebug)
 	srv := &http.Server{
-		Handler:           onlyBearer(l.cfg.Token, l.handler()),
+		Handler:           l.told(onlyBearer(l.cfg.Token, l.handler())),
 		Protocols:         new(http.Protocols),
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
@@ -130,24 +143,52 @@ func (l *Listener) Run(ctx context.Context) error {
 	}
 	srv.Protocols.SetHTTP1(true)
 	ln = netutil.LimitListener(localsocket.Patient{Listener: ln}, mostConnections)
-	if l.pair != nil {
+	if l.certificate != nil {
 		ln = tls.NewListener(ln, &tls.Config{
 			MinVersion:     tls.VersionTLS12,
 			NextProtos:     []string{"http/1.1"},
-			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.pair.Current() },
+			GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return l.shown() },
 		})
 	}
-	l.log.Info("metrics are served to monitoring systems", "listen", l.cfg.Listen, "tls", l.pair != nil, "token", !l.cfg.Token.IsZero())
+	l.log.Info("metrics are served to monitoring systems", "listen", l.cfg.Listen, "tls", l.certificate != nil, "token", !l.cfg.Token.IsZero())
 	return control.ServeUntil(ctx, srv, ln)
 }
 
 // Status says where it listens, and until when its certificate is good.
 func (l *Listener) Status() control.MetricsListener {
-	s := control.MetricsListener{Listen: l.cfg.Listen, TLS: l.pair != nil}
-	if l.pair != nil {
-		s.CertificateExpiry = ends(l.pair)
+	s := control.MetricsListener{Listen: l.cfg.Listen, TLS: l.certificate != nil}
+	if l.certificate != nil {
+		s.CertificateExpiry = ends(l.shown())
 	}
 	return s
+}
+
+// shown is the certificate of the moment. For a disk that is dead nobody waits for long:
+// it is the one before then.
+func (l *Listener) shown() (*tls.Certificate, error) {
+	c := l.certificate.Now()
+	if c.pair == nil && c.err == nil {
+		return nil, errors.New("metrics.tls: the disk with the certificate does not answer")
+	}
+	return c.pair, c.err
+}
+
+// told says in the log what a question has brought down. To who has asked it is a failure.
+func (l *Listener) told(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			if v != http.ErrAbortHandler { // the value may hold anything
+				l.log.Error("a defect of Tokenkeeper: a question of a monitoring system was not answered; please report it",
+					"path", r.URL.Path, "panic", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			}
+			panic(http.ErrAbortHandler)
+		}()
+		h.ServeHTTP(w, r)
+	})
 }
 
 // CertificateExpiry is when the certificate of a configuration ends; zero: there is
@@ -156,7 +197,7 @@ func CertificateExpiry(cfg config.Metrics) time.Time {
 	if cfg.CertFile == "" {
 		return time.Time{}
 	}
-	return ends(pairOf(cfg))
+	return ends(pairOf(cfg).Current())
 }
 
 func pairOf(cfg config.Metrics) *keypair.Pair {
@@ -164,8 +205,7 @@ func pairOf(cfg config.Metrics) *keypair.Pair {
 }
 
 // ends is when the certificate ends; zero: it can't be read.
-func ends(p *keypair.Pair) time.Time {
-	pair, err := p.Current()
+func ends(pair *tls.Certificate, err error) time.Time {
 	if err != nil || pair.Leaf == nil {
 		return time.Time{}
 	}

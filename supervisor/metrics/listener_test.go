@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -312,4 +313,48 @@ func TestConnectionsAreBounded(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What brings an answer down is told in the log, without what it was, and ends nothing else.
+func TestPanicIsTold(t *testing.T) {
+	var log lockedBuffer
+	l, err := Open(config.Metrics{Listen: "127.0.0.1:0"}, func() http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/metrics" {
+				panic("canary")
+			}
+			_, _ = io.WriteString(w, "hello")
+		})
+	}, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + run(t, l)
+	if resp, err := http.Get(url + "/metrics"); err == nil {
+		_ = resp.Body.Close()
+		t.Errorf("it was answered: %s", resp.Status)
+	}
+	if status, body, _ := get(t, http.DefaultClient, url, http.Header{}); status != http.StatusOK || body != "hello" {
+		t.Errorf("afterwards: %d %s", status, body)
+	}
+	if text := log.String(); !strings.Contains(text, "please report it") || !strings.Contains(text, "path=/metrics") || strings.Contains(text, "canary") {
+		t.Errorf("the log:\n%s", text)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Builder.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Builder.String()
 }
