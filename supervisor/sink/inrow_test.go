@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,15 +184,16 @@ func TestATestThatWorksEndsTheTroubleWithEvents(t *testing.T) {
 	})
 }
 
-// closed is a sink to which nobody can come as long as it has an error.
+// closed is a sink to which nobody can come before it is opened.
 type closed struct {
 	shop
-	err error
+	why    error
+	opened atomic.Bool
 }
 
 func (c *closed) Serve(ctx context.Context, newest func(context.Context) iter.Seq2[sink.Delivery, error]) error {
-	if c.err != nil {
-		return c.err
+	if !c.opened.Load() {
+		return c.why
 	}
 	return c.shop.Serve(ctx, newest)
 }
@@ -200,7 +202,7 @@ func (c *closed) Serve(ctx context.Context, newest func(context.Context) iter.Se
 // get all that there is.
 func TestNobodyCanCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		out := &closed{err: errors.New("its folder is gone")}
+		out := &closed{why: errors.New("its folder is gone")}
 		b := start(t, sink.WorkerConfig{Sink: out}, newRecords())
 		b.refresh("a")
 		pass(9 * time.Second)
@@ -211,7 +213,7 @@ func TestNobodyCanCome(t *testing.T) {
 		if s := b.Summary(); s.Shut != "its folder is gone" || s.ShutSince.IsZero() || s.Failing != 1 || s.UpToDate != 1 || s.LastError != "its folder is gone" {
 			t.Errorf("after three: %+v", s)
 		}
-		out.err = nil
+		out.opened.Store(true)
 		pass(2 * time.Minute)
 		if s := b.Summary(); s.Shut != "" || s.Failing != 0 {
 			t.Errorf("once they can: %+v", s)
