@@ -219,6 +219,7 @@ func TestSlowReading(t *testing.T) {
 		if seen := <-looked; seen.Difference.String() != "log.level changed" || w.reads.Load() < 2 {
 			t.Errorf("%+v, read %d times", seen, w.reads.Load())
 		}
+		synctest.Wait() // the first glance's reading has come back, too
 		if seen := f.Glance(); seen.Difference.String() != "log.level changed" {
 			t.Errorf("%+v", seen)
 		}
