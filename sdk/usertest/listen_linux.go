@@ -45,9 +45,8 @@ func As(t *testing.T, uid int, do func()) {
 	}
 }
 
-// Listen opens a Unix socket as another user does: the kernel keeps who called
-// listen(2), and tells whoever connects.
-func Listen(t *testing.T, path string, uid int) net.Listener {
+// socketAs has a thread become somebody else, and opens a socket as him.
+func socketAs(t *testing.T, name string, become func() error, use func(fd int) error) *os.File {
 	t.Helper()
 	NeedsRoot(t)
 	type opened struct {
@@ -57,19 +56,37 @@ func Listen(t *testing.T, path string, uid int) net.Listener {
 	got := make(chan opened)
 	go func() {
 		runtime.LockOSThread() // the thread ends with the goroutine
-		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)); e != 0 {
-			got <- opened{err: e}
+		if err := become(); err != nil {
+			got <- opened{err: err}
 			return
 		}
 		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-		err = errors.Join(err, syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 8))
-		got <- opened{fd, err}
+		got <- opened{fd, errors.Join(err, use(fd))}
 	}()
 	o := <-got
 	if o.err != nil {
 		t.Fatal(o.err)
 	}
-	file := os.NewFile(uintptr(o.fd), path)
+	return os.NewFile(uintptr(o.fd), name)
+}
+
+// raw is a system call of this thread alone.
+func raw(trap, a1, a2, a3 uintptr) error {
+	if _, _, e := syscall.RawSyscall(trap, a1, a2, a3); e != 0 {
+		return e
+	}
+	return nil
+}
+
+// Listen opens a Unix socket as another user does: the kernel keeps who called
+// listen(2), and tells whoever connects.
+func Listen(t *testing.T, path string, uid int) net.Listener {
+	t.Helper()
+	file := socketAs(t, path, func() error {
+		return raw(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0))
+	}, func(fd int) error {
+		return errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 8))
+	})
 	l, err := net.FileListener(file)
 	if err = errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
@@ -83,35 +100,21 @@ func Listen(t *testing.T, path string, uid int) net.Listener {
 // the first, or else his.
 func Dial(t *testing.T, path string, uid int, groups ...int) net.Conn {
 	t.Helper()
-	NeedsRoot(t)
 	own := uid
 	all := make([]uint32, len(groups)+1) // one more, so that there is a first to point to
 	for i, g := range groups {
 		own, all[i] = groups[0], uint32(g)
 	}
-	type opened struct {
-		fd  int
-		err error
-	}
-	got := make(chan opened)
-	go func() {
-		runtime.LockOSThread() // the thread ends with the goroutine
-		_, _, e1 := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&all[0])), 0)
-		_, _, e2 := syscall.RawSyscall(syscall.SYS_SETRESGID, ^uintptr(0), uintptr(own), ^uintptr(0))
-		_, _, e3 := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0))
-		if e1|e2|e3 != 0 {
-			got <- opened{err: errors.Join(e1, e2, e3)}
-			return
+	file := socketAs(t, path, func() error {
+		_, _, e := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&all[0])), 0)
+		if e != 0 {
+			return e
 		}
-		fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-		err = errors.Join(err, syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}))
-		got <- opened{fd, err}
-	}()
-	o := <-got
-	if o.err != nil {
-		t.Fatal(o.err)
-	}
-	file := os.NewFile(uintptr(o.fd), path)
+		return errors.Join(
+			raw(syscall.SYS_SETRESGID, ^uintptr(0), uintptr(own), ^uintptr(0)),
+			raw(syscall.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0)),
+		)
+	}, func(fd int) error { return syscall.Connect(fd, &syscall.SockaddrUnix{Name: path}) })
 	conn, err := net.FileConn(file)
 	if err = errors.Join(err, file.Close()); err != nil {
 		t.Fatal(err)
