@@ -41,11 +41,16 @@ var errNewer = errors.New("a newer token is there, of another supervisor or from
 
 // merge lays the document over what the secret holds; existing is empty if it
 // holds nothing. Its errors are [sdk.ErrRefused]: nothing is ever overwritten
-// that can't be told from another program's.
+// that can't be told from another program's, and nothing is written that the next
+// delivery would have to leave alone: keys of the token beside those of others can
+// look like another account's token.
 func (d document) merge(existing []byte) ([]byte, error) {
 	payload, err := d.place(existing)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", sdk.ErrRefused, d.settings, err)
+	}
+	if _, err := d.place(payload); err != nil {
+		return nil, fmt.Errorf("%w: %s: with this token in it, no later one could be stored there: %w", sdk.ErrRefused, d.settings, err)
 	}
 	return payload, nil
 }

@@ -17,6 +17,8 @@ func FuzzMerge(f *testing.F) {
 	f.Add([]byte(`{"a":1,"a":2}`), "raw", "a")
 	f.Add([]byte("\xef\xbb\xbf{}"), "{}", "")
 	f.Add([]byte(`{"account":"x","provider":"y","version":3}`), `{"version":1}`, "")
+	f.Add([]byte(`{"account":"x","provider":"y","ver~ion":3}`), `{"version":1}`, "")
+	f.Add([]byte("{}"), `{"account":"x","provider":"y","version":3}`, "")
 	f.Add([]byte("{}"), "\x80", "k")
 	f.Fuzz(func(t *testing.T, existing []byte, content, key string) {
 		set := settings{secret: "s", project: "p", account: "a", key: key, keepUnknown: true}
