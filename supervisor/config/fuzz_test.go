@@ -14,6 +14,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add("accounts:\n  a: {provider: p, settings: {a.b: 1, a: 2, '': 3}}\n? [x]\n: y\n", "TOKENKEEPER___=", ".=")
 	f.Add("sinks: {s: {type: webhook, url: '${env:A}', headers: {A: '${file:/dev/null#x}'}, <<: {a: b}}}", "A=$${", "sinks.s.mode=0")
 	f.Add("accounts: {a: {client_secret: !x y, scopes: [*z, ~]}}\n---\n...", "TOKENKEEPER_SINKS__S__TYPE=file", "a=b=c")
+	f.Add("a\r\r\r\r\r\r\r: {a: {client_secret: !x y, scopes: [h*z, ~]}}\n---\n...", "", "")
+	f.Add("a\u0085b\u2028\u2029: [\r\r: {", "", "")
 	f.Add("accounts: {a: {provider: p}}\nsinks: {s: {type: notify, urls: ['${env:A}', 'x://y'], events: [alert, token]}, p: {type: other, accounts: ['a*', '[', b], providers: [p], settings: {a: b}}}", "TOKENKEEPER_SINKS__S__URLS=a b", "sinks.p.format=template")
 	f.Fuzz(func(t *testing.T, yaml, variable, flag string) {
 		key, value, _ := strings.Cut(flag, "=")

@@ -293,6 +293,10 @@ tokenkeeper.yaml:4:69: sinks.s.headers.a b: is not a header that can be sent; wr
 			yaml: account + "sinks:\n  s:\n    accounts: [a,\n      b\n    type: file\n",
 			want: `tokenkeeper.yaml:7: not valid YAML: did not find expected ',' or ']' of the brackets that begin in line 5; look at the indentation, and put text with special characters in quotes`,
 		},
+		"invalid YAML, an open bracket, with the line ends of old Macintoshes": {
+			yaml: strings.ReplaceAll(account, "\n", "\r") + "sinks:\r  s:\r    accounts: [a,\r      b\r    type: file\r",
+			want: `tokenkeeper.yaml:7: not valid YAML: did not find expected ',' or ']' of the brackets that begin in line 5; look at the indentation, and put text with special characters in quotes`,
+		},
 		"invalid YAML, a character": {
 			yaml: account + "log:\n  level: \x01\n",
 			want: `tokenkeeper.yaml:4: not valid YAML: control characters are not allowed; look at the indentation, and put text with special characters in quotes`,

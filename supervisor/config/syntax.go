@@ -34,10 +34,14 @@ var ofParser = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^did not find expected (key|node content|'-'|','|<)|^found (undefined tag|duplicate %|incompatible)`)
 })
 
+// lineEnds are all that end a line for the parser (YAML 1.1, section 5.4).
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
 // faultLine is the line of data where the fault is that the parser's error
 // tells of (0: it can't be told), and the one where what holds it begins, if
 // that is known.
 func faultLine(data []byte, what string) (line, within int) {
+	data = []byte(lineEnds.Replace(string(data)))
 	if strings.Contains(what, "control characters") || strings.Contains(what, "UTF-8") {
 		return oddCharacter(data), 0
 	}
@@ -59,7 +63,8 @@ func faultLine(data []byte, what string) (line, within int) {
 	}
 	// In line 0, what holds the fault is not named, but the fault is.
 	within = line
-	rest := bytes.Join(bytes.SplitAfter(data, []byte("\n"))[within-1:], nil)
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	rest := bytes.Join(lines[min(within-1, len(lines)):], nil)
 	if further, same := lineIn(parserError(rest)); same == what {
 		line = within + further
 	}
