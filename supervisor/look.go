@@ -82,6 +82,9 @@ func (w *watched) Look() (progress bool) {
 func (w *watched) LookAtDisk(ctx context.Context) {
 	w.s.dir.Look(func() {
 		w.s.door.Look(w.s.log)
+		if w.s.metrics != nil {
+			w.s.metrics.Look()
+		}
 		w.s.program.Look(w.s.log)
 		if looked := w.s.opts.Looked; looked != nil {
 			looked()

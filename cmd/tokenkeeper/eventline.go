@@ -60,6 +60,9 @@ func actText(a event.Act) string {
 	if a.Force {
 		name += " by force"
 	}
+	if a.Times > 0 {
+		name += fmt.Sprintf(", %d times", a.Times)
+	}
 	program := a.Caller.Program
 	if program == "" {
 		program = "a program"

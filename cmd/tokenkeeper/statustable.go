@@ -39,6 +39,9 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 	if s.Heartbeat != nil {
 		writeBroken(&b, p, heartbeatCell(*s.Heartbeat, now), "", "  ", most)
 	}
+	if m := s.Metrics; m != nil && m.CertificateProblem != "" {
+		writeBroken(&b, p, cell{m.CertificateProblem, yellow}, "", "  ", most)
+	}
 	if m := s.Machine; m.Other {
 		writeBroken(&b, p, cell{"store of another machine: " + m.Owner + ", this is " + m.Here, red}, "", "  ", most)
 		fmt.Fprintf(&b, "%s\n", p.paint(red, "  stop Tokenkeeper there for good, then run here: tokenkeeper adopt"))

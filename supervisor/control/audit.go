@@ -17,14 +17,9 @@ import (
 // program as far as that can be told, and what is asked. Never what the call
 // brings or answers.
 func (s *Server) audit(r *http.Request, act string) {
-	s.tell(r, act, 0, "the control API is asked for "+act)
-}
-
-// tell is audit in other words, with the version that the caller gets.
-func (s *Server) tell(r *http.Request, act string, version uint64, message string) {
 	force, _ := flag(r, "force") // what is neither true nor false is refused
 	s.events.Publish(slog.LevelInfo, event.Event{
-		Type: event.Audit, Message: message, Version: version,
+		Type: event.Audit, Message: "the control API is asked for " + act,
 		Account: r.PathValue("account"), Sink: r.PathValue("sink"), Provider: r.PathValue("provider"),
 		Act: &event.Act{Name: act, Force: force, Caller: caller(r)},
 	})

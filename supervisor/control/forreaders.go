@@ -6,7 +6,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
 // What a reader gets is put together anew, of what he may know, and nothing is taken out
@@ -21,13 +20,13 @@ func (s *Server) read(act string, get func(*http.Request) (TokenAnswer, error)) 
 		if p.rights.all {
 			return got, err
 		}
-		account, who := r.PathValue("account"), "the reader "+trust.Here().User(int(p.UID))
+		account := r.PathValue("account")
 		if err != nil {
 			err := errorForReader(account, err)
-			s.tell(r, act, 0, who+" gets no token over the control API ("+err.Code+")")
+			s.reads.add(account, read{act: act, code: err.Code}, caller(r))
 			return nil, err
 		}
-		s.tell(r, act, got.Version, who+" gets a token over the control API")
+		s.reads.add(account, read{act: act, version: got.Version}, caller(r))
 		return got, nil
 	}
 }
@@ -39,8 +38,9 @@ func errorForReader(account string, err error) *Error {
 		return &Error{Status: e.Status, Code: e.Code, Message: "account " + account + ": " + text, RetryAt: e.RetryAt}
 	}
 	switch e.Code {
-	case CodeBadRequest: // it is about what he has written
-		return e
+	case CodeBadRequest: // it may quote what a broker says
+		return say("it was asked for in a way that can't be answered: min_valid is a duration, like 90s, 30m or 2h, and if_version " +
+			"the number of a version; if they are, whoever runs the supervisor sees why by tokenkeeper status")
 	case CodeNotFound:
 		return say("there is none of that name")
 	case CodeNoToken:

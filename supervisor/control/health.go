@@ -40,6 +40,9 @@ type MetricsListener struct {
 	// CertificateExpiry is when the certificate ends; not set: there is none, or it can't
 	// be read.
 	CertificateExpiry time.Time `json:"certificate_expires_at,omitzero"`
+	// CertificateProblem is why the one in the files can't be used, so that the one before
+	// is shown, if there was one; "": it can be.
+	CertificateProblem string `json:"certificate_problem,omitempty"`
 }
 
 // Monitored answers what monitoring systems ask, and nothing else. It changes nothing,

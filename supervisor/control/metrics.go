@@ -66,6 +66,8 @@ func (all *families) ofStatus(s Status) {
 	if s.Metrics != nil {
 		supervisor.moment("tokenkeeper_metrics_certificate_expiry_timestamp_seconds", "When the certificate ends with which metrics are served over TCP.",
 			func(s Status) time.Time { return s.Metrics.CertificateExpiry })
+		supervisor.gauge("tokenkeeper_metrics_certificate_unusable", "1 while the certificate in the files can't be used, and so the one before is shown.",
+			func(s Status) float64 { return truth(s.Metrics.CertificateProblem != "") })
 	}
 
 	account := family[Account]{all, s.Accounts, func(a Account) []string {
@@ -85,6 +87,8 @@ func (all *families) ofStatus(s Status) {
 		func(a Account) time.Time { return a.Expiry })
 	account.moment("tokenkeeper_refresh_token_expiry_timestamp_seconds", "When the refresh token dies; left out if nobody knows.",
 		func(a Account) time.Time { return a.RefreshExpiry })
+	account.moment("tokenkeeper_grant_expiry_timestamp_seconds", "When the login is over, however it is refreshed; left out if nobody knows, or it does not end so.",
+		func(a Account) time.Time { return a.GrantExpiry })
 	account.moment("tokenkeeper_account_due_timestamp_seconds", "When the account is due; left out if it is not by itself.",
 		func(a Account) time.Time { return a.Due })
 	account.moment("tokenkeeper_account_last_refresh_timestamp_seconds", "When the newest token came by a refresh or a mint; left out if it came otherwise.",

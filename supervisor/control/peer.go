@@ -36,10 +36,12 @@ func peerOf(r *http.Request) peer {
 	return peer{Peer: localsocket.Peer{UID: nobody}, err: errors.New("it did not come through the socket")}
 }
 
-// How many connections may be open at once, of one reader and of all together who may do
-// nothing: they would use up the files that the supervisor can have open.
+// How many connections may be open at once, of one reader, of all readers, and of all
+// together who may do nothing: they would use up the files that the supervisor can have
+// open, and who runs it would find no place.
 const (
 	mostOfReader    = 128
+	mostOfReaders   = 512
 	mostOfStrangers = 16
 )
 
@@ -75,7 +77,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		}
 		_ = conn.Close()
 		if g.server.refusals.due(v.peer.UID, time.Now()) {
-			g.server.log.Warn("connections to the control socket were closed at once, because their user has too many", "uid", v.peer.UID, "pid", v.peer.PID)
+			g.server.log.Warn("connections to the control socket were closed at once, because their user, or all readers together, have too many", "uid", v.peer.UID, "pid", v.peer.PID)
 		}
 	}
 }
@@ -92,7 +94,7 @@ func (g *gate) enter(v *visit) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.inside[who] >= most {
+	if g.inside[who] >= most || who != nobody && g.readers() >= mostOfReaders {
 		return false
 	}
 	g.inside[who]++
@@ -104,6 +106,16 @@ func (g *gate) enter(v *visit) bool {
 		}
 	})
 	return true
+}
+
+// readers is how many of their connections are open. The caller holds mu.
+func (g *gate) readers() (all int) {
+	for who, n := range g.inside {
+		if who != nobody {
+			all += n
+		}
+	}
+	return all
 }
 
 // Close implements [net.Conn].

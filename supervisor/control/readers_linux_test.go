@@ -138,7 +138,16 @@ func begun(t *testing.T, conn net.Conn, method, path string) *http.Response {
 // TestReadersAreLetIn: by the kernel's word on real users, through the socket as it is
 // opened for them, each gets what the configuration gives him and is told what it lacks.
 func TestReadersAreLetIn(t *testing.T) {
-	_, socket, _, log := serveReaders(t, &shared{})
+	var log *logged
+	t.Cleanup(func() { // when what was joined has been told
+		for _, want := range []string{fmt.Sprintf("act=token/newer uid=%d", bot), fmt.Sprintf("act=token/newer uid=%d", trader)} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("the log has no %q:\n%s", want, log)
+			}
+		}
+	})
+	_, socket, _, its := serveReaders(t, &shared{})
+	log = its
 	for name, who := range map[string]struct {
 		uid    int
 		groups []int
@@ -167,7 +176,7 @@ func TestReadersAreLetIn(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf("level=INFO msg=\"the reader user %d gets a token over the control API\" event=audit act=token uid=%[1]d", bot),
-		fmt.Sprintf("act=token/newer uid=%d", bot), "account=main version=3", fmt.Sprintf("act=token uid=%d", trader),
+		"account=main version=3", fmt.Sprintf("act=token uid=%d", trader),
 	} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log has no %q:\n%s", want, log)
@@ -185,7 +194,7 @@ func TestReadersSeeNothingElse(t *testing.T) {
 	s, socket, bus, _ := serveReaders(t, b)
 	for _, fails := range []error{
 		nil, errors.New("canary"), control.Errorf(control.CodeNotYet, "canary"), control.Errorf(control.CodeNotFound, "there are: main, canary"),
-		control.Errorf(control.CodeNeedsLogin, "canary"), control.Errorf(control.CodeUnavailable, "canary"),
+		control.Errorf(control.CodeNeedsLogin, "canary"), control.Errorf(control.CodeUnavailable, "canary"), control.Errorf(control.CodeBadRequest, "canary"),
 	} {
 		b.fails = fails
 		for _, pattern := range s.Patterns() {

@@ -60,7 +60,7 @@ func exposedLabels(t *testing.T) map[string][]string {
 	at := time.Unix(1_800_000_000, 0)
 	all.ofStatus(Status{
 		StartedAt: at, LookedAt: at, Heartbeat: &heartbeat.Status{}, Metrics: &MetricsListener{CertificateExpiry: at},
-		Accounts:  []Account{{Name: "a", Shown: refresh.Shown{Expiry: at, RefreshExpiry: at, Due: at, LastRefresh: at}, Sinks: []Delivery{{}}}},
+		Accounts:  []Account{{Name: "a", Shown: refresh.Shown{Expiry: at, RefreshExpiry: at, GrantExpiry: at, Due: at, LastRefresh: at}, Sinks: []Delivery{{}}}},
 		Providers: []Provider{{Name: "p"}},
 	})
 	all.ofSinks([]Sink{{Name: "s", Process: &SinkProcess{}, Summary: sink.Summary{LastDelivery: at}}})

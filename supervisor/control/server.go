@@ -41,12 +41,15 @@ type Server struct {
 	log       *slog.Logger
 	admission admission
 	refusals  seldom
+	reads     *readings
 }
 
 // NewServer returns a server that has backend do the work and streams events, for root,
 // for the user of this process, and for readers as far as they may read.
 func NewServer(backend Backend, events *event.Bus, log *slog.Logger, readers ...config.Reader) *Server {
-	return &Server{backend: backend, events: events, log: log, admission: admission{own: uint32(os.Geteuid()), readers: readers}}
+	return &Server{
+		backend: backend, events: events, log: log, admission: admission{own: uint32(os.Geteuid()), readers: readers}, reads: &readings{events: events},
+	}
 }
 
 // Serve answers on ln until ctx ends, and closes ln. Streams and calls then
@@ -62,6 +65,8 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
 	}
+	s.reads.begin()
+	defer s.reads.end()
 	return ServeUntil(ctx, srv, &gate{Listener: localsocket.Patient{Listener: ln}, server: s, inside: map[uint32]int{}})
 }
 

@@ -24,16 +24,23 @@ type Act struct {
 	Name   string `json:"name"`
 	Force  bool   `json:"force,omitempty"`
 	Caller Caller `json:"caller"`
+	// Times is how many acts of one caller are told together, the newest of which it is;
+	// 0: it is one.
+	Times int `json:"times,omitempty"`
 }
 
 func (a *Act) attrs() []slog.Attr {
 	if a == nil {
 		return nil
 	}
-	return []slog.Attr{
+	attrs := []slog.Attr{
 		slog.String("act", a.Name), slog.Uint64("uid", uint64(a.Caller.UID)),
 		slog.Int64("pid", int64(a.Caller.PID)), slog.String("program", a.Caller.Program),
 	}
+	if a.Times > 0 {
+		attrs = append(attrs, slog.Int("times", a.Times))
+	}
+	return attrs
 }
 
 // SubscribeAudited is [Bus.Subscribe] with the events of type [Audit].

@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -16,8 +17,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/netutil"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
@@ -48,12 +47,14 @@ type Listener struct {
 
 	mu     sync.Mutex
 	opened net.Listener // nil: it is being served, or was closed
+	said   error        // of the certificate in the files, last
 }
 
-// certificate is what there is to show.
+// certificate is what there is to show, and why it is not what is in the files.
 type certificate struct {
-	pair *tls.Certificate
-	err  error
+	pair  *tls.Certificate
+	err   error
+	stale error
 }
 
 // Open listens. Its error says what to do. handler is asked for when the Listener runs.
@@ -63,6 +64,7 @@ func Open(cfg config.Metrics, handler func() http.Handler, log *slog.Logger) (*L
 		pair := pairOf(cfg)
 		l.certificate = mounts.NewGlance(func() (c certificate) {
 			c.pair, c.err = pair.Current()
+			c.stale = pair.Stale()
 			return c
 		})
 		if _, err := l.shown(); err != nil { // it may come later, and nobody's token waits for it
@@ -142,7 +144,8 @@ func (l *Listener) Run(ctx context.Context) error {
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	srv.Protocols.SetHTTP1(true)
-	ln = netutil.LimitListener(localsocket.Patient{Listener: ln}, mostConnections)
+	few := newBounded(localsocket.Patient{Listener: ln}, mostConnections)
+	ln, srv.ConnState = few, few.heard
 	if l.certificate != nil {
 		ln = tls.NewListener(ln, &tls.Config{
 			MinVersion:     tls.VersionTLS12,
@@ -157,19 +160,50 @@ func (l *Listener) Run(ctx context.Context) error {
 // Status says where it listens, and until when its certificate is good.
 func (l *Listener) Status() control.MetricsListener {
 	s := control.MetricsListener{Listen: l.cfg.Listen, TLS: l.certificate != nil}
-	if l.certificate != nil {
-		s.CertificateExpiry = ends(l.shown())
+	if l.certificate == nil {
+		return s
+	}
+	c := l.looked()
+	s.CertificateExpiry = ends(c.pair, c.err)
+	if problem := cmp.Or(c.stale, c.err); problem != nil {
+		s.CertificateProblem = problem.Error()
 	}
 	return s
 }
 
-// shown is the certificate of the moment. For a disk that is dead nobody waits for long:
+// Look tells in the log, once for each change of the files, of a renewed certificate that
+// can't be used: nobody who asks would see that.
+func (l *Listener) Look() {
+	if l.certificate == nil {
+		return
+	}
+	c := l.looked()
+	l.mu.Lock()
+	before := l.said
+	l.said = c.stale
+	l.mu.Unlock()
+	switch {
+	case c.stale == before:
+	case c.stale != nil && c.pair != nil:
+		l.log.Warn("the renewed certificate of the metrics can't be used, and the one before is shown on; it is tried again all the time",
+			"listen", l.cfg.Listen, "ends", ends(c.pair, nil), "error", c.stale)
+	case c.stale == nil:
+		l.log.Info("the certificate of the metrics can be used now", "listen", l.cfg.Listen, "ends", ends(c.pair, c.err))
+	}
+}
+
+// looked is the certificate of the moment. For a disk that is dead nobody waits for long:
 // it is the one before then.
-func (l *Listener) shown() (*tls.Certificate, error) {
+func (l *Listener) looked() certificate {
 	c := l.certificate.Now()
 	if c.pair == nil && c.err == nil {
-		return nil, errors.New("metrics.tls: the disk with the certificate does not answer")
+		c.err = errors.New("metrics.tls: the disk with the certificate does not answer")
 	}
+	return c
+}
+
+func (l *Listener) shown() (*tls.Certificate, error) {
+	c := l.looked()
 	return c.pair, c.err
 }
 

@@ -19,7 +19,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -210,6 +209,56 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 }
 
+// A renewed certificate that can't be used is told, once for each change of the files, and
+// the one before is shown on.
+func TestCertificateThatCannotBeUsedIsTold(t *testing.T) {
+	dir := t.TempDir()
+	ends := time.Now().Add(time.Hour).Truncate(time.Second).UTC()
+	cfg, pool := keyPair(t, dir, 1, ends)
+	cfg.Listen = "127.0.0.1:0"
+	var log lockedBuffer
+	l, err := Open(cfg, answering, slog.New(slog.NewTextHandler(&log, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := run(t, l)
+	const unusable, usable = "the renewed certificate of the metrics can't be used", "the certificate of the metrics can be used now"
+	expect := func(when, problem string, unusables, usables int) {
+		t.Helper()
+		for range 3 {
+			l.Look()
+		}
+		if status, _, _ := get(t, trusting(pool), "https://"+address, http.Header{}); status != http.StatusOK {
+			t.Errorf("%s: %d", when, status)
+		}
+		s := l.Status()
+		if !s.CertificateExpiry.Equal(ends) || !strings.Contains(s.CertificateProblem, problem) || (problem == "") != (s.CertificateProblem == "") {
+			t.Errorf("%s: %+v", when, s)
+		}
+		if text := log.String(); strings.Count(text, unusable) != unusables || strings.Count(text, usable) != usables {
+			t.Errorf("%s: the log:\n%s", when, text)
+		}
+	}
+	write := func(path, text string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o600), os.Rename(path+".new", path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("as it was opened", "", 0, 0)
+	write(cfg.CertFile, "half of a certi")
+	expect("half written", "metrics.tls.cert_file and metrics.tls.key_file can't be used: ", 1, 0)
+	write(cfg.CertFile, "half of another")
+	expect("half written again", "metrics.tls.cert_file and metrics.tls.key_file can't be used: ", 2, 0)
+	if err := os.Remove(cfg.CertFile); err != nil {
+		t.Fatal(err)
+	}
+	expect("gone", "metrics.tls.cert_file: ", 3, 0)
+	ends = ends.Add(time.Hour)
+	_, pool = keyPair(t, dir, 2, ends)
+	expect("renewed", "", 3, 1)
+}
+
 // A certificate that is not there yet keeps nobody's tokens from being refreshed.
 func TestCertificateThatComesLater(t *testing.T) {
 	dir := t.TempDir()
@@ -248,71 +297,6 @@ func TestHeadersAreBounded(t *testing.T) {
 	if resp.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
 		t.Error(resp.Status)
 	}
-}
-
-// inMemory is a listener whose connections are pipes, for a bubble.
-type inMemory struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (m inMemory) Accept() (net.Conn, error) {
-	select {
-	case c := <-m.conns:
-		return c, nil
-	case <-m.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (m inMemory) Close() error   { close(m.closed); return nil }
-func (m inMemory) Addr() net.Addr { return &net.TCPAddr{} }
-
-// Strangers take no more than so many connections, and none for long: one that says
-// nothing is closed, and makes room.
-func TestConnectionsAreBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := inMemory{make(chan net.Conn), make(chan struct{})}
-		l := &Listener{handler: answering, log: slog.New(slog.DiscardHandler), opened: m}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- l.Run(ctx) }()
-		connect := func() (net.Conn, bool) {
-			ours, theirs := net.Pipe()
-			synctest.Wait()
-			select {
-			case m.conns <- theirs:
-				return ours, true
-			default:
-				return nil, false
-			}
-		}
-		for i := range mostConnections {
-			if _, ok := connect(); !ok {
-				t.Fatalf("connection %d is not accepted", i)
-			}
-		}
-		if _, ok := connect(); ok {
-			t.Fatalf("more than %d connections are accepted", mostConnections)
-		}
-		time.Sleep(headerTimeout + time.Second)
-		conn, ok := connect()
-		if !ok {
-			t.Fatal("those that say nothing still have their connections")
-		}
-		if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-			t.Fatal(err)
-		}
-		line := make([]byte, 15)
-		if _, err := io.ReadFull(conn, line); err != nil || string(line) != "HTTP/1.1 200 OK" {
-			t.Errorf("%q, %v", line, err)
-		}
-		_ = conn.Close()
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
 }
 
 // What brings an answer down is told in the log, without what it was, and ends nothing else.

@@ -63,6 +63,19 @@ func endIsSure(rec store.Record, p sdk.Policy) bool {
 	return !rec.LoginUncertain && (end.Certain || end.At.IsZero())
 }
 
+// grantEnd is when the login that rec comes from is over, however it is refreshed; zero:
+// nobody knows, or it does not end so.
+func grantEnd(rec store.Record, n nature) sdk.End {
+	switch {
+	case !n.met || rec.Version == 0 || rec.Way == store.WayMint:
+		return sdk.End{}
+	case endMoves(rec, n.policy):
+		end := n.policy.Ends(momentsOf(rec)).Grant
+		return sdk.End{At: end.At, Certain: end.Certain && !rec.LoginUncertain}
+	}
+	return sdk.End{At: rec.RefreshExpiry, Certain: endIsSure(rec, n.policy)}
+}
+
 // refreshLife is for how long rec's refresh token lives in all; 0: nobody knows.
 func refreshLife(rec store.Record, p sdk.Policy) time.Duration {
 	if rec.Way != store.WayRefresh {

@@ -27,6 +27,9 @@ func TestGrantThatDiesAtATimeOfTheDay(t *testing.T) {
 				if !s.Record.RefreshExpiry.Equal(midnight) || s.EndMoves || s.EndGuessed == certain || s.Record.Token.Expiry().After(midnight) {
 					t.Errorf("the grant ends %s (moves: %t, a guess: %t), and its token %s", s.Record.RefreshExpiry, s.EndMoves, s.EndGuessed, s.Record.Token.Expiry())
 				}
+				if !s.GrantExpiry.Equal(midnight) || s.GrantExpiryUncertain == certain {
+					t.Errorf("the login is said to end %s, uncertain: %t", s.GrantExpiry, s.GrantExpiryUncertain)
+				}
 				if s.State != refresh.Valid || s.Record.Version < 15 {
 					t.Errorf("%s at version %d shortly before midnight", s.State, s.Record.Version)
 				}

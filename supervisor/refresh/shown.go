@@ -38,6 +38,10 @@ type Shown struct {
 	// RefreshExpiryUnknown: it ends a fixed time after the login, and nobody
 	// knows when that was.
 	RefreshExpiryUnknown bool `json:"refresh_expiry_unknown,omitempty"`
+	// GrantExpiry is when the login is over, however it is refreshed; not set: nobody knows,
+	// or it does not end so. Where a login ends the refresh token it is RefreshExpiry.
+	GrantExpiry          time.Time `json:"grant_expires_at,omitzero"`
+	GrantExpiryUncertain bool      `json:"grant_expiry_uncertain,omitempty"`
 	// RefreshRefused: the broker has refused the refresh token, which has no end any more.
 	RefreshRefused bool      `json:"refresh_refused,omitempty"`
 	LastRefresh    time.Time `json:"last_refresh,omitzero"`

@@ -151,6 +151,9 @@ func (a view) status() (s Status) {
 		}
 	}
 	s.show()
+	if end := grantEnd(s.Record, o.nature); !end.At.IsZero() && !s.RefreshRefused {
+		s.GrantExpiry, s.GrantExpiryUncertain = end.At, !end.Certain
+	}
 	return s
 }
 

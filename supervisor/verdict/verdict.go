@@ -79,6 +79,9 @@ func Of(s control.Status, now time.Time) Verdict {
 	if s.ConfigProblem != "" { // while somebody writes it, perhaps
 		passing = append(passing, "a start with the new configuration would fail")
 	}
+	if s.Metrics != nil && s.Metrics.CertificateProblem != "" {
+		passing = append(passing, "the certificate of the metrics can't be used")
+	}
 	for _, a := range unhushed(s.Alerts) {
 		v.Alerts++
 		warning = append(warning, strings.TrimSpace(a.Type.Words()+" "+a.Concerns()))

@@ -19,6 +19,10 @@ type Pair struct {
 	mu     sync.Mutex
 	loaded *tls.Certificate // nil: never
 	read   [2]edition       // of which files
+	// stale is why what is in the files is not what is loaded, and tried which files
+	// those were; nil: it is.
+	stale error
+	tried [2]edition
 }
 
 // File is one that a key of the configuration names.
@@ -35,7 +39,10 @@ type edition struct {
 }
 
 func (e edition) same(o edition) bool {
-	return e.inode != nil && o.inode != nil && os.SameFile(e.inode, o.inode) && e.size == o.size && e.changed.Equal(o.changed)
+	if e.inode == nil || o.inode == nil { // of one there is none
+		return e.inode == o.inode
+	}
+	return os.SameFile(e.inode, o.inode) && e.size == o.size && e.changed.Equal(o.changed)
 }
 
 // Error says why there is nothing to show to the other end.
@@ -51,21 +58,33 @@ func (p *Pair) Current() (*tls.Certificate, error) {
 	defer p.mu.Unlock()
 	now, err := p.look()
 	if err == nil && p.loaded != nil && now[0].same(p.read[0]) && now[1].same(p.read[1]) {
+		p.stale = nil
 		return p.loaded, nil
 	}
 	if err == nil {
 		var pair tls.Certificate
 		// Its errors speak of formats and quote nothing of the key.
 		if pair, err = tls.LoadX509KeyPair(p.cert.Path, p.key.Path); err == nil {
-			p.loaded, p.read = &pair, now
+			p.loaded, p.read, p.stale = &pair, now, nil
 			return p.loaded, nil
 		}
 		err = fmt.Errorf("%s and %s can't be used: %w: look whether both are PEM and belong together, and whether the user that runs Tokenkeeper may read them", p.cert.Key, p.key.Key, err)
 	}
+	if p.stale == nil || p.stale.Error() != err.Error() || !now[0].same(p.tried[0]) || !now[1].same(p.tried[1]) {
+		p.stale, p.tried = &Error{err}, now
+	}
 	if p.loaded != nil {
 		return p.loaded, nil
 	}
-	return nil, &Error{err}
+	return nil, p.stale
+}
+
+// Stale is why [Pair.Current] did not give, the last time, what is in the files; nil: it
+// did. It is another value only if the files, or the reason, are.
+func (p *Pair) Stale() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.stale
 }
 
 func (p *Pair) look() (now [2]edition, err error) {
