@@ -96,6 +96,9 @@ func renderDifference(d control.ConfigDifference, now time.Time, p painter, widt
 			say(plain, "To use it: %s", control.ToUse)
 		}
 	}
+	if len(d.Problems) == 0 {
+		sayFixed(&b, p, d.FixedReferences, width)
+	}
 	return b.String()
 }
 

@@ -76,6 +76,15 @@ changed  -         -            alerts.repeat
 		t.Errorf("%+v", got)
 	}
 
+	f.differs.FixedReferences = []string{"${env:SAXO_APP_KEY}", "${env:SAXO_APP_SECRET}", "${file:${env:CREDENTIALS_DIRECTORY}/schwab}"}
+	const given = `
+Not read again, as a process is given them once, at its start:
+  ${env:SAXO_APP_KEY}, ${env:SAXO_APP_SECRET},
+  ${file:${env:CREDENTIALS_DIRECTORY}/schwab}. For a new value of those restart
+  the service
+`
+	command(t, "", "reload", "--socket", socket).says(t, exitOK, "the supervisor (PID 4242) goes on with /etc/tokenkeeper/tokenkeeper.yaml:\n\n"+moved+given)
+
 	f.differs = control.ConfigDifference{PID: 4242, StartedAt: now.Add(-76 * time.Hour), Config: "/tk.yaml"}
 	command(t, "", "diff", "--socket", socket).says(t, exitOK, "/tk.yaml says what the supervisor (PID 4242, started 3d ago) runs with\n")
 

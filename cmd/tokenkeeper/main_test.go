@@ -150,7 +150,7 @@ func (f *fake) ConfigDifference(context.Context) (control.ConfigDifference, erro
 }
 
 func (f *fake) Reload(context.Context) (control.ReloadAnswer, error) {
-	return control.ReloadAnswer{PID: f.differs.PID, Config: f.differs.Config, Difference: f.differs.Difference}, nil
+	return control.ReloadAnswer{PID: f.differs.PID, Config: f.differs.Config, Difference: f.differs.Difference, FixedReferences: f.differs.FixedReferences}, nil
 }
 
 func (f *fake) Adopt(context.Context) (control.AdoptAnswer, error) {

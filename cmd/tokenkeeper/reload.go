@@ -21,8 +21,9 @@ refers to, and go on with it: all of it or, if anything is wrong, nothing.
 Only what differs moves. A provider of which, or of whose accounts, something
 differs ends when what it has sent is answered, and begins again; so does a
 sink, which misses no token and gets none twice. What ${env:…} refers to can't
-be read again, nor what systemd has given the service: for those, and for
-state_dir, fallback_dir, machine_guard, control and log, restart the service.
+be read again, nor what systemd has given the service, and is named: for those,
+and for state_dir, fallback_dir, machine_guard, control and log, restart the
+service.
 
 With --dry-run nothing changes, and what would is shown. SIGHUP does the same
 as this command, and says in the log what has come of it.`,
@@ -61,10 +62,29 @@ func renderReload(a control.ReloadAnswer, now time.Time, p painter, width int) s
 	runs := fmt.Sprintf("the supervisor (PID %d)", a.PID)
 	if a.Difference.IsZero() {
 		writeBroken(&b, p, cell{fmt.Sprintf("%s says what %s runs with: nothing was changed", a.Config, runs), plain}, "", "  ", proseIn(width))
+		sayFixed(&b, p, a.FixedReferences, width)
 		return b.String()
 	}
 	writeBroken(&b, p, cell{fmt.Sprintf("%s goes on with %s:", runs, a.Config), plain}, "", "  ", proseIn(width))
 	b.WriteByte('\n')
 	differenceTable(control.ConfigDifference{Difference: a.Difference}, now, width).render(&b, p, 2, 3)
+	if len(a.FixedReferences) > 0 {
+		b.WriteByte('\n')
+	}
+	sayFixed(&b, p, a.FixedReferences, width)
 	return b.String()
+}
+
+// sayFixed names what reading the configuration again did not read again.
+func sayFixed(b *strings.Builder, p painter, references []string, width int) {
+	const few = 8
+	if len(references) == 0 {
+		return
+	}
+	said := strings.Join(references[:min(few, len(references))], ", ")
+	if more := len(references) - few; more > 0 {
+		said += fmt.Sprintf(" and %d more", more)
+	}
+	writeBroken(b, p, cell{"Not read again, as a process is given them once, at its start: " + said +
+		". For a new value of those restart the service", plain}, "", "  ", proseIn(width))
 }

@@ -42,13 +42,16 @@ func (b overview) Reload(ctx context.Context) (control.ReloadAnswer, error) {
 	if err != nil {
 		return control.ReloadAnswer{}, control.Errorf(control.CodeConflict, "%v", err)
 	}
-	return control.ReloadAnswer{PID: os.Getpid(), Config: b.Roster.Now().Config.File, Difference: d}, nil
+	now := b.Roster.Now().Config
+	return control.ReloadAnswer{PID: os.Getpid(), Config: now.File, Difference: d, FixedReferences: now.FixedReferences}, nil
 }
 
 func (c Config) differs(seen configfile.Seen) control.ConfigDifference {
+	now := c.Roster.Now().Config
 	return control.ConfigDifference{
-		Now: c.Wall(), PID: os.Getpid(), StartedAt: c.Started, Config: c.Roster.Now().Config.File,
+		Now: c.Wall(), PID: os.Getpid(), StartedAt: c.Started, Config: now.File,
 		Changed: seen.Changed, WrittenAt: seen.ChangedAt, Problems: problemsOf(seen.Err), Difference: seen.Difference,
+		FixedReferences: now.FixedReferences,
 	}
 }
 

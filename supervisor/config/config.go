@@ -27,6 +27,10 @@ type Config struct {
 	// SecretSettings names the settings, of providers, accounts and sinks, of
 	// which a value is given by reference: whoever does that wants it not seen.
 	SecretSettings []string
+	// FixedReferences are those, as they are written, to what a process is given once, at
+	// its start: variables, and the credentials of a service under systemd. To load the
+	// configuration again does not read them again.
+	FixedReferences []string
 	// MachineGuard is whether the store belongs to one machine: auto, on, off.
 	MachineGuard string
 	Control      Control

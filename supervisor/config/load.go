@@ -3,7 +3,9 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
@@ -122,6 +124,7 @@ func Load(src Source) (*Config, []Warning, error) {
 		return nil, l.warnings, l.problems
 	}
 	cfg.origin = l.origin(data)
+	cfg.FixedReferences = slices.Sorted(maps.Keys(l.references.fixed))
 	return cfg, l.warnings, nil
 }
 
@@ -152,7 +155,7 @@ func open(src Source) (*loader, []byte) {
 	}
 	l.references = &references{
 		findings: found, folders: l.folders, steering: l.steering, environ: environment(l.source.Environ()),
-		secrets: map[string]*secretText{}, told: map[string]bool{},
+		secrets: map[string]*secretText{}, told: map[string]bool{}, fixed: map[string]bool{},
 	}
 	if src.Bytes != nil || src.Path == "" {
 		return l, src.Bytes

@@ -13,6 +13,7 @@ type references struct {
 	environ  map[string]string
 	secrets  map[string]*secretText
 	told     map[string]bool // files, and values of several accounts, that were warned about
+	fixed    map[string]bool // see [Config.FixedReferences]
 	stateDir string
 	own      ownFile // of the account that is being read
 }
@@ -126,6 +127,10 @@ func (r *references) resolve(at Place, ref string, filesToo bool) (string, *Faul
 
 var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
+// credentials is the variable in which systemd names the folder with the credentials
+// that it gave a service at its start (systemd.exec(5), Credentials).
+const credentials = "CREDENTIALS_DIRECTORY"
+
 func (r *references) resolveEnv(at Place, name string) (string, *Fault) {
 	if !variableName.MatchString(name) {
 		return "", &Fault{"the reference ${env:…} does not hold the name of a variable", "write ${env:NAME}"}
@@ -139,5 +144,8 @@ func (r *references) resolveEnv(at Place, name string) (string, *Fault) {
 		return "", &Fault{"the environment variable " + name + " is empty", "give it a value"}
 	}
 	r.tellOfDirt(at, "the environment variable "+name, value)
+	if name != credentials { // what is in that folder counts
+		r.fixed["${env:"+name+"}"] = true
+	}
 	return value, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,6 +74,26 @@ func TestReferences(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a process is given once is named, as it is written, whatever it is used for.
+func TestFixedReferences(t *testing.T) {
+	src := source(t, `accounts:
+  a: {provider: saxo, client_id: "${env:TWO}", client_secret: "x${env:CANARY}", settings: {s: "${file:plain}", u: "${env:TWO}"}}
+  b: {provider: saxo, client_id: "${file:${env:CREDENTIALS_DIRECTORY}/app.yaml#app.secret}", settings: {s: "${file:creds/app}", u: "${file:${env:BESIDE}/app}"}}
+`, "CANARY="+canary, "TWO=2", "UNUSED=3")
+	dir := filepath.Join(src.Dir, "given")
+	src.Environ = environ(append(src.Environ(), "CREDENTIALS_DIRECTORY="+dir+"/", "BESIDE="+src.Dir+"/creds")...)
+	secretFiles(t, src.Dir)
+	secretFiles(t, dir)
+	cfg, _ := load(t, src)
+	want := []string{"${env:BESIDE}", "${env:CANARY}", "${env:TWO}", "${file:${env:CREDENTIALS_DIRECTORY}/app.yaml#app.secret}"}
+	if !slices.Equal(cfg.FixedReferences, want) {
+		t.Errorf("%q", cfg.FixedReferences)
+	}
+	if cfg, _ := load(t, source(t, account)); len(cfg.FixedReferences) != 0 {
+		t.Errorf("%q, and there is no reference", cfg.FixedReferences)
 	}
 }
 

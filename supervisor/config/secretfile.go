@@ -20,6 +20,9 @@ func (r *references) resolveFile(at Place, ref string) (string, *Fault) {
 	if fault != nil {
 		return "", fault
 	}
+	if given := r.environ[credentials]; given != "" && filepath.Dir(path) == filepath.Clean(given) {
+		r.fixed["${file:"+ref+"}"] = true
+	}
 	file := r.secretFile(path)
 	if !r.ownsSecret(path) { // whose programs are trusted with what it holds, and write it all the time
 		r.steering.steered(at, path)

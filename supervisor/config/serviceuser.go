@@ -34,4 +34,4 @@ func ownerOf(path string) (uid int, known bool) {
 }
 
 // credential is how a service of systemd gets a secret that is in a file of root.
-const credential = "${file:${env:CREDENTIALS_DIRECTORY}/NAME} with the line LoadCredential=NAME:PATH in the unit of systemd"
+const credential = "${file:${env:" + credentials + "}/NAME} with the line LoadCredential=NAME:PATH in the unit of systemd"

@@ -24,6 +24,9 @@ type ConfigDifference struct {
 	// Removed accounts are refreshed as long as this supervisor runs. Left is what
 	// becomes of their logins without it.
 	Left []LeftLogin `json:"left_logins,omitempty"`
+	// FixedReferences of what runs, as they are written, are not read again while it does:
+	// to variables, and to the service's credentials.
+	FixedReferences []string `json:"fixed_references,omitempty"`
 }
 
 // ReloadAnswer is the answer of POST /v1/config/reload: what has changed. The supervisor
@@ -32,6 +35,8 @@ type ReloadAnswer struct {
 	PID    int    `json:"pid"`
 	Config string `json:"config"`
 	difference.Difference
+	// FixedReferences are as in [ConfigDifference].
+	FixedReferences []string `json:"fixed_references,omitempty"`
 }
 
 // LeftLogin is that of an account that is not in the file any more. Its record stays in
