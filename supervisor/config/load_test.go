@@ -54,6 +54,7 @@ sinks:
 	dir := src.Dir
 	want := &config.Config{
 		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"), MachineGuard: "auto",
+		FixedReferences: []string{"${env:HOOK}", "${env:KEY}", "${env:TAIL}"},
 		Control: config.Control{Socket: filepath.Join(dir, "state/control.sock")},
 		Log:     config.Log{Level: "info", Format: "text", Keep: 5},
 		Plugins: config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
