@@ -55,10 +55,10 @@ sinks:
 	want := &config.Config{
 		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"), MachineGuard: "auto",
 		FixedReferences: []string{"${env:HOOK}", "${env:KEY}", "${env:TAIL}"},
-		Control: config.Control{Socket: filepath.Join(dir, "state/control.sock")},
-		Log:     config.Log{Level: "info", Format: "text", Keep: 5},
-		Plugins: config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
-		Alerts:  config.Alerts{Repeat: 4 * time.Hour, LoginDue: 24 * time.Hour},
+		Control:         config.Control{Socket: filepath.Join(dir, "state/control.sock")},
+		Log:             config.Log{Level: "info", Format: "text", Keep: 5},
+		Plugins:         config.Plugins{Dir: "/usr/local/lib/tokenkeeper/plugins"},
+		Alerts:          config.Alerts{Repeat: 4 * time.Hour, LoginDue: 24 * time.Hour},
 		Providers: map[string]config.Provider{
 			"schwab": {Name: "schwab", MaxInFlight: 4},
 			"saxo": {Name: "saxo", MaxInFlight: 2,
