@@ -71,13 +71,31 @@ def folder(_):
         os.mkdir(spool + "/slot-900")
         print(tokenkeeper_spool.Spool(spool, 1).unsettled())
 
+def names(_):
+    with tempfile.TemporaryDirectory() as folder:
+        def name():
+            spool = tokenkeeper_spool.Spool(folder, 1)
+            os.close(spool._own)
+            return spool.id
+        def slot():
+            return folder + "/" + [n for n in os.listdir(folder) if n.startswith("slot-")][0]
+        first = name()
+        print(name() == first)
+        os.unlink(slot())
+        second = name()
+        print(second == first, name() == second)
+        with open(slot(), "r+b") as f:
+            f.write(b"TKH1")
+        third = name()
+        print(third == second, name() == third)
+
 locals()[sys.argv[2]](sys.argv[3])
 `
 
 // TestPythonProviderByParts: nothing leaves after an attempt's deadline, when the
 // supervisor may have begun another one, nor unencrypted to another machine, and what
-// stays on this one goes by no proxy; as much of an answer as came is spooled; and what is
-// no slot keeps nobody from the spool.
+// stays on this one goes by no proxy; as much of an answer as came is spooled; what is no
+// slot keeps nobody from the spool; and one that may have lost an attempt is another one.
 func TestPythonProviderByParts(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
@@ -112,6 +130,7 @@ func TestPythonProviderByParts(t *testing.T) {
 		{"in the clear", "send", "http://192.0.2.1/token", "not_sent account main: nothing was sent: the address of the token endpoint must begin with https:// " +
 			"(http:// is allowed to this machine alone); correct the configuration\n", 0},
 		{"no slot", "folder", "", "[]\n", 0},
+		{"another spool once slots are gone or damaged", "names", "", "True\nFalse True\nFalse True\n", 0},
 	}
 	for _, tt := range tests {
 		before := requests.Load()

@@ -51,9 +51,11 @@ class Spool:
         self.id = self._identify()
         self._lock = threading.Lock()
         self._used, self._free, self._next = {}, [], 0
-        for name in sorted(os.listdir(directory)):
-            if name.startswith("slot-"):
-                self._load(name)
+        names = sorted(name for name in os.listdir(directory) if name.startswith("slot-"))
+        if not names:
+            self.id = self._rename()  # somebody has removed them all, or none was made yet
+        for name in names:
+            self._load(name)
         try:
             while len(self._free) < slots:
                 self._free.append(self._make())
@@ -144,6 +146,12 @@ class Spool:
                     return name
         except (OSError, ValueError):
             pass
+        return self._rename()
+
+    def _rename(self):
+        """A name that this spool never had: what an attempt has come to can't be told
+        any more from what stands here, or was never told."""
+        path = os.path.join(self.directory, "id")
         name = secrets.token_hex(16)
         fresh = path + ".new"
         try:
@@ -204,6 +212,7 @@ class Spool:
                 twin.discard()
             self._used[attempt] = slot
         elif content.strip(b"\0"):  # damaged: it may hold an answer all the same, and is kept for a person
+            self.id = self._rename()  # whose attempt it was nobody knows
             os.close(slot.fd)
             os.rename(path, os.path.join(self.directory, "unread-%s-%d" % (name, secrets.randbits(32))))
         elif len(content) < SLOT_SIZE:

@@ -282,8 +282,8 @@ func TestAllSlotsRemovedWhileARequestIsSent(t *testing.T) {
 	}
 }
 
-// A slot that is gone while the spool is opened hides no other one, and what it held
-// is not taken for what was never begun.
+// A slot that is gone while the spool is opened, or damaged, hides no other one, and what
+// it held is not taken for what was never begun.
 func TestSlotFileGoneWhileTheSpoolIsOpened(t *testing.T) {
 	for name, open := range map[string]func(dir, path string) (*Spool, error){
 		"removed": func(dir, path string) (*Spool, error) {
@@ -293,6 +293,17 @@ func TestSlotFileGoneWhileTheSpoolIsOpened(t *testing.T) {
 			must(t, os.Remove(path))
 			must(t, os.Symlink("nowhere", path))
 			return Open(t.Context(), dir, 1)
+		},
+		"damaged": func(dir, path string) (*Spool, error) {
+			b, err := os.ReadFile(path)
+			must(t, err)
+			b[frameHead+1] ^= 1
+			must(t, os.WriteFile(path, b, 0o600))
+			return Open(t.Context(), dir, 1)
+		},
+		"damaged in the fallback": func(dir, path string) (*Spool, error) {
+			must(t, os.WriteFile(path, []byte("TKH1"), 0o600))
+			return OpenWithFallback(t.Context(), filepath.Join(filepath.Dir(dir), "first"), dir, 1)
 		},
 		"removed in the fallback": func(dir, path string) (*Spool, error) {
 			return openOn(t.Context(), vanishing{path: path}, 1, filepath.Join(filepath.Dir(dir), "first"), dir)

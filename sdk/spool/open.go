@@ -106,8 +106,9 @@ func (s *Spool) reserve(slots int) {
 
 // load reads the slots that are there. A slot that can't be read at all is an
 // error: it may hold an answer, and the next try may read it. One that is gone
-// since it was listed hides none of the others. What it held is not known any
-// more, and so this is not the spool any more that its attempt was announced for.
+// since it was listed hides none of the others. What that held, or one that is damaged,
+// is not known any more, and so this is not the spool any more that its attempt was
+// announced for.
 func (s *Spool) load(p *place) error {
 	entries, err := s.sys.ReadDir(p.dir)
 	if err != nil {
@@ -127,7 +128,9 @@ func (s *Spool) load(p *place) error {
 		slot, inUse, err := s.openSlot(p, path)
 		switch {
 		case errors.Is(err, errUnreadable):
-			// It may hold an answer all the same: it is kept for a person.
+			// It may hold an answer all the same: it is kept for a person. Which attempt it
+			// was of nobody knows, and that has to be durable before it is out of sight.
+			p.rename()
 			p.putDamagedAside(path)
 		case errors.Is(err, errUnusable):
 			// It holds nothing.

@@ -48,7 +48,7 @@ func prove(in store.Intent, id, boot string, now time.Time, longest time.Duratio
 		p.why = "the attempt begun " + begun + " was cut off, and nobody knows in which spool it was noted"
 	case in.Spool != id:
 		p.why = "the attempt begun " + begun + " was noted in a spool that is not there any more: its folder was " +
-			"removed, replaced or copied, or its disk is gone"
+			"removed, replaced or copied, its note was damaged, or its disk is gone"
 	default:
 		p.same = true
 	}

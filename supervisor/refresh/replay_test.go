@@ -77,6 +77,11 @@ var sentAgain = map[string]struct {
 		fault: failing(sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200, Unread: true}), life: 4 * time.Hour,
 		after: []time.Duration{3*time.Hour + 44*time.Minute + 30*s}, most: 2,
 	},
+	"the same, the provider declares a reuse grace": {
+		then:  "as sent, no answer, as long as the grace lasts; then as without one",
+		fault: failing(sdk.Error{Kind: sdk.KindAmbiguous, HTTPStatus: 200, Unread: true}), life: 4 * time.Hour, grace: 10 * s,
+		after: []time.Duration{0, 2 * s, 6 * s, 3*time.Hour + 44*time.Minute + 30*s}, most: 5,
+	},
 	"invalid_grant": {
 		then: "never, unless a person insists", fault: failing(sdk.Error{Kind: sdk.KindInvalidGrant, HTTPStatus: 400}), most: 1,
 	},
