@@ -16,8 +16,9 @@ type Provider interface {
 
 	// Refresh spends req.Token.RefreshToken with exactly one request to the
 	// token endpoint and returns the answer. It must not retry: the
-	// supervisor decides that. An error is transient unless it is, or wraps,
-	// an [Error] of another kind or one of the Err… values of this package.
+	// supervisor decides that. What an error says of the token tells the [Error]
+	// that it is, or wraps, or one of the Err… values of this package. One that is
+	// neither is ambiguous, or of [KindNotSent] if the slot says that nothing was sent.
 	//
 	// ctx is not cancelled when the supervisor goes away, only at the
 	// attempt's deadline: a refresh that was sent must be heard out.

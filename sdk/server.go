@@ -364,7 +364,22 @@ func (s *Server) guard(ctx context.Context, slot *spool.Slot, call func(context.
 			err = &Error{Kind: kind, Message: s.panicked(v)}
 		}
 	}()
-	return call(ctx)
+	t, err = call(ctx)
+	return t, judged(slot, err)
+}
+
+// judged gives an error of the provider's that has no kind one: it tells nothing of
+// whether the request came to the broker, as where a client gave up waiting, and to send
+// the token again at once might be its second use.
+func judged(slot *spool.Slot, err error) error {
+	var known *Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, ErrUnimplemented) {
+		return err
+	}
+	if slot.Progress() == spool.Ready {
+		return &Error{Kind: KindNotSent, Message: err.Error()}
+	}
+	return &Error{Kind: KindAmbiguous, Message: err.Error()}
 }
 
 // recovered is guard of a call that is no attempt: a panic of it must not end the

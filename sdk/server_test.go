@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"reflect"
@@ -226,6 +227,41 @@ func TestPanics(t *testing.T) {
 			}
 			if err := w.Ping(t.Context()); err != nil {
 				t.Errorf("the process is dead: %v", err)
+			}
+		})
+	}
+}
+
+// An error that says nothing of the token does not have it sent again at once: the
+// request may have come to the broker.
+func TestErrorsWithoutAKind(t *testing.T) {
+	gaveUp := fmt.Errorf("Post: %w", context.DeadlineExceeded)
+	note := func(p spool.Progress) func(context.Context) {
+		return func(ctx context.Context) {
+			slot, _ := spool.FromContext(ctx)
+			_ = slot.Advance(p)
+		}
+	}
+	for name, tt := range map[string]struct {
+		does func(context.Context)
+		err  error
+		kind sdk.Kind
+	}{
+		"plain":                            {func(context.Context) {}, gaveUp, sdk.KindAmbiguous},
+		"plain, before the send":           {note(spool.Ready), gaveUp, sdk.KindNotSent},
+		"plain, after the send":            {note(spool.Sent), gaveUp, sdk.KindAmbiguous},
+		"of a kind, after the send":        {note(spool.Sent), &sdk.Error{Kind: sdk.KindTransient, HTTPStatus: 503, Message: "busy"}, sdk.KindTransient},
+		"of a kind, wrapped, and not sent": {func(context.Context) {}, fmt.Errorf("no way there: %w", sdk.ErrNotSent), sdk.KindNotSent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, t.TempDir(), func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
+				tt.does(ctx)
+				return sdk.Token{}, tt.err
+			})
+			_, err := w.Refresh(t.Context(), request("a", "main"))
+			wantKind(t, err, tt.kind)
+			if !strings.Contains(err.Error(), tt.err.Error()) {
+				t.Errorf("%v does not say what happened", err)
 			}
 		})
 	}
