@@ -221,7 +221,7 @@ func TestBrokenKindsAreFound(t *testing.T) {
 		"does not know that it is dead": {renewingSuite(&renewing{speak: func(e *oauth.Endpoint) { e.Errors = oauth.Errors{} }}), "OnePostPerAttempt/InvalidGrant"},
 		"calls a lost renewal harmless": {renewingSuite(&renewing{answer: func(t sdk.Token, _ sdk.RenewRequest, err error) (sdk.Token, error) {
 			if err != nil {
-				return t, errors.New("no answer")
+				return t, &sdk.Error{Kind: sdk.KindTransient, Message: "no answer"}
 			}
 			return t, nil
 		}}), "OnePostPerAttempt/LostAnswer"},

@@ -141,7 +141,7 @@ func TestBrokenMintersAreFound(t *testing.T) {
 		}), "OnePostPerAttempt/InvalidGrant"},
 		"calls a lost answer harmless": {answers(func(t sdk.Token, _ sdk.MintRequest, err error) (sdk.Token, error) {
 			if sdk.KindOf(err) == sdk.KindAmbiguous {
-				return t, errors.New("no answer")
+				return t, &sdk.Error{Kind: sdk.KindTransient, Message: "no answer"}
 			}
 			return t, err
 		}), "OnePostPerAttempt/LostAnswer"},
