@@ -38,7 +38,8 @@ type Predecessor struct {
 	Log      *slog.Logger
 }
 
-// Outwait sees to it that the spool is free after patience: until then the
+// Outwait sees to it that the spool is free after patience, which is the caller's to
+// measure (package refresh does it by what an attempt may take): until then the
 // holder may finish, and is told to continue in case that it was stopped; then
 // it is killed. It is for the time in which the next process waits for the
 // spool, and returns when ctx ends.
