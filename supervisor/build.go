@@ -70,6 +70,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 	if err := dropStrayLogins(ctx, cfg, s.dir.Store(), s.log); err != nil {
 		return err
 	}
+	tellLeft(ctx, cfg, s.dir.Store(), s.opts.Seams.Wall(), s.log)
 	s.survey.Carry(s.alerts.Carried())
 	if err := make.addHeartbeat(); err != nil {
 		return err
@@ -114,7 +115,7 @@ func (s *Supervisor) newBackend() control.Backend {
 	return backend.New(backend.Config{
 		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
-		File: s.file, Reload: s.Reload, Metrics: s.metrics,
+		File: s.file, Reload: s.Reload, Metrics: s.metrics, Store: s.dir.Store(), Alone: s.alone,
 	})
 }
 

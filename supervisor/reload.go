@@ -38,13 +38,23 @@ func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) 
 	return d, err
 }
 
-func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) {
+// alone waits until nobody reads the configuration again, or changes what is stored of an
+// account that it does not name, and keeps everybody from both until done is called.
+func (s *Supervisor) alone(ctx context.Context) (done func(), err error) {
 	select {
 	case s.reloading <- struct{}{}:
-		defer func() { <-s.reloading }()
+		return func() { <-s.reloading }, nil
 	case <-ctx.Done():
-		return difference.Difference{}, fmt.Errorf("another one is under way: %w", ctx.Err())
+		return nil, fmt.Errorf("the configuration is being read again, or what is stored of an account is being moved: %w", ctx.Err())
 	}
+}
+
+func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) {
+	done, err := s.alone(ctx)
+	if err != nil {
+		return difference.Difference{}, err
+	}
+	defer done()
 	if s.opts.Reread == nil {
 		return difference.Difference{}, fmt.Errorf("%w: it came from no file", ErrReload)
 	}
@@ -362,6 +372,7 @@ func (c change) install(ctx context.Context) {
 	if err := dropStrayLogins(ctx, c.of.Config, c.dir.Store(), c.log); err != nil {
 		c.log.Warn("open logins of accounts that are not configured any more could not be dropped; the next start does it", "error", err)
 	}
+	tellLeft(ctx, c.of.Config, c.dir.Store(), c.opts.Seams.Wall(), c.log)
 }
 
 // stayDisabled keeps everything from a sink that was disabled and is the same.

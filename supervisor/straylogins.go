@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -26,4 +29,17 @@ func dropStrayLogins(ctx context.Context, cfg *config.Config, st *store.Journal,
 		}
 	}
 	return nil
+}
+
+// tellLeft says of which accounts that are not configured the store has a token, and what
+// can be done about each.
+func tellLeft(ctx context.Context, cfg *config.Config, st leftover.Store, now time.Time, log *slog.Logger) {
+	left, err := leftover.In(ctx, cfg, st, now)
+	if err != nil {
+		log.Warn("of which accounts that are not configured a token is stored can't be told", "error", err)
+		return
+	}
+	for _, line := range control.LeftLines(left, now) {
+		log.Warn(line)
+	}
 }

@@ -173,6 +173,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	r.Trusts = append(r.Trusts, supervisor.Trusted(cfg)...)
 	state := checkStateDir(ctx, cfg)
 	r.addStateDir(state, cfg)
+	r.addLeft(state.Left, e.now())
 	r.addMetrics(cfg.Metrics, state, e.now())
 	r.OK = len(r.Problems) == 0
 	return r, nil

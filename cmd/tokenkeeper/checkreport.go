@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -38,6 +39,14 @@ func (r *report) addAccounts(cfg *config.Config) {
 				})
 			}
 		}
+	}
+}
+
+// addLeft tells of the accounts of which a token is stored and which are not configured.
+func (r *report) addLeft(left []control.ListedAccount, now time.Time) {
+	for _, l := range left {
+		what, todo := l.LeftText(now)
+		r.Warnings = append(r.Warnings, finding{File: r.Config, Line: r.where().of("accounts"), Key: "accounts", Message: what, Hint: todo})
 	}
 }
 

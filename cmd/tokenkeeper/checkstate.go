@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -29,6 +30,9 @@ type stateDir struct {
 	OK      bool `json:"ok"`
 	// Machine is whose store it is.
 	Machine control.Machine `json:"machine"`
+	// Left are accounts of which the store has a token and which the configuration that is
+	// checked does not name.
+	Left []control.ListedAccount `json:"left_accounts,omitempty"`
 	// oldConfig says that what runs does not use what the file holds.
 	oldConfig string
 	// answered is what the supervisor that runs with it has said; nil: nothing. Silent: one
@@ -91,11 +95,17 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	if s, err := c.Status(ctx); err == nil && s.StateDir == cfg.StateDir {
 		d.answered, d.Machine, d.oldConfig = &s, s.Machine, oldConfig(s, time.Now())
 		d.InUseBy, d.State = s.PID, fmt.Sprintf("in use by the running supervisor (PID %d)", s.PID)
+		if all, err := c.Accounts(ctx); err == nil { // an older one does not list them
+			d.Left = leftover.Of(leftover.Compare(cfg, all.Accounts))
+		}
 		return d
 	}
 	d.Machine, err = ownership.Of(cfg)
 	switch {
 	case err == nil:
+		if all, err := leftover.Stored(cfg, time.Now()); err == nil {
+			d.Left = leftover.Of(all)
+		}
 	case errors.Is(err, store.ErrInUse):
 		d.State, d.silent = "in use by a supervisor that does not answer here", true
 		if d.InUseBy = statedir.Starting(cfg.StateDir); d.InUseBy != 0 {

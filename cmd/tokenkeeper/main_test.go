@@ -153,6 +153,23 @@ func (f *fake) Reload(context.Context) (control.ReloadAnswer, error) {
 	return control.ReloadAnswer{PID: f.differs.PID, Config: f.differs.Config, Difference: f.differs.Difference, FixedReferences: f.differs.FixedReferences}, nil
 }
 
+func (f *fake) Accounts(context.Context) (control.AccountList, error) { return sampleAccounts(), nil }
+
+func (f *fake) RenameAccount(_ context.Context, from, to string) (control.RenameAnswer, error) {
+	return control.RenameAnswer{Account: to, From: from, Version: 12, Unread: 2}, nil
+}
+
+func (f *fake) ForgetAccount(_ context.Context, account string) (control.ForgetAnswer, error) {
+	for _, a := range sampleAccounts().Accounts {
+		if a.Name == account && !a.Configured {
+			return control.ForgetAnswer{
+				Account: account, Provider: a.Provider, Version: a.Version, HadLogin: a.HasLogin, Way: a.Way, RefreshExpiry: a.RefreshExpiry, Attempts: 1, Unread: 1,
+			}, nil
+		}
+	}
+	return control.ForgetAnswer{}, control.Errorf(control.CodeConflict, "account %s is in the configuration", account)
+}
+
 func (f *fake) Adopt(context.Context) (control.AdoptAnswer, error) {
 	return control.AdoptAnswer{Adopted: true, From: "vm-1 (0a0b0c0d)", To: "vm-2 (01020304)"}, nil
 }

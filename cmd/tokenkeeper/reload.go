@@ -72,6 +72,12 @@ func renderReload(a control.ReloadAnswer, now time.Time, p painter, width int) s
 		b.WriteByte('\n')
 	}
 	sayFixed(&b, p, a.FixedReferences, width)
+	for i, line := range control.LeftLines(a.Left, now) {
+		if i == 0 {
+			b.WriteByte('\n')
+		}
+		writeBroken(&b, p, cell{line, yellow}, "", "  ", proseIn(width))
+	}
 	return b.String()
 }
 

@@ -80,6 +80,7 @@ func (e *env) commands() []*cobra.Command {
 		newSinksCommand(e),
 		newAlertsCommand(e),
 		newEventsCommand(e),
+		newAccountsCommand(e),
 		newRefreshCommand(e),
 		newRestartCommand(e),
 		newDiffCommand(e),
@@ -137,6 +138,7 @@ can't be had is 3 where it may come by itself, 4 where it takes a person.`,
 	flags.BoolVar(&e.json, "json", false, "print JSON, for programs")
 	root.SetUsageTemplate(strings.NewReplacer(
 		".LocalFlags.FlagUsages", fmt.Sprintf(".LocalFlags.FlagUsagesWrapped %d", narrow),
+		"for more information about a command", "for more about a command",
 		".InheritedFlags.FlagUsages", fmt.Sprintf(".InheritedFlags.FlagUsagesWrapped %d", narrow),
 	).Replace(root.UsageTemplate()))
 	root.SuggestionsMinimumDistance = 2

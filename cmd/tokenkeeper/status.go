@@ -85,6 +85,10 @@ no valid token, or no supervisor answers.`,
 func onlyOf(s control.Status, account string) (control.Status, error) {
 	at := slices.IndexFunc(s.Accounts, func(a control.Account) bool { return a.Name == account })
 	if at < 0 {
+		if left := slices.IndexFunc(s.Left, func(l control.ListedAccount) bool { return l.Name == account }); left >= 0 {
+			what, todo := s.Left[left].LeftText(s.Now)
+			return control.Status{}, control.Errorf(control.CodeNotFound, "%s; %s", what, todo)
+		}
 		var names []string
 		for _, a := range s.Accounts {
 			names = append(names, a.Name)
@@ -93,6 +97,7 @@ func onlyOf(s control.Status, account string) (control.Status, error) {
 	}
 	a := s.Accounts[at]
 	s.Accounts = []control.Account{a}
+	s.Left = slices.DeleteFunc(slices.Clone(s.Left), func(l control.ListedAccount) bool { return !slices.Contains(l.MayBe, account) })
 	sinks := map[string]bool{}
 	for _, d := range a.Sinks {
 		sinks[d.Sink] = true

@@ -33,6 +33,9 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 	for _, line := range outOfDate(s, now) {
 		writeBroken(&b, p, cell{line, yellow}, "", "  ", most)
 	}
+	for _, line := range control.LeftLines(s.Left, now) {
+		writeBroken(&b, p, cell{line, yellow}, "", "  ", most)
+	}
 	if line := alertLine(s.Alerts, most); line != "" {
 		writeBroken(&b, p, cell{line, red}, "", "  ", most)
 	}

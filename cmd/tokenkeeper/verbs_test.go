@@ -14,7 +14,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"events"}, {"exec"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
+		{}, {"accounts"}, {"accounts", "list"}, {"accounts", "rename"}, {"accounts", "forget"}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"events"}, {"exec"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
 		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"}, {"wait"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
@@ -59,6 +59,9 @@ func TestUsageErrors(t *testing.T) {
 		{"exec -a a --on-new signal=HUP -- true", "--on-new signal=HUP takes --fd: the environment of a program that runs can't be changed"},
 		{"exec -a a --on-new signal=KILL -- true", "invalid argument \"signal=KILL\" for \"--on-new\" flag: it is restart, nothing, or signal= and the name of a signal that programs can catch"},
 		{"exec -a a --stop-within=-1s -- true", "--timeout, --min-valid and --stop-within can't be negative"},
+		{"accounts lsit", `there is no command "tokenkeeper accounts lsit"; did you mean list?`},
+		{"accounts rename a", "NEW is missing: tokenkeeper accounts rename OLD NEW"},
+		{"accounts forget", "NAME is missing: tokenkeeper accounts forget NAME [--yes]"},
 		{"alerts akc", `there is no command "tokenkeeper alerts akc"; did you mean ack?`},
 		{"alerts ack", "ALERT is missing: tokenkeeper alerts ack ALERT"},
 		{"alerts silence needs_login:saxo", "say for how long, e.g. --for 2h"},

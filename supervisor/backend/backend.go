@@ -17,6 +17,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/programs"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // Config is what a Backend is over.
@@ -33,12 +34,17 @@ type Config struct {
 	Metrics *metrics.Listener
 	// Reload goes on with what the configuration's file says by now.
 	Reload func(ctx context.Context) (difference.Difference, error)
+	// Store is what the Keepers keep the tokens in. Alone waits until nobody reads the
+	// configuration again, and keeps everybody from it until done is called.
+	Store store.Store
+	Alone func(ctx context.Context) (done func(), err error)
 }
 
 // Backend implements [control.Backend].
 type Backend struct {
 	overview
 	accounts
+	leftovers
 	logins
 	sinks
 	alerts
@@ -48,7 +54,7 @@ var _ control.Backend = Backend{}
 
 // New returns the Backend over c.
 func New(c Config) Backend {
-	return Backend{overview{c, &spools.Lookout{}}, accounts{c}, logins{c}, sinks{c}, alerts{c}}
+	return Backend{overview{c, &spools.Lookout{}}, accounts{c}, leftovers{c}, logins{c}, sinks{c}, alerts{c}}
 }
 
 // keeperOf returns who keeps the token of an account.

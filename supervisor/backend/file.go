@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 )
 
 // This file tells what the configuration's file says otherwise than what runs.
@@ -43,7 +44,11 @@ func (b overview) Reload(ctx context.Context) (control.ReloadAnswer, error) {
 		return control.ReloadAnswer{}, control.Errorf(control.CodeConflict, "%v", err)
 	}
 	now := b.Roster.Now().Config
-	return control.ReloadAnswer{PID: os.Getpid(), Config: now.File, Difference: d, FixedReferences: now.FixedReferences}, nil
+	left, err := leftover.In(ctx, now, b.Store, b.Wall())
+	if err != nil {
+		return control.ReloadAnswer{}, control.Errorf(control.CodeUnavailable, "the configuration was read again; what is left in the store can't be read: %v", err)
+	}
+	return control.ReloadAnswer{PID: os.Getpid(), Config: now.File, Difference: d, FixedReferences: now.FixedReferences, Left: left}, nil
 }
 
 func (c Config) differs(seen configfile.Seen) control.ConfigDifference {

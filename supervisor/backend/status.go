@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keepalive"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -38,6 +39,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 		}
 	}
 	slices.SortFunc(st.Accounts, func(x, y control.Account) int { return cmp.Compare(x.Name, y.Name) })
+	st.Left, _ = leftover.In(ctx, there.Config, b.Store, st.Now) // a store that can't be read is told otherwise
 	alerts, err := b.Engine.Alerts(ctx)
 	if err != nil {
 		return st, control.Errorf(control.CodeUnavailable, "%v", err)

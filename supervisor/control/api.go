@@ -11,6 +11,9 @@
 //	GET  /v1/metrics                         the status in numbers, for Prometheus
 //	POST /v1/adopt                           the store is this machine's from now on
 //	POST /v1/providers/{provider}/restart    waits for the new process
+//	GET  /v1/accounts                        those that are configured, and those that are only stored
+//	POST /v1/accounts/{account}/rename       ?to=NEW: that account goes on with what is stored of this one
+//	POST /v1/accounts/{account}/forget       what is stored of it is removed
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
 //	GET  /v1/accounts/{account}/token        the access token
 //	POST /v1/accounts/{account}/token        one that lives for ?min_valid=5m and is newer than ?if_version=VERSION
@@ -72,6 +75,8 @@ type Status struct {
 	ProgramReplaced bool       `json:"program_replaced,omitempty"`
 	Providers       []Provider `json:"providers"`
 	Accounts        []Account  `json:"accounts"`
+	// Left are accounts of which the store has a token and which are in no configuration.
+	Left []ListedAccount `json:"left_accounts,omitempty"`
 	// Alerts that last.
 	Alerts []event.Alert `json:"alerts,omitempty"`
 	// LookedAt is when it was looked last whether alerts begin or end, which comes each

@@ -27,6 +27,12 @@ type Backend interface {
 	Adopt(ctx context.Context) (AdoptAnswer, error)
 	// Restart replaces the provider's process and waits for the new one.
 	Restart(ctx context.Context, provider string) (RestartAnswer, error)
+	// Accounts lists what is configured, and what is stored.
+	Accounts(ctx context.Context) (AccountList, error)
+	// RenameAccount has the account to go on with what is stored of from, and ForgetAccount
+	// removes what is stored of an account. Neither is of one that is configured.
+	RenameAccount(ctx context.Context, from, to string) (RenameAnswer, error)
+	ForgetAccount(ctx context.Context, account string) (ForgetAnswer, error)
 	// Refresh refreshes the account if it is due, or in any case with force,
 	// and waits for the outcome.
 	Refresh(ctx context.Context, account string, force bool) (RefreshAnswer, error)

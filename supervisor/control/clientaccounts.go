@@ -11,6 +11,21 @@ import (
 // AccountCalls are those about the token of an account.
 type AccountCalls struct{ line *line }
 
+// Accounts lists every account that is configured or stored.
+func (c AccountCalls) Accounts(ctx context.Context) (AccountList, error) {
+	return call[AccountList](ctx, c.line, lookTimeout, http.MethodGet, "/v1/accounts", nil, nil)
+}
+
+// RenameAccount has the account to go on with what is stored of from.
+func (c AccountCalls) RenameAccount(ctx context.Context, from, to string) (RenameAnswer, error) {
+	return call[RenameAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(from)+"/rename", url.Values{"to": {to}}, nil)
+}
+
+// ForgetAccount removes what is stored of an account.
+func (c AccountCalls) ForgetAccount(ctx context.Context, account string) (ForgetAnswer, error) {
+	return call[ForgetAnswer](ctx, c.line, workTimeout, http.MethodPost, "/v1/accounts/"+url.PathEscape(account)+"/forget", nil, nil)
+}
+
 // Refresh refreshes the account if it is due, or in any case with force.
 func (c AccountCalls) Refresh(ctx context.Context, account string, force bool) (RefreshAnswer, error) {
 	query := url.Values{"force": {strconv.FormatBool(force)}}

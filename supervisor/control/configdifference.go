@@ -37,6 +37,8 @@ type ReloadAnswer struct {
 	difference.Difference
 	// FixedReferences are as in [ConfigDifference].
 	FixedReferences []string `json:"fixed_references,omitempty"`
+	// Left are as in [Status].
+	Left []ListedAccount `json:"left_accounts,omitempty"`
 }
 
 // LeftLogin is that of an account that is not in the file any more. Its record stays in

@@ -53,6 +53,30 @@ func TestEveryCallReachesTheBackend(t *testing.T) {
 	}
 }
 
+func TestCallsAboutWhatIsStoredReachTheBackend(t *testing.T) {
+	socket, _, _ := serve(t, &backend{})
+	c := control.NewClient(socket)
+	ctx := t.Context()
+	if all, err := c.Accounts(ctx); err != nil || len(all.Accounts) != 1 || all.Accounts[0].Name != "old" || all.Accounts[0].MayBe[0] != "main" {
+		t.Errorf("Accounts = %+v, %v", all, err)
+	}
+	if got, err := c.RenameAccount(ctx, "old", "main"); err != nil || got.Account != "main" || got.From != "old" {
+		t.Errorf("RenameAccount = %+v, %v", got, err)
+	}
+	var refused *control.Error
+	for _, to := range []string{"", "old"} {
+		if _, err := c.RenameAccount(ctx, "old", to); !errors.As(err, &refused) || refused.Code != control.CodeBadRequest {
+			t.Errorf("RenameAccount to %q: %v", to, err)
+		}
+	}
+	if got, err := c.ForgetAccount(ctx, "old"); err != nil || got.Account != "old" || got.Version != 4 {
+		t.Errorf("ForgetAccount = %+v, %v", got, err)
+	}
+	if _, err := c.ForgetAccount(ctx, "main"); !errors.As(err, &refused) || refused.Code != control.CodeConflict {
+		t.Errorf("ForgetAccount of one that is configured: %v", err)
+	}
+}
+
 func TestEveryCallAboutSinksReachesTheBackend(t *testing.T) {
 	socket, _, _ := serve(t, &backend{})
 	c := control.NewClient(socket)

@@ -43,6 +43,24 @@ func (b *backend) Reload(context.Context) (control.ReloadAnswer, error) {
 	return control.ReloadAnswer{Config: "/etc/tk.yaml", Difference: difference.Difference{Keys: []string{"alerts.repeat"}}}, nil
 }
 
+func (b *backend) Accounts(context.Context) (control.AccountList, error) {
+	return control.AccountList{Accounts: []control.ListedAccount{{Name: "old", Provider: "schwab", Version: 4, HasLogin: true, MayBe: []string{"main"}}}}, nil
+}
+
+func (b *backend) RenameAccount(_ context.Context, from, to string) (control.RenameAnswer, error) {
+	if from == to {
+		return control.RenameAnswer{}, control.Errorf(control.CodeBadRequest, "account %s has that name already", from)
+	}
+	return control.RenameAnswer{Account: to, From: from, Version: 4}, nil
+}
+
+func (b *backend) ForgetAccount(_ context.Context, account string) (control.ForgetAnswer, error) {
+	if account == "main" {
+		return control.ForgetAnswer{}, control.Errorf(control.CodeConflict, "account main is in the configuration")
+	}
+	return control.ForgetAnswer{Account: account, Provider: "schwab", Version: 4}, nil
+}
+
 func (b *backend) Adopt(context.Context) (control.AdoptAnswer, error) {
 	return control.AdoptAnswer{Adopted: true, From: "vm-1 (0a)", To: "vm-2 (0b)"}, nil
 }

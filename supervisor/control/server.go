@@ -126,6 +126,14 @@ func (s *Server) refresh(_ http.ResponseWriter, r *http.Request) (any, error) {
 	return s.backend.Refresh(r.Context(), r.PathValue("account"), force)
 }
 
+func (s *Server) renameAccount(_ http.ResponseWriter, r *http.Request) (any, error) {
+	to := r.URL.Query().Get("to")
+	if to == "" {
+		return nil, Errorf(CodeBadRequest, "what is the account called now? Give ?to= its name in the configuration")
+	}
+	return s.backend.RenameAccount(r.Context(), r.PathValue("account"), to)
+}
+
 func (s *Server) token(r *http.Request) (TokenAnswer, error) {
 	return s.backend.Token(r.Context(), r.PathValue("account"))
 }

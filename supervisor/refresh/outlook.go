@@ -165,8 +165,10 @@ func (o outlook) grantedElsewhere() string {
 }
 
 // toAnother is grantedElsewhere whatever follows from that.
-func (o outlook) toAnother() string {
-	rec := o.rec()
+func (o outlook) toAnother() string { return o.forbids(o.rec()) }
+
+// forbids is why the refresh token of a record must not be sent for the account.
+func (o outlook) forbids(rec store.Record) string {
 	if rec.Way == store.WayMint { // nothing of it is sent
 		return ""
 	}

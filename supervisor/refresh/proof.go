@@ -88,10 +88,6 @@ func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, sdk
 	return next, answer, err
 }
 
-// isMarked says whether in is of an attempt, or the replay of one, that is
-// known to be ambiguous already.
-func isMarked(in store.Intent) bool { return !in.AmbiguousSince.IsZero() }
-
 // awaitLingering lets an attempt come to its end before it counts as ambiguous.
 func (a attempt) awaitLingering(ctx context.Context, p proof) error {
 	a.keeper.mu.Lock()

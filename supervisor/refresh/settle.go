@@ -211,7 +211,7 @@ func (a attempt) settleIntent(ctx context.Context) error {
 		return a.keepHeld(ctx)
 	case spool.IsLogin(a.in.Kind):
 		return a.endCutLogin(ctx, exchangeCut(proof.same))
-	case isMarked(a.in):
+	case a.in.IsMarked():
 		a.tell(acct.Marked{Intent: a.in})
 		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
@@ -273,7 +273,7 @@ func (a settler) settleGivenBack(ctx context.Context, before *store.Intent) erro
 		return err
 	}
 	a.found(in, true)
-	if a.slots == nil && !isMarked(in) { // its turn reads in the spool what became of it
+	if a.slots == nil && !in.IsMarked() { // its turn reads in the spool what became of it
 		a.tell(acct.NotSettled{})
 		return a.again()
 	}

@@ -3,6 +3,8 @@
 package spools
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -65,4 +67,45 @@ func unreadFile(cfg *config.Config, provider, attempt string) string {
 		}
 	}
 	return ""
+}
+
+// OfAccount is what lies in a provider's spool of an account: attempts that are not
+// settled, and answers that nobody could read.
+func OfAccount(cfg *config.Config, provider, account string) (open []spool.Entry, unread []spool.Unread, err error) {
+	for _, dir := range places(cfg, provider) {
+		slots, err := spool.ListSlots(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		aside, err := spool.ListUnread(dir)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range slots {
+			if e.Account == account {
+				open = append(open, e)
+			}
+		}
+		for _, u := range aside {
+			if u.Account == account {
+				unread = append(unread, u)
+			}
+		}
+	}
+	return open, unread, nil
+}
+
+// Free frees the slot of an attempt in the spool of a provider of which no process runs,
+// whatever it holds.
+func Free(ctx context.Context, cfg *config.Config, provider, attempt string) error {
+	dir, fallback := Dirs(cfg, provider)
+	open := func() (*spool.Spool, error) { return spool.Open(ctx, dir, 0) }
+	if fallback != "" {
+		open = func() (*spool.Spool, error) { return spool.OpenWithFallback(ctx, dir, fallback, 0) }
+	}
+	s, err := open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.Settle(attempt, false), s.Close())
 }

@@ -56,6 +56,11 @@ func (s *state) headList(held map[string]Record) []Head {
 				now = append(now, headOf(r))
 			}
 		}
+		if len(now) < len(s.heads.news) { // some are gone; who has the list keeps it as it was
+			s.heads.list = slices.DeleteFunc(slices.Clone(s.heads.list), func(h Head) bool {
+				return s.heads.news[h.Account] && s.of(h.Account).record.Version == 0
+			})
+		}
 		s.heads.list = withHeads(s.heads.list, now)
 		s.heads.news = nil
 	}

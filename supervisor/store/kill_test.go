@@ -3,9 +3,11 @@ package store_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -25,7 +27,7 @@ const (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		scenario := os.Getenv(childScenario)
-		if err := map[string]func(string) error{"": commitForEver, "faults": commitSome, "trace": writeAll, "opening": openOnce}[scenario](dir); err != nil {
+		if err := map[string]func(string) error{"": commitForEver, "faults": commitSome, "trace": writeAll, "opening": openOnce, "renames": renameForEver}[scenario](dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -77,7 +79,7 @@ func TestKill(t *testing.T) {
 	var last uint64
 	afterIntent := 0
 	for round := range 12 {
-		word, version := killAfter(t, self, dir, 5+7*round)
+		word, version := killAfter(t, self, dir, 5+7*round, "")
 		s := openStore(t, dir)
 		r, err := s.Load(t.Context(), "main")
 		if err != nil {
@@ -113,10 +115,10 @@ func TestKill(t *testing.T) {
 
 // killAfter runs a child until it has printed n lines, kills it, and returns
 // the last line that it printed.
-func killAfter(t *testing.T, self, dir string, n int) (word string, version uint64) {
+func killAfter(t *testing.T, self, dir string, n int, scenario string) (word string, version uint64) {
 	t.Helper()
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), childDir+"="+dir)
+	cmd.Env = append(os.Environ(), childDir+"="+dir, childScenario+"="+scenario)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -140,4 +142,60 @@ func killAfter(t *testing.T, self, dir string, n int) (word string, version uint
 		t.Fatalf("the child ended by itself after %q %d", word, version)
 	}
 	return word, version
+}
+
+// renameForEver gives a login to one of three names after the other, and prints each that
+// is durable.
+func renameForEver(dir string) error {
+	s, err := store.Open(dir, store.Options{})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	heads, err := s.Heads(ctx)
+	if err != nil {
+		return err
+	}
+	at := 0
+	if len(heads) == 0 {
+		err = s.Commit(ctx, storetest.First(renames[at]))
+	} else {
+		at = slices.Index(renames, heads[0].Account)
+	}
+	for err == nil {
+		from, to := renames[at], renames[(at+1)%len(renames)]
+		if err = s.Rename(ctx, from, to, 1); err == nil {
+			at = (at + 1) % len(renames)
+			fmt.Println("renamed", at)
+		}
+	}
+	return err
+}
+
+var renames = []string{"a", "b", "c"}
+
+// TestKillWhileRenaming: whenever the process is killed, the login stands under one name,
+// whole: the one that was acknowledged last or the next.
+func TestKillWhileRenaming(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := stateDir(t)
+	for round := range 8 {
+		_, at := killAfter(t, self, dir, 3+5*round, "renames")
+		s := openStore(t, dir)
+		all, err := storetest.Records(t.Context(), s)
+		if err := errors.Join(err, s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if len(all) != 1 || all[0].Account != renames[at] && all[0].Account != renames[(at+1)%3] {
+			t.Fatalf("round %d: %d records after %s was acknowledged", round, len(all), renames[at])
+		}
+		want := storetest.First("a")
+		want.Account = all[0].Account
+		if d := storetest.Diff(all[0], want); d != "" {
+			t.Error(d)
+		}
+	}
 }

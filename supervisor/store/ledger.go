@@ -55,6 +55,18 @@ func (e *engine) note(ctx context.Context, d Delivery) error {
 	return nil
 }
 
+// noted says whether something of an account is to be written into the ledger.
+func (k *reads) noted(account string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range k.pending {
+		if d.Account == account {
+			return true
+		}
+	}
+	return false
+}
+
 // flushLedger writes what is still pending.
 func (e *engine) flushLedger() {
 	e.mu.Lock()
@@ -78,7 +90,7 @@ func (q *writer) settle(batch []*write, written map[string]Delivery) {
 	}
 	for _, w := range batch {
 		if w.drops && w.err == nil {
-			maps.DeleteFunc(q.pending, func(_ string, d Delivery) bool { return d.Account == w.subject })
+			maps.DeleteFunc(q.pending, func(_ string, d Delivery) bool { return w.isOf(d.Account) })
 		}
 	}
 	if len(q.pending) == 0 && q.flush != nil && q.flush.Stop() {

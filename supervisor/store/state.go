@@ -40,6 +40,11 @@ type account struct {
 	requests []Request
 }
 
+// isEmpty says whether nothing is stored of it.
+func (a *account) isEmpty() bool {
+	return a.record.Version == 0 && a.refusal == nil && a.intent == nil && a.login == nil && a.requests == nil
+}
+
 func newState() *state {
 	return &state{accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{}, foreign: map[string][]byte{}}
 }
@@ -129,6 +134,9 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 		if delete(s.foreign, accountKey(name, part)); value != nil {
 			s.foreign[accountKey(name, part)] = slices.Clone(value)
 		}
+	}
+	if value == nil && a.isEmpty() {
+		delete(s.accounts, name)
 	}
 	switch {
 	case err == nil:

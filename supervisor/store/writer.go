@@ -21,12 +21,19 @@ type write struct {
 	// subject is the account or the alert that it changes: no two writes of one
 	// transaction have the same, so that each rule sees a state that is durable.
 	subject string
-	// drops: the ledger is to say nothing of the subject any more.
+	// also is a second account that it changes; "": none.
+	also string
+	// drops: the ledger is to say nothing of either any more.
 	drops bool
 	err   error
 	// turn tells a caller that waits: true, take the lead; false, err is the
 	// outcome.
 	turn chan bool
+}
+
+// isOf says whether it changes what is stored of a subject.
+func (w *write) isOf(subject string) bool {
+	return subject == w.subject || w.also != "" && subject == w.also
 }
 
 // writer makes changes durable, one transaction after the other.
@@ -150,11 +157,15 @@ func (q *writer) take() (batch []*write) {
 	var later []*write
 	for _, w := range q.queue {
 		// One without a rule, as Close's, is for all that came before it.
-		if len(batch) == maxBatch || seen[w.subject] || w.rule == nil && len(later) > 0 {
+		taken := seen[w.subject] || w.also != "" && seen[w.also]
+		seen[w.subject] = true
+		if w.also != "" {
+			seen[w.also] = true
+		}
+		if len(batch) == maxBatch || taken || w.rule == nil && len(later) > 0 {
 			later = append(later, w)
 			continue
 		}
-		seen[w.subject] = true
 		batch = append(batch, w)
 	}
 	q.queue = later
@@ -166,7 +177,7 @@ func (q *writer) take() (batch []*write) {
 func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool {
 	for _, w := range batch {
 		if w.drops {
-			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return d.Account == w.subject })
+			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return w.isOf(d.Account) })
 		}
 	}
 	all := q.state.deliver(delivered)

@@ -62,6 +62,10 @@ type Intent struct {
 	Unknown string `json:"-"`
 }
 
+// IsMarked says whether it is of an attempt, or the replay of one, that is
+// known to be ambiguous already.
+func (in Intent) IsMarked() bool { return !in.AmbiguousSince.IsZero() }
+
 // plainIntent is an Intent without what it does not know.
 type plainIntent Intent
 

@@ -33,6 +33,8 @@ func testModel(t *testing.T, place Place) {
 			"try":     m.try,
 			"raise":   m.raise,
 			"drop":    m.drop,
+			"rename":  m.rename,
+			"forget":  m.forget,
 			"reopen":  m.reopen,
 			"":        m.check,
 		})
