@@ -1,10 +1,14 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +22,8 @@ import (
 const python3 = "/usr/bin/python3"
 
 // schwabdev3 does with its database what Schwabdev 3 does (schwabdev/tokens.py): it makes
-// the table, and reads it; with a time it has logged in then. It prints what it has.
+// the table, and reads it; with a time, an access token and a refresh token it has logged
+// in then. It prints what it has.
 const schwabdev3 = `
 import datetime, sqlite3, sys
 conn = sqlite3.connect(sys.argv[1])
@@ -41,7 +46,7 @@ if len(sys.argv) > 2:
     cur.execute("BEGIN EXCLUSIVE")
     cur.execute("DELETE FROM schwabdev")
     cur.execute("INSERT INTO schwabdev (access_token_issued, refresh_token_issued, access_token, refresh_token, id_token, expires_in, token_type, scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (sys.argv[2], sys.argv[2], "bots-access-token", "bots-refresh-token", "", 1800, "Bearer", "api"))
+        (sys.argv[2], sys.argv[2], sys.argv[3], sys.argv[4], "", 1800, "Bearer", "api"))
     conn.commit()
 row = cur.execute("SELECT access_token_issued, refresh_token_issued, access_token, refresh_token, id_token, expires_in, token_type, scope FROM schwabdev LIMIT 1").fetchone()
 if row:
@@ -50,55 +55,72 @@ if row:
     print("%s|%s|%d" % (row[2], row[3], (at + datetime.timedelta(seconds=row[5])).timestamp()))
 `
 
-// followers are clients of the other libraries, as far as tokenkeeper_follow.py touches
-// them; both refuse to refresh and to log in. They print what they have before and after
-// a line comes in.
-const followers = `
-import asyncio, json, sys
-sys.path.insert(0, sys.argv[1])
-from tokenkeeper_follow import follow_schwab_py, follow_schwabdev2
+func python(t *testing.T, script string, args ...string) string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), python3, append([]string{"-c", script}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
 
-class Token(dict):
-    pass
+// schwabBots are the bots of testdata/bots-schwab, a process.
+type schwabBots struct {
+	t        *testing.T
+	commands io.Writer
+	out      *awaited
+	asked    int
+}
 
-class Session:
-    token = Token(access_token="old")
-    def ensure_active_token(self, token=None):
-        raise SystemExit("it refreshes by itself")
+func beginSchwabBots(t *testing.T, args ...string) *schwabBots {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), python3, append([]string{filepath.Join("testdata", "bots-schwab", "bots.py")}, args...)...)
+	commands, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &schwabBots{t: t, commands: commands, out: begin(t, cmd)}
+}
 
-class Async(Session):
-    async def ensure_active_token(self, token=None):
-        raise SystemExit("it refreshes by itself")
+// do has them do something, and returns what each has to say.
+func (b *schwabBots) do(command string) (said map[string][]string) {
+	b.t.Helper()
+	if _, err := io.WriteString(b.commands, command+"\n"); err != nil {
+		b.t.Fatalf("%v\n%s", err, b.out.String())
+	}
+	b.asked++
+	b.out.until(b.t, func(text string) bool {
+		var answers []string
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "{") && strings.HasSuffix(line, "\n") {
+				answers = append(answers, line)
+			}
+		}
+		return len(answers) == b.asked && json.Unmarshal([]byte(answers[b.asked-1]), &said) == nil
+	})
+	return said
+}
 
-class Tokens:
-    def update_tokens(self, force_access_token=False, force_refresh_token=False):
-        raise SystemExit("it refreshes by itself")
-    update_access_token = update_refresh_token = update_tokens
+// use sees that each bot's requests are served, with that token.
+func (b *schwabBots) use(when, token string) {
+	b.t.Helper()
+	said := b.do("request")
+	delete(said, "login")
+	if len(said) != 8 {
+		b.t.Errorf("%s: %d bots have spoken", when, len(said))
+	}
+	for name, got := range said {
+		if !slices.Equal(got, []string{"200 " + token}) {
+			b.t.Errorf("%s: %s is answered %q, want 200 with the newest token", when, name, got)
+		}
+	}
+}
 
-class Client:
-    pass
-
-py, py_async, dev2 = Client(), Client(), Client()
-py.session, py_async.session, dev2.tokens = Session(), Async(), Tokens()
-follow_schwab_py(py, sys.argv[2])
-follow_schwab_py(py_async, sys.argv[2])
-follow_schwabdev2(dev2, sys.argv[3])
-def show():
-    assert py.session.ensure_active_token(py.session.token) and isinstance(py.session.token, Token)
-    assert asyncio.run(py_async.session.ensure_active_token(py_async.session.token))
-    assert py_async.session.token == py.session.token
-    dev2.tokens.update_tokens()
-    assert dev2.tokens._access_token_issued.tzinfo and dev2.tokens._refresh_token_issued.tzinfo
-    print(py.session.token["access_token"], dev2.tokens.access_token, "refresh_token" in py.session.token or bool(dev2.tokens.refresh_token), flush=True)
-show()
-sys.stdin.readline()
-show()
-`
-
-// TestBotsOfSchwabLibraries does what examples/bots-schwab says: the files of three
+// TestBotsOfSchwabLibraries does what examples/bots-schwab says: the files of the
 // libraries are written in the layout that each has, none with a refresh token; their
-// clients follow; and a login that a bot has made itself is told, not written over, and
-// can be taken.
+// clients follow through refreshes, logins, the last hour of a login and the loss of a
+// file; the time of a login may be set right; and a login that a bot has made itself can
+// be taken.
 func TestBotsOfSchwabLibraries(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
@@ -108,75 +130,115 @@ func TestBotsOfSchwabLibraries(t *testing.T) {
 	sim := startBroker(t, brokersim.Config{Dialect: brokersim.Schwab})
 	s := newSite(t, "")
 	db, tokens, pyFile := s.path("tokens.db"), s.path("tokens.json"), s.path("schwab_py.json")
-	s.configure(t, "accounts:\n"+accountYAML(schwabAccount, sim, sim.TokenURL(), "before_expiry: 5m")+fmt.Sprintf(`sinks:
+	urls := fmt.Sprintf("{authorize_url: %q, ", sim.AuthorizeURL())
+	s.configure(t, "accounts:\n"+strings.Replace(accountYAML(schwabAccount, sim, sim.TokenURL(), "before_expiry: 5m"), "{", urls, 1)+fmt.Sprintf(`sinks:
   schwab-py: {type: file, path: %q, format: schwab-py}
   schwabdev2: {type: exec, command: [%q, %q]}
   schwabdev3: {type: exec, command: [%q, %q]}
 `, pyFile, program, tokens, program, db))
-	python := func(script string, args ...string) string {
-		t.Helper()
-		out, err := exec.CommandContext(t.Context(), python3, append([]string{"-c", script}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	python(schwabdev3, db) // the bot's own table, still empty
+	python(t, schwabdev3, db) // the bot's own table, still empty
 
 	s.logInEarlier(t, sim, schwabAccount, format.Schwab, 10*time.Minute)
 	r := startRun(t, s)
 	r.delivered(schwabAccount, 1)
-	bots := exec.CommandContext(t.Context(), python3, "-c", followers, lib, pyFile, tokens)
-	goOn, err := bots.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := begin(t, bots)
-	has := func(version uint64) {
+	bots := beginSchwabBots(t, lib, sim.ResourceURL(), pyFile, tokens, db)
+	follow := func(when string, version uint64) {
 		t.Helper()
+		r.delivered(schwabAccount, version)
 		now, _ := sim.Current(schwabAccount)
-		out.until(t, func(said string) bool {
-			return strings.Contains(said, now.AccessToken+" "+now.AccessToken+" False\n")
-		})
-		access, _, _ := strings.Cut(python(schwabdev3, db), "|")
-		if access != now.AccessToken {
-			t.Errorf("version %d: Schwabdev 3 has another access token", version)
-		}
+		bots.use(when, now.AccessToken)
 	}
-	has(1)
+	follow("at the start", 1)
+	first, _ := sim.Current(schwabAccount)
 	r.refreshed(schwabAccount)
-	r.delivered(schwabAccount, 2)
-	if _, err := goOn.Write([]byte("\n")); err != nil {
-		t.Fatal(err)
-	}
-	has(2)
+	follow("after a refresh", 2)
 	expires := account(r.until(func(control.Status) bool { return true }), schwabAccount).Expiry
-	if row := python(schwabdev3, db); !strings.HasSuffix(row, fmt.Sprintf("||%d", expires.Unix())) {
+	if row := python(t, schwabdev3, db); !strings.HasSuffix(row, fmt.Sprintf("||%d", expires.Unix())) {
 		t.Errorf("Schwabdev 3 reads %q, want no refresh token and the end %d", row, expires.Unix())
 	}
+	bots.lastHour(sim)
 
-	// A bot logs in by itself.
-	mine := python(schwabdev3, db, time.Now().UTC().Format("2006-01-02T15:04:05.000000+00:00"))
-	if err := <-r.forceRefresh(schwabAccount); err != nil {
-		t.Fatal(err)
+	// The login was made earlier than thought.
+	earlier := time.Now().Add(-time.Hour).Truncate(time.Second).UTC()
+	if got := s.tool(t, "", "import", schwabAccount, "--login-time", earlier.Format(time.RFC3339)); got.code != exitOK {
+		t.Fatalf("the time of the login is not set: %+v", got)
 	}
-	r.until(func(st control.Status) bool { return strings.Contains(failureOf(st, "schwabdev3"), "exit code 3") })
-	if now := python(schwabdev3, db); now != mine {
-		t.Errorf("the bot's login was written over: %q", now)
+	follow("after the time of the login was set right", 3)
+	if got := bots.do("request")["login"]; !slices.Equal(got, []string{strconv.FormatInt(earlier.Unix(), 10)}) {
+		t.Errorf("a bot takes %s for the time of its login, want %d", got, earlier.Unix())
 	}
-	printed, err := exec.CommandContext(t.Context(), program, "--print", db).Output()
-	if err != nil {
-		t.Fatal(err)
+
+	if got := s.logInAs(t, schwabAccount, schwabAccount); got.code != exitOK {
+		t.Fatalf("no login: %+v", got)
 	}
-	if got := s.tool(t, string(printed), "import", schwabAccount, "-", "--force"); got.code != exitOK {
+	follow("after a login", 4)
+	now, _ := sim.Current(schwabAccount)
+	if got, want := bots.do("force")["force"], []string{"401 " + first.AccessToken, "401 " + first.AccessToken, "200 " + now.AccessToken}; !slices.Equal(got, want) {
+		t.Errorf("Schwabdev 3 without the two lines is answered %q after a login, by client.tokens.update_tokens, and by client.update_tokens; want %q", got, want)
+	}
+
+	taken := func() result {
+		t.Helper()
+		printed, err := exec.CommandContext(t.Context(), program, "--print", db).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.tool(t, string(printed), "import", schwabAccount, "-", "--force")
+	}
+	if got := taken(); got.code == exitOK || !strings.Contains(got.stderr, "the file holds no refresh token") {
+		t.Errorf("no bot has logged in, and a login is taken: %+v", got)
+	}
+
+	// A bot logs in by itself, which ends the login of Tokenkeeper.
+	mine := sim.Grant(schwabAccount)
+	python(t, schwabdev3, db, mine.IssuedAt.UTC().Format("2006-01-02T15:04:05.000000+00:00"), mine.AccessToken, mine.RefreshToken)
+	if err := <-r.forceRefresh(schwabAccount); err == nil {
+		t.Fatal("the login has ended, and the refresh went well")
+	}
+	st := r.until(func(st control.Status) bool { return account(st, schwabAccount).State == control.AccountNeedsLogin })
+	if said := failureOf(st, "schwabdev3"); said != "" {
+		t.Errorf("the sink, which has got nothing new, says %q", said)
+	}
+	if got := taken(); got.code != exitOK {
 		t.Errorf("the bot's login is not taken: %+v", got)
 	}
-	if got := s.tool(t, "", "token", schwabAccount); strings.TrimSpace(got.stdout) != "bots-access-token" {
-		t.Errorf("the token is not the bot's: %+v", got)
+	follow("after the login of a bot was taken", 5)
+	if row := python(t, schwabdev3, db); !strings.HasPrefix(row, mine.AccessToken+"||") {
+		t.Errorf("Schwabdev 3 reads %q, want the bot's own token without its refresh token", row)
 	}
-	r.until(func(st control.Status) bool { return failureOf(st, "schwabdev3") == "" })
 	r.Stop()
-	s.awaitGone(t)
+
+	// The files are away for a moment, or there is only a part of them.
+	for _, file := range []string{pyFile, tokens} {
+		if err := os.Rename(file, file+".away"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bots.use("without the files", mine.AccessToken)
+	for _, file := range []string{pyFile, tokens} {
+		if err := os.WriteFile(file, []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bots.use("with a part of the files", mine.AccessToken)
+}
+
+// lastHour sees that the last hour of a login, in which Schwabdev 3 and 4 want to log in,
+// leaves alone who follows, and what it does to who doesn't.
+func (b *schwabBots) lastHour(sim *brokersim.Server) {
+	b.t.Helper()
+	now, _ := sim.Current(schwabAccount)
+	served, asks, locked := "200 "+now.AccessToken, "Alone('Schwabdev asks for a login')", "database is locked"
+	said := b.do("last hour")
+	for name, want := range map[string][]string{
+		"Schwabdev 3": {served}, "Schwabdev 4": {served}, "the database": nil,
+		"Schwabdev 3 that does not follow": {asks, locked}, "the database after a rollback": nil,
+		"Schwabdev 4 that does not follow": {served}, "Schwabdev 3 that is started": {asks},
+	} {
+		if got, ok := said[name]; !ok || !slices.Equal(got, want) {
+			b.t.Errorf("in the last hour of the login %s says %q, want %q", name, got, want)
+		}
+	}
 }
 
 // giveNothing is schwabdev_tokens.py for a user whose group is not the file's, and who may
@@ -214,6 +276,51 @@ func TestSchwabdevTokensAreWritten(t *testing.T) {
 	}
 	if info, err := os.Stat(tokens); err != nil || info.Mode() != 0o640 {
 		t.Errorf("the file's mode is %v (%v), want the old one's", info.Mode(), err)
+	}
+}
+
+// TestSchwabdevTokensAreKept: what somebody else has put into the file is not written over,
+// unless it is of no use to anybody.
+func TestSchwabdevTokensAreKept(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	mustHave(t, python3)
+	const layout = `{"access_token_issued":"2026-01-02T%s","refresh_token_issued":"2026-01-02T%s","token_dictionary":{"access_token":"old","refresh_token":%q}}`
+	for name, tt := range map[string]struct {
+		holds   string
+		code    int // 0: it is written over
+		because string
+	}{
+		"an older token":                  {holds: fmt.Sprintf(layout, "08:00:00", "07:00:00", "")},
+		"a login of a bot":                {fmt.Sprintf(layout, "08:00:00", "08:00:00", "the bot's"), 3, "a newer login, which a bot has made"},
+		"our login, thought to be later":  {holds: fmt.Sprintf(layout, "08:00:00", "08:00:00", "")},
+		"our login, with a refresh token": {holds: fmt.Sprintf(layout, "08:00:00", "08:00:00", "ours")},
+		"a bot's token, imported since":   {holds: strings.ReplaceAll(fmt.Sprintf(layout, "09:00:00.5", "07:00:00", "the bot's"), `"old"`, `"new"`)},
+		"nothing":                         {},
+		"a part":                          {holds: layout[:40]},
+		"tokens that lie side by side":    {`{"access_token":"old","refresh_token":"the bot's","issued":"2026-01-02T08:00:00"}`, 1, "not the layout of Schwabdev 2"},
+		"no JSON":                         {"SQLite format 3\x00\xff", 1, "not the layout of Schwabdev 2"},
+		"a list":                          {"[]", 1, "not the layout of Schwabdev 2"},
+		"an encrypted token":              {fmt.Sprintf(layout, "08:00:00", "07:00:00", "enc:abc"), 4, "is encrypted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tokens := filepath.Join(t.TempDir(), "tokens.json")
+			if err := os.WriteFile(tokens, []byte(tt.holds), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.CommandContext(t.Context(), python3, example("bots-schwab/schwabdev_tokens.py"), tokens)
+			cmd.Stdin = strings.NewReader(`{"account":"main","access_token":"new","refresh_token":"ours","issued_at":"2026-01-02T09:00:00Z","expires":"2026-01-02T09:30:00Z","login_at":"2026-01-02T07:00:00Z"}`)
+			out, _ := cmd.CombinedOutput()
+			if code := cmd.ProcessState.ExitCode(); code != tt.code || !strings.Contains(string(out), tt.because) {
+				t.Errorf("exit code %d, want %d because of %q:\n%s", code, tt.code, tt.because, out)
+			}
+			now, err := os.ReadFile(tokens)
+			written := strings.Contains(string(now), `"access_token": "new"`) && strings.Contains(string(now), `"refresh_token": "ours"`)
+			if err != nil || written != (tt.code == 0) || !written && string(now) != tt.holds {
+				t.Errorf("the file holds %v %s", err, now)
+			}
+		})
 	}
 }
 

@@ -1,16 +1,16 @@
 #!/usr/bin/python3
 """Writes a token where Schwabdev looks for it: tokens.json of version 2, or the
-SQLite database tokens.db of version 3. It is the command of a sink of type exec:
+SQLite database tokens.db of versions 3 and 4. It is the command of a sink of type exec:
 
     schwabdev_tokens.py FILE            takes a token in our JSON from standard input
     schwabdev_tokens.py --print FILE    prints what FILE holds, for "tokenkeeper import"
 
-A file that ends in .json is version 2's, every other one version 3's. What Schwabdev
+A file that ends in .json is version 2's, every other one that of 3 and 4. What Schwabdev
 has put there is not written over if it is newer: a token that a bot has refreshed
 stays, and so does a login that a bot has made. What was printed is not shown by the
 sink, which can't know that it holds no token, but the exit code is:
 
-    1   FILE can't be read or written
+    1   FILE can't be read or written, or is of another program
     3   FILE holds a newer login, which a bot has made
     4   FILE is encrypted
 
@@ -27,7 +27,7 @@ import tempfile
 
 COLUMNS = ("access_token_issued", "refresh_token_issued", "access_token", "refresh_token",
            "id_token", "expires_in", "token_type", "scope")
-# Schwabdev 3, schwabdev/tokens.py; it makes the table only if there is none.
+# Schwabdev 3 and 4, schwabdev/tokens.py; they make the table only if there is none.
 TABLE = """
 CREATE TABLE IF NOT EXISTS schwabdev (
     access_token_issued TEXT NOT NULL,
@@ -66,18 +66,26 @@ def main(arguments):
 
 def deliver(message, place):
     old, new = place.read() or {}, row_of(message)
-    if old.get("access_token", "").startswith("enc:") or old.get("refresh_token", "").startswith("enc:"):
+    if any((old.get(name) or "").startswith("enc:") for name in ("access_token", "refresh_token")):
         raise Refused("%s is encrypted: stop the bot, remove the file, and start the bot without encryption" % place.path, 4)
     if not message.get("login_at"):  # nobody here knows when the login was made
         new["refresh_token_issued"] = old.get("refresh_token_issued") or new["access_token_issued"]
-    elif moment(old.get("refresh_token_issued")) > moment(new["refresh_token_issued"]) + datetime.timedelta(minutes=1):
+    elif made_by_a_bot(old, new):
         # It ends the login before, as Schwab does, so ours is of no use to anybody.
         raise Refused("%s holds a newer login, which a bot has made; take it: %s --print %s | tokenkeeper import %s - --force"
                       % (place.path, os.path.abspath(sys.argv[0]), place.path, message.get("account", "ACCOUNT")), 3)
     issued = moment(old.get("access_token_issued"))
     ahead = issued > datetime.datetime.now(UTC) + datetime.timedelta(minutes=1)  # of a clock that was wrong: it is not newer
-    if ahead or issued <= moment(new["access_token_issued"]):
+    # A bot's own token, imported since, comes back without its refresh token, and with a time in whole seconds.
+    if ahead or issued <= moment(new["access_token_issued"]) or old.get("access_token") == new["access_token"]:
         place.write(new)
+
+
+def made_by_a_bot(old, new):
+    """Whether old is a newer login than new. One without a refresh token, or with ours, is
+    our own, whose time has been set right since."""
+    later = moment(old.get("refresh_token_issued")) > moment(new["refresh_token_issued"]) + datetime.timedelta(minutes=1)
+    return later and old.get("refresh_token") not in (None, "", new["refresh_token"])
 
 
 def row_of(message):
@@ -114,7 +122,7 @@ def place_of(path):
 
 
 class Database:
-    """tokens.db of Schwabdev 3, which locks it for as long as it refreshes."""
+    """tokens.db of Schwabdev 3 and 4, which lock it for as long as they refresh."""
 
     def __init__(self, path):
         self.path = path
@@ -166,12 +174,18 @@ class TokensFile:
 
     def read(self):
         try:
-            with open(self.path, encoding="utf-8") as f:
-                document = json.load(f)
+            with open(self.path, encoding="utf-8", errors="replace") as f:
+                text = f.read()
+        except FileNotFoundError:
+            return None
+        try:
+            document = json.loads(text)
             return {**document["token_dictionary"], "access_token_issued": document["access_token_issued"],
                     "refresh_token_issued": document["refresh_token_issued"]}
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None  # there is none, or a bot that died has left a part of one
+        except (ValueError, KeyError, TypeError) as fault:
+            if isinstance(fault, ValueError) and text[:1] in ("", "{"):
+                return None  # a bot that died has left a part of it
+            raise Refused("%s is not the layout of Schwabdev 2, and stays as it is; name another file, or move this one away" % self.path, 1)
 
     def write(self, row):
         times = ("access_token_issued", "refresh_token_issued")
