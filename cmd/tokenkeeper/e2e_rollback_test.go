@@ -239,6 +239,13 @@ func TestSinksFileIsPutRight(t *testing.T) {
 		"removed": func(file string, _ []byte) error { return os.Remove(file) },
 		"emptied": func(file string, _ []byte) error { return os.Truncate(file, 0) },
 		"older":   func(file string, first []byte) error { return os.WriteFile(file, first, 0o600) },
+		"cut off": func(file string, _ []byte) error {
+			info, err := os.Stat(file)
+			if err != nil {
+				return err
+			}
+			return os.Truncate(file, info.Size()-3)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -262,6 +269,75 @@ func TestSinksFileIsPutRight(t *testing.T) {
 			old.intact(t, s)
 		})
 	}
+}
+
+// After a roll back the old service has refreshed, and its disk was full: its file is cut
+// off, and the only copy of the login. A refresh token that stands in it whole is taken; where
+// none does, ours, which may be used up, waits, and an alert says what there is to do.
+func TestACutOffFileIsTheOnlyCopy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		after string // it is cut off there
+		taken bool
+	}{"after the refresh token": {`"token_expiry"`, true}, "before it": {`"refresh_token"`, false}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, old := rollbackSite(t, "before_expiry: 9m59s")
+			r := startRun(t, s)
+			if err := <-r.forceRefresh(saxoAccount); err != nil {
+				t.Fatal(err)
+			}
+			r.newest(saxoAccount)
+			r.Stop()
+			s.awaitGone(t)
+			time.Sleep(time.Until(fileTime(t, old.file).Add(1100 * time.Millisecond))) // than what a file system's clock lags
+			old.refresh(t)
+			rest, _, _ := strings.Cut(string(readFile(t, old.file)), c.after)
+			rest += c.after
+			write(t, old.file, rest)
+			r = startRun(t, s)
+			if c.taken {
+				r.until(func(control.Status) bool {
+					return strings.Contains(r.Stderr(), "a newer token was taken from "+old.file)
+				})
+				r.newest(saxoAccount)
+				if err := <-r.forceRefresh(saxoAccount); err != nil {
+					t.Fatal(err)
+				}
+				r.newest(saxoAccount)
+				old.intact(t, s)
+			} else {
+				r.until(func(st control.Status) bool {
+					return len(st.Alerts) == 1 && strings.Contains(st.Alerts[0].Message, "is cut off or damaged")
+				})
+				if err := <-r.forceRefresh(saxoAccount); err == nil || !strings.Contains(err.Error(), "nothing is refreshed before") {
+					t.Errorf("ours was spent: %v", err)
+				}
+				if got := string(readFile(t, old.file)); got != rest {
+					t.Errorf("it was written over: %s", got)
+				}
+				if out := s.tool(t, "", "sinks", "redeliver", "cache", saxoAccount, "--force"); out.code != exitOK {
+					t.Fatalf("%+v", out)
+				}
+				r.until(func(st control.Status) bool { return len(st.Alerts) == 0 })
+				if reused := old.sim.Reused(); len(reused) > 0 {
+					t.Errorf("a refresh token was used twice: %v", reused)
+				}
+			}
+			if got := string(readFile(t, old.file+".damaged")); got != rest {
+				t.Errorf("kept: %s", got)
+			}
+		})
+	}
+}
+
+func fileTime(t *testing.T, file string) time.Time {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
 }
 
 // Our store is a day old, as that of a machine that was put back from a snapshot

@@ -35,8 +35,9 @@ type Found struct {
 	// Document with WrittenAt, when the place was written last by its own
 	// clock.
 	Document format.Document
-	// Hidden: something is there that can't be read.
-	Hidden bool
+	// Hidden: something is there that can't be read. Rest: because it is cut off or
+	// damaged; a refresh token that stands whole in it is in Document.
+	Hidden, Rest bool
 	// Wrote is when we have written there last; zero: never, or not known.
 	Wrote time.Time
 }
@@ -141,10 +142,14 @@ func (o Ours) Judge(f Found, now time.Time) Judgement {
 }
 
 func (o Ours) hidden(f Found, now time.Time) Verdict {
-	if w := o.written(f, now); f.Hidden && o.Record.Version > 0 && (w == untold || w == after) {
-		return Doubtful
+	w := o.written(f, now)
+	switch {
+	case !f.Hidden && !f.Rest, o.Record.Version == 0, w != untold && w != after:
+		return Silent
+	case f.Rest && o.outlived(f, now):
+		return Outlived
 	}
-	return Silent
+	return Doubtful
 }
 
 // kept is the verdict at a broker that keeps its refresh tokens.

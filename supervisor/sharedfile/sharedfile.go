@@ -4,7 +4,6 @@
 package sharedfile
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -255,6 +254,9 @@ func (f *File) Write(d format.Document) error {
 	if err != nil && !Nothing(err) {
 		return fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
+	if isRest(existing) { // another program has written past the lock; the token must be seen all the same
+		_, _ = atomicfile.KeepAside(sys, f.cfg.Path, existing)
+	}
 	base, want := f.last.base(existing)
 	b, err := format.Merge(f.cfg.Format, base, d, f.cfg.options())
 	if err != nil {
@@ -283,10 +285,8 @@ func (f *File) Mend(d format.Document) (kept string, err error) {
 	if err != nil && !Nothing(err) {
 		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	if len(bytes.TrimSpace(existing)) > 0 && !isWhole(existing) {
-		kept = f.cfg.Path + ".damaged"
-		want := atomicfile.Attributes{Mode: 0o600, UID: atomicfile.Unchanged, GID: atomicfile.Unchanged}
-		if err := atomicfile.Replace(context.Background(), sys, kept, existing, want); err != nil {
+	if isRest(existing) {
+		if kept, err = atomicfile.KeepAside(sys, f.cfg.Path, existing); err != nil {
 			return "", fmt.Errorf("keep what is left of the shared file %s: %w", f.cfg.Path, err)
 		}
 	}

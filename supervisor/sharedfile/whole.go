@@ -67,6 +67,9 @@ func isWhole(content []byte) bool {
 	return json.Unmarshal(content, &members) == nil && len(members) > 0
 }
 
+// isRest says whether content, which is no whole document, may be what is left of one.
+func isRest(content []byte) bool { return len(bytes.TrimSpace(content)) > 0 && !isWhole(content) }
+
 // memory is what the file was like when it was whole the last time, also in an earlier
 // process, if it has a note. It is safe for concurrent use.
 type memory struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/atomicfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/readback"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -46,6 +47,7 @@ func (b readBack) look(ctx context.Context, rec store.Record, q readback.Questio
 		return err
 	})
 	switch {
+	case held.Rest && errors.Is(err, format.ErrUnreadable):
 	case errors.Is(err, sdk.ErrNothingStored), errors.Is(err, format.ErrUnreadable):
 		return held, readback.Absent, nil
 	case err != nil, held.Untouched, held.Told:
@@ -58,6 +60,9 @@ func (b readBack) look(ctx context.Context, rec store.Record, q readback.Questio
 	}
 	finding, owner := readback.Compare(ours, rec, q.Wrote, held, b.Wall())
 	held.Owner = owner
+	if held.Rest && !finding.Unknown() {
+		finding = readback.Absent // what is left is of a token that is known, or of the past
+	}
 	return held, finding, nil
 }
 
@@ -126,7 +131,7 @@ func sightOf(rec store.Record, held readback.Held, err error) sight {
 	switch {
 	case err != nil:
 		s.held = "unread"
-	case held.Hidden:
+	case held.Hidden, held.Rest:
 		s.held = "hidden " + held.At.String()
 	}
 	return s
@@ -159,6 +164,8 @@ func mended(f readback.Finding, rec store.Record, has store.Delivery, held readb
 	switch {
 	case f == readback.Past && was:
 		return "there is an older token of ours in " + place(held) + ", which would not work any more"
+	case f == readback.Absent && held.Rest:
+		return fmt.Sprintf("%s is cut off or damaged; what is left in it is kept in %s", place(held), atomicfile.Aside(place(held)))
 	case f == readback.Absent && was:
 		return "there is no whole token any more in " + place(held)
 	case f == readback.Outlived:
@@ -191,6 +198,11 @@ func (b readBack) guarded(account string, h readback.Held, f readback.Finding) s
 	case h.Hidden:
 		return fmt.Sprintf("%s was written %s by another program and can't be read by this user, so nobody knows whether it holds the only living refresh token of account %s; "+
 			"and nothing is written over it; let this user read it, or %s", h.File, heldSince(h), account, over)
+	}
+	if h.Rest {
+		return fmt.Sprintf("%s is cut off or damaged since another program wrote it %s, and may hold what is left of the only living refresh token of account %s, so nothing is written over it; "+
+			"mend the file and run: tokenkeeper import %s %s --force; or log in anew, or %s, which keeps what is left in %s",
+			place(h), heldSince(h), account, account, place(h), over, atomicfile.Aside(place(h)))
 	}
 	if h.Owner != "" {
 		return fmt.Sprintf("%s is account %s's, and holds a refresh token of %s, put there %s, so nothing is written over it; put the right file there, or %s",

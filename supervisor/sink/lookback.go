@@ -327,9 +327,9 @@ func (l *looking) lookAt(ctx context.Context, account string) error {
 	switch {
 	case err != nil:
 		return err
+	case held.Rest && l.Wall().Sub(held.At).Abs() < halfWritten:
 	case finding == readback.Living:
 		readBack{l.destination}.found(account)
-	case finding == readback.Absent && !held.At.IsZero() && l.Wall().Sub(held.At).Abs() < halfWritten:
 	case held.Untouched:
 		l.seen[account] = last
 	case asGiven(rec, held, finding):

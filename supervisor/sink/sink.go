@@ -114,7 +114,8 @@ type Tester interface {
 type Holder interface {
 	// Holds returns what the destination holds of an account now. It changes
 	// nothing. [sdk.ErrNothingStored]: there is nothing; [format.ErrUnreadable]:
-	// nothing whole, of which Held.At still says since when. [fs.ErrNotExist]: there
+	// nothing whole, of which Held.At still says since when, and Held.Rest whether it
+	// may be what is left of a token. [fs.ErrNotExist]: there
 	// is no place for it, such as its folder, which a delivery meets too. After any
 	// other error nobody knows what is there. An error holds no secret.
 	Holds(ctx context.Context, q readback.Question) (readback.Held, error)

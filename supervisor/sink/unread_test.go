@@ -26,6 +26,7 @@ type shelf struct {
 	hangs  atomic.Pointer[chan struct{}]
 	seeing sync.Mutex
 	token  string // that another program has put there; "": there is none
+	rest   bool   // it is cut off, and token is what stands in it whole
 	blind  error
 }
 
@@ -44,6 +45,9 @@ func (s *shelf) Holds(context.Context, readback.Question) (readback.Held, error)
 	switch {
 	case s.blind != nil:
 		return readback.Held{}, fmt.Errorf("read /out/a.json: %w", s.blind)
+	case s.rest:
+		return readback.Held{File: "/out/a.json", At: time.Now(), Rest: true, Document: format.Document{RefreshToken: sdk.NewSecret(s.token)}},
+			fmt.Errorf("read /out/a.json: %w", format.ErrUnreadable)
 	case s.token == "":
 		return readback.Held{}, sdk.ErrNothingStored
 	}
@@ -130,4 +134,48 @@ func TestAMissingFolderIsNotSaidToHoldAToken(t *testing.T) {
 			t.Errorf("once it is there: versions %v", v)
 		}
 	})
+}
+
+// What is cut off may be the only copy of a login: as an unknown token it is neither
+// written over nor passed over in silence, and a person can have it so. What is left of
+// our own token is put right.
+func TestWhatIsCutOffIsNotWrittenOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		token string // that stands there whole
+		over  bool
+	}{
+		"nothing whole": {"", false}, "an unknown one": {"of another program", false}, "ours": {"refresh-a-1", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out := &shelf{}
+				b := guarded(t, out, newRecords())
+				b.refresh("a")
+				pass(time.Second)
+				time.Sleep(time.Minute)
+				out.seeing.Lock()
+				out.token, out.rest = c.token, true
+				out.seeing.Unlock()
+				if _, err := b.Redeliver(t.Context(), "a"); err != nil {
+					t.Fatal(err)
+				}
+				pass(time.Minute)
+				if n := out.tried(); (n == 2) != c.over {
+					t.Errorf("%d deliveries", n)
+				}
+				if s := b.Summary(); (len(s.Unknown) == 0) != c.over {
+					t.Errorf("%+v", s)
+				} else if name == "nothing whole" {
+					for _, want := range []string{"/out/a.json is cut off or damaged", "tokenkeeper import a /out/a.json --force", "sinks redeliver bot a --force", "/out/a.json.damaged"} {
+						if !strings.Contains(s.UnknownError, want) {
+							t.Errorf("%q is not in: %s", want, s.UnknownError)
+						}
+					}
+				}
+				if _, err := b.Overwrite(t.Context(), "a"); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
@@ -139,6 +140,38 @@ func TestOneQuestionAfterTheOther(t *testing.T) {
 	for n := range 10_000 {
 		if said := e.Ask(t.Context(), recordOf("a")); said.Doubt == "" {
 			t.Fatalf("question %d was not asked: %+v", n, said)
+		}
+	}
+}
+
+// A file that is cut off may hold what is left of a newer token: that is a doubt, and a
+// token that stands there whole is taken. What is left of ours, or from before the broker
+// gave us ours, is neither.
+func TestAFileThatIsCutOffIsADoubt(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		token        string
+		at           time.Time
+		rest         bool
+		doubt, newer bool
+	}{
+		"nothing whole":               {"", now.Add(-time.Minute), true, true, false},
+		"an unknown one":              {"theirs", now.Add(-time.Minute), true, false, true},
+		"ours":                        {"ours", now.Add(-time.Minute), true, false, false},
+		"from before":                 {"", now.Add(-2 * time.Hour), true, false, false},
+		"an unknown one, from before": {"theirs", now.Add(-2 * time.Hour), true, false, false},
+		"empty":                       {"", now.Add(-time.Minute), false, false, false},
+	} {
+		f := &folder{func(readback.Question) (readback.Held, error) {
+			return readback.Held{File: "/out/a.json", At: c.at, Rest: c.rest, Document: format.Document{RefreshToken: sdk.NewSecret(c.token)}},
+				fmt.Errorf("read /out/a.json: %w", format.ErrUnreadable)
+		}}
+		rec := recordOf("a")
+		rec.Origin = store.OriginRefresh
+		rec.StoredAt, rec.Token.IssuedAt = now.Add(-time.Hour), now.Add(-time.Hour)
+		said := inquirer(f).Ask(t.Context(), rec)
+		if (said.Doubt != "") != c.doubt || (said.Newer != nil) != c.newer {
+			t.Errorf("%s: %+v", name, said)
 		}
 	}
 }

@@ -111,7 +111,11 @@ func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 		return fmt.Errorf("%w in its format: %w", sink.ErrRefused, err)
 	}
 	if err := s.inDirectory(path, func(sys files.System, path string, want atomicfile.Attributes) error {
-		err := atomicfile.Replace(ctx, sys, path, s.over(sys, path, content, d.Document), want)
+		existing := readBounded(sys, path)
+		if err := s.keepRest(sys, path, existing); err != nil {
+			return err
+		}
+		err := atomicfile.Replace(ctx, sys, path, s.over(existing, content, d.Document), want)
 		if err == nil {
 			s.left.after(sys, path)
 		}

@@ -47,10 +47,20 @@ func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.He
 	if q.Lightly && s.stands(path, q) {
 		return readback.Held{File: path, Untouched: true}, nil
 	}
-	err = s.inDirectory(path, func(sys files.System, path string, _ atomicfile.Attributes) error {
-		held, err = s.read(sys, path, q)
-		return err
-	})
+	for n := 0; ; n++ {
+		err = s.inDirectory(path, func(sys files.System, path string, _ atomicfile.Attributes) error {
+			held, err = s.read(sys, path, q)
+			return err
+		})
+		if n == readsAgain || q.Lightly || !inTheMaking(held, err) {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return held, ctx.Err()
+		case <-time.After(readAgain):
+		}
+	}
 	switch {
 	case q.Lightly && errors.Is(err, fs.ErrNotExist): // its folder is gone, too
 		return held, sdk.ErrNothingStored
@@ -58,6 +68,21 @@ func (s *Sink) Holds(ctx context.Context, q readback.Question) (held readback.He
 		return held, fmt.Errorf("read %s: %w", path, err)
 	}
 	return held, nil
+}
+
+// A program that writes its file in place leaves it empty or cut off for a moment: before
+// anything follows from that, for what is written or spent, the file is read again, so
+// often and so far apart. One that has been so for longer is nobody's who writes now.
+const (
+	readsAgain = 3
+	readAgain  = 200 * time.Millisecond
+	beingMade  = time.Minute
+)
+
+// inTheMaking says whether somebody may be writing what could not be read as a whole.
+func inTheMaking(held readback.Held, err error) bool {
+	empty := errors.Is(err, sdk.ErrNothingStored) && !held.At.IsZero()
+	return (empty || errors.Is(err, format.ErrUnreadable)) && time.Since(held.At) < beingMade
 }
 
 // inode is one file, whatever its name.
@@ -96,10 +121,10 @@ func (s *Sink) read(sys files.System, path string, q readback.Question) (held re
 		return held, err
 	case !info.Mode().IsRegular():
 		return held, noFile(info.Mode())
-	case info.Size() == 0:
+	}
+	if held.At = info.ModTime(); info.Size() == 0 {
 		return held, sdk.ErrNothingStored
 	}
-	held.At = info.ModTime()
 	s.mu.Lock()
 	s.looked[q.Account] = inodeOf(info)
 	s.mu.Unlock()
@@ -133,6 +158,7 @@ func (s *Sink) read(sys files.System, path string, q readback.Question) (held re
 		return held, nil
 	}
 	if held.Document, err = s.cfg.Decode(body); err != nil {
+		held.Document, held.Rest = format.Salvage(body)
 		return held, fmt.Errorf("%w: %w", format.ErrUnreadable, err)
 	}
 	return held, nil

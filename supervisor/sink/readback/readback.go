@@ -37,8 +37,9 @@ type Held struct {
 	// At is when the destination was last written, by its own clock; zero: it
 	// does not say.
 	At time.Time
-	// Hidden: something is there that we may not read.
-	Hidden bool
+	// Hidden: something is there that we may not read. Rest: it is cut off or damaged,
+	// may have been a token, and Document has what can still be told of that.
+	Hidden, Rest bool
 	// File is its path, if it is a file.
 	File string
 	// Owner is whose token it is, if another account's, for people. It is
@@ -85,7 +86,7 @@ func Compare(ours lineage.Ours, rec store.Record, wrote store.Delivery, h Held, 
 	}
 	ours.Account, ours.Provider, ours.Record = rec.Account, rec.Provider, rec
 	ours.Open = !rec.Health.Ambiguous.IsZero()
-	found := lineage.Found{Document: h.Document, Hidden: h.Hidden}
+	found := lineage.Found{Document: h.Document, Hidden: h.Hidden, Rest: h.Rest}
 	found.Document.WrittenAt = h.At
 	if wrote.Version > 0 {
 		found.Wrote = wrote.At

@@ -63,7 +63,18 @@ func TestCompare(t *testing.T) {
 		"nobody knows when ours ends":      {func(w *world) { w.rec.Token.Lifetime = 0 }, readback.Living},
 		"a destination that tells no time": {func(w *world) { w.held.At = time.Time{} }, readback.Living},
 		"may not be read":                  {func(w *world) { w.held = readback.Held{Hidden: true, At: wrote.Add(time.Second)} }, readback.Doubtful},
-		"may not be read, as we left it":   {func(w *world) { w.held = readback.Held{Hidden: true, At: wrote} }, readback.Silent},
+		"cut off":                          {func(w *world) { w.held = readback.Held{Rest: true, At: wrote.Add(time.Second)} }, readback.Doubtful},
+		"cut off, as we left it":           {func(w *world) { w.held = readback.Held{Rest: true, At: wrote} }, readback.Silent},
+		"cut off before the broker gave us ours": {func(w *world) {
+			w.ledger, w.held = store.Delivery{Version: 1, At: got.Add(-time.Hour)}, readback.Held{Rest: true, At: got.Add(-time.Minute)}
+		}, readback.Outlived},
+		"cut off, with an unknown one in it": {func(w *world) {
+			w.held = readback.Held{Rest: true, At: wrote.Add(time.Second), Document: format.Document{RefreshToken: sdk.NewSecret("new")}}
+		}, readback.Living},
+		"cut off, with ours in it": {func(w *world) {
+			w.held = readback.Held{Rest: true, At: wrote.Add(time.Second), Document: format.Document{RefreshToken: sdk.NewSecret("ours")}}
+		}, readback.Ours},
+		"may not be read, as we left it": {func(w *world) { w.held = readback.Held{Hidden: true, At: wrote} }, readback.Silent},
 	} {
 		w := world{
 			rec: store.Record{

@@ -1,0 +1,58 @@
+package format
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+)
+
+// Salvage looks at what no [Decode] can read. rest says whether a token may be there, or
+// may have been: all that is written and is neither blank nor JSON without a word of
+// tokens. d has the refresh token, if one stands whole in JSON that is cut off or
+// damaged, and no other one beside it: nothing else of such a file is believed. That
+// it has none says nothing.
+func Salvage(b []byte) (d Document, rest bool) {
+	b = bytes.Trim(bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), " \t\r\n\x00") // NUL: what a loss of power leaves of a file
+	var whole any
+	switch {
+	case len(b) == 0:
+		return d, false
+	case json.Unmarshal(b, &whole) == nil: // of a layout that nobody here knows
+		return d, speaksOfToken(whole)
+	}
+	for _, m := range wholeRefreshToken.FindAllSubmatch(b, -1) {
+		found := sdk.NewSecret(string(m[1]))
+		if !d.RefreshToken.IsZero() && !d.RefreshToken.Equal(found) {
+			return Document{}, true
+		}
+		d.RefreshToken = found
+	}
+	return d, true
+}
+
+// wholeRefreshToken is one with both its quotes. One with an escape in it is left to people.
+var wholeRefreshToken = regexp.MustCompile(`"refresh_token"\s*:\s*"([^"\\\x00-\x1f]+)"`)
+
+// speaksOfToken says whether a key in a JSON value is about tokens, and has something.
+func speaksOfToken(v any) bool {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			if speaksOfToken(e) {
+				return true
+			}
+		}
+	case map[string]any:
+		for key, e := range v {
+			key = strings.ToLower(key)
+			text, isText := e.(string)
+			if isText && text != "" && (strings.Contains(key, "token") || strings.Contains(key, "refresh")) || speaksOfToken(e) {
+				return true
+			}
+		}
+	}
+	return false
+}

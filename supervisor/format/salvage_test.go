@@ -1,0 +1,36 @@
+package format
+
+import "testing"
+
+// What is left of a file that nobody can read: whether a token may be among it, and which
+// one stands there whole.
+func TestSalvage(t *testing.T) {
+	for text, want := range map[string]struct {
+		token string
+		rest  bool
+	}{
+		"":                                {"", false},
+		" \n\t":                           {"", false},
+		"\xef\xbb\xbf\x00\x00\x00":        {"", false},
+		`{}`:                              {"", false},
+		`{"note": "theirs"}`:              {"", false},
+		`{"refresh_token": ""}`:           {"", false},
+		`null`:                            {"", false},
+		`{`:                               {"", true},
+		`{"refresh_token":"R3"`:           {"R3", true},
+		`{"refresh_token": "R3", "acc`:    {"R3", true},
+		`{"refresh_token": "R`:            {"", true}, // nobody knows how it goes on
+		`{"access_token": "A3", "expir`:   {"", true},
+		`{"refresh_token": "R\u0033", `:   {"", true},
+		`{"refresh_token": "R3"}{"refre`:  {"R3", true},
+		`{"data": {"refreshToken": "R"}}`: {"", true}, // a layout that nobody here knows
+		`[{"x": [{"my_token": "R"}]}]`:    {"", true},
+		"\x00\x00R3":                      {"", true},
+		`{"refresh_token":"R3","old":{"refresh_token":"R2"`: {"", true},
+	} {
+		d, rest := Salvage([]byte(text))
+		if d.RefreshToken.Reveal() != want.token || rest != want.rest || !d.AccessToken.IsZero() {
+			t.Errorf("%q: %q, rest %t", text, d.RefreshToken.Reveal(), rest)
+		}
+	}
+}

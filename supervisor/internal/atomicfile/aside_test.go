@@ -1,0 +1,47 @@
+package atomicfile
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
+)
+
+// What is left of a damaged file is kept beside it, for those who could read the file, the
+// newest few and each once.
+func TestKeepAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.json")
+	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() == 0 {
+		if err := os.Chown(path, 65534, 65533); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 5 {
+		for range 2 {
+			kept, err := KeepAside(files.OS{}, path, fmt.Appendf(nil, "rest %d", n))
+			if err != nil || kept != path+".damaged" {
+				t.Fatal(kept, err)
+			}
+		}
+	}
+	for name, want := range map[string]string{".damaged": "rest 4", ".damaged.2": "rest 3", ".damaged.3": "rest 2"} {
+		if b, err := os.ReadFile(path + name); err != nil || string(b) != want {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+		was, _ := AttributesOf(files.OS{}, path)
+		if is, err := AttributesOf(files.OS{}, path+name); err != nil || is != was {
+			t.Errorf("%s: %+v, %v; the file has %+v", name, is, err, was)
+		}
+	}
+	if all, err := os.ReadDir(filepath.Dir(path)); err != nil || len(all) != 4 {
+		t.Errorf("%d files, %v", len(all), err)
+	}
+}
