@@ -19,7 +19,8 @@ func newStatusCommand(e *env) *cobra.Command {
 		Use:   "status [ACCOUNT] [--watch | --check]",
 		Short: "Show every account, sink and provider, or one account",
 		Long: `Show every account, sink and provider, or of one account what there is: itself,
-what each sink has of it, and its provider.
+what each sink has of it, its provider, and its outage budget: for how long its
+consumers go on if no token comes any more from now on.
 
 A time marked with ~ is uncertain. LAST is when the token was refreshed, NEXT
 when it will be. BEHIND is how many versions a sink lacks.
@@ -171,12 +172,25 @@ func (e watching) picture(s control.Status, failed error) string {
 	return renderStatus(s, e.now(), e.painter(), e.tableWidth())
 }
 
+// steady is a status without what changes with each second.
+func steady(s control.Status) control.Status {
+	s.Now = time.Time{}
+	s.Accounts = slices.Clone(s.Accounts)
+	for n, a := range s.Accounts {
+		if a.Outage != nil {
+			o := *a.Outage
+			o.Left, o.Worst = 0, 0
+			s.Accounts[n].Outage = &o
+		}
+	}
+	return s
+}
+
 // showChanges returns a func that prints a status if it says something new.
 func (e watching) showChanges() func(control.Status, error) error {
 	var last []byte
 	return func(s control.Status, failed error) error {
-		seen := s
-		seen.Now = time.Time{}
+		seen := steady(s)
 		line, err := json.Marshal(seen)
 		if failed != nil {
 			line, err = json.Marshal(map[string]failure{"error": newFailure(0, failed)})

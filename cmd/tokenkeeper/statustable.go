@@ -53,7 +53,13 @@ func renderStatus(s control.Status, now time.Time, p painter, width int) string 
 	if len(s.Accounts) >= manyAccounts {
 		writeBroken(&b, p, cell{verdict.Summary(s.Accounts), plain}, "", "  ", width)
 	}
-	accountTable(s.Accounts, now, width).render(&b, p, 0)
+	accounts := accountTable(s.Accounts, now, width)
+	for n, a := range s.Accounts {
+		if o := a.Outage; o != nil && (o.Short || len(s.Accounts) == 1) {
+			accounts.rows[n].notes = append(accounts.rows[n].notes, outageNote(*o))
+		}
+	}
+	accounts.render(&b, p, 0)
 	if deliveries := deliveryTable(s, now, width); len(deliveries.rows) > 0 {
 		b.WriteByte('\n')
 		deliveries.render(&b, p, 0, 1, 2)

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/outage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/metrics"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
@@ -32,6 +33,8 @@ type Config struct {
 	Ownership *ownership.Ownership
 	// Metrics is nil if nobody asks for them over TCP.
 	Metrics *metrics.Listener
+	// Outages is what was seen of the accounts' outage budgets.
+	Outages *outage.Watch
 	// Reload goes on with what the configuration's file says by now.
 	Reload func(ctx context.Context) (difference.Difference, error)
 	// Store is what the Keepers keep the tokens in. Alone waits until nobody reads the

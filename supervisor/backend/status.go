@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keepalive"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/outage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
@@ -35,6 +36,7 @@ func (b overview) Status(ctx context.Context) (control.Status, error) {
 			acc.Unread = b.unread.UnreadFile(there.Config, name, k.Unread)
 			acc.SetAside = setAside(k.Record, st.Now)
 			acc.Sinks = deliveries(there, a.Name, k.Record)
+			acc.Outage = b.outageOf(acc, k, st.Now)
 			st.Accounts = append(st.Accounts, acc)
 		}
 	}
@@ -110,6 +112,24 @@ func deliveries(there *roster.Present, account string, rec store.Record) []contr
 		out = append(out, d)
 	}
 	return out
+}
+
+// outageOf is the outage budget of an account; nil: nobody knows it.
+func (b overview) outageOf(a control.Account, k refresh.Status, now time.Time) *control.Outage {
+	held := make([]outage.Held, len(a.Sinks))
+	for n, d := range a.Sinks {
+		held[n] = outage.Held{Sink: d.Sink, Status: d.Status}
+	}
+	r := outage.Read(k, held)
+	short := b.Outages.Saw(a.Name, r, now)
+	if !r.Known() {
+		return nil
+	}
+	o := &control.Outage{Left: r.Left(now), Until: r.Until, Sink: r.Sink, Planned: r.Planned, Short: short > 0, Worst: r.Left(now)}
+	if worst, ok := b.Outages.Worst(a.Name, now); ok {
+		o.Worst = worst
+	}
+	return o
 }
 
 // Health implements [control.Backend].

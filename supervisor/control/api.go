@@ -184,6 +184,24 @@ type Account struct {
 	Advice string `json:"advice,omitempty"`
 
 	Sinks []Delivery `json:"sinks"`
+	// Outage is for how long its consumers go on if no token comes any more from now on;
+	// not set: nobody knows.
+	Outage *Outage `json:"outage_budget,omitempty"`
+}
+
+// Outage is the outage budget of an account.
+type Outage struct {
+	// Left of it, up to Until: when the first access token is over that a sink has which
+	// is there, or the account's own if none is. Sink has that one; "": it is its own.
+	Left  time.Duration `json:"left_ns"`
+	Until time.Time     `json:"until"`
+	Sink  string        `json:"sink,omitempty"`
+	// Planned is the least of it as long as each token comes as it is planned; 0: none
+	// is planned. Short: it is less than half of that.
+	Planned time.Duration `json:"planned_ns,omitempty"`
+	Short   bool          `json:"short,omitempty"`
+	// Worst is the least of the last day, since the supervisor's start.
+	Worst time.Duration `json:"worst_ns"`
 }
 
 // Session is one that calls at short intervals keep alive.

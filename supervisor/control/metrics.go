@@ -94,6 +94,8 @@ func (all *families) ofStatus(s Status) {
 	account.moment("tokenkeeper_account_last_refresh_timestamp_seconds", "When the newest token came by a refresh or a mint; left out if it came otherwise.",
 		func(a Account) time.Time { return a.LastRefresh })
 
+	all.ofOutages(s.Accounts)
+
 	provider := family[Provider]{all, s.Providers, func(p Provider) []string { return []string{"provider", p.Name} }}
 	provider.gauge("tokenkeeper_provider_running", "1 while the provider's process serves.",
 		func(p Provider) float64 { return truth(p.State == ProviderRunning) })
@@ -133,6 +135,20 @@ func (all *families) ofStatus(s Status) {
 		func(l sinkLine) float64 { return float64(l.Behind) })
 	sink.gauge("tokenkeeper_sink_failures", "Deliveries in a row that failed.",
 		func(l sinkLine) float64 { return float64(l.Failures) })
+}
+
+// ofOutages are the outage budgets that are known.
+func (all *families) ofOutages(accounts []Account) {
+	budget := family[Account]{
+		all, slices.DeleteFunc(slices.Clone(accounts), func(a Account) bool { return a.Outage == nil }),
+		func(a Account) []string { return []string{"account", a.Name, "provider", a.Provider} },
+	}
+	budget.gauge("tokenkeeper_account_outage_budget_seconds", "For how long the account's consumers go on if no token comes any more from now on; left out if nobody knows.",
+		func(a Account) float64 { return a.Outage.Left.Seconds() })
+	budget.gauge("tokenkeeper_account_outage_budget_worst_seconds", "The least of that in the last day.",
+		func(a Account) float64 { return a.Outage.Worst.Seconds() })
+	budget.gauge("tokenkeeper_account_outage_budget_planned_seconds", "The least of that as long as each token comes as it is planned; 0: none is planned.",
+		func(a Account) float64 { return a.Outage.Planned.Seconds() })
 }
 
 type sinkLine struct {

@@ -41,7 +41,8 @@ func TestMetrics(t *testing.T) {
 		Accounts: []Account{
 			{
 				Name: "one", Provider: "saxo", Shown: refresh.Shown{State: AccountRetrying, Version: 7, Failures: 2, Expiry: now.Add(time.Minute), AmbiguousSince: now.Add(-time.Second), LastRefresh: now},
-				Sinks: []Delivery{{Sink: "bot", Behind: 1, Status: sink.Status{Failures: 3}}},
+				Outage: &Outage{Left: 90 * time.Second, Worst: time.Minute, Planned: 5 * time.Minute},
+				Sinks:  []Delivery{{Sink: "bot", Behind: 1, Status: sink.Status{Failures: 3}}},
 			},
 			{Name: "two", Provider: `odd"name`, Shown: refresh.Shown{State: AccountNeedsLogin, Expiry: now.Add(-time.Minute), RefreshExpiry: now.Add(time.Hour), GrantExpiry: now.Add(2 * time.Hour)}},
 			{Name: "none"},
@@ -64,6 +65,9 @@ func TestMetrics(t *testing.T) {
 		"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n",
 		"tokenkeeper_provider_running{provider=\"saxo\"} 1\n", "tokenkeeper_provider_parked{provider=\"saxo\"} 0\n", "tokenkeeper_provider_stuck{provider=\"saxo\"} 1\n",
 		"tokenkeeper_metrics_certificate_unusable 1\n",
+		"gauge\ntokenkeeper_account_outage_budget_seconds{account=\"one\",provider=\"saxo\"} 90\n# ",
+		"gauge\ntokenkeeper_account_outage_budget_worst_seconds{account=\"one\",provider=\"saxo\"} 60\n# ",
+		"gauge\ntokenkeeper_account_outage_budget_planned_seconds{account=\"one\",provider=\"saxo\"} 300\n# ",
 		// Of each end that nobody knows there is no sample.
 		"gauge\ntokenkeeper_access_token_expiry_timestamp_seconds{account=\"one\",provider=\"saxo\"} 1.80000006e+09\n" +
 			"tokenkeeper_access_token_expiry_timestamp_seconds{account=\"two\",provider=\"odd\\\"name\"} 1.79999994e+09\n# ",

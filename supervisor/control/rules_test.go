@@ -60,13 +60,16 @@ func exposedLabels(t *testing.T) map[string][]string {
 	at := time.Unix(1_800_000_000, 0)
 	all.ofStatus(Status{
 		StartedAt: at, LookedAt: at, Heartbeat: &heartbeat.Status{}, Metrics: &MetricsListener{CertificateExpiry: at},
-		Accounts:  []Account{{Name: "a", Shown: refresh.Shown{Expiry: at, RefreshExpiry: at, GrantExpiry: at, Due: at, LastRefresh: at}, Sinks: []Delivery{{}}}},
-		Providers: []Provider{{Name: "p"}},
+		Accounts:  []Account{{Name: "a", Shown: refresh.Shown{Expiry: at, RefreshExpiry: at, GrantExpiry: at, Due: at, LastRefresh: at}, Sinks: []Delivery{{}}, Outage: &Outage{}}},
+		Providers: []Provider{{Name: "p", Measured: refresh.Measured{Ended: map[refresh.Outcome]uint64{{Act: "refresh", Result: "ok"}: 1}}}},
 	})
 	all.ofSinks([]Sink{{Name: "s", Process: &SinkProcess{}, Summary: sink.Summary{LastDelivery: at}}})
 	all.ofAlerts([]event.Alert{{Type: event.LoginDueSoon}})
 	names := map[string][]string{}
 	for line := range strings.Lines(exposed(t, all)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
 		name, labels, _ := strings.Cut(line, "{")
 		names[strings.Fields(name)[0]] = regexp.MustCompile(`\w+=`).FindAllString(labels, -1)
 	}

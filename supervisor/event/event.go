@@ -55,6 +55,7 @@ const (
 	SinkDisabled     Type = "sink_disabled"      // alert: a receiver said that it is gone
 	SinkFailing      Type = "sink_failing"       // alert: max_failures in a row, or for a minute
 	LoginDueSoon     Type = "login_due_soon"     // alert: a person has to log in before long
+	OutageBudget     Type = "outage_budget"      // alert: consumers would be without a token sooner than planned, if no more came
 	LoginUnknown     Type = "login_unknown"      // alert, told once: a login ends, and nobody knows when
 	GrantedElsewhere Type = "granted_elsewhere"  // alert: the configuration names another client or environment than the token's
 	Overload         Type = "overload"           // alert: more accounts are due than can be refreshed in time

@@ -58,6 +58,9 @@ func isOpen(conn net.Conn) bool {
 
 func asks(t *testing.T, conn net.Conn, path string) (answer string) {
 	t.Helper()
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

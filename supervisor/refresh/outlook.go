@@ -9,6 +9,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -47,6 +48,16 @@ func (o outlook) plan() schedule.Plan {
 		l.Lifetime = 0
 	}
 	return schedule.PlanOf(policyOf(o.cfg, o.nature), l, o.now, mathrand.Float64())
+}
+
+// planned is how long before the end of an access token of the account the next one is
+// asked for, if not earlier; 0: none is.
+func (o outlook) planned() time.Duration {
+	life := o.rec().Token.Lifetime
+	if life <= 0 || !o.nature.met || o.rec().Way == store.WayLogin || o.rec().NeedsLogin() || o.plan().Ended {
+		return 0
+	}
+	return life - promise.Interval(policyOf(o.cfg, o.nature), life)
 }
 
 func (o outlook) life() schedule.Life {

@@ -63,6 +63,9 @@ type Status struct {
 	SessionGone bool
 	// By is how a person gives it a token.
 	By advice.Token
+	// Planned is how long before the end of an access token the next one comes, as long as
+	// all goes well; 0: none is planned.
+	Planned time.Duration
 	// Mints: its next token is minted from its key.
 	Mints bool
 	// Undecided: its token was refused just now, and another one is looked for.
@@ -104,7 +107,7 @@ func (a view) status() (s Status) {
 	s.Due, _ = a.plan.due()
 	s.Met, s.LoginEnd = o.nature.met, loginEnd(s.Record, o.nature)
 	s.Mints, s.By = o.kind() == spool.KindMint, a.say.mended(a.rec())
-	s.Act = actOf(o.kind())
+	s.Act, s.Planned = actOf(o.kind()), o.planned()
 	s.OldAccessDies = o.nature.policy.OldAccessDies || s.Mints && o.nature.repeat != sdk.RepeatHarmless
 	s.EndMoves, s.EndGuessed = endMoves(s.Record, o.nature.policy), !endIsSure(s.Record, o.nature.policy)
 	q := a.question()

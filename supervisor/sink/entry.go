@@ -88,13 +88,17 @@ type receipt struct {
 	version  uint64
 	at       int64 // nanoseconds since 1970
 	latency  time.Duration
+	expiry   int64 // seconds since 1970; 0: not known
 	consumer string
 }
 
 // receiptOf is what is kept of a line of the ledger; ok is false if that would
 // not tell when it was delivered.
 func receiptOf(has store.Delivery) (r receipt, ok bool) {
-	r = receipt{has.Version, has.At.UnixNano(), has.Latency, has.Consumer}
+	r = receipt{version: has.Version, at: has.At.UnixNano(), latency: has.Latency, consumer: has.Consumer}
+	if !has.Expiry.IsZero() {
+		r.expiry = has.Expiry.Unix()
+	}
 	return r, time.Unix(0, r.at).Equal(has.At)
 }
 
@@ -104,10 +108,14 @@ func (r receipt) delivery(sink, name string) store.Delivery {
 		return store.Delivery{}
 	}
 	at := time.Unix(0, r.at).UTC()
-	return store.Delivery{
+	d := store.Delivery{
 		Sink: sink, Account: name, Version: r.version, At: at, Latency: r.latency, Consumer: r.consumer,
 		Result: store.ResultDelivered, TriedVersion: r.version, TriedAt: at,
 	}
+	if r.expiry != 0 {
+		d.Expiry = time.Unix(r.expiry, 0).UTC()
+	}
+	return d
 }
 
 // another says whether somebody else is there now than whom the ledger's line is

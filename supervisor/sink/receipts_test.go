@@ -33,14 +33,14 @@ func TestOfUpToDateAccountsAReceiptIsKept(t *testing.T) {
 		}
 		check("delivered", b, accounts, 0)
 		before := b.Status("a7")
-		if before.Version != 1 || before.DeliveredAt.IsZero() {
+		if before.Version != 1 || before.DeliveredAt.IsZero() || before.Expiry.IsZero() {
 			t.Errorf("of an account that rests is said %+v", before)
 		}
 		b.stop()
 
 		b = start(t, sink.WorkerConfig{Sink: out}, r)
 		check("started again", b, accounts, 0)
-		if now := b.Status("a7"); now.Version != 1 || !now.DeliveredAt.Equal(before.DeliveredAt) || now.Latency != before.Latency {
+		if now := b.Status("a7"); now.Version != 1 || !now.DeliveredAt.Equal(before.DeliveredAt) || now.Latency != before.Latency || !now.Expiry.Equal(before.Expiry) {
 			t.Errorf("after the start %+v, before it %+v", now, before)
 		}
 		b.Wake("a7")

@@ -45,6 +45,8 @@ type item struct {
 	thing
 	// dead: nobody can use it; the version that replaces it is on its way.
 	dead bool
+	// expiry of the access token; zero: nobody knows, or it is none.
+	expiry time.Time
 	// deliver makes one try to bring it to the sink.
 	deliver func(ctx context.Context, has store.Delivery, wanted wish) error
 }

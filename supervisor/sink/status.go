@@ -12,6 +12,8 @@ type Status struct {
 	Version     uint64        `json:"version"`
 	DeliveredAt time.Time     `json:"delivered_at,omitzero"`
 	Latency     time.Duration `json:"latency_ns,omitempty"`
+	// Expiry of that version's access token; not set: nobody knows.
+	Expiry time.Time `json:"expires_at,omitzero"`
 	// Failures in a row, whatever the version; 0 as long as the one in hand has not
 	// failed. The last error, and when it is tried again; zero: not before there is a
 	// newer version.
@@ -104,17 +106,17 @@ func (s *state) status(account string) Status {
 	e := s.entries[k]
 	if e == nil {
 		d := s.receipts[KindToken][account].delivery(s.Name, account)
-		st.Version, st.DeliveredAt, st.Latency = d.Version, d.At, d.Latency
+		st.Version, st.DeliveredAt, st.Latency, st.Expiry = d.Version, d.At, d.Latency, d.Expiry
 		return st
 	}
 	st.Absent = s.absence.waits(k)
-	st.Version, st.DeliveredAt, st.Latency = e.delivered.Version, e.delivered.At, e.delivered.Latency
+	st.Version, st.DeliveredAt, st.Latency, st.Expiry = e.delivered.Version, e.delivered.At, e.delivered.Latency, e.delivered.Expiry
 	st.Failures, st.LastError, st.Next = s.failuresOf(e), e.lastError, e.due
 	if hangs := s.hangs(e); !hangs.IsZero() {
 		st.Failures, st.LastError = max(1, st.Failures), hung(k)
 	}
 	if e.unknown || e.lost { // whatever we brought there, it is there no more
-		st.Version = 0
+		st.Version, st.Expiry = 0, time.Time{}
 	}
 	return st
 }

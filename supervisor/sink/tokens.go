@@ -62,7 +62,8 @@ func (s tokens) lacks(e edition, since time.Time, has store.Delivery) bool {
 
 func (s tokens) item(rec store.Record) item {
 	return item{
-		thing: s.thing(store.Head{Account: rec.Account, Provider: rec.Provider, Version: rec.Version, StoredAt: rec.StoredAt}),
+		thing:  s.thing(store.Head{Account: rec.Account, Provider: rec.Provider, Version: rec.Version, StoredAt: rec.StoredAt}),
+		expiry: rec.Token.Expiry(),
 		deliver: func(ctx context.Context, has store.Delivery, wanted wish) error {
 			if err := readBack(s).mayWrite(ctx, rec, has, wanted); err != nil {
 				return err

@@ -30,7 +30,7 @@ func (a *Account) instead() advice.Token {
 
 // troubled is false only if no condition of the account is On.
 func (a *Account) troubled(now time.Time, p Policy) bool {
-	return a.NeedsLogin || a.Failures > 0 || a.Session.State > SessionAlive || a.Session.Unheard != "" || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.GrantedElsewhere != "" || a.LoginUnknown ||
+	return a.NeedsLogin || a.Failures > 0 || a.Session.State > SessionAlive || a.Session.Unheard != "" || a.Outage.Short > 0 || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.GrantedElsewhere != "" || a.LoginUnknown ||
 		!a.AmbiguousSince.IsZero() || (p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
 }
 

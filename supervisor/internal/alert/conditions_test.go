@@ -173,6 +173,19 @@ func TestConditions(t *testing.T) {
 		{"failures of which no reason is known", account(func(a *Account) { a.Failures, a.MaxFailures = 5, 5 }), "refresh_failing:main", On, "ends 2027-03-01 12:01 UTC; it is tried again"},
 		{"no session to keep", account(func(a *Account) {}), "session_competing:main", Off, "not watched any more"},
 		{"no session to keep that was gone", account(func(a *Account) {}), "session_gone:main", Off, "not watched any more"},
+		{"nobody knows what its consumers have", account(func(a *Account) {}), "outage_budget:main", Unknown, ""},
+		{"its consumers have enough", account(func(a *Account) { a.Outage.Well = true }), "outage_budget:main", Off, "for as long as planned"},
+		{"they have little, of late", account(func(a *Account) {
+			a.Outage = Outage{Left: time.Minute, Planned: 5 * time.Minute, Short: 59 * time.Second}
+		}), "outage_budget:main", Unknown, ""},
+		{"they have little", account(func(a *Account) {
+			a.Outage = Outage{Left: 90 * time.Second, Until: noon.Add(90 * time.Second), Planned: 5 * time.Minute, Short: time.Minute}
+		}), "outage_budget:main", On, "its consumers have a valid token for 90s, until 2027-03-01 12:01 UTC, if no more comes, and at least 5m is planned; see why no newer one comes: tokenkeeper status main"},
+		{"a sink lags", account(func(a *Account) {
+			a.Outage = Outage{Planned: 5 * time.Minute, Short: time.Hour, Sink: "bot", Behind: true}
+		}), "outage_budget:main", On, "its consumers have no token that is valid, and at least 5m is planned; sink bot lacks the newest one; see why with: tokenkeeper sinks"},
+		{"they have little, and the refreshes fail", account(func(a *Account) { a.Outage, a.Failures = Outage{Short: time.Hour}, 3 }), "outage_budget:main", Unknown, ""},
+		{"they have little, and it needs a login", account(func(a *Account) { a.Outage, a.NeedsLogin = Outage{Short: time.Hour}, true }), "outage_budget:main", Unknown, ""},
 		{"no session to keep of which nothing was heard", account(func(a *Account) {}), "session_unheard:main", Off, "not watched any more"},
 		{"a session that is kept again", account(func(a *Account) { a.Session.State = SessionAlive }), "session_unheard:main", Off, "kept alive again"},
 		{"a session of which nothing was heard yet", account(func(a *Account) { a.Session.State = SessionUnknown }), "session_competing:main", Unknown, ""},
@@ -250,7 +263,7 @@ func conditions(s Snapshot, p Policy) map[string]Condition {
 func TestProof(t *testing.T) {
 	a := healthy()
 	knownAnyway := map[event.Type]bool{event.LoginDueSoon: true, event.LoginUnknown: true, event.LoginWaits: true, event.GrantedElsewhere: true,
-		event.SessionCompeting: true, event.SessionGone: true, event.SessionUnheard: true}
+		event.SessionCompeting: true, event.SessionGone: true, event.SessionUnheard: true, event.OutageBudget: true}
 	for key, c := range conditions(Snapshot{Now: noon, Accounts: []Account{a}}, Policy{}) {
 		if strings.HasSuffix(key, ":main") && !knownAnyway[c.Type] && !c.Proof.Equal(a.StoredAt) {
 			t.Errorf("%s: proof %s, want the token's own time", key, c.Proof)
@@ -278,6 +291,7 @@ func TestTroubled(t *testing.T) {
 			Name: "main", StoredAt: moment("stored"), Expiry: moment("expiry"), NeedsLogin: some.Draw(t, "needs login"),
 			Failures: rapid.IntRange(0, 3).Draw(t, "failures"), MaxFailures: rapid.IntRange(0, 3).Draw(t, "max"),
 			LoginUnknown: some.Draw(t, "login unknown"), Misconfigured: some.Draw(t, "misconfigured"), AmbiguousSince: moment("ambiguous"), RefreshExpiry: moment("refresh expiry"),
+			Outage:      Outage{Short: time.Duration(rapid.IntRange(0, 2).Draw(t, "short")) * time.Minute},
 			PolicyKnown: some.Draw(t, "policy known"), Sliding: some.Draw(t, "sliding"), Renewed: some.Draw(t, "renewed"),
 		}
 		p := Policy{LoginDue: rapid.SampledFrom([]time.Duration{0, time.Hour, 24 * time.Hour}).Draw(t, "login due")}

@@ -67,6 +67,9 @@ type Account struct {
 	// RefreshExpiry is when the refresh token dies; zero: unknown.
 	RefreshExpiry time.Time
 
+	// Outage is for how long its consumers go on without a next token.
+	Outage Outage
+
 	// Mints: tokens can be minted from its key, so that it may have none yet. By is how a
 	// person gives it one: by another key only while the broker refuses this one.
 	Mints bool
@@ -95,6 +98,21 @@ type Account struct {
 	// Unread is the file of an answer that nobody could read, to the attempt of
 	// AmbiguousSince; "": there is none.
 	Unread string
+}
+
+// Outage is for how long the consumers of an account go on if no token comes any more.
+type Outage struct {
+	// Left of it, up to Until, and Planned the least that is planned.
+	Left, Planned time.Duration
+	Until         time.Time
+	// Sink has the token that ends first; "": it is the account's own. Behind: it is an
+	// older one.
+	Sink   string
+	Behind bool
+	// Short is for how long that has been notably less than planned; 0: it is not. Well:
+	// it is known not to be.
+	Short time.Duration
+	Well  bool
 }
 
 // Session is how a session is that dies of idleness.
@@ -204,6 +222,9 @@ const (
 	sinkPatience = time.Minute
 	// unmetPatience is how long the consumer of a new sink may take to come.
 	unmetPatience = 10 * time.Minute
+	// outagePatience is for how long consumers may have a token for less time than planned:
+	// after a sleep of the machine, and while a few tries fail.
+	outagePatience = time.Minute
 	// awayPatience is how long a consumer that has come may stay away: longer than a
 	// weekend on which it is not needed, and than what it holds lives.
 	awayPatience = 72 * time.Hour

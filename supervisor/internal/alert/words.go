@@ -29,6 +29,9 @@ func phrasesOf(t event.Type) phrases {
 		return phrases{"need NEEDS", "EACH; ", "account %s is logged in again"}
 	case event.LoginDueSoon:
 		return phrases{"need NEEDS soon", "EACH; ", "account %s needs no login soon"}
+	case event.OutageBudget:
+		return phrases{"have consumers that would be without a token sooner than planned, if no more came",
+			"see what each sink has of them, and why: tokenkeeper status ACCOUNT; ", "account %s: its consumers have a token for as long as planned"}
 	case event.LoginUnknown:
 		return phrases{"have logins that end, and nobody knows when", "say of each when it was made with: tokenkeeper import ACCOUNT --login-time TIME; ",
 			"account %s: it is known whether and when its login ends, or it has ended"}

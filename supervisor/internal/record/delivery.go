@@ -19,6 +19,9 @@ type Delivery struct {
 	Version uint64        `json:"version"`
 	At      time.Time     `json:"at,omitzero"`
 	Latency time.Duration `json:"latency,omitempty"`
+	// Expiry of that version's access token; zero: nobody knows, or an older program has
+	// noted it.
+	Expiry time.Time `json:"expires_at,omitzero"`
 	// Consumer names who took it, where the sink can tell one consumer from the
 	// next: one that has started anew has another name. "": nobody can tell.
 	Consumer string `json:"consumer,omitempty"`
@@ -42,7 +45,7 @@ func (d Delivery) Then(later Delivery) Delivery {
 		return later
 	}
 	if later.Version > 0 && later.Version >= d.Version {
-		d.Version, d.At, d.Latency, d.Consumer = later.Version, later.At, later.Latency, later.Consumer
+		d.Version, d.At, d.Latency, d.Expiry, d.Consumer = later.Version, later.At, later.Latency, later.Expiry, later.Consumer
 	}
 	if later.TriedVersion >= d.TriedVersion {
 		d.Result, d.TriedVersion, d.TriedAt = later.Result, later.TriedVersion, later.TriedAt

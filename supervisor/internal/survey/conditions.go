@@ -8,9 +8,11 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/keepalive"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/outage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -88,6 +90,15 @@ func sessionAlerts(b *keepalive.Beats, account string, rec store.Record, now tim
 	}
 	a.Unheard, a.Late = s.Unheard, s.Late
 	return a
+}
+
+// outageAlerts is the outage budget of an account that is short for so long. What waits for
+// a person is told by another alert, and a login that is open may take a token's time.
+func outageAlerts(r outage.Reading, short time.Duration, waits promise.Reason, now time.Time) alert.Outage {
+	if !r.Known() || waits.TakesPerson() || waits == promise.LoginOpen {
+		return alert.Outage{}
+	}
+	return alert.Outage{Left: r.Left(now), Planned: r.Planned, Until: r.Until, Sink: r.Sink, Behind: r.Behind, Short: short, Well: short == 0}
 }
 
 // windows are the broker's times of maintenance.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/outage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/spools"
@@ -35,13 +36,17 @@ type Config struct {
 
 // Survey looks again and again, for one who asks.
 type Survey struct {
-	cfg    Config
-	turns  turns
-	unread spools.Lookout
+	cfg     Config
+	turns   turns
+	unread  spools.Lookout
+	outages *outage.Watch
 }
 
 // New looks at nothing yet. The roster may be filled later.
-func New(c Config) *Survey { return &Survey{cfg: c} }
+func New(c Config) *Survey { return &Survey{cfg: c, outages: outage.NewWatch()} }
+
+// Outages is what was seen of the accounts' outage budgets.
+func (s *Survey) Outages() *outage.Watch { return s.outages }
 
 // Carry gives the troubles of an earlier run to the rooms that met them, which
 // alone can say that they are over.
@@ -77,6 +82,7 @@ func (s *Survey) Take(asked map[string]bool) alert.Snapshot {
 	if s.turns.of != there {
 		s.turns = turns{of: there, names: slices.Sorted(maps.Keys(there.Config.Accounts))}
 		some = len(s.turns.names)
+		s.outages.Keep(func(account string) bool { return there.Config.Accounts[account].Name != "" })
 	}
 	for range min(some, len(s.turns.names)) {
 		names[s.turns.names[s.turns.next]] = true
@@ -103,12 +109,15 @@ func (s *Survey) Take(asked map[string]bool) alert.Snapshot {
 		shot.Loads = append(shot.Loads, load)
 	}
 	shot.Accounts = make([]alert.Account, 0, len(names))
+	budgets := outage.NewReader(there)
 	for name := range names {
 		c := there.Config.Accounts[name] // what is not configured any more has no keeper
 		if keeper, ok := there.Keepers[c.Provider]; ok {
 			k, _ := keeper.Status(name)
 			a := accountAlerts(c, k, s.cfg.Started, shot.Now)
 			a.Maintenance = maintenance[c.Provider]
+			budget := budgets.Of(name, k)
+			a.Outage = outageAlerts(budget, s.outages.Saw(name, budget, shot.Now), k.Waiting, shot.Now)
 			a.Session = sessionAlerts(there.Beats[c.Provider], name, k.Record, shot.Now)
 			if a.Unread = s.unread.UnreadFile(there.Config, c.Provider, k.Unread); a.Unread == "" && k.Unread != "" {
 				a.Unread = "the provider's spool" // which is about to put it aside

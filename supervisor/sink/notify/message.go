@@ -35,6 +35,7 @@ type phrases struct{ begins, lasts, ends string }
 var titles = map[event.Type]phrases{
 	event.NeedsLogin:       {"%s needs NEEDS", "%s still needs NEEDS", "%s HAS"},
 	event.LoginDueSoon:     {"%s needs NEEDS soon", "%s still needs NEEDS soon", "%s: the alert of its login's end is over"},
+	event.OutageBudget:     {"%s: its consumers have a token for little time", "%s: its consumers still have a token for little time", "%s: its consumers have a token for long enough"},
 	event.LoginUnknown:     {"%s: nobody knows when its login ends", "%s: nobody knows yet when its login ends", "%s: it is known when its login ends"},
 	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s: the alert of its refreshes is over"},
 	event.LoginWaits:       {"%s: another person has logged in", "%s: another person's login still waits", "%s: no other person's login waits any more"},

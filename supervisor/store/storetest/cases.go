@@ -302,7 +302,7 @@ func testAbandonStoresHealth(t *testing.T, o Opener) {
 func testLedger(t *testing.T, o Opener) {
 	ctx := t.Context()
 	s := open(t, o)
-	one := delivered(store.Delivery{Sink: "bot", Account: "main", Version: 7, At: start, Latency: 3 * time.Millisecond})
+	one := delivered(store.Delivery{Sink: "bot", Account: "main", Version: 7, At: start, Latency: 3 * time.Millisecond, Expiry: start.Add(30 * time.Minute)})
 	two := delivered(store.Delivery{Sink: "bot", Account: "other", Version: 1, At: start})
 	// A sink whose name begins like another's is not that one.
 	more := delivered(store.Delivery{Sink: "bot-2", Account: "main", Version: 2, At: start})
