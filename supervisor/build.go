@@ -49,7 +49,7 @@ func (s *Supervisor) build(ctx context.Context) error {
 		return err
 	}
 	s.survey = survey.New(survey.Config{
-		Roster: s.roster, Store: s.dir.Store(), Facts: s.dir.Facts(), Ownership: s.ownership, Started: s.started, Wall: s.opts.Seams.Wall,
+		Roster: s.roster, Store: s.dir.Store(), Facts: s.dir.Facts(), Ownership: s.ownership, File: s.file, Started: s.started, Wall: s.opts.Seams.Wall,
 	})
 	if s.alerts, err = s.newAlerts(ctx); err != nil {
 		return err
@@ -153,12 +153,16 @@ func (b builder) addProvider(ctx context.Context, name string) error {
 	}
 	k.Hold(b.ownership.Hold())
 	b.of.Keepers[name] = k
-	b.of.Beats[name] = keepalive.New(keepalive.Config{
-		Provider: name, Names: roster.Names(b.of.Config.AccountsOf(name)), Accounts: k, Events: b.events, Log: b.log, Wall: b.opts.Seams.Wall,
-		Probe: b.probe(name),
-	})
+	b.of.Beats[name] = b.newBeats(name, k)
 	b.of.Members[name], err = b.newMember(name, k)
 	return err
+}
+
+func (b builder) newBeats(provider string, k *refresh.Keeper) *keepalive.Beats {
+	return keepalive.New(keepalive.Config{
+		Provider: provider, Names: roster.Names(b.of.Config.AccountsOf(provider)), Accounts: k, Events: b.events, Log: b.log, Wall: b.opts.Seams.Wall,
+		Probe: b.probe(provider),
+	})
 }
 
 // probe has a provider's process probed, once it is there.

@@ -31,16 +31,6 @@ var ErrReload = errors.New("the configuration was not read again, and the superv
 // What was sent is heard out first. One who does not wait changes nothing by that: what
 // comes of it stands in the log.
 func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) {
-	d, err := s.reload(ctx)
-	if err != nil {
-		s.log.Error(err.Error())
-	}
-	return d, err
-}
-
-// alone waits until nobody reads the configuration again, or changes what is stored of an
-// account that it does not name, and keeps everybody from both until done is called.
-func (s *Supervisor) alone(ctx context.Context) (done func(), err error) {
 	select {
 	case s.reloading <- struct{}{}:
 		return func() { <-s.reloading }, nil
@@ -58,13 +48,34 @@ func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) 
 	if s.opts.Reread == nil {
 		return difference.Difference{}, fmt.Errorf("%w: it came from no file", ErrReload)
 	}
+	d, err := s.reload(ctx)
+	if err != nil {
+		if gone := ctx.Err(); gone == nil || !errors.Is(err, gone) {
+			s.file.Failed(err, len(s.roster.Now().Lacking()) > 0)
+		}
+		err = fmt.Errorf("%w:%s%w", ErrReload, separator(err), err)
+		s.log.Error(err.Error())
+	}
+	s.events.Nudge() // that one has failed is an alert, until one has not
+	return d, err
+}
+
+// separator is what stands before an error, by its lines.
+func separator(err error) string {
+	if strings.Contains(err.Error(), "\n") {
+		return "\n"
+	}
+	return " "
+}
+
+func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) {
 	cfg, err := s.opts.Reread()
 	if err != nil {
-		return difference.Difference{}, fmt.Errorf("%w:\n%w", ErrReload, err)
+		return difference.Difference{}, err
 	}
 	c, err := s.prepare(ctx, cfg)
 	if err != nil {
-		return difference.Difference{}, fmt.Errorf("%w: %w", ErrReload, err)
+		return difference.Difference{}, err
 	}
 	if c.what.IsZero() && len(c.providers)+len(c.sinks) == 0 {
 		s.file.Runs(cfg)
@@ -72,11 +83,14 @@ func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) 
 	}
 	if s.opts.Check != nil {
 		if err := s.opts.Check(ctx, cfg); err != nil {
-			return difference.Difference{}, fmt.Errorf("%w:\n%w", ErrReload, err)
+			if gone := ctx.Err(); gone != nil { // and so this was cut off
+				err = gone
+			}
+			return difference.Difference{}, err
 		}
 	}
 	if err := c.make(context.WithoutCancel(ctx)); err != nil {
-		return difference.Difference{}, fmt.Errorf("%w: %w", ErrReload, err)
+		return difference.Difference{}, err
 	}
 	s.log.Info("the configuration was read again", "changes", c.what.String(), "accounts", len(cfg.Accounts), "sinks", len(cfg.Sinks))
 	return c.what, nil
@@ -242,9 +256,7 @@ func (c change) try(name string) error {
 func (c change) make(ctx context.Context) error {
 	c.endProviders()
 	if open := c.open(); len(open) > 0 {
-		if err := c.goOn(); err != nil {
-			c.log.Error("a provider that was ended to read the configuration again can't be started: restart the service", "error", err)
-		}
+		c.goOn()
 		return fmt.Errorf("what an attempt has brought account %s is not stored yet: try again once the disk takes it", strings.Join(open, ", "))
 	}
 	for _, name := range c.providers {
@@ -252,11 +264,13 @@ func (c change) make(ctx context.Context) error {
 			k.Retire()
 		}
 	}
+	files := c.shared.Remember()
 	if err := c.addProviders(ctx); err != nil {
-		return errors.Join(err, c.undo(ctx))
+		return c.undo(ctx, err, files)
 	}
 	c.endSinks()
 	c.install(ctx)
+	c.file.Runs(c.of.Config)
 	return nil
 }
 
@@ -281,62 +295,19 @@ func (c change) open() (names []string) {
 	return names
 }
 
-// addProviders makes all that can be made. What can't is made by the next reload.
 func (c change) addProviders(ctx context.Context) error {
-	var failed []error
 	for _, name := range c.providers {
 		if len(c.of.Config.AccountsOf(name)) == 0 {
 			continue
 		}
 		if err := c.addProvider(ctx, name); err != nil {
-			failed = append(failed, fmt.Errorf("provider %s: %w", name, err))
-			delete(c.of.Keepers, name)
-			delete(c.of.Beats, name)
-			delete(c.of.Members, name)
-			continue
+			return fmt.Errorf("provider %s: %w", name, err)
 		}
 		if was, ok := c.was.Keepers[name]; ok {
 			c.of.Keepers[name].TakeOver(was)
 		}
 	}
-	return errors.Join(failed...)
-}
-
-// goOn starts the processes of those who were ended, and not retired, again.
-func (c change) goOn() error {
-	back := c.back()
-	var failed []error
-	for _, name := range c.providers {
-		k, ok := c.was.Keepers[name]
-		if !ok {
-			continue
-		}
-		m, err := back.newMember(name, k)
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		back.of.Keepers[name], back.of.Beats[name], back.of.Members[name] = k, c.was.Beats[name], m
-	}
-	back.roster.Replace(back.of)
-	back.postRestorer()
-	back.postProviders(back.of)
-	return errors.Join(failed...)
-}
-
-// back is the way back to who was there, whoever was kept included.
-func (c change) back() change {
-	back := change{builder{c.Supervisor, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
-	back.keep()
-	return back
-}
-
-// undo makes the providers that were ended anew, as they were.
-func (c change) undo(ctx context.Context) error {
-	back := c.back()
-	err := back.addProviders(ctx)
-	back.install(ctx)
-	return err
+	return nil
 }
 
 func (c change) endSinks() {
@@ -355,7 +326,6 @@ func (c change) endSinks() {
 func (c change) install(ctx context.Context) {
 	c.roster.Replace(c.of)
 	c.roster.Hold(c.ownership.Hold()) // it may have changed while some were made
-	c.file.Runs(c.of.Config)
 	c.alerts.Follow(c.alertPolicy(), c.audience().Some())
 	c.postRestorer()
 	for _, name := range c.sinks {

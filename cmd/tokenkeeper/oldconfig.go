@@ -11,15 +11,29 @@ import (
 )
 
 // oldConfig says that the supervisor goes on with what its configuration file
-// said once, what it says by now, and how that comes into use; "": it says the same.
+// said once, what it says by now, how that comes into use, and why that has failed; "": it
+// says the same.
 func oldConfig(s control.Status, now time.Time) string {
-	if !s.ConfigChanged {
+	failed := ""
+	if s.ConfigReloadError != "" {
+		failed = "failed (" + moment.Text(s.ConfigReloadFailedAt, now, false) + ")"
+	}
+	switch {
+	case !s.ConfigChanged && failed == "":
 		return ""
+	case !s.ConfigChanged:
+		return fmt.Sprintf("The last reload of %s %s: %s. To try again: %s", s.Config, failed, s.ConfigReloadError, control.ToUse)
 	}
 	text := fmt.Sprintf("%s has changed since the supervisor (PID %d) read it: all that runs goes on with the old one. ", s.Config, s.PID)
 	written := ""
 	if !s.ConfigWrittenAt.IsZero() {
 		written = " (written " + moment.Text(s.ConfigWrittenAt, now, false) + ")"
+	}
+	switch {
+	case failed != "" && s.ConfigReloadError == s.ConfigProblem:
+		return text + fmt.Sprintf("The last reload %s, and so would a start with the new one%s: %s", failed, written, s.ConfigProblem)
+	case failed != "":
+		text += fmt.Sprintf("The last reload %s: %s. ", failed, s.ConfigReloadError)
 	}
 	switch {
 	case s.ConfigProblem != "":

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -84,6 +85,18 @@ func (f *Files) Watch(account string) Watch {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.watches[account]
+}
+
+// Remember returns what makes the files be those that are there now again.
+func (f *Files) Remember() (restore func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	was := maps.Clone(f.watches)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.watches = was
+	}
 }
 
 // Watch looks after one account's shared file.

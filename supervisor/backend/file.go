@@ -79,6 +79,9 @@ func (b overview) addConfig(st *control.Status) {
 	if problems := problemsOf(seen.Err); len(problems) > 0 {
 		st.ConfigProblem = problems[0]
 	}
+	if failed := b.File.Failure(); failed != nil {
+		st.ConfigReloadFailedAt, st.ConfigReloadError = failed.At, failed.Why
+	}
 }
 
 // unknown is the answer about a name that nothing here has: otherwise, unless the file

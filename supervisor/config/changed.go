@@ -67,32 +67,48 @@ func (l *loader) origin(data []byte) origin {
 // can't be read is not called changed, unless it is gone. It may hang at a file system
 // that does not answer.
 func (c *Config) Changed() bool {
-	changed, _ := c.origin.changed()
-	return changed
+	return c.origin.look().changed
+}
+
+// Unchanged says whether all of that was seen, and is as it was.
+func (c *Config) Unchanged() bool {
+	seen := c.origin.look()
+	return !seen.changed && !seen.unseen
 }
 
 // ChangedAt is when the newest of what has changed was written; zero: nothing has, or
 // that can't be told.
 func (c *Config) ChangedAt() time.Time {
-	_, at := c.origin.changed()
-	return at
+	return c.origin.look().at
 }
 
-func (o origin) changed() (changed bool, at time.Time) {
+// glance is how the files were found.
+type glance struct {
+	changed bool
+	unseen  bool      // some could not be looked at
+	at      time.Time // when the newest of what has changed was written; zero: that can't be told
+}
+
+func (o origin) look() (g glance) {
 	if o.path == "" {
-		return false, at
+		return g
 	}
-	see := func(written time.Time) { changed, at = true, moment.Later(moment.Known(written), at) }
+	see := func(written time.Time) { g.changed, g.at = true, moment.Later(moment.Known(written), g.at) }
 	switch data, _, err := readText(o.path, maxFileSize); {
 	case errors.Is(err, fs.ErrNotExist):
 		see(time.Time{})
-	case err == nil && sha256.Sum256(data) != o.sum:
+	case err != nil:
+		g.unseen = true
+	case sha256.Sum256(data) != o.sum:
 		see(stampOf(o.path).at())
 	}
 	for path, was := range o.refers {
-		if now := stampOf(path); now != was && !now.unseen {
+		switch now := stampOf(path); {
+		case now.unseen:
+			g.unseen = true
+		case now != was:
 			see(now.at())
 		}
 	}
-	return changed, at
+	return g
 }

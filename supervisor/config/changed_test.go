@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,5 +88,44 @@ func TestChangedReference(t *testing.T) {
 	put(file, text, was)
 	if err := os.Remove(secret); err != nil || !cfg.Changed() {
 		t.Errorf("not changed, after the secret was removed (%v)", err)
+	}
+}
+
+// What can't be looked at is neither changed nor unchanged.
+func TestUnchanged(t *testing.T) {
+	dir := t.TempDir()
+	file, secret := filepath.Join(dir, "tk.yaml"), filepath.Join(dir, "secret")
+	put := func(path, text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const text = "accounts: {a: {provider: schwab, client_id: id, client_secret: \"${file:secret}\"}}\n"
+	put(secret, "one")
+	put(file, text)
+	cfg, _, err := Load(Source{Path: file, Environ: func() []string { return []string{"HOME=/root"} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(when string, changed, unchanged bool) {
+		t.Helper()
+		if cfg.Changed() != changed || cfg.Unchanged() != unchanged {
+			t.Errorf("%s: changed %t, unchanged %t", when, cfg.Changed(), cfg.Unchanged())
+		}
+	}
+	want("at first", false, true)
+	put(file, text+"# a remark\n")
+	want("with a remark", true, false)
+	for _, path := range []string{file, secret} {
+		put(file, text)
+		if err := errors.Join(os.Rename(path, path+"-away"), os.Symlink(path, path)); err != nil { // which leads nowhere, even for root
+			t.Fatal(err)
+		}
+		want("when "+path+" can't be looked at", false, false)
+		if err := errors.Join(os.Remove(path), os.Rename(path+"-away", path)); err != nil {
+			t.Fatal(err)
+		}
+		want("when "+path+" is back", false, true)
 	}
 }

@@ -69,6 +69,10 @@ type Status struct {
 	// can't be used: a start would fail. Both are "" as long as that is not known.
 	ConfigDifference string `json:"config_difference,omitempty"`
 	ConfigProblem    string `json:"config_problem,omitempty"`
+	// ConfigReloadFailedAt is when the last reload failed, and ConfigReloadError the first
+	// line of why; not set: it has not, or what runs is what the file says again.
+	ConfigReloadFailedAt time.Time `json:"config_reload_failed_at,omitzero"`
+	ConfigReloadError    string    `json:"config_reload_error,omitempty"`
 	// Program is what was started. ProgramReplaced: another one is there now, and
 	// the supervisor goes on with the one of its start.
 	Program         string     `json:"program,omitempty"`

@@ -50,7 +50,7 @@ func (s *shared) Status(context.Context) (control.Status, error) {
 		}
 	}
 	return control.Status{
-		Version: "1.2.3", PID: 7, StateDir: "/canary", Config: "/canary.yaml", ConfigProblem: "canary", ConfigDifference: "canary", Program: "/canary",
+		Version: "1.2.3", PID: 7, StateDir: "/canary", Config: "/canary.yaml", ConfigProblem: "canary", ConfigDifference: "canary", ConfigReloadError: "canary", Program: "/canary",
 		Accounts: []control.Account{account("canary"), account("main")}, Providers: []control.Provider{{Name: "canary"}},
 		Alerts: []event.Alert{{Account: "main", Message: "canary"}}, Machine: control.Machine{Here: "canary"},
 	}, nil

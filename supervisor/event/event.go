@@ -69,6 +69,7 @@ const (
 	StoreRestored    Type = "store_restored"     // alert: the store was damaged and has been restored
 	StoreDisplaced   Type = "store_displaced"    // alert: somebody removes or replaces files of the state directory
 	OtherMachine     Type = "other_machine"      // alert: the store belongs to another machine
+	ReloadFailed     Type = "reload_failed"      // alert: the configuration was to be read again, and could not be used
 	MachineAdopted   Type = "machine_adopted"    // a person gave the store to this machine
 	SinkStarted      Type = "sink_started"       // a generation of a sink's process serves
 	SinkStopped      Type = "sink_stopped"       // a generation of a sink's process ended

@@ -39,7 +39,7 @@ func (t Type) Fades() time.Duration {
 // more than what becomes of it.
 func (t Type) Announced() bool {
 	switch t {
-	case NeedsLogin, Ambiguous, UnknownToken, LoginWaits, GrantedElsewhere, SharedFileHeld, ProviderParked, SinkParked, SinkDisabled, OtherMachine:
+	case NeedsLogin, Ambiguous, UnknownToken, LoginWaits, GrantedElsewhere, SharedFileHeld, ProviderParked, SinkParked, SinkDisabled, OtherMachine, ReloadFailed:
 		return true
 	}
 	return t.Fades() > 0

@@ -132,6 +132,14 @@ func New(cfg Config) *Member {
 	}
 }
 
+// Again returns one that starts the same program as this one, which has returned from
+// [Member.Run]: for other work, and what goes on beside it.
+func (m *Member) Again(work Work, beside func(context.Context, grpc.ClientConnInterface) error) *Member {
+	c := m.cfg
+	c.Work, c.Beside = work, beside
+	return New(c)
+}
+
 // Run loops over generations. It returns when ctx has ended, the calls in
 // flight have finished and the process is gone, and never earlier. It is
 // called once.

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -50,6 +51,16 @@ func (a *account) retire() {
 		}
 		<-idle
 	}
+}
+
+// Again returns one for the same accounts that goes on where one has ended that was retired.
+func Again(ctx context.Context, was *Keeper) (*Keeper, error) {
+	k, err := NewKeeper(ctx, was.cfg)
+	if err != nil {
+		return nil, err
+	}
+	k.TakeOver(was)
+	return k, nil
 }
 
 // TakeOver goes on where one has ended that was retired: with the troubles that it has

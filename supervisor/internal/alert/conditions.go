@@ -139,6 +139,10 @@ func (s *Snapshot) conditions(p Policy, asked map[string]bool, tell func(Conditi
 	if s.OtherMachine != "" {
 		tell(Condition{Type: event.OtherMachine}.on("", s.OtherMachine, s.OtherTodo))
 	}
+	if s.ReloadFailed != "" {
+		tell(Condition{Type: event.ReloadFailed}.on("", "the configuration could not be read again, and what runs does not follow it: "+s.ReloadFailed,
+			"mend that, and then: tokenkeeper reload"))
+	}
 }
 
 // factual is the condition of a fact.
@@ -153,7 +157,7 @@ func factual(f event.Fact) Condition {
 // gone says why a trouble is over that no condition speaks of any more: of a
 // fact, that its room knows of it no more.
 func gone(t event.Type, of string) string {
-	if t.Fades() > 0 || t == event.OtherMachine {
+	if t.Fades() > 0 || t == event.OtherMachine || t == event.ReloadFailed {
 		return wellAgain(t, of)
 	}
 	return of + " is not in the configuration any more"

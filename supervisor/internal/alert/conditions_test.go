@@ -231,6 +231,7 @@ func TestConditions(t *testing.T) {
 		{"displaced", met(event.StoreDisplaced, "", "removed", 9*time.Minute), "store_displaced:*", On, "removed"},
 		{"restored", met(event.StoreRestored, "", "damaged", 23*time.Hour), "store_restored:*", On, "damaged"},
 		{"disk", met(event.DiskTrouble, "", "check the disk", 0), "disk_trouble:*", On, "check the disk"},
+		{"a reload that failed", Snapshot{Now: noon, ReloadFailed: "tk.yaml:3:1: acounts: unknown key"}, "reload_failed:*", On, "acounts: unknown key; mend that"},
 		{"nothing stored", Snapshot{Now: noon, StoreFault: "no space left"}, "disk_trouble:*", On, "no space left"},
 		{"a fault beats what was met before", func() Snapshot {
 			s := met(event.DiskTrouble, "", "check the disk", time.Minute)

@@ -24,6 +24,9 @@ type Snapshot struct {
 	// OtherMachine is why the store is another machine's, and OtherTodo what to
 	// do; "": it is this one's.
 	OtherMachine, OtherTodo string
+	// ReloadFailed is why the last reload failed; "": none has, or it does not matter any
+	// more.
+	ReloadFailed string
 	// Facts are the troubles that nothing else here shows.
 	Facts []event.Fact
 }

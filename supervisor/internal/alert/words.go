@@ -90,6 +90,8 @@ func phrasesOf(t event.Type) phrases {
 		return phrases{over: "the state directory is left alone"}
 	case event.OtherMachine:
 		return phrases{over: "the store belongs to this machine"}
+	case event.ReloadFailed:
+		return phrases{over: "what runs is what its configuration says"}
 	}
 	return phrases{many: "have trouble (" + t.Words() + ")"}
 }

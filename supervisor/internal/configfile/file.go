@@ -39,6 +39,7 @@ type File struct {
 	written *mounts.Glance[written]
 	said    *mounts.Glance[reading]
 	one     chan struct{} // has room for who reads the file
+	failed  atomic.Pointer[Failure]
 }
 
 // running is what runs, and since when it says so.
@@ -94,7 +95,10 @@ func New(c Config) *File {
 }
 
 // Runs says that the supervisor goes on with what was read from the file just now.
-func (f *File) Runs(c *config.Config) { f.running.Store(&running{c, f.cfg.Wall()}) }
+func (f *File) Runs(c *config.Config) {
+	f.running.Store(&running{c, f.cfg.Wall()})
+	f.failed.Store(nil)
+}
 
 // Glance is for who asks often: what it returns may be a little older than the question,
 // and if reading takes long, it does not say what has changed.
@@ -136,8 +140,11 @@ func (f *File) Look(ctx context.Context) (Seen, error) {
 
 // look believes a time if it can be: a file may have been put there with an old one.
 func (f *File) look() (w written) {
-	now := f.running.Load()
+	now, failed := f.running.Load(), f.failed.Load()
 	if w.of = now; !now.Changed() {
+		if failed != nil && now.Unchanged() {
+			f.same(failed)
+		}
 		return w
 	}
 	w.anew = true
@@ -155,12 +162,14 @@ func (f *File) compare(of written) (seen Seen) {
 			seen = Seen{Changed: true, ChangedAt: of.at, Err: fmt.Errorf("reading it failed with a panic of type %T: please report it with the file, without its secrets", v)}
 		}
 	}()
+	failed := f.failed.Load()
 	is, err := f.cfg.Read()
 	if err != nil {
 		return Seen{Changed: true, ChangedAt: of.at, Err: err}
 	}
 	d := difference.Between(of.of.Config, is)
 	if d.IsZero() {
+		f.same(failed)
 		return Seen{}
 	}
 	return Seen{Changed: true, ChangedAt: of.at, Difference: d}

@@ -236,3 +236,60 @@ func TestPanicOfAReading(t *testing.T) {
 		t.Errorf("%+v, %v", seen, err)
 	}
 }
+
+// That a reload failed is forgotten once one works, or the file is seen to say what runs
+// again; not as long as it can't be looked at, nor if not all that ran goes on.
+func TestFailure(t *testing.T) {
+	const other, remark = text + "log: {level: debug}\n", text + "# a remark\n"
+	for name, tt := range map[string]struct {
+		then  string // what the file says after the failure; "": it can't be read
+		half  bool
+		runs  bool // a reload works
+		lasts bool
+	}{
+		"the same goes on":                {then: other, lasts: true},
+		"another mistake":                 {then: "acounts: [", lasts: true},
+		"it is taken back":                {then: text},
+		"it is taken back, with a remark": {then: remark},
+		"it can't be read":                {lasts: true},
+		"a reload works":                  {then: other, runs: true},
+		"half of it, and taken back":      {then: text, half: true, lasts: true},
+		"half of it, and with a remark":   {then: remark, half: true, lasts: true},
+		"half of it, and a reload works":  {then: other, half: true, runs: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			f := w.open(time.Time{})
+			if f.Failure() != nil {
+				t.Error("there is one before any reload")
+			}
+			w.put(other)
+			before := time.Now()
+			f.Failed(errors.New("tk.yaml:1:1: one\ntk.yaml:2:1: two"), tt.half)
+			if got := f.Failure(); got == nil || got.Why != "tk.yaml:1:1: one" || got.At.Before(before) {
+				t.Errorf("%+v", got)
+			}
+			if w.put(tt.then); tt.then == "" {
+				if err := errors.Join(os.Remove(w.path), os.Symlink(w.path, w.path)); err != nil { // which leads nowhere
+					t.Fatal(err)
+				}
+			}
+			if tt.runs {
+				cfg, err := w.load()
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.Runs(cfg)
+			}
+			if got := f.Failure(); (got != nil) != tt.lasts {
+				t.Errorf("%+v", got)
+			}
+			if err := os.Remove(w.path); err != nil {
+				t.Fatal(err)
+			}
+			if w.put(other); !tt.runs && !tt.lasts && f.Failure() != nil {
+				t.Error("what was over is there again")
+			}
+		})
+	}
+}

@@ -48,6 +48,17 @@ func Nobody(c *config.Config) *Present {
 	}
 }
 
+// Lacking are the providers with accounts that nobody keeps, because they could not be
+// built.
+func (p *Present) Lacking() (names []string) {
+	for _, name := range p.Config.ProviderNames() {
+		if p.Members[name] == nil {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // KeeperOf returns who keeps an account's token; ok is false if it is not configured,
 // or its provider is not built yet.
 func (p *Present) KeeperOf(account string) (k *refresh.Keeper, ok bool) {

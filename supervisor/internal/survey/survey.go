@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/alert"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/outage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
@@ -30,6 +31,7 @@ type Config struct {
 	Store     Store
 	Facts     *event.Facts // of the store and its disk
 	Ownership *ownership.Ownership
+	File      *configfile.File // nil: it is never read again
 	Started   time.Time
 	Wall      func() time.Time
 }
@@ -99,6 +101,11 @@ func (s *Survey) Take(asked map[string]bool) alert.Snapshot {
 		shot.StoreFault = err.Error()
 	}
 	shot.OtherMachine, shot.OtherTodo = s.cfg.Ownership.Trouble()
+	if s.cfg.File != nil {
+		if failed := s.cfg.File.Failure(); failed != nil {
+			shot.ReloadFailed = failed.Why
+		}
+	}
 	maintenance := map[string]time.Time{}
 	for name, m := range there.Members {
 		shot.Processes = append(shot.Processes, processAlerts(name, false, m.Status()))

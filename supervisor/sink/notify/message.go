@@ -63,6 +63,7 @@ var titles = map[event.Type]phrases{
 	event.Untrusted:        {"%s: others can change what steers its provider", "%s: others can still change what steers its provider", "%s: nobody else can change what steers its provider"},
 	event.DiskTrouble:      {"trouble with the disk%.0s", "still trouble with the disk%.0s", "the disk works again%.0s"},
 	event.OtherMachine:     {"another machine's store: nothing is refreshed%.0s", "still another machine's store: nothing is refreshed%.0s", "the store is this machine's%.0s"},
+	event.ReloadFailed:     {"the configuration could not be read again%.0s", "the configuration can still not be read again%.0s", "what runs is what its configuration says%.0s"},
 	event.StoreDisplaced:   {"somebody meddles with the state directory%.0s", "somebody still meddles with the state directory%.0s", "the state directory is left alone%.0s"},
 	event.StoreRestored:    {"the store was restored%.0s", "the store was restored%.0s", "the store is in order%.0s"},
 }

@@ -1,0 +1,249 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+)
+
+// worldYAML is an account of each provider, and a sink of their tokens.
+func worldYAML(c *consumers) string {
+	return `accounts:
+  main: {provider: one, client_id: app-key, client_secret: app-secret, refresh: {before_expiry: 5m}}
+  side: {provider: two, client_id: app-key, client_secret: app-secret, refresh: {before_expiry: 5m}}
+sinks:
+` + c.sinkYAML("hook", "")
+}
+
+// started is a world of worldYAML whose accounts have a token.
+func started(t *testing.T, c *consumers) *world {
+	t.Helper()
+	w := newWorld(t, c, worldYAML(c))
+	w.logIn("main")
+	w.logIn("side")
+	return w
+}
+
+// refuse reads the configuration again, which must fail, and returns why.
+func (w *world) refuse(want ...string) {
+	w.t.Helper()
+	_, err := w.Reload(w.t.Context())
+	if !errors.Is(err, ErrReload) {
+		w.t.Fatalf("it was read again: %v", err)
+	}
+	for _, text := range want {
+		if !strings.Contains(err.Error(), text) {
+			w.t.Errorf("%q is not in: %v", text, err)
+		}
+	}
+}
+
+// accept reads the configuration again.
+func (w *world) accept() {
+	w.t.Helper()
+	if _, err := w.Reload(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// goesOn lets two hours pass, in which every token is refreshed and delivered, and none is
+// used twice.
+func (w *world) goesOn(accounts ...string) {
+	w.t.Helper()
+	before := map[string]uint64{}
+	for _, name := range accounts {
+		before[name] = w.version(name)
+	}
+	time.Sleep(2 * time.Hour)
+	synctest.Wait()
+	for _, name := range accounts {
+		if now := w.version(name); now < before[name]+7 {
+			w.t.Errorf("account %s went from version %d to %d in two hours", name, before[name], now)
+		}
+		if why := w.holds("hook", name); why != "" {
+			w.t.Error(why)
+		}
+	}
+	for _, fault := range w.wrong() {
+		w.t.Error(fault)
+	}
+}
+
+// A provider can't be made anew after the old one was ended: those that were go on, what
+// was sent before is heard out, sinks are not touched, and the next reload works.
+func TestReloadThatCantBeMadeIsUndone(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		before := w.roster.Now()
+		changed := strings.ReplaceAll(worldYAML(c), "before_expiry: 5m", "before_expiry: 6m")
+		changed = strings.Replace(changed, "{provider: one,", "{shared_file: {path: bots/token.json, format: json}, provider: one,", 1) +
+			c.sinkYAML("more", "")
+		w.write(changed)
+		if err := os.Mkdir(w.path("bots"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.checked = func() error { return os.Symlink("elsewhere", w.path("bots/token.json")) } // which was not there when it was tried
+
+		gate := w.brokers["one"].HoldNextAnswer("main")
+		refreshed := make(chan error, 1)
+		k, _ := w.roster.KeeperOf("main")
+		go func() {
+			_, err := k.Refresh(t.Context(), "main", true)
+			refreshed <- err
+		}()
+		<-gate.Entered
+		go func() {
+			time.Sleep(10 * time.Second)
+			gate.Release()
+		}()
+		begun := time.Now()
+		w.refuse("provider one: account main: ", "it is a symbolic link")
+		if took := time.Since(begun); took < 10*time.Second {
+			t.Errorf("it did not wait for the request that was open, but %s", took)
+		}
+		if err := <-refreshed; err != nil {
+			t.Errorf("the refresh meanwhile: %v", err)
+		}
+		synctest.Wait()
+
+		now := w.roster.Now()
+		if now.Config != before.Config || now.Workers["hook"] != before.Workers["hook"] || len(now.Workers) != 1 {
+			t.Error("it goes on with another configuration, or with other sinks")
+		}
+		w.mustRun()
+		if lacks := now.Lacking(); len(lacks) > 0 {
+			t.Errorf("nobody keeps the accounts of %v", lacks)
+		}
+		if told := w.alerted(); len(told) != 1 || !strings.Contains(told[0], "symbolic link") {
+			t.Errorf("the alerts: %q", told)
+		}
+		if st := w.status(); !st.ConfigChanged || !strings.HasPrefix(st.ConfigReloadError, "provider one: account main: ") || !st.ConfigReloadFailedAt.Equal(time.Now()) {
+			t.Errorf("the status says of the configuration: changed %t, %q at %s", st.ConfigChanged, st.ConfigReloadError, st.ConfigReloadFailedAt)
+		}
+		w.goesOn("main", "side")
+
+		w.checked = nil
+		w.write(strings.ReplaceAll(strings.Replace(changed, "shared_file: {path: bots/token.json, format: json}, ", "", 1), "6m", "7m"))
+		w.accept()
+		synctest.Wait()
+		if told := w.alerted(); len(told) > 0 {
+			t.Errorf("the alerts after a reload that worked: %q", told)
+		}
+		w.goesOn("main", "side")
+		if why := w.holds("more", "main"); why != "" {
+			t.Error(why)
+		}
+	})
+}
+
+// What an attempt has brought is only in the memory of who is about to be ended, because
+// the store's disk is gone: that one goes on, and the reload is refused until the disk
+// takes it. Nothing is sent twice, and no version is skipped.
+func TestReloadWaitsForWhatIsNotStored(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		gate := w.brokers["one"].HoldNextAnswer("main")
+		k, _ := w.roster.KeeperOf("main")
+		refreshed := make(chan error, 1)
+		go func() {
+			_, err := k.Refresh(t.Context(), "main", true)
+			refreshed <- err
+		}()
+		<-gate.Entered
+		if err := os.Rename(w.path("disk"), w.path("gone")); err != nil {
+			t.Fatal(err)
+		}
+		gate.Release()
+		<-refreshed
+		synctest.Wait()
+		if v := w.version("main"); v != 2 {
+			t.Fatalf("version %d is served from memory, want 2", v)
+		}
+		w.write(strings.ReplaceAll(worldYAML(c), "before_expiry: 5m", "before_expiry: 6m"))
+		before := w.roster.Now()
+		for range 2 {
+			w.refuse("what an attempt has brought account main is not stored yet", "try again once the disk takes it")
+			synctest.Wait()
+			if now, _ := w.roster.KeeperOf("main"); now != k || w.roster.Now().Config != before.Config {
+				t.Error("another one keeps the account, in whose memory nothing is")
+			}
+			if why := w.holds("hook", "main"); why != "" {
+				t.Error(why)
+			}
+			time.Sleep(time.Minute)
+		}
+		w.mustRun()
+		if told := w.alerted(); len(told) != 1 || !strings.Contains(told[0], "is not stored yet") {
+			t.Errorf("the alerts: %q", told)
+		}
+		if err := os.Rename(w.path("gone"), w.path("disk")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if n := w.brokers["one"].Account("main").Posts; n != 1 {
+			t.Errorf("%d requests were made", n)
+		}
+		w.accept()
+		synctest.Wait()
+		if told := w.alerted(); len(told) > 0 {
+			t.Errorf("the alerts after a reload that worked: %q", told)
+		}
+		w.goesOn("main", "side")
+	})
+}
+
+// An alert of a reload that failed ends when the file is back to what runs.
+func TestReloadThatIsTakenBack(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		w.write("acounts: {}\n")
+		w.refuse("acounts")
+		synctest.Wait()
+		if told := w.alerted(); len(told) != 1 || !strings.Contains(told[0], "acounts") {
+			t.Errorf("the alerts: %q", told)
+		}
+		w.write(worldYAML(c))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if told := w.alerted(); len(told) > 0 {
+			t.Errorf("the alerts: %q", told)
+		}
+		if st := w.status(); st.ConfigReloadError != "" {
+			t.Errorf("the status says %q", st.ConfigReloadError)
+		}
+		// Nobody is told of a reload that nobody waited for.
+		ctx, cancel := context.WithCancel(t.Context())
+		w.write(worldYAML(c) + "alerts: {repeat: 3h}\n")
+		w.checked = func() error { cancel(); return errors.New("cut off") }
+		if _, err := w.Reload(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
+		}
+		synctest.Wait()
+		if told := w.alerted(); len(told) > 0 {
+			t.Errorf("the alerts: %q", told)
+		}
+	})
+}
+
+// mustRun fails the test unless the process of each provider runs.
+func (w *world) mustRun() {
+	w.t.Helper()
+	for _, p := range w.status().Providers {
+		if p.State != control.ProviderRunning {
+			w.t.Errorf("provider %s: %+v", p.Name, p.Status)
+		}
+	}
+}

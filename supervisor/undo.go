@@ -1,0 +1,70 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+)
+
+// This file is the way back from a change that can't be made, once providers were ended
+// for it: to the same accounts, shared files and programs as before. Nothing of them is
+// looked for again, so that what has gone meanwhile is in nobody's way here: a program
+// that is not there any more is its process's trouble, as at any time.
+
+// back is that way, to who was there and was kept.
+func (c change) back() change {
+	back := change{builder{c.Supervisor, roster.Nobody(c.was.Config)}, c.what, c.was, c.providers, nil, false}
+	back.keep()
+	return back
+}
+
+// goOn starts the processes of those who were ended, and not retired, again.
+func (c change) goOn() {
+	back := c.back()
+	for name, m := range back.ended() {
+		k, b := c.was.Keepers[name], c.was.Beats[name]
+		back.of.Keepers[name], back.of.Beats[name] = k, b
+		back.of.Members[name] = m.Again(process.Refreshing(k), back.beside(name))
+	}
+	back.roster.Replace(back.of)
+	back.postRestorer()
+	back.postProviders(back.of)
+}
+
+// ended are the processes of those providers that were ended.
+func (c change) ended() map[string]*process.Member {
+	all := map[string]*process.Member{}
+	for _, name := range c.providers {
+		if m, ok := c.was.Members[name]; ok {
+			all[name] = m
+		}
+	}
+	return all
+}
+
+// undo has others go on in the place of those who were retired, with the files that
+// restore brings back, and returns why that was necessary, and who could not.
+func (c change) undo(ctx context.Context, why error, restore func()) error {
+	back := c.back()
+	var failed []string
+	for name, m := range back.ended() {
+		k, err := refresh.Again(ctx, c.was.Keepers[name])
+		if err != nil {
+			failed = append(failed, fmt.Sprintf("provider %s: %v", name, err))
+			continue
+		}
+		back.of.Keepers[name], back.of.Beats[name] = k, back.newBeats(name, k)
+		back.of.Members[name] = m.Again(process.Refreshing(k), back.beside(name))
+	}
+	restore()
+	back.install(ctx)
+	if len(failed) > 0 {
+		return fmt.Errorf("%w; and what was ended for it can't begin again, so that nobody keeps its tokens: %s; reload once more when that is mended, or restart the service",
+			why, strings.Join(failed, "; "))
+	}
+	return why
+}

@@ -1,0 +1,329 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/types"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// world is a supervisor in simulated time, with its brokers and the processes of its
+// providers in memory; its configuration, store, spools and sinks are real files. It lives
+// inside a synctest bubble.
+type world struct {
+	*Supervisor
+	t   *testing.T
+	dir string
+	// brokers by provider, whose refresh tokens work once. What is held of one is
+	// answered late.
+	brokers map[string]*brokersim.Server
+	// checked, if it is set, is called when a reload has prepared what can be, and before
+	// anything is ended.
+	checked func() error
+	end     func()
+	log     bytes.Buffer
+	// consumers get what its sinks deliver.
+	consumers *consumers
+}
+
+// consumers are behind webhooks, which the kernel's news of files can't be waited for in
+// simulated time. They live outside of the bubble.
+type consumers struct {
+	url string
+
+	mu  sync.Mutex
+	had map[string]consumed // by sink and account
+	// faults are older versions that came after newer ones.
+	faults []string
+}
+
+// consumed is what came last.
+type consumed struct {
+	Account string `json:"account"`
+	Version uint64 `json:"version"`
+	Access  string `json:"access_token"`
+}
+
+func newConsumers(t *testing.T) *consumers {
+	c := &consumers{had: map[string]consumed{}}
+	server := httptest.NewServer(http.HandlerFunc(c.take))
+	server.Config.SetKeepAlivesEnabled(false) // nothing is to wait for a next delivery
+	t.Cleanup(server.Close)
+	c.url = server.URL
+	return c
+}
+
+// take is one delivery.
+func (c *consumers) take(w http.ResponseWriter, r *http.Request) {
+	var post struct {
+		Data consumed `json:"data"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&post); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	of := strings.TrimPrefix(r.URL.Path, "/") + " " + post.Data.Account
+	if last := c.had[of].Version; post.Data.Version < last {
+		c.faults = append(c.faults, fmt.Sprintf("%s: version %d came after version %d", of, post.Data.Version, last))
+	}
+	c.had[of] = post.Data
+}
+
+// sinkYAML is a sink of that name.
+func (c *consumers) sinkYAML(name, more string) string {
+	return fmt.Sprintf("  %s: {type: webhook, url: \"%s/%s\", proxy: none, events: [token]%s}\n", name, c.url, name, more)
+}
+
+// newWorld starts one. A configuration has no state_dir, and names its accounts' providers
+// one and two.
+func newWorld(t *testing.T, c *consumers, yaml string) *world {
+	t.Helper()
+	w := &world{t: t, dir: t.TempDir(), brokers: map[string]*brokersim.Server{}, consumers: c}
+	for _, provider := range []string{"one", "two"} {
+		w.brokers[provider] = brokersim.New(brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 20 * time.Minute, RefreshLifetime: 24 * time.Hour})
+	}
+	if err := os.MkdirAll(w.path("disk"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.write(yaml)
+	cfg, err := w.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := bufconn.Listen(1 << 10)
+	w.Supervisor, err = New(t.Context(), Options{
+		Config: cfg, Reread: w.load, Version: "test", Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Check: func(context.Context, *config.Config) error {
+			if w.checked == nil {
+				return nil
+			}
+			return w.checked()
+		},
+		Seams: Seams{
+			Launcher: func(provider string) process.Launcher { return inMemory{w, provider} },
+			Wall:     time.Now,
+			Listen:   func(string) (net.Listener, error) { return listener, nil },
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	w.end = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		for _, b := range w.brokers {
+			b.Close()
+		}
+		if t.Failed() {
+			t.Logf("the log:\n%s", w.log.String())
+		}
+	}
+	synctest.Wait()
+	return w
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// write replaces the configuration's file.
+func (w *world) write(yaml string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.path("tk.yaml"), []byte("state_dir: disk/state\n"+yaml), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) load() (*config.Config, error) {
+	cfg, _, err := config.Load(config.Source{
+		Path: w.path("tk.yaml"), Sinks: types.Config(), Comparable: true, Environ: func() []string { return []string{"HOME=" + w.dir} },
+	})
+	return cfg, err
+}
+
+// brokerOf is the broker of an account that is configured.
+func (w *world) brokerOf(account string) *brokersim.Server {
+	return w.brokers[w.roster.Now().Config.Accounts[account].Provider]
+}
+
+// logIn gives an account its first token.
+func (w *world) logIn(account string) {
+	w.t.Helper()
+	k, ok := w.roster.KeeperOf(account)
+	if !ok {
+		w.t.Fatalf("nobody keeps account %s", account)
+	}
+	g := w.brokerOf(account).Grant(account)
+	if _, err := k.Import(w.t.Context(), store.Record{Account: account, LoginAt: g.IssuedAt, Token: sdk.Token{
+		AccessToken: sdk.NewSecret(g.AccessToken), RefreshToken: sdk.NewSecret(g.RefreshToken), IssuedAt: g.IssuedAt, Lifetime: g.ExpiresIn,
+	}}, false); err != nil {
+		w.t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+// version is that of an account's newest token.
+func (w *world) version(account string) uint64 {
+	w.t.Helper()
+	k, ok := w.roster.KeeperOf(account)
+	if !ok {
+		w.t.Fatalf("nobody keeps account %s", account)
+	}
+	st, _ := k.Status(account)
+	return st.Record.Version
+}
+
+// wrong is what must never be: of the brokers, a refresh token that came twice, an answer
+// that got lost, or a version that no answer was; of a sink, an older version after a newer
+// one.
+func (w *world) wrong() (faults []string) {
+	for name, c := range w.roster.Now().Config.Accounts {
+		b := w.brokers[c.Provider]
+		if n := b.Account(name); n.Repeats+n.CutReceived+n.CutProcessed > 0 || n.Refreshes != n.Posts {
+			faults = append(faults, fmt.Sprintf("the broker of account %s saw %+v", name, n))
+		}
+		if n := b.Account(name); n.Logins > 0 && uint64(n.Logins+n.Refreshes) != w.version(name) {
+			faults = append(faults, fmt.Sprintf("account %s is at version %d after %d logins and %d refreshes", name, w.version(name), n.Logins, n.Refreshes))
+		}
+	}
+	for name, b := range w.brokers {
+		if reused := b.Reused(); len(reused) > 0 {
+			faults = append(faults, fmt.Sprintf("broker %s was sent again: %v", name, reused))
+		}
+	}
+	w.consumers.mu.Lock()
+	defer w.consumers.mu.Unlock()
+	return append(faults, w.consumers.faults...)
+}
+
+// holds says what is wrong with what the consumer of a sink got last of an account, which
+// should be the newest token; "": nothing.
+func (w *world) holds(sink, account string) string {
+	w.consumers.mu.Lock()
+	has := w.consumers.had[sink+" "+account]
+	w.consumers.mu.Unlock()
+	newest, _ := w.brokerOf(account).Current(account)
+	if has.Access == newest.AccessToken && has.Version == w.version(account) {
+		return ""
+	}
+	return fmt.Sprintf("sink %s has version %d of account %s, which is at version %d; the token is the newest: %t",
+		sink, has.Version, account, w.version(account), has.Access == newest.AccessToken)
+}
+
+// alerted are the alerts of failed reloads that last.
+func (w *world) alerted() (messages []string) {
+	w.t.Helper()
+	st := w.status()
+	for _, a := range st.Alerts {
+		if a.Type == event.ReloadFailed && !a.Over() {
+			messages = append(messages, a.Message)
+		}
+	}
+	return messages
+}
+
+func (w *world) status() control.Status {
+	w.t.Helper()
+	st, err := w.backend().Status(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return st
+}
+
+// inMemory launches the process of a provider of a world.
+type inMemory struct {
+	world    *world
+	provider string
+}
+
+func (m inMemory) Launch(ctx context.Context) (process.Instance, error) {
+	sp, err := spool.Open(ctx, m.world.path("spool-"+m.provider), 4)
+	if err != nil {
+		return nil, err
+	}
+	i := &instance{spool: sp, server: grpc.NewServer(), listener: bufconn.Listen(1 << 16), stops: make(chan bool), exited: make(chan struct{})}
+	sim := m.world.brokers[m.provider]
+	sdk.NewServer(&rotating{m.provider, oauth.Client{Dial: sim.Dial}, sim.TokenURL()}, func() (*spool.Spool, error) { return sp, nil },
+		slog.New(slog.DiscardHandler)).Register(i.server)
+	go func() { _ = i.server.Serve(i.listener) }()
+	i.conn, err = grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithIdleTimeout(0),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return i.listener.DialContext(ctx) }))
+	return i, err
+}
+
+// instance is a process in memory.
+type instance struct {
+	conn     *grpc.ClientConn
+	server   *grpc.Server
+	listener *bufconn.Listener
+	spool    *spool.Spool
+	stops    chan bool
+	exited   chan struct{}
+	once     sync.Once
+}
+
+func (i *instance) Conn() grpc.ClientConnInterface { return i.conn }
+func (i *instance) PID() int                       { return os.Getpid() }
+func (i *instance) Exited() <-chan struct{}        { return i.exited }
+func (i *instance) Err() error                     { return nil }
+func (i *instance) Stops() <-chan bool             { return i.stops }
+func (i *instance) Continue()                      {}
+func (i *instance) Kill()                          { i.End(0) }
+
+func (i *instance) End(time.Duration) {
+	i.once.Do(func() {
+		_ = i.conn.Close()
+		i.server.Stop()
+		_ = i.spool.Close()
+		close(i.exited)
+	})
+}
+
+// rotating is a provider whose broker gives refresh tokens that work once.
+type rotating struct {
+	name string
+	http oauth.Client
+	url  string
+}
+
+func (p *rotating) Describe(context.Context) (sdk.Description, error) {
+	return sdk.Description{Name: p.name, Version: "1", Policy: sdk.Policy{AccessLifetime: 20 * time.Minute, Sliding: true, Rotates: true, BeforeExpiry: 5 * time.Minute}}, nil
+}
+
+func (p *rotating) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	return p.http.Refresh(ctx, oauth.Endpoint{TokenURL: p.url, AuthStyle: oauth.AuthInHeader}, req)
+}
+
+func (*rotating) MarksSends() {}
