@@ -25,6 +25,9 @@ const (
 	RefreshFailed    Type = "refresh_failed"     // one attempt failed
 	RefreshFailing   Type = "refresh_failing"    // alert: max_failures in a row
 	RefreshPutOff    Type = "refresh_put_off"    // its refresh token waits, because another may be newer or it belongs elsewhere
+	Paused           Type = "paused"             // a person wants nothing to be asked of an account's broker
+	Resumed          Type = "resumed"            // that is over
+	PauseForgotten   Type = "pause_forgotten"    // alert: the token of a paused account is over, or its login will be soon
 	NeedsLogin       Type = "needs_login"        // alert: a person has to log in
 	Ambiguous        Type = "ambiguous"          // alert: an attempt's outcome is unknown
 	Recovered        Type = "recovered"          // an alert is over, or a sink is enabled again

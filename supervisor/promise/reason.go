@@ -16,6 +16,7 @@ const (
 	Replay     Reason = "replay"      // an attempt's outcome is unknown; the same token is sent again at its time
 	Unread     Reason = "unread"      // an answer that nobody could read may hold the new token
 	Unsettled  Reason = "unsettled"   // the process died in the attempt; the next one asks the spool
+	Paused     Reason = "paused"      // a person has paused it
 	LoginOpen  Reason = "login_open"  // a person has begun a login, and the token lives for longer
 	PutOff     Reason = "put_off"     // a better token is asked for elsewhere
 	BackOff    Reason = "back_off"    // the pause after a failure
@@ -49,6 +50,8 @@ func (r Reason) Text() string {
 		return "an answer that nobody could read may hold its new token"
 	case Unsettled:
 		return "the process died in its attempt, and the next one asks the spool"
+	case Paused:
+		return "a person has paused it"
 	case LoginOpen:
 		return "a login is open"
 	case PutOff:
@@ -80,7 +83,7 @@ func (r Reason) Text() string {
 // TakesPerson says whether that lasts until a person does something about it.
 func (r Reason) TakesPerson() bool {
 	switch r {
-	case NeedsLogin, Withheld, Asked, Unread, Untrusted:
+	case NeedsLogin, Withheld, Asked, Unread, Untrusted, Paused:
 		return true
 	}
 	return false
@@ -89,7 +92,7 @@ func (r Reason) TakesPerson() bool {
 // Facts are what decides of an account that is past its due moment and not in
 // flight.
 type Facts struct {
-	NeedsLogin, Withheld, Asked, Lingering, Ambiguous, Unread, Unsettled, PutOff bool
+	NeedsLogin, Withheld, Paused, Asked, Lingering, Ambiguous, Unread, Unsettled, PutOff bool
 	// Pause is why its next try was put off; None: it was not.
 	Pause Reason
 	// Planned: the account has a turn; Reached: whose moment has come.
@@ -106,6 +109,8 @@ func Why(f Facts) Reason {
 		return Withheld
 	case f.NeedsLogin:
 		return NeedsLogin
+	case f.Paused:
+		return Paused
 	case f.Unsettled:
 		return Unsettled
 	case f.Planned && f.Reached:

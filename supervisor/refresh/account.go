@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -30,6 +31,8 @@ type account struct {
 	zone wrongZone
 	wish wishes
 	plan planned
+	// steering is held by who pauses or resumes it, until that is durable.
+	steering sync.Mutex
 	// session is what the broker has said of the sessions of its tokens.
 	session sessions
 }

@@ -28,7 +28,7 @@ const (
 func (a view) waiting(now schedule.Instant) promise.Reason {
 	open := a.state().Ambiguous()
 	return promise.Why(promise.Facts{
-		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Asked: a.question().Text != "",
+		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Paused: a.rests(), Asked: a.question().Text != "",
 		Lingering: a.state().Lingers() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
 		Unsettled: a.state().IsCut(), PutOff: now.Wall.Before(a.wish.notBefore), Pause: a.plan.pause,
 		Planned: a.plan.turn.planned, Reached: a.plan.reached(now),

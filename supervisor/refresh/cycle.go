@@ -29,13 +29,14 @@ import (
 func (a *round) run(ctx context.Context) error {
 	a.ending = ctx
 	ctx = context.WithoutCancel(ctx)
+	lapsed := a.lapse(ctx)
 	settled, err := settler{a.leased}.settleAgain(ctx)
 	if err == nil && a.desk().late != nil {
 		settled, err = true, settler{a.leased}.settleLate(ctx)
 	}
 	switch {
 	case err != nil:
-	case settled && a.comesLater():
+	case (settled || lapsed) && a.comesLater():
 		err = errAnswersNobody
 	default:
 		a.askAhead(ctx)
@@ -45,8 +46,8 @@ func (a *round) run(ctx context.Context) error {
 	return err
 }
 
-// comesLater says whether the account, which was settled in its turn, has its next
-// one at another time, and nobody waits for a refresh.
+// comesLater says whether the account, which was settled in its turn, or whose pause was
+// over, has its next one at another time, and nobody waits for a refresh.
 func (a *round) comesLater() bool {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
@@ -134,6 +135,8 @@ func (a *round) spend() (bool, error) {
 	switch {
 	case !a.wish.asked():
 		return false, errAnswersNobody
+	case does == acct.Rest:
+		return false, resting{a.account}.err()
 	case does == acct.Await:
 		return false, loginWait{a.account}.err()
 	case a.state().Ambiguous() != nil:

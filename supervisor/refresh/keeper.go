@@ -172,6 +172,13 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 		if err != nil {
 			return nil, fmt.Errorf("account %s: %w", c.Name, err)
 		}
+		p, paused, err := cfg.Store.Pause(ctx, c.Name)
+		if err != nil {
+			return nil, fmt.Errorf("read whether account %s is paused: %w", c.Name, err)
+		}
+		if paused {
+			a.guard.Steer(acct.Paused{Pause: p})
+		}
 		k.accounts[c.Name] = a
 		k.order = append(k.order, a)
 		if c.Shared != nil {

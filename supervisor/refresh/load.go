@@ -75,7 +75,7 @@ func (l *load) crowd(on bool, now schedule.Instant) {
 // k.mu.
 func (a *account) weigh() {
 	interval := time.Duration(0)
-	if a.stored() && !a.rec().NeedsLogin() {
+	if !a.rests() && a.stored() && !a.rec().NeedsLogin() {
 		interval = promise.Interval(policyOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
 	}
 	if interval == a.plan.interval {

@@ -32,6 +32,9 @@ func (a *leased) getsKey() {
 func (a *round) begins() (kind, fingerprint string, err error) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
+	if err := a.mayBegin(); err != nil {
+		return "", "", err
+	}
 	kind = a.outlook().kind()
 	if in := a.state().Ambiguous(); in != nil {
 		kind = in.Kind // though it may be given up by now

@@ -37,6 +37,10 @@ func (a *leased) replan() time.Time {
 		a.plan.dueAt(now.Wall, now) // its first token may be there
 		return now.Wall
 	}
+	if p, paused := a.state().Course.(acct.Paused); paused {
+		resting{a.account}.planBy(p.Pause, now)
+		return time.Time{}
+	}
 	if a.rec().NeedsLogin() || a.state().IsCut() || a.withheld() != "" {
 		a.plan.notDue()
 		return time.Time{}
@@ -103,8 +107,7 @@ func (a delayed) retry(f schedule.Failure) time.Time {
 		}
 		at = a.rec().RefreshExpiry // nothing is tried before the login has ended
 	}
-	a.putOffTo(at, why, "", now)
-	return at
+	return a.putOffTo(at, why, "", now)
 }
 
 // putOff is retry where the broker was not asked, for that reason: another try may help
@@ -112,8 +115,7 @@ func (a delayed) retry(f schedule.Failure) time.Time {
 func (a delayed) putOff(inRow int, why promise.Reason, err error) time.Time {
 	now := a.keeper.clock.Now()
 	at := a.nextTry(schedule.Failure{InRow: inRow}, now.Wall)
-	a.putOffTo(at, why, err.Error(), now)
-	return at
+	return a.putOffTo(at, why, err.Error(), now)
 }
 
 // nextTry is when the next try is after a failure, so that several fit in before the
@@ -132,10 +134,16 @@ func (a *account) dies(now time.Time) time.Time {
 	return rec.Token.Expiry()
 }
 
-func (a delayed) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) {
+// putOffTo plans the next try, and returns when it is; zero: there is none by itself, because
+// the account is paused.
+func (a delayed) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) time.Time {
 	a.plan.pauseFor(why, text)
 	a.plan.promise(at, a.rec().Version)
+	if a.rests() && !a.resumes() {
+		return a.replan()
+	}
 	a.plan.dueAt(at, now)
+	return at
 }
 
 // resumes says whether the account's next turn goes on with what was left open, before

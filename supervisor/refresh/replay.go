@@ -57,6 +57,9 @@ func (a unknown) planText() string {
 // retry plans the next replay after one that brought no verdict. The caller
 // holds k.mu.
 func (a unknown) retry(f schedule.Failure) time.Time {
+	if a.rests() {
+		return a.replan()
+	}
 	at := a.until()
 	if at.IsZero() {
 		a.plan.notDue()

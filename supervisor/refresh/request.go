@@ -79,6 +79,8 @@ func (p persons) hindered(a *account) (err error) {
 		return a.say.needs(": its login ended " + moment.Stamp(a.rec().RefreshExpiry) + "; " + a.say.anew().With(""))
 	case a.rec().NeedsLogin() && (a.stored() || a.rec().Key != ""):
 		return a.say.errNeeds(a.rec())
+	case a.rests():
+		return resting{a}.err()
 	case a.state().Ambiguous() != nil && !a.guard.Taken() && !a.plan.isDue():
 		a.ifIdle(func(a *leased) { err = unknown{a}.heldBack() })
 	}

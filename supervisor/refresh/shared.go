@@ -271,7 +271,7 @@ func (a *round) lookOnly() bool {
 		return true
 	case !looked:
 		return false
-	case a.rec().NeedsLogin():
+	case a.rec().NeedsLogin(), a.rests():
 		a.replan()
 		return true
 	case planned.After(now.Wall):

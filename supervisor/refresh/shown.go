@@ -57,6 +57,9 @@ type Shown struct {
 	// AmbiguousSince: an attempt's outcome is not known.
 	AmbiguousSince time.Time `json:"ambiguous_since,omitzero"`
 	InFlight       bool      `json:"in_flight,omitempty"`
+	// Pause is by whom, since when and why nothing is asked of its broker; not set: it is
+	// not paused.
+	Pause *store.Pause `json:"pause,omitempty"`
 	// Withheld is why its refresh token is not sent; "": it may be. See [Hold].
 	Withheld string `json:"withheld,omitempty"`
 	// Waiting is why an account that is past its due moment is not in flight, or

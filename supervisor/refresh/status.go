@@ -25,6 +25,7 @@ const (
 	Valid      State = "valid"
 	Retrying   State = "retrying"
 	Expired    State = "expired"
+	Paused     State = "paused"
 	NeedsLogin State = "needs_login"
 )
 
@@ -104,7 +105,10 @@ func (a view) status() (s Status) {
 	now, o := at.Wall, a.outlook()
 	s.State, s.Record, s.InFlight, s.MaxFailures = o.shown(), newestOf(o.state), a.guard.Taken(), a.cfg.MaxFailures
 	s.Undecided, s.SessionGone = a.state().Undecided(), o.gone
-	s.Due, _ = a.plan.due()
+	p, paused := resting(a).pause()
+	if s.Due, _ = a.plan.due(); paused {
+		s.Due, s.Pause = time.Time{}, &p
+	}
 	s.Met, s.LoginEnd = o.nature.met, loginEnd(s.Record, o.nature)
 	s.Mints, s.By = o.kind() == spool.KindMint, a.say.mended(a.rec())
 	s.Act, s.Planned = actOf(o.kind()), o.planned()
@@ -122,6 +126,8 @@ func (a view) status() (s Status) {
 	switch {
 	case a.share.Locking():
 		s.Waiting = promise.LockHeld
+	case paused && q.Text == "":
+		s.Waiting, s.WaitingText = promise.Paused, PauseText(p)
 	case a.overdue(at):
 		s.Waiting = a.waiting(at)
 		s.WaitingText = s.Waiting.Text()
@@ -169,14 +175,18 @@ func newestOf(s acct.State) store.Record {
 	return s.Record()
 }
 
-// shown is the state of the account for people.
+// shown is the state of the account for people. That it is paused is said of one that would
+// get its next token by itself otherwise.
 func (o outlook) shown() State {
 	rec, s := o.rec(), o.state
+	_, paused := s.Pause(o.now)
 	switch {
-	case !s.Stored() && !KeyRefused(rec):
+	case !s.Stored() && !KeyRefused(rec) && !(paused && rec.CanMint()):
 		return New
 	case rec.NeedsLogin(), o.ended():
 		return NeedsLogin
+	case paused:
+		return Paused
 	case !newestOf(s).Token.Valid(o.now):
 		return Expired
 	case rec.Health.Failures > 0 || s.Ambiguous() != nil || s.Lingers() != nil || s.IsCut() || s.IsAnswered():

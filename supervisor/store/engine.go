@@ -116,6 +116,17 @@ func (e *engine) PutRequests(ctx context.Context, name string, all []Request) er
 	})
 }
 
+// PutPause implements [Store].
+func (e *engine) PutPause(ctx context.Context, name string, p *Pause) error {
+	return e.write(ctx, name, func() (change, error) {
+		c := change{accountKey(name, partPause): nil}
+		if p == nil {
+			return c, nil
+		}
+		return c, c.putJSON(accountKey(name, partPause), p.Dated())
+	})
+}
+
 // SaveAlert implements [Store].
 func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
 	err := errors.Join(checkName("an alert", a.Key), ctx.Err())

@@ -97,6 +97,8 @@ type ReportAccount struct {
 	// Attempt that was announced and is not settled, and whether a login is open.
 	Attempt string `json:"attempt,omitempty"`
 	Login   bool   `json:"login,omitempty"`
+	// Paused: a person wants nothing to be asked of its broker.
+	Paused bool `json:"paused,omitempty"`
 }
 
 // ReadReport reads a file, which a supervisor may be writing.
@@ -132,7 +134,7 @@ func ReadReport(path string) (Report, error) {
 	for name, a := range s.state.accounts {
 		line := ReportAccount{
 			Account: name, Provider: a.record.Provider, Version: a.record.Version, Origin: a.record.Origin, StoredAt: a.record.StoredAt,
-			RefreshToken: a.record.Token.RefreshToken.Fingerprint(), Login: a.login != nil,
+			RefreshToken: a.record.Token.RefreshToken.Fingerprint(), Login: a.login != nil, Paused: a.pause != nil,
 		}
 		if a.intent != nil {
 			line.Attempt = a.intent.Attempt

@@ -13,6 +13,7 @@ import (
 //	accounts/<id>/login      login.go
 //	accounts/<id>/requests   JSON of its requests
 //	accounts/<id>/refusal    JSON of Health, of an account without a record
+//	accounts/<id>/pause      JSON of Pause
 //	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
 //	alerts/<key>             JSON of event.Alert
 //
@@ -29,6 +30,7 @@ const (
 	partLogin      = "login"
 	partRequests   = "requests"
 	partRefusal    = "refusal"
+	partPause      = "pause"
 )
 
 // longestName is far above what a configuration has and far below the longest

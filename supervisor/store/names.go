@@ -20,6 +20,7 @@ type (
 	Login     = record.Login
 	Request   = record.Request
 	Delivery  = record.Delivery
+	Pause     = record.Pause
 )
 
 const (

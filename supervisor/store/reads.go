@@ -115,6 +115,15 @@ func (k *reads) Requests(ctx context.Context, name string) ([]Request, error) {
 	return slices.Clone(a.requests), err
 }
 
+// Pause implements [Store].
+func (k *reads) Pause(ctx context.Context, name string) (p Pause, ok bool, err error) {
+	a, err := k.of(ctx, "the pause", name)
+	if err != nil || a.pause == nil {
+		return Pause{}, false, err
+	}
+	return *a.pause, true, nil
+}
+
 // Alerts implements [Store].
 func (k *reads) Alerts(ctx context.Context) (all []event.Alert, err error) {
 	if err := k.readable(ctx, "the alerts"); err != nil {

@@ -38,6 +38,7 @@ type account struct {
 	intent   *Intent
 	login    *Login
 	requests []Request
+	pause    *Pause
 }
 
 // isEmpty says whether nothing is stored of it.
@@ -130,6 +131,10 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 			a.refusal = &Health{}
 			err = json.Unmarshal(value, a.refusal)
 		}
+	case partPause:
+		if a.pause = nil; value != nil {
+			a.pause, err = record.DecodePause(value)
+		}
 	default:
 		if delete(s.foreign, accountKey(name, part)); value != nil {
 			s.foreign[accountKey(name, part)] = slices.Clone(value)
@@ -198,6 +203,9 @@ func (s *state) Values() (map[string][]byte, error) {
 		}
 		if a.refusal != nil {
 			putJSON(accountKey(name, partRefusal), a.refusal)
+		}
+		if a.pause != nil {
+			putJSON(accountKey(name, partPause), a.pause)
 		}
 	}
 	for _, lines := range s.ledger {

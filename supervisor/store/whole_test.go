@@ -80,7 +80,7 @@ func TestReleaseWhole(t *testing.T) {
 	}
 	if err := errors.Join(s.SaveOwner(t.Context(), goldenOwner()), s.SaveAlert(t.Context(), goldenAlert()), s.PutLogin(t.Context(), recordtest.WholeLogin()),
 		s.PutRequests(t.Context(), "saxo-live", recordtest.WholeRequests()), s.Abandon(t.Context(), "new-one", "", 0, recordtest.Whole().Health),
-		s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close()); err != nil {
+		s.PutPause(t.Context(), "saxo-live", new(recordtest.WholePause())), s.MarkDelivered(t.Context(), goldenDelivery()), s.MarkTried(t.Context(), goldenTried()), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	file, err := os.ReadFile(filepath.Join(dir, FileName))
@@ -104,7 +104,7 @@ func TestWholeIsWhole(t *testing.T) {
 	in.Replays, in.AmbiguousSince, in.Fingerprint, in.Sends, in.SentAt, in.Unread, in.UnreadAttempt = in.Before.Replays, in.Before.AmbiguousSince,
 		in.Before.Fingerprint, in.Before.Sends, in.Before.SentAt, in.Before.Unread, in.Before.UnreadAttempt // a refresh alone has them
 	r.Held, r.Key, in.Requests = true, "aabbccddeeff0011", recordtest.WholeRequests() // never stored there
-	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, recordtest.WholeLogin(), recordtest.WholeLogin().By, recordtest.WholeLogin().Guided, recordtest.WholeRequests()[0]} {
+	for _, v := range []any{r, r.Token, r.Health, r.GrantedTo, r.Before[0], r.Evidence[0], *r.Candidate, r.Candidate.GrantedTo.Person, in, recordtest.WholeLogin(), recordtest.WholeLogin().By, recordtest.WholeLogin().Guided, recordtest.WholeRequests()[0], recordtest.WholePause()} {
 		s := reflect.ValueOf(v)
 		for n := range s.NumField() {
 			if f := s.Type().Field(n); f.IsExported() && s.Field(n).IsZero() && f.Name != "Rescued" {
@@ -176,6 +176,9 @@ func TestGoldenWholeStore(t *testing.T) {
 	}
 	if all, err := s.Requests(ctx, "saxo-live"); err != nil || !reflect.DeepEqual(all, recordtest.WholeRequests()) {
 		t.Errorf("requests %+v (%v)", all, err)
+	}
+	if p, ok, err := s.Pause(ctx, "saxo-live"); err != nil || !ok || p != recordtest.WholePause() {
+		t.Errorf("the pause %+v (%v, %v)", p, ok, err)
 	}
 	if r, err := s.Load(ctx, "new-one"); !errors.Is(err, ErrNotFound) || !reflect.DeepEqual(r.Health, recordtest.Whole().Health) {
 		t.Errorf("the refusal of an account's first key: %+v (%v)", r.Health, err)

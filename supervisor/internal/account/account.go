@@ -10,7 +10,7 @@
 //   - An attempt changes the standing only by its outcome.
 //   - What was answered is never sent again.
 //   - A refresh token, or a key, that the broker has refused is sent only if a person
-//     insists.
+//     insists; so is whatever a paused account would send.
 package account
 
 import (
@@ -28,6 +28,7 @@ var ErrUnknown = errors.New("no such account")
 type State struct {
 	Standing
 	Attempt
+	Course Course
 }
 
 // At is the account at a moment, by the terms that hold for it then.

@@ -158,6 +158,8 @@ const (
 	// Await a login that is open: its next turn is when that is over, or its token
 	// about to die.
 	Await
+	// Rest: a person has paused the account. It has no next turn before that is over.
+	Rest
 )
 
 var does = map[Action]string{
@@ -165,7 +167,7 @@ var does = map[Action]string{
 	Mark: "mark it as unknown", Announce: "prove all places writable, announce", Call: "make the call", Search: "look for another token again",
 	GoBack: "go back to the one before", End: "note its end", Deliver: "deliver, free the slot, plan", Plan: "plan",
 	Again: "due now", BackOff: "due after a pause", Replay: "due when it may be sent again",
-	Await: "due when the login is over, or shortly before the token dies",
+	Await: "due when the login is over, or shortly before the token dies", Rest: "not due before it is resumed",
 }
 
 func (a Action) String() string { return does[a] }

@@ -44,7 +44,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 	case Found, NotFound, NotSettled, Lingers:
 		return s.settle(e)
 	case Taken:
-		return State{StandingOf(e.Record), s.left()}, Plan, true
+		return s.to(StandingOf(e.Record), s.left()), Plan, true
 	case Reread:
 		return s.reread(e.Record), Wait, true
 	case Corrected:
@@ -112,7 +112,7 @@ func (s State) announced(in store.Intent) (State, Action, bool) {
 	if over {
 		o.Over = s.Stage
 	}
-	return State{s.Standing, Attempt{o}}, Call, true
+	return s.to(s.Standing, Attempt{o}), Call, true
 }
 
 // unclear is an account of which nobody knows what is announced: before that was
@@ -131,10 +131,10 @@ func (s State) outcome(e Event, now time.Time) (State, Action, bool) {
 	refreshes := isOpened && !answered && !spool.IsLogin(o.Intent.Kind)
 	switch e := e.(type) {
 	case Stored:
-		return State{StandingOf(e.Record), Attempt{Free{}}}, Deliver, true
+		return s.to(StandingOf(e.Record), Attempt{Free{}}), Deliver, true
 	case Beside:
 		possible := isOpened && spool.IsLogin(o.Intent.Kind) && s.Held() == nil && s.isAt(e.Record.Version)
-		return State{StandingOf(e.Record), Attempt{o.ended()}}, Wait, possible
+		return s.to(StandingOf(e.Record), Attempt{o.ended()}), Wait, possible
 	case NotStored:
 		next := e.Next
 		if a, ok := s.Stage.(Answered); ok {
@@ -189,9 +189,9 @@ func (s State) outcome(e Event, now time.Time) (State, Action, bool) {
 		}
 		return s, End, refreshes
 	case Judged:
-		return State{StandingOf(e.Record), Attempt{Free{}}}, Plan, true
+		return s.to(StandingOf(e.Record), Attempt{Free{}}), Plan, true
 	case GivenUp:
-		return State{StandingOf(e.Record), Attempt{Free{}}}, Plan, unknown && s.Ambiguous() != nil
+		return s.to(StandingOf(e.Record), Attempt{Free{}}), Plan, unknown && s.Ambiguous() != nil
 	}
 	return s, Wait, false
 }
@@ -319,7 +319,10 @@ func (s State) isAt(version uint64) bool {
 	return version > 0 && s.Record().Version == version
 }
 
-func (s State) with(rec store.Record) State { return State{StandingOf(rec), s.Attempt} }
+func (s State) with(rec store.Record) State { return s.to(StandingOf(rec), s.Attempt) }
+
+// to is the account with another token, or another attempt, on the same course.
+func (s State) to(st Standing, a Attempt) State { return State{st, a, s.Course} }
 
 // keyed is the account with that key.
 func (s State) keyed(key string) State {

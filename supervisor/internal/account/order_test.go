@@ -128,6 +128,9 @@ func (w *walk) happens(e Event) {
 		return
 	}
 	w.state = after
+	if after.Course != before.Course {
+		fail("it was paused or resumed by what happened to it")
+	}
 	var installed bool // an event after which another record stands, or another attempt
 	switch e.(type) {
 	case Stored, Taken, Judged:
@@ -145,7 +148,10 @@ func (w *walk) happens(e Event) {
 		kind := before.At(s.Terms, w.now).Kind()
 		u, unknown := before.Stage.(Unknown)
 		at, _ := before.At(s.Terms, w.now).Replay()
+		_, paused := before.Pause(w.now)
 		switch {
+		case paused && !s.Insisted:
+			fail("an attempt of a paused account is made")
 		case kind == spool.KindMint && had.Key == "" && !unknown, kind != spool.KindMint && had.Version == 0:
 			fail("sends what there is not")
 		case kind == spool.KindMint && !unknown && !s.Asked && !had.CanMint():
@@ -210,7 +216,8 @@ func (w *walk) happens(e Event) {
 func TestAnyOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &walk{T: t, now: now}
-		w.state = State{rapid.SampledFrom(standings()).Draw(t, "standing").Standing, Attempt{Free{}}}
+		course := rapid.SampledFrom([]Course{Runs{}, Paused{store.Pause{Since: begun}}, Paused{store.Pause{Until: now.Add(10 * time.Minute)}}}).Draw(t, "course")
+		w.state = State{rapid.SampledFrom(standings()).Draw(t, "standing").Standing, Attempt{Free{}}, course}
 		for range rapid.IntRange(1, 60).Draw(t, "events") {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(-5, 90).Draw(t, "seconds")) * time.Second)
 			w.happens(w.event())
@@ -223,7 +230,7 @@ func TestAnyOrder(t *testing.T) {
 func TestFailedLoginChangesNothing(t *testing.T) {
 	for n, s := range append(standings(), standings()...) {
 		for _, a := range attempts() {
-			before := State{s.Standing, Attempt{a.stage}}
+			before := State{s.Standing, Attempt{a.stage}, Runs{}}
 			in := login("a2", &store.Intent{})
 			if n < len(standings()) { // the store has nothing of what was there
 				in.Before = nil
@@ -259,7 +266,7 @@ func TestFailedLoginChangesNothing(t *testing.T) {
 
 // TestFailureIsCountedOnce: however often the store does not take it.
 func TestFailureIsCountedOnce(t *testing.T) {
-	s := State{StandingOf(record(3, "ours")), Attempt{Open{Intent: intent("a1")}}}
+	s := State{StandingOf(record(3, "ours")), Attempt{Open{Intent: intent("a1")}}, Runs{}}
 	for range 3 {
 		for _, e := range []Event{Calls{intent("a1")}, Failed{Kind: sdk.KindTransient, Error: "down", At: now}, NotEnded{}} {
 			var err error

@@ -141,18 +141,23 @@ func (t Turn) HeldBy(login time.Time) time.Time {
 	return time.Time{}
 }
 
-// spend says whether what the account has may be sent: not while a login is open,
-// unless a person insists or the token would die. ok is false if nothing can be sent
-// of an account that stands like that.
+// spend says whether what the account has may be sent: not while it is paused, unless a
+// person insists, nor while a login is open, unless he does or the token would die. ok is
+// false if nothing can be sent of an account that stands like that.
 func (t Turn) spend(asked, insisted bool, login time.Time) (does Action, ok bool) {
 	does, ok = t.spendNow(asked, insisted)
-	if does == Announce && !insisted && !t.HeldBy(login).IsZero() {
+	_, paused := t.Pause(t.now)
+	switch {
+	case does != Announce || insisted:
+	case paused: // whatever dies meanwhile
+		does = Rest
+	case !t.HeldBy(login).IsZero():
 		does = Await
 	}
 	return does, ok
 }
 
-// spendNow is spend where no login is open.
+// spendNow is spend of an account that goes its way, and has no open login.
 func (t Turn) spendNow(asked, insisted bool) (does Action, ok bool) {
 	switch at := t.Stage.(type) {
 	case Free:

@@ -46,6 +46,7 @@ func Run(t *testing.T, place Place) {
 		{"CandidateBeside", testCandidateBeside},
 		{"Login", testLogin},
 		{"Requests", testRequests},
+		{"Pause", testPause},
 		{"Ledger", testLedger},
 		{"Tries", testTries},
 		{"Alerts", testAlerts},

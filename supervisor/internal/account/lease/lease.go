@@ -19,18 +19,28 @@ var ErrOver = errors.New("the account's lease was given back")
 // what the work on it leaves for the next who has the lease. It is safe for
 // concurrent use.
 type Account[Desk any] struct {
-	state atomic.Pointer[account.State]
-	taken atomic.Bool
-	desk  Desk
+	state  atomic.Pointer[account.State]
+	course atomic.Pointer[account.Course]
+	taken  atomic.Bool
+	desk   Desk
 }
 
 // State is how the account stands now.
 func (a *Account[Desk]) State() account.State {
-	if s := a.state.Load(); s != nil {
-		return *s
+	s := account.State{Standing: account.None{}, Attempt: account.Attempt{Stage: account.Free{}}}
+	if now := a.state.Load(); now != nil {
+		s = *now
 	}
-	return account.State{Standing: account.None{}, Attempt: account.Attempt{Stage: account.Free{}}}
+	s.Course = account.Runs{}
+	if c := a.course.Load(); c != nil {
+		s.Course = *c
+	}
+	return s
 }
+
+// Steer sets the account's course, whoever has the lease: that is a person's affair, and no
+// work on the account changes it.
+func (a *Account[Desk]) Steer(c account.Course) { a.course.Store(&c) }
 
 // Taken says whether somebody has the lease.
 func (a *Account[Desk]) Taken() bool { return a.taken.Load() }

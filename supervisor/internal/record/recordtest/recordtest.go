@@ -115,6 +115,12 @@ func WholeRequests() []record.Request {
 	return []record.Request{{Attempt: "0197c59f-attempt", At: at, Up: time.Hour, Boot: "boot-id", Failed: true, Poll: "8899aabbccddeeff"}, {Attempt: "0197c5a2-attempt", At: at.Add(time.Minute)}}
 }
 
+// WholePause has every field set.
+func WholePause() record.Pause {
+	at := Golden().StoredAt
+	return record.Pause{Since: at, Until: at.Add(2 * time.Hour), By: WholeLogin().By, Reason: "the broker <moves>"}
+}
+
 // Token is the n-th of a row.
 func Token(n int) sdk.Token {
 	return sdk.Token{AccessToken: sdk.NewSecret(fmt.Sprint("a", n)), RefreshToken: sdk.NewSecret(fmt.Sprint("r", n))}

@@ -1,0 +1,205 @@
+package refresh
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// This file keeps us from asking anything of an account's broker on our initiative, by a
+// person's word. What he does himself goes on, and so does whatever costs no request: what
+// was sent is heard out, files are looked at, tokens are delivered.
+
+// IsPaused is told to who wants what would take a request to the broker.
+type IsPaused struct {
+	Account string
+	Pause   store.Pause
+}
+
+func (e *IsPaused) Error() string {
+	return fmt.Sprintf("account %s is %s: nothing is asked of its broker. To go on: tokenkeeper resume %[1]s; "+
+		"to get one token all the same: tokenkeeper refresh %[1]s --force", e.Account, PauseText(e.Pause))
+}
+
+// PauseText says of a pause since when it holds, by whom, until when and why.
+func PauseText(p store.Pause) string {
+	text := fmt.Sprintf("paused since %s by user %d", moment.Stamp(p.Since), p.By.UID)
+	if !p.Until.IsZero() {
+		text += ", until " + moment.Stamp(p.Until)
+	}
+	if p.Reason != "" {
+		text += fmt.Sprintf(" (%s)", p.Reason)
+	}
+	return text
+}
+
+// Pausing is what has come of a word that pauses an account.
+type Pausing struct {
+	// Pause holds from now on. Already: the account was paused before.
+	Pause   store.Pause
+	Already bool
+	// InFlight: an attempt was begun before, and is heard out.
+	InFlight bool
+}
+
+// Pause keeps us from asking the account's broker for anything by ourselves, until somebody
+// resumes it or the pause is over by itself; over restarts, and whatever becomes of the
+// account in the configuration. Of one that is paused already, see [store.Pause.Again].
+func (p persons) Pause(ctx context.Context, name string, said store.Pause) (Pausing, error) {
+	a, ok := p.accounts[name]
+	if !ok {
+		return Pausing{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	}
+	a.steering.Lock()
+	defer a.steering.Unlock()
+	next := said
+	was, already := resting{a}.pause()
+	if already = already && !was.Since.Equal(said.Since); already { // otherwise a Keeper that is retired has stored this word
+		next = was.Again(said)
+	}
+	if !already || next != was {
+		if err := p.store.PutPause(ctx, name, &next); err != nil {
+			return Pausing{}, fmt.Errorf("account %s: it was not paused, because that could not be stored: %w", name, err)
+		}
+		if _, err := (resting{a}).steer(acct.Paused{Pause: next}); err != nil {
+			return Pausing{}, err
+		}
+		a.Publish(slog.LevelWarn, event.Event{
+			Type: event.Paused, Expiry: a.rec().Token.Expiry(),
+			Message: fmt.Sprintf("%s: nothing is asked of its broker; to go on: tokenkeeper resume %s", PauseText(next), name),
+		})
+	}
+	_, open := a.state().Stage.(acct.Open)
+	return Pausing{next, already, open}, nil
+}
+
+// Resuming is what has come of a word that resumes an account.
+type Resuming struct {
+	// Pause is what has held until now; nil: the account was not paused, and nothing has
+	// changed. Due is when it has its next turn; zero: it has none.
+	Pause *store.Pause
+	Due   time.Time
+}
+
+// Resume ends a pause: the account is due as if there had been none.
+func (p persons) Resume(ctx context.Context, name string, by event.Caller) (Resuming, error) {
+	a, ok := p.accounts[name]
+	if !ok {
+		return Resuming{}, fmt.Errorf("%w: %s", ErrUnknownAccount, name)
+	}
+	a.steering.Lock()
+	defer a.steering.Unlock()
+	var r Resuming
+	if was, paused := a.state().Course.(acct.Paused); paused {
+		if err := p.store.PutPause(ctx, name, nil); err != nil {
+			return r, fmt.Errorf("account %s: it stays paused, because its end could not be stored: %w", name, err)
+		}
+		due, err := resting{a}.steer(acct.Runs{})
+		if err != nil {
+			return r, err
+		}
+		r.Pause, r.Due = &was.Pause, due
+		resting{a}.tellOver(was.Pause, fmt.Sprintf("by user %d", by.UID))
+	}
+	return r, nil
+}
+
+// resting is an account that a person may have paused.
+type resting struct{ *account }
+
+// pause is why nothing is asked of the account's broker; ok is false if something may be.
+func (a resting) pause() (p store.Pause, ok bool) {
+	return a.state().Pause(a.keeper.clock.Now().Wall)
+}
+
+// err is told to who waits for a refresh.
+func (a resting) err() error {
+	p, _ := a.pause()
+	return &IsPaused{a.cfg.Name, p}
+}
+
+// steer sets the account's course, and plans it by that, at once or when the work on it
+// ends; it returns when it has its turn. Whoever comes after a Keeper that is retired has
+// the course from the store.
+func (a resting) steer(c acct.Course) (due time.Time, err error) {
+	a.keeper.mu.Lock()
+	defer a.keeper.mu.Unlock()
+	if err := a.keeper.retired(a.cfg.Name); err != nil {
+		return due, err
+	}
+	a.guard.Steer(c)
+	planAnew(a.account)
+	if due, _ = a.plan.due(); a.guard.Taken() {
+		due = a.keeper.clock.Now().Wall
+	}
+	a.changes()
+	a.keeper.signal()
+	return due, nil
+}
+
+// planBy gives the account no turn, but one that ends the pause if that is over by itself.
+// The caller holds k.mu.
+func (a resting) planBy(p store.Pause, now schedule.Instant) {
+	a.plan.pauseFor(promise.Paused, "")
+	if p.Until.IsZero() {
+		a.plan.notDue()
+		return
+	}
+	a.plan.dueAt(p.Until, now)
+}
+
+func (a resting) tellOver(was store.Pause, by string) {
+	a.Publish(slog.LevelInfo, event.Event{
+		Type: event.Resumed, Expiry: a.rec().Token.Expiry(),
+		Message: fmt.Sprintf("resumed %s; it was %s", by, PauseText(was)),
+	})
+}
+
+// rests says whether the account is paused.
+func (a *account) rests() bool {
+	_, paused := resting{a}.pause()
+	return paused
+}
+
+// mayBegin keeps an attempt from being announced if the account was paused after it was
+// decided on. The caller holds k.mu.
+func (a *round) mayBegin() error {
+	if !a.rests() || a.wish.insisted {
+		return nil
+	}
+	a.replan()
+	return resting{a.account}.err()
+}
+
+// lapse ends a pause whose time is over, and says whether there was one. It costs the
+// broker nothing. If the store does not take it, the next start finds that it is over.
+func (a *round) lapse(ctx context.Context) bool {
+	if !a.state().Lapsed(a.keeper.clock.Now().Wall) {
+		return false
+	}
+	a.steering.Lock()
+	defer a.steering.Unlock()
+	was, paused := a.state().Course.(acct.Paused)
+	if !paused || !a.state().Lapsed(a.keeper.clock.Now().Wall) { // somebody was faster
+		return false
+	}
+	if err := a.keeper.cfg.Store.PutPause(ctx, a.cfg.Name, nil); err != nil {
+		a.Log().Warn("the end of a pause could not be stored; it is over all the same", "error", err)
+	}
+	if _, err := (resting{a.account}).steer(acct.Runs{}); err != nil { // the next Keeper has it from the store
+		return false
+	}
+	a.keeper.mu.Lock()
+	a.replan()
+	a.keeper.mu.Unlock()
+	resting{a.account}.tellOver(was.Pause, "by itself, as it was said")
+	return true
+}

@@ -1,0 +1,133 @@
+package refresh_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// A pause for a while ends by itself, whether a supervisor runs then or not.
+func TestPauseForAWhile(t *testing.T) {
+	for name, during := range map[string]func(*rig, *generation) *generation{
+		"while it runs": func(_ *rig, g *generation) *generation {
+			time.Sleep(2*time.Hour - time.Second)
+			return g
+		},
+		"over a restart": func(r *rig, g *generation) *generation {
+			_ = g.end()
+			time.Sleep(2*time.Hour - time.Second)
+			r.restart()
+			return r.start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, 5*time.Hour, "one")
+				defer r.watch()()
+				g := r.start()
+				synctest.Wait()
+				r.pause("one", 2*time.Hour)
+				g = during(r, g)
+				r.isPaused("one", "a second before the end")
+				if n := r.sends(func() { time.Sleep(2 * time.Second) }); n != 0 {
+					t.Errorf("%d requests of an account that is not due", n)
+				}
+				s := r.status("one")
+				if s.State != refresh.Valid || s.Pause != nil || s.Due.IsZero() || r.count(event.Resumed) != 1 {
+					t.Errorf("afterwards it is %s, due %s, %+v; told %d times", s.State, s.Due, s.Pause, r.count(event.Resumed))
+				}
+				if _, ok, err := r.store.Pause(t.Context(), "one"); ok || err != nil {
+					t.Errorf("it stands in the store: %v, %v", ok, err)
+				}
+				if n := r.sends(func() { time.Sleep(4 * time.Hour) }); n != 1 {
+					t.Errorf("%d requests later", n)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
+// One that was over while nobody ran is told of, and keeps nothing from its turn.
+func TestPauseThatWasOverBeforeTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		defer r.watch()()
+		r.pause("one", time.Hour)
+		time.Sleep(2 * time.Hour)
+		r.restart()
+		g := r.start()
+		synctest.Wait()
+		if n := r.broker.count(); n != 1 || r.count(event.Resumed) != 1 {
+			t.Errorf("%d requests, told %d times", n, r.count(event.Resumed))
+		}
+		_ = g.end()
+	})
+}
+
+// A second word about a pause changes its end, and its reason if it gives one.
+func TestPausedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		first := r.pause("one", time.Hour).Pause
+		got, err := r.keeper.Pause(t.Context(), "one", store.Pause{Since: r.wall().Add(time.Minute)})
+		if want := (store.Pause{Since: first.Since, By: first.By, Reason: first.Reason}); err != nil || !got.Already || got.Pause != want {
+			t.Errorf("%+v, %v, want %+v", got, err, want)
+		}
+		got, err = r.keeper.Pause(t.Context(), "one", store.Pause{Reason: "an incident"})
+		if err != nil || got.Pause.Reason != "an incident" || got.Pause.Since != first.Since {
+			t.Errorf("%+v, %v", got, err)
+		}
+		stored, _, err := r.store.Pause(t.Context(), "one")
+		if err != nil || stored.Reason != "an incident" || !stored.Until.IsZero() {
+			t.Errorf("stored: %+v, %v", stored, err)
+		}
+	})
+}
+
+// pauseless is a store whose disk takes no pause.
+type pauseless struct{ store.Store }
+
+func (pauseless) PutPause(context.Context, string, *store.Pause) error {
+	return fmt.Errorf("the disk is full: %w", store.ErrDisk)
+}
+
+// What can't be stored is not so: nothing is paused, or resumed, that a restart would forget.
+func TestAPauseThatCantBeStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one", "two")
+		r.pause("two", 0)
+		r.store = pauseless{r.store}
+		r.restart()
+		if _, err := r.keeper.Pause(t.Context(), "one", store.Pause{Since: r.wall()}); !errors.Is(err, store.ErrDisk) || !strings.Contains(err.Error(), "account one: it was not paused") {
+			t.Errorf("paused: %v", err)
+		}
+		if _, err := r.keeper.Resume(t.Context(), "two", somebody); !errors.Is(err, store.ErrDisk) || !strings.Contains(err.Error(), "account two: it stays paused") {
+			t.Errorf("resumed: %v", err)
+		}
+		if one, two := r.status("one").Pause, r.status("two").Pause; one != nil || two == nil {
+			t.Errorf("one: %+v, two: %+v", one, two)
+		}
+	})
+}
+
+// A Keeper that another one takes the place of pauses nothing: the next one does.
+func TestARetiredKeeperPausesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		r.keeper.Retire()
+		if _, err := r.keeper.Pause(t.Context(), "one", store.Pause{Since: r.wall(), By: somebody}); !errors.Is(err, refresh.ErrRetired) {
+			t.Errorf("paused: %v", err)
+		}
+		r.restart() // it finds what was stored meanwhile
+		r.isPaused("one", "the next one")
+	})
+}

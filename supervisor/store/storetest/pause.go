@@ -1,0 +1,52 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
+)
+
+// A pause needs no record, outlives attempts and versions, and ends by a word alone.
+func testPause(t *testing.T, o Opener) {
+	ctx := t.Context()
+	s := open(t, o)
+	check := func(when string, want *store.Pause) {
+		t.Helper()
+		for _, when := range []string{when, when + ", reopened"} {
+			got, ok, err := s.Pause(ctx, "main")
+			must(t, err)
+			if ok != (want != nil) || ok && got != *want {
+				t.Errorf("%s: %+v, %v, want %+v", when, got, ok, want)
+			}
+			s = reopen(t, s, o)
+		}
+	}
+	check("at first", nil)
+	p := store.Pause{Since: start, By: event.Caller{UID: 1000, PID: 7, Program: "/usr/bin/tokenkeeper"}, Reason: "the broker's \"incident\" <7>"}
+	must(t, s.PutPause(ctx, "main", &p))
+	check("paused", &p)
+	must(t, s.Intend(ctx, store.Intent{Account: "main", Attempt: "a1"}))
+	first := First("main")
+	must(t, s.Commit(ctx, first))
+	p.Until = start.Add(2 * time.Hour)
+	must(t, s.PutPause(ctx, "main", &p))
+	check("with a record, for a while", &p)
+	if got, err := s.Load(ctx, "main"); err != nil || got.Version != first.Version {
+		t.Errorf("the record is at version %d, %v", got.Version, err)
+	}
+	if _, ok, err := s.Pause(ctx, "other"); ok || err != nil {
+		t.Errorf("another account is paused: %v, %v", ok, err)
+	}
+	must(t, s.PutPause(ctx, "main", nil))
+	check("resumed", nil)
+	must(t, s.PutPause(ctx, "main", nil))
+	if s.PutPause(ctx, "a/b", &p) == nil {
+		t.Error("a pause was stored that could not be found again")
+	}
+	must(t, s.Close())
+	wantErr(t, s.PutPause(ctx, "main", &p), store.ErrClosed)
+	_, _, err := s.Pause(ctx, "main")
+	wantErr(t, err, store.ErrClosed)
+}
