@@ -44,6 +44,15 @@ func (e *configured) completes(each ...namesOf) cobra.CompletionFunc {
 	}
 }
 
+// completesAll lets a shell complete any number of names, each of which is given once.
+func (e *configured) completesAll(namesOf namesOf) cobra.CompletionFunc {
+	first := e.completes(namesOf)
+	return func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		names, directive := first(cmd, nil, begun)
+		return slices.DeleteFunc(names, func(name string) bool { return slices.Contains(args, name) }), directive
+	}
+}
+
 // completesAlert lets a shell complete the name of an alert that lasts and is wanted. It
 // asks the supervisor, and says nothing where that does not answer at once.
 func (e *configured) completesAlert(wanted func(event.Alert) bool) cobra.CompletionFunc {

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -153,14 +154,19 @@ func (e loggingIn) cancelLogin(ctx context.Context, c *control.Client, account s
 // openText says of a login that is open when it was begun, by whom, and until when it
 // is open.
 func openText(l control.OpenLogin, now time.Time) string {
-	by := "user " + strconv.FormatUint(uint64(l.By.UID), 10)
-	if u, err := user.LookupId(strconv.FormatUint(uint64(l.By.UID), 10)); err == nil {
-		by = u.Username
+	return fmt.Sprintf("begun %s by %s, open until %s", moment.Relative(l.BegunAt, now), callerText(l.By), moment.Text(l.Until, now, false))
+}
+
+// callerText names who has called the control API, and the program with which.
+func callerText(by event.Caller) string {
+	text := "user " + strconv.FormatUint(uint64(by.UID), 10)
+	if u, err := user.LookupId(strconv.FormatUint(uint64(by.UID), 10)); err == nil {
+		text = u.Username
 	}
-	if l.By.Program != "" {
-		by += " with " + path.Base(l.By.Program)
+	if by.Program != "" {
+		text += " with " + path.Base(by.Program)
 	}
-	return fmt.Sprintf("begun %s by %s, open until %s", moment.Relative(l.BegunAt, now), by, moment.Text(l.Until, now, false))
+	return text
 }
 
 // unpolledText says why nobody is asked whether the person is done.

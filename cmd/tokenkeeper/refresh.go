@@ -21,7 +21,8 @@ An account that is not due is left alone unless --force is given. After a
 failure it is tried at once, also before the pause is over that the broker has
 asked for (Retry-After). With --force even a token or a key is sent that was
 refused, or perhaps used up, and over the broker's limit of requests an hour: a
-broker that is asked too often may lock you out.`,
+broker that is asked too often may lock you out. A paused account is refreshed
+only with --force, once, and stays paused.`,
 		Example: "  tokenkeeper refresh schwab-main --force",
 		Args:    exactArgs("ACCOUNT"),
 

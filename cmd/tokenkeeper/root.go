@@ -82,6 +82,8 @@ func (e *env) commands() []*cobra.Command {
 		newEventsCommand(e),
 		newAccountsCommand(e),
 		newRefreshCommand(e),
+		newPauseCommand(e),
+		newResumeCommand(e),
 		newRestartCommand(e),
 		newDiffCommand(e),
 		newReloadCommand(e),

@@ -112,6 +112,9 @@ func (e *env) printReport(r store.Report) error {
 		if a.Login {
 			line += "\n  a login is open"
 		}
+		if a.Paused {
+			line += "\n  a person has paused it"
+		}
 		lines = append(lines, line)
 	}
 	return e.print("%s", strings.Join(lines, "\n"))

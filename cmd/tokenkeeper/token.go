@@ -148,6 +148,11 @@ func unusable(err error) error {
 	switch refused.Code {
 	case control.CodeNotYet, control.CodeUnavailable:
 		return &exitError{exitLater, err}
+	case control.CodePaused:
+		if !refused.RetryAt.IsZero() { // it is over by itself
+			return &exitError{exitLater, err}
+		}
+		return &exitError{exitPerson, err}
 	case control.CodeNeedsLogin, control.CodeNoToken:
 		return &exitError{exitPerson, err}
 	}

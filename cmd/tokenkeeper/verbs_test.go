@@ -14,7 +14,7 @@ import (
 
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"accounts"}, {"accounts", "list"}, {"accounts", "rename"}, {"accounts", "forget"}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"events"}, {"exec"}, {"import"}, {"init"}, {"plugins"}, {"refresh"}, {"restart"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
+		{}, {"adopt"}, {"alerts"}, {"alerts", "ack"}, {"alerts", "resume"}, {"alerts", "silence"}, {"check"}, {"diff"}, {"events"}, {"exec"}, {"import"}, {"init"}, {"pause"}, {"plugins"}, {"refresh"}, {"restart"}, {"resume"}, {"sinks"}, {"sinks", "disable"}, {"sinks", "enable"},
 		{"sinks", "redeliver"}, {"sinks", "restart"}, {"sinks", "test"}, {"status"}, {"token"}, {"version"}, {"wait"},
 	} {
 		name := "help" + strings.Join(append([]string{""}, args...), "-") + ".golden"
@@ -68,6 +68,11 @@ func TestUsageErrors(t *testing.T) {
 		{"alerts silence needs_login:saxo --for 2x", `--for: "2x" is no duration; write it like 90s, 30m or 2h; see "tokenkeeper alerts silence --help"`},
 		{"demo --for long", `--for: "long" is no duration; write it like 90s, 30m or 2h; see "tokenkeeper demo --help"`},
 		{"refresh main --force=perhaps", `--force: "perhaps" is neither true nor false; see "tokenkeeper refresh --help"`},
+		{"pause", "which account? tokenkeeper pause ACCOUNT…|--all [--for D] [--reason TEXT]"},
+		{"pause main --all", "name accounts or give --all, not both: tokenkeeper pause ACCOUNT…|--all"},
+		{"pause main --for 0s", "say for how long, e.g. --for 2h"},
+		{"pause main --for 2x", `--for: "2x" is no duration; write it like 90s, 30m or 2h; see "tokenkeeper pause --help"`},
+		{"resume", "which account? tokenkeeper resume ACCOUNT…|--all"},
 		{"sinks tset", `there is no command "tokenkeeper sinks tset"; did you mean test?`},
 		{"sinks xyzzy", `there is no command "tokenkeeper sinks xyzzy"; see "tokenkeeper sinks --help"`},
 		{"sinks test", "NAME is missing: tokenkeeper sinks test NAME"},
@@ -219,6 +224,8 @@ func TestNamesAreCompleted(t *testing.T) {
 		{"token", "saxo-live\nschwab-main\n:4\n"},
 		{"wait", "saxo-live\nschwab-main\n:4\n"},
 		{"refresh", "saxo-live\nschwab-main\n:4\n"},
+		{"pause", "saxo-live\nschwab-main\n:4\n"},
+		{"resume saxo-live", "schwab-main\n:4\n"},
 		{"login", "saxo-live\nschwab-main\n:4\n"},
 		{"login schwab-main", ":4\n"},
 		{"import", "saxo-live\nschwab-main\n:4\n"},

@@ -181,7 +181,7 @@ func (w *waiting) through(ctx context.Context, c *control.Client) (got control.T
 func (w *waiting) refused(err error) (time.Duration, error) {
 	refused, _ := errors.AsType[*control.Error](err)
 	switch refused.Code {
-	case control.CodeNeedsLogin, control.CodeNoToken, control.CodeAnotherPerson:
+	case control.CodeNeedsLogin, control.CodePaused, control.CodeNoToken, control.CodeAnotherPerson:
 		w.meets(err)
 		return 0, nil
 	case control.CodeNotYet:

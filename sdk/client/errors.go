@@ -28,6 +28,9 @@ var (
 	ErrExpired = errors.New("the newest access token has expired")
 	// ErrNeedsLogin: only a person brings the account a newer token.
 	ErrNeedsLogin = errors.New("the account needs a person")
+	// ErrPaused: a person has paused the account, and nothing newer comes before somebody
+	// resumes it.
+	ErrPaused = errors.New("the account is paused")
 	// ErrNotYet: the broker is not asked for a newer token before a moment, which a
 	// [NotYet] tells.
 	ErrNotYet = errors.New("no newer token can be had yet")

@@ -15,6 +15,10 @@
 //	POST /v1/accounts/{account}/rename       ?to=NEW: that account goes on with what is stored of this one
 //	POST /v1/accounts/{account}/forget       what is stored of it is removed
 //	POST /v1/accounts/{account}/refresh      ?force=true: also if it is not due
+//	POST /v1/accounts/{account}/pause        nothing is asked of its broker by itself; ?for=2h&reason=…
+//	POST /v1/accounts/{account}/resume       that is over
+//	POST /v1/pause                           the same of all accounts that are configured
+//	POST /v1/resume
 //	GET  /v1/accounts/{account}/token        the access token
 //	POST /v1/accounts/{account}/token        one that lives for ?min_valid=5m and is newer than ?if_version=VERSION
 //	POST /v1/accounts/{account}/import       body: a token file; ?format=…&force=true&since=VERSION
@@ -155,6 +159,7 @@ const (
 	AccountValid      = refresh.Valid
 	AccountRetrying   = refresh.Retrying
 	AccountExpired    = refresh.Expired
+	AccountPaused     = refresh.Paused
 	AccountNeedsLogin = refresh.NeedsLogin
 )
 
@@ -376,7 +381,7 @@ type Alerts struct {
 type Error struct {
 	Status int `json:"-"`
 	// Code is for programs: not_found, no_token, conflict, bad_request,
-	// needs_login, not_yet, short_lived, forbidden, unavailable, internal.
+	// needs_login, not_yet, paused, short_lived, forbidden, unavailable, internal.
 	Code string `json:"code"`
 	// Message says what happened and what to do next.
 	Message string `json:"error"`

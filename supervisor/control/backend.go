@@ -25,6 +25,13 @@ type Backend interface {
 	Reload(ctx context.Context) (ReloadAnswer, error)
 	// Adopt makes the store this machine's.
 	Adopt(ctx context.Context) (AdoptAnswer, error)
+	// Pause keeps us from asking the account's broker for anything by ourselves, until
+	// Resume, or for a while. PauseAll and ResumeAll are of every account that is
+	// configured; one that comes later is not paused.
+	Pause(ctx context.Context, req PauseRequest) (PauseAnswer, error)
+	PauseAll(ctx context.Context, req PauseRequest) (PauseAnswers, error)
+	Resume(ctx context.Context, account string, by event.Caller) (ResumeAnswer, error)
+	ResumeAll(ctx context.Context, by event.Caller) (ResumeAnswers, error)
 	// Restart replaces the provider's process and waits for the new one.
 	Restart(ctx context.Context, provider string) (RestartAnswer, error)
 	// Accounts lists what is configured, and what is stored.
@@ -96,6 +103,8 @@ const (
 	CodeAnotherPerson = "another_person"
 	// CodeNotYet: nothing is asked of the broker before a moment, which the error tells.
 	CodeNotYet = "not_yet"
+	// CodePaused: a person has paused the account, and so nothing is asked of its broker.
+	CodePaused = "paused"
 	// CodeShortLived: no token of the account lives for as long as it should.
 	CodeShortLived  = "short_lived"
 	CodeForbidden   = "forbidden"
@@ -114,7 +123,7 @@ func httpStatus(code string) int {
 	switch code {
 	case CodeNotFound, CodeNoToken:
 		return http.StatusNotFound
-	case CodeConflict, CodeNeedsLogin, CodeAnotherPerson, CodeShortLived:
+	case CodeConflict, CodeNeedsLogin, CodePaused, CodeAnotherPerson, CodeShortLived:
 		return http.StatusConflict
 	case CodeBadRequest:
 		return http.StatusBadRequest

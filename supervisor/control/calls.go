@@ -26,7 +26,7 @@ type route struct {
 
 // routes are all calls that there are. A new one is closed to readers unless it says otherwise.
 func (s *Server) routes() []route {
-	b, m := s.backend, monitored{s.backend}
+	b, m, p := s.backend, monitored{s.backend}, pauser{s.backend}
 	return []route{
 		{pattern: "GET /healthz", act: "healthz", handle: m.healthz},
 		{pattern: "GET /readyz", act: "readyz", handle: m.readyz},
@@ -42,6 +42,10 @@ func (s *Server) routes() []route {
 		{pattern: "POST /v1/accounts/{account}/rename", act: "rename", audited: true, handle: answer(s.renameAccount)},
 		{pattern: "POST /v1/accounts/{account}/forget", act: "forget", audited: true, handle: answer(askedOf("account", b.ForgetAccount))},
 		{pattern: "POST /v1/accounts/{account}/refresh", act: "refresh", audited: true, handle: answer(s.refresh)},
+		{pattern: "POST /v1/accounts/{account}/pause", act: "pause", audited: true, handle: answer(p.one)},
+		{pattern: "POST /v1/accounts/{account}/resume", act: "resume", audited: true, handle: answer(p.resumeOne)},
+		{pattern: "POST /v1/pause", act: "pause/all", audited: true, handle: answer(p.all)},
+		{pattern: "POST /v1/resume", act: "resume/all", audited: true, handle: answer(p.resumeAll)},
 		{pattern: "GET /v1/accounts/{account}/token", act: "token", open: toReaders, audited: true, handle: answer(s.read("token", s.token))},
 		{pattern: "POST /v1/accounts/{account}/token", act: "token/newer", open: toReaders, audited: true, handle: answer(s.read("token/newer", s.usableToken))},
 		{pattern: "POST /v1/accounts/{account}/import", act: "import", audited: true, handle: answer(s.importToken)},

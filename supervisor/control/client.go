@@ -16,6 +16,7 @@ type Client struct {
 	*line
 	AccountCalls
 	LoginCalls
+	PauseCalls
 	SinkCalls
 	AlertCalls
 }
@@ -24,7 +25,7 @@ type Client struct {
 // not connect yet.
 func NewClient(socket string) *Client {
 	l := newLine(socket)
-	return &Client{l, AccountCalls{l}, LoginCalls{l}, SinkCalls{l}, AlertCalls{l}}
+	return &Client{l, AccountCalls{l}, LoginCalls{l}, PauseCalls{l}, SinkCalls{l}, AlertCalls{l}}
 }
 
 // Version asks who answers.

@@ -84,6 +84,28 @@ func (b *backend) Refresh(ctx context.Context, account string, force bool) (cont
 	return control.RefreshAnswer{Account: account, Refreshed: force, Version: 5}, ctx.Err()
 }
 
+func (b *backend) Pause(_ context.Context, req control.PauseRequest) (control.PauseAnswer, error) {
+	p := control.Pause{Since: time.Unix(0, 0), By: req.By, Reason: req.Reason}
+	if req.For > 0 {
+		p.Until = p.Since.Add(req.For)
+	}
+	return control.PauseAnswer{Account: req.Account, Pause: p}, nil
+}
+
+func (b *backend) PauseAll(ctx context.Context, req control.PauseRequest) (control.PauseAnswers, error) {
+	one, err := b.Pause(ctx, req)
+	return control.PauseAnswers{Accounts: []control.PauseAnswer{one}}, err
+}
+
+func (b *backend) Resume(_ context.Context, account string, by event.Caller) (control.ResumeAnswer, error) {
+	return control.ResumeAnswer{Account: account, Resumed: true, Pause: &control.Pause{By: by}}, nil
+}
+
+func (b *backend) ResumeAll(ctx context.Context, by event.Caller) (control.ResumeAnswers, error) {
+	one, err := b.Resume(ctx, "", by)
+	return control.ResumeAnswers{Accounts: []control.ResumeAnswer{one}}, err
+}
+
 func (b *backend) CancelLogin(_ context.Context, account string) (control.CancelledAnswer, error) {
 	return control.CancelledAnswer{Account: account}, nil
 }

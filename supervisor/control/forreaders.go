@@ -47,6 +47,8 @@ func errorForReader(account string, err error) *Error {
 		return say("it has no token yet: whoever runs the supervisor has to log in")
 	case CodeNeedsLogin, CodeAnotherPerson:
 		return say("it needs a login, by whoever runs the supervisor")
+	case CodePaused:
+		return say("it is paused by whoever runs the supervisor, and gets no newer token before it is resumed")
 	case CodeShortLived:
 		return say("no token of it lives for so long: ask for less")
 	case CodeNotYet:

@@ -19,6 +19,11 @@ func RefreshError(err error) error {
 		e.RetryAt = late.Until
 		return e
 	}
+	if paused, ok := errors.AsType[*refresh.IsPaused](err); ok {
+		e := Errorf(CodePaused, "%v", err)
+		e.RetryAt = paused.Pause.Until
+		return e
+	}
 	switch {
 	case errors.Is(err, sdk.ErrConnection):
 		return Errorf(code, "%v; the provider's process is started again by itself, and what was under way is settled then: "+

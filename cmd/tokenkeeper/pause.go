@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
+)
+
+func newPauseCommand(e *env) *cobra.Command {
+	var all bool
+	var req control.PauseRequest
+	cmd := &cobra.Command{
+		Use:   "pause ACCOUNT…|--all [--for D] [--reason TEXT]",
+		Short: "Ask nothing of an account's broker until it is resumed",
+		Long: `Ask nothing of an account's broker until "tokenkeeper resume": no refresh, no
+mint, no call that keeps a session alive. What was sent before is heard out.
+
+The account's token goes on being served and delivered while it lives, and
+nothing renews it. A newer token that another program puts into its shared file
+is taken. What you do yourself goes on: login, with the questions to the broker
+whether you are done, import, and refresh --force, after which the account is
+paused as before.
+
+A pause outlives restarts, reloads, and that the account is taken out of the
+configuration and put back. An older version of Tokenkeeper does not know it.
+With --for it is over by itself. To pause what is paused changes its end, and
+its reason if one is given. --all are the accounts that are configured now; one
+that comes later is not paused.`,
+		Example: `  tokenkeeper pause schwab-main --reason "the broker moves"
+  tokenkeeper pause --all --for 2h`,
+		Args:              someOrAll(&all),
+		ValidArgsFunction: e.completesAll(accountNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("for") && req.For <= 0 {
+				return usageErrorf("say for how long, e.g. --for 2h")
+			}
+			return aboutSome(cmd.Context(), e, args, func(ctx context.Context, c *control.Client, account string) (control.PauseAnswer, error) {
+				of := req
+				of.Account = account
+				return c.Pause(ctx, of)
+			}, func(ctx context.Context, c *control.Client) ([]control.PauseAnswer, error) {
+				got, err := c.PauseAll(ctx, req)
+				return got.Accounts, err
+			}, pausing{e})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every account that is configured")
+	cmd.Flags().DurationVar(&req.For, "for", 0, "resume by itself after this `duration`")
+	cmd.Flags().StringVar(&req.Reason, "reason", "", "why, for whoever looks at the status")
+	return cmd
+}
+
+func newResumeCommand(e *env) *cobra.Command {
+	var all bool
+	cmd := &cobra.Command{
+		Use:   "resume ACCOUNT…|--all",
+		Short: "Let a paused account go on",
+		Long: `Let a paused account go on as if it had never been paused: if it is due it is
+refreshed at once, and of many as many at a time as always (max_in_flight).`,
+		Example:           "  tokenkeeper resume schwab-main\n  tokenkeeper resume --all",
+		Args:              someOrAll(&all),
+		ValidArgsFunction: e.completesAll(accountNames),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return aboutSome(cmd.Context(), e, args, func(ctx context.Context, c *control.Client, account string) (control.ResumeAnswer, error) {
+				return c.Resume(ctx, account)
+			}, func(ctx context.Context, c *control.Client) ([]control.ResumeAnswer, error) {
+				got, err := c.ResumeAll(ctx)
+				return got.Accounts, err
+			}, resuming{e})
+		},
+	}
+	cmd.Flags().BoolVar(&all, "all", false, "every account that is configured")
+	return cmd
+}
+
+// someOrAll wants accounts, or --all, and not both.
+func someOrAll(all *bool) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case *all && len(args) > 0:
+			return usageErrorf("name accounts or give --all, not both: %s", cmd.UseLine())
+		case !*all && len(args) == 0:
+			return usageErrorf("which account? %s", cmd.UseLine())
+		}
+		for _, name := range args {
+			if name == "" {
+				return usageErrorf("an account is named by nothing: %s", cmd.UseLine())
+			}
+		}
+		return nil
+	}
+}
+
+// shower prints what has come of it for some accounts.
+type shower[T any] interface {
+	// document is what programs get.
+	document(all []T) any
+	// line is what people are told of one.
+	line(one T) string
+	// many is what they are told of many.
+	many(all []T) string
+}
+
+// aboutSome makes a call for each account, or one for all if none is named, and shows what
+// has come of it. One that fails keeps no other one from being done.
+func aboutSome[T any](ctx context.Context, e *env, accounts []string, each func(context.Context, *control.Client, string) (T, error),
+	every func(context.Context, *control.Client) ([]T, error), show shower[T]) error {
+	c, err := e.client()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	var all []T
+	var failed []error
+	if len(accounts) == 0 {
+		if all, err = every(ctx, c); err != nil {
+			return err
+		}
+	}
+	for _, name := range accounts {
+		one, err := each(ctx, c, name)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		all = append(all, one)
+	}
+	if len(all) > 0 || len(failed) == 0 {
+		err = showAll(e, all, show)
+	}
+	return errors.Join(append(failed, err)...)
+}
+
+func showAll[T any](e *env, all []T, show shower[T]) error {
+	switch {
+	case e.json:
+		return e.printJSON(show.document(all))
+	case len(all) == 0:
+		return e.print("the configuration has no accounts")
+	case len(all) > manyAccounts:
+		return e.print("%s", show.many(all))
+	}
+	for _, one := range all {
+		if err := e.print("%s", show.line(one)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pausing shows accounts that are paused.
+type pausing struct{ *env }
+
+func (pausing) document(all []control.PauseAnswer) any {
+	return control.PauseAnswers{Accounts: append([]control.PauseAnswer{}, all...)}
+}
+
+func (e pausing) line(p control.PauseAnswer) string {
+	text := p.Account + ": paused"
+	if p.Already {
+		text = p.Account + ": was paused already, " + byWhom(p.Pause, e.now())
+	}
+	text += ": nothing is asked of its broker before " + untilWhen(p.Pause, p.Account, e.now())
+	if p.InFlight {
+		text += "; what was sent before is heard out"
+	}
+	return text
+}
+
+func (e pausing) many(all []control.PauseAnswer) string {
+	already := 0
+	for _, p := range all {
+		if p.Already {
+			already++
+		}
+	}
+	text := fmt.Sprintf("%d accounts are paused", len(all))
+	if already > 0 {
+		text += fmt.Sprintf(", %d of them were before", already)
+	}
+	return text + ": nothing is asked of their brokers before " + untilWhen(all[0].Pause, "--all", e.now())
+}
+
+// resuming shows accounts that go on.
+type resuming struct{ *env }
+
+func (resuming) document(all []control.ResumeAnswer) any {
+	return control.ResumeAnswers{Accounts: append([]control.ResumeAnswer{}, all...)}
+}
+
+func (e resuming) line(r control.ResumeAnswer) string {
+	if !r.Resumed {
+		return r.Account + ": was not paused"
+	}
+	return fmt.Sprintf("%s: resumed; the next refresh is %s", r.Account, next(r.Due, e.now()))
+}
+
+func (e resuming) many(all []control.ResumeAnswer) string {
+	resumed := 0
+	for _, r := range all {
+		if r.Resumed {
+			resumed++
+		}
+	}
+	return fmt.Sprintf("%d of %d accounts were paused, and go on", resumed, len(all))
+}
+
+// byWhom says since when a pause holds, by whom and why.
+func byWhom(p control.Pause, now time.Time) string {
+	text := "since " + moment.Text(p.Since, now, false) + " by " + callerText(p.By)
+	if p.Reason != "" {
+		text += " (" + p.Reason + ")"
+	}
+	return text
+}
+
+// untilWhen says what ends a pause of that account.
+func untilWhen(p control.Pause, account string, now time.Time) string {
+	by := "tokenkeeper resume " + account
+	if p.Until.IsZero() {
+		return by
+	}
+	return moment.Text(p.Until, now, false) + ", or " + by
+}
