@@ -11,7 +11,7 @@ import (
 func TestStatusCheckWithoutASupervisor(t *testing.T) {
 	socket := t.TempDir() + "/none.sock"
 	command(t, "", "status", "--check", "--socket", socket).says(t, verdict.Critical, "TOKENKEEPER CRITICAL - no supervisor is running on "+socket+
-		": start it with \"tokenkeeper run\", or name another socket with --socket | needs_login=0 expired=0 new=0 retrying=0 valid=0 alerts=0\n")
+		": start it with \"tokenkeeper run\", or name another socket with --socket | needs_login=0 expired=0 new=0 paused=0 retrying=0 valid=0 alerts=0\n")
 	got := command(t, "", "status", "--check", "--json", "--socket", socket)
 	if v := decode[verdict.Verdict](t, got.stdout); got.code != verdict.Critical || v.Code != verdict.Critical || v.Status != "critical" {
 		t.Errorf("%+v", got)

@@ -168,6 +168,9 @@ func accountNotes(a control.Account, now time.Time) []cell {
 		}
 	}
 	notes = append(notes, sessionNotes(a, now)...)
+	if a.Pause != nil {
+		notes = append(notes, pauseNote(a, now))
+	}
 	if a.Withheld != "" {
 		notes = append(notes, cell{"not refreshed: " + a.Withheld, red})
 	}
@@ -196,10 +199,20 @@ func accountNotes(a control.Account, now time.Time) []cell {
 	return notes
 }
 
+// pauseNote says of a paused account by whom that was wanted, and how it goes on.
+func pauseNote(a control.Account, now time.Time) cell {
+	text := "paused " + byWhom(*a.Pause, now) + "; nothing is asked of its broker before " + untilWhen(*a.Pause, a.Name, now)
+	style := yellow
+	if !a.Expiry.IsZero() && !a.Expiry.After(now) {
+		style = red
+	}
+	return cell{text, style}
+}
+
 // sessionNotes say of a session how it is.
 func sessionNotes(a control.Account, now time.Time) (notes []cell) {
 	s := a.Session
-	if s == nil {
+	if s == nil || a.Pause != nil { // nothing is asked of it
 		return nil
 	}
 	switch s.Life {
@@ -228,7 +241,7 @@ func waits(a control.Account) bool {
 	switch a.Waiting {
 	case promise.None:
 		return a.WaitingText != ""
-	case promise.NextTurn, promise.NeedsLogin, promise.Withheld, promise.BackOff, promise.LoginOpen:
+	case promise.NextTurn, promise.NeedsLogin, promise.Withheld, promise.BackOff, promise.LoginOpen, promise.Paused:
 		return false
 	}
 	return true
@@ -311,7 +324,7 @@ func accountStyle(state refresh.State) style {
 	switch state {
 	case control.AccountValid:
 		return green
-	case control.AccountNew, control.AccountRetrying:
+	case control.AccountNew, control.AccountRetrying, control.AccountPaused:
 		return yellow
 	default:
 		return red

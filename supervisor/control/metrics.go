@@ -77,6 +77,8 @@ func (all *families) ofStatus(s Status) {
 		func(a Account) float64 { return truth(a.Expiry.After(s.Now)) })
 	account.gauge("tokenkeeper_account_needs_login", "1 while only a person's login can help.",
 		func(a Account) float64 { return truth(a.State == AccountNeedsLogin) })
+	account.gauge("tokenkeeper_account_paused", "1 while a person wants nothing to be asked of its broker.",
+		func(a Account) float64 { return truth(a.Pause != nil) })
 	account.gauge("tokenkeeper_account_ambiguous", "1 while the outcome of an attempt is unknown.",
 		func(a Account) float64 { return truth(!a.AmbiguousSince.IsZero()) })
 	account.gauge("tokenkeeper_account_failures", "Refreshes in a row that failed.",

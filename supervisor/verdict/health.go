@@ -66,6 +66,8 @@ func mends(a control.Account, parked, elsewhere bool) string {
 		return a.Advice
 	case parked:
 		return "its provider is parked; see tokenkeeper status"
+	case a.State == control.AccountPaused:
+		return "let it go on with: tokenkeeper resume " + a.Name
 	case a.Waiting.TakesPerson():
 		return a.Waiting.Text() + "; see tokenkeeper status " + a.Name
 	case a.LastKind == sdk.KindInvalidClient:

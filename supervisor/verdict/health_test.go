@@ -53,7 +53,10 @@ func TestHealth(t *testing.T) {
 			account(control.AccountNeedsLogin, time.Time{}, advised), "", "main needs login: log in with: tokenkeeper login main"},
 		"expired, and tried again":         {account(control.AccountExpired, ended, func(a *control.Account) { a.Waiting = promise.BackOff }), "", ""},
 		"expired, and its provider parked": {parked, "", "main expired: its provider is parked; see tokenkeeper status"},
-		"another machine's store":          {elsewhere, "", "main expired: the store is another machine's; see tokenkeeper status"},
+		"paused, and the token lives":      {account(control.AccountPaused, now.Add(time.Hour), func(a *control.Account) { a.Version = 3 }), "", ""},
+		"paused, and expired": {account(control.AccountPaused, ended, func(a *control.Account) { a.Version = 3 }), "",
+			"main is paused, and its token has expired: let it go on with: tokenkeeper resume main"},
+		"another machine's store": {elsewhere, "", "main expired: the store is another machine's; see tokenkeeper status"},
 		"a client that is refused": {account(control.AccountExpired, ended, func(a *control.Account) { a.Waiting, a.LastKind = promise.BackOff, sdk.KindInvalidClient }), "",
 			"main expired: the broker does not take its client; mend client_id and client_secret"},
 		"a question about a shared file": {account(control.AccountExpired, ended, func(a *control.Account) { a.Waiting = promise.Asked }), "",
@@ -76,7 +79,7 @@ func TestHealth(t *testing.T) {
 // What makes a supervisor not ready is critical to a monitoring system too: there are no
 // two judgements.
 func TestWhatIsNotReadyIsCritical(t *testing.T) {
-	for _, state := range []refresh.State{control.AccountNew, control.AccountValid, control.AccountRetrying, control.AccountExpired, control.AccountNeedsLogin} {
+	for _, state := range []refresh.State{control.AccountNew, control.AccountValid, control.AccountRetrying, control.AccountExpired, control.AccountNeedsLogin, control.AccountPaused} {
 		for _, expiry := range []time.Time{{}, now, now.Add(time.Hour)} {
 			s := control.Status{Accounts: []control.Account{{Name: "main", Advice: "do", Shown: refresh.Shown{State: state, Expiry: expiry}}}}
 			if v := verdict.Of(s, now); !verdict.Health(s, now).Ready.OK && v.Code != verdict.Critical {

@@ -55,7 +55,7 @@ const (
 // Of is the verdict on a supervisor that answers.
 func Of(s control.Status, now time.Time) Verdict {
 	v := Verdict{Status: "ok", Accounts: map[refresh.State]int{}}
-	var critical, warning, passing []string
+	var critical, paused, warning, passing []string
 	if text := unseeing(s, now); text != "" {
 		critical = append(critical, text)
 	}
@@ -65,6 +65,8 @@ func Of(s control.Status, now time.Time) Verdict {
 		switch {
 		case a.State == control.AccountNeedsLogin:
 			critical = append(critical, a.Name+" "+a.State.Words())
+		case lacks != "" && a.State == control.AccountPaused:
+			paused = append(paused, a.Name+" "+lacks)
 		case lacks != "":
 			critical = append(critical, a.Name+" "+lacks)
 		case a.Waiting == promise.None && a.WaitingText != "" && !a.Due.IsZero() && now.Sub(a.Due) > unexplained:
@@ -84,15 +86,21 @@ func Of(s control.Status, now time.Time) Verdict {
 	}
 	for _, a := range unhushed(s.Alerts) {
 		v.Alerts++
-		warning = append(warning, strings.TrimSpace(a.Type.Words()+" "+a.Concerns()))
+		text := strings.TrimSpace(a.Type.Words() + " " + a.Concerns())
+		if a.Type == event.PauseForgotten {
+			passing = append(passing, text)
+			continue
+		}
+		warning = append(warning, text)
 	}
+	v.trouble = slices.Concat(critical, warning)
+	critical = append(critical, paused...)
 	switch {
 	case len(critical) > 0:
 		v.Status, v.Code = "critical", Critical
 	case len(warning)+len(passing) > 0:
 		v.Status, v.Code = "warning", Warning
 	}
-	v.trouble = slices.Concat(critical, warning)
 	v.Message = Summary(s.Accounts)
 	if why := slices.Concat(critical, passing, warning); len(why) > 0 {
 		v.Message += ": " + first(why, named)
@@ -111,6 +119,10 @@ func unseeing(s control.Status, now time.Time) string {
 // lack says why an account has no valid token; "": it has one, as far as anybody knows.
 func lack(a control.Account, now time.Time) string {
 	switch {
+	case a.State == control.AccountPaused && a.Version == 0:
+		return "is paused, and has no token"
+	case a.State == control.AccountPaused && !a.Expiry.IsZero() && !a.Expiry.After(now):
+		return "is paused, and its token has expired"
 	case a.State == control.AccountExpired, a.State == control.AccountNew, a.State == control.AccountNeedsLogin && a.Expiry.IsZero():
 		return a.State.Words()
 	case !a.Expiry.IsZero() && !a.Expiry.After(now):
@@ -120,7 +132,8 @@ func lack(a control.Account, now time.Time) string {
 }
 
 // Trouble is what is wrong, without a refresh that failed and is being tried again while
-// the token lives: that is an alert once it has lasted. "": nothing is.
+// the token lives: that is an alert once it has lasted; and without what a person has paused,
+// who is told of that otherwise. "": nothing is.
 func (v Verdict) Trouble() string { return first(v.trouble, named) }
 
 // unhushed are the alerts that last and of which nobody has said that they are known,
@@ -148,7 +161,7 @@ func ahead(a event.Alert) int {
 
 // worstFirst are the states of an account in the order of how soon somebody must act.
 var worstFirst = []refresh.State{
-	control.AccountNeedsLogin, control.AccountExpired, control.AccountNew, control.AccountRetrying, control.AccountValid,
+	control.AccountNeedsLogin, control.AccountExpired, control.AccountNew, control.AccountPaused, control.AccountRetrying, control.AccountValid,
 }
 
 // Summary is how many accounts are in which state, the worst first.

@@ -30,7 +30,7 @@ func (a *Account) instead() advice.Token {
 
 // troubled is false only if no condition of the account is On.
 func (a *Account) troubled(now time.Time, p Policy) bool {
-	return a.NeedsLogin || a.Failures > 0 || a.Session.State > SessionAlive || a.Session.Unheard != "" || a.Outage.Short > 0 || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.GrantedElsewhere != "" || a.LoginUnknown ||
+	return a.NeedsLogin || a.Failures > 0 || a.Pause != "" || a.Session.State > SessionAlive || a.Session.Unheard != "" || a.Outage.Short > 0 || a.Asked != "" || a.Zone != "" || a.Shut != "" || a.Waits != "" || a.GrantedElsewhere != "" || a.LoginUnknown ||
 		!a.AmbiguousSince.IsZero() || (p.LoginDue > 0 && !a.RefreshExpiry.IsZero() && a.RefreshExpiry.Sub(now) <= p.LoginDue)
 }
 
@@ -94,6 +94,8 @@ func (a *Account) failing(now time.Time) Condition {
 		return c.off(fmt.Sprintf("account %s: refreshing it is over, because it needs %s", a.Name, a.By.Needs()))
 	case a.Unread != "":
 		return c.off(fmt.Sprintf("account %s: it is not tried again, because an answer came that nobody could read", a.Name))
+	case a.Pause != "":
+		return c.off(fmt.Sprintf("account %s is %s: it is not tried again meanwhile", a.Name, a.Pause))
 	case a.Failures > 0 && a.excused(now):
 	case a.Failures > 0 && a.Misconfigured:
 		return c.on(a.cause(), fmt.Sprintf("account %s can't be refreshed: the broker refuses the client's credentials or settings (%s); %s",
@@ -172,8 +174,13 @@ func (a *Account) needsLogin(now time.Time) Condition {
 		if a.Failures > 0 {
 			what += fmt.Sprintf(", and every try to refresh it in time has failed, the last one so: %s", a.cause())
 		}
+		todo := a.By.With("")
+		if a.Pause != "" {
+			what += ", while it was " + a.Pause
+			todo += "; " + paused{a}.resume()
+		}
 		c.Unannounced = true
-		return a.until(c).on(a.Ended, what+"; its access token "+a.ends(now), a.By.With(""))
+		return a.until(c).on(a.Ended, what+"; its access token "+a.ends(now), todo)
 	case a.NeedsLogin:
 		return a.until(c).on(a.cause(), fmt.Sprintf("account %s needs %s: %s; its access token %s", a.Name, a.By.Needs(), a.cause(), a.ends(now)), a.By.With(""))
 	case a.Session.State == SessionAlive, a.Session.State == SessionCompeting:

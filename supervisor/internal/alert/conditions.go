@@ -109,7 +109,7 @@ func (s *Snapshot) conditions(p Policy, asked map[string]bool, tell func(Conditi
 		}
 		for _, c := range []Condition{
 			a.failing(s.Now), a.needsLogin(s.Now), a.ambiguous(s.Now), a.loginWaits(), a.grantedElsewhere(s.Now), a.unknownToken(s.Now), a.wrongZone(), a.fileShut(s.Now),
-			a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue), a.Outage.budget(a, s.Now),
+			a.loginDue(s.Now, p.LoginDue), a.loginUnknown(p.LoginDue), paused{a}.forgotten(s.Now, p.LoginDue), a.Outage.budget(a, s.Now),
 			a.sessionCompeting(), a.sessionGone(s.Now), a.sessionUnheard(s.Now),
 		} {
 			tell(c)

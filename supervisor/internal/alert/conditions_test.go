@@ -123,6 +123,22 @@ func TestConditions(t *testing.T) {
 		{"failures, and then its time is over", account(func(a *Account) { a.Failures, a.NeedsLogin, a.Ended = 9, true, "its login has ended" }), "refresh_failing:main", Off, "because it needs a login"},
 		{"an attempt that was lost, and then its time is over", account(func(a *Account) { a.NeedsLogin, a.Ended = true, "its login has ended" }), "ambiguous:main", Off, "its login has ended, and so it needs a login"},
 
+		{"not paused", account(func(a *Account) {}), "pause_forgotten:main", Off, "is not paused any more"},
+		{"paused, and the token lives", account(func(a *Account) { a.Pause = "paused since noon by user 7" }), "pause_forgotten:main", Off, "has a token that lives"},
+		{"paused, and the token is over", account(func(a *Account) { a.Pause, a.Expiry = "paused since noon by user 7", noon }), "pause_forgotten:main", On,
+			"account main is paused since noon by user 7, and its access token ended 2027-03-01 12:00 UTC; to let it go on, run: tokenkeeper resume main"},
+		{"paused, and the login is not put off", account(func(a *Account) {
+			a.Pause, a.Sliding, a.RefreshExpiry = "paused since noon by user 7", true, noon.Add(20*time.Minute)
+		}), "pause_forgotten:main", On, "and its login, which each refresh would put off, ends 2027-03-01 12:20 UTC; to let it go on"},
+		{"paused, and the login will not be put off for long", account(func(a *Account) {
+			a.Pause, a.Sliding, a.RefreshExpiry = "paused since noon by user 7", true, noon.Add(21*time.Minute)
+		}), "pause_forgotten:main", Off, ""},
+		{"paused, and a login is needed", account(func(a *Account) { a.Pause, a.NeedsLogin, a.Expiry = "paused", true, noon }), "pause_forgotten:main", Off, "needs a login"},
+		{"paused, and the login has ended", account(func(a *Account) {
+			a.Pause, a.NeedsLogin, a.Ended = "paused since noon by user 7", true, "its login ended at noon"
+		}), "needs_login:main", On, "its login ended at noon, while it was paused since noon by user 7; its access token"},
+		{"paused after failures", account(func(a *Account) { a.Failures, a.Pause = 9, "paused since noon by user 7" }), "refresh_failing:main", Off, "it is not tried again meanwhile"},
+
 		{"nobody knows when the login was", account(func(a *Account) { a.LoginUnknown, a.RefreshExpiry = true, time.Time{} }), "login_unknown:main", On,
 			"say when it was with: tokenkeeper import main --login-time TIME"},
 		{"nobody knew, and it is refused", account(func(a *Account) { a.LoginUnknown, a.NeedsLogin = true, true }), "login_unknown:main", Off, ""},
@@ -264,7 +280,7 @@ func conditions(s Snapshot, p Policy) map[string]Condition {
 func TestProof(t *testing.T) {
 	a := healthy()
 	knownAnyway := map[event.Type]bool{event.LoginDueSoon: true, event.LoginUnknown: true, event.LoginWaits: true, event.GrantedElsewhere: true,
-		event.SessionCompeting: true, event.SessionGone: true, event.SessionUnheard: true, event.OutageBudget: true}
+		event.SessionCompeting: true, event.SessionGone: true, event.SessionUnheard: true, event.OutageBudget: true, event.PauseForgotten: true}
 	for key, c := range conditions(Snapshot{Now: noon, Accounts: []Account{a}}, Policy{}) {
 		if strings.HasSuffix(key, ":main") && !knownAnyway[c.Type] && !c.Proof.Equal(a.StoredAt) {
 			t.Errorf("%s: proof %s, want the token's own time", key, c.Proof)
@@ -293,7 +309,7 @@ func TestTroubled(t *testing.T) {
 			Failures: rapid.IntRange(0, 3).Draw(t, "failures"), MaxFailures: rapid.IntRange(0, 3).Draw(t, "max"),
 			LoginUnknown: some.Draw(t, "login unknown"), Misconfigured: some.Draw(t, "misconfigured"), AmbiguousSince: moment("ambiguous"), RefreshExpiry: moment("refresh expiry"),
 			Outage:      Outage{Short: time.Duration(rapid.IntRange(0, 2).Draw(t, "short")) * time.Minute},
-			PolicyKnown: some.Draw(t, "policy known"), Sliding: some.Draw(t, "sliding"), Renewed: some.Draw(t, "renewed"),
+			Pause: rapid.SampledFrom([]string{"", "paused"}).Draw(t, "pause"), PolicyKnown: some.Draw(t, "policy known"), Sliding: some.Draw(t, "sliding"), Renewed: some.Draw(t, "renewed"),
 		}
 		p := Policy{LoginDue: rapid.SampledFrom([]time.Duration{0, time.Hour, 24 * time.Hour}).Draw(t, "login due")}
 		for key, c := range conditions(Snapshot{Now: noon, Accounts: []Account{a}}, p) {

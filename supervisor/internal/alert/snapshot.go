@@ -56,6 +56,9 @@ type Account struct {
 	// "": nothing. Zone is why the local times there, or in the file of
 	// ZoneSink, can't be right.
 	Asked, Zone, ZoneSink string
+	// Pause is since when, by whom and why nothing is asked of its broker; "": it is not
+	// paused.
+	Pause string
 	// Shut is why its shared file can't be locked; "": it can be, or will be
 	// before long.
 	Shut string

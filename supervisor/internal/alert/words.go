@@ -42,6 +42,9 @@ func phrasesOf(t event.Type) phrases {
 		return phrases{"are not refreshed, because their tokens were granted to another client or environment",
 			"change the configuration back, or: EACH; ",
 			"account %s: its token was granted to what the configuration says"}
+	case event.PauseForgotten:
+		return phrases{"are paused, and their tokens are over, or their logins will be soon", "to go on: tokenkeeper resume ACCOUNT; ",
+			"account %s is not paused any more, or has a token that lives"}
 	case event.Ambiguous:
 		return phrases{"have had a refresh of which nobody knows the outcome", "the same tokens are tried again by themselves; ",
 			"account %s: it is not in doubt any more which refresh token is its newest"}

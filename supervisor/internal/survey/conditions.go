@@ -40,6 +40,9 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 	if now.Before(k.Forgiven) || k.Mints || r.CanMint() {
 		a.AmbiguousSince = time.Time{} // the same refresh token is accepted again, and sent; or another one is minted
 	}
+	if k.Pause != nil {
+		a.Pause = refresh.PauseText(*k.Pause)
+	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
 		a.ExpiryUncertain = r.Token.Uncertain

@@ -18,6 +18,7 @@ var worstFirst = []struct {
 }{
 	{refresh.NeedsLogin, "needs login"},
 	{refresh.Expired, "expired"},
+	{refresh.Paused, "paused"},
 	{refresh.Retrying, "retrying"},
 	{refresh.New, "no token yet"},
 }

@@ -39,6 +39,7 @@ var titles = map[event.Type]phrases{
 	event.LoginUnknown:     {"%s: nobody knows when its login ends", "%s: nobody knows yet when its login ends", "%s: it is known when its login ends"},
 	event.RefreshFailing:   {"%s can't be refreshed", "%s still can't be refreshed", "%s: the alert of its refreshes is over"},
 	event.LoginWaits:       {"%s: another person has logged in", "%s: another person's login still waits", "%s: no other person's login waits any more"},
+	event.PauseForgotten:   {"%s is paused, and its token ends", "%s is still paused, and its token ends", "%s: the alert of its pause is over"},
 	event.GrantedElsewhere: {"%s is not refreshed: its token was granted elsewhere", "%s is still not refreshed: granted elsewhere", "%s: its token may be refreshed again"},
 	event.Ambiguous:        {"%s: a refresh got lost", "%s: a refresh is still lost", "%s: the lost refresh is settled"},
 	event.RivalRefresher:   {"%s is refreshed by another program too", "%s is still refreshed by another program", "%s is refreshed by nobody else any more"},
