@@ -1,6 +1,7 @@
 package importing
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -70,5 +71,21 @@ func TestAccessTokenAloneIsImported(t *testing.T) {
 		if s, _ := k.Status("main"); s.State == refresh.NeedsLogin {
 			t.Errorf("%s: %s", name, s.State)
 		}
+	}
+}
+
+// A file of our own format says when its refresh token dies, where the provider does
+// not: the last refresh comes before that.
+func TestEndOfTheRefreshTokenIsImported(t *testing.T) {
+	cfg := &config.Config{Accounts: map[string]config.Account{"main": {}}}
+	end := time.Now().Add(20 * time.Minute).Truncate(time.Second)
+	k := keeperOf(t, &sdk.Description{})
+	body := fmt.Appendf(nil, `{"access_token": "a", "refresh_token": "r", "expires_in": 3600, "refresh_expires_at": %d}`, end.Unix())
+	got, err := Into(t.Context(), k, cfg, control.ImportRequest{Account: "main", Format: format.JSON, Body: body})
+	if err != nil || !got.RefreshExpiry.Equal(end) || got.RefreshExpiryUnknown {
+		t.Errorf("it dies %s, want %s (%v)", got.RefreshExpiry, end, err)
+	}
+	if s, _ := k.Status("main"); !s.Due.Before(end) || s.EndMoves || !s.Record.RefreshExpiry.Equal(end) {
+		t.Errorf("due %s, and it dies %s (moves: %t)", s.Due, s.Record.RefreshExpiry, s.EndMoves)
 	}
 }

@@ -46,11 +46,7 @@ type Foreign struct {
 // are held against what is possible: a token lives no longer than those of its
 // provider, and was not issued after now. What can't be known is left open.
 func TokenOf(d format.Document, p sdk.Policy, now time.Time) (f Foreign) {
-	defer func() {
-		if d.RefreshLifetime > 0 {
-			f.Token.RefreshLifetime = refreshLife(f.Token, d, p, now)
-		}
-	}()
+	defer func() { f.Token.RefreshLifetime = refreshLife(f, d, p, now) }()
 	f = Foreign{Token: sdk.Token{
 		AccessToken: d.AccessToken, RefreshToken: d.RefreshToken, IDToken: d.IDToken,
 		TokenType: d.TokenType, Scope: d.Scope, Extra: d.Extra, Uncertain: d.Uncertain,
@@ -86,9 +82,13 @@ func TokenOf(d format.Document, p sdk.Policy, now time.Time) (f Foreign) {
 	return f
 }
 
-// refreshLife is that of t's refresh token, which the document tells, and which
-// counts from when the document was written.
-func refreshLife(t sdk.Token, d format.Document, p sdk.Policy, now time.Time) time.Duration {
+// refreshLife is that of f's refresh token, as far as the document tells it: a lifetime
+// counts from when the document was written. 0: it does not, or what the provider says
+// is as much.
+func refreshLife(f Foreign, d format.Document, p sdk.Policy, now time.Time) time.Duration {
+	if d.RefreshLifetime <= 0 {
+		return refreshLeft(f, d.RefreshExpiry, p, now)
+	}
 	from := now
 	for _, at := range []time.Time{notAfter(d.WrittenAt, now), notAfter(d.IssuedAt, now)} {
 		if !at.IsZero() {
@@ -99,7 +99,19 @@ func refreshLife(t sdk.Token, d format.Document, p sdk.Policy, now time.Time) ti
 	if p.RefreshLifetime > 0 {
 		most = p.RefreshLifetime
 	}
-	return max(moment.Add(from, min(d.RefreshLifetime, most)).Sub(t.IssuedAt), time.Second)
+	return max(moment.Add(from, min(d.RefreshLifetime, most)).Sub(f.Token.IssuedAt), time.Second)
+}
+
+// refreshLeft is the same of a document that tells a moment. It is believed where the
+// provider knows no end, or a later one. One that is over is an old note beside a new
+// token, or our clock runs ahead: the broker will say.
+func refreshLeft(f Foreign, end time.Time, p sdk.Policy, now time.Time) time.Duration {
+	end = moment.Known(end)
+	known := p.Ends(sdk.Moments{Login: f.LoginAt, Issued: f.Token.IssuedAt, Access: f.Token.Lifetime, Assumed: f.Token.Uncertain}).Refresh.At
+	if !end.After(now) || end.Sub(now) > longestLifetime || !known.IsZero() && end.After(known.Add(-sameExpiry)) {
+		return 0
+	}
+	return end.Sub(f.Token.IssuedAt)
 }
 
 // notAfter is t if it is sane and not after now.
@@ -199,7 +211,7 @@ func (f *Foreign) doubt(d format.Document, p sdk.Policy, left time.Duration) {
 // not lived longer than those of its provider do, and was alive when it came
 // into the file.
 func ZoneFault(d format.Document, p sdk.Policy, now time.Time) string {
-	if !d.Naive || p.AccessLifetime <= 0 {
+	if !d.Naive || p.AccessLifetime <= 0 || !moment.Sane(d.Expiry) {
 		return ""
 	}
 	written := notAfter(d.WrittenAt, now)

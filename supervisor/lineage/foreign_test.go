@@ -136,3 +136,43 @@ func TestRefreshLifetimeOfAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// A document may say at what moment its refresh token dies. It is believed where the
+// provider knows no end or a later one, and only of what can be.
+func TestEndOfARefreshTokenInADocument(t *testing.T) {
+	now := time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC)
+	week := sdk.Policy{AccessLifetime: 30 * time.Minute, RefreshLifetime: 7 * 24 * time.Hour}
+	slides := sdk.Policy{AccessLifetime: 30 * time.Minute, RefreshLifetime: time.Hour, Sliding: true}
+	for name, tt := range map[string]struct {
+		policy sdk.Policy
+		login  time.Time
+		ends   time.Time
+		want   time.Time // zero: nothing that the document says
+	}{
+		"nobody knows better":                {sdk.Policy{}, time.Time{}, now.Add(20 * time.Minute), now.Add(20 * time.Minute)},
+		"it counts from an unknown login":    {week, time.Time{}, now.Add(24 * time.Hour), now.Add(24 * time.Hour)},
+		"earlier than the policy's":          {week, now.Add(-24 * time.Hour), now.Add(24 * time.Hour), now.Add(24 * time.Hour)},
+		"what the policy says, rounded":      {week, now.Add(-24 * time.Hour), now.Add(6*24*time.Hour - time.Second), time.Time{}},
+		"later than the policy's":            {slides, time.Time{}, now.Add(24 * time.Hour), time.Time{}},
+		"less than what slides":              {slides, time.Time{}, now.Add(10 * time.Minute), now.Add(10 * time.Minute)},
+		"over: an old note, or our clock":    {sdk.Policy{}, time.Time{}, now.Add(-time.Second), time.Time{}},
+		"later than any":                     {sdk.Policy{}, time.Time{}, now.Add(10_000 * time.Hour), time.Time{}},
+		"before our time":                    {sdk.Policy{}, time.Time{}, time.Unix(0, 0), time.Time{}},
+		"at a time that no one can wait for": {sdk.Policy{}, time.Time{}, time.Unix(1<<60, 0), time.Time{}},
+	} {
+		for _, access := range []string{"a", ""} {
+			d := format.Document{
+				AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret("r"), IssuedAt: now.Add(-5 * time.Minute), Expiry: now.Add(25 * time.Minute),
+				LoginAt: tt.login, RefreshExpiry: tt.ends,
+			}
+			tok := lineage.TokenOf(d, tt.policy, now).Token
+			end := time.Time{}
+			if tok.RefreshLifetime != 0 {
+				end = tok.IssuedAt.Add(tok.RefreshLifetime)
+			}
+			if !end.Equal(tt.want) {
+				t.Errorf("%s: it dies %s, want %s", name, end, tt.want)
+			}
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -112,6 +113,7 @@ func (f *Front) guide(ctx context.Context, remote *sdk.Remote, shape sdk.LoginSh
 		return fmt.Errorf("account %s: provider %s %w; nothing was begun: tell the author of the provider", a.Name, f.cfg.Provider, err)
 	}
 	now := f.now().Wall
+	g = belief.Login(g, now)
 	if !g.Expires.IsZero() {
 		if !now.Before(g.Expires) {
 			return fmt.Errorf("account %s: provider %s began a login that was over %s; nothing was begun: is this machine's clock right?",

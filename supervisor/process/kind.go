@@ -10,6 +10,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
 )
 
 // Kind is what a plugin is for. A process of any kind is run, watched and
@@ -96,6 +97,7 @@ func (k Kind) describe(ctx context.Context, conn grpc.ClientConnInterface) (id i
 		return id, err
 	}
 	id.provider, err = sdk.NewRemote(conn).Describe(ctx)
+	id.provider = belief.Description(id.provider)
 	id.name, id.version = id.provider.Name, id.provider.Version
 	return id, err
 }

@@ -89,6 +89,9 @@ func (a *account) outlook() outlook {
 func (a *account) next(t sdk.Token, origin store.Origin, attempt string, now time.Time) store.Record {
 	was := a.rec()
 	rec := was.Next(t, origin, attempt, now)
+	if origin != store.OriginMint && (origin != store.OriginLogin || t.RefreshToken.IsZero()) {
+		keepEnd(&rec, was, a.keeper.Policy())
+	}
 	rec.Way = a.keeper.nature().wayAfter(was.Way)
 	if origin != store.OriginRefresh || rec.GrantedTo.Client == "" {
 		rec.GrantedTo = GrantedTo(a.cfg.Account)

@@ -11,6 +11,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -61,8 +62,8 @@ func (a answered) errNothingNew() error {
 type success struct {
 	// record is the account's next version.
 	record store.Record
-	// doubt is what a person should hear of the token's times; "": nothing.
-	doubt string
+	// doubts are what a person should hear of the token's times.
+	doubts []belief.Doubt
 	// dead: the access token was dead when it came; nil: it lives.
 	dead error
 }
@@ -79,10 +80,6 @@ func (a answered) successor() success {
 		return s
 	}
 	t.Rescued = ""
-	doubt := ""
-	if !half {
-		t, doubt = believe(t, policy, now)
-	}
 	origin := store.OriginRefresh
 	if spool.IsLogin(a.in.Kind) {
 		origin = store.OriginLogin
@@ -109,10 +106,10 @@ func (a answered) successor() success {
 		rec.Health.LastKind, rec.Health.LastFailure = kindHalf, now
 		rec.Health.LastError = fmt.Sprintf("account %s: %s", a.cfg.Name, halfToken)
 		rec.Health.Ambiguous = time.Time{}
-		return success{record: rec}
+		return success{record: rec, doubts: a.answer.doubts}
 	}
 	dead := deadOnArrival(&rec, a.rec(), a.in, a.answer.Recovered, now)
-	return success{rec, doubt, dead}
+	return success{rec, a.answer.doubts, dead}
 }
 
 // withAccessToken gives t the access token that consumers have already, as old
@@ -122,10 +119,12 @@ func withAccessToken(t, before sdk.Token) sdk.Token {
 		t.Lifetime = 0
 		return t
 	}
-	if t.RefreshLifetime > 0 { // it counts from another moment now
-		t.RefreshLifetime += t.IssuedAt.Sub(before.IssuedAt)
-	}
 	t.AccessToken, t.TokenType, t.IDToken = before.AccessToken, before.TokenType, before.IDToken
+	if !moment.Sane(before.IssuedAt) || before.IssuedAt.After(t.IssuedAt) {
+		t.Lifetime, t.Uncertain = 0, false // nobody knows how old it is
+		return t
+	}
+	t.RefreshLifetime = lifeFrom(t, before.IssuedAt)
 	t.IssuedAt, t.Lifetime, t.Uncertain = before.IssuedAt, before.Lifetime, before.Uncertain
 	return t
 }
@@ -133,7 +132,9 @@ func withAccessToken(t, before sdk.Token) sdk.Token {
 // keptHalf plans and tells after half a token has been made durable. Other
 // programs need the refresh token; sinks are told only as long as the access
 // token beside it is worth something.
-func (a answered) keptHalf(rec store.Record) {
+func (a answered) keptHalf(half success) {
+	rec := half.record
+	a.tellTimes(rec, half.doubts)
 	a.keeper.mu.Lock()
 	now := a.keeper.clock.Now()
 	next := now.Wall
@@ -156,53 +157,6 @@ func (a answered) keptHalf(rec store.Record) {
 		e.Message += " (" + a.answer.Token.Rescued + ")"
 	}
 	a.Publish(slog.LevelWarn, e)
-}
-
-const (
-	// assumedLifetime is for an answer of a broker of which nobody knows how
-	// long its tokens live: neither it nor the provider's policy says so.
-	assumedLifetime = 15 * time.Minute
-	// longestLife is the longest that a server's word on an access token is
-	// believed.
-	longestLife = schedule.Farthest
-	// farOff is by how many times a lifetime must differ from the known one to
-	// be odd, and thousandfold from where on the unit looks wrong.
-	farOff       = 10
-	thousandfold = 300
-)
-
-// believe bounds what an answer says of its token's times, before it enters a
-// record: a provider may be anybody's. doubt is what a person should hear of
-// it; "": nothing.
-func believe(t sdk.Token, p sdk.Policy, now time.Time) (_ sdk.Token, doubt string) {
-	if !moment.Sane(t.IssuedAt) {
-		t.IssuedAt = now
-	}
-	if t.RefreshLifetime < 0 || t.RefreshLifetime > longestLife {
-		t.RefreshLifetime = 0 // as good as no end that is known
-	}
-	if t.Lifetime == 0 {
-		if t.Lifetime = p.AccessLifetime; t.Lifetime <= 0 {
-			t.Lifetime = assumedLifetime
-		}
-		t.Uncertain = true
-		return t, ""
-	}
-	if said := t.Lifetime; said.Abs() > longestLife || said == -said { // the least duration has no opposite
-		t.Lifetime = moment.Within(said, -longestLife, longestLife)
-	}
-	if t.Uncertain || t.Lifetime < 0 || p.AccessLifetime <= 0 {
-		return t, ""
-	}
-	more, less := t.Lifetime/p.AccessLifetime, p.AccessLifetime/t.Lifetime
-	if more < farOff && less < farOff {
-		return t, ""
-	}
-	doubt = fmt.Sprintf("the broker says that this access token lives %s, and such tokens are known to live %s", t.Lifetime, p.AccessLifetime)
-	if max(more, less) >= thousandfold {
-		doubt += " (milliseconds for seconds?)"
-	}
-	return t, doubt + "; the broker is believed. If consumers are refused before that, set refresh.every for this account"
 }
 
 // deadOnArrival counts a refresh that brought an access token without a life as
@@ -239,7 +193,7 @@ func (a answered) tellDead(rec store.Record, next time.Time) {
 // outlived notes of a refresh token that has just worked after the end of its login
 // that nobody knows when that was made: what a file told was another login's time.
 func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Intent) {
-	if in.Kind == spool.KindRefresh && !p.Slides(momentsOf(before)) && rec.Token.RefreshLifetime == 0 && !before.RefreshExpiry.IsZero() && in.At.After(before.RefreshExpiry) {
+	if in.Kind == spool.KindRefresh && !p.Slides(momentsOf(before)) && rec.Token.RefreshLifetime == 0 && before.Token.RefreshLifetime == 0 && !before.RefreshExpiry.IsZero() && in.At.After(before.RefreshExpiry) {
 		if before.LoginUncertain {
 			rec.LoginAt, rec.LoginUncertain = time.Time{}, false
 		} else { // or our clock runs ahead
@@ -248,14 +202,14 @@ func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Int
 	}
 }
 
-// tellTimes warns once of a lifetime that is odd, and of wishes that it cuts.
-func (a answered) tellTimes(rec store.Record, doubt string) {
+// tellTimes warns once of what is odd about a token's times, and of wishes that they cut.
+func (a answered) tellTimes(rec store.Record, doubts []belief.Doubt) {
 	a.keeper.mu.Lock()
 	p := policyOf(&a.cfg, a.keeper.nature())
 	p.BeforeExpiry = a.cfg.BeforeExpiry // what the provider wishes fits itself
 	var news []string
 	tell := func(key, text string) {
-		if text == "" || a.desk().told[key] {
+		if a.desk().told[key] {
 			return
 		}
 		if a.desk().told == nil {
@@ -264,7 +218,9 @@ func (a answered) tellTimes(rec store.Record, doubt string) {
 		a.desk().told[key] = true
 		news = append(news, text)
 	}
-	tell("lifetime "+rec.Token.Lifetime.Round(time.Minute).String(), doubt)
+	for _, d := range doubts {
+		tell(d.About, d.Text)
+	}
 	for _, cut := range schedule.Cut(p, rec.Token.Lifetime) {
 		tell(cut, "refresh."+cut)
 	}

@@ -19,7 +19,8 @@ const (
 	// thousand, and a hundred thousand within half an hour.
 	auditedAtOnce = 2000
 	// lateTolerated is how long after its token's death an account may be
-	// planned: longer than the pause between two answers.
+	// planned, and after its due moment be without a turn: longer than the pause
+	// between two answers.
 	lateTolerated = 30 * time.Second
 )
 
@@ -49,6 +50,19 @@ func (a view) overdue(now schedule.Instant) bool {
 	return !end.IsZero() && now.Wall.After(end)
 }
 
+// forgotten says whether the account has no turn, though it has been due for a while and
+// nothing says why it waits. The caller holds k.mu.
+func (a view) forgotten(now schedule.Instant) (is bool) {
+	if a.plan.turn.planned || !a.stored() || a.waiting(now) != promise.None {
+		return false
+	}
+	a.ifIdle(func(l *leased) {
+		due := l.dueOf(now.Wall)
+		is = !due.IsZero() && !now.Wall.Before(due.Add(lateTolerated))
+	})
+	return is
+}
+
 // watch looks whether the promise is kept.
 type watch struct {
 	provider string
@@ -73,6 +87,10 @@ func (w *watch) audit(now schedule.Instant) []string {
 		if why == "" && !now.Wall.Before(a.state().Expiry().Add(lateTolerated)) && (view{a}).overdue(now) &&
 			!a.plan.reached(now) && (view{a}).waiting(now) == promise.None {
 			why = "its token is over, and nothing says why it waits"
+			planAnew(a)
+		}
+		if why == "" && (view{a}).forgotten(now) {
+			why = "it is due, and has no turn"
 			planAnew(a)
 		}
 		if why != "" {

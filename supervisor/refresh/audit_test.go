@@ -66,6 +66,39 @@ func TestAFaultInThePlanIsFoundAndMended(t *testing.T) {
 	}
 }
 
+// An account that nobody has planned is found when it is due, and not when its token is
+// over.
+func TestAForgottenAccountIsFoundWhenItIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "a", "b")
+		defer r.watch()()
+		gen := r.start()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r.keeper.Forget("b")
+		for range 2 * 13 { // up to its 14th minute
+			r.keeper.Look()
+			time.Sleep(30 * time.Second)
+		}
+		if n := r.count(event.PlanMended); n != 0 || r.status("b").Record.Version != 1 {
+			t.Errorf("told %d times before it was due", n)
+		}
+		for range 5 {
+			r.keeper.Look()
+			time.Sleep(30 * time.Second)
+		}
+		if n := r.count(event.PlanMended); n != 1 {
+			t.Errorf("told %d times when it was due", n)
+		}
+		for _, a := range []string{"a", "b"} {
+			if s := r.status(a); s.State != refresh.Valid || s.Record.Version != 2 {
+				t.Errorf("%s: %s at version %d, before its first token is over", a, s.State, s.Record.Version)
+			}
+		}
+		_ = gen.end()
+	})
+}
+
 // A loop that does not come although it was woken is told of, and starves the
 // watchdog; one that waits for a reason does not.
 func TestOnlyALoopThatSleepsStarvesTheWatchdog(t *testing.T) {

@@ -28,12 +28,12 @@ func (a hearing) listens(does acct.Action) bool {
 }
 
 // hear makes the call, and spends the codes that come until it is answered.
-func (a hearing) hear(ctx context.Context, does acct.Action) (sdk.Answer, error) {
+func (a hearing) hear(ctx context.Context, does acct.Action) (believed, error) {
 	call := a.prepared(ctx)
 	if !a.listens(does) {
 		return call()
 	}
-	var answer sdk.Answer
+	var answer believed
 	var err error
 	answered := make(chan struct{})
 	go func() {
@@ -82,7 +82,7 @@ func (a hearing) overtaken(does acct.Action) bool {
 }
 
 // late ends an attempt that a code has overtaken.
-func (a hearing) late(ctx context.Context, answer sdk.Answer, err error) error {
+func (a hearing) late(ctx context.Context, answer believed, err error) error {
 	lost := errors.Is(err, sdk.ErrConnection)
 	if _, unfinished := a.state().Unfinished(); lost && unfinished {
 		a.tell(acct.Lost{})

@@ -1,8 +1,6 @@
 package refresh_test
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +43,7 @@ type broker struct {
 	issued  int
 	posts   map[string]int // by refresh token
 	sentAt  []time.Time    // when each POST came
+	unsent  []time.Time    // when each was not sent
 	// failedAt is when each code came that was none.
 	failedAt []time.Time
 	refused  int // POSTs with a dead refresh token
@@ -73,8 +72,10 @@ type fault struct {
 	// half: the answer has no access token; same: and the refresh token that
 	// was sent, which stays good.
 	half, same bool
-	// answers, if set, is the answer, and nothing is rotated.
+	// answers, if set, is the answer, and nothing is rotated; says, if set, changes
+	// what the answer says.
 	answers *sdk.Token
+	says    func(*sdk.Token)
 	// notice, if set, is closed when the POST has come, and the answer waits
 	// for proceed.
 	notice, proceed chan struct{}
@@ -220,6 +221,9 @@ func (b *broker) answer(ctx context.Context, account string, post func(fault, fu
 		return true
 	}
 	if f.beforeSend != nil {
+		b.mu.Lock()
+		b.unsent = append(b.unsent, b.clock())
+		b.mu.Unlock()
 		return sdk.Token{}, f.beforeSend
 	}
 	if b.isDown() {
@@ -282,9 +286,7 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 	} else if t = b.rotate(account); b.keeps && !b.replaces {
 		b.current[account], t.RefreshToken = rt, req.Token.RefreshToken
 	}
-	if f.half {
-		t.AccessToken = sdk.Secret{}
-	}
+	f.shape(&t)
 	b.mu.Unlock()
 	if die(sent) {
 		return nil, errKilled
@@ -297,33 +299,6 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 		return nil, &sdk.Error{Kind: sdk.KindAmbiguous, Message: "the answer was lost"}
 	}
 	return encodeAnswer(t), nil
-}
-
-func encodeAnswer(t sdk.Token) []byte {
-	return fmt.Appendf([]byte{'F'}, "a%s %s %d %d %d %s", t.AccessToken.Reveal(), t.RefreshToken.Reveal(),
-		t.IssuedAt.UnixNano(), t.Lifetime, t.Skew, cmp.Or(t.IDToken.Reveal(), "-"))
-}
-
-func decodeAnswer(b []byte) (sdk.Token, error) {
-	var access, refresh, id string
-	var issued int64
-	var lifetime, skew time.Duration
-	if half := bytes.HasPrefix(b, []byte("Fa ")); half {
-		b = append([]byte("Fa-"), b[2:]...)
-	}
-	if _, err := fmt.Sscanf(string(b[1:]), "a%s %s %d %d %d %s", &access, &refresh, &issued, &lifetime, &skew, &id); err != nil {
-		return sdk.Token{}, err
-	}
-	if access == "-" {
-		access = ""
-	}
-	if id == "-" {
-		id = ""
-	}
-	return sdk.Token{
-		AccessToken: sdk.NewSecret(access), RefreshToken: sdk.NewSecret(refresh), IDToken: sdk.NewSecret(id),
-		IssuedAt: time.Unix(0, issued), Lifetime: lifetime, Skew: skew,
-	}, nil
 }
 
 // AuthCodeURL makes broker an authorizer: the code for an account is
@@ -351,9 +326,7 @@ func (b *broker) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Tok
 		if t.IDToken = sdk.NewSecret(b.who); b.beside {
 			b.current[req.Account.Name] = current
 		}
-		if f.half {
-			t.AccessToken = sdk.Secret{}
-		}
+		f.shape(&t)
 		b.mu.Unlock()
 		if die(sent) {
 			return nil, errKilled

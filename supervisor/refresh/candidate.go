@@ -45,9 +45,6 @@ func (a answered) candidate(t sdk.Token) *store.Candidate {
 		return nil
 	}
 	t.Rescued = ""
-	if !isHalf(t) {
-		t, _ = believe(t, a.keeper.Policy(), a.keeper.clock.Now().Wall)
-	}
 	granted := GrantedTo(a.cfg.Account)
 	granted.Person = person
 	rec := store.Record{Token: t, LoginAt: t.IssuedAt, Way: a.keeper.nature().wayAfter(a.rec().Way)}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -240,66 +239,6 @@ func (a attempt) unexpected() error {
 	return fmt.Errorf("account %s: its attempt is not made, because it does not stand announced: this is a defect of Tokenkeeper; please report it", a.cfg.Name)
 }
 
-func (a attempt) call(ctx context.Context) (sdk.Answer, error) { return a.prepared(ctx)() }
-
-// prepared is the call, which needs no lease any more.
-func (a attempt) prepared(ctx context.Context) (call func() (sdk.Answer, error)) {
-	a.desk().unfreed = slices.DeleteFunc(a.desk().unfreed, func(attempt string) bool { return attempt == a.in.Attempt })
-	if len(a.desk().unfreed) > 0 {
-		a.free(ctx) // their slots would block this attempt
-	}
-	a.keeper.mu.Lock()
-	a.keeper.awaits(a.cfg.Timeout)
-	a.keeper.mu.Unlock()
-	id := sdk.Attempt{
-		ID: a.in.Attempt, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
-		Deadline: time.Now().Add(a.cfg.Timeout), Spool: a.in.Spool,
-	}
-	a.lend()
-	remote, patience := a.remote, a.cfg.Timeout+answerMargin
-	if a.in.Kind == spool.KindExchange {
-		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
-		if a.exchange != nil { // otherwise the answer is in the spool
-			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.login.Stored().Verifier
-		}
-		return func() (sdk.Answer, error) {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			defer cancel()
-			return remote.ExchangeAnswer(ctx, req)
-		}
-	}
-	if a.in.Kind == spool.KindLogin {
-		req := exchange{a}.request(id)
-		return func() (sdk.Answer, error) {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			defer cancel()
-			return remote.EndLoginAnswer(ctx, req)
-		}
-	}
-	if a.in.Kind == spool.KindRenew {
-		req := sdk.RenewRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
-		return func() (sdk.Answer, error) {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			defer cancel()
-			return remote.RenewAnswer(ctx, req)
-		}
-	}
-	if a.in.Kind == spool.KindMint {
-		req := sdk.MintRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
-		return func() (sdk.Answer, error) {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			defer cancel()
-			return remote.MintAnswer(ctx, req)
-		}
-	}
-	req := sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
-	return func() (sdk.Answer, error) {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		return remote.RefreshAnswer(ctx, req)
-	}
-}
-
 // keep makes the new token durable and, only then, known.
 func (a answered) keep(ctx context.Context) error {
 	answer := a.answer
@@ -333,7 +272,7 @@ func (a answered) keep(ctx context.Context) error {
 	a.keeper.open.Close(a.cfg.Name, a.in.Login, nil)
 	a.Over(event.DiskTrouble)
 	if half {
-		a.keptHalf(rec)
+		a.keptHalf(next)
 		a.free(ctx, a.in.Attempt)
 		return nil
 	}
@@ -357,7 +296,7 @@ func (a answered) hand(next success) error {
 	a.keeper.mu.Unlock()
 	a.endFound(rec)
 	a.bringToShared(rec)
-	a.tellTimes(rec, next.doubt)
+	a.tellTimes(rec, next.doubts)
 	if next.dead != nil {
 		a.tellDead(rec, due)
 		return next.dead

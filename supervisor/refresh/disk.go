@@ -57,7 +57,7 @@ func (a attempt) keepHeld(ctx context.Context) error {
 	if held.Health.Halves > 0 { // its access token is that of the version before
 		t.AccessToken = sdk.Secret{}
 	}
-	return answered{a, sdk.Answer{Token: t, Recovered: true}}.keep(ctx)
+	return answered{a, believed{Answer: sdk.Answer{Token: t, Recovered: true}}}.keep(ctx)
 }
 
 // storeEnd makes it durable that an attempt is over, and the health of the version that

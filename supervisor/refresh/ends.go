@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -15,6 +16,38 @@ func momentsOf(rec store.Record) sdk.Moments {
 		Login: rec.LoginAt, Issued: rec.Token.IssuedAt,
 		Access: rec.Token.Lifetime, Assumed: rec.Token.Uncertain, Refresh: max(rec.Token.RefreshLifetime, 0),
 	}
+}
+
+// lifeFrom is the life of t's refresh token counted from another moment, if it is known;
+// 0: it is not, or was over then.
+func lifeFrom(t sdk.Token, at time.Time) time.Duration {
+	if t.RefreshLifetime <= 0 || !moment.Sane(t.IssuedAt) || !moment.Sane(at) {
+		return 0
+	}
+	return max(moment.Add(t.IssuedAt, t.RefreshLifetime).Sub(at), 0)
+}
+
+// keepEnd lets the refresh token of rec, which was that of the version before, die when an
+// earlier answer or a document said, if nothing newer is said: an answer without a refresh
+// token leaves that as it is (RFC 6749, section 6). Where the provider says that each
+// refresh starts its life anew, it does so with the one that the broker has named.
+func keepEnd(rec *store.Record, before store.Record, p sdk.Policy) {
+	t, was := &rec.Token, before.Token
+	if t.RefreshLifetime != 0 || t.RefreshToken.IsZero() || !t.RefreshToken.Equal(was.RefreshToken) {
+		return
+	}
+	if !p.Sliding && !p.Refresh.Sliding {
+		t.RefreshLifetime = lifeFrom(was, t.IssuedAt)
+		return
+	}
+	if foreignOrigin(before.Origin) { // which named what was left of it
+		return
+	}
+	came := was.IssuedAt
+	if before.Health.Halves > 0 { // beside an older access token
+		came = before.StoredAt
+	}
+	t.RefreshLifetime = lifeFrom(was, came)
 }
 
 // endMoves says whether the next token puts off the end of rec's login.

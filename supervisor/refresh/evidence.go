@@ -121,7 +121,7 @@ func (a stray) weigh(ctx context.Context) error {
 
 // keep finds out what an answer is that was not obtained with the record's refresh
 // token, keeps it, and frees its slot.
-func (a stray) keep(ctx context.Context, answer sdk.Answer) error {
+func (a stray) keep(ctx context.Context, answer believed) error {
 	in := store.Intent{
 		Account: a.e.Account, Provider: a.keeper.cfg.Provider, Attempt: a.e.Attempt, Kind: a.e.Kind,
 		Version: a.e.Version, Fingerprint: a.e.Fingerprint, At: a.e.BegunAt, Spool: a.keeper.spool.id(),
@@ -132,9 +132,6 @@ func (a stray) keep(ctx context.Context, answer sdk.Answer) error {
 	}
 	t := answer.Token
 	t.Rescued = ""
-	if !isHalf(t) {
-		t, _ = believe(t, a.keeper.Policy(), a.keeper.clock.Now().Wall)
-	}
 	was := answered{a.attempt(in), answer}
 	c := was.candidate(t)
 	switch v := (finder{a.leased}).verdictOf(t); {

@@ -19,6 +19,7 @@ type guide struct {
 	shapes []sdk.LoginShape
 	every  time.Duration
 	lasts  time.Duration // 0: it does not say
+	ends   time.Time     // if set, it says that instead
 
 	mu    sync.Mutex
 	begun int
@@ -71,6 +72,9 @@ func (g *guide) BeginLogin(_ context.Context, req sdk.BeginLoginRequest) (sdk.Lo
 	}
 	if g.lasts > 0 {
 		l.Expires = time.Now().Add(g.lasts)
+	}
+	if !g.ends.IsZero() {
+		l.Expires = g.ends
 	}
 	return l, nil
 }

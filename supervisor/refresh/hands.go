@@ -57,7 +57,7 @@ type round struct {
 // answered is an attempt to which the broker has given a token.
 type answered struct {
 	attempt
-	answer sdk.Answer
+	answer believed
 }
 
 // inquiry is what an account's destinations have said when its record had that

@@ -10,6 +10,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
@@ -27,7 +28,7 @@ var (
 func (k *Keeper) Meet(d sdk.Description) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.learn(natureOf(d))
+	k.learn(natureOf(belief.Description(d)))
 	for _, a := range k.accounts {
 		a.ifIdle(func(a *leased) { a.getsKey() })
 	}
@@ -109,6 +110,9 @@ func (p persons) TellLogin(ctx context.Context, name string, refreshToken sdk.Se
 		return store.Record{}, fmt.Errorf("account %s: %w; tokenkeeper status shows when it is, then say it again", name, ErrUnsettled)
 	}
 	next := a.rec().Told(at, p.clock.Now().Wall)
+	if foreignOrigin(next.Origin) && p.known.Policy().CountsFromLogin() {
+		next.Token.RefreshLifetime = 0 // which a document had told, and he knows better
+	}
 	noteEnds(&next, p.known.Policy())
 	if err := p.store.Commit(ctx, next); err != nil {
 		return store.Record{}, fmt.Errorf("account %s: store the time of its login: %w", name, err)

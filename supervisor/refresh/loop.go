@@ -9,6 +9,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
@@ -132,6 +133,7 @@ func (k *Keeper) meet(ctx context.Context, remote *sdk.Remote) error {
 		return fmt.Errorf("ask provider %s who it is: %w", k.cfg.Provider, err)
 	}
 	k.sawAnswer()
+	d = belief.Description(d)
 	if err := k.recall(ctx, d.Limits); err != nil {
 		return err
 	}

@@ -85,9 +85,7 @@ func bound(rec *store.Record, p sdk.Policy) (doubts []string) {
 	if len(f.Doubts) == 0 {
 		return nil
 	}
-	if rec.Token.RefreshLifetime > 0 { // it counts from another moment now
-		rec.Token.RefreshLifetime += rec.Token.IssuedAt.Sub(f.Token.IssuedAt)
-	}
+	rec.Token.RefreshLifetime = lifeFrom(rec.Token, f.Token.IssuedAt)
 	rec.Token.IssuedAt, rec.Token.Lifetime, rec.Token.Uncertain = f.Token.IssuedAt, f.Token.Lifetime, true
 	return f.Doubts
 }

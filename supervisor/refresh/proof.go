@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -66,11 +65,11 @@ func (a *leased) place(in *store.Intent) {
 // callAnew makes an attempt that was not sent once more, under another id, if
 // that was because the spool is not the one any more that it was announced for.
 // Otherwise it returns the failure as it was.
-func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, sdk.Answer, error) {
+func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, believed, error) {
 	asking, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if _, err := a.keeper.spool.read(asking, a.keeper.cfg.Provider, a.remote); err != nil || a.keeper.spool.id() == a.in.Spool {
-		return a.in, sdk.Answer{}, failure
+	if _, err := a.keeper.spool.read(asking, a.keeper.cfg.Provider, a.remote, a.keeper.clock); err != nil || a.keeper.spool.id() == a.in.Spool {
+		return a.in, believed{}, failure
 	}
 	a.Log().Warn("the provider's spool is another one than before; the attempt was not sent, and is announced for the new one", "attempt", a.in.Attempt)
 	next := a.in
@@ -78,7 +77,7 @@ func (a attempt) callAnew(ctx context.Context, failure error) (store.Intent, sdk
 	a.place(&next)
 	a.uncounted(&next)
 	if err := a.keeper.cfg.Store.Replace(ctx, a.in.Attempt, next); err != nil {
-		return a.in, sdk.Answer{}, errors.Join(failure, err)
+		return a.in, believed{}, errors.Join(failure, err)
 	}
 	crashpoint.Here("refresh: announced for another spool")
 	a.forget()

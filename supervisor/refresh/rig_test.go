@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
@@ -60,6 +61,9 @@ type rig struct {
 	unnamed bool // it does not name its spool
 	alone   bool // it does not say that it can exchange a code beside a refresh
 	probes  int
+	// begun is when the process says that each attempt in its spool began; zero: as it
+	// was.
+	begun time.Time
 }
 
 func newRig(t *testing.T, lifetime time.Duration, names ...string) *rig {
@@ -174,6 +178,10 @@ func (r *rig) hanging(ctx context.Context, req any, info *grpc.UnaryServerInfo, 
 	defer r.mu.Unlock()
 	if c, ok := answer.(*pb.UnsettledResponse); ok && r.unnamed {
 		c.Spool = ""
+	} else if ok && !r.begun.IsZero() {
+		for _, e := range c.GetEntries() {
+			e.BegunAt = timestamppb.New(r.begun)
+		}
 	}
 	if d, ok := answer.(*pb.DescribeResponse); ok && r.alone {
 		d.ExchangeBeside = false

@@ -76,7 +76,7 @@ func (a settler) settleAgain(ctx context.Context) (settled bool, err error) {
 	if a.tell(acct.Due{}) != acct.Compare {
 		return false, nil
 	}
-	entries, err := a.keeper.spool.read(ctx, a.keeper.cfg.Provider, a.remote)
+	entries, err := a.keeper.spool.read(ctx, a.keeper.cfg.Provider, a.remote, a.keeper.clock)
 	if err != nil {
 		return true, a.diskTrouble(err)
 	}

@@ -51,7 +51,7 @@ func (k settling) unsettled(ctx context.Context) ([]spool.Entry, error) {
 	}
 	shares := k.ahead.peeks.shares()
 	defer shares.Collect(patient, k.cfg.Bequests)() // which ends before the process that has them
-	return k.spool.read(patient, k.cfg.Provider, k.through)
+	return k.spool.read(patient, k.cfg.Provider, k.through, k.clock)
 }
 
 // spoolPatience is how long from now on a process may keep the spool that has made

@@ -7,6 +7,8 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
 // spoolSeen is the provider's spool, as last heard.
@@ -26,7 +28,7 @@ func (s *spoolSeen) id() string {
 const longestSpoolID = 256
 
 // read asks the provider for its spool's name and what stands in it.
-func (s *spoolSeen) read(ctx context.Context, provider string, remote *sdk.Remote) ([]spool.Entry, error) {
+func (s *spoolSeen) read(ctx context.Context, provider string, remote *sdk.Remote, clock *schedule.Clock) ([]spool.Entry, error) {
 	c, err := remote.Unsettled(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("ask provider %s for what stands in its spool: %w", provider, err)
@@ -37,5 +39,5 @@ func (s *spoolSeen) read(ctx context.Context, provider string, remote *sdk.Remot
 	s.lock.Lock()
 	defer s.lock.Unlock()
 	s.name = c.ID
-	return c.Entries, nil
+	return belief.Spooled(c.Entries, clock.Now().Wall), nil
 }

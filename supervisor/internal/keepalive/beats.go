@@ -13,6 +13,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -25,8 +26,7 @@ const (
 	soon = time.Second
 	// looksAgain is how soon an account is looked at again that has no session now.
 	looksAgain = time.Minute
-	// longestHold bounds what a broker may ask for as a pause, and the pause after
-	// calls that end the process.
+	// longestHold bounds the pause after calls that end the process.
 	longestHold = time.Hour
 	// rarest is the longest cadence.
 	rarest = 24 * time.Hour
@@ -202,10 +202,11 @@ func (b *Beats) ask(ctx context.Context, p Provider, name string, a sdk.Account,
 	call, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	r.life, r.err = p.KeepAlive(call, sdk.KeepaliveRequest{Account: a, Token: token})
+	r.err = belief.Failure(r.err)
 	var failure *sdk.Error
 	switch {
 	case errors.As(r.err, &failure):
-		r.err, r.hold = failure, min(failure.RetryAfter, longestHold) // and not how it came here
+		r.err, r.hold = failure, failure.RetryAfter // and not how it came here
 		r.slow = call.Err() != nil
 	case errors.Is(r.err, context.DeadlineExceeded):
 		r.err, r.slow = fmt.Errorf("no answer came within %s", timeout), true

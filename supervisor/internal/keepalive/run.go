@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/belief"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/schedule"
 )
 
@@ -68,7 +69,7 @@ func (b *Beats) meet(ctx context.Context, p Provider) {
 		d, err := p.Describe(asked)
 		cancel()
 		if err == nil {
-			b.take(d)
+			b.take(belief.Description(d))
 			return
 		}
 		if pause == time.Second && ctx.Err() == nil {
