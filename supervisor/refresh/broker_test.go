@@ -283,8 +283,14 @@ func (b *broker) post(req sdk.RefreshRequest, f fault, die func(window) bool) ([
 		t = *f.answers
 	} else if f.same {
 		t = sdk.Token{RefreshToken: req.Token.RefreshToken, IssuedAt: b.wall()}
-	} else if t = b.rotate(account); b.keeps && !b.replaces {
-		b.current[account], t.RefreshToken = rt, req.Token.RefreshToken
+	} else {
+		dies := b.dies[account]
+		if t = b.rotate(account); b.keeps && !b.replaces {
+			b.current[account], t.RefreshToken = rt, req.Token.RefreshToken
+			if b.fixed {
+				b.dies[account] = dies
+			}
+		}
 	}
 	f.shape(&t)
 	b.mu.Unlock()

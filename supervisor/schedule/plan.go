@@ -58,7 +58,8 @@ func PlanOf(p Policy, l Life, now time.Time, chance float64) Plan {
 	if due.IsZero() {
 		due = now
 	}
-	if last := l.lastRefresh(p); !last.IsZero() {
+	last := l.lastRefresh(p)
+	if !last.IsZero() {
 		switch {
 		case l.Sliding:
 			due = moment.Earlier(due, last)
@@ -72,6 +73,9 @@ func PlanOf(p Policy, l Life, now time.Time, chance float64) Plan {
 	}
 	if rest := l.rest(now); due.Before(rest) {
 		due = rest
+	}
+	if !l.Sliding && l.Sure && !l.Foreign && !last.IsZero() && !due.Before(l.RefreshEnd) {
+		return Plan{Ended: true} // the pause outlasts it
 	}
 	return Plan{Due: due}
 }

@@ -41,6 +41,8 @@ func TestPlan(t *testing.T) {
 		{name: "Schwab: the last refresh, as late as possible", life: schwab(7*d - 15*m), want: 10 * m},
 		{name: "Schwab: none after it", life: schwab(7*d - 4*m), end: true},
 		{name: "Schwab: none after the end", life: schwab(7*d - 15*m), now: 16 * m, end: true},
+		{name: "none where the pause after the last answer outlasts it", end: true,
+			life: schedule.Life{Issued: issued, Lifetime: 30 * m, Asked: issued, RefreshEnd: issued.Add(8 * s), RefreshLife: 8 * s, Sure: true}},
 		{name: "where the end is a guess it goes on", want: 25 * m,
 			life: schedule.Life{Issued: issued, Lifetime: 30 * m, RefreshEnd: issued.Add(-h), RefreshLife: 7 * d}},
 		{name: "a token from a file is tried after the end", want: 25 * m,
