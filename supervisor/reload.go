@@ -31,15 +31,6 @@ var ErrReload = errors.New("the configuration was not read again, and the superv
 // What was sent is heard out first. One who does not wait changes nothing by that: what
 // comes of it stands in the log.
 func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) {
-	select {
-	case s.reloading <- struct{}{}:
-		return func() { <-s.reloading }, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("the configuration is being read again, or what is stored of an account is being moved: %w", ctx.Err())
-	}
-}
-
-func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) {
 	done, err := s.alone(ctx)
 	if err != nil {
 		return difference.Difference{}, err
@@ -58,6 +49,17 @@ func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) 
 	}
 	s.events.Nudge() // that one has failed is an alert, until one has not
 	return d, err
+}
+
+// alone waits until nobody reads the configuration again, or changes what is stored of an
+// account that it does not name, and keeps everybody from both until done is called.
+func (s *Supervisor) alone(ctx context.Context) (done func(), err error) {
+	select {
+	case s.reloading <- struct{}{}:
+		return func() { <-s.reloading }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the configuration is being read again, or what is stored of an account is being moved: %w", ctx.Err())
+	}
 }
 
 // separator is what stands before an error, by its lines.

@@ -86,6 +86,9 @@ func (a movingIn) moved(ctx context.Context, from string) (store.Record, error) 
 	if err := a.keeper.recall(ctx, a.keeper.nature().limits); err != nil {
 		return rec, err
 	}
+	if err := (resting{a.account}).staysPaused(ctx); err != nil {
+		return rec, err
+	}
 	due := a.renewed(rec)
 	a.lookWhenIdle()
 	a.Publish(slog.LevelInfo, event.Event{

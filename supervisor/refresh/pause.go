@@ -145,6 +145,19 @@ func (a resting) steer(c acct.Course) (due time.Time, err error) {
 	return due, nil
 }
 
+// staysPaused takes the course that is stored, as that of an account which was paused
+// under another name.
+func (a resting) staysPaused(ctx context.Context) error {
+	a.steering.Lock()
+	defer a.steering.Unlock()
+	p, paused, err := a.keeper.cfg.Store.Pause(ctx, a.cfg.Name)
+	if err != nil || !paused {
+		return err
+	}
+	_, err = a.steer(acct.Paused{Pause: p})
+	return err
+}
+
 // planBy gives the account no turn, but one that ends the pause if that is over by itself.
 // The caller holds k.mu.
 func (a resting) planBy(p store.Pause, now schedule.Instant) {

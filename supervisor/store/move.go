@@ -99,6 +99,11 @@ func (s *state) rename(from, to string, version uint64) (change, error) {
 			return nil, err
 		}
 	}
+	if a.pause != nil && b.pause == nil { // whoever has paused it does not want its broker asked
+		if err := c.putJSON(accountKey(to, partPause), a.pause.Dated()); err != nil {
+			return nil, err
+		}
+	}
 	if a.requests == nil {
 		return c, nil
 	}
@@ -114,7 +119,7 @@ func (s *state) without(name string) change {
 	a := s.of(name)
 	for part, there := range map[string]bool{
 		partRecord: a.record.Version > 0, partIntent: a.intent != nil, partLogin: a.login != nil,
-		partRequests: a.requests != nil, partRefusal: a.refusal != nil,
+		partRequests: a.requests != nil, partRefusal: a.refusal != nil, partPause: a.pause != nil,
 	} {
 		if there {
 			c[accountKey(name, part)] = nil

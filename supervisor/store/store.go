@@ -149,6 +149,18 @@ type Store interface {
 	PutPause(ctx context.Context, account string, p *Pause) error
 	// Pause returns the account's pause; ok is false if it has none.
 	Pause(ctx context.Context, account string) (p Pause, ok bool, err error)
+	// Rename puts what is stored of the account from under the name to, in one
+	// transaction: its record with its history, its requests, and an attempt of which
+	// nobody knows the outcome and which is marked so (Intent.AmbiguousSince). The
+	// ledger forgets both, because no sink has the token under its new name, and a
+	// login that was begun for from is over. ErrNotFound if from has no record;
+	// ErrConflict if that is not at version, if to has a record, if an attempt of to
+	// stands, or one of from that is not marked: its answer may wait in the spool under
+	// the old name.
+	Rename(ctx context.Context, from, to string, version uint64) error
+	// Forget removes all that is stored of an account, and what the ledger says of it.
+	// ErrNotFound if there is nothing.
+	Forget(ctx context.Context, account string) error
 
 	// SaveAlert stores the newest state of an alert, by its key. The ledger
 	// of who was told of it has the key in the place of the account.

@@ -308,8 +308,8 @@ func TestTroubled(t *testing.T) {
 			Name: "main", StoredAt: moment("stored"), Expiry: moment("expiry"), NeedsLogin: some.Draw(t, "needs login"),
 			Failures: rapid.IntRange(0, 3).Draw(t, "failures"), MaxFailures: rapid.IntRange(0, 3).Draw(t, "max"),
 			LoginUnknown: some.Draw(t, "login unknown"), Misconfigured: some.Draw(t, "misconfigured"), AmbiguousSince: moment("ambiguous"), RefreshExpiry: moment("refresh expiry"),
-			Outage:      Outage{Short: time.Duration(rapid.IntRange(0, 2).Draw(t, "short")) * time.Minute},
-			Pause: rapid.SampledFrom([]string{"", "paused"}).Draw(t, "pause"), PolicyKnown: some.Draw(t, "policy known"), Sliding: some.Draw(t, "sliding"), Renewed: some.Draw(t, "renewed"),
+			Outage: Outage{Short: time.Duration(rapid.IntRange(0, 2).Draw(t, "short")) * time.Minute},
+			Pause:  rapid.SampledFrom([]string{"", "paused"}).Draw(t, "pause"), PolicyKnown: some.Draw(t, "policy known"), Sliding: some.Draw(t, "sliding"), Renewed: some.Draw(t, "renewed"),
 		}
 		p := Policy{LoginDue: rapid.SampledFrom([]time.Duration{0, time.Hour, 24 * time.Hour}).Draw(t, "login due")}
 		for key, c := range conditions(Snapshot{Now: noon, Accounts: []Account{a}}, p) {
