@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,6 +90,16 @@ func fromStatus(err error) error {
 		return ErrUnimplemented
 	}
 	return lost(st)
+}
+
+// ofAttempt is a failed attempt's: one of no kind, or of one that only a later program
+// knows, does not say what became of the token.
+func ofAttempt(err error) error {
+	known := []Kind{KindTransient, KindInvalidGrant, KindInvalidClient, KindRateLimited, KindAmbiguous, KindNotSent, KindPending}
+	if e, is := err.(*Error); is && !slices.Contains(known, e.Kind) {
+		e.Kind = KindAmbiguous
+	}
+	return err
 }
 
 // lost is a status of the transport's. What gRPC says where a process has ended

@@ -158,7 +158,7 @@ func (r *Remote) Settle(ctx context.Context, attempt string) error {
 
 func toAnswer(m *pb.TokenResponse, err error) (Answer, error) {
 	if err != nil {
-		return Answer{}, fromStatus(err)
+		return Answer{}, ofAttempt(fromStatus(err))
 	}
 	a := Answer{Token: toToken(m.GetToken()), Recovered: m.GetRecovered(), SpoolFault: m.GetSpoolFault()}
 	if a.Token.AccessToken.IsZero() && a.Token.RefreshToken.IsZero() {

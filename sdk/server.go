@@ -357,11 +357,7 @@ func (s *Server) run(h spool.Header, id Attempt, call func(context.Context) (Tok
 func (s *Server) guard(ctx context.Context, slot *spool.Slot, call func(context.Context) (Token, error)) (t Token, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			kind := KindAmbiguous
-			if slot.Progress() == spool.Ready {
-				kind = KindNotSent
-			}
-			err = &Error{Kind: kind, Message: s.panicked(v)}
+			err = endUnknown(slot, Error{Message: s.panicked(v)})
 		}
 	}()
 	t, err = call(ctx)
@@ -373,13 +369,22 @@ func (s *Server) guard(ctx context.Context, slot *spool.Slot, call func(context.
 // the token again at once might be its second use.
 func judged(slot *spool.Slot, err error) error {
 	var known *Error
-	if err == nil || errors.As(err, &known) || errors.Is(err, ErrUnimplemented) {
+	if err == nil || errors.Is(err, ErrUnimplemented) || errors.As(err, &known) && (known.Kind != "" || known.HTTPStatus != 0) {
 		return err
 	}
-	if slot.Progress() == spool.Ready {
-		return &Error{Kind: KindNotSent, Message: err.Error()}
+	return endUnknown(slot, Error{Message: err.Error()})
+}
+
+// endUnknown gives e the kind that follows from the slot alone. A success that the
+// provider did not come to return may hold the next token.
+func endUnknown(slot *spool.Slot, e Error) error {
+	e.Kind = KindAmbiguous
+	if answer, ok := slot.Answer(); ok {
+		e.Unread = mayBeSuccess(answer)
+	} else if slot.Progress() == spool.Ready {
+		e.Kind = KindNotSent
 	}
-	return &Error{Kind: KindAmbiguous, Message: err.Error()}
+	return &e
 }
 
 // recovered is guard of a call that is no attempt: a panic of it must not end the

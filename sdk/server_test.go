@@ -3,6 +3,7 @@ package sdk_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -236,6 +237,16 @@ func TestPanics(t *testing.T) {
 // request may have come to the broker.
 func TestErrorsWithoutAKind(t *testing.T) {
 	gaveUp := fmt.Errorf("Post: %w", context.DeadlineExceeded)
+	answered := func(answer []byte) func(context.Context) {
+		return func(ctx context.Context) {
+			slot, _ := spool.FromContext(ctx)
+			_ = slot.Record(answer)
+		}
+	}
+	of := func(status int) []byte {
+		head := fmt.Appendf(nil, `{"status":%d}`, status)
+		return append(binary.BigEndian.AppendUint32([]byte{'H'}, uint32(len(head))), head...)
+	}
 	note := func(p spool.Progress) func(context.Context) {
 		return func(ctx context.Context) {
 			slot, _ := spool.FromContext(ctx)
@@ -246,12 +257,18 @@ func TestErrorsWithoutAKind(t *testing.T) {
 		does func(context.Context)
 		err  error
 		kind sdk.Kind
+		held bool
 	}{
-		"plain":                            {func(context.Context) {}, gaveUp, sdk.KindAmbiguous},
-		"plain, before the send":           {note(spool.Ready), gaveUp, sdk.KindNotSent},
-		"plain, after the send":            {note(spool.Sent), gaveUp, sdk.KindAmbiguous},
-		"of a kind, after the send":        {note(spool.Sent), &sdk.Error{Kind: sdk.KindTransient, HTTPStatus: 503, Message: "busy"}, sdk.KindTransient},
-		"of a kind, wrapped, and not sent": {func(context.Context) {}, fmt.Errorf("no way there: %w", sdk.ErrNotSent), sdk.KindNotSent},
+		"plain, a success in the spool":    {does: answered(of(200)), err: gaveUp, kind: sdk.KindAmbiguous, held: true},
+		"plain, a failure in the spool":    {does: answered(of(503)), err: gaveUp, kind: sdk.KindAmbiguous},
+		"plain, something in the spool":    {does: answered([]byte("what only the provider reads")), err: gaveUp, kind: sdk.KindAmbiguous, held: true},
+		"without a kind":                   {does: func(context.Context) {}, err: &sdk.Error{Message: "no idea"}, kind: sdk.KindAmbiguous},
+		"of a kind that nobody knows":      {does: func(context.Context) {}, err: &sdk.Error{Kind: "new", Message: "no idea"}, kind: sdk.KindAmbiguous},
+		"plain":                            {does: func(context.Context) {}, err: gaveUp, kind: sdk.KindAmbiguous},
+		"plain, before the send":           {does: note(spool.Ready), err: gaveUp, kind: sdk.KindNotSent},
+		"plain, after the send":            {does: note(spool.Sent), err: gaveUp, kind: sdk.KindAmbiguous},
+		"of a kind, after the send":        {does: note(spool.Sent), err: &sdk.Error{Kind: sdk.KindTransient, HTTPStatus: 503, Message: "busy"}, kind: sdk.KindTransient},
+		"of a kind, wrapped, and not sent": {does: func(context.Context) {}, err: fmt.Errorf("no way there: %w", sdk.ErrNotSent), kind: sdk.KindNotSent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, t.TempDir(), func(ctx context.Context, _ sdk.RefreshRequest) (sdk.Token, error) {
@@ -260,6 +277,9 @@ func TestErrorsWithoutAKind(t *testing.T) {
 			})
 			_, err := w.Refresh(t.Context(), request("a", "main"))
 			wantKind(t, err, tt.kind)
+			if e := (*sdk.Error)(nil); !errors.As(err, &e) || e.Unread != tt.held {
+				t.Errorf("%+v, and what lies in the spool is held: want %t", e, tt.held)
+			}
 			if !strings.Contains(err.Error(), tt.err.Error()) {
 				t.Errorf("%v does not say what happened", err)
 			}

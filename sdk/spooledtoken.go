@@ -1,6 +1,9 @@
 package sdk
 
 import (
+	"encoding/binary"
+	"encoding/json"
+
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
@@ -36,7 +39,24 @@ func spooledToken(slot *spool.Slot) (m *pb.Token, ours bool, err error) {
 	}
 	m = &pb.Token{}
 	if err := proto.Unmarshal(b[1:], m); err != nil {
-		return nil, true, &Error{Kind: KindAmbiguous, Message: "the spooled token can't be read; it stays in the spool"}
+		return nil, true, &Error{Kind: KindAmbiguous, Unread: true, Message: "the spooled token can't be read; it stays in the spool"}
 	}
 	return m, true, nil
+}
+
+// mayBeSuccess says whether what was spooled may be a success. Of what package oauth
+// spools the status is known; whatever else a provider has spooled, only that reads.
+func mayBeSuccess(b []byte) bool {
+	const oauthAnswer, head = 'H', 5 // its mark, and the length of what stands before the body
+	if len(b) < head || b[0] != oauthAnswer {
+		return true
+	}
+	var meta struct {
+		Status int `json:"status"`
+	}
+	n := uint64(binary.BigEndian.Uint32(b[1:head]))
+	if n > uint64(len(b)-head) || json.Unmarshal(b[head:head+n], &meta) != nil {
+		return true
+	}
+	return meta.Status/100 == 2
 }

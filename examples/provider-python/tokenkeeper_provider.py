@@ -84,6 +84,22 @@ class Answer:
             return {}
         return fields if isinstance(fields, dict) else {}
 
+    def may_hold_token(self):
+        """Whether a refresh token may stand in it by another name, or in what is no
+        JSON. A page is no token endpoint's answer."""
+        try:
+            return _refresh_token_in(json.loads(self.body), False)
+        except (ValueError, RecursionError):
+            return not self.body.lstrip().startswith(b"<") and re.search(rb"(?i)refresh|[\w.~+/-]{40}", self.body) is not None
+
+
+def _refresh_token_in(value, named):
+    if isinstance(value, dict):
+        return any(_refresh_token_in(v, named or "refresh" in name.lower() and "expir" not in name.lower()) for name, v in value.items())
+    if isinstance(value, list):
+        return any(_refresh_token_in(v, named) for v in value)
+    return isinstance(value, str) and named and re.fullmatch(r"(?=.*[0-9])(?=.*[A-Za-z])[!-~]{16,}", value) is not None and "://" not in value
+
 
 class Provider:
     """One broker. Each method gets a message of provider.proto, where the rules
@@ -117,9 +133,8 @@ class Provider:
         have left the refresh token as it was."""
         access, refresh = _text(fields, "access_token"), _text(fields, "refresh_token")
         if not access and not refresh:
-            page = answer.body.lstrip().startswith(b"<")
             raise Failure("ambiguous", "account %s: the answer has status %d and no token that can be read" % (account.name, answer.status),
-                          http_status=answer.status, unread=bool(answer.body) and not fields and not page)
+                          http_status=answer.status, unread=answer.may_hold_token())
         token = TOKEN(access_token=access, refresh_token=refresh, token_type=_text(fields, "token_type"),
                       scope=_text(fields, "scope"), id_token=_text(fields, "id_token"))
         token.issued_at.seconds, token.issued_at.nanos = answer.received
@@ -337,7 +352,7 @@ class Attempts:
         answer = _decode(slot.answer)
         if answer.incomplete:
             raise Failure("ambiguous", "account %s: the answer has status %d and is not whole: %s" % (account.name, answer.status, answer.incomplete),
-                          http_status=answer.status, unread=bool(answer.body) and 200 <= answer.status < 300)
+                          http_status=answer.status, unread=200 <= answer.status < 300 and answer.may_hold_token())
         response.token.CopyFrom(self.provider.read(account, answer))
 
     def unsettled(self, response):

@@ -161,6 +161,10 @@ class Spool:
                 os.fsync(f.fileno())
             os.rename(fresh, path)
         except OSError:
+            try:
+                os.unlink(path)  # where the disk is full, the old one must not be found again
+            except OSError:
+                pass
             return ""  # nobody can name it
         return name
 
@@ -212,7 +216,8 @@ class Spool:
                 twin.discard()
             self._used[attempt] = slot
         elif content.strip(b"\0"):  # damaged: it may hold an answer all the same, and is kept for a person
-            self.id = self._rename()  # whose attempt it was nobody knows
+            log.error("%s is damaged, and is put aside; whose attempt it was of nobody knows", path)
+            self.id = self._rename()
             os.close(slot.fd)
             os.rename(path, os.path.join(self.directory, "unread-%s-%d" % (name, secrets.randbits(32))))
         elif len(content) < SLOT_SIZE:

@@ -60,7 +60,7 @@ func utf16le(text string) []byte {
 // read is told from what holds none.
 func TestRefreshTokenIsTakenWhereverItCanBeRead(t *testing.T) {
 	const (
-		access, next = canaryAccess, "next-refresh-token"
+		access, next = canaryAccess, "next-refresh-token-2"
 		pair         = `"access_token":"` + access + `","refresh_token":"` + next + `"`
 		object       = `{` + pair + `,"expires_in":1800}`
 	)
@@ -117,15 +117,21 @@ func TestRefreshTokenIsTakenWhereverItCanBeRead(t *testing.T) {
 		"cut at its last quote":        {body: []byte(`{"refresh_token":"` + next + `"`), want: alone, rescued: true},
 
 		"cut before its last quote":        {body: []byte(`{"access_token":"` + access + `","refresh_token":"` + next), want: unread},
-		"two of them":                      {body: []byte(`[{"refresh_token":"one-refresh-token"},{"refresh_token":"two-refresh-token"}]`), want: unread},
+		"two of them":                      {body: []byte(`[{"refresh_token":"one-refresh-token-1"},{"refresh_token":"two-refresh-token-2"}]`), want: unread},
 		"by another name":                  {body: []byte(`{"accessToken":"` + access + `","refreshToken":"` + next + `"}`), want: unread},
-		"as Django's SimpleJWT calls it":   {body: []byte(`{"access":"` + access + `","refresh":"` + next + `-1"}`), want: unread},
-		"deep, by another name":            {body: []byte(`{"data":{"jwt_refresh":"` + next + `-1"}}`), want: unread},
-		"a form, by another name":          {body: []byte("access=" + access + "&refresh=" + next + "-1"), media: "text/plain", want: unread},
+		"as Django's SimpleJWT calls it":   {body: []byte(`{"access":"` + access + `","refresh":"` + next + `"}`), want: unread},
+		"deep, by another name":            {body: []byte(`{"data":{"jwt_refresh":"` + next + `"}}`), want: unread},
+		"a form, by another name":          {body: []byte("access=" + access + "&refresh=" + next), media: "text/plain", want: unread},
 		"a token and nothing else":         {body: []byte("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl\n"), media: "text/plain", want: unread},
 		"a token and nothing else, quoted": {body: []byte(`"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"`), want: unread},
 		"what is said about one":           {body: []byte(`{"refresh_expires_at":"2026-11-30T10:00:00Z","refresh_in":"1800seconds","refreshTokenId":"12345-67890"}`), want: none},
 		"a word":                           {body: []byte("service_temporarily_unavailable"), media: "text/plain", want: none},
+		"an object, by another name":       {body: []byte(`{"access":{"token":"` + access + `"},"refresh":{"token":"` + next + `"}}`), want: unread},
+		"an echo, by another name":         {body: []byte(`{"refresh":"` + canaryRefresh + `"}`), want: none},
+		"a time, by another name":          {body: []byte(`{"lastRefresh":"2026-11-30T10:00:00Z","refresh_after":1764514300,"refreshError":"invalid_refresh_token"}`), want: none},
+		"an error about it":                {body: []byte(`{"success":false,"errors":{"refreshToken":"expired","refresh_token":"expired"}}`), want: none},
+		"the number of a request":          {body: []byte("7f9c2ba4-e88f-42d7-9a01-5f2d0c6bafc1"), media: "text/plain", want: none},
+		"the name of a machine":            {body: []byte("ip-10-0-12-34.eu-west-1.compute.internal"), media: "text/plain", want: none},
 		"as an object":                     {body: []byte(`{"refresh_token":{"value":"` + next + `"}}`), want: unread},
 		"XML":                              {body: []byte(`<?xml version="1.0"?><t><refresh_token>` + next + `</refresh_token></t>`), media: "application/xml", want: unread},
 		"binary":                           {body: []byte("\x00\xff\x03\x9c"), want: unread},

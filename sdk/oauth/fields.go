@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
-	"unicode"
 )
 
 // fields are an answer's members, by their exact names.
@@ -96,8 +93,8 @@ func within(raw json.RawMessage, depth int) fields {
 	var text string
 	switch {
 	case json.Unmarshal(raw, &object) == nil:
-		if object.tokens() {
-			return object
+		if object.tokens() && (depth == 0 || object.text("access_token") != "" || looksIssued(object.text("refresh_token"))) {
+			return object // and not a word about one, as among errors
 		}
 		for _, name := range slices.Sorted(maps.Keys(object)) {
 			list = append(list, object[name])
@@ -192,97 +189,4 @@ func beginning(b []byte) fields {
 		f[key] = v
 	}
 	return f
-}
-
-var (
-	// refreshTokenName is what any dialect may call a refresh token.
-	refreshTokenName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)^refresh[_-]?token$`) })
-	// refreshTokenText is a refresh token with a value, in any notation.
-	refreshTokenText = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)refresh[_-]?token\b["'\s]*[:=>]\s*["']?[A-Za-z0-9._~+/=-]{8,}`)
-	})
-	// refreshName is what else a refresh token is called where nobody follows RFC 6749, as
-	// in {"access":…,"refresh":…}, and notOfToken is of what is said about one.
-	refreshName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)refresh`) })
-	notOfToken  = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)expir|time|date|until|ttl|life|age|type|scope|stat|ur[il]|[_-](in|at|on|id)$|[a-z](In|At|On|Id|ID)$`)
-	})
-	// bareToken is a token and nothing else (RFC 6750, section 2.1).
-	bareToken = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._~+/-]{24,}=*$`) })
-)
-
-// mayHoldToken says of a success in which no token was found whether there may
-// be one all the same, for a person or a better program to find. There is none
-// in an empty answer, in JSON without a refresh token by any name, in a sentence, in a page
-// (no token endpoint answers with one, so something before it did), and in the
-// beginning of an answer of which everything that is whole has been read.
-func (c content) mayHoldToken(mediaType string) bool {
-	text := bytes.TrimSpace(c.text)
-	switch {
-	case c.fault != "":
-		return true
-	case len(text) == 0:
-		return false
-	case json.Valid(text):
-		return named(text, 0)
-	case c.cut != "" && (text[0] == '{' || text[0] == '['):
-		return false
-	case isPage(text, mediaType):
-		return false
-	}
-	return refreshTokenText().Match(text) || isBareToken(string(text)) || inForm(string(text))
-}
-
-// isBareToken tells a token from a word by a digit and a letter in it.
-func isBareToken(text string) bool {
-	return bareToken().MatchString(text) && strings.ContainsAny(text, "0123456789") && strings.IndexFunc(text, unicode.IsLetter) >= 0
-}
-
-// inForm looks in a form for a refresh token by another name.
-func inForm(text string) bool {
-	form, err := url.ParseQuery(text)
-	if err != nil || strings.ContainsAny(text, " \n<") {
-		return false
-	}
-	for name := range form {
-		if mayBeRefreshToken(name, form.Get(name)) {
-			return true
-		}
-	}
-	return false
-}
-
-// mayBeRefreshToken says whether a text of that name may be one.
-func mayBeRefreshToken(name, text string) bool {
-	return refreshName().MatchString(name) && !notOfToken().MatchString(name) && looksIssued(text)
-}
-
-func isPage(text []byte, mediaType string) bool {
-	start := strings.ToLower(string(text[:min(len(text), 64)]))
-	return strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html") ||
-		mediaType == "text/html" && strings.HasPrefix(start, "<")
-}
-
-// named looks in JSON for a refresh token that has a value.
-func named(raw json.RawMessage, depth int) bool {
-	var object fields
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &object) == nil {
-		for name, v := range object {
-			if refreshTokenName().MatchString(name) && len(v) > len(`""`) && string(v) != "null" && string(v) != "false" ||
-				mayBeRefreshToken(name, object.text(name)) {
-				return true
-			}
-			list = append(list, v)
-		}
-	} else if json.Unmarshal(raw, &list) != nil {
-		var text string
-		return json.Unmarshal(raw, &text) == nil && (refreshTokenText().MatchString(text) || depth == 0 && isBareToken(text))
-	}
-	for _, v := range list {
-		if depth > 2*deepest || named(v, depth+1) {
-			return true
-		}
-	}
-	return false
 }

@@ -112,7 +112,7 @@ func (e Endpoint) sorted(account string, a answer, c content, oauth OAuthError, 
 	shown := e.Errors.shown(a, oauth.Code)
 	wait, hasWait := retryAfter(a.RetryAfter, a.Date, a.Received)
 	switch {
-	case a.ok() && !parsed && c.mayHoldToken(a.mediaType()):
+	case a.ok() && !parsed && a.mayHoldToken(c):
 		return e.unread(account, a, c.unread())
 	case a.Incomplete != "" && !parsed:
 		return fail(sdk.KindAmbiguous, "", "answered HTTP %d, but the answer is not whole: %s", a.Status, a.Incomplete)

@@ -85,8 +85,11 @@ func (p *place) rename() {
 		return
 	}
 	id := rand.Text()
-	if writeSmall(p.sys, filepath.Join(p.dir, idName), id+" "+mark+"\n") == nil {
+	path := filepath.Join(p.dir, idName)
+	if writeSmall(p.sys, path, id+" "+mark+"\n") == nil {
 		p.id, p.anchored = id, false
+	} else if info, err := p.sys.Lstat(path); err == nil && info.Mode().IsRegular() {
+		_ = p.sys.Remove(path) // where the disk is full, the old one must not be found again
 	}
 }
 

@@ -282,6 +282,35 @@ func TestAllSlotsRemovedWhileARequestIsSent(t *testing.T) {
 	}
 }
 
+// full is a disk on which no spool gets another name.
+type full struct{ files.OS }
+
+func (d full) OpenFile(name string, flag int, perm fs.FileMode) (files.File, error) {
+	if filepath.Base(name) == idName+".new" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOSPC}
+	}
+	return d.OS.OpenFile(name, flag, perm)
+}
+
+// Where a damaged slot was put aside on a full disk, the spool has not its old name once
+// there is room again.
+func TestDamagedSlotOnAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, 1)
+	slot, id := begin(t, s, "a", "main"), s.ID()
+	must(t, s.Close())
+	must(t, os.WriteFile(slot.path, []byte("TKH1"), 0o600))
+	s, err := openOn(t.Context(), full{}, 1, dir)
+	must(t, err)
+	if now := s.ID(); now != "" {
+		t.Errorf("the spool is called %q, which nobody can have written", now)
+	}
+	s = reopened(t, s, dir)
+	if now := s.ID(); now == id || now == "" {
+		t.Errorf("the spool is called %q, and was %q", now, id)
+	}
+}
+
 // A slot that is gone while the spool is opened, or damaged, hides no other one, and what
 // it held is not taken for what was never begun.
 func TestSlotFileGoneWhileTheSpoolIsOpened(t *testing.T) {

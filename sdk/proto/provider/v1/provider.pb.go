@@ -1993,7 +1993,7 @@ type UnsettledResponse struct {
 	Entries []*SpoolEntry          `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Names the spool: a random text that is made with the spool's folder, lives
 	// in it, and does not outlive it. A copy of the folder, and a folder that was
-	// emptied, is another spool. Only from the same name the supervisor concludes
+	// emptied, is another spool, and so is one in which a note can't be read any more. Only from the same name the supervisor concludes
 	// that an attempt of which the spool knows nothing was not sent. Empty: the
 	// provider can't name it; then every attempt without an answer that a death
 	// cut off counts as ambiguous.
@@ -2231,12 +2231,14 @@ func (x *SettleResponse) GetKept() string {
 
 // Failure rides as a detail on the gRPC status of a failed call to the broker. A status without it is a fault of the transport.
 type Failure struct {
-	state      protoimpl.MessageState `protogen:"open.v1"`
-	Kind       string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"` // transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent, pending
-	Message    string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
-	RetryAfter *durationpb.Duration   `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
-	HttpStatus int32                  `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
-	OauthError string                 `protobuf:"bytes,5,opt,name=oauth_error,json=oauthError,proto3" json:"oauth_error,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// transient, invalid_grant, invalid_client, rate_limited, ambiguous, not_sent, pending. Of an attempt empty or anything
+	// else: ambiguous. Otherwise transient.
+	Kind       string               `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Message    string               `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	RetryAfter *durationpb.Duration `protobuf:"bytes,3,opt,name=retry_after,json=retryAfter,proto3" json:"retry_after,omitempty"`
+	HttpStatus int32                `protobuf:"varint,4,opt,name=http_status,json=httpStatus,proto3" json:"http_status,omitempty"`
+	OauthError string               `protobuf:"bytes,5,opt,name=oauth_error,json=oauthError,proto3" json:"oauth_error,omitempty"`
 	// The answer may hold a token, and nobody could read it: it is kept, and the
 	// refresh token must not be spent again meanwhile.
 	Unread        bool `protobuf:"varint,6,opt,name=unread,proto3" json:"unread,omitempty"`
