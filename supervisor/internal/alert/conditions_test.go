@@ -192,10 +192,10 @@ func TestConditions(t *testing.T) {
 		{"nobody knows what its consumers have", account(func(a *Account) {}), "outage_budget:main", Unknown, ""},
 		{"its consumers have enough", account(func(a *Account) { a.Outage.Well = true }), "outage_budget:main", Off, "for as long as planned"},
 		{"they have little, of late", account(func(a *Account) {
-			a.Outage = Outage{Left: time.Minute, Planned: 5 * time.Minute, Short: 59 * time.Second}
+			a.Outage = Outage{Left: time.Minute, Planned: 5 * time.Minute, Short: 89 * time.Second}
 		}), "outage_budget:main", Unknown, ""},
 		{"they have little", account(func(a *Account) {
-			a.Outage = Outage{Left: 90 * time.Second, Until: noon.Add(90 * time.Second), Planned: 5 * time.Minute, Short: time.Minute}
+			a.Outage = Outage{Left: 90 * time.Second, Until: noon.Add(90 * time.Second), Planned: 5 * time.Minute, Short: 90 * time.Second}
 		}), "outage_budget:main", On, "its consumers have a valid token for 90s, until 2027-03-01 12:01 UTC, if no more comes, and at least 5m is planned; see why no newer one comes: tokenkeeper status main"},
 		{"a sink lags", account(func(a *Account) {
 			a.Outage = Outage{Planned: 5 * time.Minute, Short: time.Hour, Sink: "bot", Behind: true}

@@ -230,7 +230,7 @@ const (
 	unmetPatience = 10 * time.Minute
 	// outagePatience is for how long consumers may have a token for less time than planned:
 	// after a sleep of the machine, and while a few tries fail.
-	outagePatience = time.Minute
+	outagePatience = 90 * time.Second
 	// awayPatience is how long a consumer that has come may stay away: longer than a
 	// weekend on which it is not needed, and than what it holds lives.
 	awayPatience = 72 * time.Hour
