@@ -37,6 +37,7 @@ const (
 // refresher is a broker whose tokens live for half an hour. Some of its answers fail, and
 // now and then all for a while.
 type refresher struct {
+	wall   func() time.Time
 	mu     sync.Mutex
 	issued int
 	down   time.Time // until then
@@ -60,11 +61,11 @@ func (r *refresher) Refresh(ctx context.Context, _ sdk.RefreshRequest) (sdk.Toke
 	if !calm && (down || n%7 < 3 && !recently) { // three tries in a row, now and then
 		return sdk.Token{}, &sdk.Error{Kind: sdk.KindTransient, Message: "HTTP 503"}
 	}
-	return token(n), nil
+	return token(n, r.wall()), nil
 }
 
-func token(n int) sdk.Token {
-	return sdk.Token{AccessToken: sdk.NewSecret(fmt.Sprint("a-", n)), RefreshToken: sdk.NewSecret("r"), IssuedAt: time.Now(), Lifetime: tokenLife}
+func token(n int, now time.Time) sdk.Token {
+	return sdk.Token{AccessToken: sdk.NewSecret(fmt.Sprint("a-", n)), RefreshToken: sdk.NewSecret("r"), IssuedAt: now, Lifetime: tokenLife}
 }
 
 // bot is a destination that takes its time, fails now and then, and is not always there.
@@ -127,6 +128,7 @@ func inBubble(t *testing.T, test func(d *desk)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		log, st := slog.New(slog.DiscardHandler), store.NewMemory()
 		d := &desk{t: t, broker: &refresher{}, bots: map[string]*bot{"bot": {}, "file": {}}}
+		d.broker.wall = d.wall
 		d.bus = event.NewBus(log, d.wall)
 		d.bus.Observe(func(e event.Event) {
 			if e.Type == event.OutageBudget || e.Type == event.Recovered && e.State != "" {
@@ -154,7 +156,7 @@ func inBubble(t *testing.T, test func(d *desk)) {
 		}
 		there.Keepers["fake"] = d.keeper
 		there.Beats["fake"] = keepalive.New(keepalive.Config{Provider: "fake", Accounts: d.keeper, Events: d.bus, Log: log, Wall: d.wall})
-		if _, err := d.keeper.Import(ctx, store.Record{Account: "main", Token: token(0)}, false); err != nil {
+		if _, err := d.keeper.Import(ctx, store.Record{Account: "main", Token: token(0, d.wall())}, false); err != nil {
 			t.Fatal(err)
 		}
 		owner, err := ownership.Recognise(ctx, ownership.Config{Guard: "off", Store: st, Events: d.bus, Log: log})
