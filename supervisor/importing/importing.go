@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
@@ -118,6 +119,10 @@ func Into(ctx context.Context, k *refresh.Keeper, cfg *config.Config, req contro
 	}
 	if err != nil {
 		return control.ImportAnswer{}, control.RefreshError(err)
+	}
+	if st, _ := k.Status(account); !st.AmbiguousSince.IsZero() {
+		doubts = append(doubts, fmt.Sprintf("an attempt begun %s has sent this very token, and nobody knows whether it is used up: see tokenkeeper status %s",
+			moment.Stamp(st.AmbiguousSince), account))
 	}
 	got := answer(k, rec)
 	got.Format, got.Warnings = name, doubts

@@ -165,7 +165,7 @@ func (a loggingIn) confirmed(ctx context.Context, c *store.Candidate, now time.T
 		next.GrantedTo.Person = assumed(a.rec())
 	}
 	next.Candidate = nil
-	if err := finder(a).replaceGrant(ctx, next); err != nil {
+	if err := finder(a).replaceGrant(ctx, &next); err != nil {
 		return err
 	}
 	crashpoint.Here("refresh: the candidate is confirmed")

@@ -136,7 +136,7 @@ func (a finder) goBack(ctx context.Context, refused store.Record) error {
 	from := a.broughtBy(refused)
 	rec.LoginAt, rec.LoginUncertain, rec.RefreshExpiry, rec.Before = b.LoginAt, b.LoginUncertain, b.RefreshExpiry, chain[1:]
 	rec.GrantedTo, rec.FoundIn = b.GrantedTo, cmp.Or(b.FoundIn, theBroker)
-	if err := a.replaceGrant(ctx, rec); err != nil {
+	if err := a.replaceGrant(ctx, &rec); err != nil {
 		return a.diskTrouble(fmt.Errorf("go back to the token before the one that was refused: %w", err))
 	}
 	a.renewed(rec)

@@ -88,7 +88,7 @@ func (a finder) take(ctx context.Context, f find) error {
 	}
 	noteEnds(&rec, a.keeper.Policy())
 	first := !a.stored()
-	if err := a.replaceGrant(ctx, rec); err != nil {
+	if err := a.replaceGrant(ctx, &rec); err != nil {
 		return a.diskTrouble(fmt.Errorf("store the token found in %s: %w", f.where, err))
 	}
 	crashpoint.Here("shared: adopted")
@@ -122,16 +122,20 @@ func (a *leased) storeHeld(ctx context.Context) error {
 }
 
 // replaceGrant commits rec over whatever attempt of its account stands open: a new grant
-// makes the old one's fate unimportant. A login that such an attempt was to end is over.
-func (a finder) replaceGrant(ctx context.Context, rec store.Record) error {
+// makes the old one's fate unimportant, unless it has sent what rec has, which stays
+// open, and rec keeps what is known of that. A login that such an attempt was to end is over.
+func (a finder) replaceGrant(ctx context.Context, rec *store.Record) error {
 	in, open, err := a.keeper.cfg.Store.Intent(ctx, rec.Account)
 	if err != nil {
 		return fmt.Errorf("account %s: read the open attempt: %w", rec.Account, err)
 	}
 	if open {
 		rec.Attempt = in.Attempt
+		if in.LeftBy(*rec) != nil {
+			rec.Health, rec.Health.NeedsLogin = a.rec().Health, ""
+		}
 	}
-	if err := a.keeper.cfg.Store.Commit(ctx, rec); err != nil {
+	if err := a.keeper.cfg.Store.Commit(ctx, *rec); err != nil {
 		return fmt.Errorf("account %s: store the token: %w", rec.Account, err)
 	}
 	a.keeper.open.Close(rec.Account, in.Login, login.ErrReplaced)

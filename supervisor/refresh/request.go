@@ -149,7 +149,9 @@ func (k *Keeper) Postpone(name string, until time.Time) {
 // rec.Version is not 0 and the next one is another by now, it fails so too,
 // with force or without. So does, with [ErrNotNewer], one with which the standing token
 // was obtained, while that works: it would be lost. Whoever gave force saw what stood
-// before, and the import may have waited for its turn.
+// before, and the import may have waited for its turn. [ErrUnsettled]: an attempt has sent
+// the very refresh token that is imported, and nobody knows whether that is used up; with
+// force that stays as unknown as it was.
 func (p persons) Import(ctx context.Context, rec store.Record, force bool) (store.Record, error) {
 	a, err := p.accounts.claim(ctx, rec.Account)
 	if err != nil {
@@ -159,6 +161,11 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 	p.loop.lock.Lock()
 	over := !a.stored() || a.rec().NeedsLogin() || a.outlook().died() || a.outlook().ended()
 	p.loop.lock.Unlock()
+	if !force {
+		if err := (finder{a}).unsettled(ctx, a.next(rec.Token, cmp.Or(rec.Origin, store.OriginImport), "", p.clock.Now().Wall)); err != nil {
+			return store.Record{}, err
+		}
+	}
 	if !over && !force {
 		return store.Record{}, fmt.Errorf("account %s: %w (version %d); give --force to replace it", rec.Account, ErrHasToken, a.rec().Version)
 	}
@@ -182,7 +189,7 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 		next.Before = finder{a}.unproven(next.Token)
 	}
 	noteEnds(&next, p.known.Policy())
-	if err := (finder{a}).replaceGrant(ctx, next); err != nil {
+	if err := (finder{a}).replaceGrant(ctx, &next); err != nil {
 		return store.Record{}, err
 	}
 	a.renewed(next)
@@ -191,6 +198,22 @@ func (p persons) Import(ctx context.Context, rec store.Record, force bool) (stor
 		Type: event.Imported, Version: next.Version, Expiry: next.Token.Expiry(), Message: "token imported",
 	})
 	return next, nil
+}
+
+// unsettled says why rec must not be imported yet: an attempt has sent its refresh token,
+// of which nobody knows the outcome.
+func (a finder) unsettled(ctx context.Context, rec store.Record) error {
+	in, open, err := a.keeper.cfg.Store.Intent(ctx, a.cfg.Name)
+	if err != nil {
+		return fmt.Errorf("account %s: read the open attempt: %w", rec.Account, err)
+	}
+	left := in.LeftBy(rec)
+	if !open || left == nil {
+		return nil
+	}
+	return fmt.Errorf("account %s: %w: an attempt begun %s has sent this very token, which may be used up, and nothing is won by importing it. "+
+		"Wait for the outcome (tokenkeeper status shows it)%s, or give --force to take the file's token all the same: the outcome stays unknown then",
+		a.cfg.Name, ErrUnsettled, moment.Stamp(cmp.Or(left.AmbiguousSince, left.At)), a.say.orLogin())
 }
 
 // fit says why a token must not be imported; force is a person's word that the

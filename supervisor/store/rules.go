@@ -72,8 +72,15 @@ func (s *state) commit(rec Record) (change, error) {
 	if err := c.putRecord(rec); err != nil {
 		return nil, err
 	}
-	if a.intent != nil {
+	if left := a.intent.LeftBy(rec); left != nil {
+		err := c.putJSON(intentKey(rec.Account), left)
+		if err != nil {
+			return nil, err
+		}
+	} else if a.intent != nil {
 		c[intentKey(rec.Account)] = nil
+	}
+	if a.intent != nil {
 		a.endGuided(c)
 	}
 	if a.refusal != nil {

@@ -76,7 +76,8 @@ type Store interface {
 
 	// Commit stores rec, whose Version must be one more than the stored
 	// record's (1 for a new account), and ends the account's intent in the
-	// same transaction. If an intent stands, it must be the one of
+	// same transaction, but for what [Intent.LeftBy] says: an import of the very token
+	// that an attempt has sent does not end that. If an intent stands, it must be the one of
 	// rec.Attempt; ErrConflict otherwise. ErrLineage, which is an ErrConflict, if
 	// it does not descend from the stored record: of origin refresh, its Parent
 	// must be that one's refresh token and its Grant that one's; of a login or

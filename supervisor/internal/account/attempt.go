@@ -194,14 +194,31 @@ func (a Attempt) refreshing() (o Open, ok bool) {
 
 // left is what a record that did not come of the attempt leaves of it: what stands
 // in the spool of one that has its outcome, or that could not be compared, is
-// looked at before anything new is sent.
-func (a Attempt) left() Attempt {
+// looked at before anything new is sent. One that has sent what the record has stands
+// as it did.
+func (a Attempt) left(rec store.Record) Attempt {
 	switch at := a.Stage.(type) {
+	case Unknown:
+		if left := at.Intent.LeftBy(rec); left != nil {
+			return Attempt{Unknown{*left, at.Lingering}}
+		}
+	case Open:
+		if at.Over != nil { // the login over it is over
+			return Attempt{at.Over}.left(rec)
+		}
+		if left := at.Intent.LeftBy(rec); left != nil {
+			return Attempt{Cut{Open{Intent: *left}, true}}
+		}
 	case Answered, Unnoted:
 		return Attempt{Cut{Free{}, true}}
 	case Cut:
 		if at.Again {
 			return Attempt{Cut{Free{}, true}}
+		}
+		if o, ok := opened(at.Of); ok {
+			if left := o.Intent.LeftBy(rec); left != nil {
+				return Attempt{Cut{Of: Open{Intent: *left}}}
+			}
 		}
 	}
 	return Attempt{Free{}}

@@ -44,7 +44,7 @@ func (s State) next(e Event, now time.Time) (State, Action, bool) {
 	case Found, NotFound, NotSettled, Lingers:
 		return s.settle(e)
 	case Taken:
-		return s.to(StandingOf(e.Record), s.left()), Plan, true
+		return s.to(StandingOf(e.Record), s.left(e.Record)), Plan, true
 	case Reread:
 		return s.reread(e.Record), Wait, true
 	case Corrected:

@@ -100,6 +100,11 @@ func (w *walk) event() Event {
 		}
 		return e
 	case Taken:
+		if rapid.Bool().Draw(w.T, "the same") {
+			same := ours
+			same.Version, same.Origin = ours.Version+1, store.OriginImport
+			return Taken{same}
+		}
 		if rapid.Bool().Draw(w.T, "found") {
 			return Taken{found(ours.Version+1, fmt.Sprint("found", ours.Version+1), ours)}
 		}

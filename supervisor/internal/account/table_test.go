@@ -225,6 +225,7 @@ func happenings() []happening {
 		{"… perhaps made elsewhere", Lingers{Lingering{Until: now.Add(moment)}}, 0, nil},
 		{"a found token is stored", Taken{found(4, "theirs", record(3, "ours"))}, 0, nil},
 		{"an import is stored", Taken{record(4, "theirs")}, 0, nil},
+		{"… of what an attempt has sent", Taken{found(4, "ours", store.Record{})}, 0, nil},
 		{"the record is read", Reread{record(3, "ours")}, 0, nil},
 		{"… and its provider only mints by now", Reread{ofWay(store.WayMint)}, 0, nil},
 		{"… and its provider leaves it to logins", Reread{ofWay(store.WayLogin)}, 0, nil},

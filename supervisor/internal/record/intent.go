@@ -66,6 +66,25 @@ type Intent struct {
 // known to be ambiguous already.
 func (in Intent) IsMarked() bool { return !in.AmbiguousSince.IsZero() }
 
+// LeftBy is what of the attempts that in announces is as open as before once rec
+// stands, on which it rests from then on: one that sends what rec has, though rec is no
+// answer to anything, but was brought, or found. Whether the broker has used that up is
+// as unknown as it was. nil: nothing is.
+func (in *Intent) LeftBy(rec Record) *Intent {
+	found := rec.Origin == OriginImport || rec.Origin == OriginExternal || rec.Origin == OriginRestore
+	for ; in != nil && found; in = in.Before {
+		if in.Fingerprint != "" && in.Fingerprint == rec.Spends().Fingerprint() {
+			left := *in
+			left.Version, left.Before, left.Requests = rec.Version, nil, nil
+			if left.Grant > 0 {
+				left.Grant = rec.Grant
+			}
+			return &left
+		}
+	}
+	return nil
+}
+
 // plainIntent is an Intent without what it does not know.
 type plainIntent Intent
 

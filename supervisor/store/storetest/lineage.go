@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -52,6 +53,49 @@ func testLineage(t *testing.T, o Opener) {
 		rec, err := s.Load(ctx, "main")
 		must(t, err)
 		must(t, s.Commit(ctx, rec.Next(Token("main", rec.Version+1), origin, "", start)))
+	}
+}
+
+// A record that was brought, or found, and has what an attempt has sent leaves that open,
+// in the same transaction; so it does with one over which a login stands. Any other ends it.
+func testLeftOpen(t *testing.T, o Opener) {
+	ctx := t.Context()
+	s := open(t, o)
+	first := First("main")
+	must(t, s.Commit(ctx, first))
+	sent := store.Intent{Account: "main", Attempt: "a2", Kind: "refresh", Version: 1, Grant: first.Grant,
+		Fingerprint: first.Token.RefreshToken.Fingerprint(), At: start, AmbiguousSince: start}
+	must(t, s.Intend(ctx, sent))
+	token := first.Token
+	token.AccessToken = sdk.NewSecret("of a file")
+	brought := first.Next(token, store.OriginImport, "", start.Add(time.Hour))
+	wantErr(t, s.Commit(ctx, brought), store.ErrConflict) // as ever, of who knows of no attempt
+	brought.Attempt = "a2"
+	must(t, s.Commit(ctx, brought))
+	stands := func(version uint64) {
+		t.Helper()
+		s = reopen(t, s, o)
+		rec, err := s.Load(ctx, "main")
+		must(t, err)
+		want := sent
+		want.Version, want.Grant = version, rec.Grant
+		if in, ok, err := s.Intent(ctx, "main"); err != nil || !ok || !sameIntent(in, want) || rec.Version != version {
+			t.Errorf("version %d, intent %+v (%v, %v), want %+v", rec.Version, in, ok, err, want)
+		}
+	}
+	stands(2)
+	in, _, err := s.Intent(ctx, "main")
+	must(t, err)
+	over := store.Intent{Account: "main", Attempt: "l3", Kind: "exchange", Version: 2, At: start, Before: &in}
+	must(t, s.Replace(ctx, "a2", over))
+	token.AccessToken = sdk.NewSecret("found")
+	must(t, s.Commit(ctx, brought.Next(token, store.OriginExternal, "l3", start.Add(2*time.Hour))))
+	stands(3)
+	rec, err := s.Load(ctx, "main")
+	must(t, err)
+	must(t, s.Commit(ctx, rec.Next(Token("another", 1), store.OriginImport, "a2", start.Add(3*time.Hour))))
+	if in, ok, err := s.Intent(ctx, "main"); err != nil || ok {
+		t.Errorf("over another token: %+v, %v", in, err)
 	}
 }
 

@@ -43,6 +43,7 @@ func Run(t *testing.T, place Place) {
 		{"BeforeIsGivenBack", testBeforeIsGivenBack},
 		{"Lineage", testLineage},
 		{"Evidence", testEvidence},
+		{"LeftOpen", testLeftOpen},
 		{"CandidateBeside", testCandidateBeside},
 		{"Login", testLogin},
 		{"Requests", testRequests},
