@@ -14,12 +14,12 @@ import (
 // makes sure of that.
 func Adopt(ctx context.Context, cfg *config.Config) (got control.AdoptAnswer, err error) {
 	facts := machine.Read()
-	_, unguarded := machine.Guarded(cfg.MachineGuard, facts)
 	err = statedir.Use(cfg.StateDir, cfg.FallbackDir, func(st *store.Journal) error {
 		owner, err := st.Owner(ctx)
 		if err != nil {
 			return err
 		}
+		facts, unguarded := machine.Here(cfg.MachineGuard, facts, owner)
 		got, _, err = adopt(ctx, st, unguarded, owner.Found(facts), facts)
 		return err
 	})
@@ -30,8 +30,8 @@ func Adopt(ctx context.Context, cfg *config.Config) (got control.AdoptAnswer, er
 // anything. Its errors are those of [store.Inspect].
 func Of(cfg *config.Config) (control.Machine, error) {
 	facts := machine.Read()
-	_, unguarded := machine.Guarded(cfg.MachineGuard, facts)
 	owner, err := store.OwnerOf(cfg.StateDir)
+	facts, unguarded := machine.Here(cfg.MachineGuard, facts, owner)
 	if !owner.Name.Zero() {
 		owner = owner.Found(facts)
 	}

@@ -38,30 +38,30 @@ type Config struct {
 // concurrent use.
 type Ownership struct {
 	cfg Config
-	// unguarded is why the store's machine does not matter.
-	unguarded string
 
 	// saving is held while the owner is changed in the store, so that of two
 	// who do that none undoes the other's.
 	saving sync.Mutex
 	mu     sync.Mutex
 	owner  machine.Owner
+	// here is what counts as this machine, and unguarded why the store's does not matter.
+	here      machine.Facts
+	unguarded string
 }
 
 // Recognise compares the store's machine with this one, and names it in a store
 // that has no name yet.
 func Recognise(ctx context.Context, c Config) (*Ownership, error) {
-	guarded, why := machine.Guarded(c.Guard, c.Machine)
-	o := &Ownership{cfg: c, unguarded: why}
-	if !guarded {
-		c.Log.Info("the store belongs to no machine: a clone of it would spend the same refresh tokens", "because", why)
-		return o, nil
-	}
 	owner, err := c.Store.Owner(ctx)
 	if err != nil {
 		return nil, err
 	}
-	o.owner = owner.Found(c.Machine)
+	o := &Ownership{cfg: c}
+	if o.here, o.unguarded = machine.Here(c.Guard, c.Machine, owner); o.unguarded != "" {
+		c.Log.Info("the store belongs to no machine: a clone of it would spend the same refresh tokens", "because", o.unguarded)
+		return o, nil
+	}
+	o.owner = owner.Found(o.here)
 	if !o.owner.Same(owner) {
 		if err := c.Store.SaveOwner(ctx, o.owner); err != nil {
 			c.Log.Warn("the store could not be told its machine; the next start tries again", "error", err)
@@ -84,6 +84,7 @@ func (o *Ownership) set(owner machine.Owner) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.owner = owner
+	o.here, o.unguarded = machine.Here(o.cfg.Guard, o.cfg.Machine, owner)
 }
 
 // Trouble says that the store is another machine's, and what to do; "": it is
@@ -96,9 +97,12 @@ func otherMachine(o machine.Owner) (what, todo string) {
 	if o.Stranger == nil {
 		return "", ""
 	}
+	todo = "stop Tokenkeeper on the other machine for good, then run here: tokenkeeper adopt"
+	if o.Stranger.Name.Nameless() {
+		todo += "; or, if the store is to move between that machine and places without an identity, set machine_guard: off"
+	}
 	return fmt.Sprintf("this store belongs to the machine %s, and this is %s: no refresh token is used, "+
-			"because the other machine may use the same one, and then the login is lost to both", o.Name, o.Stranger.Name),
-		"stop Tokenkeeper on the other machine for good, then run here: tokenkeeper adopt"
+		"because the other machine may use the same one, and then the login is lost to both", o.Name, o.Stranger.Name), todo
 }
 
 // Hold is what keepers must know of it; nil: nothing.
@@ -113,7 +117,9 @@ func (o *Ownership) Hold() *refresh.Hold {
 
 // Status is what people are told.
 func (o *Ownership) Status() control.Machine {
-	return status(o.unguarded, o.read(), o.cfg.Machine)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return status(o.unguarded, o.owner, o.here)
 }
 
 func status(unguarded string, o machine.Owner, f machine.Facts) control.Machine {
@@ -145,7 +151,10 @@ func (o *Ownership) LoggedIn(ctx context.Context, rec store.Record) {
 func (o *Ownership) Adopt(ctx context.Context) (control.AdoptAnswer, error) {
 	o.saving.Lock()
 	defer o.saving.Unlock()
-	got, owner, err := adopt(ctx, o.cfg.Store, o.unguarded, o.read(), o.cfg.Machine)
+	o.mu.Lock()
+	was, here, unguarded := o.owner, o.here, o.unguarded
+	o.mu.Unlock()
+	got, owner, err := adopt(ctx, o.cfg.Store, unguarded, was, here)
 	if err != nil || !got.Adopted {
 		return got, err
 	}
@@ -166,9 +175,9 @@ func adopt(ctx context.Context, st Store, unguarded string, o machine.Owner, f m
 		name := o.Name.String()
 		return control.AdoptAnswer{From: name, To: name}, o, nil
 	}
-	adopted := machine.Owner{Name: o.Name.Here(f)}
+	adopted := o.Adopted(f)
 	if err := st.SaveOwner(ctx, adopted); err != nil {
 		return control.AdoptAnswer{}, o, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
-	return control.AdoptAnswer{Adopted: true, From: o.Name.String(), To: adopted.Name.String()}, adopted, nil
+	return control.AdoptAnswer{Adopted: true, From: o.Name.String(), To: o.Stranger.Name.String()}, adopted, nil
 }

@@ -261,7 +261,7 @@ func (a answered) keep(ctx context.Context) error {
 	case errors.Is(err, store.ErrConflict):
 		return a.conflicting(ctx, rec, err)
 	case err != nil:
-		if !a.state().IsAnswered() && !half {
+		if !a.state().IsAnswered() {
 			a.bringToShared(rec) // or bots would use the refresh token again that is spent
 		}
 		a.hold(ctx, rec)

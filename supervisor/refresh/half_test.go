@@ -156,3 +156,32 @@ func TestALoginThatBringsHalfAToken(t *testing.T) {
 		_ = g.end()
 	})
 }
+
+// While the store takes nothing, a refresh token that came alone is in the shared file all
+// the same: the programs that take its lock would use the one that is spent.
+func TestHalfATokenReachesTheSharedFileWhileTheDiskRefusesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		disk := &badDisk{Store: r.store}
+		r.store = disk
+		r.restart()
+		r.botWrites(r.record("one").Token, true)
+		g := r.start()
+		r.broker.next("one", fault{half: true, before: func() { disk.fail(false, true) }})
+		time.Sleep(15*time.Minute + 2*time.Second)
+		synctest.Wait()
+		if in := r.inFile(); !r.broker.holds("one", in.RefreshToken) {
+			t.Error("the file holds the refresh token that is spent")
+		}
+		disk.fail(false, false)
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.State != refresh.Valid || len(r.broker.sentTwice()) > 0 {
+			t.Errorf("%s at version %d, sent twice: %v", s.State, s.Record.Version, r.broker.sentTwice())
+		}
+		if in, rec := r.inFile(), r.record("one"); !in.RefreshToken.Equal(rec.Token.RefreshToken) {
+			t.Error("the file does not hold the newest token")
+		}
+		_ = g.end()
+	})
+}

@@ -26,6 +26,8 @@ type Facts struct {
 	// Contained is what shows that this is a container, which has no identity
 	// of its own and whose volumes move; "": nothing does.
 	Contained string
+	// nameless: it stands for all places that have no identity, see [Here].
+	nameless bool
 }
 
 // Name is how a store names its machine. It holds no fact but the host's name:
@@ -150,6 +152,45 @@ func Guarded(word string, f Facts) (guarded bool, why string) {
 		return true, ""
 	}
 }
+
+// Here is what counts as this machine for a store that has that owner, and why the store
+// is no machine's; "": it is one's. The store of a machine stays so where [Guarded] would
+// not ask, because that place has no identity: it is not that machine, which may run on.
+// All places of the kind count as one then, since what they are called changes.
+func Here(word string, f Facts, o Owner) (here Facts, unguarded string) {
+	guarded, why := Guarded(word, f)
+	switch {
+	case guarded:
+		return f, ""
+	case word == Off, o.Name.ID == "" && o.Name.Product == "", o.Name.known(f):
+		return f, why
+	case f.Contained != "":
+		return Facts{Host: "a container", nameless: true}, ""
+	}
+	return Facts{Host: "one without /etc/machine-id", nameless: true}, ""
+}
+
+// known says whether a place that has no identity may be that machine: one whose
+// machine-id(5) is gone, or a container that has got that of the machine. A container on
+// the same hardware is not: what had the store before may start again beside it.
+func (n Name) known(f Facts) bool {
+	if f.Contained != "" {
+		return n.ID != "" && n.ID == n.Here(f).ID
+	}
+	return n.Is(f)
+}
+
+// Adopted is the owner of a store once a person has said that it is f's: a place without
+// an identity leaves it nobody's.
+func (o Owner) Adopted(f Facts) Owner {
+	if f.nameless {
+		return Owner{}
+	}
+	return Owner{Name: o.Name.Here(f)}
+}
+
+// Nameless says whether that is a place without an identity of its own.
+func (n Name) Nameless() bool { return n.ID == "" && n.Product == "" }
 
 // Same says whether o and other say the same.
 func (o Owner) Same(other Owner) bool { return o.Name == other.Name && o.Stranger == other.Stranger }

@@ -128,3 +128,63 @@ func TestRead(t *testing.T) {
 		t.Error("a container is not noticed")
 	}
 }
+
+// A store that names its machine is that machine's in a place without an identity too,
+// unless that may be the machine; one that names none is used there without a word.
+func TestHere(t *testing.T) {
+	vm := Facts{ID: idA, Product: "p", Host: "vm"}
+	container := Facts{Product: "p", Host: "0a1b2c", Contained: "/.dockerenv"} // on the very machine
+	for name, c := range map[string]struct {
+		word        string
+		owner, here Facts
+		stranger    bool
+	}{
+		"a machine's, in a container on it":                {Auto, vm, container, true},
+		"the same, which has an id of its image":           {Auto, vm, Facts{ID: idB, Contained: "x"}, true},
+		"the same, which has got the machine's id":         {Auto, vm, Facts{ID: idA, Contained: "x"}, false},
+		"the same, and nobody shall look":                  {Off, vm, container, false},
+		"a machine's, whose id is gone":                    {Auto, vm, Facts{Product: "p", Host: "new name"}, false},
+		"the same, and only the name is left":              {Auto, vm, Facts{Host: "vm"}, false},
+		"a machine's, on another one without an id":        {Auto, vm, Facts{Host: "other"}, true},
+		"nobody's, in a container":                         {Auto, Facts{}, container, false},
+		"nobody's, without an id":                          {Auto, Facts{}, Facts{Host: "other"}, false},
+		"a container's that was asked for, in another one": {Auto, Facts{Host: "pod-0"}, Facts{Host: "pod-1", Contained: "x"}, false},
+		"a machine's, on another":                          {Auto, vm, Facts{ID: idB}, true},
+	} {
+		owner := Owner{}
+		if c.owner != (Facts{}) {
+			owner = owner.Found(c.owner)
+		}
+		here, unguarded := Here(c.word, c.here, owner)
+		found := owner
+		if unguarded == "" {
+			found = owner.Found(here)
+		}
+		if (found.Stranger != nil) != c.stranger || c.stranger && (unguarded != "" || !found.Name.Is(c.owner)) {
+			t.Errorf("%s: %+v, unguarded: %q", name, found, unguarded)
+		}
+	}
+
+	// Containers are called otherwise each time, and are one place all the same; adopted
+	// there, the store is nobody's any more, and moves freely.
+	owner := Owner{}.Found(vm)
+	first, _ := Here(Auto, container, owner)
+	found := owner.Found(first)
+	second, _ := Here(Auto, Facts{Host: "9f8e7d", Contained: "/.dockerenv"}, found)
+	if again := found.Found(second); again.Stranger != found.Stranger {
+		t.Error("the next container forgot who logged in in the one before")
+	}
+	adopted := found.Adopted(second)
+	if !adopted.Name.Zero() || adopted.Stranger != nil {
+		t.Errorf("adopted: %+v", adopted)
+	}
+	if _, unguarded := Here(Auto, container, adopted); unguarded == "" {
+		t.Error("it is somebody's")
+	}
+	if back := found.Found(vm); back.Stranger != nil {
+		t.Error("back on its machine, which was not asked")
+	}
+	if on := found.Adopted(Facts{Host: "pod-0"}); !on.Name.Is(Facts{Host: "pod-0"}) {
+		t.Errorf("where a guard is asked for, it is its own: %+v", on)
+	}
+}

@@ -176,13 +176,18 @@ func (s *Share) Prove() (inRow int, err error) {
 
 // ProveForLogin is Prove for a code, which a person has just got and which dies within
 // seconds: it is spent in any case. It was asked before the login was begun whether the
-// file can be replaced.
+// file can be replaced. If it can't by now, people are told: the login may end the grant
+// that the file's other readers live on.
 func (s *Share) ProveForLogin() {
 	if !s.IsLocked() {
 		return
 	}
 	if err := s.file.Prove(); err != nil {
-		s.Log().Warn("the token of this login may not reach the shared file", "error", err)
+		s.Trouble(slog.LevelError, event.Event{
+			Type: event.DiskTrouble,
+			Message: err.Error() + ". A login is under way, whose code can't wait: its token may not reach the shared file, " +
+				"and the one that its other readers have may end with it",
+		})
 	}
 }
 

@@ -164,6 +164,28 @@ func TestNothingWithoutTheLock(t *testing.T) {
 	}
 }
 
+// TestALoginPastAFullDisk: that the token of a login may not reach the file, whose other
+// readers may lose theirs with it, is told as a trouble; writing it ends that.
+func TestALoginPastAFullDisk(t *testing.T) {
+	m, rec := &memory{full: errors.New("shared file /bots/t.json can't be replaced: no space is left")}, record()
+	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
+	facts := bus.NewFacts()
+	s := New(Account{
+		Account: sdk.Account{Name: "one"}, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
+		Voice: event.NewVoice("fake", "one", bus, facts, slog.New(slog.DiscardHandler)),
+	}, m)
+	defer lock(t, s)()
+	s.ProveForLogin()
+	all := facts.All()
+	if len(all) != 1 || all[0].Type != event.DiskTrouble || !strings.Contains(all[0].What, "no space is left. A login is under way") {
+		t.Errorf("told: %+v", all)
+	}
+	m.full = nil
+	if !s.Write(rec) || len(facts.All()) != 0 {
+		t.Errorf("written, and told: %+v", facts.All())
+	}
+}
+
 // TestWhoKeepsUsOut: a lock that is refused, or that others hold for long, alone or one
 // after the other, takes a person, and that is news once; one that was had ends it.
 func TestWhoKeepsUsOut(t *testing.T) {
