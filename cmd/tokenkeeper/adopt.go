@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/ownership"
 )
@@ -46,15 +47,28 @@ func (e *env) adopt(ctx context.Context) (control.AdoptAnswer, error) {
 	}
 	defer c.Close()
 	got, err := c.Adopt(ctx)
-	if !errors.Is(err, control.ErrNotRunning) || e.socket != "" {
+	if err == nil {
+		return got, nil
+	}
+	cfg, err := unsupervised(ctx, e, err)
+	if err != nil {
 		return got, err
+	}
+	return ownership.Adopt(ctx, cfg)
+}
+
+// unsupervised is the configuration of who changes the store itself, because no supervisor
+// has answered his call; an error, that of the call first, is why he can't.
+func unsupervised(ctx context.Context, e *env, called error) (*config.Config, error) {
+	if !errors.Is(called, control.ErrNotRunning) || e.socket != "" {
+		return nil, called
 	}
 	cfg, err := e.load()
 	if err != nil {
-		return control.AdoptAnswer{}, err
+		return nil, err
 	}
 	if state := checkStateDir(ctx, cfg); !state.OK {
-		return control.AdoptAnswer{}, usageErrorf("the state directory %s %s", state.Path, state.State)
+		return nil, usageErrorf("the state directory %s %s", state.Path, state.State)
 	}
-	return ownership.Adopt(ctx, cfg)
+	return cfg, nil
 }

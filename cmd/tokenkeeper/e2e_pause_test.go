@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
@@ -139,5 +140,44 @@ func TestPauseAllForAWhile(t *testing.T) {
 	for name, sim := range map[string]*brokersim.Server{schwabAccount: schwab, saxoAccount: saxo} {
 		mustHavePosted(t, sim, name, 0)
 	}
+	r.Stop()
+}
+
+// An account is paused before the supervisor starts, and so it asks nothing; and resumed
+// while it does not run.
+func TestPauseBeforeTheStart(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: time.Minute, RefreshLifetime: time.Hour})
+	s := newSite(t, "accounts:\n"+accountYAML(saxoAccount, saxo, saxo.TokenURL(), "every: 1s")+filesYAML)
+	s.logIn(t, saxo, saxoAccount, format.SaxoCache)
+	if got := s.tool(t, "", "pause", "saxo-sin", saxoAccount); got.code != exitFailure || !strings.Contains(got.stderr, `did you mean "saxo-sim"?`) {
+		t.Errorf("a name that is none: %+v", got)
+	}
+	if got := s.tool(t, "", "resume", "--all"); got.code != exitOK || inOneLine(got.stdout) != "saxo-sim: was not paused" {
+		t.Errorf("it was paused beside one that is none: %+v", got)
+	}
+	for _, want := range []string{"saxo-sim: paused: nothing is asked of its broker", "saxo-sim: was paused already, since"} {
+		if got := s.tool(t, "", "pause", "--all", "--reason", "the old service runs"); got.code != exitOK || !strings.Contains(inOneLine(got.stdout), want) {
+			t.Errorf("%+v, want %q", got, want)
+		}
+	}
+	r := startRun(t, s)
+	r.delivered(saxoAccount, 1)
+	a := account(r.until(func(st control.Status) bool { return provider(st, "saxo").State == control.ProviderRunning }), saxoAccount)
+	if a.State != control.AccountPaused || a.Pause == nil || a.Pause.Reason != "the old service runs" {
+		t.Errorf("it is %s: %+v", a.State, a.Pause)
+	}
+	waittest.Until(t, "the moment at which it would be due", func() bool {
+		st, err := r.Client.Status(t.Context())
+		return err == nil && st.Now.Sub(st.StartedAt) > 3*time.Second
+	})
+	mustHavePosted(t, saxo, saxoAccount, 0)
+	r.Stop()
+	if got := s.tool(t, "", "resume", saxoAccount); got.code != exitOK || !strings.Contains(got.stdout, "saxo-sim: resumed") {
+		t.Errorf("%+v", got)
+	}
+	r = startRun(t, s)
+	r.delivered(saxoAccount, 2)
 	r.Stop()
 }

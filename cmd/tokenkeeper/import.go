@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -169,15 +168,12 @@ func (e *env) importToken(ctx context.Context, req control.ImportRequest) (contr
 	}
 	defer c.Close()
 	got, err := c.Import(ctx, req)
-	if !errors.Is(err, control.ErrNotRunning) || e.socket != "" {
-		return got, err
+	if err == nil {
+		return got, nil
 	}
-	cfg, err := e.load()
+	cfg, err := unsupervised(ctx, e, err)
 	if err != nil {
-		return control.ImportAnswer{}, err
-	}
-	if state := checkStateDir(ctx, cfg); !state.OK {
-		return control.ImportAnswer{}, usageErrorf("the state directory %s %s", state.Path, state.State)
+		return got, err
 	}
 	var known *sdk.Description
 	if c, ok := cfg.Accounts[req.Account]; ok {

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/backend"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
@@ -31,7 +35,7 @@ A pause outlives restarts, reloads, and that the account is taken out of the
 configuration and put back. An older version of Tokenkeeper does not know it.
 With --for it is over by itself. To pause what is paused changes its end, and
 its reason if one is given. --all are the accounts that are configured now; one
-that comes later is not paused.`,
+that comes later is not paused. It works with a running supervisor and without.`,
 		Example: `  tokenkeeper pause schwab-main --reason "the broker moves"
   tokenkeeper pause --all --for 2h`,
 		Args:              someOrAll(&all),
@@ -40,14 +44,7 @@ that comes later is not paused.`,
 			if cmd.Flags().Changed("for") && req.For <= 0 {
 				return usageErrorf("say for how long, e.g. --for 2h")
 			}
-			return aboutSome(cmd.Context(), e, args, func(ctx context.Context, c *control.Client, account string) (control.PauseAnswer, error) {
-				of := req
-				of.Account = account
-				return c.Pause(ctx, of)
-			}, func(ctx context.Context, c *control.Client) ([]control.PauseAnswer, error) {
-				got, err := c.PauseAll(ctx, req)
-				return got.Accounts, err
-			}, pausing{e})
+			return aboutSome(cmd.Context(), e, args, pausing{e, req})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every account that is configured")
@@ -62,17 +59,13 @@ func newResumeCommand(e *env) *cobra.Command {
 		Use:   "resume ACCOUNT…|--all",
 		Short: "Let a paused account go on",
 		Long: `Let a paused account go on as if it had never been paused: if it is due it is
-refreshed at once, and of many as many at a time as always (max_in_flight).`,
+refreshed at once, and of many as many at a time as always (max_in_flight). It
+works with a running supervisor and without.`,
 		Example:           "  tokenkeeper resume schwab-main\n  tokenkeeper resume --all",
 		Args:              someOrAll(&all),
 		ValidArgsFunction: e.completesAll(accountNames),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return aboutSome(cmd.Context(), e, args, func(ctx context.Context, c *control.Client, account string) (control.ResumeAnswer, error) {
-				return c.Resume(ctx, account)
-			}, func(ctx context.Context, c *control.Client) ([]control.ResumeAnswer, error) {
-				got, err := c.ResumeAll(ctx)
-				return got.Accounts, err
-			}, resuming{e})
+			return aboutSome(cmd.Context(), e, args, resuming{e})
 		},
 	}
 	cmd.Flags().BoolVar(&all, "all", false, "every account that is configured")
@@ -97,47 +90,67 @@ func someOrAll(all *bool) cobra.PositionalArgs {
 	}
 }
 
-// shower prints what has come of it for some accounts.
-type shower[T any] interface {
-	// document is what programs get.
+// course is what becomes of some accounts: they are paused, or resumed.
+type course[T any] interface {
+	// one asks the supervisor for it, of one account, and every of all.
+	one(ctx context.Context, c *control.Client, account string) (T, error)
+	every(ctx context.Context, c *control.Client) ([]T, error)
+	// stored changes it in the store, of some or, if none is named, of all.
+	stored(ctx context.Context, cfg *config.Config, accounts []string) ([]T, error)
+	// document is what programs get of what has come of it, line what people are told of
+	// one account, and many of many.
 	document(all []T) any
-	// line is what people are told of one.
 	line(one T) string
-	// many is what they are told of many.
 	many(all []T) string
 }
 
-// aboutSome makes a call for each account, or one for all if none is named, and shows what
-// has come of it. One that fails keeps no other one from being done.
-func aboutSome[T any](ctx context.Context, e *env, accounts []string, each func(context.Context, *control.Client, string) (T, error),
-	every func(context.Context, *control.Client) ([]T, error), show shower[T]) error {
+// aboutSome asks the supervisor, or changes the store if none runs, and shows what has come
+// of it.
+func aboutSome[T any](ctx context.Context, e *env, accounts []string, what course[T]) error {
 	c, err := e.client()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	var all []T
-	var failed []error
-	if len(accounts) == 0 {
-		if all, err = every(ctx, c); err != nil {
+	all, err := answersOf(ctx, c, accounts, what)
+	if len(all) == 0 && errors.Is(err, control.ErrNotRunning) {
+		cfg, err := unsupervised(ctx, e, err)
+		if err != nil {
 			return err
 		}
-	}
-	for _, name := range accounts {
-		one, err := each(ctx, c, name)
-		if err != nil {
-			failed = append(failed, err)
-			continue
+		if all, err = what.stored(ctx, cfg, accounts); err != nil {
+			return err
 		}
-		all = append(all, one)
+		return showAll(e, all, what)
 	}
-	if len(all) > 0 || len(failed) == 0 {
-		err = showAll(e, all, show)
+	if len(all) == 0 && err != nil {
+		return err
 	}
-	return errors.Join(append(failed, err)...)
+	return errors.Join(showAll(e, all, what), err)
 }
 
-func showAll[T any](e *env, all []T, show shower[T]) error {
+// answersOf is what the supervisor has made of some accounts, or of all if none is named. One
+// with which it fails keeps no other one from its turn.
+func answersOf[T any](ctx context.Context, c *control.Client, accounts []string, what course[T]) (all []T, err error) {
+	if len(accounts) == 0 {
+		return what.every(ctx, c)
+	}
+	var failed []error
+	for _, name := range accounts {
+		one, err := what.one(ctx, c, name)
+		switch {
+		case errors.Is(err, control.ErrNotRunning):
+			return all, err
+		case err != nil:
+			failed = append(failed, err)
+		default:
+			all = append(all, one)
+		}
+	}
+	return all, errors.Join(failed...)
+}
+
+func showAll[T any](e *env, all []T, show course[T]) error {
 	switch {
 	case e.json:
 		return e.printJSON(show.document(all))
@@ -154,8 +167,29 @@ func showAll[T any](e *env, all []T, show shower[T]) error {
 	return nil
 }
 
-// pausing shows accounts that are paused.
-type pausing struct{ *env }
+// pausing are accounts that are paused.
+type pausing struct {
+	*env
+	req control.PauseRequest
+}
+
+func (e pausing) one(ctx context.Context, c *control.Client, account string) (control.PauseAnswer, error) {
+	req := e.req
+	req.Account = account
+	return c.Pause(ctx, req)
+}
+
+func (e pausing) every(ctx context.Context, c *control.Client) ([]control.PauseAnswer, error) {
+	got, err := c.PauseAll(ctx, e.req)
+	return got.Accounts, err
+}
+
+func (e pausing) stored(ctx context.Context, cfg *config.Config, accounts []string) ([]control.PauseAnswer, error) {
+	req := e.req
+	req.By = event.Caller{UID: uint32(os.Geteuid()), PID: int32(os.Getpid())}
+	req.By.Program, _ = os.Executable()
+	return backend.PauseStored(ctx, cfg, accounts, req, e.now())
+}
 
 func (pausing) document(all []control.PauseAnswer) any {
 	return control.PauseAnswers{Accounts: append([]control.PauseAnswer{}, all...)}
@@ -187,8 +221,21 @@ func (e pausing) many(all []control.PauseAnswer) string {
 	return text + ": nothing is asked of their brokers before " + untilWhen(all[0].Pause, "--all", e.now())
 }
 
-// resuming shows accounts that go on.
+// resuming are accounts that go on.
 type resuming struct{ *env }
+
+func (resuming) one(ctx context.Context, c *control.Client, account string) (control.ResumeAnswer, error) {
+	return c.Resume(ctx, account)
+}
+
+func (resuming) every(ctx context.Context, c *control.Client) ([]control.ResumeAnswer, error) {
+	got, err := c.ResumeAll(ctx)
+	return got.Accounts, err
+}
+
+func (resuming) stored(ctx context.Context, cfg *config.Config, accounts []string) ([]control.ResumeAnswer, error) {
+	return backend.ResumeStored(ctx, cfg, accounts)
+}
 
 func (resuming) document(all []control.ResumeAnswer) any {
 	return control.ResumeAnswers{Accounts: append([]control.ResumeAnswer{}, all...)}
@@ -197,6 +244,9 @@ func (resuming) document(all []control.ResumeAnswer) any {
 func (e resuming) line(r control.ResumeAnswer) string {
 	if !r.Resumed {
 		return r.Account + ": was not paused"
+	}
+	if r.Due.IsZero() { // no supervisor runs, or the status says why
+		return r.Account + ": resumed"
 	}
 	return fmt.Sprintf("%s: resumed; the next refresh is %s", r.Account, next(r.Due, e.now()))
 }

@@ -81,7 +81,7 @@ func TestPauseAndResume(t *testing.T) {
 		{[]string{"pause", "nope", "main"}, 1, "main: paused: " + resume + "tokenkeeper resume main\n", []string{`tokenkeeper: no account is named "nope"`}},
 		{[]string{"pause", "--all"}, 0, "12 accounts are paused, 1 of them were before: nothing is asked of their brokers before tokenkeeper resume --all\n", nil},
 		{[]string{"pause", "main", "--reason", "two\nlines"}, 1, "", []string{"the reason must be one line of at most 200 characters"}},
-		{[]string{"pause", "main", "--for", "100000h"}, 1, "", []string{"for must be a duration of a year at most"}},
+		{[]string{"pause", "main", "--for", "100000h"}, 1, "", []string{"a pause that is over by itself must be for a year at most"}},
 		{[]string{"resume", "main", "late", "again"}, 0,
 			"main: resumed; the next refresh is in 25m\nlate: resumed; the next refresh is due now\nagain: was not paused\n", nil},
 		{[]string{"resume", "--all"}, 0, "main: resumed; the next refresh is in 25m\nagain: was not paused\n", nil},

@@ -106,14 +106,22 @@ func pauseRequest(r *http.Request) (req PauseRequest, err error) {
 	query := r.URL.Query()
 	req = PauseRequest{Account: r.PathValue("account"), Reason: strings.TrimSpace(query.Get("reason")), By: caller(r)}
 	if text := query.Get("for"); text != "" {
-		if req.For, err = time.ParseDuration(text); err != nil || req.For <= 0 || req.For > longestPause {
-			return req, Errorf(CodeBadRequest, "for must be a duration of a year at most, like 90s, 30m or 2h, not %q", text)
+		if req.For, err = time.ParseDuration(text); err != nil || req.For <= 0 {
+			return req, Errorf(CodeBadRequest, "for must be a duration, like 90s, 30m or 2h, not %q", text)
 		}
 	}
-	if utf8.RuneCountInString(req.Reason) > longestReason || !utf8.ValidString(req.Reason) || strings.ContainsFunc(req.Reason, unicode.IsControl) {
-		return req, Errorf(CodeBadRequest, "the reason must be one line of at most %d characters", longestReason)
+	return req, req.Check()
+}
+
+// Check says what is wrong with it; nil: nothing.
+func (r PauseRequest) Check() error {
+	switch {
+	case r.For < 0 || r.For > longestPause:
+		return Errorf(CodeBadRequest, "a pause that is over by itself must be for a year at most, and not for %s", r.For)
+	case utf8.RuneCountInString(r.Reason) > longestReason || !utf8.ValidString(r.Reason) || strings.ContainsFunc(r.Reason, unicode.IsControl):
+		return Errorf(CodeBadRequest, "the reason must be one line of at most %d characters", longestReason)
 	}
-	return req, nil
+	return nil
 }
 
 // pauser answers the calls.
