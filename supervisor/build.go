@@ -115,7 +115,7 @@ func (s *Supervisor) newBackend() control.Backend {
 	return backend.New(backend.Config{
 		Version: s.opts.Version, Program: s.program, Started: s.started, Wall: s.opts.Seams.Wall,
 		Roster: s.roster, Engine: s.alerts, Ownership: s.ownership,
-		File: s.file, Reload: s.Reload, Metrics: s.metrics, Outages: s.survey.Outages(), Store: s.dir.Store(), Alone: s.alone,
+		File: s.file, Reload: s.Reload, Metrics: s.metrics, Outages: s.survey.Outages(), Store: s.dir.Store(), Alone: s.alone, Log: s.log,
 	})
 }
 

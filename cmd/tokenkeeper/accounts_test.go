@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 	"time"
@@ -103,5 +104,31 @@ func TestAccountsVerbs(t *testing.T) {
 			got.stderr = inOneLine(got.stderr)
 			got.says(t, tt.code, tt.stdout, tt.stderr...)
 		})
+	}
+}
+
+// On a terminal it is asked first, and nothing but a yes is one.
+func TestForgetAsksOnATerminal(t *testing.T) {
+	socket, _, _ := serve(t, &fake{})
+	for answer, want := range map[string]struct {
+		code int
+		says string
+	}{
+		"y\n": {exitOK, "what was stored of account schwab-old is removed"}, "YES\n": {exitOK, "is removed"},
+		"\n": {exitFailure, "nothing was removed"}, "no\n": {exitFailure, "nothing was removed"}, "schwab-old\n": {exitFailure, "nothing was removed"},
+	} {
+		p := newTerminal(t)
+		var stdout bytes.Buffer
+		e := newEnv(p.File, &stdout, p.File)
+		e.now, e.getenv = func() time.Time { return now }, func(string) string { return "" }
+		if _, err := p.other.WriteString(answer); err != nil {
+			t.Fatal(err)
+		}
+		code := e.execute(t.Context(), []string{"accounts", "forget", "schwab-old", "--socket", socket})
+		text := inOneLine(stdout.String() + p.text())
+		if code != want.code || !strings.Contains(text, want.says) || !strings.Contains(text, "version 41 of account schwab-old, of provider schwab: its login lives until") ||
+			!strings.Contains(text, "Remove it for good? [y/N]") {
+			t.Errorf("%q: exit code %d, %s", answer, code, text)
+		}
 	}
 }

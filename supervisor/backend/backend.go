@@ -5,6 +5,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
@@ -41,6 +42,7 @@ type Config struct {
 	// configuration again, and keeps everybody from it until done is called.
 	Store store.Store
 	Alone func(ctx context.Context) (done func(), err error)
+	Log   *slog.Logger
 }
 
 // Backend implements [control.Backend].

@@ -51,7 +51,9 @@ func (b leftovers) RenameAccount(ctx context.Context, from, to string) (got cont
 
 func (b leftovers) ForgetAccount(ctx context.Context, account string) (got control.ForgetAnswer, err error) {
 	err = b.alone(ctx, account, func(a leftover.Accounts) error {
-		got, err = a.Forget(ctx, account)
+		if got, err = a.Forget(ctx, account); err == nil {
+			b.Log.Info("what was stored of an account that is in no configuration was removed", "account", account, "version", got.Version)
+		}
 		return err
 	})
 	return got, err
