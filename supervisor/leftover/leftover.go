@@ -73,6 +73,11 @@ func (a Accounts) Rename(ctx context.Context, from, to string) (control.RenameAn
 	} else if err != nil {
 		return control.RenameAnswer{}, control.Errorf(control.CodeUnavailable, "%v", err)
 	}
+	if rec.GrantedTo.Client != "" && clientOf(a.Config.Accounts[to]) == "" {
+		return control.RenameAnswer{}, control.Errorf(control.CodeConflict,
+			"account %s was granted to a client, and the client_id of account %s is not known here, so that nobody can tell whether it is that one; nothing was renamed. "+
+				"Set what client_id refers to, or start the supervisor, which knows it, and rename then", from, to)
+	}
 	open, unread, err := spools.OfAccount(a.Config, rec.Provider, from)
 	switch {
 	case err != nil:

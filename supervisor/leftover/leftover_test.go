@@ -100,6 +100,9 @@ func TestRenameIsRefused(t *testing.T) {
 		"another client": {func(h *house) {
 			h.Config.Accounts["new"] = config.Account{Name: "new", Provider: "fake", ClientID: "another"}
 		}, "old", "new", control.CodeConflict, "account old can't go on as new: its refresh token was granted to another client_id"},
+		"a client that is not known": {func(h *house) {
+			h.Config.Accounts["new"] = config.Account{Name: "new", Provider: "fake"}
+		}, "old", "new", control.CodeConflict, "the client_id of account new is not known here"},
 		"another server": {func(h *house) {
 			h.Config.Accounts["new"] = config.Account{Name: "new", Provider: "fake", ClientID: "client-1234", Settings: map[string]string{"token_url": "https://other.example/t"}}
 		}, "old", "new", control.CodeConflict, "granted by broker.example, and the configuration names other.example"},
