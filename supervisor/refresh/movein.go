@@ -95,7 +95,7 @@ func (a movingIn) moved(ctx context.Context, from string) (store.Record, error) 
 		Type: event.Imported, Version: rec.Version, Expiry: rec.Token.Expiry(), Next: due,
 		Message: "the login of account " + from + " goes on under this name",
 	})
-	if err := (settler{a.leased}).settleUnspooled(ctx); err != nil {
+	if err := settler(a).settleUnspooled(ctx); err != nil {
 		a.Log().Warn("an attempt that was begun under the account's name before can't be settled yet", "before", from, "error", err)
 	}
 	return rec, nil
