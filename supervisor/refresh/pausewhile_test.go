@@ -131,3 +131,28 @@ func TestARetiredKeeperPausesNothing(t *testing.T) {
 		r.isPaused("one", "the next one")
 	})
 }
+
+// An account that was renamed is paused as it was.
+func TestAPausedAccountIsRenamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		r.pause("one", 0)
+		r.accounts[0].Name = "new"
+		r.restart()
+		g := r.start()
+		synctest.Wait()
+		if n := r.sends(func() {
+			if _, err := r.keeper.MoveIn(t.Context(), "new", "one", func() error { return nil }); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(24 * time.Hour)
+		}); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+		r.isPaused("new", "a day later")
+		if n := r.sends(func() { r.resume("new") }); n != 1 {
+			t.Errorf("%d requests once it is resumed", n)
+		}
+		_ = g.end()
+	})
+}

@@ -43,7 +43,7 @@ type account struct {
 
 // isEmpty says whether nothing is stored of it.
 func (a *account) isEmpty() bool {
-	return a.record.Version == 0 && a.refusal == nil && a.intent == nil && a.login == nil && a.requests == nil
+	return a.record.Version == 0 && a.refusal == nil && a.intent == nil && a.login == nil && a.requests == nil && a.pause == nil
 }
 
 func newState() *state {

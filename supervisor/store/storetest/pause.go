@@ -39,6 +39,19 @@ func testPause(t *testing.T, o Opener) {
 	if _, ok, err := s.Pause(ctx, "other"); ok || err != nil {
 		t.Errorf("another account is paused: %v, %v", ok, err)
 	}
+	must(t, s.Rename(ctx, "main", "moved", first.Version))
+	if got, ok, err := s.Pause(ctx, "moved"); !ok || err != nil || got != p {
+		t.Errorf("under its new name: %+v, %v, %v", got, ok, err)
+	}
+	check("under the old one", nil)
+	must(t, s.Forget(ctx, "moved"))
+	if _, ok, err := s.Pause(ctx, "moved"); ok || err != nil {
+		t.Errorf("forgotten: %v, %v", ok, err)
+	}
+	must(t, s.PutPause(ctx, "main", &p))
+	must(t, s.PutLogin(ctx, store.Login{Account: "main", State: "s1", At: start, Until: start.Add(time.Hour)}))
+	must(t, s.DropLogin(ctx, "main", "s1"))
+	check("without a record, once nothing else is stored any more", &p)
 	must(t, s.PutPause(ctx, "main", nil))
 	check("resumed", nil)
 	must(t, s.PutPause(ctx, "main", nil))
