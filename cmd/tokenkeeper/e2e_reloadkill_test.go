@@ -79,6 +79,7 @@ func TestKilledInAReload(t *testing.T) {
 		version++
 		r.refreshed(saxoAccount)
 		r.delivered(schwabAccount, version)
+		r.delivered(saxoAccount, account(r.until(func(control.Status) bool { return true }), saxoAccount).Version)
 		s.mustHold(t, schwab, schwabAccount)
 		s.mustHold(t, saxo, saxoAccount)
 		for name, sim := range map[string]*brokersim.Server{schwabAccount: schwab, saxoAccount: saxo} {

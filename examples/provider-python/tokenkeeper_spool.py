@@ -201,9 +201,8 @@ class Spool:
         except OSError as error:
             os.close(slot.fd)
             raise OSError(error.errno, error.strerror, path)
-        payload = _unframe(HEADER, b"", content)
-        if payload is not None:
-            slot.header = json.loads(payload)
+        slot.header = _header(content)
+        if slot.header is not None:
             attempt = slot.header["attempt"]
             slot.answer = _unframe(ANSWER, attempt.encode(), content[ANSWER_AT:])
             if slot.answer is not None:
@@ -241,12 +240,21 @@ class Spool:
             if name.startswith("unread-"):
                 path = os.path.join(self.directory, name)
                 with open(path, "rb") as f:
-                    payload = _unframe(HEADER, b"", f.read(ANSWER_AT))
-                header = json.loads(payload) if payload is not None else {}
+                    header = _header(f.read(ANSWER_AT)) or {}
                 if header.get("account") == account:
                     ours.append((header["begun_at"], path))
         for _, path in sorted(ours)[:-KEPT]:
             os.unlink(path)
+
+
+def _header(content):
+    """What a slot says of its attempt; None: nothing that can be read."""
+    payload = _unframe(HEADER, b"", content)
+    try:
+        header = json.loads(payload) if payload is not None else None
+    except ValueError:
+        return None
+    return header if isinstance(header, dict) and isinstance(header.get("attempt"), str) else None
 
 
 class Slot:
