@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -103,6 +104,7 @@ func TestPythonProviderByParts(t *testing.T) {
 	var requests atomic.Int32
 	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.Add(1)
+		_, _ = io.Copy(io.Discard, r.Body) // what nobody has read would reset the connection that is closed
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
