@@ -90,7 +90,13 @@ class Answer:
         try:
             return _refresh_token_in(json.loads(self.body), False)
         except (ValueError, RecursionError):
-            return not self.body.lstrip().startswith(b"<") and re.search(rb"(?i)refresh|[\w.~+/-]{40}", self.body) is not None
+            try:
+                text = self.body.decode().strip()
+            except UnicodeDecodeError:  # compressed, or in another way no text
+                return True
+            if re.search(r"[\x00-\x08\x0e-\x1f]", text):
+                return True
+            return not text.startswith("<") and re.search(r"(?i)refresh|[\w.~+/-]{40}", text) is not None
 
 
 def _refresh_token_in(value, named):
