@@ -369,10 +369,18 @@ func (s *Server) guard(ctx context.Context, slot *spool.Slot, call func(context.
 // the token again at once might be its second use.
 func judged(slot *spool.Slot, err error) error {
 	var known *Error
-	if err == nil || errors.Is(err, ErrUnimplemented) || errors.As(err, &known) && (known.Kind != "" || known.HTTPStatus != 0) {
+	if err == nil || errors.Is(err, ErrUnimplemented) || errors.As(err, &known) && known.Kind != "" {
 		return err
 	}
-	return endUnknown(slot, Error{Message: err.Error()})
+	e := Error{Message: err.Error()}
+	if known != nil {
+		e.HTTPStatus, e.RetryAfter, e.OAuthError = known.HTTPStatus, known.RetryAfter, known.OAuthError
+	}
+	if e.HTTPStatus >= 300 { // an answer came, and it was no success
+		e.Kind = KindTransient
+		return &e
+	}
+	return endUnknown(slot, e)
 }
 
 // endUnknown gives e the kind that follows from the slot alone. A success that the

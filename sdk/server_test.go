@@ -262,6 +262,8 @@ func TestErrorsWithoutAKind(t *testing.T) {
 		"plain, a success in the spool":    {does: answered(of(200)), err: gaveUp, kind: sdk.KindAmbiguous, held: true},
 		"plain, a failure in the spool":    {does: answered(of(503)), err: gaveUp, kind: sdk.KindAmbiguous},
 		"plain, something in the spool":    {does: answered([]byte("what only the provider reads")), err: gaveUp, kind: sdk.KindAmbiguous, held: true},
+		"without a kind, of a success":     {does: answered(of(200)), err: &sdk.Error{HTTPStatus: 200, Message: "no token"}, kind: sdk.KindAmbiguous, held: true},
+		"without a kind, of a failure":     {does: answered(of(503)), err: &sdk.Error{HTTPStatus: 503, Message: "busy"}, kind: sdk.KindTransient},
 		"without a kind":                   {does: func(context.Context) {}, err: &sdk.Error{Message: "no idea"}, kind: sdk.KindAmbiguous},
 		"of a kind that nobody knows":      {does: func(context.Context) {}, err: &sdk.Error{Kind: "new", Message: "no idea"}, kind: sdk.KindAmbiguous},
 		"plain":                            {does: func(context.Context) {}, err: gaveUp, kind: sdk.KindAmbiguous},

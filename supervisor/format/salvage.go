@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"regexp"
-	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 )
@@ -36,6 +35,9 @@ func Salvage(b []byte) (d Document, rest bool) {
 // wholeRefreshToken is one with both its quotes. One with an escape in it is left to people.
 var wholeRefreshToken = regexp.MustCompile(`"refresh_token"\s*:\s*"([^"\\\x00-\x1f]+)"`)
 
+// nameOfToken is what a token of a grant is called, and not one of a messenger's.
+var nameOfToken = regexp.MustCompile(`(?i)refresh|^(access|auth|oauth)?[_-]?token$`)
+
 // speaksOfToken says whether a key in a JSON value is about tokens, and has something.
 func speaksOfToken(v any) bool {
 	switch v := v.(type) {
@@ -47,9 +49,8 @@ func speaksOfToken(v any) bool {
 		}
 	case map[string]any:
 		for key, e := range v {
-			key = strings.ToLower(key)
 			text, isText := e.(string)
-			if isText && text != "" && (strings.Contains(key, "token") || strings.Contains(key, "refresh")) || speaksOfToken(e) {
+			if isText && text != "" && nameOfToken.MatchString(key) || speaksOfToken(e) {
 				return true
 			}
 		}

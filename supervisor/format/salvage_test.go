@@ -24,7 +24,8 @@ func TestSalvage(t *testing.T) {
 		`{"refresh_token": "R\u0033", `:   {"", true},
 		`{"refresh_token": "R3"}{"refre`:  {"R3", true},
 		`{"data": {"refreshToken": "R"}}`: {"", true}, // a layout that nobody here knows
-		`[{"x": [{"my_token": "R"}]}]`:    {"", true},
+		`[{"x": [{"auth_token": "R"}]}]`:  {"", true},
+		`{"telegram_token": "R"}`:         {"", false}, // of something else
 		"\x00\x00R3":                      {"", true},
 		`{"refresh_token":"R3","old":{"refresh_token":"R2"`: {"", true},
 	} {

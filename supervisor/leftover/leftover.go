@@ -141,10 +141,14 @@ func (a Accounts) Forget(ctx context.Context, name string) (control.ForgetAnswer
 	attempts := map[string]bool{}
 	if intended {
 		attempts[in.Attempt] = true
+		in.Spool = "" // cut off in between, an empty spool proves nothing of it
+		if err := a.Store.Replace(ctx, in.Attempt, in); err != nil {
+			return control.ForgetAnswer{}, control.Errorf(control.CodeUnavailable, "%v; nothing was forgotten", err)
+		}
 	}
 	for _, provider := range providers {
 		if err := a.clear(ctx, provider, name, attempts, &got.Unread); err != nil {
-			return control.ForgetAnswer{}, control.Errorf(control.CodeUnavailable, "what lies in the spool of provider %s of account %s can't be removed: %v; its token is still stored", provider, name, err)
+			return control.ForgetAnswer{}, control.Errorf(control.CodeUnavailable, "what lies in the spool of provider %s of account %s can't be removed: %v; its token is still stored, try once more", provider, name, err)
 		}
 	}
 	got.Attempts = len(attempts)

@@ -33,8 +33,8 @@ func (a *leased) replan() time.Time {
 	}
 	kept := a.plan.kept(now.Wall, a.rec().Version)
 	a.plan.pauseFor(promise.None, "")
-	if a.share != nil && !a.stored() && a.rec().Key == "" { // with a key it looks there before it mints
-		a.plan.dueAt(now.Wall, now) // its first token may be there
+	if a.looksForFirst() {
+		a.plan.dueAt(now.Wall, now)
 		return now.Wall
 	}
 	if p, paused := a.state().Course.(acct.Paused); paused {
@@ -139,12 +139,16 @@ func (a *account) dies(now time.Time) time.Time {
 func (a delayed) putOffTo(at time.Time, why promise.Reason, text string, now schedule.Instant) time.Time {
 	a.plan.pauseFor(why, text)
 	a.plan.promise(at, a.rec().Version)
-	if a.rests() && !a.resumes() {
+	if a.rests() && !a.resumes() && !a.looksForFirst() {
 		return a.replan()
 	}
 	a.plan.dueAt(at, now)
 	return at
 }
+
+// looksForFirst says whether the account's turn is to look for its first token in the file
+// that it shares. With a key it looks there before it mints.
+func (a *account) looksForFirst() bool { return a.share != nil && !a.stored() && a.rec().Key == "" }
 
 // resumes says whether the account's next turn goes on with what was left open, before
 // it looks at anything: an attempt was answered, or failed, and could not be noted yet,

@@ -142,7 +142,9 @@ func outlives(key string) bool {
 
 func (r *restoration) offer(rec Record, path string, newest bool) {
 	r.named[rec.Account] = true
-	if have, ok := r.records[rec.Account]; !ok || record.Newer(rec, have.Record) {
+	// Versions begin anew under a name that was forgotten or given away: what is surely the
+	// newest is so whatever a backup has.
+	if have, ok := r.records[rec.Account]; !ok || newest && !have.newest || newest == have.newest && record.Newer(rec, have.Record) {
 		r.records[rec.Account] = restoredRecord{rec, path, newest}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -32,15 +33,23 @@ func KeepAside(sys files.System, path string, content []byte) (kept string, err 
 	if err != nil {
 		return "", explain(path, err)
 	}
+	// The older ones make room once there is something to make room for: the disk may be full.
+	fresh := kept + ".new"
+	if err = Replace(context.Background(), sys, fresh, content, want); err != nil && !errors.Is(err, ErrNotDurable) {
+		err = Replace(context.Background(), sys, fresh, content, Attributes{Mode: 0o600, UID: Unchanged, GID: Unchanged})
+	}
+	if err != nil && !errors.Is(err, ErrNotDurable) {
+		return "", err
+	}
 	for n := keptAside; n > 1; n-- {
 		if err := sys.Rename(asideNumber(path, n-1), asideNumber(path, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return "", explain(path, err)
 		}
 	}
-	if err = Replace(context.Background(), sys, kept, content, want); err == nil || errors.Is(err, ErrNotDurable) {
-		return kept, err
+	if err := sys.Rename(fresh, kept); err != nil {
+		return "", explain(path, err)
 	}
-	return kept, Replace(context.Background(), sys, kept, content, Attributes{Mode: 0o600, UID: Unchanged, GID: Unchanged})
+	return kept, errors.Join(err, sys.SyncDir(filepath.Dir(path)))
 }
 
 // asideNumber is where the n-th newest is.
