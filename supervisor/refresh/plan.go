@@ -33,7 +33,7 @@ func (a *leased) replan() time.Time {
 	}
 	kept := a.plan.kept(now.Wall, a.rec().Version)
 	a.plan.pauseFor(promise.None, "")
-	if a.looksForFirst() {
+	if (delayed{a}).looksForFirst() {
 		a.plan.dueAt(now.Wall, now)
 		return now.Wall
 	}
@@ -148,7 +148,7 @@ func (a delayed) putOffTo(at time.Time, why promise.Reason, text string, now sch
 
 // looksForFirst says whether the account's turn is to look for its first token in the file
 // that it shares. With a key it looks there before it mints.
-func (a *account) looksForFirst() bool { return a.share != nil && !a.stored() && a.rec().Key == "" }
+func (a delayed) looksForFirst() bool { return a.share != nil && !a.stored() && a.rec().Key == "" }
 
 // resumes says whether the account's next turn goes on with what was left open, before
 // it looks at anything: an attempt was answered, or failed, and could not be noted yet,
