@@ -2,8 +2,10 @@ package atomicfile
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/files"
@@ -44,4 +46,25 @@ func TestKeepAside(t *testing.T) {
 	if all, err := os.ReadDir(filepath.Dir(path)); err != nil || len(all) != 4 {
 		t.Errorf("%d files, %v", len(all), err)
 	}
+	// Where there is no room for another one, none of those that are kept gives way to it.
+	for range 3 {
+		if _, err := KeepAside(noRoom{}, path, []byte("rest 5")); err == nil {
+			t.Error("it is kept where there is no room")
+		}
+	}
+	for name, want := range map[string]string{".damaged": "rest 4", ".damaged.2": "rest 3", ".damaged.3": "rest 2"} {
+		if b, err := os.ReadFile(path + name); err != nil || string(b) != want {
+			t.Errorf("%s, on a full disk: %q, %v", name, b, err)
+		}
+	}
+}
+
+// noRoom is a disk on which no file is made.
+type noRoom struct{ files.OS }
+
+func (d noRoom) OpenFile(name string, flag int, perm fs.FileMode) (files.File, error) {
+	if flag&os.O_CREATE != 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: syscall.ENOSPC}
+	}
+	return d.OS.OpenFile(name, flag, perm)
 }
