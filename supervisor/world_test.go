@@ -23,6 +23,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/brokersim"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
@@ -106,7 +107,7 @@ func (c *consumers) sinkYAML(name, more string) string {
 // one and two.
 func newWorld(t *testing.T, c *consumers, yaml string) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), brokers: map[string]*brokersim.Server{}, consumers: c}
+	w := &world{t: t, dir: filestest.TempDir(t), brokers: map[string]*brokersim.Server{}, consumers: c}
 	for _, provider := range []string{"one", "two"} {
 		w.brokers[provider] = brokersim.New(brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 20 * time.Minute, RefreshLifetime: 24 * time.Hour})
 	}

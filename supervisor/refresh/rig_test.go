@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	pb "github.com/tokenkeeper/tokenkeeper/sdk/proto/provider/v1"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -89,7 +90,7 @@ func (d noDefect) Handle(_ context.Context, r slog.Record) error {
 
 // newRigWith is newRig at a broker whose unused refresh tokens die.
 func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...string) *rig {
-	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: t.TempDir(), boot: "boot-1", log: slog.New(noDefect{t})}
+	r := &rig{t: t, broker: newBroker(lifetime), store: store.NewMemory(), dir: filestest.TempDir(t), boot: "boot-1", log: slog.New(noDefect{t})}
 	r.broker.wall, r.broker.clock, r.broker.refreshLife = r.wall, r.real, refreshLife
 	for _, name := range names {
 		r.accounts = append(r.accounts, refresh.Account{

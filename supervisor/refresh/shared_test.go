@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/promise"
@@ -34,7 +35,7 @@ func newSharedRigOf(t *testing.T, layout string) *sharedRig { return newSharedRi
 // newSharedRigFor is newSharedRigOf at a broker whose unused refresh tokens die.
 func newSharedRigFor(t *testing.T, layout string, refreshLife time.Duration) *sharedRig {
 	r := newRigWith(t, 20*time.Minute, refreshLife, "one")
-	path := filepath.Join(t.TempDir(), "tokens.json")
+	path := filepath.Join(filestest.TempDir(t), "tokens.json")
 	open := func() *sharedfile.File {
 		f, err := sharedfile.New(sharedfile.Config{Path: path, Format: layout, Location: time.UTC})
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files/filestest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sharedfile"
@@ -155,7 +156,7 @@ func (r *rig) share(account, zone string) *sharedfile.File {
 	if err != nil {
 		r.t.Skipf("no time zones on this machine: %v", err)
 	}
-	path := filepath.Join(r.t.TempDir(), "tokens.json")
+	path := filepath.Join(filestest.TempDir(r.t), "tokens.json")
 	open := func() *sharedfile.File {
 		f, err := sharedfile.New(sharedfile.Config{Path: path, Format: format.SaxoCache, Location: location})
 		if err != nil {

@@ -82,6 +82,15 @@ func Scratch(t testing.TB) string {
 	return dir
 }
 
+// TempDir is a Scratch that goes with the test: for whatever syncs a lot and is not about
+// what the disk keeps.
+func TempDir(t testing.TB) string {
+	t.Helper()
+	dir := Scratch(t)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // Image shows inspect a directory that holds what has survived. It is removed
 // when inspect returns.
 func (d *Disk) Image(t testing.TB, s Survival, inspect func(dir string)) {
