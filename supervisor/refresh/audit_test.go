@@ -204,8 +204,12 @@ func TestNobodyWaitsWithoutAReason(t *testing.T) {
 	})
 }
 
+// BenchmarkLook is one look at 100,000 accounts. In short it is a thousand.
 func BenchmarkLook(b *testing.B) {
-	const n = 100_000
+	n := 100_000
+	if testing.Short() {
+		n = 1000
+	}
 	s := store.NewMemory()
 	r := &rig{}
 	var accounts []refresh.Account

@@ -98,9 +98,12 @@ func BenchmarkWakeToDelivered(b *testing.B) {
 }
 
 // BenchmarkSummary is one look at a sink of 100,000 accounts, of which it has
-// everything, or lacks the newest of each hundredth.
+// everything, or lacks the newest of each hundredth. In short it is a thousand.
 func BenchmarkSummary(b *testing.B) {
-	const accounts = 100_000
+	accounts := 100_000
+	if testing.Short() {
+		accounts = 1000
+	}
 	for _, c := range []struct {
 		name   string
 		behind int // 0: none; else each such

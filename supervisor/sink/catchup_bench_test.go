@@ -24,12 +24,15 @@ var (
 // BenchmarkCatchUp is the start of all sinks at once, each of which has the
 // newest version of every account but one. It ends when each has that one too,
 // and tells how much memory the workers then keep alive, with what the store
-// remembers for them:
+// remembers for them. In short it is a tenth of the accounts:
 //
 //	go test -run '^$' -bench CatchUp -benchtime 3x ./supervisor/sink
 //	go test -run '^$' -bench CatchUp -benchtime 1x ./supervisor/sink -catchup.accounts 100000 -catchup.sinks 50
 func BenchmarkCatchUp(b *testing.B) {
 	accounts, sinks := *catchUpAccounts, *catchUpSinks
+	if testing.Short() {
+		accounts = min(accounts, 2000)
+	}
 	var kept float64
 	var took time.Duration
 	for range b.N {

@@ -41,8 +41,13 @@ func looked(all Snapshot) func(map[string]bool) Snapshot {
 }
 
 // BenchmarkLook is one look of many at 100,000 accounts and 50 sinks, of which all are
-// well, every thousandth account needs a login, or every one does.
+// well, every thousandth account needs a login, or every one does. In short it is five
+// thousand.
 func BenchmarkLook(b *testing.B) {
+	accounts := 100_000
+	if testing.Short() {
+		accounts = 5000
+	}
 	for _, c := range []struct {
 		name     string
 		troubled func(n int) bool
@@ -54,7 +59,7 @@ func BenchmarkLook(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			now := time.Now()
 			shot := Snapshot{Now: now}
-			for n := range 100_000 {
+			for n := range accounts {
 				a := healthy()
 				a.Name = fmt.Sprintf("customer-%06d", n)
 				a.StoredAt, a.Expiry, a.RefreshExpiry = now, now.Add(time.Hour), now.Add(5*24*time.Hour)
@@ -91,6 +96,9 @@ func BenchmarkLook(b *testing.B) {
 // that of the process, whatever else the machine does.
 func BenchmarkStorm(b *testing.B) {
 	for _, accounts := range []int{1_000, 10_000, 100_000} {
+		if testing.Short() && accounts > 1000 {
+			break
+		}
 		b.Run(fmt.Sprint(accounts), func(b *testing.B) {
 			shot := Snapshot{Now: time.Now()}
 			for n := range accounts {
