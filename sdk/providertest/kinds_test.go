@@ -170,6 +170,7 @@ func TestKinds(t *testing.T) {
 		providertest.Run(t, right[name].suite)
 		return
 	}
+	t.Parallel()
 	for name, tt := range right {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 // A provider that knows nothing of package oauth or of the spool passes: the
 // SDK spools for it.
 func TestPlainProvider(t *testing.T) {
+	t.Parallel()
 	providertest.Run(t, suite(plain{}))
 }
 
@@ -38,6 +39,7 @@ func program(name string) providertest.Suite {
 // A program alone is held to the same rules, but for those that look at a provider from
 // within, as this one would be found by.
 func TestProgramAlone(t *testing.T) {
+	t.Parallel()
 	providertest.Run(t, program("network in Describe"))
 }
 
@@ -99,6 +101,7 @@ func eachIsFound(t *testing.T, broken map[string]brokenSuite, whole bool) {
 		providertest.Run(t, broken[name].suite)
 		return
 	}
+	t.Parallel()
 	test := t.Name()
 	for name, tt := range broken {
 		t.Run(name, func(t *testing.T) {

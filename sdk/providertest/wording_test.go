@@ -147,8 +147,10 @@ func TestWordedProviders(t *testing.T) {
 		providertest.Run(t, right[name])
 		return
 	}
+	t.Parallel()
 	for name := range right {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.run=^TestWordedProviders$/"+
 				"^(Describe|Refresh|NoRefreshTokenInAnswer|NoRefreshTokenIsThrownAway|Wording|ErrorInsideSuccess|OnePostPerAttempt|Recovery|Concurrent|Login)$")
 			cmd.Env = append(os.Environ(), "WORDED_PROVIDER="+name)
