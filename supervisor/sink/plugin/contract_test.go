@@ -15,6 +15,7 @@ import (
 
 // A plugin's sink keeps the contract of every sink, over a real process.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	const elsewhere = "the plugin alone knows its destination; its own suite asks for it"
 	sinktest.Run(t, sinktest.Suite{
 		New: func(t *testing.T) sinktest.Destination {

@@ -14,6 +14,7 @@ import (
 )
 
 func TestHoldsAVersion(t *testing.T) {
+	t.Parallel()
 	r := start(t, folder.Type, nil, "sink").serving(t)
 	light := readback.Question{Account: "a", Provider: "broker", Lightly: true}
 	if _, err := r.Holds(t.Context(), light); !errors.Is(err, sdk.ErrNothingStored) {
@@ -36,6 +37,7 @@ func TestHoldsAVersion(t *testing.T) {
 
 // A plugin that does not say that it can tell is not asked, though it restores.
 func TestAPluginWithoutHoldsIsNotAsked(t *testing.T) {
+	t.Parallel()
 	r := start(t, "plain", nil, "plain").serving(t)
 	if _, err := r.Holds(t.Context(), readback.Question{Account: "a", Provider: "broker", Lightly: true}); !errors.Is(err, sdk.ErrUnimplemented) {
 		t.Errorf("the error is %v", err)
@@ -44,6 +46,7 @@ func TestAPluginWithoutHoldsIsNotAsked(t *testing.T) {
 
 // There is news when its process serves, because it could not be asked before.
 func TestWatchTellsWhenTheProcessServes(t *testing.T) {
+	t.Parallel()
 	r := start(t, folder.Type, nil, "sink")
 	news := make(chan string, 1)
 	if err := r.Watch(t.Context(), func(account string) { news <- account }); err != nil {

@@ -33,6 +33,7 @@ func wait(d time.Duration) { <-time.After(d) }
 
 // A process that was killed is replaced, and the delivery after that arrives.
 func TestKilled(t *testing.T) {
+	t.Parallel()
 	r := start(t, folder.Type, nil, "sink").serving(t)
 	before := r.Status().PID
 	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
@@ -53,6 +54,7 @@ func TestKilled(t *testing.T) {
 // Nothing goes through a sink while others can change a file that steers it, by
 // what its program says of its settings; that is no fault of its process.
 func TestFilesThatSteer(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	authorities, target := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "target")
 	for _, path := range []string{authorities, target} {
@@ -82,6 +84,7 @@ func TestFilesThatSteer(t *testing.T) {
 // A restart lets the delivery in flight finish, and the next one goes to the new
 // process.
 func TestRestartWaitsForDeliveries(t *testing.T) {
+	t.Parallel()
 	r := start(t, folder.Type, nil, "sink").serving(t)
 	r.breaks(t, folder.Hold)
 	first := make(chan error, 1)
@@ -131,6 +134,7 @@ func TestRestartWaitsForDeliveries(t *testing.T) {
 // While no process serves nothing is lost: the worker is told so and learns
 // when one serves.
 func TestParkedAndBack(t *testing.T) {
+	t.Parallel()
 	path := t.TempDir() + "/tokenkeeper-sink-folder"
 	r := start(t, folder.Type, func(c *Config) { c.Command = &process.Command{Path: path, Args: []string{"sink"}} })
 	if e := r.told(t, event.SinkParked); e.Sink != "tested" || !strings.Contains(e.Message, "tokenkeeper sinks restart tested") {
@@ -159,6 +163,7 @@ func TestParkedAndBack(t *testing.T) {
 
 // Of the plugin's own consumer it can't be told when it comes.
 func TestAwaitOfAPluginsConsumer(t *testing.T) {
+	t.Parallel()
 	r := start(t, folder.Type, nil, "sink").serving(t)
 	r.breaks(t, folder.Absent)
 	if err := r.Deliver(t.Context(), sinktest.Full("main", 1)); !errors.Is(err, sink.ErrAbsent) {
@@ -171,12 +176,14 @@ func TestAwaitOfAPluginsConsumer(t *testing.T) {
 
 // What can't be right is told with what to do.
 func TestWrongPrograms(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct{ typ, arg, want string }{
 		"a provider":        {folder.Type, "provider", `is the provider "tiny", and no sink`},
 		"a sink of another": {"other", "sink", `says that it is for sinks of type "folder", not "other"`},
 		"no plugin":         {folder.Type, "-test.run=^$", "is no sink"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, c.typ, nil, c.arg)
 			if e := r.told(t, event.SinkParked); !strings.Contains(e.Message, c.want) {
 				t.Errorf("%q does not say %q", e.Message, c.want)
@@ -199,6 +206,7 @@ func TestWrongPrograms(t *testing.T) {
 }
 
 func TestOptionalCalls(t *testing.T) {
+	t.Parallel()
 	whole := start(t, folder.Type, nil, "sink").serving(t)
 	if done, err := whole.Test(t.Context(), sinktest.Full("main", 1)); err != nil || done == "" {
 		t.Errorf("Test: %q, %v", done, err)
@@ -234,6 +242,7 @@ func TestOptionalCalls(t *testing.T) {
 
 // What one plugin does is not felt by another.
 func TestIsolation(t *testing.T) {
+	t.Parallel()
 	for name, harm := range map[string]func(*testing.T, *rig){
 		"hangs":   func(t *testing.T, r *rig) { r.breaks(t, folder.Deaf) },
 		"loops":   func(t *testing.T, r *rig) { r.breaks(t, folder.Spin) },
@@ -242,6 +251,7 @@ func TestIsolation(t *testing.T) {
 		"killed":  func(t *testing.T, r *rig) { _ = syscall.Kill(r.Status().PID, syscall.SIGKILL) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			well := start(t, folder.Type, nil, "sink").serving(t)
 			sick := start(t, folder.Type, func(c *Config) {
 				c.Timeout = time.Second
@@ -284,6 +294,7 @@ func TestIsolation(t *testing.T) {
 // A process that was stopped with a delivery in flight is replaced, and
 // delivers again.
 func TestStoppedInFlight(t *testing.T) {
+	t.Parallel()
 	r := start(t, folder.Type, func(c *Config) {
 		c.Timeout = 2 * time.Second
 		c.Health = process.HealthPolicy{StopPatience: 200 * time.Millisecond, Timeout: time.Second}
@@ -316,6 +327,7 @@ func TestStoppedInFlight(t *testing.T) {
 
 // The tokens stay where they belong.
 func TestNoTokenInArgumentsEnvironmentOrLog(t *testing.T) {
+	t.Parallel()
 	r := start(t, folder.Type, func(c *Config) { c.Settings["secret"] = sdk.NewSecret("canary-of-the-settings") }, "sink").serving(t)
 	d := sinktest.Full("main", 1)
 	r.breaks(t, folder.Panic)
