@@ -45,6 +45,7 @@ func supervisorProcess(t *testing.T, args ...string) (cmd *exec.Cmd, provider in
 }
 
 func TestKilledSupervisorLeavesNoIdleProvider(t *testing.T) {
+	t.Parallel()
 	cmd, pid := supervisorProcess(t, "supervise", shortDir(t), "")
 	_ = cmd.Process.Kill()
 	t.Logf("gone after %s", gone(t, pid, 2))
@@ -52,12 +53,14 @@ func TestKilledSupervisorLeavesNoIdleProvider(t *testing.T) {
 
 // A plugin that was not built with package sdk may not look at its lifeline.
 func TestKilledSupervisorLeavesNoProcessWithoutLifeline(t *testing.T) {
+	t.Parallel()
 	cmd, pid := supervisorProcess(t, "parent")
 	_ = cmd.Process.Kill()
 	t.Logf("gone after %s", gone(t, pid, 2))
 }
 
 func TestKilledSupervisorLeavesTheAnswerInTheSpool(t *testing.T) {
+	t.Parallel()
 	dir, b := shortDir(t), newBroker(t)
 	cmd, pid := supervisorProcess(t, "supervise", dir, b.path)
 	conn := b.sent(t)
@@ -69,6 +72,7 @@ func TestKilledSupervisorLeavesTheAnswerInTheSpool(t *testing.T) {
 // The kernel sends SIGHUP and SIGCONT to a stopped process whose supervisor
 // dies (it is in an orphaned process group then, setpgid(2)).
 func TestKilledSupervisorOfAStoppedProvider(t *testing.T) {
+	t.Parallel()
 	dir, b := shortDir(t), newBroker(t)
 	cmd, pid := supervisorProcess(t, "supervise", dir, b.path)
 	conn := b.sent(t)

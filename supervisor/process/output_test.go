@@ -18,6 +18,7 @@ import (
 )
 
 func TestOutputReachesTheLog(t *testing.T) {
+	t.Parallel()
 	r := runReal(t, "chatter")
 	r.await(event.ProviderStarted)
 	for _, part := range []string{"structured", "plain x", "out of Stdout", "out of Stderr", "past the handshake", "goroutine 1"} {
@@ -52,6 +53,7 @@ func TestOutputReachesTheLog(t *testing.T) {
 }
 
 func TestGrandchildDoesNotHideADeath(t *testing.T) {
+	t.Parallel()
 	r := runReal(t, "grandchild")
 	r.await(event.ProviderStarted)
 	awaitLog(t, r.log, `"msg":"grandchild"`)
@@ -66,6 +68,7 @@ func TestGrandchildDoesNotHideADeath(t *testing.T) {
 
 // A daemon that a plugin has started ends with it, however it ends, and is told.
 func TestDaemonOfAPluginEndsWithIt(t *testing.T) {
+	t.Parallel()
 	r := runReal(t, "daemon")
 	for range 2 {
 		r.await(event.ProviderStarted)

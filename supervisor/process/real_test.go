@@ -26,6 +26,7 @@ import (
 )
 
 func TestKilledProviderIsReplaced(t *testing.T) {
+	t.Parallel()
 	r := runReal(t)
 	r.await(event.ProviderStarted)
 	pid := r.member.Status().PID
@@ -45,6 +46,7 @@ func TestKilledProviderIsReplaced(t *testing.T) {
 // It is killed after the two seconds of TestHangs; how long another one takes to
 // start is the machine's affair.
 func TestStoppedIdleProviderIsReplaced(t *testing.T) {
+	t.Parallel()
 	r := runReal(t)
 	r.await(event.ProviderStarted)
 	pid := r.member.Status().PID
@@ -56,6 +58,7 @@ func TestStoppedIdleProviderIsReplaced(t *testing.T) {
 }
 
 func TestStoppedProviderInFlightContinues(t *testing.T) {
+	t.Parallel()
 	r, b := runReal(t), newBroker(t)
 	r.await(event.ProviderStarted)
 	pid := r.member.Status().PID
@@ -76,6 +79,7 @@ func TestStoppedProviderInFlightContinues(t *testing.T) {
 }
 
 func TestProviderKilledInFlight(t *testing.T) {
+	t.Parallel()
 	r, b := runReal(t), newBroker(t)
 	r.await(event.ProviderStarted)
 	r.work.calls <- request("one", "token-1", b.path)
@@ -88,6 +92,7 @@ func TestProviderKilledInFlight(t *testing.T) {
 }
 
 func TestRestartHearsTheAnswerOut(t *testing.T) {
+	t.Parallel()
 	r, b := runReal(t), newBroker(t)
 	r.await(event.ProviderStarted)
 	pid := r.member.Status().PID
