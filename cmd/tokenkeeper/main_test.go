@@ -51,7 +51,9 @@ func TestMain(m *testing.M) {
 
 // moreAtOnce lets more tests run at once than there are cores, unless the
 // command line says how many: nearly all of their time is spent waiting for
-// processes.
+// processes. They begin in the order of their files' names. One that takes a minute
+// or two, TestRandomKills or TestShortProviders, stands in a file that comes early: all
+// others would be over when it ends.
 func moreAtOnce() {
 	flag.Parse()
 	asked := false
