@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestFolder(t *testing.T) {
+	t.Parallel()
 	s := folderSuite(func() sdk.Sink { return folder.Sink{} })
 	s.Program = []string{os.Args[0], "sink"}
 	sinktest.Run(t, s)
