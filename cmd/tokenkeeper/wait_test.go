@@ -32,8 +32,10 @@ func TestWaitEndsAtOnce(t *testing.T) {
 func TestWaitIsOver(t *testing.T) {
 	f := &fake{}
 	socket, _, _ := serve(t, f)
-	wait := func(socket string) result {
-		return command(t, "", "wait", "main", "--timeout", "100ms", "--json", "--socket", socket)
+	wait := func(socket, reason string) (result, time.Duration) {
+		return outlasting(t, 100*time.Millisecond, reason, func(timeout string) result {
+			return command(t, "", "wait", "main", "--timeout", timeout, "--json", "--socket", socket)
+		})
 	}
 	for _, tt := range []struct {
 		code  string
@@ -46,17 +48,17 @@ func TestWaitIsOver(t *testing.T) {
 		f.usable = func(string) (control.TokenAnswer, error) {
 			return control.TokenAnswer{}, control.Errorf(tt.code, "account main: there is a reason")
 		}
-		got := wait(socket)
+		got, waited := wait(socket, "there is a reason")
 		warnings, last := split(got.stderr)
 		got.stderr = last
-		if fail := failureIn(t, got); got.code != tt.exit || fail.Code != tt.code || fail.Message != "no valid token within 100ms: account main: there is a reason" {
+		if fail := failureIn(t, got); got.code != tt.exit || fail.Code != tt.code || fail.Message != "no valid token within "+waited.String()+": account main: there is a reason" {
 			t.Errorf("%s: exit code %d, %+v", tt.code, got.code, fail)
 		}
 		if want := `{"warning":"account main: there is a reason; waiting"}`; (warnings == want) != tt.warns || warnings != "" && !tt.warns {
 			t.Errorf("%s: %s", tt.code, warnings)
 		}
 	}
-	got := wait(socket + ".none")
+	got, _ := wait(socket+".none", "no supervisor is running")
 	warnings, last := split(got.stderr)
 	got.stderr = last
 	if fail := failureIn(t, got); got.code != exitLater || fail.Code != "not_running" {
@@ -64,6 +66,23 @@ func TestWaitIsOver(t *testing.T) {
 	}
 	if strings.Count(warnings, "no supervisor is running") != 1 || strings.Count(warnings, "\n") != 0 {
 		t.Errorf("it says %s", warnings)
+	}
+}
+
+// outlasting runs a command line whose time is over before there is what it waits for, with
+// more of it where a busy machine has not come to the reason meanwhile.
+func outlasting(t *testing.T, timeout time.Duration, reason string, run func(timeout string) result) (result, time.Duration) {
+	t.Helper()
+	for late := waittest.Late(t); ; timeout *= 2 {
+		got := run(timeout.String())
+		if strings.Contains(got.stderr, reason) {
+			return got, timeout
+		}
+		select {
+		case <-late:
+			return got, timeout
+		default:
+		}
 	}
 }
 

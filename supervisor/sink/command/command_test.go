@@ -247,9 +247,17 @@ func pidIn(t *testing.T, p program, name string) int {
 func TestWholeGroupIsKilled(t *testing.T) {
 	p := program{t.TempDir()}
 	p.is("sh -c 'echo $$ >child; trap \"\" TERM HUP; while :; do sleep 1; done' & wait")(t)
-	err := newSink(t, p, 500*time.Millisecond).Deliver(t.Context(), sinktest.Bare("a", 1))
-	if err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Fatalf("got %v", err)
+	late := waittest.Late(t)
+	for timeout := 500 * time.Millisecond; len(p.lines(t, "child")) == 0; timeout *= 2 { // until it came to its grandchild
+		err := newSink(t, p, timeout).Deliver(t.Context(), sinktest.Bare("a", 1))
+		if err == nil || !strings.Contains(err.Error(), "killed") {
+			t.Fatalf("got %v", err)
+		}
+		select {
+		case <-late:
+			t.Fatalf("it starts nothing in %s", timeout)
+		default:
+		}
 	}
 	child := pidIn(t, p, "child")
 	waittest.Within(t, waittest.Patience, "the end of a grandchild", func() bool { return !running(child) })

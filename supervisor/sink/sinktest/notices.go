@@ -59,7 +59,7 @@ func (s Suite) notices(t *testing.T) {
 	}
 	d.Appear(t)
 	for account, notice := range all {
-		if err := n.Notify(t.Context(), notice); err != nil {
+		if err := d.patient(t, func() error { return n.Notify(t.Context(), notice) }); err != nil {
 			t.Errorf("%s: %v", notice.ID, err)
 			continue
 		}
@@ -102,7 +102,11 @@ func (s Suite) test(t *testing.T) {
 	s.sent(t, d, "acct", 1)
 	s.arrived(t, d, "acct", 1, 0)
 	before := strings.Join(d.Received(t), "\n")
-	done, err := tester.Test(t.Context(), Full("acct", 2))
+	var done string
+	err := d.patient(t, func() (err error) {
+		done, err = tester.Test(t.Context(), Full("acct", 2))
+		return err
+	})
 	if err != nil {
 		t.Errorf("a test of a destination that works: %v", err)
 	}
