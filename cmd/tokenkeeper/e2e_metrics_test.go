@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -42,10 +44,12 @@ func asked(t *testing.T, client *http.Client, url, token string) (status int, bo
 	return resp.StatusCode, string(b)
 }
 
-// freeAddress is one on which nobody listens now.
+// freeAddress is one on which nobody listens now, nor until the supervisor does: it is
+// of this process alone.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	pid := os.Getpid()
+	ln, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 64+pid>>16&63, pid>>8&255, pid&255))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -44,7 +45,10 @@ type rig struct {
 func start(t testing.TB, settings ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, Server: secretmanagertest.New(), log: &lines{}}
-	r.listen("127.0.0.1:0")
+	// On an address of this process: where it stops and listens again, nobody else has
+	// been given the port meanwhile.
+	pid := os.Getpid()
+	r.listen(fmt.Sprintf("127.%d.%d.%d:0", 64+pid>>16&63, pid>>8&255, pid&255))
 	t.Cleanup(func() { r.stop() })
 	r.settings = sdk.Settings{}
 	for i := range slices.Chunk(append([]string{

@@ -8,11 +8,13 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +22,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/plugins/redis"
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/sinktest"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 func (r *rig) restore(account string) (sdk.Restored, error) {
@@ -87,15 +90,22 @@ func TestTLS(t *testing.T) {
 	r.holds(1)
 }
 
-// free is a port that was free a moment ago.
+// free is a port that was free a moment ago, and not one of those that the kernel gives
+// to other tests (ip_local_port_range): the server takes it later.
 func free(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	late := waittest.Late(t)
+	for port := 20_000 + os.Getpid()%10_000; ; port++ {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err == nil {
+			_ = l.Close()
+			return strconv.Itoa(port)
+		}
+		select {
+		case <-late:
+			t.Fatal(err)
+		default:
+		}
 	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
 }
 
 func selfSigned(t *testing.T, certificate, key string) {
@@ -151,9 +161,7 @@ func TestConformance(t *testing.T) {
 		Stored: func(_ *testing.T, _ sdk.Settings, account string) string { return r.get("tokenkeeper:" + account) },
 		Lose:   func(*testing.T, sdk.Settings) { r.do("FLUSHALL") },
 		Missing: func(*testing.T) sdk.Settings {
-			settings, l := at("tcp", "127.0.0.1:0")
-			_ = l.Close()
-			return settings
+			return with(r.settings, "address", "127.0.0.1:1") // nobody is given this port
 		},
 		Hanging: func(t *testing.T) sdk.Settings {
 			settings, l := at("unix", filepath.Join(r.dir, "hanging"))

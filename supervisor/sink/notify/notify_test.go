@@ -132,14 +132,9 @@ func sharesItsEnd(typ event.Type, state event.AlertState) bool {
 }
 
 func TestMailHasASubjectAndNoSecret(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	host := ln.Addr().String()
-	_ = ln.Close()
+	host, listen := reserve(t)
 	m := &mailServer{inbox: newInbox(t)}
-	m.listen(t, host)
+	m.serve(t, listen(t))
 	s := newSink(t, "smtp://me:"+secret+"@"+host+"/?from=keeper@example.com&to=you@example.com")
 	if err := s.Notify(t.Context(), needsLogin(event.AlertRaised)); err != nil {
 		t.Fatal(err)
@@ -160,20 +155,15 @@ func TestMailHasASubjectAndNoSecret(t *testing.T) {
 func TestMailRefused(t *testing.T) {
 	for _, at := range []string{"AUTH", "MAIL", "RCPT", "DATA"} {
 		t.Run(at, func(t *testing.T) {
-			ln, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			host := ln.Addr().String()
-			_ = ln.Close()
+			host, listen := reserve(t)
 			m := &mailServer{inbox: newInbox(t), refuse: func(command string) string {
 				if strings.HasPrefix(command, at) {
 					return "550 not with " + secret
 				}
 				return ""
 			}}
-			m.listen(t, host)
-			err = newSink(t, "smtp://me:"+secret+"@"+host+"/?from=keeper@example.com&to=you@example.com").Notify(t.Context(), needsLogin(event.AlertRaised))
+			m.serve(t, listen(t))
+			err := newSink(t, "smtp://me:"+secret+"@"+host+"/?from=keeper@example.com&to=you@example.com").Notify(t.Context(), needsLogin(event.AlertRaised))
 			if err == nil || !strings.Contains(err.Error(), "550") {
 				t.Errorf("got %v", err)
 			}

@@ -7,9 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // inbox is what a receiver has got, and how it behaves.
@@ -68,16 +71,41 @@ func (b *inbox) hang(net.Conn, http.ResponseWriter) {
 	<-hung
 }
 
-// httpServer is a receiver of HTTP on an address that is free but not listened
-// on until appear is called.
-func httpServer(t *testing.T, b *inbox, answer string) (host string, appear func(t *testing.T)) {
+// reserve is an address that refuses connections until listen is called once. It is
+// bound, so that nobody else gets it before.
+func reserve(t *testing.T) (host string, listen func(t *testing.T) net.Listener) {
 	t.Helper()
-	reserved, err := net.Listen("tcp", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	host = reserved.Addr().String()
-	_ = reserved.Close()
+	file := os.NewFile(uintptr(fd), "listener")
+	t.Cleanup(func() { _ = file.Close() })
+	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	addr, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("127.0.0.1:%d", addr.(*unix.SockaddrInet4).Port), func(t *testing.T) net.Listener {
+		if err := unix.Listen(fd, 128); err != nil {
+			t.Fatal(err)
+		}
+		l, err := net.FileListener(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = file.Close() // l has one of its own
+		return l
+	}
+}
+
+// httpServer is a receiver of HTTP on an address that is not listened on until
+// appear is called.
+func httpServer(t *testing.T, b *inbox, answer string) (host string, appear func(t *testing.T)) {
+	t.Helper()
+	host, listen := reserve(t)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		mode, _, late := b.current()
@@ -94,11 +122,7 @@ func httpServer(t *testing.T, b *inbox, answer string) (host string, appear func
 		}
 	})
 	return host, func(t *testing.T) {
-		ln, err := net.Listen("tcp", host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		server := &httptest.Server{Listener: ln, Config: &http.Server{Handler: handler}}
+		server := &httptest.Server{Listener: listen(t), Config: &http.Server{Handler: handler}}
 		server.Start()
 		t.Cleanup(func() {
 			b.behave(nil)
@@ -124,11 +148,7 @@ type mailServer struct {
 	refuse func(command string) string
 }
 
-func (m *mailServer) listen(t *testing.T, host string) {
-	ln, err := net.Listen("tcp", host)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (m *mailServer) serve(t *testing.T, ln net.Listener) {
 	var all sync.WaitGroup
 	all.Go(func() {
 		for {

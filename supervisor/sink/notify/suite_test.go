@@ -100,19 +100,14 @@ func TestSuiteSMTP(t *testing.T) {
 		Carries: sinktest.OnlyNotices,
 		Never:   mapping(map[sinktest.Case]string{sinktest.HTTPRedirect: noHTTP, sinktest.HTTPClientError: noHTTP, sinktest.HTTPServerError: noHTTP}),
 		New: func(t *testing.T) sinktest.Destination {
-			reserved, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			host := reserved.Addr().String()
-			_ = reserved.Close()
+			host, listen := reserve(t)
 			m := &mailServer{inbox: newInbox(t)}
 			set := func(mode func(net.Conn, http.ResponseWriter)) func(*testing.T) {
 				return func(*testing.T) { m.behave(mode) }
 			}
 			return sinktest.Destination{
 				Sink:     newSink(t, "smtp://me:pass-"+secret+"@"+host+"/?from=keeper@example.com&to=you@example.com"),
-				Appear:   func(t *testing.T) { m.listen(t, host) },
+				Appear:   func(t *testing.T) { m.serve(t, listen(t)) },
 				Received: func(*testing.T) []string { return m.received() },
 				Hang:     set(m.hang), Mend: set(nil), Timeout: timeout,
 				Faults: map[string]sinktest.Fault{
