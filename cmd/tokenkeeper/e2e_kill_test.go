@@ -348,7 +348,7 @@ func (k *killing) judgeBystander(schwab *brokersim.Server, process *handle) {
 	}
 	worst := late[len(late)-1]
 	c := schwab.Account(schwabAccount)
-	if failed := k.h.since(0, about(event.RefreshFailed, schwabAccount)); len(failed) > 0 || c.Refreshes != c.Posts || c.Refreshes < len(all) || len(all) < 6 {
+	if failed := k.h.since(0, refreshFailed(schwabAccount)); len(failed) > 0 || c.Refreshes != c.Posts || c.Refreshes < len(all) || len(all) < 6 {
 		k.t.Errorf("the other provider's account: %d refreshed, broker: %+v, failures: %+v", len(all), c, failed)
 	}
 	k.t.Logf("the other provider: process %d all along, %d refreshes, at most %s late", process.pid, len(all), worst.Round(time.Millisecond))

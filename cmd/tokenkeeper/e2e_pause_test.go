@@ -18,7 +18,7 @@ import (
 func TestPauseAsksNothingOfTheBroker(t *testing.T) {
 	skipUnlessRaced(t)
 	t.Parallel()
-	schwab, saxo := startBrokers(t, 4*time.Second)
+	schwab, saxo := startBrokers(t, 8*time.Second) // that of the held answer has to live until it is delivered
 	yaml := bothYAML(schwab, saxo, "every: 1s, jitter: 100ms")
 	s := newSite(t, yaml)
 	s.logIn(t, schwab, schwabAccount, format.Schwab)
@@ -40,8 +40,6 @@ func TestPauseAsksNothingOfTheBroker(t *testing.T) {
 			t.Errorf("%v: exit code %d, want %d\n%s", args, got.code, code, text)
 		}
 	}
-	tool(exitFailure, []string{"pause", "saxo-sin"}, `did you mean "saxo-sim"?`)
-	tool(exitUsage, []string{"pause"}, "which account?")
 	tool(exitOK, []string{"pause", saxoAccount, "--reason", "a trial beside the old service"},
 		"saxo-sim: paused: nothing is asked of its broker before tokenkeeper resume saxo-sim; what was sent before is heard out")
 	if happened(gate.Gone) {
@@ -62,6 +60,8 @@ func TestPauseAsksNothingOfTheBroker(t *testing.T) {
 		}
 	}
 	paused("at once")
+	tool(exitFailure, []string{"pause", "saxo-sin"}, `did you mean "saxo-sim"?`)
+	tool(exitUsage, []string{"pause"}, "which account?")
 	tool(exitOK, []string{"pause", saxoAccount}, "saxo-sim: was paused already, since", "(a trial beside the old service)")
 	tool(exitOK, []string{"status", saxoAccount}, "paused", "nothing is asked of its broker before tokenkeeper resume saxo-sim", "a trial beside")
 	tool(exitFailure, []string{"refresh", saxoAccount}, "account saxo-sim is paused since", "tokenkeeper resume saxo-sim", "tokenkeeper refresh saxo-sim --force")

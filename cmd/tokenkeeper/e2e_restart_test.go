@@ -124,7 +124,7 @@ func TestRestartTwentyTimes(t *testing.T) {
 		t.Errorf("saxo: %+v, its process was %d", p, other.pid)
 	}
 	c := schwab.Account(schwabAccount)
-	if failed := h.since(0, about(event.RefreshFailed, schwabAccount)); len(failed) > 0 || c.Refreshes != c.Posts || c.Refreshes < times || c.CutReceived+c.CutProcessed > 0 {
+	if failed := h.since(0, refreshFailed(schwabAccount)); len(failed) > 0 || c.Refreshes != c.Posts || c.Refreshes < times || c.CutReceived+c.CutProcessed > 0 {
 		t.Errorf("schwab's broker saw %+v; failures: %+v", c, failed)
 	}
 	if len(saxo.Reused()) > 0 || saxo.Account(saxoAccount).Repeats > 0 {

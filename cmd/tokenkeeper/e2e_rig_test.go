@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -155,6 +156,18 @@ func (h *history) await(mark int, match func(event.Event) bool) event.Event {
 func about(typ event.Type, name string) func(event.Event) bool {
 	return func(e event.Event) bool {
 		return e.Type == typ && (e.Account == name || e.Account == "" && e.Provider == name)
+	}
+}
+
+// deadAlready is in what is told of a token that died before it could be stored: those of
+// tests live for seconds, and a busy machine may take as long.
+const deadAlready = "an access token that is dead already"
+
+// refreshFailed matches the failed refreshes of an account, without those of tokens that
+// were dead already.
+func refreshFailed(name string) func(event.Event) bool {
+	return func(e event.Event) bool {
+		return about(event.RefreshFailed, name)(e) && !strings.Contains(e.Message, deadAlready)
 	}
 }
 
