@@ -213,7 +213,7 @@ func TestPythonProvider(t *testing.T) {
 		t.Errorf("a refresh of a login that is over: %v", err)
 	}
 	r.until(func(st control.Status) bool { return account(st, saxoAccount).State == control.AccountNeedsLogin })
-	if took := r.Stop(); took > 5 {
+	if took := r.Stop(); took > 10 {
 		t.Errorf("SIGTERM took %d beats", took)
 	}
 	s.awaitGone(t)

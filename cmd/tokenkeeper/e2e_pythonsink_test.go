@@ -152,7 +152,7 @@ func TestPythonSink(t *testing.T) {
 	if reused := saxo.Reused(); len(reused) > 0 {
 		t.Errorf("refresh tokens were used twice: %v", reused)
 	}
-	if took := r.Stop(); took > 5 {
+	if took := r.Stop(); took > 10 {
 		t.Errorf("SIGTERM took %d beats", took)
 	}
 	s.awaitGone(t)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -218,8 +219,8 @@ func (p *handle) mustEnd() {
 	waittest.Until(p.t, fmt.Sprintf("the end of process %d", p.pid), p.ended)
 }
 
-// mustEndSoon is mustEnd for one that nothing holds up: it must not take as long
-// as the supervisor would wait for it, or as an attempt may last.
+// mustEndSoon is mustEnd for one that has lost its supervisor and that nothing holds up:
+// it must not take as long as an attempt may last.
 func (p *handle) mustEndSoon() {
 	p.t.Helper()
 	waittest.Within(p.t, soon, fmt.Sprintf("the end of process %d", p.pid), p.ended)
@@ -234,7 +235,7 @@ func (p *handle) mustHaveEnded() {
 }
 
 // soon is within how many beats something happens that waits for nothing.
-const soon = 4
+const soon = 8
 
 // kill ends the process at once and returns when it is gone.
 func (p *handle) kill() {
@@ -335,10 +336,8 @@ func (s *site) awaitSpooled(t *testing.T, provider, account string) {
 	defer look.Stop()
 	late := waittest.Late(t)
 	for {
-		for _, e := range s.spooled(t, provider) {
-			if e.Account == account && e.Progress == spool.Answered {
-				return
-			}
+		if s.isSpooled(t, provider, account) {
+			return
 		}
 		select {
 		case <-look.C:
@@ -346,6 +345,14 @@ func (s *site) awaitSpooled(t *testing.T, provider, account string) {
 			t.Fatalf("no answer for %s is in the spool: %+v", account, s.spooled(t, provider))
 		}
 	}
+}
+
+// isSpooled says whether the provider's spool holds an answer for account.
+func (s *site) isSpooled(t *testing.T, provider, account string) bool {
+	t.Helper()
+	return slices.ContainsFunc(s.spooled(t, provider), func(e spool.Entry) bool {
+		return e.Account == account && e.Progress == spool.Answered
+	})
 }
 
 // spooled is what a provider's spool holds.

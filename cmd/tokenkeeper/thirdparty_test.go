@@ -186,7 +186,7 @@ func delivered(t *testing.T, s *site, l login) {
 // stop ends the supervisor, which takes its providers along, within seconds.
 func stop(t *testing.T, s *site, r *running) {
 	t.Helper()
-	if took := r.Stop(); took > 5 {
+	if took := r.Stop(); took > 10 {
 		t.Errorf("SIGTERM took %d beats", took)
 	}
 	s.mustBeGone(t)

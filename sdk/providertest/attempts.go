@@ -213,7 +213,7 @@ func testConcurrent(t *testing.T, s trial) {
 	const accounts = 6
 	var arrived atomic.Int32
 	all := make(chan struct{})
-	patience, cancel := waittest.Context(t.Context(), 5)
+	patience, cancel := waittest.Context(t.Context(), soon)
 	defer cancel()
 	p := s.fresh(t)
 	ctx := call(t)

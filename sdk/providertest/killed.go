@@ -5,9 +5,9 @@ import (
 	"reflect"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // testKilled: the answer outlives a process that is killed before anybody has stored
@@ -24,7 +24,7 @@ func testKilled(t *testing.T, s trial) {
 	if err := p.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Ended(10 * time.Second); errors.Is(err, hosted.ErrRuns) {
+	if err := p.Ended(waittest.Patience); errors.Is(err, hosted.ErrRuns) {
 		t.Fatal(err)
 	}
 	_, remote = s.host(t, dir)

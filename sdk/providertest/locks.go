@@ -12,6 +12,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // testLentLock: a lock that was lent for an attempt stands until the attempt
@@ -44,14 +45,7 @@ func testLentLock(t *testing.T, s trial) {
 	if err := remote.Settle(ctx, "one"); err != nil {
 		t.Fatal(err)
 	}
-	late := time.After(10 * time.Second)
-	for look := time.NewTicker(5 * time.Millisecond); !isFree(t, path); {
-		select {
-		case <-look.C:
-		case <-late:
-			t.Fatal("the lock is still held, 10 s after the attempt was settled")
-		}
-	}
+	waittest.Within(t, soon, "the lock of an attempt that was settled is free", func() bool { return isFree(t, path) })
 }
 
 // handOver is how long a provider of this suite keeps locks for the next
@@ -81,7 +75,7 @@ func testLockIsHandedOver(t *testing.T, s trial) {
 		t.Fatal("it does not offer the lock")
 	}
 	o.answer()
-	if err := o.Ended(10 * time.Second); err != nil {
+	if err := o.Ended(soon); err != nil {
 		t.Fatal(err)
 	}
 	<-over
@@ -94,11 +88,13 @@ func testLockIsHandedOver(t *testing.T, s trial) {
 // time that was named.
 func testLockIsFreed(t *testing.T, s trial) {
 	o := s.orphan(t)
+	began := time.Now()
 	o.answer()
-	if o.Ended(handOver/2) == nil || isFree(t, o.lock) {
+	// On a busy machine the look at it may come when its time is over.
+	if free := o.Ended(1) == nil || isFree(t, o.lock); free && time.Since(began) < handOver {
 		t.Error("the lock is free although nobody has written down what was answered")
 	}
-	if err := o.Ended(10*time.Second + handOver); err != nil {
+	if err := o.Ended(soon + int(handOver/time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if !isFree(t, o.lock) {

@@ -22,6 +22,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // subject is the provider that is tested: as it is configured, and as it is started.
@@ -138,7 +139,7 @@ func (s subject) program(t *testing.T, dir string) *process {
 	p, remote := s.host(t, dir)
 	return &process{Remote: remote, die: func() {
 		_ = p.Signal(syscall.SIGKILL) // it may have ended
-		if err := p.Ended(10 * time.Second); errors.Is(err, hosted.ErrRuns) {
+		if err := p.Ended(waittest.Patience); errors.Is(err, hosted.ErrRuns) {
 			t.Fatal(err)
 		}
 	}}

@@ -3,7 +3,6 @@ package providertest
 import (
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/internal/hosted"
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
@@ -12,6 +11,9 @@ import (
 // meaningless are the signals that a service manager or a terminal sends to
 // everybody in a service.
 var meaningless = []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGABRT, syscall.SIGINT}
+
+// soon is within how many beats something happens that nothing holds up.
+const soon = 10
 
 // serveVariable names the test whose provider a process should serve.
 const serveVariable = "TOKENKEEPER_PROVIDERTEST"
@@ -50,7 +52,7 @@ func testSignals(t *testing.T, s trial) {
 		return err
 	})
 	signals(t, p)
-	if err := p.Ended(500 * time.Millisecond); err == nil {
+	if err := p.Ended(1); err == nil {
 		t.Fatal("the process ended at a signal, with a request open")
 	}
 	release()
@@ -61,7 +63,7 @@ func testSignals(t *testing.T, s trial) {
 		t.Fatal(err)
 	}
 	signals(t, p)
-	if err := p.Ended(500 * time.Millisecond); err == nil {
+	if err := p.Ended(1); err == nil {
 		t.Fatal("the process ended at a signal, although its lifeline is open")
 	}
 	if _, err := s.next(ctx, remote, s.request("two", b)); err != nil {
@@ -77,7 +79,7 @@ func testLifeline(t *testing.T, s trial) {
 		t.Fatal(err)
 	}
 	p.LetGo()
-	if err := p.Ended(5 * time.Second); err != nil {
+	if err := p.Ended(soon); err != nil {
 		t.Errorf("idle, after the end of its lifeline: %v", err)
 	}
 }
@@ -98,11 +100,11 @@ func testLifelineInMidRequest(t *testing.T, s trial) {
 	_ = p.Conn.Close() // the supervisor is dead
 	<-done
 	signals(t, p)
-	if err := p.Ended(500 * time.Millisecond); err == nil {
+	if err := p.Ended(1); err == nil {
 		t.Fatal("the process ended although a request is open")
 	}
 	release()
-	if err := p.Ended(10 * time.Second); err != nil {
+	if err := p.Ended(soon); err != nil {
 		t.Errorf("after the answer had come: %v", err)
 	}
 

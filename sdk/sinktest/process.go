@@ -26,7 +26,7 @@ func testSignals(t *testing.T, s *tested) {
 	settings := s.Settings(t)
 	s.deliver(t, request(settings, "main", 1))
 	s.signals(t)
-	if err := s.process.Ended(500 * time.Millisecond); err == nil {
+	if err := s.process.Ended(1); err == nil {
 		t.Fatal("the process ended at a signal, although its lifeline is open")
 	}
 	s.deliver(t, request(settings, "main", 2))
@@ -39,7 +39,7 @@ func testLifeline(t *testing.T, s *tested) {
 	s.deliver(t, request(s.Settings(t), "main", 1))
 	s.process.LetGo()
 	s.signals(t)
-	if err := s.process.Ended(soon); err != nil {
+	if err := s.process.Ended(beats(2 * soon)); err != nil {
 		t.Errorf("after the end of its lifeline: %v", err)
 	}
 }
@@ -55,7 +55,7 @@ func testLifelineInMidDelivery(t *testing.T, s *tested) {
 	failed := make(chan error, 1)
 	go func() { failed <- s.sink.Deliver(ctx, request(settings, "main", 1)) }()
 	s.process.LetGo()
-	if err := s.process.Ended(deadline + soon); err != nil {
+	if err := s.process.Ended(beats(deadline + 2*soon)); err != nil {
 		t.Errorf("after the end of its lifeline: %v", err)
 	}
 	s.tells(t, <-failed)

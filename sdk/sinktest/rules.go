@@ -146,12 +146,15 @@ func testConcurrent(t *testing.T, s *tested) {
 	}
 }
 
+// beats are those of package waittest that take that long at least.
+func beats(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
 // within calls f and fails the test if it does not return.
 func within(t *testing.T, d time.Duration, f func() error) error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- f() }()
-	late, cancel := waittest.Context(context.WithoutCancel(t.Context()), int((d+time.Second-1)/time.Second))
+	late, cancel := waittest.Context(context.WithoutCancel(t.Context()), beats(d))
 	defer cancel()
 	select {
 	case err := <-done:

@@ -48,7 +48,7 @@ func TestKilledSupervisorLeavesNoIdleProvider(t *testing.T) {
 	t.Parallel()
 	cmd, pid := supervisorProcess(t, "supervise", shortDir(t), "")
 	_ = cmd.Process.Kill()
-	t.Logf("gone after %s", gone(t, pid, 2))
+	t.Logf("gone after %s", gone(t, pid, 8))
 }
 
 // A plugin that was not built with package sdk may not look at its lifeline.
@@ -56,7 +56,7 @@ func TestKilledSupervisorLeavesNoProcessWithoutLifeline(t *testing.T) {
 	t.Parallel()
 	cmd, pid := supervisorProcess(t, "parent")
 	_ = cmd.Process.Kill()
-	t.Logf("gone after %s", gone(t, pid, 2))
+	t.Logf("gone after %s", gone(t, pid, 8))
 }
 
 func TestKilledSupervisorLeavesTheAnswerInTheSpool(t *testing.T) {
@@ -94,7 +94,7 @@ func answerOrphan(t *testing.T, dir string, pid int, conn net.Conn) {
 	if _, err := io.WriteString(conn, "token-2\n"); err != nil {
 		t.Fatal(err)
 	}
-	gone(t, pid, 2)
+	gone(t, pid, 8)
 
 	sp, err := spool.Open(context.Background(), dir+"/spool", 1)
 	if err != nil {

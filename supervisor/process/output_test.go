@@ -63,7 +63,7 @@ func TestGrandchildDoesNotHideADeath(t *testing.T) {
 	}
 	_ = unix.Kill(r.member.Status().PID, unix.SIGKILL)
 	r.await(event.ProviderStopped) // the grandchild holds its output open for as long as it lives
-	gone(t, fields.Plugin.PID, 2)
+	gone(t, fields.Plugin.PID, 8)
 }
 
 // A daemon that a plugin has started ends with it, however it ends, and is told.
@@ -83,7 +83,7 @@ func TestDaemonOfAPluginEndsWithIt(t *testing.T) {
 		if line := lineWith(r.log.String(), "left behind"); !strings.Contains(line, fmt.Sprintf(`"pid":%d,"program":"sleep"`, fields.Plugin.PID)) {
 			t.Errorf("told as %s", line)
 		}
-		gone(t, fields.Plugin.PID, 2)
+		gone(t, fields.Plugin.PID, 8)
 	}
 }
 

@@ -3,6 +3,7 @@
 package hosted
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/sdk/lockloan"
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 )
 
 // Process is a plugin's process.
@@ -81,16 +83,17 @@ func (p *Process) LetGo() { _ = p.lifeline.Close() }
 // ErrRuns: the process has not ended.
 var ErrRuns = errors.New("the process still runs")
 
-// Ended waits for the end of the process, at most for limit, and returns nil if
-// it ended well.
-func (p *Process) Ended(limit time.Duration) error {
+// Ended waits for the end of the process, for so many beats of package waittest
+// at most, and returns nil if it ended well.
+func (p *Process) Ended(beats int) error {
 	look := time.NewTicker(10 * time.Millisecond)
 	defer look.Stop()
-	late := time.After(limit)
+	late, cancel := waittest.Context(context.Background(), beats)
+	defer cancel()
 	for !p.client.Exited() {
 		select {
 		case <-look.C:
-		case <-late:
+		case <-late.Done():
 			return ErrRuns
 		}
 	}
