@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,12 +38,15 @@ func TestExecStartsWhenAllAreValidAtOnce(t *testing.T) {
 	}}
 	socket, _, _ := serve(t, f)
 	run := func(timeout string) result {
+		mu.Lock()
 		asked = map[string]int{}
+		mu.Unlock()
 		return command(t, "", "exec", "--socket", socket, "--timeout", timeout, "-a", "a=A", "-a", "b=B", "--", "sh", "-c", `echo "$A $B"`)
 	}
 	run("1m").says(t, exitOK, "a2 b1\n")
 	dies = true
-	run("1s").says(t, exitPerson, "", "account b needs a login; waiting", "no valid token within 1s: account b needs a login")
+	got, waited := outlasting(t, time.Second, "account b needs a login", run)
+	got.says(t, exitPerson, "", "account b needs a login; waiting", "no valid token within "+waited.String()+": account b needs a login")
 }
 
 // A token that can't be put into its file is not taken for the one that the program has.

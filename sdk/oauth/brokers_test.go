@@ -64,6 +64,7 @@ func TestBrokersOfTheirOwn(t *testing.T) {
 	tests := map[string]struct {
 		change  func(*Endpoint)
 		answer  string
+		dated   func() string // makes answer, where it holds a time
 		status  int
 		request seen // fields that are set are compared
 		headers map[string]string
@@ -109,8 +110,10 @@ func TestBrokersOfTheirOwn(t *testing.T) {
 				}
 				e.Answers.Names, e.Answers.JWT = camel, true
 			},
-			status:  201,
-			answer:  `{"accessToken":"` + jwtOf(time.Now().Add(time.Hour).Unix()) + `","refreshToken":"` + jwtOf(time.Now().Add(24*time.Hour).Unix()) + `"}`,
+			status: 201,
+			dated: func() string {
+				return `{"accessToken":"` + jwtOf(time.Now().Add(time.Hour).Unix()) + `","refreshToken":"` + jwtOf(time.Now().Add(24*time.Hour).Unix()) + `"}`
+			},
 			request: seen{method: "POST", body: `{"refreshToken":"` + canaryRefresh + `"}`},
 			refresh: "any", life: time.Hour,
 		},
@@ -134,23 +137,31 @@ func TestBrokersOfTheirOwn(t *testing.T) {
 			change: func(e *Endpoint) {
 				e.Answers = Answers{Names: camel, ExpiresAt: "expiryTime", Zone: time.FixedZone("IST", 5*3600+1800)}
 			},
-			answer: `{"dhanClientId":"1000000401","token":"A","expiryTime":"` + time.Now().UTC().Add(24*time.Hour+5*time.Hour+30*time.Minute).Format("2006-01-02T15:04:05.000") + `"}`,
-			life:   24 * time.Hour,
+			dated: func() string {
+				return `{"dhanClientId":"1000000401","token":"A","expiryTime":"` + time.Now().UTC().Add(24*time.Hour+5*time.Hour+30*time.Minute).Format("2006-01-02T15:04:05.000") + `"}`
+			},
+			life: 24 * time.Hour,
 		},
 		"Tradovate": {
 			change: func(e *Endpoint) { e.Answers = Answers{Names: camel, ExpiresAt: "expirationTime"} },
-			answer: `{"accessToken":"A","expirationTime":"` + time.Now().UTC().Add(80*time.Minute).Format(time.RFC3339) + `"}`,
-			life:   80 * time.Minute,
+			dated: func() string {
+				return `{"accessToken":"A","expirationTime":"` + time.Now().UTC().Add(80*time.Minute).Format(time.RFC3339) + `"}`
+			},
+			life: 80 * time.Minute,
 		},
 		"Webull, milliseconds": {
 			change: func(e *Endpoint) { e.Answers = Answers{Names: camel, ExpiresAt: "expires"} },
-			answer: fmt.Sprintf(`{"token":"A","expires":%d}`, time.Now().Add(15*24*time.Hour).UnixMilli()),
-			life:   15 * 24 * time.Hour,
+			dated: func() string {
+				return fmt.Sprintf(`{"token":"A","expires":%d}`, time.Now().Add(15*24*time.Hour).UnixMilli())
+			},
+			life: 15 * 24 * time.Hour,
 		},
 		"Webull, seconds in a text": {
 			change: func(e *Endpoint) { e.Answers = Answers{Names: camel, ExpiresAt: "expires"} },
-			answer: fmt.Sprintf(`{"token":"A","expires":"%d"}`, time.Now().Add(15*24*time.Hour).Unix()),
-			life:   15 * 24 * time.Hour,
+			dated: func() string {
+				return fmt.Sprintf(`{"token":"A","expires":"%d"}`, time.Now().Add(15*24*time.Hour).Unix())
+			},
+			life: 15 * 24 * time.Hour,
 		},
 		"lifetimes in milliseconds": {
 			change: func(e *Endpoint) { e.Answers.Unit = time.Millisecond },
@@ -181,6 +192,9 @@ func TestBrokersOfTheirOwn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if tt.status == 0 {
 				tt.status = 200
+			}
+			if tt.dated != nil {
+				tt.answer = tt.dated()
 			}
 			base, requests := record(t, tt.status, tt.answer)
 			e := endpointAt(base)

@@ -165,7 +165,10 @@ func runReal(t *testing.T, args ...string) *realRig {
 	log := slog.New(slog.NewJSONHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	bus := event.NewBus(log, time.Now)
 	r.events = bus.Subscribe(100)
-	r.member = New(Config{Name: "real", Launcher: realCommand(r.dir, log, args...), Work: Refreshing(r.work), Events: bus, Log: log})
+	r.member = New(Config{
+		Name: "real", Launcher: realCommand(r.dir, log, args...), Work: Refreshing(r.work), Events: bus, Log: log,
+		Health: HealthPolicy{DescribeTimeout: time.Minute},
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -14,7 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/sinktest"
 )
 
-// timeout of the suite's sinks: long enough for a busy machine.
+// timeout of the suite's sinks, which a busy machine may need more than once.
 const timeout = time.Second
 
 func newSink(t *testing.T, urls ...string) *notify.Sink {

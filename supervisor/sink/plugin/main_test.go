@@ -91,6 +91,7 @@ func start(t *testing.T, typ string, change func(*Config), args ...string) *rig 
 		Command:  &process.Command{Path: os.Args[0], Args: args},
 		Settings: sdk.Settings{"dir": sdk.NewSecret(r.dir)},
 		Timeout:  10 * time.Second,
+		Health:   process.HealthPolicy{DescribeTimeout: time.Minute},
 		Backoff:  process.BackoffPolicy{Min: 50 * time.Millisecond, Max: 200 * time.Millisecond},
 	}
 	if change != nil {

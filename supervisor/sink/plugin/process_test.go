@@ -252,10 +252,10 @@ func TestIsolation(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			well := start(t, folder.Type, nil, "sink").serving(t)
+			well := start(t, folder.Type, func(c *Config) { c.Timeout = time.Minute }, "sink").serving(t)
 			sick := start(t, folder.Type, func(c *Config) {
 				c.Timeout = time.Second
-				c.Health = process.HealthPolicy{EndGrace: 500 * time.Millisecond, DrainGrace: 500 * time.Millisecond, AttemptTimeout: time.Second}
+				c.Health = process.HealthPolicy{DescribeTimeout: time.Minute, EndGrace: 500 * time.Millisecond, DrainGrace: 500 * time.Millisecond, AttemptTimeout: time.Second}
 			}, "sink").serving(t)
 			harm(t, sick)
 
@@ -279,9 +279,8 @@ func TestIsolation(t *testing.T) {
 				slowest = max(slowest, time.Since(began))
 				wait(10 * time.Millisecond)
 			}
-			// Far from the sick one's timeouts, and far from what a busy
-			// machine takes for a write of a small file.
-			if slowest > 5*time.Second {
+			// Far from what a busy machine takes for a write of a small file.
+			if slowest > 20*time.Second {
 				t.Errorf("the slowest delivery took %s", slowest)
 			}
 			if st := well.Status(); st.Crashes != 0 || st.Generation != 1 {
@@ -297,7 +296,7 @@ func TestStoppedInFlight(t *testing.T) {
 	t.Parallel()
 	r := start(t, folder.Type, func(c *Config) {
 		c.Timeout = 2 * time.Second
-		c.Health = process.HealthPolicy{StopPatience: 200 * time.Millisecond, Timeout: time.Second}
+		c.Health = process.HealthPolicy{DescribeTimeout: time.Minute, StopPatience: 200 * time.Millisecond, Timeout: time.Second}
 	}, "sink").serving(t)
 	r.breaks(t, folder.Hold)
 	flight := make(chan error, 1)
