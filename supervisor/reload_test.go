@@ -238,6 +238,28 @@ func TestReloadThatIsTakenBack(t *testing.T) {
 	})
 }
 
+// An account that was renamed is told by its token, also by what sinks give back.
+func TestARenamedAccountIsToldByItsToken(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		k, _ := w.roster.KeeperOf("main")
+		st, _ := k.Status("main")
+		fingerprint := st.Record.Token.RefreshToken.Fingerprint()
+		if left := k.Left(fingerprint); left != "" {
+			t.Errorf("it is left under the name %q before", left)
+		}
+		w.write(strings.Replace(worldYAML(c), "  main:", "  fresh:", 1))
+		w.accept()
+		k, _ = w.roster.KeeperOf("fresh")
+		other, _ := w.roster.KeeperOf("side")
+		if by, ours, others := k.Left(fingerprint), w.roster.Ours("fresh").Left(fingerprint), other.Left(fingerprint); by != "main" || ours != "main" || others != "" {
+			t.Errorf("left under the name %q, to sinks %q, at another provider %q", by, ours, others)
+		}
+	})
+}
+
 // mustRun fails the test unless the process of each provider runs.
 func (w *world) mustRun() {
 	w.t.Helper()

@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/leftover"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/statedir"
@@ -36,6 +37,7 @@ func Offline(ctx context.Context, cfg *config.Config, req control.ImportRequest,
 			Provider: c.Provider, Accounts: []refresh.Account{roster.Nobody(cfg).Account(c)}, Store: st,
 			Wake: func(string) {}, Events: event.NewBus(silent, time.Now), Log: silent, Wall: time.Now,
 			Others: func(account, fingerprint string) string { return othersIn(ctx, st, cfg, account, fingerprint) },
+			Left:   func(fingerprint string) string { return leftover.Holder(ctx, cfg, st, c.Provider, fingerprint) },
 		})
 		if err != nil {
 			return err

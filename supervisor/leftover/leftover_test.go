@@ -243,6 +243,30 @@ func TestMayBe(t *testing.T) {
 	}
 }
 
+// Whose refresh token it is, of the accounts of a provider that are in no configuration.
+func TestHolder(t *testing.T) {
+	h := newHouse(t)
+	now := time.Now()
+	next := record("old").Next(sdk.Token{RefreshToken: sdk.NewSecret("second"), IssuedAt: now, Lifetime: time.Hour}, store.OriginRefresh, "a2", now)
+	must(t, h.Store.Commit(t.Context(), next))
+	before := store.Intent{Account: "old", Attempt: "before", Version: 2, Kind: spool.KindRefresh, At: now, Fingerprint: sdk.NewSecret("sent").Fingerprint()}
+	must(t, h.Store.Intend(t.Context(), before))
+	must(t, h.Store.Replace(t.Context(), "before", store.Intent{Account: "old", Attempt: "login", Version: 2, Kind: spool.KindExchange, At: now, Before: &before}))
+	for secret, want := range map[string]string{"second": "old", "refresh": "old", "sent": "old", "another": ""} {
+		if got := leftover.Holder(t.Context(), h.Config, h.Store, "fake", sdk.NewSecret(secret).Fingerprint()); got != want {
+			t.Errorf("%s: %q, want %q", secret, got, want)
+		}
+	}
+	second := sdk.NewSecret("second").Fingerprint()
+	if got := leftover.Holder(t.Context(), h.Config, h.Store, "other", second); got != "" {
+		t.Errorf("of another provider: %q", got)
+	}
+	h.Config.Accounts["old"] = h.Config.Accounts["new"]
+	if got := leftover.Holder(t.Context(), h.Config, h.Store, "fake", second); got != "" {
+		t.Errorf("one that is configured: %q", got)
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -141,6 +141,31 @@ func In(ctx context.Context, cfg *config.Config, st Store, now time.Time) (left 
 	return left, nil
 }
 
+// Holder is the account of a provider which the configuration does not name and which
+// has, or had, the refresh token with that fingerprint, or has sent it in an attempt that
+// stands open; "": there is none.
+func Holder(ctx context.Context, cfg *config.Config, st store.Store, provider, fingerprint string) string {
+	heads, err := st.Heads(ctx)
+	if err != nil { // of a store that is closed nothing can be taken either
+		return ""
+	}
+	for _, h := range heads {
+		if _, there := cfg.Accounts[h.Account]; there || h.Provider != "" && h.Provider != provider {
+			continue
+		}
+		if r, err := st.Load(ctx, h.Account); err == nil && (r.Token.RefreshToken.Fingerprint() == fingerprint || r.Replaced(fingerprint)) {
+			return h.Account
+		}
+		in, open, err := st.Intent(ctx, h.Account)
+		for before := &in; err == nil && open && before != nil; before = before.Before {
+			if before.Fingerprint == fingerprint {
+				return h.Account
+			}
+		}
+	}
+	return ""
+}
+
 // listed is what a record says of its account.
 func listed(r store.Record, now time.Time) control.ListedAccount {
 	a := control.ListedAccount{

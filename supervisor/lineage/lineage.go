@@ -28,6 +28,10 @@ type Ours struct {
 	// with that fingerprint; "": none has. It is asked of unknown ones only;
 	// nil: nobody can be asked.
 	Owner func(fingerprint string) string
+	// Left is the name of an account in no configuration that may be this one under the
+	// name it had before, by the refresh token with that fingerprint; "": none is. It is
+	// asked where there is no record; nil: nobody can be asked.
+	Left func(fingerprint string) string
 }
 
 // Found is what a place holds of the account.
@@ -45,8 +49,9 @@ type Found struct {
 // Judgement is the answer.
 type Judgement struct {
 	Verdict Verdict
-	// Owner is whose token it is, of OtherAccount, for people: "account NAME".
-	Owner string
+	// Owner is whose token it is, of OtherAccount, for people: "account NAME". Left is
+	// that name if it is in no configuration: see [Ours.Left].
+	Owner, Left string
 }
 
 // Verdict is how what was found stands to the record.
@@ -121,8 +126,13 @@ func (o Ours) Judge(f Found, now time.Time) Judgement {
 	case has && o.Record.Replaced(theirs):
 		return Judgement{Verdict: Past}
 	}
+	if !has && o.Left != nil {
+		if left := o.Left(theirs); left != "" {
+			return Judgement{OtherAccount, "account " + left, left}
+		}
+	}
 	if owner := o.owner(d, theirs); owner != "" {
-		return Judgement{OtherAccount, owner}
+		return Judgement{Verdict: OtherAccount, Owner: owner}
 	}
 	switch {
 	case differs(d.ClientID, o.ClientID):

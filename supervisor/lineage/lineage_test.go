@@ -55,6 +55,8 @@ func TestJudge(t *testing.T) {
 		lineage.Ours
 		lineage.Found
 	}
+	none := func(w *world) { w.Record = store.Record{} }
+	left := func(w *world) { w.Left = func(string) string { return "old" } }
 	token := func(w *world, refresh string) { w.Document.RefreshToken = sdk.NewSecret(refresh) }
 	dead := func(w *world) { w.Record.Health.NeedsLogin = sdk.NewSecret("r3").Fingerprint() }
 	earlier := func(w *world) { w.Document.Expiry, w.Document.IssuedAt = came.Add(life-5*time.Minute), time.Time{} }
@@ -82,6 +84,9 @@ func TestJudge(t *testing.T) {
 		"another account's, present or past":                  {[]func(*world){func(w *world) { token(w, "two's") }}, lineage.OtherAccount},
 		"another account's, and ours is dead":                 {[]func(*world){func(w *world) { token(w, "two's") }, dead}, lineage.OtherAccount},
 		"another account's, and we have none":                 {[]func(*world){func(w *world) { token(w, "two's"); w.Record = store.Record{} }}, lineage.OtherAccount},
+		"one's of no configuration, and we have none":         {[]func(*world){none, left}, lineage.OtherAccount},
+		"one's of no configuration, by its name too":          {[]func(*world){none, left, func(w *world) { w.Document.Account = "old" }}, lineage.OtherAccount},
+		"one's of no configuration, and we have one":          {[]func(*world){left}, lineage.Newer},
 		"another account's by its name":                       {[]func(*world){func(w *world) { w.Document.Account = "two" }}, lineage.OtherAccount},
 		"another provider's":                                  {[]func(*world){func(w *world) { w.Document.Provider = "schwab" }}, lineage.OtherAccount},
 		"another app's":                                       {[]func(*world){func(w *world) { w.Document.ClientID = "their key" }}, lineage.OtherApp},
@@ -138,6 +143,15 @@ func TestWords(t *testing.T) {
 		if got := o.Words("the file", f, o.Judge(f, now), now); !strings.Contains(got, want) {
 			t.Errorf("%q lacks %q", got, want)
 		}
+	}
+	o, f := ours(), unknown()
+	o.Record, o.Left = store.Record{}, func(string) string { return "old" }
+	j := o.Judge(f, now)
+	if got := o.Words("the file", f, j, now); got != "the file of account one holds a refresh token of account old, which is in the store and in no configuration, and was perhaps renamed" {
+		t.Error(got)
+	}
+	if got := j.Renamed("one"); got != "if it was renamed to one: tokenkeeper accounts rename old one; if it is to go: tokenkeeper accounts forget old" {
+		t.Error(got)
 	}
 }
 

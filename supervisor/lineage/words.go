@@ -9,12 +9,14 @@ import (
 // Words say for people what was found in a place, like "the shared file".
 func (o Ours) Words(place string, f Found, j Judgement, now time.Time) string {
 	d := f.Document
-	switch j.Verdict {
-	case OtherApp:
+	switch {
+	case j.Verdict == OtherApp:
 		return fmt.Sprintf("%s holds a token of another app (its key begins with %.4s, the account's with %.4s)", place, d.ClientID, o.ClientID)
-	case OtherAccount:
+	case j.Left != "":
+		return fmt.Sprintf("%s of account %s holds a refresh token of %s, which is in the store and in no configuration, and was perhaps renamed", place, o.Account, j.Owner)
+	case j.Verdict == OtherAccount:
 		return fmt.Sprintf("%s of account %s holds a refresh token of %s, which is never taken for another account's", place, o.Account, j.Owner)
-	case Ended:
+	case j.Verdict == Ended:
 		return fmt.Sprintf("%s holds a refresh token that died %s, by its own word", place, d.RefreshExpiry.UTC().Format(time.RFC3339))
 	}
 	parts := []string{place + " holds a refresh token that is none of this login's, as far as we know"}
@@ -38,4 +40,9 @@ func (o Ours) Words(place string, f Found, j Judgement, now time.Time) string {
 		parts = append(parts, fault)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// Renamed is what can be done about a token of an account that is in no configuration.
+func (j Judgement) Renamed(account string) string {
+	return fmt.Sprintf("if it was renamed to %s: tokenkeeper accounts rename %s %[1]s; if it is to go: tokenkeeper accounts forget %[2]s", account, j.Left)
 }

@@ -25,7 +25,20 @@ func (a *account) ours() lineage.Ours {
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, ClientID: a.cfg.ClientID,
 		Record: a.rec(), Open: a.state().Ambiguous() != nil, Policy: a.keeper.Policy(),
 		Owner: func(fingerprint string) string { return a.keeper.owner(a.cfg.Name, fingerprint) },
+		Left:  a.keeper.Left,
 	}
+}
+
+// left is [Config.Left].
+type left func(fingerprint string) string
+
+// Left is the name of an account of the provider in no configuration that has, or had, the
+// refresh token with that fingerprint, or has sent it; "": nobody knows of one.
+func (l left) Left(fingerprint string) string {
+	if l == nil {
+		return ""
+	}
+	return l(fingerprint)
 }
 
 // owner is the name of another account that has, or had, a refresh token; "":

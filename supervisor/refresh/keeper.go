@@ -73,6 +73,10 @@ type Config struct {
 	// had the refresh token with that fingerprint; "": none has. nil: there are
 	// no others.
 	Others func(account, fingerprint string) string
+	// Left is the name of an account of the provider in no configuration that has, or
+	// had, the refresh token with that fingerprint, or has sent it; "": there is none.
+	// nil: nobody knows.
+	Left func(fingerprint string) string
 	// Probe asks for a closer look at a process that does not answer; nil:
 	// nobody is asked.
 	Probe func()
@@ -121,6 +125,7 @@ type Keeper struct {
 	*login.Front
 	persons
 	sessionsOf
+	left
 	acquaintance // changed under the lock
 	// open are the logins that people have begun.
 	open *login.Open
@@ -150,6 +155,7 @@ type Keeper struct {
 func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k := &Keeper{
 		measured: newMeasured(),
+		left:     cfg.Left,
 		cfg:      cfg,
 		aging:    aging{cfg.Boot, cfg.Up != nil},
 		clock:    schedule.NewClock(cfg.Wall, cfg.Up),

@@ -222,7 +222,10 @@ func (a finder) fit(t sdk.Token, force, over bool) error {
 	name := a.cfg.Name
 	_, j := a.compare(format.Document{AccessToken: t.AccessToken, RefreshToken: t.RefreshToken, IssuedAt: t.IssuedAt, Expiry: t.Expiry()})
 	switch {
-	case j.Verdict == lineage.OtherAccount:
+	case j.Left != "" && !force:
+		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s, which is in the store and in no configuration; nothing was changed: "+
+			"%s; or give --force to take it all the same", name, ErrOtherAccount, j.Owner, j.Renamed(name))
+	case j.Verdict == lineage.OtherAccount && j.Left == "":
 		return fmt.Errorf("account %s: %w: the refresh token is, or was, that of %s; nothing was changed. Import this account's own file%s",
 			name, ErrOtherAccount, j.Owner, a.say.orLogin())
 	case force && !over && j.Verdict == lineage.Past && t.RefreshToken.Fingerprint() == a.rec().Parent:

@@ -47,6 +47,8 @@ type rig struct {
 	elsewhere func(context.Context, store.Record) refresh.Elsewhere
 	// steered judges files of settings, from the next restart on.
 	steered func(path string) error
+	// left is which account in no configuration has a refresh token, from the next restart on.
+	left func(fingerprint string) string
 	// loggedIn is told of logins, from the next restart on.
 	loggedIn func(context.Context, store.Record)
 	// provider serves in the broker's place, from the next start on; nil: none does.
@@ -111,7 +113,7 @@ func newRigWith(t *testing.T, lifetime, refreshLife time.Duration, names ...stri
 func (r *rig) restart() {
 	k, err := refresh.NewKeeper(r.t.Context(), refresh.Config{
 		Provider: "fake", Accounts: r.accounts, Store: r.store, Events: r.bus,
-		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Up: r.up, Elsewhere: r.elsewhere, Steered: r.steered, LoggedIn: r.loggedIn,
+		Log: r.log, Wall: r.wall, MaxInFlight: 4, Boot: r.boot, Up: r.up, Elsewhere: r.elsewhere, Steered: r.steered, LoggedIn: r.loggedIn, Left: r.left,
 		Probe: func() {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -117,7 +117,7 @@ func (a *Account) unknownToken(now time.Time) Condition {
 	if a.Asked == "" {
 		return a.well(c)
 	}
-	return c.on(a.Asked, fmt.Sprintf("account %s is not refreshed until somebody decides: %s; its access token %s", a.Name, a.Asked, a.ends(now)), a.Ways)
+	return c.on(a.Asked, fmt.Sprintf("account %s is not refreshed until somebody decides: %s; %s", a.Name, a.Asked, a.token(now)), a.Ways)
 }
 
 // loginWaits is the login of another person.

@@ -14,6 +14,8 @@ import (
 func unfit(o lineage.Ours, d format.Document, now time.Time, alive bool) string {
 	j := o.Judge(lineage.Found{Document: d}, now)
 	switch {
+	case j.Left != "":
+		return o.Words("what the sink gave back", lineage.Found{Document: d}, j, now) + ": " + j.Renamed(o.Account)
 	case j.Verdict == lineage.OtherAccount:
 		return fmt.Sprintf("what the sink gave back for account %s is of %s", o.Account, j.Owner)
 	case j.Verdict == lineage.OtherApp:

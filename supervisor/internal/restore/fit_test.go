@@ -50,6 +50,10 @@ func TestUnfit(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
+	renamed := lineage.Ours{Account: "main", Provider: "saxo", Left: func(string) string { return "old" }}
+	if got, want := unfit(renamed, good, now, false), "tokenkeeper accounts rename old main"; !strings.Contains(got, want) {
+		t.Errorf("of an account in no configuration: %q, want %q", got, want)
+	}
 }
 
 func TestDecodeRestored(t *testing.T) {

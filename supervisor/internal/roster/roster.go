@@ -122,7 +122,7 @@ func (r *Roster) Ours(account string) lineage.Ours {
 	c := now.Config.Accounts[account]
 	o := lineage.Ours{Account: account, Provider: c.Provider, ClientID: c.ClientID}
 	if k, ok := now.Keepers[c.Provider]; ok {
-		o.Policy = k.Policy()
+		o.Policy, o.Left = k.Policy(), k.Left
 	}
 	others := r.Others("")
 	o.Owner = func(fingerprint string) string { return others(account, fingerprint) }

@@ -144,19 +144,21 @@ func (s *Share) ask(d format.Document, o lineage.Ours, j lineage.Judgement, by a
 	defer s.mu.Unlock()
 	if news = s.asked.Text == "" || s.asked.ours != mine || s.asked.theirs != theirs; news {
 		text := o.Words("the shared file", lineage.Found{Document: d}, j, now)
-		s.asked = Question{Text: text, Ways: ways(o, j.Verdict, by), ours: mine, theirs: theirs}
+		s.asked = Question{Text: text, Ways: ways(o, j, by), ours: mine, theirs: theirs}
 	}
 	return s.asked, news
 }
 
 // ways are the ways out of a question about a shared file; by is how the account gets
 // a token without it.
-func ways(o lineage.Ours, v lineage.Verdict, by advice.Token) string {
+func ways(o lineage.Ours, j lineage.Judgement, by advice.Token) string {
 	over := fmt.Sprintf("to go on with ours and write it into the file: tokenkeeper refresh %s --force", o.Account)
 	switch {
-	case v == lineage.OtherAccount && o.Record.Version == 0:
+	case j.Left != "":
+		return j.Renamed(o.Account) + "; or " + by.With("")
+	case j.Verdict == lineage.OtherAccount && o.Record.Version == 0:
 		return "put this account's own file there, or " + by.With("")
-	case v == lineage.OtherAccount:
+	case j.Verdict == lineage.OtherAccount:
 		return "put this account's own file there, or " + over
 	}
 	return fmt.Sprintf("to take the file's token: tokenkeeper import %s FILE --force; %s", o.Account, over)
