@@ -60,18 +60,19 @@ func (p persons) Pause(ctx context.Context, name string, said store.Pause) (Paus
 	}
 	a.steering.Lock()
 	defer a.steering.Unlock()
+	if err := p.loop.retired(name); err != nil { // whoever follows is told, and not the store
+		return Pausing{}, err
+	}
 	next := said
 	was, already := resting{a}.pause()
-	if already = already && !was.Since.Equal(said.Since); already { // otherwise a Keeper that is retired has stored this word
+	if already {
 		next = was.Again(said)
 	}
 	if !already || next != was {
 		if err := p.store.PutPause(ctx, name, &next); err != nil {
 			return Pausing{}, fmt.Errorf("account %s: it was not paused, because that could not be stored: %w", name, err)
 		}
-		if _, err := (resting{a}).steer(acct.Paused{Pause: next}); err != nil {
-			return Pausing{}, err
-		}
+		resting{a}.steer(acct.Paused{Pause: next})
 		a.Publish(slog.LevelWarn, event.Event{
 			Type: event.Paused, Expiry: a.rec().Token.Expiry(),
 			Message: fmt.Sprintf("%s: nothing is asked of its broker; to go on: tokenkeeper resume %s", PauseText(next), name),
@@ -97,16 +98,15 @@ func (p persons) Resume(ctx context.Context, name string, by event.Caller) (Resu
 	}
 	a.steering.Lock()
 	defer a.steering.Unlock()
+	if err := p.loop.retired(name); err != nil {
+		return Resuming{}, err
+	}
 	var r Resuming
 	if was, paused := a.state().Course.(acct.Paused); paused {
 		if err := p.store.PutPause(ctx, name, nil); err != nil {
 			return r, fmt.Errorf("account %s: it stays paused, because its end could not be stored: %w", name, err)
 		}
-		due, err := resting{a}.steer(acct.Runs{})
-		if err != nil {
-			return r, err
-		}
-		r.Pause, r.Due = &was.Pause, due
+		r.Pause, r.Due = &was.Pause, resting{a}.steer(acct.Runs{})
 		resting{a}.tellOver(was.Pause, fmt.Sprintf("by user %d", by.UID))
 	}
 	return r, nil
@@ -126,15 +126,12 @@ func (a resting) err() error {
 	return &IsPaused{a.cfg.Name, p}
 }
 
-// steer sets the account's course, and plans it by that, at once or when the work on it
-// ends; it returns when it has its turn. Whoever comes after a Keeper that is retired has
-// the course from the store.
-func (a resting) steer(c acct.Course) (due time.Time, err error) {
+// steer sets the account's course, which is stored, and plans it by that, at once or when
+// the work on it ends; it returns when it has its turn. The caller holds steering, for
+// which a Keeper waits that is retired: whoever follows has the course from the store.
+func (a resting) steer(c acct.Course) (due time.Time) {
 	a.keeper.mu.Lock()
 	defer a.keeper.mu.Unlock()
-	if err := a.keeper.retired(a.cfg.Name); err != nil {
-		return due, err
-	}
 	a.guard.Steer(c)
 	planAnew(a.account)
 	if due, _ = a.plan.due(); a.guard.Taken() {
@@ -142,7 +139,7 @@ func (a resting) steer(c acct.Course) (due time.Time, err error) {
 	}
 	a.changes()
 	a.keeper.signal()
-	return due, nil
+	return due
 }
 
 // staysPaused takes the course that is stored, as that of an account which was paused
@@ -151,10 +148,9 @@ func (a resting) staysPaused(ctx context.Context) error {
 	a.steering.Lock()
 	defer a.steering.Unlock()
 	p, paused, err := a.keeper.cfg.Store.Pause(ctx, a.cfg.Name)
-	if err != nil || !paused {
-		return err
+	if err == nil && paused {
+		a.steer(acct.Paused{Pause: p})
 	}
-	_, err = a.steer(acct.Paused{Pause: p})
 	return err
 }
 
@@ -207,9 +203,7 @@ func (a *round) lapse(ctx context.Context) bool {
 	if err := a.keeper.cfg.Store.PutPause(ctx, a.cfg.Name, nil); err != nil {
 		a.Log().Warn("the end of a pause could not be stored; it is over all the same", "error", err)
 	}
-	if _, err := (resting{a.account}).steer(acct.Runs{}); err != nil { // the next Keeper has it from the store
-		return false
-	}
+	resting{a.account}.steer(acct.Runs{})
 	a.keeper.mu.Lock()
 	a.replan()
 	a.keeper.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -119,15 +120,77 @@ func TestAPauseThatCantBeStored(t *testing.T) {
 	})
 }
 
-// A Keeper that another one takes the place of pauses nothing: the next one does.
+// A Keeper that another one takes the place of pauses and resumes nothing, and stores
+// nothing of it: the next one does, as of an account that was not paused, or was, before.
 func TestARetiredKeeperPausesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, 20*time.Minute, "one")
+		r := newRig(t, 20*time.Minute, "one", "two")
+		r.pause("two", 0)
 		r.keeper.Retire()
-		if _, err := r.keeper.Pause(t.Context(), "one", store.Pause{Since: r.wall(), By: somebody}); !errors.Is(err, refresh.ErrRetired) {
-			t.Errorf("paused: %v", err)
+		said := store.Pause{Since: r.wall(), By: somebody}
+		for _, name := range []string{"one", "two"} {
+			if _, err := r.keeper.Pause(t.Context(), name, said); !errors.Is(err, refresh.ErrRetired) {
+				t.Errorf("paused %s: %v", name, err)
+			}
+			if _, err := r.keeper.Resume(t.Context(), name, somebody); !errors.Is(err, refresh.ErrRetired) {
+				t.Errorf("resumed %s: %v", name, err)
+			}
+			if _, paused, err := r.store.Pause(t.Context(), name); paused != (name == "two") || err != nil {
+				t.Errorf("stored of %s: %t, %v", name, paused, err)
+			}
 		}
-		r.restart() // it finds what was stored meanwhile
+		r.restart()
+		if got := r.pause("one", 0); got.Already {
+			t.Errorf("the next one: %+v", got)
+		}
+		r.isPaused("one", "the next one")
+		if got := r.resume("two"); got.Pause == nil {
+			t.Error("the next one knows of no pause")
+		}
+	})
+}
+
+// pausesLate is a store that does something before it takes a pause.
+type pausesLate struct {
+	store.Store
+	before func()
+}
+
+func (s pausesLate) PutPause(ctx context.Context, account string, p *store.Pause) error {
+	s.before()
+	return s.Store.PutPause(ctx, account, p)
+}
+
+// A word that came before a Keeper is retired counts, and whoever follows knows it.
+func TestAPauseThatIsStoredWhileItsKeeperIsRetired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one", "two")
+		retired := make(chan bool, 1)
+		isRetired := func() bool {
+			_, err := r.keeper.Resume(t.Context(), "two", somebody)
+			return errors.Is(err, refresh.ErrRetired)
+		}
+		r.store = pausesLate{r.store, func() {
+			go func() {
+				r.keeper.Retire()
+				_, paused, _ := r.store.Pause(t.Context(), "one")
+				retired <- paused
+			}()
+			for !isRetired() {
+				runtime.Gosched() // it is about to be
+			}
+			for range 1000 {
+				runtime.Gosched() // and would be now
+			}
+		}}
+		r.restart()
+		if _, err := r.keeper.Pause(t.Context(), "one", store.Pause{Since: r.wall(), By: somebody}); err != nil {
+			t.Error(err)
+		}
+		if !<-retired {
+			t.Error("it was retired, and the pause was not stored yet")
+		}
+		r.restart()
 		r.isPaused("one", "the next one")
 	})
 }

@@ -38,8 +38,10 @@ func (k *Keeper) Retire() {
 	}
 }
 
-// retire takes the lease, and gives it to nobody any more.
+// retire takes the lease, and gives it to nobody any more. A word of a person that steers
+// the account is stored then, or will not be.
 func (a *account) retire() {
+	defer resting{a}.unsteered()
 	for {
 		a.keeper.mu.Lock()
 		taken := a.try()
@@ -51,6 +53,12 @@ func (a *account) retire() {
 		}
 		<-idle
 	}
+}
+
+// unsteered returns when nobody steers the account.
+func (a resting) unsteered() {
+	a.steering.Lock()
+	defer a.steering.Unlock()
 }
 
 // Again returns one for the same accounts that goes on where one has ended that was retired.
