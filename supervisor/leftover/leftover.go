@@ -91,7 +91,14 @@ func (a Accounts) Rename(ctx context.Context, from, to string) (control.RenameAn
 	if !ok {
 		return control.RenameAnswer{}, control.Errorf(control.CodeUnavailable, "account %s is not kept by anybody now; nothing was renamed: see tokenkeeper status", to)
 	}
-	rec, err = k.MoveIn(ctx, to, from, func() error { return give(unread, to) })
+	given := false
+	rec, err = k.MoveIn(ctx, to, from, func() error {
+		given = true
+		return give(unread, to)
+	})
+	if err != nil && given {
+		err = a.giveBack(ctx, unread, from, err)
+	}
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return control.RenameAnswer{}, control.Errorf(control.CodeConflict, "%v; nothing was renamed", err)
@@ -116,6 +123,19 @@ func give(unread []spool.Unread, account string) error {
 		}
 	}
 	return nil
+}
+
+// giveBack has the answers be those of from again, if what is stored has that name still,
+// and returns why it has, and what could not be given back. Of one that is cut off before
+// this they are given once it is renamed again.
+func (a Accounts) giveBack(ctx context.Context, unread []spool.Unread, from string, why error) error {
+	if _, err := a.Store.Load(context.WithoutCancel(ctx), from); err != nil { // it has the new one
+		return why
+	}
+	if err := give(unread, from); err != nil {
+		return control.Errorf(control.CodeUnavailable, "%v; %v", why, err)
+	}
+	return why
 }
 
 // Forget removes all that is stored of an account that is not configured. What lies in

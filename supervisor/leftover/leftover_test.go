@@ -1,6 +1,7 @@
 package leftover_test
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -166,6 +167,50 @@ func TestRename(t *testing.T) {
 	}
 	if all, err := leftover.In(t.Context(), h.Config, h.Store, h.Now); err != nil || len(all) > 0 {
 		t.Errorf("left: %+v, %v", all, err)
+	}
+}
+
+// failing is a store that renames nothing, or has, and nothing is read of it any more.
+type failing struct {
+	store.Store
+	renames bool
+}
+
+func (s failing) Rename(ctx context.Context, from, to string, version uint64) error {
+	if s.renames {
+		return s.Store.Rename(ctx, from, to, version)
+	}
+	return store.ErrDisk
+}
+
+func (s failing) Load(ctx context.Context, account string) (store.Record, error) {
+	rec, err := s.Store.Load(ctx, account)
+	if account == "new" && err == nil {
+		return store.Record{}, store.ErrDamaged
+	}
+	return rec, err
+}
+
+// What nobody could read has the name that what is stored has.
+func TestRenameThatFails(t *testing.T) {
+	for owner, renames := range map[string]bool{"old": false, "new": true} {
+		h := newHouse(t)
+		h.spooled("one", true)
+		h.spooled("two", true)
+		h.Store = failing{h.Store, renames}
+		if _, err := h.Rename(t.Context(), "old", "new"); err == nil {
+			t.Errorf("renamed %t: no error", renames)
+		}
+		if _, unread := h.inSpool(owner); unread != 2 {
+			t.Errorf("renamed %t: %d unread answers of account %s", renames, unread, owner)
+		}
+		if renames {
+			continue
+		}
+		h.Store = h.Store.(failing).Store
+		if got, err := h.Rename(t.Context(), "old", "new"); err != nil || got.Unread != 2 {
+			t.Errorf("once more: %+v, %v", got, err)
+		}
 	}
 }
 
