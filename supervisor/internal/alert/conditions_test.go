@@ -127,6 +127,18 @@ func TestConditions(t *testing.T) {
 		{"paused, and the token lives", account(func(a *Account) { a.Pause = "paused since noon by user 7" }), "pause_forgotten:main", Off, "has a token that lives"},
 		{"paused, and the token is over", account(func(a *Account) { a.Pause, a.Expiry = "paused since noon by user 7", noon }), "pause_forgotten:main", On,
 			"account main is paused since noon by user 7, and its access token ended 2027-03-01 12:00 UTC; to let it go on, run: tokenkeeper resume main"},
+		{"paused for a day, and nobody knows the token's end", account(func(a *Account) {
+			a.Pause, a.PausedSince, a.Expiry = "paused since yesterday by user 7", noon.Add(-24*time.Hour), time.Time{}
+		}), "pause_forgotten:main", On, "account main is paused since yesterday by user 7, and nobody knows whether its access token has ended meanwhile; to let it go on, run: tokenkeeper resume main"},
+		{"paused just now, and nobody knows the token's end", account(func(a *Account) {
+			a.Pause, a.PausedSince, a.Expiry = "paused since an hour ago by user 7", noon.Add(-24*time.Hour+time.Second), time.Time{}
+		}), "pause_forgotten:main", Off, ""},
+		{"paused for a day, and it has no token", account(func(a *Account) {
+			a.Pause, a.PausedSince, a.Expiry, a.StoredAt = "paused since yesterday by user 7", noon.Add(-48*time.Hour), time.Time{}, time.Time{}
+		}), "pause_forgotten:main", Off, ""},
+		{"paused for a day, and the token lives", account(func(a *Account) {
+			a.Pause, a.PausedSince = "paused since yesterday by user 7", noon.Add(-48*time.Hour)
+		}), "pause_forgotten:main", Off, ""},
 		{"paused, and the login is not put off", account(func(a *Account) {
 			a.Pause, a.Sliding, a.RefreshExpiry = "paused since noon by user 7", true, noon.Add(20*time.Minute)
 		}), "pause_forgotten:main", On, "and its login, which each refresh would put off, ends 2027-03-01 12:20 UTC; to let it go on"},

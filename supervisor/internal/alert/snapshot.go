@@ -93,8 +93,10 @@ type Account struct {
 	// StoredAt is when its newest token was stored; zero: there is none.
 	StoredAt time.Time
 	// Expiry of the access token; zero: nobody knows it.
-	Expiry    time.Time
-	LastError string
+	Expiry time.Time
+	// PausedSince is since when it is paused.
+	PausedSince time.Time
+	LastError   string
 	// FailedAt is when it failed last, and Maintenance the end of the broker's
 	// time of maintenance that is, or was lately; zero: none. See [Maintenance].
 	FailedAt, Maintenance time.Time

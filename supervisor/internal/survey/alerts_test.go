@@ -141,6 +141,9 @@ func TestAlertSnapshot(t *testing.T) {
 		t.Errorf("account: %+v, want %+v", got, want)
 	}
 	status.Forgiven = at.Add(time.Second)
+	if got := accountAlerts(account, refresh.Status{Shown: refresh.Shown{Pause: &store.Pause{Since: at}}}, at, at); got.Pause == "" || !got.PausedSince.Equal(at) {
+		t.Errorf("paused: %+v", got)
+	}
 	if got := accountAlerts(account, status, at, at); !got.AmbiguousSince.IsZero() {
 		t.Error("an alert tells of what the server forgives")
 	}

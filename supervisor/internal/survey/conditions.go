@@ -41,7 +41,7 @@ func accountAlerts(c config.Account, k refresh.Status, started, now time.Time) a
 		a.AmbiguousSince = time.Time{} // the same refresh token is accepted again, and sent; or another one is minted
 	}
 	if k.Pause != nil {
-		a.Pause = refresh.PauseText(*k.Pause)
+		a.Pause, a.PausedSince = refresh.PauseText(*k.Pause), k.Pause.Since
 	}
 	if r.Version > 0 {
 		a.StoredAt, a.Renewed, a.Expiry = r.StoredAt, r.StoredAt.After(started), r.Token.Expiry()
