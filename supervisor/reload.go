@@ -44,7 +44,9 @@ func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) 
 		if gone := ctx.Err(); gone == nil || !errors.Is(err, gone) {
 			s.file.Failed(err, len(s.roster.Now().Lacking()) > 0)
 		}
-		err = fmt.Errorf("%w:%s%w", ErrReload, separator(err), err)
+		if !errors.Is(err, errBroken) {
+			err = fmt.Errorf("%w:%s%w", ErrReload, separator(err), err)
+		}
 		s.log.Error(err.Error())
 	}
 	s.events.Nudge() // that one has failed is an alert, until one has not
@@ -255,7 +257,8 @@ func (c change) try(name string) error {
 }
 
 // make ends who is made anew, and has the others begin.
-func (c change) make(ctx context.Context) error {
+func (c change) make(ctx context.Context) (err error) {
+	defer c.ends(&err)
 	c.endProviders()
 	if open := c.open(); len(open) > 0 {
 		c.goOn()
@@ -297,7 +300,12 @@ func (c change) open() (names []string) {
 	return names
 }
 
-func (c change) addProviders(ctx context.Context) error {
+func (c change) addProviders(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = c.panicked(v)
+		}
+	}()
 	for _, name := range c.providers {
 		if len(c.of.Config.AccountsOf(name)) == 0 {
 			continue

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
 // worldYAML is an account of each provider, and a sink of their tokens.
@@ -140,6 +143,51 @@ func TestReloadThatCantBeMadeIsUndone(t *testing.T) {
 		w.goesOn("main", "side")
 		if why := w.holds("more", "main"); why != "" {
 			t.Error(why)
+		}
+	})
+}
+
+// What panics while providers are made anew is a reload that failed: those that were go on.
+func TestReloadThatPanicsIsUndone(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		defer w.end()
+		launcher := w.opts.Seams.Launcher
+		w.opts.Seams.Launcher = func(string) process.Launcher { panic("canary") }
+		w.write(strings.ReplaceAll(worldYAML(c), "before_expiry: 5m", "before_expiry: 6m"))
+		w.refuse("goes on with the one that it has", "a panic of type string")
+		synctest.Wait()
+		if strings.Contains(w.log.String(), "canary") || !strings.Contains(w.log.String(), "reload_test.go") {
+			t.Error("the log says what panicked, or not where")
+		}
+		w.mustRun()
+		w.goesOn("main", "side")
+		w.opts.Seams.Launcher = launcher
+		w.accept()
+		w.goesOn("main", "side")
+	})
+}
+
+// A panic from which no way leads back ends the supervisor, and is no request that failed.
+func TestReloadThatBreaksEndsTheSupervisor(t *testing.T) {
+	c := newConsumers(t)
+	synctest.Test(t, func(t *testing.T) {
+		w := started(t, c)
+		w.breaks = errBroken
+		defer w.end()
+		w.write(strings.ReplaceAll(worldYAML(c), "before_expiry: 5m", "before_expiry: 6m"))
+		cfg, err := w.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		change, err := w.prepare(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change.was = &roster.Present{Config: change.was.Config, Keepers: map[string]*refresh.Keeper{"one": nil}}
+		if err := change.make(t.Context()); !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "a panic of type runtime.error") {
+			t.Errorf("%v", err)
 		}
 	})
 }

@@ -93,6 +93,7 @@ type Supervisor struct {
 	metrics   *metrics.Listener // nil: nobody asks for them over TCP
 	crew      *crew
 	reloading chan struct{} // has room for who reads the configuration again
+	broken    chan error    // has room for why nobody can say who keeps the tokens
 	// backend is one for all who ask: what hangs in it is waited for once.
 	backend func() control.Backend
 	door    *control.Door
@@ -118,7 +119,7 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Started: s.started, Wall: opts.Seams.Wall})
 	s.backend = sync.OnceValue(s.newBackend)
 	s.inquirer = restore.NewInquirer(s.roster, s.log, opts.Seams.Wall)
-	s.crew, s.reloading = newCrew(opts.Log), make(chan struct{}, 1)
+	s.crew, s.reloading, s.broken = newCrew(opts.Log), make(chan struct{}, 1), make(chan error, 1)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -158,12 +159,16 @@ func (s *Supervisor) Run(ctx context.Context) error {
 		"accounts", len(s.opts.Config.Accounts), "sinks", len(s.opts.Config.Sinks), "state_dir", s.opts.Config.StateDir)
 	var group run.Group
 
-	// The caller's context: signals end it.
+	// The caller's context, which signals end, or what nobody can go on after.
 	{
 		wait, cancel := context.WithCancel(ctx)
 		group.Add(func() error {
-			<-wait.Done()
-			return nil
+			select {
+			case <-wait.Done():
+				return nil
+			case err := <-s.broken:
+				return err
+			}
 		}, func(error) { cancel() })
 	}
 	// The control API.

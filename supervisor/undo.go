@@ -2,7 +2,9 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
@@ -14,6 +16,28 @@ import (
 // for it: to the same accounts, shared files and programs as before. Nothing of them is
 // looked for again, so that what has gone meanwhile is in nobody's way here: a program
 // that is not there any more is its process's trouble, as at any time.
+
+// errBroken is of a change in whose middle something panicked that no way leads back from.
+var errBroken = errors.New("the configuration was being read again, and nobody can say who keeps the tokens now: the supervisor ends, for the service manager to start it again")
+
+// ends ends the supervisor if a change panics: those who were ended may have nobody in
+// their place, and nobody would see that.
+func (c change) ends(why *error) {
+	if v := recover(); v != nil {
+		*why = fmt.Errorf("%w: %w", errBroken, c.panicked(v))
+		select {
+		case c.broken <- *why:
+		default: // it ends already
+		}
+	}
+}
+
+// panicked logs a panic and returns it as an error. The value may hold anything, a token
+// too: its type and the stack have to do.
+func (c change) panicked(v any) error {
+	c.log.Error("a panic while the configuration is read again", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+	return fmt.Errorf("a panic of type %T, which is a defect of Tokenkeeper: please report it with what the log says", v)
+}
 
 // back is that way, to who was there and was kept.
 func (c change) back() change {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,8 +48,10 @@ type world struct {
 	// checked, if it is set, is called when a reload has prepared what can be, and before
 	// anything is ended.
 	checked func() error
-	end     func()
-	log     bytes.Buffer
+	// end has it end, which it does by itself with the error breaks if that is set.
+	end    func()
+	breaks error
+	log    bytes.Buffer
 	// consumers get what its sinks deliver.
 	consumers *consumers
 }
@@ -141,10 +144,13 @@ func newWorld(t *testing.T, c *consumers, yaml string) *world {
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	w.end = func() {
-		cancel()
-		if err := <-ended; err != nil {
+		if w.breaks == nil {
+			cancel()
+		}
+		if err := <-ended; !errors.Is(err, w.breaks) {
 			t.Error(err)
 		}
+		cancel()
 		for _, b := range w.brokers {
 			b.Close()
 		}
