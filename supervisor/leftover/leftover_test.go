@@ -239,6 +239,34 @@ func TestForget(t *testing.T) {
 	}
 }
 
+// unforgetting is a store that forgets nothing.
+type unforgetting struct{ store.Store }
+
+func (unforgetting) Forget(context.Context, string) error { return store.ErrDisk }
+
+// What is cut off when the spool was cleared proves by that of no attempt that it was not
+// sent, should the account come back; and it is done once more.
+func TestForgetThatIsCutOff(t *testing.T) {
+	h := newHouse(t)
+	h.spooled("waits", false)
+	must(t, h.Store.Intend(t.Context(), store.Intent{Account: "old", Attempt: "waits", Version: 1, Kind: spool.KindRefresh, Spool: "the-spool", Fingerprint: "f"}))
+	forgets := h.Store
+	h.Store = unforgetting{forgets}
+	if _, err := h.Forget(t.Context(), "old"); err == nil {
+		t.Error("no error")
+	}
+	if in, stands, err := forgets.Intent(t.Context(), "old"); err != nil || !stands || in.Attempt != "waits" || in.Fingerprint != "f" || in.Spool != "" {
+		t.Errorf("%+v, %v, %v", in, stands, err)
+	}
+	if open, _ := h.inSpool("old"); open != 0 {
+		t.Errorf("%d attempts lie in the spool", open)
+	}
+	h.Store = forgets
+	if got, err := h.Forget(t.Context(), "old"); err != nil || got.Version != 1 || got.Attempts != 1 {
+		t.Errorf("once more: %+v, %v", got, err)
+	}
+}
+
 // Of a renamed account it is asked whether it was, where that can be one alone.
 func TestMayBe(t *testing.T) {
 	cfg := func(accounts ...config.Account) *config.Config {

@@ -195,6 +195,46 @@ func TestAPauseThatIsStoredWhileItsKeeperIsRetired(t *testing.T) {
 	})
 }
 
+// A paused account without a token looks for its first one in the file: at the start, and
+// again and again while a bot has the lock, and asks the broker for nothing.
+func TestAPausedAccountTakesItsFirstToken(t *testing.T) {
+	for name, locked := range map[string]bool{"at the start": false, "once the lock is free": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newSharedRig(t)
+				r.store = store.NewMemory()
+				r.restart()
+				r.pause("one", 0)
+				r.botRefreshes(true)
+				r.restart()
+				release := func() error { return nil }
+				if locked {
+					var err error
+					if release, err = r.bot.Lock(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				g := r.start()
+				if n := r.sends(func() { time.Sleep(10 * time.Minute) }); n != 0 {
+					t.Errorf("%d requests", n)
+				}
+				if v := r.status("one").Version; (v == 0) != locked {
+					t.Errorf("version %d", v)
+				}
+				if err := release(); err != nil {
+					t.Error(err)
+				}
+				if n := r.sends(func() { time.Sleep(2 * time.Minute) }); n != 0 {
+					t.Errorf("%d requests", n)
+				}
+				r.wants(1, store.OriginExternal)
+				r.isPaused("one", "taken")
+				_ = g.end()
+			})
+		})
+	}
+}
+
 // An account that was renamed is paused as it was.
 func TestAPausedAccountIsRenamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
