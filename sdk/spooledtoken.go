@@ -1,8 +1,10 @@
 package sdk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"regexp"
 
 	"google.golang.org/protobuf/proto"
 
@@ -44,12 +46,21 @@ func spooledToken(slot *spool.Slot) (m *pb.Token, ours bool, err error) {
 	return m, true, nil
 }
 
+// statusLine is how an answer begins that was spooled as it came (RFC 9112, section 4).
+var statusLine = regexp.MustCompile(`^HTTP/\d(?:\.\d)? (\d)\d\d\b`)
+
 // mayBeSuccess says whether what was spooled may be a success. Of what package oauth
-// spools the status is known; whatever else a provider has spooled, only that reads.
+// spools, and of what begins with a status line, the status is known. Whatever else a
+// provider has spooled, only that reads: it may be the only copy of the next refresh
+// token, so it is one unless it is blank. A provider knows what it got: it says so with
+// the kind or the status of its error, and then nobody asks here.
 func mayBeSuccess(b []byte) bool {
 	const oauthAnswer, head = 'H', 5 // its mark, and the length of what stands before the body
+	if m := statusLine.FindSubmatch(b); m != nil {
+		return m[1][0] == '2'
+	}
 	if len(b) < head || b[0] != oauthAnswer {
-		return true
+		return len(bytes.TrimSpace(b)) > 0
 	}
 	var meta struct {
 		Status int `json:"status"`
