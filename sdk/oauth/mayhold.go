@@ -26,6 +26,10 @@ var (
 	// long and one word is more likely one than the number of a request.
 	jwt      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^eyJ[\w-]{6,}\.[\w-]{8,}\.[\w-]*$`) })
 	longWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_~+-]{40,}=*$`) })
+	// shortWord may be a token as well. The numbers of requests and traces are as long, and
+	// in letters of one case; what a fault is called has no digits, or all of them behind it.
+	shortWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_~+-]{24,39}=*$`) })
+	faultWord = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z_-]*[0-9]*$`) })
 )
 
 // mayHoldToken says of a success in which no token was found whether there may
@@ -105,7 +109,15 @@ func (a answer) isNew(text string) bool {
 
 // isBareToken says so of a text that is the whole answer.
 func (a answer) isBareToken(text string) bool {
-	return (jwt().MatchString(text) || longWord().MatchString(text) && hasBoth(text)) && a.brings(text)
+	return (jwt().MatchString(text) || longWord().MatchString(text) && hasBoth(text) || isShortToken(text)) && a.brings(text)
+}
+
+// isShortToken says so of a word that is no longer than the number of a request. A
+// success that is nothing but a word is rare, so that this calls nobody in vain, and one
+// that is a token is the only copy of a login.
+func isShortToken(text string) bool {
+	return shortWord().MatchString(text) && !faultWord().MatchString(text) &&
+		strings.ContainsFunc(text, unicode.IsUpper) && strings.ContainsFunc(text, unicode.IsLower)
 }
 
 // hasBoth tells a token from a word, and from a number.
