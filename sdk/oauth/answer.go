@@ -37,6 +37,10 @@ type meta struct {
 	// Exchange: a code was spent and no refresh token, so that none can be an echo.
 	// An older program did not note it.
 	Exchange bool `json:"exchange,omitempty"`
+	// Renews is the fingerprint of the access token that was sent to renew itself: the
+	// next one is what the one after it is got with. "": none was, or an older program
+	// did not note it.
+	Renews string `json:"renews,omitempty"`
 }
 
 // answerMark tells this layout from the one of package sdk.

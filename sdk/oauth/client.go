@@ -72,6 +72,7 @@ type attempt struct {
 	account  sdk.Account
 	sent     string      // fingerprint of the refresh token that is spent; "": none is
 	exchange bool        // a code is spent
+	renews   string      // fingerprint of the access token that renews itself; "": none does
 	slot     *spool.Slot // nil outside of sdk.Serve
 }
 

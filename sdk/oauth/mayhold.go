@@ -21,7 +21,9 @@ var (
 	// {"access":…,"refresh":…}; notOfToken is said about one.
 	refreshName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)refresh`) })
 	notOfToken  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i:expir|ur[il]$|[_-]id$)|I[dD]$`) })
-	moments     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d`) })
+	// accessName is what the access token may be called that renews itself.
+	accessName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)token|jwt|access`) })
+	moments    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d`) })
 	// jwt is a token by its form (RFC 7519, section 3). Of others, a text that is so
 	// long and one word is more likely one than the number of a request.
 	jwt      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^eyJ[\w-]{6,}\.[\w-]{8,}\.[\w-]*$`) })
@@ -37,7 +39,8 @@ var (
 // in an empty answer, in JSON without a refresh token by any name, in a sentence, in a
 // page (no token endpoint answers with one, so something before it did), and in the
 // beginning of an answer of which everything that is whole has been read. One that says
-// nothing but what was sent brings none.
+// nothing but what was sent brings none. Where an access token renews itself, it is as good
+// as a refresh token.
 func (a answer) mayHoldToken(c content) bool {
 	text := bytes.TrimSpace(c.text)
 	switch {
@@ -70,7 +73,7 @@ func (a answer) named(raw json.RawMessage, depth int, of bool) bool {
 	switch {
 	case json.Unmarshal(raw, &object) == nil:
 		for name, v := range object {
-			if refreshTokenName().MatchString(name) && a.isValue(v) || a.named(v, depth+1, of || mayBeRefreshToken(name)) {
+			if refreshTokenName().MatchString(name) && a.isValue(v) || a.named(v, depth+1, of || a.mayBeNext(name)) {
 				return true
 			}
 		}
@@ -97,9 +100,9 @@ func (a answer) isValue(v json.RawMessage) bool {
 	return len(v) > len(`""`) && string(v) != "false" && string(v) != "true"
 }
 
-// mayBeRefreshToken says whether something of that name may be one.
-func mayBeRefreshToken(name string) bool {
-	return refreshName().MatchString(name) && !notOfToken().MatchString(name)
+// mayBeNext says whether something of that name may be what the next token is got with.
+func (a answer) mayBeNext(name string) bool {
+	return (refreshName().MatchString(name) || a.Renews != "" && accessName().MatchString(name)) && !notOfToken().MatchString(name)
 }
 
 // isNew says whether a text may be a token that was not sent.
@@ -132,7 +135,7 @@ func (a answer) inForm(text string) bool {
 		return false
 	}
 	for name := range form {
-		if mayBeRefreshToken(name) && a.isNew(form.Get(name)) {
+		if a.mayBeNext(name) && a.isNew(form.Get(name)) {
 			return true
 		}
 	}

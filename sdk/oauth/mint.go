@@ -30,7 +30,7 @@ func (c *Client) Mint(ctx context.Context, e Endpoint, req sdk.MintRequest) (sdk
 // [Requests.Header] has an Authorization, under the rules of [Client.Refresh]. The
 // request has no parameters but those of [Endpoint.EditForm] and [Requests].
 func (c *Client) Renew(ctx context.Context, e Endpoint, req sdk.RenewRequest) (sdk.Token, error) {
-	a := attempt{client: c, endpoint: e.refreshing(), account: req.Account}
+	a := attempt{client: c, endpoint: e.refreshing(), account: req.Account, renews: req.Token.AccessToken.Fingerprint()}
 	return a.run(ctx, func(ctx context.Context, config *oauth2.Config) error {
 		renewal, err := http.NewRequestWithContext(ctx, http.MethodPost, config.Endpoint.TokenURL, http.NoBody)
 		if err != nil {

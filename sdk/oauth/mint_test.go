@@ -4,6 +4,8 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,5 +90,33 @@ func TestRenew(t *testing.T) {
 				wantKind(t, err, sdk.KindNotSent)
 			})
 		})
+	}
+}
+
+// The answer to a renewal that has the new access token where nobody looks is kept for a
+// person: the one that was sent may be dead, and there is no other way but a login. To a
+// refresh an access token alone is no login.
+func TestRenewalThatNobodyCanRead(t *testing.T) {
+	const next = "next-access-token-2"
+	for body, unread := range map[string]bool{
+		`{"dhanClientId":"1000000001","token":"` + next + `","expiryTime":"2026-12-01T06:00:00Z"}`: true,
+		`{"data":{"session":{"jwtToken":"` + next + `"}}}`:                                         true,
+		`{"access":{"value":"` + next + `"}}`:                                                      true,
+		`{"token":"` + canaryAccess + `"}`:                                                         false, // an echo
+		`{"tokenId":"12345678-abcd-efgh","tokenExpiry":"2026-12-01T06:00:00Z"}`:                    false,
+		`{"status":"success","message":"token renewed at 06:00","remarks":"request-number-17"}`:    false,
+		`{"clientId":"client-number-1000001"}`:                                                     false,
+		`{}`:                                                                                       false,
+	} {
+		s := serve(t, answerWith(200, "application/json", body))
+		renewal := sdk.RenewRequest{Account: refreshRequest().Account, Token: sdk.Token{AccessToken: sdk.NewSecret(canaryAccess)}}
+		_, err := (&Client{}).Renew(t.Context(), endpointAt(s.URL), renewal)
+		var e *sdk.Error
+		if !errors.As(err, &e) || e.Kind != sdk.KindAmbiguous || e.Unread != unread || unread && !strings.Contains(e.Message, "the new access token") {
+			t.Errorf("%s: %v, want it held: %t", body, err, unread)
+		}
+		if _, err = (&Client{}).Refresh(t.Context(), endpointAt(s.URL), refreshRequest()); !errors.As(err, &e) || e.Unread {
+			t.Errorf("%s, of a refresh: %v", body, err)
+		}
 	}
 }

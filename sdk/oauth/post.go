@@ -103,6 +103,7 @@ func (p *onePost) send(req *http.Request) (answer, error) {
 			Private:         reveal(p.endpoint.Private),
 			Sent:            p.sent,
 			Exchange:        p.exchange,
+			Renews:          p.renews,
 		},
 		body: body,
 	}

@@ -50,10 +50,11 @@ func (e Endpoint) read(account string, a answer) (sdk.Token, error) {
 }
 
 // brings says whether a refresh token is another one than that which was sent;
-// where none was, or nobody knows which, whether it looks like one.
+// where none was, or nobody knows which, whether it looks like one. Nor is it the access
+// token that was sent.
 func (a answer) brings(refreshToken string) bool {
 	if a.Sent == "" {
-		return looksIssued(refreshToken)
+		return looksIssued(refreshToken) && (a.Renews == "" || sdk.NewSecret(refreshToken).Fingerprint() != a.Renews)
 	}
 	return strings.TrimSpace(refreshToken) != "" && sdk.NewSecret(refreshToken).Fingerprint() != a.Sent
 }
@@ -150,10 +151,14 @@ func (e Endpoint) sorted(account string, a answer, c content, oauth OAuthError, 
 
 // unread leaves a success to a person, or to a better program.
 func (e Endpoint) unread(account string, a answer, why string) *sdk.Error {
+	next := "refresh token"
+	if a.Renews != "" {
+		next = "access token"
+	}
 	return &sdk.Error{
 		Kind: sdk.KindAmbiguous, HTTPStatus: a.Status, Unread: true,
-		Message: fmt.Sprintf("account %s: %s answered HTTP %d, and nobody could read the answer (%s): it may hold the new refresh token",
-			account, e.host(), a.Status, why),
+		Message: fmt.Sprintf("account %s: %s answered HTTP %d, and nobody could read the answer (%s): it may hold the new %s",
+			account, e.host(), a.Status, why, next),
 	}
 }
 
