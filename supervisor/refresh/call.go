@@ -33,7 +33,7 @@ func (a attempt) prepared(ctx context.Context) (call func() (believed, error)) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		answer, err := ask(ctx)
-		answer, doubts, err := belief.Answer(answer, err, a.keeper.Policy(), a.keeper.clock.Now().Wall)
+		answer, doubts, err := belief.Answer(answer, err, a.keeper.Policy(), a.in.At, a.keeper.clock.Now().Wall)
 		return believed{answer, doubts}, err
 	}
 }

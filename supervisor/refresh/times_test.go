@@ -291,6 +291,28 @@ func TestSpooledAnswerThatBeganAtNoTime(t *testing.T) {
 	}
 }
 
+// One that does not say when it came counts from when its attempt began: its token is
+// used for as long as it lives for certain.
+func TestSpooledAnswerThatCameAtNoTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, 20*time.Minute, "one")
+		g := r.start()
+		r.broker.next("one", fault{die: spooled, says: func(t *sdk.Token) { t.IssuedAt = time.Time{} }, kill: func() { g.kill() }})
+		time.Sleep(15*time.Minute + time.Second)
+		_ = g.died()
+		time.Sleep(5 * time.Minute)
+		r.restart()
+		g = r.start()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		token := r.record("one").Token
+		if age := r.wall().Sub(token.IssuedAt).Round(time.Minute); age != 5*time.Minute || token.Lifetime != 20*time.Minute || r.broker.count() != 1 {
+			t.Errorf("it is %s old and lives %s, after %d requests", age, token.Lifetime, r.broker.count())
+		}
+		_ = g.end()
+	})
+}
+
 // A guided login is stored, and polled, within bounds of ours.
 func TestTimesOfAGuidedLogin(t *testing.T) {
 	for name, ends := range map[string]time.Time{

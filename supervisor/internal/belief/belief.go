@@ -42,28 +42,37 @@ const (
 type Doubt struct{ About, Text string }
 
 // Answer is an answer of a provider whose tokens live as p says, or the failure of the
-// call, as far as its times are believed.
-func Answer(a sdk.Answer, err error, p sdk.Policy, now time.Time) (sdk.Answer, []Doubt, error) {
+// call, as far as its times are believed. Begun is when its attempt began.
+func Answer(a sdk.Answer, err error, p sdk.Policy, begun, now time.Time) (sdk.Answer, []Doubt, error) {
 	if err != nil {
 		return a, nil, Failure(err)
 	}
 	var doubts []Doubt
-	a.Token, doubts = token(a.Token, a.Recovered, p, now)
+	var spooled time.Time
+	if a.Recovered && !begun.After(now) {
+		spooled = moment.Known(begun)
+	}
+	a.Token, doubts = token(a.Token, a.Recovered, spooled, p, now)
 	return a, doubts, nil
 }
 
-// token is t with times that can be. Recovered: it has waited in a spool.
-func token(t sdk.Token, recovered bool, p sdk.Policy, now time.Time) (sdk.Token, []Doubt) {
+// token is t with times that can be. Recovered: it has waited in a spool, for no longer
+// than since spooled, where that is known.
+func token(t sdk.Token, recovered bool, spooled time.Time, p sdk.Policy, now time.Time) (sdk.Token, []Doubt) {
 	var doubts []Doubt
 	came, ahead := t.IssuedAt, t.IssuedAt.Sub(now)
 	if !moment.Sane(came) || ahead > 0 {
 		t.IssuedAt = now
 	}
 	ageless := recovered && (!moment.Sane(came) || ahead > clocksDiffer) // nobody knows for how long it has waited
+	from := "now on"
+	if !moment.Sane(came) && !spooled.IsZero() { // it lives a little longer than that, which costs nobody anything
+		t.IssuedAt, ageless, from = spooled, false, "when its attempt began"
+	}
 	switch {
 	case came.IsZero(): // it does not say
 	case !moment.Sane(came):
-		doubts = append(doubts, Doubt{"issued", "the provider says of its answer that it came at a time when none can have come; it counts from now on. " + tellAuthor})
+		doubts = append(doubts, Doubt{"issued", "the provider says of its answer that it came at a time when none can have come; it counts from " + from + ". " + tellAuthor})
 	case ahead > clocksDiffer && !recovered: // of one that has waited, our clock may have been set back since
 		doubts = append(doubts, Doubt{"issued", fmt.Sprintf("the provider says of its answer that it came %s from now; it counts from now on. ", ahead.Round(time.Second)) + tellAuthor})
 	}

@@ -55,7 +55,8 @@ func TestWhateverAProviderSays(t *testing.T) {
 		}
 		p := sdk.Policy{AccessLifetime: anyLife().Draw(t, "usual")}
 		recovered := rapid.Bool().Draw(t, "recovered")
-		a, doubts, err := belief.Answer(sdk.Answer{Token: said, Recovered: recovered}, nil, p, now)
+		begun := anyTime().Draw(t, "begun")
+		a, doubts, err := belief.Answer(sdk.Answer{Token: said, Recovered: recovered}, nil, p, begun, now)
 		got := a.Token
 		if err != nil || !moment.Sane(got.IssuedAt) || got.IssuedAt.After(now) || got.Lifetime.Abs() > schedule.Farthest {
 			t.Fatalf("issued %s, lives %s (%v)", got.IssuedAt, got.Lifetime, err)
@@ -80,6 +81,33 @@ func TestWhateverAProviderSays(t *testing.T) {
 			seen[d.About] = true
 		}
 	})
+}
+
+// An answer that has waited in a spool, and does not say when it came, counts from when
+// its attempt began: where only a login brings the next token, one of which nobody knows
+// when it ends would be handed out for ever. Where nobody knows that either, or the clock
+// was set back since, its end is not known.
+func TestAnAnswerFromASpoolThatDoesNotSayWhenItCame(t *testing.T) {
+	for name, c := range map[string]struct {
+		came, begun time.Time
+		waited      bool
+		from        time.Time
+		life        time.Duration
+	}{
+		"it has waited":                     {begun: now.Add(-time.Hour), waited: true, from: now.Add(-time.Hour), life: 8 * time.Hour},
+		"it came when none can have come":   {came: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC), begun: now.Add(-time.Hour), waited: true, from: now.Add(-time.Hour), life: 8 * time.Hour},
+		"it says when it came":              {came: now.Add(-time.Minute), begun: now.Add(-time.Hour), waited: true, from: now.Add(-time.Minute), life: 8 * time.Hour},
+		"it has just come":                  {begun: now.Add(-time.Minute), from: now, life: 8 * time.Hour},
+		"nobody knows when it was begun":    {waited: true, from: now},
+		"it was begun in the future":        {begun: now.Add(time.Hour), waited: true, from: now},
+		"it came in the future: a set back": {came: now.Add(time.Hour), begun: now.Add(-time.Hour), waited: true, from: now},
+	} {
+		said := sdk.Token{AccessToken: sdk.NewSecret("a"), IssuedAt: c.came, Lifetime: 8 * time.Hour}
+		a, _, err := belief.Answer(sdk.Answer{Token: said, Recovered: c.waited}, nil, sdk.Policy{}, c.begun, now)
+		if err != nil || !a.Token.IssuedAt.Equal(c.from) || a.Token.Lifetime != c.life {
+			t.Errorf("%s: it came %s and lives %s, want %s and %s (%v)", name, a.Token.IssuedAt, a.Token.Lifetime, c.from, c.life, err)
+		}
+	}
 }
 
 // What a policy that nobody has written says is not believed beyond measure, and nothing
@@ -120,7 +148,7 @@ func TestSpooledLoginsAndPauses(t *testing.T) {
 		}
 	}
 	for said, want := range map[time.Duration]time.Duration{math.MinInt64: 0, math.MaxInt64: time.Hour, time.Minute: time.Minute} {
-		_, _, err := belief.Answer(sdk.Answer{}, &sdk.Error{Kind: sdk.KindRateLimited, RetryAfter: said}, sdk.Policy{}, now)
+		_, _, err := belief.Answer(sdk.Answer{}, &sdk.Error{Kind: sdk.KindRateLimited, RetryAfter: said}, sdk.Policy{}, now, now)
 		var e *sdk.Error
 		if !errors.As(err, &e) || e.RetryAfter != want {
 			t.Errorf("of a pause of %s it believes %v", said, err)
