@@ -150,7 +150,7 @@ func TestTheRestOfADamagedFileIsKept(t *testing.T) {
 		r.botWrites(r.record("one").Token, true)
 		g := r.start()
 		time.Sleep(time.Minute)
-		const rest = `{"refresh_token": "theirs", "access_tok`
+		const rest = `{"refresh_token": "thei`
 		if err := os.WriteFile(r.path, []byte(rest), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -169,6 +169,67 @@ func TestTheRestOfADamagedFileIsKept(t *testing.T) {
 		r.mu.Unlock()
 		if !told {
 			t.Error("nobody was told where it is")
+		}
+		_ = g.end()
+	})
+}
+
+// What is left of a file may be the only copy of a login: a refresh token that stands in it
+// whole is neither written over nor outdone by ours before a person has decided.
+func TestAnUnknownTokenInTheRestIsAskedAbout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		defer r.watch()()
+		r.botWrites(r.record("one").Token, true)
+		g := r.start()
+		time.Sleep(time.Minute)
+		const rest = `{"refresh_token": "theirs", "access_tok`
+		if err := os.WriteFile(r.path, []byte(rest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Minute) // ours was due
+		synctest.Wait()
+		for _, path := range []string{r.path, r.path + ".damaged"} {
+			if b, err := os.ReadFile(path); err != nil || string(b) != rest {
+				t.Errorf("%s holds %q, %v", path, b, err)
+			}
+		}
+		if s := r.status("one"); r.broker.count() != 0 || s.Record.Version != 1 || !strings.Contains(s.Asked, ".damaged") || r.count(event.UnknownToken) != 1 {
+			t.Errorf("%d requests, version %d, asked %q, told %d times", r.broker.count(), s.Record.Version, s.Asked, r.count(event.UnknownToken))
+		}
+		if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if s := r.status("one"); s.Asked != "" || !r.inFile().RefreshToken.Equal(s.Record.Token.RefreshToken) {
+			t.Errorf("it is still asked %q, or the file does not hold ours", s.Asked)
+		}
+		_ = g.end()
+	})
+}
+
+// One that is newer is taken, as out of a whole file.
+func TestANewerTokenInTheRestIsTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newSharedRig(t)
+		r.botWrites(r.record("one").Token, true)
+		g := r.start()
+		time.Sleep(time.Minute)
+		theirs := r.broker.grant("one")
+		rest := `{"refresh_token": "` + theirs.RefreshToken.Reveal() + `", "access_tok`
+		if err := os.WriteFile(r.path, []byte(rest), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(r.path, time.Time{}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.keeper.Touch("one")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		r.wants(3, store.OriginRefresh) // it came without an access token
+		if b, err := os.ReadFile(r.path + ".damaged"); err != nil || string(b) != rest || !r.broker.holds("one", r.inFile().RefreshToken) {
+			t.Errorf("kept: %q, %v", b, err)
 		}
 		_ = g.end()
 	})

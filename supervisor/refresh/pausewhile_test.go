@@ -176,7 +176,7 @@ func TestAPauseThatIsStoredWhileItsKeeperIsRetired(t *testing.T) {
 				_, paused, _ := r.store.Pause(t.Context(), "one")
 				retired <- paused
 			}()
-			for !isRetired() {
+			for n := 0; n < 100_000 && !isRetired(); n++ {
 				runtime.Gosched() // it is about to be
 			}
 			for range 1000 {

@@ -150,7 +150,9 @@ func (f *File) Lock(ctx context.Context) (release func() error, err error) {
 }
 
 // Read returns what is in the file. It takes no lock: see Lock. An error for
-// which [Nothing] is true means that no token is there, now.
+// which [Nothing] is true means that no token is there, now, but for the refresh token
+// that may stand whole in what is left of a file that is cut off or damaged: it is
+// returned beside the error.
 func (f *File) Read() (format.Document, error) {
 	sys, done, err := f.folders.ofToken()
 	if err != nil {
@@ -163,7 +165,9 @@ func (f *File) Read() (format.Document, error) {
 	}
 	d, err := format.Decode(f.cfg.Format, b, f.cfg.options())
 	if err != nil {
-		return format.Document{}, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+		rest, _ := format.Salvage(b)
+		rest.WrittenAt = written
+		return rest, fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
 	d.WrittenAt = written
 	if !d.RefreshToken.IsZero() {
@@ -285,12 +289,36 @@ func (f *File) Mend(d format.Document) (kept string, err error) {
 	if err != nil && !Nothing(err) {
 		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
 	}
-	if isRest(existing) {
-		if kept, err = atomicfile.KeepAside(sys, f.cfg.Path, existing); err != nil {
-			return "", fmt.Errorf("keep what is left of the shared file %s: %w", f.cfg.Path, err)
-		}
+	if kept, err = f.keepRest(sys, existing); err != nil {
+		return "", err
 	}
 	return kept, f.Write(d)
+}
+
+// KeepRest keeps what is left of a file that is cut off or damaged at the path that is
+// returned, "" if nothing is, while its caller holds the lock: another program may write
+// over it at any time. The file stays as it is.
+func (f *File) KeepRest() (kept string, err error) {
+	sys, done, err := f.folders.ofToken()
+	if err != nil {
+		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	defer done()
+	existing, _, err := f.content(sys)
+	if err != nil {
+		return "", fmt.Errorf("shared file %s: %w", f.cfg.Path, err)
+	}
+	return f.keepRest(sys, existing)
+}
+
+func (f *File) keepRest(sys files.System, content []byte) (kept string, err error) {
+	if !isRest(content) {
+		return "", nil
+	}
+	if kept, err = atomicfile.KeepAside(sys, f.cfg.Path, content); err != nil {
+		return "", fmt.Errorf("keep what is left of the shared file %s: %w", f.cfg.Path, err)
+	}
+	return kept, nil
 }
 
 // Watch calls changed once the watch stands and then after each time that

@@ -80,6 +80,38 @@ func TestMendPutsBackWhatWasThere(t *testing.T) {
 	}
 }
 
+// A refresh token that stands whole in what is left of a file is read, and the rest can be
+// kept without a change to the file; of a file that is whole nothing is kept.
+func TestTheRestOfAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "token.json")
+	f, _ := newFile(t, sharedfile.Config{Path: path})
+	holds := func(path string) string {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		return string(b)
+	}
+	for content, token := range map[string]string{
+		`{"refresh_token": "r2", "access_tok`: "r2",
+		`{"refresh_token": "r`:                "",
+		`{"app_key": "k"}`:                    "",
+	} {
+		write(t, path, content, 0o600)
+		d, err := f.Read()
+		if !sharedfile.Nothing(err) || d.RefreshToken.Reveal() != token || d.WrittenAt.IsZero() {
+			t.Errorf("%s: %q written %s, %v", content, d.RefreshToken.Reveal(), d.WrittenAt, err)
+		}
+		kept, err := f.KeepRest()
+		if whole := strings.HasSuffix(content, "}"); err != nil || (kept == "") != whole || !whole && holds(kept) != content {
+			t.Errorf("%s: kept in %q, %v", content, kept, err)
+		}
+		if got := holds(path); got != content {
+			t.Errorf("%s became %s", content, got)
+		}
+	}
+}
+
 // A note is no way in: one that others can read or write, or of another file,
 // or damaged, counts as none.
 func TestNoteThatIsNotOurs(t *testing.T) {

@@ -32,7 +32,8 @@ type File interface {
 	Inherit(lock *os.File, d time.Duration) bool
 	Forgo()
 	// Read returns what is in the file. An error that is [fs.ErrNotExist] or
-	// [format.ErrUnreadable] means that no token is there; after any other,
+	// [format.ErrUnreadable] means that no token is there, but for a refresh token
+	// that is returned beside it and stands whole in what is left; after any other,
 	// nobody knows what is.
 	Read() (format.Document, error)
 	// Prove makes sure that the next Write can be made, and keeps what it needs
@@ -42,6 +43,9 @@ type File interface {
 	Replaceable() error
 	// Write replaces what is in the file, and keeps what we do not know.
 	Write(d format.Document) error
+	// KeepRest keeps what is left of a file that is cut off or damaged at the path
+	// that is returned, if anything is, and leaves the file as it is.
+	KeepRest() (kept string, err error)
 	// Mend is Write for a file that is gone or damaged. What is left of it is
 	// kept at the path that is returned, if anything is.
 	Mend(d format.Document) (kept string, err error)

@@ -45,6 +45,9 @@ func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by 
 	d, err := read(ctx, s.file, canMend(rec))
 	switch {
 	case holdsNothing(err):
+		if seen, unknown := (remainder{s}).judge(d, compare, by); unknown {
+			return seen, nil
+		}
 		s.answered()
 		s.mend(rec, err)
 		return Sight{}, nil
@@ -69,9 +72,36 @@ func (s *Share) Look(ctx context.Context, rec store.Record, compare Compare, by 
 			})
 		}
 	case !known:
-		seen.Asked, seen.News = s.ask(d, o, j, by)
+		seen.Asked, seen.News = s.ask(d, o, j, by, "")
 	}
 	return seen, nil
+}
+
+// remainder is what is left of a file that is cut off or damaged.
+type remainder struct{ *Share }
+
+// judge judges a refresh token that stands whole in a file that is cut off or damaged like
+// one in a whole file, because that may be the only copy of it. unknown: it is none that
+// ours has replaced, and none since which the broker has given us ours, so that nothing may
+// be written over it.
+func (s remainder) judge(d format.Document, compare Compare, by advice.Token) (seen Sight, unknown bool) {
+	if d.RefreshToken.IsZero() {
+		return Sight{}, false
+	}
+	switch o, j := compare(d); {
+	case j.Verdict == lineage.Newer:
+		s.answered()
+		return Sight{Newer: &d}, true
+	case j.Verdict.Known(), j.Verdict == lineage.Outlived:
+		return Sight{}, false
+	default:
+		kept, err := s.file.KeepRest()
+		if err != nil {
+			kept = fmt.Sprintf("the file alone (%v)", err)
+		}
+		seen.Asked, seen.News = s.ask(d, o, j, by, kept)
+		return seen, true
+	}
 }
 
 // nothingToDo says whether there is nothing to do about a shared file.
@@ -83,15 +113,18 @@ func nothingToDo(v lineage.Verdict) bool {
 // newest token. It is the regular look, for where no notice of a change comes.
 func (s *Share) Differs(rec store.Record, compare Compare) bool {
 	d, err := s.file.Read()
-	if err != nil {
-		return holdsNothing(err) && canMend(rec)
+	switch {
+	case err != nil && !holdsNothing(err):
+		return false
+	case err != nil && canMend(rec):
+		return true
 	}
 	_, j := compare(d)
 	return !nothingToDo(j.Verdict)
 }
 
 // A program that writes in place and without the lock leaves the file empty or
-// cut off for a moment: a file with nothing in it is read again, so often and
+// cut off for a moment: a file with nothing whole in it is read again, so often and
 // so far apart, before that is believed.
 const (
 	readsAgain = 3
@@ -102,7 +135,7 @@ const (
 func read(ctx context.Context, file File, mendable bool) (d format.Document, err error) {
 	for n := 0; ; n++ {
 		d, err = file.Read()
-		if n == readsAgain || !holdsNothing(err) || !mendable {
+		if n == readsAgain || !holdsNothing(err) || !mendable && d.RefreshToken.IsZero() {
 			return d, err
 		}
 		select {
@@ -136,22 +169,25 @@ func (s *Share) judgeZone(d format.Document, o lineage.Ours, v lineage.Verdict) 
 
 // ask asks a person, because a token stands in the file of which nobody knows where it
 // comes from: it or ours may have replaced the other, and to use the wrong one could end
-// the grant.
-func (s *Share) ask(d format.Document, o lineage.Ours, j lineage.Judgement, by advice.Token) (q Question, news bool) {
+// the grant. kept is where what is left of the file is, if it is cut off or damaged.
+func (s *Share) ask(d format.Document, o lineage.Ours, j lineage.Judgement, by advice.Token, kept string) (q Question, news bool) {
 	mine, theirs := o.Record.Token.RefreshToken.Fingerprint(), d.RefreshToken.Fingerprint()
 	now := s.account.Clock.Now().Wall
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if news = s.asked.Text == "" || s.asked.ours != mine || s.asked.theirs != theirs; news {
 		text := o.Words("the shared file", lineage.Found{Document: d}, j, now)
-		s.asked = Question{Text: text, Ways: ways(o, j, by), ours: mine, theirs: theirs}
+		if kept != "" {
+			text += "; it is cut off or damaged, and what is left of it is kept in " + kept
+		}
+		s.asked = Question{Text: text, Ways: ways(o, j, by, kept != ""), ours: mine, theirs: theirs}
 	}
 	return s.asked, news
 }
 
 // ways are the ways out of a question about a shared file; by is how the account gets
-// a token without it.
-func ways(o lineage.Ours, j lineage.Judgement, by advice.Token) string {
+// a token without it. rest: it is cut off or damaged.
+func ways(o lineage.Ours, j lineage.Judgement, by advice.Token, rest bool) string {
 	over := fmt.Sprintf("to go on with ours and write it into the file: tokenkeeper refresh %s --force", o.Account)
 	switch {
 	case j.Left != "":
@@ -161,5 +197,9 @@ func ways(o lineage.Ours, j lineage.Judgement, by advice.Token) string {
 	case j.Verdict == lineage.OtherAccount:
 		return "put this account's own file there, or " + over
 	}
-	return fmt.Sprintf("to take the file's token: tokenkeeper import %s FILE --force; %s", o.Account, over)
+	take := "to take the file's token"
+	if rest {
+		take += ", mend it and run"
+	}
+	return fmt.Sprintf("%s: tokenkeeper import %s FILE --force; %s", take, o.Account, over)
 }

@@ -27,6 +27,7 @@ import (
 type memory struct {
 	doc    format.Document
 	err    error // of Read
+	rest   bool  // doc is what is left of it
 	taken  error // of Lock
 	full   error // of Prove
 	unput  error // of Write and Mend
@@ -42,9 +43,15 @@ func (m *memory) Lend(give func(fd int) error) error   { return give(3) }
 func (m *memory) Keep(d time.Duration)                 { m.kept = d }
 func (m *memory) Inherit(*os.File, time.Duration) bool { return false }
 func (m *memory) Forgo()                               { m.kept = 0 }
-func (m *memory) Read() (format.Document, error)       { return m.doc, m.err }
+func (m *memory) KeepRest() (string, error)            { return "/bots/t.json.damaged", nil }
 func (m *memory) Prove() error                         { return m.full }
 func (m *memory) Replaceable() error                   { return m.full }
+func (m *memory) Read() (format.Document, error) {
+	if m.err != nil && !m.rest {
+		return format.Document{}, m.err
+	}
+	return m.doc, m.err
+}
 func (m *memory) Write(d format.Document) error {
 	if m.unput == nil || errors.Is(m.unput, atomicfile.ErrNotDurable) {
 		m.doc, m.err = d, nil
@@ -122,6 +129,40 @@ func TestLook(t *testing.T) {
 				}
 				if c.writes > 0 && m.doc.RefreshToken.Reveal() != "refresh-1" {
 					t.Errorf("written was %q", m.doc.RefreshToken.Reveal())
+				}
+			})
+		})
+	}
+}
+
+// TestLookAtTheRest: a refresh token that stands whole in what is left of a file is judged
+// like one in a whole file: it may be the only copy. Ours, and what the broker has outdone,
+// are written over.
+func TestLookAtTheRest(t *testing.T) {
+	for name, c := range map[string]struct {
+		verdict      lineage.Verdict
+		newer, asked bool
+	}{
+		"newer":             {verdict: lineage.Newer, newer: true},
+		"unknown":           {verdict: lineage.Unknown, asked: true},
+		"doubtful":          {verdict: lineage.Doubtful, asked: true},
+		"another account's": {verdict: lineage.OtherAccount, asked: true},
+		"ours":              {verdict: lineage.Same},
+		"ours, bare":        {verdict: lineage.Stale},
+		"older":             {verdict: lineage.Past},
+		"outlived":          {verdict: lineage.Outlived},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, rec := &memory{doc: format.Document{RefreshToken: sdk.NewSecret("refresh-2")}, err: format.ErrUnreadable, rest: true}, record()
+				s := share(m)
+				defer lock(t, s)()
+				seen, err := s.Look(t.Context(), rec, judged(rec, c.verdict), advice.Token{Account: "one"})
+				if err != nil || (seen.Newer != nil) != c.newer || (seen.Asked.Text != "") != c.asked || (m.writes > 0) == (c.newer || c.asked) {
+					t.Errorf("seen %+v, %d writes, %v", seen, m.writes, err)
+				}
+				if c.asked && (!strings.Contains(seen.Asked.Text, "/bots/t.json.damaged") || !s.Differs(rec, judged(rec, c.verdict))) {
+					t.Errorf("nobody is told where the rest is kept, or looks again: %s", seen.Asked.Text)
 				}
 			})
 		})

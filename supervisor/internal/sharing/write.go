@@ -60,6 +60,7 @@ func (s *Share) MayReplace(o lineage.Ours) bool {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return true
+	case errors.Is(err, format.ErrUnreadable) && !d.RefreshToken.IsZero(): // it is cut off, and judged as if it were whole
 	case errors.Is(err, format.ErrUnreadable): // perhaps for a moment: a look reads it again, and keeps what is left
 		return false
 	case err != nil: // it is put there at a look that can read it
