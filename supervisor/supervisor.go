@@ -118,7 +118,9 @@ func New(ctx context.Context, opts Options) (*Supervisor, error) {
 	}
 	s.file = configfile.New(configfile.Config{Running: opts.Config, Read: opts.Reread, Started: s.started, Wall: opts.Seams.Wall})
 	s.backend = sync.OnceValue(s.newBackend)
-	s.inquirer = restore.NewInquirer(s.roster, s.log, opts.Seams.Wall)
+	s.inquirer = restore.NewInquirer(s.roster, func(ctx context.Context, account string) (time.Time, error) {
+		return s.dir.Store().Passed(ctx, account) // nobody is asked before it is open
+	}, s.log, opts.Seams.Wall)
 	s.crew, s.reloading, s.broken = newCrew(opts.Log), make(chan struct{}, 1), make(chan error, 1)
 	if err := s.build(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

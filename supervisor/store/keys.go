@@ -16,6 +16,7 @@ import (
 //	accounts/<id>/pause      JSON of Pause
 //	ledger/<sink>/<account>  JSON of Delivery; of an alert: its key as the account
 //	alerts/<key>             JSON of event.Alert
+//	passed/<account>         JSON of when that name was free of its login, see Store.Passed
 //
 // A ledger's <account> is that of an alert if it holds a colon, which the name
 // of no account does. Any other key was written by a newer program and
@@ -25,6 +26,7 @@ const (
 	prefixAccounts = "accounts/"
 	prefixLedger   = "ledger/"
 	prefixAlerts   = "alerts/"
+	prefixPassed   = "passed/"
 	partRecord     = "record"
 	partIntent     = "intent"
 	partLogin      = "login"
@@ -41,6 +43,7 @@ func accountKey(account, part string) string { return prefixAccounts + account +
 func recordKey(account string) string        { return accountKey(account, partRecord) }
 func intentKey(account string) string        { return accountKey(account, partIntent) }
 func alertKey(key string) string             { return prefixAlerts + key }
+func passedKey(account string) string        { return prefixPassed + account }
 func ledgerKey(sink, account string) string  { return prefixLedger + sink + "/" + account }
 
 // accountOf returns the account that a key is about, and which part of it is there.

@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
@@ -21,9 +23,9 @@ func (e *engine) Rename(ctx context.Context, from, to string, version uint64) er
 		err = checkName("an account", to)
 	}
 	if err == nil {
-		err = e.submitMove(ctx, &write{
-			subject: from, also: to, drops: true, rule: func() (change, error) { return e.state.rename(from, to, version) },
-		})
+		err = e.submitMove(ctx, &write{subject: from, also: to, drops: true, rule: func() (change, error) {
+			return e.state.rename(from, to, version, e.now())
+		}})
 	}
 	if err != nil {
 		return fmt.Errorf("storing account %s as %s: %w", from, to, err)
@@ -40,7 +42,7 @@ func (e *engine) Forget(ctx context.Context, name string) error {
 			if len(c) == 0 && !e.noted(name) {
 				return nil, ErrNotFound
 			}
-			return c, nil
+			return c, e.state.pass(c, name, e.now())
 		}})
 	}
 	if err != nil {
@@ -63,8 +65,26 @@ func (e *engine) submitMove(ctx context.Context, w *write) error {
 	return e.submit(w)
 }
 
+// Passed implements [Store].
+func (k *reads) Passed(ctx context.Context, name string) (time.Time, error) {
+	if err := k.readable(ctx, "when the name of account "+name+" was free"); err != nil {
+		return time.Time{}, err
+	}
+	k.state.mu.RLock()
+	defer k.state.mu.RUnlock()
+	return k.state.passed[name], nil
+}
+
+// pass notes that a name is free, if a login stands under it.
+func (s *state) pass(c change, name string, now time.Time) error {
+	if s.of(name).record.Version == 0 {
+		return nil
+	}
+	return c.putJSON(passedKey(name), now.UTC().Round(0))
+}
+
 // rename is the rule of [Store.Rename].
-func (s *state) rename(from, to string, version uint64) (change, error) {
+func (s *state) rename(from, to string, version uint64, now time.Time) (change, error) {
 	a, b := s.of(from), s.of(to)
 	if a.record.Version == 0 {
 		return nil, fmt.Errorf("account %s: %w", from, ErrNotFound)
@@ -86,7 +106,7 @@ func (s *state) rename(from, to string, version uint64) (change, error) {
 	c := s.without(from)
 	s.dropLines(c, to) // of a token that was another one
 	a.record.Account = to
-	if err := c.putRecord(a.record); err != nil {
+	if err := errors.Join(c.putRecord(a.record), s.pass(c, from, now)); err != nil {
 		return nil, err
 	}
 	if b.refusal != nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
@@ -23,6 +24,8 @@ type state struct {
 	// ledger by sink and by account.
 	ledger map[string]map[string]Delivery
 	alerts map[string]event.Alert
+	// passed has the names that were free of their logins, and when.
+	passed map[string]time.Time
 	owner  machine.Owner
 	// foreign are the keys of a newer program.
 	foreign map[string][]byte
@@ -47,7 +50,7 @@ func (a *account) isEmpty() bool {
 }
 
 func newState() *state {
-	return &state{accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{}, foreign: map[string][]byte{}}
+	return &state{accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{}, passed: map[string]time.Time{}, foreign: map[string][]byte{}}
 }
 
 // Apply implements [mirror.State].
@@ -82,6 +85,17 @@ func (s *state) put(key string, value []byte) error {
 			return fmt.Errorf("alert %s: %w", name, errUnreadable)
 		}
 		s.alerts[name] = a
+		return nil
+	}
+	if name, ok := strings.CutPrefix(key, prefixPassed); ok {
+		var at time.Time
+		if delete(s.passed, name); value == nil {
+			return nil
+		}
+		if json.Unmarshal(value, &at) != nil {
+			return fmt.Errorf("when the name %s was free: %w", name, errUnreadable)
+		}
+		s.passed[name] = at
 		return nil
 	}
 	if key == keyMachine {
@@ -216,6 +230,9 @@ func (s *state) Values() (map[string][]byte, error) {
 	for key, a := range s.alerts {
 		putJSON(alertKey(key), a)
 	}
+	for name, at := range s.passed {
+		putJSON(passedKey(name), at)
+	}
 	if !s.owner.Name.Zero() {
 		putJSON(keyMachine, s.owner)
 	}
@@ -245,7 +262,7 @@ func (s *state) view(name string) account {
 func (s *state) Empty() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return len(s.accounts)+len(s.ledger)+len(s.alerts)+len(s.foreign) == 0 && s.owner.Name.Zero()
+	return len(s.accounts)+len(s.ledger)+len(s.alerts)+len(s.passed)+len(s.foreign) == 0 && s.owner.Name.Zero()
 }
 
 // records are those of all accounts, ordered by account.

@@ -162,6 +162,10 @@ type Store interface {
 	// Forget removes all that is stored of an account, and what the ledger says of it.
 	// ErrNotFound if there is nothing.
 	Forget(ctx context.Context, account string) error
+	// Passed is when Rename or Forget took a login away from the account's name, the last
+	// time; zero: never. It stays, whoever gets the name: destinations may still hold
+	// that login under it.
+	Passed(ctx context.Context, account string) (time.Time, error)
 
 	// SaveAlert stores the newest state of an alert, by its key. The ledger
 	// of who was told of it has the key in the place of the account.

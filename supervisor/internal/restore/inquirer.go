@@ -14,6 +14,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -32,6 +33,7 @@ type Inquirer struct {
 	roster *roster.Roster
 	log    *slog.Logger
 	wall   func() time.Time
+	passed Passed
 
 	mu    sync.Mutex
 	since time.Time
@@ -52,8 +54,8 @@ type question struct{ sink, account string }
 const askAgain = 2 * time.Second
 
 // NewInquirer asks the sinks of a roster, as far as it is filled then.
-func NewInquirer(r *roster.Roster, log *slog.Logger, wall func() time.Time) *Inquirer {
-	e := &Inquirer{roster: r, log: log, wall: wall, open: openQuestions{since: map[question]time.Time{}}}
+func NewInquirer(r *roster.Roster, passed Passed, log *slog.Logger, wall func() time.Time) *Inquirer {
+	e := &Inquirer{roster: r, passed: passed, log: log, wall: wall, open: openQuestions{since: map[question]time.Time{}}}
 	e.begin()
 	return e
 }
@@ -148,7 +150,7 @@ func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) re
 		held, finding, err := w.Held(ctx, rec)
 		if err == nil {
 			e.done(name, rec.Account)
-			return e.found(w, rec, held, finding)
+			return e.found(ctx, w, rec, held, finding)
 		}
 		pause, cancel := context.WithTimeout(ctx, askAgain)
 		if errors.Is(err, sink.ErrAbsent) {
@@ -179,7 +181,7 @@ func (e *Inquirer) askFile(ctx context.Context, w *sink.Worker, rec store.Record
 			e.log.Debug("nobody knows what the sink holds", "sink", w.Name(), "account", rec.Account, "error", err)
 			return unread(w.Name(), rec.Account, err)
 		}
-		return e.found(w, rec, held, finding)
+		return e.found(ctx, w, rec, held, finding)
 	})
 }
 
@@ -224,7 +226,7 @@ func (e *Inquirer) giveUp(name, account string, first time.Time, err error) {
 }
 
 // found says what the finding means to a refresh.
-func (e *Inquirer) found(w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) (there refresh.Elsewhere) {
+func (e *Inquirer) found(ctx context.Context, w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) (there refresh.Elsewhere) {
 	if held.Owner == "" && (f.Unknown() || f == readback.Ours && rec.Origin == store.OriginExternal) {
 		// Of what we have written there ourselves the times tell nothing.
 		if fault := lineage.ZoneFault(held.Document, e.roster.Ours(rec.Account).Policy, e.wall()); fault != "" {
@@ -233,6 +235,10 @@ func (e *Inquirer) found(w *sink.Worker, rec store.Record, held readback.Held, f
 	}
 	switch f {
 	case readback.Living:
+		if fault := e.predecessors(ctx, rec.Account, held.Document); fault != "" {
+			e.log.Warn("the token in the sink is not taken: "+fault, "sink", w.Name(), "account", rec.Account)
+			return there
+		}
 		there.Newer, there.Where, there.Origin = &held.Document, fmt.Sprintf("sink %q", w.Name()), store.OriginRestore
 		if held.File != "" {
 			there.Where, there.Origin = fmt.Sprintf("%s (sink %q)", held.File, w.Name()), store.OriginExternal
@@ -241,6 +247,14 @@ func (e *Inquirer) found(w *sink.Worker, rec store.Record, held readback.Held, f
 		there.Doubt = w.Guarded(rec.Account, held, f)
 	}
 	return there
+}
+
+func (e *Inquirer) predecessors(ctx context.Context, account string, d format.Document) string {
+	free, err := e.passed(ctx, account)
+	if err != nil {
+		return err.Error()
+	}
+	return predecessors(free, d)
 }
 
 // ReadBack is when a sink is asked what it holds before we write there.

@@ -48,8 +48,11 @@ func inquirer(f *folder) *Inquirer {
 	r.Now().Workers["bot"] = sink.NewWorker(sink.WorkerConfig{
 		Name: "bot", Type: "file", Sink: f, Store: ledger{}, Events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
 	})
-	return NewInquirer(r, slog.New(slog.DiscardHandler), time.Now)
+	return NewInquirer(r, never, slog.New(slog.DiscardHandler), time.Now)
 }
+
+// never: no name was ever free.
+func never(context.Context, string) (time.Time, error) { return time.Time{}, nil }
 
 func recordOf(account string) store.Record {
 	return store.Record{

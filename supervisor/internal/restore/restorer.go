@@ -40,9 +40,10 @@ const (
 	restoreFreely = time.Minute
 )
 
-// Store is where an account's open attempt is noted.
+// Store is where an account's open attempt is noted, and when its name was free.
 type Store interface {
 	Intent(ctx context.Context, account string) (in store.Intent, open bool, err error)
+	Passed(ctx context.Context, account string) (time.Time, error)
 }
 
 // Config is what a Restorer needs.
@@ -258,6 +259,13 @@ func (r *Restorer) ask(ctx context.Context, l *lostToken, name string) (*found, 
 		return nil, fmt.Errorf("%w: %w", errConclusive, err)
 	}
 	d.WrittenAt = got.StoredAt
+	free, err := r.cfg.Store.Passed(ctx, a.Name)
+	if err != nil {
+		return nil, err
+	}
+	if fault := predecessors(free, d); fault != "" {
+		return nil, fmt.Errorf("%w: %s", errConclusive, fault)
+	}
 	st, _ := r.keeper(a).Status(a.Name)
 	ours := r.cfg.Roster.Ours(a.Name)
 	ours.Record = st.Record

@@ -60,6 +60,7 @@ func testRename(t *testing.T, o Opener) {
 		if all, err := s.Requests(ctx, "new"); err != nil || len(all) != 2 || all[0].Attempt != "b1" || all[1].Attempt != "a2" {
 			t.Errorf("%s: requests %+v (%v)", when, all, err)
 		}
+		passed(t, s, when, map[string]bool{"old": true, "new": false})
 		if all, _ := s.Requests(ctx, "old"); len(all) != 0 {
 			t.Errorf("%s: requests of the old name %+v", when, all)
 		}
@@ -73,6 +74,18 @@ func testRename(t *testing.T, o Opener) {
 	must(t, s.Replace(ctx, "a3", store.Intent{Account: "new", Attempt: "a4", Version: 2, Replays: "a3", At: start}))
 	must(t, s.Commit(ctx, want.Next(Token("new", 3), store.OriginRefresh, "a4", start)))
 	must(t, s.Commit(ctx, First("old")))
+	passed(t, s, "after another login", map[string]bool{"old": true, "new": false})
+}
+
+// passed checks which names have lost a login, just now.
+func passed(t *testing.T, s store.Store, when string, names map[string]bool) {
+	t.Helper()
+	for name, want := range names {
+		at, err := s.Passed(t.Context(), name)
+		if err != nil || at.IsZero() == want || want && time.Since(at).Abs() > time.Hour {
+			t.Errorf("%s: the name %s was free %s (%v)", when, name, at, err)
+		}
+	}
 }
 
 // What could be lost by it is not renamed, and nothing has changed.
@@ -136,6 +149,7 @@ func testForget(t *testing.T, o Opener) {
 		if err != nil || len(list) != 1 || list[0].Account != "gone-not" {
 			t.Errorf("%s: %d records (%v)", when, len(list), err)
 		}
+		passed(t, s, when, map[string]bool{"gone": true, "gone-not": false, "never": false})
 		logins, err := s.Logins(ctx)
 		must(t, err)
 		for account, want := range map[string]bool{"gone": false, "gone-not": true} {
@@ -149,6 +163,12 @@ func testForget(t *testing.T, o Opener) {
 	}
 	wantErr(t, s.Forget(ctx, "gone"), store.ErrNotFound)
 	must(t, s.Commit(ctx, First("gone")))
+	must(t, s.PutRequests(ctx, "never", []store.Request{{Attempt: "x", At: start}}))
+	must(t, s.Forget(ctx, "never")) // had no login
+	passed(t, s, "at last", map[string]bool{"gone": true, "never": false})
+	must(t, s.Close())
+	_, err = s.Passed(ctx, "gone")
+	wantErr(t, err, store.ErrClosed)
 }
 
 func (m *model) rename(t *rapid.T) {
