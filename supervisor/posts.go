@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/configfile"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/restore"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 )
@@ -12,6 +13,7 @@ var (
 	restorePost   = post{keeping, "restore", ""}
 	heartbeatPost = post{keeping, "heartbeat", ""}
 	metricsPost   = post{keeping, "metrics", ""}
+	watchPost     = post{keeping, "configuration's files", ""}
 )
 
 func providerPost(name string) post    { return post{keeping, "provider", name} }
@@ -32,6 +34,11 @@ func (s *Supervisor) postAll() {
 	s.postHeartbeat(there)
 	if s.metrics != nil {
 		s.crew.add(metricsPost, s.metrics)
+	}
+	if s.opts.Reread != nil {
+		s.crew.add(watchPost, configfile.NewWatch(configfile.WatchConfig{
+			File: s.file, Referred: s.opts.Referred, Reload: s.reloadWritten, Log: s.log,
+		}))
 	}
 	s.postRestorer()
 }

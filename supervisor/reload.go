@@ -31,6 +31,12 @@ var ErrReload = errors.New("the configuration was not read again, and the superv
 // What was sent is heard out first. One who does not wait changes nothing by that: what
 // comes of it stands in the log.
 func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) {
+	return s.reloadUnless(ctx, func(_, _ *config.Config) error { return nil })
+}
+
+// reloadUnless is [Supervisor.Reload] unless refused has something against going on from
+// what runs to what the file says.
+func (s *Supervisor) reloadUnless(ctx context.Context, refused func(was, is *config.Config) error) (difference.Difference, error) {
 	done, err := s.alone(ctx)
 	if err != nil {
 		return difference.Difference{}, err
@@ -39,7 +45,7 @@ func (s *Supervisor) Reload(ctx context.Context) (difference.Difference, error) 
 	if s.opts.Reread == nil {
 		return difference.Difference{}, fmt.Errorf("%w: it came from no file", ErrReload)
 	}
-	d, err := s.reload(ctx)
+	d, err := s.reload(ctx, refused)
 	if err != nil {
 		if gone := ctx.Err(); gone == nil || !errors.Is(err, gone) {
 			s.file.Failed(err, len(s.roster.Now().Lacking()) > 0)
@@ -72,8 +78,11 @@ func separator(err error) string {
 	return " "
 }
 
-func (s *Supervisor) reload(ctx context.Context) (difference.Difference, error) {
+func (s *Supervisor) reload(ctx context.Context, refused func(was, is *config.Config) error) (difference.Difference, error) {
 	cfg, err := s.opts.Reread()
+	if err == nil {
+		err = refused(s.roster.Now().Config, cfg)
+	}
 	if err != nil {
 		return difference.Difference{}, err
 	}
@@ -118,7 +127,7 @@ func (s *Supervisor) prepare(ctx context.Context, cfg *config.Config) (change, e
 	if len(c.what.Fixed) > 0 {
 		return c, fmt.Errorf("%s can't change while it runs: restart the service, or take that back", strings.Join(c.what.Fixed, ", "))
 	}
-	everything := slices.ContainsFunc(c.what.Keys, func(key string) bool { return !isOwn(key, "alerts") && !isOwn(key, "heartbeat") })
+	everything := slices.ContainsFunc(c.what.Keys, func(key string) bool { return !isOwn(key, "alerts") && !isOwn(key, "heartbeat") && key != "reload" })
 	c.providers = c.differing(everything)
 	c.sinks = c.differingSinks(everything)
 	c.heartbeat = slices.ContainsFunc(c.what.Keys, func(key string) bool { return isOwn(key, "heartbeat") })

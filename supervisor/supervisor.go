@@ -41,6 +41,8 @@ type Options struct {
 	// Reread reads again what Config was read from, as it was read; nil: it came from no
 	// file. Both were loaded with [config.Source.Comparable] then.
 	Reread func() (*config.Config, error)
+	// Referred are the files that it refers to by now, there or not; nil: nobody knows.
+	Referred func() []string
 	// Check finds what would keep a start with a configuration from succeeding: programs
 	// that are not what they should be. nil: nobody looks.
 	Check   func(ctx context.Context, cfg *config.Config) error

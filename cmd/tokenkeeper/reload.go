@@ -26,7 +26,9 @@ and for state_dir, fallback_dir, machine_guard, control and log, restart the
 service.
 
 With --dry-run nothing changes, and what would is shown. SIGHUP does the same
-as this command, and says in the log what has come of it.`,
+as this command, and says in the log what has come of it. So does a write to
+one of those files where the configuration says reload: watch, unless it would
+take an account away, or half of the sinks.`,
 		Example: "  tokenkeeper reload --dry-run\n  tokenkeeper reload",
 		Args:    exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -99,7 +99,8 @@ func (e *env) runSupervisor(ctx context.Context, flags map[string]string) error 
 	}
 	rest := idle.New(restAfter)
 	s, err := newSupervisor(ctx, supervisor.Options{
-		Config: cfg, Reread: e.reread(cfg.File, flags), Check: e.checkReread(cfg.File, flags), Log: log, Stored: stored, Looked: rest.Touched,
+		Config: cfg, Reread: e.reread(cfg.File, flags), Referred: e.referred(cfg.File, flags), Check: e.checkReread(cfg.File, flags),
+		Log: log, Stored: stored, Looked: rest.Touched,
 	})
 	if err != nil {
 		return err
@@ -169,6 +170,16 @@ func (e *configured) reread(path string, flags map[string]string) func() (*confi
 		}
 		cfg, _, err := config.Load(e.runSource(path, flags))
 		return cfg, err
+	}
+}
+
+// referred are the files that it refers to by then.
+func (e *configured) referred(path string, flags map[string]string) func() []string {
+	return func() []string {
+		if e.refuseBorrowed(path) != nil {
+			return nil
+		}
+		return config.Referred(e.runSource(path, flags))
 	}
 }
 

@@ -3,9 +3,12 @@ package config
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
@@ -82,32 +85,84 @@ func (c *Config) ChangedAt() time.Time {
 	return c.origin.look().at
 }
 
+// Rewritten says whether something else was written to one of them. One that is gone is
+// not rewritten, nor are the others as long as the configuration's own is gone: whoever
+// replaces files may be about to put them there.
+func (c *Config) Rewritten() bool {
+	seen := c.origin.look()
+	return seen.rewritten && !seen.away
+}
+
+// Files are the absolute paths of all of them; none if it came from no file.
+func (c *Config) Files() []string {
+	if c.origin.path == "" {
+		return nil
+	}
+	return append(slices.Collect(maps.Keys(c.origin.refers)), c.origin.path)
+}
+
+// Referred are the files that the configuration of a source refers to, there or not and
+// whatever is wrong with it, but for a shared file of the account that does.
+func Referred(src Source) (files []string) {
+	l, data := open(src)
+	if len(l.problems) > 0 {
+		return nil
+	}
+	_, _, _ = l.load(data)
+	for path, file := range l.references.secrets {
+		if file.steady {
+			files = append(files, path)
+		}
+	}
+	return files
+}
+
+// Imprint tells what files hold from what they hold at another time, and does not tell it.
+type Imprint [sha256.Size]byte
+
+// ImprintOf reads all files. It may hang at a file system that does not answer.
+func ImprintOf(files []string) Imprint {
+	var all []byte
+	for _, path := range files {
+		data, _, err := readText(path, maxFileSize)
+		all = fmt.Appendf(all, "%q %x %v\n", path, sha256.Sum256(data), err)
+	}
+	return sha256.Sum256(all)
+}
+
 // glance is how the files were found.
 type glance struct {
-	changed bool
-	unseen  bool      // some could not be looked at
-	at      time.Time // when the newest of what has changed was written; zero: that can't be told
+	changed   bool
+	rewritten bool // by something that is there
+	away      bool // the configuration's own is gone
+	unseen    bool // some could not be looked at
+	// at is when the newest of what has changed was written; zero: that can't be told.
+	at time.Time
 }
 
 func (o origin) look() (g glance) {
 	if o.path == "" {
 		return g
 	}
-	see := func(written time.Time) { g.changed, g.at = true, moment.Later(moment.Known(written), g.at) }
+	see := func(written time.Time, gone bool) {
+		g.changed, g.at = true, moment.Later(moment.Known(written), g.at)
+		g.rewritten = g.rewritten || !gone
+	}
 	switch data, _, err := readText(o.path, maxFileSize); {
 	case errors.Is(err, fs.ErrNotExist):
-		see(time.Time{})
+		g.away = true
+		see(time.Time{}, true)
 	case err != nil:
 		g.unseen = true
 	case sha256.Sum256(data) != o.sum:
-		see(stampOf(o.path).at())
+		see(stampOf(o.path).at(), false)
 	}
 	for path, was := range o.refers {
 		switch now := stampOf(path); {
 		case now.unseen:
 			g.unseen = true
 		case now != was:
-			see(now.at())
+			see(now.at(), now == stamp{})
 		}
 	}
 	return g

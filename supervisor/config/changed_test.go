@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -127,5 +128,67 @@ func TestUnchanged(t *testing.T) {
 			t.Fatal(err)
 		}
 		want("when "+path+" is back", false, true)
+	}
+}
+
+// Whoever replaces files may have taken away what he is about to put there: that is no
+// news. A file to which another one refers may come later than that.
+func TestRewritten(t *testing.T) {
+	const one, two = `accounts: {a: {provider: schwab, client_id: id, client_secret: "${file:secret}"}}
+`, `accounts: {a: {provider: schwab, client_id: id, client_secret: "${file:later}"}}
+`
+	for name, tt := range map[string]struct {
+		file, secret string // what is written; "": it is taken away
+		want         bool
+	}{
+		"nothing":                          {one, "s", false},
+		"the file":                         {two, "s", true},
+		"the secret":                       {one, "longer", true},
+		"the file, and the secret is gone": {two, "", true},
+		"the file is gone":                 {"", "s", false},
+		"the secret is gone":               {one, "", false},
+		"the file is gone, and the secret is another": {"", "longer", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file, secret := filepath.Join(dir, "tk.yaml"), filepath.Join(dir, "secret")
+			put := func(path, text string) {
+				t.Helper()
+				err := os.Remove(path)
+				if text != "" {
+					err = os.WriteFile(path, []byte(text), 0o600)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			put(secret, "s")
+			put(file, one)
+			src := Source{Path: file, Environ: func() []string { return []string{"HOME=/root"} }}
+			cfg, _, err := Load(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if files := cfg.Files(); len(files) != 2 || !slices.Contains(files, file) || !slices.Contains(files, secret) {
+				t.Errorf("it came from %q", files)
+			}
+			before := ImprintOf(cfg.Files())
+			if tt.file != one {
+				put(file, tt.file)
+			}
+			if tt.secret != "s" {
+				put(secret, tt.secret)
+			}
+			if cfg.Rewritten() != tt.want {
+				t.Errorf("rewritten: %t", cfg.Rewritten())
+			}
+			if same := ImprintOf(cfg.Files()) == before; same != (name == "nothing") {
+				t.Errorf("the imprint is the same: %t", same)
+			}
+			want := map[string][]string{one: {secret}, two: {filepath.Join(dir, "later")}}[tt.file]
+			if files := Referred(src); !slices.Equal(files, want) {
+				t.Errorf("it refers to %q, want %q", files, want)
+			}
+		})
 	}
 }

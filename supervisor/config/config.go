@@ -31,6 +31,9 @@ type Config struct {
 	// its start: variables, and the credentials of a service under systemd. To load the
 	// configuration again does not read them again.
 	FixedReferences []string
+	// Reload is when a running supervisor reads the configuration again: [ReloadManual] or
+	// [ReloadWatch].
+	Reload string
 	// MachineGuard is whether the store belongs to one machine: auto, on, off.
 	MachineGuard string
 	Control      Control
@@ -46,6 +49,12 @@ type Config struct {
 	// Metrics is nil if nobody asks for them over TCP.
 	Metrics *Metrics
 }
+
+// When a running supervisor reads the configuration again.
+const (
+	ReloadManual = "manual" // when somebody asks
+	ReloadWatch  = "watch"  // and when its files were written
+)
 
 // Alerts is when people are told.
 type Alerts struct {

@@ -22,6 +22,7 @@ func (l *loader) decode() *Config {
 		FallbackDir:  root.Path("fallback_dir"),
 		Trust:        l.steering.trusted,
 		MachineGuard: root.Word("machine_guard"),
+		Reload:       root.Word("reload"),
 		Control: Control{
 			Socket: root.Down("control").Path("socket"), TrustFolder: root.Down("control").Boolean("trust_folder"), Readers: readers(root.Down("control")),
 		},

@@ -104,6 +104,10 @@ func dotted(path []string) string { return strings.Join(path, ".") }
 // tells all that is wrong; warnings are returned with and without an error.
 func Load(src Source) (*Config, []Warning, error) {
 	l, data := open(src)
+	return l.load(data)
+}
+
+func (l *loader) load(data []byte) (*Config, []Warning, error) {
 	root := &entry{}
 	if len(l.problems) == 0 {
 		(&document{findings: l.findings}).read(data, l.schema, root)
@@ -116,7 +120,7 @@ func Load(src Source) (*Config, []Warning, error) {
 	l.root = Object{l, root, l.schema.Fields, nil, ""}
 	cfg := l.decode()
 	l.validate(cfg)
-	if src.Comparable && len(l.problems) == 0 {
+	if l.source.Comparable && len(l.problems) == 0 {
 		cfg.digest = l.digest(cfg)
 	}
 	l.findings.sort()

@@ -53,7 +53,7 @@ sinks:
 	cfg, warnings := load(t, src)
 	dir := src.Dir
 	want := &config.Config{
-		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"), MachineGuard: "auto",
+		StateDir: filepath.Join(dir, "state"), FallbackDir: filepath.Join(dir, "other"), MachineGuard: "auto", Reload: config.ReloadManual,
 		FixedReferences: []string{"${env:HOOK}", "${env:KEY}", "${env:TAIL}"},
 		Control:         config.Control{Socket: filepath.Join(dir, "state/control.sock")},
 		Log:             config.Log{Level: "info", Format: "text", Keep: 5},

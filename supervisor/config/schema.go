@@ -13,6 +13,7 @@ func schema(sinks sinkSchema) Field {
 		"fallback_dir":  {Holds: Path},
 		"trust":         {Holds: Words},
 		"machine_guard": {Holds: Word, Default: "auto"},
+		"reload":        {Holds: Word, Default: ReloadManual},
 		"control": {Holds: Nested, Fields: Fields{
 			"socket":       {Holds: Path},
 			"trust_folder": {Holds: Boolean, Default: false},

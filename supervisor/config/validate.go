@@ -31,6 +31,7 @@ func (l *loader) validate(cfg *Config) {
 	steeredPlugins(root.Down("plugins"), cfg.Plugins.Dir)
 	logs := root.Down("log")
 	Choice(root, "machine_guard", "auto", "on", "off")
+	Choice(root, "reload", ReloadManual, ReloadWatch)
 	Choice(logs, "level", "debug", "info", "warn", "error")
 	Choice(logs, "format", "text", "json")
 	AtLeast(logs, "max_megabytes", cfg.Log.MaxMegabytes, 0)

@@ -17,7 +17,7 @@ import (
 // values are two of every key that there is, and what must be there. The sinks are
 // called by their types, and nothing is the default.
 var values = map[string][2]any{
-	"state_dir": {"/srv/one", "/srv/two"}, "fallback_dir": {"/mnt/one", "/mnt/two"}, "trust": {[]any{"0"}, []any{"0", "1"}}, "machine_guard": {"on", "off"},
+	"state_dir": {"/srv/one", "/srv/two"}, "fallback_dir": {"/mnt/one", "/mnt/two"}, "trust": {[]any{"0"}, []any{"0", "1"}}, "machine_guard": {"on", "off"}, "reload": {"watch", nil},
 	"control.socket": {must("/run/one.sock"), must("/run/two.sock")}, "control.trust_folder": {true, nil},
 	"control.readers": {
 		[]any{map[string]any{"user": "1001", "accounts": []any{"a"}}},

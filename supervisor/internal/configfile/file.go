@@ -1,6 +1,7 @@
 // Package configfile is the configuration's file while a supervisor runs: what it says by
 // now, beside what the supervisor was started with and goes on with. It is read when
-// somebody asks, never twice at once, and nobody else waits for that.
+// somebody asks, never twice at once, and nobody else waits for that. A Watch looks whether
+// it was written.
 package configfile
 
 import (
@@ -40,6 +41,7 @@ type File struct {
 	said    *mounts.Glance[reading]
 	one     chan struct{} // has room for who reads the file
 	failed  atomic.Pointer[Failure]
+	anew    chan struct{} // has something after Runs
 }
 
 // running is what runs, and since when it says so.
@@ -77,7 +79,7 @@ type reading struct {
 
 // New reads nothing.
 func New(c Config) *File {
-	f := &File{cfg: c, one: make(chan struct{}, 1)}
+	f := &File{cfg: c, one: make(chan struct{}, 1), anew: make(chan struct{}, 1)}
 	f.running.Store(&running{c.Running, c.Started})
 	f.written = mounts.NewGlance(f.look)
 	var last reading // one look is under way at a time
@@ -98,6 +100,10 @@ func New(c Config) *File {
 func (f *File) Runs(c *config.Config) {
 	f.running.Store(&running{c, f.cfg.Wall()})
 	f.failed.Store(nil)
+	select {
+	case f.anew <- struct{}{}:
+	default:
+	}
 }
 
 // Glance is for who asks often: what it returns may be a little older than the question,
