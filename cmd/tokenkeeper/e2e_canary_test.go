@@ -218,7 +218,7 @@ func (c *canaries) badConfigurations(t *testing.T, s *site) {
 	good := string(readFile(t, s.config))
 	one := "accounts:\n  a:\n    provider: schwab\n    client_id: id\n"
 	for _, yaml := range []string{
-		one + "    client_secret: [" + secret + "]\n",
+		one + "    client_secret: [[" + secret + "]]\n",
 		one + "    client_secret: {key: " + secret + "}\n",
 		one + "    client_secrt: " + secret + "\n",
 		one + "    client_secret: \"" + secret + "\n",

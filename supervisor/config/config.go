@@ -117,6 +117,8 @@ type Account struct {
 	Provider     string
 	ClientID     string
 	ClientSecret sdk.Secret
+	// OtherSecrets are those that the client has beside ClientSecret, in order.
+	OtherSecrets []sdk.Secret
 	RedirectURL  string
 	Scopes       []string
 	// Settings already holds those of the provider.

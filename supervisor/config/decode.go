@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/mounts"
 )
 
@@ -89,9 +90,10 @@ func decodeAccount(o Object, name string) Account {
 	refresh, shared := o.Down("refresh"), sharedFile(o.Down("shared_file"))
 	o.l.references.own = ownFileOf(name, shared)
 	defer func() { o.l.references.own = ownFile{} }()
+	secret, otherSecrets := clientSecrets(o)
 	a := Account{
 		Name: name, Provider: o.Word("provider"),
-		ClientSecret: o.Secret("client_secret"), Scopes: o.Words("scopes"), Settings: o.Settings(),
+		ClientSecret: secret, OtherSecrets: otherSecrets, Scopes: o.Words("scopes"), Settings: o.Settings(),
 		Refresh: Refresh{
 			BeforeExpiry: refresh.Duration("before_expiry"),
 			Every:        refresh.Duration("every"),
@@ -107,6 +109,28 @@ func decodeAccount(o Object, name string) Account {
 		a.Refresh.Jitter = defaultJitter(a.Refresh)
 	}
 	return a
+}
+
+// clientSecrets are those of an account's client: the first, and the others.
+func clientSecrets(o Object) (first sdk.Secret, others []sdk.Secret) {
+	many, seen := len(o.Words("client_secret")) > 1, map[string]bool{}
+	all := o.Secrets("client_secret", func(value string) *Fault {
+		defer func() { seen[value] = true }()
+		switch {
+		case many && value == "":
+			return &Fault{"is empty", "leave it out, or write a secret"}
+		case seen[value]:
+			return &Fault{"is the same secret as another one of the list", "leave one of them out"}
+		}
+		return nil
+	})
+	switch len(all) {
+	case 0:
+		return sdk.Secret{}, nil
+	case 1:
+		return all[0], nil
+	}
+	return all[0], all[1:]
 }
 
 // defaultJitter is 10 s, but at most a tenth of the time that it is taken

@@ -112,7 +112,7 @@ func said(o Object, key string, holds Holding) string {
 		return o.Path(key)
 	case Words:
 		return inQuotes(o.Words(key))
-	case Secrets:
+	case Secrets, SecretOrList:
 		all := o.Words(key)
 		for i, raw := range all {
 			all[i], _, _ = o.l.references.expand(o.Item(key, i), raw)

@@ -88,19 +88,33 @@ func (d *document) value(f Field, node, shown *yaml.Node, e *entry) {
 		default:
 			d.mapping(f, node, e)
 		}
+	case SecretOrList:
+		if node.Kind == yaml.SequenceNode {
+			d.list(node, shown, e)
+			return
+		}
+		d.single(f.Holds, node, shown, e)
+		if text, ok := e.value.(string); ok {
+			e.items, e.value = []Place{e.at}, []string{text}
+		}
 	case Words, Secrets:
 		d.list(node, shown, e)
 	case rows:
 		d.rows(*f.Each, node, shown, e)
 	default:
-		v, fault := parseNode(f.Holds, node)
-		if fault != nil {
-			d.reject(e, shown, fault)
-			return
-		}
-		e.at, e.value = d.place(shown), v
-		e.at.literal = node.Style&yaml.LiteralStyle != 0 && node.Line == shown.Line
+		d.single(f.Holds, node, shown, e)
 	}
+}
+
+// single reads a single value.
+func (d *document) single(k Holding, node, shown *yaml.Node, e *entry) {
+	v, fault := parseNode(k, node)
+	if fault != nil {
+		d.reject(e, shown, fault)
+		return
+	}
+	e.at, e.value = d.place(shown), v
+	e.at.literal = node.Style&yaml.LiteralStyle != 0 && node.Line == shown.Line
 }
 
 func (d *document) mapping(f Field, node *yaml.Node, e *entry) {

@@ -27,6 +27,8 @@ const (
 	Words
 	// Secrets is a list of Secret.
 	Secrets
+	// SecretOrList is a Secret, or a list of them where it is not known which is right.
+	SecretOrList
 	// Mode is a file's permission bits in octal.
 	Mode
 	// rows is a list of objects, which the file alone can hold. They are kept

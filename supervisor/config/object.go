@@ -213,7 +213,7 @@ func (o Object) Users(key string) []int {
 	return all
 }
 
-// Secrets reads a list of secrets, each with the place of its own. The check
+// Secrets reads a list of secrets, or the single one, each with the place of its own. The check
 // of each must not quote it. What is broken is left out.
 func (o Object) Secrets(key string, check func(string) *Fault) []sdk.Secret {
 	var all []sdk.Secret
@@ -228,7 +228,7 @@ func (o Object) Secrets(key string, check func(string) *Fault) []sdk.Secret {
 			o.e.make(key).broken = true
 			continue
 		}
-		if !referenced {
+		if value != "" && !referenced {
 			o.l.inClearAt(at)
 		}
 		all = append(all, sdk.NewSecret(value))

@@ -179,6 +179,11 @@ func (o *overrides) add(at Place, f Field, path []string, raw string) (key strin
 		over.value = splitWords(raw)
 	case Secrets:
 		over.value = strings.Fields(raw) // an address may hold commas
+	case SecretOrList:
+		var one any
+		if one, over.wrong = parse(Secret, raw); over.wrong == nil {
+			over.value = []string{one.(string)} // which may hold anything
+		}
 	default:
 		over.value, over.wrong = parse(f.Holds, raw)
 	}

@@ -91,6 +91,8 @@ func wanted(k Holding) string {
 		return "a mapping (key: value)"
 	case Words, Secrets:
 		return "a list"
+	case SecretOrList:
+		return "text, or a list of it"
 	case rows:
 		return "a list of mappings: [{key: value}]"
 	case Duration:

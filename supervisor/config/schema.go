@@ -51,7 +51,7 @@ func schema(sinks sinkSchema) Field {
 		"accounts": {Holds: named, Each: &Field{Holds: Nested, Fields: Fields{
 			"provider":      {Holds: Word},
 			"client_id":     {Holds: Text},
-			"client_secret": {Holds: Secret},
+			"client_secret": {Holds: SecretOrList},
 			"redirect_url":  {Holds: Text},
 			"scopes":        {Holds: Words},
 			"settings":      {Holds: Table, Each: &Field{Holds: Text}},

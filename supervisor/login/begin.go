@@ -59,7 +59,7 @@ func (f *Front) BeginLogin(ctx context.Context, name string, shape sdk.LoginShap
 		return f.openWith(ctx, l)
 	}
 	l.URL, l.Issuer, err = remote.AuthAddress(ctx, sdk.AuthRequest{
-		Account: a.Account, State: l.State, CodeVerifier: l.Verifier.Reveal(),
+		Account: a.Presented(), State: l.State, CodeVerifier: l.Verifier.Reveal(),
 	})
 	switch {
 	case errors.Is(err, sdk.ErrUnimplemented):
@@ -97,7 +97,7 @@ func (f *Front) guide(ctx context.Context, remote *sdk.Remote, shape sdk.LoginSh
 	a := f.cfg.Accounts[l.Account]
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	g, err := remote.BeginLogin(ctx, sdk.BeginLoginRequest{Account: a.Account, Shape: shape, State: l.State, CodeVerifier: l.Verifier.Reveal()})
+	g, err := remote.BeginLogin(ctx, sdk.BeginLoginRequest{Account: a.Presented(), Shape: shape, State: l.State, CodeVerifier: l.Verifier.Reveal()})
 	if err != nil {
 		return advice.Within(a.Name, fmt.Sprintf("nothing was begun: let provider %s begin a login of the shape %s", f.cfg.Provider, shape), err)
 	}

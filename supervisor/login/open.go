@@ -15,6 +15,9 @@ import (
 // Account is what the configuration says of one account.
 type Account struct {
 	sdk.Account
+	// Presented is the account as it goes to the broker now, with the secret of its client
+	// that is the next one.
+	Presented func() sdk.Account
 	// Timeout of one attempt.
 	Timeout time.Duration
 	// GrantedTo is to whom a token is granted that it gets now.

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,6 +90,7 @@ func (a answered) successor() success {
 	}
 	rec := a.next(t, origin, a.in.Attempt, now)
 	rec.Account, rec.Provider = a.cfg.Name, a.keeper.cfg.Provider
+	rec.AcceptedSecret = cmp.Or(a.in.Secret, rec.AcceptedSecret)
 	descend(&rec, a.in)
 	if origin == store.OriginLogin {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false

@@ -40,13 +40,14 @@ func (a attempt) prepared(ctx context.Context) (call func() (believed, error)) {
 
 // asks is what the provider is asked.
 func (a attempt) asks() func(context.Context) (sdk.Answer, error) {
+	account := presented{a.account}.with(a.in.Secret)
 	remote, id := a.remote, sdk.Attempt{
 		ID: a.in.Attempt, Version: a.in.Version, Fingerprint: a.in.Fingerprint,
 		Deadline: time.Now().Add(a.cfg.Timeout), Spool: a.in.Spool,
 	}
 	switch a.in.Kind {
 	case spool.KindExchange:
-		req := sdk.ExchangeRequest{Attempt: id, Account: a.cfg.Account}
+		req := sdk.ExchangeRequest{Attempt: id, Account: account}
 		if a.exchange != nil { // otherwise the answer is in the spool
 			req.Code, req.CodeVerifier = a.exchange.code, a.exchange.login.Stored().Verifier
 		}
@@ -55,12 +56,12 @@ func (a attempt) asks() func(context.Context) (sdk.Answer, error) {
 		req := exchange{a}.request(id)
 		return func(ctx context.Context) (sdk.Answer, error) { return remote.EndLoginAnswer(ctx, req) }
 	case spool.KindRenew:
-		req := sdk.RenewRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
+		req := sdk.RenewRequest{Attempt: id, Account: account, Token: a.rec().Token}
 		return func(ctx context.Context) (sdk.Answer, error) { return remote.RenewAnswer(ctx, req) }
 	case spool.KindMint:
-		req := sdk.MintRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
+		req := sdk.MintRequest{Attempt: id, Account: account, Token: a.rec().Token}
 		return func(ctx context.Context) (sdk.Answer, error) { return remote.MintAnswer(ctx, req) }
 	}
-	req := sdk.RefreshRequest{Attempt: id, Account: a.cfg.Account, Token: a.rec().Token}
+	req := sdk.RefreshRequest{Attempt: id, Account: account, Token: a.rec().Token}
 	return func(ctx context.Context) (sdk.Answer, error) { return remote.RefreshAnswer(ctx, req) }
 }

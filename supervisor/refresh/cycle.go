@@ -170,7 +170,7 @@ func (a *round) intend(ctx context.Context) (store.Intent, error) {
 	}
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: kind,
-		Version: rec.Version, Grant: rec.Grant, Fingerprint: fingerprint,
+		Version: rec.Version, Grant: rec.Grant, Fingerprint: fingerprint, Secret: presented{a.account}.next(),
 		At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
 	a.place(&in)

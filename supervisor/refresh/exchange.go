@@ -108,7 +108,7 @@ func (a loggingIn) spendCode(ctx context.Context) error {
 	a.share.ProveForLogin()
 	in := store.Intent{
 		Account: a.cfg.Name, Provider: a.keeper.cfg.Provider, Attempt: newAttempt(), Kind: spool.KindExchange, Login: l.State,
-		Version: a.rec().Version, Grant: a.rec().Grant, At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
+		Version: a.rec().Version, Grant: a.rec().Grant, Secret: presented{a.account}.next(), At: a.keeper.clock.Now().Wall, Boot: a.keeper.cfg.Boot,
 	}
 	if l.Guided {
 		in.Kind = spool.KindLogin
@@ -178,7 +178,7 @@ func (a exchange) polls() bool {
 
 // request is what the provider is asked that ends a guided login.
 func (a exchange) request(id sdk.Attempt) sdk.EndLoginRequest {
-	req := sdk.EndLoginRequest{Attempt: id, Account: a.cfg.Account}
+	req := sdk.EndLoginRequest{Attempt: id, Account: presented{a.account}.with(a.in.Secret)}
 	if l, ok := a.ending(); ok {
 		req.Login, req.Given = l.Guided, l.Given
 	}
@@ -191,6 +191,7 @@ func (a exchange) failed(ctx context.Context, cause error) error {
 	if err := a.judged(ctx, cause); err != nil {
 		return err
 	}
+	_ = secretRefused{a.attempt}.another(cause) // the next login presents another one; a code is spent once
 	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err == nil || errors.Is(err, store.ErrNotFound) {
 		err = a.storeEnd(ctx, a.in.Attempt, stored.StoredVersion(), stored.Health)

@@ -22,7 +22,7 @@ type front struct{ *Keeper }
 func (k *Keeper) openLogins(ctx context.Context) (err error) {
 	cfg := login.Config{Provider: k.cfg.Provider, Accounts: map[string]login.Account{}, Store: k.cfg.Store, Log: k.cfg.Log, Clock: k.clock}
 	for name, a := range k.accounts {
-		cfg.Accounts[name] = login.Account{Account: a.cfg.Account, Timeout: a.cfg.Timeout, GrantedTo: GrantedTo(a.cfg.Account)}
+		cfg.Accounts[name] = login.Account{Account: a.cfg.Account, Presented: presented{a}.now, Timeout: a.cfg.Timeout, GrantedTo: GrantedTo(a.cfg.Account)}
 	}
 	if k.open, err = login.NewOpen(ctx, cfg); err != nil {
 		return err

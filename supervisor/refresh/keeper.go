@@ -35,6 +35,9 @@ var (
 // Account is what the configuration says of one account.
 type Account struct {
 	sdk.Account
+	// OtherSecrets are those of its client beside ClientSecret, in the order in which they
+	// are tried if that is refused. The first is never empty if there are others.
+	OtherSecrets []sdk.Secret
 	// BeforeExpiry of 0 takes the provider's policy.
 	BeforeExpiry time.Duration
 	Every        time.Duration
@@ -127,6 +130,7 @@ type Keeper struct {
 	sessionsOf
 	left
 	acquaintance // changed under the lock
+	clients
 	// open are the logins that people have begun.
 	open *login.Open
 
@@ -167,7 +171,7 @@ func NewKeeper(ctx context.Context, cfg Config) (*Keeper, error) {
 	k.looked, k.loop = k.clock.Now(), newLoop(&k.mu, k.clock, cfg.MaxInFlight)
 	k.spool, k.skew = spoolSeen{lock: &k.mu}, skewed{lock: &k.mu, provider: cfg.Provider, log: cfg.Log}
 	k.persons = persons{cfg.Provider, &k.acquaintance, cfg.Store, k.clock, &k.loop, k.accounts, k.forLogin}
-	k.sessionsOf = sessionsOf{&k.loop, k.clock, k.accounts}
+	k.sessionsOf, k.clients = sessionsOf{&k.loop, k.clock, k.accounts}, clients{k.accounts}
 	var sharing []*account // these few among a hundred thousand are looked at again and again
 	for _, c := range cfg.Accounts {
 		rec, err := cfg.Store.Load(ctx, c.Name)

@@ -35,6 +35,10 @@ func TestKeyIsAllThatAMintPresents(t *testing.T) {
 		}
 		seen[key] = name
 	}
+	a := sdk.Account{Name: "main", ClientID: "me", ClientSecret: sdk.NewSecret("s")}
+	if refresh.KeyOf(a) == refresh.KeyOf(a, sdk.NewSecret("t")) {
+		t.Error("another secret of the client makes no other key")
+	}
 	if key := account(func(a *sdk.Account) { a.Name, a.RedirectURL = "another", "https://127.0.0.1/" }); key != same {
 		t.Error("what no mint presents makes another key")
 	}

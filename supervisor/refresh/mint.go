@@ -24,7 +24,7 @@ import (
 // getsKey tells the account whether there is a key to mint from, once its provider is
 // known. The caller holds k.mu.
 func (a *leased) getsKey() {
-	a.step(acct.Keyed{Key: a.keeper.nature().keyOf(a.cfg.Account)})
+	a.step(acct.Keyed{Key: a.keeper.nature().keyOf(a.cfg)})
 }
 
 // begins is the attempt that the account is about to announce: its kind, and the

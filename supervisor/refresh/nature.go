@@ -93,11 +93,11 @@ func (n nature) wayNow(rec store.Record) store.Way {
 }
 
 // keyOf is the fingerprint of what a mint of the account presents; "": none is made.
-func (n nature) keyOf(a sdk.Account) string {
+func (n nature) keyOf(a Account) string {
 	if !n.mints {
 		return ""
 	}
-	return KeyOf(a)
+	return KeyOf(a.Account, a.OtherSecrets...)
 }
 
 func (n nature) means() advice.Means {
@@ -144,8 +144,11 @@ func (a *acquaintance) EndGuessed(rec store.Record) bool { return !endIsSure(rec
 // they read who read the configuration, too; so no key is kept for it, which would have
 // to lie there as well. A copy of the store that leaves the machine is another matter:
 // it holds the account's tokens anyway, and has to be kept as a secret.
-func KeyOf(a sdk.Account) string {
+func KeyOf(a sdk.Account, otherSecrets ...sdk.Secret) string {
 	var settings []string
+	for _, secret := range otherSecrets {
+		settings = append(settings, "client_secret", secret.Reveal())
+	}
 	for _, name := range slices.Sorted(maps.Keys(a.Settings)) {
 		settings = append(settings, name, a.Settings[name])
 	}

@@ -38,6 +38,9 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	if kind == sdk.KindInvalidClient && a.in.Kind == spool.KindMint && (minted{a}).locksOut() {
 		kind = sdk.KindInvalidGrant
 	}
+	if kind == sdk.KindInvalidClient && (secretRefused{a}).another(cause) {
+		return secretRefused{a}.goOn(ctx, cause)
+	}
 	switch kind {
 	case sdk.KindInvalidGrant:
 		if a.in.Kind == spool.KindMint {

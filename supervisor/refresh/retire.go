@@ -79,7 +79,7 @@ func (k *Keeper) TakeOver(was *Keeper) {
 	}
 	for name, a := range k.accounts {
 		before, ok := was.accounts[name]
-		if !ok || !reflect.DeepEqual(before.cfg.Account, a.cfg.Account) {
+		if !ok || !reflect.DeepEqual(before.cfg.Account, a.cfg.Account) || !reflect.DeepEqual(before.cfg.OtherSecrets, a.cfg.OtherSecrets) {
 			continue
 		}
 		was.mu.Lock()

@@ -53,7 +53,7 @@ func (s sessionsOf) Session(name string) (sdk.Account, store.Record, bool, error
 	s.loop.lock.Lock()
 	rec := a.rec()
 	s.loop.lock.Unlock()
-	return a.cfg.Account, rec, s.has(a), err
+	return presented{a}.now(), rec, s.has(a), err
 }
 
 // SessionOf says whether the session of a version is still to be kept alive, as far as

@@ -102,6 +102,8 @@ func (d *Decoder) plainRecord(account string, b []byte, r *Record) bool {
 			r.FoundIn = p.word()
 		case "granted_to":
 			p.grantedTo(&r.GrantedTo)
+		case "accepted_secret":
+			r.AcceptedSecret = p.word()
 		case "grant":
 			r.Grant = p.number()
 		case "parent":

@@ -21,8 +21,11 @@ type Intent struct {
 	Grant uint64 `json:"grant,omitempty"`
 	// Fingerprint of what it spends, see [Record.Spends], or of the key that a mint
 	// presents, see [Record.Key]; "" for an exchange.
-	Fingerprint string    `json:"fingerprint,omitempty"`
-	At          time.Time `json:"at"`
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Secret is the fingerprint of the client secret that is presented with it; "": the
+	// client has none, or an older program has announced it.
+	Secret string    `json:"secret,omitempty"`
+	At     time.Time `json:"at"`
 	// Boot is the machine's boot id: what only the page cache held is gone
 	// when it has changed.
 	Boot string `json:"boot,omitempty"`

@@ -79,6 +79,9 @@ type Record struct {
 	FoundIn string `json:"found_in,omitempty"`
 	// GrantedTo says where the refresh token may be sent.
 	GrantedTo GrantedTo `json:"granted_to,omitzero"`
+	// AcceptedSecret is the fingerprint of the client secret that the broker took last;
+	// "": the client has none, or nobody knows.
+	AcceptedSecret string `json:"accepted_secret,omitempty"`
 	// Candidate is a login of another person, which waits beside this version
 	// and those that follow; nil: there is none.
 	Candidate *Candidate `json:"-"`

@@ -13,6 +13,7 @@ func (p *Present) Account(c config.Account) refresh.Account {
 			Name: c.Name, ClientID: c.ClientID, ClientSecret: c.ClientSecret,
 			RedirectURL: c.RedirectURL, Scopes: c.Scopes, Settings: c.Settings,
 		},
+		OtherSecrets: c.OtherSecrets,
 		BeforeExpiry: c.Refresh.BeforeExpiry,
 		Every:        c.Refresh.Every,
 		Jitter:       c.Refresh.Jitter,

@@ -129,9 +129,13 @@ func (r *Roster) Ours(account string) lineage.Ours {
 	return o
 }
 
-// Credentials are those of an account's client.
+// Credentials are those of an account's client, with the secret that its broker takes.
 func (r *Roster) Credentials(account string) (clientID string, clientSecret sdk.Secret) {
-	c := r.Now().Config.Accounts[account]
+	now := r.Now()
+	c := now.Config.Accounts[account]
+	if k, ok := now.Keepers[c.Provider]; ok {
+		return c.ClientID, k.ClientSecret(account)
+	}
 	return c.ClientID, c.ClientSecret
 }
 

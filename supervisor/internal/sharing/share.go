@@ -18,6 +18,9 @@ import (
 // Account is whose file it is.
 type Account struct {
 	sdk.Account
+	// Secret is the one of its client with a fingerprint, or the first if that is none of
+	// them.
+	Secret func(fingerprint string) sdk.Secret
 	// Timeout of one attempt.
 	Timeout time.Duration
 	Voice   event.Voice
@@ -229,6 +232,6 @@ func (s *Share) Asked(ours string) Question {
 // document is what the account's file shall hold.
 func (a Account) document(rec store.Record) format.Document {
 	d := rec.Document()
-	d.ClientID, d.ClientSecret = a.ClientID, a.ClientSecret
+	d.ClientID, d.ClientSecret = a.ClientID, a.Secret(rec.AcceptedSecret)
 	return d
 }

@@ -73,7 +73,7 @@ func share(m *memory) *Share {
 
 func shareOn(m *memory, bus *event.Bus) *Share {
 	return New(Account{
-		Account: sdk.Account{Name: "one"}, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
+		Account: sdk.Account{Name: "one"}, Secret: func(string) sdk.Secret { return sdk.Secret{} }, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
 		Voice: event.NewVoice("fake", "one", bus, bus.NewFacts(), slog.New(slog.DiscardHandler)),
 	}, m)
 }
@@ -212,7 +212,7 @@ func TestALoginPastAFullDisk(t *testing.T) {
 	bus := event.NewBus(slog.New(slog.DiscardHandler), time.Now)
 	facts := bus.NewFacts()
 	s := New(Account{
-		Account: sdk.Account{Name: "one"}, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
+		Account: sdk.Account{Name: "one"}, Secret: func(string) sdk.Secret { return sdk.Secret{} }, Timeout: time.Minute, Clock: schedule.NewClock(time.Now, nil),
 		Voice: event.NewVoice("fake", "one", bus, facts, slog.New(slog.DiscardHandler)),
 	}, m)
 	defer lock(t, s)()

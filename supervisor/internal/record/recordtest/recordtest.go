@@ -55,6 +55,7 @@ func Whole() record.Record {
 	r.Way = record.WayRenew
 	r.GrantedTo = record.GrantedTo{Client: "0011223344556677", Environment: "live", TokenHost: "sim.logonvalidation.example",
 		Person: record.Person{Fingerprint: "2233445566778899", Name: "alice"}}
+	r.AcceptedSecret = "ccddeeff00112233"
 	r.FoundIn = "the file of sink bot"
 	r.Grant, r.Parent = 7, "0123456789abcdef"
 	r.Past = []byte("eight by" + "tes each")
@@ -87,7 +88,7 @@ func WholeIntent() record.Intent {
 	before.Unknown = `{"lease":{"keeper":"b"}}`
 	return record.Intent{
 		Account: before.Account, Provider: before.Provider, Attempt: "0197c5a2-attempt", Kind: "exchange", Version: 42, Grant: 7,
-		At: before.At.Add(time.Minute), Boot: "boot-id", Spool: "spool-id", Until: before.At.Add(95 * time.Second),
+		At: before.At.Add(time.Minute), Boot: "boot-id", Spool: "spool-id", Until: before.At.Add(95 * time.Second), Secret: "ddeeff0011223344",
 		Login: "state-of-the-login", Before: &before, Unknown: `{"lease":{"keeper":"a"}}`,
 	}
 }

@@ -1,0 +1,194 @@
+package refresh_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+)
+
+// registered is a broker that looks at the secret of its client first.
+type registered struct {
+	*broker
+	refuses *sdk.Error
+
+	mu   sync.Mutex
+	one  string   // the secret that it takes
+	seen []string // those that came
+}
+
+func unknownClient() *sdk.Error {
+	return &sdk.Error{Kind: sdk.KindInvalidClient, Message: "the client is not known", OAuthError: "invalid_client", HTTPStatus: 401}
+}
+
+func (b *registered) takes(secret string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.one = secret
+}
+
+// presented are the secrets that came since it was asked last.
+func (b *registered) presented() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	seen := b.seen
+	b.seen = nil
+	return seen
+}
+
+func (b *registered) looksAt(a sdk.Account) (known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	secret := a.ClientSecret.Reveal()
+	b.seen = append(b.seen, secret)
+	return secret == b.one
+}
+
+func (b *registered) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+	if !b.looksAt(req.Account) {
+		b.next(req.Account.Name, fault{refuse: b.refuses})
+	}
+	return b.broker.Refresh(ctx, req)
+}
+
+func (b *registered) Exchange(ctx context.Context, req sdk.ExchangeRequest) (sdk.Token, error) {
+	if !b.looksAt(req.Account) {
+		return sdk.Token{}, b.refuses
+	}
+	return b.broker.Exchange(ctx, req)
+}
+
+// newSecretsRig is a rig whose account has those secrets, of which the broker takes one.
+func newSecretsRig(t *testing.T, takes string, secrets ...string) (*rig, *registered) {
+	r := newRig(t, 20*time.Minute, "one")
+	b := &registered{broker: r.broker, refuses: unknownClient(), one: takes}
+	r.provider = b
+	r.has(secrets...)
+	return r, b
+}
+
+// has gives the account its secrets, as a new configuration does.
+func (r *rig) has(secrets ...string) {
+	a := &r.accounts[0]
+	a.ClientID, a.ClientSecret, a.OtherSecrets = "me", sdk.NewSecret(secrets[0]), nil
+	for _, s := range secrets[1:] {
+		a.OtherSecrets = append(a.OtherSecrets, sdk.NewSecret(s))
+	}
+	r.restart()
+}
+
+func wantPresented(t *testing.T, b *registered, when string, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	if got := b.presented(); !slices.Equal(got, want) {
+		t.Errorf("%s: the broker saw %q, want %q", when, got, want)
+	}
+}
+
+// A new secret is written before the old one, whenever the broker begins to take it: the
+// one that it took last goes first, after a restart, too, and the other one as soon as
+// the broker says that it does not know the client.
+func TestClientSecretIsReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newSecretsRig(t, "old", "new", "old")
+		g := r.start()
+		time.Sleep(16 * time.Minute)
+		wantPresented(t, b, "the new one is not known yet", "new", "old")
+		if s := r.status("one"); s.Record.Version != 2 || s.Record.Health.Failures != 0 {
+			t.Errorf("version %d, %+v", s.Record.Version, s.Record.Health)
+		}
+		time.Sleep(15 * time.Minute)
+		wantPresented(t, b, "the next time", "old")
+		_ = g.end()
+		r.restart()
+		g = r.start()
+		time.Sleep(15 * time.Minute)
+		wantPresented(t, b, "after a restart", "old")
+		if got := r.keeper.ClientSecret("one").Reveal(); got != "old" {
+			t.Errorf("its consumers get %q", got)
+		}
+		b.takes("new")
+		time.Sleep(15 * time.Minute)
+		wantPresented(t, b, "the old one has ended", "old", "new")
+		time.Sleep(15 * time.Minute)
+		wantPresented(t, b, "from then on", "new")
+		if got := r.keeper.ClientSecret("one").Reveal(); got != "new" {
+			t.Errorf("its consumers get %q", got)
+		}
+		if s := r.status("one"); s.Record.Health.Failures != 0 || s.State != refresh.Valid {
+			t.Errorf("%s, %+v", s.State, s.Record.Health)
+		}
+		_ = g.end()
+	})
+}
+
+// What does not say that the client is not known may have used the refresh token up, and
+// says nothing of the secret.
+func TestOtherAnswersSayNothingOfTheSecret(t *testing.T) {
+	for name, refuses := range map[string]*sdk.Error{
+		"a page":               {Kind: sdk.KindInvalidClient, Message: "HTTP 401", HTTPStatus: 401},
+		"no answer":            {Kind: sdk.KindAmbiguous, Message: "the answer was lost"},
+		"unread":               {Kind: sdk.KindAmbiguous, Message: "nobody could read the answer", HTTPStatus: 401, Unread: true},
+		"it is busy":           {Kind: sdk.KindTransient, Message: "HTTP 503", HTTPStatus: 503},
+		"it may not do this":   {Kind: sdk.KindInvalidClient, Message: "unauthorized", OAuthError: "unauthorized_client", HTTPStatus: 400},
+		"it refuses the grant": {Kind: sdk.KindInvalidGrant, Message: "invalid_grant", OAuthError: "invalid_grant", HTTPStatus: 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, b := newSecretsRig(t, "none of ours", "first", "second")
+				b.refuses = refuses
+				g := r.start()
+				time.Sleep(2 * time.Hour)
+				synctest.Wait()
+				if got := b.presented(); len(got) == 0 || slices.Contains(got, "second") {
+					t.Errorf("the broker saw %q", got)
+				}
+				_ = g.end()
+			})
+		})
+	}
+}
+
+// Where none is known, each is tried once an hour, and the failure is told.
+func TestNoClientSecretIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newSecretsRig(t, "none of ours", "first", "second")
+		g := r.start()
+		time.Sleep(50 * time.Minute)
+		wantPresented(t, b, "within an hour", "first", "second")
+		if h := r.status("one").Record.Health; h.Failures != 1 || h.LastKind != sdk.KindInvalidClient {
+			t.Errorf("%+v", h)
+		}
+		time.Sleep(30 * time.Minute)
+		wantPresented(t, b, "after an hour", "first", "second")
+		_ = g.end()
+		r.has("second", "third") // their references were read anew
+		b.takes("third")
+		g = r.start()
+		time.Sleep(10 * time.Minute)
+		wantPresented(t, b, "as a new configuration has them", "second", "third")
+		_ = g.end()
+	})
+}
+
+// A login whose code was not taken is over; the next one presents another secret.
+func TestLoginPresentsAnotherSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newSecretsRig(t, "second", "first", "second")
+		g := r.start()
+		for _, want := range []string{"first", "second"} {
+			_, err := r.keeper.CompleteLogin(t.Context(), "one", r.beginLogin("one"), "code-one")
+			if (err == nil) != (want == "second") || err != nil && !strings.Contains(err.Error(), "begin again") {
+				t.Errorf("with the %s: %v", want, err)
+			}
+			wantPresented(t, b, want, want)
+		}
+		_ = g.end()
+	})
+}
