@@ -38,6 +38,8 @@ type report struct {
 	Untried  []untried `json:"untried"`
 	StateDir *stateDir `json:"state_dir,omitempty"`
 
+	// cfg is what was checked; nil: it could not be read.
+	cfg *config.Config
 	// unit is the service of systemd that this machine has, if it can be checked as.
 	unit  string
 	lines *keyLines
@@ -108,7 +110,7 @@ as one, with their number.`,
 			if err != nil {
 				return err
 			}
-			r, err := e.check(cmd.Context(), path)
+			r, err := e.check(cmd.Context(), path, true)
 			if err != nil {
 				return err
 			}
@@ -129,7 +131,8 @@ as one, with their number.`,
 	return cmd
 }
 
-func (e *env) check(ctx context.Context, path string) (report, error) {
+// check looks at all that the configuration at path names, and at the proxies if it shall.
+func (e *env) check(ctx context.Context, path string, tryProxies bool) (report, error) {
 	r := report{
 		Config: path, Problems: []finding{}, Warnings: []finding{},
 		Accounts: []accountReport{}, Providers: []plugin{}, Sinks: []sinkReport{}, SinkPlugins: []sinkPlugin{}, Trusts: []string{}, Untried: []untried{},
@@ -149,6 +152,7 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	} else if err != nil {
 		return r, err
 	}
+	r.cfg = cfg
 	defer e.goesOn(fmt.Sprintf("checking %s and %s", counted(len(cfg.Accounts), "account", "accounts"), counted(len(cfg.Sinks), "sink", "sinks")), true)()
 	if e.borrowed(path) {
 		r.Providers = builtinsOf(ctx, cfg)
@@ -158,7 +162,9 @@ func (e *env) check(ctx context.Context, path string) (report, error) {
 	} else {
 		r.Providers = inspectAll(ctx, cfg, cfg.ProviderNames())
 		r.SinkPlugins = inspectSinks(ctx, cfg)
-		r.addProxies(ctx, cfg, e.getenv)
+		if tryProxies {
+			r.addProxies(ctx, cfg, e.getenv)
+		}
 	}
 	r.addProviders(cfg, src.StrictFiles)
 	r.addSinkPlugins(cfg)

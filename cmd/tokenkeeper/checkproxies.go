@@ -24,11 +24,11 @@ const (
 // endpointer is a provider that says where an account's tokens are refreshed.
 type endpointer interface{ TokenURL(sdk.Account) string }
 
-// throughProxy is a way to a broker that leads through a proxy, and the first account
-// that goes it.
-type throughProxy struct {
+// brokerWay is one to a broker, and the first account that goes it.
+type brokerWay struct {
 	account sdk.Account
 	address string
+	proxy   string // through which it leads; "": none
 	err     error
 }
 
@@ -55,12 +55,21 @@ func (r *report) addProxies(ctx context.Context, cfg *config.Config, getenv func
 	}
 }
 
-// throughProxies are the ways of the accounts of providers that heed the settings of
-// sdk/oauth, each once. inEnvironment: it names a proxy for those that name none.
-func (r *report) throughProxies(cfg *config.Config, inEnvironment bool) (ways []throughProxy) {
+// throughProxies are the ways that lead through a proxy, up to a number. inEnvironment:
+// it names one for the accounts that name none.
+func (r *report) throughProxies(cfg *config.Config, inEnvironment bool) []brokerWay {
+	ways := slices.DeleteFunc(brokerWays(cfg, r.Providers), func(w brokerWay) bool {
+		return w.proxy == "" || w.account.Settings[oauth.SettingProxy] == "" && !inEnvironment
+	})
+	return ways[:min(len(ways), mostProxies)]
+}
+
+// brokerWays are those of the accounts of providers that heed the settings of sdk/oauth, each
+// once, and without those whose settings can't be right: that is told as such.
+func brokerWays(cfg *config.Config, providers []plugin) (ways []brokerWay) {
 	known := map[string]bool{}
 	heeds := map[string][]sdk.Setting{}
-	for _, p := range r.Providers {
+	for _, p := range providers {
 		if slices.ContainsFunc(p.description.Settings, func(s sdk.Setting) bool { return s.Name == oauth.SettingProxy }) {
 			heeds[p.Name] = p.description.Settings
 		}
@@ -71,19 +80,18 @@ func (r *report) throughProxies(cfg *config.Config, inEnvironment bool) (ways []
 		a := sdk.Account{Name: name, ClientID: c.ClientID, Settings: c.Settings}
 		address := tokenURL(c.Provider, settings, a)
 		own := a.Settings[oauth.SettingProxy]
-		if !heeded || address == "" || oauth.ProxyFault(own) != "" || own == "" && !inEnvironment || len(ways) == mostProxies {
+		if !heeded || address == "" || oauth.ProxyFault(own) != "" {
 			continue
 		}
 		proxy := oauth.ProxyTo(a, address)
 		key := proxy + "\n" + own + "\n" + a.Settings[oauth.SettingCAFile] + "\n" + address
-		if proxy == "" || known[key] {
+		if known[key] {
 			continue
 		}
 		known[key] = true
-		if oauth.CAFault(a.Settings[oauth.SettingCAFile]) != "" { // told as such
-			continue
+		if oauth.CAFault(a.Settings[oauth.SettingCAFile]) == "" {
+			ways = append(ways, brokerWay{account: a, address: address, proxy: proxy})
 		}
-		ways = append(ways, throughProxy{account: a, address: address})
 	}
 	return ways
 }

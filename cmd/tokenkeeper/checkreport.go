@@ -80,19 +80,23 @@ func nextToken(a accountReport) string {
 	return a.Refresh
 }
 
+// led is a text after a lead, which alone has that style: one line, or on a terminal of
+// some width as many as it takes.
+func led(p painter, width int, s style, lead, text string) string {
+	line := lead + " " + text + "\n"
+	if most := proseIn(width); width != whole && utf8.RuneCountInString(line) > most {
+		var broken strings.Builder
+		writeBroken(&broken, painter{}, cell{text, plain}, lead+" ", "  ", most)
+		line = broken.String()
+	}
+	return p.paint(s, lead) + strings.TrimPrefix(line, lead)
+}
+
 // renderReport is a report as a person reads it, no wider than width. A brief one tells
 // once what is alike of many accounts.
 func renderReport(r report, p painter, width int, brief bool) string {
 	var b strings.Builder
-	say := func(s style, lead, text string) {
-		line := lead + " " + text + "\n"
-		if most := proseIn(width); width != whole && utf8.RuneCountInString(line) > most {
-			var broken strings.Builder
-			writeBroken(&broken, painter{}, cell{text, plain}, lead+" ", "  ", most)
-			line = broken.String()
-		}
-		b.WriteString(p.paint(s, lead) + strings.TrimPrefix(line, lead))
-	}
+	say := func(s style, lead, text string) { b.WriteString(led(p, width, s, lead, text)) }
 	say(dim, "configuration  ", r.Config)
 	if r.StateDir != nil {
 		state := r.StateDir.State

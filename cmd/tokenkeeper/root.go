@@ -86,6 +86,7 @@ func (e *env) commands() []*cobra.Command {
 		newResumeCommand(e),
 		newRestartCommand(e),
 		newDiffCommand(e),
+		newDoctorCommand(e),
 		newReloadCommand(e),
 		newTokenCommand(e),
 		newWaitCommand(e),
