@@ -103,6 +103,10 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	d.Machine, err = ownership.Of(cfg)
 	switch {
 	case err == nil:
+		if d.InUseBy = statedir.Displaced(cfg.StateDir); d.InUseBy != 0 && statedir.Starting(cfg.StateDir) == 0 {
+			d.State = fmt.Sprintf("is not the one that a supervisor uses (PID %d), which has been moved or removed, and which it makes again within half a minute", d.InUseBy)
+			return d
+		}
 		if all, err := leftover.Stored(cfg, time.Now()); err == nil {
 			d.Left = leftover.Of(all)
 		}
