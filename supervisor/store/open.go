@@ -99,9 +99,6 @@ func (o opening) open() (*state, *Restored, error) {
 		return nil, nil, fmt.Errorf("%w to %s; what is in %s is not the newest any more", ErrMoved, best.Moved, best.Path)
 	}
 	if path, acked := o.mirror.NewestBackup(); acked > best.Sequence {
-		for _, img := range images {
-			img.NotNewest()
-		}
 		return o.restore(live, fmt.Errorf("%w: %s ends with transaction %d, and its backup %s with %d: an older file has taken its place",
 			ErrDamaged, best.Path, best.Sequence, path, acked))
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -18,35 +19,40 @@ var errGone = fmt.Errorf("%w: the state file is gone", ErrDamaged)
 
 // restoration gathers what is left of a store.
 type restoration struct {
-	// base is the newest file that is good as a whole; nil: none is.
-	base *source
-	// records are the newest of each account that could be found.
-	records map[string]restoredRecord
-	// intents that stood in what is left.
-	intents map[string]*Intent
-	// outlived is what is as true after a restoration, by key: the alerts that were open
-	// in what is left, the requests that were made, and whose store it is.
-	outlived change
-	// named are accounts that something speaks of.
-	named map[string]bool
+	// files are those that something was read in, the live ones first.
+	files []*remains
+	// found is what stands under each key, as that file has it that knows the latest of it.
+	found map[string]finding
+	// base is the newest file that is good as a whole, and baseAt the moment of its newest
+	// record; nil: none is.
+	base   *journal.Image
+	baseAt time.Time
 	// tried is the highest sequence of any file.
 	tried uint64
 }
 
-type restoredRecord struct {
-	Record
-	source string
-	newest bool
+// remains are a file in which something is left of the store. A live one is a state file in
+// its place.
+type remains struct {
+	*journal.Image
+	live bool
+}
+
+// finding is what stands under a key in a file, and up to which transaction that is known.
+type finding struct {
+	*remains
+	value []byte // nil: it does not come back, or can't be read
+	upTo  uint64
 }
 
 // restore puts the store together again from what is left of the state files,
-// from backups, and from files that were put aside. For each account the
-// highest version counts, wherever it stands: versions never go back, and
-// the newest refresh token is the one that is good.
+// from backups, and from files that were put aside. What stands under a key is what the
+// file says of it that knows the latest, and so is that it was removed: an account that
+// was forgotten, or a pause that is over, does not come back from a backup of before.
 func (o opening) restore(live []source, cause error) (*state, *Restored, error) {
-	r := &restoration{records: map[string]restoredRecord{}, intents: map[string]*Intent{}, outlived: change{}, named: map[string]bool{}}
-	for n := range live {
-		if err := r.add(&live[n], true); err != nil {
+	r := &restoration{found: map[string]finding{}}
+	for _, s := range live {
+		if err := r.add(s, true); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -58,29 +64,25 @@ func (o opening) restore(live []source, cause error) (*state, *Restored, error) 
 			continue
 		}
 		defer img.Close()
-		s := decode(img)
-		if err := r.add(&s, false); err != nil {
+		if err := r.add(decode(img), false); err != nil {
 			return nil, nil, err
 		}
 	}
-	s := newState()
-	if len(r.records) == 0 {
-		if errors.Is(cause, errGone) && !used {
+	if !r.hasRecords() {
+		if s := newState(); errors.Is(cause, errGone) && !used {
 			return s, nil, o.mirror.Begin(s)
 		}
 		return nil, nil, fmt.Errorf("%w, and there is no record to restore it from; move what is in %s away, keep it, and import the tokens or log in again",
 			cause, o.dir)
 	}
-	if err := s.Apply(r.values()); err != nil {
+	r.leaveOut(o.log)
+	s, err := r.state()
+	if err != nil {
 		return nil, nil, err
 	}
-	report := r.report(cause)
-	var base *journal.Image
-	if r.base != nil {
-		base = r.base.Image
-	}
+	report := r.report(cause, s)
 	// What can't be written is in memory, and the next write tries again.
-	report.Kept, _ = o.mirror.Restore(s, r.tried, base)
+	report.Kept, _ = o.mirror.Restore(s, r.tried, r.base)
 	images := make([]*journal.Image, 0, len(live))
 	for _, l := range live {
 		images = append(images, l.Image)
@@ -91,9 +93,8 @@ func (o opening) restore(live []source, cause error) (*state, *Restored, error) 
 	return s, report, nil
 }
 
-// add takes what one file holds. Live files count more than others that hold
-// the same.
-func (r *restoration) add(s *source, live bool) error {
+// add takes what one file holds. Of files that know as much of a key the first counts.
+func (r *restoration) add(s source, live bool) error {
 	if errors.Is(s.Err, ErrNewerFormat) {
 		return fmt.Errorf("file %s: %w", s.Path, s.Err)
 	}
@@ -105,71 +106,97 @@ func (r *restoration) add(s *source, live bool) error {
 	}
 	r.tried = max(r.tried, s.Sequence, s.Acked)
 	if s.Good() && (r.base == nil || s.Sequence > r.base.Sequence) {
-		r.base = s
+		r.base, r.baseAt = s.Image, newestMoment(s.state)
 	}
-	for name, a := range s.state.accounts {
-		r.named[name] = true
-		if a.record.Version > 0 {
-			r.offer(a.record, s.Path, live && s.Newest(recordKey(name)))
+	f := &remains{s.Image, live}
+	r.files = append(r.files, f)
+	for key, value := range s.All() {
+		_, upTo := s.Shows(key)
+		if have, ok := r.found[key]; ok && have.upTo >= upTo {
+			continue
 		}
-		if live && a.intent != nil {
-			r.intents[name] = a.intent
+		if !outlives(key) && !isPart(key, partIntent) {
+			value = nil
 		}
-	}
-	for _, lines := range s.state.ledger {
-		for name := range lines {
-			if !isAlert(name) {
-				r.named[name] = true
-			}
-		}
-	}
-	for key, f := range s.All() {
-		if live && outlives(key) {
-			r.outlived[key] = bytes.Clone(f)
-		}
+		r.found[key] = finding{f, bytes.Clone(value), upTo}
 	}
 	return nil
 }
 
 // outlives says whether what is under a key is as true after a restoration. The
-// intents and the records are looked at one by one, and the ledger and the open logins
+// intents are looked at one by one, and the ledger and the open logins
 // are left out: a sink may get a token once more, but never misses one whose version was
 // used before, and the codes of logins may have been spent since.
 func outlives(key string) bool {
-	_, part, ok := accountOf(key)
-	return !strings.HasPrefix(key, prefixLedger) && (!ok || part != partRecord && part != partIntent && part != partLogin)
+	return !strings.HasPrefix(key, prefixLedger) && !isPart(key, partIntent) && !isPart(key, partLogin)
 }
 
-func (r *restoration) offer(rec Record, path string, newest bool) {
-	r.named[rec.Account] = true
-	// Versions begin anew under a name that was forgotten or given away: what is surely the
-	// newest is so whatever a backup has.
-	if have, ok := r.records[rec.Account]; !ok || newest && !have.newest || newest == have.newest && record.Newer(rec, have.Record) {
-		r.records[rec.Account] = restoredRecord{rec, path, newest}
+func isPart(key, part string) bool {
+	_, of, ok := accountOf(key)
+	return ok && of == part
+}
+
+func (r *restoration) hasRecords() bool {
+	for key := range r.found {
+		if isPart(key, partRecord) {
+			return true
+		}
+	}
+	return false
+}
+
+// leaveOut takes out what was removed after it was written, and says so of accounts.
+func (r *restoration) leaveOut(log *slog.Logger) {
+	for key, f := range r.found {
+		by := r.removedBy(key, f)
+		if by == nil {
+			continue
+		}
+		delete(r.found, key)
+		if name, part, _ := accountOf(key); part == partRecord {
+			log.Warn("an account was forgotten, or given another name, after this file was written, and does not come back from it",
+				"account", name, "path", f.Path, "known_from", by.Path)
+		}
 	}
 }
 
-// values are those of the restored store.
-func (r *restoration) values() change {
-	c := change{}
-	if r.base != nil {
-		for key, f := range r.base.All() {
-			if outlives(key) {
-				c[key] = bytes.Clone(f)
-			}
+// removedBy returns the file that shows that a key was removed after it was found; nil:
+// none does. A record of a state file gives way to a state file alone: whether all that
+// stands beside it is of the same store is known to nobody, and a login counts more than
+// a name that comes back.
+func (r *restoration) removedBy(key string, found finding) *remains {
+	for _, f := range r.files {
+		if found.live && !f.live && isPart(key, partRecord) {
+			continue
 		}
-		for name, a := range r.base.state.accounts {
-			if r.intents[name] == nil {
-				r.intents[name] = a.intent
-			}
+		if there, upTo := f.Shows(key); !there && upTo > found.upTo {
+			return f
 		}
 	}
-	maps.Copy(c, r.outlived)
-	for _, rec := range r.records {
-		_ = c.putRecord(rec.Record) // it was read as such
+	return nil
+}
+
+// state is that of the restored store.
+func (r *restoration) state() (*state, error) {
+	s, values, intents := newState(), change{}, change{}
+	for key, f := range r.found {
+		if outlives(key) {
+			values[key] = f.value
+		}
 	}
-	for name, in := range r.intents {
-		if in == nil || in.Version < r.records[name].Version {
+	if err := s.Apply(values); err != nil {
+		return nil, err
+	}
+	for key, f := range r.found {
+		name, part, _ := accountOf(key)
+		if part != partIntent {
+			continue
+		}
+		in, err := record.DecodeIntent(name, f.value)
+		if err != nil {
+			return nil, err
+		}
+		if in.Version < s.view(name).record.Version {
 			continue
 		}
 		// It may have been over long since: an empty spool proves nothing.
@@ -180,24 +207,53 @@ func (r *restoration) values() change {
 			before.Spool = ""
 			back.Before = &before
 		}
-		_ = c.putJSON(intentKey(name), back)
+		if err := intents.putJSON(key, back); err != nil {
+			return nil, err
+		}
 	}
-	return c
+	return s, s.Apply(intents)
 }
 
-func (r *restoration) report(cause error) *Restored {
-	report := &Restored{Cause: cause}
-	if r.base != nil {
-		report.Base, report.BaseAt = r.base.Path, newestMoment(r.base.state)
+// named are the accounts that something speaks of.
+func (r *restoration) named() map[string]bool {
+	named := map[string]bool{}
+	note := func(key string) {
+		account, _, ok := accountOf(key)
+		if line, isLine := strings.CutPrefix(key, prefixLedger); isLine {
+			_, account, ok = strings.Cut(line, "/")
+		}
+		if ok && !isAlert(account) {
+			named[account] = true
+		}
 	}
-	for _, account := range slices.Sorted(maps.Keys(r.named)) {
-		rec, ok := r.records[account]
-		if !ok {
+	for key := range r.found {
+		note(key)
+	}
+	for _, f := range r.files {
+		for key := range f.Unread() {
+			if _, upTo := f.Shows(key); r.removedBy(key, finding{remains: f, upTo: upTo}) == nil {
+				note(key)
+			}
+		}
+	}
+	return named
+}
+
+func (r *restoration) report(cause error, s *state) *Restored {
+	report := &Restored{Cause: cause, BaseAt: r.baseAt}
+	if r.base != nil {
+		report.Base = r.base.Path
+	}
+	for _, account := range slices.Sorted(maps.Keys(r.named())) {
+		rec := s.view(account).record
+		if rec.Version == 0 {
 			report.Missing = append(report.Missing, account)
 			continue
 		}
+		f := r.found[recordKey(account)]
 		report.Accounts = append(report.Accounts, RestoredAccount{
-			Account: account, Version: rec.Version, StoredAt: rec.StoredAt, Source: rec.source, Newest: rec.newest,
+			Account: account, Version: rec.Version, StoredAt: rec.StoredAt, Source: f.Path,
+			Newest: f.live && f.Newest(recordKey(account)) && f.Sequence == r.tried,
 		})
 	}
 	return report

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"maps"
 	"math"
 	"time"
 )
@@ -32,6 +31,12 @@ type Image struct {
 	end    int64
 	// fresh is where its newest snapshot ends: end as it was when the file was made.
 	fresh int64
+	// snapshot is where its newest snapshot begins, which is there as a whole; below zero:
+	// none is.
+	snapshot int64
+	// unread says of each key whose value can't be read where that stands, and deleted of
+	// those that are gone where that was done; nil: nobody has asked.
+	unread, deleted map[string]int64
 	// transactions are how many frames were found, and newest is when the last was made.
 	transactions int
 	newest       time.Time
@@ -60,10 +65,10 @@ type placed struct {
 	at  int64
 }
 
-// spot is where in the log a frame stands, and its checksum.
+// spot is where in the log a frame stands, and which it is.
 type spot struct {
-	at  int64
-	sum uint32
+	at int64
+	Position
 }
 
 // piece is a frame that one lane alone has.
@@ -81,7 +86,7 @@ func ReadBytes(file []byte) *Image {
 // read reads what a file holds, and notes in values, if that is not nil, where each stands.
 // It believes nothing that it can't check, and always ends.
 func read(r *reader, values map[string]placed) *Image {
-	img := &Image{reader: r, values: values, Format: Version, Length: int(r.size), gap: -1, Empty: r.size == 0}
+	img := &Image{reader: r, values: values, Format: Version, Length: int(r.size), gap: -1, snapshot: -1, Empty: r.size == 0}
 	if img.Empty {
 		return img
 	}
@@ -121,6 +126,9 @@ func read(r *reader, values map[string]placed) *Image {
 		}
 		if missing || f.prev != img.sum {
 			img.gap, missing = at, false
+			if img.end == img.fresh {
+				img.snapshot = -1 // what is missing may be the rest of it
+			}
 			errs = append(errs, fmt.Errorf("something is missing before transaction %d", f.sequence))
 		}
 		if err := img.take(f.Frame, at); err != nil {
@@ -157,6 +165,9 @@ func read(r *reader, values map[string]placed) *Image {
 		return img
 	}
 	if len(errs) > 0 {
+		if img.end == img.fresh {
+			img.snapshot = -1 // as above
+		}
 		img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(errs[:min(len(errs), 8)]...))
 	}
 	return img
@@ -172,9 +183,9 @@ func (img *Image) take(f Frame, at int64) error {
 		return nil
 	case frameReset:
 		clear(img.values)
-		img.spots = img.spots[:0]
+		img.spots, img.snapshot = img.spots[:0], at
 	}
-	img.spots = append(img.spots, spot{at, f.sum})
+	img.spots = append(img.spots, spot{at, img.Position})
 	for body := f.body; len(body) > 0; {
 		e, rest, ok := cutEntry(body)
 		if body = rest; !ok {
@@ -231,8 +242,21 @@ func (img *Image) All() iter.Seq2[string, []byte] {
 
 // lose takes out what the file has given once, and does not give again.
 func (img *Image) lose(at int64) {
-	maps.DeleteFunc(img.values, func(_ string, p placed) bool { return p.at == at })
+	for key, p := range img.values {
+		if p.at == at {
+			img.takeOut(key)
+		}
+	}
 	img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(img.Err, errors.New("a part of it reads otherwise the second time")))
+}
+
+// takeOut takes out a key whose value can't be read.
+func (img *Image) takeOut(key string) {
+	if img.unread == nil {
+		img.unread = map[string]int64{}
+	}
+	img.unread[key] = img.values[key].at
+	delete(img.values, key)
 }
 
 // Close lets go of the file, of which nothing can be read any more.
@@ -245,13 +269,10 @@ func (img *Image) Close() {
 // Refuse takes keys out, because what stands under them means nothing.
 func (img *Image) Refuse(keys []string, err error) {
 	for _, key := range keys {
-		delete(img.values, key)
+		img.takeOut(key)
 	}
 	img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(img.Err, err))
 }
-
-// NotNewest says that somewhere there is what is newer than all of it.
-func (img *Image) NotNewest() { img.gap = math.MaxInt64 }
 
 // Transactions that stand in the file, and when the newest of them was made.
 func (img *Image) Transactions() (n int, newest time.Time) { return img.transactions, img.newest }
