@@ -20,9 +20,10 @@ import (
 // presented: in an attempt of its own, once the end of that one is durable. An answer that
 // nobody could read, or none, may have used the refresh token up.
 
-// secretRests is how long a client secret is not presented again that was refused, if
-// the account has another one. A new configuration ends that, because its references
-// were read anew.
+// secretRests is how long a client secret is not presented again that was refused, as long
+// as the account has one that was not. Where all were, they take turns, each as seldom as
+// any client is tried whose secret is wrong: one may begin to work before the tokens die. A
+// new configuration ends that, because its references were read anew.
 const secretRests = time.Hour
 
 // clientSecrets are those of one account's client. They are safe for concurrent use.
@@ -94,23 +95,9 @@ func (s *clientSecrets) refuse(fingerprint string, now time.Duration) (another b
 		return false
 	}
 	s.mu.Lock()
-	s.refused[fingerprint] = now + secretRests
-	s.mu.Unlock()
-	return s.rest(now) == 0
-}
-
-// rest is how long it is until one of the secrets may be presented; 0: one may now.
-func (s *clientSecrets) rest(now time.Duration) time.Duration {
-	s.mu.Lock()
 	defer s.mu.Unlock()
-	var least time.Duration
-	for n, secret := range s.all {
-		rests := max(0, s.refused[s.fingerprint(secret)]-now)
-		if n == 0 || rests < least {
-			least = rests
-		}
-	}
-	return least
+	s.refused[fingerprint] = now + secretRests
+	return slices.ContainsFunc(s.all, func(secret sdk.Secret) bool { return s.refused[s.fingerprint(secret)] <= now })
 }
 
 // presented is an account as it goes to the broker.
@@ -153,8 +140,9 @@ type secretRefused struct{ attempt }
 // after any failure.
 func (a secretRefused) another(cause error) bool {
 	e, ok := errors.AsType[*sdk.Error](cause)
-	// A client that may not do this is known (RFC 6749, section 5.2).
-	if !ok || e.Kind != sdk.KindInvalidClient || e.OAuthError == "" || e.OAuthError == "unauthorized_client" {
+	// The code that says it of the client itself (RFC 6749, section 5.2): one that may not
+	// do this is known, and what a broker calls so in its own words may be anything.
+	if !ok || e.Kind != sdk.KindInvalidClient || e.OAuthError != "invalid_client" {
 		return false
 	}
 	return a.secrets.refuse(a.in.Secret, a.keeper.clock.Now().Mono) && a.in.Replays == ""

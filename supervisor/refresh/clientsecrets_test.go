@@ -155,23 +155,40 @@ func TestOtherAnswersSayNothingOfTheSecret(t *testing.T) {
 	}
 }
 
-// Where none is known, each is tried once an hour, and the failure is told.
+// Where none is known they take turns, as slowly as the client is tried that has one, and
+// the failure is told; the first that is known in time keeps the login.
 func TestNoClientSecretIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, b := newSecretsRig(t, "none of ours", "first", "second")
 		g := r.start()
-		time.Sleep(50 * time.Minute)
-		wantPresented(t, b, "within an hour", "first", "second")
+		time.Sleep(16 * time.Minute)
+		wantPresented(t, b, "at its turn", "first", "second")
 		if h := r.status("one").Record.Health; h.Failures != 1 || h.LastKind != sdk.KindInvalidClient {
 			t.Errorf("%+v", h)
 		}
-		time.Sleep(30 * time.Minute)
-		wantPresented(t, b, "after an hour", "first", "second")
+		time.Sleep(44 * time.Minute)
+		synctest.Wait()
+		seen := b.presented()
+		if n := len(seen); n < 3 || n > 8 {
+			t.Errorf("%d requests in three quarters of an hour", n)
+		}
+		for n := 1; n < len(seen); n++ {
+			if seen[n] == seen[n-1] {
+				t.Errorf("they take no turns: %q", seen)
+			}
+		}
+		b.takes("second")
+		time.Sleep(40 * time.Minute)
+		synctest.Wait()
+		if s := r.status("one"); s.State != refresh.Valid {
+			t.Errorf("%s, though one works: %+v", s.State, s.Record.Health)
+		}
 		_ = g.end()
-		r.has("second", "third") // their references were read anew
+		b.presented()
 		b.takes("third")
+		r.has("second", "third") // their references were read anew
 		g = r.start()
-		time.Sleep(10 * time.Minute)
+		time.Sleep(21 * time.Minute)
 		wantPresented(t, b, "as a new configuration has them", "second", "third")
 		_ = g.end()
 	})

@@ -119,11 +119,9 @@ func (a delayed) putOff(inRow int, why promise.Reason, err error) time.Time {
 }
 
 // nextTry is when the next try is after a failure, so that several fit in before the
-// first of the account's tokens dies, and not before one of its client secrets may be
-// presented again.
+// first of the account's tokens dies.
 func (a delayed) nextTry(f schedule.Failure, now time.Time) time.Time {
-	rested := now.Add(a.secrets.rest(a.keeper.clock.Now().Mono))
-	return moment.Later(schedule.Retry(f, now, a.dies(now), mathrand.Float64()), rested)
+	return schedule.Retry(f, now, a.dies(now), mathrand.Float64())
 }
 
 // dies is when the first of the account's tokens dies: the access token, or the refresh
