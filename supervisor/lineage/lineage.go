@@ -32,6 +32,9 @@ type Ours struct {
 	// name it had before, by the refresh token with that fingerprint; "": none is. It is
 	// asked where there is no record; nil: nobody can be asked.
 	Left func(fingerprint string) string
+	// Free is when the account's name was last free of another login, which was forgotten
+	// or goes on under another name; zero: never, or nobody knows.
+	Free time.Time
 }
 
 // Found is what a place holds of the account.
@@ -139,16 +142,39 @@ func (o Ours) Judge(f Found, now time.Time) Judgement {
 		return Judgement{Verdict: OtherApp}
 	case o.ended(d, now):
 		return Judgement{Verdict: Ended}
-	case !has, o.Record.Refused(): // nothing is lost by it
-		return Judgement{Verdict: Newer}
 	}
+	before, verdict := OfBefore(o.Free, d), Newer
+	if has && !o.Record.Refused() { // otherwise nothing is lost by it
+		verdict = o.unknown(f, now)
+	}
+	switch {
 	// A file that was copied together with its old time is no older for it:
-	// the token's own end counts for more.
-	verdict := o.unknown(f, now)
-	if verdict != Newer && o.outlived(f, now) {
+	// the token's own end counts for more, unless it is another login's.
+	case has && !o.Record.Refused() && (verdict != Newer || before) && o.outlived(f, now):
 		verdict = Outlived
+	case verdict == Newer && before:
+		verdict = Doubtful
 	}
 	return Judgement{Verdict: verdict}
+}
+
+// clocksDiffer is by how much a place's clock may be ahead of ours.
+const clocksDiffer = time.Minute
+
+// OfBefore says whether a document that stands under a name which was free at a moment
+// may be the login that had the name before: it, or what is in it, is not from afterwards
+// as every time says that is known. Of a name that was never free it is not.
+func OfBefore(free time.Time, d format.Document) bool {
+	if free.IsZero() {
+		return false
+	}
+	var from time.Time // the earliest that is told
+	for _, at := range []time.Time{moment.Known(d.WrittenAt), moment.Known(d.IssuedAt)} {
+		if from.IsZero() || !at.IsZero() && at.Before(from) {
+			from = at
+		}
+	}
+	return !from.After(free.Add(clocksDiffer))
 }
 
 func (o Ours) hidden(f Found, now time.Time) Verdict {

@@ -64,6 +64,10 @@ func TestJudge(t *testing.T) {
 	untold := func(w *world) { w.Document.WrittenAt = time.Time{} }
 	imported := func(w *world) { w.Record.Origin = store.OriginImport }
 	wrote := func(w *world) { w.Wrote = came.Add(6 * time.Minute) }
+	free := func(w *world) { w.Free = came.Add(7 * time.Minute) }
+	loggedIn := func(w *world) {
+		w.Record.StoredAt, w.Record.Token.IssuedAt = came.Add(8*time.Minute), came.Add(8*time.Minute)
+	}
 	for name, c := range map[string]struct {
 		change []func(*world)
 		want   lineage.Verdict
@@ -114,6 +118,13 @@ func TestJudge(t *testing.T) {
 		"its end is not known, written after":                   {[]func(*world){endless}, lineage.Newer},
 		"its end is not known, of a place that tells no time":   {[]func(*world){endless, untold}, lineage.Doubtful},
 		"its end is not known, not written since we did":        {[]func(*world){endless, wrote}, lineage.Unknown},
+		"the name was free since, and we have none":             {[]func(*world){none, free}, lineage.Doubtful},
+		"the same, put there afterwards":                        {[]func(*world){none, func(w *world) { w.Free = came }}, lineage.Newer},
+		"the same, moved there afterwards":                      {[]func(*world){none, func(w *world) { w.Free = came; w.Document.IssuedAt = came.Add(-life) }}, lineage.Doubtful},
+		"the same, and nobody knows when":                       {[]func(*world){none, free, endless, untold}, lineage.Doubtful},
+		"the name was free since, and ours is dead":             {[]func(*world){dead, free}, lineage.Doubtful},
+		"the name was free since, and ours is of before":        {[]func(*world){free}, lineage.Doubtful},
+		"the name was free since, and a login gave us ours":     {[]func(*world){free, loggedIn, func(w *world) { w.Document.Naive = true }}, lineage.Outlived},
 		"our clock was set back since ours came":                {[]func(*world){func(w *world) { w.Record.StoredAt, w.Record.Token.IssuedAt = now.Add(time.Hour), now.Add(time.Hour) }}, lineage.Doubtful},
 		"our clock was set back since we have written there":    {[]func(*world){earlier, func(w *world) { w.Wrote = now.Add(time.Hour) }}, lineage.Doubtful},
 		"an end of far away is cut to what such tokens live":    {[]func(*world){func(w *world) { w.Document.Expiry = now.AddDate(50, 0, 0); w.Document.IssuedAt = came.Add(-life) }}, lineage.Doubtful},

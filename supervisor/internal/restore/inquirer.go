@@ -14,7 +14,6 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
@@ -150,7 +149,7 @@ func (e *Inquirer) askOne(ctx context.Context, name string, rec store.Record) re
 		held, finding, err := w.Held(ctx, rec)
 		if err == nil {
 			e.done(name, rec.Account)
-			return e.found(ctx, w, rec, held, finding)
+			return e.found(w, rec, held, finding)
 		}
 		pause, cancel := context.WithTimeout(ctx, askAgain)
 		if errors.Is(err, sink.ErrAbsent) {
@@ -181,7 +180,7 @@ func (e *Inquirer) askFile(ctx context.Context, w *sink.Worker, rec store.Record
 			e.log.Debug("nobody knows what the sink holds", "sink", w.Name(), "account", rec.Account, "error", err)
 			return unread(w.Name(), rec.Account, err)
 		}
-		return e.found(ctx, w, rec, held, finding)
+		return e.found(w, rec, held, finding)
 	})
 }
 
@@ -226,7 +225,7 @@ func (e *Inquirer) giveUp(name, account string, first time.Time, err error) {
 }
 
 // found says what the finding means to a refresh.
-func (e *Inquirer) found(ctx context.Context, w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) (there refresh.Elsewhere) {
+func (e *Inquirer) found(w *sink.Worker, rec store.Record, held readback.Held, f readback.Finding) (there refresh.Elsewhere) {
 	if held.Owner == "" && (f.Unknown() || f == readback.Ours && rec.Origin == store.OriginExternal) {
 		// Of what we have written there ourselves the times tell nothing.
 		if fault := lineage.ZoneFault(held.Document, e.roster.Ours(rec.Account).Policy, e.wall()); fault != "" {
@@ -235,10 +234,6 @@ func (e *Inquirer) found(ctx context.Context, w *sink.Worker, rec store.Record, 
 	}
 	switch f {
 	case readback.Living:
-		if fault := e.predecessors(ctx, rec.Account, held.Document); fault != "" {
-			e.log.Warn("the token in the sink is not taken: "+fault, "sink", w.Name(), "account", rec.Account)
-			return there
-		}
 		there.Newer, there.Where, there.Origin = &held.Document, fmt.Sprintf("sink %q", w.Name()), store.OriginRestore
 		if held.File != "" {
 			there.Where, there.Origin = fmt.Sprintf("%s (sink %q)", held.File, w.Name()), store.OriginExternal
@@ -249,18 +244,17 @@ func (e *Inquirer) found(ctx context.Context, w *sink.Worker, rec store.Record, 
 	return there
 }
 
-func (e *Inquirer) predecessors(ctx context.Context, account string, d format.Document) string {
-	free, err := e.passed(ctx, account)
-	if err != nil {
-		return err.Error()
-	}
-	return predecessors(free, d)
+// ours is what is known of an account beside its record.
+func (e *Inquirer) ours(account string) lineage.Ours {
+	o := e.roster.Ours(account)
+	o.Free, _ = e.passed(context.Background(), account) // a store that is closed says nothing of it
+	return o
 }
 
 // ReadBack is when a sink is asked what it holds before we write there.
 func (e *Inquirer) ReadBack(c config.Sink) sink.ReadBack {
 	_, isPlugin := plugin.Of(c)
-	r := sink.ReadBack{Regularly: isPlugin || c.Traits().InFiles, Found: e.roster.Touch, Ours: e.roster.Ours}
+	r := sink.ReadBack{Regularly: isPlugin || c.Traits().InFiles, Found: e.roster.Touch, Ours: e.ours}
 	switch {
 	case c.Traits().InFiles:
 		r.BeforeWriting, r.Unread = func(store.Record) bool { return true }, true

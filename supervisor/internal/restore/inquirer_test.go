@@ -17,6 +17,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/roster"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/lineage"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/sink/file"
@@ -45,10 +46,12 @@ func (ledger) Delivery(context.Context, string, string) (store.Delivery, error) 
 // inquirer asks one file sink of every account.
 func inquirer(f *folder) *Inquirer {
 	r := roster.New(&config.Config{Sinks: map[string]config.Sink{"bot": {Name: "bot", Destination: &file.Settings{}}}})
+	e := NewInquirer(r, never, slog.New(slog.DiscardHandler), time.Now)
 	r.Now().Workers["bot"] = sink.NewWorker(sink.WorkerConfig{
 		Name: "bot", Type: "file", Sink: f, Store: ledger{}, Events: event.NewBus(slog.New(slog.DiscardHandler), time.Now),
+		ReadBack: sink.ReadBack{Ours: func(account string) lineage.Ours { return e.ours(account) }},
 	})
-	return NewInquirer(r, never, slog.New(slog.DiscardHandler), time.Now)
+	return e
 }
 
 // never: no name was ever free.
