@@ -309,6 +309,7 @@ func TestAllAreForgotten(t *testing.T) {
 func TestABackupOfAnotherStoreTakesNothingAway(t *testing.T) {
 	w, other := begin(t), begin(t)
 	commit(t, w.s, "here", 1, 2)
+	must(t, w.s.Intend(t.Context(), store.Intent{Account: "here", Attempt: "sent", Kind: "refresh", Version: 2, At: time.Now()}))
 	w.damage("heads")
 	commit(t, other.s, "there", 1, 9)
 	other.backUp()
@@ -319,6 +320,9 @@ func TestABackupOfAnotherStoreTakesNothingAway(t *testing.T) {
 	w.open()
 	if got, want := w.versions(), (map[string]int{"here": -2, "there": -9}); !maps.Equal(got, want) {
 		t.Errorf("came back: %v, want %v", got, want)
+	}
+	if in, open, err := w.s.Intent(t.Context(), "here"); err != nil || !open || in.Attempt != "sent" {
+		t.Errorf("that its refresh token was sent is forgotten: %+v, %t, %v", in, open, err)
 	}
 }
 

@@ -161,12 +161,12 @@ func (r *restoration) leaveOut(log *slog.Logger) {
 }
 
 // removedBy returns the file that shows that a key was removed after it was found; nil:
-// none does. A record of a state file gives way to a state file alone: whether all that
-// stands beside it is of the same store is known to nobody, and a login counts more than
-// a name that comes back.
+// none does. What a state file has of an account gives way to a state file alone: whether
+// all that stands beside it is of the same store is known to nobody, and a login, or that
+// its refresh token was sent, counts more than a name or a pause that comes back.
 func (r *restoration) removedBy(key string, found finding) *remains {
 	for _, f := range r.files {
-		if found.live && !f.live && isPart(key, partRecord) {
+		if _, _, ofAccount := accountOf(key); found.live && !f.live && ofAccount {
 			continue
 		}
 		if there, upTo := f.Shows(key); !there && upTo > found.upTo {
