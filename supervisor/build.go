@@ -195,7 +195,7 @@ func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keepe
 		Probe:       b.probe(provider),
 		Elsewhere:   b.inquirer.Ask,
 		Others:      b.roster.Others(provider),
-		Left:        b.left(ctx, provider),
+		Left:        leftover.Holder(ctx, b.of.Config, b.dir.Store(), provider),
 		Steered:     func(path string) error { return process.Steered(path, b.of.Config.Trust) },
 		MaxInFlight: b.of.Config.Providers[provider].MaxInFlight,
 		LoggedIn:    b.ownership.LoggedIn,
@@ -208,14 +208,6 @@ func (b builder) newKeeper(ctx context.Context, provider string) (*refresh.Keepe
 		c.Outwait, c.Bequests = p.Outwait, p.Bequests
 	}
 	return refresh.NewKeeper(ctx, c)
-}
-
-// left is [refresh.Config.Left] of a provider's Keeper.
-func (b builder) left(ctx context.Context, provider string) func(fingerprint string) string {
-	ctx = context.WithoutCancel(ctx)
-	return func(fingerprint string) string {
-		return leftover.Holder(ctx, b.of.Config, b.dir.Store(), provider, fingerprint)
-	}
 }
 
 // beside is what goes on in each generation of a provider beside its refresh loop.

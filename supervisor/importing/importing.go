@@ -37,7 +37,7 @@ func Offline(ctx context.Context, cfg *config.Config, req control.ImportRequest,
 			Provider: c.Provider, Accounts: []refresh.Account{roster.Nobody(cfg).Account(c)}, Store: st,
 			Wake: func(string) {}, Events: event.NewBus(silent, time.Now), Log: silent, Wall: time.Now,
 			Others: func(account, fingerprint string) string { return othersIn(ctx, st, cfg, account, fingerprint) },
-			Left:   func(fingerprint string) string { return leftover.Holder(ctx, cfg, st, c.Provider, fingerprint) },
+			Left:   leftover.Holder(ctx, cfg, st, c.Provider),
 		})
 		if err != nil {
 			return err

@@ -326,16 +326,16 @@ func TestHolder(t *testing.T) {
 	must(t, h.Store.Intend(t.Context(), before))
 	must(t, h.Store.Replace(t.Context(), "before", store.Intent{Account: "old", Attempt: "login", Version: 2, Kind: spool.KindExchange, At: now, Before: &before}))
 	for secret, want := range map[string]string{"second": "old", "refresh": "old", "sent": "old", "another": ""} {
-		if got := leftover.Holder(t.Context(), h.Config, h.Store, "fake", sdk.NewSecret(secret).Fingerprint()); got != want {
+		if got := leftover.Holder(t.Context(), h.Config, h.Store, "fake")(sdk.NewSecret(secret).Fingerprint()); got != want {
 			t.Errorf("%s: %q, want %q", secret, got, want)
 		}
 	}
 	second := sdk.NewSecret("second").Fingerprint()
-	if got := leftover.Holder(t.Context(), h.Config, h.Store, "other", second); got != "" {
+	if got := leftover.Holder(t.Context(), h.Config, h.Store, "other")(second); got != "" {
 		t.Errorf("of another provider: %q", got)
 	}
 	h.Config.Accounts["old"] = h.Config.Accounts["new"]
-	if got := leftover.Holder(t.Context(), h.Config, h.Store, "fake", second); got != "" {
+	if got := leftover.Holder(t.Context(), h.Config, h.Store, "fake")(second); got != "" {
 		t.Errorf("one that is configured: %q", got)
 	}
 }

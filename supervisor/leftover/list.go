@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -141,29 +142,42 @@ func In(ctx context.Context, cfg *config.Config, st Store, now time.Time) (left 
 	return left, nil
 }
 
-// Holder is the account of a provider which the configuration does not name and which
-// has, or had, the refresh token with that fingerprint, or has sent it in an attempt that
-// stands open; "": there is none.
-func Holder(ctx context.Context, cfg *config.Config, st store.Store, provider, fingerprint string) string {
-	heads, err := st.Heads(ctx)
-	if err != nil { // of a store that is closed nothing can be taken either
-		return ""
-	}
-	for _, h := range heads {
-		if _, there := cfg.Accounts[h.Account]; there || h.Provider != "" && h.Provider != provider {
-			continue
-		}
-		if r, err := st.Load(ctx, h.Account); err == nil && (r.Token.RefreshToken.Fingerprint() == fingerprint || r.Replaced(fingerprint)) {
-			return h.Account
-		}
-		in, open, err := st.Intent(ctx, h.Account)
-		for before := &in; err == nil && open && before != nil; before = before.Before {
-			if before.Fingerprint == fingerprint {
-				return h.Account
+// Holder returns what finds the account of a provider which a configuration does not name
+// and which has, or had, the refresh token with a fingerprint, or has sent it in an attempt
+// that stands open; "": there is none. Which come into question it looks up once, when it
+// is asked first: under one configuration there come to be no more of them.
+func Holder(ctx context.Context, cfg *config.Config, st store.Store, provider string) func(fingerprint string) string {
+	ctx = context.WithoutCancel(ctx)
+	left := sync.OnceValue(func() (left []string) {
+		heads, _ := st.Heads(ctx) // of a store that is closed nothing can be taken either
+		for _, h := range heads {
+			if _, there := cfg.Accounts[h.Account]; !there && (h.Provider == "" || h.Provider == provider) {
+				left = append(left, h.Account)
 			}
 		}
+		return left
+	})
+	return func(fingerprint string) string {
+		for _, name := range left() {
+			if holds(ctx, st, name, fingerprint) {
+				return name
+			}
+		}
+		return ""
 	}
-	return ""
+}
+
+func holds(ctx context.Context, st store.Store, account, fingerprint string) bool {
+	if r, err := st.Load(ctx, account); err == nil && (r.Token.RefreshToken.Fingerprint() == fingerprint || r.Replaced(fingerprint)) {
+		return true
+	}
+	in, open, err := st.Intent(ctx, account)
+	for before := &in; err == nil && open && before != nil; before = before.Before {
+		if before.Fingerprint == fingerprint {
+			return true
+		}
+	}
+	return false
 }
 
 // listed is what a record says of its account.
