@@ -3,9 +3,14 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/config/difference"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
 // reloadWritten reads the configuration again because it was written. That may have been a
@@ -16,15 +21,30 @@ func (s *Supervisor) reloadWritten(ctx context.Context) {
 	_, _ = s.reloadUnless(ctx, takesAway)
 }
 
-// takesAway refuses to go on without an account that runs, or with half of the sinks.
+// takesAway refuses to go on without an account that runs, with one whose refresh token
+// may not be sent any more, or is no longer shared, or with half of the sinks.
 func takesAway(was, is *config.Config) error {
 	if gone := difference.Between(was, is).Accounts.Removed; len(gone) > 0 {
 		return fmt.Errorf("%s, and a changed file alone takes no account away: put it back, or confirm it with tokenkeeper reload",
 			difference.Difference{Accounts: difference.Section{Removed: gone}})
+	}
+	for _, name := range slices.Sorted(maps.Keys(was.Accounts)) {
+		before, after := was.Accounts[name], is.Accounts[name]
+		switch {
+		case before.Provider != after.Provider, granted(before) != granted(after):
+			return fmt.Errorf("account %s would be another client's or another broker's, to whom its login was not granted, and a changed file alone makes it none: put it back, or confirm it with tokenkeeper reload", name)
+		case before.SharedFile != nil && after.SharedFile == nil:
+			return fmt.Errorf("account %s would share its token file no more, and a changed file alone does not end that: put shared_file back, or confirm it with tokenkeeper reload", name)
+		}
 	}
 	if before, after := len(was.Sinks), len(is.Sinks); after < before && 2*after <= before {
 		return fmt.Errorf("%d of %d sinks are left, and a changed file alone takes no half of them away: put them back, or confirm it with tokenkeeper reload",
 			after, before)
 	}
 	return nil
+}
+
+// granted is to whom an account's login is granted.
+func granted(a config.Account) store.GrantedTo {
+	return refresh.GrantedTo(sdk.Account{ClientID: a.ClientID, Settings: a.Settings})
 }

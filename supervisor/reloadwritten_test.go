@@ -30,6 +30,7 @@ func TestReloadOfWhatWasWritten(t *testing.T) {
 			"an account is renamed": {strings.Replace(more, "  third:", "  renamed:", 1), "account third is gone"},
 			"most sinks are gone":   {strings.Replace(more, c.sinkYAML("more", "")+c.sinkYAML("other", ""), "", 1), "1 of 3 sinks are left"},
 			"all sinks are gone":    {more[:strings.Index(more, "sinks:\n")], "0 of 3 sinks are left"},
+			"another client":        {strings.Replace(more, "third: {provider: two, client_id: app-key", "third: {provider: two, client_id: other", 1), "account third would be another client's"},
 			"it is empty":           {"", "there is no account"},
 			"it is wrong":           {more + "nonsense: 1\n", "nonsense: unknown key"},
 		} {

@@ -92,14 +92,21 @@ func (w *Watch) watch(ctx context.Context) {
 	if following != nil {
 		defer func() { _ = following.Close() }()
 	}
-	settle(ctx, news)
-	found, ok := unless(ctx, w.find)
-	if !ok || ctx.Err() != nil {
+	before, ok := finding{}, true
+	if w.alone { // nobody tells that it is being written
+		before, ok = unless(ctx, w.find)
+	}
+	heard := settle(ctx, news)
+	found, seen := unless(ctx, w.find)
+	if !ok || !seen || ctx.Err() != nil || w.alone && found.imprint != before.imprint {
 		return
 	}
 	again := found.imprint == w.tried.imprint // it was told what is wrong with it
 	if w.tried = found; len(found.files) > 0 && !again {
 		w.cfg.Reload(ctx)
+		return
+	}
+	if heard { // they may lie elsewhere by now
 		return
 	}
 	var look <-chan time.Time
@@ -161,15 +168,16 @@ func (w *Watch) referred() (files []string) {
 	return w.cfg.Referred()
 }
 
-// settle returns when nothing has happened for a while.
-func settle(ctx context.Context, news <-chan struct{}) {
+// settle returns when nothing has happened for a while, and says whether something had.
+func settle(ctx context.Context, news <-chan struct{}) (heard bool) {
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return heard
 		case <-news:
+			heard = true
 		case <-time.After(quiet):
-			return
+			return heard
 		}
 	}
 }
@@ -190,7 +198,7 @@ func unless[T any](ctx context.Context, look func() T) (seen T, ok bool) {
 // follow has the kernel tell. Whoever puts a link, or another file, in the place of one
 // makes it or moves it there; what could not be read may be with other rights.
 func follow(paths []string, news func()) (io.Closer, error) {
-	const mask = unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_ATTRIB
+	const mask = unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM | unix.IN_DELETE | unix.IN_ATTRIB
 	f, err := new(inotify.Instance).Follow(mask, func(string) { news() })
 	if err != nil {
 		return nil, err
