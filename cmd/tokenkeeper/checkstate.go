@@ -103,7 +103,8 @@ func checkStateDir(ctx context.Context, cfg *config.Config) stateDir {
 	d.Machine, err = ownership.Of(cfg)
 	switch {
 	case err == nil:
-		if d.InUseBy = statedir.Displaced(cfg.StateDir); d.InUseBy != 0 && statedir.Starting(cfg.StateDir) == 0 {
+		if pid := statedir.Displaced(cfg.StateDir); pid != 0 && statedir.Starting(cfg.StateDir) == 0 {
+			d.InUseBy = pid
 			d.State = fmt.Sprintf("is not the one that a supervisor uses (PID %d), which has been moved or removed, and which it makes again within half a minute", d.InUseBy)
 			return d
 		}

@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"crypto/x509"
 	"net/http"
 	"time"
 
@@ -60,13 +61,23 @@ func (c *Client) Look(ctx context.Context, a sdk.Account, address string) (Sight
 		s.Ahead, s.Dated = ahead(date, sent, received), true
 	}
 	if resp.TLS != nil {
-		for _, certificate := range resp.TLS.PeerCertificates {
-			if s.CertificateEnds.IsZero() || certificate.NotAfter.Before(s.CertificateEnds) {
-				s.CertificateEnds = certificate.NotAfter
+		for _, chain := range resp.TLS.VerifiedChains { // what else a server sends means nothing
+			if ends := endOf(chain); ends.After(s.CertificateEnds) {
+				s.CertificateEnds = ends
 			}
 		}
 	}
 	return s, nil
+}
+
+// endOf is when the first certificate of a chain ends.
+func endOf(chain []*x509.Certificate) (ends time.Time) {
+	for _, certificate := range chain {
+		if ends.IsZero() || certificate.NotAfter.Before(ends) {
+			ends = certificate.NotAfter
+		}
+	}
+	return ends
 }
 
 // ahead is by how much a clock is ahead of ours that has shown date, in whole seconds,
