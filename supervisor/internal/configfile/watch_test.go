@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,9 +29,18 @@ const (
 // tells by news.
 type watched struct {
 	*world
-	file *configfile.File
-	cfg  configfile.WatchConfig
-	log  bytes.Buffer
+	file   *configfile.File
+	cfg    configfile.WatchConfig
+	log    bytes.Buffer
+	cancel context.CancelFunc
+	ended  chan struct{}
+
+	mu   sync.Mutex
+	seen seen
+}
+
+// seen is what the watch has done.
+type seen struct {
 	// reloads are what came of each, "" if it is used.
 	reloads []string
 	// followed are the paths that are, and follows how often that began.
@@ -38,8 +48,20 @@ type watched struct {
 	follows  int
 	news     func()
 	refuse   error // of who follows
-	cancel   context.CancelFunc
-	ended    chan struct{}
+}
+
+// change changes what is seen.
+func (w *watched) change(do func(*seen)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do(&w.seen)
+}
+
+// now is what is seen by now.
+func (w *watched) now() seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.seen
 }
 
 func newWatched(t *testing.T, text string) *watched {
@@ -53,16 +75,15 @@ func newWatched(t *testing.T, text string) *watched {
 		Reload: func(context.Context) {
 			cfg, err := w.load()
 			if err != nil {
-				w.reloads = append(w.reloads, err.Error())
+				w.change(func(s *seen) { s.reloads = append(s.reloads, err.Error()) })
 				return
 			}
-			w.reloads = append(w.reloads, "")
+			w.change(func(s *seen) { s.reloads = append(s.reloads, "") })
 			w.file.Runs(cfg)
 		},
 		Follow: func(paths []string, news func()) (io.Closer, error) {
-			w.followed, w.news = paths, news
-			w.follows++
-			return w, w.refuse
+			w.change(func(s *seen) { s.followed, s.news, s.follows = paths, news, s.follows+1 })
+			return w, w.now().refuse
 		},
 	}
 	return w
@@ -70,7 +91,7 @@ func newWatched(t *testing.T, text string) *watched {
 
 // Close is that of who follows.
 func (w *watched) Close() error {
-	w.followed, w.news = nil, nil
+	w.change(func(s *seen) { s.followed, s.news = nil, nil })
 	return nil
 }
 
@@ -84,12 +105,13 @@ func (w *watched) begin() {
 		}
 	}()
 	time.Sleep(time.Minute)
+	synctest.Wait()
 }
 
 func (w *watched) end() {
 	w.cancel()
 	<-w.ended
-	if w.news != nil {
+	if w.now().news != nil {
 		w.t.Error("it is followed for ever")
 	}
 }
@@ -106,7 +128,13 @@ func (w *watched) secret(text string) {
 func (w *watched) writes(text string) {
 	w.t.Helper()
 	w.put(text)
-	w.news()
+	w.tell()
+}
+
+// tell says that something has happened, and lets that be heard.
+func (w *watched) tell() {
+	w.now().news()
+	synctest.Wait()
 }
 
 // reloaded lets some time pass, in which what came of reloads must be that.
@@ -114,11 +142,11 @@ func (w *watched) reloaded(when string, want ...string) {
 	w.t.Helper()
 	time.Sleep(time.Hour)
 	synctest.Wait()
-	same := slices.EqualFunc(w.reloads, want, func(is, want string) bool { return is == want || want != "" && strings.Contains(is, want) })
+	same := slices.EqualFunc(w.now().reloads, want, func(is, want string) bool { return is == want || want != "" && strings.Contains(is, want) })
 	if !same {
-		w.t.Errorf("%s: what came of reloads is %q, want %q", when, w.reloads, want)
+		w.t.Errorf("%s: what came of reloads is %q, want %q", when, w.now().reloads, want)
 	}
-	w.reloads = nil
+	w.change(func(s *seen) { s.reloads = nil })
 }
 
 func TestWrittenIsReloaded(t *testing.T) {
@@ -127,18 +155,18 @@ func TestWrittenIsReloaded(t *testing.T) {
 		w.begin()
 		defer w.end()
 		w.reloaded("nothing was written")
-		if w.follows != 1 {
-			t.Errorf("the files were looked at %d times, and nothing happened", w.follows)
+		if w.now().follows != 1 {
+			t.Errorf("the files were looked at %d times, and nothing happened", w.now().follows)
 		}
-		if want := []string{filepath.Join(filepath.Dir(w.path), "secret"), w.path}; !slices.Equal(w.followed, want) {
-			t.Errorf("followed are %q, want %q", w.followed, want)
+		if want := []string{filepath.Join(filepath.Dir(w.path), "secret"), w.path}; !slices.Equal(w.now().followed, want) {
+			t.Errorf("followed are %q, want %q", w.now().followed, want)
 		}
 		w.writes(otherText)
 		w.reloaded("another one", "")
-		w.news()
+		w.tell()
 		w.reloaded("news of nothing")
 		w.secret("another one")
-		w.news()
+		w.tell()
 		w.reloaded("a secret", "")
 		w.writes(watchedText)
 		w.reloaded("it is taken back", "")
@@ -159,8 +187,8 @@ func TestAWriteIsWaitedFor(t *testing.T) {
 		w.writes(otherText)
 		time.Sleep(999 * time.Millisecond)
 		synctest.Wait()
-		if len(w.reloads) > 0 {
-			t.Errorf("half of it was read: %q", w.reloads)
+		if len(w.now().reloads) > 0 {
+			t.Errorf("half of it was read: %q", w.now().reloads)
 		}
 		time.Sleep(time.Millisecond)
 		synctest.Wait()
@@ -202,7 +230,7 @@ func TestAFileThatIsAwayIsNotRead(t *testing.T) {
 			if err := os.Remove(w.path); err != nil {
 				t.Fatal(err)
 			}
-			w.news()
+			w.tell()
 			w.reloaded("it is away")
 			w.writes(back)
 		}
@@ -219,21 +247,21 @@ func TestASecretMayComeLater(t *testing.T) {
 		later := filepath.Join(filepath.Dir(w.path), "later")
 		w.writes(strings.Replace(watchedText, "secret}", "later}", 1))
 		w.reloaded("the file", "later can't be read")
-		if !slices.Contains(w.followed, later) {
-			t.Errorf("followed are %q", w.followed)
+		if !slices.Contains(w.now().followed, later) {
+			t.Errorf("followed are %q", w.now().followed)
 		}
 		if err := os.WriteFile(later, []byte("s"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w.news()
+		w.tell()
 		w.reloaded("the secret", "")
 		if err := os.WriteFile(later, []byte("another one"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		w.news()
+		w.tell()
 		w.reloaded("the secret once more", "")
-		if want := []string{later, w.path}; !slices.Equal(w.followed, want) {
-			t.Errorf("followed are %q, want %q", w.followed, want)
+		if want := []string{later, w.path}; !slices.Equal(w.now().followed, want) {
+			t.Errorf("followed are %q, want %q", w.now().followed, want)
 		}
 	})
 }
@@ -247,7 +275,7 @@ func TestWatchingIsSwitched(t *testing.T) {
 		defer w.end()
 		w.put(watchedText)
 		w.reloaded("it is not watched")
-		if w.follows > 0 {
+		if w.now().follows > 0 {
 			t.Error("it is followed")
 		}
 		w.cfg.Reload(t.Context()) // somebody asks for one
@@ -256,7 +284,7 @@ func TestWatchingIsSwitched(t *testing.T) {
 		w.reloaded("it is watched", "")
 		w.writes(manual)
 		w.reloaded("the last that is watched", "")
-		if w.news != nil {
+		if w.now().news != nil {
 			t.Error("it is followed on")
 		}
 		w.put(otherText)
@@ -268,7 +296,7 @@ func TestWatchingIsSwitched(t *testing.T) {
 func TestWhatCantBeFollowedIsLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWatched(t, watchedText)
-		w.refuse = errors.New("too many open files")
+		w.change(func(s *seen) { s.refuse = errors.New("too many open files") })
 		w.begin()
 		defer w.end()
 		w.put(otherText)
@@ -276,10 +304,10 @@ func TestWhatCantBeFollowedIsLookedAt(t *testing.T) {
 		if n := strings.Count(w.log.String(), "can't be watched"); n != 1 {
 			t.Errorf("that was told %d times: %s", n, w.log.String())
 		}
-		w.refuse = nil
+		w.change(func(s *seen) { s.refuse = nil })
 		w.reloaded("it can be followed")
-		before := w.follows
-		if w.reloaded("nothing"); w.follows != before {
+		before := w.now().follows
+		if w.reloaded("nothing"); w.now().follows != before {
 			t.Error("it is looked at on and on")
 		}
 	})
