@@ -194,7 +194,7 @@ func (s *state) note(e *entry) {
 // failuresOf is how often in a row it was not taken, whatever the version; 0 as long
 // as the one in hand has not failed.
 func (s *state) failuresOf(e *entry) int {
-	if s.queue.Failures(e.key) == 0 && !e.refused {
+	if !e.refused && (e.failures == 0 || s.queue.Failures(e.key) == 0) {
 		return 0
 	}
 	return max(1, e.failures)

@@ -112,7 +112,7 @@ func (s *state) status(account string) Status {
 	st.Absent = s.absence.waits(k)
 	st.Version, st.DeliveredAt, st.Latency, st.Expiry = e.delivered.Version, e.delivered.At, e.delivered.Latency, e.delivered.Expiry
 	st.Failures, st.LastError, st.Next = s.failuresOf(e), e.lastError, e.due
-	if hangs := s.hangs(e); !hangs.IsZero() {
+	if _, hangs := s.hanging()[k]; hangs {
 		st.Failures, st.LastError = max(1, st.Failures), hung(k)
 	}
 	if e.unknown || e.lost { // whatever we brought there, it is there no more
@@ -144,13 +144,14 @@ func (s *state) summary() Summary {
 		}
 	}
 	var since time.Time // of what it has lacked longest
+	hanging := s.hanging()
 	for e := range s.open {
 		failures := s.failuresOf(e)
-		if hangs := s.hangs(e); !hangs.IsZero() {
+		if late, hangs := hanging[e.key]; hangs {
 			failures = max(1, failures)
 			sum.Hung++
-			if !hangs.Before(sum.LastErrorAt) {
-				sum.LastError, sum.LastErrorAt = hung(e.key), hangs
+			if at := s.Wall().Add(-late).Round(time.Second); !at.Before(sum.LastErrorAt) {
+				sum.LastError, sum.LastErrorAt = hung(e.key), at
 			}
 		}
 		sum.add(e, failures)
@@ -186,18 +187,15 @@ func (s *state) summary() Summary {
 // slack is how long after the end of its context a sink may take to return.
 const slack = 10 * time.Second
 
-// hangs is since when the entry's delivery should have ended; zero: it has, or may
-// still be under way. The state is locked.
-func (s *state) hangs(e *entry) time.Time {
-	since := s.queue.InHandSince(e.key)
-	if since.IsZero() {
-		return since
+// hanging are the keys whose delivery should have ended and has not, and for how
+// long it should have.
+func (s *state) hanging() map[key]time.Duration {
+	limit := s.Policy.Timeout + slack
+	late := s.queue.InHandFor(limit)
+	for k := range late {
+		late[k] -= limit
 	}
-	late := time.Since(since) - s.Policy.Timeout - slack
-	if late < 0 {
-		return time.Time{}
-	}
-	return s.Wall().Add(-late).Round(time.Second)
+	return late
 }
 
 func hung(k key) string {

@@ -25,7 +25,7 @@ func (a paused) forgotten(now time.Time, before time.Duration) Condition {
 	c := a.condition(event.PauseForgotten)
 	switch {
 	case a.Pause == "":
-		return c.off(fmt.Sprintf("account %s is not paused any more", a.Name))
+		return c.off("account " + a.Name + " is not paused any more")
 	case a.NeedsLogin:
 		return c.off(fmt.Sprintf("account %s needs %s, whether it is paused or not", a.Name, a.By.Needs()))
 	case !a.Expiry.IsZero() && !a.Expiry.After(now):

@@ -29,7 +29,7 @@ type Queue[K comparable] struct {
 	items map[K]*item[K]
 	// waiting are the queued keys that are in no hand; the urgent ones first.
 	waiting [2]byTime[K]
-	inHand  int
+	inHand  map[*item[K]]struct{}
 }
 
 // item is what is known of one key.
@@ -55,6 +55,7 @@ func New[K comparable](backoff func(failures int) time.Duration, urgent func(K) 
 		backoff: backoff, urgent: urgent,
 		changed: make(chan struct{}, 1),
 		items:   map[K]*item[K]{},
+		inHand:  map[*item[K]]struct{}{},
 	}
 }
 
@@ -148,8 +149,8 @@ func (q *Queue[K]) take(now time.Time) (key K, next time.Time, ok bool) {
 		case len(*w) == 0:
 		case !(*w)[0].at.After(now):
 			it := w.pop()
-			it.queued, it.since = false, now
-			q.inHand++
+			it.queued = false
+			q.give(it, now)
 			if len(q.waiting[0])+len(q.waiting[1]) > 0 {
 				q.ring() // another Get may have missed what this one was woken for
 			}
@@ -167,8 +168,7 @@ func (q *Queue[K]) Hold(ctx context.Context, key K) bool {
 	q.mu.Lock()
 	it := q.item(key)
 	if it.since.IsZero() {
-		it.since = time.Now()
-		q.inHand++
+		q.give(it, time.Now())
 		if it.queued { // for when it is in no hand again
 			q.waitingFor(it).remove(it)
 		}
@@ -202,21 +202,28 @@ func (q *Queue[K]) Done(key K) {
 	q.done(q.items[key])
 }
 
-// InHandSince is since when the key is in somebody's hand; zero: it is in none.
-func (q *Queue[K]) InHandSince(key K) time.Time {
+// InHandFor are the keys that have been in somebody's hand for at least that long, and
+// for how long each; nil: none.
+func (q *Queue[K]) InHandFor(atLeast time.Duration) map[K]time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if it := q.items[key]; it != nil {
-		return it.since
+	var found map[K]time.Duration
+	for it := range q.inHand {
+		if d := time.Since(it.since); d >= atLeast {
+			if found == nil {
+				found = map[K]time.Duration{}
+			}
+			found[it.key] = d
+		}
 	}
-	return time.Time{}
+	return found
 }
 
 // InHand is how many keys are in somebody's hand.
 func (q *Queue[K]) InHand() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.inHand
+	return len(q.inHand)
 }
 
 // What follows is called with mu held.
@@ -228,6 +235,12 @@ func (q *Queue[K]) item(key K) *item[K] {
 		q.items[key] = it
 	}
 	return it
+}
+
+// give puts the item in somebody's hand.
+func (q *Queue[K]) give(it *item[K], now time.Time) {
+	it.since = now
+	q.inHand[it] = struct{}{}
 }
 
 // drop lets go of an item of which there is nothing to know.
@@ -257,7 +270,7 @@ func (q *Queue[K]) done(it *item[K]) {
 		return
 	}
 	it.since = time.Time{}
-	q.inHand--
+	delete(q.inHand, it)
 	if it.queued {
 		q.waitingFor(it).put(it)
 		q.ring()
