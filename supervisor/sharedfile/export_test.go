@@ -15,3 +15,6 @@ func (f *File) CountLooks(n *int) {
 		return lockholder.Find(path)
 	}
 }
+
+// Settle is how long a burst of changes may last that is told as one.
+const Settle = settle
