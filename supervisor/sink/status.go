@@ -144,7 +144,10 @@ func (s *state) summary() Summary {
 		}
 	}
 	var since time.Time // of what it has lacked longest
-	hanging := s.hanging()
+	var hanging map[key]time.Duration
+	if len(s.open) > 0 {
+		hanging = s.hanging()
+	}
 	for e := range s.open {
 		failures := s.failuresOf(e)
 		if late, hangs := hanging[e.key]; hangs {
