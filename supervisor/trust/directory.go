@@ -6,12 +6,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // directory is which users and groups the files of a machine name (passwd(5),
 // group(5)). Those of a network are not asked: it can hang, and who is not
-// found counts as a stranger.
-type directory struct {
+// found counts as a stranger. They are read when the first one is asked for: mostly
+// none is.
+type directory struct{ read func() listed }
+
+// listed are the users and groups of a directory.
+type listed struct {
 	names  map[int]string // of users
 	groups map[int]group
 }
@@ -26,8 +31,19 @@ type group struct {
 // stranger is no user's number.
 const stranger = -1
 
-func readDirectory(passwd, groups string) directory {
-	d := directory{names: map[int]string{}, groups: map[int]group{}}
+func directoryOf(passwd, groups string) directory {
+	return directory{sync.OnceValue(func() listed { return readListed(passwd, groups) })}
+}
+
+func (d directory) listed() listed {
+	if d.read == nil {
+		return listed{}
+	}
+	return d.read()
+}
+
+func readListed(passwd, groups string) listed {
+	d := listed{names: map[int]string{}, groups: map[int]group{}}
 	numbers := map[string]int{}
 	primary := map[int][]int{}
 	for _, f := range records(passwd, 4) {
@@ -86,13 +102,13 @@ func records(path string, fields int) [][]string {
 // (UIDS-GIDS.md in systemd), whom nobody can become.
 func (d directory) isMadeUp(uid int) bool {
 	const first, last = 61184, 65519
-	return uid >= first && uid <= last && d.names[uid] == ""
+	return uid >= first && uid <= last && d.listed().names[uid] == ""
 }
 
 // groupsOf are the groups that a user is in.
 func (d directory) groupsOf(uid int) []int {
 	var all []int
-	for gid, g := range d.groups {
+	for gid, g := range d.listed().groups {
 		if slices.Contains(g.members, uid) {
 			all = append(all, gid)
 		}
@@ -102,7 +118,7 @@ func (d directory) groupsOf(uid int) []int {
 
 // user names a user for people.
 func (d directory) user(uid int) string {
-	if name := d.names[uid]; name != "" {
+	if name := d.listed().names[uid]; name != "" {
 		return fmt.Sprintf("%s (%d)", name, uid)
 	}
 	return fmt.Sprintf("user %d", uid)
@@ -110,7 +126,7 @@ func (d directory) user(uid int) string {
 
 // group names a group for people.
 func (d directory) group(gid int) string {
-	if g, ok := d.groups[gid]; ok {
+	if g, ok := d.listed().groups[gid]; ok {
 		return fmt.Sprintf("%s (%d)", g.name, gid)
 	}
 	return fmt.Sprintf("group %d", gid)

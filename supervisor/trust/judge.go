@@ -159,7 +159,7 @@ func (w *way) writers(f facts) ([]string, error) {
 // lends says whether a folder that a group may write into is that of one other
 // user by this, who is then trusted as its owner is: it is his private group.
 func (w *way) lends(f facts, gid int) bool {
-	g := w.judge.users.groups[gid]
+	g := w.judge.users.listed().groups[gid]
 	if w.rule.Steers || w.found.Owner != nil || !f.is(unix.S_IFDIR) || len(g.members) == 0 {
 		return false
 	}
@@ -169,7 +169,7 @@ func (w *way) lends(f facts, gid int) bool {
 			return false
 		}
 	}
-	if uid == stranger || w.judge.trusts(w.rule, uid) || uid == f.uid || w.judge.users.names[uid] != g.name {
+	if uid == stranger || w.judge.trusts(w.rule, uid) || uid == f.uid || w.judge.users.listed().names[uid] != g.name {
 		return false
 	}
 	w.found.Owner = &Owner{UID: uid, Folder: f.path, ByGroup: true}
@@ -180,7 +180,7 @@ func (w *way) lends(f facts, gid int) bool {
 // user's private group, or one without members. A group that this machine does
 // not name may be anybody's.
 func (w *way) harmless(gid, owner int) bool {
-	g, known := w.judge.users.groups[gid]
+	g, known := w.judge.users.listed().groups[gid]
 	for _, uid := range g.members {
 		known = known && w.mayWrite(uid, owner)
 	}

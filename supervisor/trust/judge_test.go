@@ -29,7 +29,7 @@ func machine(t *testing.T) Judge {
 		}
 		return path
 	}
-	return Judge{self: us, users: readDirectory(
+	return Judge{self: us, users: directoryOf(
 		write("passwd", `root:x:0:0:root:/root:/bin/bash
 us:x:1000:1000::/home/us:/bin/bash
 alice:x:1001:1001::/home/alice:/bin/bash

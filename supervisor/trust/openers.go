@@ -144,7 +144,7 @@ func (w *way) opens(s subject) bool {
 // named are the groups and users that the way gives rights to, with all users
 // of this machine, in order.
 func (w *way) named() (groups, users []int) {
-	users = slices.Collect(maps.Keys(w.judge.users.names))
+	users = slices.Collect(maps.Keys(w.judge.users.listed().names))
 	for _, f := range w.passed {
 		groups, users = append(groups, f.gid), append(users, f.uid)
 		list, _ := entriesIn(f.acl) // one that can't be read is refused on the way

@@ -51,7 +51,7 @@ func (w *way) asOwner(f facts) string {
 		return "what root makes in it would lock that user out, whom systemd makes up while the service runs (DynamicUser): " +
 			"start the service first; check and import can also be given --unit and the service's name"
 	}
-	if w.judge.users.names[f.uid] == "" {
+	if w.judge.users.listed().names[f.uid] == "" {
 		sudo = "'#" + user + "'" // sudo(8)
 	}
 	return "what root makes in it would lock that user out: run this as \"sudo -u " + sudo + " tokenkeeper …\", a service with User=" + user +

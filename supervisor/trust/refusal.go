@@ -47,7 +47,7 @@ func modeOf(f facts) string {
 
 // key is how the configuration names a user.
 func (d directory) key(uid int) string {
-	if name := d.names[uid]; name != "" {
+	if name := d.listed().names[uid]; name != "" {
 		return name
 	}
 	return fmt.Sprint(uid)

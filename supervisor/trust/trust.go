@@ -67,7 +67,7 @@ func Here() Judge {
 	maps, err := os.ReadFile("/proc/self/uid_map")
 	return Judge{
 		self:        os.Geteuid(),
-		users:       readDirectory("/etc/passwd", "/etc/group"),
+		users:       directoryOf("/etc/passwd", "/etc/group"),
 		inNamespace: err == nil && !isInitialMap(string(maps)),
 	}
 }
