@@ -86,6 +86,12 @@ func (w *watched) LookAtDisk(ctx context.Context) {
 			w.s.metrics.Look()
 		}
 		w.s.program.Look(w.s.log)
+		for _, m := range w.s.roster.Now().Members {
+			m.Look()
+		}
+		for _, p := range w.s.roster.Now().Plugins {
+			p.Look()
+		}
 		if looked := w.s.opts.Looked; looked != nil {
 			looked()
 		}

@@ -11,7 +11,8 @@ func newRestartCommand(e *env) *cobra.Command {
 A refresh in flight finishes first. The other providers don't notice. All
 accounts of the provider get the new process; an account has none of its own. It
 is started with the configuration that the supervisor has; the command says so
-if the file holds another one now.`,
+if the file holds another one now. A plugin is started from its program as it is
+on the disk then, a built-in provider from the program of the supervisor.`,
 		Example: "  tokenkeeper restart schwab",
 		Args:    exactArgs("PROVIDER"),
 

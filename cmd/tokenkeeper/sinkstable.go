@@ -131,6 +131,9 @@ func sinkNotes(s control.Sink, now time.Time) []cell {
 		}
 		add(providerStyle(p.State), "%s", text)
 	}
+	if p := s.Process; p != nil && p.OldProgram != "" {
+		add(yellow, "%s", p.OldProgram)
+	}
 	return notes
 }
 

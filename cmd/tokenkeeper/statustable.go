@@ -315,6 +315,9 @@ func providerTable(providers []control.Provider, now time.Time, width int) table
 				r.notes = []cell{{strings.Join(note, ": "), providerStyle(p.State)}}
 			}
 		}
+		if p.OldProgram != "" {
+			r.notes = append(r.notes, cell{p.OldProgram, yellow})
+		}
 		t.rows = append(t.rows, r)
 	}
 	return t

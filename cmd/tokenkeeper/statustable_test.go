@@ -111,6 +111,21 @@ func TestStatusOfAccountsWithoutARefreshToken(t *testing.T) {
 	}
 }
 
+// Of a plugin whose program was replaced it is told what to do, although its process runs.
+func TestReplacedPluginIsShown(t *testing.T) {
+	const told = "/plugins/acme was replaced or changed; to use what is there now, run: tokenkeeper restart acme"
+	s, sinks := sampleStatus(), sampleSinks().Sinks
+	s.Providers[2].OldProgram = told
+	sinks[5].Process = &control.SinkProcess{State: control.ProviderRunning, OldProgram: told}
+	var b strings.Builder
+	sinksTable(sinks, now).render(&b, painter{}, 0, 1)
+	for verb, text := range map[string]string{"status": renderStatus(s, now, painter{}, textWidth), "sinks": b.String()} {
+		if got := strings.Join(strings.Fields(text), " "); strings.Count(got, told) != 1 {
+			t.Errorf("%s shows\n%s", verb, text)
+		}
+	}
+}
+
 // A sink that takes no tokens has no account in whose rows it could stand.
 func TestStatusShowsASinkOfWhichOnlyAnAlertSpeaks(t *testing.T) {
 	s := sampleStatus()

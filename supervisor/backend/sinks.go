@@ -39,6 +39,7 @@ func sinkStatus(there *roster.Present, name string) control.Sink {
 	}
 	if p, ok := there.Plugins[name]; ok {
 		st := p.Status()
+		st.OldProgram = p.OldProgram()
 		k.Process = &st
 	}
 	return k

@@ -69,6 +69,7 @@ func providerStatus(name string, m *process.Member, k *refresh.Keeper, now time.
 		Name: name, Status: m.Status(), Stuck: k.Stuck(), MaxInFlight: l.Slots, Overdue: l.Overdue, Overloaded: l.Overloaded(now),
 		NeededRate: l.Needed, PossibleRate: l.Possible(), AnswerTime: l.Answer, AnswerTimeAssumed: !l.Measured, Measured: k.Measured(),
 	}
+	p.OldProgram = m.OldProgram()
 	select {
 	case <-m.Ready():
 	default:

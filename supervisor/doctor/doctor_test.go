@@ -16,6 +16,7 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/sdk/oauth"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/lockholder"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/process"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
@@ -80,6 +81,9 @@ func TestDiagnose(t *testing.T) {
 			[]string{"warning supervisor: 1 account retrying: main retrying; "}, nil},
 		"another version": {func(w *World, s *Setup) { s.Version = "v2" }, 1,
 			[]string{"warning supervisor: the supervisor (PID 77) is version v1, and this program is v2; "}, nil},
+		"a plugin that was replaced": {func(_ *World, s *Setup) {
+			s.Status.Providers = []control.Provider{{Name: "acme", Status: process.Status{OldProgram: "/p was replaced; run: tokenkeeper restart acme"}}, {Name: "saxo"}}
+		}, 1, []string{"warning supervisor: provider acme: /p was replaced; run: tokenkeeper restart acme"}, nil},
 		"no way": {seen(oauth.Sight{}, &oauth.LookError{Host: "broker.example", Reason: "it took too long"}), 2,
 			[]string{"fault brokers: account main: broker.example can't be reached: it took too long; look at the network, the firewall"}, nil},
 		"no name": {seen(oauth.Sight{}, &net.DNSError{Err: "x", Name: "broker.example", IsNotFound: true}), 2,

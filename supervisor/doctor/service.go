@@ -44,6 +44,11 @@ func (w World) supervisor(s Setup) (found []Finding, err error) {
 		found = append(found, Finding{Severity: Warning, Message: fmt.Sprintf("the supervisor (PID %d) is version %s, and this program is %s", s.Status.PID, s.Status.Version, s.Version),
 			Remedy: "run the program of that version, which is " + s.Status.Program + ", or restart the supervisor with this one"})
 	}
+	for _, p := range s.Status.Providers {
+		if p.OldProgram != "" {
+			found = append(found, Finding{Severity: Warning, Message: "provider " + p.Name + ": " + p.OldProgram})
+		}
+	}
 	return found, nil
 }
 

@@ -137,7 +137,7 @@ func (c Command) launch(ctx context.Context) (*instance, error) {
 		cmd.Env = append(cmd.Env, mtls.EnvHost+"="+hello)
 	}
 	client := plugin.NewClient(config)
-	in := &instance{child: p, client: client, sockets: sockets, steered: &steering{trust: c.Trust}, lost: make(chan struct{})}
+	in := &instance{child: p, client: client, sockets: sockets, steered: &steering{trust: c.Trust}, from: c.startedFrom(cmd.Args[0], pinned), lost: make(chan struct{})}
 	stays := staysWhere(sockets)
 	if err := in.connect(ctx); err != nil {
 		p.signalGroup(unix.SIGKILL)

@@ -22,7 +22,11 @@ func (m *Member) generation(ctx context.Context, waiters []*waiter) error {
 		return err
 	}
 	began := time.Now()
-	m.progress.serving(in.PID(), id)
+	var from *started
+	if p, ok := in.(*instance); ok { // and not one in memory
+		from = p.from
+	}
+	m.progress.serving(in.PID(), id, from)
 	m.publish(slog.LevelInfo, event.Event{
 		Type:    events[m.cfg.Kind].started,
 		Message: fmt.Sprintf("%s %s serves: generation %d, PID %d", m, id.version, number, in.PID()),

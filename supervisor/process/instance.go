@@ -24,6 +24,7 @@ type instance struct {
 	conn    *grpc.ClientConn
 	sockets string
 	steered *steering
+	from    *started
 
 	lost  chan struct{} // closed when the process or its connection is gone
 	freed sync.Once

@@ -17,6 +17,8 @@ type progress struct {
 	// trouble is Crashing or Parked until a generation has proved healthy; "":
 	// it is neither.
 	trouble State
+	// from is what the process was started from; nil: none runs, or from nothing.
+	from *started
 }
 
 func newProgress(cfg Config) *progress {
@@ -44,9 +46,10 @@ func (p *progress) starting() (generation int) {
 	return p.status.Generation
 }
 
-func (p *progress) serving(pid int, id identity) {
+func (p *progress) serving(pid int, id identity, from *started) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.from = from
 	p.status.State = Running
 	p.status.PID = pid
 	p.status.StartedAt = p.wall()
@@ -64,6 +67,13 @@ func (p *progress) gone() {
 	defer p.mu.Unlock()
 	p.status.PID = 0
 	p.status.StartedAt = time.Time{}
+	p.from = nil
+}
+
+func (p *progress) startedFrom() *started {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.from
 }
 
 // crashed notes the end of a generation that nobody asked for, and returns when the

@@ -40,6 +40,9 @@ type Status struct {
 	Version  string `json:"version,omitempty"`
 	Command  string `json:"command,omitempty"`
 	InFlight int    `json:"in_flight"`
+	// OldProgram is what [Member.OldProgram] says, where somebody has asked for it: it
+	// looks at the disk.
+	OldProgram string `json:"old_program,omitempty"`
 	// Description of a provider, and Sink of a sink, are the newest ones;
 	// their names are empty before the first.
 	Description sdk.Description     `json:"-"`

@@ -110,6 +110,12 @@ func (s *Sink) Restart(ctx context.Context) (process.Restarted, error) { return 
 // Status of the process.
 func (s *Sink) Status() process.Status { return s.member.Status() }
 
+// OldProgram is [process.Member.OldProgram], and Look [process.Member.Look].
+func (s *Sink) OldProgram() string { return s.member.OldProgram() }
+
+// Look tells in the log that the program was replaced.
+func (s *Sink) Look() { s.member.Look() }
+
 // Deliver implements [sink.Sink].
 func (s *Sink) Deliver(ctx context.Context, d sink.Delivery) error {
 	if v, held := s.held.Load(d.Document.Account); held && d.Version <= v.(uint64) {
