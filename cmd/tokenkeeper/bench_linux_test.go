@@ -20,6 +20,7 @@ import (
 //
 //	go test -run '^$' -bench Idle    ./cmd/tokenkeeper -benchtime 1x -timeout 0 -settle 1h
 //	go test -run '^$' -bench Start   ./cmd/tokenkeeper -benchtime 20x
+//	go test -run '^$' -bench Restart ./cmd/tokenkeeper -benchtime 20x
 //	go test -run '^$' -bench Durable ./cmd/tokenkeeper -benchtime 500x
 //	go test -run '^$' -bench Spooled ./cmd/tokenkeeper -benchtime 500x
 //
@@ -115,6 +116,25 @@ func BenchmarkStart(b *testing.B) {
 		cancel()
 	}
 	took.report(b, "delivered")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkRestart measures a restart as of a service, with nothing in flight: from its
+// SIGTERM until both providers of the next one serve.
+func BenchmarkRestart(b *testing.B) {
+	w := newBenchWorld(b)
+	var took samples
+	r := w.start(b)
+	r.awaitReady(b)
+	for b.Loop() {
+		began := time.Now()
+		r.end(b)
+		r = w.start(b)
+		r.awaitReady(b)
+		took = append(took, time.Since(began))
+	}
+	r.end(b)
+	took.report(b, "restart")
 	b.ReportMetric(0, "ns/op")
 }
 
