@@ -1,11 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/tokenkeeper/tokenkeeper/sdk/waittest"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/control"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 )
@@ -37,7 +42,7 @@ func (f *fake) Login(_ context.Context, account, shape string, by event.Caller) 
 	if account == "nobody" {
 		return control.LoginAnswer{}, control.Errorf(control.CodeNotFound, "no account is named %q", account)
 	}
-	return control.LoginAnswer{Account: account, Address: "https://broker.example/authorize?state=s",
+	return control.LoginAnswer{Account: account, Address: cmp.Or(f.address, "https://broker.example/authorize?state=s"),
 		OpenLogin: control.OpenLogin{BegunAt: now, By: by, Until: now.Add(15 * time.Minute)}}, nil
 }
 
@@ -189,4 +194,66 @@ func TestLoginOfAShape(t *testing.T) {
 	}
 	command(t, "", "login", "main", "--shape", "paste_token", "--socket", socket).says(t, exitFailure, "", "no token was pasted: nothing was changed, and the login stays open")
 	command(t, "", "login", "main", "--shape", "device", "--cancel", "--socket", socket).says(t, exitUsage, "", "--shape and --no-wait are for a login that begins")
+}
+
+// On a terminal of any width the address stands whole on a line of its own, and what holds
+// a token is not shown. What the terminal has cut is not handed in: it would cost the login.
+func TestLoginOnATerminal(t *testing.T) {
+	f := &fake{address: "https://broker.example/authorize?state=" + strings.Repeat("s", 300)}
+	socket, _, _ := serve(t, f)
+	const good, cut = "main: logged in as v4", "a terminal takes 4095 characters in a line, and has cut what was pasted: nothing was changed. Put the %s into a file and hand that in: tokenkeeper login main <FILE"
+	long := strings.Repeat("secret", 1000)
+	for name, tt := range map[string]struct {
+		shape, typed string
+		code         int
+		handed, says string
+	}{
+		"an address":      {"", "https://127.0.0.1:8182/?code=C0.abc", exitOK, "https://127.0.0.1:8182/?code=C0.abc", good},
+		"a token":         {"paste_token", "the-secret-token", exitOK, "the-secret-token", good},
+		"a post":          {"callback", "the=secret&post=1", exitOK, "the=secret&post=1", good},
+		"the longest one": {"paste_token", long[:longestTyped-1], exitOK, long[:longestTyped-1], good},
+		"a longer token":  {"paste_token", long, exitFailure, "", fmt.Sprintf(cut, "token")},
+		"a longer post":   {"callback", long, exitFailure, "", fmt.Sprintf(cut, "post")},
+		"a long address":  {"", long, exitFailure, "", fmt.Sprintf(cut, "address")},
+	} {
+		for _, size := range []struct{ rows, columns int }{{24, narrow}, {40, 120}} {
+			t.Run(fmt.Sprintf("%s, %d columns", name, size.columns), func(t *testing.T) {
+				p := newTerminal(t)
+				p.resize(t, size.rows, size.columns)
+				before := p.mode(t)
+				f.redirected = ""
+				e := newEnv(p.File, p.File, p.File)
+				e.now, e.getenv = func() time.Time { return now }, func(string) string { return "" }
+				ended := make(chan int, 1)
+				go func() {
+					ended <- e.execute(t.Context(), []string{"login", "main", "--shape=" + tt.shape, "--socket", socket})
+				}()
+				hidden := tt.shape != ""
+				waittest.Until(t, "it asks", func() bool {
+					return strings.Contains(inOneLine(p.shown.String()), "aste the ") && (p.mode(t).Lflag&unix.ECHO == 0) == hidden
+				})
+				if _, err := p.other.WriteString(tt.typed + "\n"); err != nil {
+					t.Fatal(err)
+				}
+				code := waittest.Receive(t, "its end", ended)
+				after := p.mode(t)
+				text := p.text()
+				if code != tt.code || f.redirected != tt.handed || !strings.Contains(inOneLine(text), tt.says) {
+					t.Errorf("exit code %d, handed in %d characters, want %d and %d:\n%.3000s", code, len(f.redirected), tt.code, len(tt.handed), text)
+				}
+				if after != before {
+					t.Errorf("the terminal had the mode %+v, and was left with %+v", before, after)
+				}
+				if hidden && size.columns == narrow {
+					fitsColumns(t, text)
+				}
+				if shown := strings.Contains(text, tt.typed[:10]); shown == hidden {
+					t.Errorf("what was pasted is shown: %t:\n%.3000s", shown, text)
+				}
+				if !hidden && !strings.Contains(text, "\n  "+f.address+"\n\n") {
+					t.Errorf("the address does not stand whole on its line:\n%.3000s", text)
+				}
+			})
+		}
+	}
 }

@@ -43,6 +43,10 @@ func (e loggingIn) logIn(ctx context.Context, c *control.Client, account, shape 
 		return e.awaitLogin(ctx, c, begun)
 	}
 	line, err := e.readHandedIn(ctx, begun)
+	if errors.Is(err, errCut) {
+		return fmt.Errorf("%w: nothing was changed. Put the %s into a file and hand that in: tokenkeeper login %s <FILE; %s",
+			err, handedIn(begun.Shape), account, e.staysOpen(begun))
+	}
 	if line == "" {
 		return errors.Join(fmt.Errorf("no %s was pasted: nothing was changed, and %s", handedIn(begun.Shape), e.staysOpen(begun)), ignoreEOF(err))
 	}
@@ -103,23 +107,42 @@ func (e loggingIn) askFor(begun control.LoginAnswer) {
 	}
 }
 
+// longestTyped is how long a line can be that a terminal hands on; of a longer one it
+// drops the rest without a word (termios(3), "Canonical and noncanonical mode").
+const longestTyped = 4095
+
+// errCut is that a terminal may have done so.
+var errCut = fmt.Errorf("a terminal takes %d characters in a line, and has cut what was pasted", longestTyped)
+
 // readHandedIn reads one line, or a whole post that does not come from a terminal. What
 // holds a token is not shown while it is typed.
-func (e loggingIn) readHandedIn(ctx context.Context, begun control.LoginAnswer) (string, error) {
+func (e loggingIn) readHandedIn(ctx context.Context, begun control.LoginAnswer) (line string, err error) {
 	posted := begun.Shape == string(sdk.LoginCallback)
-	if f, ok := e.stdin.(*os.File); ok && (posted || begun.Shape == string(sdk.LoginPasteToken)) && term.IsTerminal(int(f.Fd())) {
-		if state, err := term.GetState(int(f.Fd())); err == nil { // or the shell would be left without an echo
-			defer context.AfterFunc(ctx, func() { _ = term.Restore(int(f.Fd()), state) })()
-		}
-		line, err := term.ReadPassword(int(f.Fd()))
-		return strings.TrimSpace(string(line)), err
+	f, typed := e.stdin.(*os.File)
+	typed = typed && term.IsTerminal(int(f.Fd()))
+	switch {
+	case typed && (posted || begun.Shape == string(sdk.LoginPasteToken)):
+		line, err = readHidden(ctx, int(f.Fd()))
+	case posted:
+		var body []byte
+		body, err = io.ReadAll(io.LimitReader(e.stdin, maxTokenFile))
+		line = string(body)
+	default:
+		line, err = bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
 	}
-	if posted {
-		body, err := io.ReadAll(io.LimitReader(e.stdin, maxTokenFile))
-		return strings.TrimSpace(string(body)), err
+	if typed && len(strings.TrimRight(line, "\r\n")) >= longestTyped {
+		return "", errCut
 	}
-	line, err := bufio.NewReader(io.LimitReader(e.stdin, maxTokenFile)).ReadString('\n')
 	return strings.TrimSpace(line), err
+}
+
+// readHidden reads a line from a terminal that does not show it.
+func readHidden(ctx context.Context, terminal int) (string, error) {
+	if state, err := term.GetState(terminal); err == nil { // or the shell would be left without an echo
+		defer context.AfterFunc(ctx, func() { _ = term.Restore(terminal, state) })()
+	}
+	line, err := term.ReadPassword(terminal)
+	return string(line), err
 }
 
 // awaitLogin waits until a login that is polled is over.

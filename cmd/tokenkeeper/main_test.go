@@ -137,6 +137,8 @@ type fake struct {
 	forced   bool
 	// redirected is what CompleteLogin got.
 	redirected string
+	// address of a login; "": a short one.
+	address string
 	// awaited counts the calls of AwaitLogin.
 	awaited int
 	// usable answers UsableToken; nil: as the tokens are.
