@@ -138,6 +138,33 @@ func TestLogrotate(t *testing.T) {
 	}
 }
 
+// TestLogrotateThatCuts: a log that is copied and cut goes on at its beginning, without a
+// hole before what comes then.
+func TestLogrotateThatCuts(t *testing.T) {
+	logrotate, err := exec.LookPath("logrotate")
+	if err != nil {
+		t.Skip("logrotate is not installed")
+	}
+	dir := t.TempDir()
+	log, rules := filepath.Join(dir, "tokenkeeper.log"), filepath.Join(dir, "rules")
+	write(t, rules, log+" {\n\tweekly\n\trotate 2\n\tcopytruncate\n}\n")
+	logger, closer, err := newLogger(config.Log{Level: "info", Format: "text", File: log}, &strings.Builder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	logged(t, logger, log, "one")
+	if out, err := exec.CommandContext(t.Context(), logrotate, "--force", "--state", filepath.Join(dir, "state"), rules).CombinedOutput(); err != nil {
+		t.Fatalf("logrotate: %v\n%s", err, out)
+	}
+	logged(t, logger, log, "two")
+	_ = closer.Close()
+	for name, line := range map[string]string{log: "two", log + ".1": "one"} {
+		if got := readText(t, name); !strings.HasPrefix(got, "time=") || strings.Count(got, "\n") != 1 || !strings.Contains(got, "msg="+line) {
+			t.Errorf("%s holds %q, want %s", name, got, line)
+		}
+	}
+}
+
 // logged logs a line, and waits until it is in the file.
 func logged(t *testing.T, logger *slog.Logger, file, line string) {
 	t.Helper()

@@ -48,6 +48,32 @@ func TestDocumentedFilesExist(t *testing.T) {
 	}
 }
 
+// TestDocumentedAlertsExist: the alerts that configs/README.md names beside what is seen of
+// them are such as are raised.
+func TestDocumentedAlertsExist(t *testing.T) {
+	others := []string{ // of the configuration, and of brokers
+		"allow_uids", "include_refresh_token", "state_dir", "trust_folder", "invalid_client", "invalid_grant", "unsupported_token_type",
+	}
+	alerts := map[string]bool{}
+	types := readText(t, filepath.Join(repository, "supervisor", "event", "event.go"))
+	for _, match := range regexp.MustCompile(`Type = "([a-z_]+)" +//.* ?alert\b`).FindAllStringSubmatch(types, -1) {
+		alerts[match[1]] = true
+	}
+	_, table, _ := strings.Cut(readText(t, filepath.Join(repository, "configs", "README.md")), "\n### When something is wrong\n")
+	named := 0
+	for _, match := range regexp.MustCompile("`([a-z]+(?:_[a-z]+)+|ambiguous)`").FindAllStringSubmatch(table, -1) {
+		switch name := match[1]; {
+		case alerts[name]:
+			named++
+		case !slices.Contains(others, name):
+			t.Errorf("configs/README.md names %s, which is no alert", name)
+		}
+	}
+	if named < 15 {
+		t.Errorf("it names only %d alerts", named)
+	}
+}
+
 // TestDocumentedNamesExist: what a README calls package.Name, or package.Type.Member, is
 // declared. The log of changes tells of names as they were.
 func TestDocumentedNamesExist(t *testing.T) {

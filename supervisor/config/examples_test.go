@@ -239,7 +239,7 @@ func TestUnit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700", "NotifyAccess=main", "FileDescriptorStoreMax=512",
+	for _, line := range []string{"Type=notify", "KillMode=control-group", "OOMPolicy=continue", "Restart=always", "RestartSteps=5", "RestartMaxDelaySec=30", "StateDirectory=tokenkeeper", "StateDirectoryMode=0700", "NotifyAccess=main", "FileDescriptorStoreMax=512",
 		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6"} {
 		if !strings.Contains(string(data), "\n"+line+"\n") {
 			t.Errorf("the unit lacks %s", line)
