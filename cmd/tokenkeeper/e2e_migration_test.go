@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -174,5 +175,81 @@ func TestMigrateSaxoKeeper(t *testing.T) {
 	mustHavePosted(t, saxo, "saxo-live", 1)
 	if v := saxo.Violations(); len(v) > 0 {
 		t.Errorf("the broker objects to %+v", v)
+	}
+}
+
+// TestReadmeCutsOverAndBack types what configs/README.md says, line by line: Tokenkeeper goes
+// on with the old service's token, and that one with Tokenkeeper's. Of both services of a
+// machine it stands in for what systemctl does.
+func TestReadmeCutsOverAndBack(t *testing.T) {
+	skipUnlessRaced(t)
+	t.Parallel()
+	const name = "saxo-live"
+	saxo := startBroker(t, brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 10 * time.Minute, RefreshLifetime: time.Hour})
+	s := newSite(t, "accounts:\n"+accountYAML(name, saxo, saxo.TokenURL(), "before_expiry: 9m59s")+
+		"sinks:\n  cache: {type: file, path: saxo_tokens.json, format: saxo-cache, include_refresh_token: true}\n")
+	old, oldRuns := oldService{saxo, s.path("saxo_tokens.json")}, true
+	g, c := saxo.Grant(name), saxo.Config()
+	write(t, old.file, fmt.Sprintf(`{"access_token": %q, "refresh_token": %q, "token_expiry": %q, "app_key": %q, "app_secret": %q}`,
+		g.AccessToken, g.RefreshToken, time.Now().Add(9*time.Minute).Format("2006-01-02T15:04:05"), c.ClientID, c.ClientSecret))
+	var r *running
+	typed := func(holds string) (shown string) {
+		t.Helper()
+		var script string
+		for _, block := range fenced(t, filepath.Join(repository, "configs", "README.md"), "sh") {
+			if strings.Contains(block, holds) {
+				script = strings.NewReplacer("/var/lib/bots/", s.dir+"/", "/root/", s.dir+"/").Replace(block)
+			}
+		}
+		for line := range strings.Lines(script) {
+			line, _, _ = strings.Cut(line, "#")
+			line = strings.TrimSpace(line)
+			switch args := strings.Fields(line); {
+			case strings.HasPrefix(line, "tokenkeeper run"):
+				if oldRuns {
+					t.Error("both refresh the login")
+				}
+				r = startRun(t, s)
+				r.delivered(name, 2)
+			case args[0] == "tokenkeeper":
+				got := s.tool(t, "", args[1:]...)
+				if shown += got.stdout; got.code != exitOK {
+					t.Errorf("%s: %+v", line, got)
+				}
+			case line == "systemctl stop old-token-service":
+				oldRuns = false
+			case line == "systemctl start old-token-service":
+				oldRuns = true
+			case line == "systemctl stop tokenkeeper":
+				r.Stop()
+				s.mustBeGone(t)
+			case line == "systemctl disable old-token-service":
+			default:
+				if out, err := exec.CommandContext(t.Context(), "sh", "-c", line).CombinedOutput(); err != nil {
+					t.Errorf("%s: %v\n%s", line, err, out)
+				}
+			}
+		}
+		return shown
+	}
+
+	shown := inOneLine(typed("saxo_tokens.before.json"))
+	for _, want := range []string{name + ": imported as v1", "cache " + name + " file v2 0 "} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("%q is not in\n%s", want, shown)
+		}
+	}
+	if kept := string(readFile(t, s.path("saxo_tokens.before.json"))); !strings.Contains(kept, g.RefreshToken) {
+		t.Error("what was copied for the record is not the file of before")
+	}
+	mustHavePosted(t, saxo, name, 1)
+
+	if shown := inOneLine(typed("systemctl start old-token-service")); !oldRuns || !strings.Contains(shown, "cache "+name+" file v2 0 ") {
+		t.Errorf("the old service runs again: %t, after\n%s", oldRuns, shown)
+	}
+	old.refresh(t)
+	mustHavePosted(t, saxo, name, 2)
+	if reused := saxo.Reused(); len(reused) > 0 {
+		t.Errorf("a refresh token was used twice: %v", reused)
 	}
 }
