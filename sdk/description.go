@@ -69,6 +69,11 @@ type Policy struct {
 	// OldAccessDies: a refresh or a renewal kills the access token that consumers
 	// hold, so that none comes earlier than it must.
 	OldAccessDies bool
+	// OldAccessLives: the broker documents that this token lives on, to its own end. Then,
+	// and if no refresh token is lost with an answer (no Rotates, or a ReuseGrace),
+	// accounts may be refreshed more often than they need, so that consumers outlast a
+	// longer outage. Neither this nor OldAccessDies: nobody knows.
+	OldAccessLives bool
 	// Access, Refresh and Grant say how the tokens and the login die. Where they
 	// have no Lifetime, AccessLifetime and RefreshLifetime stand in. See
 	// [Policy.Ends].

@@ -32,7 +32,9 @@ type many struct {
 }
 
 func (*many) Describe(context.Context) (sdk.Description, error) {
-	return sdk.Description{Name: "many", Logins: []sdk.LoginShape{sdk.LoginDevice}, Repeat: sdk.RepeatLimited, KeepaliveEvery: time.Minute}, nil
+	return sdk.Description{
+		Name: "many", Logins: []sdk.LoginShape{sdk.LoginDevice}, Repeat: sdk.RepeatLimited, KeepaliveEvery: time.Minute, Policy: sdk.Policy{OldAccessLives: true},
+	}, nil
 }
 
 func (m *many) answer(call string) (sdk.Token, error) {
@@ -76,6 +78,9 @@ func TestKindsOverTheWire(t *testing.T) {
 	w.serveAs(t, p, func() (*spool.Spool, error) { return sp, nil })
 	ctx := t.Context()
 	d, err := w.Describe(ctx)
+	if !d.Policy.OldAccessLives || d.Policy.OldAccessDies {
+		t.Errorf("%+v", d.Policy)
+	}
 	if err != nil || !d.Renewer || !d.Minter || !d.Keepalive || !d.LoginGuide || !d.NoRefresh || d.Authorizer ||
 		d.Repeat != sdk.RepeatLimited || d.KeepaliveEvery != time.Minute || !reflect.DeepEqual(d.Logins, []sdk.LoginShape{sdk.LoginDevice}) {
 		t.Errorf("%+v, %v", d, err)

@@ -55,7 +55,7 @@ func kindsTo(d *Description, m *pb.DescribeResponse) {
 	d.Renewer, d.Minter, d.Keepalive = m.GetRenewer(), m.GetMinter(), m.GetKeepalive()
 	d.LoginGuide, d.NoRefresh = m.GetLoginGuide(), m.GetNoRefresh()
 	p := m.GetPolicy()
-	d.Policy.OldAccessDies = p.GetOldAccessDies()
+	d.Policy.OldAccessDies, d.Policy.OldAccessLives = p.GetOldAccessDies(), p.GetOldAccessLives()
 	d.Policy.Access, d.Policy.Refresh, d.Policy.Grant = toDeadline(p.GetAccess()), toDeadline(p.GetRefresh()), toDeadline(p.GetGrant())
 }
 
@@ -69,7 +69,7 @@ func kindsFrom(d Description, m *pb.DescribeResponse) {
 	m.Limits = fromLimits(d.Limits)
 	m.Renewer, m.Minter, m.Keepalive = d.Renewer, d.Minter, d.Keepalive
 	m.LoginGuide, m.NoRefresh = d.LoginGuide, d.NoRefresh
-	m.Policy.OldAccessDies = d.Policy.OldAccessDies
+	m.Policy.OldAccessDies, m.Policy.OldAccessLives = d.Policy.OldAccessDies, d.Policy.OldAccessLives
 	m.Policy.Access, m.Policy.Refresh, m.Policy.Grant = fromDeadline(d.Policy.Access), fromDeadline(d.Policy.Refresh), fromDeadline(d.Policy.Grant)
 }
 

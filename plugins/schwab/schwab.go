@@ -56,6 +56,9 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 			RefreshLifetime: refreshLifetime,
 			// The seven days run from the login, and the refresh token is
 			// usually returned as it was.
+			// Whether an access token outlives the refresh that replaces it is said
+			// neither by Schwab's guide nor by the client programs of others (schwab-py,
+			// Schwabdev): so neither OldAccessDies nor OldAccessLives.
 			Sliding:      false,
 			Rotates:      false,
 			PKCE:         sdk.PKCENone,

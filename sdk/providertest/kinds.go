@@ -22,8 +22,11 @@ func describesKinds(t *testing.T, d sdk.Description) {
 	if p := d.Policy; d.NoRefresh && (p.Rotates || p.ReuseGrace != 0 || p.RefreshLifetime != 0 || p.Sliding || p.Refresh != (sdk.Deadline{})) {
 		t.Error("the policy speaks of a refresh token, and the provider knows none (sdk.NoRefresh): Policy.Access and Policy.Grant say how its tokens die")
 	}
-	if d.NoRefresh && !d.Renewer && d.Policy.OldAccessDies {
-		t.Error("Policy.OldAccessDies: nothing refreshes or renews an access token of this provider")
+	if d.NoRefresh && !d.Renewer && (d.Policy.OldAccessDies || d.Policy.OldAccessLives) {
+		t.Error("Policy.OldAccessDies, OldAccessLives: nothing refreshes or renews an access token of this provider")
+	}
+	if d.Policy.OldAccessDies && d.Policy.OldAccessLives {
+		t.Error("Policy.OldAccessDies and OldAccessLives contradict one another; set neither where nobody knows")
 	}
 	if d.LoginGuide != (len(d.Logins) > 0) {
 		t.Errorf("Description.Logins is %v; it lists the shapes of a sdk.LoginGuide, and only of one", d.Logins)

@@ -212,6 +212,9 @@ func TestBrokenKindsAreFound(t *testing.T) {
 			t.RefreshToken = t.AccessToken
 			return t, err
 		}}), "Renew"},
+		"kills it, and leaves it alive": {renewingSuite(&renewing{describe: func(d *sdk.Description) {
+			d.Policy.OldAccessDies, d.Policy.OldAccessLives = true, true
+		}}), "Describe"},
 		"renews again": {renewingSuite(&renewing{tries: 1}), "OnePostPerAttempt/HTML500"},
 		"believes any 401": {renewingSuite(&renewing{answer: func(t sdk.Token, _ sdk.RenewRequest, err error) (sdk.Token, error) {
 			if e := (*sdk.Error)(nil); errors.As(err, &e) && e.HTTPStatus == 401 {

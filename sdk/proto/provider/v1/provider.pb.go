@@ -314,11 +314,14 @@ type Policy struct {
 	// A refresh or a renewal kills the access token before.
 	OldAccessDies bool `protobuf:"varint,8,opt,name=old_access_dies,json=oldAccessDies,proto3" json:"old_access_dies,omitempty"`
 	// How the tokens and the login die, beyond the lifetimes above.
-	Access        *Deadline `protobuf:"bytes,9,opt,name=access,proto3" json:"access,omitempty"`
-	Refresh       *Deadline `protobuf:"bytes,10,opt,name=refresh,proto3" json:"refresh,omitempty"`
-	Grant         *Deadline `protobuf:"bytes,11,opt,name=grant,proto3" json:"grant,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Access  *Deadline `protobuf:"bytes,9,opt,name=access,proto3" json:"access,omitempty"`
+	Refresh *Deadline `protobuf:"bytes,10,opt,name=refresh,proto3" json:"refresh,omitempty"`
+	Grant   *Deadline `protobuf:"bytes,11,opt,name=grant,proto3" json:"grant,omitempty"`
+	// The broker says that the access token before lives on after a refresh or a renewal,
+	// to its own end. Neither this nor old_access_dies: nobody knows.
+	OldAccessLives bool `protobuf:"varint,12,opt,name=old_access_lives,json=oldAccessLives,proto3" json:"old_access_lives,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -426,6 +429,13 @@ func (x *Policy) GetGrant() *Deadline {
 		return x.Grant
 	}
 	return nil
+}
+
+func (x *Policy) GetOldAccessLives() bool {
+	if x != nil {
+		return x.OldAccessLives
+	}
+	return false
 }
 
 // Deadline is the earliest of what is set.
@@ -2350,7 +2360,7 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06Limits\x12*\n" +
 	"\x11requests_per_hour\x18\x01 \x01(\x03R\x0frequestsPerHour\x123\n" +
 	"\x16failed_logins_per_hour\x18\x02 \x01(\x03R\x13failedLoginsPerHour\x12?\n" +
-	"\x0elocked_out_for\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\flockedOutFor\"\xaf\x04\n" +
+	"\x0elocked_out_for\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\flockedOutFor\"\xd9\x04\n" +
 	"\x06Policy\x12B\n" +
 	"\x0faccess_lifetime\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0eaccessLifetime\x12D\n" +
 	"\x10refresh_lifetime\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0frefreshLifetime\x12\x18\n" +
@@ -2364,7 +2374,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06access\x18\t \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\x06access\x12;\n" +
 	"\arefresh\x18\n" +
 	" \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\arefresh\x127\n" +
-	"\x05grant\x18\v \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\x05grant\"\xe4\x01\n" +
+	"\x05grant\x18\v \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\x05grant\x12(\n" +
+	"\x10old_access_lives\x18\f \x01(\bR\x0eoldAccessLives\"\xe4\x01\n" +
 	"\bDeadline\x125\n" +
 	"\blifetime\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\blifetime\x12-\n" +
 	"\x04idle\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04idle\x12\x12\n" +
