@@ -266,6 +266,7 @@ func (r *report) addProviders(cfg *config.Config, strictFiles bool) {
 		for _, a := range cfg.AccountsOf(p.Name) {
 			r.warnOfClient(a, p.description)
 			r.warnOfLogin(a, p.description)
+			budgetCheck{r, a, p.description}.refuse()
 			if r.addSilent([]string{"accounts", a.Name}, p.description.Settings, a.Settings) {
 				continue
 			}

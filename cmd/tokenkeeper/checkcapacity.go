@@ -93,7 +93,7 @@ func capacityOf(cfg *config.Config, provider string, d sdk.Description) (promise
 	}
 	c := promise.Capacity{Slots: cfg.Provider(provider).MaxInFlight, Answer: promise.UsualAnswer}
 	for _, a := range cfg.AccountsOf(provider) {
-		c.Add(promise.Interval(askedOf(a.Refresh, d), life))
+		c.Add(promise.Interval(budgetedOf(a.Refresh, d), life))
 	}
 	return c, fmt.Sprintf("An access token lives %s (%s)", life, who)
 }

@@ -31,6 +31,9 @@ func (r *report) addAccounts(cfg *config.Config) {
 			got.Refresh = refreshRule(a.Refresh, described[a.Provider])
 		}
 		r.Accounts = append(r.Accounts, got)
+		if got.Way != "" {
+			budgetCheck{r, a, described[a.Provider]}.warn()
+		}
 		if a.Refresh.BeforeExpiry > 0 || a.Refresh.Every > 0 {
 			d := described[a.Provider]
 			for _, cut := range schedule.Cut(wishesOf(a.Refresh, d), d.Policy.AccessLifetime) {
@@ -54,13 +57,16 @@ func (r *report) addLeft(left []control.ListedAccount, now time.Time) {
 // the provider's access tokens, if it tells that, allows what the configuration
 // asks for.
 func refreshRule(c config.Refresh, d sdk.Description) string {
-	holds := schedule.Allowed(askedOf(c, d), d.Policy.AccessLifetime)
+	holds := schedule.Allowed(budgetedOf(c, d), d.Policy.AccessLifetime)
 	var rule []string
 	if holds.BeforeExpiry > 0 {
 		rule = append(rule, moment.Span(holds.BeforeExpiry)+" before expiry")
 	}
 	if holds.Every > 0 {
 		rule = append(rule, "every "+moment.Span(holds.Every))
+	}
+	if holds.Budget > 0 {
+		rule = append(rule, fmt.Sprintf("%d times an hour", timesAnHour(holds.Budget)))
 	}
 	return strings.Join(rule, " or ")
 }

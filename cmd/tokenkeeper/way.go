@@ -33,6 +33,14 @@ func askedOf(c config.Refresh, d sdk.Description) schedule.Policy {
 	return p
 }
 
+// budgetedOf is when an account is refreshed by its budget too, as far as it has one that
+// its provider allows.
+func budgetedOf(c config.Refresh, d sdk.Description) schedule.Policy {
+	p := askedOf(c, d)
+	p.Budget = refresh.Apart(refresh.Budget{PerHour: c.Budget, AcceptRisk: c.AcceptRisk}, c.Timeout, d)
+	return p
+}
+
 // noRefreshToken is what a person is told in the place of a refresh token's end; "":
 // the account has one.
 func noRefreshToken(way string) string {

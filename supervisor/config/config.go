@@ -151,6 +151,12 @@ type Refresh struct {
 	Every time.Duration
 	// Jitter is the largest random time by which a refresh is earlier.
 	Jitter time.Duration
+	// Budget, if set, is how often an hour it is refreshed at least, so that a part of the
+	// access token's life is left when no next one comes; 0: not used.
+	Budget int
+	// AcceptRisk lets the budget hold where a refresh may cost a login, or the token that
+	// consumers have.
+	AcceptRisk bool
 	// MaxFailures in a row raise an alert.
 	MaxFailures int
 	// Timeout of one attempt.

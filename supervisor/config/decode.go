@@ -98,6 +98,8 @@ func decodeAccount(o Object, name string) Account {
 			BeforeExpiry: refresh.Duration("before_expiry"),
 			Every:        refresh.Duration("every"),
 			Jitter:       refresh.Duration("jitter"),
+			Budget:       budget(refresh),
+			AcceptRisk:   refresh.Boolean("accept_risk"),
 			MaxFailures:  refresh.Number("max_failures"),
 			Timeout:      refresh.Duration("timeout"),
 		},

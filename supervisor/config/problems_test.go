@@ -188,6 +188,16 @@ tokenkeeper.yaml:9:15: accounts.a.refresh.jitter: -1s is too small; write at lea
 tokenkeeper.yaml:10:21: accounts.a.refresh.max_failures: 0 is too small; write at least 1
 tokenkeeper.yaml:11:16: accounts.a.refresh.timeout: 10m is out of bounds; write 1s to 5m`,
 		},
+		"budgets": {
+			yaml: "accounts:\n  a: {provider: schwab, refresh: {budget: 12}}\n  b: {provider: schwab, refresh: {budget: 0/h}}\n  c: {provider: schwab, refresh: {budget: 121/h}}\n" +
+				"  d: {provider: schwab, refresh: {budget: 12/m}}\n  e: {provider: schwab, refresh: {budget: 012/h}}\n  f: {provider: schwab, refresh: {budget: often}}\n",
+			want: `tokenkeeper.yaml:2:43: accounts.a.refresh.budget: "12" is no number of refreshes an hour; write it like 12/h
+tokenkeeper.yaml:3:43: accounts.b.refresh.budget: 0/h is out of bounds; write 1/h to 120/h
+tokenkeeper.yaml:4:43: accounts.c.refresh.budget: 121/h is out of bounds; write 1/h to 120/h
+tokenkeeper.yaml:5:43: accounts.d.refresh.budget: "12/m" is no number of refreshes an hour; write it like 12/h
+tokenkeeper.yaml:6:43: accounts.e.refresh.budget: "012/h" is no number of refreshes an hour; write it like 12/h
+tokenkeeper.yaml:7:43: accounts.f.refresh.budget: "often" is no number of refreshes an hour; write it like 12/h`,
+		},
 		"log": {
 			yaml: account + "log: {level: debgu, format: xml, file: ~/log}\n",
 			want: `tokenkeeper.yaml:3:14: log.level: unknown level "debgu"; did you mean "debug"?

@@ -67,6 +67,8 @@ func schema(sinks sinkSchema) Field {
 				"before_expiry": {Holds: Duration, Default: time.Duration(0)},
 				"every":         {Holds: Duration, Default: time.Duration(0)},
 				"jitter":        {Holds: Duration},
+				"budget":        {Holds: Word},
+				"accept_risk":   {Holds: Boolean, Default: false},
 				"max_failures":  {Holds: Number, Default: 5},
 				"timeout":       {Holds: Duration, Default: 30 * time.Second},
 			}},

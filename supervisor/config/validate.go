@@ -145,6 +145,7 @@ func validateRefresh(o Object, r Refresh) {
 	if o.Given("jitter") {
 		AtLeast(o, "jitter", r.Jitter, 0)
 	}
+	validateBudget(o, r)
 	AtLeast(o, "max_failures", r.MaxFailures, 1)
 	Within(o, "timeout", r.Timeout, minAttemptTimeout, maxAttemptTimeout)
 }

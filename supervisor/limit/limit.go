@@ -100,6 +100,15 @@ func (r Rule) Unasked() int {
 	return max(r.RequestsPerHour, 0)
 }
 
+// Evenly is the least time between requests that an account makes by itself of which none
+// has to wait for the others; 0: any.
+func (r Rule) Evenly() time.Duration {
+	if r.Unasked() == 0 {
+		return 0
+	}
+	return (window + r.Slack) / time.Duration(r.Unasked())
+}
+
 func (r Rule) nextRequest(made []Made, ask Ask, now time.Duration) Hold {
 	recent := made
 	for len(recent) > 0 && r.fresh(recent[0], now) == 0 {

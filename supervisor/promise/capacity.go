@@ -34,11 +34,10 @@ func Interval(p schedule.Policy, life time.Duration) time.Duration {
 	if life <= 0 {
 		return max(p.Every, 0)
 	}
-	after := life - p.BeforeExpiry
-	if p.Every > 0 {
-		after = min(after, p.Every)
+	if p.Budget > 0 {
+		return min(p.Usual(life), p.Budget)
 	}
-	return max(after, life/4)
+	return p.Usual(life)
 }
 
 // Add counts an account in that is refreshed once in an interval; 0: nobody

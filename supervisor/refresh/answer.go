@@ -208,6 +208,7 @@ func outlived(rec *store.Record, before store.Record, p sdk.Policy, in store.Int
 func (a answered) tellTimes(rec store.Record, doubts []belief.Doubt) {
 	a.keeper.mu.Lock()
 	p := policyOf(&a.cfg, a.keeper.nature())
+	idle := schedule.Idle(p, rec.Token.Lifetime)
 	p.BeforeExpiry = a.cfg.BeforeExpiry // what the provider wishes fits itself
 	var news []string
 	tell := func(key, text string) {
@@ -225,6 +226,9 @@ func (a answered) tellTimes(rec store.Record, doubts []belief.Doubt) {
 	}
 	for _, cut := range schedule.Cut(p, rec.Token.Lifetime) {
 		tell(cut, "refresh."+cut)
+	}
+	if idle != "" {
+		tell("budget", "refresh."+idle)
 	}
 	a.keeper.mu.Unlock()
 	for _, text := range news {

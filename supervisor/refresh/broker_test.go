@@ -31,6 +31,7 @@ type broker struct {
 	grantEnds         sdk.Deadline         // what its provider says of it
 	limits            sdk.Limits           // what its provider says of it
 	kills             bool                 // a refresh ends the access token before
+	lives             bool                 // its provider says that it lives on
 	keeps             bool                 // it does not replace refresh tokens
 	replaces          bool                 // it does all the same
 	fixed             bool                 // a refresh does not extend the life of the refresh token
@@ -186,7 +187,7 @@ func (b *broker) Describe(context.Context) (sdk.Description, error) {
 		Name: "fake", Version: "1", Limits: b.limits,
 		Policy: sdk.Policy{
 			AccessLifetime: b.lifetime, Rotates: !b.keeps, BeforeExpiry: b.lifetime / 4,
-			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce, Grant: b.grantEnds, OldAccessDies: b.kills,
+			ReuseGrace: b.grace, RefreshLifetime: b.policyLife, Sliding: !b.fixed, PKCE: b.pkce, Grant: b.grantEnds, OldAccessDies: b.kills, OldAccessLives: b.lives,
 		},
 		Settings: []sdk.Setting{{Name: "environment", Default: "sim"}, {Name: "token_url"}, {Name: "credentials", Steers: true}},
 	}, nil

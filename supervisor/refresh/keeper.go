@@ -42,6 +42,7 @@ type Account struct {
 	BeforeExpiry time.Duration
 	Every        time.Duration
 	Jitter       time.Duration
+	Budget       Budget
 	// Timeout of one attempt.
 	Timeout time.Duration
 	// MaxFailures in a row raise an alert.

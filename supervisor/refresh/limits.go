@@ -94,11 +94,8 @@ func (g aging) requestsOf(made []limit.Made, now schedule.Instant) []store.Reque
 // limited is an account whose broker allows it only so much.
 type limited struct{ *account }
 
-// rule is what the account's broker allows. An attempt may reach it until its
-// deadline. The caller holds k.mu.
-func (a limited) rule() limit.Rule {
-	return limit.Rule{Limits: a.keeper.nature().limits, Slack: a.cfg.Timeout + answerMargin}
-}
+// rule is what the account's broker allows. The caller holds k.mu.
+func (a limited) rule() limit.Rule { return a.keeper.nature().rule(a.cfg.Timeout) }
 
 // held is how long a request of that kind has to wait, which is no login. The
 // caller holds k.mu.
@@ -136,10 +133,10 @@ func (a limited) repeats(ask *limit.Ask, now schedule.Instant) {
 	ask.Saves, ask.Last = time.Duration(a.rule().Unasked())*a.interval() >= time.Hour, ask.Until
 }
 
-// interval is the time between two refreshes that the account makes by itself; 0: nobody
-// knows it. The caller holds k.mu.
+// interval is the time between two refreshes that the account needs; 0: nobody knows it.
+// The caller holds k.mu.
 func (a limited) interval() time.Duration {
-	return promise.Interval(policyOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
+	return promise.Interval(needsOf(&a.cfg, a.keeper.nature()), a.rec().Token.Lifetime)
 }
 
 // heldForProgram is how long a program's wish has to wait of an account that is not due:

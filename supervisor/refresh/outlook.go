@@ -47,7 +47,7 @@ func (o outlook) plan() schedule.Plan {
 		// how old it is.
 		l.Lifetime = 0
 	}
-	return schedule.PlanOf(policyOf(o.cfg, o.nature), l, o.now, mathrand.Float64())
+	return schedule.PlanOf(needsOf(o.cfg, o.nature), l, o.now, mathrand.Float64())
 }
 
 // planned is how long before the end of an access token of the account the next one is
@@ -57,7 +57,7 @@ func (o outlook) planned() time.Duration {
 	if life <= 0 || !o.nature.met || o.rec().Way == store.WayLogin || o.rec().NeedsLogin() || o.plan().Ended {
 		return 0
 	}
-	return life - promise.Interval(policyOf(o.cfg, o.nature), life)
+	return life - promise.Interval(o.policy(), life)
 }
 
 func (o outlook) life() schedule.Life {
@@ -80,8 +80,8 @@ func (o outlook) life() schedule.Life {
 	return l
 }
 
-// policyOf is when tokens of an account are to be replaced.
-func policyOf(cfg *Account, n nature) schedule.Policy {
+// needsOf is when tokens of an account are to be replaced at the latest.
+func needsOf(cfg *Account, n nature) schedule.Policy {
 	p := schedule.Policy{BeforeExpiry: cfg.BeforeExpiry, Every: cfg.Every, Jitter: cfg.Jitter}
 	return p.By(n.policy.BeforeExpiry, n.policy.OldAccessDies)
 }

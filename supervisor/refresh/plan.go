@@ -84,7 +84,7 @@ func (a *leased) dueOf(now time.Time) time.Time {
 	if (p.Ended || o.died()) && !a.state().IsAnswered() {
 		return time.Time{}
 	}
-	return p.Due
+	return budgeted{a}.sooner(p.Due, o)
 }
 
 // delayed is an account whose next try has to wait for a while.

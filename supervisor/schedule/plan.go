@@ -131,7 +131,33 @@ func accessDue(p Policy, l Life, chance float64) time.Time {
 	if l.Foreign {
 		least = l.Lifetime - max(l.Usual, l.Lifetime)*3/4
 	}
-	return moment.Add(l.Issued, max(after, least))
+	after = max(after, least)
+	if p.Budget > 0 {
+		// So much earlier at most that this is no other budget.
+		after = min(after, p.Budget-time.Duration(chance*float64(min(jitter, p.Budget/10))))
+	}
+	return moment.Add(l.Issued, after)
+}
+
+// Usual is how long after it came an access token of that lifetime is replaced, without
+// the budget and by no chance.
+func (p Policy) Usual(lifetime time.Duration) time.Duration {
+	after := lifetime - p.BeforeExpiry
+	if p.Every > 0 {
+		after = min(after, p.Every)
+	}
+	return max(after, lifetime/4)
+}
+
+// Idle says that the budget changes nothing for access tokens of that lifetime, in words
+// that begin with the option's name; "": it does, or nobody knows.
+func Idle(p Policy, lifetime time.Duration) string {
+	usual := p.Usual(lifetime)
+	if p.Budget <= 0 || lifetime <= 0 || p.Budget < usual {
+		return ""
+	}
+	return fmt.Sprintf("budget: the access token lives %s and is refreshed after %s anyway; one each %s is no more, and changes nothing",
+		moment.Span(lifetime), moment.Span(usual), moment.Span(p.Budget))
 }
 
 // bornDead is the longest pause between two answers, so that a confused server
@@ -150,7 +176,7 @@ func (l Life) rest(now time.Time) time.Time {
 }
 
 // Allowed is what of the wishes in the policy holds for a lifetime; all of them
-// if that is not known. An Every that never comes to pass is left out.
+// if that is not known. An Every, or a Budget, that never comes to pass is left out.
 func Allowed(p Policy, lifetime time.Duration) Policy {
 	if lifetime <= 0 {
 		return p
@@ -161,6 +187,9 @@ func Allowed(p Policy, lifetime time.Duration) Policy {
 	}
 	if p.Every >= lifetime-p.BeforeExpiry {
 		p.Every = 0
+	}
+	if p.Budget >= p.Usual(lifetime) {
+		p.Budget = 0
 	}
 	return p
 }

@@ -13,6 +13,10 @@ type Policy struct {
 	// Every is counted from the last refresh; 0: not used. The earlier of
 	// both counts.
 	Every time.Duration
+	// Budget is a time between two refreshes by which tokens are replaced before they need
+	// it, so that a part of their life is left if no next one comes; 0: none. It is
+	// counted as Every is, and the life of a token does not bound it.
+	Budget time.Duration
 	// Jitter is the largest time by which chance makes a refresh earlier.
 	Jitter time.Duration
 }

@@ -45,6 +45,7 @@ var values = map[string][2]any{
 	"accounts.a.client_id": {must("${env:ONE}"), must("${env:TWO}")}, "accounts.a.client_secret": {"${env:ONE}", "x${env:ONE}"},
 	"accounts.a.redirect_url": {"https://127.0.0.1:1", "https://127.0.0.1:2"}, "accounts.a.scopes": {[]any{"a", "b"}, []any{"a b"}}, "accounts.a.settings.x": {"1", "${env:TWO}"},
 	"accounts.a.refresh.before_expiry": {"5m", "6m"}, "accounts.a.refresh.every": {"25m", "20m"}, "accounts.a.refresh.jitter": {"1s", "0s"},
+	"accounts.a.refresh.budget": {"6/h", "12/h"}, "accounts.a.refresh.accept_risk": {true, nil},
 	"accounts.a.refresh.max_failures": {1, 2}, "accounts.a.refresh.timeout": {"1s", "2s"},
 	"accounts.a.shared_file.path": {must("/var/lib/one"), must("/var/lib/two")}, "accounts.a.shared_file.format": {must("json"), must("saxo-cache")},
 	"accounts.a.shared_file.lock": {"/var/lib/1.lock", "/var/lib/2.lock"}, "accounts.a.shared_file.timezone": {"UTC", "Europe/Copenhagen"},

@@ -17,6 +17,7 @@ func (p *Present) Account(c config.Account) refresh.Account {
 		BeforeExpiry: c.Refresh.BeforeExpiry,
 		Every:        c.Refresh.Every,
 		Jitter:       c.Refresh.Jitter,
+		Budget:       refresh.Budget{PerHour: c.Refresh.Budget, AcceptRisk: c.Refresh.AcceptRisk},
 		Timeout:      c.Refresh.Timeout,
 		MaxFailures:  c.Refresh.MaxFailures,
 		WholeGrant:   c.SharedFile != nil || p.inFiles[c.Name],
