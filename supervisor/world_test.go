@@ -42,9 +42,11 @@ type world struct {
 	*Supervisor
 	t   *testing.T
 	dir string
-	// brokers by provider, whose refresh tokens work once. What is held of one is
-	// answered late.
+	// brokers by provider, whose refresh tokens work once unless the test says otherwise.
+	// What is held of one is answered late.
 	brokers map[string]*brokersim.Server
+	// policy is what their providers say of them.
+	policy sdk.Policy
 	// checked, if it is set, is called when a reload has prepared what can be, and before
 	// anything is ended.
 	checked func() error
@@ -110,9 +112,17 @@ func (c *consumers) sinkYAML(name, more string) string {
 // one and two.
 func newWorld(t *testing.T, c *consumers, yaml string) *world {
 	t.Helper()
-	w := &world{t: t, dir: filestest.TempDir(t), brokers: map[string]*brokersim.Server{}, consumers: c}
+	return newWorldOf(t, c, yaml,
+		brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 20 * time.Minute, RefreshLifetime: 24 * time.Hour},
+		sdk.Policy{AccessLifetime: 20 * time.Minute, Sliding: true, Rotates: true, BeforeExpiry: 5 * time.Minute})
+}
+
+// newWorldOf is newWorld with such brokers, of which their providers say policy.
+func newWorldOf(t *testing.T, c *consumers, yaml string, broker brokersim.Config, policy sdk.Policy) *world {
+	t.Helper()
+	w := &world{t: t, dir: filestest.TempDir(t), brokers: map[string]*brokersim.Server{}, policy: policy, consumers: c}
 	for _, provider := range []string{"one", "two"} {
-		w.brokers[provider] = brokersim.New(brokersim.Config{Dialect: brokersim.Saxo, AccessLifetime: 20 * time.Minute, RefreshLifetime: 24 * time.Hour})
+		w.brokers[provider] = brokersim.New(broker)
 	}
 	if err := os.MkdirAll(w.path("disk"), 0o700); err != nil {
 		t.Fatal(err)
@@ -282,7 +292,7 @@ func (m inMemory) Launch(ctx context.Context) (process.Instance, error) {
 	}
 	i := &instance{spool: sp, server: grpc.NewServer(), listener: bufconn.Listen(1 << 16), stops: make(chan bool), exited: make(chan struct{})}
 	sim := m.world.brokers[m.provider]
-	sdk.NewServer(&rotating{m.provider, oauth.Client{Dial: sim.Dial}, sim.TokenURL()}, func() (*spool.Spool, error) { return sp, nil },
+	sdk.NewServer(&refreshing{m.provider, m.world.policy, oauth.Client{Dial: sim.Dial}, sim.TokenURL()}, func() (*spool.Spool, error) { return sp, nil },
 		slog.New(slog.DiscardHandler)).Register(i.server)
 	go func() { _ = i.server.Serve(i.listener) }()
 	i.conn, err = grpc.NewClient("passthrough:///memory", grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithIdleTimeout(0),
@@ -318,19 +328,20 @@ func (i *instance) End(time.Duration) {
 	})
 }
 
-// rotating is a provider whose broker gives refresh tokens that work once.
-type rotating struct {
-	name string
-	http oauth.Client
-	url  string
+// refreshing is the provider of such a broker.
+type refreshing struct {
+	name   string
+	policy sdk.Policy
+	http   oauth.Client
+	url    string
 }
 
-func (p *rotating) Describe(context.Context) (sdk.Description, error) {
-	return sdk.Description{Name: p.name, Version: "1", Policy: sdk.Policy{AccessLifetime: 20 * time.Minute, Sliding: true, Rotates: true, BeforeExpiry: 5 * time.Minute}}, nil
+func (p *refreshing) Describe(context.Context) (sdk.Description, error) {
+	return sdk.Description{Name: p.name, Version: "1", Policy: p.policy}, nil
 }
 
-func (p *rotating) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
+func (p *refreshing) Refresh(ctx context.Context, req sdk.RefreshRequest) (sdk.Token, error) {
 	return p.http.Refresh(ctx, oauth.Endpoint{TokenURL: p.url, AuthStyle: oauth.AuthInHeader}, req)
 }
 
-func (*rotating) MarksSends() {}
+func (*refreshing) MarksSends() {}
