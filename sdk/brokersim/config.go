@@ -130,6 +130,13 @@ type Config struct {
 	// DeadAsInvalidClient lets Schwab call a refresh token that is past its seven
 	// days invalid_client, as client programs have seen it too (schwab-py's docs).
 	DeadAsInvalidClient bool
+	// WrapsInvalidClient lets Schwab wrap invalid_client into another error, as it wraps
+	// what it says of a dead refresh token. That it does so is UNVERIFIED.
+	WrapsInvalidClient bool
+	// SpendsFirst spends the refresh token of a request before it looks at its client,
+	// against RFC 6749, section 6: who comes with a wrong secret is refused as elsewhere,
+	// and the next refresh token reaches nobody.
+	SpendsFirst bool
 
 	// BaseURL of the server's addresses while it is used as an http.Handler
 	// only. Default: "http://DIALECT.brokersim.invalid". Start replaces it.

@@ -94,6 +94,8 @@ type refusal struct {
 	deadStatus int
 	// asInvalidClient: the configuration wants a dead refresh token called so.
 	asInvalidClient bool
+	// wrapped: the configuration wants a refused client told inside another error.
+	wrapped bool
 }
 
 func (r refusal) String() string { return fmt.Sprintf("%s: %s", r.code, r.detail) }

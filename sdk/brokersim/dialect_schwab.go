@@ -124,12 +124,11 @@ func schwabRefusal(r refusal) Answer {
 		if !r.refresh {
 			inner, kind = "Bad authorization code: "+digest, "invalid_grant"
 		}
-		return jsonAnswer(r.deadStatus, map[string]any{
-			"error": "unsupported_token_type",
-			"error_description": fmt.Sprintf("%d %s: \"{\"error_description\":\"%s\",\"error\":\"%s\"}\"",
-				r.deadStatus, http.StatusText(r.deadStatus), inner, kind),
-		})
+		return schwabWrapped(r.deadStatus, inner, kind)
 	case codeInvalidClient:
+		if r.wrapped {
+			return schwabWrapped(http.StatusBadRequest, "Unauthorized", codeInvalidClient)
+		}
 		// Recorded by client programs: invalid_client, "Unauthorized". The
 		// header is a MUST of RFC 6749, section 5.2.
 		a := jsonAnswer(http.StatusUnauthorized, map[string]any{
@@ -139,6 +138,15 @@ func schwabRefusal(r refusal) Answer {
 		return a
 	}
 	return jsonAnswer(http.StatusBadRequest, map[string]any{"error": r.code, "error_description": r.detail})
+}
+
+// schwabWrapped is an error inside another one.
+func schwabWrapped(status int, description, code string) Answer {
+	return jsonAnswer(status, map[string]any{
+		"error": "unsupported_token_type",
+		"error_description": fmt.Sprintf("%d %s: \"{\"error_description\":\"%s\",\"error\":\"%s\"}\"",
+			status, http.StatusText(status), description, code),
+	})
 }
 
 // schwabDecorate: client programs have recorded ?code=…&session=… on the

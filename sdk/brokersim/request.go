@@ -19,6 +19,24 @@ type desk struct {
 	// of each account.
 	assertions map[string]bool
 	lastStep   map[string]int64
+	// secrets are the client's; nil: Config.ClientSecret is.
+	secrets []string
+}
+
+// TakeSecrets makes these the client's secrets from now on, in the place of those
+// before: a broker that replaces one takes the old and the new for a while.
+func (s *desk) TakeSecrets(secrets ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.secrets = slices.Clone(secrets)
+}
+
+// secretIs says whether a secret is the client's. s.mu is held.
+func (s *desk) secretIs(secret string) bool {
+	if s.secrets == nil {
+		return same(secret, s.cfg.ClientSecret)
+	}
+	return slices.ContainsFunc(s.secrets, func(taken string) bool { return same(secret, taken) })
 }
 
 // parseTokenRequest reads a token request as strictly as RFC 6749 allows or
@@ -146,7 +164,7 @@ func (s *desk) authenticate(r *http.Request, form url.Values) (inBody bool, _ *r
 		// Section 2.3: not more than one method in a request.
 		return false, &refusal{code: codeInvalidRequest, detail: "credentials in the header and in the body"}
 	case inBody && s.rules.secretInBody:
-		if !same(form.Get("client_id"), s.cfg.ClientID) || !same(form.Get("client_secret"), s.cfg.ClientSecret) {
+		if !same(form.Get("client_id"), s.cfg.ClientID) || !s.secretIs(form.Get("client_secret")) {
 			return true, invalid
 		}
 		return true, nil
@@ -162,14 +180,14 @@ func (s *desk) authenticate(r *http.Request, form url.Values) (inBody bool, _ *r
 
 // clientIs compares Basic credentials. Section 2.3.1 has them form-encoded
 // before they go into the header; brokers document the plain form. Both are
-// taken, because they differ only for unusual characters.
-func (s *site) clientIs(id, secret string) bool {
-	if same(id, s.cfg.ClientID) && same(secret, s.cfg.ClientSecret) {
+// taken, because they differ only for unusual characters. s.mu is held.
+func (s *desk) clientIs(id, secret string) bool {
+	if same(id, s.cfg.ClientID) && s.secretIs(secret) {
 		return true
 	}
 	id, err1 := url.QueryUnescape(id)
 	secret, err2 := url.QueryUnescape(secret)
-	return err1 == nil && err2 == nil && same(id, s.cfg.ClientID) && same(secret, s.cfg.ClientSecret)
+	return err1 == nil && err2 == nil && same(id, s.cfg.ClientID) && s.secretIs(secret)
 }
 
 // repeated names a parameter that stands there more than once.

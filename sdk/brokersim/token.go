@@ -138,6 +138,9 @@ func (s *Server) process(ex *exchange, r *http.Request, fault *Fault) Answer {
 	}
 	if refused != nil {
 		s.violate(ex.request.Account, refused.String())
+		if t := s.refresh[ex.form.Get("refresh_token")]; t != nil && refused.code == codeInvalidClient && s.cfg.SpendsFirst {
+			s.spend(t, false, s.now())
+		}
 	}
 	if refused == nil && s.overLimit(ex.request.Account, ex.request.GrantType) {
 		a.Refused++
@@ -149,7 +152,7 @@ func (s *Server) process(ex *exchange, r *http.Request, fault *Fault) Answer {
 	}
 	if refused != nil {
 		a.Refused++
-		refused.deadStatus = s.cfg.DeadGrantStatus
+		refused.deadStatus, refused.wrapped = s.cfg.DeadGrantStatus, s.cfg.WrapsInvalidClient
 		return s.rules.refuse(*refused)
 	}
 	return jsonAnswer(s.rules.success(out))
