@@ -2,6 +2,8 @@ package schwab
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
@@ -32,6 +34,22 @@ func classify(e oauth.OAuthError) sdk.Kind {
 		return sdk.KindInvalidClient
 	}
 	return sdk.KindTransient
+}
+
+// wrapped is the error code invalid_client where it is surely inside such an answer:
+// behind the status line that is the answer's own, and with nothing around its JSON text
+// but quotes. It says what the code means (RFC 6749, section 5.2): the client, and no
+// token, was refused. That Schwab words it so is UNVERIFIED.
+func wrapped(e oauth.OAuthError) string {
+	text, ok := strings.CutPrefix(e.Description, fmt.Sprintf("%d %s: ", e.HTTPStatus, http.StatusText(e.HTTPStatus)))
+	text = strings.ReplaceAll(text, `\"`, `"`)
+	if !ok || e.Code != "unsupported_token_type" || !strings.HasPrefix(text, `"{`) || !strings.HasSuffix(text, `}"`) {
+		return ""
+	}
+	if innerError(e.Description) == "invalid_client" {
+		return "invalid_client"
+	}
+	return ""
 }
 
 // innerError finds the error code of the JSON object in a description; "": it

@@ -1,6 +1,7 @@
 package schwab_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -54,6 +55,39 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("the error quotes the answer: %v", err)
 			}
 		})
+	}
+}
+
+// That the client is refused is told as the RFC has it, where it is surely told: then the
+// next one of a list of secrets is presented.
+func TestRefusedClient(t *testing.T) {
+	inner := strings.Replace(deadToken, "refresh_token_authentication_error", "invalid_client", 1)
+	for name, tt := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"plain":                    {401, `{"error":"invalid_client","error_description":"Unauthorized"}`, "invalid_client"},
+		"inside":                   {400, inner, "invalid_client"},
+		"inside, under 401":        {401, strings.Replace(inner, "400 Bad Request", "401 Unauthorized", 1), "invalid_client"},
+		"escaped once more":        {400, strings.ReplaceAll(inner, `\"`, `\\\"`), "invalid_client"},
+		"under another status":     {401, inner, "unsupported_token_type"},
+		"without the status line":  {400, strings.Replace(inner, "400 Bad Request: ", "", 1), "unsupported_token_type"},
+		"with words around it":     {400, strings.Replace(inner, `\"{`, `see {`, 1), "unsupported_token_type"},
+		"another code of its kind": {400, strings.Replace(inner, "invalid_client", "unauthorized_client", 1), "unsupported_token_type"},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(tt.status)
+			_, _ = io.WriteString(w, tt.body)
+		}))
+		_, err := schwab.New().Refresh(t.Context(), sdk.RefreshRequest{
+			Account: account(map[string]string{"token_url": s.URL}), Token: sdk.Token{RefreshToken: sdk.NewSecret("R")},
+		})
+		s.Close()
+		var told *sdk.Error
+		if !errors.As(err, &told) || told.Kind != sdk.KindInvalidClient || told.OAuthError != tt.want {
+			t.Errorf("%s: %+v, want invalid_client as %s", name, told, tt.want)
+		}
 	}
 }
 

@@ -99,6 +99,7 @@ func endpoint(a sdk.Account) oauth.Endpoint {
 		AuthStyle:       oauth2.AuthStyleInHeader,
 		DefaultLifetime: accessLifetime,
 		Classify:        classify,
+		Inner:           wrapped,
 	}
 	if a.ClientSecret.IsZero() {
 		e.Fault = oauth.Misconfigured(a.Name, "client_secret is missing")

@@ -141,6 +141,27 @@ func TestMissingRefreshTokenStaysMissing(t *testing.T) {
 	}
 }
 
+// The code of an error inside another one is what everybody hears of, unless it is no code.
+func TestInnerError(t *testing.T) {
+	s := serve(t, answerWith(400, "application/json", `{"error":"odd_one","error_description":"`+canaryBody+`"}`))
+	for inner, want := range map[string]string{"invalid_client": "invalid_client", "": "odd_one", canaryBody: "odd_one"} {
+		e := endpointAt(s.URL)
+		var classified string
+		e.Classify = func(o OAuthError) sdk.Kind { classified = o.Code; return "" }
+		e.Inner = func(o OAuthError) string {
+			if o != (OAuthError{HTTPStatus: 400, Code: "odd_one", Description: canaryBody}) {
+				t.Errorf("it saw %+v", o)
+			}
+			return inner
+		}
+		_, err := refresh(t, e)
+		var told *sdk.Error
+		if !errors.As(err, &told) || told.OAuthError != want || classified != want || (told.Kind == sdk.KindInvalidClient) != (want == inner && inner != "") {
+			t.Errorf("inner %q: %+v, classified %q", inner, told, classified)
+		}
+	}
+}
+
 func TestClassifyDecides(t *testing.T) {
 	s := serve(t, answerWith(400, "application/json", `{"error":"odd_one","error_description":"`+canaryBody+`"}`))
 	e := endpointAt(s.URL)

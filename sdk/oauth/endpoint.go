@@ -47,6 +47,10 @@ type Endpoint struct {
 	// not do; "" leaves the decision to that and to RFC 6749. It sees parsed errors
 	// only. May be nil.
 	Classify func(OAuthError) sdk.Kind
+	// Inner is the code of the error that a server has wrapped into another one; "": it
+	// has wrapped none, or that is not sure. It takes the place of the outer code, for
+	// Classify and for everybody who hears of the error. May be nil.
+	Inner func(OAuthError) string
 	// Extra names the answer's fields that go to Token.Extra.
 	Extra []string
 	// Private goes to Token.Private. It is spooled with the answer, so that a
@@ -65,7 +69,7 @@ type Endpoint struct {
 }
 
 // OAuthError is the error answer of RFC 6749, section 5.2. Its description is
-// for [Endpoint.Classify] alone and goes into no log.
+// for [Endpoint.Classify] and [Endpoint.Inner] alone and goes into no log.
 type OAuthError struct {
 	HTTPStatus  int
 	Code        string

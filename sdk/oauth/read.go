@@ -223,7 +223,13 @@ func (e Endpoint) oauthError(a answer, c content, f fields) (OAuthError, bool) {
 	if a.mediaType() == "text/html" || !isErrorCode(code) || !json.Valid(c.text) {
 		return OAuthError{}, false
 	}
-	return OAuthError{HTTPStatus: a.Status, Code: code, Description: f.text("error_description")}, true
+	said := OAuthError{HTTPStatus: a.Status, Code: code, Description: f.text("error_description")}
+	if e.Inner != nil {
+		if inner := e.Inner(said); isErrorCode(inner) {
+			said.Code = inner
+		}
+	}
+	return said, true
 }
 
 // isErrorCode accepts the alphabet of the registered error codes and no more,
