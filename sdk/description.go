@@ -83,6 +83,13 @@ type Policy struct {
 	// BeforeExpiry is how long before the access token's expiry it should be
 	// refreshed, unless the configuration says otherwise.
 	BeforeExpiry time.Duration
+	// ClientFirst: the broker authenticates the client before it looks at what the
+	// request spends (RFC 6749, section 6, has it so): a refresh token that came with a
+	// client secret that it refuses is not spent, and may be sent again with another
+	// one. Set it only where the broker documents that, or it was tried: one that takes
+	// the token first sees a second use of it, and may end the login. Without Rotates it
+	// means nothing, because nothing is spent.
+	ClientFirst bool
 }
 
 // PKCE is a broker's stand on RFC 7636.

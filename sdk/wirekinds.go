@@ -56,6 +56,7 @@ func kindsTo(d *Description, m *pb.DescribeResponse) {
 	d.LoginGuide, d.NoRefresh = m.GetLoginGuide(), m.GetNoRefresh()
 	p := m.GetPolicy()
 	d.Policy.OldAccessDies, d.Policy.OldAccessLives = p.GetOldAccessDies(), p.GetOldAccessLives()
+	d.Policy.ClientFirst = p.GetClientFirst()
 	d.Policy.Access, d.Policy.Refresh, d.Policy.Grant = toDeadline(p.GetAccess()), toDeadline(p.GetRefresh()), toDeadline(p.GetGrant())
 }
 
@@ -70,6 +71,7 @@ func kindsFrom(d Description, m *pb.DescribeResponse) {
 	m.Renewer, m.Minter, m.Keepalive = d.Renewer, d.Minter, d.Keepalive
 	m.LoginGuide, m.NoRefresh = d.LoginGuide, d.NoRefresh
 	m.Policy.OldAccessDies, m.Policy.OldAccessLives = d.Policy.OldAccessDies, d.Policy.OldAccessLives
+	m.Policy.ClientFirst = d.Policy.ClientFirst
 	m.Policy.Access, m.Policy.Refresh, m.Policy.Grant = fromDeadline(d.Policy.Access), fromDeadline(d.Policy.Refresh), fromDeadline(d.Policy.Grant)
 }
 

@@ -201,7 +201,7 @@ def _describe(provider, response):
     for setting in provider.settings:
         response.settings.add(**setting)
     for key, value in provider.policy.items():
-        if key in ("rotates", "sliding", "pkce", "old_access_dies", "old_access_lives"):
+        if key in ("rotates", "sliding", "pkce", "old_access_dies", "old_access_lives", "client_first"):
             setattr(response.policy, key, value)
         else:
             getattr(response.policy, key).seconds = value

@@ -320,8 +320,10 @@ type Policy struct {
 	// The broker says that the access token before lives on after a refresh or a renewal,
 	// to its own end. Neither this nor old_access_dies: nobody knows.
 	OldAccessLives bool `protobuf:"varint,12,opt,name=old_access_lives,json=oldAccessLives,proto3" json:"old_access_lives,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// A client that is refused has not spent the refresh token that came with it.
+	ClientFirst   bool `protobuf:"varint,13,opt,name=client_first,json=clientFirst,proto3" json:"client_first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Policy) Reset() {
@@ -434,6 +436,13 @@ func (x *Policy) GetGrant() *Deadline {
 func (x *Policy) GetOldAccessLives() bool {
 	if x != nil {
 		return x.OldAccessLives
+	}
+	return false
+}
+
+func (x *Policy) GetClientFirst() bool {
+	if x != nil {
+		return x.ClientFirst
 	}
 	return false
 }
@@ -2360,7 +2369,7 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06Limits\x12*\n" +
 	"\x11requests_per_hour\x18\x01 \x01(\x03R\x0frequestsPerHour\x123\n" +
 	"\x16failed_logins_per_hour\x18\x02 \x01(\x03R\x13failedLoginsPerHour\x12?\n" +
-	"\x0elocked_out_for\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\flockedOutFor\"\xd9\x04\n" +
+	"\x0elocked_out_for\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\flockedOutFor\"\xfc\x04\n" +
 	"\x06Policy\x12B\n" +
 	"\x0faccess_lifetime\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x0eaccessLifetime\x12D\n" +
 	"\x10refresh_lifetime\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0frefreshLifetime\x12\x18\n" +
@@ -2375,7 +2384,8 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\arefresh\x18\n" +
 	" \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\arefresh\x127\n" +
 	"\x05grant\x18\v \x01(\v2!.tokenkeeper.provider.v1.DeadlineR\x05grant\x12(\n" +
-	"\x10old_access_lives\x18\f \x01(\bR\x0eoldAccessLives\"\xe4\x01\n" +
+	"\x10old_access_lives\x18\f \x01(\bR\x0eoldAccessLives\x12!\n" +
+	"\fclient_first\x18\r \x01(\bR\vclientFirst\"\xe4\x01\n" +
 	"\bDeadline\x125\n" +
 	"\blifetime\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\blifetime\x12-\n" +
 	"\x04idle\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04idle\x12\x12\n" +
