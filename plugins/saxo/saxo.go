@@ -50,6 +50,8 @@ func (p *Provider) Describe(context.Context) (sdk.Description, error) {
 			RefreshLifetime: simRefreshLifetime,
 			Sliding:         true,
 			Rotates:         true,
+			// Whether Saxo looks at the client before it spends the token is UNVERIFIED,
+			// so ClientFirst is not set.
 			// Required of an account without a client secret.
 			PKCE:         sdk.PKCEOptional,
 			BeforeExpiry: 5 * time.Minute,

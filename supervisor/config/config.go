@@ -121,6 +121,8 @@ type Account struct {
 	OtherSecrets []sdk.Secret
 	RedirectURL  string
 	Scopes       []string
+	// ClientFirst: the broker is known to look at the client before the token.
+	ClientFirst bool
 	// Settings already holds those of the provider.
 	Settings map[string]string
 	Refresh  Refresh

@@ -93,7 +93,7 @@ func decodeAccount(o Object, name string) Account {
 	secret, otherSecrets := clientSecrets(o)
 	a := Account{
 		Name: name, Provider: o.Word("provider"),
-		ClientSecret: secret, OtherSecrets: otherSecrets, Scopes: o.Words("scopes"), Settings: o.Settings(),
+		ClientSecret: secret, OtherSecrets: otherSecrets, ClientFirst: o.Boolean("client_checked_first"), Scopes: o.Words("scopes"), Settings: o.Settings(),
 		Refresh: Refresh{
 			BeforeExpiry: refresh.Duration("before_expiry"),
 			Every:        refresh.Duration("every"),

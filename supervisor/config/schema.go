@@ -63,6 +63,7 @@ func schema(sinks sinkSchema) Field {
 				"unsafe_filesystem": {Holds: Boolean, Default: false},
 				"trust_folder":      {Holds: Boolean, Default: false},
 			}},
+			"client_checked_first": {Holds: Boolean, Default: false},
 			"refresh": {Holds: Nested, Fields: Fields{
 				"before_expiry": {Holds: Duration, Default: time.Duration(0)},
 				"every":         {Holds: Duration, Default: time.Duration(0)},

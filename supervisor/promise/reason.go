@@ -15,6 +15,7 @@ const (
 	Lingering  Reason = "lingering"   // an attempt may be under way elsewhere
 	Replay     Reason = "replay"      // an attempt's outcome is unknown; the same token is sent again at its time
 	Unread     Reason = "unread"      // an answer that nobody could read may hold the new token
+	Client     Reason = "client"      // its client was refused, and may have used up the token; a person has to say that it is sent again
 	Unsettled  Reason = "unsettled"   // the process died in the attempt; the next one asks the spool
 	Paused     Reason = "paused"      // a person has paused it
 	LoginOpen  Reason = "login_open"  // a person has begun a login, and the token lives for longer
@@ -48,6 +49,8 @@ func (r Reason) Text() string {
 		return "nobody knows what became of an attempt, and it is not time to send the token again"
 	case Unread:
 		return "an answer that nobody could read may hold its new token"
+	case Client:
+		return "the broker refused its client secret, and may have used up its token"
 	case Unsettled:
 		return "the process died in its attempt, and the next one asks the spool"
 	case Paused:
@@ -83,7 +86,7 @@ func (r Reason) Text() string {
 // TakesPerson says whether that lasts until a person does something about it.
 func (r Reason) TakesPerson() bool {
 	switch r {
-	case NeedsLogin, Withheld, Asked, Unread, Untrusted, Paused:
+	case NeedsLogin, Withheld, Asked, Unread, Client, Untrusted, Paused:
 		return true
 	}
 	return false
@@ -92,7 +95,7 @@ func (r Reason) TakesPerson() bool {
 // Facts are what decides of an account that is past its due moment and not in
 // flight.
 type Facts struct {
-	NeedsLogin, Withheld, Paused, Asked, Lingering, Ambiguous, Unread, Unsettled, PutOff bool
+	NeedsLogin, Withheld, Paused, Asked, Lingering, Ambiguous, Unread, Client, Unsettled, PutOff bool
 	// Pause is why its next try was put off; None: it was not.
 	Pause Reason
 	// Planned: the account has a turn; Reached: whose moment has come.
@@ -129,6 +132,8 @@ func Why(f Facts) Reason {
 		return Lingering
 	case f.Unread:
 		return Unread
+	case f.Client:
+		return Client
 	case f.Ambiguous:
 		return Replay
 	case !f.Planned:

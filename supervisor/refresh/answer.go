@@ -91,6 +91,7 @@ func (a answered) successor() success {
 	rec := a.next(t, origin, a.in.Attempt, now)
 	rec.Account, rec.Provider = a.cfg.Name, a.keeper.cfg.Provider
 	rec.AcceptedSecret = cmp.Or(a.in.Secret, rec.AcceptedSecret)
+	a.secrets.accept(a.in.Secret)
 	descend(&rec, a.in)
 	if origin == store.OriginLogin {
 		rec.LoginAt, rec.LoginUncertain = t.IssuedAt, false

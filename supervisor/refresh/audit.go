@@ -31,6 +31,7 @@ func (a view) waiting(now schedule.Instant) promise.Reason {
 	return promise.Why(promise.Facts{
 		NeedsLogin: a.rec().NeedsLogin() || a.outlook().at(now.Wall).ended(), Withheld: a.withheld() != "", Paused: a.rests(), Asked: a.question().Text != "",
 		Lingering: a.state().Lingers() != nil, Ambiguous: open != nil, Unread: open != nil && open.Unread,
+		Client:    open != nil && open.ClientRefused != "" && !a.plan.turn.planned,
 		Unsettled: a.state().IsCut(), PutOff: now.Wall.Before(a.wish.notBefore), Pause: a.plan.pause,
 		Planned: a.plan.turn.planned, Reached: a.plan.reached(now),
 		Running: a.keeper.running, Serving: a.keeper.remote != nil, Full: !a.keeper.hasRoom(), Awake: !a.keeper.asleep(now),

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
+	"github.com/tokenkeeper/tokenkeeper/sdk/spool"
 	acct "github.com/tokenkeeper/tokenkeeper/supervisor/internal/account"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/advice"
+	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // A broker that gives its client a new secret lets the old one live for a while, and
@@ -19,11 +21,17 @@ import (
 // that it does not know the client, in an error that was parsed, is the next one
 // presented: in an attempt of its own, once the end of that one is durable. An answer that
 // nobody could read, or none, may have used the refresh token up.
+//
+// That one may have, too, at a broker that takes the token before it looks at the client, and
+// there a second use of the token ends the login. So where a refresh spends its token the next
+// secret is presented by itself only if somebody says that this broker looks at the client
+// first: its provider (sdk.Policy.ClientFirst), or the account. Else the attempt stands as
+// one whose outcome nobody knows, and one request is all that the broker sees, until a
+// person insists on another one, or gives the client other secrets.
 
-// secretRests is how long a client secret is not presented again that was refused, as long
-// as the account has one that was not. Where all were, they take turns, each as seldom as
-// any client is tried whose secret is wrong: one may begin to work before the tokens die. A
-// new configuration ends that, because its references were read anew.
+// secretRests is how long a client secret is not presented again by itself that was
+// refused, if the account has several. A new configuration ends that, because its
+// references were read anew; it is kept in memory alone, as a start reads them anew, too.
 const secretRests = time.Hour
 
 // clientSecrets are those of one account's client. They are safe for concurrent use.
@@ -50,6 +58,15 @@ func (s *clientSecrets) fingerprint(secret sdk.Secret) string {
 	return sdk.NewSecret(fmt.Sprintf("tokenkeeper client %q %q", s.clientID, secret.Reveal())).Fingerprint()
 }
 
+// list is the fingerprint of all of them, in their order.
+func (s *clientSecrets) list() string {
+	var all []string
+	for _, secret := range s.all {
+		all = append(all, secret.Reveal())
+	}
+	return sdk.NewSecret(fmt.Sprintf("tokenkeeper client secrets %q %q", s.clientID, all)).Fingerprint()
+}
+
 // of is the secret with a fingerprint, or the first one if it is none of them any more.
 func (s *clientSecrets) of(fingerprint string) sdk.Secret {
 	for _, secret := range s.all {
@@ -64,9 +81,9 @@ func (s *clientSecrets) of(fingerprint string) sdk.Secret {
 }
 
 // next is the fingerprint of the secret to present: of the accepted one before the
-// others, and of one that rests only if all do, then of the one that has longest. "":
-// the client has none.
-func (s *clientSecrets) next(accepted string, now time.Duration) (fingerprint string) {
+// others, or of those after the one that was refused last; of one that rests only if all
+// do, then of the one that has longest. "": the client has none.
+func (s *clientSecrets) next(accepted, refused string, now time.Duration) (fingerprint string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var order []string
@@ -75,6 +92,9 @@ func (s *clientSecrets) next(accepted string, now time.Duration) (fingerprint st
 	}
 	if n := slices.Index(order, accepted); n > 0 {
 		order = append([]string{accepted}, slices.Delete(order, n, n+1)...)
+	}
+	if n := slices.Index(order, refused); n >= 0 {
+		order = slices.Concat(order[n+1:], order[:n+1])
 	}
 	for _, candidate := range order {
 		rests := s.refused[candidate]
@@ -88,16 +108,37 @@ func (s *clientSecrets) next(accepted string, now time.Duration) (fingerprint st
 	return fingerprint
 }
 
-// refuse has a secret rest that was refused, if the client has others, and says whether
-// another one can be presented now.
-func (s *clientSecrets) refuse(fingerprint string, now time.Duration) (another bool) {
+// refuse has a secret rest that was refused, if the client has others, and says whether it
+// has.
+func (s *clientSecrets) refuse(fingerprint string, now time.Duration) (several bool) {
 	if len(s.all) < 2 || fingerprint == "" {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refused[fingerprint] = now + secretRests
-	return slices.ContainsFunc(s.all, func(secret sdk.Secret) bool { return s.refused[s.fingerprint(secret)] <= now })
+	return true
+}
+
+// accept ends the rest of a secret that was taken after all.
+func (s *clientSecrets) accept(fingerprint string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.refused, fingerprint)
+}
+
+// rest is how long it is until one of them may be presented by itself; 0: one may be now.
+func (s *clientSecrets) rest(now time.Duration) time.Duration {
+	if len(s.all) < 2 {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	least := secretRests
+	for _, secret := range s.all {
+		least = min(least, s.refused[s.fingerprint(secret)]-now)
+	}
+	return max(least, 0)
 }
 
 // presented is an account as it goes to the broker.
@@ -108,7 +149,11 @@ func (a presented) now() sdk.Account { return a.with(a.next()) }
 
 // next is the fingerprint of the secret that goes with the next attempt.
 func (a presented) next() string {
-	return a.secrets.next(a.rec().AcceptedSecret, a.keeper.clock.Now().Mono)
+	refused := ""
+	if in := a.state().Ambiguous(); in != nil && in.ClientRefused != "" {
+		refused = in.Secret // also if that was before a restart
+	}
+	return a.secrets.next(a.rec().AcceptedSecret, refused, a.keeper.clock.Now().Mono)
 }
 
 // with is the account with the secret of that fingerprint.
@@ -134,18 +179,70 @@ func (c clients) ClientSecret(name string) sdk.Secret {
 // secretRefused is an attempt whose client the broker did not know.
 type secretRefused struct{ attempt }
 
-// another notes that the secret which was presented is refused, if that is what a failure
-// says, and whether another one can be presented in its place. An attempt that tries
-// another one again, of which nobody knows the outcome, stands, and has its next turn as
-// after any failure.
-func (a secretRefused) another(cause error) bool {
+// noted says whether that is what a failure says, of a client that has several secrets,
+// and notes it of the one that was presented.
+func (a secretRefused) noted(cause error) bool {
 	e, ok := errors.AsType[*sdk.Error](cause)
 	// The code that says it of the client itself (RFC 6749, section 5.2): one that may not
 	// do this is known, and what a broker calls so in its own words may be anything.
 	if !ok || e.Kind != sdk.KindInvalidClient || e.OAuthError != "invalid_client" {
 		return false
 	}
-	return a.secrets.refuse(a.in.Secret, a.keeper.clock.Now().Mono) && a.in.Replays == ""
+	return a.secrets.refuse(a.in.Secret, a.keeper.clock.Now().Mono)
+}
+
+// over ends the attempt if it was that, and says whether it did. One that tries another one
+// again, of which nobody knows the outcome, stands, and so has its next turn as after any
+// failure; one after which every secret rests has failed like any other.
+func (a secretRefused) over(ctx context.Context, cause error) (over bool, err error) {
+	switch {
+	case !a.noted(cause), a.in.Replays != "":
+		return false, nil
+	case a.maySpend():
+		return true, a.hold(ctx, cause)
+	case a.secrets.rest(a.keeper.clock.Now().Mono) > 0:
+		return false, nil
+	}
+	return true, a.goOn(ctx, cause)
+}
+
+// maySpend says whether the broker may have used up what it was sent with a client that it
+// refused. A key is not used up.
+func (a secretRefused) maySpend() bool {
+	return a.in.Kind != spool.KindMint && !a.keeper.nature().clientFirst(a.cfg) && (lost{a.attempt}).does() != acct.End
+}
+
+// hold lets the attempt stand, as one whose outcome nobody knows.
+func (a secretRefused) hold(ctx context.Context, cause error) error {
+	a.in.ClientRefused = a.secrets.list()
+	if err := (lost{a.attempt}).mark(ctx, cause.Error()); err != nil {
+		return err
+	}
+	cause = a.held(cause)
+	a.countFailure(sdk.KindInvalidClient, cause)
+	a.free(ctx, a.in.Attempt)
+	return a.say.of(cause)
+}
+
+// held is the failure of an attempt that stands because the client was refused, or of one
+// that has tried that again.
+func (a secretRefused) held(cause error) error {
+	return advice.Worded(cause.Error()+". "+a.say.notAgain(a.in.Kind), cause)
+}
+
+// standing is what is told of one that was left by an earlier run.
+func (a secretRefused) standing() error {
+	return a.held(&sdk.Error{
+		Kind: sdk.KindInvalidClient, OAuthError: "invalid_client",
+		Message: fmt.Sprintf("the broker refused the client secret that it was sent %s", moment.Stamp(a.in.At)),
+	})
+}
+
+// notAgain says of what was sent with a client secret that the broker refused why it is
+// not sent again, and what to do.
+func (w words) notAgain(kind string) string {
+	return fmt.Sprintf("The broker may have used up the %[1]s all the same, so the account does not send it again by itself. To send it once, with "+
+		"the next client secret: tokenkeeper refresh %[2]s --force. Or put accounts.%[2]s.client_secret right, and run: tokenkeeper reload", spent(kind), w.name)
 }
 
 // errOtherSecret: the attempt is over, and the next one presents another client secret.

@@ -13,7 +13,8 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/refresh"
 )
 
-// registered is a broker that looks at the secret of its client first.
+// registered is a broker that looks at the secret of its client first, and its provider
+// says so.
 type registered struct {
 	*broker
 	refuses *sdk.Error
@@ -25,6 +26,12 @@ type registered struct {
 
 func unknownClient() *sdk.Error {
 	return &sdk.Error{Kind: sdk.KindInvalidClient, Message: "the client is not known", OAuthError: "invalid_client", HTTPStatus: 401}
+}
+
+func (b *registered) Describe(ctx context.Context) (sdk.Description, error) {
+	d, err := b.broker.Describe(ctx)
+	d.Policy.ClientFirst = true
+	return d, err
 }
 
 func (b *registered) takes(secret string) {
@@ -155,8 +162,8 @@ func TestOtherAnswersSayNothingOfTheSecret(t *testing.T) {
 	}
 }
 
-// Where none is known they take turns, as slowly as the client is tried that has one, and
-// the failure is told; the first that is known in time keeps the login.
+// Where none is known each is presented once an hour, and the failure is told; the first
+// that is known in time keeps the login, and so does another list.
 func TestNoClientSecretIsKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, b := newSecretsRig(t, "none of ours", "first", "second")
@@ -166,30 +173,44 @@ func TestNoClientSecretIsKnown(t *testing.T) {
 		if h := r.status("one").Record.Health; h.Failures != 1 || h.LastKind != sdk.KindInvalidClient {
 			t.Errorf("%+v", h)
 		}
-		time.Sleep(44 * time.Minute)
-		synctest.Wait()
-		seen := b.presented()
-		if n := len(seen); n < 3 || n > 8 {
-			t.Errorf("%d requests in three quarters of an hour", n)
-		}
-		for n := 1; n < len(seen); n++ {
-			if seen[n] == seen[n-1] {
-				t.Errorf("they take no turns: %q", seen)
-			}
-		}
+		time.Sleep(58 * time.Minute)
+		wantPresented(t, b, "for an hour")
+		time.Sleep(2 * time.Minute)
+		wantPresented(t, b, "then", "first", "second")
 		b.takes("second")
-		time.Sleep(40 * time.Minute)
-		synctest.Wait()
-		if s := r.status("one"); s.State != refresh.Valid {
+		time.Sleep(58 * time.Minute)
+		wantPresented(t, b, "though one works by now")
+		time.Sleep(2 * time.Minute)
+		wantPresented(t, b, "after another hour", "first", "second")
+		if s := r.status("one"); s.State != refresh.Valid || s.Record.Health.Failures != 0 {
 			t.Errorf("%s, though one works: %+v", s.State, s.Record.Health)
 		}
-		_ = g.end()
-		b.presented()
 		b.takes("third")
+		time.Sleep(15 * time.Minute)
+		wantPresented(t, b, "when it has ended, too", "second")
+		_ = g.end()
 		r.has("second", "third") // their references were read anew
 		g = r.start()
-		time.Sleep(21 * time.Minute)
+		time.Sleep(time.Minute)
 		wantPresented(t, b, "as a new configuration has them", "second", "third")
+		_ = g.end()
+	})
+}
+
+// A person insists on what rests, and what is taken then rests no more.
+func TestPersonInsistsOnARefusedSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, b := newSecretsRig(t, "none of ours", "first", "second")
+		g := r.start()
+		time.Sleep(16 * time.Minute)
+		wantPresented(t, b, "at its turn", "first", "second")
+		b.takes("first")
+		if _, err := r.keeper.Refresh(t.Context(), "one", true); err != nil {
+			t.Error(err)
+		}
+		wantPresented(t, b, "as somebody insists", "first")
+		time.Sleep(16 * time.Minute)
+		wantPresented(t, b, "the next time", "first")
 		_ = g.end()
 	})
 }

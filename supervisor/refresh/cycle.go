@@ -178,7 +178,7 @@ func (a *round) intend(ctx context.Context) (store.Intent, error) {
 	if standing == nil {
 		err = a.keeper.cfg.Store.Intend(ctx, in)
 	} else {
-		replays(&in, *standing)
+		replays(&in, *standing, a.secrets.list())
 		err = a.keeper.cfg.Store.Replace(ctx, standing.Attempt, in)
 	}
 	if err != nil {

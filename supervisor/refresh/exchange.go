@@ -191,7 +191,7 @@ func (a exchange) failed(ctx context.Context, cause error) error {
 	if err := a.judged(ctx, cause); err != nil {
 		return err
 	}
-	_ = secretRefused(a).another(cause) // the next login presents another one; a code is spent once
+	_ = secretRefused(a).noted(cause) // the next login presents another one; a code is spent once
 	stored, err := a.keeper.cfg.Store.Load(ctx, a.cfg.Name)
 	if err == nil || errors.Is(err, store.ErrNotFound) {
 		err = a.storeEnd(ctx, a.in.Attempt, stored.StoredVersion(), stored.Health)

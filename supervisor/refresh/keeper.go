@@ -38,6 +38,9 @@ type Account struct {
 	// OtherSecrets are those of its client beside ClientSecret, in the order in which they
 	// are tried if that is refused. The first is never empty if there are others.
 	OtherSecrets []sdk.Secret
+	// ClientFirst: its broker is known to look at the client before it looks at what a
+	// request spends; if not, it is known if the provider says so.
+	ClientFirst bool
 	// BeforeExpiry of 0 takes the provider's policy.
 	BeforeExpiry time.Duration
 	Every        time.Duration

@@ -100,6 +100,10 @@ func (n nature) keyOf(a Account) string {
 	return KeyOf(a.Account, a.OtherSecrets...)
 }
 
+// clientFirst says whether the broker is known to look at the account's client before it
+// looks at what a request spends.
+func (n nature) clientFirst(a Account) bool { return a.ClientFirst || n.policy.ClientFirst }
+
 func (n nature) means() advice.Means {
 	if n.imported {
 		return advice.Import

@@ -38,8 +38,13 @@ func (a attempt) failed(ctx context.Context, cause error) error {
 	if kind == sdk.KindInvalidClient && a.in.Kind == spool.KindMint && (minted{a}).locksOut() {
 		kind = sdk.KindInvalidGrant
 	}
-	if kind == sdk.KindInvalidClient && (secretRefused{a}).another(cause) {
-		return secretRefused{a}.goOn(ctx, cause)
+	if kind == sdk.KindInvalidClient {
+		if over, err := (secretRefused{a}).over(ctx, cause); over {
+			return err
+		}
+	}
+	if a.in.ClientRefused != "" && kind != sdk.KindInvalidGrant {
+		cause = secretRefused{a}.held(cause)
 	}
 	switch kind {
 	case sdk.KindInvalidGrant:
@@ -82,7 +87,7 @@ func (a attempt) countFailure(kind sdk.Kind, cause error) store.Health {
 	first := !a.state().IsCounted()
 	does := a.step(acct.Failed{Kind: kind, Error: cause.Error(), At: a.keeper.clock.Now().Wall})
 	h := a.rec().Health
-	f := schedule.Failure{InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter}
+	f := schedule.Failure{InRow: h.Failures, Misconfigured: kind == sdk.KindInvalidClient, RetryAfter: retryAfter, Rest: a.secrets.rest(a.keeper.clock.Now().Mono)}
 	var next time.Time
 	switch does {
 	case acct.BackOff:
@@ -217,6 +222,10 @@ func (a finder) ofFound(rec store.Record, cause error) string {
 // as it was before, and sure: its end rests on no guess.
 func loginMessage(in store.Intent, rec store.Record, sure bool, cause string) string {
 	what := spent(in.Kind)
+	if in.ClientRefused != "" {
+		return fmt.Sprintf("the server refused the %s (%s). It had refused a client secret that came with it in an attempt begun "+
+			"%s, and had most likely used it up then", what, cause, in.AmbiguousSince.Format(time.RFC3339))
+	}
 	if in.Replays != "" {
 		return fmt.Sprintf("the server refused the %s (%s). An attempt begun %s was sent and its answer "+
 			"was lost; the server had most likely replaced the token then",

@@ -154,6 +154,9 @@ func (o outlook) terms() acct.Terms {
 		Grace: n.grace(), Timeout: o.cfg.Timeout, Stays: n.met && !n.policy.Rotates,
 		MintsBeside: n.repeat == sdk.RepeatHarmless, Over: o.over(),
 	}
+	if in := o.state.Ambiguous(); in != nil && in.ClientRefused != "" {
+		t.SameSecrets = !n.clientFirst(*o.cfg) && in.ClientRefused == newClientSecrets(*o.cfg).list()
+	}
 	if o.rec().Way == store.WayRenew {
 		t.Grace, t.Stays = 0, n.met && !n.policy.OldAccessDies
 	}

@@ -105,7 +105,7 @@ func (a delayed) retry(f schedule.Failure) time.Time {
 			a.plan.notDue()
 			return time.Time{}
 		}
-		at = a.rec().RefreshExpiry // nothing is tried before the login has ended
+		at = moment.Later(a.rec().RefreshExpiry, now.Wall.Add(f.Rest)) // nothing is tried before the login has ended
 	}
 	return a.putOffTo(at, why, "", now)
 }

@@ -66,7 +66,7 @@ func (a unknown) retry(f schedule.Failure) time.Time {
 		return at
 	}
 	now := a.keeper.clock.Now()
-	if f.Misconfigured || f.RetryAfter > 0 {
+	if f.Misconfigured || f.RetryAfter > 0 || f.Rest > 0 {
 		at = moment.Later(at, schedule.Retry(f, now.Wall, a.rec().Token.Expiry(), 0))
 		a.plan.pauseFor(promise.RetryAfter, "")
 		a.plan.promise(at, a.rec().Version)
@@ -75,15 +75,19 @@ func (a unknown) retry(f schedule.Failure) time.Time {
 	return at
 }
 
-// replays makes in the replay of the standing intent. What lies unread goes on
-// holding it back: who insisted has decided about one request.
-func replays(in *store.Intent, standing store.Intent) {
+// replays makes in the replay of the standing intent. What lies unread goes on holding it
+// back, and so does that a client was refused, whose secrets have that fingerprint by now:
+// who insisted has decided about one request.
+func replays(in *store.Intent, standing store.Intent, secrets string) {
 	in.Replays, in.AmbiguousSince = standing.Attempt, standing.AmbiguousSince
 	if standing.Replays != "" {
 		in.Replays = standing.Replays
 	}
 	in.Sends, in.SentAt = standing.Sends, standing.SentAt
 	in.Unread, in.UnreadAttempt = standing.Unread, standing.UnreadAttempt
+	if standing.ClientRefused != "" {
+		in.ClientRefused = secrets
+	}
 }
 
 // heldBack is the answer to a person who asks for a refresh before its time.
@@ -96,6 +100,9 @@ func (a unknown) heldBack() error {
 		when = fmt.Sprintf("sent again %s, %s", at.Format(time.RFC3339), why)
 	}
 	in := a.state().Ambiguous()
+	if at, _ := a.replay(); in.ClientRefused != "" && at.IsZero() {
+		return fmt.Errorf("account %s: the broker refused the client secret that it was sent %s. %s", a.cfg.Name, moment.Stamp(in.At), a.say.notAgain(in.Kind))
+	}
 	if in.Kind == spool.KindMint {
 		return fmt.Errorf("account %s: nobody knows whether the attempt of %s has minted a token; another is %s. To mint it now: tokenkeeper refresh %s --force",
 			a.cfg.Name, in.AmbiguousSince.Format(time.RFC3339), strings.Replace(when, "sent again", "minted", 1), a.cfg.Name)

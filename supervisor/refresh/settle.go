@@ -213,11 +213,7 @@ func (a attempt) settleIntent(ctx context.Context) error {
 		return a.endCutLogin(ctx, exchangeCut(proof.same))
 	case a.in.IsMarked():
 		a.tell(acct.Marked{Intent: a.in})
-		a.Publish(slog.LevelWarn, event.Event{
-			Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
-			Message: "the outcome of an attempt begun " + a.in.AmbiguousSince.Format(time.RFC3339) +
-				" is still unknown. " + unknown{a.leased}.planText(),
-		})
+		a.tellUnknown()
 		if a.in.Replays != "" && !proof.same {
 			return a.awaitLingering(ctx, proof)
 		}
@@ -227,6 +223,25 @@ func (a attempt) settleIntent(ctx context.Context) error {
 	default:
 		return a.awaitLingering(ctx, proof)
 	}
+}
+
+// tellUnknown says that the outcome of an attempt is as unknown as it was. Of one that
+// stands because the client was refused the failure is counted, if nothing here knows of it.
+func (a attempt) tellUnknown() {
+	if a.in.ClientRefused != "" {
+		a.keeper.mu.Lock()
+		at, _ := unknown{a.leased}.replay()
+		a.keeper.mu.Unlock()
+		if at.IsZero() && a.rec().Health.Failures == 0 {
+			a.countFailure(sdk.KindInvalidClient, secretRefused{a}.standing())
+		}
+		return
+	}
+	a.Publish(slog.LevelWarn, event.Event{
+		Type: event.Ambiguous, Attempt: a.in.Attempt, Kind: string(sdk.KindAmbiguous),
+		Message: "the outcome of an attempt begun " + a.in.AmbiguousSince.Format(time.RFC3339) +
+			" is still unknown. " + unknown{a.leased}.planText(),
+	})
 }
 
 // settleSpooled ends the intended attempt by what its slot holds.

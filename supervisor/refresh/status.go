@@ -150,7 +150,7 @@ func (a view) status() (s Status) {
 		open.URL, open.UserCode, open.Instructions = "", "", ""
 		s.Login = &open
 	}
-	if in := a.state().Ambiguous(); in != nil {
+	if in := a.state().Ambiguous(); in != nil && in.ClientRefused == "" { // what was refused is its failure, which says why it waits
 		s.AmbiguousSince, s.Spent = in.AmbiguousSince, spent(in.Kind)
 		if grace := o.nature.grace(); grace > 0 {
 			s.Forgiven = in.AmbiguousSince.Add(grace)

@@ -83,7 +83,7 @@ func (a lost) mark(ctx context.Context, why string) error {
 	}
 	crashpoint.Here("refresh: marked as ambiguous")
 	a.tell(acct.Marked{Intent: a.in})
-	if first {
+	if first && a.in.ClientRefused == "" { // that is told as the failure that it is
 		level := slog.LevelError
 		a.keeper.mu.Lock()
 		if a.in.Kind == spool.KindMint || a.rec().CanMint() || a.keeper.clock.Now().Wall.Before(a.in.AmbiguousSince.Add(a.keeper.nature().grace())) {

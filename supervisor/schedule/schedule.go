@@ -51,6 +51,8 @@ type Failure struct {
 	// RetryAfter is what the server asked for; it is obeyed, up to
 	// [MaxRetryAfter].
 	RetryAfter time.Duration
+	// Rest is for how long there is nothing to try with, whatever dies meanwhile.
+	Rest time.Duration
 }
 
 const (
@@ -92,5 +94,5 @@ func Retry(f Failure, now, expiry time.Time, chance float64) time.Time {
 	if f.Misconfigured && pause >= left && left >= 2*lastTry {
 		pause = left - lastTry
 	}
-	return now.Add(max(pause, min(f.RetryAfter, MaxRetryAfter)))
+	return now.Add(max(pause, min(f.RetryAfter, MaxRetryAfter), f.Rest))
 }

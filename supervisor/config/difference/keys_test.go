@@ -42,7 +42,7 @@ var values = map[string][2]any{
 	},
 
 	"accounts.a.provider":  {must("schwab"), must("schwab")}, // another one is a case of TestBetween
-	"accounts.a.client_id": {must("${env:ONE}"), must("${env:TWO}")}, "accounts.a.client_secret": {"${env:ONE}", "x${env:ONE}"},
+	"accounts.a.client_id": {must("${env:ONE}"), must("${env:TWO}")}, "accounts.a.client_secret": {"${env:ONE}", "x${env:ONE}"}, "accounts.a.client_checked_first": {true, nil},
 	"accounts.a.redirect_url": {"https://127.0.0.1:1", "https://127.0.0.1:2"}, "accounts.a.scopes": {[]any{"a", "b"}, []any{"a b"}}, "accounts.a.settings.x": {"1", "${env:TWO}"},
 	"accounts.a.refresh.before_expiry": {"5m", "6m"}, "accounts.a.refresh.every": {"25m", "20m"}, "accounts.a.refresh.jitter": {"1s", "0s"},
 	"accounts.a.refresh.budget": {"6/h", "12/h"}, "accounts.a.refresh.accept_risk": {true, nil},

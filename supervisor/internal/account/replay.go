@@ -35,10 +35,12 @@ type sends struct {
 	// unread: an answer came that may hold the new refresh token, and nobody
 	// could read it.
 	unread bool
+	// refused: the broker refused the client that came with it.
+	refused bool
 }
 
 func sendsOf(in store.Intent) sends {
-	o := sends{first: in.AmbiguousSince, last: in.SentAt, sends: max(in.Sends, 1), unread: in.Unread}
+	o := sends{first: in.AmbiguousSince, last: in.SentAt, sends: max(in.Sends, 1), unread: in.Unread, refused: in.ClientRefused != ""}
 	if o.last.IsZero() { // noted by an earlier version
 		o.last = in.At
 	}
@@ -48,6 +50,12 @@ func sendsOf(in store.Intent) sends {
 // replayAt is when the next is made, for a refresh token that dies by itself at
 // refreshEnd (zero: unknown), beside an access token that ends at expiry.
 func (o sends) replayAt(t Terms, refreshEnd, expiry, now time.Time) (at time.Time, why string) {
+	switch {
+	case o.refused && t.SameSecrets:
+		return time.Time{}, ""
+	case o.refused && o.sends <= 1:
+		return o.last, "with another client secret"
+	}
 	if at := o.last.Add(graceAfter(o.sends)); t.Grace > 0 && moment.Later(at, now).Before(o.first.Add(t.Grace)) {
 		return at, "the server accepts it a second time for a while"
 	}

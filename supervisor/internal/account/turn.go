@@ -36,6 +36,9 @@ type Terms struct {
 	Stays, MintsBeside bool
 	// Over: nothing follows from the token that stands, see [Turn.Kind].
 	Over bool
+	// SameSecrets: an attempt with which the client was refused would be made again with
+	// the same secrets to choose from, at a broker that may have used up what was sent.
+	SameSecrets bool
 }
 
 // beforeDeath is how long before an access token dies an open login holds up nothing

@@ -49,6 +49,11 @@ type Intent struct {
 	// UnreadAttempt; "": to Replays, or else to Attempt.
 	Unread        bool   `json:"unread,omitempty"`
 	UnreadAttempt string `json:"unread_attempt,omitempty"`
+	// ClientRefused is the fingerprint of the secrets that the client had when the broker
+	// refused the one that was presented: nobody knows whether what was sent with it is
+	// used up, and as long as the client has these it is not sent again by itself. "":
+	// none was refused, or that cost nothing.
+	ClientRefused string `json:"client_refused,omitempty"`
 	// Login is the State of the [Login] whose code an exchange spends, or that the
 	// attempt ends; "": none, or an older program has announced it.
 	Login string `json:"login,omitempty"`

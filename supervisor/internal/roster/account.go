@@ -14,6 +14,7 @@ func (p *Present) Account(c config.Account) refresh.Account {
 			RedirectURL: c.RedirectURL, Scopes: c.Scopes, Settings: c.Settings,
 		},
 		OtherSecrets: c.OtherSecrets,
+		ClientFirst:  c.ClientFirst,
 		BeforeExpiry: c.Refresh.BeforeExpiry,
 		Every:        c.Refresh.Every,
 		Jitter:       c.Refresh.Jitter,
