@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store"
 )
 
@@ -124,5 +125,29 @@ func TestBackupOpens(t *testing.T) {
 	commit(t, s, "main", 4, 4)
 	if s.Restored() != nil {
 		t.Errorf("restored: %+v", s.Restored())
+	}
+}
+
+// A backup of which the end is missing is none to restore from, though nothing stood behind
+// that.
+func TestABackupWithoutItsEndIsNotOffered(t *testing.T) {
+	dir := stateDir(t)
+	s := openStore(t, dir)
+	for n := range manyAccounts {
+		commit(t, s, accountName(n), 1, 1)
+	}
+	s.Compact(1)
+	must(t, errors.Join(s.SaveAlert(t.Context(), event.Alert{Key: "disk_trouble:x", Version: 1}), s.Backup(t.Context()), s.Close()))
+	kept := filepath.Join(t.TempDir(), "kept.db")
+	b := read(t, store.Backups(dir)[0])
+	frames := framesOf(b)
+	for _, harmed := range []bool{false, true} {
+		if harmed {
+			withoutFrame(b, frames[len(frames)-2], frames[len(frames)-1])
+		}
+		must(t, os.WriteFile(kept, b, 0o600))
+		if _, err := store.OfferBackup(stateDir(t), kept, time.Now()); errors.Is(err, store.ErrDamaged) != harmed || !harmed && err != nil {
+			t.Errorf("without its end: %t: %v", harmed, err)
+		}
 	}
 }

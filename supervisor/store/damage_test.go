@@ -72,6 +72,15 @@ func worn(t testing.TB) (dir string, file, early []byte) {
 	return dir, file, early
 }
 
+// anew is what a state file holds when it has just been written anew.
+func anew(t *testing.T, dir string, file []byte) []byte {
+	t.Helper()
+	s := openStore(t, damaged(t, dir, file))
+	s.Compact(1)
+	must(t, errors.Join(s.SaveAlert(t.Context(), event.Alert{Key: "disk_trouble:x", Version: 1}), s.Close()))
+	return read(t, s.Path())
+}
+
 // damaged is a copy of a state directory with another state file.
 func damaged(t *testing.T, dir string, file []byte) (place string) {
 	t.Helper()
@@ -174,11 +183,14 @@ func TestEveryFrameDamaged(t *testing.T) {
 		goesOn(t, what, place, s)
 	}
 	for n, begin := range frames[:len(frames)-1] {
-		b := bytes.Clone(file)
-		for at := begin; at < frames[n+1]; at++ {
-			b[physical(0, at)], b[physical(1, at)] = 0, 0xA5
+		try(fmt.Sprint("frame ", n), withoutFrame(bytes.Clone(file), begin, frames[n+1]), 1)
+	}
+	fresh := anew(t, dir, file)
+	frames, log := framesOf(fresh), logOf(fresh)
+	for n, begin := range frames[:len(frames)-1] {
+		if kind := log[begin+4]; kind != 0 {
+			try(fmt.Sprint("frame ", n, " of a fresh file"), withoutFrame(bytes.Clone(fresh), begin, frames[n+1]), manyAccounts/2)
 		}
-		try(fmt.Sprint("frame ", n), b, 1)
 	}
 	for at := 4096; at < len(file); at += 3 * 4096 {
 		try(fmt.Sprint("cut off at ", at), file[:at], manyAccounts)
@@ -187,6 +199,14 @@ func TestEveryFrameDamaged(t *testing.T) {
 	if restored < 80 || older < manyAccounts {
 		t.Error("hardly anything was damaged")
 	}
+}
+
+// withoutFrame damages both copies of what stands in the log from begin to end.
+func withoutFrame(b []byte, begin, end int) []byte {
+	for at := begin; at < end; at++ {
+		b[physical(0, at)], b[physical(1, at)] = 0, 0xA5
+	}
+	return b
 }
 
 // checkOpened checks a store whose file was damaged, and returns how many

@@ -58,12 +58,18 @@ func (w *tale) backUp() {
 	w.now = w.now.Add(24 * time.Hour)
 }
 
-// compact writes the file anew, with what stood in it as history, and another change.
-func (w *tale) compact() {
+// rewrite writes the file anew, with what stood in it as history.
+func (w *tale) rewrite() {
 	w.t.Helper()
 	w.s.Compact(1)
 	must(w.t, w.s.SaveAlert(w.t.Context(), event.Alert{Key: "disk_trouble:compact", Version: 1}))
 	w.s.Compact(1 << 20)
+}
+
+// compact is rewrite, and another change.
+func (w *tale) compact() {
+	w.t.Helper()
+	w.rewrite()
 	w.another("compacted")
 }
 
@@ -84,9 +90,7 @@ func (w *tale) damage(step string) {
 		if !ok {
 			w.t.Fatalf("no step is called %s", step)
 		}
-		for at := hole[0]; at < hole[1]; at++ {
-			b[physical(0, at)], b[physical(1, at)] = 0, 0xA5
-		}
+		withoutFrame(b, hole[0], hole[1])
 	}
 	must(w.t, os.WriteFile(w.file(), b, 0o600))
 }
@@ -328,14 +332,14 @@ func TestABackupOfAnotherStoreTakesNothingAway(t *testing.T) {
 
 // What a snapshot does not have was not there, but only if all of the snapshot is.
 func TestASnapshotThatIsNotWholeRemovesNothing(t *testing.T) {
-	for name, harm := range map[string]func(b []byte, last, end int) []byte{
-		"cut off": func(b []byte, last, _ int) []byte { return b[:physical(0, last)] },
-		"its end is missing": func(b []byte, last, end int) []byte {
-			for at := last; at < end; at++ {
-				b[physical(0, at)], b[physical(1, at)] = 0, 0xA5
-			}
-			return b
-		},
+	cutOff := func(b []byte, last, _ int) []byte { return b[:physical(0, last)] }
+	for name, tt := range map[string]struct {
+		harm    func(b []byte, last, end int) []byte
+		follows bool
+	}{
+		"cut off":            {cutOff, true},
+		"its end is missing": {withoutFrame, true},
+		"its end is missing, and nothing follows": {withoutFrame, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := begin(t)
@@ -343,7 +347,10 @@ func TestASnapshotThatIsNotWholeRemovesNothing(t *testing.T) {
 				commit(t, w.s, accountName(n), 1, 3)
 			}
 			w.backUp() // what was before is no history
-			w.compact()
+			w.rewrite()
+			if tt.follows {
+				w.another("compacted")
+			}
 			b := read(t, w.file())
 			frames, log := framesOf(b), logOf(b)
 			last := 0 // the snapshot's last frame
@@ -352,15 +359,15 @@ func TestASnapshotThatIsNotWholeRemovesNothing(t *testing.T) {
 					last = n
 				}
 			}
-			must(t, errors.Join(w.s.Close(), os.WriteFile(w.file(), harm(b, frames[last], frames[last+1]), 0o600)))
+			must(t, errors.Join(w.s.Close(), os.WriteFile(w.file(), tt.harm(b, frames[last], frames[last+1]), 0o600)))
 			w.open()
-			fromBackup := 0
+			got, fromBackup := w.versions(), 0
 			for _, a := range w.s.Restored().Accounts {
 				if filepath.Dir(a.Source) == filepath.Join(w.dir, "backup") {
 					fromBackup++
 				}
 			}
-			if got := w.versions(); len(got) != manyAccounts || fromBackup == 0 {
+			if len(got) != manyAccounts || fromBackup == 0 {
 				t.Errorf("came back: %v, %d from the backup", got, fromBackup)
 			}
 		})

@@ -104,7 +104,9 @@ func readHead(file []byte, slot int) (h head, ok bool) {
 
 // Fresh is what a new file is to hold.
 type Fresh struct {
-	Values   map[string][]byte
+	Values map[string][]byte
+	// Sequence is of the last frame of the values, and the one below it of those before:
+	// no other frame may have either.
 	Sequence uint64
 	At       time.Time
 	Format   string
@@ -128,16 +130,17 @@ func Create(path string, f Fresh) (j *File, err error) {
 	for _, old := range f.History {
 		log.put(old)
 	}
-	snapshot := Frame{kind: frameReset, sequence: f.Sequence, at: f.At}
+	snapshot := Frame{kind: frameReset, sequence: f.Sequence - 1, at: f.At}
 	for _, key := range slices.Sorted(maps.Keys(f.Values)) {
 		if snapshot.body = appendEntry(snapshot.body, key, f.Values[key]); len(snapshot.body) >= snapshotFrame {
 			log.put(snapshot)
 			snapshot.kind, snapshot.body = frameMore, snapshot.body[:0]
 		}
 	}
-	if snapshot.kind == frameReset || len(snapshot.body) > 0 {
-		log.put(snapshot)
-	}
+	// The heads acknowledge the last frame, which alone has that sequence: so it is seen if
+	// the end of the values is gone.
+	snapshot.sequence = f.Sequence
+	log.put(snapshot)
 	err = log.finish()
 	j.fresh = j.end
 	for slot := range lanes {

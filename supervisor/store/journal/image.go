@@ -175,6 +175,7 @@ func read(r *reader, values map[string]placed) *Image {
 
 // take adds what a frame changes.
 func (img *Image) take(f Frame, at int64) error {
+	before := img.Position
 	img.Position = Position{f.sequence, f.sum}
 	img.transactions, img.newest = img.transactions+1, f.at
 	switch f.kind {
@@ -184,6 +185,14 @@ func (img *Image) take(f Frame, at int64) error {
 	case frameReset:
 		clear(img.values)
 		img.spots, img.snapshot = img.spots[:0], at
+	case frameMore:
+		if f.prev != before.sum || f.sequence == before.Sequence {
+			break
+		}
+		// All of a snapshot is of the moment that its last frame has the number of.
+		for n := len(img.spots) - 1; n >= 0 && img.spots[n].Sequence == before.Sequence; n-- {
+			img.spots[n].Sequence = f.sequence
+		}
 	}
 	img.spots = append(img.spots, spot{at, img.Position})
 	for body := f.body; len(body) > 0; {

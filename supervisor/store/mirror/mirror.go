@@ -287,6 +287,7 @@ func (m *upkeep) compact() {
 	}
 	values, err := m.state.Values()
 	old := m.file
+	m.next() // it takes two
 	f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
 	if err == nil {
 		f.History = old.Tail(f.At.Add(-HistoryFor), historyRoom)
@@ -339,6 +340,7 @@ func (m *upkeep) renewAs(c map[string][]byte, aside func(*place) string) error {
 		var j *journal.File
 		err := fs.ErrNotExist
 		for tries := 0; tries < mostRemoved && errors.Is(err, fs.ErrNotExist); tries++ {
+			m.next() // it takes two
 			f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
 			j, err = p.replace(f, aside(p), m.options)
 		}
