@@ -47,20 +47,3 @@ func TestNextTellsItsLineage(t *testing.T) {
 		t.Errorf("the first version, found somewhere, is of grant %d", first.Grant)
 	}
 }
-
-// What is kept beside a record makes no version of its own: of two copies of one
-// version the one counts in which it was kept last.
-func TestTheNewestOfTwoCopiesHasWhatWasKeptBeside(t *testing.T) {
-	plain := recordtest.Whole()
-	plain.Evidence, plain.Candidate = nil, nil
-	evident, waiting := plain, plain
-	evident.Evidence, waiting.Candidate = recordtest.Whole().Evidence, recordtest.Whole().Candidate
-	for name, r := range map[string]record.Record{"evidence": evident, "a candidate": waiting} {
-		if !record.Newer(r, plain) || record.Newer(plain, r) || record.Newer(r, r) {
-			t.Errorf("%s does not count", name)
-		}
-	}
-	if next := plain.Next(plain.Token, record.OriginRefresh, "a", plain.StoredAt); !record.Newer(next, evident) {
-		t.Error("a copy of an earlier version counts more")
-	}
-}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tokenkeeper/tokenkeeper/sdk"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/format"
-	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 )
 
 // Origin is where a version came from.
@@ -255,27 +254,4 @@ type GrantedTo struct {
 	TokenHost   string `json:"token_host,omitempty"`
 	// Person is who has logged in.
 	Person Person `json:"person,omitzero"`
-}
-
-// Newer says whether a holds the newer token of two records of one account.
-func Newer(a, b Record) bool {
-	if a.Version != b.Version {
-		return a.Version > b.Version
-	}
-	if !a.StoredAt.Equal(b.StoredAt) {
-		return a.StoredAt.After(b.StoredAt)
-	}
-	return a.keptBeside().After(b.keptBeside())
-}
-
-// keptBeside is when something was last kept beside the record, which makes no
-// version of its own.
-func (r Record) keptBeside() (last time.Time) {
-	for _, e := range r.Evidence {
-		last = moment.Later(last, e.At)
-	}
-	if c := r.Candidate; c != nil {
-		last = moment.Later(last, c.LoginAt)
-	}
-	return last
 }
