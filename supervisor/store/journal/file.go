@@ -143,10 +143,8 @@ func Create(path string, f Fresh) (j *File, err error) {
 	log.put(snapshot)
 	err = log.finish()
 	j.fresh = j.end
-	for slot := range lanes {
-		if err == nil {
-			err = j.writeHead(slot, f.Sequence)
-		}
+	if err == nil {
+		err = j.writeHeads(f.Sequence, 0, 1)
 	}
 	if err == nil {
 		err = file.Sync()
@@ -177,7 +175,7 @@ func (l *freshLog) put(f Frame) {
 
 func (l *freshLog) flush() {
 	if l.err == nil {
-		l.err = l.writeLog(l.waiting, l.end)
+		l.err = l.writeLog(l.waiting, l.end, 0, 1)
 	}
 	l.end += int64(len(l.waiting))
 	l.waiting = l.waiting[:0]
@@ -207,16 +205,12 @@ func Open(path string, img *Image) (j *File, err error) {
 	}
 	j = &File{file: file, end: img.end, Room: int64(img.Length), fresh: img.fresh, last: img.Position, format: img.Format, Fdatasync: unix.Fdatasync}
 	for _, one := range slices.Concat(img.worn, img.torn) {
-		for lane := range lanes {
-			if err == nil && lane != one.lane {
-				err = j.writeLane(lane, one.bytes, one.at)
-			}
+		if err == nil {
+			err = j.writeLog(one.bytes, one.at, 1-one.lane)
 		}
 	}
-	for _, slot := range img.lost {
-		if err == nil {
-			err = j.writeHead(slot, img.Acked)
-		}
+	if err == nil {
+		err = j.writeHeads(img.Acked, img.lost...)
 	}
 	if err == nil {
 		// The process before this may have died before its own.
@@ -244,11 +238,11 @@ func (j *File) Append(sequence uint64, at time.Time, c map[string][]byte) error 
 	if err := j.grow(j.end + int64(len(b))); err != nil {
 		return err
 	}
-	if err := j.writeLog(b, j.end); err != nil {
+	if err := j.writeLog(b, j.end, 0, 1); err != nil {
 		return err
 	}
 	// What was before this one is durable.
-	if err := j.writeHead(int(f.sequence%lanes), j.last.Sequence); err != nil {
+	if err := j.writeHeads(j.last.Sequence, int(f.sequence%lanes)); err != nil {
 		return err
 	}
 	if err := j.sync(); err != nil {
@@ -282,7 +276,7 @@ func (j *File) Drop() { _ = j.file.Close() }
 
 // Close says in the file that it is whole up to its end.
 func (j *File) Close() error {
-	err := j.writeHead(int(j.last.Sequence+1)%lanes, j.last.Sequence)
+	err := j.writeHeads(j.last.Sequence, int(j.last.Sequence+1)%lanes)
 	if err == nil {
 		err = j.sync()
 	}
@@ -317,12 +311,12 @@ func (j *File) grow(end int64) error {
 	return nil
 }
 
-// writeLog writes a piece of the log into both lanes, stripe by stripe.
-func (j *File) writeLog(b []byte, at int64) error {
+// writeLog writes a piece of the log into those lanes, stripe by stripe.
+func (j *File) writeLog(b []byte, at int64, into ...int) error {
 	for len(b) > 0 {
 		n := min(int64(len(b)), stripe-at%stripe)
-		for lane := range lanes {
-			if err := j.writeLane(lane, b[:n], at); err != nil {
+		for _, lane := range into {
+			if _, err := j.file.WriteAt(b[:n], physical(lane, at)); err != nil {
 				return err
 			}
 		}
@@ -331,21 +325,14 @@ func (j *File) writeLog(b []byte, at int64) error {
 	return nil
 }
 
-// writeLane writes a piece of the log into one lane.
-func (j *File) writeLane(lane int, b []byte, at int64) error {
-	for len(b) > 0 {
-		n := min(int64(len(b)), stripe-at%stripe)
-		if _, err := j.file.WriteAt(b[:n], physical(lane, at)); err != nil {
+// writeHeads says in those heads up to where the file is acknowledged.
+func (j *File) writeHeads(acked uint64, slots ...int) error {
+	for _, slot := range slots {
+		if _, err := j.file.WriteAt(head{j.format, acked, j.Room}.encode(), int64(slot)*block); err != nil {
 			return err
 		}
-		b, at = b[n:], at+n
 	}
 	return nil
-}
-
-func (j *File) writeHead(slot int, acked uint64) error {
-	_, err := j.file.WriteAt(head{j.format, acked, j.Room}.encode(), int64(slot)*block)
-	return err
 }
 
 // Tail returns the newest frames of the log that are younger than since, oldest
