@@ -115,17 +115,40 @@ type Fresh struct {
 }
 
 // Create makes a file that holds the values, and has it synced.
-func Create(path string, f Fresh) (j *File, err error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+func Create(path string, f Fresh) (*File, error) {
+	j := &File{format: f.Format, Room: headers}
+	return j.begin(path, os.O_CREATE|os.O_EXCL, func() error { return j.fill(f) })
+}
+
+// Open goes on in a file in which img was read. What is in one of the copies alone, because
+// a power loss has cut off the last append, or a block is damaged, is put right in the
+// other: that needs no room on the disk. The copy that is whole is not touched: should the
+// power be lost meanwhile, it is there.
+func Open(path string, img *Image) (*File, error) {
+	j := &File{end: img.end, Room: int64(img.Length), fresh: img.fresh, last: img.Position, format: img.Format}
+	return j.begin(path, 0, func() error { return j.putRight(img) })
+}
+
+// begin opens the file, does first what has to be written and synced, and notes how that
+// leaves it.
+func (j *File) begin(path string, how int, first func() error) (*File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|how, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	j = &File{file: file, format: f.Format, Room: headers, Fdatasync: unix.Fdatasync}
-	defer func() {
-		if err != nil {
-			_ = file.Close()
-		}
-	}()
+	j.file, j.Fdatasync = file, unix.Fdatasync
+	if err = first(); err == nil {
+		err = j.leave()
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	j.Identity = j.left.info
+	return j, nil
+}
+
+// fill writes what a new file is to hold.
+func (j *File) fill(f Fresh) error {
 	log := freshLog{File: j}
 	for _, old := range f.History {
 		log.put(old)
@@ -141,19 +164,28 @@ func Create(path string, f Fresh) (j *File, err error) {
 	// the end of the values is gone.
 	snapshot.sequence = f.Sequence
 	log.put(snapshot)
-	err = log.finish()
+	if err := log.finish(); err != nil {
+		return err
+	}
 	j.fresh = j.end
-	if err == nil {
-		err = j.writeHeads(f.Sequence, 0, 1)
+	if err := j.writeHeads(f.Sequence, 0, 1); err != nil {
+		return err
 	}
-	if err == nil {
-		err = file.Sync()
+	return j.file.Sync()
+}
+
+// putRight writes what one of the copies has alone into the other.
+func (j *File) putRight(img *Image) error {
+	for _, one := range slices.Concat(img.worn, img.torn) {
+		if err := j.writeLog(one.bytes, one.at, 1-one.lane); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = j.leave()
+	if err := j.writeHeads(img.Acked, img.lost...); err != nil {
+		return err
 	}
-	j.Identity = j.left.info
-	return j, err
+	// The process before this may have died before its own.
+	return j.sync()
 }
 
 // freshLog is the log of a file that nobody relies on yet. It is written a stripe at a
@@ -192,38 +224,6 @@ func (l *freshLog) finish() error {
 		l.err = l.grow((firstRoom-headers)/lanes - 1)
 	}
 	return l.err
-}
-
-// Open goes on in a file in which img was read. What is in one of the copies alone, because
-// a power loss has cut off the last append, or a block is damaged, is put right in the
-// other: that needs no room on the disk. The copy that is whole is not touched: should the
-// power be lost meanwhile, it is there.
-func Open(path string, img *Image) (j *File, err error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return nil, err
-	}
-	j = &File{file: file, end: img.end, Room: int64(img.Length), fresh: img.fresh, last: img.Position, format: img.Format, Fdatasync: unix.Fdatasync}
-	for _, one := range slices.Concat(img.worn, img.torn) {
-		if err == nil {
-			err = j.writeLog(one.bytes, one.at, 1-one.lane)
-		}
-	}
-	if err == nil {
-		err = j.writeHeads(img.Acked, img.lost...)
-	}
-	if err == nil {
-		// The process before this may have died before its own.
-		err = j.sync()
-	}
-	if err == nil {
-		err = j.leave()
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	j.Identity = j.left.info
-	return j, nil
 }
 
 // Append makes one transaction durable. The sequence must be above any that was given
