@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -149,25 +150,39 @@ func (j *File) begin(path string, how int, first func() error) (*File, error) {
 
 // fill writes what a new file is to hold.
 func (j *File) fill(f Fresh) error {
-	log := freshLog{File: j}
+	log := bufio.NewWriterSize(freshLog{j}, stripe)
+	put := func(one Frame) {
+		one.prev = j.last.sum
+		_, _ = log.Write(one.encode()) // Flush tells what fails
+		j.last = Position{one.sequence, one.sum}
+	}
 	for _, old := range f.History {
-		log.put(old)
+		put(old)
 	}
 	snapshot := Frame{kind: frameReset, sequence: f.Sequence - 1, at: f.At}
 	for _, key := range slices.Sorted(maps.Keys(f.Values)) {
 		if snapshot.body = appendEntry(snapshot.body, key, f.Values[key]); len(snapshot.body) >= snapshotFrame {
-			log.put(snapshot)
+			put(snapshot)
 			snapshot.kind, snapshot.body = frameMore, snapshot.body[:0]
 		}
 	}
 	// The heads acknowledge the last frame, which alone has that sequence: so it is seen if
 	// the end of the values is gone.
 	snapshot.sequence = f.Sequence
-	log.put(snapshot)
-	if err := log.finish(); err != nil {
+	put(snapshot)
+	if err := log.Flush(); err != nil {
 		return err
 	}
 	j.fresh = j.end
+	// Zeros stand behind it as far as the file is to go.
+	pairs := j.end/stripe + 1
+	if err := j.writeLog(make([]byte, pairs*stripe-j.end), j.end, 0, 1); err != nil {
+		return err
+	}
+	j.Room = headers + pairs*roomStep
+	if err := j.grow((firstRoom-headers)/lanes - 1); err != nil {
+		return err
+	}
 	if err := j.writeHeads(f.Sequence, 0, 1); err != nil {
 		return err
 	}
@@ -188,42 +203,13 @@ func (j *File) putRight(img *Image) error {
 	return j.sync()
 }
 
-// freshLog is the log of a file that nobody relies on yet. It is written a stripe at a
-// time.
-type freshLog struct {
-	*File
-	waiting []byte
-	err     error
-}
+// freshLog writes the log of a file that nobody relies on yet.
+type freshLog struct{ *File }
 
-// put adds a frame.
-func (l *freshLog) put(f Frame) {
-	f.prev = l.last.sum
-	l.waiting = append(l.waiting, f.encode()...)
-	if l.last = (Position{f.sequence, f.sum}); len(l.waiting) >= stripe {
-		l.flush()
-	}
-}
-
-func (l *freshLog) flush() {
-	if l.err == nil {
-		l.err = l.writeLog(l.waiting, l.end, 0, 1)
-	}
-	l.end += int64(len(l.waiting))
-	l.waiting = l.waiting[:0]
-}
-
-// finish writes the rest, and zeros behind it as far as the file is to go.
-func (l *freshLog) finish() error {
-	l.flush()
-	end, pairs := l.end, l.end/stripe+1
-	l.waiting = make([]byte, pairs*stripe-end)
-	l.flush()
-	l.end, l.Room = end, headers+pairs*roomStep
-	if l.err == nil && l.Room < firstRoom {
-		l.err = l.grow((firstRoom-headers)/lanes - 1)
-	}
-	return l.err
+func (l freshLog) Write(b []byte) (int, error) {
+	at := l.end
+	l.end += int64(len(b))
+	return len(b), l.writeLog(b, at, 0, 1)
 }
 
 // Append makes one transaction durable. The sequence must be above any that was given
