@@ -34,9 +34,10 @@ type Image struct {
 	// snapshot is where its newest snapshot begins, which is there as a whole; below zero:
 	// none is.
 	snapshot int64
-	// unread says of each key whose value can't be read where that stands, and deleted of
-	// those that are gone where that was done; nil: nobody has asked.
-	unread, deleted map[string]int64
+	// unread says of each key whose value can't be read where that stands.
+	unread map[string]int64
+	// deleted says of each key that is gone where that was done; nil: nobody has asked.
+	deleted map[string]int64
 	// transactions are how many frames were found, and newest is when the last was made.
 	transactions int
 	newest       time.Time
@@ -86,7 +87,9 @@ func ReadBytes(file []byte) *Image {
 // read reads what a file holds, and notes in values, if that is not nil, where each stands.
 // It believes nothing that it can't check, and always ends.
 func read(r *reader, values map[string]placed) *Image {
-	img := &Image{reader: r, values: values, Format: Version, Length: int(r.size), gap: -1, snapshot: -1, Empty: r.size == 0}
+	img := &Image{
+		reader: r, values: values, unread: map[string]int64{}, Format: Version, Length: int(r.size), gap: -1, snapshot: -1, Empty: r.size == 0,
+	}
 	if img.Empty {
 		return img
 	}
@@ -251,21 +254,13 @@ func (img *Image) All() iter.Seq2[string, []byte] {
 
 // lose takes out what the file has given once, and does not give again.
 func (img *Image) lose(at int64) {
+	var keys []string
 	for key, p := range img.values {
 		if p.at == at {
-			img.takeOut(key)
+			keys = append(keys, key)
 		}
 	}
-	img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(img.Err, errors.New("a part of it reads otherwise the second time")))
-}
-
-// takeOut takes out a key whose value can't be read.
-func (img *Image) takeOut(key string) {
-	if img.unread == nil {
-		img.unread = map[string]int64{}
-	}
-	img.unread[key] = img.values[key].at
-	delete(img.values, key)
+	img.Refuse(keys, errors.New("a part of it reads otherwise the second time"))
 }
 
 // Close lets go of the file, of which nothing can be read any more.
@@ -275,10 +270,11 @@ func (img *Image) Close() {
 	}
 }
 
-// Refuse takes keys out, because what stands under them means nothing.
+// Refuse takes keys out, because what stands under them can't be read, or means nothing.
 func (img *Image) Refuse(keys []string, err error) {
 	for _, key := range keys {
-		img.takeOut(key)
+		img.unread[key] = img.values[key].at
+		delete(img.values, key)
 	}
 	img.Err = fmt.Errorf("%w: %w", ErrDamaged, errors.Join(img.Err, err))
 }
