@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"hash/crc32"
+	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -69,16 +70,11 @@ func readsBack(f *os.File, length int64, sum uint32) error {
 		return cmp.Or(err, errOther)
 	}
 	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED) // from the disk, and not from memory
-	back := uint32(0)
-	piece := make([]byte, stripe)
-	for at := int64(0); at < length; at += stripe {
-		b := piece[:min(stripe, length-at)]
-		if _, err := f.ReadAt(b, at); err != nil {
-			return err
-		}
-		back = crc32.Update(back, castagnoli, b)
+	back := crc32.New(castagnoli)
+	if _, err := io.Copy(back, io.NewSectionReader(f, 0, length)); err != nil {
+		return err
 	}
-	if back != sum {
+	if back.Sum32() != sum {
 		return errOther
 	}
 	return nil

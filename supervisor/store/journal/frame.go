@@ -99,12 +99,7 @@ func (f *Frame) check(b []byte) bool {
 }
 
 // encodeChange lays out a change as a body, in an order that is always the same.
-func encodeChange(c map[string][]byte) []byte {
-	size := 0
-	for key, value := range c {
-		size += entryHead + len(key) + len(value)
-	}
-	b := make([]byte, 0, size)
+func encodeChange(c map[string][]byte) (b []byte) {
 	for _, key := range slices.Sorted(maps.Keys(c)) {
 		b = appendEntry(b, key, c[key])
 	}
