@@ -25,7 +25,7 @@ type copied struct {
 // written after last. What can't have been is of an earlier time, or of another place.
 func (r *reader) frame(at int64, last Position) (best copied, ok bool) {
 	for lane := range lanes {
-		if ok && r.holds(lane, at, best.bytes) {
+		if ok && bytes.Equal(r.bytes(lane, at, len(best.bytes)), best.bytes) {
 			best.copies++
 			continue
 		}
@@ -54,16 +54,11 @@ func (f Frame) after(last Position) bool {
 }
 
 func (r *reader) in(lane int, at int64) (f Frame, b []byte, whole bool) {
-	if rest := r.rest(lane, at); len(rest) == 0 || rest[0] != frameMark[0] {
-		return f, nil, false
+	if f, whole = decodeHead(r.bytes(lane, at, frameHead)); whole {
+		b = r.bytes(lane, at, f.size)
+		whole = b != nil && f.check(b)
 	}
-	if f, whole = decodeHead(r.bytes(lane, at, frameHead)); !whole {
-		return f, nil, false
-	}
-	if b = r.bytes(lane, at, f.size); b == nil {
-		return f, nil, false
-	}
-	return f, b, f.check(b)
+	return f, b, whole
 }
 
 // rest is what the stripe at a place of the log has from there on, in one of the lanes.
@@ -88,19 +83,6 @@ func (r *reader) bytes(lane int, at int64, n int) []byte {
 		at += int64(m)
 	}
 	return b
-}
-
-// holds says whether a lane has these bytes at a place of the log.
-func (r *reader) holds(lane int, at int64, b []byte) bool {
-	for len(b) > 0 {
-		rest := r.rest(lane, at)
-		n := min(len(b), len(rest))
-		if n == 0 || !bytes.Equal(rest[:n], b[:n]) {
-			return false
-		}
-		b, at = b[n:], at+int64(n)
-	}
-	return true
 }
 
 // resync returns where in the log the next whole frame is that was written after last;
