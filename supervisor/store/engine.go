@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -28,41 +25,35 @@ type engine struct {
 	now func() time.Time
 }
 
-func newEngine(s *state, b backend, now func() time.Time, log *slog.Logger) *engine {
-	if now == nil {
-		now = time.Now
-	}
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	return &engine{now: now, writer: writer{backend: b, log: log, reads: reads{
+func newEngine(s *state, b backend, o Options) *engine {
+	o = o.WithDefaults()
+	return &engine{now: o.Now, writer: writer{backend: b, log: o.Log, reads: reads{
 		state: s, pending: make(map[string]Delivery), held: make(map[string]Record),
 	}}}
 }
 
 // Intend implements [Store].
 func (e *engine) Intend(ctx context.Context, in Intent) error {
-	if err := checkIntent(in); err != nil {
-		return err
-	}
-	e.date(&in.At)
-	return e.write(ctx, in.Account, func() (change, error) { return e.state.intend(in) })
+	return e.announce(ctx, in, e.state.intend)
 }
 
 // Replace implements [Store].
 func (e *engine) Replace(ctx context.Context, attempt string, in Intent) error {
-	if err := checkIntent(in); err != nil {
-		return err
+	return e.announce(ctx, in, func(in Intent) (change, error) { return e.state.replace(attempt, in) })
+}
+
+// announce stores an intent by one of the two rules. One without an attempt could not be
+// found again.
+func (e *engine) announce(ctx context.Context, in Intent, rule func(Intent) (change, error)) error {
+	if in.Attempt == "" {
+		return fmt.Errorf("an intent of account %s has no attempt id: it could not be told from another", in.Account)
 	}
 	e.date(&in.At)
-	return e.write(ctx, in.Account, func() (change, error) { return e.state.replace(attempt, in) })
+	return e.write(ctx, in.Account, func() (change, error) { return rule(in) })
 }
 
 // Commit implements [Store].
 func (e *engine) Commit(ctx context.Context, rec Record) error {
-	if err := checkName("an account", rec.Account); err != nil {
-		return err
-	}
 	e.date(&rec.StoredAt)
 	if err := e.write(ctx, rec.Account, func() (change, error) { return e.state.commit(rec) }); err != nil {
 		return err
@@ -129,42 +120,26 @@ func (e *engine) PutPause(ctx context.Context, name string, p *Pause) error {
 
 // SaveAlert implements [Store].
 func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
-	err := errors.Join(checkName("an alert", a.Key), ctx.Err())
-	if err == nil {
-		err = e.submit(&write{subject: a.Key, rule: func() (change, error) {
-			c := change{}
-			return c, c.putJSON(alertKey(a.Key), a)
-		}})
-	}
-	if err != nil {
-		return fmt.Errorf("storing alert %s: %w", a.Key, err)
-	}
-	return nil
+	return e.do(ctx, "storing alert "+a.Key, "an alert", &write{subjects: []string{a.Key}, rule: func() (change, error) {
+		c := change{}
+		return c, c.putJSON(alertKey(a.Key), a)
+	}})
 }
 
 // DropAlert implements [Store]. What MarkDelivered and MarkTried note while it
 // is under way may stay in the ledger.
 func (e *engine) DropAlert(ctx context.Context, key string) error {
-	err := errors.Join(checkName("an alert", key), ctx.Err())
-	if err == nil {
-		err = e.submit(&write{subject: key, drops: true, rule: func() (change, error) { return e.state.dropAlert(key) }})
-	}
-	if err != nil {
-		return fmt.Errorf("dropping alert %s: %w", key, err)
-	}
-	return nil
+	return e.do(ctx, "dropping alert "+key, "an alert", &write{subjects: []string{key}, drops: true, rule: func() (change, error) {
+		return e.state.dropAlert(key)
+	}})
 }
 
 // SaveOwner stores whose store it is.
 func (e *engine) SaveOwner(ctx context.Context, o machine.Owner) error {
-	b, err := json.Marshal(o)
-	if err = errors.Join(err, ctx.Err()); err == nil {
-		err = e.submit(&write{rule: func() (change, error) { return change{keyMachine: b}, nil }})
-	}
-	if err != nil {
-		return fmt.Errorf("storing whose store it is: %w", err)
-	}
-	return nil
+	return e.do(ctx, "storing whose store it is", "", &write{rule: func() (change, error) {
+		c := change{}
+		return c, c.putJSON(keyMachine, o)
+	}})
 }
 
 // date fills in a moment that the caller left out.
@@ -178,16 +153,15 @@ func (e *engine) date(at *time.Time) {
 // ledger. Closing twice is fine.
 func (e *engine) Close() error {
 	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
-		return nil
-	}
+	again := e.closed
 	e.closed = true
 	if e.flush != nil {
 		e.flush.Stop()
 	}
 	e.mu.Unlock()
-
+	if again {
+		return nil
+	}
 	// Writes are first come, first served: after this one there is none.
 	err := e.submit(&write{})
 	if cerr := e.backend.Close(); cerr != nil && err == nil {

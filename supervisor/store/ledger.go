@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -90,7 +91,7 @@ func (q *writer) settle(batch []*write, written map[string]Delivery) {
 	}
 	for _, w := range batch {
 		if w.drops && w.err == nil {
-			maps.DeleteFunc(q.pending, func(_ string, d Delivery) bool { return w.isOf(d.Account) })
+			maps.DeleteFunc(q.pending, func(_ string, d Delivery) bool { return slices.Contains(w.subjects, d.Account) })
 		}
 	}
 	if len(q.pending) == 0 && q.flush != nil && q.flush.Stop() {

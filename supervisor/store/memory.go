@@ -16,7 +16,7 @@ func NewMemory() *Memory { return (&Memory{kept: newState()}).Reopen() }
 // Reopen returns a new handle on what m holds, as a new process would have it.
 // Close m first.
 func (m *Memory) Reopen() *Memory {
-	return &Memory{newEngine(m.kept, memoryBackend{m.kept}, nil, nil), m.kept}
+	return &Memory{newEngine(m.kept, memoryBackend{m.kept}, Options{}), m.kept}
 }
 
 type memoryBackend struct{ kept *state }

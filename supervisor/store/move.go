@@ -18,51 +18,33 @@ import (
 
 // Rename implements [Store].
 func (e *engine) Rename(ctx context.Context, from, to string, version uint64) error {
-	err := checkName("an account", from)
-	if err == nil {
-		err = checkName("an account", to)
-	}
-	if err == nil {
-		err = e.submitMove(ctx, &write{subject: from, also: to, drops: true, rule: func() (change, error) {
-			return e.state.rename(from, to, version, e.now())
-		}})
-	}
-	if err != nil {
-		return fmt.Errorf("storing account %s as %s: %w", from, to, err)
-	}
-	return nil
+	return e.move(ctx, fmt.Sprintf("storing account %s as %s", from, to), []string{from, to}, func() (change, error) {
+		return e.state.rename(from, to, version, e.now())
+	})
 }
 
 // Forget implements [Store].
 func (e *engine) Forget(ctx context.Context, name string) error {
-	err := checkName("an account", name)
-	if err == nil {
-		err = e.submitMove(ctx, &write{subject: name, drops: true, rule: func() (change, error) {
-			c := e.state.without(name)
-			if len(c) == 0 && !e.noted(name) {
-				return nil, ErrNotFound
-			}
-			return c, e.state.pass(c, name, e.now())
-		}})
-	}
-	if err != nil {
-		return fmt.Errorf("forgetting account %s: %w", name, err)
-	}
-	return nil
+	return e.move(ctx, "forgetting account "+name, []string{name}, func() (change, error) {
+		c := e.state.without(name)
+		if len(c) == 0 && !e.noted(name) {
+			return nil, ErrNotFound
+		}
+		return c, e.state.pass(c, name, e.now())
+	})
 }
 
-// submitMove is submit for what takes a name out of the store. A version that is held in
-// memory has to be stored before, because whoever holds it knows that name alone.
-func (e *engine) submitMove(ctx context.Context, w *write) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	for _, name := range []string{w.subject, w.also} {
-		if r, held := e.heldRecord(name); held {
-			return fmt.Errorf("version %d of account %s is held in memory, and not stored yet: %w", r.Version, name, ErrConflict)
+// move is do for what takes a name out of the store. A version that is held in memory has
+// to be stored before, because whoever holds it knows that name alone.
+func (e *engine) move(ctx context.Context, what string, names []string, rule func() (change, error)) error {
+	return e.do(ctx, what, "an account", &write{subjects: names, drops: true, rule: func() (change, error) {
+		for _, name := range names {
+			if r, held := e.heldRecord(name); held {
+				return nil, fmt.Errorf("version %d of account %s is held in memory, and not stored yet: %w", r.Version, name, ErrConflict)
+			}
 		}
-	}
-	return e.submit(w)
+		return rule()
+	}})
 }
 
 // Passed implements [Store].

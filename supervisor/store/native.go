@@ -47,7 +47,7 @@ func Open(dir string, o Options) (*Journal, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	return &Journal{newEngine(s, m, o.Now, o.Log), m, restored}, nil
+	return &Journal{newEngine(s, m, o), m, restored}, nil
 }
 
 // Look sees whether the state file is still what its path leads to and as it

@@ -64,7 +64,7 @@ func (c *closing) Close() error { c.closed = true; return nil }
 func TestCloseIsLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &closing{gate: newGate()}
-		e := newEngine(g.kept, g, nil, nil)
+		e := newEngine(g.kept, g, Options{})
 		errs := make(chan error, 4)
 		for _, write := range []func() error{
 			func() error { return e.Commit(t.Context(), numbered("other", 1)) },

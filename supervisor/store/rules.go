@@ -247,14 +247,3 @@ func (c change) putJSON(key string, v any) error {
 	c[key] = b
 	return nil
 }
-
-// checkIntent refuses an intent that could not be found again.
-func checkIntent(in Intent) error {
-	if err := checkName("an account", in.Account); err != nil {
-		return err
-	}
-	if in.Attempt == "" {
-		return fmt.Errorf("an intent of account %s has no attempt id: it could not be told from another", in.Account)
-	}
-	return nil
-}

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/sdk/crashpoint"
@@ -18,22 +20,15 @@ const maxBatch = 1024
 type write struct {
 	// rule says what changes; nil: only what is pending of the ledger.
 	rule func() (change, error)
-	// subject is the account or the alert that it changes: no two writes of one
-	// transaction have the same, so that each rule sees a state that is durable.
-	subject string
-	// also is a second account that it changes; "": none.
-	also string
-	// drops: the ledger is to say nothing of either any more.
+	// subjects are the accounts, or the alert, that it changes: no two writes of one
+	// transaction have one in common, so that each rule sees a state that is durable.
+	subjects []string
+	// drops: the ledger is to say nothing of them any more.
 	drops bool
 	err   error
 	// turn tells a caller that waits: true, take the lead; false, err is the
 	// outcome.
 	turn chan bool
-}
-
-// isOf says whether it changes what is stored of a subject.
-func (w *write) isOf(subject string) bool {
-	return subject == w.subject || w.also != "" && subject == w.also
 }
 
 // writer makes changes durable, one transaction after the other.
@@ -50,29 +45,36 @@ type writer struct {
 	flush  *time.Timer
 }
 
-// write makes rule's change durable and returns when it is.
+// do makes durable what the rule of w changes, and returns when it is. The error says
+// what was not done; kind is what its subjects are.
+//
+// ctx counts only before the change is queued. From then on its outcome is
+// waited for, because a caller that left would not know whether it happened.
+func (q *writer) do(ctx context.Context, what, kind string, w *write) error {
+	err := ctx.Err()
+	for _, name := range w.subjects {
+		err = cmp.Or(err, checkName(kind, name))
+	}
+	if err == nil {
+		err = q.submit(w)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// write is do for a change of one account.
+func (q *writer) write(ctx context.Context, name string, rule func() (change, error)) error {
+	return q.do(ctx, "storing account "+name, "an account", &write{subjects: []string{name}, rule: rule})
+}
+
+// submit makes w's change durable, and returns its outcome.
 //
 // Callers that come while a transaction is being written wait in a queue; the
 // first of them then leads: it takes the queue into one transaction of
 // its own goroutine. So a thousand accounts at once cost a few fsyncs, a lone
 // caller waits for nobody, and there is no goroutine that idles.
-//
-// ctx counts only before the change is queued. From then on its outcome is
-// waited for, because a caller that left would not know whether it happened.
-func (e *engine) write(ctx context.Context, name string, rule func() (change, error)) error {
-	if err := checkName("an account", name); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("nothing was stored of account %s: %w", name, err)
-	}
-	if err := e.submit(&write{rule: rule, subject: name}); err != nil {
-		return fmt.Errorf("storing account %s: %w", name, err)
-	}
-	return nil
-}
-
-// submit queues w and returns its outcome.
 func (q *writer) submit(w *write) error {
 	q.mu.Lock()
 	if q.closed && w.rule != nil {
@@ -86,10 +88,9 @@ func (q *writer) submit(w *write) error {
 	q.writing = true
 	q.mu.Unlock()
 
-	if w.turn != nil && !<-w.turn {
-		return w.err
+	if w.turn == nil || <-w.turn {
+		q.lead()
 	}
-	q.lead()
 	return w.err
 }
 
@@ -156,12 +157,11 @@ func (q *writer) take() (batch []*write) {
 	seen := make(map[string]bool)
 	var later []*write
 	for _, w := range q.queue {
-		// One without a rule, as Close's, is for all that came before it.
-		taken := seen[w.subject] || w.also != "" && seen[w.also]
-		seen[w.subject] = true
-		if w.also != "" {
-			seen[w.also] = true
+		taken := slices.ContainsFunc(w.subjects, func(name string) bool { return seen[name] })
+		for _, name := range w.subjects {
+			seen[name] = true
 		}
+		// One without a rule, as Close's, is for all that came before it.
 		if len(batch) == maxBatch || taken || w.rule == nil && len(later) > 0 {
 			later = append(later, w)
 			continue
@@ -177,7 +177,7 @@ func (q *writer) take() (batch []*write) {
 func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool {
 	for _, w := range batch {
 		if w.drops {
-			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return w.isOf(d.Account) })
+			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return slices.Contains(w.subjects, d.Account) })
 		}
 	}
 	all := q.state.deliver(delivered)

@@ -46,7 +46,7 @@ func numbered(account string, version uint64) Record {
 func TestWritesShareATransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g.kept, g, nil, nil)
+		e := newEngine(g.kept, g, Options{})
 		var wg sync.WaitGroup
 		outcome := make([]error, 10)
 		start := func(n int, version uint64) {
@@ -91,7 +91,7 @@ func TestWritesShareATransaction(t *testing.T) {
 func TestReadsDuringAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g.kept, g, nil, nil)
+		e := newEngine(g.kept, g, Options{})
 		go func() { <-g.arrived; g.pass <- nil }()
 		if err := e.Commit(t.Context(), numbered("main", 1)); err != nil {
 			t.Fatal(err)
@@ -210,7 +210,7 @@ func TestJournalInABubble(t *testing.T) {
 func TestFailedWriteChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g.kept, g, nil, nil)
+		e := newEngine(g.kept, g, Options{})
 		go func() { <-g.arrived; g.pass <- nil }()
 		if err := e.Commit(t.Context(), numbered("account-0", 1)); err != nil {
 			t.Fatal(err)
@@ -246,7 +246,7 @@ func TestFailedWriteChangesNothing(t *testing.T) {
 func TestOneSubjectATransaction(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
-		e := newEngine(g.kept, g, nil, nil)
+		e := newEngine(g.kept, g, Options{})
 		outcome := make(chan error, 3)
 		start := func(account string, version uint64) {
 			go func() { outcome <- e.Commit(t.Context(), numbered(account, version)) }()
