@@ -39,23 +39,23 @@ func (e *engine) Intend(ctx context.Context, in Intent) error {
 
 // Replace implements [Store].
 func (e *engine) Replace(ctx context.Context, attempt string, in Intent) error {
-	return e.announce(ctx, in, func(in Intent) (change, error) { return e.state.replace(attempt, in) })
+	return e.announce(ctx, in, func(c *change, in Intent) error { return e.state.replace(c, attempt, in) })
 }
 
 // announce stores an intent by one of the two rules. One without an attempt could not be
 // found again.
-func (e *engine) announce(ctx context.Context, in Intent, rule func(Intent) (change, error)) error {
+func (e *engine) announce(ctx context.Context, in Intent, rule func(*change, Intent) error) error {
 	if in.Attempt == "" {
 		return fmt.Errorf("an intent of account %s has no attempt id: it could not be told from another", in.Account)
 	}
 	e.date(&in.At)
-	return e.write(ctx, in.Account, func() (change, error) { return rule(in) })
+	return e.write(ctx, in.Account, func(c *change) error { return rule(c, in) })
 }
 
 // Commit implements [Store].
 func (e *engine) Commit(ctx context.Context, rec Record) error {
 	e.date(&rec.StoredAt)
-	if err := e.write(ctx, rec.Account, func() (change, error) { return e.state.commit(rec) }); err != nil {
+	if err := e.write(ctx, rec.Account, func(c *change) error { return e.state.commit(c, rec) }); err != nil {
 		return err
 	}
 	e.unhold(rec)
@@ -64,7 +64,7 @@ func (e *engine) Commit(ctx context.Context, rec Record) error {
 
 // Abandon implements [Store].
 func (e *engine) Abandon(ctx context.Context, name, attempt string, version uint64, h Health) error {
-	return e.write(ctx, name, func() (change, error) { return e.state.abandon(name, attempt, version, h) })
+	return e.write(ctx, name, func(c *change) error { return e.state.abandon(c, name, attempt, version, h) })
 }
 
 // SetAside implements [Store].
@@ -74,12 +74,12 @@ func (e *engine) SetAside(ctx context.Context, name string, ev Evidence) error {
 	}
 	e.date(&ev.At)
 	ev.Until = ev.At.Add(EvidenceLife)
-	return e.write(ctx, name, func() (change, error) { return e.state.setAside(name, ev) })
+	return e.write(ctx, name, func(c *change) error { return e.state.setAside(c, name, ev) })
 }
 
 // PutBeside implements [Store].
-func (e *engine) PutBeside(ctx context.Context, name, attempt string, version uint64, c *Candidate) error {
-	return e.write(ctx, name, func() (change, error) { return e.state.putBeside(name, attempt, version, c) })
+func (e *engine) PutBeside(ctx context.Context, name, attempt string, version uint64, next *Candidate) error {
+	return e.write(ctx, name, func(c *change) error { return e.state.putBeside(c, name, attempt, version, next) })
 }
 
 // PutLogin implements [Store].
@@ -87,58 +87,57 @@ func (e *engine) PutLogin(ctx context.Context, l Login) error {
 	if l.State == "" {
 		return fmt.Errorf("a login of account %s has no state: its answer could not be told from another's", l.Account)
 	}
-	return e.write(ctx, l.Account, func() (change, error) { return e.state.putLogin(l) })
+	return e.write(ctx, l.Account, func(c *change) error { return e.state.putLogin(c, l) })
 }
 
 // DropLogin implements [Store].
 func (e *engine) DropLogin(ctx context.Context, name, state string) error {
-	return e.write(ctx, name, func() (change, error) {
-		c := change{}
+	return e.write(ctx, name, func(c *change) error {
 		e.state.of(name).dropLogin(c, name, state)
-		return c, nil
+		return nil
 	})
 }
 
 // PutRequests implements [Store].
 func (e *engine) PutRequests(ctx context.Context, name string, all []Request) error {
-	return e.write(ctx, name, func() (change, error) {
-		c := change{}
-		return c, c.putJSON(accountKey(name, partRequests), record.DatedRequests(all))
+	return e.write(ctx, name, func(c *change) error {
+		c.put(accountKey(name, partRequests), record.DatedRequests(all))
+		return nil
 	})
 }
 
 // PutPause implements [Store].
 func (e *engine) PutPause(ctx context.Context, name string, p *Pause) error {
-	return e.write(ctx, name, func() (change, error) {
-		c := change{accountKey(name, partPause): nil}
-		if p == nil {
-			return c, nil
+	return e.write(ctx, name, func(c *change) error {
+		if c.drop(accountKey(name, partPause)); p != nil {
+			c.put(accountKey(name, partPause), p.Dated())
 		}
-		return c, c.putJSON(accountKey(name, partPause), p.Dated())
+		return nil
 	})
 }
 
 // SaveAlert implements [Store].
 func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
-	return e.do(ctx, "storing alert "+a.Key, "an alert", &write{subjects: []string{a.Key}, rule: func() (change, error) {
-		c := change{}
-		return c, c.putJSON(alertKey(a.Key), a)
+	return e.do(ctx, "storing alert "+a.Key, "an alert", &write{subjects: []string{a.Key}, rule: func(c *change) error {
+		c.put(alertKey(a.Key), a)
+		return nil
 	}})
 }
 
 // DropAlert implements [Store]. What MarkDelivered and MarkTried note while it
 // is under way may stay in the ledger.
 func (e *engine) DropAlert(ctx context.Context, key string) error {
-	return e.do(ctx, "dropping alert "+key, "an alert", &write{subjects: []string{key}, drops: true, rule: func() (change, error) {
-		return e.state.dropAlert(key)
+	return e.do(ctx, "dropping alert "+key, "an alert", &write{subjects: []string{key}, drops: true, rule: func(c *change) error {
+		e.state.dropAlert(c, key)
+		return nil
 	}})
 }
 
 // SaveOwner stores whose store it is.
 func (e *engine) SaveOwner(ctx context.Context, o machine.Owner) error {
-	return e.do(ctx, "storing whose store it is", "", &write{rule: func() (change, error) {
-		c := change{}
-		return c, c.putJSON(keyMachine, o)
+	return e.do(ctx, "storing whose store it is", "", &write{rule: func(c *change) error {
+		c.put(keyMachine, o)
+		return nil
 	}})
 }
 

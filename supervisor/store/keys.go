@@ -66,6 +66,3 @@ func checkName(what, name string) error {
 	}
 	return nil
 }
-
-// change is what one transaction does to one key; a nil value deletes it.
-type change map[string][]byte

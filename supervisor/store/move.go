@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,32 +17,33 @@ import (
 
 // Rename implements [Store].
 func (e *engine) Rename(ctx context.Context, from, to string, version uint64) error {
-	return e.move(ctx, fmt.Sprintf("storing account %s as %s", from, to), []string{from, to}, func() (change, error) {
-		return e.state.rename(from, to, version, e.now())
+	return e.move(ctx, fmt.Sprintf("storing account %s as %s", from, to), []string{from, to}, func(c *change) error {
+		return e.state.rename(c, from, to, version, e.now())
 	})
 }
 
 // Forget implements [Store].
 func (e *engine) Forget(ctx context.Context, name string) error {
-	return e.move(ctx, "forgetting account "+name, []string{name}, func() (change, error) {
-		c := e.state.without(name)
-		if len(c) == 0 && !e.noted(name) {
-			return nil, ErrNotFound
+	return e.move(ctx, "forgetting account "+name, []string{name}, func(c *change) error {
+		e.state.takeOut(c, name)
+		if len(c.values) == 0 && !e.noted(name) {
+			return ErrNotFound
 		}
-		return c, e.state.pass(c, name, e.now())
+		e.state.pass(c, name, e.now())
+		return nil
 	})
 }
 
 // move is do for what takes a name out of the store. A version that is held in memory has
 // to be stored before, because whoever holds it knows that name alone.
-func (e *engine) move(ctx context.Context, what string, names []string, rule func() (change, error)) error {
-	return e.do(ctx, what, "an account", &write{subjects: names, drops: true, rule: func() (change, error) {
+func (e *engine) move(ctx context.Context, what string, names []string, rule func(*change) error) error {
+	return e.do(ctx, what, "an account", &write{subjects: names, drops: true, rule: func(c *change) error {
 		for _, name := range names {
 			if r, held := e.heldRecord(name); held {
-				return nil, fmt.Errorf("version %d of account %s is held in memory, and not stored yet: %w", r.Version, name, ErrConflict)
+				return fmt.Errorf("version %d of account %s is held in memory, and not stored yet: %w", r.Version, name, ErrConflict)
 			}
 		}
-		return rule()
+		return rule(c)
 	}})
 }
 
@@ -58,87 +58,79 @@ func (k *reads) Passed(ctx context.Context, name string) (time.Time, error) {
 }
 
 // pass notes that a name is free, if a login stands under it.
-func (s *state) pass(c change, name string, now time.Time) error {
-	if s.of(name).record.Version == 0 {
-		return nil
+func (s *state) pass(c *change, name string, now time.Time) {
+	if s.of(name).record.Version > 0 {
+		c.put(passedKey(name), now.UTC().Round(0))
 	}
-	return c.putJSON(passedKey(name), now.UTC().Round(0))
 }
 
 // rename is the rule of [Store.Rename].
-func (s *state) rename(from, to string, version uint64, now time.Time) (change, error) {
+func (s *state) rename(c *change, from, to string, version uint64, now time.Time) error {
 	a, b := s.of(from), s.of(to)
 	if a.record.Version == 0 {
-		return nil, fmt.Errorf("account %s: %w", from, ErrNotFound)
+		return fmt.Errorf("account %s: %w", from, ErrNotFound)
 	}
 	if err := a.stillAt(version, "the new name", from); err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case b.record.Version > 0:
-		return nil, fmt.Errorf("account %s has version %d of its own: %w", to, b.record.Version, ErrConflict)
+		return fmt.Errorf("account %s has version %d of its own: %w", to, b.record.Version, ErrConflict)
 	case b.intent != nil:
-		return nil, fmt.Errorf("attempt %s of account %s is not settled yet: %w", b.intent.Attempt, to, ErrConflict)
+		return fmt.Errorf("attempt %s of account %s is not settled yet: %w", b.intent.Attempt, to, ErrConflict)
 	case a.intent != nil && (!a.intent.IsMarked() || spool.IsLogin(a.intent.Kind)):
-		return nil, fmt.Errorf("attempt %s of account %s is not settled yet: %w", a.intent.Attempt, from, ErrConflict)
+		return fmt.Errorf("attempt %s of account %s is not settled yet: %w", a.intent.Attempt, from, ErrConflict)
 	}
 	if foreign := s.foreignOf(from); len(foreign) > 0 {
-		return nil, fmt.Errorf("a newer program has stored %s, which can't be renamed by this one: %w", foreign[0], ErrConflict)
+		return fmt.Errorf("a newer program has stored %s, which can't be renamed by this one: %w", foreign[0], ErrConflict)
 	}
-	c := s.without(from)
+	s.takeOut(c, from)
+	s.pass(c, from, now)
 	s.dropLines(c, to) // of a token that was another one
 	a.record.Account = to
-	if err := errors.Join(c.putRecord(a.record), s.pass(c, from, now)); err != nil {
-		return nil, err
-	}
+	c.putRecord(a.record)
 	if b.refusal != nil {
-		c[accountKey(to, partRefusal)] = nil
+		c.drop(accountKey(to, partRefusal))
 	}
 	if a.intent != nil {
 		in := *a.intent
 		in.Account = to
-		if err := c.putJSON(intentKey(to), in); err != nil {
-			return nil, err
-		}
+		c.put(intentKey(to), in)
 	}
 	if a.pause != nil && b.pause == nil { // whoever has paused it does not want its broker asked
-		if err := c.putJSON(accountKey(to, partPause), a.pause.Dated()); err != nil {
-			return nil, err
-		}
+		c.put(accountKey(to, partPause), a.pause.Dated())
 	}
-	if a.requests == nil {
-		return c, nil
+	if a.requests != nil {
+		both := slices.Concat(a.requests, b.requests) // the broker counts them for the client
+		slices.SortStableFunc(both, func(x, y Request) int { return x.At.Compare(y.At) })
+		c.put(accountKey(to, partRequests), record.DatedRequests(both))
 	}
-	both := slices.Concat(a.requests, b.requests) // the broker counts them for the client
-	slices.SortStableFunc(both, func(x, y Request) int { return x.At.Compare(y.At) })
-	return c, c.putJSON(accountKey(to, partRequests), record.DatedRequests(both))
+	return nil
 }
 
-// without is all that is stored of an account taken out, what a newer program has stored
+// takeOut takes out all that is stored of an account, what a newer program has stored
 // of it included.
-func (s *state) without(name string) change {
-	c := change{}
+func (s *state) takeOut(c *change, name string) {
 	a := s.of(name)
 	for part, there := range map[string]bool{
 		partRecord: a.record.Version > 0, partIntent: a.intent != nil, partLogin: a.login != nil,
 		partRequests: a.requests != nil, partRefusal: a.refusal != nil, partPause: a.pause != nil,
 	} {
 		if there {
-			c[accountKey(name, part)] = nil
+			c.drop(accountKey(name, part))
 		}
 	}
 	for _, key := range s.foreignOf(name) {
-		c[key] = nil
+		c.drop(key)
 	}
 	s.dropLines(c, name)
-	return c
 }
 
 // dropLines takes out what the ledger says of an account.
-func (s *state) dropLines(c change, name string) {
+func (s *state) dropLines(c *change, name string) {
 	for sink, lines := range s.ledger {
 		if _, ok := lines[name]; ok {
-			c[ledgerKey(sink, name)] = nil
+			c.drop(ledgerKey(sink, name))
 		}
 	}
 }

@@ -97,7 +97,7 @@ func TestNothingIsWrittenAfterClose(t *testing.T) {
 	if err := errors.Join(s.Commit(t.Context(), numbered("main", 1)), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.mirror.Update(change{}); !errors.Is(err, ErrClosed) {
+	if err := s.mirror.Update(nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("written: %v", err)
 	}
 	reach(t, dir)
@@ -108,7 +108,7 @@ func TestPanicOfAWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := NewMemory()
 		for range 2 {
-			if err := m.write(t.Context(), "main", func() (change, error) { panic("secret") }); !errors.Is(err, ErrDisk) {
+			if err := m.write(t.Context(), "main", func(*change) error { panic("secret") }); !errors.Is(err, ErrDisk) {
 				t.Error(err)
 			}
 		}
@@ -125,7 +125,7 @@ func TestPanicOfAWriteIsTold(t *testing.T) {
 	if s.Fault() != nil {
 		t.Fatal(s.Fault())
 	}
-	_ = s.write(t.Context(), "main", func() (change, error) { panic("secret") })
+	_ = s.write(t.Context(), "main", func(*change) error { panic("secret") })
 	if err := s.Fault(); !errors.Is(err, ErrDisk) {
 		t.Errorf("fault: %v", err)
 	}

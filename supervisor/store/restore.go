@@ -178,7 +178,7 @@ func (r *restoration) removedBy(key string, found finding) *remains {
 
 // state is that of the restored store.
 func (r *restoration) state() (*state, error) {
-	s, values, intents := newState(), change{}, change{}
+	s, values, intents := newState(), map[string][]byte{}, newChange()
 	for key, f := range r.found {
 		if outlives(key) {
 			values[key] = f.value
@@ -207,11 +207,9 @@ func (r *restoration) state() (*state, error) {
 			before.Spool = ""
 			back.Before = &before
 		}
-		if err := intents.putJSON(key, back); err != nil {
-			return nil, err
-		}
+		intents.put(key, back)
 	}
-	return s, s.Apply(intents)
+	return s, errors.Join(intents.err, s.Apply(intents.values))
 }
 
 // named are the accounts that something speaks of.

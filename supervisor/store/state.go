@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -190,56 +191,43 @@ func (s *state) putLine(sink, of string, value []byte) error {
 // Values implements [mirror.State]. Only the writer may call it: nothing changes
 // meanwhile.
 func (s *state) Values() (map[string][]byte, error) {
-	all := make(change, 2*len(s.accounts))
-	var errs []error
-	put := func(key string, b []byte, err error) {
-		all[key] = b
-		errs = append(errs, err)
-	}
-	putJSON := func(key string, v any) {
-		b, err := json.Marshal(v)
-		put(key, b, err)
-	}
+	c := &change{values: make(map[string][]byte, 2*len(s.accounts))}
 	for name, a := range s.accounts {
 		if a.record.Version > 0 {
-			b, err := record.Encode(a.record)
-			put(recordKey(name), b, err)
+			c.putRecord(a.record)
 		}
 		if a.intent != nil {
-			putJSON(intentKey(name), a.intent)
+			c.put(intentKey(name), a.intent)
 		}
 		if a.login != nil {
-			b, err := record.EncodeLogin(*a.login)
-			put(accountKey(name, partLogin), b, err)
+			c.putLogin(*a.login)
 		}
 		if a.requests != nil {
-			putJSON(accountKey(name, partRequests), a.requests)
+			c.put(accountKey(name, partRequests), a.requests)
 		}
 		if a.refusal != nil {
-			putJSON(accountKey(name, partRefusal), a.refusal)
+			c.put(accountKey(name, partRefusal), a.refusal)
 		}
 		if a.pause != nil {
-			putJSON(accountKey(name, partPause), a.pause)
+			c.put(accountKey(name, partPause), a.pause)
 		}
 	}
 	for _, lines := range s.ledger {
 		for _, d := range lines {
-			putJSON(ledgerKey(d.Sink, d.Account), d)
+			c.put(ledgerKey(d.Sink, d.Account), d)
 		}
 	}
 	for key, a := range s.alerts {
-		putJSON(alertKey(key), a)
+		c.put(alertKey(key), a)
 	}
 	for name, at := range s.passed {
-		putJSON(passedKey(name), at)
+		c.put(passedKey(name), at)
 	}
 	if !s.owner.Name.Zero() {
-		putJSON(keyMachine, s.owner)
+		c.put(keyMachine, s.owner)
 	}
-	for key, b := range s.foreign {
-		all[key] = b
-	}
-	return all, errors.Join(errs...)
+	maps.Copy(c.values, s.foreign)
+	return c.values, c.err
 }
 
 // of returns what is stored of an account, which may be nothing. The caller holds s.mu,

@@ -19,7 +19,7 @@ const maxBatch = 1024
 // write is one caller's change, on its way to the disk.
 type write struct {
 	// rule says what changes; nil: only what is pending of the ledger.
-	rule func() (change, error)
+	rule func(c *change) error
 	// subjects are the accounts, or the alert, that it changes: no two writes of one
 	// transaction have one in common, so that each rule sees a state that is durable.
 	subjects []string
@@ -65,7 +65,7 @@ func (q *writer) do(ctx context.Context, what, kind string, w *write) error {
 }
 
 // write is do for a change of one account.
-func (q *writer) write(ctx context.Context, name string, rule func() (change, error)) error {
+func (q *writer) write(ctx context.Context, name string, rule func(*change) error) error {
 	return q.do(ctx, "storing account "+name, "an account", &write{subjects: []string{name}, rule: rule})
 }
 
@@ -180,25 +180,29 @@ func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return slices.Contains(w.subjects, d.Account) })
 		}
 	}
-	all := q.state.deliver(delivered)
+	all := newChange()
+	q.state.deliver(all, delivered)
 	for _, w := range batch {
 		if w.rule == nil {
 			continue
 		}
-		c, err := w.rule()
-		if err == nil {
-			// What can't be read back would cost the whole file at the next start.
-			err = newState().Apply(c)
+		c := newChange()
+		if w.err = w.rule(c); w.err == nil {
+			w.err = c.err
 		}
-		if w.err = err; err == nil {
-			maps.Copy(all, c)
+		if w.err == nil {
+			// What can't be read back would cost the whole file at the next start.
+			w.err = newState().Apply(c.values)
+		}
+		if w.err == nil {
+			maps.Copy(all.values, c.values)
 		}
 	}
-	if len(all) == 0 {
+	if len(all.values) == 0 {
 		return true
 	}
 	crashpoint.Here("store: about to write")
-	err := q.backend.Update(all)
+	err := q.backend.Update(all.values)
 	crashpoint.Here("store: written")
 	for _, w := range batch {
 		// A refusal is the truth whatever happened to the others.

@@ -16,12 +16,12 @@ import (
 type gate struct {
 	memoryBackend
 	// arrived gets each transaction; pass lets it through with that outcome.
-	arrived chan change
+	arrived chan map[string][]byte
 	pass    chan error
 }
 
 func newGate() *gate {
-	return &gate{memoryBackend: memoryBackend{newState()}, arrived: make(chan change, 1), pass: make(chan error)}
+	return &gate{memoryBackend: memoryBackend{newState()}, arrived: make(chan map[string][]byte, 1), pass: make(chan error)}
 }
 
 func (g *gate) Update(c map[string][]byte) error {
