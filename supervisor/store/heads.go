@@ -40,10 +40,8 @@ func (h *heads) changed(account string) {
 }
 
 // headList returns the heads of all records, ordered by account, and of those that are
-// held above them.
+// held above them. The caller holds s.mu.
 func (s *state) headList(held map[string]Record) []Head {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
 	s.heads.mu.Lock()
 	defer s.heads.mu.Unlock()
 	if s.heads.list == nil {

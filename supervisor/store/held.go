@@ -36,12 +36,6 @@ func (k *reads) heldRecord(account string) (Record, bool) {
 	return r, ok
 }
 
-func (k *reads) allHeld() map[string]Record {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return maps.Clone(k.held)
-}
-
 // unhold ends the hold that the committed record rec, or a later one, takes
 // the place of.
 func (e *engine) unhold(rec Record) {

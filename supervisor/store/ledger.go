@@ -46,10 +46,7 @@ func (e *engine) note(ctx context.Context, d Delivery) error {
 		return fmt.Errorf("noting the delivery of account %s to sink %s: %w", d.Account, d.Sink, ErrClosed)
 	}
 	key := ledgerKey(d.Sink, d.Account)
-	if old, ok := e.pending[key]; ok {
-		d = old.Then(d)
-	}
-	e.pending[key] = d
+	e.pending[key] = e.pending[key].Then(d)
 	if e.flush == nil {
 		e.flush = time.AfterFunc(flushAfter, e.flushLedger)
 	}
@@ -100,23 +97,18 @@ func (q *writer) settle(batch []*write, written map[string]Delivery) {
 }
 
 // Delivery implements [Store].
-func (k *reads) Delivery(ctx context.Context, sink, name string) (Delivery, error) {
-	if err := errors.Join(checkName("a sink", sink), checkName("an account", name), k.readable(ctx, "the ledger of sink "+sink)); err != nil {
-		return Delivery{}, err
+func (k *reads) Delivery(ctx context.Context, sink, name string) (d Delivery, err error) {
+	if err := errors.Join(checkName("a sink", sink), checkName("an account", name)); err != nil {
+		return d, err
 	}
-	k.mu.Lock()
 	// What is pending is looked at first: it leaves there only after it shows in the
 	// state.
+	k.mu.Lock()
 	waiting, waits := k.pending[ledgerKey(sink, name)]
 	k.mu.Unlock()
-	k.state.mu.RLock()
-	d, ok := k.state.ledger[sink][name]
-	k.state.mu.RUnlock()
-	switch {
-	case ok && waits:
-		return d.Then(waiting), nil
-	case waits:
-		return waiting, nil
+	err = k.look(ctx, "the ledger of sink "+sink, func(s *state) { d = s.ledger[sink][name] })
+	if err == nil && waits {
+		d = d.Then(waiting)
 	}
-	return d, nil
+	return d, err
 }

@@ -47,16 +47,6 @@ func (e *engine) move(ctx context.Context, what string, names []string, rule fun
 	}})
 }
 
-// Passed implements [Store].
-func (k *reads) Passed(ctx context.Context, name string) (time.Time, error) {
-	if err := k.readable(ctx, "when the name of account "+name+" was free"); err != nil {
-		return time.Time{}, err
-	}
-	k.state.mu.RLock()
-	defer k.state.mu.RUnlock()
-	return k.state.passed[name], nil
-}
-
 // pass notes that a name is free, if a login stands under it.
 func (s *state) pass(c *change, name string, now time.Time) {
 	if s.of(name).record.Version > 0 {

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/machine"
@@ -24,8 +26,8 @@ type reads struct {
 	held    map[string]Record
 }
 
-// readable says why nothing is read any more.
-func (k *reads) readable(ctx context.Context, what string) error {
+// look lets see look at the state, which stays as it is meanwhile.
+func (k *reads) look(ctx context.Context, what string, see func(*state)) error {
 	err := ctx.Err()
 	if k.mu.Lock(); err == nil && k.closed {
 		err = ErrClosed
@@ -34,15 +36,25 @@ func (k *reads) readable(ctx context.Context, what string) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", what, err)
 	}
+	k.state.mu.RLock()
+	defer k.state.mu.RUnlock()
+	see(k.state)
 	return nil
 }
 
 // of returns what is stored of an account.
-func (k *reads) of(ctx context.Context, what, name string) (account, error) {
-	if err := k.readable(ctx, what+" of account "+name); err != nil {
-		return account{}, err
+func (k *reads) of(ctx context.Context, what, name string) (a account, err error) {
+	err = k.look(ctx, what+" of account "+name, func(s *state) { a = s.of(name) })
+	return a, err
+}
+
+// part returns a part of what is stored of an account, and whether it is there.
+func part[T any](ctx context.Context, k *reads, what, name string, in func(account) *T) (v T, ok bool, err error) {
+	a, err := k.of(ctx, what, name)
+	if p := in(a); p != nil {
+		return *p, true, err
 	}
-	return k.state.view(name), nil
+	return v, false, err
 }
 
 // Load implements [Store].
@@ -67,46 +79,35 @@ func (k *reads) Load(ctx context.Context, name string) (Record, error) {
 }
 
 // Heads implements [Store].
-func (k *reads) Heads(ctx context.Context) ([]Head, error) {
-	held := k.allHeld() // looked at first, as in Load
-	if err := k.readable(ctx, "the records"); err != nil {
-		return nil, err
-	}
-	return k.state.headList(held), nil
+func (k *reads) Heads(ctx context.Context) (all []Head, err error) {
+	k.mu.Lock()
+	held := maps.Clone(k.held) // looked at first, as in Load
+	k.mu.Unlock()
+	err = k.look(ctx, "the records", func(s *state) { all = s.headList(held) })
+	return all, err
 }
 
 // Intent implements [Store].
 func (k *reads) Intent(ctx context.Context, name string) (in Intent, ok bool, err error) {
-	a, err := k.of(ctx, "the intent", name)
-	if err != nil || a.intent == nil {
-		return Intent{}, false, err
-	}
-	return *a.intent, true, nil
+	return part(ctx, k, "the intent", name, func(a account) *Intent { return a.intent })
 }
 
 // Login implements [Store].
 func (k *reads) Login(ctx context.Context, name string) (l Login, ok bool, err error) {
-	a, err := k.of(ctx, "the open login", name)
-	if err != nil || a.login == nil {
-		return Login{}, false, err
-	}
-	return *a.login, true, nil
+	return part(ctx, k, "the open login", name, func(a account) *Login { return a.login })
 }
 
 // Logins implements [Store].
 func (k *reads) Logins(ctx context.Context) (all []Login, err error) {
-	if err := k.readable(ctx, "the open logins"); err != nil {
-		return nil, err
-	}
-	k.state.mu.RLock()
-	defer k.state.mu.RUnlock()
-	for _, a := range k.state.accounts {
-		if a.login != nil {
-			all = append(all, *a.login)
+	err = k.look(ctx, "the open logins", func(s *state) {
+		for _, a := range s.accounts {
+			if a.login != nil {
+				all = append(all, *a.login)
+			}
 		}
-	}
+	})
 	slices.SortFunc(all, func(a, b Login) int { return cmp.Compare(a.Account, b.Account) })
-	return all, nil
+	return all, err
 }
 
 // Requests implements [Store].
@@ -117,34 +118,25 @@ func (k *reads) Requests(ctx context.Context, name string) ([]Request, error) {
 
 // Pause implements [Store].
 func (k *reads) Pause(ctx context.Context, name string) (p Pause, ok bool, err error) {
-	a, err := k.of(ctx, "the pause", name)
-	if err != nil || a.pause == nil {
-		return Pause{}, false, err
-	}
-	return *a.pause, true, nil
+	return part(ctx, k, "the pause", name, func(a account) *Pause { return a.pause })
 }
 
 // Alerts implements [Store].
 func (k *reads) Alerts(ctx context.Context) (all []event.Alert, err error) {
-	if err := k.readable(ctx, "the alerts"); err != nil {
-		return nil, err
-	}
-	k.state.mu.RLock()
-	defer k.state.mu.RUnlock()
-	for _, a := range k.state.alerts {
-		all = append(all, a)
-	}
+	err = k.look(ctx, "the alerts", func(s *state) { all = slices.Collect(maps.Values(s.alerts)) })
 	slices.SortFunc(all, func(a, b event.Alert) int { return cmp.Compare(a.Key, b.Key) })
-	return all, nil
+	return all, err
+}
+
+// Passed implements [Store].
+func (k *reads) Passed(ctx context.Context, name string) (at time.Time, err error) {
+	err = k.look(ctx, "when the name of account "+name+" was free", func(s *state) { at = s.passed[name] })
+	return at, err
 }
 
 // Owner returns what the store says of its machine; the zero Owner if it says
 // nothing, as a new store does.
-func (k *reads) Owner(ctx context.Context) (machine.Owner, error) {
-	if err := k.readable(ctx, "whose store it is"); err != nil {
-		return machine.Owner{}, err
-	}
-	k.state.mu.RLock()
-	defer k.state.mu.RUnlock()
-	return k.state.owner, nil
+func (k *reads) Owner(ctx context.Context) (o machine.Owner, err error) {
+	err = k.look(ctx, "whose store it is", func(s *state) { o = s.owner })
+	return o, err
 }

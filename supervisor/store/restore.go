@@ -196,7 +196,7 @@ func (r *restoration) state() (*state, error) {
 		if err != nil {
 			return nil, err
 		}
-		if in.Version < s.view(name).record.Version {
+		if in.Version < s.of(name).record.Version {
 			continue
 		}
 		// It may have been over long since: an empty spool proves nothing.
@@ -243,7 +243,7 @@ func (r *restoration) report(cause error, s *state) *Restored {
 		report.Base = r.base.Path
 	}
 	for _, account := range slices.Sorted(maps.Keys(r.named())) {
-		rec := s.view(account).record
+		rec := s.of(account).record
 		if rec.Version == 0 {
 			report.Missing = append(report.Missing, account)
 			continue

@@ -239,13 +239,6 @@ func (s *state) of(name string) account {
 	return account{}
 }
 
-// view is of, for everybody.
-func (s *state) view(name string) account {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.of(name)
-}
-
 // Empty implements [mirror.State].
 func (s *state) Empty() bool {
 	s.mu.RLock()
