@@ -102,13 +102,8 @@ func (s *state) rename(c *change, from, to string, version uint64, now time.Time
 // of it included.
 func (s *state) takeOut(c *change, name string) {
 	a := s.of(name)
-	for part, there := range map[string]bool{
-		partRecord: a.record.Version > 0, partIntent: a.intent != nil, partLogin: a.login != nil,
-		partRequests: a.requests != nil, partRefusal: a.refusal != nil, partPause: a.pause != nil,
-	} {
-		if there {
-			c.drop(accountKey(name, part))
-		}
+	for _, p := range a.parts() {
+		c.drop(accountKey(name, p.name))
 	}
 	for _, key := range s.foreignOf(name) {
 		c.drop(key)

@@ -21,28 +21,25 @@ type change struct {
 
 func newChange() *change { return &change{values: map[string][]byte{}} }
 
+// put stores a value: a record and a login, which are to come as pointers, as they are
+// laid out, and all else as JSON.
 func (c *change) put(key string, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		err = fmt.Errorf("%s can't be stored: %w", key, err)
+	var b []byte
+	var err error
+	switch v := v.(type) {
+	case *Record:
+		b, err = record.Encode(*v)
+	case *Login:
+		b, err = record.EncodeLogin(*v)
+	default:
+		if b, err = json.Marshal(v); err != nil {
+			err = fmt.Errorf("%s can't be stored: %w", key, err)
+		}
 	}
-	c.set(key, b, err)
+	c.values[key], c.err = b, errors.Join(c.err, err)
 }
 
-func (c *change) putRecord(r Record) {
-	b, err := record.Encode(r)
-	c.set(recordKey(r.Account), b, err)
-}
-
-func (c *change) putLogin(l Login) {
-	b, err := record.EncodeLogin(l)
-	c.set(accountKey(l.Account, partLogin), b, err)
-}
-
-func (c *change) set(key string, b []byte, err error) {
-	c.values[key] = b
-	c.err = errors.Join(c.err, err)
-}
+func (c *change) putRecord(r Record) { c.put(recordKey(r.Account), &r) }
 
 func (c *change) drop(key string) { c.values[key] = nil }
 
@@ -204,7 +201,7 @@ func (s *state) putLogin(c *change, l Login) error {
 	if open := s.of(l.Account).login; open != nil && open.State != l.State && l.At.Before(open.Until) {
 		return fmt.Errorf("account %s: a login was begun before, and is open: %w", l.Account, ErrConflict)
 	}
-	c.putLogin(l)
+	c.put(accountKey(l.Account, partLogin), &l)
 	return nil
 }
 

@@ -45,9 +45,24 @@ type account struct {
 	pause    *Pause
 }
 
-// isEmpty says whether nothing is stored of it.
-func (a *account) isEmpty() bool {
-	return a.record.Version == 0 && a.refusal == nil && a.intent == nil && a.login == nil && a.requests == nil && a.pause == nil
+// storedPart is one part of what is stored of an account, under a key of its own.
+type storedPart struct {
+	name  string
+	value any
+	there bool
+}
+
+// parts are those that are there.
+func (a *account) parts() []storedPart {
+	all := []storedPart{
+		{partRecord, &a.record, a.record.Version > 0},
+		{partIntent, a.intent, a.intent != nil},
+		{partLogin, a.login, a.login != nil},
+		{partRequests, a.requests, a.requests != nil},
+		{partRefusal, a.refusal, a.refusal != nil},
+		{partPause, a.pause, a.pause != nil},
+	}
+	return slices.DeleteFunc(all, func(p storedPart) bool { return !p.there })
 }
 
 func newState() *state {
@@ -78,39 +93,49 @@ func (s *state) put(key string, value []byte) error {
 		return s.putLine(sink, of, value)
 	}
 	if name, ok := strings.CutPrefix(key, prefixAlerts); ok {
-		if delete(s.alerts, name); value == nil {
-			return nil
-		}
-		var a event.Alert
-		if json.Unmarshal(value, &a) != nil || a.Key != name {
-			return fmt.Errorf("alert %s: %w", name, errUnreadable)
-		}
-		s.alerts[name] = a
-		return nil
+		return putIn(s.alerts, name, value, "alert "+name, func(a event.Alert) bool { return a.Key == name })
 	}
 	if name, ok := strings.CutPrefix(key, prefixPassed); ok {
-		var at time.Time
-		if delete(s.passed, name); value == nil {
-			return nil
-		}
-		if json.Unmarshal(value, &at) != nil {
-			return fmt.Errorf("when the name %s was free: %w", name, errUnreadable)
-		}
-		s.passed[name] = at
-		return nil
+		return putIn(s.passed, name, value, "when the name "+name+" was free", func(time.Time) bool { return true })
 	}
 	if key == keyMachine {
-		var o machine.Owner
-		if value != nil && json.Unmarshal(value, &o) != nil {
-			return fmt.Errorf("the name of its machine: %w", errUnreadable)
+		o, err := decoded[machine.Owner](value)
+		if err != nil {
+			return fmt.Errorf("the name of its machine: %w", err)
 		}
 		s.owner = o
 		return nil
 	}
+	s.putForeign(key, value)
+	return nil
+}
+
+// putForeign keeps what means nothing here.
+func (s *state) putForeign(key string, value []byte) {
 	if delete(s.foreign, key); value != nil {
 		s.foreign[key] = slices.Clone(value)
 	}
+}
+
+// putIn takes over what stands under a name, if it is right.
+func putIn[T any](all map[string]T, name string, value []byte, what string, right func(T) bool) error {
+	if delete(all, name); value == nil {
+		return nil
+	}
+	v, err := decoded[T](value)
+	if err != nil || !right(v) {
+		return fmt.Errorf("%s: %w", what, errUnreadable)
+	}
+	all[name] = v
 	return nil
+}
+
+// decoded is what a value says; nil: nothing.
+func decoded[T any](value []byte) (v T, err error) {
+	if value != nil && json.Unmarshal(value, &v) != nil {
+		return *new(T), errUnreadable
+	}
+	return v, nil
 }
 
 // putPart takes over a part of what is stored of an account.
@@ -138,24 +163,15 @@ func (s *state) putPart(name, part string, value []byte) (err error) {
 			a.login, err = record.DecodeLogin(name, value)
 		}
 	case partRequests:
-		if a.requests = nil; value != nil {
-			err = json.Unmarshal(value, &a.requests)
-		}
+		a.requests, err = decoded[[]Request](value)
 	case partRefusal:
-		if a.refusal = nil; value != nil {
-			a.refusal = &Health{}
-			err = json.Unmarshal(value, a.refusal)
-		}
+		a.refusal, err = decoded[*Health](value)
 	case partPause:
-		if a.pause = nil; value != nil {
-			a.pause, err = record.DecodePause(value)
-		}
+		a.pause, err = decoded[*Pause](value)
 	default:
-		if delete(s.foreign, accountKey(name, part)); value != nil {
-			s.foreign[accountKey(name, part)] = slices.Clone(value)
-		}
+		s.putForeign(accountKey(name, part), value)
 	}
-	if value == nil && a.isEmpty() {
+	if value == nil && len(a.parts()) == 0 {
 		delete(s.accounts, name)
 	}
 	switch {
@@ -193,23 +209,8 @@ func (s *state) putLine(sink, of string, value []byte) error {
 func (s *state) Values() (map[string][]byte, error) {
 	c := &change{values: make(map[string][]byte, 2*len(s.accounts))}
 	for name, a := range s.accounts {
-		if a.record.Version > 0 {
-			c.putRecord(a.record)
-		}
-		if a.intent != nil {
-			c.put(intentKey(name), a.intent)
-		}
-		if a.login != nil {
-			c.putLogin(*a.login)
-		}
-		if a.requests != nil {
-			c.put(accountKey(name, partRequests), a.requests)
-		}
-		if a.refusal != nil {
-			c.put(accountKey(name, partRefusal), a.refusal)
-		}
-		if a.pause != nil {
-			c.put(accountKey(name, partPause), a.pause)
+		for _, p := range a.parts() {
+			c.put(accountKey(name, p.name), p.value)
 		}
 	}
 	for _, lines := range s.ledger {

@@ -1,8 +1,6 @@
 package record
 
 import (
-	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/event"
@@ -38,13 +36,4 @@ func (p Pause) Again(said Pause) Pause {
 func (p Pause) Dated() Pause {
 	p.Since, p.Until = utc(p.Since), utc(p.Until)
 	return p
-}
-
-// DecodePause reads what is stored of an account's pause.
-func DecodePause(b []byte) (*Pause, error) {
-	p := &Pause{}
-	if json.Unmarshal(b, p) != nil {
-		return nil, errors.New("is no pause")
-	}
-	return p, nil
 }
