@@ -17,7 +17,7 @@ type Head struct {
 
 func headOf(r Record) Head { return Head{r.Account, r.Provider, r.Version, r.StoredAt} }
 
-func byAccount(h Head, account string) int { return strings.Compare(h.Account, account) }
+func byAccount(a, b Head) int { return strings.Compare(a.Account, b.Account) }
 
 // heads is the list of all heads, which those who ask share: it is copied when
 // something has changed since.
@@ -40,29 +40,22 @@ func (h *heads) changed(account string) {
 }
 
 // headList returns the heads of all records, ordered by account, and of those that are
-// held above them. The caller holds s.mu.
+// held above them. The caller holds s.mu, or is alone.
 func (s *state) headList(held map[string]Record) []Head {
 	s.heads.mu.Lock()
 	defer s.heads.mu.Unlock()
+	var now, above []Head
 	if s.heads.list == nil {
-		s.heads.list = s.allHeads()
-	}
-	if len(s.heads.news) > 0 {
-		now := make([]Head, 0, len(s.heads.news))
-		for name := range s.heads.news {
-			if r := s.of(name).record; r.Version > 0 {
-				now = append(now, headOf(r))
-			}
+		for _, a := range s.accounts {
+			now = append(now, headOf(a.record))
 		}
-		if len(now) < len(s.heads.news) { // some are gone; who has the list keeps it as it was
-			s.heads.list = slices.DeleteFunc(slices.Clone(s.heads.list), func(h Head) bool {
-				return s.heads.news[h.Account] && s.of(h.Account).record.Version == 0
-			})
-		}
-		s.heads.list = withHeads(s.heads.list, now)
-		s.heads.news = nil
 	}
-	above := make([]Head, 0, len(held))
+	for name := range s.heads.news {
+		h := headOf(s.of(name).record)
+		h.Account = name // also of one that is gone
+		now = append(now, h)
+	}
+	s.heads.list, s.heads.news = withHeads(s.heads.list, now), nil
 	for name, r := range held {
 		if r.Version > s.of(name).record.Version {
 			above = append(above, headOf(r))
@@ -71,19 +64,8 @@ func (s *state) headList(held map[string]Record) []Head {
 	return withHeads(s.heads.list, above)
 }
 
-// allHeads are the heads of all records, ordered by account. The caller holds s.mu.
-func (s *state) allHeads() []Head {
-	all := make([]Head, 0, len(s.accounts))
-	for _, a := range s.accounts {
-		if a.record.Version > 0 {
-			all = append(all, headOf(a.record))
-		}
-	}
-	slices.SortFunc(all, func(a, b Head) int { return strings.Compare(a.Account, b.Account) })
-	return all
-}
-
-// withHeads is list with those of now in the place of the accounts' own.
+// withHeads is list with those of now in the place of the accounts' own, and without those
+// of no version. Who has the list keeps it as it was.
 func withHeads(list, now []Head) []Head {
 	if len(now) == 0 {
 		return list
@@ -91,12 +73,13 @@ func withHeads(list, now []Head) []Head {
 	list = slices.Grow(slices.Clone(list), len(now))
 	known := len(list)
 	for _, h := range now {
-		if n, ok := slices.BinarySearchFunc(list[:known], h.Account, byAccount); ok {
+		if n, ok := slices.BinarySearchFunc(list[:known], h, byAccount); ok {
 			list[n] = h
 		} else {
 			list = append(list, h)
 		}
 	}
-	slices.SortFunc(list, func(a, b Head) int { return strings.Compare(a.Account, b.Account) })
+	list = slices.DeleteFunc(list, func(h Head) bool { return h.Version == 0 })
+	slices.SortFunc(list, byAccount)
 	return slices.Clip(list)
 }
