@@ -208,7 +208,7 @@ at a broker that replaces them it is worth nothing after the next refresh.`,
 			if err != nil {
 				return err
 			}
-			if err := store.Inspect(cfg.StateDir); err != nil {
+			if _, err := store.Peek(cfg.StateDir); err != nil {
 				return err
 			}
 			if _, err := os.Stat(filepath.Join(cfg.StateDir, store.FileName)); err != nil {

@@ -11,7 +11,7 @@ import (
 
 // Stored is of every account that has a token what the store knows, while no
 // supervisor runs: its version and grant, and the answers that were set aside. It
-// changes nothing. Its errors are those of [store.Records].
+// changes nothing. Its errors are those of [store.Peek].
 func Stored(cfg *config.Config, now time.Time) ([]control.Account, error) {
 	records, err := leftover.Records(cfg)
 	var all []control.Account

@@ -39,7 +39,7 @@ func List(cfg *config.Config, stored []store.Record, now time.Time) []control.Li
 }
 
 // Stored is [List] of what lies on the disk while no supervisor runs. It changes nothing;
-// its errors are those of [store.Records].
+// its errors are those of [store.Peek].
 func Stored(cfg *config.Config, now time.Time) ([]control.ListedAccount, error) {
 	records, err := Records(cfg)
 	return List(cfg, records, now), err
@@ -54,9 +54,9 @@ func Records(cfg *config.Config) (all []store.Record, err error) {
 	}
 	newest, errs := map[string]store.Record{}, []error(nil)
 	for _, dir := range dirs {
-		records, err := store.Records(dir)
+		contents, err := store.Peek(dir)
 		errs = append(errs, err)
-		for _, r := range records {
+		for _, r := range contents.Records() {
 			if r.Version >= newest[r.Account].Version {
 				newest[r.Account] = r
 			}

@@ -27,10 +27,11 @@ func Adopt(ctx context.Context, cfg *config.Config) (got control.AdoptAnswer, er
 }
 
 // Of says whose the store is while no supervisor runs, without changing
-// anything. Its errors are those of [store.Inspect].
+// anything. Its errors are those of [store.Peek].
 func Of(cfg *config.Config) (control.Machine, error) {
 	facts := machine.Read()
-	owner, err := store.OwnerOf(cfg.StateDir)
+	contents, err := store.Peek(cfg.StateDir)
+	owner := contents.Owner()
 	facts, unguarded := machine.Here(cfg.MachineGuard, facts, owner)
 	if !owner.Name.Zero() {
 		owner = owner.Found(facts)

@@ -82,7 +82,7 @@ func appear(stateDir string) (_ *presence, warning string, err error) {
 
 // runsAlready refuses a second supervisor.
 func runsAlready(stateDir string, pid int) error {
-	if errors.Is(store.Inspect(stateDir), store.ErrInUse) {
+	if _, err := store.Peek(stateDir); errors.Is(err, store.ErrInUse) {
 		return fmt.Errorf("%w: %s is that of a supervisor (process %d); stop that one first, or give this one a state directory of its own",
 			store.ErrInUse, stateDir, pid)
 	}

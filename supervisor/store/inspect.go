@@ -14,51 +14,40 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
 )
 
-// Inspect says what is wrong with the state file in a directory, without
-// changing anything: ErrDamaged, ErrNewerFormat, or that it is open to others.
-// A file that is not there is in order. While a supervisor has the directory
+// Contents are what a state file holds, which may be nothing.
+type Contents struct{ file source }
+
+// Peek reads the state file in a directory, without changing anything, or says what is
+// wrong with it: ErrDamaged, ErrNewerFormat, or that it is open to others.
+// A file that is not there is in order, and empty. While a supervisor has the directory
 // nothing can be said about it: ErrInUse.
-func Inspect(dir string) error {
-	_, err := inspect(dir)
-	return err
-}
-
-// Records reads the records in a directory while no supervisor has it, without
-// changing anything. Its errors are those of [Inspect].
-func Records(dir string) (all []Record, err error) {
-	s, err := inspect(dir)
-	if err != nil {
-		return nil, err
-	}
-	return s.state.records(), nil
-}
-
-// OwnerOf is [Journal.Owner] of the store in a directory, without changing anything. Its
-// errors are those of [Inspect].
-func OwnerOf(dir string) (machine.Owner, error) {
-	s, err := inspect(dir)
-	if err != nil {
-		return machine.Owner{}, err
-	}
-	return s.state.owner, nil
-}
-
-// inspect reads the state file in a directory.
-func inspect(dir string) (source, error) {
+func Peek(dir string) (Contents, error) {
+	nothing := Contents{source{state: newState()}}
 	img, err := mirror.Peek(dir)
 	if err != nil {
-		return source{}, err
+		return nothing, err
 	}
 	defer img.Close()
 	s := decode(img)
 	if s.Moved != "" && s.Err == nil {
-		return s, fmt.Errorf("%w to %s", ErrMoved, s.Moved)
+		return nothing, fmt.Errorf("%w to %s", ErrMoved, s.Moved)
 	}
 	if s.Err != nil {
-		return s, fmt.Errorf("the state file %s: %w", s.Path, s.Err)
+		return nothing, fmt.Errorf("the state file %s: %w", s.Path, s.Err)
 	}
-	return s, nil
+	return Contents{s}, nil
 }
+
+// Records are those of all accounts, ordered by account.
+func (c Contents) Records() (all []Record) {
+	for _, h := range c.file.state.headList(nil) {
+		all = append(all, c.file.state.of(h.Account).record)
+	}
+	return all
+}
+
+// Owner is [Journal.Owner] of that store.
+func (c Contents) Owner() machine.Owner { return c.file.state.owner }
 
 // Report is what a state file holds, or a backup, without a secret.
 type Report struct {
@@ -161,12 +150,12 @@ func OfferBackup(dir, backup string, now time.Time) (path string, err error) {
 	if !s.Good() || s.Moved != "" || len(s.state.accounts) == 0 {
 		return "", fmt.Errorf("%s is no backup to restore from: %w", backup, cmp.Or(s.Err, ErrNotFound))
 	}
-	switch here, err := inspect(dir); {
+	switch here, err := Peek(dir); {
 	case err != nil && !errors.Is(err, ErrDamaged):
 		return "", err
-	case err == nil && here.Good():
+	case err == nil && here.file.Good():
 		return "", fmt.Errorf("the store in %s is good, and at transaction %d (%s: %d): nothing is restored, because versions never go back; move %s away first if it must be",
-			dir, here.Sequence, backup, s.Sequence, here.Path)
+			dir, here.file.Sequence, backup, s.Sequence, here.file.Path)
 	}
 	return mirror.Offer(dir, img, now)
 }

@@ -14,17 +14,17 @@ import (
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
 
-func TestInspect(t *testing.T) {
+func TestPeek(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
 	file := filepath.Join(dir, store.FileName)
-	if err := store.Inspect(dir); err != nil {
+	if _, err := store.Peek(dir); err != nil {
 		t.Errorf("no directory: %v", err)
 	}
 	s, err := store.Open(dir, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Inspect(dir); !errors.Is(err, store.ErrInUse) {
+	if _, err := store.Peek(dir); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("while it is open: %v", err)
 	}
 	rec := store.Record{Account: "a", Version: 1, Grant: 1, Token: sdk.Token{AccessToken: sdk.NewSecret("x"), RefreshToken: sdk.NewSecret("y")}}
@@ -32,13 +32,13 @@ func TestInspect(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := contents(t, dir)
-	if err := store.Inspect(dir); err != nil {
+	if _, err := store.Peek(dir); err != nil {
 		t.Errorf("a good one: %v", err)
 	}
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Inspect(dir); err == nil || !strings.Contains(err.Error(), "is open to others (mode 0644)") {
+	if _, err := store.Peek(dir); err == nil || !strings.Contains(err.Error(), "is open to others (mode 0644)") {
 		t.Errorf("one that all can read: %v", err)
 	}
 	if err := os.Chmod(file, 0o600); err != nil {
@@ -55,7 +55,7 @@ func TestInspect(t *testing.T) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Inspect(dir); !errors.Is(err, store.ErrDamaged) {
+	if _, err := store.Peek(dir); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a damaged one: %v", err)
 	}
 }
@@ -77,10 +77,10 @@ func contents(t *testing.T, dir string) string {
 	return all.String()
 }
 
-func TestRecords(t *testing.T) {
+func TestPeekedRecords(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "state")
-	if all, err := store.Records(dir); err != nil || len(all) != 0 {
-		t.Errorf("no directory: %v, %v", all, err)
+	if c, err := store.Peek(dir); err != nil || len(c.Records()) != 0 {
+		t.Errorf("no directory: %v, %v", c.Records(), err)
 	}
 	s, err := store.Open(dir, store.Options{})
 	if err != nil {
@@ -90,14 +90,15 @@ func TestRecords(t *testing.T) {
 	if err := errors.Join(s.Commit(t.Context(), rec), s.SaveAlert(t.Context(), event.Alert{Key: "overload:saxo"})); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Records(dir); !errors.Is(err, store.ErrInUse) {
+	if c, err := store.Peek(dir); !errors.Is(err, store.ErrInUse) || len(c.Records()) != 0 {
 		t.Errorf("while it is open: %v", err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	before := contents(t, dir)
-	all, err := store.Records(dir)
+	c, err := store.Peek(dir)
+	all := c.Records()
 	if err != nil || len(all) != 1 || all[0].Account != "a" || all[0].Token.RefreshToken.Reveal() != "y" {
 		t.Errorf("records: %+v, %v", all, err)
 	}

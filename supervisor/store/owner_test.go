@@ -35,8 +35,8 @@ func TestOwnerStaysInside(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if o, err := OwnerOf(dir); err != nil || o != want {
-		t.Errorf("read from outside, it belongs to %+v (%v)", o, err)
+	if c, err := Peek(dir); err != nil || c.Owner() != want {
+		t.Errorf("read from outside, it belongs to %+v (%v)", c.Owner(), err)
 	}
 	for name, harm := range map[string]func() error{
 		"gone":    func() error { return os.Remove(filepath.Join(dir, FileName)) },
@@ -56,7 +56,7 @@ func TestOwnerStaysInside(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if o, err := OwnerOf(filepath.Join(dir, "nowhere")); err != nil || !o.Name.Zero() {
-		t.Errorf("where there is no store, it belongs to %+v (%v)", o, err)
+	if c, err := Peek(filepath.Join(dir, "nowhere")); err != nil || !c.Owner().Name.Zero() {
+		t.Errorf("where there is no store, it belongs to %+v (%v)", c.Owner(), err)
 	}
 }

@@ -246,17 +246,3 @@ func (s *state) Empty() bool {
 	defer s.mu.RUnlock()
 	return len(s.accounts)+len(s.ledger)+len(s.alerts)+len(s.passed)+len(s.foreign) == 0 && s.owner.Name.Zero()
 }
-
-// records are those of all accounts, ordered by account.
-func (s *state) records() []Record {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	all := make([]Record, 0, len(s.accounts))
-	for _, a := range s.accounts {
-		if a.record.Version > 0 {
-			all = append(all, a.record)
-		}
-	}
-	slices.SortFunc(all, func(a, b Record) int { return strings.Compare(a.Account, b.Account) })
-	return all
-}
