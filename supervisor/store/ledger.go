@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 )
 
@@ -86,11 +84,7 @@ func (q *writer) settle(batch []*write, written map[string]Delivery) {
 			delete(q.pending, key)
 		}
 	}
-	for _, w := range batch {
-		if w.drops && w.err == nil {
-			maps.DeleteFunc(q.pending, func(_ string, d Delivery) bool { return slices.Contains(w.subjects, d.Account) })
-		}
-	}
+	forget(q.pending, batch)
 	if len(q.pending) == 0 && q.flush != nil && q.flush.Stop() {
 		q.flush = nil
 	}

@@ -41,6 +41,10 @@ func (c *change) put(key string, v any) {
 
 func (c *change) putRecord(r Record) { c.put(recordKey(r.Account), &r) }
 
+// check says why the change can't be stored: what can't be read back would cost the whole
+// file at the next start.
+func (c *change) check() error { return errors.Join(c.err, newState().Apply(c.values)) }
+
 func (c *change) drop(key string) { c.values[key] = nil }
 
 // intend is the rule of [Store.Intend]. The same attempt may be announced

@@ -101,47 +101,28 @@ func (q *writer) lead() {
 	delivered := q.deliverable()
 	q.mu.Unlock()
 
-	stored := false
-	if err := q.safely(func() { stored = q.writeBatch(batch, delivered) }); err != nil {
-		for _, w := range batch {
-			w.err = err
-		}
+	err := q.broken
+	if err == nil {
+		err = q.writeBatch(batch, delivered)
 	}
 
 	q.mu.Lock()
-	if stored {
+	if err == nil {
 		q.settle(batch, delivered)
+	}
+	for _, w := range batch {
+		// A refusal is the truth whatever happened to the others.
+		w.err = cmp.Or(w.err, err)
 	}
 	q.writing = len(q.queue) > 0
 	if q.writing {
 		q.queue[0].turn <- true
-	} else {
-		q.queue = nil
 	}
 	q.mu.Unlock()
 
 	for _, w := range batch[1:] {
 		w.turn <- false
 	}
-}
-
-// safely calls fn. After a panic nothing is written any more, and nobody waits for it;
-// the next start reads what is durable.
-func (q *writer) safely(fn func()) (err error) {
-	if q.broken != nil {
-		return q.broken
-	}
-	defer func() {
-		if p := recover(); p != nil { // the value may hold a token
-			q.mu.Lock()
-			q.broken = fmt.Errorf("%w: a write panicked (%T), and the store is out of use until the next start", ErrDisk, p)
-			q.mu.Unlock()
-			q.log.Error("a write panicked; nothing is stored any more until the next start", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
-			err = q.broken
-		}
-	}()
-	fn()
-	return nil
 }
 
 // outOfUse is why nothing is written any more; nil: all is well.
@@ -172,14 +153,29 @@ func (q *writer) take() (batch []*write) {
 	return batch
 }
 
-// writeBatch gives every write of the batch its outcome, and says whether what
-// was delivered is stored. A rule that refuses does not touch the others.
-func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool {
+// forget takes out of lines what the ledger is to say nothing of any more.
+func forget(lines map[string]Delivery, batch []*write) {
 	for _, w := range batch {
-		if w.drops {
-			maps.DeleteFunc(delivered, func(_ string, d Delivery) bool { return slices.Contains(w.subjects, d.Account) })
+		if w.drops && w.err == nil {
+			maps.DeleteFunc(lines, func(_ string, d Delivery) bool { return slices.Contains(w.subjects, d.Account) })
 		}
 	}
+}
+
+// writeBatch makes the batch durable, with what was delivered. A write whose rule refuses
+// is told so and does not touch the others. After a panic nothing is written any more, and
+// nobody waits for it; the next start reads what is durable.
+func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // the value may hold a token
+			err = fmt.Errorf("%w: a write panicked (%T), and the store is out of use until the next start", ErrDisk, p)
+			q.mu.Lock()
+			q.broken = err
+			q.mu.Unlock()
+			q.log.Error("a write panicked; nothing is stored any more until the next start", "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		}
+	}()
+	forget(delivered, batch)
 	all := newChange()
 	q.state.deliver(all, delivered)
 	for _, w := range batch {
@@ -188,27 +184,17 @@ func (q *writer) writeBatch(batch []*write, delivered map[string]Delivery) bool 
 		}
 		c := newChange()
 		if w.err = w.rule(c); w.err == nil {
-			w.err = c.err
-		}
-		if w.err == nil {
-			// What can't be read back would cost the whole file at the next start.
-			w.err = newState().Apply(c.values)
+			w.err = c.check()
 		}
 		if w.err == nil {
 			maps.Copy(all.values, c.values)
 		}
 	}
 	if len(all.values) == 0 {
-		return true
+		return nil
 	}
 	crashpoint.Here("store: about to write")
-	err := q.backend.Update(all.values)
+	err = q.backend.Update(all.values)
 	crashpoint.Here("store: written")
-	for _, w := range batch {
-		// A refusal is the truth whatever happened to the others.
-		if w.err == nil {
-			w.err = err
-		}
-	}
-	return err == nil
+	return err
 }
