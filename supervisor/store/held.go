@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -8,23 +9,14 @@ import (
 
 // Hold implements [Store].
 func (e *engine) Hold(ctx context.Context, rec Record) error {
-	if err := checkName("an account", rec.Account); err != nil {
-		return err
-	}
 	a, err := e.of(ctx, "the record", rec.Account)
-	if err == nil {
-		err = a.admits(rec)
-	}
-	if err != nil {
+	if err = cmp.Or(checkName("an account", rec.Account), err, a.admits(rec)); err != nil {
 		return fmt.Errorf("holding version %d of account %s: %w", rec.Version, rec.Account, err)
 	}
 	e.date(&rec.StoredAt)
 	rec.Held = true
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return fmt.Errorf("holding version %d of account %s: %w", rec.Version, rec.Account, ErrClosed)
-	}
 	e.held[rec.Account] = rec
 	return nil
 }

@@ -35,13 +35,14 @@ func (e *engine) MarkTried(ctx context.Context, t Tried) error {
 }
 
 func (e *engine) note(ctx context.Context, d Delivery) error {
-	if err := errors.Join(checkName("a sink", d.Sink), checkName("an account", d.Account), ctx.Err()); err != nil {
-		return fmt.Errorf("noting a delivery: %w", err)
-	}
+	err := errors.Join(checkName("a sink", d.Sink), checkName("an account", d.Account), ctx.Err())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return fmt.Errorf("noting the delivery of account %s to sink %s: %w", d.Account, d.Sink, ErrClosed)
+	if err == nil && e.closed {
+		err = ErrClosed
+	}
+	if err != nil {
+		return fmt.Errorf("noting the delivery of account %s to sink %s: %w", d.Account, d.Sink, err)
 	}
 	key := ledgerKey(d.Sink, d.Account)
 	e.pending[key] = e.pending[key].Then(d)
