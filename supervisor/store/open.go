@@ -6,8 +6,6 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
-	"slices"
-	"strings"
 
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/mirror"
@@ -35,7 +33,7 @@ func decode(img *journal.Image) source {
 		}
 	}
 	if len(errs) > 0 {
-		img.Refuse(keys, joinSorted(errs))
+		img.Refuse(keys, errors.Join(errs...))
 	}
 	return s
 }
@@ -49,18 +47,6 @@ func ballast(size int64) [2][]byte {
 	size = min(size, debug.SetMemoryLimit(-1)/8)
 	first := min(size, 64<<20)
 	return [2][]byte{make([]byte, first), make([]byte, size-first)}
-}
-
-func closeAll(images []*journal.Image) {
-	for _, img := range images {
-		img.Close()
-	}
-}
-
-// joinSorted joins errors in an order that does not change from call to call.
-func joinSorted(errs []error) error {
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return errors.Join(errs...)
 }
 
 // opening is a store of which nothing is known yet.
@@ -78,9 +64,9 @@ func (o opening) open() (*state, *Restored, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	defer closeAll(images)
-	live := make([]source, 0, len(images))
+	var live []source
 	for _, img := range images {
+		defer img.Close()
 		live = append(live, decode(img))
 	}
 	var best *source
