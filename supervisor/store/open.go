@@ -73,19 +73,19 @@ func (o opening) open() (*state, *Restored, error) {
 	for n, s := range live {
 		switch {
 		case s.Err != nil:
-			return o.restore(live, fmt.Errorf("state file %s: %w", s.Path, s.Err))
+			return o.restore(images, live, fmt.Errorf("state file %s: %w", s.Path, s.Err))
 		case s.Good() && (best == nil || s.Sequence > best.Sequence):
 			best = &live[n]
 		}
 	}
 	if best == nil {
-		return o.restore(live, errGone)
+		return o.restore(images, live, errGone)
 	}
 	if best.Moved != "" {
 		return nil, nil, fmt.Errorf("%w to %s; what is in %s is not the newest any more", ErrMoved, best.Moved, best.Path)
 	}
 	if path, acked := o.mirror.NewestBackup(); acked > best.Sequence {
-		return o.restore(live, fmt.Errorf("%w: %s ends with transaction %d, and its backup %s with %d: an older file has taken its place",
+		return o.restore(images, live, fmt.Errorf("%w: %s ends with transaction %d, and its backup %s with %d: an older file has taken its place",
 			ErrDamaged, best.Path, best.Sequence, path, acked))
 	}
 	if err := o.mirror.Adopt(best.state, best.Image); err != nil && !errors.Is(err, ErrDisk) {

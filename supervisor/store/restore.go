@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tokenkeeper/tokenkeeper/supervisor/internal/record"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/moment"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/store/journal"
 )
@@ -29,6 +28,8 @@ type restoration struct {
 	baseAt time.Time
 	// tried is the highest sequence of any file.
 	tried uint64
+	// records: some account has one in some file.
+	records bool
 }
 
 // remains are a file in which something is left of the store. A live one is a state file in
@@ -49,7 +50,7 @@ type finding struct {
 // from backups, and from files that were put aside. What stands under a key is what the
 // file says of it that knows the latest, and so is that it was removed: an account that
 // was forgotten, or a pause that is over, does not come back from a backup of before.
-func (o opening) restore(live []source, cause error) (*state, *Restored, error) {
+func (o opening) restore(images []*journal.Image, live []source, cause error) (*state, *Restored, error) {
 	r := &restoration{found: map[string]finding{}}
 	for _, s := range live {
 		if err := r.add(s, true); err != nil {
@@ -68,7 +69,7 @@ func (o opening) restore(live []source, cause error) (*state, *Restored, error) 
 			return nil, nil, err
 		}
 	}
-	if !r.hasRecords() {
+	if !r.records {
 		if s := newState(); errors.Is(cause, errGone) && !used {
 			return s, nil, o.mirror.Begin(s)
 		}
@@ -83,17 +84,16 @@ func (o opening) restore(live []source, cause error) (*state, *Restored, error) 
 	report := r.report(cause, s)
 	// What can't be written is in memory, and the next write tries again.
 	report.Kept, _ = o.mirror.Restore(s, r.tried, r.base)
-	images := make([]*journal.Image, 0, len(live))
-	for _, l := range live {
-		images = append(images, l.Image)
-	}
 	o.mirror.Retire(images)
 	o.log.Error("the store was restored", "cause", cause, "kept", report.Kept, "base", report.Base,
 		"accounts", len(report.Accounts), "missing", report.Missing)
 	return s, report, nil
 }
 
-// add takes what one file holds. Of files that know as much of a key the first counts.
+// add takes what one file holds. Of files that know as much of a key the first counts. The
+// ledger and the open logins do not come back: a sink may get a token once more, but never
+// misses one whose version was used before, and the codes of logins may have been spent
+// since.
 func (r *restoration) add(s source, live bool) error {
 	if errors.Is(s.Err, ErrNewerFormat) {
 		return fmt.Errorf("file %s: %w", s.Path, s.Err)
@@ -106,7 +106,10 @@ func (r *restoration) add(s source, live bool) error {
 	}
 	r.tried = max(r.tried, s.Sequence, s.Acked)
 	if s.Good() && (r.base == nil || s.Sequence > r.base.Sequence) {
-		r.base, r.baseAt = s.Image, newestMoment(s.state)
+		r.base, r.baseAt = s.Image, time.Time{}
+		for _, a := range s.state.accounts {
+			r.baseAt = moment.Later(r.baseAt, a.record.StoredAt)
+		}
 	}
 	f := &remains{s.Image, live}
 	r.files = append(r.files, f)
@@ -115,34 +118,14 @@ func (r *restoration) add(s source, live bool) error {
 		if have, ok := r.found[key]; ok && have.upTo >= upTo {
 			continue
 		}
-		if !outlives(key) && !isPart(key, partIntent) {
+		_, part, _ := accountOf(key)
+		if part == partLogin || strings.HasPrefix(key, prefixLedger) {
 			value = nil
 		}
+		r.records = r.records || part == partRecord
 		r.found[key] = finding{f, bytes.Clone(value), upTo}
 	}
 	return nil
-}
-
-// outlives says whether what is under a key is as true after a restoration. The
-// intents are looked at one by one, and the ledger and the open logins
-// are left out: a sink may get a token once more, but never misses one whose version was
-// used before, and the codes of logins may have been spent since.
-func outlives(key string) bool {
-	return !strings.HasPrefix(key, prefixLedger) && !isPart(key, partIntent) && !isPart(key, partLogin)
-}
-
-func isPart(key, part string) bool {
-	_, of, ok := accountOf(key)
-	return ok && of == part
-}
-
-func (r *restoration) hasRecords() bool {
-	for key := range r.found {
-		if isPart(key, partRecord) {
-			return true
-		}
-	}
-	return false
 }
 
 // leaveOut takes out what was removed after it was written, and says so of accounts.
@@ -176,38 +159,31 @@ func (r *restoration) removedBy(key string, found finding) *remains {
 	return nil
 }
 
-// state is that of the restored store.
+// state is that of the restored store. An intent comes back if no version has ended it
+// since, and without its spool: it may have been over long since, and an empty spool
+// proves nothing.
 func (r *restoration) state() (*state, error) {
 	s, values, intents := newState(), map[string][]byte{}, newChange()
 	for key, f := range r.found {
-		if outlives(key) {
-			values[key] = f.value
-		}
+		values[key] = f.value
 	}
 	if err := s.Apply(values); err != nil {
 		return nil, err
 	}
-	for key, f := range r.found {
-		name, part, _ := accountOf(key)
-		if part != partIntent {
+	for name, a := range s.accounts {
+		if a.intent == nil {
 			continue
 		}
-		in, err := record.DecodeIntent(name, f.value)
-		if err != nil {
-			return nil, err
-		}
-		if in.Version < s.of(name).record.Version {
-			continue
-		}
-		// It may have been over long since: an empty spool proves nothing.
-		back := *in
+		back := *a.intent
 		back.Spool = ""
 		if back.Before != nil {
 			before := *back.Before
 			before.Spool = ""
 			back.Before = &before
 		}
-		intents.put(key, back)
+		if intents.drop(intentKey(name)); back.Version >= a.record.Version {
+			intents.put(intentKey(name), back)
+		}
 	}
 	return s, errors.Join(intents.err, s.Apply(intents.values))
 }
@@ -255,12 +231,4 @@ func (r *restoration) report(cause error, s *state) *Restored {
 		})
 	}
 	return report
-}
-
-// newestMoment is when the newest record of a store was stored.
-func newestMoment(s *state) (at time.Time) {
-	for _, a := range s.accounts {
-		at = moment.Later(at, a.record.StoredAt)
-	}
-	return at
 }
