@@ -30,13 +30,9 @@ type heads struct {
 func (h *heads) changed(account string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.list == nil {
-		return
+	if h.list != nil {
+		h.news[account] = true
 	}
-	if h.news == nil {
-		h.news = map[string]bool{}
-	}
-	h.news[account] = true
 }
 
 // headList returns the heads of all records, ordered by account, and of those that are
@@ -55,7 +51,7 @@ func (s *state) headList(held map[string]Record) []Head {
 		h.Account = name // also of one that is gone
 		now = append(now, h)
 	}
-	s.heads.list, s.heads.news = withHeads(s.heads.list, now), nil
+	s.heads.list, s.heads.news = withHeads(s.heads.list, now), map[string]bool{}
 	for name, r := range held {
 		if r.Version > s.of(name).record.Version {
 			above = append(above, headOf(r))

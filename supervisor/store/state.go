@@ -66,7 +66,10 @@ func (a *account) parts() []storedPart {
 }
 
 func newState() *state {
-	return &state{accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{}, passed: map[string]time.Time{}, foreign: map[string][]byte{}}
+	return &state{
+		accounts: map[string]*account{}, ledger: map[string]map[string]Delivery{}, alerts: map[string]event.Alert{},
+		passed: map[string]time.Time{}, foreign: map[string][]byte{}, heads: heads{news: map[string]bool{}},
+	}
 }
 
 // Apply implements [mirror.State].
@@ -142,9 +145,6 @@ func decoded[T any](value []byte) (v T, err error) {
 func (s *state) putPart(name, part string, value []byte) (err error) {
 	a := s.accounts[name]
 	if a == nil {
-		if value == nil {
-			return nil
-		}
 		a = &account{}
 		s.accounts[name] = a
 	}
