@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -162,9 +163,5 @@ func (e *engine) Close() error {
 		return nil
 	}
 	// Writes are first come, first served: after this one there is none.
-	err := e.submit(&write{})
-	if cerr := e.backend.Close(); cerr != nil && err == nil {
-		err = fmt.Errorf("closing the store: %w", cerr)
-	}
-	return err
+	return errors.Join(e.submit(&write{}), e.backend.Close())
 }

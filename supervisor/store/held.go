@@ -21,11 +21,11 @@ func (e *engine) Hold(ctx context.Context, rec Record) error {
 	return nil
 }
 
-func (k *reads) heldRecord(account string) (Record, bool) {
+// heldRecord is the one that is held of an account; of version 0: none is.
+func (k *reads) heldRecord(account string) Record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r, ok := k.held[account]
-	return r, ok
+	return k.held[account]
 }
 
 // unhold ends the hold that the committed record rec, or a later one, takes
@@ -33,7 +33,7 @@ func (k *reads) heldRecord(account string) (Record, bool) {
 func (e *engine) unhold(rec Record) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if h, ok := e.held[rec.Account]; ok && h.Version <= rec.Version {
+	if e.held[rec.Account].Version <= rec.Version {
 		delete(e.held, rec.Account)
 	}
 }

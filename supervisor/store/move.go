@@ -39,7 +39,7 @@ func (e *engine) Forget(ctx context.Context, name string) error {
 func (e *engine) move(ctx context.Context, what string, names []string, rule func(*change) error) error {
 	return e.do(ctx, what, "an account", &write{subjects: names, drops: true, rule: func(c *change) error {
 		for _, name := range names {
-			if r, held := e.heldRecord(name); held {
+			if r := e.heldRecord(name); r.Version > 0 {
 				return fmt.Errorf("version %d of account %s is held in memory, and not stored yet: %w", r.Version, name, ErrConflict)
 			}
 		}

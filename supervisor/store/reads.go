@@ -61,12 +61,12 @@ func part[T any](ctx context.Context, k *reads, what, name string, in func(accou
 func (k *reads) Load(ctx context.Context, name string) (Record, error) {
 	// What is held is looked at first: it leaves there only after its commit
 	// shows in the state.
-	held, isHeld := k.heldRecord(name)
+	held := k.heldRecord(name)
 	a, err := k.of(ctx, "the record", name)
 	switch {
 	case err != nil:
 		return Record{}, err
-	case isHeld && a.record.Version < held.Version:
+	case a.record.Version < held.Version:
 		return held, nil
 	case a.record.Version == 0:
 		none := Record{Account: name}
