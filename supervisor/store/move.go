@@ -57,21 +57,19 @@ func (s *state) pass(c *change, name string, now time.Time) {
 // rename is the rule of [Store.Rename].
 func (s *state) rename(c *change, from, to string, version uint64, now time.Time) error {
 	a, b := s.of(from), s.of(to)
-	if a.record.Version == 0 {
-		return fmt.Errorf("account %s: %w", from, ErrNotFound)
-	}
-	if err := a.stillAt(version, "the new name", from); err != nil {
-		return err
-	}
+	foreign := s.foreignOf(from)
 	switch {
+	case a.record.Version == 0:
+		return fmt.Errorf("account %s: %w", from, ErrNotFound)
+	case a.record.Version != version:
+		return a.notAt(version, "the new name", from)
 	case b.record.Version > 0:
 		return fmt.Errorf("account %s has version %d of its own: %w", to, b.record.Version, ErrConflict)
 	case b.intent != nil:
 		return fmt.Errorf("attempt %s of account %s is not settled yet: %w", b.intent.Attempt, to, ErrConflict)
 	case a.intent != nil && (!a.intent.IsMarked() || spool.IsLogin(a.intent.Kind)):
 		return fmt.Errorf("attempt %s of account %s is not settled yet: %w", a.intent.Attempt, from, ErrConflict)
-	}
-	if foreign := s.foreignOf(from); len(foreign) > 0 {
+	case len(foreign) > 0:
 		return fmt.Errorf("a newer program has stored %s, which can't be renamed by this one: %w", foreign[0], ErrConflict)
 	}
 	s.takeOut(c, from)

@@ -51,11 +51,10 @@ func (c *change) drop(key string) { c.values[key] = nil }
 // again: a caller that reopened the store can't know whether it was.
 func (s *state) intend(c *change, in Intent) error {
 	a := s.of(in.Account)
-	if a.record.Version != in.Version {
-		return fmt.Errorf("attempt %s of account %s starts from version %d, but version %d is stored: %w",
-			in.Attempt, in.Account, in.Version, a.record.Version, ErrConflict)
-	}
-	if a.intent != nil && a.intent.Attempt != in.Attempt {
+	switch {
+	case a.record.Version != in.Version:
+		return a.notAt(in.Version, "attempt "+in.Attempt, in.Account)
+	case a.intent != nil && a.intent.Attempt != in.Attempt:
 		return fmt.Errorf("attempt %s of account %s: attempt %s is not settled yet: %w",
 			in.Attempt, in.Account, a.intent.Attempt, ErrConflict)
 	}
@@ -132,10 +131,10 @@ func (a account) admits(rec Record) error {
 // abandon is the rule of [Store.Abandon].
 func (s *state) abandon(c *change, name, attempt string, version uint64, h Health) error {
 	a := s.of(name)
-	if err := a.stillAt(version, "the end of attempt "+attempt, name); err != nil {
-		return err
-	}
-	if a.intent != nil && a.intent.Attempt != attempt {
+	switch {
+	case a.record.Version != version:
+		return a.notAt(version, "the end of attempt "+attempt, name)
+	case a.intent != nil && a.intent.Attempt != attempt:
 		return fmt.Errorf("attempt %s of account %s is over, but attempt %s stands: %w", attempt, name, a.intent.Attempt, ErrConflict)
 	}
 	switch {
@@ -151,12 +150,9 @@ func (s *state) abandon(c *change, name, attempt string, version uint64, h Healt
 	return nil
 }
 
-// stillAt says why what rests on a version can't be stored: another one stands.
-func (a account) stillAt(version uint64, what, name string) error {
-	if a.record.Version != version {
-		return fmt.Errorf("%s of account %s rests on version %d, but version %d is stored: %w", what, name, version, a.record.Version, ErrConflict)
-	}
-	return nil
+// notAt is why what rests on a version can't be stored: another one stands.
+func (a account) notAt(version uint64, what, name string) error {
+	return fmt.Errorf("%s of account %s rests on version %d, but version %d is stored: %w", what, name, version, a.record.Version, ErrConflict)
 }
 
 // endIntent ends the intent of an attempt, if that is the one that stands. The one
@@ -185,11 +181,11 @@ func (s *state) setAside(c *change, name string, ev Evidence) error {
 // putBeside is the rule of [Store.PutBeside].
 func (s *state) putBeside(c *change, name, attempt string, version uint64, candidate *Candidate) error {
 	a := s.of(name)
-	if a.record.Version == 0 {
+	switch {
+	case a.record.Version == 0:
 		return fmt.Errorf("account %s: %w", name, ErrNotFound)
-	}
-	if err := a.stillAt(version, "what waits beside it", name); err != nil {
-		return err
+	case a.record.Version != version:
+		return a.notAt(version, "what waits beside it", name)
 	}
 	a.record.Candidate = candidate
 	c.putRecord(a.record)
