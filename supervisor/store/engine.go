@@ -129,8 +129,7 @@ func (e *engine) SaveAlert(ctx context.Context, a event.Alert) error {
 // is under way may stay in the ledger.
 func (e *engine) DropAlert(ctx context.Context, key string) error {
 	return e.do(ctx, "dropping alert "+key, "an alert", &write{subjects: []string{key}, drops: true, rule: func(c *change) error {
-		e.state.dropAlert(c, key)
-		return nil
+		return e.state.dropAlert(c, key)
 	}})
 }
 

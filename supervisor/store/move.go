@@ -25,11 +25,10 @@ func (e *engine) Rename(ctx context.Context, from, to string, version uint64) er
 // Forget implements [Store].
 func (e *engine) Forget(ctx context.Context, name string) error {
 	return e.move(ctx, "forgetting account "+name, []string{name}, func(c *change) error {
-		e.state.takeOut(c, name)
+		e.state.takeOut(c, name, e.now())
 		if len(c.values) == 0 && !e.noted(name) {
 			return ErrNotFound
 		}
-		e.state.pass(c, name, e.now())
 		return nil
 	})
 }
@@ -45,13 +44,6 @@ func (e *engine) move(ctx context.Context, what string, names []string, rule fun
 		}
 		return rule(c)
 	}})
-}
-
-// pass notes that a name is free, if a login stands under it.
-func (s *state) pass(c *change, name string, now time.Time) {
-	if s.of(name).record.Version > 0 {
-		c.put(passedKey(name), now.UTC().Round(0))
-	}
 }
 
 // rename is the rule of [Store.Rename].
@@ -72,8 +64,7 @@ func (s *state) rename(c *change, from, to string, version uint64, now time.Time
 	case len(foreign) > 0:
 		return fmt.Errorf("a newer program has stored %s, which can't be renamed by this one: %w", foreign[0], ErrConflict)
 	}
-	s.takeOut(c, from)
-	s.pass(c, from, now)
+	s.takeOut(c, from, now)
 	s.dropLines(c, to) // of a token that was another one
 	a.record.Account = to
 	c.putRecord(a.record)
@@ -97,9 +88,12 @@ func (s *state) rename(c *change, from, to string, version uint64, now time.Time
 }
 
 // takeOut takes out all that is stored of an account, what a newer program has stored
-// of it included.
-func (s *state) takeOut(c *change, name string) {
+// of it included, and notes since when the name is free of a login.
+func (s *state) takeOut(c *change, name string, now time.Time) {
 	a := s.of(name)
+	if a.record.Version > 0 {
+		c.put(passedKey(name), now.UTC().Round(0))
+	}
 	for _, p := range a.parts() {
 		c.drop(accountKey(name, p.name))
 	}

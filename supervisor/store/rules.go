@@ -220,11 +220,12 @@ func (a account) endGuided(c *change) {
 }
 
 // dropAlert is the rule of [Store.DropAlert].
-func (s *state) dropAlert(c *change, key string) {
+func (s *state) dropAlert(c *change, key string) error {
 	if _, ok := s.alerts[key]; ok {
 		c.drop(alertKey(key))
 	}
 	s.dropLines(c, key)
+	return nil
 }
 
 // deliver is what the ledger says once noted is added to it.
