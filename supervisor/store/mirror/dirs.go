@@ -9,24 +9,29 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tokenkeeper/tokenkeeper/sdk/files"
 	"github.com/tokenkeeper/tokenkeeper/supervisor/trust"
 )
 
-// prepareDir makes dir, or checks that nobody else reads in it or can have put it
-// there.
-func prepareDir(dir string) error {
+// private says why dir is not ours alone, as a [*trust.Refusal]: others may read in it, or
+// can have put it there. Any other error says that it is missing, or what it is.
+func private(dir string) error {
 	path, err := filepath.Abs(dir)
-	if err != nil {
-		return err
+	if err == nil {
+		_, err = trust.Here().Private(path)
 	}
-	judge := trust.Here()
-	_, err = judge.Private(path)
+	return err
+}
+
+// prepareDir makes dir, or checks that it is private.
+func prepareDir(dir string) error {
+	err := private(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(path, 0o700); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("the state directory can't be made: %w", err)
 		}
-		if _, err = judge.Private(path); err == nil {
-			return keepMade(path)
+		if err = private(dir); err == nil {
+			return keepMade(dir)
 		}
 	}
 	if err != nil {
@@ -39,12 +44,9 @@ func prepareDir(dir string) error {
 // it is not made: if that is missing, a disk is, and what is written below its
 // mount point is hidden when it comes back.
 func remakeDir(dir string) error {
-	var refusal *trust.Refusal
-	if path, err := filepath.Abs(dir); err == nil {
-		if _, err := trust.Here().Private(path); errors.As(err, &refusal) {
-			// An empty one of another user, or open to others, is only in the way.
-			_ = unix.Rmdir(dir)
-		}
+	if refusal := (*trust.Refusal)(nil); errors.As(private(dir), &refusal) {
+		// An empty one of another user, or open to others, is only in the way.
+		_ = unix.Rmdir(dir)
 	}
 	err := os.Mkdir(dir, 0o700)
 	switch {
@@ -59,39 +61,12 @@ func remakeDir(dir string) error {
 // keepMade makes durable that a directory was made, or takes it away again: the next try
 // makes it anew, and relies on none that a power loss may take.
 func keepMade(dir string) error {
-	err := syncDir(filepath.Dir(dir))
+	err := syncDir(filepath.Dir(filepath.Clean(dir)))
 	if err != nil {
 		_ = os.Remove(dir)
 	}
 	return err
 }
 
-// checkFile checks a state file that exists.
-func checkFile(path string) error {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("the state file can't be read: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("the state file %s is not a regular file", path)
-	}
-	if open := info.Mode().Perm() & 0o077; open != 0 {
-		return fmt.Errorf("the state file %s is open to others (mode %04o), and it holds refresh tokens: chmod 600 %s",
-			path, info.Mode().Perm(), path)
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("syncing directory %s: %w", dir, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
-		return fmt.Errorf("syncing directory %s: %w", dir, err)
-	}
-	return nil
-}
+// syncDir makes durable which files a directory holds under which names.
+func syncDir(dir string) error { return files.OS{}.SyncDir(dir) }

@@ -53,7 +53,7 @@ func (p *place) claim(timeout time.Duration) (err error) {
 		return err
 	}
 	if p.lock = p.takeBack(); p.lock == nil {
-		if p.lock, err = lockDir(p.dir, timeout); err != nil {
+		if p.lock, err = lockDir(p.dir, unix.LOCK_EX, timeout); err != nil {
 			return err
 		}
 	}

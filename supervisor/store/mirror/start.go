@@ -45,33 +45,33 @@ func (m *Mirror) Live() (live []*journal.Image, err error) {
 	return live, nil
 }
 
-// read reads the state file.
+// read reads the state file, which must be for us alone.
 func (p *place) read() (*journal.Image, error) {
-	if err := checkFile(p.file()); err != nil {
-		return nil, err
+	path := p.file()
+	if info, err := os.Stat(path); err == nil { // what is wrong otherwise is said below
+		if !info.Mode().IsRegular() {
+			return nil, fmt.Errorf("the state file %s is not a regular file", path)
+		}
+		if mode := info.Mode().Perm(); mode&0o077 != 0 {
+			return nil, fmt.Errorf("the state file %s is open to others (mode %04o), and it holds refresh tokens: chmod 600 %s", path, mode, path)
+		}
 	}
-	return journal.Read(p.file())
+	return journal.Read(path)
 }
 
 // Peek reads the state file in a directory without changing anything. While a supervisor
 // has the directory nothing can be said about it: ErrInUse. Close what it returns.
 func Peek(dir string) (*journal.Image, error) {
-	d, err := os.Open(dir)
+	// Shared: two who look do not disturb each other. It is held for as long as
+	// the file is read, which is less than a supervisor that starts waits.
+	lock, err := lockDir(dir, unix.LOCK_SH, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return journal.ReadBytes(nil), nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("the state directory can't be opened: %w", err)
+		return nil, err
 	}
-	defer func() { _ = d.Close() }()
-	// Shared: two who look do not disturb each other. It is held for as long as
-	// the file is read, which is less than a supervisor that starts waits.
-	if err := unix.Flock(int(d.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, inUse(dir)
-		}
-		return nil, fmt.Errorf("the state directory %s can't be locked (%w): it must be on a local disk", dir, err)
-	}
+	defer func() { _ = lock.Close() }()
 	return (&place{dir: dir}).read()
 }
 
