@@ -27,7 +27,7 @@ const (
 
 // backupName is the path of a backup, without its suffix.
 func (p *place) backupName(at time.Time) string {
-	return filepath.Join(p.backups(), backupPrefix+at.UTC().Format(stampLayout))
+	return filepath.Join(p.backupDir(), backupPrefix+at.UTC().Format(stampLayout))
 }
 
 // BackupDue says whether there is something to back up and the newest backup
@@ -43,31 +43,33 @@ func (m *Mirror) BackupDue(now time.Time) bool {
 // Backup copies the state file into the directory "backup" beside it, where
 // the newest of each of the last seven days are kept. The copy is verified
 // first: a state file that has been damaged is replaced by a fresh one.
-func (m *Mirror) Backup(ctx context.Context) error {
+func (m *Mirror) Backup(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("backing up the store: %w", err)
+		}
+	}()
 	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("backing up the store: %w", err)
+		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.file == nil {
-		if m.fault != nil {
-			return fmt.Errorf("backing up the store: %w", m.fault)
-		}
-		return fmt.Errorf("backing up the store: %w", ErrClosed)
+		return cmp.Or(m.fault, ErrClosed)
 	}
 	defer m.watch(m.worksFor())()
 	img, err := m.readBack()
-	if err != nil {
-		err = m.replaceDamaged(img, err)
-		if img.Close(); err != nil {
-			return fmt.Errorf("backing up the store: %w", err)
-		}
-		if img, err = m.readBack(); err != nil {
-			img.Close()
-			return fmt.Errorf("backing up the store: %w", err)
-		}
-	}
 	defer img.Close()
+	if err != nil {
+		if err := m.replaceDamaged(img, err); err != nil {
+			return err
+		}
+		img, err = m.readBack()
+		defer img.Close()
+	}
+	if err != nil {
+		return err
+	}
 	return m.backup(img)
 }
 
@@ -96,12 +98,18 @@ func (m *Mirror) replaceDamaged(img *journal.Image, damage error) error {
 	return m.goOn(img)
 }
 
-// backupAtOpen backs up a good state file before it is written to. A failure
-// is told, and no reason not to go on.
+// backupAtOpen backs up a good state file before it is written to, unless the latest
+// backup has the same, or there is nothing. A failure is told, and no reason not to go on.
 func (m *Mirror) backupAtOpen(img *journal.Image) {
-	acked, at := m.places[0].newestBackup()
-	if acked == img.Sequence || m.state.Empty() {
-		m.backedUp = at
+	latest := backup{}
+	for _, b := range m.places[0].backups() {
+		if b.whole {
+			latest = b
+			break
+		}
+	}
+	if latest.acked == img.Sequence || m.state.Empty() {
+		m.backedUp = latest.at
 		return
 	}
 	_ = m.backup(img)
@@ -112,9 +120,8 @@ func (m *Mirror) backup(img *journal.Image) error {
 	now := m.options.Now()
 	path := m.at.backupName(now) + backupSuffix
 	if err := writeBackup(img, path, m.format); err != nil {
-		err = fmt.Errorf("backing up the store: %w", err)
 		m.unbacked = true
-		m.tell(Trouble{What: "no backup could be made", Path: m.at.backups(), Err: err})
+		m.tell(Trouble{What: "no backup could be made", Path: m.at.backupDir(), Err: err})
 		return err
 	}
 	if m.unbacked {
@@ -152,71 +159,73 @@ func Offer(dir string, img *journal.Image, now time.Time) (path string, err erro
 // Backups are the paths of the backups in a state directory, newest first.
 func Backups(dir string) []string { return (&place{dir: dir}).backupPaths() }
 
-// rotate removes backups: of each day all but the newest, and those of days
-// before the last seven. One that is damaged counts for nothing, and those of
-// another format, which are there for a way back, stay.
-func (p *place) rotate() {
-	type backup struct {
-		path     string
-		sequence uint64
-	}
-	var good, damaged []backup
-	for _, path := range p.backupPaths() {
-		format, acked, whole := journal.Head(path)
-		_, err := journal.CheckFormat(format)
-		switch {
-		case whole && errors.Is(err, journal.ErrNewerFormat):
-		case whole && err == nil:
-			good = append(good, backup{path, acked})
-		default:
-			damaged = append(damaged, backup{path: path})
+// NewestBackup is the backup that goes furthest, and up to where.
+func (m *Mirror) NewestBackup() (newest string, acked uint64) {
+	for _, p := range m.places {
+		for _, b := range p.backups() {
+			if b.whole && b.acked > acked {
+				newest, acked = b.path, b.acked
+			}
 		}
 	}
-	// The names tell the time, but clocks are put back; the sequence is not.
-	slices.SortStableFunc(good, func(a, b backup) int { return cmp.Compare(b.sequence, a.sequence) })
-	days := map[string]bool{}
-	for _, b := range good {
-		day := backupDay(b.path)
-		if days[day] || len(days) == keptBackups {
-			_ = os.Remove(b.path)
-			continue
-		}
-		days[day] = true
-	}
-	if len(days) == keptBackups {
-		for _, b := range damaged {
-			_ = os.Remove(b.path)
-		}
-	}
-	parts, _ := filepath.Glob(filepath.Join(p.backups(), "*"+journal.PartSuffix))
-	for _, path := range parts {
-		_ = os.Remove(path)
-	}
+	return newest, acked
 }
 
-// backupDay is the day that a backup was made on.
-func backupDay(path string) string {
-	day, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(path), backupPrefix), "T")
-	return day
+// backup is what its name and its head tell of a backup.
+type backup struct {
+	path, day, format string
+	at                time.Time
+	acked             uint64
+	whole             bool
 }
 
 // backupPaths are the paths of all backups, newest first.
 func (p *place) backupPaths() []string {
-	paths, _ := filepath.Glob(filepath.Join(p.backups(), backupPrefix+"*"+backupSuffix))
+	paths, _ := filepath.Glob(filepath.Join(p.backupDir(), backupPrefix+"*"+backupSuffix))
 	slices.Sort(paths)
 	slices.Reverse(paths)
 	return paths
 }
 
-// newestBackup is the newest backup that is good: up to where it goes, and when it was
-// made.
-func (p *place) newestBackup() (acked uint64, at time.Time) {
+// backups are all that are there, those with the latest names first.
+func (p *place) backups() (all []backup) {
 	for _, path := range p.backupPaths() {
-		if _, acked, whole := journal.Head(path); whole {
-			name := strings.TrimPrefix(filepath.Base(path), backupPrefix)
-			at, _ := time.Parse(stampLayout, name[:min(len(name), len(stampLayout))])
-			return acked, at
+		b := backup{path: path}
+		name := strings.TrimPrefix(filepath.Base(path), backupPrefix)
+		b.day, _, _ = strings.Cut(name, "T")
+		b.at, _ = time.Parse(stampLayout, name[:min(len(name), len(stampLayout))])
+		b.format, b.acked, b.whole = journal.Head(path)
+		all = append(all, b)
+	}
+	return all
+}
+
+// rotate removes backups: of each day all but the newest, and those of days
+// before the last seven. One that is damaged counts for nothing, and those of
+// another format, which are there for a way back, stay.
+func (p *place) rotate() {
+	all := p.backups()
+	// The names tell the time, but clocks are put back; the transactions are not.
+	slices.SortStableFunc(all, func(a, b backup) int { return cmp.Compare(b.acked, a.acked) })
+	days := map[string]bool{}
+	var damaged []string
+	for _, b := range all {
+		_, err := journal.CheckFormat(b.format)
+		switch {
+		case b.whole && errors.Is(err, journal.ErrNewerFormat):
+		case !b.whole || err != nil:
+			damaged = append(damaged, b.path)
+		case days[b.day] || len(days) == keptBackups:
+			_ = os.Remove(b.path)
+		default:
+			days[b.day] = true
 		}
 	}
-	return 0, time.Time{}
+	over, _ := filepath.Glob(filepath.Join(p.backupDir(), "*"+journal.PartSuffix))
+	if len(days) == keptBackups {
+		over = append(over, damaged...)
+	}
+	for _, path := range over {
+		_ = os.Remove(path)
+	}
 }

@@ -32,8 +32,8 @@ type place struct {
 // FileName is the one file in the state directory.
 const FileName = "tokenkeeper.db"
 
-func (p *place) file() string    { return filepath.Join(p.dir, FileName) }
-func (p *place) backups() string { return filepath.Join(p.dir, "backup") }
+func (p *place) file() string      { return filepath.Join(p.dir, FileName) }
+func (p *place) backupDir() string { return filepath.Join(p.dir, "backup") }
 
 // claim makes the directory, if need be, and locks it. One that is not where
 // it was any more is let go.

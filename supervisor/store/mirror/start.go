@@ -75,24 +75,12 @@ func Peek(dir string) (*journal.Image, error) {
 	return (&place{dir: dir}).read()
 }
 
-// NewestBackup is the backup that goes furthest, and up to where.
-func (m *Mirror) NewestBackup() (newest string, acked uint64) {
-	for _, p := range m.places {
-		for _, path := range p.backupPaths() {
-			if _, to, whole := journal.Head(path); whole && to > acked {
-				newest, acked = path, to
-			}
-		}
-	}
-	return newest, acked
-}
-
 // Remains are the files beside the state files that may hold a part of the store: backups,
 // and what was put aside, but for what was found in the place of a state file, which is
 // somebody else's. Used says whether any of them shows that there was a store here.
 func (m *Mirror) Remains() (paths []string, used bool) {
 	for _, p := range m.places {
-		for _, pattern := range []string{p.file() + ".*", filepath.Join(p.backups(), "*")} {
+		for _, pattern := range []string{p.file() + ".*", filepath.Join(p.backupDir(), "*")} {
 			found, _ := filepath.Glob(pattern)
 			for _, path := range found {
 				foreign := strings.HasPrefix(filepath.Base(path), FileName+"."+wrongFound+"-")
