@@ -55,7 +55,7 @@ func (m *Mirror) Backup(ctx context.Context) (err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.file == nil {
-		return cmp.Or(m.fault, ErrClosed)
+		return cmp.Or(m.fault.is(), ErrClosed)
 	}
 	defer m.watch(m.worksFor())()
 	img, err := m.readBack()

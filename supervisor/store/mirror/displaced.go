@@ -71,19 +71,14 @@ func (m *upkeep) rebuild(c map[string][]byte, did journal.Displaced) error {
 	if did == dirRemoved || did == dirReplaced {
 		path = m.at.dir
 	}
-	m.part(wrongFound)
-	aside := map[*place]string{}
-	err := m.renewAs(c, func(p *place) string {
-		aside[p] = p.asideName(wrongFound, m.options.Now())
-		return aside[p]
-	})
+	kept, err := m.renew(c, wrongFound)
 	what := string(did) + " while it was in use; "
 	if err != nil {
 		what += fmt.Sprintf("everything is kept in memory and will be lost with this process, because it can't be written anew (%v)", err)
 	} else {
 		what += "everything that was stored is now in " + m.where()
-		if _, err := os.Lstat(aside[m.at]); err == nil {
-			what += "; what was found in its place is kept as " + aside[m.at]
+		if kept != "" {
+			what += "; what was found in its place is kept as " + kept
 		}
 		m.settleIn()
 	}
@@ -121,7 +116,7 @@ func (m *Mirror) Look() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.file == nil {
-		if m.fault != nil && !m.closed {
+		if m.fault.is() != nil && !m.closed {
 			_ = m.recover(nil)
 		}
 		return

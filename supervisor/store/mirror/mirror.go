@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -82,23 +83,34 @@ type upkeep struct {
 	// failed, and what a file holds is not known.
 	file *journal.File
 	at   *place
-	// fault is why there is no file, and since when.
-	fault   error
-	faultAt time.Time
+	// fault is why there is no file, and faultAt since when; hangs is that the write which
+	// is under way does not come back.
+	fault, hangs fault
+	faultAt      time.Time
 	// wrong is what is wrong with what stands in the place of the state file:
 	// a word of its name when it is put aside.
 	wrong string
 	// closed: nothing is written any more, whoever comes late. Somebody else may
 	// have the directory.
 	closed bool
-	// known is fault, and hangs that the write which is under way does not come back,
-	// for those who must not wait for mu.
-	known, hangs atomic.Pointer[error]
 	// backedUp is when the newest backup was made; unbacked: the last one failed.
 	backedUp time.Time
 	unbacked bool
 	// Smallest is the length under which a file is never made compact.
 	Smallest int64
+}
+
+// fault is why nothing can be made durable. Those, too, may ask who must not wait for mu.
+type fault struct{ why atomic.Pointer[error] }
+
+func (f *fault) set(err error) { f.why.Store(&err) }
+
+// is returns nil while all is well.
+func (f *fault) is() error {
+	if why := f.why.Load(); why != nil {
+		return *why
+	}
+	return nil
 }
 
 // New has the state directory dir, which is made with mode 0700 if it is missing. A lock
@@ -135,27 +147,24 @@ func (m *Mirror) Update(c map[string][]byte) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		if m.fault != nil {
-			return m.fault
-		}
-		return ErrClosed
+		return cmp.Or(m.fault.is(), ErrClosed)
 	}
 	end := m.watch(hangsAfter)
 	defer func() { end() }()
-	if m.file != nil {
-		err := m.write(c)
-		if err == nil {
-			m.settle(c)
-			end()
-			end = m.watch(m.worksFor())
-			m.compact()
-			return nil
+	if m.file == nil {
+		if time.Since(m.faultAt) < RetryAfter {
+			return m.fault.is()
 		}
-		return m.leave(c, "a change could not be written to the state file, which is not used any more", err)
-	} else if since := time.Since(m.faultAt); since < RetryAfter {
-		return m.fault
+		return m.recover(c)
 	}
-	return m.recover(c)
+	if err := m.write(c); err != nil {
+		return m.leave(c, "a change could not be written to the state file, which is not used any more", err)
+	}
+	m.settle(c)
+	end()
+	end = m.watch(m.worksFor())
+	m.compact()
+	return nil
 }
 
 // watch tells of a write that does not come back, until it does: call what it returns
@@ -164,26 +173,24 @@ func (m *Mirror) Update(c map[string][]byte) error {
 func (m *upkeep) watch(after time.Duration) (end func()) {
 	path := m.at.file()
 	var mu sync.Mutex
-	over, told := false, false
+	over := false
 	timer := time.AfterFunc(after, func() {
 		mu.Lock()
 		defer mu.Unlock()
 		if over {
 			return
 		}
-		told = true
 		err := fmt.Errorf("%w: a write does not come back", ErrDisk)
-		m.hangs.Store(&err)
+		m.hangs.set(err)
 		m.tell(Trouble{What: "the disk hangs; what has been announced is not sent before it answers", Path: path, Err: err})
 	})
 	return func() {
 		timer.Stop()
 		mu.Lock()
 		defer mu.Unlock()
-		if over = true; !told {
-			return
-		}
-		if m.hangs.Store(nil); m.file != nil {
+		told := m.hangs.is() != nil
+		over = true
+		if m.hangs.set(nil); told && m.file != nil {
 			m.tell(Trouble{What: "the disk answers again", Path: path, Recovered: true})
 		}
 	}
@@ -196,17 +203,20 @@ func (m *upkeep) worksFor() time.Duration {
 
 // leave gives up the file that is open, and goes on in a fresh one.
 func (m *upkeep) leave(c map[string][]byte, what string, err error) error {
-	var d journal.Displaced
-	if errors.As(err, &d) {
-		return m.rebuild(c, d)
+	m.file.Drop()
+	m.file = nil
+	if did := journal.Displaced(""); errors.As(err, &did) {
+		m.wrong = wrongFound
+		return m.rebuild(c, did)
 	}
-	m.lose(what, err)
+	m.wrong = wrongFailed
+	m.tell(Trouble{What: what, Path: m.at.file(), Err: err})
 	return m.recover(c)
 }
 
 // recover goes on in a fresh file, and tells.
 func (m *upkeep) recover(c map[string][]byte) error {
-	if err := m.renew(c, m.wrong); err != nil {
+	if _, err := m.renew(c, m.wrong); err != nil {
 		return err
 	}
 	what := "the store is durable again, in " + m.where()
@@ -227,12 +237,7 @@ func (m *upkeep) where() string {
 
 // Fault is why nothing can be made durable at the moment ([ErrDisk]); nil: all
 // is well. It does not wait for a disk that hangs, and says so after a second.
-func (m *Mirror) Fault() error {
-	if fault := cmp.Or(m.known.Load(), m.hangs.Load()); fault != nil {
-		return *fault
-	}
-	return nil
-}
+func (m *Mirror) Fault() error { return cmp.Or(m.fault.is(), m.hangs.is()) }
 
 // Path is the file that the state is in: in the state directory or in the fallback
 // directory.
@@ -285,53 +290,39 @@ func (m *upkeep) compact() {
 	if !m.file.Bloated(m.Smallest) {
 		return
 	}
+	var shorter *journal.File
 	values, err := m.state.Values()
-	old := m.file
-	m.next() // it takes two
-	f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
 	if err == nil {
-		f.History = old.Tail(f.At.Add(-HistoryFor), historyRoom)
-		m.file, err = m.at.replace(f, "", m.options)
+		f := m.fresh(values)
+		f.History = m.file.Tail(f.At.Add(-HistoryFor), historyRoom)
+		shorter, err = m.at.replace(f, "", m.options)
 	}
-	if errors.Is(err, errUnsure) {
+	switch {
+	case err == nil:
+		m.file.Drop()
+		m.file, m.last = shorter, shorter.Last()
+	case errors.Is(err, errUnsure):
 		// A power loss may bring the longer one back: nothing may be written to either.
-		m.file = old
 		_ = m.leave(nil, "the state file was made shorter, and nobody knows whether that lasts; another takes its place", err)
-		return
-	}
-	if err != nil {
+	default:
 		m.options.Log.Warn("the state file could not be made shorter, and grows", "path", m.at.file(), "error", err)
-		m.file = old
-		old.Stay() // not at each change
-		return
+		m.file.Stay() // not at each change
 	}
-	m.last = m.file.Last()
-	old.Drop()
 }
 
-// lose gives up the file that is open.
-func (m *upkeep) lose(what string, err error) {
-	m.part(wrongFailed)
-	m.tell(Trouble{What: what, Path: m.at.file(), Err: err})
-}
-
-// part closes the file, with which something is wrong.
-func (m *upkeep) part(wrong string) {
-	m.file.Drop()
-	m.file, m.wrong = nil, wrong
+// fresh is what a fresh file holds that has no history.
+func (m *upkeep) fresh(values map[string][]byte) journal.Fresh {
+	m.next() // it takes two
+	return journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
 }
 
 // renew writes everything, with the change c, into a fresh file in the first
 // place that takes it. The file that it takes the place of is kept, under a
-// name that tells what was wrong with it.
-func (m *upkeep) renew(c map[string][]byte, wrong string) error {
-	return m.renewAs(c, func(p *place) string { return p.asideName(wrong, m.options.Now()) })
-}
-
-func (m *upkeep) renewAs(c map[string][]byte, aside func(*place) string) error {
+// name that tells what was wrong with it; "": there was none.
+func (m *upkeep) renew(c map[string][]byte, wrong string) (kept string, err error) {
 	values, err := m.state.Values()
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrDisk, err)
+		return "", fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	maps.Copy(values, c)
 	maps.DeleteFunc(values, func(_ string, value []byte) bool { return value == nil })
@@ -340,28 +331,31 @@ func (m *upkeep) renewAs(c map[string][]byte, aside func(*place) string) error {
 		var j *journal.File
 		err := fs.ErrNotExist
 		for tries := 0; tries < mostRemoved && errors.Is(err, fs.ErrNotExist); tries++ {
-			m.next() // it takes two
-			f := journal.Fresh{Values: values, Sequence: m.next(), At: m.options.Now(), Format: m.format}
-			j, err = p.replace(f, aside(p), m.options)
+			f := m.fresh(values)
+			kept = p.asideName(wrong, f.At)
+			j, err = p.replace(f, kept, m.options)
 		}
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		m.file, m.at, m.fault = j, p, nil
+		m.file, m.at = j, p
 		m.settle(c)
-		m.known.Store(nil)
+		m.fault.set(nil)
 		p.tidy()
-		return nil
+		if _, err := os.Lstat(kept); err != nil {
+			kept = ""
+		}
+		return kept, nil
 	}
-	known := m.fault != nil
-	m.fault, m.faultAt = fmt.Errorf("%w: %w", ErrDisk, errors.Join(errs...)), time.Now()
-	fault := m.fault
-	m.known.Store(&fault)
+	known := m.fault.is() != nil
+	err = fmt.Errorf("%w: %w", ErrDisk, errors.Join(errs...))
+	m.fault.set(err)
+	m.faultAt = time.Now()
 	if !known {
-		m.tell(Trouble{What: "nothing can be stored; no refresh token is spent until the disk takes writes again", Path: m.places[0].dir, Err: m.fault})
+		m.tell(Trouble{What: "nothing can be stored; no refresh token is spent until the disk takes writes again", Path: m.places[0].dir, Err: err})
 	}
-	return m.fault
+	return "", err
 }
 
 func (m *upkeep) tell(t Trouble) {

@@ -105,10 +105,11 @@ func (m *Mirror) Adopt(s State, img *journal.Image) error {
 	m.format, _ = journal.CheckFormat(img.Format)
 	switch {
 	case img.Path != m.places[0].file():
-		return m.renew(nil, "older")
+		_, err := m.renew(nil, "older")
+		return err
 	case img.Worn:
 		m.options.Log.Warn("a part of the state file is damaged, all of which stands in it a second time; a fresh one takes its place", "path", img.Path)
-		if err := m.renew(nil, "damaged"); err == nil || !stillThere(img) {
+		if _, err := m.renew(nil, "damaged"); err == nil || !stillThere(img) {
 			return err
 		}
 		return m.goOn(img) // there is no room for another, and needs to be none
@@ -134,9 +135,8 @@ func (m *upkeep) goOn(img *journal.Image) (err error) {
 		m.tell(Trouble{What: "the state file can't be written", Path: img.Path, Err: err})
 		return m.recover(nil)
 	}
-	if m.fault != nil {
-		m.fault = nil
-		m.known.Store(nil)
+	if m.fault.is() != nil {
+		m.fault.set(nil)
 		m.tell(Trouble{What: "the store is durable again, in the file that was there; what was damaged in it is put right", Path: img.Path, Recovered: true})
 	}
 	m.at.tidy()
@@ -146,7 +146,8 @@ func (m *upkeep) goOn(img *journal.Image) (err error) {
 // Begin writes the state s, which is empty, into a file where there is none.
 func (m *Mirror) Begin(s State) error {
 	m.state = s
-	return m.renew(nil, "empty")
+	_, err := m.renew(nil, "empty")
+	return err
 }
 
 // Restore writes the state s, which was put together from what was left, into a fresh
@@ -157,11 +158,8 @@ func (m *Mirror) Restore(s State, tried uint64, base *journal.Image) (kept strin
 	if base != nil {
 		m.format, _ = journal.CheckFormat(base.Format)
 	}
-	now := m.options.Now()
-	aside := m.places[0].asideName("damaged", now)
-	err = m.renewAs(nil, func(p *place) string { return p.asideName("damaged", now) })
-	if _, lerr := os.Lstat(aside); err == nil && m.at == m.places[0] && lerr == nil {
-		kept = aside
+	if kept, err = m.renew(nil, "damaged"); m.at != m.places[0] {
+		kept = "" // that was in the fallback directory
 	}
 	return kept, err
 }
