@@ -19,16 +19,16 @@ const (
 	dirReplaced  journal.Displaced = "the state directory was replaced by another"
 )
 
-// whereIs looks at what path leads to, which should be the one that was. What
-// can't be known does not count: info is nil then.
-func whereIs(path string, one fs.FileInfo, removed, replaced journal.Displaced) (info fs.FileInfo, err error) {
+// whereIs looks at what path, which is in the place, leads to: it should be the one that
+// was, if files can be told apart. What can't be known does not count: info is nil then.
+func (p *place) whereIs(path string, one fs.FileInfo, removed, replaced journal.Displaced) (info fs.FileInfo, err error) {
 	info, err = os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		return nil, removed
 	case err != nil:
 		return nil, nil
-	case one != nil && !os.SameFile(one, info):
+	case one != nil && !p.alike && !os.SameFile(one, info):
 		return nil, replaced
 	}
 	return info, nil
@@ -48,11 +48,7 @@ func (m *upkeep) found() (fs.FileInfo, error) {
 	if err := m.at.stands(); err != nil {
 		return nil, err
 	}
-	one := m.file.Identity
-	if m.at.alike {
-		one = nil
-	}
-	return whereIs(m.at.file(), one, fileRemoved, fileReplaced)
+	return m.at.whereIs(m.at.file(), m.file.Identity, fileRemoved, fileReplaced)
 }
 
 // displaced says what somebody else has done to the file that is open: an error

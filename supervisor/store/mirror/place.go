@@ -64,11 +64,7 @@ func (p *place) claim(timeout time.Duration) (err error) {
 
 // stands returns nil while the path leads to the directory that is locked.
 func (p *place) stands() error {
-	one := p.identity
-	if p.alike {
-		one = nil
-	}
-	_, err := whereIs(p.dir, one, dirRemoved, dirReplaced)
+	_, err := p.whereIs(p.dir, p.identity, dirRemoved, dirReplaced)
 	return err
 }
 
