@@ -34,11 +34,12 @@ func (p *place) whereIs(path string, one fs.FileInfo, removed, replaced journal.
 	return info, nil
 }
 
-// What is wrong with what is put aside: a write has failed there, or it was
-// found in the place of the state file and is somebody else's. The latter stays
-// for ever, and nothing is restored from it.
+// What is wrong with what is put aside: a write has failed there, a newer one has taken its
+// place, or it was found in the place of the state file and is somebody else's. The latter
+// stays for ever, and nothing is restored from it.
 const (
 	wrongFailed = "failed"
+	wrongOlder  = "older"
 	wrongFound  = "found"
 )
 

@@ -88,12 +88,9 @@ func (p *place) letGo() {
 
 // takeBack returns the lock of a directory that has come back; nil: none has.
 func (p *place) takeBack() *os.File {
-	info, err := os.Stat(p.dir)
-	if err != nil {
-		return nil
-	}
+	info, _ := os.Stat(p.dir) // nothing is the same as what can't be looked at
 	for n, f := range p.former {
-		if one, err := f.Stat(); err == nil && os.SameFile(one, info) {
+		if one, _ := f.Stat(); os.SameFile(one, info) {
 			p.former = slices.Delete(p.former, n, n+1)
 			return f
 		}
@@ -135,13 +132,10 @@ func (p *place) replace(f journal.Fresh, aside string, o Options) (_ *journal.Fi
 		_ = os.Remove(next) // gives the room back on a full disk
 		return nil, fmt.Errorf("the fresh state file %s can't be written: %w", next, err)
 	}
-	placed := false
 	defer func() {
 		if err != nil {
 			j.Drop()
-			if !placed {
-				_ = os.Remove(next)
-			}
+			_ = os.Remove(next) // if it is in its place, there is none of that name
 		}
 	}()
 	if err := journal.Verify(next, j.Last()); err != nil {
@@ -150,7 +144,6 @@ func (p *place) replace(f journal.Fresh, aside string, o Options) (_ *journal.Fi
 	if err := p.swap(next, aside); err != nil {
 		return nil, err
 	}
-	placed = true
 	if err := p.syncDir(p.dir); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnsure, err)
 	}
@@ -163,9 +156,6 @@ func (p *place) replace(f journal.Fresh, aside string, o Options) (_ *journal.Fi
 func (p *place) swap(next, aside string) error {
 	undo := func() error { return nil }
 	if _, err := os.Lstat(p.file()); err == nil && aside != "" {
-		if err := os.MkdirAll(filepath.Dir(aside), 0o700); err != nil {
-			return fmt.Errorf("keeping the old state file: %w", err)
-		}
 		if err := os.Link(p.file(), aside); err == nil {
 			undo = func() error { return os.Remove(aside) }
 		} else if err := os.Rename(p.file(), aside); err == nil {
@@ -173,7 +163,7 @@ func (p *place) swap(next, aside string) error {
 		} else {
 			return fmt.Errorf("keeping the old state file: %w", err)
 		}
-		if err := syncDir(filepath.Dir(aside)); err != nil {
+		if err := syncDir(p.dir); err != nil {
 			return errors.Join(err, undo())
 		}
 	}
@@ -208,9 +198,8 @@ func freeName(base, suffix string) string {
 func (p *place) tidy() {
 	const keep = 5
 	_ = os.Remove(p.file() + nextSuffix)
-	failed, _ := filepath.Glob(p.file() + ".failed-*")
-	older, _ := filepath.Glob(p.file() + ".older-*")
-	for _, paths := range [][]string{failed, older} {
+	for _, wrong := range []string{wrongFailed, wrongOlder} {
+		paths, _ := filepath.Glob(p.file() + "." + wrong + "-*")
 		for _, path := range paths[:max(0, len(paths)-keep)] {
 			_ = os.Remove(path)
 		}

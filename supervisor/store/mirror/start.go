@@ -105,7 +105,7 @@ func (m *Mirror) Adopt(s State, img *journal.Image) error {
 	m.format, _ = journal.CheckFormat(img.Format)
 	switch {
 	case img.Path != m.places[0].file():
-		_, err := m.renew(nil, "older")
+		_, err := m.renew(nil, wrongOlder)
 		return err
 	case img.Worn:
 		m.options.Log.Warn("a part of the state file is damaged, all of which stands in it a second time; a fresh one takes its place", "path", img.Path)
@@ -171,7 +171,7 @@ func (m *Mirror) Retire(live []*journal.Image) {
 		if n >= len(live) || live[n].Empty || m.file == nil || p == m.at || p == m.places[0] {
 			continue
 		}
-		what := "older"
+		what := wrongOlder
 		if live[n].Err != nil {
 			what = "damaged"
 		}
