@@ -19,27 +19,20 @@ import (
 // Live reads the state file of every place, the one in the state directory first. Close
 // what it returns.
 func (m *Mirror) Live() (live []*journal.Image, err error) {
-	defer func() {
-		if err != nil {
-			for _, img := range live {
-				img.Close()
-			}
-			live = nil
-		}
-	}()
-	live = make([]*journal.Image, 0, len(m.places))
 	for n, p := range m.places {
 		img, err := p.read()
-		if err != nil {
-			if n > 0 {
-				m.tell(Trouble{What: "the fallback directory can't be used", Path: p.dir, Err: err})
-				continue
-			}
-			return live, err
+		switch {
+		case err != nil && n > 0:
+			m.tell(Trouble{What: "the fallback directory can't be used", Path: p.dir, Err: err})
+			continue
+		case err != nil:
+			return nil, err
 		}
-		live = append(live, img)
-		if errors.Is(img.Err, journal.ErrNewerFormat) {
-			return live, fmt.Errorf("state file %s: %w", img.Path, img.Err)
+		if live = append(live, img); errors.Is(img.Err, journal.ErrNewerFormat) {
+			for _, one := range live {
+				one.Close()
+			}
+			return nil, fmt.Errorf("state file %s: %w", img.Path, img.Err)
 		}
 	}
 	return live, nil
@@ -80,17 +73,16 @@ func Peek(dir string) (*journal.Image, error) {
 // somebody else's. Used says whether any of them shows that there was a store here.
 func (m *Mirror) Remains() (paths []string, used bool) {
 	for _, p := range m.places {
-		for _, pattern := range []string{p.file() + ".*", filepath.Join(p.backupDir(), "*")} {
-			found, _ := filepath.Glob(pattern)
-			for _, path := range found {
-				foreign := strings.HasPrefix(filepath.Base(path), FileName+"."+wrongFound+"-")
-				if info, err := os.Stat(path); !foreign && err == nil && info.IsDir() {
-					continue // a file system has some of its own at its top
-				}
-				used = used || foreign || !strings.HasSuffix(path, nextSuffix)
-				if !foreign {
-					paths = append(paths, path)
-				}
+		beside, _ := filepath.Glob(p.file() + ".*")
+		backups, _ := filepath.Glob(filepath.Join(p.backupDir(), "*"))
+		for _, path := range append(beside, backups...) {
+			foreign := strings.HasPrefix(filepath.Base(path), FileName+"."+wrongFound+"-")
+			if info, err := os.Stat(path); !foreign && err == nil && info.IsDir() {
+				continue // a file system has some of its own at its top
+			}
+			used = used || foreign || !strings.HasSuffix(path, nextSuffix)
+			if !foreign {
+				paths = append(paths, path)
 			}
 		}
 	}
@@ -167,21 +159,19 @@ func (m *Mirror) Restore(s State, tried uint64, base *journal.Image) (kept strin
 // Retire takes a state file away from the fallback directory that is older than
 // the one in use.
 func (m *Mirror) Retire(live []*journal.Image) {
-	for n, p := range m.places {
-		if n >= len(live) || live[n].Empty || m.file == nil || p == m.at || p == m.places[0] {
-			continue
-		}
-		what := wrongOlder
-		if live[n].Err != nil {
-			what = "damaged"
-		}
-		err := p.claim(m.options.Timeout)
-		if err == nil {
-			err = os.Rename(p.file(), p.asideName(what, m.options.Now()))
-		}
-		p.release()
-		if err != nil {
-			m.options.Log.Warn("an older state file stays in the fallback directory", "path", p.file(), "error", err)
-		}
+	if len(live) < 2 || live[1].Empty || m.file == nil || m.at == m.places[1] {
+		return
+	}
+	p, what := m.places[1], wrongOlder
+	if live[1].Err != nil {
+		what = "damaged"
+	}
+	err := p.claim(m.options.Timeout)
+	if err == nil {
+		err = os.Rename(p.file(), p.asideName(what, m.options.Now()))
+	}
+	p.release()
+	if err != nil {
+		m.options.Log.Warn("an older state file stays in the fallback directory", "path", p.file(), "error", err)
 	}
 }
