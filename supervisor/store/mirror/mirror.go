@@ -150,7 +150,7 @@ func (m *Mirror) Update(c map[string][]byte) error {
 		return cmp.Or(m.fault.is(), ErrClosed)
 	}
 	end := m.watch(hangsAfter)
-	defer func() { end() }()
+	defer end()
 	if m.file == nil {
 		if time.Since(m.faultAt) < RetryAfter {
 			return m.fault.is()
@@ -161,15 +161,14 @@ func (m *Mirror) Update(c map[string][]byte) error {
 		return m.leave(c, "a change could not be written to the state file, which is not used any more", err)
 	}
 	m.settle(c)
-	end()
-	end = m.watch(m.worksFor())
+	end() // the rest takes longer
 	m.compact()
 	return nil
 }
 
 // watch tells of a write that does not come back, until it does: call what it returns
 // then. Whichever comes first, the moment or the end, nothing is told of a write that is
-// over, and nothing stays told.
+// over, and nothing stays told. To call it once more does nothing.
 func (m *upkeep) watch(after time.Duration) (end func()) {
 	path := m.at.file()
 	var mu sync.Mutex
@@ -290,6 +289,7 @@ func (m *upkeep) compact() {
 	if !m.file.Bloated(m.Smallest) {
 		return
 	}
+	defer m.watch(m.worksFor())()
 	var shorter *journal.File
 	values, err := m.state.Values()
 	if err == nil {
